@@ -1,0 +1,198 @@
+//! Findings: what a rule or a model said about changed lines, and how one is recognised again.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use truing_diff::RepoPath;
+
+use crate::id::{Fingerprint, FindingId, Sha};
+
+/// How bad it is. `P0` is worst.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub enum Severity {
+    /// Must not be merged: a leaked secret, broken code.
+    P0,
+    /// Should be mended before merging; blocks by default.
+    P1,
+    /// Worth knowing.
+    P2,
+}
+
+impl Severity {
+    /// All, worst first.
+    pub const ALL: [Self; 3] = [Self::P0, Self::P1, Self::P2];
+
+    /// `P0`, `P1` or `P2`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::P0 => "P0",
+            Self::P1 => "P1",
+            Self::P2 => "P2",
+        }
+    }
+}
+
+/// The kind of defect: the letters of spec/converge.md 3.1.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub enum Category {
+    /// API contract.
+    A,
+    /// Selector, query and engine compatibility.
+    B,
+    /// Resource cleanup and lifecycle.
+    C,
+    /// Scoping, ordering, unbound references.
+    D,
+    /// Dead code.
+    E,
+    /// Silent failures.
+    F,
+    /// Bounds and overflow.
+    G,
+    /// Security boundaries.
+    H,
+    /// Concurrency hazards.
+    I,
+    /// Magic values, configuration drift, code rules.
+    J,
+}
+
+/// Which side of the diff a line is on.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Side {
+    /// The file before the change.
+    Old,
+    /// The file after it.
+    New,
+}
+
+/// Who said it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// A rule of a pack.
+    Rule,
+}
+
+/// How near to the code a comment about it can be placed.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AnchorKind {
+    /// On the lines.
+    Inline,
+    /// On the file: its lines are not part of the diff.
+    File,
+    /// In the summary only: the file is not part of the diff.
+    Summary,
+}
+
+/// Where in a file a finding is: 1-based, inclusive, `start_line <= end_line`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub struct Place {
+    /// The file at the head (`Side::New`), or before the change (`Side::Old`).
+    pub path: RepoPath,
+    /// Which side the lines count on.
+    pub side: Side,
+    /// First line.
+    pub start_line: u32,
+    /// Last line.
+    pub end_line: u32,
+}
+
+/// What a reader reports, before it has an identity.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RawFinding {
+    /// Where.
+    pub place: Place,
+    /// How bad.
+    pub severity: Severity,
+    /// What kind.
+    pub category: Category,
+    /// `pack/rule`.
+    pub rule: String,
+    /// One line.
+    pub title: String,
+    /// Why it matters and what to do, in Markdown.
+    pub body: String,
+    /// The lines it is about, without line ends: identity is made of them, and text output shows them.
+    pub snippet: String,
+    /// Replacement of the whole lines `start_line..=end_line`, if one was proven.
+    pub suggestion: Option<Suggestion>,
+    /// Who said it.
+    pub source: Source,
+}
+
+/// A proposed replacement.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Suggestion {
+    /// The new text of the lines, without the last line end.
+    pub replacement: String,
+}
+
+/// What became of a finding (design.md section 4).
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "status", content = "reason")]
+pub enum FindingStatus {
+    /// It is there.
+    Open,
+    /// Somebody says it is mended; not yet verified.
+    Claimed,
+    /// Gone, verified at this head.
+    Fixed(Sha),
+    /// Its author will not mend it, with the reason.
+    Declined(String),
+    /// A person told us to be quiet about it, with the reason; until the code under it changes.
+    Dismissed(String),
+}
+
+/// A finding with its identity: what is recorded and shown.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Finding {
+    /// Durable id.
+    pub id: FindingId,
+    /// Fingerprint at the head it was last seen at.
+    pub fingerprint: Fingerprint,
+    /// What was said.
+    pub raw: RawFinding,
+    /// The file's name before the change, if it was renamed.
+    pub old_path: Option<RepoPath>,
+    /// How near a comment can be placed.
+    pub anchor: AnchorKind,
+    /// What became of it.
+    pub status: FindingStatus,
+}
+
+impl Finding {
+    /// Is it there, for all we know?
+    pub fn is_open(&self) -> bool {
+        matches!(self.status, FindingStatus::Open)
+    }
+}
+
+/// The fingerprint of a raw finding: version `1:` and 128 bits of SHA-256 over rule, path and the snippet
+/// with its white space folded, each ended by NUL (design.md section 4).
+///
+/// Reindenting the lines or moving them within the file changes nothing:
+///
+/// ```
+/// use truing_core::finding::fingerprint;
+/// let path = "src/a.py".into();
+/// assert_eq!(fingerprint("core/x", &path, "  a = 1\n    b"), fingerprint("core/x", &path, "a = 1\n\tb  "));
+/// assert_ne!(fingerprint("core/x", &path, "a = 1"), fingerprint("core/x", &path, "a = 2"));
+/// ```
+pub fn fingerprint(rule: &str, path: &RepoPath, snippet: &str) -> Fingerprint {
+    let mut hash = Sha256::new();
+    hash.update(rule.as_bytes());
+    hash.update([0]);
+    hash.update(path.as_bytes());
+    hash.update([0]);
+    for line in snippet.lines() {
+        for word in line.split_whitespace() {
+            hash.update(word.as_bytes());
+            hash.update(b" ");
+        }
+        hash.update(b"\n");
+    }
+    let digest = hash.finalize();
+    Fingerprint::new(format!("1:{}", hex::encode(digest.get(..16).unwrap_or(&digest))))
+}

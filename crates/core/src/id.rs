@@ -1,0 +1,219 @@
+//! Names of things: pull requests, runs, commits, comments; and the instants and versions that order them.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// An instant: milliseconds since 1970-01-01 UTC. Always an argument, never read from a clock here.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Millis(pub i64);
+
+/// A length of time in milliseconds.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Span(pub i64);
+
+impl Span {
+    /// A span of whole seconds.
+    pub const fn seconds(seconds: i64) -> Self {
+        Self(seconds.saturating_mul(1000))
+    }
+
+    /// A span of whole minutes.
+    pub const fn minutes(minutes: i64) -> Self {
+        Self::seconds(minutes.saturating_mul(60))
+    }
+}
+
+impl std::ops::Add<Span> for Millis {
+    type Output = Self;
+    fn add(self, span: Span) -> Self {
+        Self(self.0.saturating_add(span.0))
+    }
+}
+
+impl std::ops::Sub for Millis {
+    type Output = Span;
+    fn sub(self, earlier: Self) -> Span {
+        Span(self.0.saturating_sub(earlier.0))
+    }
+}
+
+/// A version of a slot, from a counter of the whole store that only grows. 0: never committed.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Version(pub u64);
+
+/// A fencing token: the version at which a slot was leased. A later lease of the same slot has a greater one,
+/// so records can refuse whatever a former holder still tries to write (design.md section 2).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Token(pub u64);
+
+/// A full commit or tree id: 40 (SHA-1) or 64 (SHA-256) lower-case hexadecimal digits.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Sha(String);
+
+/// What is wrong with text that should be a commit id.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("`{0}` is not a full commit id (40 or 64 hexadecimal digits)")]
+pub struct NotASha(String);
+
+impl Sha {
+    /// Reads a full id; upper case is lowered.
+    pub fn parse(text: &str) -> Result<Self, NotASha> {
+        let right = matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if right {
+            Ok(Self(text.to_ascii_lowercase()))
+        } else {
+            Err(NotASha(text.chars().take(80).collect()))
+        }
+    }
+
+    /// All digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The first ten digits, for people.
+    pub fn short(&self) -> &str {
+        self.0.get(..10).unwrap_or(&self.0)
+    }
+}
+
+impl TryFrom<String> for Sha {
+    type Error = NotASha;
+    fn try_from(text: String) -> Result<Self, NotASha> {
+        Self::parse(&text)
+    }
+}
+
+impl From<Sha> for String {
+    fn from(sha: Sha) -> Self {
+        sha.0
+    }
+}
+
+impl fmt::Display for Sha {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Sha {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+macro_rules! text_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(String);
+
+        impl $name {
+            /// Wraps the text of an id.
+            pub fn new(text: impl Into<String>) -> Self {
+                Self(text.into())
+            }
+
+            /// The text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+text_id! {
+    /// The key of a slot and of everything recorded for it: `pr/{forge}/{repository id}/{number}` for a pull
+    /// request, `sync/{job}`, and `local/{repository}` for local runs, which have records but no slot.
+    Key
+}
+text_id! {
+    /// One run of one loop, unique (UUID version 7, so ids sort by time). Also the review id in logs.
+    RunId
+}
+text_id! {
+    /// A finding's durable id: its fingerprint at first sighting, `-`, and an ordinal among equals.
+    FindingId
+}
+text_id! {
+    /// What a finding is about, stable under reindentation and moves within a file: see [`crate::finding`].
+    Fingerprint
+}
+text_id! {
+    /// A comment as its forge names it. The form is the forge's own; Truing only compares it.
+    CommentId
+}
+text_id! {
+    /// One creating call that was about to be made: see [`crate::publish`].
+    IntentId
+}
+
+/// A pull request of one forge, by the ids that survive renames.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub struct PrId {
+    /// The `NAME` of `[forge.NAME]`.
+    pub forge: String,
+    /// The forge's own id of the repository (a number at GitHub), never its name.
+    pub repository: String,
+    /// The number people see.
+    pub number: u64,
+}
+
+impl PrId {
+    /// The slot's key.
+    ///
+    /// ```
+    /// use truing_core::id::PrId;
+    /// let id = PrId { forge: "github".into(), repository: "1296269".into(), number: 7 };
+    /// assert_eq!(id.key().as_str(), "pr/github/1296269/7");
+    /// assert_eq!(PrId::from_key(&id.key()), Some(id));
+    /// ```
+    pub fn key(&self) -> Key {
+        Key::new(format!("pr/{}/{}/{}", self.forge, self.repository, self.number))
+    }
+
+    /// The pull request a key names; none for keys of other kinds.
+    pub fn from_key(key: &Key) -> Option<Self> {
+        let mut parts = key.as_str().split('/');
+        let (Some("pr"), Some(forge), Some(repository), Some(number), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return None;
+        };
+        Some(Self { forge: forge.into(), repository: repository.into(), number: number.parse().ok()? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_full_hexadecimal_ids_are_commits() {
+        let full = "0123456789ABCDEF0123456789abcdef01234567";
+        assert_eq!(Sha::parse(full).unwrap().as_str(), full.to_ascii_lowercase());
+        for bad in ["", "HEAD", "0123456", "--upload-pack=x", &"g".repeat(40), &"a".repeat(41)] {
+            assert!(Sha::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn keys_of_other_kinds_are_not_pull_requests() {
+        for other in ["sync/x", "local/x", "pr/github/1", "pr/github/1/x", "pr/github/1/2/3"] {
+            assert_eq!(PrId::from_key(&Key::new(other)), None, "{other}");
+        }
+    }
+}

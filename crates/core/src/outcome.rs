@@ -1,0 +1,187 @@
+//! How a run ended. Only `reviewed` is green (design.md section 7).
+
+use serde::{Deserialize, Serialize};
+use truing_diff::RepoPath;
+
+use crate::finding::Severity;
+use crate::id::{Key, Millis, RunId, Sha};
+use crate::money::MicroUsd;
+
+/// What a review came to. The JSON of `truing review` (cli.md) is this, with the runtime.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Outcome {
+    /// One of the five ends.
+    pub kind: OutcomeKind,
+    /// Why, in words for people; none where the kind says it all.
+    pub reason: Option<String>,
+    /// For `deferred`: when it will be tried again.
+    pub until: Option<Millis>,
+    /// What computed it.
+    pub runtime: Runtime,
+}
+
+/// The five ends of a review.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OutcomeKind {
+    /// Everything that is not excluded by design was reviewed.
+    Reviewed,
+    /// Something that should have been reviewed was not.
+    Partial,
+    /// There was nothing to review.
+    Skipped,
+    /// Not now: policy says later.
+    Deferred,
+    /// It could not be done.
+    Failed,
+}
+
+/// Who did the reading.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Runtime {
+    /// The rules alone: no model was called, and the output says so.
+    Rules,
+}
+
+/// What was looked at and what was not.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Coverage {
+    /// Files whose changed lines were read, in path order.
+    pub reviewed: Vec<RepoPath>,
+    /// Changed files that were not, each with the reason.
+    pub not_reviewed: Vec<NotReviewed>,
+}
+
+/// A changed file that was not read.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct NotReviewed {
+    /// The file.
+    pub path: RepoPath,
+    /// Why.
+    pub reason: SkipReason,
+}
+
+/// Why a changed file was not read. By-design reasons do not make a review partial.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SkipReason {
+    /// Not text.
+    Binary,
+    /// Removed: there is nothing left to read.
+    Deleted,
+    /// A submodule: another repository's commit.
+    Submodule,
+    /// A symbolic link: its target is not followed.
+    Symlink,
+    /// Only its mode or name changed.
+    Unchanged,
+    /// Matches `rules.ignore`.
+    Ignored,
+    /// Marked as generated.
+    Generated,
+    /// Over the size that is read.
+    TooLarge,
+    /// Could not be read.
+    Unreadable,
+}
+
+impl SkipReason {
+    /// Excluded by design, or a gap that makes the review partial?
+    pub fn by_design(self) -> bool {
+        match self {
+            Self::Binary
+            | Self::Deleted
+            | Self::Submodule
+            | Self::Symlink
+            | Self::Unchanged
+            | Self::Ignored
+            | Self::Generated => true,
+            Self::TooLarge | Self::Unreadable => false,
+        }
+    }
+
+    /// The word used in JSON and text.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Binary => "binary",
+            Self::Deleted => "deleted",
+            Self::Submodule => "submodule",
+            Self::Symlink => "symlink",
+            Self::Unchanged => "unchanged",
+            Self::Ignored => "ignored",
+            Self::Generated => "generated",
+            Self::TooLarge => "too_large",
+            Self::Unreadable => "unreadable",
+        }
+    }
+}
+
+impl Outcome {
+    /// The outcome of a rules-only review with this coverage.
+    ///
+    /// Nothing changed at all: `skipped`. A gap that is not by design: `partial`. Else `reviewed`, also when
+    /// every changed file is excluded by design, because then nothing that should be read was left out.
+    pub fn of_rules(coverage: &Coverage) -> Self {
+        let gaps = coverage.not_reviewed.iter().filter(|gap| !gap.reason.by_design()).count();
+        let (kind, reason) = if coverage.reviewed.is_empty() && coverage.not_reviewed.is_empty() {
+            (OutcomeKind::Skipped, Some("nothing to review: no changed files".to_owned()))
+        } else if gaps == 1 {
+            (OutcomeKind::Partial, Some("1 changed file was not reviewed".to_owned()))
+        } else if gaps > 1 {
+            (OutcomeKind::Partial, Some(format!("{gaps} changed files were not reviewed")))
+        } else {
+            (OutcomeKind::Reviewed, None)
+        };
+        Self { kind, reason, until: None, runtime: Runtime::Rules }
+    }
+}
+
+/// The record every review run ends in: `truing.outcome/1` of cli.md, as far as reviews fill it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct OutcomeRecord {
+    /// The run.
+    pub run: RunId,
+    /// The slot's key.
+    pub key: Key,
+    /// The commit that was reviewed; none for a working tree.
+    pub head: Option<Sha>,
+    /// The commit it was compared with.
+    pub base: Sha,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Open findings by severity, worst first.
+    pub open: Vec<(Severity, u32)>,
+    /// What was looked at.
+    pub coverage: Coverage,
+    /// Money spent.
+    pub cost_micro_usd: MicroUsd,
+    /// Model answers.
+    pub turns: u32,
+    /// When the run began.
+    pub started: Millis,
+    /// When it ended.
+    pub ended: Millis,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gap(reason: SkipReason) -> NotReviewed {
+        NotReviewed { path: RepoPath::from("x"), reason }
+    }
+
+    #[test]
+    fn nothing_changed_is_skipped_and_never_green_by_accident() {
+        assert_eq!(Outcome::of_rules(&Coverage::default()).kind, OutcomeKind::Skipped);
+    }
+
+    #[test]
+    fn only_gaps_that_are_not_by_design_make_it_partial() {
+        let binary = Coverage { reviewed: vec![], not_reviewed: vec![gap(SkipReason::Binary)] };
+        assert_eq!(Outcome::of_rules(&binary).kind, OutcomeKind::Reviewed);
+        let large = Coverage { reviewed: vec!["a".into()], not_reviewed: vec![gap(SkipReason::TooLarge)] };
+        assert_eq!(Outcome::of_rules(&large).kind, OutcomeKind::Partial);
+    }
+}

@@ -1,0 +1,426 @@
+//! The ports: what the loops need from the world, as traits with native `async fn`, used through generics.
+//!
+//! Implementations: `store` ([`Slots`], [`Records`]), `forge` ([`Forge`]), `reader` ([`Reader`]); wall clock and
+//! ids are made at the edge (crate `truing`), and by tests.
+
+use std::future::Future;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use truing_diff::RepoPath;
+
+use crate::finding::{Finding, Place, RawFinding};
+use crate::id::{CommentId, IntentId, Key, Millis, RunId, Sha, Span, Token, Version};
+use crate::outcome::{NotReviewed, Outcome, OutcomeRecord};
+use crate::publish::{Desired, DesiredStatus, Intent, Item, Observed, Producer};
+use crate::slot::Slot;
+
+/// The wall clock.
+pub trait Clock: Send + Sync {
+    /// Now.
+    fn now(&self) -> Millis;
+}
+
+/// New unique ids.
+pub trait Ids: Send + Sync {
+    /// A run that has never been.
+    fn run(&self) -> RunId;
+    /// An intent that has never been.
+    fn intent(&self) -> IntentId;
+}
+
+// ---------------------------------------------------------------------------------------------- slots
+
+/// Coordination: the slots, which are the queue (design.md section 2).
+pub trait Slots: Send + Sync {
+    /// The store's instant: does not run backwards, and does not lead the wall clock by more than a minute.
+    fn now(&self) -> impl Future<Output = Result<Millis, StoreError>> + Send;
+
+    /// Up to `limit` slots that want a step at `now` ([`Slot::wakes_at`]), oldest first.
+    fn due(&self, now: Millis, limit: usize) -> impl Future<Output = Result<Vec<Slot>, StoreError>> + Send;
+
+    /// The slots of these keys, in order; a key without a row gives [`Slot::new`].
+    fn load(&self, keys: &[Key]) -> impl Future<Output = Result<Vec<Slot>, StoreError>> + Send;
+
+    /// Writes slots whose row still has the given version (0: no row), all in one durable transaction. A slot
+    /// that has nothing to remember is deleted. The answer, in order: the new version, or that the row has
+    /// moved on and the caller must load and decide again.
+    fn commit(
+        &self,
+        changes: &[(Version, Slot)],
+    ) -> impl Future<Output = Result<Vec<Result<Version, Moved>>, StoreError>> + Send;
+
+    /// Lets the version counter be greater than `version` from now on: after records refused a token, which
+    /// means that this store has forgotten some.
+    fn raise(&self, version: Version) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
+/// The slot's row has another version by now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("the slot has moved on")]
+pub struct Moved;
+
+// ---------------------------------------------------------------------------------------------- records
+
+/// Which run a write belongs to. Records refuse it once a run with a greater token has begun on the key.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RunRef {
+    /// The run.
+    pub id: RunId,
+    /// Its key.
+    pub key: Key,
+    /// Its fencing token.
+    pub token: Token,
+}
+
+/// The head and base of a pull request at one moment.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Revision {
+    /// The newest commit of the pull request.
+    pub head: Sha,
+    /// The tip of the branch it goes to.
+    pub base: Sha,
+}
+
+/// What records answer when a run begins.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Begun {
+    /// The revision reviewed last (stage `published`), if any.
+    pub reviewed: Option<Revision>,
+    /// The newest run's outcome if it has stage `computed` for this very revision: only publishing is left.
+    pub computed: Option<OutcomeRecord>,
+}
+
+/// What a run found and wants shown; written in one transaction, after which the run is `computed`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Computed {
+    /// Every finding known for the key, replacing what was recorded.
+    pub findings: Vec<Finding>,
+    /// Every row of desired state of the producer; a row's known comment is kept by item.
+    pub desired: Vec<Desired>,
+    /// The head's status; none for local runs.
+    pub status: Option<DesiredStatus>,
+    /// How the run ended, before publishing.
+    pub outcome: OutcomeRecord,
+}
+
+/// One line of history, for `truing why`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Event {
+    /// When.
+    pub at: Millis,
+    /// The slot's key.
+    pub key: Key,
+    /// The run, if it happened in one.
+    pub run: Option<RunId>,
+    /// What happened, one line for people.
+    pub what: String,
+}
+
+/// What must not be lost (design.md section 3).
+pub trait Records: Send + Sync {
+    /// Begins a run (stage `prepared`). Refused ([`StoreError::Fenced`]) unless its token is greater than the
+    /// key's last; the same run again (an answer was lost) is accepted.
+    fn begin(
+        &self,
+        run: &RunRef,
+        revision: &Revision,
+        now: Millis,
+    ) -> impl Future<Output = Result<Begun, StoreError>> + Send;
+
+    /// Every finding recorded for the key.
+    fn findings(&self, key: &Key) -> impl Future<Output = Result<Vec<Finding>, StoreError>> + Send;
+
+    /// Writes what was computed, in one transaction; the run is `computed`. Repeating it changes nothing.
+    fn computed(&self, run: &RunRef, computed: &Computed) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// The producer's desired rows and the status still to be set (none: set already).
+    fn desired(
+        &self,
+        key: &Key,
+        producer: Producer,
+    ) -> impl Future<Output = Result<(Vec<Desired>, Option<DesiredStatus>), StoreError>> + Send;
+
+    /// The producer's intents without a recorded answer, oldest first.
+    fn unanswered(
+        &self,
+        key: &Key,
+        producer: Producer,
+    ) -> impl Future<Output = Result<Vec<Intent>, StoreError>> + Send;
+
+    /// Writes an intent, durable before the call it announces. Repeating it changes nothing.
+    fn intend(
+        &self,
+        run: &RunRef,
+        producer: Producer,
+        intent: &Intent,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// The items' comments are now known: remembers them and removes the items from all unanswered intents;
+    /// an intent without items left is answered.
+    fn shown(
+        &self,
+        run: &RunRef,
+        producer: Producer,
+        comments: &[(Item, CommentId)],
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// The creating call surely did nothing (the forge refused it, or its settle delay has passed and nothing
+    /// was found): forgets the intent. `lowered` rows get another place first.
+    fn withdraw(
+        &self,
+        run: &RunRef,
+        producer: Producer,
+        intent: &IntentId,
+        lowered: &[(Item, crate::finding::AnchorKind)],
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// The status was set at the forge.
+    fn status_set(&self, run: &RunRef, status: &DesiredStatus) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// The run is `published`: its revision counts as reviewed and its outcome is final. Repeating it changes
+    /// nothing.
+    fn published(&self, run: &RunRef, outcome: &OutcomeRecord) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// The run ended without publishing (`failed`, `deferred`, nothing to do): its outcome, for `why`.
+    fn ended(&self, run: &RunRef, outcome: &Outcome, now: Millis) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Adds history. Never refused for a token: what a fenced-out run still had to say is history too.
+    fn note(&self, events: &[Event]) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
+/// Why a store could not do it.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A run with a greater token has begun: this one must stop and write nothing more.
+    #[error("a newer run holds {key} (token {last:?}): this run's writes are refused")]
+    Fenced {
+        /// The key.
+        key: Key,
+        /// The greatest token that records have accepted.
+        last: Token,
+    },
+    /// The store cannot work: file, disk, lock, version.
+    #[error("{0}")]
+    Unavailable(String),
+    /// What is stored cannot be read.
+    #[error("the store holds something unreadable: {0}")]
+    Corrupt(String),
+}
+
+// ---------------------------------------------------------------------------------------------- forge
+
+/// A pull request as its forge describes it now. Title and description are text from people: data.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PullRequest {
+    /// Head and base.
+    pub revision: Revision,
+    /// Open, closed, draft.
+    pub state: PrState,
+    /// `owner/name #7`, for people; never a key.
+    pub name: String,
+    /// Its page.
+    pub url: String,
+}
+
+/// May it be reviewed?
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PrState {
+    /// Yes.
+    Open,
+    /// Not yet.
+    Draft,
+    /// No longer (merged or not).
+    Closed,
+}
+
+/// An inline comment to be posted: a place that was validated, and the whole text with its marker.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct InlineDraft {
+    /// The lines.
+    pub place: Place,
+    /// What it is about.
+    pub item: Item,
+    /// The text, without marker.
+    pub body: String,
+}
+
+/// One pull request's side of a forge. The implementation adds markers to what it writes and verifies them on
+/// what it reads; nothing here approves, merges, closes or changes code, and nothing can.
+pub trait Forge: Send + Sync {
+    /// The pull request now. Not cached.
+    fn pull_request(&self) -> impl Future<Output = Result<PullRequest, ForgeError>> + Send;
+
+    /// Our own comments of this producer: those whose marker verifies under one of our keys.
+    fn comments(&self, producer: Producer) -> impl Future<Output = Result<Vec<Observed>, ForgeError>> + Send;
+
+    /// Posts inline comments in one call, on `commit`. All or nothing. The answer holds the comments that the
+    /// forge named at once; the others are found by their markers later.
+    fn create_review(
+        &self,
+        producer: Producer,
+        commit: &Sha,
+        comments: &[InlineDraft],
+    ) -> impl Future<Output = Result<Vec<(Item, CommentId)>, ForgeError>> + Send;
+
+    /// Posts one comment on a file of the diff.
+    fn create_file_comment(
+        &self,
+        producer: Producer,
+        commit: &Sha,
+        comment: &InlineDraft,
+    ) -> impl Future<Output = Result<CommentId, ForgeError>> + Send;
+
+    /// Posts the summary.
+    fn create_summary(
+        &self,
+        producer: Producer,
+        body: &str,
+    ) -> impl Future<Output = Result<CommentId, ForgeError>> + Send;
+
+    /// Rewrites a comment of ours.
+    fn update(
+        &self,
+        producer: Producer,
+        item: &Item,
+        comment: &CommentId,
+        body: &str,
+    ) -> impl Future<Output = Result<(), ForgeError>> + Send;
+
+    /// Resolves (`true`) or reopens the thread that a comment of ours began.
+    fn resolve(&self, comment: &CommentId, resolved: bool) -> impl Future<Output = Result<(), ForgeError>> + Send;
+
+    /// Deletes a comment of ours: an exact duplicate without replies, nothing else.
+    fn delete(&self, item: &Item, comment: &CommentId) -> impl Future<Output = Result<(), ForgeError>> + Send;
+
+    /// Sets the commit's status under our context.
+    fn set_status(&self, status: &DesiredStatus) -> impl Future<Output = Result<(), ForgeError>> + Send;
+
+    /// How long a create without an answer may stay unseen.
+    fn settle(&self) -> Span;
+}
+
+/// Why a forge did not do it. `Display` says what happened to which thing, for people.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum ForgeError {
+    /// 401: the token is wrong or expired.
+    #[error("{what}: the forge does not accept the token (401)")]
+    Unauthorized {
+        /// The call.
+        what: String,
+    },
+    /// 403: the token may not do this.
+    #[error("{what}: the token may not do this (403): {message}")]
+    Forbidden {
+        /// The call.
+        what: String,
+        /// The forge's words, cut and cleaned.
+        message: String,
+    },
+    /// 404 or 410: gone, or hidden from this token.
+    #[error("{what}: not found, or hidden from this token (404)")]
+    NotFound {
+        /// The call.
+        what: String,
+    },
+    /// 422 or 400: the content is refused, for certain nothing was done.
+    #[error("{what}: refused: {message}")]
+    Rejected {
+        /// The call.
+        what: String,
+        /// The forge's words, cut and cleaned.
+        message: String,
+    },
+    /// A rate limit, primary or secondary: for certain nothing was done.
+    #[error("{what}: rate limited for {} s", wait.0.saturating_add(999) / 1000)]
+    RateLimited {
+        /// The call.
+        what: String,
+        /// How long to wait.
+        wait: Span,
+    },
+    /// 5xx, no answer, an answer that cannot be read: it may have been done.
+    #[error("{what}: {message}")]
+    Unavailable {
+        /// The call.
+        what: String,
+        /// What was seen instead.
+        message: String,
+    },
+}
+
+impl ForgeError {
+    /// Is it certain that the call changed nothing? If not, a creating call's intent stays until the settle
+    /// delay has passed.
+    pub fn surely_undone(&self) -> bool {
+        match self {
+            Self::Unauthorized { .. }
+            | Self::Forbidden { .. }
+            | Self::NotFound { .. }
+            | Self::Rejected { .. }
+            | Self::RateLimited { .. } => true,
+            Self::Unavailable { .. } => false,
+        }
+    }
+}
+
+// ---------------------------------------------------------------------------------------------- reader
+
+/// A changed file, as far as a reader needs it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ChangedFile {
+    /// The file at the head.
+    pub path: RepoPath,
+    /// Its name before, if it was renamed or copied.
+    pub old_path: Option<RepoPath>,
+    /// Added lines of the head's file: 1-based, inclusive, ascending, not overlapping.
+    pub added: Vec<(u32, u32)>,
+}
+
+/// What to read.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ReadRequest {
+    /// A folder that holds the head's files. Links in it are not followed.
+    pub tree: PathBuf,
+    /// The changed files to read, in path order.
+    pub files: Vec<ChangedFile>,
+    /// Names of the rule packs to use.
+    pub packs: Vec<String>,
+}
+
+/// What was read and found.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct ReadReport {
+    /// Findings on added lines, by path, line and rule.
+    pub findings: Vec<RawFinding>,
+    /// Files that were read.
+    pub reviewed: Vec<RepoPath>,
+    /// Files that were not, each with the reason.
+    pub not_reviewed: Vec<NotReviewed>,
+}
+
+/// Why a reader could not work at all (a file it cannot read is in the report instead).
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum ReaderError {
+    /// There is no such pack.
+    #[error("there is no rule pack `{name}` (known: {known})")]
+    UnknownPack {
+        /// As asked for.
+        name: String,
+        /// What there is.
+        known: String,
+    },
+    /// A pack's own data is wrong.
+    #[error("rule pack {0}")]
+    BadPack(String),
+    /// The reader itself failed.
+    #[error("the reader failed: {0}")]
+    Failed(String),
+}
+
+/// The plane that parses repository bytes.
+pub trait Reader: Send + Sync {
+    /// Reads the changed files and reports what its rules find on added lines.
+    fn read(&self, request: &ReadRequest) -> impl Future<Output = Result<ReadReport, ReaderError>> + Send;
+}

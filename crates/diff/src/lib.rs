@@ -1,0 +1,6 @@
+//! Unified diffs as git prints them: files, hunks and lines, and where a comment may be anchored.
+//! Pure: bytes in, values out.
+
+mod path;
+
+pub use path::RepoPath;

@@ -1,0 +1,161 @@
+//! Paths as git stores them: bytes, not text.
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// A path inside a repository: bytes, separated by `/`, relative to the root.
+///
+/// Git does not promise UTF-8. Where text is needed (JSON, a terminal) a path that is not valid UTF-8, or that
+/// holds a control character, a double quote or a backslash, is written as `git diff` writes it without `-z`:
+/// in double quotes, with C escapes and three-digit octal bytes. [`RepoPath::from_text`] reads both forms, so
+/// nothing is lost on the way.
+///
+/// ```
+/// use truing_diff::RepoPath;
+/// let odd = RepoPath::from_bytes(b"caf\xe9.py".to_vec());
+/// assert_eq!(odd.to_string(), r#""caf\351.py""#);
+/// assert_eq!(RepoPath::from_text(&odd.to_string()), odd);
+/// assert_eq!(RepoPath::from_text("a/é.py").to_string(), "a/é.py");
+/// ```
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct RepoPath(Vec<u8>);
+
+impl RepoPath {
+    /// A path from git's own bytes (as printed with `-z`).
+    pub fn from_bytes(bytes: impl Into<Vec<u8>>) -> Self {
+        Self(bytes.into())
+    }
+
+    /// A path from text: plain, or in git's quoted form. Text that begins with a quote but is not well
+    /// quoted is taken literally.
+    pub fn from_text(text: &str) -> Self {
+        Self(unquote(text.as_bytes()).unwrap_or_else(|| text.as_bytes().to_vec()))
+    }
+
+    /// The bytes, as git knows them.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The path as text if it is valid UTF-8.
+    pub fn as_str(&self) -> Option<&str> {
+        std::str::from_utf8(&self.0).ok()
+    }
+
+    /// True if joining the path to a folder stays inside that folder: no empty, `.` or `..` component, not
+    /// absolute, no NUL. Git refuses others in an index, but a diff is only text.
+    pub fn is_inside(&self) -> bool {
+        !self.0.is_empty()
+            && !self.0.contains(&0)
+            && self.0.split(|byte| *byte == b'/').all(|part| !matches!(part, b"" | b"." | b".."))
+    }
+}
+
+/// The content of a C-quoted name, or none if `text` is not one.
+fn unquote(text: &[u8]) -> Option<Vec<u8>> {
+    let inner = text.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
+    let mut out = Vec::with_capacity(inner.len());
+    let mut rest = inner.iter().copied();
+    while let Some(byte) = rest.next() {
+        if byte == b'"' {
+            return None;
+        }
+        if byte != b'\\' {
+            out.push(byte);
+            continue;
+        }
+        out.push(match rest.next()? {
+            b'a' => 7,
+            b'b' => 8,
+            b't' => b'\t',
+            b'n' => b'\n',
+            b'v' => 11,
+            b'f' => 12,
+            b'r' => b'\r',
+            escaped @ (b'"' | b'\\') => escaped,
+            first @ b'0'..=b'3' => {
+                let second = rest.next().filter(|digit| (b'0'..=b'7').contains(digit))?;
+                let third = rest.next().filter(|digit| (b'0'..=b'7').contains(digit))?;
+                ((first - b'0') << 6) | ((second - b'0') << 3) | (third - b'0')
+            }
+            _ => return None,
+        });
+    }
+    Some(out)
+}
+
+impl fmt::Display for RepoPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(text) = self.as_str()
+            && !text.chars().any(|c| c.is_control() || c == '"' || c == '\\')
+        {
+            return f.write_str(text);
+        }
+        f.write_str("\"")?;
+        for byte in &self.0 {
+            match byte {
+                7 => f.write_str("\\a")?,
+                8 => f.write_str("\\b")?,
+                b'\t' => f.write_str("\\t")?,
+                b'\n' => f.write_str("\\n")?,
+                11 => f.write_str("\\v")?,
+                12 => f.write_str("\\f")?,
+                b'\r' => f.write_str("\\r")?,
+                b'"' => f.write_str("\\\"")?,
+                b'\\' => f.write_str("\\\\")?,
+                0x20..=0x7e => write!(f, "{}", *byte as char)?,
+                _ => write!(f, "\\{byte:03o}")?,
+            }
+        }
+        f.write_str("\"")
+    }
+}
+
+impl fmt::Debug for RepoPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl From<&str> for RepoPath {
+    /// The text's own bytes, never unquoted.
+    fn from(text: &str) -> Self {
+        Self(text.as_bytes().to_vec())
+    }
+}
+
+impl Serialize for RepoPath {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for RepoPath {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self::from_text(&String::deserialize(deserializer)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::RepoPath;
+
+    proptest! {
+        #[test]
+        fn every_path_survives_its_text(bytes: Vec<u8>) {
+            let path = RepoPath::from_bytes(bytes);
+            prop_assert_eq!(RepoPath::from_text(&path.to_string()), path);
+        }
+    }
+
+    #[test]
+    fn a_path_that_leaves_the_tree_is_seen() {
+        for bad in ["", "/etc/passwd", "../x", "a/../x", "a//b", "a/.", "a\0b"] {
+            assert!(!RepoPath::from(bad).is_inside(), "{bad:?}");
+        }
+        assert!(RepoPath::from("a/..b/c").is_inside());
+    }
+}

@@ -1,0 +1,2 @@
+//! truing
+fn main() {}
