@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use truing_diff::RepoPath;
+pub use truing_diff::{AnchorKind, Side};
 
 use crate::id::{Fingerprint, FindingId, Sha};
 
@@ -56,34 +57,12 @@ pub enum Category {
     J,
 }
 
-/// Which side of the diff a line is on.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Side {
-    /// The file before the change.
-    Old,
-    /// The file after it.
-    New,
-}
-
 /// Who said it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
     /// A rule of a pack.
     Rule,
-}
-
-/// How near to the code a comment about it can be placed.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum AnchorKind {
-    /// On the lines.
-    Inline,
-    /// On the file: its lines are not part of the diff.
-    File,
-    /// In the summary only: the file is not part of the diff.
-    Summary,
 }
 
 /// Where in a file a finding is: 1-based, inclusive, `start_line <= end_line`.
