@@ -94,6 +94,8 @@ pub struct Begun {
 /// What a run found and wants shown; written in one transaction, after which the run is `computed`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Computed {
+    /// Whose rows of desired state these are.
+    pub producer: Producer,
     /// Every finding known for the key, replacing what was recorded.
     pub findings: Vec<Finding>,
     /// Every row of desired state of the producer; a row's known comment is kept by item.
@@ -102,6 +104,17 @@ pub struct Computed {
     pub status: Option<DesiredStatus>,
     /// How the run ended, before publishing.
     pub outcome: OutcomeRecord,
+}
+
+/// What people call a key. Display only: decisions ask the forge.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Described {
+    /// `owner/name#7`.
+    pub name: String,
+    /// Its page.
+    pub url: String,
+    /// The head as last heard: shown, and used to suppress events that bring nothing new; never reviewed.
+    pub head: Option<Sha>,
 }
 
 /// One line of history, for `truing why`.
@@ -132,7 +145,11 @@ pub trait Records: Send + Sync {
     fn findings(&self, key: &Key) -> impl Future<Output = Result<Vec<Finding>, StoreError>> + Send;
 
     /// Writes what was computed, in one transaction; the run is `computed`. Repeating it changes nothing.
-    fn computed(&self, run: &RunRef, computed: &Computed) -> impl Future<Output = Result<(), StoreError>> + Send;
+    fn computed(
+        &self,
+        run: &RunRef,
+        computed: &Computed,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// The producer's desired rows and the status still to be set (none: set already).
     fn desired(
@@ -176,17 +193,44 @@ pub trait Records: Send + Sync {
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// The status was set at the forge.
-    fn status_set(&self, run: &RunRef, status: &DesiredStatus) -> impl Future<Output = Result<(), StoreError>> + Send;
+    fn status_set(
+        &self,
+        run: &RunRef,
+        status: &DesiredStatus,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// The run is `published`: its revision counts as reviewed and its outcome is final. Repeating it changes
     /// nothing.
-    fn published(&self, run: &RunRef, outcome: &OutcomeRecord) -> impl Future<Output = Result<(), StoreError>> + Send;
+    fn published(
+        &self,
+        run: &RunRef,
+        outcome: &OutcomeRecord,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// The run ended without publishing (`failed`, `deferred`, nothing to do): its outcome, for `why`.
-    fn ended(&self, run: &RunRef, outcome: &Outcome, now: Millis) -> impl Future<Output = Result<(), StoreError>> + Send;
+    fn ended(
+        &self,
+        run: &RunRef,
+        outcome: &Outcome,
+        now: Millis,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Adds history. Never refused for a token: what a fenced-out run still had to say is history too.
     fn note(&self, events: &[Event]) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Remembers what people call these keys, replacing what was known. A description without a head keeps the
+    /// head that was heard before.
+    fn describe(&self, described: &[(Key, Described)])
+    -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// What people call these keys, in order; none for a key that was never described.
+    fn described(
+        &self,
+        keys: &[Key],
+    ) -> impl Future<Output = Result<Vec<Option<Described>>, StoreError>> + Send;
+
+    /// A token greater than every one given or accepted so far, for runs whose key has no slot (local runs).
+    fn fresh_token(&self) -> impl Future<Output = Result<Token, StoreError>> + Send;
 }
 
 /// Why a store could not do it.
@@ -289,10 +333,15 @@ pub trait Forge: Send + Sync {
     ) -> impl Future<Output = Result<(), ForgeError>> + Send;
 
     /// Resolves (`true`) or reopens the thread that a comment of ours began.
-    fn resolve(&self, comment: &CommentId, resolved: bool) -> impl Future<Output = Result<(), ForgeError>> + Send;
+    fn resolve(
+        &self,
+        comment: &CommentId,
+        resolved: bool,
+    ) -> impl Future<Output = Result<(), ForgeError>> + Send;
 
     /// Deletes a comment of ours: an exact duplicate without replies, nothing else.
-    fn delete(&self, item: &Item, comment: &CommentId) -> impl Future<Output = Result<(), ForgeError>> + Send;
+    fn delete(&self, item: &Item, comment: &CommentId)
+    -> impl Future<Output = Result<(), ForgeError>> + Send;
 
     /// Sets the commit's status under our context.
     fn set_status(&self, status: &DesiredStatus) -> impl Future<Output = Result<(), ForgeError>> + Send;
