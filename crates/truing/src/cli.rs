@@ -1,0 +1,190 @@
+//! The command line: global flags, the list of commands, and how every command begins and ends. Each command
+//! is a file below, named like it, with its arguments and a `run`.
+//!
+//! To add one: a variant of [`Command`] and its arm in [`Command::run`].
+
+pub mod error;
+pub mod logging;
+pub mod output;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{ArgAction, Parser, Subcommand, ValueEnum};
+
+use crate::environment::Environment;
+use error::{CliError, Exit};
+use logging::LogStyle;
+use output::Output;
+
+/// The arguments of the whole program.
+#[derive(Parser, Debug)]
+#[command(name = "truing", version, about, propagate_version = false, infer_subcommands = false)]
+#[command(
+    after_help = "Exit codes: 0 done; 1 the answer is no; 2 wrong use; 3 could not do it; 4 refused by \
+                        policy; 130 interrupted."
+)]
+struct Cli {
+    #[command(flatten)]
+    globals: Globals,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Flags of every command, before or after its name.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Globals {
+    /// The operator's configuration file, instead of TRUING_CONFIG and the user's own
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
+    pub config: Option<PathBuf>,
+    /// What the answer on standard output looks like
+    #[arg(long, global = true, value_enum, default_value = "text", help_heading = "Global options")]
+    pub format: Format,
+    /// Say nothing but errors and warnings
+    #[arg(short, long, global = true, help_heading = "Global options")]
+    pub quiet: bool,
+    /// Tell more of what happens, on standard error; again: still more
+    #[arg(short, long, global = true, action = ArgAction::Count, help_heading = "Global options")]
+    pub verbose: u8,
+    /// Colour; auto: on a terminal, unless NO_COLOR is set
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        value_enum,
+        default_value = "auto",
+        help_heading = "Global options"
+    )]
+    pub color: ColorWhen,
+}
+
+/// What a command's answer looks like.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs: stable fields.
+    Json,
+}
+
+/// When to use colour.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
+pub enum ColorWhen {
+    /// On a terminal, unless `NO_COLOR` is set.
+    #[default]
+    Auto,
+    /// Also into files and pipes.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// The commands.
+#[derive(Subcommand, Debug)]
+enum Command {}
+
+impl Command {
+    /// Runs the command. What it returns is the process's exit code.
+    fn run(&self, context: &Context) -> Result<Exit, CliError> {
+        let _ = context;
+        match *self {}
+    }
+
+    /// What its log lines look like.
+    fn log_style(&self) -> LogStyle {
+        match *self {}
+    }
+}
+
+/// What every command gets beside its own arguments.
+#[derive(Debug)]
+pub struct Context {
+    /// The flags of every command.
+    pub globals: Globals,
+    /// Variables and current folder.
+    pub environment: Environment,
+    /// The only way to print.
+    pub output: Output,
+}
+
+/// The whole program: parses the arguments, runs the command, prints its error, if any.
+pub fn main(arguments: Vec<OsString>, environment: Environment) -> ExitCode {
+    let cli = match Cli::try_parse_from(&arguments) {
+        Ok(cli) => cli,
+        Err(error) => return without_command(&error, wished_output(&arguments)).into(),
+    };
+    let Globals { format, quiet, verbose, color, .. } = cli.globals;
+    let output = Output::new(format, quiet, verbose, color);
+    logging::start(cli.command.log_style(), output);
+    let context = Context { globals: cli.globals, environment, output };
+    cli.command
+        .run(&context)
+        .unwrap_or_else(|error| {
+            output.error(&error);
+            error.exit
+        })
+        .into()
+}
+
+/// Help, version, or arguments that are wrong.
+fn without_command(error: &clap::Error, output: Output) -> Exit {
+    let help = || output.data(error.render().ansi());
+    let kind = error.kind();
+    let answer = if kind == ErrorKind::DisplayHelp || kind == ErrorKind::DisplayVersion {
+        help().map(|()| Exit::Done)
+    } else if kind == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        // Typing the bare name is how people ask for help; a script whose command came out empty must not pass.
+        let shown = if output.format() == Format::Text { help() } else { Ok(()) };
+        let missing = CliError::usage("no_command", "no command is given");
+        shown.and(Err(missing.hint("see the list of commands: `--help`")))
+    } else {
+        Err(wrong_arguments(error))
+    };
+    answer.unwrap_or_else(|error| {
+        output.error(&error);
+        error.exit
+    })
+}
+
+/// Clap's text as message and hints. It comes in paragraphs: what is wrong, tips, usage, where to read more.
+fn wrong_arguments(error: &clap::Error) -> CliError {
+    let text = error.render().to_string();
+    let text = text.strip_prefix("error: ").unwrap_or(&text);
+    let mut paragraphs = text.split("\n\n");
+    let on_one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let wrong = CliError::usage("usage", on_one_line(paragraphs.next().unwrap_or_default()));
+    paragraphs.flat_map(hints_of).fold(wrong, CliError::hint)
+}
+
+/// One hint a tip, and one for the usage.
+fn hints_of(paragraph: &str) -> Vec<String> {
+    if let Some(usage) = paragraph.trim().strip_prefix("Usage:") {
+        return vec![format!("usage: {}", usage.trim())];
+    }
+    paragraph.lines().filter_map(|line| Some(line.trim().strip_prefix("tip:")?.trim().to_owned())).collect()
+}
+
+/// The output that the arguments ask for, as far as can be told when they cannot be parsed.
+fn wished_output(arguments: &[OsString]) -> Output {
+    let format = wished(arguments, "--format").unwrap_or_default();
+    Output::new(format, false, 0, wished(arguments, "--color").unwrap_or_default())
+}
+
+/// The last valid value of a flag, as `--flag value` or `--flag=value`, before a `--`.
+fn wished<T: ValueEnum>(arguments: &[OsString], flag: &str) -> Option<T> {
+    let words: Vec<&str> = arguments
+        .iter()
+        .map_while(|word| match word.to_str() {
+            Some("--") => None,
+            other => Some(other.unwrap_or_default()),
+        })
+        .collect();
+    let values = words.iter().enumerate().filter_map(|(at, word)| match word.strip_prefix(flag)? {
+        "" => words.get(at + 1).copied(),
+        value => value.strip_prefix('='),
+    });
+    values.filter_map(|value| T::from_str(value, false).ok()).next_back()
+}

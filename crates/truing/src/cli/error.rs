@@ -1,0 +1,113 @@
+//! What a command ends with: an exit code of the contract, or an error with a stable code word, a message that
+//! names the thing, and hints that say what to do next.
+
+use std::process::ExitCode;
+
+use serde::Serialize;
+
+/// How a command ended: the exit codes that scripts rely on.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Exit {
+    /// 0: done, nothing that blocks.
+    Done,
+    /// 1: done, and the answer is "no": blocking findings, partial, a check failed.
+    No,
+    /// 2: wrong use: arguments, configuration, input that cannot be parsed. Nothing was changed.
+    Usage,
+    /// 3: could not do it: git, forge, store. The message names which and what to do.
+    Failed,
+    /// 4: refused by policy: already running, budget, kill switch.
+    Refused,
+    /// 130: interrupted; state is consistent and the run can be resumed.
+    Interrupted,
+}
+
+impl Exit {
+    /// The number.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::No => 1,
+            Self::Usage => 2,
+            Self::Failed => 3,
+            Self::Refused => 4,
+            Self::Interrupted => 130,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.code())
+    }
+}
+
+/// Why a command did not do it. [`super::output::Output::error`] prints it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CliError {
+    /// The exit code.
+    pub exit: Exit,
+    /// A stable word for scripts, in snake case, such as `unknown_key`.
+    pub code: &'static str,
+    /// What happened, to which thing: one line.
+    pub message: String,
+    /// What to do next: one line each.
+    pub hints: Vec<String>,
+    /// Further errors of the same kind, found in the same pass (a file with three unknown keys). Their exit
+    /// codes do not count.
+    pub more: Vec<CliError>,
+}
+
+impl CliError {
+    /// An error without hints.
+    pub fn new(exit: Exit, code: &'static str, message: impl Into<String>) -> Self {
+        Self { exit, code, message: message.into(), hints: Vec::new(), more: Vec::new() }
+    }
+
+    /// Wrong use: exit 2.
+    pub fn usage(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(Exit::Usage, code, message)
+    }
+
+    /// Could not do it: exit 3.
+    pub fn failed(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(Exit::Failed, code, message)
+    }
+
+    /// Refused by policy: exit 4.
+    pub fn refused(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(Exit::Refused, code, message)
+    }
+
+    /// With one more thing to do.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    /// The object that `--format json` prints on stdout.
+    pub(crate) fn to_json(&self) -> impl Serialize {
+        ErrorObject { error: self.body(), more: self.more.iter().map(Self::body).collect() }
+    }
+
+    fn body(&self) -> ErrorBody {
+        let hint = (!self.hints.is_empty()).then(|| self.hints.join("\n"));
+        ErrorBody { code: self.code, message: self.message.clone(), hint }
+    }
+}
+
+/// `{"error":{…}}`, and `more` only where there is more than one.
+#[derive(Serialize)]
+struct ErrorObject {
+    error: ErrorBody,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    more: Vec<ErrorBody>,
+}
+
+#[derive(Serialize)]
+struct ErrorBody {
+    code: &'static str,
+    message: String,
+    hint: Option<String>,
+}

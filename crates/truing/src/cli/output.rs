@@ -1,0 +1,187 @@
+//! The only place that prints. Data goes to stdout, everything said to a person (errors, warnings, progress,
+//! remarks) to stderr; both know about colour, `--quiet` and readers that stop reading.
+
+use std::fmt::Display;
+use std::io::{self, IsTerminal, Write};
+
+use anstream::{AutoStream, ColorChoice};
+use anstyle::{AnsiColor, Style};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+
+use super::error::CliError;
+use super::{ColorWhen, Format};
+
+const ERROR: Style = AnsiColor::Red.on_default().bold();
+const WARNING: Style = AnsiColor::Yellow.on_default().bold();
+const HINT: Style = AnsiColor::Cyan.on_default().bold();
+
+/// Where and how a command prints. Cheap to copy; use one everywhere.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Output {
+    format: Format,
+    quiet: bool,
+    verbose: u8,
+    color: ColorChoice,
+}
+
+impl Output {
+    /// As the global flags say.
+    pub(crate) fn new(format: Format, quiet: bool, verbose: u8, color: ColorWhen) -> Self {
+        let color = match color {
+            ColorWhen::Auto => ColorChoice::Auto,
+            ColorWhen::Always => ColorChoice::Always,
+            ColorWhen::Never => ColorChoice::Never,
+        };
+        Self { format, quiet, verbose, color }
+    }
+
+    /// What `--format` asks for.
+    pub fn format(self) -> Format {
+        self.format
+    }
+
+    /// Prints data, as it is, on stdout. Styling in it (ANSI sequences) is removed where colour is off. A
+    /// reader that stops reading is no error: the command's answer does not depend on who reads it.
+    ///
+    /// # Errors
+    /// `write_failed` if stdout takes nothing more for another reason, such as a full disk.
+    pub fn data(self, text: impl Display) -> Result<(), CliError> {
+        let mut stdout = AutoStream::new(io::stdout(), self.color);
+        match write!(stdout, "{text}").and_then(|()| stdout.flush()) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                Err(CliError::failed("write_failed", format!("cannot write to standard output: {error}"))
+                    .hint("see that its disk has space left, or write elsewhere"))
+            }
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Prints one JSON value on one line of stdout.
+    ///
+    /// # Errors
+    /// As [`Output::data`].
+    pub fn json(self, value: &impl Serialize) -> Result<(), CliError> {
+        let text = serde_json::to_string(value).map_err(|error| {
+            CliError::failed("write_failed", format!("cannot be written as JSON: {error}"))
+        })?;
+        self.data(format_args!("{text}\n"))
+    }
+
+    /// A remark for a person, on stderr; not with `--quiet`.
+    pub fn say(self, text: impl Display) {
+        if !self.quiet {
+            self.talk(format_args!("{}\n", one_line(&text.to_string())));
+        }
+    }
+
+    /// A warning, on stderr, also with `--quiet`.
+    pub fn warn(self, text: impl Display) {
+        self.talk(format_args!("{WARNING}warning:{WARNING:#} {}\n", one_line(&text.to_string())));
+    }
+
+    /// Prints an error: lines on stderr and, with `--format json`, an object on stdout.
+    pub(crate) fn error(self, error: &CliError) {
+        let mut text = String::new();
+        for error in std::iter::once(error).chain(&error.more) {
+            text += &format!("{ERROR}error:{ERROR:#} {}\n", one_line(&error.message));
+            for hint in &error.hints {
+                text += &format!("{HINT}hint:{HINT:#} {}\n", one_line(hint));
+            }
+        }
+        self.talk(text);
+        match self.format {
+            // The error has been said on stderr; that stdout cannot take it either adds nothing.
+            Format::Json => drop(self.json(&error.to_json())),
+            Format::Text => {}
+        }
+    }
+
+    /// Shows that long work goes on: a bar on a terminal (with `total` steps, or a spinner), elsewhere one line
+    /// now; neither with `--quiet`. The bar goes away when the result is dropped.
+    pub fn progress(self, what: impl Into<String>, total: Option<u64>) -> Progress {
+        let what = what.into();
+        // Log lines and a bar would write over each other.
+        if self.quiet || self.verbose > 0 || !io::stderr().is_terminal() {
+            self.say(&what);
+            return Progress { bar: ProgressBar::hidden() };
+        }
+        let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr());
+        let template = if total.is_some() { "{msg} {bar:30} {pos}/{len}" } else { "{msg} {spinner}" };
+        // The template is ours; were it wrong, indicatif's own style would do.
+        bar.set_style(
+            ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()),
+        );
+        bar.set_message(what);
+        bar.enable_steady_tick(TICK);
+        Progress { bar }
+    }
+
+    /// How many times `--verbose` was given.
+    pub(crate) fn verbose(self) -> u8 {
+        self.verbose
+    }
+
+    /// Was `--quiet` given?
+    pub(crate) fn quiet(self) -> bool {
+        self.quiet
+    }
+
+    /// May what goes to stderr be coloured?
+    pub(crate) fn stderr_color(self) -> bool {
+        match self.color {
+            ColorChoice::Auto => AutoStream::choice(&io::stderr()) != ColorChoice::Never,
+            ColorChoice::Always | ColorChoice::AlwaysAnsi => true,
+            ColorChoice::Never => false,
+        }
+    }
+
+    fn talk(self, text: impl Display) {
+        let mut stderr = AutoStream::new(io::stderr(), self.color);
+        // Nobody is left to tell.
+        let _ = write!(stderr, "{text}").and_then(|()| stderr.flush());
+    }
+}
+
+/// How often a bar on a terminal moves.
+const TICK: std::time::Duration = std::time::Duration::from_millis(120);
+
+/// A bar, or nothing to see.
+pub struct Progress {
+    bar: ProgressBar,
+}
+
+impl Progress {
+    /// So many more steps are done.
+    pub fn advance(&self, steps: u64) {
+        self.bar.inc(steps);
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// Text that stays on its line and cannot steer a terminal, whatever file or forge it came from.
+fn one_line(text: &str) -> String {
+    text.chars().fold(String::with_capacity(text.len()), |mut line, c| {
+        if c.is_control() {
+            line.extend(c.escape_default());
+        } else {
+            line.push(c);
+        }
+        line
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_stays_one_line_and_carries_no_control_characters() {
+        assert_eq!(one_line("a\nb\x1b[31mc é"), r"a\nb\u{1b}[31mc é");
+    }
+}

@@ -1,0 +1,93 @@
+//! The process's environment as a value: its variables and current folder, read once, at one edge. Everything
+//! else takes it as an argument, so that tests and `truing demo` can give another.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+/// Variables and current folder.
+#[derive(Clone, Default)]
+pub struct Environment {
+    variables: BTreeMap<String, OsString>,
+    directory: PathBuf,
+}
+
+/// Names only: values may be secrets.
+impl std::fmt::Debug for Environment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Environment")
+            .field("variables", &self.variables.keys())
+            .field("directory", &self.directory)
+            .finish()
+    }
+}
+
+impl Environment {
+    /// The one place that reads the process's environment. Variables whose name is not UTF-8 are none of ours
+    /// and are left out; a current folder that no longer exists is `.`.
+    pub fn of_process() -> Self {
+        Self {
+            variables: std::env::vars_os()
+                .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
+                .collect(),
+            directory: std::env::current_dir().unwrap_or_else(|_| PathBuf::from(".")),
+        }
+    }
+
+    /// An environment made of these variables, standing in `directory`.
+    pub fn new<K: Into<String>, V: Into<OsString>>(
+        variables: impl IntoIterator<Item = (K, V)>,
+        directory: impl Into<PathBuf>,
+    ) -> Self {
+        Self {
+            variables: variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),
+            directory: directory.into(),
+        }
+    }
+
+    /// A variable as it is.
+    pub fn get(&self, name: &str) -> Option<&OsStr> {
+        self.variables.get(name).map(OsString::as_os_str)
+    }
+
+    /// Every variable whose name begins with `prefix`, by name.
+    pub fn with_prefix<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a OsStr)> {
+        self.variables
+            .range(prefix.to_owned()..)
+            .take_while(move |(name, _)| name.starts_with(prefix))
+            .map(|(name, value)| (name.as_str(), value.as_os_str()))
+    }
+
+    /// The current folder.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// A folder of the user's by the XDG base directory rules: `$variable`, or `below` in the home folder. A
+    /// value that is not an absolute path counts as absent, as those rules demand.
+    pub fn user_folder(&self, variable: &str, below: &str) -> Option<PathBuf> {
+        let absolute = |name| self.get(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        absolute(variable).or_else(|| Some(absolute("HOME")?.join(below)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_folder_is_the_variable_else_below_home_and_relative_ones_do_not_count() {
+        let of = |variables: &[(&str, &str)]| {
+            Environment::new(variables.iter().copied(), "/").user_folder("XDG_STATE_HOME", ".local/state")
+        };
+        assert_eq!(of(&[("XDG_STATE_HOME", "/s"), ("HOME", "/h")]), Some(PathBuf::from("/s")));
+        assert_eq!(of(&[("XDG_STATE_HOME", "s"), ("HOME", "/h")]), Some(PathBuf::from("/h/.local/state")));
+        assert_eq!(of(&[("HOME", "")]), None);
+    }
+
+    #[test]
+    fn debug_output_shows_no_value() {
+        let environment = Environment::new([("GITHUB_TOKEN", "hush")], "/");
+        assert!(!format!("{environment:?}").contains("hush"));
+    }
+}
