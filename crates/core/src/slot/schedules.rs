@@ -1,0 +1,446 @@
+//! Property tests: the promises of the slot machine under arbitrary schedules of pushes, deliveries (late,
+//! repeated, reordered, lost), requests, crashes, failures and clock jumps.
+//!
+//! The world here is a forge whose head moves, workers that do what the review loop does, and records that keep
+//! what was reviewed. Storms are told apart by an own reading of the events, not by the slot's.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::id::{PrId, Span};
+
+/// One thing that happens.
+#[derive(Clone, Debug)]
+enum Act {
+    /// A push: the head moves; the event arrives after so long, so often (0: lost).
+    Push { delay: i64, copies: usize },
+    /// A person asks for a review.
+    Ask,
+    /// Time passes (the store's clock may jump forward).
+    Pass(i64),
+    /// The scheduler looks: expires what is lost, leases what is due to worker `0` or `1`.
+    Look(usize),
+    /// A worker goes one step on: look, compute, publish, finish.
+    Work(usize),
+    /// A worker's step fails.
+    Fail(usize),
+    /// A worker dies without a word.
+    Die(usize),
+    /// A worker hands its lease back.
+    HandBack(usize),
+    /// A worker sends a heartbeat.
+    Beat(usize),
+    /// An operator retries.
+    Retry,
+}
+
+/// Where a worker is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum At {
+    /// Has a lease, has not looked.
+    Leased,
+    /// Saw this head.
+    Looked(u32),
+    /// Computed it (recorded).
+    Computed(u32),
+}
+
+struct World {
+    limits: Limits,
+    now: Millis,
+    slot: Slot,
+    /// The store-wide version counter.
+    counter: u64,
+    head: u32,
+    in_flight: Vec<Millis>,
+    workers: [Option<(Token, At)>; 2],
+    /// Heads with stage `computed` and `published` in records, and the greatest token.
+    computed_head: Option<u32>,
+    reviewed: Option<u32>,
+    last_token: Token,
+    /// Our own reading of the storms: (start, last), and the reviews computed in each.
+    storms: Vec<(Millis, Millis, u32)>,
+    beaten: [Millis; 2],
+}
+
+impl World {
+    fn new() -> Self {
+        let id = PrId { forge: "github".into(), repository: "1".into(), number: 1 };
+        Self {
+            limits: Limits::default(),
+            now: Millis(1_000_000),
+            slot: Slot::new(id.key()),
+            counter: 0,
+            head: 0,
+            in_flight: vec![],
+            workers: [None; 2],
+            computed_head: None,
+            reviewed: Some(0),
+            last_token: Token(0),
+            storms: vec![],
+            beaten: [Millis(0); 2],
+        }
+    }
+
+    /// A step, committed as a store would.
+    fn step(&mut self, command: Command) -> Result<(), Refused> {
+        let decision = self.slot.step(command, &self.limits, self.now)?;
+        self.counter += 1;
+        self.slot = if decision.slot.remembers_nothing() {
+            Slot::new(decision.slot.key)
+        } else {
+            Slot { version: Version(self.counter), ..decision.slot }
+        };
+        Ok(())
+    }
+
+    fn event(&mut self) {
+        self.note_event();
+        self.step(Command::Event(Loop::Review)).unwrap();
+    }
+
+    fn note_event(&mut self) {
+        let (now, limits) = (self.now, self.limits.clone());
+        match self.storms.last_mut() {
+            Some((start, last, _)) if now - *last < limits.quiet && now - *start < limits.storm_max => *last = now,
+            _ => self.storms.push((now, now, 0)),
+        }
+    }
+
+    /// A review was computed: it counts for the last storm, or, if that has ended with two already (its event was
+    /// lost), begins the next.
+    fn note_computed(&mut self) {
+        let (now, limits) = (self.now, self.limits.clone());
+        match self.storms.last_mut() {
+            Some((start, last, computed))
+                if *computed < 2 || (now - *last < limits.quiet && now - *start < limits.storm_max) =>
+            {
+                *computed += 1;
+            }
+            _ => self.storms.push((now, now, 1)),
+        }
+    }
+
+    fn pass(&mut self, ms: i64) {
+        let until = self.now + Span(ms);
+        loop {
+            let next = self.in_flight.iter().copied().filter(|at| *at <= until).min();
+            let Some(at) = next else { break };
+            let index = self.in_flight.iter().position(|when| *when == at).unwrap();
+            self.in_flight.remove(index);
+            self.now = self.now.max(at);
+            self.event();
+        }
+        self.now = until;
+    }
+
+    fn look(&mut self, worker: usize) {
+        if self.slot.wakes_at().is_none_or(|at| at > self.now) {
+            return;
+        }
+        match self.slot.state {
+            State::Leased { .. } => self.step(Command::Expire).unwrap(),
+            State::Idle => self.step(Command::Tidy).unwrap(),
+            State::Waiting { .. } if self.workers[worker].is_none() => {
+                let asked = self.slot.pending.review.is_some_and(|pending| pending.asked.is_some());
+                self.step(Command::Lease).unwrap();
+                let token = self.slot.token().unwrap();
+                if asked {
+                    self.storms.push((self.now, self.now, 0));
+                }
+                self.workers[worker] = Some((token, At::Leased));
+                self.beaten[worker] = self.now;
+            }
+            State::Waiting { .. } | State::Held { .. } => {}
+        }
+    }
+
+    /// One step of the review loop, with the records' fence.
+    fn work(&mut self, worker: usize) {
+        let Some((token, at)) = self.workers[worker] else { return };
+        if self.now - self.beaten[worker] >= self.limits.self_stop() {
+            self.workers[worker] = None; // stops itself without an acknowledged heartbeat
+            return;
+        }
+        let next = match at {
+            At::Leased => {
+                if token < self.last_token {
+                    None
+                } else {
+                    self.last_token = token;
+                    Some(At::Looked(self.head))
+                }
+            }
+            At::Looked(head) if self.computed_head == Some(head) => Some(At::Computed(head)),
+            At::Looked(head) if self.reviewed == Some(head) && !self.asked() => {
+                let _ = self.step(Command::Finish(token, Then::Idle));
+                None
+            }
+            At::Looked(_) if !self.slot.may_compute(self.now) => {
+                let ends = self.slot.storm.unwrap().ends;
+                let _ = self.step(Command::Finish(token, Then::DueAt(ends, Why::Storm)));
+                None
+            }
+            At::Looked(head) => {
+                let counted = self.step(Command::Computed(token));
+                if counted.is_ok() && token >= self.last_token {
+                    self.note_computed();
+                    self.computed_head = Some(head);
+                    Some(At::Computed(head))
+                } else {
+                    None
+                }
+            }
+            At::Computed(head) => {
+                if token >= self.last_token {
+                    self.reviewed = Some(head);
+                    self.computed_head = None;
+                }
+                let then = if self.head == head { Then::Idle } else { Then::Again };
+                if self.step(Command::Finish(token, then)).is_ok() && then == Then::Again {
+                    self.note_event();
+                }
+                None
+            }
+        };
+        self.workers[worker] = next.map(|at| (token, at));
+    }
+
+    /// Was the lease given because a person asked?
+    fn asked(&self) -> bool {
+        match &self.slot.state {
+            State::Leased { serving, .. } => serving.is_some_and(|served| served.asked.is_some()),
+            State::Idle | State::Waiting { .. } | State::Held { .. } => false,
+        }
+    }
+
+    fn act(&mut self, act: &Act) {
+        match act {
+            Act::Push { delay, copies } => {
+                self.head += 1;
+                for copy in 0..*copies {
+                    self.in_flight.push(self.now + Span(delay * (copy as i64 + 1)));
+                }
+            }
+            Act::Ask => {
+                self.step(Command::Request(Loop::Review)).unwrap();
+            }
+            Act::Pass(ms) => self.pass(*ms),
+            Act::Look(worker) => self.look(*worker),
+            Act::Work(worker) => self.work(*worker),
+            Act::Fail(worker) => {
+                if let Some((token, _)) = self.workers[*worker].take() {
+                    let _ = self.step(Command::Fail(token, None));
+                }
+            }
+            Act::Die(worker) => self.workers[*worker] = None,
+            Act::HandBack(worker) => {
+                if let Some((token, _)) = self.workers[*worker].take() {
+                    let _ = self.step(Command::HandBack(token));
+                }
+            }
+            Act::Beat(worker) => {
+                if let Some((token, _)) = self.workers[*worker] {
+                    match self.step(Command::Heartbeat(token)) {
+                        Ok(()) => self.beaten[*worker] = self.now,
+                        Err(_) => self.workers[*worker] = None,
+                    }
+                }
+            }
+            Act::Retry => {
+                let _ = self.step(Command::Retry);
+            }
+        }
+        self.check();
+    }
+
+    /// What must hold after every act.
+    fn check(&self) {
+        let valid = self
+            .workers
+            .iter()
+            .enumerate()
+            .filter(|(n, worker)| {
+                worker.is_some_and(|(token, _)| Some(token) == self.slot.token())
+                    && self.now - self.beaten[*n] < self.limits.self_stop()
+            })
+            .count();
+        assert!(valid <= 1, "two valid leases");
+        for (start, _, computed) in &self.storms {
+            assert!(*computed <= 2, "{computed} reviews computed in the storm of {start:?}");
+        }
+        match self.slot.state {
+            State::Waiting { at, .. } => {
+                assert!(at - self.now <= Span::minutes(31), "waits too long: {:?}", self.slot);
+            }
+            State::Idle => assert!(self.slot.pending.is_empty(), "idle with something pending"),
+            State::Leased { .. } | State::Held { .. } => {}
+        }
+    }
+
+    /// Lets everything settle: no more pushes, faults or lost events (the sweep marks what was lost).
+    fn settle(&mut self) {
+        self.pass(10_000_000);
+        self.workers = [None; 2];
+        for round in 0..200 {
+            if self.slot.state == State::Idle && self.reviewed != Some(self.head) {
+                self.event();
+            }
+            if matches!(self.slot.state, State::Held { why: Hold::Parked }) {
+                return; // visibly marked
+            }
+            if let Some(at) = self.slot.wakes_at() {
+                self.pass((at - self.now).0.max(0));
+                self.look(0);
+                for _ in 0..4 {
+                    self.work(0);
+                    self.check();
+                }
+            } else if self.slot.state == State::Idle && self.reviewed == Some(self.head) {
+                assert!(self.slot.remembers_nothing(), "nothing is left of a settled slot: {:?}", self.slot);
+                return;
+            }
+            assert!(round < 199, "never settles: {:?}", self.slot);
+        }
+    }
+}
+
+fn acts() -> impl Strategy<Value = Act> {
+    let worker = 0..2_usize;
+    prop_oneof![
+        6 => (prop_oneof![0..3_000_i64, 0..200_000_i64], 0..4_usize)
+            .prop_map(|(delay, copies)| Act::Push { delay, copies }),
+        1 => Just(Act::Ask),
+        6 => prop_oneof![0..5_000_i64, 10_000..100_000_i64, 0..4_000_000_i64].prop_map(Act::Pass),
+        8 => worker.clone().prop_map(Act::Look),
+        10 => worker.clone().prop_map(Act::Work),
+        2 => worker.clone().prop_map(Act::Fail),
+        1 => worker.clone().prop_map(Act::Die),
+        1 => worker.clone().prop_map(Act::HandBack),
+        3 => worker.prop_map(Act::Beat),
+        1 => Just(Act::Retry),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1500))]
+
+    /// Never two valid leases; at most two reviews computed a storm; and when everything has settled the head
+    /// is reviewed, or the slot is visibly parked.
+    #[test]
+    fn any_schedule_keeps_the_promises(acts in prop::collection::vec(acts(), 0..120)) {
+        let mut world = World::new();
+        for act in &acts {
+            world.act(act);
+        }
+        world.settle();
+    }
+}
+
+fn slot_in(state: State) -> Slot {
+    Slot { version: Version(9), state, ..Slot::new(Key::new("pr/github/1/1")) }
+}
+
+#[test]
+fn the_leading_review_waits_for_a_pause_but_not_for_ever() {
+    let limits = Limits::default();
+    let mut slot = Slot::new(Key::new("pr/github/1/1"));
+    for second in 0..30 {
+        slot = slot.step(Command::Event(Loop::Review), &limits, Millis(second * 10_000)).unwrap().slot;
+    }
+    // Pushes every ten seconds never pause for 15 s: due two minutes after the first.
+    assert_eq!(slot.state, State::Waiting { at: Millis(120_000), why: Why::Debounce });
+}
+
+#[test]
+fn after_the_leading_review_the_rest_of_the_storm_is_one_trailing_review() {
+    let limits = Limits::default();
+    let event = |slot: &Slot, at| slot.step(Command::Event(Loop::Review), &limits, Millis(at)).unwrap().slot;
+    let mut slot = Slot { version: Version(1), ..event(&Slot::new(Key::new("pr/github/1/1")), 0) };
+    slot = slot.step(Command::Lease, &limits, Millis(15_000)).unwrap().slot;
+    let token = slot.token().unwrap();
+    slot = slot.step(Command::Computed(token), &limits, Millis(20_000)).unwrap().slot;
+    slot = event(&slot, 21_000);
+    slot = slot.step(Command::Finish(token, Then::Idle), &limits, Millis(22_000)).unwrap().slot;
+    assert_eq!(slot.state, State::Waiting { at: Millis(81_000), why: Why::Storm });
+    slot = event(&slot, 70_000);
+    assert_eq!(slot.state, State::Waiting { at: Millis(130_000), why: Why::Storm });
+}
+
+#[test]
+fn an_event_during_a_lease_keeps_the_slot_from_being_held() {
+    let limits = Limits::default();
+    let leased = State::Leased { token: Token(9), deadline: Millis(60_000), of: Loop::Review, serving: None };
+    let slot = slot_in(leased).step(Command::Event(Loop::Review), &limits, Millis(1)).unwrap().slot;
+    let ended = slot.step(Command::Finish(Token(9), Then::Held(Hold::Draft)), &limits, Millis(2)).unwrap().slot;
+    assert!(matches!(ended.state, State::Waiting { .. }), "{:?}", ended.state);
+}
+
+#[test]
+fn a_parked_slot_comes_back_with_a_new_event_and_a_clean_count() {
+    let limits = Limits::default();
+    let mut slot = Slot { attempts: 5, ..slot_in(State::Held { why: Hold::Parked }) };
+    slot = slot.step(Command::Event(Loop::Review), &limits, Millis(5)).unwrap().slot;
+    assert_eq!((slot.attempts, slot.state.to_string().as_str()), (0, "waiting (debounce)"));
+}
+
+#[test]
+fn a_loop_of_several_steps_keeps_the_slot_between_them() {
+    let limits = Limits::default();
+    let mut slot = Slot::new(Key::new("pr/github/1/1"));
+    slot = slot.step(Command::Event(Loop::Review), &limits, Millis(0)).unwrap().slot;
+    slot = slot.step(Command::Request(Loop::Converge), &limits, Millis(1)).unwrap().slot;
+    slot.version = Version(3);
+    slot = slot.step(Command::Lease, &limits, Millis(1)).unwrap().slot;
+    assert_eq!(slot.owner, Some(Loop::Converge));
+    let later = Then::DueAt(Millis(500_000), Why::Reviewer);
+    slot = slot.step(Command::Finish(Token(3), later), &limits, Millis(2)).unwrap().slot;
+    slot = slot.step(Command::Event(Loop::Review), &limits, Millis(3)).unwrap().slot;
+    assert_eq!(slot.step(Command::Lease, &limits, Millis(400_000)), Err(Refused::NotDue), "the review waits");
+    slot.version = Version(7);
+    slot = slot.step(Command::Lease, &limits, Millis(500_000)).unwrap().slot;
+    slot = slot.step(Command::Finish(Token(7), Then::Idle), &limits, Millis(500_001)).unwrap().slot;
+    slot = slot.step(Command::Lease, &limits, Millis(500_002)).unwrap().slot;
+    assert_eq!(slot.owner, Some(Loop::Review), "and runs once it is released");
+}
+
+#[test]
+fn every_command_in_every_state_is_answered_and_every_state_has_an_exit() {
+    let limits = Limits::default();
+    let lease = State::Leased { token: Token(9), deadline: Millis(60_000), of: Loop::Review, serving: None };
+    let mut states = vec![State::Idle, lease];
+    for why in [
+        Why::Debounce,
+        Why::Storm,
+        Why::Backoff,
+        Why::Deferred,
+        Why::Scheduled,
+        Why::RateLimit,
+        Why::Settling,
+        Why::Reviewer,
+    ] {
+        states.push(State::Waiting { at: Millis(50), why });
+    }
+    for why in [Hold::Parked, Hold::Paused, Hold::Draft, Hold::Cancelled] {
+        states.push(State::Held { why });
+    }
+    for state in states {
+        let slot = slot_in(state.clone());
+        let late = Millis(1_000_000);
+        let leaves = |command| slot.step(command, &limits, late).is_ok_and(|next| next.slot.state != state);
+        let by_itself = match &state {
+            State::Waiting { .. } => leaves(Command::Lease),
+            State::Leased { .. } => leaves(Command::Expire),
+            State::Idle => leaves(Command::Event(Loop::Review)),
+            State::Held { why: Hold::Paused } => leaves(Command::Resume),
+            State::Held { .. } => leaves(Command::Event(Loop::Review)),
+        };
+        assert!(by_itself, "no exit from {state:?}");
+        assert!(leaves(Command::Retry), "no way out by hand from {state:?}");
+        for wrong in [Command::Heartbeat(Token(1)), Command::Computed(Token(1)), Command::HandBack(Token(1))] {
+            assert_eq!(slot.step(wrong, &limits, late), Err(Refused::LeaseLost));
+        }
+        assert_eq!(slot.step(Command::Fail(Token(1), None), &limits, late), Err(Refused::LeaseLost));
+        assert_eq!(slot.step(Command::Finish(Token(1), Then::Idle), &limits, late), Err(Refused::LeaseLost));
+    }
+}
