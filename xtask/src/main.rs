@@ -1,2 +1,47 @@
-//! xtask
-fn main() {}
+//! `cargo xtask`: the commands that test, check and measure the workspace, alike on a desk and in CI.
+
+mod check;
+mod say;
+mod size;
+mod test;
+mod tools;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Tests, checks and measures the workspace", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Install what the tests need, run them all, and list what could not be run and why
+    ///
+    /// The last line of the output is always `N passed, N failed, N skipped`.
+    Test(test::Options),
+    /// Check what the compiler does not: crate arrows, licences, advisories, file sizes, words, docs, changelog
+    Check(check::Options),
+    /// Build the release binary from clean and print build time, size and start-up time
+    Size,
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Test(options) => test::run(&options),
+        Command::Check(options) => check::run(&options),
+        Command::Size => size::run(),
+    };
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            say::problem(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! `cargo xtask check`: what the compiler does not check. Each check is a file in `check/` and returns a report.
+
+mod advisories;
+mod arrows;
+mod changelog;
+mod code;
+mod deny;
+mod docs;
+mod licences;
+mod lines;
+mod spdx;
+mod words;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use clap::ValueEnum;
+
+use crate::{say, workspace};
+
+/// The options of `cargo xtask check`.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Only this check
+    check: Option<Check>,
+    /// A clone of the RustSec advisory database [default: ~/.cargo/advisory-db, if it is there]
+    #[arg(long, env = "ADVISORY_DB", value_name = "FOLDER")]
+    advisory_db: Option<PathBuf>,
+}
+
+/// A check that can be asked for by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Check {
+    /// Which crate may depend on which, what is banned, and where crates may come from
+    Arrows,
+    /// Every crate's licence is on the list of deny.toml
+    Licences,
+    /// No locked version has a known security problem (needs a copy of the RustSec database)
+    Advisories,
+    /// No source file is too long to find one's way in
+    Lines,
+    /// No machine's paths in any file; no unfinished, ignored or sleeping code
+    Words,
+    /// Every fragment in changelog.d is named and filled as its README says
+    Changelog,
+    /// The documentation builds without a warning
+    Docs,
+}
+
+/// What a check found.
+enum Report {
+    /// It looked.
+    Looked {
+        /// At what: `12 crates, 30 arrows`.
+        at: String,
+        /// What must be mended.
+        problems: Vec<String>,
+        /// What is worth knowing.
+        warnings: Vec<String>,
+    },
+    /// It needs data outside the repository, which is not there.
+    NotRun(String),
+}
+
+/// Runs one check, or all. `false`: one of them found a problem.
+pub(crate) fn run(options: &Options) -> Result<bool> {
+    let root = workspace::root()?;
+    let checks = options.check.as_ref().map_or(Check::value_variants(), std::slice::from_ref);
+    let mut passed = true;
+    let mut not_run = Vec::new();
+    for check in checks {
+        let name = format!("{check:?}").to_lowercase();
+        match one(*check, &root, options).with_context(|| format!("check {name}"))? {
+            Report::NotRun(why) => not_run.push(format!("not run: {name}: {why}")),
+            Report::Looked { at, problems, warnings } => {
+                warnings.iter().for_each(|warning| say::line(&format!("{name}: warning: {warning}")));
+                problems.iter().for_each(|problem| say::line(&format!("{name}: {problem}")));
+                let verdict = match problems.len() {
+                    0 => "ok".to_owned(),
+                    1 => "1 problem".to_owned(),
+                    n => format!("{n} problems"),
+                };
+                say::line(&format!("{name}: {verdict} ({at})"));
+                passed &= problems.is_empty();
+            }
+        }
+    }
+    not_run.iter().for_each(|line| say::line(line));
+    Ok(passed)
+}
+
+fn one(check: Check, root: &Path, options: &Options) -> Result<Report> {
+    match check {
+        Check::Arrows => arrows::check(root),
+        Check::Licences => licences::check(root),
+        Check::Advisories => advisories::check(root, options.advisory_db.as_deref()),
+        Check::Lines => lines::check(root),
+        Check::Words => words::check(root),
+        Check::Changelog => changelog::check(root),
+        Check::Docs => docs::check(root),
+    }
+}

@@ -1,0 +1,269 @@
+//! Locked versions with a known security problem, by a local copy of the RustSec advisory database
+//! (<https://github.com/RustSec/advisory-db>: `crates/<package>/RUSTSEC-*.md`, each opened by TOML).
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use semver::{Version, VersionReq};
+use serde::Deserialize;
+
+use super::Report;
+use super::deny::{self, Ignored};
+use crate::workspace::{self, Locked};
+
+/// What to do for a database.
+const HOW: &str = "no advisory database (data outside the repository): \
+    git clone https://github.com/RustSec/advisory-db ~/.cargo/advisory-db, or --advisory-db FOLDER";
+
+/// Checks `Cargo.lock` against the database in `folder`, or the one in its usual place.
+pub(crate) fn check(root: &Path, folder: Option<&Path>) -> Result<Report> {
+    let Some(folder) = folder.map(Path::to_path_buf).or_else(usual_place) else {
+        return Ok(Report::NotRun(HOW.to_owned()));
+    };
+    let database = read(&folder)?;
+    let locked = workspace::lock_file(root)?;
+    let (problems, warnings) = judge(&locked, &database, &deny::read(root)?.advisories.ignore)?;
+    let newest = database.iter().map(|advisory| advisory.date.as_str()).max().unwrap_or("none");
+    let at =
+        format!("{} locked packages, {} advisories, the newest of {newest}", locked.len(), database.len());
+    Ok(Report::Looked { at, problems, warnings })
+}
+
+/// Where `cargo audit` keeps its copy, if there is one.
+fn usual_place() -> Option<PathBuf> {
+    let home = std::env::var_os("CARGO_HOME")
+        .map(PathBuf::from)
+        .or_else(|| std::env::home_dir().map(|home| home.join(".cargo")))?;
+    Some(home.join("advisory-db")).filter(|folder| folder.is_dir())
+}
+
+/// One advisory that stands.
+#[derive(Debug)]
+struct Advisory {
+    id: String,
+    package: String,
+    date: String,
+    title: String,
+    /// `unmaintained`, `unsound` or `notice`: worth knowing, not a vulnerability.
+    informational: Option<String>,
+    /// Versions that never had the problem or no longer have it.
+    safe: Vec<VersionReq>,
+}
+
+impl Advisory {
+    /// A pre-release is only safe where a range names pre-releases of its very version: in doubt, it is affected.
+    fn affects(&self, version: &Version) -> bool {
+        !self.safe.iter().any(|range| range.matches(version))
+    }
+}
+
+/// Every advisory of the database that was not withdrawn.
+fn read(folder: &Path) -> Result<Vec<Advisory>> {
+    let mut advisories = Vec::new();
+    for package in entries(&folder.join("crates"))? {
+        for file in entries(&package)? {
+            if file.extension().is_none_or(|extension| extension != "md") {
+                continue;
+            }
+            let text =
+                std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+            let advisory = parse(&text).with_context(|| format!("cannot understand {}", file.display()))?;
+            advisories.extend(advisory);
+        }
+    }
+    if advisories.is_empty() {
+        bail!("{} holds no advisories: {HOW}", folder.display());
+    }
+    Ok(advisories)
+}
+
+/// What is in a folder, sorted.
+fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut paths = std::fs::read_dir(folder)
+        .and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>())
+        .with_context(|| format!("cannot list {}", folder.display()))?;
+    paths.sort();
+    Ok(paths)
+}
+
+/// Reads one advisory; `None` if it was withdrawn.
+fn parse(text: &str) -> Result<Option<Advisory>> {
+    #[derive(Deserialize)]
+    struct File {
+        advisory: Head,
+        versions: Versions,
+    }
+    #[derive(Deserialize)]
+    struct Head {
+        id: String,
+        package: String,
+        date: String,
+        informational: Option<String>,
+        withdrawn: Option<String>,
+    }
+    #[derive(Deserialize)]
+    struct Versions {
+        patched: Vec<String>,
+        #[serde(default)]
+        unaffected: Vec<String>,
+    }
+
+    let (front, rest) = text
+        .trim_start()
+        .strip_prefix("```toml")
+        .and_then(|text| text.split_once("\n```"))
+        .context("it is not opened by a ```toml block")?;
+    let File { advisory, versions } = toml::from_str(front)?;
+    if advisory.withdrawn.is_some() {
+        return Ok(None);
+    }
+    let safe = versions
+        .patched
+        .iter()
+        .chain(&versions.unaffected)
+        .map(|range| VersionReq::parse(range).with_context(|| format!("not a range of versions: {range:?}")))
+        .collect::<Result<_>>()?;
+    let title =
+        rest.lines().find_map(|line| line.strip_prefix("# ")).unwrap_or("(no title)").trim().to_owned();
+    let Head { id, package, date, informational, withdrawn: _ } = advisory;
+    Ok(Some(Advisory { id, package, date, title, informational, safe }))
+}
+
+/// What affects a locked version, and what is worth knowing.
+fn judge(
+    locked: &[Locked],
+    database: &[Advisory],
+    ignored: &[Ignored],
+) -> Result<(Vec<String>, Vec<String>)> {
+    let (mut problems, mut warnings) = (Vec::new(), Vec::new());
+    let mut hit = Vec::new();
+    for package in locked.iter().filter(|package| package.source.is_some()) {
+        let version = Version::parse(&package.version)
+            .with_context(|| format!("Cargo.lock: {} has no version: {:?}", package.name, package.version))?;
+        for advisory in database.iter().filter(|a| a.package == package.name && a.affects(&version)) {
+            hit.push(advisory.id.as_str());
+            let line = format!("{} {version}: {}: {}", package.name, advisory.id, advisory.title);
+            if let Some(Ignored { reason, .. }) = ignored.iter().find(|ignored| ignored.id == advisory.id) {
+                warnings.push(format!("{line} (ignored: {reason})"));
+            } else if let Some(kind) = &advisory.informational {
+                warnings.push(format!("{line} ({kind})"));
+            } else {
+                problems.push(format!("{line} (https://rustsec.org/advisories/{})", advisory.id));
+            }
+        }
+    }
+    let in_vain = ignored.iter().filter(|ignored| !hit.contains(&ignored.id.as_str()));
+    warnings
+        .extend(in_vain.map(|ignored| format!("deny.toml ignores {}, which affects nothing", ignored.id)));
+    Ok((problems, warnings))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A database with one advisory for the package `leaky`.
+    fn database(head: &str, versions: &str) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        let package = folder.path().join("crates/leaky");
+        std::fs::create_dir_all(&package).unwrap();
+        let text = format!(
+            "```toml\n[advisory]\nid = \"RUSTSEC-2000-0001\"\npackage = \"leaky\"\ndate = \"2000-01-31\"\n{head}\n\
+             [versions]\n{versions}\n```\n\n# Leaks\n\nIt does.\n"
+        );
+        std::fs::write(package.join("RUSTSEC-2000-0001.md"), text).unwrap();
+        folder
+    }
+
+    fn locked(name: &str, version: &str) -> Locked {
+        Locked { name: name.into(), version: version.into(), source: Some("registry".into()) }
+    }
+
+    /// Problems and warnings about one locked version of `leaky`.
+    fn judged(folder: &tempfile::TempDir, version: &str, ignored: &[Ignored]) -> (Vec<String>, Vec<String>) {
+        judge(&[locked("leaky", version)], &read(folder.path()).unwrap(), ignored).unwrap()
+    }
+
+    #[test]
+    fn versions_outside_the_patched_and_unaffected_ranges_are_affected() {
+        let folder =
+            database("", "patched = [\">= 1.2.3\", \">= 1.1.9, < 1.2.0\"]\nunaffected = [\"< 1.0.0\"]");
+        for (version, affected) in [
+            ("0.9.0", false),
+            ("1.0.0", true),
+            ("1.1.8", true),
+            ("1.1.9", false),
+            ("1.2.2", true),
+            ("1.2.3", false),
+            ("2.0.0", false),
+            // In doubt, affected.
+            ("1.2.3-rc.1", true),
+        ] {
+            let (problems, warnings) = judged(&folder, version, &[]);
+            assert_eq!((problems.len(), warnings.len()), (usize::from(affected), 0), "{version}");
+        }
+        let (problems, _) = judged(&folder, "1.0.0", &[]);
+        assert_eq!(
+            problems,
+            ["leaky 1.0.0: RUSTSEC-2000-0001: Leaks (https://rustsec.org/advisories/RUSTSEC-2000-0001)"]
+        );
+    }
+
+    #[test]
+    fn an_advisory_without_patched_versions_affects_all() {
+        assert_eq!(judged(&database("", "patched = []"), "99.0.0", &[]).0.len(), 1);
+    }
+
+    #[test]
+    fn withdrawn_advisories_do_not_count_and_informational_ones_warn() {
+        let safe = database("", "patched = [\">= 1.0.0\"]");
+        let withdrawn = database("withdrawn = \"2000-02-01\"", "patched = []");
+        // A database of nothing but withdrawn advisories is no database, so the other one stands in.
+        std::fs::copy(
+            withdrawn.path().join("crates/leaky/RUSTSEC-2000-0001.md"),
+            safe.path().join("crates/leaky/RUSTSEC-2000-0002.md"),
+        )
+        .unwrap();
+        assert_eq!(judged(&safe, "1.0.0", &[]), (Vec::new(), Vec::new()));
+
+        let informational = database("informational = \"unmaintained\"", "patched = []");
+        let (problems, warnings) = judged(&informational, "1.0.0", &[]);
+        assert_eq!(problems, Vec::<String>::new());
+        assert_eq!(warnings, ["leaky 1.0.0: RUSTSEC-2000-0001: Leaks (unmaintained)"]);
+    }
+
+    #[test]
+    fn an_ignored_advisory_is_a_warning_with_its_reason_and_so_is_one_ignored_in_vain() {
+        let ignored = |id: &str| Ignored { id: id.into(), reason: "not called".into() };
+        let folder = database("", "patched = []");
+        let (problems, warnings) =
+            judged(&folder, "1.0.0", &[ignored("RUSTSEC-2000-0001"), ignored("RUSTSEC-2000-0009")]);
+        assert_eq!(problems, Vec::<String>::new());
+        assert_eq!(
+            warnings,
+            [
+                "leaky 1.0.0: RUSTSEC-2000-0001: Leaks (ignored: not called)",
+                "deny.toml ignores RUSTSEC-2000-0009, which affects nothing"
+            ]
+        );
+    }
+
+    #[test]
+    fn other_packages_and_our_own_are_not_affected() {
+        let folder = database("", "patched = []");
+        let ours = Locked { source: None, ..locked("leaky", "1.0.0") };
+        let judged = judge(&[ours, locked("tight", "1.0.0")], &read(folder.path()).unwrap(), &[]).unwrap();
+        assert_eq!(judged, (Vec::new(), Vec::new()));
+    }
+
+    #[test]
+    fn what_cannot_be_understood_is_an_error_and_never_passed_over() {
+        for versions in ["patched = [\"newer\"]", "patched = 1", "fixed = []"] {
+            assert!(read(database("", versions).path()).is_err(), "{versions}");
+        }
+        let empty = tempfile::tempdir().unwrap();
+        assert!(read(empty.path()).is_err());
+        std::fs::create_dir(empty.path().join("crates")).unwrap();
+        assert!(read(empty.path()).unwrap_err().to_string().contains("holds no advisories"));
+    }
+}

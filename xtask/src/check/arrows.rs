@@ -1,0 +1,252 @@
+//! Which crate may depend on which; which crates may not be depended on at all; where crates may come from.
+
+use std::path::Path;
+
+use anyhow::Result;
+
+use super::Report;
+use super::deny::{self, Banned};
+use crate::workspace::{self, Locked, Member, Package, Part};
+
+/// Every arrow there may be between crates of this workspace (ARCHITECTURE.md, "Crates"). Normal dependencies only:
+/// tests may use the fakes.
+const ARROWS: &[(&str, &[&str])] = &[
+    (
+        "truing",
+        &[
+            "truing-agent",
+            "truing-core",
+            "truing-diff",
+            "truing-fakes",
+            "truing-forge",
+            "truing-git",
+            "truing-model",
+            "truing-reader",
+            "truing-store",
+            "truing-upstream",
+        ],
+    ),
+    ("truing-agent", &["truing-core", "truing-model", "truing-reader"]),
+    ("truing-core", &["truing-diff"]),
+    ("truing-diff", &[]),
+    ("truing-fakes", &["truing-core"]),
+    ("truing-forge", &["truing-core", "truing-diff", "truing-git"]),
+    ("truing-git", &["truing-core"]),
+    ("truing-model", &["truing-core"]),
+    ("truing-reader", &["truing-core", "truing-diff"]),
+    ("truing-store", &["truing-core"]),
+    ("truing-upstream", &["truing-core", "truing-reader"]),
+    ("xtask", &["truing-core", "truing-diff", "truing-fakes"]),
+];
+
+/// The crates that decide, and so see no clock, randomness, environment, file system or network.
+const PURE: &[&str] = &["truing-core", "truing-diff"];
+
+/// What would bring those in, however far down.
+const IMPURE: &[&str] = &[
+    "async-std",
+    "axum",
+    "chrono",
+    "fastrand",
+    "getrandom",
+    "hyper",
+    "jiff",
+    "libsqlite3-sys",
+    "mio",
+    "rand",
+    "redis",
+    "reqwest",
+    "rusqlite",
+    "rustix",
+    "socket2",
+    "tempfile",
+    "time",
+    "tokio",
+];
+
+/// The one implementation of TLS, and the one of its cryptography; the others are banned in deny.toml.
+const TLS: &[&str] = &["rustls", "aws-lc-rs"];
+
+/// Checks the graph of this workspace.
+pub(crate) fn check(root: &Path) -> Result<Report> {
+    let members = workspace::members(root)?;
+    let deny = deny::read(root)?;
+    let graph = workspace::graph(root, Part::WithTests)?;
+
+    let mut problems = stray_arrows(&members);
+    for pure in PURE {
+        problems.extend(impurities(pure, &workspace::graph(root, Part::LinkedInto(pure))?));
+    }
+    problems.extend(banned(&graph, &deny.bans.deny));
+    problems.extend(second_versions(&graph, TLS));
+    problems.extend(foreign(&workspace::lock_file(root)?, &deny.sources.allow_registry));
+    Ok(Report::Looked {
+        at: format!("{} crates of ours, {} packages in all", members.len(), graph.len()),
+        problems,
+        warnings: Vec::new(),
+    })
+}
+
+/// Normal dependencies between members that the table does not list.
+fn stray_arrows(members: &[Member]) -> Vec<String> {
+    let ours = |name: &str| members.iter().any(|member| member.name == name);
+    let mut problems = Vec::new();
+    for member in members {
+        let Some((_, allowed)) = ARROWS.iter().find(|(from, _)| *from == member.name) else {
+            problems
+                .push(format!("{} is not in the table of arrows (xtask/src/check/arrows.rs)", member.name));
+            continue;
+        };
+        for dependency in member.dependencies.iter().filter(|d| d.kind.is_none() && ours(&d.name)) {
+            if !allowed.contains(&dependency.name.as_str()) {
+                problems.push(format!("{} must not depend on {}", member.name, dependency.name));
+            }
+        }
+    }
+    problems
+}
+
+/// What a pure crate is linked with and must not be.
+fn impurities(pure: &str, linked: &[Package]) -> Vec<String> {
+    let impure = linked.iter().filter(|package| IMPURE.contains(&package.name.as_str()));
+    impure
+        .map(|package| {
+            format!(
+                "{pure} must stay pure, but is linked with {0} (cargo tree -p {pure} -i {0})",
+                package.name
+            )
+        })
+        .collect()
+}
+
+/// What is in the graph and banned.
+fn banned(graph: &[Package], bans: &[Banned]) -> Vec<String> {
+    let mut problems = Vec::new();
+    for Banned { name, reason } in bans {
+        for package in graph.iter().filter(|package| package.name == *name) {
+            problems.push(format!("{name} {} is banned: {reason} (cargo tree -i {name})", package.version));
+        }
+    }
+    problems
+}
+
+/// Of `single`, those that are in the graph in more than one version.
+fn second_versions(graph: &[Package], single: &[&str]) -> Vec<String> {
+    let mut problems = Vec::new();
+    for name in single {
+        let versions: Vec<_> = graph.iter().filter(|p| p.name == *name).map(|p| p.version.as_str()).collect();
+        if versions.len() > 1 {
+            problems.push(format!("one TLS stack: {name} is there as {}", versions.join(" and ")));
+        }
+    }
+    problems
+}
+
+/// What is locked to a source other than the allowed registries.
+fn foreign(locked: &[Locked], registries: &[String]) -> Vec<String> {
+    let allowed = |source: &str| {
+        source
+            .strip_prefix("registry+")
+            .is_some_and(|index| registries.iter().any(|allowed| allowed == index))
+    };
+    locked
+        .iter()
+        .filter_map(|package| Some((package, package.source.as_deref()?)))
+        .filter(|(_, source)| !allowed(source))
+        .map(|(package, source)| format!("{} {} comes from {source}", package.name, package.version))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workspace::Declared;
+
+    fn member(name: &str, dependencies: &[(&str, Option<&str>)]) -> Member {
+        let dependencies = dependencies
+            .iter()
+            .map(|(name, kind)| Declared { name: (*name).into(), kind: kind.map(str::to_owned) })
+            .collect();
+        Member { name: name.into(), dependencies }
+    }
+
+    fn package(name: &str, version: &str) -> Package {
+        Package { name: name.into(), version: version.into(), licence: None }
+    }
+
+    #[test]
+    fn an_arrow_that_is_not_listed_is_a_problem_and_a_tests_arrow_is_not() {
+        let members = [
+            member("truing-core", &[("truing-diff", None), ("serde", None), ("truing-fakes", Some("dev"))]),
+            member("truing-diff", &[("truing-core", None)]),
+            member("truing-fakes", &[("truing-core", None), ("truing-store", None)]),
+            member("truing-store", &[]),
+            member("truing-new", &[]),
+        ];
+        assert_eq!(
+            stray_arrows(&members),
+            [
+                "truing-diff must not depend on truing-core",
+                "truing-fakes must not depend on truing-store",
+                "truing-new is not in the table of arrows (xtask/src/check/arrows.rs)",
+            ]
+        );
+    }
+
+    #[test]
+    fn the_listed_arrows_form_no_circle_and_name_only_listed_crates() {
+        // Take away crates that depend on nothing that is left, until none is left: with a circle, some stay.
+        let mut left: Vec<_> = ARROWS.to_vec();
+        while !left.is_empty() {
+            let names: Vec<_> = left.iter().map(|(from, _)| *from).collect();
+            let before = left.len();
+            left.retain(|(_, to)| to.iter().any(|name| names.contains(name)));
+            assert!(left.len() < before, "a circle among {names:?}");
+        }
+        for (from, to) in ARROWS {
+            for name in *to {
+                assert!(ARROWS.iter().any(|(listed, _)| listed == name), "{from} → {name}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_pure_crate_may_not_reach_the_outside() {
+        let problems = impurities("truing-core", &[package("serde", "1.0.0"), package("getrandom", "0.3.1")]);
+        assert_eq!(problems.len(), 1);
+        assert!(problems.concat().contains("linked with getrandom"), "{problems:?}");
+    }
+
+    #[test]
+    fn a_banned_crate_is_named_with_the_reason() {
+        let bans = [Banned { name: "openssl".into(), reason: "one TLS stack".into() }];
+        let problems = banned(&[package("openssl", "0.10.1"), package("openssl-probe", "0.2.0")], &bans);
+        assert_eq!(problems, ["openssl 0.10.1 is banned: one TLS stack (cargo tree -i openssl)"]);
+    }
+
+    #[test]
+    fn two_versions_of_the_tls_stack_are_a_problem() {
+        let graph = [package("rustls", "0.22.0"), package("rustls", "0.23.0"), package("aws-lc-rs", "1.0.0")];
+        assert_eq!(second_versions(&graph, TLS), ["one TLS stack: rustls is there as 0.22.0 and 0.23.0"]);
+    }
+
+    #[test]
+    fn only_the_listed_registries_are_sources() {
+        let locked = |source: Option<&str>| Locked {
+            name: "a".into(),
+            version: "1.0.0".into(),
+            source: source.map(str::to_owned),
+        };
+        let registries = ["https://index.example/".to_owned()];
+        let problems = foreign(
+            &[
+                locked(None),
+                locked(Some("registry+https://index.example/")),
+                locked(Some("registry+https://index.example/other")),
+                locked(Some("git+https://index.example/")),
+            ],
+            &registries,
+        );
+        assert_eq!(problems.len(), 2, "{problems:?}");
+    }
+}

@@ -1,0 +1,67 @@
+//! `changelog.d` holds fragments as its README describes them, and nothing else.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use super::Report;
+
+/// The kinds of change, as Keep a Changelog names them.
+const KINDS: &[&str] = &["added", "changed", "fixed", "removed"];
+
+/// Checks the fragments.
+pub(crate) fn check(root: &Path) -> Result<Report> {
+    let folder = root.join("changelog.d");
+    let mut fragments = 0;
+    let mut problems = Vec::new();
+    for entry in std::fs::read_dir(&folder).context("cannot list changelog.d")? {
+        let entry = entry.context("cannot list changelog.d")?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name == "README.md" {
+            continue;
+        }
+        fragments += 1;
+        let text = std::fs::read_to_string(entry.path()).unwrap_or_default();
+        problems.extend(wrong(&name, &text).map(|what| format!("changelog.d/{name}: {what}")));
+    }
+    problems.sort();
+    Ok(Report::Looked { at: format!("{fragments} fragments"), problems, warnings: Vec::new() })
+}
+
+/// What is wrong with a fragment.
+fn wrong(name: &str, text: &str) -> Option<String> {
+    let named = name
+        .strip_suffix(".md")
+        .and_then(|name| name.split_once('.'))
+        .is_some_and(|(change, kind)| is_slug(change) && KINDS.contains(&kind));
+    if !named {
+        return Some(format!("not named `<change>.<{}>.md`, the change in a-z, 0-9 and -", KINDS.join("|")));
+    }
+    text.trim().is_empty().then(|| "it says nothing".to_owned())
+}
+
+fn is_slug(text: &str) -> bool {
+    !text.is_empty()
+        && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fragments_are_named_for_their_kind_and_say_something() {
+        assert_eq!(wrong("exact-once.added.md", "Findings are posted once.\n"), None);
+        assert!(wrong("exact-once.added.md", " \n").is_some());
+        for name in [
+            "exact-once.md",
+            ".added.md",
+            "exact-once.better.md",
+            "Exact Once.added.md",
+            "a.added.txt",
+            "a.b.added.md",
+        ] {
+            assert!(wrong(name, "Text.").is_some(), "{name}");
+        }
+    }
+}

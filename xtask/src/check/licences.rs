@@ -1,0 +1,94 @@
+//! Every package that is built into anything of ours has a licence that deny.toml allows.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use anyhow::Result;
+
+use super::deny::{self, Licenses};
+use super::{Report, spdx};
+use crate::workspace::{self, Package, Part};
+
+/// Checks the packages that are built in; what only tests use is not given to anybody.
+pub(crate) fn check(root: &Path) -> Result<Report> {
+    let packages = workspace::graph(root, Part::Built)?;
+    let (problems, warnings) = judge(&packages, &deny::read(root)?.licenses);
+    Ok(Report::Looked { at: format!("{} packages", packages.len()), problems, warnings })
+}
+
+/// What is not allowed, and what is allowed in vain.
+fn judge(packages: &[Package], licenses: &Licenses) -> (Vec<String>, Vec<String>) {
+    let mut problems = Vec::new();
+    let mut used = BTreeSet::new();
+    for package in packages {
+        let extra = licenses.exceptions.iter().filter(|exception| exception.name == package.name);
+        let extra: Vec<&String> = extra.flat_map(|exception| &exception.allow).collect();
+        let mut allowed = |licence: &str| {
+            if licenses.allow.iter().any(|allowed| allowed == licence) {
+                used.insert(licence.to_owned());
+                return true;
+            }
+            extra.iter().any(|allowed| *allowed == licence)
+        };
+        let Package { name, version, licence } = package;
+        match licence.as_deref().map(|expression| (expression, spdx::satisfied(expression, &mut allowed))) {
+            None => problems.push(format!("{name} {version} names no licence")),
+            Some((_, Ok(true))) => {}
+            Some((expression, Ok(false))) => problems.push(format!(
+                "{name} {version} is under `{expression}`, which deny.toml does not allow (cargo tree -i {name})"
+            )),
+            Some((expression, Err(error))) => {
+                problems.push(format!("{name} {version}: cannot read the licence `{expression}`: {error}"));
+            }
+        }
+    }
+
+    let unused = licenses.allow.iter().filter(|licence| !used.contains(*licence));
+    let mut warnings: Vec<_> =
+        unused.map(|licence| format!("deny.toml allows {licence}, which nothing uses")).collect();
+    let gone = licenses.exceptions.iter().filter(|e| packages.iter().all(|package| package.name != e.name));
+    warnings.extend(gone.map(|e| format!("deny.toml makes an exception for {}, which is not used", e.name)));
+    (problems, warnings)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::deny::Exception;
+
+    fn package(name: &str, licence: Option<&str>) -> Package {
+        Package { name: name.into(), version: "1.0.0".into(), licence: licence.map(str::to_owned) }
+    }
+
+    fn licenses() -> Licenses {
+        let exception = Exception { name: "special".into(), allow: vec!["MPL-2.0".into()] };
+        Licenses { allow: vec!["MIT".into(), "ISC".into()], exceptions: vec![exception] }
+    }
+
+    #[test]
+    fn an_exception_holds_for_its_crate_alone() {
+        let packages = [package("special", Some("MPL-2.0 AND MIT")), package("other", Some("MPL-2.0"))];
+        let (problems, _) = judge(&packages, &licenses());
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert!(problems.concat().starts_with("other 1.0.0 is under `MPL-2.0`"), "{problems:?}");
+    }
+
+    #[test]
+    fn a_missing_or_unreadable_licence_is_a_problem() {
+        let (problems, _) = judge(&[package("none", None), package("odd", Some("MIT MIT"))], &licenses());
+        assert_eq!(problems.len(), 2, "{problems:?}");
+    }
+
+    #[test]
+    fn what_is_allowed_in_vain_is_pointed_out() {
+        let (problems, warnings) = judge(&[package("a", Some("MIT"))], &licenses());
+        assert_eq!(problems, Vec::<String>::new());
+        assert_eq!(
+            warnings,
+            [
+                "deny.toml allows ISC, which nothing uses",
+                "deny.toml makes an exception for special, which is not used"
+            ]
+        );
+    }
+}

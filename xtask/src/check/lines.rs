@@ -1,0 +1,56 @@
+//! No source file is so long that a stranger loses the way in it.
+
+use std::path::Path;
+
+use anyhow::Result;
+
+use super::Report;
+use crate::workspace::{self, Tracked};
+
+/// Lines that a source file may have.
+const MAX_LINES: usize = 600;
+
+/// A longer one says why, in a comment that begins so …
+const REASON: &str = "// long: ";
+
+/// … within its first lines.
+const TOP: usize = 30;
+
+/// Checks every tracked Rust file.
+pub(crate) fn check(root: &Path) -> Result<Report> {
+    let mut files = workspace::tracked(root)?;
+    files.retain(|file| file.path.ends_with(".rs"));
+    let problems = files.iter().filter_map(too_long).collect();
+    Ok(Report::Looked { at: format!("{} source files", files.len()), problems, warnings: Vec::new() })
+}
+
+/// What is wrong with a file that is too long and does not say why.
+fn too_long(file: &Tracked) -> Option<String> {
+    let lines = file.text.lines().count();
+    let reason = |line: &str| line.strip_prefix(REASON).is_some_and(|reason| !reason.trim().is_empty());
+    let explained = || file.text.lines().take(TOP).any(reason);
+    (lines > MAX_LINES && !explained()).then(|| {
+        format!(
+            "{}: {lines} lines, more than {MAX_LINES}: split it, or say why near its top: `{REASON}…`",
+            file.path
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(top: &str, lines: usize) -> Tracked {
+        Tracked { path: "a.rs".into(), text: format!("{top}\n{}", "\n".repeat(lines.saturating_sub(1))) }
+    }
+
+    #[test]
+    fn a_long_file_needs_a_reason_near_its_top() {
+        assert_eq!(too_long(&file("", MAX_LINES)), None);
+        assert!(too_long(&file("", MAX_LINES + 1)).is_some());
+        assert_eq!(too_long(&file("// long: one table", MAX_LINES + 1)), None);
+        assert!(too_long(&file("// long:  ", MAX_LINES + 1)).is_some());
+        assert!(too_long(&file(&format!("{}// long: too late", "\n".repeat(TOP)), MAX_LINES + 1)).is_some());
+    }
+}

@@ -1,0 +1,152 @@
+//! Licence expressions as manifests hold them (SPDX 2.3, annex D), and whether a list of licences satisfies one.
+
+/// Why a text is not a licence expression.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct NotAnExpression(String);
+
+impl std::fmt::Display for NotAnExpression {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str(&self.0)
+    }
+}
+
+/// How deep parentheses may nest.
+const MAX_DEPTH: usize = 32;
+
+/// Whether the licences for which `allowed` is true satisfy `expression`. A licence is asked for together with its
+/// exception: `Apache-2.0 WITH LLVM-exception`. `AND` binds tighter than `OR`; `/` is an old way to write `OR`.
+pub(crate) fn satisfied(
+    expression: &str,
+    allowed: &mut dyn FnMut(&str) -> bool,
+) -> Result<bool, NotAnExpression> {
+    let spaced = expression.replace('/', " OR ").replace('(', " ( ").replace(')', " ) ");
+    let words: Vec<&str> = spaced.split_whitespace().collect();
+    let mut parser = Parser { words: &words, allowed };
+    let result = parser.any_of(0)?;
+    match parser.words {
+        [] => Ok(result),
+        [word, ..] => Err(NotAnExpression(format!("`{word}` is not expected there"))),
+    }
+}
+
+/// What is left to read, and what is allowed. Every licence is asked for, even where the answer is clear before.
+struct Parser<'a> {
+    words: &'a [&'a str],
+    allowed: &'a mut dyn FnMut(&str) -> bool,
+}
+
+impl<'a> Parser<'a> {
+    fn any_of(&mut self, depth: usize) -> Result<bool, NotAnExpression> {
+        let mut result = self.all_of(depth)?;
+        while self.take("OR") {
+            result |= self.all_of(depth)?;
+        }
+        Ok(result)
+    }
+
+    fn all_of(&mut self, depth: usize) -> Result<bool, NotAnExpression> {
+        let mut result = self.one(depth)?;
+        while self.take("AND") {
+            result &= self.one(depth)?;
+        }
+        Ok(result)
+    }
+
+    fn one(&mut self, depth: usize) -> Result<bool, NotAnExpression> {
+        if self.take("(") {
+            if depth == MAX_DEPTH {
+                return Err(NotAnExpression("too many parentheses".into()));
+            }
+            let result = self.any_of(depth + 1)?;
+            return if self.take(")") { Ok(result) } else { Err(NotAnExpression("`)` is missing".into())) };
+        }
+        let licence = self.name()?;
+        if self.take("WITH") {
+            let exception = self.name()?;
+            return Ok((self.allowed)(&format!("{licence} WITH {exception}")));
+        }
+        Ok((self.allowed)(licence))
+    }
+
+    /// Takes the next word if it is `word`.
+    fn take(&mut self, word: &str) -> bool {
+        let [first, rest @ ..] = self.words else { return false };
+        let found = first.eq_ignore_ascii_case(word);
+        if found {
+            self.words = rest;
+        }
+        found
+    }
+
+    fn name(&mut self) -> Result<&'a str, NotAnExpression> {
+        match self.words {
+            [] => Err(NotAnExpression("it ends too early".into())),
+            [word, rest @ ..] if is_name(word) => {
+                self.words = rest;
+                Ok(word)
+            }
+            [word, ..] => Err(NotAnExpression(format!("`{word}` is not a licence"))),
+        }
+    }
+}
+
+/// Letters, digits, `-`, `.`, `+` and `:`, and not one of the operators.
+fn is_name(word: &str) -> bool {
+    let operator = ["AND", "OR", "WITH"].iter().any(|operator| word.eq_ignore_ascii_case(operator));
+    !operator && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.+:".contains(&byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(allowed: &[&str], expression: &str) -> Result<bool, NotAnExpression> {
+        satisfied(expression, &mut |licence| allowed.contains(&licence))
+    }
+
+    #[test]
+    fn expressions_are_satisfied_as_spdx_says() {
+        for (expression, expected) in [
+            ("MIT", true),
+            ("ISC", false),
+            ("MIT OR GPL-3.0-only", true),
+            ("GPL-3.0-only OR MIT", true),
+            ("MIT AND GPL-3.0-only", false),
+            ("MIT/GPL-3.0-only", true),
+            ("MIT or ISC", true),
+            // AND binds tighter than OR, on either side.
+            ("MIT OR ISC AND GPL-3.0-only", true),
+            ("ISC AND GPL-3.0-only OR MIT", true),
+            ("(MIT OR ISC) AND GPL-3.0-only", false),
+            ("(MIT OR ISC) AND (Zlib OR ISC)", true),
+            ("((MIT))", true),
+            // An exception makes another licence of it.
+            ("Apache-2.0 WITH LLVM-exception", true),
+            ("Apache-2.0", false),
+            ("MIT WITH LLVM-exception", false),
+        ] {
+            let allowed = ["MIT", "Zlib", "Apache-2.0 WITH LLVM-exception"];
+            assert_eq!(with(&allowed, expression), Ok(expected), "{expression}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_expression_is_never_satisfied() {
+        for expression in [
+            "",
+            "MIT OR",
+            "OR MIT",
+            "MIT MIT",
+            "(MIT",
+            "MIT)",
+            "()",
+            "MIT WITH",
+            "MIT AND AND MIT",
+            "MIT, ISC",
+        ] {
+            assert!(with(&["MIT"], expression).is_err(), "{expression}");
+        }
+        let deep = format!("{}MIT{}", "(".repeat(10_000), ")".repeat(10_000));
+        assert!(with(&["MIT"], &deep).is_err());
+    }
+}

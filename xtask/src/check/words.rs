@@ -1,0 +1,101 @@
+//! Words that do not belong in the repository: paths of somebody's machine, and code that is unfinished or waits.
+
+use std::path::Path;
+
+use anyhow::Result;
+
+use super::{Report, code};
+use crate::workspace::{self, Tracked};
+
+/// Where a path or an address of one machine begins, and why it may not stand in any file. Written in two halves, so
+/// that this file does not hold them.
+const IN_ANY_FILE: &[(&str, &str, &str)] = &[
+    ("/wor", "k/", "a path of one machine"),
+    ("/roo", "t/", "a path of one machine"),
+    ("/User", "s/", "a path of one machine"),
+    ("sparse", "+http", "a registry of one machine"),
+    ("replace", "-with", "a registry of one machine"),
+    ("arti", "factory", "a registry of one machine"),
+];
+
+/// What may not stand in Rust code (comments and strings may talk about it).
+const IN_CODE: &[(&str, &str)] = &[
+    ("#[ignore", "a test that is not run: mend it or remove it"),
+    ("todo!", "unfinished"),
+    ("unimplemented!", "unfinished"),
+    ("thread::sleep", "wait on a condition, or move the injected clock"),
+];
+
+/// Checks every tracked text file.
+pub(crate) fn check(root: &Path) -> Result<Report> {
+    let files = workspace::tracked(root)?;
+    let problems = files.iter().flat_map(found).collect();
+    Ok(Report::Looked { at: format!("{} files", files.len()), problems, warnings: Vec::new() })
+}
+
+/// Every line of a file that holds such a word.
+fn found(file: &Tracked) -> Vec<String> {
+    let mut problems = Vec::new();
+    for (number, line) in file.text.lines().enumerate() {
+        for (one, two, why) in IN_ANY_FILE {
+            if begins(line, &format!("{one}{two}")) {
+                problems.push(format!("{}:{}: {one}{two}: {why}", file.path, number + 1));
+            }
+        }
+    }
+    if file.path.ends_with(".rs") {
+        for (number, line) in code::code_only(&file.text).lines().enumerate() {
+            for (word, why) in IN_CODE {
+                if begins(line, word) {
+                    problems.push(format!("{}:{}: {word}: {why}", file.path, number + 1));
+                }
+            }
+        }
+    }
+    problems
+}
+
+/// Whether `word` stands in `line` and is not the end of a longer name or path.
+fn begins(line: &str, word: &str) -> bool {
+    line.match_indices(word).any(|(at, _)| {
+        let before = line.get(..at).and_then(|before| before.chars().next_back());
+        before.is_none_or(|char| !char.is_alphanumeric() && !"_-.~}*/".contains(char))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problems(path: &str, text: &str) -> usize {
+        found(&Tracked { path: path.into(), text: text.into() }).len()
+    }
+
+    #[test]
+    fn machine_paths_are_found_in_any_file() {
+        let path = |before: &str| format!("one\ntwo {before}/wor{}/three", "k");
+        for before in ["", "\"", "=", "file:"] {
+            assert_eq!(problems("a.md", &path(before)), 1, "{before}");
+        }
+        // A part of a longer path, an address or a pattern is another thing.
+        for before in ["some", "https://host.example", "~", "${HOME}", "**"] {
+            assert_eq!(problems("a.md", &path(before)), 0, "{before}");
+        }
+    }
+
+    #[test]
+    fn the_place_is_named() {
+        let file = Tracked { path: "a.rs".into(), text: "\nfn a() { todo!() }".into() };
+        assert_eq!(found(&file), ["a.rs:2: todo!: unfinished"]);
+    }
+
+    #[test]
+    fn unfinished_code_is_found_in_code_alone() {
+        for code in ["#[ignore]", "#[ignore = \"slow\"]", "std::thread::sleep(d)", "{unimplemented!()}"] {
+            assert_eq!(problems("a.rs", code), 1, "{code}");
+            assert_eq!(problems("a.rs", &format!("// {code}")), 0, "{code}");
+            assert_eq!(problems("a.md", code), 0, "{code}");
+        }
+        assert_eq!(problems("a.rs", "my_todo!()"), 0);
+    }
+}

@@ -1,0 +1,116 @@
+//! `cargo xtask test`: installs what the tests need, runs them all, and says what could not be run.
+
+mod tally;
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+
+use crate::{say, tools, workspace};
+use tally::Tally;
+
+/// The options of `cargo xtask test`.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Fail if anything could not be run, except what needs data outside the repository
+    #[arg(long)]
+    require_all: bool,
+    /// Arguments for `cargo test`, for example `-p truing-core -- slot::`
+    #[arg(last = true, value_name = "CARGO TEST ARGUMENTS")]
+    arguments: Vec<String>,
+}
+
+/// Tests that could not be run.
+struct NotRun {
+    what: String,
+    why: String,
+}
+
+/// Runs the tests. `false`: something failed, or was not run though `--require-all` asked for it.
+pub(crate) fn run(options: &Options) -> Result<bool> {
+    let root = workspace::root()?;
+    let not_run = missing_tools();
+    let start = Instant::now();
+    let mut tally = cargo_test(&root, options, &not_run)?;
+
+    for name in &tally.failures {
+        say::line(&format!("failed: {name}"));
+    }
+    for NotRun { what, why } in &not_run {
+        say::line(&format!("not run: the tests of {what}: {why}"));
+    }
+    tally.skipped += not_run.len() as u64;
+    let incomplete = options.require_all && !not_run.is_empty();
+    if incomplete {
+        say::line("--require-all: what was not run counts as an error");
+    }
+    say::line(&format!("built and tested in {:.1} s", start.elapsed().as_secs_f64()));
+    say::line(&tally.to_string());
+    Ok(tally.failed == 0 && !incomplete)
+}
+
+/// Provides every tool, and lists the packages whose tests must be left out for want of one.
+fn missing_tools() -> Vec<NotRun> {
+    let mut not_run = Vec::new();
+    for tool in tools::TOOLS {
+        match tools::provide(tool) {
+            Ok(version) => say::line(&format!("{} {version} (needed: {})", tool.name, tool.minimum)),
+            Err(why) => not_run.extend(
+                tool.needed_by.iter().map(|package| NotRun { what: (*package).to_owned(), why: why.clone() }),
+            ),
+        }
+    }
+    not_run
+}
+
+/// Runs `cargo test`, passing its output on while counting.
+fn cargo_test(root: &Path, options: &Options, not_run: &[NotRun]) -> Result<Tally> {
+    let mut command = workspace::cargo(root);
+    command.args(["test", "--locked", "--no-fail-fast"]);
+    if !names_packages(&options.arguments) {
+        command.arg("--workspace");
+        command.args(not_run.iter().flat_map(|left_out| ["--exclude", &left_out.what]));
+    }
+    command.args(&options.arguments);
+    say::line(&format!("{command:?} (cargo downloads the crates of Cargo.lock that it does not have yet)"));
+
+    let mut child = command.stdout(Stdio::piped()).spawn().context("cannot start cargo test")?;
+    let mut output = BufReader::new(child.stdout.take().context("cargo test has no output")?);
+    let mut tally = Tally::default();
+    let mut line = Vec::new();
+    while output.read_until(b'\n', &mut line).context("cannot read the output of cargo test")? > 0 {
+        say::bytes(&line);
+        tally.read(&String::from_utf8_lossy(&line));
+        line.clear();
+    }
+    let status = child.wait().context("cannot wait for cargo test")?;
+    tally.end(status.success());
+    Ok(tally)
+}
+
+/// Whether arguments for cargo itself (those before a second `--`) choose packages, so that `--workspace` must not.
+fn names_packages(arguments: &[String]) -> bool {
+    arguments
+        .iter()
+        .take_while(|argument| *argument != "--")
+        .any(|argument| argument.starts_with("-p") || argument.starts_with("--package"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_cargos_own_arguments_choose_packages() {
+        let chosen = |arguments: &[&str]| {
+            names_packages(&arguments.iter().map(|a| (*a).to_owned()).collect::<Vec<_>>())
+        };
+        assert!(chosen(&["-p", "truing-core"]));
+        assert!(chosen(&["--package=truing-core"]));
+        assert!(!chosen(&["--", "-p"]));
+        assert!(!chosen(&["some_test"]));
+    }
+}

@@ -1,0 +1,129 @@
+//! What the tests need on the machine beside the Rust toolchain: how to find it, and how to install it.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use semver::Version;
+
+use crate::say;
+
+/// A program that tests start.
+pub(crate) struct Tool {
+    pub(crate) name: &'static str,
+    /// The command that prints its version.
+    pub(crate) probe: &'static [&'static str],
+    /// The oldest version that will do.
+    pub(crate) minimum: Version,
+    /// The Debian package that holds it.
+    pub(crate) debian: &'static str,
+    /// The workspace's packages whose tests cannot run without it.
+    pub(crate) needed_by: &'static [&'static str],
+}
+
+/// Every tool that a test needs.
+pub(crate) const TOOLS: &[Tool] = &[Tool {
+    name: "git",
+    probe: &["git", "--version"],
+    minimum: Version::new(2, 41, 0),
+    debian: "git",
+    needed_by: &["truing", "truing-fakes", "truing-forge", "truing-git"],
+}];
+
+/// Finds `tool`, installing it if it is missing or too old and this machine lets us.
+/// `Err` is why it cannot be had, and what to do.
+pub(crate) fn provide(tool: &Tool) -> Result<Version, String> {
+    let missing = match find(tool) {
+        Ok(version) => return Ok(version),
+        Err(missing) => missing,
+    };
+    let install = format!("apt-get install -y {}", tool.debian);
+    if !on_path("apt-get") {
+        return Err(format!("{missing}; install {} {} or newer", tool.name, tool.minimum));
+    }
+    if !is_root() {
+        return Err(format!("{missing}; run: sudo {install}"));
+    }
+    say::line(&format!("{missing}: installing it with `apt-get update` and `{install}`"));
+    for arguments in [&["update"][..], &["install", "-y", tool.debian][..]] {
+        let status = Command::new("apt-get")
+            .args(arguments)
+            .env("DEBIAN_FRONTEND", "noninteractive")
+            .stdin(Stdio::null())
+            .status();
+        if !status.is_ok_and(|status| status.success()) {
+            return Err(format!("{missing}, and `apt-get {}` failed", arguments.join(" ")));
+        }
+    }
+    find(tool).map_err(|still| format!("{still}, even after `{install}`"))
+}
+
+/// The installed version, if it will do; else what is wrong.
+fn find(tool: &Tool) -> Result<Version, String> {
+    let [program, arguments @ ..] = tool.probe else { return Err(format!("{} has no probe", tool.name)) };
+    let output = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| format!("{} is missing ({error})", tool.name))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let version = version_in(&text)
+        .ok_or_else(|| format!("{} does not tell its version ({:?})", tool.name, text.trim()))?;
+    if version < tool.minimum {
+        return Err(format!("{} {version} is older than {}", tool.name, tool.minimum));
+    }
+    Ok(version)
+}
+
+/// The first `N.N` or `N.N.N` in what a program says about itself: `git version 2.39.2 (Apple Git-143)`.
+fn version_in(text: &str) -> Option<Version> {
+    text.split_whitespace().find_map(|word| {
+        let mut numbers = word.trim_start_matches('v').split('.').map_while(|part| part.parse().ok());
+        let (major, minor) = (numbers.next()?, numbers.next()?);
+        Some(Version::new(major, minor, numbers.next().unwrap_or(0)))
+    })
+}
+
+fn on_path(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| Path::new(&folder).join(program).is_file())
+}
+
+fn is_root() -> bool {
+    Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout.trim_ascii() == b"0")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_is_found_in_what_programs_say() {
+        for (text, version) in [
+            ("git version 2.47.3\n", Version::new(2, 47, 3)),
+            ("git version 2.39.2 (Apple Git-143)", Version::new(2, 39, 2)),
+            ("git version 2.41.0.windows.1", Version::new(2, 41, 0)),
+            ("tool v7.2", Version::new(7, 2, 0)),
+        ] {
+            assert_eq!(version_in(text), Some(version), "{text}");
+        }
+        assert_eq!(version_in("no version here 7"), None);
+    }
+
+    /// A tool that is surely there (cargo runs this test), asked for in some version.
+    fn cargo(minimum: Version) -> Tool {
+        Tool { name: "cargo", probe: &["cargo", "--version"], minimum, debian: "cargo", needed_by: &[] }
+    }
+
+    #[test]
+    fn an_installed_tool_is_found_and_an_old_one_refused() {
+        assert!(find(&cargo(Version::new(1, 0, 0))).is_ok());
+        let refused = find(&cargo(Version::new(999, 0, 0))).unwrap_err();
+        assert!(refused.contains("is older than 999.0.0"), "{refused}");
+    }
+
+    #[test]
+    fn a_missing_tool_is_said_to_be_missing() {
+        let tool = Tool { probe: &["no-such-program-here"], ..cargo(Version::new(1, 0, 0)) };
+        assert!(find(&tool).unwrap_err().contains("cargo is missing"));
+    }
+}

@@ -1,0 +1,199 @@
+//! Facts about the workspace, asked of cargo and git: its root, its tracked files, its dependency graph.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+
+/// The folder of the root manifest. `cargo run` and `cargo test` both name the package's own folder.
+pub(crate) fn root() -> Result<PathBuf> {
+    let manifest = std::env::var_os("CARGO_MANIFEST_DIR")
+        .context("CARGO_MANIFEST_DIR is not set: start this as `cargo xtask …`")?;
+    let parent = Path::new(&manifest).parent().context("the folder of xtask has no parent")?;
+    Ok(parent.to_path_buf())
+}
+
+/// A cargo command in `root`, with the cargo that started this one, without standard input.
+pub(crate) fn cargo(root: &Path) -> Command {
+    let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(program);
+    command.current_dir(root).stdin(Stdio::null());
+    command
+}
+
+/// Runs `command` to its end and returns what it printed; its complaints are part of the error.
+pub(crate) fn output(command: &mut Command) -> Result<String> {
+    let shown = format!("{command:?}");
+    let output = command.output().with_context(|| format!("cannot start {shown}"))?;
+    if !output.status.success() {
+        bail!("{shown} failed ({}):\n{}", output.status, String::from_utf8_lossy(&output.stderr).trim_end());
+    }
+    String::from_utf8(output.stdout).with_context(|| format!("{shown} printed bytes that are not UTF-8"))
+}
+
+/// A file under version control.
+pub(crate) struct Tracked {
+    /// Relative to the root, with `/`.
+    pub(crate) path: String,
+    /// Its text in the work tree.
+    pub(crate) text: String,
+}
+
+/// Every tracked file that is text and exists in the work tree.
+pub(crate) fn tracked(root: &Path) -> Result<Vec<Tracked>> {
+    // A checkout made by another user (a CI runner's) is read all the same: only names are asked for.
+    let trust = format!("safe.directory={}", root.display());
+    let names = output(Command::new("git").args(["-c", &trust, "ls-files", "-z"]).current_dir(root))
+        .context("cannot list the tracked files")?;
+    let mut files = Vec::new();
+    for path in names.split_terminator('\0') {
+        let file = root.join(path);
+        if file.is_symlink() || !file.is_file() {
+            continue;
+        }
+        let bytes = std::fs::read(&file).with_context(|| format!("cannot read {path}"))?;
+        if let Ok(text) = String::from_utf8(bytes) {
+            files.push(Tracked { path: path.to_owned(), text });
+        }
+    }
+    Ok(files)
+}
+
+/// A crate of this workspace, as its manifest declares it.
+#[derive(Deserialize)]
+pub(crate) struct Member {
+    pub(crate) name: String,
+    pub(crate) dependencies: Vec<Declared>,
+}
+
+/// A dependency as declared; optional ones and those of other platforms included.
+#[derive(Deserialize)]
+pub(crate) struct Declared {
+    pub(crate) name: String,
+    /// `None`: a normal dependency; else `dev` or `build`.
+    pub(crate) kind: Option<String>,
+}
+
+/// The crates of this workspace.
+pub(crate) fn members(root: &Path) -> Result<Vec<Member>> {
+    #[derive(Deserialize)]
+    struct Metadata {
+        packages: Vec<Member>,
+    }
+    let json = output(cargo(root).args([
+        "metadata",
+        "--no-deps",
+        "--offline",
+        "--locked",
+        "--format-version",
+        "1",
+    ]))?;
+    let metadata: Metadata =
+        serde_json::from_str(&json).context("cannot read what cargo metadata printed")?;
+    Ok(metadata.packages)
+}
+
+/// A package of a resolved dependency graph.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Package {
+    pub(crate) name: String,
+    pub(crate) version: String,
+    /// The licence expression of its manifest, if it has one.
+    pub(crate) licence: Option<String>,
+}
+
+/// Which part of the dependency graph to look at. All features and all platforms, always.
+#[derive(Clone, Copy)]
+pub(crate) enum Part<'a> {
+    /// What the workspace's crates are built from.
+    Built,
+    /// The same, and what only the tests use.
+    WithTests,
+    /// What is linked into one crate.
+    LinkedInto(&'a str),
+}
+
+/// The packages of a part of the graph, sorted, each version once. It is what cargo would build: unlike the lock
+/// file, it leaves out optional dependencies that no feature switches on.
+pub(crate) fn graph(root: &Path, part: Part<'_>) -> Result<Vec<Package>> {
+    let (crates, edges) = match part {
+        Part::Built => (vec!["--workspace"], "normal,build"),
+        Part::WithTests => (vec!["--workspace"], "normal,build,dev"),
+        Part::LinkedInto(name) => (vec!["--package", name], "normal"),
+    };
+    let tree = output(
+        cargo(root)
+            .args(["tree", "--locked", "--all-features", "--target", "all", "--prefix", "none"])
+            .args(["--edges", edges, "--format", "{p}\t{l}"])
+            .args(crates),
+    )?;
+    // An empty line stands between the trees of two members.
+    let lines = tree.lines().filter(|line| !line.is_empty());
+    let mut packages = lines.map(package).collect::<Result<Vec<_>>>()?;
+    packages.sort();
+    packages.dedup();
+    Ok(packages)
+}
+
+/// Reads one line of `cargo tree --format "{p}\t{l}"`: `name v1.2.3 (proc-macro)⇥MIT OR Apache-2.0 (*)`.
+fn package(line: &str) -> Result<Package> {
+    let line = line.strip_suffix(" (*)").unwrap_or(line);
+    let read = || {
+        let (package, licence) = line.split_once('\t')?;
+        let mut words = package.split(' ');
+        let (name, version) = (words.next()?, words.next()?.strip_prefix('v')?);
+        let licence = Some(licence.trim()).filter(|text| !text.is_empty());
+        Some(Package { name: name.into(), version: version.into(), licence: licence.map(str::to_owned) })
+    };
+    read().with_context(|| format!("cannot read this line of cargo tree: {line:?}"))
+}
+
+/// A package of the lock file.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Locked {
+    pub(crate) name: String,
+    pub(crate) version: String,
+    /// Where it comes from; `None` for the workspace's own crates.
+    pub(crate) source: Option<String>,
+}
+
+/// Every package of `Cargo.lock`.
+pub(crate) fn lock_file(root: &Path) -> Result<Vec<Locked>> {
+    #[derive(Deserialize)]
+    struct LockFile {
+        package: Vec<Locked>,
+    }
+    let text = std::fs::read_to_string(root.join("Cargo.lock")).context("cannot read Cargo.lock")?;
+    let lock: LockFile = toml::from_str(&text).context("cannot understand Cargo.lock")?;
+    Ok(lock.package)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_the_tree_is_read_whatever_follows_the_version() {
+        let expected = |licence: Option<&str>| Package {
+            name: "some-crate".into(),
+            version: "1.2.3-rc.1+b".into(),
+            licence: licence.map(str::to_owned),
+        };
+        for (line, licence) in [
+            ("some-crate v1.2.3-rc.1+b\tMIT", Some("MIT")),
+            ("some-crate v1.2.3-rc.1+b (proc-macro)\tMIT/Apache-2.0", Some("MIT/Apache-2.0")),
+            ("some-crate v1.2.3-rc.1+b (/a folder/some-crate)\tMIT OR ISC (*)", Some("MIT OR ISC")),
+            ("some-crate v1.2.3-rc.1+b\t", None),
+        ] {
+            assert_eq!(package(line).unwrap(), expected(licence), "{line}");
+        }
+        assert!(package("not a package").is_err());
+    }
+
+    #[test]
+    fn the_manifests_of_this_workspace_are_found() {
+        let members = members(&root().unwrap()).unwrap();
+        assert!(members.iter().any(|member| member.name == "xtask"));
+    }
+}
