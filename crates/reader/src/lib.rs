@@ -1,1 +1,17 @@
-//! reader
+//! Everything that parses repository bytes. It holds no credentials and opens no connection.
+//!
+//! Rules are data: a *pack* is a folder of `packs/`, a rule one TOML file in it (see [`pack`] for its fields).
+//! [`InProcess`] is the [`Reader`](truing_core::port::Reader) port carried out in the calling process: it opens
+//! the changed files below the request's tree (`file`), lets the packs' rules look at each as a whole
+//! (`engine`), and reports what touches added lines. A secret is never part of what it reports (`snippet`).
+
+mod engine;
+mod file;
+mod in_process;
+mod lines;
+pub mod pack;
+mod snippet;
+mod suppress;
+
+pub use in_process::InProcess;
+pub use pack::Packs;

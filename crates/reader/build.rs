@@ -1,0 +1,39 @@
+//! Lists the rule files under `packs/`, so that adding a rule is adding one file: writes `packs.rs`, an array of
+//! (path under `packs/`, text) pairs in path order, which `src/pack.rs` includes.
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+// A build script speaks to cargo on standard output; the ban on printing is about the product.
+#[allow(clippy::print_stdout)]
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo::rerun-if-changed=packs");
+    let packs = Path::new(&env::var("CARGO_MANIFEST_DIR")?).join("packs");
+    let mut files = Vec::new();
+    for pack in entries(&packs)? {
+        files.extend(entries(&pack.join("rules"))?);
+    }
+
+    let mut list = String::from("[\n");
+    for file in files {
+        if file.extension().is_none_or(|extension| extension != "toml") {
+            return Err(format!("{}: a rules folder holds .toml files only", file.display()).into());
+        }
+        let name = file.strip_prefix(&packs)?.to_str().ok_or("the path of a rule file is not UTF-8")?;
+        let text = file.to_str().ok_or("the path of a rule file is not UTF-8")?;
+        writeln!(list, "    ({name:?}, include_str!({text:?})),")?;
+    }
+    list.push_str("]\n");
+    fs::write(Path::new(&env::var("OUT_DIR")?).join("packs.rs"), list)?;
+    Ok(())
+}
+
+/// What a folder holds, in name order.
+fn entries(folder: &Path) -> Result<Vec<PathBuf>, Box<dyn Error>> {
+    let read = fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let mut paths = read.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>, std::io::Error>>()?;
+    paths.sort();
+    Ok(paths)
+}

@@ -1,0 +1,95 @@
+//! Opening changed files below a tree that may be hostile: no link is followed in any component, nothing but
+//! regular files is opened, and no more than a bounded number of bytes is read.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, fstat, open, openat, statat};
+use truing_core::outcome::SkipReason;
+use truing_core::port::ReaderError;
+use truing_diff::RepoPath;
+
+/// The largest file that is read, in bytes (5 MiB).
+pub(crate) const MAX_FILE_BYTES: u64 = 5 * 1024 * 1024;
+
+/// How many bytes at a file's beginning are searched for the NUL that makes it binary. Git looks at as many.
+const BINARY_PROBE_BYTES: usize = 8 * 1024;
+
+/// The folder that holds the head's files. The path to it is the operator's and may contain links; nothing
+/// below it may.
+#[derive(Debug)]
+pub(crate) struct Tree {
+    root: OwnedFd,
+}
+
+impl Tree {
+    /// Opens the folder.
+    pub(crate) fn open(path: &Path) -> Result<Self, ReaderError> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        match open(path, flags, Mode::empty()) {
+            Ok(root) => Ok(Self { root }),
+            Err(error) => Err(ReaderError::Failed(format!(
+                "the folder with the head's files cannot be opened: {}: {error}",
+                path.display()
+            ))),
+        }
+    }
+
+    /// The bytes of a text file, or why it is not read.
+    pub(crate) fn read(&self, path: &RepoPath) -> Result<Vec<u8>, SkipReason> {
+        if !path.is_inside() {
+            return Err(SkipReason::Unreadable);
+        }
+        let mut components = path.as_bytes().split(|byte| *byte == b'/').peekable();
+        let mut folder: Option<OwnedFd> = None;
+        while let Some(name) = components.next() {
+            let parent = folder.as_ref().map_or(self.root.as_fd(), |folder| folder.as_fd());
+            if components.peek().is_none() {
+                return read_regular(parent, name);
+            }
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            folder = Some(openat(parent, name, flags, Mode::empty()).map_err(|_| SkipReason::Unreadable)?);
+        }
+        Err(SkipReason::Unreadable)
+    }
+}
+
+/// Reads `name` in `folder` if it is a regular file. Its type is asked for before it is opened, because opening
+/// a device can act and opening a FIFO can wait, and again after, because it can be exchanged in between.
+fn read_regular(folder: BorrowedFd<'_>, name: &[u8]) -> Result<Vec<u8>, SkipReason> {
+    let before = statat(folder, name, AtFlags::SYMLINK_NOFOLLOW).map_err(|_| SkipReason::Unreadable)?;
+    match FileType::from_raw_mode(before.st_mode) {
+        FileType::RegularFile => {}
+        FileType::Symlink => return Err(SkipReason::Symlink),
+        FileType::Directory
+        | FileType::Fifo
+        | FileType::Socket
+        | FileType::CharacterDevice
+        | FileType::BlockDevice
+        | FileType::Unknown => return Err(SkipReason::Unreadable),
+    }
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let opened = openat(folder, name, flags, Mode::empty()).map_err(|_| SkipReason::Unreadable)?;
+    let after = fstat(&opened).map_err(|_| SkipReason::Unreadable)?;
+    if FileType::from_raw_mode(after.st_mode) != FileType::RegularFile {
+        return Err(SkipReason::Unreadable);
+    }
+    let size = u64::try_from(after.st_size).map_err(|_| SkipReason::Unreadable)?;
+    if size > MAX_FILE_BYTES {
+        return Err(SkipReason::TooLarge);
+    }
+
+    // One byte more than allowed, so that a file that grows meanwhile is noticed.
+    let mut bytes = Vec::new();
+    let mut limited = File::from(opened).take(MAX_FILE_BYTES + 1);
+    let read = limited.read_to_end(&mut bytes).map_err(|_| SkipReason::Unreadable)?;
+    if read as u64 > MAX_FILE_BYTES {
+        return Err(SkipReason::TooLarge);
+    }
+    if bytes.iter().take(BINARY_PROBE_BYTES).any(|byte| *byte == 0) {
+        return Err(SkipReason::Binary);
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,56 @@
+//! Line numbers of byte offsets. A line ends with LF, as git counts; a CR before it belongs to the line end.
+
+use std::ops::Range;
+
+/// Where the lines of a text begin.
+#[derive(Debug)]
+pub(crate) struct Lines<'text> {
+    text: &'text [u8],
+    /// Offset of each line's first byte, ascending; the first is 0.
+    starts: Vec<usize>,
+}
+
+impl<'text> Lines<'text> {
+    /// The lines of `text`.
+    pub(crate) fn of(text: &'text [u8]) -> Self {
+        let after_ends = text.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1);
+        Self { text, starts: std::iter::once(0).chain(after_ends).collect() }
+    }
+
+    /// The 1-based number of the line that holds the byte at `offset`; a line end belongs to the line it ends.
+    pub(crate) fn number(&self, offset: usize) -> u32 {
+        let number = self.starts.partition_point(|start| *start <= offset);
+        u32::try_from(number).unwrap_or(u32::MAX)
+    }
+
+    /// The offsets of a line without its end; empty for a number that is not a line.
+    pub(crate) fn range(&self, number: u32) -> Range<usize> {
+        let index = number.wrapping_sub(1) as usize;
+        let Some(start) = self.starts.get(index).copied() else { return 0..0 };
+        let after = self.starts.get(index.saturating_add(1)).copied();
+        let mut end = after.map_or(self.text.len(), |after| after.saturating_sub(1));
+        if after.is_some() && end > start && self.text.get(end - 1) == Some(&b'\r') {
+            end -= 1;
+        }
+        start..end
+    }
+
+    /// The bytes at `range`; empty if it is not one of this text.
+    pub(crate) fn bytes(&self, range: Range<usize>) -> &'text [u8] {
+        self.text.get(range).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_end_with_lf_or_crlf_and_the_last_needs_no_end() {
+        let lines = Lines::of(b"a\r\n\nb\rc\nd");
+        let all: Vec<&[u8]> = (1..=4).map(|number| lines.bytes(lines.range(number))).collect();
+        assert_eq!(all, [b"a".as_slice(), b"", b"b\rc", b"d"]);
+        assert_eq!((lines.number(0), lines.number(2), lines.number(3), lines.number(4)), (1, 1, 2, 3));
+        assert_eq!((lines.range(0), lines.range(5)), (0..0, 0..0));
+    }
+}

@@ -1,0 +1,156 @@
+//! The lines shown with a finding: bounded, and without any secret of the file.
+
+use std::ops::Range;
+
+use crate::lines::Lines;
+
+/// How many lines a snippet has at most.
+const MAX_LINES: usize = 8;
+/// How many bytes of one line a snippet shows at most.
+const MAX_LINE_BYTES: usize = 400;
+/// How many bytes before the match are kept where a line is longer than [`MAX_LINE_BYTES`].
+const LEAD_BYTES: usize = 80;
+/// How many bytes of a secret stay readable: enough to tell which kind it is and to tell keys apart.
+const REDACTED_PREFIX_BYTES: usize = 4;
+/// Stands for what is left out.
+const CUT: &str = "…";
+
+/// Ranges of a file that must not be shown: ascending, not overlapping, not empty.
+#[derive(Debug, Default)]
+pub(crate) struct Secrets(Vec<Range<usize>>);
+
+impl Secrets {
+    /// Joins ranges that touch or overlap.
+    pub(crate) fn of(mut ranges: Vec<Range<usize>>) -> Self {
+        ranges.sort_by_key(|range| (range.start, range.end));
+        let mut joined: Vec<Range<usize>> = Vec::with_capacity(ranges.len());
+        for range in ranges {
+            match joined.last_mut() {
+                Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
+                _ if range.is_empty() => {}
+                _ => joined.push(range),
+            }
+        }
+        Self(joined)
+    }
+
+    /// Those that overlap `window`.
+    fn within(&self, window: &Range<usize>) -> impl Iterator<Item = &Range<usize>> {
+        let first = self.0.partition_point(|secret| secret.end <= window.start);
+        let end = window.end;
+        self.0.iter().skip(first).take_while(move |secret| secret.start < end)
+    }
+}
+
+/// The lines `first..=last` as text, without line ends. `focus` is the offset of the match, which is shown even
+/// in the middle of a very long line. A secret is its first four characters and `…`; lines that lie within one
+/// are left out.
+pub(crate) fn snippet(lines: &Lines<'_>, first: u32, last: u32, focus: usize, secrets: &Secrets) -> String {
+    let mut shown = Vec::new();
+    for number in first..=last {
+        if shown.len() == MAX_LINES {
+            break;
+        }
+        let line = lines.range(number);
+        let hidden = secrets.within(&line).any(|secret| secret.start < line.start && secret.end >= line.end);
+        if !hidden {
+            shown.push(show_line(lines, line, focus, secrets));
+        }
+    }
+    shown.join("\n")
+}
+
+/// One line, cut to a window and redacted.
+fn show_line(lines: &Lines<'_>, line: Range<usize>, focus: usize, secrets: &Secrets) -> String {
+    let window = window(lines, &line, focus);
+    let mut text = String::new();
+    let mut at = window.start;
+    if at > line.start {
+        text.push_str(CUT);
+    }
+    for secret in secrets.within(&window) {
+        if secret.start >= window.start {
+            text.push_str(&lossy(lines, at..secret.start));
+            let readable = secret.start.saturating_add(REDACTED_PREFIX_BYTES).min(secret.end).min(window.end);
+            text.push_str(&lossy(lines, secret.start..readable));
+        }
+        if !text.ends_with(CUT) {
+            text.push_str(CUT);
+        }
+        at = secret.end.min(window.end);
+    }
+    text.push_str(&lossy(lines, at..window.end));
+    if window.end < line.end && !text.ends_with(CUT) {
+        text.push_str(CUT);
+    }
+    text
+}
+
+/// The part of a line that is shown: all of it, or [`MAX_LINE_BYTES`] from shortly before the match.
+fn window(lines: &Lines<'_>, line: &Range<usize>, focus: usize) -> Range<usize> {
+    if line.len() <= MAX_LINE_BYTES {
+        return line.clone();
+    }
+    let start =
+        if line.contains(&focus) { focus.saturating_sub(LEAD_BYTES).max(line.start) } else { line.start };
+    let end = start.saturating_add(MAX_LINE_BYTES).min(line.end);
+    // Do not begin or end within a character.
+    let next_character = |at: usize| {
+        let rest = lines.bytes(at..line.end);
+        at + rest.iter().take(3).take_while(|byte| (0x80..0xC0).contains(*byte)).count()
+    };
+    next_character(start)..next_character(end)
+}
+
+fn lossy(lines: &Lines<'_>, range: Range<usize>) -> String {
+    String::from_utf8_lossy(lines.bytes(range)).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn show(text: &str, first: u32, last: u32, focus: usize, secrets: &[Range<usize>]) -> String {
+        snippet(&Lines::of(text.as_bytes()), first, last, focus, &Secrets::of(secrets.to_vec()))
+    }
+
+    #[test]
+    fn every_secret_on_the_lines_is_reduced_to_its_beginning() {
+        assert_eq!(show("a = KEY-12345; b = KEY-99", 1, 1, 0, &[19..25, 4..13]), "a = KEY-…; b = KEY-…");
+        assert_eq!(show("abcdefghij", 1, 1, 0, &[0..5, 3..8]), "abcd…ij");
+    }
+
+    #[test]
+    fn the_lines_inside_a_secret_are_left_out() {
+        let text = "BEGIN\nMIIEsecret\nsecret\nsecret=\nEND\nx";
+        let secret = 6..32;
+        assert_eq!(&text[secret.clone()], "MIIEsecret\nsecret\nsecret=\n");
+        assert_eq!(show(text, 1, 5, 0, &[secret]), "BEGIN\nMIIE…\nEND");
+    }
+
+    #[test]
+    fn a_secret_that_ends_within_a_line_hides_that_part_of_it() {
+        let secret = 3..17;
+        assert_eq!(show("ab KEYsecret\nmore tail", 2, 2, 13, std::slice::from_ref(&secret)), "… tail");
+    }
+
+    #[test]
+    fn long_lines_are_cut_around_the_match_between_characters() {
+        let text = format!("{}!match!{}", "é".repeat(5000), "é".repeat(5000));
+        let shown = show(&text, 1, 1, 10_000, &[]);
+        assert!(shown.starts_with("…é") && shown.contains("!match!") && shown.ends_with("é…"), "{shown}");
+        assert!(shown.len() <= MAX_LINE_BYTES + 3 + 2 * CUT.len(), "{}", shown.len());
+        assert!(!shown.contains('\u{FFFD}'));
+    }
+
+    #[test]
+    fn a_secret_on_a_cut_line_stays_hidden_on_both_sides_of_the_cut() {
+        let text = format!("{}match{}", "s".repeat(1000), "s".repeat(1000));
+        assert_eq!(show(&text, 1, 1, 1000, &[0..1000, 1005..2005]), "…matchssss…");
+    }
+
+    #[test]
+    fn many_lines_are_cut() {
+        assert_eq!(show(&"x\n".repeat(100), 1, 100, 0, &[]).lines().count(), MAX_LINES);
+    }
+}

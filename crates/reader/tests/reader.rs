@@ -1,0 +1,397 @@
+//! The port's behaviour on real trees: what counts as a finding, what is never opened, and what never leaks.
+
+// Helpers of tests are tests too; clippy exempts test functions only.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::fs;
+use std::future::Future;
+use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::pin::pin;
+use std::process::Command;
+use std::sync::LazyLock;
+use std::task::{Context, Poll, Waker};
+
+use proptest::prelude::*;
+use tempfile::TempDir;
+use truing_core::finding::{Severity, Side, Source, fingerprint};
+use truing_core::outcome::SkipReason;
+use truing_core::port::{ChangedFile, ReadReport, ReadRequest, Reader, ReaderError};
+use truing_diff::RepoPath;
+use truing_reader::InProcess;
+
+const ALL: (u32, u32) = (1, u32::MAX);
+
+/// Written in two parts, so that this file holds nothing that looks like a key.
+const AWS_ID: &str = concat!("AK", "IAQ3EGRTZ5OKW2LHXB");
+const GITHUB: &str = concat!("gh", "p_bN4rXw2Kq8LmZt5VyC1sHd7JfPg3TuEa9RoQ");
+
+/// Shared, so that patterns are compiled once.
+static READER: LazyLock<InProcess> = LazyLock::new(|| InProcess::new().unwrap());
+
+fn tree(files: &[(&str, &[u8])]) -> TempDir {
+    let tree = TempDir::new().unwrap();
+    for (path, content) in files {
+        let path = tree.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+    tree
+}
+
+fn changed(path: &str, added: &[(u32, u32)]) -> ChangedFile {
+    ChangedFile { path: RepoPath::from_text(path), old_path: None, added: added.to_vec() }
+}
+
+fn read(tree: &Path, files: Vec<ChangedFile>) -> ReadReport {
+    let request = ReadRequest { tree: tree.to_owned(), files, packs: vec!["core".to_owned()] };
+    READER.read_blocking(&request).unwrap()
+}
+
+/// Reads one file with these added lines.
+fn read_one(path: &str, content: &[u8], added: &[(u32, u32)]) -> ReadReport {
+    read(tree(&[(path, content)]).path(), vec![changed(path, added)])
+}
+
+/// `rule:first-last` of each finding.
+fn places(report: &ReadReport) -> Vec<String> {
+    let place = |finding: &truing_core::finding::RawFinding| {
+        format!("{}:{}-{}", finding.rule, finding.place.start_line, finding.place.end_line)
+    };
+    report.findings.iter().map(place).collect()
+}
+
+/// Why the one file was not read; none if it was.
+fn skipped(report: &ReadReport) -> Option<SkipReason> {
+    assert_eq!(report.reviewed.len() + report.not_reviewed.len(), 1, "{report:?}");
+    report.not_reviewed.first().map(|skipped| skipped.reason)
+}
+
+// ------------------------------------------------------------------------------------------- findings
+
+#[test]
+fn a_finding_says_where_what_and_why() {
+    let report = read_one("src/a.rs", b"fn f() {\n    dbg!(1);\n}\n", &[ALL]);
+    assert_eq!(report.reviewed, ["src/a.rs".into()]);
+    let [finding] = report.findings.as_slice() else { panic!("{report:?}") };
+    assert_eq!(finding.place.path, "src/a.rs".into());
+    assert_eq!((finding.place.side, finding.place.start_line, finding.place.end_line), (Side::New, 2, 2));
+    assert_eq!((finding.rule.as_str(), finding.severity), ("core/rust-dbg", Severity::P2));
+    assert_eq!((finding.snippet.as_str(), finding.source), ("    dbg!(1);", Source::Rule));
+    assert_eq!(finding.title, "`dbg!` left in the code");
+    assert!(finding.body.starts_with("`dbg!` is for") && finding.suggestion.is_none(), "{}", finding.body);
+}
+
+#[test]
+fn only_matches_that_touch_added_lines_count() {
+    let content = b"dbg!(1);\ndbg!(2);\ndbg!(3);\ndbg!(4);\n";
+    assert_eq!(
+        places(&read_one("a.rs", content, &[(2, 2), (4, 9)])),
+        ["core/rust-dbg:2-2", "core/rust-dbg:4-4"]
+    );
+    assert_eq!(places(&read_one("a.rs", content, &[])), Vec::<String>::new());
+}
+
+#[test]
+fn the_whole_file_decides_about_an_added_line() {
+    let conflict = b"a\n<<<<<<< HEAD\nb\n=======\nc\n>>>>>>> topic\nd\n";
+    for added in [(2, 2), (4, 4), (6, 6), (1, 7)] {
+        assert_eq!(places(&read_one("a.md", conflict, &[added])), ["core/conflict-marker:2-6"], "{added:?}");
+    }
+    assert_eq!(places(&read_one("a.md", conflict, &[(1, 1), (7, 7)])), Vec::<String>::new());
+    assert_eq!(places(&read_one("a.md", b"Title\n=======\n", &[ALL])), Vec::<String>::new());
+}
+
+#[test]
+fn crlf_a_byte_order_mark_and_bytes_that_are_not_utf8_change_no_place() {
+    let report = read_one("a.rs", b"\xEF\xBB\xBFdbg!(1);\r\n// caf\xE9\r\n  dbg!(x, \xFF);\r\n", &[ALL]);
+    assert_eq!(places(&report), ["core/rust-dbg:1-1", "core/rust-dbg:3-3"]);
+    let snippets: Vec<&str> = report.findings.iter().map(|finding| finding.snippet.as_str()).collect();
+    assert_eq!(snippets, ["dbg!(1);", "  dbg!(x, \u{FFFD});"]);
+}
+
+#[test]
+fn two_matches_of_a_rule_on_a_line_are_one_finding() {
+    let line = format!("a = {GITHUB}; b = {GITHUB}x\n");
+    assert_eq!(places(&read_one("a.txt", line.as_bytes(), &[ALL])), ["core/github-token:1-1"]);
+}
+
+#[test]
+fn findings_are_sorted_by_path_line_and_rule_however_files_are_asked_for() {
+    let line = format!("dbg!(\"{GITHUB} {AWS_ID}\");\n");
+    let tree = tree(&[("b.rs", b"dbg!(1);\n\ndbg!(2);\n"), ("a.rs", line.as_bytes()), ("c", b"\0")]);
+    let names = ["c", "b.rs", "missing", "a.rs"];
+    let report = read(tree.path(), names.iter().map(|name| changed(name, &[ALL])).collect());
+    let expected = [
+        "core/aws-access-key-id:1-1",
+        "core/github-token:1-1",
+        "core/rust-dbg:1-1",
+        "core/rust-dbg:1-1",
+        "core/rust-dbg:3-3",
+    ];
+    assert_eq!(places(&report), expected);
+    assert_eq!(report.reviewed, ["a.rs".into(), "b.rs".into()]);
+    assert_eq!(report, read(tree.path(), names.iter().rev().map(|name| changed(name, &[ALL])).collect()));
+}
+
+#[test]
+fn a_reason_suppresses_and_no_reason_does_not() {
+    for (content, expected) in [
+        ("dbg!(1); // truing: ignore[core/rust-dbg] shows the macro\n", 0),
+        ("// truing: ignore[core/rust-dbg] shows the macro\ndbg!(1);\n", 0),
+        ("dbg!(1); // truing: ignore[core/rust-dbg]\n", 1),
+        ("dbg!(1); // truing: ignore[core/js-debugger] another rule\n", 1),
+        ("// truing: ignore[core/rust-dbg]\ndbg!(1);\n", 1),
+    ] {
+        assert_eq!(places(&read_one("a.rs", content.as_bytes(), &[ALL])).len(), expected, "{content}");
+    }
+}
+
+#[test]
+fn too_many_findings_keep_the_worst_and_the_file_does_not_look_reviewed() {
+    let content = format!("{}key = {GITHUB}\n", "dbg!(1);\n".repeat(500));
+    let report = read_one("a.rs", content.as_bytes(), &[ALL]);
+    assert_eq!(report.findings.len(), 100);
+    assert_eq!(places(&report).last().unwrap(), "core/github-token:501-501");
+    assert_eq!(skipped(&report), Some(SkipReason::TooLarge));
+}
+
+// ------------------------------------------------------------------------------------------- secrets
+
+#[test]
+fn a_secret_is_recognisable_but_not_readable_in_any_finding() {
+    let content = format!("<<<<<<< HEAD\nkey = \"{GITHUB}\" # {AWS_ID}\n=======\n>>>>>>> topic\n");
+    let report = read_one("a.py", content.as_bytes(), &[ALL]);
+    assert_eq!(report.findings.len(), 3);
+    for finding in &report.findings {
+        assert!(finding.snippet.contains("key = \"ghp_…\" # AKIA…"), "{}", finding.snippet);
+    }
+}
+
+#[test]
+fn a_suppressed_secret_is_hidden_in_other_findings_too() {
+    let content = format!("dbg!(\"{GITHUB}\"); // truing: ignore[core/github-token] revoked\n");
+    let report = read_one("a.rs", content.as_bytes(), &[ALL]);
+    assert_eq!(places(&report), ["core/rust-dbg:1-1"]);
+    assert!(report.findings[0].snippet.starts_with("dbg!(\"ghp_…\");"), "{}", report.findings[0].snippet);
+}
+
+#[test]
+fn a_private_key_is_one_finding_over_its_lines_without_its_body() {
+    let lines: Vec<String> = (0..20)
+        .map(|line| format!("{line:02}{}", "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"))
+        .collect();
+    let body = lines.join("\n");
+    let (begin, end) = (concat!("-----BEGIN RSA PRIV", "ATE KEY-----"), "-----END RSA PRIVATE KEY-----");
+    let report = read_one("id", format!("x\n{begin}\n{body}\n{end}\n").as_bytes(), &[(10, 10)]);
+    assert_eq!(places(&report), ["core/private-key:2-23"]);
+    assert_eq!(report.findings[0].snippet, format!("{begin}\n00ab…\n{end}"));
+}
+
+#[test]
+fn the_identity_of_a_secret_survives_its_rotation_and_a_new_indentation() {
+    let of = |text: String| {
+        let report = read_one("a.py", text.as_bytes(), &[ALL]);
+        let [finding] = report.findings.as_slice() else { panic!("{report:?}") };
+        fingerprint(&finding.rule, &finding.place.path, &finding.snippet)
+    };
+    let rotated =
+        GITHUB.chars().rev().filter(|letter| letter.is_ascii_alphanumeric()).take(36).collect::<String>();
+    assert_eq!(of(format!("key = '{GITHUB}'\n")), of(format!("\n    key = 'ghp_{rotated}'\n")));
+}
+
+#[test]
+fn a_secret_deep_in_a_long_line_is_found_and_shown_with_its_surroundings() {
+    let content = format!("{}token:{GITHUB},{}\n", "abcdefg ".repeat(70_000), "x ".repeat(250_000));
+    let report = read_one("bundle.js", content.as_bytes(), &[ALL]);
+    assert_eq!(places(&report), ["core/github-token:1-1"]);
+    let snippet = &report.findings[0].snippet;
+    assert!(snippet.contains("token:ghp_…,x x") && snippet.len() < 500, "{snippet}");
+}
+
+// ------------------------------------------------------------------------------------------- hostile trees
+
+#[test]
+fn links_are_not_followed_in_any_component() {
+    let secret = format!("{GITHUB}\n");
+    let outside = tree(&[("key.txt", secret.as_bytes())]);
+    let tree = tree(&[("in/key.txt", secret.as_bytes())]);
+    symlink(outside.path().join("key.txt"), tree.path().join("file")).unwrap();
+    symlink("/etc/passwd", tree.path().join("passwd")).unwrap();
+    symlink(outside.path(), tree.path().join("folder")).unwrap();
+    symlink("in", tree.path().join("inner")).unwrap();
+    symlink("nowhere", tree.path().join("dangling")).unwrap();
+    for (path, reason) in [
+        ("file", SkipReason::Symlink),
+        ("passwd", SkipReason::Symlink),
+        ("folder", SkipReason::Symlink),
+        ("dangling", SkipReason::Symlink),
+        ("folder/key.txt", SkipReason::Unreadable),
+        ("inner/key.txt", SkipReason::Unreadable),
+    ] {
+        let report = read(tree.path(), vec![changed(path, &[ALL])]);
+        assert_eq!((skipped(&report), report.findings.len()), (Some(reason), 0), "{path}");
+    }
+}
+
+#[test]
+fn paths_that_leave_the_tree_are_refused() {
+    let outer = tree(&[("key.txt", GITHUB.as_bytes()), ("tree/a.txt", b"a")]);
+    let absolute = outer.path().join("key.txt");
+    for path in
+        ["../key.txt", "a/../../key.txt", "./a.txt", "..", ".", "", "/etc/passwd", absolute.to_str().unwrap()]
+    {
+        let report = read(&outer.path().join("tree"), vec![changed(path, &[ALL])]);
+        assert_eq!((skipped(&report), report.findings.len()), (Some(SkipReason::Unreadable), 0), "{path}");
+    }
+}
+
+#[test]
+fn what_is_no_file_is_not_opened() {
+    let tree = tree(&[("folder/a.txt", b"a"), ("file", b"a")]);
+    // Opening a FIFO that nobody writes to would wait forever.
+    assert!(Command::new("mkfifo").arg(tree.path().join("fifo")).status().unwrap().success());
+    let _socket = UnixListener::bind(tree.path().join("socket")).unwrap();
+    for path in ["fifo", "socket", "folder", "missing", "folder/missing", "file/a", "missing/a"] {
+        let report = read(tree.path(), vec![changed(path, &[ALL])]);
+        assert_eq!(skipped(&report), Some(SkipReason::Unreadable), "{path}");
+    }
+    let report = read(Path::new("/dev"), vec![changed("zero", &[ALL])]);
+    assert_eq!(skipped(&report), Some(SkipReason::Unreadable));
+}
+
+#[test]
+fn size_and_nul_bytes_decide_what_is_text() {
+    let limit = 5 * 1024 * 1024;
+    let mut late_nul = vec![b'a'; 9_000];
+    late_nul.extend_from_slice(b"\0\ndbg!(1);\n");
+    for (content, expected) in [
+        (vec![b'a'; limit], None),
+        (vec![b'a'; limit + 1], Some(SkipReason::TooLarge)),
+        (b"dbg!(1)\n\0".to_vec(), Some(SkipReason::Binary)),
+        (late_nul.clone(), None),
+        (Vec::new(), None),
+    ] {
+        assert_eq!(skipped(&read_one("a.rs", &content, &[ALL])), expected);
+    }
+    assert_eq!(places(&read_one("a.rs", &late_nul, &[ALL])), ["core/rust-dbg:2-2"]);
+}
+
+#[test]
+fn names_that_are_not_utf8_are_read() {
+    let path = RepoPath::from_bytes(b"caf\xE9/a\n.rs".to_vec());
+    let tree = TempDir::new().unwrap();
+    let folder =
+        tree.path().join(std::os::unix::ffi::OsStrExt::from_bytes(b"caf\xE9".as_slice()) as &std::ffi::OsStr);
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("a\n.rs"), "dbg!(1);\n").unwrap();
+    let file = ChangedFile { path: path.clone(), old_path: None, added: vec![ALL] };
+    let report = read(tree.path(), vec![file]);
+    assert_eq!((places(&report).len(), report.reviewed), (1, vec![path]));
+}
+
+// ------------------------------------------------------------------------------------------- the port
+
+#[test]
+fn the_port_answers_at_once_and_says_what_it_cannot_do() {
+    fn ready<T>(future: impl Future<Output = T> + Send) -> T {
+        match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(value) => value,
+            Poll::Pending => panic!("it waits for something"),
+        }
+    }
+    let reader = InProcess::new().unwrap();
+    assert_eq!(reader.known_packs(), ["core"]);
+    let tree = tree(&[("a.rs", b"dbg!(1);\n")]);
+    let request = |packs: &[&str]| ReadRequest {
+        tree: tree.path().to_owned(),
+        files: vec![changed("a.rs", &[ALL])],
+        packs: packs.iter().map(|pack| (*pack).to_owned()).collect(),
+    };
+    assert_eq!(places(&ready(reader.read(&request(&["core", "core"]))).unwrap()), ["core/rust-dbg:1-1"]);
+    assert_eq!(places(&ready(reader.read(&request(&[]))).unwrap()), Vec::<String>::new());
+
+    let unknown = ready(reader.read(&request(&["core", "croe"]))).unwrap_err();
+    assert_eq!(unknown, ReaderError::UnknownPack { name: "croe".into(), known: "core".into() });
+    let gone = ReadRequest { tree: tree.path().join("gone"), ..request(&["core"]) };
+    let error = ready(reader.read(&gone)).unwrap_err().to_string();
+    assert!(error.contains("/gone: ") && error.contains("cannot be opened"), "{error}");
+}
+
+// ------------------------------------------------------------------------------------------- properties
+
+/// Pieces that rules and the engine react to, put together at random.
+fn piece() -> impl Strategy<Value = Vec<u8>> {
+    let fixed: Vec<&[u8]> = vec![
+        b"\n",
+        b"\r\n",
+        b"dbg!(",
+        b"<<<<<<< a\n",
+        b"=======\n",
+        b">>>>>>> b\n",
+        b"debugger;",
+        b"breakpoint()",
+        b"// truing: ignore[core/rust-dbg] because",
+        b"truing: ignore[",
+        b"\xEF\xBB\xBF",
+        b"\xC3",
+        concat!("-----BEGIN PRIV", "ATE KEY-----").as_bytes(),
+        concat!("aws_secret_acc", "ess_key=").as_bytes(),
+        GITHUB.as_bytes(),
+        AWS_ID.as_bytes(),
+    ];
+    prop_oneof![
+        3 => proptest::sample::select(fixed).prop_map(<[u8]>::to_vec),
+        1 => proptest::collection::vec(any::<u8>(), 0..60),
+        1 => "[A-Za-z0-9+/]{30,70}".prop_map(String::into_bytes),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_bytes_and_any_added_lines_give_a_report_in_order_within_the_file(
+        pieces in proptest::collection::vec(piece(), 0..40),
+        added in proptest::collection::vec((any::<u32>(), any::<u32>()), 0..4),
+        path in proptest::sample::select(vec!["a.rs", "a.py", "a.ts", "a.test.js", "a"]),
+    ) {
+        let content: Vec<u8> = pieces.concat().into_iter().map(|byte| if byte == 0 { 1 } else { byte }).collect();
+        let line_count = content.iter().filter(|byte| **byte == b'\n').count() + 1;
+        for added in [vec![ALL], added] {
+            let report = read_one(path, &content, &added);
+            prop_assert!(report.findings.is_sorted_by_key(|finding| (&finding.place, &finding.rule)));
+            for finding in &report.findings {
+                let (first, last) = (finding.place.start_line as usize, finding.place.end_line as usize);
+                prop_assert!(1 <= first && first <= last && last <= line_count, "{:?}", finding);
+            }
+        }
+    }
+
+    #[test]
+    fn no_secret_is_in_any_output(
+        before in proptest::collection::vec(piece(), 0..10),
+        between in "[ \t\n\"',;:(){}=]{1,3}",
+        after in proptest::collection::vec(piece(), 0..10),
+        path in proptest::sample::select(vec!["a.rs", "a.py", "a.ts", "a"]),
+    ) {
+        // Apart from what is around them, as keys are: a key glued to a word is none.
+        let mut content = before.join(&b' ');
+        for secret in [GITHUB, AWS_ID] {
+            content.extend_from_slice(b" ");
+            content.extend_from_slice(secret.as_bytes());
+            content.extend_from_slice(between.as_bytes());
+        }
+        content.extend_from_slice(&after.join(&b' '));
+        content.retain(|byte| *byte != 0);
+
+        let report = read_one(path, &content, &[ALL]);
+        let output = format!("{} {report:?}", serde_json::to_string(&report).unwrap());
+        for secret in [GITHUB, AWS_ID] {
+            prop_assert!(!output.contains(&secret[..10]), "{}", output);
+        }
+        let tokens = report.findings.iter().filter(|finding| finding.rule == "core/github-token");
+        prop_assert!(tokens.count() > 0);
+    }
+}
