@@ -8,3 +8,6 @@ pub mod outcome;
 pub mod port;
 pub mod publish;
 pub mod slot;
+
+/// Paths are part of the ports: a crate that knows `core` alone can name them.
+pub use truing_diff::RepoPath;

@@ -12,7 +12,8 @@ const PUSHES: u8 = 2;
 const DEATHS: u8 = 1;
 const FAILURES: u8 = 1;
 const LOST: u8 = 1;
-const LEASES: u8 = 7;
+const REPEATS: u8 = 1;
+const LEASES: u8 = 4;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct State {
@@ -31,6 +32,7 @@ struct State {
     deaths: u8,
     failures: u8,
     lost: u8,
+    repeats: u8,
     leases: u8,
 }
 
@@ -130,6 +132,7 @@ impl Model for Machine {
             deaths: 0,
             failures: 0,
             lost: 0,
+            repeats: 0,
             leases: 0,
         }]
     }
@@ -140,7 +143,9 @@ impl Model for Machine {
         }
         if state.in_flight > 0 {
             acts.push(Act::Deliver { repeat: false });
-            acts.push(Act::Deliver { repeat: true });
+            if state.repeats < REPEATS {
+                acts.push(Act::Deliver { repeat: true });
+            }
             if state.lost < LOST {
                 acts.push(Act::Lose);
             }
@@ -173,7 +178,9 @@ impl Model for Machine {
                 state.in_flight += 1;
             }
             Act::Deliver { repeat } => {
-                if !repeat {
+                if repeat {
+                    state.repeats += 1;
+                } else {
                     state.in_flight -= 1;
                 }
                 self.event(&mut state);
@@ -216,7 +223,7 @@ impl Model for Machine {
     }
 
     fn within_boundary(&self, state: &State) -> bool {
-        state.leases <= LEASES && state.counter < 24
+        state.leases <= LEASES
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
