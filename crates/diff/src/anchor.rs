@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::{FileDiff, RepoPath, Status};
+
 /// Which side of the diff a line is on.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -22,4 +24,153 @@ pub enum AnchorKind {
     File,
     /// In the summary only: the file is not part of the diff.
     Summary,
+}
+
+/// Why a comment is not on all the lines it is about.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// Only a part of the lines is in the diff, or they are in more than one hunk: the comment is on the lines
+    /// of the hunk that has most of them.
+    Clamped,
+    /// The file is in the diff, but none of the lines on that side.
+    LinesNotInDiff,
+    /// The file is in the diff without any line: binary, a mode or a name alone, empty, or a merge.
+    NoLines,
+    /// The file is not in the diff.
+    FileNotInDiff,
+    /// The lines are none: they begin at 0 or end before they begin.
+    EmptyRange,
+}
+
+impl Reason {
+    /// A sentence for people.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Clamped => "only a part of the lines is in one hunk of the diff",
+            Self::LinesNotInDiff => "the lines are not in the diff",
+            Self::NoLines => "the diff shows no line of the file",
+            Self::FileNotInDiff => "the file is not in the diff",
+            Self::EmptyRange => "the range of lines is empty",
+        }
+    }
+}
+
+/// Where a comment can be placed.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Anchored {
+    /// How near.
+    #[serde(rename = "anchor")]
+    pub kind: AnchorKind,
+    /// The file, by the name that forges know it by in the diff: of a renamed file the new one, on both sides.
+    /// With `Summary` the name that was asked for.
+    pub path: RepoPath,
+    /// Which side the lines count on.
+    pub side: Side,
+    /// First line: of the comment if `Inline`, else as it was asked for.
+    pub start_line: u32,
+    /// Last line, likewise.
+    pub end_line: u32,
+    /// Why it is not on all the lines, if it is not.
+    pub reason: Option<Reason>,
+}
+
+/// Finds the nearest place to lines `start..=end` (1-based) of `path` where a forge accepts a comment.
+///
+/// GitHub's rules, which are the narrowest: a line on the new side must have been added or be context, one on the
+/// old side removed or context, and all lines of a comment must lie in one hunk.
+///
+/// `path` is the name on that side. On the old side of a renamed file its new name serves too, unless another
+/// file had it before.
+pub fn anchor(files: &[FileDiff<'_>], path: &RepoPath, side: Side, start: u32, end: u32) -> Anchored {
+    let best_match = files.iter().filter_map(|file| matches(file, path, side)).min();
+    let place = files
+        .iter()
+        .filter(|file| best_match.is_some() && matches(file, path, side) == best_match)
+        .map(|file| place_in(file, side, start, end))
+        // The first of the nearest: one path has two files if its type changed.
+        .reduce(|best, next| if next.rank() < best.rank() { next } else { best });
+    place.unwrap_or_else(|| Anchored {
+        kind: AnchorKind::Summary,
+        path: path.clone(),
+        side,
+        start_line: start,
+        end_line: end,
+        reason: Some(Reason::FileNotInDiff),
+    })
+}
+
+/// How well a file answers to a name; the first is best.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Match {
+    /// It has this name on this side.
+    OnSide,
+    /// It has this name on the other side, or does not exist on this one.
+    ByOtherSide,
+}
+
+/// Does the file answer to the name?
+fn matches(file: &FileDiff<'_>, path: &RepoPath, side: Side) -> Option<Match> {
+    let name_on_side = match (side, file.status) {
+        (Side::Old, Status::Renamed) => file.old_path.as_ref(),
+        // What a copy was made from is another file, which may be in the diff itself.
+        (Side::Old, Status::Added | Status::Copied) | (Side::New, Status::Deleted) => None,
+        (Side::Old, Status::Deleted | Status::Modified | Status::Mode | Status::Binary)
+        | (
+            Side::New,
+            Status::Added
+            | Status::Modified
+            | Status::Renamed
+            | Status::Copied
+            | Status::Mode
+            | Status::Binary,
+        ) => Some(&file.path),
+    };
+    if name_on_side == Some(path) {
+        Some(Match::OnSide)
+    } else {
+        (file.path == *path).then_some(Match::ByOtherSide)
+    }
+}
+
+impl Anchored {
+    /// Orders anchors of one question: nearest first, the longest of the clamped first.
+    fn rank(&self) -> (AnchorKind, bool, u32) {
+        let length = self.end_line.saturating_sub(self.start_line);
+        (self.kind, self.reason.is_some(), u32::MAX - length)
+    }
+}
+
+/// The nearest place in one file.
+fn place_in(file: &FileDiff<'_>, side: Side, start: u32, end: u32) -> Anchored {
+    let at = |kind, start_line, end_line, reason| Anchored {
+        kind,
+        path: file.path.clone(),
+        side,
+        start_line,
+        end_line,
+        reason,
+    };
+    if start == 0 || end < start {
+        return at(AnchorKind::File, start, end, Some(Reason::EmptyRange));
+    }
+    // Context is on both sides, so a hunk shows every line of its range on either side.
+    let parts = file.hunks.iter().filter_map(|hunk| {
+        let (first, lines) = match side {
+            Side::Old => (hunk.old_start, hunk.old_lines),
+            Side::New => (hunk.new_start, hunk.new_lines),
+        };
+        let last = first.saturating_add(lines.checked_sub(1)?);
+        let (first, last) = (first.max(start), last.min(end));
+        (first <= last).then_some((first, last))
+    });
+    let longest = parts.reduce(|best, next| if next.1 - next.0 > best.1 - best.0 { next } else { best });
+    match longest {
+        Some((first, last)) => {
+            let clamped = (first, last) != (start, end);
+            at(AnchorKind::Inline, first, last, clamped.then_some(Reason::Clamped))
+        }
+        None if file.hunks.is_empty() => at(AnchorKind::File, start, end, Some(Reason::NoLines)),
+        None => at(AnchorKind::File, start, end, Some(Reason::LinesNotInDiff)),
+    }
 }

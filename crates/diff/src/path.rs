@@ -53,7 +53,7 @@ impl RepoPath {
 }
 
 /// The content of a C-quoted name, or none if `text` is not one.
-fn unquote(text: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn unquote(text: &[u8]) -> Option<Vec<u8>> {
     let inner = text.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
     let mut out = Vec::with_capacity(inner.len());
     let mut rest = inner.iter().copied();

@@ -1,0 +1,192 @@
+//! The model of a diff: files, hunks and lines, borrowing from the bytes that were parsed.
+
+use serde::Serialize;
+
+use crate::RepoPath;
+
+/// The mode of a submodule (a "gitlink").
+const MODE_SUBMODULE: u32 = 0o160_000;
+/// The mode of a symbolic link.
+const MODE_SYMLINK: u32 = 0o120_000;
+
+/// What happened to a file.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// It is new.
+    Added,
+    /// It is gone.
+    Deleted,
+    /// Its lines changed in place; perhaps its mode too.
+    Modified,
+    /// It has another name; perhaps its content changed too.
+    Renamed,
+    /// It was made from another file, which stayed.
+    Copied,
+    /// Its mode changed and nothing else.
+    Mode,
+    /// Its content changed in place and is not text. A binary file that was added, deleted, renamed or copied
+    /// says so instead: see [`FileDiff::is_binary`].
+    Binary,
+}
+
+/// What a diff says of one file.
+///
+/// A change of type (a file that became a symbolic link) is two of these with one path, first `Deleted`, then
+/// `Added`, as git prints it.
+///
+/// A merge shown against all its parents (`diff --cc`) has no line numbers of one old side, so it has no hunks
+/// here and counts nothing: a comment can be placed on the file only.
+///
+/// Serialises to the JSON of `truing diff parse`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct FileDiff<'a> {
+    /// The name after the change; of a deleted file the name it had.
+    pub path: RepoPath,
+    /// The name before it, if the file was renamed or copied.
+    pub old_path: Option<RepoPath>,
+    /// What happened.
+    pub status: Status,
+    /// How many lines were added.
+    pub added: u32,
+    /// How many lines were removed.
+    pub deleted: u32,
+    /// Git's mode before the change (`0o100644`), if the diff tells it.
+    #[serde(skip)]
+    pub old_mode: Option<u32>,
+    /// Git's mode after it, if the diff tells it.
+    #[serde(skip)]
+    pub new_mode: Option<u32>,
+    /// Is the content not text, by git's judgement?
+    #[serde(skip)]
+    pub is_binary: bool,
+    /// The hunks, in order and apart from each other; none if no text line changed.
+    pub hunks: Vec<Hunk<'a>>,
+}
+
+impl FileDiff<'_> {
+    /// Is it a submodule before or after the change?
+    pub fn is_submodule(&self) -> bool {
+        self.has_mode(MODE_SUBMODULE)
+    }
+
+    /// Is it a symbolic link before or after the change?
+    pub fn is_symlink(&self) -> bool {
+        self.has_mode(MODE_SYMLINK)
+    }
+
+    fn has_mode(&self, mode: u32) -> bool {
+        self.old_mode == Some(mode) || self.new_mode == Some(mode)
+    }
+}
+
+/// Some lines that changed, with the unchanged lines around them.
+///
+/// Starts are 1-based, or with a count of 0 the line after which the other side's lines belong (0: at the top).
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Hunk<'a> {
+    /// First line on the old side.
+    pub old_start: u32,
+    /// How many lines of the old side it shows: removed and unchanged.
+    pub old_lines: u32,
+    /// First line on the new side.
+    pub new_start: u32,
+    /// How many lines of the new side it shows: added and unchanged.
+    pub new_lines: u32,
+    /// What stands behind the second `@@`: usually the function the hunk is in. May be empty.
+    #[serde(skip)]
+    pub section: &'a [u8],
+    /// The lines as printed, each with its mark and line end.
+    #[serde(skip)]
+    pub(crate) body: &'a [u8],
+}
+
+impl<'a> Hunk<'a> {
+    /// The lines in order, with their numbers.
+    pub fn lines(&self) -> Lines<'a> {
+        Lines { rest: self.body, old: self.old_start, new: self.new_start }
+    }
+}
+
+/// Is a line only in the old file, only in the new one, or in both?
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LineKind {
+    /// In both.
+    Context,
+    /// In the new file.
+    Added,
+    /// In the old file.
+    Deleted,
+}
+
+/// A line of a hunk.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Line<'a> {
+    /// Which file it is in.
+    pub kind: LineKind,
+    /// Its 1-based number in the old file, unless it was added.
+    pub old: Option<u32>,
+    /// Its 1-based number in the new file, unless it was removed.
+    pub new: Option<u32>,
+    /// Its bytes without the line feed. Only a line feed ends a line, as in git: a carriage return before it is
+    /// part of the text, or else a change of line ends could not be seen.
+    pub text: &'a [u8],
+}
+
+/// The lines of a [`Hunk`].
+#[derive(Clone, Debug)]
+pub struct Lines<'a> {
+    rest: &'a [u8],
+    old: u32,
+    new: u32,
+}
+
+impl<'a> Iterator for Lines<'a> {
+    type Item = Line<'a>;
+
+    fn next(&mut self) -> Option<Line<'a>> {
+        loop {
+            let line;
+            (line, self.rest) = first_line(self.rest)?;
+            let text = line.strip_suffix(b"\n").unwrap_or(line);
+            let (kind, text) = match text.split_first() {
+                Some((b'+', text)) => (LineKind::Added, text),
+                Some((b'-', text)) => (LineKind::Deleted, text),
+                // "\ No newline at end of file" is about the line before it.
+                Some((b'\\', _)) => continue,
+                Some((b' ', text)) => (LineKind::Context, text),
+                // An empty line without its mark: mail programs cut blanks off at the end of lines.
+                Some(_) | None => (LineKind::Context, text),
+            };
+            let (old, new) = (kind != LineKind::Added, kind != LineKind::Deleted);
+            let line = Line { kind, old: old.then_some(self.old), new: new.then_some(self.new), text };
+            self.old = self.old.saturating_add(u32::from(old));
+            self.new = self.new.saturating_add(u32::from(new));
+            return Some(line);
+        }
+    }
+}
+
+/// The first line with its line feed, and what follows it; none at the end.
+pub(crate) fn first_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    if bytes.is_empty() {
+        return None;
+    }
+    let end = bytes.iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |at| at + 1);
+    bytes.split_at_checked(end)
+}
+
+/// The 1-based inclusive ranges of lines that were added, on the new side: in order, apart from each other and
+/// not touching.
+pub fn added_ranges(file: &FileDiff<'_>) -> Vec<(u32, u32)> {
+    let mut ranges: Vec<(u32, u32)> = Vec::new();
+    let lines = file.hunks.iter().flat_map(Hunk::lines).filter(|line| line.kind == LineKind::Added);
+    for new in lines.filter_map(|line| line.new) {
+        match ranges.last_mut() {
+            Some((_, last)) if last.checked_add(1) == Some(new) => *last = new,
+            Some(_) | None => ranges.push((new, new)),
+        }
+    }
+    ranges
+}

@@ -1,0 +1,206 @@
+//! Anchors against an oracle that walks the lines, and the cases of forges.
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+use truing_diff::{
+    AnchorKind, Anchored, FileDiff, LineKind, Reason, RepoPath, Side, added_ranges, anchor, parse,
+};
+
+/// A diff of file `x` made of marks: `+`, `-`, ` ` lines, and `|` for a gap of some lines between hunks.
+fn diff_of(marks: &[char]) -> String {
+    let mut diff = String::from("diff --git a/x b/x\n--- a/x\n+++ b/x\n");
+    let (mut old, mut new) = (1, 1);
+    for hunk in marks.split(|mark| *mark == '|').filter(|hunk| !hunk.is_empty()) {
+        let count = |but: char| hunk.iter().filter(|mark| **mark != but).count();
+        let (old_lines, new_lines) = (count('+'), count('-'));
+        let start = |line: usize, lines: usize| if lines == 0 { line - 1 } else { line };
+        diff +=
+            &format!("@@ -{},{old_lines} +{},{new_lines} @@\n", start(old, old_lines), start(new, new_lines));
+        hunk.iter().for_each(|mark| diff += &format!("{mark}text\n"));
+        (old, new) = (old + old_lines + 4, new + new_lines + 4);
+    }
+    diff
+}
+
+/// The commentable lines of a side, hunk by hunk, by walking them.
+fn commentable(file: &FileDiff<'_>, side: Side) -> Vec<BTreeSet<u32>> {
+    let of = |kind, old, new| match (side, kind) {
+        (Side::New, LineKind::Added | LineKind::Context) => new,
+        (Side::Old, LineKind::Deleted | LineKind::Context) => old,
+        (Side::New, LineKind::Deleted) | (Side::Old, LineKind::Added) => None,
+    };
+    let hunk_lines = |hunk: &truing_diff::Hunk<'_>| {
+        hunk.lines().filter_map(|line| of(line.kind, line.old, line.new)).collect()
+    };
+    file.hunks.iter().map(hunk_lines).collect()
+}
+
+proptest! {
+    #[test]
+    fn an_anchor_is_on_the_lines_a_forge_accepts(
+        marks in prop::collection::vec(prop::sample::select(&['+', '-', ' ', '|'][..]), 0..30),
+        old: bool,
+        start in 1_u32..50,
+        length in 0_u32..12,
+    ) {
+        let diff = diff_of(&marks);
+        let parsed = parse(diff.as_bytes());
+        let side = if old { Side::Old } else { Side::New };
+        let end = start + length;
+        let asked: BTreeSet<u32> = (start..=end).collect();
+        let got = anchor(&parsed.files, &"x".into(), side, start, end);
+        let hunks = parsed.files.first().map(|file| commentable(file, side)).unwrap_or_default();
+        let most = hunks.iter().map(|lines| lines.intersection(&asked).count()).max().unwrap_or(0);
+        let expected = match (parsed.files.len(), most) {
+            (0, _) => (AnchorKind::Summary, Some(Reason::FileNotInDiff)),
+            (_, 0) => (AnchorKind::File, Some(Reason::LinesNotInDiff)),
+            (_, all) if all == asked.len() => (AnchorKind::Inline, None),
+            _ => (AnchorKind::Inline, Some(Reason::Clamped)),
+        };
+        prop_assert_eq!((got.kind, got.reason), expected);
+        let place: BTreeSet<u32> = (got.start_line..=got.end_line).collect();
+        if got.kind == AnchorKind::Inline {
+            prop_assert_eq!(place.len(), most);
+            prop_assert!(place.is_subset(&asked));
+            prop_assert!(hunks.iter().any(|lines| place.is_subset(lines)));
+        } else {
+            prop_assert_eq!(place, asked);
+        }
+    }
+
+    #[test]
+    fn added_ranges_are_the_added_lines(
+        marks in prop::collection::vec(prop::sample::select(&['+', '-', ' ', '|'][..]), 0..30),
+    ) {
+        let diff = diff_of(&marks);
+        let parsed = parse(diff.as_bytes());
+        for file in &parsed.files {
+            let ranges = added_ranges(file);
+            let all: Vec<u32> = ranges.iter().flat_map(|(first, last)| *first..=*last).collect();
+            let lines = file.hunks.iter().flat_map(|hunk| hunk.lines());
+            let added: Vec<u32> =
+                lines.filter(|line| line.kind == LineKind::Added).filter_map(|line| line.new).collect();
+            prop_assert_eq!(all, added);
+            prop_assert!(ranges.windows(2).all(|two| two[0].1 + 1 < two[1].0));
+        }
+    }
+}
+
+/// Everything that has no lines, and files that took each other's names.
+const FILES: &str = "\
+diff --git a/old.rs b/new.rs
+similarity index 90%
+rename from old.rs
+rename to new.rs
+--- a/old.rs
++++ b/new.rs
+@@ -10,3 +10,4 @@
+ a
+-b
++c
++d
+ e
+@@ -30 +31 @@
+-f
++g
+diff --git a/new.rs b/third.rs
+similarity index 100%
+rename from new.rs
+rename to third.rs
+diff --git a/gone b/gone
+deleted file mode 100644
+--- a/gone
++++ /dev/null
+@@ -1,2 +0,0 @@
+-1
+-2
+diff --git a/link b/link
+deleted file mode 100644
+--- a/link
++++ /dev/null
+@@ -1,2 +0,0 @@
+-1
+-2
+diff --git a/link b/link
+new file mode 120000
+--- /dev/null
++++ b/link
+@@ -0,0 +1 @@
++target
+\\ No newline at end of file
+diff --git a/from b/copy
+similarity index 90%
+copy from from
+copy to copy
+--- a/from
++++ b/copy
+@@ -1 +1 @@
+-1
++2
+diff --git a/bin b/bin
+index 1..2 100644
+Binary files a/bin and b/bin differ
+";
+
+fn at(path: &str, side: Side, start: u32, end: u32) -> Anchored {
+    let parsed = parse(FILES.as_bytes());
+    assert_eq!(parsed.error, None);
+    anchor(&parsed.files, &path.into(), side, start, end)
+}
+
+#[test]
+fn names_are_those_of_the_side() {
+    use AnchorKind::{File, Inline, Summary};
+    use Side::{New, Old};
+    for (path, side, line, kind, found) in [
+        ("new.rs", New, 11, Inline, "new.rs"),
+        ("old.rs", Old, 11, Inline, "new.rs"),
+        // What was called `new.rs` before is called `third.rs` now.
+        ("new.rs", Old, 11, File, "third.rs"),
+        ("third.rs", New, 1, File, "third.rs"),
+        ("old.rs", New, 11, Summary, "old.rs"),
+        ("gone", Old, 2, Inline, "gone"),
+        ("gone", New, 2, File, "gone"),
+        ("link", Old, 2, Inline, "link"),
+        ("link", New, 1, Inline, "link"),
+        ("link", New, 2, File, "link"),
+        ("copy", New, 1, Inline, "copy"),
+        ("copy", Old, 1, Inline, "copy"),
+        ("from", Old, 1, Summary, "from"),
+        ("bin", New, 1, File, "bin"),
+        ("none", New, 1, Summary, "none"),
+    ] {
+        let got = at(path, side, line, line);
+        assert_eq!((got.kind, &got.path), (kind, &RepoPath::from(found)), "{path} {side:?}");
+    }
+}
+
+#[test]
+fn a_range_is_cut_to_the_hunk_that_has_most_of_it() {
+    let lines = |start, end| {
+        let got = at("new.rs", Side::New, start, end);
+        (got.kind, got.start_line, got.end_line, got.reason)
+    };
+    let cut = Some(Reason::Clamped);
+    assert_eq!(lines(10, 13), (AnchorKind::Inline, 10, 13, None));
+    assert_eq!(lines(1, 11), (AnchorKind::Inline, 10, 11, cut));
+    assert_eq!(lines(13, 40), (AnchorKind::Inline, 13, 13, cut));
+    assert_eq!(lines(1, 99), (AnchorKind::Inline, 10, 13, cut));
+    assert_eq!(lines(14, 30), (AnchorKind::File, 14, 30, Some(Reason::LinesNotInDiff)));
+    assert_eq!(lines(0, 11), (AnchorKind::File, 0, 11, Some(Reason::EmptyRange)));
+    assert_eq!(lines(11, 10), (AnchorKind::File, 11, 10, Some(Reason::EmptyRange)));
+    assert_eq!(lines(12, u32::MAX), (AnchorKind::Inline, 12, 13, cut));
+    assert_eq!(at("bin", Side::New, 1, 1).reason, Some(Reason::NoLines));
+}
+
+#[test]
+fn json_is_that_of_the_command_line() {
+    assert_eq!(
+        serde_json::to_value(at("old.rs", Side::Old, 1, 10)).unwrap(),
+        serde_json::json!({
+            "anchor": "inline", "path": "new.rs", "side": "old", "start_line": 10, "end_line": 10,
+            "reason": "clamped",
+        })
+    );
+}

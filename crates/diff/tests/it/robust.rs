@@ -1,0 +1,202 @@
+//! Whatever the bytes are: no panic, what is read is consistent, and an error says where it is.
+
+use std::sync::LazyLock;
+
+use proptest::prelude::*;
+use proptest::sample::Index;
+use truing_diff::{FileDiff, Parsed, parse};
+
+use crate::cases::{NEW, OLD};
+use crate::repo::{Repo, check_hunk};
+
+/// Diffs by the real git with something of everything.
+static REAL: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
+    let repo = Repo::new();
+    repo.put("a.txt", &*OLD);
+    repo.put("moved", &*OLD);
+    repo.put("run", "1\n");
+    repo.put("gone\t", "1\n2");
+    repo.put("b.dat", "\0one");
+    repo.link("a", "link");
+    let from = repo.commit("before");
+    repo.put("a.txt", &*NEW);
+    repo.rename("moved", "moved too");
+    repo.make_executable("run");
+    repo.remove("gone\t");
+    repo.put("b.dat", "\0two");
+    repo.put("é", "1");
+    repo.put("empty", "");
+    repo.remove("link");
+    repo.put("link", "1\r\n");
+    let to = repo.commit("after");
+    let diff = ["diff", "-M", "--binary", &from, &to];
+    let mut diffs = vec![repo.git(&diff), repo.git(&["diff", "-U0", &from, &to])];
+    diffs.push(repo.git(&["format-patch", "--stdout", "-1"]));
+    diffs.push(repo.git(&["log", "-p"]));
+    diffs
+});
+
+/// Checks what must hold of any result.
+fn check(input: &[u8]) -> Parsed<'_> {
+    let parsed = parse(input);
+    for FileDiff { added, deleted, hunks, .. } in &parsed.files {
+        hunks.iter().for_each(check_hunk);
+        let lines = hunks.iter().flat_map(|hunk| hunk.lines());
+        let (mut new, mut old) = (0, 0);
+        lines.for_each(|line| {
+            new += u32::from(line.old.is_none());
+            old += u32::from(line.new.is_none());
+        });
+        assert_eq!((*added, *deleted), (new, old));
+        for pair in hunks.windows(2) {
+            assert!(pair[0].old_start + pair[0].old_lines <= pair[1].old_start);
+            assert!(pair[0].new_start + pair[0].new_lines <= pair[1].new_start);
+        }
+    }
+    if let Some(error) = &parsed.error {
+        assert!(error.byte <= input.len());
+        assert_eq!(error.line, input[..error.byte].split(|byte| *byte == b'\n').count());
+    }
+    parsed
+}
+
+/// Lines that mean something in a diff.
+const LINES: [&str; 36] = [
+    "diff --git a/x b/x",
+    "diff --git \"a/\\303\\274\" \"b/\\303\\274\"",
+    "diff --git x",
+    "diff --cc x",
+    "diff --combined \"x",
+    "index 1111111..2222222 100644",
+    "index 1,2..3",
+    "old mode 100644",
+    "new mode 100755",
+    "new file mode 100644",
+    "deleted file mode 1x",
+    "rename from x",
+    "rename to \"y\\t\"",
+    "copy from x",
+    "copy to z",
+    "similarity index 90%",
+    "--- a/x",
+    "+++ b/x",
+    "--- /dev/null",
+    "+++ /dev/null",
+    "--- \"a/x",
+    "@@ -1 +1 @@",
+    "@@ -1,2 +1,2 @@ f()",
+    "@@ -4294967295,2 +1,2 @@",
+    "@@ -18446744073709551615 +0 @@",
+    "@@ -0,0 +0,0 @@",
+    "@@@ -1 -1 +1 @@@",
+    "-x",
+    "+x",
+    " x",
+    "",
+    "\\ No newline at end of file",
+    "Binary files a/x and b/x differ",
+    "GIT binary patch",
+    "literal 3",
+    "KcmYe|VgLXEJpgS0",
+];
+
+proptest! {
+    #[test]
+    fn any_bytes(bytes: Vec<u8>) {
+        check(&bytes);
+    }
+
+    #[test]
+    fn any_lines_of_a_diff(lines in prop::collection::vec(prop::sample::select(&LINES[..]), 0..24)) {
+        check(lines.join("\n").as_bytes());
+        check((lines.join("\n") + "\n").as_bytes());
+    }
+
+    #[test]
+    fn real_diffs_cut_off(which: Index, at: Index) {
+        let whole = which.get(&REAL);
+        let end = at.index(whole.len() + 1);
+        let (all, cut) = (check(whole), check(&whole[..end]));
+        prop_assert_eq!(all.error, None);
+        // Only the last file can be told to be another than it is: its end is missing.
+        prop_assert!(cut.files.len() <= all.files.len());
+        let sure = cut.files.len().saturating_sub(1);
+        prop_assert_eq!(&cut.files[..sure], &all.files[..sure]);
+    }
+
+    #[test]
+    fn real_diffs_with_faults(which: Index, faults in prop::collection::vec((any::<Index>(), any::<u8>()), 1..6)) {
+        let mut diff = which.get(&REAL).clone();
+        for (at, byte) in &faults {
+            let at = at.index(diff.len());
+            match byte % 3 {
+                0 => diff[at] = *byte,
+                1 => diff.insert(at, b'\n'),
+                _ => {
+                    diff.remove(at);
+                }
+            }
+        }
+        check(&diff);
+    }
+
+    #[test]
+    fn real_diffs_without_some_lines(which: Index, drop in prop::collection::vec(any::<Index>(), 1..4)) {
+        let diff = which.get(&REAL);
+        let mut lines: Vec<&[u8]> = diff.split_inclusive(|byte| *byte == b'\n').collect();
+        for at in drop {
+            lines.remove(at.index(lines.len()));
+        }
+        check(&lines.concat());
+    }
+}
+
+/// The message of the error, the line it is at, and how many files came before it.
+fn error(input: &str) -> (String, usize, usize) {
+    let parsed = check(input.as_bytes());
+    let error = parsed.error.unwrap_or_else(|| panic!("no error: {input}"));
+    (error.message, error.line, parsed.files.len())
+}
+
+#[test]
+fn errors_say_what_and_where() {
+    let file = "diff --git a/x b/x\nindex 1..2 100644\n--- a/x\n+++ b/x\n@@ -1 +1 @@\n-1\n+2\n";
+    for (bad, line, what) in [
+        ("@@ -3,2 +3,2 @@\n 1\n", 10, "y: the input ends inside a hunk: 1 old and 1 new lines are missing"),
+        ("@@ -3,2 +3,2 @@\n 1\nx\n", 10, "y: 1 old and 1 new lines of the hunk are missing"),
+        ("@@ -3 +3,2 @@\n-1\n-2\n", 10, "y: the hunk has other lines than its header says"),
+        ("@@ -3 @@\n-1\n", 8, "y: a hunk header must read"),
+        ("@@ -3,2 +3,0 @@\n-1\n-2\n@@ -4 +4 @@\n-1\n+2\n", 11, "y: the hunk overlaps"),
+        ("@@ -0 +1 @@\n-1\n+2\n", 8, "y: the hunk has lines before line 1"),
+        ("@@ -4294967295,2 +1,0 @@\n-1\n-2\n", 8, "y: the hunk is beyond line 4294967295"),
+        ("", 8, "y: a hunk should follow"),
+    ] {
+        let diff = format!("{file}diff --git a/y b/y\n--- a/y\n+++ b/y\n{bad}");
+        let (message, at, files) = error(&diff);
+        assert!(message.starts_with(what), "{message}");
+        // The file before has seven lines and the header of this one three.
+        assert_eq!((at, files), (line + 3, 1), "{bad}");
+    }
+    for (bad, line, what) in [
+        ("\n@@ -1 +1 @@\n-1\n+2\n", 1, "a hunk without the name of its file before it"),
+        ("text\n@@ -1 +1 @@\n", 1, "a hunk without the name of its file before it"),
+        ("diff --git a/y b/z\nnew mode 100644\n", 0, "cannot tell the name"),
+        ("diff --git a/y b", 0, "the input ends inside the header"),
+        ("diff --git a/y b/z\nrename from y\n", 0, "the header tells only one of the two names"),
+        ("diff --git a/y b/y\nold mode rw\n", 1, "the mode is not an octal number"),
+        ("diff --git a/y b/y\n--- \"a/y\n", 1, "the name of the file is not quoted"),
+        ("diff --git a/y b/y\n--- a/y\n@@ -1 +1 @@\n", 2, "a `+++` line should follow"),
+        ("diff --git a/y b/y\nGIT binary patch\nx\n", 2, "a `literal` or `delta` line should follow"),
+        ("diff --git a/y b/y\nGIT binary patch\nliteral 1\nIcmZQ", 3, "the line is not binary content"),
+        ("diff --git a/y b/y\nGIT binary patch\nliteral 1\n", 3, "the input ends inside a binary patch"),
+    ] {
+        let (message, at, files) = error(&format!("{file}{bad}"));
+        assert!(message.starts_with(what), "{message}");
+        assert_eq!((at, files), (line + 8, 1), "{bad}");
+    }
+    let shown = check(b"@@ -1 +1 @@\n").error.unwrap().to_string();
+    assert_eq!(
+        shown,
+        "the diff is malformed at line 1 (byte 0): a hunk without the name of its file before it"
+    );
+}
