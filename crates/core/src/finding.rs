@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 use truing_diff::RepoPath;
 pub use truing_diff::{AnchorKind, Side};
 
-use crate::id::{Fingerprint, FindingId, Sha};
+use crate::id::{FindingId, Fingerprint, Sha};
 
 /// How bad it is. `P0` is worst.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]

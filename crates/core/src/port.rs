@@ -43,8 +43,8 @@ pub trait Slots: Send + Sync {
     fn load(&self, keys: &[Key]) -> impl Future<Output = Result<Vec<Slot>, StoreError>> + Send;
 
     /// Writes slots whose row still has the given version (0: no row), all in one durable transaction. A slot
-    /// that has nothing to remember is deleted. The answer, in order: the new version (0: no row any more), or that
-    /// the row has moved on and the caller must load and decide again.
+    /// that has nothing to remember is deleted. The answer, in order: the new version (0: no row any more), or
+    /// that the row has moved on and the caller must load and decide again.
     fn commit(
         &self,
         changes: &[(Version, Slot)],

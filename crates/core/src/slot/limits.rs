@@ -69,7 +69,8 @@ mod tests {
     fn waits_double_up_to_the_longest_and_differ_between_slots() {
         let limits = Limits::default();
         let wait = |key: &str, attempt| (limits.retry_at(&Key::new(key), attempt, Millis(0))).0;
-        for (attempt, full) in [(1, 30_000), (2, 60_000), (3, 120_000), (7, 1_800_000), (u32::MAX, 1_800_000)] {
+        for (attempt, full) in [(1, 30_000), (2, 60_000), (3, 120_000), (7, 1_800_000), (u32::MAX, 1_800_000)]
+        {
             let got = wait("pr/github/1/1", attempt);
             assert!((full * 3 / 4..=full).contains(&got), "attempt {attempt}: {got}");
         }

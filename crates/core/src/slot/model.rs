@@ -46,7 +46,9 @@ struct Worker {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Act {
     Push,
-    Deliver { repeat: bool },
+    Deliver {
+        repeat: bool,
+    },
     Lose,
     /// The sweep marks a slot whose head is not reviewed.
     Sweep,
@@ -101,7 +103,8 @@ impl Machine {
                 self.commit(state, Command::Finish(worker.token, Then::DueAt(ends, Why::Storm)));
             }
             Some(head) => {
-                let ended = state.slot.storm.is_none_or(|storm| storm.ends <= state.now && storm.computed >= 2);
+                let ended =
+                    state.slot.storm.is_none_or(|storm| storm.ends <= state.now && storm.computed >= 2);
                 if self.commit(state, Command::Computed(worker.token)) && worker.token >= state.last_token {
                     state.in_storm = if ended { 1 } else { state.in_storm + 1 };
                     state.computed = Some(head);
@@ -229,18 +232,22 @@ impl Model for Machine {
     fn properties(&self) -> Vec<Property<Self>> {
         vec![
             Property::always("never two valid leases", |_, state: &State| {
-                let holds = |worker: &Option<Worker>| worker.is_some_and(|w| Some(w.token) == state.slot.token());
+                let holds =
+                    |worker: &Option<Worker>| worker.is_some_and(|w| Some(w.token) == state.slot.token());
                 state.workers.iter().filter(|worker| holds(worker)).count() <= 1
             }),
             Property::always("at most two reviews computed a storm", |_, state: &State| state.in_storm <= 2),
             Property::always("what is reviewed was a head, and the fence only rises", |_, state: &State| {
                 state.reviewed <= state.head && state.last_token.0 <= state.counter
             }),
-            Property::always("at rest, the settled head is reviewed or somebody will look", |_, state: &State| {
-                let resting = state.slot.state == super::State::Idle && state.in_flight == 0;
-                // A lost event is the sweep's to find; everything else must have been served.
-                !resting || state.reviewed == state.head || state.lost > 0
-            }),
+            Property::always(
+                "at rest, the settled head is reviewed or somebody will look",
+                |_, state: &State| {
+                    let resting = state.slot.state == super::State::Idle && state.in_flight == 0;
+                    // A lost event is the sweep's to find; everything else must have been served.
+                    !resting || state.reviewed == state.head || state.lost > 0
+                },
+            ),
             Property::sometimes("both pushes are reviewed by one trailing review", |_, state: &State| {
                 state.reviewed == PUSHES && state.in_storm == 2
             }),

@@ -102,7 +102,9 @@ impl World {
     fn note_event(&mut self) {
         let (now, limits) = (self.now, self.limits.clone());
         match self.storms.last_mut() {
-            Some((start, last, _)) if now - *last < limits.quiet && now - *start < limits.storm_max => *last = now,
+            Some((start, last, _)) if now - *last < limits.quiet && now - *start < limits.storm_max => {
+                *last = now
+            }
             _ => self.storms.push((now, now, 0)),
         }
     }
@@ -372,7 +374,8 @@ fn an_event_during_a_lease_keeps_the_slot_from_being_held() {
     let limits = Limits::default();
     let leased = State::Leased { token: Token(9), deadline: Millis(60_000), of: Loop::Review, serving: None };
     let slot = slot_in(leased).step(Command::Event(Loop::Review), &limits, Millis(1)).unwrap().slot;
-    let ended = slot.step(Command::Finish(Token(9), Then::Held(Hold::Draft)), &limits, Millis(2)).unwrap().slot;
+    let ended =
+        slot.step(Command::Finish(Token(9), Then::Held(Hold::Draft)), &limits, Millis(2)).unwrap().slot;
     assert!(matches!(ended.state, State::Waiting { .. }), "{:?}", ended.state);
 }
 
@@ -437,7 +440,8 @@ fn every_command_in_every_state_is_answered_and_every_state_has_an_exit() {
         };
         assert!(by_itself, "no exit from {state:?}");
         assert!(leaves(Command::Retry), "no way out by hand from {state:?}");
-        for wrong in [Command::Heartbeat(Token(1)), Command::Computed(Token(1)), Command::HandBack(Token(1))] {
+        for wrong in [Command::Heartbeat(Token(1)), Command::Computed(Token(1)), Command::HandBack(Token(1))]
+        {
             assert_eq!(slot.step(wrong, &limits, late), Err(Refused::LeaseLost));
         }
         assert_eq!(slot.step(Command::Fail(Token(1), None), &limits, late), Err(Refused::LeaseLost));

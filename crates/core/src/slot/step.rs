@@ -346,7 +346,9 @@ impl Slot {
             State::Leased { of, .. } => self.mark(of, Unserved::at(now)),
             State::Idle
             | State::Waiting { .. }
-            | State::Held { why: Hold::Parked | Hold::Draft | Hold::Cancelled } => return Err(Refused::Nothing),
+            | State::Held { why: Hold::Parked | Hold::Draft | Hold::Cancelled } => {
+                return Err(Refused::Nothing);
+            }
         }
         Ok(Some(Note::ByHand("resumed")))
     }
@@ -430,7 +432,12 @@ impl Slot {
     fn is_for_pending(why: Why) -> bool {
         match why {
             Why::Debounce | Why::Storm => true,
-            Why::Backoff | Why::Deferred | Why::Scheduled | Why::RateLimit | Why::Settling | Why::Reviewer => false,
+            Why::Backoff
+            | Why::Deferred
+            | Why::Scheduled
+            | Why::RateLimit
+            | Why::Settling
+            | Why::Reviewer => false,
         }
     }
 
