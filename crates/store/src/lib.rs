@@ -1,1 +1,11 @@
-//! store
+//! What is remembered: [`Sqlite`] implements the ports for slots and records on one SQLite file, and
+//! [`ServeLock`] keeps a second serving process off that file.
+//!
+//! No decisions are made here. A slot is kept as the core made it, and what a run may write is decided by one
+//! comparison of fencing tokens.
+
+mod lock;
+mod sqlite;
+
+pub use self::lock::{Held, LockError, ServeLock};
+pub use self::sqlite::{OpenError, RunEntry, Sqlite, Stage};

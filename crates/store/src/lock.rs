@@ -1,0 +1,122 @@
+//! One serving process a database: a lock that the kernel releases when its holder dies, however it dies.
+
+use std::ffi::OsString;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use truing_core::id::Millis;
+
+/// More of the lock file is not read: it holds three short lines.
+const MAX_BYTES: u64 = 1024;
+
+/// The right to serve from one database. Dropping it, or dying, gives it up.
+///
+/// On SQLite it also proves that every lease in the file has lost its holder (design.md section 2).
+#[derive(Debug)]
+pub struct ServeLock {
+    file: File,
+}
+
+/// The process that serves from the database already, as it described itself.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Held {
+    /// Its process id; none if it has only just begun.
+    pub pid: Option<u32>,
+    /// The address it listens on.
+    pub listen: Option<String>,
+    /// When it took the lock.
+    pub since: Option<Millis>,
+}
+
+/// Why the lock was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// Another process serves from this database.
+    #[error("{} is served already{}; stop that process, or give this one another `store.url`", database.display(), by(holder))]
+    Held {
+        /// The database.
+        database: PathBuf,
+        /// Who has it.
+        holder: Held,
+    },
+    /// The lock file cannot be used.
+    #[error("cannot lock {}: {source}; check its permissions", path.display())]
+    Io {
+        /// The lock file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+fn by(holder: &Held) -> String {
+    let pid = holder.pid.map(|pid| format!(" by process {pid}")).unwrap_or_default();
+    let listen = holder.listen.as_ref().map(|listen| format!(", listening on {listen}")).unwrap_or_default();
+    format!("{pid}{listen}")
+}
+
+impl ServeLock {
+    /// Takes the lock of the database at `database`, for this process, which listens on `listen`. Open the
+    /// database first: its folder must be there.
+    ///
+    /// # Errors
+    /// [`LockError::Held`] names the process that has it.
+    pub fn take(database: &Path, listen: &str, now: Millis) -> Result<Self, LockError> {
+        // Two names of one file are one lock.
+        let database = database.canonicalize().unwrap_or_else(|_| database.to_path_buf());
+        let mut path = OsString::from(&database);
+        path.push(".lock");
+        let path = PathBuf::from(path);
+        let told = |source: io::Error| LockError::Io { path: path.clone(), source };
+        let mut options = OpenOptions::new();
+        let mut file = options
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .map_err(told)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(LockError::Held { holder: read(&mut file).map_err(told)?, database });
+            }
+            Err(TryLockError::Error(source)) => return Err(told(source)),
+        }
+        describe(&mut file, listen, now).map_err(told)?;
+        Ok(Self { file })
+    }
+}
+
+impl Drop for ServeLock {
+    fn drop(&mut self) {
+        // The file stays, empty: deleting it would let two processes lock two files of one name.
+        let _ = self.file.set_len(0);
+        let _ = self.file.unlock();
+    }
+}
+
+fn describe(file: &mut File, listen: &str, now: Millis) -> io::Result<()> {
+    file.set_len(0)?;
+    file.rewind()?;
+    file.write_all(format!("pid {}\nlisten {listen}\nsince {}\n", std::process::id(), now.0).as_bytes())
+}
+
+fn read(file: &mut File) -> io::Result<Held> {
+    let mut text = Vec::new();
+    file.take(MAX_BYTES).read_to_end(&mut text)?;
+    let text = String::from_utf8_lossy(&text);
+    let line = |name: &str| {
+        text.lines()
+            .find_map(|line| line.split_once(' ').filter(|(word, _)| *word == name))
+            .map(|(_, value)| value)
+    };
+    Ok(Held {
+        pid: line("pid").and_then(|pid| pid.parse().ok()),
+        listen: line("listen").map(str::to_owned),
+        since: line("since").and_then(|since| since.parse().ok()).map(Millis),
+    })
+}

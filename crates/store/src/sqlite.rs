@@ -1,0 +1,77 @@
+//! The SQLite file: one thread writes, a few connections read, and everything that must outlive a process is in
+//! the file, because commands open the same one while a server runs.
+
+mod clock;
+mod fault;
+mod history;
+mod open;
+mod readers;
+mod records;
+mod slots;
+mod writer;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rusqlite::Connection;
+use truing_core::port::{Clock, StoreError};
+
+pub use self::history::RunEntry;
+pub use self::open::OpenError;
+pub use self::records::Stage;
+
+use self::clock::StoreClock;
+use self::fault::Fault;
+use self::readers::Readers;
+use self::writer::Writer;
+
+/// A store in one SQLite file. Clones share it; the last one to go finishes what was accepted and closes it.
+#[derive(Clone)]
+pub struct Sqlite(Arc<Inner>);
+
+struct Inner {
+    path: Arc<Path>,
+    clock: Arc<StoreClock>,
+    readers: Arc<Readers>,
+    writer: Writer,
+}
+
+impl Sqlite {
+    /// Opens the file, making it (mode 0600) and its folder (0700) if they are missing, and brings it to this
+    /// version's form. Blocks: for as long as [`open::BUSY_SECONDS`] if another process is writing.
+    ///
+    /// # Errors
+    /// Every [`OpenError`] names the path. A file that is refused is not changed.
+    pub fn open(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
+        let (path, connection) = open::read_write(path)?;
+        let clock = Arc::new(StoreClock::new(clock));
+        clock.observe(&connection).map_err(|fault| OpenError::Sqlite(fault.told(&path).to_string()))?;
+        let readers = Arc::new(Readers::new(Arc::clone(&path)));
+        let writer = Writer::start(connection, Arc::clone(&path), Arc::clone(&clock))?;
+        Ok(Self(Arc::new(Inner { path, clock, readers, writer })))
+    }
+
+    /// The file, as an absolute path.
+    pub fn path(&self) -> &Path {
+        &self.0.path
+    }
+
+    /// Runs `work` on the writing thread. The answer comes when its transaction is durable; an error of `work`
+    /// undoes what `work` did and nothing else.
+    async fn write<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+    {
+        self.0.writer.write(work).await
+    }
+
+    /// Runs `work` on a reading connection, in one snapshot that includes every write answered before.
+    async fn read<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+    {
+        self.0.readers.read(work).await
+    }
+}

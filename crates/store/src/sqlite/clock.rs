@@ -1,0 +1,102 @@
+//! The store's instant: a wall clock that may be set back, made into one that is not (design.md section 2).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use rusqlite::Connection;
+use truing_core::id::{Millis, Span};
+use truing_core::port::Clock;
+
+use super::fault::Fault;
+
+/// How far the store's instant may lead the wall clock after that was set back. Beyond it, due times would
+/// come too early by more than people would understand, so the instant goes back as well.
+const MAX_LEAD: Span = Span::minutes(1);
+
+/// The instant is persisted when it is this far from the one that is, and only beside other writes.
+const PERSIST_EVERY: Span = Span::seconds(1);
+
+/// Hands out instants.
+pub(super) struct StoreClock {
+    wall: Arc<dyn Clock>,
+    /// The last instant handed out here, or seen in the file.
+    last: AtomicI64,
+}
+
+impl StoreClock {
+    pub(super) fn new(wall: Arc<dyn Clock>) -> Self {
+        Self { wall, last: AtomicI64::new(i64::MIN) }
+    }
+
+    /// Now: the wall clock, or the last instant if that is later, but never more than [`MAX_LEAD`] ahead.
+    pub(super) fn now(&self) -> Millis {
+        self.not_before(Millis(i64::MIN))
+    }
+
+    fn not_before(&self, floor: Millis) -> Millis {
+        let wall = self.wall.now();
+        let next = |last: i64| wall.max(Millis(last)).max(floor).min(wall + MAX_LEAD).0;
+        let mut last = self.last.load(Ordering::Acquire);
+        loop {
+            let now = next(last);
+            match self.last.compare_exchange_weak(last, now, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return Millis(now),
+                Err(other) => last = other,
+            }
+        }
+    }
+
+    /// Takes over the instant that the file holds, which another process may have written.
+    pub(super) fn observe(&self, connection: &Connection) -> Result<(), Fault> {
+        self.not_before(persisted(connection)?);
+        Ok(())
+    }
+
+    /// Writes the instant to the file if it is due.
+    pub(super) fn persist(&self, connection: &Connection) -> Result<(), Fault> {
+        let now = self.now();
+        if (now - persisted(connection)?).0.abs() >= PERSIST_EVERY.0 {
+            connection.prepare_cached("UPDATE store SET now = ?1")?.execute([now.0])?;
+        }
+        Ok(())
+    }
+}
+
+fn persisted(connection: &Connection) -> Result<Millis, Fault> {
+    Ok(Millis(connection.prepare_cached("SELECT now FROM store")?.query_row([], |row| row.get(0))?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Hand(AtomicI64);
+
+    impl Clock for Hand {
+        fn now(&self) -> Millis {
+            Millis(self.0.load(Ordering::Relaxed))
+        }
+    }
+
+    #[test]
+    fn does_not_run_backwards_within_a_minute_and_follows_beyond() {
+        let hand = Arc::new(Hand(AtomicI64::new(1_000_000)));
+        let clock = StoreClock::new(hand.clone());
+        let cases = [
+            // (wall clock, the store's instant)
+            (1_000_000, 1_000_000),
+            (1_005_000, 1_005_000),
+            (1_000_000, 1_005_000),
+            (945_000, 1_005_000),
+            (944_999, 1_004_999),
+            (100_000, 160_000),
+            (159_999, 160_000),
+            (170_000, 170_000),
+            (9_000_000, 9_000_000),
+        ];
+        for (wall, instant) in cases {
+            hand.0.store(wall, Ordering::Relaxed);
+            assert_eq!(clock.now(), Millis(instant), "wall clock {wall}");
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! What people ask for: names, history, past runs. Nothing here decides anything, so nothing here is fenced.
+
+use rusqlite::{Connection, OptionalExtension};
+use truing_core::id::{Key, Millis, RunId, Token};
+use truing_core::outcome::OutcomeRecord;
+use truing_core::port::{Described, Event, Revision, StoreError};
+
+use super::Sqlite;
+use super::fault::{Fault, from_json};
+use super::records::{Stage, parse_sha};
+
+/// Events kept for each key; older ones are deleted.
+const EVENTS_KEPT: u32 = 200;
+
+/// A run as `truing why` shows it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RunEntry {
+    /// The run.
+    pub id: RunId,
+    /// Its fencing token.
+    pub token: Token,
+    /// How far it came.
+    pub stage: Stage,
+    /// What it was about.
+    pub revision: Revision,
+    /// When it began.
+    pub began: Millis,
+    /// How it ended; none while it has not.
+    pub outcome: Option<OutcomeRecord>,
+}
+
+impl Sqlite {
+    /// The key's last events, newest first. At most 200 are kept.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the file cannot be read.
+    pub async fn events(&self, key: &Key, limit: usize) -> Result<Vec<Event>, StoreError> {
+        let key = key.clone();
+        self.read(move |connection| {
+            let sql = "SELECT at, run, what FROM event WHERE key = ?1 ORDER BY id DESC LIMIT ?2";
+            connection
+                .prepare_cached(sql)?
+                .query_and_then((key.as_str(), sql_limit(limit)), |row| {
+                    let run: String = row.get(1)?;
+                    let run = (!run.is_empty()).then(|| RunId::new(run));
+                    Ok(Event { at: Millis(row.get(0)?), key: key.clone(), run, what: row.get(2)? })
+                })?
+                .collect()
+        })
+        .await
+    }
+
+    /// How the key's newest run that has ended did end.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the file cannot be read.
+    pub async fn last_outcome(&self, key: &Key) -> Result<Option<OutcomeRecord>, StoreError> {
+        let key = key.clone();
+        self.read(move |connection| {
+            let sql =
+                "SELECT outcome FROM run WHERE key = ?1 AND outcome IS NOT NULL ORDER BY token DESC LIMIT 1";
+            let json: Option<String> =
+                connection.prepare_cached(sql)?.query_row([key.as_str()], |row| row.get(0)).optional()?;
+            json.map(|json| from_json(&json, || format!("the last outcome of {key}"))).transpose()
+        })
+        .await
+    }
+
+    /// The key's last runs, newest first.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the file cannot be read.
+    pub async fn runs(&self, key: &Key, limit: usize) -> Result<Vec<RunEntry>, StoreError> {
+        let key = key.clone();
+        self.read(move |connection| {
+            let sql = "SELECT id, token, stage, head, base, began, outcome FROM run
+                       WHERE key = ?1 ORDER BY token DESC LIMIT ?2";
+            connection
+                .prepare_cached(sql)?
+                .query_and_then((key.as_str(), sql_limit(limit)), run_entry)?
+                .collect()
+        })
+        .await
+    }
+
+    /// The key that people mean by a page's URL (or a page below it) or by `owner/name#7`; case does not
+    /// matter. The key described last, where two have had the name.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the file cannot be read.
+    pub async fn key_of(&self, text: &str) -> Result<Option<Key>, StoreError> {
+        let candidates = candidates(text);
+        self.read(move |connection| {
+            let sql = "SELECT key FROM described WHERE url = ?1 OR name = ?1 ORDER BY id DESC LIMIT 1";
+            let mut find = connection.prepare_cached(sql)?;
+            for candidate in candidates {
+                let key: Option<String> = find.query_row([candidate], |row| row.get(0)).optional()?;
+                if let Some(key) = key {
+                    return Ok(Some(Key::new(key)));
+                }
+            }
+            Ok(None)
+        })
+        .await
+    }
+}
+
+/// What may stand in a row for what a person typed or pasted, best first: for a URL itself and the pages above
+/// it (`…/pull/7/files` is about `…/pull/7`), for a name itself without spaces.
+fn candidates(text: &str) -> Vec<String> {
+    let Some((scheme, rest)) = text.trim().split_once("://") else {
+        return vec![text.split_whitespace().collect()];
+    };
+    let rest = rest.split(['?', '#']).next().unwrap_or(rest).trim_end_matches('/');
+    let mut pages = vec![format!("{scheme}://{rest}")];
+    let ends = rest.rmatch_indices('/').map(|(at, _)| at);
+    pages.extend(ends.map(|end| format!("{scheme}://{}", rest.get(..end).unwrap_or(rest))));
+    pages
+}
+
+fn run_entry(row: &rusqlite::Row<'_>) -> Result<RunEntry, Fault> {
+    let (id, outcome): (String, Option<String>) = (row.get(0)?, row.get(6)?);
+    let outcome = outcome.map(|json| from_json(&json, || format!("the outcome of run {id}"))).transpose()?;
+    Ok(RunEntry {
+        id: RunId::new(id),
+        token: Token(row.get(1)?),
+        stage: Stage::from_word(&row.get::<_, String>(2)?)?,
+        revision: Revision { head: parse_sha(row.get(3)?)?, base: parse_sha(row.get(4)?)? },
+        began: Millis(row.get(5)?),
+        outcome,
+    })
+}
+
+/// Adds history and deletes what is too old.
+pub(super) fn note(connection: &Connection, events: &[Event]) -> Result<(), Fault> {
+    let insert = "INSERT INTO event (key, at, run, what) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING";
+    let mut insert = connection.prepare_cached(insert)?;
+    let bound = "DELETE FROM event WHERE key = ?1 AND id <=
+                 (SELECT id FROM event WHERE key = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)";
+    let mut bound = connection.prepare_cached(bound)?;
+    for event in events {
+        let run = event.run.as_ref().map_or("", RunId::as_str);
+        insert.execute((event.key.as_str(), event.at.0, run, &event.what))?;
+        bound.execute((event.key.as_str(), EVENTS_KEPT))?;
+    }
+    Ok(())
+}
+
+/// Remembers what people call these keys. What is known already writes nothing: sweeps describe all they see.
+pub(super) fn describe(connection: &Connection, described: &[(Key, Described)]) -> Result<(), Fault> {
+    let hear = "UPDATE described SET head = ?2 WHERE key = ?1 AND head IS NOT ?2";
+    let mut hear = connection.prepare_cached(hear)?;
+    // A new row, so that it is the latest of its name.
+    let mut replace = connection
+        .prepare_cached("INSERT OR REPLACE INTO described (key, name, url, head) VALUES (?1, ?2, ?3, ?4)")?;
+    for (key, new) in described {
+        let known = find(connection, key)?;
+        let head = new.head.clone().or_else(|| known.as_ref().and_then(|known| known.head.clone()));
+        let head = head.as_ref().map(|head| head.as_str());
+        match known {
+            Some(known) if known.name == new.name && known.url == new.url => {
+                hear.execute((key.as_str(), head))?
+            }
+            Some(_) | None => replace.execute((key.as_str(), &new.name, &new.url, head))?,
+        };
+    }
+    Ok(())
+}
+
+/// What people call these keys.
+pub(super) fn described(connection: &Connection, keys: &[Key]) -> Result<Vec<Option<Described>>, Fault> {
+    keys.iter().map(|key| find(connection, key)).collect()
+}
+
+fn find(connection: &Connection, key: &Key) -> Result<Option<Described>, Fault> {
+    let found: Option<(String, String, Option<String>)> = connection
+        .prepare_cached("SELECT name, url, head FROM described WHERE key = ?1")?
+        .query_row([key.as_str()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .optional()?;
+    found
+        .map(|(name, url, head)| Ok(Described { name, url, head: head.map(parse_sha).transpose()? }))
+        .transpose()
+}
+
+fn sql_limit(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}

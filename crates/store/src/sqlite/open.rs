@@ -1,0 +1,238 @@
+//! Opening the file: who may use it, whether it is ours, and bringing it to this version's form.
+
+use std::fs::{DirBuilder, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rusqlite::{Connection, MAIN_DB, OpenFlags, TransactionBehavior};
+
+use super::fault::sql_message;
+
+/// How long a connection waits for another process's lock.
+pub(super) const BUSY_SECONDS: u64 = 5;
+
+/// Statements that a connection keeps prepared; there are fewer than this in the crate.
+const STATEMENTS: usize = 64;
+
+/// Marks a database as Truing's (`PRAGMA application_id`): the bytes `True`.
+const APPLICATION_ID: i64 = 0x5472_7565;
+
+/// The schema, one file a version: `PRAGMA user_version` counts those that were applied.
+const MIGRATIONS: [&str; 1] = [include_str!("../../migrations/0001.sql")];
+
+/// The version that this program reads and writes.
+const VERSION: i64 = MIGRATIONS.len() as i64;
+
+/// Why a file cannot be the store.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The folder is missing and cannot be made.
+    #[error("cannot make the folder {}: {source}; make it, or name another file in `store.url`", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A folder is in its place.
+    #[error("{} is a folder; `store.url` must name a file", path.display())]
+    IsAFolder {
+        /// The path.
+        path: PathBuf,
+    },
+    /// It cannot be made or looked at.
+    #[error("cannot open {}: {source}; check its permissions, or name another file in `store.url`", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// Nobody may write to it, or its file system is mounted read-only.
+    #[error("{} is read only; allow writing to it (chmod u+w), or name another file in `store.url`", path.display())]
+    ReadOnly {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It is an SQLite database, of another program.
+    #[error("{} is a database of another program; name another file in `store.url`", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A later version has changed its form.
+    #[error("{} was made by a newer truing (its form is {found}, this one knows {VERSION}); upgrade truing, or name another file in `store.url`", path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its form.
+        found: i64,
+    },
+    /// Its file system cannot share memory between processes, as SQLite's write-ahead log needs.
+    #[error("{} cannot keep a write-ahead log (SQLite stays in mode `{mode}`); put it on a local disk", path.display())]
+    NoLog {
+        /// The file.
+        path: PathBuf,
+        /// The journal mode that SQLite kept.
+        mode: String,
+    },
+    /// Anything else that SQLite said: not a database, damaged, disk full, locked.
+    #[error("{0}")]
+    Sqlite(String),
+    /// The writing thread could not be started.
+    #[error("cannot start the thread that writes {}: {source}", path.display())]
+    Thread {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+/// The file as an absolute path, and the connection that may write to it, with the schema of this version.
+pub(super) fn read_write(path: &Path) -> Result<(Arc<Path>, Connection), OpenError> {
+    // Absolute also because SQLite gives some relative names, such as `:memory:`, another meaning.
+    let path = std::path::absolute(path).map_err(|source| OpenError::File { path: path.into(), source })?;
+    make_folder(&path)?;
+    make_file(&path)?;
+    let connection = connect(&path)?;
+    Ok((path.into(), connection))
+}
+
+/// One more connection to a file that is open already, for reading.
+pub(super) fn read_only(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    prepare(&connection)?;
+    Ok(connection)
+}
+
+fn make_folder(path: &Path) -> Result<(), OpenError> {
+    let Some(folder) = path.parent() else { return Ok(()) };
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .map_err(|source| OpenError::Folder { path: folder.into(), source })
+}
+
+/// Makes the file with its mode before SQLite would make it with a wider one.
+fn make_file(path: &Path) -> Result<(), OpenError> {
+    // Closing any descriptor of a file drops all of the process's POSIX locks on it, SQLite's too. Only the
+    // open that makes the file has such a descriptor, and nobody else gets past here before it is closed.
+    static MAKING: Mutex<()> = Mutex::new(());
+    let _making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
+    let told = |source: io::Error| OpenError::File { path: path.into(), source };
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Ok(_) => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => {
+            return Err(OpenError::ReadOnly { path: path.into() });
+        }
+        Err(error) => return Err(told(error)),
+    }
+    let metadata = std::fs::metadata(path).map_err(told)?;
+    if metadata.is_dir() {
+        return Err(OpenError::IsAFolder { path: path.into() });
+    }
+    // Also where the user may write in spite of it: whoever took the permission away meant it.
+    if metadata.permissions().readonly() {
+        return Err(OpenError::ReadOnly { path: path.into() });
+    }
+    Ok(())
+}
+
+fn connect(path: &Path) -> Result<Connection, OpenError> {
+    let told = |error: rusqlite::Error| OpenError::Sqlite(sql_message(path, &error));
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(path, flags).map_err(told)?;
+    prepare(&connection).map_err(told)?;
+    // SQLite falls back to reading when it may not write.
+    if connection.is_readonly(MAIN_DB).map_err(told)? {
+        return Err(OpenError::ReadOnly { path: path.into() });
+    }
+    // Before anything is changed, the journal mode too.
+    form(path, &connection)?;
+    let mode: String =
+        connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).map_err(told)?;
+    if mode != "wal" {
+        return Err(OpenError::NoLog { path: path.into(), mode });
+    }
+    migrate(path, &mut connection)?;
+    Ok(connection)
+}
+
+fn prepare(connection: &Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(Duration::from_secs(BUSY_SECONDS))?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    // FULL: a webhook is acknowledged when its mark is on the disk, not when the kernel has it.
+    connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")
+}
+
+/// How many migrations the file has seen; refuses files that are not ours to change.
+fn form(path: &Path, connection: &Connection) -> Result<i64, OpenError> {
+    let (form, application, tables): (i64, i64, i64) = connection
+        .query_row(
+            "SELECT (SELECT user_version FROM pragma_user_version),
+                    (SELECT application_id FROM pragma_application_id),
+                    (SELECT count(*) FROM sqlite_schema)",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+        )
+        .map_err(|error| OpenError::Sqlite(sql_message(path, &error)))?;
+    let fresh = form == 0 && application == 0 && tables == 0;
+    if !fresh && application != APPLICATION_ID {
+        return Err(OpenError::Foreign { path: path.into() });
+    }
+    if form > VERSION {
+        return Err(OpenError::Newer { path: path.into(), found: form });
+    }
+    Ok(form)
+}
+
+/// Applies what is missing, in one transaction: another process may be doing the same.
+fn migrate(path: &Path, connection: &mut Connection) -> Result<(), OpenError> {
+    let told = |error: rusqlite::Error| OpenError::Sqlite(sql_message(path, &error));
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(told)?;
+    let form = form(path, &transaction)?;
+    if form < VERSION {
+        let applied = usize::try_from(form).unwrap_or(0);
+        for migration in MIGRATIONS.iter().skip(applied) {
+            transaction.execute_batch(migration).map_err(told)?;
+        }
+        transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(told)?;
+        transaction.pragma_update(None, "user_version", VERSION).map_err(told)?;
+    }
+    transaction.commit().map_err(told)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_writing_connection_flushes_and_checks() {
+        let folder = tempfile::tempdir().unwrap();
+        let (_, connection) = read_write(&folder.path().join("truing.db")).unwrap();
+        let pragma = |name: &str| -> String {
+            connection
+                .query_row(&format!("SELECT cast({name} AS text) FROM pragma_{name}"), [], |row| row.get(0))
+                .unwrap()
+        };
+        assert_eq!(pragma("journal_mode"), "wal");
+        assert_eq!(pragma("synchronous"), "2", "FULL");
+        assert_eq!(pragma("foreign_keys"), "1");
+        assert_eq!(pragma("user_version"), VERSION.to_string());
+    }
+
+    #[test]
+    fn a_reading_connection_cannot_write() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, _writer) = read_write(&folder.path().join("truing.db")).unwrap();
+        let reader = read_only(&path).unwrap();
+        reader.execute("UPDATE store SET counter = 9", []).unwrap_err();
+    }
+}

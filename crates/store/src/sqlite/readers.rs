@@ -1,0 +1,60 @@
+//! The connections that read. A read starts its own snapshot, so it sees every write answered before it.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rusqlite::Connection;
+use tokio::sync::Semaphore;
+use truing_core::port::StoreError;
+
+use super::fault::Fault;
+use super::open;
+
+/// Connections that read at once; more reads wait.
+const READERS: usize = 4;
+
+/// A few connections, opened when they are first needed.
+pub(super) struct Readers {
+    path: Arc<Path>,
+    permits: Arc<Semaphore>,
+    idle: Mutex<Vec<Connection>>,
+}
+
+impl Readers {
+    pub(super) fn new(path: Arc<Path>) -> Self {
+        Self { path, permits: Arc::new(Semaphore::new(READERS)), idle: Mutex::new(Vec::new()) }
+    }
+
+    pub(super) async fn read<T, F>(self: &Arc<Self>, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+    {
+        let stopped = || StoreError::Unavailable(format!("{}: reading was interrupted", self.path.display()));
+        let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| stopped())?;
+        let readers = Arc::clone(self);
+        tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            readers.read_now(work).map_err(|fault| fault.told(&readers.path))
+        })
+        .await
+        .map_err(|_| stopped())?
+    }
+
+    fn read_now<T>(&self, work: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, Fault> {
+        let connection = match self.idle().pop() {
+            Some(connection) => connection,
+            None => open::read_only(&self.path)?,
+        };
+        let snapshot = connection.unchecked_transaction()?;
+        let answer = work(&snapshot)?;
+        snapshot.finish()?;
+        // A connection whose work failed is closed instead.
+        self.idle().push(connection);
+        Ok(answer)
+    }
+
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

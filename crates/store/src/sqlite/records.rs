@@ -1,0 +1,132 @@
+//! The records: who may write is decided in [`runs`], what should be shown is kept by [`desired`].
+
+mod desired;
+mod runs;
+
+use truing_core::finding::{AnchorKind, Finding};
+use truing_core::id::{CommentId, IntentId, Key, Millis, Token};
+use truing_core::outcome::{Outcome, OutcomeRecord};
+use truing_core::port::{Begun, Computed, Described, Event, Records, Revision, RunRef, StoreError};
+use truing_core::publish::{Desired, DesiredStatus, Intent, Item, Producer};
+
+pub use self::runs::Stage;
+
+pub(super) use self::runs::parse_sha;
+
+use super::{Sqlite, history, slots};
+
+impl Records for Sqlite {
+    async fn begin(&self, run: &RunRef, revision: &Revision, now: Millis) -> Result<Begun, StoreError> {
+        let (run, revision) = (run.clone(), revision.clone());
+        self.write(move |connection| runs::begin(connection, &run, &revision, now)).await
+    }
+
+    async fn findings(&self, key: &Key) -> Result<Vec<Finding>, StoreError> {
+        let key = key.clone();
+        self.read(move |connection| desired::findings(connection, &key)).await
+    }
+
+    async fn computed(&self, run: &RunRef, computed: &Computed) -> Result<(), StoreError> {
+        let (run, computed) = (run.clone(), computed.clone());
+        self.write(move |connection| {
+            if runs::computed(connection, &run, &computed.outcome)? {
+                desired::replace(connection, &run.key, &computed)?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn desired(
+        &self,
+        key: &Key,
+        producer: Producer,
+    ) -> Result<(Vec<Desired>, Option<DesiredStatus>), StoreError> {
+        let key = key.clone();
+        self.read(move |connection| {
+            Ok((desired::rows(connection, &key, producer)?, desired::status_due(connection, &key)?))
+        })
+        .await
+    }
+
+    async fn unanswered(&self, key: &Key, producer: Producer) -> Result<Vec<Intent>, StoreError> {
+        let key = key.clone();
+        self.read(move |connection| desired::unanswered(connection, &key, producer)).await
+    }
+
+    async fn intend(&self, run: &RunRef, producer: Producer, intent: &Intent) -> Result<(), StoreError> {
+        let (run, intent) = (run.clone(), intent.clone());
+        self.write(move |connection| {
+            runs::fence(connection, &run)?;
+            desired::intend(connection, &run.key, producer, &intent)
+        })
+        .await
+    }
+
+    async fn shown(
+        &self,
+        run: &RunRef,
+        producer: Producer,
+        comments: &[(Item, CommentId)],
+    ) -> Result<(), StoreError> {
+        let (run, comments) = (run.clone(), comments.to_vec());
+        self.write(move |connection| {
+            runs::fence(connection, &run)?;
+            desired::shown(connection, &run.key, producer, &comments)
+        })
+        .await
+    }
+
+    async fn withdraw(
+        &self,
+        run: &RunRef,
+        producer: Producer,
+        intent: &IntentId,
+        lowered: &[(Item, AnchorKind)],
+    ) -> Result<(), StoreError> {
+        let (run, intent, lowered) = (run.clone(), intent.clone(), lowered.to_vec());
+        self.write(move |connection| {
+            runs::fence(connection, &run)?;
+            desired::withdraw(connection, &run.key, producer, &intent, &lowered)
+        })
+        .await
+    }
+
+    async fn status_set(&self, run: &RunRef, status: &DesiredStatus) -> Result<(), StoreError> {
+        let (run, status) = (run.clone(), status.clone());
+        self.write(move |connection| {
+            runs::fence(connection, &run)?;
+            desired::status_set(connection, &run.key, &status)
+        })
+        .await
+    }
+
+    async fn published(&self, run: &RunRef, outcome: &OutcomeRecord) -> Result<(), StoreError> {
+        let (run, outcome) = (run.clone(), outcome.clone());
+        self.write(move |connection| runs::published(connection, &run, &outcome)).await
+    }
+
+    async fn ended(&self, run: &RunRef, outcome: &Outcome, now: Millis) -> Result<(), StoreError> {
+        let (run, outcome) = (run.clone(), outcome.clone());
+        self.write(move |connection| runs::ended(connection, &run, outcome, now)).await
+    }
+
+    async fn note(&self, events: &[Event]) -> Result<(), StoreError> {
+        let events = events.to_vec();
+        self.write(move |connection| history::note(connection, &events)).await
+    }
+
+    async fn describe(&self, described: &[(Key, Described)]) -> Result<(), StoreError> {
+        let described = described.to_vec();
+        self.write(move |connection| history::describe(connection, &described)).await
+    }
+
+    async fn described(&self, keys: &[Key]) -> Result<Vec<Option<Described>>, StoreError> {
+        let keys = keys.to_vec();
+        self.read(move |connection| history::described(connection, &keys)).await
+    }
+
+    async fn fresh_token(&self) -> Result<Token, StoreError> {
+        self.write(slots::next_token).await
+    }
+}

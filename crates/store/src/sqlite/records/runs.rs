@@ -1,0 +1,232 @@
+//! Runs, their stages, and the fence: of all runs of a key only the one with the greatest token may write.
+
+use rusqlite::{Connection, OptionalExtension};
+use serde::Serialize;
+use truing_core::id::{Key, Millis, RunId, Sha, Token};
+use truing_core::money::MicroUsd;
+use truing_core::outcome::{Coverage, Outcome, OutcomeRecord};
+use truing_core::port::{Begun, Revision, RunRef, StoreError};
+
+use super::super::fault::{Fault, from_json, to_json};
+use super::super::slots::raise_counter;
+
+/// How far a run has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// It has begun.
+    Prepared,
+    /// What it found and wants shown is recorded; only publishing is left.
+    Computed,
+    /// The forge shows it.
+    Published,
+    /// It ended before anything was computed.
+    Ended,
+}
+
+impl Stage {
+    const ALL: [Self; 4] = [Self::Prepared, Self::Computed, Self::Published, Self::Ended];
+
+    /// The word used in the file, in text and in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Prepared => "prepared",
+            Self::Computed => "computed",
+            Self::Published => "published",
+            Self::Ended => "ended",
+        }
+    }
+
+    pub(in crate::sqlite) fn from_word(word: &str) -> Result<Self, Fault> {
+        let known = Self::ALL.into_iter().find(|stage| stage.as_str() == word);
+        known.ok_or_else(|| StoreError::Corrupt(format!("`{word}` is not a stage of a run")).into())
+    }
+}
+
+/// A run as its row has it.
+struct Row {
+    token: Token,
+    id: RunId,
+    stage: Stage,
+    revision: Revision,
+    began: Millis,
+    /// The record of what was computed, as JSON.
+    computed: Option<String>,
+}
+
+/// Begins `run`, unless a run with a greater or the same token has begun before.
+pub(super) fn begin(
+    connection: &Connection,
+    run: &RunRef,
+    revision: &Revision,
+    now: Millis,
+) -> Result<Begun, Fault> {
+    let newest = newest(connection, &run.key)?;
+    let again = newest.as_ref().is_some_and(|newest| is(newest, run));
+    if let Some(newest) = &newest
+        && newest.token >= run.token
+        && !again
+    {
+        return Err(fenced(&run.key, newest.token));
+    }
+    // What the newest run computed for this very revision is this run's: rows of findings and desired state
+    // belong to the key, so the record is all there is to carry over.
+    let left = newest.filter(|newest| newest.revision == *revision);
+    let untouched = again && left.is_some();
+    let computed = left.filter(|left| left.stage == Stage::Computed).and_then(|left| left.computed);
+    if !untouched {
+        let stage = if computed.is_some() { Stage::Computed } else { Stage::Prepared };
+        write(connection, run, revision, now, stage, computed.as_deref())?;
+        // No earlier run can repeat its intents any more.
+        connection
+            .prepare_cached(
+                "DELETE FROM intent WHERE key = ?1 AND NOT EXISTS (
+                     SELECT 1 FROM intent_item AS item
+                     WHERE item.key = intent.key AND item.producer = intent.producer AND item.intent = intent.id)",
+            )?
+            .execute([run.key.as_str()])?;
+        raise_counter(connection, run.token.0)?;
+    }
+    let computed = computed.map(|json| from_json(&json, || format!("run {}", run.id))).transpose()?;
+    Ok(Begun { reviewed: reviewed(connection, &run.key)?, computed })
+}
+
+fn write(
+    connection: &Connection,
+    run: &RunRef,
+    revision: &Revision,
+    now: Millis,
+    stage: Stage,
+    computed: Option<&str>,
+) -> Result<(), Fault> {
+    connection
+        .prepare_cached(
+            "INSERT OR REPLACE INTO run (key, token, id, stage, head, base, began, computed)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        )?
+        .execute((
+            run.key.as_str(),
+            run.token.0,
+            run.id.as_str(),
+            stage.as_str(),
+            revision.head.as_str(),
+            revision.base.as_str(),
+            now.0,
+            computed,
+        ))?;
+    Ok(())
+}
+
+/// Lets only the key's newest run pass.
+pub(super) fn fence(connection: &Connection, run: &RunRef) -> Result<(), Fault> {
+    held(connection, run).map(drop)
+}
+
+/// The run's row if it is the key's newest.
+fn held(connection: &Connection, run: &RunRef) -> Result<Row, Fault> {
+    match newest(connection, &run.key)? {
+        Some(newest) if is(&newest, run) => Ok(newest),
+        Some(newest) => Err(fenced(&run.key, newest.token)),
+        // It has never begun here (an older file was put back): it must begin again with a new token.
+        None => Err(fenced(&run.key, run.token)),
+    }
+}
+
+fn is(row: &Row, run: &RunRef) -> bool {
+    row.token == run.token && row.id == run.id
+}
+
+fn fenced(key: &Key, last: Token) -> Fault {
+    StoreError::Fenced { key: key.clone(), last }.into()
+}
+
+/// The run has computed this. False: it is published already, and nothing may be written any more.
+pub(super) fn computed(connection: &Connection, run: &RunRef, record: &OutcomeRecord) -> Result<bool, Fault> {
+    if held(connection, run)?.stage == Stage::Published {
+        return Ok(false);
+    }
+    connection
+        .prepare_cached("UPDATE run SET stage = 'computed', computed = ?3 WHERE key = ?1 AND token = ?2")?
+        .execute((run.key.as_str(), run.token.0, to_json(record)?))?;
+    Ok(true)
+}
+
+/// The forge shows what the run computed.
+pub(super) fn published(connection: &Connection, run: &RunRef, record: &OutcomeRecord) -> Result<(), Fault> {
+    if held(connection, run)?.stage == Stage::Published {
+        return Ok(());
+    }
+    connection
+        .prepare_cached("UPDATE run SET stage = 'published', outcome = ?3 WHERE key = ?1 AND token = ?2")?
+        .execute((run.key.as_str(), run.token.0, to_json(record)?))?;
+    Ok(())
+}
+
+/// The run ended without publishing. What it has computed stays to be published by the next run.
+pub(super) fn ended(
+    connection: &Connection,
+    run: &RunRef,
+    outcome: Outcome,
+    now: Millis,
+) -> Result<(), Fault> {
+    let row = held(connection, run)?;
+    let stage = match row.stage {
+        Stage::Published => return Ok(()),
+        Stage::Computed => Stage::Computed,
+        Stage::Prepared | Stage::Ended => Stage::Ended,
+    };
+    let computed: Option<OutcomeRecord> =
+        row.computed.map(|json| from_json(&json, || format!("run {}", row.id))).transpose()?;
+    let record = match computed {
+        Some(computed) => OutcomeRecord { run: row.id, outcome, ended: now, ..computed },
+        None => OutcomeRecord {
+            run: row.id,
+            key: run.key.clone(),
+            head: Some(row.revision.head),
+            base: row.revision.base,
+            outcome,
+            open: Vec::new(),
+            coverage: Coverage::default(),
+            cost_micro_usd: MicroUsd(0),
+            turns: 0,
+            started: row.began,
+            ended: now,
+        },
+    };
+    connection
+        .prepare_cached("UPDATE run SET stage = ?3, outcome = ?4 WHERE key = ?1 AND token = ?2")?
+        .execute((run.key.as_str(), run.token.0, stage.as_str(), to_json(&record)?))?;
+    Ok(())
+}
+
+fn newest(connection: &Connection, key: &Key) -> Result<Option<Row>, Fault> {
+    let sql = "SELECT token, id, stage, head, base, began, computed FROM run
+               WHERE key = ?1 ORDER BY token DESC LIMIT 1";
+    connection.prepare_cached(sql)?.query_and_then([key.as_str()], row)?.next().transpose()
+}
+
+fn row(row: &rusqlite::Row<'_>) -> Result<Row, Fault> {
+    Ok(Row {
+        token: Token(row.get(0)?),
+        id: RunId::new(row.get::<_, String>(1)?),
+        stage: Stage::from_word(row.get_ref(2)?.as_str().unwrap_or(""))?,
+        revision: Revision { head: parse_sha(row.get(3)?)?, base: parse_sha(row.get(4)?)? },
+        began: Millis(row.get(5)?),
+        computed: row.get(6)?,
+    })
+}
+
+/// The revision that was published last.
+fn reviewed(connection: &Connection, key: &Key) -> Result<Option<Revision>, Fault> {
+    let sql = "SELECT head, base FROM run WHERE key = ?1 AND stage = 'published' ORDER BY token DESC LIMIT 1";
+    let found: Option<(String, String)> = connection
+        .prepare_cached(sql)?
+        .query_row([key.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    found.map(|(head, base)| Ok(Revision { head: parse_sha(head)?, base: parse_sha(base)? })).transpose()
+}
+
+/// A stored commit id.
+pub(in crate::sqlite) fn parse_sha(text: String) -> Result<Sha, Fault> {
+    Sha::try_from(text).map_err(|error| StoreError::Corrupt(error.to_string()).into())
+}

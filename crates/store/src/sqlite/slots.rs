@@ -1,0 +1,124 @@
+//! The slots: compare-and-swap by version, and the index by which the due ones are found.
+
+use rusqlite::{Connection, OptionalExtension};
+use truing_core::id::{Key, Millis, Token, Version};
+use truing_core::port::{Moved, Slots, StoreError};
+use truing_core::slot::Slot;
+
+use super::Sqlite;
+use super::fault::{Fault, from_json, to_json};
+
+impl Slots for Sqlite {
+    async fn now(&self) -> Result<Millis, StoreError> {
+        Ok(self.0.clock.now())
+    }
+
+    async fn due(&self, now: Millis, limit: usize) -> Result<Vec<Slot>, StoreError> {
+        self.read(move |connection| {
+            let sql =
+                "SELECT key, version, body FROM slot WHERE wakes_at <= ?1 ORDER BY wakes_at, key LIMIT ?2";
+            let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+            connection.prepare_cached(sql)?.query_and_then((now.0, limit), slot)?.collect()
+        })
+        .await
+    }
+
+    async fn load(&self, keys: &[Key]) -> Result<Vec<Slot>, StoreError> {
+        let keys = keys.to_vec();
+        self.read(move |connection| {
+            let mut find = connection.prepare_cached("SELECT key, version, body FROM slot WHERE key = ?1")?;
+            keys.into_iter()
+                .map(|key| match find.query_and_then([key.as_str()], slot)?.next() {
+                    Some(found) => found,
+                    None => Ok(Slot::new(key)),
+                })
+                .collect()
+        })
+        .await
+    }
+
+    async fn commit(&self, changes: &[(Version, Slot)]) -> Result<Vec<Result<Version, Moved>>, StoreError> {
+        let changes = changes.to_vec();
+        self.write(move |connection| {
+            changes.into_iter().map(|(version, slot)| swap(connection, version, slot)).collect()
+        })
+        .await
+    }
+
+    async fn raise(&self, version: Version) -> Result<(), StoreError> {
+        self.write(move |connection| raise_counter(connection, version.0)).await
+    }
+}
+
+impl Sqlite {
+    /// Every slot that has a row, by key.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the file cannot be read.
+    pub async fn list(&self) -> Result<Vec<Slot>, StoreError> {
+        self.read(|connection| {
+            let sql = "SELECT key, version, body FROM slot ORDER BY key";
+            connection.prepare_cached(sql)?.query_and_then([], slot)?.collect()
+        })
+        .await
+    }
+
+    /// Every leased slot, by key: what a server that takes the serving lock may end, because their holder is
+    /// proven dead. What becomes of them is the core's decision.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the file cannot be read.
+    pub async fn leased(&self) -> Result<Vec<Slot>, StoreError> {
+        Ok(self.list().await?.into_iter().filter(|slot| slot.token().is_some()).collect())
+    }
+}
+
+/// Writes one slot if its row still has `expected`.
+fn swap(connection: &Connection, expected: Version, mut slot: Slot) -> Result<Result<Version, Moved>, Fault> {
+    let stored: Option<u64> = connection
+        .prepare_cached("SELECT version FROM slot WHERE key = ?1")?
+        .query_row([slot.key.as_str()], |row| row.get(0))
+        .optional()?;
+    if stored.unwrap_or(0) != expected.0 {
+        return Ok(Err(Moved));
+    }
+    if slot.remembers_nothing() {
+        connection.prepare_cached("DELETE FROM slot WHERE key = ?1")?.execute([slot.key.as_str()])?;
+        return Ok(Ok(Version(0)));
+    }
+    slot.version = Version(next_number(connection)?);
+    connection
+        .prepare_cached(
+            "INSERT INTO slot (key, version, wakes_at, body) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (key) DO UPDATE
+             SET version = excluded.version, wakes_at = excluded.wakes_at, body = excluded.body",
+        )?
+        .execute((slot.key.as_str(), slot.version.0, slot.wakes_at().map(|at| at.0), to_json(&slot)?))?;
+    Ok(Ok(slot.version))
+}
+
+/// The next version or token: one counter for both, so that a token is greater than all that were given before.
+fn next_number(connection: &Connection) -> Result<u64, Fault> {
+    let sql = "UPDATE store SET counter = counter + 1 RETURNING counter";
+    Ok(connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
+}
+
+/// A token for a run without a slot.
+pub(super) fn next_token(connection: &Connection) -> Result<Token, Fault> {
+    next_number(connection).map(Token)
+}
+
+/// Lets the counter be at least `number`, so that the next one is greater.
+pub(super) fn raise_counter(connection: &Connection, number: u64) -> Result<(), Fault> {
+    // One below the greatest that SQLite can hold: room for the next.
+    let number = number.min(i64::MAX as u64 - 1);
+    connection.prepare_cached("UPDATE store SET counter = ?1 WHERE counter < ?1")?.execute([number])?;
+    Ok(())
+}
+
+fn slot(row: &rusqlite::Row<'_>) -> Result<Slot, Fault> {
+    let (key, version, body): (String, u64, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+    let mut slot: Slot = from_json(&body, || format!("slot {key} cannot be read"))?;
+    slot.version = Version(version);
+    Ok(slot)
+}

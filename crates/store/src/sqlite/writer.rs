@@ -1,0 +1,293 @@
+//! The one thread that writes, and group commit: what is waiting goes into one transaction, so that many small
+//! writes cost one flush of the disk.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use rusqlite::{Connection, TransactionBehavior};
+use tokio::sync::{mpsc, oneshot};
+use truing_core::port::StoreError;
+
+use super::clock::StoreClock;
+use super::fault::Fault;
+use super::open::OpenError;
+
+/// Jobs that may wait; more callers wait for a place.
+const QUEUE: usize = 1024;
+
+/// Jobs in one transaction at most, so that the first does not wait for too many others.
+const BATCH: usize = 256;
+
+/// The way to the writing thread. Dropping it finishes what is waiting and closes the connection.
+pub(super) struct Writer {
+    path: Arc<Path>,
+    /// None only while dropping.
+    jobs: Option<mpsc::Sender<Box<dyn Job>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    pub(super) fn start(
+        mut connection: Connection,
+        path: Arc<Path>,
+        clock: Arc<StoreClock>,
+    ) -> Result<Self, OpenError> {
+        let (jobs, mut waiting) = mpsc::channel::<Box<dyn Job>>(QUEUE);
+        let own_path = Arc::clone(&path);
+        let work = move || {
+            while let Some(first) = waiting.blocking_recv() {
+                let mut batch = vec![first];
+                while batch.len() < BATCH
+                    && let Ok(next) = waiting.try_recv()
+                {
+                    batch.push(next);
+                }
+                commit_and_answer(&mut connection, &own_path, &clock, batch);
+            }
+        };
+        let thread = std::thread::Builder::new()
+            .name("store-writer".into())
+            .spawn(work)
+            .map_err(|source| OpenError::Thread { path: path.to_path_buf(), source })?;
+        Ok(Self { path, jobs: Some(jobs), thread: Some(thread) })
+    }
+
+    pub(super) async fn write<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+    {
+        let stopped = || {
+            StoreError::Unavailable(format!(
+                "{}: the thread that writes it has stopped; restart truing",
+                self.path.display()
+            ))
+        };
+        let (job, answer) = job(work);
+        let jobs = self.jobs.as_ref().ok_or_else(stopped)?;
+        jobs.send(job).await.map_err(|_| stopped())?;
+        answer.await.map_err(|_| stopped())?
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        drop(self.jobs.take());
+        if let Some(thread) = self.thread.take() {
+            // A thread that panicked has answered nobody; there is nothing left to tell.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// A piece of work with its answer's type hidden.
+trait Job: Send {
+    /// Does the work and keeps the answer until the transaction is durable. False: undo it.
+    fn run(&mut self, connection: &Connection, path: &Path) -> bool;
+
+    /// Tells the caller. A caller that no longer waits is no error.
+    fn answer(self: Box<Self>, committed: &Result<(), StoreError>);
+}
+
+struct Work<T, F> {
+    work: Option<F>,
+    result: Option<Result<T, StoreError>>,
+    caller: oneshot::Sender<Result<T, StoreError>>,
+}
+
+/// A job and where its answer will be.
+fn job<T, F>(work: F) -> (Box<dyn Job>, oneshot::Receiver<Result<T, StoreError>>)
+where
+    T: Send + 'static,
+    F: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+{
+    let (caller, answer) = oneshot::channel();
+    (Box::new(Work { work: Some(work), result: None, caller }), answer)
+}
+
+impl<T, F> Job for Work<T, F>
+where
+    T: Send,
+    F: FnOnce(&Connection) -> Result<T, Fault> + Send,
+{
+    fn run(&mut self, connection: &Connection, path: &Path) -> bool {
+        self.result = self.work.take().map(|work| work(connection).map_err(|fault| fault.told(path)));
+        matches!(self.result, Some(Ok(_)))
+    }
+
+    fn answer(self: Box<Self>, committed: &Result<(), StoreError>) {
+        let answer = match (self.result, committed) {
+            (Some(Err(own)), _) => Err(own),
+            (_, Err(common)) => Err(common.clone()),
+            (Some(Ok(value)), Ok(())) => Ok(value),
+            (None, Ok(())) => Err(StoreError::Unavailable("a write was lost between two others".into())),
+        };
+        let _ = self.caller.send(answer);
+    }
+}
+
+fn commit_and_answer(
+    connection: &mut Connection,
+    path: &Path,
+    clock: &StoreClock,
+    mut batch: Vec<Box<dyn Job>>,
+) {
+    let committed = commit(connection, path, clock, &mut batch).map_err(|fault| fault.told(path));
+    for job in batch {
+        job.answer(&committed);
+    }
+}
+
+/// Runs every job in its own savepoint of one transaction. An error here is everybody's.
+fn commit(
+    connection: &mut Connection,
+    path: &Path,
+    clock: &StoreClock,
+    batch: &mut [Box<dyn Job>],
+) -> Result<(), Fault> {
+    // Immediate: a read transaction that wants to write later is refused at once, whatever the busy timeout.
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    clock.observe(&transaction)?;
+    let before = transaction.total_changes();
+    for job in batch {
+        transaction.prepare_cached("SAVEPOINT job")?.execute([])?;
+        if !job.run(&transaction, path) {
+            // Some failures of the disk make SQLite undo everything, not just the statement.
+            if transaction.is_autocommit() {
+                return Err(Fault::Undone);
+            }
+            transaction.prepare_cached("ROLLBACK TO job")?.execute([])?;
+        }
+        transaction.prepare_cached("RELEASE job")?.execute([])?;
+    }
+    if transaction.total_changes() != before {
+        clock.persist(&transaction)?;
+    }
+    Ok(transaction.commit()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+    use std::sync::mpsc::channel;
+
+    use tempfile::TempDir;
+    use truing_core::id::Millis;
+    use truing_core::port::Clock;
+
+    use super::super::{Sqlite, open};
+    use super::*;
+
+    struct Still;
+
+    impl Clock for Still {
+        fn now(&self) -> Millis {
+            Millis(1)
+        }
+    }
+
+    fn store() -> (TempDir, Sqlite, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("truing.db");
+        let store = Sqlite::open(&path, Arc::new(Still)).unwrap();
+        (folder, store, path)
+    }
+
+    fn insert(connection: &Connection, key: &str) -> Result<(), Fault> {
+        connection.execute("INSERT INTO slot VALUES (?1, 1, NULL, '')", [key])?;
+        Ok(())
+    }
+
+    fn keys(connection: &Connection) -> Vec<String> {
+        let mut select = connection.prepare("SELECT key FROM slot ORDER BY key").unwrap();
+        select.query_map([], |row| row.get(0)).unwrap().collect::<rusqlite::Result<_>>().unwrap()
+    }
+
+    /// Runs the writes as one batch: they are queued while a first job holds the thread.
+    macro_rules! batch {
+        ($store:expr, $($write:expr),+) => {{
+            let (release, wait) = channel::<()>();
+            let gate = $store.write(move |_| {
+                let _ = wait.recv();
+                Ok(())
+            });
+            // Polled in order: all are in the queue when the gate opens.
+            let (_, answers, ()) = tokio::join!(gate, async { tokio::join!($($write),+) }, async {
+                release.send(()).unwrap();
+            });
+            answers
+        }};
+    }
+
+    #[tokio::test]
+    async fn a_failed_job_undoes_itself_and_not_its_neighbours() {
+        let (_folder, store, path) = store();
+        let (first, bad, last) = batch!(
+            store,
+            store.write(|connection| insert(connection, "a")),
+            store.write(|connection| {
+                insert(connection, "half")?;
+                insert(connection, "a")
+            }),
+            store.write(move |connection| {
+                insert(connection, "b")?;
+                Ok((keys(connection), keys(&open::read_only(&path)?)))
+            })
+        );
+        assert_eq!(first, Ok(()));
+        assert!(bad.unwrap_err().to_string().contains("UNIQUE constraint failed"));
+        let (inside, outside) = last.unwrap();
+        assert_eq!(inside, ["a", "b"]);
+        assert!(outside.is_empty(), "one transaction for the batch: nothing is visible yet");
+        assert_eq!(store.read(|connection| Ok(keys(connection))).await.unwrap(), ["a", "b"]);
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_is_told_and_acknowledges_nothing() {
+        let (_folder, store, path) = store();
+        store
+            .write(|connection| {
+                let pages: i64 = connection.query_row("PRAGMA page_count", [], |row| row.get(0))?;
+                connection.query_row(&format!("PRAGMA max_page_count = {}", pages + 2), [], |_| Ok(()))?;
+                Ok(())
+            })
+            .await
+            .unwrap();
+        let (before, full, after) = batch!(
+            store,
+            store.write(|connection| insert(connection, "a")),
+            store.write(|connection| insert(connection, &"x".repeat(1_000_000))),
+            store.write(|connection| insert(connection, "b"))
+        );
+        let told = full.unwrap_err().to_string();
+        assert!(told.contains("the disk is full"), "{told}");
+        assert!(told.contains(path.to_str().unwrap()), "{told}");
+        for neighbour in [before, after] {
+            assert!(neighbour.unwrap_err().to_string().contains("try again"));
+        }
+        assert!(store.read(|connection| Ok(keys(connection))).await.unwrap().is_empty());
+        store.write(|connection| insert(connection, "small")).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn dropping_the_store_finishes_what_was_accepted() {
+        let (_folder, store, path) = store();
+        let (release, wait) = channel::<()>();
+        let gate = store.write(move |_| Ok(wait.recv().is_ok()));
+        let queued = store.write(|connection| insert(connection, "a"));
+        // Polls both once, so that they are queued, and gives up waiting for their answers.
+        let polled = async {
+            tokio::select! {
+                biased;
+                _ = gate => {}
+                _ = queued => {}
+                () = std::future::ready(()) => {}
+            }
+        };
+        polled.await;
+        release.send(()).unwrap();
+        drop(store);
+        assert_eq!(keys(&Connection::open(path).unwrap()), ["a"]);
+    }
+}

@@ -1,0 +1,132 @@
+//! Death: what was acknowledged is there, and the serving lock is free again. The victim is this test binary,
+//! run again with a variable that names the database.
+
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use truing_core::id::{Key, Millis, Version};
+use truing_core::port::Slots;
+use truing_core::slot::{Slot, State, Why};
+use truing_store::{LockError, ServeLock};
+
+use super::{NOW, new_store, open};
+
+/// Names the database to a child; without it the children's tests do nothing.
+const DATABASE: &str = "TRUING_TEST_CHILD_DATABASE";
+
+fn child(test: &str, database: &Path) -> Child {
+    Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture", "--test-threads=1"])
+        .env(DATABASE, database)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// Writes one line past the test harness, at once.
+fn say(line: &str) {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "\n{line}").unwrap();
+    out.flush().unwrap();
+}
+
+#[tokio::test]
+async fn writing_child() {
+    let Some(database) = std::env::var_os(DATABASE) else { return };
+    let store = open(Path::new(&database));
+    let mut tasks = tokio::task::JoinSet::new();
+    for writer in 0..4 {
+        let store = store.clone();
+        tasks.spawn(async move {
+            for number in 0.. {
+                let key = Key::new(format!("sync/{writer}-{number}"));
+                let state = State::Waiting { at: Millis(number), why: Why::Scheduled };
+                let slot = Slot { state, ..Slot::new(key.clone()) };
+                let version = store.commit(&[(Version(0), slot)]).await.unwrap()[0].unwrap();
+                say(&format!("ack {key} {}", version.0));
+            }
+        });
+    }
+    tasks.join_all().await;
+}
+
+#[tokio::test]
+async fn a_killed_writer_loses_nothing_that_it_acknowledged() {
+    let (_folder, store) = new_store();
+    let mut writer = child("crash::writing_child", store.path());
+    let lines = BufReader::new(writer.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let mut acknowledged = BTreeSet::new();
+    for line in lines {
+        if let Some(acknowledgement) = line.strip_prefix("ack ") {
+            acknowledged.insert(acknowledgement.to_owned());
+            // Kill -9 in the middle of it; what it had written to the pipe is read to the end.
+            if acknowledged.len() == 100 {
+                writer.kill().unwrap();
+            }
+        }
+    }
+    writer.wait().unwrap();
+    assert!(acknowledged.len() >= 100, "{acknowledged:?}");
+    let there: BTreeSet<String> = store
+        .list()
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|slot| format!("{} {}", slot.key, slot.version.0))
+        .collect();
+    let lost: Vec<&String> = acknowledged.difference(&there).collect();
+    assert!(lost.is_empty(), "{lost:?}");
+    // The next version is greater than every one that the dead process gave.
+    let slot = Slot { state: State::Waiting { at: Millis(0), why: Why::Storm }, ..Slot::new(super::key()) };
+    let next = store.commit(&[(Version(0), slot)]).await.unwrap()[0].unwrap();
+    assert!(store.list().await.unwrap().iter().all(|slot| slot.version <= next));
+}
+
+#[test]
+fn serving_child() {
+    let Some(database) = std::env::var_os(DATABASE) else { return };
+    let _lock = ServeLock::take(Path::new(&database), "127.0.0.1:1234", Millis(NOW)).unwrap();
+    say("serving");
+    // Until it is killed.
+    loop {
+        std::thread::park();
+    }
+}
+
+#[test]
+fn a_second_server_learns_who_is_the_first_and_death_frees_the_lock() {
+    let (folder, store) = new_store();
+    let link = folder.path().join("link.db");
+    std::os::unix::fs::symlink(store.path(), &link).unwrap();
+    let mut server = child("crash::serving_child", store.path());
+    let mut lines = BufReader::new(server.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.any(|line| line == "serving"));
+    for name in [store.path(), &link] {
+        let error = ServeLock::take(name, "127.0.0.1:99", Millis(NOW + 1)).unwrap_err();
+        let told = error.to_string();
+        let LockError::Held { holder, .. } = error else { panic!("{told}") };
+        assert_eq!(holder.pid, Some(server.id()));
+        assert_eq!(holder.listen.as_deref(), Some("127.0.0.1:1234"));
+        assert_eq!(holder.since, Some(Millis(NOW)));
+        assert!(told.contains(&format!("process {}", server.id())), "{told}");
+        assert!(told.contains("127.0.0.1:1234"), "{told}");
+    }
+    server.kill().unwrap();
+    server.wait().unwrap();
+    let lock = ServeLock::take(store.path(), "127.0.0.1:5", Millis(NOW + 2)).unwrap();
+    let Err(LockError::Held { holder, .. }) = ServeLock::take(&link, "x", Millis(NOW)) else { panic!() };
+    assert_eq!(holder.pid, Some(std::process::id()), "not what the dead one had left");
+    drop(lock);
+    ServeLock::take(&link, "127.0.0.1:6", Millis(NOW + 3)).unwrap();
+}
+
+#[test]
+fn a_lock_file_that_cannot_be_made_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = folder.path().join("missing/truing.db");
+    let error = ServeLock::take(&database, "x", Millis(NOW)).unwrap_err();
+    assert!(matches!(error, LockError::Io { .. }));
+    assert!(error.to_string().contains("missing/truing.db.lock"), "{error}");
+}

@@ -1,0 +1,125 @@
+//! Names, events and past runs: what `why` and `slots` ask for.
+
+use truing_core::id::{Key, Millis, RunId, Token};
+use truing_core::outcome::OutcomeKind;
+use truing_core::port::{Described, Event, Records};
+use truing_store::Stage;
+
+use super::{NOW, computed, key, new_store, outcome, record, revision, run, sha};
+
+pub(super) fn described(name: &str, head: Option<char>) -> Described {
+    Described {
+        name: name.into(),
+        url: format!("https://github.test/{}", name.replace('#', "/pull/")),
+        head: head.map(sha),
+    }
+}
+
+fn event(at: i64, what: &str) -> Event {
+    Event { at: Millis(at), key: key(), run: None, what: what.into() }
+}
+
+#[tokio::test]
+async fn people_find_a_key_by_page_or_name() {
+    let (_folder, store) = new_store();
+    store.describe(&[(key(), described("Owner/name#7", None))]).await.unwrap();
+    for text in [
+        "https://github.test/Owner/name/pull/7",
+        "https://github.test/owner/name/pull/7/",
+        "https://GitHub.test/Owner/name/pull/7/files#diff-1",
+        "https://github.test/Owner/name/pull/7/commits/abc?x=1",
+        " https://github.test/Owner/name/pull/7 ",
+        "Owner/name#7",
+        "owner/NAME #7",
+    ] {
+        assert_eq!(store.key_of(text).await.unwrap(), Some(key()), "{text}");
+    }
+    for text in [
+        "",
+        "https://",
+        "https://github.test/Owner/name/pull/70",
+        "https://github.test/Owner/name/pull",
+        "https://github.test/Owner/name",
+        "Owner/name#70",
+        "name#7",
+        "Owner/name%",
+    ] {
+        assert_eq!(store.key_of(text).await.unwrap(), None, "{text}");
+    }
+}
+
+#[tokio::test]
+async fn the_key_described_last_has_the_name_and_renames_lose_nothing() {
+    let (_folder, store) = new_store();
+    let (old, new) = (Key::new("pr/github/1/7"), Key::new("pr/github/2/7"));
+    store.describe(&[(old.clone(), described("o/n#7", Some('a')))]).await.unwrap();
+    // Another repository has taken the name over; the old one is not heard of.
+    store.describe(&[(new.clone(), described("o/n#7", None))]).await.unwrap();
+    assert_eq!(store.key_of("o/n#7").await.unwrap(), Some(new.clone()));
+    // The old one under its new name, without a head: the one heard before stays.
+    store.describe(&[(old.clone(), described("o/renamed#7", None))]).await.unwrap();
+    assert_eq!(store.key_of("o/renamed#7").await.unwrap(), Some(old.clone()));
+    assert_eq!(store.key_of("o/n#7").await.unwrap(), Some(new.clone()));
+    let unknown = Key::new("pr/github/3/7");
+    assert_eq!(
+        store.described(&[unknown, old, new]).await.unwrap(),
+        [None, Some(described("o/renamed#7", Some('a'))), Some(described("o/n#7", None))]
+    );
+}
+
+#[tokio::test]
+async fn a_newer_head_replaces_the_one_heard_before() {
+    let (_folder, store) = new_store();
+    store.describe(&[(key(), described("o/n#7", Some('a')))]).await.unwrap();
+    store.describe(&[(key(), described("o/n#7", Some('c')))]).await.unwrap();
+    assert_eq!(store.described(&[key()]).await.unwrap(), [Some(described("o/n#7", Some('c')))]);
+}
+
+#[tokio::test]
+async fn the_last_two_hundred_events_of_each_key_are_kept() {
+    let (_folder, store) = new_store();
+    let other = Event { key: Key::new("pr/github/9/9"), run: Some(RunId::new("r")), ..event(0, "other") };
+    store.note(std::slice::from_ref(&other)).await.unwrap();
+    let all: Vec<Event> = (0..205).map(|at| event(at, "same words")).collect();
+    store.note(&all).await.unwrap();
+    // The same events again are the same events.
+    store.note(&all[100..]).await.unwrap();
+    let kept = store.events(&key(), 1000).await.unwrap();
+    assert_eq!(kept.len(), 200);
+    assert_eq!(kept[0].at, Millis(204), "newest first");
+    assert_eq!(kept[199].at, Millis(5));
+    assert_eq!(store.events(&key(), 2).await.unwrap(), [event(204, "same words"), event(203, "same words")]);
+    assert_eq!(store.events(&other.key, 10).await.unwrap(), [other]);
+}
+
+#[tokio::test]
+async fn runs_and_outcomes_are_told_newest_first() {
+    let (_folder, store) = new_store();
+    assert_eq!(store.last_outcome(&key()).await.unwrap(), None);
+    store.begin(&run(1), &revision('a'), Millis(NOW)).await.unwrap();
+    store.computed(&run(1), &computed(&run(1), 'a', vec![])).await.unwrap();
+    store.published(&run(1), &record(&run(1), 'a')).await.unwrap();
+    store.begin(&run(2), &revision('c'), Millis(NOW + 50)).await.unwrap();
+    assert_eq!(store.last_outcome(&key()).await.unwrap(), Some(record(&run(1), 'a')));
+    store.ended(&run(2), &outcome(OutcomeKind::Failed), Millis(NOW + 60)).await.unwrap();
+
+    let last = store.last_outcome(&key()).await.unwrap().unwrap();
+    assert_eq!(last.outcome.kind, OutcomeKind::Failed);
+    assert_eq!((last.run, last.head, last.base), (run(2).id, Some(sha('c')), sha('b')));
+    assert_eq!((last.started, last.ended), (Millis(NOW + 50), Millis(NOW + 60)));
+
+    store.begin(&run(3), &revision('d'), Millis(NOW + 70)).await.unwrap();
+    let runs = store.runs(&key(), 9).await.unwrap();
+    let seen: Vec<(Token, Stage, bool)> =
+        runs.iter().map(|run| (run.token, run.stage, run.outcome.is_some())).collect();
+    assert_eq!(
+        seen,
+        [
+            (Token(3), Stage::Prepared, false),
+            (Token(2), Stage::Ended, true),
+            (Token(1), Stage::Published, true)
+        ]
+    );
+    assert_eq!(runs[0].revision, revision('d'));
+    assert_eq!(store.runs(&key(), 1).await.unwrap(), runs[..1]);
+}

@@ -1,0 +1,157 @@
+//! Files that can be opened and files that cannot, each told with its path and left as it was.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use truing_core::id::Version;
+use truing_core::port::{Records, Slots, StoreError};
+use truing_store::{OpenError, Sqlite};
+
+use super::{Hand, NOW, open};
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+/// Opens what cannot be opened; the message must name the path.
+fn refused(path: &Path) -> OpenError {
+    let Err(error) = Sqlite::open(path, Hand::at(NOW)) else { panic!("{} was opened", path.display()) };
+    let told = error.to_string();
+    assert!(told.contains(path.to_str().unwrap()), "{told}");
+    error
+}
+
+#[tokio::test]
+async fn a_missing_folder_and_file_are_made_for_their_owner_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state/deep/truing.db");
+    let store = open(&path);
+    store.raise(Version(1)).await.unwrap();
+    assert_eq!(mode(&folder.path().join("state")), 0o700);
+    assert_eq!(mode(&folder.path().join("state/deep")), 0o700);
+    for file in ["truing.db", "truing.db-wal", "truing.db-shm"] {
+        assert_eq!(mode(&folder.path().join("state/deep").join(file)), 0o600, "{file}");
+    }
+}
+
+#[test]
+fn every_table_is_strict() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder.path().join("truing.db"));
+    let other = rusqlite::Connection::open(store.path()).unwrap();
+    let sql = "SELECT count(*), total(strict) FROM pragma_table_list
+               WHERE schema = 'main' AND type = 'table' AND name NOT LIKE 'sqlite_%'";
+    let (tables, strict): (f64, f64) =
+        other.query_row(sql, [], |row| Ok((row.get::<_, i64>(0)? as f64, row.get(1)?))).unwrap();
+    assert!(tables > 5.0);
+    assert_eq!(tables, strict);
+}
+
+#[tokio::test]
+async fn an_empty_file_becomes_a_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("truing.db");
+    fs::write(&path, "").unwrap();
+    open(&path).raise(Version(1)).await.unwrap();
+}
+
+#[test]
+fn a_folder_is_not_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(matches!(refused(folder.path()), OpenError::IsAFolder { .. }));
+}
+
+#[test]
+fn a_folder_that_cannot_be_made_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    fs::write(&file, "x").unwrap();
+    let Err(error) = Sqlite::open(&file.join("sub/truing.db"), Hand::at(NOW)) else { panic!() };
+    assert!(matches!(error, OpenError::Folder { .. }), "{error}");
+    assert!(error.to_string().contains(file.to_str().unwrap()), "{error}");
+}
+
+#[test]
+fn a_read_only_file_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("truing.db");
+    drop(open(&path));
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o400)).unwrap();
+    assert!(matches!(refused(&path), OpenError::ReadOnly { .. }));
+}
+
+#[test]
+fn garbage_is_refused_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("truing.db");
+    let garbage = "not a database, but long enough to be looked at as one\n".repeat(100);
+    fs::write(&path, &garbage).unwrap();
+    let told = refused(&path).to_string();
+    assert!(told.contains("not a database"), "{told}");
+    assert_eq!(fs::read_to_string(&path).unwrap(), garbage);
+}
+
+#[test]
+fn another_programs_database_is_refused_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("other.db");
+    rusqlite::Connection::open(&path).unwrap().execute_batch("CREATE TABLE t (x)").unwrap();
+    let before = fs::read(&path).unwrap();
+    assert!(matches!(refused(&path), OpenError::Foreign { .. }));
+    assert_eq!(fs::read(&path).unwrap(), before);
+}
+
+#[test]
+fn a_newer_form_is_refused_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("truing.db");
+    drop(open(&path));
+    rusqlite::Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
+    let before = fs::read(&path).unwrap();
+    let error = refused(&path);
+    assert!(matches!(error, OpenError::Newer { found: 99, .. }));
+    assert!(error.to_string().contains("made by a newer truing"), "{error}");
+    assert_eq!(fs::read(&path).unwrap(), before);
+}
+
+#[tokio::test]
+async fn a_damaged_row_is_told_with_its_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("truing.db");
+    let store = open(&path);
+    rusqlite::Connection::open(&path)
+        .unwrap()
+        .execute("INSERT INTO slot VALUES ('pr/github/1/7', 1, 0, '{}')", [])
+        .unwrap();
+    let error = store.list().await.unwrap_err();
+    assert!(matches!(error, StoreError::Corrupt(_)), "{error:?}");
+    assert!(error.to_string().contains("pr/github/1/7"), "{error}");
+    // One damaged row does not damage the connection.
+    assert_eq!(store.events(&super::key(), 1).await.unwrap(), []);
+}
+
+#[test]
+fn many_may_open_a_new_file_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("new/truing.db");
+    std::thread::scope(|scope| {
+        let opened: Vec<_> = (0..8).map(|_| scope.spawn(|| Sqlite::open(&path, Hand::at(NOW)))).collect();
+        for store in opened {
+            store.join().unwrap().unwrap();
+        }
+    });
+}
+
+#[tokio::test]
+async fn names_that_mean_something_to_sqlite_are_just_files() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in [":memory:", "file:x?mode=memory"] {
+        let path = folder.path().join(name);
+        let store = open(&path);
+        let token = store.fresh_token().await.unwrap();
+        drop(store);
+        assert!(path.is_file(), "{name}");
+        assert!(open(&path).fresh_token().await.unwrap() > token, "{name}");
+    }
+}

@@ -1,0 +1,244 @@
+//! Runs: the fence in front of every write, repeated writes, and what a new run takes over.
+
+use truing_core::RepoPath;
+use truing_core::finding::AnchorKind;
+use truing_core::id::{CommentId, IntentId, Key, Millis, RunId, Token, Version};
+use truing_core::outcome::OutcomeKind;
+use truing_core::port::{Begun, Records, RunRef, Slots, StoreError};
+use truing_core::publish::{Intent, Producer};
+use truing_store::{Sqlite, Stage};
+
+use super::{
+    NOW, computed, dump, finding, item, key, new_store, outcome, record, revision, row, run, sha, status,
+    summary,
+};
+
+/// Every write of a run.
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Write {
+    Begin,
+    Computed,
+    Intend,
+    Shown,
+    Withdraw,
+    StatusSet,
+    Ended,
+    Published,
+}
+
+impl Write {
+    /// In the order of a run that ends without publishing, and publishes after all.
+    const ALL: [Self; 8] = [
+        Self::Begin,
+        Self::Computed,
+        Self::Intend,
+        Self::Shown,
+        Self::Withdraw,
+        Self::StatusSet,
+        Self::Ended,
+        Self::Published,
+    ];
+
+    async fn by(self, run: &RunRef, store: &Sqlite) -> Result<(), StoreError> {
+        let producer = Producer::Review;
+        match self {
+            Self::Begin => store.begin(run, &revision('a'), Millis(NOW)).await.map(drop),
+            Self::Computed => {
+                let rows = vec![summary("sum"), row("f1", 1), row("f2", 2)];
+                store.computed(run, &computed(run, 'a', rows)).await
+            }
+            Self::Intend => store.intend(run, producer, &intent("i1", &["summary", "f1", "f2"])).await,
+            Self::Shown => store.shown(run, producer, &[(item("f1"), CommentId::new("c1"))]).await,
+            Self::Withdraw => {
+                let lowered = [(item("f2"), AnchorKind::File)];
+                store.withdraw(run, producer, &IntentId::new("i1"), &lowered).await
+            }
+            Self::StatusSet => store.status_set(run, &status('a')).await,
+            Self::Ended => store.ended(run, &outcome(OutcomeKind::Deferred), Millis(NOW + 9)).await,
+            Self::Published => store.published(run, &record(run, 'a')).await,
+        }
+    }
+}
+
+fn intent(id: &str, items: &[&str]) -> Intent {
+    Intent { id: IntentId::new(id), items: items.iter().map(|id| item(id)).collect(), created: Millis(NOW) }
+}
+
+#[tokio::test]
+async fn every_write_of_a_run_that_is_not_the_newest_is_refused_and_changes_nothing() {
+    for done in 0..=Write::ALL.len() {
+        let (_folder, store) = new_store();
+        Write::Begin.by(&run(3), &store).await.unwrap();
+        store.begin(&run(5), &revision('a'), Millis(NOW)).await.unwrap();
+        for write in &Write::ALL[..done] {
+            write.by(&run(5), &store).await.unwrap();
+        }
+        let before = dump(&store);
+        let impostor = RunRef { id: RunId::new("impostor"), ..run(5) };
+        let strangers = [run(3), run(4), impostor, RunRef { token: Token(4), ..run(5) }];
+        for stranger in strangers {
+            for write in Write::ALL {
+                let refused = write.by(&stranger, &store).await;
+                let fenced = StoreError::Fenced { key: key(), last: Token(5) };
+                assert_eq!(refused, Err(fenced), "{write:?} by {stranger:?} after {done} writes");
+            }
+        }
+        // A greater token that has never begun may not write either.
+        for write in Write::ALL.into_iter().filter(|write| *write != Write::Begin) {
+            let refused = write.by(&run(9), &store).await;
+            assert!(matches!(refused, Err(StoreError::Fenced { .. })), "{write:?}: {refused:?}");
+        }
+        assert_eq!(dump(&store), before, "after {done} writes");
+    }
+}
+
+#[tokio::test]
+async fn the_fence_is_each_keys_own_and_what_it_tells_leads_to_a_token_that_passes() {
+    let (_folder, store) = new_store();
+    Write::Begin.by(&run(70), &store).await.unwrap();
+    let other = RunRef { key: Key::new("pr/github/1/8"), ..run(2) };
+    Write::Begin.by(&other, &store).await.unwrap();
+    // A store that forgot its tokens heals: raise to the one that was told, and lease again.
+    let Err(StoreError::Fenced { last, .. }) = Write::Begin.by(&run(3), &store).await else { panic!() };
+    store.raise(Version(last.0)).await.unwrap();
+    let token = store.fresh_token().await.unwrap();
+    assert!(token > last);
+    Write::Begin.by(&RunRef { token, ..run(3) }, &store).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_key_without_runs_is_fenced_too() {
+    let (_folder, store) = new_store();
+    let refused = Write::Published.by(&run(4), &store).await;
+    assert_eq!(refused, Err(StoreError::Fenced { key: key(), last: Token(4) }));
+}
+
+#[tokio::test]
+async fn a_fresh_token_is_greater_than_every_token_that_was_accepted() {
+    let (_folder, store) = new_store();
+    Write::Begin.by(&run(41), &store).await.unwrap();
+    let one = store.fresh_token().await.unwrap();
+    let two = store.fresh_token().await.unwrap();
+    assert!(Token(41) < one && one < two);
+}
+
+#[tokio::test]
+async fn every_write_repeated_changes_nothing() {
+    let (_folder, store) = new_store();
+    for (index, write) in Write::ALL.into_iter().enumerate() {
+        write.by(&run(5), &store).await.unwrap();
+        let before = dump(&store);
+        write.by(&run(5), &store).await.unwrap();
+        assert_eq!(dump(&store), before, "{write:?} at once");
+        // Nor do earlier ones that are repeated late.
+        for earlier in &Write::ALL[..index] {
+            earlier.by(&run(5), &store).await.unwrap();
+            assert_eq!(dump(&store), before, "{earlier:?} after {write:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_was_computed_is_read_back_whole() {
+    let (_folder, store) = new_store();
+    Write::Begin.by(&run(1), &store).await.unwrap();
+    assert_eq!(store.findings(&key()).await.unwrap(), []);
+    let rows = vec![summary("sum"), row("f2", 2), row("f1", 1)];
+    store.computed(&run(1), &computed(&run(1), 'a', rows.clone())).await.unwrap();
+    assert_eq!(store.findings(&key()).await.unwrap(), [finding("f2"), finding("f1")]);
+    assert_eq!(store.desired(&key(), Producer::Review).await.unwrap(), (rows, Some(status('a'))));
+    assert_eq!(store.runs(&key(), 1).await.unwrap()[0].stage, Stage::Computed);
+    Write::StatusSet.by(&run(1), &store).await.unwrap();
+    assert_eq!(store.desired(&key(), Producer::Review).await.unwrap().1, None);
+    assert_eq!(store.desired(&key(), Producer::Cli).await.unwrap().0, []);
+    assert_eq!(store.findings(&Key::new("pr/github/1/8")).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn paths_that_are_not_unicode_survive() {
+    let (_folder, store) = new_store();
+    Write::Begin.by(&run(1), &store).await.unwrap();
+    let mut odd = finding("f1");
+    odd.raw.place.path = RepoPath::from_bytes(b"caf\xe9 \"x\".py");
+    odd.raw.snippet = "nul \0, quote \", \u{1F600}".into();
+    let mut all = computed(&run(1), 'a', vec![]);
+    all.findings = vec![odd.clone()];
+    store.computed(&run(1), &all).await.unwrap();
+    assert_eq!(store.findings(&key()).await.unwrap(), [odd]);
+}
+
+#[tokio::test]
+async fn a_new_run_on_the_same_revision_only_has_to_publish() {
+    let (_folder, store) = new_store();
+    Write::Begin.by(&run(1), &store).await.unwrap();
+    Write::Computed.by(&run(1), &store).await.unwrap();
+    // The forge was down, and the run said so.
+    Write::Ended.by(&run(1), &store).await.unwrap();
+    let told = store.last_outcome(&key()).await.unwrap().unwrap();
+    assert_eq!((told.outcome.kind, told.turns), (OutcomeKind::Deferred, 3));
+
+    let taken_over = Begun { reviewed: None, computed: Some(record(&run(1), 'a')) };
+    for token in [2, 2, 3] {
+        let begun = store.begin(&run(token), &revision('a'), Millis(NOW)).await.unwrap();
+        assert_eq!(begun, taken_over, "token {token}");
+        assert_eq!(store.runs(&key(), 1).await.unwrap()[0].stage, Stage::Computed);
+    }
+    assert_eq!(store.findings(&key()).await.unwrap().len(), 2);
+    assert_eq!(store.desired(&key(), Producer::Review).await.unwrap().0.len(), 3);
+
+    Write::Published.by(&run(3), &store).await.unwrap();
+    let begun = store.begin(&run(4), &revision('a'), Millis(NOW)).await.unwrap();
+    assert_eq!(begun, Begun { reviewed: Some(revision('a')), computed: None });
+}
+
+#[tokio::test]
+async fn what_was_computed_for_another_revision_is_not_taken_over() {
+    let (_folder, store) = new_store();
+    Write::Begin.by(&run(1), &store).await.unwrap();
+    Write::Computed.by(&run(1), &store).await.unwrap();
+    let mut other_base = revision('a');
+    other_base.base = sha('e');
+    for (token, revision) in [(2, revision('c')), (3, revision('a')), (4, other_base)] {
+        let begun = store.begin(&run(token), &revision, Millis(NOW)).await.unwrap();
+        assert_eq!(begun, Begun::default(), "token {token}: the newest run has computed nothing for it");
+    }
+}
+
+#[tokio::test]
+async fn a_run_that_begins_again_elsewhere_starts_over() {
+    let (_folder, store) = new_store();
+    Write::Begin.by(&run(1), &store).await.unwrap();
+    Write::Computed.by(&run(1), &store).await.unwrap();
+    let begun = store.begin(&run(1), &revision('c'), Millis(NOW)).await.unwrap();
+    assert_eq!(begun, Begun::default());
+    let runs = store.runs(&key(), 9).await.unwrap();
+    assert_eq!((runs.len(), runs[0].stage, &runs[0].revision), (1, Stage::Prepared, &revision('c')));
+}
+
+#[tokio::test]
+async fn the_revision_reviewed_is_the_last_that_was_published() {
+    let (_folder, store) = new_store();
+    for (token, head) in [(1, 'a'), (2, 'c')] {
+        store.begin(&run(token), &revision(head), Millis(NOW)).await.unwrap();
+        store.published(&run(token), &record(&run(token), head)).await.unwrap();
+    }
+    store.begin(&run(3), &revision('d'), Millis(NOW)).await.unwrap();
+    store.ended(&run(3), &outcome(OutcomeKind::Failed), Millis(NOW)).await.unwrap();
+    let begun = store.begin(&run(4), &revision('e'), Millis(NOW)).await.unwrap();
+    assert_eq!(begun.reviewed, Some(revision('c')));
+}
+
+#[tokio::test]
+async fn history_is_taken_from_fenced_out_runs_too() {
+    let (_folder, store) = new_store();
+    Write::Begin.by(&run(1), &store).await.unwrap();
+    Write::Begin.by(&run(2), &store).await.unwrap();
+    let late = truing_core::port::Event {
+        at: Millis(NOW),
+        key: key(),
+        run: Some(run(1).id),
+        what: "stopped: a newer run holds the slot".into(),
+    };
+    store.note(std::slice::from_ref(&late)).await.unwrap();
+    assert_eq!(store.events(&key(), 9).await.unwrap(), [late]);
+}

@@ -1,0 +1,259 @@
+//! The slots: versions, compare-and-swap, due order, the clock, and other processes on the same file.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use truing_core::id::{Key, Millis, Token, Version};
+use truing_core::port::{Moved, Records, Slots};
+use truing_core::slot::{Hold, Loop, Slot, State, Why};
+use truing_store::Sqlite;
+
+use super::{Hand, NOW, new_store, open};
+
+fn key(number: u8) -> Key {
+    Key::new(format!("pr/github/1/{number}"))
+}
+
+fn waiting(number: u8, at: i64) -> Slot {
+    Slot { state: State::Waiting { at: Millis(at), why: Why::Debounce }, ..Slot::new(key(number)) }
+}
+
+fn leased(number: u8, deadline: i64) -> Slot {
+    let state =
+        State::Leased { token: Token(1), deadline: Millis(deadline), of: Loop::Review, serving: None };
+    Slot { state, ..Slot::new(key(number)) }
+}
+
+#[derive(Clone, Debug)]
+enum Op {
+    /// Each with whether the caller's version is the row's own, and the slot.
+    Commit(Vec<(bool, Slot)>),
+    Due(i64, usize),
+    Load(Vec<u8>),
+    Raise(u64),
+    Token,
+    Reopen,
+}
+
+fn slots() -> impl Strategy<Value = Slot> {
+    prop_oneof![
+        3 => (0..5u8, 0..9i64).prop_map(|(number, at)| waiting(number, at)),
+        2 => (0..5u8, 0..9i64).prop_map(|(number, deadline)| leased(number, deadline)),
+        1 => (0..5u8).prop_map(|number| {
+            Slot { state: State::Held { why: Hold::Parked }, ..Slot::new(key(number)) }
+        }),
+        2 => (0..5u8).prop_map(|number| Slot::new(key(number))),
+    ]
+}
+
+fn ops() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        6 => prop::collection::vec((prop::bool::weighted(0.8), slots()), 0..4).prop_map(Op::Commit),
+        3 => (0..10i64, 0..6usize).prop_map(|(now, limit)| Op::Due(now, limit)),
+        2 => prop::collection::vec(0..5u8, 0..4).prop_map(Op::Load),
+        1 => (0..60u64).prop_map(Op::Raise),
+        1 => Just(Op::Token),
+        1 => Just(Op::Reopen),
+    ]
+}
+
+/// What the port's words say, on a map.
+#[derive(Default)]
+struct Model {
+    rows: BTreeMap<Key, Slot>,
+    /// The greatest version or token ever given, or raised to.
+    greatest: u64,
+}
+
+impl Model {
+    fn version(&self, key: &Key) -> Version {
+        self.rows.get(key).map_or(Version(0), |slot| slot.version)
+    }
+
+    fn due(&self, now: i64, limit: usize) -> Vec<Slot> {
+        let mut due: Vec<Slot> = self
+            .rows
+            .values()
+            .filter(|slot| slot.wakes_at().is_some_and(|at| at.0 <= now))
+            .cloned()
+            .collect();
+        due.sort_by_key(|slot| (slot.wakes_at(), slot.key.clone()));
+        due.truncate(limit);
+        due
+    }
+
+    /// Checks one answer of a commit and takes it over.
+    fn swapped(&mut self, expected: Version, slot: &Slot, answer: &Result<Version, Moved>) {
+        if self.version(&slot.key) != expected {
+            assert_eq!(*answer, Err(Moved));
+            return;
+        }
+        let version = answer.expect("the version was right");
+        if slot.remembers_nothing() {
+            assert_eq!(version, Version(0), "no row");
+            self.rows.remove(&slot.key);
+            return;
+        }
+        assert!(version.0 > self.greatest, "{version:?} after {}", self.greatest);
+        self.greatest = version.0;
+        self.rows.insert(slot.key.clone(), Slot { version, ..slot.clone() });
+    }
+}
+
+async fn check(ops: Vec<Op>) {
+    let (_folder, mut store) = new_store();
+    let mut model = Model::default();
+    for op in ops {
+        match op {
+            Op::Commit(changes) => {
+                let changes: Vec<(Version, Slot)> = changes
+                    .into_iter()
+                    .map(|(right, slot)| {
+                        let version = model.version(&slot.key);
+                        (if right { version } else { Version(version.0 + 1) }, slot)
+                    })
+                    .collect();
+                let answers = store.commit(&changes).await.unwrap();
+                assert_eq!(answers.len(), changes.len());
+                for ((expected, slot), answer) in changes.iter().zip(&answers) {
+                    model.swapped(*expected, slot, answer);
+                }
+            }
+            Op::Due(now, limit) => {
+                assert_eq!(store.due(Millis(now), limit).await.unwrap(), model.due(now, limit));
+            }
+            Op::Load(numbers) => {
+                let keys: Vec<Key> = numbers.into_iter().map(key).collect();
+                let expected: Vec<Slot> = keys
+                    .iter()
+                    .map(|key| model.rows.get(key).cloned().unwrap_or_else(|| Slot::new(key.clone())))
+                    .collect();
+                assert_eq!(store.load(&keys).await.unwrap(), expected);
+            }
+            Op::Raise(version) => {
+                store.raise(Version(version)).await.unwrap();
+                model.greatest = model.greatest.max(version);
+            }
+            Op::Token => {
+                let token = store.fresh_token().await.unwrap();
+                assert!(token.0 > model.greatest);
+                model.greatest = token.0;
+            }
+            Op::Reopen => {
+                let path = store.path().to_path_buf();
+                drop(store);
+                store = open(&path);
+            }
+        }
+        let all: Vec<Slot> = model.rows.values().cloned().collect();
+        assert_eq!(store.list().await.unwrap(), all);
+        let leased: Vec<Slot> = all.into_iter().filter(|slot| slot.token().is_some()).collect();
+        assert_eq!(store.leased().await.unwrap(), leased);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn behaves_as_a_map_with_versions(ops in prop::collection::vec(ops(), 1..24)) {
+        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(check(ops));
+    }
+}
+
+#[tokio::test]
+async fn the_same_key_twice_in_a_batch_moves_on() {
+    let (_folder, store) = new_store();
+    let answers = store.commit(&[(Version(0), waiting(1, 1)), (Version(0), waiting(1, 2))]).await.unwrap();
+    assert_eq!(answers, [Ok(Version(1)), Err(Moved)]);
+    assert_eq!(store.due(Millis(1), 9).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_deleted_rows_version_is_never_given_again() {
+    let (_folder, store) = new_store();
+    let first = store.commit(&[(Version(0), waiting(1, 1))]).await.unwrap()[0].unwrap();
+    assert_eq!(store.commit(&[(first, Slot::new(key(1)))]).await.unwrap(), [Ok(Version(0))]);
+    assert_eq!(store.list().await.unwrap(), []);
+    let second = store.commit(&[(Version(0), waiting(1, 1))]).await.unwrap()[0].unwrap();
+    assert!(second > first);
+    assert_eq!(store.commit(&[(first, waiting(1, 5))]).await.unwrap(), [Err(Moved)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_stores_on_one_file_exactly_one_wins_each_swap() {
+    const ROUNDS: u64 = 20;
+    const WRITERS: u64 = 6;
+    let (_folder, one) = new_store();
+    let other = open(one.path());
+    let mut expected = Version(0);
+    for round in 0..ROUNDS {
+        let mut attempts = tokio::task::JoinSet::new();
+        for writer in 0..WRITERS {
+            let store = if writer % 2 == 0 { one.clone() } else { other.clone() };
+            let slot = waiting(1, i64::try_from(round * WRITERS + writer).unwrap());
+            attempts
+                .spawn(async move { (store.commit(&[(expected, slot.clone())]).await.unwrap()[0], slot) });
+        }
+        let answers = attempts.join_all().await;
+        let won: Vec<(Version, Slot)> = answers
+            .into_iter()
+            .filter_map(|(answer, slot)| answer.ok().map(|version| (version, Slot { version, ..slot })))
+            .collect();
+        assert_eq!(won.len(), 1, "round {round}");
+        assert!(won[0].0 > expected);
+        expected = won[0].0;
+        // Whoever asks sees it, through either store.
+        for store in [&one, &other] {
+            assert_eq!(store.load(&[key(1)]).await.unwrap(), [won[0].1.clone()]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_instant_survives_a_restart_and_a_clock_that_was_set_back() {
+    let (folder, store) = new_store();
+    drop(store);
+    let path = folder.path().join("truing.db");
+    let hand = Hand::at(NOW + 600_000);
+    let store = Sqlite::open(&path, hand.clone()).unwrap();
+    store.commit(&[(Version(0), waiting(1, 1))]).await.unwrap()[0].unwrap();
+    let before = store.now().await.unwrap();
+    drop(store);
+
+    hand.set(NOW + 600_000 - 30_000);
+    let store = Sqlite::open(&path, hand.clone()).unwrap();
+    assert_eq!(store.now().await.unwrap(), before);
+    // Set back by more than a minute: it follows, a minute ahead.
+    hand.set(NOW);
+    assert_eq!(store.now().await.unwrap(), Millis(NOW + 60_000));
+    store.raise(Version(200)).await.unwrap();
+    drop(store);
+    let store = Sqlite::open(&path, hand).unwrap();
+    assert_eq!(store.now().await.unwrap(), Millis(NOW + 60_000));
+}
+
+#[tokio::test]
+async fn asking_and_finding_nothing_new_writes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let hand = Hand::at(NOW);
+    let store = Sqlite::open(&folder.path().join("truing.db"), Arc::clone(&hand) as _).unwrap();
+    let version = store.commit(&[(Version(0), waiting(1, 1))]).await.unwrap()[0].unwrap();
+    let known = [(key(1), super::history::described("o/n#1", Some('a')))];
+    store.describe(&known).await.unwrap();
+
+    let watcher = rusqlite::Connection::open(store.path()).unwrap();
+    let seen = || watcher.query_row("PRAGMA data_version", [], |row| row.get::<_, i64>(0)).unwrap();
+    let before = seen();
+    hand.set(NOW + 3_600_000);
+    assert_eq!(store.now().await.unwrap(), Millis(NOW + 3_600_000));
+    store.describe(&known).await.unwrap();
+    store.describe(&[(key(1), super::history::described("o/n#1", None))]).await.unwrap();
+    store.raise(version).await.unwrap();
+    store.commit(&[(Version(0), Slot::new(key(2)))]).await.unwrap()[0].unwrap();
+    store.commit(&[(Version(0), waiting(1, 9))]).await.unwrap()[0].unwrap_err();
+    assert_eq!(seen(), before);
+    store.raise(Version(version.0 + 1)).await.unwrap();
+    assert_ne!(seen(), before, "the watcher sees writes at all");
+}
