@@ -3,6 +3,7 @@
 
 pub mod finding;
 pub mod id;
+pub mod identity;
 pub mod money;
 pub mod outcome;
 pub mod port;
