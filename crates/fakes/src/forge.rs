@@ -1,0 +1,285 @@
+//! [`FakeForge`]: GitHub's semantics on loopback. `routes` receives every call, `calls`, `graphql` and `git_http`
+//! answer it from `state`, `json` gives it GitHub's form, `diff` knows what a diff contains; `people` is what
+//! tests do, `view` what they see, `webhook` what the forge tells, `fault` how it misbehaves.
+
+mod calls;
+mod diff;
+mod fault;
+mod git_http;
+mod graphql;
+mod json;
+mod people;
+mod routes;
+mod state;
+#[cfg(test)]
+mod tests;
+mod view;
+mod webhook;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc::{Receiver, channel};
+use tokio::task::{AbortHandle, JoinSet};
+use tower::ServiceExt;
+use truing_core::id::Millis;
+use truing_core::port::Clock;
+
+pub use calls::{MAX_COMMENT, MAX_DESCRIPTION};
+pub use diff::Side;
+pub use fault::{Fault, FaultKind};
+pub use people::{NewPull, Repo};
+pub use state::{Logged, MAX_LOGGED, Place, Status};
+pub use view::{Comment, PullView, ReviewView};
+pub use webhook::{Chaos, DELIVERY_TIMEOUT, Delivery, Hook, MAX_QUEUED, sign_sha256};
+
+use crate::repo::GitError;
+use routes::HangUp;
+use state::{State, World};
+
+/// Why the fake could not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum FakeError {
+    /// No port, no folder.
+    #[error("the fake forge cannot start: {0} (is loopback usable, and the temporary folder writable?)")]
+    Start(#[from] std::io::Error),
+    /// Git refused.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// A name nobody has made.
+    #[error("there is no {0} here: make it first")]
+    Missing(String),
+    /// GitHub would not allow it.
+    #[error("refused: {0}")]
+    Refused(String),
+    /// A delivery got no answer.
+    #[error("the webhook's receiver does not answer: {0}")]
+    Delivery(#[from] reqwest::Error),
+}
+
+/// How a forge begins.
+#[derive(Clone)]
+pub struct Options {
+    /// Its clock: the time in every object.
+    pub clock: Arc<dyn Clock>,
+    /// Does git over HTTP need a token, as for a private repository? A wrong one is always refused.
+    pub private_git: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { clock: Arc::new(WallClock), private_git: true }
+    }
+}
+
+impl std::fmt::Debug for Options {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Options").field("private_git", &self.private_git).finish_non_exhaustive()
+    }
+}
+
+/// The machine's own clock.
+#[derive(Clone, Copy, Debug)]
+struct WallClock;
+
+impl Clock for WallClock {
+    fn now(&self) -> Millis {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    }
+}
+
+/// What the server and its handles share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    state: Mutex<State>,
+    /// The repositories' folder; deleted with the last handle.
+    dir: tempfile::TempDir,
+}
+
+impl Shared {
+    /// The state. A panic of another thread does not make it unusable.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The server. It ends when this is dropped.
+#[derive(Debug)]
+pub struct FakeForge {
+    shared: Arc<Shared>,
+    base_url: String,
+    client: reqwest::Client,
+    tasks: [AbortHandle; 2],
+}
+
+impl Drop for FakeForge {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+impl FakeForge {
+    /// Starts a forge on a free port of 127.0.0.1, inside the running tokio runtime.
+    pub async fn start(options: Options) -> Result<Self, FakeError> {
+        let dir = tempfile::Builder::new().prefix("fake-forge-").tempdir()?;
+        let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
+        let base_url = format!("http://{}", listener.local_addr()?);
+        let client = reqwest::Client::builder().no_proxy().build()?;
+        let (outbox, deliveries) = channel(MAX_QUEUED);
+        let world = World {
+            base_url: base_url.clone(),
+            clock: options.clock,
+            accounts: BTreeMap::new(),
+            tokens: Default::default(),
+            private_git: options.private_git,
+            next_id: 0,
+            faults: Default::default(),
+            stale_lists: 0,
+            stale_heads: 0,
+            hook: None,
+            queued: Default::default(),
+            outbox,
+            events: 0,
+            used: 0,
+            calls: BTreeMap::new(),
+            log: Default::default(),
+            violations: Vec::new(),
+        };
+        let shared = Arc::new(Shared { state: Mutex::new(State { world, repos: BTreeMap::new() }), dir });
+        let tasks = [
+            tokio::spawn(serve(listener, routes::router(&shared))).abort_handle(),
+            tokio::spawn(deliver(deliveries, client.clone())).abort_handle(),
+        ];
+        Ok(Self { shared, base_url, client, tasks })
+    }
+
+    /// The address of the API, without a slash at its end; `{base_url}/{owner}/{repo}.git` is a repository's.
+    pub fn base_url(&self) -> &str {
+        &self.base_url
+    }
+
+    /// Makes a token known as somebody's. A login ending in `[bot]` is an app's.
+    pub fn token(&self, token: &str, login: &str) {
+        let mut state = self.shared.lock();
+        state.world.account(login);
+        state.world.tokens.insert(token.to_owned(), login.to_owned());
+    }
+
+    /// Forgets a token: it answers 401 from now on.
+    pub fn revoke(&self, token: &str) {
+        self.shared.lock().world.tokens.remove(token);
+    }
+
+    // --------------------------------------------------------------------------------------- misbehaviour
+
+    /// Adds a rule of misbehaviour.
+    pub fn fault(&self, fault: Fault) {
+        self.shared.lock().world.faults.add(fault);
+    }
+
+    /// Ends all rules of misbehaviour.
+    pub fn clear_faults(&self) {
+        self.shared.lock().world.faults.clear();
+    }
+
+    /// Comments made from now on are left out of the first `calls` lists that should show them.
+    pub fn stale_lists(&self, calls: u32) {
+        self.shared.lock().world.stale_lists = calls;
+    }
+
+    /// After a push from now on, the first `reads` reads of the pull request show the former head.
+    pub fn stale_heads(&self, reads: u32) {
+        self.shared.lock().world.stale_heads = reads;
+    }
+
+    // ------------------------------------------------------------------------------------------- webhooks
+
+    /// Sets where deliveries go, and whether at once.
+    pub fn hook(&self, hook: Hook) {
+        self.shared.lock().world.hook = Some(hook);
+    }
+
+    /// Takes the deliveries that wait, in the order of the changes.
+    pub fn pending(&self) -> Vec<Delivery> {
+        self.shared.lock().world.queued.drain(..).collect()
+    }
+
+    /// Sends one delivery, for the first time or again; the answer's status.
+    pub async fn deliver(&self, delivery: &Delivery) -> Result<u16, FakeError> {
+        let hook = self.shared.lock().world.hook.clone();
+        let hook = hook.ok_or_else(|| FakeError::Missing("hook".into()))?;
+        Ok(delivery.send(&self.client, &hook).await?)
+    }
+
+    /// Sends what waits through a bad network; the statuses in the order of arrival.
+    pub async fn deliver_all(&self, chaos: Chaos) -> Result<Vec<u16>, FakeError> {
+        let mut statuses = Vec::new();
+        for delivery in chaos.apply(self.pending()) {
+            statuses.push(self.deliver(&delivery).await?);
+        }
+        Ok(statuses)
+    }
+
+    // ----------------------------------------------------------------------------------------- inspection
+
+    /// How often each route was called, by `METHOD /route/{of}/the/{table}`; `METHOD unknown` for the others.
+    pub fn calls(&self) -> BTreeMap<String, u64> {
+        self.shared.lock().world.calls.clone()
+    }
+
+    /// What no reviewer may do and somebody did: approvals, merges, pushes, others' comments, unknown calls.
+    pub fn violations(&self) -> Vec<String> {
+        self.shared.lock().world.violations.clone()
+    }
+
+    /// The requests, oldest first; at most [`MAX_LOGGED`].
+    pub fn log(&self) -> Vec<Logged> {
+        self.shared.lock().world.log.iter().cloned().collect()
+    }
+}
+
+/// Accepts connections until it is aborted; every connection ends with it.
+async fn serve(listener: TcpListener, router: axum::Router) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => if let Ok((stream, _)) = accepted {
+                connections.spawn(connection(stream, router.clone()));
+            },
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+/// Serves one connection. An answer marked [`HangUp`] becomes an error here, which makes hyper end the
+/// connection without sending a byte of it.
+async fn connection(stream: TcpStream, router: axum::Router) {
+    let _ = stream.set_nodelay(true);
+    let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+        let answer = router.clone().oneshot(request.map(axum::body::Body::new));
+        async move {
+            let Ok(response) = answer.await;
+            match response.extensions().get::<HangUp>() {
+                Some(HangUp) => Err(std::io::Error::other("hung up on purpose")),
+                None => Ok(response),
+            }
+        }
+    });
+    // Clients come and go; what was answered is in the log.
+    let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+}
+
+/// Sends automatic deliveries, one after another. As at GitHub nothing is tried again.
+async fn deliver(mut deliveries: Receiver<(Delivery, Hook)>, client: reqwest::Client) {
+    while let Some((delivery, hook)) = deliveries.recv().await {
+        let _ = delivery.send(&client, &hook).await;
+    }
+}

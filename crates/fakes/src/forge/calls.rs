@@ -1,0 +1,571 @@
+//! The REST calls. Each reads top to bottom as GitHub decides it: is it there, is it allowed, is it valid, do it.
+
+use serde_json::{Value, json};
+
+use crate::forge::diff::{BadPlace, Side};
+use crate::forge::routes::{Call, Reply};
+use crate::forge::state::{
+    InlineComment, Note, Place, Pull, Repository, Review, State, Status, SummaryComment, World, visible,
+};
+
+/// Longest comment, in characters (facts: 65,536).
+pub const MAX_COMMENT: usize = 65_536;
+/// Longest description of a status, in characters.
+pub const MAX_DESCRIPTION: usize = 140;
+/// Statuses of one context on one commit.
+const MAX_STATUSES: usize = 1_000;
+/// Items of a page when the call does not say, and at most.
+const PAGE: (usize, usize) = (30, 100);
+/// What a comment inside a review may have; file comments are not among them.
+const DRAFT_FIELDS: &[&str] = &["path", "position", "body", "line", "side", "start_line", "start_side"];
+const TOO_LONG: &str = "Body is too long (maximum is 65536 characters)";
+
+type Answer = Result<Reply, Reply>;
+
+impl State {
+    /// The repository that the path names.
+    pub(crate) fn repo(&mut self, call: &Call) -> Result<(&mut World, &mut Repository), Reply> {
+        let key = format!("{}/{}", call.param("owner"), call.param("repo")).to_lowercase();
+        let repo = self.repos.get_mut(&key).ok_or_else(Reply::not_found)?;
+        Ok((&mut self.world, repo))
+    }
+
+    /// The pull request that the path names.
+    fn pull(&mut self, call: &Call) -> Result<(&mut World, &mut Repository, u64), Reply> {
+        let number = call.number("number")?;
+        let (world, repo) = self.repo(call)?;
+        if repo.pulls.contains_key(&number) { Ok((world, repo, number)) } else { Err(Reply::not_found()) }
+    }
+}
+
+// ------------------------------------------------------------------------------------------------ reading
+
+/// `GET /user`.
+pub(crate) fn user(state: &mut State, call: &Call) -> Answer {
+    Ok(Reply::json(200, state.world.viewer_json(&call.login)))
+}
+
+/// `GET /repos/{owner}/{repo}`.
+pub(crate) fn repository(state: &mut State, call: &Call) -> Answer {
+    let (world, repo) = state.repo(call)?;
+    Ok(Reply::json(200, world.repository_json(repo)))
+}
+
+/// `GET /repos/{owner}/{repo}/pulls`: by `state`, `sort` created or updated, `direction`.
+pub(crate) fn pulls(state: &mut State, call: &Call) -> Answer {
+    let (world, repo) = state.repo(call)?;
+    let asked = |name: &str| call.query.get(name).map(String::as_str);
+    let wanted = asked("state").unwrap_or("open");
+    let mut numbers: Vec<u64> = repo
+        .pulls
+        .values()
+        .filter(|pull| wanted == "all" || pull.open == (wanted == "open"))
+        .map(|pull| pull.number)
+        .collect();
+    let by_update = asked("sort") == Some("updated");
+    numbers.sort_by_key(|number| {
+        (repo.pulls.get(number).filter(|_| by_update).map(|pull| pull.updated), *number)
+    });
+    // Newest first, unless a sort order was named without a direction other than `desc`.
+    if asked("direction").unwrap_or("desc") == "desc" {
+        numbers.reverse();
+    }
+    let page = Page::of(call);
+    let mut shown = Vec::new();
+    for number in page.cut(&numbers) {
+        let Some(pull) = repo.pulls.get_mut(number) else { continue };
+        let head = pull.read_head();
+        shown.extend(repo.pulls.get(number).map(|pull| world.pull_json(repo, pull, &head, None)));
+    }
+    Ok(page.reply(world, call, numbers.len(), shown))
+}
+
+/// `GET /repos/{owner}/{repo}/pulls/{number}`.
+pub(crate) fn pull(state: &mut State, call: &Call) -> Answer {
+    let (world, repo, number) = state.pull(call)?;
+    let head = repo.pulls.get_mut(&number).map(Pull::read_head).unwrap_or_default();
+    let stats = repo.stats(number, &head)?;
+    let pull = repo.pulls.get(&number).ok_or_else(Reply::not_found)?;
+    Ok(Reply::json(200, world.pull_json(repo, pull, &head, Some(stats))))
+}
+
+/// `GET …/pulls/{number}/comments`, oldest first.
+pub(crate) fn inline_comments(state: &mut State, call: &Call) -> Answer {
+    list_inline(state, call, None)
+}
+
+/// `GET …/pulls/{number}/reviews/{id}/comments`, in the older form, without lines.
+pub(crate) fn review_comments(state: &mut State, call: &Call) -> Answer {
+    let review = call.number("id")?;
+    let (_, repo, number) = state.pull(call)?;
+    if !repo.pulls.get(&number).is_some_and(|pull| pull.reviews.iter().any(|known| known.id == review)) {
+        return Err(Reply::not_found());
+    }
+    list_inline(state, call, Some(review))
+}
+
+fn list_inline(state: &mut State, call: &Call, review: Option<u64>) -> Answer {
+    let (world, repo, number) = state.pull(call)?;
+    let of_review = |comment: &&mut InlineComment| review.is_none_or(|review| comment.review == review);
+    let pull = repo.pulls.get_mut(&number).ok_or_else(Reply::not_found)?;
+    let ids = visible(pull.inline.iter_mut().filter(of_review).map(|comment| &mut comment.note));
+    let lines = repo.lines_now(number)?;
+    let pull = repo.pulls.get(&number).ok_or_else(Reply::not_found)?;
+    let page = Page::of(call);
+    let shown = page.cut(&ids).iter().filter_map(|id| {
+        let comment = pull.inline.iter().find(|comment| comment.note.id == *id)?;
+        let now = lines.get(id).copied().flatten();
+        Some(match review {
+            Some(_) => world.review_comment_json(repo, pull, comment, now),
+            None => world.inline_json(repo, pull, comment, now),
+        })
+    });
+    let shown = shown.collect();
+    Ok(page.reply(world, call, ids.len(), shown))
+}
+
+/// `GET …/issues/{number}/comments`, oldest first.
+pub(crate) fn summary_comments(state: &mut State, call: &Call) -> Answer {
+    let (world, repo, number) = state.pull(call)?;
+    let pull = repo.pulls.get_mut(&number).ok_or_else(Reply::not_found)?;
+    let ids = visible(pull.summary.iter_mut().map(|comment| &mut comment.note));
+    let pull = repo.pulls.get(&number).ok_or_else(Reply::not_found)?;
+    let page = Page::of(call);
+    let shown = page.cut(&ids).iter().filter_map(|id| {
+        let comment = pull.summary.iter().find(|comment| comment.note.id == *id)?;
+        Some(world.summary_json(repo, pull, comment))
+    });
+    let shown = shown.collect();
+    Ok(page.reply(world, call, ids.len(), shown))
+}
+
+/// `GET …/commits/{sha}/statuses`, newest first.
+pub(crate) fn statuses(state: &mut State, call: &Call) -> Answer {
+    let (world, repo) = state.repo(call)?;
+    let all: Vec<&Status> =
+        repo.statuses.iter().rev().filter(|status| status.sha == call.param("sha")).collect();
+    let page = Page::of(call);
+    let shown = page.cut(&all).iter().map(|status| world.status_json(repo, status)).collect();
+    Ok(page.reply(world, call, all.len(), shown))
+}
+
+// ------------------------------------------------------------------------------------------------ reviews
+
+/// `POST …/pulls/{number}/reviews`: all of it or nothing, and the refusal does not say which comment was wrong.
+pub(crate) fn create_review(state: &mut State, call: &Call) -> Answer {
+    let (world, repo, number) = state.pull(call)?;
+    match call.body["event"].as_str() {
+        Some("COMMENT") => {}
+        Some(event @ ("APPROVE" | "REQUEST_CHANGES")) => {
+            world.violation(format!("{event} of {}#{number} by {}", repo.full_name(), call.login));
+            return Err(Reply::error(403, "Resource not accessible by integration", Value::Null));
+        }
+        other => {
+            world.violation(format!("a review of {}#{number} with event {other:?}", repo.full_name()));
+            return Err(refused(vec!["Event is invalid".into()]));
+        }
+    }
+    let text = call.body["body"].as_str().unwrap_or_default();
+    let mut errors = Vec::new();
+    check_body(text).unwrap_or_else(|error| errors.push(error));
+    let spot = Spot::of(repo, number, &call.body["commit_id"]).map_err(|error| refused(vec![error]))?;
+    let none = Vec::new();
+    let mut drafts = Vec::new();
+    for comment in call.body["comments"].as_array().unwrap_or(&none) {
+        let unknown =
+            comment.as_object().and_then(|o| o.keys().find(|key| !DRAFT_FIELDS.contains(&key.as_str())));
+        if let Some(field) = unknown {
+            let message = format!("Invalid request.\n\n\"{field}\" is not a permitted key.");
+            return Err(Reply::error(422, &message, Value::Null));
+        }
+        let body = comment["body"].as_str().unwrap_or_default();
+        let checked =
+            check_body(body).and_then(|()| place_of(comment).map_err(str::to_owned)).and_then(|place| {
+                let hunk = spot.check(repo, number, &place)?;
+                Ok((place, hunk))
+            });
+        match checked {
+            Ok((place, hunk)) => drafts.push((body, place, hunk)),
+            Err(error) => errors.push(error),
+        }
+    }
+    if !errors.is_empty() {
+        errors.dedup();
+        return Err(refused(errors));
+    }
+    let review = Review {
+        id: world.id(),
+        author: call.login.clone(),
+        body: text.to_owned(),
+        commit: spot.commit.clone(),
+        created: world.now(),
+    };
+    let notes: Vec<_> = drafts
+        .into_iter()
+        .map(|(body, place, hunk)| spot.comment(world.note(&call.login, body), review.id, place, hunk))
+        .collect();
+    let now = world.now();
+    let pull = repo.pulls.get_mut(&number).ok_or_else(Reply::not_found)?;
+    pull.updated = now;
+    pull.inline.extend(notes);
+    pull.reviews.push(review.clone());
+    let pull = repo.pulls.get(&number).ok_or_else(Reply::not_found)?;
+    Ok(Reply::json(200, world.review_json(repo, pull, &review)))
+}
+
+/// `POST …/pulls/{number}/comments`: one comment on lines or, with `subject_type: file`, on a file; or, with
+/// `in_reply_to`, an answer.
+pub(crate) fn create_inline(state: &mut State, call: &Call) -> Answer {
+    if let Some(first) = call.body["in_reply_to"].as_u64() {
+        return reply_to(state, call, first);
+    }
+    let (world, repo, number) = state.pull(call)?;
+    let resource = "PullRequestReviewComment";
+    let invalid = |field: &str, message: String| Reply::invalid(resource, field, "custom", &message);
+    let body = call.body["body"].as_str().unwrap_or_default();
+    check_body(body).map_err(|message| invalid("body", message))?;
+    if call.body["commit_id"].is_null() {
+        return Err(Reply::invalid(resource, "commit_id", "missing_field", "commit_id is missing"));
+    }
+    let spot =
+        Spot::of(repo, number, &call.body["commit_id"]).map_err(|message| invalid("commit_id", message))?;
+    let place = match call.body["subject_type"].as_str() {
+        Some("file") => match call.body["path"].as_str() {
+            Some(path) => Ok(Place { path: path.to_owned(), line: None, start: None }),
+            None => Err("path is missing"),
+        },
+        Some("line") | None => place_of(&call.body),
+        Some(_) => Err("subject_type is invalid"),
+    };
+    let place = place.map_err(|message| invalid("pull_request_review_thread", message.to_owned()))?;
+    let hunk = spot
+        .check(repo, number, &place)
+        .map_err(|message| invalid("pull_request_review_thread.line", message))?;
+    let comment = add_inline(world, repo, number, &call.login, body, (&spot, place, hunk));
+    created_inline(world, repo, number, comment)
+}
+
+/// `POST …/pulls/{number}/comments/{id}/replies`: only to a thread's first comment.
+pub(crate) fn reply(state: &mut State, call: &Call) -> Answer {
+    let first = call.number("id")?;
+    reply_to(state, call, first)
+}
+
+fn reply_to(state: &mut State, call: &Call, first: u64) -> Answer {
+    let (world, repo, number) = state.pull(call)?;
+    let body = call.body["body"].as_str().unwrap_or_default();
+    check_body(body).map_err(|error| Reply::invalid("PullRequestReviewComment", "body", "custom", &error))?;
+    let comment = add_reply(world, repo, number, &call.login, first, body).ok_or_else(Reply::not_found)?;
+    created_inline(world, repo, number, comment)
+}
+
+fn created_inline(world: &World, repo: &mut Repository, number: u64, id: u64) -> Answer {
+    let now = repo.lines_now(number)?.get(&id).copied().flatten();
+    let found =
+        repo.pulls.get(&number).and_then(|pull| Some((pull, pull.inline.iter().find(|c| c.note.id == id)?)));
+    let (pull, comment) = found.ok_or_else(Reply::not_found)?;
+    Ok(Reply::json(201, world.inline_json(repo, pull, comment, now)))
+}
+
+/// Adds a comment on code in a review of its own, as GitHub does; its id.
+pub(crate) fn add_inline(
+    world: &mut World,
+    repo: &mut Repository,
+    number: u64,
+    author: &str,
+    body: &str,
+    (spot, place, hunk): (&Spot, Place, String),
+) -> u64 {
+    let note = world.note(author, body);
+    let commit = spot.commit.clone();
+    let review = Review {
+        id: world.id(),
+        author: author.to_owned(),
+        body: String::new(),
+        commit,
+        created: note.created,
+    };
+    let comment = spot.comment(note, review.id, place, hunk);
+    let id = comment.note.id;
+    if let Some(pull) = repo.pulls.get_mut(&number) {
+        pull.updated = comment.note.created;
+        pull.inline.push(comment);
+        pull.reviews.push(review);
+    }
+    id
+}
+
+/// Answers in the thread that this comment began; none: it began none.
+pub(crate) fn add_reply(
+    world: &mut World,
+    repo: &mut Repository,
+    number: u64,
+    author: &str,
+    first: u64,
+    body: &str,
+) -> Option<u64> {
+    let pull = repo.pulls.get_mut(&number)?;
+    let began = pull.comment(first).filter(|comment| comment.in_reply_to.is_none())?.clone();
+    let spot = Spot { commit: began.commit, merge_base: began.merge_base };
+    let id = add_inline(world, repo, number, author, body, (&spot, began.place, began.diff_hunk));
+    repo.pulls.get_mut(&number)?.comment(id)?.in_reply_to = Some(first);
+    Some(id)
+}
+
+/// The commit that comments are put on, and its merge base with the pull request's base.
+pub(crate) struct Spot {
+    commit: String,
+    merge_base: String,
+}
+
+impl Spot {
+    /// The named commit, or the head when there is none.
+    pub(crate) fn of(repo: &Repository, number: u64, commit: &Value) -> Result<Self, String> {
+        let no_commit = || format!("No commit found for SHA: {}", commit.as_str().unwrap_or_default());
+        let pull = repo.pulls.get(&number).ok_or_else(no_commit)?;
+        let sha = if commit.is_null() { &pull.head } else { commit.as_str().ok_or_else(no_commit)? };
+        let merge_base = repo.git.merge_base(&pull.base, sha).ok_or_else(no_commit)?;
+        Ok(Self { commit: sha.to_owned(), merge_base })
+    }
+
+    /// GitHub's check of a place against the diff; the answer is the hunk to show.
+    pub(crate) fn check(&self, repo: &mut Repository, number: u64, place: &Place) -> Result<String, String> {
+        let Some(pull) = repo.pulls.get(&number) else { return Err("the pull request is gone".into()) };
+        let diff =
+            repo.diffs.of_pull(&repo.git, &pull.base, &self.commit).map_err(|error| error.to_string())?;
+        let thread = "Pull request review thread";
+        match place.line {
+            None if diff.has(&place.path) => Ok(String::new()),
+            None => Err("Path could not be resolved".into()),
+            Some(line) => diff.place(&place.path, line, place.start).map_err(|bad| match bad {
+                BadPlace::Path => "Path could not be resolved".to_owned(),
+                BadPlace::Line => format!("{thread} line must be part of the diff"),
+                BadPlace::Start => format!("{thread} start line must be part of the same hunk as the line."),
+            }),
+        }
+    }
+
+    fn comment(&self, note: Note, review: u64, place: Place, diff_hunk: String) -> InlineComment {
+        let (commit, merge_base) = (self.commit.clone(), self.merge_base.clone());
+        InlineComment {
+            note,
+            review,
+            place,
+            commit,
+            merge_base,
+            diff_hunk,
+            in_reply_to: None,
+            resolved_by: None,
+        }
+    }
+}
+
+/// The place that a comment's fields name.
+fn place_of(comment: &Value) -> Result<Place, &'static str> {
+    let given = |field: &str| Some(&comment[field]).filter(|value| !value.is_null());
+    let number = |field| {
+        let line =
+            |value: &Value| value.as_u64().and_then(|n| u32::try_from(n).ok()).ok_or("Line is not a number");
+        given(field).map(line).transpose()
+    };
+    let side = |field| {
+        let known = |value: &Value| {
+            value.as_str().and_then(Side::from_word).ok_or("Side is not included in the list")
+        };
+        given(field).map_or(Ok(Side::Right), known)
+    };
+    let path = comment["path"].as_str().ok_or("Path can't be blank")?.to_owned();
+    let line = number("line")?.ok_or("Line could not be resolved")?;
+    let start_side = if comment["start_side"].is_null() { "side" } else { "start_side" };
+    let start = match number("start_line")? {
+        Some(first) => Some((side(start_side)?, first)),
+        None => None,
+    };
+    Ok(Place { path, line: Some((side("side")?, line)), start })
+}
+
+/// Text must be there, and not too long.
+fn check_body(body: &str) -> Result<(), String> {
+    if body.trim().is_empty() {
+        Err("Body can't be blank".into())
+    } else if body.chars().count() > MAX_COMMENT {
+        Err(TOO_LONG.into())
+    } else {
+        Ok(())
+    }
+}
+
+/// 422 in the form reviews have: strings.
+fn refused(errors: Vec<String>) -> Reply {
+    Reply::error(422, "Unprocessable Entity", errors.into())
+}
+
+// ----------------------------------------------------------------------------------- comments, statuses
+
+/// `POST …/issues/{number}/comments`.
+pub(crate) fn create_summary(state: &mut State, call: &Call) -> Answer {
+    let (world, repo, number) = state.pull(call)?;
+    let body = summary_body(call)?;
+    let comment = SummaryComment { note: world.note(&call.login, body) };
+    let pull = repo.pulls.get_mut(&number).ok_or_else(Reply::not_found)?;
+    pull.updated = comment.note.created;
+    pull.summary.push(comment.clone());
+    let pull = repo.pulls.get(&number).ok_or_else(Reply::not_found)?;
+    Ok(Reply::json(201, world.summary_json(repo, pull, &comment)))
+}
+
+fn summary_body(call: &Call) -> Result<&str, Reply> {
+    let body = call.body["body"].as_str().unwrap_or_default();
+    check_body(body).map(|()| body).map_err(|error| {
+        let (code, field) =
+            if error == TOO_LONG { ("unprocessable", "data") } else { ("missing_field", "body") };
+        Reply::invalid("IssueComment", field, code, &error)
+    })
+}
+
+/// `PATCH …/issues/comments/{id}`.
+pub(crate) fn update_summary(state: &mut State, call: &Call) -> Answer {
+    let (number, id) = find(state, call, |pull| pull.summary.iter().map(|comment| &comment.note).collect())?;
+    let (world, repo) = state.repo(call)?;
+    let body = summary_body(call)?.to_owned();
+    let now = world.now();
+    let pull = repo.pulls.get_mut(&number).ok_or_else(Reply::not_found)?;
+    let comment =
+        pull.summary.iter_mut().find(|comment| comment.note.id == id).ok_or_else(Reply::not_found)?;
+    (comment.note.body, comment.note.updated) = (body, now);
+    let comment = comment.clone();
+    let pull = repo.pulls.get(&number).ok_or_else(Reply::not_found)?;
+    Ok(Reply::json(200, world.summary_json(repo, pull, &comment)))
+}
+
+/// `DELETE …/issues/comments/{id}`.
+pub(crate) fn delete_summary(state: &mut State, call: &Call) -> Answer {
+    let (number, id) = find(state, call, |pull| pull.summary.iter().map(|comment| &comment.note).collect())?;
+    let (_, repo) = state.repo(call)?;
+    let pull = repo.pulls.get_mut(&number).ok_or_else(Reply::not_found)?;
+    let comment =
+        pull.summary.iter_mut().find(|comment| comment.note.id == id).ok_or_else(Reply::not_found)?;
+    comment.note.deleted = true;
+    Ok(Reply::done())
+}
+
+/// `PATCH …/pulls/comments/{id}`.
+pub(crate) fn update_inline(state: &mut State, call: &Call) -> Answer {
+    let (number, id) = find(state, call, |pull| pull.inline.iter().map(|comment| &comment.note).collect())?;
+    let (world, repo) = state.repo(call)?;
+    let body = call.body["body"].as_str().unwrap_or_default();
+    check_body(body).map_err(|error| Reply::invalid("PullRequestReviewComment", "body", "custom", &error))?;
+    let now = world.now();
+    let pull = repo.pulls.get_mut(&number).ok_or_else(Reply::not_found)?;
+    let comment = pull.comment(id).ok_or_else(Reply::not_found)?;
+    (comment.note.body, comment.note.updated) = (body.to_owned(), now);
+    let mut reply = created_inline(world, repo, number, id)?;
+    reply.status = 200;
+    Ok(reply)
+}
+
+/// `DELETE …/pulls/comments/{id}`: its answers stay.
+pub(crate) fn delete_inline(state: &mut State, call: &Call) -> Answer {
+    let (number, id) = find(state, call, |pull| pull.inline.iter().map(|comment| &comment.note).collect())?;
+    let (_, repo) = state.repo(call)?;
+    let pull = repo.pulls.get_mut(&number).ok_or_else(Reply::not_found)?;
+    pull.comment(id).ok_or_else(Reply::not_found)?.note.deleted = true;
+    Ok(Reply::done())
+}
+
+/// The pull request and id of the comment that the path names. Only its author may touch it.
+fn find(state: &mut State, call: &Call, notes: fn(&Pull) -> Vec<&Note>) -> Result<(u64, u64), Reply> {
+    let id = call.number("id")?;
+    let (world, repo) = state.repo(call)?;
+    let found = repo.pulls.values().find_map(|pull| {
+        notes(pull).into_iter().find(|note| note.id == id && !note.deleted).map(|note| (pull.number, note))
+    });
+    let (number, note) = found.ok_or_else(Reply::not_found)?;
+    if note.author == call.login {
+        Ok((number, id))
+    } else {
+        world.violation(format!("{} touched comment {id} of {}", call.login, note.author));
+        Err(Reply::error(403, "Resource not accessible by integration", Value::Null))
+    }
+}
+
+/// `POST …/statuses/{sha}`.
+pub(crate) fn create_status(state: &mut State, call: &Call) -> Answer {
+    let (world, repo) = state.repo(call)?;
+    let sha = call.param("sha");
+    if !repo.git.contains(sha) {
+        return Err(Reply::error(422, &format!("No commit found for SHA: {sha}"), Value::Null));
+    }
+    let invalid = |field: &str, message: &str| Reply::invalid("Status", field, "custom", message);
+    let text = |field: &str| call.body[field].as_str().map(str::to_owned);
+    let value =
+        text("state").filter(|state| matches!(state.as_str(), "error" | "failure" | "pending" | "success"));
+    let value = value.ok_or_else(|| invalid("state", "state is not included in the list"))?;
+    let description = text("description");
+    if description.as_ref().is_some_and(|words| words.chars().count() > MAX_DESCRIPTION) {
+        return Err(invalid("description", "description is too long (maximum is 140 characters)"));
+    }
+    let context = text("context").unwrap_or_else(|| "default".into());
+    let same = repo.statuses.iter().filter(|status| status.sha == sha && status.context == context).count();
+    if same >= MAX_STATUSES {
+        return Err(invalid("base", "This SHA and context has reached the maximum number of statuses."));
+    }
+    let status = Status {
+        id: world.id(),
+        sha: sha.to_owned(),
+        state: value,
+        description,
+        target_url: text("target_url"),
+        context,
+        creator: call.login.clone(),
+        created: world.now(),
+    };
+    let reply = Reply::json(201, world.status_json(repo, &status));
+    repo.statuses.push(status);
+    Ok(reply)
+}
+
+// -------------------------------------------------------------------------------------------------- pages
+
+/// Which part of a list is asked for.
+struct Page {
+    number: usize,
+    size: usize,
+}
+
+impl Page {
+    fn of(call: &Call) -> Self {
+        let ask = |name: &str| {
+            call.query.get(name).and_then(|value| value.parse::<usize>().ok()).filter(|n| *n > 0)
+        };
+        Self { number: ask("page").unwrap_or(1), size: ask("per_page").unwrap_or(PAGE.0).min(PAGE.1) }
+    }
+
+    fn cut<'a, T>(&self, all: &'a [T]) -> &'a [T] {
+        let from = (self.number - 1).saturating_mul(self.size).min(all.len());
+        all.get(from..from.saturating_add(self.size).min(all.len())).unwrap_or_default()
+    }
+
+    /// The list with its `Link` header: other pages at the same address, all other query fields kept.
+    fn reply(&self, world: &World, call: &Call, total: usize, items: Vec<Value>) -> Reply {
+        let last = total.div_ceil(self.size).max(1);
+        let mut others: Vec<_> = call.query.iter().filter(|(name, _)| *name != "page").collect();
+        others.sort();
+        let link = |rel: &str, page: usize| {
+            let fields: String = others.iter().map(|(name, value)| format!("{name}={value}&")).collect();
+            format!("<{}{}?{fields}page={page}>; rel=\"{rel}\"", world.base_url, call.path)
+        };
+        let mut links = Vec::new();
+        if self.number > 1 {
+            links.extend([link("prev", self.number - 1), link("first", 1)]);
+        }
+        if self.number < last {
+            links.extend([link("next", self.number + 1), link("last", last)]);
+        }
+        let mut reply = Reply::json(200, json!(items));
+        if !links.is_empty() {
+            reply.headers.push(("link", links.join(", ")));
+        }
+        reply
+    }
+}

@@ -1,0 +1,382 @@
+//! Which lines a diff contains, and where a line went: asked of `git diff`, whose hunk headers are read here.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::repo::{GitError, RepoBuilder, git, run};
+
+/// Diffs that are remembered; when there are more, all are forgotten.
+const MAX_CACHED: usize = 256;
+
+/// A side of a diff, in GitHub's words `LEFT` and `RIGHT`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Side {
+    /// Before the change.
+    Left,
+    /// After it.
+    Right,
+}
+
+impl Side {
+    /// GitHub's word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Left => "LEFT",
+            Self::Right => "RIGHT",
+        }
+    }
+
+    /// The side of GitHub's word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        match word {
+            "LEFT" => Some(Self::Left),
+            "RIGHT" => Some(Self::Right),
+            _ => None,
+        }
+    }
+}
+
+/// A hunk: its two ranges and its text with the header.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Hunk {
+    old: (u32, u32),
+    new: (u32, u32),
+    lines: Vec<String>,
+}
+
+impl Hunk {
+    /// Is the line one of this hunk's?
+    fn contains(&self, side: Side, line: u32) -> bool {
+        let (start, count) = match side {
+            Side::Left => self.old,
+            Side::Right => self.new,
+        };
+        line >= start && line - start < count
+    }
+
+    /// The header and the lines down to this one: GitHub's `diff_hunk`.
+    fn text_to(&self, side: Side, line: u32) -> String {
+        let (mut old, mut new) = (self.old.0, self.new.0);
+        let mut text = Vec::new();
+        for (index, row) in self.lines.iter().enumerate() {
+            text.push(row.as_str());
+            let (in_old, in_new) = match row.bytes().next() {
+                _ if index == 0 => continue,
+                Some(b'+') => (false, true),
+                Some(b'-') => (true, false),
+                Some(b'\\') => continue,
+                Some(_) | None => (true, true),
+            };
+            let here = match side {
+                Side::Left => in_old && old == line,
+                Side::Right => in_new && new == line,
+            };
+            if here {
+                break;
+            }
+            old += u32::from(in_old);
+            new += u32::from(in_new);
+        }
+        text.join("\n")
+    }
+}
+
+/// A file of a diff.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct FileDiff {
+    old_path: String,
+    path: String,
+    hunks: Vec<Hunk>,
+    additions: u64,
+    deletions: u64,
+}
+
+/// A whole diff.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Diff {
+    files: Vec<FileDiff>,
+}
+
+/// Sizes, as a pull request shows them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Stats {
+    pub(crate) commits: u64,
+    pub(crate) additions: u64,
+    pub(crate) deletions: u64,
+    pub(crate) changed_files: u64,
+}
+
+/// Why a place is not part of a diff.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum BadPlace {
+    /// The diff has no such file.
+    Path,
+    /// The file's hunks have no such line.
+    Line,
+    /// The first line is not in the last line's hunk, or not before it.
+    Start,
+}
+
+impl Diff {
+    /// Checks a place by GitHub's rules; the answer is its `diff_hunk`.
+    pub(crate) fn place(
+        &self,
+        path: &str,
+        (side, line): (Side, u32),
+        start: Option<(Side, u32)>,
+    ) -> Result<String, BadPlace> {
+        // A typechange is two sections of one path: a place in either will do.
+        let mut sections = self.files.iter().filter(|file| file.path == path).peekable();
+        sections.peek().ok_or(BadPlace::Path)?;
+        let hunk = sections
+            .flat_map(|file| &file.hunks)
+            .find(|hunk| hunk.contains(side, line))
+            .ok_or(BadPlace::Line)?;
+        if let Some((side_of_start, first)) = start {
+            let before = first < line || side_of_start != side;
+            if !before || !hunk.contains(side_of_start, first) {
+                return Err(BadPlace::Start);
+            }
+        }
+        Ok(hunk.text_to(side, line))
+    }
+
+    /// Has the diff this file? For comments on a whole file.
+    pub(crate) fn has(&self, path: &str) -> bool {
+        self.files.iter().any(|file| file.path == path)
+    }
+
+    /// The line's number after this diff (of no context lines); none if it was changed or removed.
+    pub(crate) fn follow(&self, path: &str, line: u32) -> Option<u32> {
+        let mut shifted = i64::from(line);
+        for hunk in self.files.iter().filter(|file| file.old_path == path).flat_map(|file| &file.hunks) {
+            let ((old, removed), (_, added)) = (hunk.old, hunk.new);
+            // Without removed lines the hunk stands after line `old`.
+            if removed > 0 && hunk.contains(Side::Left, line) {
+                return None;
+            }
+            if line > old {
+                shifted += i64::from(added) - i64::from(removed);
+            }
+        }
+        u32::try_from(shifted).ok()
+    }
+
+    /// Sizes without the number of commits.
+    fn stats(&self) -> Stats {
+        Stats {
+            commits: 0,
+            additions: self.files.iter().map(|file| file.additions).sum(),
+            deletions: self.files.iter().map(|file| file.deletions).sum(),
+            changed_files: self.files.len() as u64,
+        }
+    }
+
+    /// Reads `git diff -z --raw -p`: the raw part names the files (bytes that need no unquoting), the patch
+    /// part has one section a file in the same order, two for a typechange.
+    fn parse(output: &[u8]) -> Self {
+        let mut fields = output.split(|byte| *byte == 0);
+        let mut names: Vec<(String, String)> = Vec::new();
+        while let Some(meta) = fields.next().filter(|field| field.starts_with(b":")) {
+            let status = meta.rsplit(|byte| *byte == b' ').next().and_then(|word| word.first());
+            let mut text = || String::from_utf8_lossy(fields.next().unwrap_or_default()).into_owned();
+            let old = text();
+            let new = if matches!(status, Some(b'R' | b'C')) { text() } else { old.clone() };
+            if status == Some(&b'T') {
+                names.push((old.clone(), new.clone()));
+            }
+            names.push((old, new));
+        }
+        // Past the empty field that ends the raw part; a NUL in the patch would make the file binary.
+        let patch = fields.collect::<Vec<_>>().join(&b"\n"[..]);
+        let mut names = names.into_iter();
+        let mut files = Vec::new();
+        let mut lines = patch.split(|byte| *byte == b'\n').peekable();
+        while let Some(line) = lines.next() {
+            if line.starts_with(b"diff --git ") {
+                let (old_path, path) = names.next().unwrap_or_default();
+                files.push(FileDiff { old_path, path, ..FileDiff::default() });
+            }
+            let (Some(file), Some((old, new))) = (files.last_mut(), hunk_header(line)) else {
+                continue;
+            };
+            let mut hunk = Hunk { old, new, lines: vec![String::from_utf8_lossy(line).into_owned()] };
+            // The counts of the header say how far a hunk goes; the look of a line does not.
+            let (mut old_left, mut new_left) = (old.1, new.1);
+            while old_left > 0 || new_left > 0 || lines.peek().is_some_and(|line| line.starts_with(b"\\")) {
+                let Some(row) = lines.next() else { break };
+                match row.first() {
+                    Some(b'+') => {
+                        new_left = new_left.saturating_sub(1);
+                        file.additions += 1;
+                    }
+                    Some(b'-') => {
+                        old_left = old_left.saturating_sub(1);
+                        file.deletions += 1;
+                    }
+                    Some(b'\\') => {}
+                    Some(_) | None => {
+                        old_left = old_left.saturating_sub(1);
+                        new_left = new_left.saturating_sub(1);
+                    }
+                }
+                hunk.lines.push(String::from_utf8_lossy(row).into_owned());
+            }
+            file.hunks.push(hunk);
+        }
+        Self { files }
+    }
+}
+
+/// The ranges of `@@ -1,2 +3,4 @@`, each as start and count.
+fn hunk_header(line: &[u8]) -> Option<((u32, u32), (u32, u32))> {
+    let text = String::from_utf8_lossy(line);
+    let (ranges, _) = text.strip_prefix("@@ -")?.split_once(" @@")?;
+    let (old, new) = ranges.split_once(" +")?;
+    let range = |text: &str| match text.split_once(',') {
+        Some((start, count)) => Some((start.parse().ok()?, count.parse().ok()?)),
+        None => Some((text.parse().ok()?, 1)),
+    };
+    Some((range(old)?, range(new)?))
+}
+
+/// The diffs that were asked for lately.
+#[derive(Debug, Default)]
+pub(crate) struct Diffs {
+    cached: HashMap<(String, String, u8), Arc<Diff>>,
+}
+
+impl Diffs {
+    /// The diff a pull request shows: from the merge base to `head`.
+    pub(crate) fn of_pull(
+        &mut self,
+        repo: &RepoBuilder,
+        base: &str,
+        head: &str,
+    ) -> Result<Arc<Diff>, GitError> {
+        let from = repo.merge_base(base, head).ok_or_else(|| GitError::BadName(base.to_owned()))?;
+        self.between(repo, &from, head, 3)
+    }
+
+    /// The sizes of a pull request.
+    pub(crate) fn stats(&mut self, repo: &RepoBuilder, base: &str, head: &str) -> Result<Stats, GitError> {
+        let commits = repo.count(base, head) as u64;
+        Ok(Stats { commits, ..self.of_pull(repo, base, head)?.stats() })
+    }
+
+    /// Where the lines of `from` are in `to`.
+    pub(crate) fn moves(&mut self, repo: &RepoBuilder, from: &str, to: &str) -> Result<Arc<Diff>, GitError> {
+        self.between(repo, from, to, 0)
+    }
+
+    fn between(
+        &mut self,
+        repo: &RepoBuilder,
+        from: &str,
+        to: &str,
+        context: u8,
+    ) -> Result<Arc<Diff>, GitError> {
+        let key = (from.to_owned(), to.to_owned(), context);
+        if let Some(diff) = self.cached.get(&key) {
+            return Ok(Arc::clone(diff));
+        }
+        let output = run(git(repo.dir())
+            .args(["diff", "-z", "--raw", "-p", "-M", "--no-color", "--no-ext-diff", "--no-textconv"])
+            .args([&format!("-U{context}"), from, to, "--"]))?;
+        let diff = Arc::new(Diff::parse(&output));
+        if self.cached.len() >= MAX_CACHED {
+            self.cached.clear();
+        }
+        self.cached.insert(key, Arc::clone(&diff));
+        Ok(diff)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::repo::Commit;
+
+    fn numbered(range: std::ops::RangeInclusive<u32>) -> Vec<String> {
+        range.map(|n| format!("line {n}")).collect()
+    }
+
+    fn two_commits(before: Commit, after: Commit) -> (tempfile::TempDir, RepoBuilder, String, String) {
+        let dir = tempfile::tempdir().unwrap();
+        let mut repo = RepoBuilder::create(&dir.path().join("r.git"), "main").unwrap();
+        let one = repo.commit(&["refs/heads/main"], None, &before).unwrap();
+        let two = repo.commit(&["refs/heads/x"], Some(&one), &after).unwrap();
+        (dir, repo, one, two)
+    }
+
+    #[test]
+    fn a_place_is_good_only_inside_one_hunk() {
+        let mut lines = numbered(1..=40);
+        let before = Commit::new("1").write("f", lines.join("\n"));
+        lines[9] = "-- changed".into();
+        lines.remove(29);
+        let (_dir, repo, one, two) = two_commits(before, Commit::new("2").write("f", lines.join("\n")));
+        let diff = Diffs::default().of_pull(&repo, &one, &two).unwrap();
+        let right = |line| (Side::Right, line);
+        for line in 7..=13 {
+            assert!(diff.place("f", right(line), None).is_ok(), "{line}");
+        }
+        for line in [1, 6, 14, 26, 33, 39, 4000] {
+            assert_eq!(diff.place("f", right(line), None), Err(BadPlace::Line), "{line}");
+        }
+        assert!(diff.place("f", (Side::Left, 30), None).is_ok(), "the removed line");
+        assert_eq!(
+            diff.place("f", right(10), Some(right(8))).unwrap(),
+            "@@ -7,7 +7,7 @@ line 6\n line 7\n line 8\n line 9\n-line 10\n+-- changed"
+        );
+        assert_eq!(diff.place("f", right(28), Some(right(8))), Err(BadPlace::Start), "another hunk");
+        assert_eq!(diff.place("f", right(8), Some(right(8))), Err(BadPlace::Start), "not before it");
+        assert_eq!(diff.place("g", right(8), None), Err(BadPlace::Path));
+    }
+
+    #[test]
+    fn every_kind_of_file_keeps_its_own_name_and_hunks() {
+        let text = numbered(1..=9).join("\n");
+        let before = Commit::new("1")
+            .write("old name", text)
+            .link("kind", "a")
+            .write("b\"in", "\0one")
+            .write("gone", "x\n");
+        let after = Commit::new("2")
+            .rename("old name", "new\nname")
+            .write("kind", "a\n")
+            .write("b\"in", "\0two")
+            .write("empty", "")
+            .delete("gone")
+            .write("z", "--- a/z\n+++ b/z\n@@ -1 +1 @@\n");
+        let (_dir, repo, one, two) = two_commits(before, after);
+        let mut diffs = Diffs::default();
+        let diff = diffs.of_pull(&repo, &one, &two).unwrap();
+        let names: Vec<_> = diff.files.iter().map(|file| (file.path.as_str(), file.hunks.len())).collect();
+        assert_eq!(
+            names,
+            [("b\"in", 0), ("empty", 0), ("gone", 1), ("kind", 1), ("kind", 1), ("new\nname", 0), ("z", 1)]
+        );
+        assert!(diff.place("kind", (Side::Right, 1), None).is_ok(), "the second section of the path");
+        assert!(diff.place("z", (Side::Right, 3), None).is_ok());
+        assert_eq!(
+            diffs.stats(&repo, &one, &two).unwrap(),
+            Stats { commits: 1, additions: 4, deletions: 2, changed_files: 7 }
+        );
+    }
+
+    #[test]
+    fn a_line_is_followed_until_it_is_changed() {
+        let mut lines = numbered(1..=20);
+        let before = Commit::new("1").write("f", lines.join("\n")).write("g", "same\n");
+        lines[9] = "changed".into();
+        lines.insert(4, "new".into());
+        let (_dir, repo, one, two) = two_commits(before, Commit::new("2").write("f", lines.join("\n")));
+        let moves = Diffs::default().moves(&repo, &one, &two).unwrap();
+        assert_eq!(
+            [3, 4, 5, 9, 10, 11].map(|line| moves.follow("f", line)),
+            [Some(3), Some(4), Some(6), Some(10), None, Some(12)]
+        );
+        assert_eq!(moves.follow("g", 1), Some(1), "an unchanged file");
+    }
+}

@@ -1,0 +1,127 @@
+//! Misbehaviour on demand: a queue of rules, each for some calls, and what becomes of the answer.
+
+use std::time::Duration;
+
+/// A rule: which calls it meets, and what happens to them.
+#[derive(Clone, Debug)]
+pub struct Fault {
+    /// The method; empty meets all.
+    pub method: String,
+    /// The beginning of the path (without query) or of its route (`/repos/{owner}/{repo}/pulls`); a last `$`
+    /// stands for the end.
+    pub path: String,
+    /// Which of the calls it meets is the first to suffer, from 1.
+    pub nth: u32,
+    /// How many suffer, one after another.
+    pub times: u32,
+    /// What happens.
+    pub kind: FaultKind,
+}
+
+/// What happens to a call.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum FaultKind {
+    /// Not done: this status with GitHub's error form, and `retry-after` in seconds if given.
+    Status(u16, Option<u64>),
+    /// Not done: 403 with the words of a secondary rate limit, and `retry-after` in seconds if given.
+    SecondaryLimit(Option<u64>),
+    /// Not done: 403, `x-ratelimit-remaining: 0`, reset in so many seconds.
+    PrimaryLimit(u64),
+    /// Not done: an HTML page with this status, as from a proxy in between.
+    Html(u16),
+    /// Not done: a redirect with this status to this address.
+    Redirect(u16, String),
+    /// Done, but the answer's body ends in the middle.
+    Truncated,
+    /// Done after this time.
+    Delay(Duration),
+    /// Not done: the connection ends without an answer.
+    Drop,
+    /// Done, and then the connection ends without an answer.
+    LostAnswer,
+}
+
+impl Fault {
+    /// The first call of this method whose path or route begins with `path` suffers, once.
+    pub fn once(method: &str, path: &str, kind: FaultKind) -> Self {
+        Self { method: method.into(), path: path.into(), nth: 1, times: 1, kind }
+    }
+
+    /// From the `nth` such call on instead.
+    #[must_use]
+    pub fn nth(mut self, nth: u32) -> Self {
+        self.nth = nth.max(1);
+        self
+    }
+
+    /// So many calls instead of one.
+    #[must_use]
+    pub fn times(mut self, times: u32) -> Self {
+        self.times = times;
+        self
+    }
+
+    fn meets(&self, method: &str, path: &str, route: &str) -> bool {
+        let begins = |text: &str| match self.path.strip_suffix('$') {
+            Some(whole) => text == whole,
+            None => text.starts_with(&self.path),
+        };
+        (self.method.is_empty() || self.method == method) && (begins(path) || begins(route))
+    }
+}
+
+/// The rules still in force, oldest first.
+#[derive(Debug, Default)]
+pub(crate) struct Faults {
+    rules: Vec<Fault>,
+}
+
+impl Faults {
+    pub(crate) fn add(&mut self, fault: Fault) {
+        self.rules.push(fault);
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.rules.clear();
+    }
+
+    /// What happens to this call. Every rule that meets it counts it; the oldest that is due decides.
+    pub(crate) fn take(&mut self, method: &str, path: &str, route: &str) -> Option<FaultKind> {
+        let mut taken = None;
+        for rule in self.rules.iter_mut().filter(|rule| rule.meets(method, path, route)) {
+            if rule.nth > 1 {
+                rule.nth -= 1;
+            } else if taken.is_none() && rule.times > 0 {
+                rule.times -= 1;
+                taken = Some(rule.kind.clone());
+            }
+        }
+        self.rules.retain(|rule| rule.times > 0);
+        taken
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rule_waits_for_its_call_and_wears_out() {
+        let mut faults = Faults::default();
+        faults.add(Fault::once("GET", "/repos/a/b/pulls", FaultKind::Status(500, None)).nth(2).times(2));
+        let mut ask = |method| {
+            faults.take(method, "/repos/a/b/pulls/1", "/repos/{owner}/{repo}/pulls/{number}").is_some()
+        };
+        assert_eq!(["GET", "POST", "GET", "GET", "GET"].map(&mut ask), [false, false, true, true, false]);
+    }
+
+    #[test]
+    fn a_rule_meets_routes_and_whole_paths() {
+        let route = "/repos/{owner}/{repo}/pulls/{number}";
+        let meets =
+            |path: &str, asked: &str| Fault::once("", path, FaultKind::Drop).meets("GET", asked, route);
+        assert!(meets("/repos/a/b/pulls/1$", "/repos/a/b/pulls/1"));
+        assert!(!meets("/repos/a/b/pulls/1$", "/repos/a/b/pulls/12"));
+        assert!(meets("/repos/{owner}/{repo}/pulls/{number}$", "/repos/x/y/pulls/3"));
+    }
+}

@@ -1,0 +1,152 @@
+//! Git over HTTP: `git upload-pack` itself behind the two calls of the smart protocol.
+
+use std::io::Read;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::Arc;
+
+use axum::http::{HeaderMap, header};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use flate2::read::GzDecoder;
+use tokio::io::AsyncWriteExt;
+
+use crate::forge::Shared;
+use crate::forge::routes::{Call, Reply};
+use crate::repo::hermetic;
+
+/// Largest unpacked request, in bytes: wants and haves, 50 bytes each.
+const MAX_REQUEST: u64 = 64 * 1024 * 1024;
+/// The service's name on the wire.
+const SERVICE: &str = "git-upload-pack";
+
+/// The token of a request: `Bearer`, GitHub's older `token`, or the password of `Basic`.
+pub(crate) fn token(headers: &HeaderMap) -> Option<String> {
+    let (scheme, value) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    match scheme.to_ascii_lowercase().as_str() {
+        "bearer" | "token" => Some(value.trim().to_owned()),
+        "basic" => {
+            let pair = String::from_utf8(STANDARD.decode(value.trim()).ok()?).ok()?;
+            pair.split_once(':').map(|(_, password)| password.to_owned())
+        }
+        _ => None,
+    }
+}
+
+/// `GET /{owner}/{repo}.git/info/refs`.
+pub(crate) async fn refs(shared: &Arc<Shared>, headers: &HeaderMap, call: &Call) -> Reply {
+    let dir = match folder(shared, headers, call) {
+        Ok(dir) => dir,
+        Err(refused) => return refused,
+    };
+    match call.query.get("service").map(String::as_str) {
+        Some(SERVICE) => {}
+        Some("git-receive-pack") => {
+            shared.lock().world.violation(format!("a push over git: {}", call.path));
+            return Reply::bytes(403, "text/plain", "pushes are refused here\n");
+        }
+        Some(_) | None => return Reply::bytes(403, "text/plain", "only the smart protocol is served\n"),
+    }
+    let version = protocol(headers);
+    // Protocol 2 announces itself; the older ones begin with the service's name.
+    let mut answer = Vec::new();
+    if version.as_deref().is_none_or(|version| !version.contains("version=2")) {
+        let line = format!("# service={SERVICE}\n");
+        answer.extend(format!("{:04x}{line}0000", line.len() + 4).bytes());
+    }
+    match upload_pack(&dir, &["--http-backend-info-refs"], version, Bytes::new()).await {
+        Ok(output) => {
+            answer.extend(output);
+            uncached(Reply::bytes(200, "application/x-git-upload-pack-advertisement", answer))
+        }
+        Err(error) => Reply::bytes(500, "text/plain", format!("git upload-pack: {error}\n")),
+    }
+}
+
+/// `POST /{owner}/{repo}.git/git-upload-pack`.
+pub(crate) async fn pack(shared: &Arc<Shared>, headers: &HeaderMap, call: &Call, body: Bytes) -> Reply {
+    let dir = match folder(shared, headers, call) {
+        Ok(dir) => dir,
+        Err(refused) => return refused,
+    };
+    let zipped =
+        headers.get(header::CONTENT_ENCODING).is_some_and(|coding| coding == "gzip" || coding == "x-gzip");
+    let body = if zipped {
+        let mut plain = Vec::new();
+        match GzDecoder::new(body.as_ref()).take(MAX_REQUEST).read_to_end(&mut plain) {
+            Ok(_) => plain.into(),
+            Err(error) => return Reply::bytes(400, "text/plain", format!("the body is not gzip: {error}\n")),
+        }
+    } else {
+        body
+    };
+    match upload_pack(&dir, &[], protocol(headers), body).await {
+        Ok(output) => uncached(Reply::bytes(200, "application/x-git-upload-pack-result", output)),
+        Err(error) => Reply::bytes(500, "text/plain", format!("git upload-pack: {error}\n")),
+    }
+}
+
+fn uncached(mut reply: Reply) -> Reply {
+    reply.headers.push(("cache-control", "no-cache, max-age=0, must-revalidate".into()));
+    reply
+}
+
+fn protocol(headers: &HeaderMap) -> Option<String> {
+    headers.get("git-protocol").and_then(|value| value.to_str().ok()).map(str::to_owned)
+}
+
+/// The folder of the repository a call names, if the caller may read it.
+fn folder(shared: &Shared, headers: &HeaderMap, call: &Call) -> Result<PathBuf, Reply> {
+    let state = shared.lock();
+    let sent = headers.contains_key(header::AUTHORIZATION);
+    if call.login.is_empty() && (sent || state.world.private_git) {
+        let mut refused = Reply::bytes(401, "text/plain", "a known token is needed\n");
+        refused.headers.push(("www-authenticate", "Basic realm=\"GitHub\"".into()));
+        return Err(refused);
+    }
+    let name = call.param("repo").strip_suffix(".git").unwrap_or(call.param("repo"));
+    let key = format!("{}/{name}", call.param("owner")).to_lowercase();
+    let repo =
+        state.repos.get(&key).ok_or_else(|| Reply::bytes(404, "text/plain", "Repository not found.\n"))?;
+    Ok(repo.git.dir().to_owned())
+}
+
+/// Runs git with the request as its input; the answer is what it printed.
+async fn upload_pack(
+    dir: &std::path::Path,
+    more: &[&str],
+    protocol: Option<String>,
+    input: Bytes,
+) -> std::io::Result<Vec<u8>> {
+    let mut command = tokio::process::Command::new("git");
+    command
+        .current_dir(dir)
+        .env_clear()
+        .args(["upload-pack", "--stateless-rpc", "--strict"])
+        .args(more)
+        .arg(".");
+    for (name, value) in hermetic(dir) {
+        command.env(name, value);
+    }
+    if let Some(version) = protocol {
+        command.env("GIT_PROTOCOL", version);
+    }
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
+    let mut child = command.spawn()?;
+    let stdin = child.stdin.take();
+    let write = async move {
+        if let Some(mut stdin) = stdin {
+            // Git may stop reading when it has heard enough; its exit status tells whether that was right.
+            let _ = stdin.write_all(&input).await;
+        }
+    };
+    let ((), output) = tokio::join!(write, child.wait_with_output());
+    let output = output?;
+    // Without anything to send it ends with an error after an answer that says why: pass that on.
+    if output.status.success() || !output.stdout.is_empty() {
+        Ok(output.stdout)
+    } else {
+        Err(std::io::Error::other(format!("{} without an answer", output.status)))
+    }
+}

@@ -1,0 +1,369 @@
+//! The calls there are, and what every call goes through: faults, User-Agent, token, the log.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::{RawPathParams, Request};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::Response;
+use axum::routing::{MethodFilter, on};
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use crate::forge::fault::FaultKind;
+use crate::forge::state::{Logged, MAX_LOGGED, State};
+use crate::forge::{Shared, calls, git_http, graphql};
+use crate::repo::GitError;
+
+/// Largest request body that is read, in bytes.
+const MAX_BODY: usize = 25 * 1024 * 1024;
+/// Where errors say they are explained.
+const DOCS: &str = "https://docs.github.com/rest";
+/// The primary rate limit that headers tell of (never reached; see [`FaultKind::PrimaryLimit`]).
+const RATE_LIMIT: u64 = 5_000;
+/// The route of everything that is not in the table.
+const UNKNOWN: &str = "unknown";
+
+/// One call, read.
+pub(crate) struct Call {
+    pub(crate) login: String,
+    /// Path without query.
+    pub(crate) path: String,
+    pub(crate) params: HashMap<String, String>,
+    pub(crate) query: HashMap<String, String>,
+    pub(crate) body: Value,
+}
+
+impl Call {
+    /// A part of the path.
+    pub(crate) fn param(&self, name: &str) -> &str {
+        self.params.get(name).map_or("", String::as_str)
+    }
+
+    /// A part of the path that is a number; what is no number is not found.
+    pub(crate) fn number(&self, name: &str) -> Result<u64, Reply> {
+        self.param(name).parse().map_err(|_| Reply::not_found())
+    }
+}
+
+/// An answer.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(&'static str, String)>,
+    pub(crate) body: ReplyBody,
+}
+
+/// What an answer carries.
+#[derive(Debug)]
+pub(crate) enum ReplyBody {
+    Empty,
+    Json(Value),
+    /// Bytes of this media type.
+    Bytes(&'static str, Bytes),
+}
+
+impl Reply {
+    pub(crate) fn json(status: u16, body: Value) -> Self {
+        Self { status, headers: Vec::new(), body: ReplyBody::Json(body) }
+    }
+
+    /// 204.
+    pub(crate) fn done() -> Self {
+        Self { status: 204, headers: Vec::new(), body: ReplyBody::Empty }
+    }
+
+    pub(crate) fn bytes(status: u16, kind: &'static str, bytes: impl Into<Bytes>) -> Self {
+        Self { status, headers: Vec::new(), body: ReplyBody::Bytes(kind, bytes.into()) }
+    }
+
+    /// GitHub's error form. `errors` null: left out.
+    pub(crate) fn error(status: u16, message: &str, errors: Value) -> Self {
+        let mut body = json!({"message": message, "documentation_url": DOCS, "status": status.to_string()});
+        if let (false, Some(body)) = (errors.is_null(), body.as_object_mut()) {
+            body.insert("errors".into(), errors);
+        }
+        Self::json(status, body)
+    }
+
+    pub(crate) fn not_found() -> Self {
+        Self::error(404, "Not Found", Value::Null)
+    }
+
+    /// 422 with one error object, as most calls answer.
+    pub(crate) fn invalid(resource: &str, field: &str, code: &str, message: &str) -> Self {
+        let error = json!({"resource": resource, "field": field, "code": code, "message": message});
+        Self::error(422, "Validation Failed", json!([error]))
+    }
+
+    fn header(mut self, name: &'static str, value: impl ToString) -> Self {
+        self.headers.push((name, value.to_string()));
+        self
+    }
+}
+
+impl From<GitError> for Reply {
+    fn from(error: GitError) -> Self {
+        Self::error(500, &format!("the fake forge's git failed: {error}"), Value::Null)
+    }
+}
+
+/// How a call is answered.
+#[derive(Clone, Copy)]
+enum Action {
+    Rest(fn(&mut State, &Call) -> Result<Reply, Reply>),
+    GitRefs,
+    GitPack,
+    GitPush,
+    Unknown,
+}
+
+/// Every call there is.
+const ROUTES: &[(MethodFilter, &str, Action)] = {
+    use Action::{GitPack, GitPush, GitRefs, Rest};
+    const GET: MethodFilter = MethodFilter::GET;
+    const POST: MethodFilter = MethodFilter::POST;
+    const PATCH: MethodFilter = MethodFilter::PATCH;
+    const DELETE: MethodFilter = MethodFilter::DELETE;
+    &[
+        (GET, "/user", Rest(calls::user)),
+        (GET, "/repos/{owner}/{repo}", Rest(calls::repository)),
+        (GET, "/repos/{owner}/{repo}/pulls", Rest(calls::pulls)),
+        (GET, "/repos/{owner}/{repo}/pulls/{number}", Rest(calls::pull)),
+        (GET, "/repos/{owner}/{repo}/pulls/{number}/comments", Rest(calls::inline_comments)),
+        (POST, "/repos/{owner}/{repo}/pulls/{number}/comments", Rest(calls::create_inline)),
+        (POST, "/repos/{owner}/{repo}/pulls/{number}/comments/{id}/replies", Rest(calls::reply)),
+        (POST, "/repos/{owner}/{repo}/pulls/{number}/reviews", Rest(calls::create_review)),
+        (GET, "/repos/{owner}/{repo}/pulls/{number}/reviews/{id}/comments", Rest(calls::review_comments)),
+        (PATCH, "/repos/{owner}/{repo}/pulls/comments/{id}", Rest(calls::update_inline)),
+        (DELETE, "/repos/{owner}/{repo}/pulls/comments/{id}", Rest(calls::delete_inline)),
+        (GET, "/repos/{owner}/{repo}/issues/{number}/comments", Rest(calls::summary_comments)),
+        (POST, "/repos/{owner}/{repo}/issues/{number}/comments", Rest(calls::create_summary)),
+        (PATCH, "/repos/{owner}/{repo}/issues/comments/{id}", Rest(calls::update_summary)),
+        (DELETE, "/repos/{owner}/{repo}/issues/comments/{id}", Rest(calls::delete_summary)),
+        (POST, "/repos/{owner}/{repo}/statuses/{sha}", Rest(calls::create_status)),
+        (GET, "/repos/{owner}/{repo}/commits/{sha}/statuses", Rest(calls::statuses)),
+        (POST, "/graphql", Rest(graphql::graphql)),
+        (GET, "/{owner}/{repo}/info/refs", GitRefs),
+        (POST, "/{owner}/{repo}/git-upload-pack", GitPack),
+        (POST, "/{owner}/{repo}/git-receive-pack", GitPush),
+    ]
+};
+
+/// Marks an answer that must not be sent: the connection ends instead.
+#[derive(Clone, Copy)]
+pub(crate) struct HangUp;
+
+/// The routes, as a service.
+pub(crate) fn router(shared: &Arc<Shared>) -> Router {
+    let handler = |route: &'static str, action: Action| {
+        let shared = Arc::clone(shared);
+        move |params: RawPathParams, request: Request| {
+            let params = params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+            answer(shared, route, action, params, request)
+        }
+    };
+    let unknown = {
+        let shared = Arc::clone(shared);
+        move |request: Request| answer(shared, UNKNOWN, Action::Unknown, HashMap::new(), request)
+    };
+    ROUTES
+        .iter()
+        .fold(Router::new(), |router, (method, route, action)| {
+            router.route(route, on(*method, handler(route, *action)))
+        })
+        .method_not_allowed_fallback(unknown.clone())
+        .fallback(unknown)
+}
+
+/// One call from beginning to end.
+async fn answer(
+    shared: Arc<Shared>,
+    route: &'static str,
+    action: Action,
+    params: HashMap<String, String>,
+    request: Request,
+) -> Response {
+    let (parts, body) = request.into_parts();
+    let (method, path) = (parts.method.as_str().to_owned(), parts.uri.path().to_owned());
+    let route = if matches!(action, Action::Unknown) { UNKNOWN } else { route };
+    let (fault, login) = {
+        let mut state = shared.lock();
+        let world = &mut state.world;
+        *world.calls.entry(format!("{method} {route}")).or_default() += 1;
+        world.used += 1;
+        let login = git_http::token(&parts.headers).and_then(|token| world.tokens.get(&token).cloned());
+        (world.faults.take(&method, &path, route), login)
+    };
+    let reply = match fault.as_ref().and_then(|kind| instead(kind, shared.lock().world.now())) {
+        Some(reply) => reply,
+        None => {
+            if let Some(FaultKind::Delay(time)) = fault {
+                tokio::time::sleep(time).await;
+            }
+            match fault {
+                Some(FaultKind::Drop) => Reply::done(),
+                Some(_) | None => {
+                    let call = Call {
+                        login: login.clone().unwrap_or_default(),
+                        path: path.clone(),
+                        params,
+                        query: query(parts.uri.query().unwrap_or_default()),
+                        body: Value::Null,
+                    };
+                    carry_out(&shared, action, &parts.headers, &method, body, call).await
+                }
+            }
+        }
+    };
+    let hang_up = matches!(fault, Some(FaultKind::Drop | FaultKind::LostAnswer));
+    {
+        let mut state = shared.lock();
+        let path = parts.uri.path_and_query().map_or(path, ToString::to_string);
+        let status = (!hang_up).then_some(reply.status);
+        state.world.log.push_back(Logged { method, path, login, status });
+        if state.world.log.len() > MAX_LOGGED {
+            state.world.log.pop_front();
+        }
+    }
+    let mut response = respond(reply, &shared, fault == Some(FaultKind::Truncated));
+    if hang_up {
+        response.extensions_mut().insert(HangUp);
+    }
+    response
+}
+
+/// The answer of a fault that comes instead of doing anything.
+fn instead(kind: &FaultKind, now: i64) -> Option<Reply> {
+    let retry = |reply: Reply, after: &Option<u64>| match after {
+        Some(seconds) => reply.header("retry-after", seconds),
+        None => reply,
+    };
+    match kind {
+        FaultKind::Status(status, after) => {
+            let words = StatusCode::from_u16(*status).ok().and_then(|status| status.canonical_reason());
+            Some(retry(Reply::error(*status, words.unwrap_or("Error"), Value::Null), after))
+        }
+        FaultKind::SecondaryLimit(after) => {
+            let message =
+                "You have exceeded a secondary rate limit. Please wait a few minutes before you try again.";
+            Some(retry(Reply::error(403, message, Value::Null), after))
+        }
+        FaultKind::PrimaryLimit(seconds) => {
+            let reset = now.saturating_add_unsigned(*seconds);
+            let reply = Reply::error(403, "API rate limit exceeded for installation.", Value::Null);
+            Some(reply.header("x-ratelimit-remaining", 0).header("x-ratelimit-reset", reset))
+        }
+        FaultKind::Html(status) => {
+            let page =
+                "<html><head><title>Unicorn!</title></head><body>This page is taking too long.</body></html>";
+            Some(Reply::bytes(*status, "text/html; charset=utf-8", page))
+        }
+        FaultKind::Redirect(status, to) => {
+            let body = json!({"message": "Moved Permanently", "url": to, "documentation_url": DOCS});
+            Some(Reply::json(*status, body).header("location", to))
+        }
+        FaultKind::Truncated | FaultKind::Delay(_) | FaultKind::Drop | FaultKind::LostAnswer => None,
+    }
+}
+
+/// Does what the call asks for.
+async fn carry_out(
+    shared: &Arc<Shared>,
+    action: Action,
+    headers: &HeaderMap,
+    method: &str,
+    body: Body,
+    mut call: Call,
+) -> Reply {
+    if !headers.contains_key(header::USER_AGENT) {
+        let words = "Request forbidden by administrative rules. Please make sure your request has a User-Agent header.";
+        return Reply::bytes(403, "text/plain", words);
+    }
+    let Ok(body) = to_bytes(body, MAX_BODY).await else {
+        return Reply::error(413, "Payload Too Large", Value::Null);
+    };
+    match action {
+        Action::GitRefs => return git_http::refs(shared, headers, &call).await,
+        Action::GitPack => return git_http::pack(shared, headers, &call, body).await,
+        Action::GitPush => {
+            shared.lock().world.violation(format!("a push over git: {}", call.path));
+            return Reply::bytes(403, "text/plain", "pushes are refused here\n");
+        }
+        Action::Rest(_) | Action::Unknown => {}
+    }
+    if call.login.is_empty() {
+        let known = headers.contains_key(header::AUTHORIZATION);
+        return Reply::error(
+            401,
+            if known { "Bad credentials" } else { "Requires authentication" },
+            Value::Null,
+        );
+    }
+    let Action::Rest(handler) = action else {
+        shared.lock().world.violation(format!("no such call: {method} {}", call.path));
+        return Reply::not_found();
+    };
+    if !body.is_empty() {
+        match serde_json::from_slice(&body) {
+            Ok(value) => call.body = value,
+            Err(_) => return Reply::error(400, "Problems parsing JSON", Value::Null),
+        }
+    }
+    let shared = Arc::clone(shared);
+    // Calls may ask git for a diff, which blocks.
+    tokio::task::spawn_blocking(move || handler(&mut shared.lock(), &call))
+        .await
+        .map(|reply| reply.unwrap_or_else(|refused| refused))
+        .unwrap_or_else(|error| Reply::error(500, &format!("the fake forge failed: {error}"), Value::Null))
+}
+
+/// The reply on the wire, with GitHub's headers.
+fn respond(reply: Reply, shared: &Shared, truncated: bool) -> Response {
+    let (used, now) = {
+        let state = shared.lock();
+        (state.world.used, state.world.now())
+    };
+    let (kind, mut bytes) = match reply.body {
+        ReplyBody::Empty => (None, Bytes::new()),
+        ReplyBody::Json(value) => {
+            (Some("application/json; charset=utf-8"), value.to_string().into_bytes().into())
+        }
+        ReplyBody::Bytes(kind, bytes) => (Some(kind), bytes),
+    };
+    if truncated {
+        bytes.truncate(bytes.len() / 2);
+    }
+    let mut response = Response::new(Body::from(bytes));
+    *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let in_hour = used % RATE_LIMIT;
+    let resource =
+        if kind.is_some_and(|kind| kind.starts_with("application/x-git")) { "git" } else { "core" };
+    let general = [
+        ("x-github-request-id", format!("FAKE:{used:X}")),
+        ("x-ratelimit-limit", RATE_LIMIT.to_string()),
+        ("x-ratelimit-remaining", (RATE_LIMIT - in_hour).to_string()),
+        ("x-ratelimit-used", in_hour.to_string()),
+        // Whole hours, so that the same clock gives the same answer.
+        ("x-ratelimit-reset", (now.div_euclid(3600) + 1).saturating_mul(3600).to_string()),
+        ("x-ratelimit-resource", resource.to_owned()),
+    ];
+    let kind = kind.map(|kind| ("content-type", kind.to_owned()));
+    // A reply's own headers come last and win.
+    for (name, value) in general.into_iter().chain(kind).chain(reply.headers) {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response
+}
+
+/// The fields of a query; the last of equal names wins.
+fn query(text: &str) -> HashMap<String, String> {
+    text.split('&')
+        .filter_map(|pair| pair.split_once('='))
+        .map(|(name, value)| (name.to_owned(), value.replace("%2C", ",")))
+        .collect()
+}

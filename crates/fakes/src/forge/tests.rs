@@ -1,0 +1,88 @@
+//! The forge as its callers meet it: over HTTP, with plain JSON and with git.
+
+mod faults;
+mod git;
+mod hooks;
+mod rest;
+
+use reqwest::Response;
+use serde_json::{Value, json};
+
+use super::{FakeForge, NewPull, Options, Repo};
+use crate::repo::Commit;
+
+const TOKEN: &str = "ghs_reviewer";
+const BOT: &str = "truing[bot]";
+const PULLS: &str = "/repos/acme/shop/pulls";
+
+/// A forge with the repository `acme/shop` and pull request 1: `src/a.py` has 40 lines, of which line 10 is
+/// changed and line 30 is new.
+struct Stage {
+    forge: FakeForge,
+    shop: Repo,
+    client: reqwest::Client,
+}
+
+fn numbered(count: u32) -> Vec<String> {
+    (1..=count).map(|n| format!("line {n}")).collect()
+}
+
+impl Stage {
+    async fn new() -> Self {
+        let forge = FakeForge::start(Options::default()).await.unwrap();
+        forge.token(TOKEN, BOT);
+        let mut lines = numbered(40);
+        let first = Commit::new("First").write("src/a.py", lines.join("\n")).write("README.md", "# Shop\n");
+        let shop = forge.create_repository("acme", "shop", first).await.unwrap();
+        lines[9] = "changed".into();
+        lines.insert(29, "new".into());
+        shop.push("feature", Commit::new("Change").write("src/a.py", lines.join("\n"))).await.unwrap();
+        assert_eq!(shop.open(NewPull::of("feature")).await.unwrap(), 1);
+        let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
+        Self { forge, shop, client: client.build().unwrap() }
+    }
+
+    async fn send(&self, method: &str, path: &str, body: Value) -> reqwest::Result<Response> {
+        let url = if path.starts_with("http") {
+            path.to_owned()
+        } else {
+            format!("{}{path}", self.forge.base_url())
+        };
+        let mut request = self
+            .client
+            .request(method.parse().unwrap(), url)
+            .header("user-agent", "truing")
+            .bearer_auth(TOKEN);
+        if !body.is_null() {
+            request = request.body(body.to_string());
+        }
+        request.send().await
+    }
+
+    /// Status and body.
+    async fn ask(&self, method: &str, path: &str, body: Value) -> (u16, Value) {
+        let response = self.send(method, path, body).await.unwrap();
+        let status = response.status().as_u16();
+        (status, serde_json::from_slice(&response.bytes().await.unwrap()).unwrap_or_default())
+    }
+
+    async fn get(&self, path: &str) -> Value {
+        let (status, body) = self.ask("GET", path, Value::Null).await;
+        assert_eq!(status, 200, "{path}: {body}");
+        body
+    }
+
+    async fn review(&self, comments: Value) -> (u16, Value) {
+        let body = json!({"event": "COMMENT", "body": "See below.", "comments": comments});
+        self.ask("POST", &format!("{PULLS}/1/reviews"), body).await
+    }
+
+    /// Posts a good inline comment by a review; its id.
+    async fn inline(&self, line: u32) -> u64 {
+        let (status, review) =
+            self.review(json!([{"path": "src/a.py", "line": line, "side": "RIGHT", "body": "Hm."}])).await;
+        assert_eq!(status, 200, "{review}");
+        let of_review = self.get(&format!("{PULLS}/1/reviews/{}/comments", review["id"])).await;
+        of_review[0]["id"].as_u64().unwrap()
+    }
+}

@@ -1,0 +1,168 @@
+//! What the forge tells about changes, and how it arrives.
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::http::HeaderMap;
+use axum::routing::post;
+use tokio::sync::mpsc::{Receiver, channel};
+
+use super::*;
+use crate::forge::{Chaos, Hook, sign_sha256};
+
+/// A receiver of webhooks: its address, and what arrives.
+async fn receiver() -> (String, Receiver<(HeaderMap, Bytes)>) {
+    let (sender, arrived) = channel(100);
+    let app = Router::new().route(
+        "/hook",
+        post(async move |headers: HeaderMap, body: Bytes| {
+            sender.send((headers, body)).await.unwrap();
+            "ok"
+        }),
+    );
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/hook", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    (url, arrived)
+}
+
+fn payload(delivery: &crate::forge::Delivery) -> Value {
+    serde_json::from_slice(&delivery.body).unwrap()
+}
+
+#[tokio::test]
+async fn every_change_makes_its_event_with_the_fields_that_receivers_need() {
+    let stage = Stage::new().await;
+    let shop = &stage.shop;
+    let before = shop.tip("feature").await.unwrap();
+    let after = shop.push("feature", Commit::new("Two").write("new.py", "1\n2\n")).await.unwrap();
+    shop.set_draft(1, true).await.unwrap();
+    shop.set_draft(1, false).await.unwrap();
+    shop.push("release", Commit::new("Release").write("r", "1")).await.unwrap();
+    shop.retarget(1, "release").await.unwrap();
+    shop.retitle(1, "Better").await.unwrap();
+    shop.close(1).await.unwrap();
+    shop.reopen(1).await.unwrap();
+    shop.merge(1, "reader").await.unwrap();
+    let all = stage.forge.pending();
+    let actions: Vec<_> = all.iter().map(|delivery| delivery.action.as_str()).collect();
+    assert_eq!(
+        actions,
+        [
+            "opened",
+            "synchronize",
+            "converted_to_draft",
+            "ready_for_review",
+            "edited",
+            "edited",
+            "closed",
+            "reopened",
+            "closed"
+        ]
+    );
+    for delivery in &all {
+        let body = payload(delivery);
+        assert!((12_000..40_000).contains(&delivery.body.len()), "{} bytes", delivery.body.len());
+        assert_eq!(
+            (body["number"].as_u64(), body["repository"]["full_name"].as_str()),
+            (Some(1), Some("acme/shop"))
+        );
+        assert!(body["installation"]["id"].is_u64() && body["sender"]["type"] == "User");
+    }
+    let pushed = payload(&all[1]);
+    assert_eq!(
+        (pushed["before"].as_str(), pushed["after"].as_str()),
+        (Some(before.as_str()), Some(after.as_str()))
+    );
+    let pull = &pushed["pull_request"];
+    assert_eq!(
+        (
+            pull["changed_files"].as_u64(),
+            pull["additions"].as_u64(),
+            pull["deletions"].as_u64(),
+            pull["commits"].as_u64()
+        ),
+        (Some(2), Some(4), Some(1), Some(2))
+    );
+    assert_eq!(
+        (pull["head"]["sha"].as_str(), pull["base"]["ref"].as_str()),
+        (Some(after.as_str()), Some("main"))
+    );
+    assert_eq!(payload(&all[4])["changes"]["base"]["ref"]["from"], "main");
+    assert_eq!(payload(&all[5])["changes"]["title"]["from"], "Change feature");
+    assert_eq!(
+        (&payload(&all[6])["pull_request"]["merged"], &payload(&all[8])["pull_request"]["merged"]),
+        (&json!(false), &json!(true))
+    );
+    assert!(stage.forge.pending().is_empty(), "taken");
+}
+
+#[tokio::test]
+async fn forks_force_pushes_and_deleted_branches_are_told_as_github_does() {
+    let stage = Stage::new().await;
+    let shop = &stage.shop;
+    let first = shop
+        .push("someone:fix", Commit::new("Fix").by("someone").write("README.md", "# Shop!\n"))
+        .await
+        .unwrap();
+    let number = shop.open(NewPull { author: "someone".into(), ..NewPull::of("someone:fix") }).await.unwrap();
+    let pull = stage.get(&format!("{PULLS}/{number}")).await;
+    let head = &pull["head"];
+    assert_eq!((head["label"].as_str(), head["ref"].as_str()), (Some("someone:fix"), Some("fix")));
+    assert_eq!(
+        (head["repo"]["full_name"].as_str(), &head["repo"]["fork"]),
+        (Some("someone/shop"), &json!(true))
+    );
+    shop.delete_fork("someone").await.unwrap();
+    assert_eq!(stage.get(&format!("{PULLS}/{number}")).await["head"]["repo"], Value::Null);
+
+    let main = shop.tip("main").await.unwrap();
+    stage.forge.pending();
+    let forced = shop
+        .force_push("someone:fix", &main, Commit::new("Again").write("README.md", "# SHOP\n"))
+        .await
+        .unwrap();
+    shop.reset("someone:fix", &first).await.unwrap();
+    shop.delete_branch("someone:fix").await.unwrap();
+    let told: Vec<_> = stage
+        .forge
+        .pending()
+        .iter()
+        .map(|d| (d.action.clone(), payload(d)["after"].as_str().map(str::to_owned)))
+        .collect();
+    let expected = [("synchronize", Some(forced)), ("synchronize", Some(first)), ("closed", None)];
+    assert_eq!(told, expected.map(|(action, after)| (action.to_owned(), after)));
+
+    let moved = shop.push("main", Commit::new("Main").write("m", "1")).await.unwrap();
+    assert_eq!(stage.get(&format!("{PULLS}/1")).await["base"]["sha"], moved, "the base follows its branch");
+    assert!(stage.forge.pending().is_empty(), "and no event tells it");
+}
+
+#[tokio::test]
+async fn deliveries_are_signed_and_arrive_as_the_network_likes() {
+    let stage = Stage::new().await;
+    let (url, mut arrived) = receiver().await;
+    stage.forge.hook(Hook { url: url.clone(), secret: "s".into(), automatic: false });
+    for n in 0..5 {
+        stage.shop.push("feature", Commit::new("x").write("x", n.to_string())).await.unwrap();
+    }
+    let statuses = stage.forge.deliver_all(Chaos { seed: 3, lost: 30, twice: 30, late: 2 }).await.unwrap();
+    assert!(!statuses.is_empty() && statuses.iter().all(|status| *status == 200));
+    for _ in &statuses {
+        let (headers, body) = arrived.recv().await.unwrap();
+        let header = |name: &str| headers.get(name).unwrap().to_str().unwrap();
+        assert_eq!(header("x-hub-signature-256"), format!("sha256={}", sign_sha256("s", &body)));
+        assert!(header("x-hub-signature").starts_with("sha1="));
+        assert_eq!(
+            (header("x-github-event"), header("user-agent")),
+            ("pull_request", "GitHub-Hookshot/fake")
+        );
+    }
+    stage.forge.hook(Hook { url, secret: "s".into(), automatic: true });
+    stage.shop.push("feature", Commit::new("y").write("x", "auto")).await.unwrap();
+    let (headers, body) = arrived.recv().await.unwrap();
+    assert!(
+        serde_json::from_slice::<Value>(&body).unwrap()["action"] == "synchronize"
+            && headers.contains_key("x-github-delivery")
+    );
+    assert!(stage.forge.pending().is_empty());
+}

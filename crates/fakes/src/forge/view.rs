@@ -1,0 +1,115 @@
+//! A pull request for assertions: everything that was ever posted, also what the API no longer shows.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::forge::state::{Lines, Place, Pull, Review, Status};
+
+/// A pull request as it is, also where the API would not show it.
+#[derive(Clone, Debug)]
+pub struct PullView {
+    /// Its newest commit.
+    pub head: String,
+    /// The tip of its base branch.
+    pub base: String,
+    /// Open?
+    pub open: bool,
+    /// Draft?
+    pub draft: bool,
+    /// Every comment ever made, by id.
+    pub comments: Vec<Comment>,
+    /// Every review, a lone inline comment's own ones included.
+    pub reviews: Vec<ReviewView>,
+    /// The repository's statuses by commit, oldest first.
+    pub statuses: BTreeMap<String, Vec<Status>>,
+}
+
+impl PullView {
+    /// The comments that are there, on the pull request itself.
+    pub fn summaries(&self) -> impl Iterator<Item = &Comment> {
+        self.comments.iter().filter(|comment| comment.place.is_none() && !comment.deleted)
+    }
+
+    /// The comments that are there, on code.
+    pub fn inline(&self) -> impl Iterator<Item = &Comment> {
+        self.comments.iter().filter(|comment| comment.place.is_some() && !comment.deleted)
+    }
+}
+
+/// A comment.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Comment {
+    /// Its id.
+    pub id: u64,
+    /// Who made it.
+    pub author: String,
+    /// Its text.
+    pub body: String,
+    /// Where it was put; none for one on the pull request itself.
+    pub place: Option<Place>,
+    /// Its last line at the head; none if outdated or on no line.
+    pub line: Option<u32>,
+    /// Is its thread resolved?
+    pub resolved: bool,
+    /// The comment it answers.
+    pub in_reply_to: Option<u64>,
+    /// The review it belongs to.
+    pub review: Option<u64>,
+    /// Deleted since?
+    pub deleted: bool,
+    /// When, seconds since 1970.
+    pub created: i64,
+}
+
+/// A review.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ReviewView {
+    /// Its id.
+    pub id: u64,
+    /// Who made it.
+    pub author: String,
+    /// Its text.
+    pub body: String,
+    /// The commit it is of.
+    pub commit: String,
+}
+
+/// The view of a pull request; `lines` says where its comments are now.
+pub(crate) fn view(pull: &Pull, lines: &HashMap<u64, Lines>, all: &[Status]) -> PullView {
+    let mut statuses: BTreeMap<String, Vec<Status>> = BTreeMap::new();
+    for status in all {
+        statuses.entry(status.sha.clone()).or_default().push(status.clone());
+    }
+    let summaries = pull.summary.iter().map(|comment| (&comment.note, None));
+    let inline = pull.inline.iter().map(|comment| (&comment.note, Some(comment)));
+    let mut comments: Vec<Comment> = summaries
+        .chain(inline)
+        .map(|(note, inline)| Comment {
+            id: note.id,
+            author: note.author.clone(),
+            body: note.body.clone(),
+            place: inline.map(|comment| comment.place.clone()),
+            line: lines.get(&note.id).copied().flatten().map(|(line, _)| line),
+            resolved: pull.resolved_by(note.id).is_some(),
+            in_reply_to: inline.and_then(|comment| comment.in_reply_to),
+            review: inline.map(|comment| comment.review),
+            deleted: note.deleted,
+            created: note.created,
+        })
+        .collect();
+    comments.sort_by_key(|comment| comment.id);
+    let review = |review: &Review| ReviewView {
+        id: review.id,
+        author: review.author.clone(),
+        body: review.body.clone(),
+        commit: review.commit.clone(),
+    };
+    PullView {
+        head: pull.head.clone(),
+        base: pull.base.clone(),
+        open: pull.open,
+        draft: pull.draft,
+        comments,
+        reviews: pull.reviews.iter().map(review).collect(),
+        statuses,
+    }
+}
