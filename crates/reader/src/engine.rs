@@ -33,7 +33,7 @@ pub(crate) struct RuleSet<'packs> {
 /// What the rules found in a file.
 #[derive(Debug)]
 pub(crate) struct Examined {
-    /// By line and rule.
+    /// Worst first.
     pub(crate) findings: Vec<RawFinding>,
     /// False: there were more than [`MAX_FINDINGS`].
     pub(crate) complete: bool,
@@ -91,7 +91,6 @@ impl<'packs> RuleSet<'packs> {
         let complete = found.len() <= MAX_FINDINGS;
         found.sort_by_key(|(hit, first, last)| (hit.rule.severity, *first, *last, &hit.rule.name));
         found.truncate(MAX_FINDINGS);
-        found.sort_by_key(|(hit, first, last)| (*first, *last, &hit.rule.name));
 
         let finding = |(hit, first, last): (&Hit<'_>, u32, u32)| RawFinding {
             place: Place { path: path.clone(), side: Side::New, start_line: first, end_line: last },

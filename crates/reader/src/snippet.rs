@@ -118,6 +118,7 @@ mod tests {
     fn every_secret_on_the_lines_is_reduced_to_its_beginning() {
         assert_eq!(show("a = KEY-12345; b = KEY-99", 1, 1, 0, &[19..25, 4..13]), "a = KEY-…; b = KEY-…");
         assert_eq!(show("abcdefghij", 1, 1, 0, &[0..5, 3..8]), "abcd…ij");
+        assert_eq!(show("abcd", 1, 1, 0, &[0..2, 3..4]), "ab…cd…");
     }
 
     #[test]

@@ -112,6 +112,15 @@ fn crlf_a_byte_order_mark_and_bytes_that_are_not_utf8_change_no_place() {
 }
 
 #[test]
+fn a_match_that_takes_in_the_line_end_stays_on_its_line() {
+    let key = concat!("AI", "zaSyB7w2Kq8LmZt5VyC1sHd7JfPg3TuEa9RoQ");
+    assert_eq!(
+        places(&read_one("a.txt", format!("{key}\nx\n").as_bytes(), &[ALL])),
+        ["core/google-api-key:1-1"]
+    );
+}
+
+#[test]
 fn two_matches_of_a_rule_on_a_line_are_one_finding() {
     let line = format!("a = {GITHUB}; b = {GITHUB}x\n");
     assert_eq!(places(&read_one("a.txt", line.as_bytes(), &[ALL])), ["core/github-token:1-1"]);
