@@ -137,6 +137,8 @@ pub struct Finding {
     pub old_path: Option<RepoPath>,
     /// How near a comment can be placed.
     pub anchor: AnchorKind,
+    /// Where: the finding's own place, or with `Inline` the part of it that lies in one hunk.
+    pub at: Place,
     /// What became of it.
     pub status: FindingStatus,
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use truing_diff::RepoPath;
 
-use crate::finding::{AnchorKind, Finding, FindingStatus, RawFinding, fingerprint};
+use crate::finding::{AnchorKind, Finding, FindingStatus, Place, RawFinding, fingerprint};
 use crate::id::{FindingId, Fingerprint, Sha};
 use crate::outcome::Coverage;
 
@@ -19,6 +19,8 @@ pub struct Placed {
     pub raw: RawFinding,
     /// How near a comment can be placed.
     pub anchor: AnchorKind,
+    /// Where: the finding's own place, or with `Inline` the part of it that lies in one hunk.
+    pub at: Place,
     /// The file's name before the change, if it was renamed.
     pub old_path: Option<RepoPath>,
 }
@@ -68,8 +70,8 @@ pub fn identify(
             None => (first_free(&print, &taken), FindingStatus::Open),
         };
         taken.insert(id.clone());
-        let Placed { raw, anchor, old_path } = placed;
-        identified.current.push(Finding { id, fingerprint: print, raw, old_path, anchor, status });
+        let Placed { raw, anchor, at, old_path } = placed;
+        identified.current.push(Finding { id, fingerprint: print, raw, old_path, anchor, at, status });
     }
     identified.gone = free.into_iter().map(|finding| gone(finding.clone(), head, coverage)).collect();
     identified
@@ -109,13 +111,13 @@ fn first_free(print: &Fingerprint, taken: &BTreeSet<FindingId>) -> FindingId {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::finding::{Category, Place, Severity, Side, Source};
+    use crate::finding::{Category, Severity, Side, Source};
     use crate::outcome::{NotReviewed, SkipReason};
 
     fn at(path: &str, line: u32, snippet: &str) -> Placed {
         let place = Place { path: path.into(), side: Side::New, start_line: line, end_line: line };
         let raw = RawFinding {
-            place,
+            place: place.clone(),
             severity: Severity::P1,
             category: Category::F,
             rule: "core/x".into(),
@@ -125,7 +127,7 @@ mod tests {
             suggestion: None,
             source: Source::Rule,
         };
-        Placed { raw, anchor: AnchorKind::Inline, old_path: None }
+        Placed { raw, anchor: AnchorKind::Inline, at: place, old_path: None }
     }
 
     fn sha(digit: char) -> Sha {

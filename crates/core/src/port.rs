@@ -151,6 +151,16 @@ pub trait Records: Send + Sync {
         computed: &Computed,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
+    /// Lets a run that could not compute anything say so: writes this summary's text and the status, and leaves
+    /// findings, other rows and the run's stage as they are. Repeating it changes nothing.
+    fn announce(
+        &self,
+        run: &RunRef,
+        producer: Producer,
+        summary: &str,
+        status: &DesiredStatus,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
     /// The producer's desired rows and the status still to be set (none: set already).
     fn desired(
         &self,

@@ -37,6 +37,21 @@ impl Records for Sqlite {
         .await
     }
 
+    async fn announce(
+        &self,
+        run: &RunRef,
+        producer: Producer,
+        summary: &str,
+        status: &DesiredStatus,
+    ) -> Result<(), StoreError> {
+        let (run, summary, status) = (run.clone(), summary.to_owned(), status.clone());
+        self.write(move |connection| {
+            runs::fence(connection, &run)?;
+            desired::announce(connection, &run.key, producer, &summary, &status)
+        })
+        .await
+    }
+
     async fn desired(
         &self,
         key: &Key,

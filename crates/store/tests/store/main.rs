@@ -135,6 +135,7 @@ fn finding(id: &str) -> Finding {
         },
         old_path: None,
         anchor: AnchorKind::Inline,
+        at: place(3),
         status: FindingStatus::Open,
     }
 }

@@ -18,6 +18,7 @@ use super::{
 enum Write {
     Begin,
     Computed,
+    Announce,
     Intend,
     Shown,
     Withdraw,
@@ -28,9 +29,10 @@ enum Write {
 
 impl Write {
     /// In the order of a run that ends without publishing, and publishes after all.
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Begin,
         Self::Computed,
+        Self::Announce,
         Self::Intend,
         Self::Shown,
         Self::Withdraw,
@@ -47,6 +49,7 @@ impl Write {
                 let rows = vec![summary("sum"), row("f1", 1), row("f2", 2)];
                 store.computed(run, &computed(run, 'a', rows)).await
             }
+            Self::Announce => store.announce(run, producer, "sum", &status('a')).await,
             Self::Intend => store.intend(run, producer, &intent("i1", &["summary", "f1", "f2"])).await,
             Self::Shown => store.shown(run, producer, &[(item("f1"), CommentId::new("c1"))]).await,
             Self::Withdraw => {

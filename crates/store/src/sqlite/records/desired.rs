@@ -48,6 +48,29 @@ fn replace_rows(
     given: &[Desired],
 ) -> Result<(), Fault> {
     forget_rows(connection, key, producer, given)?;
+    upsert_rows(connection, key, producer, given)
+}
+
+/// Writes the summary's text and the status, and nothing else.
+pub(super) fn announce(
+    connection: &Connection,
+    key: &Key,
+    producer: Producer,
+    summary: &str,
+    status: &DesiredStatus,
+) -> Result<(), Fault> {
+    let body = summary.to_owned();
+    let row = Desired { item: Item::Summary, place: None, body, resolved: false, comment: None };
+    upsert_rows(connection, key, producer, &[row])?;
+    want_status(connection, key, status)
+}
+
+fn upsert_rows(
+    connection: &Connection,
+    key: &Key,
+    producer: Producer,
+    given: &[Desired],
+) -> Result<(), Fault> {
     let find = "SELECT body, lowered FROM desired WHERE key = ?1 AND producer = ?2 AND item = ?3";
     let mut find = connection.prepare_cached(find)?;
     // A known comment is the truth; the given one counts where none is known.
