@@ -33,7 +33,7 @@ pub enum FaultKind {
     Redirect(u16, String),
     /// Done, but the answer's body ends in the middle.
     Truncated,
-    /// Done after this time.
+    /// Done at once, answered after this time: a caller that waits less sees a timeout of a done call.
     Delay(Duration),
     /// Not done: the connection ends without an answer.
     Drop,

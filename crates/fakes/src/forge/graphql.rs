@@ -38,7 +38,7 @@ pub(crate) fn graphql(state: &mut State, call: &Call) -> Result<Reply, Reply> {
 /// One page of a pull request's threads.
 fn review_threads(state: &mut State, query: &str, variables: &Value, viewer: &str) -> Result<Value, Reply> {
     let text = |name| argument(query, variables, name).and_then(|value| value.as_str().map(str::to_owned));
-    let number = ["number"].into_iter().find_map(|name| argument(query, variables, name)?.as_u64());
+    let number = argument(query, variables, "number").and_then(|value| value.as_u64());
     let (owner, name) = (text("owner").unwrap_or_default(), text("name").unwrap_or_default());
     let State { world, repos } = state;
     let Some(repo) = repos.get_mut(&format!("{owner}/{name}").to_lowercase()) else {

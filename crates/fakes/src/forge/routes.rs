@@ -199,25 +199,23 @@ async fn answer(
     };
     let reply = match fault.as_ref().and_then(|kind| instead(kind, shared.lock().world.now())) {
         Some(reply) => reply,
-        None => {
-            if let Some(FaultKind::Delay(time)) = fault {
-                tokio::time::sleep(time).await;
+        None => match fault {
+            Some(FaultKind::Drop) => Reply::done(),
+            Some(_) | None => {
+                let call = Call {
+                    login: login.clone().unwrap_or_default(),
+                    path: path.clone(),
+                    params,
+                    query: query(parts.uri.query().unwrap_or_default()),
+                    body: Value::Null,
+                };
+                carry_out(&shared, action, &parts.headers, &method, body, call).await
             }
-            match fault {
-                Some(FaultKind::Drop) => Reply::done(),
-                Some(_) | None => {
-                    let call = Call {
-                        login: login.clone().unwrap_or_default(),
-                        path: path.clone(),
-                        params,
-                        query: query(parts.uri.query().unwrap_or_default()),
-                        body: Value::Null,
-                    };
-                    carry_out(&shared, action, &parts.headers, &method, body, call).await
-                }
-            }
-        }
+        },
     };
+    if let Some(FaultKind::Delay(time)) = fault {
+        tokio::time::sleep(time).await;
+    }
     let hang_up = matches!(fault, Some(FaultKind::Drop | FaultKind::LostAnswer));
     {
         let mut state = shared.lock();
@@ -360,10 +358,10 @@ fn respond(reply: Reply, shared: &Shared, truncated: bool) -> Response {
     response
 }
 
-/// The fields of a query; the last of equal names wins.
+/// The fields of a query, none of which needs unescaping here; the last of equal names wins.
 fn query(text: &str) -> HashMap<String, String> {
     text.split('&')
         .filter_map(|pair| pair.split_once('='))
-        .map(|(name, value)| (name.to_owned(), value.replace("%2C", ",")))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect()
 }

@@ -14,6 +14,8 @@ use crate::repo::{GitError, RepoBuilder};
 
 /// Requests that the log remembers; the oldest is forgotten for one more.
 pub const MAX_LOGGED: usize = 50_000;
+/// Violations that are remembered, the first ones.
+const MAX_VIOLATIONS: usize = 1_000;
 /// Ids begin here: above 32 bits, as GitHub's newer ones soon are.
 const FIRST_ID: u64 = 5_000_000_001;
 
@@ -226,7 +228,9 @@ impl World {
 
     /// Writes down what no reviewer may do.
     pub(crate) fn violation(&mut self, what: String) {
-        self.violations.push(what);
+        if self.violations.len() < MAX_VIOLATIONS {
+            self.violations.push(what);
+        }
     }
 
     /// Makes the `pull_request` event of a change; `more` holds its other top-level fields.

@@ -58,6 +58,19 @@ async fn statuses_and_limits_come_with_their_headers() {
 }
 
 #[tokio::test]
+async fn a_caller_that_gives_up_waiting_has_still_been_served() {
+    let stage = Stage::new().await;
+    stage.forge.fault(Fault::once("POST", ISSUE, FaultKind::Delay(Duration::from_secs(3600))));
+    let call = stage.send("POST", ISSUE, json!({"body": "late"}));
+    let done = async { while stage.shop.pull(1).await.unwrap().summaries().count() == 0 {} };
+    tokio::select! {
+        _ = call => panic!("there should be no answer"),
+        () = done => {}
+    }
+    assert_eq!(stage.get(ISSUE).await[0]["body"], "late");
+}
+
+#[tokio::test]
 async fn a_page_walk_can_fail_in_the_middle() {
     let stage = Stage::new().await;
     stage.forge.fault(
