@@ -1,1 +1,15 @@
-//! forge
+//! The forges: clients that carry a publish plan's steps to a pull request, the markers by which our comments are
+//! known again, and webhooks.
+
+pub mod github;
+pub mod marker;
+pub mod publisher;
+pub mod webhook;
+
+mod http;
+mod secret;
+#[cfg(test)]
+mod testing;
+
+pub use http::{ClientError, Patience};
+pub use secret::Secret;

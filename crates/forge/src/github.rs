@@ -1,0 +1,462 @@
+//! GitHub: what one review needs of its REST and GraphQL APIs (facts/forges.md 4.1).
+//!
+//! [`GitHub`] is one server with one token; [`GitHubPull`] one pull request of it, and the port. Nothing here
+//! approves, merges, closes or changes code: those calls do not exist.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use reqwest::Method;
+use serde_json::{Value, json};
+use tokio::sync::OnceCell;
+use truing_core::finding::Side;
+use truing_core::id::{CommentId, PrId, Sha, Span};
+use truing_core::port::{Forge, ForgeError, InlineDraft, PrState, PullRequest, Revision};
+use truing_core::publish::{DesiredStatus, Item, Observed, Producer, StatusState};
+use truing_diff::RepoPath;
+use truing_git::{GitError, Remote};
+use url::Url;
+
+use crate::http::{Call, ClientError, Http, Patience, unavailable};
+use crate::marker::{Found, MarkerKeys};
+use crate::secret::Secret;
+use body::with_marker;
+use id::Id;
+
+mod body;
+mod id;
+#[cfg(test)]
+mod tests;
+mod threads;
+mod wire;
+
+pub use body::shown;
+
+/// The context of our commit statuses.
+const STATUS_CONTEXT: &str = "truing/review";
+/// The longest description of a commit status, in characters.
+const MAX_STATUS_CHARS: usize = 140;
+/// Items a page: the most that GitHub gives.
+const PER_PAGE: &str = "100";
+/// The body that GitHub demands for a review; all that matters is in the summary and the comments.
+const REVIEW_BODY: &str = "The summary of this review is in Truing's comment on this pull request.";
+/// The word of a review body's marker. No finding has it: their ids begin with a version and a colon.
+const REVIEW_BODY_WORD: &str = "review-body";
+
+/// One server and how to speak to it.
+#[derive(Clone, Debug)]
+pub struct GitHubOptions {
+    /// The `NAME` of `[forge.NAME]`: part of every marker.
+    pub name: String,
+    /// The root of the REST API: `https://api.github.com`, or `https://HOST/api/v3`.
+    pub api_url: Url,
+    /// The root of git over HTTP: `https://github.com`.
+    pub git_url: Url,
+    /// A personal access token (fine-grained or classic).
+    pub token: Secret,
+    /// What signs markers.
+    pub markers: MarkerKeys,
+    /// How long a comment whose creation was not answered may stay unseen.
+    pub settle: Span,
+}
+
+/// Why there is no client.
+#[derive(Debug, thiserror::Error)]
+pub enum GitHubError {
+    /// An address that requests cannot go to.
+    #[error("forge.{name}: {url} is not an http or https address without user name and password")]
+    Url {
+        /// The forge.
+        name: String,
+        /// The address, without credentials.
+        url: Url,
+    },
+    /// No HTTP client.
+    #[error("forge.{name}: {cause}")]
+    Client {
+        /// The forge.
+        name: String,
+        /// Why.
+        cause: ClientError,
+    },
+}
+
+/// One GitHub server with one token. Cheap to clone; clones share connections and what was learnt.
+#[derive(Clone, Debug)]
+pub struct GitHub {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    options: GitHubOptions,
+    http: Http,
+    /// The id of the token's own account, once asked for.
+    account: OnceCell<u64>,
+}
+
+/// One pull request.
+#[derive(Clone, Debug)]
+pub struct GitHubPull {
+    github: GitHub,
+    id: PrId,
+    repo: String,
+}
+
+/// Is this `owner/name`, of the characters that GitHub allows in both?
+pub(crate) fn is_repository_name(text: &str) -> bool {
+    let right = |part: &str| {
+        !matches!(part, "" | "." | "..")
+            && part.len() <= 100
+            && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
+    };
+    text.split_once('/').is_some_and(|(owner, name)| right(owner) && right(name))
+}
+
+impl GitHub {
+    /// A client. Sends nothing yet.
+    pub fn new(options: GitHubOptions) -> Result<Self, GitHubError> {
+        Self::with_patience(options, Patience::default())
+    }
+
+    /// A client that waits as long as it is told.
+    pub fn with_patience(options: GitHubOptions, patience: Patience) -> Result<Self, GitHubError> {
+        for url in [&options.api_url, &options.git_url] {
+            let right = matches!(url.scheme(), "http" | "https")
+                && url.has_host()
+                && url.username().is_empty()
+                && url.password().is_none();
+            if !right {
+                let mut url = url.clone();
+                // Fails only for addresses that cannot have credentials.
+                let _ = url.set_username("");
+                let _ = url.set_password(None);
+                return Err(GitHubError::Url { name: options.name, url });
+            }
+        }
+        let http = Http::new(&options.api_url, &options.token, patience)
+            .map_err(|cause| GitHubError::Client { name: options.name.clone(), cause })?;
+        Ok(Self { inner: Arc::new(Inner { options, http, account: OnceCell::new() }) })
+    }
+
+    /// A pull request. `repo` is `owner/name` as it is now; `id` is what markers are made for.
+    pub fn pull(&self, id: PrId, repo: &str) -> GitHubPull {
+        GitHubPull { github: self.clone(), id, repo: repo.to_owned() }
+    }
+
+    /// Where git fetches a repository (`owner/name`) from, and with what.
+    ///
+    /// # Errors
+    /// [`GitError::BadRemote`] if `git_url` is plain http to another machine.
+    pub fn remote(&self, repo: &str) -> Result<Remote, GitError> {
+        let options = &self.inner.options;
+        let url = append(&options.git_url, format!("{repo}.git").split('/'));
+        let basic = BASE64_STANDARD.encode(format!("x-access-token:{}", options.token.expose()));
+        Remote::new(url.as_str(), Some(truing_git::Secret::new(format!("Basic {basic}"))))
+    }
+
+    /// The calls left in the current window of the primary rate limit, as of the last answer; none before one.
+    pub fn remaining(&self) -> Option<u64> {
+        self.inner.http.remaining()
+    }
+
+    /// The token's own account. Asked for once.
+    async fn account(&self) -> Result<u64, ForgeError> {
+        let ask = || async {
+            let url = append(&self.inner.options.api_url, ["user"]);
+            let user: wire::User =
+                self.http().send(&Call::get("asking who the token belongs to", url)).await?.json()?;
+            Ok(user.id)
+        };
+        self.inner.account.get_or_try_init(ask).await.copied()
+    }
+
+    fn http(&self) -> &Http {
+        &self.inner.http
+    }
+}
+
+/// An address below another one; each segment is escaped.
+fn append<'a>(root: &Url, segments: impl IntoIterator<Item = &'a str>) -> Url {
+    let mut url = root.clone();
+    url.set_query(None);
+    url.set_fragment(None);
+    // Http addresses always have a path; `new` lets no others in.
+    if let Ok(mut path) = url.path_segments_mut() {
+        path.pop_if_empty().extend(segments);
+    }
+    url
+}
+
+impl GitHubPull {
+    /// `owner/name#7`.
+    fn name(&self) -> String {
+        format!("{}#{}", self.repo, self.id.number)
+    }
+
+    /// The beginning of an error: what was tried, and where.
+    fn what(&self, doing: &str) -> String {
+        format!("{}: {doing}", self.name())
+    }
+
+    /// An address below the repository's.
+    fn url(&self, what: &str, tail: &[&str]) -> Result<Url, ForgeError> {
+        if !is_repository_name(&self.repo) {
+            let message = "the repository is not given as owner/name".to_owned();
+            return Err(ForgeError::Rejected { what: what.to_owned(), message });
+        }
+        let root = &self.github.inner.options.api_url;
+        Ok(append(root, ["repos"].into_iter().chain(self.repo.split('/')).chain(tail.iter().copied())))
+    }
+
+    /// The same for a list, at the most items a page.
+    fn list_url(&self, what: &str, tail: &[&str]) -> Result<Url, ForgeError> {
+        let mut url = self.url(what, tail)?;
+        url.query_pairs_mut().append_pair("per_page", PER_PAGE);
+        Ok(url)
+    }
+
+    /// The address of one comment, whichever kind it is.
+    fn comment_url(&self, what: &str, comment: &CommentId) -> Result<Url, ForgeError> {
+        match Id::parse(what, comment)? {
+            Id::Issue(number) => self.url(what, &["issues", "comments", &number.to_string()]),
+            Id::Review(number) => self.url(what, &["pulls", "comments", &number.to_string()]),
+        }
+    }
+
+    fn number(&self) -> String {
+        self.id.number.to_string()
+    }
+
+    /// A text as it is posted: cut to what GitHub takes, with the marker as its last line.
+    fn marked(&self, producer: Producer, item: &Item, text: &str) -> String {
+        with_marker(text, &self.markers().sign(&self.id, producer, item))
+    }
+
+    fn markers(&self) -> &MarkerKeys {
+        &self.github.inner.options.markers
+    }
+
+    /// Our comment, if it is one of this producer's: by our account, with a marker that verifies here.
+    fn ours(&self, account: u64, producer: Producer, comment: &wire::Comment) -> Option<(Item, String)> {
+        if comment.user.as_ref().is_none_or(|user| user.id != account) {
+            return None;
+        }
+        self.marked_item(producer, comment)
+    }
+
+    fn marked_item(&self, producer: Producer, comment: &wire::Comment) -> Option<(Item, String)> {
+        match self.markers().find(&self.id, comment.body.as_deref().unwrap_or_default()) {
+            Found::Verified { producer: whose, item, body } if whose == producer => Some((item, body)),
+            Found::Verified { .. } | Found::UnknownKey { .. } | Found::Forged | Found::None => None,
+        }
+    }
+
+    /// The ids of the comments that a new review made, by their markers. What cannot be learnt now is found by
+    /// its marker later, so this has no error.
+    async fn comments_of_review(&self, producer: Producer, review: u64) -> Vec<(Item, CommentId)> {
+        let what = self.what("listing the comments of a new review");
+        let mut known = Vec::new();
+        let url =
+            self.list_url(&what, &["pulls", &self.number(), "reviews", &review.to_string(), "comments"]);
+        if let Ok(url) = url {
+            let each = |comment: wire::Comment| {
+                if let Some((item, _)) = self.marked_item(producer, &comment) {
+                    known.push((item, Id::Review(comment.id).text()));
+                }
+            };
+            // The review is there: an error here would say that it may not be.
+            let _ = self.github.http().pages(&what, url, each).await;
+        }
+        known
+    }
+}
+
+/// The fields that say where a comment goes. GitHub wants `start_line` for several lines only.
+fn anchor(what: &str, draft: &InlineDraft) -> Result<Value, ForgeError> {
+    let place = &draft.place;
+    let side = match place.side {
+        Side::Old => "LEFT",
+        Side::New => "RIGHT",
+    };
+    let mut anchor = json!({ "path": path_text(what, &place.path)?, "line": place.end_line, "side": side });
+    if place.start_line < place.end_line {
+        anchor["start_line"] = place.start_line.into();
+        anchor["start_side"] = side.into();
+    }
+    Ok(anchor)
+}
+
+fn path_text<'a>(what: &str, path: &'a RepoPath) -> Result<&'a str, ForgeError> {
+    path.as_str().ok_or_else(|| ForgeError::Rejected {
+        what: what.to_owned(),
+        message: "a path that is not UTF-8 cannot be named to GitHub".to_owned(),
+    })
+}
+
+impl Forge for GitHubPull {
+    async fn pull_request(&self) -> Result<PullRequest, ForgeError> {
+        let what = self.what("reading the pull request");
+        let url = self.url(&what, &["pulls", &self.number()])?;
+        let pull: wire::Pull = self.github.http().send(&Call::get(what.as_str(), url)).await?.json()?;
+        // A name can come to mean another repository; the id cannot.
+        let repository =
+            pull.base.repo.map_or_else(|| self.id.repository.clone(), |repo| repo.id.to_string());
+        if repository != self.id.repository {
+            let what = format!("{what} ({} is another repository by now)", self.repo);
+            return Err(ForgeError::NotFound { what });
+        }
+        let sha = |text: &str| Sha::parse(text).map_err(|error| unavailable(&what, &error.to_string()));
+        let state = match (pull.state.as_str(), pull.draft) {
+            ("open", true) => PrState::Draft,
+            ("open", false) => PrState::Open,
+            (_, _) => PrState::Closed,
+        };
+        Ok(PullRequest {
+            revision: Revision { head: sha(&pull.head.sha)?, base: sha(&pull.base.sha)? },
+            state,
+            name: self.name(),
+            url: pull.html_url,
+        })
+    }
+
+    async fn comments(&self, producer: Producer) -> Result<Vec<Observed>, ForgeError> {
+        let account = self.github.account().await?;
+        let mut ours = Vec::new();
+
+        let what = self.what("listing its comments");
+        let url = self.list_url(&what, &["issues", &self.number(), "comments"])?;
+        let each = |comment: wire::Comment| {
+            if let Some((item, body)) = self.ours(account, producer, &comment) {
+                ours.push((Id::Issue(comment.id), item, body, comment.created_at));
+            }
+        };
+        self.github.http().pages(&what, url, each).await?;
+
+        let what = self.what("listing its review comments");
+        let url = self.list_url(&what, &["pulls", &self.number(), "comments"])?;
+        let mut answered = HashSet::new();
+        let each = |comment: wire::Comment| {
+            if let Some(first) = comment.in_reply_to_id {
+                answered.insert(first);
+            } else if let Some((item, body)) = self.ours(account, producer, &comment) {
+                ours.push((Id::Review(comment.id), item, body, comment.created_at));
+            }
+        };
+        self.github.http().pages(&what, url, each).await?;
+
+        let inline = ours.iter().any(|(id, ..)| matches!(id, Id::Review(_)));
+        let threads = if inline { self.threads().await? } else { Vec::new() };
+        let observed = ours.into_iter().map(|(id, item, body, created)| {
+            let (resolved, has_replies) = match id {
+                Id::Issue(_) => (None, false),
+                Id::Review(number) => {
+                    let thread = threads.iter().find(|thread| thread.comment == Some(number));
+                    (thread.map(|thread| thread.resolved), answered.contains(&number))
+                }
+            };
+            let created = wire::instant(&what, &created)?;
+            Ok(Observed { id: id.text(), item, body, resolved, has_replies, created })
+        });
+        observed.collect()
+    }
+
+    async fn create_review(
+        &self,
+        producer: Producer,
+        commit: &Sha,
+        comments: &[InlineDraft],
+    ) -> Result<Vec<(Item, CommentId)>, ForgeError> {
+        if comments.is_empty() {
+            return Ok(Vec::new());
+        }
+        let what = self.what(&format!("posting a review with {} comments", comments.len()));
+        let mut drafts = Vec::with_capacity(comments.len());
+        for draft in comments {
+            let mut comment = anchor(&what, draft)?;
+            comment["body"] = self.marked(producer, &draft.item, &draft.body).into();
+            drafts.push(comment);
+        }
+        let body = self.marked(producer, &Item::from_word(REVIEW_BODY_WORD), REVIEW_BODY);
+        let review =
+            json!({ "commit_id": commit.as_str(), "event": "COMMENT", "body": body, "comments": drafts });
+        let url = self.url(&what, &["pulls", &self.number(), "reviews"])?;
+        let made: wire::Made = self.github.http().send(&Call::create(what, url, review)).await?.json()?;
+        Ok(self.comments_of_review(producer, made.id).await)
+    }
+
+    async fn create_file_comment(
+        &self,
+        producer: Producer,
+        commit: &Sha,
+        comment: &InlineDraft,
+    ) -> Result<CommentId, ForgeError> {
+        let what = self.what("posting a comment on a file");
+        let body = json!({
+            "commit_id": commit.as_str(),
+            "path": path_text(&what, &comment.place.path)?,
+            "subject_type": "file",
+            "body": self.marked(producer, &comment.item, &comment.body),
+        });
+        let url = self.url(&what, &["pulls", &self.number(), "comments"])?;
+        let made: wire::Made = self.github.http().send(&Call::create(what, url, body)).await?.json()?;
+        Ok(Id::Review(made.id).text())
+    }
+
+    async fn create_summary(&self, producer: Producer, body: &str) -> Result<CommentId, ForgeError> {
+        let what = self.what("posting the summary");
+        let body = json!({ "body": self.marked(producer, &Item::Summary, body) });
+        let url = self.url(&what, &["issues", &self.number(), "comments"])?;
+        let made: wire::Made = self.github.http().send(&Call::create(what, url, body)).await?.json()?;
+        Ok(Id::Issue(made.id).text())
+    }
+
+    async fn update(
+        &self,
+        producer: Producer,
+        item: &Item,
+        comment: &CommentId,
+        body: &str,
+    ) -> Result<(), ForgeError> {
+        let what = self.what(&format!("rewriting comment {comment}"));
+        let url = self.comment_url(&what, comment)?;
+        let body = json!({ "body": self.marked(producer, item, body) });
+        self.github.http().send(&Call::set(what, Method::PATCH, url, Some(body))).await?;
+        Ok(())
+    }
+
+    async fn resolve(&self, comment: &CommentId, resolved: bool) -> Result<(), ForgeError> {
+        self.set_resolved(comment, resolved).await
+    }
+
+    async fn delete(&self, _item: &Item, comment: &CommentId) -> Result<(), ForgeError> {
+        let what = self.what(&format!("deleting comment {comment}"));
+        let url = self.comment_url(&what, comment)?;
+        match self.github.http().send(&Call::set(what, Method::DELETE, url, None)).await {
+            // Gone is what was asked for; a first try without an answer may have done it.
+            Ok(_) | Err(ForgeError::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn set_status(&self, status: &DesiredStatus) -> Result<(), ForgeError> {
+        let what = self.what(&format!("setting the status of {}", status.sha.short()));
+        let state = match status.state {
+            StatusState::Success => "success",
+            StatusState::Failure => "failure",
+            StatusState::Pending => "pending",
+        };
+        let description = body::cut(&status.description, MAX_STATUS_CHARS, "…");
+        let body = json!({ "state": state, "context": STATUS_CONTEXT, "description": description });
+        let url = self.url(&what, &["statuses", status.sha.as_str()])?;
+        // Each call adds a row to the commit's history of statuses, so it is sent once.
+        self.github.http().send(&Call::create(what, url, body)).await?;
+        Ok(())
+    }
+
+    fn settle(&self) -> Span {
+        self.github.inner.options.settle
+    }
+}

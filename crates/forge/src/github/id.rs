@@ -1,0 +1,61 @@
+//! Comment ids. GitHub numbers issue comments and review comments apart, so ours say which: `issue:123`,
+//! `review:456`.
+
+use truing_core::id::CommentId;
+use truing_core::port::ForgeError;
+
+/// A comment by its kind and GitHub's number.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Id {
+    /// In the conversation: the summary.
+    Issue(u64),
+    /// On a line or a file.
+    Review(u64),
+}
+
+impl Id {
+    pub(super) fn text(self) -> CommentId {
+        CommentId::new(match self {
+            Self::Issue(number) => format!("issue:{number}"),
+            Self::Review(number) => format!("review:{number}"),
+        })
+    }
+
+    /// The comment that a text names; `what` is the call it is needed for.
+    pub(super) fn parse(what: &str, comment: &CommentId) -> Result<Self, ForgeError> {
+        let parsed = comment.as_str().split_once(':').and_then(|(kind, number)| {
+            let number = number.parse().ok()?;
+            match kind {
+                "issue" => Some(Self::Issue(number)),
+                "review" => Some(Self::Review(number)),
+                _ => None,
+            }
+        });
+        let message = "this is not the id of a comment at GitHub (issue:N or review:N)".to_owned();
+        parsed.ok_or_else(|| ForgeError::Rejected { what: what.to_owned(), message })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_kinds_are_read_back_and_nothing_else_is() {
+        for id in [Id::Issue(1), Id::Review(u64::MAX)] {
+            assert_eq!(Id::parse("x", &id.text()), Ok(id));
+        }
+        for bad in [
+            "",
+            "7",
+            "issue:",
+            "issue:x",
+            "review:-1",
+            "review:1:2",
+            "commit:1",
+            "review:18446744073709551616",
+        ] {
+            assert!(Id::parse("x", &CommentId::new(bad)).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,499 @@
+//! The calls that the port's methods make, and what becomes of the answers. The behaviour of a whole forge is
+//! tested elsewhere, against a stateful one.
+
+use truing_core::finding::Place;
+use truing_core::id::{FindingId, Millis};
+
+use super::*;
+use crate::testing::{CANARY, Reply, Request, Server, patience};
+
+const HEAD: &str = "1111111111111111111111111111111111111111";
+const BASE: &str = "2222222222222222222222222222222222222222";
+const ME: u64 = 42;
+
+fn pr(number: u64) -> PrId {
+    PrId { forge: "github".into(), repository: "1296269".into(), number }
+}
+
+fn keys() -> MarkerKeys {
+    MarkerKeys::new(b"test key", &[])
+}
+
+fn github(server: &Server) -> GitHub {
+    let options = GitHubOptions {
+        name: "github".into(),
+        api_url: server.url(""),
+        git_url: server.url(""),
+        token: Secret::new(CANARY),
+        markers: keys(),
+        settle: Span::seconds(30),
+    };
+    GitHub::with_patience(options, patience()).unwrap()
+}
+
+fn pull(server: &Server) -> GitHubPull {
+    github(server).pull(pr(7), "octo/demo")
+}
+
+fn ok(body: &Value) -> Reply {
+    Reply::new(200, body.to_string())
+}
+
+fn me() -> Reply {
+    ok(&json!({ "id": ME, "login": "truing-bot" }))
+}
+
+fn finding(id: &str) -> Item {
+    Item::Finding(FindingId::new(id))
+}
+
+fn marker(number: u64, producer: Producer, item: &Item) -> String {
+    keys().sign(&pr(number), producer, item)
+}
+
+fn lines(requests: &[Request]) -> Vec<&str> {
+    requests.iter().map(|request| request.line.as_str()).collect()
+}
+
+fn draft(item: Item, start_line: u32, end_line: u32, side: Side) -> InlineDraft {
+    let place = Place { path: "src/a.py".into(), side, start_line, end_line };
+    InlineDraft { place, item, body: "Mend it.".into() }
+}
+
+fn head() -> Sha {
+    Sha::parse(HEAD).unwrap()
+}
+
+fn pull_body(state: &str, draft: bool, repository: u64) -> Reply {
+    ok(&json!({
+        "state": state, "draft": draft, "html_url": "https://github.com/octo/demo/pull/7", "mergeable": null,
+        "head": { "sha": HEAD, "repo": null }, "base": { "sha": BASE, "repo": { "id": repository } },
+    }))
+}
+
+#[tokio::test]
+async fn a_pull_request_is_read_as_it_is_now() {
+    let table =
+        [("open", false, PrState::Open), ("open", true, PrState::Draft), ("closed", true, PrState::Closed)];
+    for (state, draft, expected) in table {
+        let server = Server::new([pull_body(state, draft, 1_296_269)]).await;
+        let expected = PullRequest {
+            revision: Revision { head: head(), base: Sha::parse(BASE).unwrap() },
+            state: expected,
+            name: "octo/demo#7".into(),
+            url: "https://github.com/octo/demo/pull/7".into(),
+        };
+        assert_eq!(pull(&server).pull_request().await, Ok(expected));
+        assert_eq!(lines(&server.requests()), ["GET /repos/octo/demo/pulls/7"]);
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_means_another_repository_by_now_is_not_found() {
+    let server = Server::new([pull_body("open", false, 1)]).await;
+    let error = pull(&server).pull_request().await.unwrap_err();
+    assert!(matches!(error, ForgeError::NotFound { .. }), "{error}");
+    assert!(error.to_string().contains("octo/demo is another repository by now"), "{error}");
+}
+
+fn comment(id: u64, user: Option<u64>, body: &str) -> Value {
+    let user = user.map(|id| json!({ "id": id }));
+    json!({ "id": id, "user": user, "body": body, "created_at": "2026-11-20T08:00:00Z" })
+}
+
+fn threads(nodes: &Value, after: Option<&str>) -> Reply {
+    let info = json!({ "hasNextPage": after.is_some(), "endCursor": after });
+    let threads = json!({ "pageInfo": info, "nodes": nodes });
+    ok(&json!({ "data": { "repository": { "pullRequest": { "reviewThreads": threads } } } }))
+}
+
+fn thread(id: &str, resolved: bool, comment: &Value) -> Value {
+    json!({ "id": id, "isResolved": resolved, "comments": { "nodes": [{ "fullDatabaseId": comment }] } })
+}
+
+#[tokio::test]
+async fn only_our_own_comments_with_a_marker_for_here_are_observed() {
+    let summary = |number, producer| format!("Hello\r\n\r\n{}\r\n", marker(number, producer, &Item::Summary));
+    let (one, two) = (finding("1:aa-0"), finding("1:bb-0"));
+    let inline = |item: &Item| format!("text\n\n{}", marker(7, Producer::Review, item));
+    let mut reply = comment(23, Some(9), "why?");
+    reply["in_reply_to_id"] = 21.into();
+    let mut own_reply = comment(24, Some(ME), &inline(&one));
+    own_reply["in_reply_to_id"] = 21.into();
+    let issue = json!([
+        comment(11, Some(9), &summary(7, Producer::Review)),
+        comment(12, None, &summary(7, Producer::Review)),
+        comment(13, Some(ME), &summary(8, Producer::Review)),
+        comment(14, Some(ME), &summary(7, Producer::Converge)),
+        comment(15, Some(ME), "no marker"),
+    ]);
+    let more = json!([
+        comment(16, Some(ME), &summary(7, Producer::Review)),
+        { "id": 17, "user": { "id": ME }, "body": null, "created_at": "" },
+    ]);
+    let review = json!([
+        comment(21, Some(ME), &inline(&one)),
+        comment(22, Some(ME), &inline(&two)),
+        comment(25, Some(9), &inline(&two)),
+        reply,
+        own_reply,
+    ]);
+    let server = Server::new([
+        me(),
+        ok(&issue).header("link", r#"</repos/octo/demo/issues/7/comments?page=2>; rel="next""#),
+        ok(&more),
+        ok(&review),
+        threads(&json!([thread("T1", false, &json!(99)), thread("T2", true, &json!("21"))]), Some("c1")),
+        threads(&json!([thread("T3", false, &json!(22))]), None),
+    ])
+    .await;
+
+    let observed = pull(&server).comments(Producer::Review).await.unwrap();
+
+    let created = Millis(1_795_161_600_000);
+    let expected = |id: &str, item, body: &str, resolved, has_replies| {
+        let (id, body) = (CommentId::new(id), body.to_owned());
+        Observed { id, item, body, resolved, has_replies, created }
+    };
+    assert_eq!(
+        observed,
+        [
+            expected("issue:16", Item::Summary, "Hello", None, false),
+            expected("review:21", one, "text", Some(true), true),
+            expected("review:22", two, "text", Some(false), false),
+        ]
+    );
+    let requests = server.requests();
+    let lines = lines(&requests);
+    let expected = [
+        "GET /user",
+        "GET /repos/octo/demo/issues/7/comments?per_page=100",
+        "GET /repos/octo/demo/issues/7/comments?page=2",
+        "GET /repos/octo/demo/pulls/7/comments?per_page=100",
+        "POST /graphql",
+        "POST /graphql",
+    ];
+    assert_eq!(lines, expected);
+    let variables = json!({ "owner": "octo", "name": "demo", "number": 7, "after": "c1" });
+    assert_eq!(requests[5].json()["variables"], variables);
+}
+
+#[tokio::test]
+async fn the_account_is_asked_for_once_and_threads_only_if_needed() {
+    let empty = ok(&json!([]));
+    let server = Server::new([me(), empty.clone().always()]).await;
+    let pull = pull(&server);
+    assert_eq!(pull.comments(Producer::Review).await, Ok(vec![]));
+    assert_eq!(pull.clone().comments(Producer::Cli).await, Ok(vec![]));
+    let requests = server.requests();
+    assert_eq!(lines(&requests).iter().filter(|line| **line == "GET /user").count(), 1);
+    assert_eq!(requests.len(), 5);
+}
+
+#[tokio::test]
+async fn a_list_that_breaks_off_is_an_error_never_a_short_list() {
+    let page = ok(&json!([])).header("link", r#"</x>; rel="next""#);
+    let server = Server::new([me(), page, Reply::new(500, "")]).await;
+    assert!(pull(&server).comments(Producer::Review).await.is_err());
+}
+
+#[tokio::test]
+async fn a_review_is_one_call_and_its_comments_are_known_by_their_markers() {
+    let (one, two) = (finding("1:aa-0"), finding("1:bb-0"));
+    let marked = |item: &Item| format!("Mend it.\n\n{}", marker(7, Producer::Review, item));
+    let made = json!([comment(31, Some(ME), &marked(&one)), comment(32, Some(ME), "changed by a bot")]);
+    let server = Server::new([ok(&json!({ "id": 5, "state": "COMMENTED" })), ok(&made)]).await;
+    let drafts = [draft(one.clone(), 3, 3, Side::New), draft(two.clone(), 3, 5, Side::Old)];
+
+    let known = pull(&server).create_review(Producer::Review, &head(), &drafts).await.unwrap();
+
+    assert_eq!(known, [(one.clone(), CommentId::new("review:31"))]);
+    let requests = server.requests();
+    let expected = [
+        "POST /repos/octo/demo/pulls/7/reviews",
+        "GET /repos/octo/demo/pulls/7/reviews/5/comments?per_page=100",
+    ];
+    assert_eq!(lines(&requests), expected);
+    let body_marker = marker(7, Producer::Review, &Item::from_word(REVIEW_BODY_WORD));
+    let expected = json!({
+        "commit_id": HEAD,
+        "event": "COMMENT",
+        "body": format!("{REVIEW_BODY}\n\n{body_marker}"),
+        "comments": [
+            { "path": "src/a.py", "line": 3, "side": "RIGHT", "body": marked(&one) },
+            {
+                "path": "src/a.py", "line": 5, "side": "LEFT", "start_line": 3, "start_side": "LEFT",
+                "body": marked(&two),
+            },
+        ],
+    });
+    assert_eq!(requests[0].json(), expected);
+}
+
+#[tokio::test]
+async fn a_review_that_was_made_is_made_even_if_its_comments_cannot_be_listed() {
+    let made = ok(&json!({ "id": 5 }));
+    for listing in [Reply::new(500, ""), Reply::new(404, ""), ok(&json!({}))] {
+        let server = Server::new([made.clone(), listing]).await;
+        let drafts = [draft(Item::Summary, 3, 3, Side::New)];
+        assert_eq!(pull(&server).create_review(Producer::Review, &head(), &drafts).await, Ok(vec![]));
+    }
+}
+
+#[tokio::test]
+async fn creating_calls_are_sent_once_whatever_comes_back() {
+    for reply in [Reply::new(502, ""), Reply::hang_up(), Reply::new(200, "<html>"), ok(&json!({}))] {
+        let server = Server::new([reply.always()]).await;
+        let (pull, one) = (pull(&server), draft(finding("1:aa-0"), 3, 3, Side::New));
+        let errors = [
+            pull.create_review(Producer::Review, &head(), std::slice::from_ref(&one)).await.unwrap_err(),
+            pull.create_file_comment(Producer::Review, &head(), &one).await.unwrap_err(),
+            pull.create_summary(Producer::Review, "x").await.unwrap_err(),
+        ];
+        assert!(errors.iter().all(|error| !error.surely_undone()), "{errors:?}");
+        assert_eq!(server.requests().len(), errors.len());
+    }
+}
+
+#[tokio::test]
+async fn a_review_without_comments_is_not_posted() {
+    let server = Server::new([]).await;
+    assert_eq!(pull(&server).create_review(Producer::Review, &head(), &[]).await, Ok(vec![]));
+    assert!(server.requests().is_empty());
+}
+
+#[tokio::test]
+async fn a_path_that_cannot_be_named_is_refused_before_the_call() {
+    let server = Server::new([]).await;
+    let mut bad = draft(finding("1:aa-0"), 3, 3, Side::New);
+    bad.place.path = RepoPath::from_bytes(*b"\xff");
+    let (pull, bad) = (pull(&server), [bad]);
+    let errors = [
+        pull.create_review(Producer::Review, &head(), &bad).await.unwrap_err(),
+        pull.create_file_comment(Producer::Review, &head(), &bad[0]).await.unwrap_err(),
+    ];
+    assert!(errors.iter().all(|error| matches!(error, ForgeError::Rejected { .. })), "{errors:?}");
+}
+
+#[tokio::test]
+async fn a_file_comment_has_no_line_and_a_summary_no_place() {
+    let item = finding("1:aa-0");
+    let server = Server::new([Reply::new(201, r#"{"id":61}"#), Reply::new(201, r#"{"id":62}"#)]).await;
+    let pull = pull(&server);
+    let one = draft(item.clone(), 3, 5, Side::New);
+    assert_eq!(
+        pull.create_file_comment(Producer::Review, &head(), &one).await,
+        Ok(CommentId::new("review:61"))
+    );
+    let forged = "<!-- truing:1 x -->";
+    assert_eq!(pull.create_summary(Producer::Cli, forged).await, Ok(CommentId::new("issue:62")));
+
+    let requests = server.requests();
+    assert_eq!(
+        lines(&requests),
+        ["POST /repos/octo/demo/pulls/7/comments", "POST /repos/octo/demo/issues/7/comments"]
+    );
+    let body = format!("Mend it.\n\n{}", marker(7, Producer::Review, &item));
+    let expected = json!({ "commit_id": HEAD, "path": "src/a.py", "subject_type": "file", "body": body });
+    assert_eq!(requests[0].json(), expected);
+    let body = format!("&lt;!-- truing:1 x -->\n\n{}", marker(7, Producer::Cli, &Item::Summary));
+    assert_eq!(requests[1].json(), json!({ "body": body }));
+}
+
+#[tokio::test]
+async fn comments_are_rewritten_and_deleted_by_their_kind() {
+    let item = finding("1:aa-0");
+    let server = Server::new([
+        ok(&json!({})),
+        Reply::new(204, ""),
+        Reply::new(404, r#"{"message":"Not Found"}"#),
+        Reply::new(204, ""),
+        Reply::new(404, ""),
+        Reply::new(403, ""),
+    ])
+    .await;
+    let pull = pull(&server);
+    let (issue, review) = (CommentId::new("issue:1"), CommentId::new("review:2"));
+    assert_eq!(pull.update(Producer::Review, &Item::Summary, &issue, "new").await, Ok(()));
+    assert_eq!(pull.update(Producer::Review, &item, &review, "new").await, Ok(()));
+    let gone = pull.update(Producer::Review, &item, &review, "new").await;
+    assert!(matches!(gone, Err(ForgeError::NotFound { .. })), "{gone:?}");
+    assert_eq!(pull.delete(&item, &review).await, Ok(()));
+    assert_eq!(pull.delete(&item, &issue).await, Ok(()), "gone is what was asked for");
+    assert!(pull.delete(&item, &issue).await.is_err());
+    assert!(matches!(pull.delete(&item, &CommentId::new("7")).await, Err(ForgeError::Rejected { .. })));
+
+    let requests = server.requests();
+    let expected = [
+        "PATCH /repos/octo/demo/issues/comments/1",
+        "PATCH /repos/octo/demo/pulls/comments/2",
+        "PATCH /repos/octo/demo/pulls/comments/2",
+        "DELETE /repos/octo/demo/pulls/comments/2",
+        "DELETE /repos/octo/demo/issues/comments/1",
+        "DELETE /repos/octo/demo/issues/comments/1",
+    ];
+    assert_eq!(lines(&requests), expected);
+    let body = format!("new\n\n{}", marker(7, Producer::Review, &item));
+    assert_eq!(requests[1].json(), json!({ "body": body }));
+}
+
+fn changed(id: &str, resolved: bool) -> Reply {
+    let field = if resolved { "resolveReviewThread" } else { "unresolveReviewThread" };
+    ok(&json!({ "data": { field: { "thread": { "id": id, "isResolved": resolved } } } }))
+}
+
+#[tokio::test]
+async fn a_thread_is_found_by_its_first_comment_and_changed_once() {
+    let open = || threads(&json!([thread("T1", true, &json!(4)), thread("T2", false, &json!("5"))]), None);
+    let server = Server::new([open(), changed("T2", true), open(), changed("T1", false), open()]).await;
+    let pull = pull(&server);
+    assert_eq!(pull.resolve(&CommentId::new("review:5"), true).await, Ok(()));
+    assert_eq!(pull.resolve(&CommentId::new("review:4"), false).await, Ok(()));
+    assert_eq!(pull.resolve(&CommentId::new("review:4"), true).await, Ok(()), "it is resolved already");
+
+    let requests = server.requests();
+    assert_eq!(requests.len(), 5);
+    for (at, mutation, thread) in [(1, " resolveReviewThread(", "T2"), (3, " unresolveReviewThread(", "T1")] {
+        let body = requests[at].json();
+        assert!(body["query"].as_str().unwrap().contains(mutation), "{body}");
+        assert_eq!(body["variables"], json!({ "thread": thread }));
+    }
+}
+
+#[tokio::test]
+async fn a_success_that_changed_nothing_is_no_success() {
+    for answer in [
+        changed("T2", false),
+        changed("T1", true),
+        ok(&json!({ "data": { "resolveReviewThread": { "thread": null } } })),
+        ok(&json!({ "data": { "resolveReviewThread": null } })),
+        ok(&json!({ "data": null })),
+        ok(&json!({})),
+    ] {
+        let found = threads(&json!([thread("T2", false, &json!(5))]), None);
+        let server = Server::new([found, answer]).await;
+        let error = pull(&server).resolve(&CommentId::new("review:5"), true).await.unwrap_err();
+        assert!(matches!(error, ForgeError::Unavailable { .. }), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn threads_that_are_not_there_are_not_found() {
+    let none = threads(&json!([thread("T2", false, &json!(null))]), None);
+    let no_pull = ok(&json!({ "data": { "repository": { "pullRequest": null } } }));
+    for answer in [none, no_pull] {
+        let server = Server::new([answer]).await;
+        let error = pull(&server).resolve(&CommentId::new("review:5"), true).await.unwrap_err();
+        assert!(matches!(error, ForgeError::NotFound { .. }), "{error}");
+    }
+    let server = Server::new([]).await;
+    let error = pull(&server).resolve(&CommentId::new("issue:5"), true).await.unwrap_err();
+    assert!(matches!(error, ForgeError::Rejected { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn errors_of_graphql_have_the_meaning_of_their_type() {
+    let what = || "octo/demo#7: resolving the thread of comment review:5".to_owned();
+    let reading = || "octo/demo#7: reading its review threads".to_owned();
+    let message = || "no [token]".to_owned();
+    let table = [
+        ("NOT_FOUND", ForgeError::NotFound { what: reading() }),
+        ("FORBIDDEN", ForgeError::Forbidden { what: reading(), message: message() }),
+        ("RATE_LIMITED", ForgeError::RateLimited { what: reading(), wait: Span::seconds(60) }),
+        ("UNPROCESSABLE", ForgeError::Rejected { what: reading(), message: message() }),
+        ("SOMETHING_NEW", ForgeError::Unavailable { what: reading(), message: message() }),
+    ];
+    for (kind, expected) in table {
+        let errors = json!([{ "type": kind, "message": format!("no\n{CANARY}") }]);
+        let server = Server::new([ok(&json!({ "data": { "repository": null }, "errors": errors }))]).await;
+        let result = pull(&server).resolve(&CommentId::new("review:5"), true).await;
+        assert_eq!(result, Err(expected), "{kind}");
+    }
+    let found = threads(&json!([thread("T2", false, &json!(5))]), None);
+    let untyped = ok(&json!({ "data": null, "errors": [{ "message": "Something went wrong" }] }));
+    let server = Server::new([found, untyped]).await;
+    let result = pull(&server).resolve(&CommentId::new("review:5"), true).await;
+    assert_eq!(result, Err(unavailable(&what(), "Something went wrong")));
+}
+
+#[tokio::test]
+async fn thread_pages_that_go_round_end_in_an_error() {
+    let server = Server::new([threads(&json!([]), Some("same")).always()]).await;
+    let error = pull(&server).resolve(&CommentId::new("review:5"), true).await.unwrap_err();
+    assert!(error.to_string().contains("in a circle"), "{error}");
+    assert_eq!(server.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn a_status_fits_and_names_its_context() {
+    let server = Server::new([Reply::new(201, "{}")]).await;
+    let status = DesiredStatus { sha: head(), state: StatusState::Pending, description: "é".repeat(200) };
+    assert_eq!(pull(&server).set_status(&status).await, Ok(()));
+    let request = server.requests().remove(0);
+    assert_eq!(request.line, format!("POST /repos/octo/demo/statuses/{HEAD}"));
+    let description = format!("{}…", "é".repeat(139));
+    let expected = json!({ "state": "pending", "context": "truing/review", "description": description });
+    assert_eq!(request.json(), expected);
+}
+
+#[tokio::test]
+async fn a_repository_name_cannot_lead_elsewhere() {
+    let server = Server::new([]).await;
+    for bad in [
+        "",
+        "octo",
+        "octo/",
+        "/demo",
+        "octo/..",
+        "../demo",
+        "octo/demo/../x",
+        "octo/de?mo",
+        "octo/de mo",
+        "o#/x",
+    ] {
+        assert!(!is_repository_name(bad), "{bad}");
+        let pull = github(&server).pull(pr(7), bad);
+        assert!(matches!(pull.pull_request().await, Err(ForgeError::Rejected { .. })), "{bad}");
+    }
+    assert!(server.requests().is_empty());
+    for good in ["octo/demo", "o-c.t_o/.github", "1/-"] {
+        assert!(is_repository_name(good), "{good}");
+    }
+}
+
+fn options(api: &str, git: &str) -> GitHubOptions {
+    GitHubOptions {
+        name: "work".into(),
+        api_url: Url::parse(api).unwrap(),
+        git_url: Url::parse(git).unwrap(),
+        token: Secret::new(CANARY),
+        markers: keys(),
+        settle: Span::seconds(30),
+    }
+}
+
+#[test]
+fn git_is_reached_beside_the_api_and_nothing_shows_the_token() {
+    let github = GitHub::new(options("https://git.example.com/api/v3/", "https://git.example.com/")).unwrap();
+    let remote = github.remote("octo/demo").unwrap();
+    assert_eq!(remote.url(), "https://git.example.com/octo/demo.git");
+    let basic = BASE64_STANDARD.encode(format!("x-access-token:{CANARY}"));
+    let shown = format!("{github:?} {:?} {remote:?}", github.pull(pr(7), "octo/demo"));
+    assert!(!shown.contains(CANARY) && !shown.contains(&basic), "{shown}");
+    let url = append(&github.inner.options.api_url, ["repos", "o"]);
+    assert_eq!(url.as_str(), "https://git.example.com/api/v3/repos/o");
+}
+
+#[test]
+fn addresses_that_requests_cannot_go_to_are_refused_without_their_credentials() {
+    let good = "https://x.example";
+    for bad in
+        ["ftp://x.example", "data:text/plain,x", "https://u:canary-8f14e45f@x.example", "https://u@x.example"]
+    {
+        for options in [options(bad, good), options(good, bad)] {
+            let error = GitHub::new(options).unwrap_err();
+            assert!(error.to_string().starts_with("forge.work: "), "{error}");
+            assert!(!format!("{error} {error:?}").contains(CANARY), "{error:?}");
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! Review threads, which only the GraphQL API knows: which are resolved, and resolving them.
+
+use reqwest::Method;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
+use serde_json::{Value, json};
+use truing_core::id::{CommentId, Span};
+use truing_core::port::ForgeError;
+use url::Url;
+
+use super::GitHubPull;
+use super::id::Id;
+use crate::http::{Call, unavailable};
+
+/// The most pages of threads that are read: at 100 a page more than any pull request shows.
+const MAX_THREAD_PAGES: usize = 100;
+/// The wait for a GraphQL rate limit, whose answer names none.
+const GRAPHQL_WAIT: Span = Span::seconds(60);
+
+/// `fullDatabaseId` is the number that REST calls `id`; the older `databaseId` ends at 31 bits.
+const THREADS: &str = "
+query($owner: String!, $name: String!, $number: Int!, $after: String) {
+  repository(owner: $owner, name: $name) {
+    pullRequest(number: $number) {
+      reviewThreads(first: 100, after: $after) {
+        pageInfo { hasNextPage endCursor }
+        nodes { id isResolved comments(first: 1) { nodes { fullDatabaseId } } }
+      }
+    }
+  }
+}";
+const RESOLVE: &str = "
+mutation($thread: ID!) {
+  resolveReviewThread(input: { threadId: $thread }) { thread { id isResolved } }
+}";
+const UNRESOLVE: &str = "
+mutation($thread: ID!) {
+  unresolveReviewThread(input: { threadId: $thread }) { thread { id isResolved } }
+}";
+
+/// A thread.
+pub(super) struct Thread {
+    /// GraphQL's id.
+    id: String,
+    pub(super) resolved: bool,
+    /// REST's number of the comment that began it.
+    pub(super) comment: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct Reply<T> {
+    data: Option<T>,
+    #[serde(default)]
+    errors: Vec<Problem>,
+}
+
+#[derive(Deserialize)]
+struct Problem {
+    #[serde(rename = "type", default)]
+    kind: String,
+    #[serde(default)]
+    message: String,
+}
+
+#[derive(Deserialize)]
+struct ThreadsData {
+    repository: Option<RepositoryData>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RepositoryData {
+    pull_request: Option<PullData>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PullData {
+    review_threads: Connection<ThreadNode>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Connection<T> {
+    #[serde(default)]
+    page_info: PageInfo,
+    nodes: Vec<T>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase")]
+struct PageInfo {
+    has_next_page: bool,
+    end_cursor: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ThreadNode {
+    id: String,
+    is_resolved: bool,
+    comments: Connection<CommentNode>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct CommentNode {
+    #[serde(default, deserialize_with = "big_int")]
+    full_database_id: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct ChangeData {
+    #[serde(alias = "resolveReviewThread", alias = "unresolveReviewThread")]
+    change: Option<Change>,
+}
+
+#[derive(Deserialize)]
+struct Change {
+    thread: Option<ChangedThread>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ChangedThread {
+    id: String,
+    is_resolved: bool,
+}
+
+/// GraphQL's `BigInt` is a string; a number is taken too.
+fn big_int<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    let value = Option::<Value>::deserialize(deserializer)?;
+    Ok(value.and_then(|value| value.as_u64().or_else(|| value.as_str()?.parse().ok())))
+}
+
+impl GitHubPull {
+    /// Every review thread of the pull request.
+    pub(super) async fn threads(&self) -> Result<Vec<Thread>, ForgeError> {
+        let what = self.what("reading its review threads");
+        let (owner, name) = self.repo.split_once('/').unwrap_or_default();
+        let mut threads = Vec::new();
+        let mut after = None;
+        for _ in 0..MAX_THREAD_PAGES {
+            let variables = json!({ "owner": owner, "name": name, "number": self.id.number, "after": after });
+            let data: ThreadsData = self.ask(&what, THREADS, variables).await?;
+            let pull = data.repository.and_then(|repository| repository.pull_request);
+            let Some(PullData { review_threads: page }) = pull else {
+                return Err(ForgeError::NotFound { what });
+            };
+            threads.extend(page.nodes.into_iter().map(|node| Thread {
+                id: node.id,
+                resolved: node.is_resolved,
+                comment: node.comments.nodes.first().and_then(|comment| comment.full_database_id),
+            }));
+            let next = page.page_info.end_cursor.filter(|_| page.page_info.has_next_page);
+            if next.is_none() {
+                return Ok(threads);
+            }
+            if next == after {
+                return Err(unavailable(&what, "the forge's pages go round in a circle"));
+            }
+            after = next;
+        }
+        Err(unavailable(
+            &what,
+            &format!("the pull request has more than {MAX_THREAD_PAGES} pages of threads"),
+        ))
+    }
+
+    /// Resolves or reopens the thread that a comment began; nothing is sent if it is as wanted.
+    pub(super) async fn set_resolved(&self, comment: &CommentId, resolved: bool) -> Result<(), ForgeError> {
+        let doing = if resolved { "resolving" } else { "reopening" };
+        let what = self.what(&format!("{doing} the thread of comment {comment}"));
+        let Id::Review(number) = Id::parse(&what, comment)? else {
+            let message = "a comment in the conversation has no thread".to_owned();
+            return Err(ForgeError::Rejected { what, message });
+        };
+        let threads = self.threads().await?;
+        let Some(thread) = threads.into_iter().find(|thread| thread.comment == Some(number)) else {
+            return Err(ForgeError::NotFound { what });
+        };
+        if thread.resolved == resolved {
+            return Ok(());
+        }
+        let mutation = if resolved { RESOLVE } else { UNRESOLVE };
+        let data: ChangeData = self.ask(&what, mutation, json!({ "thread": thread.id })).await?;
+        // Success is said even where nothing was done (facts/forges.md 4.1, "GraphQL difference").
+        match data.change.and_then(|change| change.thread) {
+            Some(now) if now.id == thread.id && now.is_resolved == resolved => Ok(()),
+            Some(_) => Err(unavailable(&what, "the forge reports success, but the thread is as before")),
+            None => Err(unavailable(&what, "the forge reports success, but names no thread")),
+        }
+    }
+
+    /// Sends a GraphQL document. All of ours read, or set what may be set again.
+    async fn ask<T: DeserializeOwned>(
+        &self,
+        what: &str,
+        query: &str,
+        variables: Value,
+    ) -> Result<T, ForgeError> {
+        let body = json!({ "query": query, "variables": variables });
+        let url = graphql_url(&self.github.inner.options.api_url);
+        let answer = self.github.http().send(&Call::set(what, Method::POST, url, Some(body))).await?;
+        let reply: Reply<T> = answer.json()?;
+        if let Some(problem) = reply.errors.into_iter().next() {
+            return Err(failed(what, &problem.kind, answer.clean(&problem.message)));
+        }
+        reply.data.ok_or_else(|| unavailable(what, "the answer holds neither data nor errors"))
+    }
+}
+
+/// What an error of a GraphQL answer means. Its status is 200 whatever it is.
+fn failed(what: &str, kind: &str, message: String) -> ForgeError {
+    let what = what.to_owned();
+    match kind {
+        "RATE_LIMITED" | "RATE_LIMIT" => ForgeError::RateLimited { what, wait: GRAPHQL_WAIT },
+        "NOT_FOUND" => ForgeError::NotFound { what },
+        "FORBIDDEN" | "INSUFFICIENT_SCOPES" => ForgeError::Forbidden { what, message },
+        "UNPROCESSABLE" => ForgeError::Rejected { what, message },
+        _ => ForgeError::Unavailable { what, message },
+    }
+}
+
+/// Where GraphQL is: beside REST on github.com, in place of its version on other servers.
+fn graphql_url(api: &Url) -> Url {
+    let path = api.path().trim_end_matches('/');
+    let root = path.strip_suffix("/api/v3").map_or_else(|| path.to_owned(), |root| format!("{root}/api"));
+    let mut url = api.clone();
+    url.set_query(None);
+    url.set_path(&format!("{root}/graphql"));
+    url
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn graphql_is_found_on_both_kinds_of_server() {
+        for (api, graphql) in [
+            ("https://api.github.com", "https://api.github.com/graphql"),
+            ("https://api.github.com/", "https://api.github.com/graphql"),
+            ("https://git.example.com/api/v3", "https://git.example.com/api/graphql"),
+            ("https://git.example.com/api/v3/?x=1", "https://git.example.com/api/graphql"),
+            ("http://127.0.0.1:8080", "http://127.0.0.1:8080/graphql"),
+        ] {
+            assert_eq!(graphql_url(&Url::parse(api).unwrap()).as_str(), graphql);
+        }
+    }
+
+    #[test]
+    fn large_comment_numbers_come_as_text() {
+        let read = |json: &str| serde_json::from_str::<CommentNode>(json).unwrap().full_database_id;
+        assert_eq!(read(r#"{"fullDatabaseId":"4294967297"}"#), Some(4_294_967_297));
+        assert_eq!(read(r#"{"fullDatabaseId":7}"#), Some(7));
+        assert_eq!(read(r#"{"fullDatabaseId":null}"#), None);
+        assert_eq!(read("{}"), None);
+    }
+}

@@ -1,0 +1,343 @@
+//! One way to call a forge's HTTP API: bounded in time and size, repeated only where repeating is harmless, and
+//! with every answer sorted into [`ForgeError`] by status, headers and words.
+//!
+//! What creates something is sent once: a create whose answer was lost may have worked, and only looking for its
+//! marker tells (design.md section 4). Credentials never follow a redirect and never stand in an error.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Method, StatusCode};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use truing_core::id::Millis;
+use truing_core::port::ForgeError;
+use url::Url;
+
+use crate::http::classify::{Refusal, classify};
+use crate::http::text::Cleaner;
+use crate::secret::Secret;
+
+mod classify;
+mod link;
+#[cfg(test)]
+mod tests;
+mod text;
+
+/// The largest answer that is read, decompressed: 100 comments of 65,536 characters of four bytes, and change.
+const MAX_ANSWER_BYTES: usize = 32 * 1024 * 1024;
+/// How much of a refusal's body is read; what it says fits easily.
+const MAX_REFUSAL_BYTES: usize = 64 * 1024;
+/// How often a harmless call is repeated after its first try.
+const MAX_RETRIES: u32 = 2;
+/// The most pages of one list that are followed: at 100 items a page more than any pull request shows.
+const MAX_PAGES: usize = 100;
+/// GitHub's API version. <https://docs.github.com/en/rest/about-the-rest-api/api-versions>
+const API_VERSION: &str = "2022-11-28";
+const X_API_VERSION: HeaderName = HeaderName::from_static("x-github-api-version");
+const USER_AGENT: &str = concat!("truing/", env!("CARGO_PKG_VERSION"));
+/// The header for the calls left, and what it holds when none has been seen.
+const X_REMAINING: &str = "x-ratelimit-remaining";
+const NOT_SEEN: u64 = u64::MAX;
+
+/// How long to wait for a forge.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Patience {
+    /// For a connection.
+    pub connect: Duration,
+    /// Between two pieces of an answer.
+    pub read: Duration,
+    /// For a whole answer.
+    pub total: Duration,
+    /// Before the first repetition of a harmless call; twice that before the second.
+    pub retry_delay: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(10),
+            read: Duration::from_secs(30),
+            total: Duration::from_secs(60),
+            retry_delay: Duration::from_millis(250),
+        }
+    }
+}
+
+/// May a call be sent again when it is not known whether it arrived?
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Repeat {
+    /// Once or twice comes to the same.
+    Harmless,
+    /// Each time makes one more.
+    Never,
+}
+
+/// One call.
+#[derive(Debug)]
+pub(crate) struct Call {
+    /// What it is for, in words for people: the beginning of every error.
+    pub(crate) what: String,
+    pub(crate) method: Method,
+    pub(crate) url: Url,
+    pub(crate) body: Option<Value>,
+    pub(crate) repeat: Repeat,
+}
+
+impl Call {
+    /// A read.
+    pub(crate) fn get(what: impl Into<String>, url: Url) -> Self {
+        Self { what: what.into(), method: Method::GET, url, body: None, repeat: Repeat::Harmless }
+    }
+
+    /// A call that creates something each time.
+    pub(crate) fn create(what: impl Into<String>, url: Url, body: Value) -> Self {
+        let (method, repeat) = (Method::POST, Repeat::Never);
+        Self { what: what.into(), method, url, body: Some(body), repeat }
+    }
+
+    /// A call that sets something, however often.
+    pub(crate) fn set(what: impl Into<String>, method: Method, url: Url, body: Option<Value>) -> Self {
+        Self { what: what.into(), method, url, body, repeat: Repeat::Harmless }
+    }
+}
+
+/// A successful answer, whole.
+pub(crate) struct Answer {
+    what: String,
+    url: Url,
+    headers: HeaderMap,
+    body: Vec<u8>,
+    clean: Cleaner,
+}
+
+/// A client of one forge with one token.
+pub(crate) struct Http {
+    client: reqwest::Client,
+    authorization: HeaderValue,
+    clean: Cleaner,
+    patience: Patience,
+    remaining: AtomicU64,
+}
+
+/// Why there is no client.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// It cannot stand in a header.
+    #[error("the forge token holds characters that no token has (a line end?): check where it is read from")]
+    Token,
+    /// The TLS stack could not be set up.
+    #[error("cannot set up the HTTP client: {0}")]
+    Client(String),
+}
+
+// No derived Debug: a client holds a credential.
+impl fmt::Debug for Http {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Http").field("remaining", &self.remaining()).finish_non_exhaustive()
+    }
+}
+
+impl Http {
+    /// A client that sends `token` to `api`, and to nobody else.
+    pub(crate) fn new(api: &Url, token: &Secret, patience: Patience) -> Result<Self, ClientError> {
+        let mut authorization =
+            HeaderValue::from_str(&format!("Bearer {}", token.expose())).map_err(|_| ClientError::Token)?;
+        authorization.set_sensitive(true);
+        let mut client = reqwest::Client::builder()
+            .user_agent(USER_AGENT)
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .connect_timeout(patience.connect)
+            .read_timeout(patience.read)
+            .timeout(patience.total);
+        // The environment's proxy is for the way out; a forge on this machine is not on it.
+        if is_loopback(api) {
+            client = client.no_proxy();
+        }
+        let clean = Cleaner::new(token);
+        let client = client.build().map_err(|error| ClientError::Client(clean.chain(&error)))?;
+        Ok(Self { client, authorization, clean, patience, remaining: AtomicU64::new(NOT_SEEN) })
+    }
+
+    /// The calls left in the current window of the primary rate limit, as of the last answer; none before one.
+    pub(crate) fn remaining(&self) -> Option<u64> {
+        Some(self.remaining.load(Ordering::Relaxed)).filter(|left| *left != NOT_SEEN)
+    }
+
+    /// Sends a call, again if that is harmless and what went wrong may pass at once.
+    pub(crate) async fn send(&self, call: &Call) -> Result<Answer, ForgeError> {
+        let mut retries = 0;
+        loop {
+            let refusal = match self.send_once(call).await {
+                Ok(answer) => return Ok(answer),
+                Err(refusal) => refusal,
+            };
+            if !refusal.passing || call.repeat == Repeat::Never || retries == MAX_RETRIES {
+                return Err(refusal.error);
+            }
+            retries += 1;
+            tokio::time::sleep(self.patience.retry_delay * retries).await;
+        }
+    }
+
+    /// Reads a list page by page and hands over each item, so that a page is dropped before the next is read.
+    /// On an error the items of the pages before it have been handed over.
+    pub(crate) async fn pages<T: DeserializeOwned>(
+        &self,
+        what: &str,
+        first: Url,
+        mut each: impl FnMut(T) + Send,
+    ) -> Result<(), ForgeError> {
+        let mut seen = vec![first.clone()];
+        let mut url = first;
+        loop {
+            let answer = self.send(&Call::get(what, url)).await?;
+            for item in answer.json::<Vec<T>>()? {
+                each(item);
+            }
+            let Some(next) = answer.next()? else {
+                return Ok(());
+            };
+            if seen.contains(&next) {
+                return Err(unavailable(what, "the forge's pages go round in a circle"));
+            }
+            if seen.len() == MAX_PAGES {
+                return Err(unavailable(what, &format!("the list has more than {MAX_PAGES} pages")));
+            }
+            seen.push(next.clone());
+            url = next;
+        }
+    }
+
+    async fn send_once(&self, call: &Call) -> Result<Answer, Refusal> {
+        let mut request = self
+            .client
+            .request(call.method.clone(), call.url.clone())
+            .header(header::AUTHORIZATION, self.authorization.clone())
+            .header(header::ACCEPT, "application/vnd.github+json")
+            .header(X_API_VERSION, API_VERSION);
+        if let Some(body) = &call.body {
+            request = request.json(body);
+        }
+        let mut response = request.send().await.map_err(|error| self.unanswered(call, error))?;
+        let status = response.status();
+        self.note_remaining(response.headers());
+
+        let limit = if status.is_success() { MAX_ANSWER_BYTES } else { MAX_REFUSAL_BYTES };
+        let mut body = Vec::new();
+        loop {
+            match response.chunk().await {
+                Ok(Some(piece)) if body.len() + piece.len() <= limit => body.extend_from_slice(&piece),
+                Ok(None) => break,
+                // A refusal is one by its status, whatever becomes of its body.
+                Ok(Some(_)) | Err(_) if !status.is_success() => break,
+                Ok(Some(_)) => {
+                    let message = format!("the answer is larger than {MAX_ANSWER_BYTES} bytes");
+                    return Err(Refusal::lasting(unavailable(&call.what, &message)));
+                }
+                Err(error) => return Err(self.unanswered(call, error)),
+            }
+        }
+
+        if !status.is_success() {
+            return Err(self.refused(call, status, response.headers(), &body));
+        }
+        Ok(Answer {
+            what: call.what.clone(),
+            url: call.url.clone(),
+            headers: response.headers().clone(),
+            body,
+            clean: self.clean.clone(),
+        })
+    }
+
+    fn refused(&self, call: &Call, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Refusal {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let now = Millis(i64::try_from(now.as_millis()).unwrap_or(i64::MAX));
+        classify(call, status, headers, body, &self.clean, now)
+    }
+
+    /// No answer, or not all of it. Whether the call arrived is unknown.
+    fn unanswered(&self, call: &Call, error: reqwest::Error) -> Refusal {
+        let (timeout, connect) = (error.is_timeout(), error.is_connect());
+        let cause = self.clean.chain(&error.without_url());
+        let message = match (connect, timeout) {
+            (true, _) => format!("cannot connect to {}: {cause}", host(&call.url)),
+            (false, true) => "no answer in time".to_owned(),
+            (false, false) => format!("the connection broke before the answer was complete: {cause}"),
+        };
+        // A second wait as long as the first would not be short.
+        Refusal { error: unavailable(&call.what, &message), passing: connect || !timeout }
+    }
+
+    fn note_remaining(&self, headers: &HeaderMap) {
+        let of_core = headers.get("x-ratelimit-resource").is_none_or(|resource| resource == "core");
+        let left = headers.get(X_REMAINING).and_then(|value| value.to_str().ok()?.parse().ok());
+        if let Some(left) = left.filter(|_| of_core) {
+            self.remaining.store(left, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Answer {
+    /// The answer's JSON.
+    pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, ForgeError> {
+        let problem = match serde_json::from_slice(&self.body) {
+            Ok(value) => return Ok(value),
+            Err(error) => error,
+        };
+        let is_html = self.body.trim_ascii_start().starts_with(b"<");
+        let message = if is_html {
+            "the answer is HTML instead of JSON (a proxy, or a wrong api_url?)".to_owned()
+        } else if problem.is_eof() {
+            "the answer's JSON is cut off".to_owned()
+        } else {
+            format!("the answer's JSON is not as expected: {}", self.clean.text(&problem.to_string()))
+        };
+        Err(unavailable(&self.what, &message))
+    }
+
+    /// Words of this answer, for an error.
+    pub(crate) fn clean(&self, words: &str) -> String {
+        self.clean.text(words)
+    }
+
+    /// The list's next page. Credentials go to it, so it must be at the same origin.
+    fn next(&self) -> Result<Option<Url>, ForgeError> {
+        let links = self.headers.get_all(header::LINK).iter().filter_map(|value| value.to_str().ok());
+        let Some(next) = links.flat_map(link::next).next() else {
+            return Ok(None);
+        };
+        match self.url.join(next) {
+            Ok(url) if url.origin() == self.url.origin() => Ok(Some(url)),
+            Ok(url) => {
+                let message =
+                    format!("the next page is said to be at another place, {}: not followed", host(&url));
+                Err(unavailable(&self.what, &self.clean.text(&message)))
+            }
+            Err(_) => Err(unavailable(&self.what, "the next page's address cannot be read")),
+        }
+    }
+}
+
+/// The error for what may or may not have been done.
+pub(crate) fn unavailable(what: &str, message: &str) -> ForgeError {
+    ForgeError::Unavailable { what: what.to_owned(), message: message.to_owned() }
+}
+
+/// Scheme, host and port, for people.
+fn host(url: &Url) -> String {
+    url.origin().ascii_serialization()
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+        Some(url::Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}

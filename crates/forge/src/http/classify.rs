@@ -1,0 +1,148 @@
+//! What a forge's refusal means. Status first; where one status has several meanings (403), headers and words.
+
+use jiff::Timestamp;
+use jiff::fmt::rfc2822;
+use reqwest::StatusCode;
+use reqwest::header::{self, HeaderMap};
+use serde_json::Value;
+use truing_core::id::{Millis, Span};
+use truing_core::port::ForgeError;
+
+use super::text::Cleaner;
+use super::{Call, X_REMAINING, host, unavailable};
+
+/// How long to wait when a rate limit names no time: the minimum that GitHub asks for.
+/// <https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api>
+const DEFAULT_WAIT: Span = Span::seconds(60);
+/// The shortest and longest wait that is believed: the window of the primary limit is one hour.
+const MIN_WAIT: Span = Span::seconds(1);
+const MAX_WAIT: Span = Span::minutes(60);
+/// How many of a refusal's reasons are repeated.
+const MAX_REASONS: usize = 10;
+
+/// An error, and whether it may pass at once.
+pub(super) struct Refusal {
+    pub(super) error: ForgeError,
+    pub(super) passing: bool,
+}
+
+impl Refusal {
+    pub(super) fn lasting(error: ForgeError) -> Self {
+        Self { error, passing: false }
+    }
+}
+
+/// Sorts an answer that is no success. `now` is only used if the answer has no date of its own.
+pub(super) fn classify(
+    call: &Call,
+    status: StatusCode,
+    headers: &HeaderMap,
+    body: &[u8],
+    clean: &Cleaner,
+    now: Millis,
+) -> Refusal {
+    let what = call.what.clone();
+    let words = clean.text(&reasons(body));
+    if let Some(wait) = rate_limit(status, headers, &words, now) {
+        return Refusal::lasting(ForgeError::RateLimited { what, wait });
+    }
+    let message = if words.is_empty() { "it gives no reason".to_owned() } else { words };
+    let error = match status.as_u16() {
+        401 => ForgeError::Unauthorized { what },
+        403 if headers.contains_key("x-github-sso") => {
+            let message =
+                format!("{message} (the organization wants single sign-on: authorize the token for it)");
+            ForgeError::Forbidden { what, message }
+        }
+        403 => ForgeError::Forbidden { what, message },
+        404 | 410 => ForgeError::NotFound { what },
+        // The server gave up waiting for us.
+        408 => unavailable(&what, &format!("status 408: {message}")),
+        400 | 422 => ForgeError::Rejected { what, message },
+        code @ 402..500 => ForgeError::Rejected { what, message: format!("status {code}: {message}") },
+        code @ 300..400 => {
+            let to = redirect(call, headers).unwrap_or_else(|| "nowhere".to_owned());
+            let message = format!(
+                "status {code} leads to {to}: redirects are not followed, because the token would go along. \
+                 Was the repository renamed or moved, or is api_url wrong?"
+            );
+            unavailable(&what, &clean.text(&message))
+        }
+        code => {
+            let passing = matches!(code, 502..=504);
+            return Refusal { error: unavailable(&what, &format!("status {code}: {message}")), passing };
+        }
+    };
+    Refusal::lasting(error)
+}
+
+/// How long to wait, if this is a rate limit: by what the answer asks for, else until the primary limit's window
+/// ends, else for the minimum.
+fn rate_limit(status: StatusCode, headers: &HeaderMap, words: &str, now: Millis) -> Option<Span> {
+    if !matches!(status.as_u16(), 403 | 429) {
+        return None;
+    }
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
+    // The forge's own clock, so that ours may be wrong.
+    let now = text(header::DATE.as_str()).and_then(http_date).unwrap_or(now);
+    let asked = text(header::RETRY_AFTER.as_str()).map(|value| match value.parse() {
+        Ok(seconds) => Span::seconds(seconds),
+        Err(_) => http_date(value).map_or(DEFAULT_WAIT, |until| until - now),
+    });
+    let reset = || {
+        let until = text("x-ratelimit-reset").and_then(|value| value.parse::<i64>().ok());
+        until.map_or(DEFAULT_WAIT, |until| Millis(until.saturating_mul(1000)) - now)
+    };
+    let wait = if let Some(wait) = asked {
+        wait
+    } else if text(X_REMAINING) == Some("0") {
+        reset()
+    } else if status == StatusCode::TOO_MANY_REQUESTS || speaks_of_limits(words) {
+        DEFAULT_WAIT
+    } else {
+        return None;
+    };
+    Some(wait.clamp(MIN_WAIT, MAX_WAIT))
+}
+
+/// GitHub's words for its limits, where headers do not tell.
+fn speaks_of_limits(words: &str) -> bool {
+    let words = words.to_ascii_lowercase();
+    ["rate limit", "abuse detection"].iter().any(|sign| words.contains(sign))
+}
+
+fn http_date(text: &str) -> Option<Millis> {
+    let zoned = rfc2822::DateTimeParser::new().parse_zoned(text).ok()?;
+    Some(Millis(Timestamp::from(zoned).as_millisecond()))
+}
+
+fn redirect(call: &Call, headers: &HeaderMap) -> Option<String> {
+    let to = headers.get(header::LOCATION)?.to_str().ok()?;
+    Some(host(&call.url.join(to).ok()?))
+}
+
+/// The message and the reasons of an error body, joined. Reasons come as strings, as objects (resource, field,
+/// code, message), or as one string (facts/forges.md 4.1); what is not JSON gives nothing.
+fn reasons(body: &[u8]) -> String {
+    let Ok(body) = serde_json::from_slice::<Value>(body) else {
+        return String::new();
+    };
+    let message = body.get("message").and_then(Value::as_str).into_iter().map(str::to_owned);
+    let errors = match body.get("errors") {
+        Some(Value::Array(errors)) => errors.as_slice(),
+        Some(one) => std::slice::from_ref(one),
+        None => &[],
+    };
+    let reasons: Vec<String> = message.chain(errors.iter().take(MAX_REASONS).filter_map(reason)).collect();
+    reasons.join("; ")
+}
+
+fn reason(error: &Value) -> Option<String> {
+    if let Some(text) = error.as_str() {
+        return Some(text.to_owned());
+    }
+    let word = |name: &str| error.get(name).and_then(Value::as_str);
+    let words: Vec<&str> =
+        [word("resource"), word("field"), word("message").or(word("code"))].into_iter().flatten().collect();
+    (!words.is_empty()).then(|| words.join(" "))
+}

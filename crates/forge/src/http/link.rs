@@ -1,0 +1,75 @@
+//! The `Link` header (RFC 8288), as far as lists need it: the target of the link whose relation is `next`.
+
+/// The `next` targets of one header value, as written.
+pub(super) fn next(value: &str) -> Option<&str> {
+    let mut rest = value;
+    loop {
+        let (_, after) = rest.split_once('<')?;
+        let (target, after) = after.split_once('>')?;
+        let (parameters, after) = split_link(after);
+        if parameters.split(';').any(is_next) {
+            return Some(target);
+        }
+        rest = after;
+    }
+}
+
+/// Splits before the comma that ends a link: the first one outside quotes.
+fn split_link(text: &str) -> (&str, &str) {
+    let mut quoted = false;
+    for (at, char) in text.char_indices() {
+        match char {
+            '"' => quoted = !quoted,
+            ',' if !quoted => return text.split_at(at),
+            _ => {}
+        }
+    }
+    (text, "")
+}
+
+/// Is this parameter a `rel` that holds `next`? Several relations may stand in one, parted by spaces.
+fn is_next(parameter: &str) -> bool {
+    let Some((name, value)) = parameter.split_once('=') else {
+        return false;
+    };
+    name.trim().eq_ignore_ascii_case("rel")
+        && value.trim().trim_matches('"').split_ascii_whitespace().any(|rel| rel.eq_ignore_ascii_case("next"))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::next;
+
+    #[test]
+    fn the_next_page_is_found_in_every_spelling() {
+        let table = [
+            (
+                r#"<https://x/a?page=2>; rel="next", <https://x/a?page=9>; rel="last""#,
+                Some("https://x/a?page=2"),
+            ),
+            (
+                r#"<https://x/a?page=1>; rel="prev", <https://x/a?page=3>; rel="next""#,
+                Some("https://x/a?page=3"),
+            ),
+            (r#"<https://x/a,b;c>; title="a, <b>"; rel=next"#, Some("https://x/a,b;c")),
+            (r#"</a?page=2>;REL="last NEXT""#, Some("/a?page=2")),
+            (r#"<https://x/a?page=9>; rel="last""#, None),
+            (r#"<https://x/next>; rel="nextish"; title="next""#, None),
+            ("<https://x/a", None),
+            ("rel=next", None),
+            ("", None),
+        ];
+        for (value, expected) in table {
+            assert_eq!(next(value), expected, "{value}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_value_panics(value in "[<>;,=\" a-zé]{0,40}") {
+            let _ = next(&value);
+        }
+    }
+}

@@ -1,0 +1,292 @@
+//! What each answer comes to, over a real connection to a server that answers as it is told.
+
+use std::time::Duration;
+
+use super::*;
+use crate::testing::{CANARY, Reply, Server, patience};
+
+fn client(server: &Server) -> Http {
+    Http::new(&server.url(""), &Secret::new(CANARY), patience()).unwrap()
+}
+
+async fn get(reply: Reply) -> ForgeError {
+    let server = Server::new([reply.always()]).await;
+    let answer = client(&server).send(&Call::get("reading x", server.url("/x"))).await;
+    let answer = answer.and_then(|answer| answer.json::<Value>());
+    let error = answer.unwrap_err();
+    assert!(!format!("{error} {error:?}").contains(CANARY), "{error:?}");
+    error
+}
+
+fn what() -> String {
+    "reading x".to_owned()
+}
+
+fn limited(seconds: i64) -> ForgeError {
+    ForgeError::RateLimited { what: what(), wait: truing_core::id::Span::seconds(seconds) }
+}
+
+fn forbidden(message: &str) -> ForgeError {
+    ForgeError::Forbidden { what: what(), message: message.into() }
+}
+
+fn rejected(message: &str) -> ForgeError {
+    ForgeError::Rejected { what: what(), message: message.into() }
+}
+
+#[tokio::test]
+async fn every_refusal_has_its_meaning() {
+    let date = ("date", "Fri, 20 Nov 2026 08:00:00 GMT"); // 1_795_161_600
+    let spent = [date, ("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "1795162200")];
+    let words = |message: &str| format!(r#"{{"message":"{message}","documentation_url":"https://x"}}"#);
+    let secondary = words("You have exceeded a secondary rate limit. Please wait.");
+    let strings =
+        r#"{"message":"Unprocessable Entity","errors":["line must be part of the diff","b"],"status":"422"}"#;
+    let objects = r#"{"message":"Validation Failed","errors":[{"resource":"IssueComment","code":"unprocessable",
+        "field":"data","message":"Body is too long"},{"resource":"Review","code":"missing"},7]}"#;
+    let table = [
+        (Reply::new(401, words("Bad credentials")), ForgeError::Unauthorized { what: what() }),
+        (Reply::new(403, words("Resource not accessible")), forbidden("Resource not accessible")),
+        (Reply::new(403, ""), forbidden("it gives no reason")),
+        (
+            Reply::new(403, words("No"))
+                .header("x-github-sso", "required; url=https://x/?authorization_request=CODE"),
+            forbidden("No (the organization wants single sign-on: authorize the token for it)"),
+        ),
+        // Calls left and no words: permission, whatever the reset header says.
+        (
+            Reply::new(403, words("No"))
+                .header("x-ratelimit-remaining", "7")
+                .header("x-ratelimit-reset", "1795162200"),
+            forbidden("No"),
+        ),
+        (Reply::new(403, words("API rate limit exceeded")).headers(spent), limited(600)),
+        (Reply::new(429, "").headers(spent), limited(600)),
+        (Reply::new(403, secondary.clone()), limited(60)),
+        (Reply::new(403, secondary.clone()).header("retry-after", "17"), limited(17)),
+        (Reply::new(403, secondary).headers(spent).header("retry-after", "17"), limited(17)),
+        (Reply::new(403, words("You have triggered an abuse detection mechanism")), limited(60)),
+        (Reply::new(429, ""), limited(60)),
+        (Reply::new(429, "<html>").header("retry-after", "5"), limited(5)),
+        (
+            Reply::new(429, "").headers([date]).header("retry-after", "Fri, 20 Nov 2026 08:02:00 GMT"),
+            limited(120),
+        ),
+        (Reply::new(429, "").header("retry-after", "soon"), limited(60)),
+        (Reply::new(429, "").header("retry-after", "-5"), limited(1)),
+        (Reply::new(429, "").header("retry-after", "99999999999"), limited(3600)),
+        (Reply::new(404, words("Not Found")), ForgeError::NotFound { what: what() }),
+        (Reply::new(404, "404 page not found"), ForgeError::NotFound { what: what() }),
+        (Reply::new(410, ""), ForgeError::NotFound { what: what() }),
+        (Reply::new(422, strings), rejected("Unprocessable Entity; line must be part of the diff; b")),
+        (
+            Reply::new(422, objects),
+            rejected("Validation Failed; IssueComment data Body is too long; Review missing"),
+        ),
+        (Reply::new(422, r#"{"message":"m","errors":"one"}"#), rejected("m; one")),
+        (Reply::new(422, r#"{"message":7,"errors":{"code":"c"}}"#), rejected("c")),
+        (Reply::new(422, r#"{"message":"a\u001b[31m\r\nb"}"#), rejected("a [31m b")),
+        (Reply::new(400, words("Problems parsing JSON")), rejected("Problems parsing JSON")),
+        (Reply::new(400, "<html>"), rejected("it gives no reason")),
+        (Reply::new(409, words("Conflict")), rejected("status 409: Conflict")),
+        (Reply::new(408, ""), unavailable("reading x", "status 408: it gives no reason")),
+        (Reply::new(500, "<html>"), unavailable("reading x", "status 500: it gives no reason")),
+        (Reply::new(500, words("Server Error")), unavailable("reading x", "status 500: Server Error")),
+        (Reply::new(503, ""), unavailable("reading x", "status 503: it gives no reason")),
+    ];
+    for (reply, expected) in table {
+        let shown = format!("{reply:?}");
+        assert_eq!(get(reply).await, expected, "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn the_wait_counts_from_now_if_the_forge_names_no_date() {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    // The test server sends no date of its own.
+    let reset = (now + 600).to_string();
+    let reply = Reply::new(403, "").header("x-ratelimit-remaining", "0").header("x-ratelimit-reset", &reset);
+    let ForgeError::RateLimited { wait, .. } = get(reply).await else { panic!("not a rate limit") };
+    assert!((500_000..=600_000).contains(&wait.0), "{wait:?}");
+}
+
+#[tokio::test]
+async fn an_answer_that_cannot_be_read_may_have_been_done() {
+    let table = [
+        (Reply::new(200, "<!DOCTYPE html><html>"), "HTML"),
+        (Reply::new(200, r#"{"id": 7, "body": "x"#), "cut off"),
+        (Reply::new(200, ""), "cut off"),
+        (Reply::new(200, "nonsense"), "not as expected"),
+        (Reply::new(200, "{}").broken_off(), "the connection broke"),
+        (Reply::hang_up(), "the connection broke"),
+        (Reply::never(), "no answer in time"),
+        (
+            Reply::new(301, "").header("location", "https://elsewhere.example/a?b"),
+            "https://elsewhere.example: ",
+        ),
+        (Reply::new(307, "").header("location", "/repositories/1"), "127.0.0.1"),
+        (Reply::new(302, ""), "leads to nowhere"),
+        (Reply::new(304, ""), "leads to nowhere"),
+    ];
+    for (reply, expected) in table {
+        let shown = format!("{reply:?}");
+        let error = get(reply).await;
+        assert!(!error.surely_undone(), "{shown}: {error}");
+        assert!(error.to_string().contains(expected), "{shown}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_named() {
+    let server = Server::new([]).await;
+    let gone = server.url("/x");
+    server.stop().await;
+    let http = Http::new(&gone, &Secret::new(CANARY), patience()).unwrap();
+    let error = http.send(&Call::get("reading x", gone.clone())).await.err().unwrap();
+    assert!(
+        error.to_string().starts_with(&format!("reading x: cannot connect to {}:", host(&gone))),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn an_answer_without_end_is_not_read_to_its_end() {
+    let big = "x".repeat(MAX_ANSWER_BYTES + 1);
+    let error = get(Reply::new(200, big.clone())).await;
+    assert!(error.to_string().contains("larger than"), "{error}");
+    assert_eq!(get(Reply::new(422, big)).await, rejected("it gives no reason"));
+}
+
+#[tokio::test]
+async fn a_token_that_the_forge_repeats_is_not_repeated() {
+    let echo = format!(r#"{{"message":"bad token {CANARY}","errors":["Bearer {CANARY}"]}}"#);
+    assert_eq!(get(Reply::new(422, echo)).await, rejected("bad token [token]; Bearer [token]"));
+    get(Reply::new(200, format!(r#""{CANARY}"#))).await;
+    get(Reply::new(302, "").header("location", &format!("https://{CANARY}.example/"))).await;
+    let wrong_type = Server::new([Reply::new(200, format!(r#""{CANARY}""#)).always()]).await;
+    let answer = client(&wrong_type).send(&Call::get("x", wrong_type.url("/"))).await.unwrap();
+    let error = answer.json::<u64>().unwrap_err();
+    assert!(!error.to_string().contains(CANARY), "{error}");
+    assert!(!format!("{:?}", client(&wrong_type)).contains(CANARY));
+}
+
+#[test]
+fn a_token_that_cannot_be_sent_is_refused_unseen() {
+    let url = Url::parse("https://api.github.com").unwrap();
+    let error = Http::new(&url, &Secret::new(format!("{CANARY}\n")), patience()).unwrap_err();
+    assert!(!format!("{error} {error:?}").contains(CANARY));
+}
+
+#[tokio::test]
+async fn every_request_says_who_asks() {
+    let server = Server::new([Reply::new(200, "{}")]).await;
+    client(&server).send(&Call::get("x", server.url("/x"))).await.unwrap();
+    let request = server.requests().remove(0);
+    let header = |name: &str| request.headers.get(name).map(|value| value.to_str().unwrap().to_owned());
+    assert_eq!(header("authorization"), Some(format!("Bearer {CANARY}")));
+    assert_eq!(header("user-agent"), Some(format!("truing/{}", env!("CARGO_PKG_VERSION"))));
+    assert_eq!(header("x-github-api-version").as_deref(), Some("2022-11-28"));
+    assert_eq!(header("accept").as_deref(), Some("application/vnd.github+json"));
+}
+
+#[tokio::test]
+async fn harmless_calls_are_repeated_and_creating_ones_are_not() {
+    let passing = [Reply::new(502, ""), Reply::new(503, ""), Reply::new(504, ""), Reply::hang_up()];
+    for reply in passing {
+        let shown = format!("{reply:?}");
+        for method in [Method::GET, Method::PATCH, Method::PUT, Method::DELETE] {
+            let server = Server::new([reply.clone(), reply.clone(), Reply::new(200, "{}")]).await;
+            let call = Call::set("x", method, server.url("/x"), None);
+            assert!(client(&server).send(&call).await.is_ok(), "{shown}");
+            assert_eq!(server.requests().len(), 3, "{shown}");
+        }
+        let server = Server::new([reply.clone(), Reply::new(200, "{}")]).await;
+        let call = Call::create("x", server.url("/x"), Value::Null);
+        assert!(client(&server).send(&call).await.is_err(), "{shown}");
+        assert_eq!(server.requests().len(), 1, "{shown}");
+
+        let server = Server::new([reply.always()]).await;
+        assert!(client(&server).send(&Call::get("x", server.url("/x"))).await.is_err(), "{shown}");
+        assert_eq!(server.requests().len(), 1 + MAX_RETRIES as usize, "{shown}");
+    }
+    for lasting in [Reply::new(500, ""), Reply::new(429, ""), Reply::new(404, ""), Reply::never()] {
+        let server = Server::new([lasting, Reply::new(200, "{}")]).await;
+        assert!(client(&server).send(&Call::get("x", server.url("/x"))).await.is_err());
+        assert_eq!(server.requests().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn redirects_are_not_followed() {
+    let elsewhere = Server::new([Reply::new(200, "{}").always()]).await;
+    let server =
+        Server::new([Reply::new(307, "").header("location", elsewhere.url("/y").as_str()).always()]).await;
+    assert!(client(&server).send(&Call::get("x", server.url("/x"))).await.is_err());
+    assert!(elsewhere.requests().is_empty());
+}
+
+#[tokio::test]
+async fn the_calls_left_can_be_read() {
+    let left = |left: &str, of: &str| {
+        Reply::new(200, "{}").header("x-ratelimit-remaining", left).header("x-ratelimit-resource", of)
+    };
+    let refused = Reply::new(404, "").header("x-ratelimit-remaining", "40");
+    let server =
+        Server::new([left("41", "core"), left("4999", "graphql"), Reply::new(200, "{}"), refused]).await;
+    let http = client(&server);
+    assert_eq!(http.remaining(), None);
+    for expected in [41, 41, 41, 40] {
+        let _ = http.send(&Call::get("x", server.url("/x"))).await;
+        assert_eq!(http.remaining(), Some(expected));
+    }
+}
+
+async fn list(replies: impl IntoIterator<Item = Reply>) -> (Vec<u64>, Result<(), ForgeError>, usize) {
+    let server = Server::new(replies).await;
+    let mut items = Vec::new();
+    let result =
+        client(&server).pages("listing", server.url("/x?page=1"), |item: u64| items.push(item)).await;
+    (items, result, server.requests().len())
+}
+
+#[tokio::test]
+async fn lists_are_read_to_their_end() {
+    let page = |body: &'static str, link: &str| Reply::new(200, body).header("link", link);
+    let pages = [
+        page("[1,2]", r#"</x?page=2>; rel="next", </x?page=3>; rel="last""#),
+        page("[]", r#"</x?page=3>; rel="next""#),
+        page("[3]", r#"</x?page=1>; rel="first""#),
+    ];
+    assert_eq!(list(pages).await, (vec![1, 2, 3], Ok(()), 3));
+}
+
+#[tokio::test]
+async fn a_list_that_leads_astray_is_an_error_not_an_end() {
+    let page = |link: &str| Reply::new(200, "[1]").header("link", link);
+    let cases = [
+        (vec![page(r#"<https://elsewhere.example/x>; rel="next""#)], "https://elsewhere.example", 1),
+        (vec![page(r#"<https://127.0.0.1/x>; rel="next""#)], "another place", 1),
+        (vec![page(r#"<http://[>; rel="next""#)], "cannot be read", 1),
+        (vec![page(r#"</x?page=1>; rel="next""#)], "in a circle", 1),
+        (vec![page(r#"</y>; rel="next""#), page(r#"</x?page=1>; rel="next""#)], "in a circle", 2),
+        (vec![page(r#"</y>; rel="next""#), Reply::new(500, "")], "status 500", 2),
+        (vec![page(r#"</y>; rel="next""#), Reply::new(200, "{}")], "not as expected", 2),
+    ];
+    for (pages, expected, requests) in cases {
+        let (_, result, sent) = list(pages).await;
+        let error = result.unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+        assert_eq!(sent, requests, "{error}");
+    }
+    let endless = (0..=MAX_PAGES).map(|at| page(&format!(r#"</x?at={at}>; rel="next""#)));
+    let (items, result, sent) = list(endless).await;
+    assert!(result.unwrap_err().to_string().contains("more than 100 pages"));
+    assert_eq!((items.len(), sent), (MAX_PAGES, MAX_PAGES));
+}
+
+#[test]
+fn waiting_is_bounded() {
+    let patience = Patience::default();
+    assert!(patience.connect <= patience.total && patience.read <= patience.total);
+    assert!(patience.total <= Duration::from_secs(60));
+}

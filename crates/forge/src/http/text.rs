@@ -1,0 +1,73 @@
+//! A forge's words for our errors: without the token, without control characters, cut.
+
+use std::error::Error;
+use std::fmt;
+
+use crate::secret::Secret;
+
+/// The most of a forge's message that is repeated, in characters.
+const MAX_MESSAGE_CHARS: usize = 500;
+
+/// Cleans text that came from outside. Knows the token in order to take it out.
+#[derive(Clone)]
+pub(super) struct Cleaner(Secret);
+
+impl Cleaner {
+    pub(super) fn new(token: &Secret) -> Self {
+        Self(token.clone())
+    }
+
+    /// One line of visible text, without the token, cut with `…`.
+    pub(super) fn text(&self, text: &str) -> String {
+        let visible: String = text.chars().map(|char| if is_control(char) { ' ' } else { char }).collect();
+        let mut line = visible.split_whitespace().collect::<Vec<_>>().join(" ");
+        // After the white space, before the cut: neither may leave a part of it standing.
+        if !self.0.expose().is_empty() {
+            line = line.replace(self.0.expose(), "[token]");
+        }
+        if let Some((at, _)) = line.char_indices().nth(MAX_MESSAGE_CHARS) {
+            line.truncate(at);
+            line.push('…');
+        }
+        line
+    }
+
+    /// An error with its causes, which say more than itself.
+    pub(super) fn chain(&self, error: &dyn Error) -> String {
+        let mut text = error.to_string();
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            text.push_str(": ");
+            text.push_str(&error.to_string());
+            cause = error.source();
+        }
+        self.text(&text)
+    }
+}
+
+impl fmt::Debug for Cleaner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Cleaner")
+    }
+}
+
+/// Control characters, and those that change the direction of what follows.
+fn is_control(char: char) -> bool {
+    char.is_control()
+        || matches!(char, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn foreign_words_are_one_visible_bounded_line_without_the_token() {
+        let clean = Cleaner::new(&Secret::new("canary"));
+        assert_eq!(clean.text("a\r\n b\u{1b}[31m\u{202e}c\0"), "a b [31m c");
+        assert_eq!(clean.text("bad token canary."), "bad token [token].");
+        let cut = clean.text(&format!("{}canary", "é".repeat(MAX_MESSAGE_CHARS - 3)));
+        assert_eq!(cut.chars().count(), MAX_MESSAGE_CHARS + 1);
+        assert!(cut.ends_with("[to…"), "{cut}");
+    }
+}

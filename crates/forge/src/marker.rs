@@ -1,0 +1,537 @@
+//! Markers: the last line of each comment of ours, which says what it is about and proves that we wrote it.
+//!
+//! A marker is a hidden HTML comment,
+//!
+//! ```text
+//! <!-- truing:1 producer=review item=1:0f3a…-0 key=9c56cc51 mac=<64 hexadecimal digits> -->
+//! ```
+//!
+//! with the finding's id in clear and an HMAC-SHA-256 over forge, repository, pull request, producer and item.
+//! It is the way back when records are lost (design.md section 4), so it must hold against text that anybody
+//! can write: only the last line counts, it has exactly one spelling, and it verifies on its own pull request
+//! only. [`strip`] takes marker syntax out of text that is not ours.
+
+use std::fmt;
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::{Digest as _, Sha256};
+use truing_core::id::{FindingId, PrId};
+use truing_core::publish::{Item, Producer};
+
+/// How every marker of every version begins.
+const OPENING: &str = "<!-- truing:";
+/// How a marker of this version begins.
+const OPENING_1: &str = "<!-- truing:1 ";
+/// How it ends.
+const CLOSING: &str = " -->";
+/// The summary's word. A finding with this very id is written with an escape, so words stay unique.
+const SUMMARY: &str = "summary";
+/// What the HMAC begins with, so that a key used elsewhere too could not be tricked into making a marker.
+const DOMAIN: &[u8] = b"truing marker 1";
+/// Bytes of a new key.
+const KEY_BYTES: usize = 32;
+/// Hexadecimal digits of a key's id.
+const KEY_ID_DIGITS: usize = 8;
+/// The longest key file that is read: some hundred keys.
+const MAX_KEY_FILE_BYTES: u64 = 8 * 1024;
+
+/// The keys that make markers: one that signs, and former ones that are still recognised.
+#[derive(Clone)]
+pub struct MarkerKeys {
+    current: MarkerKey,
+    previous: Vec<MarkerKey>,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+struct MarkerKey {
+    id: String,
+    bytes: Vec<u8>,
+}
+
+/// What the last line of a comment turned out to be.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Found {
+    /// One of our markers, for this pull request.
+    Verified {
+        /// Who wanted the comment.
+        producer: Producer,
+        /// What it is about.
+        item: Item,
+        /// The text above the marker, line ends and trailing white space normalised ([`normal`]).
+        body: String,
+    },
+    /// A marker under a key that is not ours (any more): it cannot be told whether it is genuine.
+    UnknownKey {
+        /// The id of that key.
+        key: String,
+    },
+    /// A marker's beginning, but not one that we wrote for this pull request.
+    Forged,
+    /// No marker.
+    None,
+}
+
+// Key ids alone: the keys are secrets.
+impl fmt::Debug for MarkerKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MarkerKeys")
+            .field("current", &self.current)
+            .field("previous", &self.previous)
+            .finish()
+    }
+}
+
+impl fmt::Debug for MarkerKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.id)
+    }
+}
+
+impl MarkerKey {
+    fn new(bytes: &[u8]) -> Self {
+        let mut id = hex::encode(Sha256::digest(bytes));
+        id.truncate(KEY_ID_DIGITS);
+        Self { id, bytes: bytes.to_vec() }
+    }
+
+    /// The HMAC over everything a marker stands for; each part is preceded by its length, so no two different
+    /// sets of parts give the same input.
+    fn mac(&self, pr: &PrId, producer: &str, word: &str) -> Option<Hmac<Sha256>> {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.bytes).ok()?;
+        let number = pr.number.to_string();
+        let parts = [
+            DOMAIN,
+            pr.forge.as_bytes(),
+            pr.repository.as_bytes(),
+            number.as_bytes(),
+            producer.as_bytes(),
+            word.as_bytes(),
+        ];
+        for part in parts {
+            mac.update(&(part.len() as u64).to_be_bytes());
+            mac.update(part);
+        }
+        Some(mac)
+    }
+}
+
+impl MarkerKeys {
+    /// Keys from their bytes: the one that signs, and former ones.
+    pub fn new(current: &[u8], previous: &[&[u8]]) -> Self {
+        Self {
+            current: MarkerKey::new(current),
+            previous: previous.iter().map(|bytes| MarkerKey::new(bytes)).collect(),
+        }
+    }
+
+    /// The marker line of an item of a pull request, without a line end.
+    pub fn sign(&self, pr: &PrId, producer: Producer, item: &Item) -> String {
+        let word = word_of(item);
+        let producer = producer.as_str();
+        // HMAC takes keys of any length; were there none, the marker would only never verify.
+        let mac = self
+            .current
+            .mac(pr, producer, &word)
+            .map(|mac| hex::encode(mac.finalize().into_bytes()))
+            .unwrap_or_default();
+        format!("{OPENING_1}producer={producer} item={word} key={} mac={mac}{CLOSING}", self.current.id)
+    }
+
+    /// Reads the last line of a comment on `pr`.
+    pub fn find(&self, pr: &PrId, comment: &str) -> Found {
+        let comment = normal(comment);
+        let (body, line) = comment.rsplit_once('\n').unwrap_or(("", &comment));
+        if !line.starts_with(OPENING) {
+            return Found::None;
+        }
+        let Some(parts) = Parts::read(line) else {
+            return Found::Forged;
+        };
+        let Some(key) = std::iter::once(&self.current).chain(&self.previous).find(|key| key.id == parts.key)
+        else {
+            return Found::UnknownKey { key: parts.key.to_owned() };
+        };
+        let genuine = key
+            .mac(pr, parts.producer.as_str(), parts.word)
+            .is_some_and(|mac| mac.verify_slice(&parts.mac).is_ok());
+        match item_of(parts.word) {
+            Some(item) if genuine => {
+                Found::Verified { producer: parts.producer, item, body: body.trim_end().to_owned() }
+            }
+            Some(_) | None => Found::Forged,
+        }
+    }
+}
+
+/// The parts of a marker line, before its HMAC is checked.
+struct Parts<'a> {
+    producer: Producer,
+    word: &'a str,
+    key: &'a str,
+    mac: Vec<u8>,
+}
+
+impl<'a> Parts<'a> {
+    /// Takes a line apart; none if it is spelled in any way but ours.
+    fn read(line: &'a str) -> Option<Self> {
+        let inside = line.strip_prefix(OPENING_1)?.strip_suffix(CLOSING)?;
+        let mut fields = inside.split(' ');
+        let producer = fields.next()?.strip_prefix("producer=")?;
+        let word = fields.next()?.strip_prefix("item=")?;
+        let key = fields.next()?.strip_prefix("key=")?;
+        let mac = fields.next()?.strip_prefix("mac=")?;
+        let producer = [Producer::Review, Producer::Converge, Producer::Sync, Producer::Cli]
+            .into_iter()
+            .find(|one| one.as_str() == producer)?;
+        let lower_hex = |text: &str| text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        let right = fields.next().is_none()
+            && key.len() == KEY_ID_DIGITS
+            && lower_hex(key)
+            && mac.len() == 64
+            && lower_hex(mac);
+        if !right {
+            return None;
+        }
+        Some(Self { producer, word, key, mac: hex::decode(mac).ok()? })
+    }
+}
+
+/// Bytes that may stand in a marker as they are. `-` may not: two of them end or upset an HTML comment, so
+/// [`word_of`] keeps it only between other bytes.
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b':' | b'.' | b'_' | b'/')
+}
+
+/// The item's word as markers spell it: ordinary ids in clear, everything else as `%` and two digits.
+fn word_of(item: &Item) -> String {
+    let id = match item {
+        Item::Summary => return SUMMARY.to_owned(),
+        Item::Finding(id) => id.as_str(),
+    };
+    let mut word = String::with_capacity(id.len());
+    for (at, byte) in id.bytes().enumerate() {
+        let lone_dash = byte == b'-' && !word.is_empty() && !word.ends_with('-');
+        let plain = is_plain(byte) || lone_dash;
+        if plain && !(at == 0 && id == SUMMARY) {
+            word.push(char::from(byte));
+        } else {
+            word.push_str(&format!("%{byte:02x}"));
+        }
+    }
+    word
+}
+
+/// The item that a word spells; none for words that [`word_of`] never makes.
+fn item_of(word: &str) -> Option<Item> {
+    if word == SUMMARY {
+        return Some(Item::Summary);
+    }
+    let mut bytes = Vec::with_capacity(word.len());
+    let mut rest = word.bytes();
+    while let Some(byte) = rest.next() {
+        if byte == b'%' {
+            let digits = [rest.next()?, rest.next()?];
+            bytes.push(*hex::decode(digits).ok()?.first()?);
+        } else {
+            bytes.push(byte);
+        }
+    }
+    let item = Item::Finding(FindingId::new(String::from_utf8(bytes).ok()?));
+    (word_of(&item) == word).then_some(item)
+}
+
+/// A text with `\n` as its only line end and nothing blank at its end: the form in which texts are posted and
+/// compared, because forges change line ends and trailing white space.
+pub fn normal(text: &str) -> String {
+    let mut out = text.replace("\r\n", "\n").replace('\r', "\n");
+    out.truncate(out.trim_end().len());
+    out
+}
+
+/// Takes the sting out of marker syntax in text that is not ours: the `<` of anything that begins like a marker,
+/// in whatever case or spacing, becomes `&lt;`, so it is shown instead of hidden and nothing takes it for a
+/// marker. All other text is unchanged.
+pub fn strip(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("<!--") {
+        let (before, from) = rest.split_at(at);
+        out.push_str(before);
+        let word = from.get(4..).unwrap_or_default().trim_start();
+        let marker = word.get(..7).is_some_and(|word| word.eq_ignore_ascii_case("truing:"));
+        out.push_str(if marker { "&lt;" } else { "<" });
+        rest = from.get(1..).unwrap_or_default();
+    }
+    out.push_str(rest);
+    out
+}
+
+/// Why there are no keys.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyFileError {
+    /// The file system refused.
+    #[error("marker key file {}: cannot {doing}: {cause}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What was tried.
+        doing: &'static str,
+        /// What it answered.
+        cause: std::io::Error,
+    },
+    /// The file holds something else.
+    #[error(
+        "marker key file {}: line {line} is not a key (64 hexadecimal digits). Restore the file from a backup; \
+         without it, comments posted so far are not recognised",
+        path.display()
+    )]
+    NotAKey {
+        /// The file.
+        path: PathBuf,
+        /// 1-based; 1 for an empty file.
+        line: usize,
+    },
+}
+
+impl MarkerKeys {
+    /// The keys in a file: one of 64 hexadecimal digits a line, the one that signs first. Made with one random
+    /// key, readable by its owner alone, if there is no such file; of processes that start at once, all end with
+    /// the same key.
+    pub fn load_or_create(path: &Path) -> Result<Self, KeyFileError> {
+        let failed = |doing| move |cause| KeyFileError::Io { path: path.to_owned(), doing, cause };
+        match read_bounded(path) {
+            Ok(text) => return Self::from_lines(path, &text),
+            Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => {}
+            Err(cause) => return Err(failed("read it")(cause)),
+        }
+
+        // Written beside its place under a name of its own, then linked into place, which succeeds for one
+        // process only and never shows a half-written file.
+        let key = random::<KEY_BYTES>().map_err(failed("get random bytes for it"))?;
+        let mut name = path.as_os_str().to_owned();
+        name.push(format!(".{}", hex::encode(random::<8>().map_err(failed("get random bytes for it"))?)));
+        let draft = PathBuf::from(name);
+        let linked = write_private(&draft, &format!("{}\n", hex::encode(key)))
+            .and_then(|()| std::fs::hard_link(&draft, path));
+        // The draft has served; if it cannot be removed it is only litter with the right mode.
+        let _ = std::fs::remove_file(&draft);
+        match linked {
+            Ok(()) => {}
+            Err(cause) if cause.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(cause) => return Err(failed("create it")(cause)),
+        }
+        Self::from_lines(path, &read_bounded(path).map_err(failed("read it"))?)
+    }
+
+    fn from_lines(path: &Path, text: &str) -> Result<Self, KeyFileError> {
+        let mut keys = Vec::new();
+        for (at, line) in text.lines().enumerate() {
+            let line = line.trim();
+            if line.is_empty() {
+                continue;
+            }
+            match hex::decode(line) {
+                Ok(bytes) if bytes.len() == KEY_BYTES => keys.push(bytes),
+                Ok(_) | Err(_) => return Err(KeyFileError::NotAKey { path: path.to_owned(), line: at + 1 }),
+            }
+        }
+        let mut keys = keys.iter().map(Vec::as_slice);
+        match keys.next() {
+            Some(current) => Ok(Self::new(current, &keys.collect::<Vec<_>>())),
+            None => Err(KeyFileError::NotAKey { path: path.to_owned(), line: 1 }),
+        }
+    }
+}
+
+fn read_bounded(path: &Path) -> std::io::Result<String> {
+    let mut text = String::new();
+    std::fs::File::open(path)?.take(MAX_KEY_FILE_BYTES).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
+fn random<const N: usize>() -> std::io::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn pr(number: u64) -> PrId {
+        PrId { forge: "github".into(), repository: "1296269".into(), number }
+    }
+
+    fn keys() -> MarkerKeys {
+        MarkerKeys::new(b"first key", &[])
+    }
+
+    fn verified(producer: Producer, item: Item, body: &str) -> Found {
+        Found::Verified { producer, item, body: body.into() }
+    }
+
+    fn finding(id: &str) -> Item {
+        Item::Finding(FindingId::new(id))
+    }
+
+    const PRODUCERS: [Producer; 4] = [Producer::Review, Producer::Converge, Producer::Sync, Producer::Cli];
+
+    proptest! {
+        #[test]
+        fn every_item_of_every_pull_request_is_found_again(
+            id in ".*", number: u64, forge in "[a-z-]{1,10}", repository in "[0-9]{1,12}",
+            body in "([a-z<>! \n-]|truing:){0,40}", producer in prop::sample::select(&PRODUCERS),
+        ) {
+            let pr = PrId { forge, repository, number };
+            for item in [finding(&id), Item::Summary] {
+                let marker = keys().sign(&pr, producer, &item);
+                prop_assert!(!marker.get(4..marker.len() - 3).unwrap().contains("--"), "{marker}");
+                let comment = format!("{body}\n\n{marker}");
+                prop_assert_eq!(keys().find(&pr, &comment), verified(producer, item, &normal(&body)));
+            }
+        }
+
+        #[test]
+        fn a_marker_with_one_byte_changed_does_not_verify(id in "[0-9a-f:-]{0,20}", at: prop::sample::Index, byte: u8) {
+            let marker = keys().sign(&pr(7), Producer::Review, &finding(&id)).into_bytes();
+            let mut changed = marker.clone();
+            *at.get_mut(changed.as_mut_slice()) = byte;
+            prop_assume!(changed != marker);
+            let Ok(changed) = String::from_utf8(changed) else { return Ok(()) };
+            let found = keys().find(&pr(7), &changed);
+            prop_assert!(!matches!(found, Found::Verified { .. }), "{changed}");
+        }
+
+        #[test]
+        fn stripped_text_has_no_marker_left_and_stripping_again_changes_nothing(
+            text in "(<!-{0,3}|-->| |\n|truing:|TRUING:1|x){0,20}",
+        ) {
+            let stripped = strip(&text);
+            prop_assert!(!stripped.contains(OPENING));
+            prop_assert_eq!(&strip(&stripped), &stripped);
+            prop_assert_eq!(stripped.replace("&lt;", "<"), text);
+        }
+    }
+
+    #[test]
+    fn the_form_and_the_key_id_do_not_drift() {
+        let marker = keys().sign(&pr(7), Producer::Review, &finding("1:0f3a-0"));
+        let start = "<!-- truing:1 producer=review item=1:0f3a-0 key=";
+        assert!(marker.starts_with(start), "{marker}");
+        let id = &hex::encode(Sha256::digest(b"first key"))[..8];
+        assert!(marker[start.len()..].starts_with(&format!("{id} mac=")), "{marker}");
+        assert_eq!(marker.len(), start.len() + 8 + 5 + 64 + 4);
+    }
+
+    #[test]
+    fn a_marker_of_something_else_does_not_verify() {
+        let marker = keys().sign(&pr(7), Producer::Review, &Item::Summary);
+        assert_eq!(keys().find(&pr(8), &marker), Found::Forged);
+        for other in [
+            PrId { forge: "other".into(), ..pr(7) },
+            PrId { repository: "1".into(), ..pr(7) },
+            PrId { forge: "github1".into(), repository: "296269".into(), number: 7 },
+        ] {
+            assert_eq!(keys().find(&other, &marker), Found::Forged, "{other:?}");
+        }
+        let converge = marker.replace("producer=review", "producer=converge");
+        assert_eq!(keys().find(&pr(7), &converge), Found::Forged);
+        let item = marker.replace("item=summary", "item=1:0-0");
+        assert_eq!(keys().find(&pr(7), &item), Found::Forged);
+    }
+
+    #[test]
+    fn only_the_last_line_counts() {
+        let marker = keys().sign(&pr(7), Producer::Review, &Item::Summary);
+        assert_eq!(keys().find(&pr(7), &format!("{marker}\nquoted by somebody")), Found::None);
+        assert_eq!(keys().find(&pr(7), &format!("> {marker}")), Found::None);
+        assert_eq!(keys().find(&pr(7), &format!("{marker} {marker}")), Found::Forged);
+        assert_eq!(keys().find(&pr(7), ""), Found::None);
+    }
+
+    #[test]
+    fn line_ends_and_trailing_space_of_the_forge_change_nothing() {
+        let marker = keys().sign(&pr(7), Producer::Review, &Item::Summary);
+        for comment in [
+            format!("one\ntwo\n\n{marker}"),
+            format!("one\r\ntwo\r\n\r\n{marker}\r\n"),
+            format!("one\ntwo  \n\n\n{marker} \n\n \t\n"),
+        ] {
+            assert_eq!(
+                keys().find(&pr(7), &comment),
+                verified(Producer::Review, Item::Summary, "one\ntwo"),
+                "{comment:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn former_keys_verify_and_unknown_ones_are_named() {
+        let old = keys().sign(&pr(7), Producer::Review, &Item::Summary);
+        let rotated = MarkerKeys::new(b"second key", &[b"first key"]);
+        assert_eq!(rotated.find(&pr(7), &old), verified(Producer::Review, Item::Summary, ""));
+        assert!(!rotated.sign(&pr(7), Producer::Review, &Item::Summary).contains(&keys().current.id));
+        let without = MarkerKeys::new(b"second key", &[]);
+        assert_eq!(without.find(&pr(7), &old), Found::UnknownKey { key: keys().current.id });
+        let newer = old.replace("truing:1", "truing:2");
+        assert_eq!(rotated.find(&pr(7), &newer), Found::Forged);
+    }
+
+    #[test]
+    fn keys_are_not_shown() {
+        let shown = format!("{:?}", MarkerKeys::new(b"canary-1", &[b"canary-2"]));
+        assert!(!shown.contains("canary") && !shown.contains(&hex::encode("canary-1")), "{shown}");
+    }
+
+    #[test]
+    fn a_key_file_is_made_once_and_for_its_owner_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("marker.key");
+        // All at once: each must end with the key that is in the file.
+        let ids: Vec<String> = std::thread::scope(|scope| {
+            let makers: Vec<_> = (0..8)
+                .map(|_| scope.spawn(|| MarkerKeys::load_or_create(&path).unwrap().current.id))
+                .collect();
+            makers.into_iter().map(|maker| maker.join().unwrap()).collect()
+        });
+        let later = MarkerKeys::load_or_create(&path).unwrap();
+        assert!(ids.iter().all(|id| *id == later.current.id), "{ids:?}");
+        assert_eq!(later.current.bytes.len(), KEY_BYTES);
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        let files: Vec<_> =
+            std::fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().path()).collect();
+        assert_eq!(files, [path]);
+    }
+
+    #[test]
+    fn a_key_file_may_hold_former_keys_and_must_hold_keys() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("marker.key");
+        std::fs::write(&path, format!("{}\n\n{}\r\n", "aa".repeat(32), "bb".repeat(32))).unwrap();
+        let keys = MarkerKeys::load_or_create(&path).unwrap();
+        assert_eq!(keys.current.bytes, [0xaa; 32]);
+        assert_eq!(keys.previous, [MarkerKey::new(&[0xbb; 32])]);
+        for bad in ["", "\n", "hello", "aa", &"ab".repeat(33), &format!("{}\nx", "aa".repeat(32))] {
+            std::fs::write(&path, bad).unwrap();
+            let error = MarkerKeys::load_or_create(&path).unwrap_err();
+            assert!(matches!(error, KeyFileError::NotAKey { .. }), "{bad:?}: {error}");
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), bad, "must not be overwritten");
+        }
+        let missing = MarkerKeys::load_or_create(&folder.path().join("no/such/folder")).unwrap_err();
+        assert!(missing.to_string().contains("no/such/folder: cannot create it"), "{missing}");
+    }
+}

@@ -1,0 +1,211 @@
+//! A server for tests, on loopback: it gives its replies in order and remembers the requests.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::header::{HeaderMap, HeaderName};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{JoinHandle, JoinSet};
+use url::Url;
+
+use crate::Patience;
+
+/// A token that must not be seen anywhere.
+pub(crate) const CANARY: &str = "canary-8f14e45f";
+
+/// Short, so that a reply that never comes costs little, and without any delay before a repetition.
+pub(crate) fn patience() -> Patience {
+    let brief = Duration::from_millis(400);
+    Patience {
+        connect: Duration::from_secs(5),
+        read: brief,
+        total: Duration::from_secs(20),
+        retry_delay: Duration::ZERO,
+    }
+}
+
+/// What the server does with one request.
+#[derive(Clone, Debug)]
+pub(crate) struct Reply {
+    status: u16,
+    headers: Vec<(String, String)>,
+    body: Bytes,
+    kind: Kind,
+    always: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Whole,
+    BrokenOff,
+    HangUp,
+    Never,
+}
+
+impl Reply {
+    pub(crate) fn new(status: u16, body: impl Into<Bytes>) -> Self {
+        Self { status, headers: Vec::new(), body: body.into(), kind: Kind::Whole, always: false }
+    }
+
+    /// No answer: the connection ends.
+    pub(crate) fn hang_up() -> Self {
+        Self { kind: Kind::HangUp, ..Self::new(200, "") }
+    }
+
+    /// No answer: the connection stays.
+    pub(crate) fn never() -> Self {
+        Self { kind: Kind::Never, ..Self::new(200, "") }
+    }
+
+    /// The connection ends within the body.
+    pub(crate) fn broken_off(self) -> Self {
+        Self { kind: Kind::BrokenOff, ..self }
+    }
+
+    /// Again for all further requests.
+    pub(crate) fn always(self) -> Self {
+        Self { always: true, ..self }
+    }
+
+    pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub(crate) fn headers<const N: usize>(self, headers: [(&str, &str); N]) -> Self {
+        headers.into_iter().fold(self, |reply, (name, value)| reply.header(name, value))
+    }
+}
+
+/// A request that arrived.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    /// Method, path and query, as in `GET /x?y`.
+    pub(crate) line: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Request {
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+}
+
+#[derive(Default)]
+struct Shared {
+    replies: VecDeque<Reply>,
+    requests: Vec<Request>,
+}
+
+/// The server. Ends with its value.
+pub(crate) struct Server {
+    root: Url,
+    shared: Arc<Mutex<Shared>>,
+    task: JoinHandle<()>,
+}
+
+impl Server {
+    pub(crate) async fn new(replies: impl IntoIterator<Item = Reply>) -> Self {
+        let shared = Shared { replies: replies.into_iter().collect(), requests: Vec::new() };
+        let shared = Arc::new(Mutex::new(shared));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let root = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+        let state = shared.clone();
+        let task = tokio::spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                connections.spawn(serve(stream, state.clone()));
+            }
+        });
+        Self { root, shared, task }
+    }
+
+    pub(crate) fn url(&self, path: &str) -> Url {
+        self.root.join(path).unwrap()
+    }
+
+    pub(crate) fn requests(&self) -> Vec<Request> {
+        self.shared.lock().unwrap().requests.clone()
+    }
+
+    /// Stops listening.
+    pub(crate) async fn stop(mut self) {
+        self.task.abort();
+        let _ = (&mut self.task).await;
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Reads requests of one connection and gives each the next reply, until a reply ends the connection.
+async fn serve(stream: TcpStream, shared: Arc<Mutex<Shared>>) -> std::io::Result<()> {
+    let mut stream = BufReader::new(stream);
+    loop {
+        let Some(request) = read_request(&mut stream).await? else {
+            return Ok(());
+        };
+        let reply = {
+            let mut shared = shared.lock().unwrap();
+            shared.requests.push(request);
+            let next = shared.replies.pop_front();
+            if let Some(reply) = next.as_ref().filter(|reply| reply.always) {
+                shared.replies.push_front(reply.clone());
+            }
+            next.unwrap_or_else(|| Reply::new(599, r#"{"message":"the test has no reply for this"}"#))
+        };
+        let mut head = format!("HTTP/1.1 {} Told\r\n", reply.status);
+        for (name, value) in &reply.headers {
+            head.push_str(&format!("{name}: {value}\r\n"));
+        }
+        // One byte more than there is, if the answer is to break off.
+        let missing = usize::from(reply.kind == Kind::BrokenOff);
+        if reply.status != 304 {
+            head.push_str(&format!("content-length: {}\r\n", reply.body.len() + missing));
+        }
+        match reply.kind {
+            Kind::HangUp => return Ok(()),
+            Kind::Never => std::future::pending().await,
+            Kind::Whole | Kind::BrokenOff => {
+                // In one piece: two small ones would wait for each other's acknowledgement.
+                stream.write_all(&[head.as_bytes(), b"\r\n", &reply.body].concat()).await?;
+                stream.flush().await?;
+            }
+        }
+        if reply.kind == Kind::BrokenOff {
+            return Ok(());
+        }
+    }
+}
+
+/// One request with a body of known length; none at the connection's end.
+async fn read_request(stream: &mut BufReader<TcpStream>) -> std::io::Result<Option<Request>> {
+    let mut lines = Vec::new();
+    loop {
+        let mut line = String::new();
+        if stream.read_line(&mut line).await? == 0 {
+            return Ok(None);
+        }
+        if line.trim_end().is_empty() {
+            break;
+        }
+        lines.push(line.trim_end().to_owned());
+    }
+    let line = lines.remove(0).trim_end_matches(" HTTP/1.1").to_owned();
+    let mut headers = HeaderMap::new();
+    for line in &lines {
+        let (name, value) = line.split_once(": ").unwrap();
+        headers.append(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
+    }
+    let length = headers.get("content-length").map_or(0, |value| value.to_str().unwrap().parse().unwrap());
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).await?;
+    Ok(Some(Request { line, headers, body: body.into() }))
+}
