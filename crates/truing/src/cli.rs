@@ -3,7 +3,9 @@
 //!
 //! To add one: a variant of [`Command`] and its arm in [`Command::run`].
 
+pub mod config;
 pub mod error;
+pub mod init;
 pub mod logging;
 pub mod output;
 
@@ -14,6 +16,8 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
+use crate::config::Config;
+use crate::config::layer::Flag;
 use crate::environment::Environment;
 use error::{CliError, Exit};
 use logging::LogStyle;
@@ -84,18 +88,25 @@ pub enum ColorWhen {
 
 /// The commands.
 #[derive(Subcommand, Debug)]
-enum Command {}
+enum Command {
+    Init(init::Args),
+    Config(config::Args),
+}
 
 impl Command {
     /// Runs the command. What it returns is the process's exit code.
     fn run(&self, context: &Context) -> Result<Exit, CliError> {
-        let _ = context;
-        match *self {}
+        match self {
+            Self::Init(args) => init::run(args, context),
+            Self::Config(args) => config::run(args, context),
+        }
     }
 
     /// What its log lines look like.
     fn log_style(&self) -> LogStyle {
-        match *self {}
+        match self {
+            Self::Init(_) | Self::Config(_) => LogStyle::Human,
+        }
     }
 }
 
@@ -108,6 +119,18 @@ pub struct Context {
     pub environment: Environment,
     /// The only way to print.
     pub output: Output,
+}
+
+impl Context {
+    /// The configuration that holds for all repositories: defaults, the operator's file, variables and these
+    /// flags. For one repository's own file see [`Config::with_repository`].
+    ///
+    /// # Errors
+    /// Exit 2, with everything that is wrong.
+    pub fn config(&self, flags: &[Flag]) -> Result<Config, CliError> {
+        let file = crate::config::operator_file(&self.environment, self.globals.config.as_deref())?;
+        Ok(Config::resolve(&self.environment, file.as_ref(), flags)?)
+    }
 }
 
 /// The whole program: parses the arguments, runs the command, prints its error, if any.

@@ -2,4 +2,5 @@
 //! run; `main.rs` only starts it. Each module below opens with what it is for.
 
 pub mod cli;
+pub mod config;
 pub mod environment;

@@ -1,0 +1,130 @@
+//! `truing config`: what is configured, by whom, and what could be.
+
+use std::path::{Path, PathBuf};
+
+use clap::Subcommand;
+use serde_json::json;
+
+use super::error::{CliError, Exit};
+use super::output::Output;
+use super::{Context, Format};
+use crate::config::problem::ConfigError;
+use crate::config::secret::SecretError;
+use crate::config::{self, Config, REPOSITORY_FILE, Setting};
+use crate::environment::Environment;
+
+/// Show or check the configuration
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand, Debug)]
+enum What {
+    /// Print every effective value and who set it
+    Show,
+    /// Print the JSON Schema of the configuration file
+    Schema,
+    /// Check a configuration file alone, without variables; a repository's own is told by its name, .truing.toml
+    Check {
+        /// The file
+        file: PathBuf,
+    },
+}
+
+/// Runs the subcommand.
+pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
+    match &args.what {
+        What::Show => show(context)?,
+        What::Schema => {
+            context.output.data(format_args!("{:#}\n", config::generate::schema()))?;
+        }
+        What::Check { file } => check(file, context)?,
+    }
+    Ok(Exit::Done)
+}
+
+fn show(context: &Context) -> Result<(), CliError> {
+    let mut config = context.config(&[])?;
+    if let Some(root) = working_tree(context.environment.directory())
+        && let Some(file) = config::repository_file(root)?
+    {
+        config = config.with_repository(&file)?;
+        context
+            .output
+            .say(format_args!("{} is read from the working tree, as a local review does", file.name));
+    }
+    let settings: Vec<(String, &Setting)> = config.settings().collect();
+    match context.output.format() {
+        Format::Text => table(&settings, context.output),
+        Format::Json => {
+            let rows: Vec<_> = settings.iter().map(|(key, setting)| row(key, setting)).collect();
+            context.output.json(&rows)
+        }
+    }
+}
+
+fn table(settings: &[(String, &Setting)], output: Output) -> Result<(), CliError> {
+    let lines: Vec<(String, String)> = settings
+        .iter()
+        .map(|(key, setting)| (format!("{key} = {}", shown(&setting.value.to_string())), origin(setting)))
+        .collect();
+    let width = lines.iter().map(|(line, _)| line.chars().count()).max().unwrap_or_default();
+    let text: String = lines.iter().map(|(line, origin)| format!("{line:width$}  # {origin}\n")).collect();
+    output.data(text)
+}
+
+fn shown(value: &str) -> &str {
+    if value.is_empty() { "(not set)" } else { value }
+}
+
+fn origin(setting: &Setting) -> String {
+    let added = setting.added.as_ref().map_or_else(String::new, |added| format!(" and {added}"));
+    format!("{}{added}", setting.origin)
+}
+
+fn row(key: &str, setting: &Setting) -> serde_json::Value {
+    json!({ "key": key, "value": setting.value.to_json(), "origin": origin(setting), "layer": setting.origin.layer() })
+}
+
+/// The root of the working tree that a folder is in.
+fn working_tree(folder: &Path) -> Option<&Path> {
+    folder.ancestors().find(|folder| folder.join(".git").exists())
+}
+
+fn check(file: &Path, context: &Context) -> Result<(), CliError> {
+    let here = context.environment.directory();
+    let source = config::read(file, &here.join(file))?;
+    let nobody = Environment::new::<String, String>([], here);
+    if file.file_name().is_some_and(|name| name == REPOSITORY_FILE) {
+        Config::resolve(&nobody, None, &[])?.with_repository(&source)?;
+    } else {
+        Config::resolve(&nobody, Some(&source), &[])?;
+    }
+    match context.output.format() {
+        Format::Text => context.output.data(format_args!("{}: fine\n", file.display())),
+        Format::Json => context.output.json(&json!({ "file": file, "ok": true })),
+    }
+}
+
+/// A wrong configuration is wrong use: every problem is told.
+impl From<ConfigError> for CliError {
+    fn from(error: ConfigError) -> Self {
+        let mut errors = error
+            .problems()
+            .map(|problem| Self::usage(problem.code(), problem.to_string()).hint(problem.hint()));
+        match errors.next() {
+            Some(first) => Self { more: errors.collect(), ..first },
+            None => Self::usage("config", "the configuration is wrong"),
+        }
+    }
+}
+
+/// A missing secret is wrong use, too.
+impl From<SecretError> for CliError {
+    fn from(error: SecretError) -> Self {
+        Self::usage("missing_secret", error.to_string())
+            .hint("put the secret there, or configure another place")
+    }
+}

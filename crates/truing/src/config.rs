@@ -1,0 +1,497 @@
+//! The configuration: which sources there are, how they are laid over each other, and the typed result.
+//!
+//! Precedence: flag, `TRUING_*` variable, variable of another program, the operator's file, the repository's own
+//! file, default. Every input is an argument; [`operator_file`] and [`repository_file`] are the only functions
+//! that touch the file system, and [`Environment`] is the only one that reads variables.
+
+pub mod generate;
+pub mod keys;
+pub mod layer;
+pub mod problem;
+pub mod secret;
+pub mod value;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read as _;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::environment::Environment;
+use keys::{Default, KEYS, Key, Repository, SECTIONS};
+use layer::{CONFIG_VARIABLE, Flag, Layer, Owner, SourceFile};
+use problem::{ConfigError, Origin, Problem};
+use secret::Secret;
+use value::{ShownDuration, Value};
+
+/// The whole configuration of one command.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Config {
+    /// Where everything is kept.
+    pub store: StoreConfig,
+    /// The service.
+    pub server: ServerConfig,
+    /// The forges, by name.
+    pub forges: BTreeMap<String, ForgeConfig>,
+    /// The review loop.
+    pub review: ReviewConfig,
+    /// What the rules look at.
+    pub rules: RulesConfig,
+    settings: BTreeMap<String, Setting>,
+}
+
+/// Section `store`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StoreConfig {
+    /// The database's file, if it is configured or there is a home folder to keep it in.
+    pub path: Option<PathBuf>,
+}
+
+impl StoreConfig {
+    /// The database's file.
+    ///
+    /// # Errors
+    /// [`Problem::NoStore`]
+    pub fn database(&self) -> Result<&Path, ConfigError> {
+        self.path.as_deref().ok_or_else(|| Problem::NoStore.into())
+    }
+}
+
+/// Section `server`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ServerConfig {
+    /// The address to listen on.
+    pub listen: SocketAddr,
+    /// Leases that a process holds at once.
+    pub concurrency: usize,
+    /// How long a lease lives without a heartbeat.
+    pub lease: Duration,
+    /// How often a lease is renewed; less than two thirds of `lease`.
+    pub heartbeat: Duration,
+    /// How often the scheduler looks for due slots.
+    pub poll: Duration,
+}
+
+/// Section `forge.NAME`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ForgeConfig {
+    /// What kind of forge it is.
+    pub kind: ForgeKind,
+    /// Where its REST API is, without a slash at the end.
+    pub api_url: String,
+    /// Where its repositories are, without a slash at the end.
+    pub git_url: String,
+    /// The token for both.
+    pub token: Secret,
+    /// The secret of its webhooks.
+    pub webhook_secret: Secret,
+    /// The key of the markers; none: `marker.key` beside the database, made once.
+    pub marker_key: Option<Secret>,
+    /// How long a create without an answer may stay unseen.
+    pub settle: Duration,
+}
+
+/// The kinds of forges.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ForgeKind {
+    /// GitHub, also GitHub Enterprise Server.
+    Github,
+}
+
+/// Section `review`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ReviewConfig {
+    /// What reviews.
+    pub runtime: Runtime,
+    /// From the last event to the review.
+    pub debounce: Duration,
+    /// From the first event to the review, at most.
+    pub max_wait: Duration,
+    /// A storm ends after this long without an event.
+    pub quiet: Duration,
+    /// A storm ends this long after its first event, at most.
+    pub storm_max: Duration,
+    /// The wait before the first retry.
+    pub backoff: Duration,
+    /// The longest wait between two tries.
+    pub backoff_max: Duration,
+    /// Failed tries in a row before a pull request is parked.
+    pub attempts: u32,
+    /// Inline comments on a pull request, at most.
+    pub max_inline: usize,
+}
+
+/// What reviews.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Runtime {
+    /// The rules alone: no model.
+    Rules,
+}
+
+/// Section `rules`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RulesConfig {
+    /// Path globs of files that are not reviewed; [`value::ignored`] compiles them.
+    pub ignore: Vec<String>,
+    /// The rule packs to use.
+    pub packs: Vec<String>,
+}
+
+/// An effective value and who set it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Setting {
+    /// The value.
+    pub value: Value,
+    /// Who set it.
+    pub origin: Origin,
+    /// Who added to it.
+    pub added: Option<Origin>,
+}
+
+impl Config {
+    /// Everything that holds for all repositories: defaults, the operator's file, variables, flags.
+    ///
+    /// # Errors
+    /// Everything that is wrong with any of them.
+    pub fn resolve(
+        environment: &Environment,
+        operator: Option<&SourceFile>,
+        flags: &[Flag],
+    ) -> Result<Self, ConfigError> {
+        let mut problems = Vec::new();
+        let file =
+            operator.map(|file| layer::of_file(file, Owner::Operator, &mut problems)).unwrap_or_default();
+        let variables = layer::of_variables(environment, &mut problems);
+        let flags = layer::of_flags(flags, environment, &mut problems);
+        let decided = [&variables, &flags].iter().any(|layer| layer.entries.contains_key(layer::RUNTIME));
+        let foreign = if decided { Layer::default() } else { layer::of_foreign(environment, &mut problems) };
+        ConfigError::if_any(problems)?;
+
+        let mut settings = BTreeMap::new();
+        let mut forges = BTreeSet::new();
+        for layer in [file, foreign, variables, flags] {
+            forges.extend(layer.forges);
+            for (path, entry) in layer.entries {
+                settings.insert(path, Setting { value: entry.value, origin: entry.origin, added: None });
+            }
+        }
+        fill_with_defaults(&mut settings, &forges, environment)?;
+        Self::typed(settings, &forges)
+    }
+
+    /// With what one repository's own file sets. Call it on what [`Config::resolve`] gave, once a repository.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the file.
+    pub fn with_repository(&self, file: &SourceFile) -> Result<Self, ConfigError> {
+        let mut problems = Vec::new();
+        let layer = layer::of_file(file, Owner::Repository, &mut problems);
+        ConfigError::if_any(problems)?;
+        let mut settings = self.settings.clone();
+        for (path, entry) in layer.entries {
+            let Some(setting) = settings.get_mut(&path) else {
+                return Err(bug(&path));
+            };
+            match (entry.key.repository, &mut setting.value, entry.value) {
+                (Repository::Adds, Value::List(all), Value::List(more)) => {
+                    *all = value::unique(all.drain(..).chain(more));
+                    setting.added = Some(entry.origin);
+                }
+                (Repository::Sets, value, own) if setting.origin == Origin::Default => {
+                    *value = own;
+                    setting.origin = entry.origin;
+                }
+                (Repository::No | Repository::Sets | Repository::Adds, ..) => {}
+            }
+        }
+        Self::typed(settings, &self.forges.keys().cloned().collect())
+    }
+
+    /// Every effective value with its path, in the table's order.
+    pub fn settings(&self) -> impl Iterator<Item = (String, &Setting)> {
+        paths(&self.forges.keys().cloned().collect())
+            .into_iter()
+            .filter_map(|(path, _)| self.settings.get(&path).map(|setting| (path, setting)))
+    }
+
+    fn typed(settings: BTreeMap<String, Setting>, forges: &BTreeSet<String>) -> Result<Self, ConfigError> {
+        let of = Typed(&settings);
+        let config = Self {
+            store: StoreConfig { path: of.store("store.url")? },
+            server: ServerConfig {
+                listen: of.address("server.listen")?,
+                concurrency: of.number("server.concurrency")?,
+                lease: of.duration("server.lease")?,
+                heartbeat: of.duration("server.heartbeat")?,
+                poll: of.duration("server.poll")?,
+            },
+            forges: forges
+                .iter()
+                .map(|name| Ok((name.clone(), of.forge(name)?)))
+                .collect::<Result<_, ConfigError>>()?,
+            review: ReviewConfig {
+                runtime: of.word("review.runtime", |word| (word == "rules").then_some(Runtime::Rules))?,
+                debounce: of.duration("review.debounce")?,
+                max_wait: of.duration("review.max_wait")?,
+                quiet: of.duration("review.quiet")?,
+                storm_max: of.duration("review.storm_max")?,
+                backoff: of.duration("review.backoff")?,
+                backoff_max: of.duration("review.backoff_max")?,
+                attempts: of.number("review.attempts")?,
+                max_inline: of.number("review.max_inline")?,
+            },
+            rules: RulesConfig { ignore: of.list("rules.ignore")?, packs: of.list("rules.packs")? },
+            settings: BTreeMap::new(),
+        };
+        ConfigError::if_any(conflicts(&of)?)?;
+        Ok(Self { settings, ..config })
+    }
+}
+
+/// Every key's path, with the forges' names in place of `NAME`, in the table's order, forge by forge.
+fn paths(forges: &BTreeSet<String>) -> Vec<(String, &'static Key)> {
+    let mut paths = Vec::new();
+    for (section, _) in SECTIONS {
+        let keys =
+            || KEYS.iter().filter(|key| key.path.rsplit_once('.').is_some_and(|(own, _)| own == *section));
+        if section.contains("NAME") {
+            paths.extend(
+                forges.iter().flat_map(|name| keys().map(|key| (key.path.replace("NAME", name), key))),
+            );
+        } else {
+            paths.extend(keys().map(|key| (key.path.to_owned(), key)));
+        }
+    }
+    paths
+}
+
+fn fill_with_defaults(
+    settings: &mut BTreeMap<String, Setting>,
+    forges: &BTreeSet<String>,
+    environment: &Environment,
+) -> Result<(), ConfigError> {
+    let mut problems = Vec::new();
+    for (path, key) in paths(forges) {
+        if settings.contains_key(&path) {
+            continue;
+        }
+        let value = match key.default {
+            Default::Text(text) => Value::from_text(key.kind, text, environment.directory()).ok(),
+            Default::Variable(name) => Some(Value::Secret(Secret::Env(name.to_owned()))),
+            Default::Computed { .. } => match path.split('.').collect::<Vec<_>>().as_slice() {
+                ["store", "url"] => Some(default_store(environment)),
+                ["forge", name, "kind"] => match Value::from_text(key.kind, name, environment.directory()) {
+                    Ok(kind) => Some(kind),
+                    Err(_) => {
+                        problems.push(Problem::KindMissing { name: (*name).to_owned() });
+                        continue;
+                    }
+                },
+                ["forge", _, "marker_key"] => Some(Value::Unset),
+                _ => None,
+            },
+        };
+        match value {
+            Some(value) => {
+                settings.insert(path, Setting { value, origin: Origin::Default, added: None });
+            }
+            None => problems.push(Problem::Table { key: path }),
+        }
+    }
+    ConfigError::if_any(problems)
+}
+
+fn default_store(environment: &Environment) -> Value {
+    let state = environment.user_folder("XDG_STATE_HOME", ".local/state");
+    state.map_or(Value::Unset, |state| Value::Store(state.join("truing/truing.db")))
+}
+
+/// Pairs of values that do not go together.
+fn conflicts(of: &Typed<'_>) -> Result<Vec<Problem>, ConfigError> {
+    let mut problems = Vec::new();
+    for (key, relation, other, fits) in RELATIONS {
+        let (length, other_length) = (of.duration(key)?, of.duration(other)?);
+        if !fits(length, other_length) {
+            problems.push(Problem::Conflict {
+                key,
+                value: ShownDuration(length).to_string(),
+                at: of.setting(key)?.origin.clone(),
+                relation,
+                other,
+                other_value: ShownDuration(other_length).to_string(),
+                other_at: of.setting(other)?.origin.clone(),
+            });
+        }
+    }
+    Ok(problems)
+}
+
+/// One key, what it must be to the other, the other, and whether it is.
+type Relation = (&'static str, &'static str, &'static str, fn(Duration, Duration) -> bool);
+
+const RELATIONS: [Relation; 4] = [
+    // A worker without an acknowledged heartbeat for two thirds of the lease stops itself.
+    ("server.heartbeat", "be less than two thirds of", "server.lease", |heartbeat, lease| {
+        heartbeat * 3 < lease * 2
+    }),
+    ("review.debounce", "be at most", "review.max_wait", |debounce, most| debounce <= most),
+    ("review.quiet", "be at most", "review.storm_max", |quiet, most| quiet <= most),
+    ("review.backoff", "be at most", "review.backoff_max", |backoff, most| backoff <= most),
+];
+
+/// The table of keys and this file disagree.
+fn bug(path: &str) -> ConfigError {
+    Problem::Table { key: path.to_owned() }.into()
+}
+
+/// Typed access to settings. That a path is there and of its kind is the table's promise, kept by a test.
+struct Typed<'a>(&'a BTreeMap<String, Setting>);
+
+impl Typed<'_> {
+    fn setting(&self, path: &str) -> Result<&Setting, ConfigError> {
+        self.0.get(path).ok_or_else(|| bug(path))
+    }
+
+    fn get<T>(&self, path: &str, take: impl FnOnce(&Value) -> Option<T>) -> Result<T, ConfigError> {
+        take(&self.setting(path)?.value).ok_or_else(|| bug(path))
+    }
+
+    fn duration(&self, path: &str) -> Result<Duration, ConfigError> {
+        self.get(path, |value| if let Value::Duration(length) = value { Some(*length) } else { None })
+    }
+
+    fn number<T: TryFrom<i64>>(&self, path: &str) -> Result<T, ConfigError> {
+        self.get(
+            path,
+            |value| if let Value::Integer(number) = value { T::try_from(*number).ok() } else { None },
+        )
+    }
+
+    fn address(&self, path: &str) -> Result<SocketAddr, ConfigError> {
+        self.get(path, |value| if let Value::Address(address) = value { Some(*address) } else { None })
+    }
+
+    fn list(&self, path: &str) -> Result<Vec<String>, ConfigError> {
+        self.get(path, |value| if let Value::List(items) = value { Some(items.clone()) } else { None })
+    }
+
+    fn url(&self, path: &str) -> Result<String, ConfigError> {
+        self.get(path, |value| if let Value::Url(url) = value { Some(url.clone()) } else { None })
+    }
+
+    fn word<T>(&self, path: &str, meaning: impl FnOnce(&str) -> Option<T>) -> Result<T, ConfigError> {
+        self.get(path, |value| if let Value::Choice(word) = value { meaning(word) } else { None })
+    }
+
+    fn secret(&self, path: &str) -> Result<Option<Secret>, ConfigError> {
+        match &self.setting(path)?.value {
+            Value::Unset => Ok(None),
+            Value::Secret(secret) => Ok(Some(secret.clone())),
+            Value::Store(_)
+            | Value::Address(_)
+            | Value::Integer(_)
+            | Value::Duration(_)
+            | Value::Choice(_)
+            | Value::Url(_)
+            | Value::List(_) => Err(bug(path)),
+        }
+    }
+
+    fn store(&self, path: &str) -> Result<Option<PathBuf>, ConfigError> {
+        self.get(path, |value| match value {
+            Value::Store(path) => Some(Some(path.clone())),
+            Value::Unset => Some(None),
+            Value::Secret(_)
+            | Value::Address(_)
+            | Value::Integer(_)
+            | Value::Duration(_)
+            | Value::Choice(_)
+            | Value::Url(_)
+            | Value::List(_) => None,
+        })
+    }
+
+    fn forge(&self, name: &str) -> Result<ForgeConfig, ConfigError> {
+        let path = |key: &str| format!("forge.{name}.{key}");
+        let needed = |key: &str| self.secret(&path(key))?.ok_or_else(|| bug(&path(key)));
+        Ok(ForgeConfig {
+            kind: self.word(&path("kind"), |word| (word == "github").then_some(ForgeKind::Github))?,
+            api_url: self.url(&path("api_url"))?,
+            git_url: self.url(&path("git_url"))?,
+            token: needed("token")?,
+            webhook_secret: needed("webhook_secret")?,
+            marker_key: self.secret(&path("marker_key"))?,
+            settle: self.duration(&path("settle"))?,
+        })
+    }
+}
+
+// ---------------------------------------------------------------------------------------------- reading files
+
+/// The most bytes that a configuration file may have.
+const MAX_FILE: u64 = 1024 * 1024;
+
+/// The name of a repository's own file, at its root.
+pub const REPOSITORY_FILE: &str = ".truing.toml";
+
+/// The operator's file: `given` (the flag `--config`), else `TRUING_CONFIG`, else `truing/truing.toml` in the
+/// user's configuration folder, which need not exist.
+///
+/// # Errors
+/// [`Problem::Unreadable`]
+pub fn operator_file(
+    environment: &Environment,
+    given: Option<&Path>,
+) -> Result<Option<SourceFile>, ConfigError> {
+    let variable = environment.get(CONFIG_VARIABLE).filter(|path| !path.is_empty()).map(Path::new);
+    if let Some(path) = given.or(variable) {
+        return read(path, &environment.directory().join(path)).map(Some);
+    }
+    match user_file(environment) {
+        Some(path) if path.exists() => read(&path, &path).map(Some),
+        Some(_) | None => Ok(None),
+    }
+}
+
+/// Where the operator's file is looked for when nothing names one.
+pub fn user_file(environment: &Environment) -> Option<PathBuf> {
+    Some(environment.user_folder("XDG_CONFIG_HOME", ".config")?.join("truing/truing.toml"))
+}
+
+/// The repository's own file in a working tree's root folder, if there is one. Only for local runs: a service
+/// takes it from the default branch's tip.
+///
+/// # Errors
+/// [`Problem::Unreadable`], also for links and other things that are no plain file.
+pub fn repository_file(root: &Path) -> Result<Option<SourceFile>, ConfigError> {
+    let path = root.join(REPOSITORY_FILE);
+    match path.symlink_metadata() {
+        Ok(metadata) if metadata.is_file() => read(&path, &path).map(Some),
+        Ok(_) => Err(unreadable(&path, "it is not a plain file")),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(unreadable(&path, error)),
+    }
+}
+
+/// Reads a file that was named.
+///
+/// # Errors
+/// [`Problem::Unreadable`]
+pub fn read(shown: &Path, path: &Path) -> Result<SourceFile, ConfigError> {
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(|error| unreadable(shown, error))?;
+    file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(|error| unreadable(shown, error))?;
+    if bytes.len() as u64 > MAX_FILE {
+        return Err(unreadable(shown, format_args!("it is longer than {MAX_FILE} bytes")));
+    }
+    let text = String::from_utf8(bytes).map_err(|_| unreadable(shown, "it is not UTF-8"))?;
+    let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+    Ok(SourceFile { name: shown.display().to_string(), folder, text })
+}
+
+fn unreadable(file: &Path, why: impl std::fmt::Display) -> ConfigError {
+    Problem::Unreadable { file: file.display().to_string(), why: why.to_string() }.into()
+}
+
+#[cfg(test)]
+mod tests;

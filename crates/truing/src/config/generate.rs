@@ -1,0 +1,203 @@
+//! What is made from the table of keys: the commented file of `truing init`, the JSON Schema, the reference page.
+
+use serde_json::{Map, Value as Json, json};
+
+use super::keys::{Default, KEYS, Key, Kind, Repository, SECTIONS, variable};
+use super::value::ShownDuration;
+
+/// The forge's name in examples.
+const EXAMPLE_FORGE: &str = "github";
+
+/// The greatest line of a comment in the commented file.
+const WIDTH: usize = 100;
+
+/// A configuration file that sets nothing: every key is there, with its default, as a comment.
+pub fn commented_file() -> String {
+    let mut text = String::from(
+        "# Configuration of truing. Every key is shown with its default; remove the `#` in front to change it.\n\
+         # A variable overrides a key: TRUING_REVIEW__DEBOUNCE=30s. Effective values: `truing config show`.\n",
+    );
+    for (section, about) in SECTIONS {
+        text += &format!("\n{}", comment(about));
+        // A forge exists as soon as it is named: not before someone wants it.
+        let off = if section.contains("NAME") { "# " } else { "" };
+        text += &format!("{off}[{}]\n", section.replace("NAME", EXAMPLE_FORGE));
+        for key in keys_of(section) {
+            let name = key.path.rsplit('.').next().unwrap_or_default();
+            text += &format!("{}# {name} = {}\n", comment(key.doc), default_as_toml(key));
+        }
+    }
+    text
+}
+
+/// The configuration file's JSON Schema.
+pub fn schema() -> Json {
+    let mut root = Map::new();
+    for (section, about) in SECTIONS {
+        let keys: Map<String, Json> = keys_of(section)
+            .map(|key| (key.path.rsplit('.').next().unwrap_or_default().to_owned(), schema_of(key)))
+            .collect();
+        let table = json!({
+            "type": "object", "description": about, "additionalProperties": false, "properties": keys
+        });
+        match section.split_once('.') {
+            Some((parent, _)) => root.insert(
+                parent.to_owned(),
+                json!({
+                    "type": "object",
+                    "propertyNames": { "pattern": NAME_PATTERN },
+                    "additionalProperties": table
+                }),
+            ),
+            None => root.insert((*section).to_owned(), table),
+        };
+    }
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "truing.toml",
+        "description": "The operator's configuration of truing. A repository's own file (.truing.toml) has only \
+                        the keys marked x-repository.",
+        "type": "object",
+        "additionalProperties": false,
+        "properties": root
+    })
+}
+
+/// docs/reference/config.md.
+pub fn reference() -> String {
+    let mut text = String::from(
+        "# Configuration reference\n\n\
+         <!-- Generated from crates/truing/src/config/keys.rs. To write it anew: UPDATE_DOCS=1 cargo test -p truing -->\n\n\
+         A value comes from the first of these that has one: a flag; a `TRUING_…` variable; `RUNTIME_MODE`; the operator's\n\
+         file (`--config FILE`, else `TRUING_CONFIG`, else `truing/truing.toml` in the user's configuration folder); for some\n\
+         keys, the repository's own `.truing.toml`; the default. `truing config show` tells which it was.\n\n\
+         Lengths of time are whole numbers with units: `500ms`, `15s`, `2m`, `1h30m`. A secret is never written into the file,\n\
+         but its place: `{ env = \"VARIABLE\" }` or `{ file = \"PATH\" }`; variables then end in `__ENV` or `__FILE`. Lists in\n\
+         variables are separated by commas. Relative paths start at the folder of the file that names them.\n",
+    );
+    for (section, about) in SECTIONS {
+        text += &format!("\n## [{section}]\n\n{about}\n");
+        for key in keys_of(section) {
+            let ending = if key.kind == Kind::Secret { "__ENV" } else { "" };
+            let repository = match key.repository {
+                Repository::No => "no",
+                Repository::Sets => "sets it, unless the operator does",
+                Repository::Adds => "adds to the operator's",
+            };
+            let default = match key.default {
+                Default::Computed { words, .. } => words.to_owned(),
+                Default::Text(_) | Default::Variable(_) => format!("`{}`", default_as_toml(key)),
+            };
+            text += &format!(
+                "\n### `{}`\n\n{}\n\n- Type: {}\n- Default: {default}\n- Variable: `{}{ending}`\n- Repository: {repository}\n- Since: {}\n",
+                key.path,
+                key.doc,
+                type_in_words(key.kind),
+                variable(key.path),
+                key.since,
+            );
+        }
+    }
+    text
+}
+
+fn keys_of(section: &str) -> impl Iterator<Item = &'static Key> {
+    KEYS.iter().filter(move |key| key.path.rsplit_once('.').is_some_and(|(own, _)| own == section))
+}
+
+fn default_as_toml(key: &Key) -> String {
+    match (key.default, key.kind) {
+        (Default::Computed { example, .. }, _) => example.to_owned(),
+        (Default::Variable(name), _) => format!("{{ env = \"{name}\" }}"),
+        (Default::Text(text), Kind::Integer(..)) => text.to_owned(),
+        (Default::Text(""), Kind::Globs | Kind::Packs) => "[]".to_owned(),
+        (Default::Text(text), Kind::Globs | Kind::Packs) => format!("[\"{}\"]", text.replace(',', "\", \"")),
+        (
+            Default::Text(text),
+            Kind::Store | Kind::Address | Kind::Duration(..) | Kind::Choice { .. } | Kind::Url | Kind::Secret,
+        ) => format!("\"{text}\""),
+    }
+}
+
+/// A text as lines of comments.
+fn comment(text: &str) -> String {
+    let mut lines = vec![String::from("#")];
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= WIDTH => {
+                *line += &format!(" {word}");
+            }
+            Some(_) | None => lines.push(format!("# {word}")),
+        }
+    }
+    lines.join("\n") + "\n"
+}
+
+/// Names of forges and packs, as a regular expression.
+const NAME_PATTERN: &str = "^[a-z][a-z0-9-]*$";
+/// Lengths of time, as a regular expression.
+const DURATION_PATTERN: &str = "^(?=[0-9])([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$";
+
+fn schema_of(key: &Key) -> Json {
+    let mut schema = match key.kind {
+        Kind::Store => json!({ "type": "string", "pattern": "^sqlite:[^:]" }),
+        Kind::Address => json!({ "type": "string", "pattern": "^.+:[0-9]+$" }),
+        Kind::Integer(least, most) => json!({ "type": "integer", "minimum": least, "maximum": most }),
+        Kind::Duration(..) => json!({ "type": "string", "pattern": DURATION_PATTERN }),
+        Kind::Choice { built, .. } => json!({ "enum": built }),
+        Kind::Url => json!({ "type": "string", "format": "uri", "pattern": "^https?://" }),
+        Kind::Secret => json!({
+            "type": "object",
+            "additionalProperties": false,
+            "minProperties": 1,
+            "maxProperties": 1,
+            "properties": {
+                "env": { "type": "string", "pattern": "^[A-Z_][A-Z0-9_]*$" },
+                "file": { "type": "string", "minLength": 1 }
+            }
+        }),
+        Kind::Globs => json!({ "type": "array", "items": { "type": "string" } }),
+        Kind::Packs => json!({ "type": "array", "items": { "type": "string", "pattern": NAME_PATTERN } }),
+    };
+    let default = match (key.default, key.kind) {
+        (Default::Computed { .. }, _) => None,
+        (Default::Variable(name), _) => Some(json!({ "env": name })),
+        (Default::Text(text), Kind::Integer(..)) => text.parse::<i64>().ok().map(|number| json!(number)),
+        (Default::Text(text), Kind::Globs | Kind::Packs) => {
+            Some(json!(text.split(',').filter(|item| !item.is_empty()).collect::<Vec<_>>()))
+        }
+        (
+            Default::Text(text),
+            Kind::Store | Kind::Address | Kind::Duration(..) | Kind::Choice { .. } | Kind::Url | Kind::Secret,
+        ) => Some(json!(text)),
+    };
+    if let Some(map) = schema.as_object_mut() {
+        map.insert("description".into(), json!(key.doc));
+        map.insert("x-variable".into(), json!(variable(key.path)));
+        if let Some(default) = default {
+            map.insert("default".into(), default);
+        }
+        if key.repository != Repository::No {
+            map.insert("x-repository".into(), json!(true));
+        }
+    }
+    schema
+}
+
+fn type_in_words(kind: Kind) -> String {
+    match kind {
+        Kind::Store => "`sqlite:PATH`".to_owned(),
+        Kind::Address => "IP address and port".to_owned(),
+        Kind::Integer(least, most) => format!("whole number, {least} to {most}"),
+        Kind::Duration(least, most) => {
+            format!("length of time, {} to {}", ShownDuration(least), ShownDuration(most))
+        }
+        Kind::Choice { built, .. } => {
+            built.iter().map(|word| format!("`\"{word}\"`")).collect::<Vec<_>>().join(", ")
+        }
+        Kind::Url => "URL: https, or http to a loopback address".to_owned(),
+        Kind::Secret => "secret".to_owned(),
+        Kind::Globs => "list of path globs".to_owned(),
+        Kind::Packs => "list of rule packs' names".to_owned(),
+    }
+}

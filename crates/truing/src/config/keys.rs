@@ -1,0 +1,354 @@
+//! Every configuration key, as data. From this table come parsing, errors, `config show`, the JSON Schema, the
+//! commented file of `truing init` and docs/reference/config.md.
+
+use std::time::Duration;
+
+/// One key.
+#[derive(Debug)]
+pub struct Key {
+    /// Its dotted path. `NAME` stands for a forge's name.
+    pub path: &'static str,
+    /// What its value is.
+    pub kind: Kind,
+    /// Its value when nobody sets it.
+    pub default: Default,
+    /// What a repository's own file may do with it.
+    pub repository: Repository,
+    /// The version that brought it.
+    pub since: &'static str,
+    /// What it is for: one sentence or two.
+    pub doc: &'static str,
+}
+
+/// What a value is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// `sqlite:PATH`.
+    Store,
+    /// `host:port` to listen on, the host an IP address.
+    Address,
+    /// A whole number of this range, ends included.
+    Integer(i64, i64),
+    /// A length of time of this range, ends included.
+    Duration(Duration, Duration),
+    /// One of `built`; those `planned` have an own error, since documents name them.
+    Choice {
+        /// What this version knows.
+        built: &'static [&'static str],
+        /// What it does not know yet.
+        planned: &'static [&'static str],
+    },
+    /// A URL: https, or http to a loopback address.
+    Url,
+    /// Where a secret is kept: `{ env = "VARIABLE" }` or `{ file = "PATH" }`, never the secret itself.
+    Secret,
+    /// Path globs.
+    Globs,
+    /// Rule packs' names.
+    Packs,
+}
+
+/// What a key is worth when nobody sets it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Default {
+    /// This text, parsed as a variable's value is.
+    Text(&'static str),
+    /// The secret in this variable.
+    Variable(&'static str),
+    /// Something that depends on the surroundings: told in words, and an example for the commented file.
+    Computed {
+        /// What it is.
+        words: &'static str,
+        /// A value as TOML.
+        example: &'static str,
+    },
+}
+
+/// What a repository's own file (`.truing.toml`) may do with a key.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Repository {
+    /// Nothing: the key is the operator's.
+    No,
+    /// Set it, where the operator did not.
+    Sets,
+    /// Add to what the operator's list holds.
+    Adds,
+}
+
+/// The table's sections, in the order in which they are shown, each with what it is about.
+pub const SECTIONS: &[(&str, &str)] = &[
+    ("store", "Where everything is kept that must not be lost."),
+    ("server", "The service: `truing serve`."),
+    (
+        "forge.NAME",
+        "One forge, under a name of your choice: lower-case letters, digits and `-`. Its webhooks arrive at `/webhooks/NAME`.",
+    ),
+    ("review", "The review loop."),
+    ("rules", "What the rules look at."),
+];
+
+/// Delays that may be nothing.
+const DELAY: Kind = Kind::Duration(Duration::ZERO, Duration::from_secs(24 * 60 * 60));
+/// Periods of something that repeats: below the least of them a process would only turn in circles.
+const PERIOD: Kind = Kind::Duration(Duration::from_millis(10), Duration::from_secs(60 * 60));
+
+/// Every key, section by section.
+pub const KEYS: &[Key] = &[
+    Key {
+        path: "store.url",
+        kind: Kind::Store,
+        default: Default::Computed {
+            words: "`truing/truing.db` in the user's state folder (`$XDG_STATE_HOME`, else `~/.local/state`)",
+            example: "\"sqlite:/var/lib/truing/truing.db\"",
+        },
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "The database: `sqlite:PATH`. A relative path starts at the folder of the file that names it.",
+    },
+    Key {
+        path: "server.listen",
+        kind: Kind::Address,
+        default: Default::Text("127.0.0.1:8080"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "The address that the service listens on; port 0 takes any free one.",
+    },
+    Key {
+        path: "server.concurrency",
+        kind: Kind::Integer(1, 1024),
+        default: Default::Text("4"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "How many leases a process holds at once.",
+    },
+    Key {
+        path: "server.lease",
+        kind: PERIOD,
+        default: Default::Text("60s"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "A worker not heard of for this long has lost its lease, and another may take it.",
+    },
+    Key {
+        path: "server.heartbeat",
+        kind: PERIOD,
+        default: Default::Text("10s"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "How often a worker renews its lease: less than two thirds of `server.lease`, at which it would stop itself.",
+    },
+    Key {
+        path: "server.poll",
+        kind: PERIOD,
+        default: Default::Text("2s"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "How often the scheduler looks for due slots.",
+    },
+    Key {
+        path: "forge.NAME.kind",
+        kind: Kind::Choice { built: &["github"], planned: &["bitbucket", "bitbucket-dc"] },
+        default: Default::Computed { words: "the forge's name", example: "\"github\"" },
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "What kind of forge it is.",
+    },
+    Key {
+        path: "forge.NAME.api_url",
+        kind: Kind::Url,
+        default: Default::Text("https://api.github.com"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "Where its REST API is.",
+    },
+    Key {
+        path: "forge.NAME.git_url",
+        kind: Kind::Url,
+        default: Default::Text("https://github.com"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "Where its repositories are fetched from.",
+    },
+    Key {
+        path: "forge.NAME.token",
+        kind: Kind::Secret,
+        default: Default::Variable("GITHUB_TOKEN"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "The token that reads pull requests and writes comments and statuses.",
+    },
+    Key {
+        path: "forge.NAME.webhook_secret",
+        kind: Kind::Secret,
+        default: Default::Variable("GITHUB_WEBHOOK_SECRET"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "The secret that the forge signs webhooks with.",
+    },
+    Key {
+        path: "forge.NAME.marker_key",
+        kind: Kind::Secret,
+        default: Default::Computed {
+            words: "the file `marker.key` beside the database, made once",
+            example: "{ file = \"/var/lib/truing/marker.key\" }",
+        },
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "The key that signs the markers in comments, by which lost records find their comments again.",
+    },
+    Key {
+        path: "forge.NAME.settle",
+        kind: DELAY,
+        default: Default::Text("30s"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "How long a create without an answer may stay unseen before it is looked for.",
+    },
+    Key {
+        path: "review.runtime",
+        kind: Kind::Choice { built: &["rules"], planned: &["native", "sdk", "cli"] },
+        default: Default::Text("rules"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "What reviews: `rules` asks no model and costs nothing. Flag `--runtime`; variable `RUNTIME_MODE`.",
+    },
+    Key {
+        path: "review.debounce",
+        kind: DELAY,
+        default: Default::Text("15s"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "A review begins this long after the last event.",
+    },
+    Key {
+        path: "review.max_wait",
+        kind: DELAY,
+        default: Default::Text("2m"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "But at the latest this long after the first.",
+    },
+    Key {
+        path: "review.quiet",
+        kind: DELAY,
+        default: Default::Text("60s"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "A storm of events ends after this long without one; then its last head is reviewed.",
+    },
+    Key {
+        path: "review.storm_max",
+        kind: DELAY,
+        default: Default::Text("30m"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "But at the latest this long after its first event.",
+    },
+    Key {
+        path: "review.backoff",
+        kind: DELAY,
+        default: Default::Text("30s"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "The wait before the first retry of a failed run; it doubles each time.",
+    },
+    Key {
+        path: "review.backoff_max",
+        kind: DELAY,
+        default: Default::Text("30m"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "The longest wait between two tries.",
+    },
+    Key {
+        path: "review.attempts",
+        kind: Kind::Integer(1, 100),
+        default: Default::Text("5"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "After this many failed tries in a row a pull request is parked until someone looks.",
+    },
+    Key {
+        path: "review.max_inline",
+        kind: Kind::Integer(0, 1000),
+        default: Default::Text("30"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "How many inline comments a pull request gets at most; further findings are told in the summary.",
+    },
+    Key {
+        path: "rules.ignore",
+        kind: Kind::Globs,
+        default: Default::Text(""),
+        repository: Repository::Sets,
+        since: "0.1.0",
+        doc: "Path globs of files that are not reviewed; `*` stays within a folder, `**` does not.",
+    },
+    Key {
+        path: "rules.packs",
+        kind: Kind::Packs,
+        default: Default::Text("core"),
+        repository: Repository::Adds,
+        since: "0.1.0",
+        doc: "The rule packs to use. Flag `--pack`.",
+    },
+];
+
+/// A place in the tree of keys.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Place {
+    /// A key, with its table entry.
+    Key(&'static Key),
+    /// A table that holds keys or tables.
+    Section,
+}
+
+/// What is at a path, if anything.
+pub(crate) fn find(path: &[&str]) -> Option<Place> {
+    let fits =
+        |key: &Key| key.path.split('.').zip(path).all(|(part, given)| part == "NAME" || part == *given);
+    let key = KEYS.iter().find(|key| fits(key) && key.path.split('.').count() >= path.len())?;
+    Some(if key.path.split('.').count() == path.len() { Place::Key(key) } else { Place::Section })
+}
+
+/// The table entry of a key that this program names itself, such as `server.lease`.
+pub(crate) fn key(path: &str) -> Option<&'static Key> {
+    let parts: Vec<&str> = path.split('.').collect();
+    match find(&parts)? {
+        Place::Key(key) => Some(key),
+        Place::Section => None,
+    }
+}
+
+/// The known key or section nearest to a path that is none. A key of the same last name counts as very near:
+/// it was put into the wrong section.
+pub(crate) fn nearest(path: &[&str]) -> String {
+    let given = path.join(".");
+    let forge = match path {
+        ["forge", name, ..] => name,
+        _ => "NAME",
+    };
+    let sections = SECTIONS.iter().filter_map(|(section, _)| section.split('.').next());
+    let named = KEYS.iter().map(|key| key.path.replace("NAME", forge)).chain(sections.map(str::to_owned));
+    let score = |candidate: &str| {
+        // A table that is none is most like another table.
+        let same_depth = if candidate.split('.').count() == path.len() { SAME_DEPTH } else { 0.0 };
+        let last = candidate.rsplit('.').next();
+        let misplaced = if last == path.last().copied() { SAME_NAME } else { 0.0 };
+        same_depth + strsim::normalized_damerau_levenshtein(&given, candidate).max(misplaced)
+    };
+    named.max_by(|a, b| score(a).total_cmp(&score(b))).unwrap_or_default()
+}
+
+/// How near a key of the same last name counts, of 1.
+const SAME_NAME: f64 = 0.9;
+/// What a candidate gains for as many parts.
+const SAME_DEPTH: f64 = 0.2;
+
+/// The variable that sets a key: `TRUING_` and the path in capitals, `__` between its parts, `_` for `-`.
+pub fn variable(path: &str) -> String {
+    format!("{VARIABLES}{}", path.to_uppercase().replace('-', "_").replace('.', "__"))
+}
+
+/// How the name of each of our variables begins.
+pub(crate) const VARIABLES: &str = "TRUING_";

@@ -1,0 +1,343 @@
+//! One source of values at a time: a file, the variables, the flags. Everything wrong with a source is found in
+//! one pass.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::keys::{self, Key, Kind, Place, Repository};
+use super::problem::{Origin, Problem};
+use super::value::{self, Value, Wrong};
+use crate::environment::Environment;
+
+/// A configuration file that was read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SourceFile {
+    /// What messages call it.
+    pub name: String,
+    /// Where its relative paths start.
+    pub folder: PathBuf,
+    /// What it holds.
+    pub text: String,
+}
+
+/// A flag of a command that sets a key.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Flag {
+    /// The flag, such as `--listen`.
+    pub name: &'static str,
+    /// The key that it sets.
+    pub key: &'static str,
+    /// Its value; of a list, all of them.
+    pub values: Vec<String>,
+}
+
+/// Whose file it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Owner {
+    /// The operator's.
+    Operator,
+    /// The repository's.
+    Repository,
+}
+
+/// A value that a source sets.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) key: &'static Key,
+    pub(crate) value: Value,
+    pub(crate) origin: Origin,
+}
+
+/// What a source sets.
+#[derive(Debug, Default)]
+pub(crate) struct Layer {
+    /// By path.
+    pub(crate) entries: BTreeMap<String, Entry>,
+    /// Forges that it names, also those that it says nothing about.
+    pub(crate) forges: BTreeSet<String>,
+}
+
+impl Layer {
+    fn set(&mut self, path: &[&str], key: &'static Key, value: Value, origin: Origin) {
+        if let ["forge", name, ..] = path {
+            self.forges.insert((*name).to_owned());
+        }
+        self.entries.insert(path.join("."), Entry { key, value, origin });
+    }
+}
+
+// ---------------------------------------------------------------------------------------------- files
+
+/// What a file sets. Problems are added in the file's order.
+pub(crate) fn of_file(file: &SourceFile, owner: Owner, problems: &mut Vec<Problem>) -> Layer {
+    let mut walk = Walk { file, owner, layer: Layer::default(), problems: Vec::new() };
+    let (document, errors) = DeTable::parse_recoverable(&file.text);
+    if errors.is_empty() {
+        walk.table(&[], document.get_ref());
+    }
+    for error in errors {
+        let start = error.span().map_or(0, |span| span.start);
+        walk.problem(start, |at| Problem::Syntax { at, why: error.message().trim().replace('\n', ", ") });
+    }
+    walk.problems.sort_by_key(|(start, _)| *start);
+    problems.extend(walk.problems.into_iter().map(|(_, problem)| problem));
+    walk.layer
+}
+
+struct Walk<'a> {
+    file: &'a SourceFile,
+    owner: Owner,
+    layer: Layer,
+    /// Each with the byte at which it was found.
+    problems: Vec<(usize, Problem)>,
+}
+
+impl Walk<'_> {
+    fn table(&mut self, path: &[&str], table: &DeTable<'_>) {
+        for (name, value) in table {
+            let path: Vec<&str> = path.iter().copied().chain([name.get_ref().as_ref()]).collect();
+            let start = name.span().start;
+            match (keys::find(&path), value.get_ref()) {
+                (Some(Place::Key(key)), _) => self.key(&path, key, start, value),
+                (Some(Place::Section), DeValue::Table(section)) => self.section(&path, start, section),
+                (Some(Place::Section), value) => {
+                    let wrong = format!("must be a table; it is of type {}", value.type_str());
+                    let key = path.join(".");
+                    self.problem(start, |at| Problem::BadValue { at, key, wrong });
+                }
+                (None, _) => self.unknown(&path, start, keys::nearest(&path)),
+            }
+        }
+    }
+
+    fn section(&mut self, path: &[&str], start: usize, section: &DeTable<'_>) {
+        if let (["forge", name], Owner::Operator) = (path, self.owner) {
+            if !value::is_name(name) {
+                let name = (*name).to_owned();
+                return self.problem(start, |at| Problem::ForgeName { at, name });
+            }
+            self.layer.forges.insert((*name).to_owned());
+        }
+        self.table(path, section);
+    }
+
+    fn key(&mut self, path: &[&str], key: &'static Key, start: usize, value: &Spanned<DeValue<'_>>) {
+        if self.owner == Owner::Repository && key.repository == Repository::No {
+            let key = path.join(".");
+            return self.problem(start, |at| Problem::NotForRepository { at, key });
+        }
+        let read = match (key.kind, value.get_ref()) {
+            (Kind::Secret, DeValue::Table(table)) => self.secret(path, table),
+            (kind, value) => Value::from_toml(kind, value, &self.file.folder).map(Some),
+        };
+        match read {
+            Ok(None) => {}
+            Ok(Some(value)) => {
+                let origin = self.origin(start);
+                self.layer.set(path, key, value, origin);
+            }
+            Err(wrong) => {
+                let key = path.join(".");
+                self.problem(start, |at| Problem::of_value(at, key, wrong));
+            }
+        }
+    }
+
+    /// `{ env = "VARIABLE" }` or `{ file = "PATH" }`. Nothing, if unknown keys in it are told already.
+    fn secret(&mut self, path: &[&str], table: &DeTable<'_>) -> Result<Option<Value>, Wrong> {
+        let mut found = Vec::new();
+        let mut unknown = false;
+        for (name, value) in table {
+            match (name.get_ref().as_ref(), value.get_ref().as_str()) {
+                ("env", Some(variable)) => found.push(value::secret_variable(variable)?),
+                ("file", Some(file)) => found.push(value::secret_file(file, &self.file.folder)?),
+                ("env" | "file", None) => {
+                    return Err(Wrong::Value("must name a variable or file as a string".into()));
+                }
+                (other, _) => {
+                    let near = |word: &str| strsim::normalized_damerau_levenshtein(other, word);
+                    let word = if near("env") >= near("file") { "env" } else { "file" };
+                    let nearest = format!("{}.{word}", path.join("."));
+                    let path: Vec<&str> = path.iter().copied().chain([other]).collect();
+                    self.unknown(&path, name.span().start, nearest);
+                    unknown = true;
+                }
+            }
+        }
+        match (found.pop(), found.pop()) {
+            _ if unknown => Ok(None),
+            (Some(secret), None) => Ok(Some(Value::Secret(secret))),
+            (Some(_), Some(_)) => Err(Wrong::Value("must have one of `env` and `file`, not both".into())),
+            (None, _) => Err(Wrong::Value("must be { env = \"VARIABLE\" } or { file = \"PATH\" }".into())),
+        }
+    }
+
+    fn unknown(&mut self, path: &[&str], start: usize, nearest: String) {
+        let key = path.join(".");
+        self.problem(start, |at| Problem::UnknownKey { at, key, nearest });
+    }
+
+    fn problem(&mut self, start: usize, problem: impl FnOnce(Origin) -> Problem) {
+        let origin = self.origin(start);
+        self.problems.push((start, problem(origin)));
+    }
+
+    fn origin(&self, start: usize) -> Origin {
+        let before = self.file.text.as_bytes().iter().take(start);
+        let line = before.filter(|byte| **byte == b'\n').count() + 1;
+        let file = self.file.name.clone();
+        match self.owner {
+            Owner::Operator => Origin::Operator { file, line },
+            Owner::Repository => Origin::Repository { file, line },
+        }
+    }
+}
+
+// ---------------------------------------------------------------------------------------------- variables
+
+/// The variable that names the operator's file: not a key.
+pub(crate) const CONFIG_VARIABLE: &str = "TRUING_CONFIG";
+
+/// What the variables with our prefix set.
+pub(crate) fn of_variables(environment: &Environment, problems: &mut Vec<Problem>) -> Layer {
+    let mut layer = Layer::default();
+    for (name, text) in environment.with_prefix(keys::VARIABLES).filter(|(name, _)| *name != CONFIG_VARIABLE)
+    {
+        let origin = Origin::Variable(name.to_owned());
+        let Some(Meant { path, key, secret }) = meant(name) else {
+            problems
+                .push(Problem::UnknownVariable { name: name.to_owned(), nearest: nearest_variable(name) });
+            continue;
+        };
+        let path: Vec<&str> = path.iter().map(String::as_str).collect();
+        let folder = environment.directory();
+        let value = match (text.to_str(), secret) {
+            _ if layer.entries.contains_key(&path.join(".")) => {
+                Err(Wrong::Value("must be given as __ENV or as __FILE, not both".into()))
+            }
+            (Some(text), Some(SecretIn::Variable)) => value::secret_variable(text).map(Value::Secret),
+            (Some(text), Some(SecretIn::File)) => value::secret_file(text, folder).map(Value::Secret),
+            (Some(text), None) => Value::from_text(key.kind, text, folder),
+            (None, _) => Err(Wrong::Value("must be UTF-8".into())),
+        };
+        match value {
+            Ok(value) => layer.set(&path, key, value, origin),
+            Err(wrong) => problems.push(Problem::of_value(origin, path.join("."), wrong)),
+        }
+    }
+    layer
+}
+
+/// What a variable's name means.
+struct Meant {
+    path: Vec<String>,
+    key: &'static Key,
+    secret: Option<SecretIn>,
+}
+
+/// Where the variable says that a secret is.
+#[derive(Clone, Copy)]
+enum SecretIn {
+    Variable,
+    File,
+}
+
+/// The key that a variable sets, if its name is exactly that key's.
+fn meant(name: &str) -> Option<Meant> {
+    let (bare, secret) = match (name.strip_suffix("__ENV"), name.strip_suffix("__FILE")) {
+        (Some(bare), _) => (bare, Some(SecretIn::Variable)),
+        (None, Some(bare)) => (bare, Some(SecretIn::File)),
+        (None, None) => (name, None),
+    };
+    let path = path_of(bare);
+    let parts: Vec<&str> = path.iter().map(String::as_str).collect();
+    let Some(Place::Key(key)) = keys::find(&parts) else { return None };
+    let name_fits = match parts.as_slice() {
+        ["forge", name, ..] => value::is_name(name),
+        _ => true,
+    };
+    let fits = name_fits
+        && keys::variable(&path.join(".")) == bare
+        && (secret.is_none() || key.kind == Kind::Secret);
+    fits.then_some(Meant { path, key, secret })
+}
+
+/// A variable's name as a path; forges' names have `-` where variables have `_`.
+fn path_of(name: &str) -> Vec<String> {
+    let name = name.strip_prefix(keys::VARIABLES).unwrap_or(name).to_lowercase();
+    let mut path: Vec<String> = name.split("__").map(str::to_owned).collect();
+    if let [first, forge, ..] = path.as_mut_slice()
+        && first == "forge"
+    {
+        *forge = forge.replace('_', "-");
+    }
+    path
+}
+
+fn nearest_variable(name: &str) -> String {
+    let path = path_of(name);
+    let parts: Vec<&str> = path.iter().map(String::as_str).collect();
+    let capitals = name.to_uppercase();
+    let score = |candidate: &str| strsim::normalized_damerau_levenshtein(&capitals, candidate);
+    let forge = match parts.as_slice() {
+        ["forge", forge, ..] => forge,
+        _ => "NAME",
+    };
+    let candidates = keys::KEYS.iter().flat_map(|key| {
+        let variable = keys::variable(&key.path.replace("NAME", forge));
+        if key.kind == Kind::Secret {
+            vec![format!("{variable}__ENV"), format!("{variable}__FILE")]
+        } else {
+            vec![variable]
+        }
+    });
+    candidates
+        .chain([CONFIG_VARIABLE.to_owned()])
+        .max_by(|a, b| score(a).total_cmp(&score(b)))
+        .unwrap_or_default()
+}
+
+/// What variables of other programs set: `RUNTIME_MODE`. An empty one counts as unset.
+pub(crate) fn of_foreign(environment: &Environment, problems: &mut Vec<Problem>) -> Layer {
+    let mut layer = Layer::default();
+    let origin = Origin::Foreign(RUNTIME_MODE.to_owned());
+    if let Some(text) = environment.get(RUNTIME_MODE).filter(|text| !text.is_empty()) {
+        set_text(&mut layer, RUNTIME, &text.to_string_lossy(), origin, environment.directory(), problems);
+    }
+    layer
+}
+
+/// The variable that older tools choose the runtime with.
+const RUNTIME_MODE: &str = "RUNTIME_MODE";
+/// The key that it sets.
+pub(crate) const RUNTIME: &str = "review.runtime";
+
+/// What a command's flags set.
+pub(crate) fn of_flags(flags: &[Flag], environment: &Environment, problems: &mut Vec<Problem>) -> Layer {
+    let mut layer = Layer::default();
+    for flag in flags {
+        let origin = Origin::Flag(flag.name.to_owned());
+        set_text(&mut layer, flag.key, &flag.values.join(","), origin, environment.directory(), problems);
+    }
+    layer
+}
+
+fn set_text(
+    layer: &mut Layer,
+    path: &'static str,
+    text: &str,
+    origin: Origin,
+    folder: &Path,
+    problems: &mut Vec<Problem>,
+) {
+    let Some(key) = keys::key(path) else {
+        return problems.push(Problem::Table { key: path.to_owned() });
+    };
+    match Value::from_text(key.kind, text, folder) {
+        Ok(value) => layer.set(&[path], key, value, origin),
+        Err(wrong) => problems.push(Problem::of_value(origin, path.to_owned(), wrong)),
+    }
+}

@@ -1,0 +1,283 @@
+//! What is wrong with a configuration: every problem names its place and says what to do.
+
+use std::fmt;
+
+use super::value::Wrong;
+
+/// Who set a value, weakest first.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Origin {
+    /// Nobody: it is the key's default.
+    Default,
+    /// The repository's own file.
+    Repository {
+        /// The file.
+        file: String,
+        /// The line, from 1.
+        line: usize,
+    },
+    /// The operator's file.
+    Operator {
+        /// The file.
+        file: String,
+        /// The line, from 1.
+        line: usize,
+    },
+    /// A variable of another program's making.
+    Foreign(String),
+    /// A variable of ours.
+    Variable(String),
+    /// A flag.
+    Flag(String),
+}
+
+impl Origin {
+    /// One word for programs.
+    pub fn layer(&self) -> &'static str {
+        match self {
+            Self::Default => "default",
+            Self::Repository { .. } => "repository",
+            Self::Operator { .. } => "operator",
+            Self::Foreign(_) => "foreign",
+            Self::Variable(_) => "variable",
+            Self::Flag(_) => "flag",
+        }
+    }
+}
+
+/// As people look for it.
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::Repository { file, line } | Self::Operator { file, line } => write!(f, "{file}:{line}"),
+            Self::Foreign(name) | Self::Variable(name) => write!(f, "variable {name}"),
+            Self::Flag(name) => write!(f, "flag {name}"),
+        }
+    }
+}
+
+/// One thing that is wrong.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Problem {
+    /// A file cannot be read.
+    #[error("configuration file {file} cannot be read: {why}")]
+    Unreadable {
+        /// The file.
+        file: String,
+        /// Why.
+        why: String,
+    },
+    /// A file is not TOML.
+    #[error("{at}: {why}")]
+    Syntax {
+        /// Where.
+        at: Origin,
+        /// What the parser says.
+        why: String,
+    },
+    /// There is no such key.
+    #[error("{at}: unknown key `{key}`")]
+    UnknownKey {
+        /// Where.
+        at: Origin,
+        /// As it is written.
+        key: String,
+        /// The known key or section nearest to it.
+        nearest: String,
+    },
+    /// A variable with our prefix that is no key.
+    #[error("unknown variable {name}")]
+    UnknownVariable {
+        /// As it is written.
+        name: String,
+        /// The known variable nearest to it.
+        nearest: String,
+    },
+    /// A forge's name that cannot be one.
+    #[error("{at}: `{name}` cannot be a forge's name")]
+    ForgeName {
+        /// Where.
+        at: Origin,
+        /// As it is written.
+        name: String,
+    },
+    /// A key of the operator's in a repository's own file.
+    #[error("{at}: `{key}` cannot be set by a repository")]
+    NotForRepository {
+        /// Where.
+        at: Origin,
+        /// The key.
+        key: String,
+    },
+    /// A value that its key cannot have.
+    #[error("{at}: `{key}` {wrong}")]
+    BadValue {
+        /// Where.
+        at: Origin,
+        /// The key.
+        key: String,
+        /// What it must be.
+        wrong: String,
+    },
+    /// A value whose part is not built.
+    #[error("{at}: `{key}`: \"{word}\" is not built in this version of truing")]
+    NotBuilt {
+        /// Where.
+        at: Origin,
+        /// The key.
+        key: String,
+        /// The value.
+        word: String,
+        /// Values that are built.
+        built: &'static [&'static str],
+    },
+    /// A secret itself, written out.
+    #[error("{at}: `{key}` holds the secret itself (not shown)")]
+    LiteralSecret {
+        /// Where.
+        at: Origin,
+        /// The key.
+        key: String,
+    },
+    /// A forge whose name is no kind needs one.
+    #[error("`forge.{name}` needs a `kind`: \"{name}\" is none")]
+    KindMissing {
+        /// The forge.
+        name: String,
+    },
+    /// Two values that do not go together.
+    #[error("`{key}` ({value}, {at}) must {relation} `{other}` ({other_value}, {other_at})")]
+    Conflict {
+        /// One key.
+        key: &'static str,
+        /// Its value.
+        value: String,
+        /// Who set it.
+        at: Origin,
+        /// What it must be to the other.
+        relation: &'static str,
+        /// The other key.
+        other: &'static str,
+        /// Its value.
+        other_value: String,
+        /// Who set it.
+        other_at: Origin,
+    },
+    /// Neither a database is named, nor a home folder to keep one in.
+    #[error("there is no place for the database: neither `store.url` nor XDG_STATE_HOME nor HOME is set")]
+    NoStore,
+    /// The table of keys and the code that reads it disagree: a bug.
+    #[error("`{key}` is not as the table of keys says; this is a bug in truing")]
+    Table {
+        /// The key.
+        key: String,
+    },
+}
+
+impl Problem {
+    /// What is wrong with the value of `key`, at `at`.
+    pub(crate) fn of_value(at: Origin, key: String, wrong: Wrong) -> Self {
+        match wrong {
+            Wrong::Value(wrong) => Self::BadValue { at, key, wrong },
+            Wrong::Planned { word, built } => Self::NotBuilt { at, key, word, built },
+            Wrong::Literal => Self::LiteralSecret { at, key },
+        }
+    }
+
+    /// A stable word for programs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Unreadable { .. } => "config_unreadable",
+            Self::Syntax { .. } => "config_syntax",
+            Self::UnknownKey { .. } => "unknown_key",
+            Self::UnknownVariable { .. } => "unknown_variable",
+            Self::ForgeName { .. } => "bad_forge_name",
+            Self::NotForRepository { .. } => "not_for_repository",
+            Self::BadValue { .. } => "bad_value",
+            Self::NotBuilt { .. } => "not_built",
+            Self::LiteralSecret { .. } => "literal_secret",
+            Self::KindMissing { .. } => "kind_missing",
+            Self::Conflict { .. } => "conflicting_values",
+            Self::NoStore => "no_store",
+            Self::Table { .. } => "bug",
+        }
+    }
+
+    /// What to do about it.
+    pub fn hint(&self) -> String {
+        match self {
+            Self::Unreadable { .. } => "name another with `--config`, or make one with `truing init`".to_owned(),
+            Self::Syntax { .. } => "the file must be TOML (https://toml.io)".to_owned(),
+            Self::UnknownKey { nearest, .. } => {
+                format!("did you mean `{nearest}`? All keys: `truing config schema`")
+            }
+            Self::UnknownVariable { name, .. } if of_a_cluster(name) => {
+                "it looks like Kubernetes' link to a service named `truing`: set `enableServiceLinks: false` for \
+                 the pod, or name the service otherwise"
+                    .to_owned()
+            }
+            Self::UnknownVariable { nearest, .. } => format!("did you mean {nearest}? All keys: `truing config schema`"),
+            Self::ForgeName { .. } => "use lower-case letters, digits and `-`, a letter first".to_owned(),
+            Self::NotForRepository { key, .. } => {
+                format!("move it to the operator's file or the variable {}", super::keys::variable(key))
+            }
+            Self::BadValue { key, .. } => format!("see `{key}` in `truing config schema`"),
+            Self::NotBuilt { built, .. } => format!("use `{}`", built.join("` or `")),
+            Self::LiteralSecret { key, .. } => format!(
+                "say where it is: {key} = {{ env = \"VARIABLE\" }} or {{ file = \"PATH\" }}, or the variable {}__ENV; \
+                 and replace the secret if this file was shared",
+                super::keys::variable(key)
+            ),
+            Self::KindMissing { name } => format!("add `kind = \"github\"` to [forge.{name}]"),
+            Self::Conflict { .. } => "change one of the two".to_owned(),
+            Self::NoStore => "set TRUING_STORE__URL=sqlite:PATH, or HOME".to_owned(),
+            Self::Table { .. } => "report it".to_owned(),
+        }
+    }
+}
+
+/// Is it one of the variables that Kubernetes sets for a service named like us?
+fn of_a_cluster(name: &str) -> bool {
+    name.starts_with("TRUING_SERVICE_") || name == "TRUING_PORT" || name.starts_with("TRUING_PORT_")
+}
+
+/// Everything that is wrong with a configuration; never nothing.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ConfigError {
+    /// The first problem.
+    pub first: Box<Problem>,
+    /// The others.
+    pub more: Vec<Problem>,
+}
+
+impl ConfigError {
+    /// `Err` if there is a problem.
+    pub(crate) fn if_any(problems: Vec<Problem>) -> Result<(), Self> {
+        let mut problems = problems.into_iter();
+        match problems.next() {
+            Some(first) => Err(Self { first: Box::new(first), more: problems.collect() }),
+            None => Ok(()),
+        }
+    }
+
+    /// Every problem.
+    pub fn problems(&self) -> impl Iterator<Item = &Problem> {
+        std::iter::once(&*self.first).chain(&self.more)
+    }
+}
+
+impl From<Problem> for ConfigError {
+    fn from(problem: Problem) -> Self {
+        Self { first: Box::new(problem), more: Vec::new() }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines: Vec<String> = self.problems().map(Problem::to_string).collect();
+        f.write_str(&lines.join("\n"))
+    }
+}
+
+impl std::error::Error for ConfigError {}

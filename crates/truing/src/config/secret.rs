@@ -1,0 +1,122 @@
+//! Where a secret is kept, and the secret itself, which no error, log or debug output shows.
+
+use std::fmt;
+use std::io::Read as _;
+use std::path::PathBuf;
+
+use crate::environment::Environment;
+
+/// Where a secret is kept. It is read when it is needed, not before.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Secret {
+    /// In a variable of the environment.
+    Env(String),
+    /// In a file; a newline at its end is none of it.
+    File(PathBuf),
+}
+
+/// The most bytes that a secret may have: private keys are some 4 KiB.
+const MAX_BYTES: u64 = 64 * 1024;
+
+impl Secret {
+    /// Reads the secret now.
+    ///
+    /// # Errors
+    /// Names the variable or file that is missing, empty, too long or not text.
+    pub fn read(&self, environment: &Environment) -> Result<SecretText, SecretError> {
+        let fail = |why: String| SecretError { from: self.clone(), why };
+        let text = match self {
+            Self::Env(name) => match environment.get(name).map(|value| value.to_str()) {
+                Some(Some(value)) => value.to_owned(),
+                Some(None) => return Err(fail("is not UTF-8".to_owned())),
+                None => return Err(fail("is not set".to_owned())),
+            },
+            Self::File(path) => {
+                let mut text = String::new();
+                let file =
+                    std::fs::File::open(path).map_err(|error| fail(format!("cannot be read: {error}")))?;
+                let mut bounded = file.take(MAX_BYTES + 1);
+                bounded
+                    .read_to_string(&mut text)
+                    .map_err(|error| fail(format!("cannot be read: {error}")))?;
+                text
+            }
+        };
+        let text = text.strip_suffix('\n').unwrap_or(&text);
+        let text = text.strip_suffix('\r').unwrap_or(text);
+        match text.len() as u64 {
+            0 => Err(fail("is empty".to_owned())),
+            1..=MAX_BYTES => Ok(SecretText(text.to_owned())),
+            _ => Err(fail(format!("is longer than {MAX_BYTES} bytes"))),
+        }
+    }
+}
+
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Env(name) => write!(f, "variable {name}"),
+            Self::File(path) => write!(f, "file {}", path.display()),
+        }
+    }
+}
+
+/// A secret that was read.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecretText(String);
+
+impl SecretText {
+    /// The secret. Give it only to what sends it to its owner.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SecretText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretText(…)")
+    }
+}
+
+/// A secret could not be read.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{from} {why}, but a secret is wanted there")]
+pub struct SecretError {
+    /// Where it should be.
+    pub from: Secret,
+    /// What is wrong.
+    pub why: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_read_from_its_variable_or_file_and_never_shown() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("token");
+        std::fs::write(&path, "hush\n").unwrap();
+        let environment = Environment::new([("TOKEN", "hush")], "/");
+        for secret in [Secret::Env("TOKEN".into()), Secret::File(path)] {
+            let text = secret.read(&environment).unwrap();
+            assert_eq!(text.expose(), "hush");
+            assert!(!format!("{text:?}").contains("hush"));
+        }
+    }
+
+    #[test]
+    fn a_missing_or_empty_secret_names_its_place() {
+        let environment = Environment::new([("EMPTY", "")], "/");
+        let said = |secret: Secret| secret.read(&environment).unwrap_err().to_string();
+        assert_eq!(
+            said(Secret::Env("GONE".into())),
+            "variable GONE is not set, but a secret is wanted there"
+        );
+        assert_eq!(
+            said(Secret::Env("EMPTY".into())),
+            "variable EMPTY is empty, but a secret is wanted there"
+        );
+        assert!(said(Secret::File("/gone/token".into())).starts_with("file /gone/token cannot be read: "));
+    }
+}

@@ -1,0 +1,420 @@
+//! Layers, precedence and errors of the configuration.
+
+use super::*;
+
+fn operator(text: &str) -> SourceFile {
+    SourceFile { name: "truing.toml".into(), folder: "/etc/truing".into(), text: text.into() }
+}
+
+fn repository(text: &str) -> SourceFile {
+    SourceFile { name: ".truing.toml".into(), folder: "/repo".into(), text: text.into() }
+}
+
+fn variables(variables: &[(&str, &str)]) -> Environment {
+    Environment::new(variables.iter().copied().chain([("HOME", "/home/me")]), "/here")
+}
+
+fn flag(name: &'static str, key: &'static str, values: &[&str]) -> Flag {
+    Flag { name, key, values: values.iter().map(|value| (*value).to_owned()).collect() }
+}
+
+fn of_file(text: &str) -> Result<Config, ConfigError> {
+    Config::resolve(&variables(&[]), Some(&operator(text)), &[])
+}
+
+/// Every problem with its hint, one a line each.
+fn told(result: Result<Config, ConfigError>) -> String {
+    let error = result.expect_err("it should be refused");
+    error.problems().map(|problem| format!("error: {problem}\nhint: {}\n", problem.hint())).collect()
+}
+
+fn told_of(text: &str) -> String {
+    told(of_file(text))
+}
+
+fn told_of_variables(given: &[(&str, &str)]) -> String {
+    told(Config::resolve(&variables(given), None, &[]))
+}
+
+#[test]
+fn without_anything_the_defaults_hold() {
+    let config = Config::resolve(&variables(&[]), None, &[]).unwrap();
+    assert_eq!(config.store.database().unwrap(), Path::new("/home/me/.local/state/truing/truing.db"));
+    assert_eq!(config.server.listen, "127.0.0.1:8080".parse().unwrap());
+    assert_eq!(config.server.concurrency, 4);
+    assert_eq!(
+        (config.server.lease, config.server.heartbeat),
+        (Duration::from_secs(60), Duration::from_secs(10))
+    );
+    assert_eq!(config.server.poll, Duration::from_secs(2));
+    assert_eq!(
+        (config.review.debounce, config.review.max_wait),
+        (Duration::from_secs(15), Duration::from_secs(120))
+    );
+    assert_eq!(
+        (config.review.quiet, config.review.storm_max),
+        (Duration::from_secs(60), Duration::from_secs(1800))
+    );
+    assert_eq!(
+        (config.review.backoff, config.review.backoff_max),
+        (Duration::from_secs(30), Duration::from_secs(1800))
+    );
+    assert_eq!((config.review.attempts, config.review.max_inline), (5, 30));
+    assert_eq!(config.review.runtime, Runtime::Rules);
+    assert_eq!((config.rules.ignore, config.rules.packs), (vec![], vec!["core".to_owned()]));
+    assert!(config.forges.is_empty());
+}
+
+#[test]
+fn every_key_of_the_table_has_a_typed_value() {
+    // `Problem::Table` would be the answer otherwise.
+    of_file("[forge.github]").unwrap();
+    for key in KEYS {
+        assert!(
+            SECTIONS.iter().any(|(section, _)| key.path.rsplit_once('.').unwrap().0 == *section),
+            "{}",
+            key.path
+        );
+        assert!(key.doc.ends_with('.'), "{}", key.path);
+    }
+}
+
+#[test]
+fn the_stronger_source_wins_and_every_value_knows_who_set_it() {
+    let file = operator(
+        "[review]\nattempts = 2\nruntime = \"rules\"\n\n[server]\nconcurrency = 2\nlisten = \"127.0.0.1:2\"",
+    );
+    let given = variables(&[
+        ("TRUING_SERVER__CONCURRENCY", "3"),
+        ("TRUING_SERVER__LISTEN", "127.0.0.1:3"),
+        ("RUNTIME_MODE", "rules"),
+    ]);
+    let config =
+        Config::resolve(&given, Some(&file), &[flag("--listen", "server.listen", &["127.0.0.1:4"])]).unwrap();
+    let origins: BTreeMap<String, String> =
+        config.settings().map(|(path, setting)| (path, setting.origin.to_string())).collect();
+    assert_eq!(
+        (config.server.listen, origins["server.listen"].as_str()),
+        ("127.0.0.1:4".parse().unwrap(), "flag --listen")
+    );
+    assert_eq!(
+        (config.server.concurrency, origins["server.concurrency"].as_str()),
+        (3, "variable TRUING_SERVER__CONCURRENCY")
+    );
+    assert_eq!((config.review.attempts, origins["review.attempts"].as_str()), (2, "truing.toml:2"));
+    assert_eq!(origins["review.runtime"], "variable RUNTIME_MODE");
+    assert_eq!(origins["review.quiet"], "default");
+}
+
+#[test]
+fn a_repository_sets_what_the_operator_leaves_open_and_adds_packs() {
+    let own = repository("[rules]\nignore = [\"vendor/**\"]\npacks = [\"aiobotocore\", \"core\"]\n");
+    let open = of_file("").unwrap().with_repository(&own).unwrap();
+    assert_eq!(open.rules.ignore, ["vendor/**"]);
+    assert_eq!(open.rules.packs, ["core", "aiobotocore"]);
+    let (_, packs) = open.settings().find(|(path, _)| path == "rules.packs").unwrap();
+    assert_eq!(packs.added.as_ref().unwrap().to_string(), ".truing.toml:3");
+
+    let closed = of_file("[rules]\nignore = []\npacks = []").unwrap().with_repository(&own).unwrap();
+    assert!(closed.rules.ignore.is_empty());
+    assert_eq!(closed.rules.packs, ["aiobotocore", "core"]);
+}
+
+#[test]
+fn a_repository_cannot_set_the_operators_keys() {
+    let own = repository(
+        "store.url = \"sqlite:/tmp/x\"\n[rules]\nignored = []\n[forge.evil]\napi_url = \"https://evil\"\n",
+    );
+    insta::assert_snapshot!(told(of_file("").unwrap().with_repository(&own)), @r#"
+    error: .truing.toml:1: `store.url` cannot be set by a repository
+    hint: move it to the operator's file or the variable TRUING_STORE__URL
+    error: .truing.toml:3: unknown key `rules.ignored`
+    hint: did you mean `rules.ignore`? All keys: `truing config schema`
+    error: .truing.toml:5: `forge.evil.api_url` cannot be set by a repository
+    hint: move it to the operator's file or the variable TRUING_FORGE__EVIL__API_URL
+    "#);
+}
+
+#[test]
+fn every_problem_of_a_file_is_told_with_its_line_and_the_nearest_key() {
+    insta::assert_snapshot!(told_of(r#"
+[review]
+max_inlin = 3
+debounce = 15
+attempts = 0
+runtime = "native"
+webhook_secret = "x"
+
+[servr]
+listen = "localhost"
+
+[server]
+listen = "localhost"
+poll = "0s"
+
+[model]
+provider = "anthropic"
+
+[forge.GitHub]
+token = "hush"
+
+[forge.github]
+tokn = { env = "X" }
+kind = "gitlab"
+api_url = "http://api.github.com"
+token = "hush"
+webhook_secret = { evn = "X" }
+marker_key = { env = "A", file = "b" }
+
+[forge]
+github2 = 1
+"#), @r#"
+    error: truing.toml:3: unknown key `review.max_inlin`
+    hint: did you mean `review.max_inline`? All keys: `truing config schema`
+    error: truing.toml:4: `review.debounce` must be a string such as "15s"; it is of type integer
+    hint: see `review.debounce` in `truing config schema`
+    error: truing.toml:5: `review.attempts` must be a whole number from 1 to 100, not `0`
+    hint: see `review.attempts` in `truing config schema`
+    error: truing.toml:6: `review.runtime`: "native" is not built in this version of truing
+    hint: use `rules`
+    error: truing.toml:7: unknown key `review.webhook_secret`
+    hint: did you mean `forge.NAME.webhook_secret`? All keys: `truing config schema`
+    error: truing.toml:9: unknown key `servr`
+    hint: did you mean `server`? All keys: `truing config schema`
+    error: truing.toml:13: `server.listen` must be an IP address and a port such as "127.0.0.1:8080", not `localhost`
+    hint: see `server.listen` in `truing config schema`
+    error: truing.toml:14: `server.poll` must be from 10ms to 1h, not 0s
+    hint: see `server.poll` in `truing config schema`
+    error: truing.toml:16: unknown key `model`
+    hint: did you mean `rules`? All keys: `truing config schema`
+    error: truing.toml:19: `GitHub` cannot be a forge's name
+    hint: use lower-case letters, digits and `-`, a letter first
+    error: truing.toml:23: unknown key `forge.github.tokn`
+    hint: did you mean `forge.github.token`? All keys: `truing config schema`
+    error: truing.toml:24: `forge.github.kind` must be "github", not `gitlab`
+    hint: see `forge.github.kind` in `truing config schema`
+    error: truing.toml:25: `forge.github.api_url` must be https: http is allowed to loopback addresses only
+    hint: see `forge.github.api_url` in `truing config schema`
+    error: truing.toml:26: `forge.github.token` holds the secret itself (not shown)
+    hint: say where it is: forge.github.token = { env = "VARIABLE" } or { file = "PATH" }, or the variable TRUING_FORGE__GITHUB__TOKEN__ENV; and replace the secret if this file was shared
+    error: truing.toml:27: unknown key `forge.github.webhook_secret.evn`
+    hint: did you mean `forge.github.webhook_secret.env`? All keys: `truing config schema`
+    error: truing.toml:28: `forge.github.marker_key` must have one of `env` and `file`, not both
+    hint: see `forge.github.marker_key` in `truing config schema`
+    error: truing.toml:31: `forge.github2` must be a table; it is of type integer
+    hint: see `forge.github2` in `truing config schema`
+    "#);
+}
+
+#[test]
+fn a_file_that_is_not_toml_is_refused_with_its_lines() {
+    insta::assert_snapshot!(told_of("[review]\nattempts = = 3\n[review]\n"), @r#"
+    error: truing.toml:2: extra `=`, expected nothing
+    hint: the file must be TOML (https://toml.io)
+    error: truing.toml:2: unexpected key or value, expected newline, `#`
+    hint: the file must be TOML (https://toml.io)
+    error: truing.toml:3: duplicate key
+    hint: the file must be TOML (https://toml.io)
+    "#);
+}
+
+#[test]
+fn variables_are_keys_and_unknown_ones_are_refused() {
+    insta::assert_snapshot!(told_of_variables(&[
+        ("TRUING_REVIEW__DEBOUNC", "15s"),
+        ("TRUING_STORE_URL", "sqlite:/a"),
+        ("TRUING_review__quiet", "1s"),
+        ("TRUING_PORT_8080_TCP_ADDR", "10.0.0.1"),
+        ("TRUING_FORGE__GITHUB__TOKEN", "hush"),
+        ("TRUING_FORGE__GITHUB__WEBHOOK_SECRET__ENV", "ghp_hush"),
+        ("TRUING_FORGE__GITHUB__SETTLE__ENV", "X"),
+        ("TRUING_FORGE__GITHUB__MARKER_KEY__ENV", "A"),
+        ("TRUING_FORGE__GITHUB__MARKER_KEY__FILE", "b"),
+        ("TRUING_CONFIG", "not a key"),
+        ("TRUING", "none of ours"),
+    ]), @r#"
+    error: variable TRUING_FORGE__GITHUB__MARKER_KEY__FILE: `forge.github.marker_key` must be given as __ENV or as __FILE, not both
+    hint: see `forge.github.marker_key` in `truing config schema`
+    error: unknown variable TRUING_FORGE__GITHUB__SETTLE__ENV
+    hint: did you mean TRUING_FORGE__GITHUB__SETTLE? All keys: `truing config schema`
+    error: variable TRUING_FORGE__GITHUB__TOKEN: `forge.github.token` holds the secret itself (not shown)
+    hint: say where it is: forge.github.token = { env = "VARIABLE" } or { file = "PATH" }, or the variable TRUING_FORGE__GITHUB__TOKEN__ENV; and replace the secret if this file was shared
+    error: variable TRUING_FORGE__GITHUB__WEBHOOK_SECRET__ENV: `forge.github.webhook_secret` must name a variable in capitals, digits and `_`, such as GITHUB_TOKEN
+    hint: see `forge.github.webhook_secret` in `truing config schema`
+    error: unknown variable TRUING_PORT_8080_TCP_ADDR
+    hint: it looks like Kubernetes' link to a service named `truing`: set `enableServiceLinks: false` for the pod, or name the service otherwise
+    error: unknown variable TRUING_REVIEW__DEBOUNC
+    hint: did you mean TRUING_REVIEW__DEBOUNCE? All keys: `truing config schema`
+    error: unknown variable TRUING_STORE_URL
+    hint: did you mean TRUING_STORE__URL? All keys: `truing config schema`
+    error: unknown variable TRUING_review__quiet
+    hint: did you mean TRUING_REVIEW__QUIET? All keys: `truing config schema`
+    "#);
+}
+
+#[test]
+fn variables_alone_configure_a_forge() {
+    let config = Config::resolve(
+        &variables(&[
+            ("TRUING_FORGE__MY_WORK__KIND", "github"),
+            ("TRUING_FORGE__MY_WORK__API_URL", "http://127.0.0.1:9/api/"),
+            ("TRUING_FORGE__MY_WORK__TOKEN__ENV", "WORK_TOKEN"),
+            ("TRUING_FORGE__MY_WORK__WEBHOOK_SECRET__FILE", "secret"),
+            ("TRUING_RULES__PACKS", "core,aiobotocore"),
+        ]),
+        None,
+        &[],
+    )
+    .unwrap();
+    let forge = &config.forges["my-work"];
+    assert_eq!(forge.kind, ForgeKind::Github);
+    assert_eq!(forge.api_url, "http://127.0.0.1:9/api");
+    assert_eq!(forge.git_url, "https://github.com");
+    assert_eq!(forge.token, Secret::Env("WORK_TOKEN".into()));
+    assert_eq!(forge.webhook_secret, Secret::File("/here/secret".into()));
+    assert_eq!(forge.marker_key, None);
+    assert_eq!(config.rules.packs, ["core", "aiobotocore"]);
+}
+
+#[test]
+fn a_variable_overrides_a_files_secret_as_a_whole() {
+    let file = operator("[forge.github]\ntoken = { file = \"token\" }\nmarker_key = { file = \"key\" }");
+    let config =
+        Config::resolve(&variables(&[("TRUING_FORGE__GITHUB__TOKEN__ENV", "T")]), Some(&file), &[]).unwrap();
+    assert_eq!(config.forges["github"].token, Secret::Env("T".into()));
+    assert_eq!(config.forges["github"].marker_key, Some(Secret::File("/etc/truing/key".into())));
+}
+
+#[test]
+fn a_forge_exists_once_it_is_named_and_its_name_is_its_kind() {
+    let config = of_file("[forge.github]").unwrap();
+    assert_eq!(config.forges["github"].token, Secret::Env("GITHUB_TOKEN".into()));
+    assert_eq!(config.forges["github"].settle, Duration::from_secs(30));
+    insta::assert_snapshot!(told_of("[forge.work]"), @r#"
+    error: `forge.work` needs a `kind`: "work" is none
+    hint: add `kind = "github"` to [forge.work]
+    "#);
+}
+
+#[test]
+fn runtime_mode_is_judged_only_where_nothing_stronger_decides() {
+    insta::assert_snapshot!(told_of_variables(&[("RUNTIME_MODE", "sdk")]), @r#"
+    error: variable RUNTIME_MODE: `review.runtime`: "sdk" is not built in this version of truing
+    hint: use `rules`
+    "#);
+    insta::assert_snapshot!(told_of_variables(&[("RUNTIME_MODE", "fast")]), @r#"
+    error: variable RUNTIME_MODE: `review.runtime` must be "rules", not `fast`
+    hint: see `review.runtime` in `truing config schema`
+    "#);
+    let given = variables(&[("RUNTIME_MODE", "sdk")]);
+    Config::resolve(&given, None, &[flag("--runtime", "review.runtime", &["rules"])]).unwrap();
+    Config::resolve(&variables(&[("RUNTIME_MODE", "sdk"), ("TRUING_REVIEW__RUNTIME", "rules")]), None, &[])
+        .unwrap();
+    Config::resolve(&variables(&[("RUNTIME_MODE", "")]), None, &[]).unwrap();
+}
+
+#[test]
+fn values_that_do_not_go_together_are_refused_with_both_places() {
+    insta::assert_snapshot!(told_of("[server]\nlease = \"15s\"\n[review]\ndebounce = \"5m\"\nbackoff = \"1h\"\nquiet = \"1h\""), @r#"
+    error: `server.heartbeat` (10s, default) must be less than two thirds of `server.lease` (15s, truing.toml:2)
+    hint: change one of the two
+    error: `review.debounce` (5m, truing.toml:4) must be at most `review.max_wait` (2m, default)
+    hint: change one of the two
+    error: `review.quiet` (1h, truing.toml:6) must be at most `review.storm_max` (30m, default)
+    hint: change one of the two
+    error: `review.backoff` (1h, truing.toml:5) must be at most `review.backoff_max` (30m, default)
+    hint: change one of the two
+    "#);
+    of_file("[server]\nlease = \"16s\"").unwrap();
+}
+
+#[test]
+fn without_a_home_only_what_needs_the_database_fails() {
+    let config = Config::resolve(&Environment::new::<&str, &str>([], "/"), None, &[]).unwrap();
+    assert_eq!(config.store.database().unwrap_err().first.code(), "no_store");
+    let relative = of_file("store.url = \"sqlite:data/t.db\"").unwrap();
+    assert_eq!(relative.store.database().unwrap(), Path::new("/etc/truing/data/t.db"));
+}
+
+#[test]
+fn no_secret_is_in_any_message_or_debug_output() {
+    let file = "[forge.github]\ntoken = \"hush\"\nwebhook_secret = { env = \"hush\" }\napi_url = \"https://u:hush@h\"\n[store]\nurl = \"postgres://u:hush@h/d\"";
+    let error = of_file(file).unwrap_err();
+    assert_eq!(error.problems().count(), 4);
+    assert!(!format!("{error} {error:?}").contains("hush"));
+}
+
+#[test]
+fn the_operators_file_is_the_flags_then_the_variables_then_the_users_own() {
+    let home = tempfile::tempdir().unwrap();
+    let at = |name: &str| {
+        let path = home.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, format!("# {name}")).unwrap();
+        path
+    };
+    let of = |config: Option<&str>, given: Option<&str>| {
+        let variables = config.map(|path| ("TRUING_CONFIG", path.to_owned()));
+        let home = ("HOME", home.path().display().to_string());
+        let environment = Environment::new(variables.into_iter().chain([home.clone()]), &home.1);
+        operator_file(&environment, given.map(Path::new)).map(|file| file.map(|file| file.text))
+    };
+    at("truing.toml");
+    assert_eq!(of(None, None), Ok(None), "a truing.toml that lies about is not the operator's");
+    at(".config/truing/truing.toml");
+    at("variable.toml");
+    at("flag.toml");
+    assert_eq!(of(None, None), Ok(Some("# .config/truing/truing.toml".into())));
+    assert_eq!(of(Some(""), None), Ok(Some("# .config/truing/truing.toml".into())));
+    assert_eq!(of(Some("variable.toml"), None), Ok(Some("# variable.toml".into())));
+    assert_eq!(of(Some("variable.toml"), Some("flag.toml")), Ok(Some("# flag.toml".into())));
+    assert_eq!(of(None, Some("gone.toml")).unwrap_err().first.code(), "config_unreadable");
+}
+
+#[test]
+fn a_repositorys_file_must_be_a_plain_file() {
+    let root = tempfile::tempdir().unwrap();
+    assert_eq!(repository_file(root.path()), Ok(None));
+    std::os::unix::fs::symlink("/dev/zero", root.path().join(REPOSITORY_FILE)).unwrap();
+    assert_eq!(repository_file(root.path()).unwrap_err().first.code(), "config_unreadable");
+}
+
+#[test]
+fn the_commented_file_is_a_valid_configuration_with_and_without_its_comments() {
+    let text = generate::commented_file();
+    assert_eq!(of_file(&text).unwrap(), of_file("").unwrap());
+    // What looks like a key or a section behind a `#` is one.
+    let uncommented: String = text
+        .lines()
+        .map(|line| match line.strip_prefix("# ") {
+            Some(code)
+                if code.starts_with('[')
+                    || code.split_once(" = ").is_some_and(|(key, _)| !key.contains(' ')) =>
+            {
+                code
+            }
+            _ => line,
+        })
+        .flat_map(|line| [line, "\n"])
+        .collect();
+    let config = of_file(&uncommented).unwrap();
+    assert_eq!(
+        config.settings().filter(|(_, setting)| setting.origin != Origin::Default).count(),
+        KEYS.len()
+    );
+}
+
+#[test]
+fn the_reference_page_is_up_to_date() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/config.md");
+    let now = generate::reference();
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&path, &now).unwrap();
+    }
+    let kept = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        kept == now,
+        "{} is out of date: write it anew with UPDATE_DOCS=1 cargo test -p truing",
+        path.display()
+    );
+}

@@ -1,0 +1,438 @@
+//! Values of keys: read from a file's TOML or from the text of a variable or flag, checked, and shown again.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use serde_json::json;
+use toml::de::DeValue;
+use url::{Host, Url};
+
+use super::keys::Kind;
+use super::secret::Secret;
+
+/// A checked value.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Value {
+    /// Nothing: a computed default that is worked out where it is used.
+    Unset,
+    /// The database's file.
+    Store(PathBuf),
+    /// An address to listen on.
+    Address(SocketAddr),
+    /// A number.
+    Integer(i64),
+    /// A length of time.
+    Duration(Duration),
+    /// One of the words of the key's kind.
+    Choice(&'static str),
+    /// A URL without a slash at its end.
+    Url(String),
+    /// Where a secret is kept.
+    Secret(Secret),
+    /// Globs or names.
+    List(Vec<String>),
+}
+
+/// What is wrong with a value.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Wrong {
+    /// It must be something else; in words that follow the key's name.
+    Value(String),
+    /// A word that this version does not know yet.
+    Planned {
+        /// The word.
+        word: String,
+        /// Those it knows.
+        built: &'static [&'static str],
+    },
+    /// A secret itself, written out.
+    Literal,
+}
+
+impl Value {
+    /// A value of a file. Relative paths start at `folder`. Secrets' tables are read by the caller, which knows
+    /// the places of their keys.
+    pub(crate) fn from_toml(kind: Kind, value: &DeValue<'_>, folder: &Path) -> Result<Self, Wrong> {
+        let text = value.as_str();
+        match kind {
+            Kind::Integer(least, most) => match value.as_integer() {
+                Some(number) => integer(number.as_str(), number.radix(), least, most),
+                None => Err(must(format_args!("be a whole number; it is of type {}", value.type_str()))),
+            },
+            Kind::Globs | Kind::Packs => {
+                let items =
+                    value.as_array().map(|items| items.iter().map(|item| item.get_ref().as_str()).collect());
+                match items {
+                    Some(Some(items)) => list(kind, items),
+                    Some(None) | None => Err(must("be a list of strings, such as [\"a\", \"b\"]")),
+                }
+            }
+            Kind::Secret => Err(match text {
+                Some(_) => Wrong::Literal,
+                None => must("be { env = \"VARIABLE\" } or { file = \"PATH\" }"),
+            }),
+            Kind::Store | Kind::Address | Kind::Duration(..) | Kind::Choice { .. } | Kind::Url => {
+                match text {
+                    Some(text) => Self::from_text(kind, text, folder),
+                    None => Err(must(format_args!(
+                        "be a string such as {}; it is of type {}",
+                        kind.sample(),
+                        value.type_str()
+                    ))),
+                }
+            }
+        }
+    }
+
+    /// A value of a variable or flag. Lists are separated by commas.
+    pub(crate) fn from_text(kind: Kind, text: &str, folder: &Path) -> Result<Self, Wrong> {
+        match kind {
+            Kind::Store => store(text, folder).map(Self::Store),
+            Kind::Address => text.parse().map(Self::Address).map_err(|_| {
+                must(format_args!("be an IP address and a port such as {}, not `{text}`", kind.sample()))
+            }),
+            Kind::Integer(least, most) => integer(text, 10, least, most),
+            Kind::Duration(least, most) => duration(text, least, most).map(Self::Duration),
+            Kind::Choice { built, planned } => match built.iter().find(|word| **word == text) {
+                Some(word) => Ok(Self::Choice(word)),
+                None if planned.contains(&text) => Err(Wrong::Planned { word: text.to_owned(), built }),
+                None => Err(must(format_args!("be {}, not `{text}`", or(built)))),
+            },
+            Kind::Url => web_address(text).map(Self::Url),
+            Kind::Secret => Err(Wrong::Literal),
+            Kind::Globs | Kind::Packs => {
+                list(kind, text.split(',').map(str::trim).filter(|item| !item.is_empty()).collect())
+            }
+        }
+    }
+
+    /// As TOML, where TOML can say it.
+    pub fn to_json(&self) -> serde_json::Value {
+        match self {
+            Self::Unset => serde_json::Value::Null,
+            Self::Store(path) => json!(format!("sqlite:{}", path.display())),
+            Self::Address(address) => json!(address.to_string()),
+            Self::Integer(number) => json!(number),
+            Self::Duration(length) => json!(ShownDuration(*length).to_string()),
+            Self::Choice(word) => json!(word),
+            Self::Url(url) => json!(url),
+            Self::Secret(Secret::Env(name)) => json!({ "env": name }),
+            Self::Secret(Secret::File(path)) => json!({ "file": path.display().to_string() }),
+            Self::List(items) => json!(items),
+        }
+    }
+}
+
+/// As TOML; nothing at all for [`Value::Unset`].
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let string = |text: &dyn fmt::Display| toml::Value::String(text.to_string()).to_string();
+        match self {
+            Self::Unset => Ok(()),
+            Self::Integer(number) => write!(f, "{number}"),
+            Self::Secret(Secret::Env(name)) => write!(f, "{{ env = {} }}", string(name)),
+            Self::Secret(Secret::File(path)) => write!(f, "{{ file = {} }}", string(&path.display())),
+            Self::List(items) => {
+                write!(f, "[{}]", items.iter().map(|item| string(item)).collect::<Vec<_>>().join(", "))
+            }
+            Self::Store(path) => f.write_str(&string(&format_args!("sqlite:{}", path.display()))),
+            Self::Address(address) => f.write_str(&string(address)),
+            Self::Duration(length) => f.write_str(&string(&ShownDuration(*length))),
+            Self::Choice(word) => f.write_str(&string(word)),
+            Self::Url(url) => f.write_str(&string(url)),
+        }
+    }
+}
+
+impl Kind {
+    /// A value of this kind, for messages.
+    pub(crate) fn sample(self) -> &'static str {
+        match self {
+            Self::Store => "\"sqlite:/var/lib/truing/truing.db\"",
+            Self::Address => "\"127.0.0.1:8080\"",
+            Self::Integer(..) => "4",
+            Self::Duration(..) => "\"15s\"",
+            Self::Choice { .. } => "\"rules\"",
+            Self::Url => "\"https://api.github.com\"",
+            Self::Secret => "{ env = \"VARIABLE\" }",
+            Self::Globs => "[\"vendor/**\"]",
+            Self::Packs => "[\"core\"]",
+        }
+    }
+}
+
+/// The variable that a secret is said to be in. Only capitals: nearly every token that is put here by mistake
+/// has a small letter, and is then not printed.
+pub(crate) fn secret_variable(name: &str) -> Result<Secret, Wrong> {
+    let capital = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+    if !name.is_empty() && name.chars().all(capital) && !name.starts_with(|c: char| c.is_ascii_digit()) {
+        return Ok(Secret::Env(name.to_owned()));
+    }
+    Err(must("name a variable in capitals, digits and `_`, such as GITHUB_TOKEN"))
+}
+
+/// The file that a secret is said to be in.
+pub(crate) fn secret_file(path: &str, folder: &Path) -> Result<Secret, Wrong> {
+    if path.is_empty() { Err(must("name a file")) } else { Ok(Secret::File(folder.join(path))) }
+}
+
+/// Files that the rules leave out: `*` stays within a folder, `**` does not.
+///
+/// # Errors
+/// The first pattern that is no glob.
+pub fn ignored(patterns: &[String]) -> Result<GlobSet, globset::Error> {
+    let mut set = GlobSetBuilder::new();
+    for pattern in patterns {
+        set.add(GlobBuilder::new(pattern).literal_separator(true).build()?);
+    }
+    set.build()
+}
+
+fn must(what: impl fmt::Display) -> Wrong {
+    Wrong::Value(format!("must {what}"))
+}
+
+/// `"a"`, `"a" or "b"`.
+fn or(words: &[&str]) -> String {
+    words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(" or ")
+}
+
+/// `sqlite:PATH`. What was given is not shown: other stores' URLs carry passwords.
+fn store(text: &str, folder: &Path) -> Result<PathBuf, Wrong> {
+    match text.split_once(':') {
+        Some(("sqlite", path)) if path.starts_with("//") || path.is_empty() || path.starts_with(':') => {
+            Err(must("be `sqlite:` and then a file's path, such as \"sqlite:/var/lib/truing/truing.db\""))
+        }
+        Some(("sqlite", path)) => Ok(folder.join(path)),
+        Some(("valkey" | "redis", _)) => {
+            Err(Wrong::Planned { word: "valkey".to_owned(), built: &["sqlite:PATH"] })
+        }
+        Some(_) | None => Err(must("begin with `sqlite:`")),
+    }
+}
+
+fn integer(digits: &str, radix: u32, least: i64, most: i64) -> Result<Value, Wrong> {
+    match i64::from_str_radix(digits, radix) {
+        Ok(number) if (least..=most).contains(&number) => Ok(Value::Integer(number)),
+        Ok(_) | Err(_) => Err(must(format_args!("be a whole number from {least} to {most}, not `{digits}`"))),
+    }
+}
+
+/// Units of time, the greatest first, each in milliseconds.
+const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
+
+/// Whole numbers with units, greatest first: `15s`, `2m`, `1h30m`, `500ms`.
+fn duration(text: &str, least: Duration, most: Duration) -> Result<Duration, Wrong> {
+    let Some(length) = milliseconds(text).map(Duration::from_millis) else {
+        return Err(must(format_args!("be a length of time such as 500ms, 15s, 2m, 1h30m, not `{text}`")));
+    };
+    if (least..=most).contains(&length) {
+        return Ok(length);
+    }
+    let (least, most) = (ShownDuration(least), ShownDuration(most));
+    Err(must(format_args!("be from {least} to {most}, not {text}")))
+}
+
+fn milliseconds(text: &str) -> Option<u64> {
+    let mut sum = 0_u64;
+    let mut rest = text;
+    let mut units = UNITS.iter();
+    while !rest.is_empty() || sum == 0 && rest.len() == text.len() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit())?;
+        let number: u64 = rest.get(..digits)?.parse().ok()?;
+        rest = rest.get(digits..)?;
+        let end = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
+        let unit = rest.get(..end)?;
+        // The iterator goes on from the last unit, so that none comes twice or out of order.
+        let (_, length) = units.find(|(name, _)| *name == unit)?;
+        sum = sum.checked_add(number.checked_mul(*length)?)?;
+        rest = rest.get(end..)?;
+    }
+    Some(sum)
+}
+
+/// A length of time as it is written in files: `1h30m`. Below a millisecond nothing is shown.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ShownDuration(pub Duration);
+
+impl fmt::Display for ShownDuration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut left = self.0.as_millis();
+        if left == 0 {
+            return f.write_str("0s");
+        }
+        for (unit, length) in UNITS {
+            let length = u128::from(length);
+            // `60s` reads better than `1m`, and days only mislead; but an hour is not 3600 s.
+            let many = left / length;
+            if many > 0 {
+                write!(f, "{many}{unit}")?;
+                left %= length;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// https anywhere, http on loopback only, no user, query or fragment. What was given is not shown: it may
+/// carry a password.
+fn web_address(text: &str) -> Result<String, Wrong> {
+    let url = Url::parse(text)
+        .map_err(|error| must(format_args!("be a URL such as https://api.github.com: {error}")))?;
+    let loopback = match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => IpAddr::V4(address).is_loopback(),
+        Some(Host::Ipv6(address)) => IpAddr::V6(address).is_loopback(),
+        None => false,
+    };
+    match url.scheme() {
+        "https" => {}
+        "http" if loopback => {}
+        "http" => return Err(must("be https: http is allowed to loopback addresses only")),
+        _ => return Err(must("be a URL that begins with https://")),
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(must("be a URL without user and password: give those as secrets"));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(must("be a URL without `?` and `#`"));
+    }
+    Ok(url.as_str().trim_end_matches('/').to_owned())
+}
+
+/// Globs that parse, or names of packs; each once, in the given order.
+fn list(kind: Kind, items: Vec<&str>) -> Result<Value, Wrong> {
+    for item in &items {
+        if kind == Kind::Packs && !is_name(item) {
+            return Err(must(format_args!(
+                "hold rule packs' names (lower-case letters, digits, `-`), not `{item}`"
+            )));
+        }
+    }
+    let items: Vec<String> = unique(items.into_iter().map(str::to_owned));
+    if kind == Kind::Globs {
+        ignored(&items).map_err(|error| must(format_args!("hold path globs: {error}")))?;
+    }
+    Ok(Value::List(items))
+}
+
+/// Each item once, where it came first.
+pub(crate) fn unique(items: impl IntoIterator<Item = String>) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    items.into_iter().filter(|item| seen.insert(item.clone())).collect()
+}
+
+/// Lower-case letters, digits and `-`, a letter first: names of forges and packs.
+pub(crate) fn is_name(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_lowercase())
+        && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ANY: Kind = Kind::Duration(Duration::ZERO, Duration::from_secs(86_400));
+
+    fn parse(kind: Kind, text: &str) -> Result<Value, Wrong> {
+        Value::from_text(kind, text, Path::new("/folder"))
+    }
+
+    #[test]
+    fn lengths_of_time_have_units_greatest_first_and_are_shown_as_written() {
+        for (text, milliseconds) in
+            [("15s", 15_000), ("2m", 120_000), ("1h30m", 5_400_000), ("500ms", 500), ("1d", 86_400_000)]
+        {
+            let length = Duration::from_millis(milliseconds);
+            assert_eq!(parse(ANY, text), Ok(Value::Duration(length)));
+            assert_eq!(ShownDuration(length).to_string(), text);
+        }
+        assert_eq!(parse(ANY, "0s"), Ok(Value::Duration(Duration::ZERO)));
+        assert_eq!(parse(ANY, "90s").map(|value| value.to_string()), Ok("\"1m30s\"".to_owned()));
+        for wrong in [
+            "",
+            "15",
+            "s",
+            "15 s",
+            "-1s",
+            "1.5s",
+            "30m1h",
+            "1m1m",
+            "15x",
+            "2d",
+            "99999999999999999999s",
+            "9999999999999999999d",
+            "١s",
+        ] {
+            assert!(parse(ANY, wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn http_is_for_loopback_and_urls_carry_no_secrets() {
+        for (text, url) in [
+            ("https://ghe.example/api/v3/", "https://ghe.example/api/v3"),
+            ("http://127.0.0.1:9/", "http://127.0.0.1:9"),
+            ("http://[::1]:9", "http://[::1]:9"),
+            ("http://localhost", "http://localhost"),
+        ] {
+            assert_eq!(parse(Kind::Url, text), Ok(Value::Url(url.to_owned())));
+        }
+        for wrong in [
+            "http://api.github.com",
+            "http://localhost.example",
+            "ftp://x",
+            "file:///x",
+            "api.github.com",
+            "https://x?y",
+            "https://x#y",
+        ] {
+            assert!(parse(Kind::Url, wrong).is_err(), "{wrong}");
+        }
+        let said = format!("{:?}", parse(Kind::Url, "https://me:hush@example.org"));
+        assert!(said.contains("without user") && !said.contains("hush"), "{said}");
+    }
+
+    #[test]
+    fn a_store_is_a_file() {
+        assert_eq!(parse(Kind::Store, "sqlite:/a.db"), Ok(Value::Store("/a.db".into())));
+        assert_eq!(parse(Kind::Store, "sqlite:a.db"), Ok(Value::Store("/folder/a.db".into())));
+        for wrong in [
+            "sqlite:",
+            "sqlite::memory:",
+            "sqlite://a.db",
+            "a.db",
+            "postgres://u:hush@h/db",
+            "valkey://u:hush@h/0",
+        ] {
+            let said = format!("{:?}", parse(Kind::Store, wrong).unwrap_err());
+            assert!(!said.contains("hush"), "{said}");
+        }
+    }
+
+    #[test]
+    fn lists_are_separated_by_commas_and_checked() {
+        let packs = |text| parse(Kind::Packs, text);
+        assert_eq!(
+            packs("core, aiobotocore,core"),
+            Ok(Value::List(vec!["core".into(), "aiobotocore".into()]))
+        );
+        assert_eq!(packs(""), Ok(Value::List(vec![])));
+        assert!(packs("../x").is_err());
+        assert!(parse(Kind::Globs, "a[").is_err());
+        let globs = ignored(&["vendor/*".into(), "**/x".into()]).unwrap();
+        assert!(globs.is_match("vendor/a") && globs.is_match("a/b/x") && !globs.is_match("vendor/a/b"));
+    }
+
+    #[test]
+    fn a_variable_for_a_secret_is_in_capitals_and_another_word_is_not_shown() {
+        assert_eq!(secret_variable("MY_TOKEN_2"), Ok(Secret::Env("MY_TOKEN_2".into())));
+        for wrong in ["ghp_hush", "", "2X", "A B"] {
+            assert!(!format!("{:?}", secret_variable(wrong).unwrap_err()).contains("hush"));
+        }
+    }
+}
