@@ -1,1 +1,30 @@
-//! git
+//! The only place that runs `git`: mirrors with exact-commit fetch, local repositories, diffs, exported trees.
+//!
+//! Three rules hold for every call, and the tests in `tests/behaviour` try to break each:
+//!
+//! * **Hermetic.** The child's environment is built from nothing (`command.rs`); the system's and the user's
+//!   configuration are not read. Arguments are vectors, never a shell's text.
+//! * **Bounded.** Time, output and input have limits ([`Limits`]); at a limit, and when the caller lets go, the
+//!   whole process group dies.
+//! * **Nothing that a repository holds is executed.** A local repository's own configuration is used to find
+//!   it and to resolve names, which runs nothing. Whatever reads content (diff, working tree, export) runs in a
+//!   private view: a fresh git folder that borrows the repository's objects and none of its configuration,
+//!   hooks or attributes (`view.rs`). No byte in the repository changes.
+
+mod command;
+mod error;
+mod export;
+mod mirror;
+pub mod options;
+mod remote;
+mod repository;
+mod view;
+
+pub use error::GitError;
+pub use export::Exported;
+pub use mirror::Mirror;
+pub use options::{GitOptions, Limits};
+pub use remote::{Remote, Secret};
+pub use repository::{Base, BaseFrom, Repository, WorktreeDiff};
+
+pub use command::Git;

@@ -1,0 +1,240 @@
+//! What can go wrong with git, for people: what happened, to which thing, and what to do next.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use truing_core::id::Sha;
+
+use crate::options::MIN_VERSION;
+
+/// Why git did not do it. [`GitError::is_wrong_input`] tells exit code 2 (cli.md) from 3.
+#[derive(Debug, thiserror::Error)]
+pub enum GitError {
+    /// The program is not there.
+    #[error("git cannot be run: {program}: {source}")]
+    NoGit {
+        /// As configured.
+        program: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// The program is older than what we rely on, or is not git.
+    #[error("git is too old: `git --version` says `{found}`, {}.{} is needed", MIN_VERSION.0, MIN_VERSION.1)]
+    TooOld {
+        /// What it says of itself, cut and cleaned.
+        found: String,
+    },
+    /// A file or folder of our own could not be read or written.
+    #[error("{doing} {}: {source}", path.display())]
+    Io {
+        /// What was tried, as in `cannot write`.
+        doing: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// A call took too long and was ended with everything it had started.
+    #[error("git {call} did not end within {} s and was stopped", after.as_secs_f32())]
+    TimedOut {
+        /// The subcommand.
+        call: &'static str,
+        /// Its limit.
+        after: Duration,
+    },
+    /// An answer is larger than what is read.
+    #[error("git {call} answers with more than {limit} bytes")]
+    TooLarge {
+        /// The subcommand.
+        call: &'static str,
+        /// The bound in bytes.
+        limit: usize,
+    },
+    /// Git says no.
+    #[error("git {call} failed: {message}")]
+    Failed {
+        /// The subcommand.
+        call: &'static str,
+        /// Git's words, cut and cleaned.
+        message: String,
+    },
+    /// Git's answer is not of the form we know.
+    #[error("git {call} answers something unexpected: {answer}")]
+    Garbled {
+        /// The subcommand.
+        call: &'static str,
+        /// The answer, cut and cleaned.
+        answer: String,
+    },
+
+    /// The path does not exist.
+    #[error("there is nothing at {}", .0.display())]
+    PathMissing(PathBuf),
+    /// The path is a file.
+    #[error("{} is not a folder", .0.display())]
+    NotADirectory(PathBuf),
+    /// The path is not in a repository.
+    #[error("{} is not in a git repository", .0.display())]
+    NotARepository(PathBuf),
+    /// A bare repository, or a git folder itself.
+    #[error("{} has no working tree: it is a bare repository, or inside a git folder", .0.display())]
+    NoWorkTree(PathBuf),
+    /// The repository's configuration names another folder as its working tree.
+    #[error("the repository at {} says that its working tree is {}, which does not belong to it", path.display(), root.display())]
+    ForeignWorkTree {
+        /// As asked for.
+        path: PathBuf,
+        /// What its `core.worktree` says.
+        root: PathBuf,
+    },
+    /// Nothing has been committed yet.
+    #[error("the repository at {} has no commit on its current branch", .0.display())]
+    NoCommits(PathBuf),
+    /// This cannot name a commit.
+    #[error("`{0}` cannot be the name of a commit")]
+    BadRevision(String),
+    /// No commit has this name.
+    #[error("there is no commit named `{revision}`")]
+    UnknownRevision {
+        /// As asked for.
+        revision: String,
+        /// The branch or tag whose name is nearest.
+        near: Option<String>,
+        /// Is this a shallow clone, where it may be missing for that reason?
+        shallow: bool,
+    },
+    /// No branch that could be the default one.
+    #[error("no default branch: there is no origin/HEAD, origin/main, origin/master, main or master")]
+    NoDefaultBranch,
+    /// Two histories that never meet.
+    #[error("{head} and {branch} have no commit in common")]
+    NoCommonAncestor {
+        /// The head.
+        head: Sha,
+        /// The branch it was compared with.
+        branch: String,
+    },
+    /// The clone is shallow and what is needed lies beyond its edge.
+    #[error("{missing} is not in this shallow clone")]
+    MissingHistory {
+        /// What is missing.
+        missing: String,
+        /// The command that fetches it.
+        command: String,
+    },
+    /// Not a remote that may be used. The URL is not shown whole: it may hold a password.
+    #[error("the remote {shown} is refused: {why}")]
+    BadRemote {
+        /// Scheme and host.
+        shown: String,
+        /// The rule it breaks.
+        why: &'static str,
+    },
+    /// The folder holds something else.
+    #[error("{} is neither empty nor a mirror made by truing", .0.display())]
+    NotAMirror(PathBuf),
+    /// Another fetch of the same mirror lasts too long.
+    #[error("the mirror at {} has been in use by another fetch for {} s", path.display(), after.as_secs_f32())]
+    MirrorBusy {
+        /// The mirror.
+        path: PathBuf,
+        /// How long was waited.
+        after: Duration,
+    },
+    /// The remote does not have (or no longer has) a commit.
+    #[error("{remote} does not have the commit{}", sha.as_ref().map(|sha| format!(" {sha}")).unwrap_or_default())]
+    CommitGone {
+        /// The remote.
+        remote: String,
+        /// The commit, if git names it.
+        sha: Option<Sha>,
+    },
+    /// The remote refuses the credentials, or wants some.
+    #[error("{remote} does not let us read it: {message}")]
+    Unauthorized {
+        /// The remote.
+        remote: String,
+        /// Git's words, cut and cleaned.
+        message: String,
+    },
+    /// There is no such repository, or it is hidden from these credentials.
+    #[error("{remote} is not there, or is hidden from this token")]
+    RemoteMissing {
+        /// The remote.
+        remote: String,
+    },
+}
+
+impl GitError {
+    /// True if what was asked for is wrong (exit code 2), false if it could not be done (exit code 3).
+    pub fn is_wrong_input(&self) -> bool {
+        match self {
+            Self::PathMissing(_)
+            | Self::NotADirectory(_)
+            | Self::NotARepository(_)
+            | Self::NoWorkTree(_)
+            | Self::ForeignWorkTree { .. }
+            | Self::NoCommits(_)
+            | Self::BadRevision(_)
+            | Self::UnknownRevision { .. }
+            | Self::NoDefaultBranch
+            | Self::NoCommonAncestor { .. }
+            | Self::BadRemote { .. }
+            | Self::NotAMirror(_) => true,
+            Self::NoGit { .. }
+            | Self::TooOld { .. }
+            | Self::Io { .. }
+            | Self::TimedOut { .. }
+            | Self::TooLarge { .. }
+            | Self::Failed { .. }
+            | Self::Garbled { .. }
+            | Self::MissingHistory { .. }
+            | Self::MirrorBusy { .. }
+            | Self::CommitGone { .. }
+            | Self::Unauthorized { .. }
+            | Self::RemoteMissing { .. } => false,
+        }
+    }
+
+    /// What to do next: one line, no full stop.
+    pub fn hint(&self) -> String {
+        match self {
+            Self::NoGit { .. } | Self::TooOld { .. } => {
+                format!("install git {}.{} or newer and put it in PATH", MIN_VERSION.0, MIN_VERSION.1)
+            }
+            Self::Io { .. } => "check that the folder exists, is writable and has room".into(),
+            Self::TimedOut { .. } => "try again; if it lasts, run the same git command by hand".into(),
+            Self::TooLarge { .. } => "review a smaller range: name a nearer base".into(),
+            Self::Failed { .. } => "run `git fsck` in the repository, or try again".into(),
+            Self::Garbled { .. } => "check that the `git` in PATH is git itself".into(),
+            Self::PathMissing(_) | Self::NotADirectory(_) | Self::NotARepository(_) => {
+                "name a folder inside a git repository".into()
+            }
+            Self::NoWorkTree(_) => "name a folder of a working tree (`git worktree add` makes one)".into(),
+            Self::ForeignWorkTree { .. } => "unset core.worktree in the repository's configuration".into(),
+            Self::NoCommits(_) => "commit something first".into(),
+            Self::BadRevision(_) => "name a branch, a tag or a commit id".into(),
+            Self::UnknownRevision { near: Some(near), .. } => format!("did you mean `{near}`?"),
+            Self::UnknownRevision { shallow: true, .. } => {
+                "this clone is shallow: `git fetch --unshallow origin` fetches the rest".into()
+            }
+            Self::UnknownRevision { .. } => {
+                "`git branch --all` and `git tag` list the names there are".into()
+            }
+            Self::NoDefaultBranch | Self::NoCommonAncestor { .. } => "name the base with --base".into(),
+            Self::MissingHistory { command, .. } => format!("run `{command}`"),
+            Self::BadRemote { .. } => {
+                "use https://host/path without user, password, query or fragment; http works on loopback only"
+                    .into()
+            }
+            Self::NotAMirror(_) => "move it away, or name another folder for mirrors".into(),
+            Self::MirrorBusy { .. } => "try again later".into(),
+            Self::CommitGone { .. } => {
+                "it may have been replaced by a forced push: look at the pull request's new head".into()
+            }
+            Self::Unauthorized { .. } | Self::RemoteMissing { .. } => {
+                "check that the token is valid and may read the repository's contents".into()
+            }
+        }
+    }
+}

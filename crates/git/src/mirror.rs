@@ -1,0 +1,273 @@
+//! A mirror: a bare repository that caches one remote's commits, fetched by their ids.
+//!
+//! * A mirror is made beside its place and moved there whole, so a half-made one is never in its place. A
+//!   folder of ours that git does not recognise any more is made anew.
+//! * Fetches take turns, by a lock on the file `NAME.lock` beside the mirror: between runs of a process, and
+//!   between processes. Whoever has the lock may sweep away what a killed fetch left.
+//! * Every fetched commit is kept by a ref (`refs/truing/ID`): git tells the remote from these what it need not
+//!   send again. History is whole (a merge base needs it), nothing is ever collected by itself (`gc.auto=0`).
+
+use std::fs::File;
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+use truing_core::RepoPath;
+use truing_core::id::Sha;
+
+use crate::command::Finished;
+use crate::view::{ObjectFormat, View, garbled, lay_out, merge_base, write};
+use crate::{Exported, Git, GitError, Remote};
+
+/// The file that says that a folder is ours. It is part of the folder from the beginning.
+const MARK: &str = "truing-mirror";
+
+/// A bare repository that follows one remote.
+#[derive(Clone, Debug)]
+pub struct Mirror {
+    view: View,
+    lock: PathBuf,
+    remote: Remote,
+}
+
+impl Git {
+    /// Opens the mirror at `dir`, or makes it. No network.
+    ///
+    /// # Errors
+    /// [`GitError::NotAMirror`] if the folder holds something else, which is left alone.
+    pub async fn mirror(&self, dir: &Path, remote: &Remote) -> Result<Mirror, GitError> {
+        let cannot = |source| GitError::Io { doing: "cannot use", path: dir.to_owned(), source };
+        let dir = std::path::absolute(dir).map_err(cannot)?;
+        let parent = dir.parent().unwrap_or(Path::new("/"));
+        std::fs::create_dir_all(parent).map_err(cannot)?;
+        let view = View::new(self.clone(), dir.clone(), ObjectFormat::Sha1);
+        let mirror = Mirror { view, lock: with_suffix(&dir, ".lock"), remote: remote.clone() };
+        let _turn = mirror.turn().await?;
+        match state(&dir)? {
+            State::Absent => make(&dir)?,
+            State::Foreign => return Err(GitError::NotAMirror(dir)),
+            State::Ours if mirror.is_whole().await? => {}
+            State::Ours => {
+                remove(&dir)?;
+                make(&dir)?;
+            }
+        }
+        Ok(mirror)
+    }
+}
+
+/// What is in a mirror's place.
+enum State {
+    Absent,
+    Ours,
+    Foreign,
+}
+
+fn state(dir: &Path) -> Result<State, GitError> {
+    let cannot = |source| GitError::Io { doing: "cannot look at", path: dir.to_owned(), source };
+    let mut entries = match std::fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(State::Absent),
+        Err(error) if error.kind() == ErrorKind::NotADirectory => return Ok(State::Foreign),
+        Err(error) => return Err(cannot(error)),
+    };
+    if dir.join(MARK).is_file() {
+        return Ok(State::Ours);
+    }
+    Ok(if entries.next().is_some() { State::Foreign } else { State::Absent })
+}
+
+/// Makes a mirror beside its place, then moves it there.
+fn make(dir: &Path) -> Result<(), GitError> {
+    let half = with_suffix(dir, ".new");
+    remove(&half)?;
+    let cannot = |source| GitError::Io { doing: "cannot make", path: dir.to_owned(), source };
+    std::fs::create_dir(&half).map_err(cannot)?;
+    write(&half.join(MARK), b"A cache of one remote's commits, made by truing. It may be deleted.\n")?;
+    lay_out(&half, ObjectFormat::Sha1)?;
+    std::fs::rename(&half, dir).map_err(cannot)
+}
+
+fn remove(dir: &Path) -> Result<(), GitError> {
+    match std::fs::remove_dir_all(dir) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(GitError::Io { doing: "cannot remove", path: dir.to_owned(), source: error })
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+fn with_suffix(dir: &Path, suffix: &str) -> PathBuf {
+    let mut name = dir.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+impl Mirror {
+    /// The folder.
+    pub fn dir(&self) -> &Path {
+        self.view.dir()
+    }
+
+    /// Makes sure that these commits are here with their whole history. Asks the remote only if one is
+    /// missing.
+    ///
+    /// # Errors
+    /// [`GitError::CommitGone`], [`GitError::Unauthorized`], [`GitError::RemoteMissing`],
+    /// [`GitError::MirrorBusy`], or whatever else git says.
+    pub async fn fetch(&self, commits: &[Sha]) -> Result<(), GitError> {
+        if self.missing(commits).await?.is_empty() {
+            return Ok(());
+        }
+        let _turn = self.turn().await?;
+        // Another run may have fetched them meanwhile.
+        let missing = self.missing(commits).await?;
+        if missing.is_empty() {
+            return Ok(());
+        }
+        sweep(self.dir());
+        self.ask_remote(&missing).await?;
+        match self.missing(&missing).await?.into_iter().next() {
+            None => Ok(()),
+            Some(sha) => Err(GitError::CommitGone { remote: self.remote.url().to_owned(), sha: Some(sha) }),
+        }
+    }
+
+    async fn ask_remote(&self, commits: &[Sha]) -> Result<(), GitError> {
+        let credentials = self.credentials()?;
+        let global = credentials.as_ref().map_or(Path::new("/dev/null"), |file| file.path());
+        let call = self.view.call("fetch").args([
+            "--quiet",
+            "--no-tags",
+            "--no-write-fetch-head",
+            "--no-auto-maintenance",
+            "--no-recurse-submodules",
+            "--no-show-forced-updates",
+        ]);
+        let call = call.arg("--end-of-options").arg(self.remote.url());
+        let call = call.args(commits.iter().map(|sha| format!("+{sha}:refs/truing/{sha}")));
+        // Refs are written to the disk too, or a power failure could leave empty ones.
+        let call = call.config("core.fsync", "committed,reference").env("GIT_CONFIG_GLOBAL", global);
+        let call = call.network(self.remote.protocol()).hiding(self.remote.authorization());
+        let finished = call.run().await?;
+        if finished.code() == Some(0) { Ok(()) } else { Err(self.explain(finished)) }
+    }
+
+    /// A file with the secret header, readable by this user only, gone when dropped.
+    fn credentials(&self) -> Result<Option<tempfile::NamedTempFile>, GitError> {
+        let Some(config) = self.remote.header_config() else { return Ok(None) };
+        let temp = &self.view.git().options().temp;
+        let written =
+            tempfile::Builder::new().prefix("truing-git-").tempfile_in(temp).and_then(|mut file| {
+                file.write_all(config.as_bytes())?;
+                Ok(file)
+            });
+        let cannot =
+            |source| GitError::Io { doing: "cannot write a private file in", path: temp.clone(), source };
+        written.map(Some).map_err(cannot)
+    }
+
+    /// Tells apart, by git's untranslated words, what a caller treats differently.
+    fn explain(&self, finished: Finished) -> GitError {
+        let said = finished.message.as_str();
+        let says = |words: &[&str]| words.iter().any(|word| said.contains(word));
+        let remote = self.remote.url().to_owned();
+        if says(&["not our ref", "unadvertised object", "find remote ref", "bad object"]) {
+            let sha = said.split([' ', ';']).find_map(|word| Sha::parse(word).ok());
+            return GitError::CommitGone { remote, sha };
+        }
+        if says(&["Authentication failed", "could not read Username", "error: 401", "error: 403"]) {
+            return GitError::Unauthorized { remote, message: said.to_owned() };
+        }
+        if says(&["error: 404", "not found", "does not appear to be a git repository"]) {
+            return GitError::RemoteMissing { remote };
+        }
+        finished.failure("fetch")
+    }
+
+    /// Which of these commits are not here.
+    async fn missing(&self, commits: &[Sha]) -> Result<Vec<Sha>, GitError> {
+        let asked = commits.iter().map(|sha| format!("{sha}^{{commit}}\n")).collect::<String>();
+        let call = self.view.call("cat-file").arg("--batch-check=%(objectname)").input(asked.into_bytes());
+        let answer = call.read().await?;
+        let lines = answer.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect::<Vec<_>>();
+        if lines.len() != commits.len() {
+            return Err(garbled("cat-file", &answer));
+        }
+        let absent = commits.iter().zip(lines).filter(|(_, line)| line.ends_with(b" missing"));
+        let mut absent = absent.map(|(sha, _)| sha.clone()).collect::<Vec<_>>();
+        absent.sort();
+        absent.dedup();
+        Ok(absent)
+    }
+
+    /// The best common ancestor; none if the histories never meet.
+    ///
+    /// # Errors
+    /// [`GitError::Failed`] if a commit is not here.
+    pub async fn merge_base(&self, a: &Sha, b: &Sha) -> Result<Option<Sha>, GitError> {
+        merge_base(self.view.call("merge-base"), a, b).await
+    }
+
+    /// The diff between two commits, in git's own form: with renames, without colours, programs or attributes.
+    ///
+    /// # Errors
+    /// [`GitError::TooLarge`] over [`crate::Limits::diff_bytes`].
+    pub async fn diff(&self, base: &Sha, head: &Sha) -> Result<Vec<u8>, GitError> {
+        self.view.diff(base, head).await
+    }
+
+    /// Writes a commit's files, or `only` some, below `dest` as plain files: see [`Exported`].
+    ///
+    /// # Errors
+    /// [`GitError::Failed`] if the commit is not here, [`GitError::Io`] if `dest` cannot be written.
+    pub async fn export(
+        &self,
+        sha: &Sha,
+        dest: &Path,
+        only: Option<&[RepoPath]>,
+    ) -> Result<Exported, GitError> {
+        self.view.export(sha, dest, only).await
+    }
+
+    /// Does git still recognise it?
+    async fn is_whole(&self) -> Result<bool, GitError> {
+        let finished = self.view.call("rev-parse").arg("--is-bare-repository").run().await?;
+        Ok(finished.code() == Some(0)
+            && finished.stdout == b"true\n"
+            && self.dir().join("objects/pack").is_dir())
+    }
+
+    /// Waits until nobody else changes this mirror.
+    async fn turn(&self) -> Result<File, GitError> {
+        let after = self.view.git().limits().network_time;
+        let lock = self.lock.clone();
+        // If the wait is given up, the thread gets the lock later and lets go of it at once.
+        let locked = tokio::task::spawn_blocking(move || {
+            let file = File::create(lock)?;
+            flock(&file, FlockOperation::LockExclusive)?;
+            Ok(file)
+        });
+        let cannot = |source| GitError::Io { doing: "cannot lock", path: self.lock.clone(), source };
+        match tokio::time::timeout(after, locked).await {
+            Ok(Ok(locked)) => locked.map_err(cannot),
+            Ok(Err(stopped)) => Err(cannot(std::io::Error::other(stopped))),
+            Err(_) => Err(GitError::MirrorBusy { path: self.dir().to_owned(), after }),
+        }
+    }
+}
+
+/// Removes what a fetch that was killed leaves: locks, which would refuse later fetches, and unfinished packs.
+/// Only for the holder of the mirror's lock. What cannot be removed shows in git's own message.
+fn sweep(dir: &Path) {
+    let stale = |folder: &str, is_stale: fn(&str) -> bool| {
+        for entry in std::fs::read_dir(dir.join(folder)).into_iter().flatten().flatten() {
+            if entry.file_name().to_str().is_some_and(is_stale) {
+                let _ = std::fs::remove_file(entry.path());
+            }
+        }
+    };
+    stale("", |name| name.ends_with(".lock"));
+    stale("refs/truing", |name| name.ends_with(".lock"));
+    stale("objects/pack", |name| name.starts_with("tmp_") || name.starts_with(".tmp-"));
+}

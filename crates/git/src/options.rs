@@ -1,0 +1,95 @@
+//! What can be set from outside: the program, where private folders go, and every bound.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The oldest git that has all we ask for: `GIT_ATTR_SOURCE` (attributes never taken from a head).
+pub const MIN_VERSION: (u32, u32) = (2, 41);
+
+/// How long a call that stays on this machine may take.
+pub const LOCAL_TIME: Duration = Duration::from_secs(120);
+/// How long one fetch may take.
+pub const NETWORK_TIME: Duration = Duration::from_secs(600);
+/// How many bytes an answer may have where a few lines are expected.
+pub const OUTPUT_BYTES: usize = 1 << 20;
+/// How many bytes a listing of a tree, an index or a working tree may have.
+pub const LISTING_BYTES: usize = 128 << 20;
+/// How many bytes a diff may have.
+pub const MAX_DIFF_BYTES: usize = 64 << 20;
+/// How big a single file may be that is exported, or added to the diff of a working tree.
+pub const MAX_FILE_BYTES: u64 = 4 << 20;
+/// How many bytes one export, or the new files of one working tree, may have together.
+pub const MAX_TOTAL_BYTES: u64 = 1 << 30;
+/// How many files one export may write.
+pub const MAX_FILES: usize = 200_000;
+/// How much of what git says on its error stream is kept: the last bytes.
+pub const MAX_STDERR_BYTES: usize = 16 << 10;
+/// How many characters of it an error message shows.
+pub const MAX_MESSAGE_CHARS: usize = 1000;
+
+/// How to run git.
+#[derive(Clone, Debug)]
+pub struct GitOptions {
+    /// The program: a name that is looked up in `path`, or a path.
+    pub program: PathBuf,
+    /// The `PATH` that git gets. Entries that are not absolute are dropped: the current folder is the
+    /// repository, which must not supply programs.
+    pub path: OsString,
+    /// Where private folders (home, views, credentials) are made, each readable by this user only.
+    pub temp: PathBuf,
+    /// The user's own ignore file (git's `core.excludesFile`), used when a working tree's new files are
+    /// listed. Not looked up here: the user's configuration is not read.
+    pub excludes: Option<PathBuf>,
+    /// The bounds.
+    pub limits: Limits,
+}
+
+impl Default for GitOptions {
+    /// `git` from this process's `PATH`, the system's temporary folder, no ignore file, the default bounds.
+    fn default() -> Self {
+        Self {
+            program: PathBuf::from("git"),
+            path: std::env::var_os("PATH").unwrap_or_else(|| OsString::from("/usr/local/bin:/usr/bin:/bin")),
+            temp: std::env::temp_dir(),
+            excludes: None,
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// Every bound. The defaults are the constants of the same names in this crate.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Time of a call that stays on this machine.
+    pub local_time: Duration,
+    /// Time of a fetch, and of waiting for another one of the same mirror.
+    pub network_time: Duration,
+    /// Bytes of a short answer.
+    pub output_bytes: usize,
+    /// Bytes of a listing.
+    pub listing_bytes: usize,
+    /// Bytes of a diff.
+    pub diff_bytes: usize,
+    /// Bytes of one file.
+    pub file_bytes: u64,
+    /// Bytes of all files together.
+    pub total_bytes: u64,
+    /// Number of files.
+    pub files: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            local_time: LOCAL_TIME,
+            network_time: NETWORK_TIME,
+            output_bytes: OUTPUT_BYTES,
+            listing_bytes: LISTING_BYTES,
+            diff_bytes: MAX_DIFF_BYTES,
+            file_bytes: MAX_FILE_BYTES,
+            total_bytes: MAX_TOTAL_BYTES,
+            files: MAX_FILES,
+        }
+    }
+}

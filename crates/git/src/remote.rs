@@ -1,0 +1,219 @@
+//! Where a mirror fetches from, and the secret that opens it.
+
+use std::fmt;
+use std::path::Path;
+
+use url::{Host, Url};
+
+use crate::GitError;
+
+/// Words of a secret at least this long are also hidden one by one (`Bearer` is not, a token is).
+const MIN_HIDDEN_WORD: usize = 8;
+
+/// Text that must not be seen: neither `Debug` nor `Display` show it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a secret.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text, for the one place that sends it.
+    pub(crate) fn reveal(&self) -> &str {
+        &self.0
+    }
+
+    /// The text without this secret: whole, and each long word of it.
+    pub(crate) fn hide_in(&self, text: &str) -> String {
+        let words = self.0.split_whitespace().filter(|word| word.len() >= MIN_HIDDEN_WORD);
+        std::iter::once(self.0.as_str())
+            .chain(words)
+            .filter(|hidden| !hidden.is_empty())
+            .fold(text.to_owned(), |text, hidden| text.replace(hidden, "***"))
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// A repository that a mirror may fetch from. It is checked when it is made, so that every fetch may trust it.
+#[derive(Clone, Debug)]
+pub struct Remote {
+    url: Url,
+    authorization: Option<Secret>,
+}
+
+impl Remote {
+    /// A remote over https, or over http on loopback. `authorization` is the value of the `Authorization`
+    /// header, as in `Basic …`.
+    ///
+    /// # Errors
+    /// [`GitError::BadRemote`] for other schemes, for URLs with a user, password, query or fragment (they end
+    /// up in argument lists and logs), and for a header with control characters.
+    pub fn new(url: &str, authorization: Option<Secret>) -> Result<Self, GitError> {
+        let bad = |shown: String, why| GitError::BadRemote { shown, why };
+        let Ok(url) = Url::parse(url) else {
+            return Err(bad("(not a URL)".into(), "it is not a URL"));
+        };
+        let shown = format!("{}://{}", url.scheme(), url.host_str().unwrap_or_default());
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(bad(shown, "a URL must not hold a user or a password"));
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err(bad(shown, "a URL must not hold a query or a fragment"));
+        }
+        match url.scheme() {
+            "https" => {}
+            "http" if on_loopback(&url) => {}
+            "http" => return Err(bad(shown, "http is for loopback only")),
+            _ => return Err(bad(shown, "only https is allowed")),
+        }
+        if authorization.as_ref().is_some_and(|secret| secret.reveal().chars().any(char::is_control)) {
+            return Err(bad(shown, "the authorization header holds a control character"));
+        }
+        Ok(Self { url, authorization })
+    }
+
+    /// A repository on this machine, by its absolute path.
+    ///
+    /// # Errors
+    /// [`GitError::BadRemote`] for a path that is not absolute.
+    pub fn local(path: &Path) -> Result<Self, GitError> {
+        let refused = |()| GitError::BadRemote {
+            shown: path.display().to_string(),
+            why: "the path of a local remote must be absolute",
+        };
+        Ok(Self { url: Url::from_file_path(path).map_err(refused)?, authorization: None })
+    }
+
+    /// The URL, which never holds a credential.
+    pub fn url(&self) -> &str {
+        self.url.as_str()
+    }
+
+    /// The only protocol that a fetch may use.
+    pub(crate) fn protocol(&self) -> &str {
+        self.url.scheme()
+    }
+
+    /// The secret header.
+    pub(crate) fn authorization(&self) -> Option<&Secret> {
+        self.authorization.as_ref()
+    }
+
+    /// Git configuration that sends the header to this host, and to no other.
+    pub(crate) fn header_config(&self) -> Option<String> {
+        let quoted = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"");
+        let secret = self.authorization.as_ref()?;
+        let origin = self.url.origin().ascii_serialization();
+        Some(format!(
+            "[http \"{}/\"]\n\textraHeader = \"Authorization: {}\"\n",
+            quoted(&origin),
+            quoted(secret.reveal())
+        ))
+    }
+}
+
+fn on_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+/// A remote's URL as it may be shown: without password, query and fragment; the user is kept for ssh, where it
+/// is part of the address.
+pub(crate) fn without_credentials(text: &str) -> String {
+    let Some(mut url) = Url::parse(text).ok().filter(Url::has_host) else {
+        // `git@host:path`, or a path. A colon before the `@` is a password in the wrong place.
+        return match text.split_once('@') {
+            Some((user, rest)) if user.contains(':') => rest.to_owned(),
+            Some(_) | None => text.to_owned(),
+        };
+    };
+    let stripped = url.set_password(None).is_ok() && (url.scheme() == "ssh" || url.set_username("").is_ok());
+    if !stripped && (url.password().is_some() || !url.username().is_empty()) {
+        return format!("{}://{}", url.scheme(), url.host_str().unwrap_or_default());
+    }
+    url.set_query(None);
+    url.set_fragment(None);
+    url.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_never_printed() {
+        let remote = Remote::new("https://h/x.git", Some(Secret::new("Bearer canary-12345"))).unwrap();
+        let printed = format!("{remote:?} {:#?} {}", remote, Secret::new("canary-12345"));
+        assert!(!printed.contains("canary"), "{printed}");
+        assert_eq!(Secret::new("Bearer canary-12345").hide_in("got canary-12345!"), "got ***!");
+    }
+
+    #[test]
+    fn only_safe_urls_are_remotes() {
+        for good in
+            ["https://github.com/a/b.git", "http://127.0.0.1:8080/a", "http://[::1]/a", "http://localhost/a"]
+        {
+            assert_eq!(Remote::new(good, None).unwrap().url(), good);
+        }
+        for bad in [
+            "http://example.com/a",
+            "http://localhost.example.com/a",
+            "https://user@example.com/a",
+            "https://user:canary@example.com/a",
+            "https://example.com/a?token=canary",
+            "https://example.com/a#canary",
+            "ssh://git@example.com/a",
+            "git@example.com:a",
+            "file:///etc",
+            "ext::sh -c canary",
+            "--upload-pack=canary",
+            "",
+        ] {
+            let error = Remote::new(bad, None).unwrap_err();
+            assert!(error.is_wrong_input() && !error.to_string().contains("canary"), "{bad}: {error}");
+        }
+        assert!(Remote::new("https://h/a", Some(Secret::new("x\nProxy: y"))).is_err());
+        assert!(Remote::local(Path::new("relative")).is_err());
+    }
+
+    #[test]
+    fn the_header_is_bound_to_the_host() {
+        let remote = Remote::new("https://h:8443/x.git", Some(Secret::new(r#"Basic a"b\c"#))).unwrap();
+        assert_eq!(
+            remote.header_config().unwrap(),
+            "[http \"https://h:8443/\"]\n\textraHeader = \"Authorization: Basic a\\\"b\\\\c\"\n"
+        );
+    }
+
+    #[test]
+    fn shown_urls_hold_no_credentials() {
+        for (url, shown) in [
+            ("https://u:p@h/a.git", "https://h/a.git"),
+            ("https://token@h/a.git?private_token=x#y", "https://h/a.git"),
+            ("ssh://git:p@h/a", "ssh://git@h/a"),
+            ("git@h:a/b.git", "git@h:a/b.git"),
+            ("oauth2:token@h/a.git", "h/a.git"),
+            ("/srv/a b", "/srv/a b"),
+            ("../a", "../a"),
+        ] {
+            assert_eq!(without_credentials(url), shown);
+        }
+    }
+}

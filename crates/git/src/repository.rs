@@ -1,0 +1,219 @@
+//! A local repository, read without changing a byte of it and without executing what it holds.
+
+mod base;
+mod worktree;
+
+use std::ffi::OsStr;
+use std::io::ErrorKind;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tempfile::TempDir;
+use truing_core::RepoPath;
+use truing_core::id::Sha;
+
+use crate::command::Call;
+use crate::remote::without_credentials;
+use crate::view::{ObjectFormat, View, borrow, garbled, lay_out, sha};
+use crate::{Exported, Git, GitError};
+
+pub use base::{Base, BaseFrom};
+pub use worktree::WorktreeDiff;
+
+/// How like an unknown name another must be to be offered instead (Jaro-Winkler, 0 to 1).
+const NEAR: f64 = 0.8;
+/// How many names are compared for that.
+const MAX_NAMES: &str = "5000";
+
+/// A repository with a working tree.
+#[derive(Clone, Debug)]
+pub struct Repository {
+    git: Git,
+    root: PathBuf,
+    git_dir: PathBuf,
+    shallow: bool,
+    view: View,
+    /// Holds the view; gone with the last clone.
+    _private: Arc<TempDir>,
+}
+
+impl Git {
+    /// Opens the repository that `path` is in: its root, a folder below, a linked worktree, a submodule.
+    ///
+    /// # Errors
+    /// [`GitError::PathMissing`], [`GitError::NotADirectory`], [`GitError::NotARepository`],
+    /// [`GitError::NoWorkTree`], [`GitError::ForeignWorkTree`], [`GitError::NoCommits`].
+    pub async fn open(&self, path: &Path) -> Result<Repository, GitError> {
+        let folder = std::fs::canonicalize(path).map_err(|source| {
+            let path = path.to_owned();
+            if source.kind() == ErrorKind::NotFound {
+                GitError::PathMissing(path)
+            } else if source.kind() == ErrorKind::NotADirectory {
+                GitError::NotADirectory(path)
+            } else {
+                GitError::Io { doing: "cannot open", path, source }
+            }
+        })?;
+        if !folder.is_dir() {
+            return Err(GitError::NotADirectory(path.to_owned()));
+        }
+        let ask =
+            |what: &[&str]| self.call("rev-parse").folder(&folder).arg("--path-format=absolute").args(what);
+
+        let finished = ask(&["--git-dir"]).run().await?;
+        if finished.code() != Some(0) && finished.message.contains("not a git repository") {
+            return Err(GitError::NotARepository(path.to_owned()));
+        }
+        let git_dir = path_of(&finished.success("rev-parse")?);
+        let facts = ask(&["--is-inside-work-tree", "--is-shallow-repository", "--show-object-format"]);
+        let facts = facts.read().await?;
+        let text = std::str::from_utf8(&facts).unwrap_or_default();
+        let [inside, shallow, format] = text.lines().collect::<Vec<_>>()[..] else {
+            return Err(garbled("rev-parse", &facts));
+        };
+        let format = ObjectFormat::parse(format).ok_or_else(|| garbled("rev-parse", &facts))?;
+        if inside != "true" {
+            return Err(GitError::NoWorkTree(path.to_owned()));
+        }
+        let root = path_of(&ask(&["--show-toplevel"]).read().await?);
+        // A hostile `core.worktree` must not make us read the files of another folder.
+        if std::fs::symlink_metadata(root.join(".git")).is_err() || !folder.starts_with(&root) {
+            return Err(GitError::ForeignWorkTree { path: path.to_owned(), root });
+        }
+        let objects = path_of(&ask(&["--git-path", "objects"]).read().await?);
+
+        let private = self.private_folder()?;
+        lay_out(private.path(), format)?;
+        borrow(private.path(), &objects)?;
+        let repository = Repository {
+            git: self.clone(),
+            root,
+            git_dir,
+            shallow: shallow == "true",
+            view: View::new(self.clone(), private.path().to_owned(), format),
+            _private: Arc::new(private),
+        };
+        match repository.commit_named("HEAD").await? {
+            Some(_) => Ok(repository),
+            None => Err(GitError::NoCommits(path.to_owned())),
+        }
+    }
+}
+
+/// The path that an answer consists of.
+fn path_of(answer: &[u8]) -> PathBuf {
+    PathBuf::from(OsStr::from_bytes(answer.strip_suffix(b"\n").unwrap_or(answer)))
+}
+
+impl Repository {
+    /// The top folder of the working tree.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Is some of the history missing (`git clone --depth`)?
+    pub fn is_shallow(&self) -> bool {
+        self.shallow
+    }
+
+    /// The commit that is checked out.
+    ///
+    /// # Errors
+    /// [`GitError::NoCommits`] if there is none any more.
+    pub async fn head(&self) -> Result<Sha, GitError> {
+        self.commit_named("HEAD").await?.ok_or_else(|| GitError::NoCommits(self.root.clone()))
+    }
+
+    /// The branch that is checked out; none if HEAD is detached.
+    pub async fn branch(&self) -> Result<Option<String>, GitError> {
+        let name = self.symbolic_ref("HEAD").await?;
+        Ok(name.map(|name| name.strip_prefix("refs/heads/").map_or(name.clone(), str::to_owned)))
+    }
+
+    /// The commit that a name stands for: a branch, a tag, an id, `HEAD~2` and the like.
+    ///
+    /// # Errors
+    /// [`GitError::BadRevision`] for what would be an option, [`GitError::UnknownRevision`] with the nearest
+    /// branch or tag.
+    pub async fn resolve(&self, revision: &str) -> Result<Sha, GitError> {
+        if revision.is_empty() || revision.starts_with('-') || revision.chars().any(char::is_control) {
+            return Err(GitError::BadRevision(
+                revision.chars().filter(|c| !c.is_control()).take(80).collect(),
+            ));
+        }
+        if let Some(found) = self.commit_named(revision).await? {
+            return Ok(found);
+        }
+        let near = self.nearest_name(revision).await?;
+        Err(GitError::UnknownRevision { revision: revision.to_owned(), near, shallow: self.shallow })
+    }
+
+    /// The URL of `origin`, without credentials; none if there is no such remote.
+    pub async fn remote_url(&self) -> Result<Option<String>, GitError> {
+        let finished = self.call("config").args(["--get", "remote.origin.url"]).run().await?;
+        if finished.code() == Some(1) {
+            return Ok(None);
+        }
+        let url = finished.success("config")?;
+        Ok(Some(without_credentials(String::from_utf8_lossy(&url).trim_end())))
+    }
+
+    /// The diff between two commits (or a tree, as [`Base::commit`] may be), in git's own form: with renames,
+    /// without colours, programs or attributes.
+    ///
+    /// # Errors
+    /// [`GitError::TooLarge`] over [`crate::Limits::diff_bytes`].
+    pub async fn diff(&self, base: &Sha, head: &Sha) -> Result<Vec<u8>, GitError> {
+        self.view.diff(base, head).await
+    }
+
+    /// Writes a commit's files, or `only` some, below `dest` as plain files: see [`Exported`].
+    ///
+    /// # Errors
+    /// [`GitError::Failed`] if the commit is not here, [`GitError::Io`] if `dest` cannot be written.
+    pub async fn export(
+        &self,
+        sha: &Sha,
+        dest: &Path,
+        only: Option<&[RepoPath]>,
+    ) -> Result<Exported, GitError> {
+        self.view.export(sha, dest, only).await
+    }
+
+    /// A call on the repository itself, with its configuration: only for subcommands that resolve names and
+    /// walk commits, which run nothing.
+    fn call(&self, name: &'static str) -> Call {
+        self.git.call(name).folder(&self.root).env("GIT_DIR", &self.git_dir)
+    }
+
+    async fn commit_named(&self, revision: &str) -> Result<Option<Sha>, GitError> {
+        let call = self.call("rev-parse").args(["--verify", "--quiet", "--end-of-options"]);
+        let finished = call.arg(format!("{revision}^{{commit}}")).run().await?;
+        match finished.code() {
+            Some(0) => sha("rev-parse", &finished.stdout).map(Some),
+            // 1: no such name; 128: not even the form of one, or ambiguous.
+            Some(1 | 128) => Ok(None),
+            Some(_) | None => Err(finished.failure("rev-parse")),
+        }
+    }
+
+    /// The full name of the ref that a symbolic one points to.
+    async fn symbolic_ref(&self, name: &str) -> Result<Option<String>, GitError> {
+        let finished = self.call("symbolic-ref").args(["--quiet", name]).run().await?;
+        if finished.code() == Some(1) {
+            return Ok(None);
+        }
+        let target = finished.success("symbolic-ref")?;
+        Ok(Some(String::from_utf8_lossy(&target).trim_end().to_owned()))
+    }
+
+    async fn nearest_name(&self, wanted: &str) -> Result<Option<String>, GitError> {
+        let call = self.call("for-each-ref").args(["--format=%(refname:lstrip=2)", "--count", MAX_NAMES]);
+        let names = call.args(["refs/heads", "refs/remotes", "refs/tags"]).read().await?;
+        let names = String::from_utf8_lossy(&names);
+        let likeness = names.lines().map(|name| (strsim::jaro_winkler(wanted, name), name));
+        let best = likeness.filter(|(like, _)| *like >= NEAR).max_by(|a, b| a.0.total_cmp(&b.0));
+        Ok(best.map(|(_, name)| name.to_owned()))
+    }
+}

@@ -1,0 +1,100 @@
+//! What a local review compares with when nobody says (cli.md, "Review").
+
+use truing_core::id::Sha;
+
+use super::Repository;
+use crate::GitError;
+use crate::view::merge_base;
+
+/// Where the default branch is looked for, in order. The first symbolic one names its target.
+const DEFAULT_BRANCHES: [&str; 5] = [
+    "refs/remotes/origin/HEAD",
+    "refs/remotes/origin/main",
+    "refs/remotes/origin/master",
+    "refs/heads/main",
+    "refs/heads/master",
+];
+
+/// The old side of a comparison.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Base {
+    /// The commit; the empty tree for [`BaseFrom::Nothing`].
+    pub commit: Sha,
+    /// Where it comes from.
+    pub from: BaseFrom,
+}
+
+/// Where a base comes from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum BaseFrom {
+    /// The merge base of HEAD with this branch, as in `origin/main`.
+    MergeBase(String),
+    /// The parent of HEAD: the last commit is compared.
+    Parent,
+    /// HEAD is the first commit: it is compared with nothing.
+    Nothing,
+}
+
+impl Repository {
+    /// The merge base of HEAD with the default branch: `origin/HEAD`, else `origin/main`, `origin/master`,
+    /// `main`, `master`. On the default branch itself this is HEAD or what was last pushed; if then nothing
+    /// differs, a caller goes on with [`Repository::last_commit_base`].
+    ///
+    /// # Errors
+    /// [`GitError::NoDefaultBranch`], [`GitError::NoCommonAncestor`], and [`GitError::MissingHistory`] in a
+    /// shallow clone.
+    pub async fn default_branch_base(&self) -> Result<Base, GitError> {
+        let (branch, tip) = self.default_branch().await?;
+        let head = self.head().await?;
+        if let Some(commit) = merge_base(self.call("merge-base"), &head, &tip).await? {
+            return Ok(Base { commit, from: BaseFrom::MergeBase(branch) });
+        }
+        if self.is_shallow() {
+            let missing = format!("the commit where HEAD left {branch}");
+            return Err(GitError::MissingHistory { missing, command: "git fetch --unshallow origin".into() });
+        }
+        Err(GitError::NoCommonAncestor { head, branch })
+    }
+
+    async fn default_branch(&self) -> Result<(String, Sha), GitError> {
+        for candidate in DEFAULT_BRANCHES {
+            if let Some(tip) = self.commit_named(candidate).await? {
+                let full = self.symbolic_ref_target(candidate).await?;
+                let short = full.strip_prefix("refs/remotes/").or_else(|| full.strip_prefix("refs/heads/"));
+                return Ok((short.unwrap_or(&full).to_owned(), tip));
+            }
+        }
+        Err(GitError::NoDefaultBranch)
+    }
+
+    async fn symbolic_ref_target(&self, name: &str) -> Result<String, GitError> {
+        Ok(self.symbolic_ref(name).await?.unwrap_or_else(|| name.to_owned()))
+    }
+
+    /// The parent of HEAD (the first, if it is a merge), for a clean default branch where nothing else is left
+    /// to review; the empty tree if HEAD is the first commit.
+    ///
+    /// # Errors
+    /// [`GitError::MissingHistory`] if a shallow clone ends at HEAD.
+    pub async fn last_commit_base(&self) -> Result<Base, GitError> {
+        let head = self.head().await?;
+        // The object itself names its parents, even where a shallow clone pretends there are none.
+        let call = self.call("cat-file").args(["commit", head.as_str()]);
+        let commit = call.output(self.git.limits().listing_bytes).read().await?;
+        let text = String::from_utf8_lossy(&commit);
+        let parent =
+            text.lines().take_while(|line| !line.is_empty()).find_map(|line| line.strip_prefix("parent "));
+        let Some(parent) = parent else {
+            let commit = Sha::parse(self.view.format().empty_tree())
+                .map_err(|_| GitError::Garbled { call: "cat-file", answer: "the empty tree".into() })?;
+            return Ok(Base { commit, from: BaseFrom::Nothing });
+        };
+        match self.commit_named(parent).await? {
+            Some(commit) => Ok(Base { commit, from: BaseFrom::Parent }),
+            None => Err(GitError::MissingHistory {
+                missing: format!("the parent of HEAD ({})", head.short()),
+                command: "git fetch --deepen=1 origin".into(),
+            }),
+        }
+    }
+}

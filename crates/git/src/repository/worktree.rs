@@ -1,0 +1,383 @@
+//! The working tree against a commit, with new files, changing nothing in the repository.
+//!
+//! The index is copied; the copy is brought up to the working tree by git's plumbing (`update-index`, which
+//! never descends into submodules); the diff is then one between a tree and an index. All of it happens in the
+//! private view. New objects go to a folder that, while they are written, borrows from nowhere: git marks an
+//! object that it finds instead of writing by a new file time, and that would be a trace in the repository.
+//! (One trace of this kind remains: reading a sparse index marks its trees. No content ever changes.)
+
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsStr;
+use std::io::ErrorKind;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use tempfile::TempDir;
+use truing_core::RepoPath;
+use truing_core::id::Sha;
+use truing_core::outcome::{NotReviewed, SkipReason};
+
+use super::{Repository, path_of};
+use crate::command::Call;
+use crate::export::may_be_written;
+use crate::view::{borrow, garbled, make_objects};
+use crate::{GitError, Limits};
+
+/// Settings of the repository that say how its working tree's files become content. They run nothing, and
+/// without them unchanged files could look changed.
+const CONTENT_SETTINGS: &str = "^core\\.(autocrlf|eol|filemode|symlinks|ignorecase|precomposeunicode)$";
+
+/// The extension of a sparse index: its name and its length, which is 0 (gitformat-index).
+const SPARSE_MARK: &[u8] = b"sdir\0\0\0\0";
+
+/// A working tree compared with a commit.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct WorktreeDiff {
+    /// The diff, in git's own form. New files that are not ignored are part of it.
+    pub diff: Vec<u8>,
+    /// Changed or new files that are not part of it, in path order: over a bound, unreadable, or nested
+    /// repositories.
+    pub skipped: Vec<NotReviewed>,
+}
+
+/// What a path of the working tree is now.
+enum Disk {
+    Gone,
+    File(u64),
+    /// A link, whose text is its content, or a submodule's folder.
+    LinkOrFolder,
+    Unreadable,
+}
+
+/// What is to be done with the changed paths.
+#[derive(Default)]
+struct Plan {
+    /// In the index, and no longer there.
+    gone: Vec<RepoPath>,
+    /// Content to be read.
+    take: Vec<RepoPath>,
+    /// What the index has for those of them that are tracked.
+    known: Vec<Vec<u8>>,
+    /// Tracked files over the bound, with the id that the index has: perhaps they only look changed.
+    large: Vec<(RepoPath, Option<Vec<u8>>)>,
+    /// Tracked files that are not read: the index's content must not pass for theirs.
+    restore: Vec<RepoPath>,
+    skipped: Vec<NotReviewed>,
+}
+
+impl Plan {
+    fn skip(&mut self, path: &RepoPath, reason: SkipReason) {
+        self.skipped.push(NotReviewed { path: path.clone(), reason });
+    }
+}
+
+impl Repository {
+    /// The difference between `base` (a commit or tree) and the working tree, with new files that are not
+    /// ignored. What is staged counts as it is on disk.
+    ///
+    /// # Errors
+    /// [`GitError::TooLarge`] over [`crate::Limits::diff_bytes`]; [`GitError::Failed`] if files change under
+    /// git's eyes.
+    pub async fn worktree_diff(&self, base: &Sha) -> Result<WorktreeDiff, GitError> {
+        let work = Work::begin(self).await?;
+        let changed = work.changed().await?;
+        let new = work.new_files().await?;
+        let (root, limits) = (self.root.clone(), self.git.limits().clone());
+        let planned = tokio::task::spawn_blocking(move || plan(&root, &limits, changed, new));
+        let mut plan = planned.await.map_err(|stopped| GitError::Io {
+            doing: "cannot look at the files of",
+            path: self.root.clone(),
+            source: std::io::Error::other(stopped),
+        })?;
+
+        work.settle_large(&mut plan).await?;
+        work.remove(&plan.gone).await?;
+        work.take(&plan.take, &plan.known).await?;
+        work.restore(base, &plan.restore).await?;
+        let diff = work.with_objects(work.in_index(self.view.diff_call()));
+        let diff = diff.args(["--cached", base.as_str(), "--"]).read().await?;
+        plan.skipped.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(WorktreeDiff { diff, skipped: plan.skipped })
+    }
+}
+
+/// A copy of the index, and how to work with it.
+struct Work<'a> {
+    repository: &'a Repository,
+    folder: TempDir,
+    settings: Vec<(String, String)>,
+}
+
+impl<'a> Work<'a> {
+    async fn begin(repository: &'a Repository) -> Result<Self, GitError> {
+        let settings = repository.call("config").args(["-z", "--get-regexp", CONTENT_SETTINGS]).run().await?;
+        let settings = match settings.code() {
+            Some(1) => Vec::new(),
+            Some(_) | None => settings.success("config")?,
+        };
+        let settings = String::from_utf8_lossy(&settings);
+        let settings = settings.split('\0').filter(|entry| !entry.is_empty()).map(|entry| {
+            // A key without a value means true.
+            let (key, value) = entry.split_once('\n').unwrap_or((entry, "true"));
+            (key.to_owned(), value.to_owned())
+        });
+
+        let call = repository.call("rev-parse").args(["--path-format=absolute", "--git-path", "index"]);
+        let index = path_of(&call.read().await?);
+        let folder = repository.git.private_folder()?;
+        let copied = copy_index(&index, folder.path(), repository.view.dir());
+        let sparse = copied.map_err(|source| GitError::Io { doing: "cannot copy", path: index, source })?;
+        make_objects(folder.path())?;
+        let work = Self { repository, folder, settings: settings.collect() };
+        if sparse {
+            // Folders that stand for their files become those files, while the trees can be read.
+            work.in_tree("update-index").arg("--force-write-index").read().await?;
+        }
+        Ok(work)
+    }
+
+    /// Lets a call of the view use the copied index.
+    fn in_index(&self, call: Call) -> Call {
+        call.env("GIT_INDEX_FILE", self.folder.path().join("index"))
+    }
+
+    /// A call that reads the working tree. Attributes say how line ends become content; programs that they
+    /// name are not known to the view.
+    fn in_tree(&self, name: &'static str) -> Call {
+        let call = self.in_index(self.repository.view.call_with_attributes(name));
+        let call = call.folder(&self.repository.root).env("GIT_WORK_TREE", &self.repository.root);
+        let call = call.config("core.fsync", "none");
+        self.settings.iter().fold(call, |call, (key, value)| call.config(key, value))
+    }
+
+    fn listing_bytes(&self) -> usize {
+        self.repository.git.limits().listing_bytes
+    }
+
+    /// Tracked paths that differ from the index, or look so.
+    async fn changed(&self) -> Result<BTreeMap<RepoPath, Changed>, GitError> {
+        // `dirty`: a submodule's own HEAD counts, its working tree is not looked into.
+        let flags = ["--raw", "-z", "--no-abbrev", "--no-renames", "--ignore-submodules=dirty"];
+        let listing = self.in_tree("diff-files").args(flags).output(self.listing_bytes()).read().await?;
+        raw(&listing).collect::<Option<_>>().ok_or_else(|| garbled("diff-files", &listing))
+    }
+
+    /// Untracked paths that are not ignored. A nested repository is one path, ending in `/`.
+    async fn new_files(&self) -> Result<Vec<RepoPath>, GitError> {
+        let mut call =
+            self.in_tree("ls-files").args(["--others", "-z", "--exclude-per-directory=.gitignore"]);
+        // Later ones win: the repository's own list over the user's.
+        let path =
+            self.repository.call("rev-parse").args(["--path-format=absolute", "--git-path", "info/exclude"]);
+        let own = path_of(&path.read().await?);
+        for list in self.repository.git.options().excludes.iter().chain([&own]).filter(|list| list.is_file())
+        {
+            let mut argument = OsStr::new("--exclude-from=").to_owned();
+            argument.push(list);
+            call = call.arg(argument);
+        }
+        let listing = call.output(self.listing_bytes()).read().await?;
+        Ok(listing
+            .split(|byte| *byte == 0)
+            .filter(|path| !path.is_empty())
+            .map(RepoPath::from_bytes)
+            .collect())
+    }
+
+    /// Large tracked files whose content is what the index says are unchanged; the others are left out.
+    async fn settle_large(&self, plan: &mut Plan) -> Result<(), GitError> {
+        if plan.large.is_empty() {
+            return Ok(());
+        }
+        // One a line: names that could be misread are quoted, which git understands here.
+        let names = plan.large.iter().map(|(path, _)| format!("{path}\n")).collect::<String>();
+        let call = self.in_tree("hash-object").arg("--stdin-paths").input(names.into_bytes());
+        let answer = call.output(self.listing_bytes()).read().await?;
+        let ids = answer.split(|byte| *byte == b'\n').filter(|id| !id.is_empty()).collect::<Vec<_>>();
+        if ids.len() != plan.large.len() {
+            return Err(garbled("hash-object", &answer));
+        }
+        for ((path, was), is) in std::mem::take(&mut plan.large).into_iter().zip(ids) {
+            if was.as_deref() != Some(is) {
+                plan.skip(&path, SkipReason::TooLarge);
+                plan.restore.push(path);
+            }
+        }
+        Ok(())
+    }
+
+    async fn remove(&self, paths: &[RepoPath]) -> Result<(), GitError> {
+        let zero = self.zero();
+        self.set(paths.iter().flat_map(|path| index_line(b"0", zero.as_bytes(), path)).collect()).await
+    }
+
+    /// Lets a call use the folder of new objects.
+    fn with_objects(&self, call: Call) -> Call {
+        call.env("GIT_OBJECT_DIRECTORY", self.folder.path().join("objects"))
+    }
+
+    /// Reads the content of these paths into the index. `known`: objects to look at for it (git does not
+    /// convert line ends of a file that was stored with them).
+    async fn take(&self, paths: &[RepoPath], known: &[Vec<u8>]) -> Result<(), GitError> {
+        if !known.is_empty() {
+            let ids = known.iter().flat_map(|id| id.iter().copied().chain([b'\n'])).collect();
+            let call = self.repository.view.call("pack-objects").args(["--quiet", "--window=0"]);
+            call.arg(self.folder.path().join("objects/pack/pack")).input(ids).read().await?;
+        }
+        if !paths.is_empty() {
+            self.read_files(paths).await?;
+        }
+        // All is written: from now on, the repository's objects are seen too.
+        borrow(self.folder.path(), &self.repository.view.dir().join("objects"))
+    }
+
+    async fn read_files(&self, paths: &[RepoPath]) -> Result<(), GitError> {
+        let names = paths.iter().flat_map(|path| path.as_bytes().iter().copied().chain([0])).collect();
+        let call = self.with_objects(self.in_tree("update-index"));
+        let call = call.args(["--add", "--remove", "--replace", "-z", "--stdin"]);
+        call.input(names).read().await.map(drop)
+    }
+
+    /// Gives these paths the content that they have in `base`, so that they are not part of the diff.
+    async fn restore(&self, base: &Sha, paths: &[RepoPath]) -> Result<(), GitError> {
+        if paths.is_empty() {
+            return Ok(());
+        }
+        let call = self.repository.view.call("ls-tree").args(["-r", "-z", "--full-tree", base.as_str()]);
+        let listing = call.output(self.listing_bytes()).read().await?;
+        let entries = listing.split(|byte| *byte == 0).filter_map(|line| {
+            // Mode, type and id; a tab; the path.
+            let (facts, path) = line.split_at_checked(line.iter().position(|byte| *byte == b'\t')?)?;
+            let mut facts = facts.split(|byte| *byte == b' ');
+            Some((path.get(1..)?, (facts.next()?, facts.nth(1)?)))
+        });
+        let entries = entries.collect::<HashMap<_, _>>();
+        let zero = self.zero();
+        let line = |path: &RepoPath| {
+            let (mode, id) = entries.get(path.as_bytes()).copied().unwrap_or((b"0", zero.as_bytes()));
+            index_line(mode, id, path)
+        };
+        self.set(paths.iter().flat_map(line).collect()).await
+    }
+
+    /// Sets entries of the index, as `update-index --index-info` reads them.
+    async fn set(&self, lines: Vec<u8>) -> Result<(), GitError> {
+        if lines.is_empty() {
+            return Ok(());
+        }
+        let call = self.in_tree("update-index").args(["--replace", "-z", "--index-info"]);
+        call.input(lines).read().await.map(drop)
+    }
+
+    /// The id that stands for none.
+    fn zero(&self) -> String {
+        "0".repeat(self.repository.view.format().empty_tree().len())
+    }
+}
+
+/// How a tracked path differs.
+struct Changed {
+    /// The blob that the index has; none for a submodule, and for a path in conflict.
+    blob: Option<Vec<u8>>,
+    /// It is not there any more.
+    gone: bool,
+}
+
+/// Entries of `--raw -z --no-renames`: `:MODE MODE ID ID LETTER`, NUL, path, NUL. None for another form.
+fn raw(listing: &[u8]) -> impl Iterator<Item = Option<(RepoPath, Changed)>> {
+    let mut fields = listing.strip_suffix(b"\0").unwrap_or(listing).split(|byte| *byte == 0);
+    std::iter::from_fn(move || {
+        let facts = fields.next().filter(|facts| !facts.is_empty())?;
+        let path = fields.next();
+        Some(path.and_then(|path| {
+            let mut facts = facts.strip_prefix(b":")?.split(|byte| *byte == b' ');
+            let (mode, id, letter) = (facts.next()?, facts.nth(1)?, facts.nth(1)?);
+            let blob = mode != b"160000" && id.iter().any(|digit| *digit != b'0');
+            let changed = Changed { blob: blob.then(|| id.to_owned()), gone: letter == b"D" };
+            Some((RepoPath::from_bytes(path), changed))
+        }))
+    })
+}
+
+fn index_line(mode: &[u8], id: &[u8], path: &RepoPath) -> Vec<u8> {
+    [mode, b" ", id, b"\t", path.as_bytes(), b"\0"].concat()
+}
+
+/// Looks at each path on the disk and decides.
+fn plan(root: &Path, limits: &Limits, changed: BTreeMap<RepoPath, Changed>, new: Vec<RepoPath>) -> Plan {
+    let mut plan = Plan::default();
+    for (path, changed) in changed {
+        match look(root, &path) {
+            _ if changed.gone => plan.gone.push(path),
+            Disk::Gone => plan.gone.push(path),
+            Disk::File(size) if size > limits.file_bytes => plan.large.push((path, changed.blob)),
+            Disk::File(_) | Disk::LinkOrFolder => {
+                plan.take.push(path);
+                plan.known.extend(changed.blob);
+            }
+            Disk::Unreadable => {
+                plan.skip(&path, SkipReason::Unreadable);
+                plan.restore.push(path);
+            }
+        }
+    }
+    let mut total = 0_u64;
+    for path in new {
+        if path.as_bytes().ends_with(b"/") {
+            plan.skip(&path, SkipReason::Submodule);
+            continue;
+        }
+        match look(root, &path) {
+            _ if !may_be_written(&path) => plan.skip(&path, SkipReason::Unreadable),
+            Disk::Gone => {}
+            Disk::File(size)
+                if size > limits.file_bytes || total.saturating_add(size) > limits.total_bytes =>
+            {
+                plan.skip(&path, SkipReason::TooLarge);
+            }
+            Disk::File(size) => {
+                total = total.saturating_add(size);
+                plan.take.push(path);
+            }
+            Disk::LinkOrFolder => plan.take.push(path),
+            Disk::Unreadable => plan.skip(&path, SkipReason::Unreadable),
+        }
+    }
+    plan
+}
+
+fn look(root: &Path, path: &RepoPath) -> Disk {
+    let path = root.join(OsStr::from_bytes(path.as_bytes()));
+    match std::fs::symlink_metadata(&path) {
+        Ok(found) if found.is_symlink() || found.is_dir() => Disk::LinkOrFolder,
+        Ok(found) if found.is_file() => match std::fs::File::open(&path) {
+            Ok(_) => Disk::File(found.len()),
+            Err(_) => Disk::Unreadable,
+        },
+        // A pipe, a socket, a device.
+        Ok(_) => Disk::Unreadable,
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Disk::Gone,
+        Err(_) => Disk::Unreadable,
+    }
+}
+
+/// Copies the index, with its time: git takes files that are not older than their index as possibly changed. A
+/// split index has more files, which git looks for in its folder. True if it may be a sparse one.
+fn copy_index(index: &Path, to: &Path, view: &Path) -> std::io::Result<bool> {
+    let bytes = match std::fs::read(index) {
+        // Without an index, every tracked file is a new one: the result is the same.
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+        found => found?,
+    };
+    let time = std::fs::metadata(index)?.modified()?;
+    let copy = to.join("index");
+    std::fs::write(&copy, &bytes)?;
+    std::fs::File::options().write(true).open(&copy)?.set_modified(time)?;
+    for entry in std::fs::read_dir(index.parent().unwrap_or(Path::new("/")))? {
+        let entry = entry?;
+        if entry.file_name().as_bytes().starts_with(b"sharedindex.") {
+            std::fs::copy(entry.path(), view.join(entry.file_name()))?;
+        }
+    }
+    Ok(bytes.windows(SPARSE_MARK.len()).any(|part| part == SPARSE_MARK))
+}

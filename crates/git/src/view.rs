@@ -1,0 +1,170 @@
+//! A git folder of our own: the skeleton of a mirror, and the private view of a local repository.
+//!
+//! A view borrows a repository's objects (`objects/info/alternates`) and nothing else. Its configuration is
+//! ours, it has no hooks, no `info/attributes`, no remotes, and what is written (the objects of a working
+//! tree's diff) stays in it. So a hostile repository's `filter.*`, `diff.*`, `core.fsmonitor`, `include.path`
+//! and whatever git may add one day are not overridden one by one: they are never loaded.
+//!
+//! Attributes are read from the empty tree (`GIT_ATTR_SOURCE`): a head cannot hide its changes by calling its
+//! files binary.
+
+use std::path::{Path, PathBuf};
+
+use truing_core::RepoPath;
+use truing_core::id::Sha;
+
+use crate::command::{Call, clean};
+use crate::{Git, GitError};
+
+/// What ids are made with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum ObjectFormat {
+    Sha1,
+    Sha256,
+}
+
+impl ObjectFormat {
+    /// From git's own word.
+    pub(crate) fn parse(word: &str) -> Option<Self> {
+        match word {
+            "sha1" => Some(Self::Sha1),
+            "sha256" => Some(Self::Sha256),
+            _ => None,
+        }
+    }
+
+    /// The id of the tree without entries, which git knows without having it.
+    pub(crate) fn empty_tree(self) -> &'static str {
+        match self {
+            Self::Sha1 => "4b825dc642cb6eb9a060e54bf8d69288fbee4904",
+            Self::Sha256 => "6ef19b41225c5369f1c104d45d8d85efa9b057b53b14b4b9b939dd74decc5321",
+        }
+    }
+
+    fn config(self) -> &'static str {
+        match self {
+            Self::Sha1 => "[core]\n\trepositoryformatversion = 0\n\tbare = true\n",
+            Self::Sha256 => {
+                "[core]\n\trepositoryformatversion = 1\n\tbare = true\n[extensions]\n\tobjectFormat = sha256\n"
+            }
+        }
+    }
+}
+
+/// How diffs are made: no program, no attribute and no configuration has a say.
+const DIFF_FLAGS: &[&str] = &[
+    "--no-color",
+    "--no-ext-diff",
+    "--no-textconv",
+    "-M",
+    "--full-index",
+    "--src-prefix=a/",
+    "--dst-prefix=b/",
+    "--submodule=short",
+    "--ignore-submodules=none",
+];
+
+/// A git folder of our own, and how to read from it.
+#[derive(Clone, Debug)]
+pub(crate) struct View {
+    git: Git,
+    dir: PathBuf,
+    format: ObjectFormat,
+}
+
+impl View {
+    /// Uses a folder that [`lay_out`] has made.
+    pub(crate) fn new(git: Git, dir: PathBuf, format: ObjectFormat) -> Self {
+        Self { git, dir, format }
+    }
+
+    /// The git program.
+    pub(crate) fn git(&self) -> &Git {
+        &self.git
+    }
+
+    /// The folder.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// What ids are made with.
+    pub(crate) fn format(&self) -> ObjectFormat {
+        self.format
+    }
+
+    /// A call in this folder, without attributes.
+    pub(crate) fn call(&self, name: &'static str) -> Call {
+        self.call_with_attributes(name).env("GIT_ATTR_SOURCE", self.format.empty_tree())
+    }
+
+    /// A call in this folder that heeds the attributes of a working tree (line ends; programs are unknown).
+    pub(crate) fn call_with_attributes(&self, name: &'static str) -> Call {
+        self.git.call(name).folder(&self.dir).env("GIT_DIR", &self.dir)
+    }
+
+    /// The diff between two commits or trees.
+    pub(crate) async fn diff(&self, base: &Sha, head: &Sha) -> Result<Vec<u8>, GitError> {
+        self.diff_call().arg(base.as_str()).arg(head.as_str()).arg("--").read().await
+    }
+
+    /// `git diff`, without the sides.
+    pub(crate) fn diff_call(&self) -> Call {
+        self.call("diff").args(DIFF_FLAGS).output(self.git.limits().diff_bytes)
+    }
+}
+
+/// Makes the files of a git folder, in a folder that must exist.
+pub(crate) fn lay_out(dir: &Path, format: ObjectFormat) -> Result<(), GitError> {
+    make_objects(dir)?;
+    make(dir.join("refs"))?;
+    write(&dir.join("config"), format.config().as_bytes())?;
+    // Last: without it, it is no git folder.
+    write(&dir.join("HEAD"), b"ref: refs/heads/none\n")
+}
+
+/// Makes an empty store of objects, `dir/objects`.
+pub(crate) fn make_objects(dir: &Path) -> Result<(), GitError> {
+    make(dir.join("objects/info"))?;
+    make(dir.join("objects/pack"))
+}
+
+/// Lets `dir/objects` borrow from another store.
+pub(crate) fn borrow(dir: &Path, objects: &Path) -> Result<(), GitError> {
+    // Quoted as git quotes names, which is how it reads this file.
+    let name = RepoPath::from_bytes(objects.as_os_str().as_encoded_bytes());
+    write(&dir.join("objects/info/alternates"), format!("{name}\n").as_bytes())
+}
+
+fn make(path: PathBuf) -> Result<(), GitError> {
+    std::fs::create_dir_all(&path).map_err(|source| GitError::Io { doing: "cannot make", path, source })
+}
+
+/// Writes a small file.
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), GitError> {
+    std::fs::write(path, bytes).map_err(|source| GitError::Io {
+        doing: "cannot write",
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// The best common ancestor of two commits, by a call prepared for `merge-base`.
+pub(crate) async fn merge_base(call: Call, a: &Sha, b: &Sha) -> Result<Option<Sha>, GitError> {
+    let finished = call.arg(a.as_str()).arg(b.as_str()).run().await?;
+    if finished.code() == Some(1) && finished.stdout.is_empty() {
+        return Ok(None);
+    }
+    sha("merge-base", &finished.success("merge-base")?).map(Some)
+}
+
+/// The id that an answer consists of.
+pub(crate) fn sha(call: &'static str, answer: &[u8]) -> Result<Sha, GitError> {
+    let text = std::str::from_utf8(answer).unwrap_or_default();
+    Sha::parse(text.trim_end()).map_err(|_| garbled(call, answer))
+}
+
+/// The error for an answer that is not understood.
+pub(crate) fn garbled(call: &'static str, answer: &[u8]) -> GitError {
+    GitError::Garbled { call, answer: clean(answer, None) }
+}

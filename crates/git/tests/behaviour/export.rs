@@ -1,0 +1,187 @@
+//! Exported trees: plain files, and nothing that should not be written.
+
+use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::process::{Command, Stdio};
+
+use truing_core::RepoPath;
+use truing_core::id::Sha;
+use truing_core::outcome::SkipReason;
+use truing_git::{Exported, Git};
+
+use crate::support::{Place, Repo, picture};
+
+fn left_out(exported: &Exported) -> Vec<(String, SkipReason)> {
+    exported.left_out.iter().map(|left| (left.path.to_string(), left.reason)).collect()
+}
+
+/// A commit of a tree made by hand, as no porcelain would. Entries: mode, type and id; name.
+fn odd_commit(repo: &Repo, entries: &[(&str, &str)]) -> Sha {
+    let mut tree = Vec::new();
+    for (facts, name) in entries {
+        let (mode, id) = facts.split_once(' ').unwrap();
+        tree.extend(format!("{mode} {name}\0").bytes());
+        tree.extend((0..id.len()).step_by(2).map(|at| u8::from_str_radix(&id[at..at + 2], 16).unwrap()));
+    }
+    let mut child = Command::new("git")
+        .args([
+            "-C",
+            repo.root.to_str().unwrap(),
+            "hash-object",
+            "--literally",
+            "-t",
+            "tree",
+            "-w",
+            "--stdin",
+        ])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(&tree).unwrap();
+    let tree = String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap();
+    Sha::parse(&repo.run(["commit-tree", "-m", "odd", tree.trim()])).unwrap()
+}
+
+#[tokio::test]
+async fn files_are_written_as_they_were_committed() {
+    let place = Place::new();
+    let repo = place.repo("r");
+    repo.write("deep/er/file", b"\x00\xff\r\nraw $Id$\n");
+    repo.write("empty", "");
+    repo.write("run.sh", "#!/bin/sh\n");
+    std::fs::set_permissions(repo.root.join("run.sh"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    repo.write(std::ffi::OsStr::from_bytes(b"caf\xe9\n"), "odd\n");
+    symlink("/etc/passwd", repo.root.join("link")).unwrap();
+    let inner = place.repo("inner").sha("HEAD");
+    repo.run(["update-index", "--add", "--cacheinfo", &format!("160000,{inner},sub")]);
+    repo.run(["add", "--all", ":!sub"]);
+    repo.run(["commit", "--quiet", "-m", "files"]);
+    // A later `.gitattributes` would change what a checkout writes.
+    repo.write(".gitattributes", "* text eol=crlf ident export-ignore\n");
+    repo.run(["add", ".gitattributes"]);
+    repo.run(["commit", "--quiet", "-m", "attributes"]);
+
+    let repository = place.git().await.open(&repo.root).await.unwrap();
+    let to = place.path("out/put");
+    let exported = repository.export(&repo.sha("HEAD"), &to, None).await.unwrap();
+    let written = picture(&to).into_iter().filter(|(path, _)| path.is_file());
+    let written = written.map(|(path, (content, _))| {
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o111, 0, "{path:?} is executable");
+        (path.strip_prefix(&to).unwrap().as_os_str().as_bytes().to_vec(), content)
+    });
+    let written = written.collect::<Vec<_>>();
+    let expected: Vec<(&[u8], &[u8])> = vec![
+        (b".gitattributes", b"* text eol=crlf ident export-ignore\n"),
+        (b"a.txt", b"one\ntwo\nthree\n"),
+        (b"caf\xe9\n", b"odd\n"),
+        (b"deep/er/file", b"\x00\xff\r\nraw $Id$\n"),
+        (b"empty", b""),
+        (b"run.sh", b"#!/bin/sh\n"),
+    ];
+    assert_eq!(written, expected.into_iter().map(|(a, b)| (a.to_vec(), b.to_vec())).collect::<Vec<_>>());
+    assert_eq!(
+        left_out(&exported),
+        [("link".into(), SkipReason::Symlink), ("sub".into(), SkipReason::Submodule)]
+    );
+    assert_eq!(
+        (exported.files, exported.bytes),
+        (6, written.iter().map(|(_, content)| content.len() as u64).sum())
+    );
+}
+
+#[tokio::test]
+async fn only_the_named_files_are_written() {
+    let place = Place::new();
+    let repo = place.repo("r");
+    repo.write("b/c", "c\n");
+    repo.write("*", "star\n");
+    let head = repo.commit("more");
+    let repository = place.git().await.open(&repo.root).await.unwrap();
+    let only = [RepoPath::from("*"), RepoPath::from("b/c"), RepoPath::from("absent")];
+    let exported = repository.export(&head, &place.path("out"), Some(&only)).await.unwrap();
+    assert_eq!((exported.files, exported.left_out), (2, vec![]));
+    assert!(!place.path("out/a.txt").exists() && place.path("out/b/c").exists());
+    let none = repository.export(&head, &place.path("none"), Some(&[])).await.unwrap();
+    assert!(none == Exported::default() && place.path("none").is_dir());
+}
+
+#[tokio::test]
+async fn no_tree_leads_out_of_the_folder_or_into_a_git_folder() {
+    let place = Place::new();
+    let repo = place.repo("r");
+    let blob = format!("100644 {}", repo.run(["rev-parse", "HEAD:a.txt"]));
+    let tree = format!("40000 {}", repo.run(["rev-parse", "HEAD^{tree}"]));
+    let head = odd_commit(
+        &repo,
+        &[
+            (&tree, ".."),
+            (&tree, ".git"),
+            (&tree, ".GIT"),
+            (&blob, "..\\up"),
+            (&blob, "git~1"),
+            (&blob, "good"),
+            (&tree, "good"),
+            (&blob, &"n".repeat(300)),
+            (&blob, "same"),
+            (&blob, "same"),
+        ],
+    );
+    let repository = place.git().await.open(&repo.root).await.unwrap();
+    let to = place.path("out/put");
+    let exported = repository.export(&head, &to, None).await.unwrap();
+    let written = picture(&place.path("out")).into_keys().filter(|path| path.is_file()).collect::<Vec<_>>();
+    assert_eq!(written, [to.join("..\\up"), to.join("good"), to.join("same")]);
+    let unreadable = |path: &str| (path.to_owned(), SkipReason::Unreadable);
+    let expected = ["../a.txt", ".git/a.txt", ".GIT/a.txt", "git~1", "good/a.txt", &"n".repeat(300), "same"];
+    assert_eq!(left_out(&exported), expected.map(unreadable));
+}
+
+#[tokio::test]
+async fn nothing_that_is_there_is_overwritten_or_followed() {
+    let place = Place::new();
+    let repo = place.repo("r");
+    std::fs::create_dir(place.path("out")).unwrap();
+    std::fs::write(place.path("victim"), "mine\n").unwrap();
+    symlink(place.path("victim"), place.path("out/a.txt")).unwrap();
+    let repository = place.git().await.open(&repo.root).await.unwrap();
+    let exported = repository.export(&repo.sha("HEAD"), &place.path("out"), None).await.unwrap();
+    assert_eq!(left_out(&exported), [("a.txt".into(), SkipReason::Unreadable)]);
+    assert_eq!(std::fs::read_to_string(place.path("victim")).unwrap(), "mine\n");
+}
+
+#[tokio::test]
+async fn each_bound_leaves_files_out_by_name() {
+    let place = Place::new();
+    let repo = place.repo("r");
+    for (name, size) in [("b", 50), ("c", 200), ("d", 60), ("e", 10), ("f", 1)] {
+        repo.write(name, "x".repeat(size));
+    }
+    let head = repo.commit("sizes");
+    let large = |names: &[&str]| {
+        names.iter().map(|name| ((*name).to_owned(), SkipReason::TooLarge)).collect::<Vec<_>>()
+    };
+    let export = async |name: &str, file: u64, total: u64, files: usize| {
+        let mut options = place.options();
+        (options.limits.file_bytes, options.limits.total_bytes, options.limits.files) = (file, total, files);
+        let repository = Git::new(options).await.unwrap().open(&repo.root).await.unwrap();
+        left_out(&repository.export(&head, &place.path(name), None).await.unwrap())
+    };
+    assert_eq!(export("file", 100, 10_000, 100).await, large(&["c"]));
+    assert_eq!(export("total", 100, 80, 100).await, large(&["c", "d"]));
+    assert_eq!(export("files", 1000, 10_000, 4).await, large(&["e", "f"]));
+}
+
+#[tokio::test]
+async fn a_file_that_the_repository_lacks_is_named() {
+    let place = Place::new();
+    let repo = place.repo("r");
+    repo.write("b.txt", "b\n");
+    let head = repo.commit("second");
+    let blob = repo.run(["rev-parse", "HEAD:a.txt"]);
+    std::fs::remove_file(repo.root.join(".git/objects").join(&blob[..2]).join(&blob[2..])).unwrap();
+    let repository = place.git().await.open(&repo.root).await.unwrap();
+    let exported = repository.export(&head, &place.path("out"), None).await.unwrap();
+    assert_eq!((exported.files, left_out(&exported)), (1, vec![("a.txt".into(), SkipReason::Unreadable)]));
+}

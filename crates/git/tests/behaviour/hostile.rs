@@ -1,0 +1,240 @@
+//! Nothing that a repository holds is executed. Each planted command would make a file, and a plain git shows
+//! that it is planted well.
+
+use std::path::Path;
+use std::process::Command;
+
+use truing_git::GitError;
+
+use crate::support::{Place, Repo, picture, touched};
+
+/// A way to make git run something: how it is planted, and a plain git command that falls for it.
+struct Trap {
+    name: &'static str,
+    plant: fn(&Repo, command: &str),
+    falls_for_it: &'static [&'static str],
+}
+
+const TRAPS: &[Trap] = &[
+    Trap {
+        name: "core.fsmonitor",
+        plant: |repo, command| drop(repo.run(["config", "core.fsmonitor", command])),
+        falls_for_it: &["status"],
+    },
+    Trap {
+        name: "filter clean",
+        plant: |repo, command| {
+            repo.run(["config", "filter.evil.clean", command]);
+            repo.run(["config", "filter.evil.required", "true"]);
+            repo.write(".gitattributes", "* filter=evil\n");
+        },
+        falls_for_it: &["add", "--all"],
+    },
+    Trap {
+        name: "filter process with an odd name",
+        plant: |repo, command| {
+            repo.run(["config", "filter.a=b.process", command]);
+            repo.write(".git/info/attributes", "* filter=a=b\n");
+        },
+        falls_for_it: &["add", "--all"],
+    },
+    Trap {
+        name: "filter smudge",
+        plant: |repo, command| {
+            repo.run(["config", "filter.evil.smudge", command]);
+            repo.write(".git/info/attributes", "* filter=evil\n");
+        },
+        falls_for_it: &["checkout-index", "--all", "--prefix=out/"],
+    },
+    Trap {
+        name: "diff driver",
+        plant: |repo, command| {
+            repo.run(["config", "diff.evil.command", command]);
+            repo.write(".gitattributes", "* diff=evil\n");
+        },
+        falls_for_it: &["diff"],
+    },
+    Trap {
+        name: "textconv",
+        plant: |repo, command| {
+            repo.run(["config", "diff.evil.textconv", command]);
+            repo.write(".git/info/attributes", "* diff=evil\n");
+        },
+        falls_for_it: &["diff"],
+    },
+    Trap {
+        name: "diff.external",
+        plant: |repo, command| drop(repo.run(["config", "diff.external", command])),
+        falls_for_it: &["diff"],
+    },
+    Trap {
+        name: "included configuration",
+        plant: |repo, command| {
+            repo.write(
+                ".git/more",
+                format!("[diff]\n\texternal = {command}\n[core]\n\tfsmonitor = {command}\n"),
+            );
+            repo.run(["config", "include.path", "more"]);
+        },
+        falls_for_it: &["diff"],
+    },
+    Trap {
+        name: "hooks",
+        plant: |repo, command| {
+            for hook in ["post-index-change", "post-checkout", "reference-transaction", "pre-commit"] {
+                let path = repo.root.join(".git/hooks").join(hook);
+                std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+                assert!(Command::new("cp").arg(command).arg(&path).status().unwrap().success());
+            }
+        },
+        falls_for_it: &["update-index", "--refresh", "-q", "--really-refresh", "--force-write-index"],
+    },
+    Trap {
+        name: "core.hooksPath",
+        plant: |repo, command| {
+            repo.run(["config", "core.hooksPath", "hooks"]);
+            std::fs::create_dir(repo.root.join("hooks")).unwrap();
+            let hook = repo.root.join("hooks/post-index-change");
+            assert!(Command::new("cp").arg(command).arg(hook).status().unwrap().success());
+        },
+        falls_for_it: &["update-index", "--refresh", "-q", "--really-refresh", "--force-write-index"],
+    },
+    Trap {
+        name: "alias",
+        plant: |repo, command| {
+            for name in ["trap", "diff", "ls-files", "rev-parse", "cat-file", "update-index"] {
+                repo.run(["config", &format!("alias.{name}"), &format!("!{command}")]);
+            }
+        },
+        falls_for_it: &["trap"],
+    },
+    Trap {
+        name: "fetching on demand",
+        plant: |repo, command| {
+            repo.run(["config", "core.repositoryFormatVersion", "1"]);
+            repo.run(["config", "extensions.partialClone", "origin"]);
+            repo.run(["config", "remote.origin.promisor", "true"]);
+            repo.run(["config", "remote.origin.url", &format!("ext::{command}")]);
+            repo.run(["config", "protocol.ext.allow", "always"]);
+            repo.run(["config", "protocol.allow", "always"]);
+            repo.run(["config", "core.sshCommand", command]);
+            let blob = repo.run(["rev-parse", "HEAD:a.txt"]);
+            std::fs::remove_file(repo.root.join(".git/objects").join(&blob[..2]).join(&blob[2..])).unwrap();
+        },
+        falls_for_it: &["cat-file", "-p", "HEAD:a.txt"],
+    },
+    Trap {
+        name: "a submodule's own configuration",
+        plant: |repo, command| {
+            let sub = Repo { root: repo.root.join("sub") };
+            std::fs::create_dir(&sub.root).unwrap();
+            sub.run(["init", "--quiet"]);
+            sub.write("x", "x\n");
+            let commit = sub.commit("inner");
+            repo.run(["update-index", "--add", "--cacheinfo", &format!("160000,{commit},sub")]);
+            sub.write("x", "y\n");
+            sub.run(["config", "core.fsmonitor", command]);
+            sub.run(["config", "filter.evil.clean", command]);
+            sub.write(".git/info/attributes", "* filter=evil\n");
+        },
+        falls_for_it: &["status"],
+    },
+];
+
+/// A plain git, as a person runs it in that folder.
+fn plain_git(repo: &Repo, arguments: &[&str]) {
+    let mut command = Command::new("git");
+    command.arg("-C").arg(&repo.root).args(arguments).env("GIT_CONFIG_GLOBAL", "/dev/null");
+    command.env_remove("GIT_ALLOW_PROTOCOL").output().unwrap();
+}
+
+/// All that a caller may do with a local repository.
+async fn do_everything(place: &Place, repo: &Repo) {
+    let repository = place.git().await.open(&repo.root).await.unwrap();
+    let head = repository.head().await.unwrap();
+    let base = repository.default_branch_base().await.unwrap().commit;
+    let last = repository.last_commit_base().await.unwrap().commit;
+    repository.branch().await.unwrap();
+    repository.remote_url().await.unwrap();
+    repository.resolve("main").await.unwrap();
+    repository.resolve("nearly-main").await.unwrap_err();
+    // Where the objects are gone, these fail, which is all they may do.
+    let _ = repository.diff(&last, &head).await;
+    let _ = repository.worktree_diff(&base).await;
+    let _ = repository.worktree_diff(&last).await;
+    let _ = repository.export(&head, &place.path("exported"), None).await;
+    std::fs::remove_dir_all(place.path("exported")).unwrap();
+}
+
+fn fired(mark: &Path) -> bool {
+    let fired = mark.exists();
+    if fired {
+        std::fs::remove_file(mark).unwrap();
+    }
+    fired
+}
+
+#[tokio::test]
+async fn no_trap_is_sprung() {
+    for trap in TRAPS {
+        let place = Place::new();
+        let mark = place.path("fired");
+        let command = place.script("trap", &format!("touch {}; exit 1", mark.display()));
+        let repo = place.repo("r");
+        repo.write("b.txt", "b\n");
+        repo.commit("second");
+        (trap.plant)(&repo, command.to_str().unwrap());
+        // Something for every trap to look at: a changed file, a new one, one that only looks changed.
+        repo.write("a.txt", "changed\n");
+        repo.write("new.txt", "new\n");
+        let again = std::fs::File::options().write(true).open(repo.root.join("b.txt")).unwrap();
+        again.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+        fired(&mark);
+
+        let before = picture(&repo.root);
+        do_everything(&place, &repo).await;
+        assert!(!fired(&mark), "{}: something was executed", trap.name);
+        assert_eq!(
+            touched(&before, &picture(&repo.root)),
+            Vec::<std::path::PathBuf>::new(),
+            "{}: something was touched",
+            trap.name
+        );
+
+        plain_git(&repo, trap.falls_for_it);
+        assert!(fired(&mark), "{}: not planted well, so this test shows nothing", trap.name);
+    }
+}
+
+#[tokio::test]
+async fn a_repository_cannot_point_at_other_folders_files() {
+    let place = Place::new();
+    let repo = place.repo("outer/r");
+    std::fs::write(place.path("outer/private"), "canary\n").unwrap();
+    repo.run(["config", "core.worktree", place.path("outer").to_str().unwrap()]);
+    let error = place.git().await.open(&repo.root).await.unwrap_err();
+    assert!(
+        matches!(&error, GitError::ForeignWorkTree { root, .. } if *root == place.path("outer")),
+        "{error}"
+    );
+    assert!(error.is_wrong_input());
+}
+
+#[tokio::test]
+async fn a_name_is_never_an_option_or_a_command() {
+    let place = Place::new();
+    let mark = place.path("fired");
+    let repo = place.repo("r");
+    let repository = place.git().await.open(&repo.root).await.unwrap();
+    for name in [
+        format!("$(touch {})", mark.display()),
+        format!("`touch {}`", mark.display()),
+        format!("; touch {}", mark.display()),
+        format!("--output={}", mark.display()),
+        "--all".to_owned(),
+    ] {
+        let error = repository.resolve(&name).await.unwrap_err();
+        assert!(error.is_wrong_input(), "{name}: {error}");
+    }
+    assert!(!fired(&mark));
+}

@@ -1,0 +1,307 @@
+//! Finding a local repository and naming what is in it.
+
+use std::os::unix::ffi::OsStrExt;
+
+use truing_core::id::Sha;
+use truing_git::{BaseFrom, Git, GitError, GitOptions};
+
+use crate::support::{Place, Repo, text};
+
+#[tokio::test]
+async fn what_is_no_repository_is_told_apart() {
+    let place = Place::new();
+    let git = place.git().await;
+    let repo = place.repo("r");
+    std::fs::create_dir(place.path("plain")).unwrap();
+    repo.run(["clone", "--quiet", "--bare", ".", "../bare"]);
+    place.empty_repo("unborn");
+
+    let open = async |name: &str| git.open(&place.path(name)).await.unwrap_err();
+    let errors = [
+        ("nothing", open("nothing").await),
+        ("a file", open("r/a.txt").await),
+        ("below a file", open("r/a.txt/x").await),
+        ("plain", open("plain").await),
+        ("bare", open("bare").await),
+        ("git folder", open("r/.git").await),
+        ("unborn", open("unborn").await),
+    ];
+    for (name, error) in &errors {
+        assert!(error.is_wrong_input() && !error.hint().is_empty(), "{name}: {error}");
+    }
+    assert!(matches!(errors[0].1, GitError::PathMissing(_)), "{}", errors[0].1);
+    assert!(matches!(errors[1].1, GitError::NotADirectory(_)), "{}", errors[1].1);
+    assert!(matches!(errors[2].1, GitError::NotADirectory(_)), "{}", errors[2].1);
+    assert!(matches!(errors[3].1, GitError::NotARepository(_)), "{}", errors[3].1);
+    assert!(matches!(errors[4].1, GitError::NoWorkTree(_)), "{}", errors[4].1);
+    assert!(matches!(errors[5].1, GitError::NoWorkTree(_)), "{}", errors[5].1);
+    assert!(matches!(errors[6].1, GitError::NoCommits(_)), "{}", errors[6].1);
+}
+
+#[tokio::test]
+async fn names_become_commits() {
+    let place = Place::new();
+    let repo = place.repo("r");
+    let first = repo.sha("HEAD");
+    repo.run(["tag", "-a", "-m", "x", "v1"]);
+    repo.write("b.txt", "b\n");
+    let second = repo.commit("second");
+    let repository = place.git().await.open(&repo.root).await.unwrap();
+
+    for (name, commit) in
+        [("HEAD", &second), ("main", &second), ("v1", &first), ("HEAD~1", &first), (first.short(), &first)]
+    {
+        assert_eq!(repository.resolve(name).await.unwrap(), *commit, "{name}");
+    }
+    assert_eq!(repository.head().await.unwrap(), second);
+    for bad in ["", "-h", "--output=x", "a\nb"] {
+        assert!(matches!(repository.resolve(bad).await.unwrap_err(), GitError::BadRevision(_)), "{bad:?}");
+    }
+    for unknown in ["HEAD:a.txt", "main..v1", "main^{tree}:x", &"0".repeat(40), "a b"] {
+        let error = repository.resolve(unknown).await.unwrap_err();
+        assert!(matches!(error, GitError::UnknownRevision { .. }), "{unknown}: {error}");
+    }
+    let typo = repository.resolve("mian").await.unwrap_err();
+    assert_eq!(
+        (typo.to_string().as_str(), typo.hint().as_str()),
+        ("there is no commit named `mian`", "did you mean `main`?")
+    );
+}
+
+#[tokio::test]
+async fn the_branch_and_the_origin_are_known() {
+    let place = Place::new();
+    let repo = place.repo("r");
+    let git = place.git().await;
+    let repository = git.open(&repo.root).await.unwrap();
+    assert_eq!(repository.remote_url().await.unwrap(), None);
+    repo.run(["remote", "add", "origin", "https://user:canary@example.com/a/b.git"]);
+    assert_eq!(repository.remote_url().await.unwrap().unwrap(), "https://example.com/a/b.git");
+
+    repo.run(["checkout", "--quiet", "-b", "feature/x"]);
+    assert_eq!(repository.branch().await.unwrap().unwrap(), "feature/x");
+    repo.run(["checkout", "--quiet", "--detach"]);
+    assert_eq!(repository.branch().await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn subfolders_worktrees_and_submodules_are_places_too() {
+    let place = Place::new();
+    let repo = place.repo("r");
+    let inner = place.repo("inner");
+    repo.run(["submodule", "--quiet", "add", inner.root.to_str().unwrap(), "sub"]);
+    repo.write("deep/er/x", "x\n");
+    repo.commit("more");
+    repo.run(["worktree", "add", "--quiet", "-b", "linked", "../linked"]);
+    let linked = Repo { root: place.path("linked") };
+    linked.write("a.txt", "one\ntwo\n");
+    linked.commit("in the linked one");
+    let git = place.git().await;
+
+    let below = git.open(&repo.root.join("deep/er")).await.unwrap();
+    assert_eq!(below.root(), repo.root);
+    let worktree = git.open(&linked.root).await.unwrap();
+    assert_eq!(
+        (worktree.root(), worktree.branch().await.unwrap().as_deref()),
+        (&*linked.root, Some("linked"))
+    );
+    let base = worktree.default_branch_base().await.unwrap();
+    assert_eq!(base.commit, repo.sha("main"));
+    linked.write("new", "new\n");
+    let diff = text(&worktree.worktree_diff(&base.commit).await.unwrap().diff);
+    assert!(diff.contains("-three") && diff.contains("+new"), "{diff}");
+
+    let submodule = git.open(&repo.root.join("sub")).await.unwrap();
+    assert_eq!(submodule.root(), repo.root.join("sub"));
+    assert_eq!(submodule.head().await.unwrap(), inner.sha("HEAD"));
+    repo.write("sub/a.txt", "changed\n");
+    let diff = submodule.worktree_diff(&inner.sha("HEAD")).await.unwrap().diff;
+    assert!(text(&diff).contains("+changed"));
+}
+
+#[tokio::test]
+async fn other_peoples_repositories_can_be_read() {
+    let place = Place::new();
+    let repo = place.repo("r");
+    // Git's own switch for its tests: every folder seems to belong to somebody else.
+    let real = "GIT_TEST_ASSUME_DIFFERENT_OWNER=1 exec git \"$@\"";
+    let options = GitOptions { program: place.script("other-owner", real), ..place.options() };
+    let repository = Git::new(options).await.unwrap().open(&repo.root).await.unwrap();
+    repo.write("a.txt", "changed\n");
+    let diff = repository.worktree_diff(&repo.sha("HEAD")).await.unwrap().diff;
+    assert!(text(&diff).contains("+changed"));
+}
+
+#[tokio::test]
+async fn the_base_is_where_head_left_the_default_branch() {
+    let place = Place::new();
+    let upstream = place.repo("upstream");
+    let left = upstream.sha("HEAD");
+    upstream.run(["branch", "trunk"]);
+    upstream.run(["symbolic-ref", "HEAD", "refs/heads/trunk"]);
+    upstream.run(["clone", "--quiet", ".", "../r"]);
+    let repo = Repo { root: place.path("r") };
+    let git = place.git().await;
+    let base = async || {
+        let base = git.open(&repo.root).await.unwrap().default_branch_base().await?;
+        Ok::<_, GitError>((base.commit, base.from))
+    };
+    let from = |name: &str| BaseFrom::MergeBase(name.to_owned());
+
+    // On the default branch, with nothing new, the base is HEAD itself.
+    assert_eq!(base().await.unwrap(), (left.clone(), from("origin/trunk")));
+    repo.run(["checkout", "--quiet", "-b", "feature"]);
+    repo.write("b.txt", "b\n");
+    repo.commit("mine");
+    assert_eq!(base().await.unwrap(), (left.clone(), from("origin/trunk")));
+    // Next: origin/main, origin/master, main, master.
+    repo.run(["symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/gone"]);
+    assert_eq!(base().await.unwrap().1, from("origin/main"));
+    repo.run(["update-ref", "refs/remotes/origin/master", left.as_str()]);
+    repo.run(["update-ref", "-d", "refs/remotes/origin/main"]);
+    assert_eq!(base().await.unwrap().1, from("origin/master"));
+    repo.run(["update-ref", "-d", "refs/remotes/origin/master"]);
+    repo.run(["branch", "main", left.as_str()]);
+    repo.run(["branch", "master", left.as_str()]);
+    assert_eq!(base().await.unwrap().1, from("main"));
+    repo.run(["branch", "-D", "--quiet", "main"]);
+    assert_eq!(base().await.unwrap(), (left, from("master")));
+    repo.run(["branch", "-D", "--quiet", "master"]);
+    assert!(matches!(base().await.unwrap_err(), GitError::NoDefaultBranch));
+    repo.run(["checkout", "--quiet", "--orphan", "main"]);
+    repo.commit("unrelated");
+    repo.run(["checkout", "--quiet", "feature"]);
+    assert!(matches!(base().await.unwrap_err(), GitError::NoCommonAncestor { .. }));
+}
+
+#[tokio::test]
+async fn the_last_commit_is_compared_with_its_parent_or_with_nothing() {
+    let place = Place::new();
+    let repo = place.repo("r");
+    let git = place.git().await;
+    let repository = git.open(&repo.root).await.unwrap();
+    let base = repository.last_commit_base().await.unwrap();
+    assert_eq!(base.from, BaseFrom::Nothing);
+    assert_eq!(base.commit.as_str(), repo.run(["hash-object", "-t", "tree", "/dev/null"]));
+    let diff = text(&repository.diff(&base.commit, &repo.sha("HEAD")).await.unwrap());
+    assert!(diff.contains("new file mode 100644") && diff.contains("+three"), "{diff}");
+
+    let first = repo.sha("HEAD");
+    repo.write("b.txt", "b\n");
+    // A message that looks like a header is not one.
+    repo.commit("x\n\nparent 0000000000000000000000000000000000000000");
+    let base = repository.last_commit_base().await.unwrap();
+    assert_eq!((base.commit, base.from), (first, BaseFrom::Parent));
+}
+
+#[tokio::test]
+async fn a_shallow_clone_says_what_to_fetch() {
+    let place = Place::new();
+    let upstream = place.repo("upstream");
+    upstream.run(["checkout", "--quiet", "-b", "feature"]);
+    upstream.write("b.txt", "b\n");
+    upstream.commit("on feature");
+    upstream.run(["checkout", "--quiet", "main"]);
+    upstream.write("c.txt", "c\n");
+    upstream.commit("on main");
+    let url = format!("file://{}", upstream.root.display());
+    upstream.run(["clone", "--quiet", "--depth=1", "--no-single-branch", "--branch=feature", &url, "../r"]);
+    let repo = Repo { root: place.path("r") };
+    let git = place.git().await;
+    let repository = git.open(&repo.root).await.unwrap();
+    assert!(repository.is_shallow());
+
+    let error = repository.default_branch_base().await.unwrap_err();
+    assert_eq!(error.hint(), "run `git fetch --unshallow origin`");
+    assert!(matches!(error, GitError::MissingHistory { .. }) && !error.is_wrong_input());
+    let error = repository.last_commit_base().await.unwrap_err();
+    assert_eq!(error.hint(), "run `git fetch --deepen=1 origin`");
+
+    // The commands that it names do help.
+    repo.run(["fetch", "--quiet", "--deepen=1", "origin"]);
+    let repository = git.open(&repo.root).await.unwrap();
+    assert_eq!(repository.last_commit_base().await.unwrap().from, BaseFrom::Parent);
+    let base = repository.default_branch_base().await.unwrap();
+    assert_eq!(base.commit, upstream.sha("main~1"));
+}
+
+#[tokio::test]
+async fn a_diff_is_gits_own_whatever_the_repository_configures() {
+    let place = Place::new();
+    let repo = place.repo("r");
+    let base = repo.sha("HEAD");
+    repo.run(["mv", "a.txt", "b.txt"]);
+    repo.write("b.txt", "one\ntwo\nfour\n");
+    repo.write(std::ffi::OsStr::from_bytes(b"caf\xe9.py"), "x\n");
+    let head = repo.commit("rename");
+    for (key, value) in [
+        ("diff.noprefix", "true"),
+        ("diff.renames", "false"),
+        ("diff.context", "0"),
+        ("color.ui", "always"),
+        ("diff.mnemonicPrefix", "true"),
+        ("core.quotePath", "false"),
+        ("diff.orderFile", "a.txt"),
+    ] {
+        repo.run(["config", key, value]);
+    }
+    let repository = place.git().await.open(&repo.root).await.unwrap();
+    let diff = text(&repository.diff(&base, &head).await.unwrap());
+    assert!(diff.contains("rename from a.txt\nrename to b.txt\n"), "{diff}");
+    assert!(
+        diff.contains("--- a/a.txt\n+++ b/b.txt\n@@ -1,3 +1,3 @@\n one\n two\n-three\n+four\n"),
+        "{diff}"
+    );
+    assert!(diff.contains("+++ \"b/caf\\351.py\""), "{diff}");
+    assert!(text(&repository.diff(&head, &head).await.unwrap()).is_empty());
+}
+
+#[tokio::test]
+async fn a_head_cannot_hide_its_changes_by_attributes() {
+    let place = Place::new();
+    let repo = place.repo("r");
+    let base = repo.sha("HEAD");
+    repo.write(".gitattributes", "* -diff binary export-ignore\n");
+    repo.write(".git/info/attributes", "* -diff binary\n");
+    repo.write("a.txt", "changed\n");
+    let head = repo.commit("hide");
+    let repository = place.git().await.open(&repo.root).await.unwrap();
+    assert!(text(&repository.diff(&base, &head).await.unwrap()).contains("+changed"));
+    assert!(text(&repository.worktree_diff(&base).await.unwrap().diff).contains("+changed"));
+}
+
+#[tokio::test]
+async fn a_diff_has_a_bound() {
+    let place = Place::new();
+    let repo = place.repo("r");
+    let base = repo.sha("HEAD");
+    repo.write("b.txt", "x\n".repeat(3000));
+    let head = repo.commit("long");
+    let mut options = place.options();
+    options.limits.diff_bytes = 5000;
+    let repository = Git::new(options).await.unwrap().open(&repo.root).await.unwrap();
+    for error in
+        [repository.diff(&base, &head).await.unwrap_err(), repository.worktree_diff(&base).await.unwrap_err()]
+    {
+        assert!(matches!(error, GitError::TooLarge { call: "diff", limit: 5000 }), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn sha256_repositories_work() {
+    let place = Place::new();
+    let repo = Repo { root: place.path("r") };
+    std::fs::create_dir(&repo.root).unwrap();
+    repo.run(["init", "--quiet", "--object-format=sha256", "--initial-branch=main"]);
+    repo.write("a.txt", "one\n");
+    let head = repo.commit("first");
+    let repository = place.git().await.open(&repo.root).await.unwrap();
+    assert_eq!(repository.resolve("main").await.unwrap(), head);
+    let base = repository.last_commit_base().await.unwrap();
+    assert_eq!(base.commit, Sha::parse(&repo.run(["hash-object", "-t", "tree", "/dev/null"])).unwrap());
+    repo.write("a.txt", "two\n");
+    std::fs::remove_file(repo.root.join("a.txt")).unwrap();
+    repo.write("b.txt", "two\n");
+    let diff = text(&repository.worktree_diff(&base.commit).await.unwrap().diff);
+    assert!(diff.contains("+two") && !diff.contains("+one"), "{diff}");
+}

@@ -1,0 +1,10 @@
+//! What the crate promises, tried with real git in temporary folders. Each file tries one part.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests may fail loudly")]
+
+mod export;
+mod hostile;
+mod local;
+mod mirror;
+mod process;
+mod support;
+mod worktree;

@@ -1,0 +1,245 @@
+//! Mirrors: made whole or not at all, fetched by exact commits, safe to share.
+
+use std::path::Path;
+use std::time::Duration;
+
+use truing_core::id::Sha;
+use truing_git::{Git, GitError, GitOptions, Remote, Secret};
+
+use crate::support::{Place, Repo, text};
+
+fn absent() -> Sha {
+    Sha::parse(&"12".repeat(20)).unwrap()
+}
+
+/// An upstream with a branch that left `main`, and commits on both.
+fn upstream(place: &Place) -> (Repo, Sha, Sha, Sha) {
+    let repo = place.repo("upstream");
+    let left = repo.sha("HEAD");
+    repo.run(["checkout", "--quiet", "-b", "feature"]);
+    repo.write("a.txt", "one\n2\nthree\n");
+    let head = repo.commit("on feature");
+    repo.run(["checkout", "--quiet", "main"]);
+    repo.write("c.txt", "c\n");
+    let base = repo.commit("on main");
+    (repo, left, head, base)
+}
+
+#[tokio::test]
+async fn exact_commits_are_fetched_with_their_history() {
+    let place = Place::new();
+    let (repo, left, head, base) = upstream(&place);
+    // No branch or tag leads to the head any more, as after a forced push.
+    repo.run(["branch", "-D", "--quiet", "feature"]);
+    let remote = Remote::local(&repo.root).unwrap();
+    let mirror = place.git().await.mirror(&place.path("mirrors/m"), &remote).await.unwrap();
+    mirror.fetch(&[head.clone(), base.clone(), head.clone()]).await.unwrap();
+
+    assert_eq!(mirror.merge_base(&head, &base).await.unwrap(), Some(left.clone()));
+    assert!(text(&mirror.diff(&left, &head).await.unwrap()).contains("-two\n+2\n"));
+    let exported = mirror.export(&head, &place.path("out"), None).await.unwrap();
+    assert_eq!(exported.files, 1);
+    // What was fetched is kept, and nothing else has a name.
+    let bare = Repo { root: mirror.dir().to_owned() };
+    let mut kept = [format!("refs/truing/{base}"), format!("refs/truing/{head}")];
+    kept.sort();
+    assert_eq!(bare.run(["for-each-ref", "--format=%(refname)"]), kept.join("\n"));
+    assert!(!bare.root.join("FETCH_HEAD").exists());
+}
+
+#[tokio::test]
+async fn what_is_here_is_not_asked_for_again() {
+    let place = Place::new();
+    let (repo, left, head, base) = upstream(&place);
+    let remote = Remote::local(&repo.root).unwrap();
+    let mirror = place.git().await.mirror(&place.path("m"), &remote).await.unwrap();
+    mirror.fetch(&[head.clone(), base.clone()]).await.unwrap();
+    std::fs::remove_dir_all(&repo.root).unwrap();
+    mirror.fetch(&[head, base, left]).await.unwrap();
+    let error = mirror.fetch(&[absent()]).await.unwrap_err();
+    assert!(!error.is_wrong_input(), "{error}");
+}
+
+#[tokio::test]
+async fn histories_that_never_meet_have_no_merge_base() {
+    let place = Place::new();
+    let (repo, _, head, _) = upstream(&place);
+    repo.run(["checkout", "--quiet", "--orphan", "other"]);
+    let other = repo.commit("unrelated");
+    let mirror =
+        place.git().await.mirror(&place.path("m"), &Remote::local(&repo.root).unwrap()).await.unwrap();
+    mirror.fetch(&[head.clone(), other.clone()]).await.unwrap();
+    assert_eq!(mirror.merge_base(&head, &other).await.unwrap(), None);
+    assert!(matches!(mirror.merge_base(&head, &absent()).await.unwrap_err(), GitError::Failed { .. }));
+}
+
+#[tokio::test]
+async fn a_commit_or_a_repository_that_is_gone_is_said_so() {
+    let place = Place::new();
+    let (repo, _, head, _) = upstream(&place);
+    let git = place.git().await;
+    let mirror = git.mirror(&place.path("m"), &Remote::local(&repo.root).unwrap()).await.unwrap();
+    let error = mirror.fetch(&[head, absent()]).await.unwrap_err();
+    assert!(matches!(&error, GitError::CommitGone { sha: Some(sha), .. } if *sha == absent()), "{error}");
+    let nowhere = Remote::local(&place.path("nowhere")).unwrap();
+    let error = git.mirror(&place.path("n"), &nowhere).await.unwrap().fetch(&[absent()]).await.unwrap_err();
+    assert!(matches!(error, GitError::RemoteMissing { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_half_made_mirror_is_made_anew() {
+    let place = Place::new();
+    let (repo, _, head, _) = upstream(&place);
+    let git = place.git().await;
+    let remote = Remote::local(&repo.root).unwrap();
+    let dir = place.path("m");
+    let works =
+        async || git.mirror(&dir, &remote).await.unwrap().fetch(std::slice::from_ref(&head)).await.unwrap();
+
+    // Killed before it was moved into place.
+    std::fs::create_dir_all(place.path("m.new/objects")).unwrap();
+    works().await;
+    assert!(!place.path("m.new").exists());
+    // An empty folder, as an operator may make.
+    std::fs::remove_dir_all(&dir).unwrap();
+    std::fs::create_dir(&dir).unwrap();
+    works().await;
+    // Parts lost, as by a power failure.
+    for part in ["HEAD", "objects", "refs"] {
+        let path = dir.join(part);
+        if path.is_dir() {
+            std::fs::remove_dir_all(&path).unwrap();
+        } else {
+            std::fs::write(&path, "").unwrap();
+        }
+        works().await;
+    }
+    // A healthy one is kept.
+    let kept = dir.join("objects/info/kept");
+    std::fs::write(&kept, "").unwrap();
+    works().await;
+    assert!(kept.exists());
+}
+
+#[tokio::test]
+async fn what_a_killed_fetch_leaves_does_not_stop_the_next() {
+    let place = Place::new();
+    let (repo, _, head, _) = upstream(&place);
+    let mirror =
+        place.git().await.mirror(&place.path("m"), &Remote::local(&repo.root).unwrap()).await.unwrap();
+    std::fs::create_dir_all(mirror.dir().join("refs/truing")).unwrap();
+    let leftovers = [
+        format!("refs/truing/{head}.lock"),
+        "packed-refs.lock".into(),
+        "config.lock".into(),
+        "objects/pack/tmp_pack_x".into(),
+    ];
+    for leftover in &leftovers {
+        std::fs::write(mirror.dir().join(leftover), "").unwrap();
+    }
+    mirror.fetch(&[head]).await.unwrap();
+    for leftover in &leftovers {
+        assert!(!mirror.dir().join(leftover).exists(), "{leftover}");
+    }
+}
+
+#[tokio::test]
+async fn a_folder_with_something_else_is_left_alone() {
+    let place = Place::new();
+    let repo = place.repo("r");
+    let remote = Remote::local(&repo.root).unwrap();
+    let git = place.git().await;
+    for dir in [repo.root.clone(), repo.root.join(".git"), repo.root.join("a.txt")] {
+        let error = git.mirror(&dir, &remote).await.unwrap_err();
+        assert!(matches!(error, GitError::NotAMirror(_)) && error.is_wrong_input(), "{error}");
+    }
+    assert_eq!(repo.run(["status", "--porcelain", "a.txt"]), "");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn runs_share_a_mirror() {
+    let place = Place::new();
+    let (repo, left, head, base) = upstream(&place);
+    let remote = Remote::local(&repo.root).unwrap();
+    let git = place.git().await;
+    let runs = (0..8).map(|number| {
+        let (git, remote, dir) = (git.clone(), remote.clone(), place.path("m"));
+        let (left, head, base) = (left.clone(), head.clone(), base.clone());
+        tokio::spawn(async move {
+            let mirror = git.mirror(&dir, &remote).await.unwrap();
+            let wanted = if number % 2 == 0 {
+                vec![head.clone(), base.clone()]
+            } else {
+                vec![base.clone(), head.clone()]
+            };
+            mirror.fetch(&wanted).await.unwrap();
+            assert_eq!(mirror.merge_base(&head, &base).await.unwrap(), Some(left));
+        })
+    });
+    for run in runs.collect::<Vec<_>>() {
+        run.await.unwrap();
+    }
+    assert_eq!(
+        std::fs::read_dir(place.path("m/objects/pack")).unwrap().count() % 2,
+        0,
+        "packs come in pairs"
+    );
+}
+
+#[tokio::test]
+async fn a_mirror_in_use_is_waited_for_only_so_long() {
+    let place = Place::new();
+    let remote = Remote::local(&place.path("nowhere")).unwrap();
+    let mut options = place.options();
+    options.limits.network_time = Duration::from_millis(50);
+    let git = Git::new(options).await.unwrap();
+    git.mirror(&place.path("m"), &remote).await.unwrap();
+    let other = std::fs::File::open(place.path("m.lock")).unwrap();
+    rustix::fs::flock(&other, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    let error = git.mirror(&place.path("m"), &remote).await.unwrap_err();
+    assert!(matches!(error, GitError::MirrorBusy { .. }), "{error}");
+    rustix::fs::flock(&other, rustix::fs::FlockOperation::Unlock).unwrap();
+}
+
+/// A git that, when it should fetch, notes all it was given, and says the secret aloud.
+fn listening(place: &Place, notes: &Path) -> GitOptions {
+    let notes = notes.display();
+    let text = format!(
+        "if [ \"$1\" = fetch ]; then\n\
+         env > {notes}.env; echo \"$@\" > {notes}.args; cat \"$GIT_CONFIG_GLOBAL\" > {notes}.config\n\
+         stat -c %a \"$GIT_CONFIG_GLOBAL\" > {notes}.mode; echo \"$GIT_CONFIG_GLOBAL\" > {notes}.name\n\
+         cat \"$GIT_CONFIG_GLOBAL\" >&2; echo 'fatal: Authentication failed' >&2; exit 128\n\
+         fi\nexec git \"$@\""
+    );
+    GitOptions { program: place.script("listening", &text), ..place.options() }
+}
+
+#[tokio::test]
+async fn the_secret_reaches_git_by_a_private_file_alone() {
+    let place = Place::new();
+    let notes = place.path("notes");
+    let git = Git::new(listening(&place, &notes)).await.unwrap();
+    let remote =
+        Remote::new("https://example.com/a/b.git", Some(Secret::new("Basic canary-secret"))).unwrap();
+    let mirror = git.mirror(&place.path("m"), &remote).await.unwrap();
+    let error = mirror.fetch(&[absent()]).await.unwrap_err();
+
+    let note = |kind: &str| std::fs::read_to_string(notes.with_extension(kind)).unwrap();
+    assert!(
+        note("config").contains(
+            "[http \"https://example.com/\"]\n\textraHeader = \"Authorization: Basic canary-secret\""
+        )
+    );
+    assert_eq!(note("mode").trim(), "600");
+    assert!(!Path::new(note("name").trim()).exists(), "the file outlives the fetch");
+    assert!(!note("env").contains("canary") && !note("args").contains("canary"));
+    assert!(note("env").contains("GIT_ALLOW_PROTOCOL=https\n"));
+    assert!(
+        matches!(&error, GitError::Unauthorized { message, .. } if !message.contains("canary")),
+        "{error}"
+    );
+    assert!(!format!("{error:?} {error} {} {mirror:?}", error.hint()).contains("canary"));
+    for (path, (content, _)) in crate::support::picture(&place.path("m")) {
+        assert!(!text(&content).contains("canary"), "{path:?}");
+    }
+}

@@ -1,0 +1,128 @@
+//! The child process: its environment, its bounds, its end.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use truing_git::{Git, GitError, GitOptions};
+
+use crate::support::Place;
+
+/// How long a test waits for what must happen soon.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A program that answers the version check and then does `text`.
+fn fake(place: &Place, text: &str) -> GitOptions {
+    let text = format!("if [ \"$1\" = --version ]; then echo git version 2.47.0; exit; fi\n{text}");
+    GitOptions { program: place.script("fake-git", &text), ..place.options() }
+}
+
+/// Is the process running? One that ended but that nobody has waited for is not.
+fn runs(pid: &str) -> bool {
+    let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    state.rsplit(')').next().and_then(|rest| rest.trim().chars().next()).is_some_and(|state| state != 'Z')
+}
+
+async fn until(what: &str, condition: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !condition() {
+        assert!(begun.elapsed() < PATIENCE, "waited in vain: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Starts a grandchild, says who it is, and hangs.
+fn hanging(place: &Place) -> (GitOptions, std::path::PathBuf) {
+    let pid = place.path("pid");
+    let text = format!("sleep 1000 & echo $! > {0}.part; mv {0}.part {0}; wait", pid.display());
+    (fake(place, &text), pid)
+}
+
+#[tokio::test]
+async fn a_call_that_hangs_is_ended_with_all_it_started() {
+    let place = Place::new();
+    let (mut options, pid) = hanging(&place);
+    options.limits.local_time = Duration::from_millis(500);
+    let git = Git::new(options).await.unwrap();
+    let error = git.open(&place.path("")).await.unwrap_err();
+    assert!(matches!(error, GitError::TimedOut { call: "rev-parse", .. }), "{error}");
+    assert!(!error.is_wrong_input());
+    let pid = std::fs::read_to_string(pid).unwrap();
+    until("the grandchild is gone", || !runs(pid.trim())).await;
+}
+
+#[tokio::test]
+async fn a_call_that_nobody_waits_for_is_ended_with_all_it_started() {
+    let place = Place::new();
+    let (options, pid) = hanging(&place);
+    let git = Git::new(options).await.unwrap();
+    let folder = place.path("");
+    let call = tokio::spawn(async move { git.open(&folder).await.map(drop) });
+    until("the grandchild has begun", || pid.exists()).await;
+    let pid = std::fs::read_to_string(pid).unwrap();
+    assert!(runs(pid.trim()));
+    call.abort();
+    until("the grandchild is gone", || !runs(pid.trim())).await;
+}
+
+#[tokio::test]
+async fn an_answer_without_end_is_cut_off() {
+    let place = Place::new();
+    let git = Git::new(fake(&place, "exec yes")).await.unwrap();
+    let error = git.open(&place.path("")).await.unwrap_err();
+    assert!(matches!(error, GitError::TooLarge { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn words_without_end_neither_block_nor_fill_memory() {
+    let place = Place::new();
+    let text = "head -c 3000000 /dev/zero | tr '\\0' x >&2; echo >&2; echo fatal: enough >&2; exit 128";
+    let git = Git::new(fake(&place, text)).await.unwrap();
+    let GitError::Failed { message, .. } = git.open(&place.path("")).await.unwrap_err() else { panic!() };
+    assert!(message.len() <= truing_git::options::MAX_MESSAGE_CHARS, "{}", message.len());
+}
+
+#[tokio::test]
+async fn the_environment_is_made_from_nothing() {
+    let place = Place::new();
+    let seen = place.path("seen");
+    let mut options = fake(&place, &format!("env > {}; exit 128", seen.display()));
+    let mut path = std::ffi::OsString::from(".:relative::");
+    path.push(&options.path);
+    options.path = path;
+    assert!(std::env::var_os("CARGO_PKG_NAME").is_some(), "this test shows that nothing is inherited");
+    let git = Git::new(options).await.unwrap();
+    git.open(&place.path("")).await.unwrap_err();
+
+    let seen = std::fs::read_to_string(seen).unwrap();
+    for line in seen.lines() {
+        let (name, value) = line.split_once('=').unwrap();
+        let known = name.starts_with("GIT_") || matches!(name, "PATH" | "HOME" | "LC_ALL" | "SSH_ASKPASS")
+            // The shell's own.
+            || matches!(name, "PWD" | "_" | "SHLVL" | "OLDPWD");
+        assert!(known, "{line}");
+        match name {
+            "PATH" => assert!(value.split(':').all(|folder| Path::new(folder).is_absolute()), "{value}"),
+            "HOME" => assert_eq!(std::fs::read_dir(value).unwrap().count(), 0, "{value}"),
+            "GIT_ALLOW_PROTOCOL" => assert_eq!(value, "none"),
+            "GIT_CONFIG_GLOBAL" | "GIT_CONFIG_SYSTEM" => assert_eq!(value, "/dev/null"),
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_program_that_is_missing_old_or_silent_is_named() {
+    let place = Place::new();
+    let with = |program: std::path::PathBuf| GitOptions { program, ..place.options() };
+
+    let missing = Git::new(with("no-such-git".into())).await.unwrap_err();
+    assert!(matches!(&missing, GitError::NoGit { .. }) && missing.to_string().contains("no-such-git"));
+    let old = Git::new(with(place.script("old", "echo git version 2.40.9"))).await.unwrap_err();
+    assert_eq!(old.to_string(), "git is too old: `git --version` says `git version 2.40.9`, 2.41 is needed");
+    assert!(old.hint().contains("2.41") && !old.is_wrong_input());
+    let other = Git::new(with(place.script("other", "echo hello"))).await.unwrap_err();
+    assert!(matches!(other, GitError::TooOld { .. }), "{other}");
+    let mut silent = with(place.script("silent", "exec sleep 1000"));
+    silent.limits.local_time = Duration::from_millis(100);
+    assert!(matches!(Git::new(silent).await.unwrap_err(), GitError::TimedOut { .. }));
+}

@@ -1,0 +1,143 @@
+//! Real repositories in temporary folders, made by real git without the machine's configuration.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::SystemTime;
+
+use tempfile::TempDir;
+use truing_core::id::Sha;
+use truing_git::{Git, GitOptions};
+
+/// A folder for one test, gone afterwards.
+pub(crate) struct Place {
+    folder: TempDir,
+}
+
+impl Place {
+    pub(crate) fn new() -> Self {
+        Self { folder: TempDir::new().unwrap() }
+    }
+
+    /// The folder, without links in it.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().canonicalize().unwrap().join(name)
+    }
+
+    /// Options whose private folders are here too.
+    pub(crate) fn options(&self) -> GitOptions {
+        let temp = self.path("private");
+        std::fs::create_dir_all(&temp).unwrap();
+        GitOptions { temp, ..GitOptions::default() }
+    }
+
+    pub(crate) async fn git(&self) -> Git {
+        Git::new(self.options()).await.unwrap()
+    }
+
+    /// A repository with one commit that holds `a.txt`, on `main`.
+    pub(crate) fn repo(&self, name: &str) -> Repo {
+        let repo = self.empty_repo(name);
+        repo.write("a.txt", "one\ntwo\nthree\n");
+        repo.commit("first");
+        repo
+    }
+
+    /// A repository without a commit.
+    pub(crate) fn empty_repo(&self, name: &str) -> Repo {
+        let root = self.path(name);
+        std::fs::create_dir_all(&root).unwrap();
+        let repo = Repo { root };
+        repo.run(["init", "--quiet", "--initial-branch=main"]);
+        repo
+    }
+
+    /// An executable script. Another process writes it: a writable handle in this one could be inherited by a
+    /// child of another test, and the system refuses to run a file that is open for writing.
+    pub(crate) fn script(&self, name: &str, text: &str) -> PathBuf {
+        let (source, path) = (self.path(&format!("{name}.source")), self.path(name));
+        std::fs::write(&source, format!("#!/bin/sh\n{text}\n")).unwrap();
+        assert!(Command::new("cp").arg(&source).arg(&path).status().unwrap().success());
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        path
+    }
+}
+
+/// A repository to be tried.
+pub(crate) struct Repo {
+    pub(crate) root: PathBuf,
+}
+
+impl Repo {
+    /// Runs git here and gives its answer.
+    pub(crate) fn run<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> String {
+        let mut command = Command::new("git");
+        command.arg("-C").arg(&self.root).args(arguments).env_clear();
+        command.env("PATH", std::env::var_os("PATH").unwrap()).env("GIT_CONFIG_NOSYSTEM", "1");
+        command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_ALLOW_PROTOCOL", "file");
+        for who in ["AUTHOR", "COMMITTER"] {
+            command.env(format!("GIT_{who}_NAME"), "T").env(format!("GIT_{who}_EMAIL"), "t@example.com");
+            command.env(format!("GIT_{who}_DATE"), "1700000000 +0000");
+        }
+        let done = command.output().unwrap();
+        assert!(done.status.success(), "{command:?}: {}", String::from_utf8_lossy(&done.stderr));
+        String::from_utf8(done.stdout).unwrap().trim_end().to_owned()
+    }
+
+    pub(crate) fn write(&self, name: impl AsRef<OsStr>, content: impl AsRef<[u8]>) {
+        let path = self.root.join(name.as_ref());
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
+    }
+
+    /// Commits everything.
+    pub(crate) fn commit(&self, message: &str) -> Sha {
+        self.run(["add", "--all"]);
+        self.run(["commit", "--quiet", "--no-verify", "--allow-empty", "-m", message]);
+        self.sha("HEAD")
+    }
+
+    pub(crate) fn sha(&self, name: &str) -> Sha {
+        Sha::parse(&self.run(["rev-parse", name])).unwrap()
+    }
+}
+
+/// Every file and folder below a folder: content, link text and times. Equal pictures: nothing was touched.
+pub(crate) fn picture(folder: &Path) -> BTreeMap<PathBuf, (Vec<u8>, SystemTime)> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            let facts = std::fs::symlink_metadata(&path).unwrap();
+            let content = if facts.is_dir() {
+                folders.push(path.clone());
+                Vec::new()
+            } else if facts.is_symlink() {
+                std::fs::read_link(&path).unwrap().into_os_string().into_encoded_bytes()
+            } else if facts.is_file() {
+                std::fs::read(&path).unwrap()
+            } else {
+                Vec::new()
+            };
+            found.insert(path, (content, facts.modified().unwrap()));
+        }
+    }
+    found
+}
+
+/// The paths at which two pictures differ.
+pub(crate) fn touched(
+    before: &BTreeMap<PathBuf, (Vec<u8>, SystemTime)>,
+    after: &BTreeMap<PathBuf, (Vec<u8>, SystemTime)>,
+) -> Vec<PathBuf> {
+    let paths = before.keys().chain(after.keys()).filter(|path| before.get(*path) != after.get(*path));
+    paths.cloned().collect()
+}
+
+/// A diff as text.
+pub(crate) fn text(diff: &[u8]) -> String {
+    String::from_utf8_lossy(diff).into_owned()
+}

@@ -1,0 +1,305 @@
+//! The working tree against a commit.
+
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::symlink;
+use std::time::{Duration, SystemTime};
+
+use truing_core::outcome::SkipReason;
+use truing_git::{Git, GitOptions, WorktreeDiff};
+
+use crate::support::{Place, Repo, picture, text, touched};
+
+async fn worktree_diff(place: &Place, repo: &Repo) -> WorktreeDiff {
+    let repository = place.git().await.open(&repo.root).await.unwrap();
+    repository.worktree_diff(&repo.sha("HEAD")).await.unwrap()
+}
+
+fn skipped(diff: &WorktreeDiff) -> Vec<(String, SkipReason)> {
+    diff.skipped.iter().map(|skipped| (skipped.path.to_string(), skipped.reason)).collect()
+}
+
+#[tokio::test]
+async fn every_change_is_seen_and_none_is_made() {
+    let place = Place::new();
+    let repo = place.repo("r");
+    for name in ["gone", "staged-gone", "mode", "becomes-folder", "folder/x", "linked/x", "back", "same"] {
+        repo.write(name, format!("{name}\nold\n"));
+    }
+    repo.write(".gitignore", "ignored\n");
+    let base = repo.commit("base");
+    repo.write("later", "later\n");
+    repo.commit("a commit on top of the base");
+
+    repo.write("a.txt", "one\n2\nthree\n");
+    repo.write("staged", "staged\n");
+    repo.run(["add", "staged"]);
+    repo.write("staged", "staged, then changed\n");
+    repo.run(["rm", "--quiet", "staged-gone"]);
+    repo.run(["rm", "--quiet", "--cached", "back"]);
+    std::fs::remove_file(repo.root.join("gone")).unwrap();
+    let mut mode = std::fs::metadata(repo.root.join("mode")).unwrap().permissions();
+    std::os::unix::fs::PermissionsExt::set_mode(&mut mode, 0o755);
+    std::fs::set_permissions(repo.root.join("mode"), mode).unwrap();
+    std::fs::remove_file(repo.root.join("becomes-folder")).unwrap();
+    repo.write("becomes-folder/inner", "inner\n");
+    std::fs::remove_dir_all(repo.root.join("folder")).unwrap();
+    repo.write("folder", "now a file\n");
+    std::fs::remove_dir_all(repo.root.join("linked")).unwrap();
+    symlink("/etc", repo.root.join("linked")).unwrap();
+    repo.write("untracked/é", "new\n");
+    repo.write(std::ffi::OsStr::from_bytes(b"caf\xe9\n\"x"), "odd\n");
+    repo.write("ignored", "ignored\n");
+    repo.write("by-exclude", "ignored too\n");
+    repo.write(".git/info/exclude", "by-exclude\n");
+    repo.run(["add", "--intent-to-add", "untracked/é"]);
+
+    let before = picture(&repo.root);
+    let repository = place.git().await.open(&repo.root).await.unwrap();
+    let result = repository.worktree_diff(&base).await.unwrap();
+    assert_eq!(
+        touched(&before, &picture(&repo.root)),
+        Vec::<std::path::PathBuf>::new(),
+        "something in the repository was touched"
+    );
+
+    let diff = text(&result.diff);
+    let headers = diff.lines().filter(|line| line.starts_with("diff --git")).collect::<Vec<_>>();
+    assert_eq!(
+        headers,
+        [
+            "diff --git a/a.txt b/a.txt",
+            "diff --git a/becomes-folder b/becomes-folder",
+            "diff --git a/becomes-folder/inner b/becomes-folder/inner",
+            "diff --git \"a/caf\\351\\n\\\"x\" \"b/caf\\351\\n\\\"x\"",
+            "diff --git a/folder b/folder",
+            "diff --git a/folder/x b/folder/x",
+            "diff --git a/gone b/gone",
+            "diff --git a/later b/later",
+            "diff --git a/linked b/linked",
+            "diff --git a/linked/x b/linked/x",
+            "diff --git a/mode b/mode",
+            "diff --git a/staged b/staged",
+            "diff --git a/staged-gone b/staged-gone",
+            "diff --git \"a/untracked/\\303\\251\" \"b/untracked/\\303\\251\"",
+        ]
+    );
+    for part in
+        ["-two\n+2\n", "+staged, then changed\n", "old mode 100644\nnew mode 100755", "+/etc\n", "+odd\n"]
+    {
+        assert!(diff.contains(part), "{part:?} is not in:\n{diff}");
+    }
+    assert_eq!(result.skipped, []);
+}
+
+#[tokio::test]
+async fn a_clean_tree_has_no_diff() {
+    let place = Place::new();
+    let repo = place.repo("r");
+    assert_eq!(worktree_diff(&place, &repo).await, WorktreeDiff::default());
+}
+
+#[tokio::test]
+async fn a_change_within_the_clocks_tick_is_seen() {
+    let place = Place::new();
+    let repo = place.repo("r");
+    // Same size and same time as the index has: only the content tells.
+    let at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+    let set = |path: &str| {
+        std::fs::File::options().write(true).open(repo.root.join(path)).unwrap().set_modified(at)
+    };
+    set("a.txt").unwrap();
+    repo.run(["config", "core.trustctime", "false"]);
+    repo.run(["update-index", "--refresh"]);
+    set(".git/index").unwrap();
+    std::fs::write(repo.root.join("a.txt"), "one\nTWO\nthree\n").unwrap();
+    set("a.txt").unwrap();
+    assert!(text(&worktree_diff(&place, &repo).await.diff).contains("+TWO"));
+}
+
+#[tokio::test]
+async fn files_over_the_bound_are_named_and_not_diffed() {
+    let place = Place::new();
+    let repo = place.repo("r");
+    let large = "x\n".repeat(600);
+    for name in ["large-same", "large-changed", "small-then-large", "staged-then-large", "large\n\"name"] {
+        repo.write(name, if name.starts_with("large") { large.as_str() } else { "small\n" });
+    }
+    repo.commit("base");
+    // Only looks changed: as after a copy of the whole folder.
+    let again = std::fs::File::options().write(true).open(repo.root.join("large-same")).unwrap();
+    again.set_modified(SystemTime::UNIX_EPOCH).unwrap();
+    std::fs::File::options()
+        .write(true)
+        .open(repo.root.join("large\n\"name"))
+        .unwrap()
+        .set_modified(SystemTime::UNIX_EPOCH)
+        .unwrap();
+    repo.write("large-changed", large.clone() + "more\n");
+    repo.write("small-then-large", large.clone());
+    repo.write("staged-then-large", "staged\n");
+    repo.run(["add", "staged-then-large"]);
+    repo.write("staged-then-large", large.clone());
+    repo.write("new-large", large.clone());
+    repo.write("new-small", "new\n");
+
+    let mut options = place.options();
+    options.limits.file_bytes = 1000;
+    let repository = Git::new(options).await.unwrap().open(&repo.root).await.unwrap();
+    let result = repository.worktree_diff(&repo.sha("HEAD")).await.unwrap();
+    let large = |name: &str| (name.to_owned(), SkipReason::TooLarge);
+    let expected =
+        [large("large-changed"), large("new-large"), large("small-then-large"), large("staged-then-large")];
+    assert_eq!(skipped(&result), expected);
+    let diff = text(&result.diff);
+    assert_eq!(diff.matches("diff --git").count(), 1, "{diff}");
+    assert!(diff.contains("+++ b/new-small"), "{diff}");
+}
+
+#[tokio::test]
+async fn new_files_have_a_bound_together() {
+    let place = Place::new();
+    let repo = place.repo("r");
+    for name in ["n1", "n2", "n3"] {
+        repo.write(name, "x".repeat(400));
+    }
+    let mut options = place.options();
+    options.limits.total_bytes = 1000;
+    let repository = Git::new(options).await.unwrap().open(&repo.root).await.unwrap();
+    let result = repository.worktree_diff(&repo.sha("HEAD")).await.unwrap();
+    assert_eq!(skipped(&result), [("n3".to_owned(), SkipReason::TooLarge)]);
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_named() {
+    let place = Place::new();
+    let repo = place.repo("r");
+    repo.write("pipe", "tracked\n");
+    repo.write("not-a-repository/.git~", "x\n");
+    repo.commit("base");
+    std::fs::remove_file(repo.root.join("pipe")).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(repo.root.join("pipe")).status().unwrap().success());
+    repo.write("sub/.GIT/config", "x\n");
+    let nested = place.repo("r/nested");
+    nested.write("inner", "x\n");
+    let result = worktree_diff(&place, &repo).await;
+    assert_eq!(
+        skipped(&result),
+        [
+            ("nested/".to_owned(), SkipReason::Submodule),
+            ("pipe".to_owned(), SkipReason::Unreadable),
+            ("sub/.GIT/config".to_owned(), SkipReason::Unreadable),
+        ]
+    );
+    assert_eq!(text(&result.diff), "");
+}
+
+#[tokio::test]
+async fn a_conflict_is_compared_as_it_lies_on_disk() {
+    let place = Place::new();
+    let repo = place.repo("r");
+    repo.run(["checkout", "--quiet", "-b", "other"]);
+    repo.write("a.txt", "one\nother\nthree\n");
+    repo.commit("other");
+    repo.run(["checkout", "--quiet", "main"]);
+    repo.write("a.txt", "one\nmine\nthree\n");
+    repo.commit("mine");
+    repo.run(["read-tree", "-m", "main~1", "main", "other"]);
+    assert!(!repo.run(["ls-files", "--unmerged"]).is_empty());
+    repo.write("a.txt", "one\n<<<<<<< mine\nthree\n");
+    let diff = text(&worktree_diff(&place, &repo).await.diff);
+    assert_eq!(diff.matches("diff --git").count(), 1, "{diff}");
+    assert!(diff.contains("+<<<<<<< mine"), "{diff}");
+}
+
+#[tokio::test]
+async fn unusual_indexes_are_understood() {
+    let place = Place::new();
+    let git = place.git().await;
+    for kind in ["split", "none", "sparse", "sparse-checkout", "untracked-cache", "version-4"] {
+        let repo = place.repo(kind);
+        repo.write("in/x", "x\n");
+        repo.write("out/y", "y\n");
+        repo.commit("base");
+        match kind {
+            "split" => drop(repo.run(["update-index", "--split-index"])),
+            "none" => std::fs::remove_file(repo.root.join(".git/index")).unwrap(),
+            "sparse" => {
+                repo.run(["sparse-checkout", "set", "--cone", "--sparse-index", "in"]);
+                assert!(!repo.root.join("out").exists());
+            }
+            "sparse-checkout" => {
+                drop(repo.run(["sparse-checkout", "set", "--cone", "--no-sparse-index", "in"]));
+            }
+            "untracked-cache" => drop(repo.run(["update-index", "--force-untracked-cache"])),
+            "version-4" => drop(repo.run(["update-index", "--index-version=4"])),
+            other => panic!("{other}"),
+        }
+        repo.write("in/x", "changed\n");
+        repo.write("new", "new\n");
+        let before = picture(&repo.root);
+        let repository = git.open(&repo.root).await.unwrap();
+        let result = repository.worktree_diff(&repo.sha("HEAD")).await.unwrap();
+        let touched = touched(&before, &picture(&repo.root));
+        // Git itself marks the trees of a sparse index as in use when it reads one: times, not content.
+        let allowed = |path: &std::path::PathBuf| {
+            kind == "sparse"
+                && path.starts_with(repo.root.join(".git/objects"))
+                && std::fs::read(path).unwrap() == before[path].0
+        };
+        assert!(touched.iter().all(allowed), "{kind}: {touched:?}");
+        let diff = text(&result.diff);
+        let headers = diff.lines().filter(|line| line.starts_with("diff --git")).collect::<Vec<_>>();
+        assert_eq!(headers, ["diff --git a/in/x b/in/x", "diff --git a/new b/new"], "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn a_submodules_commit_is_a_change_and_its_files_are_not() {
+    let place = Place::new();
+    let repo = place.repo("r");
+    let inner = place.repo("inner");
+    repo.run(["submodule", "--quiet", "add", inner.root.to_str().unwrap(), "sub"]);
+    repo.commit("with a submodule");
+    let sub = Repo { root: repo.root.join("sub") };
+    sub.write("a.txt", "dirty\n");
+    assert_eq!(worktree_diff(&place, &repo).await, WorktreeDiff::default());
+    let commit = sub.commit("moved");
+    let diff = text(&worktree_diff(&place, &repo).await.diff);
+    assert!(diff.contains(&format!("+Subproject commit {commit}\n")), "{diff}");
+}
+
+#[tokio::test]
+async fn line_ends_are_compared_as_the_repository_stores_them() {
+    let place = Place::new();
+    let repo = place.repo("r");
+    repo.write(".gitattributes", "*.bat text eol=crlf\n");
+    repo.write("x.bat", "one\r\ntwo\r\n");
+    repo.commit("base");
+    repo.write("x.bat", "one\r\n2\r\n");
+    let diff = text(&worktree_diff(&place, &repo).await.diff);
+    assert!(diff.contains(" one\n-two\n+2\n"), "{diff}");
+
+    // Stored with CRLF before anybody said `text=auto`: git then converts nothing.
+    repo.write("old.txt", "one\r\ntwo\r\n");
+    repo.commit("stored with CRLF");
+    repo.write(".gitattributes", "* text=auto\n");
+    repo.commit("attributes");
+    repo.write("old.txt", "one\r\n2\r\n");
+    let diff = text(&worktree_diff(&place, &repo).await.diff);
+    assert!(diff.contains(" one\r\n-two\r\n+2\r\n"), "{diff}");
+}
+
+#[tokio::test]
+async fn the_users_ignore_file_counts_if_it_is_given() {
+    let place = Place::new();
+    let repo = place.repo("r");
+    repo.write("scratch", "x\n");
+    repo.write("kept", "x\n");
+    // The repository's own list has the last word.
+    repo.write(".git/info/exclude", "!kept\n");
+    std::fs::write(place.path("excludes"), "scratch\nkept\n").unwrap();
+    let options = GitOptions { excludes: Some(place.path("excludes")), ..place.options() };
+    let repository = Git::new(options).await.unwrap().open(&repo.root).await.unwrap();
+    let diff = text(&repository.worktree_diff(&repo.sha("HEAD")).await.unwrap().diff);
+    assert!(diff.contains("b/kept") && !diff.contains("scratch"), "{diff}");
+}
