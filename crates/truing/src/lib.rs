@@ -4,3 +4,7 @@
 pub mod cli;
 pub mod config;
 pub mod environment;
+pub mod loops;
+pub mod serve;
+pub mod slots;
+pub mod wiring;

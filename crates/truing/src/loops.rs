@@ -1,0 +1,10 @@
+//! The loops: each reads as a list of steps, and every step is a function of its own.
+//!
+//! [`review`] is the served review of a pull request, [`local`] the one of a local repository; both take the same
+//! steps from a change to findings with ids ([`reading`]). [`desired`] says what the pull request should show for
+//! it, in the words of [`text`].
+
+pub mod desired;
+pub mod reading;
+pub mod review;
+pub mod text;

@@ -1,0 +1,146 @@
+//! What a pull request should show for a review: the summary, one comment a finding, the head's status.
+
+use truing_core::finding::{AnchorKind, Finding, Severity};
+use truing_core::id::Sha;
+use truing_core::outcome::{Coverage, Outcome, OutcomeKind};
+use truing_core::publish::{Desired, DesiredStatus, Item, StatusState};
+
+use super::text::{self, Summary};
+
+/// The rows of desired state, the summary first, then the findings, worst first.
+///
+/// At most `max_inline` open findings get a comment of their own; the others are told in the summary.
+pub fn rows(
+    findings: &[Finding],
+    outcome: &Outcome,
+    head: &Sha,
+    base: &Sha,
+    coverage: &Coverage,
+    max_inline: usize,
+) -> Vec<Desired> {
+    let open: Vec<&Finding> = worst_first(findings.iter().filter(|finding| finding.is_open()));
+    let fixed = findings.len() - open.len();
+    let body = text::summary(&Summary { outcome, head, base, open: &open, fixed, coverage });
+    let mut rows = vec![Desired { item: Item::Summary, place: None, body, resolved: false, comment: None }];
+    for (index, finding) in open.iter().enumerate() {
+        let kind = if index < max_inline { finding.anchor } else { AnchorKind::Summary };
+        rows.push(row(finding, kind));
+    }
+    rows.extend(
+        findings.iter().filter(|finding| !finding.is_open()).map(|finding| row(finding, finding.anchor)),
+    );
+    rows
+}
+
+fn row(finding: &Finding, kind: AnchorKind) -> Desired {
+    Desired {
+        item: Item::Finding(finding.id.clone()),
+        place: Some((kind, finding.at.clone())),
+        body: text::comment(finding),
+        resolved: !finding.is_open(),
+        comment: None,
+    }
+}
+
+/// The head's status (spec review-service section 2): success for reviewed without blocking findings and for
+/// nothing to review, failure for blocking findings, else pending with the reason.
+pub fn status(findings: &[Finding], outcome: &Outcome, head: &Sha) -> DesiredStatus {
+    let open: Vec<&Finding> = findings.iter().filter(|finding| finding.is_open()).collect();
+    let blocking = open.iter().any(|finding| is_blocking(finding.raw.severity));
+    let state = match outcome.kind {
+        OutcomeKind::Reviewed | OutcomeKind::Skipped if !blocking => StatusState::Success,
+        OutcomeKind::Reviewed | OutcomeKind::Skipped => StatusState::Failure,
+        OutcomeKind::Partial if blocking => StatusState::Failure,
+        OutcomeKind::Partial | OutcomeKind::Deferred | OutcomeKind::Failed => StatusState::Pending,
+    };
+    DesiredStatus { sha: head.clone(), state, description: text::status(outcome, &open) }
+}
+
+/// Does a finding of this severity keep the status from being green?
+fn is_blocking(severity: Severity) -> bool {
+    match severity {
+        Severity::P0 | Severity::P1 => true,
+        Severity::P2 => false,
+    }
+}
+
+/// By severity, then path and line.
+pub fn worst_first<'a>(findings: impl Iterator<Item = &'a Finding>) -> Vec<&'a Finding> {
+    let mut sorted: Vec<&Finding> = findings.collect();
+    sorted.sort_by(|a, b| {
+        (a.raw.severity, &a.raw.place, &a.raw.rule).cmp(&(b.raw.severity, &b.raw.place, &b.raw.rule))
+    });
+    sorted
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use truing_core::finding::{Category, FindingStatus, Place, RawFinding, Side, Source, fingerprint};
+    use truing_core::id::FindingId;
+    use truing_core::outcome::Runtime;
+
+    use super::*;
+
+    /// An open finding on one line.
+    pub(crate) fn finding(id: &str, path: &str, line: u32) -> Finding {
+        let place = Place { path: path.into(), side: Side::New, start_line: line, end_line: line };
+        Finding {
+            id: FindingId::new(id),
+            fingerprint: fingerprint("core/x", &path.into(), id),
+            raw: RawFinding {
+                place: place.clone(),
+                severity: Severity::P1,
+                category: Category::F,
+                rule: "core/x".into(),
+                title: "Swallowed error".into(),
+                body: "Say what happened.".into(),
+                snippet: id.into(),
+                suggestion: None,
+                source: Source::Rule,
+            },
+            old_path: None,
+            anchor: AnchorKind::Inline,
+            at: place,
+            status: FindingStatus::Open,
+        }
+    }
+
+    fn sha() -> Sha {
+        Sha::parse(&"a".repeat(40)).unwrap()
+    }
+
+    fn ended(kind: OutcomeKind) -> Outcome {
+        Outcome { kind, reason: None, until: None, runtime: Runtime::Rules }
+    }
+
+    #[test]
+    fn what_is_over_the_cap_is_told_in_the_summary_and_the_worst_are_kept() {
+        let mut findings: Vec<Finding> =
+            (1..=5).map(|line| finding(&format!("1:a-{line}"), "a.py", line)).collect();
+        findings[4].raw.severity = Severity::P0;
+        let coverage = Coverage::default();
+        let rows = rows(&findings, &ended(OutcomeKind::Reviewed), &sha(), &sha(), &coverage, 2);
+        let kinds: Vec<(String, AnchorKind)> = rows
+            .iter()
+            .filter_map(|row| Some((row.item.as_str().to_owned(), row.place.as_ref()?.0)))
+            .collect();
+        assert_eq!(kinds[0], ("1:a-5".to_owned(), AnchorKind::Inline));
+        assert_eq!(kinds.iter().filter(|(_, kind)| *kind == AnchorKind::Inline).count(), 2);
+        assert_eq!(kinds.len(), 5, "none is lost");
+    }
+
+    #[test]
+    fn only_a_whole_review_without_blocking_findings_is_green() {
+        let blocking = [finding("1:a-1", "a.py", 1)];
+        let mut minor = blocking.clone();
+        minor[0].raw.severity = Severity::P2;
+        let state = |findings: &[Finding], kind| status(findings, &ended(kind), &sha()).state;
+        assert_eq!(state(&[], OutcomeKind::Reviewed), StatusState::Success);
+        assert_eq!(state(&minor, OutcomeKind::Reviewed), StatusState::Success);
+        assert_eq!(state(&[], OutcomeKind::Skipped), StatusState::Success);
+        assert_eq!(state(&blocking, OutcomeKind::Reviewed), StatusState::Failure);
+        for kind in [OutcomeKind::Partial, OutcomeKind::Deferred, OutcomeKind::Failed] {
+            assert_eq!(state(&minor, kind), StatusState::Pending, "{kind:?}");
+        }
+    }
+}

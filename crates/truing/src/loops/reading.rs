@@ -1,0 +1,164 @@
+//! From a change to findings: which files are read, what the reader says, and where it can be said.
+
+use std::path::PathBuf;
+
+use globset::GlobSet;
+use truing_core::finding::Place;
+use truing_core::id::Sha;
+use truing_core::identity::Placed;
+use truing_core::outcome::{Coverage, NotReviewed, SkipReason};
+use truing_core::port::{ChangedFile, ReadRequest, Reader, ReaderError};
+use truing_diff::{FileDiff, RepoPath, Status, added_ranges, anchor, parse};
+
+/// What is to be read.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// The commit that the head is compared with (the merge base of a pull request).
+    pub base: Sha,
+    /// The head's commit; none for a working tree.
+    pub head: Option<Sha>,
+    /// Git's diff between the two.
+    pub diff: Vec<u8>,
+    /// Files that belong to the change but not to the diff, with the reason.
+    pub left_out: Vec<NotReviewed>,
+}
+
+/// What the rules look at: from the operator and the repository's default branch, never from the change.
+#[derive(Clone, Debug)]
+pub struct Scope {
+    /// Names of rule packs.
+    pub packs: Vec<String>,
+    /// Files that are not reviewed.
+    pub ignore: GlobSet,
+}
+
+/// What was read.
+#[derive(Clone, Debug, Default)]
+pub struct Reading {
+    /// Findings, each with how near a comment can be placed.
+    pub found: Vec<Placed>,
+    /// What was looked at.
+    pub coverage: Coverage,
+}
+
+/// Why a change could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadingError {
+    /// The diff is not one that git would print.
+    #[error("git's diff cannot be read at byte {byte} (line {line}): {message}")]
+    Diff {
+        /// Offset in the diff.
+        byte: usize,
+        /// Its line, from 1.
+        line: usize,
+        /// What is wrong there.
+        message: String,
+    },
+    /// The reader could not work.
+    #[error(transparent)]
+    Reader(#[from] ReaderError),
+}
+
+/// The files of a change that a reader should see, and why it should not see the others.
+#[derive(Debug)]
+pub struct Plan<'a> {
+    files: Vec<FileDiff<'a>>,
+    to_read: Vec<ChangedFile>,
+    coverage: Coverage,
+}
+
+/// Sorts the changed files into those to read and those not to.
+///
+/// # Errors
+/// [`ReadingError::Diff`] if the diff is damaged: half a diff is not reviewed.
+pub fn plan<'a>(change: &'a Change, scope: &Scope) -> Result<Plan<'a>, ReadingError> {
+    let parsed = parse(&change.diff);
+    if let Some(error) = parsed.error {
+        return Err(ReadingError::Diff { byte: error.byte, line: error.line, message: error.message });
+    }
+    let mut coverage = Coverage { reviewed: vec![], not_reviewed: change.left_out.clone() };
+    let mut to_read: Vec<ChangedFile> = Vec::new();
+    for file in &parsed.files {
+        match skipped(file, scope) {
+            Some(reason) => coverage.not_reviewed.push(NotReviewed { path: file.path.clone(), reason }),
+            None => to_read.push(ChangedFile {
+                path: file.path.clone(),
+                old_path: file.old_path.clone(),
+                added: added_ranges(file),
+            }),
+        }
+    }
+    // A type change is two sections of one path: what is there at the head is read, and reported once.
+    coverage.not_reviewed.retain(|gap| !to_read.iter().any(|file| file.path == gap.path));
+    coverage.not_reviewed.sort_by(|a, b| a.path.cmp(&b.path));
+    coverage.not_reviewed.dedup_by(|a, b| a.path == b.path);
+    to_read.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(Plan { files: parsed.files, to_read, coverage })
+}
+
+impl Plan<'_> {
+    /// The paths that the reader needs in its tree.
+    pub fn paths(&self) -> Vec<RepoPath> {
+        self.to_read.iter().map(|file| file.path.clone()).collect()
+    }
+
+    /// Files that are not below the reader's tree after all, with the reason.
+    pub fn leave_out(&mut self, gaps: Vec<NotReviewed>) {
+        self.to_read.retain(|file| !gaps.iter().any(|gap| gap.path == file.path));
+        self.coverage.not_reviewed.extend(gaps);
+    }
+
+    /// Lets the reader read the files below `tree` and places what it finds.
+    ///
+    /// # Errors
+    /// [`ReadingError::Reader`]
+    pub async fn read<R: Reader>(
+        self,
+        tree: PathBuf,
+        scope: &Scope,
+        reader: &R,
+    ) -> Result<Reading, ReadingError> {
+        let Self { files, to_read, mut coverage } = self;
+        let request = ReadRequest { tree, files: to_read, packs: scope.packs.clone() };
+        let report = reader.read(&request).await?;
+        coverage.reviewed = report.reviewed;
+        coverage.not_reviewed.extend(report.not_reviewed);
+        coverage.not_reviewed.sort_by(|a, b| a.path.cmp(&b.path));
+        let mut found = Vec::with_capacity(report.findings.len());
+        for raw in report.findings {
+            let place = &raw.place;
+            // A reader is not trusted with paths: what it says about files it was not given is dropped.
+            let Some(file) = request.files.iter().find(|file| file.path == place.path) else { continue };
+            let at = anchor(&files, &place.path, place.side, place.start_line, place.end_line);
+            let inline =
+                Place { path: at.path, side: at.side, start_line: at.start_line, end_line: at.end_line };
+            let old_path = file.old_path.clone();
+            found.push(Placed { raw, anchor: at.kind, at: inline, old_path });
+        }
+        Ok(Reading { found, coverage })
+    }
+}
+
+/// Why a changed file is not read, if it is not.
+fn skipped(file: &FileDiff<'_>, scope: &Scope) -> Option<SkipReason> {
+    use std::os::unix::ffi::OsStrExt as _;
+    let path = std::path::Path::new(std::ffi::OsStr::from_bytes(file.path.as_bytes()));
+    let by_status = match file.status {
+        Status::Deleted => Some(SkipReason::Deleted),
+        Status::Binary => Some(SkipReason::Binary),
+        Status::Mode => Some(SkipReason::Unchanged),
+        Status::Renamed | Status::Copied if file.hunks.is_empty() => Some(SkipReason::Unchanged),
+        Status::Added | Status::Modified | Status::Renamed | Status::Copied => None,
+    };
+    if scope.ignore.is_match(path) {
+        Some(SkipReason::Ignored)
+    } else if file.is_submodule() {
+        Some(SkipReason::Submodule)
+    } else if file.is_binary {
+        Some(SkipReason::Binary)
+    } else if file.is_symlink() && file.status != Status::Deleted {
+        Some(SkipReason::Symlink)
+    } else {
+        by_status
+    }
+}

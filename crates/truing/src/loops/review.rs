@@ -1,0 +1,310 @@
+//! The review loop of a pull request: one lease, from the forge's head to the comments on it.
+//!
+//! [`Served::run`] is the list of steps. Each can be repeated: a crash anywhere is mended by the next lease,
+//! which goes on from what records hold (stages `prepared`, `computed`, `published`).
+
+use std::path::Path;
+
+use truing_core::finding::Finding;
+use truing_core::id::{Millis, Sha};
+use truing_core::identity::{Identified, identify};
+use truing_core::outcome::{Coverage, Outcome, OutcomeKind, OutcomeRecord, Runtime};
+use truing_core::port::{
+    Clock, Computed, Forge, ForgeError, Ids, PrState, PullRequest, Reader, Records, Revision, RunRef, Slots,
+    StoreError,
+};
+use truing_core::publish::{DesiredStatus, Producer, StatusState};
+use truing_core::slot::{Command, Hold, Limits, Refused, Then, Why};
+use truing_forge::publisher::{PublishError, Publisher, Reconciled};
+use truing_git::{Git, GitError, Mirror, Remote};
+
+use super::desired;
+use super::reading::{self, Change, Reading, ReadingError, Scope};
+use super::text;
+use crate::slots::{StepError, step};
+
+/// One leased pull request and everything its review needs.
+pub struct Served<'a, S, F, R, C, I> {
+    /// Slots and records.
+    pub store: &'a S,
+    /// The pull request's side of the forge.
+    pub forge: &'a F,
+    /// The plane that parses repository bytes.
+    pub reader: &'a R,
+    /// Wall clock.
+    pub clock: &'a C,
+    /// New ids.
+    pub ids: &'a I,
+    /// Git.
+    pub git: &'a Git,
+    /// Where the repository's mirror is.
+    pub mirror: &'a Path,
+    /// Where it is fetched from.
+    pub remote: &'a Remote,
+    /// Limits of the slot machine.
+    pub limits: &'a Limits,
+    /// What the rules look at.
+    pub scope: &'a Scope,
+    /// Comments on lines and files, at most.
+    pub max_inline: usize,
+    /// This run, with the lease's token.
+    pub run: &'a RunRef,
+    /// A person asked for it: a revision that was reviewed is reviewed again.
+    pub asked: bool,
+}
+
+/// Why a run stopped before its end.
+#[derive(Debug, thiserror::Error)]
+pub enum Stopped {
+    /// Another run holds the pull request by now: write nothing more.
+    #[error("the lease is lost")]
+    Lost,
+    /// The forge wants us to wait.
+    #[error("{what}")]
+    RateLimited {
+        /// Until when.
+        until: Millis,
+        /// The forge's words.
+        what: String,
+    },
+    /// It could not be done now.
+    #[error("{what}")]
+    Failed {
+        /// For the people on the pull request: what kind of thing failed.
+        class: &'static str,
+        /// For the log and `truing why`.
+        what: String,
+        /// Not to be tried before: a comment may still become visible.
+        not_before: Option<Millis>,
+    },
+}
+
+impl<S, F, R, C, I> Served<'_, S, F, R, C, I>
+where
+    S: Slots + Records,
+    F: Forge,
+    R: Reader,
+    C: Clock,
+    I: Ids,
+{
+    /// Reviews the pull request's current head.
+    ///
+    /// # Errors
+    /// [`Stopped`]
+    pub async fn run(&self) -> Result<Then, Stopped> {
+        let pull = self.look().await?;
+        match pull.state {
+            PrState::Closed => return Ok(Then::Held(Hold::Cancelled)),
+            PrState::Draft => return Ok(Then::Held(Hold::Draft)),
+            PrState::Open => {}
+        }
+        let begun = self.store.begin(self.run, &pull.revision, self.clock.now()).await?;
+        if begun.computed.is_none() && begun.reviewed.as_ref() == Some(&pull.revision) && !self.asked {
+            let outcome = ended(OutcomeKind::Skipped, "this head and base are reviewed already");
+            self.store.ended(self.run, &outcome, self.clock.now()).await?;
+            return Ok(Then::Idle);
+        }
+        let outcome = match begun.computed {
+            Some(outcome) => outcome,
+            None => {
+                if let Some(ends) = self.storm_forbids().await? {
+                    return Ok(Then::DueAt(ends, Why::Storm));
+                }
+                self.compute(&pull.revision).await?
+            }
+        };
+        match self.publish(&pull.revision.head).await? {
+            Reconciled::Settling { until } => return Ok(Then::DueAt(until, Why::Settling)),
+            Reconciled::Done => {}
+        }
+        self.store.published(self.run, &OutcomeRecord { ended: self.clock.now(), ..outcome }).await?;
+        let after = self.look().await?;
+        let unmoved = after.revision == pull.revision && after.state == pull.state;
+        Ok(if unmoved { Then::Idle } else { Then::Again })
+    }
+
+    /// What the forge says now. An event's own words are never believed.
+    async fn look(&self) -> Result<PullRequest, Stopped> {
+        self.forge.pull_request().await.map_err(|error| self.stopped(error))
+    }
+
+    /// When a review may be computed again, if the storm has had its leading one.
+    async fn storm_forbids(&self) -> Result<Option<Millis>, Stopped> {
+        let now = self.store.now().await?;
+        let slots = self.store.load(std::slice::from_ref(&self.run.key)).await?;
+        let Some(slot) = slots.first() else { return Ok(None) };
+        Ok(slot.storm.filter(|_| !slot.may_compute(now)).map(|storm| storm.ends))
+    }
+
+    /// Fetches, reads, recognises and records; afterwards only publishing is left.
+    async fn compute(&self, revision: &Revision) -> Result<OutcomeRecord, Stopped> {
+        let started = self.clock.now();
+        let known = self.store.findings(&self.run.key).await?;
+        let mirror = self.fetch(revision).await?;
+        let change = changed(&mirror, revision).await?;
+        let Reading { found, coverage } = self.read(&mirror, &change, &revision.head).await?;
+        let identified = identify(&known, found, Some(&revision.head), &coverage);
+        let outcome = Outcome::of_rules(&coverage);
+        let record = self.record(&change, revision, &identified, outcome, coverage, started);
+        let computed = self.computed(&change.base, &revision.head, identified, &record);
+        step(self.store, &self.run.key, Command::Computed(self.run.token), self.limits).await?;
+        self.store.computed(self.run, &computed).await?;
+        Ok(record)
+    }
+
+    async fn fetch(&self, revision: &Revision) -> Result<Mirror, Stopped> {
+        let mirror = self.git.mirror(self.mirror, self.remote).await?;
+        mirror.fetch(&[revision.head.clone(), revision.base.clone()]).await?;
+        Ok(mirror)
+    }
+
+    /// Lets the reader read the changed files of the exact head, from a folder that is gone afterwards.
+    async fn read(&self, mirror: &Mirror, change: &Change, head: &Sha) -> Result<Reading, Stopped> {
+        let mut plan = reading::plan(change, self.scope)?;
+        let folder = tempfile::tempdir().map_err(|error| Stopped::Failed {
+            class: "the server has no room for the files",
+            what: format!("no temporary folder: {error}"),
+            not_before: None,
+        })?;
+        let exported = mirror.export(head, folder.path(), Some(&plan.paths())).await?;
+        plan.leave_out(exported.left_out);
+        Ok(plan.read(folder.path().to_owned(), self.scope, self.reader).await?)
+    }
+
+    fn record(
+        &self,
+        change: &Change,
+        revision: &Revision,
+        identified: &Identified,
+        outcome: Outcome,
+        coverage: Coverage,
+        started: Millis,
+    ) -> OutcomeRecord {
+        let open: Vec<&Finding> = identified.current.iter().filter(|finding| finding.is_open()).collect();
+        OutcomeRecord {
+            run: self.run.id.clone(),
+            key: self.run.key.clone(),
+            head: Some(revision.head.clone()),
+            base: change.base.clone(),
+            outcome,
+            open: text::by_severity(&open),
+            coverage,
+            cost_micro_usd: truing_core::money::MicroUsd(0),
+            turns: 0,
+            started,
+            ended: self.clock.now(),
+        }
+    }
+
+    /// What records should hold: findings, the rows they are shown by, and the head's status.
+    fn computed(&self, base: &Sha, head: &Sha, identified: Identified, record: &OutcomeRecord) -> Computed {
+        let findings = identified.all();
+        let OutcomeRecord { outcome, coverage, .. } = record;
+        let desired = desired::rows(&findings, outcome, head, base, coverage, self.max_inline);
+        let status = Some(desired::status(&findings, outcome, head));
+        Computed { producer: Producer::Review, findings, desired, status, outcome: record.clone() }
+    }
+
+    async fn publish(&self, head: &Sha) -> Result<Reconciled, Stopped> {
+        let publisher = Publisher {
+            records: self.store,
+            forge: self.forge,
+            clock: self.clock,
+            ids: self.ids,
+            run: self.run,
+            producer: Producer::Review,
+            head,
+        };
+        publisher.reconcile().await.map_err(|error| match error {
+            PublishError::Store(error) => error.into(),
+            PublishError::Forge(error) => self.stopped(error),
+        })
+    }
+
+    /// Marks the pull request before its slot is parked: its head is not reviewed, and says so.
+    ///
+    /// # Errors
+    /// [`Stopped`], if that cannot be done either; then only `truing why` can tell.
+    pub async fn give_up(&self, class: &'static str) -> Result<(), Stopped> {
+        let pull = self.look().await?;
+        let head = &pull.revision.head;
+        self.store.begin(self.run, &pull.revision, self.clock.now()).await?;
+        let state = StatusState::Pending;
+        let description = format!("review temporarily unavailable: {class}");
+        let status = DesiredStatus { sha: head.clone(), state, description };
+        let summary = text::unavailable(head, class);
+        self.store.announce(self.run, Producer::Review, &summary, &status).await?;
+        self.publish(head).await?;
+        let outcome = ended(OutcomeKind::Failed, class);
+        Ok(self.store.ended(self.run, &outcome, self.clock.now()).await?)
+    }
+
+    fn stopped(&self, error: ForgeError) -> Stopped {
+        let what = error.to_string();
+        let now = self.clock.now();
+        match error {
+            ForgeError::RateLimited { wait, .. } => Stopped::RateLimited { until: now + wait, what },
+            ForgeError::Unavailable { .. } => {
+                let not_before = Some(now + self.forge.settle());
+                Stopped::Failed { class: "the forge does not answer as it should", what, not_before }
+            }
+            ForgeError::Unauthorized { .. } | ForgeError::Forbidden { .. } | ForgeError::NotFound { .. } => {
+                Stopped::Failed { class: "the forge refuses access", what, not_before: None }
+            }
+            ForgeError::Rejected { .. } => {
+                Stopped::Failed { class: "the forge refuses the comments", what, not_before: None }
+            }
+        }
+    }
+}
+
+/// The diff of a pull request: from where its branch left the base.
+async fn changed(mirror: &Mirror, revision: &Revision) -> Result<Change, Stopped> {
+    let Revision { head, base } = revision;
+    let left = mirror.merge_base(base, head).await?.unwrap_or_else(|| base.clone());
+    let diff = mirror.diff(&left, head).await?;
+    Ok(Change { base: left, head: Some(head.clone()), diff, left_out: vec![] })
+}
+
+fn ended(kind: OutcomeKind, reason: &str) -> Outcome {
+    Outcome { kind, reason: Some(reason.to_owned()), until: None, runtime: Runtime::Rules }
+}
+
+impl From<StoreError> for Stopped {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Fenced { .. } => Self::Lost,
+            StoreError::Unavailable(_) | StoreError::Corrupt(_) => Self::Failed {
+                class: "the server's records are not available",
+                what: error.to_string(),
+                not_before: None,
+            },
+        }
+    }
+}
+
+impl From<StepError> for Stopped {
+    fn from(error: StepError) -> Self {
+        match error {
+            StepError::Store(error) => error.into(),
+            StepError::Refused(Refused::LeaseLost) => Self::Lost,
+            StepError::Refused(refused) => {
+                Self::Failed { class: "the server is at fault", what: refused.to_string(), not_before: None }
+            }
+        }
+    }
+}
+
+impl From<GitError> for Stopped {
+    fn from(error: GitError) -> Self {
+        let class = "the repository cannot be fetched or read";
+        Self::Failed { class, what: error.to_string(), not_before: None }
+    }
+}
+
+impl From<ReadingError> for Stopped {
+    fn from(error: ReadingError) -> Self {
+        let class = "the change cannot be read";
+        Self::Failed { class, what: error.to_string(), not_before: None }
+    }
+}

@@ -1,0 +1,180 @@
+//! The service: webhooks mark slots ([`ingress`]), the scheduler leases what is due ([`scheduler`]), a worker
+//! takes one lease to its end ([`worker`]). [`Service::run`] is all three in one process, until it is told to
+//! stop.
+
+pub mod ingress;
+pub mod scheduler;
+pub mod worker;
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use truing_core::id::PrId;
+use truing_core::port::{Clock, Forge, Ids, Reader, Records, Slots, StoreError};
+use truing_core::slot::{Command, Limits, State};
+use truing_git::{Git, GitError, Remote};
+
+use crate::loops::reading::Scope;
+use crate::slots::{StepError, step};
+
+/// How long a stopping service waits for its workers before it gives their leases back. The contract is 60 s
+/// for everything.
+const DRAIN: Duration = Duration::from_secs(50);
+
+/// Which pull requests there are: one client a configured forge.
+pub trait Forges: Send + Sync {
+    /// One pull request's side of a forge.
+    type Pull: Forge;
+
+    /// The pull request of the repository that people call `repo` (`owner/name`); none if the forge is not
+    /// configured.
+    fn pull(&self, id: &PrId, repo: &str) -> Option<Self::Pull>;
+
+    /// Where a repository is fetched from; none if the forge is not configured.
+    fn remote(&self, forge: &str, repo: &str) -> Option<Result<Remote, GitError>>;
+}
+
+/// Everything a worker needs. Shared by all of them.
+pub struct House<S, W, R, C, I> {
+    /// Slots and records.
+    pub store: S,
+    /// The forges.
+    pub forges: W,
+    /// The plane that parses repository bytes.
+    pub reader: R,
+    /// Wall clock.
+    pub clock: C,
+    /// New ids.
+    pub ids: I,
+    /// Git.
+    pub git: Git,
+    /// Folder of the mirrors: `{forge}/{repository id}.git`.
+    pub mirrors: PathBuf,
+    /// Limits of the slot machine.
+    pub limits: Limits,
+    /// What the rules look at.
+    pub scope: Scope,
+    /// Comments on lines and files of one pull request, at most.
+    pub max_inline: usize,
+}
+
+/// The pace of a service.
+#[derive(Clone, Debug)]
+pub struct Pace {
+    /// Leases at once.
+    pub concurrency: usize,
+    /// How often the scheduler looks for due slots.
+    pub poll: Duration,
+    /// How often a lease is renewed.
+    pub heartbeat: Duration,
+}
+
+/// A service that is about to run.
+pub struct Service<S, W, R, C, I> {
+    /// What its workers need.
+    pub house: Arc<House<S, W, R, C, I>>,
+    /// Its pace.
+    pub pace: Pace,
+    /// The webhook secret of each forge.
+    pub secrets: BTreeMap<String, Vec<u8>>,
+}
+
+/// Why a service ended by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The store failed before anything was served.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The port cannot be served.
+    #[error("cannot serve: {0}")]
+    Http(#[from] std::io::Error),
+}
+
+impl<S, W, R, C, I> Service<S, W, R, C, I>
+where
+    S: Slots + Records + 'static,
+    W: Forges + 'static,
+    R: Reader + 'static,
+    C: Clock + 'static,
+    I: Ids + 'static,
+{
+    /// Serves until `stop` ends, then drains: takes nothing new, lets the workers finish, gives back the leases
+    /// of those that do not.
+    ///
+    /// # Errors
+    /// [`ServeError`]
+    pub async fn run(self, listener: TcpListener, stop: impl Future<Output = ()>) -> Result<(), ServeError> {
+        self.house.end_old_leases().await?;
+        let (stopping, stopped) = watch::channel(false);
+        let looked = Arc::new(AtomicI64::new(self.house.clock.now().0));
+        let ingress = ingress::router(self.house.clone(), self.secrets, looked.clone(), self.pace.poll);
+        let mut until = stopped.clone();
+        let http = tokio::spawn(
+            axum::serve(listener, ingress)
+                .with_graceful_shutdown(async move { drop(until.wait_for(|stop| *stop).await) })
+                .into_future(),
+        );
+        let mut workers = JoinSet::new();
+        let mut poll = tokio::time::interval(self.pace.poll);
+        poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        tokio::pin!(stop);
+        loop {
+            tokio::select! {
+                () = &mut stop => break,
+                _ = poll.tick() => {}
+                Some(_) = workers.join_next() => {}
+            }
+            let free = self.pace.concurrency.saturating_sub(workers.len());
+            match scheduler::look(&*self.house, free).await {
+                Ok(leases) => {
+                    looked.store(self.house.clock.now().0, Ordering::Relaxed);
+                    for lease in leases {
+                        let house = self.house.clone();
+                        let (heartbeat, stopped) = (self.pace.heartbeat, stopped.clone());
+                        workers.spawn(async move { worker::work(&*house, lease, heartbeat, stopped).await });
+                    }
+                }
+                Err(error) => tracing::error!(%error, "the scheduler cannot look for due slots"),
+            }
+        }
+        tracing::info!(running = workers.len(), "stopping");
+        stopping.send_replace(true);
+        let drained = async { while workers.join_next().await.is_some() {} };
+        if tokio::time::timeout(DRAIN, drained).await.is_err() {
+            workers.shutdown().await;
+            self.house.end_old_leases().await?;
+        }
+        match http.await {
+            Ok(served) => Ok(served?),
+            Err(_) => Ok(()), // it was ours to stop
+        }
+    }
+}
+
+impl<S: Slots + Records, W, R, C, I> House<S, W, R, C, I> {
+    /// Ends every lease: whoever holds the serving lock knows that nobody else is at work. The slots are due at
+    /// once, and no attempt is counted.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn end_old_leases(&self) -> Result<(), StoreError> {
+        let far = truing_core::id::Millis(i64::MAX);
+        for slot in self.store.due(far, usize::MAX).await? {
+            if !matches!(slot.state, State::Leased { .. }) {
+                continue;
+            }
+            match step(&self.store, &slot.key, Command::Restarted, &self.limits).await {
+                Ok(_) | Err(StepError::Refused(_)) => {}
+                Err(StepError::Store(error)) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,88 @@
+//! The scheduler: looks for slots that want a step, ends what is lost, forgets what is over, leases what is due.
+
+use truing_core::id::{Key, Token};
+use truing_core::port::{Event, Records, Slots, StoreError};
+use truing_core::slot::{Command, Decision, Loop, Slot, State};
+
+use super::House;
+
+/// Slots looked at a time.
+const BATCH: usize = 256;
+
+/// A granted lease.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Lease {
+    /// The slot.
+    pub key: Key,
+    /// Its fencing token.
+    pub token: Token,
+    /// The loop to run.
+    pub of: Loop,
+    /// Did a person ask for it?
+    pub asked: bool,
+    /// If this attempt fails the slot is parked.
+    pub last_attempt: bool,
+}
+
+/// One look: at most `free` leases are granted, oldest first.
+///
+/// # Errors
+/// [`StoreError`]; whatever was committed stays so.
+pub async fn look<S, W, R, C, I>(house: &House<S, W, R, C, I>, free: usize) -> Result<Vec<Lease>, StoreError>
+where
+    S: Slots + Records,
+{
+    let store = &house.store;
+    let now = store.now().await?;
+    let mut free = free;
+    let mut decided: Vec<(Slot, Decision)> = Vec::new();
+    for slot in store.due(now, BATCH).await? {
+        let command = match &slot.state {
+            State::Waiting { .. } if free == 0 => continue,
+            State::Waiting { .. } => Command::Lease,
+            State::Leased { .. } => Command::Expire,
+            State::Idle => Command::Tidy,
+            State::Held { .. } => continue,
+        };
+        // Refused: it is not due after all. The next look sees it again.
+        let Ok(decision) = slot.step(command, &house.limits, now) else { continue };
+        if command == Command::Lease {
+            free -= 1;
+        }
+        decided.push((slot, decision));
+    }
+    if decided.is_empty() {
+        return Ok(Vec::new());
+    }
+    let changes: Vec<_> =
+        decided.iter().map(|(before, after)| (before.version, after.slot.clone())).collect();
+    let committed = store.commit(&changes).await?;
+    let mut leases = Vec::new();
+    let mut notes = Vec::new();
+    for ((_, decision), committed) in decided.into_iter().zip(committed) {
+        if committed.is_err() {
+            continue; // it changed in between: the next look sees it again
+        }
+        let Decision { slot, note } = decision;
+        notes.extend(note.map(|note| Event {
+            at: now,
+            key: slot.key.clone(),
+            run: None,
+            what: note.to_string(),
+        }));
+        leases.extend(lease_of(slot, house.limits.attempts));
+    }
+    store.note(&notes).await?;
+    Ok(leases)
+}
+
+fn lease_of(slot: Slot, attempts: u32) -> Option<Lease> {
+    let State::Leased { token, of, serving, .. } = slot.state else { return None };
+    Some(Lease {
+        key: slot.key,
+        token,
+        of,
+        asked: serving.is_some_and(|served| served.asked.is_some()),
+        last_attempt: slot.attempts.saturating_add(1) >= attempts,
+    })
+}

@@ -1,0 +1,51 @@
+//! Steps of slots, carried out on a store: load, decide, commit, and again if the row has moved on.
+
+use truing_core::id::{Key, Millis};
+use truing_core::port::{Event, Records, Slots, StoreError};
+use truing_core::slot::{Command, Decision, Limits, Refused};
+
+/// How often a step is decided anew because somebody else committed first.
+const MAX_TRIES: u32 = 16;
+
+/// Why a step was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum StepError {
+    /// The slot's state does not allow it.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// The store failed, or the row never stood still.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Takes one step of one slot: durable when this returns. The answer is the slot as stored.
+///
+/// # Errors
+/// [`StepError`]
+pub async fn step<S: Slots + Records>(
+    store: &S,
+    key: &Key,
+    command: Command,
+    limits: &Limits,
+) -> Result<Decision, StepError> {
+    for _ in 0..MAX_TRIES {
+        let now = store.now().await?;
+        let Some(slot) = store.load(std::slice::from_ref(key)).await?.pop() else { break };
+        let before = slot.version;
+        let mut decision = slot.step(command, limits, now)?;
+        let committed = store.commit(&[(before, decision.slot.clone())]).await?;
+        if let Some(Ok(version)) = committed.first() {
+            decision.slot.version = *version;
+            note(store, key, &decision, now).await?;
+            return Ok(decision);
+        }
+    }
+    Err(StoreError::Unavailable(format!("{key}: the slot changes faster than it can be committed")).into())
+}
+
+/// Tells `truing why` what was decided.
+async fn note<S: Records>(store: &S, key: &Key, decision: &Decision, at: Millis) -> Result<(), StoreError> {
+    let Some(note) = decision.note else { return Ok(()) };
+    tracing::debug!(%key, "{note}");
+    store.note(&[Event { at, key: key.clone(), run: None, what: note.to_string() }]).await
+}

@@ -1,0 +1,237 @@
+//! The one place that puts the parts together: from a configuration to a store, clients and a service.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use truing_core::id::{IntentId, Millis, PrId, RunId, Span};
+use truing_core::port::{Clock, Ids, ReadReport, ReadRequest, Reader, ReaderError};
+use truing_core::slot::Limits;
+use truing_forge::Secret;
+use truing_forge::github::{GitHub, GitHubOptions, GitHubPull};
+use truing_forge::marker::MarkerKeys;
+use truing_git::{Git, GitError, GitOptions, Remote};
+use truing_reader::InProcess;
+use truing_store::{OpenError, Sqlite};
+use url::Url;
+use uuid::Uuid;
+
+use crate::cli::error::CliError;
+use crate::config::value::ignored;
+use crate::config::{Config, ForgeConfig, ReviewConfig, RulesConfig};
+use crate::environment::Environment;
+use crate::loops::reading::Scope;
+use crate::serve::{Forges, House, Pace};
+
+/// The machine's clock.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Millis {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    }
+}
+
+/// Ids that are unique and sort by time (UUID version 7).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct UniqueIds;
+
+impl Ids for UniqueIds {
+    fn run(&self) -> RunId {
+        RunId::new(Uuid::now_v7().to_string())
+    }
+
+    fn intent(&self) -> IntentId {
+        IntentId::new(Uuid::now_v7().to_string())
+    }
+}
+
+/// The in-process reader, on a thread for blocking work.
+#[derive(Clone, Debug)]
+pub struct ThreadedReader(InProcess);
+
+impl ThreadedReader {
+    /// A reader with the embedded packs.
+    ///
+    /// # Errors
+    /// [`ReaderError::BadPack`] if the data built into the binary is wrong.
+    pub fn new() -> Result<Self, ReaderError> {
+        Ok(Self(InProcess::new()?))
+    }
+}
+
+impl Reader for ThreadedReader {
+    async fn read(&self, request: &ReadRequest) -> Result<ReadReport, ReaderError> {
+        let (reader, request) = (self.0.clone(), request.clone());
+        tokio::task::spawn_blocking(move || reader.read_blocking(&request))
+            .await
+            .unwrap_or_else(|error| Err(ReaderError::Failed(error.to_string())))
+    }
+}
+
+/// The configured GitHub servers.
+#[derive(Clone, Debug, Default)]
+pub struct GitHubs(pub BTreeMap<String, GitHub>);
+
+impl Forges for GitHubs {
+    type Pull = GitHubPull;
+
+    fn pull(&self, id: &PrId, repo: &str) -> Option<GitHubPull> {
+        Some(self.0.get(&id.forge)?.pull(id.clone(), repo))
+    }
+
+    fn remote(&self, forge: &str, repo: &str) -> Option<Result<Remote, GitError>> {
+        Some(self.0.get(forge)?.remote(repo))
+    }
+}
+
+/// What the service works with.
+pub type ServedHouse = House<Sqlite, GitHubs, ThreadedReader, SystemClock, UniqueIds>;
+
+/// Opens the database, making it where there is none.
+///
+/// # Errors
+/// Exit 2 if no place for it is configured, exit 3 if it cannot be opened.
+pub fn open_store(path: &Path) -> Result<Sqlite, CliError> {
+    Sqlite::open(path, Arc::new(SystemClock)).map_err(|error: OpenError| {
+        CliError::failed("store", error.to_string())
+            .hint("see that the folder exists and is yours to write, or set store.url to another file")
+    })
+}
+
+/// Git with this environment's `PATH`.
+///
+/// # Errors
+/// Exit 3 if there is no usable git.
+pub async fn git(environment: &Environment) -> Result<Git, CliError> {
+    let mut options = GitOptions::default();
+    if let Some(path) = environment.get("PATH") {
+        options.path = path.to_owned();
+    }
+    options.excludes =
+        environment.user_folder("XDG_CONFIG_HOME", ".config").map(|folder| folder.join("git/ignore"));
+    Git::new(options).await.map_err(git_error)
+}
+
+/// A git error as the command line tells it.
+pub fn git_error(error: GitError) -> CliError {
+    let hint = error.hint();
+    let told = if error.is_wrong_input() {
+        CliError::usage("git_input", error.to_string())
+    } else {
+        CliError::failed("git", error.to_string())
+    };
+    told.hint(hint)
+}
+
+/// What the rules look at.
+///
+/// # Errors
+/// Exit 2 for a pattern that is no glob.
+pub fn scope(rules: &RulesConfig) -> Result<Scope, CliError> {
+    let ignore = ignored(&rules.ignore)
+        .map_err(|error| CliError::usage("bad_value", format!("rules.ignore: {error}")))?;
+    Ok(Scope { packs: rules.packs.clone(), ignore })
+}
+
+/// The limits of the slot machine.
+pub fn limits(review: &ReviewConfig, lease: Duration) -> Limits {
+    Limits {
+        debounce: span(review.debounce),
+        max_wait: span(review.max_wait),
+        quiet: span(review.quiet),
+        storm_max: span(review.storm_max),
+        lease: span(lease),
+        backoff: span(review.backoff),
+        backoff_max: span(review.backoff_max),
+        attempts: review.attempts,
+    }
+}
+
+/// The pace of the service.
+pub fn pace(config: &Config) -> Pace {
+    Pace {
+        concurrency: config.server.concurrency,
+        poll: config.server.poll,
+        heartbeat: config.server.heartbeat,
+    }
+}
+
+/// Everything the service works with, beside an opened store.
+///
+/// # Errors
+/// Exit 2 for configuration that cannot be used, exit 3 for what cannot be opened.
+pub async fn house(
+    config: &Config,
+    environment: &Environment,
+    store: Sqlite,
+) -> Result<ServedHouse, CliError> {
+    let folder = store.path().parent().unwrap_or(Path::new(".")).to_owned();
+    let mut forges = BTreeMap::new();
+    for (name, forge) in &config.forges {
+        forges.insert(name.clone(), github(name, forge, environment, &folder)?);
+    }
+    Ok(House {
+        forges: GitHubs(forges),
+        reader: ThreadedReader::new().map_err(reader_error)?,
+        clock: SystemClock,
+        ids: UniqueIds,
+        git: git(environment).await?,
+        mirrors: mirrors(&folder),
+        limits: limits(&config.review, config.server.lease),
+        scope: scope(&config.rules)?,
+        max_inline: config.review.max_inline,
+        store,
+    })
+}
+
+/// Where mirrors are kept, beside the database.
+fn mirrors(folder: &Path) -> PathBuf {
+    folder.join("mirrors")
+}
+
+/// A reader error as the command line tells it.
+pub fn reader_error(error: ReaderError) -> CliError {
+    match error {
+        ReaderError::UnknownPack { .. } => CliError::usage("unknown_pack", error.to_string()),
+        ReaderError::BadPack(_) | ReaderError::Failed(_) => CliError::failed("reader", error.to_string()),
+    }
+}
+
+fn github(
+    name: &str,
+    forge: &ForgeConfig,
+    environment: &Environment,
+    folder: &Path,
+) -> Result<GitHub, CliError> {
+    let wrong = |what: &str, error: &dyn std::fmt::Display| {
+        CliError::usage("forge", format!("forge.{name}.{what}: {error}"))
+    };
+    let token = forge.token.read(environment).map_err(|error| wrong("token", &error))?;
+    let markers = match &forge.marker_key {
+        None => MarkerKeys::load_or_create(&folder.join("marker.key")),
+        Some(crate::config::secret::Secret::File(path)) => MarkerKeys::load_or_create(path),
+        Some(secret @ crate::config::secret::Secret::Env(_)) => {
+            let key = secret.read(environment).map_err(|error| wrong("marker_key", &error))?;
+            Ok(MarkerKeys::new(key.expose().as_bytes(), &[]))
+        }
+    }
+    .map_err(|error| CliError::failed("marker_key", error.to_string()))?;
+    let url = |what: &str, text: &str| Url::parse(text).map_err(|error| wrong(what, &error));
+    GitHub::new(GitHubOptions {
+        name: name.to_owned(),
+        api_url: url("api_url", &forge.api_url)?,
+        git_url: url("git_url", &forge.git_url)?,
+        token: Secret::new(token.expose()),
+        markers,
+        settle: span(forge.settle),
+    })
+    .map_err(|error| CliError::usage("forge", error.to_string()))
+}
+
+fn span(duration: Duration) -> Span {
+    Span(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX))
+}
