@@ -83,13 +83,8 @@ pub struct Anchored {
 /// `path` is the name on that side. On the old side of a renamed file its new name serves too, unless another
 /// file had it before.
 pub fn anchor(files: &[FileDiff<'_>], path: &RepoPath, side: Side, start: u32, end: u32) -> Anchored {
-    let best_match = files.iter().filter_map(|file| matches(file, path, side)).min();
-    let place = files
-        .iter()
-        .filter(|file| best_match.is_some() && matches(file, path, side) == best_match)
-        .map(|file| place_in(file, side, start, end))
-        // The first of the nearest: one path has two files if its type changed.
-        .reduce(|best, next| if next.rank() < best.rank() { next } else { best });
+    let named = files.iter().filter_map(|file| Some((matches(file, path, side)?, file)));
+    let place = named.min_by_key(|(fit, _)| *fit).map(|(_, file)| place_in(file, side, start, end));
     place.unwrap_or_else(|| Anchored {
         kind: AnchorKind::Summary,
         path: path.clone(),
@@ -130,14 +125,6 @@ fn matches(file: &FileDiff<'_>, path: &RepoPath, side: Side) -> Option<Match> {
         Some(Match::OnSide)
     } else {
         (file.path == *path).then_some(Match::ByOtherSide)
-    }
-}
-
-impl Anchored {
-    /// Orders anchors of one question: nearest first, the longest of the clamped first.
-    fn rank(&self) -> (AnchorKind, bool, u32) {
-        let length = self.end_line.saturating_sub(self.start_line);
-        (self.kind, self.reason.is_some(), u32::MAX - length)
     }
 }
 

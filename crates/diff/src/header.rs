@@ -33,8 +33,6 @@ pub(crate) struct Header<'a> {
     pub(crate) is_deleted: bool,
     /// `old mode`, `new mode`.
     pub(crate) mode_changed: bool,
-    /// `index`.
-    pub(crate) content_changed: bool,
     /// There is binary content, or a line that says so.
     pub(crate) is_binary: bool,
     /// The mode before the change.
@@ -123,7 +121,6 @@ fn extended<'a>(header: &mut Header<'a>, text: &'a [u8]) -> Result<bool, Malform
     let name = |rest| name::whole_name(rest).ok_or_else(|| Malformed::new(at, BAD_QUOTES));
     let mode = |rest| octal(rest).ok_or_else(|| Malformed::new(at, "the mode is not an octal number"));
     if let Some(rest) = text.strip_prefix(b"index ") {
-        header.content_changed = true;
         // `index OLD..NEW MODE` if the mode stayed as it was.
         let same = rest.split(|byte| *byte == b' ').nth(1).and_then(octal);
         header.old_mode = header.old_mode.or(same);
@@ -154,18 +151,12 @@ fn extended<'a>(header: &mut Header<'a>, text: &'a [u8]) -> Result<bool, Malform
     Ok(true)
 }
 
-/// Reads the header of a merge's file behind its `diff --cc` line, and passes over its hunks.
-///
-/// A line of a hunk has one mark for each parent, so none begins as a header line does.
+/// Reads the header of a merge's file behind its `diff --cc` line.
 pub(crate) fn read_combined(input: &[u8], at: usize) -> Header<'_> {
     let mut header = Header { end: at, ..Header::default() };
-    let mut in_hunks = false;
     while let Some((line, _)) = input.get(header.end..).and_then(first_line) {
         let text = trimmed(line);
-        in_hunks |= text.starts_with(b"@@@");
-        let known = if in_hunks {
-            text.starts_with(b"@@@") || matches!(text.first(), Some(b' ' | b'+' | b'-' | b'\\'))
-        } else if let Some(rest) = text.strip_prefix(b"mode ") {
+        let known = if let Some(rest) = text.strip_prefix(b"mode ") {
             // `mode OLD,OLD..NEW`
             let new = rest.windows(2).position(|two| two == b"..").and_then(|dots| rest.get(dots + 2..));
             header.new_mode = new.and_then(octal);

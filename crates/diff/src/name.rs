@@ -75,41 +75,25 @@ pub(crate) fn alone(name: &[u8]) -> &[u8] {
     name.strip_prefix(b"b/").or_else(|| name.strip_prefix(b"a/")).unwrap_or(name)
 }
 
-/// The two names in the rest of a `diff --git ` line, with their prefixes. `old` and `new` are those that the
-/// `---` and `+++` lines told, where they did. None if the line cannot be divided.
+/// The two names in the rest of a `diff --git ` line, with their prefixes. None if the line cannot be divided.
 ///
 /// Without quotes nothing marks where the first name ends, so this finds the blank that makes them one path.
-pub(crate) fn split_git_line<'a>(
-    rest: &'a [u8],
-    old: Option<&[u8]>,
-    new: Option<&[u8]>,
-) -> Option<(Name<'a>, Name<'a>)> {
+pub(crate) fn split_git_line(rest: &[u8]) -> Option<(Name<'_>, Name<'_>)> {
     if rest.starts_with(b"\"") {
         let (old, rest) = quoted_token(rest)?;
         return Some((old, whole_name(rest.strip_prefix(b" ")?)?));
     }
-    if rest.ends_with(b"\"") {
-        let blank = rest.windows(2).position(|two| two == b" \"")?;
-        return Some((Cow::Borrowed(rest.get(..blank)?), whole_name(rest.get(blank + 1..)?)?));
-    }
-    let at = |blank: usize| -> Option<(&'a [u8], &'a [u8])> {
+    let at = |blank: usize| {
         let (old, new) = (rest.get(..blank)?, rest.get(blank + 1..)?);
         (rest.get(blank) == Some(&b' ') && !old.is_empty() && !new.is_empty()).then_some((old, new))
     };
-    let told = match (old, new) {
-        (Some(old), _) if rest.starts_with(old) => at(old.len()),
-        (_, Some(new)) if rest.ends_with(new) => (rest.len() - new.len()).checked_sub(1).and_then(at),
-        _ => None,
-    };
-    let (old, new) = told.or_else(|| {
-        let middle = rest.len() / 2;
-        // Prefixes are mostly of one length: then the blank is in the middle.
-        (0..=MAX_PREFIX_DIFFERENCE / 2)
-            .flat_map(|off| [middle.checked_sub(off), middle.checked_add(off)])
-            .flatten()
-            .filter_map(at)
-            .find(|(old, new)| matches!(pair(old, new), Pair::Same(_)))
-    })?;
+    let middle = rest.len() / 2;
+    // Prefixes are mostly of one length: then the blank is in the middle.
+    let (old, new) = (0..=MAX_PREFIX_DIFFERENCE / 2)
+        .flat_map(|off| [middle.checked_sub(off), middle.checked_add(off)])
+        .flatten()
+        .filter_map(at)
+        .find(|(old, new)| matches!(pair(old, new), Pair::Same(_)))?;
     Some((Cow::Borrowed(old), Cow::Borrowed(new)))
 }
 

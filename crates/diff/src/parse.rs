@@ -179,7 +179,7 @@ fn git_section<'a>(input: &'a [u8], at: usize, names: &'a [u8]) -> Result<Sectio
         Status::Renamed
     } else if header.is_binary {
         Status::Binary
-    } else if header.mode_changed && !header.content_changed && hunks.hunks.is_empty() {
+    } else if header.mode_changed && hunks.hunks.is_empty() {
         Status::Mode
     } else {
         Status::Modified
@@ -205,7 +205,8 @@ fn plain_section(input: &[u8], at: usize) -> Result<Section<'_>, Malformed> {
     Ok(file(path, old_path, status, &header, hunks))
 }
 
-/// A section of a merge, `diff --cc NAME`: says which file it is, and skips its hunks.
+/// A section of a merge, `diff --cc NAME`: says which file it is. Its hunks are left to be skipped as text: a line
+/// of theirs has one mark for each parent, so none begins a section.
 fn combined_section<'a>(
     input: &'a [u8],
     at: usize,
@@ -279,14 +280,14 @@ fn git_names(
     let (old, new) = (header.old.as_deref(), header.new.as_deref());
     let names: Option<(Name<'_>, Name<'_>)> = match (old, new) {
         (Some(old), Some(new)) => Some((old.into(), new.into())),
-        _ => name::split_git_line(line, old, new),
+        // A new or deleted file has one name; only both together show what is their prefix.
+        (Some(_), None) | (None, Some(_)) | (None, None) => name::split_git_line(line),
     };
     let Some((old, new)) = names else {
         return Ok(new.or(old).map(|name| (path(name::alone(name)), None)));
     };
     Ok(Some(match name::pair(&old, &new) {
         Pair::Same(same) => (path(same), None),
-        Pair::Two(old, _) if header.is_deleted || header.is_removed() => (path(old), None),
         Pair::Two(old, new) => (path(new), Some(path(old))),
     }))
 }

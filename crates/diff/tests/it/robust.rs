@@ -188,6 +188,11 @@ fn errors_say_what_and_where() {
         ("diff --git a/y b/y\n--- a/y\n@@ -1 +1 @@\n", 2, "a `+++` line should follow"),
         ("diff --git a/y b/y\nGIT binary patch\nx\n", 2, "a `literal` or `delta` line should follow"),
         ("diff --git a/y b/y\nGIT binary patch\nliteral 1\nIcmZQ", 3, "the line is not binary content"),
+        (
+            "diff --git a/y b/y\nGIT binary patch\nliteral 1\nA12345\n\ndelta 1\n",
+            6,
+            "the input ends inside a binary",
+        ),
         ("diff --git a/y b/y\nGIT binary patch\nliteral 1\n", 3, "the input ends inside a binary patch"),
     ] {
         let (message, at, files) = error(&format!("{file}{bad}"));
