@@ -5,8 +5,9 @@
 //! tree's diff) stays in it. So a hostile repository's `filter.*`, `diff.*`, `core.fsmonitor`, `include.path`
 //! and whatever git may add one day are not overridden one by one: they are never loaded.
 //!
-//! Attributes are read from the empty tree (`GIT_ATTR_SOURCE`): a head cannot hide its changes by calling its
-//! files binary.
+//! A view has no attributes, and git is told to read them from the empty tree (`GIT_ATTR_SOURCE`), whatever a
+//! version of it would look at in a folder without a working tree: a head cannot hide its changes by calling
+//! its files binary.
 
 use std::path::{Path, PathBuf};
 

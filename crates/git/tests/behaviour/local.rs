@@ -305,3 +305,20 @@ async fn sha256_repositories_work() {
     let diff = text(&repository.worktree_diff(&base.commit).await.unwrap().diff);
     assert!(diff.contains("+two") && !diff.contains("+one"), "{diff}");
 }
+
+#[tokio::test]
+async fn every_call_may_run_on_another_thread() {
+    let place = Place::new();
+    let repo = place.repo("r");
+    let (git, root, out) = (place.git().await, repo.root.clone(), place.path("out"));
+    let run = tokio::spawn(async move {
+        let repository = git.open(&root).await?;
+        let head = repository.head().await?;
+        repository.default_branch_base().await?;
+        repository.last_commit_base().await?;
+        repository.resolve("main").await?;
+        repository.worktree_diff(&head).await?;
+        repository.export(&head, &out, None).await
+    });
+    assert_eq!(run.await.unwrap().unwrap().files, 1);
+}
