@@ -117,11 +117,17 @@ pub(crate) fn is_repository_name(text: &str) -> bool {
 
 impl GitHub {
     /// A client. Sends nothing yet.
+    ///
+    /// # Errors
+    /// [`GitHubError`] for addresses and tokens that cannot be sent to or sent.
     pub fn new(options: GitHubOptions) -> Result<Self, GitHubError> {
         Self::with_patience(options, Patience::default())
     }
 
     /// A client that waits as long as it is told.
+    ///
+    /// # Errors
+    /// As [`GitHub::new`].
     pub fn with_patience(options: GitHubOptions, patience: Patience) -> Result<Self, GitHubError> {
         for url in [&options.api_url, &options.git_url] {
             let right = matches!(url.scheme(), "http" | "https")
@@ -372,7 +378,7 @@ impl Forge for GitHubPull {
         if comments.is_empty() {
             return Ok(Vec::new());
         }
-        let what = self.what(&format!("posting a review with {} comments", comments.len()));
+        let what = self.what(&format!("posting a review (inline comments: {})", comments.len()));
         let mut drafts = Vec::with_capacity(comments.len());
         for draft in comments {
             let mut comment = anchor(&what, draft)?;

@@ -300,6 +300,9 @@ impl MarkerKeys {
     /// The keys in a file: one of 64 hexadecimal digits a line, the one that signs first. Made with one random
     /// key, readable by its owner alone, if there is no such file; of processes that start at once, all end with
     /// the same key.
+    ///
+    /// # Errors
+    /// [`KeyFileError`] if the file cannot be read or made, or holds anything but keys; it is never overwritten.
     pub fn load_or_create(path: &Path) -> Result<Self, KeyFileError> {
         let failed = |doing| move |cause| KeyFileError::Io { path: path.to_owned(), doing, cause };
         match read_bounded(path) {
@@ -315,7 +318,8 @@ impl MarkerKeys {
         name.push(format!(".{}", hex::encode(random::<8>().map_err(failed("get random bytes for it"))?)));
         let draft = PathBuf::from(name);
         let linked = write_private(&draft, &format!("{}\n", hex::encode(key)))
-            .and_then(|()| std::fs::hard_link(&draft, path));
+            .and_then(|()| std::fs::hard_link(&draft, path))
+            .and_then(|()| sync_folder(path));
         // The draft has served; if it cannot be removed it is only litter with the right mode.
         let _ = std::fs::remove_file(&draft);
         match linked {
@@ -356,6 +360,12 @@ fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
     let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()
+}
+
+/// Makes a new name durable: comments signed with a key that a power failure takes are not recognised.
+fn sync_folder(path: &Path) -> std::io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    std::fs::File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 fn random<const N: usize>() -> std::io::Result<[u8; N]> {

@@ -43,6 +43,9 @@ pub enum Unsigned {
 ///
 /// The algorithm is fixed by the route, never chosen by the header. Hexadecimal digits may be of either case:
 /// they stand for the same bytes.
+///
+/// # Errors
+/// [`Unsigned`]; without a secret every delivery is unsigned.
 pub fn verify_github(secret: &[u8], body: &[u8], signature_header: Option<&str>) -> Result<(), Unsigned> {
     if secret.is_empty() {
         return Err(Unsigned::NoSecret);
@@ -158,6 +161,9 @@ struct Changes {
 ///
 /// A Gitea server signs like GitHub and sends GitHub's headers too; its deliveries are read as far as they look
 /// the same (its word for a push differs and is ignored).
+///
+/// # Errors
+/// [`BadHook`] if the body is not JSON, or a field that is needed is missing or wrong.
 pub fn parse_github(event: &str, forge_name: &str, body: &[u8]) -> Result<Hook, BadHook> {
     match event {
         "ping" => Ok(Hook::Ping),
