@@ -22,7 +22,7 @@ use keys::{Default, KEYS, Key, Repository, SECTIONS};
 use layer::{CONFIG_VARIABLE, Flag, Layer, Owner, SourceFile};
 use problem::{ConfigError, Origin, Problem};
 use secret::Secret;
-use value::{ShownDuration, Value};
+use value::Value;
 
 /// The whole configuration of one command.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -310,15 +310,14 @@ fn default_store(environment: &Environment) -> Value {
 fn conflicts(of: &Typed<'_>) -> Result<Vec<Problem>, ConfigError> {
     let mut problems = Vec::new();
     for (key, relation, other, fits) in RELATIONS {
-        let (length, other_length) = (of.duration(key)?, of.duration(other)?);
-        if !fits(length, other_length) {
+        if !fits(of.duration(key)?, of.duration(other)?) {
             problems.push(Problem::Conflict {
                 key,
-                value: ShownDuration(length).to_string(),
+                value: of.setting(key)?.value.to_string(),
                 at: of.setting(key)?.origin.clone(),
                 relation,
                 other,
-                other_value: ShownDuration(other_length).to_string(),
+                other_value: of.setting(other)?.value.to_string(),
                 other_at: of.setting(other)?.origin.clone(),
             });
         }
@@ -357,7 +356,7 @@ impl Typed<'_> {
     }
 
     fn duration(&self, path: &str) -> Result<Duration, ConfigError> {
-        self.get(path, |value| if let Value::Duration(length) = value { Some(*length) } else { None })
+        self.get(path, |value| if let Value::Duration(length, _) = value { Some(*length) } else { None })
     }
 
     fn number<T: TryFrom<i64>>(&self, path: &str) -> Result<T, ConfigError> {
@@ -390,7 +389,7 @@ impl Typed<'_> {
             Value::Store(_)
             | Value::Address(_)
             | Value::Integer(_)
-            | Value::Duration(_)
+            | Value::Duration(..)
             | Value::Choice(_)
             | Value::Url(_)
             | Value::List(_) => Err(bug(path)),
@@ -404,7 +403,7 @@ impl Typed<'_> {
             Value::Secret(_)
             | Value::Address(_)
             | Value::Integer(_)
-            | Value::Duration(_)
+            | Value::Duration(..)
             | Value::Choice(_)
             | Value::Url(_)
             | Value::List(_) => None,

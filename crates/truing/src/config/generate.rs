@@ -136,7 +136,7 @@ fn comment(text: &str) -> String {
 /// Names of forges and packs, as a regular expression.
 const NAME_PATTERN: &str = "^[a-z][a-z0-9-]*$";
 /// Lengths of time, as a regular expression.
-const DURATION_PATTERN: &str = "^(?=[0-9])([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$";
+const DURATION_PATTERN: &str = "^([0-9]+(d|h|m|s|ms))+$";
 
 fn schema_of(key: &Key) -> Json {
     let mut schema = match key.kind {

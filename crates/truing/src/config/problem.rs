@@ -147,7 +147,7 @@ pub enum Problem {
         name: String,
     },
     /// Two values that do not go together.
-    #[error("`{key}` ({value}, {at}) must {relation} `{other}` ({other_value}, {other_at})")]
+    #[error("`{key} = {value}` ({at}) must {relation} `{other} = {other_value}` ({other_at})")]
     Conflict {
         /// One key.
         key: &'static str,
@@ -207,7 +207,7 @@ impl Problem {
     /// What to do about it.
     pub fn hint(&self) -> String {
         match self {
-            Self::Unreadable { .. } => "name another with `--config`, or make one with `truing init`".to_owned(),
+            Self::Unreadable { .. } => "name a file that exists and may be read; `truing init` writes a new one".to_owned(),
             Self::Syntax { .. } => "the file must be TOML (https://toml.io)".to_owned(),
             Self::UnknownKey { nearest, .. } => {
                 format!("did you mean `{nearest}`? All keys: `truing config schema`")

@@ -316,13 +316,13 @@ fn runtime_mode_is_judged_only_where_nothing_stronger_decides() {
 #[test]
 fn values_that_do_not_go_together_are_refused_with_both_places() {
     insta::assert_snapshot!(told_of("[server]\nlease = \"15s\"\n[review]\ndebounce = \"5m\"\nbackoff = \"1h\"\nquiet = \"1h\""), @r#"
-    error: `server.heartbeat` (10s, default) must be less than two thirds of `server.lease` (15s, truing.toml:2)
+    error: `server.heartbeat = "10s"` (default) must be less than two thirds of `server.lease = "15s"` (truing.toml:2)
     hint: change one of the two
-    error: `review.debounce` (5m, truing.toml:4) must be at most `review.max_wait` (2m, default)
+    error: `review.debounce = "5m"` (truing.toml:4) must be at most `review.max_wait = "2m"` (default)
     hint: change one of the two
-    error: `review.quiet` (1h, truing.toml:6) must be at most `review.storm_max` (30m, default)
+    error: `review.quiet = "1h"` (truing.toml:6) must be at most `review.storm_max = "30m"` (default)
     hint: change one of the two
-    error: `review.backoff` (1h, truing.toml:5) must be at most `review.backoff_max` (30m, default)
+    error: `review.backoff = "1h"` (truing.toml:5) must be at most `review.backoff_max = "30m"` (default)
     hint: change one of the two
     "#);
     of_file("[server]\nlease = \"16s\"").unwrap();

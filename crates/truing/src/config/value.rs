@@ -25,8 +25,8 @@ pub enum Value {
     Address(SocketAddr),
     /// A number.
     Integer(i64),
-    /// A length of time.
-    Duration(Duration),
+    /// A length of time, and how it was written.
+    Duration(Duration, String),
     /// One of the words of the key's kind.
     Choice(&'static str),
     /// A URL without a slash at its end.
@@ -96,7 +96,7 @@ impl Value {
                 must(format_args!("be an IP address and a port such as {}, not `{text}`", kind.sample()))
             }),
             Kind::Integer(least, most) => integer(text, 10, least, most),
-            Kind::Duration(least, most) => duration(text, least, most).map(Self::Duration),
+            Kind::Duration(least, most) => duration(text, least, most),
             Kind::Choice { built, planned } => match built.iter().find(|word| **word == text) {
                 Some(word) => Ok(Self::Choice(word)),
                 None if planned.contains(&text) => Err(Wrong::Planned { word: text.to_owned(), built }),
@@ -117,7 +117,7 @@ impl Value {
             Self::Store(path) => json!(format!("sqlite:{}", path.display())),
             Self::Address(address) => json!(address.to_string()),
             Self::Integer(number) => json!(number),
-            Self::Duration(length) => json!(ShownDuration(*length).to_string()),
+            Self::Duration(_, written) => json!(written),
             Self::Choice(word) => json!(word),
             Self::Url(url) => json!(url),
             Self::Secret(Secret::Env(name)) => json!({ "env": name }),
@@ -141,7 +141,7 @@ impl fmt::Display for Value {
             }
             Self::Store(path) => f.write_str(&string(&format_args!("sqlite:{}", path.display()))),
             Self::Address(address) => f.write_str(&string(address)),
-            Self::Duration(length) => f.write_str(&string(&ShownDuration(*length))),
+            Self::Duration(_, written) => f.write_str(&string(written)),
             Self::Choice(word) => f.write_str(&string(word)),
             Self::Url(url) => f.write_str(&string(url)),
         }
@@ -226,12 +226,12 @@ fn integer(digits: &str, radix: u32, least: i64, most: i64) -> Result<Value, Wro
 const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
 
 /// Whole numbers with units, greatest first: `15s`, `2m`, `1h30m`, `500ms`.
-fn duration(text: &str, least: Duration, most: Duration) -> Result<Duration, Wrong> {
+fn duration(text: &str, least: Duration, most: Duration) -> Result<Value, Wrong> {
     let Some(length) = milliseconds(text).map(Duration::from_millis) else {
         return Err(must(format_args!("be a length of time such as 500ms, 15s, 2m, 1h30m, not `{text}`")));
     };
     if (least..=most).contains(&length) {
-        return Ok(length);
+        return Ok(Value::Duration(length, text.to_owned()));
     }
     let (least, most) = (ShownDuration(least), ShownDuration(most));
     Err(must(format_args!("be from {least} to {most}, not {text}")))
@@ -241,7 +241,7 @@ fn milliseconds(text: &str) -> Option<u64> {
     let mut sum = 0_u64;
     let mut rest = text;
     let mut units = UNITS.iter();
-    while !rest.is_empty() || sum == 0 && rest.len() == text.len() {
+    loop {
         let digits = rest.find(|c: char| !c.is_ascii_digit())?;
         let number: u64 = rest.get(..digits)?.parse().ok()?;
         rest = rest.get(digits..)?;
@@ -251,11 +251,13 @@ fn milliseconds(text: &str) -> Option<u64> {
         let (_, length) = units.find(|(name, _)| *name == unit)?;
         sum = sum.checked_add(number.checked_mul(*length)?)?;
         rest = rest.get(end..)?;
+        if rest.is_empty() {
+            return Some(sum);
+        }
     }
-    Some(sum)
 }
 
-/// A length of time as it is written in files: `1h30m`. Below a millisecond nothing is shown.
+/// A length of time as files write it: `1h30m`. Below a millisecond nothing is shown.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ShownDuration(pub Duration);
 
@@ -267,7 +269,6 @@ impl fmt::Display for ShownDuration {
         }
         for (unit, length) in UNITS {
             let length = u128::from(length);
-            // `60s` reads better than `1m`, and days only mislead; but an hour is not 3600 s.
             let many = left / length;
             if many > 0 {
                 write!(f, "{many}{unit}")?;
@@ -348,11 +349,11 @@ mod tests {
             [("15s", 15_000), ("2m", 120_000), ("1h30m", 5_400_000), ("500ms", 500), ("1d", 86_400_000)]
         {
             let length = Duration::from_millis(milliseconds);
-            assert_eq!(parse(ANY, text), Ok(Value::Duration(length)));
+            assert_eq!(parse(ANY, text), Ok(Value::Duration(length, text.to_owned())));
             assert_eq!(ShownDuration(length).to_string(), text);
         }
-        assert_eq!(parse(ANY, "0s"), Ok(Value::Duration(Duration::ZERO)));
-        assert_eq!(parse(ANY, "90s").map(|value| value.to_string()), Ok("\"1m30s\"".to_owned()));
+        assert_eq!(parse(ANY, "0s"), Ok(Value::Duration(Duration::ZERO, "0s".to_owned())));
+        assert_eq!(parse(ANY, "90s").map(|value| value.to_string()), Ok("\"90s\"".to_owned()), "as written");
         for wrong in [
             "",
             "15",

@@ -1,0 +1,292 @@
+//! The command line as scripts see it: the real program, in an empty environment and a home folder of its own.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests may fail them")]
+
+use std::fs::File;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// A home folder, which is the current folder, too.
+struct Home(TempDir);
+
+impl Home {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_truing"));
+        command
+            .args(arguments)
+            .env_clear()
+            .env("HOME", self.path())
+            .current_dir(self.path())
+            .stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Ran {
+        Ran::from(self.command(arguments).output().unwrap())
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        let path = self.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+/// What a run gave.
+#[derive(PartialEq, Debug)]
+struct Ran {
+    exit: i32,
+    out: String,
+    err: String,
+}
+
+impl From<Output> for Ran {
+    fn from(output: Output) -> Self {
+        Self {
+            exit: output.status.code().unwrap(),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+impl Ran {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap()
+    }
+}
+
+#[test]
+fn the_version_is_told() {
+    let ran = Home::new().run(&["--version"]);
+    assert_eq!(
+        (ran.exit, ran.out, ran.err),
+        (0, format!("truing {}\n", env!("CARGO_PKG_VERSION")), String::new())
+    );
+}
+
+#[test]
+fn without_a_command_there_is_help_and_exit_2() {
+    let ran = Home::new().run(&[]);
+    assert_eq!(ran.exit, 2);
+    assert!(ran.out.contains("Commands:"));
+    assert_eq!(ran.err, "error: no command is given\nhint: see the list of commands: `--help`\n");
+}
+
+#[test]
+fn an_unknown_flag_is_exit_2_with_a_hint() {
+    let ran = Home::new().run(&["config", "show", "--formt", "json"]);
+    assert_eq!((ran.exit, ran.out.as_str()), (2, ""));
+    assert!(ran.err.starts_with("error: unexpected argument '--formt' found\nhint: "), "{}", ran.err);
+    assert!(ran.err.contains("'--format'"), "{}", ran.err);
+}
+
+#[test]
+fn with_format_json_an_error_is_an_object_on_stdout_too() {
+    for arguments in [
+        ["config", "show", "--nope", "--format", "json"].as_slice(),
+        &["--format=json", "config", "show", "--nope"],
+        &["config", "--format", "json", "nope"],
+    ] {
+        let ran = Home::new().run(arguments);
+        assert_eq!(ran.exit, 2, "{arguments:?}");
+        let error = &ran.json()["error"];
+        assert_eq!(error["code"], "usage");
+        assert!(ran.err.contains(error["message"].as_str().unwrap()));
+        assert!(error["hint"].is_string());
+    }
+    assert_eq!(Home::new().run(&["config", "show", "--nope", "--", "--format", "json"]).out, "");
+}
+
+#[test]
+fn an_unknown_key_is_told_with_line_and_nearest_key() {
+    let home = Home::new();
+    home.write("truing.toml", "[review]\n\nmax_inlines = 3\ndebounc = \"1s\"\n");
+    let ran = home.run(&["--config", "truing.toml", "config", "show", "--format", "json"]);
+    assert_eq!(ran.exit, 2);
+    assert_eq!(
+        ran.err,
+        "error: truing.toml:3: unknown key `review.max_inlines`\n\
+         hint: did you mean `review.max_inline`? All keys: `truing config schema`\n\
+         error: truing.toml:4: unknown key `review.debounc`\n\
+         hint: did you mean `review.debounce`? All keys: `truing config schema`\n"
+    );
+    assert_eq!(ran.json()["error"]["code"], "unknown_key");
+    assert_eq!(ran.json()["more"][0]["message"], "truing.toml:4: unknown key `review.debounc`");
+    assert_eq!(home.run(&["config", "check", "truing.toml"]).err, ran.err);
+}
+
+#[test]
+fn show_tells_every_value_and_who_set_it() {
+    let home = Home::new();
+    home.write(".config/truing/truing.toml", "[review]\nattempts = 2\n[forge.github]\n");
+    home.write("repo/.git/HEAD", "");
+    home.write("repo/.truing.toml", "rules.packs = [\"aiobotocore\"]\n");
+    home.write("repo/truing.toml", "this is nobody's file");
+    let mut command = home.command(&["config", "show", "--format", "json", "--quiet"]);
+    command.current_dir(home.path().join("repo")).env("TRUING_REVIEW__QUIET", "90s");
+    let ran = Ran::from(command.output().unwrap());
+    assert_eq!((ran.exit, ran.err.as_str()), (0, ""));
+    let file = home.path().join(".config/truing/truing.toml").canonicalize().unwrap();
+    let own = home.path().join("repo/.truing.toml").canonicalize().unwrap();
+    let rows = ran.json();
+    let row = |key: &str| rows.as_array().unwrap().iter().find(|row| row["key"] == key).unwrap().clone();
+    let expect = |key: &str, value: Value, origin: &str, layer: &str| {
+        assert_eq!(row(key), json!({ "key": key, "value": value, "origin": origin, "layer": layer }));
+    };
+    expect("review.attempts", json!(2), &format!("{}:2", file.display()), "operator");
+    expect("review.quiet", json!("90s"), "variable TRUING_REVIEW__QUIET", "variable");
+    expect("review.max_wait", json!("2m"), "default", "default");
+    expect("forge.github.token", json!({ "env": "GITHUB_TOKEN" }), "default", "default");
+    expect("forge.github.marker_key", json!(null), "default", "default");
+    expect(
+        "rules.packs",
+        json!(["core", "aiobotocore"]),
+        &format!("default and {}:1", own.display()),
+        "default",
+    );
+}
+
+#[test]
+fn init_writes_a_file_that_is_fine_and_never_overwrites_one() {
+    let home = Home::new();
+    let ran = home.run(&["init"]);
+    assert_eq!((ran.exit, ran.out.as_str()), (0, "truing.toml\n"));
+    assert_eq!(home.run(&["config", "check", "truing.toml"]).out, "truing.toml: fine\n");
+    let written = std::fs::read(home.path().join("truing.toml")).unwrap();
+    let again = home.run(&["init", "--format", "json"]);
+    assert_eq!((again.exit, &again.json()["error"]["code"]), (2, &json!("file_exists")));
+    assert_eq!(std::fs::read(home.path().join("truing.toml")).unwrap(), written);
+    assert_eq!(home.run(&["init", "--output", "-"]).out.as_bytes(), written);
+    assert_eq!(home.run(&["init", "--output", "no/such/folder"]).exit, 3);
+}
+
+#[test]
+fn check_knows_a_repositorys_own_file_by_its_name() {
+    let home = Home::new();
+    home.write(".truing.toml", "[server]\nlisten = \"127.0.0.1:1\"\n");
+    let ran = home.run(&["config", "check", ".truing.toml", "--format", "json"]);
+    assert_eq!((ran.exit, &ran.json()["error"]["code"]), (2, &json!("not_for_repository")));
+    home.write(".truing.toml", "[rules]\nignore = [\"vendor/**\"]\n");
+    assert_eq!(home.run(&["config", "check", ".truing.toml", "--format", "json"]).json()["ok"], true);
+}
+
+#[test]
+fn the_schema_accepts_the_commented_file_and_refuses_what_check_refuses() {
+    let home = Home::new();
+    let schema = home.run(&["config", "schema"]).json();
+    let commented = home.run(&["init", "--output", "-"]).out;
+    let code = |line: &&str| {
+        line.starts_with('[') || line.split_once(" = ").is_some_and(|(key, _)| !key.contains(' '))
+    };
+    let everything: String = commented
+        .lines()
+        .map(|line| line.strip_prefix("# ").filter(code).unwrap_or(line))
+        .flat_map(|line| [line, "\n"])
+        .collect();
+    for (file, fine) in [
+        (commented.as_str(), true),
+        (everything.as_str(), true),
+        ("review.attempt = 1", false),
+        ("review.attempts = 0", false),
+        ("review.debounce = \"15\"", false),
+        ("forge.github.token = \"hush\"", false),
+        ("forge.github.token = { env = \"A\", file = \"b\" }", false),
+        ("forge.GitHub.kind = \"github\"", false),
+        ("rules.packs = [\"../x\"]", false),
+        ("store.url = \"postgres://h/d\"", false),
+    ] {
+        let instance = serde_json::to_value(toml::from_str::<toml::Table>(file).unwrap()).unwrap();
+        assert_eq!(valid(&schema, &instance), fine, "{file}");
+        home.write("file.toml", file);
+        assert_eq!(home.run(&["config", "check", "file.toml"]).exit == 0, fine, "{file}");
+    }
+}
+
+/// Does an instance fit a schema? Knows the keywords that ours uses and no other.
+fn valid(schema: &Value, instance: &Value) -> bool {
+    let pattern =
+        |pattern: &Value, text: &str| regex::Regex::new(pattern.as_str().unwrap()).unwrap().is_match(text);
+    schema.as_object().unwrap().iter().all(|(keyword, rule)| match (keyword.as_str(), instance) {
+        ("type", _) => match rule.as_str().unwrap() {
+            "object" => instance.is_object(),
+            "array" => instance.is_array(),
+            "string" => instance.is_string(),
+            "integer" => instance.is_i64(),
+            other => panic!("unknown type {other}"),
+        },
+        ("enum", _) => rule.as_array().unwrap().contains(instance),
+        ("minimum", Value::Number(number)) => number.as_i64() >= rule.as_i64(),
+        ("maximum", Value::Number(number)) => number.as_i64() <= rule.as_i64(),
+        ("pattern", Value::String(text)) => pattern(rule, text),
+        ("minLength", Value::String(text)) => text.chars().count() as u64 >= rule.as_u64().unwrap(),
+        ("items", Value::Array(items)) => items.iter().all(|item| valid(rule, item)),
+        ("minProperties", Value::Object(map)) => map.len() as u64 >= rule.as_u64().unwrap(),
+        ("maxProperties", Value::Object(map)) => map.len() as u64 <= rule.as_u64().unwrap(),
+        ("propertyNames", Value::Object(map)) => map.keys().all(|name| pattern(&rule["pattern"], name)),
+        ("properties", Value::Object(map)) => {
+            map.iter().all(|(name, value)| rule.get(name).is_none_or(|rule| valid(rule, value)))
+        }
+        ("additionalProperties", Value::Object(map)) => map
+            .iter()
+            .filter(|(name, _)| schema.get("properties").is_none_or(|known| known.get(name).is_none()))
+            .all(|(_, value)| if rule == &json!(false) { false } else { valid(rule, value) }),
+        (
+            "$schema"
+            | "title"
+            | "description"
+            | "default"
+            | "format"
+            | "x-variable"
+            | "x-repository"
+            | "minimum"
+            | "maximum"
+            | "pattern"
+            | "minLength"
+            | "items"
+            | "minProperties"
+            | "maxProperties"
+            | "propertyNames"
+            | "properties"
+            | "additionalProperties",
+            _,
+        ) => true,
+        (other, _) => panic!("unknown keyword {other}"),
+    })
+}
+
+#[test]
+fn a_reader_that_has_gone_is_no_error() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let ran = Ran::from(Home::new().command(&["config", "schema"]).stdout(writer).output().unwrap());
+    assert_eq!((ran.exit, ran.err.as_str()), (0, ""));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_full_disk_is_an_error() {
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let ran = Ran::from(Home::new().command(&["config", "schema"]).stdout(full).output().unwrap());
+    assert_eq!(ran.exit, 3);
+    assert!(ran.err.starts_with("error: cannot write to standard output: "), "{}", ran.err);
+}
+
+#[test]
+fn colour_comes_only_when_asked_for_where_there_is_no_terminal() {
+    let home = Home::new();
+    assert!(!home.run(&["nope"]).err.contains('\x1b'));
+    assert!(home.run(&["nope", "--color", "always"]).err.contains("\x1b["));
+    assert!(!home.run(&["config", "show", "--config", "gone\x1b[31m"]).err.contains('\x1b'));
+}
