@@ -20,6 +20,7 @@ fn child(test: &str, database: &Path) -> Child {
     Command::new(std::env::current_exe().unwrap())
         .args(["--exact", test, "--nocapture", "--test-threads=1"])
         .env(DATABASE, database)
+        .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap()
@@ -89,10 +90,8 @@ fn serving_child() {
     let Some(database) = std::env::var_os(DATABASE) else { return };
     let _lock = ServeLock::take(Path::new(&database), "127.0.0.1:1234", Millis(NOW)).unwrap();
     say("serving");
-    // Until it is killed.
-    loop {
-        std::thread::park();
-    }
+    // Until it is killed, or until its parent's end closes its input.
+    let _ = std::io::stdin().lock().read_line(&mut String::new());
 }
 
 #[test]
@@ -118,6 +117,8 @@ fn a_second_server_learns_who_is_the_first_and_death_frees_the_lock() {
     let lock = ServeLock::take(store.path(), "127.0.0.1:5", Millis(NOW + 2)).unwrap();
     let Err(LockError::Held { holder, .. }) = ServeLock::take(&link, "x", Millis(NOW)) else { panic!() };
     assert_eq!(holder.pid, Some(std::process::id()), "not what the dead one had left");
+    let text = std::fs::read_to_string(folder.path().join("truing.db.lock")).unwrap();
+    assert_eq!(text, format!("pid {}\nlisten 127.0.0.1:5\nsince {}\n", std::process::id(), NOW + 2));
     drop(lock);
     ServeLock::take(&link, "127.0.0.1:6", Millis(NOW + 3)).unwrap();
 }

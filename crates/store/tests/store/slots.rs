@@ -230,6 +230,8 @@ async fn the_instant_survives_a_restart_and_a_clock_that_was_set_back() {
     assert_eq!(store.now().await.unwrap(), Millis(NOW + 60_000));
     store.raise(Version(200)).await.unwrap();
     drop(store);
+    // The file has followed too.
+    hand.set(NOW + 30_000);
     let store = Sqlite::open(&path, hand).unwrap();
     assert_eq!(store.now().await.unwrap(), Millis(NOW + 60_000));
 }
