@@ -91,6 +91,30 @@ fn a_diff_with_windows_line_ends_is_read() {
         .copied()
         .collect();
     assert_eq!(summary(&windows), expected(&repo));
+    let parsed = parse(&windows);
+    let mut hunks = parsed.files.iter().flat_map(|file| &file.hunks);
+    assert!(hunks.all(|hunk| !hunk.section.ends_with(b"\r")));
+}
+
+#[test]
+fn hunks_go_on_after_a_missing_line_end() {
+    let end = "\\ No newline at end of file\n";
+    let hunks = format!("@@ -1 +1 @@\n-1\n{end}+2\n{end}@@ -9 +9 @@ f()\n-1\n{end}+2\n");
+    // What follows the second makes `diffy` give up.
+    for after in ["", "-- \n2.0\n"] {
+        let diff = format!("diff --git a/x b/x\n--- a/x\n+++ b/x\n{hunks}{after}");
+        assert_eq!(summary(diff.as_bytes()), ["x 2 2"]);
+        assert_eq!(parse(diff.as_bytes()).files[0].hunks[1].section, b"f()");
+    }
+}
+
+#[test]
+fn a_missing_side_tells_what_happened_without_a_mode() {
+    let diff = b"diff --git a/x b/x\n--- /dev/null\n+++ b/x\n@@ -0,0 +1 @@\n+1\n\
+        diff --git a/y b/y\n--- a/y\n+++ /dev/null\n@@ -1 +0,0 @@\n-1\n";
+    assert_eq!(summary(diff), ["x 1 0", "y 0 1"]);
+    let statuses: Vec<_> = parse(diff).files.iter().map(|file| file.status).collect();
+    assert_eq!(statuses, [Status::Added, Status::Deleted]);
 }
 
 #[test]
