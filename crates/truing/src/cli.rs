@@ -8,6 +8,11 @@ pub mod error;
 pub mod init;
 pub mod logging;
 pub mod output;
+mod runtime;
+pub mod serve;
+pub mod slots;
+mod target;
+pub mod why;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -89,6 +94,9 @@ pub enum ColorWhen {
 /// The commands.
 #[derive(Subcommand, Debug)]
 enum Command {
+    Serve(serve::Args),
+    Why(why::Args),
+    Slots(slots::Args),
     Init(init::Args),
     Config(config::Args),
 }
@@ -97,6 +105,9 @@ impl Command {
     /// Runs the command. What it returns is the process's exit code.
     fn run(&self, context: &Context) -> Result<Exit, CliError> {
         match self {
+            Self::Serve(args) => serve::run(args, context),
+            Self::Why(args) => why::run(args, context),
+            Self::Slots(args) => slots::run(args, context),
             Self::Init(args) => init::run(args, context),
             Self::Config(args) => config::run(args, context),
         }
@@ -105,7 +116,8 @@ impl Command {
     /// What its log lines look like.
     fn log_style(&self) -> LogStyle {
         match self {
-            Self::Init(_) | Self::Config(_) => LogStyle::Human,
+            Self::Serve(_) => LogStyle::Json,
+            Self::Why(_) | Self::Slots(_) | Self::Init(_) | Self::Config(_) => LogStyle::Human,
         }
     }
 }

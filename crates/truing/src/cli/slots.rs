@@ -1,0 +1,146 @@
+//! `truing slots`: what is waiting, at work or held, and how an operator moves it.
+
+use serde::Serialize;
+use truing_core::id::Key;
+use truing_core::port::Records as _;
+use truing_core::slot::{Command, Limits, Refused, Slot};
+use truing_store::Sqlite;
+
+use super::error::{CliError, Exit};
+use super::target::{Target, existing_store, instant, state, store_error};
+use super::{Context, Format, runtime};
+use crate::slots::{StepError, step};
+use crate::wiring;
+
+/// Show and move slots: one for each pull request that is waiting, at work or held
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    #[command(subcommand)]
+    action: Action,
+}
+
+/// What to do.
+#[derive(clap::Subcommand, Debug)]
+enum Action {
+    /// All slots
+    List,
+    /// One slot
+    Show {
+        /// A key, a pull request's URL, or owner/name#number
+        key: String,
+    },
+    /// Make a slot due now; a parked one starts over
+    Retry {
+        /// A key, a pull request's URL, or owner/name#number
+        key: String,
+    },
+    /// Forget a slot; the next event makes a new one
+    Drop {
+        /// A key, a pull request's URL, or owner/name#number
+        key: String,
+    },
+}
+
+/// A slot as scripts see it (cli.md, "Service").
+#[derive(Serialize)]
+struct Row {
+    key: Key,
+    name: Option<String>,
+    state: &'static str,
+    why: Option<&'static str>,
+    at: Option<String>,
+    owner: Option<&'static str>,
+    attempts: u32,
+    token: Option<u64>,
+    head: Option<String>,
+}
+
+pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
+    let config = context.config(&[])?;
+    let limits = wiring::limits(&config.review, config.server.lease);
+    runtime::start()?.block_on(async {
+        let store = existing_store(&config)?;
+        let targets = match &args.action {
+            Action::List => list(store.as_ref()).await?,
+            Action::Show { key } => vec![Target::find(store.as_ref(), key).await?],
+            Action::Retry { key } => vec![act(store.as_ref(), key, Command::Retry, &limits).await?],
+            Action::Drop { key } => vec![act(store.as_ref(), key, Command::Drop, &limits).await?],
+        };
+        show(&targets, context)?;
+        Ok(Exit::Done)
+    })
+}
+
+async fn list(store: Option<&Sqlite>) -> Result<Vec<Target>, CliError> {
+    let Some(store) = store else { return Ok(Vec::new()) };
+    let slots: Vec<Slot> = store.list().await.map_err(store_error)?;
+    let keys: Vec<Key> = slots.iter().map(|slot| slot.key.clone()).collect();
+    let described = store.described(&keys).await.map_err(store_error)?;
+    Ok(slots.into_iter().zip(described).map(|(slot, described)| Target { slot, described }).collect())
+}
+
+async fn act(
+    store: Option<&Sqlite>,
+    text: &str,
+    command: Command,
+    limits: &Limits,
+) -> Result<Target, CliError> {
+    let mut target = Target::find(store, text).await?;
+    let Some(store) = store else { return Ok(target) };
+    match step(store, &target.slot.key, command, limits).await {
+        Ok(decision) => target.slot = decision.slot,
+        Err(StepError::Store(error)) => return Err(store_error(error)),
+        Err(StepError::Refused(Refused::Leased(until))) => {
+            let message = format!("{}: a worker has it until {}", target.name(), instant(until));
+            return Err(CliError::refused("leased", message).hint("wait for it to finish, then try again"));
+        }
+        Err(StepError::Refused(refused)) => {
+            return Err(CliError::refused("refused", format!("{}: {refused}", target.name())));
+        }
+    }
+    Ok(target)
+}
+
+fn show(targets: &[Target], context: &Context) -> Result<(), CliError> {
+    let rows: Vec<Row> = targets.iter().map(row).collect();
+    match context.output.format() {
+        Format::Json => context.output.json(&rows),
+        Format::Text if rows.is_empty() => {
+            context.output.data("no slots: nothing is waiting, at work or held\n")
+        }
+        Format::Text => {
+            let mut text = String::new();
+            for row in &rows {
+                let why = row.why.map(|why| format!(" ({why})")).unwrap_or_default();
+                let at = row.at.as_ref().map(|at| format!(" until {at}")).unwrap_or_default();
+                let tries = match row.attempts {
+                    0 => String::new(),
+                    attempts => format!(", {attempts} failed"),
+                };
+                let name = row.name.as_deref().unwrap_or(row.key.as_str());
+                text += &format!("{name}: {}{why}{at}{tries}\n  {}\n", row.state, row.key);
+            }
+            context.output.data(text)
+        }
+    }
+}
+
+fn row(target: &Target) -> Row {
+    let slot = &target.slot;
+    let (state, why, at) = state(slot);
+    Row {
+        key: slot.key.clone(),
+        name: target.described.as_ref().map(|described| described.name.clone()),
+        state,
+        why,
+        at: at.map(instant),
+        owner: slot.owner.map(|owner| owner.as_str()),
+        attempts: slot.attempts,
+        token: slot.token().map(|token| token.0),
+        head: target
+            .described
+            .as_ref()
+            .and_then(|described| described.head.as_ref())
+            .map(|head| head.as_str().to_owned()),
+    }
+}

@@ -1,0 +1,146 @@
+//! `truing why`: one screen on one pull request: what it waits for, what happened, what unblocks it.
+
+use serde::Serialize;
+use truing_core::outcome::OutcomeRecord;
+use truing_core::port::Event;
+use truing_core::slot::{Hold, State, Why};
+
+use super::error::{CliError, Exit};
+use super::target::{Target, existing_store, instant, state, store_error};
+use super::{Context, Format, runtime};
+use crate::loops::text;
+
+/// Events shown: one screen.
+const EVENTS: usize = 12;
+
+/// Tell what a pull request waits for, what happened, and what unblocks it
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// A pull request's URL, a key, or owner/name#number
+    #[arg(value_name = "PR-URL|KEY")]
+    target: String,
+}
+
+/// The answer for scripts.
+#[derive(Serialize)]
+struct Answer<'a> {
+    key: &'a str,
+    name: &'a str,
+    url: Option<&'a str>,
+    state: &'static str,
+    why: Option<&'static str>,
+    at: Option<String>,
+    attempts: u32,
+    explanation: String,
+    unblock: Option<String>,
+    last_outcome: Option<OutcomeRecord>,
+    cost_micro_usd: u64,
+    events: Vec<Line>,
+}
+
+/// A line of history.
+#[derive(Serialize)]
+struct Line {
+    at: String,
+    what: String,
+}
+
+pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
+    let config = context.config(&[])?;
+    runtime::start()?.block_on(async {
+        let store = existing_store(&config)?;
+        let target = Target::find(store.as_ref(), &args.target).await?;
+        let Some(store) = store else { return Ok(Exit::Done) };
+        let key = &target.slot.key;
+        let events = store.events(key, EVENTS).await.map_err(store_error)?;
+        let last_outcome = store.last_outcome(key).await.map_err(store_error)?;
+        let (state, why, at) = state(&target.slot);
+        let (explanation, unblock) = explain(&target);
+        let answer = Answer {
+            key: key.as_str(),
+            name: target.name(),
+            url: target.described.as_ref().map(|described| described.url.as_str()),
+            state,
+            why,
+            at: at.map(instant),
+            attempts: target.slot.attempts,
+            explanation,
+            unblock,
+            cost_micro_usd: last_outcome.as_ref().map_or(0, |outcome| outcome.cost_micro_usd.0),
+            last_outcome,
+            events: events.into_iter().map(line).collect(),
+        };
+        match context.output.format() {
+            Format::Json => context.output.json(&answer)?,
+            Format::Text => context.output.data(screen(&answer))?,
+        }
+        Ok(Exit::Done)
+    })
+}
+
+fn line(event: Event) -> Line {
+    Line { at: instant(event.at), what: event.what }
+}
+
+fn screen(answer: &Answer<'_>) -> String {
+    let mut text = format!("{}\n", answer.name);
+    for (name, value) in [("page", answer.url), ("key", Some(answer.key))] {
+        if let Some(value) = value {
+            text += &format!("  {name:<10}{value}\n");
+        }
+    }
+    let why = answer.why.map(|why| format!(" ({why})")).unwrap_or_default();
+    let at = answer.at.as_ref().map(|at| format!(" until {at}")).unwrap_or_default();
+    text += &format!("  {:<10}{}{why}{at}\n", "state", answer.state);
+    text += &format!("  {:<10}{}\n", "because", answer.explanation);
+    if let Some(unblock) = &answer.unblock {
+        text += &format!("  {:<10}{unblock}\n", "unblock");
+    }
+    if let Some(last) = &answer.last_outcome {
+        let open: u32 = last.open.iter().map(|(_, count)| count).sum();
+        let head = last.head.as_ref().map_or("working tree", |head| head.short());
+        let kind = format!("{:?}", last.outcome.kind).to_lowercase();
+        let found = text::counted(usize::try_from(open).unwrap_or(usize::MAX), "open finding");
+        text += &format!("  {:<10}{kind} at {head}, {found}, {}\n", "last", instant(last.ended));
+    }
+    let dollars = answer.cost_micro_usd / 1_000_000;
+    text += &format!("  {:<10}${dollars}.{:02}\n", "cost", answer.cost_micro_usd / 10_000 % 100);
+    if !answer.events.is_empty() {
+        text += "\n";
+    }
+    for event in &answer.events {
+        text += &format!("  {}  {}\n", event.at, event.what);
+    }
+    text
+}
+
+/// In words: what it waits for, and the command that makes it go on, if one does.
+fn explain(target: &Target) -> (String, Option<String>) {
+    let key = target.slot.key.as_str();
+    let retry = Some(format!("truing slots retry {key}"));
+    match &target.slot.state {
+        State::Idle => ("nothing is pending".into(), None),
+        State::Leased { of, .. } => (format!("a worker runs its {} now", of.as_str()), None),
+        State::Waiting { why, .. } => {
+            let (text, now) = match why {
+                Why::Debounce => ("more pushes may follow: it is reviewed after a pause", true),
+                Why::Storm => {
+                    ("its storm of pushes has had its leading review; the settled head is next", true)
+                }
+                Why::Backoff => ("the last attempt failed; it is tried again", true),
+                Why::Deferred => ("policy says later", true),
+                Why::Scheduled => ("its time has not come", true),
+                Why::RateLimit => ("the forge's rate limit is used up", false),
+                Why::Settling => ("a comment may still become visible at the forge", false),
+                Why::Reviewer => ("another reviewer has not answered yet", true),
+            };
+            (text.into(), retry.filter(|_| now))
+        }
+        State::Held { why } => match why {
+            Hold::Parked => ("too many attempts failed; a new push or a retry starts over".into(), retry),
+            Hold::Paused => ("a person paused it".into(), retry),
+            Hold::Draft => ("the pull request is a draft".into(), Some("mark it ready for review".into())),
+            Hold::Cancelled => ("the pull request is closed".into(), Some("reopen it".into())),
+        },
+    }
+}
