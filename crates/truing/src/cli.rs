@@ -4,6 +4,8 @@
 //! To add one: a variant of [`Command`] and its arm in [`Command::run`].
 
 pub mod config;
+#[cfg(feature = "demo")]
+pub mod demo;
 pub mod error;
 pub mod init;
 pub mod logging;
@@ -94,6 +96,8 @@ pub enum ColorWhen {
 /// The commands.
 #[derive(Subcommand, Debug)]
 enum Command {
+    #[cfg(feature = "demo")]
+    Demo(demo::Args),
     Serve(serve::Args),
     Why(why::Args),
     Slots(slots::Args),
@@ -105,6 +109,8 @@ impl Command {
     /// Runs the command. What it returns is the process's exit code.
     fn run(&self, context: &Context) -> Result<Exit, CliError> {
         match self {
+            #[cfg(feature = "demo")]
+            Self::Demo(args) => demo::run(args, context),
             Self::Serve(args) => serve::run(args, context),
             Self::Why(args) => why::run(args, context),
             Self::Slots(args) => slots::run(args, context),
@@ -116,6 +122,8 @@ impl Command {
     /// What its log lines look like.
     fn log_style(&self) -> LogStyle {
         match self {
+            #[cfg(feature = "demo")]
+            Self::Demo(_) => LogStyle::Human,
             Self::Serve(_) => LogStyle::Json,
             Self::Why(_) | Self::Slots(_) | Self::Init(_) | Self::Config(_) => LogStyle::Human,
         }

@@ -3,6 +3,8 @@
 
 pub mod cli;
 pub mod config;
+#[cfg(feature = "demo")]
+pub mod demo;
 pub mod environment;
 pub mod loops;
 pub mod serve;

@@ -1,0 +1,368 @@
+//! The demonstration behind `truing demo`: a fake forge with real git repositories, this service, and people who
+//! push too often. Nothing of it leaves the machine.
+//!
+//! [`run`] opens one pull request and shows its review, then lets a storm of pushes loose on many, with webhooks
+//! lost, repeated and out of order, and counts what the pull requests show in the end.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use truing_core::id::{Key, Millis, PrId, Span};
+use truing_core::port::Slots as _;
+use truing_core::slot::Limits;
+use truing_fakes::forge::{Chaos, FakeError, FakeForge, Hook, NewPull, PullView, Repo};
+use truing_fakes::repo::Commit;
+use truing_forge::Secret;
+use truing_forge::github::{GitHub, GitHubOptions};
+use truing_forge::marker::MarkerKeys;
+use truing_git::Git;
+use truing_store::{Sqlite, Stage};
+use url::Url;
+
+use crate::loops::reading::Scope;
+use crate::serve::{House, Pace, ServeError, Service};
+use crate::wiring::{GitHubs, ServedHouse, SystemClock, ThreadedReader, UniqueIds};
+
+/// The names of everything that has to have one.
+const OWNER: &str = "wheel";
+const NAME: &str = "spokes";
+const FORGE: &str = "github";
+const LOGIN: &str = "truing[bot]";
+/// For the fake forge only: nothing else is reachable with it.
+const TOKEN: &str = "demo-token";
+const WEBHOOK_SECRET: &str = "demo-webhook-secret";
+
+/// Pull requests in the storm, and pushes to each.
+const PULLS: usize = 20;
+const PUSHES: usize = 50;
+/// What the network does to a hundred webhooks of the storm.
+const CHAOS: Chaos = Chaos { seed: 7, lost: 5, twice: 20, late: 8 };
+/// How long the storm may take to settle before the demonstration says that it did not.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// How the demonstration's clockwork is set: everything the service does, in a hurry.
+pub const TIMINGS: Limits = Limits {
+    debounce: Span(150),
+    max_wait: Span::seconds(1),
+    quiet: Span::seconds(2),
+    storm_max: Span::minutes(30),
+    lease: Span::seconds(20),
+    backoff: Span(200),
+    backoff_max: Span::seconds(2),
+    attempts: 5,
+};
+/// How long a comment without an answer may stay unseen on this forge.
+pub const SETTLE: Span = Span(500);
+const POLL: Duration = Duration::from_millis(50);
+
+/// What the demonstration saw: `truing demo --format json`.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Report {
+    /// Pull requests in the storm.
+    pub prs: usize,
+    /// Pushes to them.
+    pub pushes: usize,
+    /// Webhooks that arrived for them, repeated ones included.
+    pub deliveries: usize,
+    /// Reviews computed for them.
+    pub reviews: usize,
+    /// The most reviews that one of them got.
+    pub most_reviews_of_one: usize,
+    /// Findings shown on them, each on its line.
+    pub findings: usize,
+    /// Comments that say what another one says already.
+    pub duplicates: usize,
+    /// Pull requests whose last commit is not reviewed.
+    pub unreviewed_heads: usize,
+    /// From the start of everything to the first review on the first pull request.
+    pub seconds_to_first_review: f64,
+    /// From the first push of the storm until every last commit was reviewed.
+    pub seconds_of_storm: f64,
+}
+
+impl Report {
+    /// Did the service keep what it promises?
+    pub fn holds(&self) -> bool {
+        self.duplicates == 0 && self.unreviewed_heads == 0 && self.most_reviews_of_one <= 2
+    }
+}
+
+/// Why the demonstration broke off.
+#[derive(Debug, thiserror::Error)]
+pub enum DemoError {
+    /// The fake forge or its git.
+    #[error("the demonstration's forge: {0}")]
+    Forge(#[from] FakeError),
+    /// Something of ours could not be set up.
+    #[error("the demonstration cannot be set up: {0}")]
+    SetUp(String),
+    /// It took too long.
+    #[error("the demonstration did not settle within {} s: {waiting}", PATIENCE.as_secs())]
+    Unsettled {
+        /// What was still to do.
+        waiting: String,
+    },
+}
+
+fn set_up(error: impl std::fmt::Display) -> DemoError {
+    DemoError::SetUp(error.to_string())
+}
+
+/// A running demonstration.
+pub struct Demo {
+    forge: FakeForge,
+    repo: Repo,
+    store: Sqlite,
+    repository: u64,
+    address: std::net::SocketAddr,
+    stop: oneshot::Sender<()>,
+    serving: JoinHandle<Result<(), ServeError>>,
+    began: Instant,
+    _folder: tempfile::TempDir,
+}
+
+impl Demo {
+    /// Starts forge and service on free ports of this machine.
+    ///
+    /// # Errors
+    /// [`DemoError`]
+    pub async fn start(git: Git) -> Result<Self, DemoError> {
+        let began = Instant::now();
+        let folder = tempfile::tempdir().map_err(set_up)?;
+        let forge = FakeForge::start(truing_fakes::forge::Options::default()).await?;
+        forge.token(TOKEN, LOGIN);
+        let repo = forge.create_repository(OWNER, NAME, first_commit()).await?;
+        let repository = repo.id().await?;
+        let store = Sqlite::open(&folder.path().join("truing.db"), Arc::new(SystemClock)).map_err(set_up)?;
+        let house = house(&forge, git, store.clone(), folder.path())?;
+        let listener = TcpListener::bind("127.0.0.1:0").await.map_err(set_up)?;
+        let address = listener.local_addr().map_err(set_up)?;
+        forge.hook(Hook {
+            url: format!("http://{address}/webhooks/{FORGE}"),
+            secret: WEBHOOK_SECRET.into(),
+            automatic: false,
+        });
+        let (stop, stopped) = oneshot::channel();
+        let service = Service {
+            house: Arc::new(house),
+            pace: Pace { concurrency: 4, poll: POLL, heartbeat: Duration::from_secs(5) },
+            secrets: BTreeMap::from([(FORGE.to_owned(), WEBHOOK_SECRET.as_bytes().to_vec())]),
+        };
+        let serving = tokio::spawn(service.run(listener, async move { drop(stopped.await) }));
+        Ok(Self { forge, repo, store, repository, address, stop, serving, began, _folder: folder })
+    }
+
+    /// The addresses of forge and service, for `--stay`.
+    pub fn addresses(&self) -> (String, String) {
+        (self.forge.base_url().to_owned(), format!("http://{}", self.address))
+    }
+
+    /// Opens one pull request with planted problems and waits for its review. Returns what it shows, and the
+    /// seconds since the start.
+    ///
+    /// # Errors
+    /// [`DemoError`]
+    pub async fn first_review(&self) -> Result<(PullView, f64), DemoError> {
+        self.repo.push("payments", planted()).await?;
+        let number = self.repo.open(NewPull::of("payments")).await?;
+        self.deliver(Chaos::default()).await?;
+        let view = self.until_reviewed(number).await?;
+        Ok((view, self.began.elapsed().as_secs_f64()))
+    }
+
+    /// Lets the storm loose and waits until every pull request's last commit is reviewed. `tell` is called after
+    /// each round of pushes.
+    ///
+    /// # Errors
+    /// [`DemoError`]
+    pub async fn storm(&self, first: f64, tell: impl Fn(usize)) -> Result<Report, DemoError> {
+        let began = Instant::now();
+        let mut numbers = Vec::new();
+        let mut deliveries = 0;
+        for round in 0..PUSHES {
+            for pull in 0..PULLS {
+                let branch = format!("storm-{pull}");
+                self.repo.push(&branch, pushed(pull, round)).await?;
+                if round == 0 {
+                    numbers.push(self.repo.open(NewPull::of(&branch)).await?);
+                }
+            }
+            // The last word of a storm must arrive: lost webhooks are the sweep's to make up for.
+            let lost = if round + 1 == PUSHES { 0 } else { CHAOS.lost };
+            let seed = CHAOS.seed + round as u64;
+            deliveries += self.deliver(Chaos { seed, lost, ..CHAOS }).await?;
+            tell(round + 1);
+        }
+        let mut views = Vec::new();
+        for number in &numbers {
+            views.push(self.until_reviewed(*number).await?);
+        }
+        let seconds = began.elapsed().as_secs_f64();
+        self.until_quiet().await?;
+        let mut reviews = Vec::new();
+        for number in &numbers {
+            reviews.push(self.reviews(*number).await?);
+        }
+        // Looked at again when all is quiet: nothing may be said twice later either.
+        views.clear();
+        for number in &numbers {
+            views.push(self.repo.pull(*number).await?);
+        }
+        Ok(Report {
+            prs: PULLS,
+            pushes: PULLS * PUSHES,
+            deliveries,
+            reviews: reviews.iter().sum(),
+            most_reviews_of_one: reviews.iter().copied().max().unwrap_or(0),
+            findings: views.iter().map(|view| ours(view).filter(|body| is_inline(view, body)).count()).sum(),
+            duplicates: views.iter().map(duplicates).sum(),
+            unreviewed_heads: views.iter().filter(|view| !is_reviewed(view)).count(),
+            seconds_to_first_review: (first * 1000.0).round() / 1000.0,
+            seconds_of_storm: (seconds * 1000.0).round() / 1000.0,
+        })
+    }
+
+    /// Stops the service.
+    ///
+    /// # Errors
+    /// [`DemoError::SetUp`] if it had failed.
+    pub async fn stop(self) -> Result<(), DemoError> {
+        drop(self.stop);
+        match self.serving.await {
+            Ok(served) => served.map_err(set_up),
+            Err(error) => Err(set_up(error)),
+        }
+    }
+
+    async fn deliver(&self, chaos: Chaos) -> Result<usize, DemoError> {
+        Ok(self.forge.deliver_all(chaos).await?.len())
+    }
+
+    async fn until_reviewed(&self, number: u64) -> Result<PullView, DemoError> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut look = tokio::time::interval(POLL);
+        loop {
+            look.tick().await;
+            let view = self.repo.pull(number).await?;
+            if is_reviewed(&view) {
+                return Ok(view);
+            }
+            if Instant::now() > deadline {
+                return Err(DemoError::Unsettled { waiting: format!("pull request {number}") });
+            }
+        }
+    }
+
+    /// Waits until no slot is left: every storm has ended and nothing is to be done.
+    async fn until_quiet(&self) -> Result<(), DemoError> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut look = tokio::time::interval(POLL);
+        loop {
+            look.tick().await;
+            let waiting = self.store.due(Millis(i64::MAX), usize::MAX).await.map_err(set_up)?;
+            if waiting.is_empty() {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                let waiting = waiting.iter().map(|slot| slot.key.as_str()).collect::<Vec<_>>().join(", ");
+                return Err(DemoError::Unsettled { waiting });
+            }
+        }
+    }
+
+    /// How many reviews were computed for a pull request.
+    async fn reviews(&self, number: u64) -> Result<usize, DemoError> {
+        let id = PrId { forge: FORGE.into(), repository: self.repository.to_string(), number };
+        let key: Key = id.key();
+        let runs = self.store.runs(&key, usize::MAX).await.map_err(set_up)?;
+        let computed = |stage: &Stage| matches!(stage, Stage::Computed | Stage::Published);
+        Ok(runs.iter().filter(|run| computed(&run.stage)).count())
+    }
+}
+
+fn house(
+    forge: &FakeForge,
+    git: Git,
+    store: Sqlite,
+    folder: &std::path::Path,
+) -> Result<ServedHouse, DemoError> {
+    let url = Url::parse(forge.base_url()).map_err(set_up)?;
+    let client = GitHub::new(GitHubOptions {
+        name: FORGE.into(),
+        api_url: url.clone(),
+        git_url: url,
+        token: Secret::new(TOKEN),
+        markers: MarkerKeys::load_or_create(&folder.join("marker.key")).map_err(set_up)?,
+        settle: SETTLE,
+    });
+    Ok(House {
+        store,
+        forges: GitHubs(BTreeMap::from([(FORGE.to_owned(), client.map_err(set_up)?)])),
+        reader: ThreadedReader::new().map_err(set_up)?,
+        clock: SystemClock,
+        ids: UniqueIds,
+        git,
+        mirrors: folder.join("mirrors"),
+        limits: TIMINGS,
+        scope: Scope { packs: vec!["core".into()], ignore: globset::GlobSet::empty() },
+        max_inline: 30,
+    })
+}
+
+/// Is the last commit marked as reviewed?
+fn is_reviewed(view: &PullView) -> bool {
+    view.statuses.get(&view.head).is_some_and(|statuses| !statuses.is_empty())
+        && view.summaries().any(|comment| view.head.get(..10).is_some_and(|head| comment.body.contains(head)))
+}
+
+/// The texts of our comments that are there.
+fn ours(view: &PullView) -> impl Iterator<Item = &str> {
+    view.comments
+        .iter()
+        .filter(|comment| comment.author == LOGIN && !comment.deleted)
+        .map(|comment| comment.body.as_str())
+}
+
+fn is_inline(view: &PullView, body: &str) -> bool {
+    view.inline().any(|comment| comment.body == body)
+}
+
+/// Comments with a marker that another one has: each is signed for one thing on one pull request.
+fn duplicates(view: &PullView) -> usize {
+    let markers: Vec<&str> = ours(view).filter_map(|body| body.lines().last()).collect();
+    markers.len() - markers.iter().collect::<BTreeSet<_>>().len()
+}
+
+fn first_commit() -> Commit {
+    Commit::new("Begin")
+        .write("README.md", "# spokes\n")
+        .write("pay.py", "def pay(order):\n    return order.total\n")
+}
+
+/// A change with problems that the rules know. The key is made up, and put together here so that this file
+/// holds none.
+fn planted() -> Commit {
+    let key = ["AKIA", "QYLPMN5HHHFPZAM2"].concat();
+    let pay = format!(
+        "def pay(order):\n    breakpoint()\n    key = \"{key}\"\n    return charge(order.total, key)\n"
+    );
+    let conflict = "<<<<<<< HEAD\nreturn 1\n=======\nreturn 2\n>>>>>>> payments\n";
+    Commit::new("Take payments").write("pay.py", pay).write("refund.py", conflict)
+}
+
+/// One of many pushes in a row: each moves the lines of the ones before, some bring a problem along.
+fn pushed(pull: usize, round: usize) -> Commit {
+    let mut text = String::new();
+    for line in 0..=round {
+        text += &format!("step_{line} = {line}\n");
+        if line % 25 == 10 {
+            text += "breakpoint()\n";
+        }
+    }
+    Commit::new(format!("Push {round}")).write(format!("pull_{pull}.py"), text)
+}
