@@ -27,33 +27,32 @@ pub struct Base {
 /// Where a base comes from.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum BaseFrom {
-    /// The merge base of HEAD with this branch, as in `origin/main`.
+    /// The merge base of the head with this branch, as in `origin/main`.
     MergeBase(String),
-    /// The parent of HEAD: the last commit is compared.
+    /// The parent of the head: the last commit is compared.
     Parent,
-    /// HEAD is the first commit: it is compared with nothing.
+    /// The head is the first commit: it is compared with nothing.
     Nothing,
 }
 
 impl Repository {
-    /// The merge base of HEAD with the default branch: `origin/HEAD`, else `origin/main`, `origin/master`,
-    /// `main`, `master`. On the default branch itself this is HEAD or what was last pushed; if then nothing
+    /// The merge base of a head with the default branch: `origin/HEAD`, else `origin/main`, `origin/master`,
+    /// `main`, `master`. On the default branch itself this is the head or what was last pushed; if then nothing
     /// differs, a caller goes on with [`Repository::last_commit_base`].
     ///
     /// # Errors
     /// [`GitError::NoDefaultBranch`], [`GitError::NoCommonAncestor`], and [`GitError::MissingHistory`] in a
     /// shallow clone.
-    pub async fn default_branch_base(&self) -> Result<Base, GitError> {
+    pub async fn default_branch_base(&self, head: &Sha) -> Result<Base, GitError> {
         let (branch, tip) = self.default_branch().await?;
-        let head = self.head().await?;
-        if let Some(commit) = merge_base(self.call("merge-base"), &head, &tip).await? {
+        if let Some(commit) = merge_base(self.call("merge-base"), head, &tip).await? {
             return Ok(Base { commit, from: BaseFrom::MergeBase(branch) });
         }
         if self.is_shallow() {
-            let missing = format!("the commit where HEAD left {branch}");
+            let missing = format!("the commit where {} left {branch}", head.short());
             return Err(GitError::MissingHistory { missing, command: "git fetch --unshallow origin".into() });
         }
-        Err(GitError::NoCommonAncestor { head, branch })
+        Err(GitError::NoCommonAncestor { head: head.clone(), branch })
     }
 
     async fn default_branch(&self) -> Result<(String, Sha), GitError> {
@@ -71,13 +70,12 @@ impl Repository {
         Ok(self.symbolic_ref(name).await?.unwrap_or_else(|| name.to_owned()))
     }
 
-    /// The parent of HEAD (the first, if it is a merge), for a clean default branch where nothing else is left
-    /// to review; the empty tree if HEAD is the first commit.
+    /// The parent of a head (the first, if it is a merge), for a clean default branch where nothing else is left
+    /// to review; the empty tree if the head is the first commit.
     ///
     /// # Errors
-    /// [`GitError::MissingHistory`] if a shallow clone ends at HEAD.
-    pub async fn last_commit_base(&self) -> Result<Base, GitError> {
-        let head = self.head().await?;
+    /// [`GitError::MissingHistory`] if a shallow clone ends at the head.
+    pub async fn last_commit_base(&self, head: &Sha) -> Result<Base, GitError> {
         // The object itself names its parents, even where a shallow clone pretends there are none.
         let call = self.call("cat-file").args(["commit", head.as_str()]);
         let commit = call.output(self.git.limits().listing_bytes).read().await?;
@@ -92,7 +90,7 @@ impl Repository {
         match self.commit_named(parent).await? {
             Some(commit) => Ok(Base { commit, from: BaseFrom::Parent }),
             None => Err(GitError::MissingHistory {
-                missing: format!("the parent of HEAD ({})", head.short()),
+                missing: format!("the parent of {}", head.short()),
                 command: "git fetch --deepen=1 origin".into(),
             }),
         }

@@ -152,8 +152,8 @@ fn plain_git(repo: &Repo, arguments: &[&str]) {
 async fn do_everything(place: &Place, repo: &Repo) {
     let repository = place.git().await.open(&repo.root).await.unwrap();
     let head = repository.head().await.unwrap();
-    let base = repository.default_branch_base().await.unwrap().commit;
-    let last = repository.last_commit_base().await.unwrap().commit;
+    let base = repository.default_branch_base(&head).await.unwrap().commit;
+    let last = repository.last_commit_base(&head).await.unwrap().commit;
     repository.branch().await.unwrap();
     repository.remote_url().await.unwrap();
     repository.resolve("main").await.unwrap();

@@ -105,7 +105,7 @@ async fn subfolders_worktrees_and_submodules_are_places_too() {
         (worktree.root(), worktree.branch().await.unwrap().as_deref()),
         (&*linked.root, Some("linked"))
     );
-    let base = worktree.default_branch_base().await.unwrap();
+    let base = worktree.default_branch_base(&linked.sha("HEAD")).await.unwrap();
     assert_eq!(base.commit, repo.sha("main"));
     linked.write("new", "new\n");
     let diff = text(&worktree.worktree_diff(&base.commit).await.unwrap().diff);
@@ -143,7 +143,8 @@ async fn the_base_is_where_head_left_the_default_branch() {
     let repo = Repo { root: place.path("r") };
     let git = place.git().await;
     let base = async || {
-        let base = git.open(&repo.root).await.unwrap().default_branch_base().await?;
+        let repository = git.open(&repo.root).await.unwrap();
+        let base = repository.default_branch_base(&repo.sha("HEAD")).await?;
         Ok::<_, GitError>((base.commit, base.from))
     };
     let from = |name: &str| BaseFrom::MergeBase(name.to_owned());
@@ -180,7 +181,7 @@ async fn the_last_commit_is_compared_with_its_parent_or_with_nothing() {
     let repo = place.repo("r");
     let git = place.git().await;
     let repository = git.open(&repo.root).await.unwrap();
-    let base = repository.last_commit_base().await.unwrap();
+    let base = repository.last_commit_base(&repo.sha("HEAD")).await.unwrap();
     assert_eq!(base.from, BaseFrom::Nothing);
     assert_eq!(base.commit.as_str(), repo.run(["hash-object", "-t", "tree", "/dev/null"]));
     let diff = text(&repository.diff(&base.commit, &repo.sha("HEAD")).await.unwrap());
@@ -190,8 +191,12 @@ async fn the_last_commit_is_compared_with_its_parent_or_with_nothing() {
     repo.write("b.txt", "b\n");
     // A message that looks like a header is not one.
     repo.commit("x\n\nparent 0000000000000000000000000000000000000000");
-    let base = repository.last_commit_base().await.unwrap();
-    assert_eq!((base.commit, base.from), (first, BaseFrom::Parent));
+    let base = repository.last_commit_base(&repo.sha("HEAD")).await.unwrap();
+    assert_eq!((base.commit, base.from), (first.clone(), BaseFrom::Parent));
+    // Of another head than the one that is checked out, too.
+    assert_eq!(repository.last_commit_base(&first).await.unwrap().from, BaseFrom::Nothing);
+    let base = repository.default_branch_base(&first).await.unwrap();
+    assert_eq!((base.commit, base.from), (first, BaseFrom::MergeBase("main".to_owned())));
 }
 
 #[tokio::test]
@@ -211,17 +216,18 @@ async fn a_shallow_clone_says_what_to_fetch() {
     let repository = git.open(&repo.root).await.unwrap();
     assert!(repository.is_shallow());
 
-    let error = repository.default_branch_base().await.unwrap_err();
+    let head = repo.sha("HEAD");
+    let error = repository.default_branch_base(&head).await.unwrap_err();
     assert_eq!(error.hint(), "run `git fetch --unshallow origin`");
     assert!(matches!(error, GitError::MissingHistory { .. }) && !error.is_wrong_input());
-    let error = repository.last_commit_base().await.unwrap_err();
+    let error = repository.last_commit_base(&head).await.unwrap_err();
     assert_eq!(error.hint(), "run `git fetch --deepen=1 origin`");
 
     // The commands that it names do help.
     repo.run(["fetch", "--quiet", "--deepen=1", "origin"]);
     let repository = git.open(&repo.root).await.unwrap();
-    assert_eq!(repository.last_commit_base().await.unwrap().from, BaseFrom::Parent);
-    let base = repository.default_branch_base().await.unwrap();
+    assert_eq!(repository.last_commit_base(&head).await.unwrap().from, BaseFrom::Parent);
+    let base = repository.default_branch_base(&head).await.unwrap();
     assert_eq!(base.commit, upstream.sha("main~1"));
 }
 
@@ -297,7 +303,7 @@ async fn sha256_repositories_work() {
     let head = repo.commit("first");
     let repository = place.git().await.open(&repo.root).await.unwrap();
     assert_eq!(repository.resolve("main").await.unwrap(), head);
-    let base = repository.last_commit_base().await.unwrap();
+    let base = repository.last_commit_base(&repo.sha("HEAD")).await.unwrap();
     assert_eq!(base.commit, Sha::parse(&repo.run(["hash-object", "-t", "tree", "/dev/null"])).unwrap());
     repo.write("a.txt", "two\n");
     std::fs::remove_file(repo.root.join("a.txt")).unwrap();
@@ -314,8 +320,8 @@ async fn every_call_may_run_on_another_thread() {
     let run = tokio::spawn(async move {
         let repository = git.open(&root).await?;
         let head = repository.head().await?;
-        repository.default_branch_base().await?;
-        repository.last_commit_base().await?;
+        repository.default_branch_base(&head).await?;
+        repository.last_commit_base(&head).await?;
         repository.resolve("main").await?;
         repository.worktree_diff(&head).await?;
         repository.export(&head, &out, None).await
