@@ -54,7 +54,8 @@ pub struct Publisher<'a, R, F, C, I> {
     pub head: &'a Sha,
 }
 
-/// What came of one creating call.
+/// What came of creating calls, the later the stronger.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Created {
     /// Everything is known to be there.
     All,
@@ -152,8 +153,8 @@ impl<R: Records, F: Forge, C: Clock, I: Ids> Publisher<'_, R, F, C, I> {
             }
             match self.answered(intent, created, Some(AnchorKind::File)).await? {
                 Created::All => {}
-                Created::Some if matches!(outcome, Created::Lowered) => {}
-                other => outcome = other,
+                Created::Some => outcome = outcome.max(Created::Some),
+                Created::Lowered => outcome = Created::Lowered,
             }
         }
         Ok(outcome)

@@ -117,7 +117,8 @@ where
             Reconciled::Settling { until } => return Ok(Then::DueAt(until, Why::Settling)),
             Reconciled::Done => {}
         }
-        self.store.published(self.run, &OutcomeRecord { ended: self.clock.now(), ..outcome }).await?;
+        let published = OutcomeRecord { run: self.run.id.clone(), ended: self.clock.now(), ..outcome };
+        self.store.published(self.run, &published).await?;
         let after = self.look().await?;
         let unmoved = after.revision == pull.revision && after.state == pull.state;
         Ok(if unmoved { Then::Idle } else { Then::Again })
