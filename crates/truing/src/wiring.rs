@@ -210,7 +210,10 @@ fn github(
     let wrong = |what: &str, error: &dyn std::fmt::Display| {
         CliError::usage("forge", format!("forge.{name}.{what}: {error}"))
     };
-    let token = forge.token.read(environment).map_err(|error| wrong("token", &error))?;
+    let token = forge.token.read(environment).map_err(|error| {
+        wrong("token", &error)
+            .hint("make a token that may read the code and write pull request comments, and put it there")
+    })?;
     let markers = match &forge.marker_key {
         None => MarkerKeys::load_or_create(&folder.join("marker.key")),
         Some(crate::config::secret::Secret::File(path)) => MarkerKeys::load_or_create(path),

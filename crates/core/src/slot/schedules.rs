@@ -22,6 +22,8 @@ enum Act {
     Look(usize),
     /// A worker goes one step on: look, compute, publish, finish.
     Work(usize),
+    /// The scheduler looks when the slot wants it, and the worker goes so many steps on.
+    Run(usize, usize),
     /// A worker's step fails.
     Fail(usize),
     /// A worker dies without a word.
@@ -230,6 +232,15 @@ impl World {
             Act::Pass(ms) => self.pass(*ms),
             Act::Look(worker) => self.look(*worker),
             Act::Work(worker) => self.work(*worker),
+            Act::Run(worker, steps) => {
+                if let Some(at) = self.slot.wakes_at() {
+                    self.pass((at - self.now).0.clamp(0, 120_000));
+                }
+                self.look(*worker);
+                for _ in 0..*steps {
+                    self.work(*worker);
+                }
+            }
             Act::Fail(worker) => {
                 if let Some((token, _)) = self.workers[*worker].take() {
                     let _ = self.step(Command::Fail(token, None));
@@ -315,7 +326,8 @@ fn acts() -> impl Strategy<Value = Act> {
         1 => Just(Act::Ask),
         6 => prop_oneof![0..5_000_i64, 10_000..100_000_i64, 0..4_000_000_i64].prop_map(Act::Pass),
         8 => worker.clone().prop_map(Act::Look),
-        10 => worker.clone().prop_map(Act::Work),
+        6 => worker.clone().prop_map(Act::Work),
+        10 => (worker.clone(), 0..4_usize).prop_map(|(worker, steps)| Act::Run(worker, steps)),
         2 => worker.clone().prop_map(Act::Fail),
         1 => worker.clone().prop_map(Act::Die),
         1 => worker.clone().prop_map(Act::HandBack),
@@ -367,6 +379,50 @@ fn after_the_leading_review_the_rest_of_the_storm_is_one_trailing_review() {
     assert_eq!(slot.state, State::Waiting { at: Millis(81_000), why: Why::Storm });
     slot = event(&slot, 70_000);
     assert_eq!(slot.state, State::Waiting { at: Millis(130_000), why: Why::Storm });
+}
+
+#[test]
+fn a_failed_publish_in_a_storm_does_not_make_room_for_a_third_review() {
+    let limits = Limits::default();
+    let mut slot = Slot::new(Key::new("pr/github/1/1"));
+    let mut now = 0;
+    // Computed, then failed, with pushes every 20 s: the retry comes in the middle of the storm.
+    slot = slot.step(Command::Event(Loop::Review), &limits, Millis(now)).unwrap().slot;
+    now += 15_000;
+    slot = slot.step(Command::Lease, &limits, Millis(now)).unwrap().slot;
+    assert!(slot.may_compute(Millis(now)));
+    slot = slot.step(Command::Computed(Token(0)), &limits, Millis(now)).unwrap().slot;
+    slot = slot.step(Command::Fail(Token(0), None), &limits, Millis(now)).unwrap().slot;
+    for _ in 0..2 {
+        now += 20_000;
+        slot = slot.step(Command::Event(Loop::Review), &limits, Millis(now)).unwrap().slot;
+    }
+    slot = slot.step(Command::Lease, &limits, Millis(now)).unwrap().slot;
+    assert!(!slot.may_compute(Millis(now)), "only publishing is left until the storm has ended");
+    assert!(slot.may_compute(slot.storm.unwrap().ends));
+}
+
+#[test]
+fn a_review_without_an_event_begins_a_storm() {
+    let limits = Limits::default();
+    let mut slot = slot_in(State::Held { why: Hold::Parked });
+    slot = slot.step(Command::Retry, &limits, Millis(0)).unwrap().slot;
+    slot = slot.step(Command::Lease, &limits, Millis(0)).unwrap().slot;
+    slot = slot.step(Command::Computed(Token(9)), &limits, Millis(1)).unwrap().slot;
+    assert_eq!(slot.storm.map(|storm| storm.computed), Some(1));
+    assert!(!slot.may_compute(Millis(2)));
+}
+
+#[test]
+fn what_a_person_asked_for_survives_a_lost_lease() {
+    let limits = Limits::default();
+    let asked = Unserved { first: Millis(0), last: Millis(0), asked: Some(Millis(0)) };
+    let leased =
+        State::Leased { token: Token(9), deadline: Millis(60), of: Loop::Review, serving: Some(asked) };
+    for command in [Command::Expire, Command::Fail(Token(9), None), Command::HandBack(Token(9))] {
+        let after = slot_in(leased.clone()).step(command, &limits, Millis(100)).unwrap().slot;
+        assert_eq!(after.pending.review, Some(asked), "{command:?}");
+    }
 }
 
 #[test]
