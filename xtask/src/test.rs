@@ -96,7 +96,7 @@ fn names_packages(arguments: &[String]) -> bool {
     arguments
         .iter()
         .take_while(|argument| *argument != "--")
-        .any(|argument| argument.starts_with("-p") || argument.starts_with("--package"))
+        .any(|argument| ["-p", "--package", "--workspace"].iter().any(|flag| argument.starts_with(flag)))
 }
 
 #[cfg(test)]
@@ -110,6 +110,7 @@ mod tests {
         };
         assert!(chosen(&["-p", "truing-core"]));
         assert!(chosen(&["--package=truing-core"]));
+        assert!(chosen(&["--workspace", "--exclude", "truing-core"]));
         assert!(!chosen(&["--", "-p"]));
         assert!(!chosen(&["some_test"]));
     }
