@@ -336,8 +336,13 @@ fn acts() -> impl Strategy<Value = Act> {
     ]
 }
 
+/// How many schedules are tried: `PROPTEST_CASES` for a soak, else what takes a few seconds.
+fn cases() -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(1500)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1500))]
+    #![proptest_config(ProptestConfig::with_cases(cases()))]
 
     /// Never two valid leases; at most two reviews computed a storm; and when everything has settled the head
     /// is reviewed, or the slot is visibly parked.
@@ -422,6 +427,22 @@ fn what_a_person_asked_for_survives_a_lost_lease() {
     for command in [Command::Expire, Command::Fail(Token(9), None), Command::HandBack(Token(9))] {
         let after = slot_in(leased.clone()).step(command, &limits, Millis(100)).unwrap().slot;
         assert_eq!(after.pending.review, Some(asked), "{command:?}");
+    }
+}
+
+#[test]
+fn the_last_allowed_attempt_parks_and_a_living_lease_does_not_expire() {
+    let limits = Limits { attempts: 3, ..Limits::default() };
+    let mut slot = slot_in(State::Waiting { at: Millis(0), why: Why::Debounce });
+    for attempt in 1..=3_u32 {
+        let at = Millis(i64::from(attempt) * 10_000_000);
+        slot = slot.step(Command::Lease, &limits, at).unwrap().slot;
+        let deadline = at + limits.lease;
+        let early = slot.step(Command::Expire, &limits, Millis(deadline.0 - 1));
+        assert_eq!(early, Err(Refused::Leased(deadline)));
+        slot = slot.step(Command::Expire, &limits, deadline).unwrap().slot;
+        let parked = slot.state == State::Held { why: Hold::Parked };
+        assert_eq!((slot.attempts, parked), (attempt, attempt == 3));
     }
 }
 
