@@ -3,6 +3,7 @@
 mod check;
 mod say;
 mod size;
+mod soak;
 mod test;
 mod tools;
 mod workspace;
@@ -26,6 +27,8 @@ enum Command {
     Test(test::Options),
     /// Check what the compiler does not: crate arrows, licences, advisories, file sizes, words, docs, changelog
     Check(check::Options),
+    /// Run schedules and storms until the time is over
+    Soak(soak::Options),
     /// Build the release binary from clean and print build time, size and start-up time
     Size,
 }
@@ -34,6 +37,7 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Test(options) => test::run(&options),
         Command::Check(options) => check::run(&options),
+        Command::Soak(options) => soak::run(&options),
         Command::Size => size::run(),
     };
     match result {
