@@ -39,8 +39,8 @@ pub(crate) struct Header<'a> {
     pub(crate) old_mode: Option<u32>,
     /// The mode after it.
     pub(crate) new_mode: Option<u32>,
-    /// Where the `---` line begins, if there is one.
-    pub(crate) names: Option<usize>,
+    /// Are there `---` and `+++` lines?
+    pub(crate) has_names: bool,
     /// How many lines it has.
     pub(crate) lines: usize,
     /// Where it ends.
@@ -50,12 +50,12 @@ pub(crate) struct Header<'a> {
 impl Header<'_> {
     /// Is the old name `/dev/null`?
     pub(crate) fn is_added(&self) -> bool {
-        self.names.is_some() && self.old.is_none()
+        self.has_names && self.old.is_none()
     }
 
     /// Is the new name `/dev/null`?
     pub(crate) fn is_removed(&self) -> bool {
-        self.names.is_some() && self.new.is_none()
+        self.has_names && self.new.is_none()
     }
 }
 
@@ -95,7 +95,7 @@ pub(crate) fn read(input: &[u8], at: usize) -> Result<Header<'_>, Malformed> {
 
 /// Reads the `---` line `line` and the `+++` line after it.
 fn names<'a>(header: &mut Header<'a>, line: &'a [u8], rest: &'a [u8]) -> Result<(), Malformed> {
-    header.names = Some(header.end);
+    header.has_names = true;
     header.old = side(line, b"--- ", header.end)?;
     header.end += line.len();
     let new = first_line(rest).map(|(line, _)| line).unwrap_or_default();

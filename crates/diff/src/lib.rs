@@ -8,8 +8,10 @@ mod model;
 mod name;
 mod parse;
 mod path;
+mod track;
 
 pub use anchor::{AnchorKind, Anchored, Reason, Side, anchor};
 pub use model::{FileDiff, Hunk, Line, LineKind, Lines, Status, added_ranges};
-pub use parse::{ParseError, Parsed, parse};
+pub use parse::{Files, ParseError, Parsed, files, parse};
 pub use path::RepoPath;
+pub use track::{Fate, MAX_TRACKED_BYTES, Source, Tracked, Tracker};

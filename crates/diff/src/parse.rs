@@ -51,23 +51,52 @@ pub struct ParseError {
 /// assert!(parsed.error.is_none());
 /// ```
 pub fn parse(input: &[u8]) -> Parsed<'_> {
-    let mut files = Vec::new();
-    let mut at = 0;
-    let error = loop {
-        match next_section(input, at) {
-            Ok(None) => break None,
-            Ok(Some(section)) => {
-                at = section.end;
-                files.extend(section.file);
-            }
-            Err(Malformed { byte, what: message }) => {
-                let before = input.get(..byte).unwrap_or(input);
-                let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
-                break Some(ParseError { byte, line, message });
+    let (mut read, mut error) = (Vec::new(), None);
+    for file in files(input) {
+        match file {
+            Ok(file) => read.push(file),
+            Err(wrong) => error = Some(wrong),
+        }
+    }
+    Parsed { files: read, error }
+}
+
+/// Reads as [`parse`] does, one file at a time; an error is the last item.
+pub fn files(input: &[u8]) -> Files<'_> {
+    Files { input, at: Some(0) }
+}
+
+/// The files of a diff; see [`files`].
+#[derive(Clone, Debug)]
+pub struct Files<'a> {
+    input: &'a [u8],
+    /// Where the next section is looked for; none at the end.
+    at: Option<usize>,
+}
+
+impl<'a> Iterator for Files<'a> {
+    type Item = Result<FileDiff<'a>, ParseError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            // None in case of an error.
+            let at = self.at.take()?;
+            match next_section(self.input, at) {
+                Ok(section) => {
+                    let section = section?;
+                    self.at = Some(section.end);
+                    if let Some(file) = section.file {
+                        return Some(Ok(file));
+                    }
+                }
+                Err(Malformed { byte, what: message }) => {
+                    let before = self.input.get(..byte).unwrap_or(self.input);
+                    let line = 1 + memchr::memchr_iter(b'\n', before).count();
+                    return Some(Err(ParseError { byte, line, message }));
+                }
             }
         }
-    };
-    Parsed { files, error }
+    }
 }
 
 /// A part of the input that belongs together.
@@ -255,11 +284,13 @@ fn path(name: &[u8]) -> RepoPath {
 
 /// The hunks behind a header; none if it has no `---` line.
 fn read_hunks<'a>(input: &'a [u8], header: &Header<'_>) -> Result<Hunks<'a>, Malformed> {
-    let Some(names) = header.names else { return Ok(Hunks { end: header.end, ..Hunks::default() }) };
+    if !header.has_names {
+        return Ok(Hunks { end: header.end, ..Hunks::default() });
+    }
     if !input.get(header.end..).is_some_and(|rest| rest.starts_with(b"@@ ")) {
         return Err(Malformed::new(header.end, "a hunk should follow the `---` and `+++` lines"));
     }
-    hunks::read(input, names, header.end)
+    hunks::read(input, header.end)
 }
 
 /// The name of the file, and its old one if it is another; none if they cannot be told.

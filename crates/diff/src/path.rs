@@ -6,10 +6,14 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A path inside a repository: bytes, separated by `/`, relative to the root.
 ///
-/// Git does not promise UTF-8. Where text is needed (JSON, a terminal) a path that is not valid UTF-8, or that
-/// holds a control character, a double quote or a backslash, is written as `git diff` writes it without `-z`:
-/// in double quotes, with C escapes and three-digit octal bytes. [`RepoPath::from_text`] reads both forms, so
-/// nothing is lost on the way.
+/// Git does not promise UTF-8, and text must not lose bytes. There is one way to write a path that is not plain:
+/// as `git diff` writes it without `-z`, in double quotes, with C escapes and three-digit octal bytes.
+/// [`RepoPath::from_text`] reads plain and quoted paths.
+///
+/// * Shown ([`fmt::Display`]), a path is quoted also if it holds a control character, a double quote or a backslash,
+///   so it cannot steer a terminal.
+/// * In JSON, which has its own escapes, a path that is valid UTF-8 is that text. Quoted are only those that are not,
+///   and those that would be read as quoted: a file may be named `"x"`, quotes and all.
 ///
 /// ```
 /// use truing_diff::RepoPath;
@@ -92,8 +96,17 @@ impl fmt::Display for RepoPath {
         {
             return f.write_str(text);
         }
+        Quoted(&self.0).fmt(f)
+    }
+}
+
+/// Writes a path in git's quoted form.
+struct Quoted<'a>(&'a [u8]);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("\"")?;
-        for byte in &self.0 {
+        for byte in self.0 {
             match byte {
                 7 => f.write_str("\\a")?,
                 8 => f.write_str("\\b")?,
@@ -127,7 +140,10 @@ impl From<&str> for RepoPath {
 
 impl Serialize for RepoPath {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        match self.as_str().filter(|text| unquote(text.as_bytes()).is_none()) {
+            Some(text) => serializer.serialize_str(text),
+            None => serializer.collect_str(&Quoted(&self.0)),
+        }
     }
 }
 
@@ -148,6 +164,28 @@ mod tests {
         fn every_path_survives_its_text(bytes: Vec<u8>) {
             let path = RepoPath::from_bytes(bytes);
             prop_assert_eq!(RepoPath::from_text(&path.to_string()), path);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_path_survives_json(bytes in prop::collection::vec(prop::sample::select(&b"\"\"\\\\ab1/\n\xc3\xa9"[..]), 0..8)) {
+            let path = RepoPath::from_bytes(bytes);
+            let json = serde_json::to_string(&path).unwrap();
+            prop_assert_eq!(serde_json::from_str::<RepoPath>(&json).unwrap(), path);
+        }
+    }
+
+    #[test]
+    fn json_shows_text_as_it_is_and_quotes_the_rest() {
+        for (path, json) in [
+            (&b"t\ta\"b\\c.txt"[..], r#""t\ta\"b\\c.txt""#),
+            ("n\nl/é".as_bytes(), r#""n\nl/é""#),
+            (b"f\xff.txt", r#""\"f\\377.txt\"""#),
+            (b"\"x\"", r#""\"\\\"x\\\"\"""#),
+            (b"\"x", r#""\"x""#),
+        ] {
+            assert_eq!(serde_json::to_string(&RepoPath::from_bytes(path)).unwrap(), json);
         }
     }
 

@@ -7,3 +7,4 @@ mod cases;
 mod histories;
 mod repo;
 mod robust;
+mod track;

@@ -2,9 +2,10 @@
 
 use std::sync::LazyLock;
 
+use diffy::patch_set::{ParseOptions, PatchSet};
 use proptest::prelude::*;
 use proptest::sample::Index;
-use truing_diff::{FileDiff, Parsed, parse};
+use truing_diff::{FileDiff, LineKind, Parsed, parse};
 
 use crate::cases::{NEW, OLD};
 use crate::repo::{Repo, check_hunk};
@@ -149,6 +150,35 @@ proptest! {
         }
         check(&lines.concat());
     }
+}
+
+fn line_of_diffy<'a>(line: &diffy::Line<'a, [u8]>) -> (LineKind, &'a [u8]) {
+    let (kind, text) = match *line {
+        diffy::Line::Context(text) => (LineKind::Context, text),
+        diffy::Line::Delete(text) => (LineKind::Deleted, text),
+        diffy::Line::Insert(text) => (LineKind::Added, text),
+    };
+    (kind, text.strip_suffix(b"\n").unwrap_or(text))
+}
+
+#[test]
+fn diffy_reads_the_same_lines() {
+    let mut compared = 0;
+    for diff in REAL.iter() {
+        let parsed = check(diff);
+        let git = ParseOptions::gitdiff();
+        for (ours, theirs) in parsed.files.iter().zip(PatchSet::parse_bytes(diff, git)) {
+            let theirs = theirs.unwrap();
+            let theirs = theirs.patch().as_text().map_or(&[][..], |patch| patch.hunks());
+            assert_eq!(ours.hunks.len(), theirs.len(), "{}", ours.path);
+            for (ours, theirs) in ours.hunks.iter().zip(theirs) {
+                let theirs: Vec<_> = theirs.lines().iter().map(line_of_diffy).collect();
+                assert_eq!(ours.lines().map(|line| (line.kind, line.text)).collect::<Vec<_>>(), theirs);
+                compared += theirs.len();
+            }
+        }
+    }
+    assert!(compared > 100);
 }
 
 /// The message of the error, the line it is at, and how many files came before it.

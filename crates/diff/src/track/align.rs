@@ -1,0 +1,364 @@
+//! Which new line each old line became.
+//!
+//! Evidence comes in this order, so that lines that occur often go with the rare ones beside them:
+//!
+//! 1. a line that occurs once among all old and once among all new lines has found its partner, wherever it is
+//!    (P. Heckel, "A technique for isolating differences between files", 1978);
+//! 2. equal lines next to partners are partners, first downwards, then upwards;
+//! 3. the same within each pair of files;
+//! 4. what is left between partners is aligned in order, by the heaviest common subsequence;
+//! 5. equal runs of a few lines that are left, each once on either side, have moved;
+//! 6. what is left between partners and shares most of its words was edited.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::ops::Range;
+
+use super::text::Text;
+
+/// How many lines make a run that is looked for elsewhere when its lines occur more than once.
+const RUN: usize = 3;
+
+/// How many comparisons one gap may cost where lines are aligned in order (a gap of 1,000 lines on both sides).
+const MAX_CELLS_OF_GAP: usize = 1_000_000;
+
+/// How many comparisons of texts all gaps together may cost.
+const MAX_CELLS: usize = 40_000_000;
+
+/// How many comparisons of words one gap may cost (50 lines on both sides).
+const MAX_WORD_CELLS_OF_GAP: usize = 2_500;
+
+/// How many comparisons of words all gaps together may cost.
+const MAX_WORD_CELLS: usize = 1_000_000;
+
+/// What two lines must share of their words to be one line that was edited, in percent.
+const MIN_SHARED: u32 = 50;
+
+/// How many words of a line are compared.
+const MAX_WORDS: usize = 64;
+
+/// An old line's partner.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Partner {
+    /// The new line.
+    pub(super) line: usize,
+    /// Is its text another?
+    pub(super) edited: bool,
+}
+
+/// The partners of all lines.
+#[derive(Debug)]
+pub(super) struct Alignment {
+    /// For each old line.
+    to: Vec<Option<Partner>>,
+    /// For each new line: its old one.
+    from: Vec<Option<usize>>,
+}
+
+impl Alignment {
+    /// Finds the partners. `pairs` are the files that are one file on both sides, by index.
+    pub(super) fn of(old: &Text<'_>, new: &Text<'_>, pairs: &[(usize, usize)]) -> Self {
+        let mut alignment = Self { to: vec![None; old.len()], from: vec![None; new.len()] };
+        let mut work = Work { old, new, pairs: pairs.iter().copied().collect(), alignment: &mut alignment };
+        work.join_rare(0..old.len(), 0..new.len());
+        work.spread();
+        for (old_file, new_file) in pairs {
+            if let (Some(old_file), Some(new_file)) = (old.file(*old_file), new.file(*new_file)) {
+                work.join_rare(old_file.lines.clone(), new_file.lines.clone());
+            }
+        }
+        work.spread();
+        let mut cells = Budget { gap: MAX_CELLS_OF_GAP, all: MAX_CELLS };
+        work.fill_gaps(&mut cells, Likeness::Equal);
+        work.join_runs();
+        work.spread();
+        work.fill_gaps(&mut cells, Likeness::Equal);
+        let mut cells = Budget { gap: MAX_WORD_CELLS_OF_GAP, all: MAX_WORD_CELLS };
+        work.fill_gaps(&mut cells, Likeness::SharedWords);
+        alignment
+    }
+
+    /// The partner of an old line.
+    pub(super) fn partner(&self, old: usize) -> Option<Partner> {
+        self.to.get(old).copied().flatten()
+    }
+}
+
+/// What makes two lines partners in a gap.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Likeness {
+    /// They are equal.
+    Equal,
+    /// They share words.
+    SharedWords,
+}
+
+/// How much may still be compared.
+struct Budget {
+    gap: usize,
+    all: usize,
+}
+
+impl Budget {
+    /// Takes the cost of a gap, if there is enough.
+    fn take(&mut self, old: usize, new: usize) -> bool {
+        let cost = old.saturating_mul(new);
+        let enough = cost <= self.gap && cost <= self.all;
+        if enough {
+            self.all -= cost;
+        }
+        enough
+    }
+}
+
+/// Where something occurs.
+#[derive(Clone, Copy)]
+enum Seen {
+    Once(usize),
+    Often,
+}
+
+/// Where each thing occurs, if only once.
+fn census<K: Eq + Hash>(things: impl Iterator<Item = (K, usize)>) -> HashMap<K, Seen> {
+    let mut seen = HashMap::new();
+    for (thing, at) in things {
+        seen.entry(thing).and_modify(|seen| *seen = Seen::Often).or_insert(Seen::Once(at));
+    }
+    seen
+}
+
+/// The places of things that occur once on both sides.
+fn rare<K: Eq + Hash>(old: HashMap<K, Seen>, new: &HashMap<K, Seen>) -> Vec<(usize, usize)> {
+    let both = old.into_iter().filter_map(|(thing, old)| match (old, new.get(&thing)) {
+        (Seen::Once(old), Some(Seen::Once(new))) => Some((old, *new)),
+        (Seen::Once(_) | Seen::Often, Some(Seen::Once(_) | Seen::Often) | None) => None,
+    });
+    let mut both: Vec<_> = both.collect();
+    both.sort_unstable();
+    both
+}
+
+struct Work<'t, 'a> {
+    old: &'t Text<'a>,
+    new: &'t Text<'a>,
+    /// The new file of an old one.
+    pairs: HashMap<usize, usize>,
+    alignment: &'t mut Alignment,
+}
+
+impl Work<'_, '_> {
+    fn is_free(&self, old: usize, new: usize) -> bool {
+        self.is_old_free(old) && self.is_new_free(new)
+    }
+
+    fn is_old_free(&self, old: usize) -> bool {
+        self.alignment.to.get(old).is_some_and(Option::is_none)
+    }
+
+    fn is_new_free(&self, new: usize) -> bool {
+        self.alignment.from.get(new).is_some_and(Option::is_none)
+    }
+
+    fn join(&mut self, old: usize, new: usize, likeness: Likeness) {
+        let edited = likeness == Likeness::SharedWords;
+        if let (Some(to), Some(from)) = (self.alignment.to.get_mut(old), self.alignment.from.get_mut(new)) {
+            *to = Some(Partner { line: new, edited });
+            *from = Some(old);
+        }
+    }
+
+    /// Step 1: joins lines with words that occur once in `old` and once in `new`.
+    fn join_rare(&mut self, old: Range<usize>, new: Range<usize>) {
+        let census_of = |text: &Text<'_>, lines: Range<usize>| {
+            let lines = lines.filter(|line| text.has_words(*line));
+            census(lines.filter_map(|line| Some((text.number(line)?, line))))
+        };
+        for (old, new) in rare(census_of(self.old, old), &census_of(self.new, new)) {
+            if self.is_free(old, new) {
+                self.join(old, new, Likeness::Equal);
+            }
+        }
+    }
+
+    /// Step 2: joins equal lines next to partners.
+    fn spread(&mut self) {
+        for old in 0..self.old.len() {
+            self.spread_to(old, |text, line| text.after(line));
+        }
+        for old in (0..self.old.len()).rev() {
+            self.spread_to(old, |text, line| text.before(line));
+        }
+    }
+
+    fn spread_to(&mut self, old: usize, step: impl Fn(&Text<'_>, usize) -> Option<usize>) {
+        let Some(partner) = self.alignment.partner(old) else { return };
+        let (Some(old), Some(new)) = (step(self.old, old), step(self.new, partner.line)) else { return };
+        if self.is_free(old, new) && self.old.number(old) == self.new.number(new) {
+            self.join(old, new, Likeness::Equal);
+        }
+    }
+
+    /// Step 5: joins runs of lines that occur once among what is left on either side.
+    fn join_runs(&mut self) {
+        let runs = |text: &Text<'_>, free: &dyn Fn(usize) -> bool| {
+            let mut found = Vec::new();
+            for file in text.files() {
+                let starts = file.lines.start..file.lines.end.saturating_sub(RUN - 1);
+                let starts = starts.filter(|first| {
+                    let mut run = *first..first + RUN;
+                    run.clone().all(free) && run.any(|line| text.has_words(line))
+                });
+                found.extend(starts.map(|first| {
+                    let numbers: [_; RUN] = std::array::from_fn(|line| text.number(first + line));
+                    (numbers, first)
+                }));
+            }
+            census(found.into_iter())
+        };
+        let old = runs(self.old, &|line| self.is_old_free(line));
+        let new = runs(self.new, &|line| self.is_new_free(line));
+        for (old, new) in rare(old, &new) {
+            if (0..RUN).all(|line| self.is_free(old + line, new + line)) {
+                (0..RUN).for_each(|line| self.join(old + line, new + line, Likeness::Equal));
+            }
+        }
+    }
+
+    /// Steps 4 and 6: aligns each run of old lines without partners with the new lines without partners behind
+    /// the partner of the line before it, and with those in front of the partner of the line after it.
+    fn fill_gaps(&mut self, budget: &mut Budget, likeness: Likeness) {
+        let files: Vec<_> = self.old.files().iter().map(|file| file.lines.clone()).enumerate().collect();
+        for (file, lines) in files {
+            let pair =
+                self.pairs.get(&file).and_then(|new| self.new.file(*new)).map(|file| file.lines.clone());
+            let mut start = lines.start;
+            while start < lines.end {
+                let end = (start..lines.end).find(|line| !self.is_old_free(*line)).unwrap_or(lines.end);
+                if start < end {
+                    let above = if start == lines.start {
+                        pair.as_ref().map(|pair| pair.start)
+                    } else {
+                        self.alignment.partner(start - 1).and_then(|partner| self.new.after(partner.line))
+                    };
+                    let below = if end == lines.end {
+                        pair.as_ref()
+                            .and_then(|pair| pair.end.checked_sub(1))
+                            .filter(|last| pair.as_ref().is_some_and(|pair| pair.contains(last)))
+                    } else {
+                        self.alignment.partner(end).and_then(|partner| self.new.before(partner.line))
+                    };
+                    let down = self.free_run(above, |text, line| text.after(line));
+                    self.fill(start..end, &down, budget, likeness);
+                    let mut up = self.free_run(below, |text, line| text.before(line));
+                    up.reverse();
+                    self.fill(start..end, &up, budget, likeness);
+                }
+                start = end + 1;
+            }
+        }
+    }
+
+    /// The new lines without partners from one on.
+    fn free_run(&self, from: Option<usize>, step: impl Fn(&Text<'_>, usize) -> Option<usize>) -> Vec<usize> {
+        std::iter::successors(from, |line| step(self.new, *line))
+            .take_while(|line| self.is_new_free(*line))
+            .collect()
+    }
+
+    /// Aligns two runs in order.
+    fn fill(&mut self, old: Range<usize>, new: &[usize], budget: &mut Budget, likeness: Likeness) {
+        let old: Vec<usize> = old.filter(|line| self.is_old_free(*line)).collect();
+        let (mut old, mut new) = (old.as_slice(), new);
+        if likeness == Likeness::Equal {
+            // Ends that are equal need no comparing with all others.
+            while let (Some((a, rest_old)), Some((b, rest_new))) = (old.split_first(), new.split_first())
+                && self.old.number(*a) == self.new.number(*b)
+            {
+                self.join(*a, *b, likeness);
+                (old, new) = (rest_old, rest_new);
+            }
+            while let (Some((a, rest_old)), Some((b, rest_new))) = (old.split_last(), new.split_last())
+                && self.old.number(*a) == self.new.number(*b)
+            {
+                self.join(*a, *b, likeness);
+                (old, new) = (rest_old, rest_new);
+            }
+        }
+        if old.is_empty() || new.is_empty() || !budget.take(old.len(), new.len()) {
+            return;
+        }
+        let weights: Vec<u32> = match likeness {
+            Likeness::Equal => {
+                let weight = |a: &usize, b: &usize| {
+                    if self.old.number(*a) == self.new.number(*b) { self.old.worth(*a) } else { 0 }
+                };
+                old.iter().flat_map(|a| new.iter().map(move |b| (a, b))).map(|(a, b)| weight(a, b)).collect()
+            }
+            Likeness::SharedWords => {
+                let of_new: Vec<_> = new.iter().map(|line| words(self.new.text(*line))).collect();
+                let of_old = old.iter().map(|line| words(self.old.text(*line)));
+                of_old.flat_map(|a| of_new.iter().map(move |b| shared(&a, b)).collect::<Vec<_>>()).collect()
+            }
+        };
+        for (a, b) in heaviest(old.len(), new.len(), &weights) {
+            if let (Some(a), Some(b)) = (old.get(a), new.get(b)) {
+                self.join(*a, *b, likeness);
+            }
+        }
+    }
+}
+
+/// The pairs of rows and columns, both ascending, with the greatest sum of weights; those of weight 0 never.
+fn heaviest(rows: usize, columns: usize, weights: &[u32]) -> Vec<(usize, usize)> {
+    let width = columns + 1;
+    // best[row * width + column]: the sum that can be had from there on.
+    let mut best = vec![0_u32; (rows + 1) * width];
+    let weight = |row: usize, column: usize| weights.get(row * columns + column).copied().unwrap_or_default();
+    for row in (0..rows).rev() {
+        for column in (0..columns).rev() {
+            let at = |row: usize, column: usize| best.get(row * width + column).copied().unwrap_or_default();
+            let both = match weight(row, column) {
+                0 => 0,
+                weight => weight.saturating_add(at(row + 1, column + 1)),
+            };
+            let sum = both.max(at(row + 1, column)).max(at(row, column + 1));
+            if let Some(cell) = best.get_mut(row * width + column) {
+                *cell = sum;
+            }
+        }
+    }
+    let at = |row: usize, column: usize| best.get(row * width + column).copied().unwrap_or_default();
+    let (mut row, mut column, mut pairs) = (0, 0, Vec::new());
+    while row < rows && column < columns {
+        let weight = weight(row, column);
+        if weight > 0 && weight.saturating_add(at(row + 1, column + 1)) == at(row, column) {
+            pairs.push((row, column));
+            (row, column) = (row + 1, column + 1);
+        } else if at(row + 1, column) == at(row, column) {
+            row += 1;
+        } else {
+            column += 1;
+        }
+    }
+    pairs
+}
+
+/// The words of a line, sorted.
+fn words(text: &[u8]) -> Vec<&[u8]> {
+    let is_letter = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_' || !byte.is_ascii();
+    let words = text.split(|byte| !is_letter(byte)).filter(|word| !word.is_empty());
+    let mut words: Vec<_> = words.take(MAX_WORDS).collect();
+    words.sort_unstable();
+    words
+}
+
+/// What two lines share of their words, in percent; 0 if it is less than [`MIN_SHARED`].
+fn shared(a: &[&[u8]], b: &[&[u8]]) -> u32 {
+    let (mut i, mut j, mut common) = (0, 0, 0_usize);
+    while let (Some(left), Some(right)) = (a.get(i), b.get(j)) {
+        common += usize::from(left == right);
+        (i, j) = (i + usize::from(left <= right), j + usize::from(right <= left));
+    }
+    let percent = (200 * common).checked_div(a.len() + b.len()).unwrap_or_default();
+    u32::try_from(percent).ok().filter(|percent| *percent >= MIN_SHARED).unwrap_or_default()
+}

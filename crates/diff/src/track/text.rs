@@ -1,0 +1,145 @@
+//! The lines of all changed files of one side in one row, each as the number of its text.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use crate::RepoPath;
+use crate::model::first_line;
+
+/// What a line of marks alone (`}`, or nothing) counts when lines are weighed; those with words count more.
+pub(super) const WORTH_OF_MARKS: u32 = 1;
+
+/// What a line with words counts.
+const WORTH_OF_WORDS: u32 = 4;
+
+/// How many letters and digits make words. Two: a line may be no more than `L1`.
+const MIN_LETTERS: usize = 2;
+
+/// The texts that occur, numbered in the order of their first occurrence.
+#[derive(Default)]
+pub(super) struct Words<'a> {
+    numbers: HashMap<&'a [u8], u32>,
+}
+
+impl<'a> Words<'a> {
+    fn number(&mut self, text: &'a [u8]) -> u32 {
+        // There are fewer lines than bytes, and those are bounded by MAX_TRACKED_BYTES.
+        let next = u32::try_from(self.numbers.len()).unwrap_or(u32::MAX);
+        *self.numbers.entry(text).or_insert(next)
+    }
+}
+
+/// The lines of one side.
+#[derive(Default, Debug)]
+pub(super) struct Text<'a> {
+    files: Vec<File<'a>>,
+    lines: Vec<Line<'a>>,
+}
+
+/// A line.
+#[derive(Clone, Copy, Debug)]
+struct Line<'a> {
+    /// Without the blanks at both ends: indentation and line ends do not make another line.
+    text: &'a [u8],
+    /// The number of that text.
+    number: u32,
+    /// The index of its file.
+    file: u32,
+    has_words: bool,
+}
+
+/// A file of one side.
+#[derive(Clone, Debug)]
+pub(super) struct File<'a> {
+    pub(super) path: &'a RepoPath,
+    /// Its lines in the row.
+    pub(super) lines: Range<usize>,
+}
+
+impl File<'_> {
+    /// The lines with these 1-based numbers, as far as it has them.
+    pub(super) fn range(&self, start: u32, end: u32) -> Range<usize> {
+        let at = |number: u32| self.lines.start.saturating_add(number as usize).min(self.lines.end);
+        at(start.saturating_sub(1))..at(end)
+    }
+
+    /// The 1-based number of a line of the row.
+    pub(super) fn number(&self, line: usize) -> u32 {
+        u32::try_from(line.saturating_sub(self.lines.start) + 1).unwrap_or(u32::MAX)
+    }
+}
+
+/// How many lines a file has.
+pub(super) fn count_lines(content: &[u8]) -> u32 {
+    let ends = memchr::memchr_iter(b'\n', content).count();
+    let unended = usize::from(content.last().is_some_and(|last| *last != b'\n'));
+    u32::try_from(ends + unended).unwrap_or(u32::MAX)
+}
+
+impl<'a> Text<'a> {
+    /// Adds a file; returns its index.
+    pub(super) fn push(&mut self, path: &'a RepoPath, content: &'a [u8], words: &mut Words<'a>) -> usize {
+        let (file, start) = (self.files.len(), self.lines.len());
+        let mut rest = content;
+        while let Some((line, after)) = first_line(rest) {
+            let text = line.trim_ascii();
+            let letters = text.iter().filter(|byte| byte.is_ascii_alphanumeric() || !byte.is_ascii());
+            let has_words = letters.take(MIN_LETTERS).count() == MIN_LETTERS;
+            let (number, file) = (words.number(text), u32::try_from(file).unwrap_or(u32::MAX));
+            self.lines.push(Line { text, number, file, has_words });
+            rest = after;
+        }
+        self.files.push(File { path, lines: start..self.lines.len() });
+        file
+    }
+
+    /// How many lines all files have.
+    pub(super) fn len(&self) -> usize {
+        self.lines.len()
+    }
+
+    pub(super) fn files(&self) -> &[File<'a>] {
+        &self.files
+    }
+
+    pub(super) fn file(&self, index: usize) -> Option<&File<'a>> {
+        self.files.get(index)
+    }
+
+    /// The index of the file of a line.
+    pub(super) fn file_of(&self, line: usize) -> Option<usize> {
+        self.lines.get(line).map(|line| line.file as usize)
+    }
+
+    /// The number of a line's text; none behind the last line.
+    pub(super) fn number(&self, line: usize) -> Option<u32> {
+        self.lines.get(line).map(|line| line.number)
+    }
+
+    /// A line's text.
+    pub(super) fn text(&self, line: usize) -> &'a [u8] {
+        self.lines.get(line).map_or(b"", |line| line.text)
+    }
+
+    /// Does the line hold more than marks?
+    pub(super) fn has_words(&self, line: usize) -> bool {
+        self.lines.get(line).is_some_and(|line| line.has_words)
+    }
+
+    /// What a line counts when lines are weighed.
+    pub(super) fn worth(&self, line: usize) -> u32 {
+        if self.has_words(line) { WORTH_OF_WORDS } else { WORTH_OF_MARKS }
+    }
+
+    /// The next line of the same file.
+    pub(super) fn after(&self, line: usize) -> Option<usize> {
+        let next = line.checked_add(1)?;
+        (self.file_of(next)? == self.file_of(line)?).then_some(next)
+    }
+
+    /// The line before in the same file.
+    pub(super) fn before(&self, line: usize) -> Option<usize> {
+        let previous = line.checked_sub(1)?;
+        (self.file_of(previous)? == self.file_of(line)?).then_some(previous)
+    }
+}
