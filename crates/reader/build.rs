@@ -18,8 +18,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let mut list = String::from("[\n");
     for file in files {
-        if file.extension().is_none_or(|extension| extension != "toml") {
-            return Err(format!("{}: a rules folder holds .toml files only", file.display()).into());
+        if file.extension().is_none_or(|extension| extension != "toml" && extension != "yml") {
+            return Err(format!("{}: a rules folder holds .toml and .yml files only", file.display()).into());
         }
         let name = file.strip_prefix(&packs)?.to_str().ok_or("the path of a rule file is not UTF-8")?;
         let text = file.to_str().ok_or("the path of a rule file is not UTF-8")?;

@@ -1,14 +1,25 @@
-//! The `Reader` port in the calling process: opens the changed files one after the other and reports.
+//! The `Reader` port in the calling process: opens the changed files, on a few threads, and
+//! reports.
 
+use std::num::NonZero;
+use std::panic::resume_unwind;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 use truing_core::outcome::NotReviewed;
-use truing_core::outcome::SkipReason;
 use truing_core::port::{ReadReport, ReadRequest, Reader, ReaderError};
 
 use crate::engine::RuleSet;
 use crate::file::Tree;
 use crate::pack::Packs;
+use crate::stack::large_stack;
+use crate::syntax::Parsers;
+
+/// How many threads read at most: more wait for the disk and for memory.
+const MAX_THREADS: usize = 8;
+/// How many files make another thread worth its start.
+const FILES_PER_THREAD: usize = 8;
 
 /// Reads in the calling process. Cheap to clone; patterns are compiled at most once for all clones.
 #[derive(Clone, Debug)]
@@ -45,27 +56,56 @@ impl InProcess {
     pub fn read_blocking(&self, request: &ReadRequest) -> Result<ReadReport, ReaderError> {
         let rules = RuleSet::new(self.packs.select(&request.packs)?)?;
         let tree = Tree::open(&request.tree)?;
+        let cores = thread::available_parallelism().map_or(1, NonZero::get);
+        let threads = request.files.len().div_ceil(FILES_PER_THREAD).min(cores).clamp(1, MAX_THREADS);
+        let next = AtomicUsize::new(0);
+        let share = || read_share(request, &rules, &tree, &next);
         let mut report = ReadReport::default();
-        for file in &request.files {
-            let skipped = match tree.read(&file.path) {
-                Ok(bytes) => {
-                    let examined = rules.examine(&file.path, &bytes, &file.added)?;
-                    report.findings.extend(examined.findings);
-                    // What was dropped must not look reviewed.
-                    (!examined.complete).then_some(SkipReason::TooLarge)
-                }
-                Err(reason) => Some(reason),
-            };
-            match skipped {
-                None => report.reviewed.push(file.path.clone()),
-                Some(reason) => report.not_reviewed.push(NotReviewed { path: file.path.clone(), reason }),
+        thread::scope(|scope| {
+            let started: Result<Vec<_>, _> =
+                (0..threads).map(|_| large_stack().spawn_scoped(scope, share)).collect();
+            let started =
+                started.map_err(|error| ReaderError::Failed(format!("no thread can be started: {error}")))?;
+            for running in started {
+                let part = running.join().unwrap_or_else(|panic| resume_unwind(panic))?;
+                report.findings.extend(part.findings);
+                report.reviewed.extend(part.reviewed);
+                report.not_reviewed.extend(part.not_reviewed);
             }
-        }
+            Ok::<(), ReaderError>(())
+        })?;
         report.findings.sort_by(|a, b| (&a.place, &a.rule).cmp(&(&b.place, &b.rule)));
         report.reviewed.sort();
         report.not_reviewed.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(report)
     }
+}
+
+/// One thread's part: takes the next file until there are no more.
+fn read_share(
+    request: &ReadRequest,
+    rules: &RuleSet<'_>,
+    tree: &Tree,
+    next: &AtomicUsize,
+) -> Result<ReadReport, ReaderError> {
+    let mut report = ReadReport::default();
+    let mut parsers = Parsers::default();
+    while let Some(file) = request.files.get(next.fetch_add(1, Ordering::Relaxed)) {
+        let skipped = match tree.read(&file.path) {
+            Ok(bytes) => {
+                let examined = rules.examine(&file.path, &bytes, &file.added, &mut parsers)?;
+                report.findings.extend(examined.findings);
+                // What was dropped must not look reviewed.
+                examined.incomplete
+            }
+            Err(reason) => Some(reason),
+        };
+        match skipped {
+            None => report.reviewed.push(file.path.clone()),
+            Some(reason) => report.not_reviewed.push(NotReviewed { path: file.path.clone(), reason }),
+        }
+    }
+    Ok(report)
 }
 
 impl Reader for InProcess {

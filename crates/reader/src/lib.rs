@@ -1,6 +1,6 @@
 //! Everything that parses repository bytes. It holds no credentials and opens no connection.
 //!
-//! Rules are data: a *pack* is a folder of `packs/`, a rule one TOML file in it (see [`pack`] for its fields).
+//! Rules are data: a *pack* is a folder of `packs/`, a rule one file in it (see [`pack`] for its fields).
 //! [`InProcess`] is the [`Reader`](truing_core::port::Reader) port carried out in the calling process: it opens
 //! the changed files below the request's tree (`file`), lets the packs' rules look at each as a whole
 //! (`engine`), and reports what touches added lines. A secret is never part of what it reports (`snippet`).
@@ -10,8 +10,11 @@ mod file;
 mod in_process;
 mod lines;
 pub mod pack;
+mod proof;
 mod snippet;
+mod stack;
 mod suppress;
+mod syntax;
 
 pub use in_process::InProcess;
 pub use pack::Packs;

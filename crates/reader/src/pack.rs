@@ -1,183 +1,94 @@
-//! Rule packs: rules as data, one TOML file each, `packs/{pack}/rules/{rule}.toml`.
+//! Rule packs: rules as data, one file each, `packs/{pack}/rules/{rule}.toml` or `.yml`. The file's name without
+//! its ending is the rule's id: lower-case letters, digits and `-`. A rule's full name is `{pack}/{id}`.
+//!
+//! # Fields of every rule in TOML
 //!
 //! | Field | Meaning |
 //! |---|---|
-//! | `id` | the file's name without `.toml`: lower-case letters, digits and `-` |
+//! | `id` | as above |
 //! | `kind` | `text`, or `secret`: what it matches is never shown |
 //! | `severity`, `category` | `P0` to `P2`; the letter of the kind of defect, `A` to `J` |
 //! | `title`, `body` | one line; why it matters and what to do, in Markdown |
-//! | `keywords` | the rule is tried on files that hold one of these, in any ASCII case |
-//! | `pattern` | a regular expression over the whole file's bytes: `^` and `$` match at lines, classes are ASCII. A group named `secret` says which part of the match is the secret; without it all of it is |
-//! | `entropy` | secrets only: the least Shannon entropy of the secret, in bits per byte |
-//! | `allow` | regular expressions; a secret (or the match of a text rule) that one matches is none |
-//! | `paths`, `not_paths` | globs: the rule looks at files that match one of the former (none: all), and none of the latter |
+//! | `paths`, `not_paths` | globs: the rule looks at files that match one of the former (none: all), and none of the latter; `*` stays within a folder |
 //! | `enabled` | `false`: only its examples are tested |
 //! | `valid`, `invalid` | whole files in which the rule must find nothing, or something; [`Packs::failing_examples`] |
 //! | `example_path` | what path the examples have (`example.txt`) |
 //!
+//! # Kinds `text` and `secret`
+//!
+//! | Field | Meaning |
+//! |---|---|
+//! | `keywords` | the rule is tried on files that hold one of these, in any ASCII case |
+//! | `pattern` | a regular expression over the whole file's bytes: `^` and `$` match at lines, classes are ASCII. A group named `secret` says which part of the match is the secret; without it all of it is |
+//! | `entropy` | secrets only: the least Shannon entropy of the secret, in bits per byte |
+//! | `allow` | regular expressions; a secret (or the match of a text rule) that one matches is none |
+//!
 //! Examples of secrets write one letter as a TOML escape, so that the rule files hold nothing that looks like one.
+//!
+//! # Kind `syntax`: ast-grep's rules, in its own YAML
+//!
+//! A file that ast-grep's command line accepts is a rule here, with one rule a file. Its keys, and what we make of
+//! them:
+//!
+//! | Key | Meaning |
+//! |---|---|
+//! | `id` | as above; may be left out |
+//! | `language` | `python`, `typescript`, `tsx`, `javascript`, `rust`, `go` or `java` (or ast-grep's short names); another is an error |
+//! | `rule`, `constraints`, `utils`, `transform`, `rewriters` | what it matches; global utility rules are not known |
+//! | `fix` | shown as a suggestion where it is proven: the file still parses, and something changes |
+//! | `message`, `note` | title and body; the title has one line, and without a note it is the body too |
+//! | `severity` | `error` is `P1`, `warning`, `info` and `hint` are `P2`, `off` is `enabled: false` |
+//! | `files`, `ignores` | as `paths` and `not_paths`, with ast-grep's globs, in which `*` also matches `/` |
+//! | `labels`, `url` | accepted, not shown |
+//! | `metadata.truing` | our own fields, below; other metadata is ignored |
+//!
+//! | Field of `metadata.truing` | Meaning |
+//! |---|---|
+//! | `severity`, `category`, `enabled`, `valid`, `invalid`, `example_path` | as in TOML; by default as `severity` says, `J`, `true`, none, none, and `example` with the language's ending |
+//! | `also` | further languages that the same rule is for: `[tsx, javascript]` |
+//!
+//! ```yaml
+//! id: bare-except
+//! language: python
+//! severity: error
+//! message: Every exception is swallowed
+//! note: Name the exceptions that are expected here.
+//! rule:
+//!   kind: except_clause
+//!   regex: '^except\s*:'
+//! metadata:
+//!   truing:
+//!     category: F
+//!     valid:
+//!       - |
+//!         try: f()
+//!         except ValueError: pass
+//!     invalid:
+//!       - |
+//!         try: f()
+//!         except: pass
+//! ```
+
+mod error;
+mod rule;
+mod toml_file;
+mod yaml_file;
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
-use std::sync::OnceLock;
 
-use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
-use regex::bytes::{Regex, RegexBuilder};
-use serde::Deserialize;
-use toml::Spanned;
-use truing_core::finding::{Category, Severity};
 use truing_core::port::ReaderError;
-use truing_diff::RepoPath;
 
 use crate::engine::RuleSet;
+use crate::stack::on_large_stack;
+use crate::syntax::Parsers;
+pub use error::PackError;
+pub(crate) use rule::{Check, Rule, TextCheck};
 
 /// The rule files built into the binary: path under `packs/`, and text.
 const EMBEDDED: &[(&str, &str)] = &include!(concat!(env!("OUT_DIR"), "/packs.rs"));
 
-/// The shortest keyword, in bytes: shorter ones occur everywhere and save nothing.
-const MIN_KEYWORD_BYTES: usize = 3;
-
-/// What is wrong with a rule file.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum PackError {
-    /// The path is not `{pack}/rules/{rule}.toml`.
-    #[error("{file}: a rule file is called PACK/rules/RULE.toml")]
-    Name {
-        /// The file.
-        file: String,
-    },
-    /// Not TOML, or a field is unknown, missing or of the wrong type.
-    #[error("{file}:{line}: {message}")]
-    Toml {
-        /// The file.
-        file: String,
-        /// 1-based.
-        line: usize,
-        /// The parser's words.
-        message: String,
-    },
-    /// A field's value cannot be used.
-    #[error("{file}:{line}: rule `{rule}`: {field}: {message}")]
-    Field {
-        /// The file.
-        file: String,
-        /// 1-based, where the value begins.
-        line: usize,
-        /// The rule's full name.
-        rule: String,
-        /// The field.
-        field: &'static str,
-        /// What is wrong with it; for patterns with the position within the pattern.
-        message: String,
-    },
-    /// A pattern that reads well is too large to compile.
-    #[error("rule `{rule}`: {message}")]
-    Compile {
-        /// The rule's full name.
-        rule: String,
-        /// The compiler's words.
-        message: String,
-    },
-}
-
-impl From<PackError> for ReaderError {
-    fn from(error: PackError) -> Self {
-        Self::BadPack(error.to_string())
-    }
-}
-
-/// How a rule's matches are treated.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Kind {
-    /// Shown as it is.
-    Text,
-    /// Shown by its first characters only, in this and every other finding.
-    Secret,
-}
-
-/// A rule, ready to be used. Its patterns are compiled when they are first needed.
-#[derive(Debug)]
-pub(crate) struct Rule {
-    /// `pack/rule`.
-    pub(crate) name: String,
-    pub(crate) kind: Kind,
-    pub(crate) severity: Severity,
-    pub(crate) category: Category,
-    pub(crate) title: String,
-    pub(crate) body: String,
-    pub(crate) keywords: Vec<String>,
-    pub(crate) entropy: Option<f64>,
-    pattern: Pattern,
-    allow: Vec<Pattern>,
-    paths: Option<GlobSet>,
-    not_paths: GlobSet,
-    enabled: bool,
-    valid: Vec<String>,
-    invalid: Vec<String>,
-    example_path: RepoPath,
-}
-
-impl Rule {
-    /// Does the rule look at files of this path?
-    pub(crate) fn applies_to(&self, path: &RepoPath) -> bool {
-        let path = Path::new(OsStr::from_bytes(path.as_bytes()));
-        self.paths.as_ref().is_none_or(|paths| paths.is_match(path)) && !self.not_paths.is_match(path)
-    }
-
-    /// What it looks for.
-    pub(crate) fn pattern(&self) -> Result<&Regex, ReaderError> {
-        self.pattern.compiled(&self.name)
-    }
-
-    /// Is this a known placeholder?
-    pub(crate) fn allows(&self, matched: &[u8]) -> Result<bool, ReaderError> {
-        for pattern in &self.allow {
-            if pattern.compiled(&self.name)?.is_match(matched) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-}
-
-/// A regular expression that is known to be well-formed, compiled at first use.
-#[derive(Debug)]
-struct Pattern {
-    text: String,
-    regex: OnceLock<Result<Regex, regex::Error>>,
-}
-
-impl Pattern {
-    /// Checks the form, with the options it will be compiled with. The error says where in the pattern.
-    fn parse(text: &str) -> Result<Self, String> {
-        let mut parser = regex_syntax::ParserBuilder::new();
-        let parsed = parser.unicode(false).utf8(false).multi_line(true).crlf(true).build().parse(text);
-        let at = |span: &regex_syntax::ast::Span, what: String| {
-            format!("{what} (at line {}, column {} of the pattern)", span.start.line, span.start.column)
-        };
-        match parsed {
-            Ok(parsed) if parsed.properties().minimum_len() == Some(0) => {
-                Err("it matches empty text".to_owned())
-            }
-            Ok(_) => Ok(Self { text: text.to_owned(), regex: OnceLock::new() }),
-            Err(regex_syntax::Error::Parse(error)) => Err(at(error.span(), error.kind().to_string())),
-            Err(regex_syntax::Error::Translate(error)) => Err(at(error.span(), error.kind().to_string())),
-            Err(other) => Err(other.to_string()),
-        }
-    }
-
-    fn compiled(&self, rule: &str) -> Result<&Regex, ReaderError> {
-        let mut builder = RegexBuilder::new(&self.text);
-        let compile = || builder.unicode(false).multi_line(true).crlf(true).build();
-        self.regex
-            .get_or_init(compile)
-            .as_ref()
-            .map_err(|error| PackError::Compile { rule: rule.to_owned(), message: error.to_string() }.into())
-    }
-}
+/// The largest rule file, in bytes: compiling a pattern recurses along it.
+const MAX_RULE_BYTES: usize = 16 * 1024;
 
 /// All known packs.
 #[derive(Debug)]
@@ -194,17 +105,45 @@ impl Packs {
         Ok(Self::parse(EMBEDDED)?)
     }
 
-    /// Packs from rule files: (`{pack}/rules/{rule}.toml`, text).
+    /// Packs from rule files: (`{pack}/rules/{rule}.toml` or `.yml`, text).
     ///
     /// # Errors
-    /// The first file that is wrong, with the line and what to mend.
-    pub fn parse(files: &[(&str, &str)]) -> Result<Self, PackError> {
-        let mut rules: BTreeMap<String, Vec<Rule>> = BTreeMap::new();
-        for (file, text) in files {
-            let (pack, rule) = parse_rule(file, text)?;
-            rules.entry(pack).or_default().push(rule);
+    /// The first file that is wrong, with line and column and what to mend.
+    pub fn parse<S: AsRef<str> + Sync>(files: &[(S, S)]) -> Result<Self, PackError> {
+        on_large_stack(|| {
+            let mut packs = Self { rules: BTreeMap::new() };
+            for (file, text) in files {
+                packs.add(file.as_ref(), text.as_ref())?;
+            }
+            Ok(packs)
+        })
+        .unwrap_or_else(|error| Err(PackError::Thread(error.to_string())))
+    }
+
+    /// Adds the rule that a file holds.
+    fn add(&mut self, file: &str, text: &str) -> Result<(), PackError> {
+        let misnamed = || PackError::Name { file: file.to_owned() };
+        let (pack, rest) = file.split_once("/rules/").ok_or_else(misnamed)?;
+        let (id, ending) = rest.split_once('.').ok_or_else(misnamed)?;
+        if !is_name(pack) || !is_name(id) {
+            return Err(misnamed());
         }
-        Ok(Self { rules })
+        if text.len() > MAX_RULE_BYTES {
+            let message = format!("a rule file has {MAX_RULE_BYTES} bytes at most");
+            return Err(PackError::Unreadable { path: file.to_owned(), message });
+        }
+        let name = format!("{pack}/{id}");
+        let rule = match ending {
+            "toml" => toml_file::parse(file, text, id, &name)?,
+            "yml" | "yaml" => yaml_file::parse(file, text, id, &name)?,
+            _ => return Err(misnamed()),
+        };
+        let rules = self.rules.entry(pack.to_owned()).or_default();
+        if rules.iter().any(|known| known.name == name) {
+            return Err(PackError::Twice { file: file.to_owned(), rule: name });
+        }
+        rules.push(rule);
+        Ok(())
     }
 
     /// The names of all packs, in order.
@@ -228,138 +167,27 @@ impl Packs {
     /// # Errors
     /// [`ReaderError::BadPack`] for a pattern over the size limit.
     pub fn failing_examples(&self) -> Result<Vec<String>, ReaderError> {
-        let mut failing = Vec::new();
-        for rule in self.rules.values().flatten() {
-            let alone = RuleSet::new(vec![rule])?;
-            for (examples, expected) in [(&rule.valid, false), (&rule.invalid, true)] {
-                for example in examples {
-                    let examined = alone.examine(&rule.example_path, example.as_bytes(), &[(1, u32::MAX)])?;
+        on_large_stack(|| {
+            let mut failing = Vec::new();
+            for rule in self.rules.values().flatten() {
+                let alone = RuleSet::new(vec![rule])?;
+                let examples = &rule.examples;
+                let valid = examples.valid.iter().map(|text| (text, false));
+                for (text, expected) in valid.chain(examples.invalid.iter().map(|text| (text, true))) {
+                    let all = [(1, u32::MAX)];
+                    let examined =
+                        alone.examine(&examples.path, text.as_bytes(), &all, &mut Parsers::default())?;
                     if examined.findings.is_empty() == expected {
                         let what =
                             if expected { "finds nothing in invalid" } else { "finds something in valid" };
-                        failing.push(format!("{} {what} example {example:?}", rule.name));
+                        failing.push(format!("{} {what} example {text:?}", rule.name));
                     }
                 }
             }
-        }
-        Ok(failing)
+            Ok(failing)
+        })
+        .unwrap_or_else(|error| Err(PackError::Thread(error.to_string()).into()))
     }
-}
-
-/// A rule file as it is written.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RuleFile {
-    id: Spanned<String>,
-    kind: Kind,
-    severity: Severity,
-    category: Category,
-    title: Spanned<String>,
-    body: Spanned<String>,
-    keywords: Spanned<Vec<String>>,
-    pattern: Spanned<String>,
-    entropy: Option<Spanned<f64>>,
-    #[serde(default)]
-    allow: Vec<Spanned<String>>,
-    #[serde(default)]
-    paths: Vec<Spanned<String>>,
-    #[serde(default)]
-    not_paths: Vec<Spanned<String>>,
-    #[serde(default = "yes")]
-    enabled: bool,
-    valid: Spanned<Vec<String>>,
-    invalid: Spanned<Vec<String>>,
-    #[serde(default = "example_path")]
-    example_path: String,
-}
-
-fn yes() -> bool {
-    true
-}
-
-fn example_path() -> String {
-    "example.txt".to_owned()
-}
-
-/// The pack's name and the rule.
-fn parse_rule(file: &str, text: &str) -> Result<(String, Rule), PackError> {
-    let named = file.split_once("/rules/").and_then(|(pack, rule)| Some((pack, rule.strip_suffix(".toml")?)));
-    let Some((pack, id)) = named.filter(|(pack, id)| is_name(pack) && is_name(id)) else {
-        return Err(PackError::Name { file: file.to_owned() });
-    };
-    let name = format!("{pack}/{id}");
-    let raw: RuleFile = toml::from_str(text).map_err(|error| PackError::Toml {
-        file: file.to_owned(),
-        line: error.span().map_or(1, |span| line_at(text, span.start)),
-        message: error.message().to_owned(),
-    })?;
-
-    let wrong = |field: &'static str, at: usize, message: String| PackError::Field {
-        file: file.to_owned(),
-        line: line_at(text, at),
-        rule: name.clone(),
-        field,
-        message,
-    };
-    let pattern_of = |field: &'static str, value: &Spanned<String>| {
-        Pattern::parse(value.get_ref()).map_err(|message| wrong(field, value.span().start, message))
-    };
-    let globs_of = |field: &'static str, values: &[Spanned<String>]| {
-        let mut globs = GlobSetBuilder::new();
-        for value in values {
-            let glob = GlobBuilder::new(value.get_ref()).literal_separator(true).build();
-            globs.add(glob.map_err(|error| wrong(field, value.span().start, error.to_string()))?);
-        }
-        globs.build().map_err(|error| wrong(field, 0, error.to_string()))
-    };
-    let check = |right: bool, field: &'static str, at: usize, message: &str| {
-        if right { Ok(()) } else { Err(wrong(field, at, message.to_owned())) }
-    };
-
-    check(raw.id.get_ref() == id, "id", raw.id.span().start, "it must be the file's name without .toml")?;
-    for (field, value, right) in
-        [("title", &raw.title, !raw.title.get_ref().contains('\n')), ("body", &raw.body, true)]
-    {
-        let right = right && !value.get_ref().trim().is_empty();
-        check(right, field, value.span().start, "it must not be empty, and a title has one line")?;
-    }
-    let keywords = raw.keywords.get_ref();
-    let long_enough =
-        !keywords.is_empty() && keywords.iter().all(|keyword| keyword.len() >= MIN_KEYWORD_BYTES);
-    let message = format!("at least one is needed, each of {MIN_KEYWORD_BYTES} bytes or more");
-    check(long_enough, "keywords", raw.keywords.span().start, &message)?;
-    for (field, examples) in [("valid", &raw.valid), ("invalid", &raw.invalid)] {
-        check(
-            !examples.get_ref().is_empty(),
-            field,
-            examples.span().start,
-            "at least one example is needed",
-        )?;
-    }
-    if let Some(entropy) = &raw.entropy {
-        check(raw.kind == Kind::Secret, "entropy", entropy.span().start, "it is for secrets only")?;
-    }
-
-    let allow = raw.allow.iter().map(|value| pattern_of("allow", value)).collect::<Result<Vec<_>, _>>()?;
-    let rule = Rule {
-        kind: raw.kind,
-        severity: raw.severity,
-        category: raw.category,
-        pattern: pattern_of("pattern", &raw.pattern)?,
-        allow,
-        paths: if raw.paths.is_empty() { None } else { Some(globs_of("paths", &raw.paths)?) },
-        not_paths: globs_of("not_paths", &raw.not_paths)?,
-        entropy: raw.entropy.map(Spanned::into_inner),
-        enabled: raw.enabled,
-        example_path: RepoPath::from_text(&raw.example_path),
-        title: raw.title.into_inner(),
-        body: raw.body.into_inner().trim().to_owned(),
-        keywords: raw.keywords.into_inner(),
-        valid: raw.valid.into_inner(),
-        invalid: raw.invalid.into_inner(),
-        name,
-    };
-    Ok((pack.to_owned(), rule))
 }
 
 /// Lower-case letters, digits and `-`.
@@ -367,13 +195,11 @@ fn is_name(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
 }
 
-/// The 1-based line of a byte offset.
-fn line_at(text: &str, offset: usize) -> usize {
-    1 + text.bytes().take(offset).filter(|byte| *byte == b'\n').count()
-}
-
 #[cfg(test)]
 mod tests {
+    use truing_core::finding::{Category, Severity};
+    use truing_diff::RepoPath;
+
     use super::*;
 
     const GOOD: &str = r#"id = "x"
@@ -407,11 +233,17 @@ invalid = ["key1"]
     fn no_rule_file_holds_what_the_secret_rules_find() {
         let packs = Packs::embedded().unwrap();
         let rules = packs.select(&names(&["core"])).unwrap();
-        let secrets = rules.into_iter().filter(|rule| rule.kind == Kind::Secret).collect();
+        let secrets = rules.into_iter().filter(|rule| matches!(rule.check, Check::Secret(_))).collect();
         let secrets = RuleSet::new(secrets).unwrap();
         for (file, text) in EMBEDDED {
-            let found =
-                secrets.examine(&RepoPath::from_text(file), text.as_bytes(), &[(1, u32::MAX)]).unwrap();
+            let found = secrets
+                .examine(
+                    &RepoPath::from_text(file),
+                    text.as_bytes(),
+                    &[(1, u32::MAX)],
+                    &mut Parsers::default(),
+                )
+                .unwrap();
             assert_eq!(found.findings, [], "{file}");
         }
     }
@@ -442,40 +274,138 @@ invalid = ["key"]"#,
             GOOD.replace(from, to)
         };
         for (text, expected) in [
-            (with("colour = 1"), "p/rules/x.toml:11: unknown field `colour`"),
-            (with("enabled = 1"), "p/rules/x.toml:11: invalid type"),
-            (with("= 1"), "p/rules/x.toml:11: "),
-            (instead("severity = \"P1\"\n", ""), "p/rules/x.toml:1: missing field `severity`"),
-            (instead("\"P1\"", "\"P9\""), "p/rules/x.toml:3: unknown variant `P9`"),
-            (instead("\"x\"", "\"y\""), "p/rules/x.toml:1: rule `p/x`: id: "),
-            (instead("\"T\"", "\"\"\"T\nU\"\"\""), "p/rules/x.toml:5: rule `p/x`: title: "),
-            (instead("\"B\"", "\" \""), "p/rules/x.toml:6: rule `p/x`: body: "),
-            (instead("[\"key\"]\np", "[\"ke\"]\np"), "p/rules/x.toml:7: rule `p/x`: keywords: "),
-            (instead("[\"key\"]\np", "[]\np"), "p/rules/x.toml:7: rule `p/x`: keywords: "),
+            (with("colour = 1"), "11:1: unknown field `colour`"),
+            (with("enabled = 1"), "11:11: invalid type"),
+            (with("= 1"), "11:1: "),
+            (instead("severity = \"P1\"\n", ""), "1:1: missing field `severity`"),
+            (instead("\"P1\"", "\"P9\""), "3:12: unknown variant `P9`"),
+            (instead("\"x\"", "\"y\""), "1:6: rule `p/x`: id: "),
+            (instead("\"T\"", "\"\"\"T\nU\"\"\""), "5:9: rule `p/x`: title: "),
+            (instead("\"B\"", "\" \""), "6:8: rule `p/x`: body: "),
+            (instead("[\"key\"]\np", "[\"ke\"]\np"), "7:12: rule `p/x`: keywords: "),
+            (instead("[\"key\"]\np", "[]\np"), "7:12: rule `p/x`: keywords: "),
             (
                 instead(r"key(\d+)", r"key(\d+"),
-                "p/rules/x.toml:8: rule `p/x`: pattern: unclosed group (at line 1, column 4 of the pattern)",
+                "8:11: rule `p/x`: pattern: unclosed group (at line 1, column 4 of the pattern)",
             ),
-            (
-                instead(r"key(\d+)", r"key\pL"),
-                "p/rules/x.toml:8: rule `p/x`: pattern: Unicode not allowed here (at",
-            ),
-            (instead(r"key(\d+)", r"(key)*"), "p/rules/x.toml:8: rule `p/x`: pattern: it matches empty text"),
-            (instead("[\"key1\"]", "[]"), "p/rules/x.toml:10: rule `p/x`: invalid: "),
-            (
-                with("allow = ['a', 'b',\n '[']"),
-                "p/rules/x.toml:12: rule `p/x`: allow: unclosed character class",
-            ),
-            (with("paths = ['a{']"), "p/rules/x.toml:11: rule `p/x`: paths: "),
-            (with("entropy = 3.0").replace("secret", "text"), "p/rules/x.toml:11: rule `p/x`: entropy: "),
+            (instead(r"key(\d+)", r"key\pL"), "8:11: rule `p/x`: pattern: Unicode not allowed here (at"),
+            (instead(r"key(\d+)", r"(key)*"), "8:11: rule `p/x`: pattern: it matches empty text"),
+            (instead("[\"key1\"]", "[]"), "10:11: rule `p/x`: invalid: "),
+            (with("allow = ['a', 'b',\n '[']"), "12:2: rule `p/x`: allow: unclosed character class"),
+            (with("paths = ['a{']"), "11:10: rule `p/x`: paths: "),
+            (with("entropy = 3.0").replace("secret", "text"), "11:11: rule `p/x`: entropy: "),
         ] {
-            assert!(error(&text).starts_with(expected), "{expected}\n{}", error(&text));
+            let expected = format!("p/rules/x.toml:{expected}");
+            assert!(error(&text).starts_with(&expected), "{expected}\n{}", error(&text));
         }
-        for file in ["x.toml", "p/x.toml", "p/rules/x", "p/rules/a/x.toml", "p/rules/X.toml", "/rules/x.toml"]
-        {
+        for file in [
+            "x.toml",
+            "p/x.toml",
+            "p/rules/x",
+            "p/rules/x.json",
+            "p/rules/a/x.toml",
+            "p/rules/X.toml",
+            "/rules/x.toml",
+        ] {
             let error = Packs::parse(&[(file, GOOD)]).unwrap_err();
             assert_eq!(error, PackError::Name { file: file.to_owned() });
         }
+    }
+
+    const SYNTAX: &str = "id: x
+language: python
+severity: error
+message: T
+note: B
+rule:
+  kind: call
+metadata:
+  truing:
+    category: F
+";
+
+    #[test]
+    fn a_wrong_syntax_rule_is_named_with_line_column_and_reason() {
+        let instead = |from: &str, to: &str| {
+            assert!(SYNTAX.contains(from));
+            SYNTAX.replace(from, to)
+        };
+        for (text, expected) in [
+            (
+                instead("python", "cobol"),
+                "2:11: the language `cobol` is not built in (there are: python, typescript,",
+            ),
+            // ast-grep knows this one, but its grammar is not built in.
+            (instead("python", "kotlin"), "2:11: the language `kotlin` is not built in (there are: python,"),
+            (
+                instead("    category: F", "    also: [go, ruby]"),
+                "10:16: the language `ruby` is not built in",
+            ),
+            (instead("id: x", "id: y"), "1:5: id: it must be the file's name"),
+            (instead("language: python\n", ""), "7:1: missing field `language`"),
+            (instead("severity: error", "severity: fatal"), "3:11: unknown variant"),
+            (instead("    category: F", "    colour: F"), "10:5: unknown field `colour`"),
+            (instead("    category: F", "    category: Q"), "10:15: unknown variant"),
+            (instead("note: B", "notes: B"), "5:1: unknown field `notes`"),
+            (instead("kind: call", "kind: calll"), "7:9: as a rule for python: Kind `calll` is invalid."),
+            (instead("kind: call", "kind: [call"), "8:9: illegal placement"),
+            (instead("kind: call", "regex: call"), "6:1: as a rule for python: Rule must specify"),
+            (
+                instead("kind: call", "kind: call\n  regex: '('"),
+                "6:1: as a rule for python: regex parse error",
+            ),
+            (
+                instead("kind: call", "pattern: f($A)\nfix: g($B)"),
+                "8:1: as a rule for python: Undefined meta var",
+            ),
+            (instead("rule:\n", "files: ['a{']\nrule:\n"), "6:9: "),
+            (instead("kind: call", "kind: call\n  matches: other"), "8:12: as a rule for python: "),
+            (String::new(), "1:1: "),
+        ] {
+            let error = Packs::parse(&[("p/rules/x.yml", text.as_str())]).unwrap_err().to_string();
+            let expected = format!("p/rules/x.yml:{expected}");
+            assert!(error.starts_with(&expected) && !error.contains('\n'), "{expected}\n{error}");
+        }
+    }
+
+    #[test]
+    fn a_rule_as_ast_grep_has_it_needs_nothing_of_ours() {
+        let rule = "language: Python\nrule:\n  pattern: f($A)\n";
+        let packs = Packs::parse(&[("p/rules/no-f.yml", rule)]).unwrap();
+        let rules = packs.select(&names(&["p"])).unwrap();
+        let told = (rules[0].title.as_str(), rules[0].severity, rules[0].category);
+        assert_eq!(told, ("no-f", Severity::P2, Category::J));
+        let off = format!("{rule}severity: 'off'\n");
+        assert!(
+            Packs::parse(&[("p/rules/no-f.yml", off.as_str())])
+                .unwrap()
+                .select(&names(&["p"]))
+                .unwrap()
+                .is_empty()
+        );
+    }
+
+    #[test]
+    fn two_files_for_one_rule_are_an_error() {
+        let error = Packs::parse(&[("p/rules/x.toml", GOOD), ("p/rules/x.yml", SYNTAX)]).unwrap_err();
+        assert_eq!(error.to_string(), "p/rules/x.yml: there is a rule `p/x` already");
+    }
+
+    #[test]
+    fn a_rule_that_nests_as_deep_as_its_file_is_large_is_read_or_refused() {
+        for (open, close) in [("(", ")"), ("[", "]"), ("-", ""), ("a+", ""), ("a.", ""), ("f(", ")")] {
+            let count = (MAX_RULE_BYTES - 200) / (open.len() + close.len());
+            let pattern = format!("{}a{}", open.repeat(count), close.repeat(count));
+            let rule = format!("language: python\nrule:\n  pattern: '{pattern}'\n");
+            assert!(rule.len() <= MAX_RULE_BYTES);
+            let packs = Packs::parse(&[("p/rules/x.yml", rule.as_str())]);
+            if let Ok(packs) = packs {
+                packs.failing_examples().unwrap();
+            }
+        }
+        let long = format!("# {}\n", "x".repeat(MAX_RULE_BYTES));
+        let error = Packs::parse(&[("p/rules/x.yml", long.as_str())]).unwrap_err().to_string();
+        assert_eq!(error, "p/rules/x.yml: a rule file has 16384 bytes at most");
     }
 
     #[test]

@@ -34,6 +34,11 @@ impl Secrets {
         Self(joined)
     }
 
+    /// Is there one in `window`?
+    pub(crate) fn overlap(&self, window: &Range<usize>) -> bool {
+        self.within(window).next().is_some()
+    }
+
     /// Those that overlap `window`.
     fn within(&self, window: &Range<usize>) -> impl Iterator<Item = &Range<usize>> {
         let first = self.0.partition_point(|secret| secret.end <= window.start);

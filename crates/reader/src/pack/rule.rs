@@ -1,0 +1,128 @@
+//! A rule, ready to be used.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+use std::sync::OnceLock;
+
+use globset::GlobSet;
+use regex::bytes::{Regex, RegexBuilder};
+use truing_core::finding::{Category, Severity};
+use truing_core::port::ReaderError;
+use truing_diff::RepoPath;
+
+use super::PackError;
+use crate::syntax::SyntaxCheck;
+
+/// A rule. Its patterns are compiled when they are first needed.
+#[derive(Debug)]
+pub(crate) struct Rule {
+    /// `pack/rule`.
+    pub(crate) name: String,
+    pub(crate) severity: Severity,
+    pub(crate) category: Category,
+    pub(crate) title: String,
+    pub(crate) body: String,
+    pub(crate) check: Check,
+    /// Which paths it looks at: those that one of the former matches (none: all) and none of the latter.
+    pub(crate) paths: Option<GlobSet>,
+    pub(crate) not_paths: GlobSet,
+    pub(crate) enabled: bool,
+    pub(crate) examples: Examples,
+}
+
+impl Rule {
+    /// Does the rule look at files of this path?
+    pub(crate) fn applies_to(&self, path: &RepoPath) -> bool {
+        let path = Path::new(OsStr::from_bytes(path.as_bytes()));
+        self.paths.as_ref().is_none_or(|paths| paths.is_match(path)) && !self.not_paths.is_match(path)
+    }
+}
+
+/// What a rule looks for.
+#[derive(Debug)]
+pub(crate) enum Check {
+    /// Text, shown as it is.
+    Text(TextCheck),
+    /// Text that is shown by its first characters only, in this and every other finding.
+    Secret(TextCheck),
+    /// Code of a form.
+    Syntax(SyntaxCheck),
+}
+
+impl Check {
+    /// Is it tried where one of its keywords is?
+    pub(crate) fn is_text(&self) -> bool {
+        match self {
+            Self::Text(_) | Self::Secret(_) => true,
+            Self::Syntax(_) => false,
+        }
+    }
+}
+
+/// Files in which a rule must find nothing, or something.
+#[derive(Debug)]
+pub(crate) struct Examples {
+    pub(crate) valid: Vec<String>,
+    pub(crate) invalid: Vec<String>,
+    /// What path they have.
+    pub(crate) path: RepoPath,
+}
+
+/// A regular expression behind keywords.
+#[derive(Debug)]
+pub(crate) struct TextCheck {
+    pub(crate) keywords: Vec<String>,
+    pub(crate) pattern: Pattern,
+    pub(crate) entropy: Option<f64>,
+    pub(crate) allow: Vec<Pattern>,
+}
+
+impl TextCheck {
+    /// Is this a known placeholder?
+    pub(crate) fn allows(&self, rule: &str, matched: &[u8]) -> Result<bool, ReaderError> {
+        for pattern in &self.allow {
+            if pattern.compiled(rule)?.is_match(matched) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// A regular expression that is known to be well-formed, compiled at first use.
+#[derive(Debug)]
+pub(crate) struct Pattern {
+    text: String,
+    regex: OnceLock<Result<Regex, regex::Error>>,
+}
+
+impl Pattern {
+    /// Checks the form, with the options it will be compiled with. The error says where in the pattern.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let mut parser = regex_syntax::ParserBuilder::new();
+        let parsed = parser.unicode(false).utf8(false).multi_line(true).crlf(true).build().parse(text);
+        let at = |span: &regex_syntax::ast::Span, what: String| {
+            format!("{what} (at line {}, column {} of the pattern)", span.start.line, span.start.column)
+        };
+        match parsed {
+            Ok(parsed) if parsed.properties().minimum_len() == Some(0) => {
+                Err("it matches empty text".to_owned())
+            }
+            Ok(_) => Ok(Self { text: text.to_owned(), regex: OnceLock::new() }),
+            Err(regex_syntax::Error::Parse(error)) => Err(at(error.span(), error.kind().to_string())),
+            Err(regex_syntax::Error::Translate(error)) => Err(at(error.span(), error.kind().to_string())),
+            Err(other) => Err(other.to_string()),
+        }
+    }
+
+    /// Compiled, at first use; `rule` is named where it is too large.
+    pub(crate) fn compiled(&self, rule: &str) -> Result<&Regex, ReaderError> {
+        let mut builder = RegexBuilder::new(&self.text);
+        let compile = || builder.unicode(false).multi_line(true).crlf(true).build();
+        self.regex
+            .get_or_init(compile)
+            .as_ref()
+            .map_err(|error| PackError::Compile { rule: rule.to_owned(), message: error.to_string() }.into())
+    }
+}

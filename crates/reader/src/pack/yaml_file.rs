@@ -1,0 +1,133 @@
+//! Rule files in YAML: ast-grep's own rules, with our fields under `metadata.truing`.
+
+use ast_grep_config::Severity as AstGrepSeverity;
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use serde::Deserialize;
+use serde_saphyr::Spanned;
+use truing_core::finding::{Category, Severity};
+use truing_diff::RepoPath;
+
+use super::error::PackError;
+use super::rule::{Check, Examples, Rule};
+use crate::syntax::{Language, SyntaxCheck, WrongRule, from_yaml};
+
+/// The part of a rule file that is not ast-grep's business, or ours too. Its other keys ast-grep checks.
+#[derive(Deserialize)]
+struct RuleFile {
+    id: Option<Spanned<String>>,
+    language: Spanned<String>,
+    #[serde(default)]
+    message: String,
+    #[serde(default)]
+    note: String,
+    #[serde(default)]
+    severity: AstGrepSeverity,
+    #[serde(default)]
+    files: Vec<Spanned<PathGlob>>,
+    #[serde(default)]
+    ignores: Vec<Spanned<PathGlob>>,
+    #[serde(default)]
+    metadata: Metadata,
+}
+
+/// A path glob: text, or with its options.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum PathGlob {
+    Text(String),
+    #[serde(rename_all = "camelCase")]
+    WithCase {
+        glob: String,
+        #[serde(default)]
+        case_insensitive: bool,
+    },
+}
+
+#[derive(Deserialize, Default)]
+struct Metadata {
+    #[serde(default)]
+    truing: Ours,
+}
+
+/// Our fields.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct Ours {
+    severity: Option<Severity>,
+    category: Option<Category>,
+    enabled: Option<bool>,
+    also: Vec<Spanned<String>>,
+    example_path: Option<String>,
+    valid: Vec<String>,
+    invalid: Vec<String>,
+}
+
+/// The rule `name` that a file holds; its `id`, if it has one, must be this one.
+pub(super) fn parse(file: &str, text: &str, id: &str, name: &str) -> Result<Rule, PackError> {
+    let at = |wrong: WrongRule| PackError::Wrong {
+        file: file.to_owned(),
+        line: wrong.line,
+        column: wrong.column,
+        message: wrong.message,
+    };
+    let raw: RuleFile = from_yaml(text).map_err(at)?;
+    if let Some(given) = raw.id.as_ref().filter(|given| given.value != id) {
+        return Err(at(wrong(&given.referenced, "id: it must be the file's name without its ending".into())));
+    }
+    let mut languages = Vec::new();
+    for given in std::iter::once(&raw.language).chain(&raw.metadata.truing.also) {
+        let Some(language) = Language::named(&given.value) else {
+            let known = Language::known();
+            let message = format!("the language `{}` is not built in (there are: {known})", given.value);
+            return Err(at(wrong(&given.referenced, message)));
+        };
+        languages.push(language);
+    }
+    let check = SyntaxCheck::parse(text, &languages).map_err(at)?;
+
+    let ours = raw.metadata.truing;
+    let (severity, on) = match raw.severity {
+        AstGrepSeverity::Error => (Severity::P1, true),
+        AstGrepSeverity::Warning | AstGrepSeverity::Info | AstGrepSeverity::Hint => (Severity::P2, true),
+        AstGrepSeverity::Off => (Severity::P2, false),
+    };
+    let title = raw.message.lines().next().map(str::trim).filter(|title| !title.is_empty());
+    let example_path = ours
+        .example_path
+        .unwrap_or_else(|| languages.first().map_or_else(String::new, |it| it.example_path()));
+    Ok(Rule {
+        name: name.to_owned(),
+        severity: ours.severity.unwrap_or(severity),
+        category: ours.category.unwrap_or(Category::J),
+        title: title.unwrap_or(id).to_owned(),
+        body: if raw.note.trim().is_empty() { raw.message.trim() } else { raw.note.trim() }.to_owned(),
+        check: Check::Syntax(check),
+        paths: if raw.files.is_empty() { None } else { Some(globs(&raw.files).map_err(at)?) },
+        not_paths: globs(&raw.ignores).map_err(at)?,
+        enabled: ours.enabled.unwrap_or(on),
+        examples: Examples {
+            valid: ours.valid,
+            invalid: ours.invalid,
+            path: RepoPath::from_text(&example_path),
+        },
+    })
+}
+
+fn wrong(place: &serde_saphyr::Location, message: String) -> WrongRule {
+    let number = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+    WrongRule { line: number(place.line()), column: number(place.column()), message }
+}
+
+/// ast-grep's globs: `*` also matches `/`.
+fn globs(values: &[Spanned<PathGlob>]) -> Result<GlobSet, WrongRule> {
+    let mut globs = GlobSetBuilder::new();
+    for value in values {
+        let (text, any_case) = match &value.value {
+            PathGlob::Text(text) => (text, false),
+            PathGlob::WithCase { glob, case_insensitive } => (glob, *case_insensitive),
+        };
+        let glob = GlobBuilder::new(text).case_insensitive(any_case).build();
+        globs.add(glob.map_err(|error| wrong(&value.referenced, error.to_string()))?);
+    }
+    globs.build().map_err(|error| WrongRule { line: 1, column: 1, message: error.to_string() })
+}

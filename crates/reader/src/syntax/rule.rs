@@ -1,0 +1,126 @@
+//! An ast-grep rule, compiled for each of its languages.
+
+use std::fmt;
+
+use ast_grep_config::{GlobalRules, RuleConfig, SerializableRuleConfig};
+use ast_grep_language::SupportLang;
+use serde::de::DeserializeOwned;
+
+use super::Language;
+
+/// Why a rule's YAML is no rule.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct WrongRule {
+    /// Line and column, 1-based.
+    pub(crate) line: usize,
+    pub(crate) column: usize,
+    /// What is wrong, in one line.
+    pub(crate) message: String,
+}
+
+/// A rule, compiled for each of its languages.
+pub(crate) struct SyntaxCheck {
+    compiled: Vec<(&'static Language, RuleConfig<SupportLang>)>,
+}
+
+impl fmt::Debug for SyntaxCheck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.languages()).finish()
+    }
+}
+
+impl SyntaxCheck {
+    /// Compiles a rule for these languages. The caller has seen that the file's own `language` is one of ours.
+    pub(crate) fn parse(text: &str, languages: &[&'static Language]) -> Result<Self, WrongRule> {
+        let written: SerializableRuleConfig<SupportLang> = from_yaml(text).map_err(|mut wrong| {
+            // Unknown keys at the top are noticed when all have been read.
+            if let Some(key) =
+                wrong.message.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next())
+                && let Some((line, column)) = section(text, key)
+            {
+                (wrong.line, wrong.column) = (line, column);
+            }
+            wrong
+        })?;
+        let compile = |language: &&'static Language| {
+            let mut rule = written.clone();
+            rule.language = language.grammar;
+            RuleConfig::try_from(rule, &GlobalRules::default())
+                .map(|config| (*language, config))
+                .map_err(|error| wrong_rule(text, &error, language))
+        };
+        Ok(Self { compiled: languages.iter().map(compile).collect::<Result<_, _>>()? })
+    }
+
+    /// The rule for files of this language, if it looks at them.
+    pub(crate) fn compiled_for(&self, language: &Language) -> Option<&RuleConfig<SupportLang>> {
+        self.compiled.iter().find(|(known, _)| *known == language).map(|(_, config)| config)
+    }
+
+    /// The names of its languages.
+    pub(crate) fn languages(&self) -> impl Iterator<Item = &'static str> {
+        self.compiled.iter().map(|(language, _)| language.name())
+    }
+}
+
+/// Reads YAML as ast-grep does.
+pub(crate) fn from_yaml<T: DeserializeOwned>(text: &str) -> Result<T, WrongRule> {
+    ast_grep_config::from_str(text).map_err(|error: serde_saphyr::Error| {
+        let at = error.location();
+        let line = at.map_or(1, |at| at.line());
+        let column = at.map_or(1, |at| at.column());
+        // The position and an excerpt are part of the text; the position is told apart.
+        let told = error.without_snippet().to_string();
+        let told = told.lines().next().unwrap_or_default();
+        let told = told.strip_prefix("error: ").unwrap_or(told);
+        let told = told.strip_prefix(&format!("line {line} column {column}: ")).unwrap_or(told);
+        let told = told.strip_suffix(&format!(" at line {line}, column {column}")).unwrap_or(told);
+        WrongRule { line: index(line), column: index(column), message: told.to_owned() }
+    })
+}
+
+fn index(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+/// ast-grep's error as one line, at the place that it is about as far as that can be told: it names no position.
+fn wrong_rule(text: &str, error: &dyn std::error::Error, language: &Language) -> WrongRule {
+    let mut causes = vec![error.to_string()];
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        causes.push(error.to_string());
+        cause = error.source();
+    }
+    let last = causes.last().map(String::as_str).unwrap_or_default();
+    let words: Vec<&str> = last.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let (line, column) = place(text, &causes);
+    WrongRule { line, column, message: format!("as a rule for {}: {}", language.name(), words.join(" ")) }
+}
+
+/// Where in the file: what the error quotes last, as a section or a value; else `rule:`.
+fn place(text: &str, causes: &[String]) -> (usize, usize) {
+    let quoted = causes.iter().rev().flat_map(|cause| {
+        let words: Vec<&str> = cause.split('`').collect();
+        words.into_iter().skip(1).step_by(2).collect::<Vec<_>>().into_iter().rev()
+    });
+    let mut words = quoted.filter(|word| !word.is_empty());
+    words
+        .find_map(|word| section(text, word).or_else(|| value(text, word)))
+        .or_else(|| section(text, "rule"))
+        .unwrap_or((1, 1))
+}
+
+/// The line that begins with a key.
+fn section(text: &str, key: &str) -> Option<(usize, usize)> {
+    let begins = |line: &str| line.strip_prefix(key).is_some_and(|rest| rest.starts_with(':'));
+    text.lines().position(begins).map(|line| (line + 1, 1))
+}
+
+/// The first value of a key that begins with a word.
+fn value(text: &str, word: &str) -> Option<(usize, usize)> {
+    let begins = format!(": {word}");
+    text.lines().enumerate().find_map(|(number, line)| {
+        let before = line.get(..line.find(&begins)?)?;
+        Some((number + 1, before.chars().count() + 1 + ": ".len()))
+    })
+}

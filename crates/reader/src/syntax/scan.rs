@@ -1,0 +1,262 @@
+//! One file under many rules: parsed once, walked once, matched where a rule's kinds of nodes are.
+//!
+//! Source code is hostile. Parsing and matching have a time limit, a tree may be only so deep, because matching
+//! recurses along it, and only so wide where a rule looks. What is over a limit is an error, never half an answer.
+
+use std::ops::{ControlFlow, Range};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+use ast_grep_config::RuleConfig;
+use ast_grep_core::AstGrep;
+use ast_grep_core::matcher::{Matcher as _, MatcherExt as _};
+use ast_grep_core::replacer::Replacer as _;
+use ast_grep_core::tree_sitter::{LanguageExt as _, StrDoc};
+use ast_grep_language::SupportLang;
+use tree_sitter::{Node, ParseOptions, ParseState, Parser, Tree};
+
+use super::{LANGUAGES, Language, SyntaxCheck};
+use crate::proof::Fix;
+
+/// How deep a syntax tree may be, in nodes.
+pub(crate) const MAX_DEPTH: usize = 4_000;
+
+/// How many children a node may have that a rule looks at: `$$$` tries them in turn.
+const MAX_CHILDREN: usize = 10_000;
+
+/// How many bytes of source are parsed; a tree takes tens of times as much memory.
+pub(crate) const MAX_SOURCE_BYTES: usize = 2 * 1024 * 1024;
+
+/// How long one file may take, parsing and matching.
+const MAX_TIME: Duration = Duration::from_secs(10);
+
+/// Why the syntax rules did not look at a file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum TooComplex {
+    /// More than [`MAX_SOURCE_BYTES`], [`MAX_DEPTH`], [`MAX_CHILDREN`] or [`MAX_TIME`].
+    OverLimit,
+    /// The parser or a matcher panicked.
+    Failed,
+}
+
+/// A match of one rule.
+#[derive(Debug)]
+pub(crate) struct Match {
+    /// The rule's index in [`Scan::new`].
+    pub(crate) rule: usize,
+    /// The node that matches, in bytes.
+    pub(crate) range: Range<usize>,
+    /// What the rule's `fix` makes of which bytes.
+    pub(crate) fix: Option<Fix>,
+}
+
+/// One parser a language, made at first use. Every thread has its own.
+#[derive(Default)]
+pub(crate) struct Parsers {
+    parsers: Vec<(&'static Language, Parser)>,
+}
+
+impl Parsers {
+    /// The tree of a text.
+    fn parse(&mut self, language: &'static Language, text: &str, end: Instant) -> Option<Tree> {
+        if !self.parsers.iter().any(|(known, _)| *known == language) {
+            let mut parser = Parser::new();
+            parser.set_language(&language.grammar.get_ts_language()).ok()?;
+            self.parsers.push((language, parser));
+        }
+        let (_, parser) = self.parsers.iter_mut().find(|(known, _)| *known == language)?;
+        // What an interrupted parse left behind is not for this text.
+        parser.reset();
+        let mut in_time = |_: &ParseState| {
+            if Instant::now() < end { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        };
+        let options = ParseOptions::new().progress_callback(&mut in_time);
+        let mut rest = |at: usize, _| text.as_bytes().get(at..).unwrap_or_default();
+        parser.parse_with_options(&mut rest, None, Some(options))
+    }
+
+    /// How many ERROR and missing nodes the tree of a text has; none if it cannot be parsed in time.
+    pub(crate) fn errors(&mut self, language: &'static Language, text: &str) -> Option<usize> {
+        let tree = self.parse(language, text, Instant::now() + MAX_TIME)?;
+        let mut count = 0;
+        let mut cursor = tree.walk();
+        loop {
+            let node = cursor.node();
+            count += usize::from(node.is_error() || node.is_missing());
+            // Only below a node that has errors are there any.
+            if node.has_error() && cursor.goto_first_child() {
+                continue;
+            }
+            while !cursor.goto_next_sibling() {
+                if !cursor.goto_parent() {
+                    return Some(count);
+                }
+            }
+        }
+    }
+}
+
+/// The rules of one language, by the kinds of nodes they can match.
+pub(crate) struct Scan<'rules> {
+    language: &'static Language,
+    rules: Vec<(usize, &'rules RuleConfig<SupportLang>)>,
+    /// For each kind of node, the indexes in `rules` of those that may match it.
+    by_kind: Vec<Vec<usize>>,
+}
+
+impl<'rules> Scan<'rules> {
+    /// One scan for each language that some rule looks at: (index, rule) pairs, the index comes back with matches.
+    pub(crate) fn all(rules: &[(usize, &'rules SyntaxCheck)]) -> Vec<Self> {
+        let of = |language: &'static Language| {
+            let compiled =
+                rules.iter().filter_map(|(index, rule)| Some((*index, rule.compiled_for(language)?)));
+            Self::new(language, compiled.collect())
+        };
+        LANGUAGES.iter().map(of).filter(|scan| !scan.rules.is_empty()).collect()
+    }
+
+    fn new(language: &'static Language, rules: Vec<(usize, &'rules RuleConfig<SupportLang>)>) -> Self {
+        let mut by_kind: Vec<Vec<usize>> = Vec::new();
+        for (at, (_, rule)) in rules.iter().enumerate() {
+            for kind in rule.matcher.potential_kinds().iter().flatten() {
+                if by_kind.len() <= kind {
+                    by_kind.resize_with(kind + 1, Vec::new);
+                }
+                if let Some(rules) = by_kind.get_mut(kind) {
+                    rules.push(at);
+                }
+            }
+        }
+        Self { language, rules, by_kind }
+    }
+
+    /// The language of the files it looks at.
+    pub(crate) fn language(&self) -> &'static Language {
+        self.language
+    }
+
+    /// Every match of the rules for which `wanted` holds on the `wanted_lines` (1-based, first and last of the
+    /// match). The whole text is parsed, so what is around a node decides about it.
+    pub(crate) fn matches(
+        &self,
+        text: String,
+        parsers: &mut Parsers,
+        wanted: &dyn Fn(usize) -> bool,
+        wanted_lines: &dyn Fn(u32, u32) -> bool,
+    ) -> Result<Vec<Match>, TooComplex> {
+        if text.len() > MAX_SOURCE_BYTES {
+            return Err(TooComplex::OverLimit);
+        }
+        let active: Vec<bool> = self.rules.iter().map(|(index, _)| wanted(*index)).collect();
+        if !active.contains(&true) {
+            return Ok(Vec::new());
+        }
+        // A grammar's bug must cost one file, not the run.
+        let end = Instant::now() + MAX_TIME;
+        catch_unwind(AssertUnwindSafe(|| self.walk(text, parsers, &active, wanted_lines, end)))
+            .unwrap_or(Err(TooComplex::Failed))
+    }
+
+    fn walk(
+        &self,
+        text: String,
+        parsers: &mut Parsers,
+        active: &[bool],
+        wanted_lines: &dyn Fn(u32, u32) -> bool,
+        end: Instant,
+    ) -> Result<Vec<Match>, TooComplex> {
+        let tree = parsers.parse(self.language, &text, end).ok_or(TooComplex::OverLimit)?;
+        let root = AstGrep::doc(StrDoc { src: text, lang: self.language.grammar, tree });
+
+        let candidates = self.candidates(root.root().get_inner_node(), active, wanted_lines)?;
+        let mut matches = Vec::new();
+        for node in candidates {
+            if node.child_count() as usize > MAX_CHILDREN || Instant::now() >= end {
+                return Err(TooComplex::OverLimit);
+            }
+            for at in self.by_kind.get(usize::from(node.kind_id())).into_iter().flatten() {
+                let Some((index, rule)) = self.rules.get(*at).filter(|_| active.get(*at) == Some(&true))
+                else {
+                    continue;
+                };
+                let Some(matched) = rule.matcher.match_node(root.adopt(node)) else { continue };
+                let fix = rule.fixer.first().map(|fixer| {
+                    let replacement = fixer.generate_replacement(&matched);
+                    let range = fixer.get_replaced_range(&matched, &rule.matcher);
+                    Fix { range, replacement: String::from_utf8_lossy(&replacement).into_owned() }
+                });
+                matches.push(Match { rule: *index, range: matched.range(), fix });
+            }
+        }
+        Ok(matches)
+    }
+
+    /// The nodes that some rule may match, on wanted lines, in the order of the text.
+    fn candidates<'tree>(
+        &self,
+        root: Node<'tree>,
+        active: &[bool],
+        wanted_lines: &dyn Fn(u32, u32) -> bool,
+    ) -> Result<Vec<Node<'tree>>, TooComplex> {
+        let looked_at: Vec<bool> =
+            self.by_kind.iter().map(|rules| rules.iter().any(|at| active.get(*at) == Some(&true))).collect();
+        let mut found = Vec::new();
+        let mut cursor = root.walk();
+        let mut depth = 0_usize;
+        loop {
+            let node = cursor.node();
+            if looked_at.get(usize::from(node.kind_id())) == Some(&true) {
+                let (first, last) = lines(&node);
+                if wanted_lines(first, last) {
+                    found.push(node);
+                }
+            }
+            if cursor.goto_first_child() {
+                depth += 1;
+                if depth > MAX_DEPTH {
+                    return Err(TooComplex::OverLimit);
+                }
+                continue;
+            }
+            while !cursor.goto_next_sibling() {
+                if !cursor.goto_parent() {
+                    return Ok(found);
+                }
+                depth = depth.saturating_sub(1);
+            }
+        }
+    }
+}
+
+/// The 1-based lines of a node. A line end at its end belongs to the line it ends.
+fn lines(node: &Node<'_>) -> (u32, u32) {
+    let (start, end) = (node.start_position(), node.end_position());
+    let first = u32::try_from(start.row).unwrap_or(u32::MAX).saturating_add(1);
+    let last = u32::try_from(end.row).unwrap_or(u32::MAX);
+    (first, if end.column == 0 && end.row > start.row { last } else { last.saturating_add(1) })
+}
+
+/// The text of a file, byte by byte in the same places: what is not UTF-8 becomes `?`, and NUL, which lexers take
+/// for the end, a space.
+pub(crate) fn text_of(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len() + 1);
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        text.extend(chunk.invalid().iter().map(|_| '?'));
+    }
+    if text.contains('\0') { text.replace('\0', " ") } else { text }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    pub(in crate::syntax) fn parses(language: &'static Language, text: &str) -> bool {
+        Parsers::default().parse(language, text, Instant::now() + MAX_TIME).is_some()
+    }
+
+    #[test]
+    fn text_keeps_every_byte_s_place() {
+        assert_eq!(text_of(b"a\xC3\xA9\xFF\xE2\x82b\0c"), "a\u{e9}???b c");
+    }
+}
