@@ -122,7 +122,9 @@ impl<R: Records, F: Forge, C: Clock, I: Ids> Publisher<'_, R, F, C, I> {
             Step::CreateSummary { body } => {
                 let intent = self.intend(vec![Item::Summary]).await?;
                 let created = self.forge.create_summary(self.producer, &body).await;
-                return self.answered(intent, created.map(|comment| vec![(Item::Summary, comment)]), None).await;
+                return self
+                    .answered(intent, created.map(|comment| vec![(Item::Summary, comment)]), None)
+                    .await;
             }
             Step::CreateReview { items } => return self.create_review(rows, items).await,
             Step::CreateFileComment { item } => {

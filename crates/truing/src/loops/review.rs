@@ -222,11 +222,12 @@ where
         })
     }
 
-    /// Marks the pull request before its slot is parked: its head is not reviewed, and says so.
+    /// Marks the pull request before its slot is parked: its head is not reviewed, and says so. If it is still
+    /// settling, it has not been told, and is to be told then.
     ///
     /// # Errors
     /// [`Stopped`], if that cannot be done either; then only `truing why` can tell.
-    pub async fn give_up(&self, class: &'static str) -> Result<(), Stopped> {
+    pub async fn give_up(&self, class: &'static str) -> Result<Reconciled, Stopped> {
         let pull = self.look().await?;
         let head = &pull.revision.head;
         self.store.begin(self.run, &pull.revision, self.clock.now()).await?;
@@ -235,9 +236,12 @@ where
         let status = DesiredStatus { sha: head.clone(), state, description };
         let summary = text::unavailable(head, class);
         self.store.announce(self.run, Producer::Review, &summary, &status).await?;
-        self.publish(head).await?;
-        let outcome = ended(OutcomeKind::Failed, class);
-        Ok(self.store.ended(self.run, &outcome, self.clock.now()).await?)
+        let reconciled = self.publish(head).await?;
+        if reconciled == Reconciled::Done {
+            let outcome = ended(OutcomeKind::Failed, class);
+            self.store.ended(self.run, &outcome, self.clock.now()).await?;
+        }
+        Ok(reconciled)
     }
 
     fn stopped(&self, error: ForgeError) -> Stopped {

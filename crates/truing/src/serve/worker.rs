@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use truing_core::id::PrId;
 use truing_core::port::{Clock, Event, Ids, Reader, Records, RunRef, Slots, StoreError};
 use truing_core::slot::{Command, Refused, Then, Why};
+use truing_forge::publisher::Reconciled;
 
 use super::scheduler::Lease;
 use super::{Forges, House};
@@ -121,15 +122,20 @@ where
         asked: lease.asked,
     };
     let ended = served.run().await;
-    match &ended {
-        Err(Stopped::Failed { class, .. }) if lease.last_attempt => {
-            if let Err(error) = served.give_up(class).await {
-                say(house, run, format!("the pull request could not be told: {error}")).await?;
-            }
-        }
-        Ok(_) | Err(_) => {}
+    let Err(Stopped::Failed { class, .. }) = &ended else { return ended };
+    if !lease.last_attempt {
+        return ended;
     }
-    ended
+    match served.give_up(class).await {
+        Ok(Reconciled::Done) => ended,
+        // What a former lease began to say may still become visible: this attempt is not over.
+        Ok(Reconciled::Settling { until }) => Ok(Then::DueAt(until, Why::Settling)),
+        Err(limited @ Stopped::RateLimited { .. }) => Err(limited),
+        Err(error @ (Stopped::Lost | Stopped::Failed { .. })) => {
+            say(house, run, format!("the pull request could not be told: {error}")).await?;
+            ended
+        }
+    }
 }
 
 /// Sends heartbeats; ends when the lease is lost, or none was acknowledged for so long that it may be.

@@ -1,0 +1,120 @@
+//! The change that the tests let review, and what a pull request shows of it.
+
+use truing_fakes::forge::PullView;
+use truing_fakes::repo::Commit;
+
+/// The login of the token that reviews.
+pub(crate) const BOT: &str = "truing[bot]";
+/// The context of its statuses.
+pub(crate) const CONTEXT: &str = "truing/review";
+/// What the first review finds.
+pub(crate) const FOUND: usize = 12;
+/// What the push after it leaves, mends and adds.
+pub(crate) const STAY: usize = 8;
+pub(crate) const FIXED: usize = 4;
+pub(crate) const NEW: usize = 2;
+
+/// The base that changes are made on.
+pub(crate) fn base() -> Commit {
+    Commit::new("Begin")
+        .write("README.md", "# Shop\n")
+        .write("src/app.py", "import os\n\n\ndef main():\n    pass\n")
+}
+
+/// A head with twelve findings in three files.
+pub(crate) fn first() -> Commit {
+    Commit::new("Change")
+        .write(
+            "src/app.py",
+            "import os\n\n\ndef main():\n    breakpoint()\n    one()\n    breakpoint()\n    two()\n    \
+             breakpoint()  # three\n\n\ndef other():\n    import pdb; pdb.set_trace()\n    breakpoint()  # last\n",
+        )
+        .write(
+            "src/page.ts",
+            "debugger;\nconst a = 1;\ndebugger; // two\nconst b = 2;\nif (a) debugger;\nf();\n  debugger; // four\n",
+        )
+        .write("src/lib.rs", "fn a() {\n    let x = 1;\n    dbg!(x);\n    let y = 2;\n    dbg!(y);\n    dbg!(x + y);\n}\n")
+}
+
+/// Moves the lines of one file, mends four findings, one of two equal ones among them, and adds two.
+pub(crate) fn second() -> Commit {
+    Commit::new("Mend some")
+        .write(
+            "src/app.py",
+            "\"\"\"Shop.\"\"\"\n\nimport os\n\n\ndef main():\n    one()\n    breakpoint()\n    two()\n    \
+             breakpoint()  # three\n\n\ndef other():\n    import pdb; pdb.set_trace()\n",
+        )
+        .write("src/page.ts", "debugger;\nconst a = 1;\nconst b = 2;\nf();\n  debugger; // four\n")
+        .write("src/fresh.py", "def fresh():\n    breakpoint()\n    ipdb.set_trace()\n")
+}
+
+/// One comment on code, as people see it.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) struct Shown {
+    pub(crate) path: String,
+    /// Its line when it was made; none on the file.
+    pub(crate) line: Option<u32>,
+    pub(crate) body: String,
+    pub(crate) resolved: bool,
+}
+
+/// What a pull request shows of our review, without what differs from one pull request to the next.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Picture {
+    pub(crate) summaries: Vec<String>,
+    pub(crate) comments: Vec<Shown>,
+    /// Comments that were made and deleted again.
+    pub(crate) deleted: usize,
+    /// State and text of the head's newest status, if it was set since.
+    pub(crate) status: Option<(String, String)>,
+}
+
+impl Picture {
+    /// `names` are commits and what to call them; statuses up to the id `before` are another pull request's.
+    pub(crate) fn of(view: &PullView, names: &[(&String, &str)], before: u64) -> Self {
+        let ours = || view.comments.iter().filter(|comment| comment.author == BOT);
+        let mut comments: Vec<Shown> = ours()
+            .filter(|comment| !comment.deleted)
+            .filter_map(|comment| {
+                let place = comment.place.as_ref()?;
+                Some(Shown {
+                    path: place.path.clone(),
+                    line: place.line.map(|(_, line)| line),
+                    body: plain(&comment.body, names),
+                    resolved: comment.resolved,
+                })
+            })
+            .collect();
+        comments.sort();
+        let mut statuses = view.statuses.get(&view.head).into_iter().flatten();
+        Self {
+            summaries: view
+                .summaries()
+                .filter(|comment| comment.author == BOT)
+                .map(|comment| plain(&comment.body, names))
+                .collect(),
+            comments,
+            deleted: ours().filter(|comment| comment.deleted).count(),
+            status: statuses
+                .rfind(|status| status.context == CONTEXT && status.id > before)
+                .map(|status| (status.state.clone(), status.description.clone().unwrap_or_default())),
+        }
+    }
+
+    /// Comments on code whose thread is not resolved.
+    pub(crate) fn open(&self) -> usize {
+        self.comments.iter().filter(|comment| !comment.resolved).count()
+    }
+}
+
+/// The id of the newest status of any commit; 0 without one.
+pub(crate) fn newest_status(view: &PullView) -> u64 {
+    view.statuses.values().flatten().map(|status| status.id).max().unwrap_or(0)
+}
+
+/// A comment without its marker, commits by their names.
+fn plain(body: &str, names: &[(&String, &str)]) -> String {
+    let lines: Vec<&str> = body.lines().filter(|line| !line.starts_with("<!-- truing")).collect();
+    let text = lines.join("\n").trim_end().to_owned();
+    names.iter().fold(text, |text, (commit, name)| text.replace(&commit[..10], name))
+}

@@ -1,0 +1,384 @@
+//! The ports with a fault at one call: every call of a process is counted, and one of them crashes the process
+//! before or after it is done, or loses its answer.
+//!
+//! A crashed process does nothing more: all of its later calls fail without effect, whatever it still tries.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use truing::serve::Forges;
+use truing::wiring::{GitHubs, ThreadedReader};
+use truing_core::finding::{AnchorKind, Finding};
+use truing_core::id::{CommentId, IntentId, Key, Millis, PrId, Sha, Span, Token, Version};
+use truing_core::outcome::{Outcome, OutcomeRecord};
+use truing_core::port::{
+    Begun, Clock, Computed, Described, Event, Forge, ForgeError, InlineDraft, Moved, PullRequest, ReadReport,
+    ReadRequest, Reader, ReaderError, Records, Revision, RunRef, Slots, StoreError,
+};
+use truing_core::publish::{Desired, DesiredStatus, Intent, Item, Observed, Producer};
+use truing_core::slot::Slot;
+use truing_forge::github::GitHubPull;
+use truing_git::{GitError, Remote};
+use truing_store::Sqlite;
+
+/// A clock that stands still until it is moved. Clones are the same clock.
+#[derive(Clone, Debug)]
+pub(crate) struct Hand(Arc<AtomicI64>);
+
+impl Hand {
+    pub(crate) fn at(now: Millis) -> Self {
+        Self(Arc::new(AtomicI64::new(now.0)))
+    }
+
+    /// Moves on to this instant; never back.
+    pub(crate) fn reach(&self, instant: Millis) {
+        self.0.fetch_max(instant.0, Ordering::SeqCst);
+    }
+}
+
+impl Clock for Hand {
+    fn now(&self) -> Millis {
+        Millis(self.0.load(Ordering::SeqCst))
+    }
+}
+
+// ---------------------------------------------------------------------------------------------- faults
+
+/// How a call goes wrong.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Mode {
+    /// The process dies before the call is done.
+    CrashBefore,
+    /// The call is done, and the process dies before it knows.
+    CrashAfter,
+    /// The call is done, and the process, which lives on, is told that it failed.
+    AnswerLost,
+}
+
+impl Mode {
+    pub(crate) const ALL: [Self; 3] = [Self::CrashBefore, Self::CrashAfter, Self::AnswerLost];
+}
+
+/// Which call goes wrong, from 1, and how.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Fault {
+    pub(crate) call: usize,
+    pub(crate) mode: Mode,
+}
+
+/// What becomes of one call.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Done,
+    DoneUnheard,
+    NotDone,
+}
+
+/// One process: its calls so far, and the fault that waits for one of them.
+#[derive(Debug, Default)]
+pub(crate) struct Script {
+    fault: Option<Fault>,
+    dead: AtomicBool,
+    calls: Mutex<Vec<&'static str>>,
+    /// Reviews that were recorded as computed.
+    computed: AtomicU32,
+}
+
+impl Script {
+    pub(crate) fn new(fault: Option<Fault>) -> Arc<Self> {
+        Arc::new(Self { fault, ..Self::default() })
+    }
+
+    /// The names of the calls so far.
+    pub(crate) fn calls(&self) -> Vec<&'static str> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn is_dead(&self) -> bool {
+        self.dead.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn computed(&self) -> u32 {
+        self.computed.load(Ordering::SeqCst)
+    }
+
+    fn fate(&self, name: &'static str) -> Fate {
+        if self.is_dead() {
+            return Fate::NotDone;
+        }
+        let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        calls.push(name);
+        let Some(fault) = self.fault.filter(|fault| fault.call == calls.len()) else { return Fate::Done };
+        match fault.mode {
+            Mode::AnswerLost => Fate::DoneUnheard,
+            Mode::CrashBefore | Mode::CrashAfter => {
+                self.dead.store(true, Ordering::SeqCst);
+                if fault.mode == Mode::CrashBefore { Fate::NotDone } else { Fate::DoneUnheard }
+            }
+        }
+    }
+
+    /// Carries out one call; `lost` is the error of a call that goes wrong.
+    async fn call<T, E>(
+        &self,
+        name: &'static str,
+        lost: fn() -> E,
+        work: impl Future<Output = Result<T, E>> + Send,
+    ) -> Result<T, E> {
+        match self.fate(name) {
+            Fate::Done => work.await,
+            Fate::DoneUnheard => {
+                let _ = work.await;
+                Err(lost())
+            }
+            Fate::NotDone => Err(lost()),
+        }
+    }
+}
+
+/// Methods that hand their call to `inner` through the script.
+macro_rules! through {
+    ($lost:expr, $error:ty; $($name:ident($($arg:ident: $type:ty),*) -> $ok:ty;)*) => {$(
+        async fn $name(&self, $($arg: $type),*) -> Result<$ok, $error> {
+            self.script.call(stringify!($name), $lost, self.inner.$name($($arg),*)).await
+        }
+    )*};
+}
+
+// ---------------------------------------------------------------------------------------------- store
+
+/// The real store, behind the script.
+#[derive(Clone)]
+pub(crate) struct FaultyStore {
+    pub(crate) inner: Sqlite,
+    pub(crate) script: Arc<Script>,
+}
+
+fn no_store() -> StoreError {
+    StoreError::Unavailable("the call to the store went wrong on purpose".into())
+}
+
+impl Slots for FaultyStore {
+    through! { no_store, StoreError;
+        now() -> Millis;
+        due(now: Millis, limit: usize) -> Vec<Slot>;
+        load(keys: &[Key]) -> Vec<Slot>;
+        commit(changes: &[(Version, Slot)]) -> Vec<Result<Version, Moved>>;
+        raise(version: Version) -> ();
+    }
+}
+
+impl Records for FaultyStore {
+    through! { no_store, StoreError;
+        begin(run: &RunRef, revision: &Revision, now: Millis) -> Begun;
+        findings(key: &Key) -> Vec<Finding>;
+        announce(run: &RunRef, producer: Producer, summary: &str, status: &DesiredStatus) -> ();
+        desired(key: &Key, producer: Producer) -> (Vec<Desired>, Option<DesiredStatus>);
+        unanswered(key: &Key, producer: Producer) -> Vec<Intent>;
+        intend(run: &RunRef, producer: Producer, intent: &Intent) -> ();
+        shown(run: &RunRef, producer: Producer, comments: &[(Item, CommentId)]) -> ();
+        withdraw(run: &RunRef, producer: Producer, intent: &IntentId, lowered: &[(Item, AnchorKind)]) -> ();
+        status_set(run: &RunRef, status: &DesiredStatus) -> ();
+        published(run: &RunRef, outcome: &OutcomeRecord) -> ();
+        ended(run: &RunRef, outcome: &Outcome, now: Millis) -> ();
+        note(events: &[Event]) -> ();
+        describe(described: &[(Key, Described)]) -> ();
+        described(keys: &[Key]) -> Vec<Option<Described>>;
+        fresh_token() -> Token;
+    }
+
+    async fn computed(&self, run: &RunRef, computed: &Computed) -> Result<(), StoreError> {
+        let counted = async {
+            let recorded = self.inner.computed(run, computed).await;
+            self.script.computed.fetch_add(u32::from(recorded.is_ok()), Ordering::SeqCst);
+            recorded
+        };
+        self.script.call("computed", no_store, counted).await
+    }
+}
+
+// ---------------------------------------------------------------------------------------------- forge
+
+/// How a forge behaves when nothing goes wrong.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Manner {
+    /// It shows at once what was posted.
+    Prompt,
+    /// A new comment is in no list for [`LAG`]: less than the settle delay, as promised.
+    Lagging,
+    /// It refuses inline comments on [`REFUSED`], and on the second of these lines comments on the file, too.
+    Fussy,
+}
+
+/// How long a lagging forge hides new comments.
+pub(crate) const LAG: Span = Span::seconds(20);
+/// Where a fussy forge takes no comment.
+pub(crate) const REFUSED: (&str, [u32; 2]) = ("src/lib.rs", [3, 5]);
+
+/// The real client, behind the script.
+pub(crate) struct FaultyForges {
+    pub(crate) inner: GitHubs,
+    pub(crate) script: Arc<Script>,
+    pub(crate) manner: Manner,
+    pub(crate) clock: Hand,
+}
+
+impl Forges for FaultyForges {
+    type Pull = FaultyPull;
+
+    fn pull(&self, id: &PrId, repo: &str) -> Option<FaultyPull> {
+        let inner =
+            MannerPull { inner: self.inner.pull(id, repo)?, manner: self.manner, clock: self.clock.clone() };
+        Some(FaultyPull { inner, script: self.script.clone() })
+    }
+
+    fn remote(&self, forge: &str, repo: &str) -> Option<Result<Remote, GitError>> {
+        self.inner.remote(forge, repo)
+    }
+}
+
+/// One pull request of it.
+pub(crate) struct FaultyPull {
+    inner: MannerPull,
+    script: Arc<Script>,
+}
+
+fn no_forge() -> ForgeError {
+    let message = "the call to the forge went wrong on purpose".into();
+    ForgeError::Unavailable { what: "a call".into(), message }
+}
+
+impl Forge for FaultyPull {
+    through! { no_forge, ForgeError;
+        pull_request() -> PullRequest;
+        comments(producer: Producer) -> Vec<Observed>;
+        create_review(producer: Producer, commit: &Sha, comments: &[InlineDraft]) -> Vec<(Item, CommentId)>;
+        create_file_comment(producer: Producer, commit: &Sha, comment: &InlineDraft) -> CommentId;
+        create_summary(producer: Producer, body: &str) -> CommentId;
+        update(producer: Producer, item: &Item, comment: &CommentId, body: &str) -> ();
+        resolve(comment: &CommentId, resolved: bool) -> ();
+        delete(item: &Item, comment: &CommentId) -> ();
+        set_status(status: &DesiredStatus) -> ();
+    }
+
+    fn settle(&self) -> Span {
+        self.inner.inner.settle()
+    }
+}
+
+/// The real client of a forge with its manner.
+struct MannerPull {
+    inner: GitHubPull,
+    manner: Manner,
+    clock: Hand,
+}
+
+impl MannerPull {
+    fn refuses(&self, draft: &InlineDraft, lines: &[u32]) -> bool {
+        let place = &draft.place;
+        self.manner == Manner::Fussy
+            && place.path.as_str() == Some(REFUSED.0)
+            && lines.contains(&place.end_line)
+    }
+
+    async fn pull_request(&self) -> Result<PullRequest, ForgeError> {
+        self.inner.pull_request().await
+    }
+
+    async fn comments(&self, producer: Producer) -> Result<Vec<Observed>, ForgeError> {
+        let mut seen = self.inner.comments(producer).await?;
+        if self.manner == Manner::Lagging {
+            seen.retain(|comment| comment.created + LAG <= self.clock.now());
+        }
+        Ok(seen)
+    }
+
+    async fn create_review(
+        &self,
+        producer: Producer,
+        commit: &Sha,
+        comments: &[InlineDraft],
+    ) -> Result<Vec<(Item, CommentId)>, ForgeError> {
+        if comments.iter().any(|draft| self.refuses(draft, &REFUSED.1)) {
+            return Err(refused());
+        }
+        let named = self.inner.create_review(producer, commit, comments).await?;
+        Ok(if self.manner == Manner::Lagging { Vec::new() } else { named })
+    }
+
+    async fn create_file_comment(
+        &self,
+        producer: Producer,
+        commit: &Sha,
+        comment: &InlineDraft,
+    ) -> Result<CommentId, ForgeError> {
+        if self.refuses(comment, &REFUSED.1[1..]) {
+            return Err(refused());
+        }
+        self.inner.create_file_comment(producer, commit, comment).await
+    }
+
+    async fn create_summary(&self, producer: Producer, body: &str) -> Result<CommentId, ForgeError> {
+        self.inner.create_summary(producer, body).await
+    }
+
+    async fn update(
+        &self,
+        producer: Producer,
+        item: &Item,
+        comment: &CommentId,
+        body: &str,
+    ) -> Result<(), ForgeError> {
+        self.inner.update(producer, item, comment, body).await
+    }
+
+    async fn resolve(&self, comment: &CommentId, resolved: bool) -> Result<(), ForgeError> {
+        self.inner.resolve(comment, resolved).await
+    }
+
+    async fn delete(&self, item: &Item, comment: &CommentId) -> Result<(), ForgeError> {
+        self.inner.delete(item, comment).await
+    }
+
+    async fn set_status(&self, status: &DesiredStatus) -> Result<(), ForgeError> {
+        self.inner.set_status(status).await
+    }
+}
+
+fn refused() -> ForgeError {
+    ForgeError::Rejected { what: "a comment".into(), message: "line must be part of the diff".into() }
+}
+
+// ---------------------------------------------------------------------------------------------- reader
+
+/// The real reader, behind the script.
+pub(crate) struct FaultyReader {
+    pub(crate) inner: BreakableReader,
+    pub(crate) script: Arc<Script>,
+}
+
+/// The real reader, which can be out of order for a while.
+pub(crate) struct BreakableReader {
+    pub(crate) inner: ThreadedReader,
+    pub(crate) broken: AtomicBool,
+}
+
+impl BreakableReader {
+    async fn read(&self, request: &ReadRequest) -> Result<ReadReport, ReaderError> {
+        if self.broken.load(Ordering::SeqCst) {
+            return Err(ReaderError::Failed("out of order".into()));
+        }
+        self.inner.read(request).await
+    }
+}
+
+fn no_reader() -> ReaderError {
+    ReaderError::Failed("the call to the reader went wrong on purpose".into())
+}
+
+impl Reader for FaultyReader {
+    through! { no_reader, ReaderError;
+        read(request: &ReadRequest) -> ReadReport;
+    }
+}
