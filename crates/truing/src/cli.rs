@@ -10,6 +10,7 @@ pub mod error;
 pub mod init;
 pub mod logging;
 pub mod output;
+pub mod review;
 mod runtime;
 pub mod serve;
 pub mod slots;
@@ -96,6 +97,7 @@ pub enum ColorWhen {
 /// The commands.
 #[derive(Subcommand, Debug)]
 enum Command {
+    Review(review::Args),
     #[cfg(feature = "demo")]
     Demo(demo::Args),
     Serve(serve::Args),
@@ -111,6 +113,7 @@ impl Command {
         match self {
             #[cfg(feature = "demo")]
             Self::Demo(args) => demo::run(args, context),
+            Self::Review(args) => review::run(args, context),
             Self::Serve(args) => serve::run(args, context),
             Self::Why(args) => why::run(args, context),
             Self::Slots(args) => slots::run(args, context),
@@ -125,7 +128,9 @@ impl Command {
             #[cfg(feature = "demo")]
             Self::Demo(_) => LogStyle::Human,
             Self::Serve(_) => LogStyle::Json,
-            Self::Why(_) | Self::Slots(_) | Self::Init(_) | Self::Config(_) => LogStyle::Human,
+            Self::Review(_) | Self::Why(_) | Self::Slots(_) | Self::Init(_) | Self::Config(_) => {
+                LogStyle::Human
+            }
         }
     }
 }

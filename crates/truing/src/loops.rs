@@ -5,6 +5,7 @@
 //! it, in the words of [`text`].
 
 pub mod desired;
+pub mod local;
 pub mod reading;
 pub mod review;
 pub mod text;

@@ -1,0 +1,323 @@
+//! `truing review`: reviews what differs in a local repository, and prints what was found.
+
+mod json;
+mod text;
+
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use clap::builder::NonEmptyStringValueParser;
+use truing_core::finding::Severity;
+use truing_core::id::Sha;
+use truing_core::outcome::OutcomeKind;
+use truing_git::Repository;
+use truing_store::{OpenError, Sqlite};
+
+use super::error::{CliError, Exit};
+use super::output::Output;
+use super::{ColorWhen, Context, Format, runtime};
+use crate::config::layer::{Flag, SourceFile};
+use crate::config::{self, Config, REPOSITORY_FILE};
+use crate::environment::Environment;
+use crate::loops::local::{Local, LocalError, Review};
+use crate::loops::reading::ReadingError;
+use crate::wiring::{self, SystemClock, ThreadedReader, UniqueIds};
+
+/// How long an interrupted review may take to stop its children and to tidy up.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Review what differs in a local repository
+///
+/// Without --base and --head: the working tree, with new files, against the merge base with the default branch;
+/// where that leaves nothing, against the last commit's parent. Nothing in the repository is changed.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Args {
+    /// A folder of the repository [default: the current one]
+    path: Option<PathBuf>,
+    /// Compare with this commit instead of the merge base with the default branch
+    #[arg(long, value_name = "REF")]
+    base: Option<String>,
+    /// Review this commit instead of the working tree
+    #[arg(long, value_name = "REF")]
+    head: Option<String>,
+    /// What reviews: the rules alone, without a model [default: review.runtime]
+    #[arg(long, value_enum)]
+    runtime: Option<Runtime>,
+    /// Use this rule pack instead of the configured ones; may be repeated
+    #[arg(long = "pack", value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    packs: Vec<String>,
+    /// End with exit code 1 if there is a finding as bad as this, or worse
+    #[arg(long, value_enum, ignore_case = true, default_value = "P1")]
+    fail_on: FailOn,
+    /// Do not end with exit code 1 because a changed file could not be reviewed
+    #[arg(long)]
+    allow_partial: bool,
+    /// Neither read nor write what earlier reviews found
+    #[arg(long)]
+    no_record: bool,
+    /// Write to this file instead of standard output
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+/// What can review.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Runtime {
+    /// The rules alone: no model is called.
+    Rules,
+}
+
+/// Which findings block.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+enum FailOn {
+    /// The worst alone.
+    #[value(name = "P0")]
+    P0,
+    /// P1 and worse.
+    #[value(name = "P1")]
+    P1,
+    /// All.
+    #[value(name = "P2")]
+    P2,
+    /// None.
+    Never,
+}
+
+impl FailOn {
+    fn blocks(self, severity: Severity) -> bool {
+        match self {
+            Self::P0 => severity <= Severity::P0,
+            Self::P1 => severity <= Severity::P1,
+            Self::P2 => severity <= Severity::P2,
+            Self::Never => false,
+        }
+    }
+}
+
+impl Args {
+    /// The keys that are set by flags.
+    fn flags(&self) -> Vec<Flag> {
+        let runtime = self.runtime.map(|Runtime::Rules| Flag {
+            name: "--runtime",
+            key: "review.runtime",
+            values: vec!["rules".to_owned()],
+        });
+        let packs = (!self.packs.is_empty()).then(|| Flag {
+            name: "--pack",
+            key: "rules.packs",
+            values: self.packs.clone(),
+        });
+        runtime.into_iter().chain(packs).collect()
+    }
+}
+
+/// Reviews and prints. The answer is the exit code of the contract: [`exit`].
+pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
+    let command = Command {
+        args: args.clone(),
+        config: context.config(&args.flags())?,
+        environment: context.environment.clone(),
+        output: context.output,
+        color: context.globals.color,
+    };
+    let runtime = runtime::start()?;
+    let ended = runtime.block_on(until_interrupted(command));
+    // A thread that is still reading files changes nothing; it ends with the process.
+    runtime.shutdown_background();
+    ended
+}
+
+/// Runs the command on another thread, so that an interruption is served at once, whatever it does.
+async fn until_interrupted(command: Command) -> Result<Exit, CliError> {
+    let mut task = tokio::spawn(command.run());
+    tokio::select! {
+        ended = &mut task => ended.unwrap_or_else(|stopped| {
+            Err(CliError::failed("internal", format!("the review stopped: {stopped}"))
+                .hint("this is a bug of truing; please report it"))
+        }),
+        Ok(_) = runtime::told_to_stop() => {
+            // What the task holds goes with it: git's processes, temporary folders.
+            task.abort();
+            let _ = tokio::time::timeout(GRACE, task).await;
+            Err(CliError::new(Exit::Interrupted, "interrupted", "interrupted before the review was done")
+                .hint("nothing in the repository was changed; run it again"))
+        }
+    }
+}
+
+/// The command with all that it needs.
+struct Command {
+    args: Args,
+    config: Config,
+    environment: Environment,
+    output: Output,
+    color: ColorWhen,
+}
+
+impl Command {
+    async fn run(self) -> Result<Exit, CliError> {
+        let progress = self.output.progress("reviewing", None);
+        let git = wiring::git(&self.environment).await?;
+        let repository = git.open(&self.path()).await.map_err(wiring::git_error)?;
+        let head = match &self.args.head {
+            Some(name) => Some(repository.resolve(name).await.map_err(wiring::git_error)?),
+            None => None,
+        };
+        let own = own_file(&repository, head.as_ref()).await?;
+        let config = match &own {
+            Some(file) => self.config.with_repository(file)?,
+            None => self.config.clone(),
+        };
+        let local = Local {
+            repository: &repository,
+            base: self.args.base.as_deref(),
+            head: head.as_ref(),
+            scope: &wiring::scope(&config.rules)?,
+            reader: &ThreadedReader::new().map_err(wiring::reader_error)?,
+            records: self.records(&config),
+            clock: &SystemClock,
+            ids: &UniqueIds,
+        };
+        let review = local.run().await?;
+        drop(progress);
+        if let Some(why) = &review.unrecorded {
+            self.output.warn(format_args!("the review is not recorded: {why}"));
+        }
+        self.print(&review, own.is_some())?;
+        Ok(exit(&review, self.args.fail_on, self.args.allow_partial))
+    }
+
+    fn path(&self) -> PathBuf {
+        let here = self.environment.directory();
+        self.args.path.as_ref().map_or_else(|| here.to_owned(), |path| here.join(path))
+    }
+
+    /// How the user's records are opened; nothing is with `--no-record`.
+    fn records(&self, config: &Config) -> impl Fn() -> Result<Option<Sqlite>, String> + Clone + use<> {
+        let file = config.store.database().map(Path::to_owned).map_err(|error| error.to_string());
+        let wanted = !self.args.no_record;
+        move || {
+            if !wanted {
+                return Ok(None);
+            }
+            let opened = Sqlite::open(file.as_ref().map_err(String::clone)?, Arc::new(SystemClock));
+            opened.map(Some).map_err(|error: OpenError| error.to_string())
+        }
+    }
+
+    /// Prints the review, or writes it to the file that was named.
+    fn print(&self, review: &Review, configured: bool) -> Result<(), CliError> {
+        let printed = match self.output.format() {
+            Format::Json => {
+                if configured {
+                    self.output.say(text::configured(review));
+                }
+                json::report(review)?
+            }
+            Format::Text => text::report(review, self.args.head.as_deref(), configured),
+        };
+        match self.args.output.as_deref().filter(|path| path.as_os_str() != "-") {
+            None => self.output.data(printed),
+            Some(path) => {
+                let plain = match self.color {
+                    ColorWhen::Always => printed,
+                    ColorWhen::Auto | ColorWhen::Never => anstream::adapter::strip_str(&printed).to_string(),
+                };
+                write(&self.environment.directory().join(path), plain.as_bytes())?;
+                self.output.say(format_args!("written to {}", path.display()));
+                Ok(())
+            }
+        }
+    }
+}
+
+/// The repository's own configuration: the working tree's, or the reviewed commit's.
+async fn own_file(repository: &Repository, head: Option<&Sha>) -> Result<Option<SourceFile>, CliError> {
+    let Some(head) = head else {
+        return Ok(config::repository_file(repository.root())?);
+    };
+    let folder = tempfile::tempdir().map_err(LocalError::NoFolder)?;
+    let only = [REPOSITORY_FILE.into()];
+    let exported = repository.export(head, folder.path(), Some(&only)).await.map_err(wiring::git_error)?;
+    // As git names a file of a commit.
+    let name = format!("{}:{REPOSITORY_FILE}", head.short());
+    if let Some(odd) = exported.left_out.first() {
+        let why = odd.reason.as_str().replace('_', " ");
+        return Err(CliError::usage("unreadable", format!("cannot read {name}: {why}"))
+            .hint("make it a plain file, or review another commit"));
+    }
+    let file = config::repository_file(folder.path())?;
+    Ok(file.map(|file| SourceFile { name, ..file }))
+}
+
+/// What the review means to a script.
+fn exit(review: &Review, fail_on: FailOn, allow_partial: bool) -> Exit {
+    let blocked = review.open.iter().any(|finding| fail_on.blocks(finding.raw.severity));
+    match review.record.outcome.kind {
+        OutcomeKind::Reviewed | OutcomeKind::Skipped if blocked => Exit::No,
+        OutcomeKind::Reviewed | OutcomeKind::Skipped => Exit::Done,
+        OutcomeKind::Partial if blocked || !allow_partial => Exit::No,
+        OutcomeKind::Partial => Exit::Done,
+        OutcomeKind::Deferred => Exit::Refused,
+        OutcomeKind::Failed => Exit::Failed,
+    }
+}
+
+// ---------------------------------------------------------------------------------------------- the output file
+
+/// Writes a file, whole or not at all. What a link names is written, as a shell would.
+fn write(path: &Path, bytes: &[u8]) -> Result<(), CliError> {
+    let failed = |error: io::Error| {
+        CliError::failed("write_failed", format!("cannot write {}: {error}", path.display()))
+            .hint("name a file in a folder that you may write to: `--output FILE`")
+    };
+    let target = match path.canonicalize() {
+        Ok(target) => target,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => path.to_owned(),
+        Err(error) => return Err(failed(error)),
+    };
+    // Renaming over a device or a pipe would replace it.
+    if target.metadata().is_ok_and(|there| !there.is_file()) {
+        return Err(failed(io::Error::other("it is there and is not a plain file")));
+    }
+    let folder = target.parent().unwrap_or(Path::new("/")).canonicalize().map_err(failed)?;
+    if folder.ancestors().any(is_git_folder) {
+        return Err(CliError::usage("inside_git", format!("{} is inside a git folder", path.display()))
+            .hint("name a file outside of it"));
+    }
+    let mut file = tempfile::Builder::new();
+    let mut file = readable(&mut file).tempfile_in(&folder).map_err(failed)?;
+    file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
+    file.persist(&target).map_err(|error| failed(error.error)).map(drop)
+}
+
+/// With the rights of other new files: all that the user's mask leaves.
+fn readable<'a, 'b>(file: &'a mut tempfile::Builder<'b, 'static>) -> &'a mut tempfile::Builder<'b, 'static> {
+    use std::os::unix::fs::PermissionsExt as _;
+    file.permissions(std::fs::Permissions::from_mode(0o666))
+}
+
+/// Does git keep its own things here, whatever the folder is called?
+fn is_git_folder(folder: &Path) -> bool {
+    folder.file_name().is_some_and(|name| name.eq_ignore_ascii_case(".git"))
+        || (folder.join("HEAD").is_file() && folder.join("objects").is_dir() && folder.join("refs").is_dir())
+}
+
+/// A failed review as the command line tells it.
+impl From<LocalError> for CliError {
+    fn from(error: LocalError) -> Self {
+        let text = error.to_string();
+        match error {
+            LocalError::Git(error) => wiring::git_error(error),
+            LocalError::Reading(ReadingError::Reader(error)) => wiring::reader_error(error),
+            LocalError::Reading(ReadingError::Diff { .. }) => {
+                Self::failed("git_diff", text).hint("check that the `git` in PATH is git itself")
+            }
+            LocalError::NoFolder(_) => Self::failed("temporary_folder", text)
+                .hint("see that the folder for temporary files exists and has room, or set TMPDIR"),
+        }
+    }
+}

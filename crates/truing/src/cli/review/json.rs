@@ -1,0 +1,112 @@
+//! A review for programs: the object `truing.review/1`, on one line.
+
+use serde::Serialize;
+use truing_core::finding::{AnchorKind, Category, Finding, Severity, Side, Source, Suggestion};
+use truing_core::id::{FindingId, Fingerprint, Millis, Sha};
+use truing_core::money::MicroUsd;
+use truing_core::outcome::{Coverage, OutcomeKind, Runtime};
+use truing_diff::RepoPath;
+
+use crate::cli::error::CliError;
+use crate::loops::local::Review;
+
+/// The fields' meaning and order are a contract.
+#[derive(Serialize)]
+struct Report<'a> {
+    schema: &'static str,
+    outcome: Outcome<'a>,
+    base: &'a Sha,
+    head: Option<&'a Sha>,
+    findings: Vec<Found<'a>>,
+    coverage: &'a Coverage,
+    cost_micro_usd: MicroUsd,
+    turns: u32,
+}
+
+#[derive(Serialize)]
+struct Outcome<'a> {
+    kind: OutcomeKind,
+    reason: Option<&'a str>,
+    /// RFC 3339.
+    until: Option<String>,
+    runtime: Runtime,
+}
+
+#[derive(Serialize)]
+struct Found<'a> {
+    id: &'a FindingId,
+    fingerprint: &'a Fingerprint,
+    path: &'a RepoPath,
+    old_path: Option<&'a RepoPath>,
+    side: Side,
+    start_line: u32,
+    end_line: u32,
+    severity: Severity,
+    category: Category,
+    rule: &'a str,
+    title: &'a str,
+    body: &'a str,
+    suggestion: Option<&'a Suggestion>,
+    anchor: AnchorKind,
+    source: Source,
+}
+
+/// The object and a line end.
+pub(super) fn report(review: &Review) -> Result<String, CliError> {
+    let record = &review.record;
+    let report = Report {
+        schema: "truing.review/1",
+        outcome: Outcome {
+            kind: record.outcome.kind,
+            reason: record.outcome.reason.as_deref(),
+            until: record.outcome.until.and_then(instant),
+            runtime: record.outcome.runtime,
+        },
+        base: &record.base,
+        head: record.head.as_ref(),
+        findings: review.open.iter().map(found).collect(),
+        coverage: &record.coverage,
+        cost_micro_usd: record.cost_micro_usd,
+        turns: record.turns,
+    };
+    let text = serde_json::to_string(&report)
+        .map_err(|error| CliError::failed("write_failed", format!("cannot be written as JSON: {error}")))?;
+    Ok(text + "\n")
+}
+
+fn found(finding: &Finding) -> Found<'_> {
+    let Finding { id, fingerprint, raw, old_path, anchor, .. } = finding;
+    Found {
+        id,
+        fingerprint,
+        path: &raw.place.path,
+        old_path: old_path.as_ref(),
+        side: raw.place.side,
+        start_line: raw.place.start_line,
+        end_line: raw.place.end_line,
+        severity: raw.severity,
+        category: raw.category,
+        rule: &raw.rule,
+        title: &raw.title,
+        body: &raw.body,
+        suggestion: raw.suggestion.as_ref(),
+        anchor: *anchor,
+        source: raw.source,
+    }
+}
+
+/// None for an instant that no calendar knows.
+fn instant(at: Millis) -> Option<String> {
+    jiff::Timestamp::from_millisecond(at.0).ok().map(|at| at.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instants_are_rfc_3339() {
+        assert_eq!(instant(Millis(1_700_000_000_500)).as_deref(), Some("2023-11-14T22:13:20.5Z"));
+        assert_eq!(instant(Millis(i64::MAX)), None);
+    }
+}

@@ -1,0 +1,356 @@
+//! A review for people: each finding under its code, as a compiler shows it, then what was looked at.
+//!
+//! Everything from a repository is shown without what steers a terminal ([`visible`]), and the code is the
+//! finding's snippet, in which secrets are cut, never the file.
+
+use std::ops::Range;
+
+use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet};
+use anstyle::{AnsiColor, Style};
+use truing_core::finding::{Finding, Severity};
+use truing_core::outcome::{Coverage, NotReviewed, Outcome, OutcomeKind};
+
+use crate::config::REPOSITORY_FILE;
+use crate::loops::local::{Against, Review};
+use crate::loops::text::counted;
+
+/// How wide text is, in columns.
+const WIDTH: usize = 80;
+/// What stands before a note's text at most: six digits of a line number, and ` = note: `.
+const NOTE_INDENT: usize = 15;
+/// What stands before code at most: six digits of a line number, and ` | | `.
+const CODE_INDENT: usize = 11;
+/// Where a line that is too long is cut: so many characters before the secret that the finding may be about.
+const LEAD: usize = 40;
+/// Files that were not reviewed and are listed; the rest is counted.
+const MAX_GAPS: usize = 5;
+/// Digits of a fingerprint that people see.
+const SHORT_ID: usize = 10;
+/// Stands for what is left out, here and in snippets.
+const CUT: char = '…';
+
+const STRONG: Style = Style::new().bold();
+const BAD: Style = AnsiColor::Red.on_default().bold();
+const GOOD: Style = AnsiColor::Green.on_default().bold();
+
+/// The whole text. `head`: what the user calls the reviewed commit. `configured`: the repository's own file
+/// counted.
+pub(super) fn report(review: &Review, head: Option<&str>, configured: bool) -> String {
+    let mut text: String = review.open.iter().map(|finding| frame(finding) + "\n\n").collect();
+    let record = &review.record;
+    let seconds = record.ended.0.saturating_sub(record.started.0) as f64 / 1000.0;
+    text += &headline(&record.outcome, &record.open, &record.coverage, seconds);
+    if let Some(gaps) = gaps(&record.coverage.not_reviewed) {
+        text += &filled(&gaps);
+    }
+    text += &filled(&compared(review, head));
+    if configured {
+        text += &filled(&self::configured(review));
+    }
+    text + "rules only: no model was called\n"
+}
+
+/// How it ended, in one line.
+fn headline(outcome: &Outcome, open: &[(Severity, u32)], coverage: &Coverage, seconds: f64) -> String {
+    let read = counted(coverage.reviewed.len(), "file");
+    let not = match coverage.not_reviewed.len() {
+        0 => String::new(),
+        count => format!(", {count} not"),
+    };
+    let all: u32 = open.iter().map(|(_, count)| count).sum();
+    let counts: Vec<String> =
+        open.iter().map(|(severity, count)| format!("{count} {}", severity.as_str())).collect();
+    let (style, found) = match counts.as_slice() {
+        [] => (GOOD, "no findings".to_owned()),
+        counts => {
+            let found = counted(usize::try_from(all).unwrap_or(usize::MAX), "finding");
+            (BAD, format!("{found} ({})", counts.join(", ")))
+        }
+    };
+    let reason = visible(outcome.reason.as_deref().unwrap_or_default());
+    match outcome.kind {
+        OutcomeKind::Reviewed => {
+            format!("{style}{found}{style:#}: {read} reviewed{not}, in {seconds:.2} s\n")
+        }
+        OutcomeKind::Partial => format!(
+            "{style}{found}{style:#}: {read} reviewed{not}, in {seconds:.2} s\n\
+             {BAD}the review is incomplete{BAD:#}: {reason}\n"
+        ),
+        OutcomeKind::Skipped => format!("{STRONG}{reason}{STRONG:#}\n"),
+        OutcomeKind::Deferred => format!("{BAD}the review is deferred{BAD:#}: {reason}\n"),
+        OutcomeKind::Failed => format!("{BAD}the review failed{BAD:#}: {reason}\n"),
+    }
+}
+
+/// Files that were not reviewed; those that should have been come first.
+fn gaps(gaps: &[NotReviewed]) -> Option<String> {
+    let (by_design, missing): (Vec<_>, Vec<_>) = gaps.iter().partition(|gap| gap.reason.by_design());
+    let listed: Vec<String> = missing
+        .iter()
+        .chain(&by_design)
+        .take(MAX_GAPS)
+        .map(|gap| format!("{} ({})", visible(&gap.path.to_string()), gap.reason.as_str().replace('_', " ")))
+        .collect();
+    let more = gaps.len() - listed.len();
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    (!listed.is_empty()).then(|| format!("not reviewed: {}{more}", listed.join(", ")))
+}
+
+/// What was compared with what.
+fn compared(review: &Review, head: Option<&str>) -> String {
+    let named = |sha: &str, name: &str| match sha.starts_with(name) {
+        true => sha.to_owned(),
+        false => format!("{sha} ({})", visible(name)),
+    };
+    let reviewed = match (&review.record.head, head) {
+        (Some(sha), Some(name)) => format!("commit {}", named(sha.short(), name)),
+        (Some(sha), None) => format!("commit {}", sha.short()),
+        (None, _) => "working tree".to_owned(),
+    };
+    let base = match &review.against {
+        against @ Against::FirstCommit(_) => format!("nothing ({})", visible(&against.to_string())),
+        against @ (Against::Named(_) | Against::MergeBase(_) | Against::LastCommit(_)) => {
+            named(review.record.base.short(), &against.to_string())
+        }
+    };
+    format!("reviewed {reviewed} against {base}")
+}
+
+/// Where the repository's own configuration was taken from.
+pub(super) fn configured(review: &Review) -> String {
+    let from = match &review.record.head {
+        Some(sha) => format!("commit {}", sha.short()),
+        None => "the working tree".to_owned(),
+    };
+    format!("configured by {REPOSITORY_FILE} from {from}")
+}
+
+// ---------------------------------------------------------------------------------------------- a finding
+
+/// The code with the finding under it.
+fn frame(finding: &Finding) -> String {
+    let raw = &finding.raw;
+    let level = match raw.severity {
+        Severity::P0 | Severity::P1 => Level::ERROR,
+        Severity::P2 => Level::WARNING,
+    };
+    let title = level.with_name(raw.severity.as_str()).primary_title(visible(&raw.title));
+    let title = title.id(visible(&raw.rule));
+    let path = visible(&raw.place.path.to_string());
+    let first = usize::try_from(raw.place.start_line).unwrap_or(usize::MAX);
+    let code = code(finding);
+    let group = match span(&code) {
+        Some(span) => title.element(
+            Snippet::source(code).path(path).line_start(first).annotation(AnnotationKind::Primary.span(span)),
+        ),
+        None => title.element(Origin::path(path).line(first)),
+    };
+    let note = wrapped(&visible(raw.body.trim()), WIDTH - NOTE_INDENT);
+    let group = group
+        .element(Level::NOTE.message(note))
+        .element(Level::NOTE.with_name("id").message(short_id(finding)));
+    // Lines are cut here already; the renderer must not cut them again.
+    Renderer::styled().term_width(2 * WIDTH).render(&[group])
+}
+
+/// The snippet's lines as far as their numbers are known, made to fit.
+///
+/// Lines that lie within a secret are left out of a snippet, and so are those over its bound. Both begin behind
+/// a line that ends with a cut, or behind the last one: up to there, each line has the next number.
+fn code(finding: &Finding) -> String {
+    let raw = &finding.raw;
+    let lines: Vec<&str> = raw.snippet.split('\n').collect();
+    let expected = raw.place.end_line.saturating_sub(raw.place.start_line).saturating_add(1);
+    let known = if usize::try_from(expected).is_ok_and(|expected| expected == lines.len()) {
+        lines.len()
+    } else if raw.snippet.starts_with(CUT) {
+        // The first line may be one within a secret.
+        0
+    } else {
+        lines.iter().position(|line| line.ends_with(CUT)).map_or(lines.len(), |cut| cut + 1)
+    };
+    let shown: Vec<String> = lines.iter().take(known).map(|line| fit(&visible(line))).collect();
+    shown.join("\n")
+}
+
+/// From the first to the last letter; none if there is none.
+fn span(code: &str) -> Option<Range<usize>> {
+    let start = code.find(|c: char| !c.is_whitespace())?;
+    Some(start..code.trim_end().len())
+}
+
+/// A line that is not wider than it may be: its beginning, or its part around the first secret.
+fn fit(line: &str) -> String {
+    let most = WIDTH - CODE_INDENT;
+    let letters: Vec<char> = line.chars().collect();
+    if letters.len() <= most {
+        return line.to_owned();
+    }
+    // A line that was cut before the match begins with a cut, and the match is further on.
+    let focus = letters.iter().skip(1).position(|letter| *letter == CUT).map_or(0, |at| at + 1);
+    let begin = if focus < most { 0 } else { focus.saturating_sub(LEAD) };
+    let mut cut = String::new();
+    if begin > 0 {
+        cut.push(CUT);
+    }
+    cut.extend(letters.iter().skip(begin).take(most - 2));
+    if letters.len() > begin + most - 2 && !cut.ends_with(CUT) {
+        cut.push(CUT);
+    }
+    cut
+}
+
+/// The beginning of the fingerprint, and the ordinal.
+fn short_id(finding: &Finding) -> String {
+    let id = finding.id.as_str();
+    let (print, ordinal) = id.rsplit_once('-').unwrap_or((id, "1"));
+    let digits = print.split_once(':').map_or(print, |(_, digits)| digits);
+    visible(&format!("{}-{ordinal}", digits.chars().take(SHORT_ID).collect::<String>()))
+}
+
+// ---------------------------------------------------------------------------------------------- text
+
+/// One wrapped paragraph and its line end; lines after the first are indented.
+fn filled(paragraph: &str) -> String {
+    wrapped(paragraph, WIDTH - 2).replace('\n', "\n  ") + "\n"
+}
+
+/// Text in lines of at most `width` characters, where words allow it.
+fn wrapped(text: &str, width: usize) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for paragraph in text.lines() {
+        let mut line = String::new();
+        let mut used = 0;
+        for word in paragraph.split_whitespace() {
+            let length = word.chars().count();
+            if used > 0 && used + 1 + length > width {
+                lines.push(std::mem::take(&mut line));
+                used = 0;
+            }
+            if used > 0 {
+                line.push(' ');
+                used += 1;
+            }
+            line.push_str(word);
+            used += length;
+        }
+        lines.push(line);
+    }
+    lines.join("\n")
+}
+
+/// Text that cannot steer a terminal: control characters become their pictures, what turns the direction of
+/// writing (which can hide code) becomes `�`, and tabs become blanks. Line feeds stay.
+fn visible(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' => shown.push(c),
+            '\t' => shown.push_str("    "),
+            '\0'..='\u{1f}' => shown.push(char::from_u32(0x2400 + u32::from(c)).unwrap_or('\u{fffd}')),
+            '\u{7f}' => shown.push('\u{2421}'),
+            '\u{80}'..='\u{9f}'
+            | '\u{61c}'
+            | '\u{200e}'
+            | '\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2066}'..='\u{2069}' => shown.push('\u{fffd}'),
+            other => shown.push(other),
+        }
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use anstream::adapter::strip_str;
+    use insta::assert_snapshot;
+    use truing_core::finding::{Finding, Severity};
+    use truing_core::outcome::SkipReason;
+
+    use super::*;
+    use crate::loops::desired::tests::finding;
+
+    fn at(first: u32, last: u32, snippet: &str) -> Finding {
+        let mut finding = finding("1:0123456789abcdef-2", "src/a.py", first);
+        finding.raw.place.end_line = last;
+        finding.raw.snippet = snippet.into();
+        finding
+    }
+
+    fn plain(finding: &Finding) -> String {
+        strip_str(&frame(finding)).to_string()
+    }
+
+    #[test]
+    fn lines_have_their_numbers_as_far_as_these_are_known() {
+        let numbers = |finding: &Finding| {
+            let plain = plain(finding);
+            let lines = plain.lines().filter_map(|line| line.split_once(" | "));
+            lines.filter_map(|(number, _)| number.trim().parse::<u32>().ok()).collect::<Vec<_>>()
+        };
+        assert_eq!(numbers(&at(9, 11, "a\nb…\nc")), [9, 10, 11]);
+        // Cut at the bound of a snippet.
+        assert_eq!(numbers(&at(9, 40, "a\nb\nc")), [9, 10, 11]);
+        // Lines within a secret are left out behind the one that it begins on.
+        assert_eq!(numbers(&at(9, 40, "a\nMIIE…\nEND")), [9, 10]);
+        // The first line is itself within a secret.
+        assert!(numbers(&at(9, 40, "…tail\nb")).is_empty());
+        assert_snapshot!(plain(&at(9, 40, "…tail\nb")), @r"
+        P1[core/x]: Swallowed error
+        --> src/a.py:9
+         = note: Say what happened.
+         = id: 0123456789-2
+        ");
+    }
+
+    #[test]
+    fn a_finding_worth_knowing_is_a_warning_and_worse_is_an_error() {
+        let mut finding = at(1, 1, "x");
+        let colour = |finding: &Finding| frame(finding).split_once('P').unwrap().0.to_owned();
+        let p1 = colour(&finding);
+        finding.raw.severity = Severity::P0;
+        assert_eq!(colour(&finding), p1);
+        finding.raw.severity = Severity::P2;
+        assert_ne!(colour(&finding), p1);
+    }
+
+    #[test]
+    fn everything_fits_80_columns() {
+        let key = "AKIA…";
+        for line in [
+            "x".repeat(400),
+            format!("{}{key}{}", "a".repeat(300), "b".repeat(95)),
+            format!("{}{key}", "a".repeat(395)),
+            format!("…{}{key}{}…", "a".repeat(80), "b".repeat(300)),
+            format!("\t\t{key}{}", "é".repeat(300)),
+        ] {
+            let mut finding = at(999_999, 999_999, &line);
+            finding.raw.body = "word ".repeat(100);
+            let plain = plain(&finding);
+            let widest = plain.lines().map(|line| line.chars().count()).max();
+            assert!(widest <= Some(WIDTH), "{plain}");
+            assert_eq!(plain.contains(key), line.contains(key), "the secret's place is shown: {plain}");
+        }
+    }
+
+    #[test]
+    fn many_files_that_were_not_reviewed_are_counted_and_those_that_are_missing_come_first() {
+        let mut all: Vec<NotReviewed> = (0..7)
+            .map(|number| NotReviewed {
+                path: format!("{number}.png").as_str().into(),
+                reason: SkipReason::Binary,
+            })
+            .collect();
+        all.push(NotReviewed { path: "z\n.txt".into(), reason: SkipReason::TooLarge });
+        assert_snapshot!(gaps(&all).unwrap(), @r#"not reviewed: "z\n.txt" (too large), 0.png (binary), 1.png (binary), 2.png (binary), 3.png (binary) and 3 more"#);
+        assert_eq!(gaps(&[]), None);
+    }
+
+    #[test]
+    fn words_are_wrapped_and_long_ones_stay_whole() {
+        assert_eq!(wrapped("a bb ccc\nd", 4), "a bb\nccc\nd");
+        assert_eq!(wrapped("aaaaaa b", 4), "aaaaaa\nb");
+        assert_eq!(wrapped("", 4), "");
+    }
+}

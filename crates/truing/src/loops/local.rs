@@ -1,0 +1,305 @@
+//! The review loop of a local repository: the same steps as the served one, without a slot and without a forge.
+//!
+//! [`Local::run`] is the list of steps. The working tree is read in place, a named commit from a private folder;
+//! nothing in the repository changes. Findings and the outcome go to the user's own records, so that ids and
+//! dismissals last; a review whose records fail is still a review, with a warning.
+
+use std::fmt;
+
+use truing_core::finding::{Finding, FindingStatus};
+use truing_core::id::{Key, Sha};
+use truing_core::identity::{Placed, identify};
+use truing_core::money::MicroUsd;
+use truing_core::outcome::{Outcome, OutcomeRecord};
+use truing_core::port::{Clock, Computed, Ids, Reader, Records, Revision, RunRef, StoreError};
+use truing_core::publish::Producer;
+use truing_git::{BaseFrom, GitError, Repository};
+
+use super::desired::worst_first;
+use super::reading::{self, Change, Reading, ReadingError, Scope};
+use super::text::by_severity;
+
+/// How often recording begins anew because another review of the same repository began in between.
+const MAX_TRIES: u32 = 16;
+
+/// How many open findings are remembered that the present review did not meet (those of other branches). What
+/// people dismissed or declined is always remembered.
+const MAX_UNMET: usize = 2000;
+
+/// The longest remote URL, in bytes, that a repository is known by.
+const MAX_URL_BYTES: usize = 1024;
+
+/// One local repository and everything its review needs.
+pub struct Local<'a, O, R, C, I> {
+    /// The repository.
+    pub repository: &'a Repository,
+    /// The commit to compare with, as the user names it; none: see [`Against`].
+    pub base: Option<&'a str>,
+    /// The commit to review; none: the working tree, with its new files.
+    pub head: Option<&'a Sha>,
+    /// What the rules look at.
+    pub scope: &'a Scope,
+    /// The plane that parses repository bytes.
+    pub reader: &'a R,
+    /// Opens the records, once there is something to record; none if nothing is to be. May block. An error is
+    /// words for people.
+    pub records: O,
+    /// Wall clock.
+    pub clock: &'a C,
+    /// New ids.
+    pub ids: &'a I,
+}
+
+/// What a local review came to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Review {
+    /// How it ended.
+    pub record: OutcomeRecord,
+    /// Where its base comes from.
+    pub against: Against,
+    /// Open findings, worst first.
+    pub open: Vec<Finding>,
+    /// Why nothing was recorded, though it should have been.
+    pub unrecorded: Option<String>,
+}
+
+/// Where the base of a review comes from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Against {
+    /// The user named it.
+    Named(String),
+    /// The merge base with this branch.
+    MergeBase(String),
+    /// The parent of the last commit, because nothing differed from the merge base with this branch.
+    LastCommit(String),
+    /// Nothing: the last commit is the first one, and nothing differed from the merge base with this branch.
+    FirstCommit(String),
+}
+
+/// As it stands behind the base's id, in brackets.
+impl fmt::Display for Against {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Named(name) => write!(f, "{name}"),
+            Self::MergeBase(branch) => write!(f, "merge base with {branch}"),
+            Self::LastCommit(branch) => {
+                write!(f, "parent of the last commit: nothing else differs from {branch}")
+            }
+            Self::FirstCommit(branch) => {
+                write!(f, "the first commit: nothing else differs from {branch}")
+            }
+        }
+    }
+}
+
+/// Why a review could not be done.
+#[derive(Debug, thiserror::Error)]
+pub enum LocalError {
+    /// Git.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// The change could not be read.
+    #[error(transparent)]
+    Reading(#[from] ReadingError),
+    /// There is no room for the commit's files.
+    #[error("cannot make a temporary folder: {0}")]
+    NoFolder(#[from] std::io::Error),
+}
+
+impl<O, S, R, C, I> Local<'_, O, R, C, I>
+where
+    O: Fn() -> Result<Option<S>, String> + Clone + Send + 'static,
+    S: Records + 'static,
+    R: Reader,
+    C: Clock,
+    I: Ids,
+{
+    /// Reviews what differs between base and head.
+    ///
+    /// # Errors
+    /// [`LocalError`]
+    pub async fn run(&self) -> Result<Review, LocalError> {
+        let started = self.clock.now();
+        let checked_out = self.repository.head().await?;
+        let key = self.key().await?;
+        let (change, against) = self.compare(self.head.unwrap_or(&checked_out)).await?;
+        let Reading { found, coverage } = self.read(&change).await?;
+        let outcome = Outcome::of_rules(&coverage);
+        let mut record = OutcomeRecord {
+            run: self.ids.run(),
+            key,
+            head: change.head,
+            base: change.base,
+            outcome,
+            open: vec![],
+            coverage,
+            cost_micro_usd: MicroUsd(0),
+            turns: 0,
+            started,
+            ended: self.clock.now(),
+        };
+        let (open, unrecorded) = match self.remember(&found, &mut record, &checked_out).await {
+            Ok(open) => (open, None),
+            Err(why) => (self.recognise(&[], &found, &mut record).0, Some(why)),
+        };
+        Ok(Review { record, against, open, unrecorded })
+    }
+
+    /// What records know the repository by: where it was cloned from, so that all clones and worktrees of one
+    /// person are one; else its folder.
+    async fn key(&self) -> Result<Key, GitError> {
+        let remote = self.repository.remote_url().await?;
+        let name = remote.filter(|url| url.len() <= MAX_URL_BYTES && is_absolute(url));
+        let name = name.map(String::into_bytes);
+        let name = name.unwrap_or_else(|| self.repository.root().as_os_str().as_encoded_bytes().to_vec());
+        Ok(Key::new(format!("local/{}", clean(&name).trim_start_matches('/'))))
+    }
+
+    /// The change, from the named base or the merge base with the default branch; where that leaves nothing,
+    /// the last commit.
+    async fn compare(&self, head: &Sha) -> Result<(Change, Against), GitError> {
+        if let Some(name) = self.base {
+            let base = self.repository.resolve(name).await?;
+            return Ok((self.change(base).await?, Against::Named(name.to_owned())));
+        }
+        let base = self.repository.default_branch_base(head).await?;
+        let branch = match base.from {
+            BaseFrom::MergeBase(branch) => branch,
+            BaseFrom::Parent | BaseFrom::Nothing => "the default branch".to_owned(),
+        };
+        let change = self.change(base.commit).await?;
+        if !(change.diff.is_empty() && change.left_out.is_empty()) {
+            return Ok((change, Against::MergeBase(branch)));
+        }
+        let base = self.repository.last_commit_base(head).await?;
+        let against = match base.from {
+            BaseFrom::Nothing => Against::FirstCommit(branch),
+            BaseFrom::Parent | BaseFrom::MergeBase(_) => Against::LastCommit(branch),
+        };
+        Ok((self.change(base.commit).await?, against))
+    }
+
+    /// What differs between a commit and the head.
+    async fn change(&self, base: Sha) -> Result<Change, GitError> {
+        Ok(match self.head {
+            Some(head) => {
+                let diff = self.repository.diff(&base, head).await?;
+                Change { base, head: Some(head.clone()), diff, left_out: vec![] }
+            }
+            None => {
+                let found = self.repository.worktree_diff(&base).await?;
+                Change { base, head: None, diff: found.diff, left_out: found.skipped }
+            }
+        })
+    }
+
+    /// Lets the reader read the changed files: in the working tree, or of the head's commit, from a folder that
+    /// is gone afterwards.
+    async fn read(&self, change: &Change) -> Result<Reading, LocalError> {
+        let mut plan = reading::plan(change, self.scope)?;
+        let Some(head) = self.head else {
+            return Ok(plan.read(self.repository.root().to_owned(), self.scope, self.reader).await?);
+        };
+        let folder = tempfile::tempdir()?;
+        let exported = self.repository.export(head, folder.path(), Some(&plan.paths())).await?;
+        plan.leave_out(exported.left_out);
+        Ok(plan.read(folder.path().to_owned(), self.scope, self.reader).await?)
+    }
+
+    /// Recognises the findings by what is known, and records them. The answer is what is open.
+    async fn remember(
+        &self,
+        found: &[Placed],
+        record: &mut OutcomeRecord,
+        checked_out: &Sha,
+    ) -> Result<Vec<Finding>, String> {
+        let opened = tokio::task::spawn_blocking(self.records.clone()).await;
+        let Some(store) = opened.map_err(|stopped| stopped.to_string())?? else {
+            return Ok(self.recognise(&[], found, record).0);
+        };
+        let mut tries = 0;
+        loop {
+            match self.recorded(&store, found, record, checked_out).await {
+                Ok(open) => return Ok(open),
+                Err(StoreError::Fenced { .. }) if tries < MAX_TRIES => tries += 1,
+                Err(error) => return Err(error.to_string()),
+            }
+        }
+    }
+
+    /// Begins, recognises and records in one go: another review of the same repository may begin at any moment,
+    /// and then this one begins anew, from what that one has recorded.
+    async fn recorded(
+        &self,
+        store: &S,
+        found: &[Placed],
+        record: &mut OutcomeRecord,
+        checked_out: &Sha,
+    ) -> Result<Vec<Finding>, StoreError> {
+        let token = store.fresh_token().await?;
+        let run = RunRef { id: record.run.clone(), key: record.key.clone(), token };
+        // A working tree has no name of its own: the run is filed under the commit that is checked out.
+        let head = record.head.clone().unwrap_or_else(|| checked_out.clone());
+        let revision = Revision { head, base: record.base.clone() };
+        store.begin(&run, &revision, record.started).await?;
+        let known = store.findings(&run.key).await?;
+        let (open, findings) = self.recognise(&known, found, record);
+        let outcome = record.clone();
+        let producer = Producer::Review;
+        let computed =
+            Computed { producer, findings, desired: vec![], status: None, outcome: outcome.clone() };
+        store.computed(&run, &computed).await?;
+        // There is no forge to show it: what is recorded is published.
+        store.published(&run, &outcome).await?;
+        Ok(open)
+    }
+
+    /// Gives the findings their ids: what is open, worst first, and all that records should hold. What is known
+    /// and was not met is never called fixed: it may be on another branch, or outside of what was compared.
+    fn recognise(
+        &self,
+        known: &[Finding],
+        found: &[Placed],
+        record: &mut OutcomeRecord,
+    ) -> (Vec<Finding>, Vec<Finding>) {
+        let mut identified = identify(known, found.to_vec(), None, &record.coverage);
+        let open = worst_first(identified.current.iter().filter(|finding| finding.is_open()));
+        record.open = by_severity(&open);
+        record.ended = self.clock.now();
+        let open = open.into_iter().cloned().collect();
+        forget(&mut identified.gone);
+        (open, identified.all())
+    }
+}
+
+/// Forgets the open findings that have not been met for longest. Each review records what it met before the
+/// rest, so those are the last ones.
+fn forget(unmet: &mut Vec<Finding>) {
+    let mut left = MAX_UNMET;
+    unmet.retain(|finding| match finding.status {
+        FindingStatus::Declined(_) | FindingStatus::Dismissed(_) => true,
+        FindingStatus::Open | FindingStatus::Claimed | FindingStatus::Fixed(_) => {
+            let kept = left > 0;
+            left = left.saturating_sub(1);
+            kept
+        }
+    });
+}
+
+/// Does a remote's URL name the same repository from every folder? `../upstream` does not.
+fn is_absolute(url: &str) -> bool {
+    url.starts_with('/') || url.contains(':')
+}
+
+/// A name that can stand in a key, a table and an argument: other bytes are written as `%` and two digits.
+fn clean(name: &[u8]) -> String {
+    name.iter().fold(String::with_capacity(name.len()), |mut clean, byte| {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b':' | b'.' | b'-' | b'_' | b'@' | b'~' => {
+                clean.push(char::from(*byte));
+            }
+            other => clean.push_str(&format!("%{other:02x}")),
+        }
+        clean
+    })
+}

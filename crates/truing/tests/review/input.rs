@@ -1,0 +1,208 @@
+//! Input that is wrong, odd or hostile: each says what it is and what to do, and changes nothing.
+
+use crate::place::{Place, Ran, STOPS, each};
+
+/// Wrong use: exit 2, with this message and hint, and nothing recorded.
+#[track_caller]
+fn refused(place: &Place, arguments: &[&str], message: &str, hint: &str) {
+    fails(place, arguments, 2, message, hint);
+}
+
+#[track_caller]
+fn fails(place: &Place, arguments: &[&str], exit: i32, message: &str, hint: &str) {
+    let ran = place.review(&[arguments, &["--format", "json"]].concat());
+    assert_eq!(
+        (ran.exit, ran.json()["error"]["message"].as_str().unwrap()),
+        (exit, message),
+        "{arguments:?}"
+    );
+    assert!(ran.json()["error"]["hint"].as_str().unwrap().contains(hint), "{}", ran.err);
+    assert!(ran.err.starts_with(&format!("error: {message}\nhint: ")), "{}", ran.err);
+    assert!(!place.store().exists());
+}
+
+#[test]
+fn a_path_that_is_no_repository() {
+    let place = Place::new();
+    let home = place.home().display().to_string();
+    let hint = "name a folder inside a git repository";
+    refused(&place, &[&home], &format!("{home} is not in a git repository"), hint);
+    refused(&place, &["/no/such"], "there is nothing at /no/such", hint);
+    refused(&place, &["nope"], &format!("there is nothing at {home}/r/nope"), hint);
+    refused(&place, &["a.py"], &format!("{home}/r/a.py is not a folder"), hint);
+    place.git(["init", "--quiet", "--bare", "../bare"]);
+    let bare = format!("{home}/bare");
+    let message =
+        |path: &str| format!("{path} has no working tree: it is a bare repository, or inside a git folder");
+    refused(&place, &[&bare], &message(&bare), "git worktree add");
+    refused(&place, &[".git"], &message(&format!("{home}/r/.git")), "git worktree add");
+}
+
+#[test]
+fn a_repository_without_commits() {
+    let place = Place::empty();
+    place.git(["init", "--quiet", "--initial-branch=main"]);
+    place.write("b.py", STOPS);
+    let message = format!("the repository at {} has no commit on its current branch", place.repo().display());
+    refused(&place, &[], &message, "commit something first");
+    place.commit("first");
+    place.git(["checkout", "--quiet", "--orphan", "unborn"]);
+    refused(&place, &[], &message, "commit something first");
+}
+
+#[test]
+fn a_commit_that_is_not_there() {
+    let place = Place::new();
+    place.git(["branch", "feature/login"]);
+    for flag in ["--base", "--head"] {
+        refused(
+            &place,
+            &[flag, "feature/logn"],
+            "there is no commit named `feature/logn`",
+            "did you mean `feature/login`?",
+        );
+        refused(&place, &[flag, "zzz"], "there is no commit named `zzz`", "git branch --all");
+        let option = format!("{flag}=--upload-pack=x");
+        refused(&place, &[&option], "`--upload-pack=x` cannot be the name of a commit", "name a branch");
+        refused(&place, &[&format!("{flag}=")], "`` cannot be the name of a commit", "name a branch");
+        refused(&place, &[flag, "main:a.py"], "there is no commit named `main:a.py`", "");
+    }
+    place.git(["branch", "-m", "trunk"]);
+    refused(
+        &place,
+        &[],
+        "no default branch: there is no origin/HEAD, origin/main, origin/master, main or master",
+        "name the base with --base",
+    );
+}
+
+#[test]
+fn a_shallow_clone_says_what_to_fetch() {
+    let place = Place::new();
+    place.git(["checkout", "--quiet", "-b", "feature"]);
+    place.write("b.py", STOPS);
+    let head = place.commit("on feature");
+    place.git(["checkout", "--quiet", "main"]);
+    let main = place.commit("on main");
+    let url = format!("file://{}", place.repo().display());
+    place.git([
+        "clone",
+        "--quiet",
+        "--depth=1",
+        "--no-single-branch",
+        "--branch=feature",
+        &url,
+        "../shallow",
+    ]);
+    let missing = format!("the commit where {} left origin/main is not in this shallow clone", &head[..10]);
+    fails(&place, &["../shallow"], 3, &missing, "run `git fetch --unshallow origin`");
+    let named = format!("{main}~1");
+    refused(
+        &place,
+        &["../shallow", "--base", &named],
+        &format!("there is no commit named `{named}`"),
+        "git fetch --unshallow origin",
+    );
+    place.git_in(&place.home().join("shallow"), ["fetch", "--quiet", "--unshallow", "origin"]);
+    assert_eq!(each(&place.report(&["../shallow"]), "path"), ["b.py"], "the command helps");
+}
+
+#[test]
+fn parts_that_are_not_built_are_not_accepted() {
+    let place = Place::new();
+    for (arguments, said) in [
+        (&["--staged"][..], "--staged"),
+        (&["--diff", "-"], "--diff"),
+        (&["--pr", "https://example.org/pull/1"], "--pr"),
+        (&["--publish"], "--publish"),
+        (&["--fix"], "--fix"),
+        (&["--runtime", "native"], "[possible values: rules]"),
+        (&["--runtime", "cli"], "[possible values: rules]"),
+        (&["--format", "sarif"], "[possible values: text, json]"),
+        (&["--pack", ""], "--pack"),
+        (&["--no-record", "a", "b"], "'b'"),
+    ] {
+        let ran = place.review(arguments);
+        assert_eq!((ran.exit, ran.out.as_str()), (2, ""), "{arguments:?}");
+        assert!(ran.err.starts_with("error: ") && ran.err.contains(said), "{}", ran.err);
+    }
+}
+
+#[test]
+fn a_runtime_that_is_not_built_is_refused_wherever_it_is_named() {
+    let place = Place::new();
+    place.write("b.py", STOPS);
+    let run = |arguments: &[&str]| {
+        Ran::from(place.command(arguments).env("RUNTIME_MODE", "native").output().unwrap())
+    };
+    let ran = run(&["review"]);
+    assert!(ran.exit == 2 && ran.err.contains("RUNTIME_MODE"), "{}", ran.err);
+    assert_eq!(run(&["review", "--runtime", "rules"]).exit, 1, "the flag counts");
+}
+
+#[test]
+fn a_pack_that_is_not_there() {
+    let place = Place::new();
+    refused_pack(&place, &["--pack", "cores"]);
+    refused_pack(&place, &["--pack", "core", "--pack", "cores"]);
+    // Also where there is nothing to read.
+    refused_pack(&place, &["--pack", "cores", "--base", "HEAD"]);
+    place.write(".truing.toml", "rules.packs = [\"cores\"]\n");
+    refused_pack(&place, &[]);
+}
+
+#[track_caller]
+fn refused_pack(place: &Place, arguments: &[&str]) {
+    let ran = place.review(&[arguments, &["--format", "json"]].concat());
+    assert_eq!((ran.exit, &ran.json()["error"]["code"]), (2, &serde_json::json!("unknown_pack")));
+    assert!(ran.err.starts_with("error: there is no rule pack `cores` (known: core"), "{}", ran.err);
+}
+
+#[test]
+fn a_key_that_is_not_there_is_told_with_its_line_and_the_nearest() {
+    let place = Place::new();
+    place.write(".truing.toml", "[rules]\n\nignor = []\n");
+    let file = place.repo().join(".truing.toml");
+    let unknown = |file: &str| format!("{file}:3: unknown key `rules.ignor`");
+    refused(&place, &[], &unknown(&file.display().to_string()), "did you mean `rules.ignore`?");
+    let head = place.commit("wrong");
+    std::fs::remove_file(file).unwrap();
+    let name = format!("{}:.truing.toml", &head[..10]);
+    refused(&place, &["--head", "HEAD"], &unknown(&name), "did you mean `rules.ignore`?");
+    place.write("../op.toml", "[rules]\n\nignor = []\n");
+    refused(&place, &["--config", "../op.toml"], &unknown("../op.toml"), "did you mean `rules.ignore`?");
+    assert_eq!(place.review(&["--no-record"]).exit, 0);
+    // It could be any file of the machine.
+    std::os::unix::fs::symlink("../op.toml", place.repo().join(".truing.toml")).unwrap();
+    let ran = place.review(&["--no-record"]);
+    assert!(ran.exit == 2 && ran.err.contains("it is not a plain file"), "{}", ran.err);
+    place.commit("link");
+    let ran = place.review(&["--no-record", "--head", "HEAD"]);
+    assert!(ran.exit == 2 && ran.err.contains(".truing.toml: symlink"), "{}", ran.err);
+}
+
+#[test]
+fn variables_of_git_do_not_lead_astray() {
+    let place = Place::new();
+    place.write("b.py", STOPS);
+    place.git(["init", "--quiet", "../other"]);
+    let expected = place.report(&["--no-record"]);
+    let mut command = place.command(&["review", "--quiet", "--no-record", "--format", "json"]);
+    for (name, value) in [
+        ("GIT_DIR", "../other/.git"),
+        ("GIT_WORK_TREE", "../other"),
+        ("GIT_INDEX_FILE", "/dev/null"),
+        ("GIT_OBJECT_DIRECTORY", "../other/.git/objects"),
+        ("GIT_CEILING_DIRECTORIES", "/"),
+        ("GIT_EXTERNAL_DIFF", "false"),
+        ("GIT_PAGER", "false"),
+        ("GIT_CONFIG_COUNT", "1"),
+        ("GIT_CONFIG_KEY_0", "diff.noprefix"),
+        ("GIT_CONFIG_VALUE_0", "true"),
+        ("GIT_TRACE", "2"),
+    ] {
+        command.env(name, value);
+    }
+    let ran = Ran::from(command.output().unwrap());
+    assert_eq!((ran.json(), ran.err.as_str()), (expected, ""));
+}

@@ -1,0 +1,165 @@
+//! A home folder, a repository in it, and how the program and git run there.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A file that has one P1 finding, on its second line.
+pub(crate) const STOPS: &str = "def f():\n    breakpoint()\n";
+
+/// A key that is one in form only. In two parts, so that this file has none.
+pub(crate) fn key() -> String {
+    ["AKIA", "73U55XTPLPFT7V4S"].concat()
+}
+
+pub(crate) struct Place(TempDir);
+
+impl Place {
+    /// An empty home folder.
+    pub(crate) fn empty() -> Self {
+        let place = Self(tempfile::tempdir().unwrap());
+        std::fs::create_dir(place.repo()).unwrap();
+        place
+    }
+
+    /// With a repository `home/r` that has one commit on `main`.
+    pub(crate) fn new() -> Self {
+        let place = Self::empty();
+        place.git(["init", "--quiet", "--initial-branch=main"]);
+        place.write("a.py", "import os\n");
+        place.commit("first");
+        place
+    }
+
+    pub(crate) fn home(&self) -> &Path {
+        self.0.path()
+    }
+
+    pub(crate) fn repo(&self) -> PathBuf {
+        self.home().join("r")
+    }
+
+    /// The database that reviews are recorded in.
+    pub(crate) fn store(&self) -> PathBuf {
+        self.home().join(".local/state/truing/truing.db")
+    }
+
+    /// Writes a file of the repository.
+    pub(crate) fn write(&self, name: impl AsRef<OsStr>, text: impl AsRef<[u8]>) {
+        let path = self.repo().join(name.as_ref());
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
+    /// Runs git in the repository; what it prints.
+    pub(crate) fn git<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> String {
+        self.git_in(&self.repo(), arguments)
+    }
+
+    pub(crate) fn git_in<S: AsRef<OsStr>>(
+        &self,
+        folder: &Path,
+        arguments: impl IntoIterator<Item = S>,
+    ) -> String {
+        let mut git = Command::new("git");
+        git.args(arguments).current_dir(folder).env_clear().env("PATH", path()).env("HOME", self.home());
+        git.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");
+        for who in ["AUTHOR", "COMMITTER"] {
+            git.env(format!("GIT_{who}_NAME"), "somebody").env(format!("GIT_{who}_EMAIL"), "s@example.org");
+            git.env(format!("GIT_{who}_DATE"), "2026-01-01T00:00:00Z");
+        }
+        let output = git.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
+    }
+
+    /// Commits everything; its id.
+    pub(crate) fn commit(&self, message: &str) -> String {
+        self.git(["add", "--all"]);
+        self.git(["commit", "--quiet", "--allow-empty", "--message", message]);
+        self.git(["rev-parse", "HEAD"])
+    }
+
+    /// The program with these arguments, in the repository.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_truing"));
+        command.args(arguments).current_dir(self.repo()).stdin(Stdio::null());
+        command.env_clear().env("HOME", self.home()).env("PATH", path());
+        command
+    }
+
+    /// `truing review`, with these arguments.
+    pub(crate) fn review(&self, arguments: &[&str]) -> Ran {
+        Ran::from(self.command(&[&["review", "--quiet"], arguments].concat()).output().unwrap())
+    }
+
+    /// The same with `--format json`; it must come to an answer.
+    pub(crate) fn report(&self, arguments: &[&str]) -> Value {
+        let ran = self.review(&[&["--format", "json"], arguments].concat());
+        assert!(ran.exit < 2, "{}", ran.err);
+        ran.json()
+    }
+
+    /// Every file below the repository with its time and content.
+    pub(crate) fn files(&self) -> BTreeMap<PathBuf, (i64, Vec<u8>)> {
+        let mut files = BTreeMap::new();
+        let mut folders = vec![self.repo()];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                let metadata = path.symlink_metadata().unwrap();
+                let content = if metadata.is_file() { std::fs::read(&path).unwrap() } else { vec![] };
+                files.insert(path.clone(), (metadata.mtime_nsec(), content));
+                if metadata.is_dir() {
+                    folders.push(path);
+                }
+            }
+        }
+        files
+    }
+}
+
+fn path() -> std::ffi::OsString {
+    std::env::var_os("PATH").unwrap_or_default()
+}
+
+/// What a run gave.
+#[derive(PartialEq, Debug)]
+pub(crate) struct Ran {
+    pub(crate) exit: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl From<Output> for Ran {
+    fn from(output: Output) -> Self {
+        Self {
+            exit: output.status.code().unwrap(),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+impl Ran {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap()
+    }
+
+    /// The text without what differs between runs: seconds, and ids of commits.
+    pub(crate) fn steady(&self) -> String {
+        let seconds = regex::Regex::new(r"in \d+\.\d\d s").unwrap();
+        let ids = regex::Regex::new(r"\b[0-9a-f]{10}\b").unwrap();
+        ids.replace_all(&seconds.replace_all(&self.out, "in 0.10 s"), "0123456789").into_owned()
+    }
+}
+
+/// One field of every finding of a report.
+pub(crate) fn each<'a>(report: &'a Value, field: &str) -> Vec<&'a Value> {
+    report["findings"].as_array().unwrap().iter().map(|finding| &finding[field]).collect()
+}

@@ -1,0 +1,259 @@
+//! What a review prints, and its exit code.
+
+use insta::assert_snapshot;
+use serde_json::json;
+
+use crate::place::{Place, STOPS, each, key};
+
+#[test]
+fn a_finding_is_shown_under_its_code_and_then_what_was_compared() {
+    let place = Place::new();
+    place.write("src/b.py", format!("def f():\n\tbreakpoint()\n\n\n\n\n\n\n\nid = '{}'\n", key()));
+    place.write("logo.png", b"\x89PNG\0\0");
+    let ran = place.review(&[]);
+    assert_eq!((ran.exit, ran.err.as_str()), (1, ""));
+    assert_snapshot!(ran.steady(), @r#"
+    P0[core/aws-access-key-id]: AWS access key id in the file
+      --> src/b.py:10:1
+       |
+    10 | id = 'AKIA…'
+       | ^^^^^^^^^^^^
+       |
+       = note: The id belongs to a pair that signs requests to AWS; its other
+               half is rarely far away. Deleting the line is not enough: it
+               stays in the history. Deactivate the key in IAM, make a new one,
+               and take it from the environment, a profile or a role.
+       = id: 0123456789-1
+
+    P1[core/python-debugger]: Debugger call left in the code
+     --> src/b.py:2:5
+      |
+    2 |     breakpoint()
+      |     ^^^^^^^^^^^^
+      |
+      = note: The program stops here and waits for someone at a terminal; a
+              service or a job hangs or fails. Delete the call.
+      = id: 0123456789-1
+
+    2 findings (1 P0, 1 P1): 1 file reviewed, 1 not, in 0.10 s
+    not reviewed: logo.png (binary)
+    reviewed working tree against 0123456789 (merge base with main)
+    rules only: no model was called
+    "#);
+}
+
+#[test]
+fn json_is_the_object_of_the_contract() {
+    let place = Place::new();
+    let base = place.git(["rev-parse", "HEAD"]);
+    place.git(["mv", "a.py", "b.py"]);
+    place.write("b.py", "import os\n\n\ndebug = 1\nbreakpoint()\n");
+    place.write("x.bin", b"\0");
+    let report = place.report(&[]);
+    let finding = &report["findings"][0];
+    let print = finding["fingerprint"].as_str().unwrap();
+    assert!(print.starts_with("1:") && print.len() == 34, "{print}");
+    assert_eq!(
+        report,
+        json!({
+            "schema": "truing.review/1",
+            "outcome": { "kind": "reviewed", "reason": null, "until": null, "runtime": "rules" },
+            "base": base,
+            "head": null,
+            "findings": [{
+                "id": format!("{print}-1"),
+                "fingerprint": print,
+                "path": "b.py",
+                "old_path": null,
+                "side": "new",
+                "start_line": 5,
+                "end_line": 5,
+                "severity": "P1",
+                "category": "J",
+                "rule": "core/python-debugger",
+                "title": "Debugger call left in the code",
+                "body": finding["body"],
+                "suggestion": null,
+                "anchor": "inline",
+                "source": "rule",
+            }],
+            "coverage": {
+                "reviewed": ["b.py"],
+                "not_reviewed": [
+                    { "path": "a.py", "reason": "deleted" },
+                    { "path": "x.bin", "reason": "binary" },
+                ],
+            },
+            "cost_micro_usd": 0,
+            "turns": 0,
+        })
+    );
+    let order = ["schema", "outcome", "base", "head", "findings", "coverage", "cost_micro_usd", "turns"];
+    let text = place.review(&["--format", "json"]).out;
+    let places: Vec<_> = order.iter().map(|field| text.find(&format!("\"{field}\":")).unwrap()).collect();
+    assert!(places.is_sorted() && text.ends_with("}\n") && text.lines().count() == 1, "{text}");
+}
+
+#[test]
+fn fail_on_says_which_findings_block() {
+    let place = Place::new();
+    place.write("b.py", STOPS);
+    let exit = |arguments: &[&str]| place.review(arguments).exit;
+    assert_eq!(exit(&[]), 1);
+    for (least, expected) in [("P0", 0), ("P1", 1), ("P2", 1), ("never", 0), ("p1", 1)] {
+        assert_eq!(exit(&["--fail-on", least]), expected, "{least}");
+    }
+    place.write("c.py", format!("{}\n", key()));
+    assert_eq!(exit(&["--fail-on", "P0"]), 1);
+    assert_eq!(exit(&["--fail-on", "P3"]), 2);
+}
+
+#[test]
+fn nothing_found_is_one_friendly_line_and_exit_0() {
+    let place = Place::new();
+    place.write("a.py", "import sys\n");
+    let ran = place.review(&[]);
+    assert_eq!(ran.exit, 0);
+    assert_snapshot!(ran.steady(), @r#"
+    no findings: 1 file reviewed, in 0.10 s
+    reviewed working tree against 0123456789 (merge base with main)
+    rules only: no model was called
+    "#);
+}
+
+#[test]
+fn nothing_to_review_is_skipped_and_exit_0() {
+    let place = Place::new();
+    let ran = place.review(&["--base", "HEAD"]);
+    assert_eq!(ran.exit, 0);
+    assert_snapshot!(ran.steady(), @r#"
+    nothing to review: no changed files
+    reviewed working tree against 0123456789 (HEAD)
+    rules only: no model was called
+    "#);
+    let report = place.report(&["--base", "HEAD", "--head", "main"]);
+    assert_eq!(report["outcome"]["kind"], "skipped");
+    assert_eq!(report["head"], report["base"]);
+}
+
+#[test]
+fn a_file_that_is_too_large_makes_it_partial() {
+    let place = Place::new();
+    place.write("b.py", "import sys\n");
+    place.write("huge.txt", "0123456789abcde\n".repeat(6 << 16));
+    let ran = place.review(&[]);
+    assert_eq!(ran.exit, 1);
+    assert_snapshot!(ran.steady(), @r#"
+    no findings: 1 file reviewed, 1 not, in 0.10 s
+    the review is incomplete: 1 changed file was not reviewed
+    not reviewed: huge.txt (too large)
+    reviewed working tree against 0123456789 (merge base with main)
+    rules only: no model was called
+    "#);
+    assert_eq!(place.review(&["--allow-partial"]).exit, 0);
+    let commit = place.commit("huge");
+    for arguments in [["--base", "HEAD~1"].as_slice(), &["--head", &commit]] {
+        let report = place.report(arguments);
+        assert_eq!(report["outcome"]["kind"], "partial", "{arguments:?}");
+        assert_eq!(report["outcome"]["reason"], "1 changed file was not reviewed");
+        assert_eq!(
+            report["coverage"]["not_reviewed"],
+            json!([{ "path": "huge.txt", "reason": "too_large" }])
+        );
+    }
+    place.write("c.py", STOPS);
+    assert_eq!(place.review(&["--allow-partial"]).exit, 1, "a finding blocks all the same");
+}
+
+#[test]
+fn what_is_no_text_is_left_out_by_design() {
+    let place = Place::new();
+    let repo = place.repo();
+    place.write("gone.py", STOPS);
+    place.write("tool.sh", "echo\n");
+    place.write("old.py", "import os\nimport sys\nimport re\n");
+    place.commit("second");
+    place.git(["mv", "old.py", "new.py"]);
+    std::fs::remove_file(repo.join("gone.py")).unwrap();
+    std::fs::set_permissions(repo.join("tool.sh"), std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .unwrap();
+    std::os::unix::fs::symlink("/etc/passwd", repo.join("link.py")).unwrap();
+    place.git(["init", "--quiet", "sub"]);
+    place.git_in(&repo.join("sub"), ["commit", "--quiet", "--allow-empty", "--message", "x"]);
+    place.git(["init", "--quiet", "nested"]);
+    place.git(["-c", "advice.addEmbeddedRepo=false", "add", "sub"]);
+    place.write("x.bin", b"a\0b");
+    let expected = json!([
+        { "path": "gone.py", "reason": "deleted" },
+        { "path": "link.py", "reason": "symlink" },
+        { "path": "nested/", "reason": "submodule" },
+        { "path": "new.py", "reason": "unchanged" },
+        { "path": "sub", "reason": "submodule" },
+        { "path": "tool.sh", "reason": "unchanged" },
+        { "path": "x.bin", "reason": "binary" },
+    ]);
+    let report = place.report(&[]);
+    assert_eq!(report["coverage"], json!({ "reviewed": [], "not_reviewed": expected }));
+    assert_eq!(report["outcome"]["kind"], "reviewed");
+    std::fs::remove_dir_all(repo.join("nested")).unwrap();
+    place.git(["-c", "advice.addEmbeddedRepo=false", "add", "--all"]);
+    place.git(["commit", "--quiet", "--message", "third"]);
+    let report = place.report(&["--head", "HEAD"]);
+    let mut committed = expected;
+    committed.as_array_mut().unwrap().remove(2);
+    assert_eq!(report["coverage"], json!({ "reviewed": [], "not_reviewed": committed }));
+}
+
+#[test]
+fn a_renamed_file_tells_its_old_name() {
+    let place = Place::new();
+    place.write("old.py", "import os\nimport sys\nimport re\nimport json\n");
+    place.commit("second");
+    place.git(["mv", "old.py", "new.py"]);
+    place.write("new.py", "import os\nimport sys\nimport re\nimport json\nbreakpoint()\n");
+    let report = place.report(&[]);
+    assert_eq!(each(&report, "path"), ["new.py"]);
+    assert_eq!(each(&report, "old_path"), ["old.py"]);
+}
+
+#[test]
+fn names_that_are_no_text_stay_valid_json() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let place = Place::new();
+    place.write(std::ffi::OsStr::from_bytes(b"caf\xe9 \"x\".py"), STOPS);
+    let report = place.report(&[]);
+    assert_eq!(each(&report, "path"), [r#""caf\351 \"x\".py""#]);
+    assert_eq!(report["coverage"]["reviewed"], json!([r#""caf\351 \"x\".py""#]));
+    let commit = place.commit("odd");
+    assert_eq!(each(&place.report(&["--head", &commit]), "path"), [r#""caf\351 \"x\".py""#]);
+}
+
+#[test]
+fn nothing_from_the_repository_steers_the_terminal() {
+    let place = Place::new();
+    place.write("\x1b[31m\u{202e}.py", "breakpoint()  # \x1b[2J\x1b]0;title\x07 \u{9b}31m \u{202e}\r\n");
+    place.write("\x1b]8;;http:.bin", b"\0");
+    place.git(["checkout", "--quiet", "-b", "\u{202e}hcnarb"]);
+    for arguments in [&[][..], &["--base", "\u{202e}hcnarb"], &["--color", "always"]] {
+        let ran = place.review(arguments);
+        assert_eq!(ran.exit, 1, "{}", ran.err);
+        assert!(ran.out.contains("␛[2J"), "{}", ran.out);
+        let styled = ran.out.contains("\x1b[");
+        assert_eq!(styled, arguments.contains(&"always"));
+        let plain = regex::Regex::new("\x1b\\[[0-9;]*m").unwrap().replace_all(&ran.out, "").into_owned();
+        let steers = |c: &char| (c.is_control() && *c != '\n') || matches!(c, '\u{202a}'..='\u{202e}');
+        assert_eq!(plain.chars().find(steers), None, "{plain:?}");
+        assert!(!ran.out.contains("\x1b[2J") && !ran.out.contains("\x1b[31m\u{202e}"));
+    }
+}
+
+#[test]
+fn secrets_are_printed_in_no_form() {
+    let place = Place::new();
+    place.write("b.py", format!("one = '{0}'\nid = '{0}'; breakpoint()\n", key()));
+    for format in ["text", "json"] {
+        let ran = place.review(&["--format", format]);
+        assert!(ran.exit == 1 && !(ran.out + &ran.err).contains(&key()));
+    }
+    assert!(!String::from_utf8_lossy(&std::fs::read(place.store()).unwrap()).contains(&key()));
+}
