@@ -444,6 +444,10 @@ pub struct ReadRequest {
     pub tree: PathBuf,
     /// The changed files to read, in path order.
     pub files: Vec<ChangedFile>,
+    /// Paths that changed too but are not to be read (removed, binary, ignored): for rules about what must change
+    /// together.
+    #[serde(default)]
+    pub also_changed: Vec<RepoPath>,
     /// Names of the rule packs to use.
     pub packs: Vec<String>,
 }

@@ -1,21 +1,23 @@
-//! Rules at work on one file: which rules have a keyword in it, where their patterns match, and which of those
-//! matches are findings on added lines.
+//! Rules at work on one file: where they match, which of those matches are findings on added lines, and what is
+//! shown of them.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use aho_corasick::AhoCorasick;
 use truing_core::finding::{Place, RawFinding, Side, Source};
 use truing_core::outcome::SkipReason;
-use truing_core::port::ReaderError;
+use truing_core::port::{ChangedFile, ReaderError};
 use truing_diff::RepoPath;
 
 use crate::lines::Lines;
-use crate::pack::{Check, Rule, TextCheck};
+use crate::pack::{Check, Rule};
 use crate::proof::{Fix, Prover};
+use crate::rules::companion::{Change, CompanionCheck};
+use crate::rules::size::{SizeCheck, is_new};
+use crate::rules::text::TextRules;
 use crate::snippet::{Secrets, snippet};
 use crate::suppress::is_suppressed;
-use crate::syntax::{Language, Parsers, Scan, TooComplex, text_of};
+use crate::syntax::{Language, Match, Parsers, Scan, TooComplex, text_of};
 
 /// The most findings of one file that are reported: the worst, then the first.
 pub(crate) const MAX_FINDINGS: usize = 100;
@@ -23,15 +25,14 @@ pub(crate) const MAX_FINDINGS: usize = 100;
 /// What editors put before UTF-8 text; no part of the first line.
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
-/// The rules of one run.
+/// The rules of one run, by kind.
 pub(crate) struct RuleSet<'packs> {
     rules: Vec<&'packs Rule>,
-    /// Finds every keyword of every rule of text in one pass.
-    keywords: AhoCorasick,
-    /// For each keyword, the index of its rule.
-    keyword_rules: Vec<usize>,
-    /// The rules of syntax, by language.
-    scans: Vec<Scan<'packs>>,
+    text: TextRules<'packs>,
+    /// One for each language that has rules.
+    syntax: Vec<Scan<'packs>>,
+    companions: Vec<(&'packs Rule, &'packs CompanionCheck)>,
+    sizes: Vec<(&'packs Rule, &'packs SizeCheck)>,
 }
 
 /// What the rules found in a file.
@@ -44,66 +45,61 @@ pub(crate) struct Examined {
 }
 
 /// One match of a rule, as byte offsets.
-struct Hit<'packs> {
-    rule: &'packs Rule,
-    matched: Range<usize>,
+pub(crate) struct Hit<'packs> {
+    pub(crate) rule: &'packs Rule,
+    pub(crate) matched: Range<usize>,
     /// The part that may not be shown.
-    secret: Option<Range<usize>>,
+    pub(crate) secret: Option<Range<usize>>,
     /// What the rule would do about it.
-    fix: Option<Fix>,
+    pub(crate) fix: Option<Fix>,
 }
 
 impl<'packs> RuleSet<'packs> {
     /// Prepares a run.
     pub(crate) fn new(rules: Vec<&'packs Rule>) -> Result<Self, ReaderError> {
-        let mut keyword_rules = Vec::new();
-        let mut keywords = Vec::new();
-        let mut syntax = Vec::new();
+        let text = TextRules::new(&rules)?;
+        let (mut syntax, mut companions, mut sizes) = (Vec::new(), Vec::new(), Vec::new());
         for (index, rule) in rules.iter().enumerate() {
             match &rule.check {
-                Check::Text(check) | Check::Secret(check) => {
-                    keywords.extend(check.keywords.iter().map(String::as_str));
-                    keyword_rules.resize(keywords.len(), index);
-                }
+                Check::Text(_) | Check::Secret(_) => {}
                 Check::Syntax(check) => syntax.push((index, check)),
+                Check::Companion(check) => companions.push((*rule, check)),
+                Check::Size(check) => sizes.push((*rule, check)),
             }
         }
-        let keywords = AhoCorasick::builder()
-            .ascii_case_insensitive(true)
-            .build(keywords)
-            .map_err(|error| ReaderError::Failed(format!("the keywords of the rules: {error}")))?;
-        Ok(Self { rules, keywords, keyword_rules, scans: Scan::all(&syntax) })
+        Ok(Self { rules, text, syntax: Scan::all(&syntax), companions, sizes })
     }
 
-    /// What the rules find in a file of which the lines `added` (1-based, inclusive, ascending) are new. The
-    /// whole file is looked at; a match counts if it touches an added line.
+    /// What the rules find in a changed file, whose content this is. The whole file is looked at; a match counts
+    /// if it touches an added line.
     pub(crate) fn examine(
         &self,
-        path: &RepoPath,
+        file: &ChangedFile,
         bytes: &[u8],
-        added: &[(u32, u32)],
+        change: &Change<'_>,
         parsers: &mut Parsers,
     ) -> Result<Examined, ReaderError> {
+        let size = bytes.len() as u64;
         let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
-        let mut hits = self.text_hits(path, bytes)?;
+        let mut hits = self.text.hits(&file.path, bytes)?;
         let mut incomplete = None;
-        match self.syntax_hits(path, bytes, added, parsers) {
+        match self.syntax_hits(file, bytes, parsers) {
             Ok(more) => hits.extend(more),
             Err(TooComplex::OverLimit) => incomplete = Some(SkipReason::TooLarge),
             Err(TooComplex::Failed) => incomplete = Some(SkipReason::Unreadable),
         }
+        let lines = Lines::of(bytes);
+        hits.extend(self.whole_file_hits(file, size, &lines, change)?);
         if hits.is_empty() {
             return Ok(Examined { findings: Vec::new(), incomplete });
         }
 
-        let secrets = Secrets::of(hits.iter().filter_map(|hit| hit.secret.clone()).collect());
-        let lines = Lines::of(bytes);
         let mut seen = BTreeSet::new();
         let mut found = Vec::new();
         for hit in &hits {
             let first = lines.number(hit.matched.start);
             let last = lines.number(hit.matched.end.saturating_sub(1).max(hit.matched.start));
-            if touches(added, first, last) && seen.insert((first, last, &hit.rule.name)) {
+            if touches(&file.added, first, last) && seen.insert((first, last, &hit.rule.name)) {
                 found.push((hit, first, last));
             }
         }
@@ -114,95 +110,104 @@ impl<'packs> RuleSet<'packs> {
         found.sort_by_key(|(hit, first, last)| (hit.rule.severity, *first, *last, &hit.rule.name));
         found.truncate(MAX_FINDINGS);
 
-        // Offsets hold in bytes and in text only where the file is UTF-8, and secrets are not suggested.
-        let text = std::str::from_utf8(bytes).ok();
-        let mut prover = Language::of_path(path.as_bytes())
-            .zip(text)
+        let secrets = Secrets::of(hits.iter().filter_map(|hit| hit.secret.clone()).collect());
+        // A fix is in characters: its offsets are the file's only where that is UTF-8.
+        let mut prover = Language::of_path(file.path.as_bytes())
+            .zip(std::str::from_utf8(bytes).ok())
             .map(|(language, text)| Prover::new(language, &lines, text, parsers));
         let mut findings = Vec::with_capacity(found.len());
         for (hit, first, last) in found {
             let shown = lines.range(first).start..lines.range(last).end;
+            // Secrets are not suggested.
             let fix = hit.fix.as_ref().filter(|_| !secrets.overlap(&shown));
-            findings.push(RawFinding {
-                place: Place { path: path.clone(), side: Side::New, start_line: first, end_line: last },
-                severity: hit.rule.severity,
-                category: hit.rule.category,
-                rule: hit.rule.name.clone(),
-                title: hit.rule.title.clone(),
-                body: hit.rule.body.clone(),
-                snippet: snippet(&lines, first, last, hit.matched.start, &secrets),
-                suggestion: fix
-                    .zip(prover.as_mut())
-                    .and_then(|(fix, prover)| prover.suggestion(first, last, fix)),
-                source: Source::Rule,
-            });
+            let suggestion =
+                fix.zip(prover.as_mut()).and_then(|(fix, prover)| prover.suggestion(first, last, fix));
+            let snippet = snippet(&lines, first, last, hit.matched.start, &secrets);
+            findings.push(RawFinding { suggestion, ..finding(hit.rule, &file.path, first, last, snippet) });
         }
         Ok(Examined { findings, incomplete })
     }
 
-    /// Every match of every rule of text that looks at this path.
-    fn text_hits(&self, path: &RepoPath, bytes: &[u8]) -> Result<Vec<Hit<'packs>>, ReaderError> {
-        let mut hits = Vec::new();
-        for rule in self.candidates(path, bytes) {
-            let (check, is_secret): (&TextCheck, bool) = match &rule.check {
-                Check::Text(check) => (check, false),
-                Check::Secret(check) => (check, true),
-                Check::Syntax(_) => continue,
-            };
-            for captures in check.pattern.compiled(&rule.name)?.captures_iter(bytes) {
-                let Some(matched) = captures.get(0) else { continue };
-                let decisive = captures.name("secret").unwrap_or(matched);
-                let random_enough = check.entropy.is_none_or(|least| entropy(decisive.as_bytes()) >= least);
-                if random_enough && !check.allows(&rule.name, decisive.as_bytes())? {
-                    let secret = is_secret.then(|| decisive.range());
-                    hits.push(Hit { rule, matched: matched.range(), secret, fix: None });
-                }
-            }
+    /// What can be said of a new file that is too large to be read.
+    pub(crate) fn oversized(&self, file: &ChangedFile, size: u64) -> Vec<RawFinding> {
+        if !is_new(&file.added, None) || file.old_path.is_some() {
+            return Vec::new();
         }
-        Ok(hits)
+        let exceeded = |(rule, check): &&(&'packs Rule, &SizeCheck)| {
+            rule.applies_to(&file.path) && check.exceeded(size, None)
+        };
+        let found = self.sizes.iter().filter(exceeded);
+        found.map(|(rule, _)| finding(rule, &file.path, 1, 1, String::new())).collect()
+    }
+
+    /// Paths that companions of this file may have.
+    pub(crate) fn companion_paths(&self, file: &RepoPath) -> impl Iterator<Item = RepoPath> {
+        let rules = self.companions.iter().filter(|(rule, _)| rule.applies_to(file));
+        rules.flat_map(|(_, check)| check.paths(file))
     }
 
     /// Every match of every rule of syntax that looks at this path, on added lines.
     fn syntax_hits(
         &self,
-        path: &RepoPath,
+        file: &ChangedFile,
         bytes: &[u8],
-        added: &[(u32, u32)],
         parsers: &mut Parsers,
     ) -> Result<Vec<Hit<'packs>>, TooComplex> {
-        let language = Language::of_path(path.as_bytes());
-        let Some(scan) = self.scans.iter().find(|scan| Some(scan.language()) == language) else {
+        let language = Language::of_path(file.path.as_bytes());
+        let Some(scan) = self.syntax.iter().find(|scan| Some(scan.language()) == language) else {
             return Ok(Vec::new());
         };
         let rule_at = |index: usize| self.rules.get(index).copied();
-        let wanted = |index: usize| rule_at(index).is_some_and(|rule| rule.applies_to(path));
-        let matches =
-            scan.matches(text_of(bytes), parsers, &wanted, &|first, last| touches(added, first, last))?;
-        let hit = |found: crate::syntax::Match| {
+        let wanted = |index: usize| rule_at(index).is_some_and(|rule| rule.applies_to(&file.path));
+        let on_added = |first, last| touches(&file.added, first, last);
+        let matches = scan.matches(text_of(bytes), parsers, &wanted, &on_added)?;
+        let hit = |found: Match| {
             Some(Hit { rule: rule_at(found.rule)?, matched: found.range, secret: None, fix: found.fix })
         };
         Ok(matches.into_iter().filter_map(hit).collect())
     }
 
-    /// The rules of text that look at this path and have a keyword in the file.
-    fn candidates(&self, path: &RepoPath, bytes: &[u8]) -> Vec<&'packs Rule> {
-        let waits = |rule: &&Rule| rule.check.is_text() && rule.applies_to(path);
-        let mut waiting: Vec<bool> = self.rules.iter().map(waits).collect();
-        let mut left = waiting.iter().filter(|waits| **waits).count();
-        let mut candidates = vec![None; self.rules.len()];
-        for keyword in self.keywords.find_overlapping_iter(bytes) {
-            if left == 0 {
-                break;
-            }
-            let Some(index) = self.keyword_rules.get(keyword.pattern().as_usize()).copied() else { continue };
-            if let (Some(waits @ true), Some(candidate)) = (waiting.get_mut(index), candidates.get_mut(index))
-            {
-                *waits = false;
-                *candidate = self.rules.get(index).copied();
-                left -= 1;
+    /// What rules of companions and of size say; each at the beginning of a line.
+    fn whole_file_hits(
+        &self,
+        file: &ChangedFile,
+        size: u64,
+        lines: &Lines<'_>,
+        change: &Change<'_>,
+    ) -> Result<Vec<Hit<'packs>>, ReaderError> {
+        let mut hits = Vec::new();
+        let mut hit = |rule: &'packs Rule, line: u32| {
+            hits.push(Hit { rule, matched: lines.range(line), secret: None, fix: None });
+        };
+        for (rule, check) in self.companions.iter().filter(|(rule, _)| rule.applies_to(&file.path)) {
+            if let Some(line) = check.missed(&rule.name, &file.path, lines, change)? {
+                hit(rule, line);
             }
         }
-        candidates.into_iter().flatten().collect()
+        let count = Some(lines.count());
+        if is_new(&file.added, count) && file.old_path.is_none() {
+            for (rule, check) in self.sizes.iter().filter(|(rule, _)| rule.applies_to(&file.path)) {
+                if check.exceeded(size, count) {
+                    hit(rule, 1);
+                }
+            }
+        }
+        Ok(hits)
+    }
+}
+
+/// A finding without suggestion.
+fn finding(rule: &Rule, path: &RepoPath, first: u32, last: u32, snippet: String) -> RawFinding {
+    RawFinding {
+        place: Place { path: path.clone(), side: Side::New, start_line: first, end_line: last },
+        severity: rule.severity,
+        category: rule.category,
+        rule: rule.name.clone(),
+        title: rule.title.clone(),
+        body: rule.body.clone(),
+        snippet,
+        suggestion: None,
+        source: Source::Rule,
     }
 }
 
@@ -212,30 +217,9 @@ fn touches(added: &[(u32, u32)], first: u32, last: u32) -> bool {
     added.get(next).is_some_and(|(start, _)| *start <= last)
 }
 
-/// Shannon entropy of the bytes, in bits per byte: 0 for one repeated byte, about 4.7 for 40 random base64 ones.
-fn entropy(bytes: &[u8]) -> f64 {
-    let mut counts = [0_u32; 256];
-    for byte in bytes {
-        if let Some(count) = counts.get_mut(usize::from(*byte)) {
-            *count += 1;
-        }
-    }
-    let total = bytes.len() as f64;
-    let shares = counts.iter().filter(|count| **count > 0).map(|count| f64::from(*count) / total);
-    shares.map(|share| -share * share.log2()).sum()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn entropy_is_bits_per_byte() {
-        assert_eq!(entropy(b""), 0.0);
-        assert_eq!(entropy(b"aaaa"), 0.0);
-        assert_eq!(entropy(b"abab"), 1.0);
-        assert_eq!(entropy(b"abcdefgh"), 3.0);
-    }
 
     #[test]
     fn a_match_counts_if_it_overlaps_added_lines() {

@@ -11,6 +11,8 @@ use truing_core::outcome::SkipReason;
 use truing_core::port::ReaderError;
 use truing_diff::RepoPath;
 
+use crate::rules::companion::Head;
+
 /// The largest file that is read, in bytes (5 MiB).
 pub(crate) const MAX_FILE_BYTES: u64 = 5 * 1024 * 1024;
 
@@ -39,6 +41,26 @@ impl Tree {
 
     /// The bytes of a text file, or why it is not read.
     pub(crate) fn read(&self, path: &RepoPath) -> Result<Vec<u8>, SkipReason> {
+        self.within_folder(path, read_regular)
+    }
+
+    /// The size of a regular file, in bytes.
+    pub(crate) fn size(&self, path: &RepoPath) -> Option<u64> {
+        let size = |folder: BorrowedFd<'_>, name: &[u8]| {
+            let found =
+                statat(folder, name, AtFlags::SYMLINK_NOFOLLOW).map_err(|_| SkipReason::Unreadable)?;
+            let regular = FileType::from_raw_mode(found.st_mode) == FileType::RegularFile;
+            u64::try_from(found.st_size).ok().filter(|_| regular).ok_or(SkipReason::Unreadable)
+        };
+        self.within_folder(path, size).ok()
+    }
+
+    /// Opens the folder that holds a file and does something with the file's name in it.
+    fn within_folder<T>(
+        &self,
+        path: &RepoPath,
+        work: impl FnOnce(BorrowedFd<'_>, &[u8]) -> Result<T, SkipReason>,
+    ) -> Result<T, SkipReason> {
         if !path.is_inside() {
             return Err(SkipReason::Unreadable);
         }
@@ -47,12 +69,22 @@ impl Tree {
         while let Some(name) = components.next() {
             let parent = folder.as_ref().map_or(self.root.as_fd(), |folder| folder.as_fd());
             if components.peek().is_none() {
-                return read_regular(parent, name);
+                return work(parent, name);
             }
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             folder = Some(openat(parent, name, flags, Mode::empty()).map_err(|_| SkipReason::Unreadable)?);
         }
         Err(SkipReason::Unreadable)
+    }
+}
+
+impl Head for Tree {
+    fn exists(&self, path: &RepoPath) -> bool {
+        self.size(path).is_some()
+    }
+
+    fn text(&self, path: &RepoPath) -> Option<Vec<u8>> {
+        self.read(path).ok()
     }
 }
 

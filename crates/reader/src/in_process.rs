@@ -1,18 +1,21 @@
 //! The `Reader` port in the calling process: opens the changed files, on a few threads, and
 //! reports.
 
+use std::collections::BTreeSet;
 use std::num::NonZero;
 use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use truing_core::outcome::NotReviewed;
-use truing_core::port::{ReadReport, ReadRequest, Reader, ReaderError};
+use truing_core::outcome::{NotReviewed, SkipReason};
+use truing_core::port::{ChangedFile, ReadReport, ReadRequest, Reader, ReaderError};
+use truing_diff::RepoPath;
 
 use crate::engine::RuleSet;
 use crate::file::Tree;
 use crate::pack::Packs;
+use crate::rules::companion::Change;
 use crate::stack::large_stack;
 use crate::syntax::Parsers;
 
@@ -44,6 +47,18 @@ impl InProcess {
     /// The names of the packs a request may ask for, in order.
     pub fn known_packs(&self) -> Vec<&str> {
         self.packs.names()
+    }
+
+    /// Paths that rules about these changed files may have to look at, beside those: to be in the request's tree
+    /// if they exist.
+    ///
+    /// # Errors
+    /// [`ReaderError::UnknownPack`]
+    pub fn companions(&self, packs: &[String], files: &[ChangedFile]) -> Result<Vec<RepoPath>, ReaderError> {
+        let rules = RuleSet::new(self.packs.select(packs)?)?;
+        let paths: BTreeSet<RepoPath> =
+            files.iter().flat_map(|file| rules.companion_paths(&file.path)).collect();
+        Ok(paths.into_iter().collect())
     }
 
     /// What [`Reader::read`] does, blocking: for callers that have threads for such work. Equal requests on equal
@@ -88,15 +103,20 @@ fn read_share(
     tree: &Tree,
     next: &AtomicUsize,
 ) -> Result<ReadReport, ReaderError> {
+    let change = Change::of(request, tree);
     let mut report = ReadReport::default();
     let mut parsers = Parsers::default();
     while let Some(file) = request.files.get(next.fetch_add(1, Ordering::Relaxed)) {
         let skipped = match tree.read(&file.path) {
             Ok(bytes) => {
-                let examined = rules.examine(&file.path, &bytes, &file.added, &mut parsers)?;
+                let examined = rules.examine(file, &bytes, &change, &mut parsers)?;
                 report.findings.extend(examined.findings);
                 // What was dropped must not look reviewed.
                 examined.incomplete
+            }
+            Err(SkipReason::TooLarge) => {
+                report.findings.extend(rules.oversized(file, tree.size(&file.path).unwrap_or_default()));
+                Some(SkipReason::TooLarge)
             }
             Err(reason) => Some(reason),
         };

@@ -11,6 +11,7 @@ mod in_process;
 mod lines;
 pub mod pack;
 mod proof;
+mod rules;
 mod snippet;
 mod stack;
 mod suppress;

@@ -17,6 +17,12 @@ impl<'text> Lines<'text> {
         Self { text, starts: std::iter::once(0).chain(after_ends).collect() }
     }
 
+    /// How many lines there are; a last line end begins no further one.
+    pub(crate) fn count(&self) -> u32 {
+        let ended = self.starts.last().is_some_and(|start| *start == self.text.len());
+        u32::try_from(self.starts.len() - usize::from(ended)).unwrap_or(u32::MAX)
+    }
+
     /// The 1-based number of the line that holds the byte at `offset`; a line end belongs to the line it ends.
     pub(crate) fn number(&self, offset: usize) -> u32 {
         let number = self.starts.partition_point(|start| *start <= offset);
@@ -52,5 +58,7 @@ mod tests {
         assert_eq!(all, [b"a".as_slice(), b"", b"b\rc", b"d"]);
         assert_eq!((lines.number(0), lines.number(2), lines.number(3), lines.number(4)), (1, 1, 2, 3));
         assert_eq!((lines.range(0), lines.range(5)), (0..0, 0..0));
+        let counts = [b"".as_slice(), b"a", b"a\n", b"a\n\n"].map(|text| Lines::of(text).count());
+        assert_eq!(counts, [0, 1, 1, 2]);
     }
 }

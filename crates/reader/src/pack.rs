@@ -6,13 +6,12 @@
 //! | Field | Meaning |
 //! |---|---|
 //! | `id` | as above |
-//! | `kind` | `text`, or `secret`: what it matches is never shown |
+//! | `kind` | `text`; `secret`: what it matches is never shown; `companion`; `size` |
 //! | `severity`, `category` | `P0` to `P2`; the letter of the kind of defect, `A` to `J` |
 //! | `title`, `body` | one line; why it matters and what to do, in Markdown |
 //! | `paths`, `not_paths` | globs: the rule looks at files that match one of the former (none: all), and none of the latter; `*` stays within a folder |
 //! | `enabled` | `false`: only its examples are tested |
-//! | `valid`, `invalid` | whole files in which the rule must find nothing, or something; [`Packs::failing_examples`] |
-//! | `example_path` | what path the examples have (`example.txt`) |
+//! | `valid`, `invalid` | examples in which the rule must find nothing, or something; [`Packs::failing_examples`] |
 //!
 //! # Kinds `text` and `secret`
 //!
@@ -22,8 +21,30 @@
 //! | `pattern` | a regular expression over the whole file's bytes: `^` and `$` match at lines, classes are ASCII. A group named `secret` says which part of the match is the secret; without it all of it is |
 //! | `entropy` | secrets only: the least Shannon entropy of the secret, in bits per byte |
 //! | `allow` | regular expressions; a secret (or the match of a text rule) that one matches is none |
+//! | `valid`, `invalid`, `example_path` | whole files, and what path they have (`example.txt`) |
 //!
 //! Examples of secrets write one letter as a TOML escape, so that the rule files hold nothing that looks like one.
+//!
+//! # Kind `companion`: files that change together
+//!
+//! If a file that the rule looks at has added lines, one of its companions must have changed too. The finding is on
+//! the first of those lines. A companion that changed but is not read (ignored, removed, binary) counts as changed.
+//!
+//! | Field | Meaning |
+//! |---|---|
+//! | `paths`, `not_paths` | as above: the files whose change asks for a companion |
+//! | `added` | a regular expression: only added lines that it matches ask (none: all do) |
+//! | `companions` | paths, no globs; one of them must have changed. `x.lock`: in the file's folder or any above; `/a/x.py`: from the root |
+//! | `companion_added` | a regular expression: an added line of the companion must match it |
+//! | `even_if_missing` | `true`: also where no companion exists (`false`) |
+//! | `valid`, `invalid` | changes: `{ changed = { "a.toml" = "text" }, unchanged = ["a.lock"] }`; all lines of `changed` are added |
+//!
+//! # Kind `size`: new files over a limit
+//!
+//! | Field | Meaning |
+//! |---|---|
+//! | `max_bytes`, `max_lines` | one of them or both: a new file over either is reported, on its first line |
+//! | `valid`, `invalid`, `example_path` | new files: `{ bytes = 100, lines = 2 }`, and what path they have (`example.txt`) |
 //!
 //! # Kind `syntax`: ast-grep's rules, in its own YAML
 //!
@@ -44,7 +65,8 @@
 //!
 //! | Field of `metadata.truing` | Meaning |
 //! |---|---|
-//! | `severity`, `category`, `enabled`, `valid`, `invalid`, `example_path` | as in TOML; by default as `severity` says, `J`, `true`, none, none, and `example` with the language's ending |
+//! | `severity`, `category`, `enabled` | as in TOML; by default as `severity` says, `J`, `true` |
+//! | `valid`, `invalid`, `example_path` | as for text; by default none, none, and `example` with the language's ending |
 //! | `also` | further languages that the same rule is for: `[tsx, javascript]` |
 //!
 //! ```yaml
@@ -76,13 +98,16 @@ mod yaml_file;
 
 use std::collections::BTreeMap;
 
-use truing_core::port::ReaderError;
+use truing_core::port::{ChangedFile, ReaderError};
+use truing_diff::RepoPath;
 
 use crate::engine::RuleSet;
+use crate::rules::companion::Change;
 use crate::stack::on_large_stack;
 use crate::syntax::Parsers;
 pub use error::PackError;
-pub(crate) use rule::{Check, Rule, TextCheck};
+use rule::Example;
+pub(crate) use rule::{Check, Pattern, Rule};
 
 /// The rule files built into the binary: path under `packs/`, and text.
 const EMBEDDED: &[(&str, &str)] = &include!(concat!(env!("OUT_DIR"), "/packs.rs"));
@@ -171,16 +196,12 @@ impl Packs {
             let mut failing = Vec::new();
             for rule in self.rules.values().flatten() {
                 let alone = RuleSet::new(vec![rule])?;
-                let examples = &rule.examples;
-                let valid = examples.valid.iter().map(|text| (text, false));
-                for (text, expected) in valid.chain(examples.invalid.iter().map(|text| (text, true))) {
-                    let all = [(1, u32::MAX)];
-                    let examined =
-                        alone.examine(&examples.path, text.as_bytes(), &all, &mut Parsers::default())?;
-                    if examined.findings.is_empty() == expected {
+                let valid = rule.examples.valid.iter().map(|example| (example, false));
+                for (example, expected) in valid.chain(rule.examples.invalid.iter().map(|it| (it, true))) {
+                    if finds(&alone, example)? != expected {
                         let what =
                             if expected { "finds nothing in invalid" } else { "finds something in valid" };
-                        failing.push(format!("{} {what} example {text:?}", rule.name));
+                        failing.push(format!("{} {what} example {}", rule.name, example.shown));
                     }
                 }
             }
@@ -188,6 +209,23 @@ impl Packs {
         })
         .unwrap_or_else(|error| Err(PackError::Thread(error.to_string()).into()))
     }
+}
+
+/// Does a rule find something in an example? A file of it that is not read is an error.
+fn finds(alone: &RuleSet<'_>, example: &Example) -> Result<bool, ReaderError> {
+    let new = |(path, _): &(RepoPath, Vec<u8>)| ChangedFile {
+        path: path.clone(),
+        old_path: None,
+        added: vec![(1, u32::MAX)],
+    };
+    let files: Vec<ChangedFile> = example.changed.iter().map(new).collect();
+    let change = Change::new(&files, &[], example);
+    let mut found = false;
+    for (file, (_, text)) in files.iter().zip(&example.changed) {
+        let examined = alone.examine(file, text, &change, &mut Parsers::default())?;
+        found = found || !examined.findings.is_empty();
+    }
+    Ok(found)
 }
 
 /// Lower-case letters, digits and `-`.
@@ -198,7 +236,6 @@ fn is_name(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use truing_core::finding::{Category, Severity};
-    use truing_diff::RepoPath;
 
     use super::*;
 
@@ -236,15 +273,8 @@ invalid = ["key1"]
         let secrets = rules.into_iter().filter(|rule| matches!(rule.check, Check::Secret(_))).collect();
         let secrets = RuleSet::new(secrets).unwrap();
         for (file, text) in EMBEDDED {
-            let found = secrets
-                .examine(
-                    &RepoPath::from_text(file),
-                    text.as_bytes(),
-                    &[(1, u32::MAX)],
-                    &mut Parsers::default(),
-                )
-                .unwrap();
-            assert_eq!(found.findings, [], "{file}");
+            let example = Example::of_text(&RepoPath::from_text(file), (*text).to_owned());
+            assert!(!finds(&secrets, &example).unwrap(), "{file}");
         }
     }
 
@@ -309,6 +339,56 @@ invalid = ["key"]"#,
         ] {
             let error = Packs::parse(&[(file, GOOD)]).unwrap_err();
             assert_eq!(error, PackError::Name { file: file.to_owned() });
+        }
+    }
+
+    const COMPANION: &str = r#"id = "x"
+kind = "companion"
+severity = "P2"
+category = "J"
+title = "T"
+body = "B"
+paths = ["**/a.toml"]
+added = '^version'
+companions = ["a.lock"]
+valid = [
+  { changed = { "s/a.toml" = "version\n", "a.lock" = "x\n" } },
+  { changed = { "s/a.toml" = "name\n" }, unchanged = ["a.lock"] },
+  { changed = { "a.toml" = "version\n" } },
+]
+invalid = [{ changed = { "s/a.toml" = "version\n" }, unchanged = ["a.lock"] }]
+"#;
+
+    const SIZE: &str = r#"id = "x"
+kind = "size"
+severity = "P2"
+category = "J"
+title = "T"
+body = "B"
+max_bytes = 10
+max_lines = 3
+valid = [{ bytes = 10, lines = 3 }]
+invalid = [{ bytes = 11 }, { bytes = 8, lines = 4 }]
+"#;
+
+    #[test]
+    fn rules_of_companions_and_size_are_tested_on_changes() {
+        for rule in [COMPANION, SIZE] {
+            let packs = Packs::parse(&[("p/rules/x.toml", rule)]).unwrap();
+            assert_eq!(packs.failing_examples().unwrap(), Vec::<String>::new());
+        }
+        for (rule, from, to, expected) in [
+            (COMPANION, "[\"a.lock\"]\nvalid", "[]\nvalid", "9:14: rule `p/x`: companions: "),
+            (COMPANION, "[\"a.lock\"]\nvalid", "[\"../a\"]\nvalid", "9:14: rule `p/x`: companions: "),
+            (COMPANION, "'^version'", "'('", "8:9: rule `p/x`: added: unclosed group"),
+            (COMPANION, "added = ", "pattern = ", "8:1: unknown field `pattern`"),
+            (SIZE, "max_bytes = 10\nmax_lines = 3\n", "", "1:1: rule `p/x`: max_bytes: one of "),
+            (SIZE, "\"size\"", "\"sise\"", "2:8: unknown variant `sise`"),
+            (SIZE, "[{ bytes = 10, lines = 3 }]", "[\"x\"]", "9:10: "),
+        ] {
+            assert!(rule.contains(from), "{from}");
+            let error = error(&rule.replace(from, to));
+            assert!(error.starts_with(&format!("p/rules/x.toml:{expected}")), "{expected}\n{error}");
         }
     }
 

@@ -45,7 +45,12 @@ fn changed(path: &str, added: &[(u32, u32)]) -> ChangedFile {
 }
 
 fn read(tree: &Path, files: Vec<ChangedFile>) -> ReadReport {
-    let request = ReadRequest { tree: tree.to_owned(), files, packs: vec!["core".to_owned()] };
+    let request = ReadRequest {
+        tree: tree.to_owned(),
+        files,
+        also_changed: Vec::new(),
+        packs: vec!["core".to_owned()],
+    };
     READER.read_blocking(&request).unwrap()
 }
 
@@ -316,6 +321,7 @@ fn the_port_answers_at_once_and_says_what_it_cannot_do() {
     let request = |packs: &[&str]| ReadRequest {
         tree: tree.path().to_owned(),
         files: vec![changed("a.rs", &[ALL])],
+        also_changed: Vec::new(),
         packs: packs.iter().map(|pack| (*pack).to_owned()).collect(),
     };
     assert_eq!(places(&ready(reader.read(&request(&["core", "core"]))).unwrap()), ["core/rust-dbg:1-1"]);

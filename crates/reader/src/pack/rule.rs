@@ -12,6 +12,9 @@ use truing_core::port::ReaderError;
 use truing_diff::RepoPath;
 
 use super::PackError;
+use crate::rules::companion::{CompanionCheck, Head};
+use crate::rules::size::SizeCheck;
+use crate::rules::text::TextCheck;
 use crate::syntax::SyntaxCheck;
 
 /// A rule. Its patterns are compiled when they are first needed.
@@ -48,45 +51,45 @@ pub(crate) enum Check {
     Secret(TextCheck),
     /// Code of a form.
     Syntax(SyntaxCheck),
+    /// Files that change together.
+    Companion(CompanionCheck),
+    /// New files over a limit.
+    Size(SizeCheck),
 }
 
-impl Check {
-    /// Is it tried where one of its keywords is?
-    pub(crate) fn is_text(&self) -> bool {
-        match self {
-            Self::Text(_) | Self::Secret(_) => true,
-            Self::Syntax(_) => false,
-        }
+/// Changes in which a rule must find nothing, or something.
+#[derive(Debug, Default)]
+pub(crate) struct Examples {
+    pub(crate) valid: Vec<Example>,
+    pub(crate) invalid: Vec<Example>,
+}
+
+/// A change and the files around it.
+#[derive(Debug)]
+pub(crate) struct Example {
+    /// What is shown where it fails.
+    pub(crate) shown: String,
+    /// Files that are new: path and text.
+    pub(crate) changed: Vec<(RepoPath, Vec<u8>)>,
+    /// Files that are there and did not change.
+    pub(crate) unchanged: Vec<RepoPath>,
+}
+
+impl Example {
+    /// One new file.
+    pub(crate) fn of_text(path: &RepoPath, text: String) -> Self {
+        let changed = vec![(path.clone(), text.clone().into_bytes())];
+        Self { shown: format!("{text:?}"), changed, unchanged: Vec::new() }
     }
 }
 
-/// Files in which a rule must find nothing, or something.
-#[derive(Debug)]
-pub(crate) struct Examples {
-    pub(crate) valid: Vec<String>,
-    pub(crate) invalid: Vec<String>,
-    /// What path they have.
-    pub(crate) path: RepoPath,
-}
+impl Head for Example {
+    fn exists(&self, path: &RepoPath) -> bool {
+        self.unchanged.contains(path) || self.text(path).is_some()
+    }
 
-/// A regular expression behind keywords.
-#[derive(Debug)]
-pub(crate) struct TextCheck {
-    pub(crate) keywords: Vec<String>,
-    pub(crate) pattern: Pattern,
-    pub(crate) entropy: Option<f64>,
-    pub(crate) allow: Vec<Pattern>,
-}
-
-impl TextCheck {
-    /// Is this a known placeholder?
-    pub(crate) fn allows(&self, rule: &str, matched: &[u8]) -> Result<bool, ReaderError> {
-        for pattern in &self.allow {
-            if pattern.compiled(rule)?.is_match(matched) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+    fn text(&self, path: &RepoPath) -> Option<Vec<u8>> {
+        self.changed.iter().find(|(known, _)| known == path).map(|(_, text)| text.clone())
     }
 }
 

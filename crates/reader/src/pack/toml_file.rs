@@ -1,16 +1,28 @@
-//! Rule files in TOML: text and secrets.
+//! Rule files in TOML: rules of text, secrets, companions and size.
+
+use std::collections::BTreeMap;
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use serde::Deserialize;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use toml::Spanned;
 use truing_core::finding::{Category, Severity};
 use truing_diff::RepoPath;
 
 use super::error::{PackError, place};
-use super::rule::{Check, Examples, Pattern, Rule, TextCheck};
+use super::rule::{Check, Example, Examples, Pattern, Rule};
+use crate::rules::companion::CompanionCheck;
+use crate::rules::size::SizeCheck;
+use crate::rules::text::TextCheck;
 
 /// The shortest keyword, in bytes: shorter ones occur everywhere and save nothing.
 const MIN_KEYWORD_BYTES: usize = 3;
+
+/// The part of a rule file that tells what kind of rule it is.
+#[derive(Deserialize)]
+struct Head {
+    kind: Kind,
+}
 
 /// The kinds that are written in TOML.
 #[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -18,37 +30,138 @@ const MIN_KEYWORD_BYTES: usize = 3;
 enum Kind {
     Text,
     Secret,
+    Companion,
+    Size,
 }
 
-/// A rule file as it is written.
+/// A rule file of one kind: the fields that all have, and its own. (Flattening would lose the positions.)
+macro_rules! rule_file {
+    ($(#[$doc:meta])* $name:ident of $example:ty { $($(#[$attribute:meta])* $field:ident: $type:ty,)* }) => {
+        $(#[$doc])*
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct $name {
+            id: Spanned<String>,
+            #[serde(rename = "kind")]
+            _kind: IgnoredAny,
+            severity: Severity,
+            category: Category,
+            title: Spanned<String>,
+            body: Spanned<String>,
+            #[serde(default)]
+            paths: Vec<Spanned<String>>,
+            #[serde(default)]
+            not_paths: Vec<Spanned<String>>,
+            #[serde(default = "yes")]
+            enabled: bool,
+            valid: Spanned<Vec<$example>>,
+            invalid: Spanned<Vec<$example>>,
+            $($(#[$attribute])* $field: $type,)*
+        }
+
+        impl $name {
+            /// The rule, of this check and with examples made by `example`.
+            fn rule(
+                self,
+                source: &Source<'_>,
+                check: Check,
+                example: impl Fn($example) -> Example,
+            ) -> Result<Rule, PackError> {
+                source.check(
+                    *self.id.get_ref() == source.id,
+                    "id",
+                    self.id.span().start,
+                    "it must be the file's name without its ending",
+                )?;
+                for (field, value, lines) in [("title", &self.title, 1), ("body", &self.body, usize::MAX)] {
+                    let text = value.get_ref().trim();
+                    let right = !text.is_empty() && text.lines().count() <= lines;
+                    let message = "it must not be empty, and a title has one line";
+                    source.check(right, field, value.span().start, message)?;
+                }
+                for (field, examples) in [("valid", &self.valid), ("invalid", &self.invalid)] {
+                    let message = "at least one example is needed";
+                    source.check(!examples.get_ref().is_empty(), field, examples.span().start, message)?;
+                }
+                let paths = Some(source.globs("paths", &self.paths)?).filter(|_| !self.paths.is_empty());
+                let examples = |examples: Spanned<Vec<$example>>| {
+                    examples.into_inner().into_iter().map(&example).collect()
+                };
+                Ok(Rule {
+                    name: source.name.to_owned(),
+                    severity: self.severity,
+                    category: self.category,
+                    title: self.title.into_inner(),
+                    body: self.body.into_inner().trim().to_owned(),
+                    check,
+                    paths,
+                    not_paths: source.globs("not_paths", &self.not_paths)?,
+                    enabled: self.enabled,
+                    examples: Examples { valid: examples(self.valid), invalid: examples(self.invalid) },
+                })
+            }
+        }
+    };
+}
+
+rule_file! {
+    /// Text or a secret.
+    TextFile of String {
+        keywords: Spanned<Vec<String>>,
+        pattern: Spanned<String>,
+        entropy: Option<Spanned<f64>>,
+        #[serde(default)]
+        allow: Vec<Spanned<String>>,
+        #[serde(default = "example_path")]
+        example_path: String,
+    }
+}
+
+rule_file! {
+    /// Files that change together.
+    CompanionFile of CompanionExample {
+        added: Option<Spanned<String>>,
+        companions: Spanned<Vec<String>>,
+        companion_added: Option<Spanned<String>>,
+        #[serde(default)]
+        even_if_missing: bool,
+    }
+}
+
+rule_file! {
+    /// New files over a limit.
+    SizeFile of SizeExample {
+        max_bytes: Option<u64>,
+        max_lines: Option<u32>,
+        #[serde(default = "example_path")]
+        example_path: String,
+    }
+}
+
+/// A change: new files with their text, and files beside them.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RuleFile {
-    id: Spanned<String>,
-    kind: Kind,
-    severity: Severity,
-    category: Category,
-    title: Spanned<String>,
-    body: Spanned<String>,
-    keywords: Spanned<Vec<String>>,
-    pattern: Spanned<String>,
-    entropy: Option<Spanned<f64>>,
+struct CompanionExample {
+    changed: BTreeMap<String, String>,
     #[serde(default)]
-    allow: Vec<Spanned<String>>,
-    #[serde(default)]
-    paths: Vec<Spanned<String>>,
-    #[serde(default)]
-    not_paths: Vec<Spanned<String>>,
-    #[serde(default = "yes")]
-    enabled: bool,
-    valid: Spanned<Vec<String>>,
-    invalid: Spanned<Vec<String>>,
-    #[serde(default = "example_path")]
-    example_path: String,
+    unchanged: Vec<String>,
+}
+
+/// A new file of so many bytes on so many lines.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SizeExample {
+    bytes: u32,
+    #[serde(default = "one")]
+    lines: u32,
 }
 
 fn yes() -> bool {
     true
+}
+
+fn one() -> u32 {
+    1
 }
 
 fn example_path() -> String {
@@ -59,10 +172,18 @@ fn example_path() -> String {
 struct Source<'a> {
     file: &'a str,
     text: &'a str,
+    id: &'a str,
     name: &'a str,
 }
 
 impl Source<'_> {
+    fn read<T: DeserializeOwned>(&self) -> Result<T, PackError> {
+        toml::from_str(self.text).map_err(|error| {
+            let (line, column) = place(self.text, error.span().map_or(0, |span| span.start));
+            PackError::Wrong { file: self.file.to_owned(), line, column, message: error.message().to_owned() }
+        })
+    }
+
     fn wrong(&self, field: &str, at: usize, message: &str) -> PackError {
         let (line, column) = place(self.text, at);
         let message = format!("rule `{}`: {field}: {message}", self.name);
@@ -89,60 +210,73 @@ impl Source<'_> {
 
 /// The rule `name` that a file holds; its `id` must be this one.
 pub(super) fn parse(file: &str, text: &str, id: &str, name: &str) -> Result<Rule, PackError> {
-    let source = Source { file, text, name };
-    let raw: RuleFile = toml::from_str(text).map_err(|error| {
-        let (line, column) = place(text, error.span().map_or(0, |span| span.start));
-        PackError::Wrong { file: file.to_owned(), line, column, message: error.message().to_owned() }
-    })?;
-
-    source.check(
-        raw.id.get_ref() == id,
-        "id",
-        raw.id.span().start,
-        "it must be the file's name without its ending",
-    )?;
-    for (field, value, right) in
-        [("title", &raw.title, !raw.title.get_ref().contains('\n')), ("body", &raw.body, true)]
-    {
-        let right = right && !value.get_ref().trim().is_empty();
-        source.check(right, field, value.span().start, "it must not be empty, and a title has one line")?;
+    let source = Source { file, text, id, name };
+    match source.read::<Head>()?.kind {
+        Kind::Text => text_rule(&source, false),
+        Kind::Secret => text_rule(&source, true),
+        Kind::Companion => companion_rule(&source),
+        Kind::Size => size_rule(&source),
     }
-    let keywords = raw.keywords.get_ref();
+}
+
+fn text_rule(source: &Source<'_>, is_secret: bool) -> Result<Rule, PackError> {
+    let file: TextFile = source.read()?;
+    let keywords = file.keywords.get_ref();
     let long_enough =
         !keywords.is_empty() && keywords.iter().all(|keyword| keyword.len() >= MIN_KEYWORD_BYTES);
     let message = format!("at least one is needed, each of {MIN_KEYWORD_BYTES} bytes or more");
-    source.check(long_enough, "keywords", raw.keywords.span().start, &message)?;
-    for (field, examples) in [("valid", &raw.valid), ("invalid", &raw.invalid)] {
-        let start = examples.span().start;
-        source.check(!examples.get_ref().is_empty(), field, start, "at least one example is needed")?;
+    source.check(long_enough, "keywords", file.keywords.span().start, &message)?;
+    if let Some(entropy) = &file.entropy {
+        source.check(is_secret, "entropy", entropy.span().start, "it is for secrets only")?;
     }
-    if let Some(entropy) = &raw.entropy {
-        source.check(raw.kind == Kind::Secret, "entropy", entropy.span().start, "it is for secrets only")?;
-    }
-
-    let text_check = TextCheck {
-        pattern: source.pattern("pattern", &raw.pattern)?,
-        allow: raw.allow.iter().map(|value| source.pattern("allow", value)).collect::<Result<_, _>>()?,
-        entropy: raw.entropy.map(Spanned::into_inner),
-        keywords: raw.keywords.into_inner(),
+    let check = TextCheck {
+        keywords: keywords.clone(),
+        pattern: source.pattern("pattern", &file.pattern)?,
+        entropy: file.entropy.as_ref().map(|entropy| *entropy.get_ref()),
+        allow: file.allow.iter().map(|value| source.pattern("allow", value)).collect::<Result<_, _>>()?,
     };
-    Ok(Rule {
-        name: name.to_owned(),
-        severity: raw.severity,
-        category: raw.category,
-        title: raw.title.into_inner(),
-        body: raw.body.into_inner().trim().to_owned(),
-        check: match raw.kind {
-            Kind::Text => Check::Text(text_check),
-            Kind::Secret => Check::Secret(text_check),
-        },
-        paths: if raw.paths.is_empty() { None } else { Some(source.globs("paths", &raw.paths)?) },
-        not_paths: source.globs("not_paths", &raw.not_paths)?,
-        enabled: raw.enabled,
-        examples: Examples {
-            valid: raw.valid.into_inner(),
-            invalid: raw.invalid.into_inner(),
-            path: RepoPath::from_text(&raw.example_path),
-        },
+    let check = if is_secret { Check::Secret(check) } else { Check::Text(check) };
+    let path = RepoPath::from_text(&file.example_path);
+    file.rule(source, check, |text| Example::of_text(&path, text))
+}
+
+fn companion_rule(source: &Source<'_>) -> Result<Rule, PackError> {
+    let file: CompanionFile = source.read()?;
+    let companions = file.companions.get_ref();
+    let inside = |path: &String| RepoPath::from_bytes(path.strip_prefix('/').unwrap_or(path)).is_inside();
+    let right = !companions.is_empty() && companions.iter().all(inside);
+    let message = "at least one path is needed, each inside the repository";
+    source.check(right, "companions", file.companions.span().start, message)?;
+    let optional = |field: &str, value: &Option<Spanned<String>>| {
+        value.as_ref().map(|value| source.pattern(field, value)).transpose()
+    };
+    let check = CompanionCheck {
+        added: optional("added", &file.added)?,
+        companions: companions.clone(),
+        companion_added: optional("companion_added", &file.companion_added)?,
+        even_if_missing: file.even_if_missing,
+    };
+    file.rule(source, Check::Companion(check), |example| {
+        let files = example.changed.into_iter();
+        Example {
+            shown: format!("{:?}", example.unchanged),
+            changed: files.map(|(path, text)| (RepoPath::from_text(&path), text.into_bytes())).collect(),
+            unchanged: example.unchanged.iter().map(|path| RepoPath::from_text(path)).collect(),
+        }
+    })
+}
+
+fn size_rule(source: &Source<'_>) -> Result<Rule, PackError> {
+    let file: SizeFile = source.read()?;
+    let check = SizeCheck { max_bytes: file.max_bytes, max_lines: file.max_lines };
+    let limited = file.max_bytes.is_some() || file.max_lines.is_some();
+    source.check(limited, "max_bytes", 0, "one of max_bytes and max_lines is needed")?;
+    let path = RepoPath::from_text(&file.example_path);
+    file.rule(source, Check::Size(check), |SizeExample { bytes, lines }| {
+        let mut text = vec![b'\n'; lines as usize];
+        text.resize((bytes as usize).max(lines as usize), b'x');
+        text.reverse();
+        let shown = format!("of {bytes} bytes and {lines} lines");
+        Example { shown, changed: vec![(path.clone(), text)], unchanged: Vec::new() }
     })
 }

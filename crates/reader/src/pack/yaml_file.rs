@@ -8,7 +8,7 @@ use truing_core::finding::{Category, Severity};
 use truing_diff::RepoPath;
 
 use super::error::PackError;
-use super::rule::{Check, Examples, Rule};
+use super::rule::{Check, Example, Examples, Rule};
 use crate::syntax::{Language, SyntaxCheck, WrongRule, from_yaml};
 
 /// The part of a rule file that is not ast-grep's business, or ours too. Its other keys ast-grep checks.
@@ -95,6 +95,9 @@ pub(super) fn parse(file: &str, text: &str, id: &str, name: &str) -> Result<Rule
     let example_path = ours
         .example_path
         .unwrap_or_else(|| languages.first().map_or_else(String::new, |it| it.example_path()));
+    let example_path = RepoPath::from_text(&example_path);
+    let examples =
+        |texts: Vec<String>| texts.into_iter().map(|text| Example::of_text(&example_path, text)).collect();
     Ok(Rule {
         name: name.to_owned(),
         severity: ours.severity.unwrap_or(severity),
@@ -105,11 +108,7 @@ pub(super) fn parse(file: &str, text: &str, id: &str, name: &str) -> Result<Rule
         paths: if raw.files.is_empty() { None } else { Some(globs(&raw.files).map_err(at)?) },
         not_paths: globs(&raw.ignores).map_err(at)?,
         enabled: ours.enabled.unwrap_or(on),
-        examples: Examples {
-            valid: ours.valid,
-            invalid: ours.invalid,
-            path: RepoPath::from_text(&example_path),
-        },
+        examples: Examples { valid: examples(ours.valid), invalid: examples(ours.invalid) },
     })
 }
 

@@ -119,7 +119,8 @@ impl Plan<'_> {
         reader: &R,
     ) -> Result<Reading, ReadingError> {
         let Self { files, to_read, mut coverage } = self;
-        let request = ReadRequest { tree, files: to_read, packs: scope.packs.clone() };
+        let also_changed = coverage.not_reviewed.iter().map(|gap| gap.path.clone()).collect();
+        let request = ReadRequest { tree, files: to_read, also_changed, packs: scope.packs.clone() };
         let report = reader.read(&request).await?;
         coverage.reviewed = report.reviewed;
         coverage.not_reviewed.extend(report.not_reviewed);

@@ -1,0 +1,5 @@
+//! What each kind of rule looks at, except rules of syntax, which have a module of their own.
+
+pub(crate) mod companion;
+pub(crate) mod size;
+pub(crate) mod text;

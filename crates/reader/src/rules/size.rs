@@ -1,0 +1,50 @@
+//! Rules about how large a new file may be.
+
+/// The limits of a rule.
+#[derive(Debug)]
+pub(crate) struct SizeCheck {
+    pub(crate) max_bytes: Option<u64>,
+    pub(crate) max_lines: Option<u32>,
+}
+
+impl SizeCheck {
+    /// Is a file over a limit? `lines` is none where the file is too large to be read.
+    pub(crate) fn exceeded(&self, bytes: u64, lines: Option<u32>) -> bool {
+        self.max_bytes.is_some_and(|most| bytes > most)
+            || self.max_lines.zip(lines).is_some_and(|(most, lines)| lines > most)
+    }
+}
+
+/// Is a file new, as far as its added lines tell? All of its lines must be among them; where they cannot be counted,
+/// they must begin at the first.
+pub(crate) fn is_new(added: &[(u32, u32)], lines: Option<u32>) -> bool {
+    match added {
+        [(1, last)] => lines.is_none_or(|lines| *last >= lines),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_inclusive() {
+        let check = SizeCheck { max_bytes: Some(10), max_lines: Some(2) };
+        assert!(!check.exceeded(10, Some(2)));
+        assert!(check.exceeded(11, Some(1)));
+        assert!(check.exceeded(1, Some(3)));
+        assert!(!check.exceeded(10, None));
+    }
+
+    #[test]
+    fn a_file_is_new_if_all_its_lines_are() {
+        assert!(is_new(&[(1, 5)], Some(5)));
+        assert!(is_new(&[(1, 5)], None));
+        for (added, lines) in
+            [(&[(2, 5)][..], Some(5)), (&[(1, 4)], Some(5)), (&[(1, 2), (4, 5)], Some(5)), (&[], Some(0))]
+        {
+            assert!(!is_new(added, lines), "{added:?}");
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Rules of text and secrets: regular expressions behind keywords.
+
+use aho_corasick::AhoCorasick;
+use truing_core::port::ReaderError;
+use truing_diff::RepoPath;
+
+use crate::engine::Hit;
+use crate::pack::{Check, Pattern, Rule};
+
+/// A regular expression behind keywords.
+#[derive(Debug)]
+pub(crate) struct TextCheck {
+    pub(crate) keywords: Vec<String>,
+    pub(crate) pattern: Pattern,
+    /// The least entropy of what it finds, in bits per byte.
+    pub(crate) entropy: Option<f64>,
+    /// What is known to be a placeholder.
+    pub(crate) allow: Vec<Pattern>,
+}
+
+/// The rules of text of one run.
+pub(crate) struct TextRules<'packs> {
+    rules: Vec<&'packs Rule>,
+    /// Finds every keyword of every rule in one pass.
+    keywords: AhoCorasick,
+    /// For each keyword, the index of its rule.
+    keyword_rules: Vec<usize>,
+}
+
+impl<'packs> TextRules<'packs> {
+    /// Those among `rules` that are of text.
+    pub(crate) fn new(rules: &[&'packs Rule]) -> Result<Self, ReaderError> {
+        let of_text: Vec<&Rule> = rules.iter().copied().filter(|rule| text_of(rule).is_some()).collect();
+        let (keyword_rules, keywords): (Vec<usize>, Vec<&str>) = of_text
+            .iter()
+            .enumerate()
+            .filter_map(|(index, rule)| Some((index, text_of(rule)?.0)))
+            .flat_map(|(index, check)| check.keywords.iter().map(move |keyword| (index, keyword.as_str())))
+            .unzip();
+        let keywords = AhoCorasick::builder()
+            .ascii_case_insensitive(true)
+            .build(keywords)
+            .map_err(|error| ReaderError::Failed(format!("the keywords of the rules: {error}")))?;
+        Ok(Self { rules: of_text, keywords, keyword_rules })
+    }
+
+    /// Every match of every rule that looks at this path.
+    pub(crate) fn hits(&self, path: &RepoPath, bytes: &[u8]) -> Result<Vec<Hit<'packs>>, ReaderError> {
+        let mut hits = Vec::new();
+        for rule in self.candidates(path, bytes) {
+            let Some((check, is_secret)) = text_of(rule) else { continue };
+            for captures in check.pattern.compiled(&rule.name)?.captures_iter(bytes) {
+                let Some(matched) = captures.get(0) else { continue };
+                let decisive = captures.name("secret").unwrap_or(matched);
+                let random_enough = check.entropy.is_none_or(|least| entropy(decisive.as_bytes()) >= least);
+                if random_enough && !check.allows(&rule.name, decisive.as_bytes())? {
+                    let secret = is_secret.then(|| decisive.range());
+                    hits.push(Hit { rule, matched: matched.range(), secret, fix: None });
+                }
+            }
+        }
+        Ok(hits)
+    }
+
+    /// The rules that look at this path and have a keyword in the file.
+    fn candidates(&self, path: &RepoPath, bytes: &[u8]) -> Vec<&'packs Rule> {
+        let mut waiting: Vec<bool> = self.rules.iter().map(|rule| rule.applies_to(path)).collect();
+        let mut left = waiting.iter().filter(|waits| **waits).count();
+        let mut candidates = vec![None; self.rules.len()];
+        for keyword in self.keywords.find_overlapping_iter(bytes) {
+            if left == 0 {
+                break;
+            }
+            let Some(index) = self.keyword_rules.get(keyword.pattern().as_usize()).copied() else { continue };
+            if let (Some(waits @ true), Some(candidate)) = (waiting.get_mut(index), candidates.get_mut(index))
+            {
+                *waits = false;
+                *candidate = self.rules.get(index).copied();
+                left -= 1;
+            }
+        }
+        candidates.into_iter().flatten().collect()
+    }
+}
+
+/// A rule's check, if it is of text, and whether what it finds is a secret.
+fn text_of(rule: &Rule) -> Option<(&TextCheck, bool)> {
+    match &rule.check {
+        Check::Text(check) => Some((check, false)),
+        Check::Secret(check) => Some((check, true)),
+        Check::Syntax(_) | Check::Companion(_) | Check::Size(_) => None,
+    }
+}
+
+impl TextCheck {
+    /// Is this a known placeholder?
+    fn allows(&self, rule: &str, matched: &[u8]) -> Result<bool, ReaderError> {
+        for pattern in &self.allow {
+            if pattern.compiled(rule)?.is_match(matched) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// Shannon entropy of the bytes, in bits per byte: 0 for one repeated byte, about 4.7 for 40 random base64 ones.
+fn entropy(bytes: &[u8]) -> f64 {
+    let mut counts = [0_u32; 256];
+    for byte in bytes {
+        if let Some(count) = counts.get_mut(usize::from(*byte)) {
+            *count += 1;
+        }
+    }
+    let total = bytes.len() as f64;
+    let shares = counts.iter().filter(|count| **count > 0).map(|count| f64::from(*count) / total);
+    shares.map(|share| -share * share.log2()).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entropy_is_bits_per_byte() {
+        assert_eq!(entropy(b""), 0.0);
+        assert_eq!(entropy(b"aaaa"), 0.0);
+        assert_eq!(entropy(b"abab"), 1.0);
+        assert_eq!(entropy(b"abcdefgh"), 3.0);
+    }
+}
