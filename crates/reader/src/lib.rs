@@ -18,4 +18,4 @@ mod suppress;
 mod syntax;
 
 pub use in_process::InProcess;
-pub use pack::Packs;
+pub use pack::{Listed, Packs, Tested};

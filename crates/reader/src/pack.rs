@@ -11,7 +11,7 @@
 //! | `title`, `body` | one line; why it matters and what to do, in Markdown |
 //! | `paths`, `not_paths` | globs: the rule looks at files that match one of the former (none: all), and none of the latter; `*` stays within a folder |
 //! | `enabled` | `false`: only its examples are tested |
-//! | `valid`, `invalid` | examples in which the rule must find nothing, or something; [`Packs::failing_examples`] |
+//! | `valid`, `invalid` | examples in which the rule must find nothing, or something; [`Packs::test`] |
 //!
 //! # Kinds `text` and `secret`
 //!
@@ -92,12 +92,16 @@
 //! ```
 
 mod error;
+mod folder;
 mod rule;
 mod toml_file;
 mod yaml_file;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
+use serde::Serialize;
+use truing_core::finding::{Category, Severity};
 use truing_core::port::{ChangedFile, ReaderError};
 use truing_diff::RepoPath;
 
@@ -128,6 +132,26 @@ impl Packs {
     /// [`ReaderError::BadPack`] if one of their files is wrong.
     pub fn embedded() -> Result<Self, ReaderError> {
         Ok(Self::parse(EMBEDDED)?)
+    }
+
+    /// The embedded packs, and those of a folder that holds packs: `FOLDER/PACK/rules/RULE`. A pack there may add
+    /// rules to an embedded one; it cannot replace one.
+    ///
+    /// # Errors
+    /// The folder or a file cannot be read, or a rule is wrong.
+    pub fn with_folder(folder: &Path) -> Result<Self, PackError> {
+        let mut files: Vec<(String, String)> =
+            EMBEDDED.iter().map(|(file, text)| ((*file).to_owned(), (*text).to_owned())).collect();
+        files.extend(folder::packs_in(folder)?);
+        Self::parse(&files)
+    }
+
+    /// One pack from its folder, which holds a folder `rules` and is called like the pack.
+    ///
+    /// # Errors
+    /// The folder or a file cannot be read, or a rule is wrong.
+    pub fn of_folder(folder: &Path) -> Result<Self, PackError> {
+        Self::parse(&folder::pack_in(folder)?)
     }
 
     /// Packs from rule files: (`{pack}/rules/{rule}.toml` or `.yml`, text).
@@ -176,6 +200,11 @@ impl Packs {
         self.rules.keys().map(String::as_str).collect()
     }
 
+    /// Every rule of every pack, by pack and file name.
+    pub fn list(&self) -> Vec<Listed<'_>> {
+        self.rules.values().flatten().map(Listed::of).collect()
+    }
+
     /// The enabled rules of the named packs, each once.
     pub(crate) fn select(&self, names: &[String]) -> Result<Vec<&Rule>, ReaderError> {
         let mut selected = BTreeMap::new();
@@ -186,28 +215,78 @@ impl Packs {
         Ok(selected.into_values().flatten().filter(|rule| rule.enabled).collect())
     }
 
-    /// Runs every rule, enabled or not, on its own examples: one line for each `valid` one that is reported and
-    /// each `invalid` one that is not. Empty: the packs do what they say.
+    /// Runs every rule of these packs (none: of all), enabled or not, on its own examples.
     ///
     /// # Errors
-    /// [`ReaderError::BadPack`] for a pattern over the size limit.
-    pub fn failing_examples(&self) -> Result<Vec<String>, ReaderError> {
+    /// [`ReaderError::UnknownPack`] for a pack there is not, [`ReaderError::BadPack`] for a pattern over the size
+    /// limit.
+    pub fn test(&self, names: &[String]) -> Result<Tested, ReaderError> {
+        for name in names {
+            self.select(std::slice::from_ref(name))?;
+        }
         on_large_stack(|| {
-            let mut failing = Vec::new();
-            for rule in self.rules.values().flatten() {
+            let mut tested = Tested::default();
+            let packs = self.rules.iter().filter(|(name, _)| names.is_empty() || names.contains(name));
+            for rule in packs.flat_map(|(_, rules)| rules) {
+                tested.rules += 1;
                 let alone = RuleSet::new(vec![rule])?;
                 let valid = rule.examples.valid.iter().map(|example| (example, false));
                 for (example, expected) in valid.chain(rule.examples.invalid.iter().map(|it| (it, true))) {
+                    tested.examples += 1;
                     if finds(&alone, example)? != expected {
                         let what =
                             if expected { "finds nothing in invalid" } else { "finds something in valid" };
-                        failing.push(format!("{} {what} example {}", rule.name, example.shown));
+                        tested.failing.push(format!("{} {what} example {}", rule.name, example.shown));
                     }
                 }
             }
-            Ok(failing)
+            Ok(tested)
         })
         .unwrap_or_else(|error| Err(PackError::Thread(error.to_string()).into()))
+    }
+}
+
+/// What became of the rules' own examples.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Tested {
+    /// Rules that were tried.
+    pub rules: usize,
+    /// Examples they were tried on.
+    pub examples: usize,
+    /// One line for each `valid` example in which something is found, and each `invalid` one in which nothing is.
+    pub failing: Vec<String>,
+}
+
+/// A rule as people see it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Listed<'packs> {
+    /// `pack/rule`.
+    pub rule: &'packs str,
+    /// `text`, `secret`, `syntax`, `companion` or `size`.
+    pub kind: &'static str,
+    /// How bad what it finds is.
+    pub severity: Severity,
+    /// The kind of defect.
+    pub category: Category,
+    /// The languages it is for; none for rules of other kinds than syntax.
+    pub languages: Vec<&'static str>,
+    /// Is it used?
+    pub enabled: bool,
+    /// What it finds, in one line.
+    pub title: &'packs str,
+}
+
+impl<'packs> Listed<'packs> {
+    fn of(rule: &'packs Rule) -> Self {
+        Self {
+            rule: &rule.name,
+            kind: rule.check.kind(),
+            severity: rule.severity,
+            category: rule.category,
+            languages: rule.check.languages(),
+            enabled: rule.enabled,
+            title: &rule.title,
+        }
     }
 }
 
@@ -235,8 +314,6 @@ fn is_name(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use truing_core::finding::{Category, Severity};
-
     use super::*;
 
     const GOOD: &str = r#"id = "x"
@@ -263,7 +340,7 @@ invalid = ["key1"]
     fn every_embedded_rule_does_what_its_examples_say() {
         let packs = Packs::embedded().unwrap();
         assert_eq!(packs.names(), ["core"]);
-        assert_eq!(packs.failing_examples().unwrap(), Vec::<String>::new());
+        assert_eq!(packs.test(&[]).unwrap().failing, Vec::<String>::new());
     }
 
     #[test]
@@ -289,7 +366,7 @@ invalid = ["key1"]"#,
 invalid = ["key"]"#,
             ),
         )]);
-        let failing = packs.unwrap().failing_examples().unwrap();
+        let failing = packs.unwrap().test(&[]).unwrap().failing;
         assert_eq!(
             failing,
             ["p/x finds something in valid example \"key1\"", "p/x finds nothing in invalid example \"key\"",]
@@ -375,7 +452,7 @@ invalid = [{ bytes = 11 }, { bytes = 8, lines = 4 }]
     fn rules_of_companions_and_size_are_tested_on_changes() {
         for rule in [COMPANION, SIZE] {
             let packs = Packs::parse(&[("p/rules/x.toml", rule)]).unwrap();
-            assert_eq!(packs.failing_examples().unwrap(), Vec::<String>::new());
+            assert_eq!(packs.test(&[]).unwrap().failing, Vec::<String>::new());
         }
         for (rule, from, to, expected) in [
             (COMPANION, "[\"a.lock\"]\nvalid", "[]\nvalid", "9:14: rule `p/x`: companions: "),
@@ -480,7 +557,7 @@ metadata:
             assert!(rule.len() <= MAX_RULE_BYTES);
             let packs = Packs::parse(&[("p/rules/x.yml", rule.as_str())]);
             if let Ok(packs) = packs {
-                packs.failing_examples().unwrap();
+                packs.test(&[]).unwrap();
             }
         }
         let long = format!("# {}\n", "x".repeat(MAX_RULE_BYTES));
@@ -492,7 +569,7 @@ metadata:
     fn a_pattern_too_large_is_an_error_when_it_is_needed() {
         let large = GOOD.replace(r"key(\d+)", r"key(\d{1000}){1000}");
         let packs = Packs::parse(&[("p/rules/x.toml", &large)]).unwrap();
-        let error = packs.failing_examples().unwrap_err().to_string();
+        let error = packs.test(&[]).unwrap_err().to_string();
         assert!(error.starts_with("rule pack rule `p/x`: "), "{error}");
     }
 

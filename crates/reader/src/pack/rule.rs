@@ -57,6 +57,27 @@ pub(crate) enum Check {
     Size(SizeCheck),
 }
 
+impl Check {
+    /// The name of the kind, as rule files write it.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Text(_) => "text",
+            Self::Secret(_) => "secret",
+            Self::Syntax(_) => "syntax",
+            Self::Companion(_) => "companion",
+            Self::Size(_) => "size",
+        }
+    }
+
+    /// The languages that it is about.
+    pub(crate) fn languages(&self) -> Vec<&'static str> {
+        match self {
+            Self::Syntax(check) => check.languages().collect(),
+            Self::Text(_) | Self::Secret(_) | Self::Companion(_) | Self::Size(_) => Vec::new(),
+        }
+    }
+}
+
 /// Changes in which a rule must find nothing, or something.
 #[derive(Debug, Default)]
 pub(crate) struct Examples {

@@ -1,0 +1,63 @@
+//! Packs that an operator keeps in folders: `FOLDER/PACK/rules/RULE.toml` or `.yml`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::{MAX_RULE_BYTES, PackError, is_name};
+
+/// The rule files of every pack in a folder, as (`PACK/rules/RULE`, text). What has no `rules` folder is no pack.
+pub(super) fn packs_in(folder: &Path) -> Result<Vec<(String, String)>, PackError> {
+    let mut files = Vec::new();
+    for pack in entries(folder)? {
+        if pack.join("rules").is_dir() {
+            files.extend(pack_in(&pack)?);
+        }
+    }
+    Ok(files)
+}
+
+/// The rule files of one pack, which is called like its folder.
+pub(super) fn pack_in(folder: &Path) -> Result<Vec<(String, String)>, PackError> {
+    let absolute = folder.canonicalize().map_err(|error| unreadable(folder, &error))?;
+    let name = absolute.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    if !is_name(name) {
+        let message = "a pack's folder is called like the pack: lower-case letters, digits and `-`";
+        return Err(PackError::Unreadable {
+            path: folder.display().to_string(),
+            message: message.to_owned(),
+        });
+    }
+    let mut files = Vec::new();
+    for file in entries(&folder.join("rules"))? {
+        let text = read(&file)?;
+        let file_name = file.file_name().unwrap_or_default().to_string_lossy();
+        // Editors and systems leave hidden files behind.
+        if !file_name.starts_with('.') {
+            files.push((format!("{name}/rules/{file_name}"), text));
+        }
+    }
+    Ok(files)
+}
+
+/// A rule file's text; no more than one may have is read.
+fn read(file: &Path) -> Result<String, PackError> {
+    let size = fs::metadata(file).map_err(|error| unreadable(file, &error))?.len();
+    if size > MAX_RULE_BYTES as u64 {
+        let message = format!("a rule file has {MAX_RULE_BYTES} bytes at most");
+        return Err(PackError::Unreadable { path: file.display().to_string(), message });
+    }
+    fs::read_to_string(file).map_err(|error| unreadable(file, &error))
+}
+
+/// What a folder holds, in name order.
+fn entries(folder: &Path) -> Result<Vec<PathBuf>, PackError> {
+    let read = fs::read_dir(folder).map_err(|error| unreadable(folder, &error))?;
+    let paths = read.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>, std::io::Error>>();
+    let mut paths = paths.map_err(|error| unreadable(folder, &error))?;
+    paths.sort();
+    Ok(paths)
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> PackError {
+    PackError::Unreadable { path: path.display().to_string(), message: error.to_string() }
+}
