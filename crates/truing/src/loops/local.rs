@@ -303,3 +303,37 @@ fn clean(name: &[u8]) -> String {
         clean
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::loops::desired::tests::finding;
+
+    #[test]
+    fn what_was_not_met_for_longest_is_forgotten_but_never_what_people_said() {
+        let number = u32::try_from(MAX_UNMET).unwrap() + 2;
+        let mut unmet: Vec<Finding> = (1..=number).map(|line| finding("1:a-1", "a.py", line)).collect();
+        unmet.last_mut().unwrap().status = FindingStatus::Dismissed("wanted".into());
+        forget(&mut unmet);
+        let lines: Vec<u32> = unmet.iter().map(|finding| finding.raw.place.start_line).collect();
+        assert_eq!(lines.len(), MAX_UNMET + 1);
+        assert_eq!(lines[..2], [1, 2]);
+        assert_eq!(lines[MAX_UNMET - 1..], [number - 2, number]);
+    }
+
+    #[test]
+    fn a_name_is_clean_and_two_names_stay_two() {
+        assert_eq!(clean(b"https://h/a-b_c.git"), "https://h/a-b_c.git");
+        assert_eq!(clean("/a b\n%20/é".as_bytes()), "/a%20b%0a%2520/%c3%a9");
+    }
+
+    #[test]
+    fn only_urls_that_mean_the_same_everywhere_name_a_repository() {
+        for url in ["https://h/x", "git@h:x", "/srv/x.git", "file:///srv/x"] {
+            assert!(is_absolute(url), "{url}");
+        }
+        for url in ["../x", "x.git", "", "."] {
+            assert!(!is_absolute(url), "{url}");
+        }
+    }
+}

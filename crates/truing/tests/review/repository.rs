@@ -47,6 +47,9 @@ fn a_head_is_reviewed_alone_against_where_it_left_the_default_branch() {
         said.contains(&format!("reviewed commit {feature} (feature) against {left} (merge base with main)")),
         "{said}"
     );
+    // An id is not repeated as its own name.
+    let said = place.review(&["--base", &main, "--head", "feature"]).out;
+    assert!(said.contains(&format!("(feature) against {}\n", &main[..10])), "{said}");
     let named = place.report(&["--base", &main, "--head", "feature"]);
     assert_eq!(named["coverage"]["not_reviewed"], json!([{ "path": "later.py", "reason": "deleted" }]));
 }

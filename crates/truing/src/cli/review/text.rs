@@ -8,6 +8,7 @@ use std::ops::Range;
 use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet};
 use anstyle::{AnsiColor, Style};
 use truing_core::finding::{Finding, Severity};
+use truing_core::id::Sha;
 use truing_core::outcome::{Coverage, NotReviewed, Outcome, OutcomeKind};
 
 use crate::config::REPOSITORY_FILE;
@@ -98,19 +99,19 @@ fn gaps(gaps: &[NotReviewed]) -> Option<String> {
 
 /// What was compared with what.
 fn compared(review: &Review, head: Option<&str>) -> String {
-    let named = |sha: &str, name: &str| match sha.starts_with(name) {
-        true => sha.to_owned(),
-        false => format!("{sha} ({})", visible(name)),
+    let named = |sha: &Sha, name: &str| match sha.as_str().starts_with(name) {
+        true => sha.short().to_owned(),
+        false => format!("{} ({})", sha.short(), visible(name)),
     };
     let reviewed = match (&review.record.head, head) {
-        (Some(sha), Some(name)) => format!("commit {}", named(sha.short(), name)),
+        (Some(sha), Some(name)) => format!("commit {}", named(sha, name)),
         (Some(sha), None) => format!("commit {}", sha.short()),
         (None, _) => "working tree".to_owned(),
     };
     let base = match &review.against {
         against @ Against::FirstCommit(_) => format!("nothing ({})", visible(&against.to_string())),
         against @ (Against::Named(_) | Against::MergeBase(_) | Against::LastCommit(_)) => {
-            named(review.record.base.short(), &against.to_string())
+            named(&review.record.base, &against.to_string())
         }
     };
     format!("reviewed {reviewed} against {base}")
