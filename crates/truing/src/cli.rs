@@ -6,6 +6,7 @@
 pub mod config;
 #[cfg(feature = "demo")]
 pub mod demo;
+pub mod diff;
 pub mod error;
 pub mod init;
 pub mod logging;
@@ -103,6 +104,7 @@ enum Command {
     Serve(serve::Args),
     Why(why::Args),
     Slots(slots::Args),
+    Diff(diff::Args),
     Init(init::Args),
     Config(config::Args),
 }
@@ -117,6 +119,7 @@ impl Command {
             Self::Serve(args) => serve::run(args, context),
             Self::Why(args) => why::run(args, context),
             Self::Slots(args) => slots::run(args, context),
+            Self::Diff(args) => diff::run(args, context),
             Self::Init(args) => init::run(args, context),
             Self::Config(args) => config::run(args, context),
         }
@@ -128,9 +131,12 @@ impl Command {
             #[cfg(feature = "demo")]
             Self::Demo(_) => LogStyle::Human,
             Self::Serve(_) => LogStyle::Json,
-            Self::Review(_) | Self::Why(_) | Self::Slots(_) | Self::Init(_) | Self::Config(_) => {
-                LogStyle::Human
-            }
+            Self::Review(_)
+            | Self::Why(_)
+            | Self::Slots(_)
+            | Self::Diff(_)
+            | Self::Init(_)
+            | Self::Config(_) => LogStyle::Human,
         }
     }
 }

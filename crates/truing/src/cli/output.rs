@@ -2,7 +2,7 @@
 //! remarks) to stderr; both know about colour, `--quiet` and readers that stop reading.
 
 use std::fmt::Display;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, BufWriter, IsTerminal, Write};
 
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
@@ -48,13 +48,7 @@ impl Output {
     /// `write_failed` if stdout takes nothing more for another reason, such as a full disk.
     pub fn data(self, text: impl Display) -> Result<(), CliError> {
         let mut stdout = AutoStream::new(io::stdout(), self.color);
-        match write!(stdout, "{text}").and_then(|()| stdout.flush()) {
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-                Err(CliError::failed("write_failed", format!("cannot write to standard output: {error}"))
-                    .hint("see that its disk has space left, or write elsewhere"))
-            }
-            Ok(()) | Err(_) => Ok(()),
-        }
+        taken(write!(stdout, "{text}").and_then(|()| stdout.flush()))
     }
 
     /// Prints one JSON value on one line of stdout.
@@ -66,6 +60,24 @@ impl Output {
             CliError::failed("write_failed", format!("cannot be written as JSON: {error}"))
         })?;
         self.data(format_args!("{text}\n"))
+    }
+
+    /// Prints JSON values, one a line, on stdout, as they come: for answers of any length. Where the reader stops
+    /// reading, the rest is not asked for.
+    ///
+    /// # Errors
+    /// As [`Output::data`].
+    pub fn json_lines<T: Serialize>(self, values: impl IntoIterator<Item = T>) -> Result<(), CliError> {
+        // JSON escapes control characters, so there is no styling to remove.
+        let mut stdout = BufWriter::with_capacity(LINES_AT_ONCE, io::stdout().lock());
+        let write = || -> io::Result<()> {
+            for value in values {
+                serde_json::to_writer(&mut stdout, &value)?;
+                stdout.write_all(b"\n")?;
+            }
+            stdout.flush()
+        };
+        taken(write())
     }
 
     /// A remark for a person, on stderr; not with `--quiet`.
@@ -140,6 +152,20 @@ impl Output {
         let mut stderr = AutoStream::new(io::stderr(), self.color);
         // Nobody is left to tell.
         let _ = write!(stderr, "{text}").and_then(|()| stderr.flush());
+    }
+}
+
+/// How many bytes of JSON lines are gathered before they are written.
+const LINES_AT_ONCE: usize = 64 << 10;
+
+/// What a write to stdout means: a reader that stops reading is no error.
+fn taken(written: io::Result<()>) -> Result<(), CliError> {
+    match written {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(CliError::failed("write_failed", format!("cannot write to standard output: {error}"))
+                .hint("see that its disk has space left, or write elsewhere"))
+        }
+        Ok(()) | Err(_) => Ok(()),
     }
 }
 

@@ -1,0 +1,100 @@
+//! `truing diff`: what a diff says, where a comment can be anchored in it, and where lines went. One JSON object a
+//! line, for programs.
+
+mod parse;
+mod position;
+mod track;
+
+use std::path::{Path, PathBuf};
+
+use clap::Subcommand;
+use truing_core::id::Sha;
+use truing_git::Repository;
+
+use super::Context;
+use super::error::{CliError, Exit};
+use crate::wiring;
+
+/// Read diffs, anchor comments in them, follow lines from commit to commit: JSON lines for scripts
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand, Debug)]
+enum What {
+    /// Print what a unified diff says of each file
+    ///
+    /// Reads what `git diff`, `git show`, `git log -p`, GitHub and Bitbucket print. One object a file: path, old_path,
+    /// status, added, deleted, hunks. Of malformed input the files before the error are printed.
+    Parse {
+        /// The diff; - or nothing: standard input
+        file: Option<PathBuf>,
+    },
+    /// Find where comments can be placed in a diff: reads positions from standard input
+    ///
+    /// One object a line: id, path, side (old or new), start_line, end_line. Answers with id, anchor (inline, file or
+    /// summary), path, side, start_line, end_line, reason.
+    Anchor {
+        /// The old side, taken as given: of a pull request the merge base
+        #[arg(long, value_name = "REV")]
+        base: String,
+        /// The new side
+        #[arg(long, value_name = "REV")]
+        head: String,
+        /// A folder in the repository
+        #[arg(default_value = ".")]
+        path: PathBuf,
+    },
+    /// Find where lines of one commit are in another: reads positions from standard input
+    ///
+    /// One object a line: id, path, start_line, end_line, all of the first commit. Answers with id, status (unmoved,
+    /// moved, edited or deleted), path, start_line, end_line; of deleted lines the numbers are null, and so is the
+    /// path if the file is gone.
+    Track {
+        /// The commit that the positions are in
+        #[arg(long, value_name = "REV")]
+        from: String,
+        /// The commit to find them in
+        #[arg(long, value_name = "REV")]
+        to: String,
+        /// A folder in the repository
+        #[arg(default_value = ".")]
+        path: PathBuf,
+    },
+}
+
+pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
+    match &args.what {
+        What::Parse { file } => parse::run(file.as_deref(), context),
+        What::Anchor { base, head, path } => position::anchor(base, head, path, context),
+        What::Track { from, to, path } => track::run(from, to, path, context),
+    }
+}
+
+/// Two commits of a repository, and the diff between them.
+struct Compared {
+    repository: Repository,
+    old: Sha,
+    new: Sha,
+    diff: Vec<u8>,
+}
+
+impl Compared {
+    async fn open(old: &str, new: &str, path: &Path, context: &Context) -> Result<Self, CliError> {
+        let git = wiring::git(&context.environment).await?;
+        let path = context.environment.directory().join(path);
+        let repository = git.open(&path).await.map_err(wiring::git_error)?;
+        let old = repository.resolve(old).await.map_err(wiring::git_error)?;
+        let new = repository.resolve(new).await.map_err(wiring::git_error)?;
+        let diff = repository.diff(&old, &new).await.map_err(wiring::git_error)?;
+        Ok(Self { repository, old, new, diff })
+    }
+}
+
+/// A diff that was malformed, by where it comes from.
+fn malformed(name: &str, error: &truing_diff::ParseError) -> CliError {
+    CliError::usage("malformed_diff", format!("{name}: {error}"))
+        .hint("is it whole, and as git printed it? Colours, word diffs and `--graph` are no unified diff")
+}

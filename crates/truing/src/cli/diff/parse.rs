@@ -1,0 +1,65 @@
+//! `truing diff parse`: one line a file.
+
+use std::fs::File;
+use std::io::{ErrorKind, Read, stdin};
+use std::path::Path;
+
+use super::malformed;
+use crate::cli::Context;
+use crate::cli::error::{CliError, Exit};
+
+/// How large a diff may be, in bytes. It is held in memory.
+const MAX_DIFF_BYTES: u64 = 2 << 30;
+
+pub(super) fn run(file: Option<&Path>, context: &Context) -> Result<Exit, CliError> {
+    let (name, input) = match file.filter(|file| *file != Path::new("-")) {
+        Some(file) => {
+            let name = file.display().to_string();
+            let opened = open(&context.environment.directory().join(file))
+                .map_err(|error| unreadable(&name, &error, true))?;
+            let size = opened.metadata().map_or(0, |metadata| metadata.len());
+            (name.clone(), read(&name, opened, size)?)
+        }
+        None => ("standard input".to_owned(), read("standard input", stdin().lock(), 0)?),
+    };
+    let mut error = None;
+    let files = truing_diff::files(&input).map_while(|file| file.map_err(|wrong| error = Some(wrong)).ok());
+    context.output.json_lines(files)?;
+    match error {
+        Some(error) => Err(malformed(&name, &error)),
+        None => Ok(Exit::Done),
+    }
+}
+
+/// Opens a file; a folder is an error now, not when it is read.
+fn open(path: &Path) -> std::io::Result<File> {
+    let file = File::open(path)?;
+    if file.metadata()?.is_dir() { Err(ErrorKind::IsADirectory.into()) } else { Ok(file) }
+}
+
+/// Everything from a source of about `size` bytes.
+fn read(name: &str, source: impl Read, size: u64) -> Result<Vec<u8>, CliError> {
+    let mut bytes = Vec::with_capacity(usize::try_from(size.min(MAX_DIFF_BYTES)).unwrap_or_default() + 1);
+    source
+        .take(MAX_DIFF_BYTES + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| unreadable(name, &error, error.kind() == ErrorKind::IsADirectory))?;
+    if bytes.len() as u64 > MAX_DIFF_BYTES {
+        return Err(CliError::usage(
+            "too_large",
+            format!("{name} is larger than {} MiB", MAX_DIFF_BYTES >> 20),
+        )
+        .hint("split the diff between two files"));
+    }
+    Ok(bytes)
+}
+
+fn unreadable(name: &str, error: &std::io::Error, is_wrong_input: bool) -> CliError {
+    let message = format!("cannot read {name}: {error}");
+    let told = if is_wrong_input {
+        CliError::usage("unreadable", message)
+    } else {
+        CliError::failed("unreadable", message)
+    };
+    told.hint("name a file with a diff, or pipe one in: `git diff | truing diff parse`")
+}

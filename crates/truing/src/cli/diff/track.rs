@@ -1,0 +1,143 @@
+//! `truing diff track`: where lines of one commit are in another.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use truing_core::id::Sha;
+use truing_diff::{FileDiff, MAX_TRACKED_BYTES, RepoPath, Side, Source, Status, Tracked, Tracker};
+use truing_git::Repository;
+
+use super::position::{bad_line, positions};
+use super::{Compared, malformed};
+use crate::cli::error::{CliError, Exit};
+use crate::cli::{Context, runtime};
+use crate::wiring;
+
+/// A line of the input.
+#[derive(Deserialize)]
+struct Position {
+    /// Given back as it came.
+    #[serde(default)]
+    id: Value,
+    path: RepoPath,
+    /// All positions are in the first commit: this is only checked to be a side.
+    #[serde(default, rename = "side")]
+    _side: Option<Side>,
+    start_line: u32,
+    end_line: u32,
+}
+
+#[derive(Serialize)]
+struct Answer<'a> {
+    id: &'a Value,
+    #[serde(flatten)]
+    tracked: Tracked,
+}
+
+pub(super) fn run(from: &str, to: &str, path: &Path, context: &Context) -> Result<Exit, CliError> {
+    let runtime = runtime::start()?;
+    let compared = runtime.block_on(Compared::open(from, to, path, context))?;
+    let parsed = truing_diff::parse(&compared.diff);
+    if let Some(error) = &parsed.error {
+        return Err(malformed("the answer of `git diff`", error));
+    }
+    // All are read before the first is answered: which files are needed depends on them.
+    let mut error = None;
+    let valid = positions::<Position>().map(|read| {
+        let (line, position) = read?;
+        if position.start_line == 0 || position.end_line < position.start_line {
+            return Err(bad_line(line, "lines count from 1, and end_line is not before start_line"));
+        }
+        Ok(position)
+    });
+    let asked: Vec<Position> =
+        valid.map_while(|read| read.map_err(|wrong| error = Some(wrong)).ok()).collect();
+
+    let wanted_old = asked.iter().map(|position| position.path.clone());
+    let old: BTreeSet<RepoPath> = wanted_old.chain(parsed.files.iter().filter_map(old_name)).collect();
+    let new: BTreeSet<RepoPath> = parsed
+        .files
+        .iter()
+        .filter(|file| file.status != Status::Deleted)
+        .map(|file| file.path.clone())
+        .collect();
+    let (old, new) = runtime.block_on(async {
+        let mut room = MAX_TRACKED_BYTES as u64;
+        let old = Files::read(&compared.repository, &compared.old, old, &mut room).await?;
+        Ok::<_, CliError>((old, Files::read(&compared.repository, &compared.new, new, &mut room).await?))
+    })?;
+    let (old, new) = (old.sources(), new.sources());
+    let tracker = Tracker::new(&parsed.files, &old, &new);
+    let known = |path: &&RepoPath| asked.iter().any(|position| position.path == **path);
+    for path in tracker.followed_by_hunks().filter(known) {
+        context.output.warn(format_args!(
+            "{path} is too large, or no text file: its lines are followed where they stayed in order"
+        ));
+    }
+    context.output.json_lines(asked.iter().map(|Position { id, path, start_line, end_line, .. }| {
+        Answer { id, tracked: tracker.track(path, *start_line, *end_line) }
+    }))?;
+    error.map_or(Ok(Exit::Done), Err)
+}
+
+/// The name of a changed file before the change.
+fn old_name(file: &FileDiff<'_>) -> Option<RepoPath> {
+    match file.status {
+        Status::Added => None,
+        Status::Renamed | Status::Copied => file.old_path.clone(),
+        Status::Deleted | Status::Modified | Status::Mode | Status::Binary => Some(file.path.clone()),
+    }
+}
+
+/// Files of one commit.
+struct Files(Vec<(RepoPath, Option<Vec<u8>>)>);
+
+impl Files {
+    /// Reads those of `paths` that the commit has; what must not or cannot be read is there without content.
+    ///
+    /// `room`: how many bytes may still be held.
+    async fn read(
+        repository: &Repository,
+        commit: &Sha,
+        paths: BTreeSet<RepoPath>,
+        room: &mut u64,
+    ) -> Result<Self, CliError> {
+        if paths.is_empty() {
+            return Ok(Self(Vec::new()));
+        }
+        let failed = |error: std::io::Error| {
+            CliError::failed("temporary_folder", format!("cannot use a temporary folder: {error}"))
+                .hint("see that the folder for temporary files (TMPDIR) exists, is writable and has room")
+        };
+        let folder = tempfile::tempdir().map_err(failed)?;
+        let wanted: Vec<RepoPath> = paths.iter().cloned().collect();
+        let exported =
+            repository.export(commit, folder.path(), Some(&wanted)).await.map_err(wiring::git_error)?;
+        let left_out: BTreeSet<RepoPath> = exported.left_out.into_iter().map(|file| file.path).collect();
+        let mut files = Vec::with_capacity(paths.len());
+        for path in paths {
+            if left_out.contains(&path) {
+                files.push((path, None));
+                continue;
+            }
+            // What is not in the commit was not exported; what leaves the folder never is.
+            let file = folder.path().join(OsStr::from_bytes(path.as_bytes()));
+            if path.is_inside() && file.is_file() {
+                let size = file.metadata().map_err(failed)?.len();
+                let fits = size <= *room;
+                let content = if fits { Some(std::fs::read(&file).map_err(failed)?) } else { None };
+                *room -= if fits { size } else { 0 };
+                files.push((path, content));
+            }
+        }
+        Ok(Self(files))
+    }
+
+    fn sources(&self) -> Vec<Source<'_>> {
+        self.0.iter().map(|(path, content)| Source { path, content: content.as_deref() }).collect()
+    }
+}

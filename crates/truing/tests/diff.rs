@@ -1,0 +1,316 @@
+//! `truing diff` as scripts see it: the real program on real repositories.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests may fail them")]
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// A repository, which is also home and the current folder.
+struct Repo(TempDir);
+
+/// What a run gave.
+#[derive(Debug)]
+struct Ran {
+    exit: i32,
+    out: String,
+    err: String,
+}
+
+impl Ran {
+    /// The JSON objects, one a line.
+    fn lines(&self) -> Vec<Value> {
+        self.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+}
+
+impl Repo {
+    fn new() -> Self {
+        let repo = Self(tempfile::tempdir().unwrap());
+        repo.git(&["init", "-q", "-b", "main"]);
+        repo
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("HOME", self.path());
+        command.current_dir(self.path());
+        command
+    }
+
+    fn git(&self, args: &[&str]) -> Vec<u8> {
+        let author = ["GIT_AUTHOR", "GIT_COMMITTER"]
+            .iter()
+            .flat_map(|who| [(format!("{who}_NAME"), "t"), (format!("{who}_EMAIL"), "t@example.test")]);
+        let output = self.command("git").args(args).envs(author).output().unwrap();
+        assert!(output.status.success(), "git {args:?}: {output:?}");
+        output.stdout
+    }
+
+    fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+        fs::write(self.path().join(name), content).unwrap();
+    }
+
+    fn commit(&self) -> String {
+        self.git(&["add", "-A"]);
+        self.git(&["commit", "-qm", "x"]);
+        String::from_utf8(self.git(&["rev-parse", "HEAD"])).unwrap().trim().to_owned()
+    }
+
+    /// `truing diff` with arguments and input.
+    fn diff(&self, args: &[&str], input: impl AsRef<[u8]>) -> Ran {
+        let mut command = self.command(env!("CARGO_BIN_EXE_truing"));
+        command.arg("diff").args(args);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        // Who complains about the arguments does not read.
+        let _ = child.stdin.take().unwrap().write_all(input.as_ref());
+        let output = child.wait_with_output().unwrap();
+        Ran {
+            exit: output.status.code().unwrap(),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+/// Two commits: a function moved to another file that was renamed, and more.
+fn two_commits() -> (Repo, String, String) {
+    let repo = Repo::new();
+    let part = "def moved(self):\n    first_of_it()\n    return self\n";
+    let rest = (1..=40).map(|at| format!("rest {at}\n")).collect::<String>();
+    repo.write("a.py", format!("{part}{rest}"));
+    repo.write("b.py", rest.replace("rest", "other"));
+    repo.write("same.py", "1\n2\n");
+    repo.write("gone.py", "gone\n");
+    let from = repo.commit();
+    repo.write("a.py", rest.replace("rest 20\n", "new\nrest 20 edited\n"));
+    fs::rename(repo.path().join("b.py"), repo.path().join("c.py")).unwrap();
+    let indented = part.replace("def", "    def").replace("\n   ", "\n       ");
+    repo.write("c.py", format!("class C:\n{indented}{}", rest.replace("rest", "other")));
+    fs::remove_file(repo.path().join("gone.py")).unwrap();
+    let to = repo.commit();
+    (repo, from, to)
+}
+
+#[test]
+fn a_diff_is_one_object_a_file() {
+    let (repo, from, to) = two_commits();
+    let diff = repo.git(&["diff", "-M", "-U0", &from, &to]);
+    let ran = repo.diff(&["parse"], &diff);
+    assert_eq!((ran.exit, ran.err.as_str()), (0, ""));
+    let hunk = |old_start, old_lines, new_start, new_lines| json!({"old_start": old_start, "old_lines": old_lines, "new_start": new_start, "new_lines": new_lines});
+    assert_eq!(
+        ran.lines(),
+        [
+            json!({"path": "a.py", "old_path": null, "status": "modified", "added": 2, "deleted": 4,
+                   "hunks": [hunk(1, 3, 0, 0), hunk(23, 1, 20, 2)]}),
+            json!({"path": "c.py", "old_path": "b.py", "status": "renamed", "added": 4, "deleted": 0,
+                   "hunks": [hunk(0, 0, 1, 4)]}),
+            json!({"path": "gone.py", "old_path": null, "status": "deleted", "added": 0, "deleted": 1,
+                   "hunks": [hunk(1, 1, 0, 0)]}),
+        ]
+    );
+    repo.write("x.diff", &diff);
+    assert_eq!(repo.diff(&["parse", "x.diff"], "").out, ran.out);
+    assert_eq!(repo.diff(&["parse", "-"], &diff).out, ran.out);
+    assert_eq!(repo.diff(&["parse"], "").lines(), Vec::<Value>::new());
+}
+
+#[test]
+fn paths_are_text_where_they_can_be() {
+    let diff = b"diff --git \"a/t\\ta\\\"b\\\\c\" \"b/t\\ta\\\"b\\\\c\"\nold mode 100644\nnew mode 100755\n\
+        diff --git \"a/f\\377\" \"b/f\\377\"\nold mode 100644\nnew mode 100755\n";
+    let paths: Vec<_> =
+        Repo::new().diff(&["parse"], diff).lines().iter().map(|file| file["path"].clone()).collect();
+    assert_eq!(paths, ["t\ta\"b\\c", r#""f\377""#]);
+}
+
+#[test]
+fn malformed_input_is_exit_2_after_the_files_before_it() {
+    let good = "diff --git a/x b/x\n--- a/x\n+++ b/x\n@@ -1 +1 @@\n-1\n+2\n";
+    let repo = Repo::new();
+    let input = format!("{good}diff --git a/y b/y\n--- a/y\n+++ b/y\n@@ -1 +1,2 @@\n-1\n");
+    let ran = repo.diff(&["parse"], &input);
+    assert_eq!((ran.exit, ran.lines().len()), (2, 1));
+    let where_and_what = format!("line 12 (byte {}): y: the input ends inside a hunk", input.len());
+    let expected = format!("error: standard input: the diff is malformed at {where_and_what}");
+    assert!(ran.err.starts_with(&expected), "{}", ran.err);
+    assert!(ran.err.contains("\nhint: "));
+    let ran = repo.diff(&["parse", "--format", "json"], format!("{good}\n@@ -1 +1 @@\n"));
+    assert_eq!((ran.exit, ran.lines()[1]["error"]["code"].as_str()), (2, Some("malformed_diff")));
+}
+
+#[test]
+fn what_cannot_be_read_is_named() {
+    let repo = Repo::new();
+    for (file, why) in [("none.diff", "No such file"), (".", "is a directory")] {
+        let ran = repo.diff(&["parse", file], "");
+        assert_eq!((ran.exit, ran.out.as_str()), (2, ""));
+        assert!(ran.err.starts_with(&format!("error: cannot read {file}: ")), "{}", ran.err);
+        assert!(ran.err.contains(why), "{}", ran.err);
+    }
+}
+
+#[test]
+fn a_reader_that_stops_is_no_error() {
+    let repo = Repo::new();
+    let file = "diff --git a/x b/x\n--- a/x\n+++ b/x\n@@ -1 +1 @@\n-1\n+2\n";
+    repo.write("x.diff", file.repeat(20_000));
+    let mut command = repo.command(env!("CARGO_BIN_EXE_truing"));
+    let mut child = command.args(["diff", "parse", "x.diff"]).stdout(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn positions_are_anchored() {
+    let (repo, base, head) = two_commits();
+    let asked = [
+        (
+            json!({"id": "a", "path": "a.py", "side": "new", "start_line": 20, "end_line": 21}),
+            "inline",
+            "a.py",
+            Value::Null,
+        ),
+        (
+            json!({"id": 7, "path": "a.py", "side": "old", "start_line": 3, "end_line": 9}),
+            "inline",
+            "a.py",
+            json!("clamped"),
+        ),
+        (
+            json!({"id": "b", "path": "b.py", "side": "old", "start_line": 1, "end_line": 1}),
+            "inline",
+            "c.py",
+            Value::Null,
+        ),
+        (
+            json!({"id": "c", "path": "a.py", "side": "new", "start_line": 33, "end_line": 33}),
+            "file",
+            "a.py",
+            json!("lines_not_in_diff"),
+        ),
+        (
+            json!({"id": "d", "path": "same.py", "side": "new", "start_line": 1, "end_line": 1, "more": []}),
+            "summary",
+            "same.py",
+            json!("file_not_in_diff"),
+        ),
+    ];
+    let input: String = asked.iter().map(|(position, ..)| format!("{position}\n")).collect();
+    let ran = repo.diff(&["anchor", "--base", &base, "--head", &head], &input);
+    assert_eq!((ran.exit, ran.err.as_str()), (0, ""));
+    let answers = ran.lines();
+    assert_eq!(answers.len(), asked.len());
+    for ((position, anchor, path, reason), answer) in asked.iter().zip(&answers) {
+        assert_eq!((&answer["id"], &answer["side"]), (&position["id"], &position["side"]));
+        assert_eq!(
+            (&answer["anchor"], &answer["path"], &answer["reason"]),
+            (&json!(anchor), &json!(path), reason)
+        );
+    }
+    assert_eq!(
+        answers[1],
+        json!({"id": 7, "anchor": "inline", "path": "a.py", "side": "old", "start_line": 3, "end_line": 6, "reason": "clamped"})
+    );
+}
+
+#[test]
+fn lines_are_tracked() {
+    let (repo, from, to) = two_commits();
+    let asked = [
+        ("a.py", 1, 3, json!({"status": "moved", "path": "c.py", "start_line": 2, "end_line": 4})),
+        ("a.py", 4, 5, json!({"status": "moved", "path": "a.py", "start_line": 1, "end_line": 2})),
+        ("a.py", 23, 23, json!({"status": "edited", "path": "a.py", "start_line": 21, "end_line": 21})),
+        ("b.py", 40, 40, json!({"status": "moved", "path": "c.py", "start_line": 44, "end_line": 44})),
+        ("same.py", 1, 2, json!({"status": "unmoved", "path": "same.py", "start_line": 1, "end_line": 2})),
+        ("gone.py", 1, 1, json!({"status": "deleted", "path": null, "start_line": null, "end_line": null})),
+        ("never.py", 1, 1, json!({"status": "deleted", "path": null, "start_line": null, "end_line": null})),
+    ];
+    let line = |path: &str, start: i32, end: i32| {
+        json!({"id": path, "path": path, "side": "new", "start_line": start, "end_line": end}).to_string()
+            + "\n"
+    };
+    let input: String = asked.iter().map(|(path, start, end, _)| line(path, *start, *end)).collect();
+    let folder = repo.path().to_str().unwrap();
+    let ran = repo.diff(&["track", "--from", &from, "--to", &to, folder], &input);
+    assert_eq!((ran.exit, ran.err.as_str()), (0, ""));
+    assert_eq!(ran.lines().len(), asked.len());
+    for ((path, _, _, expected), mut answer) in asked.into_iter().zip(ran.lines()) {
+        assert_eq!(answer.as_object_mut().unwrap().remove("id"), Some(json!(path)));
+        assert_eq!(answer, expected);
+    }
+    let back = repo.diff(&["track", "--from", &to, "--to", &from], line("c.py", 2, 4)).lines();
+    assert_eq!((&back[0]["path"], &back[0]["start_line"]), (&json!("a.py"), &json!(1)));
+}
+
+#[test]
+fn a_file_that_is_not_read_is_tracked_by_the_diff_with_a_warning() {
+    let repo = Repo::new();
+    let big: String = (0..450_000).map(|at| format!("line {at}\n")).collect();
+    repo.write("big", &big);
+    repo.commit();
+    repo.write("big", format!("first\n{big}"));
+    repo.commit();
+    let position = r#"{"id":"1","path":"big","side":"new","start_line":400000,"end_line":400001}"#;
+    let ran = repo.diff(&["track", "--from", "HEAD~1", "--to", "HEAD"], position);
+    assert_eq!(
+        ran.lines(),
+        [json!({"id": "1", "status": "moved", "path": "big", "start_line": 400_001, "end_line": 400_002})]
+    );
+    assert!(ran.err.starts_with("warning: big is too large"), "{}", ran.err);
+}
+
+#[test]
+fn a_bad_line_is_exit_2_after_the_answers_before_it() {
+    let (repo, from, to) = two_commits();
+    let good = r#"{"id":"1","path":"a.py","side":"new","start_line":1,"end_line":1}"#;
+    for (what, range) in [("anchor", ["--base", "--head"]), ("track", ["--from", "--to"])] {
+        for (bad, why) in [
+            (&b"{\"id\":"[..], "EOF while parsing a value"),
+            (
+                b"{\"id\":\"2\",\"path\":\"a\",\"side\":\"left\",\"start_line\":1,\"end_line\":1}",
+                "unknown variant `left`",
+            ),
+            (
+                b"{\"id\":\"2\",\"path\":\"a\",\"side\":\"new\",\"start_line\":-1,\"end_line\":1}",
+                "invalid value",
+            ),
+            (b"{\"id\":\"2\",\"side\":\"new\",\"start_line\":1,\"end_line\":1}", "missing field `path`"),
+            (b"\"\xff\"", "invalid"),
+            (b"[]", "invalid length"),
+        ] {
+            let input = [good.as_bytes(), b"\n\n", bad, b"\n", good.as_bytes()].concat();
+            let ran = repo.diff(&[what, range[0], &from, range[1], &to], input);
+            assert_eq!((ran.exit, ran.lines().len()), (2, 1), "{ran:?}");
+            assert!(ran.err.starts_with("error: line 3 of standard input: "), "{}", ran.err);
+            assert!(ran.err.contains(why), "{}", ran.err);
+        }
+    }
+    let empty = r#"{"id":"1","path":"a.py","start_line":3,"end_line":2}"#;
+    let ran = repo.diff(&["track", "--from", &from, "--to", &to], empty);
+    assert_eq!(ran.exit, 2);
+    assert!(ran.err.contains("line 1 of standard input: lines count from 1"), "{}", ran.err);
+}
+
+#[test]
+fn a_commit_that_is_not_there_is_named() {
+    let (repo, ..) = two_commits();
+    for args in [["anchor", "--base", "nope", "--head", "HEAD"], ["track", "--from", "HEAD", "--to", "nope"]]
+    {
+        let ran = repo.diff(&args, "");
+        assert_eq!(ran.exit, 2);
+        assert!(ran.err.starts_with("error: there is no commit named `nope`"), "{}", ran.err);
+    }
+    let ran = repo.diff(&["anchor", "--base", "HEAD", "--head", "HEAD", "no/such"], "");
+    assert_eq!(ran.exit, 2);
+}
