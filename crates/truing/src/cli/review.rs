@@ -50,7 +50,7 @@ pub struct Args {
     #[arg(long = "pack", value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     packs: Vec<String>,
     /// End with exit code 1 if there is a finding as bad as this, or worse
-    #[arg(long, value_enum, ignore_case = true, default_value = "P1")]
+    #[arg(long, value_name = "SEVERITY", value_enum, ignore_case = true, default_value = "P1")]
     fail_on: FailOn,
     /// Do not end with exit code 1 because a changed file could not be reviewed
     #[arg(long)]

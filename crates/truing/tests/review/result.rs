@@ -234,13 +234,14 @@ fn nothing_from_the_repository_steers_the_terminal() {
     place.write("\x1b[31m\u{202e}.py", "breakpoint()  # \x1b[2J\x1b]0;title\x07 \u{9b}31m \u{202e}\r\n");
     place.write("\x1b]8;;http:.bin", b"\0");
     place.git(["checkout", "--quiet", "-b", "\u{202e}hcnarb"]);
+    let style = regex::Regex::new("\x1b\\[[0-9;]*m").unwrap();
     for arguments in [&[][..], &["--base", "\u{202e}hcnarb"], &["--color", "always"]] {
         let ran = place.review(arguments);
         assert_eq!(ran.exit, 1, "{}", ran.err);
         assert!(ran.out.contains("␛[2J"), "{}", ran.out);
         let styled = ran.out.contains("\x1b[");
         assert_eq!(styled, arguments.contains(&"always"));
-        let plain = regex::Regex::new("\x1b\\[[0-9;]*m").unwrap().replace_all(&ran.out, "").into_owned();
+        let plain = style.replace_all(&ran.out, "").into_owned();
         let steers = |c: &char| (c.is_control() && *c != '\n') || matches!(c, '\u{202a}'..='\u{202e}');
         assert_eq!(plain.chars().find(steers), None, "{plain:?}");
         assert!(!ran.out.contains("\x1b[2J") && !ran.out.contains("\x1b[31m\u{202e}"));
