@@ -19,7 +19,7 @@ use crate::snippet::{Secrets, snippet};
 use crate::suppress::is_suppressed;
 use crate::syntax::{Language, Match, Parsers, Scan, TooComplex, text_of};
 
-/// The most findings of one file that are reported: the worst, then the first.
+/// The most findings of one file that are reported, unless asked for more: the worst, then the first.
 pub(crate) const MAX_FINDINGS: usize = 100;
 
 /// What editors put before UTF-8 text; no part of the first line.
@@ -33,6 +33,7 @@ pub(crate) struct RuleSet<'packs> {
     syntax: Vec<Scan<'packs>>,
     companions: Vec<(&'packs Rule, &'packs CompanionCheck)>,
     sizes: Vec<(&'packs Rule, &'packs SizeCheck)>,
+    max_findings: usize,
 }
 
 /// What the rules found in a file.
@@ -40,7 +41,7 @@ pub(crate) struct RuleSet<'packs> {
 pub(crate) struct Examined {
     /// Worst first.
     pub(crate) findings: Vec<RawFinding>,
-    /// Why something may be missing: more findings than [`MAX_FINDINGS`], or code that is too complex.
+    /// Why something may be missing: more findings than are reported, or code that is too complex.
     pub(crate) incomplete: Option<SkipReason>,
 }
 
@@ -67,7 +68,12 @@ impl<'packs> RuleSet<'packs> {
                 Check::Size(check) => sizes.push((*rule, check)),
             }
         }
-        Ok(Self { rules, text, syntax: Scan::all(&syntax), companions, sizes })
+        Ok(Self { rules, text, syntax: Scan::all(&syntax), companions, sizes, max_findings: MAX_FINDINGS })
+    }
+
+    /// With so many findings a file at most.
+    pub(crate) fn with_max_findings(self, max_findings: usize) -> Self {
+        Self { max_findings, ..self }
     }
 
     /// What the rules find in a changed file, whose content this is. The whole file is looked at; a match counts
@@ -104,11 +110,11 @@ impl<'packs> RuleSet<'packs> {
             }
         }
         found.retain(|(hit, first, _)| !is_suppressed(&lines, *first, &hit.rule.name));
-        if found.len() > MAX_FINDINGS {
+        if found.len() > self.max_findings {
             incomplete = incomplete.or(Some(SkipReason::TooLarge));
         }
         found.sort_by_key(|(hit, first, last)| (hit.rule.severity, *first, *last, &hit.rule.name));
-        found.truncate(MAX_FINDINGS);
+        found.truncate(self.max_findings);
 
         let secrets = Secrets::of(hits.iter().filter_map(|hit| hit.secret.clone()).collect());
         // A fix is in characters: its offsets are the file's only where that is UTF-8.

@@ -12,7 +12,7 @@ use truing_core::outcome::{NotReviewed, SkipReason};
 use truing_core::port::{ChangedFile, ReadReport, ReadRequest, Reader, ReaderError};
 use truing_diff::RepoPath;
 
-use crate::engine::RuleSet;
+use crate::engine::{MAX_FINDINGS, RuleSet};
 use crate::file::Tree;
 use crate::pack::Packs;
 use crate::rules::companion::Change;
@@ -28,6 +28,7 @@ const FILES_PER_THREAD: usize = 8;
 #[derive(Clone, Debug)]
 pub struct InProcess {
     packs: Arc<Packs>,
+    max_findings: usize,
 }
 
 impl InProcess {
@@ -41,7 +42,13 @@ impl InProcess {
 
     /// A reader with these packs.
     pub fn with_packs(packs: Packs) -> Self {
-        Self { packs: Arc::new(packs) }
+        Self { packs: Arc::new(packs), max_findings: MAX_FINDINGS }
+    }
+
+    /// With so many findings a file at most, instead of 100.
+    #[must_use]
+    pub fn with_max_findings(self, max_findings: usize) -> Self {
+        Self { max_findings, ..self }
     }
 
     /// The names of the packs a request may ask for, in order.
@@ -69,7 +76,7 @@ impl InProcess {
     /// opened, [`ReaderError::BadPack`] for a pattern over the size limit. A file that cannot be read is in the
     /// report instead.
     pub fn read_blocking(&self, request: &ReadRequest) -> Result<ReadReport, ReaderError> {
-        let rules = RuleSet::new(self.packs.select(&request.packs)?)?;
+        let rules = RuleSet::new(self.packs.select(&request.packs)?)?.with_max_findings(self.max_findings);
         let tree = Tree::open(&request.tree)?;
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
         let threads = request.files.len().div_ceil(FILES_PER_THREAD).min(cores).clamp(1, MAX_THREADS);

@@ -12,6 +12,7 @@ pub mod init;
 pub mod logging;
 pub mod output;
 pub mod review;
+pub mod rules;
 mod runtime;
 pub mod serve;
 pub mod slots;
@@ -105,6 +106,7 @@ enum Command {
     Why(why::Args),
     Slots(slots::Args),
     Diff(diff::Args),
+    Rules(rules::Args),
     Init(init::Args),
     Config(config::Args),
 }
@@ -120,6 +122,7 @@ impl Command {
             Self::Why(args) => why::run(args, context),
             Self::Slots(args) => slots::run(args, context),
             Self::Diff(args) => diff::run(args, context),
+            Self::Rules(args) => rules::run(args, context),
             Self::Init(args) => init::run(args, context),
             Self::Config(args) => config::run(args, context),
         }
@@ -135,6 +138,7 @@ impl Command {
             | Self::Why(_)
             | Self::Slots(_)
             | Self::Diff(_)
+            | Self::Rules(_)
             | Self::Init(_)
             | Self::Config(_) => LogStyle::Human,
         }

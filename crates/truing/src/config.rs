@@ -135,6 +135,8 @@ pub struct RulesConfig {
     pub ignore: Vec<String>,
     /// The rule packs to use.
     pub packs: Vec<String>,
+    /// A folder with further rule packs.
+    pub dir: Option<PathBuf>,
 }
 
 /// An effective value and who set it.
@@ -240,7 +242,11 @@ impl Config {
                 attempts: of.number("review.attempts")?,
                 max_inline: of.number("review.max_inline")?,
             },
-            rules: RulesConfig { ignore: of.list("rules.ignore")?, packs: of.list("rules.packs")? },
+            rules: RulesConfig {
+                ignore: of.list("rules.ignore")?,
+                packs: of.list("rules.packs")?,
+                dir: of.folder("rules.dir")?,
+            },
             settings: BTreeMap::new(),
         };
         ConfigError::if_any(conflicts(&of)?)?;
@@ -287,7 +293,7 @@ fn fill_with_defaults(
                         continue;
                     }
                 },
-                ["forge", _, "marker_key"] => Some(Value::Unset),
+                ["forge", _, "marker_key"] | ["rules", "dir"] => Some(Value::Unset),
                 _ => None,
             },
         };
@@ -392,6 +398,7 @@ impl Typed<'_> {
             | Value::Duration(..)
             | Value::Choice(_)
             | Value::Url(_)
+            | Value::Folder(_)
             | Value::List(_) => Err(bug(path)),
         }
     }
@@ -406,8 +413,17 @@ impl Typed<'_> {
             | Value::Duration(..)
             | Value::Choice(_)
             | Value::Url(_)
+            | Value::Folder(_)
             | Value::List(_) => None,
         })
+    }
+
+    fn folder(&self, path: &str) -> Result<Option<PathBuf>, ConfigError> {
+        let value = &self.setting(path)?.value;
+        if *value == Value::Unset {
+            return Ok(None);
+        }
+        self.get(path, |value| if let Value::Folder(path) = value { Some(Some(path.clone())) } else { None })
     }
 
     fn forge(&self, name: &str) -> Result<ForgeConfig, ConfigError> {

@@ -12,7 +12,7 @@ use truing_forge::Secret;
 use truing_forge::github::{GitHub, GitHubOptions, GitHubPull};
 use truing_forge::marker::MarkerKeys;
 use truing_git::{Git, GitError, GitOptions, Remote};
-use truing_reader::InProcess;
+use truing_reader::{InProcess, Packs};
 use truing_store::{OpenError, Sqlite};
 use url::Url;
 use uuid::Uuid;
@@ -60,6 +60,14 @@ impl ThreadedReader {
     /// [`ReaderError::BadPack`] if the data built into the binary is wrong.
     pub fn new() -> Result<Self, ReaderError> {
         Ok(Self(InProcess::new()?))
+    }
+
+    /// A reader with the embedded packs and those of the operator's folder.
+    ///
+    /// # Errors
+    /// [`ReaderError::BadPack`] if a folder that is named is not there, or a rule in it is wrong.
+    pub fn with(rules: &RulesConfig) -> Result<Self, ReaderError> {
+        Ok(Self(InProcess::with_packs(packs(rules)?)))
     }
 }
 
@@ -137,6 +145,17 @@ pub fn scope(rules: &RulesConfig) -> Result<Scope, CliError> {
     Ok(Scope { packs: rules.packs.clone(), ignore })
 }
 
+/// The embedded packs and those of the operator's folder.
+///
+/// # Errors
+/// [`ReaderError::BadPack`] if a folder that is named is not there, or a rule in it is wrong.
+pub fn packs(rules: &RulesConfig) -> Result<Packs, ReaderError> {
+    match &rules.dir {
+        None => Packs::embedded(),
+        Some(folder) => Ok(Packs::with_folder(folder)?),
+    }
+}
+
 /// The limits of the slot machine.
 pub fn limits(review: &ReviewConfig, lease: Duration) -> Limits {
     Limits {
@@ -176,7 +195,7 @@ pub async fn house(
     }
     Ok(House {
         forges: GitHubs(forges),
-        reader: ThreadedReader::new().map_err(reader_error)?,
+        reader: ThreadedReader::with(&config.rules).map_err(reader_error)?,
         clock: SystemClock,
         ids: UniqueIds,
         git: git(environment).await?,
@@ -197,7 +216,9 @@ fn mirrors(folder: &Path) -> PathBuf {
 pub fn reader_error(error: ReaderError) -> CliError {
     match error {
         ReaderError::UnknownPack { .. } => CliError::usage("unknown_pack", error.to_string()),
-        ReaderError::BadPack(_) | ReaderError::Failed(_) => CliError::failed("reader", error.to_string()),
+        ReaderError::BadPack(_) => CliError::usage("bad_rule", error.to_string())
+            .hint("mend the rule, then try it: `truing rules test PACK`"),
+        ReaderError::Failed(_) => CliError::failed("reader", error.to_string()),
     }
 }
 

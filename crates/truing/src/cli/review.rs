@@ -1,7 +1,7 @@
 //! `truing review`: reviews what differs in a local repository, and prints what was found.
 
-mod json;
-mod text;
+pub(super) mod json;
+pub(super) mod text;
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -176,7 +176,7 @@ impl Command {
             base: self.args.base.as_deref(),
             head: head.as_ref(),
             scope: &wiring::scope(&config.rules)?,
-            reader: &ThreadedReader::new().map_err(wiring::reader_error)?,
+            reader: &ThreadedReader::with(&config.rules).map_err(wiring::reader_error)?,
             records: self.records(&config),
             clock: &SystemClock,
             ids: &UniqueIds,

@@ -114,7 +114,13 @@ fn default_as_toml(key: &Key) -> String {
         (Default::Text(text), Kind::Globs | Kind::Packs) => format!("[\"{}\"]", text.replace(',', "\", \"")),
         (
             Default::Text(text),
-            Kind::Store | Kind::Address | Kind::Duration(..) | Kind::Choice { .. } | Kind::Url | Kind::Secret,
+            Kind::Store
+            | Kind::Address
+            | Kind::Duration(..)
+            | Kind::Choice { .. }
+            | Kind::Url
+            | Kind::Folder
+            | Kind::Secret,
         ) => format!("\"{text}\""),
     }
 }
@@ -146,6 +152,7 @@ fn schema_of(key: &Key) -> Json {
         Kind::Duration(..) => json!({ "type": "string", "pattern": DURATION_PATTERN }),
         Kind::Choice { built, .. } => json!({ "enum": built }),
         Kind::Url => json!({ "type": "string", "format": "uri", "pattern": "^https?://" }),
+        Kind::Folder => json!({ "type": "string", "minLength": 1 }),
         Kind::Secret => json!({
             "type": "object",
             "additionalProperties": false,
@@ -168,7 +175,13 @@ fn schema_of(key: &Key) -> Json {
         }
         (
             Default::Text(text),
-            Kind::Store | Kind::Address | Kind::Duration(..) | Kind::Choice { .. } | Kind::Url | Kind::Secret,
+            Kind::Store
+            | Kind::Address
+            | Kind::Duration(..)
+            | Kind::Choice { .. }
+            | Kind::Url
+            | Kind::Folder
+            | Kind::Secret,
         ) => Some(json!(text)),
     };
     if let Some(map) = schema.as_object_mut() {
@@ -196,6 +209,7 @@ fn type_in_words(kind: Kind) -> String {
             built.iter().map(|word| format!("`\"{word}\"`")).collect::<Vec<_>>().join(", ")
         }
         Kind::Url => "URL: https, or http to a loopback address".to_owned(),
+        Kind::Folder => "path of a folder".to_owned(),
         Kind::Secret => "secret".to_owned(),
         Kind::Globs => "list of path globs".to_owned(),
         Kind::Packs => "list of rule packs' names".to_owned(),

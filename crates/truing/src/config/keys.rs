@@ -42,6 +42,8 @@ pub enum Kind {
     Url,
     /// Where a secret is kept: `{ env = "VARIABLE" }` or `{ file = "PATH" }`, never the secret itself.
     Secret,
+    /// A folder's path.
+    Folder,
     /// Path globs.
     Globs,
     /// Rule packs' names.
@@ -291,6 +293,14 @@ pub const KEYS: &[Key] = &[
         repository: Repository::Adds,
         since: "0.1.0",
         doc: "The rule packs to use. Flag `--pack`.",
+    },
+    Key {
+        path: "rules.dir",
+        kind: Kind::Folder,
+        default: Default::Computed { words: "none", example: "\"/etc/truing/rules\"" },
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "A folder with further rule packs, each a folder that holds a folder `rules`: `PACK/rules/RULE.yml`. `rules.packs` says which are used.",
     },
 ];
 

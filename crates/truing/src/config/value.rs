@@ -31,6 +31,8 @@ pub enum Value {
     Choice(&'static str),
     /// A URL without a slash at its end.
     Url(String),
+    /// A folder.
+    Folder(PathBuf),
     /// Where a secret is kept.
     Secret(Secret),
     /// Globs or names.
@@ -75,16 +77,19 @@ impl Value {
                 Some(_) => Wrong::Literal,
                 None => must("be { env = \"VARIABLE\" } or { file = \"PATH\" }"),
             }),
-            Kind::Store | Kind::Address | Kind::Duration(..) | Kind::Choice { .. } | Kind::Url => {
-                match text {
-                    Some(text) => Self::from_text(kind, text, folder),
-                    None => Err(must(format_args!(
-                        "be a string such as {}; it is of type {}",
-                        kind.sample(),
-                        value.type_str()
-                    ))),
-                }
-            }
+            Kind::Store
+            | Kind::Address
+            | Kind::Duration(..)
+            | Kind::Choice { .. }
+            | Kind::Url
+            | Kind::Folder => match text {
+                Some(text) => Self::from_text(kind, text, folder),
+                None => Err(must(format_args!(
+                    "be a string such as {}; it is of type {}",
+                    kind.sample(),
+                    value.type_str()
+                ))),
+            },
         }
     }
 
@@ -103,6 +108,8 @@ impl Value {
                 None => Err(must(format_args!("be {}, not `{text}`", or(built)))),
             },
             Kind::Url => web_address(text).map(Self::Url),
+            Kind::Folder if text.is_empty() => Err(must("name a folder")),
+            Kind::Folder => Ok(Self::Folder(folder.join(text))),
             Kind::Secret => Err(Wrong::Literal),
             Kind::Globs | Kind::Packs => {
                 list(kind, text.split(',').map(str::trim).filter(|item| !item.is_empty()).collect())
@@ -120,6 +127,7 @@ impl Value {
             Self::Duration(_, written) => json!(written),
             Self::Choice(word) => json!(word),
             Self::Url(url) => json!(url),
+            Self::Folder(path) => json!(path.display().to_string()),
             Self::Secret(Secret::Env(name)) => json!({ "env": name }),
             Self::Secret(Secret::File(path)) => json!({ "file": path.display().to_string() }),
             Self::List(items) => json!(items),
@@ -144,6 +152,7 @@ impl fmt::Display for Value {
             Self::Duration(_, written) => f.write_str(&string(written)),
             Self::Choice(word) => f.write_str(&string(word)),
             Self::Url(url) => f.write_str(&string(url)),
+            Self::Folder(path) => f.write_str(&string(&path.display())),
         }
     }
 }
@@ -158,6 +167,7 @@ impl Kind {
             Self::Duration(..) => "\"15s\"",
             Self::Choice { .. } => "\"rules\"",
             Self::Url => "\"https://api.github.com\"",
+            Self::Folder => "\"/etc/truing/rules\"",
             Self::Secret => "{ env = \"VARIABLE\" }",
             Self::Globs => "[\"vendor/**\"]",
             Self::Packs => "[\"core\"]",

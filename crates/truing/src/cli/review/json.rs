@@ -32,8 +32,9 @@ struct Outcome<'a> {
     runtime: Runtime,
 }
 
+/// A finding.
 #[derive(Serialize)]
-struct Found<'a> {
+pub(in crate::cli) struct Found<'a> {
     id: &'a FindingId,
     fingerprint: &'a Fingerprint,
     path: &'a RepoPath,
@@ -74,7 +75,8 @@ pub(super) fn report(review: &Review) -> Result<String, CliError> {
     Ok(text + "\n")
 }
 
-fn found(finding: &Finding) -> Found<'_> {
+/// A finding as every command prints it.
+pub(in crate::cli) fn found(finding: &Finding) -> Found<'_> {
     let Finding { id, fingerprint, raw, old_path, anchor, .. } = finding;
     Found {
         id,

@@ -129,7 +129,7 @@ pub(super) fn configured(review: &Review) -> String {
 // ---------------------------------------------------------------------------------------------- a finding
 
 /// The code with the finding under it.
-fn frame(finding: &Finding) -> String {
+pub(in crate::cli) fn frame(finding: &Finding) -> String {
     let raw = &finding.raw;
     let level = match raw.severity {
         Severity::P0 | Severity::P1 => Level::ERROR,
@@ -242,7 +242,7 @@ fn wrapped(text: &str, width: usize) -> String {
 
 /// Text that cannot steer a terminal: control characters become their pictures, what turns the direction of
 /// writing (which can hide code) becomes `�`, and tabs become blanks. Line feeds stay.
-fn visible(text: &str) -> String {
+pub(in crate::cli) fn visible(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

@@ -1,0 +1,212 @@
+//! `truing rules`: which rules there are, what they find in whole files, and whether they do what their own
+//! examples say.
+
+mod walk;
+
+use std::path::{Path, PathBuf};
+
+use clap::builder::NonEmptyStringValueParser;
+use serde::Serialize;
+use truing_core::finding::{AnchorKind, Finding, Severity};
+use truing_core::identity::{Placed, identify};
+use truing_core::outcome::{Coverage, NotReviewed};
+use truing_diff::RepoPath;
+use truing_reader::{InProcess, Listed, Packs, Tested};
+
+use super::error::{CliError, Exit};
+use super::review::{json, text};
+use super::{Context, Format};
+use crate::config::Config;
+use crate::config::layer::Flag;
+use crate::loops::text::counted;
+use crate::wiring;
+
+/// List rules, check whole files with them, or test the rules themselves
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(clap::Subcommand, Debug)]
+enum Action {
+    /// List every rule
+    List,
+    /// Check whole files, not only changed lines
+    ///
+    /// Folders are searched as git would: ignored files are left out. Exit code 1 if there is a finding of P0 or P1,
+    /// or a file that could not be checked. JSON is one finding a line.
+    Check {
+        /// Files and folders
+        #[arg(required = true)]
+        paths: Vec<PathBuf>,
+        /// Use this rule pack instead of the configured ones; may be repeated
+        #[arg(long = "pack", value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+        packs: Vec<String>,
+    },
+    /// Run the rules' own examples: of all packs, of one, or of the one in a folder
+    Test {
+        /// A pack's name, or the path of its folder, which holds a folder `rules`
+        pack: Option<String>,
+    },
+}
+
+pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
+    match &args.action {
+        Action::List => list(context),
+        Action::Check { paths, packs } => check(paths, packs, context),
+        Action::Test { pack } => test(pack.as_deref(), context),
+    }
+}
+
+fn list(context: &Context) -> Result<Exit, CliError> {
+    let packs = wiring::packs(&context.config(&[])?.rules).map_err(wiring::reader_error)?;
+    let rules = packs.list();
+    match context.output.format() {
+        Format::Json => context.output.json_lines(&rules)?,
+        Format::Text => context.output.data(rules.iter().map(line).collect::<String>())?,
+    }
+    Ok(Exit::Done)
+}
+
+/// `core/x  P1 F  syntax (python)  title`.
+fn line(rule: &Listed<'_>) -> String {
+    let languages = match rule.languages.as_slice() {
+        [] => String::new(),
+        languages => format!(" ({})", languages.join(", ")),
+    };
+    let off = if rule.enabled { "" } else { " [off]" };
+    let (name, severity, category) = (rule.rule, rule.severity.as_str(), rule.category);
+    format!("{name}  {severity} {category:?}  {}{languages}{off}\n  {}\n", rule.kind, rule.title)
+}
+
+// ---------------------------------------------------------------------------------------------- check
+
+/// What was found in all the files.
+#[derive(Default)]
+struct Checked {
+    findings: Vec<Placed>,
+    coverage: Coverage,
+}
+
+fn check(paths: &[PathBuf], packs: &[String], context: &Context) -> Result<Exit, CliError> {
+    let config = configured(packs, context)?;
+    let scope = wiring::scope(&config.rules)?;
+    let reader = InProcess::with_packs(wiring::packs(&config.rules).map_err(wiring::reader_error)?)
+        .with_max_findings(usize::MAX);
+    let mut checked = Checked::default();
+    for part in walk::parts(paths, context.environment.directory(), &scope)? {
+        let report = reader.read_blocking(&part.request).map_err(wiring::reader_error)?;
+        checked.coverage.reviewed.extend(report.reviewed.iter().map(|path| part.shown(path)));
+        checked.coverage.not_reviewed.extend(
+            report
+                .not_reviewed
+                .iter()
+                .map(|gap| NotReviewed { path: part.shown(&gap.path), reason: gap.reason }),
+        );
+        checked.findings.extend(report.findings.into_iter().map(|mut raw| {
+            raw.place.path = part.shown(&raw.place.path);
+            let at = raw.place.clone();
+            Placed { raw, anchor: AnchorKind::Inline, at, old_path: None }
+        }));
+    }
+    let Checked { findings, coverage } = checked;
+    let findings = identify(&[], findings, None, &coverage).current;
+    show(&findings, &coverage, context)?;
+
+    let gaps = coverage.not_reviewed.iter().filter(|gap| !gap.reason.by_design());
+    let blocking = findings.iter().any(|finding| finding.raw.severity <= Severity::P1);
+    Ok(if blocking || gaps.count() > 0 { Exit::No } else { Exit::Done })
+}
+
+/// The operator's configuration with that of the repository that the current folder is the root of, as a local
+/// review has it.
+fn configured(packs: &[String], context: &Context) -> Result<Config, CliError> {
+    let flag =
+        (!packs.is_empty()).then(|| Flag { name: "--pack", key: "rules.packs", values: packs.to_vec() });
+    let config = context.config(flag.as_slice())?;
+    match crate::config::repository_file(context.environment.directory())? {
+        Some(file) => Ok(config.with_repository(&file)?),
+        None => Ok(config),
+    }
+}
+
+fn show(findings: &[Finding], coverage: &Coverage, context: &Context) -> Result<(), CliError> {
+    for gap in coverage.not_reviewed.iter().filter(|gap| !gap.reason.by_design()) {
+        let why = gap.reason.as_str().replace('_', " ");
+        context.output.warn(format_args!("{}: not checked: {why}", text::visible(&gap.path.to_string())));
+    }
+    match context.output.format() {
+        Format::Json => context.output.json_lines(findings.iter().map(json::found)),
+        Format::Text => {
+            for finding in findings {
+                context.output.data(format_args!("{}\n\n", text::frame(finding)))?;
+            }
+            let files = counted(coverage.reviewed.len(), "file");
+            let not = match coverage.not_reviewed.len() {
+                0 => String::new(),
+                count => format!(", {count} not"),
+            };
+            let found = match findings.len() {
+                0 => "no findings".to_owned(),
+                count => counted(count, "finding"),
+            };
+            context.output.data(format_args!("{found}: {files} checked{not}\n"))
+        }
+    }
+}
+
+// ---------------------------------------------------------------------------------------------- test
+
+/// What became of the examples, for programs.
+#[derive(Serialize)]
+struct Answer<'a> {
+    rules: usize,
+    examples: usize,
+    failing: &'a [String],
+}
+
+fn test(pack: Option<&str>, context: &Context) -> Result<Exit, CliError> {
+    let tested = match pack.map(|pack| (pack, folder(pack, context.environment.directory()))) {
+        Some((_, Some(folder))) => {
+            let packs = Packs::of_folder(&folder).map_err(|error| wiring::reader_error(error.into()))?;
+            packs.test(&[])
+        }
+        Some((name, None)) => known(context)?.test(&[name.to_owned()]),
+        None => known(context)?.test(&[]),
+    }
+    .map_err(wiring::reader_error)?;
+    let Tested { rules, examples, failing } = &tested;
+    match context.output.format() {
+        Format::Json => {
+            context.output.json(&Answer { rules: *rules, examples: *examples, failing })?;
+        }
+        Format::Text => {
+            let mut text: String = failing.iter().map(|line| format!("{line}\n")).collect();
+            let (rules, examples) = (counted(*rules, "rule"), counted(*examples, "example"));
+            text += &match failing.len() {
+                0 => format!("{rules}, {examples}: all as they say\n"),
+                count => format!("{rules}, {examples}: {count} not as they say\n"),
+            };
+            context.output.data(text)?;
+        }
+    }
+    Ok(if failing.is_empty() { Exit::Done } else { Exit::No })
+}
+
+fn known(context: &Context) -> Result<Packs, CliError> {
+    wiring::packs(&context.config(&[])?.rules).map_err(wiring::reader_error)
+}
+
+/// The folder that a path names: a name alone is a pack's, so a folder here is `./NAME`.
+fn folder(pack: &str, here: &Path) -> Option<PathBuf> {
+    pack.contains('/').then(|| here.join(pack))
+}
+
+/// A path for people and programs, from a folder's own and what is in it.
+fn joined(prefix: &[u8], path: &RepoPath) -> RepoPath {
+    if prefix.is_empty() {
+        return path.clone();
+    }
+    RepoPath::from_bytes([prefix, b"/", path.as_bytes()].concat())
+}

@@ -1,0 +1,197 @@
+//! `truing rules` as scripts see it: what is listed, what is found in whole files, what a wrong rule costs.
+
+// Helpers of tests are tests too; clippy exempts test functions only.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// The program in a folder, with nothing of this machine's configuration.
+fn truing(folder: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_truing"))
+        .args(arguments)
+        .current_dir(folder)
+        .env_clear()
+        .env("HOME", folder)
+        .output()
+        .unwrap()
+}
+
+fn folder(files: &[(&str, &str)]) -> TempDir {
+    let folder = TempDir::new().unwrap();
+    for (path, text) in files {
+        let path = folder.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    folder
+}
+
+fn lines(output: &Output) -> Vec<Value> {
+    let text = String::from_utf8(output.stdout.clone()).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// What was found, as `path:line rule`.
+fn found(output: &Output) -> Vec<String> {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let one =
+        |line: &Value| format!("{}:{} {}", text(&line["path"]), line["start_line"], text(&line["rule"]));
+    lines(output).iter().map(one).collect()
+}
+
+const SWALLOWED: &str = "try:\n    f()\nexcept:\n    pass\n";
+
+const HOUSE_RULE: &str = "id: no-eval
+language: python
+severity: error
+message: eval runs whatever it is given
+rule:
+  pattern: eval($A)
+metadata:
+  truing:
+    valid: ['f(1)']
+    invalid: ['eval(x)']
+";
+
+#[test]
+fn every_rule_is_listed_with_its_kind_and_severity() {
+    let here = folder(&[]);
+    let rules = lines(&truing(here.path(), &["rules", "list", "--format", "json"]));
+    let marker = rules.iter().find(|rule| rule["rule"] == "core/conflict-marker").unwrap();
+    assert_eq!((&marker["kind"], &marker["severity"]), (&"text".into(), &"P0".into()));
+    let text = truing(here.path(), &["rules", "list"]);
+    assert_eq!(text.status.code(), Some(0));
+    let text = String::from_utf8(text.stdout).unwrap();
+    assert!(text.contains("core/python-bare-except-pass  P1 F  syntax (python)\n"), "{text}");
+}
+
+#[test]
+fn whole_files_are_checked_and_the_fields_are_those_of_a_review() {
+    let here = folder(&[("a.py", SWALLOWED), ("sub/b.rs", "fn f() {\n    dbg!(1);\n}\n"), ("c.bin", "\0")]);
+    let output = truing(here.path(), &["rules", "check", ".", "--format", "json"]);
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert_eq!(found(&output), ["a.py:3 core/python-bare-except-pass", "sub/b.rs:2 core/rust-dbg"]);
+    let keys: Vec<String> = lines(&output)[0].as_object().unwrap().keys().cloned().collect();
+    let mut expected = vec![
+        "id",
+        "fingerprint",
+        "path",
+        "old_path",
+        "side",
+        "start_line",
+        "end_line",
+        "severity",
+        "category",
+        "rule",
+        "title",
+        "body",
+        "suggestion",
+        "anchor",
+        "source",
+    ];
+    expected.sort_unstable();
+    let mut keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+    keys.sort_unstable();
+    assert_eq!(keys, expected);
+
+    let text = truing(here.path(), &["rules", "check", "a.py"]);
+    let text = String::from_utf8(text.stdout).unwrap();
+    assert!(text.contains("except:") && text.ends_with("1 finding: 1 file checked\n"), "{text}");
+}
+
+#[test]
+fn only_findings_of_p0_and_p1_and_unread_files_fail_a_check() {
+    let here = folder(&[("a.rs", "fn f() {\n    dbg!(1);\n}\n")]);
+    assert_eq!(truing(here.path(), &["rules", "check", "."]).status.code(), Some(0));
+    fs::write(here.path().join("large.txt"), vec![b'a'; 6 * 1024 * 1024]).unwrap();
+    let output = truing(here.path(), &["rules", "check", "."]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said(&output).contains("large.txt: not checked: too large"), "{}", said(&output));
+}
+
+#[test]
+fn what_git_ignores_and_what_the_configuration_ignores_is_left_out() {
+    let here = folder(&[
+        (".git/HEAD", "ref: refs/heads/main\n"),
+        (".git/a.py", SWALLOWED),
+        (".gitignore", "built/\n"),
+        (".truing.toml", "[rules]\nignore = [\"vendor/**\"]\n"),
+        ("built/a.py", SWALLOWED),
+        ("vendor/a.py", SWALLOWED),
+        (".hidden/a.py", SWALLOWED),
+    ]);
+    let output = truing(here.path(), &["rules", "check", ".", "--format", "json"]);
+    assert_eq!(found(&output), [".hidden/a.py:3 core/python-bare-except-pass"]);
+}
+
+#[test]
+fn files_elsewhere_are_shown_with_their_whole_path() {
+    let here = folder(&[]);
+    let there = folder(&[("a.py", SWALLOWED)]);
+    let path = there.path().canonicalize().unwrap();
+    let output = truing(here.path(), &["rules", "check", path.to_str().unwrap(), "--format", "json"]);
+    assert_eq!(found(&output), [format!("{}/a.py:3 core/python-bare-except-pass", path.display())]);
+    let missing = truing(here.path(), &["rules", "check", "nowhere"]);
+    assert_eq!(missing.status.code(), Some(2));
+    assert!(said(&missing).contains("nowhere: "), "{}", said(&missing));
+}
+
+#[test]
+fn an_operator_s_folder_adds_packs() {
+    let here = folder(&[
+        ("packs/house/rules/no-eval.yml", HOUSE_RULE),
+        ("packs/notes/README.md", "no pack"),
+        ("truing.toml", "[rules]\ndir = \"packs\"\npacks = [\"house\"]\n"),
+        ("a.py", "eval(x)\n"),
+    ]);
+    let with = |arguments: &[&str]| truing(here.path(), &[&["--config", "truing.toml"], arguments].concat());
+    let output = with(&["rules", "check", "a.py", "--format", "json"]);
+    assert_eq!(found(&output), ["a.py:1 house/no-eval"], "{}", said(&output));
+    assert_eq!(
+        found(&with(&["rules", "check", "a.py", "--pack", "core", "--format", "json"])),
+        Vec::<String>::new()
+    );
+    let tested = with(&["rules", "test", "house"]);
+    assert_eq!(String::from_utf8(tested.stdout).unwrap(), "1 rule, 2 examples: all as they say\n");
+
+    fs::remove_dir_all(here.path().join("packs")).unwrap();
+    let gone = with(&["rules", "list"]);
+    assert_eq!(gone.status.code(), Some(2));
+    assert!(said(&gone).contains("/packs: "), "{}", said(&gone));
+}
+
+#[test]
+fn rules_are_tested_by_name_or_folder() {
+    let wrong = HOUSE_RULE.replace("'f(1)'", "'eval(1)'");
+    let here = folder(&[("house/rules/no-eval.yml", &wrong)]);
+    let output = truing(here.path(), &["rules", "test", "./house", "--format", "json"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(lines(&output)[0]["failing"][0], "house/no-eval finds something in valid example \"eval(1)\"");
+
+    assert_eq!(truing(here.path(), &["rules", "test"]).status.code(), Some(0));
+    let unknown = truing(here.path(), &["rules", "test", "house"]);
+    assert_eq!(unknown.status.code(), Some(2));
+    assert!(said(&unknown).contains("no rule pack `house`"), "{}", said(&unknown));
+}
+
+#[test]
+fn a_wrong_rule_is_wrong_use_with_file_line_and_column() {
+    for (from, to, expected) in [
+        ("python", "cobol", "house/rules/no-eval.yml:2:11: the language `cobol` is not built in"),
+        ("pattern: eval($A)", "kind: cal", "house/rules/no-eval.yml:6:9: as a rule for python: Kind `cal`"),
+    ] {
+        let here = folder(&[("house/rules/no-eval.yml", &HOUSE_RULE.replace(from, to))]);
+        let output = truing(here.path(), &["rules", "test", "./house"]);
+        assert_eq!(output.status.code(), Some(2));
+        assert!(said(&output).contains(expected), "{}", said(&output));
+    }
+}
