@@ -61,6 +61,7 @@ impl Site {
         Ran::of(self.command(arguments).output().unwrap())
     }
 
+    /// Starts the service; it says where it listens.
     fn serve(&self) -> Server {
         let mut child = self.command(&["serve"]).stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
@@ -68,10 +69,10 @@ impl Site {
             .by_ref()
             .map(Result::unwrap)
             .find_map(|line| Some(line.split_once("forge github: ")?.1.to_owned()))
-            .expect("serve says where it listens");
+            .unwrap();
         // Its log is read to the end, so that it never waits for a reader.
         let log = std::thread::spawn(move || lines.map_while(Result::ok).collect::<Vec<_>>().join("\n"));
-        self.forge.hook(Hook { url: url.clone(), secret: SECRET.into(), automatic: false });
+        self.forge.hook(Hook { url, secret: SECRET.into(), automatic: false });
         Server { child, log: Some(log) }
     }
 

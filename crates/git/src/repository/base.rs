@@ -55,6 +55,15 @@ impl Repository {
         Err(GitError::NoCommonAncestor { head: head.clone(), branch })
     }
 
+    /// The best common ancestor of two commits; none if their histories never meet, or only beyond the edge of a
+    /// shallow clone.
+    ///
+    /// # Errors
+    /// [`GitError::Failed`] if a commit is not here.
+    pub async fn merge_base(&self, a: &Sha, b: &Sha) -> Result<Option<Sha>, GitError> {
+        merge_base(self.call("merge-base"), a, b).await
+    }
+
     async fn default_branch(&self) -> Result<(String, Sha), GitError> {
         for candidate in DEFAULT_BRANCHES {
             if let Some(tip) = self.commit_named(candidate).await? {

@@ -37,7 +37,7 @@ const GRACE: Duration = Duration::from_secs(2);
 pub struct Args {
     /// A folder of the repository [default: the current one]
     path: Option<PathBuf>,
-    /// Compare with this commit instead of the merge base with the default branch
+    /// Compare with this commit, or where the head left it, instead of the default branch
     #[arg(long, value_name = "REF")]
     base: Option<String>,
     /// Review this commit instead of the working tree

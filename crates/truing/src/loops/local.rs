@@ -159,8 +159,12 @@ where
     /// the last commit.
     async fn compare(&self, head: &Sha) -> Result<(Change, Against), GitError> {
         if let Some(name) = self.base {
-            let base = self.repository.resolve(name).await?;
-            return Ok((self.change(base).await?, Against::Named(name.to_owned())));
+            let named = self.repository.resolve(name).await?;
+            // What the branch that is named gained since is none of this change: with it as it is, lines that
+            // were deleted there would look added here. Without a common ancestor it is all there is.
+            let left = self.repository.merge_base(&named, head).await?.unwrap_or_else(|| named.clone());
+            let against = if left == named { Against::Named } else { Against::MergeBase };
+            return Ok((self.change(left).await?, against(name.to_owned())));
         }
         let base = self.repository.default_branch_base(head).await?;
         let branch = match base.from {

@@ -35,23 +35,26 @@ fn a_head_is_reviewed_alone_against_where_it_left_the_default_branch() {
     let feature = place.commit("theirs");
     place.git(["checkout", "--quiet", "main"]);
     place.write("later.py", "import sys\n");
-    let main = place.commit("later");
+    place.commit("later");
     place.write("dirty.py", STOPS);
     let report = place.report(&["--head", "feature"]);
     assert_eq!((&report["base"], &report["head"]), (&json!(left), &json!(feature)));
     assert_eq!(each(&report, "path"), ["theirs.py"]);
     let said = place.review(&["--head", "feature"]).out;
     let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
-    let (feature, left) = (&feature[..10], &left[..10]);
+    let (feature, short) = (&feature[..10], &left[..10]);
     assert!(
-        said.contains(&format!("reviewed commit {feature} (feature) against {left} (merge base with main)")),
+        said.contains(&format!("reviewed commit {feature} (feature) against {short} (merge base with main)")),
         "{said}"
     );
-    // An id is not repeated as its own name.
-    let said = place.review(&["--base", &main, "--head", "feature"]).out;
-    assert!(said.contains(&format!("(feature) against {}\n", &main[..10])), "{said}");
-    let named = place.report(&["--base", &main, "--head", "feature"]);
-    assert_eq!(named["coverage"]["not_reviewed"], json!([{ "path": "later.py", "reason": "deleted" }]));
+    // A base that has moved on: what it gained since is none of the change.
+    let named = place.report(&["--base", "main", "--head", "feature"]);
+    assert_eq!((&named["base"], &named["coverage"]["not_reviewed"]), (&json!(left), &json!([])));
+    assert_eq!(each(&named, "path"), ["theirs.py"]);
+    // A base that the head contains is taken as it is; an id is not repeated as its own name.
+    let parent = place.git(["rev-parse", "feature~1"]);
+    let said = place.review(&["--base", &parent, "--head", "feature"]).out;
+    assert!(said.contains(&format!("(feature) against {}\n", &parent[..10])), "{said}");
 }
 
 #[test]
