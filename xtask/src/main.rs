@@ -1,6 +1,8 @@
 //! `cargo xtask`: the commands that test, check and measure the workspace, alike on a desk and in CI.
 
+mod bench;
 mod check;
+mod fuzz;
 mod say;
 mod size;
 mod soak;
@@ -29,6 +31,10 @@ enum Command {
     Check(check::Options),
     /// Run schedules and storms until the time is over
     Soak(soak::Options),
+    /// Measure what is promised in figures, beside its peers
+    Bench(bench::Options),
+    /// Feed readers of foreign bytes with damaged input until the time is over
+    Fuzz(fuzz::Options),
     /// Build the release binary from clean and print build time, size and start-up time
     Size,
 }
@@ -38,6 +44,8 @@ fn main() -> ExitCode {
         Command::Test(options) => test::run(&options),
         Command::Check(options) => check::run(&options),
         Command::Soak(options) => soak::run(&options),
+        Command::Bench(options) => bench::run(&options),
+        Command::Fuzz(options) => fuzz::run(&options),
         Command::Size => size::run(),
     };
     match result {

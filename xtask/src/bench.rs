@@ -1,0 +1,43 @@
+//! `cargo xtask bench`: what the project promises in figures, measured beside its peers in the same run. Ratios are
+//! what counts: times depend on the machine.
+
+mod diff;
+pub(crate) mod hard;
+mod meter;
+
+use anyhow::{Context, Result};
+use clap::{Args, Subcommand};
+
+use crate::workspace;
+
+/// What to measure.
+#[derive(Args)]
+pub(crate) struct Options {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Diffs: right by git's own counts, and as fast as diffy (in process) and npm `diff` (as a whole process)
+    Diff(diff::Options),
+}
+
+/// Measures. `false`: something promised does not hold.
+pub(crate) fn run(options: &Options) -> Result<bool> {
+    if cfg!(debug_assertions) {
+        return optimized();
+    }
+    match &options.what {
+        What::Diff(options) => diff::run(options),
+    }
+}
+
+/// Runs this very command again from an optimized build: others tell nothing.
+fn optimized() -> Result<bool> {
+    let mut command = workspace::cargo(&workspace::root()?);
+    command.args(["run", "--release", "--locked", "--quiet", "--package", "xtask", "--"]);
+    command.args(std::env::args_os().skip(1)).current_dir(std::env::current_dir()?);
+    let status = command.status().with_context(|| format!("cannot start {command:?}"))?;
+    Ok(status.success())
+}

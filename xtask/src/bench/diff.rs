@@ -1,0 +1,273 @@
+//! `cargo xtask bench diff`: what we read of diffs beside what git counts, and how fast beside peers.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use diffy::patch_set::{ParseOptions, PatchSet};
+
+use super::{hard, meter};
+use crate::{say, workspace};
+
+/// Files of the corpus in which each changes by a line.
+const TINY_FILES: usize = 5_000;
+
+/// Examples of mismatches that are printed.
+const SHOWN: usize = 5;
+
+/// The least that a whole process reads for a comparison, in bytes: less would compare how fast they start.
+const MIN_PROCESS_BYTES: usize = 20 << 20;
+
+/// How npm's `diff` is used: the file, each file's name and counts as a line of JSON.
+const NPM_DIFF: &str = "
+const { parsePatch } = require(process.argv[1] + '/node_modules/diff')
+const out = []
+for (const f of parsePatch(require('fs').readFileSync(process.argv[2], 'utf8'))) {
+  let added = 0, deleted = 0
+  const hunks = f.hunks.map(h => {
+    for (const l of h.lines) { if (l[0] === '+') added++; else if (l[0] === '-') deleted++ }
+    return { old_start: h.oldStart, old_lines: h.oldLines, new_start: h.newStart, new_lines: h.newLines }
+  })
+  out.push(JSON.stringify({ path: f.newFileName, old_path: f.oldFileName, added, deleted, hunks }))
+}
+process.stdout.write(out.join('\\n') + '\\n')
+";
+
+/// What to compare.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// The repository whose history is read [default: this one]
+    repository: Option<PathBuf>,
+    /// How many commits of it, spread evenly
+    #[arg(long, default_value_t = 1000)]
+    commits: usize,
+    /// The folder in which `npm install diff` was run
+    #[arg(long, value_name = "FOLDER")]
+    npm: Option<PathBuf>,
+}
+
+/// Compares. `false`: a count is wrong, or a promised ratio is missed.
+pub(crate) fn run(options: &Options) -> Result<bool> {
+    let root = workspace::root()?;
+    let repository = options.repository.as_deref().unwrap_or(&root);
+    let commits = history(repository, options.commits)?;
+    let real = judge("real commits", &commits);
+    let cases = judge("hard cases", &hard::diffs()?);
+
+    let diffs: Vec<&[u8]> = commits.iter().map(|commit| commit.diff.as_slice()).collect();
+    let in_process = in_process("real commits", &diffs, Some(0.8));
+    let tiny = tiny_files();
+    let in_process_tiny = self::in_process(&format!("{TINY_FILES} tiny files"), &[&tiny], None);
+    let whole = whole_process(&root, &diffs, options.npm.as_deref())?;
+    Ok(real && cases && in_process && in_process_tiny && whole)
+}
+
+/// A diff, and what git counts in it.
+pub(crate) struct Counted {
+    /// A commit, or the name of a case.
+    pub(crate) name: String,
+    /// `git diff`.
+    pub(crate) diff: Vec<u8>,
+    /// `git diff --numstat -z`.
+    pub(crate) numstat: Vec<u8>,
+}
+
+/// Commits without merges, spread evenly over the history.
+fn history(repository: &Path, wanted: usize) -> Result<Vec<Counted>> {
+    // A repository that belongs to another user is read all the same.
+    let git = |args: &[&str]| -> Result<Vec<u8>> {
+        let mut command = Command::new("git");
+        command.args(["-c", "safe.directory=*", "-C"]).arg(repository).args(args);
+        let output = command.output().with_context(|| format!("cannot start {command:?}"))?;
+        if !output.status.success() {
+            bail!("{command:?} failed: {}", String::from_utf8_lossy(&output.stderr).trim_end());
+        }
+        Ok(output.stdout)
+    };
+    let commits = git(&["rev-list", "--no-merges", "HEAD"])?;
+    let commits: Vec<&str> = std::str::from_utf8(&commits)?.lines().collect();
+    let step = (commits.len() / wanted.max(1)).max(1);
+    let of = |commit: &&str| {
+        let tree = ["diff-tree", "--root", "--no-commit-id", "-r", "-M", "--no-ext-diff", "--no-textconv"];
+        Ok(Counted {
+            name: (*commit).to_owned(),
+            diff: git(&[&tree[..], &["-p", "--no-color", commit]].concat())?,
+            numstat: git(&[&tree[..], &["--numstat", "-z", commit]].concat())?,
+        })
+    };
+    commits.iter().step_by(step).take(wanted).map(of).collect()
+}
+
+/// Files by name: old name, added and deleted lines. The two halves of a change of type are one.
+type Counts = BTreeMap<Vec<u8>, (Option<Vec<u8>>, u64, u64)>;
+
+/// Says how many diffs are read otherwise than git counts.
+fn judge(what: &str, diffs: &[Counted]) -> bool {
+    let wrong: Vec<_> = diffs.iter().filter(|counted| !is_right(counted)).collect();
+    let files: usize = diffs.iter().map(|counted| of_git(&counted.numstat).len()).sum();
+    let bytes: usize = diffs.iter().map(|counted| counted.diff.len()).sum();
+    say::line(&format!(
+        "{what}: {} mismatches to `git diff --numstat -z` in {} diffs, {files} files, {:.2} MB",
+        wrong.len(),
+        diffs.len(),
+        megabytes(bytes)
+    ));
+    wrong.iter().take(SHOWN).for_each(|counted| say::line(&format!("  wrong: {}", counted.name)));
+    wrong.is_empty()
+}
+
+/// Do we read what git counts?
+pub(crate) fn is_right(counted: &Counted) -> bool {
+    let parsed = truing_diff::parse(&counted.diff);
+    let mut ours = Counts::new();
+    for file in &parsed.files {
+        let entry = ours.entry(file.path.as_bytes().to_vec()).or_default();
+        entry.0 = file.old_path.as_ref().map(|path| path.as_bytes().to_vec());
+        entry.1 += u64::from(file.added);
+        entry.2 += u64::from(file.deleted);
+    }
+    parsed.error.is_none() && ours == of_git(&counted.numstat)
+}
+
+/// Reads `--numstat -z`: `ADDED⇥DELETED⇥PATH`, or with an empty path the old and the new one behind it.
+fn of_git(numstat: &[u8]) -> Counts {
+    let mut counts = Counts::new();
+    let mut fields = numstat.split(|byte| *byte == 0);
+    while let Some(field) = fields.next().filter(|field| !field.is_empty()) {
+        let mut parts = field.splitn(3, |byte| *byte == b'\t');
+        let mut count = || {
+            // `-` for binary files.
+            std::str::from_utf8(parts.next().unwrap_or_default()).unwrap_or_default().parse().unwrap_or(0)
+        };
+        let (added, deleted) = (count(), count());
+        let name = parts.next().unwrap_or_default();
+        let (old, name) = if name.is_empty() {
+            (fields.next().map(<[u8]>::to_vec), fields.next().unwrap_or_default())
+        } else {
+            (None, name)
+        };
+        counts.insert(name.to_vec(), (old, added, deleted));
+    }
+    counts
+}
+
+/// Reads all diffs with us and with `diffy` alone, in this process.
+fn in_process(what: &str, diffs: &[&[u8]], promised: Option<f64>) -> bool {
+    let bytes: usize = diffs.iter().map(|diff| diff.len()).sum();
+    let ours = || diffs.iter().map(|diff| count_ours(diff)).sum::<usize>();
+    let theirs = || diffs.iter().map(|diff| count_diffy(diff)).sum::<usize>();
+    let (ours, theirs) = meter::by_turns(ours, theirs);
+    verdict(&format!("in process, {what}"), ("diffy", ours, theirs), bytes, promised)
+}
+
+/// Changed lines, as we read them.
+fn count_ours(diff: &[u8]) -> usize {
+    let files = truing_diff::files(diff).filter_map(Result::ok);
+    files.map(|file| file.added as usize + file.deleted as usize).sum()
+}
+
+/// Changed lines, as `diffy` alone reads them.
+fn count_diffy(diff: &[u8]) -> usize {
+    let files = PatchSet::parse_bytes(diff, ParseOptions::gitdiff()).filter_map(Result::ok);
+    let changed = |line: &&diffy::Line<'_, [u8]>| !matches!(line, diffy::Line::Context(_));
+    files
+        .map(|file| {
+            let hunks = file.patch().as_text().map_or(&[][..], |patch| patch.hunks());
+            hunks.iter().map(|hunk| hunk.lines().iter().filter(changed).count()).sum::<usize>()
+        })
+        .sum()
+}
+
+/// A diff of many files that change by a line each.
+fn tiny_files() -> Vec<u8> {
+    let file = |at: usize| {
+        format!(
+            "diff --git a/src/part{0}/file{at}.rs b/src/part{0}/file{at}.rs\nindex 1234567..89abcde 100644\n\
+             --- a/src/part{0}/file{at}.rs\n+++ b/src/part{0}/file{at}.rs\n@@ -1 +1 @@\n-old {at}\n+new {at}\n",
+            at % 100
+        )
+    };
+    (0..TINY_FILES).map(file).collect::<String>().into_bytes()
+}
+
+/// Runs `truing diff parse` and npm's `diff` on all diffs in one file.
+fn whole_process(root: &Path, diffs: &[&[u8]], npm: Option<&Path>) -> Result<bool> {
+    let Some(npm) = npm.filter(|npm| npm.join("node_modules/diff").is_dir()) else {
+        say::line(
+            "whole process: npm `diff` is missing: `npm install diff@9` in a folder, then --npm FOLDER",
+        );
+        return Ok(true);
+    };
+    if Command::new("node").arg("--version").output().is_err() {
+        say::line("whole process: `node` is missing, so npm `diff` cannot be run");
+        return Ok(true);
+    }
+    workspace::output(workspace::cargo(root).args([
+        "build",
+        "--release",
+        "--locked",
+        "--package",
+        "truing",
+    ]))?;
+    let program = std::env::current_exe()?.with_file_name("truing");
+    let once = diffs.concat();
+    let corpus = once.repeat(MIN_PROCESS_BYTES.div_ceil(once.len().max(1)));
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("corpus.diff");
+    fs::write(&file, &corpus)?;
+    let mut ours = Command::new(program);
+    ours.args(["diff", "parse"]).arg(&file);
+    let mut theirs = Command::new("node");
+    theirs.args(["-e", NPM_DIFF]).arg(fs::canonicalize(npm)?).arg(&file);
+    let (ours, theirs) = meter::processes_by_turns(&mut ours, &mut theirs)?;
+    Ok(verdict("whole process, JSON printed", ("npm diff", ours, theirs), corpus.len(), Some(3.0)))
+}
+
+/// Says how fast both are; false if that is less than promised.
+fn verdict(what: &str, (peer, ours, theirs): (&str, f64, f64), bytes: usize, promised: Option<f64>) -> bool {
+    let ratio = theirs / ours;
+    let holds = promised.is_none_or(|promised| ratio >= promised);
+    let promise = promised
+        .map(|promised| format!(" (promised: {promised}x, {})", if holds { "kept" } else { "MISSED" }));
+    say::line(&format!(
+        "{what}: {:.0} MB/s, {peer} {:.0} MB/s: {ratio:.2}x{}",
+        megabytes(bytes) / ours,
+        megabytes(bytes) / theirs,
+        promise.unwrap_or_default()
+    ));
+    holds
+}
+
+#[expect(clippy::cast_precision_loss, reason = "figures for people")]
+fn megabytes(bytes: usize) -> f64 {
+    bytes as f64 / 1e6
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_hard_case_is_read_as_git_counts_it() {
+        let cases = hard::diffs().unwrap();
+        assert!(cases.len() >= 60, "{}", cases.len());
+        let wrong: Vec<_> = cases.iter().filter(|case| !is_right(case)).map(|case| &case.name).collect();
+        assert_eq!(wrong, Vec::<&String>::new());
+        assert!(cases.iter().all(|case| !case.diff.is_empty()));
+    }
+
+    #[test]
+    fn a_wrong_count_is_seen() {
+        let diff = b"diff --git a/x b/x\n--- a/x\n+++ b/x\n@@ -1 +1,2 @@\n-1\n+2\n+3\n";
+        let counted =
+            |numstat: &[u8]| Counted { name: String::new(), diff: diff.into(), numstat: numstat.into() };
+        assert!(is_right(&counted(b"2\t1\tx\0")));
+        for wrong in [&b"2\t2\tx\0"[..], b"2\t1\ty\0", b"2\t1\t\0y\0x\0"] {
+            assert!(!is_right(&counted(wrong)));
+        }
+        assert!(!is_right(&counted(b"")));
+    }
+}

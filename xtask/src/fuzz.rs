@@ -1,0 +1,117 @@
+//! `cargo xtask fuzz`: readers of foreign bytes, fed with corpora that are damaged at random. Each round has a seed of
+//! its own, so that a failure can be repeated at once.
+
+mod diff;
+mod random;
+
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use clap::{Args, Subcommand};
+
+use crate::say;
+use random::Random;
+
+/// How long one input may take before it counts as a hang.
+const MAX_ROUND: Duration = Duration::from_secs(10);
+
+/// What to feed.
+#[derive(Args)]
+pub(crate) struct Options {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Diffs: parsed, anchored in and tracked by
+    Diff(Length),
+}
+
+/// How long, and from where on.
+#[derive(Args)]
+struct Length {
+    /// Begin no new round after so many seconds
+    #[arg(long, default_value_t = 60)]
+    seconds: u64,
+    /// The seed of the first round; that of a failure repeats it
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+/// Feeds until the time is over. An input that makes a reader panic, hang or contradict itself is an error.
+pub(crate) fn run(options: &Options) -> Result<bool> {
+    match &options.what {
+        What::Diff(length) => {
+            let corpus = diff::corpus()?;
+            let bytes = corpus.iter().map(Vec::len).sum::<usize>() >> 10;
+            say::line(&format!("corpus: {} diffs, {bytes} KiB", corpus.len()));
+            let end = Instant::now() + Duration::from_secs(length.seconds);
+            let rounds = rounds(
+                length.seed,
+                move |_| Instant::now() < end,
+                move |random| diff::round(&corpus, random),
+            )?;
+            say::line(&format!(
+                "{rounds} inputs, seeds {} to {}: 0 panics, 0 hangs",
+                length.seed,
+                length.seed + rounds - 1
+            ));
+        }
+    }
+    Ok(true)
+}
+
+/// Runs rounds while `more` says so; returns how many.
+fn rounds(
+    seed: u64,
+    more: impl Fn(u64) -> bool + Send + 'static,
+    round: impl Fn(&mut Random) + Send + 'static,
+) -> Result<u64> {
+    // The round is told before it begins; one that does not end is seen by the next not coming.
+    let (begin, begun) = sync_channel(0);
+    let feeder = std::thread::spawn(move || {
+        let mut done = 0;
+        while done == 0 || more(done) {
+            if begin.send(done).is_err() {
+                break;
+            }
+            round(&mut Random::new(seed + done));
+            done += 1;
+        }
+        done
+    });
+    let mut last = 0;
+    loop {
+        match begun.recv_timeout(MAX_ROUND) {
+            Ok(round) => last = round,
+            Err(RecvTimeoutError::Timeout) => {
+                bail!("seed {} has not ended after {} s", seed + last, MAX_ROUND.as_secs())
+            }
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+    }
+    match feeder.join() {
+        Ok(done) => Ok(done),
+        Err(_) => bail!("seed {} panicked: see above; `--seed {0} --seconds 0` repeats it", seed + last),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn damaged_diffs_do_no_harm() {
+        let corpus = diff::corpus().unwrap();
+        assert_eq!(rounds(1, |done| done < 1500, move |random| diff::round(&corpus, random)).unwrap(), 1500);
+    }
+
+    #[test]
+    fn a_panic_is_told_with_its_seed() {
+        let bad = Random::new(42).below(1_000_000);
+        let error = rounds(40, |_| true, move |random| assert_ne!(random.below(1_000_000), bad)).unwrap_err();
+        assert!(error.to_string().starts_with("seed 42 panicked"), "{error}");
+    }
+}

@@ -1,0 +1,114 @@
+//! Damaged diffs: whatever they are, nothing panics and what is read holds together.
+
+use anyhow::Result;
+use truing_diff::{AnchorKind, Fate, RepoPath, Side, Source, Tracker};
+
+use super::random::{Random, damage};
+use crate::bench::hard;
+
+/// How large a diff of the corpus may be, in bytes; a larger one would only slow the rounds down.
+const MAX_BYTES: usize = 20_000;
+
+/// What means something in a diff.
+const WORDS: &[&[u8]] = &[
+    b"diff --git a/x b/x\n",
+    b"diff --cc x\n",
+    b"--- a/x\n+++ b/x\n",
+    b"--- /dev/null\n",
+    b"+++ \"b/\\303\"\n",
+    b"@@ -1 +1 @@\n",
+    b"@@ -0,0 +1,2 @@\n",
+    b"@@ -4294967295 +4294967295,0 @@\n",
+    b"@@ -1,18446744073709551615 +1 @@\n",
+    b"rename from x\n",
+    b"copy to \"y\"\n",
+    b"old mode 100644\n",
+    b"deleted file mode 777777777777\n",
+    b"GIT binary patch\nliteral 3\n",
+    b"Binary files a/x and b/x differ\n",
+    b"\\ No newline at end of file\n",
+    b"From 0123456789012345678901234567890123456789 Mon\n",
+    b"---\n",
+    b"\r\n",
+    b"\n",
+    b"\0",
+    b"+",
+    b"-",
+    b" ",
+];
+
+/// Diffs that begin whole.
+pub(super) fn corpus() -> Result<Vec<Vec<u8>>> {
+    let mut corpus: Vec<Vec<u8>> = hard::diffs()?.into_iter().map(|case| case.diff).collect();
+    corpus.retain(|diff| diff.len() <= MAX_BYTES);
+    let mail = b"From 0123456789012345678901234567890123456789 Mon\nSubject: x\n\n---\n a | 2 +-\n\n";
+    let mails: Vec<_> =
+        corpus.iter().take(20).map(|diff| [&mail[..], diff, b"-- \n2.0\n\n"].concat()).collect();
+    corpus.extend(mails);
+    corpus.push(
+        b"diff --cc a\nindex 1,2..3\n--- a/a\n+++ b/a\n@@@ -1,1 -1,1 +1,1 @@@\n- 1\n -2\n++3\n".to_vec(),
+    );
+    Ok(corpus)
+}
+
+/// Damages one of them and reads it.
+pub(super) fn round(corpus: &[Vec<u8>], random: &mut Random) {
+    let mut input = random.one(corpus).cloned().unwrap_or_default();
+    damage(&mut input, corpus, WORDS, random);
+    let parsed = truing_diff::parse(&input);
+    if let Some(error) = &parsed.error {
+        assert!(error.byte <= input.len() && error.line >= 1, "an error outside of its input: {error}");
+    }
+    let mut old = Vec::new();
+    let mut new = Vec::new();
+    for file in &parsed.files {
+        let (mut added, mut deleted) = (0, 0);
+        for line in file.hunks.iter().flat_map(|hunk| hunk.lines()) {
+            added += u32::from(line.old.is_none());
+            deleted += u32::from(line.new.is_none());
+            assert!(!line.text.contains(&b'\n'), "a line of two lines");
+        }
+        assert_eq!((added, deleted), (file.added, file.deleted), "other counts than lines");
+        let json = serde_json::to_string(&file.path).ok();
+        let back = json.and_then(|json| serde_json::from_str::<RepoPath>(&json).ok());
+        assert_eq!(back.as_ref(), Some(&file.path), "a path does not survive JSON");
+        let content = |random: &mut Random| (random.below(4) > 0).then(|| text(random));
+        old.push((file.old_path.clone().unwrap_or_else(|| file.path.clone()), content(random)));
+        new.push((file.path.clone(), content(random)));
+    }
+    fn sources(files: &[(RepoPath, Option<Vec<u8>>)]) -> Vec<Source<'_>> {
+        files.iter().map(|(path, content)| Source { path, content: content.as_deref() }).collect()
+    }
+    let (old_sources, new_sources) = (sources(&old), sources(&new));
+    let tracker = Tracker::new(&parsed.files, &old_sources, &new_sources);
+    for (path, _) in old.iter().take(8) {
+        let start = number(random);
+        let end = start.saturating_add(number(random));
+        for side in [Side::Old, Side::New] {
+            let anchored = truing_diff::anchor(&parsed.files, path, side, start, end);
+            if anchored.kind == AnchorKind::Inline {
+                assert!(start <= anchored.start_line && anchored.end_line <= end, "anchored elsewhere");
+            }
+        }
+        let tracked = tracker.track(path, start, end);
+        assert_eq!(tracked.start_line.is_none(), tracked.status == Fate::Deleted, "{tracked:?}");
+        if let (Some(first), Some(last)) = (tracked.start_line, tracked.end_line) {
+            assert!(1 <= first && first <= last, "{tracked:?}");
+        }
+    }
+}
+
+/// The number of a line: mostly small.
+fn number(random: &mut Random) -> u32 {
+    let bound = if random.below(10) == 0 { u32::MAX as usize } else { 50 };
+    u32::try_from(random.below(bound)).unwrap_or(u32::MAX)
+}
+
+/// Lines that are often equal.
+fn text(random: &mut Random) -> Vec<u8> {
+    const LINES: [&[u8]; 8] =
+        [b"}", b"", b"  x = 1", b"x = 1", b"y = x + 1\r", b"return y", b"\xff", b"fn f() {"];
+    let lines: Vec<&[u8]> =
+        (0..random.below(40)).map(|_| random.one(&LINES).copied().unwrap_or_default()).collect();
+    lines.join(&b'\n')
+}

@@ -1,0 +1,80 @@
+//! Numbers that look random and are the same for the same seed (SplitMix64), and damage done by them.
+
+/// A row of numbers.
+pub(crate) struct Random {
+    state: u64,
+}
+
+impl Random {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self { state: seed.wrapping_mul(0xD134_2543_DE82_EF95) }
+    }
+
+    fn next(&mut self) -> u64 {
+        self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    /// A number below `bound`; 0 if that is 0.
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
+        let bound = u64::try_from(bound).unwrap_or(u64::MAX).max(1);
+        usize::try_from(self.next() % bound).unwrap_or_default()
+    }
+
+    /// One of some things.
+    pub(crate) fn one<'a, T>(&mut self, of: &'a [T]) -> Option<&'a T> {
+        of.get(self.below(of.len()))
+    }
+
+    /// A part of some bytes.
+    pub(crate) fn part(&mut self, len: usize) -> std::ops::Range<usize> {
+        let start = self.below(len + 1);
+        start..start + self.below((len - start).min(200) + 1)
+    }
+}
+
+/// Cuts bytes off anywhere, changes, drops, repeats and inserts some, or goes on as another one does. `words` are
+/// what means something in this format.
+pub(crate) fn damage(bytes: &mut Vec<u8>, others: &[Vec<u8>], words: &[&[u8]], random: &mut Random) {
+    for _ in 0..=random.below(4) {
+        match random.below(7) {
+            0 => bytes.truncate(random.below(bytes.len() + 1)),
+            1 => {
+                for _ in 0..=random.below(8) {
+                    let at = random.below(bytes.len());
+                    let bit = 1 << random.below(8);
+                    bytes.iter_mut().skip(at).take(1).for_each(|byte| *byte ^= bit);
+                }
+            }
+            2 => drop(bytes.drain(random.part(bytes.len()))),
+            3 => {
+                let part = bytes.get(random.part(bytes.len())).unwrap_or_default().to_vec();
+                insert(bytes, &part, random);
+            }
+            4 => {
+                let word = random.one(words).copied().unwrap_or_default();
+                insert(bytes, word, random);
+            }
+            5 => {
+                let other = random.one(others).map_or(&[][..], Vec::as_slice);
+                let from = random.below(other.len() + 1);
+                bytes.truncate(random.below(bytes.len() + 1));
+                bytes.extend_from_slice(other.get(from..).unwrap_or_default());
+            }
+            _ => {
+                // A whole line goes.
+                let start = random.below(bytes.len() + 1);
+                let line = bytes.iter().skip(start).position(|byte| *byte == b'\n').unwrap_or_default();
+                bytes.drain(start..start + line);
+            }
+        }
+    }
+}
+
+fn insert(bytes: &mut Vec<u8>, part: &[u8], random: &mut Random) {
+    let at = random.below(bytes.len() + 1);
+    bytes.splice(at..at, part.iter().copied());
+}
