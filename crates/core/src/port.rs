@@ -464,7 +464,7 @@ pub struct ReadReport {
 }
 
 /// Why a reader could not work at all (a file it cannot read is in the report instead).
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, thiserror::Error)]
 pub enum ReaderError {
     /// There is no such pack.
     #[error("there is no rule pack `{name}` (known: {known})")]

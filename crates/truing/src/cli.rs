@@ -11,6 +11,7 @@ pub mod error;
 pub mod init;
 pub mod logging;
 pub mod output;
+mod reader;
 pub mod review;
 pub mod rules;
 mod runtime;
@@ -102,6 +103,8 @@ enum Command {
     Review(review::Args),
     #[cfg(feature = "demo")]
     Demo(demo::Args),
+    #[command(hide = true)]
+    Reader(reader::Args),
     Serve(serve::Args),
     Why(why::Args),
     Slots(slots::Args),
@@ -118,6 +121,7 @@ impl Command {
             #[cfg(feature = "demo")]
             Self::Demo(args) => demo::run(args, context),
             Self::Review(args) => review::run(args, context),
+            Self::Reader(args) => reader::run(args, context),
             Self::Serve(args) => serve::run(args, context),
             Self::Why(args) => why::run(args, context),
             Self::Slots(args) => slots::run(args, context),
@@ -133,6 +137,7 @@ impl Command {
         match self {
             #[cfg(feature = "demo")]
             Self::Demo(_) => LogStyle::Human,
+            Self::Reader(_) => LogStyle::Human,
             Self::Serve(_) => LogStyle::Json,
             Self::Review(_)
             | Self::Why(_)

@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use truing_core::id::{Key, Millis, PrId, Span};
-use truing_core::port::Slots as _;
+use truing_core::port::{Reader, Slots as _};
 use truing_core::slot::Limits;
 use truing_fakes::forge::{Chaos, FakeError, FakeForge, Hook, NewPull, PullView, Repo};
 use truing_fakes::repo::Commit;
@@ -26,7 +26,7 @@ use url::Url;
 
 use crate::loops::reading::Scope;
 use crate::serve::{House, Pace, ServeError, Service};
-use crate::wiring::{GitHubs, ServedHouse, SystemClock, ThreadedReader, UniqueIds};
+use crate::wiring::{GitHubs, ServedHouse, SystemClock, UniqueIds};
 
 /// The names of everything that has to have one.
 const OWNER: &str = "wheel";
@@ -127,11 +127,11 @@ pub struct Demo {
 }
 
 impl Demo {
-    /// Starts forge and service on free ports of this machine.
+    /// Starts forge and service on free ports of this machine; the service reads with `reader`.
     ///
     /// # Errors
     /// [`DemoError`]
-    pub async fn start(git: Git) -> Result<Self, DemoError> {
+    pub async fn start(git: Git, reader: impl Reader + 'static) -> Result<Self, DemoError> {
         let began = Instant::now();
         let folder = tempfile::tempdir().map_err(set_up)?;
         let forge = FakeForge::start(truing_fakes::forge::Options::default()).await?;
@@ -139,7 +139,7 @@ impl Demo {
         let repo = forge.create_repository(OWNER, NAME, first_commit()).await?;
         let repository = repo.id().await?;
         let store = Sqlite::open(&folder.path().join("truing.db"), Arc::new(SystemClock)).map_err(set_up)?;
-        let house = house(&forge, git, store.clone(), folder.path())?;
+        let house = house(&forge, git, store.clone(), reader, folder.path())?;
         let listener = TcpListener::bind("127.0.0.1:0").await.map_err(set_up)?;
         let address = listener.local_addr().map_err(set_up)?;
         forge.hook(Hook {
@@ -285,12 +285,13 @@ impl Demo {
     }
 }
 
-fn house(
+fn house<R: Reader>(
     forge: &FakeForge,
     git: Git,
     store: Sqlite,
+    reader: R,
     folder: &std::path::Path,
-) -> Result<ServedHouse, DemoError> {
+) -> Result<ServedHouse<R>, DemoError> {
     let url = Url::parse(forge.base_url()).map_err(set_up)?;
     let client = GitHub::new(GitHubOptions {
         name: FORGE.into(),
@@ -303,7 +304,7 @@ fn house(
     Ok(House {
         store,
         forges: GitHubs(BTreeMap::from([(FORGE.to_owned(), client.map_err(set_up)?)])),
-        reader: ThreadedReader::new().map_err(set_up)?,
+        reader,
         clock: SystemClock,
         ids: UniqueIds,
         git,

@@ -7,6 +7,7 @@ pub mod config;
 pub mod demo;
 pub mod environment;
 pub mod loops;
+pub mod reader;
 pub mod serve;
 pub mod slots;
 pub mod wiring;

@@ -22,6 +22,7 @@ use crate::config::value::ignored;
 use crate::config::{Config, ForgeConfig, ReviewConfig, RulesConfig};
 use crate::environment::Environment;
 use crate::loops::reading::Scope;
+use crate::reader::ChildReader;
 use crate::serve::{Forges, House, Pace};
 
 /// The machine's clock.
@@ -96,8 +97,8 @@ impl Forges for GitHubs {
     }
 }
 
-/// What the service works with.
-pub type ServedHouse = House<Sqlite, GitHubs, ThreadedReader, SystemClock, UniqueIds>;
+/// What the service works with. Its reader is a [`ChildReader`]; tests may read in their own process.
+pub type ServedHouse<R> = House<Sqlite, GitHubs, R, SystemClock, UniqueIds>;
 
 /// Opens the database, making it where there is none.
 ///
@@ -150,7 +151,15 @@ pub fn scope(rules: &RulesConfig) -> Result<Scope, CliError> {
 /// # Errors
 /// [`ReaderError::BadPack`] if a folder that is named is not there, or a rule in it is wrong.
 pub fn packs(rules: &RulesConfig) -> Result<Packs, ReaderError> {
-    match &rules.dir {
+    packs_with(rules.dir.as_deref())
+}
+
+/// The embedded packs and those of a folder, if there is one.
+///
+/// # Errors
+/// As [`packs`].
+pub fn packs_with(folder: Option<&Path>) -> Result<Packs, ReaderError> {
+    match folder {
         None => Packs::embedded(),
         Some(folder) => Ok(Packs::with_folder(folder)?),
     }
@@ -179,15 +188,16 @@ pub fn pace(config: &Config) -> Pace {
     }
 }
 
-/// Everything the service works with, beside an opened store.
+/// Everything the service works with, beside an opened store and a reader.
 ///
 /// # Errors
 /// Exit 2 for configuration that cannot be used, exit 3 for what cannot be opened.
-pub async fn house(
+pub async fn house<R: Reader>(
     config: &Config,
     environment: &Environment,
     store: Sqlite,
-) -> Result<ServedHouse, CliError> {
+    reader: R,
+) -> Result<ServedHouse<R>, CliError> {
     let folder = store.path().parent().unwrap_or(Path::new(".")).to_owned();
     let mut forges = BTreeMap::new();
     for (name, forge) in &config.forges {
@@ -195,7 +205,7 @@ pub async fn house(
     }
     Ok(House {
         forges: GitHubs(forges),
-        reader: ThreadedReader::with(&config.rules).map_err(reader_error)?,
+        reader,
         clock: SystemClock,
         ids: UniqueIds,
         git: git(environment).await?,
@@ -205,6 +215,20 @@ pub async fn house(
         max_inline: config.review.max_inline,
         store,
     })
+}
+
+/// The reader of the service: a child process a run. The packs are looked at once here, so that wrong ones are
+/// told before anything is served.
+///
+/// # Errors
+/// Exit 3 if the system cannot tell which program is running, or if the operator's packs are wrong.
+pub fn child_reader(rules: Option<&Path>) -> Result<ChildReader, CliError> {
+    packs_with(rules).map_err(reader_error)?;
+    let reader = ChildReader::of_this_program().map_err(|error| {
+        CliError::failed("reader", format!("cannot tell which program this is, to start its reader: {error}"))
+            .hint("see that /proc is mounted, or start truing by its full path")
+    })?;
+    Ok(reader.with_rules(rules.map(Path::to_owned)))
 }
 
 /// Where mirrors are kept, beside the database.

@@ -37,7 +37,7 @@ async fn tell(args: &Args, context: &Context) -> Result<Exit, CliError> {
         TIMINGS.quiet.0 / 1000,
         SETTLE.0
     ));
-    let demo = Demo::start(git).await.map_err(failed)?;
+    let demo = Demo::start(git, wiring::child_reader(None)?).await.map_err(failed)?;
     let (view, first) = demo.first_review().await.map_err(failed)?;
     if output.format() == Format::Text {
         let mut text = format!("\nA pull request was opened; {first:.1} s later it shows this:\n");

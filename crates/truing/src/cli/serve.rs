@@ -45,7 +45,13 @@ async fn serve(
     let store = wiring::open_store(path)?;
     let _lock =
         ServeLock::take(path, &config.server.listen.to_string(), SystemClock.now()).map_err(locked)?;
-    let house = wiring::house(config, &context.environment, store).await?;
+    let house = wiring::house(
+        config,
+        &context.environment,
+        store,
+        wiring::child_reader(config.rules.dir.as_deref())?,
+    )
+    .await?;
     let listener = TcpListener::bind(config.server.listen).await.map_err(|error| {
         CliError::failed("listen", format!("cannot listen on {}: {error}", config.server.listen))
             .hint("stop what listens there, or choose another address: `--listen ADDR`")

@@ -1,0 +1,408 @@
+//! What a server and its reader process say to each other, over the process's standard input and output, one JSON
+//! value a line: the reader says [`Hello`], the server sends one [`ReadRequest`], the reader gives one [`Answer`]
+//! and ends. The server keeps the input open until then: if it closes, nobody waits for the answer any more.
+//!
+//! Nothing that a reader says is believed before [`checked`] has seen it: the reader is the process that hostile
+//! bytes may have taken over. The reader keeps to the same bounds by the same function.
+
+use std::collections::BTreeMap;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use truing_core::finding::{RawFinding, Side};
+use truing_core::outcome::{NotReviewed, SkipReason};
+use truing_core::port::{ReadReport, ReadRequest, ReaderError};
+use truing_diff::RepoPath;
+
+/// The version of this protocol: raised with every change of what is said.
+pub const PROTOCOL: u32 = 1;
+
+/// The longest hello, in bytes.
+pub const MAX_HELLO_BYTES: usize = 1 << 10;
+/// The longest request, in bytes: some 100,000 files, or 900,000 separate ranges of added lines.
+pub const MAX_REQUEST_BYTES: usize = 16 << 20;
+/// The longest answer, in bytes. An answer within the other bounds fits: each requested file once (no longer than
+/// the request), and the findings even if every byte of their text has to be escaped.
+pub const MAX_ANSWER_BYTES: usize = 64 << 20;
+
+/// The most findings of one answer: the worst are kept.
+pub const MAX_FINDINGS: usize = 5_000;
+/// The most text of all findings of one answer, in bytes: the worst are kept.
+pub const MAX_FINDINGS_BYTES: usize = 4 << 20;
+/// The longest name of a rule, in bytes.
+pub const MAX_RULE_BYTES: usize = 200;
+/// The longest title, in bytes.
+pub const MAX_TITLE_BYTES: usize = 500;
+/// The longest body, in bytes.
+pub const MAX_BODY_BYTES: usize = 16 << 10;
+/// The longest snippet, in bytes.
+pub const MAX_SNIPPET_BYTES: usize = 16 << 10;
+/// The longest suggested replacement, in bytes.
+pub const MAX_SUGGESTION_BYTES: usize = 64 << 10;
+
+/// What a reader answers to a request.
+pub type Answer = Result<ReadReport, ReaderError>;
+
+/// What is wrong with something that was said.
+#[derive(Debug, thiserror::Error)]
+pub enum ProtocolError {
+    /// Over its bound.
+    #[error("{what} is too long ({bytes} bytes; at most {most})")]
+    TooLong {
+        /// What was to be said.
+        what: &'static str,
+        /// Its length.
+        bytes: usize,
+        /// Its bound.
+        most: usize,
+    },
+    /// It cannot be said in JSON: a folder whose name is not UTF-8.
+    #[error("{what} cannot be written: {source}")]
+    Unspeakable {
+        /// What was to be said.
+        what: &'static str,
+        /// Why not.
+        source: serde_json::Error,
+    },
+    /// It is not what should have been said.
+    #[error("{what} cannot be understood: {source}")]
+    Rubbish {
+        /// What was expected.
+        what: &'static str,
+        /// The parser's words.
+        source: serde_json::Error,
+    },
+    /// The process is of another build: its file was replaced while the server ran on.
+    #[error("it is {theirs} and not {ours}: restart the service, so that both are the same")]
+    OtherBuild {
+        /// What the reader says it is.
+        theirs: Hello,
+        /// What the server is.
+        ours: Hello,
+    },
+    /// An answer about a file that the request does not name.
+    #[error("the answer is about {0}, which was not asked for")]
+    NotAskedFor(RepoPath),
+}
+
+/// The first line: who speaks. A server talks only to a reader of its own build.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Hello {
+    /// [`PROTOCOL`].
+    pub protocol: u32,
+    /// The version of the program.
+    pub version: String,
+}
+
+impl Hello {
+    /// This build's.
+    pub fn of_this_build() -> Self {
+        Self { protocol: PROTOCOL, version: env!("CARGO_PKG_VERSION").to_owned() }
+    }
+
+    /// Makes sure that it is this build's.
+    ///
+    /// # Errors
+    /// [`ProtocolError::OtherBuild`]
+    pub fn is_ours(self) -> Result<(), ProtocolError> {
+        let ours = Self::of_this_build();
+        if self == ours { Ok(()) } else { Err(ProtocolError::OtherBuild { theirs: self, ours }) }
+    }
+}
+
+impl std::fmt::Display for Hello {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "version {} (protocol {})", self.version, self.protocol)
+    }
+}
+
+/// A line, with its end.
+///
+/// # Errors
+/// [`ProtocolError::TooLong`] over `most` bytes, [`ProtocolError::Unspeakable`].
+pub fn encode(what: &'static str, value: &impl Serialize, most: usize) -> Result<Vec<u8>, ProtocolError> {
+    let mut line = serde_json::to_vec(value).map_err(|source| ProtocolError::Unspeakable { what, source })?;
+    line.push(b'\n');
+    within(what, line.len(), most)?;
+    Ok(line)
+}
+
+/// What a line says.
+///
+/// # Errors
+/// [`ProtocolError::TooLong`] over `most` bytes, [`ProtocolError::Rubbish`].
+pub fn decode<T: DeserializeOwned>(what: &'static str, line: &[u8], most: usize) -> Result<T, ProtocolError> {
+    within(what, line.len(), most)?;
+    serde_json::from_slice(line).map_err(|source| ProtocolError::Rubbish { what, source })
+}
+
+fn within(what: &'static str, bytes: usize, most: usize) -> Result<(), ProtocolError> {
+    if bytes <= most { Ok(()) } else { Err(ProtocolError::TooLong { what, bytes, most }) }
+}
+
+/// A report that may be believed as far as its form goes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Checked {
+    /// The report, in order, each requested file in it once.
+    pub report: ReadReport,
+    /// How many findings were malformed or too many. Their files do not count as reviewed.
+    pub dropped: usize,
+}
+
+/// Takes from a report what a request can have led to. What is left out never looks reviewed: a file that the
+/// report does not mention is unreadable, and so is one with a malformed finding; one whose findings are over the
+/// bounds is too large.
+///
+/// # Errors
+/// [`ProtocolError::NotAskedFor`]: whoever answers about other files has not read the request.
+pub fn checked(request: &ReadRequest, report: ReadReport) -> Result<Checked, ProtocolError> {
+    let mut files: BTreeMap<&RepoPath, Option<SkipReason>> =
+        request.files.iter().map(|file| (&file.path, Some(SkipReason::Unreadable))).collect();
+    let mut tell = |path: &RepoPath, skipped: Option<SkipReason>| match files.get_mut(path) {
+        Some(file) => {
+            *file = skipped;
+            Ok(())
+        }
+        None => Err(ProtocolError::NotAskedFor(path.clone())),
+    };
+    for path in &report.reviewed {
+        tell(path, None)?;
+    }
+    for gap in &report.not_reviewed {
+        tell(&gap.path, Some(gap.reason))?;
+    }
+
+    let told = report.findings.len();
+    let mut findings = Vec::new();
+    let mut malformed = Vec::new();
+    for finding in report.findings {
+        if is_well_formed(&finding, &request.packs) {
+            findings.push(finding);
+        } else {
+            malformed.push(finding.place.path);
+        }
+    }
+    findings.sort_by(|a, b| (a.severity, &a.place, &a.rule).cmp(&(b.severity, &b.place, &b.rule)));
+    let mut bytes = 0_usize;
+    let fit = findings.iter().take(MAX_FINDINGS).take_while(|finding| {
+        bytes = bytes.saturating_add(text_bytes(finding));
+        bytes <= MAX_FINDINGS_BYTES
+    });
+    let over = findings.split_off(fit.count());
+    for finding in &over {
+        tell(&finding.place.path, Some(SkipReason::TooLarge))?;
+    }
+    for path in &malformed {
+        tell(path, Some(SkipReason::Unreadable))?;
+    }
+    for finding in &findings {
+        if !files.contains_key(&finding.place.path) {
+            return Err(ProtocolError::NotAskedFor(finding.place.path.clone()));
+        }
+    }
+
+    let dropped = told - findings.len();
+    findings.sort_by(|a, b| (&a.place, &a.rule).cmp(&(&b.place, &b.rule)));
+    let mut report = ReadReport { findings, ..ReadReport::default() };
+    for (path, skipped) in files {
+        match skipped {
+            None => report.reviewed.push(path.clone()),
+            Some(reason) => report.not_reviewed.push(NotReviewed { path: path.clone(), reason }),
+        }
+    }
+    Ok(Checked { report, dropped })
+}
+
+/// Are lines, lengths and names of a form that the rest of the program relies on?
+fn is_well_formed(finding: &RawFinding, packs: &[String]) -> bool {
+    let RawFinding { place, rule, title, body, snippet, suggestion, .. } = finding;
+    let one_line = |text: &str| !text.is_empty() && !text.chars().any(char::is_control);
+    let prose = |text: &str| !text.chars().any(|c| c.is_control() && c != '\n' && c != '\t');
+    let replacement = suggestion.as_ref().map_or(0, |suggestion| suggestion.replacement.len());
+    place.side == Side::New
+        && (1..=place.end_line).contains(&place.start_line)
+        && is_rule_of(rule, packs)
+        && one_line(title)
+        && title.len() <= MAX_TITLE_BYTES
+        && prose(body)
+        && body.len() <= MAX_BODY_BYTES
+        && snippet.len() <= MAX_SNIPPET_BYTES
+        && replacement <= MAX_SUGGESTION_BYTES
+}
+
+/// `pack/rule`, of one of these packs.
+fn is_rule_of(rule: &str, packs: &[String]) -> bool {
+    let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let named = |(pack, name): (&str, &str)| {
+        packs.iter().any(|known| known == pack) && !name.is_empty() && name.chars().all(word)
+    };
+    rule.len() <= MAX_RULE_BYTES && rule.split_once('/').is_some_and(named)
+}
+
+fn text_bytes(finding: &RawFinding) -> usize {
+    let RawFinding { place, rule, title, body, snippet, suggestion, .. } = finding;
+    let replacement = suggestion.as_ref().map_or(0, |suggestion| suggestion.replacement.len());
+    place.path.as_bytes().len() + rule.len() + title.len() + body.len() + snippet.len() + replacement
+}
+
+#[cfg(test)]
+mod tests {
+    use truing_core::finding::{Category, Place, Severity, Source, Suggestion};
+    use truing_core::port::ChangedFile;
+
+    use super::*;
+
+    fn request() -> ReadRequest {
+        let file = |path: &str| ChangedFile { path: path.into(), old_path: None, added: vec![(1, 9)] };
+        let files = vec![file("a.py"), file("b.py")];
+        ReadRequest { tree: "/t".into(), files, also_changed: vec![], packs: vec!["core".into()] }
+    }
+
+    fn finding(path: &str, line: u32) -> RawFinding {
+        RawFinding {
+            place: Place { path: path.into(), side: Side::New, start_line: line, end_line: line },
+            severity: Severity::P1,
+            category: Category::E,
+            rule: "core/leftover".into(),
+            title: "Left over".into(),
+            body: "Remove it.\n\n\t- really".into(),
+            snippet: "\x1b x()".into(),
+            suggestion: Some(Suggestion { replacement: String::new() }),
+            source: Source::Rule,
+        }
+    }
+
+    fn report(findings: Vec<RawFinding>) -> ReadReport {
+        ReadReport { findings, reviewed: vec!["a.py".into(), "b.py".into()], not_reviewed: vec![] }
+    }
+
+    fn gaps(checked: &Checked) -> Vec<(String, SkipReason)> {
+        checked.report.not_reviewed.iter().map(|gap| (gap.path.to_string(), gap.reason)).collect()
+    }
+
+    #[test]
+    fn a_sound_report_stays_as_it_is() {
+        let sound = report(vec![finding("a.py", 1), finding("b.py", u32::MAX)]);
+        assert_eq!(checked(&request(), sound.clone()).unwrap(), Checked { report: sound, dropped: 0 });
+    }
+
+    #[test]
+    fn an_answer_about_another_file_is_none() {
+        let other = || RepoPath::from("etc/passwd");
+        let gap = NotReviewed { path: other(), reason: SkipReason::Binary };
+        let malformed = RawFinding { title: String::new(), ..finding("etc/passwd", 1) };
+        for wrong in [
+            ReadReport { reviewed: vec![other()], ..report(vec![]) },
+            ReadReport { not_reviewed: vec![gap], ..report(vec![]) },
+            report(vec![finding("etc/passwd", 1)]),
+            report(vec![malformed]),
+        ] {
+            let error = checked(&request(), wrong).unwrap_err();
+            assert!(matches!(error, ProtocolError::NotAskedFor(path) if path == other()));
+        }
+    }
+
+    #[test]
+    fn a_file_that_the_report_forgets_is_a_gap() {
+        let forgetful = ReadReport { reviewed: vec!["b.py".into()], ..ReadReport::default() };
+        let checked = checked(&request(), forgetful).unwrap();
+        assert_eq!(checked.report.reviewed, [RepoPath::from("b.py")]);
+        assert_eq!(gaps(&checked), [("a.py".into(), SkipReason::Unreadable)]);
+    }
+
+    #[test]
+    fn a_file_is_told_once_and_not_as_reviewed_if_both_is_said() {
+        let gap = NotReviewed { path: "a.py".into(), reason: SkipReason::TooLarge };
+        let twice = ReadReport {
+            reviewed: vec!["a.py".into(), "b.py".into(), "a.py".into()],
+            not_reviewed: vec![gap.clone(), gap],
+            findings: vec![],
+        };
+        let checked = checked(&request(), twice).unwrap();
+        assert_eq!(checked.report.reviewed, [RepoPath::from("b.py")]);
+        assert_eq!(gaps(&checked), [("a.py".into(), SkipReason::TooLarge)]);
+    }
+
+    #[test]
+    fn a_malformed_finding_is_dropped_and_its_file_is_a_gap() {
+        let with = |change: &dyn Fn(&mut RawFinding)| {
+            let mut finding = finding("a.py", 3);
+            change(&mut finding);
+            finding
+        };
+        let long = |most: usize| "x".repeat(most + 1);
+        for malformed in [
+            with(&|f| f.place.start_line = 0),
+            with(&|f| (f.place.start_line, f.place.end_line) = (0, 0)),
+            with(&|f| f.place.end_line = 2),
+            with(&|f| f.place.side = Side::Old),
+            with(&|f| f.rule = "leftover".into()),
+            with(&|f| f.rule = "other/leftover".into()),
+            with(&|f| f.rule = "core/".into()),
+            with(&|f| f.rule = "core/a b".into()),
+            with(&|f| f.rule = format!("core/{}", long(MAX_RULE_BYTES - 5))),
+            with(&|f| f.title = String::new()),
+            with(&|f| f.title = "two\nlines".into()),
+            with(&|f| f.title = long(MAX_TITLE_BYTES)),
+            with(&|f| f.body = "\x1b[2J".into()),
+            with(&|f| f.body = long(MAX_BODY_BYTES)),
+            with(&|f| f.snippet = long(MAX_SNIPPET_BYTES)),
+            with(&|f| f.suggestion = Some(Suggestion { replacement: long(MAX_SUGGESTION_BYTES) })),
+        ] {
+            let checked = checked(&request(), report(vec![malformed.clone(), finding("b.py", 1)])).unwrap();
+            assert_eq!(checked.dropped, 1, "{malformed:?}");
+            assert_eq!(checked.report.findings, [finding("b.py", 1)]);
+            assert_eq!(checked.report.reviewed, [RepoPath::from("b.py")]);
+            assert_eq!(gaps(&checked), [("a.py".into(), SkipReason::Unreadable)]);
+        }
+    }
+
+    #[test]
+    fn of_too_many_findings_the_worst_are_kept_and_the_gap_shows() {
+        let worst = RawFinding { severity: Severity::P0, ..finding("b.py", 9) };
+        let many = (0..MAX_FINDINGS).map(|n| finding("a.py", n as u32 + 1)).chain([worst.clone()]);
+        let counted = checked(&request(), report(many.collect())).unwrap();
+        assert_eq!((counted.dropped, counted.report.findings.len()), (1, MAX_FINDINGS));
+        assert_eq!(counted.report.findings.last(), Some(&worst));
+        assert_eq!(gaps(&counted), [("a.py".into(), SkipReason::TooLarge)]);
+
+        let large = |n: usize| RawFinding { body: "x".repeat(MAX_BODY_BYTES), ..finding("a.py", n as u32) };
+        let fit = MAX_FINDINGS_BYTES / MAX_BODY_BYTES;
+        let weighed = checked(&request(), report((1..=fit).map(large).collect())).unwrap();
+        assert_eq!(weighed.dropped, 1);
+        assert_eq!(gaps(&weighed), [("a.py".into(), SkipReason::TooLarge)]);
+    }
+
+    /// Else a hostile change could make the reader's answer unsayable, and its review fail for ever.
+    #[test]
+    fn the_longest_answer_to_the_longest_request_fits() {
+        let path =
+            |n: usize| RepoPath::from_bytes([b"\xff".repeat(60), format!("{n:06}").into_bytes()].concat());
+        let file = |n| ChangedFile { path: path(n), old_path: None, added: vec![] };
+        let request = ReadRequest { files: (0..45_000).map(file).collect(), ..request() };
+        let said = encode("the request", &request, MAX_REQUEST_BYTES).unwrap();
+        assert!(said.len() > MAX_REQUEST_BYTES * 9 / 10, "{}", said.len());
+        let worst = |n: usize| RawFinding { snippet: "\x01".repeat(750), ..finding("", n as u32 + 1) };
+        let findings = (0..MAX_FINDINGS).map(|n| {
+            let mut finding = worst(n);
+            finding.place.path = path(n);
+            finding
+        });
+        let checked = checked(&request, ReadReport { findings: findings.collect(), ..ReadReport::default() });
+        let answer: Answer = Ok(checked.unwrap().report);
+        let line = encode("the answer", &answer, MAX_ANSWER_BYTES).unwrap();
+        let heard: Answer = decode("the answer", &line, MAX_ANSWER_BYTES).unwrap();
+        assert_eq!(heard, answer);
+    }
+
+    #[test]
+    fn only_the_same_build_is_talked_to() {
+        assert!(Hello::of_this_build().is_ours().is_ok());
+        let older = Hello { version: "0.0.1".into(), ..Hello::of_this_build() };
+        let other = Hello { protocol: PROTOCOL + 1, ..Hello::of_this_build() };
+        for hello in [older, other] {
+            let error = hello.is_ours().unwrap_err().to_string();
+            assert!(error.contains("restart the service"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! The reader as a child process: repository bytes are parsed in a process that holds nothing worth taking.
+//!
+//! Each run starts its own child (`truing reader`, the same program), asks once, and sees it end. The child gets
+//! no environment and no open file but its standard streams. Whatever it does instead of answering well is a
+//! [`ReaderError::Failed`]: a failed attempt of that run, and nothing to any other.
+
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use truing_core::port::{ReadReport, ReadRequest, Reader, ReaderError};
+use truing_reader::protocol::{
+    Answer, Checked, Hello, MAX_ANSWER_BYTES, MAX_HELLO_BYTES, MAX_REQUEST_BYTES, ProtocolError, checked,
+    decode, encode,
+};
+
+/// How long one child may take, from its start to its end.
+pub const TIME: Duration = Duration::from_secs(120);
+
+/// How much of what a child says on its error stream is kept: the last bytes.
+const MAX_STDERR_BYTES: usize = 16 << 10;
+/// How many characters of a child's own words an error repeats.
+const MAX_WORDS_CHARS: usize = 500;
+
+/// The running program, under a name that stays its own even when its file is replaced or removed.
+const THIS_PROGRAM: &str = "/proc/self/exe";
+
+/// Reads in child processes. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct ChildReader {
+    program: PathBuf,
+    rules: Option<PathBuf>,
+    time: Duration,
+}
+
+/// Why a child gave no answer that can be used.
+#[derive(Debug, thiserror::Error)]
+enum ChildError {
+    #[error("{} cannot be started: {source}", program.display())]
+    Start { program: PathBuf, source: std::io::Error },
+    #[error("cannot talk to its process: {0}")]
+    Streams(#[from] std::io::Error),
+    #[error("its process ended before it had answered ({0})")]
+    Ended(ExitStatus),
+    #[error("its process answered and then failed ({0})")]
+    FailedLater(ExitStatus),
+    #[error("its process did not answer within {} s and was killed", .0.as_secs_f32())]
+    TimedOut(Duration),
+    #[error("its process does not do as it should: {0}")]
+    Protocol(#[from] ProtocolError),
+}
+
+impl ChildReader {
+    /// A reader whose children are this very program.
+    ///
+    /// # Errors
+    /// If the system cannot tell which program this is.
+    pub fn of_this_program() -> std::io::Result<Self> {
+        let stable = Path::new(THIS_PROGRAM);
+        Ok(Self::new(if stable.exists() { stable.to_owned() } else { std::env::current_exe()? }))
+    }
+
+    /// A reader whose children are `program`, which is started as `truing reader`.
+    pub fn new(program: impl Into<PathBuf>) -> Self {
+        Self { program: program.into(), rules: None, time: TIME }
+    }
+
+    /// With further rule packs from a folder.
+    #[must_use]
+    pub fn with_rules(self, rules: Option<PathBuf>) -> Self {
+        Self { rules, ..self }
+    }
+
+    /// With another time limit than [`TIME`].
+    #[must_use]
+    pub fn within(self, time: Duration) -> Self {
+        Self { time, ..self }
+    }
+
+    /// One child, from its start to its end. `said` gets what it says on its error stream.
+    async fn ask(&self, request: &ReadRequest, said: &mut Vec<u8>) -> Result<Answered, ChildError> {
+        let line = encode("the request", request, MAX_REQUEST_BYTES)?;
+        let running = Running::start(&self.program, self.rules.as_deref())
+            .map_err(|source| ChildError::Start { program: self.program.clone(), source })?;
+        let answer: Answer = tokio::time::timeout(self.time, running.converse(&line, said))
+            .await
+            .unwrap_or(Err(ChildError::TimedOut(self.time)))?;
+        Ok(match answer {
+            Ok(report) => Ok(checked(request, report)?),
+            Err(error) => Err(error),
+        })
+    }
+}
+
+/// An answer that may be used.
+type Answered = Result<Checked, ReaderError>;
+
+impl Reader for ChildReader {
+    async fn read(&self, request: &ReadRequest) -> Result<ReadReport, ReaderError> {
+        let mut said = Vec::new();
+        match self.ask(request, &mut said).await {
+            Ok(Ok(Checked { report, dropped })) => {
+                if dropped > 0 {
+                    tracing::warn!(dropped, "the reader reported findings that cannot be used");
+                }
+                Ok(report)
+            }
+            Ok(Err(error)) => Err(cleaned(error)),
+            Err(error) => {
+                let (what, words) = (plain(&error.to_string()), plain(&String::from_utf8_lossy(&said)));
+                let told = if words.is_empty() { what } else { format!("{what}; it said: {words}") };
+                Err(ReaderError::Failed(told))
+            }
+        }
+    }
+}
+
+/// A child's own error, fit to be shown.
+fn cleaned(error: ReaderError) -> ReaderError {
+    match error {
+        ReaderError::UnknownPack { name, known } => {
+            ReaderError::UnknownPack { name: plain(&name), known: plain(&known) }
+        }
+        ReaderError::BadPack(what) => ReaderError::BadPack(plain(&what)),
+        ReaderError::Failed(what) => ReaderError::Failed(plain(&what)),
+    }
+}
+
+/// Words as one line for people: no control characters, not long.
+fn plain(words: &str) -> String {
+    let lines = words.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ");
+    lines.chars().filter(|letter| !letter.is_control()).take(MAX_WORDS_CHARS).collect()
+}
+
+/// A child and its process group, which die with this value unless the child has ended by itself.
+struct Running {
+    child: Child,
+    /// None once it has been waited for: the id may then belong to another.
+    group: Option<Pid>,
+}
+
+impl Running {
+    fn start(program: &Path, rules: Option<&Path>) -> std::io::Result<Self> {
+        let mut command = Command::new(program);
+        command.arg0("truing").arg("reader").env_clear();
+        if let Some(rules) = rules {
+            command.arg("--rules").arg(rules);
+        }
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.process_group(0).kill_on_drop(true);
+        let child = command.spawn()?;
+        let group = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        Ok(Self { child, group })
+    }
+
+    /// Asks and listens until the child has ended. It is only waited for when its streams have ended: until then
+    /// it exists, if only as a zombie, and its id is safe to kill by.
+    async fn converse(mut self, request: &[u8], said: &mut Vec<u8>) -> Result<Answer, ChildError> {
+        let (stdin, stdout) = (self.child.stdin.take(), self.child.stdout.take());
+        let stderr = self.child.stderr.take();
+        let talk = async {
+            let heard = talk(stdin, stdout, request).await;
+            if heard.is_err() {
+                self.kill(); // it may have more to say, without end
+            }
+            heard
+        };
+        let (heard, ()) = tokio::join!(talk, keep_last(stderr, said));
+        let status = self.child.wait().await?;
+        self.group = None;
+        match heard? {
+            None => Err(ChildError::Ended(status)),
+            Some(_) if !status.success() => Err(ChildError::FailedLater(status)),
+            Some(line) => Ok(decode("its answer", &line, MAX_ANSWER_BYTES)?),
+        }
+    }
+
+    fn kill(&self) {
+        if let Some(group) = self.group {
+            // It may have ended just now; then there is nothing to do.
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Hears the hello, sends the request, and returns the line that answers; none if the output ended before.
+async fn talk(
+    stdin: Option<ChildStdin>,
+    stdout: Option<ChildStdout>,
+    request: &[u8],
+) -> Result<Option<Vec<u8>>, ChildError> {
+    let (Some(mut stdin), Some(stdout)) = (stdin, stdout) else { return Ok(None) };
+    let mut stdout = BufReader::new(stdout);
+
+    let mut hello = Vec::new();
+    (&mut stdout).take(MAX_HELLO_BYTES as u64 + 1).read_until(b'\n', &mut hello).await?;
+    if hello.len() <= MAX_HELLO_BYTES && !hello.ends_with(b"\n") {
+        return Ok(None);
+    }
+    decode::<Hello>("its hello", &hello, MAX_HELLO_BYTES)?.is_ours()?;
+
+    // A child that stops listening says by its answer, or by its end, why.
+    let feed = async { drop(stdin.write_all(request).await) };
+    let mut answer = Vec::new();
+    let mut bounded = stdout.take(MAX_ANSWER_BYTES as u64 + 1);
+    let ((), read) = tokio::join!(feed, bounded.read_to_end(&mut answer));
+    read?;
+    // The input stays open until here: its end would tell the child that nobody listens.
+    drop(stdin);
+    if answer.len() > MAX_ANSWER_BYTES {
+        let (what, bytes) = ("its answer", answer.len());
+        return Err(ProtocolError::TooLong { what, bytes, most: MAX_ANSWER_BYTES }.into());
+    }
+    Ok(answer.ends_with(b"\n").then_some(answer))
+}
+
+/// Drains the error stream and keeps its end: what was fatal is said last.
+async fn keep_last(stream: Option<impl AsyncRead + Unpin>, kept: &mut Vec<u8>) {
+    let Some(mut stream) = stream else { return };
+    let mut part = vec![0; MAX_STDERR_BYTES];
+    while let Ok(count @ 1..) = stream.read(&mut part).await {
+        kept.extend_from_slice(part.get(..count).unwrap_or_default());
+        kept.drain(..kept.len().saturating_sub(MAX_STDERR_BYTES));
+    }
+}
