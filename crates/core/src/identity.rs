@@ -1,16 +1,25 @@
 //! Identity: which of today's findings is which of yesterday's (design.md section 4, "Ids").
 //!
-//! A finding keeps its id while its fingerprint stays the same. Equal fingerprints in a file are told apart by an
-//! ordinal, nearest lines first. An id is made at the first sighting from the fingerprint alone, so a run without
-//! records, or one whose records were lost, gives the same ids.
+//! In two passes over each file. A finding keeps its id while its fingerprint stays the same; equal fingerprints
+//! in a file are told apart by an ordinal, nearest lines first. What is left over on both sides is matched by
+//! likeness (see [`similarity`]), one to one and so that the sum is best, because likeness is not transitive. The
+//! order in which findings come changes nothing. An id is made at the first sighting from the fingerprint alone,
+//! so a run without records, or one whose records were lost, gives the same ids.
 
-use std::collections::BTreeSet;
+mod assign;
+mod similar;
+mod words;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use truing_diff::RepoPath;
 
-use crate::finding::{AnchorKind, Finding, FindingStatus, Place, RawFinding, fingerprint};
+pub use similar::{SAME, Statement, similarity};
+
+use crate::finding::{AnchorKind, Finding, FindingStatus, Place, RawFinding, Source, fingerprint};
 use crate::id::{FindingId, Fingerprint, Sha};
 use crate::outcome::Coverage;
+use assign::{MAX_CELLS, assign};
 
 /// A raw finding with what the diff says about its place.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -53,39 +62,181 @@ pub fn identify(
     head: Option<&Sha>,
     coverage: &Coverage,
 ) -> Identified {
-    let mut free: Vec<&Finding> = known.iter().collect();
-    let mut taken: BTreeSet<FindingId> = known.iter().map(|finding| finding.id.clone()).collect();
-    let mut identified = Identified::default();
-    for placed in found {
-        let print = fingerprint(&placed.raw.rule, &placed.raw.place.path, &placed.raw.snippet);
-        let line = placed.raw.place.start_line;
-        let nearest = free
-            .iter()
-            .enumerate()
-            .filter(|(_, finding)| finding.fingerprint == print)
-            .min_by_key(|(_, finding)| finding.raw.place.start_line.abs_diff(line))
-            .map(|(index, _)| index);
-        let (id, status) = match nearest.map(|index| free.remove(index)) {
-            Some(before) => (before.id.clone(), seen_again(&before.status)),
-            None => (first_free(&print, &taken), FindingStatus::Open),
-        };
-        taken.insert(id.clone());
+    let mut known: Vec<&Finding> = known.iter().collect();
+    known.sort_by_key(|finding| (finding.raw.place.start_line, &finding.id));
+    let prints: Vec<Fingerprint> = found
+        .iter()
+        .map(|placed| fingerprint(&placed.raw.rule, &placed.raw.place.path, &placed.raw.snippet))
+        .collect();
+    // Today's findings by place, so that the order they came in changes nothing.
+    let mut order: Vec<usize> = (0..found.len()).collect();
+    order.sort_by_key(|&at| sort_key(&found[at]));
+
+    let mut before: Vec<Option<&Finding>> = vec![None; found.len()];
+    same_code(&known, &found, &prints, &order, &mut before);
+    same_meaning(&known, &found, &order, &mut before);
+
+    let taken: BTreeSet<&FindingId> = before.iter().flatten().map(|finding| &finding.id).collect();
+    let gone = known.iter().filter(|finding| !taken.contains(&finding.id));
+    let gone = gone.map(|finding| gone_at((*finding).clone(), head, coverage)).collect();
+    let mut ids: BTreeSet<FindingId> = known.iter().map(|finding| finding.id.clone()).collect();
+    let mut named: Vec<Option<FindingId>> = vec![None; found.len()];
+    for at in order {
+        let id = before[at].map_or_else(|| first_free(&prints[at], &ids), |finding| finding.id.clone());
+        ids.insert(id.clone());
+        named[at] = Some(id);
+    }
+    let current = found.into_iter().zip(prints).zip(named.into_iter().zip(before));
+    let current = current.filter_map(|((placed, print), (id, before))| {
+        let status = before.map_or(FindingStatus::Open, |before| status_after(before, &placed));
         let Placed { raw, anchor, at, old_path } = placed;
-        identified.current.push(Finding { id, fingerprint: print, raw, old_path, anchor, at, status });
-    }
-    identified.gone = free.into_iter().map(|finding| gone(finding.clone(), head, coverage)).collect();
-    identified
+        Some(Finding { id: id?, fingerprint: print, raw, old_path, anchor, at, status })
+    });
+    Identified { current: current.collect(), gone }
 }
 
-/// The status of a finding that is there: what a person said about the same code still counts.
-fn seen_again(before: &FindingStatus) -> FindingStatus {
-    match before {
-        FindingStatus::Open | FindingStatus::Claimed | FindingStatus::Fixed(_) => FindingStatus::Open,
-        FindingStatus::Declined(_) | FindingStatus::Dismissed(_) => before.clone(),
+/// By place, then by what is said.
+fn sort_key(placed: &Placed) -> impl Ord + use<> {
+    let RawFinding { place, rule, title, body, snippet, .. } = placed.raw.clone();
+    (
+        place.path,
+        place.start_line,
+        place.end_line,
+        place.side,
+        rule,
+        snippet,
+        title,
+        body,
+        placed.old_path.clone(),
+    )
+}
+
+/// First pass: equal fingerprints, so that lines move as little as can be.
+fn same_code<'a>(
+    known: &[&'a Finding],
+    found: &[Placed],
+    prints: &[Fingerprint],
+    order: &[usize],
+    before: &mut [Option<&'a Finding>],
+) {
+    let mut yesterday: BTreeMap<&Fingerprint, Vec<&'a Finding>> = BTreeMap::new();
+    for finding in known {
+        yesterday.entry(&finding.fingerprint).or_default().push(finding);
+    }
+    let mut today: BTreeMap<&Fingerprint, Vec<usize>> = BTreeMap::new();
+    for &at in order {
+        today.entry(&prints[at]).or_default().push(at);
+    }
+    for (print, rows) in today {
+        let Some(columns) = yesterday.get(print) else { continue };
+        if rows.len() * columns.len() > MAX_CELLS {
+            rows.iter().zip(columns).for_each(|(&at, finding)| before[at] = Some(finding));
+            continue;
+        }
+        // However far, it is better than none: as many as can be are matched.
+        let near = |at: &usize| columns.iter().map(|was| 2 * FAR - distance(&found[*at], was)).collect();
+        let weights: Vec<Vec<i64>> = rows.iter().map(near).collect();
+        for (at, column) in rows.iter().zip(assign(&weights)) {
+            before[*at] = column.and_then(|column| columns.get(column)).copied();
+        }
     }
 }
 
-fn gone(finding: Finding, head: Option<&Sha>, coverage: &Coverage) -> Finding {
+/// Second pass: what is left over in a file, by likeness, and between equals by lines. A file in which more is
+/// left than [`MAX_CELLS`] allows was written anew: its findings are new.
+fn same_meaning<'a>(
+    known: &[&'a Finding],
+    found: &[Placed],
+    order: &[usize],
+    before: &mut [Option<&'a Finding>],
+) {
+    let mut today: BTreeMap<&RepoPath, Vec<usize>> = BTreeMap::new();
+    for &at in order.iter().filter(|&&at| before[at].is_none()) {
+        today.entry(&found[at].raw.place.path).or_default().push(at);
+    }
+    for (path, rows) in today {
+        let taken: BTreeSet<&FindingId> = before.iter().flatten().map(|finding| &finding.id).collect();
+        let names: BTreeSet<&RepoPath> =
+            rows.iter().filter_map(|&at| found[at].old_path.as_ref()).chain([path]).collect();
+        let left =
+            |finding: &&&Finding| names.contains(&finding.raw.place.path) && !taken.contains(&finding.id);
+        let columns: Vec<&'a Finding> = known.iter().filter(left).copied().collect();
+        if columns.is_empty() || rows.len() * columns.len() > MAX_CELLS {
+            continue;
+        }
+        let path = path.to_string();
+        let rows: Vec<(usize, Statement)> =
+            rows.iter().map(|&at| (at, statement(&path, &found[at].raw))).collect();
+        let columns: Vec<(&Finding, Statement)> =
+            columns.into_iter().map(|finding| (finding, statement(&path, &finding.raw))).collect();
+        let weights: Vec<Vec<i64>> = rows
+            .iter()
+            .map(|(at, today)| {
+                columns.iter().map(|(finding, was)| likeness(&found[*at], today, finding, was)).collect()
+            })
+            .collect();
+        for ((at, _), column) in rows.iter().zip(assign(&weights)) {
+            before[*at] = column.and_then(|column| columns.get(column)).map(|(finding, _)| *finding);
+        }
+    }
+}
+
+/// Farther than any line.
+const FAR: i64 = u32::MAX as i64;
+
+fn distance(placed: &Placed, finding: &Finding) -> i64 {
+    i64::from(placed.raw.place.start_line.abs_diff(finding.raw.place.start_line))
+}
+
+fn statement(path: &str, raw: &RawFinding) -> Statement {
+    let snippet = Some(raw.snippet.as_str()).filter(|snippet| !snippet.trim().is_empty());
+    Statement::new(path, &format!("{}\n\n{}", raw.title, raw.body), snippet)
+}
+
+/// The weight of a match; 0 if it is none. Distance decides only between equal scores.
+fn likeness(placed: &Placed, today: &Statement, finding: &Finding, was: &Statement) -> i64 {
+    let path = &finding.raw.place.path;
+    let same_file = placed.raw.place.path == *path || placed.old_path.as_ref() == Some(path);
+    if !same_file || !comparable(&placed.raw, &finding.raw) {
+        return 0;
+    }
+    let score = similarity(today, was);
+    if score < SAME {
+        return 0;
+    }
+    // A score is less than 1; a millionth of it outweighs any distance.
+    let millionths = (score * 1e6) as i64;
+    millionths * 2 * FAR + FAR - distance(placed, finding)
+}
+
+/// Two rules never say the same; what no rule said must be of one category. Both on the same side of the diff.
+fn comparable(a: &RawFinding, b: &RawFinding) -> bool {
+    let ruled = |raw: &RawFinding| match raw.source {
+        Source::Rule => !raw.rule.is_empty(),
+    };
+    let agree = if ruled(a) && ruled(b) { a.rule == b.rule } else { a.category == b.category };
+    agree && a.place.side == b.place.side
+}
+
+/// The status of a finding that is there. What a person said counts as long as the code is the same, also
+/// after a rename.
+fn status_after(before: &Finding, placed: &Placed) -> FindingStatus {
+    let code = |raw: &RawFinding| fingerprint("", &RepoPath::default(), &raw.snippet);
+    match &before.status {
+        FindingStatus::Declined(_) | FindingStatus::Dismissed(_)
+            if code(&before.raw) == code(&placed.raw) =>
+        {
+            before.status.clone()
+        }
+        FindingStatus::Open
+        | FindingStatus::Claimed
+        | FindingStatus::Fixed(_)
+        | FindingStatus::Declined(_)
+        | FindingStatus::Dismissed(_) => FindingStatus::Open,
+    }
+}
+
+fn gone_at(finding: Finding, head: Option<&Sha>, coverage: &Coverage) -> Finding {
     let unread =
         coverage.not_reviewed.iter().any(|gap| gap.path == finding.raw.place.path && !gap.reason.by_design());
     match (&finding.status, head) {
@@ -181,5 +332,129 @@ mod tests {
         let coverage = Coverage { reviewed: vec![], not_reviewed: vec![unread] };
         assert!(identify(&known, vec![], Some(&sha('b')), &coverage).gone[0].is_open());
         assert!(identify(&known, vec![], None, &Coverage::default()).gone[0].is_open());
+    }
+
+    /// A finding of a rule, or of no rule, that says something.
+    fn said(rule: &str, path: &str, line: u32, title: &str, snippet: &str) -> Placed {
+        let mut placed = at(path, line, snippet);
+        placed.raw.rule = rule.into();
+        placed.raw.title = title.into();
+        placed.raw.body = String::new();
+        placed
+    }
+
+    const OPEN: &str = "`load_index` opens `path` without closing it, so the descriptor leaks";
+    const AGAIN: &str = "File descriptor leak in `load_index`: the handle opened for `path` is never closed";
+
+    #[test]
+    fn other_words_about_edited_code_keep_the_id_and_open_it_again() {
+        let none = Coverage::default();
+        let mut known =
+            identify(&[], vec![said("", "a", 4, OPEN, "f = open(path)")], Some(&sha('a')), &none).all();
+        known[0].status = FindingStatus::Dismissed("short-lived".into());
+        let now = vec![said("", "a", 9, AGAIN, "f = open(path, 'rb')")];
+        let edited = identify(&known, now, Some(&sha('b')), &none);
+        assert_eq!(ids(&edited.current), ids(&known));
+        assert!(edited.current[0].is_open() && edited.gone.is_empty());
+        assert_ne!(edited.current[0].fingerprint, known[0].fingerprint);
+    }
+
+    #[test]
+    fn a_renamed_file_keeps_ids_and_what_people_said() {
+        let none = Coverage::default();
+        let mut known =
+            identify(&[], vec![said("core/x", "old.py", 4, OPEN, "f = open(path)")], None, &none).all();
+        known[0].status = FindingStatus::Declined("later".into());
+        let mut now = said("core/x", "new.py", 4, OPEN, "  f = open(path)");
+        let another = identify(&known, vec![now.clone()], None, &none);
+        assert_ne!(ids(&another.current), ids(&known), "without a rename it is another file");
+        now.old_path = Some("old.py".into());
+        let renamed = identify(&known, vec![now], None, &none);
+        assert_eq!((ids(&renamed.current), &renamed.current[0].status), (ids(&known), &known[0].status));
+    }
+
+    #[test]
+    fn equal_words_of_two_rules_are_two_findings() {
+        let none = Coverage::default();
+        let known = identify(&[], vec![said("core/x", "a", 4, OPEN, "f = open(path)")], None, &none).all();
+        let now = vec![said("core/y", "a", 4, OPEN, "f = open(path)")];
+        assert_ne!(ids(&identify(&known, now, None, &none).current), ids(&known));
+    }
+
+    #[test]
+    fn of_equally_alike_findings_the_nearer_lines_are_the_same() {
+        let none = Coverage::default();
+        let lines = |a, b, code: &str| vec![said("", "a", a, OPEN, code), said("", "a", b, OPEN, code)];
+        let known = identify(&[], lines(10, 90, "f = open(path, mode)"), None, &none).all();
+        let now = identify(&known, lines(12, 93, "f = open(path, mode, 1)"), None, &none);
+        assert_eq!(ids(&now.current), ids(&known));
+        let turned = identify(&known, lines(93, 12, "f = open(path, mode, 1)"), None, &none);
+        assert_eq!(ids(&turned.current), [ids(&known)[1].clone(), ids(&known)[0].clone()]);
+    }
+
+    mod any {
+        use proptest::prelude::*;
+
+        use super::*;
+
+        fn placed() -> impl Strategy<Value = Placed> {
+            let rule = prop::sample::select(vec!["", "core/x", "core/y"]);
+            let path = prop::sample::select(vec!["a", "b"]);
+            let title =
+                prop::sample::select(vec![OPEN, AGAIN, "`save_index` ignores the error of `sync`", "t"]);
+            let snippet =
+                prop::sample::select(vec!["f = open(path)", "f = open(path, 'rb')", "g = sync(path)", ""]);
+            let renamed = prop::sample::select(vec![None, Some("b")]);
+            (rule, path, 1_u32..30, title, snippet, renamed).prop_map(
+                |(rule, path, line, title, snippet, from)| Placed {
+                    old_path: from.map(Into::into),
+                    ..said(rule, path, line, title, snippet)
+                },
+            )
+        }
+
+        proptest! {
+            #[test]
+            fn every_finding_has_one_id_whatever_the_order(
+                first in prop::collection::vec(placed(), 0..8),
+                second in prop::collection::vec(placed(), 0..8),
+                turn in 0_usize..8,
+            ) {
+                let none = Coverage::default();
+                let known = identify(&[], first, Some(&sha('a')), &none).all();
+                let now = identify(&known, second.clone(), Some(&sha('b')), &none);
+                prop_assert_eq!(&now, &identify(&known, second.clone(), Some(&sha('b')), &none));
+
+                let mut all = ids(&now.clone().all());
+                all.sort();
+                prop_assert!(all.windows(2).all(|pair| pair[0] != pair[1]), "{:?}", all);
+                prop_assert!(known.iter().all(|before| all.contains(&before.id.to_string())));
+
+                for finding in &now.current {
+                    if let Some(before) = known.iter().find(|before| before.id == finding.id) {
+                        let (was, is) = (&before.raw.rule, &finding.raw.rule);
+                        prop_assert!(was == is || was.is_empty() || is.is_empty(), "{was} is {is}");
+                        let path = &before.raw.place.path;
+                        prop_assert!(*path == finding.raw.place.path || Some(path) == finding.old_path.as_ref());
+                    }
+                }
+
+                // Another order of today's, and of yesterday's: the same finding has the same id.
+                let (mut turned, mut shuffled) = (second, known);
+                if !turned.is_empty() {
+                    let by = turn % turned.len();
+                    turned.rotate_left(by);
+                }
+                shuffled.reverse();
+                let again = identify(&shuffled, turned, Some(&sha('b')), &none);
+                let sorted = |identified: Identified| {
+                    let mut all: Vec<String> =
+                        identified.current.iter().map(|finding| format!("{finding:?}")).collect();
+                    all.sort();
+                    all
+                };
+                prop_assert_eq!(sorted(now), sorted(again));
+            }
+        }
     }
 }

@@ -8,6 +8,7 @@ pub mod config;
 pub mod demo;
 pub mod diff;
 pub mod error;
+pub mod findings;
 pub mod init;
 pub mod logging;
 pub mod output;
@@ -109,6 +110,7 @@ enum Command {
     Why(why::Args),
     Slots(slots::Args),
     Diff(diff::Args),
+    Findings(findings::Args),
     Rules(rules::Args),
     Init(init::Args),
     Config(config::Args),
@@ -126,6 +128,7 @@ impl Command {
             Self::Why(args) => why::run(args, context),
             Self::Slots(args) => slots::run(args, context),
             Self::Diff(args) => diff::run(args, context),
+            Self::Findings(args) => findings::run(args, context),
             Self::Rules(args) => rules::run(args, context),
             Self::Init(args) => init::run(args, context),
             Self::Config(args) => config::run(args, context),
@@ -143,6 +146,7 @@ impl Command {
             | Self::Why(_)
             | Self::Slots(_)
             | Self::Diff(_)
+            | Self::Findings(_)
             | Self::Rules(_)
             | Self::Init(_)
             | Self::Config(_) => LogStyle::Human,

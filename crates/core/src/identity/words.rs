@@ -1,0 +1,459 @@
+//! Reads what a finding says: markup off, words stemmed and put together by meaning, names of the code told
+//! from prose.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
+
+/// Tokens of one text that count, at most: what a reviewer has to say is said by then.
+const MAX_TOKENS: usize = 400;
+
+/// What kind of token it is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) enum Kind {
+    /// A name of the code: in backticks, with an underscore or capitals inside, called, or a member.
+    Name,
+    /// A number that is not a line number.
+    Number,
+    /// Prose.
+    Word,
+}
+
+/// One token of a text.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) struct Token {
+    pub(super) kind: Kind,
+    /// What is compared: for names without case and underscores, for words the meaning or the stem.
+    pub(super) key: String,
+    /// The stem, before words of one meaning are put together.
+    pub(super) stem: String,
+    /// The words a name is made of, stemmed; empty where there is only one.
+    pub(super) parts: Vec<String>,
+    /// How much it tells. 0: nothing.
+    pub(super) weight: f64,
+    /// Is it in a sentence that tells what to do, rather than what is wrong?
+    pub(super) advice: bool,
+}
+
+impl Token {
+    fn new(kind: Kind, key: String, stem: String, weight: f64) -> Self {
+        Self { kind, key, stem, parts: vec![], weight, advice: false }
+    }
+
+    /// Takes a word for the name it is elsewhere.
+    pub(super) fn become_name(&mut self) {
+        self.kind = Kind::Name;
+        self.key.clone_from(&self.stem);
+        self.weight = SINGLE;
+    }
+}
+
+/// A name made of several words is hardly ever there by chance.
+const COMPOUND: f64 = 3.0;
+const SINGLE: f64 = 2.0;
+/// Names that every program has.
+const COMMON_NAME: f64 = 0.5;
+const MEANING: f64 = 1.5;
+const PLAIN: f64 = 1.0;
+const WEAK: f64 = 0.25;
+
+struct Lexicon {
+    stop: BTreeSet<String>,
+    weak: BTreeSet<String>,
+    common: BTreeSet<String>,
+    /// Stem to the first word of its line.
+    same: BTreeMap<String, String>,
+    opposite: Vec<(String, String)>,
+}
+
+static LEXICON: LazyLock<Lexicon> = LazyLock::new(|| {
+    let mut lexicon = Lexicon {
+        stop: BTreeSet::new(),
+        weak: BTreeSet::new(),
+        common: BTreeSet::new(),
+        same: BTreeMap::new(),
+        opposite: Vec::new(),
+    };
+    let mut section = "";
+    for line in include_str!("lexicon.txt").lines().filter(|line| !line.starts_with('#')) {
+        if line.starts_with('[') {
+            section = line;
+            continue;
+        }
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let stems = words.iter().map(|word| stem(word));
+        match (section, words.as_slice()) {
+            ("[stop]", _) => lexicon.stop.extend(words.iter().map(|word| (*word).to_owned())),
+            ("[common]", _) => lexicon.common.extend(stems),
+            ("[weak]", _) => lexicon.weak.extend(stems),
+            ("[same]", [first, ..]) => {
+                for other in stems {
+                    lexicon.same.entry(other).or_insert_with(|| format!("={first}"));
+                }
+            }
+            ("[opposite]", [one, other]) => lexicon.opposite.push((stem(one), stem(other))),
+            (_, _) => {}
+        }
+    }
+    lexicon
+});
+
+/// Pairs of stems that turn a sentence around.
+pub(super) fn opposites() -> &'static [(String, String)] {
+    &LEXICON.opposite
+}
+
+/// Does this word deny something?
+pub(super) fn denies(stem: &str) -> bool {
+    matches!(
+        stem,
+        "not"
+            | "no"
+            | "never"
+            | "without"
+            | "none"
+            | "nor"
+            | "cannot"
+            | "cant"
+            | "dont"
+            | "doesnt"
+            | "isnt"
+            | "arent"
+            | "wasnt"
+            | "wont"
+            | "didnt"
+            | "havent"
+            | "hasnt"
+    )
+}
+
+/// The tokens of a comment, in order.
+pub(super) fn read(text: &str) -> Vec<Token> {
+    tokens(&without_markup(text), false)
+}
+
+/// The tokens of code lines, in order. Key words and literals are there too.
+pub(super) fn read_code(text: &str) -> Vec<Token> {
+    tokens(text, true)
+}
+
+/// Where the reader of a text is.
+struct Reader {
+    code: bool,
+    in_ticks: bool,
+    /// The character before the word.
+    before: Option<char>,
+    /// Does a sentence begin here, has one been read, and is the present one advice?
+    begins: bool,
+    begun: bool,
+    advice: bool,
+    /// Right after "lines": numbers are places, which move.
+    counts_lines: bool,
+}
+
+fn tokens(text: &str, code: bool) -> Vec<Token> {
+    let mut at = Reader {
+        code,
+        in_ticks: false,
+        before: None,
+        begins: true,
+        begun: false,
+        advice: false,
+        counts_lines: false,
+    };
+    let mut found = Vec::new();
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        if found.len() >= MAX_TOKENS {
+            break;
+        }
+        let length = if is_word(c) { word_end(rest, at.in_ticks) } else { c.len_utf8() };
+        let (piece, tail) = rest.split_at(length);
+        if is_word(c) {
+            found.extend(at.word(piece, text, rest));
+            at.before = None;
+        } else {
+            at.mark(c, tail);
+        }
+        rest = tail;
+    }
+    found
+}
+
+fn is_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
+}
+
+impl Reader {
+    /// Goes past a character between words.
+    fn mark(&mut self, c: char, tail: &str) {
+        self.in_ticks ^= c == '`';
+        self.begins |= c == ';'
+            || (matches!(c, '.' | '!' | ':') && tail.starts_with([' ', '\n', '*']))
+            || (c == '\n' && tail.trim_start_matches([' ', '\t']).starts_with(['\n', '-', '*']));
+        self.before = Some(c);
+    }
+
+    /// Reads one word, which `rest` begins with.
+    fn word(&mut self, word: &str, text: &str, rest: &str) -> Option<Token> {
+        let tail = rest.get(word.len()..).unwrap_or_default();
+        let word = word.strip_suffix("'s").or_else(|| word.strip_suffix("’s")).unwrap_or(word);
+        let number = word.chars().all(|c| c.is_ascii_digit());
+        let lower = word.to_lowercase();
+        if self.begins && !self.in_ticks {
+            let stem = stem(word);
+            // The first sentence says what it is about, whatever its form; "In FILE around lines 1 to 2," only
+            // leads to it.
+            self.advice = self.begun && ADVICE.contains(&stem.as_str());
+            self.begins = number || LEADS.contains(&lower.as_str());
+            self.begun |= !self.begins;
+        }
+        let place = number && self.counts_lines || is_line_mark(&lower);
+        self.counts_lines = matches!(lower.as_str(), "line" | "lines")
+            || (self.counts_lines && (number || matches!(lower.as_str(), "to" | "and")));
+        if place {
+            return None;
+        }
+        let member = self.before == Some('.') || joins(tail);
+        let marked = self.in_ticks || self.code || member || tail.starts_with('(');
+        let token = if number {
+            Some(Token::new(Kind::Number, lower.clone(), lower, PLAIN))
+        } else {
+            token(word, marked || has_inner_shape(word) || bare_name(word, text, rest))
+        };
+        token.map(|token| Token { advice: self.advice && !self.code, ..token })
+    }
+}
+
+/// `L42`, as forges link lines.
+fn is_line_mark(lower: &str) -> bool {
+    lower.strip_prefix('l').is_some_and(|rest| !rest.is_empty() && rest.chars().all(|c| c.is_ascii_digit()))
+}
+
+/// Is a plain word a name by where it stands: a small letter at the beginning of a sentence, or `in word` where a
+/// phrase ends? `rest` is the part of `text` that begins with the word.
+fn bare_name(word: &str, text: &str, rest: &str) -> bool {
+    if !word.starts_with(|c: char| c.is_lowercase()) || word.contains(['\'', '’']) {
+        return false;
+    }
+    let before = text.get(..text.len() - rest.len()).unwrap_or_default().trim_end();
+    if before.is_empty()
+        || before.ends_with(['.', ':', '!', '?']) && !before.ends_with("e.g.") && !before.ends_with("i.e.")
+    {
+        return !before.ends_with(':');
+    }
+    let preposition = before.rsplit(char::is_whitespace).next().unwrap_or_default();
+    let after = rest.get(word.len()..).unwrap_or_default();
+    let ends = after.is_empty()
+        || after.starts_with([';', ',', ')', ':'])
+        || after.starts_with(". ")
+        || after == ".";
+    ends && preposition.eq_ignore_ascii_case("in") && !IN_PHRASES.contains(&word)
+}
+
+/// Words that lead to a sentence.
+const LEADS: [&str; 12] =
+    ["in", "at", "on", "around", "line", "lines", "to", "and", "please", "you", "should", "file"];
+
+/// Stems of verbs that begin advice.
+const ADVICE: [&str; 40] = [
+    "use", "add", "pass", "replac", "prefer", "return", "wrap", "mov", "check", "consider", "writ", "giv",
+    "set", "tak", "mak", "avoid", "default", "recover", "drop", "pin", "limit", "rescu", "catch", "render",
+    "clos", "releas", "index", "guard", "abort", "divid", "restrict", "includ", "requir", "validat", "chang",
+    "switch", "updat", "keep", "handl", "remov",
+];
+
+/// What follows "in" without being a name.
+const IN_PHRASES: [&str; 16] = [
+    "place",
+    "production",
+    "memory",
+    "practice",
+    "general",
+    "time",
+    "order",
+    "full",
+    "parallel",
+    "advance",
+    "fact",
+    "turn",
+    "use",
+    "cents",
+    "seconds",
+    "logs",
+];
+
+/// Where the word at the start of `rest` ends. An apostrophe inside a word of prose belongs to it.
+fn word_end(rest: &str, ticks: bool) -> usize {
+    let mut chars = rest.char_indices().peekable();
+    while let Some((at, c)) = chars.next() {
+        if c.is_alphanumeric() || c == '_' {
+            continue;
+        }
+        // `cargo-cache` is one name where it is marked as one.
+        if ticks && c == '-' && chars.peek().is_some_and(|(_, next)| next.is_alphanumeric()) {
+            continue;
+        }
+        let inside = matches!(c, '\'' | '’') && chars.peek().is_some_and(|(_, next)| next.is_alphabetic());
+        if ticks || !inside {
+            return at;
+        }
+    }
+    rest.len()
+}
+
+/// Does a member or path follow directly: `a.b`, `a::b`, `a->b`?
+fn joins(tail: &str) -> bool {
+    let follows = |joint: &str| {
+        tail.strip_prefix(joint).and_then(|rest| rest.chars().next()).is_some_and(char::is_alphabetic)
+    };
+    follows(".") || follows("::") || follows("->")
+}
+
+/// An underscore, or a capital after a small letter, or letters and digits mixed.
+fn has_inner_shape(word: &str) -> bool {
+    let chars: Vec<char> = word.chars().collect();
+    chars.contains(&'_')
+        || chars.windows(2).any(|pair| matches!(pair, [a, b] if a.is_lowercase() && b.is_uppercase()))
+        || (chars.iter().any(|c| c.is_alphabetic()) && chars.iter().any(|c| c.is_ascii_digit()))
+}
+
+fn token(word: &str, looks_like_code: bool) -> Option<Token> {
+    let parts: Vec<String> = split_name(word).iter().map(|part| stem(part)).collect();
+    let prose: String = word.to_lowercase().chars().filter(|c| !matches!(c, '\'' | '’')).collect();
+    let prose = prose.as_str();
+    let stemmed = stem(prose);
+    if parts.is_empty() || (looks_like_code && matches!(prose, "self" | "this")) {
+        return None;
+    }
+    if parts.len() > 1 {
+        let parts = if parts.iter().any(|part| LEXICON.stop.contains(part)) { vec![] } else { parts };
+        let key = word.to_lowercase().replace(['_', '-'], "");
+        return Some(Token {
+            kind: Kind::Name,
+            stem: stem(&key),
+            key,
+            parts,
+            weight: COMPOUND,
+            advice: false,
+        });
+    }
+    let weak = LEXICON.weak.contains(&stemmed) || stemmed.len() < 2;
+    if looks_like_code {
+        let weight = if LEXICON.common.contains(&stemmed) { COMMON_NAME } else { SINGLE };
+        return Some(Token::new(Kind::Name, stemmed.clone(), stemmed, weight));
+    }
+    let meaning = LEXICON.same.get(&stemmed);
+    let weight = match meaning {
+        _ if LEXICON.stop.contains(prose) => 0.0,
+        Some(_) => MEANING,
+        None if weak => WEAK,
+        None => PLAIN,
+    };
+    let key = meaning.cloned().filter(|_| weight > 0.0).unwrap_or_else(|| stemmed.clone());
+    let stem = if weight == 0.0 { prose.to_owned() } else { stemmed };
+    Some(Token::new(Kind::Word, key, stem, weight))
+}
+
+/// `fetch_user`, `fetchUser`, `HTTPServer`: the words in a name.
+fn split_name(word: &str) -> Vec<String> {
+    let chars: Vec<char> = word.chars().collect();
+    let mut parts = vec![String::new()];
+    for (at, c) in chars.iter().enumerate() {
+        let next_small = chars.get(at + 1).is_some_and(|next| next.is_lowercase());
+        let last = at.checked_sub(1).and_then(|at| chars.get(at)).copied().unwrap_or('_');
+        let begins = c.is_uppercase() && (last.is_lowercase() || (last.is_uppercase() && next_small));
+        if matches!(c, '_' | '-') || begins {
+            parts.push(String::new());
+        }
+        if c.is_alphanumeric()
+            && let Some(part) = parts.last_mut()
+        {
+            part.extend(c.to_lowercase());
+        }
+    }
+    parts.retain(|part| !part.is_empty());
+    parts
+}
+
+/// A word without its English ending: crude, but the same for all forms that reviewers mix.
+pub(super) fn stem(word: &str) -> String {
+    let word = word.to_lowercase();
+    if !word.is_ascii() || word.len() < 4 {
+        return word;
+    }
+    let cut = |suffix: &str, left: usize| word.strip_suffix(suffix).filter(|stem| stem.len() >= left);
+    let base = cut("ies", 3)
+        .map(|stem| format!("{stem}y"))
+        .or_else(|| cut("ied", 3).map(|stem| format!("{stem}y")))
+        .or_else(|| cut("sses", 2).map(|stem| format!("{stem}ss")))
+        .or_else(|| cut("ing", 3).map(str::to_owned))
+        .or_else(|| cut("ed", 3).map(str::to_owned))
+        .or_else(|| cut("es", 4).map(str::to_owned))
+        .or_else(|| cut("s", 3).filter(|stem| !stem.ends_with(['s', 'u', 'i'])).map(str::to_owned))
+        .unwrap_or_else(|| word.clone());
+    let undoubled = match base.as_bytes() {
+        [.., a, b] if a == b && !matches!(b, b's' | b'l' | b'e') && base.len() < word.len() => {
+            base.get(..base.len() - 1).unwrap_or(&base)
+        }
+        _ => &base,
+    };
+    undoubled.strip_suffix('e').filter(|stem| stem.len() >= 3).unwrap_or(undoubled).to_owned()
+}
+
+/// The text without what forges and reviewers decorate it with: comments, HTML tags, blocks of code, addresses.
+fn without_markup(text: &str) -> String {
+    let mut kept = String::with_capacity(text.len());
+    let mut fenced = false;
+    for line in text.lines() {
+        if line.trim_start().starts_with("```") || line.trim_start().starts_with("~~~") {
+            fenced = !fenced;
+        } else if !fenced {
+            kept.push_str(line);
+            kept.push('\n');
+        }
+    }
+    let kept = if kept.trim().is_empty() { text.to_owned() } else { kept };
+    let kept = cut_between(&kept, "<!--", "-->");
+    let open = cut_between(&kept, "<details", "</details>");
+    let kept = if open.trim().is_empty() { kept } else { open };
+    let kept = TAGS.iter().fold(kept, |kept, tag| {
+        let opened = cut_between(&kept, &format!("<{tag} "), ">");
+        opened.replace(&format!("<{tag}>"), " ").replace(&format!("</{tag}>"), " ")
+    });
+    let links = kept.split_inclusive(char::is_whitespace).map(|word| {
+        let at = ["http://", "https://"].iter().filter_map(|scheme| word.find(scheme)).min();
+        at.and_then(|at| word.get(..at)).map_or_else(|| word.to_owned(), |kept| format!("{kept} "))
+    });
+    links.collect()
+}
+
+/// Tags that reviewers write; others, such as `<String>`, are code.
+const TAGS: [&str; 14] = [
+    "details",
+    "summary",
+    "sub",
+    "sup",
+    "br",
+    "br/",
+    "img",
+    "b",
+    "i",
+    "em",
+    "strong",
+    "blockquote",
+    "picture",
+    "source",
+];
+
+/// `text` without what lies from `open` to the next `close`, both included.
+fn cut_between(text: &str, open: &str, close: &str) -> String {
+    let mut kept = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, inside)) = rest.split_once(open) {
+        kept.push_str(before);
+        kept.push(' ');
+        rest = inside.split_once(close).map_or("", |(_, after)| after);
+    }
+    kept.push_str(rest);
+    kept
+}
