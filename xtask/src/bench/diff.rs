@@ -8,6 +8,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use diffy::patch_set::{ParseOptions, PatchSet};
+use truing_diff::LineKind;
 
 use super::{hard, meter};
 use crate::{say, workspace};
@@ -47,6 +48,9 @@ pub(crate) struct Options {
     /// The folder in which `npm install diff` was run
     #[arg(long, value_name = "FOLDER")]
     npm: Option<PathBuf>,
+    /// The optimized program to measure as a whole process [default: built now]
+    #[arg(long, value_name = "FILE")]
+    program: Option<PathBuf>,
 }
 
 /// Compares. `false`: a count is wrong, or a promised ratio is missed.
@@ -61,7 +65,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     let in_process = in_process("real commits", &diffs, Some(0.8));
     let tiny = tiny_files();
     let in_process_tiny = self::in_process(&format!("{TINY_FILES} tiny files"), &[&tiny], None);
-    let whole = whole_process(&root, &diffs, options.npm.as_deref())?;
+    let whole = whole_process(&root, &diffs, options)?;
     Ok(real && cases && in_process && in_process_tiny && whole)
 }
 
@@ -163,10 +167,11 @@ fn in_process(what: &str, diffs: &[&[u8]], promised: Option<f64>) -> bool {
     verdict(&format!("in process, {what}"), ("diffy", ours, theirs), bytes, promised)
 }
 
-/// Changed lines, as we read them.
+/// Changed lines, as we read them: each line is looked at, which `diffy` has done when it has read.
 fn count_ours(diff: &[u8]) -> usize {
     let files = truing_diff::files(diff).filter_map(Result::ok);
-    files.map(|file| file.added as usize + file.deleted as usize).sum()
+    let changed = |line: &truing_diff::Line<'_>| line.kind != LineKind::Context;
+    files.map(|file| file.hunks.iter().map(|hunk| hunk.lines().filter(changed).count()).sum::<usize>()).sum()
 }
 
 /// Changed lines, as `diffy` alone reads them.
@@ -194,8 +199,8 @@ fn tiny_files() -> Vec<u8> {
 }
 
 /// Runs `truing diff parse` and npm's `diff` on all diffs in one file.
-fn whole_process(root: &Path, diffs: &[&[u8]], npm: Option<&Path>) -> Result<bool> {
-    let Some(npm) = npm.filter(|npm| npm.join("node_modules/diff").is_dir()) else {
+fn whole_process(root: &Path, diffs: &[&[u8]], options: &Options) -> Result<bool> {
+    let Some(npm) = options.npm.as_ref().filter(|npm| npm.join("node_modules/diff").is_dir()) else {
         say::line(
             "whole process: npm `diff` is missing: `npm install diff@9` in a folder, then --npm FOLDER",
         );
@@ -205,14 +210,14 @@ fn whole_process(root: &Path, diffs: &[&[u8]], npm: Option<&Path>) -> Result<boo
         say::line("whole process: `node` is missing, so npm `diff` cannot be run");
         return Ok(true);
     }
-    workspace::output(workspace::cargo(root).args([
-        "build",
-        "--release",
-        "--locked",
-        "--package",
-        "truing",
-    ]))?;
-    let program = std::env::current_exe()?.with_file_name("truing");
+    let program = match &options.program {
+        Some(program) => program.clone(),
+        None => {
+            let build = ["build", "--release", "--locked", "--package", "truing"];
+            workspace::output(workspace::cargo(root).args(build))?;
+            std::env::current_exe()?.with_file_name("truing")
+        }
+    };
     let once = diffs.concat();
     let corpus = once.repeat(MIN_PROCESS_BYTES.div_ceil(once.len().max(1)));
     let folder = tempfile::tempdir()?;
