@@ -218,6 +218,21 @@ fn decoration_and_line_numbers_are_nothing() {
 }
 
 #[test]
+fn without_names_the_words_or_the_code_must_agree() {
+    assert!(same(
+        "Session tokens are written to the log in plain text.",
+        "Plain text session tokens end up in the log."
+    ));
+    assert!(!same("Session tokens are written to the log.", "Session tokens never expire."));
+    let at = |text: &str| Statement::new("a.py", text, Some("if token == expected:\n    return user"));
+    let timing = at("Comparing the secret like this leaks timing.");
+    assert!(
+        similarity(&timing, &at("Timing attack: the secret is compared character by character.")) >= SAME
+    );
+    assert!(similarity(&timing, &at("Expired accounts can still log in here.")) < SAME);
+}
+
+#[test]
 fn no_text_is_too_odd() {
     for odd in [
         "",

@@ -26,6 +26,10 @@ const WORDS_CONTAINED: f64 = 0.5;
 /// Weight that must be shared for half of the trust: names, then words.
 const NAMES_TRUST: f64 = 1.0;
 const WORDS_TRUST: f64 = 4.0;
+/// What "where" is worth at least under the same code, and where neither names anything: then words must agree all
+/// the more.
+const SAME_CODE_PLACE: f64 = 0.4;
+const NAMELESS_PLACE: f64 = 0.3;
 /// What words are worth where they have nothing in common: names tell of the matter, too.
 const UNSAID: f64 = 0.1;
 /// How hard names speak against that each side mentions alone.
@@ -140,7 +144,12 @@ fn agreement(a: &Statement, b: &Statement, code: Option<f64>) -> f64 {
     } else {
         1.0
     };
-    let place = names.share(NAMES_CONTAINED, 2.0) * names.trust(NAMES_TRUST) * doubt;
+    let named = names.share(NAMES_CONTAINED, 2.0) * names.trust(NAMES_TRUST) * doubt;
+    let place = match names.sums {
+        _ if same_code && against == 0.0 => named.max(SAME_CODE_PLACE),
+        [0.0, 0.0] => NAMELESS_PLACE,
+        [_, _] => named,
+    };
     let matter = words.share(WORDS_CONTAINED, 3.0) * words.trust(WORDS_TRUST) + UNSAID;
     let other_code = code.map_or(1.0, |code| (0.5 + code).min(1.0));
     place.powf(WHERE) * matter.powf(1.0 - WHERE) * other_code

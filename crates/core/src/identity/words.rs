@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 /// Tokens of one text that count, at most: what a reviewer has to say is said by then.
-const MAX_TOKENS: usize = 400;
+const MAX_TOKENS: usize = 240;
 
 /// What kind of token it is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
