@@ -16,12 +16,11 @@ use truing_core::id::{CommentId, PrId, Sha, Span};
 use truing_core::port::{Forge, ForgeError, InlineDraft, PrState, PullRequest, Revision};
 use truing_core::publish::{DesiredStatus, Item, Observed, Producer, StatusState};
 use truing_diff::RepoPath;
-use truing_git::{GitError, Remote};
+use truing_git::{GitError, Remote, Secret};
 use url::Url;
 
 use crate::http::{Call, ClientError, Http, Patience, unavailable};
 use crate::marker::{Found, MarkerKeys};
-use crate::secret::Secret;
 use body::with_marker;
 use id::Id;
 
@@ -160,7 +159,7 @@ impl GitHub {
         let options = &self.inner.options;
         let url = append(&options.git_url, format!("{repo}.git").split('/'));
         let basic = BASE64_STANDARD.encode(format!("x-access-token:{}", options.token.expose()));
-        Remote::new(url.as_str(), Some(truing_git::Secret::new(format!("Basic {basic}"))))
+        Remote::new(url.as_str(), Some(Secret::new(format!("Basic {basic}"))))
     }
 
     /// The calls left in the current window of the primary rate limit, as of the last answer; none before one.

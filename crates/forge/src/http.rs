@@ -14,11 +14,11 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use truing_core::id::Millis;
 use truing_core::port::ForgeError;
+use truing_git::Secret;
 use url::Url;
 
 use crate::http::classify::{Refusal, classify};
 use crate::http::text::Cleaner;
-use crate::secret::Secret;
 
 mod classify;
 mod link;

@@ -7,9 +7,8 @@ pub mod publisher;
 pub mod webhook;
 
 mod http;
-mod secret;
 #[cfg(test)]
 mod testing;
 
 pub use http::{ClientError, Patience};
-pub use secret::Secret;
+pub use truing_git::Secret;

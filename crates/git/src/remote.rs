@@ -20,8 +20,8 @@ impl Secret {
         Self(text.into())
     }
 
-    /// The text, for the one place that sends it.
-    pub(crate) fn reveal(&self) -> &str {
+    /// The text, for the header or the key that is made of it, and nothing else.
+    pub fn expose(&self) -> &str {
         &self.0
     }
 
@@ -79,7 +79,7 @@ impl Remote {
             "http" => return Err(bad(shown, "http is for loopback only")),
             _ => return Err(bad(shown, "only https is allowed")),
         }
-        if authorization.as_ref().is_some_and(|secret| secret.reveal().chars().any(char::is_control)) {
+        if authorization.as_ref().is_some_and(|secret| secret.expose().chars().any(char::is_control)) {
             return Err(bad(shown, "the authorization header holds a control character"));
         }
         Ok(Self { url, authorization })
@@ -120,7 +120,7 @@ impl Remote {
         Some(format!(
             "[http \"{}/\"]\n\textraHeader = \"Authorization: {}\"\n",
             quoted(&origin),
-            quoted(secret.reveal())
+            quoted(secret.expose())
         ))
     }
 }

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
-use crate::secret::Secret;
+use truing_git::Secret;
 
 /// The most of a forge's message that is repeated, in characters.
 const MAX_MESSAGE_CHARS: usize = 500;
