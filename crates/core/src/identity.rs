@@ -70,7 +70,7 @@ pub fn identify(
         .collect();
     // Today's findings by place, so that the order they came in changes nothing.
     let mut order: Vec<usize> = (0..found.len()).collect();
-    order.sort_by_key(|&at| sort_key(&found[at]));
+    order.sort_by_cached_key(|&at| sort_key(&found[at]));
 
     let mut before: Vec<Option<&Finding>> = vec![None; found.len()];
     same_code(&known, &found, &prints, &order, &mut before);
@@ -238,7 +238,7 @@ fn status_after(before: &Finding, placed: &Placed) -> FindingStatus {
 
 fn gone_at(finding: Finding, head: Option<&Sha>, coverage: &Coverage) -> Finding {
     let unread =
-        coverage.not_reviewed.iter().any(|gap| gap.path == finding.raw.place.path && !gap.reason.by_design());
+        coverage.not_reviewed.iter().any(|gap| gap.path == finding.raw.place.path && gap.reason.unread());
     match (&finding.status, head) {
         (FindingStatus::Open | FindingStatus::Claimed, Some(head)) if !unread => {
             Finding { status: FindingStatus::Fixed(head.clone()), ..finding }

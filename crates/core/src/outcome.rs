@@ -101,6 +101,11 @@ impl SkipReason {
         }
     }
 
+    /// Was the file left unread, so that nothing is known about what was found in it before?
+    pub fn unread(self) -> bool {
+        self == Self::Ignored || !self.by_design()
+    }
+
     /// The word used in JSON and text.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -289,7 +289,7 @@ pub enum PrState {
     Closed,
 }
 
-/// An inline comment to be posted: a place that was validated, and the whole text with its marker.
+/// A comment to be posted: a place that was validated, and its text.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct InlineDraft {
     /// The lines.

@@ -77,6 +77,13 @@ pub struct Desired {
     pub comment: Option<CommentId>,
 }
 
+impl Desired {
+    /// The text as it is posted, without marker.
+    pub fn shown_body(&self) -> String {
+        cut(&self.body, BODY_LIMIT)
+    }
+}
+
 /// A comment of ours on the pull request, with a marker that verified.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Observed {
@@ -228,7 +235,7 @@ pub fn plan(
         let kind = row.place.as_ref().map(|(kind, _)| *kind);
         let body = match row.item {
             Item::Summary => shown_summary(row, desired),
-            Item::Finding(_) => cut(&row.body, BODY_LIMIT),
+            Item::Finding(_) => row.shown_body(),
         };
         if existing(row, &body, observed, &mut steps) || row.resolved {
             continue; // what is resolved before it was ever shown needs no comment
@@ -278,18 +285,32 @@ fn existing(row: &Desired, body: &str, observed: &[Observed], steps: &mut Vec<St
     true
 }
 
-/// The summary with the findings that have no place of their own: one that could not be posted is never lost.
+/// Findings without a comment of their own that the summary lists; the rest is counted.
+const MAX_LISTED: usize = 300;
+
+/// The summary with the findings that have no comment of their own, over the cap or without a place that the
+/// forge takes: one line each, so that none is lost.
 fn shown_summary(summary: &Desired, desired: &[Desired]) -> String {
-    let unplaced: Vec<&str> = desired
+    let unplaced: Vec<String> = desired
         .iter()
         .filter(|row| !row.resolved && row.comment.is_none())
-        .filter(|row| matches!(row.place, Some((AnchorKind::Summary, _))))
-        .map(|row| row.body.as_str())
+        .filter_map(|row| match &row.place {
+            Some((AnchorKind::Summary, place)) => {
+                let line = row.body.lines().next().unwrap_or_default();
+                Some(format!("- {line} at line {} of `{}`", place.start_line, place.path))
+            }
+            Some((AnchorKind::Inline | AnchorKind::File, _)) | None => None,
+        })
         .collect();
     if unplaced.is_empty() {
         return cut(&summary.body, BODY_LIMIT);
     }
-    cut(&format!("{}\n\n### Not placed in the diff\n\n{}", summary.body, unplaced.join("\n\n")), BODY_LIMIT)
+    let more = unplaced.len().saturating_sub(MAX_LISTED);
+    let listed: Vec<String> = unplaced.into_iter().take(MAX_LISTED).collect();
+    let more = if more > 0 { format!("\n- and {more} more") } else { String::new() };
+    let list = format!("### Without a comment of their own\n\n{}{more}", listed.join("\n"));
+    let room = BODY_LIMIT.saturating_sub(list.len() + 2);
+    cut(&format!("{}\n\n{list}", cut(&summary.body, room)), BODY_LIMIT)
 }
 
 /// Equal as a forge keeps text: line ends and trailing white space aside.

@@ -34,6 +34,9 @@ pub enum PublishError {
     /// The forge refused or failed.
     #[error(transparent)]
     Forge(#[from] ForgeError),
+    /// The head has moved on since the review: its comments have no place any more.
+    #[error("the head has moved on")]
+    Moved,
 }
 
 /// One reconcile of one pull request for one producer.
@@ -187,6 +190,11 @@ impl<R: Records, F: Forge, C: Clock, I: Ids> Publisher<'_, R, F, C, I> {
                     self.records.withdraw(self.run, self.producer, &intent.id, &[]).await?;
                     return Err(error.into());
                 };
+                // A place that is refused because its commit is gone says nothing about the next one.
+                if self.forge.pull_request().await?.revision.head != *self.head {
+                    self.records.withdraw(self.run, self.producer, &intent.id, &[]).await?;
+                    return Err(PublishError::Moved);
+                }
                 let lowered: Vec<(Item, AnchorKind)> =
                     intent.items.iter().map(|item| (item.clone(), kind)).collect();
                 self.records.withdraw(self.run, self.producer, &intent.id, &lowered).await?;
@@ -206,7 +214,7 @@ impl<R: Records, F: Forge, C: Clock, I: Ids> Publisher<'_, R, F, C, I> {
 fn draft(rows: &[Desired], item: &Item) -> Option<InlineDraft> {
     let row = rows.iter().find(|row| row.item == *item)?;
     let (_, place) = row.place.clone()?;
-    Some(InlineDraft { place, item: item.clone(), body: row.body.clone() })
+    Some(InlineDraft { place, item: item.clone(), body: row.shown_body() })
 }
 
 fn halves(items: &[Item]) -> Option<(Vec<Item>, Vec<Item>)> {

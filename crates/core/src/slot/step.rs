@@ -30,7 +30,7 @@ pub enum Command {
     Expire,
     /// The only server of this store has restarted: whoever held the lease is dead. No attempt is counted.
     Restarted,
-    /// A person pauses it.
+    /// A person pauses it; refused while a worker has it.
     Pause,
     /// A person resumes it.
     Resume,
@@ -157,7 +157,7 @@ impl Slot {
                 State::Leased { .. } => Some(slot.hand_back(now)),
                 State::Idle | State::Waiting { .. } | State::Held { .. } => return Err(Refused::Nothing),
             },
-            Command::Pause => slot.pause(now),
+            Command::Pause => Some(slot.pause(now)?),
             Command::Resume => slot.resume(limits, now)?,
             Command::Retry => Some(slot.retry(now)?),
             Command::Drop => {
@@ -325,16 +325,11 @@ impl Slot {
         Note::HandedBack
     }
 
-    fn pause(&mut self, now: Millis) -> Option<Note> {
-        match self.state {
-            // The worker reads the pause from records before it ends; being marked makes it look again.
-            State::Leased { of, .. } => self.mark(of, Unserved::at(now)),
-            State::Idle | State::Waiting { .. } | State::Held { .. } => {
-                self.owner = None;
-                self.state = State::Held { why: Hold::Paused };
-            }
-        }
-        Some(Note::ByHand("paused"))
+    fn pause(&mut self, now: Millis) -> Result<Note, Refused> {
+        self.free(now)?;
+        self.owner = None;
+        self.state = State::Held { why: Hold::Paused };
+        Ok(Note::ByHand("paused"))
     }
 
     fn resume(&mut self, limits: &Limits, now: Millis) -> Result<Option<Note>, Refused> {
@@ -342,15 +337,13 @@ impl Slot {
             State::Held { why: Hold::Paused } => {
                 self.attempts = 0;
                 self.wait_for_pending(limits, now);
+                Ok(Some(Note::ByHand("resumed")))
             }
-            State::Leased { of, .. } => self.mark(of, Unserved::at(now)),
             State::Idle
             | State::Waiting { .. }
-            | State::Held { why: Hold::Parked | Hold::Draft | Hold::Cancelled } => {
-                return Err(Refused::Nothing);
-            }
+            | State::Leased { .. }
+            | State::Held { why: Hold::Parked | Hold::Draft | Hold::Cancelled } => Err(Refused::Nothing),
         }
-        Ok(Some(Note::ByHand("resumed")))
     }
 
     fn retry(&mut self, now: Millis) -> Result<Note, Refused> {
@@ -374,11 +367,15 @@ impl Slot {
         }
     }
 
-    /// Is nobody at work on it?
-    fn free(&self, now: Millis) -> Result<(), Refused> {
+    /// Refused while somebody is at work on it; what an overdue lease was serving is pending again.
+    fn free(&mut self, now: Millis) -> Result<(), Refused> {
         match self.state {
             State::Leased { deadline, .. } if deadline > now => Err(Refused::Leased(deadline)),
-            State::Leased { .. } | State::Idle | State::Waiting { .. } | State::Held { .. } => Ok(()),
+            State::Leased { of, serving, .. } => {
+                self.unserve(of, serving);
+                Ok(())
+            }
+            State::Idle | State::Waiting { .. } | State::Held { .. } => Ok(()),
         }
     }
 

@@ -59,7 +59,8 @@ pub(super) fn classify(
         // The server gave up waiting for us.
         408 => unavailable(&what, &format!("status 408: {message}")),
         400 | 422 => ForgeError::Rejected { what, message },
-        code @ 402..500 => ForgeError::Rejected { what, message: format!("status {code}: {message}") },
+        // Not for its content: another try may do.
+        code @ 402..500 => unavailable(&what, &format!("status {code}: {message}")),
         code @ 300..400 => {
             let to = redirect(call, headers).unwrap_or_else(|| "nowhere".to_owned());
             let message = format!(
