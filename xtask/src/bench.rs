@@ -4,6 +4,7 @@
 mod diff;
 pub(crate) mod hard;
 mod meter;
+mod rules;
 
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
@@ -21,6 +22,8 @@ pub(crate) struct Options {
 enum What {
     /// Diffs: right by git's own counts, and as fast as diffy (in process) and npm `diff` (as a whole process)
     Diff(diff::Options),
+    /// Rules of syntax: the same findings as ast-grep's command line, at least as fast
+    Rules(rules::Options),
 }
 
 /// Measures. `false`: something promised does not hold.
@@ -30,6 +33,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     }
     match &options.what {
         What::Diff(options) => diff::run(options),
+        What::Rules(options) => rules::run(options),
     }
 }
 

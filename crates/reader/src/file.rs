@@ -109,15 +109,17 @@ fn read_regular(folder: BorrowedFd<'_>, name: &[u8]) -> Result<Vec<u8>, SkipReas
         return Err(SkipReason::Unreadable);
     }
 
-    // One byte more than allowed tells a file that is too large, whatever size it claims.
+    // Of a file that says it is too large only the beginning is read, to tell whether it is text at all. Of others,
+    // one byte more than allowed tells one that is too large, whatever size it claims.
+    let too_large = u64::try_from(after.st_size).is_ok_and(|size| size > MAX_FILE_BYTES);
+    let limit = if too_large { BINARY_PROBE_BYTES as u64 } else { MAX_FILE_BYTES + 1 };
     let mut bytes = Vec::new();
-    let mut limited = File::from(opened).take(MAX_FILE_BYTES + 1);
-    let read = limited.read_to_end(&mut bytes).map_err(|_| SkipReason::Unreadable)?;
-    if read as u64 > MAX_FILE_BYTES {
-        return Err(SkipReason::TooLarge);
-    }
+    let read = File::from(opened).take(limit).read_to_end(&mut bytes).map_err(|_| SkipReason::Unreadable)?;
     if bytes.iter().take(BINARY_PROBE_BYTES).any(|byte| *byte == 0) {
         return Err(SkipReason::Binary);
+    }
+    if too_large || read as u64 > MAX_FILE_BYTES {
+        return Err(SkipReason::TooLarge);
     }
     Ok(bytes)
 }

@@ -1,6 +1,7 @@
 //! The `Reader` port in the calling process: opens the changed files, on a few threads, and
 //! reports.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::num::NonZero;
 use std::panic::resume_unwind;
@@ -80,8 +81,8 @@ impl InProcess {
         let tree = Tree::open(&request.tree)?;
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
         let threads = request.files.len().div_ceil(FILES_PER_THREAD).min(cores).clamp(1, MAX_THREADS);
-        let next = AtomicUsize::new(0);
-        let share = || read_share(request, &rules, &tree, &next);
+        let queue = Queue { files: largest_first(request, &tree, threads), next: AtomicUsize::new(0) };
+        let share = || read_share(request, &rules, &tree, &queue);
         let mut report = ReadReport::default();
         thread::scope(|scope| {
             let started: Result<Vec<_>, _> =
@@ -103,17 +104,32 @@ impl InProcess {
     }
 }
 
+/// The files that threads take one after the other.
+struct Queue<'a> {
+    files: Vec<&'a ChangedFile>,
+    next: AtomicUsize,
+}
+
+/// The files of a request. Several threads take the largest first, so that none is left with it at the end.
+fn largest_first<'a>(request: &'a ReadRequest, tree: &Tree, threads: usize) -> Vec<&'a ChangedFile> {
+    let mut files: Vec<&ChangedFile> = request.files.iter().collect();
+    if threads > 1 {
+        files.sort_by_cached_key(|file| Reverse(tree.size(&file.path)));
+    }
+    files
+}
+
 /// One thread's part: takes the next file until there are no more.
 fn read_share(
     request: &ReadRequest,
     rules: &RuleSet<'_>,
     tree: &Tree,
-    next: &AtomicUsize,
+    queue: &Queue<'_>,
 ) -> Result<ReadReport, ReaderError> {
     let change = Change::of(request, tree);
     let mut report = ReadReport::default();
     let mut parsers = Parsers::default();
-    while let Some(file) = request.files.get(next.fetch_add(1, Ordering::Relaxed)) {
+    while let Some(file) = queue.files.get(queue.next.fetch_add(1, Ordering::Relaxed)) {
         let skipped = match tree.read(&file.path) {
             Ok(bytes) => {
                 let examined = rules.examine(file, &bytes, &change, &mut parsers)?;

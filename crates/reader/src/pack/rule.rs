@@ -31,6 +31,8 @@ pub(crate) struct Rule {
     pub(crate) paths: Option<GlobSet>,
     pub(crate) not_paths: GlobSet,
     pub(crate) enabled: bool,
+    /// What it finds in released code, in words.
+    pub(crate) measured: Option<String>,
     pub(crate) examples: Examples,
 }
 

@@ -54,6 +54,7 @@ macro_rules! rule_file {
             not_paths: Vec<Spanned<String>>,
             #[serde(default = "yes")]
             enabled: bool,
+            measured: Option<String>,
             valid: Spanned<Vec<$example>>,
             invalid: Spanned<Vec<$example>>,
             $($(#[$attribute])* $field: $type,)*
@@ -97,6 +98,7 @@ macro_rules! rule_file {
                     paths,
                     not_paths: source.globs("not_paths", &self.not_paths)?,
                     enabled: self.enabled,
+                    measured: self.measured,
                     examples: Examples { valid: examples(self.valid), invalid: examples(self.invalid) },
                 })
             }

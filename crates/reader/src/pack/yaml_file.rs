@@ -57,6 +57,7 @@ struct Ours {
     category: Option<Category>,
     enabled: Option<bool>,
     also: Vec<Spanned<String>>,
+    measured: Option<String>,
     example_path: Option<String>,
     valid: Vec<String>,
     invalid: Vec<String>,
@@ -108,6 +109,7 @@ pub(super) fn parse(file: &str, text: &str, id: &str, name: &str) -> Result<Rule
         paths: if raw.files.is_empty() { None } else { Some(globs(&raw.files).map_err(at)?) },
         not_paths: globs(&raw.ignores).map_err(at)?,
         enabled: ours.enabled.unwrap_or(on),
+        measured: ours.measured,
         examples: Examples { valid: examples(ours.valid), invalid: examples(ours.invalid) },
     })
 }

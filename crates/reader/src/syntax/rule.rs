@@ -20,6 +20,8 @@ pub(crate) struct WrongRule {
 
 /// A rule, compiled for each of its languages.
 pub(crate) struct SyntaxCheck {
+    /// Does a pattern have a `$$$`, which is tried against every child of a node in turn?
+    pub(crate) has_ellipsis: bool,
     compiled: Vec<(&'static Language, RuleConfig<SupportLang>)>,
 }
 
@@ -49,7 +51,8 @@ impl SyntaxCheck {
                 .map(|config| (*language, config))
                 .map_err(|error| wrong_rule(text, &error, language))
         };
-        Ok(Self { compiled: languages.iter().map(compile).collect::<Result<_, _>>()? })
+        let compiled = languages.iter().map(compile).collect::<Result<_, _>>()?;
+        Ok(Self { has_ellipsis: text.contains("$$$"), compiled })
     }
 
     /// The rule for files of this language, if it looks at them.

@@ -21,7 +21,8 @@ use crate::proof::Fix;
 /// How deep a syntax tree may be, in nodes.
 pub(crate) const MAX_DEPTH: usize = 4_000;
 
-/// How many children a node may have that a rule looks at: `$$$` tries them in turn.
+/// How many children a node may have that a rule with `$$$` looks at: it tries them in turn, and what it has bound
+/// so far is copied each time.
 const MAX_CHILDREN: usize = 10_000;
 
 /// How many bytes of source are parsed; a tree takes tens of times as much memory.
@@ -99,26 +100,36 @@ impl Parsers {
 /// The rules of one language, by the kinds of nodes they can match.
 pub(crate) struct Scan<'rules> {
     language: &'static Language,
-    rules: Vec<(usize, &'rules RuleConfig<SupportLang>)>,
+    rules: Vec<ScanRule<'rules>>,
     /// For each kind of node, the indexes in `rules` of those that may match it.
     by_kind: Vec<Vec<usize>>,
+}
+
+/// A rule for one language.
+struct ScanRule<'rules> {
+    /// What comes back with its matches.
+    index: usize,
+    config: &'rules RuleConfig<SupportLang>,
+    has_ellipsis: bool,
 }
 
 impl<'rules> Scan<'rules> {
     /// One scan for each language that some rule looks at: (index, rule) pairs, the index comes back with matches.
     pub(crate) fn all(rules: &[(usize, &'rules SyntaxCheck)]) -> Vec<Self> {
         let of = |language: &'static Language| {
-            let compiled =
-                rules.iter().filter_map(|(index, rule)| Some((*index, rule.compiled_for(language)?)));
+            let compiled = rules.iter().filter_map(|(index, rule)| {
+                let config = rule.compiled_for(language)?;
+                Some(ScanRule { index: *index, config, has_ellipsis: rule.has_ellipsis })
+            });
             Self::new(language, compiled.collect())
         };
         LANGUAGES.iter().map(of).filter(|scan| !scan.rules.is_empty()).collect()
     }
 
-    fn new(language: &'static Language, rules: Vec<(usize, &'rules RuleConfig<SupportLang>)>) -> Self {
+    fn new(language: &'static Language, rules: Vec<ScanRule<'rules>>) -> Self {
         let mut by_kind: Vec<Vec<usize>> = Vec::new();
-        for (at, (_, rule)) in rules.iter().enumerate() {
-            for kind in rule.matcher.potential_kinds().iter().flatten() {
+        for (at, rule) in rules.iter().enumerate() {
+            for kind in rule.config.matcher.potential_kinds().iter().flatten() {
                 if by_kind.len() <= kind {
                     by_kind.resize_with(kind + 1, Vec::new);
                 }
@@ -144,12 +155,12 @@ impl<'rules> Scan<'rules> {
         wanted: &dyn Fn(usize) -> bool,
         wanted_lines: &dyn Fn(u32, u32) -> bool,
     ) -> Result<Vec<Match>, TooComplex> {
-        if text.len() > MAX_SOURCE_BYTES {
-            return Err(TooComplex::OverLimit);
-        }
-        let active: Vec<bool> = self.rules.iter().map(|(index, _)| wanted(*index)).collect();
+        let active: Vec<bool> = self.rules.iter().map(|rule| wanted(rule.index)).collect();
         if !active.contains(&true) {
             return Ok(Vec::new());
+        }
+        if text.len() > MAX_SOURCE_BYTES {
+            return Err(TooComplex::OverLimit);
         }
         // A grammar's bug must cost one file, not the run.
         let end = Instant::now() + MAX_TIME;
@@ -171,21 +182,21 @@ impl<'rules> Scan<'rules> {
         let candidates = self.candidates(root.root().get_inner_node(), active, wanted_lines)?;
         let mut matches = Vec::new();
         for node in candidates {
-            if node.child_count() as usize > MAX_CHILDREN || Instant::now() >= end {
-                return Err(TooComplex::OverLimit);
-            }
             for at in self.by_kind.get(usize::from(node.kind_id())).into_iter().flatten() {
-                let Some((index, rule)) = self.rules.get(*at).filter(|_| active.get(*at) == Some(&true))
-                else {
+                let Some(rule) = self.rules.get(*at).filter(|_| active.get(*at) == Some(&true)) else {
                     continue;
                 };
-                let Some(matched) = rule.matcher.match_node(root.adopt(node)) else { continue };
-                let fix = rule.fixer.first().map(|fixer| {
+                if Instant::now() >= end || (rule.has_ellipsis && is_wide(&node)) {
+                    return Err(TooComplex::OverLimit);
+                }
+                let matcher = &rule.config.matcher;
+                let Some(matched) = matcher.match_node(root.adopt(node)) else { continue };
+                let fix = rule.config.fixer.first().map(|fixer| {
                     let replacement = fixer.generate_replacement(&matched);
-                    let range = fixer.get_replaced_range(&matched, &rule.matcher);
+                    let range = fixer.get_replaced_range(&matched, matcher);
                     Fix { range, replacement: String::from_utf8_lossy(&replacement).into_owned() }
                 });
-                matches.push(Match { rule: *index, range: matched.range(), fix });
+                matches.push(Match { rule: rule.index, range: matched.range(), fix });
             }
         }
         Ok(matches)
@@ -226,6 +237,12 @@ impl<'rules> Scan<'rules> {
             }
         }
     }
+}
+
+/// Has a node, or one of its children (a call's arguments), more children than `$$$` may be tried against?
+fn is_wide(node: &Node<'_>) -> bool {
+    let wide = |node: &Node<'_>| node.child_count() as usize > MAX_CHILDREN;
+    wide(node) || node.children(&mut node.walk()).any(|child| wide(&child))
 }
 
 /// The 1-based lines of a node. A line end at its end belongs to the line it ends.

@@ -1,0 +1,187 @@
+//! `cargo xtask bench rules`: ten rules of syntax over several hundred Python files, beside ast-grep's own command
+//! line with the same rules.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use serde_json::Value;
+
+use crate::{say, workspace};
+
+/// How often each of the two is run, by turns; the medians count.
+const ROUNDS: usize = 9;
+
+/// Fewer files would compare how fast the programs start.
+const MIN_FILES: usize = 300;
+
+/// The rules, each one file of ast-grep's YAML.
+const RULES: &[(&str, &str)] = &[
+    ("assert-tuple", include_str!("rules/assert-tuple.yml")),
+    ("bare-except", include_str!("rules/bare-except.yml")),
+    ("compare-none", include_str!("rules/compare-none.yml")),
+    ("eval-call", include_str!("rules/eval-call.yml")),
+    ("exec-call", include_str!("rules/exec-call.yml")),
+    ("mutable-default", include_str!("rules/mutable-default.yml")),
+    ("nested-loop", include_str!("rules/nested-loop.yml")),
+    ("open-without-with", include_str!("rules/open-without-with.yml")),
+    ("print-call", include_str!("rules/print-call.yml")),
+    ("subprocess-shell", include_str!("rules/subprocess-shell.yml")),
+];
+
+/// What to compare.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// A folder with Python files [default: the standard library of `python3`, without its tests]
+    tree: Option<PathBuf>,
+    /// ast-grep's program, from `pip install ast-grep-cli`
+    #[arg(long, value_name = "FILE", default_value = "ast-grep")]
+    ast_grep: PathBuf,
+    /// The optimized program to measure [default: built now]
+    #[arg(long, value_name = "FILE")]
+    program: Option<PathBuf>,
+}
+
+/// Compares. `false`: the findings differ, or we are slower.
+pub(crate) fn run(options: &Options) -> Result<bool> {
+    let folder = tempfile::tempdir().context("no temporary folder can be made")?;
+    let here = folder.path();
+    let tree = match &options.tree {
+        Some(tree) => tree.canonicalize().with_context(|| format!("cannot open {}", tree.display()))?,
+        None => standard_library()?,
+    };
+    let (files, bytes) = copy(&tree, &here.join("tree"))?;
+    if files < MIN_FILES {
+        bail!("{}: {files} Python files are too few, at least {MIN_FILES} are needed", tree.display());
+    }
+    let rules = here.join("packs/ten/rules");
+    fs::create_dir_all(&rules)?;
+    for (name, text) in RULES {
+        fs::write(rules.join(format!("{name}.yml")), text)?;
+    }
+    fs::write(here.join("truing.toml"), "[rules]\ndir = \"packs\"\npacks = [\"ten\"]\n")?;
+    fs::write(here.join("sgconfig.yml"), "ruleDirs: [packs/ten/rules]\n")?;
+
+    let program = match &options.program {
+        Some(program) => program.canonicalize()?,
+        None => build(&workspace::root()?)?,
+    };
+    let mut ours = Command::new(program);
+    ours.args(["--config", "truing.toml", "--format", "json", "rules", "check", "tree"]);
+    let mut theirs = Command::new(&options.ast_grep);
+    theirs.args(["scan", "--config", "sgconfig.yml", "--json=stream", "tree"]);
+    for command in [&mut ours, &mut theirs] {
+        command.current_dir(here).stdin(Stdio::null()).stderr(Stdio::null());
+    }
+
+    say::line(&format!("{} rules over {files} files, {:.1} MB", RULES.len(), bytes as f64 / 1e6));
+    let same = compare(&found(&mut ours, of_ours)?, &found(&mut theirs, of_theirs)?);
+    let (mut our_times, mut their_times) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        our_times.push(seconds(&mut ours)?);
+        their_times.push(seconds(&mut theirs)?);
+    }
+    let (ours, theirs) = (median(our_times), median(their_times));
+    let ratio = theirs / ours;
+    say::line(&format!(
+        "truing {ours:.3} s, ast-grep {theirs:.3} s (medians of {ROUNDS}, by turns): {ratio:.2} times as fast, promised 1.00"
+    ));
+    Ok(same && ratio >= 1.0)
+}
+
+/// A finding: path, first and last line, rule.
+type One = (String, u64, u64, String);
+/// All findings.
+type Found = BTreeSet<One>;
+
+/// What a command finds. Two matches of one rule on the same lines are one finding.
+fn found(command: &mut Command, of: fn(&Value) -> Option<One>) -> Result<Found> {
+    let output =
+        command.stdout(Stdio::piped()).output().with_context(|| format!("cannot start {command:?}"))?;
+    let text = String::from_utf8(output.stdout).context("the findings are not UTF-8")?;
+    text.lines()
+        .map(|line| {
+            let finding: Value = serde_json::from_str(line).with_context(|| format!("no JSON: {line}"))?;
+            of(&finding).with_context(|| format!("no finding: {line}"))
+        })
+        .collect()
+}
+
+fn of_ours(finding: &Value) -> Option<One> {
+    let rule = finding["rule"].as_str()?.strip_prefix("ten/")?;
+    let (first, last) = (finding["start_line"].as_u64()?, finding["end_line"].as_u64()?);
+    Some((finding["path"].as_str()?.to_owned(), first, last, rule.to_owned()))
+}
+
+fn of_theirs(finding: &Value) -> Option<One> {
+    let line = |end: &str| Some(finding["range"][end]["line"].as_u64()? + 1);
+    let rule = finding["ruleId"].as_str()?.to_owned();
+    Some((finding["file"].as_str()?.to_owned(), line("start")?, line("end")?, rule))
+}
+
+fn compare(ours: &Found, theirs: &Found) -> bool {
+    for only in ours.difference(theirs) {
+        say::line(&format!("only ours: {only:?}"));
+    }
+    for only in theirs.difference(ours) {
+        say::line(&format!("only theirs: {only:?}"));
+    }
+    say::line(&format!("{} findings, {} by ast-grep", ours.len(), theirs.len()));
+    ours == theirs && !ours.is_empty()
+}
+
+/// Seconds by the clock that a command takes, since both use all cores. What it prints is thrown away; it may end
+/// with 1, because there are findings.
+fn seconds(command: &mut Command) -> Result<f64> {
+    let begun = Instant::now();
+    let status =
+        command.stdout(Stdio::null()).status().with_context(|| format!("cannot start {command:?}"))?;
+    let took = begun.elapsed().as_secs_f64();
+    if !matches!(status.code(), Some(0 | 1)) {
+        bail!("{command:?} failed ({status})");
+    }
+    Ok(took)
+}
+
+fn median(mut times: Vec<f64>) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times.get(times.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// Where `python3` keeps its standard library.
+fn standard_library() -> Result<PathBuf> {
+    let mut python = Command::new("python3");
+    python.args(["-c", "import sysconfig; print(sysconfig.get_paths()['stdlib'])"]);
+    let output = python.output().context("cannot start python3; name a folder with Python files instead")?;
+    Ok(PathBuf::from(String::from_utf8(output.stdout)?.trim()))
+}
+
+/// Copies the Python files below a folder, without tests and installed packages: how many, and their bytes.
+fn copy(from: &Path, to: &Path) -> Result<(usize, u64)> {
+    let skipped = ["test", "tests", "idle_test", "site-packages", "__pycache__"];
+    let (mut files, mut bytes) = (0, 0);
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from).with_context(|| format!("cannot open {}", from.display()))? {
+        let entry = entry?;
+        let (name, kind) = (entry.file_name(), entry.file_type()?);
+        if kind.is_dir() && !skipped.iter().any(|skipped| name == *skipped) {
+            let (more, more_bytes) = copy(&entry.path(), &to.join(&name))?;
+            (files, bytes) = (files + more, bytes + more_bytes);
+        } else if kind.is_file() && entry.path().extension().is_some_and(|ending| ending == "py") {
+            bytes += fs::copy(entry.path(), to.join(&name))?;
+            files += 1;
+        }
+    }
+    Ok((files, bytes))
+}
+
+/// Builds the program, optimized, beside this one.
+fn build(root: &Path) -> Result<PathBuf> {
+    let build = ["build", "--release", "--locked", "--package", "truing"];
+    workspace::output(workspace::cargo(root).args(build))?;
+    Ok(std::env::current_exe()?.with_file_name("truing"))
+}
