@@ -81,8 +81,10 @@ pub fn identify(
     let gone = gone.map(|finding| gone_at((*finding).clone(), head, coverage)).collect();
     let mut ids: BTreeSet<FindingId> = known.iter().map(|finding| finding.id.clone()).collect();
     let mut named: Vec<Option<FindingId>> = vec![None; found.len()];
+    let mut next = BTreeMap::new();
     for at in order {
-        let id = before[at].map_or_else(|| first_free(&prints[at], &ids), |finding| finding.id.clone());
+        let new = || first_free(&prints[at], &ids, next.entry(&prints[at]).or_insert(1));
+        let id = before[at].map_or_else(new, |finding| finding.id.clone());
         ids.insert(id.clone());
         named[at] = Some(id);
     }
@@ -247,15 +249,15 @@ fn gone_at(finding: Finding, head: Option<&Sha>, coverage: &Coverage) -> Finding
     }
 }
 
-/// `{fingerprint}-{ordinal}`, with the first ordinal from 1 that no finding has.
-fn first_free(print: &Fingerprint, taken: &BTreeSet<FindingId>) -> FindingId {
-    let mut ordinal = 1_u64;
+/// `{fingerprint}-{ordinal}`, with the first ordinal that no finding has, looked for from `next` on: a thousand
+/// equal lines are not each looked for from the beginning.
+fn first_free(print: &Fingerprint, taken: &BTreeSet<FindingId>, next: &mut u64) -> FindingId {
     loop {
-        let id = FindingId::new(format!("{print}-{ordinal}"));
+        let id = FindingId::new(format!("{print}-{next}"));
+        *next += 1;
         if !taken.contains(&id) {
             return id;
         }
-        ordinal += 1;
     }
 }
 

@@ -24,9 +24,12 @@ use truing_git::{Git, GitError, Remote};
 use crate::loops::reading::Scope;
 use crate::slots::{StepError, step};
 
-/// How long a stopping service waits for its workers before it gives their leases back. The contract is 60 s
-/// for everything.
-const DRAIN: Duration = Duration::from_secs(50);
+/// How long a stopping service lets its workers finish. The contract is 60 s for everything.
+const DRAIN: Duration = Duration::from_secs(45);
+/// How long those that do not have then to give their leases back.
+const GIVE_BACK: Duration = Duration::from_secs(5);
+/// How long it then waits for clients that are still sending a request or reading an answer.
+const LINGER: Duration = Duration::from_secs(5);
 
 /// Which pull requests there are: one client a configured forge.
 pub trait Forges: Send + Sync {
@@ -113,10 +116,11 @@ where
     pub async fn run(self, listener: TcpListener, stop: impl Future<Output = ()>) -> Result<(), ServeError> {
         self.house.end_old_leases().await?;
         let (stopping, stopped) = watch::channel(false);
+        let (giving_back, give_back) = watch::channel(false);
         let looked = Arc::new(AtomicI64::new(self.house.clock.now().0));
         let ingress = ingress::router(self.house.clone(), self.secrets, looked.clone(), self.pace.poll);
         let mut until = stopped.clone();
-        let http = tokio::spawn(
+        let mut http = tokio::spawn(
             axum::serve(listener, ingress)
                 .with_graceful_shutdown(async move { drop(until.wait_for(|stop| *stop).await) })
                 .into_future(),
@@ -137,8 +141,9 @@ where
                     looked.store(self.house.clock.now().0, Ordering::Relaxed);
                     for lease in leases {
                         let house = self.house.clone();
-                        let (heartbeat, stopped) = (self.pace.heartbeat, stopped.clone());
-                        workers.spawn(async move { worker::work(&*house, lease, heartbeat, stopped).await });
+                        let (heartbeat, give_back) = (self.pace.heartbeat, give_back.clone());
+                        workers
+                            .spawn(async move { worker::work(&*house, lease, heartbeat, give_back).await });
                     }
                 }
                 Err(error) => tracing::error!(%error, "the scheduler cannot look for due slots"),
@@ -146,16 +151,28 @@ where
         }
         tracing::info!(running = workers.len(), "stopping");
         stopping.send_replace(true);
-        let drained = async { while workers.join_next().await.is_some() {} };
-        if tokio::time::timeout(DRAIN, drained).await.is_err() {
-            workers.shutdown().await;
-            self.house.end_old_leases().await?;
+        if !drained(&mut workers, DRAIN).await {
+            giving_back.send_replace(true);
+            if !drained(&mut workers, GIVE_BACK).await {
+                workers.shutdown().await;
+                self.house.end_old_leases().await?;
+            }
         }
-        match http.await {
-            Ok(served) => Ok(served?),
-            Err(_) => Ok(()), // it was ours to stop
+        match tokio::time::timeout(LINGER, &mut http).await {
+            Ok(Ok(served)) => Ok(served?),
+            Ok(Err(_)) => Ok(()), // it was ours to stop
+            Err(_) => {
+                http.abort();
+                Ok(())
+            }
         }
     }
+}
+
+/// Waits for the workers to end; false if some have not.
+async fn drained(workers: &mut JoinSet<()>, within: Duration) -> bool {
+    let ended = async { while workers.join_next().await.is_some() {} };
+    tokio::time::timeout(within, ended).await.is_ok()
 }
 
 impl<S: Slots + Records, W, R, C, I> House<S, W, R, C, I> {

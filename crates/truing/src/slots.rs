@@ -36,16 +36,19 @@ pub async fn step<S: Slots + Records>(
         let committed = store.commit(&[(before, decision.slot.clone())]).await?;
         if let Some(Ok(version)) = committed.first() {
             decision.slot.version = *version;
-            note(store, key, &decision, now).await?;
+            note(store, key, &decision, now).await;
             return Ok(decision);
         }
     }
     Err(StoreError::Unavailable(format!("{key}: the slot changes faster than it can be committed")).into())
 }
 
-/// Tells `truing why` what was decided.
-async fn note<S: Records>(store: &S, key: &Key, decision: &Decision, at: Millis) -> Result<(), StoreError> {
-    let Some(note) = decision.note else { return Ok(()) };
+/// Tells `truing why` what was decided. The step is taken, whether it can be told or not.
+async fn note<S: Records>(store: &S, key: &Key, decision: &Decision, at: Millis) {
+    let Some(note) = decision.note else { return };
     tracing::debug!(%key, "{note}");
-    store.note(&[Event { at, key: key.clone(), run: None, what: note.to_string() }]).await
+    let event = Event { at, key: key.clone(), run: None, what: note.to_string() };
+    if let Err(error) = store.note(&[event]).await {
+        tracing::warn!(%key, %error, "a step is missing from the history: {note}");
+    }
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
-use truing_fakes::forge::{Chaos, FakeForge, Hook, NewPull, PullView, Repo};
+use truing_fakes::forge::{Chaos, FakeForge, Fault, FaultKind, Hook, NewPull, PullView, Repo};
 use truing_fakes::repo::Commit;
 
 const TOKEN: &str = "operate-token-canary";
@@ -231,6 +231,25 @@ async fn a_parked_slot_says_so_and_an_operator_brings_it_back() {
     site.forge.token(TOKEN, "truing[bot]");
     assert_eq!(site.run(&["slots", "retry", slot["key"].as_str().unwrap()]).exit, 0);
     site.until(number, "reviewed after the retry", is_reviewed).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_review_that_could_only_not_be_published_is_shown_after_the_retry() {
+    let site = Site::new().await;
+    let _server = site.serve();
+    let refused = FaultKind::Status(403, None);
+    site.forge.fault(Fault::once("POST", "/repos/{owner}/{repo}/statuses/{sha}", refused).times(1000));
+    let number = site.open("one").await;
+    assert_eq!(site.deliver().await, [202]);
+    site.until_slots("parked", |slots| slots.iter().any(|slot| slot["why"] == "parked")).await;
+    let said = site.repo.pull(number).await.unwrap();
+    assert!(said.summaries().any(|comment| comment.body.contains("temporarily unavailable")), "{said:#?}");
+
+    site.forge.clear_faults();
+    assert_eq!(site.run(&["slots", "retry", "o/r#1"]).exit, 0);
+    let view = site.until(number, "reviewed", is_reviewed).await;
+    assert!(view.summaries().all(|comment| comment.body.contains("1 finding")), "{view:#?}");
+    assert_eq!(view.statuses[&view.head].last().unwrap().state, "failure");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -18,10 +18,10 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     runtime::start()?.block_on(async {
         tokio::select! {
             ended = tell(args, context) => ended,
-            told = runtime::told_to_stop() => Ok(match told? {
-                Told::Interrupt => Exit::Interrupted,
-                Told::Terminate => Exit::Done,
-            }),
+            told = runtime::told_to_stop() => match told? {
+                Told::Interrupt => Err(CliError::new(Exit::Interrupted, "interrupted", "interrupted")),
+                Told::Terminate => Ok(Exit::Done),
+            },
         }
     })
 }

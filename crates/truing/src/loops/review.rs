@@ -6,12 +6,12 @@
 use std::path::Path;
 
 use truing_core::finding::Finding;
-use truing_core::id::{Millis, Sha};
+use truing_core::id::{Millis, Sha, Token};
 use truing_core::identity::{Identified, identify};
 use truing_core::outcome::{Coverage, Outcome, OutcomeKind, OutcomeRecord, Runtime};
 use truing_core::port::{
-    Clock, Computed, Forge, ForgeError, Ids, PrState, PullRequest, Reader, Records, Revision, RunRef, Slots,
-    StoreError,
+    Clock, Computed, Event, Forge, ForgeError, Ids, PrState, PullRequest, Reader, Records, Revision, RunRef,
+    Slots, StoreError,
 };
 use truing_core::publish::{DesiredStatus, Producer, StatusState};
 use truing_core::slot::{Command, Hold, Limits, Refused, Then, Why};
@@ -51,6 +51,18 @@ pub struct Served<'a, S, F, R, C, I> {
     pub run: &'a RunRef,
     /// A person asked for it: a revision that was reviewed is reviewed again.
     pub asked: bool,
+    /// What the last event told.
+    pub heard: Option<Heard>,
+}
+
+/// The head that an event told of. It is never reviewed for that; but if the forge shows another one, the forge
+/// may not have caught up with its own event.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Heard {
+    /// The head.
+    pub head: Sha,
+    /// When the event came.
+    pub at: Millis,
 }
 
 /// Why a run stopped before its end.
@@ -59,6 +71,12 @@ pub enum Stopped {
     /// Another run holds the pull request by now: write nothing more.
     #[error("the lease is lost")]
     Lost,
+    /// Records have seen a greater token on this key: the slots have forgotten one, or somebody else is ahead.
+    #[error("the records know a newer run (token {0:?})")]
+    Fenced(Token),
+    /// The head moved while its review was being published: look again.
+    #[error("the head has moved on")]
+    Moved,
     /// The forge wants us to wait.
     #[error("{what}")]
     RateLimited {
@@ -100,12 +118,13 @@ where
         }
         let begun = self.store.begin(self.run, &pull.revision, self.clock.now()).await?;
         if begun.computed.is_none() && begun.reviewed.as_ref() == Some(&pull.revision) && !self.asked {
-            let outcome = ended(OutcomeKind::Skipped, "this head and base are reviewed already");
-            self.store.ended(self.run, &outcome, self.clock.now()).await?;
-            return Ok(Then::Idle);
+            let (at, key, run) = (self.clock.now(), self.run.key.clone(), Some(self.run.id.clone()));
+            let what = "nothing to do: this head and base are reviewed already".to_owned();
+            self.store.note(&[Event { at, key, run, what }]).await?;
+            return Ok(self.done(&pull.revision.head));
         }
         let outcome = match begun.computed {
-            Some(outcome) => outcome,
+            Some(outcome) => self.restate(&pull.revision.head, outcome).await?,
             None => {
                 if let Some(ends) = self.storm_forbids().await? {
                     return Ok(Then::DueAt(ends, Why::Storm));
@@ -121,7 +140,20 @@ where
         self.store.published(self.run, &published).await?;
         let after = self.look().await?;
         let unmoved = after.revision == pull.revision && after.state == pull.state;
-        Ok(if unmoved { Then::Idle } else { Then::Again })
+        Ok(if unmoved { self.done(&pull.revision.head) } else { Then::Again })
+    }
+
+    /// Nothing is left to do for the head that the forge shows. If the last event told of another one, the forge
+    /// is asked again when the event is as old as the settle delay; after that, what it shows is believed.
+    fn done(&self, shown: &Sha) -> Then {
+        let Some(heard) = self.heard.as_ref().filter(|heard| heard.head != *shown) else { return Then::Idle };
+        let settled = heard.at + self.forge.settle();
+        // A request that is served is not served again.
+        if self.asked || self.clock.now() >= settled {
+            Then::Idle
+        } else {
+            Then::DueAt(settled, Why::Settling)
+        }
     }
 
     /// What the forge says now. An event's own words are never believed.
@@ -147,9 +179,17 @@ where
         let identified = identify(&known, found, Some(&revision.head), &coverage);
         let outcome = Outcome::of_rules(&coverage);
         let record = self.record(&change, revision, &identified, outcome, coverage, started);
-        let computed = self.computed(&change.base, &revision.head, identified, &record);
+        let computed = self.shown(&revision.head, identified.all(), &record);
         step(self.store, &self.run.key, Command::Computed(self.run.token), self.limits).await?;
         self.store.computed(self.run, &computed).await?;
+        Ok(record)
+    }
+
+    /// A run that was computed before this one took it over: says again what should be shown, because the former
+    /// may have given up and said so on the pull request.
+    async fn restate(&self, head: &Sha, record: OutcomeRecord) -> Result<OutcomeRecord, Stopped> {
+        let findings = self.store.findings(&self.run.key).await?;
+        self.store.computed(self.run, &self.shown(head, findings, &record)).await?;
         Ok(record)
     }
 
@@ -198,9 +238,8 @@ where
     }
 
     /// What records should hold: findings, the rows they are shown by, and the head's status.
-    fn computed(&self, base: &Sha, head: &Sha, identified: Identified, record: &OutcomeRecord) -> Computed {
-        let findings = identified.all();
-        let OutcomeRecord { outcome, coverage, .. } = record;
+    fn shown(&self, head: &Sha, findings: Vec<Finding>, record: &OutcomeRecord) -> Computed {
+        let OutcomeRecord { base, outcome, coverage, .. } = record;
         let desired = desired::rows(&findings, outcome, head, base, coverage, self.max_inline);
         let status = Some(desired::status(&findings, outcome, head));
         Computed { producer: Producer::Review, findings, desired, status, outcome: record.clone() }
@@ -219,6 +258,7 @@ where
         publisher.reconcile().await.map_err(|error| match error {
             PublishError::Store(error) => error.into(),
             PublishError::Forge(error) => self.stopped(error),
+            PublishError::Moved => Stopped::Moved,
         })
     }
 
@@ -278,7 +318,7 @@ fn ended(kind: OutcomeKind, reason: &str) -> Outcome {
 impl From<StoreError> for Stopped {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Fenced { .. } => Self::Lost,
+            StoreError::Fenced { last, .. } => Self::Fenced(last),
             StoreError::Unavailable(_) | StoreError::Corrupt(_) => Self::Failed {
                 class: "the server's records are not available",
                 what: error.to_string(),

@@ -1,6 +1,6 @@
 //! The scheduler: looks for slots that want a step, ends what is lost, forgets what is over, leases what is due.
 
-use truing_core::id::{Key, Token};
+use truing_core::id::{Key, Millis, Token};
 use truing_core::port::{Event, Records, Slots, StoreError};
 use truing_core::slot::{Command, Decision, Loop, Slot, State};
 
@@ -22,6 +22,8 @@ pub struct Lease {
     pub asked: bool,
     /// If this attempt fails the slot is parked.
     pub last_attempt: bool,
+    /// When the last of the events came that it serves.
+    pub marked: Option<Millis>,
 }
 
 /// One look: at most `free` leases are granted, oldest first.
@@ -72,7 +74,10 @@ where
         }));
         leases.extend(lease_of(slot, house.limits.attempts));
     }
-    store.note(&notes).await?;
+    // The leases are granted, whether it can be told or not.
+    if let Err(error) = store.note(&notes).await {
+        tracing::warn!(%error, "steps are missing from the history");
+    }
     Ok(leases)
 }
 
@@ -84,5 +89,6 @@ fn lease_of(slot: Slot, attempts: u32) -> Option<Lease> {
         of,
         asked: serving.is_some_and(|served| served.asked.is_some()),
         last_attempt: slot.attempts.saturating_add(1) >= attempts,
+        marked: serving.map(|served| served.last),
     })
 }

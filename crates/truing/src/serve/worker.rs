@@ -4,27 +4,27 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
-use truing_core::id::PrId;
+use truing_core::id::{PrId, Version};
 use truing_core::port::{Clock, Event, Ids, Reader, Records, RunRef, Slots, StoreError};
 use truing_core::slot::{Command, Refused, Then, Why};
 use truing_forge::publisher::Reconciled;
 
 use super::scheduler::Lease;
 use super::{Forges, House};
-use crate::loops::review::{Served, Stopped};
+use crate::loops::review::{Heard, Served, Stopped};
 use crate::slots::{StepError, step};
 
 /// Wall clock of one review step (design.md section 2).
 const STEP_TIME: Duration = Duration::from_mins(20);
 
-/// Works on a lease with heartbeats until it ends, is lost, or the service stops with it unfinished.
+/// Works on a lease with heartbeats until it ends, is lost, or is to be given back because the service stops.
 ///
 /// A store that fails while the end is recorded leaves the lease to expire; the next one goes on from there.
 pub async fn work<S, W, R, C, I>(
     house: &House<S, W, R, C, I>,
     lease: Lease,
     heartbeat: Duration,
-    stopping: watch::Receiver<bool>,
+    give_back: watch::Receiver<bool>,
 ) where
     S: Slots + Records,
     W: Forges,
@@ -39,7 +39,7 @@ pub async fn work<S, W, R, C, I>(
             tracing::warn!(key = %lease.key, review_id = %run.id, "the lease is lost; stopped");
             return;
         }
-        () = given_up(stopping) => step(&house.store, &lease.key, Command::HandBack(lease.token), &house.limits)
+        () = told(give_back) => step(&house.store, &lease.key, Command::HandBack(lease.token), &house.limits)
             .await.map(drop),
     };
     match ended {
@@ -65,20 +65,22 @@ where
     I: Ids,
 {
     let token = lease.token;
-    let command = match tokio::time::timeout(STEP_TIME, review(house, lease, run)).await {
-        Ok(Ok(then)) => Command::Finish(token, then),
-        Ok(Err(Stopped::Lost)) => return Ok(()),
-        Ok(Err(Stopped::RateLimited { until, what })) => {
+    let command = match review(house, lease, run).await {
+        Ok(then) => Command::Finish(token, then),
+        Err(Stopped::Moved) => Command::Finish(token, Then::Again),
+        Err(Stopped::Lost) => return Ok(()),
+        // If the lease is ours still, the slots have forgotten a token: the next one is greater.
+        Err(Stopped::Fenced(last)) => {
+            house.store.raise(Version(last.0)).await?;
+            Command::HandBack(token)
+        }
+        Err(Stopped::RateLimited { until, what }) => {
             say(house, run, format!("waits for the forge: {what}")).await?;
             Command::Finish(token, Then::DueAt(until, Why::RateLimit))
         }
-        Ok(Err(Stopped::Failed { what, not_before, .. })) => {
+        Err(Stopped::Failed { what, not_before, .. }) => {
             say(house, run, format!("failed: {what}")).await?;
             Command::Fail(token, not_before)
-        }
-        Err(_) => {
-            say(house, run, format!("failed: took longer than {} minutes", STEP_TIME.as_secs() / 60)).await?;
-            Command::Fail(token, None)
         }
     };
     step(&house.store, &lease.key, command, &house.limits).await.map(drop)
@@ -101,8 +103,10 @@ where
     let id =
         PrId::from_key(&lease.key).ok_or_else(|| failed(format!("{} is not a pull request", lease.key)))?;
     let names = house.store.described(std::slice::from_ref(&lease.key)).await?;
-    let name = names.into_iter().flatten().next().map(|described| described.name).unwrap_or_default();
+    let described = names.into_iter().flatten().next();
+    let name = described.as_ref().map_or("", |described| described.name.as_str());
     let repo = name.rsplit_once('#').map_or("", |(repo, _)| repo);
+    let head = described.as_ref().and_then(|described| described.head.clone());
     let unknown = || failed(format!("[forge.{}] is not configured", id.forge));
     let forge = house.forges.pull(&id, repo).ok_or_else(unknown)?;
     let remote = house.forges.remote(&id.forge, repo).ok_or_else(unknown)??;
@@ -120,8 +124,12 @@ where
         max_inline: house.max_inline,
         run,
         asked: lease.asked,
+        heard: head.zip(lease.marked).map(|(head, at)| Heard { head, at }),
     };
-    let ended = served.run().await;
+    let ended = tokio::time::timeout(STEP_TIME, served.run()).await.unwrap_or_else(|_| {
+        let what = format!("took longer than {} minutes", STEP_TIME.as_secs() / 60);
+        Err(Stopped::Failed { class: "the review took too long", what, not_before: None })
+    });
     let Err(Stopped::Failed { class, .. }) = &ended else { return ended };
     if !lease.last_attempt {
         return ended;
@@ -131,7 +139,7 @@ where
         // What a former lease began to say may still become visible: this attempt is not over.
         Ok(Reconciled::Settling { until }) => Ok(Then::DueAt(until, Why::Settling)),
         Err(limited @ Stopped::RateLimited { .. }) => Err(limited),
-        Err(error @ (Stopped::Lost | Stopped::Failed { .. })) => {
+        Err(error @ (Stopped::Lost | Stopped::Fenced(_) | Stopped::Moved | Stopped::Failed { .. })) => {
             say(house, run, format!("the pull request could not be told: {error}")).await?;
             ended
         }
@@ -147,25 +155,23 @@ where
     let mut acknowledged = Instant::now();
     loop {
         tokio::time::sleep(every).await;
-        match step(&house.store, &lease.key, Command::Heartbeat(lease.token), &house.limits).await {
-            Ok(_) => acknowledged = Instant::now(),
-            Err(StepError::Refused(_)) => return,
-            Err(StepError::Store(error)) => {
+        let sent = Instant::now();
+        let beat = step(&house.store, &lease.key, Command::Heartbeat(lease.token), &house.limits);
+        match tokio::time::timeout_at(acknowledged + patience, beat).await {
+            Ok(Ok(_)) => acknowledged = sent,
+            Ok(Err(StepError::Refused(_))) | Err(_) => return,
+            Ok(Err(StepError::Store(error))) => {
                 tracing::warn!(key = %lease.key, %error, "heartbeat not acknowledged");
-                if acknowledged.elapsed() >= patience {
-                    return;
-                }
             }
         }
     }
 }
 
-/// Ends a little before the service stops waiting for its workers.
-async fn given_up(mut stopping: watch::Receiver<bool>) {
-    if stopping.wait_for(|stop| *stop).await.is_err() {
-        return std::future::pending().await;
+/// Ends when it is told to.
+async fn told(mut give_back: watch::Receiver<bool>) {
+    if give_back.wait_for(|told| *told).await.is_err() {
+        std::future::pending::<()>().await;
     }
-    tokio::time::sleep(super::DRAIN.mul_f32(0.9)).await;
 }
 
 async fn say<S, W, R, C, I>(
