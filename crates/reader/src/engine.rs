@@ -94,6 +94,10 @@ impl<'packs> RuleSet<'packs> {
             Err(TooComplex::OverLimit) => incomplete = Some(SkipReason::TooLarge),
             Err(TooComplex::Failed) => incomplete = Some(SkipReason::Unreadable),
         }
+        if hits.is_empty() && self.companions.is_empty() && self.sizes.is_empty() {
+            return Ok(Examined { findings: Vec::new(), incomplete });
+        }
+
         let lines = Lines::of(bytes);
         hits.extend(self.whole_file_hits(file, size, &lines, change)?);
         if hits.is_empty() {

@@ -66,6 +66,9 @@ impl<'packs> TextRules<'packs> {
     fn candidates(&self, path: &RepoPath, bytes: &[u8]) -> Vec<&'packs Rule> {
         let mut waiting: Vec<bool> = self.rules.iter().map(|rule| rule.applies_to(path)).collect();
         let mut left = waiting.iter().filter(|waits| **waits).count();
+        if left == 0 {
+            return Vec::new();
+        }
         let mut candidates = vec![None; self.rules.len()];
         for keyword in self.keywords.find_overlapping_iter(bytes) {
             if left == 0 {
