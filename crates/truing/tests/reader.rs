@@ -222,7 +222,7 @@ async fn a_child_that_is_killed_in_the_middle_fails_its_run_and_the_next_one_get
 #[tokio::test]
 async fn a_child_that_hangs_is_killed_in_time_with_everything_it_has_started() {
     let stage = Stage::new();
-    let body = "hello; echo 'about to hang' >&2; tail -f /dev/null & echo $! > $0.other; echo $$ > $0.pid
+    let body = "hello; echo 'about to hang' >&2; sleep 99 & echo $! > $0.other; echo $$ > $0.pid
                 kill -STOP $$";
     let reader = stage.reader(body).within(Duration::from_millis(500));
     let what = failure(&reader, &stage.request(&["a.py"])).await;
@@ -255,7 +255,7 @@ async fn a_child_that_is_stopped_and_goes_on_answers() {
 #[tokio::test]
 async fn a_run_that_is_given_up_leaves_no_process_behind() {
     let stage = Stage::new();
-    let body = "hello; tail -f /dev/null & echo $! > $0.other; echo $$ > $0.pid; kill -STOP $$";
+    let body = "hello; sleep 99 & echo $! > $0.other; echo $$ > $0.pid; kill -STOP $$";
     let (reader, request) = (stage.reader(body), stage.request(&["a.py"]));
     let pids = tokio::select! {
         read = reader.read(&request) => panic!("{read:?}"),
