@@ -168,7 +168,9 @@ impl<'packs> RuleSet<'packs> {
             return Ok(Vec::new());
         };
         let rule_at = |index: usize| self.rules.get(index).copied();
-        let wanted = |index: usize| rule_at(index).is_some_and(|rule| rule.applies_to(&file.path));
+        let wanted = |index: usize| {
+            rule_at(index).is_some_and(|rule| rule.check.may_match(bytes) && rule.applies_to(&file.path))
+        };
         let on_added = |first, last| touches(&file.added, first, last);
         let matches = scan.matches(text_of(bytes), parsers, &wanted, &on_added)?;
         let hit = |found: Match| {

@@ -71,6 +71,14 @@ impl Check {
         }
     }
 
+    /// Can a rule of syntax match in a file with this content?
+    pub(crate) fn may_match(&self, bytes: &[u8]) -> bool {
+        match self {
+            Self::Syntax(check) => check.may_match(bytes),
+            Self::Text(_) | Self::Secret(_) | Self::Companion(_) | Self::Size(_) => true,
+        }
+    }
+
     /// The languages that it is about.
     pub(crate) fn languages(&self) -> Vec<&'static str> {
         match self {

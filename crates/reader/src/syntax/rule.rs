@@ -4,9 +4,14 @@ use std::fmt;
 
 use ast_grep_config::{GlobalRules, RuleConfig, SerializableRuleConfig};
 use ast_grep_language::SupportLang;
-use serde::de::DeserializeOwned;
+use memchr::memmem::Finder;
+use serde::Deserialize;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::Language;
+
+/// Shorter words are in nearly every file.
+const MIN_WORD_BYTES: usize = 3;
 
 /// Why a rule's YAML is no rule.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -22,6 +27,8 @@ pub(crate) struct WrongRule {
 pub(crate) struct SyntaxCheck {
     /// Does a pattern have a `$$$`, which is tried against every child of a node in turn?
     pub(crate) has_ellipsis: bool,
+    /// Every file that it matches in holds this word.
+    word: Option<Finder<'static>>,
     compiled: Vec<(&'static Language, RuleConfig<SupportLang>)>,
 }
 
@@ -52,7 +59,14 @@ impl SyntaxCheck {
                 .map_err(|error| wrong_rule(text, &error, language))
         };
         let compiled = languages.iter().map(compile).collect::<Result<_, _>>()?;
-        Ok(Self { has_ellipsis: text.contains("$$$"), compiled })
+        let pattern = from_yaml::<RuleFile>(text)?.rule.pattern;
+        let word = pattern.as_ref().and_then(PatternText::word).map(|word| Finder::new(word).into_owned());
+        Ok(Self { has_ellipsis: text.contains("$$$"), word, compiled })
+    }
+
+    /// Can it match in a file with this text, as far as a look at its words tells?
+    pub(crate) fn may_match(&self, text: &[u8]) -> bool {
+        self.word.as_ref().is_none_or(|word| word.find(text).is_some())
     }
 
     /// The rule for files of this language, if it looks at them.
@@ -63,6 +77,41 @@ impl SyntaxCheck {
     /// The names of its languages.
     pub(crate) fn languages(&self) -> impl Iterator<Item = &'static str> {
         self.compiled.iter().map(|(language, _)| language.name())
+    }
+}
+
+/// The part of a rule from which its word is taken.
+#[derive(Deserialize)]
+struct RuleFile {
+    rule: RulePart,
+}
+
+/// A pattern here must match, whatever else the rule says.
+#[derive(Deserialize)]
+struct RulePart {
+    #[serde(default)]
+    pattern: Option<PatternText>,
+}
+
+/// A pattern: code, or an object that may loosen how strictly it is meant.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum PatternText {
+    Code(String),
+    Other(IgnoredAny),
+}
+
+impl PatternText {
+    /// The longest name in the code that is no metavariable: it stands in every match. Code with quotes or comments,
+    /// whose letters need not stand there as they are, has none.
+    fn word(&self) -> Option<&str> {
+        let Self::Code(code) = self else { return None };
+        if code.contains(['"', '\'', '`', '#', '/', '\\']) {
+            return None;
+        }
+        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '$';
+        let names = code.split(|c| !is_name(c)).filter(|name| !name.contains('$'));
+        names.filter(|name| name.len() >= MIN_WORD_BYTES).max_by_key(|name| name.len())
     }
 }
 
@@ -126,4 +175,28 @@ fn value(text: &str, word: &str) -> Option<(usize, usize)> {
         let before = line.get(..line.find(&begins)?)?;
         Some((number + 1, before.chars().count() + 1 + ": ".len()))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rule_s_word_is_in_every_match_or_there_is_none() {
+        for (rule, expected) in [
+            ("pattern: eval($A)", Some("eval")),
+            ("pattern: subprocess.$F($$$A, shell=True)", Some("subprocess")),
+            ("pattern: $FUNCTION($ARGUMENT)", None),
+            ("pattern: $X == y", None),
+            ("pattern: f('name')", None),
+            ("any: [{ pattern: eval($A) }, { pattern: exec($A) }]", None),
+            ("not: { pattern: eval($A) }\n  kind: call", None),
+            ("pattern: { context: eval($A), strictness: signature }", None),
+        ] {
+            let text = format!("language: python\nrule:\n  {rule}\n");
+            let check = SyntaxCheck::parse(&text, &[Language::named("python").unwrap()]).unwrap();
+            let word = check.word.as_ref().map(|word| String::from_utf8_lossy(word.needle()).into_owned());
+            assert_eq!(word.as_deref(), expected, "{rule}");
+        }
+    }
 }
