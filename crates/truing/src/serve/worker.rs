@@ -162,6 +162,10 @@ where
             Ok(Err(StepError::Refused(_))) | Err(_) => return,
             Ok(Err(StepError::Store(error))) => {
                 tracing::warn!(key = %lease.key, %error, "heartbeat not acknowledged");
+                // A store that refuses at once never runs into the limit above.
+                if acknowledged.elapsed() >= patience {
+                    return;
+                }
             }
         }
     }

@@ -16,35 +16,38 @@ pub(crate) const NEW: usize = 2;
 
 /// The base that changes are made on.
 pub(crate) fn base() -> Commit {
-    Commit::new("Begin")
-        .write("README.md", "# Shop\n")
-        .write("src/app.py", "import os\n\n\ndef main():\n    pass\n")
+    Commit::new("Begin").write("README.md", "# Shop\n").write("src/app.py", "def main():\n    pass\n")
 }
 
-/// A head with twelve findings in three files.
+/// A head with twelve findings in three files, all of them calls of a debugger: whatever other rules there may
+/// be one day find nothing.
 pub(crate) fn first() -> Commit {
     Commit::new("Change")
         .write(
             "src/app.py",
-            "import os\n\n\ndef main():\n    breakpoint()\n    one()\n    breakpoint()\n    two()\n    \
-             breakpoint()  # three\n\n\ndef other():\n    import pdb; pdb.set_trace()\n    breakpoint()  # last\n",
+            "def main():\n    breakpoint()\n    one()\n    breakpoint()\n    two()\n    breakpoint()  # three\n\n\n\
+             def other():\n    pdb.set_trace()\n    breakpoint()  # last\n",
         )
         .write(
             "src/page.ts",
-            "debugger;\nconst a = 1;\ndebugger; // two\nconst b = 2;\nif (a) debugger;\nf();\n  debugger; // four\n",
+            "debugger;\nconst a = f();\ndebugger; // two\nconst b = f();\nif (a) debugger;\ng(b);\n  debugger; // four\n",
         )
-        .write("src/lib.rs", "fn a() {\n    let x = 1;\n    dbg!(x);\n    let y = 2;\n    dbg!(y);\n    dbg!(x + y);\n}\n")
+        .write("src/lib.rs", LIB)
 }
+
+/// One of the files, as it stays.
+pub(crate) const LIB: &str =
+    "fn a() {\n    let x = 1;\n    dbg!(x);\n    let y = 2;\n    dbg!(y);\n    dbg!(x + y);\n}\n";
 
 /// Moves the lines of one file, mends four findings, one of two equal ones among them, and adds two.
 pub(crate) fn second() -> Commit {
     Commit::new("Mend some")
         .write(
             "src/app.py",
-            "\"\"\"Shop.\"\"\"\n\nimport os\n\n\ndef main():\n    one()\n    breakpoint()\n    two()\n    \
-             breakpoint()  # three\n\n\ndef other():\n    import pdb; pdb.set_trace()\n",
+            "def fresh():\n    one()\n\n\ndef main():\n    one()\n    breakpoint()\n    two()\n    breakpoint()  # three\n\n\n\
+             def other():\n    pdb.set_trace()\n",
         )
-        .write("src/page.ts", "debugger;\nconst a = 1;\nconst b = 2;\nf();\n  debugger; // four\n")
+        .write("src/page.ts", "debugger;\nconst a = f();\nconst b = f();\ng(a, b);\n  debugger; // four\n")
         .write("src/fresh.py", "def fresh():\n    breakpoint()\n    ipdb.set_trace()\n")
 }
 
@@ -105,11 +108,6 @@ impl Picture {
     pub(crate) fn open(&self) -> usize {
         self.comments.iter().filter(|comment| !comment.resolved).count()
     }
-}
-
-/// The id of the newest status of any commit; 0 without one.
-pub(crate) fn newest_status(view: &PullView) -> u64 {
-    view.statuses.values().flatten().map(|status| status.id).max().unwrap_or(0)
 }
 
 /// A comment without its marker, commits by their names.

@@ -81,8 +81,8 @@ pub(crate) struct Script {
     fault: Option<Fault>,
     dead: AtomicBool,
     calls: Mutex<Vec<&'static str>>,
-    /// Reviews that were recorded as computed.
-    computed: AtomicU32,
+    /// How often the reader has read: the part of a review that costs.
+    reads: AtomicU32,
 }
 
 impl Script {
@@ -95,12 +95,17 @@ impl Script {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Lets all calls fail from now on, or none.
+    pub(crate) fn set_dead(&self, dead: bool) {
+        self.dead.store(dead, Ordering::SeqCst);
+    }
+
     pub(crate) fn is_dead(&self) -> bool {
         self.dead.load(Ordering::SeqCst)
     }
 
-    pub(crate) fn computed(&self) -> u32 {
-        self.computed.load(Ordering::SeqCst)
+    pub(crate) fn reads(&self) -> u32 {
+        self.reads.load(Ordering::SeqCst)
     }
 
     fn fate(&self, name: &'static str) -> Fate {
@@ -113,7 +118,7 @@ impl Script {
         match fault.mode {
             Mode::AnswerLost => Fate::DoneUnheard,
             Mode::CrashBefore | Mode::CrashAfter => {
-                self.dead.store(true, Ordering::SeqCst);
+                self.set_dead(true);
                 if fault.mode == Mode::CrashBefore { Fate::NotDone } else { Fate::DoneUnheard }
             }
         }
@@ -173,6 +178,7 @@ impl Records for FaultyStore {
     through! { no_store, StoreError;
         begin(run: &RunRef, revision: &Revision, now: Millis) -> Begun;
         findings(key: &Key) -> Vec<Finding>;
+        computed(run: &RunRef, computed: &Computed) -> ();
         announce(run: &RunRef, producer: Producer, summary: &str, status: &DesiredStatus) -> ();
         desired(key: &Key, producer: Producer) -> (Vec<Desired>, Option<DesiredStatus>);
         unanswered(key: &Key, producer: Producer) -> Vec<Intent>;
@@ -187,15 +193,6 @@ impl Records for FaultyStore {
         described(keys: &[Key]) -> Vec<Option<Described>>;
         fresh_token() -> Token;
     }
-
-    async fn computed(&self, run: &RunRef, computed: &Computed) -> Result<(), StoreError> {
-        let counted = async {
-            let recorded = self.inner.computed(run, computed).await;
-            self.script.computed.fetch_add(u32::from(recorded.is_ok()), Ordering::SeqCst);
-            recorded
-        };
-        self.script.call("computed", no_store, counted).await
-    }
 }
 
 // ---------------------------------------------------------------------------------------------- forge
@@ -207,6 +204,8 @@ pub(crate) enum Manner {
     Prompt,
     /// A new comment is in no list for [`LAG`]: less than the settle delay, as promised.
     Lagging,
+    /// It never says what the pull request is.
+    Silent,
     /// It refuses inline comments on [`REFUSED`], and on the second of these lines comments on the file, too.
     Fussy,
 }
@@ -283,6 +282,9 @@ impl MannerPull {
     }
 
     async fn pull_request(&self) -> Result<PullRequest, ForgeError> {
+        if self.manner == Manner::Silent {
+            return std::future::pending().await;
+        }
         self.inner.pull_request().await
     }
 
@@ -378,7 +380,12 @@ fn no_reader() -> ReaderError {
 }
 
 impl Reader for FaultyReader {
-    through! { no_reader, ReaderError;
-        read(request: &ReadRequest) -> ReadReport;
+    async fn read(&self, request: &ReadRequest) -> Result<ReadReport, ReaderError> {
+        let counted = async {
+            let report = self.inner.read(request).await;
+            self.script.reads.fetch_add(u32::from(report.is_ok()), Ordering::SeqCst);
+            report
+        };
+        self.script.call("read", no_reader, counted).await
     }
 }

@@ -1,0 +1,339 @@
+//! A forge with one repository, and the service that reviews it: real HTTP, real git, real time, short limits.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant};
+
+use globset::GlobSet;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use truing::loops::reading::Scope;
+use truing::serve::{House, Pace, ServeError, Service};
+use truing::slots::step;
+use truing::wiring::{GitHubs, SystemClock, ThreadedReader, UniqueIds};
+use truing_core::id::{Key, Millis, PrId, Span};
+use truing_core::port::{Clock, Records, Slots};
+use truing_core::slot::{Command, Limits, Slot, State};
+use truing_fakes::forge::{Chaos, Delivery, FakeForge, Hook, NewPull, Options, PullView, Repo};
+use truing_fakes::repo::Commit;
+use truing_forge::github::{GitHub, GitHubOptions};
+use truing_forge::marker::MarkerKeys;
+use truing_forge::{Patience, Secret};
+use truing_git::{Git, GitOptions};
+use truing_store::{Sqlite, Stage};
+
+use crate::change::{self, BOT, Picture};
+
+/// The `NAME` of `[forge.NAME]`.
+pub(crate) const FORGE: &str = "fake";
+/// The webhook's secret.
+pub(crate) const SECRET: &str = "webhook secret";
+const TOKEN: &str = "ghs_reviewer";
+/// How long a condition may take to come true on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// What is due later than this is not waited for: the clock is moved.
+const WORTH_A_SKIP: Span = Span::seconds(2);
+
+/// The machine's clock, and how far it was moved on.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Warp(Arc<AtomicI64>);
+
+impl Warp {
+    fn skip(&self, span: Span) {
+        self.0.fetch_add(span.0, Ordering::SeqCst);
+    }
+}
+
+impl Clock for Warp {
+    fn now(&self) -> Millis {
+        SystemClock.now() + Span(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// Waits until a condition holds.
+pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    let mut tick = tokio::time::interval(Duration::from_millis(10));
+    while !holds().await {
+        assert!(Instant::now() < deadline, "waited in vain: {what}");
+        tick.tick().await;
+    }
+}
+
+/// Limits with which a whole review takes less than a second.
+pub(crate) fn limits() -> Limits {
+    Limits {
+        debounce: Span(50),
+        max_wait: Span(200),
+        quiet: Span(300),
+        storm_max: Span::seconds(30),
+        lease: Span::seconds(20),
+        backoff: Span(50),
+        backoff_max: Span(200),
+        attempts: 5,
+    }
+}
+
+/// A forge and what a service of it keeps.
+pub(crate) struct Site {
+    pub(crate) forge: FakeForge,
+    pub(crate) repo: Repo,
+    pub(crate) clock: Warp,
+    base: String,
+    github: GitHub,
+    git: Git,
+    reader: ThreadedReader,
+    folder: TempDir,
+}
+
+/// A pull request and what to call its commits.
+pub(crate) struct Opened {
+    pub(crate) number: u64,
+    pub(crate) branch: String,
+    pub(crate) first: String,
+    pub(crate) second: Option<String>,
+}
+
+/// A running service.
+pub(crate) struct Running {
+    /// Where webhooks go: `{url}/webhooks/{forge}`.
+    pub(crate) url: String,
+    pub(crate) store: Sqlite,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<Result<(), ServeError>>,
+}
+
+impl Site {
+    pub(crate) async fn new() -> Self {
+        Self::settling(Span(300)).await
+    }
+
+    /// A forge that may take so long to show what was done.
+    pub(crate) async fn settling(settle: Span) -> Self {
+        let forge = FakeForge::start(Options::default()).await.unwrap();
+        forge.token(TOKEN, BOT);
+        let repo = forge.create_repository("acme", "shop", change::base()).await.unwrap();
+        let options = GitHubOptions {
+            name: FORGE.into(),
+            api_url: forge.base_url().parse().unwrap(),
+            git_url: forge.base_url().parse().unwrap(),
+            token: Secret::new(TOKEN),
+            markers: MarkerKeys::new(b"a key of the tests", &[]),
+            settle,
+        };
+        let patience = Patience {
+            connect: Duration::from_secs(5),
+            read: Duration::from_secs(3),
+            total: Duration::from_secs(5),
+            retry_delay: Duration::from_millis(1),
+        };
+        Self {
+            base: repo.tip("main").await.unwrap(),
+            clock: Warp::default(),
+            github: GitHub::with_patience(options, patience).unwrap(),
+            git: Git::new(GitOptions::default()).await.unwrap(),
+            reader: ThreadedReader::new().unwrap(),
+            folder: tempfile::tempdir().unwrap(),
+            forge,
+            repo,
+        }
+    }
+
+    /// The file of the store.
+    pub(crate) fn database(&self) -> PathBuf {
+        self.folder.path().join("truing.db")
+    }
+
+    /// Starts a service with the limits above, and lets the forge's webhooks go to it.
+    pub(crate) async fn serve(&self) -> Running {
+        self.serve_with(limits()).await
+    }
+
+    pub(crate) async fn serve_with(&self, limits: Limits) -> Running {
+        let store = Sqlite::open(&self.database(), Arc::new(self.clock.clone())).unwrap();
+        self.serve_from(store.clone(), store, limits).await
+    }
+
+    /// Starts a service on `store`, behind which is `inner`.
+    pub(crate) async fn serve_from<S>(&self, store: S, inner: Sqlite, limits: Limits) -> Running
+    where
+        S: Slots + Records + 'static,
+    {
+        let service = Service {
+            house: Arc::new(self.house(store, self.forges(), limits)),
+            pace: Pace {
+                concurrency: 4,
+                poll: Duration::from_millis(10),
+                heartbeat: Duration::from_millis(500),
+            },
+            secrets: BTreeMap::from([(FORGE.to_owned(), SECRET.as_bytes().to_vec())]),
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let hook = format!("{url}/webhooks/{FORGE}");
+        self.forge.hook(Hook { url: hook, secret: SECRET.into(), automatic: false });
+        let (stop, stopped) = oneshot::channel();
+        let task = tokio::spawn(service.run(listener, async move { drop(stopped.await) }));
+        Running { url, store: inner, stop, task }
+    }
+
+    /// The clients of the forge.
+    pub(crate) fn forges(&self) -> GitHubs {
+        GitHubs(BTreeMap::from([(FORGE.to_owned(), self.github.clone())]))
+    }
+
+    /// What a worker needs.
+    pub(crate) fn house<S, W>(
+        &self,
+        store: S,
+        forges: W,
+        limits: Limits,
+    ) -> House<S, W, ThreadedReader, Warp, UniqueIds> {
+        House {
+            store,
+            forges,
+            reader: self.reader.clone(),
+            clock: self.clock.clone(),
+            ids: UniqueIds,
+            git: self.git.clone(),
+            mirrors: self.folder.path().join("mirrors"),
+            limits,
+            scope: Scope { packs: vec!["core".into()], ignore: GlobSet::empty() },
+            max_inline: 30,
+        }
+    }
+
+    /// Opens a pull request with twelve findings.
+    pub(crate) async fn open(&self, branch: &str) -> Opened {
+        self.open_as(NewPull::of(branch)).await
+    }
+
+    pub(crate) async fn open_as(&self, new: NewPull) -> Opened {
+        let branch = new.head.clone();
+        let first = self.repo.push(&branch, own(change::first(), &branch)).await.unwrap();
+        let number = self.repo.open(new).await.unwrap();
+        Opened { number, branch, first, second: None }
+    }
+
+    /// Mends some findings of a pull request, and adds some.
+    pub(crate) async fn push_second(&self, opened: &mut Opened) {
+        let commit = own(change::second(), &opened.branch);
+        opened.second = Some(self.repo.push(&opened.branch, commit).await.unwrap());
+    }
+
+    /// Sends what waits to the service; all of it must be accepted. The last of it.
+    pub(crate) async fn deliver(&self) -> Delivery {
+        let deliveries = self.forge.pending();
+        for delivery in &deliveries {
+            assert_eq!(self.forge.deliver(delivery).await.unwrap(), 202);
+        }
+        deliveries.last().unwrap().clone()
+    }
+
+    /// Sends what waits through a bad network; whatever arrives must be accepted.
+    pub(crate) async fn deliver_through(&self, chaos: Chaos) {
+        for status in self.forge.deliver_all(chaos).await.unwrap() {
+            assert_eq!(status, 202);
+        }
+    }
+
+    pub(crate) async fn view(&self, opened: &Opened) -> PullView {
+        self.repo.pull(opened.number).await.unwrap()
+    }
+
+    /// What a pull request shows of our review.
+    pub(crate) async fn picture(&self, opened: &Opened) -> Picture {
+        let mut names = vec![(&self.base, "BASE"), (&opened.first, "FIRST")];
+        names.extend(opened.second.as_ref().map(|second| (second, "SECOND")));
+        Picture::of(&self.view(opened).await, &names, 0)
+    }
+
+    pub(crate) async fn key(&self, number: u64) -> Key {
+        let repository = self.repo.id().await.unwrap().to_string();
+        PrId { forge: FORGE.into(), repository, number }.key()
+    }
+}
+
+/// The commit with a file of this pull request's own, so that its id is, too.
+fn own(commit: Commit, branch: &str) -> Commit {
+    commit.write("note.txt", branch)
+}
+
+impl Running {
+    pub(crate) async fn slot(&self, key: &Key) -> Slot {
+        self.store.load(std::slice::from_ref(key)).await.unwrap().remove(0)
+    }
+
+    /// Waits until nothing is left to do, and all slots are forgotten. Whatever is due late is due now.
+    pub(crate) async fn rest(&self, clock: &Warp) {
+        self.come_to("all slots are forgotten", clock, |slots| slots.is_empty()).await;
+    }
+
+    /// Waits until the slots are as wanted.
+    pub(crate) async fn come_to(&self, what: &str, clock: &Warp, wanted: impl Fn(&[Slot]) -> bool) {
+        let told = std::cell::RefCell::new(Vec::new());
+        let reached = until(what, async || {
+            let slots = self.store.list().await.unwrap();
+            let reached = wanted(&slots);
+            let leased = slots.iter().any(|slot| slot.token().is_some());
+            let next = slots.iter().filter_map(Slot::wakes_at).min();
+            let late = next.map(|at| at - clock.now()).filter(|wait| *wait > WORTH_A_SKIP);
+            if let (false, false, Some(wait)) = (reached, leased, late) {
+                clock.skip(wait);
+            }
+            told.replace(slots);
+            reached
+        });
+        if tokio::time::timeout(PATIENCE.mul_f32(0.9), reached).await.is_err() {
+            let mut text = String::new();
+            for slot in told.take() {
+                text.push_str(&format!("{slot:?}\n{:#?}\n", self.history(&slot.key).await));
+            }
+            panic!("waited in vain: {what}\n{text}");
+        }
+    }
+
+    /// Waits until the slot is in a state that people see as `state`.
+    pub(crate) async fn state(&self, key: &Key, state: &str) {
+        until(state, async || self.slot(key).await.state.to_string() == state).await;
+    }
+
+    /// An operator's retry.
+    pub(crate) async fn retry(&self, key: &Key) {
+        step(&self.store, key, Command::Retry, &limits()).await.unwrap();
+    }
+
+    /// How many runs of a pull request came to the end, and how many did not.
+    pub(crate) async fn published(&self, key: &Key) -> usize {
+        let runs = self.store.runs(key, 1000).await.unwrap();
+        runs.iter().filter(|run| run.stage == Stage::Published).count()
+    }
+
+    /// Everything that history says about a pull request, oldest first.
+    pub(crate) async fn history(&self, key: &Key) -> Vec<String> {
+        let mut events = self.store.events(key, 200).await.unwrap();
+        events.reverse();
+        events.into_iter().map(|event| event.what).collect()
+    }
+
+    /// Is a worker on it?
+    pub(crate) async fn is_leased(&self, key: &Key) -> bool {
+        matches!(self.slot(key).await.state, State::Leased { .. })
+    }
+
+    /// Stops the service as SIGTERM does; it must end well.
+    pub(crate) async fn stop(self) {
+        let _ = self.stop.send(());
+        self.task.await.unwrap().unwrap();
+    }
+
+    /// Ends the service as SIGKILL does.
+    pub(crate) async fn kill(self) {
+        self.task.abort();
+        assert!(self.task.await.unwrap_err().is_cancelled());
+    }
+}
