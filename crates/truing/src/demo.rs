@@ -49,7 +49,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 pub const TIMINGS: Limits = Limits {
     debounce: Span(150),
     max_wait: Span::seconds(1),
-    quiet: Span::seconds(2),
+    quiet: Span::seconds(5),
     storm_max: Span::minutes(30),
     lease: Span::seconds(20),
     backoff: Span(200),
@@ -69,9 +69,12 @@ pub struct Report {
     pub pushes: usize,
     /// Webhooks that arrived for them, repeated ones included.
     pub deliveries: usize,
+    /// Storms of pushes that each of them went through: one, unless this machine is so slow that the pushes
+    /// came further apart than a storm's quiet.
+    pub storms_each: usize,
     /// Reviews computed for them.
     pub reviews: usize,
-    /// The most reviews that one of them got.
+    /// The most reviews that one of them got: at most two a storm are promised.
     pub most_reviews_of_one: usize,
     /// Findings shown on them, each on its line.
     pub findings: usize,
@@ -88,7 +91,7 @@ pub struct Report {
 impl Report {
     /// Did the service keep what it promises?
     pub fn holds(&self) -> bool {
-        self.duplicates == 0 && self.unreviewed_heads == 0 && self.most_reviews_of_one <= 2
+        self.duplicates == 0 && self.unreviewed_heads == 0 && self.most_reviews_of_one <= 2 * self.storms_each
     }
 }
 
@@ -184,6 +187,8 @@ impl Demo {
         let began = Instant::now();
         let mut numbers = Vec::new();
         let mut deliveries = 0;
+        let mut storms_each = 1;
+        let mut delivering = began;
         for round in 0..PUSHES {
             for pull in 0..PULLS {
                 let branch = format!("storm-{pull}");
@@ -195,7 +200,12 @@ impl Demo {
             // The last word of a storm must arrive: lost webhooks are the sweep's to make up for.
             let lost = if round + 1 == PUSHES { 0 } else { CHAOS.lost };
             let seed = CHAOS.seed + round as u64;
+            let before = std::mem::replace(&mut delivering, Instant::now());
             deliveries += self.deliver(Chaos { seed, lost, ..CHAOS }).await?;
+            // From the first webhook of the round before to the last of this one: no gap was longer.
+            if round > 0 && before.elapsed().as_millis() >= u128::from(TIMINGS.quiet.0.unsigned_abs()) {
+                storms_each += 1;
+            }
             tell(round + 1);
         }
         let mut views = Vec::new();
@@ -217,6 +227,7 @@ impl Demo {
             prs: PULLS,
             pushes: PULLS * PUSHES,
             deliveries,
+            storms_each,
             reviews: reviews.iter().sum(),
             most_reviews_of_one: reviews.iter().copied().max().unwrap_or(0),
             findings: views.iter().map(|view| ours(view).filter(|body| is_inline(view, body)).count()).sum(),

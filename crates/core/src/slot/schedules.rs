@@ -105,7 +105,7 @@ impl World {
         let (now, limits) = (self.now, self.limits.clone());
         match self.storms.last_mut() {
             Some((start, last, _)) if now - *last < limits.quiet && now - *start < limits.storm_max => {
-                *last = now
+                *last = now;
             }
             _ => self.storms.push((now, now, 0)),
         }

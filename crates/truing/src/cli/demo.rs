@@ -73,11 +73,12 @@ async fn tell(args: &Args, context: &Context) -> Result<Exit, CliError> {
 }
 
 fn story(report: &Report) -> String {
-    let Report { prs, pushes, deliveries, reviews, most_reviews_of_one, findings, .. } = report;
+    let Report { prs, pushes, deliveries, storms_each, reviews, most_reviews_of_one, findings, .. } = report;
+    let promised = 2 * storms_each;
     let verdict = if report.holds() { "As promised." } else { "This is not what is promised." };
     format!(
         "\nThe storm: {prs} pull requests, {pushes} pushes, {deliveries} webhooks in {:.1} s\n\
-         \x20 reviews computed      {reviews} (at most {most_reviews_of_one} a pull request; promised: 2)\n\
+         \x20 reviews computed      {reviews} (at most {most_reviews_of_one} a pull request; promised: {promised})\n\
          \x20 last commits missed   {} (promised: 0)\n\
          \x20 findings shown        {findings}\n\
          \x20 comments doubled      {} (promised: 0)\n\

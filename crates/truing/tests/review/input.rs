@@ -155,7 +155,11 @@ fn a_pack_that_is_not_there() {
 fn refused_pack(place: &Place, arguments: &[&str]) {
     let ran = place.review(&[arguments, &["--format", "json"]].concat());
     assert_eq!((ran.exit, &ran.json()["error"]["code"]), (2, &serde_json::json!("unknown_pack")));
-    assert!(ran.err.starts_with("error: there is no rule pack `cores` (known: aiobotocore, core"), "{}", ran.err);
+    assert!(
+        ran.err.starts_with("error: there is no rule pack `cores` (known: aiobotocore, core"),
+        "{}",
+        ran.err
+    );
 }
 
 #[test]
