@@ -38,7 +38,7 @@ struct Inner {
 
 impl Sqlite {
     /// Opens the file, making it (mode 0600) and its folder (0700) if they are missing, and brings it to this
-    /// version's form. Blocks: for as long as [`open::BUSY_SECONDS`] if another process is writing.
+    /// version's form. Blocks: for as long as `open::BUSY_SECONDS` if another process is writing.
     ///
     /// # Errors
     /// Every [`OpenError`] names the path. A file that is refused is not changed.

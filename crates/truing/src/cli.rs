@@ -1,7 +1,7 @@
 //! The command line: global flags, the list of commands, and how every command begins and ends. Each command
 //! is a file below, named like it, with its arguments and a `run`.
 //!
-//! To add one: a variant of [`Command`] and its arm in [`Command::run`].
+//! To add one: a variant of `Command` and its arm in `Command::run`.
 
 pub mod config;
 #[cfg(feature = "demo")]

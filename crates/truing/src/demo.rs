@@ -1,7 +1,7 @@
 //! The demonstration behind `truing demo`: a fake forge with real git repositories, this service, and people who
 //! push too often. Nothing of it leaves the machine.
 //!
-//! [`run`] opens one pull request and shows its review, then lets a storm of pushes loose on many, with webhooks
+//! [`Demo`] opens one pull request and shows its review, then lets a storm of pushes loose on many, with webhooks
 //! lost, repeated and out of order, and counts what the pull requests show in the end.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -42,7 +42,7 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Why a command did not do it. [`super::output::Output::error`] prints it.
+/// Why a command did not do it. `Output::error` prints it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CliError {
     /// The exit code.
