@@ -13,7 +13,7 @@ pub(crate) struct Lines<'text> {
 impl<'text> Lines<'text> {
     /// The lines of `text`.
     pub(crate) fn of(text: &'text [u8]) -> Self {
-        let after_ends = text.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1);
+        let after_ends = memchr::memchr_iter(b'\n', text).map(|at| at + 1);
         Self { text, starts: std::iter::once(0).chain(after_ends).collect() }
     }
 

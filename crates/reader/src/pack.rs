@@ -99,8 +99,10 @@ mod rule;
 mod toml_file;
 mod yaml_file;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use serde::Serialize;
 use truing_core::finding::{Category, Severity};
@@ -121,31 +123,68 @@ const EMBEDDED: &[(&str, &str)] = &include!(concat!(env!("OUT_DIR"), "/packs.rs"
 /// The largest rule file, in bytes: compiling a pattern recurses along it.
 const MAX_RULE_BYTES: usize = 16 * 1024;
 
-/// All known packs.
-#[derive(Debug)]
+/// All known packs. A pack built into the binary is read when it is first asked for.
+#[derive(Debug, Default)]
 pub struct Packs {
-    rules: BTreeMap<String, Vec<Rule>>,
+    packs: BTreeMap<String, Pack>,
+}
+
+/// One pack: its files, and its rules once they were asked for.
+#[derive(Debug, Default)]
+struct Pack {
+    /// `{pack}/rules/{rule}.toml` or `.yml`, and text.
+    files: Vec<(Cow<'static, str>, Cow<'static, str>)>,
+    rules: OnceLock<Result<Vec<Rule>, PackError>>,
+}
+
+impl Pack {
+    fn rules(&self) -> Result<&[Rule], PackError> {
+        let read = || {
+            on_large_stack(|| {
+                let mut rules: Vec<Rule> = Vec::with_capacity(self.files.len());
+                for (file, text) in &self.files {
+                    let rule = parse_rule(file, text)?;
+                    if rules.iter().any(|known| known.name == rule.name) {
+                        return Err(PackError::Twice { file: file.to_string(), rule: rule.name });
+                    }
+                    rules.push(rule);
+                }
+                Ok(rules)
+            })
+            .unwrap_or_else(|error| Err(PackError::Thread(error.to_string())))
+        };
+        self.rules.get_or_init(read).as_deref().map_err(PackError::clone)
+    }
 }
 
 impl Packs {
     /// The packs built into the binary.
     ///
     /// # Errors
-    /// [`ReaderError::BadPack`] if one of their files is wrong.
+    /// [`ReaderError::BadPack`] if a file of theirs has a wrong name.
     pub fn embedded() -> Result<Self, ReaderError> {
-        Ok(Self::parse(EMBEDDED)?)
+        let mut packs = Self::default();
+        for (file, text) in EMBEDDED {
+            packs.add(Cow::Borrowed(file), Cow::Borrowed(text))?;
+        }
+        Ok(packs)
     }
 
     /// The embedded packs, and those of a folder that holds packs: `FOLDER/PACK/rules/RULE`. A pack there may add
     /// rules to an embedded one; it cannot replace one.
     ///
     /// # Errors
-    /// The folder or a file cannot be read, or a rule is wrong.
-    pub fn with_folder(folder: &Path) -> Result<Self, PackError> {
-        let mut files: Vec<(String, String)> =
-            EMBEDDED.iter().map(|(file, text)| ((*file).to_owned(), (*text).to_owned())).collect();
-        files.extend(folder::packs_in(folder)?);
-        Self::parse(&files)
+    /// The folder or a file cannot be read, or a rule in it is wrong.
+    pub fn with_folder(folder: &Path) -> Result<Self, ReaderError> {
+        let mut packs = Self::embedded()?;
+        for (file, text) in folder::packs_in(folder)? {
+            packs.add(file.into(), text.into())?;
+        }
+        // An operator's mistake must not wait until somebody asks for the pack.
+        for (_, pack) in packs.packs.iter().filter(|(name, _)| folder.join(name).is_dir()) {
+            pack.rules()?;
+        }
+        Ok(packs)
     }
 
     /// One pack from its folder, which holds a folder `rules` and is called like the pack.
@@ -160,64 +199,62 @@ impl Packs {
     ///
     /// # Errors
     /// The first file that is wrong, with line and column and what to mend.
-    pub fn parse<S: AsRef<str> + Sync>(files: &[(S, S)]) -> Result<Self, PackError> {
-        on_large_stack(|| {
-            let mut packs = Self { rules: BTreeMap::new() };
-            for (file, text) in files {
-                packs.add(file.as_ref(), text.as_ref())?;
-            }
-            Ok(packs)
-        })
-        .unwrap_or_else(|error| Err(PackError::Thread(error.to_string())))
+    pub fn parse<S: AsRef<str>>(files: &[(S, S)]) -> Result<Self, PackError> {
+        let mut packs = Self::default();
+        for (file, text) in files {
+            packs.add(file.as_ref().to_owned().into(), text.as_ref().to_owned().into())?;
+        }
+        for pack in packs.packs.values() {
+            pack.rules()?;
+        }
+        Ok(packs)
     }
 
-    /// Adds the rule that a file holds.
-    fn add(&mut self, file: &str, text: &str) -> Result<(), PackError> {
-        let misnamed = || PackError::Name { file: file.to_owned() };
-        let (pack, rest) = file.split_once("/rules/").ok_or_else(misnamed)?;
-        let (id, ending) = rest.split_once('.').ok_or_else(misnamed)?;
-        if !is_name(pack) || !is_name(id) {
-            return Err(misnamed());
-        }
-        if text.len() > MAX_RULE_BYTES {
-            let message = format!("a rule file has {MAX_RULE_BYTES} bytes at most");
-            return Err(PackError::Unreadable { path: file.to_owned(), message });
-        }
-        let name = format!("{pack}/{id}");
-        let rule = match ending {
-            "toml" => toml_file::parse(file, text, id, &name)?,
-            "yml" | "yaml" => yaml_file::parse(file, text, id, &name)?,
-            _ => return Err(misnamed()),
+    /// Adds a file to the pack that its name tells.
+    fn add(&mut self, file: Cow<'static, str>, text: Cow<'static, str>) -> Result<(), PackError> {
+        let Some((pack, _)) = file.split_once("/rules/").filter(|(pack, _)| is_name(pack)) else {
+            return Err(PackError::Name { file: file.into_owned() });
         };
-        let rules = self.rules.entry(pack.to_owned()).or_default();
-        if rules.iter().any(|known| known.name == name) {
-            return Err(PackError::Twice { file: file.to_owned(), rule: name });
-        }
-        rules.push(rule);
+        self.packs.entry(pack.to_owned()).or_default().files.push((file, text));
         Ok(())
     }
 
     /// The names of all packs, in order.
     pub fn names(&self) -> Vec<&str> {
-        self.rules.keys().map(String::as_str).collect()
+        self.packs.keys().map(String::as_str).collect()
     }
 
     /// Every rule of every pack, by pack and file name.
-    pub fn list(&self) -> Vec<Listed<'_>> {
-        self.rules.values().flatten().map(Listed::of).collect()
+    ///
+    /// # Errors
+    /// A rule is wrong.
+    pub fn list(&self) -> Result<Vec<Listed<'_>>, PackError> {
+        let mut listed = Vec::new();
+        for pack in self.packs.values() {
+            listed.extend(pack.rules()?.iter().map(Listed::of));
+        }
+        Ok(listed)
     }
 
-    /// A pack's page for people, in Markdown; none for a pack there is not.
-    pub fn page(&self, pack: &str) -> Option<String> {
-        self.rules.get(pack).map(|rules| page::of(pack, rules))
+    /// A pack's page for people, in Markdown.
+    ///
+    /// # Errors
+    /// [`ReaderError::UnknownPack`] for a pack there is not, [`ReaderError::BadPack`] if a rule is wrong.
+    pub fn page(&self, name: &str) -> Result<String, ReaderError> {
+        Ok(page::of(name, self.pack(name)?))
+    }
+
+    /// Every rule of a pack.
+    fn pack(&self, name: &str) -> Result<&[Rule], ReaderError> {
+        let unknown = || ReaderError::UnknownPack { name: name.to_owned(), known: self.names().join(", ") };
+        Ok(self.packs.get(name).ok_or_else(unknown)?.rules()?)
     }
 
     /// The enabled rules of the named packs, each once.
     pub(crate) fn select(&self, names: &[String]) -> Result<Vec<&Rule>, ReaderError> {
         let mut selected = BTreeMap::new();
         for name in names {
-            let unknown = || ReaderError::UnknownPack { name: name.clone(), known: self.names().join(", ") };
-            selected.insert(name, self.rules.get(name).ok_or_else(unknown)?);
+            selected.insert(name, self.pack(name)?);
         }
         Ok(selected.into_values().flatten().filter(|rule| rule.enabled).collect())
     }
@@ -228,13 +265,12 @@ impl Packs {
     /// [`ReaderError::UnknownPack`] for a pack there is not, [`ReaderError::BadPack`] for a pattern over the size
     /// limit.
     pub fn test(&self, names: &[String]) -> Result<Tested, ReaderError> {
-        for name in names {
-            self.select(std::slice::from_ref(name))?;
-        }
+        let names: Vec<&str> =
+            if names.is_empty() { self.names() } else { names.iter().map(String::as_str).collect() };
+        let packs = names.into_iter().map(|name| self.pack(name)).collect::<Result<Vec<_>, _>>()?;
         on_large_stack(|| {
             let mut tested = Tested::default();
-            let packs = self.rules.iter().filter(|(name, _)| names.is_empty() || names.contains(name));
-            for rule in packs.flat_map(|(_, rules)| rules) {
+            for rule in packs.into_iter().flatten() {
                 tested.rules += 1;
                 let alone = RuleSet::new(vec![rule])?;
                 let valid = rule.examples.valid.iter().map(|example| (example, false));
@@ -312,6 +348,23 @@ fn finds(alone: &RuleSet<'_>, example: &Example) -> Result<bool, ReaderError> {
         found = found || !examined.findings.is_empty();
     }
     Ok(found)
+}
+
+/// The rule that a file holds.
+fn parse_rule(file: &str, text: &str) -> Result<Rule, PackError> {
+    let misnamed = || PackError::Name { file: file.to_owned() };
+    let (pack, rest) = file.split_once("/rules/").ok_or_else(misnamed)?;
+    let (id, ending) = rest.split_once('.').filter(|(id, _)| is_name(id)).ok_or_else(misnamed)?;
+    if text.len() > MAX_RULE_BYTES {
+        let message = format!("a rule file has {MAX_RULE_BYTES} bytes at most");
+        return Err(PackError::Unreadable { path: file.to_owned(), message });
+    }
+    let name = format!("{pack}/{id}");
+    match ending {
+        "toml" => toml_file::parse(file, text, id, &name),
+        "yml" | "yaml" => yaml_file::parse(file, text, id, &name),
+        _ => Err(misnamed()),
+    }
 }
 
 /// Lower-case letters, digits and `-`.

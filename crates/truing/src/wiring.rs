@@ -161,7 +161,7 @@ pub fn packs(rules: &RulesConfig) -> Result<Packs, ReaderError> {
 pub fn packs_with(folder: Option<&Path>) -> Result<Packs, ReaderError> {
     match folder {
         None => Packs::embedded(),
-        Some(folder) => Ok(Packs::with_folder(folder)?),
+        Some(folder) => Packs::with_folder(folder),
     }
 }
 

@@ -256,12 +256,17 @@ fn lines(node: &Node<'_>) -> (u32, u32) {
 /// The text of a file, byte by byte in the same places: what is not UTF-8 becomes `?`, and NUL, which lexers take
 /// for the end, a space.
 pub(crate) fn text_of(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len() + 1);
+    if memchr::memchr(0, bytes).is_none()
+        && let Ok(text) = str::from_utf8(bytes)
+    {
+        return text.to_owned();
+    }
+    let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         text.push_str(chunk.valid());
         text.extend(chunk.invalid().iter().map(|_| '?'));
     }
-    if text.contains('\0') { text.replace('\0', " ") } else { text }
+    text.replace('\0', " ")
 }
 
 #[cfg(test)]

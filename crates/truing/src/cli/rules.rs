@@ -61,7 +61,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
 
 fn list(context: &Context) -> Result<Exit, CliError> {
     let packs = wiring::packs(&context.config(&[])?.rules).map_err(wiring::reader_error)?;
-    let rules = packs.list();
+    let rules = packs.list().map_err(|error| wiring::reader_error(error.into()))?;
     match context.output.format() {
         Format::Json => context.output.json_lines(&rules)?,
         Format::Text => context.output.data(rules.iter().map(line).collect::<String>())?,
