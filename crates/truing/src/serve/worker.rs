@@ -162,9 +162,6 @@ where
             Ok(Err(StepError::Refused(_))) | Err(_) => return,
             Ok(Err(StepError::Store(error))) => {
                 tracing::warn!(key = %lease.key, %error, "heartbeat not acknowledged");
-                if acknowledged.elapsed() >= patience {
-                    return;
-                }
                 // A store that refuses at once never runs into the limit above.
                 if acknowledged.elapsed() >= patience {
                     return;
