@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 /// How many clock ticks Linux counts a second in `/proc`, on every machine we know.
-const TICKS: u32 = 100;
+pub(super) const TICKS: u32 = 100;
 
 /// How often each of two peers is measured; the best counts.
 const ROUNDS: usize = 7;
@@ -69,7 +69,7 @@ fn of_process(command: &mut Command) -> Result<f64> {
 }
 
 /// Ticks that ended children have spent.
-fn children() -> Option<u32> {
+pub(super) fn children() -> Option<u32> {
     let stat = fs::read_to_string("/proc/self/stat").ok()?;
     // Behind the name, which may hold anything, `cutime` and `cstime` are the 14th and 15th field.
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(13);
