@@ -88,7 +88,7 @@ async fn every_refusal_has_its_meaning() {
         (Reply::new(422, r#"{"message":"a\u001b[31m\r\nb"}"#), rejected("a [31m b")),
         (Reply::new(400, words("Problems parsing JSON")), rejected("Problems parsing JSON")),
         (Reply::new(400, "<html>"), rejected("it gives no reason")),
-        (Reply::new(409, words("Conflict")), rejected("status 409: Conflict")),
+        (Reply::new(409, words("Conflict")), unavailable("reading x", "status 409: Conflict")),
         (Reply::new(408, ""), unavailable("reading x", "status 408: it gives no reason")),
         (Reply::new(500, "<html>"), unavailable("reading x", "status 500: it gives no reason")),
         (Reply::new(500, words("Server Error")), unavailable("reading x", "status 500: Server Error")),
