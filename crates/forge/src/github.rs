@@ -428,8 +428,7 @@ impl Forge for GitHubPull {
         let what = self.what(&format!("rewriting comment {comment}"));
         let url = self.comment_url(&what, comment)?;
         let body = json!({ "body": self.marked(producer, item, body) });
-        self.github.http().send(&Call::set(what, Method::PATCH, url, Some(body))).await?;
-        Ok(())
+        self.github.http().send(&Call::set(what, Method::PATCH, url, Some(body))).await?.done()
     }
 
     async fn resolve(&self, comment: &CommentId, resolved: bool) -> Result<(), ForgeError> {
@@ -457,8 +456,7 @@ impl Forge for GitHubPull {
         let body = json!({ "state": state, "context": STATUS_CONTEXT, "description": description });
         let url = self.url(&what, &["statuses", status.sha.as_str()])?;
         // Each call adds a row to the commit's history of statuses, so it is sent once.
-        self.github.http().send(&Call::create(what, url, body)).await?;
-        Ok(())
+        self.github.http().send(&Call::create(what, url, body)).await?.done()
     }
 
     fn settle(&self) -> Span {

@@ -300,6 +300,12 @@ impl Answer {
         Err(unavailable(&self.what, &message))
     }
 
+    /// Nothing of the answer is needed but that it comes from the forge: it has no body, or a JSON object. The
+    /// page of a proxy has status 200, too.
+    pub(crate) fn done(&self) -> Result<(), ForgeError> {
+        if self.body.is_empty() { Ok(()) } else { self.json::<serde_json::Map<_, _>>().map(drop) }
+    }
+
     /// Words of this answer, for an error.
     pub(crate) fn clean(&self, words: &str) -> String {
         self.clean.text(words)
