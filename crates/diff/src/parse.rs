@@ -9,6 +9,9 @@ use crate::hunks::{self, Hunks, Malformed};
 use crate::model::{FileDiff, Status, first_line};
 use crate::name::{self, Name, Pair};
 
+/// How many digits git leaves of the id of a commit that it shortens, at least, unless it is told to leave fewer.
+const MIN_ID_DIGITS: usize = 7;
+
 /// What was read.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Parsed<'a> {
@@ -33,9 +36,15 @@ pub struct ParseError {
 /// Reads the diffs of all files in `input`: what `git diff`, `git show`, `git log -p` and `git format-patch`
 /// print, and what GitHub and Bitbucket answer; also plain unified diffs.
 ///
-/// Other text between the diffs is skipped as `git apply` skips it: commit messages, mail headers and
-/// signatures. Text without any diff gives no files and no error. A hunk that no file precedes is an error, as
-/// with git. In a mail of `git format-patch` the diff begins after the line `---`, as with `git am`.
+/// Other text before, between and behind the diffs is skipped as `git apply` skips it: commit messages, mail headers
+/// and signatures. In a mail of `git format-patch` the diff begins after the line `---`, as with `git am`.
+///
+/// No input, or nothing but white space, is an empty diff: no files, no error. So are commits that change nothing, if
+/// one line shows that git printed them: `commit ID`, the `From ID` of a mail, `* Unmerged path`. Any other input
+/// without a file is an error, at its first line that is not blank: a web page, an error in JSON, prose.
+///
+/// A line that begins with `@@ -` where no file has hunks is an error too, whether or not the rest is well formed, as
+/// with git: what it belongs to is lost.
 ///
 /// Diffs with colours, with a graph in front (`git log --graph -p`), word diffs and `--submodule=log` are not
 /// unified diffs: their lines are skipped as text.
@@ -63,7 +72,7 @@ pub fn parse(input: &[u8]) -> Parsed<'_> {
 
 /// Reads as [`parse`] does, one file at a time; an error is the last item.
 pub fn files(input: &[u8]) -> Files<'_> {
-    Files { input, at: Some(0) }
+    Files { input, at: Some(0), any: false }
 }
 
 /// The files of a diff; see [`files`].
@@ -72,6 +81,8 @@ pub struct Files<'a> {
     input: &'a [u8],
     /// Where the next section is looked for; none at the end.
     at: Option<usize>,
+    /// Has there been a file?
+    any: bool,
 }
 
 impl<'a> Iterator for Files<'a> {
@@ -81,22 +92,48 @@ impl<'a> Iterator for Files<'a> {
         loop {
             // None in case of an error.
             let at = self.at.take()?;
-            match next_section(self.input, at) {
-                Ok(section) => {
-                    let section = section?;
-                    self.at = Some(section.end);
-                    if let Some(file) = section.file {
-                        return Some(Ok(file));
-                    }
-                }
-                Err(Malformed { byte, what: message }) => {
-                    let before = self.input.get(..byte).unwrap_or(self.input);
-                    let line = 1 + memchr::memchr_iter(b'\n', before).count();
-                    return Some(Err(ParseError { byte, line, message }));
-                }
+            let section = match next_section(self.input, at) {
+                Ok(Some(section)) => section,
+                Ok(None) if self.any => return None,
+                Ok(None) => return no_diff(self.input).map(|wrong| Err(self.error(wrong))),
+                Err(wrong) => return Some(Err(self.error(wrong))),
+            };
+            self.at = Some(section.end);
+            if let Some(file) = section.file {
+                self.any = true;
+                return Some(Ok(file));
             }
         }
     }
+}
+
+impl Files<'_> {
+    fn error(&self, Malformed { byte, what: message }: Malformed) -> ParseError {
+        let before = self.input.get(..byte).unwrap_or(self.input);
+        ParseError { byte, line: 1 + memchr::memchr_iter(b'\n', before).count(), message }
+    }
+}
+
+/// What is wrong with an input in which there is no file: nothing, if git can have printed it.
+fn no_diff(input: &[u8]) -> Option<Malformed> {
+    let (mut at, mut first) = (0, None);
+    while let Some((line, _)) = input.get(at..).and_then(first_line) {
+        if is_commit(line) || is_mail_start(line) || line.starts_with(b"* Unmerged path ") {
+            return None;
+        }
+        if !line.trim_ascii().is_empty() {
+            first = first.or(Some(at));
+        }
+        at += line.len();
+    }
+    Some(Malformed::new(first?, "this is no unified diff: no line begins the diff of a file"))
+}
+
+/// Does `git log` begin a commit with this line: `commit ID`, perhaps with more behind a blank?
+fn is_commit(line: &[u8]) -> bool {
+    let Some(rest) = trimmed(line).strip_prefix(b"commit ") else { return false };
+    let hex = rest.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
+    (MIN_ID_DIGITS..=64).contains(&hex) && matches!(rest.get(hex), None | Some(b' '))
 }
 
 /// A part of the input that belongs together.
@@ -124,7 +161,7 @@ fn next_section(input: &[u8], mut at: usize) -> Result<Option<Section<'_>>, Malf
             Some(b'-') if line.starts_with(b"--- ") && is_plain_header(rest) => {
                 return plain_section(input, at).map(Some);
             }
-            Some(b'@') if hunks::is_header(line) => {
+            Some(b'@') if line.starts_with(b"@@ -") => {
                 return Err(Malformed::new(at, "a hunk without the name of its file before it"));
             }
             Some(b'F') if is_mail_start(line) => {

@@ -150,6 +150,29 @@ fn malformed_input_is_exit_2_after_the_files_before_it() {
 }
 
 #[test]
+fn what_is_no_diff_is_exit_2_and_nothing_is_an_empty_diff() {
+    let repo = Repo::new();
+    for (input, place) in [
+        ("<html>\nSign in\n", "line 1 (byte 0)"),
+        ("\n{\"message\":\"Not Found\"}\n", "line 2 (byte 1)"),
+        ("prose\n@@ -1,x +1 @@\n-1\n", "line 2 (byte 6)"),
+    ] {
+        let ran = repo.diff(&["parse"], input);
+        assert_eq!((ran.exit, ran.out.as_str()), (2, ""), "{input}");
+        assert!(ran.err.contains(place) && ran.err.contains("\nhint: "), "{}", ran.err);
+    }
+    repo.write("a", "1\n");
+    repo.commit();
+    repo.git(&["commit", "-q", "--allow-empty", "-m", "nothing"]);
+    let shown = repo.git(&["show"]);
+    assert!(!shown.is_empty());
+    for input in [&shown[..], b"", b"\n"] {
+        let ran = repo.diff(&["parse"], input);
+        assert_eq!((ran.exit, ran.out.as_str(), ran.err.as_str()), (0, "", ""));
+    }
+}
+
+#[test]
 fn what_cannot_be_read_is_named() {
     let repo = Repo::new();
     for (file, why) in [("none.diff", "No such file"), (".", "is a directory")] {

@@ -181,12 +181,3 @@ fn blanks_cut_off_at_line_ends_do_no_harm() {
     let diff = b"diff --git a/x b/x\n--- a/x\n+++ b/x\n@@ -1,3 +1,3 @@\n\n-1\n+2\n\n";
     assert_eq!(summary(diff), ["x 1 1"]);
 }
-
-#[test]
-fn nothing_is_no_diff() {
-    for text in
-        [&b""[..], b"\n", b"hello\n", b"{\"diff\": 1}", b"--- a\n+++ b\n", b"diff --git is a command\n"]
-    {
-        assert_eq!(summary(text), Vec::<String>::new());
-    }
-}

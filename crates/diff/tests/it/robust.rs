@@ -209,6 +209,7 @@ fn errors_say_what_and_where() {
     }
     for (bad, line, what) in [
         ("\n@@ -1 +1 @@\n-1\n+2\n", 1, "a hunk without the name of its file before it"),
+        ("text\n@@ -3,x +1 @@\n", 1, "a hunk without the name of its file before it"),
         ("text\n@@ -1 +1 @@\n", 1, "a hunk without the name of its file before it"),
         ("diff --git a/y b/z\nnew mode 100644\n", 0, "cannot tell the name"),
         ("diff --git a/y b", 0, "the input ends inside the header"),
@@ -234,4 +235,39 @@ fn errors_say_what_and_where() {
         shown,
         "the diff is malformed at line 1 (byte 0): a hunk without the name of its file before it"
     );
+}
+
+#[test]
+fn text_that_is_no_diff_is_an_error_at_its_first_line() {
+    for (input, byte, line) in [
+        ("<!DOCTYPE html>\n<title>Sign in</title>\n", 0, 1),
+        ("{\"message\":\"Not Found\"}", 0, 1),
+        ("\n  \nfatal: bad revision\n", 4, 3),
+        ("\x1b[1mdiff --git a/x b/x\x1b[m\n", 0, 1),
+        ("* commit 0123456789012345678901234567890123456789\n| diff --git a/x b/x\n", 0, 1),
+        ("--- a/x\n+++ b/x\n", 0, 1),
+        ("commit to it\n", 0, 1),
+        ("diff --git is what git prints\n", 0, 1),
+    ] {
+        let parsed = check(input.as_bytes());
+        let error = parsed.error.unwrap_or_else(|| panic!("no error: {input}"));
+        assert_eq!((error.byte, error.line, parsed.files.len()), (byte, line, 0), "{input}");
+        assert!(error.message.starts_with("this is no unified diff"), "{input}");
+    }
+    let header = check(b"text\n--- a/x\n+++ b/x\n@@ -1,y +1 @@\n-1\n+2\n").error.unwrap();
+    assert_eq!((header.byte, header.line), (21, 4));
+}
+
+#[test]
+fn an_empty_diff_and_commits_without_one_are_no_error() {
+    for input in [
+        "",
+        "\n \r\n\t",
+        "commit 0123456789012345678901234567890123456789 (HEAD -> main)\nAuthor: a\n\n    x\n",
+        "tag v1\n\ncommit 0123abc\r\nMerge: 1 2\r\n",
+        "From 0123456789012345678901234567890123456789 Mon\nSubject: [PATCH 0/3] x\n\nwhy\n",
+        "* Unmerged path x\n",
+    ] {
+        assert_eq!(check(input.as_bytes()), Parsed { files: vec![], error: None }, "{input}");
+    }
 }
