@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use serde::de::{Error, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A path inside a repository: bytes, separated by `/`, relative to the root.
@@ -13,7 +14,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// * Shown ([`fmt::Display`]), a path is quoted also if it holds a control character, a double quote or a backslash,
 ///   so it cannot steer a terminal.
 /// * In JSON, which has its own escapes, a path that is valid UTF-8 is that text. Quoted are only those that are not,
-///   and those that would be read as quoted: a file may be named `"x"`, quotes and all.
+///   and those that would be read as quoted: a file may be named `"x"`, quotes and all. Read is also what Python
+///   makes of bytes that are not UTF-8 (PEP 383): a lone surrogate, `\udcff` for the byte `ff`. It is not written,
+///   because most readers of JSON refuse or replace it.
 ///
 /// ```
 /// use truing_diff::RepoPath;
@@ -149,7 +152,49 @@ impl Serialize for RepoPath {
 
 impl<'de> Deserialize<'de> for RepoPath {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(Self::from_text(&String::deserialize(deserializer)?))
+        deserializer.deserialize_bytes(PathVisitor)
+    }
+}
+
+/// Reads a path from text, or from bytes that a lone surrogate of JSON can have led to.
+struct PathVisitor;
+
+impl Visitor<'_> for PathVisitor {
+    type Value = RepoPath;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a path")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<RepoPath, E> {
+        Ok(RepoPath::from_text(text))
+    }
+
+    fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<RepoPath, E> {
+        if let Ok(text) = std::str::from_utf8(bytes) {
+            return Ok(RepoPath::from_text(text));
+        }
+        let unescaped = without_surrogates(bytes);
+        unescaped.map(RepoPath).ok_or_else(|| E::invalid_value(Unexpected::Bytes(bytes), &"UTF-8"))
+    }
+}
+
+/// The bytes that text with lone surrogates stands for: U+DC80 to U+DCFF are the bytes 80 to FF. None if it is not
+/// UTF-8 apart from those. Each is three bytes, as all of UTF-16's surrogates would be in UTF-8.
+fn without_surrogates(mut text: &[u8]) -> Option<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(text.len());
+    loop {
+        let valid = std::str::from_utf8(text).map_or_else(|error| error.valid_up_to(), str::len);
+        let (before, rest) = text.split_at_checked(valid)?;
+        bytes.extend_from_slice(before);
+        match rest {
+            [] => return Some(bytes),
+            [0xED, second @ (0xB2 | 0xB3), third, after @ ..] => {
+                bytes.push(((second & 0x03) << 6) | (third & 0x3F));
+                text = after;
+            }
+            _ => return None,
+        }
     }
 }
 
@@ -187,6 +232,21 @@ mod tests {
         ] {
             assert_eq!(serde_json::to_string(&RepoPath::from_bytes(path)).unwrap(), json);
         }
+    }
+
+    #[test]
+    fn lone_surrogates_are_the_bytes_they_stand_for() {
+        let read = |json: &str| serde_json::from_str::<RepoPath>(json);
+        for (json, path) in
+            [(r#""\udcff""#, &b"\xff"[..]), (r#""a\udc80\u00e9\udcbf""#, b"a\x80\xc3\xa9\xbf")]
+        {
+            assert_eq!(read(json).unwrap(), RepoPath::from_bytes(path));
+        }
+        for wrong in [r#""\ud800""#, r#""\udc7f""#, r#""\udd00""#, "7", "null", "[1]"] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+        let value: serde_json::Value = serde_json::json!("\"f\\377\"");
+        assert_eq!(serde_json::from_value::<RepoPath>(value).unwrap(), RepoPath::from_bytes(b"f\xff"));
     }
 
     #[test]

@@ -10,6 +10,7 @@ pub mod diff;
 pub mod error;
 pub mod findings;
 pub mod init;
+mod json_lines;
 pub mod logging;
 pub mod output;
 mod reader;

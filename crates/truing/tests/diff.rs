@@ -319,10 +319,48 @@ fn a_bad_line_is_exit_2_after_the_answers_before_it() {
             assert!(ran.err.contains(why), "{}", ran.err);
         }
     }
-    let empty = r#"{"id":"1","path":"a.py","start_line":3,"end_line":2}"#;
-    let ran = repo.diff(&["track", "--from", &from, "--to", &to], empty);
-    assert_eq!(ran.exit, 2);
-    assert!(ran.err.contains("line 1 of standard input: lines count from 1"), "{}", ran.err);
+}
+
+#[test]
+fn a_range_without_lines_is_a_bad_line_in_the_same_words() {
+    let (repo, from, to) = two_commits();
+    for (start, end) in [(3, 2), (0, 0), (0, 4)] {
+        let position =
+            json!({"id": 1, "path": "a.py", "side": "new", "start_line": start, "end_line": end}).to_string();
+        let anchored = repo.diff(&["anchor", "--base", &from, "--head", &to], &position);
+        let tracked = repo.diff(&["track", "--from", &from, "--to", &to], &position);
+        assert_eq!((anchored.exit, anchored.out.as_str()), (2, ""), "{start} {end}");
+        assert!(
+            anchored.err.starts_with("error: line 1 of standard input: lines count from 1, and end_line"),
+            "{}",
+            anchored.err
+        );
+        assert_eq!((tracked.exit, tracked.out, tracked.err), (2, String::new(), anchored.err));
+    }
+}
+
+/// As `diff parse` writes it, and with a lone surrogate for each byte, as Python writes what it read with
+/// `surrogateescape`.
+#[test]
+fn a_name_that_is_not_utf8_goes_from_parse_to_anchor_and_track() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let repo = Repo::new();
+    let name = std::ffi::OsStr::from_bytes(b"f\xff\xe9.txt");
+    fs::write(repo.path().join(name), "1\n").unwrap();
+    let from = repo.commit();
+    fs::write(repo.path().join(name), "1\n2\n").unwrap();
+    let to = repo.commit();
+    let parsed = repo.diff(&["parse"], repo.git(&["diff", &from, &to])).lines();
+    let told = parsed[0]["path"].clone();
+    assert_eq!(told, json!(r#""f\377\351.txt""#));
+    for path in [told.to_string(), r#""f\udcff\udce9.txt""#.to_owned()] {
+        let position =
+            |line: u32| format!(r#"{{"path":{path},"side":"new","start_line":{line},"end_line":{line}}}"#);
+        let anchored = repo.diff(&["anchor", "--base", &from, "--head", &to], position(2)).lines();
+        assert_eq!((&anchored[0]["anchor"], &anchored[0]["path"]), (&json!("inline"), &told), "{path}");
+        let tracked = repo.diff(&["track", "--from", &from, "--to", &to], position(1)).lines();
+        assert_eq!((&tracked[0]["status"], &tracked[0]["path"]), (&json!("unmoved"), &told), "{path}");
+    }
 }
 
 #[test]

@@ -27,7 +27,9 @@ enum What {
     /// Print what a unified diff says of each file
     ///
     /// Reads what `git diff`, `git show`, `git log -p`, GitHub and Bitbucket print. One object a file: path, old_path,
-    /// status, added, deleted, hunks. Of malformed input the files before the error are printed.
+    /// status, added, deleted, hunks. Of malformed input the files before the error are printed. A name that is not
+    /// UTF-8 is written as git quotes it, "f\377.txt" with its quotes, and so it is read by anchor and track. Of a
+    /// merge against all its parents only the files are told, without hunks and counts.
     Parse {
         /// The diff; - or nothing: standard input
         file: Option<PathBuf>,
@@ -35,7 +37,7 @@ enum What {
     /// Find where comments can be placed in a diff: reads positions from standard input
     ///
     /// One object a line: id, path, side (old or new), start_line, end_line. Answers with id, anchor (inline, file or
-    /// summary), path, side, start_line, end_line, reason.
+    /// summary), path, side, start_line, end_line, reason. Paths are written as parse writes them.
     Anchor {
         /// The old side, taken as given: of a pull request the merge base
         #[arg(long, value_name = "REV")]

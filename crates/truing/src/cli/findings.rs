@@ -1,7 +1,5 @@
 //! `truing findings match`: whether two findings are one, as every review decides it. JSON lines, for programs.
 
-use std::io::{BufRead, Read, stdin};
-
 use clap::Subcommand;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -9,9 +7,12 @@ use truing_core::identity::{SAME, Statement, similarity};
 
 use super::Context;
 use super::error::{CliError, Exit};
+use super::json_lines::Questions;
 
-/// How much is read from standard input, in bytes.
-const MAX_INPUT_BYTES: u64 = 256 << 20;
+/// What is asked.
+const PAIRS: Questions = Questions {
+    example: r#"{"id":"1","a":{"path":"a.py","text":"…","snippet":"…"},"b":{"path":"a.py","text":"…"}}"#,
+};
 
 /// Tell whether two findings are the same one: JSON lines for scripts
 #[derive(clap::Args, Debug)]
@@ -63,8 +64,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
 
 fn matches(context: &Context) -> Result<Exit, CliError> {
     let mut error = None;
-    let questions = questions().map_while(|read| read.map_err(|wrong| error = Some(wrong)).ok());
-    context.output.json_lines(questions.map(|Question { id, a, b }| {
+    let questions = PAIRS.read::<Question>().map_while(|read| read.map_err(|wrong| error = Some(wrong)).ok());
+    context.output.json_lines(questions.map(|(_, Question { id, a, b })| {
         let score = similarity(&read(&a), &read(&b));
         // Four digits are all that it means; rounding down never lifts it over the threshold.
         Answer { id, same: score >= SAME, score: (score * 1e4).floor() / 1e4 }
@@ -74,42 +75,4 @@ fn matches(context: &Context) -> Result<Exit, CliError> {
 
 fn read(said: &Said) -> Statement {
     Statement::new(&said.path, &said.text, said.snippet.as_deref())
-}
-
-/// The lines of standard input; an error is the last item. Empty lines are passed over.
-fn questions() -> impl Iterator<Item = Result<Question, CliError>> {
-    let mut input = stdin().lock().take(MAX_INPUT_BYTES);
-    let (mut number, mut ended) = (0_usize, false);
-    std::iter::from_fn(move || {
-        while !ended {
-            let mut line = Vec::new();
-            number += 1;
-            let answer = match input.read_until(b'\n', &mut line) {
-                Ok(0) if input.limit() == 0 => Err(too_large()),
-                Ok(0) => return None,
-                Ok(_) if line.trim_ascii().is_empty() => continue,
-                Ok(_) => serde_json::from_slice(&line).map_err(|error| bad_line(number, &error)),
-                Err(error) => {
-                    Err(CliError::failed("unreadable", format!("cannot read standard input: {error}")))
-                }
-            };
-            ended = answer.is_err();
-            return Some(answer);
-        }
-        None
-    })
-}
-
-fn too_large() -> CliError {
-    let message = format!("standard input is larger than {} MiB", MAX_INPUT_BYTES >> 20);
-    CliError::usage("too_large", message).hint("ask about fewer findings")
-}
-
-fn bad_line(number: usize, error: &serde_json::Error) -> CliError {
-    let text = error.to_string();
-    // The place that serde_json adds counts its own lines.
-    let what = text.rsplit_once(" at line ").map_or(text.as_str(), |(what, _)| what);
-    let message = format!("line {number} of standard input: {what} (column {})", error.column());
-    CliError::usage("bad_line", message)
-        .hint(r#"a line is like {"id":"1","a":{"path":"a.py","text":"…","snippet":"…"},"b":{"path":"a.py","text":"…"}}"#)
 }

@@ -11,7 +11,7 @@ use truing_core::id::Sha;
 use truing_diff::{FileDiff, MAX_TRACKED_BYTES, RepoPath, Side, Source, Status, Tracked, Tracker};
 use truing_git::Repository;
 
-use super::position::{bad_line, positions};
+use super::position::{POSITIONS, check};
 use super::{Compared, malformed};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::{Context, runtime};
@@ -47,12 +47,9 @@ pub(super) fn run(from: &str, to: &str, path: &Path, context: &Context) -> Resul
     }
     // All are read before the first is answered: which files are needed depends on them.
     let mut error = None;
-    let valid = positions::<Position>().map(|read| {
+    let valid = POSITIONS.read::<Position>().map(|read| {
         let (line, position) = read?;
-        if position.start_line == 0 || position.end_line < position.start_line {
-            return Err(bad_line(line, "lines count from 1, and end_line is not before start_line"));
-        }
-        Ok(position)
+        check(line, position.start_line, position.end_line).map(|()| position)
     });
     let asked: Vec<Position> =
         valid.map_while(|read| read.map_err(|wrong| error = Some(wrong)).ok()).collect();
