@@ -84,6 +84,10 @@ pub enum SkipReason {
     TooLarge,
     /// Could not be read.
     Unreadable,
+    /// In conflict: a merge has left it without one content.
+    Unmerged,
+    /// The diff that was given fits neither before nor after what the working tree has.
+    DoesNotApply,
 }
 
 impl SkipReason {
@@ -97,7 +101,7 @@ impl SkipReason {
             | Self::Unchanged
             | Self::Ignored
             | Self::Generated => true,
-            Self::TooLarge | Self::Unreadable => false,
+            Self::TooLarge | Self::Unreadable | Self::Unmerged | Self::DoesNotApply => false,
         }
     }
 
@@ -118,6 +122,8 @@ impl SkipReason {
             Self::Generated => "generated",
             Self::TooLarge => "too_large",
             Self::Unreadable => "unreadable",
+            Self::Unmerged => "unmerged",
+            Self::DoesNotApply => "does_not_apply",
         }
     }
 }

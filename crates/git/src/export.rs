@@ -55,8 +55,38 @@ impl View {
         let listing = self.call("ls-tree").args(["-r", "-z", "-l", "--full-tree", sha.as_str()]);
         let listing = listing.output(limits.listing_bytes).read().await?;
         let only = only.map(|paths| paths.iter().collect::<HashSet<_>>());
+        let entries = listing.split(|byte| *byte == 0).filter(|line| !line.is_empty());
+        let entries = entries.map(|line| parse(line).ok_or_else(|| garbled("ls-tree", line)));
+        let wanted = |entry: &Entry| only.as_ref().is_none_or(|only| only.contains(&entry.path));
+        let entries = entries.filter(|parsed| parsed.as_ref().map_or(true, |(_, entry)| wanted(entry)));
+        let entries = entries.collect::<Result<Vec<_>, _>>()?;
+        self.write(entries.into_iter(), dest).await
+    }
+
+    /// Writes these files of an index, each with its mode and its id.
+    pub(crate) async fn export_entries(
+        &self,
+        entries: Vec<(String, String, RepoPath)>,
+        dest: &Path,
+    ) -> Result<Exported, GitError> {
+        let ids = entries.iter().map(|(_, id, _)| format!("{id}\n")).collect::<String>();
+        let call = self.call("cat-file").arg("--batch-check=%(objectsize)").input(ids.into_bytes());
+        let sizes = call.output(self.git().limits().listing_bytes).read().await?;
+        let sizes = String::from_utf8_lossy(&sizes);
+        // What is missing has no size; that it is missing is noticed when it is to be written.
+        let sizes = sizes.lines().map(|line| line.parse().unwrap_or(0));
+        let entry = |((mode, id, path), size)| (mode, Entry { id, size, path });
+        self.write(entries.into_iter().zip(sizes).map(entry), dest).await
+    }
+
+    /// Writes the files among these entries, each with its mode.
+    async fn write(
+        &self,
+        entries: impl Iterator<Item = (String, Entry)>,
+        dest: &Path,
+    ) -> Result<Exported, GitError> {
         let mut exported = Exported::default();
-        let entries = choose(&listing, only.as_ref(), limits, &mut exported)?;
+        let entries = choose(entries, self.git().limits(), &mut exported);
         make_folder(dest).await?;
         if entries.is_empty() {
             return Ok(exported);
@@ -74,21 +104,16 @@ impl View {
     }
 }
 
-/// The files of a listing that are to be written; the others are noted as left out.
+/// The files that are to be written; the others are noted as left out.
 fn choose(
-    listing: &[u8],
-    only: Option<&HashSet<&RepoPath>>,
+    listing: impl Iterator<Item = (String, Entry)>,
     limits: &Limits,
     exported: &mut Exported,
-) -> Result<Vec<Entry>, GitError> {
+) -> Vec<Entry> {
     let mut entries = Vec::new();
     let mut total = 0_u64;
-    for line in listing.split(|byte| *byte == 0).filter(|line| !line.is_empty()) {
-        let (mode, entry) = parse(line).ok_or_else(|| garbled("ls-tree", line))?;
-        if only.is_some_and(|only| !only.contains(&entry.path)) {
-            continue;
-        }
-        let reason = match mode {
+    for (mode, entry) in listing {
+        let reason = match mode.as_str() {
             "120000" => Some(SkipReason::Symlink),
             "160000" => Some(SkipReason::Submodule),
             _ if !may_be_written(&entry.path) => Some(SkipReason::Unreadable),
@@ -108,18 +133,18 @@ fn choose(
             }
         }
     }
-    Ok(entries)
+    entries
 }
 
 /// One line of `ls-tree -l`: mode, type, id and size, a tab, the path.
-fn parse(line: &[u8]) -> Option<(&str, Entry)> {
+fn parse(line: &[u8]) -> Option<(String, Entry)> {
     let tab = line.iter().position(|byte| *byte == b'\t')?;
     let (facts, path) = line.split_at_checked(tab)?;
     let mut facts = std::str::from_utf8(facts).ok()?.split_ascii_whitespace();
     let (mode, _kind, id, size) = (facts.next()?, facts.next()?, facts.next()?, facts.next()?);
     // Submodules have no size (`-`), nor have objects that a partial clone lacks.
     let size = size.parse().unwrap_or(0);
-    Some((mode, Entry { id: id.to_owned(), size, path: RepoPath::from_bytes(path.get(1..)?) }))
+    Some((mode.to_owned(), Entry { id: id.to_owned(), size, path: RepoPath::from_bytes(path.get(1..)?) }))
 }
 
 /// True for a path that stays inside its folder and is no git folder's on any file system.

@@ -25,6 +25,6 @@ pub use export::Exported;
 pub use mirror::Mirror;
 pub use options::{GitOptions, Limits};
 pub use remote::{Remote, Secret};
-pub use repository::{Base, BaseFrom, Repository, WorktreeDiff};
+pub use repository::{Base, BaseFrom, Index, Repository, WorktreeDiff};
 
 pub use command::Git;

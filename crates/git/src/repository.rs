@@ -1,6 +1,7 @@
 //! A local repository, read without changing a byte of it and without executing what it holds.
 
 mod base;
+mod index;
 mod worktree;
 
 use std::ffi::OsStr;
@@ -19,6 +20,7 @@ use crate::view::{ObjectFormat, View, borrow, garbled, lay_out, sha};
 use crate::{Exported, Git, GitError};
 
 pub use base::{Base, BaseFrom};
+pub use index::Index;
 pub use worktree::WorktreeDiff;
 
 /// How like an unknown name another must be to be offered instead (Jaro-Winkler, 0 to 1).
@@ -45,6 +47,18 @@ impl Git {
     /// [`GitError::PathMissing`], [`GitError::NotADirectory`], [`GitError::NotARepository`],
     /// [`GitError::NoWorkTree`], [`GitError::ForeignWorkTree`], [`GitError::NoCommits`].
     pub async fn open(&self, path: &Path) -> Result<Repository, GitError> {
+        let repository = self.open_unborn(path).await?;
+        match repository.commit_named("HEAD").await? {
+            Some(_) => Ok(repository),
+            None => Err(GitError::NoCommits(path.to_owned())),
+        }
+    }
+
+    /// Opens it as [`Git::open`] does, also if nothing has been committed yet.
+    ///
+    /// # Errors
+    /// As [`Git::open`], without [`GitError::NoCommits`].
+    pub async fn open_unborn(&self, path: &Path) -> Result<Repository, GitError> {
         let folder = std::fs::canonicalize(path).map_err(|source| {
             let path = path.to_owned();
             if source.kind() == ErrorKind::NotFound {
@@ -86,18 +100,14 @@ impl Git {
         let private = self.private_folder()?;
         lay_out(private.path(), format)?;
         borrow(private.path(), &objects)?;
-        let repository = Repository {
+        Ok(Repository {
             git: self.clone(),
             root,
             git_dir,
             shallow: shallow == "true",
             view: View::new(self.clone(), private.path().to_owned(), format),
             _private: Arc::new(private),
-        };
-        match repository.commit_named("HEAD").await? {
-            Some(_) => Ok(repository),
-            None => Err(GitError::NoCommits(path.to_owned())),
-        }
+        })
     }
 }
 
@@ -120,9 +130,25 @@ impl Repository {
     /// The commit that is checked out.
     ///
     /// # Errors
-    /// [`GitError::NoCommits`] if there is none any more.
+    /// [`GitError::NoCommits`] if there is none.
     pub async fn head(&self) -> Result<Sha, GitError> {
-        self.commit_named("HEAD").await?.ok_or_else(|| GitError::NoCommits(self.root.clone()))
+        self.born_head().await?.ok_or_else(|| GitError::NoCommits(self.root.clone()))
+    }
+
+    /// The commit that is checked out; none if nothing has been committed yet on the current branch.
+    ///
+    /// # Errors
+    /// [`GitError::Failed`]
+    pub async fn born_head(&self) -> Result<Option<Sha>, GitError> {
+        self.commit_named("HEAD").await
+    }
+
+    /// The tree without entries: what a repository without a commit is compared with.
+    ///
+    /// # Errors
+    /// None that is expected: git's own constant is an id.
+    pub fn empty_tree(&self) -> Result<Sha, GitError> {
+        sha("hash-object", self.view.format().empty_tree().as_bytes())
     }
 
     /// The branch that is checked out; none if HEAD is detached.

@@ -92,9 +92,7 @@ impl Repository {
         let parent =
             text.lines().take_while(|line| !line.is_empty()).find_map(|line| line.strip_prefix("parent "));
         let Some(parent) = parent else {
-            let commit = Sha::parse(self.view.format().empty_tree())
-                .map_err(|_| GitError::Garbled { call: "cat-file", answer: "the empty tree".into() })?;
-            return Ok(Base { commit, from: BaseFrom::Nothing });
+            return Ok(Base { commit: self.empty_tree()?, from: BaseFrom::Nothing });
         };
         match self.commit_named(parent).await? {
             Some(commit) => Ok(Base { commit, from: BaseFrom::Parent }),

@@ -79,7 +79,7 @@ impl Repository {
     /// [`GitError::TooLarge`] over [`crate::Limits::diff_bytes`]; [`GitError::Failed`] if files change under
     /// git's eyes.
     pub async fn worktree_diff(&self, base: &Sha) -> Result<WorktreeDiff, GitError> {
-        let work = Work::begin(self).await?;
+        let work = Work::begin(self.clone(), None).await?;
         let changed = work.changed().await?;
         let new = work.new_files().await?;
         let (root, limits) = (self.root.clone(), self.git.limits().clone());
@@ -102,14 +102,16 @@ impl Repository {
 }
 
 /// A copy of the index, and how to work with it.
-struct Work<'a> {
-    repository: &'a Repository,
+#[derive(Debug)]
+pub(super) struct Work {
+    repository: Repository,
     folder: TempDir,
     settings: Vec<(String, String)>,
 }
 
-impl<'a> Work<'a> {
-    async fn begin(repository: &'a Repository) -> Result<Self, GitError> {
+impl Work {
+    /// Copies the repository's index, or this file.
+    pub(super) async fn begin(repository: Repository, index: Option<&Path>) -> Result<Self, GitError> {
         let settings = repository.call("config").args(["-z", "--get-regexp", CONTENT_SETTINGS]).run().await?;
         let settings = match settings.code() {
             Some(1) => Vec::new(),
@@ -122,10 +124,16 @@ impl<'a> Work<'a> {
             (key.to_owned(), value.to_owned())
         });
 
-        let call = repository.call("rev-parse").args(["--path-format=absolute", "--git-path", "index"]);
-        let index = path_of(&call.read().await?);
+        let index = match index {
+            Some(index) => index.to_owned(),
+            None => {
+                let call = repository.call("rev-parse");
+                let call = call.args(["--path-format=absolute", "--git-path", "index"]);
+                path_of(&call.read().await?)
+            }
+        };
         let folder = repository.git.private_folder()?;
-        let copied = copy_index(&index, folder.path(), repository.view.dir());
+        let copied = copy_index(&index, folder.path(), &repository.git_dir, repository.view.dir());
         let sparse = copied.map_err(|source| GitError::Io { doing: "cannot copy", path: index, source })?;
         make_objects(folder.path())?;
         let work = Self { repository, folder, settings: settings.collect() };
@@ -137,7 +145,7 @@ impl<'a> Work<'a> {
     }
 
     /// Lets a call of the view use the copied index.
-    fn in_index(&self, call: Call) -> Call {
+    pub(super) fn in_index(&self, call: Call) -> Call {
         call.env("GIT_INDEX_FILE", self.folder.path().join("index"))
     }
 
@@ -150,7 +158,7 @@ impl<'a> Work<'a> {
         self.settings.iter().fold(call, |call, (key, value)| call.config(key, value))
     }
 
-    fn listing_bytes(&self) -> usize {
+    pub(super) fn listing_bytes(&self) -> usize {
         self.repository.git.limits().listing_bytes
     }
 
@@ -239,7 +247,7 @@ impl<'a> Work<'a> {
     }
 
     /// Gives these paths the content that they have in `base`, so that they are not part of the diff.
-    async fn restore(&self, base: &Sha, paths: &[RepoPath]) -> Result<(), GitError> {
+    pub(super) async fn restore(&self, base: &Sha, paths: &[RepoPath]) -> Result<(), GitError> {
         if paths.is_empty() {
             return Ok(());
         }
@@ -362,8 +370,8 @@ fn look(root: &Path, path: &RepoPath) -> Disk {
 }
 
 /// Copies the index, with its time: git takes files that are not older than their index as possibly changed. A
-/// split index has more files, which git looks for in its folder. True if it may be a sparse one.
-fn copy_index(index: &Path, to: &Path, view: &Path) -> std::io::Result<bool> {
+/// split index has more files, which git looks for in the git folder. True if it may be a sparse one.
+fn copy_index(index: &Path, to: &Path, git_dir: &Path, view: &Path) -> std::io::Result<bool> {
     let bytes = match std::fs::read(index) {
         // Without an index, every tracked file is a new one: the result is the same.
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
@@ -373,7 +381,7 @@ fn copy_index(index: &Path, to: &Path, view: &Path) -> std::io::Result<bool> {
     let copy = to.join("index");
     std::fs::write(&copy, &bytes)?;
     std::fs::File::options().write(true).open(&copy)?.set_modified(time)?;
-    for entry in std::fs::read_dir(index.parent().unwrap_or(Path::new("/")))? {
+    for entry in std::fs::read_dir(git_dir)? {
         let entry = entry?;
         if entry.file_name().as_bytes().starts_with(b"sharedindex.") {
             std::fs::copy(entry.path(), view.join(entry.file_name()))?;

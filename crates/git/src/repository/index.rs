@@ -1,0 +1,86 @@
+//! The index as the next commit would take it, read from a copy: what happens to the index in between is not seen.
+//!
+//! Nothing is asked of the working tree. A path in conflict has no one content and is no part of the diff; one that
+//! is only intended to be added (`git add --intent-to-add`) is not, because a commit does not take it.
+
+use std::collections::{BTreeSet, HashSet};
+use std::path::Path;
+
+use truing_core::RepoPath;
+use truing_core::id::Sha;
+use truing_core::outcome::{NotReviewed, SkipReason};
+
+use super::Repository;
+use super::worktree::Work;
+use crate::view::garbled;
+use crate::{Exported, GitError, WorktreeDiff};
+
+/// A copy of an index.
+#[derive(Debug)]
+pub struct Index {
+    repository: Repository,
+    work: Work,
+    /// Paths in conflict.
+    unmerged: Vec<RepoPath>,
+}
+
+impl Repository {
+    /// The repository's index, or this file, which git names to a hook in `GIT_INDEX_FILE` (`git commit -a` and
+    /// `git commit -- PATH` prepare the commit in another index). A relative name is looked for in
+    /// [`Repository::root`], as git does. An index that is not there is an empty one.
+    ///
+    /// # Errors
+    /// [`GitError::Io`] if it cannot be copied, [`GitError::Failed`] if it is damaged.
+    pub async fn index(&self, file: Option<&Path>) -> Result<Index, GitError> {
+        let file = file.map(|file| self.root.join(file));
+        let work = Work::begin(self.clone(), file.as_deref()).await?;
+        let mut index = Index { repository: self.clone(), work, unmerged: vec![] };
+        let unmerged = index.entries(&["--unmerged"]).await?.into_iter().map(|(_, _, path)| path);
+        // One entry for each side of the conflict.
+        let unmerged = unmerged.collect::<BTreeSet<_>>().into_iter().collect();
+        index.unmerged = unmerged;
+        Ok(index)
+    }
+}
+
+impl Index {
+    /// The difference between `base` (a commit or tree) and the index. Paths in conflict are skipped.
+    ///
+    /// # Errors
+    /// [`GitError::TooLarge`] over [`crate::Limits::diff_bytes`].
+    pub async fn diff(&self, base: &Sha) -> Result<WorktreeDiff, GitError> {
+        self.work.restore(base, &self.unmerged).await?;
+        let call = self.work.in_index(self.repository.view.diff_call());
+        let call = call.args(["--cached", "--ita-invisible-in-index", base.as_str(), "--"]);
+        let skip = |path: &RepoPath| NotReviewed { path: path.clone(), reason: SkipReason::Unmerged };
+        Ok(WorktreeDiff { diff: call.read().await?, skipped: self.unmerged.iter().map(skip).collect() })
+    }
+
+    /// Writes these files of the index below `dest` as plain files: see [`Exported`]. One that the index does not
+    /// have is not mentioned.
+    ///
+    /// # Errors
+    /// [`GitError::Io`] if `dest` cannot be written.
+    pub async fn export(&self, dest: &Path, only: &[RepoPath]) -> Result<Exported, GitError> {
+        let only = only.iter().collect::<HashSet<_>>();
+        let mut entries = self.entries(&[]).await?;
+        entries.retain(|(_, _, path)| only.contains(path) && !self.unmerged.contains(path));
+        self.repository.view.export_entries(entries, dest).await
+    }
+
+    /// Mode, id and path of the index's entries.
+    async fn entries(&self, which: &[&str]) -> Result<Vec<(String, String, RepoPath)>, GitError> {
+        let call = self.work.in_index(self.repository.view.call("ls-files"));
+        let call = call.args(["--stage", "-z"]).args(which).output(self.work.listing_bytes());
+        let listing = call.read().await?;
+        let lines = listing.split(|byte| *byte == 0).filter(|line| !line.is_empty());
+        lines.map(|line| entry(line).ok_or_else(|| garbled("ls-files", line))).collect()
+    }
+}
+
+/// One line of `ls-files --stage -z`: mode, id and stage, a tab, the path.
+fn entry(line: &[u8]) -> Option<(String, String, RepoPath)> {
+    let (facts, path) = line.split_at_checked(line.iter().position(|byte| *byte == b'\t')?)?;
+    let mut facts = std::str::from_utf8(facts).ok()?.split(' ');
+    Some((facts.next()?.to_owned(), facts.next()?.to_owned(), RepoPath::from_bytes(path.get(1..)?)))
+}
