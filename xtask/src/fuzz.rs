@@ -2,7 +2,7 @@
 //! its own, so that a failure can be repeated at once.
 
 mod diff;
-mod random;
+pub(crate) mod random;
 
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 /// How many clock ticks Linux counts a second in `/proc`, on every machine we know.
-pub(super) const TICKS: u32 = 100;
+const TICKS: u32 = 100;
 
 /// How often each of two peers is measured; the best counts.
 const ROUNDS: usize = 7;
@@ -69,10 +69,36 @@ fn of_process(command: &mut Command) -> Result<f64> {
 }
 
 /// Ticks that ended children have spent.
-pub(super) fn children() -> Option<u32> {
+fn children() -> Option<u32> {
     let stat = fs::read_to_string("/proc/self/stat").ok()?;
     // Behind the name, which may hold anything, `cutime` and `cstime` are the 14th and 15th field.
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(13);
     let mut next = || fields.next()?.parse::<u32>().ok();
     Some(next()? + next()?)
+}
+
+/// What one run of a command took, in seconds.
+pub(super) struct Run {
+    /// On all processors together.
+    pub(super) processor: f64,
+    pub(super) clock: f64,
+}
+
+/// Runs a command and reads what it prints. It may end with 1: there are findings.
+pub(super) fn run(command: &mut Command) -> Result<Run> {
+    let (before, begun) = (children(), Instant::now());
+    let output = command.output().with_context(|| format!("cannot start {command:?}"))?;
+    let clock = begun.elapsed().as_secs_f64();
+    if !matches!(output.status.code(), Some(0 | 1)) {
+        bail!("{command:?} failed ({})", output.status);
+    }
+    let ticks = before.zip(children()).map(|(before, after)| after.saturating_sub(before));
+    let processor = ticks.map_or(clock, |ticks| f64::from(ticks) / f64::from(TICKS));
+    Ok(Run { processor, clock })
+}
+
+/// The upper median; not a number of nothing.
+pub(super) fn median(mut times: Vec<f64>) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times.get(times.len() / 2).copied().unwrap_or(f64::NAN)
 }

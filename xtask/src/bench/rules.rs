@@ -5,13 +5,12 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde_json::Value;
 
-use super::meter;
+use super::meter::{self, Run};
 use crate::{say, workspace};
 
 /// How often each of the two is run, by turns; the medians count.
@@ -69,7 +68,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
 
     let program = match &options.program {
         Some(program) => program.canonicalize()?,
-        None => build(&workspace::root()?)?,
+        None => super::build(&workspace::root()?)?,
     };
     let mut ours = Command::new(program);
     ours.args(["--config", "truing.toml", "--format", "json", "rules", "check", "tree"]);
@@ -83,9 +82,9 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     let same = compare(&found(&mut ours, of_ours)?, &found(&mut theirs, of_theirs)?);
     let mut rounds = Vec::new();
     for _ in 0..ROUNDS {
-        rounds.push((time(&mut ours)?, time(&mut theirs)?));
+        rounds.push((meter::run(&mut ours)?, meter::run(&mut theirs)?));
     }
-    let of = |part: fn(&(Time, Time)) -> f64| median(rounds.iter().map(part).collect());
+    let of = |part: fn(&(Run, Run)) -> f64| meter::median(rounds.iter().map(part).collect());
     // Paired, so that what else the machine does weighs on both; and on the processor, where it weighs less.
     let ratio = of(|(ours, theirs)| theirs.processor / ours.processor);
     say::line(&format!(
@@ -143,32 +142,6 @@ fn compare(ours: &Found, theirs: &Found) -> bool {
     ours == theirs && !ours.is_empty()
 }
 
-/// What a command took, in seconds.
-struct Time {
-    /// On all processors together.
-    processor: f64,
-    clock: f64,
-}
-
-/// Runs a command. What it prints is thrown away; it may end with 1, because there are findings.
-fn time(command: &mut Command) -> Result<Time> {
-    let (before, begun) = (meter::children(), Instant::now());
-    let status =
-        command.stdout(Stdio::null()).status().with_context(|| format!("cannot start {command:?}"))?;
-    let clock = begun.elapsed().as_secs_f64();
-    if !matches!(status.code(), Some(0 | 1)) {
-        bail!("{command:?} failed ({status})");
-    }
-    let ticks = before.zip(meter::children()).map(|(before, after)| after.saturating_sub(before));
-    let processor = ticks.map_or(clock, |ticks| f64::from(ticks) / f64::from(meter::TICKS));
-    Ok(Time { processor, clock })
-}
-
-fn median(mut times: Vec<f64>) -> f64 {
-    times.sort_by(f64::total_cmp);
-    times.get(times.len() / 2).copied().unwrap_or(f64::NAN)
-}
-
 /// Where `python3` keeps its standard library.
 fn standard_library() -> Result<PathBuf> {
     let mut python = Command::new("python3");
@@ -194,11 +167,4 @@ fn copy(from: &Path, to: &Path) -> Result<(usize, u64)> {
         }
     }
     Ok((files, bytes))
-}
-
-/// Builds the program, optimized, beside this one.
-fn build(root: &Path) -> Result<PathBuf> {
-    let build = ["build", "--release", "--locked", "--package", "truing"];
-    workspace::output(workspace::cargo(root).args(build))?;
-    Ok(std::env::current_exe()?.with_file_name("truing"))
 }

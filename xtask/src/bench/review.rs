@@ -1,0 +1,228 @@
+//! `cargo xtask bench review`: a whole review of a large change in a generated repository, beside `git diff` of the
+//! same change.
+
+mod project;
+mod watch;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use serde_json::Value;
+
+use super::meter::{self, Run};
+use crate::{say, workspace};
+use project::Project;
+
+/// The most seconds that a review may take beyond `git diff` of the same change.
+const MOST_SECONDS: f64 = 1.0;
+/// The most megabytes that a review may take, with the processes that it starts.
+const MOST_MEGABYTES: f64 = 200.0;
+
+/// How long ago the files of the base were written: git reads again what is not older than its index.
+const AGE: Duration = Duration::from_secs(3600);
+
+/// The repository, the change, and how it is measured.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Files of the repository
+    #[arg(long, default_value_t = 1000)]
+    files: usize,
+    /// Lines of each of them, about
+    #[arg(long, default_value_t = 150)]
+    file_lines: usize,
+    /// Files that the change is about; some are new, renamed or deleted
+    #[arg(long, default_value_t = 200)]
+    changed: usize,
+    /// Lines that it adds, about
+    #[arg(long, default_value_t = 10_000)]
+    lines: usize,
+    /// Another seed makes another repository
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// How often each of the two is run, by turns; the medians count
+    #[arg(long, default_value_t = 11)]
+    rounds: usize,
+    /// Make the repository here, in a folder that is not there yet, and keep it [default: a temporary one]
+    #[arg(long, value_name = "FOLDER")]
+    keep: Option<PathBuf>,
+    /// The optimized program to measure [default: built now]
+    #[arg(long, value_name = "FILE")]
+    program: Option<PathBuf>,
+}
+
+/// Measures. `false`: a review takes more time or memory than promised, or finds nothing.
+pub(crate) fn run(options: &Options) -> Result<bool> {
+    let program = match &options.program {
+        Some(program) => program.canonicalize().with_context(|| format!("no {}", program.display()))?,
+        None => super::build(&workspace::root()?)?,
+    };
+    let temporary = tempfile::tempdir().context("no temporary folder can be made")?;
+    let folder = options.keep.as_deref().unwrap_or(temporary.path());
+    if options.keep.is_some() && folder.exists() {
+        bail!("{}: it is there already", folder.display());
+    }
+    let place = Place { root: folder.join("repository"), home: folder.join("home"), program };
+    let mut project = Project::new(options.seed, options.files, options.file_lines);
+    place.begin(&project)?;
+    let change = project.change(options.changed, options.lines);
+    place.apply(&change)?;
+    // New files count only if git knows of them.
+    place.git(&["add", "--intent-to-add", "."])?;
+    let counts = place.git(&["diff", "--shortstat", "-M", "main"])?;
+    place.git(&["reset", "--quiet"])?;
+    say::line(&format!("{} files, {} lines; the change: {}", options.files, project.lines(), counts.trim()));
+    say::line(&format!("{change}; medians of {} pairs", options.rounds));
+    say::line("");
+    say::line(HEAD);
+
+    let mut kept = true;
+    let mut measure = |what: &str, review: &[&str], diff: &[&str]| -> Result<()> {
+        kept &= place.compare(what, review, diff, options.rounds)?;
+        Ok(())
+    };
+    let with_program = ["-c", "diff.autoRefreshIndex=false", "diff", "--no-ext-diff"];
+    let diff = |sides: &[&'static str]| [&with_program[..], sides].concat();
+    measure("working tree", &[], &diff(&["main"]))?;
+    measure("the same, no records", &["--no-record"], &diff(&["main"]))?;
+    place.touch_all(&place.root)?;
+    measure("every file touched", &[], &diff(&["main"]))?;
+    place.git(&["add", "."])?;
+    if place.knows("--staged")? {
+        measure("--staged", &["--staged"], &diff(&["--cached", "main"]))?;
+    }
+    place.git(&["switch", "--quiet", "--create", "change"])?;
+    place.git(&["commit", "--quiet", "--message", "change"])?;
+    measure("--head", &["--base", "main", "--head", "change"], &diff(&["main", "change"]))?;
+
+    say::line("");
+    say::line(&format!("promised: less than {MOST_SECONDS:.1} s beyond git, {MOST_MEGABYTES:.0} MB"));
+    say::line("MB: the largest resident size of truing (VmHWM), and of it with its processes");
+    say::line("(the sum of VmRSS, looked at every 2 ms), in a run that is not timed");
+    Ok(kept)
+}
+
+/// The table's head.
+const HEAD: &str = "\
+review of              git diff  truing    more  ratio   truing    MB   tree   found
+                              s       s       s          CPU s";
+
+/// Where everything lies.
+struct Place {
+    root: PathBuf,
+    home: PathBuf,
+    program: PathBuf,
+}
+
+impl Place {
+    /// A repository with one commit on `main`.
+    fn begin(&self, project: &Project) -> Result<()> {
+        fs::create_dir_all(&self.root)?;
+        fs::create_dir_all(&self.home)?;
+        for (path, text) in project.texts() {
+            self.write(&path, &text, AGE)?;
+        }
+        self.git(&["init", "--quiet", "--initial-branch=main"])?;
+        self.git(&["add", "."])?;
+        self.git(&["commit", "--quiet", "--message", "base"])?;
+        self.git(&["gc", "--quiet"]).map(drop)
+    }
+
+    /// Makes the change in the working tree.
+    fn apply(&self, change: &project::Change) -> Result<()> {
+        for path in &change.gone {
+            fs::remove_file(self.root.join(path)).with_context(|| format!("cannot remove {path}"))?;
+        }
+        for (path, text) in &change.written {
+            self.write(path, text, Duration::ZERO)?;
+        }
+        Ok(())
+    }
+
+    fn write(&self, path: &str, text: &str, age: Duration) -> Result<()> {
+        let path = self.root.join(path);
+        fs::create_dir_all(path.parent().context("a file has a folder")?)?;
+        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        aged(&path, age)
+    }
+
+    /// Gives every file another time: git must read it to tell that it has not changed.
+    fn touch_all(&self, folder: &Path) -> Result<()> {
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            if entry.file_type()?.is_file() {
+                aged(&entry.path(), AGE / 2)?;
+            } else if entry.file_name() != ".git" {
+                self.touch_all(&entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Git in the repository, without anybody's configuration.
+    fn git_command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new("git");
+        command.arg("-C").arg(&self.root).args(arguments).stdin(Stdio::null());
+        command.env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_CONFIG_GLOBAL", "/dev/null");
+        for role in ["AUTHOR", "COMMITTER"] {
+            command
+                .env(format!("GIT_{role}_NAME"), "bench")
+                .env(format!("GIT_{role}_EMAIL"), "bench@localhost");
+        }
+        command
+    }
+
+    fn git(&self, arguments: &[&str]) -> Result<String> {
+        workspace::output(&mut self.git_command(arguments))
+    }
+
+    /// A review, with records of its own.
+    fn review(&self, flags: &[&str]) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(["review", "--quiet", "--format", "json"]).args(flags);
+        command.current_dir(&self.root).stdin(Stdio::null()).stderr(Stdio::null());
+        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", &self.home);
+        command
+    }
+
+    /// Has `truing review` such a flag?
+    fn knows(&self, flag: &str) -> Result<bool> {
+        let mut help = Command::new(&self.program);
+        Ok(workspace::output(help.args(["review", "--help"]))?.contains(flag))
+    }
+
+    /// One line of the table. `false`: more time or memory than promised, or nothing found.
+    fn compare(&self, what: &str, review: &[&str], diff: &[&str], rounds: usize) -> Result<bool> {
+        let (mut ours, mut theirs) = (self.review(review), self.git_command(diff));
+        let seen = watch::watch(&mut ours)?;
+        let report: Value = serde_json::from_slice(&seen.output).context("the review is no JSON")?;
+        let kind = report["outcome"]["kind"].as_str().unwrap_or_default();
+        let found = report["findings"].as_array().map_or(0, Vec::len);
+        let mut pairs = Vec::new();
+        for _ in 0..rounds.max(1) {
+            pairs.push((meter::run(&mut theirs)?, meter::run(&mut ours)?));
+        }
+        let of = |part: fn(&(Run, Run)) -> f64| meter::median(pairs.iter().map(part).collect());
+        let (git, truing) = (of(|(git, _)| git.clock), of(|(_, truing)| truing.clock));
+        let (more, ratio) = (of(|(git, truing)| truing.clock - git.clock), truing / git);
+        let processor = of(|(_, truing)| truing.processor);
+        let megabytes = |bytes: u64| bytes as f64 / 1e6;
+        let (own, tree) = (megabytes(seen.own_bytes), megabytes(seen.tree_bytes));
+        say::line(&format!(
+            "{what:<20} {git:>10.3} {truing:>7.3} {more:>7.3} {ratio:>6.1} {processor:>8.2} {own:>5.0} {tree:>6.0} {found:>7}"
+        ));
+        if kind != "reviewed" {
+            say::line(&format!("  the review ended as {kind:?}"));
+        }
+        Ok(more < MOST_SECONDS && tree < MOST_MEGABYTES && found > 0 && kind == "reviewed")
+    }
+}
+
+fn aged(path: &Path, age: Duration) -> Result<()> {
+    let file = fs::File::options().write(true).open(path)?;
+    file.set_modified(SystemTime::now() - age)
+        .with_context(|| format!("cannot set the time of {}", path.display()))
+}

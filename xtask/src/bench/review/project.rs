@@ -1,0 +1,272 @@
+//! A project that looks written by people: files of several languages, made of blocks that parse, and a change to
+//! them. The same seed makes the same project.
+
+use std::fmt;
+
+use crate::fuzz::random::Random;
+
+/// The languages: folder, ending, and blocks. The first block of a file is its head, the last one holds defects,
+/// the others follow each other in any order.
+const LANGUAGES: &[(&str, &str, &str)] = &[
+    ("services", "py", include_str!("python.txt")),
+    ("web", "ts", include_str!("typescript.txt")),
+    ("engine", "rs", include_str!("rust.txt")),
+    ("daemon", "go", include_str!("go.txt")),
+    ("client", "java", include_str!("java.txt")),
+    ("docs", "md", include_str!("markdown.txt")),
+    ("config", "json", include_str!("json.txt")),
+];
+
+/// Names of things.
+const WORDS: &[&str] = &[
+    "account", "address", "archive", "batch", "branch", "bucket", "cache", "channel", "cluster", "column",
+    "commit", "cursor", "customer", "device", "digest", "document", "domain", "event", "filter", "folder",
+    "gateway", "header", "index", "invoice", "journal", "label", "ledger", "message", "metric", "model",
+    "mirror", "network", "notice", "order", "packet", "parcel", "payment", "policy", "profile", "queue",
+    "record", "region", "report", "schema", "segment", "session", "shard", "signal", "snapshot", "stream",
+    "ticket", "token", "topic", "vector", "volume", "window",
+];
+
+/// What is said of them.
+const VERBS: &[&str] =
+    &["follows", "holds", "ends", "begins", "replaces", "outlives", "limits", "names", "counts", "carries"];
+
+/// One block in so many has a defect.
+const DEFECT_EVERY: usize = 60;
+/// Of the changed files, one in so many is new, is renamed, is deleted.
+const SPECIAL_EVERY: usize = 10;
+/// Lines of a block, about.
+const BLOCK_LINES: usize = 15;
+
+/// A generated project.
+pub(super) struct Project {
+    random: Random,
+    files: Vec<File>,
+}
+
+/// One file, as its blocks.
+#[derive(Clone)]
+struct File {
+    path: String,
+    language: usize,
+    blocks: Vec<String>,
+}
+
+impl File {
+    fn text(&self) -> String {
+        let end = if self.path.ends_with(".json") { "  \"end\": true\n}\n" } else { "" };
+        self.blocks.concat() + end
+    }
+}
+
+/// A change of a project.
+pub(super) struct Change {
+    /// Files that are not there any more: deleted or renamed.
+    pub(super) gone: Vec<String>,
+    /// Files with other text than before, or new ones.
+    pub(super) written: Vec<(String, String)>,
+    new: usize,
+    renamed: usize,
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { new, renamed, .. } = self;
+        let edited = self.written.len() - new - renamed;
+        write!(f, "{edited} edited, {new} new, {renamed} renamed, {} deleted", self.gone.len() - renamed)
+    }
+}
+
+impl Project {
+    pub(super) fn new(seed: u64, files: usize, file_lines: usize) -> Self {
+        let mut project = Self { random: Random::new(seed), files: Vec::with_capacity(files) };
+        for number in 0..files {
+            let file = project.file(number, file_lines);
+            project.files.push(file);
+        }
+        project
+    }
+
+    /// Path and text of every file.
+    pub(super) fn texts(&self) -> impl Iterator<Item = (String, String)> {
+        self.files.iter().map(|file| (file.path.clone(), file.text()))
+    }
+
+    /// Lines of all files.
+    pub(super) fn lines(&self) -> usize {
+        self.files.iter().map(|file| file.text().lines().count()).sum()
+    }
+
+    /// A change of so many files that adds about so many lines.
+    pub(super) fn change(&mut self, changed: usize, lines: usize) -> Change {
+        let each = lines.div_ceil(changed.max(1));
+        let mut change = Change { gone: Vec::new(), written: Vec::new(), new: 0, renamed: 0 };
+        let step = (self.files.len() / changed.max(1)).max(1);
+        for at in 0..changed {
+            let Some(mut file) = self.files.get(at * step).cloned() else { break };
+            match at % SPECIAL_EVERY {
+                0 => {
+                    file = self.file(self.files.len() + at, each);
+                    change.new += 1;
+                }
+                1 => {
+                    change.gone.push(file.path.clone());
+                    file.path = format!("moved/{}", file.path);
+                    self.edit(&mut file, BLOCK_LINES);
+                    change.renamed += 1;
+                }
+                2 => {
+                    change.gone.push(file.path);
+                    continue;
+                }
+                // With what the deleted and the renamed ones do not add.
+                _ => self.edit(&mut file, each + each / 5),
+            }
+            change.written.push((file.path.clone(), file.text()));
+        }
+        change
+    }
+
+    /// Adds so many lines in places, drops a block and rewrites another.
+    fn edit(&mut self, file: &mut File, lines: usize) {
+        let middle = |random: &mut Random, file: &File| 1 + random.below(file.blocks.len().saturating_sub(1));
+        let mut added = 0;
+        while added < lines {
+            let block = self.block(file.language);
+            added += block.lines().count();
+            let at = middle(&mut self.random, file);
+            file.blocks.insert(at, block);
+        }
+        let at = middle(&mut self.random, file);
+        if let Some(block) = file.blocks.get_mut(at) {
+            *block = block.replace("found", "chosen");
+        }
+        let at = middle(&mut self.random, file);
+        file.blocks.remove(at);
+    }
+
+    /// A new file of about so many lines.
+    fn file(&mut self, number: usize, lines: usize) -> File {
+        let language = number % LANGUAGES.len();
+        let (folder, ending, blocks) = LANGUAGES.get(language).copied().unwrap_or_default();
+        let (area, name) = (self.word(), self.word());
+        let path = format!("{folder}/{area}/{name}_{number}.{ending}");
+        let head = self.fill(parts(blocks).first().copied().unwrap_or_default());
+        let mut file = File { path, language, blocks: vec![head] };
+        let mut made = 0;
+        while made < lines {
+            let block = self.block(language);
+            made += block.lines().count();
+            file.blocks.push(block);
+        }
+        file
+    }
+
+    /// A block of a language; rarely one with a defect.
+    fn block(&mut self, language: usize) -> String {
+        let (_, _, blocks) = LANGUAGES.get(language).copied().unwrap_or_default();
+        let parts = parts(blocks);
+        let [_, plain @ .., defect] = parts.as_slice() else { return String::new() };
+        let defective = self.random.below(DEFECT_EVERY) == 0;
+        let block = if defective { defect } else { self.random.one(plain).unwrap_or(defect) };
+        self.fill(block)
+    }
+
+    /// A block with names instead of `{x}`, `{X}` and the like, a number instead of `{n}`, and sentences instead of
+    /// `{T}`.
+    fn fill(&mut self, block: &str) -> String {
+        let number = self.random.below(1_000_000).to_string();
+        let mut text = String::with_capacity(block.len() * 2);
+        let names: [&str; 3] = std::array::from_fn(|_| self.word());
+        let [x, y, z] = names;
+        let mut rest = block;
+        while let Some(start) = rest.find('{') {
+            let (before, after) = rest.split_at(start);
+            text.push_str(before);
+            let (name, length) = match after.split_once('}') {
+                Some((name, _)) => (name, name.len() + 1),
+                None => ("", 1),
+            };
+            match name {
+                "{x" => text.push_str(x),
+                "{y" => text.push_str(y),
+                "{z" => text.push_str(z),
+                "{X" => text.push_str(&capital(x)),
+                "{Y" => text.push_str(&capital(y)),
+                "{Z" => text.push_str(&capital(z)),
+                "{n" => text.push_str(&number),
+                "{t" => text.push_str(&self.sentence()),
+                "{T" => text.push_str(&capital(&self.sentence())),
+                "{secret" => text.push_str(&self.secret()),
+                // A brace of the language itself.
+                _ => {
+                    text.push('{');
+                    rest = after.get(1..).unwrap_or_default();
+                    continue;
+                }
+            }
+            rest = after.get(length..).unwrap_or_default();
+        }
+        text + rest
+    }
+
+    fn word(&mut self) -> &'static str {
+        self.random.one(WORDS).copied().unwrap_or_default()
+    }
+
+    fn sentence(&mut self) -> String {
+        let verb = self.random.one(VERBS).copied().unwrap_or_default();
+        format!("the {} of a {} {verb} its {} and {}", self.word(), self.word(), self.word(), self.word())
+    }
+
+    /// What looks like the random part of a token.
+    fn secret(&mut self) -> String {
+        let letters: Vec<char> = ('A'..='Z').chain('a'..='z').chain('0'..='9').collect();
+        (0..36).filter_map(|_| self.random.one(&letters).copied()).collect()
+    }
+}
+
+/// The blocks of a language.
+fn parts(text: &'static str) -> Vec<&'static str> {
+    text.split("====\n").collect()
+}
+
+fn capital(word: &str) -> String {
+    let mut letters = word.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(seed: u64) -> (Vec<(String, String)>, Change) {
+        let mut project = Project::new(seed, 70, 100);
+        let texts = project.texts().collect();
+        (texts, project.change(20, 1000))
+    }
+
+    #[test]
+    fn the_same_seed_makes_the_same_project_and_change() {
+        let ((one, change), (two, again), (other, _)) = (texts(1), texts(1), texts(2));
+        assert_eq!(one, two);
+        assert_eq!((change.gone, change.written), (again.gone, again.written));
+        assert_ne!(one, other);
+    }
+
+    #[test]
+    fn no_placeholder_is_left_and_each_file_has_its_own_path() {
+        let (texts, change) = texts(1);
+        let mut paths: Vec<&String> = texts.iter().map(|(path, _)| path).collect();
+        paths.sort();
+        paths.dedup();
+        assert_eq!(paths.len(), texts.len());
+        for (path, text) in texts.iter().chain(&change.written) {
+            for left in ["{x}", "{y}", "{z}", "{X}", "{Y}", "{Z}", "{n}", "{t}", "{T}", "{secret}", "===="] {
+                // `{x}` may be a name in braces, which no word of ours is.
+                assert!(!text.contains(left), "{path}: {left}");
+            }
+        }
+        assert_eq!(change.to_string(), "14 edited, 2 new, 2 renamed, 2 deleted");
+    }
+}
