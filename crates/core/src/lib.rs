@@ -9,6 +9,7 @@ pub mod outcome;
 pub mod port;
 pub mod publish;
 pub mod slot;
+pub mod switch;
 
 /// Paths are part of the ports: a crate that knows `core` alone can name them.
 pub use truing_diff::RepoPath;

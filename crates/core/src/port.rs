@@ -1,13 +1,19 @@
 //! The ports: what the loops need from the world, as traits with native `async fn`, used through generics.
 //!
-//! Implementations: `store` ([`Slots`], [`Records`]), `forge` ([`Forge`]), `reader` ([`Reader`]); wall clock and
-//! ids are made at the edge (crate `truing`), and by tests.
+//! Implementations: `store` ([`Slots`], [`Records`], [`Operations`]), `forge` ([`Forge`]), `reader` ([`Reader`]);
+//! wall clock and ids are made at the edge (crate `truing`), and by tests.
+
+mod operations;
 
 use std::future::Future;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use truing_diff::RepoPath;
+
+pub use self::operations::{
+    Act, Audited, Gate, MAX_NAME, MAX_TEXT, NewNotice, Notice, NoticeKind, Operations, clean,
+};
 
 use crate::finding::{Finding, Place, RawFinding};
 use crate::id::{CommentId, IntentId, Key, Millis, RunId, Sha, Span, Token, Version};

@@ -1,4 +1,4 @@
-//! What is remembered: [`Sqlite`] implements the ports for slots and records on one SQLite file, and
+//! What is remembered: [`Sqlite`] implements the ports for slots, records and operations on one SQLite file, and
 //! [`ServeLock`] keeps a second serving process off that file.
 //!
 //! No decisions are made here. A slot is kept as the core made it, and what a run may write is decided by one

@@ -6,6 +6,7 @@ mod fault;
 mod history;
 mod open;
 mod readers;
+mod operations;
 mod records;
 mod slots;
 mod writer;

@@ -182,6 +182,7 @@ fn find(connection: &Connection, key: &Key) -> Result<Option<Described>, Fault> 
         .transpose()
 }
 
-fn sql_limit(limit: usize) -> i64 {
+/// A limit as SQLite takes it.
+pub(super) fn sql_limit(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }

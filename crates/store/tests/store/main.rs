@@ -8,6 +8,7 @@ mod desired;
 mod history;
 mod opening;
 mod records;
+mod operations;
 mod slots;
 
 use std::path::Path;

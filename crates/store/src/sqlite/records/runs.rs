@@ -157,8 +157,10 @@ pub(super) fn published(connection: &Connection, run: &RunRef, record: &OutcomeR
         return Ok(());
     }
     connection
-        .prepare_cached("UPDATE run SET stage = 'published', outcome = ?3 WHERE key = ?1 AND token = ?2")?
-        .execute((run.key.as_str(), run.token.0, to_json(record)?))?;
+        .prepare_cached(
+            "UPDATE run SET stage = 'published', outcome = ?3, ended = ?4 WHERE key = ?1 AND token = ?2",
+        )?
+        .execute((run.key.as_str(), run.token.0, to_json(record)?, record.ended.0))?;
     Ok(())
 }
 
@@ -194,8 +196,8 @@ pub(super) fn ended(
         },
     };
     connection
-        .prepare_cached("UPDATE run SET stage = ?3, outcome = ?4 WHERE key = ?1 AND token = ?2")?
-        .execute((run.key.as_str(), run.token.0, stage.as_str(), to_json(&record)?))?;
+        .prepare_cached("UPDATE run SET stage = ?3, outcome = ?4, ended = ?5 WHERE key = ?1 AND token = ?2")?
+        .execute((run.key.as_str(), run.token.0, stage.as_str(), to_json(&record)?, now.0))?;
     Ok(())
 }
 

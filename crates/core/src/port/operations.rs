@@ -1,0 +1,172 @@
+//! What people who operate a service change and are told: the kill switch, the audit log, notices.
+
+use std::future::Future;
+
+use super::StoreError;
+use crate::id::Millis;
+use crate::switch::{Switch, Turn};
+
+/// The longest name of a person or thing that is kept, in characters.
+pub const MAX_NAME: usize = 200;
+/// The longest text of an act or notice that is kept, in characters.
+pub const MAX_TEXT: usize = 1000;
+
+/// Rows of operators: versioned by the store's own order, in the audit log, not fenced by a run's token.
+pub trait Operations: Send + Sync {
+    /// The kill switch as it is now. Not cached.
+    fn switch(&self) -> impl Future<Output = Result<Switch, StoreError>> + Send;
+
+    /// Turns the switch, as [`Switch::turn`] decides; in one transaction with its line in the audit log, its
+    /// notice and, at off, the wish for a sweep. The switch before and after.
+    fn turn(
+        &self,
+        turn: &Turn,
+        by: &str,
+    ) -> impl Future<Output = Result<(Switch, Switch), StoreError>> + Send;
+
+    /// Since when a sweep is wanted at once; none if it is not.
+    fn sweep_wanted(&self) -> impl Future<Output = Result<Option<Millis>, StoreError>> + Send;
+
+    /// The sweep that was wanted since then is done. A later wish stays.
+    fn swept(&self, wanted: Millis) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Adds acts to the audit log, at the store's instant.
+    fn audit(&self, acts: &[Act]) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Wants these told, each unless its kind, key and period were wanted before.
+    fn notify(&self, notices: &[NewNotice]) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// The oldest notices that are still to be told, in the order in which they came.
+    fn untold(&self, limit: usize) -> impl Future<Output = Result<Vec<Notice>, StoreError>> + Send;
+
+    /// The notice is told, or nobody could be told.
+    fn told(&self, notice: i64) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Forgets acts and told notices that are older. How many of both there were.
+    fn forget(&self, before: Millis) -> impl Future<Output = Result<usize, StoreError>> + Send;
+}
+
+/// Something that a person did and that changed something.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Act {
+    /// Who: an account of the operating system, or `login@forge`.
+    pub actor: String,
+    /// What, in the command's words: `kill on`, `slots retry`.
+    pub action: String,
+    /// To which thing, such as a slot's key; empty if there is but one.
+    pub target: String,
+    /// Whatever else belongs to it, one line.
+    pub detail: String,
+}
+
+impl Act {
+    /// An act, each part one visible line within its bound.
+    pub fn new(actor: &str, action: &str, target: &str, detail: &str) -> Self {
+        Self {
+            actor: clean(actor, MAX_NAME),
+            action: clean(action, MAX_NAME),
+            target: clean(target, MAX_TEXT),
+            detail: clean(detail, MAX_TEXT),
+        }
+    }
+}
+
+/// A line of the audit log.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Audited {
+    /// When.
+    pub at: Millis,
+    /// What.
+    pub act: Act,
+}
+
+/// What a notice is about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NoticeKind {
+    /// The kill switch was turned.
+    KillSwitch,
+    /// A slot was parked.
+    Parked,
+}
+
+impl NoticeKind {
+    /// The word used in the file and in logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::KillSwitch => "kill_switch",
+            Self::Parked => "parked",
+        }
+    }
+}
+
+/// Something to be told.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NewNotice {
+    /// What it is about.
+    pub kind: NoticeKind,
+    /// Which thing; empty if there is but one.
+    pub key: String,
+    /// The period in which it is told once, such as a day.
+    pub period: String,
+    /// One line for people.
+    pub text: String,
+}
+
+impl NewNotice {
+    /// A notice, its text one visible line within its bound.
+    pub fn new(kind: NoticeKind, key: &str, period: &str, text: &str) -> Self {
+        Self { kind, key: key.into(), period: period.into(), text: clean(text, MAX_TEXT) }
+    }
+}
+
+/// A notice that is still to be told.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Notice {
+    /// Its number; later ones have greater ones.
+    pub id: i64,
+    /// The word of its [`NoticeKind`].
+    pub kind: String,
+    /// When it was wanted.
+    pub created: Millis,
+    /// One line for people.
+    pub text: String,
+}
+
+/// Asked before every effect of a run: an engaged kill switch closes it.
+pub trait Gate: Send + Sync {
+    /// May the run go on?
+    fn is_open(&self) -> impl Future<Output = bool> + Send;
+}
+
+/// One line of visible text of at most `most` characters, and `…` where it was cut: for text that people or other
+/// programs wrote, before it is kept or shown.
+pub fn clean(text: &str, most: usize) -> String {
+    // What is far beyond the bound need not be looked at.
+    let visible =
+        text.chars().take(most.saturating_mul(4)).map(|char| if is_control(char) { ' ' } else { char });
+    let mut line = visible.collect::<String>().split_whitespace().collect::<Vec<_>>().join(" ");
+    if let Some((at, _)) = line.char_indices().nth(most) {
+        line.truncate(at);
+        line.push('…');
+    }
+    line
+}
+
+/// Control characters, and those that change the direction of what follows.
+fn is_control(char: char) -> bool {
+    char.is_control()
+        || matches!(char, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kept_text_is_one_visible_bounded_line() {
+        assert_eq!(clean("a\r\n b\u{1b}[31m\u{202e}c\0", 20), "a b [31m c");
+        assert_eq!(clean("ééé", 3), "ééé");
+        assert_eq!(clean("éééé", 3), "ééé…");
+        assert_eq!(clean(" \n ", 3), "");
+    }
+}

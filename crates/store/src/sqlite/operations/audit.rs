@@ -1,0 +1,36 @@
+//! The audit log: appended to, forgotten when it is old, never edited.
+
+use rusqlite::Connection;
+use truing_core::id::Millis;
+use truing_core::port::{Act, Audited};
+
+use super::super::fault::Fault;
+use super::super::history::sql_limit;
+
+/// Adds acts.
+pub(super) fn append(connection: &Connection, acts: &[Act], now: Millis) -> Result<(), Fault> {
+    let sql = "INSERT INTO audit (at, actor, action, target, detail) VALUES (?1, ?2, ?3, ?4, ?5)";
+    let mut insert = connection.prepare_cached(sql)?;
+    for Act { actor, action, target, detail } in acts {
+        insert.execute((now.0, actor, action, target, detail))?;
+    }
+    Ok(())
+}
+
+/// The last acts, newest first.
+pub(super) fn last(connection: &Connection, limit: usize) -> Result<Vec<Audited>, Fault> {
+    let sql = "SELECT at, actor, action, target, detail FROM audit ORDER BY id DESC LIMIT ?1";
+    connection
+        .prepare_cached(sql)?
+        .query_and_then([sql_limit(limit)], |row| {
+            let act =
+                Act { actor: row.get(1)?, action: row.get(2)?, target: row.get(3)?, detail: row.get(4)? };
+            Ok(Audited { at: Millis(row.get(0)?), act })
+        })?
+        .collect()
+}
+
+/// Deletes what is older. How many rows it were.
+pub(super) fn forget(connection: &Connection, before: Millis) -> Result<usize, Fault> {
+    Ok(connection.prepare_cached("DELETE FROM audit WHERE at < ?1")?.execute([before.0])?)
+}
