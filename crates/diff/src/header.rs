@@ -35,6 +35,8 @@ pub(crate) struct Header<'a> {
     pub(crate) mode_changed: bool,
     /// There is binary content, or a line that says so.
     pub(crate) is_binary: bool,
+    /// It is of a merge, shown against all its parents.
+    pub(crate) is_combined: bool,
     /// The mode before the change.
     pub(crate) old_mode: Option<u32>,
     /// The mode after it.
@@ -153,7 +155,7 @@ fn extended<'a>(header: &mut Header<'a>, text: &'a [u8]) -> Result<bool, Malform
 
 /// Reads the header of a merge's file behind its `diff --cc` line.
 pub(crate) fn read_combined(input: &[u8], at: usize) -> Header<'_> {
-    let mut header = Header { end: at, ..Header::default() };
+    let mut header = Header { end: at, is_combined: true, ..Header::default() };
     while let Some((line, _)) = input.get(header.end..).and_then(first_line) {
         let text = trimmed(line);
         let known = if let Some(rest) = text.strip_prefix(b"mode ") {

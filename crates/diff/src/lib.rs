@@ -2,6 +2,7 @@
 //! Pure: bytes in, values out.
 
 mod anchor;
+mod apply;
 mod header;
 mod hunks;
 mod model;
@@ -11,6 +12,7 @@ mod path;
 mod track;
 
 pub use anchor::{AnchorKind, Anchored, Reason, Side, anchor};
+pub use apply::{apply, fits};
 pub use model::{FileDiff, Hunk, Line, LineKind, Lines, Status, added_ranges};
 pub use parse::{Files, ParseError, Parsed, files, parse};
 pub use path::RepoPath;

@@ -60,6 +60,9 @@ pub struct FileDiff<'a> {
     /// Is the content not text, by git's judgement?
     #[serde(skip)]
     pub is_binary: bool,
+    /// Is it of a merge shown against all its parents, so that its lines are not known here?
+    #[serde(skip)]
+    pub is_combined: bool,
     /// The hunks, in order and apart from each other; none if no text line changed.
     pub hunks: Vec<Hunk<'a>>,
 }

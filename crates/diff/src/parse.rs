@@ -310,6 +310,7 @@ fn file<'a>(
         old_mode: header.old_mode,
         new_mode: header.new_mode,
         is_binary: header.is_binary,
+        is_combined: header.is_combined,
         hunks: hunks.hunks,
     };
     Section { file: Some(file), end: hunks.end }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests may fail loudly")]
 
 mod anchors;
+mod apply;
 mod cases;
 mod histories;
 mod repo;

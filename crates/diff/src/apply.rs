@@ -1,0 +1,113 @@
+//! A file's diff laid against the file's text: which side of it the text is, and the old side turned into the new.
+//!
+//! Nothing is searched for: every line must stand at the number that the diff says. A diff of another version of the
+//! file, which `git apply` might still place somewhere, does not fit.
+
+use crate::model::first_line;
+use crate::{FileDiff, Hunk, LineKind, Side};
+
+/// The text after the change, made from the text before it; none if that is not what the diff was made from, as far
+/// as the diff shows it. Of a file that is new, the text before it is empty.
+///
+/// Says nothing of content that a diff shows otherwise than by hunks: of a binary file it gives the text as it was.
+///
+/// ```
+/// use truing_diff::{apply, parse};
+/// let parsed = parse(b"--- a/x\n+++ b/x\n@@ -1,2 +1,2 @@\n one\n-two\n+2\n");
+/// let file = parsed.files.first().unwrap();
+/// assert_eq!(apply(file, b"one\ntwo\nthree\n").unwrap(), b"one\n2\nthree\n");
+/// assert_eq!(apply(file, b"zero\none\ntwo\n"), None);
+/// ```
+pub fn apply(file: &FileDiff<'_>, old: &[u8]) -> Option<Vec<u8>> {
+    turn(&file.hunks, Side::Old, old)
+}
+
+/// Is `text` this side of the diff, as far as the diff shows it?
+pub fn fits(file: &FileDiff<'_>, side: Side, text: &[u8]) -> bool {
+    turn(&file.hunks, side, text).is_some()
+}
+
+/// The other side of a text.
+fn turn(hunks: &[Hunk<'_>], from: Side, text: &[u8]) -> Option<Vec<u8>> {
+    let mut turning = Turning { rest: text, next: 1, turned: Vec::with_capacity(text.len()) };
+    for hunk in hunks {
+        let (start, lines, gone) = match from {
+            Side::Old => (hunk.old_start, hunk.old_lines, LineKind::Added),
+            Side::New => (hunk.new_start, hunk.new_lines, LineKind::Deleted),
+        };
+        // Without lines of its own, a hunk stands behind the line that it names.
+        let first = if lines == 0 { start.saturating_add(1) } else { start };
+        while turning.next < first {
+            let line = turning.take()?;
+            turning.put(line, b"")?;
+        }
+        for part in parts(hunk) {
+            if part.kind != gone {
+                let line = turning.take()?;
+                if line.strip_suffix(part.end) != Some(part.text)
+                    || part.end.is_empty() && line.ends_with(b"\n")
+                {
+                    return None;
+                }
+            }
+            if part.kind == LineKind::Context || part.kind == gone {
+                turning.put(part.text, part.end)?;
+            }
+        }
+    }
+    let rest = turning.rest;
+    turning.put(rest, b"")?;
+    Some(turning.turned)
+}
+
+/// A text, half turned.
+struct Turning<'a> {
+    rest: &'a [u8],
+    /// The number of the first line of `rest`.
+    next: u32,
+    turned: Vec<u8>,
+}
+
+impl<'a> Turning<'a> {
+    /// The next line with its end; none at the end of the text.
+    fn take(&mut self) -> Option<&'a [u8]> {
+        let (line, rest) = first_line(self.rest)?;
+        self.rest = rest;
+        self.next = self.next.checked_add(1)?;
+        Some(line)
+    }
+
+    /// Writes lines; none behind a line that is the last one, because it has no end.
+    fn put(&mut self, text: &[u8], end: &[u8]) -> Option<()> {
+        let nothing = text.is_empty() && end.is_empty();
+        if !nothing && self.turned.last().is_some_and(|byte| *byte != b'\n') {
+            return None;
+        }
+        self.turned.extend_from_slice(text);
+        self.turned.extend_from_slice(end);
+        Some(())
+    }
+}
+
+/// A line of a hunk, and its end: a line feed, or nothing where the diff says so.
+struct Part<'a> {
+    kind: LineKind,
+    text: &'a [u8],
+    end: &'static [u8],
+}
+
+/// The lines of a hunk. A line feed that is missing at the end of the diff itself is not missing in the file.
+fn parts<'a>(hunk: &Hunk<'a>) -> impl Iterator<Item = Part<'a>> {
+    let mut rest = hunk.body;
+    let lines = std::iter::from_fn(move || {
+        let line;
+        (line, rest) = first_line(rest)?;
+        Some((line, rest.first() == Some(&b'\\')))
+    });
+    let lines = lines.filter(|(line, _)| line.first() != Some(&b'\\'));
+    lines.zip(hunk.lines()).map(|((_, unended), line)| Part {
+        kind: line.kind,
+        text: line.text,
+        end: if unended { b"" } else { b"\n" },
+    })
+}

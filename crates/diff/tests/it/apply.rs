@@ -1,0 +1,120 @@
+//! A diff applied: what git prints for two texts makes one of the other, and nothing else fits.
+
+use proptest::prelude::*;
+use truing_diff::{FileDiff, Side, apply, fits, parse};
+
+use crate::repo::Repo;
+
+/// Few different lines, so that diffs have many ways to go wrong; with and without an end.
+fn text() -> impl Strategy<Value = Vec<u8>> {
+    let line = prop::sample::select(&["a", "b", "", "c\r", "-", "+", "\\", "@@ -1 +1 @@", "--- a/x"][..]);
+    (prop::collection::vec(line, 0..12), any::<bool>()).prop_map(|(lines, ended)| {
+        let mut text = lines.join("\n").into_bytes();
+        if ended && !lines.is_empty() {
+            text.push(b'\n');
+        }
+        text
+    })
+}
+
+/// Git's diff of each pair that differs, with so many lines of context.
+fn diff(pairs: &[(Vec<u8>, Vec<u8>)], context: u8) -> Vec<u8> {
+    let repo = Repo::new();
+    for (number, (old, new)) in pairs.iter().enumerate() {
+        repo.put(format!("old/{number}"), old);
+        repo.put(format!("new/{number}"), new);
+    }
+    repo.try_git(&["diff", "--no-index", "--no-renames", &format!("-U{context}"), "old", "new"]).0
+}
+
+/// The number that [`diff`] called a pair.
+fn number(file: &FileDiff<'_>) -> usize {
+    file.path.as_str().unwrap().rsplit('/').next().unwrap().parse().unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    #[test]
+    fn gits_diff_of_two_texts_makes_the_new_one_of_the_old_one(
+        pairs in prop::collection::vec((text(), text()), 12..13),
+        context in 0_u8..4,
+    ) {
+        let diff = diff(&pairs, context);
+        let parsed = parse(&diff);
+        prop_assert_eq!(&parsed.error, &None);
+        prop_assert_eq!(parsed.files.len(), pairs.iter().filter(|(old, new)| old != new).count());
+        for file in &parsed.files {
+            let (old, new) = &pairs[number(file)];
+            prop_assert_eq!(apply(file, old), Some(new.clone()));
+            prop_assert!(fits(file, Side::Old, old) && fits(file, Side::New, new));
+        }
+    }
+
+    #[test]
+    fn any_text_fits_or_does_not_and_what_is_applied_fits_the_new_side(old in text(), new in text(), other in text()) {
+        let patch = diffy::create_patch_bytes(&old, &new).to_bytes();
+        let parsed = parse(&patch);
+        for file in &parsed.files {
+            if let Some(made) = apply(file, &other) {
+                prop_assert!(fits(file, Side::New, &made));
+            }
+        }
+    }
+}
+
+fn only(diff: &[u8]) -> FileDiff<'_> {
+    let parsed = parse(diff);
+    assert_eq!(parsed.error, None);
+    parsed.files.into_iter().next().unwrap()
+}
+
+#[test]
+fn every_line_must_be_what_and_where_the_diff_says() {
+    let diff = b"--- a/x\n+++ b/x\n@@ -2,3 +2,3 @@\n two\n-three\n+3\n four\n";
+    let file = only(diff);
+    assert_eq!(apply(&file, b"1\ntwo\nthree\nfour\n5").unwrap(), b"1\ntwo\n3\nfour\n5");
+    for other in [
+        &b""[..],
+        b"1\n",
+        b"1\ntwo\nthree\n",
+        b"1\ntwo\nthree\nfour",
+        b"two\nthree\nfour\n",
+        b"0\n1\ntwo\nthree\nfour\n",
+        b"1\ntwo\nthree \nfour\n",
+        b"1\r\ntwo\r\nthree\r\nfour\r\n",
+        b"1\ntwo\n3\nfour\n",
+    ] {
+        assert_eq!(apply(&file, other), None, "{:?}", String::from_utf8_lossy(other));
+    }
+    assert!(fits(&file, Side::New, b"1\ntwo\n3\nfour\n"));
+}
+
+#[test]
+fn the_end_of_the_last_line_counts() {
+    let cut = b"--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n\\ No newline at end of file\n";
+    let file = only(cut);
+    assert_eq!(apply(&file, b"a\n").unwrap(), b"b");
+    assert_eq!(apply(&file, b"a"), None);
+    assert_eq!(apply(&file, b"a\nmore\n"), None, "a line without an end is the last");
+    assert!(fits(&file, Side::New, b"b") && !fits(&file, Side::New, b"b\n"));
+}
+
+/// A shell cuts it off in `"$(git diff)"`.
+#[test]
+fn a_line_feed_that_is_missing_at_the_end_of_the_diff_is_there_in_the_file() {
+    let file = only(b"--- a/x\n+++ b/x\n@@ -1 +1,2 @@\n a\n+b");
+    assert_eq!(apply(&file, b"a\n").unwrap(), b"a\nb\n");
+}
+
+#[test]
+fn blanks_that_a_mail_cut_off_do_no_harm() {
+    let file = only(b"--- a/x\n+++ b/x\n@@ -1,3 +1,3 @@\n\n-1\n+2\n\n");
+    assert_eq!(apply(&file, b"\n1\n\n").unwrap(), b"\n2\n\n");
+}
+
+#[test]
+fn a_merge_is_known_as_one() {
+    let combined = b"diff --cc x\nindex 1,2..3\n--- a/x\n+++ b/x\n@@@ -1,1 -1,1 +1,1 @@@\n--a\n++b\n";
+    assert!(only(combined).is_combined);
+    assert!(!only(b"--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n").is_combined);
+}
