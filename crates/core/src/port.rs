@@ -19,7 +19,7 @@ use crate::finding::{Finding, Place, RawFinding};
 use crate::id::{CommentId, IntentId, Key, Millis, RunId, Sha, Span, Token, Version};
 use crate::outcome::{NotReviewed, Outcome, OutcomeRecord};
 use crate::publish::{Desired, DesiredStatus, Intent, Item, Observed, Producer};
-use crate::slot::Slot;
+use crate::slot::{Limits, Loop, Slot};
 
 /// The wall clock.
 pub trait Clock: Send + Sync {
@@ -56,9 +56,25 @@ pub trait Slots: Send + Sync {
         changes: &[(Version, Slot)],
     ) -> impl Future<Output = Result<Vec<Result<Version, Moved>>, StoreError>> + Send;
 
+    /// Marks slots for events ([`Slot::on_event`], at the store's instant), in the order given, and remembers
+    /// with each what people call its key and what history says of it. All of it in one durable transaction:
+    /// an error means that nothing was marked, or that it cannot be known. Repeating it is harmless.
+    fn mark(&self, marks: &[Mark], limits: &Limits) -> impl Future<Output = Result<(), StoreError>> + Send;
+
     /// Lets the version counter be greater than `version` from now on: after records refused a token, which
     /// means that this store has forgotten some.
     fn raise(&self, version: Version) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
+/// An event of one slot, as a forge tells it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Mark {
+    /// Whose slot.
+    pub key: Key,
+    /// What people call it.
+    pub described: Described,
+    /// The loop that it may want.
+    pub of: Loop,
 }
 
 /// The slot's row has another version by now.

@@ -4,9 +4,10 @@
 mod clock;
 mod fault;
 mod history;
+mod marks;
 mod open;
-mod readers;
 mod operations;
+mod readers;
 mod records;
 mod slots;
 mod writer;

@@ -176,6 +176,13 @@ impl Slot {
         Ok(Decision { slot, note })
     }
 
+    /// [`Command::Event`], which no state refuses.
+    pub fn on_event(&self, of: Loop, limits: &Limits, now: Millis) -> Decision {
+        let mut slot = self.clone();
+        let note = slot.event(of, limits, now);
+        Decision { slot, note }
+    }
+
     fn event(&mut self, of: Loop, limits: &Limits, now: Millis) -> Option<Note> {
         if of == Loop::Review {
             self.extend_storm(limits, now);

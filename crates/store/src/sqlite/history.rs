@@ -146,23 +146,20 @@ pub(super) fn note(connection: &Connection, events: &[Event]) -> Result<(), Faul
     Ok(())
 }
 
-/// Remembers what people call these keys. What is known already writes nothing: sweeps describe all they see.
-pub(super) fn describe(connection: &Connection, described: &[(Key, Described)]) -> Result<(), Fault> {
-    let hear = "UPDATE described SET head = ?2 WHERE key = ?1 AND head IS NOT ?2";
-    let mut hear = connection.prepare_cached(hear)?;
-    // A new row, so that it is the latest of its name.
-    let mut replace = connection
-        .prepare_cached("INSERT OR REPLACE INTO described (key, name, url, head) VALUES (?1, ?2, ?3, ?4)")?;
-    for (key, new) in described {
-        let known = find(connection, key)?;
-        let head = new.head.clone().or_else(|| known.as_ref().and_then(|known| known.head.clone()));
-        let head = head.as_ref().map(|head| head.as_str());
-        match known {
-            Some(known) if known.name == new.name && known.url == new.url => {
-                hear.execute((key.as_str(), head))?
-            }
-            Some(_) | None => replace.execute((key.as_str(), &new.name, &new.url, head))?,
-        };
+/// Remembers what people call a key. What is known already writes nothing: sweeps describe all they see.
+pub(super) fn describe(connection: &Connection, key: &Key, new: &Described) -> Result<(), Fault> {
+    let known = find(connection, key)?;
+    let head = new.head.as_ref().or(known.as_ref().and_then(|known| known.head.as_ref()));
+    let same_name = known.as_ref().is_some_and(|known| known.name == new.name && known.url == new.url);
+    let same_head = known.as_ref().is_some_and(|known| known.head.as_ref() == head);
+    let head = head.map(|head| head.as_str());
+    if same_name && !same_head {
+        let hear = "UPDATE described SET head = ?2 WHERE key = ?1";
+        connection.prepare_cached(hear)?.execute((key.as_str(), head))?;
+    } else if !same_name {
+        // A new row, so that it is the latest of its name.
+        let replace = "INSERT OR REPLACE INTO described (key, name, url, head) VALUES (?1, ?2, ?3, ?4)";
+        connection.prepare_cached(replace)?.execute((key.as_str(), &new.name, &new.url, head))?;
     }
     Ok(())
 }

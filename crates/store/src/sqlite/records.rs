@@ -133,7 +133,10 @@ impl Records for Sqlite {
 
     async fn describe(&self, described: &[(Key, Described)]) -> Result<(), StoreError> {
         let described = described.to_vec();
-        self.write(move |connection| history::describe(connection, &described)).await
+        self.write(move |connection| {
+            described.iter().try_for_each(|(key, new)| history::describe(connection, key, new))
+        })
+        .await
     }
 
     async fn described(&self, keys: &[Key]) -> Result<Vec<Option<Described>>, StoreError> {

@@ -2,11 +2,11 @@
 
 use rusqlite::{Connection, OptionalExtension};
 use truing_core::id::{Key, Millis, Token, Version};
-use truing_core::port::{Moved, Slots, StoreError};
-use truing_core::slot::Slot;
+use truing_core::port::{Mark, Moved, Slots, StoreError};
+use truing_core::slot::{Limits, Slot};
 
-use super::Sqlite;
 use super::fault::{Fault, from_json, to_json};
+use super::{Sqlite, marks};
 
 impl Slots for Sqlite {
     async fn now(&self) -> Result<Millis, StoreError> {
@@ -25,16 +25,7 @@ impl Slots for Sqlite {
 
     async fn load(&self, keys: &[Key]) -> Result<Vec<Slot>, StoreError> {
         let keys = keys.to_vec();
-        self.read(move |connection| {
-            let mut find = connection.prepare_cached("SELECT key, version, body FROM slot WHERE key = ?1")?;
-            keys.into_iter()
-                .map(|key| match find.query_and_then([key.as_str()], slot)?.next() {
-                    Some(found) => found,
-                    None => Ok(Slot::new(key)),
-                })
-                .collect()
-        })
-        .await
+        self.read(move |connection| keys.into_iter().map(|key| find(connection, key)).collect()).await
     }
 
     async fn commit(&self, changes: &[(Version, Slot)]) -> Result<Vec<Result<Version, Moved>>, StoreError> {
@@ -43,6 +34,11 @@ impl Slots for Sqlite {
             changes.into_iter().map(|(version, slot)| swap(connection, version, slot)).collect()
         })
         .await
+    }
+
+    async fn mark(&self, marks: &[Mark], limits: &Limits) -> Result<(), StoreError> {
+        let (marks, limits, now) = (marks.to_vec(), limits.clone(), self.0.clock.now());
+        self.write(move |connection| marks::mark(connection, &marks, &limits, now)).await
     }
 
     async fn raise(&self, version: Version) -> Result<(), StoreError> {
@@ -73,8 +69,17 @@ impl Sqlite {
     }
 }
 
+/// The slot of a key.
+pub(super) fn find(connection: &Connection, key: Key) -> Result<Slot, Fault> {
+    let mut find = connection.prepare_cached("SELECT key, version, body FROM slot WHERE key = ?1")?;
+    match find.query_and_then([key.as_str()], slot)?.next() {
+        Some(found) => found,
+        None => Ok(Slot::new(key)),
+    }
+}
+
 /// Writes one slot if its row still has `expected`.
-fn swap(connection: &Connection, expected: Version, mut slot: Slot) -> Result<Result<Version, Moved>, Fault> {
+fn swap(connection: &Connection, expected: Version, slot: Slot) -> Result<Result<Version, Moved>, Fault> {
     let stored: Option<u64> = connection
         .prepare_cached("SELECT version FROM slot WHERE key = ?1")?
         .query_row([slot.key.as_str()], |row| row.get(0))
@@ -82,9 +87,14 @@ fn swap(connection: &Connection, expected: Version, mut slot: Slot) -> Result<Re
     if stored.unwrap_or(0) != expected.0 {
         return Ok(Err(Moved));
     }
+    write(connection, slot).map(Ok)
+}
+
+/// Writes one slot, whatever its row has; the new version.
+pub(super) fn write(connection: &Connection, mut slot: Slot) -> Result<Version, Fault> {
     if slot.remembers_nothing() {
         connection.prepare_cached("DELETE FROM slot WHERE key = ?1")?.execute([slot.key.as_str()])?;
-        return Ok(Ok(Version(0)));
+        return Ok(Version(0));
     }
     slot.version = Version(next_number(connection)?);
     connection
@@ -94,7 +104,7 @@ fn swap(connection: &Connection, expected: Version, mut slot: Slot) -> Result<Re
              SET version = excluded.version, wakes_at = excluded.wakes_at, body = excluded.body",
         )?
         .execute((slot.key.as_str(), slot.version.0, slot.wakes_at().map(|at| at.0), to_json(&slot)?))?;
-    Ok(Ok(slot.version))
+    Ok(slot.version)
 }
 
 /// The next version or token: one counter for both, so that a token is greater than all that were given before.

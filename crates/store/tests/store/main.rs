@@ -6,9 +6,10 @@
 mod crash;
 mod desired;
 mod history;
+mod marks;
 mod opening;
-mod records;
 mod operations;
+mod records;
 mod slots;
 
 use std::path::Path;

@@ -13,11 +13,12 @@ use truing_core::finding::{AnchorKind, Finding};
 use truing_core::id::{CommentId, IntentId, Key, Millis, PrId, Sha, Span, Token, Version};
 use truing_core::outcome::{Outcome, OutcomeRecord};
 use truing_core::port::{
-    Begun, Clock, Computed, Described, Event, Forge, ForgeError, InlineDraft, Moved, PullRequest, ReadReport,
-    ReadRequest, Reader, ReaderError, Records, Revision, RunRef, Slots, StoreError,
+    Act, Begun, Clock, Computed, Described, Event, Forge, ForgeError, InlineDraft, Mark, Moved, NewNotice,
+    Notice, Operations, PullRequest, ReadReport, ReadRequest, Reader, ReaderError, Records, Revision, RunRef, Slots, StoreError,
 };
 use truing_core::publish::{Desired, DesiredStatus, Intent, Item, Observed, Producer};
-use truing_core::slot::Slot;
+use truing_core::slot::{Limits, Slot};
+use truing_core::switch::{Switch, Turn};
 use truing_forge::github::GitHubPull;
 use truing_git::{GitError, Remote};
 use truing_store::Sqlite;
@@ -170,6 +171,7 @@ impl Slots for FaultyStore {
         due(now: Millis, limit: usize) -> Vec<Slot>;
         load(keys: &[Key]) -> Vec<Slot>;
         commit(changes: &[(Version, Slot)]) -> Vec<Result<Version, Moved>>;
+        mark(marks: &[Mark], limits: &Limits) -> ();
         raise(version: Version) -> ();
     }
 }
@@ -192,6 +194,20 @@ impl Records for FaultyStore {
         describe(described: &[(Key, Described)]) -> ();
         described(keys: &[Key]) -> Vec<Option<Described>>;
         fresh_token() -> Token;
+    }
+}
+
+impl Operations for FaultyStore {
+    through! { no_store, StoreError;
+        switch() -> Switch;
+        turn(turn: &Turn, by: &str) -> (Switch, Switch);
+        sweep_wanted() -> Option<Millis>;
+        swept(wanted: Millis) -> ();
+        audit(acts: &[Act]) -> ();
+        notify(notices: &[NewNotice]) -> ();
+        untold(limit: usize) -> Vec<Notice>;
+        told(notice: i64) -> ();
+        forget(before: Millis) -> usize;
     }
 }
 

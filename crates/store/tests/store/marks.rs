@@ -1,0 +1,75 @@
+//! Marking slots: a batch of events is what its events are one by one, in one transaction.
+
+use truing_core::id::{Key, Millis, Span};
+use truing_core::port::{Described, Event, Mark, Records, Slots};
+use truing_core::slot::{Command, Limits, Loop, Slot};
+use truing_store::Sqlite;
+
+use super::{Hand, NOW, dump, new_store, sha};
+
+fn key(number: u8) -> Key {
+    Key::new(format!("pr/github/1/{number}"))
+}
+
+fn mark(number: u8, head: char) -> Mark {
+    let (name, url) = (format!("acme/shop#{number}"), format!("https://example.com/{number}"));
+    Mark { key: key(number), described: Described { name, url, head: Some(sha(head)) }, of: Loop::Review }
+}
+
+async fn slot(store: &Sqlite, number: u8) -> Slot {
+    store.load(&[key(number)]).await.unwrap().remove(0)
+}
+
+#[tokio::test]
+async fn a_batch_is_what_its_events_are_one_by_one() {
+    let limits = Limits::default();
+    let marks = [mark(1, 'a'), mark(2, 'a'), mark(1, 'b'), mark(1, 'c')];
+    let (_folder, batched) = new_store();
+    batched.mark(&marks, &limits).await.unwrap();
+    let (_other, single) = new_store();
+    for mark in &marks {
+        single.mark(std::slice::from_ref(mark), &limits).await.unwrap();
+    }
+    for number in [1, 2] {
+        let (batched, single) = (slot(&batched, number).await, slot(&single, number).await);
+        assert_eq!(Slot { version: single.version, ..batched }, single);
+        assert_eq!(single.wakes_at(), Some(Millis(NOW) + limits.debounce));
+    }
+    let names =
+        |store: &Sqlite| dump(store).into_iter().filter(|row| !row.starts_with("slot: ")).collect::<Vec<_>>();
+    assert_eq!(names(&batched), names(&single), "names, heads and history, too");
+    let described = batched.described(&[key(1)]).await.unwrap().remove(0).unwrap();
+    assert_eq!(described.head, Some(sha('c')), "the head heard last");
+}
+
+#[tokio::test]
+async fn a_row_is_written_once_a_batch_and_not_for_nothing() {
+    let (_folder, store) = new_store();
+    let marks = [mark(1, 'a'), mark(1, 'b'), mark(1, 'c')];
+    store.mark(&marks, &Limits::default()).await.unwrap();
+    let first = slot(&store, 1).await.version;
+    assert_eq!(first.0, 1);
+    store.mark(&marks, &Limits::default()).await.unwrap();
+    assert_eq!(slot(&store, 1).await.version, first, "the clock stands still: nothing has changed");
+}
+
+#[tokio::test]
+async fn a_leased_slot_keeps_its_lease_and_remembers_the_event() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Hand::at(NOW);
+    let store = Sqlite::open(&folder.path().join("truing.db"), clock.clone()).unwrap();
+    let limits = Limits { debounce: Span(0), ..Limits::default() };
+    store.mark(&[mark(1, 'a')], &limits).await.unwrap();
+    let before = slot(&store, 1).await;
+    let leased = before.step(Command::Lease, &limits, Millis(NOW)).unwrap().slot;
+    store.commit(&[(before.version, leased.clone())]).await.unwrap()[0].unwrap();
+    clock.set(NOW + 7);
+    store.mark(&[mark(1, 'b')], &limits).await.unwrap();
+    let after = slot(&store, 1).await;
+    assert_eq!(
+        (after.state, after.pending.review.map(|event| event.last)),
+        (leased.state, Some(Millis(NOW + 7)))
+    );
+    let told = Event { at: Millis(NOW), key: key(1), run: None, what: "marked; waits for debounce".into() };
+    assert_eq!(store.events(&key(1), 9).await.unwrap(), [told], "one line for the first of a storm");
+}
