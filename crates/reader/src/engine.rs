@@ -11,7 +11,7 @@ use truing_diff::RepoPath;
 
 use crate::lines::Lines;
 use crate::pack::{Check, Rule};
-use crate::proof::{Fix, Prover};
+use crate::proof::{BYTE_ORDER_MARK, Fix, Prover};
 use crate::rules::companion::{Change, CompanionCheck};
 use crate::rules::size::{SizeCheck, is_new};
 use crate::rules::text::TextRules;
@@ -21,9 +21,6 @@ use crate::syntax::{Language, Match, Parsers, Scan, TooComplex, text_of};
 
 /// The most findings of one file that are reported, unless asked for more: the worst, then the first.
 pub(crate) const MAX_FINDINGS: usize = 100;
-
-/// What editors put before UTF-8 text; no part of the first line.
-const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// The rules of one run, by kind.
 pub(crate) struct RuleSet<'packs> {

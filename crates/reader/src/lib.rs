@@ -21,3 +21,4 @@ mod syntax;
 
 pub use in_process::InProcess;
 pub use pack::{Listed, Packs, Tested};
+pub use proof::{Edit, Fixed, apply};

@@ -22,7 +22,8 @@
 //! | `pattern` | a regular expression over the whole file's bytes: `^` and `$` match at lines, classes are ASCII. A group named `secret` says which part of the match is the secret; without it all of it is |
 //! | `entropy` | secrets only: the least Shannon entropy of the secret, in bits per byte |
 //! | `allow` | regular expressions; a secret (or the match of a text rule) that one matches is none |
-//! | `valid`, `invalid`, `example_path` | whole files, and what path they have (`example.txt`) |
+//! | `fix` | text only, `{ pattern = '…', replacement = '…' }`: the first match of the pattern on the lines of what was found becomes the replacement, in which `$1` stands for a group. A group named `part` says which part of the match is replaced. Shown as a suggestion where it is proven, see below |
+//! | `valid`, `invalid`, `example_path` | whole files, and what path they have (`example.txt`). An example is its text, or `{ text = "…", fixed = "…" }`: what the suggestions make of it. Where there is no `fixed`, nothing must be suggested |
 //!
 //! Examples of secrets write one letter as a TOML escape, so that the rule files hold nothing that looks like one.
 //!
@@ -57,7 +58,7 @@
 //! | `id` | as above; may be left out |
 //! | `language` | `python`, `typescript`, `tsx`, `javascript`, `rust`, `go` or `java` (or ast-grep's short names); another is an error |
 //! | `rule`, `constraints`, `utils`, `transform`, `rewriters` | what it matches; global utility rules are not known |
-//! | `fix` | shown as a suggestion where it is proven: the file still parses, and something changes |
+//! | `fix` | shown as a suggestion where it is proven, see below |
 //! | `message`, `note` | title and body; the title has one line, and without a note it is the body too |
 //! | `severity` | `error` is `P1`, `warning`, `info` and `hint` are `P2`, `off` is `enabled: false` |
 //! | `files`, `ignores` | as `paths` and `not_paths`, with ast-grep's globs, in which `*` also matches `/` |
@@ -91,6 +92,13 @@
 //!         try: f()
 //!         except: pass
 //! ```
+//!
+//! # Fixes
+//!
+//! A `fix` is for what is surely right: whoever reviews must not have to think. It is shown as a suggestion only in
+//! files of a language that is built in, and where it is proven: applied in memory, something changes, the file
+//! parses as well as before, no string or comment is cut, and the tree around the fixed text stays as it was. Lines
+//! of which a fix leaves nothing but blanks are removed.
 
 mod error;
 mod folder;
@@ -110,6 +118,7 @@ use truing_core::port::{ChangedFile, ReaderError};
 use truing_diff::RepoPath;
 
 use crate::engine::RuleSet;
+use crate::proof::{Edit, apply};
 use crate::rules::companion::Change;
 use crate::stack::on_large_stack;
 use crate::syntax::Parsers;
@@ -276,10 +285,15 @@ impl Packs {
                 let valid = rule.examples.valid.iter().map(|example| (example, false));
                 for (example, expected) in valid.chain(rule.examples.invalid.iter().map(|it| (it, true))) {
                     tested.examples += 1;
-                    if finds(&alone, example)? != expected {
+                    let (found, fixed) = examine(&alone, example)?;
+                    let (name, shown) = (&rule.name, &example.shown);
+                    if found != expected {
                         let what =
                             if expected { "finds nothing in invalid" } else { "finds something in valid" };
-                        tested.failing.push(format!("{} {what} example {}", rule.name, example.shown));
+                        tested.failing.push(format!("{name} {what} example {shown}"));
+                    } else if fixed != example.fixed {
+                        let made = fixed.map_or("no suggestion".to_owned(), |fixed| format!("{fixed:?}"));
+                        tested.failing.push(format!("{name} makes {made} of example {shown}"));
                     }
                 }
             }
@@ -333,8 +347,9 @@ impl<'packs> Listed<'packs> {
     }
 }
 
-/// Does a rule find something in an example? A file of it that is not read is an error.
-fn finds(alone: &RuleSet<'_>, example: &Example) -> Result<bool, ReaderError> {
+/// Does a rule find something in an example, and what do its suggestions make of the file, if it has any? A file
+/// of it that is not read is an error.
+fn examine(alone: &RuleSet<'_>, example: &Example) -> Result<(bool, Option<String>), ReaderError> {
     let new = |(path, _): &(RepoPath, Vec<u8>)| ChangedFile {
         path: path.clone(),
         old_path: None,
@@ -342,12 +357,16 @@ fn finds(alone: &RuleSet<'_>, example: &Example) -> Result<bool, ReaderError> {
     };
     let files: Vec<ChangedFile> = example.changed.iter().map(new).collect();
     let change = Change::new(&files, &[], example);
-    let mut found = false;
-    for (file, (_, text)) in files.iter().zip(&example.changed) {
+    let (mut found, mut fixed) = (false, None);
+    for (file, (path, text)) in files.iter().zip(&example.changed) {
         let examined = alone.examine(file, text, &change, &mut Parsers::default())?;
         found = found || !examined.findings.is_empty();
+        let edits: Vec<Edit> = examined.findings.iter().filter_map(Edit::of).collect();
+        if !edits.is_empty() {
+            fixed = Some(String::from_utf8_lossy(&apply(path, text, &edits).bytes).into_owned());
+        }
     }
-    Ok(found)
+    Ok((found, fixed))
 }
 
 /// The rule that a file holds.

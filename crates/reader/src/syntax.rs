@@ -7,7 +7,7 @@ mod scan;
 use ast_grep_language::SupportLang;
 
 pub(crate) use rule::{SyntaxCheck, WrongRule, from_yaml};
-pub(crate) use scan::{Match, Parsers, Scan, TooComplex, text_of};
+pub(crate) use scan::{Match, Parsers, Scan, Shape, TooComplex, text_of};
 
 /// The size of the stacks on which syntax is read, in bytes. Matching recurses along the tree, whose depth is
 /// bounded, and compiling a rule along the rule, which is bounded by its file's size.

@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 
 use globset::GlobSet;
 use regex::bytes::{Regex, RegexBuilder};
+use serde::Deserialize;
 use truing_core::finding::{Category, Severity};
 use truing_core::port::ReaderError;
 use truing_diff::RepoPath;
@@ -104,13 +105,35 @@ pub(crate) struct Example {
     pub(crate) changed: Vec<(RepoPath, Vec<u8>)>,
     /// Files that are there and did not change.
     pub(crate) unchanged: Vec<RepoPath>,
+    /// What the suggestions make of the changed file; none: nothing is suggested.
+    pub(crate) fixed: Option<String>,
+}
+
+/// A whole file, as rule files write it.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum TextExample {
+    /// Nothing is suggested for it.
+    Text(String),
+    /// With what the suggestions make of it.
+    WithFixed { text: String, fixed: String },
+}
+
+impl TextExample {
+    /// As a new file.
+    pub(super) fn at(self, path: &RepoPath) -> Example {
+        match self {
+            Self::Text(text) => Example::of_text(path, text),
+            Self::WithFixed { text, fixed } => Example { fixed: Some(fixed), ..Example::of_text(path, text) },
+        }
+    }
 }
 
 impl Example {
     /// One new file.
     pub(crate) fn of_text(path: &RepoPath, text: String) -> Self {
         let changed = vec![(path.clone(), text.clone().into_bytes())];
-        Self { shown: format!("{text:?}"), changed, unchanged: Vec::new() }
+        Self { shown: format!("{text:?}"), changed, unchanged: Vec::new(), fixed: None }
     }
 }
 

@@ -10,10 +10,10 @@ use truing_core::finding::{Category, Severity};
 use truing_diff::RepoPath;
 
 use super::error::{PackError, place};
-use super::rule::{Check, Example, Examples, Pattern, Rule};
+use super::rule::{Check, Example, Examples, Pattern, Rule, TextExample};
 use crate::rules::companion::CompanionCheck;
 use crate::rules::size::SizeCheck;
-use crate::rules::text::TextCheck;
+use crate::rules::text::{TextCheck, TextFix};
 
 /// The shortest keyword, in bytes: shorter ones occur everywhere and save nothing.
 const MIN_KEYWORD_BYTES: usize = 3;
@@ -108,15 +108,24 @@ macro_rules! rule_file {
 
 rule_file! {
     /// Text or a secret.
-    TextFile of String {
+    TextFile of TextExample {
         keywords: Spanned<Vec<String>>,
         pattern: Spanned<String>,
         entropy: Option<Spanned<f64>>,
         #[serde(default)]
         allow: Vec<Spanned<String>>,
+        fix: Option<Spanned<FixTable>>,
         #[serde(default = "example_path")]
         example_path: String,
     }
+}
+
+/// What becomes of the lines that are found.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FixTable {
+    pattern: Spanned<String>,
+    replacement: String,
 }
 
 rule_file! {
@@ -231,15 +240,24 @@ fn text_rule(source: &Source<'_>, is_secret: bool) -> Result<Rule, PackError> {
     if let Some(entropy) = &file.entropy {
         source.check(is_secret, "entropy", entropy.span().start, "it is for secrets only")?;
     }
+    if let Some(fix) = &file.fix {
+        source.check(!is_secret, "fix", fix.span().start, "a secret must be withdrawn, not only removed")?;
+    }
     let check = TextCheck {
         keywords: keywords.clone(),
         pattern: source.pattern("pattern", &file.pattern)?,
         entropy: file.entropy.as_ref().map(|entropy| *entropy.get_ref()),
         allow: file.allow.iter().map(|value| source.pattern("allow", value)).collect::<Result<_, _>>()?,
+        fix: file.fix.as_ref().map(|fix| text_fix(source, fix.get_ref())).transpose()?,
     };
     let check = if is_secret { Check::Secret(check) } else { Check::Text(check) };
     let path = RepoPath::from_text(&file.example_path);
-    file.rule(source, check, |text| Example::of_text(&path, text))
+    file.rule(source, check, |example| example.at(&path))
+}
+
+fn text_fix(source: &Source<'_>, fix: &FixTable) -> Result<TextFix, PackError> {
+    let pattern = source.pattern("fix.pattern", &fix.pattern)?;
+    Ok(TextFix { pattern, replacement: fix.replacement.clone() })
 }
 
 fn companion_rule(source: &Source<'_>) -> Result<Rule, PackError> {
@@ -264,6 +282,7 @@ fn companion_rule(source: &Source<'_>) -> Result<Rule, PackError> {
             shown: format!("{:?}", example.unchanged),
             changed: files.map(|(path, text)| (RepoPath::from_text(&path), text.into_bytes())).collect(),
             unchanged: example.unchanged.iter().map(|path| RepoPath::from_text(path)).collect(),
+            fixed: None,
         }
     })
 }
@@ -279,6 +298,6 @@ fn size_rule(source: &Source<'_>) -> Result<Rule, PackError> {
         text.resize((bytes as usize).max(lines as usize), b'x');
         text.reverse();
         let shown = format!("of {bytes} bytes and {lines} lines");
-        Example { shown, changed: vec![(path.clone(), text)], unchanged: Vec::new() }
+        Example { shown, changed: vec![(path.clone(), text)], unchanged: Vec::new(), fixed: None }
     })
 }

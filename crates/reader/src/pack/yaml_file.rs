@@ -8,7 +8,7 @@ use truing_core::finding::{Category, Severity};
 use truing_diff::RepoPath;
 
 use super::error::PackError;
-use super::rule::{Check, Example, Examples, Rule};
+use super::rule::{Check, Examples, Rule, TextExample};
 use crate::syntax::{Language, SyntaxCheck, WrongRule, from_yaml};
 
 /// The part of a rule file that is not ast-grep's business, or ours too. Its other keys ast-grep checks.
@@ -59,8 +59,8 @@ struct Ours {
     also: Vec<Spanned<String>>,
     measured: Option<String>,
     example_path: Option<String>,
-    valid: Vec<String>,
-    invalid: Vec<String>,
+    valid: Vec<TextExample>,
+    invalid: Vec<TextExample>,
 }
 
 /// The rule `name` that a file holds; its `id`, if it has one, must be this one.
@@ -98,7 +98,7 @@ pub(super) fn parse(file: &str, text: &str, id: &str, name: &str) -> Result<Rule
         .unwrap_or_else(|| languages.first().map_or_else(String::new, |it| it.example_path()));
     let example_path = RepoPath::from_text(&example_path);
     let examples =
-        |texts: Vec<String>| texts.into_iter().map(|text| Example::of_text(&example_path, text)).collect();
+        |examples: Vec<TextExample>| examples.into_iter().map(|example| example.at(&example_path)).collect();
     Ok(Rule {
         name: name.to_owned(),
         severity: ours.severity.unwrap_or(severity),

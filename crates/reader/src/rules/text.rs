@@ -1,11 +1,14 @@
 //! Rules of text and secrets: regular expressions behind keywords.
 
+use std::ops::Range;
+
 use aho_corasick::AhoCorasick;
 use truing_core::port::ReaderError;
 use truing_diff::RepoPath;
 
 use crate::engine::Hit;
 use crate::pack::{Check, Pattern, Rule};
+use crate::proof::Fix;
 
 /// A regular expression behind keywords.
 #[derive(Debug)]
@@ -16,6 +19,16 @@ pub(crate) struct TextCheck {
     pub(crate) entropy: Option<f64>,
     /// What is known to be a placeholder.
     pub(crate) allow: Vec<Pattern>,
+    /// What to make of the lines that it matches.
+    pub(crate) fix: Option<TextFix>,
+}
+
+/// What becomes of the first match on the lines of a finding; of its group `part`, if it has one.
+#[derive(Debug)]
+pub(crate) struct TextFix {
+    pub(crate) pattern: Pattern,
+    /// With `$1` or `${name}` for what a group matched.
+    pub(crate) replacement: String,
 }
 
 /// The rules of text of one run.
@@ -55,7 +68,8 @@ impl<'packs> TextRules<'packs> {
                 let random_enough = check.entropy.is_none_or(|least| entropy(decisive.as_bytes()) >= least);
                 if random_enough && !check.allows(&rule.name, decisive.as_bytes())? {
                     let secret = is_secret.then(|| decisive.range());
-                    hits.push(Hit { rule, matched: matched.range(), secret, fix: None });
+                    let fix = check.fix(&rule.name, bytes, &matched.range())?;
+                    hits.push(Hit { rule, matched: matched.range(), secret, fix });
                 }
             }
         }
@@ -104,6 +118,24 @@ impl TextCheck {
             }
         }
         Ok(false)
+    }
+
+    /// What to do about a match, if the fix matches on its lines.
+    fn fix(&self, rule: &str, bytes: &[u8], matched: &Range<usize>) -> Result<Option<Fix>, ReaderError> {
+        let Some(fix) = &self.fix else { return Ok(None) };
+        let before = bytes.get(..matched.start).unwrap_or_default();
+        let start = memchr::memrchr(b'\n', before).map_or(0, |at| at + 1);
+        let behind = bytes.get(matched.end..).unwrap_or_default();
+        let end = matched.end + memchr::memchr(b'\n', behind).unwrap_or(behind.len());
+        let lines = bytes.get(start..end).unwrap_or_default();
+        let Some(captures) = fix.pattern.compiled(rule)?.captures(lines) else { return Ok(None) };
+        let Some(part) = captures.name("part").or(captures.get(0)) else { return Ok(None) };
+        let mut replacement = Vec::new();
+        captures.expand(fix.replacement.as_bytes(), &mut replacement);
+        Ok(Some(Fix {
+            range: start + part.start()..start + part.end(),
+            replacement: String::from_utf8_lossy(&replacement).into_owned(),
+        }))
     }
 }
 

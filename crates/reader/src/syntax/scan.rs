@@ -76,25 +76,51 @@ impl Parsers {
         parser.parse_with_options(&mut rest, None, Some(options))
     }
 
-    /// How many ERROR and missing nodes the tree of a text has; none if it cannot be parsed in time.
-    pub(crate) fn errors(&mut self, language: &'static Language, text: &str) -> Option<usize> {
+    /// The shape of a text's tree around some of its bytes; none if it cannot be parsed in time.
+    pub(crate) fn shape(
+        &mut self,
+        language: &'static Language,
+        text: &str,
+        changed: &[Range<usize>],
+    ) -> Option<Shape> {
         let tree = self.parse(language, text, Instant::now() + MAX_TIME)?;
-        let mut count = 0;
+        let mut shape = Shape::default();
         let mut cursor = tree.walk();
+        let mut depth = 0_u32;
         loop {
             let node = cursor.node();
-            count += usize::from(node.is_error() || node.is_missing());
-            // Only below a node that has errors are there any.
-            if node.has_error() && cursor.goto_first_child() {
+            let at = node.byte_range();
+            shape.errors += usize::from(node.is_error() || node.is_missing());
+            if !changed.iter().any(|range| range.start <= at.start && at.end <= range.end) {
+                let is_leaf = node.child_count() == 0;
+                shape.around.push((node.kind_id(), depth, is_leaf));
+                let overlaps = |range: &Range<usize>| at.start < range.end && range.start < at.end;
+                shape.cuts |= is_leaf && changed.iter().any(overlaps);
+            }
+            if cursor.goto_first_child() {
+                depth = depth.saturating_add(1);
                 continue;
             }
             while !cursor.goto_next_sibling() {
                 if !cursor.goto_parent() {
-                    return Some(count);
+                    return Some(shape);
                 }
+                depth = depth.saturating_sub(1);
             }
         }
     }
+}
+
+/// What a tree looks like around some bytes of its text.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Shape {
+    /// How many ERROR and missing nodes there are, in those bytes too.
+    pub(crate) errors: usize,
+    /// Does one of the ranges begin or end within a token, such as a string or a comment?
+    pub(crate) cuts: bool,
+    /// Every node that does not lie within one of the ranges, in the order of the text: its kind, its depth, and
+    /// whether it has no children. (To its grammar a Python block without a statement is one, too.)
+    pub(crate) around: Vec<(u16, u32, bool)>,
 }
 
 /// The rules of one language, by the kinds of nodes they can match.
