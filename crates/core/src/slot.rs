@@ -12,6 +12,8 @@
 //!        (event, resume, retry)
 //! ```
 //!
+//! A pause never waits and never takes a lease away: what is leased is paused when its step ends.
+//!
 //! Every state has an exit: waiting by its time, leased by its deadline, held by an event (parked, draft,
 //! cancelled), a resume (paused) or an operator's retry, idle with a storm by the storm's end.
 
@@ -73,6 +75,9 @@ pub enum State {
         of: Loop,
         /// What was pending for that loop when it was leased; served by a finish, else pending again.
         serving: Option<Unserved>,
+        /// A person paused it meanwhile: it is held as soon as the lease ends, however it ends.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        pausing: bool,
     },
     /// Nothing will be done until something happens.
     Held {
@@ -326,7 +331,10 @@ impl fmt::Display for State {
         match self {
             Self::Idle => f.write_str("idle"),
             Self::Waiting { why, .. } => write!(f, "waiting ({})", why.as_str()),
-            Self::Leased { of, .. } => write!(f, "leased ({})", of.as_str()),
+            Self::Leased { of, pausing: false, .. } => write!(f, "leased ({})", of.as_str()),
+            Self::Leased { of, pausing: true, .. } => {
+                write!(f, "leased ({}), paused afterwards", of.as_str())
+            }
             Self::Held { why } => write!(f, "held ({})", why.as_str()),
         }
     }

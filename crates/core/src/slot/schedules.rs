@@ -34,6 +34,10 @@ enum Act {
     Beat(usize),
     /// An operator retries.
     Retry,
+    /// A person pauses it.
+    Pause,
+    /// A person resumes it.
+    Resume,
 }
 
 /// Where a worker is.
@@ -63,6 +67,8 @@ struct World {
     /// Our own reading of the storms: (start, last), and the reviews computed in each.
     storms: Vec<(Millis, Millis, u32)>,
     beaten: [Millis; 2],
+    /// Was a pause people's last word?
+    paused: bool,
 }
 
 impl World {
@@ -81,6 +87,7 @@ impl World {
             last_token: Token(0),
             storms: vec![],
             beaten: [Millis(0); 2],
+            paused: false,
         }
     }
 
@@ -263,6 +270,16 @@ impl World {
             Act::Retry => {
                 let _ = self.step(Command::Retry);
             }
+            Act::Pause => {
+                self.step(Command::Pause).unwrap();
+                self.paused = true;
+            }
+            Act::Resume => {
+                let _ = self.step(Command::Resume);
+            }
+        }
+        if matches!(act, Act::Ask | Act::Retry | Act::Resume) {
+            self.paused = false;
         }
         self.check();
     }
@@ -289,11 +306,16 @@ impl World {
             State::Idle => assert!(self.slot.pending.is_empty(), "idle with something pending"),
             State::Leased { .. } | State::Held { .. } => {}
         }
+        if self.paused {
+            let held = self.slot.state == State::Held { why: Hold::Paused };
+            assert!(held || self.slot.token().is_some(), "a pause is lost: {:?}", self.slot);
+        }
     }
 
     /// Lets everything settle: no more pushes, faults or lost events (the sweep marks what was lost).
     fn settle(&mut self) {
         self.pass(10_000_000);
+        self.act(&Act::Resume);
         self.workers = [None; 2];
         for round in 0..200 {
             if self.slot.state == State::Idle && self.reviewed != Some(self.head) {
@@ -333,6 +355,8 @@ fn acts() -> impl Strategy<Value = Act> {
         1 => worker.clone().prop_map(Act::HandBack),
         3 => worker.prop_map(Act::Beat),
         1 => Just(Act::Retry),
+        2 => Just(Act::Pause),
+        1 => Just(Act::Resume),
     ]
 }
 
@@ -422,12 +446,54 @@ fn a_review_without_an_event_begins_a_storm() {
 fn what_a_person_asked_for_survives_a_lost_lease() {
     let limits = Limits::default();
     let asked = Unserved { first: Millis(0), last: Millis(0), asked: Some(Millis(0)) };
-    let leased =
-        State::Leased { token: Token(9), deadline: Millis(60), of: Loop::Review, serving: Some(asked) };
+    let leased = State::Leased {
+        token: Token(9),
+        deadline: Millis(60),
+        of: Loop::Review,
+        serving: Some(asked),
+        pausing: false,
+    };
     for command in [Command::Expire, Command::Fail(Token(9), None), Command::HandBack(Token(9))] {
         let after = slot_in(leased.clone()).step(command, &limits, Millis(100)).unwrap().slot;
         assert_eq!(after.pending.review, Some(asked), "{command:?}");
     }
+}
+
+#[test]
+fn a_pause_during_a_lease_begins_when_it_ends_and_loses_nothing() {
+    let limits = Limits::default();
+    let event = Unserved { first: Millis(0), last: Millis(0), asked: None };
+    let leased = State::Leased {
+        token: Token(9),
+        deadline: Millis(60),
+        of: Loop::Review,
+        serving: Some(event),
+        pausing: false,
+    };
+    let paused = slot_in(leased).step(Command::Pause, &limits, Millis(10)).unwrap().slot;
+    assert_eq!(paused.state.to_string(), "leased (review), paused afterwards");
+    let later = Then::DueAt(Millis(500), Why::Settling);
+    for (command, pending) in [
+        (Command::Finish(Token(9), Then::Idle), None),
+        (Command::Finish(Token(9), Then::Again), Some(Millis(100))),
+        (Command::Finish(Token(9), later), Some(Millis(0))),
+        (Command::Finish(Token(9), Then::Held(Hold::Draft)), Some(Millis(0))),
+        (Command::Fail(Token(9), None), Some(Millis(0))),
+        (Command::HandBack(Token(9)), Some(Millis(0))),
+        (Command::Expire, Some(Millis(0))),
+        (Command::Restarted, Some(Millis(0))),
+    ] {
+        let after = paused.step(command, &limits, Millis(100)).unwrap().slot;
+        assert_eq!(after.state, State::Held { why: Hold::Paused }, "{command:?}");
+        assert_eq!(after.pending.review.map(|unserved| unserved.first), pending, "{command:?}");
+    }
+    for command in [Command::Resume, Command::Request(Loop::Review)] {
+        let resumed = paused.step(command, &limits, Millis(20)).unwrap().slot;
+        let after = resumed.step(Command::HandBack(Token(9)), &limits, Millis(100)).unwrap().slot;
+        assert!(matches!(after.state, State::Waiting { .. }), "{command:?}: {:?}", after.state);
+    }
+    let retried = paused.step(Command::Retry, &limits, Millis(100)).unwrap().slot;
+    assert!(matches!(retried.state, State::Waiting { .. }), "{:?}", retried.state);
 }
 
 #[test]
@@ -449,7 +515,13 @@ fn the_last_allowed_attempt_parks_and_a_living_lease_does_not_expire() {
 #[test]
 fn an_event_during_a_lease_keeps_the_slot_from_being_held() {
     let limits = Limits::default();
-    let leased = State::Leased { token: Token(9), deadline: Millis(60_000), of: Loop::Review, serving: None };
+    let leased = State::Leased {
+        token: Token(9),
+        deadline: Millis(60_000),
+        of: Loop::Review,
+        serving: None,
+        pausing: false,
+    };
     let slot = slot_in(leased).step(Command::Event(Loop::Review), &limits, Millis(1)).unwrap().slot;
     let ended =
         slot.step(Command::Finish(Token(9), Then::Held(Hold::Draft)), &limits, Millis(2)).unwrap().slot;
@@ -487,7 +559,13 @@ fn a_loop_of_several_steps_keeps_the_slot_between_them() {
 #[test]
 fn every_command_in_every_state_is_answered_and_every_state_has_an_exit() {
     let limits = Limits::default();
-    let lease = State::Leased { token: Token(9), deadline: Millis(60_000), of: Loop::Review, serving: None };
+    let lease = State::Leased {
+        token: Token(9),
+        deadline: Millis(60_000),
+        of: Loop::Review,
+        serving: None,
+        pausing: false,
+    };
     let mut states = vec![State::Idle, lease];
     for why in [
         Why::Debounce,

@@ -30,9 +30,9 @@ pub enum Command {
     Expire,
     /// The only server of this store has restarted: whoever held the lease is dead. No attempt is counted.
     Restarted,
-    /// A person pauses it; refused while a worker has it.
+    /// A person pauses it; while a worker has it, from the end of the step on.
     Pause,
-    /// A person resumes it.
+    /// A person resumes it; or takes a pause back that has not begun.
     Resume,
     /// An operator wants it tried now.
     Retry,
@@ -157,8 +157,8 @@ impl Slot {
                 State::Leased { .. } => Some(slot.hand_back(now)),
                 State::Idle | State::Waiting { .. } | State::Held { .. } => return Err(Refused::Nothing),
             },
-            Command::Pause => Some(slot.pause(now)?),
-            Command::Resume => slot.resume(limits, now)?,
+            Command::Pause => Some(slot.pause()),
+            Command::Resume => Some(slot.resume(limits, now)?),
             Command::Retry => Some(slot.retry(now)?),
             Command::Drop => {
                 slot.free(now)?;
@@ -173,6 +173,9 @@ impl Slot {
                 Some(_) | None => return Err(Refused::Nothing),
             },
         };
+        if !matches!(command, Command::Retry | Command::Drop) {
+            slot.pause_after(self); // those two are people's last words
+        }
         Ok(Decision { slot, note })
     }
 
@@ -216,8 +219,11 @@ impl Slot {
 
     fn request(&mut self, of: Loop, limits: &Limits, now: Millis) -> Option<Note> {
         self.mark(of, Unserved { asked: Some(now), ..Unserved::at(now) });
-        let blocked = match self.state {
-            State::Leased { .. } => true,
+        let blocked = match &mut self.state {
+            State::Leased { pausing, .. } => {
+                *pausing = false; // what people say last is what they want
+                true
+            }
             State::Waiting { .. } => self.owner.is_some_and(|owner| owner != of),
             State::Idle | State::Held { .. } => false,
         };
@@ -242,7 +248,7 @@ impl Slot {
         }
         let token = Token(self.version.0);
         self.owner = Some(of);
-        self.state = State::Leased { token, deadline: now + limits.lease, of, serving };
+        self.state = State::Leased { token, deadline: now + limits.lease, of, serving, pausing: false };
         Ok(Note::Leased(of, token))
     }
 
@@ -332,23 +338,43 @@ impl Slot {
         Note::HandedBack
     }
 
-    fn pause(&mut self, now: Millis) -> Result<Note, Refused> {
-        self.free(now)?;
-        self.owner = None;
-        self.state = State::Held { why: Hold::Paused };
-        Ok(Note::ByHand("paused"))
+    fn pause(&mut self) -> Note {
+        match &mut self.state {
+            State::Leased { pausing, .. } => {
+                *pausing = true;
+                Note::ByHand("paused, once its step has ended,")
+            }
+            State::Idle | State::Waiting { .. } | State::Held { .. } => {
+                self.owner = None;
+                self.state = State::Held { why: Hold::Paused };
+                Note::ByHand("paused")
+            }
+        }
     }
 
-    fn resume(&mut self, limits: &Limits, now: Millis) -> Result<Option<Note>, Refused> {
-        match self.state {
+    /// Holds what was to be paused when its lease, which `before` had, is over. What is pending stays so.
+    fn pause_after(&mut self, before: &Self) {
+        let pausing = matches!(before.state, State::Leased { pausing: true, .. });
+        if pausing && self.token().is_none() {
+            self.owner = None;
+            self.state = State::Held { why: Hold::Paused };
+        }
+    }
+
+    fn resume(&mut self, limits: &Limits, now: Millis) -> Result<Note, Refused> {
+        match &mut self.state {
             State::Held { why: Hold::Paused } => {
                 self.attempts = 0;
                 self.wait_for_pending(limits, now);
-                Ok(Some(Note::ByHand("resumed")))
+                Ok(Note::ByHand("resumed"))
+            }
+            State::Leased { pausing: pausing @ true, .. } => {
+                *pausing = false;
+                Ok(Note::ByHand("resumed"))
             }
             State::Idle
             | State::Waiting { .. }
-            | State::Leased { .. }
+            | State::Leased { pausing: false, .. }
             | State::Held { why: Hold::Parked | Hold::Draft | Hold::Cancelled } => Err(Refused::Nothing),
         }
     }
