@@ -1,9 +1,10 @@
 //! The ports: what the loops need from the world, as traits with native `async fn`, used through generics.
 //!
-//! Implementations: `store` ([`Slots`], [`Records`], [`Operations`]), `forge` ([`Forge`]), `reader` ([`Reader`]);
-//! wall clock and ids are made at the edge (crate `truing`), and by tests.
+//! Implementations: `store` ([`Slots`], [`Records`], [`Operations`], [`Watchlist`]), `forge` ([`Forge`]), `reader`
+//! ([`Reader`]); wall clock and ids are made at the edge (crate `truing`), and by tests.
 
 mod operations;
+mod watchlist;
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use truing_diff::RepoPath;
 pub use self::operations::{
     Act, Audited, Gate, MAX_NAME, MAX_TEXT, NewNotice, Notice, NoticeKind, Operations, clean,
 };
+pub use self::watchlist::{Obeyed, Repository, Told, Watchlist};
 
 use crate::finding::{Finding, Place, RawFinding};
 use crate::id::{CommentId, IntentId, Key, Millis, RunId, Sha, Span, Token, Version};
@@ -405,6 +407,13 @@ pub enum ForgeError {
         /// The call.
         what: String,
     },
+    /// A redirect to another address of the same forge: what the name meant is elsewhere by now. Not followed; the
+    /// id of the repository tells where.
+    #[error("{what}: it is at another address by now (was the repository renamed or transferred?)")]
+    Moved {
+        /// The call.
+        what: String,
+    },
     /// 422 or 400: the content is refused, for certain nothing was done.
     #[error("{what}: refused: {message}")]
     Rejected {
@@ -439,6 +448,7 @@ impl ForgeError {
             Self::Unauthorized { .. }
             | Self::Forbidden { .. }
             | Self::NotFound { .. }
+            | Self::Moved { .. }
             | Self::Rejected { .. }
             | Self::RateLimited { .. } => true,
             Self::Unavailable { .. } => false,
@@ -508,4 +518,12 @@ pub enum ReaderError {
 pub trait Reader: Send + Sync {
     /// Reads the changed files and reports what its rules find on added lines.
     fn read(&self, request: &ReadRequest) -> impl Future<Output = Result<ReadReport, ReaderError>> + Send;
+
+    /// Paths that rules about these changed files look at beside those: to be in the request's tree if they exist.
+    /// Opens no file of the repository.
+    fn companions(
+        &self,
+        packs: &[String],
+        files: &[ChangedFile],
+    ) -> impl Future<Output = Result<Vec<RepoPath>, ReaderError>> + Send;
 }

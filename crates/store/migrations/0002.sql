@@ -36,22 +36,20 @@ CREATE TABLE notice (
 ) STRICT;
 CREATE INDEX notice_unsent ON notice (id) WHERE sent IS NULL;
 
--- Repositories that were ever seen. `cursor` is how far their comments were read; `gone` since when the forge
--- does not show them any more.
+-- Repositories that were ever seen. Comments that were last changed before `cursor` are not commands any more;
+-- `gone` is since when the forge does not show the repository.
 CREATE TABLE repository (
     forge  TEXT NOT NULL,
     id     TEXT NOT NULL,
     name   TEXT NOT NULL COLLATE NOCASE,
-    seen   INTEGER NOT NULL,
-    swept  INTEGER,
-    cursor TEXT,
+    cursor INTEGER NOT NULL,
     gone   INTEGER,
     PRIMARY KEY (forge, id)
 ) STRICT, WITHOUT ROWID;
 
 -- Of every repository that has a described pull request the last name: `owner/name` of `owner/name#7`, and the
 -- forge and the repository's id of `pr/{forge}/{id}/7`.
-INSERT OR REPLACE INTO repository (forge, id, name, seen)
+INSERT OR REPLACE INTO repository (forge, id, name, cursor)
 SELECT substr(rest, 1, instr(rest, '/') - 1),
        substr(tail, 1, instr(tail, '/') - 1),
        substr(name, 1, instr(name, '#') - 1),
@@ -62,14 +60,18 @@ FROM (SELECT rest, substr(rest, instr(rest, '/') + 1) AS tail, name, row
      store
 ORDER BY row;
 
--- Comments whose command was served; `id` is unique among all kinds of comments of the repository.
+-- Comments that looked like commands, and whether they were served. `id` is unique among all kinds of comments of
+-- the repository, `number` is the pull request's.
 CREATE TABLE comment_seen (
     forge      TEXT NOT NULL,
     repository TEXT NOT NULL,
-    id         TEXT NOT NULL,
+    id         INTEGER NOT NULL,
+    number     INTEGER NOT NULL,
     at         INTEGER NOT NULL,
+    served     INTEGER NOT NULL CHECK (served IN (0, 1)),
     PRIMARY KEY (forge, repository, id)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX comment_unserved ON comment_seen (forge, id) WHERE served = 0;
 CREATE INDEX comment_seen_at ON comment_seen (at);
 
 -- When a run's outcome was written, as in it.

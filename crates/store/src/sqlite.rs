@@ -10,6 +10,7 @@ mod operations;
 mod readers;
 mod records;
 mod slots;
+mod watchlist;
 mod writer;
 
 use std::path::Path;

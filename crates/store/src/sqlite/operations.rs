@@ -1,7 +1,7 @@
 //! Rows of operators: the switch, the audit log, notices. A change of the switch and its line in the audit log
 //! are one transaction.
 
-mod audit;
+pub(super) mod audit;
 mod notice;
 mod switch;
 

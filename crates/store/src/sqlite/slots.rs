@@ -6,7 +6,7 @@ use truing_core::port::{Mark, Moved, Slots, StoreError};
 use truing_core::slot::{Limits, Slot};
 
 use super::fault::{Fault, from_json, to_json};
-use super::{Sqlite, marks};
+use super::{Sqlite, marks, watchlist};
 
 impl Slots for Sqlite {
     async fn now(&self) -> Result<Millis, StoreError> {
@@ -78,8 +78,14 @@ pub(super) fn find(connection: &Connection, key: Key) -> Result<Slot, Fault> {
     }
 }
 
+/// Every slot whose key begins with `prefix`, which ends in `/`; by key.
+pub(super) fn below(connection: &Connection, prefix: &str) -> Result<Vec<Slot>, Fault> {
+    let sql = "SELECT key, version, body FROM slot WHERE key >= ?1 AND key < ?2 ORDER BY key";
+    connection.prepare_cached(sql)?.query_and_then((prefix, watchlist::after(prefix)), slot)?.collect()
+}
+
 /// Writes one slot if its row still has `expected`.
-fn swap(connection: &Connection, expected: Version, slot: Slot) -> Result<Result<Version, Moved>, Fault> {
+pub(super) fn swap(connection: &Connection, expected: Version, slot: Slot) -> Result<Result<Version, Moved>, Fault> {
     let stored: Option<u64> = connection
         .prepare_cached("SELECT version FROM slot WHERE key = ?1")?
         .query_row([slot.key.as_str()], |row| row.get(0))

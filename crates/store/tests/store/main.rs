@@ -11,6 +11,7 @@ mod opening;
 mod operations;
 mod records;
 mod slots;
+mod watchlist;
 
 use std::path::Path;
 use std::sync::Arc;

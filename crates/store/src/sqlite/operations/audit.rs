@@ -8,7 +8,7 @@ use super::super::fault::Fault;
 use super::super::history::sql_limit;
 
 /// Adds acts.
-pub(super) fn append(connection: &Connection, acts: &[Act], now: Millis) -> Result<(), Fault> {
+pub(in super::super) fn append(connection: &Connection, acts: &[Act], now: Millis) -> Result<(), Fault> {
     let sql = "INSERT INTO audit (at, actor, action, target, detail) VALUES (?1, ?2, ?3, ?4, ?5)";
     let mut insert = connection.prepare_cached(sql)?;
     for Act { actor, action, target, detail } in acts {

@@ -1,0 +1,159 @@
+//! Repositories and the commands of their comments.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, OptionalExtension};
+use truing_core::id::{Key, Millis, PrId};
+use truing_core::port::{Moved, Obeyed, Repository, Revision, StoreError, Told, Watchlist};
+use truing_core::slot::Slot;
+
+use super::fault::Fault;
+use super::history::{self, sql_limit};
+use super::records::parse_sha;
+use super::{Sqlite, operations, slots};
+
+impl Watchlist for Sqlite {
+    async fn repositories(&self, forge: &str) -> Result<Vec<Repository>, StoreError> {
+        let (forge, now) = (forge.to_owned(), self.0.clock.now());
+        self.read(move |connection| repositories(connection, &forge, now)).await
+    }
+
+    async fn remember(&self, repositories: &[Repository]) -> Result<(), StoreError> {
+        let repositories = repositories.to_vec();
+        self.write(move |connection| remember(connection, &repositories)).await
+    }
+
+    async fn newest_runs(&self, keys: &[Key]) -> Result<Vec<Option<Revision>>, StoreError> {
+        let keys = keys.to_vec();
+        self.read(move |connection| keys.iter().map(|key| newest_run(connection, key)).collect()).await
+    }
+
+    async fn slots_of(&self, forge: &str, repository: &str) -> Result<Vec<Slot>, StoreError> {
+        let prefix = prefix(forge, repository);
+        self.read(move |connection| slots::below(connection, &prefix)).await
+    }
+
+    async fn tell(&self, told: &[Told], of: &Repository, until: Option<Millis>) -> Result<(), StoreError> {
+        let (told, of) = (told.to_vec(), of.clone());
+        self.write(move |connection| {
+            remember(connection, std::slice::from_ref(&of))?;
+            if let Some(until) = until {
+                let sql = "UPDATE repository SET cursor = ?3 WHERE forge = ?1 AND id = ?2 AND cursor < ?3";
+                connection.prepare_cached(sql)?.execute((&of.forge, &of.id, until.0))?;
+            }
+            let sql = "INSERT INTO comment_seen (forge, repository, id, number, at, served)
+                       VALUES (?1, ?2, ?3, ?4, ?5, 0) ON CONFLICT DO NOTHING";
+            let mut insert = connection.prepare_cached(sql)?;
+            for Told { pr, comment, at } in &told {
+                insert.execute((&pr.forge, &pr.repository, comment, pr.number, at.0))?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn unserved(&self, forge: &str, limit: usize) -> Result<Vec<Told>, StoreError> {
+        let forge = forge.to_owned();
+        self.read(move |connection| {
+            let sql = "SELECT repository, number, id, at FROM comment_seen
+                       WHERE forge = ?1 AND served = 0 ORDER BY id LIMIT ?2";
+            connection
+                .prepare_cached(sql)?
+                .query_and_then((&forge, sql_limit(limit)), |row| {
+                    let pr = PrId { forge: forge.clone(), repository: row.get(0)?, number: row.get(1)? };
+                    Ok(Told { pr, comment: row.get(2)?, at: Millis(row.get(3)?) })
+                })?
+                .collect()
+        })
+        .await
+    }
+
+    async fn served(&self, told: &Told, obeyed: Option<&Obeyed>) -> Result<Result<(), Moved>, StoreError> {
+        let (told, obeyed, now) = (told.clone(), obeyed.cloned(), self.0.clock.now());
+        self.write(move |connection| {
+            if let Some(Obeyed { slot: (version, slot), events, act }) = obeyed {
+                if slots::swap(connection, version, slot)?.is_err() {
+                    return Ok(Err(Moved));
+                }
+                history::note(connection, &events)?;
+                operations::audit::append(connection, &[act], now)?;
+            }
+            connection
+                .prepare_cached(
+                    "UPDATE comment_seen SET served = 1 WHERE forge = ?1 AND repository = ?2 AND id = ?3",
+                )?
+                .execute((&told.pr.forge, &told.pr.repository, told.comment))?;
+            Ok(Ok(()))
+        })
+        .await
+    }
+}
+
+/// The beginning of the keys of a repository's pull requests.
+fn prefix(forge: &str, repository: &str) -> String {
+    format!("pr/{forge}/{repository}/")
+}
+
+/// The first text after all that begin with `prefix`, which ends in `/`.
+pub(super) fn after(prefix: &str) -> String {
+    format!("{}0", prefix.strip_suffix('/').unwrap_or(prefix))
+}
+
+fn repositories(connection: &Connection, forge: &str, now: Millis) -> Result<Vec<Repository>, Fault> {
+    let mut known: BTreeMap<String, Repository> = connection
+        .prepare_cached("SELECT id, name, cursor, gone FROM repository WHERE forge = ?1")?
+        .query_and_then([forge], |row| {
+            let id: String = row.get(0)?;
+            let gone: Option<i64> = row.get(3)?;
+            let (name, cursor) = (row.get(1)?, Millis(row.get(2)?));
+            let forge = forge.to_owned();
+            Ok((id.clone(), Repository { forge, id, name, cursor, gone: gone.map(Millis) }))
+        })?
+        .collect::<Result<_, Fault>>()?;
+    // From one repository's first pull request to the next one's: as many steps as there are repositories.
+    let sql = "SELECT key, name FROM described WHERE key >= ?1 AND key < ?2 ORDER BY key LIMIT 1";
+    let mut find = connection.prepare_cached(sql)?;
+    let all = format!("pr/{forge}/");
+    let (mut from, end) = (all.clone(), after(&all));
+    while let Some((key, name)) = find
+        .query_row((&from, &end), |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))
+        .optional()?
+    {
+        let Some(pr) = PrId::from_key(&Key::new(&key)) else {
+            from = format!("{key}\0");
+            continue;
+        };
+        from = after(&prefix(forge, &pr.repository));
+        if let Some((name, _)) = name.rsplit_once('#') {
+            known.entry(pr.repository.clone()).or_insert_with(|| Repository {
+                forge: forge.to_owned(),
+                id: pr.repository,
+                name: name.to_owned(),
+                cursor: now,
+                gone: None,
+            });
+        }
+    }
+    Ok(known.into_values().collect())
+}
+
+fn remember(connection: &Connection, repositories: &[Repository]) -> Result<(), Fault> {
+    let sql = "INSERT INTO repository (forge, id, name, cursor, gone) VALUES (?1, ?2, ?3, ?4, ?5)
+               ON CONFLICT (forge, id) DO UPDATE
+               SET name = excluded.name, gone = excluded.gone
+               WHERE name <> excluded.name COLLATE BINARY OR gone IS NOT excluded.gone";
+    let mut insert = connection.prepare_cached(sql)?;
+    for Repository { forge, id, name, cursor, gone } in repositories {
+        insert.execute((forge, id, name, cursor.0, gone.map(|at| at.0)))?;
+    }
+    Ok(())
+}
+
+fn newest_run(connection: &Connection, key: &Key) -> Result<Option<Revision>, Fault> {
+    let sql = "SELECT head, base FROM run WHERE key = ?1 ORDER BY token DESC LIMIT 1";
+    let found: Option<(String, String)> = connection
+        .prepare_cached(sql)?
+        .query_row([key.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    found.map(|(head, base)| Ok(Revision { head: parse_sha(head)?, base: parse_sha(base)? })).transpose()
+}

@@ -1,0 +1,125 @@
+//! Repositories and commands of comments: what is remembered once, and what is never written twice.
+
+use truing_core::id::{Key, Millis, PrId};
+use truing_core::port::{
+    Act, Described, Event, Moved, Obeyed, Records, Repository, Slots, StoreError, Told, Watchlist,
+};
+use truing_core::slot::{Command, Limits, Loop, Slot};
+use truing_store::Sqlite;
+
+use super::{NOW, new_store, revision, run};
+
+fn pr(repository: &str, number: u64) -> PrId {
+    PrId { forge: "github".into(), repository: repository.into(), number }
+}
+
+fn repository(id: &str, name: &str, cursor: i64) -> Repository {
+    let (forge, id, name) = ("github".into(), id.into(), name.into());
+    Repository { forge, id, name, cursor: Millis(cursor), gone: None }
+}
+
+async fn describe(store: &Sqlite, pr: &PrId, name: &str) {
+    let described = Described { name: name.into(), url: format!("https://x/{name}"), head: None };
+    store.describe(&[(pr.key(), described)]).await.unwrap();
+}
+
+/// How often a file was written to, as another connection sees it.
+fn version(watcher: &rusqlite::Connection) -> i64 {
+    watcher.query_row("PRAGMA data_version", [], |row| row.get(0)).unwrap()
+}
+
+#[tokio::test]
+async fn repositories_are_those_remembered_and_those_of_described_pull_requests() {
+    let (_folder, store) = new_store();
+    for (pr, name) in [
+        (pr("2", 7), "octo/two#7"),
+        (pr("2", 8), "octo/two#8"),
+        (pr("10", 1), "octo/ten#1"),
+        (PrId { forge: "github2".into(), ..pr("3", 1) }, "octo/other#1"),
+    ] {
+        describe(&store, &pr, name).await;
+    }
+    store.remember(&[repository("1", "octo/one", 5), repository("2", "octo/Two", 6)]).await.unwrap();
+    let mut known = store.repositories("github").await.unwrap();
+    known.sort_by_key(|repository| repository.name.clone());
+    assert_eq!(
+        known,
+        [repository("2", "octo/Two", 6), repository("1", "octo/one", 5), repository("10", "octo/ten", NOW)]
+    );
+}
+
+#[tokio::test]
+async fn remembering_what_is_known_writes_nothing_and_moves_no_cursor() {
+    let (_folder, store) = new_store();
+    store.remember(&[repository("1", "octo/one", 5)]).await.unwrap();
+    let watcher = rusqlite::Connection::open(store.path()).unwrap();
+    let before = version(&watcher);
+    store.remember(&[repository("1", "octo/one", 9)]).await.unwrap();
+    store.tell(&[], &repository("1", "octo/one", 9), Some(Millis(5))).await.unwrap();
+    assert_eq!(version(&watcher), before);
+    let gone = Repository { gone: Some(Millis(3)), ..repository("1", "octo/renamed", 9) };
+    store.tell(&[], &gone, Some(Millis(7))).await.unwrap();
+    let known = store.repositories("github").await.unwrap();
+    assert_eq!(known, [Repository { cursor: Millis(7), ..gone }]);
+}
+
+#[tokio::test]
+async fn slots_of_a_repository_are_not_those_of_its_neighbours() -> Result<(), StoreError> {
+    let (_folder, store) = new_store();
+    let mut keys = Vec::new();
+    for (repository, number) in [("1", 2), ("1", 30), ("10", 2), ("2", 2)] {
+        let key = pr(repository, number).key();
+        let slot = Slot::new(key.clone()).on_event(Loop::Review, &Limits::default(), Millis(NOW)).slot;
+        store.commit(&[(slot.version, slot)]).await?;
+        keys.push(key);
+    }
+    let found: Vec<Key> = store.slots_of("github", "1").await?.into_iter().map(|slot| slot.key).collect();
+    assert_eq!(found, keys[..2]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_newest_run_tells_what_was_looked_at_last() {
+    let (_folder, store) = new_store();
+    for (token, head) in [(1, 'a'), (3, 'c')] {
+        store.begin(&run(token), &revision(head), Millis(NOW)).await.unwrap();
+    }
+    let keys = [pr("9", 9).key(), run(1).key];
+    assert_eq!(store.newest_runs(&keys).await.unwrap(), [None, Some(revision('c'))]);
+}
+
+#[tokio::test]
+async fn a_comment_acts_once_together_with_what_it_changes() {
+    let (_folder, store) = new_store();
+    let told = Told { pr: pr("1", 7), comment: 5, at: Millis(NOW) };
+    let later = Told { pr: pr("1", 8), comment: 4, at: Millis(NOW + 1) };
+    let of = repository("1", "octo/one", 1);
+    store.tell(&[told.clone(), later.clone()], &of, None).await.unwrap();
+    store.tell(&[Told { at: Millis(9), ..told.clone() }], &of, None).await.unwrap();
+    assert_eq!(store.unserved("github", 10).await.unwrap(), [later.clone(), told.clone()], "by their number");
+
+    let key = told.pr.key();
+    let slot = store.load(std::slice::from_ref(&key)).await.unwrap().remove(0);
+    let decision = slot.step(Command::Pause, &Limits::default(), Millis(NOW)).unwrap();
+    let event = Event { at: Millis(NOW), key: key.clone(), run: None, what: "paused by hand".into() };
+    let obeyed = Obeyed {
+        slot: (slot.version, decision.slot.clone()),
+        events: vec![event.clone()],
+        act: Act::new("ada@github", "/review pause", key.as_str(), ""),
+    };
+    assert_eq!(store.served(&told, Some(&obeyed)).await.unwrap(), Ok(()));
+    assert_eq!(store.load(std::slice::from_ref(&key)).await.unwrap()[0].state, decision.slot.state);
+    assert_eq!(store.events(&key, 9).await.unwrap(), [event]);
+    assert_eq!(store.audited(9).await.unwrap()[0].act, obeyed.act);
+    assert_eq!(store.unserved("github", 10).await.unwrap(), [later.clone()]);
+
+    // Decided on a row that has moved on: nothing of it is done, and it is still to be served.
+    let stale = Obeyed { act: Act::new("eve@github", "/review", key.as_str(), ""), ..obeyed };
+    assert_eq!(store.served(&later, Some(&stale)).await.unwrap(), Err(Moved));
+    assert_eq!(store.audited(9).await.unwrap().len(), 1);
+    assert_eq!(store.served(&later, None).await.unwrap(), Ok(()));
+    assert_eq!(store.unserved("github", 10).await.unwrap(), []);
+    // Heard of again, after all.
+    store.tell(&[told], &of, None).await.unwrap();
+    assert_eq!(store.unserved("github", 10).await.unwrap(), []);
+}
