@@ -9,9 +9,10 @@ use truing_core::outcome::SkipReason;
 use truing_core::port::{ChangedFile, ReaderError};
 use truing_diff::RepoPath;
 
+use crate::content::{Content, Form};
 use crate::lines::Lines;
 use crate::pack::{Check, Rule};
-use crate::proof::{BYTE_ORDER_MARK, Fix, Prover};
+use crate::proof::{Fix, Prover};
 use crate::rules::companion::{Change, CompanionCheck};
 use crate::rules::size::{SizeCheck, is_new};
 use crate::rules::text::TextRules;
@@ -38,7 +39,7 @@ pub(crate) struct RuleSet<'packs> {
 pub(crate) struct Examined {
     /// Worst first.
     pub(crate) findings: Vec<RawFinding>,
-    /// Why something may be missing: more findings than are reported, or code that is too complex.
+    /// Why something may be missing: more findings than are reported, code that is too complex, or no text.
     pub(crate) incomplete: Option<SkipReason>,
 }
 
@@ -78,25 +79,29 @@ impl<'packs> RuleSet<'packs> {
     pub(crate) fn examine(
         &self,
         file: &ChangedFile,
-        bytes: &[u8],
+        content: &Content,
         change: &Change<'_>,
         parsers: &mut Parsers,
     ) -> Result<Examined, ReaderError> {
-        let size = bytes.len() as u64;
-        let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
-        let mut hits = self.text.hits(&file.path, bytes)?;
+        let (bytes, form) = (content.bytes(), content.form());
+        let mut hits = self.text.hits(&file.path, bytes, form)?;
         let mut incomplete = None;
-        match self.syntax_hits(file, bytes, parsers) {
-            Ok(more) => hits.extend(more),
-            Err(TooComplex::OverLimit) => incomplete = Some(SkipReason::TooLarge),
-            Err(TooComplex::Failed) => incomplete = Some(SkipReason::Unreadable),
+        match form {
+            Form::Text => match self.syntax_hits(file, bytes, parsers) {
+                Ok(more) => hits.extend(more),
+                Err(TooComplex::OverLimit) => incomplete = Some(SkipReason::TooLarge),
+                Err(TooComplex::Failed) => incomplete = Some(SkipReason::Unreadable),
+            },
+            // No compiler takes its code in UTF-16, and a fix would be of another encoding than the file.
+            Form::Utf16 => {}
+            Form::Binary => incomplete = Some(SkipReason::Binary),
         }
         if hits.is_empty() && self.companions.is_empty() && self.sizes.is_empty() {
             return Ok(Examined { findings: Vec::new(), incomplete });
         }
 
         let lines = Lines::of(bytes);
-        hits.extend(self.whole_file_hits(file, size, &lines, change)?);
+        hits.extend(self.whole_file_hits(file, content, &lines, change)?);
         if hits.is_empty() {
             return Ok(Examined { findings: Vec::new(), incomplete });
         }
@@ -120,7 +125,7 @@ impl<'packs> RuleSet<'packs> {
         let secrets = Secrets::of(hits.iter().filter_map(|hit| hit.secret.clone()).collect());
         // A fix is in characters: its offsets are the file's only where that is UTF-8.
         let mut prover = Language::of_path(file.path.as_bytes())
-            .zip(std::str::from_utf8(bytes).ok())
+            .zip(std::str::from_utf8(bytes).ok().filter(|_| form == Form::Text))
             .map(|(language, text)| Prover::new(language, &lines, text, parsers));
         let mut findings = Vec::with_capacity(found.len());
         for (hit, first, last) in found {
@@ -130,6 +135,7 @@ impl<'packs> RuleSet<'packs> {
             let suggestion =
                 fix.zip(prover.as_mut()).and_then(|(fix, prover)| prover.suggestion(first, last, fix));
             let snippet = snippet(&lines, first, last, hit.matched.start, &secrets);
+            let snippet = if form == Form::Binary { printable(&snippet) } else { snippet };
             findings.push(RawFinding { suggestion, ..finding(hit.rule, &file.path, first, last, snippet) });
         }
         Ok(Examined { findings, incomplete })
@@ -178,9 +184,10 @@ impl<'packs> RuleSet<'packs> {
 
     /// What rules of companions and of size say; each at the beginning of a line.
     fn whole_file_hits(
+        let is_text = content.form() != Form::Binary;
         &self,
         file: &ChangedFile,
-        size: u64,
+        content: &Content,
         lines: &Lines<'_>,
         change: &Change<'_>,
     ) -> Result<Vec<Hit<'packs>>, ReaderError> {
@@ -188,15 +195,17 @@ impl<'packs> RuleSet<'packs> {
         let mut hit = |rule: &'packs Rule, line: u32| {
             hits.push(Hit { rule, matched: lines.range(line), secret: None, fix: None });
         };
-        for (rule, check) in self.companions.iter().filter(|(rule, _)| rule.applies_to(&file.path)) {
+        for (rule, check) in self.companions.iter().filter(|(rule, _)| is_text && rule.applies_to(&file.path))
+        {
             if let Some(line) = check.missed(&rule.name, &file.path, lines, change)? {
                 hit(rule, line);
             }
         }
-        let count = Some(lines.count());
+        // What is no text has no lines to be limited.
+        let count = is_text.then(|| lines.count());
         if is_new(&file.added, count) && file.old_path.is_none() {
             for (rule, check) in self.sizes.iter().filter(|(rule, _)| rule.applies_to(&file.path)) {
-                if check.exceeded(size, count) {
+                if check.exceeded(content.size(), count) {
                     hit(rule, 1);
                 }
             }
@@ -223,6 +232,11 @@ fn finding(rule: &Rule, path: &RepoPath, first: u32, last: u32, snippet: String)
 /// Does one of the ascending ranges overlap `first..=last`?
 fn touches(added: &[(u32, u32)], first: u32, last: u32) -> bool {
     let next = added.partition_point(|(_, end)| *end < first);
+/// Without control characters: what is around a secret in a file that is no text can be anything.
+fn printable(snippet: &str) -> String {
+    snippet.replace(|c: char| c.is_control() && c != '\n' && c != '\t', "\u{FFFD}")
+}
+
     added.get(next).is_some_and(|(start, _)| *start <= last)
 }
 

@@ -11,13 +11,11 @@ use truing_core::outcome::SkipReason;
 use truing_core::port::ReaderError;
 use truing_diff::RepoPath;
 
+use crate::content::{Content, PROBE_BYTES, begins_binary};
 use crate::rules::companion::Head;
 
 /// The largest file that is read, in bytes (5 MiB).
 pub(crate) const MAX_FILE_BYTES: u64 = 5 * 1024 * 1024;
-
-/// How many bytes at a file's beginning are searched for the NUL that makes it binary. Git looks at as many.
-const BINARY_PROBE_BYTES: usize = 8 * 1024;
 
 /// The folder that holds the head's files. The path to it is the operator's and may contain links; nothing
 /// below it may.
@@ -39,8 +37,8 @@ impl Tree {
         }
     }
 
-    /// The bytes of a text file, or why it is not read.
-    pub(crate) fn read(&self, path: &RepoPath) -> Result<Vec<u8>, SkipReason> {
+    /// The content of a file, or why it is not read: of one that is too large to be, whether it is binary.
+    pub(crate) fn read(&self, path: &RepoPath) -> Result<Content, SkipReason> {
         self.within_folder(path, read_regular)
     }
 
@@ -84,13 +82,13 @@ impl Head for Tree {
     }
 
     fn text(&self, path: &RepoPath) -> Option<Vec<u8>> {
-        self.read(path).ok()
+        self.read(path).ok()?.into_text()
     }
 }
 
 /// Reads `name` in `folder` if it is a regular file. Its type is asked for before it is opened, because opening
 /// a device can act and opening a FIFO can wait, and again after, because it can be exchanged in between.
-fn read_regular(folder: BorrowedFd<'_>, name: &[u8]) -> Result<Vec<u8>, SkipReason> {
+fn read_regular(folder: BorrowedFd<'_>, name: &[u8]) -> Result<Content, SkipReason> {
     let before = statat(folder, name, AtFlags::SYMLINK_NOFOLLOW).map_err(|_| SkipReason::Unreadable)?;
     match FileType::from_raw_mode(before.st_mode) {
         FileType::RegularFile => {}
@@ -112,14 +110,12 @@ fn read_regular(folder: BorrowedFd<'_>, name: &[u8]) -> Result<Vec<u8>, SkipReas
     // Of a file that says it is too large only the beginning is read, to tell whether it is text at all. Of others,
     // one byte more than allowed tells one that is too large, whatever size it claims.
     let too_large = u64::try_from(after.st_size).is_ok_and(|size| size > MAX_FILE_BYTES);
-    let limit = if too_large { BINARY_PROBE_BYTES as u64 } else { MAX_FILE_BYTES + 1 };
+    let limit = if too_large { PROBE_BYTES as u64 } else { MAX_FILE_BYTES + 1 };
     let mut bytes = Vec::new();
     let read = File::from(opened).take(limit).read_to_end(&mut bytes).map_err(|_| SkipReason::Unreadable)?;
-    if bytes.iter().take(BINARY_PROBE_BYTES).any(|byte| *byte == 0) {
-        return Err(SkipReason::Binary);
-    }
     if too_large || read as u64 > MAX_FILE_BYTES {
-        return Err(SkipReason::TooLarge);
+        let probe = bytes.get(..PROBE_BYTES).unwrap_or(&bytes);
+        return Err(if begins_binary(probe) { SkipReason::Binary } else { SkipReason::TooLarge });
     }
-    Ok(bytes)
+    Ok(Content::of(bytes))
 }

@@ -131,15 +131,15 @@ fn read_share(
     let mut parsers = Parsers::default();
     while let Some(file) = queue.files.get(queue.next.fetch_add(1, Ordering::Relaxed)) {
         let skipped = match tree.read(&file.path) {
-            Ok(bytes) => {
-                let examined = rules.examine(file, &bytes, &change, &mut parsers)?;
+            Ok(content) => {
+                let examined = rules.examine(file, &content, &change, &mut parsers)?;
                 report.findings.extend(examined.findings);
                 // What was dropped must not look reviewed.
                 examined.incomplete
             }
-            Err(SkipReason::TooLarge) => {
+            Err(reason @ (SkipReason::TooLarge | SkipReason::Binary)) => {
                 report.findings.extend(rules.oversized(file, tree.size(&file.path).unwrap_or_default()));
-                Some(SkipReason::TooLarge)
+                Some(reason)
             }
             Err(reason) => Some(reason),
         };

@@ -3,8 +3,10 @@
 //! Rules are data: a *pack* is a folder of `packs/`, a rule one file in it (see [`pack`] for its fields).
 //! [`InProcess`] is the [`Reader`](truing_core::port::Reader) port carried out in the calling process: it opens
 //! the changed files below the request's tree (`file`), lets the packs' rules look at each as a whole
-//! (`engine`), and reports what touches added lines. A secret is never part of what it reports (`snippet`).
+//! (`engine`), and reports what touches added lines. A secret is never part of what it reports (`snippet`). Of a
+//! file that is no text only secrets and its size are looked at (`content`).
 
+mod content;
 mod engine;
 mod file;
 mod in_process;

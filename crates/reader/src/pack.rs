@@ -117,6 +117,7 @@ use truing_core::finding::{Category, Severity};
 use truing_core::port::{ChangedFile, ReaderError};
 use truing_diff::RepoPath;
 
+use crate::content::Content;
 use crate::engine::RuleSet;
 use crate::proof::{Edit, apply};
 use crate::rules::companion::Change;
@@ -359,7 +360,8 @@ fn examine(alone: &RuleSet<'_>, example: &Example) -> Result<(bool, Option<Strin
     let change = Change::new(&files, &[], example);
     let (mut found, mut fixed) = (false, None);
     for (file, (path, text)) in files.iter().zip(&example.changed) {
-        let examined = alone.examine(file, text, &change, &mut Parsers::default())?;
+        let content = Content::of(text.clone());
+        let examined = alone.examine(file, &content, &change, &mut Parsers::default())?;
         found = found || !examined.findings.is_empty();
         let edits: Vec<Edit> = examined.findings.iter().filter_map(Edit::of).collect();
         if !edits.is_empty() {

@@ -292,6 +292,44 @@ fn size_and_nul_bytes_decide_what_is_text() {
     assert_eq!(places(&read_one("a.rs", &late_nul, &[ALL])), ["core/rust-dbg:2-2"]);
 }
 
+fn utf16(text: &str) -> Vec<u8> {
+    text.encode_utf16().flat_map(u16::to_le_bytes).collect()
+}
+
+#[test]
+fn text_in_utf16_is_read_as_text_on_its_lines() {
+    let text = format!("# gamma \u{a0a}\r\nkey = {AWS_ID}\r\n<<<<<<< HEAD\r\n=======\r\n>>>>>>> x\r\n");
+    let marked = [&[0xFF, 0xFE][..], &utf16(&text)].concat();
+    for content in [marked, utf16(&text)] {
+        let report = read_one("settings.ini", &content, &[ALL]);
+        assert_eq!(places(&report), ["core/aws-access-key-id:2-2", "core/conflict-marker:3-5"]);
+        assert_eq!(report.findings[0].snippet, "key = AKIA…");
+        assert_eq!(skipped(&report), None);
+        assert_eq!(places(&read_one("settings.ini", &content, &[(3, 3)])), ["core/conflict-marker:3-5"]);
+    }
+    // Code in it is not parsed.
+    let code = utf16("try:\n    f()\nexcept:\n    pass\n");
+    assert_eq!(places(&read_one("a.py", &code, &[ALL])), Vec::<String>::new());
+}
+
+#[test]
+fn what_is_no_text_is_searched_for_secrets_and_stays_unreviewed() {
+    let content = format!("\x7fELF\0\n\n\x01<<<<<<< HEAD\n\x02\x1b[31mkey={AWS_ID}\0\x07tail\n").into_bytes();
+    let report = read_one("a.bin", &content, &[ALL]);
+    assert_eq!(places(&report), ["core/aws-access-key-id:4-4"]);
+    let shown = &report.findings[0].snippet;
+    assert_eq!(shown, "\u{FFFD}\u{FFFD}[31mkey=AKIA…\u{FFFD}\u{FFFD}tail");
+    assert_eq!(skipped(&report), Some(SkipReason::Binary));
+    let large = [b"\0".as_slice(), &vec![b'\n'; 1_000_000]].concat();
+    assert_eq!(places(&read_one("a.bin", &large, &[ALL])), ["core/oversized-file:1-1"]);
+    let larger = [b"\0".as_slice(), &vec![b'x'; 6_000_000]].concat();
+    let report = read_one("a.bin", &larger, &[ALL]);
+    assert_eq!(
+        (places(&report), skipped(&report)),
+        (vec!["core/oversized-file:1-1".into()], Some(SkipReason::Binary))
+    );
+}
+
 #[test]
 fn names_that_are_not_utf8_are_read() {
     let path = RepoPath::from_bytes(b"caf\xE9/a\n.rs".to_vec());

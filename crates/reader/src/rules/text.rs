@@ -6,6 +6,7 @@ use aho_corasick::AhoCorasick;
 use truing_core::port::ReaderError;
 use truing_diff::RepoPath;
 
+use crate::content::Form;
 use crate::engine::Hit;
 use crate::pack::{Check, Pattern, Rule};
 use crate::proof::Fix;
@@ -57,11 +58,19 @@ impl<'packs> TextRules<'packs> {
         Ok(Self { rules: of_text, keywords, keyword_rules })
     }
 
-    /// Every match of every rule that looks at this path.
-    pub(crate) fn hits(&self, path: &RepoPath, bytes: &[u8]) -> Result<Vec<Hit<'packs>>, ReaderError> {
+    /// Every match of every rule that looks at this path. What is no text is searched for secrets only.
+    pub(crate) fn hits(
+        &self,
+        path: &RepoPath,
+        bytes: &[u8],
+        form: Form,
+    ) -> Result<Vec<Hit<'packs>>, ReaderError> {
         let mut hits = Vec::new();
         for rule in self.candidates(path, bytes) {
             let Some((check, is_secret)) = text_of(rule) else { continue };
+            if form == Form::Binary && !is_secret {
+                continue;
+            }
             for captures in check.pattern.compiled(&rule.name)?.captures_iter(bytes) {
                 let Some(matched) = captures.get(0) else { continue };
                 let decisive = captures.name("secret").unwrap_or(matched);

@@ -1,0 +1,181 @@
+//! What a file's bytes are read as: text, text in UTF-16, or neither.
+
+use crate::proof::BYTE_ORDER_MARK;
+
+/// How many bytes at a file's beginning are searched for the NUL that makes it binary. Git looks at as many.
+pub(crate) const PROBE_BYTES: usize = 8 * 1024;
+
+/// A file's content.
+pub(crate) struct Content {
+    /// What rules look at, without a byte order mark: of UTF-16 the same text in UTF-8.
+    bytes: Vec<u8>,
+    mark: usize,
+    form: Form,
+    size: u64,
+}
+
+/// What a file is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Form {
+    /// Text, in UTF-8 or an encoding of which ASCII is a part.
+    Text,
+    /// Text that was UTF-16: its offsets are not the file's, and git calls it binary.
+    Utf16,
+    /// Not text.
+    Binary,
+}
+
+impl Content {
+    /// Finds out what the whole content of a file is.
+    pub(crate) fn of(bytes: Vec<u8>) -> Self {
+        let size = bytes.len() as u64;
+        if let Some(text) = utf16(&bytes) {
+            return Self { bytes: text, mark: 0, form: Form::Utf16, size };
+        }
+        let mark = if bytes.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
+        let form = if holds_nul(&bytes) { Form::Binary } else { Form::Text };
+        Self { bytes, mark, form, size }
+    }
+
+    /// What rules look at.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.bytes.get(self.mark..).unwrap_or_default()
+    }
+
+    pub(crate) fn form(&self) -> Form {
+        self.form
+    }
+
+    /// How large the file is, in bytes.
+    pub(crate) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// The text, with its mark; none if it is binary.
+    pub(crate) fn into_text(self) -> Option<Vec<u8>> {
+        match self.form {
+            Form::Text | Form::Utf16 => Some(self.bytes),
+            Form::Binary => None,
+        }
+    }
+}
+
+/// Is the beginning of a file that of a binary one, and not of UTF-16?
+pub(crate) fn begins_binary(bytes: &[u8]) -> bool {
+    holds_nul(bytes) && utf16(bytes.get(..bytes.len() & !1).unwrap_or_default()).is_none()
+}
+
+fn holds_nul(bytes: &[u8]) -> bool {
+    bytes.iter().take(PROBE_BYTES).any(|byte| *byte == 0)
+}
+
+/// The text of bytes that are UTF-16, in UTF-8. With a byte order mark they are, whatever follows; what is no character
+/// is U+FFFD then. Without one they must look like it, see [`unmarked`].
+fn utf16(bytes: &[u8]) -> Option<Vec<u8>> {
+    match bytes {
+        // This one is the mark of UTF-32.
+        [0xFF, 0xFE, 0, 0, ..] => None,
+        [0xFF, 0xFE, text @ ..] => Some(lossy(text, u16::from_le_bytes)),
+        [0xFE, 0xFF, text @ ..] => Some(lossy(text, u16::from_be_bytes)),
+        _ if holds_nul(bytes) => {
+            unmarked(bytes, u16::from_le_bytes).or_else(|| unmarked(bytes, u16::from_be_bytes))
+        }
+        _ => None,
+    }
+}
+
+fn lossy(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Vec<u8> {
+    let (pairs, odd) = bytes.as_chunks::<2>();
+    let characters = char::decode_utf16(pairs.iter().map(|pair| unit(*pair)));
+    let mut text: String = characters.map(|read| read.unwrap_or(char::REPLACEMENT_CHARACTER)).collect();
+    if !odd.is_empty() {
+        text.push(char::REPLACEMENT_CHARACTER);
+    }
+    text.into_bytes()
+}
+
+/// The text, if all bytes are well-formed UTF-16 without control characters, and at least half of it is ASCII: data
+/// that is no text is never all of that, and text in which rules find something mostly is.
+fn unmarked(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Option<Vec<u8>> {
+    let (pairs, odd) = bytes.as_chunks::<2>();
+    if !odd.is_empty() {
+        return None;
+    }
+    let (mut text, mut all, mut ascii) = (String::new(), 0_usize, 0_usize);
+    for read in char::decode_utf16(pairs.iter().map(|pair| unit(*pair))) {
+        let character = read.ok()?;
+        if character.is_control() && !matches!(character, '\t' | '\n' | '\r' | '\x0c') {
+            return None;
+        }
+        text.push(character);
+        all += 1;
+        ascii += usize::from(character.is_ascii());
+    }
+    (ascii * 2 >= all).then(|| text.into_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn little(text: &str) -> Vec<u8> {
+        text.encode_utf16().flat_map(u16::to_le_bytes).collect()
+    }
+
+    fn big(text: &str) -> Vec<u8> {
+        text.encode_utf16().flat_map(u16::to_be_bytes).collect()
+    }
+
+    #[test]
+    fn utf16_is_text_with_a_mark_or_without() {
+        let text = "key = 1\r\né ✓ 😀\n";
+        for bytes in [
+            [&[0xFF, 0xFE][..], &little(text)].concat(),
+            [&[0xFE, 0xFF][..], &big(text)].concat(),
+            little(text),
+            big(text),
+        ] {
+            let content = Content::of(bytes.clone());
+            assert_eq!((content.form(), content.size()), (Form::Utf16, bytes.len() as u64));
+            assert_eq!(content.bytes(), text.as_bytes());
+            assert!(!begins_binary(&bytes));
+        }
+    }
+
+    #[test]
+    fn behind_a_mark_what_is_no_character_is_replaced() {
+        let bytes = [&[0xFF, 0xFE][..], &little("a"), &[0x00, 0xD8], &little("b"), b"c"].concat();
+        assert_eq!(Content::of(bytes).bytes(), "a\u{FFFD}b\u{FFFD}".as_bytes());
+    }
+
+    #[test]
+    fn bytes_with_nul_that_are_no_utf16_are_binary() {
+        for bytes in [
+            b"\0".to_vec(),
+            b"text\0".to_vec(),
+            b"\x7fELF\x02\x01\x01\0\0\0".to_vec(),
+            [&little("text")[..], b"x"].concat(),
+            little("bell\x07"),
+            [&little("a"), &[0x00, 0xD8][..], &little("b")].concat(),
+            little("中文中文 a"),
+            b"\xFF\xFE\0\0a\0\0\0".to_vec(),
+        ] {
+            let content = Content::of(bytes.clone());
+            assert_eq!((content.form(), content.bytes()), (Form::Binary, &bytes[..]), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn other_text_is_as_it_is_but_for_its_mark() {
+        let late = [vec![b'a'; PROBE_BYTES], b"\0".to_vec()].concat();
+        for (bytes, seen) in [
+            (b"\xEF\xBB\xBFa".to_vec(), b"a".to_vec()),
+            (b"caf\xE9".to_vec(), b"caf\xE9".to_vec()),
+            (Vec::new(), Vec::new()),
+            (late.clone(), late),
+        ] {
+            let content = Content::of(bytes);
+            assert_eq!((content.form(), content.bytes()), (Form::Text, &seen[..]));
+        }
+    }
+}
