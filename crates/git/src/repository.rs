@@ -1,13 +1,12 @@
 //! A local repository, read without changing a byte of it and without executing what it holds.
 
 mod base;
+mod facts;
 mod index;
 mod worktree;
 
-use std::ffi::OsStr;
 use std::io::ErrorKind;
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use tempfile::TempDir;
@@ -15,9 +14,9 @@ use truing_core::RepoPath;
 use truing_core::id::Sha;
 
 use crate::command::Call;
-use crate::remote::without_credentials;
-use crate::view::{ObjectFormat, View, borrow, garbled, lay_out, sha};
+use crate::view::{View, borrow, lay_out, sha};
 use crate::{Exported, Git, GitError};
+use facts::{Layout, Settings};
 
 pub use base::{Base, BaseFrom};
 pub use index::Index;
@@ -32,9 +31,10 @@ const MAX_NAMES: &str = "5000";
 #[derive(Clone, Debug)]
 pub struct Repository {
     git: Git,
-    root: PathBuf,
-    git_dir: PathBuf,
-    shallow: bool,
+    layout: Layout,
+    settings: Settings,
+    /// The default branch's candidates, best first.
+    branches: Vec<base::Branch>,
     view: View,
     /// Holds the view; gone with the last clone.
     _private: Arc<TempDir>,
@@ -48,7 +48,7 @@ impl Git {
     /// [`GitError::NoWorkTree`], [`GitError::ForeignWorkTree`], [`GitError::NoCommits`].
     pub async fn open(&self, path: &Path) -> Result<Repository, GitError> {
         let repository = self.open_unborn(path).await?;
-        match repository.commit_named("HEAD").await? {
+        match repository.layout.head {
             Some(_) => Ok(repository),
             None => Err(GitError::NoCommits(path.to_owned())),
         }
@@ -72,75 +72,56 @@ impl Git {
         if !folder.is_dir() {
             return Err(GitError::NotADirectory(path.to_owned()));
         }
-        let ask =
-            |what: &[&str]| self.call("rev-parse").folder(&folder).arg("--path-format=absolute").args(what);
-
-        let finished = ask(&["--git-dir"]).run().await?;
-        if finished.code() != Some(0) && finished.message.contains("not a git repository") {
-            return Err(GitError::NotARepository(path.to_owned()));
-        }
-        let git_dir = path_of(&finished.success("rev-parse")?);
-        let facts = ask(&["--is-inside-work-tree", "--is-shallow-repository", "--show-object-format"]);
-        let facts = facts.read().await?;
-        let text = std::str::from_utf8(&facts).unwrap_or_default();
-        let [inside, shallow, format] = text.lines().collect::<Vec<_>>()[..] else {
-            return Err(garbled("rev-parse", &facts));
-        };
-        let format = ObjectFormat::parse(format).ok_or_else(|| garbled("rev-parse", &facts))?;
-        if inside != "true" {
-            return Err(GitError::NoWorkTree(path.to_owned()));
-        }
-        let root = path_of(&ask(&["--show-toplevel"]).read().await?);
+        let layout = Layout::ask(self, &folder, path).await?;
         // A hostile `core.worktree` must not make us read the files of another folder.
-        if std::fs::symlink_metadata(root.join(".git")).is_err() || !folder.starts_with(&root) {
-            return Err(GitError::ForeignWorkTree { path: path.to_owned(), root });
+        let root = &layout.root;
+        if std::fs::symlink_metadata(root.join(".git")).is_err() || !folder.starts_with(root) {
+            return Err(GitError::ForeignWorkTree { path: path.to_owned(), root: root.clone() });
         }
-        let objects = path_of(&ask(&["--git-path", "objects"]).read().await?);
 
         let private = self.private_folder()?;
-        lay_out(private.path(), format)?;
-        borrow(private.path(), &objects)?;
+        lay_out(private.path(), layout.format)?;
+        borrow(private.path(), &layout.objects)?;
+        let on_it = |name| self.call(name).folder(&layout.root).env("GIT_DIR", &layout.git_dir);
+        let (settings, branches) =
+            tokio::join!(Settings::ask(on_it("config")), base::branches(on_it("for-each-ref")));
         Ok(Repository {
             git: self.clone(),
-            root,
-            git_dir,
-            shallow: shallow == "true",
-            view: View::new(self.clone(), private.path().to_owned(), format),
+            view: View::new(self.clone(), private.path().to_owned(), layout.format),
+            settings: settings?,
+            branches: branches?,
+            layout,
             _private: Arc::new(private),
         })
     }
 }
 
-/// The path that an answer consists of.
-fn path_of(answer: &[u8]) -> PathBuf {
-    PathBuf::from(OsStr::from_bytes(answer.strip_suffix(b"\n").unwrap_or(answer)))
-}
-
 impl Repository {
     /// The top folder of the working tree.
     pub fn root(&self) -> &Path {
-        &self.root
+        &self.layout.root
     }
 
     /// Is some of the history missing (`git clone --depth`)?
     pub fn is_shallow(&self) -> bool {
-        self.shallow
+        self.layout.shallow
     }
 
-    /// The commit that is checked out.
+    /// The commit that was checked out when it was opened.
     ///
     /// # Errors
     /// [`GitError::NoCommits`] if there is none.
     pub async fn head(&self) -> Result<Sha, GitError> {
-        self.born_head().await?.ok_or_else(|| GitError::NoCommits(self.root.clone()))
+        self.born_head().await?.ok_or_else(|| GitError::NoCommits(self.layout.root.clone()))
     }
 
-    /// The commit that is checked out; none if nothing has been committed yet on the current branch.
+    /// The commit that was checked out when it was opened; none if nothing had been committed yet on the current
+    /// branch.
     ///
     /// # Errors
     /// [`GitError::Failed`]
     pub async fn born_head(&self) -> Result<Option<Sha>, GitError> {
-        self.commit_named("HEAD").await
+        Ok(self.layout.head.clone())
     }
 
     /// The tree without entries: what a repository without a commit is compared with.
@@ -172,17 +153,12 @@ impl Repository {
             return Ok(found);
         }
         let near = self.nearest_name(revision).await?;
-        Err(GitError::UnknownRevision { revision: revision.to_owned(), near, shallow: self.shallow })
+        Err(GitError::UnknownRevision { revision: revision.to_owned(), near, shallow: self.is_shallow() })
     }
 
-    /// The URL of `origin`, without credentials; none if there is no such remote.
+    /// The URL of `origin`, without credentials; none if there was no such remote when it was opened.
     pub async fn remote_url(&self) -> Result<Option<String>, GitError> {
-        let finished = self.call("config").args(["--get", "remote.origin.url"]).run().await?;
-        if finished.code() == Some(1) {
-            return Ok(None);
-        }
-        let url = finished.success("config")?;
-        Ok(Some(without_credentials(String::from_utf8_lossy(&url).trim_end())))
+        Ok(self.settings.origin.clone())
     }
 
     /// The diff between two commits (or a tree, as [`Base::commit`] may be), in git's own form: with renames,
@@ -210,7 +186,7 @@ impl Repository {
     /// A call on the repository itself, with its configuration: only for subcommands that resolve names and
     /// walk commits, which run nothing.
     fn call(&self, name: &'static str) -> Call {
-        self.git.call(name).folder(&self.root).env("GIT_DIR", &self.git_dir)
+        self.git.call(name).folder(self.root()).env("GIT_DIR", &self.layout.git_dir)
     }
 
     async fn commit_named(&self, revision: &str) -> Result<Option<Sha>, GitError> {

@@ -126,6 +126,8 @@ impl Place {
             self.write(&path, &text, AGE)?;
         }
         self.git(&["init", "--quiet", "--initial-branch=main"])?;
+        // Git would tidy up in the background, while something is measured.
+        self.git(&["config", "maintenance.auto", "false"])?;
         self.git(&["add", "."])?;
         self.git(&["commit", "--quiet", "--message", "base"])?;
         self.git(&["gc", "--quiet"]).map(drop)

@@ -1,9 +1,12 @@
 //! What a local review compares with when nobody says (cli.md, "Review").
 
+use std::collections::HashMap;
+
 use truing_core::id::Sha;
 
 use super::Repository;
 use crate::GitError;
+use crate::command::Call;
 use crate::view::merge_base;
 
 /// Where the default branch is looked for, in order. The first symbolic one names its target.
@@ -35,6 +38,35 @@ pub enum BaseFrom {
     Nothing,
 }
 
+/// A branch that may be the default one.
+#[derive(Clone, Debug)]
+pub(super) struct Branch {
+    /// As in `origin/main`.
+    name: String,
+    tip: Sha,
+}
+
+/// The default branch's candidates, best first, by a call prepared for `for-each-ref`. One that cannot be read is none.
+pub(super) async fn branches(refs: Call) -> Result<Vec<Branch>, GitError> {
+    let call = refs.arg("--format=%(refname)%00%(symref)%00%(objectname)").args(DEFAULT_BRANCHES);
+    let answer = call.run().await?.stdout;
+    let answer = String::from_utf8_lossy(&answer);
+    let known: HashMap<&str, (&str, &str)> = answer
+        .lines()
+        .filter_map(|line| {
+            let mut fields = line.split('\0');
+            Some((fields.next()?, (fields.next()?, fields.next()?)))
+        })
+        .collect();
+    let branch = |candidate: &str| {
+        let (target, tip) = known.get(candidate)?;
+        let full = if target.is_empty() { candidate } else { target };
+        let short = full.strip_prefix("refs/remotes/").or_else(|| full.strip_prefix("refs/heads/"));
+        Some(Branch { name: short.unwrap_or(full).to_owned(), tip: Sha::parse(tip).ok()? })
+    };
+    Ok(DEFAULT_BRANCHES.iter().filter_map(|candidate| branch(candidate)).collect())
+}
+
 impl Repository {
     /// The merge base of a head with the default branch: `origin/HEAD`, else `origin/main`, `origin/master`,
     /// `main`, `master`. On the default branch itself this is the head or what was last pushed; if then nothing
@@ -44,8 +76,8 @@ impl Repository {
     /// [`GitError::NoDefaultBranch`], [`GitError::NoCommonAncestor`], and [`GitError::MissingHistory`] in a
     /// shallow clone.
     pub async fn default_branch_base(&self, head: &Sha) -> Result<Base, GitError> {
-        let (branch, tip) = self.default_branch().await?;
-        if let Some(commit) = merge_base(self.call("merge-base"), head, &tip).await? {
+        let Branch { name: branch, tip } = self.branches.first().cloned().ok_or(GitError::NoDefaultBranch)?;
+        if let Some(commit) = self.merge_base(head, &tip).await? {
             return Ok(Base { commit, from: BaseFrom::MergeBase(branch) });
         }
         if self.is_shallow() {
@@ -61,22 +93,10 @@ impl Repository {
     /// # Errors
     /// [`GitError::Failed`] if a commit is not here.
     pub async fn merge_base(&self, a: &Sha, b: &Sha) -> Result<Option<Sha>, GitError> {
-        merge_base(self.call("merge-base"), a, b).await
-    }
-
-    async fn default_branch(&self) -> Result<(String, Sha), GitError> {
-        for candidate in DEFAULT_BRANCHES {
-            if let Some(tip) = self.commit_named(candidate).await? {
-                let full = self.symbolic_ref_target(candidate).await?;
-                let short = full.strip_prefix("refs/remotes/").or_else(|| full.strip_prefix("refs/heads/"));
-                return Ok((short.unwrap_or(&full).to_owned(), tip));
-            }
+        if a == b {
+            return Ok(Some(a.clone()));
         }
-        Err(GitError::NoDefaultBranch)
-    }
-
-    async fn symbolic_ref_target(&self, name: &str) -> Result<String, GitError> {
-        Ok(self.symbolic_ref(name).await?.unwrap_or_else(|| name.to_owned()))
+        merge_base(self.call("merge-base"), a, b).await
     }
 
     /// The parent of a head (the first, if it is a merge), for a clean default branch where nothing else is left

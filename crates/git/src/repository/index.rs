@@ -32,7 +32,7 @@ impl Repository {
     /// # Errors
     /// [`GitError::Io`] if it cannot be copied, [`GitError::Failed`] if it is damaged.
     pub async fn index(&self, file: Option<&Path>) -> Result<Index, GitError> {
-        let file = file.map(|file| self.root.join(file));
+        let file = file.map(|file| self.root().join(file));
         let work = Work::begin(self.clone(), file.as_deref()).await?;
         let mut index = Index { repository: self.clone(), work, unmerged: vec![] };
         let unmerged = index.entries(&["--unmerged"]).await?.into_iter().map(|(_, _, path)| path);

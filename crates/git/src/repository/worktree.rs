@@ -17,15 +17,11 @@ use truing_core::RepoPath;
 use truing_core::id::Sha;
 use truing_core::outcome::{NotReviewed, SkipReason};
 
-use super::{Repository, path_of};
+use super::Repository;
 use crate::command::Call;
 use crate::export::may_be_written;
 use crate::view::{borrow, garbled, make_objects};
 use crate::{GitError, Limits};
-
-/// Settings of the repository that say how its working tree's files become content. They run nothing, and
-/// without them unchanged files could look changed.
-const CONTENT_SETTINGS: &str = "^core\\.(autocrlf|eol|filemode|symlinks|ignorecase|precomposeunicode)$";
 
 /// The extension of a sparse index: its name and its length, which is 0 (gitformat-index).
 const SPARSE_MARK: &[u8] = b"sdir\0\0\0\0";
@@ -80,13 +76,12 @@ impl Repository {
     /// git's eyes.
     pub async fn worktree_diff(&self, base: &Sha) -> Result<WorktreeDiff, GitError> {
         let work = Work::begin(self.clone(), None).await?;
-        let changed = work.changed().await?;
-        let new = work.new_files().await?;
-        let (root, limits) = (self.root.clone(), self.git.limits().clone());
+        let (changed, new) = tokio::try_join!(work.changed(), work.new_files())?;
+        let (root, limits) = (self.root().to_owned(), self.git.limits().clone());
         let planned = tokio::task::spawn_blocking(move || plan(&root, &limits, changed, new));
         let mut plan = planned.await.map_err(|stopped| GitError::Io {
             doing: "cannot look at the files of",
-            path: self.root.clone(),
+            path: self.root().to_owned(),
             source: std::io::Error::other(stopped),
         })?;
 
@@ -106,37 +101,17 @@ impl Repository {
 pub(super) struct Work {
     repository: Repository,
     folder: TempDir,
-    settings: Vec<(String, String)>,
 }
 
 impl Work {
     /// Copies the repository's index, or this file.
     pub(super) async fn begin(repository: Repository, index: Option<&Path>) -> Result<Self, GitError> {
-        let settings = repository.call("config").args(["-z", "--get-regexp", CONTENT_SETTINGS]).run().await?;
-        let settings = match settings.code() {
-            Some(1) => Vec::new(),
-            Some(_) | None => settings.success("config")?,
-        };
-        let settings = String::from_utf8_lossy(&settings);
-        let settings = settings.split('\0').filter(|entry| !entry.is_empty()).map(|entry| {
-            // A key without a value means true.
-            let (key, value) = entry.split_once('\n').unwrap_or((entry, "true"));
-            (key.to_owned(), value.to_owned())
-        });
-
-        let index = match index {
-            Some(index) => index.to_owned(),
-            None => {
-                let call = repository.call("rev-parse");
-                let call = call.args(["--path-format=absolute", "--git-path", "index"]);
-                path_of(&call.read().await?)
-            }
-        };
+        let index = index.unwrap_or(&repository.layout.index).to_owned();
         let folder = repository.git.private_folder()?;
-        let copied = copy_index(&index, folder.path(), &repository.git_dir, repository.view.dir());
+        let copied = copy_index(&index, folder.path(), &repository.layout.git_dir, repository.view.dir());
         let sparse = copied.map_err(|source| GitError::Io { doing: "cannot copy", path: index, source })?;
         make_objects(folder.path())?;
-        let work = Self { repository, folder, settings: settings.collect() };
+        let work = Self { repository, folder };
         if sparse {
             // Folders that stand for their files become those files, while the trees can be read.
             work.in_tree("update-index").arg("--force-write-index").read().await?;
@@ -153,9 +128,10 @@ impl Work {
     /// name are not known to the view.
     fn in_tree(&self, name: &'static str) -> Call {
         let call = self.in_index(self.repository.view.call_with_attributes(name));
-        let call = call.folder(&self.repository.root).env("GIT_WORK_TREE", &self.repository.root);
+        let call = call.folder(self.repository.root()).env("GIT_WORK_TREE", self.repository.root());
         let call = call.config("core.fsync", "none");
-        self.settings.iter().fold(call, |call, (key, value)| call.config(key, value))
+        let settings = self.repository.settings.content.iter();
+        settings.fold(call, |call, (key, value)| call.config(key, value))
     }
 
     pub(super) fn listing_bytes(&self) -> usize {
@@ -175,11 +151,8 @@ impl Work {
         let mut call =
             self.in_tree("ls-files").args(["--others", "-z", "--exclude-per-directory=.gitignore"]);
         // Later ones win: the repository's own list over the user's.
-        let path =
-            self.repository.call("rev-parse").args(["--path-format=absolute", "--git-path", "info/exclude"]);
-        let own = path_of(&path.read().await?);
-        for list in self.repository.git.options().excludes.iter().chain([&own]).filter(|list| list.is_file())
-        {
+        let own = &self.repository.layout.excludes;
+        for list in self.repository.git.options().excludes.iter().chain([own]).filter(|list| list.is_file()) {
             let mut argument = OsStr::new("--exclude-from=").to_owned();
             argument.push(list);
             call = call.arg(argument);

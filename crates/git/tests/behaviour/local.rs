@@ -76,6 +76,7 @@ async fn the_branch_and_the_origin_are_known() {
     let repository = git.open(&repo.root).await.unwrap();
     assert_eq!(repository.remote_url().await.unwrap(), None);
     repo.run(["remote", "add", "origin", "https://user:canary@example.com/a/b.git"]);
+    let repository = git.open(&repo.root).await.unwrap();
     assert_eq!(repository.remote_url().await.unwrap().unwrap(), "https://example.com/a/b.git");
 
     repo.run(["checkout", "--quiet", "-b", "feature/x"]);
@@ -327,4 +328,57 @@ async fn every_call_may_run_on_another_thread() {
         repository.export(&head, &out, None).await
     });
     assert_eq!(run.await.unwrap().unwrap().files, 1);
+}
+
+/// Starting git takes longer than most of its answers.
+#[tokio::test]
+async fn a_working_tree_s_diff_takes_no_more_calls_than_it_needs() {
+    let place = Place::new();
+    let repo = place.repo("r");
+    repo.write("a.txt", "one\nchanged\n");
+    repo.write("new.txt", "new\n");
+    let log = place.path("log");
+    let program = place.script("counted", &format!("echo $1 >> {}; exec git \"$@\"", log.display()));
+    let git = Git::new(GitOptions { program, ..place.options() }).await.unwrap();
+    let repository = git.open(&repo.root).await.unwrap();
+    let head = repository.head().await.unwrap();
+    let base = repository.default_branch_base(&head).await.unwrap();
+    let diff = text(&repository.worktree_diff(&base.commit).await.unwrap().diff);
+    assert!(diff.contains("+changed") && diff.contains("+new"), "{diff}");
+    let calls = std::fs::read_to_string(log).unwrap();
+    let mut calls = calls.lines().collect::<Vec<_>>();
+    calls.sort_unstable();
+    // A merge base is asked for only where HEAD is not the tip itself; two commits are compared by one call.
+    assert_eq!(
+        calls,
+        [
+            "--version",
+            "config",
+            "diff",
+            "diff-files",
+            "for-each-ref",
+            "ls-files",
+            "pack-objects",
+            "rev-parse",
+            "update-index"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn folders_may_have_any_name() {
+    let place = Place::new();
+    let git = place.git().await;
+    for name in ["two\nlines", "ends in one\n", "--truing-next", "a\n--b\n"] {
+        let repo = place.repo(name);
+        repo.write("a.txt", "changed\n");
+        let repository = git.open(&repo.root).await.unwrap();
+        assert_eq!(repository.root(), repo.root, "{name:?}");
+        let diff = repository.worktree_diff(&repo.sha("HEAD")).await.unwrap().diff;
+        assert!(text(&diff).contains("+changed"), "{name:?}");
+    }
+    // What stands between git's answers cannot be told from a folder of this name: that is an error, no confusion.
+    let repo = place.repo("a\n--truing-next\nb");
+    let error = git.open(&repo.root).await.unwrap_err();
+    assert!(matches!(error, GitError::Garbled { call: "rev-parse", .. }), "{error}");
 }

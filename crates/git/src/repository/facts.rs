@@ -1,0 +1,134 @@
+//! What is known of a repository once it is opened: asked in as few calls as there can be, because starting git takes
+//! longer than most of its answers.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use truing_core::id::Sha;
+
+use crate::command::{Call, Finished};
+use crate::remote::without_credentials;
+use crate::view::{ObjectFormat, garbled, sha};
+use crate::{Git, GitError};
+
+/// Stands between two answers that are paths, which may hold line ends: git repeats an option that it does not know.
+const NEXT: &str = "--truing-next";
+
+/// The URL of `origin`, and settings that say how a working tree's files become content. The latter run nothing, and
+/// without them unchanged files could look changed.
+const SETTINGS: &str =
+    "^(remote\\.origin\\.url|core\\.(autocrlf|eol|filemode|symlinks|ignorecase|precomposeunicode))$";
+
+/// The one setting among them that is not about content.
+const ORIGIN: &str = "remote.origin.url";
+
+/// Where a repository is, and what it is like.
+#[derive(Clone, Debug)]
+pub(super) struct Layout {
+    pub(super) git_dir: PathBuf,
+    pub(super) objects: PathBuf,
+    pub(super) index: PathBuf,
+    /// The repository's own list of what is not tracked.
+    pub(super) excludes: PathBuf,
+    /// The top folder of the working tree.
+    pub(super) root: PathBuf,
+    pub(super) format: ObjectFormat,
+    /// Is some of the history missing?
+    pub(super) shallow: bool,
+    /// The commit that is checked out; none if there is none yet.
+    pub(super) head: Option<Sha>,
+}
+
+impl Layout {
+    /// Asks in `folder`, which is somewhere in the repository; errors name `path`, which is what the user called it.
+    pub(super) async fn ask(git: &Git, folder: &Path, path: &Path) -> Result<Self, GitError> {
+        let call = git.call("rev-parse").folder(folder).arg("--path-format=absolute");
+        let call = call.args(["--is-inside-work-tree", "--is-shallow-repository", "--show-object-format"]);
+        let call = call.args([NEXT, "--git-dir", NEXT, "--git-path", "objects", NEXT, "--git-path", "index"]);
+        let call = call.args([NEXT, "--git-path", "info/exclude", NEXT, "--show-toplevel"]);
+        // Last what may fail: there may be no commit yet.
+        let answer = call.args([NEXT, "HEAD^{commit}", "--"]).run().await?;
+        if answer.code() != Some(0) && answer.message.contains("not a git repository") {
+            return Err(GitError::NotARepository(path.to_owned()));
+        }
+        Self::of(answer, path)
+    }
+
+    fn of(answer: Finished, path: &Path) -> Result<Self, GitError> {
+        let stdout = answer.stdout.clone();
+        let between = format!("\n{NEXT}\n");
+        let parts = split(&stdout, between.as_bytes());
+        let facts = parts.first().map(|facts| String::from_utf8_lossy(facts)).unwrap_or_default();
+        let [inside, shallow, format] = facts.lines().collect::<Vec<_>>()[..] else {
+            return Err(answer.failure("rev-parse"));
+        };
+        if inside != "true" {
+            return Err(GitError::NoWorkTree(path.to_owned()));
+        }
+        let [_, git_dir, objects, index, excludes, root, head] = parts[..] else {
+            return Err(garbled("rev-parse", &stdout));
+        };
+        let head = match answer.code() {
+            Some(0) => Some(sha("rev-parse", head.strip_suffix(b"--\n").unwrap_or(head))?),
+            Some(128) => None,
+            Some(_) | None => return Err(answer.failure("rev-parse")),
+        };
+        Ok(Self {
+            git_dir: path_of(git_dir),
+            objects: path_of(objects),
+            index: path_of(index),
+            excludes: path_of(excludes),
+            root: path_of(root),
+            format: ObjectFormat::parse(format).ok_or_else(|| garbled("rev-parse", &stdout))?,
+            shallow: shallow == "true",
+            head,
+        })
+    }
+}
+
+/// What the repository's configuration says.
+#[derive(Clone, Debug)]
+pub(super) struct Settings {
+    /// The URL of `origin`, without credentials.
+    pub(super) origin: Option<String>,
+    /// How files become content: keys and values.
+    pub(super) content: Vec<(String, String)>,
+}
+
+impl Settings {
+    /// Reads what `config`, a call on the repository, says.
+    pub(super) async fn ask(config: Call) -> Result<Self, GitError> {
+        let answer = config.args(["-z", "--get-regexp", SETTINGS]).run().await?;
+        let answer = match answer.code() {
+            Some(1) => Vec::new(),
+            Some(_) | None => answer.success("config")?,
+        };
+        let entries = answer.split(|byte| *byte == 0).filter(|entry| !entry.is_empty()).map(|entry| {
+            let entry = String::from_utf8_lossy(entry);
+            // A key without a value means true.
+            let (key, value) = entry.split_once('\n').unwrap_or((&entry, "true"));
+            (key.to_owned(), value.to_owned())
+        });
+        let (origins, content): (Vec<_>, Vec<_>) = entries.partition(|(key, _)| key == ORIGIN);
+        // As everywhere in git, the last one counts.
+        let origin = origins.last().map(|(_, url)| without_credentials(url.trim_end()));
+        Ok(Self { origin, content })
+    }
+}
+
+/// The parts between separators.
+fn split<'a>(mut bytes: &'a [u8], separator: &[u8]) -> Vec<&'a [u8]> {
+    let mut parts = Vec::new();
+    while let Some(at) = bytes.windows(separator.len()).position(|part| part == separator) {
+        parts.push(bytes.get(..at).unwrap_or_default());
+        bytes = bytes.get(at + separator.len()..).unwrap_or_default();
+    }
+    parts.push(bytes);
+    parts
+}
+
+/// The path that an answer is.
+fn path_of(answer: &[u8]) -> PathBuf {
+    PathBuf::from(OsStr::from_bytes(answer))
+}
