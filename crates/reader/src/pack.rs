@@ -246,6 +246,14 @@ impl Packs {
         Ok(listed)
     }
 
+    /// The rules that a run with these packs uses: the enabled ones, each once.
+    ///
+    /// # Errors
+    /// [`ReaderError::UnknownPack`] for a pack there is not, [`ReaderError::BadPack`] if a rule is wrong.
+    pub fn used(&self, names: &[String]) -> Result<Vec<Listed<'_>>, ReaderError> {
+        Ok(self.select(names)?.into_iter().map(Listed::of).collect())
+    }
+
     /// A pack's page for people, in Markdown.
     ///
     /// # Errors
@@ -332,6 +340,8 @@ pub struct Listed<'packs> {
     pub enabled: bool,
     /// What it finds, in one line.
     pub title: &'packs str,
+    /// Why it matters and what to do, in Markdown.
+    pub body: &'packs str,
 }
 
 impl<'packs> Listed<'packs> {
@@ -344,6 +354,7 @@ impl<'packs> Listed<'packs> {
             languages: rule.check.languages(),
             enabled: rule.enabled,
             title: &rule.title,
+            body: &rule.body,
         }
     }
 }

@@ -6,6 +6,7 @@
 pub mod config;
 #[cfg(feature = "demo")]
 pub mod demo;
+mod destination;
 pub mod diff;
 pub mod error;
 pub mod findings;
@@ -85,6 +86,22 @@ pub enum Format {
     Text,
     /// For programs: stable fields.
     Json,
+    /// SARIF 2.1.0, for code scanning.
+    Sarif,
+    /// For comments and job summaries.
+    Markdown,
+}
+
+impl Format {
+    /// What most commands can print.
+    const PLAIN: &[Self] = &[Self::Text, Self::Json];
+    /// What can be made of findings.
+    const OF_FINDINGS: &[Self] = &[Self::Text, Self::Json, Self::Sarif, Self::Markdown];
+
+    /// The word of `--format`.
+    fn name(self) -> String {
+        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+    }
 }
 
 /// When to use colour.
@@ -134,6 +151,35 @@ impl Command {
             Self::Init(args) => init::run(args, context),
             Self::Config(args) => config::run(args, context),
         }
+    }
+
+    /// The formats that its answer can have.
+    fn formats(&self) -> &'static [Format] {
+        match self {
+            Self::Review(_) => Format::OF_FINDINGS,
+            Self::Rules(args) => args.formats(),
+            #[cfg(feature = "demo")]
+            Self::Demo(_) => Format::PLAIN,
+            Self::Reader(_)
+            | Self::Serve(_)
+            | Self::Why(_)
+            | Self::Slots(_)
+            | Self::Diff(_)
+            | Self::Findings(_)
+            | Self::Init(_)
+            | Self::Config(_) => Format::PLAIN,
+        }
+    }
+
+    /// Refuses a format that the command has no answer in, before anything is done.
+    fn check(&self, format: Format) -> Result<(), CliError> {
+        let formats = self.formats();
+        if formats.contains(&format) {
+            return Ok(());
+        }
+        let known: Vec<String> = formats.iter().map(|known| format!("`--format {}`", known.name())).collect();
+        Err(CliError::usage("unknown_format", format!("this command has no {} output", format.name()))
+            .hint(format!("use {}", known.join(" or "))))
     }
 
     /// What its log lines look like.
@@ -189,7 +235,8 @@ pub fn main(arguments: Vec<OsString>, environment: Environment) -> ExitCode {
     logging::start(cli.command.log_style(), output);
     let context = Context { globals: cli.globals, environment, output };
     cli.command
-        .run(&context)
+        .check(format)
+        .and_then(|()| cli.command.run(&context))
         .unwrap_or_else(|error| {
             output.error(&error);
             error.exit

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 use serde_json::json;
 
+use super::Context;
 use super::error::{CliError, Exit};
 use super::output::Output;
-use super::{Context, Format};
 use crate::config::problem::ConfigError;
 use crate::config::secret::SecretError;
 use crate::config::{self, Config, REPOSITORY_FILE, Setting};
@@ -56,13 +56,11 @@ fn show(context: &Context) -> Result<(), CliError> {
             .say(format_args!("{} is read from the working tree, as a local review does", file.name));
     }
     let settings: Vec<(String, &Setting)> = config.settings().collect();
-    match context.output.format() {
-        Format::Text => table(&settings, context.output),
-        Format::Json => {
-            let rows: Vec<_> = settings.iter().map(|(key, setting)| row(key, setting)).collect();
-            context.output.json(&rows)
-        }
+    if context.output.is_json() {
+        let rows: Vec<_> = settings.iter().map(|(key, setting)| row(key, setting)).collect();
+        return context.output.json(&rows);
     }
+    table(&settings, context.output)
 }
 
 fn table(settings: &[(String, &Setting)], output: Output) -> Result<(), CliError> {
@@ -102,9 +100,9 @@ fn check(file: &Path, context: &Context) -> Result<(), CliError> {
     } else {
         Config::resolve(&nobody, Some(&source), &[])?;
     }
-    match context.output.format() {
-        Format::Text => context.output.data(format_args!("{}: fine\n", file.display())),
-        Format::Json => context.output.json(&json!({ "file": file, "ok": true })),
+    match context.output.is_json() {
+        true => context.output.json(&json!({ "file": file, "ok": true })),
+        false => context.output.data(format_args!("{}: fine\n", file.display())),
     }
 }
 

@@ -1,8 +1,8 @@
 //! `truing demo`: tells the story of [`crate::demo`] as it happens.
 
+use super::Context;
 use super::error::{CliError, Exit};
 use super::runtime::{self, Told};
-use super::{Context, Format};
 use crate::demo::{Demo, DemoError, Report, SETTLE, TIMINGS};
 use crate::wiring;
 
@@ -39,7 +39,7 @@ async fn tell(args: &Args, context: &Context) -> Result<Exit, CliError> {
     ));
     let demo = Demo::start(git, wiring::child_reader(None)?).await.map_err(failed)?;
     let (view, first) = demo.first_review().await.map_err(failed)?;
-    if output.format() == Format::Text {
+    if !output.is_json() {
         let mut text = format!("\nA pull request was opened; {first:.1} s later it shows this:\n");
         for comment in view.summaries().chain(view.inline()) {
             text += "\n";
@@ -59,9 +59,9 @@ async fn tell(args: &Args, context: &Context) -> Result<Exit, CliError> {
     );
     let report = demo.storm(first, |_| bar.advance(1)).await.map_err(failed)?;
     drop(bar);
-    match output.format() {
-        Format::Json => output.json(&report)?,
-        Format::Text => output.data(story(&report))?,
+    match output.is_json() {
+        true => output.json(&report)?,
+        false => output.data(story(&report))?,
     }
     if args.stay {
         let (forge, service) = demo.addresses();

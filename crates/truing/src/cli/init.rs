@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
+use super::Context;
 use super::error::{CliError, Exit};
-use super::{Context, Format};
 use crate::config;
 
 /// Write a configuration file that shows every key with its default
@@ -37,9 +37,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         false => CliError::failed("write_failed", format!("cannot write {shown}: {error}"))
             .hint("name a file in a folder that you may write to: `truing init --output FILE`"),
     })?;
-    match context.output.format() {
-        Format::Text => context.output.data(format_args!("{shown}\n"))?,
-        Format::Json => context.output.json(&json!({ "path": path }))?,
+    match context.output.is_json() {
+        true => context.output.json(&json!({ "path": path }))?,
+        false => context.output.data(format_args!("{shown}\n"))?,
     }
     let found = config::user_file(&context.environment)
         .map_or_else(String::new, |own| format!(", or move it to {}", own.display()));

@@ -41,6 +41,11 @@ impl Output {
         self.format
     }
 
+    /// Is the answer JSON, and not text? For commands that know no other format.
+    pub fn is_json(self) -> bool {
+        self.format == Format::Json
+    }
+
     /// Prints data, as it is, on stdout. Styling in it (ANSI sequences) is removed where colour is off. A
     /// reader that stops reading is no error: the command's answer does not depend on who reads it.
     ///
@@ -102,10 +107,9 @@ impl Output {
             }
         }
         self.talk(text);
-        match self.format {
+        if self.is_json() {
             // The error has been said on stderr; that stdout cannot take it either adds nothing.
-            Format::Json => drop(self.json(&error.to_json())),
-            Format::Text => {}
+            drop(self.json(&error.to_json()));
         }
     }
 

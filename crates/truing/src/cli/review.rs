@@ -1,21 +1,24 @@
 //! `truing review`: reviews what differs in a local repository, and prints what was found.
 
 pub(super) mod json;
+pub(super) mod markdown;
+pub(super) mod sarif;
 pub(super) mod text;
 
-use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::ValueEnum;
 use clap::builder::NonEmptyStringValueParser;
-use truing_core::finding::Severity;
+use truing_core::finding::{Finding, Severity};
 use truing_core::id::Sha;
 use truing_core::outcome::OutcomeKind;
 use truing_git::Repository;
+use truing_reader::Listed;
 use truing_store::{OpenError, Sqlite};
 
+use super::destination::Destination;
 use super::error::{CliError, Exit};
 use super::output::Output;
 use super::{ColorWhen, Context, Format, runtime};
@@ -58,9 +61,8 @@ pub struct Args {
     /// Neither read nor write what earlier reviews found
     #[arg(long)]
     no_record: bool,
-    /// Write to this file instead of standard output
-    #[arg(long, short, value_name = "FILE")]
-    output: Option<PathBuf>,
+    #[command(flatten)]
+    destination: Destination,
 }
 
 /// What can review.
@@ -186,7 +188,11 @@ impl Command {
         if let Some(why) = &review.unrecorded {
             self.output.warn(format_args!("the review is not recorded: {why}"));
         }
-        self.print(&review, own.is_some())?;
+        let remote = match self.output.format() {
+            Format::Sarif => repository.remote_url().await.map_err(wiring::git_error)?,
+            Format::Text | Format::Json | Format::Markdown => None,
+        };
+        self.print(&review, &config, own.is_some(), remote.as_deref())?;
         Ok(exit(&review, self.args.fail_on, self.args.allow_partial))
     }
 
@@ -209,28 +215,79 @@ impl Command {
     }
 
     /// Prints the review, or writes it to the file that was named.
-    fn print(&self, review: &Review, configured: bool) -> Result<(), CliError> {
-        let printed = match self.output.format() {
-            Format::Json => {
-                if configured {
-                    self.output.say(text::configured(review));
-                }
-                json::report(review)?
-            }
-            Format::Text => text::report(review, self.args.head.as_deref(), configured),
-        };
-        match self.args.output.as_deref().filter(|path| path.as_os_str() != "-") {
-            None => self.output.data(printed),
-            Some(path) => {
-                let plain = match self.color {
-                    ColorWhen::Always => printed,
-                    ColorWhen::Auto | ColorWhen::Never => anstream::adapter::strip_str(&printed).to_string(),
-                };
-                write(&self.environment.directory().join(path), plain.as_bytes())?;
-                self.output.say(format_args!("written to {}", path.display()));
-                Ok(())
-            }
+    fn print(
+        &self,
+        review: &Review,
+        config: &Config,
+        configured: bool,
+        remote: Option<&str>,
+    ) -> Result<(), CliError> {
+        let head = self.args.head.as_deref();
+        let format = self.output.format();
+        if configured && matches!(format, Format::Json | Format::Sarif) {
+            self.output.say(text::configured(review));
         }
+        let findings: Vec<&Finding> = review.open.iter().collect();
+        let printed = match format {
+            Format::Json => json::report(review)?,
+            Format::Text => text::report(review, head, configured),
+            Format::Markdown => markdown::report(&told(review, &findings, head, configured)),
+            Format::Sarif => {
+                let packs = wiring::packs(&config.rules).map_err(wiring::reader_error)?;
+                let rules = packs.used(&config.rules.packs).map_err(wiring::reader_error)?;
+                sarif::report(&run_of(review, &findings, &rules, remote))?
+            }
+        };
+        self.args.destination.take(&printed, self.environment.directory(), self.color, self.output)
+    }
+}
+
+/// The review as Markdown tells it.
+fn told<'a>(
+    review: &'a Review,
+    findings: &'a [&'a Finding],
+    head: Option<&str>,
+    configured: bool,
+) -> markdown::Report<'a> {
+    let record = &review.record;
+    let reason = record.outcome.reason.clone();
+    let looked_at = [text::files(&record.coverage, "reviewed"), text::compared(review, head)];
+    markdown::Report {
+        headline: match record.outcome.kind {
+            OutcomeKind::Reviewed => text::found(&record.open),
+            OutcomeKind::Partial => format!("{}, review incomplete", text::found(&record.open)),
+            OutcomeKind::Skipped => "nothing to review".to_owned(),
+            OutcomeKind::Deferred => "review deferred".to_owned(),
+            OutcomeKind::Failed => "review failed".to_owned(),
+        },
+        about: reason
+            .into_iter()
+            .chain(looked_at)
+            .chain(configured.then(|| text::configured(review)))
+            .collect(),
+        findings,
+        not_reviewed: &record.coverage.not_reviewed,
+    }
+}
+
+/// The review as SARIF tells it.
+fn run_of<'a>(
+    review: &'a Review,
+    findings: &'a [&'a Finding],
+    rules: &'a [Listed<'a>],
+    remote: Option<&'a str>,
+) -> sarif::Run<'a> {
+    let record = &review.record;
+    sarif::Run {
+        category: "review",
+        id: record.run.as_str(),
+        root: "The root of the repository.",
+        rules,
+        findings,
+        coverage: &record.coverage,
+        complete: matches!(record.outcome.kind, OutcomeKind::Reviewed | OutcomeKind::Skipped),
+        time: Some((record.started, record.ended)),
+        change: Some(sarif::Change { base: &record.base, head: record.head.as_ref(), remote }),
     }
 }
 
@@ -264,46 +321,6 @@ fn exit(review: &Review, fail_on: FailOn, allow_partial: bool) -> Exit {
         OutcomeKind::Deferred => Exit::Refused,
         OutcomeKind::Failed => Exit::Failed,
     }
-}
-
-// ---------------------------------------------------------------------------------------------- the output file
-
-/// Writes a file, whole or not at all. What a link names is written, as a shell would.
-fn write(path: &Path, bytes: &[u8]) -> Result<(), CliError> {
-    let failed = |error: io::Error| {
-        CliError::failed("write_failed", format!("cannot write {}: {error}", path.display()))
-            .hint("name a file in a folder that you may write to: `--output FILE`")
-    };
-    let target = match path.canonicalize() {
-        Ok(target) => target,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => path.to_owned(),
-        Err(error) => return Err(failed(error)),
-    };
-    // Renaming over a device or a pipe would replace it.
-    if target.metadata().is_ok_and(|there| !there.is_file()) {
-        return Err(failed(io::Error::other("it is there and is not a plain file")));
-    }
-    let folder = target.parent().unwrap_or(Path::new("/")).canonicalize().map_err(failed)?;
-    if folder.ancestors().any(is_git_folder) {
-        return Err(CliError::usage("inside_git", format!("{} is inside a git folder", path.display()))
-            .hint("name a file outside of it"));
-    }
-    let mut file = tempfile::Builder::new();
-    let mut file = readable(&mut file).tempfile_in(&folder).map_err(failed)?;
-    file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
-    file.persist(&target).map_err(|error| failed(error.error)).map(drop)
-}
-
-/// With the rights of other new files: all that the user's mask leaves.
-fn readable<'a, 'b>(file: &'a mut tempfile::Builder<'b, 'static>) -> &'a mut tempfile::Builder<'b, 'static> {
-    use std::os::unix::fs::PermissionsExt as _;
-    file.permissions(std::fs::Permissions::from_mode(0o666))
-}
-
-/// Does git keep its own things here, whatever the folder is called?
-fn is_git_folder(folder: &Path) -> bool {
-    folder.file_name().is_some_and(|name| name.eq_ignore_ascii_case(".git"))
-        || (folder.join("HEAD").is_file() && folder.join("objects").is_dir() && folder.join("refs").is_dir())
 }
 
 /// A failed review as the command line tells it.

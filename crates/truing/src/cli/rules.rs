@@ -13,12 +13,14 @@ use truing_core::outcome::{Coverage, NotReviewed};
 use truing_diff::RepoPath;
 use truing_reader::{InProcess, Listed, Packs, Tested};
 
+use super::destination::Destination;
 use super::error::{CliError, Exit};
-use super::review::{json, text};
+use super::review::{json, markdown, sarif, text};
 use super::{Context, Format};
 use crate::config::Config;
 use crate::config::layer::Flag;
-use crate::loops::text::counted;
+use crate::loops::desired::worst_first;
+use crate::loops::text::{by_severity, counted};
 use crate::wiring;
 
 /// List rules, check whole files with them, or test the rules themselves
@@ -43,6 +45,8 @@ enum Action {
         /// Use this rule pack instead of the configured ones; may be repeated
         #[arg(long = "pack", value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
         packs: Vec<String>,
+        #[command(flatten)]
+        destination: Destination,
     },
     /// Run the rules' own examples: of all packs, of one, or of the one in a folder
     Test {
@@ -51,10 +55,25 @@ enum Action {
     },
 }
 
+impl Args {
+    /// The formats that the answer can have.
+    pub(super) fn formats(&self) -> &'static [Format] {
+        match self.action {
+            Action::Check { .. } => Format::OF_FINDINGS,
+            Action::List | Action::Test { .. } => Format::PLAIN,
+        }
+    }
+}
+
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     match &args.action {
         Action::List => list(context),
-        Action::Check { paths, packs } => check(paths, packs, context),
+        Action::Check { paths, packs, destination } => {
+            let (answer, exit) = check(paths, packs, context)?;
+            let here = context.environment.directory();
+            destination.take(&answer, here, context.globals.color, context.output)?;
+            Ok(exit)
+        }
         Action::Test { pack } => test(pack.as_deref(), context),
     }
 }
@@ -62,9 +81,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
 fn list(context: &Context) -> Result<Exit, CliError> {
     let packs = wiring::packs(&context.config(&[])?.rules).map_err(wiring::reader_error)?;
     let rules = packs.list().map_err(|error| wiring::reader_error(error.into()))?;
-    match context.output.format() {
-        Format::Json => context.output.json_lines(&rules)?,
-        Format::Text => context.output.data(rules.iter().map(line).collect::<String>())?,
+    match context.output.is_json() {
+        true => context.output.json_lines(&rules)?,
+        false => context.output.data(rules.iter().map(line).collect::<String>())?,
     }
     Ok(Exit::Done)
 }
@@ -89,7 +108,8 @@ struct Checked {
     coverage: Coverage,
 }
 
-fn check(paths: &[PathBuf], packs: &[String], context: &Context) -> Result<Exit, CliError> {
+/// The answer and the exit code.
+fn check(paths: &[PathBuf], packs: &[String], context: &Context) -> Result<(String, Exit), CliError> {
     let config = configured(packs, context)?;
     let scope = wiring::scope(&config.rules)?;
     let reader = InProcess::with_packs(wiring::packs(&config.rules).map_err(wiring::reader_error)?)
@@ -112,11 +132,21 @@ fn check(paths: &[PathBuf], packs: &[String], context: &Context) -> Result<Exit,
     }
     let Checked { findings, coverage } = checked;
     let findings = identify(&[], findings, None, &coverage).current;
-    show(&findings, &coverage, context)?;
-
-    let gaps = coverage.not_reviewed.iter().filter(|gap| !gap.reason.by_design());
+    let mut gaps = 0;
+    for gap in coverage.not_reviewed.iter().filter(|gap| !gap.reason.by_design()) {
+        gaps += 1;
+        let why = gap.reason.as_str().replace('_', " ");
+        context.output.warn(format_args!("{}: not checked: {why}", text::visible(&gap.path.to_string())));
+    }
     let blocking = findings.iter().any(|finding| finding.raw.severity <= Severity::P1);
-    Ok(if blocking || gaps.count() > 0 { Exit::No } else { Exit::Done })
+    let exit = if blocking || gaps > 0 { Exit::No } else { Exit::Done };
+    let answer = match context.output.format() {
+        Format::Text => as_text(&findings, &coverage),
+        Format::Json => as_json(&findings)?,
+        Format::Markdown => as_markdown(&findings, &coverage),
+        Format::Sarif => as_sarif(&findings, &coverage, gaps == 0, &config)?,
+    };
+    Ok((answer, exit))
 }
 
 /// The operator's configuration with that of the repository that the current folder is the root of, as a local
@@ -131,29 +161,53 @@ fn configured(packs: &[String], context: &Context) -> Result<Config, CliError> {
     }
 }
 
-fn show(findings: &[Finding], coverage: &Coverage, context: &Context) -> Result<(), CliError> {
-    for gap in coverage.not_reviewed.iter().filter(|gap| !gap.reason.by_design()) {
-        let why = gap.reason.as_str().replace('_', " ");
-        context.output.warn(format_args!("{}: not checked: {why}", text::visible(&gap.path.to_string())));
+fn as_text(findings: &[Finding], coverage: &Coverage) -> String {
+    let frames: String = findings.iter().map(|finding| text::frame(finding) + "\n\n").collect();
+    let found = match findings.len() {
+        0 => "no findings".to_owned(),
+        count => counted(count, "finding"),
+    };
+    format!("{frames}{found}: {}\n", text::files(coverage, "checked"))
+}
+
+/// One finding a line.
+fn as_json(findings: &[Finding]) -> Result<String, CliError> {
+    let mut lines = String::new();
+    for finding in findings {
+        lines += &json::line(&json::found(finding))?;
     }
-    match context.output.format() {
-        Format::Json => context.output.json_lines(findings.iter().map(json::found)),
-        Format::Text => {
-            for finding in findings {
-                context.output.data(format_args!("{}\n\n", text::frame(finding)))?;
-            }
-            let files = counted(coverage.reviewed.len(), "file");
-            let not = match coverage.not_reviewed.len() {
-                0 => String::new(),
-                count => format!(", {count} not"),
-            };
-            let found = match findings.len() {
-                0 => "no findings".to_owned(),
-                count => counted(count, "finding"),
-            };
-            context.output.data(format_args!("{found}: {files} checked{not}\n"))
-        }
-    }
+    Ok(lines)
+}
+
+/// Worst first, as forges show what there is room for.
+fn as_markdown(findings: &[Finding], coverage: &Coverage) -> String {
+    let findings = worst_first(findings.iter());
+    markdown::report(&markdown::Report {
+        headline: text::found(&by_severity(&findings)),
+        about: vec![text::files(coverage, "checked")],
+        findings: &findings,
+        not_reviewed: &coverage.not_reviewed,
+    })
+}
+
+fn as_sarif(
+    findings: &[Finding],
+    coverage: &Coverage,
+    complete: bool,
+    config: &Config,
+) -> Result<String, CliError> {
+    let packs = wiring::packs(&config.rules).map_err(wiring::reader_error)?;
+    sarif::report(&sarif::Run {
+        category: "rules-check",
+        id: "",
+        root: "The folder that the files were checked from.",
+        rules: &packs.used(&config.rules.packs).map_err(wiring::reader_error)?,
+        findings: &worst_first(findings.iter()),
+        coverage,
+        complete,
+        time: None,
+        change: None,
+    })
 }
 
 // ---------------------------------------------------------------------------------------------- test
@@ -177,19 +231,16 @@ fn test(pack: Option<&str>, context: &Context) -> Result<Exit, CliError> {
     }
     .map_err(wiring::reader_error)?;
     let Tested { rules, examples, failing } = &tested;
-    match context.output.format() {
-        Format::Json => {
-            context.output.json(&Answer { rules: *rules, examples: *examples, failing })?;
-        }
-        Format::Text => {
-            let mut text: String = failing.iter().map(|line| format!("{line}\n")).collect();
-            let (rules, examples) = (counted(*rules, "rule"), counted(*examples, "example"));
-            text += &match failing.len() {
-                0 => format!("{rules}, {examples}: all as they say\n"),
-                count => format!("{rules}, {examples}: {count} not as they say\n"),
-            };
-            context.output.data(text)?;
-        }
+    if context.output.is_json() {
+        context.output.json(&Answer { rules: *rules, examples: *examples, failing })?;
+    } else {
+        let mut text: String = failing.iter().map(|line| format!("{line}\n")).collect();
+        let (rules, examples) = (counted(*rules, "rule"), counted(*examples, "example"));
+        text += &match failing.len() {
+            0 => format!("{rules}, {examples}: all as they say\n"),
+            count => format!("{rules}, {examples}: {count} not as they say\n"),
+        };
+        context.output.data(text)?;
     }
     Ok(if failing.is_empty() { Exit::Done } else { Exit::No })
 }

@@ -8,7 +8,7 @@ use truing_store::Sqlite;
 
 use super::error::{CliError, Exit};
 use super::target::{Target, existing_store, instant, state, store_error};
-use super::{Context, Format, runtime};
+use super::{Context, runtime};
 use crate::slots::{StepError, step};
 use crate::wiring;
 
@@ -103,26 +103,24 @@ async fn act(
 
 fn show(targets: &[Target], context: &Context) -> Result<(), CliError> {
     let rows: Vec<Row> = targets.iter().map(row).collect();
-    match context.output.format() {
-        Format::Json => context.output.json(&rows),
-        Format::Text if rows.is_empty() => {
-            context.output.data("no slots: nothing is waiting, at work or held\n")
-        }
-        Format::Text => {
-            let mut text = String::new();
-            for row in &rows {
-                let why = row.why.map(|why| format!(" ({why})")).unwrap_or_default();
-                let at = row.at.as_ref().map(|at| format!(" until {at}")).unwrap_or_default();
-                let tries = match row.attempts {
-                    0 => String::new(),
-                    attempts => format!(", {attempts} failed"),
-                };
-                let name = row.name.as_deref().unwrap_or(row.key.as_str());
-                text += &format!("{name}: {}{why}{at}{tries}\n  {}\n", row.state, row.key);
-            }
-            context.output.data(text)
-        }
+    if context.output.is_json() {
+        return context.output.json(&rows);
     }
+    if rows.is_empty() {
+        return context.output.data("no slots: nothing is waiting, at work or held\n");
+    }
+    let mut text = String::new();
+    for row in &rows {
+        let why = row.why.map(|why| format!(" ({why})")).unwrap_or_default();
+        let at = row.at.as_ref().map(|at| format!(" until {at}")).unwrap_or_default();
+        let tries = match row.attempts {
+            0 => String::new(),
+            attempts => format!(", {attempts} failed"),
+        };
+        let name = row.name.as_deref().unwrap_or(row.key.as_str());
+        text += &format!("{name}: {}{why}{at}{tries}\n  {}\n", row.state, row.key);
+    }
+    context.output.data(text)
 }
 
 fn row(target: &Target) -> Row {

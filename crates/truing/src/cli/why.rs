@@ -7,7 +7,7 @@ use truing_core::slot::{Hold, State, Why};
 
 use super::error::{CliError, Exit};
 use super::target::{Target, existing_store, instant, state, store_error};
-use super::{Context, Format, runtime};
+use super::{Context, runtime};
 use crate::loops::text;
 
 /// Events shown: one screen.
@@ -70,9 +70,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
             last_outcome,
             events: events.into_iter().map(line).collect(),
         };
-        match context.output.format() {
-            Format::Json => context.output.json(&answer)?,
-            Format::Text => context.output.data(screen(&answer))?,
+        match context.output.is_json() {
+            true => context.output.json(&answer)?,
+            false => context.output.data(screen(&answer))?,
         }
         Ok(Exit::Done)
     })

@@ -154,7 +154,7 @@ fn code(path: &RepoPath) -> String {
 }
 
 /// Text between enough back ticks, on one line.
-fn tick(text: &str) -> String {
+pub(crate) fn tick(text: &str) -> String {
     let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
     let fence = "`".repeat(longest + 1);
@@ -162,7 +162,7 @@ fn tick(text: &str) -> String {
 }
 
 /// Text for people that cannot become markup, a link, an image or a mention.
-fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

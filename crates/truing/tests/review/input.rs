@@ -118,7 +118,7 @@ fn parts_that_are_not_built_are_not_accepted() {
         (&["--fix"], "--fix"),
         (&["--runtime", "native"], "[possible values: rules]"),
         (&["--runtime", "cli"], "[possible values: rules]"),
-        (&["--format", "sarif"], "[possible values: text, json]"),
+        (&["--format", "csv"], "[possible values: text, json, sarif, markdown]"),
         (&["--pack", ""], "--pack"),
         (&["--no-record", "a", "b"], "'b'"),
     ] {

@@ -8,3 +8,4 @@ mod place;
 mod repository;
 mod result;
 mod run;
+mod sarif;

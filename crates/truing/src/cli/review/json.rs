@@ -70,7 +70,12 @@ pub(super) fn report(review: &Review) -> Result<String, CliError> {
         cost_micro_usd: record.cost_micro_usd,
         turns: record.turns,
     };
-    let text = serde_json::to_string(&report)
+    line(&report)
+}
+
+/// A value on one line, with its end.
+pub(in crate::cli) fn line(value: &impl Serialize) -> Result<String, CliError> {
+    let text = serde_json::to_string(value)
         .map_err(|error| CliError::failed("write_failed", format!("cannot be written as JSON: {error}")))?;
     Ok(text + "\n")
 }
@@ -98,7 +103,7 @@ pub(in crate::cli) fn found(finding: &Finding) -> Found<'_> {
 }
 
 /// None for an instant that no calendar knows.
-fn instant(at: Millis) -> Option<String> {
+pub(super) fn instant(at: Millis) -> Option<String> {
     jiff::Timestamp::from_millisecond(at.0).ok().map(|at| at.to_string())
 }
 

@@ -51,30 +51,40 @@ pub(super) fn report(review: &Review, head: Option<&str>, configured: bool) -> S
     text + "rules only: no model was called\n"
 }
 
-/// How it ended, in one line.
-fn headline(outcome: &Outcome, open: &[(Severity, u32)], coverage: &Coverage, seconds: f64) -> String {
-    let read = counted(coverage.reviewed.len(), "file");
-    let not = match coverage.not_reviewed.len() {
-        0 => String::new(),
-        count => format!(", {count} not"),
-    };
+/// What was found, in a few words.
+pub(in crate::cli) fn found(open: &[(Severity, u32)]) -> String {
     let all: u32 = open.iter().map(|(_, count)| count).sum();
     let counts: Vec<String> =
         open.iter().map(|(severity, count)| format!("{count} {}", severity.as_str())).collect();
-    let (style, found) = match counts.as_slice() {
-        [] => (GOOD, "no findings".to_owned()),
+    match counts.as_slice() {
+        [] => "no findings".to_owned(),
         counts => {
             let found = counted(usize::try_from(all).unwrap_or(usize::MAX), "finding");
-            (BAD, format!("{found} ({})", counts.join(", ")))
+            format!("{found} ({})", counts.join(", "))
         }
-    };
+    }
+}
+
+/// How many files were looked at, and how many were not.
+pub(in crate::cli) fn files(coverage: &Coverage, looked_at: &str) -> String {
+    let read = counted(coverage.reviewed.len(), "file");
+    match coverage.not_reviewed.len() {
+        0 => format!("{read} {looked_at}"),
+        count => format!("{read} {looked_at}, {count} not"),
+    }
+}
+
+/// How it ended, in one line.
+fn headline(outcome: &Outcome, open: &[(Severity, u32)], coverage: &Coverage, seconds: f64) -> String {
+    let (style, found) = (if open.is_empty() { GOOD } else { BAD }, found(open));
+    let files = files(coverage, "reviewed");
     let reason = visible(outcome.reason.as_deref().unwrap_or_default());
     match outcome.kind {
         OutcomeKind::Reviewed => {
-            format!("{style}{found}{style:#}: {read} reviewed{not}, in {seconds:.2} s\n")
+            format!("{style}{found}{style:#}: {files}, in {seconds:.2} s\n")
         }
         OutcomeKind::Partial => format!(
-            "{style}{found}{style:#}: {read} reviewed{not}, in {seconds:.2} s\n\
+            "{style}{found}{style:#}: {files}, in {seconds:.2} s\n\
              {BAD}the review is incomplete{BAD:#}: {reason}\n"
         ),
         OutcomeKind::Skipped => format!("{STRONG}{reason}{STRONG:#}\n"),
@@ -98,7 +108,7 @@ fn gaps(gaps: &[NotReviewed]) -> Option<String> {
 }
 
 /// What was compared with what.
-fn compared(review: &Review, head: Option<&str>) -> String {
+pub(super) fn compared(review: &Review, head: Option<&str>) -> String {
     let named = |sha: &Sha, name: &str| match sha.as_str().starts_with(name) {
         true => sha.short().to_owned(),
         false => format!("{} ({})", sha.short(), visible(name)),

@@ -1,0 +1,322 @@
+//! Findings as SARIF 2.1.0, for code scanning: valid against the standard's schema, and within what GitHub takes
+//! ("SARIF support for code scanning" in its documentation names the limits and required properties below).
+//!
+//! * Regions are whole lines: without columns, a region ends where its last line does.
+//! * Of fingerprints there is only our own. GitHub's `primaryLocationLineHash` is made from the file's content by
+//!   its upload action; one made of anything else would contradict that.
+//! * Code is the finding's snippet, in which secrets are cut, never the file.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+use truing_core::finding::{Category, Finding, Place, Severity};
+use truing_core::id::{Millis, Sha};
+use truing_core::outcome::{Coverage, NotReviewed};
+use truing_diff::RepoPath;
+use truing_reader::Listed;
+use url::Url;
+
+use super::json::{instant, line};
+use crate::cli::error::CliError;
+
+/// Results of a run; GitHub refuses more.
+const MAX_RESULTS: usize = 25_000;
+/// Rules of a run; GitHub refuses more.
+const MAX_RULES: usize = 25_000;
+/// Bytes of all paths, snippets and suggestions together. GitHub takes 10 MB after compression; the rest of a
+/// result repeats from one to the next and hardly counts there.
+const MAX_OWN_BYTES: usize = 8 << 20;
+/// Files that were not reviewed and are named; the rest is counted.
+const MAX_GAPS: usize = 1_000;
+/// Characters of a description that GitHub shows.
+const MAX_DESCRIPTION: usize = 1_024;
+
+/// The schema that the log keeps to.
+const SCHEMA: &str =
+    "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
+/// What relative paths start from.
+const ROOT: &str = "%SRCROOT%";
+
+/// One run of the rules, as SARIF tells it.
+pub(in crate::cli) struct Run<'a> {
+    /// Of which command, in the words of a category: uploads of different categories stand side by side.
+    pub(in crate::cli) category: &'static str,
+    /// Tells this run from others of its category.
+    pub(in crate::cli) id: &'a str,
+    /// What paths are relative to, in words.
+    pub(in crate::cli) root: &'static str,
+    /// The rules that were used.
+    pub(in crate::cli) rules: &'a [Listed<'a>],
+    /// What was found, worst first.
+    pub(in crate::cli) findings: &'a [&'a Finding],
+    /// What was looked at.
+    pub(in crate::cli) coverage: &'a Coverage,
+    /// Was everything looked at that should have been?
+    pub(in crate::cli) complete: bool,
+    /// When it began and ended.
+    pub(in crate::cli) time: Option<(Millis, Millis)>,
+    /// What was compared, for a change.
+    pub(in crate::cli) change: Option<Change<'a>>,
+}
+
+/// What was compared with what.
+pub(in crate::cli) struct Change<'a> {
+    /// The commit it was compared with.
+    pub(in crate::cli) base: &'a Sha,
+    /// The commit that was reviewed; none for what is no commit.
+    pub(in crate::cli) head: Option<&'a Sha>,
+    /// Where the repository was cloned from.
+    pub(in crate::cli) remote: Option<&'a str>,
+}
+
+/// The log, on one line.
+pub(in crate::cli) fn report(run: &Run<'_>) -> Result<String, CliError> {
+    let rules = run.rules.get(..MAX_RULES).unwrap_or(run.rules);
+    let index: HashMap<&str, usize> = rules.iter().enumerate().map(|(at, rule)| (rule.rule, at)).collect();
+    let findings = fitting(run.findings);
+    let mut told = json!({
+        "tool": { "driver": {
+            "name": "Truing",
+            "version": env!("CARGO_PKG_VERSION"),
+            "semanticVersion": env!("CARGO_PKG_VERSION"),
+            "rules": rules.iter().map(rule).collect::<Vec<_>>(),
+        } },
+        "automationDetails": { "id": format!("truing/{}/{}", run.category, run.id) },
+        "originalUriBaseIds": { ROOT: { "description": { "text": run.root } } },
+        "invocations": [invocation(run, run.findings.len() - findings.len())],
+        "redactionTokens": ["…"],
+        "results": findings.iter().map(|finding| result(finding, &index)).collect::<Vec<_>>(),
+    });
+    if let (Some(change), Value::Object(told)) = (&run.change, &mut told) {
+        told.insert("properties".into(), json!({ "base": change.base, "head": change.head }));
+        if let Some(uri) = change.remote.and_then(repository_uri) {
+            let mut from = json!({ "repositoryUri": uri, "mappedTo": { "uriBaseId": ROOT } });
+            if let Some(head) = change.head {
+                from["revisionId"] = json!(head);
+            }
+            told.insert("versionControlProvenance".into(), json!([from]));
+        }
+    }
+    let log = Log { schema: SCHEMA, version: "2.1.0", runs: [told] };
+    line(&log)
+}
+
+#[derive(Serialize)]
+struct Log {
+    #[serde(rename = "$schema")]
+    schema: &'static str,
+    version: &'static str,
+    runs: [Value; 1],
+}
+
+/// As many findings as GitHub takes, from the first on.
+fn fitting<'a, 'b>(findings: &'a [&'b Finding]) -> &'a [&'b Finding] {
+    let mut bytes = 0_usize;
+    let fits = |finding: &&&Finding| {
+        let raw = &finding.raw;
+        let suggested = raw.suggestion.as_ref().map_or(0, |suggestion| suggestion.replacement.len());
+        bytes = bytes.saturating_add(2 * raw.place.path.as_bytes().len() + raw.snippet.len() + suggested);
+        bytes <= MAX_OWN_BYTES
+    };
+    let count = findings.iter().take(MAX_RESULTS).take_while(fits).count();
+    findings.get(..count).unwrap_or(findings)
+}
+
+// ------------------------------------------------------------------------------------------------ rules, results
+
+fn rule(rule: &Listed<'_>) -> Value {
+    let body = if rule.body.trim().is_empty() { rule.title } else { rule.body.trim() };
+    let mut properties = json!({ "tags": [tag(rule.category)] });
+    match rule.category {
+        // A score makes it a security alert.
+        Category::H => properties["security-severity"] = json!(score(rule.severity)),
+        Category::A
+        | Category::B
+        | Category::C
+        | Category::D
+        | Category::E
+        | Category::F
+        | Category::G
+        | Category::I
+        | Category::J => properties["problem.severity"] = json!(level(rule.severity)),
+    }
+    json!({
+        "id": rule.rule,
+        "shortDescription": { "text": shortened(rule.title) },
+        "fullDescription": { "text": shortened(body) },
+        "help": { "text": body, "markdown": body },
+        "defaultConfiguration": { "level": level(rule.severity) },
+        "properties": properties,
+    })
+}
+
+fn result(finding: &Finding, index: &HashMap<&str, usize>) -> Value {
+    let raw = &finding.raw;
+    let mut told = json!({
+        "ruleId": raw.rule,
+        "level": level(raw.severity),
+        "message": { "text": message(&raw.title, &raw.body) },
+        "locations": [{ "physicalLocation": {
+            "artifactLocation": artifact(&raw.place.path),
+            "region": region(&raw.place, &raw.snippet),
+        } }],
+        "partialFingerprints": { "truing/v1": finding.fingerprint },
+        "fingerprints": { "truing/id/v1": finding.id },
+        "properties": { "severity": raw.severity, "category": raw.category },
+    });
+    if let Some(index) = index.get(raw.rule.as_str()) {
+        told["ruleIndex"] = json!(index);
+    }
+    if let Some(suggestion) = &raw.suggestion {
+        told["fixes"] = json!([{
+            "description": { "text": "Replace the lines." },
+            "artifactChanges": [{
+                "artifactLocation": artifact(&raw.place.path),
+                "replacements": [{
+                    "deletedRegion": { "startLine": raw.place.start_line, "endLine": raw.place.end_line },
+                    "insertedContent": { "text": suggestion.replacement },
+                }],
+            }],
+        }]);
+    }
+    told
+}
+
+/// GitHub shows the first sentence where there is little room.
+fn message(title: &str, body: &str) -> String {
+    let body = body.split_whitespace().collect::<Vec<_>>().join(" ");
+    shortened(format!("{}. {body}", title.trim_end_matches('.')).trim_end())
+}
+
+fn level(severity: Severity) -> &'static str {
+    match severity {
+        Severity::P0 | Severity::P1 => "error",
+        Severity::P2 => "warning",
+    }
+}
+
+/// As GitHub reads it: critical above 9.0, high from 7.0, medium from 4.0.
+fn score(severity: Severity) -> &'static str {
+    match severity {
+        Severity::P0 => "9.5",
+        Severity::P1 => "8.0",
+        Severity::P2 => "5.0",
+    }
+}
+
+/// The kind of defect, as a word to filter by.
+fn tag(category: Category) -> &'static str {
+    match category {
+        Category::A => "api-contract",
+        Category::B => "compatibility",
+        Category::C => "resources",
+        Category::D => "scoping",
+        Category::E => "dead-code",
+        Category::F => "silent-failure",
+        Category::G => "bounds",
+        Category::H => "security",
+        Category::I => "concurrency",
+        Category::J => "maintainability",
+    }
+}
+
+fn shortened(text: &str) -> String {
+    if text.chars().count() <= MAX_DESCRIPTION {
+        return text.to_owned();
+    }
+    text.chars().take(MAX_DESCRIPTION - 1).chain(['…']).collect()
+}
+
+// ------------------------------------------------------------------------------------------------ places
+
+fn region(place: &Place, snippet: &str) -> Value {
+    json!({
+        "startLine": place.start_line,
+        "endLine": place.end_line,
+        "snippet": { "text": snippet },
+    })
+}
+
+/// A file below the root, or, where a path is absolute, anywhere.
+fn artifact(path: &RepoPath) -> Value {
+    match path.as_bytes().starts_with(b"/") {
+        true => json!({ "uri": format!("file://{}", encoded(path)) }),
+        false => json!({ "uri": encoded(path), "uriBaseId": ROOT }),
+    }
+}
+
+/// The path's bytes as a URI has them: those that RFC 3986 allows in a segment as they are, others as `%` and two
+/// digits; so is `:`, before which a scheme would be looked for.
+fn encoded(path: &RepoPath) -> String {
+    path.as_bytes().iter().fold(String::new(), |mut uri, byte| {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'-' | b'.' | b'_' | b'~' => {
+                uri.push(char::from(*byte))
+            }
+            b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=' | b'@' => {
+                uri.push(char::from(*byte));
+            }
+            other => {
+                let _ = write!(uri, "%{other:02X}");
+            }
+        }
+        uri
+    })
+}
+
+/// A remote as a URI: git's short form `user@host:path` is `ssh://`. None for a folder of this machine.
+fn repository_uri(remote: &str) -> Option<String> {
+    let short = || {
+        let (host, path) = remote.split_once(':')?;
+        (!host.contains('/') && !path.starts_with("//"))
+            .then(|| format!("ssh://{host}/{}", path.trim_start_matches('/')))
+    };
+    let uri = Url::parse(&short().unwrap_or_else(|| remote.to_owned())).ok()?;
+    (uri.has_host() && uri.scheme() != "file").then(|| uri.into())
+}
+
+// ------------------------------------------------------------------------------------------------ how it went
+
+fn invocation(run: &Run<'_>, left_out: usize) -> Value {
+    let mut told = json!({
+        "executionSuccessful": run.complete,
+        "toolExecutionNotifications": notifications(run.coverage, left_out),
+    });
+    if let Some((began, ended)) = run.time {
+        told["startTimeUtc"] = json!(instant(began));
+        told["endTimeUtc"] = json!(instant(ended));
+    }
+    told
+}
+
+/// What was not looked at, and what is not told.
+fn notifications(coverage: &Coverage, left_out: usize) -> Vec<Value> {
+    let (by_design, missing): (Vec<_>, Vec<_>) =
+        coverage.not_reviewed.iter().partition(|gap| gap.reason.by_design());
+    let said = |level: &str, text: String| json!({ "level": level, "message": { "text": text } });
+    let mut all: Vec<Value> = Vec::new();
+    if left_out > 0 {
+        all.push(said(
+            "error",
+            format!("{left_out} more results are left out: a run holds no more of them."),
+        ));
+    }
+    all.extend(missing.iter().chain(&by_design).take(MAX_GAPS).map(|gap| not_reviewed(gap)));
+    let more = coverage.not_reviewed.len().saturating_sub(MAX_GAPS);
+    if more > 0 {
+        all.push(said("note", format!("{more} more files were not reviewed.")));
+    }
+    all
+}
+
+fn not_reviewed(gap: &NotReviewed) -> Value {
+    let why = gap.reason.as_str();
+    json!({
+        "descriptor": { "id": format!("not-reviewed/{why}") },
+        "level": if gap.reason.by_design() { "note" } else { "error" },
+        "message": { "text": format!("Not reviewed: {}.", why.replace('_', " ")) },
+        "locations": [{ "physicalLocation": { "artifactLocation": artifact(&gap.path) } }],
+    })
+}
