@@ -19,19 +19,23 @@ use truing_diff::RepoPath;
 use truing_git::{GitError, Remote, Secret};
 use url::Url;
 
-use crate::http::{Call, ClientError, Http, Patience, unavailable};
+use crate::http::{Call, ClientError, Http, Patience, Quota, unavailable};
 use crate::marker::{Found, MarkerKeys};
 use body::with_marker;
 use id::Id;
 
 mod body;
 mod id;
+mod listing;
+mod server;
 #[cfg(test)]
 mod tests;
 mod threads;
 mod wire;
 
 pub use body::shown;
+pub use listing::Listing;
+pub use server::{Author, OpenPull, PullComment, Seen};
 
 /// The context of our commit statuses.
 const STATUS_CONTEXT: &str = "truing/review";
@@ -162,9 +166,9 @@ impl GitHub {
         Remote::new(url.as_str(), Some(Secret::new(format!("Basic {basic}"))))
     }
 
-    /// The calls left in the current window of the primary rate limit, as of the last answer; none before one.
-    pub fn remaining(&self) -> Option<u64> {
-        self.inner.http.remaining()
+    /// The primary rate limit as of the last answer that told; none before one.
+    pub fn quota(&self) -> Option<Quota> {
+        self.inner.http.quota()
     }
 
     /// The token's own account. Asked for once.
@@ -208,12 +212,7 @@ impl GitHubPull {
 
     /// An address below the repository's.
     fn url(&self, what: &str, tail: &[&str]) -> Result<Url, ForgeError> {
-        if !is_repository_name(&self.repo) {
-            let message = "the repository is not given as owner/name".to_owned();
-            return Err(ForgeError::Rejected { what: what.to_owned(), message });
-        }
-        let root = &self.github.inner.options.api_url;
-        Ok(append(root, ["repos"].into_iter().chain(self.repo.split('/')).chain(tail.iter().copied())))
+        self.github.below(what, &self.repo, tail)
     }
 
     /// The same for a list, at the most items a page.

@@ -5,7 +5,7 @@
 //! marker tells (design.md section 4). Credentials never follow a redirect and never stand in an error.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -38,9 +38,10 @@ const MAX_PAGES: usize = 100;
 const API_VERSION: &str = "2022-11-28";
 const X_API_VERSION: HeaderName = HeaderName::from_static("x-github-api-version");
 const USER_AGENT: &str = concat!("truing/", env!("CARGO_PKG_VERSION"));
-/// The header for the calls left, and what it holds when none has been seen.
+/// The headers of the primary rate limit.
+const X_LIMIT: &str = "x-ratelimit-limit";
 const X_REMAINING: &str = "x-ratelimit-remaining";
-const NOT_SEEN: u64 = u64::MAX;
+const X_RESET: &str = "x-ratelimit-reset";
 
 /// How long to wait for a forge.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -84,28 +85,47 @@ pub(crate) struct Call {
     pub(crate) url: Url,
     pub(crate) body: Option<Value>,
     pub(crate) repeat: Repeat,
+    /// What is known already, and need not be sent again.
+    etag: Option<HeaderValue>,
 }
 
 impl Call {
     /// A read.
     pub(crate) fn get(what: impl Into<String>, url: Url) -> Self {
-        Self { what: what.into(), method: Method::GET, url, body: None, repeat: Repeat::Harmless }
+        Self { what: what.into(), method: Method::GET, url, body: None, repeat: Repeat::Harmless, etag: None }
     }
 
     /// A call that creates something each time.
     pub(crate) fn create(what: impl Into<String>, url: Url, body: Value) -> Self {
         let (method, repeat) = (Method::POST, Repeat::Never);
-        Self { what: what.into(), method, url, body: Some(body), repeat }
+        Self { what: what.into(), method, url, body: Some(body), repeat, etag: None }
     }
 
     /// A call that sets something, however often.
     pub(crate) fn set(what: impl Into<String>, method: Method, url: Url, body: Option<Value>) -> Self {
-        Self { what: what.into(), method, url, body, repeat: Repeat::Harmless }
+        Self { what: what.into(), method, url, body, repeat: Repeat::Harmless, etag: None }
     }
+
+    /// Answered by [`Answer::is_unchanged`] while this is the newest form.
+    pub(crate) fn unless(self, etag: Option<HeaderValue>) -> Self {
+        Self { etag, ..self }
+    }
+}
+
+/// What the forge says of the primary rate limit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Quota {
+    /// Calls in a window.
+    pub limit: u64,
+    /// Calls left in this window.
+    pub remaining: u64,
+    /// When the next window begins.
+    pub reset: Millis,
 }
 
 /// A successful answer, whole.
 pub(crate) struct Answer {
+    unchanged: bool,
     what: String,
     url: Url,
     headers: HeaderMap,
@@ -119,7 +139,7 @@ pub(crate) struct Http {
     authorization: HeaderValue,
     clean: Cleaner,
     patience: Patience,
-    remaining: AtomicU64,
+    quota: Mutex<Option<Quota>>,
 }
 
 /// Why there is no client.
@@ -136,7 +156,7 @@ pub enum ClientError {
 // No derived Debug: a client holds a credential.
 impl fmt::Debug for Http {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Http").field("remaining", &self.remaining()).finish_non_exhaustive()
+        f.debug_struct("Http").field("quota", &self.quota()).finish_non_exhaustive()
     }
 }
 
@@ -159,12 +179,12 @@ impl Http {
         }
         let clean = Cleaner::new(token);
         let client = client.build().map_err(|error| ClientError::Client(clean.chain(&error)))?;
-        Ok(Self { client, authorization, clean, patience, remaining: AtomicU64::new(NOT_SEEN) })
+        Ok(Self { client, authorization, clean, patience, quota: Mutex::new(None) })
     }
 
-    /// The calls left in the current window of the primary rate limit, as of the last answer; none before one.
-    pub(crate) fn remaining(&self) -> Option<u64> {
-        Some(self.remaining.load(Ordering::Relaxed)).filter(|left| *left != NOT_SEEN)
+    /// The primary rate limit as of the last answer that told; none before one.
+    pub(crate) fn quota(&self) -> Option<Quota> {
+        *self.quota.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Sends a call, again if that is harmless and what went wrong may pass at once.
@@ -222,9 +242,13 @@ impl Http {
         if let Some(body) = &call.body {
             request = request.json(body);
         }
+        if let Some(etag) = &call.etag {
+            request = request.header(header::IF_NONE_MATCH, etag.clone());
+        }
         let mut response = request.send().await.map_err(|error| self.unanswered(call, error))?;
         let status = response.status();
-        self.note_remaining(response.headers());
+        self.note_quota(response.headers());
+        let unchanged = status == StatusCode::NOT_MODIFIED && call.etag.is_some();
 
         let limit = if status.is_success() { MAX_ANSWER_BYTES } else { MAX_REFUSAL_BYTES };
         let mut body = Vec::new();
@@ -242,10 +266,11 @@ impl Http {
             }
         }
 
-        if !status.is_success() {
+        if !status.is_success() && !unchanged {
             return Err(self.refused(call, status, response.headers(), &body));
         }
         Ok(Answer {
+            unchanged,
             what: call.what.clone(),
             url: call.url.clone(),
             headers: response.headers().clone(),
@@ -273,16 +298,29 @@ impl Http {
         Refusal { error: unavailable(&call.what, &message), passing: connect || !timeout }
     }
 
-    fn note_remaining(&self, headers: &HeaderMap) {
+    fn note_quota(&self, headers: &HeaderMap) {
         let of_core = headers.get("x-ratelimit-resource").is_none_or(|resource| resource == "core");
-        let left = headers.get(X_REMAINING).and_then(|value| value.to_str().ok()?.parse().ok());
-        if let Some(left) = left.filter(|_| of_core) {
-            self.remaining.store(left, Ordering::Relaxed);
+        let number = |name: &str| headers.get(name)?.to_str().ok()?.parse::<u64>().ok();
+        let told = (number(X_LIMIT), number(X_REMAINING), number(X_RESET));
+        if let ((Some(limit), Some(remaining), Some(reset)), true) = (told, of_core) {
+            let reset = Millis(i64::try_from(reset.saturating_mul(1000)).unwrap_or(i64::MAX));
+            let quota = Quota { limit, remaining, reset };
+            *self.quota.lock().unwrap_or_else(PoisonError::into_inner) = Some(quota);
         }
     }
 }
 
 impl Answer {
+    /// Is what the caller knows the newest form? Then there is nothing else in here.
+    pub(crate) fn is_unchanged(&self) -> bool {
+        self.unchanged
+    }
+
+    /// The name of this form.
+    pub(crate) fn etag(&self) -> Option<HeaderValue> {
+        self.headers.get(header::ETAG).cloned()
+    }
+
     /// The answer's JSON.
     pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, ForgeError> {
         let problem = match serde_json::from_slice(&self.body) {
@@ -312,7 +350,7 @@ impl Answer {
     }
 
     /// The list's next page. Credentials go to it, so it must be at the same origin.
-    fn next(&self) -> Result<Option<Url>, ForgeError> {
+    pub(crate) fn next(&self) -> Result<Option<Url>, ForgeError> {
         let links = self.headers.get_all(header::LINK).iter().filter_map(|value| value.to_str().ok());
         let Some(next) = links.flat_map(link::next).next() else {
             return Ok(None);

@@ -10,5 +10,5 @@ mod http;
 #[cfg(test)]
 mod testing;
 
-pub use http::{ClientError, Patience};
+pub use http::{ClientError, Patience, Quota};
 pub use truing_git::Secret;

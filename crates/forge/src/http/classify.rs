@@ -7,6 +7,7 @@ use reqwest::header::{self, HeaderMap};
 use serde_json::Value;
 use truing_core::id::{Millis, Span};
 use truing_core::port::ForgeError;
+use url::Url;
 
 use super::text::Cleaner;
 use super::{Call, X_REMAINING, host, unavailable};
@@ -61,8 +62,9 @@ pub(super) fn classify(
         400 | 422 => ForgeError::Rejected { what, message },
         // Not for its content: another try may do.
         code @ 402..500 => unavailable(&what, &format!("status {code}: {message}")),
+        301 | 302 | 307 | 308 if leads_elsewhere_here(call, headers) => ForgeError::Moved { what },
         code @ 300..400 => {
-            let to = redirect(call, headers).unwrap_or_else(|| "nowhere".to_owned());
+            let to = redirect(call, headers).map_or_else(|| "nowhere".to_owned(), |to| host(&to));
             let message = format!(
                 "status {code} leads to {to}: redirects are not followed, because the token would go along. \
                  Was the repository renamed or moved, or is api_url wrong?"
@@ -117,9 +119,14 @@ fn http_date(text: &str) -> Option<Millis> {
     Some(Millis(Timestamp::from(zoned).as_millisecond()))
 }
 
-fn redirect(call: &Call, headers: &HeaderMap) -> Option<String> {
+fn redirect(call: &Call, headers: &HeaderMap) -> Option<Url> {
     let to = headers.get(header::LOCATION)?.to_str().ok()?;
-    Some(host(&call.url.join(to).ok()?))
+    call.url.join(to).ok()
+}
+
+/// Does it lead to another address of the same server?
+fn leads_elsewhere_here(call: &Call, headers: &HeaderMap) -> bool {
+    redirect(call, headers).is_some_and(|to| to.origin() == call.url.origin() && to != call.url)
 }
 
 /// The message and the reasons of an error body, joined. Reasons come as strings, as objects (resource, field,

@@ -78,6 +78,8 @@ async fn every_refusal_has_its_meaning() {
         (Reply::new(404, words("Not Found")), ForgeError::NotFound { what: what() }),
         (Reply::new(404, "404 page not found"), ForgeError::NotFound { what: what() }),
         (Reply::new(410, ""), ForgeError::NotFound { what: what() }),
+        (Reply::new(301, "").header("location", "/repositories/1"), ForgeError::Moved { what: what() }),
+        (Reply::new(307, "").header("location", "/repositories/1"), ForgeError::Moved { what: what() }),
         (Reply::new(422, strings), rejected("Unprocessable Entity; line must be part of the diff; b")),
         (
             Reply::new(422, objects),
@@ -124,7 +126,8 @@ async fn an_answer_that_cannot_be_read_may_have_been_done() {
             Reply::new(301, "").header("location", "https://elsewhere.example/a?b"),
             "https://elsewhere.example: ",
         ),
-        (Reply::new(307, "").header("location", "/repositories/1"), "127.0.0.1"),
+        // Back to where it comes from.
+        (Reply::new(301, "").header("location", ""), "127.0.0.1"),
         (Reply::new(302, ""), "leads to nowhere"),
         (Reply::new(304, ""), "leads to nowhere"),
     ];
@@ -226,19 +229,43 @@ async fn redirects_are_not_followed() {
 }
 
 #[tokio::test]
-async fn the_calls_left_can_be_read() {
-    let left = |left: &str, of: &str| {
-        Reply::new(200, "{}").header("x-ratelimit-remaining", left).header("x-ratelimit-resource", of)
+async fn the_rate_limit_can_be_read() {
+    let told = |status, left: &str, of: &str| {
+        Reply::new(status, "{}").headers([
+            ("x-ratelimit-limit", "5000"),
+            ("x-ratelimit-remaining", left),
+            ("x-ratelimit-reset", "1795162200"),
+            ("x-ratelimit-resource", of),
+        ])
     };
-    let refused = Reply::new(404, "").header("x-ratelimit-remaining", "40");
-    let server =
-        Server::new([left("41", "core"), left("4999", "graphql"), Reply::new(200, "{}"), refused]).await;
+    let replies = [
+        told(200, "41", "core"),
+        told(200, "4999", "graphql"),
+        Reply::new(200, "{}"),
+        told(404, "40", "core"),
+    ];
+    let server = Server::new(replies).await;
     let http = client(&server);
-    assert_eq!(http.remaining(), None);
-    for expected in [41, 41, 41, 40] {
+    assert_eq!(http.quota(), None);
+    for remaining in [41, 41, 41, 40] {
         let _ = http.send(&Call::get("x", server.url("/x"))).await;
-        assert_eq!(http.remaining(), Some(expected));
+        let reset = Millis(1_795_162_200_000);
+        assert_eq!(http.quota(), Some(Quota { limit: 5000, remaining, reset }));
     }
+}
+
+#[tokio::test]
+async fn what_has_not_changed_is_not_an_error_if_it_was_asked_so() {
+    let first = Reply::new(200, "[1]").header("etag", "W/\"a\"");
+    let server = Server::new([first, Reply::new(304, "")]).await;
+    let http = client(&server);
+    let fresh = http.send(&Call::get("x", server.url("/x"))).await.unwrap();
+    assert!(!fresh.is_unchanged());
+    let again = http.send(&Call::get("x", server.url("/x")).unless(fresh.etag())).await.unwrap();
+    assert!(again.is_unchanged());
+    let requests = server.requests();
+    assert_eq!(requests[0].headers.get("if-none-match"), None);
+    assert_eq!(requests[1].headers.get("if-none-match").unwrap(), "W/\"a\"");
 }
 
 async fn list(replies: impl IntoIterator<Item = Reply>) -> (Vec<u64>, Result<(), ForgeError>, usize) {

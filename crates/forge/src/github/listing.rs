@@ -1,0 +1,79 @@
+//! Lists that are read again and again: what has not changed is not sent again, and costs nothing of the rate limit.
+
+use reqwest::header::HeaderValue;
+use truing_core::port::ForgeError;
+use url::Url;
+
+use crate::http::{Answer, Call, Http};
+
+/// A list as it was read last.
+#[derive(Clone, Debug)]
+pub struct Listing<T> {
+    pages: Vec<Page<T>>,
+    complete: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Page<T> {
+    url: Url,
+    etag: Option<HeaderValue>,
+    items: Vec<T>,
+    next: Option<Url>,
+}
+
+impl<T> Default for Listing<T> {
+    fn default() -> Self {
+        Self { pages: Vec::new(), complete: false }
+    }
+}
+
+impl<T> Listing<T> {
+    /// The items, in the forge's order.
+    pub fn items(&self) -> impl Iterator<Item = &T> {
+        self.pages.iter().flat_map(|page| &page.items)
+    }
+
+    /// Was it read to its end? Otherwise there may be more.
+    pub fn is_complete(&self) -> bool {
+        self.complete
+    }
+
+    /// Reads the list again from `first` on, at most so many pages and, of those that have changed, at most as
+    /// many as `calls` allows, which is lowered. On an error the pages before it are new and the others old.
+    pub(super) async fn refresh(
+        &mut self,
+        http: &Http,
+        (what, first): (&str, Url),
+        pages: usize,
+        calls: &mut u64,
+        read: impl Fn(&Answer) -> Result<Vec<T>, ForgeError>,
+    ) -> Result<(), ForgeError> {
+        self.complete = false;
+        let (mut url, mut at) = (first, 0);
+        loop {
+            if at == pages || *calls == 0 {
+                self.pages.truncate(at);
+                return Ok(());
+            }
+            let known = self.pages.get(at).filter(|page| page.url == url);
+            let call = Call::get(what, url.clone()).unless(known.and_then(|page| page.etag.clone()));
+            // Paid before it is sent: a call without an answer counts too.
+            *calls -= 1;
+            let answer = http.send(&call).await?;
+            if answer.is_unchanged() {
+                *calls += 1;
+            } else {
+                let (etag, items, next) = (answer.etag(), read(&answer)?, answer.next()?);
+                self.pages.splice(at..self.pages.len().min(at + 1), [Page { url, etag, items, next }]);
+            }
+            match self.pages.get(at).and_then(|page| page.next.clone()) {
+                Some(next) => (url, at) = (next, at + 1),
+                None => {
+                    self.pages.truncate(at + 1);
+                    self.complete = true;
+                    return Ok(());
+                }
+            }
+        }
+    }
+}

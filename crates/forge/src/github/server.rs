@@ -1,0 +1,322 @@
+//! GitHub beyond one pull request: which repositories there are, what is open in them, what people comment, and what
+//! those people may do. All of it reads.
+
+use serde::Deserialize;
+use truing_core::id::{Millis, Sha};
+use truing_core::port::{ForgeError, Revision};
+use url::Url;
+
+use super::listing::Listing;
+use super::{GitHub, PER_PAGE, append, is_repository_name, wire};
+use crate::http::{Answer, Call, unavailable};
+
+#[cfg(test)]
+mod tests;
+
+/// Pages of a token's repositories: 10,000 of them.
+const MAX_REPOSITORY_PAGES: usize = 100;
+/// Pages of a repository's open pull requests: the 3,000 with the newest activity.
+const MAX_PULL_PAGES: usize = 30;
+/// Pages of new comments that are read at a time; the rest is read the next time.
+const MAX_COMMENT_PAGES: usize = 10;
+/// How much of a comment is kept, in characters: commands are its first line.
+const MAX_COMMENT_CHARS: usize = 4096;
+/// How GitHub Apps' installation tokens begin. They have no account whose repositories could be listed.
+const INSTALLATION_TOKEN: &str = "ghs_";
+
+/// A repository as the forge shows it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Seen {
+    /// The id that lasts through renames and transfers.
+    pub id: String,
+    /// `owner/name` now.
+    pub name: String,
+    /// Read only: nobody can comment on its pull requests.
+    pub archived: bool,
+}
+
+/// An open pull request as a list shows it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OpenPull {
+    /// The id of its repository.
+    pub repository: String,
+    /// `owner/name` of its repository now.
+    pub repo: String,
+    /// The number people see.
+    pub number: u64,
+    /// Its page.
+    pub url: String,
+    /// Head and base.
+    pub revision: Revision,
+    /// Not ready yet?
+    pub draft: bool,
+}
+
+/// Who wrote something.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Author {
+    /// The id that lasts through renames.
+    pub id: u64,
+    /// The name now.
+    pub login: String,
+    /// A person, not an app or a bot.
+    pub is_person: bool,
+}
+
+/// A comment on a pull request, outside its diff.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PullComment {
+    /// Its number; one for all kinds of comments.
+    pub id: u64,
+    /// The pull request's number.
+    pub number: u64,
+    /// The page of the pull request.
+    pub url: String,
+    /// Who wrote it; none if the account is gone.
+    pub author: Option<Author>,
+    /// Its text, cut.
+    pub body: String,
+    /// When it was written.
+    pub created: Millis,
+    /// When it was changed last.
+    pub updated: Millis,
+}
+
+#[derive(Deserialize)]
+struct RepositoryBody {
+    id: u64,
+    full_name: String,
+    #[serde(default)]
+    archived: bool,
+}
+
+/// The list of an installation, which is inside an object.
+#[derive(Deserialize)]
+struct Installed {
+    repositories: Vec<RepositoryBody>,
+}
+
+#[derive(Deserialize)]
+struct PullBody {
+    number: u64,
+    html_url: String,
+    #[serde(default)]
+    draft: bool,
+    head: HeadBody,
+    base: BaseBody,
+}
+
+/// `repo` is not read: it is null when the fork is gone.
+#[derive(Deserialize)]
+struct HeadBody {
+    sha: String,
+}
+
+#[derive(Deserialize)]
+struct BaseBody {
+    sha: String,
+    repo: RepositoryBody,
+}
+
+#[derive(Deserialize)]
+struct CommentBody {
+    id: u64,
+    html_url: String,
+    user: Option<UserBody>,
+    body: Option<String>,
+    created_at: String,
+    updated_at: String,
+}
+
+#[derive(Deserialize)]
+struct UserBody {
+    id: u64,
+    login: String,
+    #[serde(rename = "type", default)]
+    kind: String,
+}
+
+#[derive(Deserialize)]
+struct PermissionBody {
+    permission: String,
+    user: Option<wire::User>,
+}
+
+impl GitHub {
+    /// The repositories that the token may see: of an installation those it is for, of a person those they own,
+    /// collaborate on or reach through an organization. Those pushed to last come first.
+    ///
+    /// # Errors
+    /// [`ForgeError`]
+    pub async fn repositories(&self, last: &mut Listing<Seen>, calls: &mut u64) -> Result<(), ForgeError> {
+        let what = "listing the token's repositories";
+        let root = &self.inner.options.api_url;
+        if self.inner.options.token.expose().starts_with(INSTALLATION_TOKEN) {
+            let url = paged(append(root, ["installation", "repositories"]), &[]);
+            let read = |answer: &Answer| Ok(seen(answer.json::<Installed>()?.repositories));
+            last.refresh(self.http(), (what, url), MAX_REPOSITORY_PAGES, calls, read).await
+        } else {
+            let url = paged(append(root, ["user", "repos"]), &[("sort", "pushed")]);
+            let read = |answer: &Answer| Ok(seen(answer.json::<Vec<RepositoryBody>>()?));
+            last.refresh(self.http(), (what, url), MAX_REPOSITORY_PAGES, calls, read).await
+        }
+    }
+
+    /// The repository that is called `repo` (`owner/name`) now.
+    ///
+    /// # Errors
+    /// [`ForgeError`]; [`ForgeError::Moved`] if it has another name by now.
+    pub async fn repository(&self, repo: &str) -> Result<Seen, ForgeError> {
+        let what = format!("{repo}: asking for the repository");
+        let url = self.below(&what, repo, &[])?;
+        self.one_repository(what, url).await
+    }
+
+    /// The repository with this id, whatever it is called now.
+    ///
+    /// # Errors
+    /// [`ForgeError`]; [`ForgeError::NotFound`] if it is gone, or hidden from this token.
+    pub async fn repository_by_id(&self, id: &str) -> Result<Seen, ForgeError> {
+        let what = format!("asking for the repository with id {id}");
+        let url = append(&self.inner.options.api_url, ["repositories", id]);
+        self.one_repository(what, url).await
+    }
+
+    async fn one_repository(&self, what: String, url: Url) -> Result<Seen, ForgeError> {
+        let body: RepositoryBody = self.http().send(&Call::get(what.as_str(), url)).await?.json()?;
+        let seen = seen(vec![body]).pop();
+        seen.ok_or_else(|| unavailable(&what, "the repository's name is not as expected"))
+    }
+
+    /// The open pull requests of a repository, newest activity first.
+    ///
+    /// # Errors
+    /// [`ForgeError`]
+    pub async fn open_pulls(
+        &self,
+        repo: &str,
+        last: &mut Listing<OpenPull>,
+        calls: &mut u64,
+    ) -> Result<(), ForgeError> {
+        let what = format!("{repo}: listing its open pull requests");
+        let query = [("state", "open"), ("sort", "updated"), ("direction", "desc")];
+        let url = paged(self.below(&what, repo, &["pulls"])?, &query);
+        let read = |answer: &Answer| {
+            answer.json::<Vec<PullBody>>()?.into_iter().map(|pull| open_pull(&what, pull)).collect()
+        };
+        last.refresh(self.http(), (&what, url), MAX_PULL_PAGES, calls, read).await
+    }
+
+    /// The comments on a repository's pull requests that were written or changed since then, oldest change first.
+    ///
+    /// # Errors
+    /// [`ForgeError`]
+    pub async fn comments_since(
+        &self,
+        repo: &str,
+        since: Millis,
+        last: &mut Listing<PullComment>,
+        calls: &mut u64,
+    ) -> Result<(), ForgeError> {
+        let what = format!("{repo}: listing new comments");
+        let since = jiff::Timestamp::from_second(since.0.div_euclid(1000)).unwrap_or_default().to_string();
+        let query = [("sort", "updated"), ("direction", "asc"), ("since", since.as_str())];
+        let url = paged(self.below(&what, repo, &["issues", "comments"])?, &query);
+        let read = |answer: &Answer| {
+            let bodies = answer.json::<Vec<CommentBody>>()?.into_iter();
+            bodies.filter_map(|body| pull_comment(&what, body).transpose()).collect()
+        };
+        last.refresh(self.http(), (&what, url), MAX_COMMENT_PAGES, calls, read).await
+    }
+
+    /// A comment as it is now; none if it is not on a pull request.
+    ///
+    /// # Errors
+    /// [`ForgeError`]; [`ForgeError::NotFound`] if it was deleted, or is not visible yet.
+    pub async fn comment(&self, repo: &str, id: u64) -> Result<Option<PullComment>, ForgeError> {
+        let what = format!("{repo}: reading comment {id}");
+        let url = self.below(&what, repo, &["issues", "comments", &id.to_string()])?;
+        pull_comment(&what, self.http().send(&Call::get(what.as_str(), url)).await?.json()?)
+    }
+
+    /// May this account write to the repository (write, maintain or admin)? Asked of the forge, for the account
+    /// with this id: a name can come to mean another.
+    ///
+    /// # Errors
+    /// [`ForgeError`]
+    pub async fn may_write(&self, repo: &str, author: &Author) -> Result<bool, ForgeError> {
+        let what = format!("{repo}: asking what {} may do", author.login);
+        let url = self.below(&what, repo, &["collaborators", &author.login, "permission"])?;
+        let answer = match self.http().send(&Call::get(what, url)).await {
+            Ok(answer) => answer.json::<PermissionBody>()?,
+            // Nobody that the repository knows.
+            Err(ForgeError::NotFound { .. }) => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        // `maintain` is told as `write`, `triage` as `read`, a role of an organization as what it is based on.
+        let may = matches!(answer.permission.as_str(), "write" | "admin");
+        Ok(may && answer.user.is_some_and(|user| user.id == author.id))
+    }
+
+    /// Is it the token's own account?
+    ///
+    /// # Errors
+    /// [`ForgeError`]
+    pub async fn is_own(&self, author: &Author) -> Result<bool, ForgeError> {
+        Ok(self.account().await? == author.id)
+    }
+
+    /// An address below a repository's.
+    pub(super) fn below(&self, what: &str, repo: &str, tail: &[&str]) -> Result<Url, ForgeError> {
+        if !is_repository_name(repo) {
+            let message = "the repository is not given as owner/name".to_owned();
+            return Err(ForgeError::Rejected { what: what.to_owned(), message });
+        }
+        let root = &self.inner.options.api_url;
+        Ok(append(root, ["repos"].into_iter().chain(repo.split('/')).chain(tail.iter().copied())))
+    }
+}
+
+/// An address of a list at the most items a page.
+fn paged(mut url: Url, query: &[(&str, &str)]) -> Url {
+    url.query_pairs_mut().extend_pairs(query).append_pair("per_page", PER_PAGE);
+    url
+}
+
+/// Repositories whose name cannot be asked for are left out.
+fn seen(bodies: Vec<RepositoryBody>) -> Vec<Seen> {
+    let named = bodies.into_iter().filter(|body| is_repository_name(&body.full_name));
+    named
+        .map(|body| Seen { id: body.id.to_string(), name: body.full_name, archived: body.archived })
+        .collect()
+}
+
+fn open_pull(what: &str, body: PullBody) -> Result<OpenPull, ForgeError> {
+    let sha = |text: &str| Sha::parse(text).map_err(|error| unavailable(what, &error.to_string()));
+    Ok(OpenPull {
+        repository: body.base.repo.id.to_string(),
+        repo: body.base.repo.full_name,
+        number: body.number,
+        url: body.html_url,
+        revision: Revision { head: sha(&body.head.sha)?, base: sha(&body.base.sha)? },
+        draft: body.draft,
+    })
+}
+
+/// A comment, if it is on a pull request: its page says so.
+fn pull_comment(what: &str, body: CommentBody) -> Result<Option<PullComment>, ForgeError> {
+    let page = body.html_url.split('#').next().unwrap_or_default();
+    let Some((_, number)) = page.rsplit_once("/pull/") else { return Ok(None) };
+    let Ok(number) = number.parse() else { return Ok(None) };
+    let author =
+        body.user.map(|user| Author { id: user.id, login: user.login, is_person: user.kind == "User" });
+    Ok(Some(PullComment {
+        id: body.id,
+        number,
+        url: page.to_owned(),
+        author,
+        body: body.body.unwrap_or_default().chars().take(MAX_COMMENT_CHARS).collect(),
+        created: wire::instant(what, &body.created_at)?,
+        updated: wire::instant(what, &body.updated_at)?,
+    }))
+}

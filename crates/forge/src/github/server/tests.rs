@@ -1,0 +1,221 @@
+//! Lists that cost nothing while nothing changes, and who may command.
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::github::GitHubOptions;
+use crate::marker::MarkerKeys;
+use crate::testing::{Reply, Server, patience};
+use truing_core::id::Span;
+use truing_git::Secret;
+
+const HEAD: &str = "1111111111111111111111111111111111111111";
+const BASE: &str = "2222222222222222222222222222222222222222";
+
+fn github_with(server: &Server, token: &str) -> GitHub {
+    let options = GitHubOptions {
+        name: "github".into(),
+        api_url: server.url(""),
+        git_url: server.url(""),
+        token: Secret::new(token),
+        markers: MarkerKeys::new(b"test key", &[]),
+        settle: Span::seconds(30),
+    };
+    GitHub::with_patience(options, patience()).unwrap()
+}
+
+fn github(server: &Server) -> GitHub {
+    github_with(server, "ghp_test")
+}
+
+fn ok(body: &Value) -> Reply {
+    Reply::new(200, body.to_string())
+}
+
+fn lines(server: &Server) -> Vec<String> {
+    server.requests().into_iter().map(|request| request.line).collect()
+}
+
+fn pull(number: u64) -> Value {
+    json!({
+        "number": number, "draft": false, "html_url": format!("https://x/octo/demo/pull/{number}"),
+        "head": {"sha": HEAD, "repo": null},
+        "base": {"sha": BASE, "repo": {"id": 7, "full_name": "octo/demo"}},
+    })
+}
+
+fn numbers(list: &Listing<OpenPull>) -> Vec<u64> {
+    list.items().map(|pull| pull.number).collect()
+}
+
+#[tokio::test]
+async fn pages_that_have_not_changed_are_kept_and_cost_nothing() {
+    let next =
+        |page: u32| (format!("</repos/octo/demo/pulls?page={page}>; rel=\"next\""), format!("\"{page}\""));
+    let page = |numbers: &[u64], link: Option<u32>, etag: &str| {
+        let body: Vec<Value> = numbers.iter().copied().map(pull).collect();
+        let reply = ok(&json!(body)).header("etag", etag);
+        match link {
+            Some(page) => reply.header("link", &next(page).0),
+            None => reply,
+        }
+    };
+    let server = Server::new([
+        page(&[5, 4], Some(2), "\"a\""),
+        page(&[3, 2], Some(3), "\"b\""),
+        page(&[1], None, "\"c\""),
+        // Nothing new.
+        Reply::new(304, ""),
+        Reply::new(304, ""),
+        Reply::new(304, ""),
+        // The second page ends the list now.
+        Reply::new(304, ""),
+        page(&[3], None, "\"d\""),
+    ])
+    .await;
+    let github = github(&server);
+    let (mut list, mut calls) = (Listing::default(), 10);
+    github.open_pulls("octo/demo", &mut list, &mut calls).await.unwrap();
+    assert_eq!((numbers(&list), list.is_complete(), calls), (vec![5, 4, 3, 2, 1], true, 7));
+    github.open_pulls("octo/demo", &mut list, &mut calls).await.unwrap();
+    assert_eq!((numbers(&list), list.is_complete(), calls), (vec![5, 4, 3, 2, 1], true, 7));
+    github.open_pulls("octo/demo", &mut list, &mut calls).await.unwrap();
+    assert_eq!((numbers(&list), list.is_complete(), calls), (vec![5, 4, 3], true, 6));
+    let requests = server.requests();
+    assert_eq!(
+        requests[0].line,
+        "GET /repos/octo/demo/pulls?state=open&sort=updated&direction=desc&per_page=100"
+    );
+    assert_eq!(requests[0].headers.get("if-none-match"), None);
+    let sent = |at: usize| requests[at].headers.get("if-none-match").unwrap().to_str().unwrap().to_owned();
+    assert_eq!([3, 4, 5, 6, 7].map(sent), ["\"a\"", "\"b\"", "\"c\"", "\"a\"", "\"b\""]);
+}
+
+#[tokio::test]
+async fn a_list_ends_where_the_calls_do_and_is_known_to_be_a_part() {
+    let first = ok(&json!([pull(2)])).header("link", "</repos/octo/demo/pulls?page=2>; rel=\"next\"");
+    let server = Server::new([first]).await;
+    let (mut list, mut calls) = (Listing::default(), 1);
+    github(&server).open_pulls("octo/demo", &mut list, &mut calls).await.unwrap();
+    assert_eq!((numbers(&list), list.is_complete(), calls), (vec![2], false, 0));
+    github(&server).open_pulls("octo/demo", &mut list, &mut calls).await.unwrap();
+    assert_eq!(server.requests().len(), 1, "without a call left nothing is asked");
+}
+
+#[tokio::test]
+async fn a_list_of_pull_requests_names_their_repository_by_id() {
+    let server = Server::new([ok(&json!([pull(5)]))]).await;
+    let mut list = Listing::default();
+    github(&server).open_pulls("octo/demo", &mut list, &mut 9).await.unwrap();
+    let expected = OpenPull {
+        repository: "7".into(),
+        repo: "octo/demo".into(),
+        number: 5,
+        url: "https://x/octo/demo/pull/5".into(),
+        revision: Revision { head: Sha::parse(HEAD).unwrap(), base: Sha::parse(BASE).unwrap() },
+        draft: false,
+    };
+    assert_eq!(list.items().collect::<Vec<_>>(), [&expected]);
+}
+
+#[tokio::test]
+async fn each_kind_of_token_has_its_own_list_of_repositories() {
+    let repositories = json!([
+        {"id": 1, "full_name": "octo/one", "archived": true},
+        {"id": 2, "full_name": "../two"},
+        {"id": 3, "full_name": "octo/three"},
+    ]);
+    let installed = json!({"total_count": 3, "repositories": repositories});
+    for (token, body, line) in [
+        ("github_pat_x", &repositories, "GET /user/repos?sort=pushed&per_page=100"),
+        ("ghs_x", &installed, "GET /installation/repositories?per_page=100"),
+    ] {
+        let server = Server::new([ok(body)]).await;
+        let mut list = Listing::default();
+        github_with(&server, token).repositories(&mut list, &mut 9).await.unwrap();
+        let seen = |id: &str, name: &str, archived| Seen { id: id.into(), name: name.into(), archived };
+        let expected = [seen("1", "octo/one", true), seen("3", "octo/three", false)];
+        assert_eq!(list.items().cloned().collect::<Vec<_>>(), expected);
+        assert_eq!(lines(&server), [line]);
+    }
+}
+
+fn comment(id: u64, page: &str) -> Value {
+    json!({
+        "id": id, "html_url": page, "body": "/review", "user": {"id": 4, "login": "ada", "type": "User"},
+        "created_at": "2026-11-20T10:00:00Z", "updated_at": "2026-11-20T10:00:05Z",
+    })
+}
+
+#[tokio::test]
+async fn comments_are_those_on_pull_requests() {
+    let mut ghost = comment(3, "https://x/octo/demo/pull/9#issuecomment-3");
+    ghost["user"] = Value::Null;
+    ghost["body"] = Value::Null;
+    let list = json!([
+        comment(1, "https://x/octo/demo/pull/7#issuecomment-1"),
+        comment(2, "https://x/octo/demo/issues/8#issuecomment-2"),
+        ghost,
+    ]);
+    let server = Server::new([ok(&list)]).await;
+    let mut found = Listing::default();
+    github(&server).comments_since("octo/demo", Millis(1_795_162_200_999), &mut found, &mut 9).await.unwrap();
+    let found: Vec<_> = found.items().collect();
+    let author = Author { id: 4, login: "ada".into(), is_person: true };
+    assert_eq!(
+        found[0],
+        &PullComment {
+            id: 1,
+            number: 7,
+            url: "https://x/octo/demo/pull/7".into(),
+            author: Some(author),
+            body: "/review".into(),
+            created: Millis(1_795_168_800_000),
+            updated: Millis(1_795_168_805_000),
+        }
+    );
+    assert_eq!((found.len(), found[1].number, &found[1].author), (2, 9, &None));
+    assert_eq!(
+        lines(&server),
+        [
+            "GET /repos/octo/demo/issues/comments?sort=updated&direction=asc&since=2026-11-20T08%3A10%3A00Z&per_page=100"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn only_who_may_write_may_command_whatever_the_name() {
+    let told = |permission: &str, id: u64| ok(&json!({"permission": permission, "user": {"id": id}}));
+    for (reply, may) in [
+        (told("admin", 4), true),
+        (told("write", 4), true),
+        (told("read", 4), false),
+        (told("none", 4), false),
+        (told("maintain", 4), false), // never told so: GitHub says `write` and names the role beside it
+        (told("admin", 5), false),    // somebody else has the name by now
+        (ok(&json!({"permission": "admin", "user": null})), false),
+        (Reply::new(404, ""), false),
+    ] {
+        let shown = format!("{reply:?}");
+        let server = Server::new([reply]).await;
+        let author = Author { id: 4, login: "ada".into(), is_person: true };
+        assert_eq!(github(&server).may_write("octo/demo", &author).await, Ok(may), "{shown}");
+        assert_eq!(lines(&server), ["GET /repos/octo/demo/collaborators/ada/permission"]);
+    }
+    let server = Server::new([Reply::new(403, "")]).await;
+    let author = Author { id: 4, login: "a/../b".into(), is_person: true };
+    assert!(github(&server).may_write("octo/demo", &author).await.is_err(), "no answer is no permission");
+    assert_eq!(lines(&server), ["GET /repos/octo/demo/collaborators/a%2F..%2Fb/permission"]);
+}
+
+#[tokio::test]
+async fn a_repository_is_found_by_its_id_when_its_name_leads_elsewhere() {
+    let moved = Reply::new(301, "").header("location", "/repositories/7");
+    let server = Server::new([moved, ok(&json!({"id": 7, "full_name": "octo/new"}))]).await;
+    let github = github(&server);
+    assert!(matches!(github.repository("octo/old").await, Err(ForgeError::Moved { .. })));
+    assert_eq!(github.repository_by_id("7").await.unwrap().name, "octo/new");
+    assert_eq!(lines(&server), ["GET /repos/octo/old", "GET /repositories/7"]);
+    assert!(github.repository("../user").await.is_err());
+    assert_eq!(server.requests().len(), 2, "a name that is none is not asked for");
+}
