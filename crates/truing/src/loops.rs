@@ -2,9 +2,10 @@
 //!
 //! [`review`] is the served review of a pull request, [`local`] the one of a local repository; both take the same
 //! steps from a change to findings with ids ([`reading`]). [`desired`] says what the pull request should show for
-//! it, in the words of [`text`].
+//! it, in the words of [`text`]. [`fix`] applies what a local review suggests.
 
 pub mod desired;
+pub mod fix;
 pub mod local;
 pub mod reading;
 pub mod review;

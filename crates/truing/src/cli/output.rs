@@ -92,6 +92,13 @@ impl Output {
         }
     }
 
+    /// Lines for a person, on stderr, made so that they cannot steer a terminal; not with `--quiet`.
+    pub(crate) fn show(self, lines: impl Display) {
+        if !self.quiet {
+            self.talk(lines);
+        }
+    }
+
     /// A warning, on stderr, also with `--quiet`.
     pub fn warn(self, text: impl Display) {
         self.talk(format_args!("{WARNING}warning:{WARNING:#} {}\n", one_line(&text.to_string())));

@@ -1,5 +1,6 @@
 //! `truing review`: reviews what differs in a local repository, and prints what was found.
 
+mod fix;
 pub(super) mod json;
 pub(super) mod markdown;
 pub(super) mod sarif;
@@ -14,6 +15,7 @@ use clap::builder::NonEmptyStringValueParser;
 use truing_core::finding::{Finding, Severity};
 use truing_core::id::Sha;
 use truing_core::outcome::OutcomeKind;
+use truing_core::port::Clock as _;
 use truing_git::Repository;
 use truing_reader::Listed;
 use truing_store::{OpenError, Sqlite};
@@ -35,7 +37,8 @@ const GRACE: Duration = Duration::from_secs(2);
 /// Review what differs in a local repository
 ///
 /// Without --base and --head: the working tree, with new files, against the merge base with the default branch;
-/// where that leaves nothing, against the last commit's parent. Nothing in the repository is changed.
+/// where that leaves nothing, against the last commit's parent. Nothing in the repository is changed, but by --fix
+/// files of the working tree.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Args {
     /// A folder of the repository [default: the current one]
@@ -52,6 +55,12 @@ pub struct Args {
     /// Use this rule pack instead of the configured ones; may be repeated
     #[arg(long = "pack", value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     packs: Vec<String>,
+    /// Change the files for findings with a fix that is sure, then review again
+    ///
+    /// Shows the changes first, as a diff, and the command that undoes them. Changes files of the working tree alone,
+    /// never the index or a commit; a file that is not as it was reviewed is left as it is.
+    #[arg(long, conflicts_with = "head")]
+    fix: bool,
     /// End with exit code 1 if there is a finding as bad as this, or worse
     #[arg(long, value_name = "SEVERITY", value_enum, ignore_case = true, default_value = "P1")]
     fail_on: FailOn,
@@ -183,7 +192,10 @@ impl Command {
             clock: &SystemClock,
             ids: &UniqueIds,
         };
-        let review = local.run().await?;
+        let mut review = local.run().await?;
+        if self.args.fix && self.fix(&review, &repository, &config).await? {
+            review = local.run().await?;
+        }
         drop(progress);
         if let Some(why) = &review.unrecorded {
             self.output.warn(format_args!("the review is not recorded: {why}"));
@@ -194,6 +206,14 @@ impl Command {
         };
         self.print(&review, &config, own.is_some(), remote.as_deref())?;
         Ok(exit(&review, self.args.fail_on, self.args.allow_partial))
+    }
+
+    /// Makes the fixes that the review suggests. The answer: did anything change?
+    async fn fix(&self, review: &Review, repository: &Repository, config: &Config) -> Result<bool, CliError> {
+        let reader = ThreadedReader::with(&config.rules).map_err(wiring::reader_error)?;
+        let root = repository.root();
+        let plan = crate::loops::fix::plan(&review.open, root, &config.rules.packs, &reader).await?;
+        fix::carry_out(&plan, root, &config.store, SystemClock.now(), self.output)
     }
 
     fn path(&self) -> PathBuf {

@@ -1,0 +1,234 @@
+//! Fixes of a local review: which suggestions can be applied to the reviewed files, what the files become, and the
+//! patches that say so. Files are changed by [`tree`], what undoes it is kept by [`undo`].
+//!
+//! A suggestion is worth something only for the bytes that it was made for. So the files that have one are read once
+//! more, the rules look at these very bytes again, and only what they suggest now, too, is applied to them; a file is
+//! replaced only while it still holds them.
+
+pub mod tree;
+pub mod undo;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+
+use truing_core::finding::{Finding, RawFinding};
+use truing_core::port::{ChangedFile, ReadRequest, Reader};
+use truing_diff::RepoPath;
+use truing_reader::{Edit, apply};
+
+use super::reading::ReadingError;
+use tree::{Kept, Tree};
+
+/// What can be fixed, and what cannot.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Plan {
+    /// Files that change, by path.
+    pub changes: Vec<Change>,
+    /// Suggestions that are not applied, each with the reason.
+    pub left: Vec<Left>,
+}
+
+/// A file that changes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Change {
+    /// Where it is.
+    pub path: RepoPath,
+    /// What was reviewed.
+    pub old: Vec<u8>,
+    /// The same with its suggestions applied.
+    pub new: Vec<u8>,
+    /// How many suggestions that are.
+    pub fixes: usize,
+}
+
+/// A suggestion that is not applied.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Left {
+    /// The finding's file.
+    pub path: RepoPath,
+    /// Its first line.
+    pub line: u32,
+    /// Its rule.
+    pub rule: String,
+    /// Why not.
+    pub why: String,
+}
+
+/// Why nothing can be planned.
+#[derive(Debug, thiserror::Error)]
+pub enum FixError {
+    /// The reviewed files are not there any more, or there is no room for a copy.
+    #[error("cannot read the reviewed files again: {0}")]
+    Io(#[from] io::Error),
+    /// The rules could not look again.
+    #[error(transparent)]
+    Reading(#[from] ReadingError),
+}
+
+/// Plans the fixes of what is open. `tree` holds the reviewed files: the working tree itself, or a copy of the index.
+///
+/// # Errors
+/// [`FixError`]
+pub async fn plan<R: Reader>(
+    open: &[Finding],
+    tree: &Path,
+    packs: &[String],
+    reader: &R,
+) -> Result<Plan, FixError> {
+    let mut files: BTreeMap<&RepoPath, Vec<&RawFinding>> = BTreeMap::new();
+    for finding in open.iter().map(|finding| &finding.raw).filter(|raw| raw.suggestion.is_some()) {
+        files.entry(&finding.place.path).or_default().push(finding);
+    }
+    let mut plan = Plan::default();
+    if files.is_empty() {
+        return Ok(plan);
+    }
+
+    let tree = Tree::open(tree)?;
+    let copy = tempfile::tempdir()?;
+    let mut read: Vec<(&RepoPath, Vec<u8>)> = Vec::new();
+    for (path, findings) in &files {
+        match tree.read(path) {
+            Ok(bytes) => {
+                tree::copy(copy.path(), path, &bytes)?;
+                read.push((path, bytes));
+            }
+            Err(why) => plan.left.extend(findings.iter().map(|raw| left(raw, why.to_string()))),
+        }
+    }
+    let again = reread(copy.path(), &read, &files, packs, reader).await?;
+    for (path, old) in read {
+        let Some(findings) = files.get(path) else { continue };
+        let (same, other): (Vec<&RawFinding>, Vec<&RawFinding>) =
+            findings.iter().partition(|raw| again.iter().any(|found| same_suggestion(found, raw)));
+        plan.left.extend(other.iter().map(|raw| left(raw, Kept::Changed.to_string())));
+        plan.add(path, old, &same);
+    }
+    plan.left.sort_by(|a, b| (&a.path, a.line).cmp(&(&b.path, b.line)));
+    Ok(plan)
+}
+
+/// What the rules say of the copies, on the lines of the findings.
+async fn reread<R: Reader>(
+    copy: &Path,
+    read: &[(&RepoPath, Vec<u8>)],
+    files: &BTreeMap<&RepoPath, Vec<&RawFinding>>,
+    packs: &[String],
+    reader: &R,
+) -> Result<Vec<RawFinding>, FixError> {
+    let lines = |path: &RepoPath| {
+        let findings = files.get(path).into_iter().flatten();
+        let mut lines: Vec<(u32, u32)> =
+            findings.map(|raw| (raw.place.start_line, raw.place.end_line)).collect();
+        lines.sort_unstable();
+        // Ranges ascend and do not overlap.
+        lines.dedup_by(|next, kept| {
+            let joins = next.0 <= kept.1;
+            if joins {
+                kept.1 = kept.1.max(next.1);
+            }
+            joins
+        });
+        lines
+    };
+    let file = |path: &RepoPath| ChangedFile { path: path.clone(), old_path: None, added: lines(path) };
+    let request = ReadRequest {
+        tree: copy.to_owned(),
+        files: read.iter().map(|(path, _)| file(path)).collect(),
+        also_changed: Vec::new(),
+        packs: packs.to_vec(),
+    };
+    Ok(reader.read(&request).await.map_err(ReadingError::from)?.findings)
+}
+
+fn same_suggestion(a: &RawFinding, b: &RawFinding) -> bool {
+    (&a.place, &a.rule, &a.suggestion) == (&b.place, &b.rule, &b.suggestion)
+}
+
+fn left(raw: &RawFinding, why: String) -> Left {
+    Left { path: raw.place.path.clone(), line: raw.place.start_line, rule: raw.rule.clone(), why }
+}
+
+impl Plan {
+    /// Adds what a file becomes.
+    fn add(&mut self, path: &RepoPath, old: Vec<u8>, findings: &[&RawFinding]) {
+        let edits: Vec<Edit> = findings.iter().filter_map(|raw| Edit::of(raw)).collect();
+        let fixed = apply(path, &old, &edits);
+        let together = "it does not go together with another fix of the file";
+        for (raw, applied) in findings.iter().zip(&fixed.applied) {
+            if !applied {
+                self.left.push(left(raw, together.to_owned()));
+            }
+        }
+        let fixes = fixed.applied.iter().filter(|applied| **applied).count();
+        if fixes > 0 && fixed.bytes != old {
+            self.changes.push(Change { path: path.clone(), old, new: fixed.bytes, fixes });
+        }
+    }
+
+    /// The fixes as a patch that `git apply` takes, with so many lines of context.
+    pub fn patch(&self, context: usize) -> Vec<u8> {
+        self.changes.iter().flat_map(|change| change.patch(context)).collect()
+    }
+}
+
+impl Change {
+    /// The file's section of a patch.
+    fn patch(&self, context: usize) -> Vec<u8> {
+        let name = |side: &str| quoted(&[side.as_bytes(), self.path.as_bytes()].concat());
+        let (old, new) = (name("a/"), name("b/"));
+        let mut patch = format!("diff --git {old} {new}\n--- {old}\n+++ {new}\n").into_bytes();
+        let mut options = diffy::DiffOptions::new();
+        let lines = options.set_context_len(context).create_patch_bytes(&self.old, &self.new).to_bytes();
+        // Its own names come first, on two lines.
+        let hunks = lines.splitn(3, |byte| *byte == b'\n').nth(2).unwrap_or_default();
+        patch.extend_from_slice(hunks);
+        patch
+    }
+}
+
+/// A name as git writes it in a diff: quoted, unless it is plain. (A blank would end it where other tools read it.)
+fn quoted(name: &[u8]) -> String {
+    let plain = |byte: &u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\');
+    if name.iter().all(plain) {
+        return String::from_utf8_lossy(name).into_owned();
+    }
+    let mut text = String::from("\"");
+    for byte in name {
+        match byte {
+            b'"' | b'\\' => text.extend(['\\', char::from(*byte)]),
+            b' '..=b'~' => text.push(char::from(*byte)),
+            other => text.push_str(&format!("\\{other:03o}")),
+        }
+    }
+    text + "\""
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_patch_has_gits_names_and_says_where_a_last_line_end_is_missing() {
+        let change = |path: &[u8], old: &str, new: &str| Change {
+            path: RepoPath::from_bytes(path),
+            old: old.into(),
+            new: new.into(),
+            fixes: 1,
+        };
+        let plan = Plan {
+            changes: vec![
+                change(b"a/b.py", "1\n2\n3\n4\r\n5", "1\n2\n3\n5"),
+                change(b"caf\xe9 \"x\".py", "a", "b"),
+            ],
+            left: vec![],
+        };
+        let expected = "diff --git a/a/b.py b/a/b.py\n--- a/a/b.py\n+++ b/a/b.py\n@@ -3,3 +3,2 @@\n 3\n-4\r\n 5\n\
+                        \\ No newline at end of file\n\
+                        diff --git \"a/caf\\351 \\\"x\\\".py\" \"b/caf\\351 \\\"x\\\".py\"\n\
+                        --- \"a/caf\\351 \\\"x\\\".py\"\n+++ \"b/caf\\351 \\\"x\\\".py\"\n@@ -1 +1 @@\n-a\n\
+                        \\ No newline at end of file\n+b\n\\ No newline at end of file\n";
+        assert_eq!(String::from_utf8(plan.patch(1)).unwrap(), expected);
+    }
+}

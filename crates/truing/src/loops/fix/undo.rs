@@ -1,0 +1,128 @@
+//! What undoes fixes: the patch of each run, in a folder of the user's, written before anything else is.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+/// How many patches are kept: the newest.
+const MAX_PATCHES: usize = 50;
+/// How many runs may begin in one millisecond.
+const MAX_TRIES: u32 = 100;
+/// What their names end with.
+const ENDING: &str = "patch";
+
+/// What stands before a patch that is kept. Git reads over it.
+const ABOUT: &str = "What `truing review --fix` changed. If it was killed before it was done, undo it for each\n\
+                     file that was changed, with --include=PATH before this file's name.\n\n";
+
+/// Keeps a patch, readable by the user alone: it holds lines of the repository. `stamp` is the time in a form that
+/// sorts. The oldest patches over the bound are removed.
+///
+/// # Errors
+/// The folder or the file cannot be written.
+pub fn keep(folder: &Path, stamp: &str, patch: &[u8]) -> io::Result<PathBuf> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    let mut tries = 0;
+    let (path, mut file) = loop {
+        let path = folder.join(format!("{stamp}-{tries:02}.{ENDING}"));
+        match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
+            Ok(file) => break (path, file),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && tries < MAX_TRIES => tries += 1,
+            Err(error) => return Err(error),
+        }
+    };
+    file.write_all(ABOUT.as_bytes())?;
+    file.write_all(patch)?;
+    file.sync_all()?;
+    File::open(folder)?.sync_all()?;
+    forget(folder)?;
+    Ok(path)
+}
+
+/// Removes all patches but the newest.
+fn forget(folder: &Path) -> io::Result<()> {
+    let mut patches: Vec<PathBuf> = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|ending| ending == ENDING) {
+            patches.push(path);
+        }
+    }
+    patches.sort_unstable();
+    let over = patches.len().saturating_sub(MAX_PATCHES);
+    for path in patches.iter().take(over) {
+        // Another run may have removed it.
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// How git is told to apply bytes as they are: without the repository, whose attributes, like the user's `autocrlf`,
+/// would have it change line ends.
+const GIT: &str = "git --git-dir=/dev/null -c core.autocrlf=false";
+
+/// The command that undoes a patch, for a shell, from any folder.
+pub fn command(root: &Path, patch: &Path) -> String {
+    let (root, patch) = (word(root.as_os_str().as_bytes()), word(patch.as_os_str().as_bytes()));
+    format!("{GIT} -C {root} apply -R --whitespace=nowarn {patch}")
+}
+
+/// One word of a shell's command: as it is, in quotes, or, where it is no plain text, in the quotes that know escapes.
+fn word(bytes: &[u8]) -> String {
+    let safe = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._-+=@%:,".contains(byte);
+    match std::str::from_utf8(bytes) {
+        Ok(text) if !bytes.is_empty() && bytes.iter().all(safe) => text.to_owned(),
+        Ok(text) if !text.chars().any(char::is_control) => format!("'{}'", text.replace('\'', r"'\''")),
+        Ok(_) | Err(_) => {
+            let escaped = |byte: &u8| match byte {
+                b'\'' | b'\\' => format!("\\{}", char::from(*byte)),
+                b' '..=b'~' => char::from(*byte).to_string(),
+                other => format!("\\{other:03o}"),
+            };
+            format!("$'{}'", bytes.iter().map(escaped).collect::<String>())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn the_newest_patches_are_kept_for_the_user_alone() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join("state/undo");
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("notes.txt"), "mine").unwrap();
+        for number in 0..MAX_PATCHES + 3 {
+            keep(&folder, &format!("2026{number:04}"), b"x").unwrap();
+        }
+        let last = keep(&folder, "20269999", b"y").unwrap();
+        let again = keep(&folder, "20269999", b"z").unwrap();
+        for (path, patch) in [(&last, "y"), (&again, "z")] {
+            assert_eq!(std::fs::read_to_string(path).unwrap(), format!("{ABOUT}{patch}"));
+        }
+        assert_eq!(last.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), MAX_PATCHES + 1);
+        assert!(folder.join("notes.txt").exists() && !folder.join("20260004-00.patch").exists());
+        assert!(folder.join("20260005-00.patch").exists());
+    }
+
+    #[test]
+    fn a_shell_reads_the_words_of_the_command_as_they_are() {
+        for name in
+            [&b"/a/b-c.patch"[..], b"/with blank/x", b"it's", "/\u{e9}".as_bytes(), b"/\xff\n'\\", b"$HOME;*"]
+        {
+            let script = format!("printf %s {}", word(name));
+            let printed = std::process::Command::new("bash").args(["-c", &script]).output().unwrap().stdout;
+            assert_eq!(printed, name, "{script}");
+        }
+    }
+}

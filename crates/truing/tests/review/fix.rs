@@ -1,0 +1,194 @@
+//! `--fix`: what is shown, what changes, what does not, and what undoes it.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt as _;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::process::Command;
+
+use insta::assert_snapshot;
+use serde_json::json;
+
+use crate::place::{Place, Ran, each};
+
+/// A file with a fix on its third line, and what it becomes.
+const ASSERTS: (&str, &str) =
+    ("def f(a):\n    g()\n    assert (a, 'why')\n", "def f(a):\n    g()\n    assert a, 'why'\n");
+
+/// `truing review --fix`, not quiet.
+fn fix(place: &Place, arguments: &[&str]) -> Ran {
+    Ran::from(place.command(&[&["review", "--fix"], arguments].concat()).output().unwrap())
+}
+
+/// The command that undoes it, as it was told.
+fn undo(ran: &Ran) -> &str {
+    let told = ran.err.lines().skip_while(|line| *line != "to undo the fixes:").nth(1);
+    told.unwrap_or_else(|| panic!("{}", ran.err))
+}
+
+/// Runs a shell's command in a folder that is not the repository.
+fn shell(place: &Place, command: &str) -> bool {
+    let mut shell = Command::new("bash");
+    shell.args(["-c", command]).current_dir(place.home()).env_clear();
+    shell.env("PATH", std::env::var_os("PATH").unwrap()).env("HOME", place.home());
+    let output = shell.output().unwrap();
+    output.status.success()
+}
+
+fn read(place: &Place, name: &str) -> Vec<u8> {
+    std::fs::read(place.repo().join(name)).unwrap()
+}
+
+#[test]
+fn fixes_are_shown_made_and_reviewed_again() {
+    let place = Place::new();
+    place.write("b.py", ASSERTS.0);
+    place.write("c.test.js", "it.only('x', f)\nfdescribe('y', f)\n");
+    // Without a sure fix: the block would be empty.
+    place.write("d.py", "def f():\n    breakpoint()\n");
+    let ran = fix(&place, &["--format", "json"]);
+    assert_eq!(String::from_utf8(read(&place, "b.py")).unwrap(), ASSERTS.1);
+    assert_eq!(read(&place, "c.test.js"), b"it('x', f)\ndescribe('y', f)\n");
+    assert_eq!((ran.exit, each(&ran.json(), "path")), (1, vec![&json!("d.py")]), "what is left");
+    let home = place.home().display().to_string();
+    let stamp = regex::Regex::new(r"\d{8}T\d{6}\.\d{3}-00").unwrap();
+    assert_snapshot!(stamp.replace(&ran.err.replace(&home, "HOME"), "STAMP"), @r"
+    reviewing
+    --- a/b.py
+    +++ b/b.py
+    @@ -3 +3 @@
+    -    assert (a, 'why')
+    +    assert a, 'why'
+    --- a/c.test.js
+    +++ b/c.test.js
+    @@ -1,2 +1,2 @@
+    -it.only('x', f)
+    -fdescribe('y', f)
+    +it('x', f)
+    +describe('y', f)
+    to undo the fixes:
+      git --git-dir=/dev/null -c core.autocrlf=false -C HOME/r apply -R --whitespace=nowarn HOME/.local/state/truing/undo/STAMP.patch
+    fixed 3 findings in 2 files
+    ");
+    // Again, there is nothing that is sure.
+    let before = place.files();
+    let again = fix(&place, &[]);
+    assert_eq!((again.exit, again.out.contains("1 finding (1 P1)")), (1, true), "{}", again.out);
+    assert!(again.err.ends_with("nothing to fix: no finding has a fix that is sure\n"), "{}", again.err);
+    assert!(before == place.files());
+
+    place.write("d.py", "f()\nbreakpoint()\n");
+    let last = fix(&place, &["--quiet"]);
+    assert_eq!((last.exit, last.err.as_str()), (0, ""), "{}", last.out);
+    assert_eq!(read(&place, "d.py"), b"f()\n");
+}
+
+#[test]
+fn what_was_changed_is_undone_by_the_command_that_was_told() {
+    let place = Place::new();
+    let odd = OsString::from_vec(b"caf\xe9 'x\" $y\t.py".to_vec());
+    let blank = "with blank/b c.py";
+    for (name, text) in [
+        (odd.clone(), &b"f()\r\nbreakpoint()\r\ng()"[..]),
+        (blank.into(), b"f()\nbreakpoint()"),
+        ("mark.py".into(), b"\xef\xbb\xbfbreakpoint()\nf()\n"),
+        ("mixed.test.js".into(), b"it.only('x', f)\r\nfit('y', f)\n\tfit('z', f)"),
+    ] {
+        place.write(name, text);
+    }
+    place.commit("as it is");
+    place.git(["checkout", "--quiet", "-b", "other", "HEAD~1"]);
+    place.git(["checkout", "--quiet", "main", "--", "."]);
+    for attributes in ["", "* text eol=crlf\n", "* text=auto\n", "* -text whitespace=error\n"] {
+        place.write(".gitattributes", attributes);
+        place.git(["config", "apply.whitespace", "error"]);
+        std::fs::write(place.home().join(".gitconfig"), "[core]\nautocrlf = true\n").unwrap();
+        let before = place.files();
+        let ran = fix(&place, &["--no-record"]);
+        assert_eq!(
+            (ran.exit, ran.err.contains("fixed 6 findings in 4 files")),
+            (0, true),
+            "{}{}",
+            ran.err,
+            ran.out
+        );
+        assert_eq!(std::fs::read(place.repo().join(&odd)).unwrap(), b"f()\r\ng()");
+        assert_eq!(read(&place, blank), b"f()");
+        assert_eq!(read(&place, "mark.py"), b"\xef\xbb\xbff()\n");
+        assert_eq!(read(&place, "mixed.test.js"), b"it('x', f)\r\nit('y', f)\n\tit('z', f)");
+        assert!(shell(&place, undo(&ran)), "{attributes}");
+        let contents = |files: std::collections::BTreeMap<_, (i64, Vec<u8>)>| {
+            files.into_iter().map(|(path, (_, content))| (path, content)).collect::<Vec<_>>()
+        };
+        assert!(contents(before) == contents(place.files()), "{attributes}");
+    }
+    assert!(!place.store().exists(), "without records there are none; what undoes it is kept all the same");
+}
+
+#[test]
+fn a_run_that_was_killed_between_two_files_is_undone_file_by_file() {
+    let place = Place::new();
+    for name in ["b.py", "c.py"] {
+        place.write(name, ASSERTS.0);
+    }
+    let ran = fix(&place, &[]);
+    // As if the second had never been written.
+    place.write("c.py", ASSERTS.0);
+    let undo = undo(&ran);
+    assert!(!shell(&place, undo), "git applies all of it or nothing");
+    assert_eq!(String::from_utf8(read(&place, "b.py")).unwrap(), ASSERTS.1);
+    let (command, patch) = undo.rsplit_once(' ').unwrap();
+    let about = std::fs::read_to_string(patch).unwrap();
+    assert!(about.contains("--include=PATH"), "{about}");
+    assert!(shell(&place, &format!("{command} --include=b.py {patch}")));
+    assert_eq!((read(&place, "b.py"), read(&place, "c.py")), (ASSERTS.0.into(), ASSERTS.0.into()));
+}
+
+#[test]
+fn modes_are_kept_links_and_what_cannot_be_written_are_left_and_told() {
+    let place = Place::new();
+    place.write("b.py", ASSERTS.0);
+    let mode = |name: &str| place.repo().join(name).metadata().unwrap().permissions().mode() & 0o7777;
+    std::fs::set_permissions(place.repo().join("b.py"), std::fs::Permissions::from_mode(0o751)).unwrap();
+    std::fs::write(place.home().join("out.py"), ASSERTS.0).unwrap();
+    symlink("../out.py", place.repo().join("link.py")).unwrap();
+    assert_eq!(fix(&place, &[]).exit, 0);
+    assert_eq!((String::from_utf8(read(&place, "b.py")).unwrap().as_str(), mode("b.py")), (ASSERTS.1, 0o751));
+    assert_eq!(std::fs::read_to_string(place.home().join("out.py")).unwrap(), ASSERTS.0);
+
+    // What undoes it cannot be kept: nothing is changed.
+    place.write("b.py", ASSERTS.0);
+    std::fs::remove_dir_all(place.home().join(".local/state/truing/undo")).unwrap();
+    std::fs::write(place.home().join(".local/state/truing/undo"), "").unwrap();
+    let ran = fix(&place, &["--format", "json"]);
+    assert_eq!((ran.exit, &ran.json()["error"]["code"]), (3, &json!("write_failed")), "{}", ran.err);
+    assert!(ran.err.contains("hint: nothing was changed"), "{}", ran.err);
+    assert_eq!(String::from_utf8(read(&place, "b.py")).unwrap(), ASSERTS.0);
+}
+
+#[test]
+fn of_fixes_that_do_not_go_together_the_first_is_made_and_the_rest_is_told() {
+    let place = Place::new();
+    place.write("b.py", "def f():\n    breakpoint()\n    breakpoint()\n");
+    let ran = fix(&place, &[]);
+    assert_eq!(read(&place, "b.py"), b"def f():\n    breakpoint()\n");
+    let told = "warning: b.py:3: core/python-debugger not fixed: it does not go together with another fix of the file\n";
+    assert!(ran.exit == 1 && ran.err.contains(told), "{}", ran.err);
+    assert!(ran.err.ends_with("fixed 1 finding in 1 file\n"), "{}", ran.err);
+}
+
+#[test]
+fn a_commit_is_not_fixed() {
+    let place = Place::new();
+    let ran = place.review(&["--fix", "--head", "HEAD"]);
+    assert_eq!(ran.exit, 2);
+    assert!(ran.err.contains("cannot be used with"), "{}", ran.err);
+}
+
+#[test]
+fn a_secret_beside_a_fix_is_not_shown() {
+    let place = Place::new();
+    let key = crate::place::key();
+    place.write("b.py", format!("KEY = '{key}'\nassert (a, 'why')\n"));
+    let ran = fix(&place, &[]);
+    assert!(ran.err.contains("+assert a, 'why'") && !ran.err.contains(&key), "{}", ran.err);
+}
