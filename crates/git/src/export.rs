@@ -227,9 +227,16 @@ async fn make_folder(path: &Path) -> Result<(), GitError> {
     made.map_err(|source| GitError::Io { doing: "cannot make", path: path.to_owned(), source })
 }
 
-/// Writes a file that is not there yet. False if the file system cannot hold it: a tree may have names that
-/// differ in case only, a file and a folder of one name, or names that are too long.
-async fn write_new(dest: &Path, path: &RepoPath, content: &[u8]) -> Result<bool, GitError> {
+/// Writes a file that is not there yet, below `dest`, a folder of ours. False if its name must not be written (`.git`
+/// in any spelling, `..`), or if the file system cannot hold it: a tree may have names that differ in case only, a file
+/// and a folder of one name, or names that are too long.
+///
+/// # Errors
+/// [`GitError::Io`]
+pub async fn write_new(dest: &Path, path: &RepoPath, content: &[u8]) -> Result<bool, GitError> {
+    if !may_be_written(path) {
+        return Ok(false);
+    }
     let target = dest.join(std::ffi::OsStr::from_bytes(path.as_bytes()));
     let written = async {
         if let Some(folder) = target.parent() {

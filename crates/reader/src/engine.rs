@@ -153,12 +153,6 @@ impl<'packs> RuleSet<'packs> {
         found.map(|(rule, _)| finding(rule, &file.path, 1, 1, String::new())).collect()
     }
 
-    /// Paths that companions of this file may have.
-    pub(crate) fn companion_paths(&self, file: &RepoPath) -> impl Iterator<Item = RepoPath> {
-        let rules = self.companions.iter().filter(|(rule, _)| rule.applies_to(file));
-        rules.flat_map(|(_, check)| check.paths(file))
-    }
-
     /// Every match of every rule of syntax that looks at this path, on added lines.
     fn syntax_hits(
         &self,
@@ -184,13 +178,13 @@ impl<'packs> RuleSet<'packs> {
 
     /// What rules of companions and of size say; each at the beginning of a line.
     fn whole_file_hits(
-        let is_text = content.form() != Form::Binary;
         &self,
         file: &ChangedFile,
         content: &Content,
         lines: &Lines<'_>,
         change: &Change<'_>,
     ) -> Result<Vec<Hit<'packs>>, ReaderError> {
+        let is_text = content.form() != Form::Binary;
         let mut hits = Vec::new();
         let mut hit = |rule: &'packs Rule, line: u32| {
             hits.push(Hit { rule, matched: lines.range(line), secret: None, fix: None });
@@ -214,6 +208,15 @@ impl<'packs> RuleSet<'packs> {
     }
 }
 
+/// Paths that companions of this file may have.
+pub(crate) fn companion_paths(rules: &[&Rule], file: &RepoPath) -> Vec<RepoPath> {
+    let paths = |rule: &&Rule| match &rule.check {
+        Check::Companion(check) if rule.applies_to(file) => check.paths(file),
+        Check::Companion(_) | Check::Text(_) | Check::Secret(_) | Check::Syntax(_) | Check::Size(_) => vec![],
+    };
+    rules.iter().flat_map(paths).collect()
+}
+
 /// A finding without suggestion.
 fn finding(rule: &Rule, path: &RepoPath, first: u32, last: u32, snippet: String) -> RawFinding {
     RawFinding {
@@ -229,14 +232,14 @@ fn finding(rule: &Rule, path: &RepoPath, first: u32, last: u32, snippet: String)
     }
 }
 
-/// Does one of the ascending ranges overlap `first..=last`?
-fn touches(added: &[(u32, u32)], first: u32, last: u32) -> bool {
-    let next = added.partition_point(|(_, end)| *end < first);
 /// Without control characters: what is around a secret in a file that is no text can be anything.
 fn printable(snippet: &str) -> String {
     snippet.replace(|c: char| c.is_control() && c != '\n' && c != '\t', "\u{FFFD}")
 }
 
+/// Does one of the ascending ranges overlap `first..=last`?
+fn touches(added: &[(u32, u32)], first: u32, last: u32) -> bool {
+    let next = added.partition_point(|(_, end)| *end < first);
     added.get(next).is_some_and(|(start, _)| *start <= last)
 }
 

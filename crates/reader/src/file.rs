@@ -20,13 +20,16 @@ pub(crate) const MAX_FILE_BYTES: u64 = 5 * 1024 * 1024;
 /// The folder that holds the head's files. The path to it is the operator's and may contain links; nothing
 /// below it may.
 #[derive(Debug)]
-pub(crate) struct Tree {
+pub struct Tree {
     root: OwnedFd,
 }
 
 impl Tree {
     /// Opens the folder.
-    pub(crate) fn open(path: &Path) -> Result<Self, ReaderError> {
+    ///
+    /// # Errors
+    /// [`ReaderError::Failed`]
+    pub fn open(path: &Path) -> Result<Self, ReaderError> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         match open(path, flags, Mode::empty()) {
             Ok(root) => Ok(Self { root }),
@@ -39,6 +42,15 @@ impl Tree {
 
     /// The content of a file, or why it is not read: of one that is too large to be, whether it is binary.
     pub(crate) fn read(&self, path: &RepoPath) -> Result<Content, SkipReason> {
+        self.bytes(path).map(Content::of)
+    }
+
+    /// The bytes of a file, or why it is not read.
+    ///
+    /// # Errors
+    /// [`SkipReason::Symlink`]; [`SkipReason::TooLarge`], or [`SkipReason::Binary`] if it is that too;
+    /// [`SkipReason::Unreadable`] for anything else that is no file, also one behind a link.
+    pub fn bytes(&self, path: &RepoPath) -> Result<Vec<u8>, SkipReason> {
         self.within_folder(path, read_regular)
     }
 
@@ -88,7 +100,7 @@ impl Head for Tree {
 
 /// Reads `name` in `folder` if it is a regular file. Its type is asked for before it is opened, because opening
 /// a device can act and opening a FIFO can wait, and again after, because it can be exchanged in between.
-fn read_regular(folder: BorrowedFd<'_>, name: &[u8]) -> Result<Content, SkipReason> {
+fn read_regular(folder: BorrowedFd<'_>, name: &[u8]) -> Result<Vec<u8>, SkipReason> {
     let before = statat(folder, name, AtFlags::SYMLINK_NOFOLLOW).map_err(|_| SkipReason::Unreadable)?;
     match FileType::from_raw_mode(before.st_mode) {
         FileType::RegularFile => {}
@@ -117,5 +129,5 @@ fn read_regular(folder: BorrowedFd<'_>, name: &[u8]) -> Result<Content, SkipReas
         let probe = bytes.get(..PROBE_BYTES).unwrap_or(&bytes);
         return Err(if begins_binary(probe) { SkipReason::Binary } else { SkipReason::TooLarge });
     }
-    Ok(Content::of(bytes))
+    Ok(bytes)
 }

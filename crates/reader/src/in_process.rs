@@ -13,7 +13,7 @@ use truing_core::outcome::{NotReviewed, SkipReason};
 use truing_core::port::{ChangedFile, ReadReport, ReadRequest, Reader, ReaderError};
 use truing_diff::RepoPath;
 
-use crate::engine::{MAX_FINDINGS, RuleSet};
+use crate::engine::{MAX_FINDINGS, RuleSet, companion_paths};
 use crate::file::Tree;
 use crate::pack::Packs;
 use crate::rules::companion::Change;
@@ -24,6 +24,9 @@ use crate::syntax::Parsers;
 const MAX_THREADS: usize = 8;
 /// How many files make another thread worth its start.
 const FILES_PER_THREAD: usize = 8;
+
+/// How many companions of changed files are looked for. A hostile change could name many in deep folders.
+const MAX_COMPANIONS: usize = 10_000;
 
 /// Reads in the calling process. Cheap to clone; patterns are compiled at most once for all clones.
 #[derive(Clone, Debug)]
@@ -57,16 +60,24 @@ impl InProcess {
         self.packs.names()
     }
 
-    /// Paths that rules about these changed files may have to look at, beside those: to be in the request's tree
-    /// if they exist.
+    /// What [`Reader::companions`] does: at most 10,000 paths, those of the first files.
     ///
     /// # Errors
     /// [`ReaderError::UnknownPack`]
-    pub fn companions(&self, packs: &[String], files: &[ChangedFile]) -> Result<Vec<RepoPath>, ReaderError> {
-        let rules = RuleSet::new(self.packs.select(packs)?)?;
-        let paths: BTreeSet<RepoPath> =
-            files.iter().flat_map(|file| rules.companion_paths(&file.path)).collect();
-        Ok(paths.into_iter().collect())
+    pub fn companions_of(
+        &self,
+        packs: &[String],
+        files: &[ChangedFile],
+    ) -> Result<Vec<RepoPath>, ReaderError> {
+        let rules = self.packs.select(packs)?;
+        let mut paths = BTreeSet::new();
+        for file in files {
+            paths.extend(companion_paths(&rules, &file.path));
+            if paths.len() > MAX_COMPANIONS {
+                break;
+            }
+        }
+        Ok(paths.into_iter().take(MAX_COMPANIONS).collect())
     }
 
     /// What [`Reader::read`] does, blocking: for callers that have threads for such work. Equal requests on equal
@@ -154,5 +165,13 @@ fn read_share(
 impl Reader for InProcess {
     async fn read(&self, request: &ReadRequest) -> Result<ReadReport, ReaderError> {
         self.read_blocking(request)
+    }
+
+    async fn companions(
+        &self,
+        packs: &[String],
+        files: &[ChangedFile],
+    ) -> Result<Vec<RepoPath>, ReaderError> {
+        self.companions_of(packs, files)
     }
 }

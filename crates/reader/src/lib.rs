@@ -21,6 +21,7 @@ mod stack;
 mod suppress;
 mod syntax;
 
+pub use file::Tree;
 pub use in_process::InProcess;
 pub use pack::{Listed, Packs, Tested};
 pub use proof::{Edit, Fixed, apply};

@@ -11,11 +11,15 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
-use truing_core::port::{ReadReport, ReadRequest, Reader, ReaderError};
+use truing_core::port::{ChangedFile, ReadReport, ReadRequest, Reader, ReaderError};
+use truing_diff::RepoPath;
+use truing_reader::InProcess;
 use truing_reader::protocol::{
     Answer, Checked, Hello, MAX_ANSWER_BYTES, MAX_HELLO_BYTES, MAX_REQUEST_BYTES, ProtocolError, checked,
     decode, encode,
 };
+
+use crate::wiring::packs_with;
 
 /// How long one child may take, from its start to its end.
 pub const TIME: Duration = Duration::from_secs(120);
@@ -115,6 +119,18 @@ impl Reader for ChildReader {
                 Err(ReaderError::Failed(told))
             }
         }
+    }
+
+    /// Asks no child: paths are matched with patterns of the packs, and nothing of the repository is opened.
+    async fn companions(
+        &self,
+        packs: &[String],
+        files: &[ChangedFile],
+    ) -> Result<Vec<RepoPath>, ReaderError> {
+        let (rules, packs, files) = (self.rules.clone(), packs.to_owned(), files.to_owned());
+        let work = move || InProcess::with_packs(packs_with(rules.as_deref())?).companions_of(&packs, &files);
+        let done = tokio::task::spawn_blocking(work).await;
+        done.unwrap_or_else(|stopped| Err(ReaderError::Failed(stopped.to_string())))
     }
 }
 

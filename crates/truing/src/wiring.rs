@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use truing_core::id::{IntentId, Millis, PrId, RunId, Span};
-use truing_core::port::{Clock, Ids, ReadReport, ReadRequest, Reader, ReaderError};
+use truing_core::port::{ChangedFile, Clock, Ids, ReadReport, ReadRequest, Reader, ReaderError};
 use truing_core::slot::Limits;
+use truing_diff::RepoPath;
 use truing_forge::Secret;
 use truing_forge::github::{GitHub, GitHubOptions, GitHubPull};
 use truing_forge::marker::MarkerKeys;
@@ -78,6 +79,14 @@ impl Reader for ThreadedReader {
         tokio::task::spawn_blocking(move || reader.read_blocking(&request))
             .await
             .unwrap_or_else(|error| Err(ReaderError::Failed(error.to_string())))
+    }
+
+    async fn companions(
+        &self,
+        packs: &[String],
+        files: &[ChangedFile],
+    ) -> Result<Vec<RepoPath>, ReaderError> {
+        self.0.companions_of(packs, files)
     }
 }
 

@@ -16,7 +16,7 @@ use truing_core::finding::{Finding, Severity};
 use truing_core::id::Sha;
 use truing_core::outcome::OutcomeKind;
 use truing_core::port::Clock as _;
-use truing_git::Repository;
+use truing_git::{Git, GitError, Index, Repository};
 use truing_reader::Listed;
 use truing_store::{OpenError, Sqlite};
 
@@ -27,7 +27,7 @@ use super::{ColorWhen, Context, Format, runtime};
 use crate::config::layer::{Flag, SourceFile};
 use crate::config::{self, Config, REPOSITORY_FILE};
 use crate::environment::Environment;
-use crate::loops::local::{Local, LocalError, Review};
+use crate::loops::local::{Head, Local, LocalError, Review};
 use crate::loops::reading::ReadingError;
 use crate::wiring::{self, SystemClock, ThreadedReader, UniqueIds};
 
@@ -49,6 +49,9 @@ pub struct Args {
     /// Review this commit instead of the working tree
     #[arg(long, value_name = "REF")]
     head: Option<String>,
+    /// Review what the next commit would hold: what is staged, against HEAD
+    #[arg(long, conflicts_with = "head")]
+    staged: bool,
     /// What reviews: the rules alone, without a model [default: review.runtime]
     #[arg(long, value_enum)]
     runtime: Option<Runtime>,
@@ -172,11 +175,12 @@ impl Command {
     async fn run(self) -> Result<Exit, CliError> {
         let progress = self.output.progress("reviewing", None);
         let git = wiring::git(&self.environment).await?;
-        let repository = git.open(&self.path()).await.map_err(wiring::git_error)?;
+        let repository = self.open(&git).await.map_err(wiring::git_error)?;
         let head = match &self.args.head {
             Some(name) => Some(repository.resolve(name).await.map_err(wiring::git_error)?),
             None => None,
         };
+        let index = self.index(&repository).await.map_err(wiring::git_error)?;
         let own = own_file(&repository, head.as_ref()).await?;
         let config = match &own {
             Some(file) => self.config.with_repository(file)?,
@@ -185,7 +189,11 @@ impl Command {
         let local = Local {
             repository: &repository,
             base: self.args.base.as_deref(),
-            head: head.as_ref(),
+            head: match (&head, &index) {
+                (Some(commit), _) => Head::Commit(commit),
+                (None, Some(index)) => Head::Index(index),
+                (None, None) => Head::WorkingTree,
+            },
             scope: &wiring::scope(&config.rules)?,
             reader: &ThreadedReader::with(&config.rules).map_err(wiring::reader_error)?,
             records: self.records(&config),
@@ -207,6 +215,19 @@ impl Command {
         self.print(&review, &config, own.is_some(), remote.as_deref())?;
         Ok(exit(&review, self.args.fail_on, self.args.allow_partial))
     }
+
+    /// The repository. Only with `--staged` it may be one without a commit: the first is being made.
+    async fn open(&self, git: &Git) -> Result<Repository, GitError> {
+        if self.args.staged { git.open_unborn(&self.path()).await } else { git.open(&self.path()).await }
+    }
+
+    /// The index, with `--staged`. In a hook, git names the one that the commit is made from.
+    async fn index(&self, repository: &Repository) -> Result<Option<Index>, GitError> {
+        if !self.args.staged {
+            return Ok(None);
+        }
+        let named = self.environment.get("GIT_INDEX_FILE").filter(|name| !name.is_empty());
+        repository.index(named.map(Path::new)).await.map(Some)
 
     /// Makes the fixes that the review suggests. The answer: did anything change?
     async fn fix(&self, review: &Review, repository: &Repository, config: &Config) -> Result<bool, CliError> {

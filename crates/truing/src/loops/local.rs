@@ -1,7 +1,7 @@
 //! The review loop of a local repository: the same steps as the served one, without a slot and without a forge.
 //!
-//! [`Local::run`] is the list of steps. The working tree is read in place, a named commit from a private folder;
-//! nothing in the repository changes. Findings and the outcome go to the user's own records, so that ids and
+//! [`Local::run`] is the list of steps. The working tree is read in place, a named commit and the index from a
+//! private folder; nothing in the repository changes. Findings and the outcome go to the user's own records, so that ids and
 //! dismissals last; a review whose records fail is still a review, with a warning.
 
 use std::fmt;
@@ -13,7 +13,7 @@ use truing_core::money::MicroUsd;
 use truing_core::outcome::{Outcome, OutcomeRecord};
 use truing_core::port::{Clock, Computed, Ids, Reader, Records, Revision, RunRef, StoreError};
 use truing_core::publish::Producer;
-use truing_git::{BaseFrom, GitError, Repository};
+use truing_git::{BaseFrom, Exported, GitError, Index, Repository};
 
 use super::desired::worst_first;
 use super::reading::{self, Change, Reading, ReadingError, Scope};
@@ -35,8 +35,8 @@ pub struct Local<'a, O, R, C, I> {
     pub repository: &'a Repository,
     /// The commit to compare with, as the user names it; none: see [`Against`].
     pub base: Option<&'a str>,
-    /// The commit to review; none: the working tree, with its new files.
-    pub head: Option<&'a Sha>,
+    /// What is reviewed.
+    pub head: Head<'a>,
     /// What the rules look at.
     pub scope: &'a Scope,
     /// The plane that parses repository bytes.
@@ -50,11 +50,45 @@ pub struct Local<'a, O, R, C, I> {
     pub ids: &'a I,
 }
 
+/// What is reviewed.
+#[derive(Clone, Copy, Debug)]
+pub enum Head<'a> {
+    /// The working tree, with its new files.
+    WorkingTree,
+    /// A commit.
+    Commit(&'a Sha),
+    /// What the next commit would hold.
+    Index(&'a Index),
+}
+
+/// Which of these it was.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reviewed {
+    /// [`Head::WorkingTree`]
+    WorkingTree,
+    /// [`Head::Commit`]
+    Commit,
+    /// [`Head::Index`]
+    Index,
+}
+
+impl From<Head<'_>> for Reviewed {
+    fn from(head: Head<'_>) -> Self {
+        match head {
+            Head::WorkingTree => Self::WorkingTree,
+            Head::Commit(_) => Self::Commit,
+            Head::Index(_) => Self::Index,
+        }
+    }
+}
+
 /// What a local review came to.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Review {
     /// How it ended.
     pub record: OutcomeRecord,
+    /// What was reviewed.
+    pub reviewed: Reviewed,
     /// Where its base comes from.
     pub against: Against,
     /// Open findings, worst first.
@@ -74,6 +108,10 @@ pub enum Against {
     LastCommit(String),
     /// Nothing: the last commit is the first one, and nothing differed from the merge base with this branch.
     FirstCommit(String),
+    /// The commit that is checked out.
+    Head,
+    /// Nothing: there is no commit yet.
+    Unborn,
 }
 
 /// As it stands behind the base's id, in brackets.
@@ -88,6 +126,8 @@ impl fmt::Display for Against {
             Self::FirstCommit(branch) => {
                 write!(f, "the first commit: nothing else differs from {branch}")
             }
+            Self::Head => write!(f, "HEAD"),
+            Self::Unborn => write!(f, "there is no commit yet"),
         }
     }
 }
@@ -120,16 +160,16 @@ where
     /// [`LocalError`]
     pub async fn run(&self) -> Result<Review, LocalError> {
         let started = self.clock.now();
-        let checked_out = self.repository.head().await?;
+        let checked_out = self.repository.born_head().await?;
         let key = self.key().await?;
-        let (change, against) = self.compare(self.head.unwrap_or(&checked_out)).await?;
+        let (change, against) = self.compare(checked_out.as_ref()).await?;
         let Reading { found, coverage } = self.read(&change).await?;
         let outcome = Outcome::of_rules(&coverage);
         let mut record = OutcomeRecord {
             run: self.ids.run(),
             key,
-            head: change.head,
-            base: change.base,
+            head: change.head.clone(),
+            base: change.base.clone(),
             outcome,
             open: vec![],
             coverage,
@@ -138,11 +178,13 @@ where
             started,
             ended: self.clock.now(),
         };
-        let (open, unrecorded) = match self.remember(&found, &mut record, &checked_out).await {
+        // What is not committed has no name of its own: the run is filed under the commit that is checked out.
+        let filed = change.head.or(checked_out).unwrap_or(change.base);
+        let (open, unrecorded) = match self.remember(&found, &mut record, &filed).await {
             Ok(open) => (open, None),
             Err(why) => (self.recognise(&[], &found, &mut record).0, Some(why)),
         };
-        Ok(Review { record, against, open, unrecorded })
+        Ok(Review { record, reviewed: self.head.into(), against, open, unrecorded })
     }
 
     /// What records know the repository by: where it was cloned from, so that all clones and worktrees of one
@@ -155,17 +197,37 @@ where
         Ok(Key::new(format!("local/{}", clean(&name).trim_start_matches('/'))))
     }
 
-    /// The change, from the named base or the merge base with the default branch; where that leaves nothing,
-    /// the last commit.
-    async fn compare(&self, head: &Sha) -> Result<(Change, Against), GitError> {
-        if let Some(name) = self.base {
-            let named = self.repository.resolve(name).await?;
-            // What the branch that is named gained since is none of this change: with it as it is, lines that
-            // were deleted there would look added here. Without a common ancestor it is all there is.
-            let left = self.repository.merge_base(&named, head).await?.unwrap_or_else(|| named.clone());
-            let against = if left == named { Against::Named } else { Against::MergeBase };
-            return Ok((self.change(left).await?, against(name.to_owned())));
+    /// The change, from the named base. Without one: the index from the commit that is checked out, anything else
+    /// from the merge base with the default branch, and where that leaves nothing, the last commit.
+    async fn compare(&self, checked_out: Option<&Sha>) -> Result<(Change, Against), GitError> {
+        let head = match self.head {
+            Head::Commit(head) => Some(head),
+            Head::WorkingTree | Head::Index(_) => checked_out,
+        };
+        match (self.base, self.head, head) {
+            (Some(name), _, head) => self.compare_named(name, head).await,
+            (None, Head::Index(_), Some(head)) => Ok((self.change(head.clone()).await?, Against::Head)),
+            (None, _, Some(head)) => self.compare_default(head).await,
+            (None, _, None) => Ok((self.change(self.repository.empty_tree()?).await?, Against::Unborn)),
         }
+    }
+
+    /// From where the head left the base that the user names.
+    async fn compare_named(&self, name: &str, head: Option<&Sha>) -> Result<(Change, Against), GitError> {
+        let named = self.repository.resolve(name).await?;
+        // What the branch that is named gained since is none of this change: with it as it is, lines that
+        // were deleted there would look added here. Without a common ancestor it is all there is.
+        let ancestor = match head {
+            Some(head) => self.repository.merge_base(&named, head).await?,
+            None => None,
+        };
+        let left = ancestor.unwrap_or_else(|| named.clone());
+        let against = if left == named { Against::Named } else { Against::MergeBase };
+        Ok((self.change(left).await?, against(name.to_owned())))
+    }
+
+    /// From where the head left the default branch.
+    async fn compare_default(&self, head: &Sha) -> Result<(Change, Against), GitError> {
         let base = self.repository.default_branch_base(head).await?;
         let branch = match base.from {
             BaseFrom::MergeBase(branch) => branch,
@@ -185,27 +247,30 @@ where
 
     /// What differs between a commit and the head.
     async fn change(&self, base: Sha) -> Result<Change, GitError> {
-        Ok(match self.head {
-            Some(head) => {
+        let found = match self.head {
+            Head::Commit(head) => {
                 let diff = self.repository.diff(&base, head).await?;
-                Change { base, head: Some(head.clone()), diff, left_out: vec![] }
+                return Ok(Change { base, head: Some(head.clone()), diff, left_out: vec![] });
             }
-            None => {
-                let found = self.repository.worktree_diff(&base).await?;
-                Change { base, head: None, diff: found.diff, left_out: found.skipped }
-            }
-        })
+            Head::WorkingTree => self.repository.worktree_diff(&base).await?,
+            Head::Index(index) => index.diff(&base).await?,
+        };
+        Ok(Change { base, head: None, diff: found.diff, left_out: found.skipped })
     }
 
-    /// Lets the reader read the changed files: in the working tree, or of the head's commit, from a folder that
-    /// is gone afterwards.
+    /// Lets the reader read the changed files: in the working tree, or from a folder that is gone afterwards.
     async fn read(&self, change: &Change) -> Result<Reading, LocalError> {
         let mut plan = reading::plan(change, self.scope)?;
-        let Some(head) = self.head else {
+        if let Head::WorkingTree = self.head {
             return Ok(plan.read(self.repository.root().to_owned(), self.scope, self.reader).await?);
-        };
+        }
         let folder = tempfile::tempdir()?;
-        let exported = self.repository.export(head, folder.path(), Some(&plan.paths())).await?;
+        let paths = plan.paths(self.scope, self.reader).await?;
+        let exported = match self.head {
+            Head::Commit(head) => self.repository.export(head, folder.path(), Some(&paths)).await?,
+            Head::Index(index) => index.export(folder.path(), &paths).await?,
+            Head::WorkingTree => Exported::default(),
+        };
         plan.leave_out(exported.left_out);
         Ok(plan.read(folder.path().to_owned(), self.scope, self.reader).await?)
     }
@@ -215,7 +280,7 @@ where
         &self,
         found: &[Placed],
         record: &mut OutcomeRecord,
-        checked_out: &Sha,
+        filed: &Sha,
     ) -> Result<Vec<Finding>, String> {
         let opened = tokio::task::spawn_blocking(self.records.clone()).await;
         let Some(store) = opened.map_err(|stopped| stopped.to_string())?? else {
@@ -223,7 +288,7 @@ where
         };
         let mut tries = 0;
         loop {
-            match self.recorded(&store, found, record, checked_out).await {
+            match self.recorded(&store, found, record, filed).await {
                 Ok(open) => return Ok(open),
                 Err(StoreError::Fenced { .. }) if tries < MAX_TRIES => tries += 1,
                 Err(error) => return Err(error.to_string()),
@@ -238,13 +303,11 @@ where
         store: &S,
         found: &[Placed],
         record: &mut OutcomeRecord,
-        checked_out: &Sha,
+        filed: &Sha,
     ) -> Result<Vec<Finding>, StoreError> {
         let token = store.fresh_token().await?;
         let run = RunRef { id: record.run.clone(), key: record.key.clone(), token };
-        // A working tree has no name of its own: the run is filed under the commit that is checked out.
-        let head = record.head.clone().unwrap_or_else(|| checked_out.clone());
-        let revision = Revision { head, base: record.base.clone() };
+        let revision = Revision { head: filed.clone(), base: record.base.clone() };
         store.begin(&run, &revision, record.started).await?;
         let known = store.findings(&run.key).await?;
         let (open, findings) = self.recognise(&known, found, record);

@@ -1,5 +1,6 @@
 //! From a change to findings: which files are read, what the reader says, and where it can be said.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use globset::GlobSet;
@@ -97,14 +98,24 @@ pub fn plan<'a>(change: &'a Change, scope: &Scope) -> Result<Plan<'a>, ReadingEr
 }
 
 impl Plan<'_> {
-    /// The paths that the reader needs in its tree.
-    pub fn paths(&self) -> Vec<RepoPath> {
-        self.to_read.iter().map(|file| file.path.clone()).collect()
+    /// The paths that the reader needs in its tree: the changed files, and others that rules about them look at.
+    ///
+    /// # Errors
+    /// [`ReadingError::Reader`]
+    pub async fn paths<R: Reader>(&self, scope: &Scope, reader: &R) -> Result<Vec<RepoPath>, ReadingError> {
+        let mut paths = reader.companions(&scope.packs, &self.to_read).await?;
+        paths.extend(self.to_read.iter().map(|file| file.path.clone()));
+        Ok(paths)
     }
 
-    /// Files that are not below the reader's tree after all, with the reason.
-    pub fn leave_out(&mut self, gaps: Vec<NotReviewed>) {
-        self.to_read.retain(|file| !gaps.iter().any(|gap| gap.path == file.path));
+    /// Files that are not below the reader's tree after all, with the reason. Only those that were to be reviewed
+    /// are missed.
+    pub fn leave_out(&mut self, mut gaps: Vec<NotReviewed>) {
+        let missed =
+            |gap: &NotReviewed| self.to_read.binary_search_by(|file| file.path.cmp(&gap.path)).is_ok();
+        gaps.retain(missed);
+        let gone: BTreeSet<&RepoPath> = gaps.iter().map(|gap| &gap.path).collect();
+        self.to_read.retain(|file| !gone.contains(&file.path));
         self.coverage.not_reviewed.extend(gaps);
     }
 
@@ -159,6 +170,9 @@ fn skipped(file: &FileDiff<'_>, scope: &Scope) -> Option<SkipReason> {
     };
     if scope.ignore.is_match(path) {
         Some(SkipReason::Ignored)
+    } else if file.is_combined {
+        // Only a diff that is given can be one: its lines are not those of two versions.
+        Some(SkipReason::DoesNotApply)
     } else if file.is_submodule() {
         Some(SkipReason::Submodule)
     } else if file.is_binary && file.status != Status::Added {

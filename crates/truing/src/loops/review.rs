@@ -207,7 +207,8 @@ where
             what: format!("no temporary folder: {error}"),
             not_before: None,
         })?;
-        let exported = mirror.export(head, folder.path(), Some(&plan.paths())).await?;
+        let paths = plan.paths(self.scope, self.reader).await?;
+        let exported = mirror.export(head, folder.path(), Some(&paths)).await?;
         plan.leave_out(exported.left_out);
         Ok(plan.read(folder.path().to_owned(), self.scope, self.reader).await?)
     }

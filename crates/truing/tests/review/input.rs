@@ -111,8 +111,7 @@ fn a_shallow_clone_says_what_to_fetch() {
 fn parts_that_are_not_built_are_not_accepted() {
     let place = Place::new();
     for (arguments, said) in [
-        (&["--staged"][..], "--staged"),
-        (&["--diff", "-"], "--diff"),
+        (&["--diff", "-"][..], "--diff"),
         (&["--pr", "https://example.org/pull/1"], "--pr"),
         (&["--publish"], "--publish"),
         (&["--fix"], "--fix"),

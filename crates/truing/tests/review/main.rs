@@ -10,3 +10,4 @@ mod repository;
 mod result;
 mod run;
 mod sarif;
+mod staged;

@@ -13,12 +13,14 @@ use truing_core::finding::{AnchorKind, Finding};
 use truing_core::id::{CommentId, IntentId, Key, Millis, PrId, Sha, Span, Token, Version};
 use truing_core::outcome::{Outcome, OutcomeRecord};
 use truing_core::port::{
-    Act, Begun, Clock, Computed, Described, Event, Forge, ForgeError, InlineDraft, Mark, Moved, NewNotice,
-    Notice, Operations, PullRequest, ReadReport, ReadRequest, Reader, ReaderError, Records, Revision, RunRef, Slots, StoreError,
+    Act, Begun, ChangedFile, Clock, Computed, Described, Event, Forge, ForgeError, InlineDraft, Mark, Moved,
+    NewNotice, Notice, Operations, PullRequest, ReadReport, ReadRequest, Reader, ReaderError, Records,
+    Revision, RunRef, Slots, StoreError,
 };
 use truing_core::publish::{Desired, DesiredStatus, Intent, Item, Observed, Producer};
 use truing_core::slot::{Limits, Slot};
 use truing_core::switch::{Switch, Turn};
+use truing_diff::RepoPath;
 use truing_forge::github::GitHubPull;
 use truing_git::{GitError, Remote};
 use truing_store::Sqlite;
@@ -403,5 +405,13 @@ impl Reader for FaultyReader {
             report
         };
         self.script.call("read", no_reader, counted).await
+    }
+
+    async fn companions(
+        &self,
+        packs: &[String],
+        files: &[ChangedFile],
+    ) -> Result<Vec<RepoPath>, ReaderError> {
+        self.inner.inner.companions(packs, files).await
     }
 }

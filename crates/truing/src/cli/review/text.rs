@@ -12,7 +12,7 @@ use truing_core::id::Sha;
 use truing_core::outcome::{Coverage, NotReviewed, Outcome, OutcomeKind};
 
 use crate::config::REPOSITORY_FILE;
-use crate::loops::local::{Against, Review};
+use crate::loops::local::{Against, Review, Reviewed};
 use crate::loops::text::counted;
 
 /// How wide text is, in columns.
@@ -113,14 +113,17 @@ pub(super) fn compared(review: &Review, head: Option<&str>) -> String {
         true => sha.short().to_owned(),
         false => format!("{} ({})", sha.short(), visible(name)),
     };
-    let reviewed = match (&review.record.head, head) {
-        (Some(sha), Some(name)) => format!("commit {}", named(sha, name)),
-        (Some(sha), None) => format!("commit {}", sha.short()),
-        (None, _) => "working tree".to_owned(),
+    let reviewed = match (review.reviewed, &review.record.head, head) {
+        (Reviewed::Commit, Some(sha), Some(name)) => format!("commit {}", named(sha, name)),
+        (Reviewed::Commit, Some(sha), None) => format!("commit {}", sha.short()),
+        (Reviewed::Index, _, _) => "the index".to_owned(),
+        (Reviewed::WorkingTree | Reviewed::Commit, _, _) => "working tree".to_owned(),
     };
     let base = match &review.against {
-        against @ Against::FirstCommit(_) => format!("nothing ({})", visible(&against.to_string())),
-        against @ (Against::Named(_) | Against::MergeBase(_) | Against::LastCommit(_)) => {
+        against @ (Against::FirstCommit(_) | Against::Unborn) => {
+            format!("nothing ({})", visible(&against.to_string()))
+        }
+        against @ (Against::Named(_) | Against::MergeBase(_) | Against::LastCommit(_) | Against::Head) => {
             named(&review.record.base, &against.to_string())
         }
     };
