@@ -228,6 +228,7 @@ impl Command {
         }
         let named = self.environment.get("GIT_INDEX_FILE").filter(|name| !name.is_empty());
         repository.index(named.map(Path::new)).await.map(Some)
+    }
 
     /// Makes the fixes that the review suggests. The answer: did anything change?
     async fn fix(&self, review: &Review, repository: &Repository, config: &Config) -> Result<bool, CliError> {

@@ -294,7 +294,10 @@ where
                 let not_before = Some(now + self.forge.settle());
                 Stopped::Failed { class: "the forge does not answer as it should", what, not_before }
             }
-            ForgeError::Unauthorized { .. } | ForgeError::Forbidden { .. } | ForgeError::NotFound { .. } => {
+            ForgeError::Unauthorized { .. }
+            | ForgeError::Forbidden { .. }
+            | ForgeError::NotFound { .. }
+            | ForgeError::Moved { .. } => {
                 Stopped::Failed { class: "the forge refuses access", what, not_before: None }
             }
             ForgeError::Rejected { .. } => {
