@@ -6,7 +6,7 @@
 //! object that it finds instead of writing by a new file time, and that would be a trace in the repository.
 //! (One trace of this kind remains: reading a sparse index marks its trees. No content ever changes.)
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::OsStr;
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
@@ -25,6 +25,12 @@ use crate::{GitError, Limits};
 
 /// The extension of a sparse index: its name and its length, which is 0 (gitformat-index).
 const SPARSE_MARK: &[u8] = b"sdir\0\0\0\0";
+
+/// The name of the files that say how other files become content.
+const ATTRIBUTES: &str = ".gitattributes";
+
+/// The setting that converts line ends where no attribute says how.
+const CONVERTING: &str = "core.autocrlf";
 
 /// A working tree compared with a commit.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -54,6 +60,8 @@ struct Plan {
     take: Vec<RepoPath>,
     /// What the index has for those of them that are tracked.
     known: Vec<Vec<u8>>,
+    /// Some of them are below a file of attributes.
+    attributes: bool,
     /// Tracked files over the bound, with the id that the index has: perhaps they only look changed.
     large: Vec<(RepoPath, Option<Vec<u8>>)>,
     /// Tracked files that are not read: the index's content must not pass for theirs.
@@ -87,7 +95,7 @@ impl Repository {
 
         work.settle_large(&mut plan).await?;
         work.remove(&plan.gone).await?;
-        work.take(&plan.take, &plan.known).await?;
+        work.take(&plan).await?;
         work.restore(base, &plan.restore).await?;
         let diff = work.with_objects(work.in_index(self.view.diff_call()));
         let diff = diff.args(["--cached", base.as_str(), "--"]).read().await?;
@@ -197,16 +205,17 @@ impl Work {
         call.env("GIT_OBJECT_DIRECTORY", self.folder.path().join("objects"))
     }
 
-    /// Reads the content of these paths into the index. `known`: objects to look at for it (git does not
-    /// convert line ends of a file that was stored with them).
-    async fn take(&self, paths: &[RepoPath], known: &[Vec<u8>]) -> Result<(), GitError> {
-        if !known.is_empty() {
-            let ids = known.iter().flat_map(|id| id.iter().copied().chain([b'\n'])).collect();
+    /// Reads the content of the changed paths into the index.
+    async fn take(&self, plan: &Plan) -> Result<(), GitError> {
+        // To convert line ends by itself, git looks at what it has: it does not for a file that was stored with them.
+        let by_setting = self.repository.settings.content.iter().any(|(key, _)| key == CONVERTING);
+        if (by_setting || plan.attributes) && !plan.known.is_empty() {
+            let ids = plan.known.iter().flat_map(|id| id.iter().copied().chain([b'\n'])).collect();
             let call = self.repository.view.call("pack-objects").args(["--quiet", "--window=0"]);
             call.arg(self.folder.path().join("objects/pack/pack")).input(ids).read().await?;
         }
-        if !paths.is_empty() {
-            self.read_files(paths).await?;
+        if !plan.take.is_empty() {
+            self.read_files(&plan.take).await?;
         }
         // All is written: from now on, the repository's objects are seen too.
         borrow(self.folder.path(), &self.repository.view.dir().join("objects"))
@@ -324,7 +333,18 @@ fn plan(root: &Path, limits: &Limits, changed: BTreeMap<RepoPath, Changed>, new:
             Disk::Unreadable => plan.skip(&path, SkipReason::Unreadable),
         }
     }
+    plan.attributes = any_below_attributes(root, &plan.take);
     plan
+}
+
+/// Is there a file of attributes in the folder of one of these paths, or in one above?
+fn any_below_attributes(root: &Path, paths: &[RepoPath]) -> bool {
+    let mut seen = HashSet::new();
+    let folders = |path| Path::new(OsStr::from_bytes(RepoPath::as_bytes(path))).ancestors().skip(1);
+    let mut new = paths
+        .iter()
+        .flat_map(|path| folders(path).take_while(|folder| seen.insert(*folder)).collect::<Vec<_>>());
+    new.any(|folder| root.join(folder).join(ATTRIBUTES).symlink_metadata().is_ok())
 }
 
 fn look(root: &Path, path: &RepoPath) -> Disk {

@@ -358,7 +358,6 @@ async fn a_working_tree_s_diff_takes_no_more_calls_than_it_needs() {
             "diff-files",
             "for-each-ref",
             "ls-files",
-            "pack-objects",
             "rev-parse",
             "update-index"
         ]

@@ -290,6 +290,25 @@ async fn line_ends_are_compared_as_the_repository_stores_them() {
 }
 
 #[tokio::test]
+async fn line_ends_that_were_stored_stay_wherever_a_conversion_comes_from() {
+    let place = Place::new();
+    let by_setting: fn(&Repo) = |repo| drop(repo.run(["config", "core.autocrlf", "input"]));
+    let by_ignored_file: fn(&Repo) = |repo| {
+        repo.write(".gitignore", ".gitattributes\n");
+        repo.write("sub/.gitattributes", "* text=auto\n");
+    };
+    for (name, ask) in [("setting", by_setting), ("ignored", by_ignored_file)] {
+        let repo = place.repo(name);
+        repo.write("sub/old.txt", "one\r\ntwo\r\n");
+        repo.commit("stored with CRLF");
+        ask(&repo);
+        repo.write("sub/old.txt", "one\r\n2\r\n");
+        let diff = text(&worktree_diff(&place, &repo).await.diff);
+        assert!(diff.contains(" one\r\n-two\r\n+2\r\n"), "{name}: {diff}");
+    }
+}
+
+#[tokio::test]
 async fn the_users_ignore_file_counts_if_it_is_given() {
     let place = Place::new();
     let repo = place.repo("r");
