@@ -1,9 +1,10 @@
 //! [`FakeForge`]: GitHub's semantics on loopback. `routes` receives every call, `calls`, `graphql` and `git_http`
-//! answer it from `state`, `json` gives it GitHub's form, `diff` knows what a diff contains; `people` is what
+//! answer it from `state`, `estate` is what becomes of whole repositories, `json` gives it GitHub's form, `diff` knows what a diff contains; `people` is what
 //! tests do, `view` what they see, `webhook` what the forge tells, `fault` how it misbehaves.
 
 mod calls;
 mod diff;
+mod estate;
 mod fault;
 mod git_http;
 mod graphql;
@@ -32,6 +33,7 @@ use truing_core::port::Clock;
 
 pub use calls::{MAX_COMMENT, MAX_DESCRIPTION};
 pub use diff::Side;
+pub use estate::Access;
 pub use fault::{Fault, FaultKind};
 pub use people::{NewPull, Repo};
 pub use state::{Logged, MAX_LOGGED, Place, Status};
@@ -149,11 +151,16 @@ impl FakeForge {
             outbox,
             events: 0,
             used: 0,
+            limit: None,
+            spent: (0, 0),
             calls: BTreeMap::new(),
             log: Default::default(),
             violations: Vec::new(),
         };
-        let shared = Arc::new(Shared { state: Mutex::new(State { world, repos: BTreeMap::new() }), dir });
+        let shared = Arc::new(Shared {
+            state: Mutex::new(State { world, repos: BTreeMap::new(), moved: BTreeMap::new() }),
+            dir,
+        });
         let tasks = [
             tokio::spawn(serve(listener, routes::router(&shared))).abort_handle(),
             tokio::spawn(deliver(deliveries, client.clone())).abort_handle(),

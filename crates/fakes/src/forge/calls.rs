@@ -20,16 +20,9 @@ const PAGE: (usize, usize) = (30, 100);
 const DRAFT_FIELDS: &[&str] = &["path", "position", "body", "line", "side", "start_line", "start_side"];
 const TOO_LONG: &str = "Body is too long (maximum is 65536 characters)";
 
-type Answer = Result<Reply, Reply>;
+pub(crate) type Answer = Result<Reply, Reply>;
 
 impl State {
-    /// The repository that the path names.
-    pub(crate) fn repo(&mut self, call: &Call) -> Result<(&mut World, &mut Repository), Reply> {
-        let key = format!("{}/{}", call.param("owner"), call.param("repo")).to_lowercase();
-        let repo = self.repos.get_mut(&key).ok_or_else(Reply::not_found)?;
-        Ok((&mut self.world, repo))
-    }
-
     /// The pull request that the path names.
     fn pull(&mut self, call: &Call) -> Result<(&mut World, &mut Repository, u64), Reply> {
         let number = call.number("number")?;
@@ -528,26 +521,26 @@ pub(crate) fn create_status(state: &mut State, call: &Call) -> Answer {
 // -------------------------------------------------------------------------------------------------- pages
 
 /// Which part of a list is asked for.
-struct Page {
+pub(crate) struct Page {
     number: usize,
     size: usize,
 }
 
 impl Page {
-    fn of(call: &Call) -> Self {
+    pub(crate) fn of(call: &Call) -> Self {
         let ask = |name: &str| {
             call.query.get(name).and_then(|value| value.parse::<usize>().ok()).filter(|n| *n > 0)
         };
         Self { number: ask("page").unwrap_or(1), size: ask("per_page").unwrap_or(PAGE.0).min(PAGE.1) }
     }
 
-    fn cut<'a, T>(&self, all: &'a [T]) -> &'a [T] {
+    pub(crate) fn cut<'a, T>(&self, all: &'a [T]) -> &'a [T] {
         let from = (self.number - 1).saturating_mul(self.size).min(all.len());
         all.get(from..from.saturating_add(self.size).min(all.len())).unwrap_or_default()
     }
 
     /// The list with its `Link` header: other pages at the same address, all other query fields kept.
-    fn reply(&self, world: &World, call: &Call, total: usize, items: Vec<Value>) -> Reply {
+    pub(crate) fn reply(&self, world: &World, call: &Call, total: usize, items: Vec<Value>) -> Reply {
         let last = total.div_ceil(self.size).max(1);
         let mut others: Vec<_> = call.query.iter().filter(|(name, _)| *name != "page").collect();
         others.sort();

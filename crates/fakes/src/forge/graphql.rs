@@ -40,7 +40,7 @@ fn review_threads(state: &mut State, query: &str, variables: &Value, viewer: &st
     let text = |name| argument(query, variables, name).and_then(|value| value.as_str().map(str::to_owned));
     let number = argument(query, variables, "number").and_then(|value| value.as_u64());
     let (owner, name) = (text("owner").unwrap_or_default(), text("name").unwrap_or_default());
-    let State { world, repos } = state;
+    let State { world, repos, moved: _ } = state;
     let Some(repo) = repos.get_mut(&format!("{owner}/{name}").to_lowercase()) else {
         let message = format!("Could not resolve to a Repository with the name '{owner}/{name}'.");
         return Ok(failed("NOT_FOUND", &message));

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::forge::diff::{Side, Stats};
+use crate::forge::estate::Access;
 use crate::forge::state::{
     InlineComment, Lines, Note, Pull, Repository, Review, Status, SummaryComment, World, node_id,
 };
@@ -135,7 +136,7 @@ impl World {
             "clone_url": format!("{page}.git"), "svn_url": page, "mirror_url": null, "homepage": null, "size": 108,
             "stargazers_count": 0, "watchers_count": 0, "language": null, "has_issues": true, "has_projects": true,
             "has_downloads": true, "has_wiki": true, "has_pages": false, "has_discussions": false,
-            "forks_count": repo.forks.len(), "archived": false, "disabled": false, "open_issues_count": open,
+            "forks_count": repo.forks.len(), "archived": repo.access == Access::Archived, "disabled": false, "open_issues_count": open,
             "license": null, "allow_forking": true, "is_template": false, "web_commit_signoff_required": false,
             "topics": [], "visibility": "private", "forks": repo.forks.len(), "open_issues": open, "watchers": 0,
             "default_branch": repo.default_branch, "network_count": repo.forks.len(), "subscribers_count": 1,
@@ -206,6 +207,31 @@ impl World {
             "deletions": stats.deletions, "changed_files": stats.changed_files,
         });
         with(simple, more)
+    }
+
+    /// A pull request as the issue that it is too (`issue`, as comments' events show it).
+    pub(crate) fn issue_json(&self, repo: &Repository, pull: &Pull) -> Value {
+        let (base, number) = (&self.base_url, pull.number);
+        let api = format!("{base}/repos/{}", repo.full_name());
+        let (own, page) =
+            (format!("{api}/issues/{number}"), format!("{base}/{}/pull/{number}", repo.full_name()));
+        json!({
+            "url": own, "repository_url": api, "labels_url": format!("{own}/labels{{/name}}"),
+            "comments_url": format!("{own}/comments"), "events_url": format!("{own}/events"), "html_url": page,
+            "id": pull.id, "node_id": node_id("PullRequest", pull.id), "number": number, "title": pull.title,
+            "user": self.user_json(&pull.author), "labels": [], "state": if pull.open { "open" } else { "closed" },
+            "locked": false, "assignee": null, "assignees": [], "milestone": null,
+            "comments": pull.summary.iter().filter(|comment| !comment.note.deleted).count(),
+            "created_at": time(pull.created), "updated_at": time(pull.updated), "closed_at": pull.closed.map(time),
+            "author_association": association(repo, &pull.author), "active_lock_reason": null, "draft": pull.draft,
+            "pull_request": {
+                "url": format!("{api}/pulls/{number}"), "html_url": page, "diff_url": format!("{page}.diff"),
+                "patch_url": format!("{page}.patch"),
+                "merged_at": pull.merged_by.as_ref().and(pull.closed).map(time),
+            },
+            "body": pull.body, "timeline_url": format!("{own}/timeline"), "performed_via_github_app": null,
+            "state_reason": null,
+        })
     }
 
     /// What every comment has.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::forge::diff::{Diffs, Side};
+use crate::forge::estate::Access;
 use crate::forge::state::{Place, Pull, Repository, State, SummaryComment, World, ref_name};
 use crate::forge::view::{PullView, view};
 use crate::forge::{FakeError, FakeForge, Shared, calls};
@@ -17,8 +18,8 @@ const DEFAULT_BRANCH: &str = "main";
 /// A repository of a forge, in a person's hands. A branch of a fork is named `owner:branch`.
 #[derive(Clone, Debug)]
 pub struct Repo {
-    shared: Arc<Shared>,
-    key: String,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) key: String,
     full_name: String,
     url: String,
 }
@@ -87,7 +88,11 @@ impl FakeForge {
                 pulls: BTreeMap::new(),
                 statuses: Vec::new(),
                 forks: BTreeMap::new(),
+                permissions: BTreeMap::new(),
+                access: Access::Open,
+                listed: true,
             };
+            state.moved.remove(&key);
             state.repos.insert(key, repository);
             Ok(())
         })
@@ -109,7 +114,7 @@ impl FakeForge {
 }
 
 /// Runs work that may wait for git, away from the tasks that serve.
-async fn run<T: Send + 'static>(
+pub(crate) async fn run<T: Send + 'static>(
     shared: &Arc<Shared>,
     work: impl FnOnce(&Shared) -> Result<T, FakeError> + Send + 'static,
 ) -> Result<T, FakeError> {
@@ -119,6 +124,13 @@ async fn run<T: Send + 'static>(
 }
 
 impl Repo {
+    /// A handle to the repository under another name.
+    pub(crate) fn called(&self, owner: &str, name: &str) -> Self {
+        let full_name = format!("{owner}/{name}");
+        let url = self.url.replace(&format!("/{}.git", self.full_name), &format!("/{full_name}.git"));
+        Self { shared: Arc::clone(&self.shared), key: full_name.to_lowercase(), full_name, url }
+    }
+
     /// `owner/name`.
     pub fn full_name(&self) -> &str {
         &self.full_name
@@ -317,7 +329,23 @@ impl Repo {
             let comment = SummaryComment { note: world.note(&author, &body) };
             let id = comment.note.id;
             there(repo, number)?.summary.push(comment);
+            world.emit_comment(repo, number, id, "created");
             Ok(id)
+        })
+        .await
+    }
+
+    /// Changes the text of a comment on the pull request itself, as its author.
+    pub async fn edit_comment(&self, number: u64, id: u64, body: &str) -> Result<(), FakeError> {
+        let body = body.to_owned();
+        self.with(move |world, repo| {
+            let now = world.now();
+            let mut comments = there(repo, number)?.summary.iter_mut();
+            let comment = comments.find(|comment| comment.note.id == id && !comment.note.deleted);
+            let comment = comment.ok_or_else(|| FakeError::Missing(format!("comment {id}")))?;
+            (comment.note.body, comment.note.updated) = (body, now);
+            world.emit_comment(repo, number, id, "edited");
+            Ok(())
         })
         .await
     }
@@ -409,13 +437,13 @@ impl Repo {
         .await
     }
 
-    async fn with<T: Send + 'static>(
+    pub(crate) async fn with<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut World, &mut Repository) -> Result<T, FakeError> + Send + 'static,
     ) -> Result<T, FakeError> {
         let (key, name) = (self.key.clone(), self.full_name.clone());
         run(&self.shared, move |shared| {
-            let State { world, repos } = &mut *shared.lock();
+            let State { world, repos, moved: _ } = &mut *shared.lock();
             work(world, repos.get_mut(&key).ok_or_else(|| FakeError::Missing(format!("repository {name}")))?)
         })
         .await

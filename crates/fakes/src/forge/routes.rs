@@ -11,17 +11,18 @@ use axum::response::Response;
 use axum::routing::{MethodFilter, on};
 use bytes::Bytes;
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use crate::forge::fault::FaultKind;
 use crate::forge::state::{Logged, MAX_LOGGED, State};
-use crate::forge::{Shared, calls, git_http, graphql};
+use crate::forge::{Shared, calls, estate, git_http, graphql};
 use crate::repo::GitError;
 
 /// Largest request body that is read, in bytes.
 const MAX_BODY: usize = 25 * 1024 * 1024;
 /// Where errors say they are explained.
 const DOCS: &str = "https://docs.github.com/rest";
-/// The primary rate limit that headers tell of (never reached; see [`FaultKind::PrimaryLimit`]).
+/// The primary rate limit that headers tell of unless another is set; this one is never reached.
 const RATE_LIMIT: u64 = 5_000;
 /// The route of everything that is not in the table.
 const UNKNOWN: &str = "unknown";
@@ -29,6 +30,7 @@ const UNKNOWN: &str = "unknown";
 /// One call, read.
 pub(crate) struct Call {
     pub(crate) login: String,
+    pub(crate) method: String,
     /// Path without query.
     pub(crate) path: String,
     pub(crate) params: HashMap<String, String>,
@@ -129,6 +131,12 @@ const ROUTES: &[(MethodFilter, &str, Action)] = {
     const DELETE: MethodFilter = MethodFilter::DELETE;
     &[
         (GET, "/user", Rest(calls::user)),
+        (GET, "/user/repos", Rest(estate::user_repositories)),
+        (GET, "/installation/repositories", Rest(estate::installed_repositories)),
+        (GET, "/repositories/{id}", Rest(estate::repository_by_id)),
+        (GET, "/repos/{owner}/{repo}/collaborators/{login}/permission", Rest(estate::permission)),
+        (GET, "/repos/{owner}/{repo}/issues/comments", Rest(estate::repository_comments)),
+        (GET, "/repos/{owner}/{repo}/issues/comments/{id}", Rest(estate::summary_comment)),
         (GET, "/repos/{owner}/{repo}", Rest(calls::repository)),
         (GET, "/repos/{owner}/{repo}/pulls", Rest(calls::pulls)),
         (GET, "/repos/{owner}/{repo}/pulls/{number}", Rest(calls::pull)),
@@ -189,14 +197,24 @@ async fn answer(
     let (parts, body) = request.into_parts();
     let (method, path) = (parts.method.as_str().to_owned(), parts.uri.path().to_owned());
     let route = if matches!(action, Action::Unknown) { UNKNOWN } else { route };
-    let (fault, login) = {
+    let resource = match action {
+        Action::Rest(_) if route == "/graphql" => "graphql",
+        Action::Rest(_) | Action::Unknown => "core",
+        Action::GitRefs | Action::GitPack | Action::GitPush => "git",
+    };
+    let (fault, login, spent) = {
         let mut state = shared.lock();
         let world = &mut state.world;
         *world.calls.entry(format!("{method} {route}")).or_default() += 1;
         world.used += 1;
         let login = git_http::token(&parts.headers).and_then(|token| world.tokens.get(&token).cloned());
-        (world.faults.take(&method, &path, route), login)
+        let spent = resource == "core" && login.is_some() && !world.spend();
+        (world.faults.take(&method, &path, route), login, spent)
     };
+    let fault = fault.or_else(|| {
+        let now = shared.lock().world.now();
+        spent.then(|| FaultKind::PrimaryLimit((3600 - now.rem_euclid(3600)).unsigned_abs()))
+    });
     let reply = match fault.as_ref().and_then(|kind| instead(kind, shared.lock().world.now())) {
         Some(reply) => reply,
         None => match fault {
@@ -204,6 +222,7 @@ async fn answer(
             Some(_) | None => {
                 let call = Call {
                     login: login.clone().unwrap_or_default(),
+                    method: method.clone(),
                     path: path.clone(),
                     params,
                     query: query(parts.uri.query().unwrap_or_default()),
@@ -226,7 +245,8 @@ async fn answer(
             state.world.log.pop_front();
         }
     }
-    let mut response = respond(reply, &shared, fault == Some(FaultKind::Truncated));
+    let known = parts.headers.get(header::IF_NONE_MATCH).filter(|_| parts.method == "GET").cloned();
+    let mut response = respond(reply, &shared, fault == Some(FaultKind::Truncated), known, resource);
     if hang_up {
         response.extensions_mut().insert(HangUp);
     }
@@ -318,11 +338,31 @@ async fn carry_out(
         .unwrap_or_else(|error| Reply::error(500, &format!("the fake forge failed: {error}"), Value::Null))
 }
 
-/// The reply on the wire, with GitHub's headers.
-fn respond(reply: Reply, shared: &Shared, truncated: bool) -> Response {
-    let (used, now) = {
-        let state = shared.lock();
-        (state.world.used, state.world.now())
+/// The reply on the wire, with GitHub's headers. JSON has an ETag; what the caller knows is not sent again and
+/// costs nothing.
+fn respond(
+    mut reply: Reply,
+    shared: &Shared,
+    truncated: bool,
+    known: Option<HeaderValue>,
+    resource: &str,
+) -> Response {
+    if let (200, ReplyBody::Json(value)) = (reply.status, &reply.body) {
+        let digest = Sha256::digest(value.to_string().as_bytes());
+        let etag = format!("W/\"{}\"", hex::encode(digest));
+        if known.is_some_and(|known| known.as_bytes() == etag.as_bytes()) {
+            (reply.status, reply.body) = (304, ReplyBody::Empty);
+            let spent = &mut shared.lock().world.spent.1;
+            *spent = spent.saturating_sub(1);
+        }
+        reply.headers.push(("etag", etag));
+    }
+    let (used, now, limit, in_hour) = {
+        let world = &shared.lock().world;
+        match world.limit {
+            Some(limit) => (world.used, world.now(), limit, world.spent.1.min(limit)),
+            None => (world.used, world.now(), RATE_LIMIT, world.used % RATE_LIMIT),
+        }
     };
     let (kind, mut bytes) = match reply.body {
         ReplyBody::Empty => (None, Bytes::new()),
@@ -336,13 +376,10 @@ fn respond(reply: Reply, shared: &Shared, truncated: bool) -> Response {
     }
     let mut response = Response::new(Body::from(bytes));
     *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let in_hour = used % RATE_LIMIT;
-    let resource =
-        if kind.is_some_and(|kind| kind.starts_with("application/x-git")) { "git" } else { "core" };
     let general = [
         ("x-github-request-id", format!("FAKE:{used:X}")),
-        ("x-ratelimit-limit", RATE_LIMIT.to_string()),
-        ("x-ratelimit-remaining", (RATE_LIMIT - in_hour).to_string()),
+        ("x-ratelimit-limit", limit.to_string()),
+        ("x-ratelimit-remaining", (limit - in_hour).to_string()),
         ("x-ratelimit-used", in_hour.to_string()),
         // Whole hours, so that the same clock gives the same answer.
         ("x-ratelimit-reset", (now.div_euclid(3600) + 1).saturating_mul(3600).to_string()),

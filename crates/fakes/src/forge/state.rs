@@ -8,6 +8,7 @@ use tokio::sync::mpsc::Sender;
 use truing_core::port::Clock;
 
 use crate::forge::diff::{Diffs, Side, Stats};
+use crate::forge::estate::Access;
 use crate::forge::fault::Faults;
 use crate::forge::webhook::{Delivery, Hook, MAX_QUEUED};
 use crate::repo::{GitError, RepoBuilder};
@@ -25,6 +26,8 @@ pub(crate) struct State {
     pub(crate) world: World,
     /// By `owner/name` in lower case.
     pub(crate) repos: BTreeMap<String, Repository>,
+    /// Names that repositories had, and their ids.
+    pub(crate) moved: BTreeMap<String, u64>,
 }
 
 /// What is not inside a repository.
@@ -45,6 +48,9 @@ pub(crate) struct World {
     pub(crate) outbox: Sender<(Delivery, Hook)>,
     pub(crate) events: u64,
     pub(crate) used: u64,
+    /// The primary rate limit, if it is one; and the hour of the clock with the calls that it counts.
+    pub(crate) limit: Option<u64>,
+    pub(crate) spent: (i64, u64),
     pub(crate) calls: BTreeMap<String, u64>,
     pub(crate) log: VecDeque<Logged>,
     pub(crate) violations: Vec<String>,
@@ -84,6 +90,11 @@ pub(crate) struct Repository {
     pub(crate) statuses: Vec<Status>,
     /// Owners of forks, with the fork's id; none when the fork is gone.
     pub(crate) forks: BTreeMap<String, Option<u64>>,
+    /// Login to role.
+    pub(crate) permissions: BTreeMap<String, String>,
+    pub(crate) access: Access,
+    /// Do tokens list it?
+    pub(crate) listed: bool,
 }
 
 /// A pull request.
@@ -260,8 +271,29 @@ impl World {
         if let (Some(payload), Value::Object(more)) = (payload.as_object_mut(), more) {
             payload.extend(more);
         }
+        self.send("pull_request", action, number, &payload);
+        Ok(())
+    }
+
+    /// Makes the `issue_comment` event of somebody's comment.
+    pub(crate) fn emit_comment(&mut self, repo: &Repository, number: u64, id: u64, action: &str) {
+        let Some(pull) = repo.pulls.get(&number) else { return };
+        let Some(comment) = pull.summary.iter().find(|comment| comment.note.id == id) else { return };
+        let payload = json!({
+            "action": action,
+            "issue": self.issue_json(repo, pull),
+            "comment": self.summary_json(repo, pull, comment),
+            "repository": self.repository_json(repo),
+            "sender": self.user_json(&comment.note.author),
+            "installation": {"id": repo.id, "node_id": node_id("Installation", repo.id)},
+        });
+        self.send("issue_comment", action, number, &payload);
+    }
+
+    /// Sends an event, or lets it wait.
+    fn send(&mut self, event: &str, action: &str, number: u64, payload: &Value) {
         self.events += 1;
-        let delivery = Delivery::new(self.events, "pull_request", action, number, &payload);
+        let delivery = Delivery::new(self.events, event, action, number, payload);
         let automatic = self.hook.as_ref().filter(|hook| hook.automatic);
         // An outbox that is full (its receiver hangs) makes the delivery wait to be taken by hand.
         let sent =
@@ -272,7 +304,16 @@ impl World {
             }
             self.queued.push_back(delivery);
         }
-        Ok(())
+    }
+
+    /// Counts a call against the primary rate limit; false: it is spent.
+    pub(crate) fn spend(&mut self) -> bool {
+        let hour = self.now().div_euclid(3600);
+        if self.spent.0 != hour {
+            self.spent = (hour, 0);
+        }
+        self.spent.1 += 1;
+        self.limit.is_none_or(|limit| self.spent.1 <= limit)
     }
 }
 

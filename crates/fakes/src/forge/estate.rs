@@ -1,0 +1,267 @@
+//! What becomes of repositories: renamed, transferred, archived, blocked, deleted; and who may do what in them.
+
+use serde_json::{Value, json};
+
+use crate::forge::calls::{Answer, Page};
+use crate::forge::people::{Repo, run};
+use crate::forge::routes::{Call, Reply};
+use crate::forge::state::{Repository, State, World};
+use crate::forge::{FakeError, FakeForge};
+
+/// How a repository answers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Access {
+    /// As usual.
+    #[default]
+    Open,
+    /// Read only: whatever writes answers 403.
+    Archived,
+    /// Every call answers 403, as when an organization has taken the token's access away.
+    Forbidden,
+    /// Every call answers 451.
+    Blocked,
+}
+
+impl State {
+    /// The repository that the path names, if it answers such a call.
+    pub(crate) fn repo(&mut self, call: &Call) -> Result<(&mut World, &mut Repository), Reply> {
+        let key = format!("{}/{}", call.param("owner"), call.param("repo")).to_lowercase();
+        if let (Some(id), false) = (self.moved.get(&key), self.repos.contains_key(&key)) {
+            return Err(self.world.moved(*id, &key, call));
+        }
+        let repo = self.repos.get_mut(&key).ok_or_else(Reply::not_found)?;
+        repo.admits(call)?;
+        Ok((&mut self.world, repo))
+    }
+}
+
+impl World {
+    /// The redirect of a repository that has another name by now.
+    fn moved(&self, id: u64, key: &str, call: &Call) -> Reply {
+        let rest = call.path.get("/repos/".len() + key.len()..).unwrap_or_default();
+        let to = format!("{}/repositories/{id}{rest}", self.base_url);
+        let documentation =
+            "https://docs.github.com/rest/guides/best-practices-for-using-the-rest-api#follow-redirects";
+        let body = json!({"message": "Moved Permanently", "url": to, "documentation_url": documentation});
+        let mut reply = Reply::json(301, body);
+        reply.headers.push(("location", to));
+        reply
+    }
+}
+
+impl Repository {
+    fn admits(&self, call: &Call) -> Result<(), Reply> {
+        let refused = |status, message| Err(Reply::error(status, message, Value::Null));
+        match self.access {
+            Access::Open => Ok(()),
+            Access::Archived if call.method == "GET" => Ok(()),
+            Access::Archived => refused(403, "Repository was archived so is read-only."),
+            Access::Forbidden => refused(403, "Resource not accessible by personal access token"),
+            Access::Blocked => refused(451, "Repository access blocked"),
+        }
+    }
+
+    /// The permission of an account, in GitHub's older words and as the name of a role.
+    fn permission(&self, login: &str) -> (&'static str, String) {
+        let role = match self.permissions.get(login) {
+            Some(role) => role.as_str(),
+            None if login == self.owner => "admin",
+            None => "none",
+        };
+        let word = match role {
+            "admin" => "admin",
+            "write" | "maintain" => "write",
+            "read" | "triage" => "read",
+            _ => "none",
+        };
+        (word, role.to_owned())
+    }
+}
+
+// -------------------------------------------------------------------------------------------------- calls
+
+/// `GET /repositories/{id}`: where every redirect leads.
+pub(crate) fn repository_by_id(state: &mut State, call: &Call) -> Answer {
+    let id = call.number("id")?;
+    let repo = state.repos.values().find(|repo| repo.id == id).ok_or_else(Reply::not_found)?;
+    repo.admits(call)?;
+    Ok(Reply::json(200, state.world.repository_json(repo)))
+}
+
+/// `GET /user/repos`.
+pub(crate) fn user_repositories(state: &mut State, call: &Call) -> Answer {
+    let (page, total, shown) = listed(state, call);
+    Ok(page.reply(&state.world, call, total, shown))
+}
+
+/// `GET /installation/repositories`: for apps alone.
+pub(crate) fn installed_repositories(state: &mut State, call: &Call) -> Answer {
+    if !call.login.ends_with("[bot]") {
+        let words = "You must authenticate with an installation access token in order to list repositories for an installation.";
+        return Err(Reply::error(403, words, Value::Null));
+    }
+    let (page, total, shown) = listed(state, call);
+    let mut reply = page.reply(&state.world, call, total, Vec::new());
+    reply.body = Reply::json(200, json!({"total_count": total, "repositories": shown})).body;
+    Ok(reply)
+}
+
+/// One page of the repositories that tokens show, those pushed to last first.
+fn listed(state: &State, call: &Call) -> (Page, usize, Vec<Value>) {
+    let mut all: Vec<&Repository> = state.repos.values().filter(|repo| repo.listed).collect();
+    all.sort_by_key(|repo| (std::cmp::Reverse(repo.pushed), repo.id));
+    let page = Page::of(call);
+    let shown = page.cut(&all).iter().map(|repo| state.world.repository_json(repo)).collect();
+    (page, all.len(), shown)
+}
+
+/// `GET …/issues/comments`: those on all pull requests, by `since`, `sort` created or updated, `direction`.
+pub(crate) fn repository_comments(state: &mut State, call: &Call) -> Answer {
+    let (world, repo) = state.repo(call)?;
+    let asked = |name: &str| call.query.get(name).map(String::as_str);
+    let since = asked("since").map(|text| text.replace("%3A", ":"));
+    let since = match since.map(|text| text.parse::<jiff::Timestamp>()).transpose() {
+        Ok(since) => since.map_or(i64::MIN, jiff::Timestamp::as_second),
+        Err(_) => return Err(Reply::invalid("IssueComment", "since", "invalid", "since is not a time")),
+    };
+    let mut found: Vec<(i64, u64, u64)> = Vec::new();
+    for pull in repo.pulls.values_mut() {
+        let ids = crate::forge::state::visible(pull.summary.iter_mut().map(|comment| &mut comment.note));
+        let notes = pull.summary.iter().map(|comment| &comment.note);
+        for note in notes.filter(|note| ids.contains(&note.id) && note.updated >= since) {
+            let by = if asked("sort") == Some("updated") { note.updated } else { note.created };
+            found.push((by, note.id, pull.number));
+        }
+    }
+    found.sort_unstable();
+    // Without a sort order the direction says nothing.
+    if asked("sort").is_some() && asked("direction") != Some("asc") {
+        found.reverse();
+    }
+    let page = Page::of(call);
+    let shown = page.cut(&found).iter().filter_map(|(_, id, number)| {
+        let pull = repo.pulls.get(number)?;
+        let comment = pull.summary.iter().find(|comment| comment.note.id == *id)?;
+        Some(world.summary_json(repo, pull, comment))
+    });
+    let shown = shown.collect();
+    Ok(page.reply(world, call, found.len(), shown))
+}
+
+/// `GET …/issues/comments/{id}`.
+pub(crate) fn summary_comment(state: &mut State, call: &Call) -> Answer {
+    let id = call.number("id")?;
+    let (world, repo) = state.repo(call)?;
+    let found = repo.pulls.values().find_map(|pull| {
+        let mut there = pull.summary.iter().filter(|comment| !comment.note.deleted);
+        there.find(|comment| comment.note.id == id).map(|comment| (pull, comment))
+    });
+    let (pull, comment) = found.ok_or_else(Reply::not_found)?;
+    Ok(Reply::json(200, world.summary_json(repo, pull, comment)))
+}
+
+/// `GET …/collaborators/{login}/permission`.
+pub(crate) fn permission(state: &mut State, call: &Call) -> Answer {
+    let (world, repo) = state.repo(call)?;
+    let login = call.param("login");
+    if !world.accounts.contains_key(login) {
+        return Err(Reply::error(404, &format!("{login} is not a user"), Value::Null));
+    }
+    let (word, role) = repo.permission(login);
+    let can = |words: &[&str]| words.contains(&role.as_str());
+    let mut user = world.user_json(login);
+    if let Some(user) = user.as_object_mut() {
+        let permissions = json!({
+            "pull": word != "none", "triage": can(&["triage", "write", "maintain", "admin"]),
+            "push": can(&["write", "maintain", "admin"]), "maintain": can(&["maintain", "admin"]),
+            "admin": can(&["admin"]),
+        });
+        user.insert("permissions".into(), permissions);
+        user.insert("role_name".into(), role.clone().into());
+    }
+    Ok(Reply::json(200, json!({"permission": word, "role_name": role, "user": user})))
+}
+
+// ------------------------------------------------------------------------------------------------- people
+
+impl FakeForge {
+    /// Lets the primary rate limit be this, from now on and really: what is above it in an hour of the forge's
+    /// clock is refused.
+    pub fn rate_limit(&self, calls: u64) {
+        let world = &mut self.shared.lock().world;
+        world.limit = Some(calls);
+        world.spent = (world.now().div_euclid(3600), 0);
+    }
+
+    /// An account takes another name; its old one is free.
+    pub fn rename_account(&self, from: &str, to: &str) {
+        let accounts = &mut self.shared.lock().world.accounts;
+        if let Some(id) = accounts.remove(from) {
+            accounts.insert(to.to_owned(), id);
+        }
+    }
+}
+
+impl Repo {
+    /// Gives the repository another name, or another owner too; the old name redirects until somebody takes it.
+    pub async fn rename(&self, owner: &str, name: &str) -> Result<Self, FakeError> {
+        let new = self.called(owner, name);
+        let (from, to) = (self.key.clone(), new.key.clone());
+        let (owner, name) = (owner.to_owned(), name.to_owned());
+        run(&self.shared, move |shared| {
+            let state = &mut *shared.lock();
+            if state.repos.contains_key(&to) {
+                return Err(FakeError::Refused(format!("the repository {to} is there already")));
+            }
+            let mut repo =
+                state.repos.remove(&from).ok_or_else(|| FakeError::Missing(format!("repository {from}")))?;
+            state.world.account(&owner);
+            (repo.owner, repo.name) = (owner, name);
+            state.moved.insert(from, repo.id);
+            state.moved.remove(&to);
+            state.repos.insert(to, repo);
+            Ok(())
+        })
+        .await?;
+        Ok(new)
+    }
+
+    /// Deletes the repository. Its name is free.
+    pub async fn delete(&self) -> Result<(), FakeError> {
+        let key = self.key.clone();
+        run(&self.shared, move |shared| {
+            let removed = shared.lock().repos.remove(&key);
+            removed.map(drop).ok_or_else(|| FakeError::Missing(format!("repository {key}")))
+        })
+        .await
+    }
+
+    /// Changes how it answers.
+    pub async fn set_access(&self, access: Access) -> Result<(), FakeError> {
+        self.with(move |_, repo| {
+            repo.access = access;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Is it among the repositories that a token lists?
+    pub async fn set_listed(&self, listed: bool) -> Result<(), FakeError> {
+        self.with(move |_, repo| {
+            repo.listed = listed;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Gives somebody a role: `admin`, `maintain`, `write`, `triage`, `read`, `none`.
+    pub async fn permit(&self, login: &str, role: &str) -> Result<(), FakeError> {
+        let (login, role) = (login.to_owned(), role.to_owned());
+        self.with(move |world, repo| {
+            world.account(&login);
+            repo.permissions.insert(login, role);
+            Ok(())
+        })
+        .await
+    }
+}
