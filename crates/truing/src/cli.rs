@@ -3,6 +3,7 @@
 //!
 //! To add one: a variant of `Command` and its arm in `Command::run`.
 
+pub mod completions;
 pub mod config;
 #[cfg(feature = "demo")]
 pub mod demo;
@@ -13,6 +14,7 @@ pub mod findings;
 pub mod init;
 mod json_lines;
 pub mod logging;
+pub mod man;
 pub mod output;
 mod reader;
 pub mod review;
@@ -28,7 +30,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use clap::{ArgAction, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args as _, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 use crate::config::Config;
 use crate::config::layer::Flag;
@@ -93,6 +95,8 @@ pub enum Format {
 }
 
 impl Format {
+    /// What can be read by one kind of reader alone.
+    const TEXT: &[Self] = &[Self::Text];
     /// What most commands can print.
     const PLAIN: &[Self] = &[Self::Text, Self::Json];
     /// What can be made of findings.
@@ -132,6 +136,8 @@ enum Command {
     Rules(rules::Args),
     Init(init::Args),
     Config(config::Args),
+    Completions(completions::Args),
+    Man(man::Args),
 }
 
 impl Command {
@@ -150,6 +156,8 @@ impl Command {
             Self::Rules(args) => rules::run(args, context),
             Self::Init(args) => init::run(args, context),
             Self::Config(args) => config::run(args, context),
+            Self::Completions(args) => completions::run(args, context),
+            Self::Man(args) => man::run(args, context),
         }
     }
 
@@ -158,6 +166,7 @@ impl Command {
         match self {
             Self::Review(_) => Format::OF_FINDINGS,
             Self::Rules(args) => args.formats(),
+            Self::Completions(_) | Self::Man(_) => Format::TEXT,
             #[cfg(feature = "demo")]
             Self::Demo(_) => Format::PLAIN,
             Self::Reader(_)
@@ -196,9 +205,22 @@ impl Command {
             | Self::Findings(_)
             | Self::Rules(_)
             | Self::Init(_)
-            | Self::Config(_) => LogStyle::Human,
+            | Self::Config(_)
+            | Self::Completions(_)
+            | Self::Man(_) => LogStyle::Human,
         }
     }
+}
+
+/// The program and its commands, without those that are not for people.
+fn visible() -> clap::Command {
+    let all = Cli::command();
+    let shown = all.get_subcommands().filter(|command| !command.is_hide_set()).cloned();
+    let bare = clap::Command::new("truing").version(env!("CARGO_PKG_VERSION")).subcommand_required(true);
+    Globals::augment_args(bare)
+        .about(all.get_about().cloned().unwrap_or_default())
+        .after_help(all.get_after_help().cloned().unwrap_or_default())
+        .subcommands(shown.collect::<Vec<_>>())
 }
 
 /// What every command gets beside its own arguments.

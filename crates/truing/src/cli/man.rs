@@ -1,0 +1,67 @@
+//! `truing man`: the manual's pages, made from what `--help` is made from.
+
+use std::fs::DirBuilder;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::error::{CliError, Exit};
+use super::{Context, visible};
+
+/// Print a page of the manual, or write all of them
+///
+/// To read one: truing man review | man -l -
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// The command that the page is about [default: the program]
+    #[arg(value_name = "COMMAND")]
+    path: Vec<String>,
+    /// Write every page into this folder, one a command
+    #[arg(long, short, value_name = "FOLDER", conflicts_with = "path")]
+    output: Option<PathBuf>,
+}
+
+pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
+    let mut all = visible().disable_help_subcommand(true);
+    all.build();
+    let Some(folder) = &args.output else {
+        let page = page(found(&all, &args.path)?).map_err(|error| failed(Path::new("-"), &error))?;
+        context.output.data(page)?;
+        return Ok(Exit::Done);
+    };
+    let folder = context.environment.directory().join(folder);
+    DirBuilder::new().recursive(true).create(&folder).map_err(|error| failed(&folder, &error))?;
+    let mut pages = 0;
+    let mut commands = vec![&all];
+    while let Some(command) = commands.pop() {
+        let name = command.get_display_name().unwrap_or_else(|| command.get_name());
+        let file = folder.join(format!("{name}.1"));
+        let written = page(command).and_then(|page| std::fs::write(&file, page));
+        written.map_err(|error| failed(&file, &error))?;
+        pages += 1;
+        commands.extend(command.get_subcommands());
+    }
+    context.output.say(format_args!("{pages} pages written to {}", folder.display()));
+    Ok(Exit::Done)
+}
+
+/// The command that the words name.
+fn found<'a>(all: &'a clap::Command, words: &[String]) -> Result<&'a clap::Command, CliError> {
+    words.iter().try_fold(all, |command, word| {
+        command.find_subcommand(word).ok_or_else(|| {
+            CliError::usage("no_command", format!("there is no command `{}`", words.join(" ")))
+                .hint("see the list of commands: `--help`")
+        })
+    })
+}
+
+/// A page, for `man`.
+fn page(command: &clap::Command) -> io::Result<String> {
+    let mut page = Vec::new();
+    clap_mangen::Man::new(command.clone()).render(&mut page)?;
+    Ok(String::from_utf8_lossy(&page).into_owned())
+}
+
+fn failed(path: &Path, error: &io::Error) -> CliError {
+    CliError::failed("write_failed", format!("cannot write {}: {error}", path.display()))
+        .hint("name a folder that you may write to: `truing man --output FOLDER`")
+}

@@ -1,0 +1,108 @@
+//! Completions and the manual, as shells and `man` take them.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests may fail them")]
+
+use std::process::{Command, Output, Stdio};
+
+fn truing(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_truing"));
+    command.args(arguments).env_clear().env("PATH", std::env::var_os("PATH").unwrap()).stdin(Stdio::null());
+    command.output().unwrap()
+}
+
+fn text(output: &Output) -> String {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+/// Is this program on the machine? What is not is told, and cannot be tested.
+fn there_is(program: &str) -> bool {
+    let found = Command::new("sh").args(["-c", &format!("command -v {program}")]).output().unwrap();
+    if !found.status.success() {
+        eprintln!("{program} is not on this machine: not tried with it");
+    }
+    found.status.success()
+}
+
+/// What bash offers for the last of these words.
+fn offered(words: &[&str]) -> Vec<String> {
+    let script = text(&truing(&["completions", "bash"]));
+    let asked = format!(
+        "{script}\nCOMP_WORDS=({})\nCOMP_CWORD={}\n_truing truing '{}' '{}'\nprintf '%s\\n' \"${{COMPREPLY[@]}}\"",
+        words.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" "),
+        words.len() - 1,
+        words.last().unwrap(),
+        words.get(words.len().wrapping_sub(2)).unwrap_or(&""),
+    );
+    let mut bash = Command::new("bash");
+    let output = bash.args(["--norc", "--noprofile", "-c", &asked]).output().unwrap();
+    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    text(&output).lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn bash_completes_commands_flags_and_values_and_no_hidden_command() {
+    assert!(there_is("bash"));
+    let commands = offered(&["truing", ""]);
+    for command in ["review", "serve", "rules", "completions", "man"] {
+        assert!(commands.iter().any(|offer| offer == command), "{command}: {commands:?}");
+    }
+    assert!(!commands.iter().any(|offer| offer == "reader"), "{commands:?}");
+    assert_eq!(offered(&["truing", "rev"]), ["review"]);
+    assert_eq!(offered(&["truing", "review", "--fi"]), ["--fix"]);
+    assert_eq!(offered(&["truing", "review", "--fail-on", "P"]), ["P0", "P1", "P2"]);
+    assert_eq!(offered(&["truing", "rules", "ch"]), ["check"]);
+}
+
+#[test]
+fn every_shell_gets_a_script_that_it_can_read_and_others_are_refused() {
+    for (shell, check) in [
+        ("bash", "bash -n"),
+        ("zsh", "zsh -n"),
+        ("fish", "fish --no-execute"),
+        ("elvish", ""),
+        ("powershell", ""),
+    ] {
+        let script = text(&truing(&["completions", shell]));
+        assert!(script.contains("completions") && !script.contains("reader"), "{shell}");
+        if check.is_empty() || !there_is(shell) {
+            continue;
+        }
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), &script).unwrap();
+        let line = format!("{check} {}", file.path().display());
+        let output = Command::new("sh").args(["-c", &line]).output().unwrap();
+        assert!(output.status.success(), "{shell}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    assert_eq!(truing(&["completions", "cmd"]).status.code(), Some(2));
+    assert_eq!(truing(&["completions", "bash", "--format", "json"]).status.code(), Some(2));
+}
+
+#[test]
+fn the_manual_has_a_page_for_each_command_that_is_shown_and_groff_has_nothing_to_say() {
+    let folder = tempfile::tempdir().unwrap();
+    let into = folder.path().join("share/man1");
+    truing(&["man", "--output", into.to_str().unwrap()]);
+    let mut names: Vec<String> =
+        into.read_dir().unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort_unstable();
+    for name in ["truing.1", "truing-review.1", "truing-rules-check.1", "truing-man.1"] {
+        assert!(names.iter().any(|page| page == name), "{name}: {names:?}");
+    }
+    assert!(!names.iter().any(|page| page.contains("reader") || page.contains("help")), "{names:?}");
+    let page = std::fs::read_to_string(into.join("truing-review.1")).unwrap();
+    assert_eq!(page, text(&truing(&["man", "review"])));
+    if there_is("groff") {
+        for name in &names {
+            let output = Command::new("groff")
+                .args(["-man", "-Tutf8", "-wall", "-z"])
+                .arg(into.join(name))
+                .output()
+                .unwrap();
+            assert!(output.status.success() && output.stderr.is_empty(), "{name}: {output:?}");
+        }
+    }
+    let none = truing(&["man", "nonsense"]);
+    assert_eq!(none.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&none.stderr).contains("there is no command `nonsense`"));
+}
