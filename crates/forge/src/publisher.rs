@@ -6,7 +6,7 @@
 
 use truing_core::finding::AnchorKind;
 use truing_core::id::{CommentId, Millis, Sha};
-use truing_core::port::{Clock, Forge, ForgeError, Ids, InlineDraft, Records, RunRef, StoreError};
+use truing_core::port::{Clock, Forge, ForgeError, Gate, Ids, InlineDraft, Records, RunRef, StoreError};
 use truing_core::publish::{Desired, Intent, Item, Plan, Producer, Step, plan};
 
 /// How often a reconcile starts over because the forge refused a place and a row was lowered: inline, file,
@@ -37,10 +37,13 @@ pub enum PublishError {
     /// The head has moved on since the review: its comments have no place any more.
     #[error("the head has moved on")]
     Moved,
+    /// The kill switch was turned on: nothing was written after that.
+    #[error("the kill switch is on")]
+    Halted,
 }
 
 /// One reconcile of one pull request for one producer.
-pub struct Publisher<'a, R, F, C, I> {
+pub struct Publisher<'a, R, F, C, I, G> {
     /// Where desired state and intents are.
     pub records: &'a R,
     /// The pull request.
@@ -55,6 +58,8 @@ pub struct Publisher<'a, R, F, C, I> {
     pub producer: Producer,
     /// The commit that new inline comments are placed on.
     pub head: &'a Sha,
+    /// Asked before every call that writes to the forge.
+    pub gate: &'a G,
 }
 
 /// What came of creating calls, the later the stronger.
@@ -68,7 +73,7 @@ enum Created {
     Lowered,
 }
 
-impl<R: Records, F: Forge, C: Clock, I: Ids> Publisher<'_, R, F, C, I> {
+impl<R: Records, F: Forge, C: Clock, I: Ids, G: Gate> Publisher<'_, R, F, C, I, G> {
     /// Makes the pull request show what it should, then sets the head's status.
     ///
     /// # Errors
@@ -98,6 +103,7 @@ impl<R: Records, F: Forge, C: Clock, I: Ids> Publisher<'_, R, F, C, I> {
                 continue;
             }
             if let Some(status) = status {
+                self.pass().await?;
                 self.forge.set_status(&status).await?;
                 self.records.status_set(self.run, &status).await?;
             }
@@ -117,11 +123,18 @@ impl<R: Records, F: Forge, C: Clock, I: Ids> Publisher<'_, R, F, C, I> {
             Step::Adopt { item, comment } => {
                 self.records.shown(self.run, self.producer, &[(item, comment)]).await?;
             }
-            Step::DeleteDuplicate { comment, item } => ignore_gone(self.forge.delete(&item, &comment).await)?,
+            Step::DeleteDuplicate { comment, item } => {
+                self.pass().await?;
+                ignore_gone(self.forge.delete(&item, &comment).await)?;
+            }
             Step::Update { comment, item, body } => {
+                self.pass().await?;
                 ignore_gone(self.forge.update(self.producer, &item, &comment, &body).await)?;
             }
-            Step::Resolve { comment, .. } => ignore_gone(self.forge.resolve(&comment, true).await)?,
+            Step::Resolve { comment, .. } => {
+                self.pass().await?;
+                ignore_gone(self.forge.resolve(&comment, true).await)?;
+            }
             Step::CreateSummary { body } => {
                 let intent = self.intend(vec![Item::Summary]).await?;
                 let created = self.forge.create_summary(self.producer, &body).await;
@@ -165,10 +178,17 @@ impl<R: Records, F: Forge, C: Clock, I: Ids> Publisher<'_, R, F, C, I> {
         Ok(outcome)
     }
 
+    /// Announces a creating call that is made at once.
     async fn intend(&self, items: Vec<Item>) -> Result<Intent, PublishError> {
+        self.pass().await?;
         let intent = Intent { id: self.ids.intent(), items, created: self.clock.now() };
         self.records.intend(self.run, self.producer, &intent).await?;
         Ok(intent)
+    }
+
+    /// Passes the gate, or stops: what was done and announced stays as it is.
+    async fn pass(&self) -> Result<(), PublishError> {
+        if self.gate.is_open().await { Ok(()) } else { Err(PublishError::Halted) }
     }
 
     /// Records what a creating call answered. Refused for its content: the row goes to `lower`, if there is a

@@ -12,6 +12,8 @@ pub mod diff;
 pub mod error;
 pub mod findings;
 pub mod init;
+pub mod kill;
+pub mod log;
 mod json_lines;
 pub mod logging;
 pub mod man;
@@ -131,6 +133,8 @@ enum Command {
     Serve(serve::Args),
     Why(why::Args),
     Slots(slots::Args),
+    Kill(kill::Args),
+    Log(log::Args),
     Diff(diff::Args),
     Findings(findings::Args),
     Rules(rules::Args),
@@ -151,6 +155,8 @@ impl Command {
             Self::Serve(args) => serve::run(args, context),
             Self::Why(args) => why::run(args, context),
             Self::Slots(args) => slots::run(args, context),
+            Self::Kill(args) => kill::run(args, context),
+            Self::Log(args) => log::run(args, context),
             Self::Diff(args) => diff::run(args, context),
             Self::Findings(args) => findings::run(args, context),
             Self::Rules(args) => rules::run(args, context),
@@ -173,6 +179,8 @@ impl Command {
             | Self::Serve(_)
             | Self::Why(_)
             | Self::Slots(_)
+            | Self::Kill(_)
+            | Self::Log(_)
             | Self::Diff(_)
             | Self::Findings(_)
             | Self::Init(_)
@@ -201,6 +209,8 @@ impl Command {
             Self::Review(_)
             | Self::Why(_)
             | Self::Slots(_)
+            | Self::Kill(_)
+            | Self::Log(_)
             | Self::Diff(_)
             | Self::Findings(_)
             | Self::Rules(_)

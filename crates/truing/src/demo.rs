@@ -323,6 +323,7 @@ fn house<R: Reader>(
         limits: TIMINGS,
         scope: Scope { packs: vec!["core".into()], ignore: globset::GlobSet::empty() },
         max_inline: 30,
+        kill_switch: crate::serve::switch::KillSwitch::default(),
     })
 }
 

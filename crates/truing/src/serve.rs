@@ -4,6 +4,7 @@
 
 pub mod ingress;
 pub mod scheduler;
+pub mod switch;
 pub mod worker;
 
 use std::collections::BTreeMap;
@@ -17,10 +18,11 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use truing_core::id::PrId;
-use truing_core::port::{Clock, Forge, Ids, Reader, Records, Slots, StoreError};
+use truing_core::port::{Clock, Forge, Ids, Operations, Reader, Records, Slots, StoreError};
 use truing_core::slot::{Command, Limits, State};
 use truing_git::{Git, GitError, Remote};
 
+use self::switch::KillSwitch;
 use crate::loops::reading::Scope;
 use crate::slots::{StepError, step};
 
@@ -66,6 +68,8 @@ pub struct House<S, W, R, C, I> {
     pub scope: Scope,
     /// Comments on lines and files of one pull request, at most.
     pub max_inline: usize,
+    /// What is known of the kill switch.
+    pub kill_switch: KillSwitch,
 }
 
 /// The pace of a service.
@@ -102,7 +106,7 @@ pub enum ServeError {
 
 impl<S, W, R, C, I> Service<S, W, R, C, I>
 where
-    S: Slots + Records + 'static,
+    S: Slots + Records + Operations + 'static,
     W: Forges + 'static,
     R: Reader + 'static,
     C: Clock + 'static,

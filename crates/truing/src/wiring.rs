@@ -222,6 +222,7 @@ pub async fn house<R: Reader>(
         limits: limits(&config.review, config.server.lease),
         scope: scope(&config.rules)?,
         max_inline: config.review.max_inline,
+        kill_switch: crate::serve::switch::KillSwitch::default(),
         store,
     })
 }

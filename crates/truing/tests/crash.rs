@@ -157,6 +157,7 @@ impl Lane {
             limits: Limits { attempts: if given_up { 1 } else { limits.attempts }, ..limits },
             scope: Scope { packs: vec!["core".into()], ignore: GlobSet::empty() },
             max_inline: 30,
+            kill_switch: truing::serve::switch::KillSwitch::default(),
         };
         Process { house: Arc::new(house), script }
     }

@@ -14,6 +14,8 @@ mod ports;
 mod site;
 #[path = "service/stopping.rs"]
 mod stopping;
+#[path = "service/switch.rs"]
+mod switch;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

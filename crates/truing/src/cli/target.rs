@@ -10,6 +10,7 @@ use truing_store::Sqlite;
 
 use super::error::CliError;
 use crate::config::Config;
+use crate::environment::Environment;
 use crate::wiring;
 
 /// The store, unless nothing has ever been stored: looking does not make a database.
@@ -56,6 +57,14 @@ impl Target {
     pub(super) fn name(&self) -> &str {
         self.described.as_ref().map_or(self.slot.key.as_str(), |described| &described.name)
     }
+}
+
+/// Who is acting, for the audit log: the user's name as the operating system's `LOGNAME` or `USER` has it, else the
+/// number of the account.
+pub(super) fn actor(environment: &Environment) -> String {
+    let names = ["LOGNAME", "USER"].into_iter().filter_map(|name| environment.get(name)?.to_str());
+    let named = names.map(str::trim).find(|name| !name.is_empty()).map(str::to_owned);
+    named.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()))
 }
 
 /// A store that fails.

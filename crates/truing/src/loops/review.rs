@@ -10,8 +10,8 @@ use truing_core::id::{Millis, Sha, Token};
 use truing_core::identity::{Identified, identify};
 use truing_core::outcome::{Coverage, Outcome, OutcomeKind, OutcomeRecord, Runtime};
 use truing_core::port::{
-    Clock, Computed, Event, Forge, ForgeError, Ids, PrState, PullRequest, Reader, Records, Revision, RunRef,
-    Slots, StoreError,
+    Clock, Computed, Event, Forge, ForgeError, Gate, Ids, PrState, PullRequest, Reader, Records, Revision,
+    RunRef, Slots, StoreError,
 };
 use truing_core::publish::{DesiredStatus, Producer, StatusState};
 use truing_core::slot::{Command, Hold, Limits, Refused, Then, Why};
@@ -24,7 +24,7 @@ use super::text;
 use crate::slots::{StepError, step};
 
 /// One leased pull request and everything its review needs.
-pub struct Served<'a, S, F, R, C, I> {
+pub struct Served<'a, S, F, R, C, I, G> {
     /// Slots and records.
     pub store: &'a S,
     /// The pull request's side of the forge.
@@ -53,6 +53,8 @@ pub struct Served<'a, S, F, R, C, I> {
     pub asked: bool,
     /// What the last event told.
     pub heard: Option<Heard>,
+    /// Asked before every step that costs and every call that writes.
+    pub gate: &'a G,
 }
 
 /// The head that an event told of. It is never reviewed for that; but if the forge shows another one, the forge
@@ -77,6 +79,9 @@ pub enum Stopped {
     /// The head moved while its review was being published: look again.
     #[error("the head has moved on")]
     Moved,
+    /// The kill switch was turned on, and stops runs in flight: what is recorded stays, nothing more is done.
+    #[error("the kill switch is on")]
+    Halted,
     /// The forge wants us to wait.
     #[error("{what}")]
     RateLimited {
@@ -97,19 +102,21 @@ pub enum Stopped {
     },
 }
 
-impl<S, F, R, C, I> Served<'_, S, F, R, C, I>
+impl<S, F, R, C, I, G> Served<'_, S, F, R, C, I, G>
 where
     S: Slots + Records,
     F: Forge,
     R: Reader,
     C: Clock,
     I: Ids,
+    G: Gate,
 {
     /// Reviews the pull request's current head.
     ///
     /// # Errors
     /// [`Stopped`]
     pub async fn run(&self) -> Result<Then, Stopped> {
+        self.pass().await?;
         let pull = self.look().await?;
         match pull.state {
             PrState::Closed => return Ok(Then::Held(Hold::Cancelled)),
@@ -156,6 +163,11 @@ where
         }
     }
 
+    /// Passes the gate, or stops.
+    async fn pass(&self) -> Result<(), Stopped> {
+        if self.gate.is_open().await { Ok(()) } else { Err(Stopped::Halted) }
+    }
+
     /// What the forge says now. An event's own words are never believed.
     async fn look(&self) -> Result<PullRequest, Stopped> {
         self.forge.pull_request().await.map_err(|error| self.stopped(error))
@@ -175,6 +187,7 @@ where
         let known = self.store.findings(&self.run.key).await?;
         let mirror = self.fetch(revision).await?;
         let change = changed(&mirror, revision).await?;
+        self.pass().await?;
         let Reading { found, coverage } = self.read(&mirror, &change, &revision.head).await?;
         let identified = identify(&known, found, Some(&revision.head), &coverage);
         let outcome = Outcome::of_rules(&coverage);
@@ -255,11 +268,13 @@ where
             run: self.run,
             producer: Producer::Review,
             head,
+            gate: self.gate,
         };
         publisher.reconcile().await.map_err(|error| match error {
             PublishError::Store(error) => error.into(),
             PublishError::Forge(error) => self.stopped(error),
             PublishError::Moved => Stopped::Moved,
+            PublishError::Halted => Stopped::Halted,
         })
     }
 
@@ -269,6 +284,7 @@ where
     /// # Errors
     /// [`Stopped`], if that cannot be done either; then only `truing why` can tell.
     pub async fn give_up(&self, class: &'static str) -> Result<Reconciled, Stopped> {
+        self.pass().await?;
         let pull = self.look().await?;
         let head = &pull.revision.head;
         self.store.begin(self.run, &pull.revision, self.clock.now()).await?;

@@ -1,7 +1,7 @@
 //! The scheduler: looks for slots that want a step, ends what is lost, forgets what is over, leases what is due.
 
 use truing_core::id::{Key, Millis, Token};
-use truing_core::port::{Event, Records, Slots, StoreError};
+use truing_core::port::{Clock, Event, Ids, Operations, Records, Slots, StoreError};
 use truing_core::slot::{Command, Decision, Loop, Slot, State};
 
 use super::House;
@@ -26,19 +26,28 @@ pub struct Lease {
     pub marked: Option<Millis>,
 }
 
-/// One look: at most `free` leases are granted, oldest first.
+/// One look: at most `free` leases are granted, oldest first. While the kill switch is on none is, and what is due
+/// stays due.
 ///
 /// # Errors
 /// [`StoreError`]; whatever was committed stays so.
 pub async fn look<S, W, R, C, I>(house: &House<S, W, R, C, I>, free: usize) -> Result<Vec<Lease>, StoreError>
 where
-    S: Slots + Records,
+    S: Slots + Records + Operations,
+    C: Clock,
+    I: Ids,
 {
     let store = &house.store;
     let now = store.now().await?;
-    let mut free = free;
+    let switch = house.switch().await;
+    let mut free = if switch.engaged().is_some() { 0 } else { free };
     let mut decided: Vec<(Slot, Decision)> = Vec::new();
-    for slot in store.due(now, BATCH).await? {
+    // Beyond those that are known to be held back, so that each is told of.
+    let due = store.due(now, BATCH + house.kill_switch.held_back()).await?;
+    if let Some(engaged) = switch.engaged() {
+        house.hold_back(engaged, &due).await?;
+    }
+    for slot in due {
         let command = match &slot.state {
             State::Waiting { .. } if free == 0 => continue,
             State::Waiting { .. } => Command::Lease,

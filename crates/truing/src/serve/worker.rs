@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use truing_core::id::{PrId, Version};
-use truing_core::port::{Clock, Event, Ids, Reader, Records, RunRef, Slots, StoreError};
+use truing_core::port::{Clock, Event, Ids, Operations, Reader, Records, RunRef, Slots, StoreError};
 use truing_core::slot::{Command, Refused, Then, Why};
 use truing_forge::publisher::Reconciled;
 
@@ -26,7 +26,7 @@ pub async fn work<S, W, R, C, I>(
     heartbeat: Duration,
     give_back: watch::Receiver<bool>,
 ) where
-    S: Slots + Records,
+    S: Slots + Records + Operations,
     W: Forges,
     R: Reader,
     C: Clock,
@@ -58,7 +58,7 @@ pub async fn take<S, W, R, C, I>(
     run: &RunRef,
 ) -> Result<(), StepError>
 where
-    S: Slots + Records,
+    S: Slots + Records + Operations,
     W: Forges,
     R: Reader,
     C: Clock,
@@ -72,6 +72,10 @@ where
         // If the lease is ours still, the slots have forgotten a token: the next one is greater.
         Err(Stopped::Fenced(last)) => {
             house.store.raise(Version(last.0)).await?;
+            Command::HandBack(token)
+        }
+        Err(Stopped::Halted) => {
+            house.halted(run).await?;
             Command::HandBack(token)
         }
         Err(Stopped::RateLimited { until, what }) => {
@@ -92,7 +96,7 @@ async fn review<S, W, R, C, I>(
     run: &RunRef,
 ) -> Result<Then, Stopped>
 where
-    S: Slots + Records,
+    S: Slots + Records + Operations,
     W: Forges,
     R: Reader,
     C: Clock,
@@ -125,6 +129,7 @@ where
         run,
         asked: lease.asked,
         heard: head.zip(lease.marked).map(|(head, at)| Heard { head, at }),
+        gate: &house.gate(),
     };
     let ended = tokio::time::timeout(STEP_TIME, served.run()).await.unwrap_or_else(|_| {
         let what = format!("took longer than {} minutes", STEP_TIME.as_secs() / 60);
@@ -138,7 +143,7 @@ where
         Ok(Reconciled::Done) => ended,
         // What a former lease began to say may still become visible: this attempt is not over.
         Ok(Reconciled::Settling { until }) => Ok(Then::DueAt(until, Why::Settling)),
-        Err(limited @ Stopped::RateLimited { .. }) => Err(limited),
+        Err(later @ (Stopped::RateLimited { .. } | Stopped::Halted)) => Err(later),
         Err(error @ (Stopped::Lost | Stopped::Fenced(_) | Stopped::Moved | Stopped::Failed { .. })) => {
             say(house, run, format!("the pull request could not be told: {error}")).await?;
             ended

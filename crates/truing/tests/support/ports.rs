@@ -79,18 +79,36 @@ enum Fate {
 }
 
 /// One process: its calls so far, and the fault that waits for one of them.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Script {
     fault: Option<Fault>,
     dead: AtomicBool,
     calls: Mutex<Vec<&'static str>>,
     /// How often the reader has read: the part of a review that costs.
     reads: AtomicU32,
+    /// An operator turns the kill switch before the call of that number, from 0.
+    turn: Mutex<Option<(usize, Sqlite, Turn)>>,
 }
 
 impl Script {
     pub(crate) fn new(fault: Option<Fault>) -> Arc<Self> {
         Arc::new(Self { fault, ..Self::default() })
+    }
+
+    /// Lets an operator turn the kill switch before a call, from 0.
+    #[allow(dead_code, reason = "not every test with these ports is about the switch")]
+    pub(crate) fn turn_before(&self, call: usize, operator: Sqlite, turn: Turn) {
+        *self.turn.lock().unwrap_or_else(PoisonError::into_inner) = Some((call, operator, turn));
+    }
+
+    async fn turned(&self) {
+        let due = {
+            let mut turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+            turn.take_if(|(call, ..)| *call == self.calls().len())
+        };
+        if let Some((_, operator, turn)) = due {
+            operator.turn(&turn, "ada").await.unwrap();
+        }
     }
 
     /// The names of the calls so far.
@@ -134,6 +152,7 @@ impl Script {
         lost: fn() -> E,
         work: impl Future<Output = Result<T, E>> + Send,
     ) -> Result<T, E> {
+        self.turned().await;
         match self.fate(name) {
             Fate::Done => work.await,
             Fate::DoneUnheard => {

@@ -16,7 +16,7 @@ use truing::serve::{House, Pace, ServeError, Service};
 use truing::slots::step;
 use truing::wiring::{GitHubs, SystemClock, ThreadedReader, UniqueIds};
 use truing_core::id::{Key, Millis, PrId, Span};
-use truing_core::port::{Clock, Records, Slots};
+use truing_core::port::{Clock, Operations, Records, Slots};
 use truing_core::slot::{Command, Limits, Slot, State};
 use truing_fakes::forge::{Chaos, Delivery, FakeForge, Hook, NewPull, Options, PullView, Repo};
 use truing_fakes::repo::Commit;
@@ -161,7 +161,7 @@ impl Site {
     /// Starts a service on `store`, behind which is `inner`.
     pub(crate) async fn serve_from<S>(&self, store: S, inner: Sqlite, limits: Limits) -> Running
     where
-        S: Slots + Records + 'static,
+        S: Slots + Records + Operations + 'static,
     {
         let service = Service {
             house: Arc::new(self.house(store, self.forges(), limits)),
@@ -204,6 +204,7 @@ impl Site {
             limits,
             scope: Scope { packs: vec!["core".into()], ignore: GlobSet::empty() },
             max_inline: 30,
+            kill_switch: truing::serve::switch::KillSwitch::default(),
         }
     }
 

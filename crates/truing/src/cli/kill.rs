@@ -1,0 +1,203 @@
+//! `truing kill`: the kill switch. It works on the store's file, whether a server runs or not.
+
+use serde::Serialize;
+use truing_core::port::{Operations as _, Slots as _};
+use truing_core::slot::State;
+use truing_core::switch::{Engaged, Mode, Switch, Turn};
+use truing_store::Sqlite;
+
+use super::error::{CliError, Exit};
+use super::target::{actor, existing_store, instant, store_error};
+use super::{Context, Format, runtime};
+use crate::loops::text::counted;
+use crate::wiring;
+
+/// Stop everything that spends or writes, and let it go on
+///
+/// While the kill switch is on, webhooks are answered 503, no review begins, and what is due stays due. It holds
+/// for every service on this store, also one that is started later. `truing review` neither spends nor writes to
+/// a forge: it goes on.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    #[command(subcommand)]
+    action: Action,
+}
+
+/// What to do.
+#[derive(clap::Subcommand, Debug)]
+enum Action {
+    /// Turn it on; where it is on, change its reason or mode
+    On {
+        /// Why, for those who ask later: one line
+        #[arg(long, value_name = "T")]
+        reason: Option<String>,
+        /// What becomes of reviews in flight; finish unless it is on already
+        #[arg(long, value_enum)]
+        mode: Option<ModeFlag>,
+    },
+    /// Turn it off: what is due goes on at once
+    Off,
+    /// Tell whether it is on
+    Status,
+}
+
+/// What becomes of reviews in flight.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum ModeFlag {
+    /// They complete
+    Finish,
+    /// They stop before their next step and publish nothing new
+    Stop,
+}
+
+/// The switch as scripts see it (cli.md, "Service").
+#[derive(Serialize, Default)]
+pub(super) struct Status {
+    enabled: bool,
+    since: Option<String>,
+    by: Option<String>,
+    reason: Option<String>,
+    mode: Option<&'static str>,
+}
+
+impl Status {
+    /// A switch for scripts.
+    pub(super) fn of(switch: &Switch) -> Self {
+        let Switch::On(Engaged { since, by, reason, mode }) = switch else { return Self::default() };
+        Self {
+            enabled: true,
+            since: Some(instant(*since)),
+            by: Some(by.clone()),
+            reason: reason.clone(),
+            mode: Some(mode.as_str()),
+        }
+    }
+}
+
+pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
+    let config = context.config(&[])?;
+    runtime::start()?.block_on(async {
+        let (store, turn) = match &args.action {
+            // A server that is started later must find it on.
+            Action::On { reason, mode } => {
+                let mode = mode.map(|mode| match mode {
+                    ModeFlag::Finish => Mode::Finish,
+                    ModeFlag::Stop => Mode::Stop,
+                });
+                let store = wiring::open_store(config.store.database()?)?;
+                (Some(store), Some(Turn::On { reason: reason.clone(), mode }))
+            }
+            Action::Off => (existing_store(&config)?, Some(Turn::Off)),
+            Action::Status => (existing_store(&config)?, None),
+        };
+        let (switch, work) = match &store {
+            None => (Switch::Off, Work::default()),
+            Some(store) => {
+                let switch = match turn {
+                    Some(turn) => {
+                        store.turn(&turn, &actor(&context.environment)).await.map(|(_, after)| after)
+                    }
+                    None => store.switch().await,
+                };
+                (switch.map_err(store_error)?, Work::of(store).await?)
+            }
+        };
+        match context.output.format() == Format::Json {
+            true => context.output.json(&Status::of(&switch))?,
+            false => context.output.data(screen(&switch, work))?,
+        }
+        Ok(Exit::Done)
+    })
+}
+
+/// What there is to do.
+#[derive(Clone, Copy, Default)]
+struct Work {
+    /// Slots that are due now.
+    due: usize,
+    /// Runs in flight.
+    running: usize,
+}
+
+impl Work {
+    async fn of(store: &Sqlite) -> Result<Self, CliError> {
+        let now = store.now().await.map_err(store_error)?;
+        let slots = store.list().await.map_err(store_error)?;
+        let due = |state: &State| matches!(state, State::Waiting { at, .. } if *at <= now);
+        Ok(Self {
+            due: slots.iter().filter(|slot| due(&slot.state)).count(),
+            running: slots.iter().filter(|slot| slot.token().is_some()).count(),
+        })
+    }
+}
+
+/// What holds now, and what happens next.
+fn screen(switch: &Switch, work: Work) -> String {
+    let due = counted(work.due, "pull request");
+    let Switch::On(engaged) = switch else {
+        let waiting = if work.due == 0 { String::new() } else { format!("; {due} due") };
+        return format!("The kill switch is off{waiting}.\n");
+    };
+    let (runs, flight) = (
+        counted(work.running, "run"),
+        match (work.running, engaged.mode) {
+            (0, _) => String::new(),
+            (1, Mode::Finish) => ", which completes".into(),
+            (_, Mode::Finish) => ", which complete".into(),
+            (1, Mode::Stop) => ", which stops before its next step".into(),
+            (_, Mode::Stop) => ", which stop before their next step".into(),
+        },
+    );
+    let mut text = format!("The kill switch is on, {}.\n", since(engaged));
+    let reason = engaged.reason.as_deref().unwrap_or("none given");
+    let rows = [
+        ("reason", reason.to_owned()),
+        ("mode", engaged.mode.as_str().to_owned()),
+        ("in flight", format!("{runs}{flight}")),
+        ("held back", format!("{due} due; webhooks are answered 503")),
+        ("unblock", "truing kill off".to_owned()),
+    ];
+    for (name, value) in rows {
+        text += &format!("  {name:<10}{value}\n");
+    }
+    text
+}
+
+/// Since when and by whom.
+pub(super) fn since(engaged: &Engaged) -> String {
+    format!("since {} by {}", instant(engaged.since), engaged.by)
+}
+
+#[cfg(test)]
+mod tests {
+    use truing_core::id::Millis;
+
+    use super::*;
+
+    fn on(mode: Mode, reason: Option<&str>) -> Switch {
+        let (by, reason) = ("ada".into(), reason.map(str::to_owned));
+        Switch::On(Engaged { since: Millis(1_790_000_000_000), by, reason, mode })
+    }
+
+    #[test]
+    fn the_screen_says_what_is_held_back_and_what_lets_it_go_on() {
+        insta::assert_snapshot!(screen(&on(Mode::Finish, Some("a storm")), Work { due: 3, running: 1 }), @r"
+        The kill switch is on, since 2026-09-21T14:13:20Z by ada.
+          reason    a storm
+          mode      finish
+          in flight 1 run, which completes
+          held back 3 pull requests due; webhooks are answered 503
+          unblock   truing kill off
+        ");
+        insta::assert_snapshot!(screen(&on(Mode::Stop, None), Work { due: 0, running: 2 }), @r"
+        The kill switch is on, since 2026-09-21T14:13:20Z by ada.
+          reason    none given
+          mode      stop
+          in flight 2 runs, which stop before their next step
+          held back 0 pull requests due; webhooks are answered 503
+          unblock   truing kill off
+        ");
+        insta::assert_snapshot!(screen(&Switch::Off, Work { due: 1, running: 2 }), @"The kill switch is off; 1 pull request due.");
+        insta::assert_snapshot!(screen(&Switch::Off, Work::default()), @"The kill switch is off.");
+    }
+}

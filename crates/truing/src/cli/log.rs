@@ -1,0 +1,83 @@
+//! `truing log`: the audit log. Who changed what, and when.
+
+use serde::Serialize;
+use truing_core::port::Audited;
+
+use super::error::{CliError, Exit};
+use super::target::{existing_store, instant, store_error};
+use super::{Context, Format, runtime};
+
+/// Show who changed what: the kill switch, and slots by hand
+///
+/// Lines are only ever added, and forgotten when they are older than `retention.audit`.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// Show so many of the last acts
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    limit: usize,
+}
+
+/// A line for scripts, newest first.
+#[derive(Serialize)]
+struct Line {
+    at: String,
+    actor: String,
+    action: String,
+    target: String,
+    detail: String,
+}
+
+pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
+    let config = context.config(&[])?;
+    runtime::start()?.block_on(async {
+        let audited = match existing_store(&config)? {
+            Some(store) => store.audited(args.limit).await.map_err(store_error)?,
+            None => Vec::new(),
+        };
+        let lines: Vec<Line> = audited.into_iter().map(line).collect();
+        match context.output.format() == Format::Json {
+            true => context.output.json(&lines)?,
+            false => context.output.data(screen(&lines))?,
+        }
+        Ok(Exit::Done)
+    })
+}
+
+fn line(Audited { at, act }: Audited) -> Line {
+    Line { at: instant(at), actor: act.actor, action: act.action, target: act.target, detail: act.detail }
+}
+
+fn screen(lines: &[Line]) -> String {
+    if lines.is_empty() {
+        return "nothing was changed by hand\n".to_owned();
+    }
+    let mut text = String::new();
+    for Line { at, actor, action, target, detail } in lines {
+        let detail = if detail.is_empty() { String::new() } else { format!(" ({detail})") };
+        let words = format!("{action} {target}");
+        text += &format!("{at}  {actor}: {}{detail}\n", words.trim_end());
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use truing_core::id::Millis;
+    use truing_core::port::Act;
+
+    use super::*;
+
+    #[test]
+    fn each_act_is_a_line() {
+        let at = |act| line(Audited { at: Millis(1_790_000_000_000), act });
+        let lines = [
+            at(Act::new("bob", "slots retry", "pr/github/1/7", "")),
+            at(Act::new("ada", "kill on", "", "mode stop: a storm")),
+        ];
+        insta::assert_snapshot!(screen(&lines), @r"
+        2026-09-21T14:13:20Z  bob: slots retry pr/github/1/7
+        2026-09-21T14:13:20Z  ada: kill on (mode stop: a storm)
+        ");
+        insta::assert_snapshot!(screen(&[]), @"nothing was changed by hand");
+    }
+}
