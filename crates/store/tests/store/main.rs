@@ -11,6 +11,7 @@ mod opening;
 mod operations;
 mod records;
 mod slots;
+mod week;
 mod watchlist;
 
 use std::path::Path;

@@ -1,0 +1,632 @@
+//! Days of a busy company on the slot machine and the store, with a clock that is moved: pull requests are
+//! opened, pushed to in storms and closed; workers lease, compute, publish, fail, die and come back too late; the
+//! forge is down for an hour; the server is restarted every night; the wall clock is set back.
+//!
+//! Checked all the while: a pull request's tokens only grow and no two workers hold a pull request; nobody writes for a run that a
+//! newer one has replaced; at most two reviews are computed in a storm; and in the end every pull request was
+//! reviewed at its last head, and no slot is left. A small company is simulated with the other tests; `cargo
+//! xtask soak` simulates as many [`DAYS`] as it says.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+use truing_core::finding::Finding;
+use truing_core::id::{CommentId, IntentId, Key, Millis, RunId, Sha, Span, Token};
+use truing_core::outcome::OutcomeRecord;
+use truing_core::port::{Computed, Described, Mark, Records, Revision, RunRef, Slots, StoreError};
+use truing_core::publish::{Desired, DesiredStatus, Intent, Producer, StatusState};
+use truing_core::slot::{Command, Hold, Limits, Loop, Refused, Slot, State, Then, Why};
+use truing_store::Sqlite;
+
+use super::{Hand, NOW, finding, item, outcome, row, sha, summary};
+
+/// The variable that says how much: days, and pull requests opened on each; `7,10000` is the full size.
+const DAYS: &str = "TRUING_DAYS";
+const SMALL: (i64, u64) = (2, 30);
+
+const HOUR: i64 = 3_600_000;
+const DAY: i64 = 24 * HOUR;
+/// How often the scheduler looks.
+const TICK: i64 = 2_000;
+const HEARTBEAT: i64 = 10_000;
+/// Leases at once.
+const WORKERS: usize = 64;
+/// Slots looked at a time.
+const BATCH: usize = 256;
+/// The forge is down for this hour of the second day.
+const DOWN: std::ops::Range<i64> = DAY + 14 * HOUR..DAY + 15 * HOUR;
+/// The wall clock is set back by this much every day at three.
+const SET_BACK: i64 = 45_000;
+/// After its last push a pull request is reviewed within this time, unless the forge is down or it was parked.
+const LATEST: i64 = 30 * 60_000;
+
+/// SplitMix64.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % bound
+    }
+
+    fn span(&mut self, from: i64, to: i64) -> i64 {
+        from + i64::try_from(self.below(u64::try_from(to - from).unwrap())).unwrap()
+    }
+}
+
+/// What happens to a pull request, and when.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Happens {
+    Push,
+    /// The webhook of a push that came already, once more.
+    Again,
+    Close,
+}
+
+/// A pull request as its forge has it, and what is checked about it.
+#[derive(Clone, Debug, Default)]
+struct Pull {
+    head: u64,
+    closed: bool,
+    last_push: i64,
+    /// The head reviewed last.
+    reviewed: u64,
+    /// Start, last event and computed reviews of the storm, by the rule of design.md section 2.
+    storm: Option<(i64, i64, u32)>,
+    newest_token: u64,
+}
+
+impl Pull {
+    fn event(&mut self, limits: &Limits, now: i64) {
+        let goes_on = |(start, last, _): &(i64, i64, u32)| {
+            now < (last + limits.quiet.0).min(start + limits.storm_max.0)
+        };
+        self.storm = match self.storm.filter(goes_on) {
+            Some((start, _, computed)) => Some((start, now, computed)),
+            None => Some((now, now, 0)),
+        };
+    }
+}
+
+/// A lease that somebody works on.
+struct Work {
+    run: RunRef,
+    at: usize,
+    head: u64,
+    next: Step,
+    due: i64,
+    beats: bool,
+    beat: i64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Step {
+    Look,
+    Compute,
+    Publish,
+    Finish,
+}
+
+/// What a worker's step came to.
+enum Came {
+    /// It looked, and computes the review of this head.
+    Looked(u64),
+    Computed,
+    Published,
+    Ended,
+    /// Another one has it by now.
+    Lost,
+    Failed,
+}
+
+/// What is counted.
+#[derive(Default, Debug)]
+struct Counted {
+    events: u64,
+    leases: u64,
+    computed: u64,
+    published: u64,
+    died: u64,
+    fenced: u64,
+    parked: u64,
+    latest: i64,
+}
+
+struct Company {
+    path: PathBuf,
+    wall: Arc<Hand>,
+    limits: Limits,
+    random: Random,
+    pulls: Vec<Pull>,
+    plan: BTreeMap<i64, Vec<(usize, Happens)>>,
+    work: Vec<Work>,
+    counted: Counted,
+}
+
+fn key_of(at: usize) -> Key {
+    Key::new(format!("pr/github/{}/{at}", 1 + at % 200))
+}
+
+/// The number at the end of a key.
+fn at_of(key: &Key) -> usize {
+    key.as_str().rsplit('/').next().unwrap().parse().unwrap()
+}
+
+fn commit_id(at: usize, head: u64) -> Sha {
+    Sha::parse(&format!("{at:020x}{head:020x}")).unwrap()
+}
+
+impl Company {
+    fn new(path: PathBuf, days: i64, each: u64) -> Self {
+        let mut company = Self {
+            path,
+            wall: Hand::at(NOW),
+            limits: Limits::default(),
+            random: Random(42),
+            pulls: Vec::new(),
+            plan: BTreeMap::new(),
+            work: Vec::new(),
+            counted: Counted::default(),
+        };
+        for day in 0..days {
+            for _ in 0..each {
+                let hour = company.random_hour();
+                company.opens(day * DAY + hour);
+            }
+        }
+        company
+    }
+
+    /// Most people work by day.
+    fn random_hour(&mut self) -> i64 {
+        let by_day = self.random.below(10) < 9;
+        if by_day { self.random.span(8 * HOUR, 18 * HOUR) } else { self.random.span(0, DAY) }
+    }
+
+    /// Plans one pull request: one to four storms of one to eight pushes within two days, some webhooks twice,
+    /// then it is closed.
+    fn opens(&mut self, opened: i64) {
+        let at = self.pulls.len();
+        self.pulls.push(Pull::default());
+        let mut when = opened;
+        for _ in 0..=self.random.below(4) {
+            for _ in 0..=self.random.below(8) {
+                self.happens(when, at, Happens::Push);
+                if self.random.below(10) == 0 {
+                    let late = self.random.span(0, 90_000);
+                    self.happens(when + late, at, Happens::Again);
+                }
+                when += self.random.span(1_000, 70_000);
+            }
+            when += self.random.span(5 * 60_000, 12 * HOUR);
+        }
+        let closed = when + self.random.span(HOUR, 12 * HOUR);
+        self.happens(closed, at, Happens::Close);
+    }
+
+    fn happens(&mut self, when: i64, at: usize, what: Happens) {
+        let tick = when / TICK * TICK;
+        self.plan.entry(tick).or_default().push((at, what));
+    }
+
+    fn open(&self) -> Sqlite {
+        Sqlite::open(&self.path, self.wall.clone()).unwrap()
+    }
+
+    fn set_wall(&self, at: i64) {
+        let hour = at % DAY / HOUR;
+        self.wall.set(NOW + at - if hour == 3 { SET_BACK } else { 0 });
+    }
+
+    /// Everything until nothing is left to happen.
+    async fn lives(&mut self) -> Sqlite {
+        let mut store = self.open();
+        let mut at = 0;
+        let mut next_restart = DAY;
+        loop {
+            self.set_wall(at);
+            if at >= next_restart {
+                next_restart += DAY;
+                drop(store);
+                store = self.open();
+                self.restarted(&store).await;
+            }
+            self.events(&store, at).await;
+            self.schedule(&store, at).await;
+            self.beat(&store, at).await;
+            self.steps(&store, at).await;
+            if at % HOUR == 0 && !DOWN.contains(&at) {
+                self.retry_parked(&store).await;
+            }
+            // The night is long: on to the next thing that happens.
+            let slot = store.due(Millis(i64::MAX), 1).await.unwrap();
+            let wakes = slot.first().and_then(Slot::wakes_at).map(|wakes| wakes.0 - NOW);
+            let planned = self.plan.keys().next().copied();
+            let working = self.work.iter().map(|work| work.due.min(work.beat)).min();
+            let Some(next) = [wakes, planned, working].into_iter().flatten().min() else {
+                let parked = store
+                    .list()
+                    .await
+                    .unwrap()
+                    .iter()
+                    .any(|slot| slot.state == State::Held { why: Hold::Parked });
+                if parked {
+                    at = (at / HOUR + 1) * HOUR;
+                    continue;
+                }
+                return store;
+            };
+            at = (at + TICK).max((next + TICK - 1) / TICK * TICK).min((at / HOUR + 1) * HOUR);
+        }
+    }
+
+    /// People and their webhooks; everything of one tick is one batch.
+    async fn events(&mut self, store: &Sqlite, at: i64) {
+        let mut marks = Vec::new();
+        while let Some(entry) = self.plan.first_entry().filter(|entry| *entry.key() <= at) {
+            for (pull, what) in entry.remove() {
+                let is = &mut self.pulls[pull];
+                match what {
+                    Happens::Push => {
+                        is.head += 1;
+                        is.last_push = at;
+                    }
+                    Happens::Again => {}
+                    Happens::Close => is.closed = true,
+                }
+                let head = Some(commit_id(pull, is.head));
+                let (name, url) =
+                    (format!("acme/r{}#{pull}", pull % 200), format!("https://forge.example/{pull}"));
+                marks.push(Mark {
+                    key: key_of(pull),
+                    described: Described { name, url, head },
+                    of: Loop::Review,
+                });
+                let now = store.now().await.unwrap();
+                is.event(&self.limits, now.0);
+                self.counted.events += 1;
+            }
+        }
+        if !marks.is_empty() {
+            store.mark(&marks, &self.limits).await.unwrap();
+        }
+    }
+
+    /// Leases what is due, ends what is lost, forgets what is over.
+    async fn schedule(&mut self, store: &Sqlite, at: i64) {
+        loop {
+            let now = store.now().await.unwrap();
+            let due = store.due(now, BATCH).await.unwrap();
+            assert!(due.windows(2).all(|two| two[0].wakes_at() <= two[1].wakes_at()), "oldest first");
+            let mut free = WORKERS.saturating_sub(self.work.len());
+            let mut changes = Vec::new();
+            for slot in due {
+                let command = match slot.state {
+                    State::Waiting { .. } if free == 0 => continue,
+                    State::Waiting { .. } => Command::Lease,
+                    State::Leased { .. } => Command::Expire,
+                    State::Idle => Command::Tidy,
+                    State::Held { .. } => continue,
+                };
+                let Ok(decision) = slot.step(command, &self.limits, now) else { continue };
+                free -= usize::from(command == Command::Lease);
+                changes.push((slot.version, decision.slot));
+            }
+            if changes.is_empty() {
+                return;
+            }
+            for (committed, (_, slot)) in store.commit(&changes).await.unwrap().into_iter().zip(changes) {
+                committed.unwrap();
+                match slot.state {
+                    State::Leased { token, .. } => self.leased(&slot, token, at),
+                    State::Held { .. } => self.counted.parked += 1,
+                    State::Idle | State::Waiting { .. } => {}
+                }
+            }
+        }
+    }
+
+    fn leased(&mut self, slot: &Slot, token: Token, at: i64) {
+        self.counted.leases += 1;
+        let pull = at_of(&slot.key);
+        let is = &mut self.pulls[pull];
+        assert!(token.0 > is.newest_token, "{}: tokens only grow", slot.key);
+        is.newest_token = token.0;
+        let run = RunRef { id: RunId::new(format!("run-{}", token.0)), key: slot.key.clone(), token };
+        let (head, due) = (is.head, at + self.random.span(TICK, 90_000));
+        // Some die at once, and some are frozen: no heartbeat, but they go on writing after their lease.
+        let fate = self.random.below(50);
+        if fate == 0 {
+            self.counted.died += 1;
+            return;
+        }
+        let (beats, due) = if fate == 1 { (false, due + 120_000) } else { (true, due) };
+        self.work.push(Work { run, at: pull, head, next: Step::Look, due, beats, beat: at + HEARTBEAT });
+    }
+
+    /// Heartbeats, all of a tick in one batch.
+    async fn beat(&mut self, store: &Sqlite, at: i64) {
+        let beating: Vec<&mut Work> =
+            self.work.iter_mut().filter(|work| work.beats && work.beat <= at).collect();
+        if beating.is_empty() {
+            return;
+        }
+        let keys: Vec<Key> = beating.iter().map(|work| work.run.key.clone()).collect();
+        let now = store.now().await.unwrap();
+        let mut changes = Vec::new();
+        for (slot, work) in store.load(&keys).await.unwrap().into_iter().zip(beating) {
+            work.beat = at + HEARTBEAT;
+            let decision = slot.step(Command::Heartbeat(work.run.token), &self.limits, now).unwrap();
+            changes.push((slot.version, decision.slot));
+        }
+        for committed in store.commit(&changes).await.unwrap() {
+            committed.unwrap();
+        }
+    }
+
+    /// The steps of work that are due, side by side.
+    async fn steps(&mut self, store: &Sqlite, at: i64) {
+        let (due, rest): (Vec<Work>, Vec<Work>) =
+            std::mem::take(&mut self.work).into_iter().partition(|work| work.due <= at);
+        self.work = rest;
+        let mut running = JoinSet::new();
+        for work in due {
+            let (store, limits, is) = (store.clone(), self.limits.clone(), self.pulls[work.at].clone());
+            let down = DOWN.contains(&at);
+            running.spawn(async move {
+                let came = match work.next {
+                    Step::Look => look(&store, &work, &is, &limits).await,
+                    Step::Compute => compute(&store, &work, &limits).await,
+                    Step::Publish => publish(&store, &work, down, &limits).await,
+                    Step::Finish => finish(&store, &work, &is, &limits).await,
+                };
+                (work, came)
+            });
+        }
+        while let Some(done) = running.join_next().await {
+            let (work, came) = done.unwrap();
+            self.came(work, came, at);
+        }
+    }
+
+    fn came(&mut self, mut work: Work, came: Came, at: i64) {
+        let is = &mut self.pulls[work.at];
+        let newest = is.newest_token == work.run.token.0;
+        work.due = at + self.random.span(TICK, 20_000);
+        match came {
+            Came::Looked(head) => {
+                work.due = at + self.random.span(TICK, 180_000);
+                work.head = head;
+                work.next = Step::Compute;
+                self.work.push(work);
+            }
+            Came::Computed => {
+                self.counted.computed += 1;
+                assert!(newest, "{}: a run that was replaced has written", work.run.key);
+                let (_, _, computed) = is.storm.as_mut().unwrap();
+                *computed += 1;
+                assert!(*computed <= 2, "{}: {computed} reviews in one storm", work.run.key);
+                work.next = Step::Publish;
+                self.work.push(work);
+            }
+            Came::Published => {
+                assert!(newest, "{}: a run that was replaced has written", work.run.key);
+                if is.reviewed < work.head {
+                    is.reviewed = work.head;
+                    self.counted.published += 1;
+                    if is.head == work.head
+                        && !is.closed
+                        && !(DOWN.start - LATEST..DOWN.end + 2 * HOUR).contains(&at)
+                    {
+                        self.counted.latest = self.counted.latest.max(at - is.last_push);
+                    }
+                }
+                work.next = Step::Finish;
+                self.work.push(work);
+            }
+            Came::Lost => {
+                assert!(!work.beats || !newest, "{}: lost though it was alive", work.run.key);
+                self.counted.fenced += 1;
+            }
+            Came::Ended | Came::Failed => assert!(newest, "{}: two workers at once", work.run.key),
+        }
+    }
+
+    /// The server is started anew: whoever was at work is dead.
+    async fn restarted(&mut self, store: &Sqlite) {
+        self.work.clear();
+        for slot in store.leased().await.unwrap() {
+            take(store, &slot.key, Command::Restarted, &self.limits).await.unwrap();
+        }
+    }
+
+    /// The engineer on call makes what was given up due again.
+    async fn retry_parked(&mut self, store: &Sqlite) {
+        for slot in store.list().await.unwrap() {
+            if slot.state == (State::Held { why: Hold::Parked }) {
+                take(store, &slot.key, Command::Retry, &self.limits).await.unwrap();
+            }
+        }
+    }
+}
+
+/// One step of one slot.
+async fn take(store: &Sqlite, key: &Key, command: Command, limits: &Limits) -> Result<Slot, Refused> {
+    loop {
+        let now = store.now().await.unwrap();
+        let slot = store.load(std::slice::from_ref(key)).await.unwrap().remove(0);
+        let decision = slot.step(command, limits, now)?;
+        if store.commit(&[(slot.version, decision.slot.clone())]).await.unwrap()[0].is_ok() {
+            return Ok(decision.slot);
+        }
+    }
+}
+
+/// Ends a lease as the worker wants, if it is still its own.
+async fn end(store: &Sqlite, work: &Work, then: Then, limits: &Limits) -> Came {
+    match take(store, &work.run.key, Command::Finish(work.run.token, then), limits).await {
+        Ok(_) => Came::Ended,
+        Err(_) => Came::Lost,
+    }
+}
+
+/// A refusal of records is what a worker that came too late has to hear.
+fn accepted<T>(answer: Result<T, StoreError>) -> Option<T> {
+    match answer {
+        Ok(answer) => Some(answer),
+        Err(StoreError::Fenced { .. }) => None,
+        Err(other @ (StoreError::Unavailable(_) | StoreError::Corrupt(_))) => panic!("{other}"),
+    }
+}
+
+/// Looks at the head: is a review of it wanted, and does the storm allow one?
+async fn look(store: &Sqlite, work: &Work, is: &Pull, limits: &Limits) -> Came {
+    if is.closed {
+        return end(store, work, Then::Held(Hold::Cancelled), limits).await;
+    }
+    let revision = Revision { head: commit_id(work.at, is.head), base: sha('b') };
+    let now = store.now().await.unwrap();
+    let Some(begun) = accepted(store.begin(&work.run, &revision, now).await) else { return Came::Lost };
+    if begun.computed.is_none() && begun.reviewed.as_ref() == Some(&revision) {
+        return end(store, work, Then::Idle, limits).await;
+    }
+    let slot = store.load(std::slice::from_ref(&work.run.key)).await.unwrap().remove(0);
+    match slot.storm {
+        Some(storm) if begun.computed.is_none() && !slot.may_compute(now) => {
+            end(store, work, Then::DueAt(storm.ends, Why::Storm), limits).await
+        }
+        Some(_) | None => Came::Looked(is.head),
+    }
+}
+
+/// Computes the review, unless another run has done so: then only publishing is left, and no second review is
+/// paid for.
+async fn compute(store: &Sqlite, work: &Work, limits: &Limits) -> Came {
+    let revision = Revision { head: commit_id(work.at, work.head), base: sha('b') };
+    let now = store.now().await.unwrap();
+    let Some(begun) = accepted(store.begin(&work.run, &revision, now).await) else { return Came::Lost };
+    if begun.computed.is_some() {
+        return publish(store, work, false, limits).await;
+    }
+    if take(store, &work.run.key, Command::Computed(work.run.token), limits).await.is_err() {
+        return Came::Lost;
+    }
+    let record = super::record(&work.run, 'a');
+    let mut outcome = OutcomeRecord { head: Some(revision.head), ..record };
+    outcome.started = now;
+    outcome.ended = now;
+    let computed = Computed {
+        producer: Producer::Review,
+        findings: findings(work.at),
+        desired: desired(work.at, work.head),
+        status: Some(status(work)),
+        outcome,
+    };
+    match accepted(store.computed(&work.run, &computed).await) {
+        Some(()) => Came::Computed,
+        None => Came::Lost,
+    }
+}
+
+/// Shows the review: intent, comments, status, published.
+async fn publish(store: &Sqlite, work: &Work, down: bool, limits: &Limits) -> Came {
+    let run = &work.run;
+    let (rows, _) = store.desired(&run.key, Producer::Review).await.unwrap();
+    let missing: Vec<_> =
+        rows.iter().filter(|row| row.comment.is_none()).map(|row| row.item.clone()).collect();
+    let now = store.now().await.unwrap();
+    if !missing.is_empty() {
+        let id = IntentId::new(format!("intent-{}", run.token.0));
+        let intent = Intent { id, items: missing.clone(), created: now };
+        if accepted(store.intend(run, Producer::Review, &intent).await).is_none() {
+            return Came::Lost;
+        }
+        if down {
+            return match take(store, &run.key, Command::Fail(run.token, None), limits).await {
+                Ok(_) => Came::Failed,
+                Err(_) => Came::Lost,
+            };
+        }
+        let shown: Vec<_> = missing
+            .into_iter()
+            .map(|item| (item.clone(), CommentId::new(format!("{}-{}", run.token.0, item.as_str()))))
+            .collect();
+        if accepted(store.shown(run, Producer::Review, &shown).await).is_none() {
+            return Came::Lost;
+        }
+    }
+    if accepted(store.status_set(run, &status(work)).await).is_none() {
+        return Came::Lost;
+    }
+    let mut record = super::record(run, 'a');
+    record.head = Some(commit_id(work.at, work.head));
+    record.outcome = outcome(record.outcome.kind);
+    record.ended = now;
+    match accepted(store.published(run, &record).await) {
+        Some(()) => Came::Published,
+        None => Came::Lost,
+    }
+}
+
+/// Looks at the head once more, and ends the lease.
+async fn finish(store: &Sqlite, work: &Work, is: &Pull, limits: &Limits) -> Came {
+    let then = if is.closed || is.head == work.head { Then::Idle } else { Then::Again };
+    end(store, work, then, limits).await
+}
+
+fn status(work: &Work) -> DesiredStatus {
+    let description = "2 findings".to_owned();
+    DesiredStatus { sha: commit_id(work.at, work.head), state: StatusState::Failure, description }
+}
+
+fn findings(at: usize) -> Vec<Finding> {
+    (0..at % 4).map(|number| finding(&format!("1:{at:032x}-{number}"))).collect()
+}
+
+fn desired(at: usize, head: u64) -> Vec<Desired> {
+    let rows = findings(at).into_iter().zip(1..).map(|(found, line)| Desired {
+        body: "What is wrong here, why it matters, and what to do about it. ".repeat(6),
+        ..row(found.id.as_str(), line)
+    });
+    let told =
+        format!("Reviewed commit {head}. {}", "A line of the summary, as long as they are. ".repeat(20));
+    rows.chain([Desired { item: item("summary"), ..summary(&told) }]).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn days_of_a_busy_company_keep_every_promise() {
+    let (days, each) = match std::env::var(DAYS) {
+        Ok(text) => {
+            let (days, each) = text.split_once(',').expect("TRUING_DAYS=DAYS,PULLS");
+            (days.parse().unwrap(), each.parse().unwrap())
+        }
+        Err(_) => SMALL,
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let began = std::time::Instant::now();
+    let mut company = Company::new(folder.path().join("truing.db"), days, each);
+    let store = company.lives().await;
+    let Company { pulls, counted, .. } = &company;
+    let unreviewed: BTreeSet<usize> =
+        (0..pulls.len()).filter(|at| pulls[*at].reviewed != pulls[*at].head).collect();
+    assert_eq!(unreviewed, BTreeSet::new(), "pull requests not reviewed at their last head");
+    assert!(counted.latest <= LATEST, "a settled head waited for {:?}", Span(counted.latest));
+    let left: Vec<Slot> = store.list().await.unwrap();
+    let held = left.iter().filter(|slot| slot.state == State::Held { why: Hold::Cancelled }).count();
+    assert_eq!(left.len(), held, "{left:?}");
+    drop(store);
+    let bytes = std::fs::metadata(folder.path().join("truing.db")).unwrap().len();
+    let count = u64::try_from(pulls.len()).unwrap();
+    println!(
+        "{days} days, {count} pull requests: {counted:?}; {held} slots of closed ones; store {} KiB, {} bytes a \
+         pull request; {:.1} s",
+        bytes / 1024,
+        bytes / count,
+        began.elapsed().as_secs_f64()
+    );
+}
