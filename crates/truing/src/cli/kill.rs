@@ -163,8 +163,14 @@ fn screen(switch: &Switch, work: Work) -> String {
     text
 }
 
+/// What other commands say of a switch that is on.
+pub(super) fn held_back(switch: &Switch) -> Option<String> {
+    let engaged = switch.engaged()?;
+    Some(format!("the kill switch is on, {}: nothing begins until `truing kill off`", since(engaged)))
+}
+
 /// Since when and by whom.
-pub(super) fn since(engaged: &Engaged) -> String {
+fn since(engaged: &Engaged) -> String {
     format!("since {} by {}", instant(engaged.since), engaged.by)
 }
 

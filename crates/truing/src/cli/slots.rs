@@ -2,12 +2,13 @@
 
 use serde::Serialize;
 use truing_core::id::Key;
-use truing_core::port::Records as _;
+use truing_core::port::{Act, Operations as _, Records as _};
 use truing_core::slot::{Command, Limits, Refused, Slot};
 use truing_store::Sqlite;
 
 use super::error::{CliError, Exit};
-use super::target::{Target, existing_store, instant, state, store_error};
+use super::kill::held_back;
+use super::target::{Target, actor, existing_store, instant, state, store_error};
 use super::{Context, runtime};
 use crate::slots::{StepError, step};
 use crate::wiring;
@@ -63,9 +64,20 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         let targets = match &args.action {
             Action::List => list(store.as_ref()).await?,
             Action::Show { key } => vec![Target::find(store.as_ref(), key).await?],
-            Action::Retry { key } => vec![act(store.as_ref(), key, Command::Retry, &limits).await?],
-            Action::Drop { key } => vec![act(store.as_ref(), key, Command::Drop, &limits).await?],
+            Action::Retry { key } => {
+                let act = ByHand { action: "slots retry", command: Command::Retry, context };
+                vec![act.on(store.as_ref(), key, &limits).await?]
+            }
+            Action::Drop { key } => {
+                let act = ByHand { action: "slots drop", command: Command::Drop, context };
+                vec![act.on(store.as_ref(), key, &limits).await?]
+            }
         };
+        if let Some(store) = &store
+            && let Some(told) = held_back(&store.switch().await.map_err(store_error)?)
+        {
+            context.output.warn(told);
+        }
         show(&targets, context)?;
         Ok(Exit::Done)
     })
@@ -79,26 +91,40 @@ async fn list(store: Option<&Sqlite>) -> Result<Vec<Target>, CliError> {
     Ok(slots.into_iter().zip(described).map(|(slot, described)| Target { slot, described }).collect())
 }
 
-async fn act(
-    store: Option<&Sqlite>,
-    text: &str,
+/// A step that an operator takes. It is in the audit log before it is taken, and again if it was refused.
+struct ByHand<'a> {
+    action: &'static str,
     command: Command,
-    limits: &Limits,
-) -> Result<Target, CliError> {
-    let mut target = Target::find(store, text).await?;
-    let Some(store) = store else { return Ok(target) };
-    match step(store, &target.slot.key, command, limits).await {
-        Ok(decision) => target.slot = decision.slot,
-        Err(StepError::Store(error)) => return Err(store_error(error)),
-        Err(StepError::Refused(Refused::Leased(until))) => {
-            let message = format!("{}: a worker has it until {}", target.name(), instant(until));
-            return Err(CliError::refused("leased", message).hint("wait for it to finish, then try again"));
+    context: &'a Context,
+}
+
+impl ByHand<'_> {
+    async fn on(&self, store: Option<&Sqlite>, text: &str, limits: &Limits) -> Result<Target, CliError> {
+        let mut target = Target::find(store, text).await?;
+        let Some(store) = store else { return Ok(target) };
+        let (key, name) = (target.slot.key.clone(), target.name().to_owned());
+        self.log(store, self.action, &key, &name).await?;
+        match step(store, &key, self.command, limits).await {
+            Ok(decision) => target.slot = decision.slot,
+            Err(StepError::Store(error)) => return Err(store_error(error)),
+            Err(StepError::Refused(refused)) => {
+                self.log(store, &format!("{} refused", self.action), &key, &refused.to_string()).await?;
+                let Refused::Leased(until) = refused else {
+                    return Err(CliError::refused("refused", format!("{name}: {refused}")));
+                };
+                let message = format!("{name}: a worker has it until {}", instant(until));
+                return Err(
+                    CliError::refused("leased", message).hint("wait for it to finish, then try again")
+                );
+            }
         }
-        Err(StepError::Refused(refused)) => {
-            return Err(CliError::refused("refused", format!("{}: {refused}", target.name())));
-        }
+        Ok(target)
     }
-    Ok(target)
+
+    async fn log(&self, store: &Sqlite, action: &str, key: &Key, detail: &str) -> Result<(), CliError> {
+        let act = Act::new(&actor(&self.context.environment), action, key.as_str(), detail);
+        store.audit(&[act]).await.map_err(store_error)
+    }
 }
 
 fn show(targets: &[Target], context: &Context) -> Result<(), CliError> {

@@ -2,10 +2,11 @@
 
 use serde::Serialize;
 use truing_core::outcome::OutcomeRecord;
-use truing_core::port::Event;
+use truing_core::port::{Event, Operations as _};
 use truing_core::slot::{Hold, State, Why};
 
 use super::error::{CliError, Exit};
+use super::kill::{self, Status};
 use super::target::{Target, existing_store, instant, state, store_error};
 use super::{Context, runtime};
 use crate::loops::text;
@@ -33,6 +34,9 @@ struct Answer<'a> {
     attempts: u32,
     explanation: String,
     unblock: Option<String>,
+    kill_switch: Status,
+    #[serde(skip)]
+    held_back: Option<String>,
     last_outcome: Option<OutcomeRecord>,
     cost_micro_usd: u64,
     events: Vec<Line>,
@@ -55,7 +59,11 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         let events = store.events(key, EVENTS).await.map_err(store_error)?;
         let last_outcome = store.last_outcome(key).await.map_err(store_error)?;
         let (state, why, at) = state(&target.slot);
+        let switch = store.switch().await.map_err(store_error)?;
+        let held_back = kill::held_back(&switch);
         let (explanation, unblock) = explain(&target);
+        let waits = matches!(target.slot.state, State::Waiting { .. });
+        let unblock = if held_back.is_some() && waits { Some("truing kill off".into()) } else { unblock };
         let answer = Answer {
             key: key.as_str(),
             name: target.name(),
@@ -66,6 +74,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
             attempts: target.slot.attempts,
             explanation,
             unblock,
+            kill_switch: Status::of(&switch),
+            held_back,
             cost_micro_usd: last_outcome.as_ref().map_or(0, |outcome| outcome.cost_micro_usd.0),
             last_outcome,
             events: events.into_iter().map(line).collect(),
@@ -93,6 +103,9 @@ fn screen(answer: &Answer<'_>) -> String {
     let at = answer.at.as_ref().map(|at| format!(" until {at}")).unwrap_or_default();
     text += &format!("  {:<10}{}{why}{at}\n", "state", answer.state);
     text += &format!("  {:<10}{}\n", "because", answer.explanation);
+    if let Some(held_back) = &answer.held_back {
+        text += &format!("  {:<10}{held_back}\n", "held back");
+    }
     if let Some(unblock) = &answer.unblock {
         text += &format!("  {:<10}{unblock}\n", "unblock");
     }

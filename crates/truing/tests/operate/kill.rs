@@ -1,0 +1,182 @@
+//! The kill switch as people turn it: from another process, with a server, without one, and under load.
+
+use std::process::Output;
+
+use super::*;
+
+impl Site {
+    fn by(&self, name: &str, arguments: &[&str]) -> Ran {
+        Ran::of(self.command(arguments).env("LOGNAME", name).output().unwrap())
+    }
+
+    fn status(&self) -> Value {
+        let ran = self.run(&["kill", "status", "--format", "json"]);
+        assert_eq!(ran.exit, 0, "{ran:?}");
+        serde_json::from_str(&ran.out).unwrap()
+    }
+
+    /// The audit log, newest first, as `actor: action detail`.
+    fn log(&self) -> Vec<String> {
+        let lines: Value = serde_json::from_str(&self.run(&["log", "--format", "json"]).out).unwrap();
+        let word = |line: &Value, name: &str| line[name].as_str().unwrap().to_owned();
+        let told = |line: &Value| {
+            format!("{}: {} {}", word(line, "actor"), word(line, "action"), word(line, "detail"))
+        };
+        lines.as_array().unwrap().iter().map(told).collect()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_is_turned_without_a_server_and_without_a_database() {
+    let site = Site::new().await;
+    let off = serde_json::json!({
+        "enabled": false, "since": null, "by": null, "reason": null, "mode": null
+    });
+    assert_eq!(site.status(), off);
+    assert_eq!(site.run(&["kill", "off"]).out, "The kill switch is off.\n");
+    assert_eq!(site.run(&["log"]).out, "nothing was changed by hand\n");
+    assert!(!database(site.home.path()).exists(), "looking makes no database");
+
+    let on = site.by("ada", &["kill", "on", "--reason", "a \u{1b}[31mstorm\n", "--mode", "stop"]);
+    assert_eq!(on.exit, 0, "{on:?}");
+    assert!(on.out.contains("by ada") && on.out.contains("reason    a [31mstorm"), "{}", on.out);
+    assert!(on.out.lines().all(|line| line.len() <= 80), "{}", on.out);
+    let first = site.status();
+    assert_eq!(
+        (&first["enabled"], &first["by"], &first["reason"], &first["mode"]),
+        (&true.into(), &"ada".into(), &"a [31mstorm".into(), &"stop".into())
+    );
+
+    // Again: a new reason, and everything else as it was.
+    assert_eq!(site.by("bob", &["kill", "on", "--reason", "two storms"]).exit, 0);
+    let second = site.status();
+    assert_eq!(
+        (&second["since"], &second["by"], &second["mode"]),
+        (&first["since"], &first["by"], &first["mode"])
+    );
+    assert_eq!(second["reason"], "two storms");
+    for _ in 0..2 {
+        assert_eq!(site.by("bob", &["kill", "off"]).exit, 0);
+    }
+    assert_eq!(site.status(), off);
+    assert_eq!(
+        site.log(),
+        ["bob: kill off ", "bob: kill on mode stop: two storms", "ada: kill on mode stop: a [31mstorm"]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_name_the_number_of_the_account_is_written_down_and_bad_arguments_change_nothing() {
+    let site = Site::new().await;
+    for wrong in [["kill", "on", "--mode", "now"].as_slice(), &["kill"], &["kill", "maybe"]] {
+        assert_eq!(site.run(wrong).exit, 2, "{wrong:?}");
+    }
+    assert!(!database(site.home.path()).exists());
+    let nameless = site.command(&["kill", "on"]).env_remove("LOGNAME").env_remove("USER").output().unwrap();
+    assert!(Ran::of(nameless).out.contains("by uid "));
+    assert_eq!(site.by(" ", &["kill", "off"]).exit, 0);
+    assert!(site.log()[0].starts_with("uid "), "{:?}", site.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_due_waits_through_a_kill_minus_nine_and_goes_on_at_off() {
+    let site = Site::new().await;
+    let server = site.serve();
+    site.forge.revoke(TOKEN);
+    let number = site.open("one").await;
+    assert_eq!(site.deliver().await, [202]);
+    site.until_slots("parked", |slots| slots.iter().any(|slot| slot["why"] == "parked")).await;
+    site.forge.token(TOKEN, "truing[bot]");
+
+    assert_eq!(site.by("ada", &["kill", "on", "--reason", "a storm"]).exit, 0);
+    let retry = site.by("bob", &["slots", "retry", "o/r#1"]);
+    assert_eq!(retry.exit, 0, "{retry:?}");
+    assert!(
+        retry.err.contains("the kill switch is on") && retry.err.contains("truing kill off"),
+        "{}",
+        retry.err
+    );
+    assert_eq!(site.log()[0], "bob: slots retry o/r#1");
+    let held = |why: &Ran| why.out.contains("KillSwitchEngaged: held back (mode finish, by ada: a storm)");
+    let told = async |site: &Site| {
+        let deadline = Instant::now() + PATIENCE;
+        let mut look = tokio::time::interval(Duration::from_millis(50));
+        loop {
+            look.tick().await;
+            let why = site.run(&["why", "o/r#1"]);
+            if held(&why) {
+                return why;
+            }
+            assert!(Instant::now() < deadline, "{}", why.out);
+        }
+    };
+    let why = told(&site).await;
+    assert!(why.out.contains("unblock   truing kill off"), "{}", why.out);
+    let why: Value = serde_json::from_str(&site.run(&["why", "o/r#1", "--format", "json"]).out).unwrap();
+    assert_eq!((&why["kill_switch"]["enabled"], &why["state"]), (&true.into(), &"waiting".into()));
+
+    server.signal("-KILL");
+    server.ended();
+    let server = site.serve();
+    assert_eq!(site.status()["enabled"], true, "it outlives the server");
+    told(&site).await;
+    assert!(
+        site.repo
+            .pull(number)
+            .await
+            .unwrap()
+            .summaries()
+            .next()
+            .is_none_or(|said| said.body.contains("unavailable"))
+    );
+    assert_eq!(site.by("ada", &["kill", "off"]).exit, 0);
+    site.until(number, "reviewed after off", is_reviewed).await;
+    server.signal("-TERM");
+    let (_, log) = server.ended();
+    let engaged = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let engaged: Vec<Value> = engaged.filter(|line| line.to_string().contains("KillSwitchEngaged")).collect();
+    assert_eq!(engaged.len(), 1, "once a held-back run: {engaged:#?}");
+    assert!(engaged[0].to_string().contains("review_id"), "{engaged:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_can_be_turned_while_the_server_is_under_load() {
+    let site = Site::new().await;
+    let server = site.serve();
+    let mut numbers = Vec::new();
+    for index in 0..12 {
+        numbers.push(site.open(&format!("branch-{index}")).await);
+    }
+    let turns: Vec<(&str, Output)> = std::thread::scope(|scope| {
+        let commands = scope.spawn(|| {
+            let turns = ["on", "off"].into_iter().cycle().take(10);
+            turns.map(|turn| (turn, site.command(&["kill", turn]).output().unwrap())).collect()
+        });
+        tokio::task::block_in_place(|| {
+            tokio::runtime::Handle::current().block_on(async {
+                for status in site.forge.deliver_all(Chaos::default()).await.unwrap() {
+                    assert!([202, 503].contains(&status), "{status}");
+                }
+            });
+        });
+        commands.join().unwrap()
+    });
+    for (turn, output) in turns {
+        let ran = Ran::of(output);
+        assert_eq!(ran.exit, 0, "{turn}: {ran:?}");
+    }
+    assert_eq!(site.status()["enabled"], false);
+    // Refused webhooks are not sent again by themselves; later events make up for them.
+    for index in 0..12 {
+        site.repo
+            .push(&format!("branch-{index}"), Commit::new("more").write("c.py", "c = 1\n"))
+            .await
+            .unwrap();
+    }
+    site.deliver().await;
+    for number in numbers {
+        site.until(number, "reviewed", is_reviewed).await;
+    }
+    server.signal("-TERM");
+    assert_eq!(server.ended().0.code(), Some(0));
+}
