@@ -27,6 +27,7 @@ use super::{ColorWhen, Context, Format, runtime};
 use crate::config::layer::{Flag, SourceFile};
 use crate::config::{self, Config, REPOSITORY_FILE};
 use crate::environment::Environment;
+use crate::loops;
 use crate::loops::local::{Head, Local, LocalError, Review};
 use crate::loops::reading::ReadingError;
 use crate::wiring::{self, SystemClock, ThreadedReader, UniqueIds};
@@ -137,15 +138,20 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         output: context.output,
         color: context.globals.color,
     };
+    let changed = if args.fix {
+        "what was fixed until then was told, with the command that undoes it; run it again"
+    } else {
+        "nothing in the repository was changed; run it again"
+    };
     let runtime = runtime::start()?;
-    let ended = runtime.block_on(until_interrupted(command));
+    let ended = runtime.block_on(until_interrupted(command, changed));
     // A thread that is still reading files changes nothing; it ends with the process.
     runtime.shutdown_background();
     ended
 }
 
 /// Runs the command on another thread, so that an interruption is served at once, whatever it does.
-async fn until_interrupted(command: Command) -> Result<Exit, CliError> {
+async fn until_interrupted(command: Command, changed: &str) -> Result<Exit, CliError> {
     let mut task = tokio::spawn(command.run());
     tokio::select! {
         ended = &mut task => ended.unwrap_or_else(|stopped| {
@@ -157,7 +163,7 @@ async fn until_interrupted(command: Command) -> Result<Exit, CliError> {
             task.abort();
             let _ = tokio::time::timeout(GRACE, task).await;
             Err(CliError::new(Exit::Interrupted, "interrupted", "interrupted before the review was done")
-                .hint("nothing in the repository was changed; run it again"))
+                .hint(changed))
         }
     }
 }
@@ -201,7 +207,7 @@ impl Command {
             ids: &UniqueIds,
         };
         let mut review = local.run().await?;
-        if self.args.fix && self.fix(&review, &repository, &config).await? {
+        if self.args.fix && self.fix(&review, &repository, index.as_ref(), &config).await? {
             review = local.run().await?;
         }
         drop(progress);
@@ -231,11 +237,30 @@ impl Command {
     }
 
     /// Makes the fixes that the review suggests. The answer: did anything change?
-    async fn fix(&self, review: &Review, repository: &Repository, config: &Config) -> Result<bool, CliError> {
+    async fn fix(
+        &self,
+        review: &Review,
+        repository: &Repository,
+        index: Option<&Index>,
+        config: &Config,
+    ) -> Result<bool, CliError> {
         let reader = ThreadedReader::with(&config.rules).map_err(wiring::reader_error)?;
         let root = repository.root();
-        let plan = crate::loops::fix::plan(&review.open, root, &config.rules.packs, &reader).await?;
-        fix::carry_out(&plan, root, &config.store, SystemClock.now(), self.output)
+        let folder = tempfile::tempdir().map_err(LocalError::NoFolder)?;
+        let tree = match index {
+            None => root,
+            Some(index) => {
+                let paths = loops::fix::paths(&review.open);
+                index.export(folder.path(), &paths).await.map_err(wiring::git_error)?;
+                folder.path()
+            }
+        };
+        let plan = loops::fix::plan(&review.open, tree, &config.rules.packs, &reader).await?;
+        let fixed = fix::carry_out(plan, root, &config.store, SystemClock.now(), self.output)?;
+        if fixed && index.is_some() {
+            self.output.say("the index is as it was: `git add` the files to commit them as they are now");
+        }
+        Ok(fixed)
     }
 
     fn path(&self) -> PathBuf {

@@ -8,7 +8,7 @@
 pub mod tree;
 pub mod undo;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 
@@ -47,9 +47,9 @@ pub struct Change {
 pub struct Left {
     /// The finding's file.
     pub path: RepoPath,
-    /// Its first line.
+    /// Its first line; 0 if it is about the whole file.
     pub line: u32,
-    /// Its rule.
+    /// Its rule; empty if it is about the whole file.
     pub rule: String,
     /// Why not.
     pub why: String,
@@ -64,6 +64,13 @@ pub enum FixError {
     /// The rules could not look again.
     #[error(transparent)]
     Reading(#[from] ReadingError),
+}
+
+/// The files that something is suggested for.
+pub fn paths(open: &[Finding]) -> Vec<RepoPath> {
+    let with = open.iter().filter(|finding| finding.raw.suggestion.is_some());
+    let paths: BTreeSet<&RepoPath> = with.map(|finding| &finding.raw.place.path).collect();
+    paths.into_iter().cloned().collect()
 }
 
 /// Plans the fixes of what is open. `tree` holds the reviewed files: the working tree itself, or a copy of the index.
@@ -165,6 +172,19 @@ impl Plan {
         if fixes > 0 && fixed.bytes != old {
             self.changes.push(Change { path: path.clone(), old, new: fixed.bytes, fixes });
         }
+    }
+
+    /// Keeps the changes that can be made; of the others it is told why not.
+    pub fn keep(&mut self, mut can: impl FnMut(&Change) -> Result<(), Kept>) {
+        let left = &mut self.left;
+        self.changes.retain(|change| match can(change) {
+            Ok(()) => true,
+            Err(why) => {
+                let (path, why) = (change.path.clone(), why.to_string());
+                left.push(Left { path, line: 0, rule: String::new(), why });
+                false
+            }
+        });
     }
 
     /// The fixes as a patch that `git apply` takes, with so many lines of context.

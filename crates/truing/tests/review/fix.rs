@@ -177,6 +177,37 @@ fn of_fixes_that_do_not_go_together_the_first_is_made_and_the_rest_is_told() {
 }
 
 #[test]
+fn of_what_is_staged_files_are_fixed_that_are_the_same_in_the_working_tree_and_the_index_never_is() {
+    let place = Place::new();
+    for name in ["same.py", "other.py", "gone.py"] {
+        place.write(name, ASSERTS.0);
+    }
+    place.git(["add", "--all"]);
+    let mine = format!("# mine\n{}", ASSERTS.0);
+    place.write("other.py", &mine);
+    std::fs::remove_file(place.repo().join("gone.py")).unwrap();
+    // Not staged: not reviewed.
+    place.write("new.py", ASSERTS.0);
+    let index = |place: &Place| std::fs::read(place.repo().join(".git/index")).unwrap();
+    let before = index(&place);
+    let ran = fix(&place, &["--staged", "--format", "json"]);
+    assert_eq!(String::from_utf8(read(&place, "same.py")).unwrap(), ASSERTS.1);
+    assert_eq!(String::from_utf8(read(&place, "other.py")).unwrap(), mine);
+    assert_eq!(String::from_utf8(read(&place, "new.py")).unwrap(), ASSERTS.0);
+    assert!(index(&place) == before && !place.repo().join("gone.py").exists());
+    for name in ["other.py", "gone.py"] {
+        let told = format!("warning: {name}: not fixed: the file is not as it was reviewed\n");
+        assert!(ran.err.contains(&told), "{}", ran.err);
+    }
+    assert!(ran.err.contains("fixed 1 finding in 1 file\nthe index is as it was: "), "{}", ran.err);
+    assert_eq!((ran.exit, each(&ran.json(), "path").len()), (1, 3), "what would be committed is as it was");
+    place.git(["add", "same.py"]);
+    assert_eq!(each(&place.report(&["--staged"]), "path"), ["gone.py", "other.py"]);
+    assert!(shell(&place, undo(&ran)), "{}", ran.err);
+    assert_eq!(String::from_utf8(read(&place, "same.py")).unwrap(), ASSERTS.0);
+}
+
+#[test]
 fn a_commit_is_not_fixed() {
     let place = Place::new();
     let ran = place.review(&["--fix", "--head", "HEAD"]);

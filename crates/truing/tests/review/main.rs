@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests may fail them")]
 
 mod fix;
+mod hooks;
 mod input;
 mod place;
 mod repository;

@@ -30,43 +30,41 @@ const PLACE: Style = AnsiColor::Cyan.on_default();
 /// # Errors
 /// What undoes it cannot be kept; then nothing is changed.
 pub(super) fn carry_out(
-    plan: &Plan,
+    mut plan: Plan,
     root: &Path,
     store: &StoreConfig,
     now: Millis,
     output: Output,
 ) -> Result<bool, CliError> {
-    let mut not_fixed = plan.left.clone();
-    if plan.changes.is_empty() {
-        tell(&not_fixed, output);
-        output.say("nothing to fix: no finding has a fix that is sure");
-        return Ok(false);
-    }
-    output.show(shown(plan));
-    let kept = keep(plan, store, now)?;
-    output.show(format_args!("to undo the fixes:\n  {}\n", visible(&undo::command(root, &kept))));
-
     let tree = Tree::open(root).map_err(|error| {
         CliError::failed("fix", format!("cannot open the working tree: {error}"))
             .hint("nothing was changed; see that the folder is still there")
     })?;
-    let (mut files, mut fixes) = (0, 0);
-    for change in &plan.changes {
-        match tree.replace(&change.path, &change.old, &change.new) {
-            Ok(()) => {
-                files += 1;
-                fixes += change.fixes;
-            }
-            Err(why) => not_fixed.push(Left {
-                path: change.path.clone(),
-                line: 0,
-                rule: String::new(),
-                why: why.to_string(),
-            }),
+    plan.keep(|change| tree.holds(&change.path, &change.old));
+    if plan.changes.is_empty() {
+        tell(&plan.left, output);
+        if plan.left.is_empty() {
+            output.say("nothing to fix: no finding has a fix that is sure");
         }
+        return Ok(false);
     }
-    tell(&not_fixed, output);
+    output.show(shown(&plan));
+    let kept = keep(&plan, store, now)?;
+    output.show(format_args!("to undo the fixes:\n  {}\n", visible(&undo::command(root, &kept))));
+
+    let planned = plan.changes.len();
+    plan.keep(|change| tree.replace(&change.path, &change.old, &change.new));
+    let files = plan.changes.len();
+    if files < planned {
+        // Git undoes all of a patch or nothing.
+        undo::again(&kept, &plan.patch(CONTEXT)).map_err(|error| {
+            CliError::failed("write_failed", format!("cannot write {} again: {error}", kept.display()))
+                .hint("it names files that were not changed after all; undo the others with --include=PATH")
+        })?;
+    }
+    tell(&plan.left, output);
     if files > 0 {
+        let fixes = plan.changes.iter().map(|change| change.fixes).sum();
         output.say(format_args!("fixed {} in {}", counted(fixes, "finding"), counted(files, "file")));
     }
     Ok(files > 0)

@@ -66,6 +66,14 @@ impl Tree {
         self.within_folder(path, |folder, name| Ok(read(folder, name)?.0))
     }
 
+    /// Does a plain file hold these bytes?
+    ///
+    /// # Errors
+    /// [`Kept`]: it does not.
+    pub fn holds(&self, path: &RepoPath, bytes: &[u8]) -> Result<(), Kept> {
+        if self.read(path)? == bytes { Ok(()) } else { Err(Kept::Changed) }
+    }
+
     /// Replaces a file that holds `old`, keeping its mode.
     ///
     /// # Errors

@@ -41,6 +41,18 @@ pub fn keep(folder: &Path, stamp: &str, patch: &[u8]) -> io::Result<PathBuf> {
     Ok(path)
 }
 
+/// Replaces a kept patch, whole or not at all.
+///
+/// # Errors
+/// The folder cannot be written.
+pub fn again(path: &Path, patch: &[u8]) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(&[ABOUT.as_bytes(), patch].concat())?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|error| error.error).map(drop)
+}
+
 /// Removes all patches but the newest.
 fn forget(folder: &Path) -> io::Result<()> {
     let mut patches: Vec<PathBuf> = Vec::new();
@@ -109,6 +121,8 @@ mod tests {
         for (path, patch) in [(&last, "y"), (&again, "z")] {
             assert_eq!(std::fs::read_to_string(path).unwrap(), format!("{ABOUT}{patch}"));
         }
+        super::again(&last, b"a").unwrap();
+        assert_eq!(std::fs::read_to_string(&last).unwrap(), format!("{ABOUT}a"));
         assert_eq!(last.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(std::fs::read_dir(&folder).unwrap().count(), MAX_PATCHES + 1);
         assert!(folder.join("notes.txt").exists() && !folder.join("20260004-00.patch").exists());
