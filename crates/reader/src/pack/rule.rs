@@ -80,6 +80,15 @@ impl Check {
         }
     }
 
+    /// Does the rule say what to make of what it finds?
+    pub(crate) fn has_fix(&self) -> bool {
+        match self {
+            Self::Text(check) | Self::Secret(check) => check.fix.is_some(),
+            Self::Syntax(check) => check.has_fix(),
+            Self::Companion(_) | Self::Size(_) => false,
+        }
+    }
+
     /// The languages that it is about.
     pub(crate) fn languages(&self) -> Vec<&'static str> {
         match self {

@@ -74,6 +74,11 @@ impl SyntaxCheck {
         self.compiled.iter().find(|(known, _)| *known == language).map(|(_, config)| config)
     }
 
+    /// Does it say what to make of what it finds?
+    pub(crate) fn has_fix(&self) -> bool {
+        self.compiled.iter().any(|(_, config)| !config.fixer.is_empty())
+    }
+
     /// The names of its languages.
     pub(crate) fn languages(&self) -> impl Iterator<Item = &'static str> {
         self.compiled.iter().map(|(language, _)| language.name())
