@@ -148,7 +148,7 @@ fn parse(line: &[u8]) -> Option<(String, Entry)> {
 }
 
 /// True for a path that stays inside its folder and is no git folder's on any file system.
-pub(crate) fn may_be_written(path: &RepoPath) -> bool {
+pub fn may_be_written(path: &RepoPath) -> bool {
     path.is_inside() && !path.as_bytes().split(|byte| matches!(byte, b'/' | b'\\')).any(is_dot_git)
 }
 

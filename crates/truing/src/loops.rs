@@ -6,6 +6,7 @@
 
 pub mod desired;
 pub mod fix;
+pub mod given;
 pub mod local;
 pub mod reading;
 pub mod review;

@@ -120,6 +120,17 @@ async fn failure(reader: &ChildReader, request: &ReadRequest) -> String {
 }
 
 #[tokio::test]
+async fn companions_are_known_without_a_child() {
+    let reader = ChildReader::new("/no/such/program");
+    let file = ChangedFile { path: "aiobotocore/x.py".into(), old_path: None, added: vec![(1, 9)] };
+    let packs = ["aiobotocore".to_owned()];
+    let known = reader.companions(&packs, std::slice::from_ref(&file)).await.unwrap();
+    assert_eq!(known, ["aiobotocore/tests/test_patches.py".into(), RepoPath::from("tests/test_patches.py")]);
+    let unknown = reader.companions(&["nope".to_owned()], &[file]).await;
+    assert!(matches!(unknown, Err(ReaderError::UnknownPack { .. })), "{unknown:?}");
+}
+
+#[tokio::test]
 async fn a_child_reports_what_this_process_would() {
     let stage = Stage::new();
     stage.write("binary", b"\0");

@@ -5,6 +5,8 @@
 
 #[path = "support/change.rs"]
 mod change;
+#[path = "service/companions.rs"]
+mod companions;
 #[path = "service/faults.rs"]
 mod faults;
 #[path = "support/ports.rs"]

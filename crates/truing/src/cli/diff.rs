@@ -15,6 +15,8 @@ use super::Context;
 use super::error::{CliError, Exit};
 use crate::wiring;
 
+pub(super) use parse::{input, name_of};
+
 /// Read diffs, anchor comments in them, follow lines from commit to commit: JSON lines for scripts
 #[derive(clap::Args, Debug)]
 pub struct Args {
@@ -96,7 +98,7 @@ impl Compared {
 }
 
 /// A diff that was malformed, by where it comes from.
-fn malformed(name: &str, error: &truing_diff::ParseError) -> CliError {
+pub(super) fn malformed(name: &str, error: &truing_diff::ParseError) -> CliError {
     CliError::usage("malformed_diff", format!("{name}: {error}"))
         .hint("is it whole, and as git printed it? Colours, word diffs and `--graph` are no unified diff")
 }

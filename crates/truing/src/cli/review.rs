@@ -23,7 +23,7 @@ use truing_store::{OpenError, Sqlite};
 use super::destination::Destination;
 use super::error::{CliError, Exit};
 use super::output::Output;
-use super::{ColorWhen, Context, Format, runtime};
+use super::{ColorWhen, Context, Format, diff, runtime};
 use crate::config::layer::{Flag, SourceFile};
 use crate::config::{self, Config, REPOSITORY_FILE};
 use crate::environment::Environment;
@@ -34,6 +34,9 @@ use crate::wiring::{self, SystemClock, ThreadedReader, UniqueIds};
 
 /// How long an interrupted review may take to stop its children and to tidy up.
 const GRACE: Duration = Duration::from_secs(2);
+
+/// How large a given diff may be, in bytes: as large as git's own.
+const MAX_DIFF_BYTES: u64 = truing_git::options::MAX_DIFF_BYTES as u64;
 
 /// Review what differs in a local repository
 ///
@@ -51,8 +54,11 @@ pub struct Args {
     #[arg(long, value_name = "REF")]
     head: Option<String>,
     /// Review what the next commit would hold: what is staged, against HEAD
-    #[arg(long, conflicts_with = "head")]
+    #[arg(long, conflicts_with_all = ["head", "diff"])]
     staged: bool,
+    /// Review this diff over the working tree, which may have it or not; `-`: from standard input
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["base", "head", "fix"])]
+    diff: Option<PathBuf>,
     /// What reviews: the rules alone, without a model [default: review.runtime]
     #[arg(long, value_enum)]
     runtime: Option<Runtime>,
@@ -179,6 +185,7 @@ struct Command {
 
 impl Command {
     async fn run(self) -> Result<Exit, CliError> {
+        let diff = self.diff().await?;
         let progress = self.output.progress("reviewing", None);
         let git = wiring::git(&self.environment).await?;
         let repository = self.open(&git).await.map_err(wiring::git_error)?;
@@ -195,10 +202,11 @@ impl Command {
         let local = Local {
             repository: &repository,
             base: self.args.base.as_deref(),
-            head: match (&head, &index) {
-                (Some(commit), _) => Head::Commit(commit),
-                (None, Some(index)) => Head::Index(index),
-                (None, None) => Head::WorkingTree,
+            head: match (&head, &index, &diff) {
+                (Some(commit), _, _) => Head::Commit(commit),
+                (None, Some(index), _) => Head::Index(index),
+                (None, None, Some(diff)) => Head::Diff(diff),
+                (None, None, None) => Head::WorkingTree,
             },
             scope: &wiring::scope(&config.rules)?,
             reader: &ThreadedReader::with(&config.rules).map_err(wiring::reader_error)?,
@@ -222,9 +230,25 @@ impl Command {
         Ok(exit(&review, self.args.fail_on, self.args.allow_partial))
     }
 
-    /// The repository. Only with `--staged` it may be one without a commit: the first is being made.
+    /// The repository. Only with `--staged` and `--diff` it may be one without a commit: the first is being made.
     async fn open(&self, git: &Git) -> Result<Repository, GitError> {
-        if self.args.staged { git.open_unborn(&self.path()).await } else { git.open(&self.path()).await }
+        let may_be_unborn = self.args.staged || self.args.diff.is_some();
+        if may_be_unborn { git.open_unborn(&self.path()).await } else { git.open(&self.path()).await }
+    }
+
+    /// The diff that was given, which must be whole.
+    async fn diff(&self) -> Result<Option<Vec<u8>>, CliError> {
+        let Some(file) = self.args.diff.clone() else { return Ok(None) };
+        let folder = self.environment.directory().to_owned();
+        // Whoever writes it may take their time: an interruption is served meanwhile.
+        let reading = tokio::task::spawn_blocking(move || diff::input(Some(&file), &folder, MAX_DIFF_BYTES));
+        let (name, bytes) = reading.await.unwrap_or_else(|stopped| {
+            Err(CliError::failed("internal", format!("the diff cannot be read: {stopped}")))
+        })?;
+        match truing_diff::files(&bytes).find_map(Result::err) {
+            Some(error) => Err(diff::malformed(&name, &error)),
+            None => Ok(Some(bytes)),
+        }
     }
 
     /// The index, with `--staged`. In a hook, git names the one that the commit is made from.
@@ -289,7 +313,8 @@ impl Command {
         configured: bool,
         remote: Option<&str>,
     ) -> Result<(), CliError> {
-        let head = self.args.head.as_deref();
+        let diff = self.args.diff.as_deref().map(diff::name_of);
+        let head = self.args.head.as_deref().or(diff.as_deref());
         let format = self.output.format();
         if configured && matches!(format, Format::Json | Format::Sarif) {
             self.output.say(text::configured(review));

@@ -13,9 +13,10 @@ use truing_core::money::MicroUsd;
 use truing_core::outcome::{Outcome, OutcomeRecord};
 use truing_core::port::{Clock, Computed, Ids, Reader, Records, Revision, RunRef, StoreError};
 use truing_core::publish::Producer;
-use truing_git::{BaseFrom, Exported, GitError, Index, Repository};
+use truing_git::{BaseFrom, GitError, Index, Repository, WorktreeDiff};
 
 use super::desired::worst_first;
+use super::given;
 use super::reading::{self, Change, Reading, ReadingError, Scope};
 use super::text::by_severity;
 
@@ -59,6 +60,8 @@ pub enum Head<'a> {
     Commit(&'a Sha),
     /// What the next commit would hold.
     Index(&'a Index),
+    /// What this diff makes of the working tree, or has made of it.
+    Diff(&'a [u8]),
 }
 
 /// Which of these it was.
@@ -70,6 +73,8 @@ pub enum Reviewed {
     Commit,
     /// [`Head::Index`]
     Index,
+    /// [`Head::Diff`]
+    Diff,
 }
 
 impl From<Head<'_>> for Reviewed {
@@ -78,6 +83,7 @@ impl From<Head<'_>> for Reviewed {
             Head::WorkingTree => Self::WorkingTree,
             Head::Commit(_) => Self::Commit,
             Head::Index(_) => Self::Index,
+            Head::Diff(_) => Self::Diff,
         }
     }
 }
@@ -202,11 +208,13 @@ where
     async fn compare(&self, checked_out: Option<&Sha>) -> Result<(Change, Against), GitError> {
         let head = match self.head {
             Head::Commit(head) => Some(head),
-            Head::WorkingTree | Head::Index(_) => checked_out,
+            Head::WorkingTree | Head::Index(_) | Head::Diff(_) => checked_out,
         };
         match (self.base, self.head, head) {
             (Some(name), _, head) => self.compare_named(name, head).await,
-            (None, Head::Index(_), Some(head)) => Ok((self.change(head.clone()).await?, Against::Head)),
+            (None, Head::Index(_) | Head::Diff(_), Some(head)) => {
+                Ok((self.change(head.clone()).await?, Against::Head))
+            }
             (None, _, Some(head)) => self.compare_default(head).await,
             (None, _, None) => Ok((self.change(self.repository.empty_tree()?).await?, Against::Unborn)),
         }
@@ -254,6 +262,7 @@ where
             }
             Head::WorkingTree => self.repository.worktree_diff(&base).await?,
             Head::Index(index) => index.diff(&base).await?,
+            Head::Diff(diff) => WorktreeDiff { diff: diff.to_owned(), skipped: vec![] },
         };
         Ok(Change { base, head: None, diff: found.diff, left_out: found.skipped })
     }
@@ -266,12 +275,15 @@ where
         }
         let folder = tempfile::tempdir()?;
         let paths = plan.paths(self.scope, self.reader).await?;
-        let exported = match self.head {
-            Head::Commit(head) => self.repository.export(head, folder.path(), Some(&paths)).await?,
-            Head::Index(index) => index.export(folder.path(), &paths).await?,
-            Head::WorkingTree => Exported::default(),
+        let missing = match self.head {
+            Head::WorkingTree => vec![],
+            Head::Commit(head) => self.repository.export(head, folder.path(), Some(&paths)).await?.left_out,
+            Head::Index(index) => index.export(folder.path(), &paths).await?.left_out,
+            Head::Diff(_) => {
+                given::lay_out(plan.files(), &paths, self.repository.root(), folder.path()).await?
+            }
         };
-        plan.leave_out(exported.left_out);
+        plan.leave_out(missing);
         Ok(plan.read(folder.path().to_owned(), self.scope, self.reader).await?)
     }
 

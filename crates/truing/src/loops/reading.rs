@@ -89,15 +89,23 @@ pub fn plan<'a>(change: &'a Change, scope: &Scope) -> Result<Plan<'a>, ReadingEr
             }),
         }
     }
-    // A type change is two sections of one path: what is there at the head is read, and reported once.
-    coverage.not_reviewed.retain(|gap| !to_read.iter().any(|file| file.path == gap.path));
+    // A type change is two sections of one path: what is there at the head is read, and reported once. So is a file
+    // that several commits changed, in a diff that is given.
+    to_read.sort_by(|a, b| a.path.cmp(&b.path));
+    to_read.dedup_by(|a, b| a.path == b.path);
+    let is_read = |path: &RepoPath| to_read.binary_search_by(|file| file.path.cmp(path)).is_ok();
+    coverage.not_reviewed.retain(|gap| !is_read(&gap.path));
     coverage.not_reviewed.sort_by(|a, b| a.path.cmp(&b.path));
     coverage.not_reviewed.dedup_by(|a, b| a.path == b.path);
-    to_read.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(Plan { files: parsed.files, to_read, coverage })
 }
 
-impl Plan<'_> {
+impl<'a> Plan<'a> {
+    /// What the diff says of each file.
+    pub fn files(&self) -> &[FileDiff<'a>] {
+        &self.files
+    }
+
     /// The paths that the reader needs in its tree: the changed files, and others that rules about them look at.
     ///
     /// # Errors
@@ -140,7 +148,10 @@ impl Plan<'_> {
         for raw in report.findings {
             let place = &raw.place;
             // A reader is not trusted with paths: what it says about files it was not given is dropped.
-            let Some(file) = request.files.iter().find(|file| file.path == place.path) else { continue };
+            let Ok(index) = request.files.binary_search_by(|file| file.path.cmp(&place.path)) else {
+                continue;
+            };
+            let Some(file) = request.files.get(index) else { continue };
             let at = anchor(&files, &place.path, place.side, place.start_line, place.end_line);
             let inline =
                 Place { path: at.path, side: at.side, start_line: at.start_line, end_line: at.end_line };
@@ -170,7 +181,7 @@ fn skipped(file: &FileDiff<'_>, scope: &Scope) -> Option<SkipReason> {
     };
     if scope.ignore.is_match(path) {
         Some(SkipReason::Ignored)
-    } else if file.is_combined {
+    } else if file.is_combined && file.status != Status::Deleted {
         // Only a diff that is given can be one: its lines are not those of two versions.
         Some(SkipReason::DoesNotApply)
     } else if file.is_submodule() {

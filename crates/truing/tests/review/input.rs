@@ -111,10 +111,8 @@ fn a_shallow_clone_says_what_to_fetch() {
 fn parts_that_are_not_built_are_not_accepted() {
     let place = Place::new();
     for (arguments, said) in [
-        (&["--diff", "-"][..], "--diff"),
-        (&["--pr", "https://example.org/pull/1"], "--pr"),
+        (&["--pr", "https://example.org/pull/1"][..], "--pr"),
         (&["--publish"], "--publish"),
-        (&["--fix"], "--fix"),
         (&["--runtime", "native"], "[possible values: rules]"),
         (&["--runtime", "cli"], "[possible values: rules]"),
         (&["--format", "csv"], "[possible values: text, json, sarif, markdown]"),

@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests may fail them")]
 
 mod fix;
+mod companions;
+mod given;
 mod hooks;
 mod input;
 mod place;

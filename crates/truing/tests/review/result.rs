@@ -73,7 +73,7 @@ fn json_is_the_object_of_the_contract() {
                 "rule": "core/python-debugger",
                 "title": "Debugger call left in the code",
                 "body": finding["body"],
-                "suggestion": null,
+                "suggestion": { "replacement": "" },
                 "anchor": "inline",
                 "source": "rule",
             }],

@@ -39,7 +39,7 @@ fn the_text_says_what_was_compared() {
     let place = Place::new();
     place.write("b.py", "import re\n");
     place.git(["add", "b.py"]);
-    assert_snapshot!(place.review(&["--staged"]).steady(), @r"
+    assert_snapshot!(place.review(&["--staged"]).steady(), @"
     no findings: 1 file reviewed, in 0.10 s
     reviewed the index against 0123456789 (HEAD)
     rules only: no model was called
@@ -52,7 +52,7 @@ fn nothing_staged_is_skipped() {
     place.write("b.py", STOPS);
     let ran = place.review(&["--staged"]);
     assert_eq!(ran.exit, 0, "{}", ran.out);
-    assert_snapshot!(ran.steady(), @r"
+    assert_snapshot!(ran.steady(), @"
     nothing to review: no changed files
     reviewed the index against 0123456789 (HEAD)
     rules only: no model was called

@@ -202,7 +202,7 @@ impl Site {
             git: self.git.clone(),
             mirrors: self.folder.path().join("mirrors"),
             limits,
-            scope: Scope { packs: vec!["core".into()], ignore: GlobSet::empty() },
+            scope: Scope { packs: vec!["aiobotocore".into(), "core".into()], ignore: GlobSet::empty() },
             max_inline: 30,
             kill_switch: truing::serve::switch::KillSwitch::default(),
         }

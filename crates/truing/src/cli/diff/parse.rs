@@ -12,16 +12,7 @@ use crate::cli::error::{CliError, Exit};
 const MAX_DIFF_BYTES: u64 = 2 << 30;
 
 pub(super) fn run(file: Option<&Path>, context: &Context) -> Result<Exit, CliError> {
-    let (name, input) = match file.filter(|file| *file != Path::new("-")) {
-        Some(file) => {
-            let name = file.display().to_string();
-            let opened = open(&context.environment.directory().join(file))
-                .map_err(|error| unreadable(&name, &error, true))?;
-            let size = opened.metadata().map_or(0, |metadata| metadata.len());
-            (name.clone(), read(&name, opened, size)?)
-        }
-        None => ("standard input".to_owned(), read("standard input", stdin().lock(), 0)?),
-    };
+    let (name, input) = input(file, context.environment.directory(), MAX_DIFF_BYTES)?;
     let mut error = None;
     let files = truing_diff::files(&input).map_while(|file| file.map_err(|wrong| error = Some(wrong)).ok());
     context.output.json_lines(files)?;
@@ -31,6 +22,29 @@ pub(super) fn run(file: Option<&Path>, context: &Context) -> Result<Exit, CliErr
     }
 }
 
+/// The name and the bytes of a file, or of standard input (none, or `-`), which may have so many bytes.
+pub(in crate::cli) fn input(
+    file: Option<&Path>,
+    folder: &Path,
+    most: u64,
+) -> Result<(String, Vec<u8>), CliError> {
+    let name = name_of(file.unwrap_or(Path::new("-")));
+    let bytes = match file.filter(|file| *file != Path::new("-")) {
+        Some(file) => {
+            let opened = open(&folder.join(file)).map_err(|error| unreadable(&name, &error, true))?;
+            let size = opened.metadata().map_or(0, |metadata| metadata.len());
+            read(&name, opened, size, most)?
+        }
+        None => read(&name, stdin().lock(), 0, most)?,
+    };
+    Ok((name, bytes))
+}
+
+/// What people call an input.
+pub(in crate::cli) fn name_of(file: &Path) -> String {
+    if file == Path::new("-") { "standard input".to_owned() } else { file.display().to_string() }
+}
+
 /// Opens a file; a folder is an error now, not when it is read.
 fn open(path: &Path) -> std::io::Result<File> {
     let file = File::open(path)?;
@@ -38,18 +52,15 @@ fn open(path: &Path) -> std::io::Result<File> {
 }
 
 /// Everything from a source of about `size` bytes.
-fn read(name: &str, source: impl Read, size: u64) -> Result<Vec<u8>, CliError> {
-    let mut bytes = Vec::with_capacity(usize::try_from(size.min(MAX_DIFF_BYTES)).unwrap_or_default() + 1);
+fn read(name: &str, source: impl Read, size: u64, most: u64) -> Result<Vec<u8>, CliError> {
+    let mut bytes = Vec::with_capacity(usize::try_from(size.min(most)).unwrap_or_default() + 1);
     source
-        .take(MAX_DIFF_BYTES + 1)
+        .take(most + 1)
         .read_to_end(&mut bytes)
         .map_err(|error| unreadable(name, &error, error.kind() == ErrorKind::IsADirectory))?;
-    if bytes.len() as u64 > MAX_DIFF_BYTES {
-        return Err(CliError::usage(
-            "too_large",
-            format!("{name} is larger than {} MiB", MAX_DIFF_BYTES >> 20),
-        )
-        .hint("split the diff between two files"));
+    if bytes.len() as u64 > most {
+        return Err(CliError::usage("too_large", format!("{name} is larger than {} MiB", most >> 20))
+            .hint("split the diff in two"));
     }
     Ok(bytes)
 }
@@ -61,5 +72,5 @@ fn unreadable(name: &str, error: &std::io::Error, is_wrong_input: bool) -> CliEr
     } else {
         CliError::failed("unreadable", message)
     };
-    told.hint("name a file with a diff, or pipe one in: `git diff | truing diff parse`")
+    told.hint("name a file with a diff, or `-` and pipe one in, such as `git diff`")
 }

@@ -117,6 +117,19 @@ pub(super) fn compared(review: &Review, head: Option<&str>) -> String {
         (Reviewed::Commit, Some(sha), Some(name)) => format!("commit {}", named(sha, name)),
         (Reviewed::Commit, Some(sha), None) => format!("commit {}", sha.short()),
         (Reviewed::Index, _, _) => "the index".to_owned(),
+        (Reviewed::Diff, _, name) => {
+            let name = visible(name.unwrap_or_default());
+            return match &review.against {
+                Against::Unborn => format!("reviewed {name} over the working tree (there is no commit yet)"),
+                Against::Head
+                | Against::Named(_)
+                | Against::MergeBase(_)
+                | Against::LastCommit(_)
+                | Against::FirstCommit(_) => {
+                    format!("reviewed {name} over the working tree at {} (HEAD)", review.record.base.short())
+                }
+            };
+        }
         (Reviewed::WorkingTree | Reviewed::Commit, _, _) => "working tree".to_owned(),
     };
     let base = match &review.against {

@@ -1,0 +1,97 @@
+//! The head that a given diff makes of a working tree, laid out in a folder of its own.
+//!
+//! Nobody knows which version of the files the diff was made from. A file is read if the working tree has it as the
+//! diff leaves it, or as the diff found it, which makes the other by the diff's hunks; what is neither does not apply.
+//! New files are whole in the diff. Paths come from a stranger: no link is followed, nothing outside of the working
+//! tree and nothing of git's own is opened.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use truing_core::outcome::{NotReviewed, SkipReason};
+use truing_diff::{FileDiff, RepoPath, Side, Status, apply, fits};
+use truing_git::options::{MAX_FILES, MAX_TOTAL_BYTES};
+use truing_git::{may_be_written, write_new};
+use truing_reader::Tree;
+
+use super::local::LocalError;
+
+/// Writes the files `paths` below `dest`, as they are when the diff of `files` is applied to the working tree at
+/// `root`. The answer: those that could not be made, with the reason. A path that is not in the diff is copied, if it
+/// is there.
+///
+/// # Errors
+/// [`LocalError::Reading`] if the working tree cannot be opened, [`LocalError::Git`] if `dest` cannot be written.
+pub async fn lay_out(
+    files: &[FileDiff<'_>],
+    paths: &[RepoPath],
+    root: &Path,
+    dest: &Path,
+) -> Result<Vec<NotReviewed>, LocalError> {
+    let tree = Tree::open(root).map_err(super::reading::ReadingError::from)?;
+    let mut changes: BTreeMap<&RepoPath, Vec<&FileDiff<'_>>> = BTreeMap::new();
+    for file in files {
+        changes.entry(&file.path).or_default().push(file);
+    }
+    let (mut left, mut written) = (MAX_TOTAL_BYTES, 0);
+    let mut missing = Vec::new();
+    for path in paths {
+        let made = match changes.get(path) {
+            _ if !may_be_written(path) => Err(SkipReason::Unreadable),
+            None => tree.bytes(path),
+            Some(changes) => changed(changes, &tree),
+        };
+        let size = made.as_ref().map_or(0, |bytes| u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+        let reason = match made {
+            Ok(_) if size > left || written >= MAX_FILES => Some(SkipReason::TooLarge),
+            Ok(bytes) if write_new(dest, path, &bytes).await? => None,
+            Ok(_) => Some(SkipReason::Unreadable),
+            Err(reason) => Some(reason),
+        };
+        match reason {
+            None => (left, written) = (left.saturating_sub(size), written + 1),
+            Some(reason) => missing.push(NotReviewed { path: path.clone(), reason }),
+        }
+    }
+    Ok(missing)
+}
+
+/// A file as the diff leaves it. `changes`: what the diff says of it. More than one, but for a change of type, are of
+/// several commits, whose lines are not those of one version.
+fn changed(changes: &[&FileDiff<'_>], tree: &Tree) -> Result<Vec<u8>, SkipReason> {
+    match changes {
+        [file] => new_side(file, tree),
+        [gone, file] if gone.status == Status::Deleted && file.status == Status::Added => {
+            new_side(file, tree)
+        }
+        _ => Err(SkipReason::DoesNotApply),
+    }
+}
+
+/// A file as one section of the diff leaves it.
+fn new_side(file: &FileDiff<'_>, tree: &Tree) -> Result<Vec<u8>, SkipReason> {
+    if file.is_binary {
+        // What it holds is not in the diff.
+        return Err(SkipReason::Binary);
+    }
+    if file.status == Status::Added {
+        return apply(file, b"").ok_or(SkipReason::DoesNotApply);
+    }
+    let found = tree.bytes(&file.path);
+    if let Ok(bytes) = &found
+        && fits(file, Side::New, bytes)
+    {
+        return found;
+    }
+    let old = match &file.old_path {
+        None => found,
+        Some(old_path) if may_be_written(old_path) => tree.bytes(old_path),
+        Some(_) => return Err(SkipReason::Unreadable),
+    };
+    match old {
+        Ok(old) => apply(file, &old).ok_or(SkipReason::DoesNotApply),
+        Err(SkipReason::TooLarge) => Err(SkipReason::TooLarge),
+        // It is not there, or is no file that the diff could be of.
+        Err(_) => Err(SkipReason::DoesNotApply),
+    }
+}
