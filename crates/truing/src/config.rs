@@ -494,7 +494,7 @@ pub fn repository_file(root: &Path) -> Result<Option<SourceFile>, ConfigError> {
 /// [`Problem::Unreadable`]
 pub fn read(shown: &Path, path: &Path) -> Result<SourceFile, ConfigError> {
     let mut bytes = Vec::new();
-    let file = std::fs::File::open(path).map_err(|error| unreadable(shown, error))?;
+    let file = open_plain(path).map_err(|error| unreadable(shown, error))?;
     file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(|error| unreadable(shown, error))?;
     if bytes.len() as u64 > MAX_FILE {
         return Err(unreadable(shown, format_args!("it is longer than {MAX_FILE} bytes")));
@@ -510,3 +510,11 @@ fn unreadable(file: &Path, why: impl std::fmt::Display) -> ConfigError {
 
 #[cfg(test)]
 mod tests;
+/// Opens a plain file, perhaps through a link. Another thing can be waited for without end (a FIFO), or read (a device).
+pub(crate) fn open_plain(path: &Path) -> std::io::Result<std::fs::File> {
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, "it is not a plain file"));
+    }
+    std::fs::File::open(path)
+}
+

@@ -101,6 +101,10 @@ impl Forges for GitHubs {
         Some(self.0.get(&id.forge)?.pull(id.clone(), repo))
     }
 
+    fn servers(&self) -> &BTreeMap<String, GitHub> {
+        &self.0
+    }
+
     fn remote(&self, forge: &str, repo: &str) -> Option<Result<Remote, GitError>> {
         Some(self.0.get(forge)?.remote(repo))
     }
@@ -194,6 +198,7 @@ pub fn pace(config: &Config) -> Pace {
         concurrency: config.server.concurrency,
         poll: config.server.poll,
         heartbeat: config.server.heartbeat,
+        sweep: Some(config.server.sweep),
     }
 }
 
@@ -247,9 +252,20 @@ fn mirrors(folder: &Path) -> PathBuf {
 }
 
 /// A reader error as the command line tells it.
+/// How alike a name must be to a known one to be taken for it, from 0 to 1.
+const NEAR: f64 = 0.5;
+
 pub fn reader_error(error: ReaderError) -> CliError {
     match error {
-        ReaderError::UnknownPack { .. } => CliError::usage("unknown_pack", error.to_string()),
+        ReaderError::UnknownPack { ref name, ref known } => {
+            let near = |word: &&str| strsim::normalized_damerau_levenshtein(name, word);
+            let nearest = known.split(", ").max_by(|a, b| near(a).total_cmp(&near(b)));
+            let told = CliError::usage("unknown_pack", error.to_string());
+            match nearest.filter(|word| near(word) >= NEAR) {
+                Some(word) => told.hint(format!("did you mean `{word}`?")),
+                None => told.hint("packs of your own: `rules.dir` in the configuration says where they are"),
+            }
+        }
         ReaderError::BadPack(_) => CliError::usage("bad_rule", error.to_string())
             .hint("mend the rule, then try it: `truing rules test PACK`"),
         ReaderError::Failed(_) => CliError::failed("reader", error.to_string()),

@@ -195,3 +195,34 @@ fn a_wrong_rule_is_wrong_use_with_file_line_and_column() {
         assert!(said(&output).contains(expected), "{}", said(&output));
     }
 }
+
+#[test]
+fn what_is_no_plain_file_is_named_and_the_rest_is_checked() {
+    let folder = folder(&[("a.py", SWALLOWED)]);
+    let made = Command::new("mkfifo").arg(folder.path().join("fifo")).status().unwrap();
+    assert!(made.success());
+    let ran = truing(folder.path(), &["rules", "check", "a.py", "fifo", "/dev/zero", "--format", "json"]);
+    assert_eq!(ran.status.code(), Some(1));
+    assert_eq!(found(&ran), ["a.py:3 core/python-bare-except-pass"]);
+    let plain = "not checked: it is not a plain file";
+    assert_eq!(said(&ran), format!("warning: fifo: {plain}\nwarning: /dev/zero: {plain}\n"));
+    // In a folder they are passed over, as git does.
+    let ran = truing(folder.path(), &["rules", "check", ".", "--format", "json"]);
+    assert_eq!((found(&ran).len(), said(&ran).as_str()), (1, ""));
+    let gone = truing(folder.path(), &["rules", "check", "a.py", "gone"]);
+    assert_eq!((gone.status.code(), gone.stdout.is_empty()), (Some(2), true));
+    assert!(said(&gone).starts_with("error: gone: "), "{}", said(&gone));
+}
+
+#[test]
+fn a_pack_that_is_not_known_is_told_with_the_nearest_one() {
+    let folder = folder(&[("a.py", SWALLOWED)]);
+    for (name, hint) in [("croe", "did you mean `core`?"), ("aiobotcore", "did you mean `aiobotocore`?")] {
+        let ran = truing(folder.path(), &["rules", "check", ".", "--pack", name]);
+        assert_eq!(ran.status.code(), Some(2));
+        assert!(said(&ran).contains(hint), "{}", said(&ran));
+    }
+    assert!(
+        !said(&truing(folder.path(), &["rules", "check", ".", "--pack", "zzz"])).contains("did you mean")
+    );
+}

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::Context;
 use super::error::{CliError, Exit};
 use super::output::Output;
-use crate::config::problem::ConfigError;
+use crate::config::problem::{ConfigError, Problem};
 use crate::config::secret::SecretError;
 use crate::config::{self, Config, REPOSITORY_FILE, Setting};
 use crate::environment::Environment;
@@ -106,16 +106,15 @@ fn check(file: &Path, context: &Context) -> Result<(), CliError> {
     }
 }
 
-/// A wrong configuration is wrong use: every problem is told.
+/// A wrong configuration is wrong use: every problem is told, or counted behind the last.
 impl From<ConfigError> for CliError {
     fn from(error: ConfigError) -> Self {
-        let mut errors = error
-            .problems()
-            .map(|problem| Self::usage(problem.code(), problem.to_string()).hint(problem.hint()));
-        match errors.next() {
-            Some(first) => Self { more: errors.collect(), ..first },
-            None => Self::usage("config", "the configuration is wrong"),
+        let told = |problem: &Problem| Self::usage(problem.code(), problem.to_string()).hint(problem.hint());
+        let mut more: Vec<Self> = error.more.iter().map(told).collect();
+        if let Some(last) = more.last_mut().filter(|_| error.left_out > 0) {
+            last.hints.push(format!("and {} more problems: mend these first", error.left_out));
         }
+        Self { more, ..told(&error.first) }
     }
 }
 

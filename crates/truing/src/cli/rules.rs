@@ -9,7 +9,7 @@ use clap::builder::NonEmptyStringValueParser;
 use serde::Serialize;
 use truing_core::finding::{AnchorKind, Finding, Severity};
 use truing_core::identity::{Placed, identify};
-use truing_core::outcome::{Coverage, NotReviewed};
+use truing_core::outcome::{Coverage, NotReviewed, SkipReason};
 use truing_diff::RepoPath;
 use truing_reader::{InProcess, Listed, Packs, Tested};
 
@@ -115,7 +115,8 @@ fn check(paths: &[PathBuf], packs: &[String], context: &Context) -> Result<(Stri
     let reader = InProcess::with_packs(wiring::packs(&config.rules).map_err(wiring::reader_error)?)
         .with_max_findings(usize::MAX);
     let mut checked = Checked::default();
-    for part in walk::parts(paths, context.environment.directory(), &scope)? {
+    let walk::Walked { parts, gaps: unread } = walk::walk(paths, context.environment.directory(), &scope)?;
+    for part in parts {
         let report = reader.read_blocking(&part.request).map_err(wiring::reader_error)?;
         checked.coverage.reviewed.extend(report.reviewed.iter().map(|path| part.shown(path)));
         checked.coverage.not_reviewed.extend(
@@ -130,13 +131,18 @@ fn check(paths: &[PathBuf], packs: &[String], context: &Context) -> Result<(Stri
             Placed { raw, anchor: AnchorKind::Inline, at, old_path: None }
         }));
     }
-    let Checked { findings, coverage } = checked;
+    let Checked { findings, mut coverage } = checked;
     let findings = identify(&[], findings, None, &coverage).current;
     let mut gaps = 0;
     for gap in coverage.not_reviewed.iter().filter(|gap| !gap.reason.by_design()) {
         gaps += 1;
         let why = gap.reason.as_str().replace('_', " ");
         context.output.warn(format_args!("{}: not checked: {why}", text::visible(&gap.path.to_string())));
+    }
+    for walk::Gap { path, why } in unread {
+        gaps += 1;
+        context.output.warn(format_args!("{}: not checked: {why}", text::visible(&path.to_string())));
+        coverage.not_reviewed.push(NotReviewed { path, reason: SkipReason::Unreadable });
     }
     let blocking = findings.iter().any(|finding| finding.raw.severity <= Severity::P1);
     let exit = if blocking || gaps > 0 { Exit::No } else { Exit::Done };

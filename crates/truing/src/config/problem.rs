@@ -242,13 +242,18 @@ fn of_a_cluster(name: &str) -> bool {
     name.starts_with("TRUING_SERVICE_") || name == "TRUING_PORT" || name.starts_with("TRUING_PORT_")
 }
 
-/// Everything that is wrong with a configuration; never nothing.
+/// How many problems are told of; the others are counted. A file that is no TOML at all has one on every line.
+pub const MAX_PROBLEMS: usize = 20;
+
+/// What is wrong with a configuration; never nothing.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ConfigError {
     /// The first problem.
     pub first: Box<Problem>,
-    /// The others.
+    /// The others, [`MAX_PROBLEMS`] with the first at most.
     pub more: Vec<Problem>,
+    /// How many there are beyond those.
+    pub left_out: usize,
 }
 
 impl ConfigError {
@@ -256,12 +261,15 @@ impl ConfigError {
     pub(crate) fn if_any(problems: Vec<Problem>) -> Result<(), Self> {
         let mut problems = problems.into_iter();
         match problems.next() {
-            Some(first) => Err(Self { first: Box::new(first), more: problems.collect() }),
+            Some(first) => {
+                let more = problems.by_ref().take(MAX_PROBLEMS - 1).collect();
+                Err(Self { first: Box::new(first), more, left_out: problems.count() })
+            }
             None => Ok(()),
         }
     }
 
-    /// Every problem.
+    /// The problems that are told of.
     pub fn problems(&self) -> impl Iterator<Item = &Problem> {
         std::iter::once(&*self.first).chain(&self.more)
     }
@@ -269,13 +277,16 @@ impl ConfigError {
 
 impl From<Problem> for ConfigError {
     fn from(problem: Problem) -> Self {
-        Self { first: Box::new(problem), more: Vec::new() }
+        Self { first: Box::new(problem), more: Vec::new(), left_out: 0 }
     }
 }
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let lines: Vec<String> = self.problems().map(Problem::to_string).collect();
+        let mut lines: Vec<String> = self.problems().map(Problem::to_string).collect();
+        if self.left_out > 0 {
+            lines.push(format!("and {} more", self.left_out));
+        }
         f.write_str(&lines.join("\n"))
     }
 }

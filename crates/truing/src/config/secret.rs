@@ -34,7 +34,7 @@ impl Secret {
             Self::File(path) => {
                 let mut text = String::new();
                 let file =
-                    std::fs::File::open(path).map_err(|error| fail(format!("cannot be read: {error}")))?;
+                    super::open_plain(path).map_err(|error| fail(format!("cannot be read: {error}")))?;
                 let mut bounded = file.take(MAX_BYTES + 1);
                 bounded
                     .read_to_string(&mut text)
@@ -118,5 +118,10 @@ mod tests {
             "variable EMPTY is empty, but a secret is wanted there"
         );
         assert!(said(Secret::File("/gone/token".into())).starts_with("file /gone/token cannot be read: "));
+        // A device, a FIFO: it may never end, or never begin.
+        assert_eq!(
+            said(Secret::File("/dev/zero".into())),
+            "file /dev/zero cannot be read: it is not a plain file, but a secret is wanted there"
+        );
     }
 }

@@ -1,5 +1,6 @@
 //! Layers, precedence and errors of the configuration.
 
+use super::problem::MAX_PROBLEMS;
 use super::*;
 
 fn operator(text: &str) -> SourceFile {
@@ -334,6 +335,30 @@ fn without_a_home_only_what_needs_the_database_fails() {
     assert_eq!(config.store.database().unwrap_err().first.code(), "no_store");
     let relative = of_file("store.url = \"sqlite:data/t.db\"").unwrap();
     assert_eq!(relative.store.database().unwrap(), Path::new("/etc/truing/data/t.db"));
+}
+
+#[test]
+fn of_very_many_problems_the_first_are_told_and_the_others_counted() {
+    let file: String = (0..3000).map(|n| format!("x{n} = 1\n")).collect();
+    let error = of_file(&file).unwrap_err();
+    assert_eq!(error.problems().count(), MAX_PROBLEMS);
+    assert_eq!(error.left_out, 3000 - MAX_PROBLEMS);
+    assert!(error.to_string().ends_with("\nand 2980 more"), "{error}");
+    let told = crate::cli::error::CliError::from(error);
+    assert_eq!(told.more.len(), MAX_PROBLEMS - 1);
+    assert_eq!(told.more.last().unwrap().hints.last().unwrap(), "and 2980 more problems: mend these first");
+}
+
+#[test]
+fn what_is_no_plain_file_is_not_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let fifo = folder.path().join("fifo");
+    rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0)
+        .unwrap();
+    for path in [fifo.as_path(), Path::new("/dev/zero"), folder.path()] {
+        let error = read(path, path).unwrap_err().to_string();
+        assert!(error.ends_with("cannot be read: it is not a plain file"), "{error}");
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::place::{Place, Ran, STOPS, each};
+use crate::place::{Place, Ran, STOPS, each, key};
 
 #[test]
 fn the_working_tree_is_reviewed_with_new_files_that_are_not_ignored() {
@@ -24,6 +24,26 @@ fn the_working_tree_is_reviewed_with_new_files_that_are_not_ignored() {
     place.write("deep/er/x.py", STOPS);
     let report = place.report(&["deep/er"]);
     assert_eq!(report["findings"].as_array().unwrap().len(), 5);
+}
+
+#[test]
+fn a_secret_in_a_new_file_that_git_calls_binary_is_found() {
+    let place = Place::new();
+    let key = key();
+    let bytes = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
+    place.write("old.bin", b"\0 1\n");
+    place.commit("binary");
+    place.git(["checkout", "--quiet", "-b", "feature"]);
+    place.write("set.reg", bytes(&format!("\u{feff}x\r\nkey={key}\r\n")));
+    place.write("a.bin", format!("\0\n\n{key}\n"));
+    // What changed in an old one is not known.
+    place.write("old.bin", format!("\0 2\n{key}\n"));
+    let report = place.report(&[]);
+    assert_eq!(each(&report, "path"), ["a.bin", "set.reg"]);
+    assert_eq!(each(&report, "start_line"), [3, 2]);
+    assert_eq!(each(&report, "anchor"), ["file", "file"]);
+    let binary = |path: &str| json!({ "path": path, "reason": "binary" });
+    assert_eq!(report["coverage"]["not_reviewed"], json!([binary("a.bin"), binary("old.bin")]));
 }
 
 #[test]

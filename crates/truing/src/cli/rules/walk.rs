@@ -27,30 +27,75 @@ impl Part {
     }
 }
 
+/// What a run is about.
+#[derive(Default)]
+pub(super) struct Walked {
+    /// What is to be read.
+    pub(super) parts: Vec<Part>,
+    /// What was asked for and cannot be.
+    pub(super) gaps: Vec<Gap>,
+}
+
+/// A file or folder that cannot be looked at.
+pub(super) struct Gap {
+    /// As it is shown.
+    pub(super) path: RepoPath,
+    /// Why not, for people.
+    pub(super) why: String,
+}
+
 /// The files that the paths name: those below the current folder, under their paths from there, so that rules' own
-/// path globs mean what they mean in a repository; then those elsewhere, folder by folder.
-pub(super) fn parts(paths: &[PathBuf], here: &Path, scope: &Scope) -> Result<Vec<Part>, CliError> {
+/// path globs mean what they mean in a repository; then those elsewhere, folder by folder. A folder in them that cannot
+/// be read, and a path that is neither file nor folder, is a gap.
+///
+/// # Errors
+/// `no_such_path`: one of the paths is not there.
+pub(super) fn walk(paths: &[PathBuf], here: &Path, scope: &Scope) -> Result<Walked, CliError> {
     let missing = |path: &Path, error: &std::io::Error| {
         CliError::usage("no_such_path", format!("{}: {error}", path.display()))
             .hint("name files and folders that are there")
     };
     let here = here.canonicalize().map_err(|error| missing(here, &error))?;
     let mut inside = BTreeSet::new();
-    let mut parts = Vec::new();
+    let mut walked = Walked::default();
     for path in paths {
         let path = here.join(path).canonicalize().map_err(|error| missing(path, &error))?;
+        if !path.is_dir() && !path.is_file() {
+            walked.gaps.push(Gap::new(&path, &here, "it is not a plain file".to_owned()));
+            continue;
+        }
         if path.starts_with(&here) {
-            inside.extend(files(&path, &here)?);
+            inside.extend(files(&path, &here, &here, &mut walked.gaps));
             continue;
         }
         let folder = if path.is_dir() { path.as_path() } else { path.parent().unwrap_or(Path::new("/")) };
-        let found = files(&path, folder)?;
-        parts.push(part(folder, found, folder.as_os_str().as_bytes().to_vec(), scope));
+        let found = files(&path, folder, &here, &mut walked.gaps);
+        walked.parts.push(part(folder, found, folder.as_os_str().as_bytes().to_vec(), scope));
     }
     if !inside.is_empty() {
-        parts.insert(0, part(&here, inside, Vec::new(), scope));
+        walked.parts.insert(0, part(&here, inside, Vec::new(), scope));
     }
-    Ok(parts)
+    Ok(walked)
+}
+
+impl Gap {
+    fn new(path: &Path, here: &Path, why: String) -> Self {
+        let shown = path.strip_prefix(here).ok().filter(|rest| !rest.as_os_str().is_empty());
+        Self { path: RepoPath::from_bytes(shown.unwrap_or(path).as_os_str().as_bytes()), why }
+    }
+
+    /// What the walk could not enter; `path` is where it began.
+    fn of(error: ignore::Error, path: &Path, here: &Path) -> Self {
+        match error {
+            ignore::Error::WithDepth { err, .. } => Self::of(*err, path, here),
+            ignore::Error::WithPath { path, err } => Self::of(*err, &path, here),
+            // Its own words name the path again.
+            other => {
+                let why = other.io_error().map_or_else(|| other.to_string(), |error| error.kind().to_string());
+                Self::new(path, here, why)
+            }
+        }
+    }
 }
 
 fn part(folder: &Path, files: BTreeSet<RepoPath>, prefix: Vec<u8>, scope: &Scope) -> Part {
@@ -67,16 +112,43 @@ fn part(folder: &Path, files: BTreeSet<RepoPath>, prefix: Vec<u8>, scope: &Scope
     Part { request, prefix }
 }
 
-/// The files at or below a path, as paths from `root`. Links are not followed; what git ignores is left out.
-fn files(path: &Path, root: &Path) -> Result<BTreeSet<RepoPath>, CliError> {
+/// The files at or below a path, as paths from `root`. Links are not followed; what git ignores is left out, and so are
+/// FIFOs, sockets and devices in folders, which git does not know.
+fn files(path: &Path, root: &Path, here: &Path, gaps: &mut Vec<Gap>) -> BTreeSet<RepoPath> {
     let walk = WalkBuilder::new(path).hidden(false).filter_entry(|entry| entry.file_name() != ".git").build();
     let mut files = BTreeSet::new();
     for entry in walk {
-        let entry = entry.map_err(|error| CliError::failed("unreadable", error.to_string()))?;
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(error) => {
+                gaps.push(Gap::of(error, path, here));
+                continue;
+            }
+        };
         if entry.file_type().is_some_and(|kind| kind.is_file()) {
             let from_root = entry.path().strip_prefix(root).unwrap_or(entry.path());
             files.insert(RepoPath::from_bytes(from_root.as_os_str().as_bytes()));
         }
     }
-    Ok(files)
+    files
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_cannot_be_entered_is_named_from_here_with_the_reason() {
+        let denied = || std::io::Error::from(std::io::ErrorKind::PermissionDenied);
+        let error = |path: &str| ignore::Error::WithDepth {
+            depth: 1,
+            err: Box::new(ignore::Error::WithPath { path: path.into(), err: Box::new(denied().into()) }),
+        };
+        for (path, shown) in [("/here/a/b", "a/b"), ("/here", "/here"), ("/elsewhere/c", "/elsewhere/c")] {
+            let gap = Gap::of(error(path), Path::new("/here/a"), Path::new("/here"));
+            assert_eq!((gap.path.to_string(), gap.why), (shown.to_owned(), denied().to_string()));
+        }
+        let gap = Gap::of(denied().into(), Path::new("/here/a"), Path::new("/here"));
+        assert_eq!(gap.path.to_string(), "a");
+    }
 }
