@@ -93,6 +93,20 @@ fn an_unknown_flag_is_exit_2_with_a_hint() {
 }
 
 #[test]
+fn a_format_that_the_command_does_not_have_is_exit_2_before_anything_is_done() {
+    let home = Home::new();
+    for arguments in [["init", "--format", "sarif"].as_slice(), &["rules", "list", "--format", "markdown"]] {
+        let ran = home.run(arguments);
+        assert_eq!((ran.exit, ran.out.as_str()), (2, ""), "{arguments:?}");
+        let [wrong, hint] = ran.err.lines().collect::<Vec<_>>()[..] else { panic!("{}", ran.err) };
+        assert_eq!(wrong, format!("error: this command has no {} output", arguments.last().unwrap()));
+        assert_eq!(hint, "hint: use `--format text` or `--format json`");
+    }
+    let again = home.run(&["init"]);
+    assert_eq!(again.exit, 0, "nothing was written: {}", again.err);
+}
+
+#[test]
 fn with_format_json_an_error_is_an_object_on_stdout_too() {
     for arguments in [
         ["config", "show", "--nope", "--format", "json"].as_slice(),

@@ -75,6 +75,35 @@ fn every_rule_is_listed_with_its_kind_and_severity() {
 }
 
 #[test]
+fn whole_files_are_told_in_every_format_and_to_a_file() {
+    let here = folder(&[("a b.py", SWALLOWED), ("b.rs", "fn f() {\n    dbg!(1);\n}\n"), ("c.bin", "\0")]);
+    let there = folder(&[]);
+    let out = there.path().join("out");
+    let check = |arguments: &[&str]| truing(here.path(), &[&["rules", "check", "."], arguments].concat());
+    let sarif = check(&["--format", "sarif"]);
+    assert_eq!(sarif.status.code(), Some(1));
+    let run = lines(&sarif)[0]["runs"][0].clone();
+    assert_eq!(run["automationDetails"]["id"], "truing/rules-check/");
+    let uris: Vec<&Value> = run["results"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|result| &result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"])
+        .collect();
+    assert_eq!(uris, ["a%20b.py", "b.rs"], "worst first");
+    let markdown = String::from_utf8(check(&["--format", "markdown"]).stdout).unwrap();
+    assert!(
+        markdown.starts_with("## Truing: 2 findings (1 P1, 1 P2)\n\n2 files checked, 1 not.\n\n### P1: ")
+    );
+    for format in ["text", "json", "sarif", "markdown"] {
+        let printed = check(&["--format", format]).stdout;
+        let to_file = check(&["--format", format, "--output", out.to_str().unwrap()]);
+        assert_eq!((to_file.status.code(), to_file.stdout.as_slice()), (Some(1), &b""[..]), "{format}");
+        assert_eq!(fs::read(&out).unwrap(), printed, "{format}");
+    }
+}
+
+#[test]
 fn whole_files_are_checked_and_the_fields_are_those_of_a_review() {
     let here = folder(&[("a.py", SWALLOWED), ("sub/b.rs", "fn f() {\n    dbg!(1);\n}\n"), ("c.bin", "\0")]);
     let output = truing(here.path(), &["rules", "check", ".", "--format", "json"]);

@@ -17,7 +17,6 @@ use truing_core::id::Sha;
 use truing_core::outcome::OutcomeKind;
 use truing_core::port::Clock as _;
 use truing_git::{Git, GitError, Index, Repository};
-use truing_reader::Listed;
 use truing_store::{OpenError, Sqlite};
 
 use super::destination::Destination;
@@ -323,63 +322,14 @@ impl Command {
         let printed = match format {
             Format::Json => json::report(review)?,
             Format::Text => text::report(review, head, configured),
-            Format::Markdown => markdown::report(&told(review, &findings, head, configured)),
+            Format::Markdown => markdown::report(&markdown::of(review, &findings, head, configured)),
             Format::Sarif => {
                 let packs = wiring::packs(&config.rules).map_err(wiring::reader_error)?;
                 let rules = packs.used(&config.rules.packs).map_err(wiring::reader_error)?;
-                sarif::report(&run_of(review, &findings, &rules, remote))?
+                sarif::report(&sarif::of(review, &findings, &rules, remote))?
             }
         };
         self.args.destination.take(&printed, self.environment.directory(), self.color, self.output)
-    }
-}
-
-/// The review as Markdown tells it.
-fn told<'a>(
-    review: &'a Review,
-    findings: &'a [&'a Finding],
-    head: Option<&str>,
-    configured: bool,
-) -> markdown::Report<'a> {
-    let record = &review.record;
-    let reason = record.outcome.reason.clone();
-    let looked_at = [text::files(&record.coverage, "reviewed"), text::compared(review, head)];
-    markdown::Report {
-        headline: match record.outcome.kind {
-            OutcomeKind::Reviewed => text::found(&record.open),
-            OutcomeKind::Partial => format!("{}, review incomplete", text::found(&record.open)),
-            OutcomeKind::Skipped => "nothing to review".to_owned(),
-            OutcomeKind::Deferred => "review deferred".to_owned(),
-            OutcomeKind::Failed => "review failed".to_owned(),
-        },
-        about: reason
-            .into_iter()
-            .chain(looked_at)
-            .chain(configured.then(|| text::configured(review)))
-            .collect(),
-        findings,
-        not_reviewed: &record.coverage.not_reviewed,
-    }
-}
-
-/// The review as SARIF tells it.
-fn run_of<'a>(
-    review: &'a Review,
-    findings: &'a [&'a Finding],
-    rules: &'a [Listed<'a>],
-    remote: Option<&'a str>,
-) -> sarif::Run<'a> {
-    let record = &review.record;
-    sarif::Run {
-        category: "review",
-        id: record.run.as_str(),
-        root: "The root of the repository.",
-        rules,
-        findings,
-        coverage: &record.coverage,
-        complete: matches!(record.outcome.kind, OutcomeKind::Reviewed | OutcomeKind::Skipped),
-        time: Some((record.started, record.ended)),
-        change: Some(sarif::Change { base: &record.base, head: record.head.as_ref(), remote }),
     }
 }
 

@@ -161,21 +161,32 @@ pub(crate) fn tick(text: &str) -> String {
     if longest == 0 { format!("{fence}{text}{fence}") } else { format!("{fence} {text} {fence}") }
 }
 
-/// Text for people that cannot become markup, a link, an image or a mention.
+/// Text for people that cannot become markup, a formula, a link, an image or a mention. Mentions, references
+/// (`#1`) and bare addresses are looked for behind the escapes, so a space without width parts those.
 pub(crate) fn plain(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
-            '<' | '>' | '*' | '_' | '[' | ']' | '`' | '\\' | '|' | '#' | '~' => {
+            '/' if out.ends_with(':') => out.push_str("\u{200b}/"),
+            '.' if is_www(out.as_bytes()) => out.push_str("\u{200b}."),
+            '<' | '>' | '*' | '_' | '[' | ']' | '`' | '\\' | '|' | '~' | '&' | '$' => {
                 out.push('\\');
                 out.push(c);
             }
-            '@' => out.push_str("@\u{200b}"),
+            '@' | '#' => {
+                out.push(c);
+                out.push('\u{200b}');
+            }
             c if c.is_control() => out.push(' '),
             c => out.push(c),
         }
     }
     out
+}
+
+/// Does an address begin here that has no scheme?
+fn is_www(text: &[u8]) -> bool {
+    text.last_chunk::<3>().is_some_and(|end| end.eq_ignore_ascii_case(b"www"))
 }
 
 #[cfg(test)]
@@ -245,7 +256,7 @@ mod tests {
         hostile.raw.title = "<script> @everyone ![x](http://evil) `a`".into();
         hostile.anchor = AnchorKind::File;
         assert_snapshot!(comment(&hostile).replace('\u{200b}', "{zwsp}"), @r"
-        **P1: \<script\> @{zwsp}everyone !\[x\](http://evil) \`a\`** (`core/x`)
+        **P1: \<script\> @{zwsp}everyone !\[x\](http:{zwsp}//evil) \`a\`** (`core/x`)
 
         `` `@team` <img src=x>.py ``:3
 

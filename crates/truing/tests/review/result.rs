@@ -229,6 +229,57 @@ fn names_that_are_no_text_stay_valid_json() {
 }
 
 #[test]
+fn markdown_tells_the_same_for_a_comment() {
+    let place = Place::new();
+    place.write("src/b.py", format!("def f():\n\tbreakpoint()  # ``` @team\n\n\nid = '{}'\n", key()));
+    place.write("logo.png", b"\x89PNG\0\0");
+    let ran = place.review(&["--format", "markdown"]);
+    assert_eq!((ran.exit, ran.err.as_str()), (1, ""));
+    assert_snapshot!(ran.steady(), @r"
+    ## Truing: 2 findings (1 P0, 1 P1)
+
+    1 file reviewed, 1 not. Reviewed working tree against 0123456789 (merge base with main).
+
+    ### P0: AWS access key id in the file
+
+    `src/b.py`, line 5, `core/aws-access-key-id`
+
+    ```py
+    id = 'AKIA…'
+    ```
+
+    The id belongs to a pair that signs requests to AWS; its other half is rarely far away. Deleting the line is not enough: it stays in the history. Deactivate the key in IAM, make a new one, and take it from the environment, a profile or a role.
+
+    ### P1: Debugger call left in the code
+
+    `src/b.py`, line 2, `core/python-debugger`
+
+    ````py
+        breakpoint()  # ``` @team
+    ````
+
+    The program stops here and waits for someone at a terminal; a service or a job hangs or fails. Delete the call.
+
+    ### Not reviewed
+
+    - `logo.png`: binary
+
+    _Rules only: no model was called._
+    ");
+    place.git(["checkout", "--quiet", "--", "."]);
+    place.git(["clean", "--quiet", "-fd"]);
+    let ran = place.review(&["--format", "markdown", "--base", "HEAD"]);
+    assert_eq!(ran.exit, 0);
+    assert_snapshot!(ran.steady(), @r"
+    ## Truing: nothing to review: no changed files
+
+    Reviewed working tree against 0123456789 (HEAD).
+
+    _Rules only: no model was called._
+    ");
+}
+
+#[test]
 fn nothing_from_the_repository_steers_the_terminal() {
     let place = Place::new();
     place.write("\x1b[31m\u{202e}.py", "breakpoint()  # \x1b[2J\x1b]0;title\x07 \u{9b}31m \u{202e}\r\n");
@@ -252,7 +303,7 @@ fn nothing_from_the_repository_steers_the_terminal() {
 fn secrets_are_printed_in_no_form() {
     let place = Place::new();
     place.write("b.py", format!("one = '{0}'\nid = '{0}'; breakpoint()\n", key()));
-    for format in ["text", "json"] {
+    for format in ["text", "json", "sarif", "markdown"] {
         let ran = place.review(&["--format", format]);
         assert!(ran.exit == 1 && !(ran.out + &ran.err).contains(&key()));
     }

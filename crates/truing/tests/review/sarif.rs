@@ -3,6 +3,7 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
+use std::sync::LazyLock;
 
 use jsonschema::Validator;
 use serde_json::{Value, json};
@@ -10,10 +11,10 @@ use serde_json::{Value, json};
 use crate::place::{Place, STOPS, key};
 
 /// What SARIF calls a valid log. Formats (URIs, instants) are checked too.
-fn schema() -> Validator {
+static SCHEMA: LazyLock<Validator> = LazyLock::new(|| {
     let schema: Value = serde_json::from_str(include_str!("../data/sarif-schema-2.1.0.json")).unwrap();
     jsonschema::options().should_validate_formats(true).build(&schema).unwrap()
-}
+});
 
 /// The log of a review, which keeps to the schema and to GitHub's rules; and the exit code.
 fn log(place: &Place, arguments: &[&str]) -> (Value, i32) {
@@ -25,7 +26,7 @@ fn log(place: &Place, arguments: &[&str]) -> (Value, i32) {
 
 fn keeps(log: &Value) {
     let wrong: Vec<String> =
-        schema().iter_errors(log).map(|error| format!("{error} at {}", error.instance_path())).collect();
+        SCHEMA.iter_errors(log).map(|error| format!("{error} at {}", error.instance_path())).collect();
     assert_eq!(wrong, [""; 0]);
     github_takes(log);
 }
@@ -51,6 +52,8 @@ fn github_takes(log: &Value) {
         assert!(["note", "warning", "error"].contains(&&*text(&rule["defaultConfiguration"]["level"])));
         let tags: Vec<String> = rule["properties"]["tags"].as_array().unwrap().iter().map(text).collect();
         assert!(tags.len() <= 10);
+        let precision = text(&rule["properties"]["precision"]);
+        assert!(["very-high", "high", "medium", "low"].contains(&&*precision), "{rule}");
         // A score makes it a security rule; others have a severity of their own.
         let properties = &rule["properties"];
         match properties.get("security-severity") {
@@ -170,7 +173,7 @@ fn a_secret_is_a_security_alert_and_is_not_in_the_file() {
     let run = &log["runs"][0];
     let index = usize::try_from(run["results"][0]["ruleIndex"].as_u64().unwrap()).unwrap();
     let properties = &run["tool"]["driver"]["rules"][index]["properties"];
-    assert_eq!(properties, &json!({ "tags": ["security"], "security-severity": "9.5" }));
+    assert_eq!(properties, &json!({ "tags": ["security"], "precision": "high", "security-severity": "9.5" }));
 }
 
 #[test]
@@ -261,4 +264,23 @@ fn an_error_is_told_on_standard_error_alone() {
         assert_eq!((ran.exit, ran.out.as_str()), (2, ""));
         assert!(ran.err.starts_with("error: "), "{}", ran.err);
     }
+}
+
+#[test]
+fn a_proven_suggestion_is_a_fix() {
+    let place = Place::new();
+    place.write("a.py", "import os\nbreakpoint()\nx = 1\n");
+    let (log, _) = log(&place, &[]);
+    assert_eq!(
+        log["runs"][0]["results"][0]["fixes"],
+        json!([{
+            "description": { "text": "What the lines become." },
+            "artifactChanges": [{
+                "artifactLocation": { "uri": "a.py", "uriBaseId": "%SRCROOT%" },
+                "replacements": [{
+                    "deletedRegion": { "startLine": 2, "startColumn": 1, "endLine": 3, "endColumn": 1 },
+                }],
+            }],
+        }])
+    );
 }

@@ -5,11 +5,12 @@
 //! mention. The code is the finding's snippet, in which secrets are cut, never the file.
 
 use truing_core::finding::Finding;
-use truing_core::outcome::NotReviewed;
+use truing_core::outcome::{NotReviewed, OutcomeKind};
 use truing_diff::RepoPath;
 
-use super::text::visible;
-use crate::loops::text::{plain, tick};
+use super::text::{self, compared, files, found, is_whole, visible};
+use crate::loops::local::Review;
+use crate::loops::text::{counted, plain, tick};
 
 /// The longest text, in bytes. GitHub's job summary takes 1 MiB from a step, which may write more than this.
 const MAX_BYTES: usize = 1_000_000;
@@ -27,7 +28,7 @@ const COLOURED: &[&str] = &[
 pub(in crate::cli) struct Report<'a> {
     /// How it ended, in a few words.
     pub(in crate::cli) headline: String,
-    /// What was compared and looked at: paragraphs of text.
+    /// What was looked at and compared: remarks in small letters, without an end.
     pub(in crate::cli) about: Vec<String>,
     /// What was found, worst first.
     pub(in crate::cli) findings: &'a [&'a Finding],
@@ -35,18 +36,42 @@ pub(in crate::cli) struct Report<'a> {
     pub(in crate::cli) not_reviewed: &'a [NotReviewed],
 }
 
+/// What is told of a review.
+pub(super) fn of<'a>(
+    review: &'a Review,
+    findings: &'a [&'a Finding],
+    head: Option<&str>,
+    configured: bool,
+) -> Report<'a> {
+    let record = &review.record;
+    let (coverage, reason) = (&record.coverage, record.outcome.reason.clone());
+    let (headline, reason) = match record.outcome.kind {
+        OutcomeKind::Reviewed => (found(&record.open), reason),
+        OutcomeKind::Partial => (format!("{}, review incomplete", found(&record.open)), reason),
+        OutcomeKind::Skipped => (reason.unwrap_or_else(|| "nothing to review".to_owned()), None),
+        OutcomeKind::Deferred => ("review deferred".to_owned(), reason),
+        OutcomeKind::Failed => ("review failed".to_owned(), reason),
+    };
+    let any = !(coverage.reviewed.is_empty() && coverage.not_reviewed.is_empty());
+    let looked_at = any.then(|| files(coverage, "reviewed"));
+    let configured = configured.then(|| text::configured(review));
+    let about = [reason, looked_at, Some(compared(review, head)), configured].into_iter().flatten().collect();
+    Report { headline, about, findings, not_reviewed: &record.coverage.not_reviewed }
+}
+
 /// The whole text.
 pub(in crate::cli) fn report(report: &Report<'_>) -> String {
     let end = end(report);
     let mut text = format!("## Truing: {}\n\n", plain(&report.headline));
-    for paragraph in &report.about {
-        text += &format!("{}\n\n", plain(paragraph));
-    }
+    text += &report.about.iter().map(|line| sentence(line)).collect::<Vec<_>>().join(" ");
+    text += "\n\n";
     for (told, finding) in report.findings.iter().enumerate() {
         let section = section(finding);
         if text.len() + section.len() + MAX_END_BYTES > MAX_BYTES {
             let left = report.findings.len() - told;
-            text += &format!("**{left} more left out**: this text is as long as it may be.\n\n");
+            let more = counted(left, "more finding");
+            let verb = if left == 1 { "is" } else { "are" };
+            text += &format!("**{more} {verb} left out**: this text is as long as it may be.\n\n");
             break;
         }
         text += &section;
@@ -54,23 +79,62 @@ pub(in crate::cli) fn report(report: &Report<'_>) -> String {
     text + &end
 }
 
+/// A remark as a sentence of its own.
+fn sentence(remark: &str) -> String {
+    let mut letters = remark.chars();
+    let first: String = letters.next().into_iter().flat_map(char::to_uppercase).collect();
+    plain(&format!("{first}{}.", letters.as_str()))
+}
+
+/// A title, in which what stands between back ticks is code.
+fn titled(title: &str) -> String {
+    let parts: Vec<&str> = title.split('`').collect();
+    if parts.len().is_multiple_of(2) {
+        return plain(title);
+    }
+    let told = |(at, part): (usize, &&str)| if at.is_multiple_of(2) { plain(part) } else { tick(part) };
+    parts.iter().enumerate().filter(|(_, part)| !part.is_empty()).map(told).collect()
+}
+
 /// A finding with its code.
 fn section(finding: &Finding) -> String {
     let raw = &finding.raw;
-    let mut text = format!("### {}: {}\n\n", raw.severity.as_str(), plain(&raw.title));
+    let mut text = format!("### {}: {}\n\n", raw.severity.as_str(), titled(&raw.title));
     text += &format!("{}, {}\n\n", place(finding), tick(&raw.rule));
     if !raw.snippet.trim().is_empty() {
         text += &(fence(language(&raw.place.path), &visible(&raw.snippet)) + "\n");
     }
     text += &format!("{}\n\n", raw.body.trim());
     if let Some(suggestion) = &raw.suggestion {
-        let lines = |sign: char, text: &str| -> String {
-            visible(text).split('\n').map(|line| format!("{sign}{line}\n")).collect()
+        let new = visible(&suggestion.replacement);
+        let (told, lines) = if is_whole(finding) {
+            ("Suggested change:", fence("diff", &change(&visible(&raw.snippet), &new)))
+        } else if new.is_empty() {
+            ("Suggested change: delete these lines.", String::new())
+        } else {
+            ("Suggested instead of these lines:", fence(language(&raw.place.path), &new))
         };
-        let change = lines('-', &raw.snippet) + &lines('+', &suggestion.replacement);
-        text += &format!("Suggested change:\n\n{}\n", fence("diff", change.trim_end_matches('\n')));
+        text += &format!("{told}\n\n{lines}\n");
     }
     text
+}
+
+/// What differs between two texts, with the lines around it that both have. An empty new text has no lines.
+fn change(old: &str, new: &str) -> String {
+    let old: Vec<&str> = old.split('\n').collect();
+    let new: Vec<&str> = new.split('\n').filter(|_| !new.is_empty()).collect();
+    let common = |pairs: &mut dyn Iterator<Item = (&&str, &&str)>| pairs.take_while(|(a, b)| a == b).count();
+    let before = common(&mut old.iter().zip(&new));
+    let most = old.len().min(new.len()) - before;
+    let after = common(&mut old.iter().rev().zip(new.iter().rev())).min(most);
+    let signed =
+        |sign: char, lines: &[&str]| lines.iter().map(|line| format!("{sign}{line}")).collect::<Vec<_>>();
+    let middle =
+        |lines: &[&str], sign| signed(sign, lines.get(before..lines.len() - after).unwrap_or_default());
+    let same = |lines| signed(' ', lines);
+    let end = old.get(old.len() - after..).unwrap_or_default();
+    let start = old.get(..before).unwrap_or_default();
+    [same(start), middle(&old, '-'), middle(&new, '+'), same(end)].concat().join("\n")
 }
 
 /// `path`, line 3.
@@ -90,14 +154,18 @@ fn end(report: &Report<'_>) -> String {
         let (by_design, missing): (Vec<_>, Vec<_>) =
             report.not_reviewed.iter().partition(|gap| gap.reason.by_design());
         text += "### Not reviewed\n\n";
+        let mut listed = 0;
         for gap in missing.iter().chain(&by_design).take(MAX_GAPS) {
             let why = gap.reason.as_str().replace('_', " ");
             let line = format!("- {}: {why}\n", tick(&visible(&gap.path.to_string())));
+            if text.len() + line.len() > MAX_END_BYTES {
+                break;
+            }
             text += &line;
+            listed += 1;
         }
-        let more = report.not_reviewed.len().saturating_sub(MAX_GAPS);
-        if more > 0 {
-            text += &format!("- and {more} more\n");
+        if report.not_reviewed.len() > listed {
+            text += &format!("- and {} more\n", report.not_reviewed.len() - listed);
         }
         text.push('\n');
     }
@@ -115,4 +183,125 @@ fn fence(language: &str, lines: &str) -> String {
 fn language(path: &RepoPath) -> &str {
     let ending = path.as_str().and_then(|path| path.rsplit_once('.')).map_or("", |(_, ending)| ending);
     COLOURED.iter().find(|known| **known == ending).copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use insta::assert_snapshot;
+    use truing_core::finding::Suggestion;
+    use truing_core::outcome::SkipReason;
+
+    use super::*;
+    use crate::loops::desired::tests::finding;
+
+    fn told(findings: &[Finding], not_reviewed: &[NotReviewed]) -> String {
+        let findings: Vec<&Finding> = findings.iter().collect();
+        let (headline, about) =
+            ("2 findings (1 P0, 1 P1)".to_owned(), vec!["reviewed @x against y".to_owned()]);
+        report(&Report { headline, about, findings: &findings, not_reviewed }).replace('\u{200b}', "{zwsp}")
+    }
+
+    #[test]
+    fn findings_are_told_with_their_code_and_change() {
+        let mut one = finding("1:aa-1", "src/a.py", 3);
+        one.raw.place.end_line = 4;
+        one.raw.snippet = "if x is 1:\n\tpass".into();
+        one.raw.suggestion = Some(Suggestion { replacement: "if x == 1:\n\tpass".into() });
+        let gap = NotReviewed { path: "x.bin".into(), reason: SkipReason::TooLarge };
+        assert_snapshot!(told(&[one], &[gap]), @r"
+        ## Truing: 2 findings (1 P0, 1 P1)
+
+        Reviewed @{zwsp}x against y.
+
+        ### P1: Swallowed error
+
+        `src/a.py`, lines 3 to 4, `core/x`
+
+        ```py
+        if x is 1:
+            pass
+        ```
+
+        Say what happened.
+
+        Suggested change:
+
+        ```diff
+        -if x is 1:
+        +if x == 1:
+             pass
+        ```
+
+        ### Not reviewed
+
+        - `x.bin`: too large
+
+        _Rules only: no model was called._
+        ");
+    }
+
+    #[test]
+    fn a_change_has_the_lines_around_it_and_none_is_made_up_where_code_is_cut() {
+        assert_eq!(change("a\nb\nc", "a\nx\ny\nc"), " a\n-b\n+x\n+y\n c");
+        assert_eq!(change("a\na", "a"), " a\n-a");
+        assert_eq!(change("a", "a\na"), " a\n+a");
+        assert_eq!(change("a\nb", ""), "-a\n-b");
+        let mut one = finding("1:aa-1", "src/a.py", 3);
+        one.raw.snippet = "x = f(…".into();
+        one.raw.suggestion = Some(Suggestion { replacement: "x = g()".into() });
+        assert!(told(&[one], &[]).contains("Suggested instead of these lines:\n\n```py\nx = g()\n```\n"));
+    }
+
+    #[test]
+    fn hostile_text_stays_text() {
+        let mut one = finding("1:aa-1", "`@team`\n<b>|.mermaid", 3);
+        one.raw.title = "`@team` and @team <b> www.x.y http://x.y #1 ![a](b) $x$ &lt;".into();
+        one.raw.snippet = "```` @team\u{1b}[31m\u{202e}\n```\n<script>".into();
+        one.raw.suggestion = Some(Suggestion { replacement: "`````\n</details>".into() });
+        assert_snapshot!(told(&[one], &[]), @r#"
+        ## Truing: 2 findings (1 P0, 1 P1)
+
+        Reviewed @{zwsp}x against y.
+
+        ### P1: `@team` and @{zwsp}team \<b\> www{zwsp}.x.y http:{zwsp}//x.y #{zwsp}1 !\[a\](b) \$x\$ \&lt;
+
+        `` "`@team`\n<b>|.mermaid" ``, line 3, `core/x`
+
+        `````
+        ```` @team␛[31m�
+        ```
+        <script>
+        `````
+
+        Say what happened.
+
+        Suggested instead of these lines:
+
+        ``````
+        `````
+        </details>
+        ``````
+
+        _Rules only: no model was called._
+        "#);
+    }
+
+    #[test]
+    fn it_is_never_longer_than_a_job_summary_takes_and_says_what_is_missing() {
+        let many: Vec<Finding> = (1..=3_000)
+            .map(|line| {
+                let mut one = finding("1:aa-1", &"d/".repeat(1_000), line);
+                one.raw.snippet = "`".repeat(400);
+                one
+            })
+            .collect();
+        let gaps: Vec<NotReviewed> = (0..3_000)
+            .map(|_| NotReviewed { path: "`/".repeat(2_000).as_str().into(), reason: SkipReason::Binary })
+            .collect();
+        let text = told(&many, &gaps);
+        assert!(text.len() < 1 << 20, "{}", text.len());
+        let left = 3_000 - text.matches("### P1").count();
+        assert!(left > 0 && text.contains(&format!("**{left} more findings are left out**")));
+        assert!(text.contains("more\n\n_Rules only"), "{}", text.split_at(text.len() - 300).1);
+    }
 }

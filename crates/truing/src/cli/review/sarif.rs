@@ -13,23 +13,26 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use truing_core::finding::{Category, Finding, Place, Severity};
 use truing_core::id::{Millis, Sha};
-use truing_core::outcome::{Coverage, NotReviewed};
+use truing_core::outcome::{Coverage, NotReviewed, OutcomeKind};
 use truing_diff::RepoPath;
 use truing_reader::Listed;
 use url::Url;
 
 use super::json::{instant, line};
 use crate::cli::error::CliError;
+use crate::loops::local::Review;
 
 /// Results of a run; GitHub refuses more.
 const MAX_RESULTS: usize = 25_000;
 /// Rules of a run; GitHub refuses more.
 const MAX_RULES: usize = 25_000;
-/// Bytes of all paths, snippets and suggestions together. GitHub takes 10 MB after compression; the rest of a
-/// result repeats from one to the next and hardly counts there.
-const MAX_OWN_BYTES: usize = 8 << 20;
+/// Bytes of all results' paths, snippets and suggestions together. GitHub takes 10 MB after compression; the rest
+/// of a result repeats from one to the next and hardly counts there.
+const MAX_OWN_BYTES: usize = 6 << 20;
 /// Files that were not reviewed and are named; the rest is counted.
 const MAX_GAPS: usize = 1_000;
+/// Bytes of their paths together.
+const MAX_GAP_BYTES: usize = 1 << 20;
 /// Characters of a description that GitHub shows.
 const MAX_DESCRIPTION: usize = 1_024;
 
@@ -69,6 +72,27 @@ pub(in crate::cli) struct Change<'a> {
     pub(in crate::cli) head: Option<&'a Sha>,
     /// Where the repository was cloned from.
     pub(in crate::cli) remote: Option<&'a str>,
+}
+
+/// A review's run.
+pub(super) fn of<'a>(
+    review: &'a Review,
+    findings: &'a [&'a Finding],
+    rules: &'a [Listed<'a>],
+    remote: Option<&'a str>,
+) -> Run<'a> {
+    let record = &review.record;
+    Run {
+        category: "review",
+        id: record.run.as_str(),
+        root: "The root of the repository.",
+        rules,
+        findings,
+        coverage: &record.coverage,
+        complete: matches!(record.outcome.kind, OutcomeKind::Reviewed | OutcomeKind::Skipped),
+        time: Some((record.started, record.ended)),
+        change: Some(Change { base: &record.base, head: record.head.as_ref(), remote }),
+    }
 }
 
 /// The log, on one line.
@@ -128,7 +152,8 @@ fn fitting<'a, 'b>(findings: &'a [&'b Finding]) -> &'a [&'b Finding] {
 
 fn rule(rule: &Listed<'_>) -> Value {
     let body = if rule.body.trim().is_empty() { rule.title } else { rule.body.trim() };
-    let mut properties = json!({ "tags": [tag(rule.category)] });
+    // Rules that are often wrong are off, and are not here.
+    let mut properties = json!({ "tags": [tag(rule.category)], "precision": "high" });
     match rule.category {
         // A score makes it a security alert.
         Category::H => properties["security-severity"] = json!(score(rule.severity)),
@@ -171,23 +196,36 @@ fn result(finding: &Finding, index: &HashMap<&str, usize>) -> Value {
     }
     if let Some(suggestion) = &raw.suggestion {
         told["fixes"] = json!([{
-            "description": { "text": "Replace the lines." },
+            "description": { "text": "What the lines become." },
             "artifactChanges": [{
                 "artifactLocation": artifact(&raw.place.path),
-                "replacements": [{
-                    "deletedRegion": { "startLine": raw.place.start_line, "endLine": raw.place.end_line },
-                    "insertedContent": { "text": suggestion.replacement },
-                }],
+                "replacements": [replacement(&raw.place, &suggestion.replacement)],
             }],
         }]);
     }
     told
 }
 
+/// What lines become. An empty text takes them away with their ends: up to the beginning of the next one.
+fn replacement(place: &Place, text: &str) -> Value {
+    let (first, last) = (place.start_line, place.end_line);
+    if text.is_empty() {
+        let next = last.saturating_add(1);
+        return json!({
+            "deletedRegion": { "startLine": first, "startColumn": 1, "endLine": next, "endColumn": 1 },
+        });
+    }
+    json!({
+        "deletedRegion": { "startLine": first, "endLine": last },
+        "insertedContent": { "text": text },
+    })
+}
+
 /// GitHub shows the first sentence where there is little room.
 fn message(title: &str, body: &str) -> String {
     let body = body.split_whitespace().collect::<Vec<_>>().join(" ");
-    shortened(format!("{}. {body}", title.trim_end_matches('.')).trim_end())
+    let end = if title.ends_with(['.', '!', '?']) { "" } else { "." };
+    shortened(format!("{title}{end} {body}").trim_end())
 }
 
 fn level(severity: Severity) -> &'static str {
@@ -253,7 +291,7 @@ fn encoded(path: &RepoPath) -> String {
     path.as_bytes().iter().fold(String::new(), |mut uri, byte| {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'-' | b'.' | b'_' | b'~' => {
-                uri.push(char::from(*byte))
+                uri.push(char::from(*byte));
             }
             b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=' | b'@' => {
                 uri.push(char::from(*byte));
@@ -303,8 +341,20 @@ fn notifications(coverage: &Coverage, left_out: usize) -> Vec<Value> {
             format!("{left_out} more results are left out: a run holds no more of them."),
         ));
     }
-    all.extend(missing.iter().chain(&by_design).take(MAX_GAPS).map(|gap| not_reviewed(gap)));
-    let more = coverage.not_reviewed.len().saturating_sub(MAX_GAPS);
+    let mut bytes = 0_usize;
+    let fits = |gap: &&&NotReviewed| {
+        bytes = bytes.saturating_add(gap.path.as_bytes().len());
+        bytes <= MAX_GAP_BYTES
+    };
+    let named: Vec<Value> = missing
+        .iter()
+        .chain(&by_design)
+        .take(MAX_GAPS)
+        .take_while(fits)
+        .map(|gap| not_reviewed(gap))
+        .collect();
+    let more = coverage.not_reviewed.len() - named.len();
+    all.extend(named);
     if more > 0 {
         all.push(said("note", format!("{more} more files were not reviewed.")));
     }
@@ -319,4 +369,158 @@ fn not_reviewed(gap: &NotReviewed) -> Value {
         "message": { "text": format!("Not reviewed: {}.", why.replace('_', " ")) },
         "locations": [{ "physicalLocation": { "artifactLocation": artifact(&gap.path) } }],
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use flate2::{Compression, write::GzEncoder};
+    use truing_core::finding::Suggestion;
+    use truing_core::outcome::SkipReason;
+
+    use super::*;
+    use crate::loops::desired::tests::finding;
+
+    /// What GitHub takes of a file, compressed.
+    const MAX_UPLOAD_BYTES: usize = 10_000_000;
+
+    fn listed<'a>(category: Category, severity: Severity, body: &'a str) -> Listed<'a> {
+        let (rule, title) = ("core/x", "Swallowed error");
+        Listed { rule, kind: "text", severity, category, languages: vec![], enabled: true, title, body }
+    }
+
+    fn logged(findings: &[Finding], rules: &[Listed<'_>], coverage: &Coverage) -> (String, Value) {
+        let findings: Vec<&Finding> = findings.iter().collect();
+        let text = report(&Run {
+            category: "review",
+            id: "1",
+            root: "The root.",
+            rules,
+            findings: &findings,
+            coverage,
+            complete: true,
+            time: None,
+            change: None,
+        })
+        .unwrap();
+        let log: Value = serde_json::from_str(&text).unwrap();
+        (text, log["runs"][0].clone())
+    }
+
+    fn compressed(text: &str) -> usize {
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+        gzip.write_all(text.as_bytes()).unwrap();
+        gzip.finish().unwrap().len()
+    }
+
+    /// Text that cannot be compressed much, of this many bytes.
+    fn noise(seed: u64, bytes: usize) -> String {
+        let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+        let mut letter = || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            char::from(b'!' + u8::try_from(state % 94).unwrap())
+        };
+        (0..bytes).map(|_| letter()).collect()
+    }
+
+    #[test]
+    fn more_results_than_github_takes_are_left_out_and_counted() {
+        let many: Vec<Finding> = (1..=25_010).map(|line| finding("1:aa-1", "a.py", line)).collect();
+        let rules = [listed(Category::F, Severity::P1, "Say what happened.")];
+        let (text, run) = logged(&many, &rules, &Coverage::default());
+        let results = run["results"].as_array().unwrap();
+        assert_eq!(results.len(), 25_000);
+        assert_eq!(results[24_999]["locations"][0]["physicalLocation"]["region"]["startLine"], 25_000);
+        let told = &run["invocations"][0]["toolExecutionNotifications"][0];
+        assert_eq!(
+            (told["level"].as_str(), told["message"]["text"].as_str()),
+            (Some("error"), Some("10 more results are left out: a run holds no more of them."),)
+        );
+        assert!(compressed(&text) < MAX_UPLOAD_BYTES);
+    }
+
+    #[test]
+    fn a_file_is_never_larger_than_github_takes() {
+        let many: Vec<Finding> = (1..=2_500)
+            .map(|line| {
+                let mut one = finding("1:aa-1", &noise(u64::from(line), 200), line);
+                one.raw.snippet = noise(u64::from(line) + 5_000, 3_200);
+                one
+            })
+            .collect();
+        let coverage = Coverage {
+            reviewed: vec![],
+            not_reviewed: (0..1_500)
+                .map(|seed| NotReviewed {
+                    path: noise(seed, 4_000).as_str().into(),
+                    reason: SkipReason::Binary,
+                })
+                .collect(),
+        };
+        let (text, run) = logged(&many, &[], &coverage);
+        let size = compressed(&text);
+        assert!(size < MAX_UPLOAD_BYTES, "{size}");
+        let left = 2_500 - run["results"].as_array().unwrap().len();
+        let told =
+            run["invocations"][0]["toolExecutionNotifications"][0]["message"]["text"].as_str().unwrap();
+        assert!(left > 0 && told.starts_with(&format!("{left} more results")), "{told}");
+    }
+
+    #[test]
+    fn a_suggestion_replaces_whole_lines_or_takes_them_away() {
+        let mut one = finding("1:aa-1", "a b.py", 3);
+        one.raw.place.end_line = 4;
+        let deleted = json!({ "startLine": 3, "startColumn": 1, "endLine": 5, "endColumn": 1 });
+        assert_eq!(replacement(&one.raw.place, ""), json!({ "deletedRegion": deleted }));
+        one.raw.suggestion = Some(Suggestion { replacement: "x\n  y".into() });
+        let (_, run) = logged(&[one], &[], &Coverage::default());
+        let change = &run["results"][0]["fixes"][0]["artifactChanges"][0];
+        assert_eq!(
+            change,
+            &json!({
+                "artifactLocation": { "uri": "a%20b.py", "uriBaseId": "%SRCROOT%" },
+                "replacements": [{
+                    "deletedRegion": { "startLine": 3, "endLine": 4 },
+                    "insertedContent": { "text": "x\n  y" },
+                }],
+            })
+        );
+    }
+
+    #[test]
+    fn only_rules_of_security_have_a_score() {
+        let properties = |category, severity| rule(&listed(category, severity, "x"))["properties"].clone();
+        for (severity, score, level) in
+            [(Severity::P0, "9.5", "error"), (Severity::P1, "8.0", "error"), (Severity::P2, "5.0", "warning")]
+        {
+            assert_eq!(
+                properties(Category::H, severity),
+                json!({ "tags": ["security"], "precision": "high", "security-severity": score })
+            );
+            assert_eq!(
+                properties(Category::I, severity),
+                json!({ "tags": ["concurrency"], "precision": "high", "problem.severity": level })
+            );
+        }
+    }
+
+    #[test]
+    fn long_and_missing_descriptions_are_ones_that_github_shows() {
+        let long = "é".repeat(2_000);
+        let told = rule(&listed(Category::F, Severity::P1, &long));
+        assert_eq!(told["fullDescription"]["text"].as_str().unwrap().chars().count(), 1_024);
+        assert_eq!(told["help"]["text"], long);
+        let told = rule(&listed(Category::F, Severity::P1, " "));
+        assert_eq!(told["help"]["text"], "Swallowed error");
+        assert_eq!(message("Swallowed error", "a\nb"), "Swallowed error. a b");
+        assert_eq!(message("Why?", ""), "Why?");
+    }
+
+    #[test]
+    fn a_file_outside_of_the_root_has_an_absolute_uri() {
+        assert_eq!(artifact(&"/srv/a b.py".into()), json!({ "uri": "file:///srv/a%20b.py" }));
+    }
 }

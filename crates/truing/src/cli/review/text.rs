@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Group, Level, Origin, Patch, Renderer, Snippet};
 use anstyle::{AnsiColor, Style};
 use truing_core::finding::{Finding, Severity};
 use truing_core::id::Sha;
@@ -176,8 +176,36 @@ pub(in crate::cli) fn frame(finding: &Finding) -> String {
     let group = group
         .element(Level::NOTE.message(note))
         .element(Level::NOTE.with_name("id").message(short_id(finding)));
+    let groups: Vec<Group<'_>> = [group].into_iter().chain(help(finding)).collect();
     // Lines are cut here already; the renderer must not cut them again.
-    Renderer::styled().term_width(2 * WIDTH).render(&[group])
+    Renderer::styled().term_width(2 * WIDTH).render(&groups)
+}
+
+/// The change that is suggested, if there is one and all of it can be shown.
+fn help(finding: &Finding) -> Option<Group<'_>> {
+    let raw = &finding.raw;
+    let old = visible(&raw.snippet);
+    let new = visible(&raw.suggestion.as_ref()?.replacement);
+    let fits = |text: &str| text.lines().all(|line| line.chars().count() <= WIDTH - CODE_INDENT);
+    if !is_whole(finding) || !fits(&old) || !fits(&new) {
+        return None;
+    }
+    let first = usize::try_from(raw.place.start_line).ok()?;
+    let patch = Patch::new(0..old.len(), new);
+    let title = Level::HELP.secondary_title("this change would mend it");
+    Some(title.element(Snippet::source(old).line_start(first).patch(patch)))
+}
+
+/// Is the snippet all of the finding's lines, uncut?
+pub(super) fn is_whole(finding: &Finding) -> bool {
+    has_all_lines(finding) && !finding.raw.snippet.contains(CUT)
+}
+
+/// Is every line of the finding in its snippet?
+fn has_all_lines(finding: &Finding) -> bool {
+    let place = &finding.raw.place;
+    let expected = place.end_line.saturating_sub(place.start_line).saturating_add(1);
+    usize::try_from(expected).is_ok_and(|expected| expected == finding.raw.snippet.split('\n').count())
 }
 
 /// The snippet's lines as far as their numbers are known, made to fit.
@@ -187,8 +215,7 @@ pub(in crate::cli) fn frame(finding: &Finding) -> String {
 fn code(finding: &Finding) -> String {
     let raw = &finding.raw;
     let lines: Vec<&str> = raw.snippet.split('\n').collect();
-    let expected = raw.place.end_line.saturating_sub(raw.place.start_line).saturating_add(1);
-    let known = if usize::try_from(expected).is_ok_and(|expected| expected == lines.len()) {
+    let known = if has_all_lines(finding) {
         lines.len()
     } else if raw.snippet.starts_with(CUT) {
         // The first line may be one within a secret.
@@ -292,7 +319,7 @@ pub(in crate::cli) fn visible(text: &str) -> String {
 mod tests {
     use anstream::adapter::strip_str;
     use insta::assert_snapshot;
-    use truing_core::finding::{Finding, Severity};
+    use truing_core::finding::{Finding, Severity, Suggestion};
     use truing_core::outcome::SkipReason;
 
     use super::*;
@@ -329,6 +356,85 @@ mod tests {
          = note: Say what happened.
          = id: 0123456789-2
         ");
+    }
+
+    #[test]
+    fn a_suggestion_is_shown_as_a_change_if_all_of_it_can_be() {
+        let suggests = |first, last, snippet, replacement: &str| {
+            let mut finding = at(first, last, snippet);
+            finding.raw.suggestion = Some(Suggestion { replacement: replacement.into() });
+            plain(&finding)
+        };
+        assert_snapshot!(suggests(9, 9, "    if x is 1:  # \t", "    if x == 1:  # \t"), @r"
+        P1[core/x]: Swallowed error
+         --> src/a.py:9:5
+          |
+        9 |     if x is 1:  #     
+          |     ^^^^^^^^^^^^^
+          |
+          = note: Say what happened.
+          = id: 0123456789-2
+        help: this change would mend it
+          |
+        9 -     if x is 1:  #     
+        9 +     if x == 1:  #     
+          |
+        ");
+        assert_snapshot!(suggests(9, 11, "try:\n    f()\nexcept:", "try:\n    f()\nexcept Exception:"), @r"
+        P1[core/x]: Swallowed error
+          --> src/a.py:9:1
+           |
+         9 | / try:
+        10 | |     f()
+        11 | | except:
+           | |_______^
+           |
+           = note: Say what happened.
+           = id: 0123456789-2
+        help: this change would mend it
+           |
+         9 | try:
+        10 |     f()
+        11 ~ except Exception:
+           |
+        ");
+        assert_snapshot!(suggests(9, 10, "    dbg!(\n        f());", "    f();"), @r"
+        P1[core/x]: Swallowed error
+          --> src/a.py:9:5
+           |
+         9 | /     dbg!(
+        10 | |         f());
+           | |_____________^
+           |
+           = note: Say what happened.
+           = id: 0123456789-2
+        help: this change would mend it
+           |
+         9 -     dbg!(
+        10 -         f());
+         9 +     f();
+           |
+        ");
+        assert_snapshot!(suggests(9, 9, "    breakpoint()", ""), @r"
+        P1[core/x]: Swallowed error
+         --> src/a.py:9:5
+          |
+        9 |     breakpoint()
+          |     ^^^^^^^^^^^^
+          |
+          = note: Say what happened.
+          = id: 0123456789-2
+        help: this change would mend it
+          |
+        9 -     breakpoint()
+          |
+        ");
+        for (first, last, snippet, replacement) in
+            [(9, 9, "key = 'AKIA…'", "y"), (9, 12, "a\nb", "c"), (9, 9, "x", &*"y".repeat(WIDTH))]
+        {
+            let shown = suggests(first, last, snippet, replacement);
+            assert!(!shown.contains("help"), "{shown}");
+        }
     }
 
     #[test]
