@@ -214,10 +214,11 @@ impl Command {
             ids: &UniqueIds,
         };
         let mut review = local.run().await?;
+        drop(progress);
         if self.args.fix && self.fix(&review, &repository, index.as_ref(), &config).await? {
+            let _progress = self.output.progress("reviewing again", None);
             review = local.run().await?;
         }
-        drop(progress);
         if let Some(why) = &review.unrecorded {
             self.output.warn(format_args!("the review is not recorded: {why}"));
         }

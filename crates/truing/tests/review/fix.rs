@@ -45,6 +45,8 @@ fn fixes_are_shown_made_and_reviewed_again() {
     place.write("c.test.js", "it.only('x', f)\nfdescribe('y', f)\n");
     // Without a sure fix: the block would be empty.
     place.write("d.py", "def f():\n    breakpoint()\n");
+    let text = place.review(&[]).out;
+    assert!(text.contains("\n3 findings can be fixed for sure: truing review --fix\n"), "{text}");
     let ran = fix(&place, &["--format", "json"]);
     assert_eq!(String::from_utf8(read(&place, "b.py")).unwrap(), ASSERTS.1);
     assert_eq!(read(&place, "c.test.js"), b"it('x', f)\ndescribe('y', f)\n");
@@ -68,6 +70,7 @@ fn fixes_are_shown_made_and_reviewed_again() {
     to undo the fixes:
       git --git-dir=/dev/null -c core.autocrlf=false -C HOME/r apply -R --whitespace=nowarn HOME/.local/state/truing/undo/STAMP.patch
     fixed 3 findings in 2 files
+    reviewing again
     ");
     // Again, there is nothing that is sure.
     let before = place.files();
@@ -173,7 +176,7 @@ fn of_fixes_that_do_not_go_together_the_first_is_made_and_the_rest_is_told() {
     assert_eq!(read(&place, "b.py"), b"def f():\n    breakpoint()\n");
     let told = "warning: b.py:3: core/python-debugger not fixed: it does not go together with another fix of the file\n";
     assert!(ran.exit == 1 && ran.err.contains(told), "{}", ran.err);
-    assert!(ran.err.ends_with("fixed 1 finding in 1 file\n"), "{}", ran.err);
+    assert!(ran.err.ends_with("fixed 1 finding in 1 file\nreviewing again\n"), "{}", ran.err);
 }
 
 #[test]
@@ -208,11 +211,13 @@ fn of_what_is_staged_files_are_fixed_that_are_the_same_in_the_working_tree_and_t
 }
 
 #[test]
-fn a_commit_is_not_fixed() {
+fn a_commit_and_a_given_diff_are_not_fixed() {
     let place = Place::new();
-    let ran = place.review(&["--fix", "--head", "HEAD"]);
-    assert_eq!(ran.exit, 2);
-    assert!(ran.err.contains("cannot be used with"), "{}", ran.err);
+    for other in [["--head", "HEAD"], ["--diff", "-"]] {
+        let ran = place.review(&[&["--fix"][..], &other].concat());
+        assert_eq!(ran.exit, 2);
+        assert!(ran.err.contains("cannot be used with"), "{}", ran.err);
+    }
 }
 
 #[test]

@@ -3,8 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests may fail them")]
 
-mod fix;
 mod companions;
+mod fix;
 mod given;
 mod hooks;
 mod input;

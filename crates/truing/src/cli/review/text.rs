@@ -41,6 +41,7 @@ pub(super) fn report(review: &Review, head: Option<&str>, configured: bool) -> S
     let record = &review.record;
     let seconds = record.ended.0.saturating_sub(record.started.0) as f64 / 1000.0;
     text += &headline(&record.outcome, &record.open, &record.coverage, seconds);
+    text += &fixable(review).map_or_else(String::new, |fixable| filled(&fixable));
     if let Some(gaps) = gaps(&record.coverage.not_reviewed) {
         text += &filled(&gaps);
     }
@@ -91,6 +92,13 @@ fn headline(outcome: &Outcome, open: &[(Severity, u32)], coverage: &Coverage, se
         OutcomeKind::Deferred => format!("{BAD}the review is deferred{BAD:#}: {reason}\n"),
         OutcomeKind::Failed => format!("{BAD}the review failed{BAD:#}: {reason}\n"),
     }
+}
+
+/// How many findings `--fix` would mend. It is for the working tree.
+fn fixable(review: &Review) -> Option<String> {
+    let fixes = review.open.iter().filter(|finding| finding.raw.suggestion.is_some()).count();
+    let fixes = if review.reviewed == Reviewed::WorkingTree { fixes } else { 0 };
+    (fixes > 0).then(|| format!("{} can be fixed for sure: truing review --fix", counted(fixes, "finding")))
 }
 
 /// Files that were not reviewed; those that should have been come first.
