@@ -1,7 +1,8 @@
 //! A commit's files as plain bytes in a folder: no checkout, no filters, no attributes, nothing executable.
 
 use std::collections::HashSet;
-use std::io::ErrorKind;
+use std::ffi::OsStr;
+use std::io::{ErrorKind, Write as _};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -16,6 +17,9 @@ use crate::{GitError, Limits};
 
 /// Longest line that announces a blob: an id, a word and a size.
 const MAX_HEADER_BYTES: u64 = 256;
+
+/// How many paths are looked for by name. Git tries each on every entry; with more, all are listed.
+const MAX_NAMED: usize = 100;
 
 /// What an export wrote.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -51,24 +55,40 @@ impl View {
         dest: &Path,
         only: Option<&[RepoPath]>,
     ) -> Result<Exported, GitError> {
-        let limits = self.git().limits();
-        let listing = self.call("ls-tree").args(["-r", "-z", "-l", "--full-tree", sha.as_str()]);
-        let listing = listing.output(limits.listing_bytes).read().await?;
-        let only = only.map(|paths| paths.iter().collect::<HashSet<_>>());
-        let entries = listing.split(|byte| *byte == 0).filter(|line| !line.is_empty());
-        let entries = entries.map(|line| parse(line).ok_or_else(|| garbled("ls-tree", line)));
-        let wanted = |entry: &Entry| only.as_ref().is_none_or(|only| only.contains(&entry.path));
-        let entries = entries.filter(|parsed| parsed.as_ref().map_or(true, |(_, entry)| wanted(entry)));
-        let entries = entries.collect::<Result<Vec<_>, _>>()?;
-        self.write(entries.into_iter(), dest).await
+        let call = self.call("ls-tree").args(["-r", "-z", "--full-tree"]);
+        let call = call.output(self.git().limits().listing_bytes);
+        let Some(only) = only else {
+            let listing = call.args(["-l", sha.as_str()]).read().await?;
+            let entries = lines(&listing).map(|line| parse(line).ok_or_else(|| garbled("ls-tree", line)));
+            return self.write(entries.collect::<Result<Vec<_>, _>>()?.into_iter(), dest).await;
+        };
+        // Sizes are asked for where they are needed, and few paths are looked for instead of listing all: a commit may
+        // have far more files than a change.
+        let call = call.args(["--", sha.as_str()]);
+        let is_plain = |path: &RepoPath| may_be_written(path) && !path.as_bytes().contains(&0);
+        let few = only.len() <= MAX_NAMED && !only.is_empty() && only.iter().all(is_plain);
+        let named = if few { only } else { &[] };
+        let listing = call.args(named.iter().map(|path| OsStr::from_bytes(path.as_bytes()))).read().await?;
+        let only = only.iter().collect::<HashSet<_>>();
+        let mut entries = Vec::new();
+        for line in lines(&listing) {
+            let entry = parse_plain(line).ok_or_else(|| garbled("ls-tree", line))?;
+            if only.contains(&entry.2) {
+                entries.push(entry);
+            }
+        }
+        self.export_entries(entries, dest).await
     }
 
-    /// Writes these files of an index, each with its mode and its id.
+    /// Writes these files of an index or a tree, each with its mode and its id.
     pub(crate) async fn export_entries(
         &self,
         entries: Vec<(String, String, RepoPath)>,
         dest: &Path,
     ) -> Result<Exported, GitError> {
+        if entries.is_empty() {
+            return self.write(std::iter::empty(), dest).await;
+        }
         let ids = entries.iter().map(|(_, id, _)| format!("{id}\n")).collect::<String>();
         let call = self.call("cat-file").arg("--batch-check=%(objectsize)").input(ids.into_bytes());
         let sizes = call.output(self.git().limits().listing_bytes).read().await?;
@@ -134,6 +154,18 @@ fn choose(
         }
     }
     entries
+}
+
+/// The lines of a listing.
+fn lines(listing: &[u8]) -> impl Iterator<Item = &[u8]> {
+    listing.split(|byte| *byte == 0).filter(|line| !line.is_empty())
+}
+
+/// One line of `ls-tree`: mode, type and id, a tab, the path.
+fn parse_plain(line: &[u8]) -> Option<(String, String, RepoPath)> {
+    let (facts, path) = line.split_at_checked(line.iter().position(|byte| *byte == b'\t')?)?;
+    let mut facts = std::str::from_utf8(facts).ok()?.split(' ');
+    Some((facts.next()?.to_owned(), facts.nth(1)?.to_owned(), RepoPath::from_bytes(path.get(1..)?)))
 }
 
 /// One line of `ls-tree -l`: mode, type, id and size, a tab, the path.
@@ -237,16 +269,16 @@ pub async fn write_new(dest: &Path, path: &RepoPath, content: &[u8]) -> Result<b
     if !may_be_written(path) {
         return Ok(false);
     }
-    let target = dest.join(std::ffi::OsStr::from_bytes(path.as_bytes()));
-    let written = async {
-        if let Some(folder) = target.parent() {
-            tokio::fs::create_dir_all(folder).await?;
+    let target = dest.join(OsStr::from_bytes(path.as_bytes()));
+    // One trip to a thread for blocking work, and not one for each call of the system.
+    let (file, content) = (target.clone(), content.to_owned());
+    let written = tokio::task::spawn_blocking(move || {
+        if let Some(folder) = file.parent() {
+            std::fs::create_dir_all(folder)?;
         }
-        let mut file = tokio::fs::OpenOptions::new().write(true).create_new(true).open(&target).await?;
-        file.write_all(content).await?;
-        file.flush().await
-    };
-    match written.await {
+        std::fs::File::create_new(&file)?.write_all(&content)
+    });
+    match written.await.unwrap_or_else(|stopped| Err(std::io::Error::other(stopped))) {
         Ok(()) => Ok(true),
         Err(error)
             if matches!(

@@ -185,3 +185,25 @@ async fn a_file_that_the_repository_lacks_is_named() {
     let exported = repository.export(&head, &place.path("out"), None).await.unwrap();
     assert_eq!((exported.files, left_out(&exported)), (1, vec![("a.txt".into(), SkipReason::Unreadable)]));
 }
+
+#[tokio::test]
+async fn named_files_are_written_whatever_they_are_called_and_however_many_there_are() {
+    let place = Place::new();
+    let repo = place.repo("r");
+    let odd = ["-l", "--", ":(glob)*", "a*", "sub/--full-tree", "one\ntwo"];
+    let many = (0..150).map(|number| format!("many/{number}")).collect::<Vec<_>>();
+    odd.iter().copied().chain(many.iter().map(String::as_str)).for_each(|name| repo.write(name, name));
+    let head = repo.commit("more");
+    let repository = place.git().await.open(&repo.root).await.unwrap();
+    for (folder, names) in
+        [("few", odd.to_vec()), ("many", many.iter().map(String::as_str).collect()), ("none", vec![])]
+    {
+        let only = names.iter().map(|name| RepoPath::from(*name)).collect::<Vec<_>>();
+        let out = place.path(folder);
+        let exported = repository.export(&head, &out, Some(&only)).await.unwrap();
+        assert_eq!((exported.files, exported.left_out), (names.len(), vec![]), "{folder}");
+        for name in names {
+            assert_eq!(std::fs::read_to_string(out.join(name)).unwrap(), name);
+        }
+    }
+}
