@@ -31,6 +31,8 @@ pub struct Exported {
     /// What was left out, in tree order: symbolic links and submodules (always), files over a bound, and files
     /// that cannot be written or whose name must not be (`.git` in any spelling, `..`).
     pub left_out: Vec<NotReviewed>,
+    /// Those of them that are over a bound, with their size in bytes.
+    pub too_large: Vec<(RepoPath, u64)>,
 }
 
 impl Exported {
@@ -145,6 +147,9 @@ fn choose(
             }
             _ => None,
         };
+        if reason == Some(SkipReason::TooLarge) {
+            exported.too_large.push((entry.path.clone(), entry.size));
+        }
         match reason {
             Some(reason) => exported.leave_out(entry.path, reason),
             None => {

@@ -53,7 +53,8 @@ impl Index {
         let call = self.work.in_index(self.repository.view.diff_call());
         let call = call.args(["--cached", "--ita-invisible-in-index", base.as_str(), "--"]);
         let skip = |path: &RepoPath| NotReviewed { path: path.clone(), reason: SkipReason::Unmerged };
-        Ok(WorktreeDiff { diff: call.read().await?, skipped: self.unmerged.iter().map(skip).collect() })
+        let skipped = self.unmerged.iter().map(skip).collect();
+        Ok(WorktreeDiff { diff: call.read().await?, skipped, large: vec![] })
     }
 
     /// Writes these files of the index below `dest` as plain files: see [`Exported`]. One that the index does not

@@ -40,6 +40,8 @@ pub struct WorktreeDiff {
     /// Changed or new files that are not part of it, in path order: over a bound, unreadable, or nested
     /// repositories.
     pub skipped: Vec<NotReviewed>,
+    /// Those of them that are new and over a bound, in path order: whole where they are.
+    pub large: Vec<RepoPath>,
 }
 
 /// What a path of the working tree is now.
@@ -67,6 +69,8 @@ struct Plan {
     /// Tracked files that are not read: the index's content must not pass for theirs.
     restore: Vec<RepoPath>,
     skipped: Vec<NotReviewed>,
+    /// New files over a bound.
+    large_new: Vec<RepoPath>,
 }
 
 impl Plan {
@@ -100,7 +104,7 @@ impl Repository {
         let diff = work.with_objects(work.in_index(self.view.diff_call()));
         let diff = diff.args(["--cached", base.as_str(), "--"]).read().await?;
         plan.skipped.sort_by(|a, b| a.path.cmp(&b.path));
-        Ok(WorktreeDiff { diff, skipped: plan.skipped })
+        Ok(WorktreeDiff { diff, skipped: plan.skipped, large: plan.large_new })
     }
 }
 
@@ -324,6 +328,7 @@ fn plan(root: &Path, limits: &Limits, changed: BTreeMap<RepoPath, Changed>, new:
                 if size > limits.file_bytes || total.saturating_add(size) > limits.total_bytes =>
             {
                 plan.skip(&path, SkipReason::TooLarge);
+                plan.large_new.push(path);
             }
             Disk::File(size) => {
                 total = total.saturating_add(size);

@@ -13,7 +13,7 @@ use truing_core::money::MicroUsd;
 use truing_core::outcome::{Outcome, OutcomeRecord};
 use truing_core::port::{Clock, Computed, Ids, Reader, Records, Revision, RunRef, StoreError};
 use truing_core::publish::Producer;
-use truing_git::{BaseFrom, GitError, Index, Repository, WorktreeDiff};
+use truing_git::{BaseFrom, Exported, GitError, Index, Repository, WorktreeDiff};
 
 use super::desired::worst_first;
 use super::given;
@@ -258,13 +258,13 @@ where
         let found = match self.head {
             Head::Commit(head) => {
                 let diff = self.repository.diff(&base, head).await?;
-                return Ok(Change { base, head: Some(head.clone()), diff, left_out: vec![] });
+                return Ok(Change { base, head: Some(head.clone()), diff, left_out: vec![], large: vec![] });
             }
             Head::WorkingTree => self.repository.worktree_diff(&base).await?,
             Head::Index(index) => index.diff(&base).await?,
-            Head::Diff(diff) => WorktreeDiff { diff: diff.to_owned(), skipped: vec![] },
+            Head::Diff(diff) => WorktreeDiff { diff: diff.to_owned(), ..WorktreeDiff::default() },
         };
-        Ok(Change { base, head: None, diff: found.diff, left_out: found.skipped })
+        Ok(Change { base, head: None, diff: found.diff, left_out: found.skipped, large: found.large })
     }
 
     /// Lets the reader read the changed files: in the working tree, or from a folder that is gone afterwards.
@@ -275,15 +275,18 @@ where
         }
         let folder = tempfile::tempdir()?;
         let paths = plan.paths(self.scope, self.reader).await?;
-        let missing = match self.head {
-            Head::WorkingTree => vec![],
-            Head::Commit(head) => self.repository.export(head, folder.path(), Some(&paths)).await?.left_out,
-            Head::Index(index) => index.export(folder.path(), &paths).await?.left_out,
+        let Exported { left_out, too_large, .. } = match self.head {
+            Head::WorkingTree => Exported::default(),
+            Head::Commit(head) => self.repository.export(head, folder.path(), Some(&paths)).await?,
+            Head::Index(index) => index.export(folder.path(), &paths).await?,
             Head::Diff(_) => {
-                given::lay_out(plan.files(), &paths, self.repository.root(), folder.path()).await?
+                let root = self.repository.root();
+                let left_out = given::lay_out(plan.files(), &paths, root, folder.path()).await?;
+                Exported { left_out, ..Exported::default() }
             }
         };
-        plan.leave_out(missing);
+        plan.stand_in(&too_large, folder.path());
+        plan.leave_out(left_out);
         Ok(plan.read(folder.path().to_owned(), self.scope, self.reader).await?)
     }
 

@@ -1,7 +1,7 @@
 //! From a change to findings: which files are read, what the reader says, and where it can be said.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use globset::GlobSet;
 use truing_core::finding::Place;
@@ -10,6 +10,10 @@ use truing_core::identity::Placed;
 use truing_core::outcome::{Coverage, NotReviewed, SkipReason};
 use truing_core::port::{ChangedFile, ReadRequest, Reader, ReaderError};
 use truing_diff::{FileDiff, RepoPath, Status, added_ranges, anchor, parse};
+use truing_git::may_be_written;
+
+/// All lines of a file.
+const WHOLE: (u32, u32) = (1, u32::MAX);
 
 /// What is to be read.
 #[derive(Clone, Debug)]
@@ -22,6 +26,8 @@ pub struct Change {
     pub diff: Vec<u8>,
     /// Files that belong to the change but not to the diff, with the reason.
     pub left_out: Vec<NotReviewed>,
+    /// Those of them that are new, and whole in the reader's tree.
+    pub large: Vec<RepoPath>,
 }
 
 /// What the rules look at: from the operator and the repository's default branch, never from the change.
@@ -66,6 +72,8 @@ pub struct Plan<'a> {
     files: Vec<FileDiff<'a>>,
     to_read: Vec<ChangedFile>,
     coverage: Coverage,
+    /// Files of the reader's tree that are only as large as those they stand for.
+    stand_ins: BTreeSet<RepoPath>,
 }
 
 /// Sorts the changed files into those to read and those not to.
@@ -89,6 +97,12 @@ pub fn plan<'a>(change: &'a Change, scope: &Scope) -> Result<Plan<'a>, ReadingEr
             }),
         }
     }
+    let is_wanted = |path: &&RepoPath| !scope.ignore.is_match(as_path(path));
+    to_read.extend(change.large.iter().filter(is_wanted).map(|path| ChangedFile {
+        path: path.clone(),
+        old_path: None,
+        added: vec![WHOLE],
+    }));
     // A type change is two sections of one path: what is there at the head is read, and reported once. So is a file
     // that several commits changed, in a diff that is given.
     to_read.sort_by(|a, b| a.path.cmp(&b.path));
@@ -97,7 +111,7 @@ pub fn plan<'a>(change: &'a Change, scope: &Scope) -> Result<Plan<'a>, ReadingEr
     coverage.not_reviewed.retain(|gap| !is_read(&gap.path));
     coverage.not_reviewed.sort_by(|a, b| a.path.cmp(&b.path));
     coverage.not_reviewed.dedup_by(|a, b| a.path == b.path);
-    Ok(Plan { files: parsed.files, to_read, coverage })
+    Ok(Plan { files: parsed.files, to_read, coverage, stand_ins: BTreeSet::new() })
 }
 
 impl<'a> Plan<'a> {
@@ -116,9 +130,29 @@ impl<'a> Plan<'a> {
         Ok(paths)
     }
 
+    /// Lets rules look at the size of new files that are too large to be below `tree`, with their size in bytes, and
+    /// are not text by git's judgement: a hole as large stands for each. Where the file system cannot make one, the
+    /// size is not judged.
+    pub fn stand_in(&mut self, too_large: &[(RepoPath, u64)], tree: &Path) {
+        for (path, bytes) in too_large.iter().filter(|(path, _)| may_be_written(path)) {
+            let wanted = self.to_read.binary_search_by(|file| file.path.cmp(path)).ok();
+            // Of a text, lines would be told.
+            let is_binary =
+                wanted.and_then(|at| self.to_read.get(at)).is_some_and(|file| file.added == [WHOLE]);
+            let file = tree.join(as_path(path));
+            let made = is_binary
+                && file.parent().is_some_and(|folder| std::fs::create_dir_all(folder).is_ok())
+                && std::fs::File::create_new(&file).is_ok_and(|file| file.set_len(*bytes).is_ok());
+            if made {
+                self.stand_ins.insert(path.clone());
+            }
+        }
+    }
+
     /// Files that are not below the reader's tree after all, with the reason. Only those that were to be reviewed
     /// are missed.
     pub fn leave_out(&mut self, mut gaps: Vec<NotReviewed>) {
+        gaps.retain(|gap| !self.stand_ins.contains(&gap.path));
         let missed =
             |gap: &NotReviewed| self.to_read.binary_search_by(|file| file.path.cmp(&gap.path)).is_ok();
         gaps.retain(missed);
@@ -137,7 +171,7 @@ impl<'a> Plan<'a> {
         scope: &Scope,
         reader: &R,
     ) -> Result<Reading, ReadingError> {
-        let Self { files, to_read, mut coverage } = self;
+        let Self { files, to_read, mut coverage, stand_ins: _ } = self;
         let also_changed = coverage.not_reviewed.iter().map(|gap| gap.path.clone()).collect();
         let request = ReadRequest { tree, files: to_read, also_changed, packs: scope.packs.clone() };
         let report = reader.read(&request).await?;
@@ -165,13 +199,16 @@ impl<'a> Plan<'a> {
 /// The lines of a changed file on which findings count. Git names none of a file that it takes for binary, such as
 /// one in UTF-16; of a new one all count.
 fn counted(file: &FileDiff<'_>) -> Vec<(u32, u32)> {
-    if file.is_binary { vec![(1, u32::MAX)] } else { added_ranges(file) }
+    if file.is_binary { vec![WHOLE] } else { added_ranges(file) }
+}
+
+fn as_path(path: &RepoPath) -> &Path {
+    use std::os::unix::ffi::OsStrExt as _;
+    Path::new(std::ffi::OsStr::from_bytes(path.as_bytes()))
 }
 
 /// Why a changed file is not read, if it is not.
 fn skipped(file: &FileDiff<'_>, scope: &Scope) -> Option<SkipReason> {
-    use std::os::unix::ffi::OsStrExt as _;
-    let path = std::path::Path::new(std::ffi::OsStr::from_bytes(file.path.as_bytes()));
     let by_status = match file.status {
         Status::Deleted => Some(SkipReason::Deleted),
         Status::Binary => Some(SkipReason::Binary),
@@ -179,7 +216,7 @@ fn skipped(file: &FileDiff<'_>, scope: &Scope) -> Option<SkipReason> {
         Status::Renamed | Status::Copied if file.hunks.is_empty() => Some(SkipReason::Unchanged),
         Status::Added | Status::Modified | Status::Renamed | Status::Copied => None,
     };
-    if scope.ignore.is_match(path) {
+    if scope.ignore.is_match(as_path(&file.path)) {
         Some(SkipReason::Ignored)
     } else if file.is_combined && file.status != Status::Deleted {
         // Only a diff that is given can be one: its lines are not those of two versions.

@@ -222,6 +222,7 @@ where
         })?;
         let paths = plan.paths(self.scope, self.reader).await?;
         let exported = mirror.export(head, folder.path(), Some(&paths)).await?;
+        plan.stand_in(&exported.too_large, folder.path());
         plan.leave_out(exported.left_out);
         Ok(plan.read(folder.path().to_owned(), self.scope, self.reader).await?)
     }
@@ -328,7 +329,7 @@ async fn changed(mirror: &Mirror, revision: &Revision) -> Result<Change, Stopped
     let Revision { head, base } = revision;
     let left = mirror.merge_base(base, head).await?.unwrap_or_else(|| base.clone());
     let diff = mirror.diff(&left, head).await?;
-    Ok(Change { base: left, head: Some(head.clone()), diff, left_out: vec![] })
+    Ok(Change { base: left, head: Some(head.clone()), diff, left_out: vec![], large: vec![] })
 }
 
 fn ended(kind: OutcomeKind, reason: &str) -> Outcome {

@@ -144,7 +144,14 @@ fn a_file_that_is_too_large_makes_it_partial() {
     let ran = place.review(&[]);
     assert_eq!(ran.exit, 1);
     assert_snapshot!(ran.steady(), @r#"
-    no findings: 1 file reviewed, 1 not, in 0.10 s
+    P2[core/oversized-file]: Large new file
+    --> huge.txt:1
+     = note: Git keeps every version of it for ever, and everyone who clones
+             the repository downloads them all. Keep large data elsewhere (an
+             artifact store, Git LFS), or generate it.
+     = id: 0123456789-1
+
+    1 finding (1 P2): 1 file reviewed, 1 not, in 0.10 s
     the review is incomplete: 1 changed file was not reviewed
     not reviewed: huge.txt (too large)
     reviewed working tree against 0123456789 (merge base with main)
@@ -163,6 +170,33 @@ fn a_file_that_is_too_large_makes_it_partial() {
     }
     place.write("c.py", STOPS);
     assert_eq!(place.review(&["--allow-partial"]).exit, 1, "a finding blocks all the same");
+}
+
+/// Also one that is too large to be read: nobody wants it in the history by mistake.
+#[test]
+fn a_large_new_binary_file_is_a_finding_in_every_kind_of_head() {
+    let place = Place::new();
+    place.write("small.bin", b"\0");
+    std::fs::File::create(place.repo().join("data.bin")).unwrap().set_len(6 << 20).unwrap();
+    let of = |arguments: &[&str]| {
+        let report = place.report(arguments);
+        assert_eq!(each(&report, "rule"), ["core/oversized-file"], "{arguments:?}");
+        assert_eq!(each(&report, "path"), ["data.bin"], "{arguments:?}");
+        assert_eq!(report["outcome"]["kind"], "reviewed", "{arguments:?}");
+        let gaps = json!([
+            { "path": "data.bin", "reason": "binary" },
+            { "path": "small.bin", "reason": "binary" },
+        ]);
+        assert_eq!(report["coverage"]["not_reviewed"], gaps, "{arguments:?}");
+    };
+    of(&[]);
+    place.git(["add", "--all"]);
+    of(&[]);
+    of(&["--staged"]);
+    place.commit("data");
+    of(&["--head", "HEAD"]);
+    std::fs::File::create(place.repo().join("data.bin")).unwrap().set_len(7 << 20).unwrap();
+    assert_eq!(each(&place.report(&["--base", "HEAD"]), "rule").len(), 0, "it is not new");
 }
 
 #[test]
