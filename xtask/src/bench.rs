@@ -3,6 +3,7 @@
 
 mod diff;
 pub(crate) mod hard;
+mod ingress;
 mod meter;
 mod review;
 mod rules;
@@ -25,6 +26,8 @@ pub(crate) struct Options {
 enum What {
     /// Diffs: right by git's own counts, and as fast as diffy (in process) and npm `diff` (as a whole process)
     Diff(diff::Options),
+    /// Webhooks: processor time, delay, memory and the highest rate, beside Fastify, BullMQ and Redis
+    Ingress(ingress::Options),
     /// Rules of syntax: the same findings as ast-grep's command line, at least as fast
     Rules(rules::Options),
     /// A whole review of 10,000 changed lines: what it takes beyond `git diff`, in time and memory
@@ -38,6 +41,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     }
     match &options.what {
         What::Diff(options) => diff::run(options),
+        What::Ingress(options) => ingress::run(options),
         What::Rules(options) => rules::run(options),
         What::Review(options) => review::run(options),
     }

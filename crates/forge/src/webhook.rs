@@ -3,14 +3,27 @@
 //! Both are pure. A delivery only marks a slot (design.md section 2), so little of it is read, and all of that is
 //! data from people: names are checked for their form, unknown events, actions and fields are let pass, and
 //! nothing in a body can do more than cause one look at the forge.
+//!
+//! | Body | Answer |
+//! |---|---|
+//! | not UTF-8, not JSON, a byte order mark, something behind the JSON | [`BadHook::NotJson`] |
+//! | a field that is read comes twice, or has another type, or a number beyond 64 bits | [`BadHook`] |
+//! | anything at all in a field that is not read, however deep or large | let pass |
+//! | an event or action that says nothing to us | [`Hook::Ignored`], the body is not read |
 
-use hmac::{Hmac, KeyInit as _, Mac as _};
+mod form;
+mod signature;
+
+#[cfg(test)]
+mod tests;
+
 use serde::Deserialize;
-use sha2::Sha256;
 use truing_core::id::{PrId, Sha};
 use truing_core::port::Revision;
 use url::Url;
 
+pub use self::form::json_of_form;
+pub use self::signature::{Check, HEADER as SIGNATURE_HEADER, HookSecret, Signature, Unsigned};
 use crate::github::is_repository_name;
 
 /// The longest page address that is taken over, in bytes.
@@ -19,46 +32,10 @@ const MAX_URL_BYTES: usize = 2048;
 const MAX_WORD_CHARS: usize = 60;
 /// How much of a parser's complaint is repeated, in characters.
 const MAX_REASON_CHARS: usize = 200;
-
-/// Why a delivery is not believed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum Unsigned {
-    /// No secret is configured, so nobody can sign.
-    #[error("no webhook secret is configured: no delivery can be accepted")]
-    NoSecret,
-    /// There is no signature.
-    #[error("the delivery has no X-Hub-Signature-256 header: set the hook's secret at the forge")]
-    Missing,
-    /// The header is not `sha256=` and 64 hexadecimal digits.
-    #[error("the X-Hub-Signature-256 header is not `sha256=` and 64 hexadecimal digits")]
-    Malformed,
-    /// It was made with another secret or over another body.
-    #[error(
-        "the signature does not match: the hook's secret and the configured one differ, or the body was changed"
-    )]
-    Wrong,
-}
-
-/// Checks the value of `X-Hub-Signature-256` against the raw body, in constant time.
-///
-/// The algorithm is fixed by the route, never chosen by the header. Hexadecimal digits may be of either case:
-/// they stand for the same bytes.
-///
-/// # Errors
-/// [`Unsigned`]; without a secret every delivery is unsigned.
-pub fn verify_github(secret: &[u8], body: &[u8], signature_header: Option<&str>) -> Result<(), Unsigned> {
-    if secret.is_empty() {
-        return Err(Unsigned::NoSecret);
-    }
-    let digits = signature_header.ok_or(Unsigned::Missing)?.strip_prefix("sha256=");
-    let signature = digits.and_then(|digits| hex::decode(digits).ok()).ok_or(Unsigned::Malformed)?;
-    if signature.len() != 32 {
-        return Err(Unsigned::Malformed);
-    }
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret).map_err(|_| Unsigned::NoSecret)?;
-    mac.update(body);
-    mac.verify_slice(&signature).map_err(|_| Unsigned::Wrong)
-}
+/// How much of a comment is taken over, in characters: commands are its beginning.
+const MAX_COMMENT_CHARS: usize = 4096;
+/// The longest login that is taken over, in bytes; GitHub's are shorter.
+const MAX_LOGIN_BYTES: usize = 100;
 
 /// What a delivery says.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -78,6 +55,8 @@ pub enum Hook {
         /// Head and base when it happened, if told. Late by nature: good for suppressing work, not for doing it.
         revision: Option<Revision>,
     },
+    /// Somebody wrote a comment on a pull request, outside its diff.
+    Comment(Comment),
     /// The hook was set up.
     Ping,
     /// Nothing that concerns us.
@@ -85,6 +64,23 @@ pub enum Hook {
         /// The event and action, cleaned.
         what: String,
     },
+}
+
+/// A new comment. What its author may do is asked of the forge, not read here.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Comment {
+    /// On which pull request.
+    pub pr: PrId,
+    /// `owner/name` at the time.
+    pub repo: String,
+    /// The comment's id at the forge.
+    pub id: u64,
+    /// The author's id at the forge.
+    pub author: u64,
+    /// What the author is called at the time.
+    pub login: String,
+    /// Its text, cut.
+    pub body: String,
 }
 
 /// What happened to a pull request.
@@ -156,6 +152,34 @@ struct Changes {
     base: Option<serde::de::IgnoredAny>,
 }
 
+#[derive(Deserialize)]
+struct CommentEvent {
+    action: Option<String>,
+    issue: Option<IssueBody>,
+    comment: Option<CommentBody>,
+    repository: Option<RepositoryBody>,
+}
+
+#[derive(Deserialize)]
+struct IssueBody {
+    number: Option<u64>,
+    /// There only if the issue is a pull request.
+    pull_request: Option<serde::de::IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+struct CommentBody {
+    id: Option<u64>,
+    body: Option<String>,
+    user: Option<UserBody>,
+}
+
+#[derive(Deserialize)]
+struct UserBody {
+    id: Option<u64>,
+    login: Option<String>,
+}
+
 /// Reads a delivery whose signature was verified. `event` is the value of `X-GitHub-Event`, `forge_name` the
 /// `NAME` of `[forge.NAME]` that the route belongs to.
 ///
@@ -168,6 +192,7 @@ pub fn parse_github(event: &str, forge_name: &str, body: &[u8]) -> Result<Hook, 
     match event {
         "ping" => Ok(Hook::Ping),
         "pull_request" => parse_pull(forge_name, body),
+        "issue_comment" => parse_comment(forge_name, body),
         other => Ok(Hook::Ignored { what: word(other) }),
     }
 }
@@ -188,12 +213,7 @@ fn parse_pull(forge_name: &str, body: &[u8]) -> Result<Hook, BadHook> {
     };
 
     let number = event.number.ok_or_else(|| missing("number"))?;
-    let repository = event.repository.ok_or_else(|| missing("repository"))?;
-    let id = repository.id.ok_or_else(|| missing("repository.id"))?;
-    let repo = repository.full_name.ok_or_else(|| missing("repository.full_name"))?;
-    if !is_repository_name(&repo) {
-        return Err(wrong("repository.full_name", "is not `owner/name`"));
-    }
+    let (repository, repo) = repository(event.repository)?;
     let pull = event.pull_request.ok_or_else(|| missing("pull_request"))?;
     let url = pull.html_url.ok_or_else(|| missing("pull_request.html_url"))?;
     if !is_page(&url) {
@@ -202,7 +222,7 @@ fn parse_pull(forge_name: &str, body: &[u8]) -> Result<Hook, BadHook> {
     let head = tip("pull_request.head.sha", pull.head)?;
     let base = tip("pull_request.base.sha", pull.base)?;
     Ok(Hook::Pull {
-        pr: PrId { forge: forge_name.to_owned(), repository: id.to_string(), number },
+        pr: PrId { forge: forge_name.to_owned(), repository, number },
         name: format!("{repo}#{number}"),
         repo,
         url,
@@ -211,13 +231,55 @@ fn parse_pull(forge_name: &str, body: &[u8]) -> Result<Hook, BadHook> {
     })
 }
 
+fn parse_comment(forge_name: &str, body: &[u8]) -> Result<Hook, BadHook> {
+    let event: CommentEvent = read(body)?;
+    let action = event.action.ok_or_else(|| missing("action"))?;
+    let ignored = |what: &str| Hook::Ignored { what: format!("issue_comment {what}") };
+    if action != "created" {
+        return Ok(ignored(&word(&action)));
+    }
+    let issue = event.issue.ok_or_else(|| missing("issue"))?;
+    if issue.pull_request.is_none() {
+        return Ok(ignored("on an issue"));
+    }
+    let number = issue.number.ok_or_else(|| missing("issue.number"))?;
+    let (repository, repo) = repository(event.repository)?;
+    let comment = event.comment.ok_or_else(|| missing("comment"))?;
+    let id = comment.id.ok_or_else(|| missing("comment.id"))?;
+    // The account is gone.
+    let Some(user) = comment.user else { return Ok(ignored("by nobody")) };
+    let author = user.id.ok_or_else(|| missing("comment.user.id"))?;
+    let login = user.login.ok_or_else(|| missing("comment.user.login"))?;
+    if login.is_empty() || login.len() > MAX_LOGIN_BYTES || !login.bytes().all(|byte| byte.is_ascii_graphic())
+    {
+        return Err(wrong("comment.user.login", "is not a login"));
+    }
+    let body = comment.body.unwrap_or_default().chars().take(MAX_COMMENT_CHARS).collect();
+    let pr = PrId { forge: forge_name.to_owned(), repository, number };
+    Ok(Hook::Comment(Comment { pr, repo, id, author, login, body }))
+}
+
+/// The repository's id and name.
+fn repository(body: Option<RepositoryBody>) -> Result<(String, String), BadHook> {
+    let repository = body.ok_or_else(|| missing("repository"))?;
+    let id = repository.id.ok_or_else(|| missing("repository.id"))?;
+    let name = repository.full_name.ok_or_else(|| missing("repository.full_name"))?;
+    if !is_repository_name(&name) {
+        return Err(wrong("repository.full_name", "is not `owner/name`"));
+    }
+    Ok((id.to_string(), name))
+}
+
 /// Reads the fields, and only if that fails a second time with a record of where it fails.
-fn read(body: &[u8]) -> Result<PullEvent, BadHook> {
-    if let Ok(event) = serde_json::from_slice(body) {
+fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, BadHook> {
+    // At once for all of it: strings that are not read would be let pass unseen.
+    let body = std::str::from_utf8(body)
+        .map_err(|error| BadHook::NotJson(format!("byte {} is not UTF-8", error.valid_up_to())))?;
+    if let Ok(event) = serde_json::from_str(body) {
         return Ok(event);
     }
-    let mut json = serde_json::Deserializer::from_slice(body);
-    let problem = match serde_path_to_error::deserialize::<_, PullEvent>(&mut json) {
+    let mut json = serde_json::Deserializer::from_str(body);
+    let problem = match serde_path_to_error::deserialize::<_, T>(&mut json) {
         Err(error) if error.inner().is_data() => {
             let problem = format!("is wrong: {}", clean(&error.inner().to_string()));
             return Err(wrong(&clean(&error.path().to_string()), &problem));
@@ -258,225 +320,4 @@ fn word(text: &str) -> String {
 /// A parser's complaint, which may quote the body: no control characters, cut.
 fn clean(text: &str) -> String {
     text.chars().filter(|char| !char.is_control()).take(MAX_REASON_CHARS).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-    use serde_json::{Value, json};
-
-    use super::*;
-
-    const SECRET: &[u8] = b"It's a Secret to Everybody";
-    /// GitHub's published example, and the one of another forge with the same algorithm.
-    const VECTORS: [(&[u8], &str); 2] = [
-        (b"Hello, World!", "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"),
-        (b"Hello World!", "a4771c39fbe90f317c7824e83ddef3caae9cb3d976c214ace1f2937e133263c9"),
-    ];
-    const HEAD: &str = "1111111111111111111111111111111111111111";
-    const BASE: &str = "2222222222222222222222222222222222222222";
-
-    #[test]
-    fn published_signatures_verify_in_either_case() {
-        for (body, digits) in VECTORS {
-            assert_eq!(verify_github(SECRET, body, Some(&format!("sha256={digits}"))), Ok(()));
-            let upper = format!("sha256={}", digits.to_ascii_uppercase());
-            assert_eq!(verify_github(SECRET, body, Some(&upper)), Ok(()));
-        }
-    }
-
-    #[test]
-    fn everything_else_is_unsigned() {
-        let (body, digits) = VECTORS[0];
-        let sha1 = format!("sha1={}", "0".repeat(40));
-        let cases = [
-            (None, Unsigned::Missing),
-            (Some(String::new()), Unsigned::Malformed),
-            (Some(digits.to_owned()), Unsigned::Malformed),
-            (Some(sha1), Unsigned::Malformed),
-            (Some(format!("sha1={digits}")), Unsigned::Malformed),
-            (Some(format!("SHA256={digits}")), Unsigned::Malformed),
-            (Some("sha256=".into()), Unsigned::Malformed),
-            (Some(format!("sha256={}", &digits[..62])), Unsigned::Malformed),
-            (Some(format!("sha256={}", &digits[..63])), Unsigned::Malformed),
-            (Some(format!("sha256={digits}00")), Unsigned::Malformed),
-            (Some(format!("sha256={digits}, sha256={digits}")), Unsigned::Malformed),
-            (Some(format!("sha256={}", "g".repeat(64))), Unsigned::Malformed),
-            (Some(format!("sha256={}", "0".repeat(64))), Unsigned::Wrong),
-        ];
-        for (header, error) in cases {
-            assert_eq!(verify_github(SECRET, body, header.as_deref()), Err(error), "{header:?}");
-        }
-        let right = format!("sha256={digits}");
-        assert_eq!(verify_github(b"another", body, Some(&right)), Err(Unsigned::Wrong));
-        assert_eq!(verify_github(SECRET, b"Hello, World?", Some(&right)), Err(Unsigned::Wrong));
-    }
-
-    #[test]
-    fn without_a_secret_nothing_is_signed() {
-        let mac = Hmac::<Sha256>::new_from_slice(b"").unwrap().chain_update(b"x");
-        let header = format!("sha256={}", hex::encode(mac.finalize().into_bytes()));
-        assert_eq!(verify_github(b"", b"x", Some(&header)), Err(Unsigned::NoSecret));
-    }
-
-    fn event(action: &str) -> Value {
-        json!({
-            "action": action,
-            "number": 7,
-            "pull_request": {
-                "html_url": "https://github.com/octo/demo/pull/7",
-                "head": { "sha": HEAD, "repo": null },
-                "base": { "sha": BASE, "repo": { "id": 1296269 } },
-                "draft": false,
-            },
-            "repository": { "id": 1296269, "full_name": "octo/demo" },
-            "something_new": { "a": [1, 2, 3] },
-        })
-    }
-
-    fn parse(event: &Value) -> Result<Hook, BadHook> {
-        parse_github("pull_request", "github", event.to_string().as_bytes())
-    }
-
-    fn change(event: &Value) -> Option<Change> {
-        match parse(event).unwrap() {
-            Hook::Pull { change, .. } => Some(change),
-            Hook::Ignored { .. } => None,
-            Hook::Ping => panic!("not a ping"),
-        }
-    }
-
-    #[test]
-    fn a_pull_request_event_names_everything_by_id() {
-        let expected = Hook::Pull {
-            pr: PrId { forge: "github".into(), repository: "1296269".into(), number: 7 },
-            repo: "octo/demo".into(),
-            name: "octo/demo#7".into(),
-            url: "https://github.com/octo/demo/pull/7".into(),
-            change: Change::Opened,
-            revision: Some(Revision { head: Sha::parse(HEAD).unwrap(), base: Sha::parse(BASE).unwrap() }),
-        };
-        assert_eq!(parse(&event("opened")), Ok(expected));
-    }
-
-    #[test]
-    fn each_action_has_its_meaning_and_unknown_ones_are_ignored() {
-        let table = [
-            ("opened", Some(Change::Opened)),
-            ("synchronize", Some(Change::Pushed)),
-            ("reopened", Some(Change::Reopened)),
-            ("ready_for_review", Some(Change::Ready)),
-            ("converted_to_draft", Some(Change::Drafted)),
-            ("closed", Some(Change::Closed)),
-            ("edited", None),
-            ("labeled", None),
-            ("stacked", None),
-            ("synchronized", None),
-            ("", None),
-        ];
-        for (action, expected) in table {
-            assert_eq!(change(&event(action)), expected, "{action}");
-        }
-        let mut edited = event("edited");
-        edited["changes"] = json!({ "title": { "from": "old" } });
-        assert_eq!(change(&edited), None);
-        edited["changes"]["base"] = json!({ "ref": { "from": "main" }, "sha": { "from": BASE } });
-        assert_eq!(change(&edited), Some(Change::BaseChanged));
-    }
-
-    #[test]
-    fn other_events_are_ignored_without_reading_the_body() {
-        assert_eq!(parse_github("ping", "github", b"{"), Ok(Hook::Ping));
-        for event in ["push", "check_run", "", "pull_request_review\n\u{1b}[31m"] {
-            let Ok(Hook::Ignored { what }) = parse_github(event, "github", b"[[[") else { panic!("{event}") };
-            assert!(
-                event.starts_with(&what[..what.len().min(5)]) && what.chars().all(|c| c.is_ascii_graphic())
-            );
-        }
-    }
-
-    #[test]
-    fn an_ignored_action_needs_no_other_field() {
-        assert_eq!(change(&json!({ "action": "labeled" })), None);
-    }
-
-    #[test]
-    fn a_delivery_without_commits_is_still_a_delivery() {
-        for gone in [json!(null), json!({}), json!({ "sha": null, "repo": null })] {
-            let mut event = event("closed");
-            event["pull_request"]["head"] = gone;
-            let Hook::Pull { revision, .. } = parse(&event).unwrap() else { panic!() };
-            assert_eq!(revision, None);
-        }
-    }
-
-    #[test]
-    fn a_wrong_field_is_named() {
-        let cases = [
-            ("/action", json!(7), "action"),
-            ("/number", json!("7"), "number"),
-            ("/number", json!(-7), "number"),
-            ("/number", json!(1.5), "number"),
-            ("/number", json!(18446744073709551616_f64), "number"),
-            ("/number", json!(null), "number"),
-            ("/pull_request", json!([]), "pull_request"),
-            ("/pull_request", json!(null), "pull_request"),
-            ("/pull_request/html_url", json!("javascript:alert(1)"), "pull_request.html_url"),
-            ("/pull_request/html_url", json!("https://x/\u{1b}[31m"), "pull_request.html_url"),
-            (
-                "/pull_request/html_url",
-                json!(format!("https://x/{}", "a".repeat(3000))),
-                "pull_request.html_url",
-            ),
-            ("/pull_request/head/sha", json!("HEAD"), "pull_request.head.sha"),
-            ("/pull_request/head/sha", json!({}), "pull_request.head.sha"),
-            ("/pull_request/base/sha", json!("2222222"), "pull_request.base.sha"),
-            ("/repository/id", json!("1296269"), "repository.id"),
-            ("/repository/id", json!(null), "repository.id"),
-            ("/repository/full_name", json!("../.."), "repository.full_name"),
-            ("/repository/full_name", json!("octo/demo/x"), "repository.full_name"),
-            ("/repository/full_name", json!("octo"), "repository.full_name"),
-            ("/repository/full_name", json!("octo/de mo"), "repository.full_name"),
-        ];
-        for (pointer, value, expected) in cases {
-            let mut event = event("opened");
-            *event.pointer_mut(pointer).unwrap() = value;
-            let error = parse(&event).unwrap_err();
-            let BadHook::Field { field, .. } = &error else { panic!("{pointer}: {error}") };
-            assert_eq!(field, expected, "{error}");
-        }
-    }
-
-    #[test]
-    fn what_is_not_json_is_said_to_be_so() {
-        let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
-        let deep_field = format!(r#"{{"pull_request":{}}}"#, r#"{"head":"#.repeat(100_000));
-        let cut = event("opened").to_string();
-        let twice = format!("{cut}{cut}");
-        for body in
-            ["", "{", "payload=%7B%7D", &cut[..cut.len() - 1], &twice, "{\"number\":1e999}", &deep_field]
-        {
-            let error = parse_github("pull_request", "github", body.as_bytes()).unwrap_err();
-            assert!(error.to_string().len() < 400, "{error}");
-        }
-        assert!(parse_github("pull_request", "github", deep.as_bytes()).is_err());
-        assert!(matches!(parse_github("pull_request", "github", b"{"), Err(BadHook::NotJson(_))));
-        assert!(matches!(parse_github("pull_request", "github", twice.as_bytes()), Err(BadHook::NotJson(_))));
-    }
-
-    proptest! {
-        #[test]
-        fn no_bytes_panic(body: Vec<u8>, event in ".*", header in ".*") {
-            let _ = parse_github(&event, "github", &body);
-            let _ = parse_github("pull_request", "github", &body);
-            prop_assert!(verify_github(SECRET, &body, Some(&header)).is_err());
-        }
-
-        #[test]
-        fn no_damaged_event_panics(at: prop::sample::Index, byte: u8) {
-            let mut body = event("opened").to_string().into_bytes();
-            *at.get_mut(body.as_mut_slice()) = byte;
-            let _ = parse_github("pull_request", "github", &body);
-        }
-    }
 }

@@ -17,6 +17,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use crate::environment::Environment;
 use keys::{Default, KEYS, Key, Repository, SECTIONS};
 use layer::{CONFIG_VARIABLE, Flag, Layer, Owner, SourceFile};
@@ -70,6 +72,10 @@ pub struct ServerConfig {
     pub heartbeat: Duration,
     /// How often the scheduler looks for due slots.
     pub poll: Duration,
+    /// Webhooks a second from one source; 0: any number.
+    pub rate_limit: u32,
+    /// Who may say for whom it forwards webhooks.
+    pub trusted_proxies: Vec<IpNet>,
 }
 
 /// Section `forge.NAME`.
@@ -226,6 +232,8 @@ impl Config {
                 lease: of.duration("server.lease")?,
                 heartbeat: of.duration("server.heartbeat")?,
                 poll: of.duration("server.poll")?,
+                rate_limit: of.number("server.rate_limit")?,
+                trusted_proxies: of.networks("server.trusted_proxies")?,
             },
             forges: forges
                 .iter()
@@ -378,6 +386,10 @@ impl Typed<'_> {
 
     fn list(&self, path: &str) -> Result<Vec<String>, ConfigError> {
         self.get(path, |value| if let Value::List(items) = value { Some(items.clone()) } else { None })
+    }
+
+    fn networks(&self, path: &str) -> Result<Vec<IpNet>, ConfigError> {
+        self.list(path)?.iter().map(|item| value::network(item).ok_or_else(|| bug(path))).collect()
     }
 
     fn url(&self, path: &str) -> Result<String, ConfigError> {

@@ -20,11 +20,13 @@ use truing_fakes::repo::Commit;
 use truing_forge::Secret;
 use truing_forge::github::{GitHub, GitHubOptions};
 use truing_forge::marker::MarkerKeys;
+use truing_forge::webhook::HookSecret;
 use truing_git::Git;
 use truing_store::{Sqlite, Stage};
 use url::Url;
 
 use crate::loops::reading::Scope;
+use crate::serve::ingress::Settings;
 use crate::serve::{House, Pace, ServeError, Service};
 use crate::wiring::{GitHubs, ServedHouse, SystemClock, UniqueIds};
 
@@ -154,7 +156,10 @@ impl Demo {
         let service = Service {
             house: Arc::new(house),
             pace: Pace { concurrency: 4, poll: POLL, heartbeat: Duration::from_secs(5) },
-            secrets: BTreeMap::from([(FORGE.to_owned(), WEBHOOK_SECRET.as_bytes().to_vec())]),
+            ingress: Settings::new(BTreeMap::from([(
+                FORGE.to_owned(),
+                HookSecret::new(WEBHOOK_SECRET.as_bytes()),
+            )])),
         };
         let serving = tokio::spawn(service.run(listener, async move { drop(stopped.await) }));
         Ok(Self { forge, repo, store, repository, address, stop, serving, began, _folder: folder })

@@ -3,11 +3,11 @@
 //! stop.
 
 pub mod ingress;
+pub mod marks;
 pub mod scheduler;
 pub mod switch;
 pub mod worker;
 
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -89,8 +89,8 @@ pub struct Service<S, W, R, C, I> {
     pub house: Arc<House<S, W, R, C, I>>,
     /// Its pace.
     pub pace: Pace,
-    /// The webhook secret of each forge.
-    pub secrets: BTreeMap<String, Vec<u8>>,
+    /// How webhooks are taken.
+    pub ingress: ingress::Settings,
 }
 
 /// Why a service ended by itself.
@@ -99,9 +99,6 @@ pub enum ServeError {
     /// The store failed before anything was served.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The port cannot be served.
-    #[error("cannot serve: {0}")]
-    Http(#[from] std::io::Error),
 }
 
 impl<S, W, R, C, I> Service<S, W, R, C, I>
@@ -122,13 +119,11 @@ where
         let (stopping, stopped) = watch::channel(false);
         let (giving_back, give_back) = watch::channel(false);
         let looked = Arc::new(AtomicI64::new(self.house.clock.now().0));
-        let ingress = ingress::router(self.house.clone(), self.secrets, looked.clone(), self.pace.poll);
-        let mut until = stopped.clone();
-        let mut http = tokio::spawn(
-            axum::serve(listener, ingress)
-                .with_graceful_shutdown(async move { drop(until.wait_for(|stop| *stop).await) })
-                .into_future(),
-        );
+        let bounds = self.ingress.bounds.clone();
+        let routes = ingress::router(self.house.clone(), self.ingress, looked.clone(), self.pace.poll);
+        // Ends with this function, however that ends.
+        let mut http = JoinSet::new();
+        http.spawn(ingress::listen::serve(listener, routes, bounds, stopped));
         let mut workers = JoinSet::new();
         let mut poll = tokio::time::interval(self.pace.poll);
         poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -162,18 +157,12 @@ where
                 self.house.end_old_leases().await?;
             }
         }
-        match tokio::time::timeout(LINGER, &mut http).await {
-            Ok(Ok(served)) => Ok(served?),
-            Ok(Err(_)) => Ok(()), // it was ours to stop
-            Err(_) => {
-                http.abort();
-                Ok(())
-            }
-        }
+        drained(&mut http, LINGER).await;
+        Ok(())
     }
 }
 
-/// Waits for the workers to end; false if some have not.
+/// Waits for all of them to end; false if some have not.
 async fn drained(workers: &mut JoinSet<()>, within: Duration) -> bool {
     let ended = async { while workers.join_next().await.is_some() {} };
     tokio::time::timeout(within, ended).await.is_ok()

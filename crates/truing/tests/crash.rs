@@ -36,6 +36,7 @@ use truing_fakes::forge::{Delivery, FakeForge, NewPull, Options, PullView, Repo}
 use truing_forge::Secret;
 use truing_forge::github::{GitHub, GitHubOptions};
 use truing_forge::marker::MarkerKeys;
+use truing_forge::webhook::HookSecret;
 use truing_git::{Git, GitOptions};
 use truing_store::{Sqlite, Stage};
 
@@ -278,9 +279,10 @@ impl Lane {
 impl Process {
     /// Hands a delivery to the service's own routes.
     async fn deliver(&self, delivery: &Delivery) -> StatusCode {
-        let secrets = BTreeMap::from([(FORGE.to_owned(), SECRET.as_bytes().to_vec())]);
+        let settings =
+            ingress::Settings::new(BTreeMap::from([(FORGE.to_owned(), HookSecret::new(SECRET.as_bytes()))]));
         let looked = Arc::new(AtomicI64::new(0));
-        let router = ingress::router(self.house.clone(), secrets, looked, Duration::from_secs(2));
+        let router = ingress::router(self.house.clone(), settings, looked, Duration::from_secs(2));
         let mut request = Request::post(format!("/webhooks/{FORGE}"));
         for (name, value) in delivery.headers(SECRET) {
             request = request.header(name, value);

@@ -162,9 +162,9 @@ async fn only_signed_and_readable_deliveries_are_taken() {
     let unknown = post(&service.url, "/webhooks/other", &[event, (signature, &right)], body).await;
     assert_eq!(unknown, 404, "a forge that is not configured");
     let mut large = vec![b' '; MAX_BODY];
-    assert_eq!(post(&service.url, &path, &[event], &large).await, 401, "the largest body is read");
+    assert_eq!(post(&service.url, &path, &[event, (signature, &right)], &large).await, 401, "it is read");
     large.push(b' ');
-    assert_eq!(post(&service.url, &path, &[event], &large).await, 413);
+    assert_eq!(post(&service.url, &path, &[event, (signature, &right)], &large).await, 413);
     assert_eq!(service.store.list().await.unwrap(), [], "none of them has marked anything");
 
     assert_eq!(post(&service.url, &path, &[event, (signature, &right)], body).await, 202);

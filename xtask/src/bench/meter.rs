@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 /// How many clock ticks Linux counts a second in `/proc`, on every machine we know.
-const TICKS: u32 = 100;
+pub(crate) const TICKS: u32 = 100;
 
 /// How often each of two peers is measured; the best counts.
 const ROUNDS: usize = 7;

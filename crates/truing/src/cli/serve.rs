@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use truing_core::port::Clock as _;
+use truing_forge::webhook::HookSecret;
 use truing_store::{LockError, ServeLock};
 
 use super::Context;
@@ -14,6 +15,7 @@ use super::runtime::{self, Told};
 use crate::config::Config;
 use crate::config::layer::Flag;
 use crate::environment::Environment;
+use crate::serve::ingress::Settings;
 use crate::serve::{ServeError, Service};
 use crate::wiring::{self, SystemClock};
 
@@ -38,7 +40,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
 
 async fn serve(
     config: &Config,
-    secrets: BTreeMap<String, Vec<u8>>,
+    secrets: BTreeMap<String, HookSecret>,
     context: &Context,
 ) -> Result<Exit, CliError> {
     let path = config.store.database()?;
@@ -69,10 +71,14 @@ async fn serve(
             Err(_) => std::future::pending().await,
         }
     };
-    let service = Service { house: Arc::new(house), pace: wiring::pace(config), secrets };
+    let ingress = Settings {
+        trusted_proxies: config.server.trusted_proxies.clone(),
+        rate_limit: config.server.rate_limit,
+        ..Settings::new(secrets)
+    };
+    let service = Service { house: Arc::new(house), pace: wiring::pace(config), ingress };
     service.run(listener, stop).await.map_err(|error| match error {
         ServeError::Store(error) => CliError::failed("store", error.to_string()),
-        ServeError::Http(error) => CliError::failed("listen", error.to_string()),
     })?;
     tracing::info!("stopped");
     Ok(match told.await {
@@ -82,7 +88,7 @@ async fn serve(
 }
 
 /// The webhook secret of each forge: without one anybody could mark slots.
-fn secrets(config: &Config, environment: &Environment) -> Result<BTreeMap<String, Vec<u8>>, CliError> {
+fn secrets(config: &Config, environment: &Environment) -> Result<BTreeMap<String, HookSecret>, CliError> {
     if config.forges.is_empty() {
         return Err(CliError::usage("no_forge", "no forge is configured: there is nothing to serve")
             .hint("add a section such as [forge.github] to the configuration; `truing init` writes one"));
@@ -92,7 +98,7 @@ fn secrets(config: &Config, environment: &Environment) -> Result<BTreeMap<String
             CliError::usage("no_webhook_secret", format!("forge.{name}.webhook_secret: {error}"))
                 .hint("webhooks are taken only with a secret: set it here and at the forge's webhook")
         })?;
-        Ok((name.clone(), text.expose().as_bytes().to_vec()))
+        Ok((name.clone(), HookSecret::new(text.expose().as_bytes())))
     };
     config.forges.iter().map(secret).collect()
 }

@@ -110,8 +110,10 @@ fn default_as_toml(key: &Key) -> String {
         (Default::Computed { example, .. }, _) => example.to_owned(),
         (Default::Variable(name), _) => format!("{{ env = \"{name}\" }}"),
         (Default::Text(text), Kind::Integer(..)) => text.to_owned(),
-        (Default::Text(""), Kind::Globs | Kind::Packs) => "[]".to_owned(),
-        (Default::Text(text), Kind::Globs | Kind::Packs) => format!("[\"{}\"]", text.replace(',', "\", \"")),
+        (Default::Text(""), Kind::Globs | Kind::Packs | Kind::Networks) => "[]".to_owned(),
+        (Default::Text(text), Kind::Globs | Kind::Packs | Kind::Networks) => {
+            format!("[\"{}\"]", text.replace(',', "\", \""))
+        }
         (
             Default::Text(text),
             Kind::Store
@@ -163,14 +165,14 @@ fn schema_of(key: &Key) -> Json {
                 "file": { "type": "string", "minLength": 1 }
             }
         }),
-        Kind::Globs => json!({ "type": "array", "items": { "type": "string" } }),
+        Kind::Globs | Kind::Networks => json!({ "type": "array", "items": { "type": "string" } }),
         Kind::Packs => json!({ "type": "array", "items": { "type": "string", "pattern": NAME_PATTERN } }),
     };
     let default = match (key.default, key.kind) {
         (Default::Computed { .. }, _) => None,
         (Default::Variable(name), _) => Some(json!({ "env": name })),
         (Default::Text(text), Kind::Integer(..)) => text.parse::<i64>().ok().map(|number| json!(number)),
-        (Default::Text(text), Kind::Globs | Kind::Packs) => {
+        (Default::Text(text), Kind::Globs | Kind::Packs | Kind::Networks) => {
             Some(json!(text.split(',').filter(|item| !item.is_empty()).collect::<Vec<_>>()))
         }
         (
@@ -213,5 +215,6 @@ fn type_in_words(kind: Kind) -> String {
         Kind::Secret => "secret".to_owned(),
         Kind::Globs => "list of path globs".to_owned(),
         Kind::Packs => "list of rule packs' names".to_owned(),
+        Kind::Networks => "list of networks and addresses".to_owned(),
     }
 }

@@ -48,6 +48,8 @@ pub enum Kind {
     Globs,
     /// Rule packs' names.
     Packs,
+    /// Networks: addresses, or the first of so many with a common prefix (`10.0.0.0/8`).
+    Networks,
 }
 
 /// What a key is worth when nobody sets it.
@@ -146,6 +148,22 @@ pub const KEYS: &[Key] = &[
         repository: Repository::No,
         since: "0.1.0",
         doc: "How often the scheduler looks for due slots.",
+    },
+    Key {
+        path: "server.rate_limit",
+        kind: Kind::Integer(0, 1_000_000),
+        default: Default::Text("5000"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "How many webhooks a second are taken from one source address, with bursts of twice as many; further ones are answered 429. 0: any number.",
+    },
+    Key {
+        path: "server.trusted_proxies",
+        kind: Kind::Networks,
+        default: Default::Text(""),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "Proxies in front of the service: from these alone `X-Forwarded-For` or `Forwarded` is believed, and only as far as the last address that is not one of them.",
     },
     Key {
         path: "forge.NAME.kind",

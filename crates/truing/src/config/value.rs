@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use ipnet::IpNet;
 use serde_json::json;
 use toml::de::DeValue;
 use url::{Host, Url};
@@ -35,7 +36,7 @@ pub enum Value {
     Folder(PathBuf),
     /// Where a secret is kept.
     Secret(Secret),
-    /// Globs or names.
+    /// Globs, names or networks.
     List(Vec<String>),
 }
 
@@ -65,7 +66,7 @@ impl Value {
                 Some(number) => integer(number.as_str(), number.radix(), least, most),
                 None => Err(must(format_args!("be a whole number; it is of type {}", value.type_str()))),
             },
-            Kind::Globs | Kind::Packs => {
+            Kind::Globs | Kind::Packs | Kind::Networks => {
                 let items =
                     value.as_array().map(|items| items.iter().map(|item| item.get_ref().as_str()).collect());
                 match items {
@@ -111,7 +112,7 @@ impl Value {
             Kind::Folder if text.is_empty() => Err(must("name a folder")),
             Kind::Folder => Ok(Self::Folder(folder.join(text))),
             Kind::Secret => Err(Wrong::Literal),
-            Kind::Globs | Kind::Packs => {
+            Kind::Globs | Kind::Packs | Kind::Networks => {
                 list(kind, text.split(',').map(str::trim).filter(|item| !item.is_empty()).collect())
             }
         }
@@ -171,6 +172,7 @@ impl Kind {
             Self::Secret => "{ env = \"VARIABLE\" }",
             Self::Globs => "[\"vendor/**\"]",
             Self::Packs => "[\"core\"]",
+            Self::Networks => "[\"10.0.0.0/8\"]",
         }
     }
 }
@@ -315,9 +317,14 @@ fn web_address(text: &str) -> Result<String, Wrong> {
     Ok(url.as_str().trim_end_matches('/').to_owned())
 }
 
-/// Globs that parse, or names of packs; each once, in the given order.
+/// Globs and networks that parse, or names of packs; each once, in the given order.
 fn list(kind: Kind, items: Vec<&str>) -> Result<Value, Wrong> {
     for item in &items {
+        if kind == Kind::Networks && network(item).is_none() {
+            return Err(must(format_args!(
+                "hold networks such as 10.0.0.0/8 or addresses such as 192.0.2.1, not `{item}`"
+            )));
+        }
         if kind == Kind::Packs && !is_name(item) {
             return Err(must(format_args!(
                 "hold rule packs' names (lower-case letters, digits, `-`), not `{item}`"
@@ -329,6 +336,11 @@ fn list(kind: Kind, items: Vec<&str>) -> Result<Value, Wrong> {
         ignored(&items).map_err(|error| must(format_args!("hold path globs: {error}")))?;
     }
     Ok(Value::List(items))
+}
+
+/// A network, or an address alone.
+pub(crate) fn network(text: &str) -> Option<IpNet> {
+    text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
 }
 
 /// Each item once, where it came first.
@@ -434,6 +446,12 @@ mod tests {
         );
         assert_eq!(packs(""), Ok(Value::List(vec![])));
         assert!(packs("../x").is_err());
+        let networks = |text| parse(Kind::Networks, text);
+        let two = vec!["10.0.0.0/8".into(), "2001:db8::1".into()];
+        assert_eq!(networks("10.0.0.0/8, 2001:db8::1"), Ok(Value::List(two)));
+        for wrong in ["10.0.0.0/33", "10.0.0", "localhost", "*"] {
+            assert!(networks(wrong).is_err(), "{wrong}");
+        }
         assert!(parse(Kind::Globs, "a[").is_err());
         let globs = ignored(&["vendor/*".into(), "**/x".into()]).unwrap();
         assert!(globs.is_match("vendor/a") && globs.is_match("a/b/x") && !globs.is_match("vendor/a/b"));

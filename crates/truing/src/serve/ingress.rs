@@ -1,33 +1,111 @@
 //! Ingress: verifies a webhook over its raw body, understands who it is about, and marks that slot. Nothing else
 //! in it is believed (spec review-service section 1).
+//!
+//! What can be refused is refused before the body is read: a source that sends too much, a forge that is not
+//! configured, a signature that cannot be one, a body that says it is too large or of another type. The rest is
+//! checked while it arrives ([`body`]); the acknowledgement waits for the mark to be durable
+//! ([`marks`](super::marks)).
+
+mod body;
+pub(super) mod listen;
+mod rate;
+mod refusal;
+mod source;
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use axum::Router;
-use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::extract::{Path, Request, State};
+use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::{Json, body::Bytes};
+use axum::{Json, Router};
+use ipnet::IpNet;
 use serde_json::json;
-use truing_core::port::{Clock, Described, Ids, Reader, Records, Slots};
-use truing_core::slot::{Command, Loop};
-use truing_forge::webhook::{Hook, parse_github, verify_github};
+use tokio::sync::Semaphore;
+use truing_core::port::{Clock, Described, Ids, Mark, Operations, Reader, Records, Slots};
+use truing_core::slot::Loop;
+use truing_forge::webhook::{Hook, HookSecret, SIGNATURE_HEADER, Signature, json_of_form, parse_github};
 
+pub use self::body::MAX_BODY;
+use self::listen::Peer;
+pub use self::listen::{MAX_HEADER_BYTES, MAX_HEADERS};
+use self::rate::{Limited, Rates};
+use self::refusal::Refusal;
+use super::marks::Marks;
 use super::{Forges, House};
-use crate::slots::step;
 
-/// The largest delivery: GitHub sends no more than this.
-const MAX_BODY: usize = 25 * 1024 * 1024;
+/// Deliveries a second from one source, unless configured.
+pub const RATE_LIMIT: u32 = 5000;
 /// After so long without a look at the slots the scheduler counts as stopped; longer where it looks seldom.
 const STALE: Duration = Duration::from_secs(30);
+/// How much of a delivery's id the log repeats, in characters; GitHub's have 36.
+const MAX_ID_CHARS: usize = 64;
+
+/// How webhooks are taken.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The secret of each forge.
+    pub secrets: BTreeMap<String, HookSecret>,
+    /// Who may say for whom it forwards.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Deliveries a second from one source; 0: any number.
+    pub rate_limit: u32,
+    /// Limits of connections and bodies.
+    pub bounds: Bounds,
+}
+
+impl Settings {
+    /// With these secrets, and all else as it is unless configured.
+    pub fn new(secrets: BTreeMap<String, HookSecret>) -> Self {
+        Self { secrets, trusted_proxies: Vec::new(), rate_limit: RATE_LIMIT, bounds: Bounds::default() }
+    }
+}
+
+/// Limits of connections and of the bodies on them. GitHub gives a delivery 10 s.
+#[derive(Clone, Debug)]
+pub struct Bounds {
+    /// For a request's header, from the moment the connection is free for it.
+    pub header: Duration,
+    /// Between two parts of a body.
+    pub body_idle: Duration,
+    /// For a whole body.
+    pub body: Duration,
+    /// For a whole connection; then it ends after the request that it is in.
+    pub life: Duration,
+    /// For a client to finish sending what was answered already.
+    pub linger: Duration,
+    /// Connections at once.
+    pub connections: usize,
+    /// Bytes of bodies that are being read or understood, all together.
+    pub memory: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            header: Duration::from_secs(10),
+            body_idle: Duration::from_secs(5),
+            body: Duration::from_secs(30),
+            life: Duration::from_mins(10),
+            linger: Duration::from_secs(2),
+            connections: 1024,
+            memory: 128 * 1024 * 1024,
+        }
+    }
+}
 
 struct Ingress<S, W, R, C, I> {
     house: Arc<House<S, W, R, C, I>>,
-    secrets: BTreeMap<String, Vec<u8>>,
+    settings: Settings,
+    rates: Rates,
+    /// A permit for each byte that bodies may hold.
+    memory: Arc<Semaphore>,
+    marks: Marks,
     /// When the scheduler last looked.
     looked: Arc<AtomicI64>,
     poll: Duration,
@@ -35,81 +113,118 @@ struct Ingress<S, W, R, C, I> {
 
 type Shared<S, W, R, C, I> = State<Arc<Ingress<S, W, R, C, I>>>;
 
-/// The routes of the service.
+/// The routes of the service. Starts the task that marks, which ends with them.
 pub fn router<S, W, R, C, I>(
     house: Arc<House<S, W, R, C, I>>,
-    secrets: BTreeMap<String, Vec<u8>>,
+    settings: Settings,
     looked: Arc<AtomicI64>,
     poll: Duration,
 ) -> Router
 where
-    S: Slots + Records + 'static,
+    S: Slots + Records + Operations + 'static,
     W: Forges + 'static,
     R: Reader + 'static,
     C: Clock + 'static,
     I: Ids + 'static,
 {
+    let ingress = Ingress {
+        marks: Marks::start(house.clone()),
+        rates: Rates::new(settings.rate_limit),
+        memory: Arc::new(Semaphore::new(settings.bounds.memory)),
+        house,
+        settings,
+        looked,
+        poll,
+    };
     Router::new()
         .route("/webhooks/{name}", post(webhook::<S, W, R, C, I>))
         .route("/healthz", get(healthz::<S, W, R, C, I>))
         .route("/readyz", get(readyz::<S, W, R, C, I>))
-        .layer(DefaultBodyLimit::max(MAX_BODY))
-        .with_state(Arc::new(Ingress { house, secrets, looked, poll }))
+        .with_state(Arc::new(ingress))
 }
 
-/// 202 once the mark is durable; 401 for a signature that is wrong or missing, 404 for a forge that is not
-/// configured, 400 for what cannot be understood, 413 over the size, 503 if the store is down.
+/// 202 once the mark is durable, or if nothing is to be marked; else what [`Refusal`] says, with a line in the log.
 async fn webhook<S, W, R, C, I>(
     State(ingress): Shared<S, W, R, C, I>,
     Path(name): Path<String>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response
-where
-    S: Slots + Records,
-{
-    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let Some(secret) = ingress.secrets.get(&name) else {
-        return answer(StatusCode::NOT_FOUND, json!({"error": "unknown_forge"}));
+    request: Request,
+) -> Response {
+    let peer = request.extensions().get::<Peer>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0);
+    let source = source::source(peer, request.headers(), &ingress.settings.trusted_proxies);
+    let limited = ingress.rates.take(source, Instant::now()).err();
+    let delivery = delivery_id(request.headers());
+    let taken = match limited {
+        Some(Limited { wait, .. }) => Err(Refusal::Limited { seconds: wait.as_secs() + 1 }),
+        None => ingress.take(&name, request).await,
     };
-    if let Err(unsigned) = verify_github(secret, &body, header("x-hub-signature-256")) {
-        tracing::warn!(forge = %name, %unsigned, "delivery refused");
-        return answer(StatusCode::UNAUTHORIZED, json!({"error": "bad_signature"}));
+    let refusal = match taken {
+        Ok(answer) => return (StatusCode::ACCEPTED, Json(answer)).into_response(),
+        Err(refusal) => refusal,
+    };
+    if limited.is_none_or(|limited| limited.tell) {
+        let status = refusal.status().as_u16();
+        tracing::warn!(forge = name, %source, delivery, status, reason = %refusal, "delivery refused");
     }
-    let hook = match parse_github(header("x-github-event").unwrap_or_default(), &name, &body) {
-        Ok(hook) => hook,
-        Err(bad) => {
-            tracing::warn!(forge = %name, %bad, "delivery not understood");
-            return answer(
-                StatusCode::BAD_REQUEST,
-                json!({"error": "bad_payload", "message": bad.to_string()}),
-            );
-        }
-    };
-    match hook {
-        Hook::Ping => answer(StatusCode::ACCEPTED, json!({"status": "pong"})),
-        Hook::Ignored { what } => answer(StatusCode::ACCEPTED, json!({"status": "ignored", "what": what})),
-        Hook::Pull { pr, name, url, revision, .. } => {
-            let key = pr.key();
-            let head = revision.map(|revision| revision.head);
-            let store = &ingress.house.store;
-            // The name first: a slot is of no use to a worker that cannot find its repository.
-            let marked = match store.describe(&[(key.clone(), Described { name, url, head })]).await {
-                Ok(()) => {
-                    step(store, &key, Command::Event(Loop::Review), &ingress.house.limits).await.map(drop)
-                }
-                Err(error) => Err(error.into()),
-            };
-            match marked {
-                Ok(()) => answer(StatusCode::ACCEPTED, json!({"status": "accepted", "key": key})),
-                Err(error) => {
-                    tracing::error!(%key, %error, "delivery not taken");
-                    let down = answer(StatusCode::SERVICE_UNAVAILABLE, json!({"error": "store_unavailable"}));
-                    ([("retry-after", "5")], down).into_response()
-                }
+    refusal.answer()
+}
+
+impl<S, W, R, C, I> Ingress<S, W, R, C, I> {
+    /// Takes one delivery; what to answer.
+    async fn take(&self, name: &str, request: Request) -> Result<serde_json::Value, Refusal> {
+        let (parts, body) = request.into_parts();
+        let headers = parts.headers;
+        let unknown = || Refusal::UnknownForge(visible(name, MAX_ID_CHARS));
+        let secret = self.settings.secrets.get(name).ok_or_else(unknown)?;
+        let signature = Signature::of(headers.get_all(SIGNATURE_HEADER).iter().map(|value| value.as_bytes()));
+        let check = signature.and_then(|signature| secret.check(signature)).map_err(Refusal::Unsigned)?;
+        let is_form = is_form(&headers)?;
+        let body = body::read(body, check, &self.settings.bounds, &self.memory).await?;
+
+        let event = headers.get("x-github-event").and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let hook = if is_form {
+            json_of_form(&body.bytes).and_then(|json| parse_github(event, name, &json))
+        } else {
+            parse_github(event, name, &body.bytes)
+        };
+        drop(body);
+        match hook.map_err(Refusal::Bad)? {
+            Hook::Ping => Ok(json!({ "status": "pong" })),
+            Hook::Ignored { what } => Ok(json!({ "status": "ignored", "what": what })),
+            Hook::Comment(_) => Ok(json!({ "status": "ignored", "what": "issue_comment created" })),
+            Hook::Pull { pr, name, url, revision, .. } => {
+                let key = pr.key();
+                let head = revision.map(|revision| revision.head);
+                let described = Described { name, url, head };
+                let mark = Mark { key: key.clone(), described, of: Loop::Review };
+                self.marks.mark(mark).await.map_err(Refusal::NotMarked)?;
+                Ok(json!({ "status": "accepted", "key": key }))
             }
         }
     }
+}
+
+/// Is the body a form? A body without a type is taken for JSON.
+fn is_form(headers: &HeaderMap) -> Result<bool, Refusal> {
+    let Some(value) = headers.get(CONTENT_TYPE) else { return Ok(false) };
+    let kind = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    if kind.eq_ignore_ascii_case("application/json") {
+        Ok(false)
+    } else if kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        Ok(true)
+    } else {
+        Err(Refusal::MediaType)
+    }
+}
+
+/// What the forge calls the delivery; empty if it does not say.
+fn delivery_id(headers: &HeaderMap) -> String {
+    let id = headers.get("x-github-delivery").and_then(|value| value.to_str().ok());
+    visible(id.unwrap_or_default(), MAX_ID_CHARS)
+}
+
+/// Visible ASCII, cut.
+fn visible(text: &str, most: usize) -> String {
+    text.chars().filter(char::is_ascii_graphic).take(most).collect()
 }
 
 /// 200 while the scheduler looks at the slots, else 503.

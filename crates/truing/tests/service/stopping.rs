@@ -75,9 +75,12 @@ async fn a_client_that_never_finishes_its_request_does_not_keep_the_service_from
     let service = site.serve().await;
     let address = service.url.strip_prefix("http://").unwrap().to_owned();
     let mut slow = TcpStream::connect(address).await.unwrap();
-    let head =
-        b"POST /webhooks/fake HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\nexpect: 100-continue\r\n\r\n";
-    slow.write_all(head).await.unwrap();
+    let signature = "0".repeat(64);
+    let head = format!(
+        "POST /webhooks/fake HTTP/1.1\r\nhost: x\r\nx-hub-signature-256: sha256={signature}\r\n\
+         content-length: 10\r\nexpect: 100-continue\r\n\r\n"
+    );
+    slow.write_all(head.as_bytes()).await.unwrap();
     let mut answer = [0; 12];
     slow.read_exact(&mut answer).await.unwrap();
     assert_eq!(&answer, b"HTTP/1.1 100", "it waits for the body");

@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use truing::loops::reading::Scope;
+use truing::serve::ingress::Settings;
 use truing::serve::{House, Pace, ServeError, Service};
 use truing::slots::step;
 use truing::wiring::{GitHubs, SystemClock, ThreadedReader, UniqueIds};
@@ -22,6 +23,7 @@ use truing_fakes::forge::{Chaos, Delivery, FakeForge, Hook, NewPull, Options, Pu
 use truing_fakes::repo::Commit;
 use truing_forge::github::{GitHub, GitHubOptions};
 use truing_forge::marker::MarkerKeys;
+use truing_forge::webhook::HookSecret;
 use truing_forge::{Patience, Secret};
 use truing_git::{Git, GitOptions};
 use truing_store::{Sqlite, Stage};
@@ -170,7 +172,7 @@ impl Site {
                 poll: Duration::from_millis(10),
                 heartbeat: Duration::from_millis(500),
             },
-            secrets: BTreeMap::from([(FORGE.to_owned(), SECRET.as_bytes().to_vec())]),
+            ingress: Settings::new(BTreeMap::from([(FORGE.to_owned(), HookSecret::new(SECRET.as_bytes()))])),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());

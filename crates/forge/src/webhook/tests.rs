@@ -1,0 +1,352 @@
+//! What is believed of a delivery, and what becomes of the others.
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+
+/// Checks a body that arrives in two parts.
+fn verify(secret: &[u8], body: &[u8], header: Option<&str>) -> Result<(), Unsigned> {
+    let signature = Signature::of(header.map(str::as_bytes))?;
+    let mut check = HookSecret::new(secret).check(signature)?;
+    let (first, second) = body.split_at(body.len() / 2);
+    check.update(first);
+    check.update(second);
+    check.finish()
+}
+
+const SECRET: &[u8] = b"It's a Secret to Everybody";
+/// GitHub's published example, and the one of another forge with the same algorithm.
+const VECTORS: [(&[u8], &str); 2] = [
+    (b"Hello, World!", "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"),
+    (b"Hello World!", "a4771c39fbe90f317c7824e83ddef3caae9cb3d976c214ace1f2937e133263c9"),
+];
+const HEAD: &str = "1111111111111111111111111111111111111111";
+const BASE: &str = "2222222222222222222222222222222222222222";
+
+#[test]
+fn published_signatures_verify_in_either_case() {
+    for (body, digits) in VECTORS {
+        assert_eq!(verify(SECRET, body, Some(&format!("sha256={digits}"))), Ok(()));
+        let upper = format!("sha256={}", digits.to_ascii_uppercase());
+        assert_eq!(verify(SECRET, body, Some(&upper)), Ok(()));
+    }
+}
+
+#[test]
+fn everything_else_is_unsigned() {
+    let (body, digits) = VECTORS[0];
+    let sha1 = format!("sha1={}", "0".repeat(40));
+    let cases = [
+        (None, Unsigned::Missing),
+        (Some(String::new()), Unsigned::Malformed),
+        (Some(digits.to_owned()), Unsigned::Malformed),
+        (Some(sha1), Unsigned::Malformed),
+        (Some(format!("sha1={digits}")), Unsigned::Malformed),
+        (Some(format!("SHA256={digits}")), Unsigned::Malformed),
+        (Some("sha256=".into()), Unsigned::Malformed),
+        (Some(format!("sha256={}", &digits[..62])), Unsigned::Malformed),
+        (Some(format!("sha256={}", &digits[..63])), Unsigned::Malformed),
+        (Some(format!("sha256={digits}00")), Unsigned::Malformed),
+        (Some(format!("sha256={digits}, sha256={digits}")), Unsigned::Malformed),
+        (Some(format!("sha256={}", "g".repeat(64))), Unsigned::Malformed),
+        (Some(format!("sha256={}", "0".repeat(64))), Unsigned::Wrong),
+    ];
+    for (header, error) in cases {
+        assert_eq!(verify(SECRET, body, header.as_deref()), Err(error), "{header:?}");
+    }
+    let right = format!("sha256={digits}");
+    assert_eq!(verify(b"another", body, Some(&right)), Err(Unsigned::Wrong));
+    assert_eq!(verify(SECRET, b"Hello, World?", Some(&right)), Err(Unsigned::Wrong));
+}
+
+#[test]
+fn two_signatures_are_none() {
+    let right = format!("sha256={}", VECTORS[0].1);
+    let both = [right.as_bytes(), right.as_bytes()];
+    assert_eq!(Signature::of(both).err(), Some(Unsigned::Repeated));
+}
+
+#[test]
+fn a_secret_is_not_shown() {
+    assert_eq!(format!("{:?}", HookSecret::new(SECRET)), "HookSecret");
+}
+
+#[test]
+fn without_a_secret_nothing_is_signed() {
+    // HMAC-SHA256 of `x` under the empty key.
+    let header = "sha256=4cbc96099a6467ce002461f10549b4898265ebe6188b45efacc44293516e62c4";
+    assert_eq!(verify(b"", b"x", Some(header)), Err(Unsigned::NoSecret));
+}
+
+fn event(action: &str) -> Value {
+    json!({
+        "action": action,
+        "number": 7,
+        "pull_request": {
+            "html_url": "https://github.com/octo/demo/pull/7",
+            "head": { "sha": HEAD, "repo": null },
+            "base": { "sha": BASE, "repo": { "id": 1296269 } },
+            "draft": false,
+        },
+        "repository": { "id": 1296269, "full_name": "octo/demo" },
+        "something_new": { "a": [1, 2, 3] },
+    })
+}
+
+fn parse(event: &Value) -> Result<Hook, BadHook> {
+    parse_github("pull_request", "github", event.to_string().as_bytes())
+}
+
+fn change(event: &Value) -> Option<Change> {
+    match parse(event).unwrap() {
+        Hook::Pull { change, .. } => Some(change),
+        Hook::Ignored { .. } => None,
+        Hook::Ping | Hook::Comment(_) => panic!("neither a ping nor a comment"),
+    }
+}
+
+#[test]
+fn a_pull_request_event_names_everything_by_id() {
+    let expected = Hook::Pull {
+        pr: PrId { forge: "github".into(), repository: "1296269".into(), number: 7 },
+        repo: "octo/demo".into(),
+        name: "octo/demo#7".into(),
+        url: "https://github.com/octo/demo/pull/7".into(),
+        change: Change::Opened,
+        revision: Some(Revision { head: Sha::parse(HEAD).unwrap(), base: Sha::parse(BASE).unwrap() }),
+    };
+    assert_eq!(parse(&event("opened")), Ok(expected));
+}
+
+#[test]
+fn each_action_has_its_meaning_and_unknown_ones_are_ignored() {
+    let table = [
+        ("opened", Some(Change::Opened)),
+        ("synchronize", Some(Change::Pushed)),
+        ("reopened", Some(Change::Reopened)),
+        ("ready_for_review", Some(Change::Ready)),
+        ("converted_to_draft", Some(Change::Drafted)),
+        ("closed", Some(Change::Closed)),
+        ("edited", None),
+        ("labeled", None),
+        ("stacked", None),
+        ("synchronized", None),
+        ("", None),
+    ];
+    for (action, expected) in table {
+        assert_eq!(change(&event(action)), expected, "{action}");
+    }
+    let mut edited = event("edited");
+    edited["changes"] = json!({ "title": { "from": "old" } });
+    assert_eq!(change(&edited), None);
+    edited["changes"]["base"] = json!({ "ref": { "from": "main" }, "sha": { "from": BASE } });
+    assert_eq!(change(&edited), Some(Change::BaseChanged));
+}
+
+#[test]
+fn other_events_are_ignored_without_reading_the_body() {
+    assert_eq!(parse_github("ping", "github", b"{"), Ok(Hook::Ping));
+    for event in ["push", "check_run", "", "pull_request_review\n\u{1b}[31m"] {
+        let Ok(Hook::Ignored { what }) = parse_github(event, "github", b"[[[") else { panic!("{event}") };
+        assert!(event.starts_with(&what[..what.len().min(5)]) && what.chars().all(|c| c.is_ascii_graphic()));
+    }
+}
+
+#[test]
+fn an_ignored_action_needs_no_other_field() {
+    assert_eq!(change(&json!({ "action": "labeled" })), None);
+}
+
+#[test]
+fn a_delivery_without_commits_is_still_a_delivery() {
+    for gone in [json!(null), json!({}), json!({ "sha": null, "repo": null })] {
+        let mut event = event("closed");
+        event["pull_request"]["head"] = gone;
+        let Hook::Pull { revision, .. } = parse(&event).unwrap() else { panic!() };
+        assert_eq!(revision, None);
+    }
+}
+
+#[test]
+fn a_wrong_field_is_named() {
+    let cases = [
+        ("/action", json!(7), "action"),
+        ("/number", json!("7"), "number"),
+        ("/number", json!(-7), "number"),
+        ("/number", json!(1.5), "number"),
+        ("/number", json!(18446744073709551616_f64), "number"),
+        ("/number", json!(null), "number"),
+        ("/pull_request", json!([]), "pull_request"),
+        ("/pull_request", json!(null), "pull_request"),
+        ("/pull_request/html_url", json!("javascript:alert(1)"), "pull_request.html_url"),
+        ("/pull_request/html_url", json!("https://x/\u{1b}[31m"), "pull_request.html_url"),
+        ("/pull_request/html_url", json!(format!("https://x/{}", "a".repeat(3000))), "pull_request.html_url"),
+        ("/pull_request/head/sha", json!("HEAD"), "pull_request.head.sha"),
+        ("/pull_request/head/sha", json!({}), "pull_request.head.sha"),
+        ("/pull_request/base/sha", json!("2222222"), "pull_request.base.sha"),
+        ("/repository/id", json!("1296269"), "repository.id"),
+        ("/repository/id", json!(null), "repository.id"),
+        ("/repository/full_name", json!("../.."), "repository.full_name"),
+        ("/repository/full_name", json!("octo/demo/x"), "repository.full_name"),
+        ("/repository/full_name", json!("octo"), "repository.full_name"),
+        ("/repository/full_name", json!("octo/de mo"), "repository.full_name"),
+    ];
+    for (pointer, value, expected) in cases {
+        let mut event = event("opened");
+        *event.pointer_mut(pointer).unwrap() = value;
+        let error = parse(&event).unwrap_err();
+        let BadHook::Field { field, .. } = &error else { panic!("{pointer}: {error}") };
+        assert_eq!(field, expected, "{error}");
+    }
+}
+
+#[test]
+fn what_is_not_json_is_said_to_be_so() {
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    let deep_field = format!(r#"{{"pull_request":{}}}"#, r#"{"head":"#.repeat(100_000));
+    let cut = event("opened").to_string();
+    let twice = format!("{cut}{cut}");
+    for body in ["", "{", "payload=%7B%7D", &cut[..cut.len() - 1], &twice, "{\"number\":1e999}", &deep_field]
+    {
+        let error = parse_github("pull_request", "github", body.as_bytes()).unwrap_err();
+        assert!(error.to_string().len() < 400, "{error}");
+    }
+    assert!(parse_github("pull_request", "github", deep.as_bytes()).is_err());
+    assert!(matches!(parse_github("pull_request", "github", b"{"), Err(BadHook::NotJson(_))));
+    assert!(matches!(parse_github("pull_request", "github", twice.as_bytes()), Err(BadHook::NotJson(_))));
+}
+
+fn comment() -> Value {
+    json!({
+        "action": "created",
+        "issue": { "number": 7, "pull_request": { "url": "https://api.github.com/repos/octo/demo/pulls/7" } },
+        "comment": { "id": 99, "body": "/review", "user": { "id": 5, "login": "ada[bot]" } },
+        "repository": { "id": 1296269, "full_name": "octo/demo" },
+    })
+}
+
+fn parse_comment(event: &Value) -> Result<Hook, BadHook> {
+    parse_github("issue_comment", "github", event.to_string().as_bytes())
+}
+
+#[test]
+fn a_new_comment_on_a_pull_request_is_taken_over() {
+    let expected = Comment {
+        pr: PrId { forge: "github".into(), repository: "1296269".into(), number: 7 },
+        repo: "octo/demo".into(),
+        id: 99,
+        author: 5,
+        login: "ada[bot]".into(),
+        body: "/review".into(),
+    };
+    assert_eq!(parse_comment(&comment()), Ok(Hook::Comment(expected)));
+}
+
+#[test]
+fn a_long_comment_is_cut_and_one_without_text_is_empty() {
+    for (body, left) in [(json!("é".repeat(70_000)), MAX_COMMENT_CHARS), (json!(null), 0)] {
+        let mut event = comment();
+        event["comment"]["body"] = body;
+        let Ok(Hook::Comment(comment)) = parse_comment(&event) else { panic!() };
+        assert_eq!(comment.body.chars().count(), left);
+    }
+}
+
+#[test]
+fn other_comments_are_ignored() {
+    let cases = [
+        ("/action", json!("edited"), "issue_comment edited"),
+        ("/action", json!("deleted"), "issue_comment deleted"),
+        ("/issue/pull_request", json!(null), "issue_comment on an issue"),
+        ("/comment/user", json!(null), "issue_comment by nobody"),
+    ];
+    for (pointer, value, expected) in cases {
+        let mut event = comment();
+        *event.pointer_mut(pointer).unwrap() = value;
+        assert_eq!(parse_comment(&event), Ok(Hook::Ignored { what: expected.into() }));
+    }
+}
+
+#[test]
+fn a_wrong_field_of_a_comment_is_named() {
+    let cases = [
+        ("/issue/number", json!(null), "issue.number"),
+        ("/issue", json!(null), "issue"),
+        ("/comment", json!(null), "comment"),
+        ("/comment/id", json!("99"), "comment.id"),
+        ("/comment/user/id", json!(null), "comment.user.id"),
+        ("/comment/user/login", json!(""), "comment.user.login"),
+        ("/comment/user/login", json!("a\u{1b}[31m"), "comment.user.login"),
+        ("/comment/user/login", json!("a".repeat(101)), "comment.user.login"),
+        ("/repository/full_name", json!("octo"), "repository.full_name"),
+    ];
+    for (pointer, value, expected) in cases {
+        let mut event = comment();
+        *event.pointer_mut(pointer).unwrap() = value;
+        let Err(BadHook::Field { field, .. }) = parse_comment(&event) else { panic!("{pointer}") };
+        assert_eq!(field, expected);
+    }
+}
+
+#[test]
+fn bytes_that_json_cannot_be_are_told_where() {
+    let sound = event("opened").to_string();
+    let bom = format!("\u{feff}{sound}");
+    let mut latin = sound.clone().into_bytes();
+    let at = sound.find("something_new").unwrap();
+    latin[at] = 0xe9; // in a field that is not read
+    let trailing = format!("{sound} x");
+    for (body, told) in [
+        (bom.as_bytes(), "expected value"),
+        (latin.as_slice(), &format!("byte {at} is not UTF-8")),
+        (trailing.as_bytes(), "something follows"),
+    ] {
+        let Err(BadHook::NotJson(problem)) = parse_github("pull_request", "github", body) else { panic!() };
+        assert!(problem.contains(told), "{problem}");
+    }
+}
+
+#[test]
+fn a_field_that_is_read_comes_once_and_others_may_be_anything() {
+    let sound = event("opened").to_string();
+    let twice = sound.replacen('{', r#"{"number":7,"#, 1);
+    let Err(BadHook::Field { problem, .. }) = parse_github("pull_request", "github", twice.as_bytes()) else {
+        panic!()
+    };
+    assert!(problem.contains("duplicate field `number`"), "{problem}");
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    for other in [r#""x":1,"x":2"#, &format!(r#""x":{deep}"#), r#""x":1e99999"#, r#""x":-0.0e-400"#] {
+        let body = sound.replacen('{', &format!("{{{other},"), 1);
+        assert!(matches!(parse_github("pull_request", "github", body.as_bytes()), Ok(Hook::Pull { .. })));
+    }
+}
+
+#[test]
+fn a_form_holds_its_json_once() {
+    let json = event("opened").to_string();
+    let form = url::form_urlencoded::Serializer::new(String::new()).append_pair("payload", &json).finish();
+    assert_eq!(json_of_form(form.as_bytes()).unwrap(), json.as_bytes());
+    assert_eq!(json_of_form(b"payload=7&other=8").unwrap(), b"7".as_slice());
+    for wrong in ["", "other=7", "payload=7&payload=8", &json] {
+        assert!(matches!(json_of_form(wrong.as_bytes()), Err(BadHook::NotJson(_))), "{wrong}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_panic(body: Vec<u8>, event in ".*", header in ".*") {
+        let _ = parse_github(&event, "github", &body);
+        let _ = parse_github("pull_request", "github", &body);
+        let _ = parse_github("issue_comment", "github", &body);
+        let _ = json_of_form(&body);
+        prop_assert!(verify(SECRET, &body, Some(&header)).is_err());
+    }
+
+    #[test]
+    fn no_damaged_event_panics(at: prop::sample::Index, byte: u8) {
+        let mut body = event("opened").to_string().into_bytes();
+        *at.get_mut(body.as_mut_slice()) = byte;
+        let _ = parse_github("pull_request", "github", &body);
+    }
+}

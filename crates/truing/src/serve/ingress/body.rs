@@ -1,0 +1,74 @@
+//! A delivery's body: bounded in size, in time and in the memory of all of them together, and checked while it
+//! arrives, so that whatever is wrong with it is known as early as can be.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use axum::body::{Body, Bytes, HttpBody as _};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout_at};
+use truing_forge::webhook::Check;
+
+use super::Bounds;
+use super::refusal::Refusal;
+
+/// The largest delivery: GitHub sends no more than this.
+pub const MAX_BODY: usize = 25 * 1024 * 1024;
+/// What is set aside at once for a body that says how long it is; more as it comes.
+const FIRST_BYTES: usize = 64 * 1024;
+
+/// A whole body, and the memory it is counted in.
+pub(super) struct Read {
+    pub(super) bytes: Bytes,
+    _held: Option<OwnedSemaphorePermit>,
+}
+
+/// Reads a body and checks its signature. `memory` has a permit for each byte that all bodies may hold; bytes are
+/// counted as they come, so that announcing a large body keeps nobody out.
+pub(super) async fn read(
+    mut body: Body,
+    mut check: Check,
+    bounds: &Bounds,
+    memory: &Arc<Semaphore>,
+) -> Result<Read, Refusal> {
+    let announced = body.size_hint().lower();
+    if announced > MAX_BODY as u64 {
+        return Err(Refusal::TooLarge);
+    }
+    let end = Instant::now() + bounds.body;
+    let (mut first, mut all) = (Bytes::new(), Vec::new());
+    let mut held: Option<OwnedSemaphorePermit> = None;
+    loop {
+        let next = std::future::poll_fn(|context| Pin::new(&mut body).poll_frame(context));
+        let part = match timeout_at(end.min(Instant::now() + bounds.body_idle), next).await {
+            Err(_) => return Err(Refusal::Slow),
+            Ok(None) => break,
+            Ok(Some(Err(error))) => return Err(Refusal::Cut(error.to_string())),
+            // Trailers say nothing to us.
+            Ok(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
+        };
+        let length = first.len() + all.len() + part.len();
+        if length > MAX_BODY {
+            return Err(Refusal::TooLarge);
+        }
+        let bytes = u32::try_from(part.len()).map_err(|_| Refusal::TooLarge)?;
+        let more = memory.clone().try_acquire_many_owned(bytes).map_err(|_| Refusal::NoMemory)?;
+        match &mut held {
+            Some(held) => held.merge(more),
+            None => held = Some(more),
+        }
+        check.update(&part);
+        if first.is_empty() && all.is_empty() {
+            first = part;
+        } else {
+            if all.is_empty() {
+                all.reserve(usize::try_from(announced).unwrap_or(0).clamp(length, FIRST_BYTES.max(length)));
+                all.extend_from_slice(&std::mem::take(&mut first));
+            }
+            all.extend_from_slice(&part);
+        }
+    }
+    check.finish().map_err(Refusal::Unsigned)?;
+    let bytes = if all.is_empty() { first } else { Bytes::from(all) };
+    Ok(Read { bytes, _held: held })
+}

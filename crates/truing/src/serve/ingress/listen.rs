@@ -1,0 +1,156 @@
+//! Connections: how many, for how long, and how they end. HTTP/1 alone: what speaks HTTP/2 or TLS is in front.
+//!
+//! | A client that | is answered |
+//! |---|---|
+//! | does not finish its header in time, or keeps an idle connection | closed |
+//! | sends more or longer headers than [`MAX_HEADERS`] and [`MAX_HEADER_BYTES`] | 431, closed |
+//! | sends no HTTP/1 | 400, closed |
+//! | closes its sending half after a request | the answer |
+//! | sends several requests at once | each in turn |
+//! | never reads its answers, or reconnects never | closed when the connection is [`Bounds::life`] old |
+//! | comes when [`Bounds::connections`] are open | waits in the system's queue until one closes |
+
+use std::convert::Infallible;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::Request;
+use axum::response::Response;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
+use tower::Service as _;
+
+use super::Bounds;
+
+/// Headers of a request.
+pub const MAX_HEADERS: usize = 64;
+/// The request line and all headers together.
+pub const MAX_HEADER_BYTES: usize = 16 * 1024;
+/// What a connection reads ahead.
+const BUFFER: usize = 64 * 1024;
+/// After accepting failed for want of something (descriptors, memory): until it is tried again.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+/// What is read from a client that is still sending when it has its answer.
+const LINGER_BYTES: usize = 1024 * 1024;
+
+/// The other end of a connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Peer(pub(super) IpAddr);
+
+/// Serves until it is told to stop; then takes no more connections, lets each finish the request that it is in,
+/// and ends with the last of them.
+pub(in crate::serve) async fn serve(
+    listener: TcpListener,
+    router: Router,
+    bounds: Bounds,
+    mut stop: watch::Receiver<bool>,
+) {
+    let room = Arc::new(Semaphore::new(bounds.connections));
+    let bounds = Arc::new(bounds);
+    let mut open = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => break,
+            accepted = accept(&listener, &room) => accepted,
+        };
+        // The semaphore is never closed.
+        let Some((stream, peer, permit)) = accepted else { break };
+        open.spawn(connection(stream, peer, router.clone(), bounds.clone(), stop.clone(), permit));
+        while open.try_join_next().is_some() {}
+    }
+    drop(listener);
+    while open.join_next().await.is_some() {}
+}
+
+async fn accept(
+    listener: &TcpListener,
+    room: &Arc<Semaphore>,
+) -> Option<(TcpStream, IpAddr, OwnedSemaphorePermit)> {
+    let permit = room.clone().acquire_owned().await.ok()?;
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => return Some((stream, peer.ip(), permit)),
+            // A connection that is gone already says nothing about the next.
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionAborted => {}
+            Err(error) => {
+                tracing::error!(%error, "cannot accept connections: raise the limit of open files");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn connection(
+    stream: TcpStream,
+    peer: IpAddr,
+    router: Router,
+    bounds: Arc<Bounds>,
+    mut stop: watch::Receiver<bool>,
+    _permit: OwnedSemaphorePermit,
+) {
+    // Answers are one small write: nothing is to be waited for.
+    let _ = stream.set_nodelay(true);
+    let service = hyper::service::service_fn(move |request: Request<Incoming>| {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(Peer(peer));
+        let answer = router.clone().call(request);
+        Box::pin(async move { answer.await as Result<Response, Infallible> })
+    });
+    let mut connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(bounds.header)
+        .max_headers(MAX_HEADERS)
+        .max_header_size(MAX_HEADER_BYTES)
+        .max_buf_size(BUFFER)
+        .half_close(true)
+        .serve_connection(TokioIo::new(stream), service);
+    let served = tokio::select! {
+        served = std::future::poll_fn(|context| connection.poll_without_shutdown(context)) => Some(served),
+        _ = stop.wait_for(|stop| *stop) => None,
+        () = tokio::time::sleep(bounds.life) => None,
+    };
+    let served = match served {
+        Some(served) => served,
+        None => {
+            Pin::new(&mut connection).graceful_shutdown();
+            let rest = std::future::poll_fn(|context| connection.poll_without_shutdown(context));
+            // Whatever it is in the middle of has its own limits, but for a client that does not read.
+            match tokio::time::timeout(bounds.header + bounds.body, rest).await {
+                Ok(served) => served,
+                Err(_) => return,
+            }
+        }
+    };
+    match served {
+        Ok(()) => linger(connection.into_parts().io.into_inner(), bounds.linger).await,
+        Err(error) => tracing::debug!(%peer, %error, "connection ended"),
+    }
+}
+
+/// Says that nothing follows and reads what still comes: closing at once would throw the answer away at a client
+/// that is still sending.
+async fn linger(mut stream: TcpStream, time: Duration) {
+    let rest = async {
+        stream.shutdown().await?;
+        let mut left = LINGER_BYTES;
+        let mut scratch = vec![0; BUFFER];
+        while left > 0 {
+            let read = stream.read(&mut scratch).await?;
+            if read == 0 {
+                break;
+            }
+            left = left.saturating_sub(read);
+        }
+        Ok::<(), std::io::Error>(())
+    };
+    let _ = tokio::time::timeout(time, rest).await;
+}

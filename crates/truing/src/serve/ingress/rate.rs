@@ -1,0 +1,168 @@
+//! How many deliveries a source may send: a bucket a source, which fills with time.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// A bucket holds what comes in so long a time: forges send in bursts.
+const BURST: Duration = Duration::from_secs(2);
+/// Sources with a bucket of their own; further ones share one.
+const SOURCES: usize = 16_384;
+/// How often buckets that are full again are looked for, and a source that is limited is told of in the log.
+const EVERY: Duration = Duration::from_secs(1);
+/// The bucket of those that have none of their own.
+const OTHERS: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+
+/// The buckets.
+#[derive(Debug)]
+pub(super) struct Rates {
+    /// Between two deliveries of a steady source; none: any number may come.
+    interval: Option<Duration>,
+    table: Mutex<Table>,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    buckets: HashMap<IpAddr, Bucket>,
+    swept: Option<Instant>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Bucket {
+    /// When it will be full.
+    full_at: Instant,
+    /// When its source was last told of.
+    told: Option<Instant>,
+}
+
+/// A source has sent too many.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Limited {
+    /// After so long there is room for one.
+    pub(super) wait: Duration,
+    /// Say so in the log: once a second for each source, however many it sends.
+    pub(super) tell: bool,
+}
+
+impl Rates {
+    /// `per_second` deliveries a source; 0: any number.
+    pub(super) fn new(per_second: u32) -> Self {
+        let interval = Duration::from_secs(1).checked_div(per_second);
+        Self { interval, table: Mutex::default() }
+    }
+
+    /// Takes one delivery's worth.
+    pub(super) fn take(&self, source: IpAddr, now: Instant) -> Result<(), Limited> {
+        let Some(interval) = self.interval else { return Ok(()) };
+        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        let bucket = table.bucket(network(source), now);
+        let full_at = bucket.full_at.max(now) + interval;
+        let wait = full_at.saturating_duration_since(now + BURST.max(interval));
+        if wait.is_zero() {
+            bucket.full_at = full_at;
+            return Ok(());
+        }
+        let tell = bucket.told.is_none_or(|told| now.duration_since(told) >= EVERY);
+        if tell {
+            bucket.told = Some(now);
+        }
+        Err(Limited { wait, tell })
+    }
+}
+
+impl Table {
+    fn bucket(&mut self, source: IpAddr, now: Instant) -> &mut Bucket {
+        let known = self.buckets.contains_key(&source);
+        if !known && self.buckets.len() >= SOURCES {
+            self.sweep(now);
+        }
+        let key = if known || self.buckets.len() < SOURCES { source } else { OTHERS };
+        self.buckets.entry(key).or_insert(Bucket { full_at: now, told: None })
+    }
+
+    /// Forgets full buckets: a new one is as full.
+    fn sweep(&mut self, now: Instant) {
+        if self.swept.is_none_or(|swept| now.duration_since(swept) >= EVERY) {
+            self.swept = Some(now);
+            self.buckets.retain(|_, bucket| bucket.full_at > now);
+        }
+    }
+}
+
+/// Whoever has one IPv6 address has its whole network of 64 bits.
+fn network(source: IpAddr) -> IpAddr {
+    match source {
+        IpAddr::V4(_) => source,
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(number: u32) -> IpAddr {
+        IpAddr::V4(Ipv4Addr::from_bits(0x0a00_0000 + number))
+    }
+
+    fn taken(rates: &Rates, source: IpAddr, now: Instant, tries: u32) -> usize {
+        (0..tries).filter(|_| rates.take(source, now).is_ok()).count()
+    }
+
+    #[test]
+    fn a_source_has_a_burst_and_then_its_rate_and_others_are_not_its_business() {
+        let (rates, start) = (Rates::new(10), Instant::now());
+        assert_eq!(taken(&rates, source(1), start, 100), 20, "two seconds' worth");
+        assert_eq!(taken(&rates, source(2), start, 5), 5);
+        let limited = rates.take(source(1), start).unwrap_err();
+        assert_eq!(limited.wait, Duration::from_millis(100));
+        assert_eq!(taken(&rates, source(1), start + limited.wait, 100), 1);
+        assert_eq!(taken(&rates, source(1), start + Duration::from_secs(1), 100), 9);
+    }
+
+    #[test]
+    fn a_limited_source_is_told_of_once_a_second() {
+        let (rates, start) = (Rates::new(1), Instant::now());
+        assert_eq!(taken(&rates, source(1), start, 2), 2);
+        let told = |after: u64| {
+            let now = start + Duration::from_millis(after);
+            (0..9).filter(|_| rates.take(source(1), now).is_err_and(|limited| limited.tell)).count()
+        };
+        assert_eq!([told(0), told(900), told(1900)], [1, 0, 1]);
+    }
+
+    #[test]
+    fn no_limit_is_no_limit() {
+        assert_eq!(taken(&Rates::new(0), source(1), Instant::now(), 1_000_000), 1_000_000);
+    }
+
+    #[test]
+    fn a_slow_rate_lets_one_through_at_a_time() {
+        let (rates, start) = (Rates::new(1), Instant::now());
+        assert_eq!(taken(&rates, source(1), start, 9), 2);
+    }
+
+    #[test]
+    fn the_table_has_a_bound_and_forgets_whom_it_may() {
+        let (rates, start) = (Rates::new(10), Instant::now());
+        for number in 0..u32::try_from(SOURCES).unwrap() {
+            assert_eq!(taken(&rates, source(number), start, 1), 1);
+        }
+        let more = u32::try_from(SOURCES).unwrap();
+        assert_eq!(taken(&rates, source(more), start, 30) + taken(&rates, source(more + 1), start, 30), 20);
+        assert_eq!(rates.table.lock().unwrap().buckets.len(), SOURCES + 1);
+        let later = start + Duration::from_secs(2);
+        assert_eq!(taken(&rates, source(more), later, 30), 20, "it has its own now");
+        assert_eq!(rates.table.lock().unwrap().buckets.len(), 1);
+    }
+
+    #[test]
+    fn an_ipv6_network_is_one_source() {
+        let (rates, start) = (Rates::new(10), Instant::now());
+        let address = |text: &str| text.parse::<IpAddr>().unwrap();
+        assert_eq!(taken(&rates, address("2001:db8::1"), start, 15), 15);
+        assert_eq!(taken(&rates, address("2001:db8::2"), start, 15), 5);
+        assert_eq!(taken(&rates, address("2001:db8:0:1::2"), start, 15), 15);
+    }
+}

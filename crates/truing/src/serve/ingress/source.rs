@@ -1,0 +1,101 @@
+//! Where a delivery comes from: the peer of the connection or, behind proxies of the operator, whom the outermost of
+//! them says it serves. What anybody else writes into those headers is not believed.
+
+use std::net::{IpAddr, SocketAddr};
+
+use axum::http::{HeaderMap, HeaderValue};
+use ipnet::IpNet;
+
+const FORWARDED_FOR: &str = "x-forwarded-for";
+const FORWARDED: &str = "forwarded";
+
+/// The address that a request counts for: the last hop that no trusted proxy is.
+///
+/// A request with both headers counts for the proxy itself: a proxy keeps one of them up to date, and the other is
+/// whatever its client wrote.
+pub(super) fn source(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
+    let is_trusted = |address: IpAddr| trusted.iter().any(|net| net.contains(&address));
+    let mut source = peer.to_canonical();
+    if !is_trusted(source) {
+        return source;
+    }
+    let hops = match (headers.contains_key(FORWARDED_FOR), headers.contains_key(FORWARDED)) {
+        (true, false) => hops(headers, FORWARDED_FOR, |hop| Some(hop)),
+        (false, true) => hops(headers, FORWARDED, forwarded_for),
+        (true, true) | (false, false) => Vec::new(),
+    };
+    for hop in hops.into_iter().rev() {
+        // Hidden or malformed: whatever is before it cannot be believed.
+        let Some(address) = hop else { break };
+        source = address;
+        if !is_trusted(address) {
+            break;
+        }
+    }
+    source
+}
+
+/// The hops that a header names, the client first; none for one that is no address.
+fn hops(headers: &HeaderMap, name: &str, of: fn(&str) -> Option<&str>) -> Vec<Option<IpAddr>> {
+    let values = headers.get_all(name).iter();
+    let lists = values.map(|value: &HeaderValue| value.to_str().unwrap_or_default());
+    lists.flat_map(|list| list.split(',')).map(|hop| address(of(hop.trim())?)).collect()
+}
+
+/// The `for` of one element of `Forwarded` (RFC 7239).
+fn forwarded_for(element: &str) -> Option<&str> {
+    let mut pairs = element.split(';').filter_map(|pair| pair.split_once('='));
+    let (_, node) = pairs.find(|(name, _)| name.trim().eq_ignore_ascii_case("for"))?;
+    Some(node.trim().trim_matches('"'))
+}
+
+/// An address with or without a port, an IPv6 one with or without brackets.
+fn address(text: &str) -> Option<IpAddr> {
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    let address = bare.parse::<IpAddr>().or_else(|_| text.parse::<SocketAddr>().map(|socket| socket.ip()));
+    address.ok().map(|address| address.to_canonical())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(peer: &str, headers: &[(&'static str, &str)]) -> String {
+        let trusted = ["10.0.0.0/8", "fd00::/8"].map(|net| net.parse().unwrap());
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(*name, value.parse().unwrap());
+        }
+        source(peer.parse().unwrap(), &map, &trusted).to_string()
+    }
+
+    #[test]
+    fn only_trusted_proxies_are_believed_and_only_as_far_as_they_know() {
+        let xff = "x-forwarded-for";
+        for (peer, headers, expected) in [
+            ("192.0.2.1", vec![], "192.0.2.1"),
+            ("192.0.2.1", vec![(xff, "198.51.100.7")], "192.0.2.1"),
+            ("10.0.0.1", vec![], "10.0.0.1"),
+            ("10.0.0.1", vec![(xff, "198.51.100.7")], "198.51.100.7"),
+            ("10.0.0.1", vec![(xff, "1.2.3.4, 198.51.100.7")], "198.51.100.7"),
+            ("10.0.0.1", vec![(xff, "1.2.3.4, 198.51.100.7, 10.0.0.2")], "198.51.100.7"),
+            ("10.0.0.1", vec![(xff, "1.2.3.4"), (xff, "198.51.100.7")], "198.51.100.7"),
+            ("10.0.0.1", vec![(xff, "198.51.100.7:4711")], "198.51.100.7"),
+            ("10.0.0.1", vec![(xff, "10.9.9.9, 10.0.0.2")], "10.9.9.9"),
+            ("10.0.0.1", vec![(xff, "1.2.3.4, unknown")], "10.0.0.1"),
+            ("10.0.0.1", vec![(xff, "1.2.3.4, unknown, 10.0.0.2")], "10.0.0.2"),
+            ("10.0.0.1", vec![(xff, "")], "10.0.0.1"),
+            ("::ffff:10.0.0.1", vec![(xff, "::ffff:198.51.100.7")], "198.51.100.7"),
+            (
+                "fd00::1",
+                vec![("forwarded", r#"for=1.2.3.4, For="[2001:db8::7]:443";proto=https"#)],
+                "2001:db8::7",
+            ),
+            ("10.0.0.1", vec![("forwarded", "proto=https;for=198.51.100.7;by=10.0.0.1")], "198.51.100.7"),
+            ("10.0.0.1", vec![("forwarded", "for=_hidden")], "10.0.0.1"),
+            ("10.0.0.1", vec![("forwarded", "for=198.51.100.7"), (xff, "1.2.3.4")], "10.0.0.1"),
+        ] {
+            assert_eq!(of(peer, &headers), expected, "{peer} {headers:?}");
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! Marks in batches: whoever has a delivery to acknowledge hands its mark over and waits; one task takes what is
+//! waiting and marks all of it in one transaction. Under load the batches grow by themselves, because the next one
+//! gathers while one is being made durable.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use truing_core::port::{Clock, Mark, Operations, Slots, StoreError};
+
+use super::House;
+
+/// Marks that may wait; with more the forge is asked to try again.
+const QUEUE: usize = 1024;
+/// Marks in one transaction, so that the first does not wait for too many others.
+const BATCH: usize = 256;
+/// How long one waits for its mark: GitHub gives a delivery up after 10 s.
+const PATIENCE: Duration = Duration::from_secs(9);
+
+/// Why nothing was marked.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum NotMarked {
+    /// The kill switch is on.
+    #[error("the kill switch is on: `truing kill off` ends it")]
+    KillSwitch,
+    /// Too many are waiting.
+    #[error("{QUEUE} deliveries are waiting for the store already")]
+    Full,
+    /// The store has not answered in time. It may yet be marked, which harms nobody.
+    #[error("the store has not answered within {} s", PATIENCE.as_secs())]
+    Slow,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What becomes of a batch.
+pub trait Marking: Send + Sync + 'static {
+    /// Marks all of it, durable when this returns, or none of it.
+    fn mark(&self, batch: &[Mark]) -> impl Future<Output = Result<(), NotMarked>> + Send;
+}
+
+impl<S, W, R, C, I> Marking for House<S, W, R, C, I>
+where
+    S: Slots + Operations + 'static,
+    W: Send + Sync + 'static,
+    R: Send + Sync + 'static,
+    C: Clock + 'static,
+    I: Send + Sync + 'static,
+{
+    async fn mark(&self, batch: &[Mark]) -> Result<(), NotMarked> {
+        // Read once the batch is there: a delivery sent after the switch was turned is in a later one.
+        if self.switch().await.engaged().is_some() {
+            return Err(NotMarked::KillSwitch);
+        }
+        Ok(self.store.mark(batch, &self.limits).await?)
+    }
+}
+
+/// The way to the one task that marks, which ends when all of these are gone.
+#[derive(Clone, Debug)]
+pub struct Marks(mpsc::Sender<Waiting>);
+
+/// A mark and who waits for it.
+#[derive(Debug)]
+struct Waiting {
+    mark: Mark,
+    answer: oneshot::Sender<Result<(), NotMarked>>,
+}
+
+impl Marks {
+    /// Starts the task.
+    pub fn start<M: Marking>(marking: Arc<M>) -> Self {
+        let (sender, waiting) = mpsc::channel(QUEUE);
+        tokio::spawn(run(marking, waiting));
+        Self(sender)
+    }
+
+    /// Hands over a mark: durable when this returns.
+    ///
+    /// # Errors
+    /// [`NotMarked`]
+    pub async fn mark(&self, mark: Mark) -> Result<(), NotMarked> {
+        let (answer, answered) = oneshot::channel();
+        self.0.try_send(Waiting { mark, answer }).map_err(|_| NotMarked::Full)?;
+        match tokio::time::timeout(PATIENCE, answered).await {
+            Ok(Ok(marked)) => marked,
+            Ok(Err(_)) | Err(_) => Err(NotMarked::Slow),
+        }
+    }
+}
+
+async fn run<M: Marking>(marking: Arc<M>, mut waiting: mpsc::Receiver<Waiting>) {
+    let (mut marks, mut answers) = (Vec::new(), Vec::new());
+    let mut batch = Vec::with_capacity(BATCH);
+    while waiting.recv_many(&mut batch, BATCH).await > 0 {
+        for Waiting { mark, answer } in batch.drain(..) {
+            // Nobody waits any longer: the forge counts it as failed.
+            if !answer.is_closed() {
+                marks.push(mark);
+                answers.push(answer);
+            }
+        }
+        let marked = marking.mark(&marks).await;
+        let unreadable = matches!(marked, Err(NotMarked::Store(StoreError::Corrupt(_))));
+        for (mark, answer) in marks.drain(..).zip(answers.drain(..)) {
+            // One row that cannot be read must not keep the others from being marked.
+            let own = if unreadable { marking.mark(&[mark]).await } else { marked.clone() };
+            let _ = answer.send(own);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use tokio::sync::Semaphore;
+    use truing_core::id::Key;
+    use truing_core::port::Described;
+    use truing_core::slot::Loop;
+
+    use super::*;
+
+    /// Marks a batch when it is let, and remembers it.
+    struct Gate {
+        permits: Semaphore,
+        seen: Mutex<Vec<Vec<String>>>,
+    }
+
+    impl Gate {
+        fn closed() -> Arc<Self> {
+            Arc::new(Self { permits: Semaphore::new(0), seen: Mutex::default() })
+        }
+    }
+
+    impl Marking for Gate {
+        async fn mark(&self, batch: &[Mark]) -> Result<(), NotMarked> {
+            self.permits.acquire().await.unwrap().forget();
+            let keys: Vec<String> = batch.iter().map(|mark| mark.key.to_string()).collect();
+            self.seen.lock().unwrap().push(keys.clone());
+            if keys.iter().any(|key| key == "bad") {
+                return Err(StoreError::Corrupt("bad".into()).into());
+            }
+            Ok(())
+        }
+    }
+
+    fn mark(key: &str) -> Mark {
+        let described = Described { name: "a/b#1".into(), url: "https://example.com/".into(), head: None };
+        Mark { key: Key::new(key), described, of: Loop::Review }
+    }
+
+    #[tokio::test]
+    async fn what_waits_is_marked_together_and_answered_when_it_is_done() {
+        let gate = Gate::closed();
+        let marks = Marks::start(gate.clone());
+        let mut first = Box::pin(marks.mark(mark("a")));
+        assert!(futures_poll(&mut first).await.is_none(), "not durable yet");
+        let rest = async { tokio::join!(marks.mark(mark("b")), marks.mark(mark("c"))) };
+        let opened = async {
+            tokio::task::yield_now().await;
+            gate.permits.add_permits(2);
+        };
+        let (one, two, ()) = tokio::join!(first, rest, opened);
+        assert_eq!((one, two), (Ok(()), (Ok(()), Ok(()))));
+        assert_eq!(*gate.seen.lock().unwrap(), [vec!["a"], vec!["b", "c"]]);
+    }
+
+    /// One poll; what it gave.
+    async fn futures_poll<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
+        tokio::select! {
+            biased;
+            output = future => Some(output),
+            () = tokio::task::yield_now() => None,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_row_that_cannot_be_read_fails_alone() {
+        let gate = Gate::closed();
+        let marks = Marks::start(gate.clone());
+        gate.permits.add_permits(9);
+        let (good, bad, other) =
+            tokio::join!(marks.mark(mark("a")), marks.mark(mark("bad")), marks.mark(mark("b")));
+        assert_eq!((good, other), (Ok(()), Ok(())));
+        assert_eq!(bad, Err(StoreError::Corrupt("bad".into()).into()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_store_that_hangs_fills_the_queue_and_lets_nobody_wait_for_ever() {
+        let gate = Gate::closed();
+        let marks = Marks::start(gate.clone());
+        let mut waiting = tokio::task::JoinSet::new();
+        for number in 0..QUEUE + BATCH + 1 {
+            let marks = marks.clone();
+            waiting.spawn(async move { marks.mark(mark(&number.to_string())).await });
+        }
+        let answers = waiting.join_all().await;
+        let full = answers.iter().filter(|answer| **answer == Err(NotMarked::Full)).count();
+        assert!((1..=BATCH + 1).contains(&full), "{full}");
+        assert_eq!(answers.len() - full, answers.iter().filter(|a| **a == Err(NotMarked::Slow)).count());
+    }
+}

@@ -1,0 +1,223 @@
+//! `cargo xtask bench ingress`: webhooks at a fixed rate, open loop, against `truing serve` and against a service of
+//! Fastify, BullMQ and Redis that does the same job (`ingress/peer`), by turns. Both answer when the mark is on the
+//! disk: SQLite with `synchronous = FULL`, Redis with `appendfsync always`.
+//!
+//! Neither has anything else to do meanwhile: nothing becomes due before the measurement ends.
+
+mod load;
+mod payload;
+mod server;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+
+use crate::{say, workspace};
+use load::{Load, Measured};
+use server::{Kind, Server, Used};
+
+/// Pull requests that the webhooks are about.
+const PULLS: usize = 500;
+/// Before anything is measured, so that code and caches are warm.
+const WARM_UP: Duration = Duration::from_secs(2);
+/// How the steps of the search for the highest rate grow.
+const STEP: f64 = 1.15;
+/// A step below this share of what was offered, or with a longer p99, is not sustained.
+const SUSTAINED: f64 = 0.99;
+const LONGEST_P99: Duration = Duration::from_millis(100);
+/// A search ends here.
+const MOST: f64 = 100_000.0;
+
+/// What is promised of ours over the peer's.
+const CPU: f64 = 0.3;
+const P99: f64 = 0.5;
+const MEMORY: f64 = 0.25;
+const HIGHEST: f64 = 2.5;
+
+/// What to measure.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Webhooks a second
+    #[arg(long, default_value_t = 2000)]
+    rate: u32,
+    /// How long each is measured at that rate, in seconds
+    #[arg(long, default_value_t = 10)]
+    seconds: u64,
+    /// How often each is measured, by turns; the medians count
+    #[arg(long, default_value_t = 5)]
+    repeats: usize,
+    /// Connections of the load
+    #[arg(long, default_value_t = 64)]
+    connections: usize,
+    /// How long each step of the search for the highest rate takes, in seconds; 0: no search
+    #[arg(long, default_value_t = 4)]
+    step_seconds: u64,
+    /// Measure only our own server
+    #[arg(long)]
+    alone: bool,
+    /// The optimized program to measure [default: built now]
+    #[arg(long, value_name = "FILE")]
+    program: Option<PathBuf>,
+    /// Redis's server, from Debian's package redis-server
+    #[arg(long, value_name = "FILE", default_value = "redis-server")]
+    redis: PathBuf,
+}
+
+/// Measures. `false`: a figure is not what is promised.
+pub(crate) fn run(options: &Options) -> Result<bool> {
+    if options.rate == 0 || options.seconds == 0 || options.repeats == 0 || options.connections == 0 {
+        bail!("--rate, --seconds, --repeats and --connections must be at least 1");
+    }
+    let root = workspace::root()?;
+    let program = match &options.program {
+        Some(program) => program.canonicalize().with_context(|| format!("no {}", program.display()))?,
+        None => super::build(&root)?,
+    };
+    let mut kinds = vec![Kind::Ours { program }];
+    if !options.alone {
+        kinds.push(Kind::Peer { redis: options.redis.clone(), folder: server::peer(&root)? });
+    }
+    let payloads = payload::signed(&root, PULLS)?;
+    say::line(&format!(
+        "{} payloads of about {} bytes, {} connections, {} webhooks/s for {} s, {} times by turns",
+        payloads.len(),
+        payloads.first().map_or(0, payload::Payload::len),
+        options.connections,
+        options.rate,
+        options.seconds,
+        options.repeats,
+    ));
+    let load = Load { payloads: &payloads, connections: options.connections };
+
+    let mut fixed: Vec<Vec<Figures>> = kinds.iter().map(|_| Vec::new()).collect();
+    let mut highest: Vec<Vec<f64>> = kinds.iter().map(|_| Vec::new()).collect();
+    for round in 1..=options.repeats {
+        for (at, kind) in kinds.iter().enumerate() {
+            let figures =
+                at_rate(kind, &load, f64::from(options.rate), Duration::from_secs(options.seconds))?;
+            say::line(&format!("{round} {:<6} {}", kind.name(), figures.told()));
+            fixed[at].push(figures);
+        }
+    }
+    if options.step_seconds > 0 {
+        for round in 1..=options.repeats.min(3) {
+            for (at, kind) in kinds.iter().enumerate() {
+                let rate = search(kind, &load, f64::from(options.rate), options.step_seconds)?;
+                say::line(&format!("{round} {:<6} sustains {rate:.0} webhooks/s", kind.name()));
+                highest[at].push(rate);
+            }
+        }
+    }
+    Ok(report(&kinds, &fixed, &highest))
+}
+
+/// What one run at a fixed rate gave.
+struct Figures {
+    /// Processor time of all processes, µs a webhook.
+    cpu: f64,
+    p50: f64,
+    p99: f64,
+    /// Peak resident memory of all processes, MB.
+    memory: f64,
+    failed: usize,
+}
+
+impl Figures {
+    fn told(&self) -> String {
+        format!(
+            "CPU {:.1} µs a webhook, p50 {:.2} ms, p99 {:.2} ms, memory {:.1} MB, {} failed",
+            self.cpu, self.p50, self.p99, self.memory, self.failed
+        )
+    }
+}
+
+fn at_rate(kind: &Kind, load: &Load<'_>, rate: f64, time: Duration) -> Result<Figures> {
+    let server = Server::start(kind)?;
+    load.run(server.port(), rate, WARM_UP)?;
+    let before = server.used()?;
+    let measured = load.run(server.port(), rate, time)?;
+    let after = server.used()?;
+    server.stop()?;
+    Ok(figures(&measured, &before, &after))
+}
+
+fn figures(measured: &Measured, before: &Used, after: &Used) -> Figures {
+    let millis = |quantile: f64| measured.latency(quantile).as_secs_f64() * 1e3;
+    Figures {
+        cpu: (after.cpu - before.cpu) * 1e6 / measured.answered().max(1) as f64,
+        p50: millis(0.5),
+        p99: millis(0.99),
+        memory: after.peak,
+        failed: measured.failed,
+    }
+}
+
+/// The highest rate that a fresh server sustains, stepping up.
+fn search(kind: &Kind, load: &Load<'_>, from: f64, seconds: u64) -> Result<f64> {
+    let server = Server::start(kind)?;
+    load.run(server.port(), from, WARM_UP)?;
+    let (mut rate, mut best) = (from, 0.0);
+    while rate < MOST {
+        let measured = load.run(server.port(), rate, Duration::from_secs(seconds))?;
+        let p99 = measured.latency(0.99);
+        let achieved = measured.rate();
+        if measured.failed > 0 || achieved < rate * SUSTAINED || p99 > LONGEST_P99 {
+            say::line(&format!(
+                "  {:<6} not {rate:.0}/s: {achieved:.0}/s, p99 {:.1} ms, {} failed",
+                kind.name(),
+                p99.as_secs_f64() * 1e3,
+                measured.failed
+            ));
+            break;
+        }
+        best = rate;
+        rate *= STEP;
+    }
+    server.stop()?;
+    Ok(best)
+}
+
+/// Medians and ratios. `false`: a figure is not what is promised, or something failed.
+fn report(kinds: &[Kind], fixed: &[Vec<Figures>], highest: &[Vec<f64>]) -> bool {
+    let of = |at: usize, part: fn(&Figures) -> f64| median(fixed[at].iter().map(part).collect());
+    for (at, kind) in kinds.iter().enumerate() {
+        let rate = median(highest[at].clone());
+        say::line(&format!(
+            "{:<6} medians: CPU {:.1} µs, p50 {:.2} ms, p99 {:.2} ms, memory {:.1} MB, sustains {rate:.0}/s",
+            kind.name(),
+            of(at, |figures| figures.cpu),
+            of(at, |figures| figures.p50),
+            of(at, |figures| figures.p99),
+            of(at, |figures| figures.memory),
+        ));
+    }
+    let mut kept = fixed.iter().flatten().all(|figures| figures.failed == 0);
+    if kinds.len() < 2 {
+        return kept;
+    }
+    let ratio = |part: fn(&Figures) -> f64| of(0, part) / of(1, part);
+    let rates = median(highest[0].clone()) / median(highest[1].clone());
+    for (what, ratio, promised, at_most) in [
+        ("CPU", ratio(|figures| figures.cpu), CPU, true),
+        ("p99", ratio(|figures| figures.p99), P99, true),
+        ("memory", ratio(|figures| figures.memory), MEMORY, true),
+        ("highest rate", rates, HIGHEST, false),
+    ] {
+        if ratio.is_nan() {
+            continue; // not measured
+        }
+        let holds = if at_most { ratio <= promised } else { ratio >= promised };
+        kept &= holds;
+        let (bound, word) =
+            (if at_most { "at most" } else { "at least" }, if holds { "ok" } else { "MISSED" });
+        say::line(&format!("{what}: {ratio:.2} times the peer's, promised {bound} {promised:.2}: {word}"));
+    }
+    kept
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}

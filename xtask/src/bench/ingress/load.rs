@@ -1,0 +1,187 @@
+//! An open loop: the webhooks are sent when they are due, whatever became of the others, and waiting counts from
+//! that instant. Each connection has a thread, which takes the next webhook as soon as it has its last answer.
+
+use std::io::{IoSlice, Read, Write};
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use super::payload::Payload;
+
+/// An answer is given up after this long.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What is sent over how many connections.
+pub(super) struct Load<'a> {
+    pub(super) payloads: &'a [Payload],
+    pub(super) connections: usize,
+}
+
+/// What came of it.
+pub(super) struct Measured {
+    /// From when it was due to its 202, in order.
+    latencies: Vec<Duration>,
+    /// Answered otherwise, or not at all.
+    pub(super) failed: usize,
+    /// From the first due time to the last answer.
+    took: Duration,
+}
+
+impl Measured {
+    pub(super) fn answered(&self) -> usize {
+        self.latencies.len()
+    }
+
+    /// Answers a second.
+    pub(super) fn rate(&self) -> f64 {
+        self.answered() as f64 / self.took.as_secs_f64()
+    }
+
+    pub(super) fn latency(&self, quantile: f64) -> Duration {
+        let at = (self.latencies.len() as f64 * quantile) as usize;
+        self.latencies.get(at.min(self.latencies.len().saturating_sub(1))).copied().unwrap_or(PATIENCE)
+    }
+}
+
+impl Load<'_> {
+    /// Sends for `time` at `rate` a second.
+    pub(super) fn run(&self, port: u16, rate: f64, time: Duration) -> Result<Measured> {
+        let total = (rate * time.as_secs_f64()) as u64;
+        let next = AtomicU64::new(0);
+        // Unlike the numbers of any earlier run against the same server.
+        let run = std::time::UNIX_EPOCH.elapsed()?.as_nanos();
+        let connected: Vec<TcpStream> =
+            (0..self.connections).map(|_| connect(port)).collect::<Result<_>>()?;
+        let start = Instant::now() + Duration::from_millis(20);
+        let results: Vec<(Vec<Duration>, usize)> = thread::scope(|scope| {
+            let next = &next;
+            let threads: Vec<_> = connected
+                .into_iter()
+                .map(|stream| {
+                    scope.spawn(move || {
+                        let mut connection = Connection { stream, answer: vec![0; 4096] };
+                        let (mut latencies, mut failed) = (Vec::new(), 0);
+                        loop {
+                            let number = next.fetch_add(1, Ordering::Relaxed);
+                            if number >= total {
+                                return (latencies, failed);
+                            }
+                            let due = start + Duration::from_secs_f64(number as f64 / rate);
+                            wait_for(due);
+                            let payload = &self.payloads[number as usize % self.payloads.len()];
+                            match connection.post(run, number, payload) {
+                                Ok(()) => latencies.push(due.elapsed()),
+                                Err(_) => {
+                                    failed += 1;
+                                    match connect(port) {
+                                        Ok(stream) => connection.stream = stream,
+                                        Err(_) => return (latencies, failed),
+                                    }
+                                }
+                            }
+                        }
+                    })
+                })
+                .collect();
+            threads.into_iter().map(|thread| thread.join().unwrap_or_default()).collect()
+        });
+        let took = start.elapsed().max(time);
+        let failed = results.iter().map(|(_, failed)| failed).sum();
+        let mut latencies: Vec<Duration> = results.into_iter().flat_map(|(latencies, _)| latencies).collect();
+        if latencies.is_empty() {
+            bail!("not one webhook of {total} was taken");
+        }
+        latencies.sort();
+        Ok(Measured { latencies, failed, took })
+    }
+}
+
+fn connect(port: u16) -> Result<TcpStream> {
+    let stream = TcpStream::connect(("127.0.0.1", port)).context("cannot connect")?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    Ok(stream)
+}
+
+fn wait_for(due: Instant) {
+    loop {
+        let left = due.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return;
+        }
+        thread::park_timeout(left);
+    }
+}
+
+struct Connection {
+    stream: TcpStream,
+    answer: Vec<u8>,
+}
+
+impl Connection {
+    /// Sends one webhook and reads its answer, which must be 202.
+    fn post(&mut self, run: u128, number: u64, payload: &Payload) -> Result<()> {
+        let head = format!(
+            "POST /webhooks/github HTTP/1.1\r\nhost: localhost\r\nx-github-delivery: {run}-{number}\r\n"
+        );
+        let (head, body) = (head.as_bytes(), payload.bytes());
+        let sent = self.stream.write_vectored(&[IoSlice::new(head), IoSlice::new(body)])?;
+        if sent < head.len() {
+            bail!("a header in two parts");
+        }
+        self.stream.write_all(&body[sent - head.len()..])?;
+        let mut filled = 0;
+        loop {
+            let read = self.stream.read(&mut self.answer[filled..])?;
+            if read == 0 {
+                bail!("closed");
+            }
+            filled += read;
+            if let Some(status) = status(&self.answer[..filled]) {
+                return if status == 202 { Ok(()) } else { bail!("answered {status}") };
+            }
+        }
+    }
+}
+
+/// The status of an answer, once it is there as a whole.
+fn status(answer: &[u8]) -> Option<u16> {
+    let end = answer.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
+    let head = std::str::from_utf8(&answer[..end]).ok()?;
+    let length = head
+        .lines()
+        .filter_map(|line| line.split_once(':'))
+        .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
+        .and_then(|(_, value)| value.trim().parse::<usize>().ok())
+        .unwrap_or(0);
+    if answer.len() < end + length {
+        return None;
+    }
+    head.split(' ').nth(1)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_counts_when_all_of_it_is_there() {
+        let whole = b"HTTP/1.1 202 Accepted\r\nContent-Length: 3\r\n\r\nabc";
+        assert_eq!(status(whole), Some(202));
+        for cut in 0..whole.len() {
+            assert_eq!(status(&whole[..cut]), None, "{cut}");
+        }
+    }
+
+    #[test]
+    fn a_quantile_is_of_all_answers() {
+        let latencies = (0..100).map(Duration::from_millis).collect();
+        let measured = Measured { latencies, failed: 0, took: Duration::from_secs(2) };
+        assert_eq!(measured.latency(0.5), Duration::from_millis(50));
+        assert_eq!(measured.latency(0.99), Duration::from_millis(99));
+        assert_eq!(measured.rate(), 50.0);
+    }
+}

@@ -1,0 +1,57 @@
+//! What is sent: signed copies of GitHub's published example of a push to a pull request, each about its own pull
+//! request.
+
+use std::io::Read as _;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use serde_json::Value;
+use sha2::Sha256;
+
+/// The secret of the hooks.
+pub(super) const SECRET: &str = "a secret of the bench";
+/// The published examples, a list of `{ name, examples }`.
+const EXAMPLES: &str = "crates/forge/tests/data/webhooks-examples.json.gz";
+
+/// A request without its first lines: the signature and length headers, and the body.
+pub(super) struct Payload(Vec<u8>);
+
+impl Payload {
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// One payload a pull request.
+pub(super) fn signed(root: &Path, pulls: usize) -> Result<Vec<Payload>> {
+    let packed = std::fs::read(root.join(EXAMPLES)).with_context(|| format!("cannot read {EXAMPLES}"))?;
+    let mut json = String::new();
+    flate2::read::GzDecoder::new(packed.as_slice()).read_to_string(&mut json)?;
+    let events: Vec<Value> = serde_json::from_str(&json)?;
+    let of_pulls = events.iter().find(|event| event["name"] == "pull_request");
+    let examples = of_pulls.and_then(|event| event["examples"].as_array()).context("no pull requests")?;
+    let push = examples.iter().find(|example| example["action"] == "synchronize").context("no push")?;
+    (1..=pulls)
+        .map(|number| {
+            let mut push = push.clone();
+            push["number"] = number.into();
+            push["pull_request"]["number"] = number.into();
+            let body = serde_json::to_vec(&push)?;
+            let mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes())?.chain_update(&body);
+            let signature = hex::encode(mac.finalize().into_bytes());
+            let length = body.len();
+            let mut request = format!(
+                "content-type: application/json\r\nuser-agent: GitHub-Hookshot/044aadd\r\nx-github-event: pull_request\r\n\
+                 x-hub-signature-256: sha256={signature}\r\ncontent-length: {length}\r\n\r\n"
+            )
+            .into_bytes();
+            request.extend(body);
+            Ok(Payload(request))
+        })
+        .collect()
+}
