@@ -15,7 +15,7 @@ use clap::builder::NonEmptyStringValueParser;
 use truing_core::finding::{Finding, Severity};
 use truing_core::id::Sha;
 use truing_core::outcome::OutcomeKind;
-use truing_core::port::Clock as _;
+use truing_core::port::{Clock as _, Reader as _};
 use truing_git::{Git, GitError, Index, Repository};
 use truing_store::{OpenError, Sqlite};
 
@@ -186,6 +186,10 @@ impl Command {
     async fn run(self) -> Result<Exit, CliError> {
         let diff = self.diff().await?;
         let progress = self.output.progress("reviewing", None);
+        let reader = ThreadedReader::with(&self.config.rules).map_err(wiring::reader_error)?;
+        // While git is asked, the rules are compiled: without a file, nothing else is done.
+        let (early, packs) = (reader.clone(), self.config.rules.packs.clone());
+        tokio::spawn(async move { drop(early.companions(&packs, &[]).await) });
         let git = wiring::git(&self.environment).await?;
         let repository = self.open(&git).await.map_err(wiring::git_error)?;
         let head = match &self.args.head {
@@ -208,7 +212,7 @@ impl Command {
                 (None, None, None) => Head::WorkingTree,
             },
             scope: &wiring::scope(&config.rules)?,
-            reader: &ThreadedReader::with(&config.rules).map_err(wiring::reader_error)?,
+            reader: &reader,
             records: self.records(&config),
             clock: &SystemClock,
             ids: &UniqueIds,

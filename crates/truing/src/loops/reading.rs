@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use globset::GlobSet;
-use truing_core::finding::Place;
+use truing_core::finding::{Place, Side};
 use truing_core::id::Sha;
 use truing_core::identity::Placed;
 use truing_core::outcome::{Coverage, NotReviewed, SkipReason};
@@ -171,7 +171,8 @@ impl<'a> Plan<'a> {
         scope: &Scope,
         reader: &R,
     ) -> Result<Reading, ReadingError> {
-        let Self { files, to_read, mut coverage, stand_ins: _ } = self;
+        let Self { mut files, to_read, mut coverage, stand_ins: _ } = self;
+        files.sort_by(|a, b| a.path.cmp(&b.path));
         let also_changed = coverage.not_reviewed.iter().map(|gap| gap.path.clone()).collect();
         let request = ReadRequest { tree, files: to_read, also_changed, packs: scope.packs.clone() };
         let report = reader.read(&request).await?;
@@ -186,13 +187,27 @@ impl<'a> Plan<'a> {
                 continue;
             };
             let Some(file) = request.files.get(index) else { continue };
-            let at = anchor(&files, &place.path, place.side, place.start_line, place.end_line);
+            let files = sections(&files, place);
+            let at = anchor(files, &place.path, place.side, place.start_line, place.end_line);
             let inline =
                 Place { path: at.path, side: at.side, start_line: at.start_line, end_line: at.end_line };
             let old_path = file.old_path.clone();
             found.push(Placed { raw, anchor: at.kind, at: inline, old_path });
         }
         Ok(Reading { found, coverage })
+    }
+}
+
+/// The sections, sorted by path, that may show a place: a change of many files can have a finding in each.
+fn sections<'a, 'b>(files: &'a [FileDiff<'b>], place: &Place) -> &'a [FileDiff<'b>] {
+    match place.side {
+        Side::New => {
+            let start = files.partition_point(|file| file.path < place.path);
+            let end = files.partition_point(|file| file.path <= place.path);
+            files.get(start..end).unwrap_or_default()
+        }
+        // A renamed file has another path there.
+        Side::Old => files,
     }
 }
 
