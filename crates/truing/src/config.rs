@@ -39,6 +39,10 @@ pub struct Config {
     pub review: ReviewConfig,
     /// What the rules look at.
     pub rules: RulesConfig,
+    /// Who is told.
+    pub notify: NotifyConfig,
+    /// How long is remembered what is no longer needed.
+    pub retention: RetentionConfig,
     settings: BTreeMap<String, Setting>,
 }
 
@@ -143,6 +147,24 @@ pub struct RulesConfig {
     pub packs: Vec<String>,
     /// A folder with further rule packs.
     pub dir: Option<PathBuf>,
+}
+
+/// Section `notify`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NotifyConfig {
+    /// The URL of a webhook that takes `{"text": …}`.
+    pub webhook: Option<Secret>,
+    /// The URL of a mail server, with sender and recipients.
+    pub smtp: Option<Secret>,
+    /// The password of its user.
+    pub smtp_password: Option<Secret>,
+}
+
+/// Section `retention`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RetentionConfig {
+    /// The audit log, and notices that were told.
+    pub audit: Duration,
 }
 
 /// An effective value and who set it.
@@ -255,6 +277,12 @@ impl Config {
                 packs: of.list("rules.packs")?,
                 dir: of.folder("rules.dir")?,
             },
+            notify: NotifyConfig {
+                webhook: of.secret("notify.webhook")?,
+                smtp: of.secret("notify.smtp")?,
+                smtp_password: of.secret("notify.smtp_password")?,
+            },
+            retention: RetentionConfig { audit: of.duration("retention.audit")? },
             settings: BTreeMap::new(),
         };
         ConfigError::if_any(conflicts(&of)?)?;
@@ -301,7 +329,7 @@ fn fill_with_defaults(
                         continue;
                     }
                 },
-                ["forge", _, "marker_key"] | ["rules", "dir"] => Some(Value::Unset),
+                ["forge", _, "marker_key"] | ["rules", "dir"] | ["notify", _] => Some(Value::Unset),
                 _ => None,
             },
         };

@@ -4,6 +4,7 @@
 
 pub mod ingress;
 pub mod marks;
+pub mod notify;
 pub mod scheduler;
 pub mod switch;
 pub mod worker;

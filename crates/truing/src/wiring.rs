@@ -9,7 +9,6 @@ use truing_core::id::{IntentId, Millis, PrId, RunId, Span};
 use truing_core::port::{ChangedFile, Clock, Ids, ReadReport, ReadRequest, Reader, ReaderError};
 use truing_core::slot::Limits;
 use truing_diff::RepoPath;
-use truing_forge::Secret;
 use truing_forge::github::{GitHub, GitHubOptions, GitHubPull};
 use truing_forge::marker::MarkerKeys;
 use truing_git::{Git, GitError, GitOptions, Remote};
@@ -19,11 +18,13 @@ use url::Url;
 use uuid::Uuid;
 
 use crate::cli::error::CliError;
+use crate::config::secret::Secret;
 use crate::config::value::ignored;
-use crate::config::{Config, ForgeConfig, ReviewConfig, RulesConfig};
+use crate::config::{Config, ForgeConfig, NotifyConfig, ReviewConfig, RulesConfig};
 use crate::environment::Environment;
 use crate::loops::reading::Scope;
 use crate::reader::ChildReader;
+use crate::serve::notify::{Mail, Sinks, Webhook};
 use crate::serve::{Forges, House, Pace};
 
 /// The machine's clock.
@@ -246,6 +247,26 @@ pub fn child_reader(rules: Option<&Path>) -> Result<ChildReader, CliError> {
     Ok(reader.with_rules(rules.map(Path::to_owned)))
 }
 
+/// Where notices go.
+///
+/// # Errors
+/// Exit 2 for a URL or secret that cannot be used. None is repeated.
+pub fn sinks(notify: &NotifyConfig, environment: &Environment) -> Result<Sinks, CliError> {
+    let wrong = |key: &str, error: &dyn std::fmt::Display| {
+        CliError::usage("notify", format!("notify.{key}: {error}"))
+            .hint("see `notify` in `truing config schema`, or remove the key: then nobody is told")
+    };
+    let read = |key: &str, secret: &Option<Secret>| {
+        secret.as_ref().map(|secret| secret.read(environment).map_err(|error| wrong(key, &error))).transpose()
+    };
+    let webhook = read("webhook", &notify.webhook)?;
+    let webhook =
+        webhook.map(|url| Webhook::new(&url)).transpose().map_err(|error| wrong("webhook", &error))?;
+    let password = read("smtp_password", &notify.smtp_password)?;
+    let mail = read("smtp", &notify.smtp)?.map(|url| Mail::new(&url, password.as_ref()));
+    Ok(Sinks::new(webhook, mail.transpose().map_err(|error| wrong("smtp", &error))?))
+}
+
 /// Where mirrors are kept, beside the database.
 fn mirrors(folder: &Path) -> PathBuf {
     folder.join("mirrors")
@@ -287,8 +308,8 @@ fn github(
     })?;
     let markers = match &forge.marker_key {
         None => MarkerKeys::load_or_create(&folder.join("marker.key")),
-        Some(crate::config::secret::Secret::File(path)) => MarkerKeys::load_or_create(path),
-        Some(secret @ crate::config::secret::Secret::Env(_)) => {
+        Some(Secret::File(path)) => MarkerKeys::load_or_create(path),
+        Some(secret @ (Secret::Env(_) | Secret::Plain(_))) => {
             let key = secret.read(environment).map_err(|error| wrong("marker_key", &error))?;
             Ok(MarkerKeys::new(key.expose().as_bytes(), &[]))
         }
@@ -299,13 +320,14 @@ fn github(
         name: name.to_owned(),
         api_url: url("api_url", &forge.api_url)?,
         git_url: url("git_url", &forge.git_url)?,
-        token: Secret::new(token.expose()),
+        token: truing_forge::Secret::new(token.expose()),
         markers,
         settle: span(forge.settle),
     })
     .map_err(|error| CliError::usage("forge", error.to_string()))
 }
 
-fn span(duration: Duration) -> Span {
+/// A length of time as the core counts it.
+pub fn span(duration: Duration) -> Span {
     Span(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX))
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
+use tokio::task::JoinSet;
 use truing_core::port::Clock as _;
 use truing_forge::webhook::HookSecret;
 use truing_store::{LockError, ServeLock};
@@ -16,6 +17,7 @@ use crate::config::Config;
 use crate::config::layer::Flag;
 use crate::environment::Environment;
 use crate::serve::ingress::Settings;
+use crate::serve::notify::keep_telling;
 use crate::serve::{ServeError, Service};
 use crate::wiring::{self, SystemClock};
 
@@ -54,6 +56,8 @@ async fn serve(
         wiring::child_reader(config.rules.dir.as_deref())?,
     )
     .await?;
+    let sinks = wiring::sinks(&config.notify, &context.environment)?;
+    let operations = house.store.clone();
     let listener = TcpListener::bind(config.server.listen).await.map_err(|error| {
         CliError::failed("listen", format!("cannot listen on {}: {error}", config.server.listen))
             .hint("stop what listens there, or choose another address: `--listen ADDR`")
@@ -76,6 +80,10 @@ async fn serve(
         rate_limit: config.server.rate_limit,
         ..Settings::new(secrets)
     };
+    let (every, keep) = (config.server.poll, wiring::span(config.retention.audit));
+    // Ends with this function.
+    let mut telling = JoinSet::new();
+    telling.spawn(async move { keep_telling(&operations, &sinks, every, keep).await });
     let service = Service { house: Arc::new(house), pace: wiring::pace(config), ingress };
     service.run(listener, stop).await.map_err(|error| match error {
         ServeError::Store(error) => CliError::failed("store", error.to_string()),

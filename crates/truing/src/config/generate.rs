@@ -122,6 +122,7 @@ fn default_as_toml(key: &Key) -> String {
             | Kind::Choice { .. }
             | Kind::Url
             | Kind::Folder
+            | Kind::Sink(_)
             | Kind::Secret,
         ) => format!("\"{text}\""),
     }
@@ -155,15 +156,9 @@ fn schema_of(key: &Key) -> Json {
         Kind::Choice { built, .. } => json!({ "enum": built }),
         Kind::Url => json!({ "type": "string", "format": "uri", "pattern": "^https?://" }),
         Kind::Folder => json!({ "type": "string", "minLength": 1 }),
-        Kind::Secret => json!({
-            "type": "object",
-            "additionalProperties": false,
-            "minProperties": 1,
-            "maxProperties": 1,
-            "properties": {
-                "env": { "type": "string", "pattern": "^[A-Z_][A-Z0-9_]*$" },
-                "file": { "type": "string", "minLength": 1 }
-            }
+        Kind::Secret => secret_schema(),
+        Kind::Sink(schemes) => json!({
+            "anyOf": [{ "type": "string", "pattern": format!("^({})://", schemes.join("|").replace("https", "https?")) }, secret_schema()]
         }),
         Kind::Globs | Kind::Networks => json!({ "type": "array", "items": { "type": "string" } }),
         Kind::Packs => json!({ "type": "array", "items": { "type": "string", "pattern": NAME_PATTERN } }),
@@ -183,6 +178,7 @@ fn schema_of(key: &Key) -> Json {
             | Kind::Choice { .. }
             | Kind::Url
             | Kind::Folder
+            | Kind::Sink(_)
             | Kind::Secret,
         ) => Some(json!(text)),
     };
@@ -199,6 +195,20 @@ fn schema_of(key: &Key) -> Json {
     schema
 }
 
+/// Where a secret is kept.
+fn secret_schema() -> Json {
+    json!({
+        "type": "object",
+        "additionalProperties": false,
+        "minProperties": 1,
+        "maxProperties": 1,
+        "properties": {
+            "env": { "type": "string", "pattern": "^[A-Z_][A-Z0-9_]*$" },
+            "file": { "type": "string", "minLength": 1 }
+        }
+    })
+}
+
 fn type_in_words(kind: Kind) -> String {
     match kind {
         Kind::Store => "`sqlite:PATH`".to_owned(),
@@ -213,6 +223,9 @@ fn type_in_words(kind: Kind) -> String {
         Kind::Url => "URL: https, or http to a loopback address".to_owned(),
         Kind::Folder => "path of a folder".to_owned(),
         Kind::Secret => "secret".to_owned(),
+        Kind::Sink(schemes) => {
+            format!("URL that begins with `{}://`, or a secret", schemes.join("://` or `"))
+        }
         Kind::Globs => "list of path globs".to_owned(),
         Kind::Packs => "list of rule packs' names".to_owned(),
         Kind::Networks => "list of networks and addresses".to_owned(),

@@ -42,6 +42,9 @@ pub enum Kind {
     Url,
     /// Where a secret is kept: `{ env = "VARIABLE" }` or `{ file = "PATH" }`, never the secret itself.
     Secret,
+    /// A URL that may be a secret, such as a webhook's: written out, or kept where secrets are. Of one of these
+    /// schemes; where it is written out, without a password, and shown without its path.
+    Sink(&'static [&'static str]),
     /// A folder's path.
     Folder,
     /// Path globs.
@@ -50,6 +53,13 @@ pub enum Kind {
     Packs,
     /// Networks: addresses, or the first of so many with a common prefix (`10.0.0.0/8`).
     Networks,
+}
+
+impl Kind {
+    /// May its value be kept where secrets are?
+    pub(crate) fn is_secret(self) -> bool {
+        matches!(self, Self::Secret | Self::Sink(_))
+    }
 }
 
 /// What a key is worth when nobody sets it.
@@ -89,8 +99,13 @@ pub const SECTIONS: &[(&str, &str)] = &[
     ),
     ("review", "The review loop."),
     ("rules", "What the rules look at."),
+    ("notify", "Who is told when the kill switch is turned or a pull request is parked. Each is told once."),
+    ("retention", "How long is remembered what is no longer needed."),
 ];
 
+/// How long history may be kept.
+const KEPT: Kind =
+    Kind::Duration(Duration::from_secs(24 * 60 * 60), Duration::from_secs(10 * 366 * 24 * 60 * 60));
 /// Delays that may be nothing.
 const DELAY: Kind = Kind::Duration(Duration::ZERO, Duration::from_secs(24 * 60 * 60));
 /// Periods of something that repeats: below the least of them a process would only turn in circles.
@@ -319,6 +334,41 @@ pub const KEYS: &[Key] = &[
         repository: Repository::No,
         since: "0.1.0",
         doc: "A folder with further rule packs, each a folder that holds a folder `rules`: `PACK/rules/RULE.yml`. `rules.packs` says which are used.",
+    },
+    Key {
+        path: "notify.webhook",
+        kind: Kind::Sink(&["https"]),
+        default: Default::Computed { words: "none", example: "{ env = \"NOTIFY_WEBHOOK\" }" },
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "A webhook that takes `{\"text\": …}`, as Slack's do (http to a loopback address is allowed). Whoever knows such a URL can post with it: keep it as a secret. Written out, `config show` hides its path.",
+    },
+    Key {
+        path: "notify.smtp",
+        kind: Kind::Sink(&["smtps", "smtp"]),
+        default: Default::Computed {
+            words: "none",
+            example: "\"smtps://USER@mail.example.org?to=oncall@example.org\"",
+        },
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "A mail server: `smtps://USER@HOST:PORT?to=A,B&from=C`, or `smtp://` with STARTTLS, which is demanded except from a loopback address. Without `from` it is USER if that is an address, else `truing@HOST`.",
+    },
+    Key {
+        path: "notify.smtp_password",
+        kind: Kind::Secret,
+        default: Default::Computed { words: "none", example: "{ env = \"SMTP_PASSWORD\" }" },
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "The password of USER in `notify.smtp`.",
+    },
+    Key {
+        path: "retention.audit",
+        kind: KEPT,
+        default: Default::Text("400d"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "How long the audit log (`truing log`) and notices that were told are kept.",
     },
 ];
 

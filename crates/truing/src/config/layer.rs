@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::keys::{self, Key, Kind, Place, Repository};
+use super::keys::{self, Key, Place, Repository};
 use super::problem::{Origin, Problem};
 use super::value::{self, Value, Wrong};
 use crate::environment::Environment;
@@ -130,7 +130,7 @@ impl Walk<'_> {
             return self.problem(start, |at| Problem::NotForRepository { at, key });
         }
         let read = match (key.kind, value.get_ref()) {
-            (Kind::Secret, DeValue::Table(table)) => self.secret(path, table),
+            (kind, DeValue::Table(table)) if kind.is_secret() => self.secret(path, table),
             (kind, value) => Value::from_toml(kind, value, &self.file.folder).map(Some),
         };
         match read {
@@ -259,9 +259,8 @@ fn meant(name: &str) -> Option<Meant> {
         ["forge", name, ..] => value::is_name(name),
         _ => true,
     };
-    let fits = name_fits
-        && keys::variable(&path.join(".")) == bare
-        && (secret.is_none() || key.kind == Kind::Secret);
+    let fits =
+        name_fits && keys::variable(&path.join(".")) == bare && (secret.is_none() || key.kind.is_secret());
     fits.then_some(Meant { path, key, secret })
 }
 
@@ -288,7 +287,7 @@ fn nearest_variable(name: &str) -> String {
     };
     let candidates = keys::KEYS.iter().flat_map(|key| {
         let variable = keys::variable(&key.path.replace("NAME", forge));
-        if key.kind == Kind::Secret {
+        if key.kind.is_secret() {
             vec![format!("{variable}__ENV"), format!("{variable}__FILE")]
         } else {
             vec![variable]

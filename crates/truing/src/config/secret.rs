@@ -13,6 +13,8 @@ pub enum Secret {
     Env(String),
     /// In a file; a newline at its end is none of it.
     File(PathBuf),
+    /// Written out, where the key allows that.
+    Plain(SecretText),
 }
 
 /// The most bytes that a secret may have: private keys are some 4 KiB.
@@ -26,6 +28,7 @@ impl Secret {
     pub fn read(&self, environment: &Environment) -> Result<SecretText, SecretError> {
         let fail = |why: String| SecretError { from: self.clone(), why };
         let text = match self {
+            Self::Plain(text) => return Ok(text.clone()),
             Self::Env(name) => match environment.get(name).map(|value| value.to_str()) {
                 Some(Some(value)) => value.to_owned(),
                 Some(None) => return Err(fail("is not UTF-8".to_owned())),
@@ -57,6 +60,7 @@ impl fmt::Display for Secret {
         match self {
             Self::Env(name) => write!(f, "variable {name}"),
             Self::File(path) => write!(f, "file {}", path.display()),
+            Self::Plain(_) => f.write_str("the text"),
         }
     }
 }
@@ -66,6 +70,11 @@ impl fmt::Display for Secret {
 pub struct SecretText(String);
 
 impl SecretText {
+    /// Text that is to be treated as a secret.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
     /// The secret. Give it only to what sends it to its owner.
     pub fn expose(&self) -> &str {
         &self.0

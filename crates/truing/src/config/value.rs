@@ -13,7 +13,7 @@ use toml::de::DeValue;
 use url::{Host, Url};
 
 use super::keys::Kind;
-use super::secret::Secret;
+use super::secret::{Secret, SecretText};
 
 /// A checked value.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -83,6 +83,7 @@ impl Value {
             | Kind::Duration(..)
             | Kind::Choice { .. }
             | Kind::Url
+            | Kind::Sink(_)
             | Kind::Folder => match text {
                 Some(text) => Self::from_text(kind, text, folder),
                 None => Err(must(format_args!(
@@ -111,6 +112,7 @@ impl Value {
             Kind::Url => web_address(text).map(Self::Url),
             Kind::Folder if text.is_empty() => Err(must("name a folder")),
             Kind::Folder => Ok(Self::Folder(folder.join(text))),
+            Kind::Sink(schemes) => sink(text, schemes).map(Self::Secret),
             Kind::Secret => Err(Wrong::Literal),
             Kind::Globs | Kind::Packs | Kind::Networks => {
                 list(kind, text.split(',').map(str::trim).filter(|item| !item.is_empty()).collect())
@@ -131,6 +133,7 @@ impl Value {
             Self::Folder(path) => json!(path.display().to_string()),
             Self::Secret(Secret::Env(name)) => json!({ "env": name }),
             Self::Secret(Secret::File(path)) => json!({ "file": path.display().to_string() }),
+            Self::Secret(Secret::Plain(text)) => json!(without_path(text)),
             Self::List(items) => json!(items),
         }
     }
@@ -145,6 +148,7 @@ impl fmt::Display for Value {
             Self::Integer(number) => write!(f, "{number}"),
             Self::Secret(Secret::Env(name)) => write!(f, "{{ env = {} }}", string(name)),
             Self::Secret(Secret::File(path)) => write!(f, "{{ file = {} }}", string(&path.display())),
+            Self::Secret(Secret::Plain(text)) => f.write_str(&string(&without_path(text))),
             Self::List(items) => {
                 write!(f, "[{}]", items.iter().map(|item| string(item)).collect::<Vec<_>>().join(", "))
             }
@@ -170,6 +174,7 @@ impl Kind {
             Self::Url => "\"https://api.github.com\"",
             Self::Folder => "\"/etc/truing/rules\"",
             Self::Secret => "{ env = \"VARIABLE\" }",
+            Self::Sink(_) => "\"https://hooks.example.org/…\" or { env = \"VARIABLE\" }",
             Self::Globs => "[\"vendor/**\"]",
             Self::Packs => "[\"core\"]",
             Self::Networks => "[\"10.0.0.0/8\"]",
@@ -209,7 +214,7 @@ fn must(what: impl fmt::Display) -> Wrong {
 }
 
 /// `"a"`, `"a" or "b"`.
-fn or(words: &[&str]) -> String {
+fn or<S: fmt::Display>(words: &[S]) -> String {
     words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(" or ")
 }
 
@@ -296,15 +301,9 @@ impl fmt::Display for ShownDuration {
 fn web_address(text: &str) -> Result<String, Wrong> {
     let url = Url::parse(text)
         .map_err(|error| must(format_args!("be a URL such as https://api.github.com: {error}")))?;
-    let loopback = match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => IpAddr::V4(address).is_loopback(),
-        Some(Host::Ipv6(address)) => IpAddr::V6(address).is_loopback(),
-        None => false,
-    };
     match url.scheme() {
         "https" => {}
-        "http" if loopback => {}
+        "http" if is_loopback(&url) => {}
         "http" => return Err(must("be https: http is allowed to loopback addresses only")),
         _ => return Err(must("be a URL that begins with https://")),
     }
@@ -315,6 +314,45 @@ fn web_address(text: &str) -> Result<String, Wrong> {
         return Err(must("be a URL without `?` and `#`"));
     }
     Ok(url.as_str().trim_end_matches('/').to_owned())
+}
+
+/// A URL that is written out though it may be a secret. What was given is not shown.
+fn sink(text: &str, schemes: &[&str]) -> Result<Secret, Wrong> {
+    let all = || {
+        format!("begin with {}", or(&schemes.iter().map(|scheme| format!("{scheme}://")).collect::<Vec<_>>()))
+    };
+    let url = Url::parse(text).map_err(|error| must(format_args!("be a URL: {error}")))?;
+    if !(schemes.contains(&url.scheme())
+        || schemes == ["https"] && url.scheme() == "http" && is_loopback(&url))
+    {
+        return Err(must(all()));
+    }
+    if url.host_str().is_none_or(str::is_empty) {
+        return Err(must("name a host"));
+    }
+    if url.password().is_some() {
+        return Err(must("be a URL without a password: give that as a secret"));
+    }
+    Ok(Secret::Plain(SecretText::new(text)))
+}
+
+/// Enough of a URL to recognise it, and not what it lets its holder do.
+fn without_path(text: &SecretText) -> String {
+    let Ok(url) = Url::parse(text.expose()) else { return "…".to_owned() };
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    format!("{}://{}{port}/…", url.scheme(), url.host_str().unwrap_or_default())
+}
+
+/// Is the host this machine?
+pub(crate) fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => {
+            name == "localhost" || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+        }
+        Some(Host::Ipv4(address)) => IpAddr::V4(address).is_loopback(),
+        Some(Host::Ipv6(address)) => IpAddr::V6(address).is_loopback(),
+        None => false,
+    }
 }
 
 /// Globs and networks that parse, or names of packs; each once, in the given order.
@@ -418,6 +456,27 @@ mod tests {
         }
         let said = format!("{:?}", parse(Kind::Url, "https://me:hush@example.org"));
         assert!(said.contains("without user") && !said.contains("hush"), "{said}");
+    }
+
+    #[test]
+    fn a_sink_is_written_out_without_a_password_and_shown_without_its_path() {
+        let web = |text| parse(Kind::Sink(&["https"]), text);
+        let mail = |text| parse(Kind::Sink(&["smtps", "smtp"]), text);
+        let shown = |value: Result<Value, Wrong>| value.map(|value| (value.to_string(), value.to_json()));
+        let hidden = "https://hooks.example.org:444/…";
+        let secret = web("https://hooks.example.org:444/services/hush?x");
+        assert!(!format!("{secret:?}").contains("hush"), "{secret:?}");
+        assert_eq!(shown(secret), Ok((format!("\"{hidden}\""), json!(hidden))));
+        assert!(web("http://127.0.0.1:9/x").is_ok());
+        assert!(mail("smtp://me@127.0.0.1:25?to=a@b").is_ok() && mail("smtps://h?to=a@b").is_ok());
+        for wrong in ["http://example.org/hush", "smtp://h/hush", "hush", "https://me:hush@example.org"] {
+            let said = format!("{:?}", web(wrong).unwrap_err());
+            assert!(!said.contains("hush"), "{said}");
+        }
+        for wrong in ["https://h", "smtp:hush", "smtp://me:hush@h", "smtp://"] {
+            let said = format!("{:?}", mail(wrong).unwrap_err());
+            assert!(!said.contains("hush"), "{said}");
+        }
     }
 
     #[test]

@@ -2,9 +2,9 @@
 
 use truing_core::id::{Key, Millis, Token};
 use truing_core::port::{Clock, Event, Ids, Operations, Records, Slots, StoreError};
-use truing_core::slot::{Command, Decision, Loop, Slot, State};
+use truing_core::slot::{Command, Decision, Loop, Note, Slot, State};
 
-use super::House;
+use super::{House, notify};
 
 /// Slots looked at a time.
 const BATCH: usize = 256;
@@ -59,6 +59,9 @@ where
         let Ok(decision) = slot.step(command, &house.limits, now) else { continue };
         if command == Command::Lease {
             free -= 1;
+        }
+        if let Some(Note::Parked(attempts)) = decision.note {
+            notify::parking(store, &slot.key, attempts, now).await;
         }
         decided.push((slot, decision));
     }

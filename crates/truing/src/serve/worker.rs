@@ -10,7 +10,7 @@ use truing_core::slot::{Command, Refused, Then, Why};
 use truing_forge::publisher::Reconciled;
 
 use super::scheduler::Lease;
-use super::{Forges, House};
+use super::{Forges, House, notify};
 use crate::loops::review::{Heard, Served, Stopped};
 use crate::slots::{StepError, step};
 
@@ -87,6 +87,9 @@ where
             Command::Fail(token, not_before)
         }
     };
+    if lease.last_attempt && matches!(command, Command::Fail(..)) {
+        notify::parking(&house.store, &lease.key, house.limits.attempts, house.clock.now()).await;
+    }
     step(&house.store, &lease.key, command, &house.limits).await.map(drop)
 }
 

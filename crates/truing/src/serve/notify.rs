@@ -1,0 +1,232 @@
+//! Notices: tells the people who operate a service, by webhook and by mail, what they should know and do.
+//!
+//! A notice is a row, so it outlives the process. Each sink gets it at least once and in order; a sink that fails
+//! is tried again for a while, then told of in the log and counted, and holds up nothing but notices.
+
+mod mail;
+mod webhook;
+
+use std::convert::Infallible;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+use truing_core::id::{Key, Millis, Span};
+use truing_core::port::{NewNotice, Notice, NoticeKind, Operations, Records, Slots, StoreError};
+
+pub use self::mail::Mail;
+pub use self::webhook::Webhook;
+
+/// Notices looked at a time.
+const BATCH: usize = 64;
+/// How often a sink is tried for one notice.
+const TRIES: u32 = 5;
+/// The wait after the first try; it doubles each time.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+/// How long one try may take.
+const TRY_TIME: Duration = Duration::from_secs(10);
+/// How often old acts and notices are forgotten.
+const FORGET_EVERY: Duration = Duration::from_secs(60 * 60);
+
+/// Where notices go.
+#[derive(Debug, Default)]
+pub struct Sinks {
+    sinks: Vec<Sink>,
+    first_wait: Option<Duration>,
+    failed: AtomicU64,
+}
+
+/// One of the places.
+#[derive(Debug)]
+struct Sink {
+    to: To,
+    /// It failed the last notice: the next one is tried once, so that a dead sink does not hold up the others.
+    down: AtomicBool,
+}
+
+/// The kinds of places.
+#[derive(Debug)]
+enum To {
+    Webhook(Webhook),
+    Mail(Mail),
+}
+
+/// Why one try failed.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{what}")]
+pub struct SinkError {
+    what: String,
+    /// It would fail again: the sink refuses this message.
+    refused: bool,
+}
+
+impl Sinks {
+    /// These places.
+    pub fn new(webhook: Option<Webhook>, mail: Option<Mail>) -> Self {
+        let all = webhook.map(To::Webhook).into_iter().chain(mail.map(To::Mail));
+        Self { sinks: all.map(|to| Sink { to, down: AtomicBool::new(false) }).collect(), ..Self::default() }
+    }
+
+    /// With another wait after the first try.
+    #[must_use]
+    pub fn waiting(self, first_wait: Duration) -> Self {
+        Self { first_wait: Some(first_wait), ..self }
+    }
+
+    /// How many notices a sink did not take, since the start.
+    pub fn failed(&self) -> u64 {
+        self.failed.load(Ordering::Relaxed)
+    }
+
+    /// Tells everything that is to be told, in order.
+    ///
+    /// # Errors
+    /// [`StoreError`]; what was told and not written down is told again.
+    pub async fn tell<S: Operations>(&self, store: &S) -> Result<(), StoreError> {
+        loop {
+            let notices = store.untold(BATCH).await?;
+            for notice in &notices {
+                self.deliver(notice).await;
+                store.told(notice.id).await?;
+            }
+            if notices.len() < BATCH {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Lets every sink have one notice, at the same time.
+    async fn deliver(&self, notice: &Notice) {
+        match self.sinks.as_slice() {
+            [] => tracing::info!(kind = notice.kind, "nobody is to be told: {}", notice.text),
+            [one] => self.try_sink(one, notice).await,
+            [one, two, ..] => {
+                tokio::join!(self.try_sink(one, notice), self.try_sink(two, notice));
+            }
+        }
+    }
+
+    async fn try_sink(&self, sink: &Sink, notice: &Notice) {
+        let tries = if sink.down.load(Ordering::Relaxed) { 1 } else { TRIES };
+        let mut wait = self.first_wait.unwrap_or(FIRST_WAIT);
+        for left in (0..tries).rev() {
+            let tried = tokio::time::timeout(TRY_TIME, sink.to.send(notice)).await;
+            let error = match tried {
+                Ok(Ok(())) => {
+                    sink.down.store(false, Ordering::Relaxed);
+                    tracing::info!(sink = sink.to.name(), kind = notice.kind, "told: {}", notice.text);
+                    return;
+                }
+                Ok(Err(error)) => error,
+                Err(_) => {
+                    let what = format!("no answer within {} s", TRY_TIME.as_secs());
+                    SinkError { what, refused: false }
+                }
+            };
+            if left == 0 || error.refused {
+                sink.down.store(true, Ordering::Relaxed);
+                self.failed.fetch_add(1, Ordering::Relaxed);
+                let sink = sink.to.name();
+                tracing::error!(sink, kind = notice.kind, %error, "not told: {}", notice.text);
+                return;
+            }
+            tracing::warn!(sink = sink.to.name(), %error, "the sink is tried again");
+            tokio::time::sleep(wait).await;
+            wait *= 2;
+        }
+    }
+}
+
+impl To {
+    async fn send(&self, notice: &Notice) -> Result<(), SinkError> {
+        match self {
+            Self::Webhook(webhook) => webhook.send(notice).await,
+            Self::Mail(mail) => mail.send(notice).await,
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Webhook(_) => "webhook",
+            Self::Mail(_) => "smtp",
+        }
+    }
+}
+
+/// The task of a service: tells what is to be told, and forgets acts and notices that are older than `keep`. Never
+/// ends.
+pub async fn keep_telling<S>(store: &S, sinks: &Sinks, every: Duration, keep: Span) -> Infallible
+where
+    S: Slots + Operations,
+{
+    let mut tick = tokio::time::interval(every);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut forgot: Option<Instant> = None;
+    loop {
+        tick.tick().await;
+        if let Err(error) = sinks.tell(store).await {
+            tracing::error!(%error, "notices cannot be told");
+        }
+        if forgot.is_none_or(|at| at.elapsed() >= FORGET_EVERY) {
+            forgot = Some(Instant::now());
+            if let Err(error) = forget(store, keep).await {
+                tracing::error!(%error, "old acts and notices cannot be forgotten");
+            }
+        }
+    }
+}
+
+async fn forget<S: Slots + Operations>(store: &S, keep: Span) -> Result<(), StoreError> {
+    let now = store.now().await?;
+    let gone = store.forget(Millis(now.0.saturating_sub(keep.0))).await?;
+    if gone > 0 {
+        tracing::info!(gone, "forgot old acts and notices");
+    }
+    Ok(())
+}
+
+/// Wants it told, once a day, that a slot is about to be parked. Told before it is done, so that a crash in between
+/// cannot lose it.
+pub async fn parking<S: Records + Operations>(store: &S, key: &Key, attempts: u32, now: Millis) {
+    if let Err(error) = want_parking(store, key, attempts, now).await {
+        tracing::warn!(%key, %error, "nobody is told that the slot is parked");
+    }
+}
+
+async fn want_parking<S: Records + Operations>(
+    store: &S,
+    key: &Key,
+    attempts: u32,
+    now: Millis,
+) -> Result<(), StoreError> {
+    let described = store.described(std::slice::from_ref(key)).await?.into_iter().flatten().next();
+    let name = described.as_ref().map_or(key.as_str(), |described| &described.name);
+    let text = format!(
+        "{name} is parked after {attempts} failed attempts. `truing why {name}` says why, `truing slots retry {name}` starts over."
+    );
+    store.notify(&[NewNotice::new(NoticeKind::Parked, key.as_str(), &day(now), &text)]).await
+}
+
+/// The day in UTC.
+fn day(at: Millis) -> String {
+    let day = Timestamp::from_millisecond(at.0).map(|time| time.to_string());
+    day.ok().and_then(|time| time.get(..10).map(str::to_owned)).unwrap_or_default()
+}
+
+/// An instant as people read it: RFC 3339 in UTC, to the second.
+fn instant(at: Millis) -> String {
+    let seconds = at.0.div_euclid(1000);
+    Timestamp::from_second(seconds).map_or_else(|_| seconds.to_string(), |time| time.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_is_the_day_in_utc() {
+        assert_eq!(day(Millis(1_790_000_000_000)), "2026-09-21");
+        assert_eq!(day(Millis(-1)), "1969-12-31");
+    }
+}

@@ -1,0 +1,131 @@
+//! Mail by SMTP, with TLS wherever it leaves the machine.
+
+use std::time::Duration;
+
+use lettre::message::{Mailbox, Mailboxes};
+use lettre::{AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
+use truing_core::port::{Notice, clean};
+use url::Url;
+
+use super::{SinkError, instant};
+use crate::config::secret::SecretText;
+use crate::config::value::is_loopback;
+
+/// The longest subject, in characters.
+const MAX_SUBJECT: usize = 100;
+/// How long the server may take for one step of a dialogue.
+const STEP_TIME: Duration = Duration::from_secs(5);
+
+/// A mail server, a sender and recipients.
+#[derive(Debug)]
+pub struct Mail {
+    transport: AsyncSmtpTransport<Tokio1Executor>,
+    from: Mailbox,
+    to: Mailboxes,
+}
+
+impl Mail {
+    /// A mail server by its URL: `smtps://USER@HOST:PORT?to=A,B&from=C`, or `smtp://` with STARTTLS, which is
+    /// demanded except from a loopback address.
+    ///
+    /// # Errors
+    /// What is wrong with the URL, without repeating it.
+    pub fn new(url: &SecretText, password: Option<&SecretText>) -> Result<Self, String> {
+        let mut url = Url::parse(url.expose()).map_err(|error| format!("must be a URL: {error}"))?;
+        let host = url.host_str().filter(|host| !host.is_empty()).ok_or("must name a host")?.to_owned();
+        let (mut to, mut from) = (None, None);
+        for (name, value) in url.query_pairs() {
+            match name.as_ref() {
+                "to" => to = Some(value.into_owned()),
+                "from" => from = Some(value.into_owned()),
+                _ => return Err("knows the parameters `to` and `from` only".into()),
+            }
+        }
+        let to = to.ok_or("must name recipients: `?to=oncall@example.org`")?;
+        let to = to.parse::<Mailboxes>().map_err(|error| format!("has a wrong `to`: {error}"))?;
+        if to.iter().next().is_none() {
+            return Err("must name recipients: `?to=oncall@example.org`".into());
+        }
+        let user = addressed(url.username()).unwrap_or_else(|| format!("truing@{host}"));
+        let from = from.unwrap_or(user).parse::<Mailbox>();
+        let from = from.map_err(|error| format!("needs a right `from`: {error}"))?;
+        if let Some(password) = password
+            && url.set_password(Some(password.expose())).is_err()
+        {
+            return Err("cannot have a password".into());
+        }
+        if url.username().is_empty() != url.password().is_none() {
+            return Err("must have both a user and `notify.smtp_password`, or neither".into());
+        }
+        url.set_query(match (url.scheme(), is_loopback(&url)) {
+            ("smtp", false) => Some("tls=required"),
+            _ => None,
+        });
+        url.set_fragment(None);
+        let transport = AsyncSmtpTransport::<Tokio1Executor>::from_url(url.as_str())
+            .map_err(|error| format!("cannot be used: {error}"))?;
+        Ok(Self { transport: transport.timeout(Some(STEP_TIME)).build(), from, to })
+    }
+
+    pub(super) async fn send(&self, notice: &Notice) -> Result<(), SinkError> {
+        let mut message = Message::builder()
+            .from(self.from.clone())
+            .subject(clean(&format!("Truing: {}", notice.text), MAX_SUBJECT));
+        for to in self.to.iter() {
+            message = message.to(to.clone());
+        }
+        let body = format!("{}\n\n{}\n", notice.text, instant(notice.created));
+        let message =
+            message.body(body).map_err(|error| SinkError { what: error.to_string(), refused: true })?;
+        match self.transport.send(message).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(SinkError { refused: error.is_permanent(), what: error.to_string() }),
+        }
+    }
+}
+
+/// A user whose name is an address, as it was before it was put into a URL.
+fn addressed(user: &str) -> Option<String> {
+    let plain = user.replace("%40", "@");
+    plain.contains('@').then_some(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn made(url: &str, password: Option<&str>) -> Result<Mail, String> {
+        Mail::new(&SecretText::new(url), password.map(SecretText::new).as_ref())
+    }
+
+    #[tokio::test]
+    async fn a_url_names_server_sender_and_recipients() {
+        let mail =
+            made("smtps://me%40example.org@mail.example.org?to=a@b.test,c@d.test", Some("p@/?#w")).unwrap();
+        assert_eq!(
+            (mail.from.to_string().as_str(), mail.to.to_string().as_str()),
+            ("me@example.org", "a@b.test, c@d.test")
+        );
+        let mail = made("smtp://127.0.0.1:2525?to=a@b.test", None).unwrap();
+        assert_eq!(mail.from.to_string(), "truing@127.0.0.1");
+        let mail = made("smtp://me@h.test:587?to=a@b.test&from=Truing <t@x.test>", Some("p")).unwrap();
+        assert_eq!(mail.from.to_string(), "Truing <t@x.test>");
+    }
+
+    #[tokio::test]
+    async fn what_is_missing_is_told_and_nothing_is_repeated() {
+        for (url, password, why) in [
+            ("smtps://h.test", None, "recipients"),
+            ("smtps://h.test?to=", None, "recipients"),
+            ("smtps://h.test?to=hush", None, "wrong `to`"),
+            ("smtps://me@h.test?to=a@b.test", None, "notify.smtp_password"),
+            ("smtps://h.test?to=a@b.test", Some("hush"), "notify.smtp_password"),
+            ("smtps://h.test?to=a@b.test&cc=hush", None, "only"),
+            ("https://h.test?to=a@b.test", None, "cannot be used"),
+            ("hush", None, "must be a URL"),
+        ] {
+            let said = made(url, password).unwrap_err();
+            assert!(said.contains(why) && !said.contains("hush"), "{url}: {said}");
+        }
+    }
+}

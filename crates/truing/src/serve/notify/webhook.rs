@@ -1,0 +1,79 @@
+//! A webhook that takes `{"text": …}`, as Slack's and its likes do.
+
+use reqwest::redirect::Policy;
+use reqwest::{Client, StatusCode, Url};
+use truing_core::port::Notice;
+
+use super::{SinkError, instant};
+use crate::config::secret::SecretText;
+
+/// A webhook. Whoever knows its URL can post with it: it is shown nowhere.
+#[derive(Debug)]
+pub struct Webhook {
+    client: Client,
+    url: SecretText,
+}
+
+impl Webhook {
+    /// A webhook at this URL.
+    ///
+    /// # Errors
+    /// What is wrong with the URL, without repeating it.
+    pub fn new(url: &SecretText) -> Result<Self, String> {
+        let parsed: Url = url.expose().parse().map_err(|error| format!("must be a URL: {error}"))?;
+        let loopback = crate::config::value::is_loopback(&parsed);
+        match parsed.scheme() {
+            "https" => {}
+            "http" if loopback => {}
+            _ => return Err("must be an https URL; http is allowed to loopback addresses only".into()),
+        }
+        let client = Client::builder()
+            .redirect(Policy::none())
+            .user_agent(concat!("truing/", env!("CARGO_PKG_VERSION")));
+        let client = if loopback { client.no_proxy() } else { client };
+        let client = client.build().map_err(|error| format!("cannot be used: {}", error.without_url()))?;
+        Ok(Self { client, url: url.clone() })
+    }
+
+    pub(super) async fn send(&self, notice: &Notice) -> Result<(), SinkError> {
+        let text = format!("Truing: {} ({})", escaped(&notice.text), instant(notice.created));
+        let post = self.client.post(self.url.expose()).json(&serde_json::json!({ "text": text }));
+        let answer = post
+            .send()
+            .await
+            .map_err(|error| SinkError { what: error.without_url().to_string(), refused: false })?;
+        let status = answer.status();
+        if status.is_success() {
+            return Ok(());
+        }
+        let passing = [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS].contains(&status);
+        let refused = !passing && !status.is_server_error();
+        Err(SinkError { what: format!("it answered {status}"), refused })
+    }
+}
+
+/// The three characters that mean something in such texts: a pull request's name must not call a whole channel.
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_https_leaves_the_machine_and_a_refusal_does_not_repeat_the_url() {
+        for right in ["https://hooks.example.org/x", "http://127.0.0.1:1/x", "http://[::1]:1/x"] {
+            Webhook::new(&SecretText::new(right)).unwrap();
+        }
+        for wrong in ["http://example.org/hush", "ftp://example.org/hush", "hush"] {
+            let said = Webhook::new(&SecretText::new(wrong)).unwrap_err();
+            assert!(!said.contains("hush"), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_text_cannot_call_a_channel() {
+        assert_eq!(escaped("a <!channel> & b"), "a &lt;!channel&gt; &amp; b");
+    }
+}

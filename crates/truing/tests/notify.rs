@@ -1,0 +1,278 @@
+//! Who is told, and how often: a real HTTP server takes webhooks, and a listener that speaks SMTP takes mail.
+//! TLS is not tried here.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests may fail them")]
+
+use std::collections::VecDeque;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use truing::config::secret::SecretText;
+use truing::serve::notify::{Mail, Sinks, Webhook, keep_telling, parking};
+use truing::wiring::SystemClock;
+use truing_core::id::{Key, Millis, Span};
+use truing_core::port::{Act, Clock as _, Described, NewNotice, NoticeKind, Operations as _, Records as _};
+use truing_core::switch::{Mode, Turn};
+use truing_store::Sqlite;
+
+fn store(folder: &Path) -> Sqlite {
+    Sqlite::open(&folder.join("truing.db"), Arc::new(SystemClock)).unwrap()
+}
+
+fn notice(period: &str) -> NewNotice {
+    NewNotice::new(NoticeKind::Parked, "key", period, &format!("notice {period}"))
+}
+
+// ---------------------------------------------------------------------------------------------- doubles
+
+/// Takes webhooks; answers the next of its statuses, then 200.
+#[derive(Clone, Default)]
+struct Hooks(Arc<Mutex<(Vec<Value>, VecDeque<u16>)>>);
+
+impl Hooks {
+    async fn start(statuses: &[u16]) -> (Self, SecretText) {
+        let hooks = Self::default();
+        hooks.0.lock().unwrap().1.extend(statuses);
+        let routes = axum::Router::new()
+            .route("/services/{secret}", axum::routing::post(Self::take))
+            .with_state(hooks.clone());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = SecretText::new(format!("http://{}/services/canary", listener.local_addr().unwrap()));
+        tokio::spawn(axum::serve(listener, routes).into_future());
+        (hooks, url)
+    }
+
+    async fn take(State(hooks): State<Self>, axum::Json(body): axum::Json<Value>) -> StatusCode {
+        let mut state = hooks.0.lock().unwrap();
+        state.0.push(body);
+        StatusCode::from_u16(state.1.pop_front().unwrap_or(200)).unwrap()
+    }
+
+    /// The texts that came, each before its instant.
+    fn texts(&self) -> Vec<String> {
+        let text = |body: &Value| body["text"].as_str().unwrap().rsplit_once(" (").unwrap().0.to_owned();
+        self.0.lock().unwrap().0.iter().map(text).collect()
+    }
+}
+
+/// One mail as a server sees it.
+#[derive(Debug, Default)]
+struct Letter {
+    auth: Option<String>,
+    from: String,
+    to: Vec<String>,
+    data: String,
+}
+
+/// A mail server that speaks SMTP to whoever connects, without TLS. It answers `refuse` to a sender, if given.
+async fn mail_server(refuse: Option<&'static str>) -> (String, mpsc::UnboundedReceiver<Letter>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let (tell, letters) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(talk(stream, refuse, tell.clone()));
+        }
+    });
+    (address, letters)
+}
+
+async fn talk(stream: TcpStream, refuse: Option<&'static str>, tell: mpsc::UnboundedSender<Letter>) {
+    let (from, mut to) = stream.into_split();
+    let mut lines = BufReader::new(from).lines();
+    let mut letter = Letter::default();
+    to.write_all(b"220 double ESMTP\r\n").await.unwrap();
+    while let Ok(Some(line)) = lines.next_line().await {
+        let answer = match line.split([' ', ':']).next().unwrap().to_uppercase().as_str() {
+            "EHLO" => "250-double\r\n250 AUTH PLAIN\r\n",
+            "AUTH" => {
+                letter.auth = line.strip_prefix("AUTH PLAIN ").map(str::to_owned);
+                "235 ok\r\n"
+            }
+            "MAIL" => {
+                letter.from = line;
+                if refuse.is_some() {
+                    tell.send(std::mem::take(&mut letter)).unwrap();
+                }
+                refuse.unwrap_or("250 ok\r\n")
+            }
+            "RCPT" => {
+                letter.to.push(line);
+                "250 ok\r\n"
+            }
+            "DATA" => {
+                to.write_all(b"354 go on\r\n").await.unwrap();
+                while let Ok(Some(line)) = lines.next_line().await {
+                    if line == "." {
+                        break;
+                    }
+                    letter.data += &format!("{line}\n");
+                }
+                tell.send(std::mem::take(&mut letter)).unwrap();
+                "250 taken\r\n"
+            }
+            "QUIT" => "221 bye\r\n",
+            _ => "250 ok\r\n",
+        };
+        to.write_all(answer.as_bytes()).await.unwrap();
+    }
+}
+
+fn sinks(webhook: Option<&SecretText>, mail: Option<Mail>) -> Sinks {
+    Sinks::new(webhook.map(|url| Webhook::new(url).unwrap()), mail).waiting(Duration::from_millis(1))
+}
+
+fn mail(url: &str, password: Option<&str>) -> Mail {
+    Mail::new(&SecretText::new(url), password.map(SecretText::new).as_ref()).unwrap()
+}
+
+// ---------------------------------------------------------------------------------------------- tests
+
+#[tokio::test]
+async fn turns_of_the_switch_are_told_by_webhook_and_mail_once_and_in_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(folder.path());
+    let (hooks, url) = Hooks::start(&[]).await;
+    let (address, mut letters) = mail_server(None).await;
+    let mail = mail(&format!("smtp://me@{address}?to=a@b.test,c@d.test&from=t@x.test"), Some("pa ss"));
+    let sinks = sinks(Some(&url), Some(mail));
+    let on = Turn::On { reason: Some("<!channel> störm".into()), mode: Some(Mode::Stop) };
+    store.turn(&on, "ada").await.unwrap();
+    store.turn(&Turn::Off, "bob").await.unwrap();
+    for _ in 0..2 {
+        sinks.tell(&store).await.unwrap();
+    }
+    assert_eq!(
+        hooks.texts(),
+        [
+            "Truing: Kill switch on, by ada (mode stop: &lt;!channel&gt; störm): nothing begins until it is off.",
+            "Truing: Kill switch off, by bob: what is due goes on."
+        ]
+    );
+    let (first, second) = (letters.recv().await.unwrap(), letters.recv().await.unwrap());
+    assert!(letters.try_recv().is_err());
+    assert_eq!(first.auth.as_deref(), Some("AG1lAHBhIHNz"), "user and password, as AUTH PLAIN has them");
+    assert_eq!((first.from.as_str(), first.to.len()), ("MAIL FROM:<t@x.test>", 2));
+    assert!(second.data.contains("Subject: Truing: Kill switch off, by bob"), "{}", second.data);
+    assert_eq!(sinks.failed(), 0);
+}
+
+#[tokio::test]
+async fn a_sink_that_fails_is_tried_again_and_one_that_refuses_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(folder.path());
+    let (hooks, url) = Hooks::start(&[503, 429]).await;
+    let sinks = sinks(Some(&url), None);
+    store.notify(&[notice("1")]).await.unwrap();
+    sinks.tell(&store).await.unwrap();
+    assert_eq!((hooks.texts().len(), sinks.failed()), (3, 0));
+
+    hooks.0.lock().unwrap().1.extend([404]);
+    store.notify(&[notice("2")]).await.unwrap();
+    sinks.tell(&store).await.unwrap();
+    assert_eq!((hooks.texts().len(), sinks.failed()), (4, 1));
+    assert!(store.untold(9).await.unwrap().is_empty(), "it is given up");
+}
+
+#[tokio::test]
+async fn a_dead_sink_holds_up_neither_the_other_nor_what_comes_after() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(folder.path());
+    let (hooks, url) = Hooks::start(&[]).await;
+    let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let sinks = sinks(Some(&url), Some(mail(&format!("smtp://{gone}?to=a@b.test"), None)));
+    store.notify(&[notice("1"), notice("2"), notice("3")]).await.unwrap();
+    sinks.tell(&store).await.unwrap();
+    assert_eq!(hooks.texts(), ["Truing: notice 1", "Truing: notice 2", "Truing: notice 3"]);
+    assert_eq!(sinks.failed(), 3);
+}
+
+#[tokio::test]
+async fn a_mail_server_that_refuses_is_not_asked_again_and_one_that_is_busy_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(folder.path());
+    for (answer, tries) in [("550 no\r\n", 1), ("451 later\r\n", 5)] {
+        let (address, mut letters) = mail_server(Some(answer)).await;
+        let sinks = sinks(None, Some(mail(&format!("smtp://{address}?to=a@b.test"), None)));
+        store.notify(&[notice(answer)]).await.unwrap();
+        sinks.tell(&store).await.unwrap();
+        let tried = std::iter::from_fn(|| letters.try_recv().ok()).count();
+        assert_eq!((tried, sinks.failed()), (tries, 1), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn away_from_this_machine_mail_goes_by_tls_or_not_at_all() {
+    // A name that is no loopback address, of a server without TLS.
+    let (address, mut letters) = mail_server(None).await;
+    let port = address.rsplit_once(':').unwrap().1;
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(folder.path());
+    let sinks = sinks(None, Some(mail(&format!("smtp://me@0.0.0.0:{port}?to=a@b.test"), Some("pass"))));
+    store.notify(&[notice("1")]).await.unwrap();
+    sinks.tell(&store).await.unwrap();
+    assert_eq!(sinks.failed(), 1);
+    assert!(letters.try_recv().is_err(), "nothing was sent in clear");
+}
+
+#[tokio::test]
+async fn what_was_not_told_is_told_after_a_restart_and_what_nobody_is_to_be_told_is_not_kept_for_later() {
+    let folder = tempfile::tempdir().unwrap();
+    store(folder.path()).notify(&[notice("1")]).await.unwrap();
+    let store = store(folder.path());
+    let (hooks, url) = Hooks::start(&[]).await;
+    sinks(Some(&url), None).tell(&store).await.unwrap();
+    assert_eq!(hooks.texts(), ["Truing: notice 1"]);
+    store.notify(&[notice("2")]).await.unwrap();
+    sinks(None, None).tell(&store).await.unwrap();
+    sinks(Some(&url), None).tell(&store).await.unwrap();
+    assert_eq!(hooks.texts().len(), 1);
+}
+
+#[tokio::test]
+async fn a_parked_slot_is_told_once_a_day_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(folder.path());
+    let key = Key::new("pr/github/1/7");
+    let described = Described { name: "o/r#7".into(), url: "https://x.test/7".into(), head: None };
+    store.describe(&[(key.clone(), described)]).await.unwrap();
+    let today = Millis(1_790_000_000_000);
+    for at in [today, today + Span::minutes(5), today + Span::minutes(24 * 60)] {
+        parking(&store, &key, 5, at).await;
+    }
+    let told = store.untold(9).await.unwrap();
+    assert_eq!(told.len(), 2, "{told:#?}");
+    assert_eq!(
+        told[0].text,
+        "o/r#7 is parked after 5 failed attempts. `truing why o/r#7` says why, `truing slots retry o/r#7` starts over."
+    );
+}
+
+#[tokio::test]
+async fn the_task_tells_what_comes_and_forgets_what_is_old() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(folder.path());
+    store.audit(&[Act::new("ada", "slots retry", "key", "")]).await.unwrap();
+    let (hooks, url) = Hooks::start(&[]).await;
+    let task = {
+        let (store, sinks) = (store.clone(), sinks(Some(&url), None));
+        // Kept for less than nothing: everything is old.
+        let keep = Span::minutes(-5);
+        tokio::spawn(async move { keep_telling(&store, &sinks, Duration::from_millis(10), keep).await })
+    };
+    store.notify(&[notice("1")]).await.unwrap();
+    let deadline = SystemClock.now() + Span::seconds(60);
+    let mut look = tokio::time::interval(Duration::from_millis(10));
+    while hooks.texts().is_empty() || !store.audited(9).await.unwrap().is_empty() {
+        assert!(SystemClock.now() < deadline);
+        look.tick().await;
+    }
+    task.abort();
+}
