@@ -180,3 +180,82 @@ async fn it_can_be_turned_while_the_server_is_under_load() {
     server.signal("-TERM");
     assert_eq!(server.ended().0.code(), Some(0));
 }
+
+/// Takes webhooks as Slack does; their texts come out.
+async fn chat() -> (String, tokio::sync::mpsc::UnboundedReceiver<String>) {
+    let (tell, texts) = tokio::sync::mpsc::unbounded_channel();
+    let take = move |axum::Json(body): axum::Json<Value>| {
+        tell.send(body["text"].as_str().unwrap().to_owned()).unwrap();
+        std::future::ready(())
+    };
+    let routes = axum::Router::new().route("/services/hook-canary", axum::routing::post(take));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/services/hook-canary", listener.local_addr().unwrap());
+    tokio::spawn(axum::serve(listener, routes).into_future());
+    (url, texts)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_people_on_call_are_told_and_the_webhooks_url_is_shown_nowhere() {
+    let site = Site::new().await;
+    let (url, mut texts) = chat().await;
+    let file = site.home.path().join("truing.toml");
+    let config = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, format!("{config}[notify]\nwebhook = \"{url}\"\n")).unwrap();
+    let shown = site.run(&["config", "show"]).out;
+    assert!(shown.contains("notify.webhook = \"http://127.0.0.1:") && !shown.contains("canary"), "{shown}");
+
+    // Turned without a server: told when there is one.
+    assert_eq!(site.by("ada", &["kill", "on", "--reason", "a storm"]).exit, 0);
+    let server = site.serve();
+    let mut next = async || tokio::time::timeout(PATIENCE, texts.recv()).await.unwrap().unwrap();
+    assert!(next().await.starts_with("Truing: Kill switch on, by ada (mode finish: a storm)"));
+    assert_eq!(site.by("bob", &["kill", "off"]).exit, 0);
+    assert!(next().await.starts_with("Truing: Kill switch off, by bob"));
+    site.forge.revoke(TOKEN);
+    site.open("one").await;
+    assert_eq!(site.deliver().await, [202]);
+    let parked = next().await;
+    assert!(parked.starts_with("Truing: o/r#1 is parked after 2 failed attempts."), "{parked}");
+    site.until_slots("parked", |slots| slots.iter().any(|slot| slot["why"] == "parked")).await;
+
+    server.signal("-TERM");
+    let (status, log) = server.ended();
+    assert_eq!(status.code(), Some(0));
+    assert!(log.contains("told: ") && !log.contains("canary"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sink_that_cannot_be_used_is_told_before_anything_is_served() {
+    let site = Site::new().await;
+    for (name, value) in [
+        ("TRUING_NOTIFY__WEBHOOK", "http://example.org/canary"),
+        ("TRUING_NOTIFY__WEBHOOK__ENV", "NOT_SET"),
+        ("TRUING_NOTIFY__SMTP", "smtps://mail.example.org"),
+        ("TRUING_NOTIFY__SMTP", "smtps://me@mail.example.org?to=a@b.test"),
+    ] {
+        let ran = Ran::of(site.command(&["serve"]).env(name, value).output().unwrap());
+        assert_eq!(ran.exit, 2, "{name}={value}: {ran:?}");
+        assert!(
+            ran.err.contains("notify.") && ran.err.contains("hint:") && !ran.err.contains("canary"),
+            "{}",
+            ran.err
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn webhooks_are_refused_while_it_is_on_and_the_service_stays_well() {
+    let site = Site::new().await;
+    let server = site.serve();
+    assert_eq!(site.run(&["kill", "on"]).exit, 0);
+    let number = site.open("one").await;
+    assert_eq!(site.deliver().await, [503]);
+    assert_eq!(site.run(&["slots", "list", "--format", "json"]).out, "[]\n");
+    assert_eq!(site.run(&["kill", "off"]).exit, 0);
+    site.repo.push("one", Commit::new("more").write("c.py", "c = 1\n")).await.unwrap();
+    assert_eq!(site.deliver().await, [202]);
+    site.until(number, "reviewed", is_reviewed).await;
+    server.signal("-TERM");
+    assert_eq!(server.ended().0.code(), Some(0));
+}
