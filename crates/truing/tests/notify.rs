@@ -72,10 +72,10 @@ struct Letter {
 }
 
 /// A mail server that speaks SMTP to whoever connects, without TLS. It answers `refuse` to a sender, if given.
-async fn mail_server(refuse: Option<&'static str>) -> (String, mpsc::UnboundedReceiver<Letter>) {
+async fn mail_server(refuse: Option<&'static str>) -> (String, mpsc::Receiver<Letter>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    let (tell, letters) = mpsc::unbounded_channel();
+    let (tell, letters) = mpsc::channel(64);
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             tokio::spawn(talk(stream, refuse, tell.clone()));
@@ -84,7 +84,7 @@ async fn mail_server(refuse: Option<&'static str>) -> (String, mpsc::UnboundedRe
     (address, letters)
 }
 
-async fn talk(stream: TcpStream, refuse: Option<&'static str>, tell: mpsc::UnboundedSender<Letter>) {
+async fn talk(stream: TcpStream, refuse: Option<&'static str>, tell: mpsc::Sender<Letter>) {
     let (from, mut to) = stream.into_split();
     let mut lines = BufReader::new(from).lines();
     let mut letter = Letter::default();
@@ -99,7 +99,7 @@ async fn talk(stream: TcpStream, refuse: Option<&'static str>, tell: mpsc::Unbou
             "MAIL" => {
                 letter.from = line;
                 if refuse.is_some() {
-                    tell.send(std::mem::take(&mut letter)).unwrap();
+                    tell.send(std::mem::take(&mut letter)).await.unwrap();
                 }
                 refuse.unwrap_or("250 ok\r\n")
             }
@@ -115,7 +115,7 @@ async fn talk(stream: TcpStream, refuse: Option<&'static str>, tell: mpsc::Unbou
                     }
                     letter.data += &format!("{line}\n");
                 }
-                tell.send(std::mem::take(&mut letter)).unwrap();
+                tell.send(std::mem::take(&mut letter)).await.unwrap();
                 "250 taken\r\n"
             }
             "QUIT" => "221 bye\r\n",

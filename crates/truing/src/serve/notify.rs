@@ -49,7 +49,7 @@ struct Sink {
 #[derive(Debug)]
 enum To {
     Webhook(Webhook),
-    Mail(Mail),
+    Mail(Box<Mail>),
 }
 
 /// Why one try failed.
@@ -64,7 +64,7 @@ pub struct SinkError {
 impl Sinks {
     /// These places.
     pub fn new(webhook: Option<Webhook>, mail: Option<Mail>) -> Self {
-        let all = webhook.map(To::Webhook).into_iter().chain(mail.map(To::Mail));
+        let all = webhook.map(To::Webhook).into_iter().chain(mail.map(Box::new).map(To::Mail));
         Self { sinks: all.map(|to| Sink { to, down: AtomicBool::new(false) }).collect(), ..Self::default() }
     }
 

@@ -182,10 +182,10 @@ async fn it_can_be_turned_while_the_server_is_under_load() {
 }
 
 /// Takes webhooks as Slack does; their texts come out.
-async fn chat() -> (String, tokio::sync::mpsc::UnboundedReceiver<String>) {
-    let (tell, texts) = tokio::sync::mpsc::unbounded_channel();
+async fn chat() -> (String, tokio::sync::mpsc::Receiver<String>) {
+    let (tell, texts) = tokio::sync::mpsc::channel(64);
     let take = move |axum::Json(body): axum::Json<Value>| {
-        tell.send(body["text"].as_str().unwrap().to_owned()).unwrap();
+        tell.try_send(body["text"].as_str().unwrap().to_owned()).unwrap();
         std::future::ready(())
     };
     let routes = axum::Router::new().route("/services/hook-canary", axum::routing::post(take));
