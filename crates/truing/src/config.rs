@@ -76,6 +76,8 @@ pub struct ServerConfig {
     pub heartbeat: Duration,
     /// How often the scheduler looks for due slots.
     pub poll: Duration,
+    /// How often the forges are asked what is open.
+    pub sweep: Duration,
     /// Webhooks a second from one source; 0: any number.
     pub rate_limit: u32,
     /// Who may say for whom it forwards webhooks.
@@ -254,6 +256,7 @@ impl Config {
                 lease: of.duration("server.lease")?,
                 heartbeat: of.duration("server.heartbeat")?,
                 poll: of.duration("server.poll")?,
+                sweep: of.duration("server.sweep")?,
                 rate_limit: of.number("server.rate_limit")?,
                 trusted_proxies: of.networks("server.trusted_proxies")?,
             },
@@ -544,12 +547,6 @@ pub fn read(shown: &Path, path: &Path) -> Result<SourceFile, ConfigError> {
     Ok(SourceFile { name: shown.display().to_string(), folder, text })
 }
 
-fn unreadable(file: &Path, why: impl std::fmt::Display) -> ConfigError {
-    Problem::Unreadable { file: file.display().to_string(), why: why.to_string() }.into()
-}
-
-#[cfg(test)]
-mod tests;
 /// Opens a plain file, perhaps through a link. Another thing can be waited for without end (a FIFO), or read (a device).
 pub(crate) fn open_plain(path: &Path) -> std::io::Result<std::fs::File> {
     if !std::fs::metadata(path)?.is_file() {
@@ -558,3 +555,9 @@ pub(crate) fn open_plain(path: &Path) -> std::io::Result<std::fs::File> {
     std::fs::File::open(path)
 }
 
+fn unreadable(file: &Path, why: impl std::fmt::Display) -> ConfigError {
+    Problem::Unreadable { file: file.display().to_string(), why: why.to_string() }.into()
+}
+
+#[cfg(test)]
+mod tests;

@@ -155,7 +155,7 @@ impl Demo {
         let (stop, stopped) = oneshot::channel();
         let service = Service {
             house: Arc::new(house),
-            pace: Pace { concurrency: 4, poll: POLL, heartbeat: Duration::from_secs(5) },
+            pace: Pace { concurrency: 4, poll: POLL, heartbeat: Duration::from_secs(5), sweep: None },
             ingress: Settings::new(BTreeMap::from([(
                 FORGE.to_owned(),
                 HookSecret::new(WEBHOOK_SECRET.as_bytes()),
@@ -329,6 +329,7 @@ fn house<R: Reader>(
         scope: Scope { packs: vec!["core".into()], ignore: globset::GlobSet::empty() },
         max_inline: 30,
         kill_switch: crate::serve::switch::KillSwitch::default(),
+        swept: crate::serve::sweep::Periods::default(),
     })
 }
 

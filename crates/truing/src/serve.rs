@@ -2,13 +2,16 @@
 //! takes one lease to its end ([`worker`]). [`Service::run`] is all three in one process, until it is told to
 //! stop.
 
+pub mod commands;
 pub mod ingress;
 pub mod marks;
 pub mod notify;
 pub mod scheduler;
+pub mod sweep;
 pub mod switch;
 pub mod worker;
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,8 +22,9 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use truing_core::id::PrId;
-use truing_core::port::{Clock, Forge, Ids, Operations, Reader, Records, Slots, StoreError};
+use truing_core::port::{Clock, Forge, Ids, Operations, Reader, Records, Slots, StoreError, Watchlist};
 use truing_core::slot::{Command, Limits, State};
+use truing_forge::github::GitHub;
 use truing_git::{Git, GitError, Remote};
 
 use self::switch::KillSwitch;
@@ -42,6 +46,9 @@ pub trait Forges: Send + Sync {
     /// The pull request of the repository that people call `repo` (`owner/name`); none if the forge is not
     /// configured.
     fn pull(&self, id: &PrId, repo: &str) -> Option<Self::Pull>;
+
+    /// The configured forges beyond one pull request, by the `NAME` of `[forge.NAME]`.
+    fn servers(&self) -> &BTreeMap<String, GitHub>;
 
     /// Where a repository is fetched from; none if the forge is not configured.
     fn remote(&self, forge: &str, repo: &str) -> Option<Result<Remote, GitError>>;
@@ -71,6 +78,8 @@ pub struct House<S, W, R, C, I> {
     pub max_inline: usize,
     /// What is known of the kill switch.
     pub kill_switch: KillSwitch,
+    /// How often each repository was swept.
+    pub swept: sweep::Periods,
 }
 
 /// The pace of a service.
@@ -82,6 +91,8 @@ pub struct Pace {
     pub poll: Duration,
     /// How often a lease is renewed.
     pub heartbeat: Duration,
+    /// From the beginning of one sweep to that of the next; none: forges are not swept.
+    pub sweep: Option<Duration>,
 }
 
 /// A service that is about to run.
@@ -104,7 +115,7 @@ pub enum ServeError {
 
 impl<S, W, R, C, I> Service<S, W, R, C, I>
 where
-    S: Slots + Records + Operations + 'static,
+    S: Slots + Records + Operations + Watchlist + 'static,
     W: Forges + 'static,
     R: Reader + 'static,
     C: Clock + 'static,
@@ -125,6 +136,11 @@ where
         // Ends with this function, however that ends.
         let mut http = JoinSet::new();
         http.spawn(ingress::listen::serve(listener, routes, bounds, stopped));
+        let mut watching = JoinSet::new();
+        watching.spawn(commands::run(self.house.clone(), self.pace.poll));
+        if let Some(every) = self.pace.sweep {
+            watching.spawn(sweep::run(self.house.clone(), every, self.pace.poll));
+        }
         let mut workers = JoinSet::new();
         let mut poll = tokio::time::interval(self.pace.poll);
         poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -151,6 +167,8 @@ where
         }
         tracing::info!(running = workers.len(), "stopping");
         stopping.send_replace(true);
+        // Each of their writes is one transaction: nothing is half done.
+        watching.shutdown().await;
         if !drained(&mut workers, DRAIN).await {
             giving_back.send_replace(true);
             if !drained(&mut workers, GIVE_BACK).await {

@@ -229,6 +229,7 @@ pub async fn house<R: Reader>(
         scope: scope(&config.rules)?,
         max_inline: config.review.max_inline,
         kill_switch: crate::serve::switch::KillSwitch::default(),
+        swept: crate::serve::sweep::Periods::default(),
         store,
     })
 }
@@ -272,10 +273,10 @@ fn mirrors(folder: &Path) -> PathBuf {
     folder.join("mirrors")
 }
 
-/// A reader error as the command line tells it.
 /// How alike a name must be to a known one to be taken for it, from 0 to 1.
 const NEAR: f64 = 0.5;
 
+/// A reader error as the command line tells it.
 pub fn reader_error(error: ReaderError) -> CliError {
     match error {
         ReaderError::UnknownPack { ref name, ref known } => {

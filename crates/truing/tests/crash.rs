@@ -159,6 +159,7 @@ impl Lane {
             scope: Scope { packs: vec!["core".into()], ignore: GlobSet::empty() },
             max_inline: 30,
             kill_switch: truing::serve::switch::KillSwitch::default(),
+            swept: truing::serve::sweep::Periods::default(),
         };
         Process { house: Arc::new(house), script }
     }

@@ -192,14 +192,6 @@ impl FakeForge {
         world.limit = Some(calls);
         world.spent = (world.now().div_euclid(3600), 0);
     }
-
-    /// An account takes another name; its old one is free.
-    pub fn rename_account(&self, from: &str, to: &str) {
-        let accounts = &mut self.shared.lock().world.accounts;
-        if let Some(id) = accounts.remove(from) {
-            accounts.insert(to.to_owned(), id);
-        }
-    }
 }
 
 impl Repo {

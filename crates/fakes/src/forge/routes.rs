@@ -236,17 +236,17 @@ async fn answer(
         tokio::time::sleep(time).await;
     }
     let hang_up = matches!(fault, Some(FaultKind::Drop | FaultKind::LostAnswer));
+    let known = parts.headers.get(header::IF_NONE_MATCH).filter(|_| parts.method == "GET").cloned();
+    let mut response = respond(reply, &shared, fault == Some(FaultKind::Truncated), known, resource);
     {
         let mut state = shared.lock();
         let path = parts.uri.path_and_query().map_or(path, ToString::to_string);
-        let status = (!hang_up).then_some(reply.status);
+        let status = (!hang_up).then_some(response.status().as_u16());
         state.world.log.push_back(Logged { method, path, login, status });
         if state.world.log.len() > MAX_LOGGED {
             state.world.log.pop_front();
         }
     }
-    let known = parts.headers.get(header::IF_NONE_MATCH).filter(|_| parts.method == "GET").cloned();
-    let mut response = respond(reply, &shared, fault == Some(FaultKind::Truncated), known, resource);
     if hang_up {
         response.extensions_mut().insert(HangUp);
     }

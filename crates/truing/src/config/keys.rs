@@ -173,6 +173,14 @@ pub const KEYS: &[Key] = &[
         doc: "How many webhooks a second are taken from one source address, with bursts of twice as many; further ones are answered 429. 0: any number.",
     },
     Key {
+        path: "server.sweep",
+        kind: PERIOD,
+        default: Default::Text("5m"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "How often the forges are asked what is open and commented, to make up for webhooks that were lost; with at most a tenth of each forge's rate limit.",
+    },
+    Key {
         path: "server.trusted_proxies",
         kind: Kind::Networks,
         default: Default::Text(""),

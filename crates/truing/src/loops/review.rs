@@ -76,6 +76,12 @@ pub enum Stopped {
     /// Records have seen a greater token on this key: the slots have forgotten one, or somebody else is ahead.
     #[error("the records know a newer run (token {0:?})")]
     Fenced(Token),
+    /// The forge does not show the pull request where its name says: the repository may have another one by now.
+    #[error("{what}")]
+    NotThere {
+        /// The forge's words.
+        what: String,
+    },
     /// The head moved while its review was being published: look again.
     #[error("the head has moved on")]
     Moved,
@@ -170,7 +176,16 @@ where
 
     /// What the forge says now. An event's own words are never believed.
     async fn look(&self) -> Result<PullRequest, Stopped> {
-        self.forge.pull_request().await.map_err(|error| self.stopped(error))
+        self.forge.pull_request().await.map_err(|error| match error {
+            ForgeError::NotFound { .. } | ForgeError::Moved { .. } => {
+                Stopped::NotThere { what: error.to_string() }
+            }
+            ForgeError::Unauthorized { .. }
+            | ForgeError::Forbidden { .. }
+            | ForgeError::Rejected { .. }
+            | ForgeError::RateLimited { .. }
+            | ForgeError::Unavailable { .. } => self.stopped(error),
+        })
     }
 
     /// When a review may be computed again, if the storm has had its leading one.

@@ -27,16 +27,19 @@ use axum::{Json, Router};
 use ipnet::IpNet;
 use serde_json::json;
 use tokio::sync::Semaphore;
-use truing_core::port::{Clock, Described, Ids, Mark, Operations, Reader, Records, Slots};
+use truing_core::port::{Clock, Described, Ids, Mark, Operations, Reader, Records, Slots, Watchlist};
 use truing_core::slot::Loop;
-use truing_forge::webhook::{Hook, HookSecret, SIGNATURE_HEADER, Signature, json_of_form, parse_github};
+use truing_forge::webhook::{
+    Comment, Hook, HookSecret, SIGNATURE_HEADER, Signature, json_of_form, parse_github,
+};
 
 pub use self::body::MAX_BODY;
 use self::listen::Peer;
 pub use self::listen::{MAX_HEADER_BYTES, MAX_HEADERS};
 use self::rate::{Limited, Rates};
 use self::refusal::Refusal;
-use super::marks::Marks;
+use super::commands::{self, Asked};
+use super::marks::{Marks, NotMarked};
 use super::{Forges, House};
 
 /// Deliveries a second from one source, unless configured.
@@ -121,7 +124,7 @@ pub fn router<S, W, R, C, I>(
     poll: Duration,
 ) -> Router
 where
-    S: Slots + Records + Operations + 'static,
+    S: Slots + Records + Operations + Watchlist + 'static,
     W: Forges + 'static,
     R: Reader + 'static,
     C: Clock + 'static,
@@ -148,7 +151,11 @@ async fn webhook<S, W, R, C, I>(
     State(ingress): Shared<S, W, R, C, I>,
     Path(name): Path<String>,
     request: Request,
-) -> Response {
+) -> Response
+where
+    S: Slots + Operations + Watchlist,
+    C: Clock,
+{
     let peer = request.extensions().get::<Peer>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0);
     let source = source::source(peer, request.headers(), &ingress.settings.trusted_proxies);
     let limited = ingress.rates.take(source, Instant::now()).err();
@@ -168,7 +175,11 @@ async fn webhook<S, W, R, C, I>(
     refusal.answer()
 }
 
-impl<S, W, R, C, I> Ingress<S, W, R, C, I> {
+impl<S, W, R, C, I> Ingress<S, W, R, C, I>
+where
+    S: Slots + Operations + Watchlist,
+    C: Clock,
+{
     /// Takes one delivery; what to answer.
     async fn take(&self, name: &str, request: Request) -> Result<serde_json::Value, Refusal> {
         let (parts, body) = request.into_parts();
@@ -190,7 +201,7 @@ impl<S, W, R, C, I> Ingress<S, W, R, C, I> {
         match hook.map_err(Refusal::Bad)? {
             Hook::Ping => Ok(json!({ "status": "pong" })),
             Hook::Ignored { what } => Ok(json!({ "status": "ignored", "what": what })),
-            Hook::Comment(_) => Ok(json!({ "status": "ignored", "what": "issue_comment created" })),
+            Hook::Comment(comment) => self.hear(&comment).await,
             Hook::Pull { pr, name, url, revision, .. } => {
                 let key = pr.key();
                 let head = revision.map(|revision| revision.head);
@@ -200,6 +211,19 @@ impl<S, W, R, C, I> Ingress<S, W, R, C, I> {
                 Ok(json!({ "status": "accepted", "key": key }))
             }
         }
+    }
+
+    /// Remembers a comment that looks like a command; it is looked at later, away from the forge's ten seconds.
+    async fn hear(&self, comment: &Comment) -> Result<serde_json::Value, Refusal> {
+        if Asked::parse(&comment.body).is_none() {
+            return Ok(json!({ "status": "ignored", "what": "issue_comment created" }));
+        }
+        if self.house.switch().await.engaged().is_some() {
+            return Err(Refusal::NotMarked(NotMarked::KillSwitch)); // the sweep at its end finds the comment
+        }
+        let heard = commands::hear(&self.house.store, comment).await;
+        heard.map_err(|error| Refusal::NotMarked(NotMarked::Store(error)))?;
+        Ok(json!({ "status": "accepted", "key": comment.pr.key() }))
     }
 }
 

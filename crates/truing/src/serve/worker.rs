@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
-use truing_core::id::{PrId, Version};
-use truing_core::port::{Clock, Event, Ids, Operations, Reader, Records, RunRef, Slots, StoreError};
+use truing_core::id::{PrId, Sha, Version};
+use truing_core::port::{
+    Clock, Described, Event, Forge as _, ForgeError, Ids, Operations, Reader, Records, RunRef, Slots,
+    StoreError,
+};
 use truing_core::slot::{Command, Refused, Then, Why};
 use truing_forge::publisher::Reconciled;
 
@@ -86,6 +89,10 @@ where
             say(house, run, format!("failed: {what}")).await?;
             Command::Fail(token, not_before)
         }
+        Err(Stopped::NotThere { what }) => {
+            say(house, run, format!("failed: {what}")).await?;
+            Command::Fail(token, None)
+        }
     };
     if lease.last_attempt && matches!(command, Command::Fail(..)) {
         notify::parking(&house.store, &lease.key, house.limits.attempts, house.clock.now()).await;
@@ -105,17 +112,70 @@ where
     C: Clock,
     I: Ids,
 {
-    let failed =
-        |what: String| Stopped::Failed { class: "the server is not set up for it", what, not_before: None };
-    let id =
-        PrId::from_key(&lease.key).ok_or_else(|| failed(format!("{} is not a pull request", lease.key)))?;
+    let id = PrId::from_key(&lease.key)
+        .ok_or_else(|| misconfigured(format!("{} is not a pull request", lease.key)))?;
     let names = house.store.described(std::slice::from_ref(&lease.key)).await?;
     let described = names.into_iter().flatten().next();
     let name = described.as_ref().map_or("", |described| described.name.as_str());
     let repo = name.rsplit_once('#').map_or("", |(repo, _)| repo);
     let head = described.as_ref().and_then(|described| described.head.clone());
-    let unknown = || failed(format!("[forge.{}] is not configured", id.forge));
-    let forge = house.forges.pull(&id, repo).ok_or_else(unknown)?;
+    let ended = review_at(house, lease, run, (&id, repo), head.clone()).await;
+    let Err(Stopped::NotThere { what }) = ended else { return ended };
+    match whereabouts(house, &id).await? {
+        Some(name) if name != repo => {
+            say(house, run, format!("{repo} is called {name} by now")).await?;
+            review_at(house, lease, run, (&id, &name), head).await
+        }
+        Some(_) | None => Err(Stopped::NotThere { what }),
+    }
+}
+
+/// What the repository is called now, by its id, and remembers it; none if the forge does not show the pull request.
+async fn whereabouts<S, W, R, C, I>(
+    house: &House<S, W, R, C, I>,
+    id: &PrId,
+) -> Result<Option<String>, Stopped>
+where
+    S: Records,
+    W: Forges,
+{
+    let Some(github) = house.forges.servers().get(&id.forge) else { return Ok(None) };
+    let found = async {
+        let name = github.repository_by_id(&id.repository).await?.name;
+        let pull = github.pull(id.clone(), &name).pull_request().await?;
+        Ok((name, pull))
+    };
+    let (name, pull) = match found.await {
+        Ok(found) => found,
+        Err(ForgeError::NotFound { .. } | ForgeError::Moved { .. }) => return Ok(None),
+        Err(error) => return Err(Stopped::NotThere { what: error.to_string() }),
+    };
+    let described = Described { name: pull.name, url: pull.url, head: None };
+    house.store.describe(&[(id.key(), described)]).await?;
+    Ok(Some(name))
+}
+
+fn misconfigured(what: String) -> Stopped {
+    Stopped::Failed { class: "the server is not set up for it", what, not_before: None }
+}
+
+/// Reviews the pull request of the repository that is called `repo`.
+async fn review_at<S, W, R, C, I>(
+    house: &House<S, W, R, C, I>,
+    lease: &Lease,
+    run: &RunRef,
+    (id, repo): (&PrId, &str),
+    head: Option<Sha>,
+) -> Result<Then, Stopped>
+where
+    S: Slots + Records + Operations,
+    W: Forges,
+    R: Reader,
+    C: Clock,
+    I: Ids,
+{
+    let unknown = || misconfigured(format!("[forge.{}] is not configured", id.forge));
+    let forge = house.forges.pull(id, repo).ok_or_else(unknown)?;
     let remote = house.forges.remote(&id.forge, repo).ok_or_else(unknown)??;
     let served = Served {
         store: &house.store,
@@ -147,7 +207,13 @@ where
         // What a former lease began to say may still become visible: this attempt is not over.
         Ok(Reconciled::Settling { until }) => Ok(Then::DueAt(until, Why::Settling)),
         Err(later @ (Stopped::RateLimited { .. } | Stopped::Halted)) => Err(later),
-        Err(error @ (Stopped::Lost | Stopped::Fenced(_) | Stopped::Moved | Stopped::Failed { .. })) => {
+        Err(
+            error @ (Stopped::Lost
+            | Stopped::Fenced(_)
+            | Stopped::NotThere { .. }
+            | Stopped::Moved
+            | Stopped::Failed { .. }),
+        ) => {
             say(house, run, format!("the pull request could not be told: {error}")).await?;
             ended
         }

@@ -3,6 +3,7 @@
 //!
 //! A crashed process does nothing more: all of its later calls fail without effect, whatever it still tries.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -14,14 +15,14 @@ use truing_core::id::{CommentId, IntentId, Key, Millis, PrId, Sha, Span, Token, 
 use truing_core::outcome::{Outcome, OutcomeRecord};
 use truing_core::port::{
     Act, Begun, ChangedFile, Clock, Computed, Described, Event, Forge, ForgeError, InlineDraft, Mark, Moved,
-    NewNotice, Notice, Operations, PullRequest, ReadReport, ReadRequest, Reader, ReaderError, Records,
-    Revision, RunRef, Slots, StoreError,
+    NewNotice, Notice, Obeyed, Operations, PullRequest, ReadReport, ReadRequest, Reader, ReaderError,
+    Records, Repository, Revision, RunRef, Slots, StoreError, Told, Watchlist,
 };
 use truing_core::publish::{Desired, DesiredStatus, Intent, Item, Observed, Producer};
 use truing_core::slot::{Limits, Slot};
 use truing_core::switch::{Switch, Turn};
 use truing_diff::RepoPath;
-use truing_forge::github::GitHubPull;
+use truing_forge::github::{GitHub, GitHubPull};
 use truing_git::{GitError, Remote};
 use truing_store::Sqlite;
 
@@ -232,6 +233,18 @@ impl Operations for FaultyStore {
     }
 }
 
+impl Watchlist for FaultyStore {
+    through! { no_store, StoreError;
+        repositories(forge: &str) -> Vec<Repository>;
+        remember(repositories: &[Repository]) -> ();
+        newest_runs(keys: &[Key]) -> Vec<Option<Revision>>;
+        slots_of(forge: &str, repository: &str) -> Vec<Slot>;
+        tell(told: &[Told], of: &Repository, until: Option<Millis>) -> ();
+        unserved(forge: &str, limit: usize) -> Vec<Told>;
+        served(told: &Told, obeyed: Option<&Obeyed>) -> Result<(), Moved>;
+    }
+}
+
 // ---------------------------------------------------------------------------------------------- forge
 
 /// How a forge behaves when nothing goes wrong.
@@ -267,6 +280,10 @@ impl Forges for FaultyForges {
         let inner =
             MannerPull { inner: self.inner.pull(id, repo)?, manner: self.manner, clock: self.clock.clone() };
         Some(FaultyPull { inner, script: self.script.clone() })
+    }
+
+    fn servers(&self) -> &BTreeMap<String, GitHub> {
+        self.inner.servers()
     }
 
     fn remote(&self, forge: &str, repo: &str) -> Option<Result<Remote, GitError>> {

@@ -17,7 +17,7 @@ use truing::serve::{House, Pace, ServeError, Service};
 use truing::slots::step;
 use truing::wiring::{GitHubs, SystemClock, ThreadedReader, UniqueIds};
 use truing_core::id::{Key, Millis, PrId, Span};
-use truing_core::port::{Clock, Operations, Records, Slots};
+use truing_core::port::{Clock, Operations, Records, Slots, Watchlist};
 use truing_core::slot::{Command, Limits, Slot, State};
 use truing_fakes::forge::{Chaos, Delivery, FakeForge, Hook, NewPull, Options, PullView, Repo};
 use truing_fakes::repo::Commit;
@@ -45,7 +45,7 @@ const WORTH_A_SKIP: Span = Span::seconds(2);
 pub(crate) struct Warp(Arc<AtomicI64>);
 
 impl Warp {
-    fn skip(&self, span: Span) {
+    pub(crate) fn skip(&self, span: Span) {
         self.0.fetch_add(span.0, Ordering::SeqCst);
     }
 }
@@ -116,7 +116,9 @@ impl Site {
 
     /// A forge that may take so long to show what was done.
     pub(crate) async fn settling(settle: Span) -> Self {
-        let forge = FakeForge::start(Options::default()).await.unwrap();
+        let clock = Warp::default();
+        let options = Options { clock: Arc::new(clock.clone()), ..Options::default() };
+        let forge = FakeForge::start(options).await.unwrap();
         forge.token(TOKEN, BOT);
         let repo = forge.create_repository("acme", "shop", change::base()).await.unwrap();
         let options = GitHubOptions {
@@ -135,7 +137,7 @@ impl Site {
         };
         Self {
             base: repo.tip("main").await.unwrap(),
-            clock: Warp::default(),
+            clock,
             github: GitHub::with_patience(options, patience).unwrap(),
             git: Git::new(GitOptions::default()).await.unwrap(),
             reader: ThreadedReader::new().unwrap(),
@@ -156,14 +158,38 @@ impl Site {
     }
 
     pub(crate) async fn serve_with(&self, limits: Limits) -> Running {
-        let store = Sqlite::open(&self.database(), Arc::new(self.clock.clone())).unwrap();
+        let store = self.store();
         self.serve_from(store.clone(), store, limits).await
+    }
+
+    /// Starts a service that sweeps this often.
+    pub(crate) async fn serve_sweeping(&self, every: Duration) -> Running {
+        let store = self.store();
+        self.serve_paced(store.clone(), store, limits(), Some(every)).await
+    }
+
+    /// Opens the store.
+    pub(crate) fn store(&self) -> Sqlite {
+        Sqlite::open(&self.database(), Arc::new(self.clock.clone())).unwrap()
     }
 
     /// Starts a service on `store`, behind which is `inner`.
     pub(crate) async fn serve_from<S>(&self, store: S, inner: Sqlite, limits: Limits) -> Running
     where
-        S: Slots + Records + Operations + 'static,
+        S: Slots + Records + Operations + Watchlist + 'static,
+    {
+        self.serve_paced(store, inner, limits, None).await
+    }
+
+    async fn serve_paced<S>(
+        &self,
+        store: S,
+        inner: Sqlite,
+        limits: Limits,
+        sweep: Option<Duration>,
+    ) -> Running
+    where
+        S: Slots + Records + Operations + Watchlist + 'static,
     {
         let service = Service {
             house: Arc::new(self.house(store, self.forges(), limits)),
@@ -171,6 +197,7 @@ impl Site {
                 concurrency: 4,
                 poll: Duration::from_millis(10),
                 heartbeat: Duration::from_millis(500),
+                sweep,
             },
             ingress: Settings::new(BTreeMap::from([(FORGE.to_owned(), HookSecret::new(SECRET.as_bytes()))])),
         };
@@ -207,6 +234,7 @@ impl Site {
             scope: Scope { packs: vec!["aiobotocore".into(), "core".into()], ignore: GlobSet::empty() },
             max_inline: 30,
             kill_switch: truing::serve::switch::KillSwitch::default(),
+            swept: truing::serve::sweep::Periods::default(),
         }
     }
 
@@ -274,6 +302,14 @@ impl Running {
     /// Waits until nothing is left to do, and all slots are forgotten. Whatever is due late is due now.
     pub(crate) async fn rest(&self, clock: &Warp) {
         self.come_to("all slots are forgotten", clock, |slots| slots.is_empty()).await;
+    }
+
+    /// Waits until nobody is at work and nothing is due, whatever rests.
+    pub(crate) async fn rest_as_it_is(&self) {
+        until("nothing is due", async || {
+            self.store.list().await.unwrap().iter().all(|slot| slot.wakes_at().is_none())
+        })
+        .await;
     }
 
     /// Waits until the slots are as wanted.

@@ -1,0 +1,405 @@
+//! The sweep: asks the forges what is open in every repository ever seen and in those their tokens list, and marks
+//! what webhooks did not tell of (design.md section 2). It makes up for lost webhooks, refused ones and a server that
+//! was down; commands in comments too.
+//!
+//! It goes in rounds, one repository of each forge at a time, within a share of the rate limit; where that is too
+//! small for a round in its period, the round takes longer, and how long is known by repository ([`Periods`]). A sweep
+//! that finds nothing new writes nothing.
+
+mod share;
+mod turn;
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use truing_core::id::{Key, Millis, Span};
+use truing_core::port::{
+    Clock, ForgeError, Operations, Records, Repository, Revision, Slots, StoreError, Watchlist,
+};
+use truing_forge::github::{GitHub, Listing, OpenPull, PullComment, Seen};
+
+use self::share::Share;
+use super::{Forges, House};
+
+/// A repository that is gone is asked for again after this time.
+const GONE_AGAIN: Span = Span::minutes(24 * 60);
+/// Calls that fail in a row before a forge counts as down.
+const DOWN_AFTER: u32 = 3;
+/// The first wait for a forge that is down, doubled by each further failure.
+const FIRST_WAIT: Span = Span::minutes(1);
+/// The longest wait.
+const LONGEST_WAIT: Span = Span::minutes(10);
+
+/// How often each repository was swept: what the period is, and what it comes to.
+#[derive(Clone, Debug, Default)]
+pub struct Periods(Arc<Mutex<BTreeMap<(String, String), Swept>>>);
+
+/// When a repository was swept.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Swept {
+    /// The `NAME` of `[forge.NAME]`.
+    pub forge: String,
+    /// `owner/name`.
+    pub name: String,
+    /// The last time.
+    pub at: Millis,
+    /// From the time before to the last time; none after the first.
+    pub period: Option<Span>,
+}
+
+impl Periods {
+    /// All repositories that were swept since the service began, by forge and id.
+    pub fn all(&self) -> Vec<Swept> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    fn swept(&self, repository: &Repository, at: Millis) {
+        let mut periods = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (repository.forge.clone(), repository.id.clone());
+        let period = periods.get(&key).map(|before| at - before.at);
+        let (forge, name) = (repository.forge.clone(), repository.name.clone());
+        periods.insert(key, Swept { forge, name, at, period });
+    }
+}
+
+/// The rounds of all forges.
+#[derive(Debug)]
+pub struct Sweep {
+    every: Span,
+    forges: BTreeMap<String, Round>,
+    /// Could the store not be used the last time?
+    failing: bool,
+}
+
+/// A forge's round, and what is known from those before.
+#[derive(Debug, Default)]
+struct Round {
+    /// When the round in progress, or the last one, began.
+    began: Option<Millis>,
+    /// What is left of it.
+    queue: VecDeque<Task>,
+    /// No calls before then.
+    not_before: Option<Millis>,
+    share: Share,
+    /// Is it known that the share is used up?
+    short: bool,
+    /// Failures in a row, and whether people were told that the forge is down.
+    failures: u32,
+    down: bool,
+    listed: Listing<Seen>,
+    /// Did the token's list fail the last time?
+    unlisted: bool,
+    repositories: HashMap<String, Watched>,
+}
+
+/// One repository's turn.
+#[derive(Clone, Debug)]
+struct Task {
+    repository: Repository,
+    /// What the token's list says of it; none if it is not on it.
+    listed: Option<Seen>,
+    /// Was it tried in this round?
+    tried: bool,
+}
+
+/// What is known of a repository from the turn before.
+#[derive(Debug, Default)]
+struct Watched {
+    pulls: Listing<OpenPull>,
+    comments: Listing<PullComment>,
+    /// What was marked though it rests in a state that only people or news should end, and for which revision.
+    roused: HashMap<Key, Option<Revision>>,
+    /// When it was asked for and was gone.
+    gone_asked: Option<Millis>,
+    /// Did it fail the last time?
+    failing: bool,
+}
+
+/// Why a turn failed.
+#[derive(Debug, thiserror::Error)]
+enum Failed {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Forge(#[from] ForgeError),
+}
+
+/// Sweeps for as long as it is polled.
+pub async fn run<S, W, R, C, I>(house: Arc<House<S, W, R, C, I>>, every: Duration, poll: Duration)
+where
+    S: Slots + Records + Operations + Watchlist,
+    W: Forges,
+    C: Clock,
+{
+    let mut sweep = Sweep::new(every);
+    let mut poll = tokio::time::interval(poll);
+    poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        // While a round is going on each turn follows the one before.
+        if !sweep.look(&house).await {
+            poll.tick().await;
+        }
+    }
+}
+
+impl Sweep {
+    /// Rounds that begin at this pace; the first one at once.
+    pub fn new(every: Duration) -> Self {
+        let every = Span(i64::try_from(every.as_millis()).unwrap_or(i64::MAX));
+        Self { every, forges: BTreeMap::new(), failing: false }
+    }
+
+    /// Looks at the next repository of each forge, if it is time. Nothing while the kill switch is on; a round at
+    /// once when it goes off. True: there is more to look at now.
+    pub async fn look<S, W, R, C, I>(&mut self, house: &House<S, W, R, C, I>) -> bool
+    where
+        S: Slots + Records + Operations + Watchlist,
+        W: Forges,
+        C: Clock,
+    {
+        let looked = self.try_look(house).await;
+        if let (Err(error), false) = (&looked, self.failing) {
+            tracing::error!(%error, "the sweep cannot use the store");
+        }
+        self.failing = looked.is_err();
+        looked.unwrap_or(false)
+    }
+
+    async fn try_look<S, W, R, C, I>(&mut self, house: &House<S, W, R, C, I>) -> Result<bool, StoreError>
+    where
+        S: Slots + Records + Operations + Watchlist,
+        W: Forges,
+        C: Clock,
+    {
+        if house.switch().await.engaged().is_some() {
+            return Ok(false);
+        }
+        let wanted = house.store.sweep_wanted().await?;
+        let (mut over, mut more) = (true, false);
+        for (forge, github) in house.forges.servers() {
+            let round = self.forges.entry(forge.clone()).or_default();
+            let now = house.clock.now();
+            if round.is_due(now, self.every, wanted) {
+                round.begin(house, forge, github).await?;
+            } else {
+                round.go_on(house, github).await?;
+            }
+            more |= !round.queue.is_empty() && round.not_before.is_none();
+            over &= round.queue.is_empty() && round.began.is_some_and(|began| Some(began) >= wanted);
+        }
+        if let (Some(wanted), true) = (wanted, over) {
+            house.store.swept(wanted).await?;
+        }
+        Ok(more)
+    }
+}
+
+impl Round {
+    fn is_due(&self, now: Millis, every: Span, wanted: Option<Millis>) -> bool {
+        if self.not_before.is_some_and(|instant| now < instant) {
+            return false;
+        }
+        let Some(began) = self.began else { return true };
+        wanted.is_some_and(|wanted| began < wanted) || (self.queue.is_empty() && now - began >= every)
+    }
+
+    /// Begins a round: which repositories are there? Those that the token lists come first, in its order.
+    async fn begin<S, W, R, C, I>(
+        &mut self,
+        house: &House<S, W, R, C, I>,
+        forge: &str,
+        github: &GitHub,
+    ) -> Result<(), StoreError>
+    where
+        S: Slots + Watchlist,
+        C: Clock,
+    {
+        let now = house.clock.now();
+        self.not_before = None;
+        let mut calls = self.share.allowed(github.quota(), now);
+        if calls == 0 {
+            self.run_short(forge, now);
+            return Ok(());
+        }
+        let before = calls;
+        let listed = github.repositories(&mut self.listed, &mut calls).await;
+        self.share.use_up(before - calls);
+        match listed {
+            Ok(()) => {
+                self.answered(forge);
+                self.unlisted = false;
+            }
+            Err(error) if is_the_forges(&error) => {
+                // Nothing was asked of one repository.
+                self.failures = self.failures.max(DOWN_AFTER - 1);
+                self.fail(forge, &error, now);
+                return Ok(());
+            }
+            // A token that may not list still reads what webhooks tell of.
+            Err(error) if !self.unlisted => {
+                tracing::warn!(forge, %error, "only repositories with webhooks are swept");
+                self.unlisted = true;
+            }
+            Err(_) => {}
+        }
+        let cursor = house.store.now().await?;
+        let known = house.store.repositories(forge).await?;
+        let mut known: BTreeMap<String, Repository> =
+            known.into_iter().map(|repository| (repository.id.clone(), repository)).collect();
+        let mut queue = VecDeque::new();
+        let mut names = HashSet::new();
+        for seen in self.listed.items() {
+            let (forge, id, name) = (forge.to_owned(), seen.id.clone(), seen.name.clone());
+            let new = Repository { forge, id, name, cursor, gone: None };
+            let repository = known.remove(&seen.id).unwrap_or(new);
+            if names.insert(seen.id.clone()) {
+                queue.push_back(Task { repository, listed: Some(seen.clone()), tried: false });
+            }
+        }
+        let others = known.into_values().filter(|one| one.gone.is_none() || self.may_be_back(&one.id, now));
+        queue.extend(others.map(|repository| Task { repository, listed: None, tried: false }));
+        self.began = Some(now);
+        self.queue = queue;
+        Ok(())
+    }
+
+    /// Is it time to ask for a repository that is gone?
+    fn may_be_back(&self, id: &str, now: Millis) -> bool {
+        let asked = self.repositories.get(id).and_then(|watched| watched.gone_asked);
+        asked.is_none_or(|asked| now - asked >= GONE_AGAIN)
+    }
+
+    /// The next repository's turn.
+    async fn go_on<S, W, R, C, I>(
+        &mut self,
+        house: &House<S, W, R, C, I>,
+        github: &GitHub,
+    ) -> Result<(), StoreError>
+    where
+        S: Slots + Records + Watchlist,
+        C: Clock,
+    {
+        let now = house.clock.now();
+        if self.not_before.is_some_and(|instant| now < instant) {
+            return Ok(());
+        }
+        self.not_before = None;
+        let Some(mut task) = self.queue.front().cloned() else { return Ok(()) };
+        let forge = task.repository.forge.clone();
+        let mut calls = self.share.allowed(github.quota(), now);
+        if calls == 0 {
+            self.run_short(&forge, now);
+            return Ok(());
+        }
+        let before = calls;
+        let watched = self.repositories.entry(task.repository.id.clone()).or_default();
+        let turn = watched.turn(house, github, &mut task, &mut calls).await;
+        self.share.use_up(before - calls);
+        let error = match turn {
+            Ok(()) if calls == 0 => {
+                // Not all of it was read, perhaps. It is the next one's turn when there are calls again.
+                self.queue.pop_front();
+                self.answered(&forge);
+                self.run_short(&forge, now);
+                return Ok(());
+            }
+            Ok(()) => {
+                self.short = false;
+                self.queue.pop_front();
+                self.answered(&forge);
+                if let Some(watched) = self.repositories.get_mut(&task.repository.id) {
+                    watched.came_through(&task.repository);
+                }
+                house.swept.swept(&task.repository, now);
+                return Ok(());
+            }
+            Err(Failed::Store(error)) => return Err(error),
+            Err(Failed::Forge(error)) => error,
+        };
+        self.queue.pop_front();
+        if is_the_forges(&error) {
+            self.fail(&forge, &error, now);
+            if self.not_before.is_some() || !task.tried {
+                // The others get their turn first.
+                self.queue.push_back(Task { tried: true, ..task });
+                return Ok(());
+            }
+        } else {
+            self.answered(&forge);
+        }
+        if let Some(watched) = self.repositories.get_mut(&task.repository.id) {
+            watched.fail(&task.repository, &error);
+        }
+        Ok(())
+    }
+
+    /// Waits for the next window of the rate limit.
+    fn run_short(&mut self, forge: &str, now: Millis) {
+        let until = self.share.renewed(now);
+        if !self.short {
+            let seconds = (until - now).0 / 1000;
+            tracing::info!(forge, seconds, "the sweep's share of the rate limit is used up until then");
+        }
+        self.short = true;
+        self.not_before = Some(until);
+    }
+
+    /// A call of this forge failed for a reason that is not one repository's.
+    fn fail(&mut self, forge: &str, error: &ForgeError, now: Millis) {
+        if let ForgeError::RateLimited { wait, .. } = error {
+            tracing::debug!(forge, %error, "the sweep waits");
+            self.not_before = Some(now + *wait);
+            return;
+        }
+        self.failures = self.failures.saturating_add(1);
+        let refused = matches!(error, ForgeError::Unauthorized { .. });
+        if self.failures < DOWN_AFTER && !refused {
+            return; // perhaps it is one repository's
+        }
+        let times = self.failures.saturating_sub(DOWN_AFTER).min(16);
+        let wait = FIRST_WAIT.0.saturating_mul(1 << times).min(LONGEST_WAIT.0);
+        self.not_before = Some(now + Span(wait));
+        if !self.down {
+            tracing::warn!(forge, %error, "the forge cannot be swept; it is tried again now and then");
+        }
+        self.down = true;
+    }
+
+    /// A call of this forge was answered.
+    fn answered(&mut self, forge: &str) {
+        if self.down {
+            tracing::info!(forge, "the forge can be swept again");
+        }
+        (self.failures, self.down) = (0, false);
+    }
+}
+
+impl Watched {
+    fn fail(&mut self, repository: &Repository, error: &ForgeError) {
+        if !self.failing {
+            tracing::warn!(repository = %repository.name, %error, "a repository cannot be swept");
+        }
+        self.failing = true;
+    }
+
+    fn came_through(&mut self, repository: &Repository) {
+        if self.failing {
+            tracing::info!(repository = %repository.name, "the repository can be swept again");
+        }
+        self.failing = false;
+    }
+}
+
+/// Is it the forge as a whole that does not answer? Otherwise it refuses this one call.
+fn is_the_forges(error: &ForgeError) -> bool {
+    match error {
+        ForgeError::Unauthorized { .. } | ForgeError::RateLimited { .. } | ForgeError::Unavailable { .. } => {
+            true
+        }
+        ForgeError::Forbidden { .. }
+        | ForgeError::NotFound { .. }
+        | ForgeError::Moved { .. }
+        | ForgeError::Rejected { .. } => false,
+    }
+}

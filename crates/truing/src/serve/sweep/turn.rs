@@ -1,0 +1,245 @@
+//! One repository's turn: find it, list what is open and what was commented, mark what nobody told of.
+
+use std::collections::HashMap;
+
+use truing_core::id::{Key, Millis, PrId, Span};
+use truing_core::port::{
+    Clock, Described, ForgeError, Mark, Records, Repository, Revision, Slots, Told, Watchlist,
+};
+use truing_core::slot::{Hold, Loop, Slot, State};
+use truing_forge::github::{GitHub, OpenPull};
+
+use super::{Failed, Task, Watched};
+use crate::serve::House;
+use crate::serve::commands::Asked;
+
+/// Comments are listed again from so long before the newest that was seen: a list made at once may miss some.
+const OVERLAP: Span = Span::minutes(2);
+/// Marks in one transaction.
+const BATCH: usize = 256;
+
+impl Watched {
+    /// Looks at the repository. At most `calls` calls, which are counted down, and those that find it.
+    ///
+    /// # Errors
+    /// [`Failed`]; what was marked until then stays so.
+    pub(super) async fn turn<S, W, R, C, I>(
+        &mut self,
+        house: &House<S, W, R, C, I>,
+        github: &GitHub,
+        task: &mut Task,
+        calls: &mut u64,
+    ) -> Result<(), Failed>
+    where
+        S: Slots + Records + Watchlist,
+        C: Clock,
+    {
+        if !self.find(house, github, task, calls).await? {
+            return Ok(());
+        }
+        let repository = &task.repository;
+        github.open_pulls(&repository.name, &mut self.pulls, calls).await?;
+        self.mark(house, repository).await?;
+        self.hear(house, github, repository, calls).await
+    }
+
+    /// Learns what the repository is called now. False: there is nothing to look at.
+    async fn find<S, W, R, C, I>(
+        &mut self,
+        house: &House<S, W, R, C, I>,
+        github: &GitHub,
+        task: &mut Task,
+        calls: &mut u64,
+    ) -> Result<bool, Failed>
+    where
+        S: Watchlist,
+        C: Clock,
+    {
+        let id = task.repository.id.clone();
+        let found = match &task.listed {
+            Some(seen) => Ok(seen.clone()),
+            None => {
+                *calls = calls.saturating_sub(1);
+                match github.repository(&task.repository.name).await {
+                    Ok(seen) if seen.id == id => Ok(seen),
+                    // The name leads elsewhere, or to another repository.
+                    Ok(_) | Err(ForgeError::NotFound { .. } | ForgeError::Moved { .. }) => {
+                        *calls = calls.saturating_sub(1);
+                        github.repository_by_id(&id).await
+                    }
+                    Err(error) => Err(error),
+                }
+            }
+        };
+        let repository = &mut task.repository;
+        let now = house.clock.now();
+        let seen = match found {
+            Ok(seen) => seen,
+            Err(ForgeError::NotFound { .. }) => {
+                if repository.gone.is_none() {
+                    tracing::info!(repository = %repository.name, "the repository is gone, or hidden from the token");
+                }
+                repository.gone = repository.gone.or(Some(now));
+                self.gone_asked = Some(now);
+                house.store.remember(std::slice::from_ref(repository)).await?;
+                return Ok(false);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        if seen.name != repository.name {
+            tracing::info!(from = %repository.name, to = %seen.name, "the repository was renamed or transferred");
+        }
+        (repository.name, repository.gone, self.gone_asked) = (seen.name, None, None);
+        house.store.remember(std::slice::from_ref(repository)).await?;
+        // Nobody can comment there.
+        Ok(!seen.archived)
+    }
+
+    /// Marks what is open and was not looked at as it is, and what rests but is not open any more.
+    async fn mark<S, W, R, C, I>(
+        &mut self,
+        house: &House<S, W, R, C, I>,
+        repository: &Repository,
+    ) -> Result<(), Failed>
+    where
+        S: Slots + Records + Watchlist,
+    {
+        let (store, Self { pulls, roused, .. }) = (&house.store, self);
+        if let Some(other) = pulls.items().find(|pull| pull.repository != repository.id) {
+            let what = format!("{}: it is repository {} by now", repository.name, other.repository);
+            return Err(ForgeError::Moved { what }.into());
+        }
+        let open: Vec<(Key, &OpenPull)> =
+            pulls.items().map(|pull| (key(repository, pull.number), pull)).collect();
+        let keys: Vec<Key> = open.iter().map(|(key, _)| key.clone()).collect();
+        let (slots, runs) = (store.load(&keys).await?, store.newest_runs(&keys).await?);
+        let mut marks = Vec::new();
+        for (((key, pull), slot), run) in open.into_iter().zip(slots).zip(runs) {
+            let rouse = wants(&slot, pull, run.as_ref());
+            if rouse == Wants::Once && !rouses(roused, &key, Some(&pull.revision)) {
+                continue;
+            }
+            if rouse != Wants::Nothing {
+                let name = format!("{}#{}", repository.name, pull.number);
+                let head = Some(pull.revision.head.clone());
+                marks.push(mark(key, Described { name, url: pull.url.clone(), head }));
+            }
+        }
+        if pulls.is_complete() {
+            let resting = store.slots_of(&repository.forge, &repository.id).await?;
+            let closed = resting.into_iter().filter(|slot| rests(slot) && !keys.contains(&slot.key));
+            let closed: Vec<Key> = closed.map(|slot| slot.key).collect();
+            roused.retain(|key, _| keys.contains(key) || closed.contains(key));
+            for (key, described) in closed.iter().zip(store.described(&closed).await?) {
+                if let (Some(described), true) = (described, rouses(roused, key, None)) {
+                    marks.push(mark(key.clone(), Described { head: None, ..described }));
+                }
+            }
+        }
+        for batch in marks.chunks(BATCH) {
+            store.mark(batch, &house.limits).await?;
+            for mark in batch {
+                tracing::info!(key = %mark.key, "{} marked by the sweep", mark.described.name);
+            }
+        }
+        Ok(())
+    }
+
+    /// Remembers the commands in comments since the last turn.
+    async fn hear<S, W, R, C, I>(
+        &mut self,
+        house: &House<S, W, R, C, I>,
+        github: &GitHub,
+        repository: &Repository,
+        calls: &mut u64,
+    ) -> Result<(), Failed>
+    where
+        S: Slots + Watchlist,
+    {
+        let since = Millis(repository.cursor.0.saturating_sub(OVERLAP.0));
+        match github.comments_since(&repository.name, since, &mut self.comments, calls).await {
+            Ok(()) => {}
+            // A repository without issues.
+            Err(ForgeError::NotFound { .. }) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
+        let mut told = Vec::new();
+        let at = house.store.now().await?;
+        for comment in self.comments.items() {
+            // What was written before and only edited now was looked at when it was new. What was written before
+            // and is as it was may have been missing from the list.
+            let late = comment.created >= since && comment.updated == comment.created;
+            let new = comment.created > repository.cursor || late;
+            let new = new && Asked::parse(&comment.body).is_some();
+            let by_person = comment.author.as_ref().is_some_and(|author| author.is_person);
+            if new && by_person {
+                let PrId { forge, repository, number } = pr(repository, comment.number);
+                told.push(Told { pr: PrId { forge, repository, number }, comment: comment.id, at });
+            }
+        }
+        let until = self.comments.items().map(|comment| comment.updated).max();
+        if until.is_some_and(|until| until > repository.cursor) || !told.is_empty() {
+            house.store.tell(&told, repository, until).await?;
+        }
+        Ok(())
+    }
+}
+
+/// What a slot wants, as seen from the forge's list.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Wants {
+    /// To be marked.
+    Mark,
+    /// To be marked, but not again for the same revision: it rests because it was tried often enough.
+    Once,
+    /// Nothing: it was looked at as it is, somebody will look, or nobody is to look.
+    Nothing,
+}
+
+/// Remembers that a resting slot is woken for this revision (none: it is closed). False: it was already.
+fn rouses(roused: &mut HashMap<Key, Option<Revision>>, key: &Key, revision: Option<&Revision>) -> bool {
+    let before = roused.insert(key.clone(), revision.cloned());
+    before != Some(revision.cloned())
+}
+
+/// Is an open pull request as it was when it was looked at last? `run` is the revision of its newest run.
+fn wants(slot: &Slot, pull: &OpenPull, run: Option<&Revision>) -> Wants {
+    let news = run != Some(&pull.revision);
+    match slot.state {
+        State::Waiting { .. } | State::Leased { .. } => Wants::Nothing,
+        State::Idle if news => Wants::Mark,
+        State::Held { why: Hold::Parked } if news => Wants::Once,
+        // A pause keeps what is pending; one mark is enough to remember that there is something.
+        State::Held { why: Hold::Paused } if news && !pull.draft && slot.pending.review.is_none() => {
+            Wants::Mark
+        }
+        State::Held { why: Hold::Draft } if !pull.draft => Wants::Mark,
+        // Open again.
+        State::Held { why: Hold::Cancelled } => Wants::Mark,
+        State::Idle | State::Held { why: Hold::Parked | Hold::Paused | Hold::Draft } => Wants::Nothing,
+    }
+}
+
+/// Does it rest in a state that only an event ends, and that a closed pull request should not be in?
+fn rests(slot: &Slot) -> bool {
+    match slot.state {
+        State::Held { why: Hold::Parked | Hold::Draft } => true,
+        // A pause is a person's word, and outlasts a closed pull request that may be opened again.
+        State::Held { why: Hold::Paused | Hold::Cancelled }
+        | State::Idle
+        | State::Waiting { .. }
+        | State::Leased { .. } => false,
+    }
+}
+
+fn pr(repository: &Repository, number: u64) -> PrId {
+    PrId { forge: repository.forge.clone(), repository: repository.id.clone(), number }
+}
+
+fn key(repository: &Repository, number: u64) -> Key {
+    pr(repository, number).key()
+}
+
+fn mark(key: Key, described: Described) -> Mark {
+    Mark { key, described, of: Loop::Review }
+}
