@@ -91,7 +91,8 @@ impl Gap {
             ignore::Error::WithPath { path, err } => Self::of(*err, &path, here),
             // Its own words name the path again.
             other => {
-                let why = other.io_error().map_or_else(|| other.to_string(), |error| error.kind().to_string());
+                let why =
+                    other.io_error().map_or_else(|| other.to_string(), |error| error.kind().to_string());
                 Self::new(path, here, why)
             }
         }
