@@ -380,6 +380,11 @@ proptest! {
     }
 }
 
+fn leased() -> State {
+    let (token, deadline) = (Token(9), Millis(60_000));
+    State::Leased { token, deadline, of: Loop::Review, serving: None, pausing: false }
+}
+
 fn slot_in(state: State) -> Slot {
     Slot { version: Version(9), state, ..Slot::new(Key::new("pr/github/1/1")) }
 }
@@ -515,14 +520,7 @@ fn the_last_allowed_attempt_parks_and_a_living_lease_does_not_expire() {
 #[test]
 fn an_event_during_a_lease_keeps_the_slot_from_being_held() {
     let limits = Limits::default();
-    let leased = State::Leased {
-        token: Token(9),
-        deadline: Millis(60_000),
-        of: Loop::Review,
-        serving: None,
-        pausing: false,
-    };
-    let slot = slot_in(leased).step(Command::Event(Loop::Review), &limits, Millis(1)).unwrap().slot;
+    let slot = slot_in(leased()).step(Command::Event(Loop::Review), &limits, Millis(1)).unwrap().slot;
     let ended =
         slot.step(Command::Finish(Token(9), Then::Held(Hold::Draft)), &limits, Millis(2)).unwrap().slot;
     assert!(matches!(ended.state, State::Waiting { .. }), "{:?}", ended.state);
@@ -559,14 +557,7 @@ fn a_loop_of_several_steps_keeps_the_slot_between_them() {
 #[test]
 fn every_command_in_every_state_is_answered_and_every_state_has_an_exit() {
     let limits = Limits::default();
-    let lease = State::Leased {
-        token: Token(9),
-        deadline: Millis(60_000),
-        of: Loop::Review,
-        serving: None,
-        pausing: false,
-    };
-    let mut states = vec![State::Idle, lease];
+    let mut states = vec![State::Idle, leased()];
     for why in [
         Why::Debounce,
         Why::Storm,

@@ -1,0 +1,172 @@
+//! What one worker does with one lease, step by step, as `loops/review.rs` does it.
+
+use truing_core::finding::Finding;
+use truing_core::id::{CommentId, IntentId, Key};
+use truing_core::outcome::OutcomeRecord;
+use truing_core::port::{Computed, Records, Revision, Slots, StoreError};
+use truing_core::publish::{Desired, DesiredStatus, Intent, Producer, StatusState};
+use truing_core::slot::{Command, Hold, Limits, Refused, Slot, Then, Why};
+use truing_store::Sqlite;
+
+use super::super::{finding, item, outcome, record, row, sha, summary};
+use super::{Pull, Work, commit_id};
+
+/// What a worker's step came to.
+pub(super) enum Came {
+    /// It looked, and computes the review of this head.
+    Looked(u64),
+    Computed,
+    Published,
+    Ended,
+    /// Another one has it by now.
+    Lost,
+    Failed,
+}
+
+/// One step of one slot.
+pub(super) async fn take(
+    store: &Sqlite,
+    key: &Key,
+    command: Command,
+    limits: &Limits,
+) -> Result<Slot, Refused> {
+    loop {
+        let now = store.now().await.unwrap();
+        let slot = store.load(std::slice::from_ref(key)).await.unwrap().remove(0);
+        let decision = slot.step(command, limits, now)?;
+        if store.commit(&[(slot.version, decision.slot.clone())]).await.unwrap()[0].is_ok() {
+            return Ok(decision.slot);
+        }
+    }
+}
+
+/// Ends a lease as the worker wants, if it is still its own.
+async fn end(store: &Sqlite, work: &Work, then: Then, limits: &Limits) -> Came {
+    match take(store, &work.run.key, Command::Finish(work.run.token, then), limits).await {
+        Ok(_) => Came::Ended,
+        Err(_) => Came::Lost,
+    }
+}
+
+/// A refusal of records is what a worker that came too late has to hear.
+fn accepted<T>(answer: Result<T, StoreError>) -> Option<T> {
+    match answer {
+        Ok(answer) => Some(answer),
+        Err(StoreError::Fenced { .. }) => None,
+        Err(other @ (StoreError::Unavailable(_) | StoreError::Corrupt(_))) => panic!("{other}"),
+    }
+}
+
+/// Looks at the head: is a review of it wanted, and does the storm allow one?
+pub(super) async fn look(store: &Sqlite, work: &Work, is: &Pull, limits: &Limits) -> Came {
+    if is.closed {
+        return end(store, work, Then::Held(Hold::Cancelled), limits).await;
+    }
+    let revision = Revision { head: commit_id(work.at, is.head), base: sha('b') };
+    let now = store.now().await.unwrap();
+    let Some(begun) = accepted(store.begin(&work.run, &revision, now).await) else { return Came::Lost };
+    if begun.computed.is_none() && begun.reviewed.as_ref() == Some(&revision) {
+        return end(store, work, Then::Idle, limits).await;
+    }
+    let slot = store.load(std::slice::from_ref(&work.run.key)).await.unwrap().remove(0);
+    match slot.storm {
+        Some(storm) if begun.computed.is_none() && !slot.may_compute(now) => {
+            end(store, work, Then::DueAt(storm.ends, Why::Storm), limits).await
+        }
+        Some(_) | None => Came::Looked(is.head),
+    }
+}
+
+/// Computes the review, unless another run has done so: then only publishing is left, and no second review is
+/// paid for.
+pub(super) async fn compute(store: &Sqlite, work: &Work, limits: &Limits) -> Came {
+    let revision = Revision { head: commit_id(work.at, work.head), base: sha('b') };
+    let now = store.now().await.unwrap();
+    let Some(begun) = accepted(store.begin(&work.run, &revision, now).await) else { return Came::Lost };
+    if begun.computed.is_some() {
+        return publish(store, work, false, limits).await;
+    }
+    if take(store, &work.run.key, Command::Computed(work.run.token), limits).await.is_err() {
+        return Came::Lost;
+    }
+    let recorded = record(&work.run, 'a');
+    let mut outcome = OutcomeRecord { head: Some(revision.head), ..recorded };
+    outcome.started = now;
+    outcome.ended = now;
+    let computed = Computed {
+        producer: Producer::Review,
+        findings: findings(work.at),
+        desired: desired(work.at, work.head),
+        status: Some(status(work)),
+        outcome,
+    };
+    match accepted(store.computed(&work.run, &computed).await) {
+        Some(()) => Came::Computed,
+        None => Came::Lost,
+    }
+}
+
+/// Shows the review: intent, comments, status, published.
+pub(super) async fn publish(store: &Sqlite, work: &Work, down: bool, limits: &Limits) -> Came {
+    let run = &work.run;
+    let (rows, _) = store.desired(&run.key, Producer::Review).await.unwrap();
+    let missing: Vec<_> =
+        rows.iter().filter(|row| row.comment.is_none()).map(|row| row.item.clone()).collect();
+    let now = store.now().await.unwrap();
+    if !missing.is_empty() {
+        let id = IntentId::new(format!("intent-{}", run.token.0));
+        let intent = Intent { id, items: missing.clone(), created: now };
+        if accepted(store.intend(run, Producer::Review, &intent).await).is_none() {
+            return Came::Lost;
+        }
+        if down {
+            return match take(store, &run.key, Command::Fail(run.token, None), limits).await {
+                Ok(_) => Came::Failed,
+                Err(_) => Came::Lost,
+            };
+        }
+        let shown: Vec<_> = missing
+            .into_iter()
+            .map(|item| (item.clone(), CommentId::new(format!("{}-{}", run.token.0, item.as_str()))))
+            .collect();
+        if accepted(store.shown(run, Producer::Review, &shown).await).is_none() {
+            return Came::Lost;
+        }
+    }
+    if accepted(store.status_set(run, &status(work)).await).is_none() {
+        return Came::Lost;
+    }
+    let mut record = record(run, 'a');
+    record.head = Some(commit_id(work.at, work.head));
+    record.outcome = outcome(record.outcome.kind);
+    record.ended = now;
+    match accepted(store.published(run, &record).await) {
+        Some(()) => Came::Published,
+        None => Came::Lost,
+    }
+}
+
+/// Looks at the head once more, and ends the lease.
+pub(super) async fn finish(store: &Sqlite, work: &Work, is: &Pull, limits: &Limits) -> Came {
+    let then = if is.closed || is.head == work.head { Then::Idle } else { Then::Again };
+    end(store, work, then, limits).await
+}
+
+fn status(work: &Work) -> DesiredStatus {
+    let description = "2 findings".to_owned();
+    DesiredStatus { sha: commit_id(work.at, work.head), state: StatusState::Failure, description }
+}
+
+fn findings(at: usize) -> Vec<Finding> {
+    (0..at % 4).map(|number| finding(&format!("1:{at:032x}-{number}"))).collect()
+}
+
+fn desired(at: usize, head: u64) -> Vec<Desired> {
+    let rows = findings(at).into_iter().zip(1..).map(|(found, line)| Desired {
+        body: "What is wrong here, why it matters, and what to do about it. ".repeat(6),
+        ..row(found.id.as_str(), line)
+    });
+    let told =
+        format!("Reviewed commit {head}. {}", "A line of the summary, as long as they are. ".repeat(20));
+    rows.chain([Desired { item: item("summary"), ..summary(&told) }]).collect()
+}
