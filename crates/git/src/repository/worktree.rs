@@ -32,6 +32,9 @@ const ATTRIBUTES: &str = ".gitattributes";
 /// The setting that converts line ends where no attribute says how.
 const CONVERTING: &str = "core.autocrlf";
 
+/// How many files that look changed are read without packing what the index has of them.
+const MAX_UNPACKED: usize = 50;
+
 /// A working tree compared with a commit.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct WorktreeDiff {
@@ -213,7 +216,8 @@ impl Work {
     async fn take(&self, plan: &Plan) -> Result<(), GitError> {
         // To convert line ends by itself, git looks at what it has: it does not for a file that was stored with them.
         let by_setting = self.repository.settings.content.iter().any(|(key, _)| key == CONVERTING);
-        if (by_setting || plan.attributes) && !plan.known.is_empty() {
+        // And where many look changed, most are often only touched: what git has it does not write again.
+        if !plan.known.is_empty() && (by_setting || plan.attributes || plan.known.len() > MAX_UNPACKED) {
             let ids = plan.known.iter().flat_map(|id| id.iter().copied().chain([b'\n'])).collect();
             let call = self.repository.view.call("pack-objects").args(["--quiet", "--window=0"]);
             call.arg(self.folder.path().join("objects/pack/pack")).input(ids).read().await?;

@@ -364,6 +364,29 @@ async fn a_working_tree_s_diff_takes_no_more_calls_than_it_needs() {
     );
 }
 
+/// A clone that was copied has new times for all its files.
+#[tokio::test]
+async fn files_that_were_only_touched_are_not_written_again() {
+    let place = Place::new();
+    let repo = place.repo("r");
+    let names = (0..60).map(|number| format!("{number}.txt")).collect::<Vec<_>>();
+    names.iter().for_each(|name| repo.write(name, name));
+    repo.commit("many");
+    names.iter().for_each(|name| {
+        let file = std::fs::File::options().write(true).open(repo.root.join(name)).unwrap();
+        file.set_modified(std::time::UNIX_EPOCH).unwrap();
+    });
+    // Before the objects of a working tree are thrown away, they are counted.
+    let count = place.path("count");
+    let loose = "find \"$GIT_OBJECT_DIRECTORY\" -type f ! -path '*/pack/*' ! -path '*/info/*' | wc -l";
+    let text = format!("[ \"$1\" = diff ] && {loose} > {}\nexec git \"$@\"", count.display());
+    let git =
+        Git::new(GitOptions { program: place.script("counting", &text), ..place.options() }).await.unwrap();
+    let repository = git.open(&repo.root).await.unwrap();
+    assert!(repository.worktree_diff(&repo.sha("HEAD")).await.unwrap().diff.is_empty());
+    assert_eq!(std::fs::read_to_string(count).unwrap().trim(), "0");
+}
+
 #[tokio::test]
 async fn folders_may_have_any_name() {
     let place = Place::new();
