@@ -60,8 +60,13 @@ pub trait Slots: Send + Sync {
 
     /// Marks slots for events ([`Slot::on_event`], at the store's instant), in the order given, and remembers
     /// with each what people call its key and what history says of it. All of it in one durable transaction:
-    /// an error means that nothing was marked, or that it cannot be known. Repeating it is harmless.
-    fn mark(&self, marks: &[Mark], limits: &Limits) -> impl Future<Output = Result<(), StoreError>> + Send;
+    /// an error means that nothing was marked, or that it cannot be known. Repeating it is harmless. While the
+    /// kill switch is on, which is looked at before anything is marked, nothing is.
+    fn mark(
+        &self,
+        marks: &[Mark],
+        limits: &Limits,
+    ) -> impl Future<Output = Result<Marked, StoreError>> + Send;
 
     /// Lets the version counter be greater than `version` from now on: after records refused a token, which
     /// means that this store has forgotten some.
@@ -77,6 +82,15 @@ pub struct Mark {
     pub described: Described,
     /// The loop that it may want.
     pub of: Loop,
+}
+
+/// What became of a batch of marks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Marked {
+    /// All are durable.
+    All,
+    /// The kill switch is on: none is marked.
+    SwitchedOff,
 }
 
 /// The slot's row has another version by now.

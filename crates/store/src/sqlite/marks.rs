@@ -5,19 +5,22 @@ use std::collections::BTreeMap;
 
 use rusqlite::Connection;
 use truing_core::id::{Key, Millis};
-use truing_core::port::{Event, Mark};
+use truing_core::port::{Event, Mark, Marked};
 use truing_core::slot::Limits;
 
 use super::fault::Fault;
-use super::{history, slots};
+use super::{history, operations, slots};
 
-/// Marks slots, each row read and written once.
+/// Marks slots, each row read and written once; none while the kill switch is on.
 pub(super) fn mark(
     connection: &Connection,
     marks: &[Mark],
     limits: &Limits,
     now: Millis,
-) -> Result<(), Fault> {
+) -> Result<Marked, Fault> {
+    if operations::switch::read(connection)?.engaged().is_some() {
+        return Ok(Marked::SwitchedOff);
+    }
     let mut by_key: BTreeMap<&Key, Vec<&Mark>> = BTreeMap::new();
     for mark in marks {
         by_key.entry(&mark.key).or_default().push(mark);
@@ -39,5 +42,5 @@ pub(super) fn mark(
             slots::write(connection, slot)?;
         }
     }
-    Ok(())
+    Ok(Marked::All)
 }

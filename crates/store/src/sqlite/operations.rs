@@ -3,7 +3,7 @@
 
 pub(super) mod audit;
 mod notice;
-mod switch;
+pub(super) mod switch;
 
 use std::sync::Arc;
 

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension};
 use truing_core::id::{Key, Millis, Token, Version};
-use truing_core::port::{Mark, Moved, Slots, StoreError};
+use truing_core::port::{Mark, Marked, Moved, Slots, StoreError};
 use truing_core::slot::{Limits, Slot};
 
 use super::fault::{Fault, from_json, to_json};
@@ -36,7 +36,7 @@ impl Slots for Sqlite {
         .await
     }
 
-    async fn mark(&self, marks: &[Mark], limits: &Limits) -> Result<(), StoreError> {
+    async fn mark(&self, marks: &[Mark], limits: &Limits) -> Result<Marked, StoreError> {
         let (marks, limits, now) = (marks.to_vec(), limits.clone(), self.0.clock.now());
         self.write(move |connection| marks::mark(connection, &marks, &limits, now)).await
     }
@@ -85,7 +85,11 @@ pub(super) fn below(connection: &Connection, prefix: &str) -> Result<Vec<Slot>, 
 }
 
 /// Writes one slot if its row still has `expected`.
-pub(super) fn swap(connection: &Connection, expected: Version, slot: Slot) -> Result<Result<Version, Moved>, Fault> {
+pub(super) fn swap(
+    connection: &Connection,
+    expected: Version,
+    slot: Slot,
+) -> Result<Result<Version, Moved>, Fault> {
     let stored: Option<u64> = connection
         .prepare_cached("SELECT version FROM slot WHERE key = ?1")?
         .query_row([slot.key.as_str()], |row| row.get(0))

@@ -11,8 +11,8 @@ mod opening;
 mod operations;
 mod records;
 mod slots;
-mod week;
 mod watchlist;
+mod week;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,8 +1,9 @@
 //! Marking slots: a batch of events is what its events are one by one, in one transaction.
 
 use truing_core::id::{Key, Millis, Span};
-use truing_core::port::{Described, Event, Mark, Records, Slots};
+use truing_core::port::{Described, Event, Mark, Marked, Operations, Records, Slots};
 use truing_core::slot::{Command, Limits, Loop, Slot};
+use truing_core::switch::Turn;
 use truing_store::Sqlite;
 
 use super::{Hand, NOW, dump, new_store, sha};
@@ -72,4 +73,16 @@ async fn a_leased_slot_keeps_its_lease_and_remembers_the_event() {
     );
     let told = Event { at: Millis(NOW), key: key(1), run: None, what: "marked; waits for debounce".into() };
     assert_eq!(store.events(&key(1), 9).await.unwrap(), [told], "one line for the first of a storm");
+}
+
+#[tokio::test]
+async fn nothing_is_marked_while_the_kill_switch_is_on() {
+    let (_folder, store) = new_store();
+    let limits = Limits::default();
+    store.turn(&Turn::On { reason: None, mode: None }, "ada").await.unwrap();
+    assert_eq!(store.mark(&[mark(1, 'a')], &limits).await, Ok(Marked::SwitchedOff));
+    assert_eq!(slot(&store, 1).await, Slot::new(key(1)));
+    store.turn(&Turn::Off, "ada").await.unwrap();
+    assert_eq!(store.mark(&[mark(1, 'a')], &limits).await, Ok(Marked::All));
+    assert!(slot(&store, 1).await.pending.review.is_some());
 }

@@ -20,8 +20,13 @@ fn waiting(number: u8, at: i64) -> Slot {
 }
 
 fn leased(number: u8, deadline: i64) -> Slot {
-    let state =
-        State::Leased { token: Token(1), deadline: Millis(deadline), of: Loop::Review, serving: None, pausing: false };
+    let state = State::Leased {
+        token: Token(1),
+        deadline: Millis(deadline),
+        of: Loop::Review,
+        serving: None,
+        pausing: false,
+    };
     Slot { state, ..Slot::new(key(number)) }
 }
 

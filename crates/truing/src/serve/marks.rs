@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
-use truing_core::port::{Clock, Mark, Operations, Slots, StoreError};
+use tokio::time::Instant;
+use truing_core::port::{Mark, Marked, Slots, StoreError};
 
 use super::House;
 
@@ -14,6 +15,9 @@ use super::House;
 const QUEUE: usize = 1024;
 /// Marks in one transaction, so that the first does not wait for too many others.
 const BATCH: usize = 256;
+/// From one batch to the next while more than one mark comes in that time: a transaction costs as much as many
+/// marks, and so little delay nobody feels. A mark that is alone waits for nothing.
+const GATHER: Duration = Duration::from_millis(2);
 /// How long one waits for its mark: GitHub gives a delivery up after 10 s.
 const PATIENCE: Duration = Duration::from_secs(9);
 
@@ -42,18 +46,17 @@ pub trait Marking: Send + Sync + 'static {
 
 impl<S, W, R, C, I> Marking for House<S, W, R, C, I>
 where
-    S: Slots + Operations + 'static,
+    S: Slots + 'static,
     W: Send + Sync + 'static,
     R: Send + Sync + 'static,
-    C: Clock + 'static,
+    C: Send + Sync + 'static,
     I: Send + Sync + 'static,
 {
     async fn mark(&self, batch: &[Mark]) -> Result<(), NotMarked> {
-        // Read once the batch is there: a delivery sent after the switch was turned is in a later one.
-        if self.switch().await.engaged().is_some() {
-            return Err(NotMarked::KillSwitch);
+        match self.store.mark(batch, &self.limits).await? {
+            Marked::All => Ok(()),
+            Marked::SwitchedOff => Err(NotMarked::KillSwitch),
         }
-        Ok(self.store.mark(batch, &self.limits).await?)
     }
 }
 
@@ -94,6 +97,7 @@ async fn run<M: Marking>(marking: Arc<M>, mut waiting: mpsc::Receiver<Waiting>) 
     let (mut marks, mut answers) = (Vec::new(), Vec::new());
     let mut batch = Vec::with_capacity(BATCH);
     while waiting.recv_many(&mut batch, BATCH).await > 0 {
+        let (begun, taken) = (Instant::now(), batch.len());
         for Waiting { mark, answer } in batch.drain(..) {
             // Nobody waits any longer: the forge counts it as failed.
             if !answer.is_closed() {
@@ -107,6 +111,9 @@ async fn run<M: Marking>(marking: Arc<M>, mut waiting: mpsc::Receiver<Waiting>) 
             // One row that cannot be read must not keep the others from being marked.
             let own = if unreadable { marking.mark(&[mark]).await } else { marked.clone() };
             let _ = answer.send(own);
+        }
+        if taken > 1 && waiting.len() < BATCH {
+            tokio::time::sleep_until(begun + GATHER).await;
         }
     }
 }

@@ -14,8 +14,8 @@ use truing_core::finding::{AnchorKind, Finding};
 use truing_core::id::{CommentId, IntentId, Key, Millis, PrId, Sha, Span, Token, Version};
 use truing_core::outcome::{Outcome, OutcomeRecord};
 use truing_core::port::{
-    Act, Begun, ChangedFile, Clock, Computed, Described, Event, Forge, ForgeError, InlineDraft, Mark, Moved,
-    NewNotice, Notice, Obeyed, Operations, PullRequest, ReadReport, ReadRequest, Reader, ReaderError,
+    Act, Begun, ChangedFile, Clock, Computed, Described, Event, Forge, ForgeError, InlineDraft, Mark, Marked,
+    Moved, NewNotice, Notice, Obeyed, Operations, PullRequest, ReadReport, ReadRequest, Reader, ReaderError,
     Records, Repository, Revision, RunRef, Slots, StoreError, Told, Watchlist,
 };
 use truing_core::publish::{Desired, DesiredStatus, Intent, Item, Observed, Producer};
@@ -193,7 +193,7 @@ impl Slots for FaultyStore {
         due(now: Millis, limit: usize) -> Vec<Slot>;
         load(keys: &[Key]) -> Vec<Slot>;
         commit(changes: &[(Version, Slot)]) -> Vec<Result<Version, Moved>>;
-        mark(marks: &[Mark], limits: &Limits) -> ();
+        mark(marks: &[Mark], limits: &Limits) -> Marked;
         raise(version: Version) -> ();
     }
 }

@@ -80,6 +80,11 @@ pub(crate) fn limits() -> Limits {
     }
 }
 
+/// How webhooks are taken unless a test says otherwise.
+pub(crate) fn settings() -> Settings {
+    Settings::new(BTreeMap::from([(FORGE.to_owned(), HookSecret::new(SECRET.as_bytes()))]))
+}
+
 /// A forge and what a service of it keeps.
 pub(crate) struct Site {
     pub(crate) forge: FakeForge,
@@ -165,7 +170,13 @@ impl Site {
     /// Starts a service that sweeps this often.
     pub(crate) async fn serve_sweeping(&self, every: Duration) -> Running {
         let store = self.store();
-        self.serve_paced(store.clone(), store, limits(), Some(every)).await
+        self.serve_paced(store.clone(), store, limits(), Some(every), settings()).await
+    }
+
+    /// Starts a service that takes webhooks like this.
+    pub(crate) async fn serve_as(&self, settings: Settings, limits: Limits) -> Running {
+        let store = self.store();
+        self.serve_paced(store.clone(), store, limits, None, settings).await
     }
 
     /// Opens the store.
@@ -178,7 +189,7 @@ impl Site {
     where
         S: Slots + Records + Operations + Watchlist + 'static,
     {
-        self.serve_paced(store, inner, limits, None).await
+        self.serve_paced(store, inner, limits, None, settings()).await
     }
 
     async fn serve_paced<S>(
@@ -187,6 +198,7 @@ impl Site {
         inner: Sqlite,
         limits: Limits,
         sweep: Option<Duration>,
+        ingress: Settings,
     ) -> Running
     where
         S: Slots + Records + Operations + Watchlist + 'static,
@@ -199,7 +211,7 @@ impl Site {
                 heartbeat: Duration::from_millis(500),
                 sweep,
             },
-            ingress: Settings::new(BTreeMap::from([(FORGE.to_owned(), HookSecret::new(SECRET.as_bytes()))])),
+            ingress,
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());

@@ -207,7 +207,16 @@ pub(super) fn peer(root: &Path) -> Result<PathBuf> {
         fs::write(folder.join(name), text)?;
     }
     let mut install = Command::new("npm");
-    install.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel", "error"]);
+    // Not `npm ci`: it fails where a registry lacks binaries for other systems, which the lock file leaves out.
+    install.args([
+        "install",
+        "--no-save",
+        "--ignore-scripts",
+        "--no-audit",
+        "--no-fund",
+        "--loglevel",
+        "error",
+    ]);
     workspace::output(install.current_dir(&folder)).context("the peer cannot be installed; npm is needed")?;
     Ok(folder)
 }

@@ -7,7 +7,7 @@ use truing_core::switch::Switch;
 use super::super::fault::{Fault, from_json, to_json};
 
 /// The switch.
-pub(super) fn read(connection: &Connection) -> Result<Switch, Fault> {
+pub(in crate::sqlite) fn read(connection: &Connection) -> Result<Switch, Fault> {
     let body: String =
         connection.prepare_cached("SELECT body FROM switch")?.query_row([], |row| row.get(0))?;
     from_json(&body, || "the kill switch cannot be read".to_owned())

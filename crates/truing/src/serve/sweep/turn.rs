@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use truing_core::id::{Key, Millis, PrId, Span};
 use truing_core::port::{
-    Clock, Described, ForgeError, Mark, Records, Repository, Revision, Slots, Told, Watchlist,
+    Clock, Described, ForgeError, Mark, Marked, Records, Repository, Revision, Slots, Told, Watchlist,
 };
 use truing_core::slot::{Hold, Loop, Slot, State};
 use truing_forge::github::{GitHub, OpenPull};
@@ -137,7 +137,14 @@ impl Watched {
             }
         }
         for batch in marks.chunks(BATCH) {
-            store.mark(batch, &house.limits).await?;
+            match store.mark(batch, &house.limits).await? {
+                Marked::All => {}
+                // Turned on in the middle of it: the sweep at its end rouses them again.
+                Marked::SwitchedOff => {
+                    roused.clear();
+                    return Ok(());
+                }
+            }
             for mark in batch {
                 tracing::info!(key = %mark.key, "{} marked by the sweep", mark.described.name);
             }
