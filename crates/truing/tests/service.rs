@@ -13,6 +13,7 @@ mod faults;
 #[allow(dead_code, reason = "most of it is for the test of crashes")]
 mod ports;
 #[path = "support/site.rs"]
+#[allow(dead_code, reason = "some of it is for the tests of the sweep")]
 mod site;
 #[path = "service/stopping.rs"]
 mod stopping;

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests may fail them")]
 
 #[path = "support/change.rs"]
+#[allow(dead_code, reason = "some of it is for other tests")]
 mod change;
 #[path = "sweep/commands.rs"]
 mod commands;

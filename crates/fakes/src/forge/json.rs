@@ -230,7 +230,7 @@ impl World {
                 "merged_at": pull.merged_by.as_ref().and(pull.closed).map(time),
             },
             "body": pull.body, "timeline_url": format!("{own}/timeline"), "performed_via_github_app": null,
-            "state_reason": null,
+            "state_reason": null, "reactions": no_reactions(&own),
         })
     }
 
@@ -240,10 +240,7 @@ impl World {
             "url": url, "id": note.id, "node_id": node_id(kind, note.id), "user": self.user_json(&note.author),
             "body": note.body, "created_at": time(note.created), "updated_at": time(note.updated),
             "author_association": association(repo, &note.author),
-            "reactions": {
-                "url": format!("{url}/reactions"), "total_count": 0, "+1": 0, "-1": 0, "laugh": 0, "hooray": 0,
-                "confused": 0, "heart": 0, "rocket": 0, "eyes": 0,
-            },
+            "reactions": no_reactions(&url),
         })
     }
 
@@ -332,6 +329,14 @@ impl World {
             "creator": creator,
         })
     }
+}
+
+/// The reactions to a thing at this address: nobody reacts here.
+fn no_reactions(url: &str) -> Value {
+    json!({
+        "url": format!("{url}/reactions"), "total_count": 0, "+1": 0, "-1": 0, "laugh": 0, "hooray": 0,
+        "confused": 0, "heart": 0, "rocket": 0, "eyes": 0,
+    })
 }
 
 /// What somebody is to a repository, in GitHub's word.

@@ -151,7 +151,7 @@ impl GitHub {
     pub async fn repositories(&self, last: &mut Listing<Seen>, calls: &mut u64) -> Result<(), ForgeError> {
         let what = "listing the token's repositories";
         let root = &self.inner.options.api_url;
-        if self.inner.options.token.expose().starts_with(INSTALLATION_TOKEN) {
+        if self.is_installation() {
             let url = paged(append(root, ["installation", "repositories"]), &[]);
             let read = |answer: &Answer| Ok(seen(answer.json::<Installed>()?.repositories));
             last.refresh(self.http(), (what, url), MAX_REPOSITORY_PAGES, calls, read).await
@@ -263,7 +263,12 @@ impl GitHub {
     /// # Errors
     /// [`ForgeError`]
     pub async fn is_own(&self, author: &Author) -> Result<bool, ForgeError> {
-        Ok(self.account().await? == author.id)
+        // An installation is no person, and may not ask who it is.
+        Ok(!self.is_installation() && self.account().await? == author.id)
+    }
+
+    fn is_installation(&self) -> bool {
+        self.inner.options.token.expose().starts_with(INSTALLATION_TOKEN)
     }
 
     /// An address below a repository's.

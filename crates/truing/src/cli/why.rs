@@ -133,7 +133,10 @@ fn explain(target: &Target) -> (String, Option<String>) {
     let retry = Some(format!("truing slots retry {key}"));
     match &target.slot.state {
         State::Idle => ("nothing is pending".into(), None),
-        State::Leased { of, .. } => (format!("a worker runs its {} now", of.as_str()), None),
+        State::Leased { of, pausing: false, .. } => (format!("a worker runs its {} now", of.as_str()), None),
+        State::Leased { of, pausing: true, .. } => {
+            (format!("a worker runs its {} now; then it is paused", of.as_str()), None)
+        }
         State::Waiting { why, .. } => {
             let (text, now) = match why {
                 Why::Debounce => ("more pushes may follow: it is reviewed after a pause", true),

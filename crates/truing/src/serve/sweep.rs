@@ -297,15 +297,13 @@ impl Round {
         let turn = watched.turn(house, github, &mut task, &mut calls).await;
         self.share.use_up(before - calls);
         let error = match turn {
-            Ok(()) if calls == 0 => {
-                // Not all of it was read, perhaps. It is the next one's turn when there are calls again.
-                self.queue.pop_front();
-                self.answered(&forge);
-                self.run_short(&forge, now);
-                return Ok(());
-            }
             Ok(()) => {
-                self.short = false;
+                // Without calls left not all of it was read, perhaps; it is the next one's turn all the same.
+                if calls == 0 {
+                    self.run_short(&forge, now);
+                } else {
+                    self.short = false;
+                }
                 self.queue.pop_front();
                 self.answered(&forge);
                 if let Some(watched) = self.repositories.get_mut(&task.repository.id) {

@@ -138,17 +138,29 @@ async fn whereabouts<S, W, R, C, I>(
 where
     S: Records,
     W: Forges,
+    C: Clock,
 {
     let Some(github) = house.forges.servers().get(&id.forge) else { return Ok(None) };
     let found = async {
         let name = github.repository_by_id(&id.repository).await?.name;
         let pull = github.pull(id.clone(), &name).pull_request().await?;
-        Ok((name, pull))
+        Ok::<_, ForgeError>((name, pull))
     };
     let (name, pull) = match found.await {
         Ok(found) => found,
-        Err(ForgeError::NotFound { .. } | ForgeError::Moved { .. }) => return Ok(None),
-        Err(error) => return Err(Stopped::NotThere { what: error.to_string() }),
+        Err(error) => {
+            let what = error.to_string();
+            return match error {
+                ForgeError::NotFound { .. } | ForgeError::Moved { .. } => Ok(None),
+                ForgeError::RateLimited { wait, .. } => {
+                    Err(Stopped::RateLimited { until: house.clock.now() + wait, what })
+                }
+                ForgeError::Unauthorized { .. }
+                | ForgeError::Forbidden { .. }
+                | ForgeError::Rejected { .. }
+                | ForgeError::Unavailable { .. } => Err(Stopped::NotThere { what }),
+            };
+        }
     };
     let described = Described { name: pull.name, url: pull.url, head: None };
     house.store.describe(&[(id.key(), described)]).await?;

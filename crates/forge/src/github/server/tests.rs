@@ -219,3 +219,14 @@ async fn a_repository_is_found_by_its_id_when_its_name_leads_elsewhere() {
     assert!(github.repository("../user").await.is_err());
     assert_eq!(server.requests().len(), 2, "a name that is none is not asked for");
 }
+
+#[tokio::test]
+async fn our_own_account_is_known_by_its_id() {
+    let server = Server::new([ok(&json!({"id": 42, "login": "truing"}))]).await;
+    let github = github(&server);
+    let by = |id| Author { id, login: "ada".into(), is_person: true };
+    assert_eq!(github.is_own(&by(42)).await, Ok(true));
+    assert_eq!(github.is_own(&by(43)).await, Ok(false));
+    let server = Server::new([]).await;
+    assert_eq!(github_with(&server, "ghs_x").is_own(&by(42)).await, Ok(false), "an installation is no person");
+}
