@@ -1,55 +1,103 @@
-//! `cargo xtask soak`: what is worth running longer than a test may take, again and again until the time is over:
-//! random schedules of the slot machine, and the demonstration's storm.
+//! `cargo xtask soak`: what is worth running longer than a test may take, again and again until the time is over.
+//! [`PARTS`] lists it; each part is a test or a command that fails when a promise is broken, at its full size.
 
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use serde_json::Value;
 
 use crate::{say, workspace};
 
-/// Schedules a round: some ten seconds' worth.
-const SCHEDULES: u32 = 50_000;
-
-/// How long to go on.
+/// How long to go on, and with what.
 #[derive(Args)]
 pub(crate) struct Options {
     /// Begin no new round after so many minutes
     #[arg(long, default_value_t = 10)]
     minutes: u64,
+    /// Run this part alone: schedules, demo, storm or days; may be repeated
+    #[arg(long = "only", value_name = "PART")]
+    only: Vec<String>,
 }
+
+/// One thing to run.
+struct Part {
+    name: &'static str,
+    /// What it is worth, if it fails.
+    promise: &'static str,
+    /// For cargo.
+    arguments: &'static [&'static str],
+    /// The variable that makes it large.
+    size: Option<(&'static str, &'static str)>,
+    /// The line of its output that tells what was done begins so.
+    told: &'static str,
+}
+
+const PARTS: [Part; 4] = [
+    Part {
+        name: "schedules",
+        promise: "the slot machine's, under any schedule",
+        arguments: &["test", "--package", "truing-core", "--lib", "slot::schedules"],
+        // Some ten seconds' worth.
+        size: Some(("PROPTEST_CASES", "50000")),
+        told: "test result",
+    },
+    Part {
+        name: "demo",
+        promise: "the service's, in a storm of pushes",
+        arguments: &["run", "--package", "truing", "--", "demo", "--quiet", "--format", "json"],
+        size: None,
+        told: "{",
+    },
+    Part {
+        name: "days",
+        promise: "slots' and records', over seven days of 10,000 pull requests",
+        arguments: &["test", "--package", "truing-store", "--test", "store", "--", "--nocapture", "week::"],
+        size: Some(("TRUING_DAYS", "7,10000")),
+        told: "7 days",
+    },
+    Part {
+        name: "storm",
+        promise: "the service's, of 500 pull requests with 200 pushes each and 50 times kill -9",
+        arguments: &["test", "--package", "truing", "--test", "storm", "--", "--nocapture"],
+        size: Some(("TRUING_STORM", "500,200,50")),
+        told: "storm:",
+    },
+];
 
 /// Runs rounds until the time is over or one fails.
 pub(crate) fn run(options: &Options) -> Result<bool> {
-    let root = workspace::root()?;
+    if let Some(unknown) = options.only.iter().find(|name| PARTS.iter().all(|part| part.name != **name)) {
+        let names = PARTS.map(|part| part.name).join(", ");
+        bail!("there is no part `{unknown}`; there are {names}");
+    }
+    let wanted = |part: &&Part| options.only.is_empty() || options.only.iter().any(|name| name == part.name);
     let end = Instant::now() + Duration::from_secs(options.minutes.saturating_mul(60));
     let mut rounds = 0_u32;
-    let mut pushes = 0_u64;
     loop {
-        let mut schedules = workspace::cargo(&root);
-        schedules.args(["test", "--release", "--locked", "--quiet", "--package", "truing-core", "--lib"]);
-        schedules.arg("slot::schedules").env("PROPTEST_CASES", SCHEDULES.to_string());
-        workspace::output(&mut schedules).context("the slot machine broke a promise")?;
-        let mut storm = workspace::cargo(&root);
-        storm.args(["run", "--release", "--locked", "--quiet", "--package", "truing", "--"]);
-        storm.args(["demo", "--quiet", "--format", "json"]);
-        let report = told(&mut storm)?;
         rounds += 1;
-        pushes += report.get("pushes").and_then(Value::as_u64).unwrap_or(0);
-        say::line(&format!("round {rounds}: {SCHEDULES} schedules; storm {report}"));
+        for part in PARTS.iter().filter(wanted) {
+            say::line(&format!("round {rounds}, {}: {}", part.name, once(part)?));
+        }
         if Instant::now() >= end {
             break;
         }
     }
-    say::line(&format!("{rounds} rounds, {pushes} pushes, every promise kept"));
+    say::line(&format!("{rounds} rounds, every promise kept"));
     Ok(true)
 }
 
-/// The demonstration's report; its exit code is an error if a promise was broken.
-fn told(storm: &mut Command) -> Result<Value> {
-    let text = workspace::output(storm).context("the storm broke a promise")?;
-    let Some(line) = text.lines().last() else { bail!("the demonstration printed nothing") };
-    serde_json::from_str(line).context("the demonstration's report is not JSON")
+/// Runs a part. The answer: what it tells, and how long it took.
+fn once(part: &Part) -> Result<String> {
+    let began = Instant::now();
+    let mut command = workspace::cargo(&workspace::root()?);
+    let (verb, rest) = part.arguments.split_first().context("a part runs something")?;
+    command.args([*verb, "--release", "--locked", "--quiet"]).args(rest).envs(part.size);
+    let text =
+        workspace::output(&mut command).with_context(|| format!("a promise is broken: {}", part.promise))?;
+    let told = text.lines().find(|line| line.starts_with(part.told));
+    // A filter that meets no test would succeed.
+    let told = told.with_context(|| {
+        format!("{} ran nothing: it printed no line that begins with `{}`", part.name, part.told)
+    })?;
+    Ok(format!("{told} ({:.0} s)", began.elapsed().as_secs_f64()))
 }
