@@ -1,7 +1,7 @@
 //! The ingress as clients of every kind meet it: slow, half closed, pipelining, old, hostile. Raw sockets against a
 //! service with short limits; whatever it answers is defined.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests may fail them")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a helper of tests may fail them")]
 
 #[path = "support/change.rs"]
 #[allow(dead_code, reason = "most of it is for the tests of reviews")]
