@@ -36,6 +36,22 @@ pub enum OutcomeKind {
     Failed,
 }
 
+impl OutcomeKind {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Reviewed, Self::Partial, Self::Skipped, Self::Deferred, Self::Failed];
+
+    /// The word used in JSON and text.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Reviewed => "reviewed",
+            Self::Partial => "partial",
+            Self::Skipped => "skipped",
+            Self::Deferred => "deferred",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 /// Who did the reading.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

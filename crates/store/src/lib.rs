@@ -8,4 +8,6 @@ mod lock;
 mod sqlite;
 
 pub use self::lock::{Held, LockError, ServeLock};
-pub use self::sqlite::{OpenError, RunEntry, Sqlite, Stage};
+pub use self::sqlite::{
+    BackupError, Census, Ended, EndedRun, Meter, OpenError, RunEntry, RunMark, Sqlite, Stage,
+};

@@ -1,14 +1,17 @@
 //! The SQLite file: one thread writes, a few connections read, and everything that must outlive a process is in
 //! the file, because commands open the same one while a server runs.
 
+mod backup;
 mod clock;
 mod fault;
 mod history;
+mod insight;
 mod marks;
 mod open;
 mod operations;
 mod readers;
 mod records;
+mod report;
 mod slots;
 mod watchlist;
 mod writer;
@@ -19,12 +22,16 @@ use std::sync::Arc;
 use rusqlite::Connection;
 use truing_core::port::{Clock, StoreError};
 
+pub use self::backup::{BackupError, RunMark};
 pub use self::history::RunEntry;
+pub use self::insight::{Census, Meter};
 pub use self::open::OpenError;
 pub use self::records::Stage;
+pub use self::report::{Ended, EndedRun};
 
 use self::clock::StoreClock;
 use self::fault::Fault;
+use self::insight::Watch;
 use self::readers::Readers;
 use self::writer::Writer;
 
@@ -36,6 +43,7 @@ struct Inner {
     path: Arc<Path>,
     clock: Arc<StoreClock>,
     readers: Arc<Readers>,
+    watch: Arc<Watch>,
     writer: Writer,
 }
 
@@ -50,8 +58,9 @@ impl Sqlite {
         let clock = Arc::new(StoreClock::new(clock));
         clock.observe(&connection).map_err(|fault| OpenError::Sqlite(fault.told(&path).to_string()))?;
         let readers = Arc::new(Readers::new(Arc::clone(&path)));
-        let writer = Writer::start(connection, Arc::clone(&path), Arc::clone(&clock))?;
-        Ok(Self(Arc::new(Inner { path, clock, readers, writer })))
+        let watch = Arc::new(Watch::default());
+        let writer = Writer::start(connection, Arc::clone(&path), Arc::clone(&clock), Arc::clone(&watch))?;
+        Ok(Self(Arc::new(Inner { path, clock, readers, watch, writer })))
     }
 
     /// The file, as an absolute path.

@@ -1,11 +1,14 @@
 //! The slots: compare-and-swap by version, and the index by which the due ones are found.
 
+use std::sync::Arc;
+
 use rusqlite::{Connection, OptionalExtension};
 use truing_core::id::{Key, Millis, Token, Version};
 use truing_core::port::{Mark, Marked, Moved, Slots, StoreError};
 use truing_core::slot::{Limits, Slot};
 
 use super::fault::{Fault, from_json, to_json};
+use super::insight::Watch;
 use super::{Sqlite, marks, watchlist};
 
 impl Slots for Sqlite {
@@ -14,11 +17,11 @@ impl Slots for Sqlite {
     }
 
     async fn due(&self, now: Millis, limit: usize) -> Result<Vec<Slot>, StoreError> {
+        let watch = Arc::clone(&self.0.watch);
         self.read(move |connection| {
-            let sql =
-                "SELECT key, version, body FROM slot WHERE wakes_at <= ?1 ORDER BY wakes_at, key LIMIT ?2";
-            let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-            connection.prepare_cached(sql)?.query_and_then((now.0, limit), slot)?.collect()
+            let sql = "SELECT key, version, body FROM slot WHERE wakes_at <= ?1 ORDER BY wakes_at, key";
+            // Without a limit in the statement: rows that cannot be read must not take the place of others.
+            readable(connection.prepare_cached(sql)?.query([now.0])?, limit, &watch)
         })
         .await
     }
@@ -47,14 +50,15 @@ impl Slots for Sqlite {
 }
 
 impl Sqlite {
-    /// Every slot that has a row, by key.
+    /// Every slot that has a row, by key; without those that [`Sqlite::unreadable`] names.
     ///
     /// # Errors
     /// [`StoreError`] if the file cannot be read.
     pub async fn list(&self) -> Result<Vec<Slot>, StoreError> {
-        self.read(|connection| {
+        let watch = Arc::clone(&self.0.watch);
+        self.read(move |connection| {
             let sql = "SELECT key, version, body FROM slot ORDER BY key";
-            connection.prepare_cached(sql)?.query_and_then([], slot)?.collect()
+            readable(connection.prepare_cached(sql)?.query([])?, usize::MAX, &watch)
         })
         .await
     }
@@ -79,9 +83,27 @@ pub(super) fn find(connection: &Connection, key: Key) -> Result<Slot, Fault> {
 }
 
 /// Every slot whose key begins with `prefix`, which ends in `/`; by key.
-pub(super) fn below(connection: &Connection, prefix: &str) -> Result<Vec<Slot>, Fault> {
+pub(super) fn below(connection: &Connection, prefix: &str, watch: &Watch) -> Result<Vec<Slot>, Fault> {
     let sql = "SELECT key, version, body FROM slot WHERE key >= ?1 AND key < ?2 ORDER BY key";
-    connection.prepare_cached(sql)?.query_and_then((prefix, watchlist::after(prefix)), slot)?.collect()
+    let mut select = connection.prepare_cached(sql)?;
+    readable(select.query((prefix, watchlist::after(prefix)))?, usize::MAX, watch)
+}
+
+/// The slots of up to `limit` rows that can be read: one that cannot must not stop the others.
+fn readable(mut rows: rusqlite::Rows<'_>, limit: usize, watch: &Watch) -> Result<Vec<Slot>, Fault> {
+    let mut slots = Vec::new();
+    while slots.len() < limit
+        && let Some(row) = rows.next()?
+    {
+        match slot(row) {
+            Ok(slot) => slots.push(slot),
+            Err(fault @ Fault::Unreadable { .. }) => {
+                watch.unreadable(row.get_ref(0)?.as_str().unwrap_or("?"), &fault)
+            }
+            Err(fault) => return Err(fault),
+        }
+    }
+    Ok(slots)
 }
 
 /// Writes one slot if its row still has `expected`.
@@ -136,7 +158,7 @@ pub(super) fn raise_counter(connection: &Connection, number: u64) -> Result<(), 
     Ok(())
 }
 
-fn slot(row: &rusqlite::Row<'_>) -> Result<Slot, Fault> {
+pub(super) fn slot(row: &rusqlite::Row<'_>) -> Result<Slot, Fault> {
     let (key, version, body): (String, u64, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
     let mut slot: Slot = from_json(&body, || format!("slot {key} cannot be read"))?;
     slot.version = Version(version);

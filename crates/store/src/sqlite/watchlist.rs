@@ -1,6 +1,7 @@
 //! Repositories and the commands of their comments.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension};
 use truing_core::id::{Key, Millis, PrId};
@@ -30,7 +31,8 @@ impl Watchlist for Sqlite {
 
     async fn slots_of(&self, forge: &str, repository: &str) -> Result<Vec<Slot>, StoreError> {
         let prefix = prefix(forge, repository);
-        self.read(move |connection| slots::below(connection, &prefix)).await
+        let watch = Arc::clone(&self.0.watch);
+        self.read(move |connection| slots::below(connection, &prefix, &watch)).await
     }
 
     async fn tell(&self, told: &[Told], of: &Repository, until: Option<Millis>) -> Result<(), StoreError> {

@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
@@ -11,6 +12,7 @@ use truing_core::port::StoreError;
 
 use super::clock::StoreClock;
 use super::fault::Fault;
+use super::insight::Watch;
 use super::open::OpenError;
 
 /// Jobs that may wait; more callers wait for a place.
@@ -32,6 +34,7 @@ impl Writer {
         mut connection: Connection,
         path: Arc<Path>,
         clock: Arc<StoreClock>,
+        watch: Arc<Watch>,
     ) -> Result<Self, OpenError> {
         let (jobs, mut waiting) = mpsc::channel::<Box<dyn Job>>(QUEUE);
         let own_path = Arc::clone(&path);
@@ -43,7 +46,7 @@ impl Writer {
                 {
                     batch.push(next);
                 }
-                commit_and_answer(&mut connection, &own_path, &clock, batch);
+                commit_and_answer(&mut connection, &own_path, (&clock, &watch), batch);
             }
         };
         let thread = std::thread::Builder::new()
@@ -130,10 +133,15 @@ where
 fn commit_and_answer(
     connection: &mut Connection,
     path: &Path,
-    clock: &StoreClock,
+    (clock, watch): (&StoreClock, &Watch),
     mut batch: Vec<Box<dyn Job>>,
 ) {
+    let began = Instant::now();
     let committed = commit(connection, path, clock, &mut batch).map_err(|fault| fault.told(path));
+    if let Some(meter) = watch.meter.get() {
+        meter.commit.observe(began.elapsed().as_secs_f64());
+        meter.failed.inc_by(u64::from(committed.is_err()));
+    }
     for job in batch {
         job.answer(&committed);
     }

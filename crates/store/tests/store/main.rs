@@ -3,13 +3,16 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail loudly; helpers too")]
 
+mod backup;
 mod crash;
 mod desired;
 mod history;
+mod insight;
 mod marks;
 mod opening;
 mod operations;
 mod records;
+mod report;
 mod slots;
 mod watchlist;
 mod week;

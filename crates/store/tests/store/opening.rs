@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use truing_core::id::Version;
-use truing_core::port::{Records, Slots, StoreError};
+use truing_core::port::{Records, Slots};
 use truing_store::{OpenError, Sqlite};
 
 use super::{Hand, NOW, open};
@@ -113,22 +113,6 @@ fn a_newer_form_is_refused_and_left_alone() {
     assert!(matches!(error, OpenError::Newer { found: 99, .. }));
     assert!(error.to_string().contains("made by a newer truing"), "{error}");
     assert_eq!(fs::read(&path).unwrap(), before);
-}
-
-#[tokio::test]
-async fn a_damaged_row_is_told_with_its_key() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("truing.db");
-    let store = open(&path);
-    rusqlite::Connection::open(&path)
-        .unwrap()
-        .execute("INSERT INTO slot VALUES ('pr/github/1/7', 1, 0, '{}')", [])
-        .unwrap();
-    let error = store.list().await.unwrap_err();
-    assert!(matches!(error, StoreError::Corrupt(_)), "{error:?}");
-    assert!(error.to_string().contains("pr/github/1/7"), "{error}");
-    // One damaged row does not damage the connection.
-    assert_eq!(store.events(&super::key(), 1).await.unwrap(), []);
 }
 
 #[test]

@@ -1,0 +1,173 @@
+//! A copy of the file while it is in use, and forgetting what is old.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use rusqlite::Connection;
+use truing_core::id::Millis;
+use truing_core::port::StoreError;
+
+use super::fault::{Fault, sql_message};
+use super::{Sqlite, open};
+
+/// Rows that one write forgets: others wait for no longer than that takes.
+const BATCH: i64 = 256;
+
+/// Why there is no copy.
+#[derive(Debug, thiserror::Error)]
+pub enum BackupError {
+    /// Something is there already.
+    #[error("{} exists already; nothing is overwritten: name another file", path.display())]
+    Exists {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The copy cannot be made or kept.
+    #[error("cannot write {}: {source}", path.display())]
+    Write {
+        /// The path.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// SQLite could not do it.
+    #[error("{0}")]
+    Sqlite(String),
+}
+
+/// Where forgetting goes on: after that run.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct RunMark {
+    ended: i64,
+    row: i64,
+}
+
+impl Sqlite {
+    /// Writes a copy of the whole store, as it is at one instant, to a file that must not exist; durable when this
+    /// returns. Others read and write meanwhile. The copy is made beside the file under another name first: what has
+    /// the name is whole.
+    ///
+    /// # Errors
+    /// [`BackupError`]; then nothing has the name.
+    pub async fn backup(&self, to: &Path) -> Result<(), BackupError> {
+        let (from, to) = (self.path().to_owned(), to.to_owned());
+        let told = to.clone();
+        tokio::task::spawn_blocking(move || copy(&from, &to)).await.unwrap_or_else(|error| {
+            Err(BackupError::Write { path: told, source: io::Error::other(error.to_string()) })
+        })
+    }
+
+    /// Forgets some of the runs that ended before then: never a key's newest run, nor what is newer than its newest
+    /// published one. How many, and where to go on; none at the end.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the file cannot be written.
+    pub async fn forget_runs(
+        &self,
+        before: Millis,
+        after: Option<RunMark>,
+    ) -> Result<(usize, Option<RunMark>), StoreError> {
+        self.write(move |connection| forget_runs(connection, before, after)).await
+    }
+
+    /// Forgets some of the history from before then. How many lines; 0: there are no more.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the file cannot be written.
+    pub async fn forget_events(&self, before: Millis) -> Result<usize, StoreError> {
+        self.write(move |connection| {
+            // Ids grow with time: the first ones are the oldest.
+            let sql = "DELETE FROM event WHERE at < ?1
+                       AND id IN (SELECT id FROM event ORDER BY id LIMIT ?2)";
+            Ok(connection.prepare_cached(sql)?.execute((before.0, BATCH))?)
+        })
+        .await
+    }
+
+    /// Forgets some of the slots that are held because their pull request is closed, and of which history says
+    /// nothing any more. How many; 0: there are no more.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the file cannot be written.
+    pub async fn forget_closed(&self) -> Result<usize, StoreError> {
+        self.write(move |connection| {
+            let sql = "DELETE FROM slot WHERE key IN
+                       (SELECT key FROM slot WHERE shown = 'held/cancelled'
+                        AND NOT EXISTS (SELECT 1 FROM event WHERE event.key = slot.key)
+                        AND NOT EXISTS (SELECT 1 FROM run WHERE run.key = slot.key AND run.ended IS NULL)
+                        LIMIT ?1)";
+            Ok(connection.prepare_cached(sql)?.execute([BATCH])?)
+        })
+        .await
+    }
+}
+
+fn copy(from: &Path, to: &Path) -> Result<(), BackupError> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| BackupError::Write { path, source }
+    };
+    let mut partial = to.to_owned().into_os_string();
+    partial.push(".partial");
+    let partial = PathBuf::from(partial);
+    for path in [to, &partial] {
+        if path.symlink_metadata().is_ok() {
+            return Err(BackupError::Exists { path: path.to_owned() });
+        }
+    }
+    // Made here, with its mode: SQLite fills a file that is empty.
+    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&partial);
+    drop(made.map_err(failed(&partial))?);
+    let copied = fill(from, &partial).and_then(|()| {
+        File::open(&partial).and_then(|file| file.sync_all()).map_err(failed(&partial))?;
+        // Unlike a renaming, a second name is refused where something has it by now.
+        std::fs::hard_link(&partial, to).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => BackupError::Exists { path: to.to_owned() },
+            _ => failed(to)(error),
+        })
+    });
+    // Its content has its name, or is of no use.
+    let _ = std::fs::remove_file(&partial);
+    copied?;
+    let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed(folder))
+}
+
+fn fill(from: &Path, partial: &Path) -> Result<(), BackupError> {
+    let work = || -> rusqlite::Result<()> {
+        let connection = open::read_only(from)?;
+        let name = partial.to_str().ok_or_else(|| rusqlite::Error::InvalidPath(partial.to_owned()))?;
+        connection.execute("VACUUM INTO ?1", [name])?;
+        Ok(())
+    };
+    work().map_err(|error| BackupError::Sqlite(sql_message(partial, &error)))
+}
+
+fn forget_runs(
+    connection: &Connection,
+    before: Millis,
+    after: Option<RunMark>,
+) -> Result<(usize, Option<RunMark>), Fault> {
+    let after = after.unwrap_or(RunMark { ended: i64::MIN, row: i64::MIN });
+    let sql = "SELECT ended, rowid, key, token FROM run
+               WHERE ended < ?1 AND (ended, rowid) > (?2, ?3) ORDER BY ended, rowid LIMIT ?4";
+    let looked: Vec<(RunMark, String, u64)> = connection
+        .prepare_cached(sql)?
+        .query_and_then((before.0, after.ended, after.row, BATCH), |row| {
+            Ok::<_, Fault>((RunMark { ended: row.get(0)?, row: row.get(1)? }, row.get(2)?, row.get(3)?))
+        })?
+        .collect::<Result<_, _>>()?;
+    // What came before the newest published run is no longer needed; where there is none, what came before the
+    // newest run. A run that never ended goes with the next one that did.
+    let sql = "DELETE FROM run WHERE key = ?1 AND token <= ?2 AND began < ?3
+               AND token < coalesce((SELECT max(token) FROM run WHERE key = ?1 AND stage = 'published'),
+                                    (SELECT max(token) FROM run WHERE key = ?1))";
+    let mut delete = connection.prepare_cached(sql)?;
+    let mut gone = 0;
+    for (_, key, token) in &looked {
+        gone += delete.execute((key, token, before.0))?;
+    }
+    Ok((gone, looked.last().map(|(mark, ..)| *mark)))
+}

@@ -1,0 +1,175 @@
+//! What a service shows of itself: how many slots there are of each kind, how old the oldest due one is, how many
+//! notices wait. Every answer comes from an index whose size is that of the work in hand, never from history.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use prometheus::{Histogram, IntCounter};
+use rusqlite::{Connection, OptionalExtension};
+use truing_core::id::{Key, Millis};
+use truing_core::port::StoreError;
+
+use super::Sqlite;
+use super::fault::Fault;
+
+/// What is in the store now.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Census {
+    /// How many slots there are by state and why, as `truing slots list` names them.
+    pub slots: Vec<(String, String, u64)>,
+    /// How long the oldest due slot has been due; none if no slot is.
+    pub oldest_due: Option<Duration>,
+    /// Notices that are still to be told.
+    pub untold: u64,
+    /// Slots whose row cannot be read: each is left out of everything until it is dropped.
+    pub unreadable: u64,
+    /// The size of the file and of its write-ahead log, in bytes.
+    pub bytes: u64,
+}
+
+/// What writing is measured by.
+#[derive(Clone, Debug)]
+pub struct Meter {
+    /// Seconds from the beginning of a transaction until it is durable.
+    pub commit: Histogram,
+    /// Transactions that failed as a whole: every write in them.
+    pub failed: IntCounter,
+}
+
+/// What an open store knows of itself beyond its file.
+#[derive(Default)]
+pub(super) struct Watch {
+    pub(super) meter: OnceLock<Meter>,
+    unreadable: Mutex<BTreeSet<String>>,
+}
+
+impl Watch {
+    /// A slot that cannot be read, told once.
+    pub(super) fn unreadable(&self, key: &str, why: &Fault) {
+        if self.known().insert(key.to_owned()) {
+            tracing::error!(
+                key,
+                %why,
+                "a slot cannot be read and is left out: `truing slots drop {key}` forgets it, and the next event or \
+                 sweep makes a new one"
+            );
+        }
+    }
+
+    /// How many of those that were told of cannot be read still: another process may have dropped some.
+    fn still_unreadable(&self, connection: &Connection) -> u64 {
+        let mut known = self.known();
+        known.retain(|key| {
+            matches!(super::slots::find(connection, Key::new(key)), Err(Fault::Unreadable { .. }))
+        });
+        known.len() as u64
+    }
+
+    fn known(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.unreadable.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Sqlite {
+    /// Measures every transaction from now on. The first meter stays.
+    pub fn measure(&self, meter: Meter) {
+        let _ = self.0.watch.meter.set(meter);
+    }
+
+    /// Writes something small that changes nothing: if that is durable, other writes can be, too.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the file cannot be written.
+    pub async fn try_writing(&self) -> Result<(), StoreError> {
+        self.write(|connection| {
+            connection.prepare_cached("UPDATE store SET counter = counter")?.execute([])?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// What is in the store at its own instant.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the file cannot be read.
+    pub async fn census(&self) -> Result<Census, StoreError> {
+        let now = self.0.clock.now();
+        let watch = Arc::clone(&self.0.watch);
+        let (main, mut log) = (self.path().to_owned(), self.path().to_owned().into_os_string());
+        log.push("-wal");
+        let size = |path: PathBuf| std::fs::metadata(path).map_or(0, |file| file.len());
+        let bytes = size(main) + size(log.into());
+        self.read(move |connection| {
+            Ok(Census {
+                slots: slots(connection)?,
+                oldest_due: oldest_due(connection, now)?,
+                untold: connection
+                    .prepare_cached("SELECT count(*) FROM notice WHERE sent IS NULL")?
+                    .query_row([], |row| row.get(0))?,
+                unreadable: watch.still_unreadable(connection),
+                bytes,
+            })
+        })
+        .await
+    }
+
+    /// The keys of the slots that cannot be read, each with what is wrong with it; by key.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the file cannot be read.
+    pub async fn unreadable(&self) -> Result<Vec<(Key, String)>, StoreError> {
+        self.read(|connection| {
+            let sql = "SELECT key, version, body FROM slot ORDER BY key";
+            let mut select = connection.prepare_cached(sql)?;
+            let mut rows = select.query([])?;
+            let mut found = Vec::new();
+            while let Some(row) = rows.next()? {
+                if let Err(fault) = super::slots::slot(row) {
+                    found.push((Key::new(row.get::<_, String>(0)?), fault.to_string()));
+                }
+            }
+            Ok(found)
+        })
+        .await
+    }
+
+    /// Forgets a slot that cannot be read. False: it can be read, or there is none.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the file cannot be written.
+    pub async fn forget_unreadable(&self, key: &Key) -> Result<bool, StoreError> {
+        let wanted = key.clone();
+        self.write(move |connection| {
+            let found = super::slots::find(connection, wanted.clone());
+            if !matches!(found, Err(Fault::Unreadable { .. })) {
+                return found.map(|_| false);
+            }
+            connection.prepare_cached("DELETE FROM slot WHERE key = ?1")?.execute([wanted.as_str()])?;
+            Ok(true)
+        })
+        .await
+    }
+}
+
+fn slots(connection: &Connection) -> Result<Vec<(String, String, u64)>, Fault> {
+    let sql = "SELECT shown, count(*) FROM slot GROUP BY shown";
+    connection
+        .prepare_cached(sql)?
+        .query_and_then([], |row| {
+            let shown: String = row.get(0)?;
+            let (state, why) = shown.split_once('/').unwrap_or((&shown, ""));
+            Ok((state.to_owned(), why.to_owned(), row.get(1)?))
+        })?
+        .collect()
+}
+
+/// Past what is leased or idle, the first that waits: what is due before it is ended within a look or two.
+fn oldest_due(connection: &Connection, now: Millis) -> Result<Option<Duration>, Fault> {
+    let sql = "SELECT wakes_at FROM slot INDEXED BY slot_wakes
+               WHERE wakes_at <= ?1 AND shown >= 'waiting/' AND shown < 'waiting0'
+               ORDER BY wakes_at, key LIMIT 1";
+    let at: Option<i64> = connection.prepare_cached(sql)?.query_row([now.0], |row| row.get(0)).optional()?;
+    Ok(at.map(|at| Duration::from_millis(u64::try_from(now.0.saturating_sub(at)).unwrap_or(0))))
+}

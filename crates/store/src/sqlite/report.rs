@@ -1,0 +1,99 @@
+//! The outcome records that `truing report` shows: totals by day, kind and reason, and the last ones as they are.
+
+use truing_core::id::{Millis, Token};
+use truing_core::outcome::OutcomeRecord;
+use truing_core::port::StoreError;
+
+use super::Sqlite;
+use super::fault::from_json;
+use super::history::sql_limit;
+use super::records::Stage;
+
+/// How many runs of one day ended in one way.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Ended {
+    /// The UTC day, in days since 1970.
+    pub day: i64,
+    /// The word of the outcome's kind.
+    pub kind: String,
+    /// Its reason; empty if the kind says it all.
+    pub reason: String,
+    /// Runs.
+    pub runs: u64,
+    /// How long they took, all together, in milliseconds.
+    pub ms: u64,
+    /// What they cost, all together, in micro-dollars.
+    pub cost: u64,
+}
+
+/// A run that has ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct EndedRun {
+    /// Its fencing token.
+    pub token: Token,
+    /// How far it came.
+    pub stage: Stage,
+    /// What it came to.
+    pub record: OutcomeRecord,
+    /// What people call its key, and its page.
+    pub described: Option<(String, String)>,
+}
+
+impl Sqlite {
+    /// The runs that ended since then, counted by UTC day, kind and reason; in that order.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the file cannot be read.
+    pub async fn ended_by_day(&self, since: Millis) -> Result<Vec<Ended>, StoreError> {
+        self.read(move |connection| {
+            let sql = "SELECT ended / 86400000,
+                              json_extract(outcome, '$.outcome.kind'),
+                              coalesce(json_extract(outcome, '$.outcome.reason'), ''),
+                              count(*), sum(max(ended - began, 0)),
+                              sum(coalesce(json_extract(outcome, '$.cost_micro_usd'), 0))
+                       FROM run WHERE ended >= ?1 AND json_valid(outcome)
+                       GROUP BY 1, 2, 3 ORDER BY 1, 2, 3";
+            connection
+                .prepare_cached(sql)?
+                .query_and_then([since.0], |row| {
+                    Ok(Ended {
+                        day: row.get(0)?,
+                        kind: row.get(1)?,
+                        reason: row.get(2)?,
+                        runs: row.get(3)?,
+                        ms: row.get(4)?,
+                        cost: row.get(5)?,
+                    })
+                })?
+                .collect()
+        })
+        .await
+    }
+
+    /// The last runs that ended since then, newest first.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the file cannot be read.
+    pub async fn last_ended(&self, since: Millis, limit: usize) -> Result<Vec<EndedRun>, StoreError> {
+        self.read(move |connection| {
+            let sql = "SELECT run.token, run.stage, run.outcome, described.name, described.url, run.id
+                       FROM run LEFT JOIN described ON described.key = run.key
+                       WHERE run.ended >= ?1 ORDER BY run.ended DESC, run.token DESC LIMIT ?2";
+            connection
+                .prepare_cached(sql)?
+                .query_and_then((since.0, sql_limit(limit)), |row| {
+                    let (json, name, url): (String, Option<String>, Option<String>) =
+                        (row.get(2)?, row.get(3)?, row.get(4)?);
+                    let id: String = row.get(5)?;
+                    Ok(EndedRun {
+                        token: Token(row.get(0)?),
+                        stage: Stage::from_word(&row.get::<_, String>(1)?)?,
+                        record: from_json(&json, || format!("the outcome of run {id}"))?,
+                        described: name.zip(url),
+                    })
+                })?
+                .collect()
+        })
+        .await
+    }
+}

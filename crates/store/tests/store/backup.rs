@@ -1,0 +1,124 @@
+//! Copies of a store in use, and what is forgotten.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use truing_core::id::{Key, Millis, Version};
+use truing_core::port::{Event, Records as _, Slots as _};
+use truing_core::slot::{Hold, Slot, State};
+use truing_store::{BackupError, Sqlite};
+
+use super::{NOW, dump, key, new_store, open, outcome, record, revision, run};
+use truing_core::outcome::OutcomeKind;
+
+#[tokio::test]
+async fn a_copy_made_while_others_write_is_a_whole_store_at_one_instant() {
+    let (folder, store) = new_store();
+    let to = folder.path().join("copy.db");
+    store.begin(&run(1), &revision('a'), Millis(NOW)).await.unwrap();
+    let before = dump(&store);
+    // Another process is in the middle of writing.
+    let writer = rusqlite::Connection::open(store.path()).unwrap();
+    writer.execute_batch("BEGIN IMMEDIATE; UPDATE store SET counter = 77").unwrap();
+    store.backup(&to).await.unwrap();
+    writer.execute_batch("COMMIT").unwrap();
+
+    assert_eq!(fs::metadata(&to).unwrap().permissions().mode() & 0o777, 0o600);
+    let copy = open(&to);
+    assert_eq!(dump(&copy), before);
+    copy.begin(&run(9), &revision('c'), Millis(NOW)).await.unwrap();
+    assert!(copy.fresh_token().await.unwrap().0 < 77, "what was not committed is not in it");
+    let names: Vec<_> =
+        fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(!names.iter().any(|name| name.to_string_lossy().contains("partial")), "{names:?}");
+}
+
+#[tokio::test]
+async fn a_copy_overwrites_nothing_and_leaves_nothing_half_written() {
+    let (folder, store) = new_store();
+    let there = folder.path().join("there");
+    fs::write(&there, "mine").unwrap();
+    let error = store.backup(&there).await.unwrap_err();
+    assert!(matches!(error, BackupError::Exists { .. }), "{error}");
+    assert_eq!(fs::read(&there).unwrap(), b"mine");
+    let error = store.backup(&folder.path().join("no/such/folder.db")).await.unwrap_err();
+    assert!(error.to_string().contains("no/such/folder.db"), "{error}");
+    let error = store.backup(store.path()).await.unwrap_err();
+    assert!(matches!(error, BackupError::Exists { .. }), "{error}");
+    assert!(!Path::new(&folder.path().join("there.partial")).exists());
+}
+
+async fn publish(store: &Sqlite, token: u64, at: i64) {
+    let run = run(token);
+    store.begin(&run, &revision('a'), Millis(at)).await.unwrap();
+    let mut ended = record(&run, 'a');
+    ended.ended = Millis(at);
+    store.published(&run, &ended).await.unwrap();
+}
+
+/// Forgets runs to the end; how many.
+async fn forget_all(store: &Sqlite, before: i64) -> usize {
+    let (mut gone, mut mark) = (0, None);
+    loop {
+        let (some, next) = store.forget_runs(Millis(before), mark).await.unwrap();
+        gone += some;
+        match next {
+            None => return gone,
+            next => mark = next,
+        }
+    }
+}
+
+async fn tokens(store: &Sqlite) -> Vec<u64> {
+    store.runs(&key(), 99).await.unwrap().iter().map(|run| run.token.0).collect()
+}
+
+#[tokio::test]
+async fn old_runs_are_forgotten_but_never_the_newest_published_one_nor_what_came_after() {
+    let (_folder, store) = new_store();
+    publish(&store, 1, 10).await;
+    store.begin(&run(2), &revision('c'), Millis(11)).await.unwrap(); // never ended
+    publish(&store, 3, 12).await;
+    publish(&store, 4, 13).await;
+    let failed = run(5);
+    store.begin(&failed, &revision('c'), Millis(14)).await.unwrap();
+    store.ended(&failed, &outcome(OutcomeKind::Failed), Millis(14)).await.unwrap();
+
+    assert_eq!(forget_all(&store, 12).await, 1, "only what is older");
+    assert_eq!(tokens(&store).await, [5, 4, 3, 2]);
+    assert_eq!(forget_all(&store, 1000).await, 2);
+    assert_eq!(tokens(&store).await, [5, 4]);
+    assert_eq!(forget_all(&store, 1000).await, 0);
+    let begun = store.begin(&run(6), &revision('a'), Millis(20)).await.unwrap();
+    assert_eq!(begun.reviewed, Some(revision('a')), "what was reviewed is known still");
+}
+
+#[tokio::test]
+async fn a_key_without_a_published_run_keeps_its_newest() {
+    let (_folder, store) = new_store();
+    for token in 1..=3 {
+        let failed = run(token);
+        store.begin(&failed, &revision('c'), Millis(14)).await.unwrap();
+        store.ended(&failed, &outcome(OutcomeKind::Failed), Millis(14)).await.unwrap();
+    }
+    assert_eq!(forget_all(&store, 1000).await, 2);
+    assert_eq!(tokens(&store).await, [3]);
+}
+
+#[tokio::test]
+async fn closed_pull_requests_are_forgotten_with_the_last_of_their_history() {
+    let (_folder, store) = new_store();
+    let held = |key: &str, why| (Version(0), Slot { state: State::Held { why }, ..Slot::new(Key::new(key)) });
+    store.commit(&[held("closed", Hold::Cancelled), held("parked", Hold::Parked)]).await.unwrap();
+    let event = |key: &str, at| Event { at: Millis(at), key: Key::new(key), run: None, what: "x".into() };
+    store.note(&[event("closed", 5), event("parked", 5), event("parked", 50)]).await.unwrap();
+
+    assert_eq!(store.forget_closed().await.unwrap(), 0, "its history is younger than that");
+    assert_eq!(store.forget_events(Millis(10)).await.unwrap(), 2);
+    assert_eq!(store.forget_events(Millis(10)).await.unwrap(), 0);
+    assert_eq!(store.forget_closed().await.unwrap(), 1);
+    let left = store.list().await.unwrap();
+    assert_eq!(left.iter().map(|slot| slot.key.as_str()).collect::<Vec<_>>(), ["parked"]);
+    assert_eq!(store.events(&Key::new("parked"), 9).await.unwrap().len(), 1);
+}

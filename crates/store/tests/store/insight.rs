@@ -1,0 +1,98 @@
+//! What a service shows of itself: counts, ages, and rows that cannot be read.
+
+use std::time::Duration;
+
+use prometheus::{Histogram, HistogramOpts, IntCounter};
+use truing_core::id::{Key, Millis, Version};
+use truing_core::port::{NewNotice, NoticeKind, Operations as _, Slots as _, StoreError};
+use truing_core::slot::{Hold, Slot, State, Why};
+use truing_store::{Meter, Sqlite};
+
+use super::{NOW, new_store};
+
+fn slot(key: &str, state: State) -> (Version, Slot) {
+    (Version(0), Slot { state, ..Slot::new(Key::new(key)) })
+}
+
+fn waiting(key: &str, at: i64) -> (Version, Slot) {
+    slot(key, State::Waiting { at: Millis(at), why: Why::Backoff })
+}
+
+/// Puts a row there that no version writes.
+fn damage(store: &Sqlite, key: &str, body: &str) {
+    let connection = rusqlite::Connection::open(store.path()).unwrap();
+    connection.execute("INSERT INTO slot VALUES (?1, 1, 0, ?2)", (key, body)).unwrap();
+}
+
+#[tokio::test]
+async fn the_census_counts_slots_by_what_they_do_and_tells_the_oldest_due() {
+    let (_folder, store) = new_store();
+    let empty = store.census().await.unwrap();
+    assert_eq!((empty.slots.len(), empty.oldest_due, empty.untold), (0, None, 0));
+    assert!(empty.bytes > 0);
+
+    store
+        .commit(&[
+            waiting("a", NOW - 7_000),
+            waiting("b", NOW - 1),
+            waiting("c", NOW + 5),
+            slot("d", State::Held { why: Hold::Parked }),
+        ])
+        .await
+        .unwrap();
+    store.notify(&[NewNotice::new(NoticeKind::Parked, "d", "day", "parked")]).await.unwrap();
+    damage(&store, "e", "}");
+    let census = store.census().await.unwrap();
+    let told = |state: &str, why: &str, count| (state.to_owned(), why.to_owned(), count);
+    assert_eq!(
+        census.slots,
+        [told("held", "parked", 1), told("unreadable", "", 1), told("waiting", "backoff", 3)]
+    );
+    assert_eq!(census.oldest_due, Some(Duration::from_secs(7)));
+    assert_eq!(census.untold, 1);
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_read_stops_no_other_and_can_be_forgotten() {
+    let (_folder, store) = new_store();
+    store.commit(&[waiting("b", 5), waiting("c", 6)]).await.unwrap();
+    for (key, body) in [("a", "{}"), ("aa", "no json")] {
+        damage(&store, key, body);
+    }
+    let keys = |slots: Vec<Slot>| slots.into_iter().map(|slot| slot.key.to_string()).collect::<Vec<_>>();
+    assert_eq!(keys(store.due(Millis(NOW), 1).await.unwrap()), ["b"], "they take nobody's place");
+    assert_eq!(keys(store.due(Millis(NOW), 9).await.unwrap()), ["b", "c"]);
+    assert_eq!(keys(store.list().await.unwrap()), ["b", "c"]);
+    assert_eq!(store.census().await.unwrap().unreadable, 2);
+
+    let found = store.unreadable().await.unwrap();
+    assert_eq!(found.iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>(), ["a", "aa"]);
+    assert!(found[0].1.contains("slot a cannot be read: missing field"), "{}", found[0].1);
+    let error = store.load(&[Key::new("a")]).await.unwrap_err();
+    assert!(matches!(error, StoreError::Corrupt(_)) && error.to_string().contains("slot a"), "{error}");
+
+    assert!(!store.forget_unreadable(&Key::new("b")).await.unwrap(), "it can be read");
+    assert!(!store.forget_unreadable(&Key::new("x")).await.unwrap(), "it is not there");
+    assert!(store.forget_unreadable(&Key::new("a")).await.unwrap());
+    assert_eq!(store.load(&[Key::new("a")]).await.unwrap(), [Slot::new(Key::new("a"))]);
+    assert_eq!(store.census().await.unwrap().unreadable, 1);
+    assert_eq!(keys(store.list().await.unwrap()), ["b", "c"]);
+}
+
+#[tokio::test]
+async fn every_transaction_is_measured_and_those_that_fail_are_counted() {
+    let (_folder, store) = new_store();
+    let meter = Meter {
+        commit: Histogram::with_opts(HistogramOpts::new("commit", "commit")).unwrap(),
+        failed: IntCounter::new("failed", "failed").unwrap(),
+    };
+    store.measure(meter.clone());
+    store.try_writing().await.unwrap();
+    assert_eq!((meter.commit.get_sample_count(), meter.failed.get()), (1, 0));
+
+    // Another process keeps the file locked.
+    let other = rusqlite::Connection::open(store.path()).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    store.try_writing().await.unwrap_err();
+    assert_eq!((meter.commit.get_sample_count(), meter.failed.get()), (2, 1));
+}
