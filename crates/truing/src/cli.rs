@@ -3,6 +3,7 @@
 //!
 //! To add one: a variant of `Command` and its arm in `Command::run`.
 
+pub mod backup;
 pub mod completions;
 pub mod config;
 #[cfg(feature = "demo")]
@@ -19,6 +20,7 @@ pub mod logging;
 pub mod man;
 pub mod output;
 mod reader;
+pub mod report;
 pub mod review;
 pub mod rules;
 mod runtime;
@@ -135,6 +137,8 @@ enum Command {
     Slots(slots::Args),
     Kill(kill::Args),
     Log(log::Args),
+    Report(report::Args),
+    Backup(backup::Args),
     Diff(diff::Args),
     Findings(findings::Args),
     Rules(rules::Args),
@@ -157,6 +161,8 @@ impl Command {
             Self::Slots(args) => slots::run(args, context),
             Self::Kill(args) => kill::run(args, context),
             Self::Log(args) => log::run(args, context),
+            Self::Report(args) => report::run(args, context),
+            Self::Backup(args) => backup::run(args, context),
             Self::Diff(args) => diff::run(args, context),
             Self::Findings(args) => findings::run(args, context),
             Self::Rules(args) => rules::run(args, context),
@@ -181,6 +187,8 @@ impl Command {
             | Self::Slots(_)
             | Self::Kill(_)
             | Self::Log(_)
+            | Self::Report(_)
+            | Self::Backup(_)
             | Self::Diff(_)
             | Self::Findings(_)
             | Self::Init(_)
@@ -211,6 +219,8 @@ impl Command {
             | Self::Slots(_)
             | Self::Kill(_)
             | Self::Log(_)
+            | Self::Report(_)
+            | Self::Backup(_)
             | Self::Diff(_)
             | Self::Findings(_)
             | Self::Rules(_)

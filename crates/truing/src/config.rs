@@ -165,6 +165,8 @@ pub struct NotifyConfig {
 /// Section `retention`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RetentionConfig {
+    /// Runs that ended, and history.
+    pub runs: Duration,
     /// The audit log, and notices that were told.
     pub audit: Duration,
 }
@@ -285,7 +287,10 @@ impl Config {
                 smtp: of.secret("notify.smtp")?,
                 smtp_password: of.secret("notify.smtp_password")?,
             },
-            retention: RetentionConfig { audit: of.duration("retention.audit")? },
+            retention: RetentionConfig {
+                runs: of.duration("retention.runs")?,
+                audit: of.duration("retention.audit")?,
+            },
             settings: BTreeMap::new(),
         };
         ConfigError::if_any(conflicts(&of)?)?;

@@ -27,6 +27,7 @@ use url::Url;
 
 use crate::loops::reading::Scope;
 use crate::serve::ingress::Settings;
+use crate::serve::metrics::Metrics;
 use crate::serve::{House, Pace, ServeError, Service};
 use crate::wiring::{GitHubs, ServedHouse, SystemClock, UniqueIds};
 
@@ -317,6 +318,8 @@ fn house<R: Reader>(
         markers: MarkerKeys::load_or_create(&folder.join("marker.key")).map_err(set_up)?,
         settle: SETTLE,
     });
+    let metrics = Metrics::new().map_err(set_up)?;
+    metrics.watch(&store);
     Ok(House {
         store,
         forges: GitHubs(BTreeMap::from([(FORGE.to_owned(), client.map_err(set_up)?)])),
@@ -330,6 +333,7 @@ fn house<R: Reader>(
         max_inline: 30,
         kill_switch: crate::serve::switch::KillSwitch::default(),
         swept: crate::serve::sweep::Periods::default(),
+        metrics,
     })
 }
 

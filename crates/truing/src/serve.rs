@@ -3,8 +3,10 @@
 //! stop.
 
 pub mod commands;
+pub mod housekeeping;
 pub mod ingress;
 pub mod marks;
+pub mod metrics;
 pub mod notify;
 pub mod scheduler;
 pub mod sweep;
@@ -27,6 +29,7 @@ use truing_core::slot::{Command, Limits, State};
 use truing_forge::github::GitHub;
 use truing_git::{Git, GitError, Remote};
 
+use self::metrics::Metrics;
 use self::switch::KillSwitch;
 use crate::loops::reading::Scope;
 use crate::slots::{StepError, step};
@@ -80,6 +83,8 @@ pub struct House<S, W, R, C, I> {
     pub kill_switch: KillSwitch,
     /// How often each repository was swept.
     pub swept: sweep::Periods,
+    /// What is counted and measured.
+    pub metrics: Metrics,
 }
 
 /// The pace of a service.

@@ -24,6 +24,7 @@ use crate::config::{Config, ForgeConfig, NotifyConfig, ReviewConfig, RulesConfig
 use crate::environment::Environment;
 use crate::loops::reading::Scope;
 use crate::reader::ChildReader;
+use crate::serve::metrics::Metrics;
 use crate::serve::notify::{Mail, Sinks, Webhook};
 use crate::serve::{Forges, House, Pace};
 
@@ -230,8 +231,15 @@ pub async fn house<R: Reader>(
         max_inline: config.review.max_inline,
         kill_switch: crate::serve::switch::KillSwitch::default(),
         swept: crate::serve::sweep::Periods::default(),
+        metrics: metrics(&store)?,
         store,
     })
+}
+
+fn metrics(store: &Sqlite) -> Result<Metrics, CliError> {
+    let metrics = Metrics::new().map_err(|error| CliError::failed("metrics", error.to_string()))?;
+    metrics.watch(store);
+    Ok(metrics)
 }
 
 /// The reader of the service: a child process a run. The packs are looked at once here, so that wrong ones are

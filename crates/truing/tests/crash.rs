@@ -160,6 +160,7 @@ impl Lane {
             max_inline: 30,
             kill_switch: truing::serve::switch::KillSwitch::default(),
             swept: truing::serve::sweep::Periods::default(),
+            metrics: truing::serve::metrics::Metrics::new().unwrap(),
         };
         Process { house: Arc::new(house), script }
     }

@@ -5,6 +5,8 @@
 
 #[path = "operate/kill.rs"]
 mod kill;
+#[path = "operate/visible.rs"]
+mod visible;
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -66,7 +68,11 @@ impl Site {
 
     /// Starts the service; it says where it listens.
     fn serve(&self) -> Server {
-        let mut child = self.command(&["serve"]).stderr(Stdio::piped()).spawn().unwrap();
+        self.serve_with(&["serve"])
+    }
+
+    fn serve_with(&self, arguments: &[&str]) -> Server {
+        let mut child = self.command(arguments).stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let url = lines
             .by_ref()
@@ -75,8 +81,8 @@ impl Site {
             .unwrap();
         // Its log is read to the end, so that it never waits for a reader.
         let log = std::thread::spawn(move || lines.map_while(Result::ok).collect::<Vec<_>>().join("\n"));
-        self.forge.hook(Hook { url, secret: SECRET.into(), automatic: false });
-        Server { child, log: Some(log) }
+        self.forge.hook(Hook { url: url.clone(), secret: SECRET.into(), automatic: false });
+        Server { child, log: Some(log), url }
     }
 
     async fn open(&self, branch: &str) -> u64 {
@@ -118,6 +124,8 @@ impl Site {
 }
 
 struct Server {
+    /// Where webhooks go.
+    url: String,
     child: Child,
     log: Option<std::thread::JoinHandle<String>>,
 }

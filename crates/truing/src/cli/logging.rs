@@ -1,8 +1,11 @@
 //! Logs on stderr: how much of what the program does is told while it does it.
 
+mod json;
+
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::format::JsonFields;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
@@ -37,7 +40,7 @@ pub(crate) fn start(style: LogStyle, output: Output) {
     let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let layer = match style {
         LogStyle::Human => layer.with_ansi(output.stderr_color()).without_time().boxed(),
-        LogStyle::Json => layer.json().flatten_event(true).boxed(),
+        LogStyle::Json => layer.fmt_fields(JsonFields::new()).event_format(json::Lines).boxed(),
     };
     // Set already: a test ran two commands in one process.
     let _ = tracing_subscriber::registry().with(layer.with_filter(filter)).try_init();

@@ -16,6 +16,7 @@ use super::runtime::{self, Told};
 use crate::config::Config;
 use crate::config::layer::Flag;
 use crate::environment::Environment;
+use crate::serve::housekeeping;
 use crate::serve::ingress::Settings;
 use crate::serve::notify::keep_telling;
 use crate::serve::{ServeError, Service};
@@ -84,6 +85,8 @@ async fn serve(
     // Ends with this function.
     let mut telling = JoinSet::new();
     telling.spawn(async move { keep_telling(&operations, &sinks, every, keep).await });
+    let (store, keep) = (house.store.clone(), wiring::span(config.retention.runs));
+    telling.spawn(async move { housekeeping::run(&store, keep).await });
     let service = Service { house: Arc::new(house), pace: wiring::pace(config), ingress };
     service.run(listener, stop).await.map_err(|error| match error {
         ServeError::Store(error) => CliError::failed("store", error.to_string()),

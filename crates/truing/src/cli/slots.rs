@@ -56,13 +56,37 @@ struct Row {
     head: Option<String>,
 }
 
+impl Row {
+    /// A row of which the key alone is known.
+    fn unreadable(key: Key) -> Self {
+        let state = "unreadable";
+        Self {
+            key,
+            name: None,
+            state,
+            why: None,
+            at: None,
+            owner: None,
+            attempts: 0,
+            token: None,
+            head: None,
+        }
+    }
+}
+
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     let config = context.config(&[])?;
     let limits = wiring::limits(&config.review, config.server.lease);
     runtime::start()?.block_on(async {
         let store = existing_store(&config)?;
+        let mut unreadable = Vec::new();
         let targets = match &args.action {
-            Action::List => list(store.as_ref()).await?,
+            Action::List => {
+                if let Some(store) = &store {
+                    unreadable = store.unreadable().await.map_err(store_error)?;
+                }
+                list(store.as_ref()).await?
+            }
             Action::Show { key } => vec![Target::find(store.as_ref(), key).await?],
             Action::Retry { key } => {
                 let act = ByHand { action: "slots retry", command: Command::Retry, context };
@@ -70,7 +94,10 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
             }
             Action::Drop { key } => {
                 let act = ByHand { action: "slots drop", command: Command::Drop, context };
-                vec![act.on(store.as_ref(), key, &limits).await?]
+                match act.drop_unreadable(store.as_ref(), key).await? {
+                    Some(target) => vec![target],
+                    None => vec![act.on(store.as_ref(), key, &limits).await?],
+                }
             }
         };
         if let Some(store) = &store
@@ -78,7 +105,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         {
             context.output.warn(told);
         }
-        show(&targets, context)?;
+        show(&targets, unreadable, context)?;
         Ok(Exit::Done)
     })
 }
@@ -121,14 +148,31 @@ impl ByHand<'_> {
         Ok(target)
     }
 
+    /// Forgets a slot that cannot be read, of which nothing more can be known; none if it can be.
+    async fn drop_unreadable(&self, store: Option<&Sqlite>, text: &str) -> Result<Option<Target>, CliError> {
+        let Some(store) = store else { return Ok(None) };
+        let key = store.key_of(text).await.map_err(store_error)?.unwrap_or_else(|| Key::new(text));
+        let unreadable = store.unreadable().await.map_err(store_error)?;
+        let Some((_, why)) = unreadable.iter().find(|(unreadable, _)| *unreadable == key) else {
+            return Ok(None);
+        };
+        self.log(store, self.action, &key, why).await?;
+        store.forget_unreadable(&key).await.map_err(store_error)?;
+        Ok(Some(Target { slot: Slot::new(key), described: None }))
+    }
+
     async fn log(&self, store: &Sqlite, action: &str, key: &Key, detail: &str) -> Result<(), CliError> {
         let act = Act::new(&actor(&self.context.environment), action, key.as_str(), detail);
         store.audit(&[act]).await.map_err(store_error)
     }
 }
 
-fn show(targets: &[Target], context: &Context) -> Result<(), CliError> {
-    let rows: Vec<Row> = targets.iter().map(row).collect();
+fn show(targets: &[Target], unreadable: Vec<(Key, String)>, context: &Context) -> Result<(), CliError> {
+    for (key, why) in &unreadable {
+        context.output.warn(format_args!("{why}: `truing slots drop {key}` forgets it"));
+    }
+    let mut rows: Vec<Row> = targets.iter().map(row).collect();
+    rows.extend(unreadable.into_iter().map(|(key, _)| Row::unreadable(key)));
     if context.output.is_json() {
         return context.output.json(&rows);
     }

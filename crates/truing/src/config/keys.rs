@@ -371,6 +371,14 @@ pub const KEYS: &[Key] = &[
         doc: "The password of USER in `notify.smtp`.",
     },
     Key {
+        path: "retention.runs",
+        kind: KEPT,
+        default: Default::Text("90d"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "How long ended runs and the history of `truing why` are remembered. Kept however old: of each pull request what is shown on it, its findings, and its last reviewed run.",
+    },
+    Key {
         path: "retention.audit",
         kind: KEPT,
         default: Default::Text("400d"),

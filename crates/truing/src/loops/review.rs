@@ -21,6 +21,7 @@ use truing_git::{Git, GitError, Mirror, Remote};
 use super::desired;
 use super::reading::{self, Change, Reading, ReadingError, Scope};
 use super::text;
+use crate::serve::metrics::Metrics;
 use crate::slots::{StepError, step};
 
 /// One leased pull request and everything its review needs.
@@ -55,6 +56,8 @@ pub struct Served<'a, S, F, R, C, I, G> {
     pub heard: Option<Heard>,
     /// Asked before every step that costs and every call that writes.
     pub gate: &'a G,
+    /// Where it is counted how runs end.
+    pub metrics: &'a Metrics,
 }
 
 /// The head that an event told of. It is never reviewed for that; but if the forge shows another one, the forge
@@ -124,6 +127,8 @@ where
     pub async fn run(&self) -> Result<Then, Stopped> {
         self.pass().await?;
         let pull = self.look().await?;
+        let Revision { head, base } = &pull.revision;
+        tracing::info!(pull = pull.name, %head, %base, state = ?pull.state, "the forge was asked");
         match pull.state {
             PrState::Closed => return Ok(Then::Held(Hold::Cancelled)),
             PrState::Draft => return Ok(Then::Held(Hold::Draft)),
@@ -133,6 +138,7 @@ where
         if begun.computed.is_none() && begun.reviewed.as_ref() == Some(&pull.revision) && !self.asked {
             let (at, key, run) = (self.clock.now(), self.run.key.clone(), Some(self.run.id.clone()));
             let what = "nothing to do: this head and base are reviewed already".to_owned();
+            tracing::info!("{what}");
             self.store.note(&[Event { at, key, run, what }]).await?;
             return Ok(self.done(&pull.revision.head));
         }
@@ -151,6 +157,8 @@ where
         }
         let published = OutcomeRecord { run: self.run.id.clone(), ended: self.clock.now(), ..outcome };
         self.store.published(self.run, &published).await?;
+        self.metrics.run_ended("review", published.outcome.kind);
+        tracing::info!(outcome = published.outcome.kind.as_str(), "published");
         let after = self.look().await?;
         let unmoved = after.revision == pull.revision && after.state == pull.state;
         Ok(if unmoved { self.done(&pull.revision.head) } else { Then::Again })
@@ -201,6 +209,7 @@ where
         let started = self.clock.now();
         let known = self.store.findings(&self.run.key).await?;
         let mirror = self.fetch(revision).await?;
+        tracing::info!("fetched");
         let change = changed(&mirror, revision).await?;
         self.pass().await?;
         let Reading { found, coverage } = self.read(&mirror, &change, &revision.head).await?;
@@ -210,6 +219,8 @@ where
         let computed = self.shown(&revision.head, identified.all(), &record);
         step(self.store, &self.run.key, Command::Computed(self.run.token), self.limits).await?;
         self.store.computed(self.run, &computed).await?;
+        let (files, findings) = (record.coverage.reviewed.len(), computed.findings.len());
+        tracing::info!(files, findings, outcome = record.outcome.kind.as_str(), "computed");
         Ok(record)
     }
 
@@ -313,6 +324,7 @@ where
         if reconciled == Reconciled::Done {
             let outcome = ended(OutcomeKind::Failed, class);
             self.store.ended(self.run, &outcome, self.clock.now()).await?;
+            self.metrics.run_ended("review", outcome.kind);
         }
         Ok(reconciled)
     }

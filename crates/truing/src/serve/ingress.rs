@@ -26,7 +26,8 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use ipnet::IpNet;
 use serde_json::json;
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex, Semaphore};
+use truing_core::id::{Millis, Version};
 use truing_core::port::{Clock, Described, Ids, Mark, Operations, Reader, Records, Slots, Watchlist};
 use truing_core::slot::Loop;
 use truing_forge::webhook::{
@@ -46,6 +47,10 @@ use super::{Forges, House};
 pub const RATE_LIMIT: u32 = 5000;
 /// After so long without a look at the slots the scheduler counts as stopped; longer where it looks seldom.
 const STALE: Duration = Duration::from_secs(30);
+/// How long `/readyz` waits for a write.
+const READY_TIME: Duration = Duration::from_secs(5);
+/// For how long an answer of `/readyz` serves others who ask.
+const READY_FRESH: Duration = Duration::from_secs(1);
 /// How much of a delivery's id the log repeats, in characters; GitHub's have 36.
 const MAX_ID_CHARS: usize = 64;
 
@@ -112,6 +117,8 @@ struct Ingress<S, W, R, C, I> {
     /// When the scheduler last looked.
     looked: Arc<AtomicI64>,
     poll: Duration,
+    /// When `/readyz` last tried to write, and why it could not.
+    written: Mutex<Option<(Instant, Option<String>)>>,
 }
 
 type Shared<S, W, R, C, I> = State<Arc<Ingress<S, W, R, C, I>>>;
@@ -138,11 +145,13 @@ where
         settings,
         looked,
         poll,
+        written: Mutex::new(None),
     };
     Router::new()
         .route("/webhooks/{name}", post(webhook::<S, W, R, C, I>))
         .route("/healthz", get(healthz::<S, W, R, C, I>))
         .route("/readyz", get(readyz::<S, W, R, C, I>))
+        .route("/metrics", get(metrics::<S, W, R, C, I>))
         .with_state(Arc::new(ingress))
 }
 
@@ -158,16 +167,24 @@ where
 {
     let peer = request.extensions().get::<Peer>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0);
     let source = source::source(peer, request.headers(), &ingress.settings.trusted_proxies);
-    let limited = ingress.rates.take(source, Instant::now()).err();
+    let began = Instant::now();
+    let limited = ingress.rates.take(source, began).err();
     let delivery = delivery_id(request.headers());
     let taken = match limited {
         Some(Limited { wait, .. }) => Err(Refusal::Limited { seconds: wait.as_secs() + 1 }),
         None => ingress.take(&name, request).await,
     };
+    let told = &ingress.house.metrics;
     let refusal = match taken {
-        Ok(answer) => return (StatusCode::ACCEPTED, Json(answer)).into_response(),
+        Ok(answer) => {
+            let result = if answer["status"] == "accepted" { "accepted" } else { "ignored" };
+            told.webhook(result, began.elapsed());
+            tracing::debug!(forge = name, %source, delivery, key = answer["key"].as_str(), "delivery {result}");
+            return (StatusCode::ACCEPTED, Json(answer)).into_response();
+        }
         Err(refusal) => refusal,
     };
+    told.webhook(refusal.result(), began.elapsed());
     if limited.is_none_or(|limited| limited.tell) {
         let status = refusal.status().as_u16();
         tracing::warn!(forge = name, %source, delivery, status, reason = %refusal, "delivery refused");
@@ -262,15 +279,45 @@ async fn healthz<S, W, R, C: Clock, I>(State(ingress): Shared<S, W, R, C, I>) ->
     answer(StatusCode::OK, json!({"status": "ok"}))
 }
 
-/// 200 if the store answers, else 503.
+/// 200 if the store can be written, else 503. A service that drains has no listener any more.
 async fn readyz<S: Slots, W, R, C, I>(State(ingress): Shared<S, W, R, C, I>) -> Response {
-    match ingress.house.store.now().await {
-        Ok(_) => answer(StatusCode::OK, json!({"status": "ready"})),
-        Err(error) => {
-            tracing::error!(%error, "not ready");
-            answer(StatusCode::SERVICE_UNAVAILABLE, json!({"error": "store_unavailable"}))
+    let error = match tokio::time::timeout(READY_TIME, ingress.can_write()).await {
+        Ok(None) => return answer(StatusCode::OK, json!({"status": "ready"})),
+        Ok(Some(error)) => error,
+        Err(_) => format!("the store has not answered within {} s", READY_TIME.as_secs()),
+    };
+    tracing::error!(error, "not ready");
+    answer(StatusCode::SERVICE_UNAVAILABLE, json!({"error": "store_unavailable"}))
+}
+
+impl<S: Slots, W, R, C, I> Ingress<S, W, R, C, I> {
+    /// Writes something small; why that cannot be done. Many who ask at once share an answer.
+    async fn can_write(&self) -> Option<String> {
+        let mut written = self.written.lock().await;
+        match &*written {
+            Some((at, error)) if at.elapsed() < READY_FRESH => error.clone(),
+            Some(_) | None => {
+                let tried = match self.house.store.raise(Version(0)).await {
+                    Ok(()) => self.house.metrics.try_writing().await,
+                    failed => failed,
+                };
+                let error = tried.err().map(|error| error.to_string());
+                *written = Some((Instant::now(), error.clone()));
+                error
+            }
         }
     }
+}
+
+/// What is counted and measured, for Prometheus.
+async fn metrics<S, W, R, C, I>(State(ingress): Shared<S, W, R, C, I>) -> Response
+where
+    S: Operations,
+    W: Forges,
+    C: Clock,
+{
+    let looked = Millis(ingress.looked.load(Ordering::Relaxed));
+    ([(CONTENT_TYPE, super::metrics::CONTENT_TYPE)], ingress.house.scrape(looked).await).into_response()
 }
 
 fn answer(status: StatusCode, body: serde_json::Value) -> Response {

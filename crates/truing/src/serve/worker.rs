@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
+use tracing::Instrument as _;
 use truing_core::id::{PrId, Sha, Version};
 use truing_core::port::{
     Clock, Described, Event, Forge as _, ForgeError, Ids, Operations, Reader, Records, RunRef, Slots,
@@ -36,10 +37,31 @@ pub async fn work<S, W, R, C, I>(
     I: Ids,
 {
     let run = RunRef { id: house.ids.run(), key: lease.key.clone(), token: lease.token };
+    // Every line of the run says whose it is, wherever it comes from.
+    let span = tracing::error_span!("run", key = %run.key, review_id = %run.id);
+    let began = std::time::Instant::now();
+    in_span(house, lease, &run, heartbeat, give_back).instrument(span).await;
+    house.metrics.run_took(began.elapsed());
+}
+
+async fn in_span<S, W, R, C, I>(
+    house: &House<S, W, R, C, I>,
+    lease: Lease,
+    run: &RunRef,
+    heartbeat: Duration,
+    give_back: watch::Receiver<bool>,
+) where
+    S: Slots + Records + Operations,
+    W: Forges,
+    R: Reader,
+    C: Clock,
+    I: Ids,
+{
+    tracing::info!(token = lease.token.0, asked = lease.asked, "leased");
     let ended = tokio::select! {
-        ended = take(house, &lease, &run) => ended,
+        ended = take(house, &lease, run) => ended,
         () = lost(house, &lease, heartbeat) => {
-            tracing::warn!(key = %lease.key, review_id = %run.id, "the lease is lost; stopped");
+            tracing::warn!("the lease is lost; stopped");
             return;
         }
         () = told(give_back) => step(&house.store, &lease.key, Command::HandBack(lease.token), &house.limits)
@@ -47,7 +69,7 @@ pub async fn work<S, W, R, C, I>(
     };
     match ended {
         Ok(()) | Err(StepError::Refused(Refused::LeaseLost)) => {}
-        Err(error) => tracing::error!(key = %lease.key, review_id = %run.id, %error, "cannot end the lease"),
+        Err(error) => tracing::error!(%error, "cannot end the lease"),
     }
 }
 
@@ -85,11 +107,13 @@ where
             say(house, run, format!("waits for the forge: {what}")).await?;
             Command::Finish(token, Then::DueAt(until, Why::RateLimit))
         }
-        Err(Stopped::Failed { what, not_before, .. }) => {
+        Err(Stopped::Failed { class, what, not_before }) => {
+            house.metrics.attempt_failed(class, lease.last_attempt);
             say(house, run, format!("failed: {what}")).await?;
             Command::Fail(token, not_before)
         }
         Err(Stopped::NotThere { what }) => {
+            house.metrics.attempt_failed("the forge refuses access", lease.last_attempt);
             say(house, run, format!("failed: {what}")).await?;
             Command::Fail(token, None)
         }
@@ -97,7 +121,9 @@ where
     if lease.last_attempt && matches!(command, Command::Fail(..)) {
         notify::parking(&house.store, &lease.key, house.limits.attempts, house.clock.now()).await;
     }
-    step(&house.store, &lease.key, command, &house.limits).await.map(drop)
+    let after = step(&house.store, &lease.key, command, &house.limits).await?;
+    tracing::info!("the lease has ended: the slot is {}", after.slot.state);
+    Ok(())
 }
 
 async fn review<S, W, R, C, I>(
@@ -205,6 +231,7 @@ where
         asked: lease.asked,
         heard: head.zip(lease.marked).map(|(head, at)| Heard { head, at }),
         gate: &house.gate(),
+        metrics: &house.metrics,
     };
     let ended = tokio::time::timeout(STEP_TIME, served.run()).await.unwrap_or_else(|_| {
         let what = format!("took longer than {} minutes", STEP_TIME.as_secs() / 60);
@@ -273,7 +300,7 @@ where
     S: Slots + Records,
     C: Clock,
 {
-    tracing::warn!(key = %run.key, review_id = %run.id, "{what}");
+    tracing::warn!("{what}");
     let event = Event { at: house.clock.now(), key: run.key.clone(), run: Some(run.id.clone()), what };
     house.store.note(&[event]).await
 }

@@ -247,6 +247,7 @@ impl Site {
             max_inline: 30,
             kill_switch: truing::serve::switch::KillSwitch::default(),
             swept: truing::serve::sweep::Periods::default(),
+            metrics: truing::serve::metrics::Metrics::new().unwrap(),
         }
     }
 

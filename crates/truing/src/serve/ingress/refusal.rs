@@ -92,6 +92,20 @@ impl Refusal {
         }
     }
 
+    /// The word of `truing_webhooks_total`.
+    pub(super) fn result(&self) -> &'static str {
+        match self {
+            Self::Limited { .. } => "rate_limited",
+            Self::UnknownForge(_) => "unknown_forge",
+            Self::Unsigned(_) => "unauthorized",
+            Self::TooLarge => "too_large",
+            Self::MediaType | Self::Slow | Self::Cut(_) | Self::Bad(_) => "bad",
+            Self::NoMemory | Self::NotMarked(NotMarked::Full) => "busy",
+            Self::NotMarked(NotMarked::KillSwitch) => "killswitch",
+            Self::NotMarked(NotMarked::Slow | NotMarked::Store(_)) => "store_down",
+        }
+    }
+
     /// The answer's status.
     pub(super) fn status(&self) -> StatusCode {
         self.form().0

@@ -1,0 +1,67 @@
+//! `truing backup`: a copy of the database while it is in use.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+use truing_store::BackupError;
+
+use super::error::{CliError, Exit};
+use super::target::existing_store;
+use super::{Context, Format, runtime};
+
+/// Copy the database to a file, while a service uses it
+///
+/// The copy is the whole store at one instant. It must not exist yet. Keep `marker.key` with it, which lies beside the
+/// database: without that key, comments that were posted before are not known as ours.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// The file to make
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+}
+
+/// The answer for scripts.
+#[derive(Serialize)]
+struct Answer {
+    file: String,
+    bytes: u64,
+    /// The key of markers that belongs to it, if it lies beside the database.
+    marker_key: Option<String>,
+}
+
+pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
+    let config = context.config(&[])?;
+    runtime::start()?.block_on(async {
+        let Some(store) = existing_store(&config)? else {
+            let path = config.store.database()?.display();
+            return Err(CliError::usage("no_store", format!("there is no database at {path}"))
+                .hint("`truing config show` tells where `store.url` comes from"));
+        };
+        store.backup(&args.file).await.map_err(|error| match error {
+            BackupError::Exists { .. } => CliError::usage("exists", error.to_string()),
+            BackupError::Write { .. } | BackupError::Sqlite(_) => {
+                CliError::failed("backup", error.to_string())
+                    .hint("see that the folder exists, is yours to write, and has room")
+            }
+        })?;
+        let key = store.path().with_file_name("marker.key");
+        let answer = Answer {
+            file: args.file.display().to_string(),
+            bytes: std::fs::metadata(&args.file).map_or(0, |file| file.len()),
+            marker_key: key.exists().then(|| key.display().to_string()),
+        };
+        match context.output.format() == Format::Json {
+            true => context.output.json(&answer)?,
+            false => context.output.data(screen(&answer))?,
+        }
+        Ok(Exit::Done)
+    })
+}
+
+fn screen(answer: &Answer) -> String {
+    let mut text = format!("{}: {} bytes\n", answer.file, answer.bytes);
+    if let Some(key) = &answer.marker_key {
+        text += &format!("keep with it: {key}\n");
+    }
+    text
+}

@@ -1,0 +1,113 @@
+//! A log line as one JSON object: what happened, and on top level what every surrounding span says of itself, so that
+//! one id (`review_id`) finds all lines of a run, whichever part of the program wrote them.
+
+use std::fmt;
+
+use serde_json::{Map, Value};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::fmt::format::{FormatEvent, JsonFields, Writer};
+use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
+use tracing_subscriber::fmt::{FmtContext, FormatFields, FormattedFields};
+use tracing_subscriber::registry::LookupSpan;
+
+/// Lines for a log collector.
+pub(super) struct Lines;
+
+impl<S> FormatEvent<S, JsonFields> for Lines
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, JsonFields>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let mut time = String::new();
+        SystemTime.format_time(&mut Writer::new(&mut time))?;
+        let metadata = event.metadata();
+        let mut line = Map::new();
+        line.insert("timestamp".into(), time.into());
+        line.insert("level".into(), metadata.level().as_str().into());
+        let mut own = String::new();
+        JsonFields::new().format_fields(Writer::new(&mut own), event)?;
+        add(&mut line, &own);
+        line.entry("target").or_insert_with(|| metadata.target().into());
+        // The innermost span first: what it says is nearer.
+        for span in context.lookup_current().iter().flat_map(|span| span.scope()) {
+            if let Some(fields) = span.extensions().get::<FormattedFields<JsonFields>>() {
+                add(&mut line, fields);
+            }
+        }
+        writeln!(writer, "{}", Value::Object(line))
+    }
+}
+
+/// Adds the fields that are not there yet.
+fn add(line: &mut Map<String, Value>, fields: &str) {
+    let Ok(Value::Object(fields)) = serde_json::from_str(fields) else { return };
+    for (name, value) in fields {
+        line.entry(name).or_insert(value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+
+    use tracing_subscriber::fmt::MakeWriter;
+    use tracing_subscriber::layer::SubscriberExt as _;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl MakeWriter<'_> for Kept {
+        type Writer = Self;
+
+        fn make_writer(&self) -> Self {
+            self.clone()
+        }
+    }
+
+    #[test]
+    fn a_line_has_the_fields_of_its_spans_on_top_and_its_own_win() {
+        let kept = Kept::default();
+        let layer = tracing_subscriber::fmt::layer()
+            .fmt_fields(JsonFields::new())
+            .event_format(Lines)
+            .with_writer(kept.clone());
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+            let _run = tracing::info_span!("run", review_id = "r1", key = "outer").entered();
+            let _step = tracing::info_span!("step", key = "inner").entered();
+            tracing::info!(files = 3, "a \"quoted\"\nline");
+            tracing::warn!(key = "own", "message of {}", 2);
+        });
+        let text = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
+        let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(lines.len(), 2, "{text}");
+        let told = |line: usize, name: &str| lines[line][name].clone();
+        assert_eq!(told(0, "message"), "a \"quoted\"\nline");
+        assert_eq!(
+            (told(0, "review_id"), told(0, "key"), told(0, "files")),
+            ("r1".into(), "inner".into(), 3.into())
+        );
+        assert_eq!((told(0, "level"), told(1, "level")), ("INFO".into(), "WARN".into()));
+        assert_eq!((told(1, "review_id"), told(1, "key")), ("r1".into(), "own".into()));
+        assert_eq!(told(1, "message"), "message of 2");
+        assert!(told(0, "timestamp").as_str().unwrap().ends_with('Z'));
+        assert!(told(0, "target").as_str().unwrap().contains("logging"));
+    }
+}

@@ -1,0 +1,91 @@
+//! The report for people, within 80 columns.
+
+use truing_core::id::Millis;
+use truing_core::outcome::OutcomeKind;
+use truing_store::Ended;
+
+use super::{Totals, date, days, totals};
+use crate::cli::target::instant;
+use crate::loops::text::counted;
+
+/// Reasons that are shown, the most frequent ones.
+const REASONS: usize = 8;
+/// Days that are shown, the last ones.
+const DAYS: usize = 31;
+/// Columns of a reason.
+const REASON_CHARS: usize = 66;
+
+pub(super) fn screen(ended: &[Ended], since: Millis, now: Millis) -> String {
+    let totals = totals(ended);
+    let runs = counted(usize::try_from(totals.runs).unwrap_or(usize::MAX), "run");
+    let mut text = format!("{runs} ended from {} to {}\n", instant(since), instant(now));
+    if totals.runs == 0 {
+        return text;
+    }
+    text += "\n";
+    for kind in OutcomeKind::ALL {
+        let count = totals.kinds.get(kind.as_str()).and_then(serde_json::Value::as_u64).unwrap_or(0);
+        if count > 0 {
+            let share = share(count, totals.runs);
+            text += &format!("  {:<10}{count:>8}  {share:>6}\n", kind.as_str());
+        }
+    }
+    text += &format!("  {:<10}{:>8}\n", "mean", duration(totals.mean_ms));
+    let dollars = totals.cost_micro_usd / 1_000_000;
+    let cost = format!("${dollars}.{:02}", totals.cost_micro_usd / 10_000 % 100);
+    text += &format!("  {:<10}{cost:>8}\n", "cost");
+    text += &reasons(&totals);
+    text + &table(ended)
+}
+
+fn reasons(totals: &Totals) -> String {
+    let mut text = String::new();
+    if totals.reasons.is_empty() {
+        return text;
+    }
+    text += "\nWhy\n";
+    for reason in totals.reasons.iter().take(REASONS) {
+        let words = format!("{}: {}", reason.kind, reason.reason);
+        let cut: String = words.chars().take(REASON_CHARS).collect();
+        let dots = if cut.len() < words.len() { "…" } else { "" };
+        text += &format!("  {:>8}  {cut}{dots}\n", reason.runs);
+    }
+    let others = totals.reasons.len().saturating_sub(REASONS);
+    if others > 0 {
+        text += &format!("  and {}: `--format json` has all\n", counted(others, "other reason"));
+    }
+    text
+}
+
+fn table(ended: &[Ended]) -> String {
+    let heads = OutcomeKind::ALL.map(|kind| format!("{:>10}", kind.as_str())).concat();
+    let mut text = format!("\n{:<10}{:>9}{heads}{:>9}\n", "Day (UTC)", "runs", "mean");
+    let days = days(ended);
+    for day in days.iter().skip(days.len().saturating_sub(DAYS)) {
+        let count = |kind: OutcomeKind| {
+            let count = day.kinds.get(kind.as_str()).and_then(serde_json::Value::as_u64).unwrap_or(0);
+            format!("{:>10}", if count == 0 { "-".to_owned() } else { count.to_string() })
+        };
+        let counts = OutcomeKind::ALL.map(count).concat();
+        text += &format!("{:<10}{:>9}{counts}{:>9}\n", day.day, day.runs, duration(day.mean_ms));
+    }
+    let earlier = days.len().saturating_sub(DAYS);
+    if earlier > 0 {
+        let first = ended.first().map_or_else(String::new, |row| date(row.day));
+        text += &format!("and {} since {first}: `--format json` has all\n", counted(earlier, "day"));
+    }
+    text
+}
+
+fn share(count: u64, of: u64) -> String {
+    let tenths = (count.saturating_mul(1000) + of / 2) / of.max(1);
+    format!("{}.{} %", tenths / 10, tenths % 10)
+}
+
+fn duration(ms: u64) -> String {
+    match ms {
+        0..1_000 => format!("{ms} ms"),
+        1_000..60_000 => format!("{}.{} s", ms / 1000, ms / 100 % 10),
+        60_000.. => format!("{} min", ms / 60_000),
+    }
+}

@@ -1,0 +1,163 @@
+//! What is told of runs that ended.
+
+use truing_core::id::{Key, RunId, Sha, Token};
+use truing_core::money::MicroUsd;
+use truing_core::outcome::{Coverage, Outcome, OutcomeRecord, Runtime};
+
+use super::*;
+
+/// 2026-09-21T14:13:20Z.
+const NOW: i64 = 1_790_000_000_000;
+
+fn row(days_ago: i64, kind: &str, reason: &str, runs: u64, ms: u64) -> Ended {
+    Ended {
+        day: NOW / DAY - days_ago,
+        kind: kind.into(),
+        reason: reason.into(),
+        runs,
+        ms,
+        cost: 1_200 * runs,
+    }
+}
+
+fn week() -> Vec<Ended> {
+    vec![
+        row(1, "failed", "the forge does not answer as it should", 2, 60_000),
+        row(1, "partial", "1 changed file was not reviewed", 3, 6_000),
+        row(1, "reviewed", "", 1_200, 1_800_000),
+        row(0, "partial", "1 changed file was not reviewed", 1, 500),
+        row(0, "reviewed", "", 44, 22_000),
+    ]
+}
+
+#[test]
+fn the_screen_tells_totals_reasons_and_days_in_eighty_columns() {
+    let text = screen::screen(&week(), Millis(NOW - 7 * DAY), Millis(NOW));
+    insta::assert_snapshot!(text, @r"
+    1250 runs ended from 2026-09-14T14:13:20Z to 2026-09-21T14:13:20Z
+
+      reviewed      1244  99.5 %
+      partial          4   0.3 %
+      failed           2   0.2 %
+      mean         1.5 s
+      cost         $1.50
+
+    Why
+             4  partial: 1 changed file was not reviewed
+             2  failed: the forge does not answer as it should
+
+    Day (UTC)      runs  reviewed   partial   skipped  deferred    failed     mean
+    2026-09-20     1205      1200         3         -         -         2    1.5 s
+    2026-09-21       45        44         1         -         -         -   500 ms
+    ");
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    insta::assert_snapshot!(screen::screen(&[], Millis(NOW - DAY), Millis(NOW)), @r"0 runs ended from 2026-09-20T14:13:20Z to 2026-09-21T14:13:20Z");
+}
+
+#[test]
+fn much_is_cut_and_says_so() {
+    let ended: Vec<Ended> = (0..40)
+        .rev()
+        .map(|ago| {
+            row(ago, "failed", &format!("{} {ago}", "very long words ".repeat(9)), 99_999_999, 7_200_000)
+        })
+        .collect();
+    let text = screen::screen(&ended, Millis(NOW - 40 * DAY), Millis(NOW));
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    assert!(text.contains("and 32 other reasons: `--format json` has all"), "{text}");
+    assert!(text.contains("and 9 days since 2026-08-13"), "{text}");
+    assert!(text.lines().count() < 60);
+}
+
+#[test]
+fn since_is_a_length_a_day_or_an_instant() {
+    let at = |text: &str| Since::parse(text).map(|since| instant(since.at(Millis(NOW))));
+    assert_eq!(at("7d").unwrap(), "2026-09-14T14:13:20Z");
+    assert_eq!(at("1h30m").unwrap(), "2026-09-21T12:43:20Z");
+    assert_eq!(at("2026-09-20").unwrap(), "2026-09-20T00:00:00Z");
+    assert_eq!(at("2026-09-20T10:00:00+02:00").unwrap(), "2026-09-20T08:00:00Z");
+    for wrong in ["", "yesterday", "7", "-7d", "2026-13-01", "7 d"] {
+        assert!(at(wrong).unwrap_err().contains("neither a length of time"), "{wrong}");
+    }
+    assert!(Since::parse("99999999999999d").is_err());
+}
+
+#[test]
+fn a_record_has_every_field_of_the_contract() {
+    let run = EndedRun {
+        token: Token(3),
+        stage: Stage::Published,
+        record: OutcomeRecord {
+            run: RunId::new("r1"),
+            key: Key::new("pr/github/1/7"),
+            head: Some(Sha::parse(&"a".repeat(40)).unwrap()),
+            base: Sha::parse(&"b".repeat(40)).unwrap(),
+            outcome: Outcome {
+                kind: OutcomeKind::Partial,
+                reason: Some("1 changed file was not reviewed".into()),
+                until: None,
+                runtime: Runtime::Rules,
+            },
+            open: vec![(truing_core::finding::Severity::P1, 2)],
+            coverage: Coverage::default(),
+            cost_micro_usd: MicroUsd(7),
+            turns: 3,
+            started: Millis(NOW - 250),
+            ended: Millis(NOW),
+        },
+        described: Some(("a/b#7".into(), "https://example.com/7".into())),
+    };
+    insta::assert_json_snapshot!(outcome(&run), @r#"
+    {
+      "base": "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb",
+      "ended": "2026-09-21T14:13:20Z",
+      "evidence": null,
+      "exit_reason": "1 changed file was not reviewed",
+      "head": "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+      "highest_step": {
+        "id": "published",
+        "title": "the pull request shows the review"
+      },
+      "key": "pr/github/1/7",
+      "kind": "partial",
+      "loop": "review",
+      "model": null,
+      "name": "a/b#7",
+      "not_reviewed": 0,
+      "open": [
+        {
+          "count": 2,
+          "severity": "P1"
+        }
+      ],
+      "pr": null,
+      "prompt_hash": null,
+      "result": null,
+      "review_id": "r1",
+      "runtime": "rules",
+      "schema": "truing.outcome/1",
+      "started": "2026-09-21T14:13:19Z",
+      "steps": [
+        {
+          "cost_micro_usd": 7,
+          "id": "review",
+          "ms": 250,
+          "tokens": 0,
+          "turns": 3
+        }
+      ],
+      "update_type": null,
+      "url": "https://example.com/7",
+      "versions": {}
+    }
+    "#);
+}
+
+#[test]
+fn totals_name_all_kinds_and_days_add_up_to_them() {
+    let totals = totals(&week());
+    assert_eq!(totals.runs, 1250);
+    assert_eq!(totals.kinds.values().filter_map(Value::as_u64).sum::<u64>(), 1250);
+    assert_eq!(totals.kinds.len(), 5);
+    assert_eq!(days(&week()).iter().map(|day| day.runs).collect::<Vec<_>>(), [1205 + 0, 45]);
+}

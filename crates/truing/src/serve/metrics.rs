@@ -1,0 +1,204 @@
+//! `/metrics`: what a running service counts and measures, in Prometheus's text format.
+//!
+//! Every name stands in one table ([`METRICS`]), from which docs/reference/metrics.md is written. What happens is
+//! counted where it happens; what is, is asked for by a scrape, with a limit in time, and only where the answer
+//! does not grow with history.
+
+mod gather;
+mod table;
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use prometheus::core::Collector;
+use prometheus::{
+    Counter, Encoder as _, Gauge, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, TextEncoder,
+};
+use truing_core::outcome::OutcomeKind;
+use truing_store::{Meter, Sqlite};
+
+pub use self::table::{Kind, METRICS, Metric, page};
+
+/// The type of the text format, for the answer's header.
+pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
+
+/// Seconds that a webhook may take: acknowledged after a flush of the disk, given up by the forge after ten.
+const WEBHOOK_SECONDS: &[f64] =
+    &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+/// Seconds that a transaction may take.
+const COMMIT_SECONDS: &[f64] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
+/// Seconds that a run may take: the last is the longest that it is let.
+const RUN_SECONDS: &[f64] = &[0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1200.0];
+
+/// What becomes of a webhook. They exist from the beginning, so that a rate of them begins at none.
+const RESULTS: [&str; 10] = [
+    "accepted",
+    "ignored",
+    "unauthorized",
+    "bad",
+    "too_large",
+    "rate_limited",
+    "killswitch",
+    "store_down",
+    "busy",
+    "unknown_forge",
+];
+
+/// All metrics of one service. Clones share them.
+#[derive(Clone)]
+pub struct Metrics(Arc<Inner>);
+
+struct Inner {
+    registry: Registry,
+    runs: IntCounterVec,
+    run_seconds: Histogram,
+    failures: IntCounterVec,
+    parked: IntCounter,
+    webhooks: IntCounterVec,
+    webhook_seconds: Histogram,
+    meter: Meter,
+    /// Asked by scrapes.
+    store: OnceLock<Sqlite>,
+    slots: IntGaugeVec,
+    unreadable: IntGauge,
+    oldest_due: Gauge,
+    dead_letters: IntGauge,
+    notices: IntGauge,
+    store_bytes: IntGauge,
+    store_up: IntGauge,
+    calls_left: IntGaugeVec,
+    calls_limit: IntGaugeVec,
+    sweep_age: GaugeVec,
+    swept: IntGaugeVec,
+    scheduler_age: Gauge,
+    kill_switch: IntGauge,
+    cpu: Counter,
+    memory: IntGauge,
+}
+
+impl Metrics {
+    /// New ones, all at nothing.
+    ///
+    /// # Errors
+    /// If the table has a name that cannot be one, or one twice.
+    pub fn new() -> prometheus::Result<Self> {
+        let made = Making(Registry::new());
+        let inner = Inner {
+            runs: made.vec("truing_runs_total", IntCounterVec::new)?,
+            run_seconds: made.histogram("truing_run_seconds", RUN_SECONDS)?,
+            failures: made.vec("truing_attempts_failed_total", IntCounterVec::new)?,
+            parked: made.one("truing_parked_total", IntCounter::with_opts)?,
+            webhooks: made.vec("truing_webhooks_total", IntCounterVec::new)?,
+            webhook_seconds: made.histogram("truing_webhook_seconds", WEBHOOK_SECONDS)?,
+            meter: Meter {
+                commit: made.histogram("truing_store_commit_seconds", COMMIT_SECONDS)?,
+                failed: made.one("truing_store_write_failures_total", IntCounter::with_opts)?,
+            },
+            store: OnceLock::new(),
+            slots: made.vec("truing_slots", IntGaugeVec::new)?,
+            unreadable: made.one("truing_slots_unreadable", IntGauge::with_opts)?,
+            oldest_due: made.one("truing_oldest_due_seconds", Gauge::with_opts)?,
+            dead_letters: made.one("truing_dead_letters", IntGauge::with_opts)?,
+            notices: made.one("truing_notices_unsent", IntGauge::with_opts)?,
+            store_bytes: made.one("truing_store_bytes", IntGauge::with_opts)?,
+            store_up: made.one("truing_store_up", IntGauge::with_opts)?,
+            calls_left: made.vec("truing_forge_calls_left", IntGaugeVec::new)?,
+            calls_limit: made.vec("truing_forge_calls_limit", IntGaugeVec::new)?,
+            sweep_age: made.vec("truing_sweep_age_seconds", GaugeVec::new)?,
+            swept: made.vec("truing_repositories_swept", IntGaugeVec::new)?,
+            scheduler_age: made.one("truing_scheduler_age_seconds", Gauge::with_opts)?,
+            kill_switch: made.one("truing_kill_switch_on", IntGauge::with_opts)?,
+            cpu: made.one("process_cpu_seconds_total", Counter::with_opts)?,
+            memory: made.one("process_resident_memory_bytes", IntGauge::with_opts)?,
+            registry: made.0.clone(),
+        };
+        let build = made.vec("truing_build_info", IntGaugeVec::new)?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        for kind in OutcomeKind::ALL {
+            inner.runs.with_label_values(&["review", kind.as_str()]);
+        }
+        for result in RESULTS {
+            inner.webhooks.with_label_values(&[result]);
+        }
+        Ok(Self(Arc::new(inner)))
+    }
+
+    /// Lets this store measure its writes here, and be asked by scrapes. The first one stays.
+    pub fn watch(&self, store: &Sqlite) {
+        store.measure(self.0.meter.clone());
+        let _ = self.0.store.set(store.clone());
+    }
+
+    /// A run of a loop has ended with an outcome.
+    pub fn run_ended(&self, of: &str, outcome: OutcomeKind) {
+        self.0.runs.with_label_values(&[of, outcome.as_str()]).inc();
+    }
+
+    /// A run's lease has ended, however that was, after so long.
+    pub fn run_took(&self, took: Duration) {
+        self.0.run_seconds.observe(took.as_secs_f64());
+    }
+
+    /// An attempt has failed; `class` is what people on the pull request are told.
+    pub fn attempt_failed(&self, class: &str, parked: bool) {
+        self.0.failures.with_label_values(&[class]).inc();
+        self.0.parked.inc_by(u64::from(parked));
+    }
+
+    /// A delivery was answered, after so long. `result` is a word of the table's.
+    pub fn webhook(&self, result: &str, took: Duration) {
+        self.0.webhooks.with_label_values(&[result]).inc();
+        self.0.webhook_seconds.observe(took.as_secs_f64());
+    }
+
+    /// Everything as it is now, in the text format.
+    pub fn text(&self) -> String {
+        let mut text = Vec::new();
+        // Writing to memory fails for metrics without a name or a value alone; those of the table have both.
+        if let Err(error) = TextEncoder::new().encode(&self.0.registry.gather(), &mut text) {
+            tracing::error!(%error, "the metrics cannot be told");
+        }
+        String::from_utf8(text).unwrap_or_default()
+    }
+}
+
+/// Makes metrics as the table has them, and registers them.
+struct Making(Registry);
+
+impl Making {
+    fn metric(name: &str) -> prometheus::Result<&'static Metric> {
+        let unknown = || prometheus::Error::Msg(format!("{name} is not in the table"));
+        METRICS.iter().find(|metric| metric.name == name).ok_or_else(unknown)
+    }
+
+    fn kept<M: Collector + Clone + 'static>(&self, made: M) -> prometheus::Result<M> {
+        self.0.register(Box::new(made.clone()))?;
+        Ok(made)
+    }
+
+    fn one<M: Collector + Clone + 'static>(
+        &self,
+        name: &str,
+        make: fn(Opts) -> prometheus::Result<M>,
+    ) -> prometheus::Result<M> {
+        self.kept(make(Opts::new(name, Self::metric(name)?.help))?)
+    }
+
+    fn vec<M: Collector + Clone + 'static>(
+        &self,
+        name: &str,
+        make: fn(Opts, &[&str]) -> prometheus::Result<M>,
+    ) -> prometheus::Result<M> {
+        let metric = Self::metric(name)?;
+        self.kept(make(Opts::new(name, metric.help), metric.labels)?)
+    }
+
+    fn histogram(&self, name: &str, bounds: &[f64]) -> prometheus::Result<Histogram> {
+        let opts = HistogramOpts::new(name, Self::metric(name)?.help).buckets(bounds.to_vec());
+        self.kept(Histogram::with_opts(opts)?)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,122 @@
+//! What a scrape asks for: each part bounded in time and in what it looks at, and a part that fails keeps no other
+//! from being told.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rustix::param::page_size;
+use rustix::time::{ClockId, clock_gettime};
+use truing_core::id::Millis;
+use truing_core::port::{Clock, Operations, StoreError};
+use truing_forge::github::GitHub;
+use truing_store::Census;
+
+use super::Metrics;
+use crate::serve::sweep::Swept;
+use crate::serve::{Forges, House};
+
+/// How long a scrape waits for the store: Prometheus gives up after ten seconds.
+const STORE_TIME: Duration = Duration::from_secs(2);
+
+impl<S: Operations, W: Forges, R, C: Clock, I> House<S, W, R, C, I> {
+    /// The answer to a scrape. `looked` is when the scheduler last looked.
+    pub async fn scrape(&self, looked: Millis) -> String {
+        let (metrics, now) = (&self.metrics, self.clock.now());
+        let switch = tokio::time::timeout(STORE_TIME, self.switch()).await;
+        // No answer in time: it may be on.
+        let on = switch.map_or(true, |switch| switch.engaged().is_some());
+        metrics.0.kill_switch.set(i64::from(on));
+        metrics.census().await;
+        metrics.forges(self.forges.servers());
+        metrics.sweeps(&self.swept.all(), now);
+        metrics.0.scheduler_age.set(seconds(now.0.saturating_sub(looked.0)));
+        metrics.process();
+        metrics.text()
+    }
+}
+
+impl Metrics {
+    /// Can the store that is watched be written?
+    ///
+    /// # Errors
+    /// [`StoreError`] if not.
+    pub async fn try_writing(&self) -> Result<(), StoreError> {
+        match self.0.store.get() {
+            Some(store) => store.try_writing().await,
+            None => Ok(()),
+        }
+    }
+
+    async fn census(&self) {
+        let Some(store) = self.0.store.get() else { return };
+        match tokio::time::timeout(STORE_TIME, store.census()).await {
+            Ok(Ok(census)) => {
+                self.0.store_up.set(1);
+                self.count(census);
+            }
+            Ok(Err(_)) | Err(_) => self.0.store_up.set(0),
+        }
+    }
+
+    pub(super) fn count(&self, census: Census) {
+        let Census { slots, oldest_due, untold, unreadable, bytes } = census;
+        // States that no slot is in any more.
+        self.0.slots.reset();
+        let mut parked = 0;
+        for (state, why, count) in slots {
+            if state == "held" && why == "parked" {
+                parked = count;
+            }
+            self.0.slots.with_label_values(&[state, why]).set(whole(count));
+        }
+        self.0.dead_letters.set(whole(parked));
+        self.0.oldest_due.set(oldest_due.unwrap_or_default().as_secs_f64());
+        self.0.notices.set(whole(untold));
+        self.0.unreadable.set(whole(unreadable));
+        self.0.store_bytes.set(whole(bytes));
+    }
+
+    fn forges(&self, servers: &BTreeMap<String, GitHub>) {
+        for (name, server) in servers {
+            let Some(quota) = server.quota() else { continue };
+            self.0.calls_left.with_label_values(&[name]).set(whole(quota.remaining));
+            self.0.calls_limit.with_label_values(&[name]).set(whole(quota.limit));
+        }
+    }
+
+    /// One figure a forge: there may be thousands of repositories.
+    pub(super) fn sweeps(&self, swept: &[Swept], now: Millis) {
+        let mut oldest: BTreeMap<&str, (i64, i64)> = BTreeMap::new();
+        for Swept { forge, at, .. } in swept {
+            let (age, count) = oldest.entry(forge).or_default();
+            *age = (*age).max(now.0.saturating_sub(at.0));
+            *count += 1;
+        }
+        for (forge, (age, count)) in oldest {
+            self.0.sweep_age.with_label_values(&[forge]).set(seconds(age));
+            self.0.swept.with_label_values(&[forge]).set(count);
+        }
+    }
+
+    fn process(&self) {
+        let cpu = clock_gettime(ClockId::ProcessCPUTime);
+        #[expect(clippy::cast_precision_loss, reason = "a counter of seconds")]
+        let cpu = cpu.tv_sec as f64 + cpu.tv_nsec as f64 / 1e9;
+        // The clock of the process: never less than it was.
+        self.0.cpu.inc_by((cpu - self.0.cpu.get()).max(0.0));
+        let pages = std::fs::read_to_string("/proc/self/statm");
+        let resident = pages.ok().and_then(|text| text.split(' ').nth(1)?.parse::<i64>().ok());
+        if let (Some(pages), Ok(size)) = (resident, i64::try_from(page_size())) {
+            self.0.memory.set(pages.saturating_mul(size));
+        }
+    }
+}
+
+/// Milliseconds as seconds; none if the clock was set back.
+fn seconds(ms: i64) -> f64 {
+    Duration::from_millis(u64::try_from(ms).unwrap_or(0)).as_secs_f64()
+}
+
+fn whole(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,183 @@
+//! The metrics as data: names, labels, what they mean. docs/reference/metrics.md is written from here.
+
+/// A metric.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Metric {
+    /// Its name; the last word but for `_total` is the unit, where there is one.
+    pub name: &'static str,
+    /// What it is.
+    pub kind: Kind,
+    /// Its labels.
+    pub labels: &'static [&'static str],
+    /// What it tells, in a sentence or two.
+    pub help: &'static str,
+}
+
+/// What a metric is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// Only grows, from nothing at the start of the process.
+    Counter,
+    /// Grows and shrinks.
+    Gauge,
+    /// Counts in buckets.
+    Histogram,
+}
+
+impl Kind {
+    /// The word of the text format.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
+        }
+    }
+}
+
+const fn metric(
+    name: &'static str,
+    kind: Kind,
+    labels: &'static [&'static str],
+    help: &'static str,
+) -> Metric {
+    Metric { name, kind, labels, help }
+}
+
+/// Every metric.
+pub const METRICS: &[Metric] = &[
+    metric(
+        "truing_slots",
+        Kind::Gauge,
+        &["state", "why"],
+        "Slots by state and why, in the words of `truing slots list`.",
+    ),
+    metric(
+        "truing_slots_unreadable",
+        Kind::Gauge,
+        &[],
+        "Slots whose row cannot be read and is left out; `truing slots list` names them.",
+    ),
+    metric(
+        "truing_oldest_due_seconds",
+        Kind::Gauge,
+        &[],
+        "How long the oldest due slot has been due; 0 if none is.",
+    ),
+    metric(
+        "truing_dead_letters",
+        Kind::Gauge,
+        &[],
+        "Parked slots: pull requests given up after `review.attempts` failures in a row.",
+    ),
+    metric(
+        "truing_scheduler_age_seconds",
+        Kind::Gauge,
+        &[],
+        "How long ago the scheduler last looked for due slots; `/healthz` fails when it is too long.",
+    ),
+    metric(
+        "truing_runs_total",
+        Kind::Counter,
+        &["loop", "outcome"],
+        "Runs that ended with an outcome: reviewed, partial, skipped, deferred, failed (given up).",
+    ),
+    metric(
+        "truing_run_seconds",
+        Kind::Histogram,
+        &[],
+        "How long the leases of runs took, from grant to end, however they ended.",
+    ),
+    metric(
+        "truing_attempts_failed_total",
+        Kind::Counter,
+        &["class"],
+        "Attempts that failed, by what pull requests are told of it; the slot is tried again or parked. A reader \
+         child that crashed, hung or lied is `the change cannot be read`.",
+    ),
+    metric("truing_parked_total", Kind::Counter, &[], "Slots that were parked after their last attempt."),
+    metric(
+        "truing_webhooks_total",
+        Kind::Counter,
+        &["result"],
+        "Deliveries by what was answered: accepted, ignored (202); unauthorized (401); bad (400, 408, 415); \
+         unknown_forge (404); too_large (413); rate_limited (429); killswitch, store_down, busy (503).",
+    ),
+    metric(
+        "truing_webhook_seconds",
+        Kind::Histogram,
+        &[],
+        "From a delivery's header to its answer; an accepted one is durable by then.",
+    ),
+    metric(
+        "truing_store_commit_seconds",
+        Kind::Histogram,
+        &[],
+        "From the beginning of a write transaction until it is durable; many writes share one.",
+    ),
+    metric(
+        "truing_store_write_failures_total",
+        Kind::Counter,
+        &[],
+        "Write transactions that failed as a whole: disk full, read only, locked.",
+    ),
+    metric(
+        "truing_store_up",
+        Kind::Gauge,
+        &[],
+        "1 if the store answered this scrape in time; else 0, and what is asked of it is as it was.",
+    ),
+    metric("truing_store_bytes", Kind::Gauge, &[], "The size of the database and its write-ahead log."),
+    metric(
+        "truing_forge_calls_left",
+        Kind::Gauge,
+        &["forge"],
+        "Calls that the forge's rate limit leaves until its window ends, as its last answer said.",
+    ),
+    metric("truing_forge_calls_limit", Kind::Gauge, &["forge"], "Calls in a window of that rate limit."),
+    metric(
+        "truing_sweep_age_seconds",
+        Kind::Gauge,
+        &["forge"],
+        "How long ago the repository that waits longest was swept.",
+    ),
+    metric(
+        "truing_repositories_swept",
+        Kind::Gauge,
+        &["forge"],
+        "Repositories that were swept since the process began.",
+    ),
+    metric("truing_kill_switch_on", Kind::Gauge, &[], "1 while the kill switch is on, or cannot be read."),
+    metric("truing_notices_unsent", Kind::Gauge, &[], "Notices that are still to be told, for `[notify]`."),
+    metric("truing_build_info", Kind::Gauge, &["version"], "1; its label is the program's version."),
+    metric(
+        "process_cpu_seconds_total",
+        Kind::Counter,
+        &[],
+        "Processor time of this process, without its children.",
+    ),
+    metric(
+        "process_resident_memory_bytes",
+        Kind::Gauge,
+        &[],
+        "Memory of this process, without its children.",
+    ),
+];
+
+/// The page of all metrics, as Markdown.
+pub fn page() -> String {
+    let mut page = "# Metrics\n\n\
+         <!-- Generated from crates/truing/src/serve/metrics/table.rs. To write it anew: UPDATE_DOCS=1 cargo test -p truing -->\n\n\
+         `truing serve` answers `GET /metrics` in Prometheus's text format, on the address of its webhooks. Counters and\n\
+         histograms begin at nothing with the process; gauges are as things are when they are asked for. A scrape asks the\n\
+         store for what its indexes answer, and waits two seconds for it at most.\n\n\
+         Alert rules on these: [docs/alerts/truing.rules.yml](../alerts/truing.rules.yml); what to do then:\n\
+         [docs/runbooks/](../runbooks/).\n\n\
+         | Name | Kind | Labels | What it tells |\n|---|---|---|---|\n"
+        .to_owned();
+    for Metric { name, kind, labels, help } in METRICS {
+        let labels: Vec<String> = labels.iter().map(|label| format!("`{label}`")).collect();
+        page += &format!("| `{name}` | {} | {} | {help} |\n", kind.as_str(), labels.join(", "));
+    }
+    page
+}

@@ -1,0 +1,149 @@
+//! The table, what is told, and the page.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+
+use truing_core::id::Millis;
+use truing_core::outcome::OutcomeKind;
+use truing_store::Census;
+
+use super::*;
+use crate::serve::sweep::Swept;
+
+/// Every metric has a value.
+fn told() -> (Metrics, String) {
+    let metrics = Metrics::new().unwrap();
+    metrics.count(Census {
+        slots: vec![("held".into(), "parked".into(), 2), ("waiting".into(), "backoff".into(), 3)],
+        oldest_due: Some(Duration::from_millis(1500)),
+        untold: 4,
+        unreadable: 1,
+        bytes: 8192,
+    });
+    let swept =
+        |name: &str, at| Swept { forge: "hub".into(), name: name.into(), at: Millis(at), period: None };
+    metrics.sweeps(&[swept("a/b", 4_000), swept("a/c", 9_000)], Millis(10_000));
+    metrics.attempt_failed("the forge refuses access", true);
+    metrics.run_ended("review", OutcomeKind::Reviewed);
+    metrics.run_took(Duration::from_secs(2));
+    metrics.webhook("accepted", Duration::from_millis(3));
+    metrics.0.calls_left.with_label_values(&["hub"]).set(9);
+    metrics.0.calls_limit.with_label_values(&["hub"]).set(10);
+    let text = metrics.text();
+    (metrics, text)
+}
+
+#[test]
+fn every_metric_of_the_table_is_told_as_it_says_and_no_other() {
+    let (_, text) = told();
+    let types: BTreeSet<&str> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
+    let table: Vec<String> =
+        METRICS.iter().map(|metric| format!("{} {}", metric.name, metric.kind.as_str())).collect();
+    assert_eq!(types, table.iter().map(String::as_str).collect());
+    for Metric { name, labels, .. } in METRICS {
+        for label in *labels {
+            let sample = format!("{name}{{");
+            let labelled = |line: &str| line.starts_with(&sample) && line.contains(&format!("{label}=\""));
+            assert!(text.lines().any(labelled), "{name} has no {label}");
+        }
+    }
+}
+
+#[test]
+fn figures_are_told_as_they_are() {
+    let (metrics, text) = told();
+    for line in [
+        "truing_slots{state=\"waiting\",why=\"backoff\"} 3",
+        "truing_dead_letters 2",
+        "truing_oldest_due_seconds 1.5",
+        "truing_notices_unsent 4",
+        "truing_slots_unreadable 1",
+        "truing_sweep_age_seconds{forge=\"hub\"} 6",
+        "truing_repositories_swept{forge=\"hub\"} 2",
+        "truing_runs_total{loop=\"review\",outcome=\"reviewed\"} 1",
+        "truing_runs_total{loop=\"review\",outcome=\"failed\"} 0",
+        "truing_webhooks_total{result=\"accepted\"} 1",
+        "truing_webhooks_total{result=\"store_down\"} 0",
+        "truing_parked_total 1",
+        "truing_run_seconds_sum 2",
+    ] {
+        assert!(text.lines().any(|told| told == line), "{line} is not in\n{text}");
+    }
+    metrics.count(Census::default());
+    let text = metrics.text();
+    assert!(!text.contains("truing_slots{"), "nothing is told of a state without slots:\n{text}");
+    assert!(text.contains("truing_dead_letters 0\n") && text.contains("truing_oldest_due_seconds 0\n"));
+}
+
+#[test]
+fn names_end_in_their_units() {
+    for Metric { name, kind, help, .. } in METRICS {
+        assert_eq!(name.ends_with("_total"), *kind == Kind::Counter, "{name}");
+        assert!(*kind != Kind::Histogram || name.ends_with("_seconds"), "{name}");
+        assert!(name.starts_with("truing_") || name.starts_with("process_"), "{name}");
+        assert!(help.ends_with('.'), "{name}: {help}");
+    }
+}
+
+#[test]
+fn the_page_is_what_the_table_says() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/metrics.md");
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&path, page()).unwrap();
+    }
+    let written = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(written, page(), "write it anew: UPDATE_DOCS=1 cargo test -p truing");
+}
+
+fn docs() -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs")
+}
+
+#[test]
+fn alerts_ask_for_metrics_that_exist_and_name_a_page_that_begins_with_the_switch() {
+    let rules = std::fs::read_to_string(docs().join("alerts/truing.rules.yml")).unwrap();
+    let asked = regex::Regex::new(r"\b(?:truing|process)_[a-z_]+").unwrap();
+    let mut names = 0;
+    for found in rules
+        .lines()
+        .filter(|line| !line.trim_start().starts_with('#'))
+        .flat_map(|line| asked.find_iter(line))
+    {
+        let name = ["_bucket", "_sum", "_count"].iter().find_map(|part| found.as_str().strip_suffix(part));
+        let known = METRICS.iter().find(|metric| metric.name == name.unwrap_or(found.as_str()));
+        let known = known.unwrap_or_else(|| panic!("{} is no metric", found.as_str()));
+        assert_eq!(name.is_some(), known.kind == Kind::Histogram, "{}", found.as_str());
+        names += 1;
+    }
+    let after = |line: &'static str| -> Vec<String> {
+        let words = rules.lines().filter_map(|told| told.trim().strip_prefix(line));
+        words.map(|word| word.trim().to_owned()).collect()
+    };
+    let (alerts, pages) = (after("- alert:"), after("runbook:"));
+    assert!(alerts.len() >= 10 && names >= alerts.len(), "{alerts:?}");
+    assert_eq!(alerts.len(), pages.len());
+    let tests = std::fs::read_to_string(docs().join("alerts/truing.test.yml")).unwrap();
+    for (alert, page) in alerts.iter().zip(&pages) {
+        assert!(tests.contains(&format!("name: {alert} fires")), "nothing tries {alert}");
+        let text = std::fs::read_to_string(docs().join("..").join(page)).unwrap();
+        assert!(text.contains(&format!("Alert: `{alert}`.")), "{page} is not about {alert}");
+        let first = text.lines().find(|line| line.starts_with("$ ")).unwrap();
+        assert!(first.starts_with("$ truing kill on --reason "), "{page}: {first}");
+    }
+}
+
+/// Each alert fires when it should and is quiet when not. Without Prometheus's own program this cannot be told.
+#[test]
+fn alerts_fire() {
+    let ran = std::process::Command::new("promtool")
+        .args(["test", "rules", "truing.test.yml"])
+        .current_dir(docs().join("alerts"))
+        .output();
+    match ran {
+        Ok(ran) => assert!(ran.status.success(), "{ran:?}"),
+        Err(error) => {
+            eprintln!("skipped: promtool cannot be started ({error}); Debian's package is `prometheus`")
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! What a running service shows of itself: metrics, health, its log, reports, copies; and the runbooks, whose commands
+//! are run as they are written.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+
+use super::*;
+
+/// `GET` of a path; status and body.
+fn get(url: &str, path: &str) -> (u16, String) {
+    let (host, _) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
+    let mut stream = TcpStream::connect(host).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), format!("{head}\n\n{body}"))
+}
+
+impl Server {
+    /// Waits until a metric is as wanted; all of them.
+    async fn metric_is(&self, line: &str) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        let mut look = tokio::time::interval(Duration::from_millis(50));
+        loop {
+            look.tick().await;
+            let (status, text) = get(&self.url, "/metrics");
+            assert_eq!(status, 200);
+            if text.lines().any(|told| told == line) {
+                return text;
+            }
+            assert!(Instant::now() < deadline, "{line} is not in\n{text}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metrics_tell_what_happened() {
+    let site = Site::new().await;
+    let server = site.serve();
+    let number = site.open("one").await;
+    assert_eq!(site.deliver().await, [202]);
+    site.until(number, "reviewed", is_reviewed).await;
+    let text = server.metric_is("truing_runs_total{loop=\"review\",outcome=\"reviewed\"} 1").await;
+    assert!(text.contains("content-type: text/plain; version=0.0.4"), "{text}");
+    for line in [
+        "truing_webhooks_total{result=\"accepted\"} 1",
+        "truing_webhook_seconds_count 1",
+        "truing_store_up 1",
+        "truing_kill_switch_on 0",
+        "truing_oldest_due_seconds 0",
+        "truing_store_write_failures_total 0",
+    ] {
+        assert!(text.lines().any(|told| told == line), "{line} is not in\n{text}");
+    }
+    let figure = |name: &str| -> f64 {
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("no {name} in\n{text}")).parse().unwrap()
+    };
+    assert!(figure("truing_store_commit_seconds_count") >= 5.0);
+    assert!(figure("truing_run_seconds_sum") > 0.0);
+    assert!(
+        figure("truing_forge_calls_left{forge=\"github\"}")
+            < figure("truing_forge_calls_limit{forge=\"github\"}")
+    );
+    assert!(figure("process_resident_memory_bytes") > 1e6 && figure("process_cpu_seconds_total") > 0.0);
+    assert!(figure("truing_scheduler_age_seconds") < 30.0);
+
+    assert_eq!(site.run(&["kill", "on"]).exit, 0);
+    server.metric_is("truing_kill_switch_on 1").await;
+    assert_eq!(get(&server.url, "/healthz").0, 200);
+    assert_eq!(get(&server.url, "/readyz").0, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_cannot_be_written_is_not_ready() {
+    let site = Site::new().await;
+    let server = site.serve();
+    let url = server.url.clone();
+    assert_eq!(get(&url, "/readyz").0, 200);
+    let other = rusqlite::Connection::open(database(site.home.path())).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    while get(&url, "/readyz").0 != 503 {
+        assert!(Instant::now() < deadline, "a store that another keeps locked is ready");
+    }
+    // It can be read still.
+    let (status, text) = get(&url, "/metrics");
+    assert!(status == 200 && text.contains("truing_store_up 1"), "{text}");
+    drop(other);
+    while get(&url, "/readyz").0 != 200 {
+        assert!(Instant::now() < deadline, "it does not come back");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_id_finds_the_whole_story_of_a_run() {
+    let site = Site::new().await;
+    let server = site.serve_with(&["serve", "--verbose"]);
+    let number = site.open("one").await;
+    assert_eq!(site.deliver().await, [202]);
+    site.until(number, "reviewed", is_reviewed).await;
+    server.metric_is("truing_run_seconds_count 1").await;
+    server.signal("-TERM");
+    let (_, log) = server.ended();
+    let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let leased = lines.iter().find(|line| line["message"] == "leased").unwrap();
+    let (id, key) = (leased["review_id"].as_str().unwrap(), leased["key"].as_str().unwrap());
+    assert!(key.starts_with("pr/github/"), "{leased}");
+    let told = |line: &&Value| line["review_id"] == id;
+    let story: Vec<&str> = lines.iter().filter(told).map(|line| line["message"].as_str().unwrap()).collect();
+    let steps = ["leased", "the forge was asked", "fetched", "computed", "published", "the lease has ended"];
+    let mut at = story.iter();
+    for step in steps {
+        assert!(at.any(|line| line.starts_with(step)), "{step} is not where it should be in {story:#?}");
+    }
+    assert!(lines.iter().filter(told).all(|line| line["key"] == key), "{log}");
+    let delivery = lines.iter().position(|line| line["message"] == "delivery accepted" && line["key"] == key);
+    let first = lines.iter().position(|line| line["review_id"] == id);
+    assert!(delivery.unwrap() < first.unwrap(), "the delivery comes first:\n{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_tells_of_a_review_and_of_none() {
+    let site = Site::new().await;
+    let empty = site.run(&["report", "--format", "json"]);
+    assert_eq!(empty.exit, 0, "{empty:?}");
+    let none: Value = serde_json::from_str(&empty.out).unwrap();
+    assert_eq!((&none["totals"]["runs"], &none["outcomes"]), (&0.into(), &Value::Array(vec![])));
+    let server = site.serve();
+    let number = site.open("one").await;
+    site.deliver().await;
+    site.until(number, "reviewed", is_reviewed).await;
+    server.metric_is("truing_run_seconds_count 1").await;
+
+    let ran = site.run(&["report", "--since", "1h", "--loop", "review", "--format", "json"]);
+    let report: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(report["totals"]["kinds"]["reviewed"], 1);
+    assert_eq!(report["days"][0]["runs"], 1);
+    let outcome = &report["outcomes"][0];
+    assert_eq!((&outcome["schema"], &outcome["loop"]), (&"truing.outcome/1".into(), &"review".into()));
+    assert_eq!((&outcome["name"], &outcome["highest_step"]["id"]), (&"o/r#1".into(), &"published".into()));
+    let text = site.run(&["report"]);
+    assert!(text.exit == 0 && text.out.contains("1 run ended from"), "{text:?}");
+    assert!(text.out.lines().all(|line| line.chars().count() <= 80), "{}", text.out);
+    for (arguments, exit) in
+        [(["--since", "yesterday"], 2), (["--loop", "sync"], 2), (["--format", "csv"], 2)]
+    {
+        let ran = site.run(&[&["report"], arguments.as_slice()].concat());
+        assert_eq!(ran.exit, exit, "{ran:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_that_is_restored_goes_on_and_posts_nothing_twice() {
+    let site = Site::new().await;
+    let server = site.serve();
+    let number = site.open("one").await;
+    site.deliver().await;
+    let ran = site.run(&["backup", "copy.db"]);
+    assert_eq!(ran.exit, 0, "{ran:?}");
+    assert!(ran.out.contains("keep with it: ") && ran.out.contains("marker.key"), "{}", ran.out);
+    let again = site.run(&["backup", "copy.db"]);
+    assert!(again.exit == 2 && again.err.contains("nothing is overwritten"), "{again:?}");
+    site.until(number, "reviewed", is_reviewed).await;
+    server.signal("-TERM");
+    server.ended();
+
+    // The copy is older than what the pull request shows.
+    let database = database(site.home.path());
+    for name in ["truing.db-wal", "truing.db-shm"] {
+        let _ = std::fs::remove_file(database.with_file_name(name));
+    }
+    std::fs::rename(site.home.path().join("copy.db"), &database).unwrap();
+    let _server = site.serve();
+    site.repo.push("one", Commit::new("more").write("a.py", "a = 1\n\nbreakpoint()\n")).await.unwrap();
+    site.deliver().await;
+    let view = site.until(number, "reviewed again", is_reviewed).await;
+    assert_eq!((view.summaries().count(), view.inline().count()), (1, 1), "{view:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slot_that_cannot_be_read_is_shown_with_what_to_do_and_stops_nobody() {
+    let site = Site::new().await;
+    let server = site.serve();
+    let damage = |key: &str| {
+        let connection = rusqlite::Connection::open(database(site.home.path())).unwrap();
+        connection.execute("INSERT INTO slot VALUES (?1, 1, 0, '{}')", [key]).unwrap();
+    };
+    damage("pr/github/1/99");
+    server.metric_is("truing_slots_unreadable 1").await;
+    let number = site.open("one").await;
+    assert_eq!(site.deliver().await, [202]);
+    site.until(number, "reviewed", is_reviewed).await;
+
+    let list = site.run(&["slots", "list"]);
+    assert!(list.out.contains("pr/github/1/99: unreadable"), "{list:?}");
+    assert!(list.err.contains("`truing slots drop pr/github/1/99` forgets it"), "{list:?}");
+    let dropped = site.run(&["slots", "drop", "pr/github/1/99"]);
+    assert_eq!(dropped.exit, 0, "{dropped:?}");
+    assert!(!site.run(&["slots", "list"]).out.contains("unreadable"));
+    server.metric_is("truing_slots_unreadable 0").await;
+    assert!(site.run(&["log"]).out.contains("slots drop pr/github/1/99 (slot pr/github/1/99 cannot be read"));
+}
+
+/// The lines after `$ ` in the blocks of a page.
+fn commands(page: &str) -> Vec<String> {
+    let mut commands: Vec<String> = Vec::new();
+    let mut inside = false;
+    for line in page.lines() {
+        match line {
+            "```console" => inside = true,
+            "```" => inside = false,
+            _ if inside => commands.extend(line.strip_prefix("$ ").map(str::to_owned)),
+            _ => {}
+        }
+    }
+    commands
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_commands_of_every_runbook_work_as_written() {
+    let site = Site::new().await;
+    let server = site.serve();
+    site.open("one").await;
+    site.deliver().await;
+    let url = server.url.clone();
+    let (host, _) = url.split_once("/webhooks").unwrap();
+    let bin = site.home.path().join("bin");
+    std::fs::create_dir(&bin).unwrap();
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_truing"), bin.join("truing")).unwrap();
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let has_curl = Command::new("curl").arg("--version").output().is_ok();
+
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/runbooks");
+    let mut pages: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    pages.sort();
+    let mut ran = 0;
+    for page in &pages {
+        for command in commands(&std::fs::read_to_string(page).unwrap()) {
+            if command.starts_with("curl") && !has_curl {
+                eprintln!("skipped: curl cannot be started: {command}");
+                continue;
+            }
+            let here = command.replace("owner/name#7", "o/r#1").replace("http://127.0.0.1:8080", host);
+            let mut shell = site.command(&[]);
+            let output = Command::new("sh")
+                .args(["-euc", &here])
+                .env_clear()
+                .envs(shell.get_envs().filter_map(|(name, value)| Some((name, value?))))
+                .env("PATH", &path)
+                .env("TRUING_CONFIG", "truing.toml")
+                .current_dir(site.home.path())
+                .stdin(Stdio::null())
+                .output()
+                .unwrap();
+            shell.env_clear();
+            let ended = Ran::of(output);
+            assert_eq!(ended.exit, 0, "{}: {command}\n{ended:?}", page.display());
+            ran += 1;
+        }
+    }
+    assert!(ran > 40, "{ran} commands of {} pages", pages.len());
+}
