@@ -259,7 +259,8 @@ impl Round {
         }
         let others = known.into_values().filter(|one| one.gone.is_none() || self.may_be_back(&one.id, now));
         queue.extend(others.map(|repository| Task { repository, listed: None, tried: false }));
-        self.began = Some(now);
+        // A sweep that is wanted is by the store's clock, which may be a little ahead.
+        self.began = Some(cursor.max(now));
         self.queue = queue;
         Ok(())
     }

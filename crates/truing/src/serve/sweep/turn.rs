@@ -15,6 +15,8 @@ use crate::serve::commands::Asked;
 
 /// Comments are listed again from so long before the newest that was seen: a list made at once may miss some.
 const OVERLAP: Span = Span::minutes(2);
+/// A comment that is older than this was in the list before.
+const LATE: Span = Span::minutes(24 * 60);
 /// Marks in one transaction.
 const BATCH: usize = 256;
 
@@ -137,13 +139,14 @@ impl Watched {
             }
         }
         for batch in marks.chunks(BATCH) {
-            match store.mark(batch, &house.limits).await? {
+            let marked = store.mark(batch, &house.limits).await;
+            if marked != Ok(Marked::All) {
+                roused.clear(); // a later sweep rouses them again
+            }
+            match marked? {
                 Marked::All => {}
-                // Turned on in the middle of it: the sweep at its end rouses them again.
-                Marked::SwitchedOff => {
-                    roused.clear();
-                    return Ok(());
-                }
+                // Turned on in the middle of it.
+                Marked::SwitchedOff => return Ok(()),
             }
             for mark in batch {
                 tracing::info!(key = %mark.key, "{} marked by the sweep", mark.described.name);
@@ -174,8 +177,9 @@ impl Watched {
         let at = house.store.now().await?;
         for comment in self.comments.items() {
             // What was written before and only edited now was looked at when it was new. What was written before
-            // and is as it was may have been missing from the list.
+            // and is as it was may have been missing from the list; not for long, and served ones are forgotten.
             let late = comment.created >= since && comment.updated == comment.created;
+            let late = late && at - comment.created < LATE;
             let new = comment.created > repository.cursor || late;
             let new = new && Asked::parse(&comment.body).is_some();
             let by_person = comment.author.as_ref().is_some_and(|author| author.is_person);
