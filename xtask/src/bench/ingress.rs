@@ -205,8 +205,14 @@ fn report(kinds: &[Kind], fixed: &[Vec<Figures>], highest: &[Vec<f64>]) -> bool 
         ("memory", ratio(|figures| figures.memory), MEMORY, true),
         ("highest rate", rates, HIGHEST, false),
     ] {
-        if ratio.is_nan() {
-            continue; // not measured
+        if ratio.is_nan() && highest.iter().all(Vec::is_empty) {
+            continue; // not asked for
+        }
+        if !ratio.is_finite() {
+            // A machine on which not even the first step is sustained tells nothing.
+            say::line(&format!("{what}: not measured, the machine is too busy"));
+            kept = false;
+            continue;
         }
         let holds = if at_most { ratio <= promised } else { ratio >= promised };
         kept &= holds;
