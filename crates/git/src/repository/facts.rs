@@ -47,8 +47,9 @@ impl Layout {
         let call = call.args(["--is-inside-work-tree", "--is-shallow-repository", "--show-object-format"]);
         let call = call.args([NEXT, "--git-dir", NEXT, "--git-path", "objects", NEXT, "--git-path", "index"]);
         let call = call.args([NEXT, "--git-path", "info/exclude", NEXT, "--show-toplevel"]);
-        // Last what may fail: there may be no commit yet.
-        let answer = call.args([NEXT, "HEAD^{commit}", "--"]).run().await?;
+        // Last what may fail: there may be no commit yet. The name alone is asked for: a commit that is gone has one, and
+        // whoever needs it fails; asked for the commit itself, git would answer as if there had never been one.
+        let answer = call.args([NEXT, "HEAD", "--"]).run().await?;
         if answer.code() != Some(0) && answer.message.contains("not a git repository") {
             return Err(GitError::NotARepository(path.to_owned()));
         }

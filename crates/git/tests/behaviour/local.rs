@@ -39,6 +39,19 @@ async fn what_is_no_repository_is_told_apart() {
 }
 
 #[tokio::test]
+async fn a_commit_that_is_lost_is_not_one_that_was_never_made() {
+    let place = Place::new();
+    let repo = place.repo("r");
+    let head = repo.sha("HEAD");
+    let (folder, name) = head.as_str().split_at(2);
+    std::fs::remove_file(repo.root.join(".git/objects").join(folder).join(name)).unwrap();
+    let repository = place.git().await.open_unborn(&repo.root).await.unwrap();
+    let index = repository.index(None).await.unwrap();
+    assert_eq!(repository.born_head().await.unwrap().as_ref(), Some(&head));
+    assert!(index.diff(&head).await.is_err());
+}
+
+#[tokio::test]
 async fn names_become_commits() {
     let place = Place::new();
     let repo = place.repo("r");
