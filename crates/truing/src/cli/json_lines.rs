@@ -1,7 +1,7 @@
 //! Questions on standard input, one JSON object a line: what is common to the commands that answer them.
 
 use std::fmt::Display;
-use std::io::{BufRead, Read, stdin};
+use std::io::{self, BufRead, stdin};
 
 use serde::de::DeserializeOwned;
 
@@ -17,34 +17,58 @@ pub(super) struct Questions {
 }
 
 impl Questions {
-    /// Those on standard input with the numbers of their lines; an error is the last item. Empty lines are passed
-    /// over.
-    pub(super) fn read<T: DeserializeOwned>(&self) -> impl Iterator<Item = Result<(usize, T), CliError>> {
-        let mut input = stdin().lock().take(MAX_INPUT_BYTES);
-        let (mut number, mut ended) = (0_usize, false);
-        std::iter::from_fn(move || {
-            let mut line = Vec::new();
-            while !ended {
+    /// Those on standard input, up to the first line that cannot be answered, or that `check` says something against;
+    /// why it ended there is left in `wrong`. Empty lines are passed over.
+    pub(super) fn read<T: DeserializeOwned>(
+        &self,
+        check: impl Fn(&T) -> Result<(), &'static str>,
+        wrong: &mut Option<CliError>,
+    ) -> impl Iterator<Item = T> {
+        self.of(stdin().lock(), MAX_INPUT_BYTES, check, wrong)
+    }
+
+    /// The same of any input that may have so many bytes.
+    fn of<T: DeserializeOwned>(
+        &self,
+        input: impl BufRead,
+        max_bytes: u64,
+        check: impl Fn(&T) -> Result<(), &'static str>,
+        wrong: &mut Option<CliError>,
+    ) -> impl Iterator<Item = T> {
+        // One byte more than allowed tells an input that is too large from one that just fits.
+        let mut input = input.take(max_bytes.saturating_add(1));
+        let (mut line, mut number) = (Vec::new(), 0_usize);
+        let mut next = move || -> Result<Option<T>, CliError> {
+            loop {
                 line.clear();
                 number += 1;
-                let question = match input.read_until(b'\n', &mut line) {
-                    Ok(0) if input.limit() == 0 => Err(too_large()),
-                    Ok(0) => return None,
-                    Ok(_) if line.trim_ascii().is_empty() => continue,
-                    Ok(_) => serde_json::from_slice(&line).map_err(|error| self.not_json(number, &error)),
-                    Err(error) => {
-                        Err(CliError::failed("unreadable", format!("cannot read standard input: {error}")))
-                    }
-                };
-                ended = question.is_err();
-                return Some(question.map(|question| (number, question)));
+                let read = input.read_until(b'\n', &mut line).map_err(unreadable)?;
+                if input.limit() == 0 {
+                    return Err(too_large(max_bytes));
+                }
+                if read == 0 {
+                    return Ok(None);
+                }
+                if line.trim_ascii().is_empty() {
+                    continue;
+                }
+                let question =
+                    serde_json::from_slice(&line).map_err(|error| self.not_json(number, &error))?;
+                check(&question).map_err(|why| self.bad_line(number, why))?;
+                return Ok(Some(question));
             }
-            None
+        };
+        std::iter::from_fn(move || match wrong {
+            Some(_) => None,
+            None => next().unwrap_or_else(|error| {
+                *wrong = Some(error);
+                None
+            }),
         })
     }
 
     /// A line that cannot be answered.
-    pub(super) fn bad_line(&self, number: usize, what: impl Display) -> CliError {
+    fn bad_line(&self, number: usize, what: impl Display) -> CliError {
         CliError::usage("bad_line", format!("line {number} of standard input: {what}"))
             .hint(format!("a line is like {}", self.example))
     }
@@ -58,7 +82,43 @@ impl Questions {
     }
 }
 
-fn too_large() -> CliError {
-    let message = format!("standard input is larger than {} MiB", MAX_INPUT_BYTES >> 20);
+fn unreadable(error: io::Error) -> CliError {
+    CliError::failed("unreadable", format!("cannot read standard input: {error}"))
+}
+
+fn too_large(max_bytes: u64) -> CliError {
+    let message = format!("standard input is larger than {} MiB", max_bytes >> 20);
     CliError::usage("too_large", message).hint("ask in several runs")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The numbers that are read, and the code of what is wrong.
+    fn read(input: &str, max_bytes: u64) -> (Vec<u32>, Option<&'static str>) {
+        let mut wrong = None;
+        let check = |number: &u32| if *number < 100 { Ok(()) } else { Err("too many") };
+        let numbers = Questions { example: "1" }.of(input.as_bytes(), max_bytes, check, &mut wrong).collect();
+        (numbers, wrong.map(|error| error.code))
+    }
+
+    #[test]
+    fn input_of_the_largest_size_is_read_and_of_one_byte_more_is_too_large_wherever_it_is_cut() {
+        for whole in ["1\n22\n", "1\n2\n3", "1\n2\n\n"] {
+            let all = read(whole, 99);
+            let size = whole.len() as u64;
+            assert_eq!(read(whole, size), all, "{whole:?}");
+            assert_eq!(read(whole, size - 1).1, Some("too_large"), "{whole:?}");
+        }
+        assert_eq!(read("1\n2222222", 5), (vec![1], Some("too_large")));
+        assert_eq!(read("1\n2\n\n\n\n3", 4), (vec![1, 2], Some("too_large")), "also where it is empty");
+    }
+
+    #[test]
+    fn a_line_that_cannot_be_answered_is_the_end() {
+        for bad in ["x", "100", "-1"] {
+            assert_eq!(read(&format!("1\n\n2\n{bad}\n3\n"), 99), (vec![1, 2], Some("bad_line")), "{bad}");
+        }
+    }
 }

@@ -41,11 +41,8 @@ pub(super) fn anchor(base: &str, head: &str, path: &Path, context: &Context) -> 
         return Err(malformed("the answer of `git diff`", error));
     }
     let mut error = None;
-    let valid = POSITIONS.read::<Position>().map(|read| {
-        let (line, position) = read?;
-        check(line, position.start_line, position.end_line).map(|()| position)
-    });
-    let positions = valid.map_while(|read| read.map_err(|wrong| error = Some(wrong)).ok());
+    let has_lines = |position: &Position| check(position.start_line, position.end_line);
+    let positions = POSITIONS.read(has_lines, &mut error);
     context.output.json_lines(positions.map(|Position { id, path, side, start_line, end_line }| Answer {
         id,
         anchored: truing_diff::anchor(&parsed.files, &path, side, start_line, end_line),
@@ -54,9 +51,9 @@ pub(super) fn anchor(base: &str, head: &str, path: &Path, context: &Context) -> 
 }
 
 /// Makes sure that a position has lines.
-pub(super) fn check(number: usize, start_line: u32, end_line: u32) -> Result<(), CliError> {
+pub(super) fn check(start_line: u32, end_line: u32) -> Result<(), &'static str> {
     if 1 <= start_line && start_line <= end_line {
         return Ok(());
     }
-    Err(POSITIONS.bad_line(number, "lines count from 1, and end_line is not before start_line"))
+    Err("lines count from 1, and end_line is not before start_line")
 }

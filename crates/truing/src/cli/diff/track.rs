@@ -47,12 +47,8 @@ pub(super) fn run(from: &str, to: &str, path: &Path, context: &Context) -> Resul
     }
     // All are read before the first is answered: which files are needed depends on them.
     let mut error = None;
-    let valid = POSITIONS.read::<Position>().map(|read| {
-        let (line, position) = read?;
-        check(line, position.start_line, position.end_line).map(|()| position)
-    });
-    let asked: Vec<Position> =
-        valid.map_while(|read| read.map_err(|wrong| error = Some(wrong)).ok()).collect();
+    let has_lines = |position: &Position| check(position.start_line, position.end_line);
+    let asked: Vec<Position> = POSITIONS.read(has_lines, &mut error).collect();
 
     let wanted_old = asked.iter().map(|position| position.path.clone());
     let old: BTreeSet<RepoPath> = wanted_old.chain(parsed.files.iter().filter_map(old_name)).collect();
