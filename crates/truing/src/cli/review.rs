@@ -334,7 +334,7 @@ impl Command {
                 sarif::report(&sarif::of(review, &findings, &rules, remote))?
             }
         };
-        self.args.destination.take(&printed, self.environment.directory(), self.color, self.output)
+        self.args.destination.deliver(&printed, self.environment.directory(), self.color, self.output)
     }
 }
 

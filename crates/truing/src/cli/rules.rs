@@ -71,7 +71,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         Action::Check { paths, packs, destination } => {
             let (answer, exit) = check(paths, packs, context)?;
             let here = context.environment.directory();
-            destination.take(&answer, here, context.globals.color, context.output)?;
+            destination.deliver(&answer, here, context.globals.color, context.output)?;
             Ok(exit)
         }
         Action::Test { pack } => test(pack.as_deref(), context),

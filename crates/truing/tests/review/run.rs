@@ -60,9 +60,15 @@ fn a_file_is_written_whole_and_never_inside_git() {
     assert_eq!(std::fs::read_to_string(&file).unwrap(), expected);
     assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o400, 0o400);
     std::fs::write(&file, "old").unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
     std::os::unix::fs::symlink("report.json", place.home().join("link.json")).unwrap();
     assert_eq!(to("../link.json").exit, 1);
     assert_eq!(std::fs::read_to_string(&file).unwrap(), expected, "a link is followed");
+    assert_eq!(
+        file.metadata().unwrap().permissions().mode() & 0o777,
+        0o600,
+        "who may read it is the user's choice"
+    );
     assert!(place.home().join("link.json").is_symlink());
     assert_eq!(to("-").out, expected);
     let text = place.review(&["--output", "../report.txt"]);
