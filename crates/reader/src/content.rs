@@ -1,6 +1,7 @@
 //! What a file's bytes are read as: text, text in UTF-16, or neither.
 
-use crate::proof::BYTE_ORDER_MARK;
+/// What editors put before UTF-8 text; no part of the first line.
+pub(crate) const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// How many bytes at a file's beginning are searched for the NUL that makes it binary. Git looks at as many.
 pub(crate) const PROBE_BYTES: usize = 8 * 1024;

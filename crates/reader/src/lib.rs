@@ -9,6 +9,7 @@
 mod content;
 mod engine;
 mod file;
+mod fixed;
 mod in_process;
 mod lines;
 pub mod pack;
@@ -22,6 +23,6 @@ mod suppress;
 mod syntax;
 
 pub use file::Tree;
+pub use fixed::{Edit, Fixed, apply};
 pub use in_process::InProcess;
 pub use pack::{Listed, Packs, Tested};
-pub use proof::{Edit, Fixed, apply};

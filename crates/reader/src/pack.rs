@@ -119,7 +119,7 @@ use truing_diff::RepoPath;
 
 use crate::content::Content;
 use crate::engine::RuleSet;
-use crate::proof::{Edit, apply};
+use crate::fixed::{Edit, apply};
 use crate::rules::companion::Change;
 use crate::stack::on_large_stack;
 use crate::syntax::Parsers;

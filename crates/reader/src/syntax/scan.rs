@@ -76,14 +76,27 @@ impl Parsers {
         parser.parse_with_options(&mut rest, None, Some(options))
     }
 
-    /// The shape of a text's tree around some of its bytes; none if it cannot be parsed in time.
-    pub(crate) fn shape(
-        &mut self,
-        language: &'static Language,
-        text: &str,
-        changed: &[Range<usize>],
-    ) -> Option<Shape> {
-        let tree = self.parse(language, text, Instant::now() + MAX_TIME)?;
+    /// The tree of a text; none if it cannot be parsed in time.
+    pub(crate) fn parse_in_time(&mut self, language: &'static Language, text: &str) -> Option<Tree> {
+        self.parse(language, text, Instant::now() + MAX_TIME)
+    }
+}
+
+/// What a tree looks like around some bytes of its text.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Shape {
+    /// How many ERROR and missing nodes there are, in those bytes too.
+    pub(crate) errors: usize,
+    /// Does one of the ranges begin or end within a token, such as a string or a comment?
+    pub(crate) cuts: bool,
+    /// Every node that does not lie within one of the ranges, in the order of the text: its kind, its depth, and
+    /// whether it has no children. (To its grammar a Python block without a statement is one, too.)
+    pub(crate) around: Vec<(u16, u32, bool)>,
+}
+
+impl Shape {
+    /// The shape of a tree around some of its text's bytes.
+    pub(crate) fn of(tree: &Tree, changed: &[Range<usize>]) -> Self {
         let mut shape = Shape::default();
         let mut cursor = tree.walk();
         let mut depth = 0_u32;
@@ -103,24 +116,12 @@ impl Parsers {
             }
             while !cursor.goto_next_sibling() {
                 if !cursor.goto_parent() {
-                    return Some(shape);
+                    return shape;
                 }
                 depth = depth.saturating_sub(1);
             }
         }
     }
-}
-
-/// What a tree looks like around some bytes of its text.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub(crate) struct Shape {
-    /// How many ERROR and missing nodes there are, in those bytes too.
-    pub(crate) errors: usize,
-    /// Does one of the ranges begin or end within a token, such as a string or a comment?
-    pub(crate) cuts: bool,
-    /// Every node that does not lie within one of the ranges, in the order of the text: its kind, its depth, and
-    /// whether it has no children. (To its grammar a Python block without a statement is one, too.)
-    pub(crate) around: Vec<(u16, u32, bool)>,
 }
 
 /// The rules of one language, by the kinds of nodes they can match.
