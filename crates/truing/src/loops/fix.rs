@@ -174,10 +174,10 @@ impl Plan {
         }
     }
 
-    /// Keeps the changes that can be made; of the others it is told why not.
-    pub fn keep(&mut self, mut can: impl FnMut(&Change) -> Result<(), Kept>) {
+    /// Keeps the changes that can be made, each as it can be; of the others it is told why not.
+    pub fn keep(&mut self, mut can: impl FnMut(&mut Change) -> Result<(), Kept>) {
         let left = &mut self.left;
-        self.changes.retain(|change| match can(change) {
+        self.changes.retain_mut(|change| match can(change) {
             Ok(()) => true,
             Err(why) => {
                 let (path, why) = (change.path.clone(), why.to_string());
@@ -194,6 +194,20 @@ impl Plan {
 }
 
 impl Change {
+    /// The same with CRLF for every line end: the file as git checks it out where it is told to (`core.autocrlf`, or
+    /// the attribute `eol`).
+    pub fn with_crlf(&self) -> Self {
+        let convert = |text: &[u8]| {
+            let lines = text.split_inclusive(|byte| *byte == b'\n');
+            let ended = |line: &[u8]| match line.strip_suffix(b"\n") {
+                Some(line) => [line, b"\r\n"].concat(),
+                None => line.to_vec(),
+            };
+            lines.flat_map(ended).collect()
+        };
+        Self { path: self.path.clone(), old: convert(&self.old), new: convert(&self.new), fixes: self.fixes }
+    }
+
     /// The file's section of a patch.
     fn patch(&self, context: usize) -> Vec<u8> {
         let name = |side: &str| quoted(&[side.as_bytes(), self.path.as_bytes()].concat());

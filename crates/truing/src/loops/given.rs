@@ -2,7 +2,8 @@
 //!
 //! Nobody knows which version of the files the diff was made from. A file is read if the working tree has it as the
 //! diff leaves it, or as the diff found it, which makes the other by the diff's hunks; what is neither does not apply.
-//! New files are whole in the diff. Paths come from a stranger: no link is followed, nothing outside of the working
+//! New files are whole in the diff. Git checks files out with CRLF where it is told to (`core.autocrlf`, or the attribute
+//! `eol`), but its diffs are of what it stores, so a file of CRLF is also tried with LF. Paths come from a stranger: no link is followed, nothing outside of the working
 //! tree and nothing of git's own is opened.
 
 use std::collections::BTreeMap;
@@ -79,9 +80,10 @@ fn new_side(file: &FileDiff<'_>, tree: &Tree) -> Result<Vec<u8>, SkipReason> {
     }
     let found = tree.bytes(&file.path);
     if let Ok(bytes) = &found
-        && fits(file, Side::New, bytes)
+        && let Some(text) =
+            as_it_is_or_stored(bytes, |text| fits(file, Side::New, text).then(|| text.to_vec()))
     {
-        return found;
+        return Ok(text);
     }
     let old = match &file.old_path {
         None => found,
@@ -89,9 +91,21 @@ fn new_side(file: &FileDiff<'_>, tree: &Tree) -> Result<Vec<u8>, SkipReason> {
         Some(_) => return Err(SkipReason::Unreadable),
     };
     match old {
-        Ok(old) => apply(file, &old).ok_or(SkipReason::DoesNotApply),
+        Ok(old) => as_it_is_or_stored(&old, |old| apply(file, old)).ok_or(SkipReason::DoesNotApply),
         Err(SkipReason::TooLarge) => Err(SkipReason::TooLarge),
         // It is not there, or is no file that the diff could be of.
         Err(_) => Err(SkipReason::DoesNotApply),
     }
+}
+
+/// What comes of a text as it is; else, of one whose lines end with CRLF, what comes of it with LF.
+fn as_it_is_or_stored<T>(text: &[u8], of: impl Fn(&[u8]) -> Option<T>) -> Option<T> {
+    of(text).or_else(|| {
+        let lines = text.split_inclusive(|byte| *byte == b'\n');
+        let with_lf = |line: &[u8]| match line.strip_suffix(b"\r\n") {
+            Some(line) => [line, b"\n"].concat(),
+            None => line.to_vec(),
+        };
+        of(&lines.flat_map(with_lf).collect::<Vec<u8>>())
+    })
 }

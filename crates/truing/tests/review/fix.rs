@@ -211,6 +211,27 @@ fn of_what_is_staged_files_are_fixed_that_are_the_same_in_the_working_tree_and_t
 }
 
 #[test]
+fn of_what_is_staged_files_are_fixed_that_git_checks_out_with_crlf() {
+    let place = Place::new();
+    place.git(["config", "core.autocrlf", "true"]);
+    let crlf = |text: &str| text.replace('\n', "\r\n");
+    place.write("b.py", crlf(ASSERTS.0));
+    // Some lines with and some without: not what git would check out.
+    place.write("c.py", format!("import os\n{}", crlf(ASSERTS.0)));
+    place.git(["add", "--all"]);
+    assert_eq!(place.git(["cat-file", "blob", ":b.py"]), ASSERTS.0.trim_end());
+    let ran = fix(&place, &["--staged"]);
+    assert_eq!(String::from_utf8(read(&place, "b.py")).unwrap(), crlf(ASSERTS.1), "{}", ran.err);
+    assert!(
+        ran.err.contains("warning: c.py: not fixed: the file is not as it was reviewed\n"),
+        "{}",
+        ran.err
+    );
+    assert!(shell(&place, undo(&ran)), "{}", ran.err);
+    assert_eq!(String::from_utf8(read(&place, "b.py")).unwrap(), crlf(ASSERTS.0));
+}
+
+#[test]
 fn a_commit_and_a_given_diff_are_not_fixed() {
     let place = Place::new();
     for other in [["--head", "HEAD"], ["--diff", "-"]] {

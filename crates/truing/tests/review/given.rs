@@ -91,6 +91,25 @@ fn a_file_that_is_neither_is_not_reviewed_and_the_review_is_partial() {
 }
 
 #[test]
+fn a_diff_applies_where_git_checks_files_out_with_crlf() {
+    let place = Place::new();
+    place.git(["config", "core.autocrlf", "true"]);
+    let text = |middle: &str| format!("import os\r\nA = 1\r\n{middle}\r\nB = 1\r\nC = 1");
+    place.write("b.py", text("os.getcwd()"));
+    place.commit("second");
+    place.write("b.py", text("breakpoint()"));
+    let diff = place.git(["diff"]) + "\n";
+    assert!(!diff.contains('\r'), "{diff:?}");
+    let expected = json!([["b.py"], ["b.py"], []]);
+    let with = report(&place, &diff);
+    assert_eq!((told(&with), each(&with, "start_line")), (expected.clone(), vec![&json!(3)]));
+    place.write("b.py", text("os.getcwd()"));
+    assert_eq!(report(&place, &diff), with);
+    place.write("b.py", text("os.abort()"));
+    assert_eq!(told(&report(&place, &diff)), json!([[], [], [["b.py", "does_not_apply"]]]));
+}
+
+#[test]
 fn the_diff_is_read_from_a_file_too() {
     let (place, diff) = changed();
     std::fs::write(place.home().join("change.diff"), diff + "\n").unwrap();

@@ -10,7 +10,7 @@ use super::text::visible;
 use crate::cli::error::CliError;
 use crate::cli::output::Output;
 use crate::config::StoreConfig;
-use crate::loops::fix::tree::Tree;
+use crate::loops::fix::tree::{Kept, Tree};
 use crate::loops::fix::{FixError, Left, Plan, undo};
 use crate::loops::text::counted;
 
@@ -40,7 +40,17 @@ pub(super) fn carry_out(
         CliError::failed("fix", format!("cannot open the working tree: {error}"))
             .hint("nothing was changed; see that the folder is still there")
     })?;
-    plan.keep(|change| tree.holds(&change.path, &change.old));
+    plan.keep(|change| {
+        let held = tree.holds(&change.path, &change.old);
+        if !matches!(held, Err(Kept::Changed)) {
+            return held;
+        }
+        // Git may have checked it out with other line ends than it has stored.
+        let converted = change.with_crlf();
+        tree.holds(&converted.path, &converted.old)?;
+        *change = converted;
+        Ok(())
+    });
     if plan.changes.is_empty() {
         tell(&plan.left, output);
         if plan.left.is_empty() {
@@ -87,13 +97,21 @@ fn keep(plan: &Plan, store: &StoreConfig, now: Millis) -> Result<std::path::Path
 fn shown(plan: &Plan) -> String {
     let patch = plan.patch(NO_CONTEXT);
     let mut text = String::new();
+    // Lines of files may look like the names of files: those stand before the first hunk.
+    let mut in_names = false;
     for line in String::from_utf8_lossy(&patch).split_terminator('\n') {
         let style = match line.as_bytes() {
-            [b'd', ..] => continue,
-            [b'-', b'-', b'-', ..] | [b'+', b'+', b'+', ..] => Style::new().bold(),
+            [b'd', ..] => {
+                in_names = true;
+                continue;
+            }
+            [b'@', ..] => {
+                in_names = false;
+                PLACE
+            }
+            _ if in_names => Style::new().bold(),
             [b'-', ..] => REMOVED,
             [b'+', ..] => ADDED,
-            [b'@', ..] => PLACE,
             _ => Style::new(),
         };
         // Every line of a file with CRLF ends with a CR; that is no news.
@@ -121,6 +139,30 @@ impl From<FixError> for CliError {
             FixError::Io(_) => Self::failed("fix", text)
                 .hint("nothing was changed; see that the folder for temporary files has room, or set TMPDIR"),
             FixError::Reading(error) => crate::loops::local::LocalError::Reading(error).into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::loops::fix::Change;
+
+    #[test]
+    fn a_line_that_looks_like_the_name_of_a_file_is_shown_as_a_line() {
+        let of =
+            |path: &str| Change { path: path.into(), old: "--i;\n".into(), new: "++i;\n".into(), fixes: 1 };
+        let plan = Plan { changes: vec![of("a.js"), of("b.js")], left: vec![] };
+        let bold = Style::new().bold();
+        let shown = shown(&plan);
+        for (style, line) in [
+            (bold, "--- a/a.js"),
+            (bold, "+++ b/b.js"),
+            (REMOVED, "---i;"),
+            (ADDED, "+++i;"),
+            (PLACE, "@@ -1 +1 @@"),
+        ] {
+            assert!(shown.contains(&format!("{style}{line}{style:#}\n")), "{line}: {shown:?}");
         }
     }
 }
