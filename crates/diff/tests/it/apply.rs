@@ -51,14 +51,17 @@ proptest! {
     }
 
     #[test]
-    fn any_text_fits_or_does_not_and_what_is_applied_fits_the_new_side(old in text(), new in text(), other in text()) {
+    fn what_is_applied_to_a_text_with_other_lines_behind_the_hunks_fits_the_new_side(
+        old in text(), new in text(), more in text(),
+    ) {
+        prop_assume!(old != new && old.ends_with(b"\n") && new.ends_with(b"\n"));
         let patch = diffy::create_patch_bytes(&old, &new).to_bytes();
         let parsed = parse(&patch);
-        for file in &parsed.files {
-            if let Some(made) = apply(file, &other) {
-                prop_assert!(fits(file, Side::New, &made));
-            }
-        }
+        prop_assert_eq!(parsed.files.len(), 1);
+        let file = &parsed.files[0];
+        let made = apply(file, &[&old[..], &more].concat());
+        prop_assert_eq!(made.as_deref(), Some(&[&new[..], &more].concat()[..]));
+        prop_assert!(fits(file, Side::New, &made.unwrap()));
     }
 }
 
