@@ -1,5 +1,7 @@
 //! How a run ended. Only `reviewed` is green (design.md section 7).
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use truing_diff::RepoPath;
 
@@ -189,6 +191,9 @@ pub struct OutcomeRecord {
     pub started: Millis,
     /// When it ended.
     pub ended: Millis,
+    /// What made it, by name: `truing`.
+    #[serde(default)]
+    pub versions: BTreeMap<String, String>,
 }
 
 #[cfg(test)]

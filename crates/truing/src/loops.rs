@@ -11,3 +11,8 @@ pub mod local;
 pub mod reading;
 pub mod review;
 pub mod text;
+
+/// What makes outcomes, for their records.
+fn versions() -> std::collections::BTreeMap<String, String> {
+    [("truing".to_owned(), env!("CARGO_PKG_VERSION").to_owned())].into()
+}

@@ -9,6 +9,8 @@ mod change;
 mod companions;
 #[path = "service/faults.rs"]
 mod faults;
+#[path = "service/health.rs"]
+mod health;
 #[path = "support/ports.rs"]
 #[allow(dead_code, reason = "most of it is for the test of crashes")]
 mod ports;

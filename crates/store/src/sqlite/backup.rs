@@ -123,9 +123,9 @@ fn copy(from: &Path, to: &Path) -> Result<(), BackupError> {
     let copied = fill(from, &partial).and_then(|()| {
         File::open(&partial).and_then(|file| file.sync_all()).map_err(failed(&partial))?;
         // Unlike a renaming, a second name is refused where something has it by now.
-        std::fs::hard_link(&partial, to).map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists => BackupError::Exists { path: to.to_owned() },
-            _ => failed(to)(error),
+        std::fs::hard_link(&partial, to).map_err(|error| {
+            let exists = error.kind() == io::ErrorKind::AlreadyExists;
+            if exists { BackupError::Exists { path: to.to_owned() } } else { failed(to)(error) }
         })
     });
     // Its content has its name, or is of no use.

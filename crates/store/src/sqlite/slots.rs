@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension};
 use truing_core::id::{Key, Millis, Token, Version};
 use truing_core::port::{Mark, Marked, Moved, Slots, StoreError};
-use truing_core::slot::{Limits, Slot};
+use truing_core::slot::{Limits, Slot, State};
 
 use super::fault::{Fault, from_json, to_json};
 use super::insight::Watch;
@@ -98,7 +98,7 @@ fn readable(mut rows: rusqlite::Rows<'_>, limit: usize, watch: &Watch) -> Result
         match slot(row) {
             Ok(slot) => slots.push(slot),
             Err(fault @ Fault::Unreadable { .. }) => {
-                watch.unreadable(row.get_ref(0)?.as_str().unwrap_or("?"), &fault)
+                watch.unreadable(row.get_ref(0)?.as_str().unwrap_or("?"), &fault);
             }
             Err(fault) => return Err(fault),
         }
@@ -131,12 +131,29 @@ pub(super) fn write(connection: &Connection, mut slot: Slot) -> Result<Version, 
     slot.version = Version(next_number(connection)?);
     connection
         .prepare_cached(
-            "INSERT INTO slot (key, version, wakes_at, body) VALUES (?1, ?2, ?3, ?4)
+            "INSERT INTO slot (key, version, wakes_at, body, shown) VALUES (?1, ?2, ?3, ?4, ?5)
              ON CONFLICT (key) DO UPDATE
-             SET version = excluded.version, wakes_at = excluded.wakes_at, body = excluded.body",
+             SET version = excluded.version, wakes_at = excluded.wakes_at, body = excluded.body,
+                 shown = excluded.shown",
         )?
-        .execute((slot.key.as_str(), slot.version.0, slot.wakes_at().map(|at| at.0), to_json(&slot)?))?;
+        .execute((
+            slot.key.as_str(),
+            slot.version.0,
+            slot.wakes_at().map(|at| at.0),
+            to_json(&slot)?,
+            shown(&slot.state),
+        ))?;
     Ok(slot.version)
+}
+
+/// The words by which slots are counted.
+fn shown(state: &State) -> String {
+    match state {
+        State::Idle => "idle/".to_owned(),
+        State::Waiting { why, .. } => format!("waiting/{}", why.as_str()),
+        State::Leased { .. } => "leased/".to_owned(),
+        State::Held { why } => format!("held/{}", why.as_str()),
+    }
 }
 
 /// The next version or token: one counter for both, so that a token is greater than all that were given before.

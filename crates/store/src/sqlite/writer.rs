@@ -203,7 +203,7 @@ mod tests {
     }
 
     fn insert(connection: &Connection, key: &str) -> Result<(), Fault> {
-        connection.execute("INSERT INTO slot VALUES (?1, 1, NULL, '')", [key])?;
+        connection.execute("INSERT INTO slot (key, version, body) VALUES (?1, 1, '')", [key])?;
         Ok(())
     }
 

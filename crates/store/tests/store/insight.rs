@@ -21,7 +21,9 @@ fn waiting(key: &str, at: i64) -> (Version, Slot) {
 /// Puts a row there that no version writes.
 fn damage(store: &Sqlite, key: &str, body: &str) {
     let connection = rusqlite::Connection::open(store.path()).unwrap();
-    connection.execute("INSERT INTO slot VALUES (?1, 1, 0, ?2)", (key, body)).unwrap();
+    connection
+        .execute("INSERT INTO slot (key, version, wakes_at, body) VALUES (?1, 1, 0, ?2)", (key, body))
+        .unwrap();
 }
 
 #[tokio::test]
@@ -95,4 +97,36 @@ async fn every_transaction_is_measured_and_those_that_fail_are_counted() {
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     store.try_writing().await.unwrap_err();
     assert_eq!((meter.commit.get_sample_count(), meter.failed.get()), (2, 1));
+}
+
+#[tokio::test]
+async fn slots_of_an_older_form_are_counted_by_what_their_rows_say() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("truing.db");
+    let store = super::open(&path);
+    store
+        .commit(&[waiting("a", 5), slot("b", State::Held { why: Hold::Draft }), slot("c", leased())])
+        .await
+        .unwrap();
+    damage(&store, "d", "no json");
+    let counted = store.census().await.unwrap().slots;
+    drop(store);
+    // As version 2 had it.
+    rusqlite::Connection::open(&path)
+        .unwrap()
+        .execute_batch("DROP INDEX slot_shown; ALTER TABLE slot DROP COLUMN shown; PRAGMA user_version = 2;")
+        .unwrap();
+    assert_eq!(super::open(&path).census().await.unwrap().slots, counted);
+    assert_eq!(counted.len(), 4);
+}
+
+fn leased() -> State {
+    let of = truing_core::slot::Loop::Review;
+    State::Leased {
+        token: truing_core::id::Token(1),
+        deadline: Millis(NOW),
+        of,
+        serving: None,
+        pausing: false,
+    }
 }

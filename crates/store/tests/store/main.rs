@@ -118,6 +118,7 @@ fn record(run: &RunRef, head: char) -> OutcomeRecord {
         turns: 3,
         started: Millis(NOW),
         ended: Millis(NOW + 5),
+        versions: [("truing".to_owned(), "1".to_owned())].into(),
     }
 }
 

@@ -224,7 +224,7 @@ fn outcome(run: &EndedRun) -> Value {
     let title = match run.stage {
         Stage::Prepared | Stage::Ended => "head and base are known",
         Stage::Computed => "findings are recorded",
-        Stage::Published => "the pull request shows the review",
+        Stage::Published => "the review is shown",
     };
     json!({
         "schema": "truing.outcome/1",
@@ -245,7 +245,7 @@ fn outcome(run: &EndedRun) -> Value {
         "pr": null,
         "model": null,
         "prompt_hash": null,
-        "versions": {},
+        "versions": record.versions,
         "evidence": null,
         "started": instant(record.started),
         "ended": instant(record.ended),

@@ -183,6 +183,7 @@ where
             turns: 0,
             started,
             ended: self.clock.now(),
+            versions: super::versions(),
         };
         // What is not committed has no name of its own: the run is filed under the commit that is checked out.
         let filed = change.head.or(checked_out).unwrap_or(change.base);

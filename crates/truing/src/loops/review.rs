@@ -275,6 +275,7 @@ where
             turns: 0,
             started,
             ended: self.clock.now(),
+            versions: super::versions(),
         }
     }
 

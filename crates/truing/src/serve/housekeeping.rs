@@ -72,3 +72,60 @@ pub async fn round(store: &Sqlite, keep: Span, pause: Duration) -> Result<Gone, 
         tokio::time::sleep(pause).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use truing_core::id::{Key, RunId, Sha, Token, Version};
+    use truing_core::outcome::{Outcome, OutcomeKind, Runtime};
+    use truing_core::port::{Clock, Event, Records as _, Revision, RunRef};
+    use truing_core::slot::{Hold, Slot, State};
+
+    use super::*;
+
+    /// A thousand seconds after 1970.
+    struct Still;
+
+    impl Clock for Still {
+        fn now(&self) -> Millis {
+            Millis(1_000_000)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_round_forgets_all_that_is_old_however_much_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Sqlite::open(&folder.path().join("truing.db"), Arc::new(Still)).unwrap();
+        let sha = |digit: &str| Sha::parse(&digit.repeat(40)).unwrap();
+        let revision = Revision { head: sha("a"), base: sha("b") };
+        let outcome =
+            Outcome { kind: OutcomeKind::Failed, reason: None, until: None, runtime: Runtime::Rules };
+        let key = |pull: u64| Key::new(format!("pr/github/1/{pull}"));
+        for token in 1..=600 {
+            let run =
+                RunRef { id: RunId::new(format!("r{token}")), key: key(token % 3), token: Token(token) };
+            store.begin(&run, &revision, Millis(10)).await.unwrap();
+            store.ended(&run, &outcome, Millis(10)).await.unwrap();
+        }
+        let event = |pull: u64, at: i64| Event {
+            at: Millis(at),
+            key: key(pull),
+            run: None,
+            what: format!("event {at}"),
+        };
+        let old: Vec<Event> = (0..3).flat_map(|pull| (0..190).map(move |at| event(pull, at))).collect();
+        store.note(&old).await.unwrap();
+        store.note(&[event(1, 999_000)]).await.unwrap();
+        let closed = |pull| {
+            let state = State::Held { why: Hold::Cancelled };
+            (Version(0), Slot { state, ..Slot::new(key(pull)) })
+        };
+        store.commit(&[closed(0), closed(1)]).await.unwrap();
+
+        let gone = round(&store, Span::seconds(100), Duration::ZERO).await.unwrap();
+        assert_eq!(gone, Gone { runs: 597, events: 570, slots: 1 });
+        assert_eq!(round(&store, Span::seconds(100), Duration::ZERO).await.unwrap(), Gone::default());
+        assert_eq!(store.list().await.unwrap()[0].key, key(1), "it was spoken of lately");
+    }
+}

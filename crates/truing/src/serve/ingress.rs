@@ -49,8 +49,8 @@ pub const RATE_LIMIT: u32 = 5000;
 const STALE: Duration = Duration::from_secs(30);
 /// How long `/readyz` waits for a write.
 const READY_TIME: Duration = Duration::from_secs(5);
-/// For how long an answer of `/readyz` serves others who ask.
-const READY_FRESH: Duration = Duration::from_secs(1);
+/// For how long an answer of `/readyz` or `/metrics` serves others who ask.
+const FRESH: Duration = Duration::from_secs(1);
 /// How much of a delivery's id the log repeats, in characters; GitHub's have 36.
 const MAX_ID_CHARS: usize = 64;
 
@@ -117,8 +117,10 @@ struct Ingress<S, W, R, C, I> {
     /// When the scheduler last looked.
     looked: Arc<AtomicI64>,
     poll: Duration,
-    /// When `/readyz` last tried to write, and why it could not.
-    written: Mutex<Option<(Instant, Option<String>)>>,
+    /// Why `/readyz` could not write.
+    written: Fresh<Option<String>>,
+    /// What `/metrics` told.
+    scraped: Fresh<String>,
 }
 
 type Shared<S, W, R, C, I> = State<Arc<Ingress<S, W, R, C, I>>>;
@@ -145,7 +147,8 @@ where
         settings,
         looked,
         poll,
-        written: Mutex::new(None),
+        written: Fresh::new(),
+        scraped: Fresh::new(),
     };
     Router::new()
         .route("/webhooks/{name}", post(webhook::<S, W, R, C, I>))
@@ -281,7 +284,7 @@ async fn healthz<S, W, R, C: Clock, I>(State(ingress): Shared<S, W, R, C, I>) ->
 
 /// 200 if the store can be written, else 503. A service that drains has no listener any more.
 async fn readyz<S: Slots, W, R, C, I>(State(ingress): Shared<S, W, R, C, I>) -> Response {
-    let error = match tokio::time::timeout(READY_TIME, ingress.can_write()).await {
+    let error = match tokio::time::timeout(READY_TIME, ingress.written.or(ingress.can_write())).await {
         Ok(None) => return answer(StatusCode::OK, json!({"status": "ready"})),
         Ok(Some(error)) => error,
         Err(_) => format!("the store has not answered within {} s", READY_TIME.as_secs()),
@@ -291,19 +294,32 @@ async fn readyz<S: Slots, W, R, C, I>(State(ingress): Shared<S, W, R, C, I>) -> 
 }
 
 impl<S: Slots, W, R, C, I> Ingress<S, W, R, C, I> {
-    /// Writes something small; why that cannot be done. Many who ask at once share an answer.
+    /// Writes something small; why that cannot be done.
     async fn can_write(&self) -> Option<String> {
-        let mut written = self.written.lock().await;
-        match &*written {
-            Some((at, error)) if at.elapsed() < READY_FRESH => error.clone(),
+        let tried = match self.house.store.raise(Version(0)).await {
+            Ok(()) => self.house.metrics.try_writing().await,
+            failed => failed,
+        };
+        tried.err().map(|error| error.to_string())
+    }
+}
+
+/// An answer that serves all who ask within a while: asking often must not become work for the store.
+struct Fresh<T>(Mutex<Option<(Instant, T)>>);
+
+impl<T: Clone> Fresh<T> {
+    fn new() -> Self {
+        Self(Mutex::new(None))
+    }
+
+    async fn or(&self, ask: impl Future<Output = T>) -> T {
+        let mut last = self.0.lock().await;
+        match &*last {
+            Some((at, answer)) if at.elapsed() < FRESH => answer.clone(),
             Some(_) | None => {
-                let tried = match self.house.store.raise(Version(0)).await {
-                    Ok(()) => self.house.metrics.try_writing().await,
-                    failed => failed,
-                };
-                let error = tried.err().map(|error| error.to_string());
-                *written = Some((Instant::now(), error.clone()));
-                error
+                let answer = ask.await;
+                *last = Some((Instant::now(), answer.clone()));
+                answer
             }
         }
     }
@@ -317,7 +333,8 @@ where
     C: Clock,
 {
     let looked = Millis(ingress.looked.load(Ordering::Relaxed));
-    ([(CONTENT_TYPE, super::metrics::CONTENT_TYPE)], ingress.house.scrape(looked).await).into_response()
+    let text = ingress.scraped.or(ingress.house.scrape(looked)).await;
+    ([(CONTENT_TYPE, super::metrics::CONTENT_TYPE)], text).into_response()
 }
 
 fn answer(status: StatusCode, body: serde_json::Value) -> Response {

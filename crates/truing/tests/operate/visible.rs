@@ -41,9 +41,11 @@ async fn metrics_tell_what_happened() {
     let number = site.open("one").await;
     assert_eq!(site.deliver().await, [202]);
     site.until(number, "reviewed", is_reviewed).await;
-    let text = server.metric_is("truing_runs_total{loop=\"review\",outcome=\"reviewed\"} 1").await;
+    // What is counted last.
+    let text = server.metric_is("truing_run_seconds_count 1").await;
     assert!(text.contains("content-type: text/plain; version=0.0.4"), "{text}");
     for line in [
+        "truing_runs_total{loop=\"review\",outcome=\"reviewed\"} 1",
         "truing_webhooks_total{result=\"accepted\"} 1",
         "truing_webhook_seconds_count 1",
         "truing_store_up 1",
@@ -185,7 +187,9 @@ async fn a_slot_that_cannot_be_read_is_shown_with_what_to_do_and_stops_nobody() 
     let server = site.serve();
     let damage = |key: &str| {
         let connection = rusqlite::Connection::open(database(site.home.path())).unwrap();
-        connection.execute("INSERT INTO slot VALUES (?1, 1, 0, '{}')", [key]).unwrap();
+        connection
+            .execute("INSERT INTO slot (key, version, wakes_at, body) VALUES (?1, 1, 0, '{}')", [key])
+            .unwrap();
     };
     damage("pr/github/1/99");
     server.metric_is("truing_slots_unreadable 1").await;
@@ -237,24 +241,26 @@ async fn the_commands_of_every_runbook_work_as_written() {
     pages.sort();
     let mut ran = 0;
     for page in &pages {
+        // Each begins with a service at rest.
+        assert_eq!(site.run(&["kill", "off"]).exit, 0);
+        site.until_slots("at rest", <[Value]>::is_empty).await;
         for command in commands(&std::fs::read_to_string(page).unwrap()) {
             if command.starts_with("curl") && !has_curl {
                 eprintln!("skipped: curl cannot be started: {command}");
                 continue;
             }
             let here = command.replace("owner/name#7", "o/r#1").replace("http://127.0.0.1:8080", host);
-            let mut shell = site.command(&[]);
+            let told = site.command(&[]);
             let output = Command::new("sh")
                 .args(["-euc", &here])
                 .env_clear()
-                .envs(shell.get_envs().filter_map(|(name, value)| Some((name, value?))))
+                .envs(told.get_envs().filter_map(|(name, value)| Some((name, value?))))
                 .env("PATH", &path)
                 .env("TRUING_CONFIG", "truing.toml")
                 .current_dir(site.home.path())
                 .stdin(Stdio::null())
                 .output()
                 .unwrap();
-            shell.env_clear();
             let ended = Ran::of(output);
             assert_eq!(ended.exit, 0, "{}: {command}\n{ended:?}", page.display());
             ran += 1;

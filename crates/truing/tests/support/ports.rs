@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use tokio::sync::RwLock;
 use truing::serve::Forges;
 use truing::wiring::{GitHubs, ThreadedReader};
 use truing_core::finding::{AnchorKind, Finding};
@@ -84,6 +85,8 @@ enum Fate {
 pub(crate) struct Script {
     fault: Option<Fault>,
     dead: AtomicBool,
+    /// While a test holds it for writing, calls hang.
+    pub(crate) passage: RwLock<()>,
     calls: Mutex<Vec<&'static str>>,
     /// How often the reader has read: the part of a review that costs.
     reads: AtomicU32,
@@ -153,6 +156,7 @@ impl Script {
         lost: fn() -> E,
         work: impl Future<Output = Result<T, E>> + Send,
     ) -> Result<T, E> {
+        drop(self.passage.read().await);
         self.turned().await;
         match self.fate(name) {
             Fate::Done => work.await,

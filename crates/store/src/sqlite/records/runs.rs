@@ -1,5 +1,7 @@
 //! Runs, their stages, and the fence: of all runs of a key only the one with the greatest token may write.
 
+use std::collections::BTreeMap;
+
 use rusqlite::{Connection, OptionalExtension};
 use serde::Serialize;
 use truing_core::id::{Key, Millis, RunId, Sha, Token};
@@ -193,6 +195,7 @@ pub(super) fn ended(
             turns: 0,
             started: row.began,
             ended: now,
+            versions: BTreeMap::new(),
         },
     };
     connection

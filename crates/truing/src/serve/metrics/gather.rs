@@ -18,6 +18,9 @@ use crate::serve::{Forges, House};
 /// How long a scrape waits for the store: Prometheus gives up after ten seconds.
 const STORE_TIME: Duration = Duration::from_secs(2);
 
+/// The words of a slot's state.
+const STATES: [&str; 4] = ["idle", "waiting", "leased", "held"];
+
 impl<S: Operations, W: Forges, R, C: Clock, I> House<S, W, R, C, I> {
     /// The answer to a scrape. `looked` is when the scheduler last looked.
     pub async fn scrape(&self, looked: Millis) -> String {
@@ -67,7 +70,10 @@ impl Metrics {
             if state == "held" && why == "parked" {
                 parked = count;
             }
-            self.0.slots.with_label_values(&[state, why]).set(whole(count));
+            // The words of a row that cannot be read may be anything.
+            let known = STATES.contains(&state.as_str());
+            let words = if known { [state.as_str(), why.as_str()] } else { ["unreadable", ""] };
+            self.0.slots.with_label_values(&words).add(whole(count));
         }
         self.0.dead_letters.set(whole(parked));
         self.0.oldest_due.set(oldest_due.unwrap_or_default().as_secs_f64());

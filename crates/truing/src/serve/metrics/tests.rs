@@ -143,7 +143,7 @@ fn alerts_fire() {
     match ran {
         Ok(ran) => assert!(ran.status.success(), "{ran:?}"),
         Err(error) => {
-            eprintln!("skipped: promtool cannot be started ({error}); Debian's package is `prometheus`")
+            eprintln!("skipped: promtool cannot be started ({error}); Debian's package is `prometheus`");
         }
     }
 }
