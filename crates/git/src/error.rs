@@ -221,7 +221,11 @@ impl GitError {
             Self::UnknownRevision { .. } => {
                 "`git branch --all` and `git tag` list the names there are".into()
             }
-            Self::NoDefaultBranch | Self::NoCommonAncestor { .. } => "name the base with --base".into(),
+            Self::NoDefaultBranch => "name the base with --base".into(),
+            Self::NoCommonAncestor { .. } => {
+                "name the base with --base; to compare with nothing: --base $(git hash-object -t tree /dev/null)"
+                    .into()
+            }
             Self::MissingHistory { command, .. } => format!("run `{command}`"),
             Self::BadRemote { .. } => {
                 "use https://host/path without user, password, query or fragment; http works on loopback only"

@@ -47,6 +47,8 @@ pub struct Args {
     /// A folder of the repository [default: the current one]
     path: Option<PathBuf>,
     /// Compare with this commit, or where the head left it, instead of the default branch
+    ///
+    /// Git's id of the empty tree (`git hash-object -t tree /dev/null`) stands for nothing: all of the head is reviewed.
     #[arg(long, value_name = "REF")]
     base: Option<String>,
     /// Review this commit instead of the working tree

@@ -116,6 +116,8 @@ pub enum Against {
     FirstCommit(String),
     /// The commit that is checked out.
     Head,
+    /// Nothing: the user named the tree without entries.
+    EmptyTree,
     /// Nothing: there is no commit yet.
     Unborn,
 }
@@ -133,6 +135,7 @@ impl fmt::Display for Against {
                 write!(f, "the first commit: nothing else differs from {branch}")
             }
             Self::Head => write!(f, "HEAD"),
+            Self::EmptyTree => write!(f, "the empty tree"),
             Self::Unborn => write!(f, "there is no commit yet"),
         }
     }
@@ -221,8 +224,13 @@ where
         }
     }
 
-    /// From where the head left the base that the user names.
+    /// From where the head left the base that the user names. Git's id of the tree without entries, which is no
+    /// commit, stands for nothing: that is how a script asks for all there is.
     async fn compare_named(&self, name: &str, head: Option<&Sha>) -> Result<(Change, Against), GitError> {
+        let nothing = self.repository.empty_tree()?;
+        if name == nothing.as_str() {
+            return Ok((self.change(nothing).await?, Against::EmptyTree));
+        }
         let named = self.repository.resolve(name).await?;
         // What the branch that is named gained since is none of this change: with it as it is, lines that
         // were deleted there would look added here. Without a common ancestor it is all there is.

@@ -157,3 +157,107 @@ fn without_the_program_nothing_passes_and_the_way_past_is_told() {
     let push = git_with(&place, &["push", "--quiet", "origin", "main"], false);
     assert!(push.exit != 0 && push.err.contains("git push --no-verify"), "{}", push.err);
 }
+
+/// What is wrong stands in a commit below the tip: the tip's own change is clean.
+fn commit_a_key_and_more(place: &Place) {
+    place.write("s.py", format!("KEY = '{}'\n", key()));
+    place.commit_unchecked("a key");
+    place.write("b.txt", "ok\n");
+    place.commit_unchecked("ok");
+}
+
+#[test]
+fn a_first_push_is_reviewed_as_a_whole() {
+    let place = place();
+    place.git(["init", "--quiet", "--bare", "--initial-branch=main", "../new.git"]);
+    place.git(["remote", "set-url", "origin", "../new.git"]);
+    place.git(["update-ref", "-d", "refs/remotes/origin/main"]);
+    place.git(["symbolic-ref", "-d", "refs/remotes/origin/HEAD"]);
+    commit_a_key_and_more(&place);
+    let stopped = git(&place, &[QUIET, &["main"]].concat());
+    assert_ne!(stopped.exit, 0, "{}", stopped.err);
+    assert!(stopped.err.contains("P0[core/aws-access-key-id]"), "{}", stopped.err);
+    assert_eq!(remote(&place, "main"), "");
+    // A remote without a name has no branches that are known here.
+    let stopped = git(&place, &["push", "--quiet", "../new.git", "main"]);
+    assert!(stopped.exit != 0 && stopped.err.contains("core/aws-access-key-id"), "{}", stopped.err);
+}
+
+#[test]
+fn a_new_branch_is_compared_with_what_the_remote_has_whatever_its_name() {
+    let place = place();
+    place.git(["remote", "rename", "origin", "upstream"]);
+    place.write("old.py", "breakpoint()\n");
+    place.commit_unchecked("an old fault");
+    place.git(["push", "--quiet", "--no-verify", "upstream", "main"]);
+    commit_a_key_and_more(&place);
+    let stopped = git(&place, &["push", "--quiet", "upstream", "main:topic"]);
+    assert!(stopped.exit != 0 && stopped.err.contains("core/aws-access-key-id"), "{}", stopped.err);
+    assert!(!stopped.err.contains("core/python-debugger"), "it is there already: {}", stopped.err);
+}
+
+#[test]
+fn a_branch_that_was_rebased_is_compared_with_what_it_now_stands_on() {
+    let place = place();
+    place.git(["checkout", "--quiet", "-b", "topic"]);
+    place.write("b.py", "import sys\n");
+    place.commit_unchecked("topic");
+    place.git(["push", "--quiet", "--no-verify", "origin", "topic"]);
+    place.git(["checkout", "--quiet", "main"]);
+    place.write("old.py", "breakpoint()\n");
+    place.commit_unchecked("an old fault");
+    place.git(["push", "--quiet", "--no-verify", "origin", "main"]);
+    place.git(["-c", "core.hooksPath=/dev/null", "rebase", "--quiet", "main", "topic"]);
+    let pushed = git(&place, &[QUIET, &["--force", "topic"]].concat());
+    assert_eq!((pushed.exit, pushed.err.as_str()), (0, ""));
+}
+
+#[test]
+fn a_branch_that_shares_no_history_is_compared_with_nothing() {
+    let place = place();
+    place.git(["checkout", "--quiet", "--orphan", "pages"]);
+    place.commit_unchecked("pages");
+    let pushed = git(&place, &[QUIET, &["pages"]].concat());
+    assert_eq!((pushed.exit, pushed.err.as_str()), (0, ""));
+    place.git(["checkout", "--quiet", "--orphan", "more"]);
+    commit_a_key_and_more(&place);
+    let stopped = git(&place, &[QUIET, &["more"]].concat());
+    assert!(stopped.exit != 0 && stopped.err.contains("core/aws-access-key-id"), "{}", stopped.err);
+}
+
+#[test]
+fn what_the_remote_has_is_not_reviewed_and_one_tip_only_once() {
+    let place = place();
+    let (program, calls) = (place.home().join("counted"), place.home().join("calls"));
+    let script = format!(
+        "#!/bin/sh\necho called >> '{}'\nexec '{}' \"$@\"\n",
+        calls.display(),
+        env!("CARGO_BIN_EXE_truing")
+    );
+    std::fs::write(&program, script).unwrap();
+    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let hook = place.repo().join(".git/hooks/pre-push");
+    let text = std::fs::read_to_string(&hook).unwrap();
+    std::fs::write(&hook, text.replace("${TRUING:-truing}", &program.display().to_string())).unwrap();
+    let count = || std::fs::read_to_string(&calls).unwrap_or_default().lines().count();
+
+    place.git(["tag", "v1"]);
+    place.git(["tag", "--annotate", "--message=2", "v2"]);
+    let tags = git(&place, &[QUIET, &["v1", "v2", "main:copy"]].concat());
+    assert_eq!((tags.exit, tags.err.as_str(), count()), (0, "", 0));
+
+    place.write("b.py", "import os\n");
+    place.commit_unchecked("more");
+    place.git(["tag", "--annotate", "--message=3", "v3"]);
+    let several = git(&place, &[QUIET, &["main", "main:copy", "v3"]].concat());
+    assert_eq!((several.exit, several.err.as_str(), count()), (0, "", 1));
+
+    place.write("c.py", "breakpoint()\n");
+    place.commit_unchecked("a fault");
+    let stopped = git(&place, &[QUIET, &["main", "main:copy"]].concat());
+    assert_eq!((count(), stopped.err.matches("core/python-debugger").count()), (2, 1), "{}", stopped.err);
+    for there in ["main", "copy"] {
+        let line = format!("pre-push: refs/heads/main is not pushed to refs/heads/{there}\n");
+        assert!(stopped.err.contains(&line), "{}", stopped.err);
+    }
+}

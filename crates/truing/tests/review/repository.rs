@@ -27,6 +27,24 @@ fn the_working_tree_is_reviewed_with_new_files_that_are_not_ignored() {
 }
 
 #[test]
+fn the_empty_tree_is_a_base_that_everything_is_new_against() {
+    let place = Place::new();
+    place.write("b.py", STOPS);
+    place.commit("second");
+    place.write("c.py", STOPS);
+    place.commit("third");
+    let nothing = place.git(["hash-object", "-t", "tree", "/dev/null"]);
+    for arguments in [&["--base", &nothing, "--head", "main"][..], &["--base", &nothing]] {
+        let report = place.report(arguments);
+        assert_eq!(report["base"], json!(nothing));
+        assert_eq!(each(&report, "path"), ["b.py", "c.py"]);
+        assert_eq!(report["coverage"]["reviewed"], json!(["a.py", "b.py", "c.py"]));
+        let said = place.review(arguments).out;
+        assert!(said.contains(" against nothing (the empty tree)\n"), "{said}");
+    }
+}
+
+#[test]
 fn a_secret_in_a_new_file_that_git_calls_binary_is_found() {
     let place = Place::new();
     let key = key();

@@ -130,6 +130,7 @@ pub(super) fn compared(review: &Review, head: Option<&str>) -> String {
             return match &review.against {
                 Against::Unborn => format!("reviewed {name} over the working tree (there is no commit yet)"),
                 Against::Head
+                | Against::EmptyTree
                 | Against::Named(_)
                 | Against::MergeBase(_)
                 | Against::LastCommit(_)
@@ -141,7 +142,7 @@ pub(super) fn compared(review: &Review, head: Option<&str>) -> String {
         (Reviewed::WorkingTree | Reviewed::Commit, _, _) => "working tree".to_owned(),
     };
     let base = match &review.against {
-        against @ (Against::FirstCommit(_) | Against::Unborn) => {
+        against @ (Against::FirstCommit(_) | Against::EmptyTree | Against::Unborn) => {
             format!("nothing ({})", visible(&against.to_string()))
         }
         against @ (Against::Named(_) | Against::MergeBase(_) | Against::LastCommit(_) | Against::Head) => {
