@@ -204,6 +204,26 @@ fn a_private_key_is_one_finding_over_its_lines_without_its_body() {
 }
 
 #[test]
+fn a_private_key_behind_the_marks_of_a_comment_is_found_and_shown_nowhere() {
+    let letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    let lines: Vec<String> = (0..20).map(|number| format!("{number:02}{letters}")).collect();
+    let (begin, end) = (concat!("-----BEGIN RSA PRIV", "ATE KEY-----"), "-----END RSA PRIVATE KEY-----");
+    let commented = |mark: &str| {
+        let all = std::iter::once(begin).chain(lines.iter().map(String::as_str)).chain([end]);
+        all.map(|line| format!("    {mark}{line}\n")).collect::<String>()
+    };
+    for mark in ["# ", "// ", "/// ", "//! ", " * ", "; ", "-- ", "#"] {
+        let report = read_one("id", commented(mark).as_bytes(), &[ALL]);
+        assert_eq!(places(&report), ["core/private-key:1-22"], "{mark}");
+        assert!(!report.findings[0].snippet.contains("ABCDEF"), "{mark}: {}", report.findings[0].snippet);
+    }
+    let swallowed = format!("try:\n    f()\nexcept:\n{}    pass\n", commented("# "));
+    let report = read_one("a.py", swallowed.as_bytes(), &[ALL]);
+    assert_eq!(report.findings.len(), 2, "{report:?}");
+    assert!(report.findings.iter().all(|finding| !finding.snippet.contains("ABCDEF")), "{report:?}");
+}
+
+#[test]
 fn the_identity_of_a_secret_survives_its_rotation_and_a_new_indentation() {
     let of = |text: String| {
         let report = read_one("a.py", text.as_bytes(), &[ALL]);
