@@ -15,7 +15,7 @@ use tally::Tally;
 /// The options of `cargo xtask test`.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Fail if anything could not be run, except what needs data outside the repository
+    /// Fail if a package's tests could not be run; parts that a test passes over are listed
     #[arg(long)]
     require_all: bool,
     /// Arguments for `cargo test`, for example `-p truing-core -- slot::`
@@ -23,9 +23,9 @@ pub(crate) struct Options {
     arguments: Vec<String>,
 }
 
-/// Tests that could not be run.
+/// Tests that could not be run, or not whole.
 struct NotRun {
-    what: String,
+    need: tools::Need,
     why: String,
 }
 
@@ -39,11 +39,16 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     for name in &tally.failures {
         say::line(&format!("failed: {name}"));
     }
-    for NotRun { what, why } in &not_run {
-        say::line(&format!("not run: the tests of {what}: {why}"));
+    for NotRun { need, why } in &not_run {
+        match need {
+            tools::Need::Packages(packages) => {
+                say::line(&format!("not run: the tests of {}: {why}", packages.join(", ")));
+            }
+            tools::Need::Part(shows) => say::line(&format!("not shown: {shows}: {why}")),
+        }
     }
     tally.skipped += not_run.len() as u64;
-    let incomplete = options.require_all && !not_run.is_empty();
+    let incomplete = options.require_all && left_out(&not_run).next().is_some();
     if incomplete {
         say::line("--require-all: what was not run counts as an error");
     }
@@ -52,15 +57,21 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     Ok(tally.failed == 0 && !incomplete)
 }
 
-/// Provides every tool, and lists the packages whose tests must be left out for want of one.
+/// The packages whose tests are left out.
+fn left_out(not_run: &[NotRun]) -> impl Iterator<Item = &'static str> {
+    not_run.iter().flat_map(|not_run| match not_run.need {
+        tools::Need::Packages(packages) => packages.iter().copied(),
+        tools::Need::Part(_) => [].iter().copied(),
+    })
+}
+
+/// Provides every tool, and lists what cannot be tried for want of one.
 fn missing_tools() -> Vec<NotRun> {
     let mut not_run = Vec::new();
     for tool in tools::TOOLS {
         match tools::provide(tool) {
             Ok(version) => say::line(&format!("{} {version} (needed: {})", tool.name, tool.minimum)),
-            Err(why) => not_run.extend(
-                tool.needed_by.iter().map(|package| NotRun { what: (*package).to_owned(), why: why.clone() }),
-            ),
+            Err(why) => not_run.push(NotRun { need: tool.need, why }),
         }
     }
     not_run
@@ -72,7 +83,7 @@ fn cargo_test(root: &Path, options: &Options, not_run: &[NotRun]) -> Result<Tall
     command.args(["test", "--locked", "--no-fail-fast"]);
     if !names_packages(&options.arguments) {
         command.arg("--workspace");
-        command.args(not_run.iter().flat_map(|left_out| ["--exclude", &left_out.what]));
+        command.args(left_out(not_run).flat_map(|package| ["--exclude", package]));
     }
     command.args(&options.arguments);
     say::line(&format!("{command:?} (cargo downloads the crates of Cargo.lock that it does not have yet)"));

@@ -10,24 +10,43 @@ use crate::say;
 /// A program that tests start.
 pub(crate) struct Tool {
     pub(crate) name: &'static str,
-    /// The command that prints its version.
+    /// The command that prints its version; empty: its name with `--version`.
     pub(crate) probe: &'static [&'static str],
     /// The oldest version that will do.
     pub(crate) minimum: Version,
     /// The Debian package that holds it.
     pub(crate) debian: &'static str,
-    /// The workspace's packages whose tests cannot run without it.
-    pub(crate) needed_by: &'static [&'static str],
+    pub(crate) need: Need,
+}
+
+/// What cannot be tried without a tool.
+#[derive(Clone, Copy)]
+pub(crate) enum Need {
+    /// No test of these packages of the workspace: they are left out.
+    Packages(&'static [&'static str]),
+    /// A part of a test, which passes over it: what it would show.
+    Part(&'static str),
 }
 
 /// Every tool that a test needs.
-pub(crate) const TOOLS: &[Tool] = &[Tool {
-    name: "git",
-    probe: &["git", "--version"],
-    minimum: Version::new(2, 41, 0),
-    debian: "git",
-    needed_by: &["truing", "truing-fakes", "truing-forge", "truing-git"],
-}];
+pub(crate) const TOOLS: &[Tool] = &[
+    Tool {
+        name: "git",
+        probe: &["git", "--version"],
+        minimum: Version::new(2, 41, 0),
+        debian: "git",
+        need: Need::Packages(&["truing", "truing-fakes", "truing-forge", "truing-git"]),
+    },
+    part("curl", "curl", Version::new(7, 0, 0), "that the calls in the runbooks work as written"),
+    part("groff", "groff", Version::new(1, 22, 0), "that the pages of the manual are well formed"),
+    part("zsh", "zsh", Version::new(5, 0, 0), "that zsh understands its completions"),
+    part("fish", "fish", Version::new(3, 0, 0), "that fish understands its completions"),
+    part("promtool", "prometheus", Version::new(2, 30, 0), "that each alert fires when it should"),
+];
+
+const fn part(name: &'static str, debian: &'static str, minimum: Version, shows: &'static str) -> Tool {
+    Tool { name, probe: &[], minimum, debian, need: Need::Part(shows) }
+}
 
 /// Finds `tool`, installing it if it is missing or too old and this machine lets us.
 /// `Err` is why it cannot be had, and what to do.
@@ -44,7 +63,7 @@ pub(crate) fn provide(tool: &Tool) -> Result<Version, String> {
         return Err(format!("{missing}; run: sudo {install}"));
     }
     say::line(&format!("{missing}: installing it with `apt-get update` and `{install}`"));
-    for arguments in [&["update"][..], &["install", "-y", tool.debian][..]] {
+    for arguments in [&["update"][..], &["install", "-y", "--no-install-recommends", tool.debian][..]] {
         let status = Command::new("apt-get")
             .args(arguments)
             .env("DEBIAN_FRONTEND", "noninteractive")
@@ -59,7 +78,10 @@ pub(crate) fn provide(tool: &Tool) -> Result<Version, String> {
 
 /// The installed version, if it will do; else what is wrong.
 fn find(tool: &Tool) -> Result<Version, String> {
-    let [program, arguments @ ..] = tool.probe else { return Err(format!("{} has no probe", tool.name)) };
+    let (program, arguments) = match tool.probe {
+        [program, arguments @ ..] => (*program, arguments),
+        [] => (tool.name, ["--version"].as_slice()),
+    };
     let output = Command::new(program)
         .args(arguments)
         .stdin(Stdio::null())
@@ -111,7 +133,13 @@ mod tests {
 
     /// A tool that is surely there (cargo runs this test), asked for in some version.
     fn cargo(minimum: Version) -> Tool {
-        Tool { name: "cargo", probe: &["cargo", "--version"], minimum, debian: "cargo", needed_by: &[] }
+        Tool {
+            name: "cargo",
+            probe: &["cargo", "--version"],
+            minimum,
+            debian: "cargo",
+            need: Need::Part("nothing"),
+        }
     }
 
     #[test]
