@@ -161,6 +161,14 @@ text_id! {
     IntentId
 }
 
+impl Key {
+    /// All keys of one repository have this in common: the key without its number, `pr/{forge}/{repository id}/`.
+    /// What has no number is a repository of its own.
+    pub fn repository(&self) -> &str {
+        self.0.trim_end_matches(|letter: char| letter.is_ascii_digit())
+    }
+}
+
 /// A pull request of one forge, by the ids that survive renames.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct PrId {

@@ -44,8 +44,13 @@ pub trait Slots: Send + Sync {
     /// The store's instant: does not run backwards, and does not lead the wall clock by more than a minute.
     fn now(&self) -> impl Future<Output = Result<Millis, StoreError>> + Send;
 
-    /// Up to `limit` slots that want a step at `now` ([`Slot::wakes_at`]), oldest first.
+    /// Up to `limit` slots that want a step at `now` ([`Slot::wakes_at`]): the oldest of each repository
+    /// ([`Key::repository`]), then the second oldest of each, and so on, so that a busy repository hides no other;
+    /// among those of one rank the oldest first.
     fn due(&self, now: Millis, limit: usize) -> impl Future<Output = Result<Vec<Slot>, StoreError>> + Send;
+
+    /// When the next slot that does so not before `from` will want a step.
+    fn next_due(&self, from: Millis) -> impl Future<Output = Result<Option<Millis>, StoreError>> + Send;
 
     /// The slots of these keys, in order; a key without a row gives [`Slot::new`].
     fn load(&self, keys: &[Key]) -> impl Future<Output = Result<Vec<Slot>, StoreError>> + Send;

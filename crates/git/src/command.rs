@@ -115,6 +115,11 @@ impl Git {
         &self.inner.options
     }
 
+    /// Where folders are made for one purpose, which are gone afterwards.
+    pub fn temp(&self) -> &Path {
+        &self.inner.options.temp
+    }
+
     /// A folder of its own for one purpose, gone when dropped.
     pub(crate) fn private_folder(&self) -> Result<TempDir, GitError> {
         private_folder(&self.inner.options.temp)

@@ -70,6 +70,8 @@ pub struct ServerConfig {
     pub listen: SocketAddr,
     /// Leases that a process holds at once.
     pub concurrency: usize,
+    /// And for one owner's repositories; 0: as many.
+    pub concurrency_per_owner: usize,
     /// How long a lease lives without a heartbeat.
     pub lease: Duration,
     /// How often a lease is renewed; less than two thirds of `lease`.
@@ -255,6 +257,7 @@ impl Config {
             server: ServerConfig {
                 listen: of.address("server.listen")?,
                 concurrency: of.number("server.concurrency")?,
+                concurrency_per_owner: of.number("server.concurrency_per_owner")?,
                 lease: of.duration("server.lease")?,
                 heartbeat: of.duration("server.heartbeat")?,
                 poll: of.duration("server.poll")?,

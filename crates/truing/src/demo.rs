@@ -12,6 +12,7 @@ use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use truing_core::fair::Places;
 use truing_core::id::{Key, Millis, PrId, Span};
 use truing_core::port::{Reader, Slots as _};
 use truing_core::slot::Limits;
@@ -28,7 +29,7 @@ use url::Url;
 use crate::loops::reading::Scope;
 use crate::serve::ingress::Settings;
 use crate::serve::metrics::Metrics;
-use crate::serve::{House, Pace, ServeError, Service};
+use crate::serve::{House, Pace, Role, ServeError, Service};
 use crate::wiring::{GitHubs, ServedHouse, SystemClock, UniqueIds};
 
 /// The names of everything that has to have one.
@@ -156,13 +157,20 @@ impl Demo {
         let (stop, stopped) = oneshot::channel();
         let service = Service {
             house: Arc::new(house),
-            pace: Pace { concurrency: 4, poll: POLL, heartbeat: Duration::from_secs(5), sweep: None },
+            pace: Pace {
+                role: Role::All,
+                places: Places::of(4),
+                poll: POLL,
+                heartbeat: Duration::from_secs(5),
+                sweep: None,
+            },
             ingress: Settings::new(BTreeMap::from([(
                 FORGE.to_owned(),
                 HookSecret::new(WEBHOOK_SECRET.as_bytes()),
             )])),
         };
-        let serving = tokio::spawn(service.run(listener, async move { drop(stopped.await) }));
+        let serving =
+            tokio::spawn(service.run(listener, async move { drop(stopped.await) }, std::future::pending()));
         Ok(Self { forge, repo, store, repository, address, stop, serving, began, _folder: folder })
     }
 
@@ -334,6 +342,8 @@ fn house<R: Reader>(
         kill_switch: crate::serve::switch::KillSwitch::default(),
         swept: crate::serve::sweep::Periods::default(),
         metrics,
+        wake: crate::serve::scheduler::Wake::default(),
+        step_time: crate::serve::worker::STEP_TIME,
     })
 }
 

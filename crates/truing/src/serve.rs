@@ -1,6 +1,6 @@
 //! The service: webhooks mark slots ([`ingress`]), the scheduler leases what is due ([`scheduler`]), a worker
-//! takes one lease to its end ([`worker`]). [`Service::run`] is all three in one process, until it is told to
-//! stop.
+//! takes one lease to its end ([`worker`]). [`Service::run`] is all three in one process, or what its [`Role`] says,
+//! until it is told to stop.
 
 pub mod commands;
 pub mod housekeeping;
@@ -13,7 +13,7 @@ pub mod sweep;
 pub mod switch;
 pub mod worker;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -22,22 +22,27 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
-use truing_core::id::PrId;
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::Instant;
+use truing_core::fair::Places;
+use truing_core::id::{PrId, Token};
 use truing_core::port::{Clock, Forge, Ids, Operations, Reader, Records, Slots, StoreError, Watchlist};
 use truing_core::slot::{Command, Limits, State};
 use truing_forge::github::GitHub;
 use truing_git::{Git, GitError, Remote};
 
 use self::metrics::Metrics;
+use self::scheduler::{Lease, Scheduler, Wake};
 use self::switch::KillSwitch;
 use crate::loops::reading::Scope;
 use crate::slots::{StepError, step};
 
 /// How long a stopping service lets its workers finish. The contract is 60 s for everything.
-const DRAIN: Duration = Duration::from_secs(45);
+const DRAIN: Duration = Duration::from_secs(40);
 /// How long those that do not have then to give their leases back.
 const GIVE_BACK: Duration = Duration::from_secs(5);
+/// How long the store may take to end the leases that are left. Those that stay are ended by the next start.
+const END_LEASES: Duration = Duration::from_secs(5);
 /// How long it then waits for clients that are still sending a request or reading an answer.
 const LINGER: Duration = Duration::from_secs(5);
 
@@ -85,13 +90,48 @@ pub struct House<S, W, R, C, I> {
     pub swept: sweep::Periods,
     /// What is counted and measured.
     pub metrics: Metrics,
+    /// Wakes the scheduler.
+    pub wake: Wake,
+    /// How long one step may take: [`worker::STEP_TIME`].
+    pub step_time: Duration,
+}
+
+/// Which parts of the work one process does. On SQLite one process serves: the other parts then rest.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+pub enum Role {
+    /// Everything
+    All,
+    /// Take webhooks; lease nothing and do not sweep
+    Ingress,
+    /// Lease, review and sweep; take no webhooks
+    Worker,
+}
+
+impl Role {
+    /// Does it take webhooks?
+    pub fn takes_webhooks(self) -> bool {
+        match self {
+            Self::All | Self::Ingress => true,
+            Self::Worker => false,
+        }
+    }
+
+    /// Does it lease, sweep and serve comments?
+    pub fn works(self) -> bool {
+        match self {
+            Self::All | Self::Worker => true,
+            Self::Ingress => false,
+        }
+    }
 }
 
 /// The pace of a service.
 #[derive(Clone, Debug)]
 pub struct Pace {
+    /// What of the work it does.
+    pub role: Role,
     /// Leases at once.
-    pub concurrency: usize,
+    pub places: Places,
     /// How often the scheduler looks for due slots.
     pub poll: Duration,
     /// How often a lease is renewed.
@@ -126,63 +166,135 @@ where
     C: Clock + 'static,
     I: Ids + 'static,
 {
-    /// Serves until `stop` ends, then drains: takes nothing new, lets the workers finish, gives back the leases
-    /// of those that do not.
+    /// Serves until `stop` ends, then drains: takes nothing new, lets the workers finish, and gives back the leases
+    /// of those that do not, or do not before `hurry` ends.
     ///
     /// # Errors
     /// [`ServeError`]
-    pub async fn run(self, listener: TcpListener, stop: impl Future<Output = ()>) -> Result<(), ServeError> {
+    pub async fn run(
+        self,
+        listener: TcpListener,
+        stop: impl Future<Output = ()>,
+        hurry: impl Future<Output = ()>,
+    ) -> Result<(), ServeError> {
         self.house.end_old_leases().await?;
+        let Pace { role, places, poll, heartbeat, sweep } = self.pace;
         let (stopping, stopped) = watch::channel(false);
         let (giving_back, give_back) = watch::channel(false);
         let looked = Arc::new(AtomicI64::new(self.house.clock.now().0));
         let bounds = self.ingress.bounds.clone();
-        let routes = ingress::router(self.house.clone(), self.ingress, looked.clone(), self.pace.poll);
+        let routes = ingress::router(self.house.clone(), self.ingress, looked.clone(), poll);
         // Ends with this function, however that ends.
         let mut http = JoinSet::new();
         http.spawn(ingress::listen::serve(listener, routes, bounds, stopped));
         let mut watching = JoinSet::new();
-        watching.spawn(commands::run(self.house.clone(), self.pace.poll));
-        if let Some(every) = self.pace.sweep {
-            watching.spawn(sweep::run(self.house.clone(), every, self.pace.poll));
-        }
-        let mut workers = JoinSet::new();
-        let mut poll = tokio::time::interval(self.pace.poll);
-        poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        tokio::pin!(stop);
-        loop {
-            tokio::select! {
-                () = &mut stop => break,
-                _ = poll.tick() => {}
-                Some(_) = workers.join_next() => {}
+        if role.works() {
+            watching.spawn(commands::run(self.house.clone(), poll));
+            if let Some(every) = sweep {
+                watching.spawn(sweep::run(self.house.clone(), every, poll));
             }
-            let free = self.pace.concurrency.saturating_sub(workers.len());
-            match scheduler::look(&*self.house, free).await {
+        }
+        let mut scheduler = Scheduler::new(if role.works() { places } else { Places::of(0) });
+        let mut workers = Workers::default();
+        tokio::pin!(stop);
+        let mut next = Instant::now();
+        let in_a_look = loop {
+            tokio::select! {
+                () = &mut stop => break false,
+                () = self.house.wake.woken() => {
+                    tokio::select! {
+                        () = &mut stop => break false,
+                        pause = scheduler.pause(&self.house, poll) => next = next.min(Instant::now() + pause),
+                    }
+                    continue;
+                }
+                () = tokio::time::sleep_until(next) => {}
+                Some(lease) = workers.ended() => scheduler.ended(lease),
+            }
+            let look = async {
+                let leases = scheduler.look(&self.house).await;
+                (leases, scheduler.pause(&self.house, poll).await)
+            };
+            // A store that hangs must not keep the service from stopping.
+            let (leases, pause) = tokio::select! {
+                () = &mut stop => break true,
+                looked = look => looked,
+            };
+            next = Instant::now() + pause;
+            match leases {
                 Ok(leases) => {
                     looked.store(self.house.clock.now().0, Ordering::Relaxed);
                     for lease in leases {
-                        let house = self.house.clone();
-                        let (heartbeat, give_back) = (self.pace.heartbeat, give_back.clone());
-                        workers
-                            .spawn(async move { worker::work(&*house, lease, heartbeat, give_back).await });
+                        workers.start(self.house.clone(), lease, heartbeat, give_back.clone());
                     }
                 }
                 Err(error) => tracing::error!(%error, "the scheduler cannot look for due slots"),
             }
-        }
-        tracing::info!(running = workers.len(), "stopping");
+        };
+        tracing::info!(running = workers.running.len(), "stopping");
         stopping.send_replace(true);
         // Each of their writes is one transaction: nothing is half done.
         watching.shutdown().await;
-        if !drained(&mut workers, DRAIN).await {
+        let finished = tokio::select! {
+            finished = drained(&mut workers.running, DRAIN) => finished,
+            () = hurry => false,
+        };
+        if !finished {
             giving_back.send_replace(true);
-            if !drained(&mut workers, GIVE_BACK).await {
-                workers.shutdown().await;
-                self.house.end_old_leases().await?;
+        }
+        let given_back = finished || drained(&mut workers.running, GIVE_BACK).await;
+        if in_a_look || !given_back {
+            workers.running.shutdown().await;
+            // What cannot be ended now is ended by the next start.
+            match tokio::time::timeout(END_LEASES, self.house.end_old_leases()).await {
+                Ok(ended) => ended?,
+                Err(_) => {
+                    tracing::error!("the store does not answer; leases are left for the next start to end");
+                }
             }
         }
         drained(&mut http, LINGER).await;
         Ok(())
+    }
+}
+
+/// The workers at work, each with its lease.
+#[derive(Default)]
+struct Workers {
+    running: JoinSet<()>,
+    leases: HashMap<Id, Token>,
+}
+
+impl Workers {
+    fn start<S, W, R, C, I>(
+        &mut self,
+        house: Arc<House<S, W, R, C, I>>,
+        lease: Lease,
+        heartbeat: Duration,
+        give_back: watch::Receiver<bool>,
+    ) where
+        S: Slots + Records + Operations + 'static,
+        W: Forges + 'static,
+        R: Reader + 'static,
+        C: Clock + 'static,
+        I: Ids + 'static,
+    {
+        let token = lease.token;
+        let task = async move { worker::work(&*house, lease, heartbeat, give_back).await };
+        self.leases.insert(self.running.spawn(task).id(), token);
+    }
+
+    /// Waits for one to end, whatever it ended by; its lease. None at once while nobody is at work.
+    async fn ended(&mut self) -> Option<Token> {
+        let id = match self.running.join_next_with_id().await? {
+            Ok((id, ())) => id,
+            Err(error) => {
+                // Its lease expires, and the attempt counts.
+                tracing::error!(%error, "a worker has stopped: this is a bug of truing; please report it");
+                JoinError::id(&error)
+            }
+        };
+        self.leases.remove(&id)
     }
 }
 

@@ -1,10 +1,13 @@
 //! The one place that puts the parts together: from a configuration to a store, clients and a service.
 
 use std::collections::BTreeMap;
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use truing_core::fair::Places;
 use truing_core::id::{IntentId, Millis, PrId, RunId, Span};
 use truing_core::port::{ChangedFile, Clock, Ids, ReadReport, ReadRequest, Reader, ReaderError};
 use truing_core::slot::Limits;
@@ -26,7 +29,7 @@ use crate::loops::reading::Scope;
 use crate::reader::ChildReader;
 use crate::serve::metrics::Metrics;
 use crate::serve::notify::{Mail, Sinks, Webhook};
-use crate::serve::{Forges, House, Pace};
+use crate::serve::{Forges, House, Pace, Role};
 
 /// The machine's clock.
 #[derive(Clone, Copy, Debug, Default)]
@@ -126,12 +129,42 @@ pub fn open_store(path: &Path) -> Result<Sqlite, CliError> {
     })
 }
 
+/// The folder beside the database for what a server makes for one run only, empty: what a killed server left in it
+/// is removed. To be called by whoever holds the serving lock.
+///
+/// # Errors
+/// Exit 3 if it cannot be emptied or made.
+pub fn cleared_temp(database: &Path) -> Result<PathBuf, CliError> {
+    let mut folder = database.as_os_str().to_owned();
+    folder.push(".tmp");
+    let folder = PathBuf::from(folder);
+    let told = |error: std::io::Error| {
+        CliError::failed("temp", format!("cannot empty {}: {error}", folder.display()))
+            .hint("see that the folder beside it is yours to write, or remove it yourself")
+    };
+    match std::fs::remove_dir_all(&folder) {
+        Ok(()) => tracing::info!(folder = %folder.display(), "removed what a former server left"),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(told(error)),
+    }
+    DirBuilder::new().mode(0o700).create(&folder).map_err(told)?;
+    Ok(folder)
+}
+
 /// Git with this environment's `PATH`.
 ///
 /// # Errors
 /// Exit 3 if there is no usable git.
 pub async fn git(environment: &Environment) -> Result<Git, CliError> {
+    git_in(environment, None).await
+}
+
+/// As [`git`], with its private folders in this one.
+async fn git_in(environment: &Environment, temp: Option<&Path>) -> Result<Git, CliError> {
     let mut options = GitOptions::default();
+    if let Some(temp) = temp {
+        options.temp = temp.to_owned();
+    }
     if let Some(path) = environment.get("PATH") {
         options.path = path.to_owned();
     }
@@ -195,16 +228,19 @@ pub fn limits(review: &ReviewConfig, lease: Duration) -> Limits {
 }
 
 /// The pace of the service.
-pub fn pace(config: &Config) -> Pace {
+pub fn pace(config: &Config, role: Role) -> Pace {
+    let (all, per_owner) = (config.server.concurrency, config.server.concurrency_per_owner);
     Pace {
-        concurrency: config.server.concurrency,
+        role,
+        places: Places { all, per_owner: if per_owner == 0 { all } else { per_owner } },
         poll: config.server.poll,
         heartbeat: config.server.heartbeat,
         sweep: Some(config.server.sweep),
     }
 }
 
-/// Everything the service works with, beside an opened store and a reader.
+/// Everything the service works with, beside an opened store and a reader. What it makes for one run only is in
+/// `temp`.
 ///
 /// # Errors
 /// Exit 2 for configuration that cannot be used, exit 3 for what cannot be opened.
@@ -213,6 +249,7 @@ pub async fn house<R: Reader>(
     environment: &Environment,
     store: Sqlite,
     reader: R,
+    temp: &Path,
 ) -> Result<ServedHouse<R>, CliError> {
     let folder = store.path().parent().unwrap_or(Path::new(".")).to_owned();
     let mut forges = BTreeMap::new();
@@ -224,7 +261,7 @@ pub async fn house<R: Reader>(
         reader,
         clock: SystemClock,
         ids: UniqueIds,
-        git: git(environment).await?,
+        git: git_in(environment, Some(temp)).await?,
         mirrors: mirrors(&folder),
         limits: limits(&config.review, config.server.lease),
         scope: scope(&config.rules)?,
@@ -232,6 +269,8 @@ pub async fn house<R: Reader>(
         kill_switch: crate::serve::switch::KillSwitch::default(),
         swept: crate::serve::sweep::Periods::default(),
         metrics: metrics(&store)?,
+        wake: crate::serve::scheduler::Wake::default(),
+        step_time: crate::serve::worker::STEP_TIME,
         store,
     })
 }

@@ -23,11 +23,12 @@ use globset::GlobSet;
 use tempfile::TempDir;
 use tower::ServiceExt as _;
 use truing::loops::reading::Scope;
-use truing::serve::scheduler::look;
+use truing::serve::scheduler::Scheduler;
 use truing::serve::worker::take;
 use truing::serve::{House, ingress};
 use truing::slots::step;
 use truing::wiring::{GitHubs, ThreadedReader, UniqueIds};
+use truing_core::fair::Places;
 use truing_core::id::{Key, Millis, PrId, Sha, Span};
 use truing_core::port::{Clock as _, Ids as _, Records as _, Revision, RunRef, Slots as _};
 use truing_core::publish::Producer;
@@ -161,6 +162,8 @@ impl Lane {
             kill_switch: truing::serve::switch::KillSwitch::default(),
             swept: truing::serve::sweep::Periods::default(),
             metrics: truing::serve::metrics::Metrics::new().unwrap(),
+            wake: truing::serve::scheduler::Wake::default(),
+            step_time: truing::serve::worker::STEP_TIME,
         };
         Process { house: Arc::new(house), script }
     }
@@ -297,7 +300,7 @@ impl Process {
     /// the process is dead.
     async fn run(&self, clock: &Hand) -> Result<(), String> {
         for _ in 0..MAX_STEPS {
-            let leases = look(&self.house, 1).await.unwrap_or_default();
+            let leases = Scheduler::new(Places::of(1)).look(&self.house).await.unwrap_or_default();
             let idle = leases.is_empty();
             for lease in leases {
                 let run = RunRef { id: UniqueIds.run(), key: lease.key.clone(), token: lease.token };

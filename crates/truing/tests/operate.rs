@@ -5,6 +5,8 @@
 
 #[path = "operate/kill.rs"]
 mod kill;
+#[path = "operate/stopping.rs"]
+mod stopping;
 #[path = "operate/visible.rs"]
 mod visible;
 
@@ -72,13 +74,21 @@ impl Site {
     }
 
     fn serve_with(&self, arguments: &[&str]) -> Server {
-        let mut child = self.command(arguments).stderr(Stdio::piped()).spawn().unwrap();
+        self.serve_by(&mut self.command(arguments))
+    }
+
+    /// Starts the service by a command of its own.
+    fn serve_by(&self, command: &mut Command) -> Server {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let url = lines
             .by_ref()
             .map(Result::unwrap)
-            .find_map(|line| Some(line.split_once("forge github: ")?.1.to_owned()))
+            .find_map(|line| {
+                Some(line.split_once("health and metrics: ")?.1.split_once("/healthz")?.0.to_owned())
+            })
             .unwrap();
+        let url = format!("{url}/webhooks/github");
         // Its log is read to the end, so that it never waits for a reader.
         let log = std::thread::spawn(move || lines.map_while(Result::ok).collect::<Vec<_>>().join("\n"));
         self.forge.hook(Hook { url: url.clone(), secret: SECRET.into(), automatic: false });

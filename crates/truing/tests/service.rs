@@ -5,10 +5,16 @@
 
 #[path = "support/change.rs"]
 mod change;
+#[path = "service/clock.rs"]
+mod clock;
 #[path = "service/companions.rs"]
 mod companions;
+#[path = "service/fairness.rs"]
+mod fairness;
 #[path = "service/faults.rs"]
 mod faults;
+#[path = "service/hanging.rs"]
+mod hanging;
 #[path = "service/health.rs"]
 mod health;
 #[path = "support/ports.rs"]

@@ -19,9 +19,36 @@ impl Slots for Sqlite {
     async fn due(&self, now: Millis, limit: usize) -> Result<Vec<Slot>, StoreError> {
         let watch = Arc::clone(&self.0.watch);
         self.read(move |connection| {
-            let sql = "SELECT key, version, body FROM slot WHERE wakes_at <= ?1 ORDER BY wakes_at, key";
-            // Without a limit in the statement: rows that cannot be read must not take the place of others.
-            readable(connection.prepare_cached(sql)?.query([now.0])?, limit, &watch)
+            // The oldest of each repository before the second of any (`rtrim` is `Key::repository`); from the index
+            // alone, as there may be many. Without a limit in the statement: rows that cannot be read must not take
+            // the place of others.
+            let mut keys = connection.prepare_cached(
+                "SELECT key FROM slot WHERE wakes_at <= ?1
+                 ORDER BY row_number() OVER (PARTITION BY rtrim(key, '0123456789') ORDER BY wakes_at, key),
+                          wakes_at, key",
+            )?;
+            let (mut keys, mut slots) = (keys.query([now.0])?, Vec::new());
+            while slots.len() < limit
+                && let Some(row) = keys.next()?
+            {
+                match find(connection, Key::new(row.get::<_, String>(0)?)) {
+                    Ok(slot) => slots.push(slot),
+                    Err(fault @ Fault::Unreadable { .. }) => {
+                        watch.unreadable(row.get_ref(0)?.as_str().unwrap_or("?"), &fault);
+                    }
+                    Err(fault) => return Err(fault),
+                }
+            }
+            Ok(slots)
+        })
+        .await
+    }
+
+    async fn next_due(&self, from: Millis) -> Result<Option<Millis>, StoreError> {
+        self.read(move |connection| {
+            let sql = "SELECT min(wakes_at) FROM slot WHERE wakes_at >= ?1";
+            let next: Option<i64> = connection.prepare_cached(sql)?.query_row([from.0], |row| row.get(0))?;
+            Ok(next.map(Millis))
         })
         .await
     }
@@ -58,7 +85,7 @@ impl Sqlite {
         let watch = Arc::clone(&self.0.watch);
         self.read(move |connection| {
             let sql = "SELECT key, version, body FROM slot ORDER BY key";
-            readable(connection.prepare_cached(sql)?.query([])?, usize::MAX, &watch)
+            readable(connection.prepare_cached(sql)?.query([])?, &watch)
         })
         .await
     }
@@ -86,15 +113,13 @@ pub(super) fn find(connection: &Connection, key: Key) -> Result<Slot, Fault> {
 pub(super) fn below(connection: &Connection, prefix: &str, watch: &Watch) -> Result<Vec<Slot>, Fault> {
     let sql = "SELECT key, version, body FROM slot WHERE key >= ?1 AND key < ?2 ORDER BY key";
     let mut select = connection.prepare_cached(sql)?;
-    readable(select.query((prefix, watchlist::after(prefix)))?, usize::MAX, watch)
+    readable(select.query((prefix, watchlist::after(prefix)))?, watch)
 }
 
-/// The slots of up to `limit` rows that can be read: one that cannot must not stop the others.
-fn readable(mut rows: rusqlite::Rows<'_>, limit: usize, watch: &Watch) -> Result<Vec<Slot>, Fault> {
+/// The slots of the rows that can be read: one that cannot must not stop the others.
+fn readable(mut rows: rusqlite::Rows<'_>, watch: &Watch) -> Result<Vec<Slot>, Fault> {
     let mut slots = Vec::new();
-    while slots.len() < limit
-        && let Some(row) = rows.next()?
-    {
+    while let Some(row) = rows.next()? {
         match slot(row) {
             Ok(slot) => slots.push(slot),
             Err(fault @ Fault::Unreadable { .. }) => {

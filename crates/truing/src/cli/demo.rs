@@ -20,7 +20,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
             ended = tell(args, context) => ended,
             told = runtime::told_to_stop() => match told? {
                 Told::Interrupt => Err(CliError::new(Exit::Interrupted, "interrupted", "interrupted")),
-                Told::Terminate => Ok(Exit::Done),
+                Told::Terminate | Told::HangUp => Ok(Exit::Done),
             },
         }
     })

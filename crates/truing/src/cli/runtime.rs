@@ -1,7 +1,7 @@
 //! The asynchronous runtime of a command, and how it is interrupted.
 
 use tokio::runtime::{Builder, Runtime};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::error::CliError;
 
@@ -23,6 +23,8 @@ pub(crate) enum Told {
     Terminate,
     /// SIGINT: a person.
     Interrupt,
+    /// SIGHUP: its terminal is gone. Not heard where it was to be ignored from the start, as `nohup` does.
+    HangUp,
 }
 
 /// Ends when the process is told to stop.
@@ -30,11 +32,71 @@ pub(crate) enum Told {
 /// # Errors
 /// Exit 3 if signals cannot be received.
 pub(crate) async fn told_to_stop() -> Result<Told, CliError> {
-    let deaf = |error| CliError::failed("no_signals", format!("cannot receive signals: {error}"));
-    let mut terminate = signal(SignalKind::terminate()).map_err(deaf)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(deaf)?;
-    Ok(tokio::select! {
-        _ = terminate.recv() => Told::Terminate,
-        _ = interrupt.recv() => Told::Interrupt,
-    })
+    Ok(Signals::new()?.next().await)
+}
+
+/// The signals by which a process is told to stop. From its making on none of them ends the process by itself.
+pub(crate) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Option<Signal>,
+}
+
+impl Signals {
+    /// Listens.
+    ///
+    /// # Errors
+    /// Exit 3 if signals cannot be received.
+    pub(crate) fn new() -> Result<Self, CliError> {
+        let deaf = |error| CliError::failed("no_signals", format!("cannot receive signals: {error}"));
+        let hang_up = (!ignores_hang_up()).then(|| signal(SignalKind::hangup())).transpose().map_err(deaf)?;
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).map_err(deaf)?,
+            interrupt: signal(SignalKind::interrupt()).map_err(deaf)?,
+            hang_up,
+        })
+    }
+
+    /// The next one.
+    pub(crate) async fn next(&mut self) -> Told {
+        let hang_up = async {
+            match &mut self.hang_up {
+                Some(signal) => drop(signal.recv().await),
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = self.terminate.recv() => Told::Terminate,
+            _ = self.interrupt.recv() => Told::Interrupt,
+            () = hang_up => Told::HangUp,
+        }
+    }
+}
+
+/// Was the process started with SIGHUP ignored? Where the system does not tell, it was not.
+fn ignores_hang_up() -> bool {
+    std::fs::read_to_string("/proc/self/status").is_ok_and(|status| ignored_first(&status))
+}
+
+/// Is the first signal, SIGHUP, in the mask of ignored ones? `SigIgn:` is a hexadecimal number, a bit a signal.
+fn ignored_first(status: &str) -> bool {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ignored_first;
+
+    #[test]
+    fn the_mask_of_ignored_signals_tells_of_the_first() {
+        for (status, ignored) in [
+            ("Name:\ttruing\nSigBlk:\t0000000000000001\nSigIgn:\t0000000000001001\n", true),
+            ("SigIgn:\t0000000000001000\nSigCgt:\t0000000000000001\n", false),
+            ("SigIgn:\tx\n", false),
+            ("", false),
+        ] {
+            assert_eq!(ignored_first(status), ignored, "{status}");
+        }
+    }
 }

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use truing_core::port::Clock as _;
 use truing_forge::webhook::HookSecret;
@@ -12,14 +13,14 @@ use truing_store::{LockError, ServeLock};
 
 use super::Context;
 use super::error::{CliError, Exit};
-use super::runtime::{self, Told};
+use super::runtime::{self, Signals, Told};
 use crate::config::Config;
 use crate::config::layer::Flag;
 use crate::environment::Environment;
 use crate::serve::housekeeping;
 use crate::serve::ingress::Settings;
 use crate::serve::notify::keep_telling;
-use crate::serve::{ServeError, Service};
+use crate::serve::{Role, ServeError, Service};
 use crate::wiring::{self, SystemClock};
 
 /// Serve webhooks and review pull requests
@@ -28,7 +29,14 @@ pub struct Args {
     /// The address to listen on, instead of server.listen
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
+
+    /// Which parts of the work to do; on SQLite one process serves, so the other parts rest meanwhile
+    #[arg(long, value_enum, default_value_t = Role::All)]
+    role: Role,
 }
+
+/// How long work that cannot be interrupted, such as a read of a disk that hangs, keeps a stopped process.
+const LEAVE: Duration = Duration::from_secs(1);
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     let listen = args.listen.iter().map(|listen| Flag {
@@ -37,12 +45,16 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         values: vec![listen.clone()],
     });
     let config = context.config(&listen.collect::<Vec<_>>())?;
-    let secrets = secrets(&config, &context.environment)?;
-    runtime::start()?.block_on(serve(&config, secrets, context))
+    let secrets = secrets(&config, args.role, &context.environment)?;
+    let runtime = runtime::start()?;
+    let ended = runtime.block_on(serve(&config, args.role, secrets, context));
+    runtime.shutdown_timeout(LEAVE);
+    ended
 }
 
 async fn serve(
     config: &Config,
+    role: Role,
     secrets: BTreeMap<String, HookSecret>,
     context: &Context,
 ) -> Result<Exit, CliError> {
@@ -50,13 +62,12 @@ async fn serve(
     let store = wiring::open_store(path)?;
     let _lock =
         ServeLock::take(path, &config.server.listen.to_string(), SystemClock.now()).map_err(locked)?;
-    let house = wiring::house(
-        config,
-        &context.environment,
-        store,
-        wiring::child_reader(config.rules.dir.as_deref())?,
-    )
-    .await?;
+    // Before anybody is told that it serves: from here on a signal stops it in order.
+    let mut signals = Signals::new()?;
+    let reader = wiring::child_reader(config.rules.dir.as_deref())?;
+    // The lock is ours: what is in there was left by a server that was killed.
+    let temp = wiring::cleared_temp(path)?;
+    let house = wiring::house(config, &context.environment, store, reader, &temp).await?;
     let sinks = wiring::sinks(&config.notify, &context.environment)?;
     let operations = house.store.clone();
     let listener = TcpListener::bind(config.server.listen).await.map_err(|error| {
@@ -64,18 +75,16 @@ async fn serve(
             .hint("stop what listens there, or choose another address: `--listen ADDR`")
     })?;
     let address = listener.local_addr().unwrap_or(config.server.listen);
-    for name in config.forges.keys() {
+    for name in secrets.keys() {
         context.output.say(format_args!("webhooks of forge {name}: http://{address}/webhooks/{name}"));
     }
-    tracing::info!(%address, database = %path.display(), "serving");
-    let (tell, told) = oneshot::channel();
-    let stop = async move {
-        // Deaf to signals: serve on; a second signal of another kind still ends the process.
-        match runtime::told_to_stop().await {
-            Ok(by) => drop(tell.send(by)),
-            Err(_) => std::future::pending().await,
-        }
-    };
+    context
+        .output
+        .say(format_args!("health and metrics: http://{address}/healthz, http://{address}/metrics"));
+    tracing::info!(%address, ?role, database = %path.display(), "serving");
+    // The first signal stops the service, the second one makes it hurry.
+    let (tell, told) = watch::channel(Vec::new());
+    let [mut stop, mut hurry] = [told.clone(), told.clone()];
     let ingress = Settings {
         trusted_proxies: config.server.trusted_proxies.clone(),
         rate_limit: config.server.rate_limit,
@@ -84,25 +93,42 @@ async fn serve(
     let (every, keep) = (config.server.poll, wiring::span(config.retention.audit));
     // Ends with this function.
     let mut telling = JoinSet::new();
+    telling.spawn(async move {
+        for _ in 0..2 {
+            let by = signals.next().await;
+            tell.send_modify(|told| told.push(by));
+        }
+        std::future::pending().await
+    });
     telling.spawn(async move { keep_telling(&operations, &sinks, every, keep).await });
     let (store, keep) = (house.store.clone(), wiring::span(config.retention.runs));
     telling.spawn(async move { housekeeping::run(&store, keep).await });
-    let service = Service { house: Arc::new(house), pace: wiring::pace(config), ingress };
-    service.run(listener, stop).await.map_err(|error| match error {
+    let service = Service { house: Arc::new(house), pace: wiring::pace(config, role), ingress };
+    let stop = async move { drop(stop.wait_for(|told| !told.is_empty()).await) };
+    let hurry = async move { drop(hurry.wait_for(|told| told.len() > 1).await) };
+    service.run(listener, stop, hurry).await.map_err(|error| match error {
         ServeError::Store(error) => CliError::failed("store", error.to_string()),
     })?;
     tracing::info!("stopped");
-    Ok(match told.await {
-        Ok(Told::Interrupt) => Exit::Interrupted,
-        Ok(Told::Terminate) | Err(_) => Exit::Done,
+    let by = told.borrow().first().copied();
+    Ok(match by {
+        Some(Told::Interrupt) => Exit::Interrupted,
+        Some(Told::Terminate | Told::HangUp) | None => Exit::Done,
     })
 }
 
-/// The webhook secret of each forge: without one anybody could mark slots.
-fn secrets(config: &Config, environment: &Environment) -> Result<BTreeMap<String, HookSecret>, CliError> {
+/// The webhook secret of each forge that sends any here: without one anybody could mark slots.
+fn secrets(
+    config: &Config,
+    role: Role,
+    environment: &Environment,
+) -> Result<BTreeMap<String, HookSecret>, CliError> {
     if config.forges.is_empty() {
         return Err(CliError::usage("no_forge", "no forge is configured: there is nothing to serve")
             .hint("add a section such as [forge.github] to the configuration; `truing init` writes one"));
+    }
+    if !role.takes_webhooks() {
+        return Ok(BTreeMap::new());
     }
     let secret = |(name, forge): (&String, &crate::config::ForgeConfig)| {
         let text = forge.webhook_secret.read(environment).map_err(|error| {

@@ -141,6 +141,14 @@ pub const KEYS: &[Key] = &[
         doc: "How many leases a process holds at once.",
     },
     Key {
+        path: "server.concurrency_per_owner",
+        kind: Kind::Integer(0, 1024),
+        default: Default::Text("0"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "How many of them may be for repositories of one owner (organisation or user), so that a large one leaves places to the others. 0: as many as there are. Repositories take turns in any case.",
+    },
+    Key {
         path: "server.lease",
         kind: PERIOD,
         default: Default::Text("60s"),

@@ -42,7 +42,7 @@ fn without_anything_the_defaults_hold() {
     let config = Config::resolve(&variables(&[]), None, &[]).unwrap();
     assert_eq!(config.store.database().unwrap(), Path::new("/home/me/.local/state/truing/truing.db"));
     assert_eq!(config.server.listen, "127.0.0.1:8080".parse().unwrap());
-    assert_eq!(config.server.concurrency, 4);
+    assert_eq!((config.server.concurrency, config.server.concurrency_per_owner), (4, 0));
     assert_eq!(
         (config.server.lease, config.server.heartbeat),
         (Duration::from_secs(60), Duration::from_secs(10))

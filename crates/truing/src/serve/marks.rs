@@ -54,7 +54,10 @@ where
 {
     async fn mark(&self, batch: &[Mark]) -> Result<(), NotMarked> {
         match self.store.mark(batch, &self.limits).await? {
-            Marked::All => Ok(()),
+            Marked::All => {
+                self.wake.up();
+                Ok(())
+            }
             Marked::SwitchedOff => Err(NotMarked::KillSwitch),
         }
     }

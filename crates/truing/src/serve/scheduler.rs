@@ -1,13 +1,27 @@
-//! The scheduler: looks for slots that want a step, ends what is lost, forgets what is over, leases what is due.
+//! The scheduler: looks for slots that want a step, ends what is lost, forgets what is over, and leases what is due,
+//! fair between repositories ([`truing_core::fair`]).
 
-use truing_core::id::{Key, Millis, Token};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use truing_core::fair::{Busy, Due, Places, choose};
+use truing_core::id::{Key, Millis, PrId, Token};
 use truing_core::port::{Clock, Event, Ids, Operations, Records, Slots, StoreError};
 use truing_core::slot::{Command, Decision, Loop, Note, Slot, State};
 
 use super::{House, notify};
 
-/// Slots looked at a time.
+/// Slots looked at a time, the oldest of each repository before the second oldest of any.
 const BATCH: usize = 256;
+/// While places stay free although more is due (the limits of owners keep those back that were looked at), so many
+/// times as many are looked at.
+const WIDER: usize = 4;
+/// And no more than these: what is beyond is newer, and its turn comes when older ones are done.
+const MAX_BATCH: usize = 16_384;
+/// From one look to the next by the time of a slot, at least; also from a wake-up to what follows from it, so that
+/// a storm of events wakes the scheduler no more often.
+const BREATH: Duration = Duration::from_millis(25);
 
 /// A granted lease.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -26,71 +40,220 @@ pub struct Lease {
     pub marked: Option<Millis>,
 }
 
-/// One look: at most `free` leases are granted, oldest first. While the kill switch is on none is, and what is due
-/// stays due.
-///
-/// # Errors
-/// [`StoreError`]; whatever was committed stays so.
-pub async fn look<S, W, R, C, I>(house: &House<S, W, R, C, I>, free: usize) -> Result<Vec<Lease>, StoreError>
-where
-    S: Slots + Records + Operations,
-    C: Clock,
-    I: Ids,
-{
-    let store = &house.store;
-    let now = store.now().await?;
-    let switch = house.switch().await;
-    let mut free = if switch.engaged().is_some() { 0 } else { free };
-    let mut decided: Vec<(Slot, Decision)> = Vec::new();
-    // Beyond those that are known to be held back, so that each is told of.
-    let due = store.due(now, BATCH + house.kill_switch.held_back()).await?;
-    if let Some(engaged) = switch.engaged() {
-        house.hold_back(engaged, &due).await?;
+/// Wakes the scheduler when something was marked that may be due before it would look again.
+#[derive(Debug, Default)]
+pub struct Wake(Notify);
+
+impl Wake {
+    /// Something was marked.
+    pub fn up(&self) {
+        self.0.notify_one();
     }
-    for slot in due {
-        let command = match &slot.state {
-            State::Waiting { .. } if free == 0 => continue,
-            State::Waiting { .. } => Command::Lease,
-            State::Leased { .. } => Command::Expire,
-            State::Idle => Command::Tidy,
-            State::Held { .. } => continue,
+
+    /// Ends when something was marked, and a little later than that.
+    pub(super) async fn woken(&self) {
+        self.0.notified().await;
+        tokio::time::sleep(BREATH).await;
+    }
+}
+
+/// Who holds the places of this process, and when it last looked.
+#[derive(Debug)]
+pub struct Scheduler {
+    places: Places,
+    busy: Busy,
+    /// What was due before then was seen.
+    seen: Millis,
+}
+
+impl Scheduler {
+    /// One whose places are all free.
+    pub fn new(places: Places) -> Self {
+        Self { places, busy: Busy::default(), seen: Millis(i64::MIN) }
+    }
+
+    /// The worker of this lease has ended: its place is free.
+    pub fn ended(&mut self, lease: Token) {
+        self.busy.end(lease);
+    }
+
+    /// How long to wait for the next look, at most `poll`: something is due then that was not yet in the last.
+    pub async fn pause<S: Slots, W, R, C, I>(
+        &self,
+        house: &House<S, W, R, C, I>,
+        poll: Duration,
+    ) -> Duration {
+        let until_due = async {
+            let next = house.store.next_due(self.seen).await?;
+            Ok::<_, StoreError>((next, house.store.now().await?))
         };
-        // Refused: it is not due after all. The next look sees it again.
-        let Ok(decision) = slot.step(command, &house.limits, now) else { continue };
-        if command == Command::Lease {
-            free -= 1;
+        match until_due.await {
+            Ok((Some(at), now)) => {
+                let wait = u64::try_from((at - now).0).unwrap_or(0);
+                Duration::from_millis(wait).max(BREATH).min(poll)
+            }
+            // The next look tells of it.
+            Ok((None, _)) | Err(_) => poll,
         }
-        if let Some(Note::Parked(attempts)) = decision.note {
-            notify::parking(store, &slot.key, attempts, now).await;
+    }
+
+    /// One look: leases are granted for the places that are free. While the kill switch is on none is, and what is
+    /// due stays due.
+    ///
+    /// # Errors
+    /// [`StoreError`]; whatever was committed stays so.
+    pub async fn look<S, W, R, C, I>(
+        &mut self,
+        house: &House<S, W, R, C, I>,
+    ) -> Result<Vec<Lease>, StoreError>
+    where
+        S: Slots + Records + Operations,
+        C: Clock,
+        I: Ids,
+    {
+        let store = &house.store;
+        let now = store.now().await?;
+        let switch = house.switch().await;
+        let places = if switch.engaged().is_some() { Places::of(0) } else { self.places };
+        // Beyond those that are known to be held back, so that each is told of.
+        let batch = BATCH + house.kill_switch.held_back();
+        let Picked { due, leased, oldest } = self.pick(house, places, batch, now).await?;
+        if let Some(engaged) = switch.engaged() {
+            house.hold_back(engaged, &due).await?;
         }
-        decided.push((slot, decision));
-    }
-    if decided.is_empty() {
-        return Ok(Vec::new());
-    }
-    let changes: Vec<_> =
-        decided.iter().map(|(before, after)| (before.version, after.slot.clone())).collect();
-    let committed = store.commit(&changes).await?;
-    let mut leases = Vec::new();
-    let mut notes = Vec::new();
-    for ((_, decision), committed) in decided.into_iter().zip(committed) {
-        if committed.is_err() {
-            continue; // it changed in between: the next look sees it again
+        self.busy.forget(oldest);
+        let mut decided: Vec<(Slot, Decision, Option<&str>)> = Vec::new();
+        for (index, slot) in due.into_iter().enumerate() {
+            let chosen = leased.get(&index);
+            let command = match &slot.state {
+                State::Waiting { .. } if chosen.is_none() => continue,
+                State::Waiting { .. } => Command::Lease,
+                State::Leased { .. } => Command::Expire,
+                State::Idle => Command::Tidy,
+                State::Held { .. } => continue,
+            };
+            // Refused: it is not due after all. The next look sees it again.
+            let Ok(decision) = slot.step(command, &house.limits, now) else { continue };
+            if let Some(Note::Parked(attempts)) = decision.note {
+                notify::parking(store, &slot.key, attempts, now).await;
+            }
+            decided.push((slot, decision, chosen.and_then(|who| who.owner.as_deref())));
         }
-        let Decision { slot, note } = decision;
-        notes.extend(note.map(|note| Event {
-            at: now,
-            key: slot.key.clone(),
-            run: None,
-            what: note.to_string(),
-        }));
-        leases.extend(lease_of(slot, house.limits.attempts));
+        let changes: Vec<_> =
+            decided.iter().map(|(before, after, _)| (before.version, after.slot.clone())).collect();
+        let committed = if changes.is_empty() { Vec::new() } else { store.commit(&changes).await? };
+        self.seen = now;
+        let (mut leases, mut notes) = (Vec::new(), Vec::new());
+        for ((_, decision, owner), committed) in decided.into_iter().zip(committed) {
+            if committed.is_err() {
+                continue; // it changed in between: the next look sees it again
+            }
+            let Decision { slot, note } = decision;
+            notes.extend(note.map(|note| Event {
+                at: now,
+                key: slot.key.clone(),
+                run: None,
+                what: note.to_string(),
+            }));
+            if let Some(lease) = lease_of(slot, house.limits.attempts) {
+                self.busy.begin(lease.token, lease.key.repository(), owner, now);
+                leases.push(lease);
+            }
+        }
+        // The leases are granted, whether it can be told or not.
+        if !notes.is_empty()
+            && let Err(error) = store.note(&notes).await
+        {
+            tracing::warn!(%error, "steps are missing from the history");
+        }
+        Ok(leases)
     }
-    // The leases are granted, whether it can be told or not.
-    if let Err(error) = store.note(&notes).await {
-        tracing::warn!(%error, "steps are missing from the history");
+
+    /// Reads what is due and chooses what to lease of it.
+    async fn pick<S, W, R, C, I>(
+        &self,
+        house: &House<S, W, R, C, I>,
+        places: Places,
+        mut batch: usize,
+        now: Millis,
+    ) -> Result<Picked, StoreError>
+    where
+        S: Slots + Records,
+    {
+        let free = places.all.saturating_sub(self.busy.len());
+        loop {
+            let due = house.store.due(now, batch).await?;
+            let waiting: Vec<(usize, Who)> = due
+                .iter()
+                .enumerate()
+                .filter_map(|(index, slot)| match slot.state {
+                    State::Waiting { at, .. } => {
+                        Some((index, Who { key: slot.key.clone(), at, owner: None }))
+                    }
+                    State::Leased { .. } | State::Idle | State::Held { .. } => None,
+                })
+                .collect();
+            let waiting = if free > 0 && places.limits_owners() {
+                with_owners(&house.store, waiting).await?
+            } else {
+                waiting
+            };
+            let candidates: Vec<Due<'_>> = waiting.iter().map(|(_, who)| who.due()).collect();
+            let chosen = choose(&candidates, &self.busy, places, now);
+            let seen_all = due.len() < batch;
+            if chosen.len() == free || seen_all || batch >= MAX_BATCH {
+                let leased = chosen.into_iter().filter_map(|index| waiting.get(index).cloned()).collect();
+                // Of one rank the oldest come first.
+                let oldest = due.first().and_then(Slot::wakes_at);
+                return Ok(Picked { due, leased, oldest });
+            }
+            batch = (batch * WIDER).min(MAX_BATCH);
+        }
     }
-    Ok(leases)
+}
+
+/// What a look found.
+struct Picked {
+    /// Slots that want a step.
+    due: Vec<Slot>,
+    /// Those of them to lease, by index.
+    leased: BTreeMap<usize, Who>,
+    /// When the oldest fell due.
+    oldest: Option<Millis>,
+}
+
+/// A slot that may be leased.
+#[derive(Clone, Debug)]
+struct Who {
+    key: Key,
+    at: Millis,
+    /// `{forge}/{owner}`, where owners matter.
+    owner: Option<String>,
+}
+
+impl Who {
+    fn due(&self) -> Due<'_> {
+        Due { repository: self.key.repository(), owner: self.owner.as_deref(), at: self.at }
+    }
+}
+
+/// Adds whose each is: the forge, and the first part of the name that people use.
+async fn with_owners<S: Records>(
+    store: &S,
+    waiting: Vec<(usize, Who)>,
+) -> Result<Vec<(usize, Who)>, StoreError> {
+    let keys: Vec<Key> = waiting.iter().map(|(_, who)| who.key.clone()).collect();
+    let described = store.described(&keys).await?;
+    let named = waiting.into_iter().zip(described).map(|((index, who), described)| {
+        let owner = described.and_then(|described| owner_of(&who.key, &described.name));
+        (index, Who { owner, ..who })
+    });
+    Ok(named.collect())
+}
+
+fn owner_of(key: &Key, name: &str) -> Option<String> {
+    let (owner, _) = name.split_once('/')?;
+    Some(format!("{}/{}", PrId::from_key(key)?.forge, owner.to_ascii_lowercase()))
 }
 
 fn lease_of(slot: Slot, attempts: u32) -> Option<Lease> {

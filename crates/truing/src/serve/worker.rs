@@ -19,7 +19,7 @@ use crate::loops::review::{Heard, Served, Stopped};
 use crate::slots::{StepError, step};
 
 /// Wall clock of one review step (design.md section 2).
-const STEP_TIME: Duration = Duration::from_mins(20);
+pub const STEP_TIME: Duration = Duration::from_mins(20);
 
 /// Works on a lease with heartbeats until it ends, is lost, or is to be given back because the service stops.
 ///
@@ -233,8 +233,9 @@ where
         gate: &house.gate(),
         metrics: &house.metrics,
     };
-    let ended = tokio::time::timeout(STEP_TIME, served.run()).await.unwrap_or_else(|_| {
-        let what = format!("took longer than {} minutes", STEP_TIME.as_secs() / 60);
+    // What runs for it, children too, ends with it.
+    let ended = tokio::time::timeout(house.step_time, served.run()).await.unwrap_or_else(|_| {
+        let what = format!("took longer than {} s", house.step_time.as_secs());
         Err(Stopped::Failed { class: "the review took too long", what, not_before: None })
     });
     let Err(Stopped::Failed { class, .. }) = &ended else { return ended };

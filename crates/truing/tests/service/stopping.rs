@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use truing::serve::scheduler::look;
+use truing::serve::scheduler::Scheduler;
 use truing::serve::worker::work;
 use truing::slots::step;
+use truing_core::fair::Places;
 use truing_core::id::Span;
 use truing_core::port::{Clock as _, Described, Records as _, Slots as _};
 use truing_core::slot::{Command, Limits, Loop, Slot};
@@ -107,7 +108,7 @@ async fn worked_in_vain(because: &str) -> Slot {
     let described = Described { name: "acme/shop#1".into(), url: "https://example.com/1".into(), head: None };
     inner.describe(&[(key.clone(), described)]).await.unwrap();
     step(&inner, &key, Command::Event(Loop::Review), &house.limits).await.unwrap();
-    let lease = look(&house, 1).await.unwrap().remove(0);
+    let lease = Scheduler::new(Places::of(1)).look(&house).await.unwrap().remove(0);
     let (tell, told) = tokio::sync::watch::channel(false);
     tokio::join!(work(&house, lease, Duration::from_millis(20), told), async {
         let asked = async || script.calls().contains(&"pull_request");

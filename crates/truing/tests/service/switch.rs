@@ -4,9 +4,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use truing::serve::scheduler::look;
+use truing::serve::scheduler::Scheduler;
 use truing::serve::worker::take;
 use truing::slots::step;
+use truing_core::fair::Places;
 use truing_core::id::{Key, RunId, Span};
 use truing_core::port::{Described, Operations as _, Records as _, RunRef, Slots as _};
 use truing_core::slot::{Command, Limits, Loop};
@@ -185,7 +186,7 @@ async fn turned_at(site: &Site, number: u64, call: Option<usize>) -> Vec<&'stati
     };
     let store = FaultyStore { inner, script: script.clone() };
     let house = site.house(store, forges, limits());
-    for lease in look(&house, 1).await.unwrap() {
+    for lease in Scheduler::new(Places::of(1)).look(&house).await.unwrap() {
         let run = RunRef { id: RunId::new(format!("run-{number}")), key: key.clone(), token: lease.token };
         take(&house, &lease, &run).await.unwrap();
     }

@@ -195,6 +195,7 @@ impl Slots for FaultyStore {
     through! { no_store, StoreError;
         now() -> Millis;
         due(now: Millis, limit: usize) -> Vec<Slot>;
+        next_due(from: Millis) -> Option<Millis>;
         load(keys: &[Key]) -> Vec<Slot>;
         commit(changes: &[(Version, Slot)]) -> Vec<Result<Version, Moved>>;
         mark(marks: &[Mark], limits: &Limits) -> Marked;

@@ -13,9 +13,10 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use truing::loops::reading::Scope;
 use truing::serve::ingress::Settings;
-use truing::serve::{House, Pace, ServeError, Service};
+use truing::serve::{House, Pace, Role, ServeError, Service};
 use truing::slots::step;
 use truing::wiring::{GitHubs, SystemClock, ThreadedReader, UniqueIds};
+use truing_core::fair::Places;
 use truing_core::id::{Key, Millis, PrId, Span};
 use truing_core::port::{Clock, Operations, Records, Slots, Watchlist};
 use truing_core::slot::{Command, Limits, Slot, State};
@@ -77,6 +78,17 @@ pub(crate) fn limits() -> Limits {
         backoff: Span(50),
         backoff_max: Span(200),
         attempts: 5,
+    }
+}
+
+/// The pace of a service unless a test says otherwise.
+pub(crate) fn pace() -> Pace {
+    Pace {
+        role: Role::All,
+        places: Places::of(4),
+        poll: Duration::from_millis(10),
+        heartbeat: Duration::from_millis(500),
+        sweep: None,
     }
 }
 
@@ -170,13 +182,14 @@ impl Site {
     /// Starts a service that sweeps this often.
     pub(crate) async fn serve_sweeping(&self, every: Duration) -> Running {
         let store = self.store();
-        self.serve_paced(store.clone(), store, limits(), Some(every), settings()).await
+        self.serve_paced(store.clone(), store, limits(), Pace { sweep: Some(every), ..pace() }, settings())
+            .await
     }
 
     /// Starts a service that takes webhooks like this.
     pub(crate) async fn serve_as(&self, settings: Settings, limits: Limits) -> Running {
         let store = self.store();
-        self.serve_paced(store.clone(), store, limits, None, settings).await
+        self.serve_paced(store.clone(), store, limits, pace(), settings).await
     }
 
     /// Opens the store.
@@ -189,36 +202,29 @@ impl Site {
     where
         S: Slots + Records + Operations + Watchlist + 'static,
     {
-        self.serve_paced(store, inner, limits, None, settings()).await
+        self.serve_paced(store, inner, limits, pace(), settings()).await
     }
 
-    async fn serve_paced<S>(
+    /// Starts a service with this pace.
+    pub(crate) async fn serve_paced<S>(
         &self,
         store: S,
         inner: Sqlite,
         limits: Limits,
-        sweep: Option<Duration>,
+        pace: Pace,
         ingress: Settings,
     ) -> Running
     where
         S: Slots + Records + Operations + Watchlist + 'static,
     {
-        let service = Service {
-            house: Arc::new(self.house(store, self.forges(), limits)),
-            pace: Pace {
-                concurrency: 4,
-                poll: Duration::from_millis(10),
-                heartbeat: Duration::from_millis(500),
-                sweep,
-            },
-            ingress,
-        };
+        let service = Service { house: Arc::new(self.house(store, self.forges(), limits)), pace, ingress };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let hook = format!("{url}/webhooks/{FORGE}");
         self.forge.hook(Hook { url: hook, secret: SECRET.into(), automatic: false });
         let (stop, stopped) = oneshot::channel();
-        let task = tokio::spawn(service.run(listener, async move { drop(stopped.await) }));
+        let task =
+            tokio::spawn(service.run(listener, async move { drop(stopped.await) }, std::future::pending()));
         Running { url, store: inner, stop, task }
     }
 
@@ -248,6 +254,8 @@ impl Site {
             kill_switch: truing::serve::switch::KillSwitch::default(),
             swept: truing::serve::sweep::Periods::default(),
             metrics: truing::serve::metrics::Metrics::new().unwrap(),
+            wake: truing::serve::scheduler::Wake::default(),
+            step_time: truing::serve::worker::STEP_TIME,
         }
     }
 

@@ -1,0 +1,319 @@
+//! Which due slots are leased when there are fewer places than slots: fair between repositories, and no owner
+//! (organisation) beyond its number. Pure: whoever leases keeps a [`Busy`] and tells it what begins and ends.
+//!
+//! A place goes to the repository with the fewest leases; among those to the one that has waited longest, since
+//! its oldest slot fell due or since it last had a turn, whichever is later; within it to the oldest slot. So a
+//! repository with a thousand due slots takes turns with one that has a single slot, and as every turn sends a
+//! repository behind those that wait already, none waits for ever.
+
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use crate::id::{Millis, Token};
+
+/// How many leases there may be at once.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Places {
+    /// All together.
+    pub all: usize,
+    /// Of one owner; `all` or more: owners have no limit of their own.
+    pub per_owner: usize,
+}
+
+impl Places {
+    /// So many, for any owner.
+    pub fn of(all: usize) -> Self {
+        Self { all, per_owner: all }
+    }
+
+    /// Does it matter whose a slot is?
+    pub fn limits_owners(self) -> bool {
+        self.per_owner < self.all
+    }
+}
+
+/// A slot that may be leased.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Due<'a> {
+    /// Its repository ([`Key::repository`](crate::id::Key::repository)).
+    pub repository: &'a str,
+    /// The repository's owner; none if it is not known, and then no limit applies.
+    pub owner: Option<&'a str>,
+    /// Since when it has been due.
+    pub at: Millis,
+}
+
+/// Whose a lease is.
+#[derive(Clone, Debug)]
+struct Held {
+    repository: String,
+    owner: Option<String>,
+}
+
+/// The leases that have begun and not ended, and when repositories last had a turn.
+#[derive(Clone, Debug, Default)]
+pub struct Busy {
+    leases: BTreeMap<Token, Held>,
+    repositories: BTreeMap<String, usize>,
+    owners: BTreeMap<String, usize>,
+    turns: BTreeMap<String, Millis>,
+}
+
+impl Busy {
+    /// How many leases there are.
+    pub fn len(&self) -> usize {
+        self.leases.len()
+    }
+
+    /// Is there no lease?
+    pub fn is_empty(&self) -> bool {
+        self.leases.is_empty()
+    }
+
+    /// A lease has begun.
+    pub fn begin(&mut self, lease: Token, repository: &str, owner: Option<&str>, now: Millis) {
+        let held = Held { repository: repository.to_owned(), owner: owner.map(str::to_owned) };
+        *self.repositories.entry(held.repository.clone()).or_default() += 1;
+        if let Some(owner) = &held.owner {
+            *self.owners.entry(owner.clone()).or_default() += 1;
+        }
+        self.leases.insert(lease, held);
+        self.turns.insert(repository.to_owned(), now);
+    }
+
+    /// A lease has ended.
+    pub fn end(&mut self, lease: Token) {
+        let Some(Held { repository, owner }) = self.leases.remove(&lease) else { return };
+        one_less(&mut self.repositories, &repository);
+        if let Some(owner) = owner {
+            one_less(&mut self.owners, &owner);
+        }
+    }
+
+    /// Forgets turns that make no difference, as nothing has been due since before `oldest`. None: nothing is due.
+    pub fn forget(&mut self, oldest: Option<Millis>) {
+        self.turns.retain(|_, turn| oldest.is_some_and(|oldest| *turn > oldest));
+    }
+}
+
+fn one_less(counts: &mut BTreeMap<String, usize>, of: &str) {
+    if let Entry::Occupied(mut count) = counts.entry(of.to_owned()) {
+        *count.get_mut() -= 1;
+        if *count.get() == 0 {
+            count.remove();
+        }
+    }
+}
+
+/// Which of the due slots to lease now, by their index, in this order.
+pub fn choose(due: &[Due<'_>], busy: &Busy, places: Places, now: Millis) -> Vec<usize> {
+    let mut queues: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for (index, slot) in due.iter().enumerate() {
+        queues.entry(slot.repository).or_default().push(index);
+    }
+    // By repository: its leases, since when it waits, its oldest slot's time; the first one is next.
+    let mut order: BTreeSet<(usize, Millis, Millis, &str)> = BTreeSet::new();
+    let mut queues: BTreeMap<&str, VecDeque<usize>> = queues
+        .into_iter()
+        .map(|(repository, mut queue)| {
+            queue.sort_by_key(|index| due.get(*index).map(|slot| slot.at));
+            (repository, queue.into())
+        })
+        .collect();
+    let first = |queue: &VecDeque<usize>| Some(due.get(*queue.front()?)?.at);
+    for (repository, queue) in &queues {
+        let Some(at) = first(queue) else { continue };
+        let turn = busy.turns.get(*repository).copied();
+        let leases = busy.repositories.get(*repository).copied().unwrap_or(0);
+        order.insert((leases, turn.map_or(at, |turn| turn.max(at)), at, repository));
+    }
+    let mut owners: BTreeMap<&str, usize> =
+        busy.owners.iter().map(|(owner, count)| (owner.as_str(), *count)).collect();
+    let free = places.all.saturating_sub(busy.len());
+    let mut chosen = Vec::new();
+    while chosen.len() < free
+        && let Some((leases, since, _, repository)) = order.pop_first()
+    {
+        let Some(queue) = queues.get_mut(repository) else { continue };
+        let Some(index) = queue.pop_front() else { continue };
+        let owner = due.get(index).and_then(|slot| slot.owner);
+        let has_room =
+            owner.is_none_or(|owner| owners.get(owner).is_none_or(|count| *count < places.per_owner));
+        let (leases, since) = if has_room {
+            chosen.push(index);
+            if let Some(owner) = owner {
+                *owners.entry(owner).or_default() += 1;
+            }
+            (leases + 1, now)
+        } else {
+            (leases, since) // its next slot may have another owner: repositories change hands
+        };
+        if let Some(at) = first(queue) {
+            order.insert((leases, since, at, repository));
+        }
+    }
+    chosen
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::id::Key;
+
+    fn key(repository: usize, number: usize) -> Key {
+        Key::new(format!("pr/github/{repository}/{number:06}")) // sorts as text, too
+    }
+
+    /// What is chosen of slots, given as (key, owner, due since).
+    fn chosen(slots: &[(Key, &str, i64)], busy: &Busy, places: Places, now: i64) -> Vec<Key> {
+        let due: Vec<Due<'_>> = slots
+            .iter()
+            .map(|(key, owner, at)| Due { repository: key.repository(), owner: Some(owner), at: Millis(*at) })
+            .collect();
+        let chosen = choose(&due, busy, places, Millis(now));
+        chosen.into_iter().map(|index| slots[index].0.clone()).collect()
+    }
+
+    #[test]
+    fn repositories_take_turns_and_the_oldest_of_each_comes_first() {
+        let slots = [
+            (key(1, 2), "a", 20),
+            (key(1, 1), "a", 10),
+            (key(1, 3), "a", 30),
+            (key(2, 1), "a", 40),
+            (key(3, 1), "b", 50),
+        ];
+        let of = |places| chosen(&slots, &Busy::default(), Places::of(places), 100);
+        assert_eq!(of(4), [key(1, 1), key(2, 1), key(3, 1), key(1, 2)]);
+        assert_eq!(of(9).len(), 5);
+        assert_eq!(of(0), []);
+    }
+
+    #[test]
+    fn with_one_place_the_repository_that_had_its_turn_goes_behind_those_that_wait() {
+        let slots = [(key(1, 2), "a", 10), (key(2, 1), "a", 40)];
+        let mut busy = Busy::default();
+        busy.begin(Token(1), key(1, 1).repository(), Some("a"), Millis(50));
+        assert_eq!(chosen(&slots, &busy, Places::of(1), 60), [], "the place is taken");
+        busy.end(Token(1));
+        assert_eq!(chosen(&slots, &busy, Places::of(1), 60), [key(2, 1)]);
+        busy.forget(Some(Millis(10)));
+        assert_eq!(chosen(&slots, &busy, Places::of(1), 60), [key(2, 1)], "it still matters");
+        busy.forget(None);
+        assert_eq!(chosen(&slots, &busy, Places::of(1), 60), [key(1, 2)]);
+    }
+
+    #[test]
+    fn an_owner_gets_no_more_than_its_places_and_others_get_the_rest() {
+        let slots = [
+            (key(1, 1), "big", 1),
+            (key(2, 1), "big", 2),
+            (key(3, 1), "big", 3),
+            (key(3, 2), "small", 9),
+            (key(4, 1), "small", 10),
+        ];
+        let places = Places { all: 4, per_owner: 2 };
+        let mut busy = Busy::default();
+        busy.begin(Token(1), key(9, 1).repository(), Some("big"), Millis(0));
+        assert_eq!(chosen(&slots, &busy, places, 20), [key(1, 1), key(3, 2), key(4, 1)]);
+        busy.end(Token(1));
+        assert_eq!(chosen(&slots, &busy, places, 20), [key(1, 1), key(2, 1), key(3, 2), key(4, 1)]);
+        assert!(busy.is_empty() && busy.owners.is_empty() && busy.repositories.is_empty());
+    }
+
+    /// A simulated process: slots fall due, leases begin and end, and every slot's wait is within its bound.
+    struct World {
+        places: Places,
+        busy: Busy,
+        /// Due slots, each with when it fell due, and how many were due in its repository before it.
+        due: BTreeMap<Key, (i64, usize)>,
+        /// Leases, and when they end.
+        running: BTreeMap<Token, i64>,
+        made: usize,
+        granted: u64,
+    }
+
+    /// The longest lease, in ticks.
+    const LONGEST: i64 = 4;
+    const REPOSITORIES: usize = 6;
+
+    impl World {
+        fn owner(key: &Key) -> &'static str {
+            let id: usize = key.repository().split('/').nth(2).unwrap().parse().unwrap();
+            ["a", "b", "c"][id % 3]
+        }
+
+        fn fall_due(&mut self, repository: usize, count: usize, now: i64) {
+            for _ in 0..count {
+                self.made += 1;
+                let new = key(repository, self.made);
+                let before = self.due.keys().filter(|key| key.repository() == new.repository()).count();
+                self.due.insert(new, (now, before));
+            }
+        }
+
+        fn tick(&mut self, now: i64, lasts: &mut impl FnMut() -> i64) {
+            let over: Vec<Token> =
+                self.running.iter().filter(|(_, end)| **end <= now).map(|(lease, _)| *lease).collect();
+            for lease in over {
+                self.running.remove(&lease);
+                self.busy.end(lease);
+            }
+            self.busy.forget(self.due.values().map(|(at, _)| Millis(*at)).min());
+            let slots: Vec<_> =
+                self.due.iter().map(|(key, (at, _))| (key.clone(), Self::owner(key), *at)).collect();
+            for key in chosen(&slots, &self.busy, self.places, now) {
+                let (at, before) = self.due.remove(&key).unwrap();
+                // Behind at most every other repository's turn, and its own leases, for each slot before it.
+                let bound = (before as i64 + 1) * (REPOSITORIES as i64 + 2) * LONGEST;
+                assert!(now - at <= bound, "{key} waited {} ticks, not {bound}", now - at);
+                self.granted += 1;
+                let lease = Token(self.granted);
+                self.busy.begin(lease, key.repository(), Some(Self::owner(&key)), Millis(now));
+                self.running.insert(lease, now + lasts().clamp(1, LONGEST));
+            }
+            assert!(self.busy.len() <= self.places.all);
+            assert!(self.busy.owners.values().all(|count| *count <= self.places.per_owner));
+            assert_eq!(self.busy.len(), self.running.len());
+            let blocked = |key: &Key| {
+                self.busy.owners.get(Self::owner(key)).is_some_and(|count| *count >= self.places.per_owner)
+            };
+            assert!(
+                self.busy.len() == self.places.all || self.due.keys().all(blocked),
+                "a place is left free while a slot could take it"
+            );
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        /// However many slots one repository has, and whatever falls due meanwhile.
+        #[test]
+        fn no_slot_waits_longer_than_its_own_repository_makes_it(
+            all in 1..5usize,
+            per_owner in 1..5usize,
+            backlog in 0..60usize,
+            arrivals in prop::collection::vec((0..REPOSITORIES, 0..4usize), 0..60),
+            lasts in prop::collection::vec(1..=LONGEST, 1..20),
+        ) {
+            let places = Places { all, per_owner: per_owner.min(all) };
+            let (busy, due, running) = (Busy::default(), BTreeMap::new(), BTreeMap::new());
+            let mut world = World { places, busy, due, running, made: 0, granted: 0 };
+            let mut lasts = lasts.into_iter().cycle();
+            let mut lasts = move || lasts.next().unwrap();
+            world.fall_due(0, backlog, 0);
+            let mut now = 0;
+            for (repository, count) in arrivals {
+                now += 1;
+                world.fall_due(repository, count, now);
+                world.tick(now, &mut lasts);
+            }
+            while !world.due.is_empty() {
+                now += 1;
+                world.tick(now, &mut lasts);
+            }
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! The real program is told to stop, once or twice, is killed, plays only a part, or has a disk that fails: it ends in
+//! time, leaves no child and no folder behind, and the next one goes on where it was.
+
+use std::io::Write as _;
+use std::net::TcpStream;
+use std::path::PathBuf;
+
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
+
+use super::*;
+
+/// Longer than two signals may take to end a server: it does not wait for its runs.
+const HURRIED: Duration = Duration::from_secs(30);
+
+/// A folder with a `git` that hangs while it fetches, for as long as a file is there.
+struct HangingGit(TempDir);
+
+impl HangingGit {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = std::env::var_os("PATH").unwrap();
+        let real =
+            std::env::split_paths(&path).map(|folder| folder.join("git")).find(|git| git.is_file()).unwrap();
+        let here = folder.path().display();
+        // Another process writes it: one that is open for writing here while a test starts a child cannot be run.
+        let script = format!(
+            "#!/bin/sh\nif [ \"$1\" = fetch ] && [ -e {here}/hang ]; then\n  tail -f /dev/null &\n  \
+             echo $! > {here}/part && mv {here}/part {here}/pid\n  wait\nfi\nexec {} \"$@\"\n",
+            real.display()
+        );
+        let mut writer = Command::new("/bin/sh")
+            .args(["-c", "cat > \"$1\" && chmod 700 \"$1\"", "sh"])
+            .arg(folder.path().join("git"))
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        writer.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
+        assert!(writer.wait().unwrap().success());
+        let git = Self(folder);
+        git.hang(true);
+        git
+    }
+
+    fn hang(&self, hang: bool) {
+        let file = self.0.path().join("hang");
+        let _ = std::fs::remove_file(self.0.path().join("pid"));
+        if hang { std::fs::write(file, "").unwrap() } else { std::fs::remove_file(file).unwrap() }
+    }
+
+    /// `PATH` with it in front.
+    fn path(&self) -> std::ffi::OsString {
+        let old = std::env::var_os("PATH").unwrap();
+        let folders = std::iter::once(self.0.path().to_owned()).chain(std::env::split_paths(&old));
+        std::env::join_paths(folders).unwrap()
+    }
+
+    /// Waits until it hangs; the id of what it has started.
+    async fn started(&self) -> String {
+        let mut pid = String::new();
+        until("git hangs", || {
+            pid = std::fs::read_to_string(self.0.path().join("pid")).unwrap_or_default().trim().to_owned();
+            !pid.is_empty()
+        })
+        .await;
+        pid
+    }
+}
+
+/// Is the process running? One that ended but that nobody has waited for is not.
+fn runs(pid: &str) -> bool {
+    let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    state.rsplit(')').next().and_then(|rest| rest.trim().chars().next()).is_some_and(|state| state != 'Z')
+}
+
+async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    let mut look = tokio::time::interval(Duration::from_millis(20));
+    while !holds() {
+        assert!(Instant::now() < deadline, "waited in vain: {what}");
+        look.tick().await;
+    }
+}
+
+impl Site {
+    /// What a server has in its folder for one run only.
+    fn temporary(&self) -> Vec<PathBuf> {
+        let mut folder = database(self.home.path()).into_os_string();
+        folder.push(".tmp");
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect()
+    }
+
+    /// The server, started with a signal ignored.
+    fn ignoring(&self, signal: &str) -> Command {
+        let truing = self.command(&["serve"]);
+        let mut shell = Command::new("/bin/sh");
+        shell.arg("-c").arg(format!("trap '' {signal}; exec \"$0\" \"$@\""));
+        shell.arg(truing.get_program()).args(truing.get_args());
+        shell.env_clear().current_dir(self.home.path()).stdin(Stdio::null());
+        for (name, value) in truing.get_envs() {
+            shell.env(name, value.unwrap());
+        }
+        shell
+    }
+
+    fn serve_with_git(&self, git: &HangingGit) -> Server {
+        self.serve_by(self.command(&["serve"]).env("PATH", git.path()))
+    }
+}
+
+impl Server {
+    fn listens(&self) -> bool {
+        let (address, _) = self.url.strip_prefix("http://").unwrap().split_once('/').unwrap();
+        TcpStream::connect(address).is_ok()
+    }
+
+    /// Signals, and once more when it is stopping; how it ends.
+    async fn signal_twice(self, first: &str, second: &str) -> (ExitStatus, String) {
+        let begun = Instant::now();
+        self.signal(first);
+        until("nobody listens any more", || !self.listens()).await;
+        self.signal(second);
+        let ended = self.ended();
+        assert!(begun.elapsed() < HURRIED, "{:?}", begun.elapsed());
+        ended
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_gives_back_what_hangs_and_leaves_nothing_behind() {
+    let (site, git) = (Site::new().await, HangingGit::new());
+    let number = site.open("one").await;
+    for (first, second, code) in [("-TERM", "-TERM", 0), ("-INT", "-TERM", 130), ("-HUP", "-INT", 0)] {
+        let server = site.serve_with_git(&git);
+        if first == "-TERM" {
+            assert_eq!(site.deliver().await, [202]);
+        } // Later ones go on with what was given back.
+        let child = git.started().await;
+        assert!(!site.temporary().is_empty(), "it has its own place for what it makes");
+        let (status, log) = server.signal_twice(first, second).await;
+        assert_eq!(status.code(), Some(code), "{log}");
+        assert_eq!(site.temporary(), Vec::<PathBuf>::new(), "{first} {second}");
+        until("no child is left", || !runs(&child)).await;
+        let slots: Value =
+            serde_json::from_str(&site.run(&["slots", "list", "--format", "json"]).out).unwrap();
+        assert_eq!((&slots[0]["state"], &slots[0]["attempts"]), (&"waiting".into(), &0.into()), "{slots}");
+        git.hang(true);
+    }
+    git.hang(false);
+    let _server = site.serve_with_git(&git);
+    site.until(number, "reviewed", is_reviewed).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_while_the_forge_says_nothing_posts_everything_once_afterwards() {
+    let site = Site::new().await;
+    let server = site.serve();
+    let silent = FaultKind::Delay(Duration::from_secs(300));
+    site.forge.fault(Fault::once("POST", "/repos/{owner}/{repo}/pulls/{number}/reviews", silent));
+    let number = site.open("one").await;
+    assert_eq!(site.deliver().await, [202]);
+    until("the review is being posted", || {
+        site.forge.calls().contains_key("POST /repos/{owner}/{repo}/pulls/{number}/reviews")
+    })
+    .await;
+    let (status, log) = server.signal_twice("-TERM", "-TERM").await;
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert_eq!(site.temporary(), Vec::<PathBuf>::new());
+    site.forge.clear_faults();
+    let _server = site.serve();
+    let view = site.until(number, "reviewed", is_reviewed).await;
+    assert_eq!((view.summaries().count(), view.inline().count()), (1, 1), "{view:#?}");
+    assert_eq!(site.forge.violations(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_killed_server_left_is_removed_by_the_next() {
+    let (site, git) = (Site::new().await, HangingGit::new());
+    let server = site.serve_with_git(&git);
+    let number = site.open("one").await;
+    assert_eq!(site.deliver().await, [202]);
+    let orphan = git.started().await;
+    server.signal("-KILL");
+    server.ended();
+    let left = site.temporary();
+    assert!(!left.is_empty(), "nobody could remove it");
+    assert!(Command::new("kill").args(["-KILL", &orphan]).status().unwrap().success(), "this test's own");
+
+    git.hang(false);
+    let server = site.serve_with_git(&git);
+    let still: Vec<_> = left.iter().filter(|path| path.exists()).collect();
+    assert_eq!(still, Vec::<&PathBuf>::new());
+    site.until(number, "reviewed", is_reviewed).await;
+    server.signal("-TERM");
+    assert_eq!(server.ended().0.code(), Some(0));
+    assert_eq!(site.temporary(), Vec::<PathBuf>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_was_to_outlive_its_terminal_does() {
+    let site = Site::new().await;
+    let server = site.serve_by(&mut site.ignoring("HUP"));
+    server.signal("-HUP");
+    let number = site.open("one").await;
+    assert_eq!(site.deliver().await, [202]);
+    site.until(number, "reviewed", is_reviewed).await;
+    server.signal("-TERM");
+    assert_eq!(server.ended().0.code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_role_does_its_part_and_keeps_the_other_for_later() {
+    let site = Site::new().await;
+    let ingress = site.serve_with(&["serve", "--role", "ingress"]);
+    let second = site.run(&["serve", "--role", "worker"]);
+    assert_eq!(second.exit, 4, "one process serves: {second:?}");
+    let number = site.open("one").await;
+    assert_eq!(site.deliver().await, [202]);
+    let waits = |slots: &[Value]| slots.iter().any(|slot| slot["state"] == "waiting");
+    site.until_slots("taken", waits).await;
+    ingress.signal("-TERM");
+    let (status, log) = ingress.ended();
+    assert_eq!(status.code(), Some(0));
+    assert!(!log.contains("leased"), "{log}");
+
+    // A worker needs no secret of webhooks, and takes none.
+    let worker =
+        site.serve_by(site.command(&["serve", "--role", "worker"]).env_remove("GITHUB_WEBHOOK_SECRET"));
+    site.until(number, "reviewed", is_reviewed).await;
+    site.open("two").await;
+    assert_eq!(site.deliver().await, [404]);
+    worker.signal("-TERM");
+    assert_eq!(worker.ended().0.code(), Some(0));
+
+    let wrong = site.run(&["serve", "--role", "half"]);
+    assert_eq!((wrong.exit, wrong.err.contains("ingress")), (2, true), "{wrong:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_takes_no_more_refuses_webhooks_and_loses_none() {
+    let site = Site::new().await;
+    // As on a full disk, a write beyond the limit of a file's size fails, once its signal is ignored.
+    let server = site.serve_by(&mut site.ignoring("XFSZ"));
+    let pid = Pid::from_raw(i32::try_from(server.child.id()).unwrap());
+    let before = getrlimit(Resource::Fsize);
+    prlimit(pid, Resource::Fsize, Rlimit { current: Some(4096), ..before }).unwrap();
+    let number = site.open("one").await;
+    assert_eq!(site.deliver().await, [503]);
+    assert!(site.run(&["slots", "list", "--format", "json"]).out == "[]\n", "nothing half written");
+
+    prlimit(pid, Resource::Fsize, before).unwrap();
+    site.repo.push("one", Commit::new("more").write("b.py", "b = 1\n")).await.unwrap();
+    assert_eq!(site.deliver().await, [202]);
+    site.until(number, "reviewed", is_reviewed).await;
+    server.signal("-TERM");
+    let (status, log) = server.ended();
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(log.contains("check the disk") || log.contains("disk is full"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_database_is_named_and_not_served_from() {
+    let site = Site::new().await;
+    let server = site.serve();
+    server.signal("-TERM");
+    assert_eq!(server.ended().0.code(), Some(0));
+    let path = database(site.home.path());
+    let whole = std::fs::read(&path).unwrap();
+    let page = 4096;
+    // The schema stays, everything else is noise.
+    let mut damaged = whole.clone();
+    damaged.iter_mut().skip(page).for_each(|byte| *byte = !*byte);
+    std::fs::write(&path, &damaged).unwrap();
+    let refused = site.run(&["serve"]);
+    assert_eq!(refused.exit, 3, "{refused:?}");
+    assert!(refused.err.contains("truing.db") && refused.err.contains("restore a backup"), "{}", refused.err);
+    assert_eq!(std::fs::read(&path).unwrap(), damaged, "it is left for whoever looks into it");
+
+    std::fs::write(&path, whole).unwrap();
+    let number = site.open("one").await;
+    let _server = site.serve();
+    site.deliver().await;
+    site.until(number, "reviewed", is_reviewed).await;
+}
