@@ -9,13 +9,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
-use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use crate::options::{MAX_MESSAGE_CHARS, MAX_STDERR_BYTES, MIN_VERSION};
 use crate::remote::Secret;
-use crate::{GitError, GitOptions, Limits};
+use crate::{GitError, GitOptions, Limits, PrivateFolder, private};
 
 /// Variables of every call. The child gets these, `PATH`, `HOME`, and what the call itself adds: nothing else.
 const ENVIRONMENT: &[(&str, &str)] = &[
@@ -81,7 +80,7 @@ pub struct Git {
 struct Inner {
     program: PathBuf,
     path: OsString,
-    home: TempDir,
+    home: PrivateFolder,
     options: GitOptions,
 }
 
@@ -95,6 +94,7 @@ impl Git {
         let folders = folders.collect::<Vec<_>>();
         let program = find(&options.program, &folders)?;
         let path = std::env::join_paths(&folders).unwrap_or_default();
+        private::remove_dead(&options.temp);
         let home = private_folder(&options.temp)?;
         let git = Self { inner: Arc::new(Inner { program, path, home, options }) };
 
@@ -115,13 +115,19 @@ impl Git {
         &self.inner.options
     }
 
+<<<<<<< main
     /// Where folders are made for one purpose, which are gone afterwards.
     pub fn temp(&self) -> &Path {
         &self.inner.options.temp
+=======
+    /// The folder that is git's home: nothing in it is read, unless a call names it.
+    pub(crate) fn home(&self) -> &Path {
+        self.inner.home.path()
+>>>>>>> local
     }
 
     /// A folder of its own for one purpose, gone when dropped.
-    pub(crate) fn private_folder(&self) -> Result<TempDir, GitError> {
+    pub(crate) fn private_folder(&self) -> Result<PrivateFolder, GitError> {
         private_folder(&self.inner.options.temp)
     }
 
@@ -143,8 +149,8 @@ impl Git {
     }
 }
 
-fn private_folder(temp: &Path) -> Result<TempDir, GitError> {
-    tempfile::Builder::new().prefix("truing-git-").tempdir_in(temp).map_err(|source| GitError::Io {
+fn private_folder(temp: &Path) -> Result<PrivateFolder, GitError> {
+    PrivateFolder::make(temp).map_err(|source| GitError::Io {
         doing: "cannot make a private folder in",
         path: temp.to_owned(),
         source,

@@ -16,6 +16,7 @@ mod error;
 mod export;
 mod mirror;
 pub mod options;
+mod private;
 mod remote;
 mod repository;
 mod view;
@@ -24,6 +25,7 @@ pub use error::GitError;
 pub use export::{Exported, may_be_written, write_new};
 pub use mirror::Mirror;
 pub use options::{GitOptions, Limits};
+pub use private::PrivateFolder;
 pub use remote::{Remote, Secret};
 pub use repository::{Base, BaseFrom, Index, Repository, WorktreeDiff};
 

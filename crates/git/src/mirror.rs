@@ -156,14 +156,14 @@ impl Mirror {
     /// A file with the secret header, readable by this user only, gone when dropped.
     fn credentials(&self) -> Result<Option<tempfile::NamedTempFile>, GitError> {
         let Some(config) = self.remote.header_config() else { return Ok(None) };
-        let temp = &self.view.git().options().temp;
-        let written =
-            tempfile::Builder::new().prefix("truing-git-").tempfile_in(temp).and_then(|mut file| {
-                file.write_all(config.as_bytes())?;
-                Ok(file)
-            });
+        // A later process removes the folder, should this one be killed.
+        let home = self.view.git().home();
+        let written = tempfile::NamedTempFile::new_in(home).and_then(|mut file| {
+            file.write_all(config.as_bytes())?;
+            Ok(file)
+        });
         let cannot =
-            |source| GitError::Io { doing: "cannot write a private file in", path: temp.clone(), source };
+            |source| GitError::Io { doing: "cannot write a private file in", path: home.to_owned(), source };
         written.map(Some).map_err(cannot)
     }
 

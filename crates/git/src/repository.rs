@@ -9,13 +9,12 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
-use tempfile::TempDir;
 use truing_core::RepoPath;
 use truing_core::id::Sha;
 
 use crate::command::Call;
 use crate::view::{View, borrow, lay_out, sha};
-use crate::{Exported, Git, GitError};
+use crate::{Exported, Git, GitError, PrivateFolder};
 use facts::{Layout, Settings};
 
 pub use base::{Base, BaseFrom};
@@ -37,7 +36,7 @@ pub struct Repository {
     branches: Vec<base::Branch>,
     view: View,
     /// Holds the view; gone with the last clone.
-    _private: Arc<TempDir>,
+    _private: Arc<PrivateFolder>,
 }
 
 impl Git {

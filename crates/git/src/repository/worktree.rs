@@ -12,7 +12,6 @@ use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use tempfile::TempDir;
 use truing_core::RepoPath;
 use truing_core::id::Sha;
 use truing_core::outcome::{NotReviewed, SkipReason};
@@ -21,7 +20,7 @@ use super::Repository;
 use crate::command::Call;
 use crate::export::may_be_written;
 use crate::view::{borrow, garbled, make_objects};
-use crate::{GitError, Limits};
+use crate::{GitError, Limits, PrivateFolder};
 
 /// The extension of a sparse index: its name and its length, which is 0 (gitformat-index).
 const SPARSE_MARK: &[u8] = b"sdir\0\0\0\0";
@@ -115,7 +114,7 @@ impl Repository {
 #[derive(Debug)]
 pub(super) struct Work {
     repository: Repository,
-    folder: TempDir,
+    folder: PrivateFolder,
 }
 
 impl Work {

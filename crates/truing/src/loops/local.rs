@@ -282,7 +282,7 @@ where
         if let Head::WorkingTree = self.head {
             return Ok(plan.read(self.repository.root().to_owned(), self.scope, self.reader).await?);
         }
-        let folder = tempfile::tempdir()?;
+        let folder = truing_git::PrivateFolder::new()?;
         let paths = plan.paths(self.scope, self.reader).await?;
         let Exported { left_out, too_large, .. } = match self.head {
             Head::WorkingTree => Exported::default(),

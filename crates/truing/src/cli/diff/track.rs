@@ -106,7 +106,7 @@ impl Files {
             CliError::failed("temporary_folder", format!("cannot use a temporary folder: {error}"))
                 .hint("see that the folder for temporary files (TMPDIR) exists, is writable and has room")
         };
-        let folder = tempfile::tempdir().map_err(failed)?;
+        let folder = truing_git::PrivateFolder::new().map_err(failed)?;
         let wanted: Vec<RepoPath> = paths.iter().cloned().collect();
         let exported =
             repository.export(commit, folder.path(), Some(&wanted)).await.map_err(wiring::git_error)?;

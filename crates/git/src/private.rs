@@ -1,0 +1,110 @@
+//! Private folders: readable by this user alone, gone when dropped. A process that is killed leaves its own behind; a
+//! later one knows them by their locks, which end with the process that holds them, and removes them.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, Mode, OFlags, flock, fstat, open};
+use rustix::process::geteuid;
+use tempfile::TempDir;
+
+/// What the names of private folders begin with.
+const PREFIX: &str = "truing-git-";
+/// How often a new folder may be taken for a dead process's, between its making and its locking.
+const MAX_TRIES: u32 = 100;
+
+/// A folder that this process holds.
+#[derive(Debug)]
+pub struct PrivateFolder {
+    // Dropped in this order: the folder is locked until it is gone.
+    folder: TempDir,
+    _lock: File,
+}
+
+impl PrivateFolder {
+    /// Makes one in the system's folder for temporary files.
+    ///
+    /// # Errors
+    /// That folder is not there, not writable or full.
+    pub fn new() -> io::Result<Self> {
+        Self::make(&std::env::temp_dir())
+    }
+
+    /// Makes one in `temp`.
+    pub(crate) fn make(temp: &Path) -> io::Result<Self> {
+        for _ in 0..MAX_TRIES {
+            let folder = tempfile::Builder::new().prefix(PREFIX).tempdir_in(temp)?;
+            if let Some(lock) = lock(folder.path())? {
+                return Ok(Self { folder, _lock: lock });
+            }
+        }
+        Err(io::Error::other("new folders vanish from it"))
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+/// Removes this user's folders in `temp` whose processes are dead. One that cannot be removed stays: a later process
+/// tries again.
+pub(crate) fn remove_dead(temp: &Path) {
+    let Ok(entries) = std::fs::read_dir(temp) else { return };
+    let is_private = |path: &PathBuf| {
+        path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(PREFIX.as_bytes()))
+    };
+    for path in entries.filter_map(|entry| Some(entry.ok()?.path())).filter(is_private) {
+        if let Ok(Some(_lock)) = lock(&path) {
+            let _ = std::fs::remove_dir_all(&path);
+        }
+    }
+}
+
+/// Locks a folder of this user's; none if another process holds it, or has just removed it.
+fn lock(folder: &Path) -> io::Result<Option<File>> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let opened = match open(folder, flags, Mode::empty()) {
+        Err(rustix::io::Errno::NOENT) => return Ok(None),
+        opened => opened?,
+    };
+    if fstat(&opened)?.st_uid != geteuid().as_raw() {
+        return Ok(None);
+    }
+    match flock(&opened, FlockOperation::NonBlockingLockExclusive) {
+        Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
+        locked => locked?,
+    }
+    // Whoever had it may have removed it, between our opening and our locking.
+    let is_there = open(folder, flags, Mode::empty()).and_then(fstat).is_ok_and(|there| {
+        fstat(&opened).is_ok_and(|mine| (mine.st_dev, mine.st_ino) == (there.st_dev, there.st_ino))
+    });
+    Ok(is_there.then(|| File::from(opened)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn a_dead_processs_folder_is_removed_and_nothing_else() {
+        let temp = tempfile::tempdir().unwrap();
+        let held = PrivateFolder::make(temp.path()).unwrap();
+        let outside = tempfile::tempdir().unwrap();
+        for dead in ["truing-git-dead/a/b", "other"] {
+            std::fs::create_dir_all(temp.path().join(dead)).unwrap();
+        }
+        symlink(outside.path(), temp.path().join("truing-git-link")).unwrap();
+        std::fs::write(temp.path().join("truing-git-file"), "").unwrap();
+        remove_dead(temp.path());
+        let is_there = |name: &str| temp.path().join(name).symlink_metadata().is_ok();
+        assert!(!is_there("truing-git-dead"));
+        assert!(["other", "truing-git-link", "truing-git-file"].iter().all(|name| is_there(name)));
+        assert!(outside.path().is_dir() && held.path().is_dir());
+        drop(held);
+        assert_eq!(std::fs::read_dir(temp.path()).unwrap().count(), 3);
+    }
+}
