@@ -115,15 +115,14 @@ impl Git {
         &self.inner.options
     }
 
-<<<<<<< main
     /// Where folders are made for one purpose, which are gone afterwards.
     pub fn temp(&self) -> &Path {
         &self.inner.options.temp
-=======
+    }
+
     /// The folder that is git's home: nothing in it is read, unless a call names it.
     pub(crate) fn home(&self) -> &Path {
         self.inner.home.path()
->>>>>>> local
     }
 
     /// A folder of its own for one purpose, gone when dropped.

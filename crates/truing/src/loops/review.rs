@@ -241,11 +241,7 @@ where
     /// Lets the reader read the changed files of the exact head, from a folder that is gone afterwards.
     async fn read(&self, mirror: &Mirror, change: &Change, head: &Sha) -> Result<Reading, Stopped> {
         let mut plan = reading::plan(change, self.scope)?;
-<<<<<<< main
         let folder = tempfile::tempdir_in(self.git.temp()).map_err(|error| Stopped::Failed {
-=======
-        let folder = truing_git::PrivateFolder::new().map_err(|error| Stopped::Failed {
->>>>>>> local
             class: "the server has no room for the files",
             what: format!("no temporary folder: {error}"),
             not_before: None,
