@@ -264,3 +264,25 @@ async fn asking_and_finding_nothing_new_writes_nothing() {
     store.raise(Version(version.0 + 1)).await.unwrap();
     assert_ne!(seen(), before, "the watcher sees writes at all");
 }
+
+#[tokio::test]
+async fn the_oldest_of_each_repository_come_before_the_second_oldest_of_any() {
+    let (_folder, store) = new_store();
+    let slot = |repository: u64, number: u64, at: i64| {
+        let key = Key::new(format!("pr/github/{repository}/{number}"));
+        (Version(0), Slot { state: State::Waiting { at: Millis(at), why: Why::Debounce }, ..Slot::new(key) })
+    };
+    let mut slots: Vec<_> = (0..1000).map(|number| slot(12, number, 1)).collect();
+    slots.extend([slot(1, 9, 5), slot(1, 2, 7), slot(2, 12, 6), slot(1, 3, 99)]);
+    store.commit(&slots).await.unwrap();
+    let due = store.due(Millis(9), 5).await.unwrap();
+    let keys: Vec<_> = due.iter().map(|slot| slot.key.as_str()).collect();
+    assert_eq!(
+        keys,
+        ["pr/github/12/0", "pr/github/1/9", "pr/github/2/12", "pr/github/12/1", "pr/github/1/2"]
+    );
+    assert_eq!(store.due(Millis(9), usize::MAX).await.unwrap().len(), 1003);
+    assert_eq!(store.next_due(Millis(7)).await.unwrap(), Some(Millis(7)));
+    assert_eq!(store.next_due(Millis(8)).await.unwrap(), Some(Millis(99)));
+    assert_eq!(store.next_due(Millis(100)).await.unwrap(), None);
+}
