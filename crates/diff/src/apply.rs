@@ -4,7 +4,7 @@
 //! file, which `git apply` might still place somewhere, does not fit.
 
 use crate::model::first_line;
-use crate::{FileDiff, Hunk, LineKind, Side};
+use crate::{FileDiff, Hunk, Line, LineKind, Side};
 
 /// The text after the change, made from the text before it; none if that is not what the diff was made from, as far
 /// as the diff shows it. Of a file that is new, the text before it is empty.
@@ -41,17 +41,13 @@ fn turn(hunks: &[Hunk<'_>], from: Side, text: &[u8]) -> Option<Vec<u8>> {
             let line = turning.take()?;
             turning.put(line, b"")?;
         }
-        for part in parts(hunk) {
-            if part.kind != gone {
-                let line = turning.take()?;
-                if line.strip_suffix(part.end) != Some(part.text)
-                    || part.end.is_empty() && line.ends_with(b"\n")
-                {
-                    return None;
-                }
+        for Line { kind, text, ended, .. } in hunk.lines() {
+            let end: &[u8] = if ended { b"\n" } else { b"" };
+            if kind != gone && turning.take()?.strip_suffix(end) != Some(text) {
+                return None;
             }
-            if part.kind == LineKind::Context || part.kind == gone {
-                turning.put(part.text, part.end)?;
+            if kind == LineKind::Context || kind == gone {
+                turning.put(text, end)?;
             }
         }
     }
@@ -87,27 +83,4 @@ impl<'a> Turning<'a> {
         self.turned.extend_from_slice(end);
         Some(())
     }
-}
-
-/// A line of a hunk, and its end: a line feed, or nothing where the diff says so.
-struct Part<'a> {
-    kind: LineKind,
-    text: &'a [u8],
-    end: &'static [u8],
-}
-
-/// The lines of a hunk. A line feed that is missing at the end of the diff itself is not missing in the file.
-fn parts<'a>(hunk: &Hunk<'a>) -> impl Iterator<Item = Part<'a>> {
-    let mut rest = hunk.body;
-    let lines = std::iter::from_fn(move || {
-        let line;
-        (line, rest) = first_line(rest)?;
-        Some((line, rest.first() == Some(&b'\\')))
-    });
-    let lines = lines.filter(|(line, _)| line.first() != Some(&b'\\'));
-    lines.zip(hunk.lines()).map(|((_, unended), line)| Part {
-        kind: line.kind,
-        text: line.text,
-        end: if unended { b"" } else { b"\n" },
-    })
 }

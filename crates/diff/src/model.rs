@@ -135,6 +135,9 @@ pub struct Line<'a> {
     /// Its bytes without the line feed. Only a line feed ends a line, as in git: a carriage return before it is
     /// part of the text, or else a change of line ends could not be seen.
     pub text: &'a [u8],
+    /// Does a line feed end it in the file? Only the last line may have none, and then the diff says so: a line feed
+    /// that is missing at the end of the diff itself is not missing in the file.
+    pub ended: bool,
 }
 
 /// The lines of a [`Hunk`].
@@ -163,7 +166,8 @@ impl<'a> Iterator for Lines<'a> {
                 Some(_) | None => (LineKind::Context, text),
             };
             let (old, new) = (kind != LineKind::Added, kind != LineKind::Deleted);
-            let line = Line { kind, old: old.then_some(self.old), new: new.then_some(self.new), text };
+            let ended = self.rest.first() != Some(&b'\\');
+            let line = Line { kind, old: old.then_some(self.old), new: new.then_some(self.new), text, ended };
             self.old = self.old.saturating_add(u32::from(old));
             self.new = self.new.saturating_add(u32::from(new));
             return Some(line);
