@@ -15,5 +15,5 @@ pub use anchor::{AnchorKind, Anchored, Reason, Side, anchor};
 pub use apply::{apply, fits};
 pub use model::{FileDiff, Hunk, Line, LineKind, Lines, Status, added_ranges};
 pub use parse::{Files, ParseError, Parsed, files, parse};
-pub use path::RepoPath;
+pub use path::{RepoPath, quoted};
 pub use track::{Fate, MAX_TRACKED_BYTES, Source, Tracked, Tracker};

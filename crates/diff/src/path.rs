@@ -1,5 +1,6 @@
 //! Paths as git stores them: bytes, not text.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{Error, Unexpected, Visitor};
@@ -57,6 +58,26 @@ impl RepoPath {
             && !self.0.contains(&0)
             && self.0.split(|byte| *byte == b'/').all(|part| !matches!(part, b"" | b"." | b".."))
     }
+
+    /// True for a path that stays inside its folder and is no git folder's on any file system.
+    pub fn may_be_written(&self) -> bool {
+        self.is_inside() && !self.0.split(|byte| matches!(byte, b'/' | b'\\')).any(is_dot_git)
+    }
+}
+
+/// Is this name `.git` to some file system? Case does not matter to many; HFS+ ignores some characters; NTFS
+/// ignores spaces and dots at the end and what follows a colon, and `git~1` is the short form of `.git`.
+fn is_dot_git(name: &[u8]) -> bool {
+    let name = String::from_utf8_lossy(name);
+    let name = name.split(':').next().unwrap_or_default();
+    let seen =
+        name.chars().filter(|letter| !ignored_by_hfs(*letter)).collect::<String>().to_ascii_lowercase();
+    matches!(seen.trim_end_matches([' ', '.']), ".git" | "git~1")
+}
+
+fn ignored_by_hfs(letter: char) -> bool {
+    matches!(letter,
+        '\u{200c}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{206a}'..='\u{206f}' | '\u{feff}')
 }
 
 /// The content of a C-quoted name, or none if `text` is not one.
@@ -100,6 +121,15 @@ impl fmt::Display for RepoPath {
             return f.write_str(text);
         }
         Quoted(&self.0).fmt(f)
+    }
+}
+
+/// A name as git writes it in a diff: quoted, unless it is plain. (A blank would end it where other tools read it.)
+pub fn quoted(name: &[u8]) -> Cow<'_, str> {
+    let is_plain = |byte: &u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\');
+    match std::str::from_utf8(name) {
+        Ok(text) if name.iter().all(is_plain) => text.into(),
+        Ok(_) | Err(_) => Quoted(name).to_string().into(),
     }
 }
 
@@ -255,5 +285,40 @@ mod tests {
             assert!(!RepoPath::from(bad).is_inside(), "{bad:?}");
         }
         assert!(RepoPath::from("a/..b/c").is_inside());
+    }
+
+    #[test]
+    fn no_spelling_of_a_git_folder_is_written() {
+        for bad in [
+            ".git",
+            ".git/config",
+            "a/.git",
+            ".GIT/x",
+            ".Git",
+            "a/.gIt/hooks/x",
+            "git~1/x",
+            "GIT~1",
+            ".git /x",
+            ".git./x",
+            ".git. ./x",
+            ".git::$INDEX_ALLOCATION/x",
+            ".g\u{200c}it/x",
+            "\u{feff}.git",
+            "a\\.git\\x",
+            "../x",
+            "/x",
+            "a/../x",
+            "",
+            "a//b",
+            "a/.",
+        ] {
+            assert!(!RepoPath::from(bad).may_be_written(), "{bad:?}");
+        }
+        for good in
+            [".gitignore", ".github/x", "git", "a.git", "x/.gitattributes", "git~10", ".gi", "é/\u{200c}"]
+        {
+            assert!(RepoPath::from(good).may_be_written(), "{good:?}");
+        }
+        assert!(RepoPath::from_bytes(b"caf\xe9".to_vec()).may_be_written());
     }
 }

@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use std::io::{ErrorKind, Write as _};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::str::SplitAsciiWhitespace;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{ChildStdin, ChildStdout};
@@ -61,43 +62,43 @@ impl View {
         let call = call.output(self.git().limits().listing_bytes);
         let Some(only) = only else {
             let listing = call.args(["-l", sha.as_str()]).read().await?;
-            let entries = lines(&listing).map(|line| parse(line).ok_or_else(|| garbled("ls-tree", line)));
+            let entries = lines(&listing).map(|line| with_size(line).ok_or_else(|| garbled("ls-tree", line)));
             return self.write(entries.collect::<Result<Vec<_>, _>>()?.into_iter(), dest).await;
         };
         // Sizes are asked for where they are needed, and few paths are looked for instead of listing all: a commit may
         // have far more files than a change.
         let call = call.args(["--", sha.as_str()]);
-        let is_plain = |path: &RepoPath| may_be_written(path) && !path.as_bytes().contains(&0);
+        let is_plain = |path: &RepoPath| path.may_be_written() && !path.as_bytes().contains(&0);
         let few = only.len() <= MAX_NAMED && !only.is_empty() && only.iter().all(is_plain);
         let named = if few { only } else { &[] };
         let listing = call.args(named.iter().map(|path| OsStr::from_bytes(path.as_bytes()))).read().await?;
         let only = only.iter().collect::<HashSet<_>>();
         let mut entries = Vec::new();
         for line in lines(&listing) {
-            let entry = parse_plain(line).ok_or_else(|| garbled("ls-tree", line))?;
-            if only.contains(&entry.2) {
+            let entry = Listed::of_tree(line).ok_or_else(|| garbled("ls-tree", line))?;
+            if only.contains(&entry.path) {
                 entries.push(entry);
             }
         }
         self.export_entries(entries, dest).await
     }
 
-    /// Writes these files of an index or a tree, each with its mode and its id.
+    /// Writes these files of an index or a tree.
     pub(crate) async fn export_entries(
         &self,
-        entries: Vec<(String, String, RepoPath)>,
+        entries: Vec<Listed>,
         dest: &Path,
     ) -> Result<Exported, GitError> {
         if entries.is_empty() {
             return self.write(std::iter::empty(), dest).await;
         }
-        let ids = entries.iter().map(|(_, id, _)| format!("{id}\n")).collect::<String>();
+        let ids = entries.iter().map(|entry| format!("{}\n", entry.id)).collect::<String>();
         let call = self.call("cat-file").arg("--batch-check=%(objectsize)").input(ids.into_bytes());
         let sizes = call.output(self.git().limits().listing_bytes).read().await?;
         let sizes = String::from_utf8_lossy(&sizes);
         // What is missing has no size; that it is missing is noticed when it is to be written.
         let sizes = sizes.lines().map(|line| line.parse().unwrap_or(0));
-        let entry = |((mode, id, path), size)| (mode, Entry { id, size, path });
+        let entry = |(Listed { mode, id, path }, size)| (mode, Entry { id, size, path });
         self.write(entries.into_iter().zip(sizes).map(entry), dest).await
     }
 
@@ -138,7 +139,7 @@ fn choose(
         let reason = match mode.as_str() {
             "120000" => Some(SkipReason::Symlink),
             "160000" => Some(SkipReason::Submodule),
-            _ if !may_be_written(&entry.path) => Some(SkipReason::Unreadable),
+            _ if !entry.path.may_be_written() => Some(SkipReason::Unreadable),
             _ if entry.size > limits.file_bytes
                 || total.saturating_add(entry.size) > limits.total_bytes
                 || entries.len() >= limits.files =>
@@ -162,46 +163,43 @@ fn choose(
 }
 
 /// The lines of a listing.
-fn lines(listing: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(crate) fn lines(listing: &[u8]) -> impl Iterator<Item = &[u8]> {
     listing.split(|byte| *byte == 0).filter(|line| !line.is_empty())
 }
 
-/// One line of `ls-tree`: mode, type and id, a tab, the path.
-fn parse_plain(line: &[u8]) -> Option<(String, String, RepoPath)> {
-    let (facts, path) = line.split_at_checked(line.iter().position(|byte| *byte == b'\t')?)?;
-    let mut facts = std::str::from_utf8(facts).ok()?.split(' ');
-    Some((facts.next()?.to_owned(), facts.nth(1)?.to_owned(), RepoPath::from_bytes(path.get(1..)?)))
+/// A file as a tree or an index lists it.
+pub(crate) struct Listed {
+    pub(crate) mode: String,
+    pub(crate) id: String,
+    pub(crate) path: RepoPath,
 }
 
-/// One line of `ls-tree -l`: mode, type, id and size, a tab, the path.
-fn parse(line: &[u8]) -> Option<(String, Entry)> {
-    let tab = line.iter().position(|byte| *byte == b'\t')?;
-    let (facts, path) = line.split_at_checked(tab)?;
-    let mut facts = std::str::from_utf8(facts).ok()?.split_ascii_whitespace();
-    let (mode, _kind, id, size) = (facts.next()?, facts.next()?, facts.next()?, facts.next()?);
+impl Listed {
+    /// One line of `ls-tree -z`: mode, type and id, a tab, the path.
+    pub(crate) fn of_tree(line: &[u8]) -> Option<Self> {
+        let (mut facts, path) = split(line)?;
+        Some(Self { mode: facts.next()?.to_owned(), id: facts.nth(1)?.to_owned(), path })
+    }
+
+    /// One line of `ls-files --stage -z`: mode, id and stage, a tab, the path.
+    pub(crate) fn of_index(line: &[u8]) -> Option<Self> {
+        let (mut facts, path) = split(line)?;
+        Some(Self { mode: facts.next()?.to_owned(), id: facts.next()?.to_owned(), path })
+    }
+}
+
+/// One line of `ls-tree -lz`: mode, type, id and size, a tab, the path.
+fn with_size(line: &[u8]) -> Option<(String, Entry)> {
     // Submodules have no size (`-`), nor have objects that a partial clone lacks.
-    let size = size.parse().unwrap_or(0);
-    Some((mode.to_owned(), Entry { id: id.to_owned(), size, path: RepoPath::from_bytes(path.get(1..)?) }))
+    let size = split(line)?.0.nth(3)?.parse().unwrap_or(0);
+    let Listed { mode, id, path } = Listed::of_tree(line)?;
+    Some((mode, Entry { id, size, path }))
 }
 
-/// True for a path that stays inside its folder and is no git folder's on any file system.
-pub fn may_be_written(path: &RepoPath) -> bool {
-    path.is_inside() && !path.as_bytes().split(|byte| matches!(byte, b'/' | b'\\')).any(is_dot_git)
-}
-
-/// Is this name `.git` to some file system? Case does not matter to many; HFS+ ignores some characters; NTFS
-/// ignores spaces and dots at the end and what follows a colon, and `git~1` is the short form of `.git`.
-fn is_dot_git(name: &[u8]) -> bool {
-    let name = String::from_utf8_lossy(name);
-    let name = name.split(':').next().unwrap_or_default();
-    let seen =
-        name.chars().filter(|letter| !ignored_by_hfs(*letter)).collect::<String>().to_ascii_lowercase();
-    matches!(seen.trim_end_matches([' ', '.']), ".git" | "git~1")
-}
-
-fn ignored_by_hfs(letter: char) -> bool {
-    matches!(letter,
-        '\u{200c}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{206a}'..='\u{206f}' | '\u{feff}')
+/// The facts of a listing's line and the path behind them.
+fn split(line: &[u8]) -> Option<(SplitAsciiWhitespace<'_>, RepoPath)> {
+    let (facts, path) = line.split_at_checked(line.iter().position(|byte| *byte == b'\t')?)?;
+    Some((str::from_utf8(facts).ok()?.split_ascii_whitespace(), RepoPath::from_bytes(path.get(1..)?)))
 }
 
 async fn ask(stdin: Option<ChildStdin>, ids: String) {
@@ -271,7 +269,7 @@ async fn make_folder(path: &Path) -> Result<(), GitError> {
 /// # Errors
 /// [`GitError::Io`]
 pub async fn write_new(dest: &Path, path: &RepoPath, content: &[u8]) -> Result<bool, GitError> {
-    if !may_be_written(path) {
+    if !path.may_be_written() {
         return Ok(false);
     }
     let target = dest.join(OsStr::from_bytes(path.as_bytes()));
@@ -298,45 +296,5 @@ pub async fn write_new(dest: &Path, path: &RepoPath, content: &[u8]) -> Result<b
             Ok(false)
         }
         Err(source) => Err(GitError::Io { doing: "cannot write", path: target, source }),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_spelling_of_a_git_folder_is_written() {
-        for bad in [
-            ".git",
-            ".git/config",
-            "a/.git",
-            ".GIT/x",
-            ".Git",
-            "a/.gIt/hooks/x",
-            "git~1/x",
-            "GIT~1",
-            ".git /x",
-            ".git./x",
-            ".git. ./x",
-            ".git::$INDEX_ALLOCATION/x",
-            ".g\u{200c}it/x",
-            "\u{feff}.git",
-            "a\\.git\\x",
-            "../x",
-            "/x",
-            "a/../x",
-            "",
-            "a//b",
-            "a/.",
-        ] {
-            assert!(!may_be_written(&RepoPath::from(bad)), "{bad:?}");
-        }
-        for good in
-            [".gitignore", ".github/x", "git", "a.git", "x/.gitattributes", "git~10", ".gi", "é/\u{200c}"]
-        {
-            assert!(may_be_written(&RepoPath::from(good)), "{good:?}");
-        }
-        assert!(may_be_written(&RepoPath::from_bytes(b"caf\xe9".to_vec())));
     }
 }

@@ -22,7 +22,7 @@ mod repository;
 mod view;
 
 pub use error::GitError;
-pub use export::{Exported, may_be_written, write_new};
+pub use export::{Exported, write_new};
 pub use mirror::Mirror;
 pub use options::{GitOptions, Limits};
 pub use private::PrivateFolder;

@@ -110,17 +110,14 @@ impl Repository {
     ///
     /// # Errors
     /// [`GitError::NoCommits`] if there is none.
-    pub async fn head(&self) -> Result<Sha, GitError> {
-        self.born_head().await?.ok_or_else(|| GitError::NoCommits(self.layout.root.clone()))
+    pub fn head(&self) -> Result<&Sha, GitError> {
+        self.born_head().ok_or_else(|| GitError::NoCommits(self.layout.root.clone()))
     }
 
     /// The commit that was checked out when it was opened; none if nothing had been committed yet on the current
     /// branch.
-    ///
-    /// # Errors
-    /// [`GitError::Failed`]
-    pub async fn born_head(&self) -> Result<Option<Sha>, GitError> {
-        Ok(self.layout.head.clone())
+    pub fn born_head(&self) -> Option<&Sha> {
+        self.layout.head.as_ref()
     }
 
     /// The tree without entries: what a repository without a commit is compared with.
@@ -156,8 +153,8 @@ impl Repository {
     }
 
     /// The URL of `origin`, without credentials; none if there was no such remote when it was opened.
-    pub async fn remote_url(&self) -> Result<Option<String>, GitError> {
-        Ok(self.settings.origin.clone())
+    pub fn remote_url(&self) -> Option<&str> {
+        self.settings.origin.as_deref()
     }
 
     /// The diff between two commits (or a tree, as [`Base::commit`] may be), in git's own form: with renames,

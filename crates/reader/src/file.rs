@@ -1,12 +1,13 @@
-//! Opening changed files below a tree that may be hostile: no link is followed in any component, nothing but
-//! regular files is opened, and no more than a bounded number of bytes is read.
+//! Opening files below a tree that may be hostile: no link is followed in any component, nothing but regular files is
+//! opened, and no more than a bounded number of bytes is read.
 
 use std::fs::File;
 use std::io::Read as _;
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, fstat, open, openat, statat};
+use rustix::io::Errno;
 use truing_core::outcome::SkipReason;
 use truing_core::port::ReaderError;
 use truing_diff::RepoPath;
@@ -15,7 +16,36 @@ use crate::content::{Content, PROBE_BYTES, begins_binary};
 use crate::rules::companion::Head;
 
 /// The largest file that is read, in bytes (5 MiB).
-pub(crate) const MAX_FILE_BYTES: u64 = 5 * 1024 * 1024;
+pub const MAX_FILE_BYTES: u64 = 5 * 1024 * 1024;
+
+/// Why a file is not opened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NotOpened {
+    /// It is a link.
+    Link,
+    /// It is no regular file, or its path leads outside of the tree or over a link.
+    NotRegular,
+    /// The system says no: it is not there, or may not be read.
+    Refused(Errno),
+}
+
+impl From<Errno> for NotOpened {
+    fn from(error: Errno) -> Self {
+        match error {
+            Errno::LOOP | Errno::NOTDIR => Self::NotRegular,
+            other => Self::Refused(other),
+        }
+    }
+}
+
+impl From<NotOpened> for SkipReason {
+    fn from(error: NotOpened) -> Self {
+        match error {
+            NotOpened::Link => Self::Symlink,
+            NotOpened::NotRegular | NotOpened::Refused(_) => Self::Unreadable,
+        }
+    }
+}
 
 /// The folder that holds the head's files. The path to it is the operator's and may contain links; nothing
 /// below it may.
@@ -51,40 +81,34 @@ impl Tree {
     /// [`SkipReason::Symlink`]; [`SkipReason::TooLarge`], or [`SkipReason::Binary`] if it is that too;
     /// [`SkipReason::Unreadable`] for anything else that is no file, also one behind a link.
     pub fn bytes(&self, path: &RepoPath) -> Result<Vec<u8>, SkipReason> {
-        self.within_folder(path, read_regular)
+        let (folder, name) = self.folder(path)?;
+        read_bounded(open_regular(&folder, name)?)
     }
 
     /// The size of a regular file, in bytes.
     pub(crate) fn size(&self, path: &RepoPath) -> Option<u64> {
-        let size = |folder: BorrowedFd<'_>, name: &[u8]| {
-            let found =
-                statat(folder, name, AtFlags::SYMLINK_NOFOLLOW).map_err(|_| SkipReason::Unreadable)?;
-            let regular = FileType::from_raw_mode(found.st_mode) == FileType::RegularFile;
-            u64::try_from(found.st_size).ok().filter(|_| regular).ok_or(SkipReason::Unreadable)
-        };
-        self.within_folder(path, size).ok()
+        let (folder, name) = self.folder(path).ok()?;
+        let found = statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+        let regular = FileType::from_raw_mode(found.st_mode) == FileType::RegularFile;
+        u64::try_from(found.st_size).ok().filter(|_| regular)
     }
 
-    /// Opens the folder that holds a file and does something with the file's name in it.
-    fn within_folder<T>(
-        &self,
-        path: &RepoPath,
-        work: impl FnOnce(BorrowedFd<'_>, &[u8]) -> Result<T, SkipReason>,
-    ) -> Result<T, SkipReason> {
+    /// The folder that holds a file, open, and the file's name in it.
+    ///
+    /// # Errors
+    /// [`NotOpened::NotRegular`], or [`NotOpened::Refused`] if there is no such folder.
+    pub fn folder<'path>(&self, path: &'path RepoPath) -> Result<(OwnedFd, &'path [u8]), NotOpened> {
         if !path.is_inside() {
-            return Err(SkipReason::Unreadable);
+            return Err(NotOpened::NotRegular);
         }
-        let mut components = path.as_bytes().split(|byte| *byte == b'/').peekable();
-        let mut folder: Option<OwnedFd> = None;
-        while let Some(name) = components.next() {
-            let parent = folder.as_ref().map_or(self.root.as_fd(), |folder| folder.as_fd());
-            if components.peek().is_none() {
-                return work(parent, name);
-            }
-            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            folder = Some(openat(parent, name, flags, Mode::empty()).map_err(|_| SkipReason::Unreadable)?);
+        let mut components = path.as_bytes().split(|byte| *byte == b'/');
+        let name = components.next_back().unwrap_or_default();
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mut folder = openat(&self.root, ".", flags, Mode::empty())?;
+        for component in components {
+            folder = openat(&folder, component, flags, Mode::empty())?;
         }
-        Err(SkipReason::Unreadable)
+        Ok((folder, name))
     }
 }
 
@@ -98,33 +122,39 @@ impl Head for Tree {
     }
 }
 
-/// Reads `name` in `folder` if it is a regular file. Its type is asked for before it is opened, because opening
-/// a device can act and opening a FIFO can wait, and again after, because it can be exchanged in between.
-fn read_regular(folder: BorrowedFd<'_>, name: &[u8]) -> Result<Vec<u8>, SkipReason> {
-    let before = statat(folder, name, AtFlags::SYMLINK_NOFOLLOW).map_err(|_| SkipReason::Unreadable)?;
+/// Opens `name` in `folder` if it is a regular file. Its type is asked for before it is opened, because opening a
+/// device can act and opening a FIFO can wait, and again after, because it can be exchanged in between.
+///
+/// # Errors
+/// [`NotOpened`]
+pub fn open_regular(folder: impl AsFd, name: &[u8]) -> Result<File, NotOpened> {
+    let before = statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
     match FileType::from_raw_mode(before.st_mode) {
         FileType::RegularFile => {}
-        FileType::Symlink => return Err(SkipReason::Symlink),
+        FileType::Symlink => return Err(NotOpened::Link),
         FileType::Directory
         | FileType::Fifo
         | FileType::Socket
         | FileType::CharacterDevice
         | FileType::BlockDevice
-        | FileType::Unknown => return Err(SkipReason::Unreadable),
+        | FileType::Unknown => return Err(NotOpened::NotRegular),
     }
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let opened = openat(folder, name, flags, Mode::empty()).map_err(|_| SkipReason::Unreadable)?;
-    let after = fstat(&opened).map_err(|_| SkipReason::Unreadable)?;
-    if FileType::from_raw_mode(after.st_mode) != FileType::RegularFile {
-        return Err(SkipReason::Unreadable);
+    let opened = openat(&folder, name, flags, Mode::empty())?;
+    match FileType::from_raw_mode(fstat(&opened)?.st_mode) == FileType::RegularFile {
+        true => Ok(File::from(opened)),
+        false => Err(NotOpened::NotRegular),
     }
+}
 
+/// The bytes of a file that is not too large.
+fn read_bounded(file: File) -> Result<Vec<u8>, SkipReason> {
     // Of a file that says it is too large only the beginning is read, to tell whether it is text at all. Of others,
     // one byte more than allowed tells one that is too large, whatever size it claims.
-    let too_large = u64::try_from(after.st_size).is_ok_and(|size| size > MAX_FILE_BYTES);
+    let too_large = file.metadata().is_ok_and(|facts| facts.len() > MAX_FILE_BYTES);
     let limit = if too_large { PROBE_BYTES as u64 } else { MAX_FILE_BYTES + 1 };
     let mut bytes = Vec::new();
-    let read = File::from(opened).take(limit).read_to_end(&mut bytes).map_err(|_| SkipReason::Unreadable)?;
+    let read = file.take(limit).read_to_end(&mut bytes).map_err(|_| SkipReason::Unreadable)?;
     if too_large || read as u64 > MAX_FILE_BYTES {
         let probe = bytes.get(..PROBE_BYTES).unwrap_or(&bytes);
         return Err(if begins_binary(probe) { SkipReason::Binary } else { SkipReason::TooLarge });

@@ -55,6 +55,11 @@ impl InProcess {
         Self { max_findings, ..self }
     }
 
+    /// The packs that it reads with.
+    pub fn packs(&self) -> &Packs {
+        &self.packs
+    }
+
     /// The names of the packs a request may ask for, in order.
     pub fn known_packs(&self) -> Vec<&str> {
         self.packs.names()

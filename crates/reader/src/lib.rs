@@ -22,7 +22,7 @@ mod stack;
 mod suppress;
 mod syntax;
 
-pub use file::Tree;
+pub use file::{MAX_FILE_BYTES, NotOpened, Tree, open_regular};
 pub use fixed::{Edit, Fixed, apply};
 pub use in_process::InProcess;
 pub use pack::{Listed, Packs, Tested};

@@ -76,6 +76,18 @@ impl ThreadedReader {
     pub fn with(rules: &RulesConfig) -> Result<Self, ReaderError> {
         Ok(Self(InProcess::with_packs(packs(rules)?)))
     }
+
+    /// Compiles these packs' rules, on a thread for blocking work, before somebody waits for them. What is wrong with
+    /// them is told to whoever reads.
+    pub fn warm(&self, packs: Vec<String>) {
+        let reader = self.0.clone();
+        tokio::task::spawn_blocking(move || drop(reader.companions_of(&packs, &[])));
+    }
+
+    /// The packs that it reads with.
+    pub fn packs(&self) -> &Packs {
+        self.0.packs()
+    }
 }
 
 impl Reader for ThreadedReader {

@@ -12,6 +12,7 @@ use truing_core::outcome::{NotReviewed, SkipReason};
 
 use super::Repository;
 use super::worktree::Work;
+use crate::export::{Listed, lines};
 use crate::view::garbled;
 use crate::{Exported, GitError, WorktreeDiff};
 
@@ -35,7 +36,7 @@ impl Repository {
         let file = file.map(|file| self.root().join(file));
         let work = Work::begin(self.clone(), file.as_deref()).await?;
         let mut index = Index { repository: self.clone(), work, unmerged: vec![] };
-        let unmerged = index.entries(&["--unmerged"]).await?.into_iter().map(|(_, _, path)| path);
+        let unmerged = index.entries(&["--unmerged"]).await?.into_iter().map(|entry| entry.path);
         // One entry for each side of the conflict.
         let unmerged = unmerged.collect::<BTreeSet<_>>().into_iter().collect();
         index.unmerged = unmerged;
@@ -65,23 +66,15 @@ impl Index {
     pub async fn export(&self, dest: &Path, only: &[RepoPath]) -> Result<Exported, GitError> {
         let only = only.iter().collect::<HashSet<_>>();
         let mut entries = self.entries(&[]).await?;
-        entries.retain(|(_, _, path)| only.contains(path) && !self.unmerged.contains(path));
+        entries.retain(|entry| only.contains(&entry.path) && !self.unmerged.contains(&entry.path));
         self.repository.view.export_entries(entries, dest).await
     }
 
-    /// Mode, id and path of the index's entries.
-    async fn entries(&self, which: &[&str]) -> Result<Vec<(String, String, RepoPath)>, GitError> {
+    /// The index's entries.
+    async fn entries(&self, which: &[&str]) -> Result<Vec<Listed>, GitError> {
         let call = self.work.in_index(self.repository.view.call("ls-files"));
         let call = call.args(["--stage", "-z"]).args(which).output(self.work.listing_bytes());
         let listing = call.read().await?;
-        let lines = listing.split(|byte| *byte == 0).filter(|line| !line.is_empty());
-        lines.map(|line| entry(line).ok_or_else(|| garbled("ls-files", line))).collect()
+        lines(&listing).map(|line| Listed::of_index(line).ok_or_else(|| garbled("ls-files", line))).collect()
     }
-}
-
-/// One line of `ls-files --stage -z`: mode, id and stage, a tab, the path.
-fn entry(line: &[u8]) -> Option<(String, String, RepoPath)> {
-    let (facts, path) = line.split_at_checked(line.iter().position(|byte| *byte == b'\t')?)?;
-    let mut facts = std::str::from_utf8(facts).ok()?.split(' ');
-    Some((facts.next()?.to_owned(), facts.next()?.to_owned(), RepoPath::from_bytes(path.get(1..)?)))
 }

@@ -18,7 +18,7 @@ use truing_core::outcome::{NotReviewed, SkipReason};
 
 use super::Repository;
 use crate::command::Call;
-use crate::export::may_be_written;
+use crate::export::{Listed, lines};
 use crate::view::{borrow, garbled, make_objects};
 use crate::{GitError, Limits, PrivateFolder};
 
@@ -242,17 +242,13 @@ impl Work {
         }
         let call = self.repository.view.call("ls-tree").args(["-r", "-z", "--full-tree", base.as_str()]);
         let listing = call.output(self.listing_bytes()).read().await?;
-        let entries = listing.split(|byte| *byte == 0).filter_map(|line| {
-            // Mode, type and id; a tab; the path.
-            let (facts, path) = line.split_at_checked(line.iter().position(|byte| *byte == b'\t')?)?;
-            let mut facts = facts.split(|byte| *byte == b' ');
-            Some((path.get(1..)?, (facts.next()?, facts.nth(1)?)))
-        });
+        let entries =
+            lines(&listing).filter_map(Listed::of_tree).map(|entry| (entry.path, (entry.mode, entry.id)));
         let entries = entries.collect::<HashMap<_, _>>();
         let zero = self.zero();
         let line = |path: &RepoPath| {
-            let (mode, id) = entries.get(path.as_bytes()).copied().unwrap_or((b"0", zero.as_bytes()));
-            index_line(mode, id, path)
+            let (mode, id) = entries.get(path).map_or(("0", zero.as_str()), |(mode, id)| (mode, id));
+            index_line(mode.as_bytes(), id.as_bytes(), path)
         };
         self.set(paths.iter().flat_map(line).collect()).await
     }
@@ -325,7 +321,7 @@ fn plan(root: &Path, limits: &Limits, changed: BTreeMap<RepoPath, Changed>, new:
             continue;
         }
         match look(root, &path) {
-            _ if !may_be_written(&path) => plan.skip(&path, SkipReason::Unreadable),
+            _ if !path.may_be_written() => plan.skip(&path, SkipReason::Unreadable),
             Disk::Gone => {}
             Disk::File(size)
                 if size > limits.file_bytes || total.saturating_add(size) > limits.total_bytes =>

@@ -47,7 +47,7 @@ async fn a_commit_that_is_lost_is_not_one_that_was_never_made() {
     std::fs::remove_file(repo.root.join(".git/objects").join(folder).join(name)).unwrap();
     let repository = place.git().await.open_unborn(&repo.root).await.unwrap();
     let index = repository.index(None).await.unwrap();
-    assert_eq!(repository.born_head().await.unwrap().as_ref(), Some(&head));
+    assert_eq!(repository.born_head(), Some(&head));
     assert!(index.diff(&head).await.is_err());
 }
 
@@ -66,7 +66,7 @@ async fn names_become_commits() {
     {
         assert_eq!(repository.resolve(name).await.unwrap(), *commit, "{name}");
     }
-    assert_eq!(repository.head().await.unwrap(), second);
+    assert_eq!(repository.head().unwrap(), &second);
     for bad in ["", "-h", "--output=x", "a\nb"] {
         assert!(matches!(repository.resolve(bad).await.unwrap_err(), GitError::BadRevision(_)), "{bad:?}");
     }
@@ -87,10 +87,10 @@ async fn the_branch_and_the_origin_are_known() {
     let repo = place.repo("r");
     let git = place.git().await;
     let repository = git.open(&repo.root).await.unwrap();
-    assert_eq!(repository.remote_url().await.unwrap(), None);
+    assert_eq!(repository.remote_url(), None);
     repo.run(["remote", "add", "origin", "https://user:canary@example.com/a/b.git"]);
     let repository = git.open(&repo.root).await.unwrap();
-    assert_eq!(repository.remote_url().await.unwrap().unwrap(), "https://example.com/a/b.git");
+    assert_eq!(repository.remote_url().unwrap(), "https://example.com/a/b.git");
 
     repo.run(["checkout", "--quiet", "-b", "feature/x"]);
     assert_eq!(repository.branch().await.unwrap().unwrap(), "feature/x");
@@ -127,7 +127,7 @@ async fn subfolders_worktrees_and_submodules_are_places_too() {
 
     let submodule = git.open(&repo.root.join("sub")).await.unwrap();
     assert_eq!(submodule.root(), repo.root.join("sub"));
-    assert_eq!(submodule.head().await.unwrap(), inner.sha("HEAD"));
+    assert_eq!(submodule.head().unwrap(), &inner.sha("HEAD"));
     repo.write("sub/a.txt", "changed\n");
     let diff = submodule.worktree_diff(&inner.sha("HEAD")).await.unwrap().diff;
     assert!(text(&diff).contains("+changed"));
@@ -333,7 +333,7 @@ async fn every_call_may_run_on_another_thread() {
     let (git, root, out) = (place.git().await, repo.root.clone(), place.path("out"));
     let run = tokio::spawn(async move {
         let repository = git.open(&root).await?;
-        let head = repository.head().await?;
+        let head = repository.head()?.clone();
         repository.default_branch_base(&head).await?;
         repository.last_commit_base(&head).await?;
         repository.resolve("main").await?;
@@ -354,7 +354,7 @@ async fn a_working_tree_s_diff_takes_no_more_calls_than_it_needs() {
     let program = place.script("counted", &format!("echo $1 >> {}; exec git \"$@\"", log.display()));
     let git = Git::new(GitOptions { program, ..place.options() }).await.unwrap();
     let repository = git.open(&repo.root).await.unwrap();
-    let head = repository.head().await.unwrap();
+    let head = repository.head().unwrap().clone();
     let base = repository.default_branch_base(&head).await.unwrap();
     let diff = text(&repository.worktree_diff(&base.commit).await.unwrap().diff);
     assert!(diff.contains("+changed") && diff.contains("+new"), "{diff}");

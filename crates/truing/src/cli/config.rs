@@ -100,10 +100,7 @@ fn check(file: &Path, context: &Context) -> Result<(), CliError> {
     } else {
         Config::resolve(&nobody, Some(&source), &[])?;
     }
-    match context.output.is_json() {
-        true => context.output.json(&json!({ "file": file, "ok": true })),
-        false => context.output.data(format_args!("{}: fine\n", file.display())),
-    }
+    context.output.answer(&json!({ "file": file, "ok": true }), || format!("{}: fine\n", file.display()))
 }
 
 /// A wrong configuration is wrong use: every problem is told, or counted behind the last.

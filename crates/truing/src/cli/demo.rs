@@ -59,10 +59,7 @@ async fn tell(args: &Args, context: &Context) -> Result<Exit, CliError> {
     );
     let report = demo.storm(first, |_| bar.advance(1)).await.map_err(failed)?;
     drop(bar);
-    match output.is_json() {
-        true => output.json(&report)?,
-        false => output.data(story(&report))?,
-    }
+    output.answer(&report, || story(&report))?;
     if args.stay {
         let (forge, service) = demo.addresses();
         output.say(format_args!("forge at {forge}, service at {service}; stop with Ctrl-C"));

@@ -37,10 +37,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         false => CliError::failed("write_failed", format!("cannot write {shown}: {error}"))
             .hint("name a file in a folder that you may write to: `truing init --output FILE`"),
     })?;
-    match context.output.is_json() {
-        true => context.output.json(&json!({ "path": path }))?,
-        false => context.output.data(format_args!("{shown}\n"))?,
-    }
+    context.output.answer(&json!({ "path": path }), || format!("{shown}\n"))?;
     let found = config::user_file(&context.environment)
         .map_or_else(String::new, |own| format!(", or move it to {}", own.display()));
     context

@@ -8,7 +8,7 @@ use truing_store::Sqlite;
 
 use super::error::{CliError, Exit};
 use super::target::{actor, existing_store, instant, store_error};
-use super::{Context, Format, runtime};
+use super::{Context, runtime};
 use crate::loops::text::counted;
 use crate::wiring;
 
@@ -102,10 +102,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
                 (switch.map_err(store_error)?, Work::of(store).await?)
             }
         };
-        match context.output.format() == Format::Json {
-            true => context.output.json(&Status::of(&switch))?,
-            false => context.output.data(screen(&switch, work))?,
-        }
+        context.output.answer(&Status::of(&switch), || screen(&switch, work))?;
         Ok(Exit::Done)
     })
 }

@@ -5,7 +5,10 @@ use truing_core::port::Audited;
 
 use super::error::{CliError, Exit};
 use super::target::{existing_store, instant, store_error};
-use super::{Context, Format, runtime};
+use super::{Context, runtime};
+
+/// How many acts are shown, unless it is said.
+const SHOWN: usize = 50;
 
 /// Show who changed what: the kill switch, and slots by hand
 ///
@@ -13,7 +16,7 @@ use super::{Context, Format, runtime};
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// Show so many of the last acts
-    #[arg(long, value_name = "N", default_value_t = 50)]
+    #[arg(long, value_name = "N", default_value_t = SHOWN)]
     limit: usize,
 }
 
@@ -35,10 +38,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
             None => Vec::new(),
         };
         let lines: Vec<Line> = audited.into_iter().map(line).collect();
-        match context.output.format() == Format::Json {
-            true => context.output.json(&lines)?,
-            false => context.output.data(screen(&lines))?,
-        }
+        context.output.answer(&lines, || screen(&lines))?;
         Ok(Exit::Done)
     })
 }

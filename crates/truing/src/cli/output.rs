@@ -25,6 +25,16 @@ pub struct Output {
     color: ColorChoice,
 }
 
+/// A value as JSON on one line, with its end.
+///
+/// # Errors
+/// `write_failed` for what JSON cannot hold.
+pub(super) fn json_line(value: &impl Serialize) -> Result<String, CliError> {
+    let text = serde_json::to_string(value)
+        .map_err(|error| CliError::failed("write_failed", format!("cannot be written as JSON: {error}")))?;
+    Ok(text + "\n")
+}
+
 impl Output {
     /// As the global flags say.
     pub(crate) fn new(format: Format, quiet: bool, verbose: u8, color: ColorWhen) -> Self {
@@ -61,10 +71,22 @@ impl Output {
     /// # Errors
     /// As [`Output::data`].
     pub fn json(self, value: &impl Serialize) -> Result<(), CliError> {
-        let text = serde_json::to_string(value).map_err(|error| {
-            CliError::failed("write_failed", format!("cannot be written as JSON: {error}"))
-        })?;
-        self.data(format_args!("{text}\n"))
+        self.data(json_line(value)?)
+    }
+
+    /// Prints an answer as JSON, or as what `text` makes of it. For commands that know no other format.
+    ///
+    /// # Errors
+    /// As [`Output::data`].
+    pub fn answer<T: Display>(
+        self,
+        value: &impl Serialize,
+        text: impl FnOnce() -> T,
+    ) -> Result<(), CliError> {
+        match self.is_json() {
+            true => self.json(value),
+            false => self.data(text()),
+        }
     }
 
     /// Prints JSON values, one a line, on stdout, as they come: for answers of any length. Where the reader stops

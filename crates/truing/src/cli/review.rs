@@ -15,7 +15,7 @@ use clap::builder::NonEmptyStringValueParser;
 use truing_core::finding::{Finding, Severity};
 use truing_core::id::Sha;
 use truing_core::outcome::OutcomeKind;
-use truing_core::port::{Clock as _, Reader as _};
+use truing_core::port::Clock as _;
 use truing_git::{Git, GitError, Index, Repository};
 use truing_store::{OpenError, Sqlite};
 
@@ -190,8 +190,7 @@ impl Command {
         let progress = self.output.progress("reviewing", None);
         let reader = ThreadedReader::with(&self.config.rules).map_err(wiring::reader_error)?;
         // While git is asked, the rules are compiled: without a file, nothing else is done.
-        let (early, packs) = (reader.clone(), self.config.rules.packs.clone());
-        tokio::spawn(async move { drop(early.companions(&packs, &[]).await) });
+        reader.warm(self.config.rules.packs.clone());
         let git = wiring::git(&self.environment).await?;
         let repository = self.open(&git).await.map_err(wiring::git_error)?;
         let head = match &self.args.head {
@@ -221,7 +220,7 @@ impl Command {
         };
         let mut review = local.run().await?;
         drop(progress);
-        if self.args.fix && self.fix(&review, &repository, index.as_ref(), &config).await? {
+        if self.args.fix && self.fix(&review, &repository, index.as_ref(), &config, &reader).await? {
             let _progress = self.output.progress("reviewing again", None);
             review = local.run().await?;
         }
@@ -229,10 +228,10 @@ impl Command {
             self.output.warn(format_args!("the review is not recorded: {why}"));
         }
         let remote = match self.output.format() {
-            Format::Sarif => repository.remote_url().await.map_err(wiring::git_error)?,
+            Format::Sarif => repository.remote_url(),
             Format::Text | Format::Json | Format::Markdown => None,
         };
-        self.print(&review, &config, own.is_some(), remote.as_deref())?;
+        self.print(&review, &config, own.is_some(), remote, &reader)?;
         Ok(exit(&review, self.args.fail_on, self.args.allow_partial))
     }
 
@@ -273,8 +272,8 @@ impl Command {
         repository: &Repository,
         index: Option<&Index>,
         config: &Config,
+        reader: &ThreadedReader,
     ) -> Result<bool, CliError> {
-        let reader = ThreadedReader::with(&config.rules).map_err(wiring::reader_error)?;
         let root = repository.root();
         let folder = tempfile::tempdir().map_err(LocalError::NoFolder)?;
         let tree = match index {
@@ -285,7 +284,7 @@ impl Command {
                 folder.path()
             }
         };
-        let plan = loops::fix::plan(&review.open, tree, &config.rules.packs, &reader).await?;
+        let plan = loops::fix::plan(&review.open, tree, &config.rules.packs, reader).await?;
         let fixed = fix::carry_out(plan, root, &config.store, SystemClock.now(), self.output)?;
         if fixed && index.is_some() {
             self.output.say("the index is as it was: `git add` the files to commit them as they are now");
@@ -318,6 +317,7 @@ impl Command {
         config: &Config,
         configured: bool,
         remote: Option<&str>,
+        reader: &ThreadedReader,
     ) -> Result<(), CliError> {
         let diff = self.args.diff.as_deref().map(diff::name_of);
         let head = self.args.head.as_deref().or(diff.as_deref());
@@ -331,8 +331,7 @@ impl Command {
             Format::Text => text::report(review, head, configured),
             Format::Markdown => markdown::report(&markdown::of(review, &findings, head, configured)),
             Format::Sarif => {
-                let packs = wiring::packs(&config.rules).map_err(wiring::reader_error)?;
-                let rules = packs.used(&config.rules.packs).map_err(wiring::reader_error)?;
+                let rules = reader.packs().used(&config.rules.packs).map_err(wiring::reader_error)?;
                 sarif::report(&sarif::of(review, &findings, &rules, remote))?
             }
         };

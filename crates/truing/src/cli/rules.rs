@@ -15,6 +15,7 @@ use truing_reader::{InProcess, Listed, Packs, Tested};
 
 use super::destination::Destination;
 use super::error::{CliError, Exit};
+use super::output::json_line;
 use super::review::{json, markdown, sarif, text};
 use super::{Context, Format};
 use crate::config::Config;
@@ -150,7 +151,10 @@ fn check(paths: &[PathBuf], packs: &[String], context: &Context) -> Result<(Stri
         Format::Text => as_text(&findings, &coverage),
         Format::Json => as_json(&findings)?,
         Format::Markdown => as_markdown(&findings, &coverage),
-        Format::Sarif => as_sarif(&findings, &coverage, gaps == 0, &config)?,
+        Format::Sarif => {
+            let rules = reader.packs().used(&config.rules.packs).map_err(wiring::reader_error)?;
+            as_sarif(&findings, &coverage, gaps == 0, &rules)?
+        }
     };
     Ok((answer, exit))
 }
@@ -180,7 +184,7 @@ fn as_text(findings: &[Finding], coverage: &Coverage) -> String {
 fn as_json(findings: &[Finding]) -> Result<String, CliError> {
     let mut lines = String::new();
     for finding in findings {
-        lines += &json::line(&json::found(finding))?;
+        lines += &json_line(&json::found(finding))?;
     }
     Ok(lines)
 }
@@ -200,14 +204,13 @@ fn as_sarif(
     findings: &[Finding],
     coverage: &Coverage,
     complete: bool,
-    config: &Config,
+    rules: &[Listed<'_>],
 ) -> Result<String, CliError> {
-    let packs = wiring::packs(&config.rules).map_err(wiring::reader_error)?;
     sarif::report(&sarif::Run {
         category: "rules-check",
         id: "",
         root: "The folder that the files were checked from.",
-        rules: &packs.used(&config.rules.packs).map_err(wiring::reader_error)?,
+        rules,
         findings: &worst_first(findings.iter()),
         coverage,
         complete,
@@ -237,17 +240,15 @@ fn test(pack: Option<&str>, context: &Context) -> Result<Exit, CliError> {
     }
     .map_err(wiring::reader_error)?;
     let Tested { rules, examples, failing } = &tested;
-    if context.output.is_json() {
-        context.output.json(&Answer { rules: *rules, examples: *examples, failing })?;
-    } else {
+    context.output.answer(&Answer { rules: *rules, examples: *examples, failing }, || {
         let mut text: String = failing.iter().map(|line| format!("{line}\n")).collect();
         let (rules, examples) = (counted(*rules, "rule"), counted(*examples, "example"));
         text += &match failing.len() {
             0 => format!("{rules}, {examples}: all as they say\n"),
             count => format!("{rules}, {examples}: {count} not as they say\n"),
         };
-        context.output.data(text)?;
-    }
+        text
+    })?;
     Ok(if failing.is_empty() { Exit::Done } else { Exit::No })
 }
 

@@ -80,10 +80,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
             last_outcome,
             events: events.into_iter().map(line).collect(),
         };
-        match context.output.is_json() {
-            true => context.output.json(&answer)?,
-            false => context.output.data(screen(&answer))?,
-        }
+        context.output.answer(&answer, || screen(&answer))?;
         Ok(Exit::Done)
     })
 }

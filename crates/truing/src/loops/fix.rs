@@ -14,7 +14,8 @@ use std::path::Path;
 
 use truing_core::finding::{Finding, RawFinding};
 use truing_core::port::{ChangedFile, ReadRequest, Reader};
-use truing_diff::RepoPath;
+use truing_diff::{RepoPath, quoted};
+use truing_git::write_new;
 use truing_reader::{Edit, apply};
 
 use super::reading::ReadingError;
@@ -58,7 +59,7 @@ pub struct Left {
 /// Why nothing can be planned.
 #[derive(Debug, thiserror::Error)]
 pub enum FixError {
-    /// The reviewed files are not there any more, or there is no room for a copy.
+    /// There is no room for a copy of the reviewed files.
     #[error("cannot read the reviewed files again: {0}")]
     Io(#[from] io::Error),
     /// The rules could not look again.
@@ -92,13 +93,13 @@ pub async fn plan<R: Reader>(
         return Ok(plan);
     }
 
-    let tree = Tree::open(tree)?;
+    let tree = Tree::open(tree).map_err(ReadingError::from)?;
     let copy = tempfile::tempdir()?;
     let mut read: Vec<(&RepoPath, Vec<u8>)> = Vec::new();
     for (path, findings) in &files {
         match tree.read(path) {
             Ok(bytes) => {
-                tree::copy(copy.path(), path, &bytes)?;
+                write_new(copy.path(), path, &bytes).await.map_err(io::Error::other)?;
                 read.push((path, bytes));
             }
             Err(why) => plan.left.extend(findings.iter().map(|raw| left(raw, why.to_string()))),
@@ -175,7 +176,7 @@ impl Plan {
     }
 
     /// Keeps the changes that can be made, each as it can be; of the others it is told why not.
-    pub fn keep(&mut self, mut can: impl FnMut(&mut Change) -> Result<(), Kept>) {
+    pub fn retain(&mut self, mut can: impl FnMut(&mut Change) -> Result<(), Kept>) {
         let left = &mut self.left;
         self.changes.retain_mut(|change| match can(change) {
             Ok(()) => true,
@@ -210,8 +211,9 @@ impl Change {
 
     /// The file's section of a patch.
     fn patch(&self, context: usize) -> Vec<u8> {
-        let name = |side: &str| quoted(&[side.as_bytes(), self.path.as_bytes()].concat());
-        let (old, new) = (name("a/"), name("b/"));
+        let name = |side: &[u8]| [side, self.path.as_bytes()].concat();
+        let (old, new) = (name(b"a/"), name(b"b/"));
+        let (old, new) = (quoted(&old), quoted(&new));
         let mut patch = format!("diff --git {old} {new}\n--- {old}\n+++ {new}\n").into_bytes();
         let mut options = diffy::DiffOptions::new();
         let lines = options.set_context_len(context).create_patch_bytes(&self.old, &self.new).to_bytes();
@@ -220,23 +222,6 @@ impl Change {
         patch.extend_from_slice(hunks);
         patch
     }
-}
-
-/// A name as git writes it in a diff: quoted, unless it is plain. (A blank would end it where other tools read it.)
-fn quoted(name: &[u8]) -> String {
-    let plain = |byte: &u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\');
-    if name.iter().all(plain) {
-        return String::from_utf8_lossy(name).into_owned();
-    }
-    let mut text = String::from("\"");
-    for byte in name {
-        match byte {
-            b'"' | b'\\' => text.extend(['\\', char::from(*byte)]),
-            b' '..=b'~' => text.push(char::from(*byte)),
-            other => text.push_str(&format!("\\{other:03o}")),
-        }
-    }
-    text + "\""
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use std::path::Path;
 use truing_core::outcome::{NotReviewed, SkipReason};
 use truing_diff::{FileDiff, RepoPath, Side, Status, apply, fits};
 use truing_git::options::{MAX_FILES, MAX_TOTAL_BYTES};
-use truing_git::{may_be_written, write_new};
+use truing_git::write_new;
 use truing_reader::Tree;
 
 use super::local::LocalError;
@@ -38,7 +38,7 @@ pub async fn lay_out(
     let mut missing = Vec::new();
     for path in paths {
         let made = match changes.get(path) {
-            _ if !may_be_written(path) => Err(SkipReason::Unreadable),
+            _ if !path.may_be_written() => Err(SkipReason::Unreadable),
             None => tree.bytes(path),
             Some(changes) => changed(changes, &tree),
         };
@@ -87,7 +87,7 @@ fn new_side(file: &FileDiff<'_>, tree: &Tree) -> Result<Vec<u8>, SkipReason> {
     }
     let old = match &file.old_path {
         None => found,
-        Some(old_path) if may_be_written(old_path) => tree.bytes(old_path),
+        Some(old_path) if old_path.may_be_written() => tree.bytes(old_path),
         Some(_) => return Err(SkipReason::Unreadable),
     };
     match old {

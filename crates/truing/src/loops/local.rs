@@ -169,9 +169,9 @@ where
     /// [`LocalError`]
     pub async fn run(&self) -> Result<Review, LocalError> {
         let started = self.clock.now();
-        let checked_out = self.repository.born_head().await?;
-        let key = self.key().await?;
-        let (change, against) = self.compare(checked_out.as_ref()).await?;
+        let checked_out = self.repository.born_head();
+        let key = self.key();
+        let (change, against) = self.compare(checked_out).await?;
         let Reading { found, coverage } = self.read(&change).await?;
         let outcome = Outcome::of_rules(&coverage);
         let mut record = OutcomeRecord {
@@ -189,7 +189,7 @@ where
             versions: super::versions(),
         };
         // What is not committed has no name of its own: the run is filed under the commit that is checked out.
-        let filed = change.head.or(checked_out).unwrap_or(change.base);
+        let filed = change.head.or_else(|| checked_out.cloned()).unwrap_or(change.base);
         let (open, unrecorded) = match self.remember(&found, &mut record, &filed).await {
             Ok(open) => (open, None),
             Err(why) => (self.recognise(&[], &found, &mut record).0, Some(why)),
@@ -199,16 +199,15 @@ where
 
     /// What records know the repository by: where it was cloned from, so that all clones and worktrees of one
     /// person are one; else its folder.
-    async fn key(&self) -> Result<Key, GitError> {
-        let remote = self.repository.remote_url().await?;
+    fn key(&self) -> Key {
+        let remote = self.repository.remote_url();
         let name = remote.filter(|url| url.len() <= MAX_URL_BYTES && is_absolute(url));
-        let name = name.map(String::into_bytes);
-        let name = name.unwrap_or_else(|| self.repository.root().as_os_str().as_encoded_bytes().to_vec());
-        Ok(Key::new(format!("local/{}", clean(&name).trim_start_matches('/'))))
+        let name = name.map_or_else(|| self.repository.root().as_os_str().as_encoded_bytes(), str::as_bytes);
+        Key::new(format!("local/{}", clean(name).trim_start_matches('/')))
     }
 
-    /// The change, from the named base. Without one: the index from the commit that is checked out, anything else
-    /// from the merge base with the default branch, and where that leaves nothing, the last commit.
+    /// The change, from the named base. Without one: the index and a given diff from the commit that is checked out,
+    /// the rest from the merge base with the default branch, and where that leaves nothing, the last commit.
     async fn compare(&self, checked_out: Option<&Sha>) -> Result<(Change, Against), GitError> {
         let head = match self.head {
             Head::Commit(head) => Some(head),

@@ -10,7 +10,6 @@ use truing_core::identity::Placed;
 use truing_core::outcome::{Coverage, NotReviewed, SkipReason};
 use truing_core::port::{ChangedFile, ReadRequest, Reader, ReaderError};
 use truing_diff::{FileDiff, RepoPath, Status, added_ranges, anchor, parse};
-use truing_git::may_be_written;
 
 /// All lines of a file.
 const WHOLE: (u32, u32) = (1, u32::MAX);
@@ -134,11 +133,11 @@ impl<'a> Plan<'a> {
     /// are not text by git's judgement: a hole as large stands for each. Where the file system cannot make one, the
     /// size is not judged.
     pub fn stand_in(&mut self, too_large: &[(RepoPath, u64)], tree: &Path) {
-        for (path, bytes) in too_large.iter().filter(|(path, _)| may_be_written(path)) {
-            let wanted = self.to_read.binary_search_by(|file| file.path.cmp(path)).ok();
-            // Of a text, lines would be told.
-            let is_binary =
-                wanted.and_then(|at| self.to_read.get(at)).is_some_and(|file| file.added == [WHOLE]);
+        for (path, bytes) in too_large.iter().filter(|(path, _)| path.may_be_written()) {
+            let is_wanted = self.to_read.binary_search_by(|file| file.path.cmp(path)).is_ok();
+            // Of a text, lines would be told. Of a change of type, the last section is about what is there now.
+            let told = self.files.iter().rfind(|file| file.path == *path);
+            let is_binary = is_wanted && told.is_some_and(|file| file.is_binary);
             let file = tree.join(as_path(path));
             let made = is_binary
                 && file.parent().is_some_and(|folder| std::fs::create_dir_all(folder).is_ok())

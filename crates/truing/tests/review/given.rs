@@ -102,7 +102,7 @@ fn a_diff_applies_where_git_checks_files_out_with_crlf() {
     assert!(!diff.contains('\r'), "{diff:?}");
     let expected = json!([["b.py"], ["b.py"], []]);
     let with = report(&place, &diff);
-    assert_eq!((told(&with), each(&with, "start_line")), (expected.clone(), vec![&json!(3)]));
+    assert_eq!((told(&with), each(&with, "start_line")), (expected, vec![&json!(3)]));
     place.write("b.py", text("os.getcwd()"));
     assert_eq!(report(&place, &diff), with);
     place.write("b.py", text("os.abort()"));

@@ -40,7 +40,7 @@ pub(super) fn carry_out(
         CliError::failed("fix", format!("cannot open the working tree: {error}"))
             .hint("nothing was changed; see that the folder is still there")
     })?;
-    plan.keep(|change| {
+    plan.retain(|change| {
         let held = tree.holds(&change.path, &change.old);
         if !matches!(held, Err(Kept::Changed)) {
             return held;
@@ -63,11 +63,11 @@ pub(super) fn carry_out(
     output.show(format_args!("to undo the fixes:\n  {}\n", visible(&undo::command(root, &kept))));
 
     let planned = plan.changes.len();
-    plan.keep(|change| tree.replace(&change.path, &change.old, &change.new));
+    plan.retain(|change| tree.replace(&change.path, &change.old, &change.new));
     let files = plan.changes.len();
     if files < planned {
         // Git undoes all of a patch or nothing.
-        undo::again(&kept, &plan.patch(CONTEXT)).map_err(|error| {
+        undo::rewrite(&kept, &plan.patch(CONTEXT)).map_err(|error| {
             CliError::failed("write_failed", format!("cannot write {} again: {error}", kept.display()))
                 .hint("it names files that were not changed after all; undo the others with --include=PATH")
         })?;

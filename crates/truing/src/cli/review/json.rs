@@ -8,6 +8,7 @@ use truing_core::outcome::{Coverage, OutcomeKind, Runtime};
 use truing_diff::RepoPath;
 
 use crate::cli::error::CliError;
+use crate::cli::output::json_line;
 use crate::loops::local::Review;
 
 /// The fields' meaning and order are a contract.
@@ -70,14 +71,7 @@ pub(super) fn report(review: &Review) -> Result<String, CliError> {
         cost_micro_usd: record.cost_micro_usd,
         turns: record.turns,
     };
-    line(&report)
-}
-
-/// A value on one line, with its end.
-pub(in crate::cli) fn line(value: &impl Serialize) -> Result<String, CliError> {
-    let text = serde_json::to_string(value)
-        .map_err(|error| CliError::failed("write_failed", format!("cannot be written as JSON: {error}")))?;
-    Ok(text + "\n")
+    json_line(&report)
 }
 
 /// A finding as every command prints it.

@@ -18,8 +18,9 @@ use truing_diff::RepoPath;
 use truing_reader::Listed;
 use url::Url;
 
-use super::json::{instant, line};
+use super::json::instant;
 use crate::cli::error::CliError;
+use crate::cli::output::json_line;
 use crate::loops::local::Review;
 
 /// Results of a run; GitHub refuses more.
@@ -124,7 +125,7 @@ pub(in crate::cli) fn report(run: &Run<'_>) -> Result<String, CliError> {
         }
     }
     let log = Log { schema: SCHEMA, version: "2.1.0", runs: [told] };
-    line(&log)
+    json_line(&log)
 }
 
 #[derive(Serialize)]

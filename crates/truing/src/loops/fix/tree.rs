@@ -1,19 +1,16 @@
 //! Files of a tree, read and replaced without following a link or leaving the tree. A file is replaced as a whole or
 //! not at all, and only while it holds the bytes that are expected.
 
-use std::fs::{DirBuilder, File};
+use std::fs::File;
 use std::io::{self, Read as _, Write as _};
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt as _;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use rustix::fs::{
-    AtFlags, FileType, Mode, OFlags, fchmod, fstat, fsync, open, openat, renameat, statat, unlinkat,
-};
+use rustix::fs::{AtFlags, Mode, OFlags, fchmod, fstat, fsync, openat, renameat, unlinkat};
+use rustix::io::Errno;
+use truing_core::port::ReaderError;
 use truing_diff::RepoPath;
-
-/// The largest file that is fixed, in bytes (5 MiB): as much as is reviewed.
-const MAX_BYTES: u64 = 5 * 1024 * 1024;
+use truing_reader::{MAX_FILE_BYTES, NotOpened, open_regular};
 
 /// A file's name until it is whole: this and the process's id. Git shows it, should the machine stop just then.
 const TEMPORARY: &str = ".truing-fix-";
@@ -32,30 +29,33 @@ pub enum Kept {
     Io(#[from] io::Error),
 }
 
-impl From<rustix::io::Errno> for Kept {
-    fn from(error: rustix::io::Errno) -> Self {
+impl From<Errno> for Kept {
+    fn from(error: Errno) -> Self {
+        NotOpened::from(error).into()
+    }
+}
+
+impl From<NotOpened> for Kept {
+    fn from(error: NotOpened) -> Self {
         match error {
-            rustix::io::Errno::LOOP | rustix::io::Errno::NOTDIR => Self::NotPlain,
-            rustix::io::Errno::NOENT => Self::Changed,
-            other => Self::Io(other.into()),
+            NotOpened::Link | NotOpened::NotRegular => Self::NotPlain,
+            NotOpened::Refused(Errno::NOENT) => Self::Changed,
+            NotOpened::Refused(other) => Self::Io(other.into()),
         }
     }
 }
 
 /// A folder whose files are read and replaced.
 #[derive(Debug)]
-pub struct Tree {
-    root: OwnedFd,
-}
+pub struct Tree(truing_reader::Tree);
 
 impl Tree {
     /// Opens the folder. The path to it may have links; nothing below it may.
     ///
     /// # Errors
     /// It is not there, or not a folder.
-    pub fn open(path: &Path) -> io::Result<Self> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        Ok(Self { root: open(path, flags, Mode::empty())? })
+    pub fn open(path: &Path) -> Result<Self, ReaderError> {
+        truing_reader::Tree::open(path).map(Self)
     }
 
     /// The bytes of a plain file.
@@ -63,7 +63,8 @@ impl Tree {
     /// # Errors
     /// [`Kept`]
     pub fn read(&self, path: &RepoPath) -> Result<Vec<u8>, Kept> {
-        self.within_folder(path, |folder, name| Ok(read(folder, name)?.0))
+        let (folder, name) = self.folder(path)?;
+        Ok(read(&folder, name)?.0)
     }
 
     /// Does a plain file hold these bytes?
@@ -79,71 +80,47 @@ impl Tree {
     /// # Errors
     /// [`Kept`]: it is as it was.
     pub fn replace(&self, path: &RepoPath, old: &[u8], new: &[u8]) -> Result<(), Kept> {
-        self.within_folder(path, |folder, name| {
-            let (bytes, mode) = read(folder, name)?;
-            if bytes != old {
+        let (folder, name) = self.folder(path)?;
+        let (bytes, mode) = read(&folder, name)?;
+        if bytes != old {
+            return Err(Kept::Changed);
+        }
+        let temporary = format!("{TEMPORARY}{}", std::process::id());
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = openat(&folder, temporary.as_str(), flags, Mode::RUSR | Mode::WUSR)?;
+        let replaced = put(file, new, mode).and_then(|()| {
+            // An editor may have saved it in the meantime.
+            if read(&folder, name)?.0 != old {
                 return Err(Kept::Changed);
             }
-            let temporary = format!("{TEMPORARY}{}", std::process::id());
-            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            let file = openat(folder, temporary.as_str(), flags, Mode::RUSR | Mode::WUSR)?;
-            let replaced = put(file, new, mode).and_then(|()| {
-                // An editor may have saved it in the meantime.
-                if read(folder, name)?.0 != old {
-                    return Err(Kept::Changed);
-                }
-                Ok(renameat(folder, temporary.as_str(), folder, name)?)
-            });
-            if replaced.is_err() {
-                // What stays behind is of no use, and not being able to remove it changes nothing.
-                let _ = unlinkat(folder, temporary.as_str(), AtFlags::empty());
-            }
-            replaced
-        })
+            Ok(renameat(&folder, temporary.as_str(), &folder, name)?)
+        });
+        if replaced.is_err() {
+            // What stays behind is of no use, and not being able to remove it changes nothing.
+            let _ = unlinkat(&folder, temporary.as_str(), AtFlags::empty());
+        }
+        replaced
     }
 
-    /// Opens the folder that holds a file and does something with the file's name in it.
-    fn within_folder<T>(
-        &self,
-        path: &RepoPath,
-        work: impl FnOnce(BorrowedFd<'_>, &[u8]) -> Result<T, Kept>,
-    ) -> Result<T, Kept> {
-        let is_gits = |part: &[u8]| part.eq_ignore_ascii_case(b".git");
-        let mut parts = path.as_bytes().split(|byte| *byte == b'/').peekable();
-        if !path.is_inside() || path.as_bytes().split(|byte| *byte == b'/').any(is_gits) {
+    /// The folder that holds a file, which is not git's, and the file's name in it.
+    fn folder<'path>(&self, path: &'path RepoPath) -> Result<(OwnedFd, &'path [u8]), Kept> {
+        if !path.may_be_written() {
             return Err(Kept::NotPlain);
         }
-        let mut folder: Option<OwnedFd> = None;
-        while let Some(name) = parts.next() {
-            let parent = folder.as_ref().map_or(self.root.as_fd(), |folder| folder.as_fd());
-            if parts.peek().is_none() {
-                return work(parent, name);
-            }
-            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            folder = Some(openat(parent, name, flags, Mode::empty())?);
-        }
-        Err(Kept::NotPlain)
+        Ok(self.0.folder(path)?)
     }
 }
 
-/// The bytes and the mode of a plain file. Its type is asked for first: opening a FIFO can wait.
-fn read(folder: BorrowedFd<'_>, name: &[u8]) -> Result<(Vec<u8>, Mode), Kept> {
-    let is_plain = |mode| FileType::from_raw_mode(mode) == FileType::RegularFile;
-    if !is_plain(statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?.st_mode) {
-        return Err(Kept::NotPlain);
-    }
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let opened = openat(folder, name, flags, Mode::empty())?;
-    let mode = fstat(&opened)?.st_mode;
-    if !is_plain(mode) {
-        return Err(Kept::NotPlain);
-    }
+/// The bytes and the mode of a plain file. One that is too large was not reviewed.
+fn read(folder: &OwnedFd, name: &[u8]) -> Result<(Vec<u8>, Mode), Kept> {
+    let file = open_regular(folder, name)?;
+    let mode = Mode::from_raw_mode(fstat(&file)?.st_mode);
     let mut bytes = Vec::new();
-    let read = File::from(opened).take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
-    if read as u64 > MAX_BYTES {
+    let read = file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
+    if read as u64 > MAX_FILE_BYTES {
         return Err(Kept::Changed);
     }
-    Ok((bytes, Mode::from_raw_mode(mode)))
+    Ok((bytes, mode))
 }
 
 /// Writes a new file whole, with this mode.
@@ -152,18 +129,6 @@ fn put(file: OwnedFd, bytes: &[u8], mode: Mode) -> Result<(), Kept> {
     file.write_all(bytes)?;
     fchmod(&file, mode)?;
     Ok(fsync(&file)?)
-}
-
-/// Writes a file below a folder of our own.
-///
-/// # Errors
-/// There is no room.
-pub(super) fn copy(folder: &Path, path: &RepoPath, bytes: &[u8]) -> io::Result<()> {
-    let file = folder.join(std::ffi::OsStr::from_bytes(path.as_bytes()));
-    if let Some(parent) = file.parent() {
-        DirBuilder::new().recursive(true).create(parent)?;
-    }
-    std::fs::write(file, bytes)
 }
 
 #[cfg(test)]
@@ -203,7 +168,9 @@ mod tests {
         symlink("d/a", root.join("link")).unwrap();
         symlink("d", root.join("folder")).unwrap();
         symlink("../out", root.join("away")).unwrap();
-        for path in ["link", "folder/a", "away", "../out", "d/../../out", "d", ".git/a", "d/a/x", ""] {
+        for path in
+            ["link", "folder/a", "away", "../out", "d/../../out", "d", ".git/a", "git~1/a", "d/a/x", ""]
+        {
             let kept = tree.replace(&path.into(), b"old", b"new");
             assert!(matches!(kept, Err(Kept::NotPlain)), "{path}: {kept:?}");
         }

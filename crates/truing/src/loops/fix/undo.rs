@@ -45,7 +45,7 @@ pub fn keep(folder: &Path, stamp: &str, patch: &[u8]) -> io::Result<PathBuf> {
 ///
 /// # Errors
 /// The folder cannot be written.
-pub fn again(path: &Path, patch: &[u8]) -> io::Result<()> {
+pub fn rewrite(path: &Path, patch: &[u8]) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
     file.write_all(&[ABOUT.as_bytes(), patch].concat())?;
@@ -121,7 +121,7 @@ mod tests {
         for (path, patch) in [(&last, "y"), (&again, "z")] {
             assert_eq!(std::fs::read_to_string(path).unwrap(), format!("{ABOUT}{patch}"));
         }
-        super::again(&last, b"a").unwrap();
+        rewrite(&last, b"a").unwrap();
         assert_eq!(std::fs::read_to_string(&last).unwrap(), format!("{ABOUT}a"));
         assert_eq!(last.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(std::fs::read_dir(&folder).unwrap().count(), MAX_PATCHES + 1);
