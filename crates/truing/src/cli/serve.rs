@@ -30,7 +30,7 @@ pub struct Args {
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
 
-    /// Which parts of the work to do; on SQLite one process serves, so the other parts rest meanwhile
+    /// The parts of the work to do; on SQLite the others rest meanwhile
     #[arg(long, value_enum, default_value_t = Role::All)]
     role: Role,
 }
