@@ -1,7 +1,7 @@
 //! Where an answer goes: to standard output, or to the file that `--output` names.
 
 use std::borrow::Cow;
-use std::fs::Permissions;
+use std::fs::{File, Permissions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -13,6 +13,12 @@ use super::output::Output;
 /// The rights of a new file, of which the user's mask takes some, as of all new files.
 const NEW_FILE_MODE: u32 = 0o666;
 
+/// Stands for standard output.
+const STDOUT: &str = "-";
+
+/// How many links are followed to a file that is not there, as many as the system follows.
+const MAX_LINKS: u32 = 40;
+
 /// The flag of commands whose answer can go to a file.
 #[derive(clap::Args, Clone, Debug)]
 pub(super) struct Destination {
@@ -21,7 +27,22 @@ pub(super) struct Destination {
     output: Option<PathBuf>,
 }
 
+/// What is written to.
+enum Target {
+    /// Standard output.
+    Output,
+    /// A device or a pipe, which is written into.
+    Stream(PathBuf),
+    /// A plain file of this folder, there or not.
+    File { folder: PathBuf, path: PathBuf },
+}
+
 impl Destination {
+    /// Refuses what cannot be written to, before there is something to write.
+    pub(super) fn check(&self, here: &Path) -> Result<(), CliError> {
+        self.target(here).map(drop)
+    }
+
     /// Prints the answer, or writes it to the file that was named; without colour, unless it was asked for.
     pub(super) fn deliver(
         &self,
@@ -30,47 +51,78 @@ impl Destination {
         color: ColorWhen,
         output: Output,
     ) -> Result<(), CliError> {
-        let Some(path) = self.output.as_deref().filter(|path| path.as_os_str() != "-") else {
-            return output.data(answer);
-        };
-        let text = match color {
+        let plain = || match color {
             ColorWhen::Always => Cow::Borrowed(answer),
             ColorWhen::Auto | ColorWhen::Never => anstream::adapter::strip_str(answer).to_string().into(),
         };
-        write(&here.join(path), text.as_bytes())?;
-        output.say(format_args!("written to {}", path.display()));
+        let written = match self.target(here)? {
+            Target::Output => return output.data(answer),
+            Target::Stream(path) => pour(&path, plain().as_bytes()),
+            Target::File { folder, path } => write(&folder, &path, plain().as_bytes()),
+        };
+        let name = self.name();
+        written.map_err(|error| {
+            CliError::failed("write_failed", format!("cannot write {name}: {error}"))
+                .hint("name a file in a folder that you may write to: `--output FILE`")
+        })?;
+        output.say(format_args!("written to {name}"));
         Ok(())
+    }
+
+    /// As the user calls it.
+    fn name(&self) -> impl std::fmt::Display {
+        self.output.as_deref().unwrap_or(Path::new(STDOUT)).display()
+    }
+
+    /// What the name stands for. What a link names is written, as a shell would, also if it is not there yet.
+    fn target(&self, here: &Path) -> Result<Target, CliError> {
+        let Some(path) = self.output.as_deref().filter(|path| path.as_os_str() != STDOUT) else {
+            return Ok(Target::Output);
+        };
+        // Not as a file: as one, what is there already (`>>`) would be replaced.
+        if path == Path::new("/dev/stdout") {
+            return Ok(Target::Output);
+        }
+        let wrong = |code, what: &str| {
+            let message = format!("cannot write {}: {what}", self.name());
+            CliError::usage(code, message).hint("name a file in a folder that is there: `--output FILE`")
+        };
+        let mut path = here.join(path);
+        match path.metadata() {
+            Ok(there) if there.is_dir() => return Err(wrong("bad_output", "it is a folder")),
+            Ok(there) if !there.is_file() => return Ok(Target::Stream(path)),
+            Ok(_) | Err(_) => {}
+        }
+        for _ in 0..MAX_LINKS {
+            let Ok(next) = path.read_link() else { break };
+            path = path.parent().unwrap_or(Path::new("/")).join(next);
+        }
+        let folder = path.parent().unwrap_or(Path::new("/")).canonicalize();
+        let folder = folder.ok().filter(|folder| folder.is_dir());
+        let folder = folder.ok_or_else(|| wrong("bad_output", "its folder is not there"))?;
+        if folder.ancestors().any(is_git_folder) {
+            return Err(wrong("inside_git", "it is inside a git folder"));
+        }
+        Ok(Target::File { folder, path })
     }
 }
 
-/// Writes a file, whole or not at all. What a link names is written, as a shell would.
-fn write(path: &Path, bytes: &[u8]) -> Result<(), CliError> {
-    let failed = |error: io::Error| {
-        CliError::failed("write_failed", format!("cannot write {}: {error}", path.display()))
-            .hint("name a file in a folder that you may write to: `--output FILE`")
-    };
-    let target = match path.canonicalize() {
-        Ok(target) => target,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => path.to_owned(),
-        Err(error) => return Err(failed(error)),
-    };
-    let there = target.metadata().ok();
-    // Renaming over a device or a pipe would replace it.
-    if there.as_ref().is_some_and(|there| !there.is_file()) {
-        return Err(failed(io::Error::other("it is there and is not a plain file")));
-    }
-    let folder = target.parent().unwrap_or(Path::new("/")).canonicalize().map_err(failed)?;
-    if folder.ancestors().any(is_git_folder) {
-        return Err(CliError::usage("inside_git", format!("{} is inside a git folder", path.display()))
-            .hint("name a file outside of it"));
-    }
+/// Writes into what is there, as a shell does. Where the reader stops reading, the rest is not wanted.
+fn pour(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let written = File::options().write(true).open(path)?.write_all(bytes);
+    written.or_else(|error| if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) })
+}
+
+/// Writes a file, whole or not at all.
+fn write(folder: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
     let new = Permissions::from_mode(NEW_FILE_MODE);
-    let file = tempfile::Builder::new().permissions(new).tempfile_in(&folder);
-    let mut file = file.map_err(failed)?;
+    let mut file = tempfile::Builder::new().permissions(new).tempfile_in(folder)?;
     // Who may read a file that is written again stays as it was, before there is something to read.
-    there.map_or(Ok(()), |there| file.as_file().set_permissions(there.permissions())).map_err(failed)?;
-    file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
-    file.persist(&target).map_err(|error| failed(error.error)).map(drop)
+    if let Ok(there) = path.metadata() {
+        file.as_file().set_permissions(there.permissions())?;
+    }
+    file.write_all(bytes).and_then(|()| file.as_file().sync_all())?;
+    file.persist(path).map_err(|error| error.error).map(drop)
 }
 
 /// Does git keep its own things here, whatever the folder is called?

@@ -44,7 +44,7 @@ const MAX_DIFF_BYTES: u64 = truing_git::options::MAX_DIFF_BYTES as u64;
 /// files of the working tree.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Args {
-    /// A folder of the repository [default: the current one]
+    /// A folder of the repository, all of which is reviewed [default: the current one]
     path: Option<PathBuf>,
     /// Compare with this commit, or where the head left it, instead of the default branch
     ///
@@ -186,6 +186,7 @@ struct Command {
 
 impl Command {
     async fn run(self) -> Result<Exit, CliError> {
+        self.args.destination.check(self.environment.directory())?;
         let diff = self.diff().await?;
         let progress = self.output.progress("reviewing", None);
         let reader = ThreadedReader::with(&self.config.rules).map_err(wiring::reader_error)?;

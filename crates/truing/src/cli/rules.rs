@@ -70,8 +70,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     match &args.action {
         Action::List => list(context),
         Action::Check { paths, packs, destination } => {
-            let (answer, exit) = check(paths, packs, context)?;
             let here = context.environment.directory();
+            destination.check(here)?;
+            let (answer, exit) = check(paths, packs, context)?;
             destination.deliver(&answer, here, context.globals.color, context.output)?;
             Ok(exit)
         }

@@ -76,9 +76,9 @@ fn a_file_is_written_whole_and_never_inside_git() {
     assert!(!std::fs::read_to_string(place.home().join("report.txt")).unwrap().contains('\x1b'));
 
     let before = (place.files(), std::fs::read_dir(place.home()).unwrap().count());
-    for path in ["../no/such/folder/x", "..", "a.py/x", "/dev/null"] {
+    for path in ["../no/such/folder/x", "..", "a.py/x"] {
         let ran = to(path);
-        assert_eq!((ran.exit, &ran.json()["error"]["code"]), (3, &json!("write_failed")), "{path}");
+        assert_eq!((ran.exit, &ran.json()["error"]["code"]), (2, &json!("bad_output")), "{path}");
     }
     place.git(["init", "--quiet", "--bare", "../bare"]);
     for path in [".git/x", ".git/config", ".git/refs/heads/x", "../bare/hooks/x"] {
@@ -87,6 +87,49 @@ fn a_file_is_written_whole_and_never_inside_git() {
     }
     std::fs::remove_dir_all(place.home().join("bare")).unwrap();
     assert!(before == (place.files(), std::fs::read_dir(place.home()).unwrap().count()), "nothing is left");
+}
+
+#[test]
+fn a_file_that_cannot_be_written_is_told_before_the_review() {
+    let place = Place::new();
+    place.write("b.py", STOPS);
+    for path in ["..", "../no/such/folder/x", ".git/x"] {
+        let ran = Ran::from(place.command(&["review", "--output", path]).output().unwrap());
+        assert_eq!(ran.exit, 2, "{}", ran.err);
+        let said = ran.err.lines().map(|line| line.split(':').next().unwrap()).collect::<Vec<_>>();
+        assert_eq!(said, ["error", "hint"], "{}", ran.err);
+        assert!(!place.store().exists(), "nothing was reviewed");
+        let ran = Ran::from(place.command(&["rules", "check", "b.py", "--output", path]).output().unwrap());
+        assert_eq!(ran.exit, 2, "{}", ran.err);
+    }
+}
+
+#[test]
+fn devices_and_pipes_are_written_into_and_a_link_makes_what_it_names() {
+    let place = Place::new();
+    place.write("b.py", STOPS);
+    let expected = place.review(&["--format", "json"]).out;
+    let to = |path: &str| place.review(&["--format", "json", "--output", path]);
+    let ran = to("/dev/null");
+    assert_eq!((ran.exit, ran.out.as_str(), ran.err.as_str()), (1, "", ""));
+    assert_eq!((to("/dev/stdout").out, to("/dev/stderr").err), (expected.clone(), expected.clone()));
+
+    let pipe = place.home().join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let reader = std::thread::spawn({
+        let pipe = pipe.clone();
+        move || std::fs::read_to_string(pipe).unwrap()
+    });
+    assert_eq!(to("../pipe").exit, 1);
+    assert_eq!(reader.join().unwrap(), expected);
+    assert!(!pipe.metadata().unwrap().is_file());
+
+    std::fs::create_dir(place.home().join("reports")).unwrap();
+    let link = place.home().join("latest");
+    std::os::unix::fs::symlink("reports/one.json", &link).unwrap();
+    assert_eq!(to("../latest").exit, 1);
+    assert!(link.is_symlink());
+    assert_eq!(std::fs::read_to_string(place.home().join("reports/one.json")).unwrap(), expected);
 }
 
 #[test]
