@@ -144,6 +144,7 @@ impl Git {
             time: self.limits().local_time,
             output: self.limits().output_bytes,
             secret: None,
+            partial: false,
         }
     }
 }
@@ -189,6 +190,8 @@ pub(crate) struct Call {
     time: Duration,
     output: usize,
     secret: Option<Secret>,
+    /// May objects be missing?
+    partial: bool,
 }
 
 impl Call {
@@ -247,6 +250,12 @@ impl Call {
         self
     }
 
+    /// Takes an object that is missing for one that was never fetched.
+    pub(crate) fn of_partial_clone(mut self, partial: bool) -> Self {
+        self.partial = partial;
+        self
+    }
+
     /// Runs it and gives the answer; any exit but 0 is an error.
     pub(crate) async fn read(self) -> Result<Vec<u8>, GitError> {
         let name = self.name;
@@ -255,7 +264,7 @@ impl Call {
 
     /// Runs it and gives the answer whatever the exit.
     pub(crate) async fn run(mut self) -> Result<Finished, GitError> {
-        let (name, bound) = (self.name, self.output);
+        let (name, bound, partial) = (self.name, self.output, self.partial);
         let input = self.input.take();
         let mut running = self.spawn(input.is_some())?;
         let (stdin, stdout) = (running.stdin.take(), running.stdout.take());
@@ -265,7 +274,7 @@ impl Call {
             stdout.map_err(|unread| unread.into_error(name, bound))
         };
         let (stdout, status, message) = running.supervise(talk).await?;
-        Ok(Finished { status, stdout, message })
+        Ok(Finished { status, stdout, message, partial })
     }
 
     /// Starts the process. Its standard streams are pipes; input only where some is to come.
@@ -310,6 +319,8 @@ pub(crate) struct Finished {
     pub(crate) stdout: Vec<u8>,
     /// What it said on the error stream, cut and cleaned.
     pub(crate) message: String,
+    /// May objects be missing?
+    partial: bool,
 }
 
 impl Finished {
@@ -326,6 +337,9 @@ impl Finished {
     /// The error that this exit is.
     pub(crate) fn failure(self, name: &'static str) -> GitError {
         let message = if self.message.is_empty() { self.status.to_string() } else { self.message };
+        if self.partial && message.contains("unable to read") {
+            return GitError::NotFetched { call: name, message };
+        }
         GitError::Failed { call: name, message }
     }
 }

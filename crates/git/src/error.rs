@@ -58,6 +58,15 @@ pub enum GitError {
         /// Git's words, cut and cleaned.
         message: String,
     },
+    /// Git misses objects that were left out when the repository was cloned (`git clone --filter`), and are not
+    /// fetched behind its owner's back.
+    #[error("this is a partial clone, and git {call} needs what was never fetched: {message}")]
+    NotFetched {
+        /// The subcommand.
+        call: &'static str,
+        /// Git's words, cut and cleaned.
+        message: String,
+    },
     /// Git's answer is not of the form we know.
     #[error("git {call} answers something unexpected: {answer}")]
     Garbled {
@@ -187,6 +196,7 @@ impl GitError {
             | Self::TimedOut { .. }
             | Self::TooLarge { .. }
             | Self::Failed { .. }
+            | Self::NotFetched { .. }
             | Self::Garbled { .. }
             | Self::MissingHistory { .. }
             | Self::MirrorBusy { .. }
@@ -205,7 +215,12 @@ impl GitError {
             Self::Io { .. } => "check that the folder exists, is writable and has room".into(),
             Self::TimedOut { .. } => "try again; if it lasts, run the same git command by hand".into(),
             Self::TooLarge { .. } => "review a smaller range: name a nearer base".into(),
-            Self::Failed { .. } => "run `git fsck` in the repository, or try again".into(),
+            Self::Failed { message, .. } => mend(message).into(),
+            Self::NotFetched { .. } => {
+                "let git fetch it: `git diff --stat BASE HEAD` (what differs), or \
+                 `git fetch --refetch --no-filter origin` (all)"
+                    .into()
+            }
             Self::Garbled { .. } => "check that the `git` in PATH is git itself".into(),
             Self::PathMissing(_) | Self::NotADirectory(_) | Self::NotARepository(_) => {
                 "name a folder inside a git repository".into()
@@ -241,4 +256,29 @@ impl GitError {
             }
         }
     }
+}
+
+/// What to do about words of git, by what they hold; the first counts.
+const MENDS: &[(&str, &str)] = &[
+    ("bad config", "mend that line of the repository's configuration"),
+    ("config value", "mend that value in the repository's configuration"),
+    ("git repo version", NEWER_GIT),
+    ("unknown repository extension", NEWER_GIT),
+    ("index file", BROKEN_INDEX),
+    ("bad signature", BROKEN_INDEX),
+    ("cache entry", BROKEN_INDEX),
+    ("encod", "make the file what .gitattributes says of it (`working-tree-encoding`), or that what it is"),
+    ("unable to read", LOST_OBJECT),
+    ("bad object", LOST_OBJECT),
+];
+const NEWER_GIT: &str = "the repository is of a newer format: put a newer git in PATH";
+const BROKEN_INDEX: &str = "git's index is damaged, or GIT_INDEX_FILE names something else; \
+                            `rm .git/index && git reset` makes it anew, and keeps the files";
+const LOST_OBJECT: &str = "the repository has lost an object: `git fsck` tells which ones; \
+                           `git fetch --refetch origin` fetches what was pushed";
+
+/// What to do next, by what git says.
+fn mend(message: &str) -> &'static str {
+    let known = MENDS.iter().find(|(words, _)| message.contains(words));
+    known.map_or("try again; if it lasts, see what `git status` and `git fsck` say", |(_, mend)| mend)
 }

@@ -84,10 +84,12 @@ impl Git {
         let on_it = |name| self.call(name).folder(&layout.root).env("GIT_DIR", &layout.git_dir);
         let (settings, branches) =
             tokio::join!(Settings::ask(on_it("config")), base::branches(on_it("for-each-ref")));
+        let settings = settings?;
+        let view = View::new(self.clone(), private.path().to_owned(), layout.format);
         Ok(Repository {
             git: self.clone(),
-            view: View::new(self.clone(), private.path().to_owned(), layout.format),
-            settings: settings?,
+            view: view.of_partial_clone(settings.partial),
+            settings,
             branches: branches?,
             layout,
             _private: Arc::new(private),

@@ -71,12 +71,19 @@ pub(crate) struct View {
     git: Git,
     dir: PathBuf,
     format: ObjectFormat,
+    /// May objects be missing?
+    partial: bool,
 }
 
 impl View {
     /// Uses a folder that [`lay_out`] has made.
     pub(crate) fn new(git: Git, dir: PathBuf, format: ObjectFormat) -> Self {
-        Self { git, dir, format }
+        Self { git, dir, format, partial: false }
+    }
+
+    /// Of a repository that may have been cloned without some objects: a call that misses one says so.
+    pub(crate) fn of_partial_clone(self, partial: bool) -> Self {
+        Self { partial, ..self }
     }
 
     /// The git program.
@@ -101,7 +108,7 @@ impl View {
 
     /// A call in this folder that heeds the attributes of a working tree (line ends; programs are unknown).
     pub(crate) fn call_with_attributes(&self, name: &'static str) -> Call {
-        self.git.call(name).folder(&self.dir).env("GIT_DIR", &self.dir)
+        self.git.call(name).folder(&self.dir).env("GIT_DIR", &self.dir).of_partial_clone(self.partial)
     }
 
     /// The diff between two commits or trees.

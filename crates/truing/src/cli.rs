@@ -313,7 +313,8 @@ fn wrong_arguments(error: &clap::Error) -> CliError {
     let mut paragraphs = text.split("\n\n");
     let on_one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     let wrong = CliError::usage("usage", on_one_line(paragraphs.next().unwrap_or_default()));
-    paragraphs.flat_map(hints_of).fold(wrong, CliError::hint)
+    let told = paragraphs.flat_map(hints_of).fold(wrong, CliError::hint);
+    if told.hints.is_empty() { told.hint("see what it takes: `--help`") } else { told }
 }
 
 /// One hint a tip, and one for the usage.

@@ -528,14 +528,19 @@ pub fn user_file(environment: &Environment) -> Option<PathBuf> {
 /// takes it from the default branch's tip.
 ///
 /// # Errors
-/// [`Problem::Unreadable`], also for links and other things that are no plain file.
+/// [`Problem::RepositoryFile`], also for links and other things that are no plain file.
 pub fn repository_file(root: &Path) -> Result<Option<SourceFile>, ConfigError> {
     let path = root.join(REPOSITORY_FILE);
+    let name = path.display().to_string();
+    let unreadable = |why: String| Problem::RepositoryFile { file: name.clone(), why };
     match path.symlink_metadata() {
-        Ok(metadata) if metadata.is_file() => read(&path, &path).map(Some),
-        Ok(_) => Err(unreadable(&path, "it is not a plain file")),
+        Ok(metadata) if metadata.is_file() => {
+            let text = text_of(&path).map_err(unreadable)?;
+            Ok(Some(SourceFile { name, folder: root.to_owned(), text }))
+        }
+        Ok(_) => Err(unreadable("it is not a plain file".to_owned()).into()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(unreadable(&path, error)),
+        Err(error) => Err(unreadable(error.to_string()).into()),
     }
 }
 
@@ -544,15 +549,21 @@ pub fn repository_file(root: &Path) -> Result<Option<SourceFile>, ConfigError> {
 /// # Errors
 /// [`Problem::Unreadable`]
 pub fn read(shown: &Path, path: &Path) -> Result<SourceFile, ConfigError> {
-    let mut bytes = Vec::new();
-    let file = open_plain(path).map_err(|error| unreadable(shown, error))?;
-    file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(|error| unreadable(shown, error))?;
-    if bytes.len() as u64 > MAX_FILE {
-        return Err(unreadable(shown, format_args!("it is longer than {MAX_FILE} bytes")));
-    }
-    let text = String::from_utf8(bytes).map_err(|_| unreadable(shown, "it is not UTF-8"))?;
+    let name = shown.display().to_string();
+    let text = text_of(path).map_err(|why| Problem::Unreadable { file: name.clone(), why })?;
     let folder = path.parent().unwrap_or(Path::new("")).to_owned();
-    Ok(SourceFile { name: shown.display().to_string(), folder, text })
+    Ok(SourceFile { name, folder, text })
+}
+
+/// The text of a plain file, or why it cannot be read.
+fn text_of(path: &Path) -> Result<String, String> {
+    let mut bytes = Vec::new();
+    let file = open_plain(path).map_err(|error| error.to_string())?;
+    file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    if bytes.len() as u64 > MAX_FILE {
+        return Err(format!("it is longer than {MAX_FILE} bytes"));
+    }
+    String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())
 }
 
 /// Opens a plain file, perhaps through a link. Another thing can be waited for without end (a FIFO), or read (a device).
@@ -561,10 +572,6 @@ pub(crate) fn open_plain(path: &Path) -> std::io::Result<std::fs::File> {
         return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, "it is not a plain file"));
     }
     std::fs::File::open(path)
-}
-
-fn unreadable(file: &Path, why: impl std::fmt::Display) -> ConfigError {
-    Problem::Unreadable { file: file.display().to_string(), why: why.to_string() }.into()
 }
 
 #[cfg(test)]

@@ -15,13 +15,13 @@ use crate::{Git, GitError};
 /// Stands between two answers that are paths, which may hold line ends: git repeats an option that it does not know.
 const NEXT: &str = "--truing-next";
 
-/// The URL of `origin`, and settings that say how a working tree's files become content. The latter run nothing, and
+/// The URL of `origin`, which remotes keep objects for a partial clone, and settings that say how a working tree's files become content. The latter run nothing, and
 /// without them unchanged files could look changed.
-const SETTINGS: &str =
-    "^(remote\\.origin\\.url|core\\.(autocrlf|eol|filemode|symlinks|ignorecase|precomposeunicode))$";
+const SETTINGS: &str = "^(remote\\.origin\\.url|remote\\..*\\.promisor|core\\.(autocrlf|eol|filemode|symlinks|ignorecase|precomposeunicode))$";
 
-/// The one setting among them that is not about content.
+/// The two settings among them that are not about content.
 const ORIGIN: &str = "remote.origin.url";
+const PROMISOR: &str = ".promisor";
 
 /// Where a repository is, and what it is like.
 #[derive(Clone, Debug)]
@@ -53,7 +53,19 @@ impl Layout {
         if answer.code() != Some(0) && answer.message.contains("not a git repository") {
             return Err(GitError::NotARepository(path.to_owned()));
         }
-        Self::of(answer, path)
+        match Self::of(answer, path) {
+            // Its configuration may say that the working tree is elsewhere, or nowhere.
+            Err(GitError::NoWorkTree(path)) => {
+                let named =
+                    git.call("config").folder(folder).args(["-z", "--get", "core.worktree"]).run().await?;
+                let root = named.stdout.strip_suffix(b"\0").map(path_of);
+                Err(root.map_or(GitError::NoWorkTree(path.clone()), |root| GitError::ForeignWorkTree {
+                    path,
+                    root,
+                }))
+            }
+            answer => answer,
+        }
     }
 
     fn of(answer: Finished, path: &Path) -> Result<Self, GitError> {
@@ -93,6 +105,8 @@ impl Layout {
 pub(super) struct Settings {
     /// The URL of `origin`, without credentials.
     pub(super) origin: Option<String>,
+    /// Were objects left out when it was cloned?
+    pub(super) partial: bool,
     /// How files become content: keys and values.
     pub(super) content: Vec<(String, String)>,
 }
@@ -111,10 +125,12 @@ impl Settings {
             let (key, value) = entry.split_once('\n').unwrap_or((&entry, "true"));
             (key.to_owned(), value.to_owned())
         });
-        let (origins, content): (Vec<_>, Vec<_>) = entries.partition(|(key, _)| key == ORIGIN);
+        let (origins, others): (Vec<_>, Vec<_>) = entries.partition(|(key, _)| key == ORIGIN);
+        let (promisors, content): (Vec<_>, Vec<_>) =
+            others.into_iter().partition(|(key, _)| key.ends_with(PROMISOR));
         // As everywhere in git, the last one counts.
         let origin = origins.last().map(|(_, url)| without_credentials(url.trim_end()));
-        Ok(Self { origin, content })
+        Ok(Self { origin, partial: promisors.iter().any(|(_, value)| value == "true"), content })
     }
 }
 

@@ -68,6 +68,14 @@ pub enum Problem {
         /// Why.
         why: String,
     },
+    /// The repository's own file cannot be read.
+    #[error("configuration file {file} cannot be read: {why}")]
+    RepositoryFile {
+        /// The file.
+        file: String,
+        /// Why.
+        why: String,
+    },
     /// A file is not TOML.
     #[error("{at}: {why}")]
     Syntax {
@@ -188,7 +196,7 @@ impl Problem {
     /// A stable word for programs.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Unreadable { .. } => "config_unreadable",
+            Self::Unreadable { .. } | Self::RepositoryFile { .. } => "config_unreadable",
             Self::Syntax { .. } => "config_syntax",
             Self::UnknownKey { .. } => "unknown_key",
             Self::UnknownVariable { .. } => "unknown_variable",
@@ -208,6 +216,9 @@ impl Problem {
     pub fn hint(&self) -> String {
         match self {
             Self::Unreadable { .. } => "name a file that exists and may be read; `truing init` writes a new one".to_owned(),
+            Self::RepositoryFile { .. } => {
+                format!("make it a plain file of UTF-8 text, of {} KiB at most, or delete it", super::MAX_FILE >> 10)
+            }
             Self::Syntax { .. } => "the file must be TOML (https://toml.io)".to_owned(),
             Self::UnknownKey { nearest, .. } => {
                 format!("did you mean `{nearest}`? All keys: `truing config schema`")

@@ -84,7 +84,12 @@ pub fn plan<'a>(change: &'a Change, scope: &Scope) -> Result<Plan<'a>, ReadingEr
     if let Some(error) = parsed.error {
         return Err(ReadingError::Diff { byte: error.byte, line: error.line, message: error.message });
     }
+    let is_wanted = |path: &RepoPath| !scope.ignore.is_match(as_path(path));
     let mut coverage = Coverage { reviewed: vec![], not_reviewed: change.left_out.clone() };
+    // What nobody wants reviewed is not missing.
+    for gap in coverage.not_reviewed.iter_mut().filter(|gap| !is_wanted(&gap.path)) {
+        gap.reason = SkipReason::Ignored;
+    }
     let mut to_read: Vec<ChangedFile> = Vec::new();
     for file in &parsed.files {
         match skipped(file, scope) {
@@ -96,8 +101,7 @@ pub fn plan<'a>(change: &'a Change, scope: &Scope) -> Result<Plan<'a>, ReadingEr
             }),
         }
     }
-    let is_wanted = |path: &&RepoPath| !scope.ignore.is_match(as_path(path));
-    to_read.extend(change.large.iter().filter(is_wanted).map(|path| ChangedFile {
+    to_read.extend(change.large.iter().filter(|path| is_wanted(path)).map(|path| ChangedFile {
         path: path.clone(),
         old_path: None,
         added: vec![WHOLE],

@@ -108,6 +108,120 @@ fn a_shallow_clone_says_what_to_fetch() {
 }
 
 #[test]
+fn a_partial_clone_says_so_and_what_to_fetch() {
+    let place = Place::new();
+    place.git(["config", "uploadpack.allowFilter", "true"]);
+    place.git(["checkout", "--quiet", "-b", "feature"]);
+    place.write("a.py", STOPS);
+    place.commit("mine");
+    let url = format!("file://{}", place.repo().display());
+    place.git(["clone", "--quiet", "--filter=blob:none", "--branch=feature", &url, "../partial"]);
+    let ran = place.review(&["../partial"]);
+    let lines = ran.err.lines().collect::<Vec<_>>();
+    assert!(
+        ran.exit == 3 && lines[0].starts_with("error: this is a partial clone, and git diff"),
+        "{}",
+        ran.err
+    );
+    assert!(lines[1].contains("`git fetch --refetch --no-filter origin`"), "{}", ran.err);
+    let partial = place.home().join("partial");
+    place.git_in(&partial, ["diff", "--stat", "origin/main", "HEAD"]);
+    assert_eq!(each(&place.report(&["../partial"]), "path"), ["a.py"], "the command helps");
+}
+
+#[test]
+fn what_is_wrong_with_a_repository_is_told_by_what_git_says() {
+    let place = Place::new();
+    place.write("b.py", "import os\n");
+    place.commit("second");
+    let told = |arguments: &[&str], said: &str, hint: &str| {
+        let ran = place.review(arguments);
+        let (message, next) = ran.err.split_once("\nhint: ").unwrap();
+        assert!(message.contains(said) && next.contains(hint), "{}", ran.err);
+        assert!(ran.exit == 2 || ran.exit == 3, "{}", ran.exit);
+    };
+    let with = |file: &str, text: &[u8], check: &dyn Fn()| {
+        let path = place.repo().join(file);
+        let before = std::fs::read(&path).ok();
+        place.write(file, text);
+        check();
+        match before {
+            Some(before) => std::fs::write(path, before).unwrap(),
+            None => std::fs::remove_file(path).unwrap(),
+        }
+    };
+    let config = std::fs::read(place.repo().join(".git/config")).unwrap();
+    let config = |more: &str| [config.as_slice(), more.as_bytes()].concat();
+    with(".git/config", &config("[core\n"), &|| told(&[], "bad config line", "mend that line"));
+    with(".git/config", &config("[core]\nrepositoryformatversion = 9\n"), &|| {
+        told(&[], "found 9", "put a newer git in PATH");
+    });
+    with(".git/config", &config("[core]\nworktree = /nope\n"), &|| {
+        told(&[], "says that its working tree is /nope", "unset core.worktree");
+    });
+    for arguments in [&["--staged"][..], &[]] {
+        with(".git/index", b"no index at all, but long enough to have a header", &|| {
+            told(arguments, "index", "git's index is damaged");
+        });
+    }
+    with(".gitattributes", b"*.txt working-tree-encoding=UTF-16\n", &|| {
+        with("c.txt", b"no mark", &|| told(&[], "BOM is required", "working-tree-encoding"));
+    });
+    let lost = place.git(["rev-parse", "HEAD~1:a.py"]);
+    std::fs::remove_file(place.repo().join(".git/objects").join(&lost[..2]).join(&lost[2..])).unwrap();
+    place.write("a.py", "import sys\n");
+    told(&[], "unable to read", "`git fsck`");
+}
+
+#[test]
+fn the_repositorys_own_file_is_not_taken_for_the_operators() {
+    let place = Place::new();
+    let hint = "make it a plain file of UTF-8 text, of 1024 KiB at most, or delete it";
+    let file = place.repo().join(".truing.toml");
+    let message = |why: &str| format!("configuration file {} cannot be read: {why}", file.display());
+    std::fs::create_dir(&file).unwrap();
+    refused(&place, &[], &message("it is not a plain file"), hint);
+    std::fs::remove_dir(&file).unwrap();
+    place.write(".truing.toml", "#".repeat((1 << 20) + 1));
+    refused(&place, &[], &message("it is longer than 1048576 bytes"), hint);
+    place.write(".truing.toml", b"\xff");
+    refused(&place, &[], &message("it is not UTF-8"), hint);
+}
+
+#[test]
+fn a_file_that_is_too_large_is_told_with_the_limit_and_can_be_left_out() {
+    let place = Place::new();
+    place.write("data.csv", "1,2\n".repeat(6 << 18));
+    for staged in [false, true] {
+        if staged {
+            place.git(["add", "--all"]);
+        }
+        let arguments: &[&str] = if staged { &["--staged"] } else { &[] };
+        let ran = place.review(arguments);
+        assert_eq!(ran.exit, 1, "{}", ran.out);
+        let said = ran.out.split_whitespace().collect::<Vec<_>>().join(" ");
+        let steps = "too large: over 4 MiB, or too much to parse; list it under rules.ignore in .truing.toml, or go \
+                     on without it: --allow-partial";
+        assert!(said.contains("not reviewed: data.csv (too large)") && said.contains(steps), "{said}");
+        assert_eq!(place.review(&[arguments, &["--allow-partial"]].concat()).exit, 0);
+        place.write(".truing.toml", "[rules]\nignore = [\"*.csv\"]\n");
+        let ran = place.review(arguments);
+        assert_eq!(ran.exit, 0, "{}", ran.out);
+        assert!(ran.out.contains("data.csv (ignored)") && !ran.out.contains("too large"), "{}", ran.out);
+        std::fs::remove_file(place.repo().join(".truing.toml")).unwrap();
+    }
+}
+
+#[test]
+fn wrong_arguments_have_a_next_step() {
+    let place = Place::new();
+    for arguments in [&["--format", "xml"][..], &["--fail-on", "P9"], &["--pack="], &["--output="], &[""]] {
+        let ran = place.review(arguments);
+        assert!(ran.exit == 2 && ran.err.contains("\nhint: see what it takes: `--help`\n"), "{}", ran.err);
+    }
+}
+
+#[test]
 fn parts_that_are_not_built_are_not_accepted() {
     let place = Place::new();
     for (arguments, said) in [

@@ -9,7 +9,8 @@ use annotate_snippets::{AnnotationKind, Group, Level, Origin, Patch, Renderer, S
 use anstyle::{AnsiColor, Style};
 use truing_core::finding::{Finding, Severity};
 use truing_core::id::Sha;
-use truing_core::outcome::{Coverage, NotReviewed, Outcome, OutcomeKind};
+use truing_core::outcome::{Coverage, NotReviewed, Outcome, OutcomeKind, SkipReason};
+use truing_git::options::MAX_FILE_BYTES;
 
 use crate::config::REPOSITORY_FILE;
 use crate::loops::local::{Against, Review, Reviewed};
@@ -45,6 +46,7 @@ pub(super) fn report(review: &Review, head: Option<&str>, configured: bool) -> S
     if let Some(gaps) = gaps(&record.coverage.not_reviewed) {
         text += &filled(&gaps);
     }
+    text += &too_large(&record.coverage.not_reviewed).map_or_else(String::new, |steps| filled(&steps));
     text += &filled(&compared(review, head));
     if configured {
         text += &filled(&self::configured(review));
@@ -113,6 +115,18 @@ fn gaps(gaps: &[NotReviewed]) -> Option<String> {
     let more = gaps.len() - listed.len();
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     (!listed.is_empty()).then(|| format!("not reviewed: {}{more}", listed.join(", ")))
+}
+
+/// What to do about files that are too large: they alone make a review incomplete though nothing is broken.
+fn too_large(gaps: &[NotReviewed]) -> Option<String> {
+    let any = gaps.iter().any(|gap| gap.reason == SkipReason::TooLarge);
+    any.then(|| {
+        format!(
+            "too large: over {} MiB, or too much to parse; list it under rules.ignore in {REPOSITORY_FILE}, or go on \
+             without it: --allow-partial",
+            MAX_FILE_BYTES >> 20
+        )
+    })
 }
 
 /// What was compared with what.
@@ -329,7 +343,6 @@ mod tests {
     use anstream::adapter::strip_str;
     use insta::assert_snapshot;
     use truing_core::finding::{Finding, Severity, Suggestion};
-    use truing_core::outcome::SkipReason;
 
     use super::*;
     use crate::loops::desired::tests::finding;
