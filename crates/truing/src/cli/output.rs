@@ -121,6 +121,11 @@ impl Output {
         }
     }
 
+    /// The same, also with `--quiet`: what must not be missed.
+    pub(crate) fn insist(self, lines: impl Display) {
+        self.talk(lines);
+    }
+
     /// A warning, on stderr, also with `--quiet`.
     pub fn warn(self, text: impl Display) {
         self.talk(format_args!("{WARNING}warning:{WARNING:#} {}\n", one_line(&text.to_string())));

@@ -8,6 +8,7 @@ pub(super) mod text;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clap::ValueEnum;
@@ -30,9 +31,13 @@ use crate::loops;
 use crate::loops::local::{Head, Local, LocalError, Review};
 use crate::loops::reading::ReadingError;
 use crate::wiring::{self, SystemClock, ThreadedReader, UniqueIds};
+use fix::Fixing;
 
 /// How long an interrupted review may take to stop its children and to tidy up.
 const GRACE: Duration = Duration::from_secs(2);
+
+/// The same while files are changed: the one that is being written is finished, on a disk that may be slow.
+const FIX_GRACE: Duration = Duration::from_secs(30);
 
 /// How large a given diff may be, in bytes: as large as git's own.
 const MAX_DIFF_BYTES: u64 = truing_git::options::MAX_DIFF_BYTES as u64;
@@ -144,6 +149,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         environment: context.environment.clone(),
         output: context.output,
         color: context.globals.color,
+        stop: Arc::default(),
     };
     let changed = if args.fix {
         "what was fixed until then was told, with the command that undoes it; run it again"
@@ -159,16 +165,20 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
 
 /// Runs the command on another thread, so that an interruption is served at once, whatever it does.
 async fn until_interrupted(command: Command, changed: &str) -> Result<Exit, CliError> {
+    let mut signals = runtime::Signals::new()?;
+    let stop = Arc::clone(&command.stop);
+    let grace = if command.args.fix { FIX_GRACE } else { GRACE };
     let mut task = tokio::spawn(command.run());
     tokio::select! {
         ended = &mut task => ended.unwrap_or_else(|stopped| {
             Err(CliError::failed("internal", format!("the review stopped: {stopped}"))
                 .hint("this is a bug of truing; please report it"))
         }),
-        Ok(_) = runtime::told_to_stop() => {
-            // What the task holds goes with it: git's processes, temporary folders.
+        _ = signals.next() => {
+            // What the task holds goes with it: git's processes, temporary folders. Fixes end between two files.
+            stop.store(true, Ordering::Relaxed);
             task.abort();
-            let _ = tokio::time::timeout(GRACE, task).await;
+            let _ = tokio::time::timeout(grace, task).await;
             Err(CliError::new(Exit::Interrupted, "interrupted", "interrupted before the review was done")
                 .hint(changed))
         }
@@ -182,6 +192,8 @@ struct Command {
     environment: Environment,
     output: Output,
     color: ColorWhen,
+    /// Is it to end?
+    stop: Arc<AtomicBool>,
 }
 
 impl Command {
@@ -194,6 +206,8 @@ impl Command {
         reader.warm(self.config.rules.packs.clone());
         let git = wiring::git(&self.environment).await?;
         let repository = self.open(&git).await.map_err(wiring::git_error)?;
+        // Before the review: it would see what a killed run has left.
+        let mut fixing = if self.args.fix { Some(self.fixing(repository.root())?) } else { None };
         let head = match &self.args.head {
             Some(name) => Some(repository.resolve(name).await.map_err(wiring::git_error)?),
             None => None,
@@ -221,7 +235,9 @@ impl Command {
         };
         let mut review = local.run().await?;
         drop(progress);
-        if self.args.fix && self.fix(&review, &repository, index.as_ref(), &config, &reader).await? {
+        if let Some(fixing) = &mut fixing
+            && self.fix(fixing, &review, &repository, index.as_ref(), &config, &reader).await?
+        {
             let _progress = self.output.progress("reviewing again", None);
             review = local.run().await?;
         }
@@ -266,9 +282,15 @@ impl Command {
         repository.index(named.map(Path::new)).await.map(Some)
     }
 
+    /// The right to change files of the working tree.
+    fn fixing(&self, root: &Path) -> Result<Fixing<'_>, CliError> {
+        Fixing::begin(root, self.config.store.database()?, &self.stop, self.output)
+    }
+
     /// Makes the fixes that the review suggests. The answer: did anything change?
     async fn fix(
         &self,
+        fixing: &mut Fixing<'_>,
         review: &Review,
         repository: &Repository,
         index: Option<&Index>,
@@ -276,7 +298,7 @@ impl Command {
         reader: &ThreadedReader,
     ) -> Result<bool, CliError> {
         let root = repository.root();
-        let folder = tempfile::tempdir().map_err(LocalError::NoFolder)?;
+        let folder = truing_git::PrivateFolder::new().map_err(LocalError::NoFolder)?;
         let tree = match index {
             None => root,
             Some(index) => {
@@ -286,7 +308,7 @@ impl Command {
             }
         };
         let plan = loops::fix::plan(&review.open, tree, &config.rules.packs, reader).await?;
-        let fixed = fix::carry_out(plan, root, &config.store, SystemClock.now(), self.output)?;
+        let fixed = fixing.carry_out(plan, SystemClock.now())?;
         if fixed && index.is_some() {
             self.output.say("the index is as it was: `git add` the files to commit them as they are now");
         }
@@ -345,7 +367,7 @@ async fn own_file(repository: &Repository, head: Option<&Sha>) -> Result<Option<
     let Some(head) = head else {
         return Ok(config::repository_file(repository.root())?);
     };
-    let folder = tempfile::tempdir().map_err(LocalError::NoFolder)?;
+    let folder = truing_git::PrivateFolder::new().map_err(LocalError::NoFolder)?;
     let only = [REPOSITORY_FILE.into()];
     let exported = repository.export(head, folder.path(), Some(&only)).await.map_err(wiring::git_error)?;
     // As git names a file of a commit.

@@ -21,7 +21,7 @@ pub(crate) fn start() -> Result<Runtime, CliError> {
 pub(crate) enum Told {
     /// SIGTERM: the system.
     Terminate,
-    /// SIGINT: a person.
+    /// SIGINT, SIGQUIT: a person.
     Interrupt,
     /// SIGHUP: its terminal is gone. Not heard where it was to be ignored from the start, as `nohup` does.
     HangUp,
@@ -39,6 +39,7 @@ pub(crate) async fn told_to_stop() -> Result<Told, CliError> {
 pub(crate) struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    quit: Signal,
     hang_up: Option<Signal>,
 }
 
@@ -53,6 +54,7 @@ impl Signals {
         Ok(Self {
             terminate: signal(SignalKind::terminate()).map_err(deaf)?,
             interrupt: signal(SignalKind::interrupt()).map_err(deaf)?,
+            quit: signal(SignalKind::quit()).map_err(deaf)?,
             hang_up,
         })
     }
@@ -68,6 +70,7 @@ impl Signals {
         tokio::select! {
             _ = self.terminate.recv() => Told::Terminate,
             _ = self.interrupt.recv() => Told::Interrupt,
+            _ = self.quit.recv() => Told::Interrupt,
             () = hang_up => Told::HangUp,
         }
     }

@@ -5,12 +5,14 @@
 //! more, the rules look at these very bytes again, and only what they suggest now, too, is applied to them; a file is
 //! replaced only while it still holds them.
 
+pub mod lock;
 pub mod tree;
 pub mod undo;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use truing_core::finding::{Finding, RawFinding};
 use truing_core::port::{ChangedFile, ReadRequest, Reader};
@@ -19,7 +21,7 @@ use truing_git::write_new;
 use truing_reader::{Edit, apply};
 
 use super::reading::ReadingError;
-use tree::{Kept, Tree};
+use tree::{Kept, Lost, Tree};
 
 /// What can be fixed, and what cannot.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -54,6 +56,17 @@ pub struct Left {
     pub rule: String,
     /// Why not.
     pub why: String,
+}
+
+/// What came of making a plan's changes.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Made {
+    /// Which of the planned changes were made.
+    pub done: Vec<bool>,
+    /// How many were not begun.
+    pub not_begun: usize,
+    /// What files lost beside what was fixed.
+    pub lost: Vec<(RepoPath, Lost)>,
 }
 
 /// Why nothing can be planned.
@@ -94,7 +107,7 @@ pub async fn plan<R: Reader>(
     }
 
     let tree = Tree::open(tree).map_err(ReadingError::from)?;
-    let copy = tempfile::tempdir()?;
+    let copy = truing_git::PrivateFolder::new()?;
     let mut read: Vec<(&RepoPath, Vec<u8>)> = Vec::new();
     for (path, findings) in &files {
         match tree.read(path) {
@@ -186,6 +199,28 @@ impl Plan {
                 false
             }
         });
+    }
+
+    /// Makes the changes, until told to stop. Those that are not made are taken out of the plan.
+    pub fn make(&mut self, tree: &Tree, stop: &AtomicBool) -> Made {
+        let mut made = Made::default();
+        for change in std::mem::take(&mut self.changes) {
+            let stopped = stop.load(Ordering::Relaxed);
+            let replaced = (!stopped).then(|| tree.replace(&change.path, &change.old, &change.new));
+            made.done.push(matches!(replaced, Some(Ok(_))));
+            match replaced {
+                None => made.not_begun += 1,
+                Some(Ok(lost)) => {
+                    made.lost.extend(lost.into_iter().map(|lost| (change.path.clone(), lost)));
+                    self.changes.push(change);
+                }
+                Some(Err(why)) => {
+                    let (path, why) = (change.path, why.to_string());
+                    self.left.push(Left { path, line: 0, rule: String::new(), why });
+                }
+            }
+        }
+        made
     }
 
     /// The fixes as a patch that `git apply` takes, with so many lines of context.

@@ -3,10 +3,11 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use insta::assert_snapshot;
 use serde_json::json;
+use truing::loops::fix::lock::FixLock;
 
 use crate::place::{Place, Ran, each};
 
@@ -81,8 +82,10 @@ fn fixes_are_shown_made_and_reviewed_again() {
 
     place.write("d.py", "f()\nbreakpoint()\n");
     let last = fix(&place, &["--quiet"]);
-    assert_eq!((last.exit, last.err.as_str()), (0, ""), "{}", last.out);
+    assert_eq!((last.exit, last.err.lines().count()), (0, 2), "{}", last.err);
     assert_eq!(read(&place, "d.py"), b"f()\n");
+    assert!(shell(&place, undo(&last)), "what undoes it is told all the same");
+    assert_eq!(read(&place, "d.py"), b"f()\nbreakpoint()\n");
 }
 
 #[test]
@@ -146,6 +149,88 @@ fn a_run_that_was_killed_between_two_files_is_undone_file_by_file() {
     assert_eq!((read(&place, "b.py"), read(&place, "c.py")), (ASSERTS.0.into(), ASSERTS.0.into()));
 }
 
+/// Runs it over so many files of one fix each, and ends it by a signal while it changes them.
+fn ended_midway(place: &Place, signal: &str) -> Ran {
+    for number in 0..MANY {
+        place.write(format!("{number:03}.py"), ASSERTS.0);
+    }
+    let temp = place.home().join("tmp");
+    std::fs::create_dir_all(&temp).unwrap();
+    let mut command = place.command(&["review", "--fix", "--quiet"]);
+    let mut child =
+        command.env("TMPDIR", &temp).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    while read(place, "000.py") == ASSERTS.0.as_bytes() && child.try_wait().unwrap().is_none() {
+        std::thread::yield_now();
+    }
+    assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    Ran { exit: output.status.code().unwrap_or(-1), out: text(output.stdout), err: text(output.stderr) }
+}
+
+/// Enough files that none but the first few are written before a signal comes.
+const MANY: usize = 400;
+
+/// How many files are fixed, and is there nothing but files that were written, here and in the temporary folder?
+fn fixed_files(place: &Place) -> usize {
+    let names: Vec<_> =
+        std::fs::read_dir(place.repo()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let odd = names.iter().find(|name| name.to_string_lossy().starts_with(".truing"));
+    assert_eq!(odd, None);
+    assert_eq!(std::fs::read_dir(place.home().join("tmp")).unwrap().count(), 0);
+    (0..MANY).filter(|number| read(place, &format!("{number:03}.py")) == ASSERTS.1.as_bytes()).count()
+}
+
+#[test]
+fn an_interrupted_run_ends_between_two_files_and_what_it_told_undoes_it() {
+    for signal in ["-INT", "-QUIT"] {
+        let place = Place::new();
+        let ran = ended_midway(&place, signal);
+        assert_eq!(ran.exit, 130, "{}", ran.err);
+        let fixed = fixed_files(&place);
+        assert!((1..MANY).contains(&fixed), "{fixed}");
+        let told = format!("warning: interrupted: {} files not fixed\n", MANY - fixed);
+        assert!(ran.err.contains(&told), "{}", ran.err);
+        assert!(shell(&place, undo(&ran)), "{}", ran.err);
+        assert_eq!(fixed_files(&place), 0);
+    }
+}
+
+#[test]
+fn what_a_killed_run_did_is_told_by_the_next_with_what_undoes_it() {
+    let place = Place::new();
+    let killed = ended_midway(&place, "-KILL");
+    assert_eq!(killed.exit, -1);
+    std::fs::write(place.repo().join(".truing-fix-mine"), "").unwrap();
+    let mut again = place.command(&["review", "--fix", "--quiet"]);
+    let again = Ran::from(again.env("TMPDIR", place.home().join("tmp")).output().unwrap());
+    assert!(
+        again.err.starts_with("warning: an earlier --fix was killed when it had changed "),
+        "{}",
+        again.err
+    );
+    std::fs::remove_file(place.repo().join(".truing-fix-mine")).unwrap();
+    assert_eq!(fixed_files(&place), MANY);
+    let older = again.err.lines().skip_while(|line| *line != "to undo its fixes:").nth(1).unwrap();
+    assert!(shell(&place, undo(&again)) && shell(&place, older), "{}", again.err);
+    assert_eq!(fixed_files(&place), 0);
+    assert_eq!(fix(&place, &[]).err.matches("earlier").count(), 0, "it is told once");
+}
+
+#[test]
+fn a_second_run_in_the_same_tree_is_refused() {
+    let place = Place::new();
+    place.write("b.py", ASSERTS.0);
+    let undo = place.home().join(".local/state/truing/undo");
+    let lock = FixLock::take(&undo, &place.repo().canonicalize().unwrap()).unwrap();
+    let ran = fix(&place, &["--format", "json"]);
+    assert_eq!((ran.exit, &ran.json()["error"]["code"]), (4, &json!("already_running")), "{}", ran.err);
+    assert_eq!(read(&place, "b.py"), ASSERTS.0.as_bytes());
+    assert_eq!(place.review(&[]).exit, 1, "a review without fixes is another thing");
+    drop(lock);
+    assert_eq!(fix(&place, &[]).exit, 0);
+}
+
 #[test]
 fn modes_are_kept_links_and_what_cannot_be_written_are_left_and_told() {
     let place = Place::new();
@@ -154,7 +239,10 @@ fn modes_are_kept_links_and_what_cannot_be_written_are_left_and_told() {
     std::fs::set_permissions(place.repo().join("b.py"), std::fs::Permissions::from_mode(0o751)).unwrap();
     std::fs::write(place.home().join("out.py"), ASSERTS.0).unwrap();
     symlink("../out.py", place.repo().join("link.py")).unwrap();
-    assert_eq!(fix(&place, &[]).exit, 0);
+    std::fs::hard_link(place.repo().join("b.py"), place.home().join("other.py")).unwrap();
+    let ran = fix(&place, &[]);
+    let told = "warning: b.py: it had other names (hard links), which hold what it held before\n";
+    assert!(ran.exit == 0 && ran.err.contains(told), "{}", ran.err);
     assert_eq!((String::from_utf8(read(&place, "b.py")).unwrap().as_str(), mode("b.py")), (ASSERTS.1, 0o751));
     assert_eq!(std::fs::read_to_string(place.home().join("out.py")).unwrap(), ASSERTS.0);
 

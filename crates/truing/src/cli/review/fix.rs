@@ -1,7 +1,8 @@
 //! `truing review --fix`: shows the fixes as a diff, keeps what undoes them, and makes them.
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
 use anstyle::{AnsiColor, Style};
 use truing_core::id::Millis;
@@ -9,7 +10,7 @@ use truing_core::id::Millis;
 use super::text::visible;
 use crate::cli::error::CliError;
 use crate::cli::output::Output;
-use crate::config::StoreConfig;
+use crate::loops::fix::lock::{FixLock, FixLockError};
 use crate::loops::fix::tree::{Kept, Tree};
 use crate::loops::fix::{FixError, Left, Plan, undo};
 use crate::loops::text::counted;
@@ -25,72 +26,137 @@ const REMOVED: Style = AnsiColor::Red.on_default();
 const ADDED: Style = AnsiColor::Green.on_default();
 const PLACE: Style = AnsiColor::Cyan.on_default();
 
-/// Carries out a plan in a working tree, and tells. The answer: was anything changed?
-///
-/// # Errors
-/// What undoes it cannot be kept; then nothing is changed.
-pub(super) fn carry_out(
-    mut plan: Plan,
-    root: &Path,
-    store: &StoreConfig,
-    now: Millis,
+/// The right to change files of a working tree, and how that is told.
+pub(super) struct Fixing<'a> {
+    root: PathBuf,
+    tree: Tree,
+    /// Where patches are kept.
+    folder: PathBuf,
+    lock: FixLock,
+    stop: &'a AtomicBool,
     output: Output,
-) -> Result<bool, CliError> {
-    let tree = Tree::open(root).map_err(|error| {
-        CliError::failed("fix", format!("cannot open the working tree: {error}"))
-            .hint("nothing was changed; see that the folder is still there")
-    })?;
-    plan.retain(|change| {
-        let held = tree.holds(&change.path, &change.old);
-        if !matches!(held, Err(Kept::Changed)) {
-            return held;
-        }
-        // Git may have checked it out with other line ends than it has stored.
-        let converted = change.with_crlf();
-        tree.holds(&converted.path, &converted.old)?;
-        *change = converted;
-        Ok(())
-    });
-    if plan.changes.is_empty() {
-        tell(&plan.left, output);
-        if plan.left.is_empty() {
-            output.say("nothing to fix: no finding has a fix that is sure");
-        }
-        return Ok(false);
-    }
-    output.show(shown(&plan));
-    let kept = keep(&plan, store, now)?;
-    output.show(format_args!("to undo the fixes:\n  {}\n", visible(&undo::command(root, &kept))));
-
-    let planned = plan.changes.len();
-    plan.retain(|change| tree.replace(&change.path, &change.old, &change.new));
-    let files = plan.changes.len();
-    if files < planned {
-        // Git undoes all of a patch or nothing.
-        undo::rewrite(&kept, &plan.patch(CONTEXT)).map_err(|error| {
-            CliError::failed("write_failed", format!("cannot write {} again: {error}", kept.display()))
-                .hint("it names files that were not changed after all; undo the others with --include=PATH")
-        })?;
-    }
-    tell(&plan.left, output);
-    if files > 0 {
-        let fixes = plan.changes.iter().map(|change| change.fixes).sum();
-        output.say(format_args!("fixed {} in {}", counted(fixes, "finding"), counted(files, "file")));
-    }
-    Ok(files > 0)
 }
 
-/// Keeps the patch in the user's folder, also without records: what was changed must be undone with ease.
-fn keep(plan: &Plan, store: &StoreConfig, now: Millis) -> Result<std::path::PathBuf, CliError> {
-    let database = store.database()?;
-    let folder = database.parent().unwrap_or(Path::new(".")).join(FOLDER);
-    let stamp = jiff::Timestamp::from_millisecond(now.0).unwrap_or_default();
-    let stamp = stamp.strftime("%Y%m%dT%H%M%S%.3f").to_string();
-    undo::keep(&folder, &stamp, &plan.patch(CONTEXT)).map_err(|error| {
-        let message = format!("cannot keep what undoes the fixes in {}: {error}", folder.display());
-        CliError::failed("write_failed", message)
-            .hint("nothing was changed; see that the folder is yours to write and has room")
-    })
+impl<'a> Fixing<'a> {
+    /// Takes the right, and tells what a run that was killed has left. Until `stop` is set, files may be changed.
+    ///
+    /// # Errors
+    /// Another run has it, or the folder beside the database cannot be used.
+    pub(super) fn begin(
+        root: &Path,
+        database: &Path,
+        stop: &'a AtomicBool,
+        output: Output,
+    ) -> Result<Self, CliError> {
+        let folder = database.parent().unwrap_or(Path::new(".")).join(FOLDER);
+        let lock = FixLock::take(&folder, root).map_err(|error| match error {
+            FixLockError::Held => {
+                CliError::refused("already_running", format!("{}: {error}", visible(&root.to_string_lossy())))
+                    .hint("nothing was changed; run it again when the other is done")
+            }
+            FixLockError::Io { path, source } => not_kept(&path, &source),
+        })?;
+        let tree = Tree::open(root).map_err(|error| {
+            CliError::failed("fix", format!("cannot open the working tree: {error}"))
+                .hint("nothing was changed; see that the folder is still there")
+        })?;
+        let mut fixing = Self { root: root.to_owned(), tree, folder, lock, stop, output };
+        fixing.tell_killed().map_err(|error| not_kept(&fixing.folder, &error))?;
+        Ok(fixing)
+    }
+
+    /// Tidies up after a run that was killed, and tells what undoes what it did.
+    fn tell_killed(&mut self) -> std::io::Result<()> {
+        let Some(killed) = self.lock.killed()? else { return Ok(()) };
+        let done = killed.done(&self.tree);
+        let files = done.iter().filter(|done| **done).count();
+        match undo::cut(&killed.patch, &done) {
+            // Its patch has been removed since, with other old ones.
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            Ok(()) if files > 0 => {
+                let changed = counted(files, "file");
+                self.output.warn(format_args!("an earlier --fix was killed when it had changed {changed}"));
+                let command = undo::command(&self.root, &killed.patch);
+                self.output.insist(format_args!("to undo its fixes:\n  {}\n", visible(&command)));
+            }
+            Ok(()) | Err(_) => {}
+        }
+        self.lock.end()
+    }
+
+    /// Carries out a plan, and tells. The answer: was anything changed?
+    ///
+    /// # Errors
+    /// What undoes it cannot be kept; then nothing is changed.
+    pub(super) fn carry_out(&mut self, mut plan: Plan, now: Millis) -> Result<bool, CliError> {
+        let (tree, output) = (&self.tree, self.output);
+        plan.retain(|change| {
+            let held = tree.holds(&change.path, &change.old);
+            if !matches!(held, Err(Kept::Changed)) {
+                return held;
+            }
+            // Git may have checked it out with other line ends than it has stored.
+            let converted = change.with_crlf();
+            tree.holds(&converted.path, &converted.old)?;
+            *change = converted;
+            Ok(())
+        });
+        if plan.changes.is_empty() {
+            tell(&plan.left, output);
+            if plan.left.is_empty() {
+                output.say("nothing to fix: no finding has a fix that is sure");
+            }
+            return Ok(false);
+        }
+        output.show(shown(&plan));
+        let kept = self.keep(&plan, now)?;
+        let command = undo::command(&self.root, &kept);
+        output.insist(format_args!("to undo the fixes:\n  {}\n", visible(&command)));
+
+        let planned = plan.changes.len();
+        let made = plan.make(&self.tree, self.stop);
+        let files = plan.changes.len();
+        if files < planned {
+            // Git undoes all of a patch or nothing.
+            undo::cut(&kept, &made.done).map_err(|error| {
+                CliError::failed("write_failed", format!("cannot write {} again: {error}", kept.display()))
+                    .hint(
+                        "it names files that were not changed after all; undo the others with --include=PATH",
+                    )
+            })?;
+        }
+        // Left as it is, it would tell the next run what is no news.
+        let _ = self.lock.end();
+        tell(&plan.left, output);
+        for (path, lost) in &made.lost {
+            output.warn(format_args!("{}: {lost}", visible(&path.to_string())));
+        }
+        if made.not_begun > 0 {
+            output.warn(format_args!("interrupted: {} not fixed", counted(made.not_begun, "file")));
+        }
+        if files == 0 {
+            output.insist("nothing was changed: there is nothing to undo\n");
+            return Ok(false);
+        }
+        let fixes = plan.changes.iter().map(|change| change.fixes).sum();
+        output.say(format_args!("fixed {} in {}", counted(fixes, "finding"), counted(files, "file")));
+        Ok(true)
+    }
+
+    /// Keeps the patch in the user's folder, also without records: what was changed must be undone with ease.
+    fn keep(&mut self, plan: &Plan, now: Millis) -> Result<PathBuf, CliError> {
+        let stamp = jiff::Timestamp::from_millisecond(now.0).unwrap_or_default();
+        let stamp = stamp.strftime("%Y%m%dT%H%M%S%.3f").to_string();
+        let kept = undo::keep(&self.folder, &stamp, &plan.patch(CONTEXT));
+        let kept = kept.and_then(|kept| self.lock.begin(&kept, plan).map(|()| kept));
+        kept.map_err(|error| not_kept(&self.folder, &error))
+    }
+}
+
+fn not_kept(path: &Path, error: &std::io::Error) -> CliError {
+    let message = format!("cannot keep what undoes the fixes in {}: {error}", path.display());
+    CliError::failed("write_failed", message)
+        .hint("nothing was changed; see that the folder is yours to write and has room")
 }
 
 /// The plan as a diff for people: the changed lines alone.

@@ -1,12 +1,15 @@
 //! Files of a tree, read and replaced without following a link or leaving the tree. A file is replaced as a whole or
 //! not at all, and only while it holds the bytes that are expected.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use rustix::fs::{AtFlags, Mode, OFlags, fchmod, fstat, fsync, openat, renameat, unlinkat};
+use rustix::fs::{
+    AtFlags, Gid, Mode, OFlags, Stat, Uid, fchmod, fchown, fstat, fsync, openat, renameat, unlinkat,
+};
 use rustix::io::Errno;
 use truing_core::port::ReaderError;
 use truing_diff::RepoPath;
@@ -45,6 +48,24 @@ impl From<NotOpened> for Kept {
     }
 }
 
+/// What a file lost by being replaced.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Lost {
+    /// Only the system's administrator may give files to others.
+    Owner,
+    /// Writing into them would change what may lie outside of the repository.
+    OtherNames,
+}
+
+impl fmt::Display for Lost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Owner => "it was another user's or group's file, and is yours now",
+            Self::OtherNames => "it had other names (hard links), which hold what it held before",
+        })
+    }
+}
+
 /// A folder whose files are read and replaced.
 #[derive(Debug)]
 pub struct Tree(truing_reader::Tree);
@@ -75,31 +96,42 @@ impl Tree {
         if self.read(path)? == bytes { Ok(()) } else { Err(Kept::Changed) }
     }
 
-    /// Replaces a file that holds `old`, keeping its mode.
+    /// Replaces a file that holds `old`, keeping its mode and, where the system allows it, its owner. The answer is
+    /// what it lost.
     ///
     /// # Errors
     /// [`Kept`]: it is as it was.
-    pub fn replace(&self, path: &RepoPath, old: &[u8], new: &[u8]) -> Result<(), Kept> {
+    pub fn replace(&self, path: &RepoPath, old: &[u8], new: &[u8]) -> Result<Vec<Lost>, Kept> {
         let (folder, name) = self.folder(path)?;
-        let (bytes, mode) = read(&folder, name)?;
+        let (bytes, stat) = read(&folder, name)?;
         if bytes != old {
             return Err(Kept::Changed);
         }
-        let temporary = format!("{TEMPORARY}{}", std::process::id());
+        let temporary = temporary(std::process::id());
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = openat(&folder, temporary.as_str(), flags, Mode::RUSR | Mode::WUSR)?;
-        let replaced = put(file, new, mode).and_then(|()| {
+        let replaced = put(file, new, &stat).and_then(|owned| {
             // An editor may have saved it in the meantime.
             if read(&folder, name)?.0 != old {
                 return Err(Kept::Changed);
             }
-            Ok(renameat(&folder, temporary.as_str(), &folder, name)?)
+            renameat(&folder, temporary.as_str(), &folder, name)?;
+            let lost = [(!owned, Lost::Owner), (stat.st_nlink > 1, Lost::OtherNames)];
+            Ok(lost.into_iter().filter_map(|(is_lost, what)| is_lost.then_some(what)).collect())
         });
         if replaced.is_err() {
             // What stays behind is of no use, and not being able to remove it changes nothing.
             let _ = unlinkat(&folder, temporary.as_str(), AtFlags::empty());
         }
         replaced
+    }
+
+    /// Removes what a process that was killed has written beside a file. Nothing else has that name.
+    pub(super) fn remove_temporary(&self, path: &RepoPath, process: u32) {
+        if let Ok((folder, _)) = self.folder(path) {
+            // Most often there is none; and what cannot be removed is of no use and no harm.
+            let _ = unlinkat(&folder, temporary(process).as_str(), AtFlags::empty());
+        }
     }
 
     /// The folder that holds a file, which is not git's, and the file's name in it.
@@ -111,24 +143,34 @@ impl Tree {
     }
 }
 
-/// The bytes and the mode of a plain file. One that is too large was not reviewed.
-fn read(folder: &OwnedFd, name: &[u8]) -> Result<(Vec<u8>, Mode), Kept> {
+/// The name that a process gives to a file until it is whole.
+fn temporary(process: u32) -> String {
+    format!("{TEMPORARY}{process}")
+}
+
+/// The bytes of a plain file, and what else it has. One that is too large was not reviewed.
+fn read(folder: &OwnedFd, name: &[u8]) -> Result<(Vec<u8>, Stat), Kept> {
     let file = open_regular(folder, name)?;
-    let mode = Mode::from_raw_mode(fstat(&file)?.st_mode);
+    let stat = fstat(&file)?;
     let mut bytes = Vec::new();
     let read = file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
     if read as u64 > MAX_FILE_BYTES {
         return Err(Kept::Changed);
     }
-    Ok((bytes, mode))
+    Ok((bytes, stat))
 }
 
-/// Writes a new file whole, with this mode.
-fn put(file: OwnedFd, bytes: &[u8], mode: Mode) -> Result<(), Kept> {
+/// Writes a new file whole, with the mode and the owner that another has. The answer: has it that owner?
+fn put(file: OwnedFd, bytes: &[u8], like: &Stat) -> Result<bool, Kept> {
     let mut file = File::from(file);
     file.write_all(bytes)?;
-    fchmod(&file, mode)?;
-    Ok(fsync(&file)?)
+    let new = fstat(&file)?;
+    let owned = (new.st_uid, new.st_gid) == (like.st_uid, like.st_gid)
+        || fchown(&file, Some(Uid::from_raw(like.st_uid)), Some(Gid::from_raw(like.st_gid))).is_ok();
+    // After the owner, whose change takes away rights.
+    fchmod(&file, Mode::from_raw_mode(like.st_mode))?;
+    fsync(&file)?;
+    Ok(owned)
 }
 
 #[cfg(test)]
@@ -156,6 +198,23 @@ mod tests {
         assert!(matches!(tree.replace(&"d/a".into(), b"old", b"x"), Err(Kept::Changed)));
         assert!(matches!(tree.replace(&"d/b".into(), b"", b"x"), Err(Kept::Changed)));
         assert_eq!(std::fs::read_dir(folder.path().join("r/d")).unwrap().count(), 1, "nothing else is left");
+    }
+
+    #[test]
+    fn a_file_keeps_its_owner_and_its_other_names_keep_what_they_held() {
+        use std::os::unix::fs::MetadataExt as _;
+        let (folder, tree) = tree();
+        let (file, other) = (folder.path().join("r/d/a"), folder.path().join("other"));
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o444)).unwrap();
+        std::fs::hard_link(&file, &other).unwrap();
+        // Only who may give files away can try it.
+        let is_given = std::os::unix::fs::chown(&file, Some(12345), Some(12345)).is_ok();
+        assert_eq!(tree.replace(&"d/a".into(), b"old", b"new").unwrap(), [Lost::OtherNames]);
+        assert_eq!(std::fs::read(&other).unwrap(), b"old");
+        let now = file.metadata().unwrap();
+        assert_eq!(now.permissions().mode() & 0o7777, 0o444);
+        assert!(!is_given || (now.uid(), now.gid()) == (12345, 12345));
+        assert_eq!(tree.replace(&"d/a".into(), b"new", b"old").unwrap(), []);
     }
 
     #[test]

@@ -14,8 +14,9 @@ const MAX_TRIES: u32 = 100;
 const ENDING: &str = "patch";
 
 /// What stands before a patch that is kept. Git reads over it.
-const ABOUT: &str = "What `truing review --fix` changed. If it was killed before it was done, undo it for each\n\
-                     file that was changed, with --include=PATH before this file's name.\n\n";
+const ABOUT: &str = "What `truing review --fix` changed. If it was killed before it was done, the next one there\n\
+                     cuts this to what was changed; or undo it for each file that was changed, with\n\
+                     --include=PATH before this file's name.\n\n";
 
 /// Keeps a patch, readable by the user alone: it holds lines of the repository. `stamp` is the time in a form that
 /// sorts. The oldest patches over the bound are removed.
@@ -41,14 +42,29 @@ pub fn keep(folder: &Path, stamp: &str, patch: &[u8]) -> io::Result<PathBuf> {
     Ok(path)
 }
 
-/// Replaces a kept patch, whole or not at all.
+/// Cuts a kept patch to those of its files that `done` marks, whole or not at all. Without any it is removed.
 ///
 /// # Errors
-/// The folder cannot be written.
-pub fn rewrite(path: &Path, patch: &[u8]) -> io::Result<()> {
+/// It is not there, or the folder cannot be written.
+pub fn cut(path: &Path, done: &[bool]) -> io::Result<()> {
+    let whole = std::fs::read(path)?;
+    if !done.contains(&true) {
+        return std::fs::remove_file(path);
+    }
+    let mut patch = Vec::new();
+    let mut section: Option<usize> = None;
+    for line in whole.split_inclusive(|byte| *byte == b'\n') {
+        // Lines of files stand behind a sign.
+        if line.starts_with(b"diff --git ") {
+            section = Some(section.map_or(0, |number| number + 1));
+        }
+        if section.is_none_or(|number| done.get(number).is_some_and(|done| *done)) {
+            patch.extend_from_slice(line);
+        }
+    }
     let folder = path.parent().unwrap_or(Path::new("."));
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    file.write_all(&[ABOUT.as_bytes(), patch].concat())?;
+    file.write_all(&patch)?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error).map(drop)
 }
@@ -121,12 +137,25 @@ mod tests {
         for (path, patch) in [(&last, "y"), (&again, "z")] {
             assert_eq!(std::fs::read_to_string(path).unwrap(), format!("{ABOUT}{patch}"));
         }
-        rewrite(&last, b"a").unwrap();
-        assert_eq!(std::fs::read_to_string(&last).unwrap(), format!("{ABOUT}a"));
         assert_eq!(last.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(std::fs::read_dir(&folder).unwrap().count(), MAX_PATCHES + 1);
         assert!(folder.join("notes.txt").exists() && !folder.join("20260004-00.patch").exists());
         assert!(folder.join("20260005-00.patch").exists());
+    }
+
+    #[test]
+    fn a_patch_is_cut_to_the_files_that_are_marked() {
+        let home = tempfile::tempdir().unwrap();
+        let section =
+            |name: &str| format!("diff --git a/{name} b/{name}\n@@ -1 +1 @@\n-diff --git a\n+x\r\n");
+        let whole = ["a", "b", "c"].map(section).concat();
+        let path = keep(home.path(), "1", whole.as_bytes()).unwrap();
+        cut(&path, &[true, false, true]).unwrap();
+        let expected = format!("{ABOUT}{}{}", section("a"), section("c"));
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), expected);
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        cut(&path, &[false, false]).unwrap();
+        assert!(!path.exists());
     }
 
     #[test]
