@@ -228,5 +228,9 @@ async fn our_own_account_is_known_by_its_id() {
     assert_eq!(github.is_own(&by(42)).await, Ok(true));
     assert_eq!(github.is_own(&by(43)).await, Ok(false));
     let server = Server::new([]).await;
-    assert_eq!(github_with(&server, "ghs_x").is_own(&by(42)).await, Ok(false), "an installation is no person");
+    assert_eq!(
+        github_with(&server, "ghs_x").is_own(&by(42)).await,
+        Ok(false),
+        "an installation is no person"
+    );
 }

@@ -90,11 +90,13 @@ impl Gap {
             ignore::Error::WithDepth { err, .. } => Self::of(*err, path, here),
             ignore::Error::WithPath { path, err } => Self::of(*err, &path, here),
             // Its own words name the path again.
-            other => {
-                let why =
-                    other.io_error().map_or_else(|| other.to_string(), |error| error.kind().to_string());
-                Self::new(path, here, why)
-            }
+            ignore::Error::Io(error) => Self::new(path, here, error.kind().to_string()),
+            other @ (ignore::Error::Partial(_)
+            | ignore::Error::WithLineNumber { .. }
+            | ignore::Error::Loop { .. }
+            | ignore::Error::Glob { .. }
+            | ignore::Error::UnrecognizedFileType(_)
+            | ignore::Error::InvalidDefinition) => Self::new(path, here, other.to_string()),
         }
     }
 }
