@@ -184,6 +184,28 @@ fn a_first_push_is_reviewed_as_a_whole() {
 }
 
 #[test]
+fn the_hook_of_the_framework_reviews_a_first_push_as_a_whole() {
+    let hooks = include_str!("../../../../.pre-commit-hooks.yaml");
+    let entry = hooks.split("entry: >-\n").nth(1).unwrap().split("  language:").next().unwrap();
+    let entry = entry.lines().map(str::trim).collect::<Vec<_>>().join(" ");
+    let place = Place::new();
+    commit_a_key_and_more(&place);
+    let program = Path::new(env!("CARGO_BIN_EXE_truing")).parent().unwrap().display();
+    let run = |variables: &[(&str, &str)]| {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &entry]).current_dir(place.repo()).env_clear().env("HOME", place.home());
+        shell.env("PATH", format!("{program}:{}", std::env::var("PATH").unwrap()));
+        let output = shell.envs(variables.iter().copied()).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    // The framework names no range where all of the history is new.
+    let (exit, said) = run(&[("PRE_COMMIT_LOCAL_BRANCH", "refs/heads/main")]);
+    assert!(exit == Some(1) && said.contains("core/aws-access-key-id"), "{said}");
+    let range = [("PRE_COMMIT_FROM_REF", "main~1"), ("PRE_COMMIT_TO_REF", "main")];
+    assert_eq!(run(&range).0, Some(0));
+}
+
+#[test]
 fn a_new_branch_is_compared_with_what_the_remote_has_whatever_its_name() {
     let place = place();
     place.git(["remote", "rename", "origin", "upstream"]);
