@@ -22,8 +22,9 @@ fn main() -> Result<(), Box<dyn Error>> {
             return Err(format!("{}: a rules folder holds .toml and .yml files only", file.display()).into());
         }
         let name = file.strip_prefix(&packs)?.to_str().ok_or("the path of a rule file is not UTF-8")?;
-        let text = file.to_str().ok_or("the path of a rule file is not UTF-8")?;
-        writeln!(list, "    ({name:?}, include_str!({text:?})),")?;
+        // Not this folder's own path: a target folder may serve several checkouts.
+        let path = format!("/packs/{name}");
+        writeln!(list, "    ({name:?}, include_str!(concat!(env!(\"CARGO_MANIFEST_DIR\"), {path:?}))),")?;
     }
     list.push_str("]\n");
     fs::write(Path::new(&env::var("OUT_DIR")?).join("packs.rs"), list)?;
