@@ -3,7 +3,7 @@
 //!
 //! What can be refused is refused before the body is read: a source that sends too much, a forge that is not
 //! configured, a signature that cannot be one, a body that says it is too large or of another type. The rest is
-//! checked while it arrives ([`body`]); the acknowledgement waits for the mark to be durable
+//! checked while it arrives (`body`); the acknowledgement waits for the mark to be durable
 //! ([`marks`](super::marks)).
 
 mod body;
