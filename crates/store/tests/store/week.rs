@@ -232,8 +232,7 @@ impl Company {
                 self.retry_parked(&store).await;
             }
             // The night is long: on to the next thing that happens.
-            let slot = store.due(Millis(i64::MAX), 1).await.unwrap();
-            let wakes = slot.first().and_then(Slot::wakes_at).map(|wakes| wakes.0 - NOW);
+            let wakes = store.next_due(Millis(i64::MIN)).await.unwrap().map(|wakes| wakes.0 - NOW);
             let planned = self.plan.keys().next().copied();
             let working = self.work.iter().map(|work| work.due.min(work.beat)).min();
             let Some(next) = [wakes, planned, working].into_iter().flatten().min() else {
@@ -290,7 +289,11 @@ impl Company {
         loop {
             let now = store.now().await.unwrap();
             let due = store.due(now, BATCH).await.unwrap();
-            assert!(due.windows(2).all(|two| two[0].wakes_at() <= two[1].wakes_at()), "oldest first");
+            let mut last = BTreeMap::new();
+            for slot in &due {
+                let before = last.insert(slot.key.repository().to_owned(), slot.wakes_at());
+                assert!(before <= Some(slot.wakes_at()), "{}: the oldest of a repository first", slot.key);
+            }
             let mut free = WORKERS.saturating_sub(self.work.len());
             let mut changes = Vec::new();
             for slot in due {
