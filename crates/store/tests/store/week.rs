@@ -79,6 +79,8 @@ struct Pull {
     /// Start, last event and computed reviews of the storm, by the rule of design.md section 2.
     storm: Option<(i64, i64, u32)>,
     newest_token: u64,
+    /// The newest run that has begun in the records: from then on nobody else may write.
+    begun: u64,
 }
 
 impl Pull {
@@ -376,21 +378,23 @@ impl Company {
                     Step::Publish => publish(&store, &work, down, &limits).await,
                     Step::Finish => finish(&store, &work, &is, &limits).await,
                 };
-                (work, came)
+                (work, came, is.begun)
             });
         }
         while let Some(done) = running.join_next().await {
-            let (work, came) = done.unwrap();
-            self.came(work, came, at);
+            let (work, came, begun) = done.unwrap();
+            self.came(work, came, begun, at);
         }
     }
 
-    fn came(&mut self, mut work: Work, came: Came, at: i64) {
+    /// Takes over what a step came to; before it, the run with the token `begun` was the newest in the records.
+    fn came(&mut self, mut work: Work, came: Came, begun: u64, at: i64) {
         let is = &mut self.pulls[work.at];
         let newest = is.newest_token == work.run.token.0;
         work.due = at + self.random.span(TICK, 20_000);
         match came {
             Came::Looked(head) => {
+                is.begun = is.begun.max(work.run.token.0);
                 work.due = at + self.random.span(TICK, 180_000);
                 work.head = head;
                 work.next = Step::Compute;
@@ -406,7 +410,7 @@ impl Company {
                 self.work.push(work);
             }
             Came::Published => {
-                assert!(newest, "{}: a run that was replaced has written", work.run.key);
+                assert!(begun <= work.run.token.0, "{}: a run that was replaced has written", work.run.key);
                 if is.reviewed < work.head {
                     is.reviewed = work.head;
                     self.counted.published += 1;
