@@ -317,8 +317,7 @@ impl Company {
                 committed.unwrap();
                 match slot.state {
                     State::Leased { token, .. } => self.leased(&slot, token, at),
-                    State::Held { .. } => self.counted.parked += 1,
-                    State::Idle | State::Waiting { .. } => {}
+                    State::Held { .. } | State::Idle | State::Waiting { .. } => {}
                 }
             }
         }
@@ -374,7 +373,7 @@ impl Company {
             running.spawn(async move {
                 let came = match work.next {
                     Step::Look => look(&store, &work, &is, &limits).await,
-                    Step::Compute => compute(&store, &work, &limits).await,
+                    Step::Compute => compute(&store, &work, down, &limits).await,
                     Step::Publish => publish(&store, &work, down, &limits).await,
                     Step::Finish => finish(&store, &work, &is, &limits).await,
                 };
@@ -444,6 +443,7 @@ impl Company {
     async fn retry_parked(&mut self, store: &Sqlite) {
         for slot in store.list().await.unwrap() {
             if slot.state == (State::Held { why: Hold::Parked }) {
+                self.counted.parked += 1;
                 take(store, &slot.key, Command::Retry, &self.limits).await.unwrap();
             }
         }

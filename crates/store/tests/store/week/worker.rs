@@ -79,12 +79,12 @@ pub(super) async fn look(store: &Sqlite, work: &Work, is: &Pull, limits: &Limits
 
 /// Computes the review, unless another run has done so: then only publishing is left, and no second review is
 /// paid for.
-pub(super) async fn compute(store: &Sqlite, work: &Work, limits: &Limits) -> Came {
+pub(super) async fn compute(store: &Sqlite, work: &Work, down: bool, limits: &Limits) -> Came {
     let revision = Revision { head: commit_id(work.at, work.head), base: sha('b') };
     let now = store.now().await.unwrap();
     let Some(begun) = accepted(store.begin(&work.run, &revision, now).await) else { return Came::Lost };
     if begun.computed.is_some() {
-        return publish(store, work, false, limits).await;
+        return publish(store, work, down, limits).await;
     }
     if take(store, &work.run.key, Command::Computed(work.run.token), limits).await.is_err() {
         return Came::Lost;
