@@ -5,6 +5,7 @@ pub mod fair;
 pub mod finding;
 pub mod id;
 pub mod identity;
+pub mod line;
 pub mod money;
 pub mod outcome;
 pub mod port;

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use truing_diff::RepoPath;
 
 pub use self::operations::{
-    Act, Audited, Gate, MAX_NAME, MAX_TEXT, NewNotice, Notice, NoticeKind, Operations, clean,
+    Act, Audited, Gate, MAX_NAME, MAX_TEXT, NewNotice, Notice, NoticeKind, Operations,
 };
 pub use self::watchlist::{Obeyed, Repository, Told, Watchlist};
 

@@ -6,7 +6,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::id::Millis;
-use crate::port::{Act, NewNotice, NoticeKind, clean};
+use crate::line::clean;
+use crate::port::{Act, NewNotice, NoticeKind};
 
 /// The longest reason that is kept, in characters.
 pub const MAX_REASON: usize = 300;

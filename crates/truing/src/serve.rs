@@ -108,6 +108,15 @@ pub enum Role {
 }
 
 impl Role {
+    /// As it is written on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Ingress => "ingress",
+            Self::Worker => "worker",
+        }
+    }
+
     /// Does it take webhooks?
     pub fn takes_webhooks(self) -> bool {
         match self {

@@ -23,10 +23,11 @@ use uuid::Uuid;
 use crate::cli::error::CliError;
 use crate::config::secret::Secret;
 use crate::config::value::ignored;
-use crate::config::{Config, ForgeConfig, NotifyConfig, ReviewConfig, RulesConfig};
+use crate::config::{Config, ForgeConfig, NotifyConfig, RetentionConfig, ReviewConfig, RulesConfig};
 use crate::environment::Environment;
 use crate::loops::reading::Scope;
 use crate::reader::ChildReader;
+use crate::serve::housekeeping::Keep;
 use crate::serve::metrics::Metrics;
 use crate::serve::notify::{Mail, Sinks, Webhook};
 use crate::serve::{Forges, House, Pace, Role};
@@ -385,6 +386,11 @@ fn github(
         settle: span(forge.settle),
     })
     .map_err(|error| CliError::usage("forge", error.to_string()))
+}
+
+/// How long a service remembers.
+pub fn keep(retention: &RetentionConfig) -> Keep {
+    Keep { runs: span(retention.runs), acts: span(retention.audit) }
 }
 
 /// A length of time as the core counts it.

@@ -14,6 +14,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
+use super::meter::median;
 use crate::{say, workspace};
 use load::{Load, Measured};
 use server::{Kind, Server, Used};
@@ -184,8 +185,9 @@ fn report(kinds: &[Kind], fixed: &[Vec<Figures>], highest: &[Vec<f64>]) -> bool 
     let of = |at: usize, part: fn(&Figures) -> f64| median(fixed[at].iter().map(part).collect());
     for (at, kind) in kinds.iter().enumerate() {
         let rate = median(highest[at].clone());
+        let sustained = if rate.is_nan() { String::new() } else { format!(", sustains {rate:.0}/s") };
         say::line(&format!(
-            "{:<6} medians: CPU {:.1} µs, p50 {:.2} ms, p99 {:.2} ms, memory {:.1} MB, sustains {rate:.0}/s",
+            "{:<6} medians: CPU {:.1} µs, p50 {:.2} ms, p99 {:.2} ms, memory {:.1} MB{sustained}",
             kind.name(),
             of(at, |figures| figures.cpu),
             of(at, |figures| figures.p50),
@@ -221,9 +223,4 @@ fn report(kinds: &[Kind], fixed: &[Vec<Figures>], highest: &[Vec<f64>]) -> bool 
         say::line(&format!("{what}: {ratio:.2} times the peer's, promised {bound} {promised:.2}: {word}"));
     }
     kept
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }

@@ -4,6 +4,7 @@ use std::future::Future;
 
 use super::StoreError;
 use crate::id::Millis;
+use crate::line::clean;
 use crate::switch::{Switch, Turn};
 
 /// The longest name of a person or thing that is kept, in characters.
@@ -136,37 +137,4 @@ pub struct Notice {
 pub trait Gate: Send + Sync {
     /// May the run go on?
     fn is_open(&self) -> impl Future<Output = bool> + Send;
-}
-
-/// One line of visible text of at most `most` characters, and `…` where it was cut: for text that people or other
-/// programs wrote, before it is kept or shown.
-pub fn clean(text: &str, most: usize) -> String {
-    // What is far beyond the bound need not be looked at.
-    let visible =
-        text.chars().take(most.saturating_mul(4)).map(|char| if is_control(char) { ' ' } else { char });
-    let mut line = visible.collect::<String>().split_whitespace().collect::<Vec<_>>().join(" ");
-    if let Some((at, _)) = line.char_indices().nth(most) {
-        line.truncate(at);
-        line.push('…');
-    }
-    line
-}
-
-/// Control characters, and those that change the direction of what follows.
-fn is_control(char: char) -> bool {
-    char.is_control()
-        || matches!(char, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}')
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn kept_text_is_one_visible_bounded_line() {
-        assert_eq!(clean("a\r\n b\u{1b}[31m\u{202e}c\0", 20), "a b [31m c");
-        assert_eq!(clean("ééé", 3), "ééé");
-        assert_eq!(clean("éééé", 3), "ééé…");
-        assert_eq!(clean(" \n ", 3), "");
-    }
 }

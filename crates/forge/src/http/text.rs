@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
+use truing_core::line;
 use truing_git::Secret;
 
 /// The most of a forge's message that is repeated, in characters.
@@ -19,17 +20,12 @@ impl Cleaner {
 
     /// One line of visible text, without the token, cut with `…`.
     pub(super) fn text(&self, text: &str) -> String {
-        let visible: String = text.chars().map(|char| if is_control(char) { ' ' } else { char }).collect();
-        let mut line = visible.split_whitespace().collect::<Vec<_>>().join(" ");
+        let mut line = line::visible(text);
         // After the white space, before the cut: neither may leave a part of it standing.
         if !self.0.expose().is_empty() {
             line = line.replace(self.0.expose(), "[token]");
         }
-        if let Some((at, _)) = line.char_indices().nth(MAX_MESSAGE_CHARS) {
-            line.truncate(at);
-            line.push('…');
-        }
-        line
+        line::cut(line, MAX_MESSAGE_CHARS)
     }
 
     /// An error with its causes, which say more than itself.
@@ -49,12 +45,6 @@ impl fmt::Debug for Cleaner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Cleaner")
     }
-}
-
-/// Control characters, and those that change the direction of what follows.
-fn is_control(char: char) -> bool {
-    char.is_control()
-        || matches!(char, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}')
 }
 
 #[cfg(test)]

@@ -81,7 +81,7 @@ async fn serve(
     context
         .output
         .say(format_args!("health and metrics: http://{address}/healthz, http://{address}/metrics"));
-    tracing::info!(%address, ?role, database = %path.display(), "serving");
+    tracing::info!(%address, role = role.as_str(), database = %path.display(), "serving");
     // The first signal stops the service, the second one makes it hurry.
     let (tell, told) = watch::channel(Vec::new());
     let [mut stop, mut hurry] = [told.clone(), told.clone()];
@@ -90,7 +90,7 @@ async fn serve(
         rate_limit: config.server.rate_limit,
         ..Settings::new(secrets)
     };
-    let (every, keep) = (config.server.poll, wiring::span(config.retention.audit));
+    let every = config.server.poll;
     // Ends with this function.
     let mut telling = JoinSet::new();
     telling.spawn(async move {
@@ -100,8 +100,8 @@ async fn serve(
         }
         std::future::pending().await
     });
-    telling.spawn(async move { keep_telling(&operations, &sinks, every, keep).await });
-    let (store, keep) = (house.store.clone(), wiring::span(config.retention.runs));
+    telling.spawn(async move { keep_telling(&operations, &sinks, every).await });
+    let (store, keep) = (house.store.clone(), wiring::keep(&config.retention));
     telling.spawn(async move { housekeeping::run(&store, keep).await });
     let service = Service { house: Arc::new(house), pace: wiring::pace(config, role), ingress };
     let stop = async move { drop(stop.wait_for(|told| !told.is_empty()).await) };

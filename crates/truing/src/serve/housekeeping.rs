@@ -1,11 +1,11 @@
-//! Forgetting what is old: runs that ended, history, and slots of pull requests that were closed long ago. A little
-//! at a time, so that nobody waits for it.
+//! Forgetting what is old: acts, notices, runs that ended, history, and slots of pull requests that were closed long
+//! ago. A little at a time, so that nobody waits for it.
 
 use std::convert::Infallible;
 use std::time::Duration;
 
 use truing_core::id::{Millis, Span};
-use truing_core::port::{Slots as _, StoreError};
+use truing_core::port::{Operations as _, Slots as _, StoreError};
 use truing_store::Sqlite;
 
 /// From one round to the next.
@@ -13,15 +13,26 @@ const EVERY: Duration = Duration::from_secs(60 * 60);
 /// Between two batches, for those who have something to write.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Forgets what ended longer ago than `keep`, for as long as it is polled.
-pub async fn run(store: &Sqlite, keep: Span) -> Infallible {
+/// How long it is remembered.
+#[derive(Clone, Copy, Debug)]
+pub struct Keep {
+    /// Runs that ended, and history.
+    pub runs: Span,
+    /// The audit log, and notices that were told.
+    pub acts: Span,
+}
+
+/// Forgets what is older than `keep`, for as long as it is polled.
+pub async fn run(store: &Sqlite, keep: Keep) -> Infallible {
     let mut tick = tokio::time::interval(EVERY);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
         match round(store, keep, PAUSE).await {
-            Ok(Gone { runs: 0, events: 0, slots: 0 }) => {}
-            Ok(Gone { runs, events, slots }) => tracing::info!(runs, events, slots, "forgot what is old"),
+            Ok(Gone { acts: 0, runs: 0, events: 0, slots: 0 }) => {}
+            Ok(Gone { acts, runs, events, slots }) => {
+                tracing::info!(acts, runs, events, slots, "forgot what is old");
+            }
             Err(error) => tracing::error!(%error, "what is old cannot be forgotten"),
         }
     }
@@ -30,6 +41,8 @@ pub async fn run(store: &Sqlite, keep: Span) -> Infallible {
 /// What was forgotten.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Gone {
+    /// Acts, and notices that were told.
+    pub acts: usize,
     /// Runs.
     pub runs: usize,
     /// Lines of history.
@@ -42,9 +55,11 @@ pub struct Gone {
 ///
 /// # Errors
 /// [`StoreError`]; what was forgotten stays so.
-pub async fn round(store: &Sqlite, keep: Span, pause: Duration) -> Result<Gone, StoreError> {
-    let before = Millis(store.now().await?.0.saturating_sub(keep.0));
-    let mut gone = Gone::default();
+pub async fn round(store: &Sqlite, keep: Keep, pause: Duration) -> Result<Gone, StoreError> {
+    let now = store.now().await?;
+    let ago = |span: Span| Millis(now.0.saturating_sub(span.0));
+    let mut gone = Gone { acts: store.forget(ago(keep.acts)).await?, ..Gone::default() };
+    let before = ago(keep.runs);
     let mut mark = None;
     loop {
         let (runs, next) = store.forget_runs(before, mark).await?;
@@ -79,7 +94,7 @@ mod tests {
 
     use truing_core::id::{Key, RunId, Sha, Token, Version};
     use truing_core::outcome::{Outcome, OutcomeKind, Runtime};
-    use truing_core::port::{Clock, Event, Records as _, Revision, RunRef};
+    use truing_core::port::{Act, Clock, Event, Records as _, Revision, RunRef};
     use truing_core::slot::{Hold, Slot, State};
 
     use super::*;
@@ -123,9 +138,15 @@ mod tests {
         };
         store.commit(&[closed(0), closed(1)]).await.unwrap();
 
-        let gone = round(&store, Span::seconds(100), Duration::ZERO).await.unwrap();
-        assert_eq!(gone, Gone { runs: 597, events: 570, slots: 1 });
-        assert_eq!(round(&store, Span::seconds(100), Duration::ZERO).await.unwrap(), Gone::default());
+        let keep = Keep { runs: Span::seconds(100), acts: Span::seconds(2000) };
+        store.audit(&[Act::new("ada", "retry", "pr/github/1/1", "")]).await.unwrap();
+        let gone = round(&store, keep, Duration::ZERO).await.unwrap();
+        assert_eq!(gone, Gone { acts: 0, runs: 597, events: 570, slots: 1 });
+        // By its own span: what is of this very moment is older than less than nothing.
+        let keep = Keep { acts: Span(-1), ..keep };
+        let gone = round(&store, keep, Duration::ZERO).await.unwrap();
+        assert_eq!(gone, Gone { acts: 1, ..Gone::default() });
+        assert!(store.audited(9).await.unwrap().is_empty());
         assert_eq!(store.list().await.unwrap()[0].key, key(1), "it was spoken of lately");
     }
 }

@@ -11,9 +11,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::time::Instant;
-use truing_core::id::{Key, Millis, Span};
-use truing_core::port::{NewNotice, Notice, NoticeKind, Operations, Records, Slots, StoreError};
+use truing_core::id::{Key, Millis};
+use truing_core::port::{NewNotice, Notice, NoticeKind, Operations, Records, StoreError};
 
 pub use self::mail::Mail;
 pub use self::webhook::Webhook;
@@ -26,9 +25,6 @@ const TRIES: u32 = 5;
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 /// How long one try may take.
 const TRY_TIME: Duration = Duration::from_secs(10);
-/// How often old acts and notices are forgotten.
-const FORGET_EVERY: Duration = Duration::from_secs(60 * 60);
-
 /// Where notices go.
 #[derive(Debug, Default)]
 pub struct Sinks {
@@ -154,36 +150,16 @@ impl To {
     }
 }
 
-/// The task of a service: tells what is to be told, and forgets acts and notices that are older than `keep`. Never
-/// ends.
-pub async fn keep_telling<S>(store: &S, sinks: &Sinks, every: Duration, keep: Span) -> Infallible
-where
-    S: Slots + Operations,
-{
+/// The task of a service: tells what is to be told. Never ends.
+pub async fn keep_telling<S: Operations>(store: &S, sinks: &Sinks, every: Duration) -> Infallible {
     let mut tick = tokio::time::interval(every);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut forgot: Option<Instant> = None;
     loop {
         tick.tick().await;
         if let Err(error) = sinks.tell(store).await {
             tracing::error!(%error, "notices cannot be told");
         }
-        if forgot.is_none_or(|at| at.elapsed() >= FORGET_EVERY) {
-            forgot = Some(Instant::now());
-            if let Err(error) = forget(store, keep).await {
-                tracing::error!(%error, "old acts and notices cannot be forgotten");
-            }
-        }
     }
-}
-
-async fn forget<S: Slots + Operations>(store: &S, keep: Span) -> Result<(), StoreError> {
-    let now = store.now().await?;
-    let gone = store.forget(Millis(now.0.saturating_sub(keep.0))).await?;
-    if gone > 0 {
-        tracing::info!(gone, "forgot old acts and notices");
-    }
-    Ok(())
 }
 
 /// Wants it told, once a day, that a slot is about to be parked. Told before it is done, so that a crash in between

@@ -40,37 +40,24 @@ pub async fn work<S, W, R, C, I>(
     // Every line of the run says whose it is, wherever it comes from.
     let span = tracing::error_span!("run", key = %run.key, review_id = %run.id);
     let began = std::time::Instant::now();
-    in_span(house, lease, &run, heartbeat, give_back).instrument(span).await;
-    house.metrics.run_took(began.elapsed());
-}
-
-async fn in_span<S, W, R, C, I>(
-    house: &House<S, W, R, C, I>,
-    lease: Lease,
-    run: &RunRef,
-    heartbeat: Duration,
-    give_back: watch::Receiver<bool>,
-) where
-    S: Slots + Records + Operations,
-    W: Forges,
-    R: Reader,
-    C: Clock,
-    I: Ids,
-{
-    tracing::info!(token = lease.token.0, asked = lease.asked, "leased");
-    let ended = tokio::select! {
-        ended = take(house, &lease, run) => ended,
-        () = lost(house, &lease, heartbeat) => {
-            tracing::warn!("the lease is lost; stopped");
-            return;
+    let working = async {
+        tracing::info!(token = lease.token.0, asked = lease.asked, "leased");
+        let ended = tokio::select! {
+            ended = take(house, &lease, &run) => ended,
+            () = lost(house, &lease, heartbeat) => {
+                tracing::warn!("the lease is lost; stopped");
+                return;
+            }
+            () = told(give_back) => step(&house.store, &lease.key, Command::HandBack(lease.token), &house.limits)
+                .await.map(drop),
+        };
+        match ended {
+            Ok(()) | Err(StepError::Refused(Refused::LeaseLost)) => {}
+            Err(error) => tracing::error!(%error, "cannot end the lease"),
         }
-        () = told(give_back) => step(&house.store, &lease.key, Command::HandBack(lease.token), &house.limits)
-            .await.map(drop),
     };
-    match ended {
-        Ok(()) | Err(StepError::Refused(Refused::LeaseLost)) => {}
-        Err(error) => tracing::error!(%error, "cannot end the lease"),
-    }
+    working.instrument(span).await;
+    house.metrics.run_took(began.elapsed());
 }
 
 /// Runs the loop and finishes the slot.

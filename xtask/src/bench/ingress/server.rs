@@ -150,12 +150,13 @@ fn ours(program: &Path, data: &Path, port: u16) -> Result<Process> {
         &config,
         format!(
             "[store]\nurl = \"sqlite:truing.db\"\n[server]\nlisten = \"127.0.0.1:{port}\"\nrate_limit = 0\n[forge.github]\n\
+             api_url = \"http://127.0.0.1:9\"\n\
              [review]\ndebounce = \"{seconds}s\"\nmax_wait = \"{seconds}s\"\n"
         ),
     )?;
     start(
         Command::new(program)
-            .args(["--format", "json", "serve", "--config"])
+            .args(["--quiet", "serve", "--config"])
             .arg(&config)
             .env("GITHUB_WEBHOOK_SECRET", SECRET)
             .env("GITHUB_TOKEN", "not used"),

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use lettre::message::{Mailbox, Mailboxes};
 use lettre::{AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
-use truing_core::port::{Notice, clean};
+use truing_core::line::clean;
+use truing_core::port::Notice;
 use url::Url;
 
 use super::{SinkError, instant};
