@@ -103,6 +103,8 @@ pub struct ForgeConfig {
     pub marker_key: Option<Secret>,
     /// How long a create without an answer may stay unseen.
     pub settle: Duration,
+    /// Globs of the repositories to review, [`value::repositories`] compiles them; empty: all.
+    pub repositories: Vec<String>,
 }
 
 /// The kinds of forges.
@@ -488,6 +490,7 @@ impl Typed<'_> {
             webhook_secret: needed("webhook_secret")?,
             marker_key: self.secret(&path("marker_key"))?,
             settle: self.duration(&path("settle"))?,
+            repositories: self.list(&path("repositories"))?,
         })
     }
 }

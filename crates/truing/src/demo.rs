@@ -337,6 +337,7 @@ fn house<R: Reader>(
         git,
         mirrors: folder.join("mirrors"),
         limits: TIMINGS,
+        repositories: crate::serve::repositories::Repositories::default(),
         scope: Scope { packs: vec!["core".into()], ignore: globset::GlobSet::empty() },
         max_inline: 30,
         kill_switch: crate::serve::switch::KillSwitch::default(),

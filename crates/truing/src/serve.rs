@@ -8,6 +8,7 @@ pub mod ingress;
 pub mod marks;
 pub mod metrics;
 pub mod notify;
+pub mod repositories;
 pub mod scheduler;
 pub mod sweep;
 pub mod switch;
@@ -32,6 +33,7 @@ use truing_forge::github::GitHub;
 use truing_git::{Git, GitError, Remote};
 
 use self::metrics::Metrics;
+use self::repositories::Repositories;
 use self::scheduler::{Lease, Scheduler, Wake};
 use self::switch::KillSwitch;
 use crate::loops::reading::Scope;
@@ -80,6 +82,8 @@ pub struct House<S, W, R, C, I> {
     pub mirrors: PathBuf,
     /// Limits of the slot machine.
     pub limits: Limits,
+    /// Which repositories are reviewed.
+    pub repositories: Repositories,
     /// What the rules look at.
     pub scope: Scope,
     /// Comments on lines and files of one pull request, at most.

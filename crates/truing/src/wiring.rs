@@ -22,7 +22,7 @@ use uuid::Uuid;
 
 use crate::cli::error::CliError;
 use crate::config::secret::Secret;
-use crate::config::value::ignored;
+use crate::config::value::{self, ignored};
 use crate::config::{Config, ForgeConfig, NotifyConfig, RetentionConfig, ReviewConfig, RulesConfig};
 use crate::environment::Environment;
 use crate::loops::reading::Scope;
@@ -30,6 +30,7 @@ use crate::reader::ChildReader;
 use crate::serve::housekeeping::Keep;
 use crate::serve::metrics::Metrics;
 use crate::serve::notify::{Mail, Sinks, Webhook};
+use crate::serve::repositories::Repositories;
 use crate::serve::{Forges, House, Pace, Role};
 
 /// The machine's clock.
@@ -265,9 +266,12 @@ pub async fn house<R: Reader>(
     temp: &Path,
 ) -> Result<ServedHouse<R>, CliError> {
     let folder = store.path().parent().unwrap_or(Path::new(".")).to_owned();
-    let mut forges = BTreeMap::new();
+    let (mut forges, mut repositories) = (BTreeMap::new(), BTreeMap::new());
     for (name, forge) in &config.forges {
         forges.insert(name.clone(), github(name, forge, environment, &folder)?);
+        let wanted = value::repositories(&forge.repositories)
+            .map_err(|error| CliError::usage("bad_value", format!("forge.{name}.repositories: {error}")))?;
+        repositories.insert(name.clone(), wanted);
     }
     Ok(House {
         forges: GitHubs(forges),
@@ -277,6 +281,7 @@ pub async fn house<R: Reader>(
         git: git_in(environment, Some(temp)).await?,
         mirrors: mirrors(&folder),
         limits: limits(&config.review, config.server.lease),
+        repositories: Repositories::new(repositories),
         scope: scope(&config.rules)?,
         max_inline: config.review.max_inline,
         kill_switch: crate::serve::switch::KillSwitch::default(),

@@ -157,6 +157,7 @@ impl Lane {
             git: self.git.clone(),
             mirrors: self.folder.path().join("mirrors"),
             limits: Limits { attempts: if given_up { 1 } else { limits.attempts }, ..limits },
+            repositories: truing::serve::repositories::Repositories::default(),
             scope: Scope { packs: vec!["core".into()], ignore: GlobSet::empty() },
             max_inline: 30,
             kill_switch: truing::serve::switch::KillSwitch::default(),

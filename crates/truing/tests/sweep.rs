@@ -6,6 +6,8 @@
 #[path = "support/change.rs"]
 #[allow(dead_code, reason = "some of it is for other tests")]
 mod change;
+#[path = "sweep/chosen.rs"]
+mod chosen;
 #[path = "sweep/commands.rs"]
 mod commands;
 #[path = "sweep/healing.rs"]

@@ -110,8 +110,10 @@ fn default_as_toml(key: &Key) -> String {
         (Default::Computed { example, .. }, _) => example.to_owned(),
         (Default::Variable(name), _) => format!("{{ env = \"{name}\" }}"),
         (Default::Text(text), Kind::Integer(..)) => text.to_owned(),
-        (Default::Text(""), Kind::Globs | Kind::Packs | Kind::Networks) => "[]".to_owned(),
-        (Default::Text(text), Kind::Globs | Kind::Packs | Kind::Networks) => {
+        (Default::Text(""), Kind::Globs | Kind::Repositories | Kind::Packs | Kind::Networks) => {
+            "[]".to_owned()
+        }
+        (Default::Text(text), Kind::Globs | Kind::Repositories | Kind::Packs | Kind::Networks) => {
             format!("[\"{}\"]", text.replace(',', "\", \""))
         }
         (
@@ -144,6 +146,8 @@ fn comment(text: &str) -> String {
 
 /// Names of forges and packs, as a regular expression.
 const NAME_PATTERN: &str = "^[a-z][a-z0-9-]*$";
+/// `owner/name` and globs of it, as a regular expression.
+const REPOSITORY_PATTERN: &str = "^[^/]*/[^/]*$";
 /// Lengths of time, as a regular expression.
 const DURATION_PATTERN: &str = "^([0-9]+(d|h|m|s|ms))+$";
 
@@ -161,13 +165,16 @@ fn schema_of(key: &Key) -> Json {
             "anyOf": [{ "type": "string", "pattern": format!("^({})://", schemes.join("|").replace("https", "https?")) }, secret_schema()]
         }),
         Kind::Globs | Kind::Networks => json!({ "type": "array", "items": { "type": "string" } }),
+        Kind::Repositories => {
+            json!({ "type": "array", "items": { "type": "string", "pattern": REPOSITORY_PATTERN } })
+        }
         Kind::Packs => json!({ "type": "array", "items": { "type": "string", "pattern": NAME_PATTERN } }),
     };
     let default = match (key.default, key.kind) {
         (Default::Computed { .. }, _) => None,
         (Default::Variable(name), _) => Some(json!({ "env": name })),
         (Default::Text(text), Kind::Integer(..)) => text.parse::<i64>().ok().map(|number| json!(number)),
-        (Default::Text(text), Kind::Globs | Kind::Packs | Kind::Networks) => {
+        (Default::Text(text), Kind::Globs | Kind::Repositories | Kind::Packs | Kind::Networks) => {
             Some(json!(text.split(',').filter(|item| !item.is_empty()).collect::<Vec<_>>()))
         }
         (
@@ -227,6 +234,7 @@ fn type_in_words(kind: Kind) -> String {
             format!("URL that begins with `{}://`, or a secret", schemes.join("://` or `"))
         }
         Kind::Globs => "list of path globs".to_owned(),
+        Kind::Repositories => "list of globs of `owner/name`".to_owned(),
         Kind::Packs => "list of rule packs' names".to_owned(),
         Kind::Networks => "list of networks and addresses".to_owned(),
     }

@@ -49,6 +49,8 @@ pub enum Kind {
     Folder,
     /// Path globs.
     Globs,
+    /// Globs of repositories' names, `owner/name`.
+    Repositories,
     /// Rule packs' names.
     Packs,
     /// Networks: addresses, or the first of so many with a common prefix (`10.0.0.0/8`).
@@ -254,6 +256,14 @@ pub const KEYS: &[Key] = &[
         repository: Repository::No,
         since: "0.1.0",
         doc: "How long a create without an answer may stay unseen before it is looked for.",
+    },
+    Key {
+        path: "forge.NAME.repositories",
+        kind: Kind::Repositories,
+        default: Default::Text(""),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "The repositories to review, such as `owner/*`, whatever their case; empty: all that webhooks tell of and the token lists. A personal token lists every repository that its owner may see.",
     },
     Key {
         path: "review.runtime",

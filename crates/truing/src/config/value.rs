@@ -66,7 +66,7 @@ impl Value {
                 Some(number) => integer(number.as_str(), number.radix(), least, most),
                 None => Err(must(format_args!("be a whole number; it is of type {}", value.type_str()))),
             },
-            Kind::Globs | Kind::Packs | Kind::Networks => {
+            Kind::Globs | Kind::Repositories | Kind::Packs | Kind::Networks => {
                 let items =
                     value.as_array().map(|items| items.iter().map(|item| item.get_ref().as_str()).collect());
                 match items {
@@ -114,7 +114,7 @@ impl Value {
             Kind::Folder => Ok(Self::Folder(folder.join(text))),
             Kind::Sink(schemes) => sink(text, schemes).map(Self::Secret),
             Kind::Secret => Err(Wrong::Literal),
-            Kind::Globs | Kind::Packs | Kind::Networks => {
+            Kind::Globs | Kind::Repositories | Kind::Packs | Kind::Networks => {
                 list(kind, text.split(',').map(str::trim).filter(|item| !item.is_empty()).collect())
             }
         }
@@ -176,6 +176,7 @@ impl Kind {
             Self::Secret => "{ env = \"VARIABLE\" }",
             Self::Sink(_) => "\"https://hooks.example.org/…\" or { env = \"VARIABLE\" }",
             Self::Globs => "[\"vendor/**\"]",
+            Self::Repositories => "[\"owner/*\"]",
             Self::Packs => "[\"core\"]",
             Self::Networks => "[\"10.0.0.0/8\"]",
         }
@@ -205,6 +206,18 @@ pub fn ignored(patterns: &[String]) -> Result<GlobSet, globset::Error> {
     let mut set = GlobSetBuilder::new();
     for pattern in patterns {
         set.add(GlobBuilder::new(pattern).literal_separator(true).build()?);
+    }
+    set.build()
+}
+
+/// Names of repositories, as forges compare them: whatever their case.
+///
+/// # Errors
+/// The first pattern that is no glob.
+pub fn repositories(patterns: &[String]) -> Result<GlobSet, globset::Error> {
+    let mut set = GlobSetBuilder::new();
+    for pattern in patterns {
+        set.add(GlobBuilder::new(pattern).literal_separator(true).case_insensitive(true).build()?);
     }
     set.build()
 }
@@ -364,6 +377,12 @@ fn list(kind: Kind, items: Vec<&str>) -> Result<Value, Wrong> {
                 "hold networks such as 10.0.0.0/8 or addresses such as 192.0.2.1, not `{item}`"
             )));
         }
+        // Without an owner a pattern would match nothing, and nobody would be told.
+        if kind == Kind::Repositories && item.matches('/').count() != 1 {
+            return Err(must(format_args!(
+                "hold `owner/name`, where `*` stands for any (`owner/*`), not `{item}`"
+            )));
+        }
         if kind == Kind::Packs && !is_name(item) {
             return Err(must(format_args!(
                 "hold rule packs' names (lower-case letters, digits, `-`), not `{item}`"
@@ -373,6 +392,9 @@ fn list(kind: Kind, items: Vec<&str>) -> Result<Value, Wrong> {
     let items: Vec<String> = unique(items.into_iter().map(str::to_owned));
     if kind == Kind::Globs {
         ignored(&items).map_err(|error| must(format_args!("hold path globs: {error}")))?;
+    }
+    if kind == Kind::Repositories {
+        repositories(&items).map_err(|error| must(format_args!("hold globs of `owner/name`: {error}")))?;
     }
     Ok(Value::List(items))
 }
@@ -513,6 +535,12 @@ mod tests {
             assert!(networks(wrong).is_err(), "{wrong}");
         }
         assert!(parse(Kind::Globs, "a[").is_err());
+        let wrong = parse(Kind::Repositories, "acme").unwrap_err();
+        assert!(matches!(wrong, Wrong::Value(why) if why.contains("`owner/*`") && why.ends_with("`acme`")));
+        assert!(parse(Kind::Repositories, "a/b/c").is_err() && parse(Kind::Repositories, "a/[").is_err());
+        let names = repositories(&["Acme/*".into(), "ada/tool".into()]).unwrap();
+        let among = |name: &str| names.is_match(name);
+        assert!(among("acme/shop") && among("Ada/Tool") && !among("ada/tools") && !among("acmes/shop"));
         let globs = ignored(&["vendor/*".into(), "**/x".into()]).unwrap();
         assert!(globs.is_match("vendor/a") && globs.is_match("a/b/x") && !globs.is_match("vendor/a/b"));
     }

@@ -221,6 +221,13 @@ where
         match hook.map_err(Refusal::Bad)? {
             Hook::Ping => Ok(json!({ "status": "pong" })),
             Hook::Ignored { what } => Ok(json!({ "status": "ignored", "what": what })),
+            Hook::Comment(Comment { repo, .. }) | Hook::Pull { repo, .. }
+                if !self.house.repositories.has(name, &repo) =>
+            {
+                Ok(
+                    json!({ "status": "ignored", "what": format!("{repo} is not in forge.{name}.repositories") }),
+                )
+            }
             Hook::Comment(comment) => self.hear(&comment).await,
             Hook::Pull { pr, name, url, revision, .. } => {
                 let key = pr.key();

@@ -247,9 +247,10 @@ impl Round {
         let known = house.store.repositories(forge).await?;
         let mut known: BTreeMap<String, Repository> =
             known.into_iter().map(|repository| (repository.id.clone(), repository)).collect();
+        let wanted = |name: &str| house.repositories.has(forge, name);
         let mut queue = VecDeque::new();
         let mut names = HashSet::new();
-        for seen in self.listed.items() {
+        for seen in self.listed.items().filter(|seen| wanted(&seen.name)) {
             let (forge, id, name) = (forge.to_owned(), seen.id.clone(), seen.name.clone());
             let new = Repository { forge, id, name, cursor, gone: None };
             let repository = known.remove(&seen.id).unwrap_or(new);
@@ -257,7 +258,9 @@ impl Round {
                 queue.push_back(Task { repository, listed: Some(seen.clone()), tried: false });
             }
         }
-        let others = known.into_values().filter(|one| one.gone.is_none() || self.may_be_back(&one.id, now));
+        let others = known
+            .into_values()
+            .filter(|one| wanted(&one.name) && (one.gone.is_none() || self.may_be_back(&one.id, now)));
         queue.extend(others.map(|repository| Task { repository, listed: None, tried: false }));
         // A sweep that is wanted is by the store's clock, which may be a little ahead.
         self.began = Some(cursor.max(now));

@@ -199,6 +199,11 @@ where
     C: Clock,
     I: Ids,
 {
+    // It was marked before the operator said so, or has got another name.
+    if !house.repositories.has(&id.forge, repo) {
+        say(house, run, format!("not reviewed: {repo} is not in forge.{}.repositories", id.forge)).await?;
+        return Ok(Then::Idle);
+    }
     let unknown = || misconfigured(format!("[forge.{}] is not configured", id.forge));
     let forge = house.forges.pull(id, repo).ok_or_else(unknown)?;
     let remote = house.forges.remote(&id.forge, repo).ok_or_else(unknown)??;

@@ -217,7 +217,21 @@ impl Site {
     where
         S: Slots + Records + Operations + Watchlist + 'static,
     {
-        let service = Service { house: Arc::new(self.house(store, self.forges(), limits)), pace, ingress };
+        self.serve_house(self.house(store, self.forges(), limits), inner, pace, ingress).await
+    }
+
+    /// Starts a service with this house, behind which is `inner`.
+    pub(crate) async fn serve_house<S>(
+        &self,
+        house: House<S, GitHubs, ThreadedReader, Warp, UniqueIds>,
+        inner: Sqlite,
+        pace: Pace,
+        ingress: Settings,
+    ) -> Running
+    where
+        S: Slots + Records + Operations + Watchlist + 'static,
+    {
+        let service = Service { house: Arc::new(house), pace, ingress };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let hook = format!("{url}/webhooks/{FORGE}");
@@ -249,6 +263,7 @@ impl Site {
             git: self.git.clone(),
             mirrors: self.folder.path().join("mirrors"),
             limits,
+            repositories: truing::serve::repositories::Repositories::default(),
             scope: Scope { packs: vec!["aiobotocore".into(), "core".into()], ignore: GlobSet::empty() },
             max_inline: 30,
             kill_switch: truing::serve::switch::KillSwitch::default(),

@@ -93,8 +93,8 @@ impl Watched {
         }
         (repository.name, repository.gone, self.gone_asked) = (seen.name, None, None);
         house.store.remember(std::slice::from_ref(repository)).await?;
-        // Nobody can comment there.
-        Ok(!seen.archived)
+        // In an archived one nobody can comment; one that got another name may be wanted no more.
+        Ok(!seen.archived && house.repositories.has(&repository.forge, &repository.name))
     }
 
     /// Marks what is open and was not looked at as it is, and what rests but is not open any more.
