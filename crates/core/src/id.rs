@@ -157,6 +157,10 @@ text_id! {
     CommentId
 }
 text_id! {
+    /// A thread of comments as its forge names it. The form is the forge's own; Truing only hands it back.
+    ThreadId
+}
+text_id! {
     /// One creating call that was about to be made: see [`crate::publish`].
     IntentId
 }

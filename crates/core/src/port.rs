@@ -18,7 +18,7 @@ pub use self::operations::{
 pub use self::watchlist::{Obeyed, Repository, Told, Watchlist};
 
 use crate::finding::{Finding, Place, RawFinding};
-use crate::id::{CommentId, IntentId, Key, Millis, RunId, Sha, Span, Token, Version};
+use crate::id::{CommentId, IntentId, Key, Millis, RunId, Sha, Span, ThreadId, Token, Version};
 use crate::outcome::{NotReviewed, Outcome, OutcomeRecord};
 use crate::publish::{Desired, DesiredStatus, Intent, Item, Observed, Producer};
 use crate::slot::{Limits, Loop, Slot};
@@ -349,8 +349,15 @@ pub trait Forge: Send + Sync {
     /// The pull request now. Not cached.
     fn pull_request(&self) -> impl Future<Output = Result<PullRequest, ForgeError>> + Send;
 
-    /// Our own comments of this producer: those whose marker verifies under one of our keys.
-    fn comments(&self, producer: Producer) -> impl Future<Output = Result<Vec<Observed>, ForgeError>> + Send;
+    /// Our comments of this producer: those by one of our accounts, with a marker for this pull request. A marker
+    /// under a key that we do not have counts: nobody else writes with our accounts. Those that records `know` as
+    /// ours count whatever their text is by now, and are asked for one by one if the forge's list misses them: it
+    /// may be behind.
+    fn comments(
+        &self,
+        producer: Producer,
+        known: &[(Item, CommentId)],
+    ) -> impl Future<Output = Result<Vec<Observed>, ForgeError>> + Send;
 
     /// Posts inline comments in one call, on `commit`. All or nothing. The answer holds the comments that the
     /// forge named at once; the others are found by their markers later.
@@ -385,10 +392,10 @@ pub trait Forge: Send + Sync {
         body: &str,
     ) -> impl Future<Output = Result<(), ForgeError>> + Send;
 
-    /// Resolves (`true`) or reopens the thread that a comment of ours began.
+    /// Resolves (`true`) or reopens a thread that a comment of ours began.
     fn resolve(
         &self,
-        comment: &CommentId,
+        thread: &ThreadId,
         resolved: bool,
     ) -> impl Future<Output = Result<(), ForgeError>> + Send;
 

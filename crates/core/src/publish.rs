@@ -3,10 +3,13 @@
 //! Pure: [`plan`] compares the desired rows with the observed comments and the intents still without an answer.
 //! The publisher (crate `forge`) carries the plan out.
 
+#[cfg(test)]
+mod tests;
+
 use serde::{Deserialize, Serialize};
 
 use crate::finding::{AnchorKind, Place};
-use crate::id::{CommentId, FindingId, IntentId, Millis, Sha, Span};
+use crate::id::{CommentId, FindingId, IntentId, Millis, Sha, Span, ThreadId};
 
 /// Who wants a comment. Reconciling touches its own producer's comments only.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -84,7 +87,7 @@ impl Desired {
     }
 }
 
-/// A comment of ours on the pull request, with a marker that verified.
+/// A comment of ours on the pull request: by one of our accounts, with a marker of ours.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Observed {
     /// The comment.
@@ -93,12 +96,35 @@ pub struct Observed {
     pub item: Item,
     /// The text without its marker.
     pub body: String,
-    /// Is its thread resolved? None where the forge has no threads (the summary).
-    pub resolved: Option<bool>,
+    /// The thread that it began; none where the forge has no threads (the summary).
+    pub thread: Option<Thread>,
     /// Has somebody answered it?
     pub has_replies: bool,
     /// When it was made, by the forge's clock.
     pub created: Millis,
+    /// May it be rewritten, remembered and deleted? Not if its marker is under a key that we do not have, or a
+    /// former account of ours wrote it: then it shows its item, and is left as it is.
+    pub editable: bool,
+}
+
+/// A thread of comments.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Thread {
+    /// What the forge calls it.
+    pub id: ThreadId,
+    /// How it stands.
+    pub state: ThreadState,
+}
+
+/// Is a thread settled, and who says so?
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ThreadState {
+    /// It is open.
+    Open,
+    /// The account that we use now has resolved it.
+    ResolvedByUs,
+    /// Somebody else has.
+    ResolvedByOthers,
 }
 
 /// One creating call that was about to be made. Written before the call; a batch is one call.
@@ -166,12 +192,14 @@ pub enum Step {
         /// The new text, without marker.
         body: String,
     },
-    /// The thread should be resolved and is not.
-    Resolve {
-        /// The comment that began the thread.
-        comment: CommentId,
-        /// What it is about.
+    /// The thread should be resolved and is not, or the other way round.
+    Settle {
+        /// The thread.
+        thread: ThreadId,
+        /// What its first comment is about.
         item: Item,
+        /// Resolved, or open again?
+        resolved: bool,
     },
     /// Post the summary.
     CreateSummary {
@@ -210,7 +238,7 @@ pub const BODY_LIMIT: usize = 60_000;
 ///
 /// `settle` is how long a create without an answer may stay unseen (the forge's capability table). Nothing is
 /// done while such a create may still become visible. A row whose comment is known is never created again, also
-/// when the comment is not there: a person deleted it, or the list is stale.
+/// when the comment is not there: a person deleted it. So `observed` must hold every known comment that is.
 pub fn plan(
     desired: &[Desired],
     observed: &[Observed],
@@ -218,17 +246,17 @@ pub fn plan(
     settle: Span,
     now: Millis,
 ) -> Plan {
-    let is_shown = |item: &Item| {
-        observed.iter().any(|seen| seen.item == *item)
+    let is_known = |item: &Item| {
+        observed.iter().any(|seen| seen.editable && seen.item == *item)
             || desired.iter().any(|row| row.item == *item && row.comment.is_some())
     };
-    let open: Vec<&Intent> = unanswered.iter().filter(|intent| !intent.items.iter().all(is_shown)).collect();
-    if let Some(until) = open.iter().map(|intent| intent.created + settle).filter(|until| *until > now).max()
-    {
+    let is_shown = |item: &Item| is_known(item) || observed.iter().any(|seen| seen.item == *item);
+    let open = unanswered.iter().filter(|intent| !intent.items.iter().all(is_shown));
+    if let Some(until) = open.map(|intent| intent.created + settle).filter(|until| *until > now).max() {
         return Plan::Settling { until };
     }
-    let mut steps: Vec<Step> =
-        open.iter().map(|intent| Step::Withdraw { intent: intent.id.clone() }).collect();
+    let undone = unanswered.iter().filter(|intent| !intent.items.iter().all(is_known));
+    let mut steps: Vec<Step> = undone.map(|intent| Step::Withdraw { intent: intent.id.clone() }).collect();
     let mut review = Vec::new();
     let mut files = Vec::new();
     for row in desired {
@@ -257,30 +285,43 @@ pub fn plan(
 }
 
 /// Adds the steps for a row that is shown already; false if it is not.
+///
+/// A thread changes together with its comment's text, and before it: one that is not as its text says was changed
+/// by somebody, and stays as they left it.
 fn existing(row: &Desired, body: &str, observed: &[Observed], steps: &mut Vec<Step>) -> bool {
     let item = &row.item;
     let mut seen: Vec<&Observed> = observed.iter().filter(|seen| seen.item == *item).collect();
-    seen.sort_by_key(|seen| (row.comment.as_ref() != Some(&seen.id), seen.created, &seen.id));
+    let known = |seen: &Observed| row.comment.as_ref() == Some(&seen.id);
+    seen.sort_by_key(|seen| (!known(seen), !seen.editable, seen.created, &seen.id));
     let Some((keep, others)) = seen.split_first() else {
-        if let Some(comment) = &row.comment {
-            // Not in the list: deleted, or too new for it. Rewriting tells which, and repeats harmlessly.
-            steps.push(Step::Update { comment: comment.clone(), item: item.clone(), body: body.into() });
-        }
+        // Known, and not there: a person deleted it.
         return row.comment.is_some();
     };
-    if row.comment.is_none() {
+    if row.comment.is_none() && keep.editable {
         steps.push(Step::Adopt { item: item.clone(), comment: keep.id.clone() });
     }
     for other in others {
-        if same_text(&other.body, &keep.body) && !other.has_replies {
+        if same_text(&other.body, &keep.body) && other.editable && !other.has_replies {
             steps.push(Step::DeleteDuplicate { comment: other.id.clone(), item: item.clone() });
         }
     }
-    if !same_text(&keep.body, body) {
-        steps.push(Step::Update { comment: keep.id.clone(), item: item.clone(), body: body.into() });
+    if row.resolved && keep.thread.is_none() && row.place.is_some() {
+        return true; // its thread is not in the list yet, and both change together
     }
-    if row.resolved && keep.resolved == Some(false) {
-        steps.push(Step::Resolve { comment: keep.id.clone(), item: item.clone() });
+    let changes = !same_text(&keep.body, body);
+    if let Some(thread) = &keep.thread {
+        let settle = match thread.state {
+            ThreadState::Open => row.resolved,
+            ThreadState::ResolvedByUs => !row.resolved && keep.editable,
+            ThreadState::ResolvedByOthers => false,
+        };
+        if changes && settle {
+            let (thread, item) = (thread.id.clone(), item.clone());
+            steps.push(Step::Settle { thread, item, resolved: row.resolved });
+        }
+    }
+    if changes && keep.editable {
+        steps.push(Step::Update { comment: keep.id.clone(), item: item.clone(), body: body.into() });
     }
     true
 }
@@ -326,196 +367,4 @@ fn cut(text: &str, limit: usize) -> String {
     }
     let end = (0..=limit.saturating_sub(NOTE.len())).rev().find(|at| text.is_char_boundary(*at));
     format!("{}{NOTE}", text.get(..end.unwrap_or(0)).unwrap_or(""))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const SETTLE: Span = Span::seconds(30);
-
-    fn finding(name: &str) -> Item {
-        Item::Finding(FindingId::new(name))
-    }
-
-    fn place() -> Place {
-        Place { path: "a.py".into(), side: crate::finding::Side::New, start_line: 1, end_line: 1 }
-    }
-
-    fn row(item: Item, body: &str) -> Desired {
-        let place = (item != Item::Summary).then(|| (AnchorKind::Inline, place()));
-        Desired { item, place, body: body.into(), resolved: false, comment: None }
-    }
-
-    fn seen(id: &str, item: Item, body: &str, created: i64) -> Observed {
-        let resolved = (item != Item::Summary).then_some(false);
-        Observed {
-            id: CommentId::new(id),
-            item,
-            body: body.into(),
-            resolved,
-            has_replies: false,
-            created: Millis(created),
-        }
-    }
-
-    fn steps(plan: Plan) -> Vec<Step> {
-        match plan {
-            Plan::Steps(steps) => steps,
-            Plan::Settling { until } => panic!("settling until {until:?}"),
-        }
-    }
-
-    #[test]
-    fn an_empty_pull_request_gets_one_summary_and_one_review() {
-        let desired = [row(Item::Summary, "sum"), row(finding("a"), "A"), row(finding("b"), "B")];
-        let expected = vec![
-            Step::CreateSummary { body: "sum".into() },
-            Step::CreateReview { items: vec![finding("a"), finding("b")] },
-        ];
-        assert_eq!(steps(plan(&desired, &[], &[], SETTLE, Millis(0))), expected);
-    }
-
-    #[test]
-    fn a_create_without_an_answer_is_waited_for_then_adopted_or_made_again() {
-        let desired = [row(finding("a"), "A")];
-        let intent = Intent { id: IntentId::new("i"), items: vec![finding("a")], created: Millis(1_000) };
-        let ask =
-            |observed: &[Observed], now| plan(&desired, observed, std::slice::from_ref(&intent), SETTLE, now);
-        assert_eq!(ask(&[], Millis(2_000)), Plan::Settling { until: Millis(31_000) });
-        let visible = [seen("1", finding("a"), "A", 1_500)];
-        let adopted = vec![Step::Adopt { item: finding("a"), comment: CommentId::new("1") }];
-        assert_eq!(steps(ask(&visible, Millis(2_000))), adopted, "no need to wait for what is there");
-        let again = vec![
-            Step::Withdraw { intent: IntentId::new("i") },
-            Step::CreateReview { items: vec![finding("a")] },
-        ];
-        assert_eq!(steps(ask(&[], Millis(31_000))), again);
-    }
-
-    #[test]
-    fn only_exact_duplicates_without_replies_are_deleted_and_the_oldest_is_kept() {
-        let desired = [row(finding("a"), "A")];
-        let mut answered = seen("2", finding("a"), "A", 20);
-        answered.has_replies = true;
-        let observed = [
-            seen(
-                "3",
-                finding("a"),
-                "A
-",
-                30,
-            ),
-            answered,
-            seen("1", finding("a"), "A", 10),
-            seen("4", finding("a"), "B", 40),
-        ];
-        let expected = vec![
-            Step::Adopt { item: finding("a"), comment: CommentId::new("1") },
-            Step::DeleteDuplicate { comment: CommentId::new("3"), item: finding("a") },
-        ];
-        assert_eq!(steps(plan(&desired, &observed, &[], SETTLE, Millis(0))), expected);
-    }
-
-    #[test]
-    fn a_comment_that_a_person_deleted_is_not_posted_again() {
-        let known = Desired { comment: Some(CommentId::new("1")), ..row(finding("a"), "A") };
-        let made = steps(plan(&[known], &[], &[], SETTLE, Millis(0)));
-        assert!(matches!(made.as_slice(), [Step::Update { .. }]), "{made:?}");
-    }
-
-    #[test]
-    fn what_a_person_resolved_stays_resolved_and_what_is_fixed_is_resolved() {
-        let desired = [row(finding("open"), "A"), Desired { resolved: true, ..row(finding("fixed"), "B") }];
-        let by_person = Observed { resolved: Some(true), ..seen("1", finding("open"), "A", 1) };
-        let observed = [by_person, seen("2", finding("fixed"), "B", 1)];
-        let made = steps(plan(&desired, &observed, &[], SETTLE, Millis(0)));
-        assert!(made.contains(&Step::Resolve { comment: CommentId::new("2"), item: finding("fixed") }));
-        assert!(
-            !made.iter().any(|step| matches!(step, Step::Resolve { item, .. } if *item == finding("open")))
-        );
-    }
-
-    #[test]
-    fn a_finding_without_a_place_is_told_in_the_summary() {
-        let lowered = Desired { place: Some((AnchorKind::Summary, place())), ..row(finding("a"), "LOST?") };
-        let made = steps(plan(&[row(Item::Summary, "sum"), lowered], &[], &[], SETTLE, Millis(0)));
-        assert!(
-            matches!(made.as_slice(), [Step::CreateSummary { body }] if body.contains("LOST?")),
-            "{made:?}"
-        );
-    }
-
-    #[test]
-    fn a_body_over_the_limit_is_cut_at_a_character_and_says_so() {
-        let long = "é".repeat(BODY_LIMIT);
-        let body = cut(&long, BODY_LIMIT);
-        assert!(body.len() <= BODY_LIMIT && body.ends_with("truncated._"), "{}", body.len());
-    }
-
-    proptest! {
-        /// From any mixture of known, lost, doubled and unseen comments, carrying out plans reaches the state in
-        /// which every open row is shown exactly once with the right text, and then plans nothing more.
-        #[test]
-        fn carrying_out_plans_converges(
-            rows in prop::collection::vec((0..3_u8, any::<bool>(), 0..3_usize), 1..6),
-        ) {
-            let mut desired = vec![row(Item::Summary, "sum")];
-            let mut forge: BTreeMap<u32, Observed> = BTreeMap::new();
-            let mut next = 0;
-            for (n, (body, known, copies)) in rows.iter().enumerate() {
-                let item = finding(&n.to_string());
-                let mut wanted = row(item.clone(), "text");
-                for _ in 0..*copies {
-                    next += 1;
-                    let text = if *body == 0 { "text" } else { "older" };
-                    forge.insert(next, seen(&next.to_string(), item.clone(), text, i64::from(next)));
-                    if *known {
-                        wanted.comment = Some(CommentId::new(next.to_string()));
-                    }
-                }
-                desired.push(wanted);
-            }
-            for _ in 0..2 {
-                let observed: Vec<Observed> = forge.values().cloned().collect();
-                for step in steps(plan(&desired, &observed, &[], SETTLE, Millis(0))) {
-                    let mut create = |item: &Item, body: &str| {
-                        next += 1;
-                        forge.insert(next, seen(&next.to_string(), item.clone(), body, i64::from(next)));
-                        CommentId::new(next.to_string())
-                    };
-                    let known = match step {
-                        Step::CreateSummary { body } => vec![(Item::Summary, create(&Item::Summary, &body))],
-                        Step::CreateReview { items } => {
-                            items.iter().map(|item| (item.clone(), create(item, "text"))).collect()
-                        }
-                        Step::Adopt { item, comment } => vec![(item, comment)],
-                        Step::Update { comment, body, .. } => {
-                            forge.values_mut().filter(|seen| seen.id == comment).for_each(|seen| seen.body = body.clone());
-                            vec![]
-                        }
-                        Step::DeleteDuplicate { comment, .. } => {
-                            forge.retain(|_, seen| seen.id != comment);
-                            vec![]
-                        }
-                        Step::Withdraw { .. } | Step::Resolve { .. } | Step::CreateFileComment { .. } => vec![],
-                    };
-                    for (item, comment) in known {
-                        desired.iter_mut().filter(|row| row.item == item).for_each(|row| row.comment = Some(comment.clone()));
-                    }
-                }
-            }
-            let observed: Vec<Observed> = forge.values().cloned().collect();
-            for row in &desired {
-                let right = observed.iter().filter(|seen| seen.item == row.item && same_text(&seen.body, &row.body));
-                prop_assert_eq!(right.count(), 1, "{:?}", row);
-            }
-            let rest = steps(plan(&desired, &observed, &[], SETTLE, Millis(0)));
-            prop_assert!(rest.is_empty(), "{:?}", rest);
-        }
-    }
 }

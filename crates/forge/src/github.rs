@@ -3,7 +3,6 @@
 //! [`GitHub`] is one server with one token; [`GitHubPull`] one pull request of it, and the port. Nothing here
 //! approves, merges, closes or changes code: those calls do not exist.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -12,7 +11,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 use truing_core::finding::Side;
-use truing_core::id::{CommentId, PrId, Sha, Span};
+use truing_core::id::{CommentId, PrId, Sha, Span, ThreadId};
 use truing_core::port::{Forge, ForgeError, InlineDraft, PrState, PullRequest, Revision};
 use truing_core::publish::{DesiredStatus, Item, Observed, Producer, StatusState};
 use truing_diff::RepoPath;
@@ -23,10 +22,12 @@ use crate::http::{Call, ClientError, Http, Patience, Quota, unavailable};
 use crate::marker::{Found, MarkerKeys};
 use body::with_marker;
 use id::Id;
+use observed::Listed;
 
 mod body;
 mod id;
 mod listing;
+mod observed;
 mod server;
 #[cfg(test)]
 mod tests;
@@ -243,17 +244,13 @@ impl GitHubPull {
         &self.github.inner.options.markers
     }
 
-    /// Our comment, if it is one of this producer's: by our account, with a marker that verifies here.
-    fn ours(&self, account: u64, producer: Producer, comment: &wire::Comment) -> Option<(Item, String)> {
-        if comment.user.as_ref().is_none_or(|user| user.id != account) {
-            return None;
-        }
-        self.marked_item(producer, comment)
-    }
-
-    fn marked_item(&self, producer: Producer, comment: &wire::Comment) -> Option<(Item, String)> {
+    /// What a comment of our account shows, if its marker is one of this producer's for here.
+    fn marked_item(&self, producer: Producer, comment: &wire::Comment) -> Option<(Item, String, bool)> {
         match self.markers().find(&self.id, comment.body.as_deref().unwrap_or_default()) {
-            Found::Verified { producer: whose, item, body } if whose == producer => Some((item, body)),
+            Found::Verified { producer: whose, item, body } if whose == producer => Some((item, body, true)),
+            Found::UnknownKey { producer: whose, item, body, .. } if whose == producer => {
+                Some((item, body, false))
+            }
             Found::Verified { .. } | Found::UnknownKey { .. } | Found::Forged | Found::None => None,
         }
     }
@@ -267,7 +264,7 @@ impl GitHubPull {
             self.list_url(&what, &["pulls", &self.number(), "reviews", &review.to_string(), "comments"]);
         if let Ok(url) = url {
             let each = |comment: wire::Comment| {
-                if let Some((item, _)) = self.marked_item(producer, &comment) {
+                if let Some((item, ..)) = self.marked_item(producer, &comment) {
                     known.push((item, Id::Review(comment.id).text()));
                 }
             };
@@ -326,45 +323,31 @@ impl Forge for GitHubPull {
         })
     }
 
-    async fn comments(&self, producer: Producer) -> Result<Vec<Observed>, ForgeError> {
-        let account = self.github.account().await?;
-        let mut ours = Vec::new();
+    async fn comments(
+        &self,
+        producer: Producer,
+        known: &[(Item, CommentId)],
+    ) -> Result<Vec<Observed>, ForgeError> {
+        let mut listed = Listed::new(self, producer, known, self.github.account().await?)?;
 
         let what = self.what("listing its comments");
         let url = self.list_url(&what, &["issues", &self.number(), "comments"])?;
-        let each = |comment: wire::Comment| {
-            if let Some((item, body)) = self.ours(account, producer, &comment) {
-                ours.push((Id::Issue(comment.id), item, body, comment.created_at));
-            }
-        };
-        self.github.http().pages(&what, url, each).await?;
-
+        self.github.http().pages(&what, url, |comment| listed.see(Id::Issue, comment)).await?;
         let what = self.what("listing its review comments");
         let url = self.list_url(&what, &["pulls", &self.number(), "comments"])?;
-        let mut answered = HashSet::new();
-        let each = |comment: wire::Comment| {
-            if let Some(first) = comment.in_reply_to_id {
-                answered.insert(first);
-            } else if let Some((item, body)) = self.ours(account, producer, &comment) {
-                ours.push((Id::Review(comment.id), item, body, comment.created_at));
-            }
-        };
-        self.github.http().pages(&what, url, each).await?;
+        self.github.http().pages(&what, url, |comment| listed.see(Id::Review, comment)).await?;
 
-        let inline = ours.iter().any(|(id, ..)| matches!(id, Id::Review(_)));
-        let threads = if inline { self.threads().await? } else { Vec::new() };
-        let observed = ours.into_iter().map(|(id, item, body, created)| {
-            let (resolved, has_replies) = match id {
-                Id::Issue(_) => (None, false),
-                Id::Review(number) => {
-                    let thread = threads.iter().find(|thread| thread.comment == Some(number));
-                    (thread.map(|thread| thread.resolved), answered.contains(&number))
-                }
-            };
-            let created = wire::instant(&what, &created)?;
-            Ok(Observed { id: id.text(), item, body, resolved, has_replies, created })
-        });
-        observed.collect()
+        for comment in listed.missing() {
+            let what = self.what(&format!("reading comment {}", comment.text()));
+            let url = self.comment_url(&what, &comment.text())?;
+            match self.github.http().send(&Call::get(what.as_str(), url)).await {
+                Ok(answer) => listed.see(|_| comment, answer.json()?),
+                Err(ForgeError::NotFound { .. }) => {} // a person deleted it
+                Err(error) => return Err(error),
+            }
+        }
+        let threads = if listed.has_threads() { self.threads().await? } else { Vec::new() };
+        listed.observed(&what, threads)
     }
 
     async fn create_review(
@@ -430,8 +413,8 @@ impl Forge for GitHubPull {
         self.github.http().send(&Call::set(what, Method::PATCH, url, Some(body))).await?.done()
     }
 
-    async fn resolve(&self, comment: &CommentId, resolved: bool) -> Result<(), ForgeError> {
-        self.set_resolved(comment, resolved).await
+    async fn resolve(&self, thread: &ThreadId, resolved: bool) -> Result<(), ForgeError> {
+        self.set_resolved(thread, resolved).await
     }
 
     async fn delete(&self, _item: &Item, comment: &CommentId) -> Result<(), ForgeError> {

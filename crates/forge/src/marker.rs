@@ -63,10 +63,17 @@ pub enum Found {
         /// The text above the marker, line ends and trailing white space normalised ([`normal`]).
         body: String,
     },
-    /// A marker under a key that is not ours (any more): it cannot be told whether it is genuine.
+    /// A marker under a key that is not ours (any more): it cannot be told whether it is genuine. What it says
+    /// stands in clear.
     UnknownKey {
         /// The id of that key.
         key: String,
+        /// Who wanted the comment.
+        producer: Producer,
+        /// What it is about.
+        item: Item,
+        /// The text above the marker, as of a verified one.
+        body: String,
     },
     /// A marker's beginning, but not one that we wrote for this pull request.
     Forged,
@@ -150,18 +157,19 @@ impl MarkerKeys {
         let Some(parts) = Parts::read(line) else {
             return Found::Forged;
         };
-        let Some(key) = std::iter::once(&self.current).chain(&self.previous).find(|key| key.id == parts.key)
-        else {
-            return Found::UnknownKey { key: parts.key.to_owned() };
+        let Some(item) = item_of(parts.word) else {
+            return Found::Forged;
         };
-        let genuine = key
-            .mac(pr, parts.producer.as_str(), parts.word)
-            .is_some_and(|mac| mac.verify_slice(&parts.mac).is_ok());
-        match item_of(parts.word) {
-            Some(item) if genuine => {
-                Found::Verified { producer: parts.producer, item, body: body.trim_end().to_owned() }
-            }
-            Some(_) | None => Found::Forged,
+        let (producer, body) = (parts.producer, body.trim_end().to_owned());
+        let mut keys = std::iter::once(&self.current).chain(&self.previous);
+        let Some(key) = keys.find(|key| key.id == parts.key) else {
+            return Found::UnknownKey { key: parts.key.to_owned(), producer, item, body };
+        };
+        let mac = key.mac(pr, producer.as_str(), parts.word);
+        if mac.is_some_and(|mac| mac.verify_slice(&parts.mac).is_ok()) {
+            Found::Verified { producer, item, body }
+        } else {
+            Found::Forged
         }
     }
 }
@@ -496,7 +504,11 @@ mod tests {
         assert_eq!(rotated.find(&pr(7), &old), verified(Producer::Review, Item::Summary, ""));
         assert!(!rotated.sign(&pr(7), Producer::Review, &Item::Summary).contains(&keys().current.id));
         let without = MarkerKeys::new(b"second key", &[]);
-        assert_eq!(without.find(&pr(7), &old), Found::UnknownKey { key: keys().current.id });
+        let (key, body) = (keys().current.id, String::new());
+        let (producer, item) = (Producer::Review, Item::Summary);
+        assert_eq!(without.find(&pr(7), &old), Found::UnknownKey { key, producer, item, body });
+        let no_item = old.replace("item=summary", "item=%zz");
+        assert_eq!(without.find(&pr(7), &no_item), Found::Forged);
         let newer = old.replace("truing:1", "truing:2");
         assert_eq!(rotated.find(&pr(7), &newer), Found::Forged);
     }

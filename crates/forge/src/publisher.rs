@@ -82,7 +82,8 @@ impl<R: Records, F: Forge, C: Clock, I: Ids, G: Gate> Publisher<'_, R, F, C, I, 
         for _ in 0..MAX_ROUNDS {
             let (rows, status) = self.records.desired(&self.run.key, self.producer).await?;
             let unanswered = self.records.unanswered(&self.run.key, self.producer).await?;
-            let observed = self.forge.comments(self.producer).await?;
+            let known = rows.iter().filter_map(|row| Some((row.item.clone(), row.comment.clone()?)));
+            let observed = self.forge.comments(self.producer, &known.collect::<Vec<_>>()).await?;
             let steps = match plan(&rows, &observed, &unanswered, self.forge.settle(), self.clock.now()) {
                 Plan::Settling { until } => return Ok(Reconciled::Settling { until }),
                 Plan::Steps(steps) => steps,
@@ -131,9 +132,9 @@ impl<R: Records, F: Forge, C: Clock, I: Ids, G: Gate> Publisher<'_, R, F, C, I, 
                 self.pass().await?;
                 ignore_gone(self.forge.update(self.producer, &item, &comment, &body).await)?;
             }
-            Step::Resolve { comment, .. } => {
+            Step::Settle { thread, resolved, .. } => {
                 self.pass().await?;
-                ignore_gone(self.forge.resolve(&comment, true).await)?;
+                ignore_gone(self.forge.resolve(&thread, resolved).await)?;
             }
             Step::CreateSummary { body } => {
                 let intent = self.intend(vec![Item::Summary]).await?;

@@ -17,6 +17,8 @@ mod faults;
 mod hanging;
 #[path = "service/health.rs"]
 mod health;
+#[path = "service/keeping.rs"]
+mod keeping;
 #[path = "support/ports.rs"]
 #[allow(dead_code, reason = "most of it is for the test of crashes")]
 mod ports;

@@ -457,6 +457,18 @@ pub(crate) fn update_inline(state: &mut State, call: &Call) -> Answer {
     Ok(reply)
 }
 
+/// `GET …/pulls/comments/{id}`.
+pub(crate) fn inline_comment(state: &mut State, call: &Call) -> Answer {
+    let id = call.number("id")?;
+    let (world, repo) = state.repo(call)?;
+    let there =
+        |pull: &Pull| pull.inline.iter().any(|comment| comment.note.id == id && !comment.note.deleted);
+    let number = repo.pulls.values().find(|pull| there(pull)).map(|pull| pull.number);
+    let mut reply = created_inline(world, repo, number.ok_or_else(Reply::not_found)?, id)?;
+    reply.status = 200;
+    Ok(reply)
+}
+
 /// `DELETE …/pulls/comments/{id}`: its answers stay.
 pub(crate) fn delete_inline(state: &mut State, call: &Call) -> Answer {
     let (number, id) = find(state, call, |pull| pull.inline.iter().map(|comment| &comment.note).collect())?;

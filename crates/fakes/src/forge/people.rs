@@ -335,15 +335,18 @@ impl Repo {
         .await
     }
 
-    /// Changes the text of a comment on the pull request itself, as its author.
+    /// Changes the text of a comment of either kind, as its author. Makes an event of one on the pull request
+    /// itself.
     pub async fn edit_comment(&self, number: u64, id: u64, body: &str) -> Result<(), FakeError> {
         let body = body.to_owned();
         self.with(move |world, repo| {
             let now = world.now();
-            let mut comments = there(repo, number)?.summary.iter_mut();
-            let comment = comments.find(|comment| comment.note.id == id && !comment.note.deleted);
-            let comment = comment.ok_or_else(|| FakeError::Missing(format!("comment {id}")))?;
-            (comment.note.body, comment.note.updated) = (body, now);
+            let pull = there(repo, number)?;
+            let inline = pull.inline.iter_mut().map(|comment| &mut comment.note);
+            let mut notes = inline.chain(pull.summary.iter_mut().map(|comment| &mut comment.note));
+            let note = notes.find(|note| note.id == id && !note.deleted);
+            let note = note.ok_or_else(|| FakeError::Missing(format!("comment {id}")))?;
+            (note.body, note.updated) = (body, now);
             world.emit_comment(repo, number, id, "edited");
             Ok(())
         })

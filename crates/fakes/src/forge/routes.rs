@@ -145,6 +145,7 @@ const ROUTES: &[(MethodFilter, &str, Action)] = {
         (POST, "/repos/{owner}/{repo}/pulls/{number}/comments/{id}/replies", Rest(calls::reply)),
         (POST, "/repos/{owner}/{repo}/pulls/{number}/reviews", Rest(calls::create_review)),
         (GET, "/repos/{owner}/{repo}/pulls/{number}/reviews/{id}/comments", Rest(calls::review_comments)),
+        (GET, "/repos/{owner}/{repo}/pulls/comments/{id}", Rest(calls::inline_comment)),
         (PATCH, "/repos/{owner}/{repo}/pulls/comments/{id}", Rest(calls::update_inline)),
         (DELETE, "/repos/{owner}/{repo}/pulls/comments/{id}", Rest(calls::delete_inline)),
         (GET, "/repos/{owner}/{repo}/issues/{number}/comments", Rest(calls::summary_comments)),

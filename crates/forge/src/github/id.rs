@@ -5,7 +5,7 @@ use truing_core::id::CommentId;
 use truing_core::port::ForgeError;
 
 /// A comment by its kind and GitHub's number.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(super) enum Id {
     /// In the conversation: the summary.
     Issue(u64),

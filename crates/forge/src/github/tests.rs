@@ -3,6 +3,7 @@
 
 use truing_core::finding::Place;
 use truing_core::id::{FindingId, Millis};
+use truing_core::publish::{Thread, ThreadState};
 
 use super::*;
 use crate::testing::{CANARY, Reply, Request, Server, patience};
@@ -104,11 +105,16 @@ fn comment(id: u64, user: Option<u64>, body: &str) -> Value {
 fn threads(nodes: &Value, after: Option<&str>) -> Reply {
     let info = json!({ "hasNextPage": after.is_some(), "endCursor": after });
     let threads = json!({ "pageInfo": info, "nodes": nodes });
-    ok(&json!({ "data": { "repository": { "pullRequest": { "reviewThreads": threads } } } }))
+    ok(
+        &json!({ "data": { "viewer": { "login": "truing[bot]" }, "repository": { "pullRequest": { "reviewThreads": threads } } } }),
+    )
 }
 
-fn thread(id: &str, resolved: bool, comment: &Value) -> Value {
-    json!({ "id": id, "isResolved": resolved, "comments": { "nodes": [{ "fullDatabaseId": comment }] } })
+fn thread(id: &str, resolved_by: Option<&str>, comment: &Value) -> Value {
+    json!({
+        "id": id, "isResolved": resolved_by.is_some(), "resolvedBy": resolved_by.map(|login| json!({ "login": login })),
+        "comments": { "nodes": [{ "fullDatabaseId": comment }] },
+    })
 }
 
 #[tokio::test]
@@ -131,36 +137,48 @@ async fn only_our_own_comments_with_a_marker_for_here_are_observed() {
         comment(16, Some(ME), &summary(7, Producer::Review)),
         { "id": 17, "user": { "id": ME }, "body": null, "created_at": "" },
     ]);
+    let lost = MarkerKeys::new(b"a key that is lost", &[]);
+    let unknown = format!("old\n\n{}", lost.sign(&pr(7), Producer::Review, &finding("1:cc-0")));
     let review = json!([
         comment(21, Some(ME), &inline(&one)),
         comment(22, Some(ME), &inline(&two)),
         comment(25, Some(9), &inline(&two)),
+        comment(26, Some(ME), &unknown),
+        comment(27, Some(9), &unknown),
         reply,
         own_reply,
     ]);
+    let nobody = json!({
+        "id": "T4", "isResolved": true, "resolvedBy": null, "comments": { "nodes": [{ "fullDatabaseId": 26 }] },
+    });
+    let first = json!([thread("T1", None, &json!(99)), thread("T2", Some("truing"), &json!("21")), nobody]);
     let server = Server::new([
         me(),
         ok(&issue).header("link", r#"</repos/octo/demo/issues/7/comments?page=2>; rel="next""#),
         ok(&more),
         ok(&review),
-        threads(&json!([thread("T1", false, &json!(99)), thread("T2", true, &json!("21"))]), Some("c1")),
-        threads(&json!([thread("T3", false, &json!(22))]), None),
+        threads(&first, Some("c1")),
+        threads(&json!([thread("T3", Some("ada"), &json!(22))]), None),
     ])
     .await;
 
-    let observed = pull(&server).comments(Producer::Review).await.unwrap();
+    let observed = pull(&server).comments(Producer::Review, &[]).await.unwrap();
 
     let created = Millis(1_795_161_600_000);
-    let expected = |id: &str, item, body: &str, resolved, has_replies| {
+    let expected = |id: &str, item, body: &str, thread: Option<(&str, ThreadState)>, has_replies| {
+        let thread = thread.map(|(id, state)| Thread { id: ThreadId::new(id), state });
         let (id, body) = (CommentId::new(id), body.to_owned());
-        Observed { id, item, body, resolved, has_replies, created }
+        Observed { id, item, body, thread, has_replies, created, editable: true }
     };
+    let (by_us, by_others) = (ThreadState::ResolvedByUs, ThreadState::ResolvedByOthers);
+    let unknown = expected("review:26", finding("1:cc-0"), "old", Some(("T4", by_others)), false);
     assert_eq!(
         observed,
         [
             expected("issue:16", Item::Summary, "Hello", None, false),
-            expected("review:21", one, "text", Some(true), true),
-            expected("review:22", two, "text", Some(false), false),
+            expected("review:21", one, "text", Some(("T2", by_us)), true),
+            expected("review:22", two, "text", Some(("T3", by_others)), false),
+            Observed { editable: false, ..unknown },
         ]
     );
     let requests = server.requests();
@@ -179,12 +197,39 @@ async fn only_our_own_comments_with_a_marker_for_here_are_observed() {
 }
 
 #[tokio::test]
+async fn what_records_know_is_ours_whatever_its_text_and_asked_for_if_it_is_not_listed() {
+    let known = [1, 2, 3, 4].map(|n| (finding(&format!("1:{n}-0")), CommentId::new(format!("review:{n}"))));
+    let listed = json!([comment(1, Some(ME), "edited by somebody\r\n"), comment(2, Some(9), "not ours")]);
+    let marked = format!("text\n\n{}", marker(7, Producer::Review, &known[2].0));
+    let server = Server::new([
+        me(),
+        ok(&json!([])),
+        ok(&listed),
+        ok(&comment(3, Some(ME), &marked)),
+        Reply::new(404, "{}"),
+        threads(&json!([thread("T1", None, &json!(1))]), None),
+    ])
+    .await;
+
+    let observed = pull(&server).comments(Producer::Review, &known).await.unwrap();
+
+    let seen: Vec<_> = observed
+        .iter()
+        .map(|seen| (&seen.item, seen.body.as_str(), seen.thread.is_some(), seen.editable))
+        .collect();
+    assert_eq!(seen, [(&known[0].0, "edited by somebody", true, true), (&known[2].0, "text", false, true)]);
+    let requests = server.requests();
+    let asked = &lines(&requests)[3..5];
+    assert_eq!(asked, ["GET /repos/octo/demo/pulls/comments/3", "GET /repos/octo/demo/pulls/comments/4"]);
+}
+
+#[tokio::test]
 async fn the_account_is_asked_for_once_and_threads_only_if_needed() {
     let empty = ok(&json!([]));
     let server = Server::new([me(), empty.clone().always()]).await;
     let pull = pull(&server);
-    assert_eq!(pull.comments(Producer::Review).await, Ok(vec![]));
-    assert_eq!(pull.clone().comments(Producer::Cli).await, Ok(vec![]));
+    assert_eq!(pull.comments(Producer::Review, &[]).await, Ok(vec![]));
+    assert_eq!(pull.clone().comments(Producer::Cli, &[]).await, Ok(vec![]));
     let requests = server.requests();
     assert_eq!(lines(&requests).iter().filter(|line| **line == "GET /user").count(), 1);
     assert_eq!(requests.len(), 5);
@@ -194,7 +239,7 @@ async fn the_account_is_asked_for_once_and_threads_only_if_needed() {
 async fn a_list_that_breaks_off_is_an_error_never_a_short_list() {
     let page = ok(&json!([])).header("link", r#"</x>; rel="next""#);
     let server = Server::new([me(), page, Reply::new(500, "")]).await;
-    assert!(pull(&server).comments(Producer::Review).await.is_err());
+    assert!(pull(&server).comments(Producer::Review, &[]).await.is_err());
 }
 
 #[tokio::test]
@@ -343,17 +388,15 @@ fn changed(id: &str, resolved: bool) -> Reply {
 }
 
 #[tokio::test]
-async fn a_thread_is_found_by_its_first_comment_and_changed_once() {
-    let open = || threads(&json!([thread("T1", true, &json!(4)), thread("T2", false, &json!("5"))]), None);
-    let server = Server::new([open(), changed("T2", true), open(), changed("T1", false), open()]).await;
+async fn a_thread_is_changed_by_its_id_in_one_call() {
+    let server = Server::new([changed("T2", true), changed("T1", false)]).await;
     let pull = pull(&server);
-    assert_eq!(pull.resolve(&CommentId::new("review:5"), true).await, Ok(()));
-    assert_eq!(pull.resolve(&CommentId::new("review:4"), false).await, Ok(()));
-    assert_eq!(pull.resolve(&CommentId::new("review:4"), true).await, Ok(()), "it is resolved already");
+    assert_eq!(pull.resolve(&ThreadId::new("T2"), true).await, Ok(()));
+    assert_eq!(pull.resolve(&ThreadId::new("T1"), false).await, Ok(()));
 
     let requests = server.requests();
-    assert_eq!(requests.len(), 5);
-    for (at, mutation, thread) in [(1, " resolveReviewThread(", "T2"), (3, " unresolveReviewThread(", "T1")] {
+    assert_eq!(requests.len(), 2);
+    for (at, mutation, thread) in [(0, " resolveReviewThread(", "T2"), (1, " unresolveReviewThread(", "T1")] {
         let body = requests[at].json();
         assert!(body["query"].as_str().unwrap().contains(mutation), "{body}");
         assert_eq!(body["variables"], json!({ "thread": thread }));
@@ -370,58 +413,43 @@ async fn a_success_that_changed_nothing_is_no_success() {
         ok(&json!({ "data": null })),
         ok(&json!({})),
     ] {
-        let found = threads(&json!([thread("T2", false, &json!(5))]), None);
-        let server = Server::new([found, answer]).await;
-        let error = pull(&server).resolve(&CommentId::new("review:5"), true).await.unwrap_err();
+        let server = Server::new([answer]).await;
+        let error = pull(&server).resolve(&ThreadId::new("T2"), true).await.unwrap_err();
         assert!(matches!(error, ForgeError::Unavailable { .. }), "{error}");
     }
 }
 
 #[tokio::test]
-async fn threads_that_are_not_there_are_not_found() {
-    let none = threads(&json!([thread("T2", false, &json!(null))]), None);
-    let no_pull = ok(&json!({ "data": { "repository": { "pullRequest": null } } }));
-    for answer in [none, no_pull] {
-        let server = Server::new([answer]).await;
-        let error = pull(&server).resolve(&CommentId::new("review:5"), true).await.unwrap_err();
-        assert!(matches!(error, ForgeError::NotFound { .. }), "{error}");
-    }
-    let server = Server::new([]).await;
-    let error = pull(&server).resolve(&CommentId::new("issue:5"), true).await.unwrap_err();
-    assert!(matches!(error, ForgeError::Rejected { .. }), "{error}");
-}
-
-#[tokio::test]
 async fn errors_of_graphql_have_the_meaning_of_their_type() {
-    let what = || "octo/demo#7: resolving the thread of comment review:5".to_owned();
-    let reading = || "octo/demo#7: reading its review threads".to_owned();
+    let what = || "octo/demo#7: resolving the thread T2".to_owned();
     let message = || "no [token]".to_owned();
     let table = [
-        ("NOT_FOUND", ForgeError::NotFound { what: reading() }),
-        ("FORBIDDEN", ForgeError::Forbidden { what: reading(), message: message() }),
-        ("RATE_LIMITED", ForgeError::RateLimited { what: reading(), wait: Span::seconds(60) }),
-        ("UNPROCESSABLE", ForgeError::Rejected { what: reading(), message: message() }),
-        ("SOMETHING_NEW", ForgeError::Unavailable { what: reading(), message: message() }),
+        ("NOT_FOUND", ForgeError::NotFound { what: what() }),
+        ("FORBIDDEN", ForgeError::Forbidden { what: what(), message: message() }),
+        ("RATE_LIMITED", ForgeError::RateLimited { what: what(), wait: Span::seconds(60) }),
+        ("UNPROCESSABLE", ForgeError::Rejected { what: what(), message: message() }),
+        ("SOMETHING_NEW", ForgeError::Unavailable { what: what(), message: message() }),
     ];
     for (kind, expected) in table {
         let errors = json!([{ "type": kind, "message": format!("no\n{CANARY}") }]);
-        let server = Server::new([ok(&json!({ "data": { "repository": null }, "errors": errors }))]).await;
-        let result = pull(&server).resolve(&CommentId::new("review:5"), true).await;
-        assert_eq!(result, Err(expected), "{kind}");
+        let server = Server::new([ok(&json!({ "data": null, "errors": errors }))]).await;
+        assert_eq!(pull(&server).resolve(&ThreadId::new("T2"), true).await, Err(expected), "{kind}");
     }
-    let found = threads(&json!([thread("T2", false, &json!(5))]), None);
     let untyped = ok(&json!({ "data": null, "errors": [{ "message": "Something went wrong" }] }));
-    let server = Server::new([found, untyped]).await;
-    let result = pull(&server).resolve(&CommentId::new("review:5"), true).await;
+    let server = Server::new([untyped]).await;
+    let result = pull(&server).resolve(&ThreadId::new("T2"), true).await;
     assert_eq!(result, Err(unavailable(&what(), "Something went wrong")));
 }
 
 #[tokio::test]
 async fn thread_pages_that_go_round_end_in_an_error() {
-    let server = Server::new([threads(&json!([]), Some("same")).always()]).await;
-    let error = pull(&server).resolve(&CommentId::new("review:5"), true).await.unwrap_err();
+    let ours = format!("x\n\n{}", marker(7, Producer::Review, &finding("1:aa-0")));
+    let review = json!([comment(21, Some(ME), &ours)]);
+    let round = threads(&json!([]), Some("same")).always();
+    let server = Server::new([me(), ok(&json!([])), ok(&review), round]).await;
+    let error = pull(&server).comments(Producer::Review, &[]).await.unwrap_err();
     assert!(error.to_string().contains("in a circle"), "{error}");
-    assert_eq!(server.requests().len(), 2);
+    assert_eq!(server.requests().len(), 5);
 }
 
 #[tokio::test]

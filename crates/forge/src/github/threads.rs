@@ -4,12 +4,12 @@ use reqwest::Method;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
-use truing_core::id::{CommentId, Span};
+use truing_core::id::{Span, ThreadId};
 use truing_core::port::ForgeError;
+use truing_core::publish::{Thread, ThreadState};
 use url::Url;
 
 use super::GitHubPull;
-use super::id::Id;
 use crate::http::{Call, unavailable};
 
 /// The most pages of threads that are read: at 100 a page more than any pull request shows.
@@ -20,11 +20,12 @@ const GRAPHQL_WAIT: Span = Span::seconds(60);
 /// `fullDatabaseId` is the number that REST calls `id`; the older `databaseId` ends at 31 bits.
 const THREADS: &str = "
 query($owner: String!, $name: String!, $number: Int!, $after: String) {
+  viewer { login }
   repository(owner: $owner, name: $name) {
     pullRequest(number: $number) {
       reviewThreads(first: 100, after: $after) {
         pageInfo { hasNextPage endCursor }
-        nodes { id isResolved comments(first: 1) { nodes { fullDatabaseId } } }
+        nodes { id isResolved resolvedBy { login } comments(first: 1) { nodes { fullDatabaseId } } }
       }
     }
   }
@@ -38,13 +39,10 @@ mutation($thread: ID!) {
   unresolveReviewThread(input: { threadId: $thread }) { thread { id isResolved } }
 }";
 
-/// A thread.
-pub(super) struct Thread {
-    /// GraphQL's id.
-    id: String,
-    pub(super) resolved: bool,
-    /// REST's number of the comment that began it.
+/// A thread, and REST's number of the comment that began it.
+pub(super) struct OfComment {
     pub(super) comment: Option<u64>,
+    pub(super) thread: Thread,
 }
 
 #[derive(Deserialize)]
@@ -64,7 +62,13 @@ struct Problem {
 
 #[derive(Deserialize)]
 struct ThreadsData {
+    viewer: Option<Account>,
     repository: Option<RepositoryData>,
+}
+
+#[derive(Deserialize)]
+struct Account {
+    login: String,
 }
 
 #[derive(Deserialize)]
@@ -99,6 +103,8 @@ struct PageInfo {
 struct ThreadNode {
     id: String,
     is_resolved: bool,
+    /// Null where the account is gone.
+    resolved_by: Option<Account>,
     comments: Connection<CommentNode>,
 }
 
@@ -133,9 +139,22 @@ fn big_int<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D:
     Ok(value.and_then(|value| value.as_u64().or_else(|| value.as_str()?.parse().ok())))
 }
 
+impl ThreadNode {
+    fn state(&self, viewer: Option<&Account>) -> ThreadState {
+        // An app's name has a suffix in some answers only.
+        let bare = |account: &Account| account.login.trim_end_matches("[bot]").to_ascii_lowercase();
+        let by = self.resolved_by.as_ref().map(bare);
+        match (self.is_resolved, by) {
+            (false, _) => ThreadState::Open,
+            (true, Some(by)) if viewer.map(bare) == Some(by.clone()) => ThreadState::ResolvedByUs,
+            (true, _) => ThreadState::ResolvedByOthers,
+        }
+    }
+}
+
 impl GitHubPull {
     /// Every review thread of the pull request.
-    pub(super) async fn threads(&self) -> Result<Vec<Thread>, ForgeError> {
+    pub(super) async fn threads(&self) -> Result<Vec<OfComment>, ForgeError> {
         let what = self.what("reading its review threads");
         let (owner, name) = self.repo.split_once('/').unwrap_or_default();
         let mut threads = Vec::new();
@@ -147,10 +166,9 @@ impl GitHubPull {
             let Some(PullData { review_threads: page }) = pull else {
                 return Err(ForgeError::NotFound { what });
             };
-            threads.extend(page.nodes.into_iter().map(|node| Thread {
-                id: node.id,
-                resolved: node.is_resolved,
+            threads.extend(page.nodes.into_iter().map(|node| OfComment {
                 comment: node.comments.nodes.first().and_then(|comment| comment.full_database_id),
+                thread: Thread { state: node.state(data.viewer.as_ref()), id: ThreadId::new(node.id) },
             }));
             let next = page.page_info.end_cursor.filter(|_| page.page_info.has_next_page);
             if next.is_none() {
@@ -167,26 +185,15 @@ impl GitHubPull {
         ))
     }
 
-    /// Resolves or reopens the thread that a comment began; nothing is sent if it is as wanted.
-    pub(super) async fn set_resolved(&self, comment: &CommentId, resolved: bool) -> Result<(), ForgeError> {
+    /// Resolves or reopens a thread.
+    pub(super) async fn set_resolved(&self, thread: &ThreadId, resolved: bool) -> Result<(), ForgeError> {
         let doing = if resolved { "resolving" } else { "reopening" };
-        let what = self.what(&format!("{doing} the thread of comment {comment}"));
-        let Id::Review(number) = Id::parse(&what, comment)? else {
-            let message = "a comment in the conversation has no thread".to_owned();
-            return Err(ForgeError::Rejected { what, message });
-        };
-        let threads = self.threads().await?;
-        let Some(thread) = threads.into_iter().find(|thread| thread.comment == Some(number)) else {
-            return Err(ForgeError::NotFound { what });
-        };
-        if thread.resolved == resolved {
-            return Ok(());
-        }
+        let what = self.what(&format!("{doing} the thread {thread}"));
         let mutation = if resolved { RESOLVE } else { UNRESOLVE };
-        let data: ChangeData = self.ask(&what, mutation, json!({ "thread": thread.id })).await?;
+        let data: ChangeData = self.ask(&what, mutation, json!({ "thread": thread })).await?;
         // Success is said even where nothing was done (facts/forges.md 4.1, "GraphQL difference").
         match data.change.and_then(|change| change.thread) {
-            Some(now) if now.id == thread.id && now.is_resolved == resolved => Ok(()),
+            Some(now) if now.id == thread.as_str() && now.is_resolved == resolved => Ok(()),
             Some(_) => Err(unavailable(&what, "the forge reports success, but the thread is as before")),
             None => Err(unavailable(&what, "the forge reports success, but names no thread")),
         }

@@ -12,7 +12,7 @@ use tokio::sync::RwLock;
 use truing::serve::Forges;
 use truing::wiring::{GitHubs, ThreadedReader};
 use truing_core::finding::{AnchorKind, Finding};
-use truing_core::id::{CommentId, IntentId, Key, Millis, PrId, Sha, Span, Token, Version};
+use truing_core::id::{CommentId, IntentId, Key, Millis, PrId, Sha, Span, ThreadId, Token, Version};
 use truing_core::outcome::{Outcome, OutcomeRecord};
 use truing_core::port::{
     Act, Begun, ChangedFile, Clock, Computed, Described, Event, Forge, ForgeError, InlineDraft, Mark, Marked,
@@ -310,12 +310,12 @@ fn no_forge() -> ForgeError {
 impl Forge for FaultyPull {
     through! { no_forge, ForgeError;
         pull_request() -> PullRequest;
-        comments(producer: Producer) -> Vec<Observed>;
+        comments(producer: Producer, known: &[(Item, CommentId)]) -> Vec<Observed>;
         create_review(producer: Producer, commit: &Sha, comments: &[InlineDraft]) -> Vec<(Item, CommentId)>;
         create_file_comment(producer: Producer, commit: &Sha, comment: &InlineDraft) -> CommentId;
         create_summary(producer: Producer, body: &str) -> CommentId;
         update(producer: Producer, item: &Item, comment: &CommentId, body: &str) -> ();
-        resolve(comment: &CommentId, resolved: bool) -> ();
+        resolve(thread: &ThreadId, resolved: bool) -> ();
         delete(item: &Item, comment: &CommentId) -> ();
         set_status(status: &DesiredStatus) -> ();
     }
@@ -347,8 +347,12 @@ impl MannerPull {
         self.inner.pull_request().await
     }
 
-    async fn comments(&self, producer: Producer) -> Result<Vec<Observed>, ForgeError> {
-        let mut seen = self.inner.comments(producer).await?;
+    async fn comments(
+        &self,
+        producer: Producer,
+        known: &[(Item, CommentId)],
+    ) -> Result<Vec<Observed>, ForgeError> {
+        let mut seen = self.inner.comments(producer, known).await?;
         if self.manner == Manner::Lagging {
             seen.retain(|comment| comment.created + LAG <= self.clock.now());
         }
@@ -394,8 +398,8 @@ impl MannerPull {
         self.inner.update(producer, item, comment, body).await
     }
 
-    async fn resolve(&self, comment: &CommentId, resolved: bool) -> Result<(), ForgeError> {
-        self.inner.resolve(comment, resolved).await
+    async fn resolve(&self, thread: &ThreadId, resolved: bool) -> Result<(), ForgeError> {
+        self.inner.resolve(thread, resolved).await
     }
 
     async fn delete(&self, item: &Item, comment: &CommentId) -> Result<(), ForgeError> {

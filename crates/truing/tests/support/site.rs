@@ -36,6 +36,8 @@ pub(crate) const FORGE: &str = "fake";
 /// The webhook's secret.
 pub(crate) const SECRET: &str = "webhook secret";
 const TOKEN: &str = "ghs_reviewer";
+/// What signs markers.
+pub(crate) const KEY: &[u8] = b"a key of the tests";
 /// How long a condition may take to come true on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// What is due later than this is not waited for: the clock is moved.
@@ -103,6 +105,7 @@ pub(crate) struct Site {
     pub(crate) repo: Repo,
     pub(crate) clock: Warp,
     base: String,
+    options: GitHubOptions,
     github: GitHub,
     git: Git,
     reader: ThreadedReader,
@@ -143,25 +146,57 @@ impl Site {
             api_url: forge.base_url().parse().unwrap(),
             git_url: forge.base_url().parse().unwrap(),
             token: Secret::new(TOKEN),
-            markers: MarkerKeys::new(b"a key of the tests", &[]),
+            markers: MarkerKeys::new(KEY, &[]),
             settle,
-        };
-        let patience = Patience {
-            connect: Duration::from_secs(5),
-            read: Duration::from_secs(3),
-            total: Duration::from_secs(5),
-            retry_delay: Duration::from_millis(1),
         };
         Self {
             base: repo.tip("main").await.unwrap(),
             clock,
-            github: GitHub::with_patience(options, patience).unwrap(),
+            github: client(options.clone()),
+            options,
             git: Git::new(GitOptions::default()).await.unwrap(),
             reader: ThreadedReader::new().unwrap(),
             folder: tempfile::tempdir().unwrap(),
             forge,
             repo,
         }
+    }
+
+    /// Lets services that start from now on sign with another key.
+    pub(crate) fn sign_with(&mut self, markers: MarkerKeys) {
+        self.options.markers = markers;
+        self.github = client(self.options.clone());
+    }
+
+    /// Loses the records. No service may be running.
+    pub(crate) fn forget(&self) {
+        for file in self.records() {
+            std::fs::remove_file(file).unwrap();
+        }
+    }
+
+    /// A copy of the records. No service may be running.
+    pub(crate) fn back_up(&self) -> TempDir {
+        let copy = tempfile::tempdir().unwrap();
+        for file in self.records() {
+            std::fs::copy(&file, copy.path().join(file.file_name().unwrap())).unwrap();
+        }
+        copy
+    }
+
+    /// Puts the records back. No service may be running.
+    pub(crate) fn restore(&self, copy: &TempDir) {
+        self.forget();
+        for file in std::fs::read_dir(copy.path()).unwrap().map(Result::unwrap) {
+            std::fs::copy(file.path(), self.folder.path().join(file.file_name())).unwrap();
+        }
+    }
+
+    /// The store's files.
+    fn records(&self) -> Vec<PathBuf> {
+        let database = self.database().into_os_string().into_string().unwrap();
+        let names = ["", "-wal", "-shm"].map(|end| PathBuf::from(format!("{database}{end}")));
+        names.into_iter().filter(|file| file.exists()).collect()
     }
 
     /// The file of the store.
@@ -323,6 +358,16 @@ impl Site {
         let repository = self.repo.id().await.unwrap().to_string();
         PrId { forge: FORGE.into(), repository, number }.key()
     }
+}
+
+fn client(options: GitHubOptions) -> GitHub {
+    let patience = Patience {
+        connect: Duration::from_secs(5),
+        read: Duration::from_secs(3),
+        total: Duration::from_secs(5),
+        retry_delay: Duration::from_millis(1),
+    };
+    GitHub::with_patience(options, patience).unwrap()
 }
 
 /// The commit with a file of this pull request's own, so that its id is, too.

@@ -1,0 +1,243 @@
+//! What is planned for what is desired and seen, and that carrying plans out comes to an end.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+
+const SETTLE: Span = Span::seconds(30);
+
+fn finding(name: &str) -> Item {
+    Item::Finding(FindingId::new(name))
+}
+
+fn place() -> Place {
+    Place { path: "a.py".into(), side: crate::finding::Side::New, start_line: 1, end_line: 1 }
+}
+
+fn row(item: Item, body: &str) -> Desired {
+    let place = (item != Item::Summary).then(|| (AnchorKind::Inline, place()));
+    Desired { item, place, body: body.into(), resolved: false, comment: None }
+}
+
+fn thread(comment: &str, state: ThreadState) -> Thread {
+    Thread { id: ThreadId::new(format!("T{comment}")), state }
+}
+
+fn seen(id: &str, item: Item, body: &str, created: i64) -> Observed {
+    let thread = (item != Item::Summary).then(|| thread(id, ThreadState::Open));
+    Observed {
+        id: CommentId::new(id),
+        item,
+        body: body.into(),
+        thread,
+        has_replies: false,
+        created: Millis(created),
+        editable: true,
+    }
+}
+
+fn steps(plan: Plan) -> Vec<Step> {
+    match plan {
+        Plan::Steps(steps) => steps,
+        Plan::Settling { until } => panic!("settling until {until:?}"),
+    }
+}
+
+#[test]
+fn an_empty_pull_request_gets_one_summary_and_one_review() {
+    let desired = [row(Item::Summary, "sum"), row(finding("a"), "A"), row(finding("b"), "B")];
+    let expected = vec![
+        Step::CreateSummary { body: "sum".into() },
+        Step::CreateReview { items: vec![finding("a"), finding("b")] },
+    ];
+    assert_eq!(steps(plan(&desired, &[], &[], SETTLE, Millis(0))), expected);
+}
+
+#[test]
+fn a_create_without_an_answer_is_waited_for_then_adopted_or_made_again() {
+    let desired = [row(finding("a"), "A")];
+    let intent = Intent { id: IntentId::new("i"), items: vec![finding("a")], created: Millis(1_000) };
+    let ask =
+        |observed: &[Observed], now| plan(&desired, observed, std::slice::from_ref(&intent), SETTLE, now);
+    assert_eq!(ask(&[], Millis(2_000)), Plan::Settling { until: Millis(31_000) });
+    let visible = [seen("1", finding("a"), "A", 1_500)];
+    let adopted = vec![Step::Adopt { item: finding("a"), comment: CommentId::new("1") }];
+    assert_eq!(steps(ask(&visible, Millis(2_000))), adopted, "no need to wait for what is there");
+    let again =
+        vec![Step::Withdraw { intent: IntentId::new("i") }, Step::CreateReview { items: vec![finding("a")] }];
+    assert_eq!(steps(ask(&[], Millis(31_000))), again);
+}
+
+#[test]
+fn only_exact_duplicates_without_replies_are_deleted_and_the_oldest_is_kept() {
+    let desired = [row(finding("a"), "A")];
+    let mut answered = seen("2", finding("a"), "A", 20);
+    answered.has_replies = true;
+    let observed = [
+        seen("3", finding("a"), "A\n", 30),
+        answered,
+        seen("1", finding("a"), "A", 10),
+        seen("4", finding("a"), "B", 40),
+    ];
+    let expected = vec![
+        Step::Adopt { item: finding("a"), comment: CommentId::new("1") },
+        Step::DeleteDuplicate { comment: CommentId::new("3"), item: finding("a") },
+    ];
+    assert_eq!(steps(plan(&desired, &observed, &[], SETTLE, Millis(0))), expected);
+}
+
+#[test]
+fn a_comment_that_a_person_deleted_is_left_alone() {
+    let known = Desired { comment: Some(CommentId::new("1")), ..row(finding("a"), "A") };
+    assert_eq!(steps(plan(&[known], &[], &[], SETTLE, Millis(0))), []);
+}
+
+fn settle(comment: &str, item: &str, resolved: bool) -> Step {
+    Step::Settle { thread: ThreadId::new(format!("T{comment}")), item: finding(item), resolved }
+}
+
+fn update(comment: &str, item: &str, body: &str) -> Step {
+    Step::Update { comment: CommentId::new(comment), item: finding(item), body: body.into() }
+}
+
+/// What is done about a row whose comment is known, by the state of its thread and its text.
+fn shown(resolved: bool, body: &str, state: ThreadState, text: &str) -> Vec<Step> {
+    let known = Some(CommentId::new("1"));
+    let row = Desired { resolved, comment: known, ..row(finding("a"), body) };
+    let seen = Observed { thread: Some(thread("1", state)), ..seen("1", finding("a"), text, 1) };
+    steps(plan(&[row], &[seen], &[], SETTLE, Millis(0)))
+}
+
+#[test]
+fn a_thread_changes_with_its_text_and_before_it() {
+    use ThreadState::{Open, ResolvedByOthers, ResolvedByUs};
+    let both = |resolved, text: &str| vec![settle("1", "a", resolved), update("1", "a", text)];
+    let only = |text: &str| vec![update("1", "a", text)];
+    // Fixed now.
+    assert_eq!(shown(true, "fixed", Open, "open"), both(true, "fixed"));
+    assert_eq!(shown(true, "fixed", ResolvedByUs, "open"), only("fixed"), "interrupted between the two");
+    assert_eq!(shown(true, "fixed", ResolvedByOthers, "open"), only("fixed"));
+    // Found again.
+    assert_eq!(shown(false, "open", ResolvedByUs, "fixed"), both(false, "open"));
+    assert_eq!(shown(false, "open", Open, "fixed"), only("open"), "interrupted between the two");
+    assert_eq!(shown(false, "open", ResolvedByOthers, "fixed"), only("open"), "a person's word");
+    // As the text says, or as a person left it.
+    for state in [Open, ResolvedByUs, ResolvedByOthers] {
+        assert_eq!(shown(true, "fixed", state, "fixed"), []);
+        assert_eq!(shown(false, "open", state, "open"), []);
+    }
+}
+
+#[test]
+fn what_is_fixed_waits_for_a_thread_that_the_list_misses() {
+    let known = Some(CommentId::new("1"));
+    let row = Desired { resolved: true, comment: known, ..row(finding("a"), "fixed") };
+    let seen = Observed { thread: None, ..seen("1", finding("a"), "open", 1) };
+    assert_eq!(steps(plan(&[row], &[seen], &[], SETTLE, Millis(0))), []);
+}
+
+#[test]
+fn what_may_not_be_edited_shows_its_item_and_only_its_thread_is_resolved() {
+    let foreign =
+        |id, item, body| Observed { editable: false, ..seen(id, finding(item), body, i64::from(id == "2")) };
+    let rows = [
+        row(Item::Summary, "sum"),
+        row(finding("a"), "new text"),
+        Desired { resolved: true, ..row(finding("b"), "fixed") },
+    ];
+    let summary = Observed { editable: false, ..seen("9", Item::Summary, "old sum", 0) };
+    let observed =
+        [summary, foreign("1", "a", "old text"), foreign("2", "a", "old text"), foreign("3", "b", "B")];
+    assert_eq!(steps(plan(&rows, &observed, &[], SETTLE, Millis(0))), [settle("3", "b", true)]);
+
+    let resolved =
+        Observed { thread: Some(thread("1", ThreadState::ResolvedByUs)), ..foreign("1", "a", "old") };
+    assert_eq!(steps(plan(&rows[1..2], &[resolved], &[], SETTLE, Millis(0))), [], "its text cannot say why");
+}
+
+#[test]
+fn an_intent_for_what_somebody_else_shows_is_not_waited_for() {
+    let desired = [row(finding("a"), "A")];
+    let intent = Intent { id: IntentId::new("i"), items: vec![finding("a")], created: Millis(0) };
+    let observed = [Observed { editable: false, ..seen("1", finding("a"), "A", 1) }];
+    let made = steps(plan(&desired, &observed, std::slice::from_ref(&intent), SETTLE, Millis(1)));
+    assert_eq!(made, [Step::Withdraw { intent: intent.id }]);
+}
+
+#[test]
+fn a_finding_without_a_place_is_told_in_the_summary() {
+    let lowered = Desired { place: Some((AnchorKind::Summary, place())), ..row(finding("a"), "LOST?") };
+    let made = steps(plan(&[row(Item::Summary, "sum"), lowered], &[], &[], SETTLE, Millis(0)));
+    assert!(matches!(made.as_slice(), [Step::CreateSummary { body }] if body.contains("LOST?")), "{made:?}");
+}
+
+#[test]
+fn a_body_over_the_limit_is_cut_at_a_character_and_says_so() {
+    let long = "é".repeat(BODY_LIMIT);
+    let body = cut(&long, BODY_LIMIT);
+    assert!(body.len() <= BODY_LIMIT && body.ends_with("truncated._"), "{}", body.len());
+}
+
+proptest! {
+    /// From any mixture of known, lost, doubled and unseen comments, carrying out plans reaches the state in
+    /// which every open row is shown exactly once with the right text, and then plans nothing more.
+    #[test]
+    fn carrying_out_plans_converges(
+        rows in prop::collection::vec((0..3_u8, any::<bool>(), 0..3_usize), 1..6),
+    ) {
+        let mut desired = vec![row(Item::Summary, "sum")];
+        let mut forge: BTreeMap<u32, Observed> = BTreeMap::new();
+        let mut next = 0;
+        for (n, (body, known, copies)) in rows.iter().enumerate() {
+            let item = finding(&n.to_string());
+            let mut wanted = row(item.clone(), "text");
+            for _ in 0..*copies {
+                next += 1;
+                let text = if *body == 0 { "text" } else { "older" };
+                forge.insert(next, seen(&next.to_string(), item.clone(), text, i64::from(next)));
+                if *known {
+                    wanted.comment = Some(CommentId::new(next.to_string()));
+                }
+            }
+            desired.push(wanted);
+        }
+        for _ in 0..2 {
+            let observed: Vec<Observed> = forge.values().cloned().collect();
+            for step in steps(plan(&desired, &observed, &[], SETTLE, Millis(0))) {
+                let mut create = |item: &Item, body: &str| {
+                    next += 1;
+                    forge.insert(next, seen(&next.to_string(), item.clone(), body, i64::from(next)));
+                    CommentId::new(next.to_string())
+                };
+                let known = match step {
+                    Step::CreateSummary { body } => vec![(Item::Summary, create(&Item::Summary, &body))],
+                    Step::CreateReview { items } => {
+                        items.iter().map(|item| (item.clone(), create(item, "text"))).collect()
+                    }
+                    Step::Adopt { item, comment } => vec![(item, comment)],
+                    Step::Update { comment, body, .. } => {
+                        forge.values_mut().filter(|seen| seen.id == comment).for_each(|seen| seen.body = body.clone());
+                        vec![]
+                    }
+                    Step::DeleteDuplicate { comment, .. } => {
+                        forge.retain(|_, seen| seen.id != comment);
+                        vec![]
+                    }
+                    Step::Withdraw { .. } | Step::Settle { .. } | Step::CreateFileComment { .. } => vec![],
+                };
+                for (item, comment) in known {
+                    desired.iter_mut().filter(|row| row.item == item).for_each(|row| row.comment = Some(comment.clone()));
+                }
+            }
+        }
+        let observed: Vec<Observed> = forge.values().cloned().collect();
+        for row in &desired {
+            let right = observed.iter().filter(|seen| seen.item == row.item && same_text(&seen.body, &row.body));
+            prop_assert_eq!(right.count(), 1, "{:?}", row);
+        }
+        let rest = steps(plan(&desired, &observed, &[], SETTLE, Millis(0)));
+        prop_assert!(rest.is_empty(), "{:?}", rest);
+    }
+}

@@ -1,0 +1,231 @@
+//! What was posted stays the one comment of its finding: through fixes and regressions, what people do to it, lost
+//! and restored records, and other keys.
+
+use std::collections::BTreeMap;
+
+use truing_forge::marker::MarkerKeys;
+
+use crate::change::{self, FIXED, FOUND, NEW, STAY};
+use crate::site::{KEY, Site};
+use crate::{assert_first, assert_second, no_violations};
+
+/// The calls that change something, statuses aside.
+fn writes(site: &Site) -> BTreeMap<String, u64> {
+    let mut calls = site.forge.calls();
+    calls.retain(|route, _| {
+        !route.starts_with("GET") && !route.contains("/statuses/") && !route.starts_with("POST /graphql")
+    });
+    calls
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_regression_reopens_the_thread_that_we_resolved_and_no_other() {
+    let site = Site::new().await;
+    let service = site.serve().await;
+    let mut opened = site.open("change").await;
+    site.deliver().await;
+    service.rest(&site.clock).await;
+    // A person settles one finding that is going to be mended, and one that is not.
+    let view = site.view(&opened).await;
+    let on = |line: u32| {
+        let at = |comment: &&truing_fakes::forge::Comment| {
+            comment.place.as_ref().is_some_and(|place| place.path == "src/app.py")
+                && comment.line == Some(line)
+        };
+        view.inline().find(at).unwrap().id
+    };
+    let (mended, stays) = (on(11), on(10));
+    for comment in [mended, stays] {
+        site.repo.resolve(opened.number, comment, "ada").await.unwrap();
+    }
+
+    site.push_second(&mut opened).await;
+    site.deliver().await;
+    service.rest(&site.clock).await;
+    let picture = site.picture(&opened).await;
+    assert_eq!((picture.comments.len(), picture.open()), (FOUND + NEW, STAY + NEW - 1), "{picture:#?}");
+
+    // All of the first findings are back.
+    let again = change::first().write("note.txt", "again");
+    site.repo.push(&opened.branch, again).await.unwrap();
+    site.deliver().await;
+    service.rest(&site.clock).await;
+    let view = site.view(&opened).await;
+    let resolved = |id: u64| view.comments.iter().find(|comment| comment.id == id).unwrap().resolved;
+    assert!(resolved(mended) && resolved(stays), "a person's word stands");
+    assert!(view.inline().all(|comment| !comment.body.contains("Fixed in")), "nothing is fixed any more");
+    let picture = site.picture(&opened).await;
+    assert_eq!((picture.comments.len(), picture.open(), picture.deleted), (FOUND + NEW, FOUND + NEW - 2, 0));
+
+    // Nothing more is to be done about any of it.
+    let before = site.forge.calls();
+    service.retry(&site.key(opened.number).await).await;
+    service.rest(&site.clock).await;
+    assert_eq!(before.get("POST /graphql").copied(), site.forge.calls().get("POST /graphql").copied());
+    no_violations(&site);
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_comment_that_a_person_deleted_is_neither_posted_again_nor_rewritten() {
+    let site = Site::new().await;
+    let service = site.serve().await;
+    let mut opened = site.open("change").await;
+    site.deliver().await;
+    service.rest(&site.clock).await;
+    let gone = site.view(&opened).await.inline().next().unwrap().id;
+    site.repo.delete_comment(opened.number, gone).await.unwrap();
+    let before = site.forge.log().len();
+
+    site.push_second(&mut opened).await;
+    site.deliver().await;
+    service.rest(&site.clock).await;
+    let picture = site.picture(&opened).await;
+    assert_eq!((picture.comments.len(), picture.deleted), (FOUND + NEW - 1, 1), "{picture:#?}");
+    let touched =
+        |call: &&truing_fakes::forge::Logged| call.path.ends_with(&gone.to_string()) && call.method != "GET";
+    let log = site.forge.log();
+    assert_eq!(log.iter().skip(before).filter(touched).count(), 0);
+    no_violations(&site);
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_comment_whose_marker_a_person_edited_away_is_still_known_and_mended() {
+    let site = Site::new().await;
+    let service = site.serve().await;
+    let mut opened = site.open("change").await;
+    site.deliver().await;
+    service.rest(&site.clock).await;
+    let view = site.view(&opened).await;
+    for comment in view.inline() {
+        site.repo.edit_comment(opened.number, comment.id, "Edited by somebody.").await.unwrap();
+    }
+    site.push_second(&mut opened).await;
+    site.deliver().await;
+    service.rest(&site.clock).await;
+    assert_second(&site.picture(&opened).await);
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lost_records_come_back_by_the_markers_and_nothing_is_posted_again() {
+    let site = Site::new().await;
+    let service = site.serve().await;
+    let mut opened = site.open("change").await;
+    let delivery = site.deliver().await;
+    service.rest(&site.clock).await;
+    service.stop().await;
+
+    site.forget();
+    let service = site.serve().await;
+    let before = writes(&site);
+    assert_eq!(site.forge.deliver(&delivery).await.unwrap(), 202);
+    service.rest(&site.clock).await;
+    assert_eq!(service.published(&site.key(opened.number).await).await, 1, "it was reviewed anew");
+    assert_eq!(writes(&site), before, "everything was adopted");
+    assert_first(&site.picture(&opened).await);
+
+    site.push_second(&mut opened).await;
+    site.deliver().await;
+    service.rest(&site.clock).await;
+    assert_second(&site.picture(&opened).await);
+    no_violations(&site);
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_from_an_old_backup_adopt_what_they_never_knew() {
+    let site = Site::new().await;
+    let service = site.serve().await;
+    let mut opened = site.open("change").await;
+    site.deliver().await;
+    service.rest(&site.clock).await;
+    service.stop().await;
+    let backup = site.back_up();
+
+    let service = site.serve().await;
+    site.push_second(&mut opened).await;
+    let delivery = site.deliver().await;
+    service.rest(&site.clock).await;
+    assert_second(&site.picture(&opened).await);
+    service.stop().await;
+
+    site.restore(&backup);
+    let service = site.serve().await;
+    let before = writes(&site);
+    assert_eq!(site.forge.deliver(&delivery).await.unwrap(), 202);
+    service.rest(&site.clock).await;
+    assert_eq!(service.published(&site.key(opened.number).await).await, 2, "it was reviewed anew");
+    assert_eq!(writes(&site), before, "everything was adopted");
+    assert_second(&site.picture(&opened).await);
+    no_violations(&site);
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rotated_key_recognises_what_the_former_one_signed() {
+    let mut site = Site::new().await;
+    let service = site.serve().await;
+    let mut opened = site.open("change").await;
+    site.deliver().await;
+    service.rest(&site.clock).await;
+    service.stop().await;
+
+    site.forget();
+    site.sign_with(MarkerKeys::new(b"a new key", &[KEY]));
+    let service = site.serve().await;
+    site.push_second(&mut opened).await;
+    site.deliver().await;
+    service.rest(&site.clock).await;
+    // The records do not know what the first review had found; the comments on what is found still are adopted.
+    let picture = site.picture(&opened).await;
+    assert_eq!((picture.summaries.len(), picture.comments.len(), picture.deleted), (1, FOUND + NEW, 0));
+    assert!(picture.summaries[0].contains("Reviewed commit `SECOND`"), "{picture:#?}");
+    no_violations(&site);
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_unknown_key_signed_is_left_as_it_is_and_not_posted_again() {
+    let mut site = Site::new().await;
+    let service = site.serve().await;
+    let mut opened = site.open("change").await;
+    site.deliver().await;
+    service.rest(&site.clock).await;
+    service.stop().await;
+    let before = site.view(&opened).await;
+
+    // Records and key are lost.
+    site.forget();
+    site.sign_with(MarkerKeys::new(b"a new key", &[]));
+    let service = site.serve().await;
+    site.push_second(&mut opened).await;
+    site.deliver().await;
+    service.rest(&site.clock).await;
+    let after = site.view(&opened).await;
+    for comment in &before.comments {
+        let now = after.comments.iter().find(|now| now.id == comment.id).unwrap();
+        assert_eq!((&now.body, now.deleted), (&comment.body, false));
+    }
+    let made: Vec<_> =
+        after.comments.iter().filter(|now| before.comments.iter().all(|was| was.id != now.id)).collect();
+    assert_eq!(made.len(), NEW, "what was never said is said: {made:#?}");
+
+    // Found by the new key, and mended: its own comments are kept up, and the former ones' threads too.
+    let third =
+        change::second().write("src/fresh.py", "def fresh():\n    pass\n").write("src/lib.rs", "fn a() {}\n");
+    site.repo.push(&opened.branch, third).await.unwrap();
+    site.deliver().await;
+    service.rest(&site.clock).await;
+    let view = site.view(&opened).await;
+    let resolved = view.inline().filter(|comment| comment.resolved);
+    let (ours, former): (Vec<_>, Vec<_>) =
+        resolved.partition(|comment| made.iter().any(|made| made.id == comment.id));
+    assert_eq!((ours.len(), former.len()), (NEW, 3), "{:#?}", site.picture(&opened).await);
+    assert!(ours.iter().all(|comment| comment.body.contains("**Fixed in `")));
+    assert!(former.iter().all(|comment| !comment.body.contains("**Fixed in `")));
+    assert_eq!(FIXED, FOUND - STAY);
+    no_violations(&site);
+    service.stop().await;
+}
