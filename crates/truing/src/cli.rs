@@ -4,6 +4,7 @@
 //! To add one: a variant of `Command` and its arm in `Command::run`.
 
 pub mod backup;
+mod columns;
 pub mod completions;
 pub mod config;
 #[cfg(feature = "demo")]

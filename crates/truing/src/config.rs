@@ -145,7 +145,7 @@ pub enum Runtime {
 }
 
 /// Section `rules`.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct RulesConfig {
     /// Path globs of files that are not reviewed; [`value::ignored`] compiles them.
     pub ignore: Vec<String>,

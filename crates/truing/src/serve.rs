@@ -8,6 +8,7 @@ pub mod ingress;
 pub mod marks;
 pub mod metrics;
 pub mod notify;
+mod pause;
 pub mod repositories;
 pub mod scheduler;
 pub mod sweep;

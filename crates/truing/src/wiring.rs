@@ -303,14 +303,15 @@ fn metrics(store: &Sqlite) -> Result<Metrics, CliError> {
 /// told before anything is served.
 ///
 /// # Errors
-/// Exit 3 if the system cannot tell which program is running, or if the operator's packs are wrong.
-pub fn child_reader(rules: Option<&Path>) -> Result<ChildReader, CliError> {
-    packs_with(rules).map_err(reader_error)?;
+/// Exit 2 if a pack is not known or the operator's packs are wrong, exit 3 if the system cannot tell which program
+/// is running.
+pub fn child_reader(rules: &RulesConfig) -> Result<ChildReader, CliError> {
+    packs(rules).and_then(|packs| packs.used(&rules.packs).map(drop)).map_err(reader_error)?;
     let reader = ChildReader::of_this_program().map_err(|error| {
         CliError::failed("reader", format!("cannot tell which program this is, to start its reader: {error}"))
             .hint("see that /proc is mounted, or start truing by its full path")
     })?;
-    Ok(reader.with_rules(rules.map(Path::to_owned)))
+    Ok(reader.with_rules(rules.dir.clone()))
 }
 
 /// Where notices go.
@@ -353,8 +354,9 @@ pub fn reader_error(error: ReaderError) -> CliError {
                 None => told.hint("packs of your own: `rules.dir` in the configuration says where they are"),
             }
         }
-        ReaderError::BadPack(_) => CliError::usage("bad_rule", error.to_string())
-            .hint("mend the rule, then try it: `truing rules test PACK`"),
+        ReaderError::BadPack(_) => CliError::usage("bad_rule", error.to_string()).hint(
+            "mend it, or `rules.dir`, which says where packs are; then try it: `truing rules test PACK`",
+        ),
         ReaderError::Failed(_) => CliError::failed("reader", error.to_string()),
     }
 }
@@ -380,7 +382,10 @@ fn github(
             Ok(MarkerKeys::new(key.expose().as_bytes(), &[]))
         }
     }
-    .map_err(|error| CliError::failed("marker_key", error.to_string()))?;
+    .map_err(|error| {
+        CliError::failed("marker_key", error.to_string())
+            .hint(format!("put the key file back from a backup, or name it in `forge.{name}.marker_key`"))
+    })?;
     let url = |what: &str, text: &str| Url::parse(text).map_err(|error| wrong(what, &error));
     GitHub::new(GitHubOptions {
         name: name.to_owned(),

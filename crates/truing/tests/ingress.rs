@@ -215,6 +215,7 @@ async fn what_can_be_refused_is_refused_before_the_body() {
     // The body that is announced never comes.
     for (what, path, more, expected, word) in [
         ("unknown", "/webhooks/other", "", "404 Not Found", "unknown_forge"),
+        ("no text", "/webhooks/%ff", "", "404 Not Found", "unknown_forge"),
         ("missing", &route, "", "401 Unauthorized", "bad_signature"),
         (
             "short",

@@ -64,6 +64,17 @@ impl Site {
         command
     }
 
+    /// The same, with a limit of open files that it cannot raise.
+    fn command_with_files(&self, files: u32, arguments: &[&str]) -> Command {
+        let command = self.command(arguments);
+        let mut limited = Command::new("sh");
+        limited.arg("-c").arg(format!("ulimit -n {files} && exec \"$0\" \"$@\""));
+        limited.arg(command.get_program()).args(command.get_args()).env_clear();
+        limited.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        limited.current_dir(self.home.path()).stdin(Stdio::null());
+        limited
+    }
+
     fn run(&self, arguments: &[&str]) -> Ran {
         Ran::of(self.command(arguments).output().unwrap())
     }
@@ -177,6 +188,11 @@ impl Ran {
     }
 }
 
+/// Folded lines as they were, whatever their indentation.
+fn unfolded(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 fn is_reviewed(view: &PullView) -> bool {
     view.statuses.contains_key(&view.head) && view.summaries().count() == 1 && view.inline().count() == 1
 }
@@ -233,6 +249,22 @@ async fn a_second_server_is_refused_and_named_and_a_killed_one_leaves_no_lock() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whoever_holds_idle_connections_takes_no_runs_files() {
+    const FILES: u32 = 128;
+    let site = Site::new().await;
+    let server = site.serve_by(&mut site.command_with_files(FILES, &["serve"]));
+    let (host, _) = server.url.strip_prefix("http://").unwrap().split_once('/').unwrap();
+    let idle: Vec<_> = (0..2 * FILES).map(|_| std::net::TcpStream::connect(host).unwrap()).collect();
+    let number = site.open("one").await;
+    // Nobody comes through to tell of it; a switch that goes off makes the service look itself.
+    for turn in ["on", "off"] {
+        assert_eq!(site.run(&["kill", turn]).exit, 0);
+    }
+    site.until(number, "reviewed", is_reviewed).await;
+    drop(idle);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_parked_slot_says_so_and_an_operator_brings_it_back() {
     let site = Site::new().await;
     let _server = site.serve();
@@ -246,7 +278,8 @@ async fn a_parked_slot_says_so_and_an_operator_brings_it_back() {
         (&"held".into(), &"o/r#1".into(), &2.into())
     );
     let why = site.run(&["why", "o/r#1"]);
-    assert!(why.out.contains("does not accept the token"), "{}", why.out);
+    assert!(unfolded(&why.out).contains("does not accept the token"), "{}", why.out);
+    assert!(why.out.lines().all(|line| line.chars().count() <= 80), "{}", why.out);
     assert!(why.out.contains("truing slots retry pr/github/"), "{}", why.out);
 
     site.forge.token(TOKEN, "truing[bot]");
@@ -301,6 +334,10 @@ async fn what_is_missing_is_named_before_anything_is_served() {
     std::fs::write(site.home.path().join("empty.toml"), "").unwrap();
     let none = Ran::of(site.command(&["serve", "--config", "empty.toml"]).output().unwrap());
     assert_eq!((none.exit, none.err.contains("[forge.github]")), (2, true), "{none:?}");
+    let config = std::fs::read_to_string(site.home.path().join("truing.toml")).unwrap();
+    std::fs::write(site.home.path().join("pack.toml"), config + "[rules]\npacks = [\"cor\"]\n").unwrap();
+    let pack = Ran::of(site.command(&["serve", "--config", "pack.toml"]).output().unwrap());
+    assert_eq!((pack.exit, pack.err.contains("did you mean `core`?")), (2, true), "{pack:?}");
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let busy = site.run(&["serve", "--listen", &address]);

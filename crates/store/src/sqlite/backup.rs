@@ -24,6 +24,12 @@ pub enum BackupError {
         /// The path.
         path: PathBuf,
     },
+    /// Somebody makes the same copy now, or did not finish it.
+    #[error("{} exists already: a copy is being made, or was interrupted; if nobody makes one, remove it", path.display())]
+    Partial {
+        /// The unfinished copy.
+        path: PathBuf,
+    },
     /// The copy cannot be made or kept.
     #[error("cannot write {}: {source}", path.display())]
     Write {
@@ -86,6 +92,19 @@ impl Sqlite {
         .await
     }
 
+    /// Forgets some of the comments that were told of before then and are served. How many; 0: there are no more.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the file cannot be written.
+    pub async fn forget_comments(&self, before: Millis) -> Result<usize, StoreError> {
+        self.write(move |connection| {
+            let sql = "DELETE FROM comment_seen WHERE (forge, repository, id) IN
+                       (SELECT forge, repository, id FROM comment_seen WHERE at < ?1 AND served = 1 LIMIT ?2)";
+            Ok(connection.prepare_cached(sql)?.execute((before.0, BATCH))?)
+        })
+        .await
+    }
+
     /// Forgets some of the slots that are held because their pull request is closed, and of which history says
     /// nothing any more. How many; 0: there are no more.
     ///
@@ -112,14 +131,15 @@ fn copy(from: &Path, to: &Path) -> Result<(), BackupError> {
     let mut partial = to.to_owned().into_os_string();
     partial.push(".partial");
     let partial = PathBuf::from(partial);
-    for path in [to, &partial] {
-        if path.symlink_metadata().is_ok() {
-            return Err(BackupError::Exists { path: path.to_owned() });
-        }
+    if to.symlink_metadata().is_ok() {
+        return Err(BackupError::Exists { path: to.to_owned() });
     }
     // Made here, with its mode: SQLite fills a file that is empty.
     let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&partial);
-    drop(made.map_err(failed(&partial))?);
+    drop(made.map_err(|error| {
+        let exists = error.kind() == io::ErrorKind::AlreadyExists;
+        if exists { BackupError::Partial { path: partial.clone() } } else { failed(&partial)(error) }
+    })?);
     let copied = fill(from, &partial).and_then(|()| {
         File::open(&partial).and_then(|file| file.sync_all()).map_err(failed(&partial))?;
         // Unlike a renaming, a second name is refused where something has it by now.

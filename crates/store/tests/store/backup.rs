@@ -44,6 +44,14 @@ async fn a_copy_overwrites_nothing_and_leaves_nothing_half_written() {
     assert_eq!(fs::read(&there).unwrap(), b"mine");
     let error = store.backup(&folder.path().join("no/such/folder.db")).await.unwrap_err();
     assert!(error.to_string().contains("no/such/folder.db"), "{error}");
+    let half = folder.path().join("other.partial");
+    fs::write(&half, "interrupted").unwrap();
+    let error = store.backup(&folder.path().join("other")).await.unwrap_err();
+    assert!(matches!(error, BackupError::Partial { .. }), "{error}");
+    assert!(
+        error.to_string().contains("other.partial") && error.to_string().contains("remove it"),
+        "{error}"
+    );
     let error = store.backup(store.path()).await.unwrap_err();
     assert!(matches!(error, BackupError::Exists { .. }), "{error}");
     assert!(!Path::new(&folder.path().join("there.partial")).exists());

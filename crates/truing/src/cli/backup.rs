@@ -38,7 +38,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
                 .hint("`truing config show` tells where `store.url` comes from"));
         };
         store.backup(&args.file).await.map_err(|error| match error {
-            BackupError::Exists { .. } => CliError::usage("exists", error.to_string()),
+            BackupError::Exists { .. } | BackupError::Partial { .. } => {
+                CliError::usage("exists", error.to_string())
+            }
             BackupError::Write { .. } | BackupError::Sqlite(_) => {
                 CliError::failed("backup", error.to_string())
                     .hint("see that the folder exists, is yours to write, and has room")

@@ -3,6 +3,7 @@
 use super::Context;
 use super::error::{CliError, Exit};
 use super::runtime::{self, Told};
+use crate::config::RulesConfig;
 use crate::demo::{Demo, DemoError, Report, SETTLE, TIMINGS};
 use crate::wiring;
 
@@ -37,7 +38,7 @@ async fn tell(args: &Args, context: &Context) -> Result<Exit, CliError> {
         TIMINGS.quiet.0 / 1000,
         SETTLE.0
     ));
-    let demo = Demo::start(git, wiring::child_reader(None)?).await.map_err(failed)?;
+    let demo = Demo::start(git, wiring::child_reader(&RulesConfig::default())?).await.map_err(failed)?;
     let (view, first) = demo.first_review().await.map_err(failed)?;
     if !output.is_json() {
         let mut text = format!("\nA pull request was opened; {first:.1} s later it shows this:\n");

@@ -6,6 +6,7 @@ use truing_core::slot::State;
 use truing_core::switch::{Engaged, Mode, Switch, Turn};
 use truing_store::Sqlite;
 
+use super::columns::folded;
 use super::error::{CliError, Exit};
 use super::target::{actor, existing_store, instant, store_error};
 use super::{Context, runtime};
@@ -75,6 +76,16 @@ impl Status {
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
+    turn(args, context).map_err(|error| match (&args.action, error.exit) {
+        // Whoever wants everything stopped must not have to think now.
+        (Action::On { .. }, Exit::Failed) => {
+            error.hint("until then stop the service itself: send SIGTERM to `truing serve`")
+        }
+        (Action::On { .. } | Action::Off | Action::Status, _) => error,
+    })
+}
+
+fn turn(args: &Args, context: &Context) -> Result<Exit, CliError> {
     let config = context.config(&[])?;
     runtime::start()?.block_on(async {
         let (store, turn) = match &args.action {
@@ -155,7 +166,7 @@ fn screen(switch: &Switch, work: Work) -> String {
         ("unblock", "truing kill off".to_owned()),
     ];
     for (name, value) in rows {
-        text += &format!("  {name:<10}{value}\n");
+        text += &folded(&format!("  {name:<10}"), &value);
     }
     text
 }

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use truing_core::port::Audited;
 
+use super::columns::folded;
 use super::error::{CliError, Exit};
 use super::target::{existing_store, instant, store_error};
 use super::{Context, runtime};
@@ -55,7 +56,7 @@ fn screen(lines: &[Line]) -> String {
     for Line { at, actor, action, target, detail } in lines {
         let detail = if detail.is_empty() { String::new() } else { format!(" ({detail})") };
         let words = format!("{action} {target}");
-        text += &format!("{at}  {actor}: {}{detail}\n", words.trim_end());
+        text += &folded(&format!("{at}  "), &format!("{actor}: {}{detail}", words.trim_end()));
     }
     text
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -18,7 +19,7 @@ use crate::config::Config;
 use crate::config::layer::Flag;
 use crate::environment::Environment;
 use crate::serve::housekeeping;
-use crate::serve::ingress::Settings;
+use crate::serve::ingress::{Bounds, Settings};
 use crate::serve::notify::keep_telling;
 use crate::serve::{Role, ServeError, Service};
 use crate::wiring::{self, SystemClock};
@@ -64,7 +65,7 @@ async fn serve(
         ServeLock::take(path, &config.server.listen.to_string(), SystemClock.now()).map_err(locked)?;
     // Before anybody is told that it serves: from here on a signal stops it in order.
     let mut signals = Signals::new()?;
-    let reader = wiring::child_reader(config.rules.dir.as_deref())?;
+    let reader = wiring::child_reader(&config.rules)?;
     // The lock is ours: what is in there was left by a server that was killed.
     let temp = wiring::cleared_temp(path)?;
     let house = wiring::house(config, &context.environment, store, reader, &temp).await?;
@@ -90,6 +91,8 @@ async fn serve(
         rate_limit: config.server.rate_limit,
         ..Settings::new(secrets)
     };
+    let connections = ingress.bounds.connections.min(room_for_connections());
+    let ingress = Settings { bounds: Bounds { connections, ..ingress.bounds }, ..ingress };
     let every = config.server.poll;
     // Ends with this function.
     let mut telling = JoinSet::new();
@@ -115,6 +118,15 @@ async fn serve(
         Some(Told::Interrupt) => Exit::Interrupted,
         Some(Told::Terminate | Told::HangUp) | None => Exit::Done,
     })
+}
+
+/// Raises the limit of open files as far as may be. How many of them connections may have: half, so that whoever
+/// holds idle ones keeps no run from its files and processes.
+fn room_for_connections() -> usize {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, ..limit };
+    let limit = if setrlimit(Resource::Nofile, raised).is_ok() { raised } else { limit };
+    limit.current.map_or(usize::MAX, |files| usize::try_from(files / 2).unwrap_or(usize::MAX).max(1))
 }
 
 /// The webhook secret of each forge that sends any here: without one anybody could mark slots.

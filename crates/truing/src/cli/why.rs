@@ -5,6 +5,7 @@ use truing_core::outcome::OutcomeRecord;
 use truing_core::port::{Event, Operations as _};
 use truing_core::slot::{Hold, State, Why};
 
+use super::columns::folded;
 use super::error::{CliError, Exit};
 use super::kill::{self, Status};
 use super::target::{Target, existing_store, instant, state, store_error};
@@ -91,35 +92,36 @@ fn line(event: Event) -> Line {
 
 fn screen(answer: &Answer<'_>) -> String {
     let mut text = format!("{}\n", answer.name);
+    let row = |name: &str, value: &str| folded(&format!("  {name:<10}"), value);
     for (name, value) in [("page", answer.url), ("key", Some(answer.key))] {
         if let Some(value) = value {
-            text += &format!("  {name:<10}{value}\n");
+            text += &row(name, value);
         }
     }
     let why = answer.why.map(|why| format!(" ({why})")).unwrap_or_default();
     let at = answer.at.as_ref().map(|at| format!(" until {at}")).unwrap_or_default();
-    text += &format!("  {:<10}{}{why}{at}\n", "state", answer.state);
-    text += &format!("  {:<10}{}\n", "because", answer.explanation);
+    text += &row("state", &format!("{}{why}{at}", answer.state));
+    text += &row("because", &answer.explanation);
     if let Some(held_back) = &answer.held_back {
-        text += &format!("  {:<10}{held_back}\n", "held back");
+        text += &row("held back", held_back);
     }
     if let Some(unblock) = &answer.unblock {
-        text += &format!("  {:<10}{unblock}\n", "unblock");
+        text += &row("unblock", unblock);
     }
     if let Some(last) = &answer.last_outcome {
         let open: u32 = last.open.iter().map(|(_, count)| count).sum();
         let head = last.head.as_ref().map_or("working tree", |head| head.short());
         let kind = format!("{:?}", last.outcome.kind).to_lowercase();
         let found = text::counted(usize::try_from(open).unwrap_or(usize::MAX), "open finding");
-        text += &format!("  {:<10}{kind} at {head}, {found}, {}\n", "last", instant(last.ended));
+        text += &row("last", &format!("{kind} at {head}, {found}, {}", instant(last.ended)));
     }
     let dollars = answer.cost_micro_usd / 1_000_000;
-    text += &format!("  {:<10}${dollars}.{:02}\n", "cost", answer.cost_micro_usd / 10_000 % 100);
+    text += &row("cost", &format!("${dollars}.{:02}", answer.cost_micro_usd / 10_000 % 100));
     if !answer.events.is_empty() {
         text += "\n";
     }
     for event in &answer.events {
-        text += &format!("  {}  {}\n", event.at, event.what);
+        text += &folded(&format!("  {}  ", event.at), &event.what);
     }
     text
 }

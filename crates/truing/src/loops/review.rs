@@ -66,7 +66,7 @@ pub struct Served<'a, S, F, R, C, I, G> {
 pub struct Heard {
     /// The head.
     pub head: Sha,
-    /// When the event came.
+    /// When the event came, by the wall clock.
     pub at: Millis,
 }
 

@@ -27,6 +27,7 @@ use truing_core::slot::{Command, Loop};
 use truing_forge::github::{Author, GitHub, PullComment};
 use truing_forge::webhook::Comment;
 
+use super::pause::Pause;
 use super::{Forges, House};
 
 /// Comments served in one look.
@@ -37,6 +38,10 @@ const MAX_TRIES: u32 = 16;
 const SETTLED: Span = Span::minutes(2);
 /// A comment that could not be decided for so long is given up.
 const GIVEN_UP: Span = Span::minutes(24 * 60);
+/// A comment that was written so long ago commands nothing any more: whoever tells of it repeats what was heard.
+const TOO_OLD: Span = Span::minutes(30 * 24 * 60);
+/// For how long served comments are remembered: until they are too old to act again, by any forge's clock.
+pub(super) const REMEMBERED: Span = Span::minutes(31 * 24 * 60);
 /// The first wait after a failure, doubled by each further one.
 const FIRST_WAIT: Span = Span::seconds(15);
 /// The longest wait.
@@ -152,7 +157,7 @@ pub struct Commands {
 
 #[derive(Clone, Copy, Debug)]
 struct Wait {
-    until: Millis,
+    pause: Pause,
     failures: u32,
 }
 
@@ -242,7 +247,7 @@ impl Commands {
     }
 
     fn waits(&self, what: &(String, String), now: Millis) -> bool {
-        self.waiting.get(what).is_some_and(|wait| now < wait.until)
+        self.waiting.get(what).is_some_and(|wait| wait.pause.lasts(now))
     }
 
     /// Waits, and says so once.
@@ -252,8 +257,8 @@ impl Commands {
             tracing::warn!(forge = what.0, repository = what.1, "commands of comments wait: {why}");
         }
         let doubled = FIRST_WAIT.0.saturating_mul(1 << failures.min(16)).min(LONGEST_WAIT.0);
-        let until = now + wait.unwrap_or(Span(doubled));
-        self.waiting.insert(what, Wait { until, failures: failures.saturating_add(1) });
+        let pause = Pause::of(now, wait.unwrap_or(Span(doubled)));
+        self.waiting.insert(what, Wait { pause, failures: failures.saturating_add(1) });
     }
 
     fn came_through(&mut self, both: [&(String, String); 2]) {
@@ -284,6 +289,9 @@ where
         Err(ForgeError::NotFound { .. }) => return Ok(Verdict::Ignore("it is gone".into())),
         Err(error) => return Err(error),
     };
+    if house.clock.now() - comment.created > TOO_OLD {
+        return Ok(Verdict::Ignore("it is too old".into()));
+    }
     let Some(asked) = Asked::parse(&comment.body) else {
         return Ok(Verdict::Ignore("it is no command any more".into()));
     };

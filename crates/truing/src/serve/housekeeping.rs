@@ -1,5 +1,5 @@
-//! Forgetting what is old: acts, notices, runs that ended, history, and slots of pull requests that were closed long
-//! ago. A little at a time, so that nobody waits for it.
+//! Forgetting what is old: acts, notices, runs that ended, history, comments that were served, and slots of pull
+//! requests that were closed long ago. A little at a time, so that nobody waits for it.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -7,6 +7,8 @@ use std::time::Duration;
 use truing_core::id::{Millis, Span};
 use truing_core::port::{Operations as _, Slots as _, StoreError};
 use truing_store::Sqlite;
+
+use super::commands;
 
 /// From one round to the next.
 const EVERY: Duration = Duration::from_secs(60 * 60);
@@ -29,9 +31,9 @@ pub async fn run(store: &Sqlite, keep: Keep) -> Infallible {
     loop {
         tick.tick().await;
         match round(store, keep, PAUSE).await {
-            Ok(Gone { acts: 0, runs: 0, events: 0, slots: 0 }) => {}
-            Ok(Gone { acts, runs, events, slots }) => {
-                tracing::info!(acts, runs, events, slots, "forgot what is old");
+            Ok(gone) if gone == Gone::default() => {}
+            Ok(Gone { acts, runs, events, comments, slots }) => {
+                tracing::info!(acts, runs, events, comments, slots, "forgot what is old");
             }
             Err(error) => tracing::error!(%error, "what is old cannot be forgotten"),
         }
@@ -47,6 +49,8 @@ pub struct Gone {
     pub runs: usize,
     /// Lines of history.
     pub events: usize,
+    /// Comments that were served.
+    pub comments: usize,
     /// Slots of closed pull requests.
     pub slots: usize,
 }
@@ -79,6 +83,14 @@ pub async fn round(store: &Sqlite, keep: Keep, pause: Duration) -> Result<Gone, 
         tokio::time::sleep(pause).await;
     }
     loop {
+        let comments = store.forget_comments(ago(commands::REMEMBERED)).await?;
+        gone.comments += comments;
+        if comments == 0 {
+            break;
+        }
+        tokio::time::sleep(pause).await;
+    }
+    loop {
         let slots = store.forget_closed().await?;
         gone.slots += slots;
         if slots == 0 {
@@ -92,9 +104,11 @@ pub async fn round(store: &Sqlite, keep: Keep, pause: Duration) -> Result<Gone, 
 mod tests {
     use std::sync::Arc;
 
-    use truing_core::id::{Key, RunId, Sha, Token, Version};
+    use truing_core::id::{Key, PrId, RunId, Sha, Token, Version};
     use truing_core::outcome::{Outcome, OutcomeKind, Runtime};
-    use truing_core::port::{Act, Clock, Event, Records as _, Revision, RunRef};
+    use truing_core::port::{
+        Act, Clock, Event, Records as _, Repository, Revision, RunRef, Told, Watchlist as _,
+    };
     use truing_core::slot::{Hold, Slot, State};
 
     use super::*;
@@ -138,10 +152,30 @@ mod tests {
         };
         store.commit(&[closed(0), closed(1)]).await.unwrap();
 
+        let (told_long_ago, told_lately) = (Millis(-commands::REMEMBERED.0), Millis(0));
+        let told = |comment: u64, at: Millis| {
+            let pr = PrId { forge: "github".into(), repository: "1".into(), number: 7 };
+            Told { pr, comment, at }
+        };
+        let (id, name) = ("1".into(), "o/r".into());
+        let of = Repository { forge: "github".into(), id, name, cursor: Millis(0), gone: None };
+        let comments = [told(1, told_long_ago), told(2, told_long_ago), told(3, told_lately)];
+        store.tell(&comments, &of, None).await.unwrap();
+        for served in [&comments[0], &comments[2]] {
+            store.served(served, None).await.unwrap().unwrap();
+        }
+
         let keep = Keep { runs: Span::seconds(100), acts: Span::seconds(2000) };
         store.audit(&[Act::new("ada", "retry", "pr/github/1/1", "")]).await.unwrap();
         let gone = round(&store, keep, Duration::ZERO).await.unwrap();
-        assert_eq!(gone, Gone { acts: 0, runs: 597, events: 570, slots: 1 });
+        assert_eq!(gone, Gone { acts: 0, runs: 597, events: 570, comments: 1, slots: 1 });
+        assert_eq!(store.unserved("github", 9).await.unwrap(), [comments[1].clone()], "it is to be served");
+        store.tell(&[comments[2].clone()], &of, None).await.unwrap();
+        assert_eq!(
+            store.unserved("github", 9).await.unwrap().len(),
+            1,
+            "what was served lately is remembered"
+        );
         // By its own span: what is of this very moment is older than less than nothing.
         let keep = Keep { acts: Span(-1), ..keep };
         let gone = round(&store, keep, Duration::ZERO).await.unwrap();

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
@@ -161,13 +162,15 @@ where
 /// 202 once the mark is durable, or if nothing is to be marked; else what [`Refusal`] says, with a line in the log.
 async fn webhook<S, W, R, C, I>(
     State(ingress): Shared<S, W, R, C, I>,
-    Path(name): Path<String>,
+    name: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Response
 where
     S: Slots + Operations + Watchlist,
     C: Clock,
 {
+    // A name that is no text is no forge's.
+    let name = name.map_or_else(|_| String::new(), |Path(name)| name);
     let peer = request.extensions().get::<Peer>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0);
     let source = source::source(peer, request.headers(), &ingress.settings.trusted_proxies);
     let began = Instant::now();
@@ -280,9 +283,10 @@ fn visible(text: &str, most: usize) -> String {
 
 /// 200 while the scheduler looks at the slots, else 503.
 async fn healthz<S, W, R, C: Clock, I>(State(ingress): Shared<S, W, R, C, I>) -> Response {
-    let age = ingress.house.clock.now().0.saturating_sub(ingress.looked.load(Ordering::Relaxed));
+    // Whichever way the clock was set since: the next look is by the new one.
+    let age = ingress.house.clock.now().0.abs_diff(ingress.looked.load(Ordering::Relaxed));
     let stale = STALE.max(ingress.poll * 5).as_millis();
-    if u128::try_from(age).is_ok_and(|age| age > stale) {
+    if u128::from(age) > stale {
         let since = json!({"status": "scheduler_stopped", "ms_since_last_look": age});
         return answer(StatusCode::SERVICE_UNAVAILABLE, since);
     }

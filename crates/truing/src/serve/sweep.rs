@@ -20,6 +20,7 @@ use truing_core::port::{
 use truing_forge::github::{GitHub, Listing, OpenPull, PullComment, Seen};
 
 use self::share::Share;
+use super::pause::Pause;
 use super::{Forges, House};
 
 /// A repository that is gone is asked for again after this time.
@@ -75,12 +76,14 @@ pub struct Sweep {
 /// A forge's round, and what is known from those before.
 #[derive(Debug, Default)]
 struct Round {
-    /// When the round in progress, or the last one, began.
+    /// When the round in progress, or the last one, began, by the store's clock.
     began: Option<Millis>,
+    /// Until the next one.
+    period: Option<Pause>,
     /// What is left of it.
     queue: VecDeque<Task>,
-    /// No calls before then.
-    not_before: Option<Millis>,
+    /// No calls meanwhile.
+    waits: Option<Pause>,
     share: Share,
     /// Is it known that the share is used up?
     short: bool,
@@ -180,12 +183,12 @@ impl Sweep {
         for (forge, github) in house.forges.servers() {
             let round = self.forges.entry(forge.clone()).or_default();
             let now = house.clock.now();
-            if round.is_due(now, self.every, wanted) {
-                round.begin(house, forge, github).await?;
+            if round.is_due(now, wanted) {
+                round.begin(house, forge, github, self.every).await?;
             } else {
                 round.go_on(house, github).await?;
             }
-            more |= !round.queue.is_empty() && round.not_before.is_none();
+            more |= !round.queue.is_empty() && round.waits.is_none();
             over &= round.queue.is_empty() && round.began.is_some_and(|began| Some(began) >= wanted);
         }
         if let (Some(wanted), true) = (wanted, over) {
@@ -196,12 +199,12 @@ impl Sweep {
 }
 
 impl Round {
-    fn is_due(&self, now: Millis, every: Span, wanted: Option<Millis>) -> bool {
-        if self.not_before.is_some_and(|instant| now < instant) {
+    fn is_due(&self, now: Millis, wanted: Option<Millis>) -> bool {
+        if self.waits.is_some_and(|pause| pause.lasts(now)) {
             return false;
         }
-        let Some(began) = self.began else { return true };
-        wanted.is_some_and(|wanted| began < wanted) || (self.queue.is_empty() && now - began >= every)
+        let (Some(began), Some(period)) = (self.began, self.period) else { return true };
+        wanted.is_some_and(|wanted| began < wanted) || (self.queue.is_empty() && !period.lasts(now))
     }
 
     /// Begins a round: which repositories are there? Those that the token lists come first, in its order.
@@ -210,13 +213,14 @@ impl Round {
         house: &House<S, W, R, C, I>,
         forge: &str,
         github: &GitHub,
+        every: Span,
     ) -> Result<(), StoreError>
     where
         S: Slots + Watchlist,
         C: Clock,
     {
         let now = house.clock.now();
-        self.not_before = None;
+        self.waits = None;
         let mut calls = self.share.allowed(github.quota(), now);
         if calls == 0 {
             self.run_short(forge, now);
@@ -264,6 +268,7 @@ impl Round {
         queue.extend(others.map(|repository| Task { repository, listed: None, tried: false }));
         // A sweep that is wanted is by the store's clock, which may be a little ahead.
         self.began = Some(cursor.max(now));
+        self.period = Some(Pause::of(now, every));
         self.queue = queue;
         Ok(())
     }
@@ -285,10 +290,10 @@ impl Round {
         C: Clock,
     {
         let now = house.clock.now();
-        if self.not_before.is_some_and(|instant| now < instant) {
+        if self.waits.is_some_and(|pause| pause.lasts(now)) {
             return Ok(());
         }
-        self.not_before = None;
+        self.waits = None;
         let Some(mut task) = self.queue.front().cloned() else { return Ok(()) };
         let forge = task.repository.forge.clone();
         let mut calls = self.share.allowed(github.quota(), now);
@@ -322,7 +327,7 @@ impl Round {
         self.queue.pop_front();
         if is_the_forges(&error) {
             self.fail(&forge, &error, now);
-            if self.not_before.is_some() || !task.tried {
+            if self.waits.is_some() || !task.tried {
                 // The others get their turn first.
                 self.queue.push_back(Task { tried: true, ..task });
                 return Ok(());
@@ -338,20 +343,20 @@ impl Round {
 
     /// Waits for the next window of the rate limit.
     fn run_short(&mut self, forge: &str, now: Millis) {
-        let until = self.share.renewed(now);
+        let wait = self.share.renewed(now) - now;
         if !self.short {
-            let seconds = (until - now).0 / 1000;
+            let seconds = wait.0 / 1000;
             tracing::info!(forge, seconds, "the sweep's share of the rate limit is used up until then");
         }
         self.short = true;
-        self.not_before = Some(until);
+        self.waits = Some(Pause::of(now, wait));
     }
 
     /// A call of this forge failed for a reason that is not one repository's.
     fn fail(&mut self, forge: &str, error: &ForgeError, now: Millis) {
         if let ForgeError::RateLimited { wait, .. } = error {
             tracing::debug!(forge, %error, "the sweep waits");
-            self.not_before = Some(now + *wait);
+            self.waits = Some(Pause::of(now, *wait));
             return;
         }
         self.failures = self.failures.saturating_add(1);
@@ -361,7 +366,7 @@ impl Round {
         }
         let times = self.failures.saturating_sub(DOWN_AFTER).min(16);
         let wait = FIRST_WAIT.0.saturating_mul(1 << times).min(LONGEST_WAIT.0);
-        self.not_before = Some(now + Span(wait));
+        self.waits = Some(Pause::of(now, Span(wait)));
         if !self.down {
             tracing::warn!(forge, %error, "the forge cannot be swept; it is tried again now and then");
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::Instrument as _;
-use truing_core::id::{PrId, Sha, Version};
+use truing_core::id::{PrId, Sha, Span, Version};
 use truing_core::port::{
     Clock, Described, Event, Forge as _, ForgeError, Ids, Operations, Reader, Records, RunRef, Slots,
     StoreError,
@@ -77,8 +77,12 @@ where
     I: Ids,
 {
     let token = lease.token;
-    let command = match review(house, lease, run).await {
-        Ok(then) => Command::Finish(token, then),
+    let ended = review(house, lease, run).await;
+    // Runs count by the wall clock, and slots by the store's.
+    let lead = house.lead().await?;
+    let command = match ended {
+        Ok(Then::DueAt(at, why)) => Command::Finish(token, Then::DueAt(at + lead, why)),
+        Ok(then @ (Then::Idle | Then::Again | Then::Held(_))) => Command::Finish(token, then),
         Err(Stopped::Moved) => Command::Finish(token, Then::Again),
         Err(Stopped::Lost) => return Ok(()),
         // If the lease is ours still, the slots have forgotten a token: the next one is greater.
@@ -92,12 +96,12 @@ where
         }
         Err(Stopped::RateLimited { until, what }) => {
             say(house, run, format!("waits for the forge: {what}")).await?;
-            Command::Finish(token, Then::DueAt(until, Why::RateLimit))
+            Command::Finish(token, Then::DueAt(until + lead, Why::RateLimit))
         }
         Err(Stopped::Failed { class, what, not_before }) => {
             house.metrics.attempt_failed(class, lease.last_attempt);
             say(house, run, format!("failed: {what}")).await?;
-            Command::Fail(token, not_before)
+            Command::Fail(token, not_before.map(|instant| instant + lead))
         }
         Err(Stopped::NotThere { what }) => {
             house.metrics.attempt_failed("the forge refuses access", lease.last_attempt);
@@ -207,6 +211,8 @@ where
     let unknown = || misconfigured(format!("[forge.{}] is not configured", id.forge));
     let forge = house.forges.pull(id, repo).ok_or_else(unknown)?;
     let remote = house.forges.remote(&id.forge, repo).ok_or_else(unknown)??;
+    let lead = house.lead().await?;
+    let heard = head.zip(lease.marked).map(|(head, at)| Heard { head, at: at + Span(-lead.0) });
     let served = Served {
         store: &house.store,
         forge: &forge,
@@ -221,7 +227,7 @@ where
         max_inline: house.max_inline,
         run,
         asked: lease.asked,
-        heard: head.zip(lease.marked).map(|(head, at)| Heard { head, at }),
+        heard,
         gate: &house.gate(),
         metrics: &house.metrics,
     };
@@ -249,6 +255,14 @@ where
             say(house, run, format!("the pull request could not be told: {error}")).await?;
             ended
         }
+    }
+}
+
+impl<S: Slots, W, R, C: Clock, I> House<S, W, R, C, I> {
+    /// How far the store's instant leads the wall clock, which was set back.
+    async fn lead(&self) -> Result<Span, StoreError> {
+        let wall = self.clock.now();
+        Ok(Span((self.store.now().await? - wall).0.max(0)))
     }
 }
 

@@ -27,6 +27,20 @@ impl Site {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn where_it_cannot_be_turned_the_other_way_to_stop_is_told() {
+    let site = Site::new().await;
+    std::fs::create_dir_all(database(site.home.path()).parent().unwrap()).unwrap();
+    std::fs::write(database(site.home.path()), "this is no database, but it is long enough to look at")
+        .unwrap();
+    let ran = site.run(&["kill", "on"]);
+    assert_eq!(
+        (ran.exit, ran.err.contains("hint: until then stop the service itself")),
+        (3, true),
+        "{ran:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn it_is_turned_without_a_server_and_without_a_database() {
     let site = Site::new().await;
     let off = serde_json::json!({
@@ -63,6 +77,9 @@ async fn it_is_turned_without_a_server_and_without_a_database() {
         site.log(),
         ["bob: kill off ", "bob: kill on mode stop: two storms", "ada: kill on mode stop: a [31mstorm"]
     );
+    let long = "the reviewer repeats itself on every pull request ".repeat(4);
+    let told = site.by("ada", &["kill", "on", "--reason", &long]).out + &site.run(&["log"]).out;
+    assert!(told.lines().all(|line| line.chars().count() <= 80), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -97,7 +114,9 @@ async fn what_is_due_waits_through_a_kill_minus_nine_and_goes_on_at_off() {
         retry.err
     );
     assert_eq!(site.log()[0], "bob: slots retry o/r#1");
-    let held = |why: &Ran| why.out.contains("KillSwitchEngaged: held back (mode finish, by ada: a storm)");
+    let held = |why: &Ran| {
+        unfolded(&why.out).contains("KillSwitchEngaged: held back (mode finish, by ada: a storm)")
+    };
     let told = async |site: &Site| {
         let deadline = Instant::now() + PATIENCE;
         let mut look = tokio::time::interval(Duration::from_millis(50));

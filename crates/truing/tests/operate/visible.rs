@@ -204,7 +204,8 @@ async fn a_slot_that_cannot_be_read_is_shown_with_what_to_do_and_stops_nobody() 
     assert_eq!(dropped.exit, 0, "{dropped:?}");
     assert!(!site.run(&["slots", "list"]).out.contains("unreadable"));
     server.metric_is("truing_slots_unreadable 0").await;
-    assert!(site.run(&["log"]).out.contains("slots drop pr/github/1/99 (slot pr/github/1/99 cannot be read"));
+    let log = unfolded(&site.run(&["log"]).out);
+    assert!(log.contains("slots drop pr/github/1/99 (slot pr/github/1/99 cannot be read"), "{log}");
 }
 
 /// The lines after `$ ` in the blocks of a page.

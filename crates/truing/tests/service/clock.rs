@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use truing_core::id::Span;
-use truing_core::port::Clock as _;
+use truing_core::port::{Clock as _, Slots as _};
 use truing_fakes::forge::{Fault, FaultKind};
 
 use crate::site::{Site, until};
@@ -31,6 +31,32 @@ async fn what_waits_while_the_clock_is_set_back_is_late_until_something_happens(
     .await;
     service.rest(&site.clock).await;
     assert_first(&site.picture(&opened).await);
+    no_violations(&site);
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unseen_head_is_waited_for_once_though_the_clock_is_set_back() {
+    let site = Site::new().await;
+    let mut opened = site.open("change").await;
+    let service = site.serve().await;
+    let late = site.deliver().await;
+    service.rest(&site.clock).await;
+    site.clock.skip(HOUR);
+    // The store remembers that hour.
+    assert_eq!(site.forge.deliver(&late).await.unwrap(), 202);
+    service.rest(&site.clock).await;
+    site.push_second(&mut opened).await;
+    site.forge.pending();
+    site.clock.skip(Span(-HOUR.0));
+    // By then its clock leads by a minute, and stands still; the next write sees that hour and leads by a minute again.
+    service.store.now().await.unwrap();
+    site.clock.skip(Span::seconds(10));
+    assert_eq!(site.forge.deliver(&late).await.unwrap(), 202);
+    until("its slot is forgotten", async || service.store.list().await.unwrap().is_empty()).await;
+    let key = site.key(opened.number).await;
+    let leases = service.history(&key).await.iter().filter(|line| line.contains("leased")).count();
+    assert!(leases <= 6, "one for each event, and a look or two at what is not there: {leases}");
     no_violations(&site);
     service.stop().await;
 }

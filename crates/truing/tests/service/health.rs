@@ -42,6 +42,9 @@ async fn a_store_that_fails_or_hangs_stops_the_scheduler_and_health_says_so() {
     let told = get(&service.url, "/metrics").await;
     let age = told.lines().find_map(|line| line.strip_prefix("truing_scheduler_age_seconds "));
     assert!(age.unwrap().parse::<f64>().unwrap() > 30.0, "{told}");
+    // Set back, it is no healthier.
+    site.clock.skip(Span::minutes(-60));
+    comes_to(&service, "/healthz", 503).await;
     assert!(told.contains("truing_kill_switch_on 1"), "a switch that cannot be read may be on: {told}");
     drop(hung);
     comes_to(&service, "/healthz", 200).await;

@@ -66,6 +66,23 @@ async fn whoever_may_write_commands_and_nobody_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_comment_that_is_told_of_again_after_a_month_commands_nothing() {
+    let site = Site::new().await;
+    site.repo.permit("ada", "write").await.unwrap();
+    let (service, opened) = reviewed(&site).await;
+    site.repo.comment(opened.number, "ada", "/review").await.unwrap();
+    site.clock.skip(Span::minutes(31 * 24 * 60));
+    site.deliver().await;
+    all_served(&service).await;
+    assert_eq!(acts(&service).await, Vec::<String>::new());
+    comment(&site, &opened, "ada", "/review").await;
+    all_served(&service).await;
+    assert_eq!(acts(&service).await, [format!("ada@{FORGE}: /review")], "a new one does");
+    service.rest(&site.clock).await;
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_comment_acts_once_however_often_it_is_told_and_edited() {
     let site = Site::new().await;
     site.repo.permit("ada", "write").await.unwrap();

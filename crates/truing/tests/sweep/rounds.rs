@@ -78,6 +78,23 @@ fn rusqlite_version(site: &Site) -> impl Fn() -> i64 {
 }
 
 #[tokio::test]
+async fn a_clock_that_is_set_back_stops_no_sweep() {
+    let site = Site::new().await;
+    let mut swept = Swept::of(&site);
+    let day = Span::minutes(24 * 60);
+    site.clock.skip(day);
+    swept.look().await;
+    // The wait for a forge that is down, too.
+    site.forge.fault(Fault::once("GET", "/user/repos", FaultKind::Status(500, None)).times(9));
+    swept.round(&site).await;
+    site.forge.clear_faults();
+    site.clock.skip(Span(-day.0));
+    let opened = site.open("change").await;
+    swept.round(&site).await;
+    assert_eq!(swept.state(&site.key(opened.number).await).await, "waiting (debounce)");
+}
+
+#[tokio::test]
 async fn a_round_that_is_too_dear_takes_longer_and_reaches_everybody() {
     let site = Site::new().await;
     for number in 0..12 {

@@ -95,7 +95,7 @@ impl Metrics {
         let mut oldest: BTreeMap<&str, (i64, i64)> = BTreeMap::new();
         for Swept { forge, at, .. } in swept {
             let (age, count) = oldest.entry(forge).or_default();
-            *age = (*age).max(now.0.saturating_sub(at.0));
+            *age = (*age).max(now.0.saturating_sub(at.0).saturating_abs());
             *count += 1;
         }
         for (forge, (age, count)) in oldest {
@@ -118,9 +118,10 @@ impl Metrics {
     }
 }
 
-/// Milliseconds as seconds; none if the clock was set back.
+/// Milliseconds as seconds. By a clock that was set back since, what was done last seems to be still to come: it
+/// counts as that long ago, until it is done again.
 fn seconds(ms: i64) -> f64 {
-    Duration::from_millis(u64::try_from(ms).unwrap_or(0)).as_secs_f64()
+    Duration::from_millis(ms.unsigned_abs()).as_secs_f64()
 }
 
 fn whole(count: u64) -> i64 {

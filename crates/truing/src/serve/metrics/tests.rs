@@ -70,6 +70,10 @@ fn figures_are_told_as_they_are() {
     ] {
         assert!(text.lines().any(|told| told == line), "{line} is not in\n{text}");
     }
+    // The clock was set back since.
+    let swept = Swept { forge: "hub".into(), name: "a/b".into(), at: Millis(9_000), period: None };
+    metrics.sweeps(&[swept], Millis(2_000));
+    assert!(metrics.text().contains("truing_sweep_age_seconds{forge=\"hub\"} 7\n"), "{text}");
     metrics.count(Census::default());
     let text = metrics.text();
     assert!(!text.contains("truing_slots{"), "nothing is told of a state without slots:\n{text}");
