@@ -126,7 +126,10 @@ impl Git {
     }
 
     /// A folder of its own for one purpose, gone when dropped.
-    pub(crate) fn private_folder(&self) -> Result<PrivateFolder, GitError> {
+    ///
+    /// # Errors
+    /// [`GitError::Io`] if there is no room for it.
+    pub fn private_folder(&self) -> Result<PrivateFolder, GitError> {
         private_folder(&self.inner.options.temp)
     }
 

@@ -15,8 +15,8 @@ use rustix::fs::{FlockOperation, flock};
 use truing_core::RepoPath;
 use truing_core::id::Sha;
 
-use crate::command::Finished;
-use crate::view::{ObjectFormat, View, garbled, lay_out, merge_base, write};
+use crate::command::{Call, Finished};
+use crate::view::{ObjectFormat, View, garbled, lay_out, merge_base, sha, write};
 use crate::{Exported, Git, GitError, Remote};
 
 /// The file that says that a folder is ours. It is part of the folder from the beginning.
@@ -133,9 +133,31 @@ impl Mirror {
         }
     }
 
+    /// The newest commit of the remote's default branch, asked of the remote; none if it has none.
+    ///
+    /// # Errors
+    /// As [`Mirror::fetch`].
+    pub async fn default_tip(&self) -> Result<Option<Sha>, GitError> {
+        let credentials = self.credentials()?;
+        let call =
+            self.view.call("ls-remote").args(["--quiet", "--end-of-options", self.remote.url(), "HEAD"]);
+        let finished = self.over_the_network(call, credentials.as_ref()).run().await?;
+        if finished.code() != Some(0) {
+            return Err(self.explain("ls-remote", finished));
+        }
+        let line = finished.stdout.split(|byte| *byte == b'\n').find_map(|line| line.strip_suffix(b"\tHEAD"));
+        line.map(|id| sha("ls-remote", id)).transpose()
+    }
+
+    /// A call that may reach the remote, and shows it what opens it.
+    fn over_the_network(&self, call: Call, credentials: Option<&tempfile::NamedTempFile>) -> Call {
+        let global = credentials.map_or(Path::new("/dev/null"), |file| file.path());
+        let call = call.env("GIT_CONFIG_GLOBAL", global);
+        call.network(self.remote.protocol()).hiding(self.remote.authorization())
+    }
+
     async fn ask_remote(&self, commits: &[Sha]) -> Result<(), GitError> {
         let credentials = self.credentials()?;
-        let global = credentials.as_ref().map_or(Path::new("/dev/null"), |file| file.path());
         let call = self.view.call("fetch").args([
             "--quiet",
             "--no-tags",
@@ -147,10 +169,9 @@ impl Mirror {
         let call = call.arg("--end-of-options").arg(self.remote.url());
         let call = call.args(commits.iter().map(|sha| format!("+{sha}:refs/truing/{sha}")));
         // Refs are written to the disk too, or a power failure could leave empty ones.
-        let call = call.config("core.fsync", "committed,reference").env("GIT_CONFIG_GLOBAL", global);
-        let call = call.network(self.remote.protocol()).hiding(self.remote.authorization());
-        let finished = call.run().await?;
-        if finished.code() == Some(0) { Ok(()) } else { Err(self.explain(finished)) }
+        let call = call.config("core.fsync", "committed,reference");
+        let finished = self.over_the_network(call, credentials.as_ref()).run().await?;
+        if finished.code() == Some(0) { Ok(()) } else { Err(self.explain("fetch", finished)) }
     }
 
     /// A file with the secret header, readable by this user only, gone when dropped.
@@ -168,7 +189,7 @@ impl Mirror {
     }
 
     /// Tells apart, by git's untranslated words, what a caller treats differently.
-    fn explain(&self, finished: Finished) -> GitError {
+    fn explain(&self, call: &'static str, finished: Finished) -> GitError {
         let said = finished.message.as_str();
         let says = |words: &[&str]| words.iter().any(|word| said.contains(word));
         let remote = self.remote.url().to_owned();
@@ -182,7 +203,7 @@ impl Mirror {
         if says(&["error: 404", "not found", "does not appear to be a git repository"]) {
             return GitError::RemoteMissing { remote };
         }
-        finished.failure("fetch")
+        finished.failure(call)
     }
 
     /// Which of these commits are not here.

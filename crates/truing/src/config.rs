@@ -245,6 +245,17 @@ impl Config {
         Self::typed(settings, &self.forges.keys().cloned().collect())
     }
 
+    /// With one more forge, of which nothing but the name is configured.
+    ///
+    /// # Errors
+    /// A name that says nothing of its kind.
+    pub fn with_forge(&self, name: &str, environment: &Environment) -> Result<Self, ConfigError> {
+        let forges: BTreeSet<String> = self.forges.keys().cloned().chain([name.to_owned()]).collect();
+        let mut settings = self.settings.clone();
+        fill_with_defaults(&mut settings, &forges, environment)?;
+        Self::typed(settings, &forges)
+    }
+
     /// Every effective value with its path, in the table's order.
     pub fn settings(&self) -> impl Iterator<Item = (String, &Setting)> {
         paths(&self.forges.keys().cloned().collect())

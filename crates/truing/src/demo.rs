@@ -26,7 +26,9 @@ use truing_git::Git;
 use truing_store::{Sqlite, Stage};
 use url::Url;
 
-use crate::loops::reading::Scope;
+use crate::config::Config;
+use crate::environment::Environment;
+use crate::loops::checkout::Rules;
 use crate::serve::ingress::Settings;
 use crate::serve::metrics::Metrics;
 use crate::serve::{House, Pace, Role, ServeError, Service};
@@ -329,6 +331,7 @@ fn house<R: Reader>(
     });
     let metrics = Metrics::new().map_err(set_up)?;
     metrics.watch(&store);
+    let config = Config::resolve(&Environment::default(), None, &[]).map_err(set_up)?;
     Ok(House {
         store,
         forges: GitHubs(BTreeMap::from([(FORGE.to_owned(), client.map_err(set_up)?)])),
@@ -339,7 +342,7 @@ fn house<R: Reader>(
         mirrors: folder.join("mirrors"),
         limits: TIMINGS,
         repositories: crate::serve::repositories::Repositories::default(),
-        scope: Scope { packs: vec!["core".into()], ignore: globset::GlobSet::empty() },
+        rules: Rules::new(config).map_err(set_up)?,
         max_inline: 30,
         kill_switch: crate::serve::switch::KillSwitch::default(),
         swept: crate::serve::sweep::Periods::default(),

@@ -1,13 +1,17 @@
 //! The loops: each reads as a list of steps, and every step is a function of its own.
 //!
-//! [`review`] is the served review of a pull request, [`local`] the one of a local repository; both take the same
-//! steps from a change to findings with ids ([`reading`]). [`desired`] says what the pull request should show for
-//! it, in the words of [`text`]. [`fix`] applies what a local review suggests.
+//! [`review`] is the served review of a pull request, [`pull`] the one that nobody is told of, [`local`] the one of a
+//! local repository; all take the same steps from a change to findings with ids ([`reading`]), those of pull requests
+//! from their commits on ([`checkout`]). [`memory`] is what reviews without a slot remember. [`desired`] says what
+//! the pull request should show, in the words of [`text`]. [`fix`] applies what a local review suggests.
 
+pub mod checkout;
 pub mod desired;
 pub mod fix;
 pub mod given;
 pub mod local;
+pub mod memory;
+pub mod pull;
 pub mod reading;
 pub mod review;
 pub mod text;

@@ -37,7 +37,7 @@ use self::metrics::Metrics;
 use self::repositories::Repositories;
 use self::scheduler::{Lease, Scheduler, Wake};
 use self::switch::KillSwitch;
-use crate::loops::reading::Scope;
+use crate::loops::checkout::Rules;
 use crate::slots::{StepError, step};
 
 /// How long a stopping service lets its workers finish. The contract is 60 s for everything.
@@ -86,7 +86,7 @@ pub struct House<S, W, R, C, I> {
     /// Which repositories are reviewed.
     pub repositories: Repositories,
     /// What the rules look at.
-    pub scope: Scope,
+    pub rules: Rules,
     /// Comments on lines and files of one pull request, at most.
     pub max_inline: usize,
     /// What is known of the kill switch.

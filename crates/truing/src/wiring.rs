@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use truing_core::fair::Places;
 use truing_core::id::{IntentId, Millis, PrId, RunId, Span};
-use truing_core::port::{ChangedFile, Clock, Ids, ReadReport, ReadRequest, Reader, ReaderError};
+use truing_core::port::{ChangedFile, Clock, ForgeError, Ids, ReadReport, ReadRequest, Reader, ReaderError};
 use truing_core::slot::Limits;
 use truing_diff::RepoPath;
 use truing_forge::github::{GitHub, GitHubOptions, GitHubPull};
@@ -22,9 +22,10 @@ use uuid::Uuid;
 
 use crate::cli::error::CliError;
 use crate::config::secret::Secret;
-use crate::config::value::{self, ignored};
+use crate::config::value;
 use crate::config::{Config, ForgeConfig, NotifyConfig, RetentionConfig, ReviewConfig, RulesConfig};
 use crate::environment::Environment;
+use crate::loops::checkout::Rules;
 use crate::loops::reading::Scope;
 use crate::reader::ChildReader;
 use crate::serve::housekeeping::Keep;
@@ -203,9 +204,12 @@ pub fn git_error(error: GitError) -> CliError {
 /// # Errors
 /// Exit 2 for a pattern that is no glob.
 pub fn scope(rules: &RulesConfig) -> Result<Scope, CliError> {
-    let ignore = ignored(&rules.ignore)
-        .map_err(|error| CliError::usage("bad_value", format!("rules.ignore: {error}")))?;
-    Ok(Scope { packs: rules.packs.clone(), ignore })
+    Scope::of(rules).map_err(bad_pattern)
+}
+
+/// A pattern that is no glob, as the command line tells it.
+pub fn bad_pattern(error: globset::Error) -> CliError {
+    CliError::usage("bad_value", format!("rules.ignore: {error}"))
 }
 
 /// The embedded packs and those of the operator's folder.
@@ -282,7 +286,7 @@ pub async fn house<R: Reader>(
         mirrors: mirrors(&folder),
         limits: limits(&config.review, config.server.lease),
         repositories: Repositories::new(repositories),
-        scope: scope(&config.rules)?,
+        rules: Rules::new(config.clone()).map_err(bad_pattern)?,
         max_inline: config.review.max_inline,
         kill_switch: crate::serve::switch::KillSwitch::default(),
         swept: crate::serve::sweep::Periods::default(),
@@ -335,8 +339,13 @@ pub fn sinks(notify: &NotifyConfig, environment: &Environment) -> Result<Sinks, 
 }
 
 /// Where mirrors are kept, beside the database.
-fn mirrors(folder: &Path) -> PathBuf {
+pub fn mirrors(folder: &Path) -> PathBuf {
     folder.join("mirrors")
+}
+
+/// Where the mirror of a pull request's repository is among them.
+pub fn mirror(mirrors: &Path, id: &PrId) -> PathBuf {
+    mirrors.join(&id.forge).join(format!("{}.git", id.repository))
 }
 
 /// How alike a name must be to a known one to be taken for it, from 0 to 1.
@@ -359,6 +368,57 @@ pub fn reader_error(error: ReaderError) -> CliError {
         ),
         ReaderError::Failed(_) => CliError::failed("reader", error.to_string()),
     }
+}
+
+/// The client of a configured forge; what it keeps is in `folder`, beside the database.
+///
+/// # Errors
+/// Exit 2 for configuration that cannot be used, exit 3 for what cannot be opened.
+pub fn client(
+    config: &Config,
+    name: &str,
+    environment: &Environment,
+    folder: &Path,
+) -> Result<GitHub, CliError> {
+    let forge = config.forges.get(name);
+    let forge = forge.ok_or_else(|| CliError::usage("forge", format!("[forge.{name}] is not configured")))?;
+    github(name, forge, environment, folder)
+}
+
+/// The folder of the database, made where there is none.
+///
+/// # Errors
+/// Exit 3 if it cannot be made.
+pub fn make_folder(folder: &Path) -> Result<(), CliError> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| {
+        CliError::failed("store", format!("cannot make {}: {error}", folder.display()))
+            .hint("see that the folder above it is yours to write, or set store.url to another place")
+    })
+}
+
+/// A forge's error as the command line tells it.
+pub fn forge_error(error: ForgeError) -> CliError {
+    let hint = match &error {
+        ForgeError::Unauthorized { .. } => {
+            "make a new token, and put it where forge.NAME.token says".to_owned()
+        }
+        ForgeError::Forbidden { .. } => {
+            "let the token read the code and write pull request comments, or use another".to_owned()
+        }
+        ForgeError::NotFound { .. } => {
+            "look whether it exists, and whether the token may see it: the forge says the same of both"
+                .to_owned()
+        }
+        ForgeError::Moved { .. } => "give the URL that its page has now".to_owned(),
+        ForgeError::Rejected { .. } => "check the name".to_owned(),
+        ForgeError::RateLimited { wait, .. } => {
+            format!("run it again in {} s", wait.0.saturating_add(999) / 1000)
+        }
+        ForgeError::Unavailable { .. } => {
+            "run it again; if it lasts, check forge.NAME.api_url and the forge's status page".to_owned()
+        }
+    };
+    CliError::failed("forge", error.to_string()).hint(hint)
 }
 
 fn github(

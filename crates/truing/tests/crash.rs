@@ -19,10 +19,8 @@ use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
-use globset::GlobSet;
 use tempfile::TempDir;
 use tower::ServiceExt as _;
-use truing::loops::reading::Scope;
 use truing::serve::scheduler::Scheduler;
 use truing::serve::worker::take;
 use truing::serve::{House, ingress};
@@ -158,7 +156,7 @@ impl Lane {
             mirrors: self.folder.path().join("mirrors"),
             limits: Limits { attempts: if given_up { 1 } else { limits.attempts }, ..limits },
             repositories: truing::serve::repositories::Repositories::default(),
-            scope: Scope { packs: vec!["core".into()], ignore: GlobSet::empty() },
+            rules: change::rules(&["core"]),
             max_inline: 30,
             kill_switch: truing::serve::switch::KillSwitch::default(),
             swept: truing::serve::sweep::Periods::default(),

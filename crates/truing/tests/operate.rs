@@ -5,6 +5,8 @@
 
 #[path = "operate/kill.rs"]
 mod kill;
+#[path = "operate/pull.rs"]
+mod pull;
 #[path = "operate/stopping.rs"]
 mod stopping;
 #[path = "operate/visible.rs"]

@@ -48,6 +48,23 @@ async fn exact_commits_are_fetched_with_their_history() {
 }
 
 #[tokio::test]
+async fn the_default_branch_is_asked_of_the_remote_each_time() {
+    let place = Place::new();
+    let (repo, _, head, base) = upstream(&place);
+    let remote = Remote::local(&repo.root).unwrap();
+    let mirror = place.git().await.mirror(&place.path("m"), &remote).await.unwrap();
+    assert_eq!(mirror.default_tip().await.unwrap(), Some(base));
+    repo.run(["checkout", "--quiet", "feature"]);
+    assert_eq!(mirror.default_tip().await.unwrap(), Some(head));
+    let empty = Remote::local(&place.empty_repo("empty").root).unwrap();
+    let mirror = place.git().await.mirror(&place.path("n"), &empty).await.unwrap();
+    assert_eq!(mirror.default_tip().await.unwrap(), None);
+    std::fs::remove_dir_all(&repo.root).unwrap();
+    let gone = place.git().await.mirror(&place.path("m"), &remote).await.unwrap().default_tip().await;
+    assert!(matches!(gone, Err(GitError::RemoteMissing { .. })), "{gone:?}");
+}
+
+#[tokio::test]
 async fn what_is_here_is_not_asked_for_again() {
     let place = Place::new();
     let (repo, left, head, base) = upstream(&place);

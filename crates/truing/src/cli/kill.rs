@@ -16,8 +16,8 @@ use crate::wiring;
 /// Stop everything that spends or writes, and let it go on
 ///
 /// While the kill switch is on, webhooks are answered 503, no review begins, and what is due stays due. It holds
-/// for every service on this store, also one that is started later. `truing review` neither spends nor writes to
-/// a forge: it goes on.
+/// for every service on this store, also one that is started later, and for `truing review --pr`. Reviews of local
+/// repositories neither spend nor write to a forge: they go on.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     #[command(subcommand)]

@@ -3,7 +3,9 @@
 mod fix;
 pub(super) mod json;
 pub(super) mod markdown;
+mod pull;
 pub(super) mod sarif;
+mod target;
 pub(super) mod text;
 
 use std::path::{Path, PathBuf};
@@ -18,6 +20,7 @@ use truing_core::id::Sha;
 use truing_core::outcome::OutcomeKind;
 use truing_core::port::Clock as _;
 use truing_git::{Git, GitError, Index, Repository};
+use truing_reader::Packs;
 use truing_store::{OpenError, Sqlite};
 
 use super::destination::Destination;
@@ -28,6 +31,7 @@ use crate::config::layer::{Flag, SourceFile};
 use crate::config::{self, Config, REPOSITORY_FILE};
 use crate::environment::Environment;
 use crate::loops;
+use crate::loops::checkout;
 use crate::loops::local::{Head, Local, LocalError, Review};
 use crate::loops::reading::ReadingError;
 use crate::wiring::{self, SystemClock, ThreadedReader, UniqueIds};
@@ -42,11 +46,11 @@ const FIX_GRACE: Duration = Duration::from_secs(30);
 /// How large a given diff may be, in bytes: as large as git's own.
 const MAX_DIFF_BYTES: u64 = truing_git::options::MAX_DIFF_BYTES as u64;
 
-/// Review what differs in a local repository
+/// Review what differs in a local repository, or a pull request
 ///
 /// Without --base and --head: the working tree, with new files, against the merge base with the default branch;
 /// where that leaves nothing, against the last commit's parent. Nothing in the repository is changed, but by --fix
-/// files of the working tree.
+/// files of the working tree. With --pr: what a pull request changes, fetched from its forge.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Args {
     /// A folder of the repository, all of which is reviewed [default: the current one]
@@ -65,6 +69,13 @@ pub struct Args {
     /// Review this diff over the working tree, which may have it or not; `-`: from standard input
     #[arg(long, value_name = "FILE", conflicts_with_all = ["base", "head", "fix"])]
     diff: Option<PathBuf>,
+    /// Review this pull request: its page's URL, or OWNER/NAME#NUMBER
+    ///
+    /// Of github.com without configuration, with the token in GITHUB_TOKEN; of another server once it is configured as
+    /// a forge. The repository's own .truing.toml counts as it is on the default branch.
+    #[arg(long, value_name = "URL", value_parser = NonEmptyStringValueParser::new(),
+        conflicts_with_all = ["path", "base", "head", "staged", "diff", "fix"])]
+    pr: Option<String>,
     /// What reviews: the rules alone, without a model [default: review.runtime]
     #[arg(long, value_enum)]
     runtime: Option<Runtime>,
@@ -185,6 +196,17 @@ async fn until_interrupted(command: Command, changed: &str) -> Result<Exit, CliE
     }
 }
 
+/// What things are called in what is printed.
+#[derive(Clone, Copy, Default)]
+struct Names<'a> {
+    /// What was reviewed, as the user names it.
+    head: Option<&'a str>,
+    /// Where the repository's own configuration was taken from, if it counted.
+    configured: Option<&'a str>,
+    /// Where the repository comes from.
+    remote: Option<&'a str>,
+}
+
 /// The command with all that it needs.
 struct Command {
     args: Args,
@@ -199,6 +221,9 @@ struct Command {
 impl Command {
     async fn run(self) -> Result<Exit, CliError> {
         self.args.destination.check(self.environment.directory())?;
+        if let Some(pr) = &self.args.pr {
+            return self.review_pull(pr).await;
+        }
         let diff = self.diff().await?;
         let progress = self.output.progress("reviewing", None);
         let reader = ThreadedReader::with(&self.config.rules).map_err(wiring::reader_error)?;
@@ -248,7 +273,17 @@ impl Command {
             Format::Sarif => repository.remote_url(),
             Format::Text | Format::Json | Format::Markdown => None,
         };
-        self.print(&review, &config, own.is_some(), remote, &reader)?;
+        let diff = self.args.diff.as_deref().map(diff::name_of);
+        let configured = own.map(|_| match &review.record.head {
+            Some(head) => format!("commit {}", head.short()),
+            None => "the working tree".to_owned(),
+        });
+        let names = Names {
+            head: self.args.head.as_deref().or(diff.as_deref()),
+            configured: configured.as_deref(),
+            remote,
+        };
+        self.print(&review, names, &config.rules.packs, reader.packs())?;
         Ok(exit(&review, self.args.fail_on, self.args.allow_partial))
     }
 
@@ -333,20 +368,18 @@ impl Command {
         }
     }
 
-    /// Prints the review, or writes it to the file that was named.
+    /// Prints the review, or writes it to the file that was named. `packs`: the names of those that reviewed.
     fn print(
         &self,
         review: &Review,
-        config: &Config,
-        configured: bool,
-        remote: Option<&str>,
-        reader: &ThreadedReader,
+        names: Names<'_>,
+        packs: &[String],
+        all: &Packs,
     ) -> Result<(), CliError> {
-        let diff = self.args.diff.as_deref().map(diff::name_of);
-        let head = self.args.head.as_deref().or(diff.as_deref());
+        let Names { head, configured, remote } = names;
         let format = self.output.format();
-        if configured && matches!(format, Format::Json | Format::Sarif) {
-            self.output.say(text::configured(review));
+        if let (Some(from), Format::Json | Format::Sarif) = (configured, format) {
+            self.output.say(text::configured(from));
         }
         let findings: Vec<&Finding> = review.open.iter().collect();
         let printed = match format {
@@ -354,7 +387,7 @@ impl Command {
             Format::Text => text::report(review, head, configured),
             Format::Markdown => markdown::report(&markdown::of(review, &findings, head, configured)),
             Format::Sarif => {
-                let rules = reader.packs().used(&config.rules.packs).map_err(wiring::reader_error)?;
+                let rules = all.used(packs).map_err(wiring::reader_error)?;
                 sarif::report(&sarif::of(review, &findings, &rules, remote))?
             }
         };
@@ -370,15 +403,7 @@ async fn own_file(repository: &Repository, head: Option<&Sha>) -> Result<Option<
     let folder = truing_git::PrivateFolder::new().map_err(LocalError::NoFolder)?;
     let only = [REPOSITORY_FILE.into()];
     let exported = repository.export(head, folder.path(), Some(&only)).await.map_err(wiring::git_error)?;
-    // As git names a file of a commit.
-    let name = format!("{}:{REPOSITORY_FILE}", head.short());
-    if let Some(odd) = exported.left_out.first() {
-        let why = odd.reason.as_str().replace('_', " ");
-        return Err(CliError::usage("unreadable", format!("cannot read {name}: {why}"))
-            .hint("make it a plain file, or review another commit"));
-    }
-    let file = config::repository_file(folder.path())?;
-    Ok(file.map(|file| SourceFile { name, ..file }))
+    Ok(checkout::exported_file(&exported, &folder, head)?)
 }
 
 /// What the review means to a script.

@@ -11,6 +11,9 @@ use truing_core::outcome::{Coverage, NotReviewed, SkipReason};
 use truing_core::port::{ChangedFile, ReadRequest, Reader, ReaderError};
 use truing_diff::{FileDiff, RepoPath, Status, added_ranges, anchor, parse};
 
+use crate::config::RulesConfig;
+use crate::config::value::ignored;
+
 /// All lines of a file.
 const WHOLE: (u32, u32) = (1, u32::MAX);
 
@@ -36,6 +39,16 @@ pub struct Scope {
     pub packs: Vec<String>,
     /// Files that are not reviewed.
     pub ignore: GlobSet,
+}
+
+impl Scope {
+    /// As it is configured.
+    ///
+    /// # Errors
+    /// A pattern that is no glob.
+    pub fn of(rules: &RulesConfig) -> Result<Self, globset::Error> {
+        Ok(Self { packs: rules.packs.clone(), ignore: ignored(&rules.ignore)? })
+    }
 }
 
 /// What was read.

@@ -3,8 +3,6 @@
 //! [`Served::run`] is the list of steps. Each can be repeated: a crash anywhere is mended by the next lease,
 //! which goes on from what records hold (stages `prepared`, `computed`, `published`).
 
-use std::path::Path;
-
 use truing_core::finding::Finding;
 use truing_core::id::{Millis, Sha, Token};
 use truing_core::identity::{Identified, identify};
@@ -16,11 +14,11 @@ use truing_core::port::{
 use truing_core::publish::{DesiredStatus, Producer, StatusState};
 use truing_core::slot::{Command, Hold, Limits, Refused, Then, Why};
 use truing_forge::publisher::{PublishError, Publisher, Reconciled};
-use truing_git::{Git, GitError, Mirror, Remote};
+use truing_git::GitError;
 
-use super::desired;
-use super::reading::{self, Change, Reading, ReadingError, Scope};
-use super::text;
+use super::checkout::{Checkout, CheckoutError, changed};
+use super::reading::{Change, Reading};
+use super::{desired, text};
 use crate::serve::metrics::Metrics;
 use crate::slots::{StepError, step};
 
@@ -30,22 +28,14 @@ pub struct Served<'a, S, F, R, C, I, G> {
     pub store: &'a S,
     /// The pull request's side of the forge.
     pub forge: &'a F,
-    /// The plane that parses repository bytes.
-    pub reader: &'a R,
     /// Wall clock.
     pub clock: &'a C,
     /// New ids.
     pub ids: &'a I,
-    /// Git.
-    pub git: &'a Git,
-    /// Where the repository's mirror is.
-    pub mirror: &'a Path,
-    /// Where it is fetched from.
-    pub remote: &'a Remote,
+    /// Where its commits are, and who reads them.
+    pub checkout: Checkout<'a, R>,
     /// Limits of the slot machine.
     pub limits: &'a Limits,
-    /// What the rules look at.
-    pub scope: &'a Scope,
     /// Comments on lines and files, at most.
     pub max_inline: usize,
     /// This run, with the lease's token.
@@ -208,11 +198,12 @@ where
     async fn compute(&self, revision: &Revision) -> Result<OutcomeRecord, Stopped> {
         let started = self.clock.now();
         let known = self.store.findings(&self.run.key).await?;
-        let mirror = self.fetch(revision).await?;
-        tracing::info!("fetched");
+        let (mirror, pinned) = self.checkout.fetch(revision).await?;
+        tracing::info!(configured_by = pinned.configured.as_ref().map(Sha::as_str), "fetched");
         let change = changed(&mirror, revision).await?;
         self.pass().await?;
-        let Reading { found, coverage } = self.read(&mirror, &change, &revision.head).await?;
+        let read = self.checkout.read(&mirror, &change, &revision.head, &pinned.scope);
+        let Reading { found, coverage } = read.await?;
         let identified = identify(&known, found, Some(&revision.head), &coverage);
         let outcome = Outcome::of_rules(&coverage);
         let record = self.record(&change, revision, &identified, outcome, coverage, started);
@@ -230,27 +221,6 @@ where
         let findings = self.store.findings(&self.run.key).await?;
         self.store.computed(self.run, &self.shown(head, findings, &record)).await?;
         Ok(record)
-    }
-
-    async fn fetch(&self, revision: &Revision) -> Result<Mirror, Stopped> {
-        let mirror = self.git.mirror(self.mirror, self.remote).await?;
-        mirror.fetch(&[revision.head.clone(), revision.base.clone()]).await?;
-        Ok(mirror)
-    }
-
-    /// Lets the reader read the changed files of the exact head, from a folder that is gone afterwards.
-    async fn read(&self, mirror: &Mirror, change: &Change, head: &Sha) -> Result<Reading, Stopped> {
-        let mut plan = reading::plan(change, self.scope)?;
-        let folder = tempfile::tempdir_in(self.git.temp()).map_err(|error| Stopped::Failed {
-            class: "the server has no room for the files",
-            what: format!("no temporary folder: {error}"),
-            not_before: None,
-        })?;
-        let paths = plan.paths(self.scope, self.reader).await?;
-        let exported = mirror.export(head, folder.path(), Some(&paths)).await?;
-        plan.stand_in(&exported.too_large, folder.path());
-        plan.leave_out(exported.left_out);
-        Ok(plan.read(folder.path().to_owned(), self.scope, self.reader).await?)
     }
 
     fn record(
@@ -352,14 +322,6 @@ where
     }
 }
 
-/// The diff of a pull request: from where its branch left the base.
-async fn changed(mirror: &Mirror, revision: &Revision) -> Result<Change, Stopped> {
-    let Revision { head, base } = revision;
-    let left = mirror.merge_base(base, head).await?.unwrap_or_else(|| base.clone());
-    let diff = mirror.diff(&left, head).await?;
-    Ok(Change { base: left, head: Some(head.clone()), diff, left_out: vec![], large: vec![] })
-}
-
 fn ended(kind: OutcomeKind, reason: &str) -> Outcome {
     Outcome { kind, reason: Some(reason.to_owned()), until: None, runtime: Runtime::Rules }
 }
@@ -396,9 +358,16 @@ impl From<GitError> for Stopped {
     }
 }
 
-impl From<ReadingError> for Stopped {
-    fn from(error: ReadingError) -> Self {
-        let class = "the change cannot be read";
-        Self::Failed { class, what: error.to_string(), not_before: None }
+impl From<CheckoutError> for Stopped {
+    fn from(error: CheckoutError) -> Self {
+        let what = error.to_string();
+        let class = match error {
+            CheckoutError::Git(error) => return error.into(),
+            CheckoutError::Reading(_) => "the change cannot be read",
+            CheckoutError::Config(_) | CheckoutError::Pattern(_) => {
+                "the default branch's own configuration (.truing.toml) is wrong"
+            }
+        };
+        Self::Failed { class, what, not_before: None }
     }
 }

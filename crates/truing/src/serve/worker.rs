@@ -15,8 +15,10 @@ use truing_forge::publisher::Reconciled;
 
 use super::scheduler::Lease;
 use super::{Forges, House, notify};
+use crate::loops::checkout::Checkout;
 use crate::loops::review::{Heard, Served, Stopped};
 use crate::slots::{StepError, step};
+use crate::wiring;
 
 /// Wall clock of one review step (design.md section 2).
 pub const STEP_TIME: Duration = Duration::from_mins(20);
@@ -216,14 +218,16 @@ where
     let served = Served {
         store: &house.store,
         forge: &forge,
-        reader: &house.reader,
         clock: &house.clock,
         ids: &house.ids,
-        git: &house.git,
-        mirror: &house.mirrors.join(&id.forge).join(format!("{}.git", id.repository)),
-        remote: &remote,
+        checkout: Checkout {
+            git: &house.git,
+            mirror: &wiring::mirror(&house.mirrors, id),
+            remote: &remote,
+            rules: &house.rules,
+            reader: &house.reader,
+        },
         limits: &house.limits,
-        scope: &house.scope,
         max_inline: house.max_inline,
         run,
         asked: lease.asked,

@@ -87,7 +87,7 @@ async fn a_step_that_the_reader_holds_up_ends_in_time_with_all_its_processes() {
     let site = Site::new().await;
     let folder = tempfile::tempdir().unwrap();
     let reader = ChildReader::new(hanging(folder.path(), "reader", ""));
-    let House { store, forges, clock, ids, git, mirrors, limits, repositories, scope, max_inline, .. } =
+    let House { store, forges, clock, ids, git, mirrors, limits, repositories, rules, max_inline, .. } =
         site.house(site.store(), site.forges(), limits());
     let house = House {
         store,
@@ -99,7 +99,7 @@ async fn a_step_that_the_reader_holds_up_ends_in_time_with_all_its_processes() {
         mirrors,
         limits,
         repositories,
-        scope,
+        rules,
         max_inline,
         kill_switch: truing::serve::switch::KillSwitch::default(),
         swept: truing::serve::sweep::Periods::default(),

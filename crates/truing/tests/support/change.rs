@@ -1,5 +1,9 @@
 //! The change that the tests let review, and what a pull request shows of it.
 
+use truing::config::Config;
+use truing::config::layer::Flag;
+use truing::environment::Environment;
+use truing::loops::checkout::Rules;
 use truing_fakes::forge::PullView;
 use truing_fakes::repo::Commit;
 
@@ -13,6 +17,13 @@ pub(crate) const FOUND: usize = 12;
 pub(crate) const STAY: usize = 8;
 pub(crate) const FIXED: usize = 4;
 pub(crate) const NEW: usize = 2;
+
+/// The rules of these packs.
+pub(crate) fn rules(packs: &[&str]) -> Rules {
+    let values = packs.iter().map(|pack| (*pack).to_owned()).collect();
+    let packs = Flag { name: "--pack", key: "rules.packs", values };
+    Rules::new(Config::resolve(&Environment::default(), None, &[packs]).unwrap()).unwrap()
+}
 
 /// The base that changes are made on.
 pub(crate) fn base() -> Commit {

@@ -6,12 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
-use globset::GlobSet;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use truing::loops::reading::Scope;
 use truing::serve::ingress::Settings;
 use truing::serve::{House, Pace, Role, ServeError, Service};
 use truing::slots::step;
@@ -299,7 +297,7 @@ impl Site {
             mirrors: self.folder.path().join("mirrors"),
             limits,
             repositories: truing::serve::repositories::Repositories::default(),
-            scope: Scope { packs: vec!["aiobotocore".into(), "core".into()], ignore: GlobSet::empty() },
+            rules: change::rules(&["aiobotocore", "core"]),
             max_inline: 30,
             kill_switch: truing::serve::switch::KillSwitch::default(),
             swept: truing::serve::sweep::Periods::default(),

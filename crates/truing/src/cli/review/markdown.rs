@@ -41,7 +41,7 @@ pub(super) fn of<'a>(
     review: &'a Review,
     findings: &'a [&'a Finding],
     head: Option<&str>,
-    configured: bool,
+    configured: Option<&str>,
 ) -> Report<'a> {
     let record = &review.record;
     let (coverage, reason) = (&record.coverage, record.outcome.reason.clone());
@@ -54,7 +54,7 @@ pub(super) fn of<'a>(
     };
     let any = !(coverage.reviewed.is_empty() && coverage.not_reviewed.is_empty());
     let looked_at = any.then(|| files(coverage, "reviewed"));
-    let configured = configured.then(|| text::configured(review));
+    let configured = configured.map(text::configured);
     let about = [reason, looked_at, Some(compared(review, head)), configured].into_iter().flatten().collect();
     Report { headline, about, findings, not_reviewed: &record.coverage.not_reviewed }
 }

@@ -35,9 +35,9 @@ const STRONG: Style = Style::new().bold();
 const BAD: Style = AnsiColor::Red.on_default().bold();
 const GOOD: Style = AnsiColor::Green.on_default().bold();
 
-/// The whole text. `head`: what the user calls the reviewed commit. `configured`: the repository's own file
-/// counted.
-pub(super) fn report(review: &Review, head: Option<&str>, configured: bool) -> String {
+/// The whole text. `head`: what the user calls the reviewed commit. `configured`: where the repository's own file was
+/// taken from, if it counted.
+pub(super) fn report(review: &Review, head: Option<&str>, configured: Option<&str>) -> String {
     let mut text: String = review.open.iter().map(|finding| frame(finding) + "\n\n").collect();
     let record = &review.record;
     let seconds = record.ended.0.saturating_sub(record.started.0) as f64 / 1000.0;
@@ -48,9 +48,7 @@ pub(super) fn report(review: &Review, head: Option<&str>, configured: bool) -> S
     }
     text += &too_large(&record.coverage.not_reviewed).map_or_else(String::new, |steps| filled(&steps));
     text += &filled(&compared(review, head));
-    if configured {
-        text += &filled(&self::configured(review));
-    }
+    text += &configured.map_or_else(String::new, |from| filled(&self::configured(from)));
     text + "rules only: no model was called\n"
 }
 
@@ -167,11 +165,7 @@ pub(super) fn compared(review: &Review, head: Option<&str>) -> String {
 }
 
 /// Where the repository's own configuration was taken from.
-pub(super) fn configured(review: &Review) -> String {
-    let from = match &review.record.head {
-        Some(sha) => format!("commit {}", sha.short()),
-        None => "the working tree".to_owned(),
-    };
+pub(super) fn configured(from: &str) -> String {
     format!("configured by {REPOSITORY_FILE} from {from}")
 }
 

@@ -1,0 +1,105 @@
+//! `truing review --pr`: reviews a pull request from here, and tells nobody but the caller.
+
+use std::path::Path;
+
+use truing_core::id::PrId;
+use truing_core::port::{Forge as _, Operations as _, PullRequest};
+use truing_forge::github::GitHub;
+use truing_store::Sqlite;
+
+use super::target::Target;
+use super::{Command, Names, exit};
+use crate::cli::error::{CliError, Exit};
+use crate::cli::target::{existing_store, instant, store_error};
+use crate::loops::checkout::{Checkout, CheckoutError, Rules};
+use crate::loops::local::LocalError;
+use crate::loops::pull::Pull;
+use crate::wiring::{self, SystemClock, UniqueIds};
+
+impl Command {
+    pub(super) async fn review_pull(&self, pr: &str) -> Result<Exit, CliError> {
+        let Target { forge, repo, number, config } = Target::find(pr, &self.config, &self.environment)?;
+        let database = config.store.database()?;
+        let store =
+            if self.args.no_record { existing_store(&config)? } else { Some(wiring::open_store(database)?) };
+        if let Some(store) = &store {
+            switched_on(store).await?;
+        }
+        let folder = database.parent().unwrap_or(Path::new("."));
+        wiring::make_folder(folder)?;
+        let progress = self.output.progress("reviewing", None);
+        let client = wiring::client(&config, &forge, &self.environment, folder)?;
+        let (id, pull) = look(&client, &forge, &repo, number).await?;
+        let reader = wiring::child_reader(&config.rules)?;
+        let git = wiring::git(&self.environment).await?;
+        let remote = client.remote(&repo).map_err(wiring::git_error)?;
+        let records = store.filter(|_| !self.args.no_record);
+        let pull = Pull {
+            id: &id,
+            pull: &pull,
+            checkout: Checkout {
+                git: &git,
+                mirror: &wiring::mirror(&wiring::mirrors(folder), &id),
+                remote: &remote,
+                rules: &Rules::new(config.clone()).map_err(wiring::bad_pattern)?,
+                reader: &reader,
+            },
+            records: move || Ok(records.clone()),
+            clock: &SystemClock,
+            ids: &UniqueIds,
+        };
+        let (review, pinned) = pull.run().await?;
+        drop(progress);
+        if let Some(why) = &review.unrecorded {
+            self.output.warn(format_args!("the review is not recorded: {why}"));
+        }
+        let configured = pinned.configured.as_ref();
+        let configured = configured.map(|commit| format!("the default branch, commit {}", commit.short()));
+        let names = Names {
+            head: Some(&format!("{repo}#{number}")),
+            configured: configured.as_deref(),
+            remote: Some(remote.url()),
+        };
+        let all = wiring::packs(&config.rules).map_err(wiring::reader_error)?;
+        self.print(&review, names, &pinned.scope.packs, &all)?;
+        Ok(exit(&review, self.args.fail_on, self.args.allow_partial))
+    }
+}
+
+/// Refuses while the kill switch is on.
+async fn switched_on(store: &Sqlite) -> Result<(), CliError> {
+    let switch = store.switch().await.map_err(store_error)?;
+    let Some(engaged) = switch.engaged() else { return Ok(()) };
+    let reason = engaged.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+    let since = instant(engaged.since);
+    Err(CliError::refused(
+        "killswitch_engaged",
+        format!("the kill switch is on since {since}, by {}{reason}", engaged.by),
+    )
+    .hint("when it may go on: `truing kill off`"))
+}
+
+/// The pull request as the forge shows it now, and its repository's lasting id.
+async fn look(
+    client: &GitHub,
+    forge: &str,
+    repo: &str,
+    number: u64,
+) -> Result<(PrId, PullRequest), CliError> {
+    let repository = client.repository(repo).await.map_err(wiring::forge_error)?.id;
+    let id = PrId { forge: forge.to_owned(), repository, number };
+    let pull = client.pull(id.clone(), repo).pull_request().await.map_err(wiring::forge_error)?;
+    Ok((id, pull))
+}
+
+/// A failed review of a pull request as the command line tells it.
+impl From<CheckoutError> for CliError {
+    fn from(error: CheckoutError) -> Self {
+        match error {
+            CheckoutError::Git(error) => wiring::git_error(error),
+            CheckoutError::Reading(error) => LocalError::Reading(error).into(),
+            CheckoutError::Config(error) => error.into(),
+            CheckoutError::Pattern(error) => wiring::bad_pattern(error),
+        }
+    }
+}

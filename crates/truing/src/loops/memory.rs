@@ -1,0 +1,177 @@
+//! What a review that no slot belongs to remembers: findings and outcome in the user's own records, so that ids and
+//! dismissals last. A review whose records fail is still a review.
+
+use truing_core::finding::{Finding, FindingStatus};
+use truing_core::id::{Key, Sha};
+use truing_core::identity::{Placed, identify};
+use truing_core::outcome::OutcomeRecord;
+use truing_core::port::{Clock, Computed, Records, Revision, RunRef, StoreError};
+use truing_core::publish::Producer;
+
+use super::desired::worst_first;
+use super::text::by_severity;
+
+/// How often recording begins anew because another review of the same repository began in between.
+const MAX_TRIES: u32 = 16;
+
+/// How many open findings are remembered that the present review did not meet (those of other branches). What
+/// people dismissed or declined is always remembered.
+const MAX_UNMET: usize = 2000;
+
+/// Where it is remembered, and how.
+pub struct Memory<'a, O, C> {
+    /// Opens the records, once there is something to record; none if nothing is to be. May block. An error is
+    /// words for people.
+    pub records: O,
+    /// Whose findings count if anything is known of them: the service's own, of the same pull request.
+    pub served: Option<&'a Key>,
+    /// The commit in which a finding that is known and was not met is fixed; none if it may be elsewhere.
+    pub fixed_at: Option<&'a Sha>,
+    /// Wall clock.
+    pub clock: &'a C,
+}
+
+impl<O, S, C> Memory<'_, O, C>
+where
+    O: Fn() -> Result<Option<S>, String> + Clone + Send + 'static,
+    S: Records + 'static,
+    C: Clock,
+{
+    /// Gives the findings their ids by what is known, and records them under the commit `filed`. The answer: what is
+    /// open, worst first, and why nothing was recorded, though it should have been.
+    pub async fn keep(
+        &self,
+        found: &[Placed],
+        record: &mut OutcomeRecord,
+        filed: &Sha,
+    ) -> (Vec<Finding>, Option<String>) {
+        match self.remember(found, record, filed).await {
+            Ok(open) => (open, None),
+            Err(why) => (self.recognise(&[], found, record).0, Some(why)),
+        }
+    }
+
+    /// Recognises the findings by what is known, and records them. The answer is what is open.
+    async fn remember(
+        &self,
+        found: &[Placed],
+        record: &mut OutcomeRecord,
+        filed: &Sha,
+    ) -> Result<Vec<Finding>, String> {
+        let opened = tokio::task::spawn_blocking(self.records.clone()).await;
+        let Some(store) = opened.map_err(|stopped| stopped.to_string())?? else {
+            return Ok(self.recognise(&[], found, record).0);
+        };
+        let mut tries = 0;
+        loop {
+            match self.recorded(&store, found, record, filed).await {
+                Ok(open) => return Ok(open),
+                Err(StoreError::Fenced { .. }) if tries < MAX_TRIES => tries += 1,
+                Err(error) => return Err(error.to_string()),
+            }
+        }
+    }
+
+    /// Begins, recognises and records in one go: another review of the same repository may begin at any moment,
+    /// and then this one begins anew, from what that one has recorded.
+    async fn recorded(
+        &self,
+        store: &S,
+        found: &[Placed],
+        record: &mut OutcomeRecord,
+        filed: &Sha,
+    ) -> Result<Vec<Finding>, StoreError> {
+        let token = store.fresh_token().await?;
+        let run = RunRef { id: record.run.clone(), key: record.key.clone(), token };
+        let revision = Revision { head: filed.clone(), base: record.base.clone() };
+        store.begin(&run, &revision, record.started).await?;
+        let known = self.known(store, &run.key).await?;
+        let (open, findings) = self.recognise(&known, found, record);
+        let outcome = record.clone();
+        let producer = Producer::Review;
+        let computed =
+            Computed { producer, findings, desired: vec![], status: None, outcome: outcome.clone() };
+        store.computed(&run, &computed).await?;
+        // There is no forge to show it: what is recorded is published.
+        store.published(&run, &outcome).await?;
+        Ok(open)
+    }
+
+    /// What is known of it.
+    async fn known(&self, store: &S, own: &Key) -> Result<Vec<Finding>, StoreError> {
+        if let Some(served) = self.served {
+            let known = store.findings(served).await?;
+            if !known.is_empty() {
+                return Ok(known);
+            }
+        }
+        store.findings(own).await
+    }
+
+    /// Gives the findings their ids: what is open, worst first, and all that records should hold.
+    fn recognise(
+        &self,
+        known: &[Finding],
+        found: &[Placed],
+        record: &mut OutcomeRecord,
+    ) -> (Vec<Finding>, Vec<Finding>) {
+        let mut identified = identify(known, found.to_vec(), self.fixed_at, &record.coverage);
+        let open = worst_first(identified.current.iter().filter(|finding| finding.is_open()));
+        record.open = by_severity(&open);
+        record.ended = self.clock.now();
+        let open = open.into_iter().cloned().collect();
+        forget(&mut identified.gone);
+        (open, identified.all())
+    }
+}
+
+/// Forgets the open findings that have not been met for longest. Each review records what it met before the
+/// rest, so those are the last ones.
+fn forget(unmet: &mut Vec<Finding>) {
+    let mut left = MAX_UNMET;
+    unmet.retain(|finding| match finding.status {
+        FindingStatus::Declined(_) | FindingStatus::Dismissed(_) => true,
+        FindingStatus::Open | FindingStatus::Claimed | FindingStatus::Fixed(_) => {
+            let kept = left > 0;
+            left = left.saturating_sub(1);
+            kept
+        }
+    });
+}
+
+/// A name that can stand in a key, a table and an argument: other bytes are written as `%` and two digits.
+pub(super) fn clean(name: &[u8]) -> String {
+    name.iter().fold(String::with_capacity(name.len()), |mut clean, byte| {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b':' | b'.' | b'-' | b'_' | b'@' | b'~' => {
+                clean.push(char::from(*byte));
+            }
+            other => clean.push_str(&format!("%{other:02x}")),
+        }
+        clean
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::loops::desired::tests::finding;
+
+    #[test]
+    fn what_was_not_met_for_longest_is_forgotten_but_never_what_people_said() {
+        let number = u32::try_from(MAX_UNMET).unwrap() + 2;
+        let mut unmet: Vec<Finding> = (1..=number).map(|line| finding("1:a-1", "a.py", line)).collect();
+        unmet.last_mut().unwrap().status = FindingStatus::Dismissed("wanted".into());
+        forget(&mut unmet);
+        let lines: Vec<u32> = unmet.iter().map(|finding| finding.raw.place.start_line).collect();
+        assert_eq!(lines.len(), MAX_UNMET + 1);
+        assert_eq!(lines[..2], [1, 2]);
+        assert_eq!(lines[MAX_UNMET - 1..], [number - 2, number]);
+    }
+
+    #[test]
+    fn a_name_is_clean_and_two_names_stay_two() {
+        assert_eq!(clean(b"https://h/a-b_c.git"), "https://h/a-b_c.git");
+        assert_eq!(clean("/a b\n%20/é".as_bytes()), "/a%20b%0a%2520/%c3%a9");
+    }
+}

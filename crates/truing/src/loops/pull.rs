@@ -1,0 +1,79 @@
+//! The review of a pull request that nobody but its caller is told of: the steps of the served one from the commits
+//! to the findings, without a slot and without a comment. Findings and outcome go to the user's own records.
+
+use truing_core::id::{Key, PrId};
+use truing_core::money::MicroUsd;
+use truing_core::outcome::{Outcome, OutcomeRecord};
+use truing_core::port::{Clock, Ids, PullRequest, Reader, Records};
+
+use super::checkout::{Checkout, CheckoutError, Pinned, changed};
+use super::local::{Against, Review, Reviewed};
+use super::memory::{Memory, clean};
+use super::reading::Reading;
+
+/// One pull request and everything its review needs.
+pub struct Pull<'a, O, R, C, I> {
+    /// Which.
+    pub id: &'a PrId,
+    /// As the forge describes it now.
+    pub pull: &'a PullRequest,
+    /// Where its commits are, and who reads them.
+    pub checkout: Checkout<'a, R>,
+    /// Opens the records, once there is something to record; none if nothing is to be. May block. An error is
+    /// words for people.
+    pub records: O,
+    /// Wall clock.
+    pub clock: &'a C,
+    /// New ids.
+    pub ids: &'a I,
+}
+
+impl<O, S, R, C, I> Pull<'_, O, R, C, I>
+where
+    O: Fn() -> Result<Option<S>, String> + Clone + Send + 'static,
+    S: Records + 'static,
+    R: Reader,
+    C: Clock,
+    I: Ids,
+{
+    /// Reviews what the pull request changes, and says what that was configured by.
+    ///
+    /// # Errors
+    /// [`CheckoutError`]
+    pub async fn run(&self) -> Result<(Review, Pinned), CheckoutError> {
+        let started = self.clock.now();
+        let revision = &self.pull.revision;
+        let (mirror, pinned) = self.checkout.fetch(revision).await?;
+        let change = changed(&mirror, revision).await?;
+        let read = self.checkout.read(&mirror, &change, &revision.head, &pinned.scope);
+        let Reading { found, coverage } = read.await?;
+        // What the branch has gained since is none of this change.
+        let against = match change.base == revision.base {
+            true => Against::Named(revision.base.short().to_owned()),
+            false => Against::MergeBase(revision.base.short().to_owned()),
+        };
+        let mut record = OutcomeRecord {
+            run: self.ids.run(),
+            // Not the service's own key: a run of this one must never stand in the way of a served one.
+            key: Key::new(format!("local/{}", clean(self.pull.url.as_bytes()))),
+            head: change.head,
+            base: change.base,
+            outcome: Outcome::of_rules(&coverage),
+            open: vec![],
+            coverage,
+            cost_micro_usd: MicroUsd(0),
+            turns: 0,
+            started,
+            ended: self.clock.now(),
+            versions: super::versions(),
+        };
+        let memory = Memory {
+            records: self.records.clone(),
+            served: Some(&self.id.key()),
+            fixed_at: Some(&revision.head),
+            clock: self.clock,
+        };
+        let (open, unrecorded) = memory.keep(&found, &mut record, &revision.head).await;
+        Ok((Review { record, reviewed: Reviewed::Commit, against, open, unrecorded }, pinned))
+    }
+}
