@@ -275,11 +275,12 @@ pub fn main(arguments: Vec<OsString>, environment: Environment) -> ExitCode {
     };
     let Globals { format, quiet, verbose, color, .. } = cli.globals;
     let output = Output::new(format, quiet, verbose, color);
-    logging::start(cli.command.log_style(), output);
+    let log = logging::start(cli.command.log_style(), output);
     let context = Context { globals: cli.globals, environment, output };
-    cli.command
-        .check(format)
-        .and_then(|()| cli.command.run(&context))
+    let ended = cli.command.check(format).and_then(|()| cli.command.run(&context));
+    // Before the error that it explains.
+    drop(log);
+    ended
         .unwrap_or_else(|error| {
             output.error(&error);
             error.exit

@@ -65,7 +65,6 @@ pub const TIMINGS: Limits = Limits {
 /// How long a comment without an answer may stay unseen on this forge.
 pub const SETTLE: Span = Span(500);
 const POLL: Duration = Duration::from_millis(50);
-const SWEEP: Duration = Duration::from_secs(2);
 
 /// What the demonstration saw: `truing demo --format json`.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -165,7 +164,7 @@ impl Demo {
                 places: Places::of(4),
                 poll: POLL,
                 heartbeat: Duration::from_secs(5),
-                sweep: Some(SWEEP),
+                sweep: None,
             },
             ingress: Settings::new(BTreeMap::from([(
                 FORGE.to_owned(),

@@ -1,6 +1,7 @@
 //! Logs on stderr: how much of what the program does is told while it does it.
 
 mod json;
+mod unhindered;
 
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::Layer as _;
@@ -9,6 +10,7 @@ use tracing_subscriber::fmt::format::JsonFields;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+use self::unhindered::Unhindered;
 use super::output::Output;
 
 /// What a log line looks like.
@@ -26,8 +28,8 @@ const LEVELS: [LevelFilter; 5] =
 
 /// Sends the log to stderr from now on. Ours: warnings, with `--verbose` once also information, twice debugging,
 /// three times everything; with `--quiet` errors alone; in JSON, made to be kept, one level more. Other crates:
-/// two levels less. Once a process; a second call changes nothing.
-pub(crate) fn start(style: LogStyle, output: Output) {
+/// two levels less. Once a process; a second call changes nothing. What it returns is kept to the end.
+pub(crate) fn start(style: LogStyle, output: Output) -> Log {
     let told = match (output.quiet(), style) {
         (true, LogStyle::Human | LogStyle::Json) => 0,
         (false, LogStyle::Human) => 1 + usize::from(output.verbose()),
@@ -37,11 +39,37 @@ pub(crate) fn start(style: LogStyle, output: Output) {
     let (ours, others) = (level(told), level(told.saturating_sub(2)));
     // A prefix: it covers every crate of the workspace.
     let filter = Targets::new().with_default(others).with_target("truing", ours);
-    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-    let layer = match style {
-        LogStyle::Human => layer.with_ansi(output.stderr_color()).without_time().boxed(),
-        LogStyle::Json => layer.fmt_fields(JsonFields::new()).event_format(json::Lines).boxed(),
+    let layer = tracing_subscriber::fmt::layer();
+    let lines = match style {
+        LogStyle::Human => None,
+        // Without a thread, as before: a log that may wait is better than none.
+        LogStyle::Json => Unhindered::start(std::io::stderr()).ok(),
+    };
+    let layer = match (style, &lines) {
+        (LogStyle::Human, _) => {
+            let layer = layer.with_writer(std::io::stderr);
+            layer.with_ansi(output.stderr_color()).without_time().boxed()
+        }
+        (LogStyle::Json, lines) => {
+            let layer = layer.fmt_fields(JsonFields::new()).event_format(json::Lines);
+            match lines {
+                Some(lines) => layer.with_writer(lines.clone()).boxed(),
+                None => layer.with_writer(std::io::stderr).boxed(),
+            }
+        }
     };
     // Set already: a test ran two commands in one process.
     let _ = tracing_subscriber::registry().with(layer.with_filter(filter)).try_init();
+    Log(lines)
+}
+
+/// The log; its last lines are written when this is dropped, if somebody reads them.
+pub(crate) struct Log(Option<Unhindered>);
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        if let Some(lines) = &self.0 {
+            lines.finish();
+        }
+    }
 }

@@ -68,7 +68,11 @@ async fn serve(
     let reader = wiring::child_reader(&config.rules)?;
     // The lock is ours: what is in there was left by a server that was killed.
     let temp = wiring::cleared_temp(path)?;
-    let house = wiring::house(config, &context.environment, store, reader, &temp).await?;
+    let house = tokio::select! {
+        house = wiring::house(config, &context.environment, store, reader, &temp) => house?,
+        // A git that hangs is not waited for.
+        told = signals.next() => return Ok(exit(told)),
+    };
     let sinks = wiring::sinks(&config.notify, &context.environment)?;
     let operations = house.store.clone();
     let listener = TcpListener::bind(config.server.listen).await.map_err(|error| {
@@ -114,10 +118,15 @@ async fn serve(
     })?;
     tracing::info!("stopped");
     let by = told.borrow().first().copied();
-    Ok(match by {
-        Some(Told::Interrupt) => Exit::Interrupted,
-        Some(Told::Terminate | Told::HangUp) | None => Exit::Done,
-    })
+    Ok(by.map_or(Exit::Done, exit))
+}
+
+/// What a server ends with that was told to.
+fn exit(told: Told) -> Exit {
+    match told {
+        Told::Interrupt => Exit::Interrupted,
+        Told::Terminate | Told::HangUp => Exit::Done,
+    }
 }
 
 /// Raises the limit of open files as far as may be. How many of them connections may have: half, so that whoever

@@ -12,6 +12,66 @@ use super::*;
 /// Longer than two signals may take to end a server: it does not wait for its runs.
 const HURRIED: Duration = Duration::from_secs(30);
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_nobody_reads_stops_neither_the_service_nor_its_end() {
+    let site = Site::new().await;
+    let mut child = site.command(&["serve"]).stderr(Stdio::piped()).spawn().unwrap();
+    let mut log = BufReader::new(child.stderr.take().unwrap());
+    let mut told = String::new();
+    while !told.contains("/healthz") {
+        log.read_line(&mut told).unwrap();
+    }
+    let host = told.split_once("health and metrics: http://").unwrap().1.split_once('/').unwrap().0;
+    // A line each, together more than a pipe holds.
+    for _ in 0..600 {
+        let mut stream = TcpStream::connect(host).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        write!(stream, "POST /webhooks/nobody HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n").unwrap();
+        let mut status = [0; 12];
+        std::io::Read::read_exact(&mut stream, &mut status).unwrap();
+        assert_eq!(&status, b"HTTP/1.1 404");
+    }
+    let mut server = Server { child, log: None, url: String::new() };
+    server.signal("-TERM");
+    let deadline = Instant::now() + HURRIED;
+    let status = loop {
+        if let Some(status) = server.child.try_wait().unwrap() {
+            break status;
+        }
+        assert!(Instant::now() < deadline, "it waits for somebody to read its log");
+        tokio::task::yield_now().await;
+    };
+    assert_eq!(status.code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_git_that_hangs_at_the_start_keeps_nobody_from_stopping_the_server() {
+    let site = Site::new().await;
+    let folder = tempfile::tempdir().unwrap();
+    let script = "printf '#!/bin/sh\ntouch \"$0.began\"\nexec tail -f /dev/null\n' > git && chmod 700 git";
+    assert!(Command::new("sh").args(["-c", script]).current_dir(folder.path()).status().unwrap().success());
+    let mut path = folder.path().as_os_str().to_owned();
+    path.push(":");
+    path.push(std::env::var_os("PATH").unwrap());
+    let child = site.command(&["serve"]).env("PATH", path).stderr(Stdio::null()).spawn().unwrap();
+    let mut server = Server { child, log: None, url: String::new() };
+    let deadline = Instant::now() + PATIENCE;
+    while !folder.path().join("git.began").exists() {
+        assert!(Instant::now() < deadline, "git was not asked");
+        tokio::task::yield_now().await;
+    }
+    server.signal("-INT");
+    let deadline = Instant::now() + Duration::from_secs(8);
+    let status = loop {
+        if let Some(status) = server.child.try_wait().unwrap() {
+            break status;
+        }
+        assert!(Instant::now() < deadline, "it waits for git");
+        tokio::task::yield_now().await;
+    };
+    assert_eq!(status.code(), Some(130));
+}
+
 /// A folder with a `git` that hangs while it fetches, for as long as a file is there.
 struct HangingGit(TempDir);
 

@@ -1,0 +1,138 @@
+//! The log of a service on stderr, by a thread of its own: whoever has stopped reading it must not stop the service.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tracing_subscriber::fmt::MakeWriter;
+
+/// Lines that may wait to be read; more are lost, and counted.
+const LINES: usize = 4096;
+/// How long a process that ends waits for its last lines to be read.
+const LAST: Duration = Duration::from_secs(1);
+
+/// What the thread is told.
+enum Told {
+    Line(Vec<u8>),
+    /// To say when all before it is written.
+    End(SyncSender<()>),
+}
+
+/// The way to the thread.
+#[derive(Clone)]
+pub(super) struct Unhindered {
+    lines: SyncSender<Told>,
+    lost: Arc<AtomicU64>,
+}
+
+impl Unhindered {
+    /// Starts the thread, which writes to `out`.
+    ///
+    /// # Errors
+    /// If the system gives no thread.
+    pub(super) fn start(out: impl Write + Send + 'static) -> io::Result<Self> {
+        let (lines, told) = sync_channel(LINES);
+        let lost = Arc::new(AtomicU64::new(0));
+        let writer = Self { lines, lost: Arc::clone(&lost) };
+        std::thread::Builder::new().name("log".into()).spawn(move || write(out, &told, &lost))?;
+        Ok(writer)
+    }
+
+    /// Waits for what was told to be written, but not for somebody who does not read.
+    pub(super) fn finish(&self) {
+        let (end, ended) = sync_channel(1);
+        if self.lines.try_send(Told::End(end)).is_ok() {
+            let _ = ended.recv_timeout(LAST);
+        }
+    }
+}
+
+impl Write for Unhindered {
+    /// A whole line.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        if self.lines.try_send(Told::Line(line.to_vec())).is_err() {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Unhindered {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+fn write(mut out: impl Write, told: &Receiver<Told>, lost: &AtomicU64) {
+    for told in told {
+        // Where a line cannot be written there is nobody to tell.
+        match told {
+            Told::Line(line) => drop(out.write_all(&line)),
+            Told::End(end) => drop(end.send(())),
+        }
+        let lost = lost.swap(0, Ordering::Relaxed);
+        if lost > 0 {
+            let message = "lines of the log are lost: nobody has read them in time";
+            let line = serde_json::json!({
+                "level": "WARN", "lost": lost, "message": message, "timestamp": Timestamp::now().to_string(),
+            });
+            let _ = writeln!(out, "{line}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Mutex, PoisonError};
+
+    use super::*;
+
+    /// Somebody who reads nothing while the gate is held.
+    #[derive(Clone, Default)]
+    struct Reader {
+        gate: Arc<Mutex<()>>,
+        read: Arc<Mutex<Vec<u8>>>,
+    }
+
+    impl Write for Reader {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let _gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
+            self.read.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn nobody_waits_for_a_reader_and_what_is_lost_is_told() {
+        let reader = Reader::default();
+        let mut log = Unhindered::start(reader.clone()).unwrap();
+        let gate = reader.gate.lock().unwrap();
+        for number in 0..LINES + 10 {
+            log.write_all(format!("line {number}\n").as_bytes()).unwrap();
+        }
+        log.finish();
+        drop(gate);
+        while reader.read.lock().unwrap().iter().filter(|byte| **byte == b'\n').count() <= LINES {
+            std::thread::yield_now();
+        }
+        let read = String::from_utf8(reader.read.lock().unwrap().clone()).unwrap();
+        assert!(read.starts_with("line 0\n"), "{read}");
+        assert!(read.contains("\"lost\":9,") || read.contains("\"lost\":10,"), "{read}");
+        log.write_all(b"and again\n").unwrap();
+        log.finish();
+        assert!(reader.read.lock().unwrap().ends_with(b"and again\n"), "it is written when `finish` returns");
+    }
+}
