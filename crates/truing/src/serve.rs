@@ -170,6 +170,9 @@ pub enum ServeError {
     /// The store failed before anything was served.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The machine gives no thread for the requests.
+    #[error("cannot start a thread: {0}")]
+    Thread(std::io::Error),
 }
 
 impl<S, W, R, C, I> Service<S, W, R, C, I>
@@ -197,10 +200,10 @@ where
         let (giving_back, give_back) = watch::channel(false);
         let looked = Arc::new(AtomicI64::new(self.house.clock.now().0));
         let bounds = self.ingress.bounds.clone();
-        let routes = ingress::router(self.house.clone(), self.ingress, looked.clone(), poll);
+        let (house, settings, seen) = (self.house.clone(), self.ingress, looked.clone());
+        let routes = move || ingress::router(house, settings, seen, poll);
         // Ends with this function, however that ends.
-        let mut http = JoinSet::new();
-        http.spawn(ingress::listen::serve(listener, routes, bounds, stopped));
+        let http = ingress::listen::start(listener, routes, bounds, stopped).map_err(ServeError::Thread)?;
         let mut watching = JoinSet::new();
         if role.works() {
             watching.spawn(commands::run(self.house.clone(), poll));
@@ -267,7 +270,7 @@ where
                 }
             }
         }
-        drained(&mut http, LINGER).await;
+        let _ = tokio::time::timeout(LINGER, http).await;
         Ok(())
     }
 }

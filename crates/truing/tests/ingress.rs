@@ -402,3 +402,24 @@ async fn nothing_is_taken_after_the_kill_switch_was_turned_on() {
     assert_eq!(service.store.list().await.unwrap().len(), 1, "{}", opened.number);
     service.stop().await;
 }
+
+#[tokio::test]
+async fn a_delivery_is_taken_while_the_workers_are_busy() {
+    use std::io::{Read as _, Write as _};
+
+    let site = Site::new().await;
+    let service = site.serve().await;
+    site.open("change").await;
+    let event = site.forge.pending().remove(0);
+    // It serves by now.
+    assert_eq!(status(&service, &delivery("ping", b"{}", "")).await, "202 Accepted");
+    // From here on the one thread that reviews are worked on waits.
+    let mut stream = std::net::TcpStream::connect(service.url.strip_prefix("http://").unwrap()).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(&delivery("pull_request", &event.body, "")).unwrap();
+    let mut said = [0; 12];
+    stream.read_exact(&mut said).expect("it answers");
+    assert_eq!(&said, b"HTTP/1.1 202");
+    drop(stream);
+    service.stop().await;
+}

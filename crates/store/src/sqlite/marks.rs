@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use rusqlite::Connection;
-use truing_core::id::{Key, Millis};
+use truing_core::id::{Key, Millis, Version};
 use truing_core::port::{Event, Mark, Marked};
 use truing_core::slot::Limits;
 
@@ -25,6 +25,7 @@ pub(super) fn mark(
     for mark in marks {
         by_key.entry(&mark.key).or_default().push(mark);
     }
+    let (mut changed, mut events) = (Vec::new(), Vec::new());
     for (key, marks) in by_key {
         let before = slots::find(connection, key.clone())?;
         let mut slot = before.clone();
@@ -32,15 +33,27 @@ pub(super) fn mark(
             let decision = slot.on_event(mark.of, limits, now);
             slot = decision.slot;
             history::describe(connection, key, &mark.described)?;
-            if let Some(note) = decision.note {
-                let event = Event { at: now, key: key.clone(), run: None, what: note.to_string() };
-                history::note(connection, &[event])?;
-            }
+            let told = decision.note.map(|note| Event {
+                at: now,
+                key: key.clone(),
+                run: None,
+                what: note.to_string(),
+            });
+            events.extend(told);
         }
         // The same event in the same millisecond.
         if slot != before {
-            slots::write(connection, slot)?;
+            changed.push(slot);
         }
+    }
+    history::note(connection, &events)?;
+    if changed.is_empty() {
+        return Ok(Marked::All);
+    }
+    let versions = slots::next_numbers(connection, changed.len())?;
+    for (mut slot, version) in changed.into_iter().zip(versions) {
+        slot.version = Version(version);
+        slots::put(connection, &slot)?;
     }
     Ok(Marked::All)
 }

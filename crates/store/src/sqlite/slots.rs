@@ -1,5 +1,6 @@
 //! The slots: compare-and-swap by version, and the index by which the due ones are found.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension};
@@ -154,6 +155,12 @@ pub(super) fn write(connection: &Connection, mut slot: Slot) -> Result<Version, 
         return Ok(Version(0));
     }
     slot.version = Version(next_number(connection)?);
+    put(connection, &slot)?;
+    Ok(slot.version)
+}
+
+/// Writes the row of a slot that remembers something, with the version that it has.
+pub(super) fn put(connection: &Connection, slot: &Slot) -> Result<(), Fault> {
     connection
         .prepare_cached(
             "INSERT INTO slot (key, version, wakes_at, body, shown) VALUES (?1, ?2, ?3, ?4, ?5)
@@ -165,10 +172,10 @@ pub(super) fn write(connection: &Connection, mut slot: Slot) -> Result<Version, 
             slot.key.as_str(),
             slot.version.0,
             slot.wakes_at().map(|at| at.0),
-            to_json(&slot)?,
+            to_json(slot)?,
             shown(&slot.state),
         ))?;
-    Ok(slot.version)
+    Ok(())
 }
 
 /// The words by which slots are counted.
@@ -183,8 +190,17 @@ fn shown(state: &State) -> String {
 
 /// The next version or token: one counter for both, so that a token is greater than all that were given before.
 fn next_number(connection: &Connection) -> Result<u64, Fault> {
-    let sql = "UPDATE store SET counter = counter + 1 RETURNING counter";
-    Ok(connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
+    Ok(*next_numbers(connection, 1)?.end())
+}
+
+/// The next so many of them.
+pub(super) fn next_numbers(connection: &Connection, count: usize) -> Result<RangeInclusive<u64>, Fault> {
+    let count = count as u64;
+    // Not with `RETURNING`, which makes a table of its answer each time.
+    connection.prepare_cached("UPDATE store SET counter = counter + ?1")?.execute([count])?;
+    let last: u64 =
+        connection.prepare_cached("SELECT counter FROM store")?.query_row([], |row| row.get(0))?;
+    Ok(last + 1 - count..=last)
 }
 
 /// A token for a run without a slot.

@@ -147,7 +147,7 @@ fn commit_and_answer(
     }
 }
 
-/// Runs every job in its own savepoint of one transaction. An error here is everybody's.
+/// Runs every job in one transaction, several in a savepoint each. An error here is everybody's.
 fn commit(
     connection: &mut Connection,
     path: &Path,
@@ -158,16 +158,27 @@ fn commit(
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     clock.observe(&transaction)?;
     let before = transaction.total_changes();
-    for job in batch {
-        transaction.prepare_cached("SAVEPOINT job")?.execute([])?;
+    if let [job] = batch {
+        // What undoes the transaction undoes its only job. A savepoint would keep a copy of every page it changes.
         if !job.run(&transaction, path) {
-            // Some failures of the disk make SQLite undo everything, not just the statement.
-            if transaction.is_autocommit() {
-                return Err(Fault::Undone);
-            }
-            transaction.prepare_cached("ROLLBACK TO job")?.execute([])?;
+            return if transaction.is_autocommit() {
+                Err(Fault::Undone)
+            } else {
+                Ok(transaction.rollback()?)
+            };
         }
-        transaction.prepare_cached("RELEASE job")?.execute([])?;
+    } else {
+        for job in batch {
+            transaction.prepare_cached("SAVEPOINT job")?.execute([])?;
+            if !job.run(&transaction, path) {
+                // Some failures of the disk make SQLite undo everything, not just the statement.
+                if transaction.is_autocommit() {
+                    return Err(Fault::Undone);
+                }
+                transaction.prepare_cached("ROLLBACK TO job")?.execute([])?;
+            }
+            transaction.prepare_cached("RELEASE job")?.execute([])?;
+        }
     }
     if transaction.total_changes() != before {
         clock.persist(&transaction)?;
@@ -248,6 +259,19 @@ mod tests {
         let (inside, outside) = last.unwrap();
         assert_eq!(inside, ["a", "b"]);
         assert!(outside.is_empty(), "one transaction for the batch: nothing is visible yet");
+        assert_eq!(store.read(|connection| Ok(keys(connection))).await.unwrap(), ["a", "b"]);
+    }
+
+    #[tokio::test]
+    async fn a_failed_job_that_is_alone_undoes_itself() {
+        let (_folder, store, _) = store();
+        store.write(|connection| insert(connection, "a")).await.unwrap();
+        let bad = store.write(|connection| {
+            insert(connection, "half")?;
+            insert(connection, "a")
+        });
+        assert!(bad.await.unwrap_err().to_string().contains("UNIQUE constraint failed"));
+        store.write(|connection| insert(connection, "b")).await.unwrap();
         assert_eq!(store.read(|connection| Ok(keys(connection))).await.unwrap(), ["a", "b"]);
     }
 

@@ -55,6 +55,20 @@ async fn a_row_is_written_once_a_batch_and_not_for_nothing() {
 }
 
 #[tokio::test]
+async fn every_row_of_a_batch_has_a_version_that_no_other_had() {
+    let (_folder, store) = new_store();
+    store.mark(&[mark(1, 'a')], &Limits::default()).await.unwrap();
+    let before = slot(&store, 1).await.version;
+    store.mark(&[mark(2, 'a'), mark(3, 'a'), mark(4, 'a')], &Limits::default()).await.unwrap();
+    let mut given = vec![before];
+    for number in 2..=4 {
+        given.push(slot(&store, number).await.version);
+    }
+    assert!(given.is_sorted_by(|one, next| one < next), "{given:?}");
+    assert!(store.fresh_token().await.unwrap().0 > given[3].0, "and no token has");
+}
+
+#[tokio::test]
 async fn a_leased_slot_keeps_its_lease_and_remembers_the_event() {
     let folder = tempfile::tempdir().unwrap();
     let clock = Hand::at(NOW);

@@ -10,10 +10,13 @@ use super::error::CliError;
 /// # Errors
 /// Exit 3 if the machine gives no threads.
 pub(crate) fn start() -> Result<Runtime, CliError> {
-    Builder::new_multi_thread().enable_all().build().map_err(|error| {
-        CliError::failed("no_threads", format!("cannot start threads: {error}"))
-            .hint("raise the limit of processes (`ulimit -u`), or stop something")
-    })
+    Builder::new_multi_thread().enable_all().build().map_err(|error| no_threads(&error))
+}
+
+/// The machine gives no threads. Exit 3.
+pub(crate) fn no_threads(error: &std::io::Error) -> CliError {
+    CliError::failed("no_threads", format!("cannot start threads: {error}"))
+        .hint("raise the limit of processes (`ulimit -u`), or stop something")
 }
 
 /// Who told the process to stop.

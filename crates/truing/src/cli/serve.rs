@@ -115,6 +115,7 @@ async fn serve(
     let hurry = async move { drop(hurry.wait_for(|told| told.len() > 1).await) };
     service.run(listener, stop, hurry).await.map_err(|error| match error {
         ServeError::Store(error) => CliError::failed("store", error.to_string()),
+        ServeError::Thread(error) => runtime::no_threads(&error),
     })?;
     tracing::info!("stopped");
     let by = told.borrow().first().copied();

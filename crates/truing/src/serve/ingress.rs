@@ -248,8 +248,10 @@ where
         if Asked::parse(&comment.body).is_none() {
             return Ok(json!({ "status": "ignored", "what": "issue_comment created" }));
         }
+        // The sweep at its end finds the comment. One that slips in while the switch goes on harms nobody: a command
+        // marks a slot, like those that were heard before, and no run begins while the switch is on.
         if self.house.switch().await.engaged().is_some() {
-            return Err(Refusal::NotMarked(NotMarked::KillSwitch)); // the sweep at its end finds the comment
+            return Err(Refusal::NotMarked(NotMarked::KillSwitch));
         }
         let heard = commands::hear(&self.house.store, comment).await;
         heard.map_err(|error| Refusal::NotMarked(NotMarked::Store(error)))?;

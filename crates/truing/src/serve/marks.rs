@@ -16,8 +16,9 @@ const QUEUE: usize = 1024;
 /// Marks in one transaction, so that the first does not wait for too many others.
 const BATCH: usize = 256;
 /// From one batch to the next while more than one mark comes in that time: a transaction costs as much as many
-/// marks, and so little delay nobody feels. A mark that is alone waits for nothing.
-const GATHER: Duration = Duration::from_millis(2);
+/// marks, and so little delay nobody feels. A mark that is alone waits for nothing. Timers tick in milliseconds and
+/// round up, so this is up to twice as long.
+const GATHER: Duration = Duration::from_millis(1);
 /// How long one waits for its mark: GitHub gives a delivery up after 10 s.
 const PATIENCE: Duration = Duration::from_secs(9);
 

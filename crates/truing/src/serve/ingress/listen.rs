@@ -11,9 +11,11 @@
 //! | comes when [`Bounds::connections`] are open | waits in the system's queue until one closes |
 
 use std::convert::Infallible;
+use std::io;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use axum::Router;
@@ -25,7 +27,8 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::runtime::Builder;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use tokio::task::JoinSet;
 use tower::Service as _;
 
@@ -46,14 +49,43 @@ const LINGER_BYTES: usize = 1024 * 1024;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Peer(pub(super) IpAddr);
 
+/// Serves on a thread of its own until it is told to stop, or nobody waits for its end any longer.
+///
+/// One thread, because waking a second one for a request costs more than answering it; of its own, because what the
+/// workers do must not delay an acknowledgement. `routes` is called there: tasks that it starts run there as well.
+///
+/// # Errors
+/// If the system gives no thread.
+pub(in crate::serve) fn start(
+    listener: TcpListener,
+    routes: impl FnOnce() -> Router + Send + 'static,
+    bounds: Bounds,
+    stop: watch::Receiver<bool>,
+) -> io::Result<oneshot::Receiver<()>> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let listener = {
+        let _here = runtime.enter();
+        TcpListener::from_std(listener.into_std()?)?
+    };
+    let (mut end, ended) = oneshot::channel();
+    let work = move || {
+        runtime.block_on(async {
+            tokio::select! {
+                () = serve(listener, routes(), bounds, stop) => {}
+                () = end.closed() => {}
+            }
+        });
+        // Told when all of its tasks have ended.
+        drop(runtime);
+        drop(end);
+    };
+    thread::Builder::new().name("ingress".into()).spawn(work)?;
+    Ok(ended)
+}
+
 /// Serves until it is told to stop; then takes no more connections, lets each finish the request that it is in,
 /// and ends with the last of them.
-pub(in crate::serve) async fn serve(
-    listener: TcpListener,
-    router: Router,
-    bounds: Bounds,
-    mut stop: watch::Receiver<bool>,
-) {
+async fn serve(listener: TcpListener, router: Router, bounds: Bounds, mut stop: watch::Receiver<bool>) {
     let room = Arc::new(Semaphore::new(bounds.connections));
     let bounds = Arc::new(bounds);
     let mut open = JoinSet::new();
@@ -80,7 +112,7 @@ async fn accept(
         match listener.accept().await {
             Ok((stream, peer)) => return Some((stream, peer.ip(), permit)),
             // A connection that is gone already says nothing about the next.
-            Err(error) if error.kind() == std::io::ErrorKind::ConnectionAborted => {}
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
                 tracing::error!(%error, "cannot accept connections: raise the limit of open files");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -150,7 +182,7 @@ async fn linger(mut stream: TcpStream, time: Duration) {
             }
             left = left.saturating_sub(read);
         }
-        Ok::<(), std::io::Error>(())
+        Ok::<(), io::Error>(())
     };
     let _ = tokio::time::timeout(time, rest).await;
 }
