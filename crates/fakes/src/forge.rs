@@ -1,7 +1,8 @@
 //! [`FakeForge`]: GitHub's semantics on loopback. `routes` receives every call, `calls`, `graphql` and `git_http`
-//! answer it from `state`, `estate` is what becomes of whole repositories, `json` gives it GitHub's form, `diff` knows what a diff contains; `people` is what
+//! answer it from `state`, `app` who may call, `estate` is what becomes of whole repositories, `json` gives it GitHub's form, `diff` knows what a diff contains; `people` is what
 //! tests do, `view` what they see, `webhook` what the forge tells, `fault` how it misbehaves.
 
+mod app;
 mod calls;
 mod diff;
 mod estate;
@@ -31,6 +32,7 @@ use tower::ServiceExt;
 use truing_core::id::Millis;
 use truing_core::port::Clock;
 
+pub use app::App;
 pub use calls::{MAX_COMMENT, MAX_DESCRIPTION};
 pub use diff::Side;
 pub use estate::Access;
@@ -141,6 +143,7 @@ impl FakeForge {
             clock: options.clock,
             accounts: BTreeMap::new(),
             tokens: Default::default(),
+            apps: Default::default(),
             private_git: options.private_git,
             next_id: 0,
             faults: Default::default(),

@@ -9,33 +9,38 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use reqwest::Method;
 use serde_json::{Value, json};
-use tokio::sync::OnceCell;
 use truing_core::finding::Side;
 use truing_core::id::{CommentId, PrId, Sha, Span, ThreadId};
-use truing_core::port::{Forge, ForgeError, InlineDraft, PrState, PullRequest, Revision};
+use truing_core::port::{Clock, Forge, ForgeError, InlineDraft, PrState, PullRequest, Revision};
 use truing_core::publish::{DesiredStatus, Item, Observed, Producer, StatusState};
 use truing_diff::RepoPath;
 use truing_git::{GitError, Remote, Secret};
 use url::Url;
 
-use crate::http::{Call, ClientError, Http, Patience, Quota, unavailable};
+use crate::http::{Answer, Call, ClientError, Http, Patience, Quota, unavailable};
 use crate::marker::{Found, MarkerKeys};
+use auth::{Auth, Scope};
 use body::with_marker;
 use id::Id;
 use observed::Listed;
 
+mod auth;
 mod body;
 mod id;
 mod listing;
 mod observed;
+mod repositories;
 mod server;
+mod session;
 #[cfg(test)]
 mod tests;
 mod threads;
 mod wire;
 
+pub use auth::{AppKey, Credentials, KeyError, Permission, Whose, permissions};
 pub use body::shown;
 pub use listing::Listing;
+pub use repositories::Repositories;
 pub use server::{Author, OpenPull, PullComment, Seen};
 
 /// The context of our commit statuses.
@@ -58,8 +63,10 @@ pub struct GitHubOptions {
     pub api_url: Url,
     /// The root of git over HTTP: `https://github.com`.
     pub git_url: Url,
-    /// A personal access token (fine-grained or classic).
-    pub token: Secret,
+    /// What to log in with.
+    pub credentials: Credentials,
+    /// Accounts that we wrote as before: names, or ids, which nobody else can take over.
+    pub accounts: Vec<String>,
     /// What signs markers.
     pub markers: MarkerKeys,
     /// How long a comment whose creation was not answered may stay unseen.
@@ -87,7 +94,18 @@ pub enum GitHubError {
     },
 }
 
-/// One GitHub server with one token. Cheap to clone; clones share connections and what was learnt.
+/// Why git cannot fetch a repository.
+#[derive(Debug, thiserror::Error)]
+pub enum RemoteError {
+    /// There is no token for it.
+    #[error(transparent)]
+    Forge(#[from] ForgeError),
+    /// `git_url` is plain http to another machine.
+    #[error(transparent)]
+    Git(#[from] GitError),
+}
+
+/// One GitHub server with one login. Cheap to clone; clones share connections and what was learnt.
 #[derive(Clone, Debug)]
 pub struct GitHub {
     inner: Arc<Inner>,
@@ -97,8 +115,7 @@ pub struct GitHub {
 struct Inner {
     options: GitHubOptions,
     http: Http,
-    /// The id of the token's own account, once asked for.
-    account: OnceCell<u64>,
+    auth: Auth,
 }
 
 /// One pull request.
@@ -120,19 +137,23 @@ pub(crate) fn is_repository_name(text: &str) -> bool {
 }
 
 impl GitHub {
-    /// A client. Sends nothing yet.
+    /// A client. Sends nothing yet. Tokens and limits end by `clock`.
     ///
     /// # Errors
     /// [`GitHubError`] for addresses and tokens that cannot be sent to or sent.
-    pub fn new(options: GitHubOptions) -> Result<Self, GitHubError> {
-        Self::with_patience(options, Patience::default())
+    pub fn new(options: GitHubOptions, clock: Arc<dyn Clock>) -> Result<Self, GitHubError> {
+        Self::with_patience(options, Patience::default(), clock)
     }
 
     /// A client that waits as long as it is told.
     ///
     /// # Errors
     /// As [`GitHub::new`].
-    pub fn with_patience(options: GitHubOptions, patience: Patience) -> Result<Self, GitHubError> {
+    pub fn with_patience(
+        options: GitHubOptions,
+        patience: Patience,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, GitHubError> {
         for url in [&options.api_url, &options.git_url] {
             let right = matches!(url.scheme(), "http" | "https")
                 && url.has_host()
@@ -146,9 +167,15 @@ impl GitHub {
                 return Err(GitHubError::Url { name: options.name, url });
             }
         }
-        let http = Http::new(&options.api_url, &options.token, patience)
-            .map_err(|cause| GitHubError::Client { name: options.name.clone(), cause })?;
-        Ok(Self { inner: Arc::new(Inner { options, http, account: OnceCell::new() }) })
+        let wrong = |cause| GitHubError::Client { name: options.name.clone(), cause };
+        let http = Http::new(&options.api_url, patience, clock).map_err(wrong)?;
+        let auth = Auth::new(options.api_url.clone(), options.credentials.clone()).map_err(wrong)?;
+        Ok(Self { inner: Arc::new(Inner { options, http, auth }) })
+    }
+
+    /// Does it log in as a GitHub App? Only those may create check runs, whatever a token's permissions are.
+    pub fn is_app(&self) -> bool {
+        self.inner.auth.is_app()
     }
 
     /// A pull request. `repo` is `owner/name` as it is now; `id` is what markers are made for.
@@ -156,35 +183,20 @@ impl GitHub {
         GitHubPull { github: self.clone(), id, repo: repo.to_owned() }
     }
 
-    /// Where git fetches a repository (`owner/name`) from, and with what.
+    /// Where git fetches a repository from (`id`, which is called `repo` now), and with what.
     ///
     /// # Errors
-    /// [`GitError::BadRemote`] if `git_url` is plain http to another machine.
-    pub fn remote(&self, repo: &str) -> Result<Remote, GitError> {
-        let options = &self.inner.options;
-        let url = append(&options.git_url, format!("{repo}.git").split('/'));
-        let basic = BASE64_STANDARD.encode(format!("x-access-token:{}", options.token.expose()));
-        Remote::new(url.as_str(), Some(Secret::new(format!("Basic {basic}"))))
+    /// [`RemoteError`]
+    pub async fn remote(&self, id: &PrId, repo: &str) -> Result<Remote, RemoteError> {
+        let url = append(&self.inner.options.git_url, format!("{repo}.git").split('/'));
+        let by = self.inner.auth.authorization(&self.inner.http, Scope::pull(id, repo)).await?;
+        let basic = BASE64_STANDARD.encode(format!("x-access-token:{}", by.secret().expose()));
+        Ok(Remote::new(url.as_str(), Some(Secret::new(format!("Basic {basic}"))))?)
     }
 
     /// The primary rate limit as of the last answer that told; none before one.
     pub fn quota(&self) -> Option<Quota> {
         self.inner.http.quota()
-    }
-
-    /// The token's own account. Asked for once.
-    async fn account(&self) -> Result<u64, ForgeError> {
-        let ask = || async {
-            let url = append(&self.inner.options.api_url, ["user"]);
-            let user: wire::User =
-                self.http().send(&Call::get("asking who the token belongs to", url)).await?.json()?;
-            Ok(user.id)
-        };
-        self.inner.account.get_or_try_init(ask).await.copied()
-    }
-
-    fn http(&self) -> &Http {
-        &self.inner.http
     }
 }
 
@@ -209,6 +221,15 @@ impl GitHubPull {
     /// The beginning of an error: what was tried, and where.
     fn what(&self, doing: &str) -> String {
         format!("{}: {doing}", self.name())
+    }
+
+    /// What its calls are about.
+    fn scope(&self) -> Scope<'_> {
+        Scope::pull(&self.id, &self.repo)
+    }
+
+    async fn send(&self, call: &Call) -> Result<Answer, ForgeError> {
+        self.github.send(self.scope(), call).await
     }
 
     /// An address below the repository's.
@@ -269,7 +290,7 @@ impl GitHubPull {
                 }
             };
             // The review is there: an error here would say that it may not be.
-            let _ = self.github.http().pages(&what, url, each).await;
+            let _ = self.github.pages(self.scope(), &what, url, each).await;
         }
         known
     }
@@ -301,7 +322,7 @@ impl Forge for GitHubPull {
     async fn pull_request(&self) -> Result<PullRequest, ForgeError> {
         let what = self.what("reading the pull request");
         let url = self.url(&what, &["pulls", &self.number()])?;
-        let pull: wire::Pull = self.github.http().send(&Call::get(what.as_str(), url)).await?.json()?;
+        let pull: wire::Pull = self.send(&Call::get(what.as_str(), url)).await?.json()?;
         // A name can come to mean another repository; the id cannot.
         let repository =
             pull.base.repo.map_or_else(|| self.id.repository.clone(), |repo| repo.id.to_string());
@@ -328,19 +349,19 @@ impl Forge for GitHubPull {
         producer: Producer,
         known: &[(Item, CommentId)],
     ) -> Result<Vec<Observed>, ForgeError> {
-        let mut listed = Listed::new(self, producer, known, self.github.account().await?)?;
+        let mut listed = Listed::new(self, producer, known, self.github.accounts(self.scope()).await?)?;
 
         let what = self.what("listing its comments");
         let url = self.list_url(&what, &["issues", &self.number(), "comments"])?;
-        self.github.http().pages(&what, url, |comment| listed.see(Id::Issue, comment)).await?;
+        self.github.pages(self.scope(), &what, url, |comment| listed.see(Id::Issue, comment)).await?;
         let what = self.what("listing its review comments");
         let url = self.list_url(&what, &["pulls", &self.number(), "comments"])?;
-        self.github.http().pages(&what, url, |comment| listed.see(Id::Review, comment)).await?;
+        self.github.pages(self.scope(), &what, url, |comment| listed.see(Id::Review, comment)).await?;
 
         for comment in listed.missing() {
             let what = self.what(&format!("reading comment {}", comment.text()));
             let url = self.comment_url(&what, &comment.text())?;
-            match self.github.http().send(&Call::get(what.as_str(), url)).await {
+            match self.send(&Call::get(what.as_str(), url)).await {
                 Ok(answer) => listed.see(|_| comment, answer.json()?),
                 Err(ForgeError::NotFound { .. }) => {} // a person deleted it
                 Err(error) => return Err(error),
@@ -370,7 +391,7 @@ impl Forge for GitHubPull {
         let review =
             json!({ "commit_id": commit.as_str(), "event": "COMMENT", "body": body, "comments": drafts });
         let url = self.url(&what, &["pulls", &self.number(), "reviews"])?;
-        let made: wire::Made = self.github.http().send(&Call::create(what, url, review)).await?.json()?;
+        let made: wire::Made = self.send(&Call::create(what, url, review)).await?.json()?;
         Ok(self.comments_of_review(producer, made.id).await)
     }
 
@@ -388,7 +409,7 @@ impl Forge for GitHubPull {
             "body": self.marked(producer, &comment.item, &comment.body),
         });
         let url = self.url(&what, &["pulls", &self.number(), "comments"])?;
-        let made: wire::Made = self.github.http().send(&Call::create(what, url, body)).await?.json()?;
+        let made: wire::Made = self.send(&Call::create(what, url, body)).await?.json()?;
         Ok(Id::Review(made.id).text())
     }
 
@@ -396,7 +417,7 @@ impl Forge for GitHubPull {
         let what = self.what("posting the summary");
         let body = json!({ "body": self.marked(producer, &Item::Summary, body) });
         let url = self.url(&what, &["issues", &self.number(), "comments"])?;
-        let made: wire::Made = self.github.http().send(&Call::create(what, url, body)).await?.json()?;
+        let made: wire::Made = self.send(&Call::create(what, url, body)).await?.json()?;
         Ok(Id::Issue(made.id).text())
     }
 
@@ -410,7 +431,7 @@ impl Forge for GitHubPull {
         let what = self.what(&format!("rewriting comment {comment}"));
         let url = self.comment_url(&what, comment)?;
         let body = json!({ "body": self.marked(producer, item, body) });
-        self.github.http().send(&Call::set(what, Method::PATCH, url, Some(body))).await?.done()
+        self.send(&Call::set(what, Method::PATCH, url, Some(body))).await?.done()
     }
 
     async fn resolve(&self, thread: &ThreadId, resolved: bool) -> Result<(), ForgeError> {
@@ -420,7 +441,7 @@ impl Forge for GitHubPull {
     async fn delete(&self, _item: &Item, comment: &CommentId) -> Result<(), ForgeError> {
         let what = self.what(&format!("deleting comment {comment}"));
         let url = self.comment_url(&what, comment)?;
-        match self.github.http().send(&Call::set(what, Method::DELETE, url, None)).await {
+        match self.send(&Call::set(what, Method::DELETE, url, None)).await {
             // Gone is what was asked for; a first try without an answer may have done it.
             Ok(_) | Err(ForgeError::NotFound { .. }) => Ok(()),
             Err(error) => Err(error),
@@ -438,7 +459,7 @@ impl Forge for GitHubPull {
         let body = json!({ "state": state, "context": STATUS_CONTEXT, "description": description });
         let url = self.url(&what, &["statuses", status.sha.as_str()])?;
         // Each call adds a row to the commit's history of statuses, so it is sent once.
-        self.github.http().send(&Call::create(what, url, body)).await?.done()
+        self.send(&Call::create(what, url, body)).await?.done()
     }
 
     fn settle(&self) -> Span {

@@ -5,26 +5,31 @@
 //! marker tells (design.md section 4). Credentials never follow a redirect and never stand in an error.
 
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::sync::Arc;
+use std::time::Duration;
 
 use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use truing_core::id::Millis;
-use truing_core::port::ForgeError;
+use truing_core::id::{Millis, Span};
+use truing_core::port::{Clock, ForgeError};
 use truing_git::Secret;
 use url::Url;
 
-use crate::http::classify::{Refusal, classify};
+use crate::http::classify::{Refusal, classify, date};
+use crate::http::limits::Limits;
 use crate::http::text::Cleaner;
 
 mod classify;
+mod limits;
 mod link;
 #[cfg(test)]
 mod tests;
 mod text;
+
+pub(crate) use limits::Payer;
+pub use limits::Quota;
 
 /// The largest answer that is read, decompressed: 100 comments of 65,536 characters of four bytes, and change.
 const MAX_ANSWER_BYTES: usize = 32 * 1024 * 1024;
@@ -32,16 +37,10 @@ const MAX_ANSWER_BYTES: usize = 32 * 1024 * 1024;
 const MAX_REFUSAL_BYTES: usize = 64 * 1024;
 /// How often a harmless call is repeated after its first try.
 const MAX_RETRIES: u32 = 2;
-/// The most pages of one list that are followed: at 100 items a page more than any pull request shows.
-const MAX_PAGES: usize = 100;
 /// GitHub's API version. <https://docs.github.com/en/rest/about-the-rest-api/api-versions>
 const API_VERSION: &str = "2022-11-28";
 const X_API_VERSION: HeaderName = HeaderName::from_static("x-github-api-version");
 const USER_AGENT: &str = concat!("truing/", env!("CARGO_PKG_VERSION"));
-/// The headers of the primary rate limit.
-const X_LIMIT: &str = "x-ratelimit-limit";
-const X_REMAINING: &str = "x-ratelimit-remaining";
-const X_RESET: &str = "x-ratelimit-reset";
 
 /// How long to wait for a forge.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -112,17 +111,6 @@ impl Call {
     }
 }
 
-/// What the forge says of the primary rate limit.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Quota {
-    /// Calls in a window.
-    pub limit: u64,
-    /// Calls left in this window.
-    pub remaining: u64,
-    /// When the next window begins.
-    pub reset: Millis,
-}
-
 /// A successful answer, whole.
 pub(crate) struct Answer {
     unchanged: bool,
@@ -133,13 +121,43 @@ pub(crate) struct Answer {
     clean: Cleaner,
 }
 
-/// A client of one forge with one token.
+/// A client of one forge. Its clones' calls share its limits.
 pub(crate) struct Http {
     client: reqwest::Client,
-    authorization: HeaderValue,
-    clean: Cleaner,
     patience: Patience,
-    quota: Mutex<Option<Quota>>,
+    limits: Limits,
+    clock: Arc<dyn Clock>,
+}
+
+/// What a call is allowed by: a credential, and whose rate limit it uses up.
+#[derive(Clone)]
+pub(crate) struct Authorization {
+    header: HeaderValue,
+    secret: Secret,
+    clean: Cleaner,
+    payer: Payer,
+}
+
+impl Authorization {
+    /// The credential in its header; it appears in no error.
+    pub(crate) fn bearer(secret: Secret, payer: Payer) -> Result<Self, ClientError> {
+        let mut header =
+            HeaderValue::from_str(&format!("Bearer {}", secret.expose())).map_err(|_| ClientError::Token)?;
+        header.set_sensitive(true);
+        Ok(Self { header, clean: Cleaner::new(&secret), secret, payer })
+    }
+
+    /// The credential itself.
+    pub(crate) fn secret(&self) -> &Secret {
+        &self.secret
+    }
+}
+
+// No derived Debug: it is a credential.
+impl fmt::Debug for Authorization {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Authorization").field("payer", &self.payer).finish_non_exhaustive()
+    }
 }
 
 /// Why there is no client.
@@ -153,7 +171,6 @@ pub enum ClientError {
     Client(String),
 }
 
-// No derived Debug: a client holds a credential.
 impl fmt::Debug for Http {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Http").field("quota", &self.quota()).finish_non_exhaustive()
@@ -161,11 +178,8 @@ impl fmt::Debug for Http {
 }
 
 impl Http {
-    /// A client that sends `token` to `api`, and to nobody else.
-    pub(crate) fn new(api: &Url, token: &Secret, patience: Patience) -> Result<Self, ClientError> {
-        let mut authorization =
-            HeaderValue::from_str(&format!("Bearer {}", token.expose())).map_err(|_| ClientError::Token)?;
-        authorization.set_sensitive(true);
+    /// A client for `api`.
+    pub(crate) fn new(api: &Url, patience: Patience, clock: Arc<dyn Clock>) -> Result<Self, ClientError> {
         let mut client = reqwest::Client::builder()
             .user_agent(USER_AGENT)
             .redirect(reqwest::redirect::Policy::none())
@@ -177,21 +191,25 @@ impl Http {
         if is_loopback(api) {
             client = client.no_proxy();
         }
-        let clean = Cleaner::new(token);
-        let client = client.build().map_err(|error| ClientError::Client(clean.chain(&error)))?;
-        Ok(Self { client, authorization, clean, patience, quota: Mutex::new(None) })
+        let client = client.build().map_err(|error| ClientError::Client(text::chain(&error)))?;
+        Ok(Self { client, patience, limits: Limits::of(api, clock.clone()), clock })
     }
 
-    /// The primary rate limit as of the last answer that told; none before one.
+    /// The primary rate limit as of the last answer that told, of whoever has the fewest calls left; none before one.
     pub(crate) fn quota(&self) -> Option<Quota> {
-        *self.quota.lock().unwrap_or_else(PoisonError::into_inner)
+        self.limits.quota()
+    }
+
+    /// The wall clock.
+    pub(crate) fn now(&self) -> Millis {
+        self.clock.now()
     }
 
     /// Sends a call, again if that is harmless and what went wrong may pass at once.
-    pub(crate) async fn send(&self, call: &Call) -> Result<Answer, ForgeError> {
+    pub(crate) async fn send(&self, by: &Authorization, call: &Call) -> Result<Answer, ForgeError> {
         let mut retries = 0;
         loop {
-            let refusal = match self.send_once(call).await {
+            let refusal = match self.send_once(by, call).await {
                 Ok(answer) => return Ok(answer),
                 Err(refusal) => refusal,
             };
@@ -203,40 +221,13 @@ impl Http {
         }
     }
 
-    /// Reads a list page by page and hands over each item, so that a page is dropped before the next is read.
-    /// On an error the items of the pages before it have been handed over.
-    pub(crate) async fn pages<T: DeserializeOwned>(
-        &self,
-        what: &str,
-        first: Url,
-        mut each: impl FnMut(T) + Send,
-    ) -> Result<(), ForgeError> {
-        let mut seen = vec![first.clone()];
-        let mut url = first;
-        loop {
-            let answer = self.send(&Call::get(what, url)).await?;
-            for item in answer.json::<Vec<T>>()? {
-                each(item);
-            }
-            let Some(next) = answer.next()? else {
-                return Ok(());
-            };
-            if seen.contains(&next) {
-                return Err(unavailable(what, "the forge's pages go round in a circle"));
-            }
-            if seen.len() == MAX_PAGES {
-                return Err(unavailable(what, &format!("the list has more than {MAX_PAGES} pages")));
-            }
-            seen.push(next.clone());
-            url = next;
-        }
-    }
-
-    async fn send_once(&self, call: &Call) -> Result<Answer, Refusal> {
+    async fn send_once(&self, by: &Authorization, call: &Call) -> Result<Answer, Refusal> {
+        // Until the answer is read.
+        let _place = self.limits.admit(by.payer, call).await.map_err(Refusal::lasting)?;
         let mut request = self
             .client
             .request(call.method.clone(), call.url.clone())
-            .header(header::AUTHORIZATION, self.authorization.clone())
+            .header(header::AUTHORIZATION, by.header.clone())
             .header(header::ACCEPT, "application/vnd.github+json")
             .header(X_API_VERSION, API_VERSION);
         if let Some(body) = &call.body {
@@ -245,9 +236,9 @@ impl Http {
         if let Some(etag) = &call.etag {
             request = request.header(header::IF_NONE_MATCH, etag.clone());
         }
-        let mut response = request.send().await.map_err(|error| self.unanswered(call, error))?;
+        let mut response = request.send().await.map_err(|error| unanswered(by, call, error))?;
         let status = response.status();
-        self.note_quota(response.headers());
+        self.limits.note(by.payer, response.headers());
         let unchanged = status == StatusCode::NOT_MODIFIED && call.etag.is_some();
 
         let limit = if status.is_success() { MAX_ANSWER_BYTES } else { MAX_REFUSAL_BYTES };
@@ -262,52 +253,51 @@ impl Http {
                     let message = format!("the answer is larger than {MAX_ANSWER_BYTES} bytes");
                     return Err(Refusal::lasting(unavailable(&call.what, &message)));
                 }
-                Err(error) => return Err(self.unanswered(call, error)),
+                Err(error) => return Err(unanswered(by, call, error)),
             }
         }
 
         if !status.is_success() && !unchanged {
-            return Err(self.refused(call, status, response.headers(), &body));
+            return Err(self.refused(by, call, status, response.headers(), &body));
         }
+        self.limits.went_well();
         Ok(Answer {
             unchanged,
             what: call.what.clone(),
             url: call.url.clone(),
             headers: response.headers().clone(),
             body,
-            clean: self.clean.clone(),
+            clean: by.clean.clone(),
         })
     }
 
-    fn refused(&self, call: &Call, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Refusal {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let now = Millis(i64::try_from(now.as_millis()).unwrap_or(i64::MAX));
-        classify(call, status, headers, body, &self.clean, now)
-    }
-
-    /// No answer, or not all of it. Whether the call arrived is unknown.
-    fn unanswered(&self, call: &Call, error: reqwest::Error) -> Refusal {
-        let (timeout, connect) = (error.is_timeout(), error.is_connect());
-        let cause = self.clean.chain(&error.without_url());
-        let message = match (connect, timeout) {
-            (true, _) => format!("cannot connect to {}: {cause}", host(&call.url)),
-            (false, true) => "no answer in time".to_owned(),
-            (false, false) => format!("the connection broke before the answer was complete: {cause}"),
-        };
-        // A second wait as long as the first would not be short.
-        Refusal { error: unavailable(&call.what, &message), passing: connect || !timeout }
-    }
-
-    fn note_quota(&self, headers: &HeaderMap) {
-        let of_core = headers.get("x-ratelimit-resource").is_none_or(|resource| resource == "core");
-        let number = |name: &str| headers.get(name)?.to_str().ok()?.parse::<u64>().ok();
-        let told = (number(X_LIMIT), number(X_REMAINING), number(X_RESET));
-        if let ((Some(limit), Some(remaining), Some(reset)), true) = (told, of_core) {
-            let reset = Millis(i64::try_from(reset.saturating_mul(1000)).unwrap_or(i64::MAX));
-            let quota = Quota { limit, remaining, reset };
-            *self.quota.lock().unwrap_or_else(PoisonError::into_inner) = Some(quota);
+    fn refused(
+        &self,
+        by: &Authorization,
+        call: &Call,
+        status: StatusCode,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> Refusal {
+        let (mut refusal, brake) = classify(call, status, headers, body, &by.clean, self.clock.now());
+        if let (ForgeError::RateLimited { wait, .. }, Some(brake)) = (&mut refusal.error, brake) {
+            *wait = self.limits.hit(brake, *wait);
         }
+        refusal
     }
+}
+
+/// No answer, or not all of it. Whether the call arrived is unknown.
+fn unanswered(by: &Authorization, call: &Call, error: reqwest::Error) -> Refusal {
+    let (timeout, connect) = (error.is_timeout(), error.is_connect());
+    let cause = by.clean.text(&text::chain(&error.without_url()));
+    let message = match (connect, timeout) {
+        (true, _) => format!("cannot connect to {}: {cause}", host(&call.url)),
+        (false, true) => "no answer in time".to_owned(),
+        (false, false) => format!("the connection broke before the answer was complete: {cause}"),
+    };
+    // A second wait as long as the first would not be short.
+    Refusal { error: unavailable(&call.what, &message), passing: connect || !timeout }
 }
 
 impl Answer {
@@ -342,6 +332,23 @@ impl Answer {
     /// page of a proxy has status 200, too.
     pub(crate) fn done(&self) -> Result<(), ForgeError> {
         if self.body.is_empty() { Ok(()) } else { self.json::<serde_json::Map<_, _>>().map(drop) }
+    }
+
+    /// As [`Answer::json`], of an answer that holds a secret: an error repeats nothing of it.
+    pub(crate) fn secret_json<T: DeserializeOwned>(&self) -> Result<T, ForgeError> {
+        serde_json::from_slice(&self.body)
+            .map_err(|_| unavailable(&self.what, "the answer's JSON is cut off, or not as expected"))
+    }
+
+    /// The forge's own time.
+    pub(crate) fn date(&self) -> Option<Millis> {
+        date(&self.headers)
+    }
+
+    /// How long until there are calls again, if this answer says that none is left. `now` is only used if it has no
+    /// date of its own.
+    pub(crate) fn spent(&self, now: Millis) -> Option<Span> {
+        limits::told(&self.headers, now).filter(|told| told.quota.remaining == 0).map(|told| told.wait)
     }
 
     /// Words of this answer, for an error.

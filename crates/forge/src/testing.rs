@@ -1,6 +1,7 @@
 //! A server for tests, on loopback: it gives its replies in order and remembers the requests.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -9,6 +10,8 @@ use reqwest::header::{HeaderMap, HeaderName};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
+use truing_core::id::{Millis, Span};
+use truing_core::port::Clock;
 use url::Url;
 
 use crate::Patience;
@@ -24,6 +27,26 @@ pub(crate) fn patience() -> Patience {
         read: brief,
         total: Duration::from_secs(20),
         retry_delay: Duration::ZERO,
+    }
+}
+
+/// A clock that is set by hand.
+#[derive(Clone, Debug)]
+pub(crate) struct Hand(Arc<AtomicI64>);
+
+impl Hand {
+    pub(crate) fn at(now: Millis) -> Self {
+        Self(Arc::new(AtomicI64::new(now.0)))
+    }
+
+    pub(crate) fn pass(&self, time: Span) {
+        self.0.fetch_add(time.0, Ordering::SeqCst);
+    }
+}
+
+impl Clock for Hand {
+    fn now(&self) -> Millis {
+        Millis(self.0.load(Ordering::SeqCst))
     }
 }
 

@@ -95,8 +95,10 @@ pub struct ForgeConfig {
     pub api_url: String,
     /// Where its repositories are, without a slash at the end.
     pub git_url: String,
-    /// The token for both.
-    pub token: Secret,
+    /// What to log in with at both.
+    pub login: Login,
+    /// Accounts that comments were written as before: ids and names.
+    pub accounts: Vec<String>,
     /// The secret of its webhooks.
     pub webhook_secret: Secret,
     /// The key of the markers; none: `marker.key` beside the database, made once.
@@ -105,6 +107,20 @@ pub struct ForgeConfig {
     pub settle: Duration,
     /// Globs of the repositories to review, [`value::repositories`] compiles them; empty: all.
     pub repositories: Vec<String>,
+}
+
+/// What to log in with at a forge.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Login {
+    /// A token.
+    Token(Secret),
+    /// A GitHub App.
+    App {
+        /// Its number.
+        id: u64,
+        /// Its private key.
+        key: Secret,
+    },
 }
 
 /// The kinds of forges.
@@ -341,6 +357,14 @@ fn fill_with_defaults(
         if settings.contains_key(&path) {
             continue;
         }
+        // An App has no token of its own.
+        let app = |part: &str| {
+            path.strip_suffix("token").is_some_and(|own| settings.contains_key(&format!("{own}{part}")))
+        };
+        if app("app_id") || app("private_key") {
+            settings.insert(path, Setting { value: Value::Unset, origin: Origin::Default, added: None });
+            continue;
+        }
         let value = match key.default {
             Default::Text(text) => Value::from_text(key.kind, text, environment.directory()).ok(),
             Default::Variable(name) => Some(Value::Secret(Secret::Env(name.to_owned()))),
@@ -353,7 +377,9 @@ fn fill_with_defaults(
                         continue;
                     }
                 },
-                ["forge", _, "marker_key"] | ["rules", "dir"] | ["notify", _] => Some(Value::Unset),
+                ["forge", _, "app_id" | "private_key" | "marker_key"] | ["rules", "dir"] | ["notify", _] => {
+                    Some(Value::Unset)
+                }
                 _ => None,
             },
         };
@@ -490,6 +516,24 @@ impl Typed<'_> {
         self.get(path, |value| if let Value::Folder(path) = value { Some(Some(path.clone())) } else { None })
     }
 
+    /// Either of the two logins, whole.
+    fn login(&self, name: &str) -> Result<Login, ConfigError> {
+        let path = |key: &str| format!("forge.{name}.{key}");
+        let app = match &self.setting(&path("app_id"))?.value {
+            Value::Unset => None,
+            _ => Some(self.number(&path("app_id"))?),
+        };
+        let wrong = |wrong| Err(Problem::Login { name: name.to_owned(), wrong }.into());
+        match (self.secret(&path("token"))?, app, self.secret(&path("private_key"))?) {
+            (Some(token), None, None) => Ok(Login::Token(token)),
+            (None, Some(id), Some(key)) => Ok(Login::App { id, key }),
+            (Some(_), _, _) => wrong("has two logins: a token and a GitHub App"),
+            (None, Some(_), None) => wrong("has an `app_id`, but no `private_key`"),
+            (None, None, Some(_)) => wrong("has a `private_key`, but no `app_id`"),
+            (None, None, None) => wrong("has no login"),
+        }
+    }
+
     fn forge(&self, name: &str) -> Result<ForgeConfig, ConfigError> {
         let path = |key: &str| format!("forge.{name}.{key}");
         let needed = |key: &str| self.secret(&path(key))?.ok_or_else(|| bug(&path(key)));
@@ -497,7 +541,8 @@ impl Typed<'_> {
             kind: self.word(&path("kind"), |word| (word == "github").then_some(ForgeKind::Github))?,
             api_url: self.url(&path("api_url"))?,
             git_url: self.url(&path("git_url"))?,
-            token: needed("token")?,
+            login: self.login(name)?,
+            accounts: self.list(&path("accounts"))?,
             webhook_secret: needed("webhook_secret")?,
             marker_key: self.secret(&path("marker_key"))?,
             settle: self.duration(&path("settle"))?,

@@ -19,7 +19,7 @@ use truing_core::slot::Limits;
 use truing_fakes::forge::{Chaos, FakeError, FakeForge, Hook, NewPull, PullView, Repo};
 use truing_fakes::repo::Commit;
 use truing_forge::Secret;
-use truing_forge::github::{GitHub, GitHubOptions};
+use truing_forge::github::{Credentials, GitHub, GitHubOptions};
 use truing_forge::marker::MarkerKeys;
 use truing_forge::webhook::HookSecret;
 use truing_git::Git;
@@ -320,14 +320,16 @@ fn house<R: Reader>(
     folder: &std::path::Path,
 ) -> Result<ServedHouse<R>, DemoError> {
     let url = Url::parse(forge.base_url()).map_err(set_up)?;
-    let client = GitHub::new(GitHubOptions {
+    let options = GitHubOptions {
         name: FORGE.into(),
         api_url: url.clone(),
         git_url: url,
-        token: Secret::new(TOKEN),
+        credentials: Credentials::Token(Secret::new(TOKEN)),
+        accounts: Vec::new(),
         markers: MarkerKeys::load_or_create(&folder.join("marker.key")).map_err(set_up)?,
         settle: SETTLE,
-    });
+    };
+    let client = GitHub::new(options, Arc::new(SystemClock));
     let metrics = Metrics::new().map_err(set_up)?;
     metrics.watch(&store);
     let config = Config::resolve(&Environment::default(), None, &[]).map_err(set_up)?;

@@ -30,8 +30,8 @@ use truing_core::fair::Places;
 use truing_core::id::{PrId, Token};
 use truing_core::port::{Clock, Forge, Ids, Operations, Reader, Records, Slots, StoreError, Watchlist};
 use truing_core::slot::{Command, Limits, State};
-use truing_forge::github::GitHub;
-use truing_git::{Git, GitError, Remote};
+use truing_forge::github::{GitHub, RemoteError};
+use truing_git::{Git, Remote};
 
 use self::metrics::Metrics;
 use self::repositories::Repositories;
@@ -62,7 +62,11 @@ pub trait Forges: Send + Sync {
     fn servers(&self) -> &BTreeMap<String, GitHub>;
 
     /// Where a repository is fetched from; none if the forge is not configured.
-    fn remote(&self, forge: &str, repo: &str) -> Option<Result<Remote, GitError>>;
+    fn remote(
+        &self,
+        id: &PrId,
+        repo: &str,
+    ) -> impl Future<Output = Option<Result<Remote, RemoteError>>> + Send;
 }
 
 /// Everything a worker needs. Shared by all of them.

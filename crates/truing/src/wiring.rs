@@ -12,7 +12,7 @@ use truing_core::id::{IntentId, Millis, PrId, RunId, Span};
 use truing_core::port::{ChangedFile, Clock, ForgeError, Ids, ReadReport, ReadRequest, Reader, ReaderError};
 use truing_core::slot::Limits;
 use truing_diff::RepoPath;
-use truing_forge::github::{GitHub, GitHubOptions, GitHubPull};
+use truing_forge::github::{AppKey, Credentials, GitHub, GitHubOptions, GitHubPull, RemoteError};
 use truing_forge::marker::MarkerKeys;
 use truing_git::{Git, GitError, GitOptions, Remote};
 use truing_reader::{InProcess, Packs};
@@ -23,7 +23,7 @@ use uuid::Uuid;
 use crate::cli::error::CliError;
 use crate::config::secret::Secret;
 use crate::config::value;
-use crate::config::{Config, ForgeConfig, NotifyConfig, RetentionConfig, ReviewConfig, RulesConfig};
+use crate::config::{Config, ForgeConfig, Login, NotifyConfig, RetentionConfig, ReviewConfig, RulesConfig};
 use crate::environment::Environment;
 use crate::loops::checkout::Rules;
 use crate::loops::reading::Scope;
@@ -125,8 +125,8 @@ impl Forges for GitHubs {
         &self.0
     }
 
-    fn remote(&self, forge: &str, repo: &str) -> Option<Result<Remote, GitError>> {
-        Some(self.0.get(forge)?.remote(repo))
+    async fn remote(&self, id: &PrId, repo: &str) -> Option<Result<Remote, RemoteError>> {
+        Some(self.0.get(&id.forge)?.remote(id, repo).await)
     }
 }
 
@@ -430,10 +430,24 @@ fn github(
     let wrong = |what: &str, error: &dyn std::fmt::Display| {
         CliError::usage("forge", format!("forge.{name}.{what}: {error}"))
     };
-    let token = forge.token.read(environment).map_err(|error| {
-        wrong("token", &error)
-            .hint("make a token that may read the code and write pull request comments, and put it there")
-    })?;
+    let credentials = match &forge.login {
+        Login::Token(token) => {
+            let token = token.read(environment).map_err(|error| {
+                wrong("token", &error).hint(
+                    "make a token that may read the code and write pull request comments, and put it there; \
+                     or log in as a GitHub App, with `app_id` and `private_key`",
+                )
+            })?;
+            Credentials::Token(truing_forge::Secret::new(token.expose()))
+        }
+        Login::App { id, key } => {
+            let hint =
+                "put the private key there that the App's settings page gives out, a file that ends in .pem";
+            let pem = key.read(environment).map_err(|error| wrong("private_key", &error).hint(hint))?;
+            let key = AppKey::from_pem(pem.expose());
+            Credentials::App { id: *id, key: key.map_err(|error| wrong("private_key", &error).hint(hint))? }
+        }
+    };
     let markers = match &forge.marker_key {
         None => MarkerKeys::load_or_create(&folder.join("marker.key")),
         Some(Secret::File(path)) => MarkerKeys::load_or_create(path),
@@ -447,15 +461,16 @@ fn github(
             .hint(format!("put the key file back from a backup, or name it in `forge.{name}.marker_key`"))
     })?;
     let url = |what: &str, text: &str| Url::parse(text).map_err(|error| wrong(what, &error));
-    GitHub::new(GitHubOptions {
+    let options = GitHubOptions {
         name: name.to_owned(),
         api_url: url("api_url", &forge.api_url)?,
         git_url: url("git_url", &forge.git_url)?,
-        token: truing_forge::Secret::new(token.expose()),
+        credentials,
+        accounts: forge.accounts.clone(),
         markers,
         settle: span(forge.settle),
-    })
-    .map_err(|error| CliError::usage("forge", error.to_string()))
+    };
+    GitHub::new(options, Arc::new(SystemClock)).map_err(|error| CliError::usage("forge", error.to_string()))
 }
 
 /// How long a service remembers.

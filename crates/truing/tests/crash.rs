@@ -33,7 +33,7 @@ use truing_core::publish::Producer;
 use truing_core::slot::{Command, Hold, Limits, Slot, State};
 use truing_fakes::forge::{Delivery, FakeForge, NewPull, Options, PullView, Repo};
 use truing_forge::Secret;
-use truing_forge::github::{GitHub, GitHubOptions};
+use truing_forge::github::{Credentials, GitHub, GitHubOptions};
 use truing_forge::marker::MarkerKeys;
 use truing_forge::webhook::HookSecret;
 use truing_git::{Git, GitOptions};
@@ -107,14 +107,16 @@ impl Lane {
         let forge = FakeForge::start(options).await.unwrap();
         forge.token(TOKEN, BOT);
         let repo = forge.create_repository("acme", "shop", change::base()).await.unwrap();
-        let github = GitHub::new(GitHubOptions {
+        let options = GitHubOptions {
             name: FORGE.into(),
             api_url: forge.base_url().parse().unwrap(),
             git_url: forge.base_url().parse().unwrap(),
-            token: Secret::new(TOKEN),
+            credentials: Credentials::Token(Secret::new(TOKEN)),
+            accounts: Vec::new(),
             markers: MarkerKeys::new(b"a key of the tests", &[]),
             settle: SETTLE,
-        });
+        };
+        let github = GitHub::new(options, Arc::new(clock.clone()));
         let base = repo.tip("main").await.unwrap();
         let first = repo.push("first", change::first()).await.unwrap();
         let second = repo.push("first", change::second()).await.unwrap();

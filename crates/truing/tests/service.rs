@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests may fail them")]
 
+#[path = "service/app.rs"]
+mod app;
 #[path = "support/change.rs"]
 mod change;
 #[path = "service/clock.rs"]

@@ -51,6 +51,7 @@ impl World {
 
 impl Repository {
     fn admits(&self, call: &Call) -> Result<(), Reply> {
+        call.pass.admits(self, call)?;
         let refused = |status, message| Err(Reply::error(status, message, Value::Null));
         match self.access {
             Access::Open => Ok(()),
@@ -108,7 +109,8 @@ pub(crate) fn installed_repositories(state: &mut State, call: &Call) -> Answer {
 
 /// One page of the repositories that tokens show, those pushed to last first.
 fn listed(state: &State, call: &Call) -> (Page, usize, Vec<Value>) {
-    let mut all: Vec<&Repository> = state.repos.values().filter(|repo| repo.listed).collect();
+    let mut all: Vec<&Repository> =
+        state.repos.values().filter(|repo| repo.listed && call.pass.sees(repo)).collect();
     all.sort_by_key(|repo| (std::cmp::Reverse(repo.pushed), repo.id));
     let page = Page::of(call);
     let shown = page.cut(&all).iter().map(|repo| state.world.repository_json(repo)).collect();

@@ -109,6 +109,9 @@ fn folder(shared: &Shared, headers: &HeaderMap, call: &Call) -> Result<PathBuf, 
     let key = format!("{}/{name}", call.param("owner")).to_lowercase();
     let repo =
         state.repos.get(&key).ok_or_else(|| Reply::bytes(404, "text/plain", "Repository not found.\n"))?;
+    if !call.pass.sees(repo) || !call.pass.holds("contents", false) {
+        return Err(Reply::bytes(404, "text/plain", "Repository not found.\n"));
+    }
     Ok(repo.git.dir().to_owned())
 }
 

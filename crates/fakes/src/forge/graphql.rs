@@ -17,15 +17,19 @@ const FORBIDDEN: &[&str] =
 pub(crate) fn graphql(state: &mut State, call: &Call) -> Result<Reply, Reply> {
     let (query, variables) = (call.body["query"].as_str().unwrap_or_default(), &call.body["variables"]);
     let asks = |name: &str| names(query, name).next().is_some();
-    let data = if FORBIDDEN.iter().any(|name| asks(name)) {
+    let writes = asks("resolveReviewThread") || asks("unresolveReviewThread");
+    let reads = asks("reviewThreads");
+    let data = if (reads || writes) && !call.pass.holds("pull_requests", writes) {
+        failed("FORBIDDEN", "Resource not accessible by integration")
+    } else if FORBIDDEN.iter().any(|name| asks(name)) {
         state.world.violation(format!("a forbidden GraphQL operation by {}", call.login));
         failed("FORBIDDEN", "Resource not accessible by integration")
     } else if asks("resolveReviewThread") {
-        set_resolved(state, "resolveReviewThread", query, variables, Some(&call.login))
+        set_resolved(state, call, "resolveReviewThread", query, variables, true)
     } else if asks("unresolveReviewThread") {
-        set_resolved(state, "unresolveReviewThread", query, variables, None)
+        set_resolved(state, call, "unresolveReviewThread", query, variables, false)
     } else if asks("reviewThreads") {
-        review_threads(state, query, variables, &call.login)?
+        review_threads(state, query, variables, call)?
     } else if asks("viewer") {
         json!({"data": {"viewer": {"login": bare(&call.login)}}})
     } else {
@@ -36,12 +40,14 @@ pub(crate) fn graphql(state: &mut State, call: &Call) -> Result<Reply, Reply> {
 }
 
 /// One page of a pull request's threads.
-fn review_threads(state: &mut State, query: &str, variables: &Value, viewer: &str) -> Result<Value, Reply> {
+fn review_threads(state: &mut State, query: &str, variables: &Value, call: &Call) -> Result<Value, Reply> {
+    let viewer = call.login.as_str();
     let text = |name| argument(query, variables, name).and_then(|value| value.as_str().map(str::to_owned));
     let number = argument(query, variables, "number").and_then(|value| value.as_u64());
     let (owner, name) = (text("owner").unwrap_or_default(), text("name").unwrap_or_default());
     let State { world, repos, moved: _ } = state;
-    let Some(repo) = repos.get_mut(&format!("{owner}/{name}").to_lowercase()) else {
+    let repo = repos.get_mut(&format!("{owner}/{name}").to_lowercase());
+    let Some(repo) = repo.filter(|repo| call.pass.sees(repo)) else {
         let message = format!("Could not resolve to a Repository with the name '{owner}/{name}'.");
         return Ok(failed("NOT_FOUND", &message));
     };
@@ -146,15 +152,18 @@ fn thread_json(
 /// Resolves the thread that the query or its variables name.
 fn set_resolved(
     state: &mut State,
+    call: &Call,
     operation: &str,
     query: &str,
     variables: &Value,
-    by: Option<&str>,
+    resolved: bool,
 ) -> Value {
+    let by = resolved.then_some(call.login.as_str());
     let mut strings = Vec::new();
     strings_in(variables, &mut strings);
     strings.extend(query.split('"').skip(1).step_by(2).map(str::to_owned));
-    for pull in state.repos.values_mut().flat_map(|repo| repo.pulls.values_mut()) {
+    let seen = state.repos.values_mut().filter(|repo| call.pass.sees(repo));
+    for pull in seen.flat_map(|repo| repo.pulls.values_mut()) {
         let threads: Vec<u64> =
             pull.inline.iter().filter(|c| c.in_reply_to.is_none()).map(|c| c.note.id).collect();
         for thread in threads {

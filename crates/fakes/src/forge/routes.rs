@@ -13,9 +13,10 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
+use crate::forge::app::Pass;
 use crate::forge::fault::FaultKind;
 use crate::forge::state::{Logged, MAX_LOGGED, State};
-use crate::forge::{Shared, calls, estate, git_http, graphql};
+use crate::forge::{Shared, app, calls, estate, git_http, graphql};
 use crate::repo::GitError;
 
 /// Largest request body that is read, in bytes.
@@ -30,6 +31,7 @@ const UNKNOWN: &str = "unknown";
 /// One call, read.
 pub(crate) struct Call {
     pub(crate) login: String,
+    pub(crate) pass: Pass,
     pub(crate) method: String,
     /// Path without query.
     pub(crate) path: String,
@@ -131,6 +133,12 @@ const ROUTES: &[(MethodFilter, &str, Action)] = {
     const DELETE: MethodFilter = MethodFilter::DELETE;
     &[
         (GET, "/user", Rest(calls::user)),
+        (GET, "/users/{login}", Rest(app::account)),
+        (GET, "/app", Rest(app::app)),
+        (GET, "/app/installations", Rest(app::installations)),
+        (POST, "/app/installations/{id}/access_tokens", Rest(app::access_token)),
+        (GET, "/repos/{owner}/{repo}/installation", Rest(app::installation)),
+        (GET, "/repositories/{id}/installation", Rest(app::installation)),
         (GET, "/user/repos", Rest(estate::user_repositories)),
         (GET, "/installation/repositories", Rest(estate::installed_repositories)),
         (GET, "/repositories/{id}", Rest(estate::repository_by_id)),
@@ -203,15 +211,16 @@ async fn answer(
         Action::Rest(_) | Action::Unknown => "core",
         Action::GitRefs | Action::GitPack | Action::GitPush => "git",
     };
-    let (fault, login, spent) = {
+    let (fault, bearer, spent) = {
         let mut state = shared.lock();
         let world = &mut state.world;
         *world.calls.entry(format!("{method} {route}")).or_default() += 1;
         world.used += 1;
-        let login = git_http::token(&parts.headers).and_then(|token| world.tokens.get(&token).cloned());
-        let spent = resource == "core" && login.is_some() && !world.spend();
-        (world.faults.take(&method, &path, route), login, spent)
+        let bearer = git_http::token(&parts.headers).and_then(|token| world.bearer(&token));
+        let spent = resource == "core" && bearer.is_some() && !world.spend();
+        (world.faults.take(&method, &path, route), bearer, spent)
     };
+    let (login, pass) = bearer.unzip();
     let fault = fault.or_else(|| {
         let now = shared.lock().world.now();
         spent.then(|| FaultKind::PrimaryLimit((3600 - now.rem_euclid(3600)).unsigned_abs()))
@@ -223,6 +232,7 @@ async fn answer(
             Some(_) | None => {
                 let call = Call {
                     login: login.clone().unwrap_or_default(),
+                    pass: pass.unwrap_or_default(),
                     method: method.clone(),
                     path: path.clone(),
                     params,
@@ -321,6 +331,9 @@ async fn carry_out(
             Value::Null,
         );
     }
+    if let Err(refused) = call.pass.may_call(&call.path) {
+        return refused;
+    }
     let Action::Rest(handler) = action else {
         shared.lock().world.violation(format!("no such call: {method} {}", call.path));
         return Reply::not_found();
@@ -378,6 +391,8 @@ fn respond(
     let mut response = Response::new(Body::from(bytes));
     *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let general = [
+        // By the forge's own clock.
+        ("date", http_date(now)),
         ("x-github-request-id", format!("FAKE:{used:X}")),
         ("x-ratelimit-limit", limit.to_string()),
         ("x-ratelimit-remaining", (limit - in_hour).to_string()),
@@ -394,6 +409,12 @@ fn respond(
         }
     }
     response
+}
+
+/// An instant as headers have it.
+fn http_date(seconds: i64) -> String {
+    let instant = jiff::Timestamp::from_second(seconds).unwrap_or_default();
+    instant.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
 
 /// The fields of a query, none of which needs unescaping here; the last of equal names wins.

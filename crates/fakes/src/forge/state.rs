@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc::Sender;
 use truing_core::port::Clock;
 
+use crate::forge::app::Apps;
 use crate::forge::diff::{Diffs, Side, Stats};
 use crate::forge::estate::Access;
 use crate::forge::fault::Faults;
@@ -38,6 +39,7 @@ pub(crate) struct World {
     pub(crate) accounts: BTreeMap<String, u64>,
     /// Token to login.
     pub(crate) tokens: HashMap<String, String>,
+    pub(crate) apps: Apps,
     pub(crate) private_git: bool,
     pub(crate) next_id: u64,
     pub(crate) faults: Faults,

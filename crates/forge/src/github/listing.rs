@@ -4,7 +4,9 @@ use reqwest::header::HeaderValue;
 use truing_core::port::ForgeError;
 use url::Url;
 
-use crate::http::{Answer, Call, Http};
+use super::GitHub;
+use super::auth::Scope;
+use crate::http::{Answer, Call};
 
 /// A list as it was read last.
 #[derive(Clone, Debug)]
@@ -42,7 +44,7 @@ impl<T> Listing<T> {
     /// many as `calls` allows, which is lowered. On an error the pages before it are new and the others old.
     pub(super) async fn refresh(
         &mut self,
-        http: &Http,
+        (github, scope): (&GitHub, Scope<'_>),
         (what, first): (&str, Url),
         pages: usize,
         calls: &mut u64,
@@ -59,7 +61,7 @@ impl<T> Listing<T> {
             let call = Call::get(what, url.clone()).unless(known.and_then(|page| page.etag.clone()));
             // Paid before it is sent: a call without an answer counts too.
             *calls -= 1;
-            let answer = http.send(&call).await?;
+            let answer = github.send(scope, &call).await?;
             if answer.is_unchanged() {
                 *calls += 1;
             } else {

@@ -6,6 +6,7 @@ use truing_core::id::CommentId;
 use truing_core::port::ForgeError;
 use truing_core::publish::{Item, Observed, Producer, Thread};
 
+use super::auth::{Accounts, Whose};
 use super::id::Id;
 use super::threads::OfComment;
 use super::{GitHubPull, wire};
@@ -15,8 +16,7 @@ use crate::marker::normal;
 pub(super) struct Listed<'a> {
     pull: &'a GitHubPull,
     producer: Producer,
-    /// The account that we write with.
-    account: u64,
+    accounts: Accounts<'a>,
     /// What records know.
     known: BTreeMap<Id, &'a Item>,
     seen: HashSet<Id>,
@@ -39,13 +39,13 @@ impl<'a> Listed<'a> {
         pull: &'a GitHubPull,
         producer: Producer,
         known: &'a [(Item, CommentId)],
-        account: u64,
+        accounts: Accounts<'a>,
     ) -> Result<Self, ForgeError> {
         let what = pull.what("looking for its comments");
         let known: Result<_, _> =
             known.iter().map(|(item, comment)| Ok((Id::parse(&what, comment)?, item))).collect();
         let (seen, ours, answered) = (HashSet::new(), Vec::new(), HashSet::new());
-        Ok(Self { pull, producer, account, known: known?, seen, ours, answered })
+        Ok(Self { pull, producer, accounts, known: known?, seen, ours, answered })
     }
 
     /// Looks at a comment.
@@ -55,20 +55,20 @@ impl<'a> Listed<'a> {
             return;
         }
         let id = kind(comment.id);
-        if !self.seen.insert(id) || comment.user.as_ref().is_none_or(|user| user.id != self.account) {
-            return;
-        }
+        let whose = comment.user.as_ref().and_then(|user| self.accounts.whose(user));
+        let (true, Some(whose)) = (self.seen.insert(id), whose) else { return };
         // Somebody may have edited the marker of a known one away.
         let plain = || {
             let item = (*self.known.get(&id)?).clone();
             Some((item, normal(comment.body.as_deref().unwrap_or_default()), true))
         };
         let marked = self.pull.marked_item(self.producer, &comment).or_else(plain);
-        self.ours.extend(marked.map(|(item, body, editable)| Ours {
+        self.ours.extend(marked.map(|(item, body, known_key)| Ours {
             id,
             item,
             body,
-            editable,
+            // No forge lets an account edit what another one wrote.
+            editable: known_key && whose == Whose::Present,
             created: comment.created_at,
         }));
     }

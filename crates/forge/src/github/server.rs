@@ -6,6 +6,7 @@ use truing_core::id::{Millis, Sha};
 use truing_core::port::{ForgeError, Revision};
 use url::Url;
 
+use super::auth::Scope;
 use super::listing::Listing;
 use super::{GitHub, PER_PAGE, append, is_repository_name, wire};
 use crate::http::{Answer, Call, unavailable};
@@ -13,16 +14,12 @@ use crate::http::{Answer, Call, unavailable};
 #[cfg(test)]
 mod tests;
 
-/// Pages of a token's repositories: 10,000 of them.
-const MAX_REPOSITORY_PAGES: usize = 100;
 /// Pages of a repository's open pull requests: the 3,000 with the newest activity.
 const MAX_PULL_PAGES: usize = 30;
 /// Pages of new comments that are read at a time; the rest is read the next time.
 const MAX_COMMENT_PAGES: usize = 10;
 /// How much of a comment is kept, in characters: commands are its first line.
 const MAX_COMMENT_CHARS: usize = 4096;
-/// How GitHub Apps' installation tokens begin. They have no account whose repositories could be listed.
-const INSTALLATION_TOKEN: &str = "ghs_";
 
 /// A repository as the forge shows it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -83,17 +80,11 @@ pub struct PullComment {
 }
 
 #[derive(Deserialize)]
-struct RepositoryBody {
+pub(super) struct RepositoryBody {
     id: u64,
     full_name: String,
     #[serde(default)]
     archived: bool,
-}
-
-/// The list of an installation, which is inside an object.
-#[derive(Deserialize)]
-struct Installed {
-    repositories: Vec<RepositoryBody>,
 }
 
 #[derive(Deserialize)]
@@ -143,25 +134,6 @@ struct PermissionBody {
 }
 
 impl GitHub {
-    /// The repositories that the token may see: of an installation those it is for, of a person those they own,
-    /// collaborate on or reach through an organization. Those pushed to last come first.
-    ///
-    /// # Errors
-    /// [`ForgeError`]
-    pub async fn repositories(&self, last: &mut Listing<Seen>, calls: &mut u64) -> Result<(), ForgeError> {
-        let what = "listing the token's repositories";
-        let root = &self.inner.options.api_url;
-        if self.is_installation() {
-            let url = paged(append(root, ["installation", "repositories"]), &[]);
-            let read = |answer: &Answer| Ok(seen(answer.json::<Installed>()?.repositories));
-            last.refresh(self.http(), (what, url), MAX_REPOSITORY_PAGES, calls, read).await
-        } else {
-            let url = paged(append(root, ["user", "repos"]), &[("sort", "pushed")]);
-            let read = |answer: &Answer| Ok(seen(answer.json::<Vec<RepositoryBody>>()?));
-            last.refresh(self.http(), (what, url), MAX_REPOSITORY_PAGES, calls, read).await
-        }
-    }
-
     /// The repository that is called `repo` (`owner/name`) now.
     ///
     /// # Errors
@@ -169,7 +141,7 @@ impl GitHub {
     pub async fn repository(&self, repo: &str) -> Result<Seen, ForgeError> {
         let what = format!("{repo}: asking for the repository");
         let url = self.below(&what, repo, &[])?;
-        self.one_repository(what, url).await
+        self.one_repository(Scope::Named(repo), what, url).await
     }
 
     /// The repository with this id, whatever it is called now.
@@ -179,11 +151,11 @@ impl GitHub {
     pub async fn repository_by_id(&self, id: &str) -> Result<Seen, ForgeError> {
         let what = format!("asking for the repository with id {id}");
         let url = append(&self.inner.options.api_url, ["repositories", id]);
-        self.one_repository(what, url).await
+        self.one_repository(Scope::Id(id), what, url).await
     }
 
-    async fn one_repository(&self, what: String, url: Url) -> Result<Seen, ForgeError> {
-        let body: RepositoryBody = self.http().send(&Call::get(what.as_str(), url)).await?.json()?;
+    async fn one_repository(&self, scope: Scope<'_>, what: String, url: Url) -> Result<Seen, ForgeError> {
+        let body: RepositoryBody = self.send(scope, &Call::get(what.as_str(), url)).await?.json()?;
         let seen = seen(vec![body]).pop();
         seen.ok_or_else(|| unavailable(&what, "the repository's name is not as expected"))
     }
@@ -204,7 +176,7 @@ impl GitHub {
         let read = |answer: &Answer| {
             answer.json::<Vec<PullBody>>()?.into_iter().map(|pull| open_pull(&what, pull)).collect()
         };
-        last.refresh(self.http(), (&what, url), MAX_PULL_PAGES, calls, read).await
+        last.refresh((self, Scope::Named(repo)), (&what, url), MAX_PULL_PAGES, calls, read).await
     }
 
     /// The comments on a repository's pull requests that were written or changed since then, oldest change first.
@@ -226,7 +198,7 @@ impl GitHub {
             let bodies = answer.json::<Vec<CommentBody>>()?.into_iter();
             bodies.filter_map(|body| pull_comment(&what, body).transpose()).collect()
         };
-        last.refresh(self.http(), (&what, url), MAX_COMMENT_PAGES, calls, read).await
+        last.refresh((self, Scope::Named(repo)), (&what, url), MAX_COMMENT_PAGES, calls, read).await
     }
 
     /// A comment as it is now; none if it is not on a pull request.
@@ -236,7 +208,7 @@ impl GitHub {
     pub async fn comment(&self, repo: &str, id: u64) -> Result<Option<PullComment>, ForgeError> {
         let what = format!("{repo}: reading comment {id}");
         let url = self.below(&what, repo, &["issues", "comments", &id.to_string()])?;
-        pull_comment(&what, self.http().send(&Call::get(what.as_str(), url)).await?.json()?)
+        pull_comment(&what, self.send(Scope::Named(repo), &Call::get(what.as_str(), url)).await?.json()?)
     }
 
     /// May this account write to the repository (write, maintain or admin)? Asked of the forge, for the account
@@ -247,7 +219,7 @@ impl GitHub {
     pub async fn may_write(&self, repo: &str, author: &Author) -> Result<bool, ForgeError> {
         let what = format!("{repo}: asking what {} may do", author.login);
         let url = self.below(&what, repo, &["collaborators", &author.login, "permission"])?;
-        let answer = match self.http().send(&Call::get(what, url)).await {
+        let answer = match self.send(Scope::Named(repo), &Call::get(what, url)).await {
             Ok(answer) => answer.json::<PermissionBody>()?,
             // Nobody that the repository knows.
             Err(ForgeError::NotFound { .. }) => return Ok(false),
@@ -258,17 +230,12 @@ impl GitHub {
         Ok(may && answer.user.is_some_and(|user| user.id == author.id))
     }
 
-    /// Is it the token's own account?
+    /// Is it our own account?
     ///
     /// # Errors
     /// [`ForgeError`]
-    pub async fn is_own(&self, author: &Author) -> Result<bool, ForgeError> {
-        // An installation is no person, and may not ask who it is.
-        Ok(!self.is_installation() && self.account().await? == author.id)
-    }
-
-    fn is_installation(&self) -> bool {
-        self.inner.options.token.expose().starts_with(INSTALLATION_TOKEN)
+    pub async fn is_own(&self, repo: &str, author: &Author) -> Result<bool, ForgeError> {
+        Ok(self.identity(Scope::Named(repo)).await?.id == author.id)
     }
 
     /// An address below a repository's.
@@ -283,13 +250,13 @@ impl GitHub {
 }
 
 /// An address of a list at the most items a page.
-fn paged(mut url: Url, query: &[(&str, &str)]) -> Url {
+pub(super) fn paged(mut url: Url, query: &[(&str, &str)]) -> Url {
     url.query_pairs_mut().extend_pairs(query).append_pair("per_page", PER_PAGE);
     url
 }
 
 /// Repositories whose name cannot be asked for are left out.
-fn seen(bodies: Vec<RepositoryBody>) -> Vec<Seen> {
+pub(super) fn seen(bodies: Vec<RepositoryBody>) -> Vec<Seen> {
     let named = bodies.into_iter().filter(|body| is_repository_name(&body.full_name));
     named
         .map(|body| Seen { id: body.id.to_string(), name: body.full_name, archived: body.archived })

@@ -6,7 +6,7 @@ use truing_core::id::{FindingId, Millis};
 use truing_core::publish::{Thread, ThreadState};
 
 use super::*;
-use crate::testing::{CANARY, Reply, Request, Server, patience};
+use crate::testing::{CANARY, Hand, Reply, Request, Server, patience};
 
 const HEAD: &str = "1111111111111111111111111111111111111111";
 const BASE: &str = "2222222222222222222222222222222222222222";
@@ -20,16 +20,21 @@ fn keys() -> MarkerKeys {
     MarkerKeys::new(b"test key", &[])
 }
 
-fn github(server: &Server) -> GitHub {
+pub(super) fn clock() -> Arc<dyn Clock> {
+    Arc::new(Hand::at(Millis(1_795_161_600_000)))
+}
+
+pub(super) fn github(server: &Server) -> GitHub {
     let options = GitHubOptions {
         name: "github".into(),
         api_url: server.url(""),
         git_url: server.url(""),
-        token: Secret::new(CANARY),
+        credentials: Credentials::Token(Secret::new(CANARY)),
+        accounts: Vec::new(),
         markers: keys(),
         settle: Span::seconds(30),
     };
-    GitHub::with_patience(options, patience()).unwrap()
+    GitHub::with_patience(options, patience(), clock()).unwrap()
 }
 
 fn pull(server: &Server) -> GitHubPull {
@@ -489,21 +494,23 @@ async fn a_repository_name_cannot_lead_elsewhere() {
     }
 }
 
-fn options(api: &str, git: &str) -> GitHubOptions {
+pub(super) fn options(api: &str, git: &str) -> GitHubOptions {
     GitHubOptions {
         name: "work".into(),
         api_url: Url::parse(api).unwrap(),
         git_url: Url::parse(git).unwrap(),
-        token: Secret::new(CANARY),
+        credentials: Credentials::Token(Secret::new(CANARY)),
+        accounts: Vec::new(),
         markers: keys(),
         settle: Span::seconds(30),
     }
 }
 
-#[test]
-fn git_is_reached_beside_the_api_and_nothing_shows_the_token() {
-    let github = GitHub::new(options("https://git.example.com/api/v3/", "https://git.example.com/")).unwrap();
-    let remote = github.remote("octo/demo").unwrap();
+#[tokio::test]
+async fn git_is_reached_beside_the_api_and_nothing_shows_the_token() {
+    let options = options("https://git.example.com/api/v3/", "https://git.example.com/");
+    let github = GitHub::new(options, clock()).unwrap();
+    let remote = github.remote(&pr(7), "octo/demo").await.unwrap();
     assert_eq!(remote.url(), "https://git.example.com/octo/demo.git");
     let basic = BASE64_STANDARD.encode(format!("x-access-token:{CANARY}"));
     let shown = format!("{github:?} {:?} {remote:?}", github.pull(pr(7), "octo/demo"));
@@ -519,7 +526,7 @@ fn addresses_that_requests_cannot_go_to_are_refused_without_their_credentials() 
         ["ftp://x.example", "data:text/plain,x", "https://u:canary-8f14e45f@x.example", "https://u@x.example"]
     {
         for options in [options(bad, good), options(good, bad)] {
-            let error = GitHub::new(options).unwrap_err();
+            let error = GitHub::new(options, clock()).unwrap_err();
             assert!(error.to_string().starts_with("forge.work: "), "{error}");
             assert!(!format!("{error} {error:?}").contains(CANARY), "{error:?}");
         }

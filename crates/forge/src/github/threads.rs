@@ -14,7 +14,7 @@ use crate::http::{Call, unavailable};
 
 /// The most pages of threads that are read: at 100 a page more than any pull request shows.
 const MAX_THREAD_PAGES: usize = 100;
-/// The wait for a GraphQL rate limit, whose answer names none.
+/// The wait for a GraphQL rate limit, where the answer names none.
 const GRAPHQL_WAIT: Span = Span::seconds(60);
 
 /// `fullDatabaseId` is the number that REST calls `id`; the older `databaseId` ends at 31 bits.
@@ -208,20 +208,21 @@ impl GitHubPull {
     ) -> Result<T, ForgeError> {
         let body = json!({ "query": query, "variables": variables });
         let url = graphql_url(&self.github.inner.options.api_url);
-        let answer = self.github.http().send(&Call::set(what, Method::POST, url, Some(body))).await?;
+        let answer = self.send(&Call::set(what, Method::POST, url, Some(body))).await?;
         let reply: Reply<T> = answer.json()?;
         if let Some(problem) = reply.errors.into_iter().next() {
-            return Err(failed(what, &problem.kind, answer.clean(&problem.message)));
+            let wait = answer.spent(self.github.inner.http.now()).unwrap_or(GRAPHQL_WAIT);
+            return Err(failed(what, &problem.kind, answer.clean(&problem.message), wait));
         }
         reply.data.ok_or_else(|| unavailable(what, "the answer holds neither data nor errors"))
     }
 }
 
 /// What an error of a GraphQL answer means. Its status is 200 whatever it is.
-fn failed(what: &str, kind: &str, message: String) -> ForgeError {
+fn failed(what: &str, kind: &str, message: String, wait: Span) -> ForgeError {
     let what = what.to_owned();
     match kind {
-        "RATE_LIMITED" | "RATE_LIMIT" => ForgeError::RateLimited { what, wait: GRAPHQL_WAIT },
+        "RATE_LIMITED" | "RATE_LIMIT" => ForgeError::RateLimited { what, wait },
         "NOT_FOUND" => ForgeError::NotFound { what },
         "FORBIDDEN" | "INSUFFICIENT_SCOPES" => ForgeError::Forbidden { what, message },
         "UNPROCESSABLE" => ForgeError::Rejected { what, message },
@@ -230,7 +231,7 @@ fn failed(what: &str, kind: &str, message: String) -> ForgeError {
 }
 
 /// Where GraphQL is: beside REST on github.com, in place of its version on other servers.
-fn graphql_url(api: &Url) -> Url {
+pub(super) fn graphql_url(api: &Url) -> Url {
     let path = api.path().trim_end_matches('/');
     let root = path.strip_suffix("/api/v3").map_or_else(|| path.to_owned(), |root| format!("{root}/api"));
     let mut url = api.clone();

@@ -11,6 +11,8 @@ use crate::http::unavailable;
 #[derive(Deserialize)]
 pub(super) struct User {
     pub(super) id: u64,
+    /// Its name now.
+    pub(super) login: Option<String>,
 }
 
 /// A pull request.

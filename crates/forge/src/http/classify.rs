@@ -9,15 +9,16 @@ use truing_core::id::{Millis, Span};
 use truing_core::port::ForgeError;
 use url::Url;
 
+use super::limits::{Brake, told};
 use super::text::Cleaner;
-use super::{Call, X_REMAINING, host, unavailable};
+use super::{Call, host, unavailable};
 
 /// How long to wait when a rate limit names no time: the minimum that GitHub asks for.
 /// <https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api>
-const DEFAULT_WAIT: Span = Span::seconds(60);
+pub(super) const DEFAULT_WAIT: Span = Span::seconds(60);
 /// The shortest and longest wait that is believed: the window of the primary limit is one hour.
-const MIN_WAIT: Span = Span::seconds(1);
-const MAX_WAIT: Span = Span::minutes(60);
+pub(super) const MIN_WAIT: Span = Span::seconds(1);
+pub(super) const MAX_WAIT: Span = Span::minutes(60);
 /// How many of a refusal's reasons are repeated.
 const MAX_REASONS: usize = 10;
 
@@ -33,7 +34,8 @@ impl Refusal {
     }
 }
 
-/// Sorts an answer that is no success. `now` is only used if the answer has no date of its own.
+/// Sorts an answer that is no success; of a secondary limit it says so beside. `now` is only used if the answer has
+/// no date of its own.
 pub(super) fn classify(
     call: &Call,
     status: StatusCode,
@@ -41,11 +43,11 @@ pub(super) fn classify(
     body: &[u8],
     clean: &Cleaner,
     now: Millis,
-) -> Refusal {
+) -> (Refusal, Option<Brake>) {
     let what = call.what.clone();
     let words = clean.text(&reasons(body));
-    if let Some(wait) = rate_limit(status, headers, &words, now) {
-        return Refusal::lasting(ForgeError::RateLimited { what, wait });
+    if let Some((wait, brake)) = rate_limit(status, headers, &words, now) {
+        return (Refusal::lasting(ForgeError::RateLimited { what, wait }), brake);
     }
     let message = if words.is_empty() { "it gives no reason".to_owned() } else { words };
     let error = match status.as_u16() {
@@ -73,39 +75,54 @@ pub(super) fn classify(
         }
         code => {
             let passing = matches!(code, 502..=504);
-            return Refusal { error: unavailable(&what, &format!("status {code}: {message}")), passing };
+            let error = unavailable(&what, &format!("status {code}: {message}"));
+            return (Refusal { error, passing }, None);
         }
     };
-    Refusal::lasting(error)
+    (Refusal::lasting(error), None)
 }
 
 /// How long to wait, if this is a rate limit: by what the answer asks for, else until the primary limit's window
 /// ends, else for the minimum.
-fn rate_limit(status: StatusCode, headers: &HeaderMap, words: &str, now: Millis) -> Option<Span> {
+fn rate_limit(
+    status: StatusCode,
+    headers: &HeaderMap,
+    words: &str,
+    now: Millis,
+) -> Option<(Span, Option<Brake>)> {
     if !matches!(status.as_u16(), 403 | 429) {
         return None;
     }
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
     // The forge's own clock, so that ours may be wrong.
-    let now = text(header::DATE.as_str()).and_then(http_date).unwrap_or(now);
-    let asked = text(header::RETRY_AFTER.as_str()).map(|value| match value.parse() {
+    let now = date(headers).unwrap_or(now);
+    let asked = text(headers, header::RETRY_AFTER.as_str()).map(|value| match value.parse() {
         Ok(seconds) => Span::seconds(seconds),
         Err(_) => http_date(value).map_or(DEFAULT_WAIT, |until| until - now),
     });
-    let reset = || {
-        let until = text("x-ratelimit-reset").and_then(|value| value.parse::<i64>().ok());
-        until.map_or(DEFAULT_WAIT, |until| Millis(until.saturating_mul(1000)) - now)
-    };
-    let wait = if let Some(wait) = asked {
-        wait
-    } else if text(X_REMAINING) == Some("0") {
-        reset()
-    } else if status == StatusCode::TOO_MANY_REQUESTS || speaks_of_limits(words) {
-        DEFAULT_WAIT
+    let told = told(headers, now);
+    let (wait, brake) = if let Some(wait) = asked {
+        (wait, Some(Brake::Asked))
+    } else if let Some(told) = told.filter(|told| told.quota.remaining == 0) {
+        (told.wait, None)
+    } else if status == StatusCode::TOO_MANY_REQUESTS
+        || speaks_of_limits(words)
+        || text(headers, "x-ratelimit-remaining") == Some("0")
+    {
+        (DEFAULT_WAIT, Some(Brake::Unasked))
     } else {
         return None;
     };
-    Some(wait.clamp(MIN_WAIT, MAX_WAIT))
+    Some((wait.clamp(MIN_WAIT, MAX_WAIT), brake))
+}
+
+/// A header's text.
+pub(super) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim)
+}
+
+/// When the forge answered, by its own clock.
+pub(super) fn date(headers: &HeaderMap) -> Option<Millis> {
+    text(headers, header::DATE.as_str()).and_then(http_date)
 }
 
 /// GitHub's words for its limits, where headers do not tell.

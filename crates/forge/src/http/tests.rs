@@ -3,11 +3,34 @@
 use std::time::Duration;
 
 use super::*;
-use crate::testing::{CANARY, Reply, Server, patience};
+use crate::testing::{CANARY, Hand, Reply, Server, patience};
 
-fn client(server: &Server) -> Http {
-    Http::new(&server.url(""), &Secret::new(CANARY), patience()).unwrap()
+struct Client {
+    http: Http,
+    by: Authorization,
 }
+
+impl Client {
+    fn at(api: &Url, clock: Arc<dyn Clock>) -> Self {
+        let by = Authorization::bearer(Secret::new(CANARY), Payer::Token).unwrap();
+        Self { http: Http::new(api, patience(), clock).unwrap(), by }
+    }
+
+    async fn send(&self, call: &Call) -> Result<Answer, ForgeError> {
+        self.http.send(&self.by, call).await
+    }
+
+    fn quota(&self) -> Option<Quota> {
+        self.http.quota()
+    }
+}
+
+fn client(server: &Server) -> Client {
+    Client::at(&server.url(""), Arc::new(Hand::at(NOW)))
+}
+
+/// A quarter of an hour before the window of the tests' answers ends.
+const NOW: Millis = Millis(1_795_161_300_000);
 
 async fn get(reply: Reply) -> ForgeError {
     let server = Server::new([reply.always()]).await;
@@ -104,12 +127,9 @@ async fn every_refusal_has_its_meaning() {
 
 #[tokio::test]
 async fn the_wait_counts_from_now_if_the_forge_names_no_date() {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
     // The test server sends no date of its own.
-    let reset = (now + 600).to_string();
-    let reply = Reply::new(403, "").header("x-ratelimit-remaining", "0").header("x-ratelimit-reset", &reset);
-    let ForgeError::RateLimited { wait, .. } = get(reply).await else { panic!("not a rate limit") };
-    assert!((500_000..=600_000).contains(&wait.0), "{wait:?}");
+    let spent = [("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "1795162200")];
+    assert_eq!(get(Reply::new(403, "").headers(spent)).await, limited(900));
 }
 
 #[tokio::test]
@@ -144,7 +164,7 @@ async fn a_server_that_is_not_there_is_named() {
     let server = Server::new([]).await;
     let gone = server.url("/x");
     server.stop().await;
-    let http = Http::new(&gone, &Secret::new(CANARY), patience()).unwrap();
+    let http = Client::at(&gone, Arc::new(Hand::at(NOW)));
     let error = http.send(&Call::get("reading x", gone.clone())).await.err().unwrap();
     assert!(
         error.to_string().starts_with(&format!("reading x: cannot connect to {}:", host(&gone))),
@@ -170,13 +190,13 @@ async fn a_token_that_the_forge_repeats_is_not_repeated() {
     let answer = client(&wrong_type).send(&Call::get("x", wrong_type.url("/"))).await.unwrap();
     let error = answer.json::<u64>().unwrap_err();
     assert!(!error.to_string().contains(CANARY), "{error}");
-    assert!(!format!("{:?}", client(&wrong_type)).contains(CANARY));
+    let client = client(&wrong_type);
+    assert!(!format!("{:?} {:?}", client.http, client.by).contains(CANARY));
 }
 
 #[test]
 fn a_token_that_cannot_be_sent_is_refused_unseen() {
-    let url = Url::parse("https://api.github.com").unwrap();
-    let error = Http::new(&url, &Secret::new(format!("{CANARY}\n")), patience()).unwrap_err();
+    let error = Authorization::bearer(Secret::new(format!("{CANARY}\n")), Payer::Token).unwrap_err();
     assert!(!format!("{error} {error:?}").contains(CANARY));
 }
 
@@ -266,49 +286,6 @@ async fn what_has_not_changed_is_not_an_error_if_it_was_asked_so() {
     let requests = server.requests();
     assert_eq!(requests[0].headers.get("if-none-match"), None);
     assert_eq!(requests[1].headers.get("if-none-match").unwrap(), "W/\"a\"");
-}
-
-async fn list(replies: impl IntoIterator<Item = Reply>) -> (Vec<u64>, Result<(), ForgeError>, usize) {
-    let server = Server::new(replies).await;
-    let mut items = Vec::new();
-    let result =
-        client(&server).pages("listing", server.url("/x?page=1"), |item: u64| items.push(item)).await;
-    (items, result, server.requests().len())
-}
-
-#[tokio::test]
-async fn lists_are_read_to_their_end() {
-    let page = |body: &'static str, link: &str| Reply::new(200, body).header("link", link);
-    let pages = [
-        page("[1,2]", r#"</x?page=2>; rel="next", </x?page=3>; rel="last""#),
-        page("[]", r#"</x?page=3>; rel="next""#),
-        page("[3]", r#"</x?page=1>; rel="first""#),
-    ];
-    assert_eq!(list(pages).await, (vec![1, 2, 3], Ok(()), 3));
-}
-
-#[tokio::test]
-async fn a_list_that_leads_astray_is_an_error_not_an_end() {
-    let page = |link: &str| Reply::new(200, "[1]").header("link", link);
-    let cases = [
-        (vec![page(r#"<https://elsewhere.example/x>; rel="next""#)], "https://elsewhere.example", 1),
-        (vec![page(r#"<https://127.0.0.1/x>; rel="next""#)], "another place", 1),
-        (vec![page(r#"<http://[>; rel="next""#)], "cannot be read", 1),
-        (vec![page(r#"</x?page=1>; rel="next""#)], "in a circle", 1),
-        (vec![page(r#"</y>; rel="next""#), page(r#"</x?page=1>; rel="next""#)], "in a circle", 2),
-        (vec![page(r#"</y>; rel="next""#), Reply::new(500, "")], "status 500", 2),
-        (vec![page(r#"</y>; rel="next""#), Reply::new(200, "{}")], "not as expected", 2),
-    ];
-    for (pages, expected, requests) in cases {
-        let (_, result, sent) = list(pages).await;
-        let error = result.unwrap_err().to_string();
-        assert!(error.contains(expected), "{error}");
-        assert_eq!(sent, requests, "{error}");
-    }
-    let endless = (0..=MAX_PAGES).map(|at| page(&format!(r#"</x?at={at}>; rel="next""#)));
-    let (items, result, sent) = list(endless).await;
-    assert!(result.unwrap_err().to_string().contains("more than 100 pages"));
-    assert_eq!((items.len(), sent), (MAX_PAGES, MAX_PAGES));
 }
 
 #[test]

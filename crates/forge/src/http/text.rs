@@ -27,18 +27,18 @@ impl Cleaner {
         }
         line::cut(line, MAX_MESSAGE_CHARS)
     }
+}
 
-    /// An error with its causes, which say more than itself.
-    pub(super) fn chain(&self, error: &dyn Error) -> String {
-        let mut text = error.to_string();
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            text.push_str(": ");
-            text.push_str(&error.to_string());
-            cause = error.source();
-        }
-        self.text(&text)
+/// An error with its causes, which say more than itself.
+pub(super) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
     }
+    text
 }
 
 impl fmt::Debug for Cleaner {

@@ -110,10 +110,14 @@ fn default_as_toml(key: &Key) -> String {
         (Default::Computed { example, .. }, _) => example.to_owned(),
         (Default::Variable(name), _) => format!("{{ env = \"{name}\" }}"),
         (Default::Text(text), Kind::Integer(..)) => text.to_owned(),
-        (Default::Text(""), Kind::Globs | Kind::Repositories | Kind::Packs | Kind::Networks) => {
-            "[]".to_owned()
-        }
-        (Default::Text(text), Kind::Globs | Kind::Repositories | Kind::Packs | Kind::Networks) => {
+        (
+            Default::Text(""),
+            Kind::Globs | Kind::Repositories | Kind::Packs | Kind::Accounts | Kind::Networks,
+        ) => "[]".to_owned(),
+        (
+            Default::Text(text),
+            Kind::Globs | Kind::Repositories | Kind::Packs | Kind::Accounts | Kind::Networks,
+        ) => {
             format!("[\"{}\"]", text.replace(',', "\", \""))
         }
         (
@@ -164,7 +168,9 @@ fn schema_of(key: &Key) -> Json {
         Kind::Sink(schemes) => json!({
             "anyOf": [{ "type": "string", "pattern": format!("^({})://", schemes.join("|").replace("https", "https?")) }, secret_schema()]
         }),
-        Kind::Globs | Kind::Networks => json!({ "type": "array", "items": { "type": "string" } }),
+        Kind::Globs | Kind::Accounts | Kind::Networks => {
+            json!({ "type": "array", "items": { "type": "string" } })
+        }
         Kind::Repositories => {
             json!({ "type": "array", "items": { "type": "string", "pattern": REPOSITORY_PATTERN } })
         }
@@ -174,9 +180,10 @@ fn schema_of(key: &Key) -> Json {
         (Default::Computed { .. }, _) => None,
         (Default::Variable(name), _) => Some(json!({ "env": name })),
         (Default::Text(text), Kind::Integer(..)) => text.parse::<i64>().ok().map(|number| json!(number)),
-        (Default::Text(text), Kind::Globs | Kind::Repositories | Kind::Packs | Kind::Networks) => {
-            Some(json!(text.split(',').filter(|item| !item.is_empty()).collect::<Vec<_>>()))
-        }
+        (
+            Default::Text(text),
+            Kind::Globs | Kind::Repositories | Kind::Packs | Kind::Accounts | Kind::Networks,
+        ) => Some(json!(text.split(',').filter(|item| !item.is_empty()).collect::<Vec<_>>())),
         (
             Default::Text(text),
             Kind::Store
@@ -236,6 +243,7 @@ fn type_in_words(kind: Kind) -> String {
         Kind::Globs => "list of path globs".to_owned(),
         Kind::Repositories => "list of globs of `owner/name`".to_owned(),
         Kind::Packs => "list of rule packs' names".to_owned(),
+        Kind::Accounts => "list of accounts' numbers and names".to_owned(),
         Kind::Networks => "list of networks and addresses".to_owned(),
     }
 }

@@ -53,6 +53,8 @@ pub enum Kind {
     Repositories,
     /// Rule packs' names.
     Packs,
+    /// Accounts' ids and names.
+    Accounts,
     /// Networks: addresses, or the first of so many with a common prefix (`10.0.0.0/8`).
     Networks,
 }
@@ -228,7 +230,31 @@ pub const KEYS: &[Key] = &[
         default: Default::Variable("GITHUB_TOKEN"),
         repository: Repository::No,
         since: "0.1.0",
-        doc: "The token that reads pull requests and writes comments and statuses.",
+        doc: "The token that reads pull requests and writes comments and statuses. Not with `app_id`.",
+    },
+    Key {
+        path: "forge.NAME.app_id",
+        kind: Kind::Integer(1, i64::MAX),
+        default: Default::Computed { words: "none: `token` is used", example: "123456" },
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "The number of a GitHub App to log in as, instead of `token`: it gets tokens for one repository and one hour at a time. With `private_key`.",
+    },
+    Key {
+        path: "forge.NAME.private_key",
+        kind: Kind::Secret,
+        default: Default::Computed { words: "none", example: "{ file = \"/etc/truing/app.pem\" }" },
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "The private key of the GitHub App, as its settings page gives it out (PEM).",
+    },
+    Key {
+        path: "forge.NAME.accounts",
+        kind: Kind::Accounts,
+        default: Default::Text(""),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "Accounts that comments were written as before, by number or name; such as the token's person, after a change to an App. Their comments count as written already and are not edited. A number is safer: nobody else can take it over.",
     },
     Key {
         path: "forge.NAME.webhook_secret",

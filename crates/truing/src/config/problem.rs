@@ -172,6 +172,14 @@ pub enum Problem {
         /// Who set it.
         other_at: Origin,
     },
+    /// A login that is none, or two.
+    #[error("`forge.{name}` {wrong}")]
+    Login {
+        /// The forge.
+        name: String,
+        /// What is wrong.
+        wrong: &'static str,
+    },
     /// Neither a database is named, nor a home folder to keep one in.
     #[error("there is no place for the database: neither `store.url` nor XDG_STATE_HOME nor HOME is set")]
     NoStore,
@@ -207,6 +215,7 @@ impl Problem {
             Self::LiteralSecret { .. } => "literal_secret",
             Self::KindMissing { .. } => "kind_missing",
             Self::Conflict { .. } => "conflicting_values",
+            Self::Login { .. } => "bad_login",
             Self::NoStore => "no_store",
             Self::Table { .. } => "bug",
         }
@@ -242,6 +251,9 @@ impl Problem {
             ),
             Self::KindMissing { name } => format!("add `kind = \"github\"` to [forge.{name}]"),
             Self::Conflict { .. } => "change one of the two".to_owned(),
+            Self::Login { name, .. } => format!(
+                "in [forge.{name}] give either `token`, or `app_id` and `private_key` of a GitHub App"
+            ),
             Self::NoStore => "set TRUING_STORE__URL=sqlite:PATH, or HOME".to_owned(),
             Self::Table { .. } => "report it".to_owned(),
         }

@@ -271,7 +271,7 @@ fn variables_alone_configure_a_forge() {
     assert_eq!(forge.kind, ForgeKind::Github);
     assert_eq!(forge.api_url, "http://127.0.0.1:9/api");
     assert_eq!(forge.git_url, "https://github.com");
-    assert_eq!(forge.token, Secret::Env("WORK_TOKEN".into()));
+    assert_eq!(forge.login, Login::Token(Secret::Env("WORK_TOKEN".into())));
     assert_eq!(forge.webhook_secret, Secret::File("/here/secret".into()));
     assert_eq!(forge.marker_key, None);
     assert_eq!(config.rules.packs, ["core", "aiobotocore"]);
@@ -282,14 +282,29 @@ fn a_variable_overrides_a_files_secret_as_a_whole() {
     let file = operator("[forge.github]\ntoken = { file = \"token\" }\nmarker_key = { file = \"key\" }");
     let config =
         Config::resolve(&variables(&[("TRUING_FORGE__GITHUB__TOKEN__ENV", "T")]), Some(&file), &[]).unwrap();
-    assert_eq!(config.forges["github"].token, Secret::Env("T".into()));
+    assert_eq!(config.forges["github"].login, Login::Token(Secret::Env("T".into())));
     assert_eq!(config.forges["github"].marker_key, Some(Secret::File("/etc/truing/key".into())));
+}
+
+#[test]
+fn a_forge_has_one_login_and_all_of_it() {
+    let app = of_file("[forge.github]\napp_id = 7\nprivate_key = { file = \"app.pem\" }").unwrap();
+    let key = Secret::File("/etc/truing/app.pem".into());
+    assert_eq!(app.forges["github"].login, Login::App { id: 7, key });
+    let told = [
+        "app_id = 7",
+        "private_key = { env = \"KEY\" }",
+        "app_id = 7\nprivate_key = { env = \"KEY\" }\ntoken = { env = \"T\" }",
+        "app_id = 0",
+    ]
+    .map(|keys| told_of(&format!("[forge.github]\n{keys}")));
+    insta::assert_snapshot!(told.join("\n"), @"");
 }
 
 #[test]
 fn a_forge_exists_once_it_is_named_and_its_name_is_its_kind() {
     let config = of_file("[forge.github]").unwrap();
-    assert_eq!(config.forges["github"].token, Secret::Env("GITHUB_TOKEN".into()));
+    assert_eq!(config.forges["github"].login, Login::Token(Secret::Env("GITHUB_TOKEN".into())));
     assert_eq!(config.forges["github"].settle, Duration::from_secs(30));
     insta::assert_snapshot!(told_of("[forge.work]"), @r#"
     error: `forge.work` needs a `kind`: "work" is none
@@ -422,11 +437,16 @@ fn the_commented_file_is_a_valid_configuration_with_and_without_its_comments() {
         })
         .flat_map(|line| [line, "\n"])
         .collect();
-    let config = of_file(&uncommented).unwrap();
-    assert_eq!(
-        config.settings().filter(|(_, setting)| setting.origin != Origin::Default).count(),
-        KEYS.len()
-    );
+    // One of the two logins at a time.
+    let without = |part: &str| -> String {
+        uncommented.lines().filter(|line| !line.starts_with(part)).flat_map(|line| [line, "\n"]).collect()
+    };
+    for (text, left_out) in [(without("token ="), 1), (without("app_id =").replace("private_key =", "# "), 2)]
+    {
+        let config = of_file(&text).unwrap();
+        let set = config.settings().filter(|(_, setting)| setting.origin != Origin::Default).count();
+        assert_eq!(set, KEYS.len() - left_out);
+    }
 }
 
 #[test]

@@ -66,7 +66,7 @@ impl Value {
                 Some(number) => integer(number.as_str(), number.radix(), least, most),
                 None => Err(must(format_args!("be a whole number; it is of type {}", value.type_str()))),
             },
-            Kind::Globs | Kind::Repositories | Kind::Packs | Kind::Networks => {
+            Kind::Globs | Kind::Repositories | Kind::Packs | Kind::Accounts | Kind::Networks => {
                 let items =
                     value.as_array().map(|items| items.iter().map(|item| item.get_ref().as_str()).collect());
                 match items {
@@ -114,7 +114,7 @@ impl Value {
             Kind::Folder => Ok(Self::Folder(folder.join(text))),
             Kind::Sink(schemes) => sink(text, schemes).map(Self::Secret),
             Kind::Secret => Err(Wrong::Literal),
-            Kind::Globs | Kind::Repositories | Kind::Packs | Kind::Networks => {
+            Kind::Globs | Kind::Repositories | Kind::Packs | Kind::Accounts | Kind::Networks => {
                 list(kind, text.split(',').map(str::trim).filter(|item| !item.is_empty()).collect())
             }
         }
@@ -178,6 +178,7 @@ impl Kind {
             Self::Globs => "[\"vendor/**\"]",
             Self::Repositories => "[\"owner/*\"]",
             Self::Packs => "[\"core\"]",
+            Self::Accounts => "[\"583231\"]",
             Self::Networks => "[\"10.0.0.0/8\"]",
         }
     }
@@ -220,6 +221,12 @@ pub fn repositories(patterns: &[String]) -> Result<GlobSet, globset::Error> {
         set.add(GlobBuilder::new(pattern).literal_separator(true).case_insensitive(true).build()?);
     }
     set.build()
+}
+
+/// A number, or a login: letters, digits, `-` and `_`, of an App with `[bot]` behind.
+fn is_account(text: &str) -> bool {
+    let name = text.strip_suffix("[bot]").unwrap_or(text);
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }
 
 fn must(what: impl fmt::Display) -> Wrong {
@@ -383,6 +390,9 @@ fn list(kind: Kind, items: Vec<&str>) -> Result<Value, Wrong> {
                 "hold `owner/name`, where `*` stands for any (`owner/*`), not `{item}`"
             )));
         }
+        if kind == Kind::Accounts && !is_account(item) {
+            return Err(must(format_args!("hold accounts' numbers or names, not `{item}`")));
+        }
         if kind == Kind::Packs && !is_name(item) {
             return Err(must(format_args!(
                 "hold rule packs' names (lower-case letters, digits, `-`), not `{item}`"
@@ -541,6 +551,10 @@ mod tests {
         let names = repositories(&["Acme/*".into(), "ada/tool".into()]).unwrap();
         let among = |name: &str| names.is_match(name);
         assert!(among("acme/shop") && among("Ada/Tool") && !among("ada/tools") && !among("acmes/shop"));
+        assert!(parse(Kind::Accounts, "583231,octo-cat,truing[bot],name_corp").is_ok());
+        for wrong in ["a b", "[bot]", "@octo", "o/x"] {
+            assert!(parse(Kind::Accounts, wrong).is_err(), "{wrong}");
+        }
         let globs = ignored(&["vendor/*".into(), "**/x".into()]).unwrap();
         assert!(globs.is_match("vendor/a") && globs.is_match("a/b/x") && !globs.is_match("vendor/a/b"));
     }

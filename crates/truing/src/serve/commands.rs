@@ -296,7 +296,7 @@ where
         return Ok(Verdict::Ignore("it is no command any more".into()));
     };
     let Some(author) = comment.author else { return Ok(Verdict::Ignore("its author is gone".into())) };
-    if !author.is_person || github.is_own(&author).await? {
+    if !author.is_person || github.is_own(&repository.name, &author).await? {
         return Ok(Verdict::Ignore(format!("{} is a bot", author.login)));
     }
     if !github.may_write(&repository.name, &author).await? {

@@ -17,7 +17,7 @@ use truing_core::id::{Key, Millis, Span};
 use truing_core::port::{
     Clock, ForgeError, Operations, Records, Repository, Revision, Slots, StoreError, Watchlist,
 };
-use truing_forge::github::{GitHub, Listing, OpenPull, PullComment, Seen};
+use truing_forge::github::{GitHub, Listing, OpenPull, PullComment, Repositories, Seen};
 
 use self::share::Share;
 use super::pause::Pause;
@@ -90,7 +90,7 @@ struct Round {
     /// Failures in a row, and whether people were told that the forge is down.
     failures: u32,
     down: bool,
-    listed: Listing<Seen>,
+    listed: Repositories,
     /// Did the token's list fail the last time?
     unlisted: bool,
     repositories: HashMap<String, Watched>,

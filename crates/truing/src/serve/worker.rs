@@ -5,12 +5,13 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::Instrument as _;
-use truing_core::id::{PrId, Sha, Span, Version};
+use truing_core::id::{Millis, PrId, Sha, Span, Version};
 use truing_core::port::{
     Clock, Described, Event, Forge as _, ForgeError, Ids, Operations, Reader, Records, RunRef, Slots,
     StoreError,
 };
 use truing_core::slot::{Command, Refused, Then, Why};
+use truing_forge::github::RemoteError;
 use truing_forge::publisher::Reconciled;
 
 use super::scheduler::Lease;
@@ -190,6 +191,25 @@ fn misconfigured(what: String) -> Stopped {
     Stopped::Failed { class: "the server is not set up for it", what, not_before: None }
 }
 
+/// Nothing can be fetched, because there is no token for it.
+fn no_remote(error: RemoteError, now: Millis) -> Stopped {
+    let error = match error {
+        RemoteError::Git(error) => return error.into(),
+        RemoteError::Forge(error) => error,
+    };
+    let what = error.to_string();
+    match error {
+        ForgeError::RateLimited { wait, .. } => Stopped::RateLimited { until: now + wait, what },
+        ForgeError::NotFound { .. } | ForgeError::Moved { .. } => Stopped::NotThere { what },
+        ForgeError::Unauthorized { .. } | ForgeError::Forbidden { .. } | ForgeError::Rejected { .. } => {
+            Stopped::Failed { class: "the forge refuses access", what, not_before: None }
+        }
+        ForgeError::Unavailable { .. } => {
+            Stopped::Failed { class: "the forge does not answer as it should", what, not_before: None }
+        }
+    }
+}
+
 /// Reviews the pull request of the repository that is called `repo`.
 async fn review_at<S, W, R, C, I>(
     house: &House<S, W, R, C, I>,
@@ -212,7 +232,8 @@ where
     }
     let unknown = || misconfigured(format!("[forge.{}] is not configured", id.forge));
     let forge = house.forges.pull(id, repo).ok_or_else(unknown)?;
-    let remote = house.forges.remote(&id.forge, repo).ok_or_else(unknown)??;
+    let remote = house.forges.remote(id, repo).await.ok_or_else(unknown)?;
+    let remote = remote.map_err(|error| no_remote(error, house.clock.now()))?;
     let lead = house.lead().await?;
     let heard = head.zip(lease.marked).map(|(head, at)| Heard { head, at: at + Span(-lead.0) });
     let served = Served {

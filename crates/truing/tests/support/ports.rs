@@ -23,8 +23,8 @@ use truing_core::publish::{Desired, DesiredStatus, Intent, Item, Observed, Produ
 use truing_core::slot::{Limits, Slot};
 use truing_core::switch::{Switch, Turn};
 use truing_diff::RepoPath;
-use truing_forge::github::{GitHub, GitHubPull};
-use truing_git::{GitError, Remote};
+use truing_forge::github::{GitHub, GitHubPull, RemoteError};
+use truing_git::Remote;
 use truing_store::Sqlite;
 
 /// A clock that stands still until it is moved. Clones are the same clock.
@@ -291,8 +291,8 @@ impl Forges for FaultyForges {
         self.inner.servers()
     }
 
-    fn remote(&self, forge: &str, repo: &str) -> Option<Result<Remote, GitError>> {
-        self.inner.remote(forge, repo)
+    async fn remote(&self, id: &PrId, repo: &str) -> Option<Result<Remote, RemoteError>> {
+        self.inner.remote(id, repo).await
     }
 }
 

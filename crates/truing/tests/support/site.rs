@@ -18,9 +18,9 @@ use truing_core::fair::Places;
 use truing_core::id::{Key, Millis, PrId, Span};
 use truing_core::port::{Clock, Operations, Records, Slots, Watchlist};
 use truing_core::slot::{Command, Limits, Slot, State};
-use truing_fakes::forge::{Chaos, Delivery, FakeForge, Hook, NewPull, Options, PullView, Repo};
+use truing_fakes::forge::{App, Chaos, Delivery, FakeForge, Hook, NewPull, Options, PullView, Repo};
 use truing_fakes::repo::Commit;
-use truing_forge::github::{GitHub, GitHubOptions};
+use truing_forge::github::{AppKey, Credentials, GitHub, GitHubOptions};
 use truing_forge::marker::MarkerKeys;
 use truing_forge::webhook::HookSecret;
 use truing_forge::{Patience, Secret};
@@ -143,14 +143,15 @@ impl Site {
             name: FORGE.into(),
             api_url: forge.base_url().parse().unwrap(),
             git_url: forge.base_url().parse().unwrap(),
-            token: Secret::new(TOKEN),
+            credentials: Credentials::Token(Secret::new(TOKEN)),
+            accounts: Vec::new(),
             markers: MarkerKeys::new(KEY, &[]),
             settle,
         };
         Self {
             base: repo.tip("main").await.unwrap(),
+            github: client(options.clone(), &clock),
             clock,
-            github: client(options.clone()),
             options,
             git: Git::new(GitOptions::default()).await.unwrap(),
             reader: ThreadedReader::new().unwrap(),
@@ -163,7 +164,19 @@ impl Site {
     /// Lets services that start from now on sign with another key.
     pub(crate) fn sign_with(&mut self, markers: MarkerKeys) {
         self.options.markers = markers;
-        self.github = client(self.options.clone());
+        self.github = client(self.options.clone(), &self.clock);
+    }
+
+    /// Lets services that start from now on log in as a GitHub App that is installed for all repositories of `acme`,
+    /// and the token no more: the App, and the installation.
+    pub(crate) fn log_in_as_app(&mut self, slug: &str) -> (App, u64) {
+        self.forge.revoke(TOKEN);
+        let app = self.forge.app(slug).unwrap();
+        let installation = self.forge.install(&app, "acme");
+        let key = AppKey::from_pem(&app.private_key).unwrap();
+        self.options.credentials = Credentials::App { id: app.id, key };
+        self.github = client(self.options.clone(), &self.clock);
+        (app, installation)
     }
 
     /// Loses the records. No service may be running.
@@ -358,14 +371,14 @@ impl Site {
     }
 }
 
-fn client(options: GitHubOptions) -> GitHub {
+fn client(options: GitHubOptions, clock: &Warp) -> GitHub {
     let patience = Patience {
         connect: Duration::from_secs(5),
         read: Duration::from_secs(3),
         total: Duration::from_secs(5),
         retry_delay: Duration::from_millis(1),
     };
-    GitHub::with_patience(options, patience).unwrap()
+    GitHub::with_patience(options, patience, Arc::new(clock.clone())).unwrap()
 }
 
 /// The commit with a file of this pull request's own, so that its id is, too.

@@ -1,0 +1,350 @@
+//! Who we are at GitHub: a token as it was given, or a GitHub App, which gets a token for one repository and one hour
+//! at a time, with what the review loop needs and no more.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use reqwest::Method;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use tokio::sync::Mutex as AsyncMutex;
+use truing_core::id::{Millis, PrId, Span};
+use truing_core::port::ForgeError;
+use truing_core::slot::Loop;
+use truing_git::Secret;
+use url::Url;
+
+use super::{append, is_repository_name, wire};
+use crate::http::{Answer, Authorization, Call, ClientError, Http, Payer, unavailable};
+
+mod accounts;
+mod key;
+mod permissions;
+#[cfg(test)]
+mod tests;
+
+pub use accounts::Whose;
+pub(super) use accounts::{Accounts, Identity};
+pub use key::{AppKey, KeyError};
+pub use permissions::{Permission, permissions};
+
+/// A token is replaced so long before it ends, so that what begins with it also ends with it.
+const RENEW_BEFORE: Span = Span::minutes(10);
+/// Tokens that are kept at once; above it those that have ended are forgotten.
+const MAX_HELD: usize = 1024;
+
+/// What to log in with.
+#[derive(Clone, Debug)]
+pub enum Credentials {
+    /// A token: of a person (fine-grained or classic), or of an installation, as GitHub Actions gives out.
+    Token(Secret),
+    /// A GitHub App.
+    App {
+        /// Its number, on its settings page.
+        id: u64,
+        /// Its private key.
+        key: AppKey,
+    },
+}
+
+/// What a call is about, which is all that its token is good for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Scope<'a> {
+    /// A repository that is called so.
+    Named(&'a str),
+    /// The repository with this id.
+    Id(&'a str),
+    /// The repository with this id, and what it was called last.
+    Repository(&'a str, &'a str),
+    /// The list of an installation's repositories.
+    Installation(u64),
+    /// The App itself.
+    App,
+}
+
+impl<'a> Scope<'a> {
+    pub(super) fn pull(id: &'a PrId, repo: &'a str) -> Self {
+        Self::Repository(&id.repository, repo)
+    }
+
+    /// For people.
+    fn shown(self) -> String {
+        match self {
+            Self::Named(name) | Self::Repository(_, name) => name.to_owned(),
+            Self::Id(id) => format!("repository {id}"),
+            Self::Installation(id) => format!("installation {id}"),
+            Self::App => "the App".to_owned(),
+        }
+    }
+}
+
+/// What gives each call its credential.
+pub(super) struct Auth {
+    api: Url,
+    login: Login,
+    tokens: Mutex<Tokens>,
+    /// Our own account, once it was asked for.
+    identity: tokio::sync::OnceCell<Identity>,
+}
+
+enum Login {
+    Token(Authorization),
+    App { id: u64, key: AppKey },
+}
+
+#[derive(Default)]
+struct Tokens {
+    /// One at a time asks for a token; the others wait for it.
+    held: HashMap<Holder, Arc<AsyncMutex<Option<Held>>>>,
+    /// The ids of repositories that were asked for by name.
+    ids: HashMap<String, String>,
+}
+
+/// What a token is for.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+enum Holder {
+    Named(String),
+    Id(String),
+    Installation(u64),
+}
+
+#[derive(Clone)]
+struct Held {
+    authorization: Authorization,
+    /// By our own clock.
+    renew: Millis,
+}
+
+#[derive(Deserialize)]
+struct Installation {
+    id: u64,
+}
+
+#[derive(Deserialize)]
+struct Minted {
+    token: String,
+    expires_at: String,
+    #[serde(default)]
+    repositories: Vec<wire::Repository>,
+}
+
+impl fmt::Debug for Auth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Auth");
+        match &self.login {
+            Login::Token(_) => shown.field("login", &"a token"),
+            Login::App { id, .. } => shown.field("app", id),
+        };
+        shown.finish_non_exhaustive()
+    }
+}
+
+impl Auth {
+    pub(super) fn new(api: Url, credentials: Credentials) -> Result<Self, ClientError> {
+        let login = match credentials {
+            Credentials::Token(token) => Login::Token(Authorization::bearer(token, Payer::Token)?),
+            Credentials::App { id, key } => Login::App { id, key },
+        };
+        Ok(Self { api, login, tokens: Mutex::default(), identity: tokio::sync::OnceCell::new() })
+    }
+
+    pub(super) fn is_app(&self) -> bool {
+        matches!(self.login, Login::App { .. })
+    }
+
+    /// Was our own account asked for?
+    pub(super) fn knows_itself(&self) -> bool {
+        self.identity.initialized()
+    }
+
+    /// What a call of this scope is to be sent with.
+    pub(super) async fn authorization(
+        &self,
+        http: &Http,
+        scope: Scope<'_>,
+    ) -> Result<Authorization, ForgeError> {
+        let Some(holder) = self.holder(scope) else { return self.as_app(http.now()) };
+        let cell = self.cell(&holder, http.now());
+        let mut held = cell.lock().await;
+        if let Some(held) = held.as_ref().filter(|held| http.now() < held.renew) {
+            return Ok(held.authorization.clone());
+        }
+        let (fresh, repository) = self.mint(http, scope).await?;
+        if let (Scope::Named(name) | Scope::Repository(_, name), Some(repository)) = (scope, repository) {
+            self.learn(name, &holder, &repository, &fresh);
+        }
+        Ok(held.insert(fresh).authorization.clone())
+    }
+
+    /// Forgets a token that the forge does not accept any more. True: another try has another one.
+    pub(super) async fn discard(&self, http: &Http, scope: Scope<'_>, refused: &Authorization) -> bool {
+        let Some(holder) = self.holder(scope) else { return false };
+        let cell = self.cell(&holder, http.now());
+        let mut held = cell.lock().await;
+        // Somebody else who was refused with it may have got the next one by now.
+        if held.as_ref().is_some_and(|held| held.authorization.secret() == refused.secret()) {
+            *held = None;
+        }
+        true
+    }
+
+    /// Whose token a call of this scope takes; none for the App itself, and where there is only one token.
+    fn holder(&self, scope: Scope<'_>) -> Option<Holder> {
+        if !self.is_app() {
+            return None;
+        }
+        Some(match scope {
+            Scope::App => return None,
+            Scope::Installation(installation) => Holder::Installation(installation),
+            Scope::Id(id) | Scope::Repository(id, _) => Holder::Id(id.to_owned()),
+            Scope::Named(name) => {
+                let name = name.to_lowercase();
+                let id = self.tokens().ids.get(&name).cloned();
+                id.map_or(Holder::Named(name), Holder::Id)
+            }
+        })
+    }
+
+    /// A name led nowhere: it may mean another repository by now.
+    pub(super) fn forget_name(&self, scope: Scope<'_>) {
+        if let Scope::Named(name) = scope {
+            self.tokens().ids.remove(&name.to_lowercase());
+        }
+    }
+
+    /// As the App itself, for a few minutes; or with the one token that there is.
+    fn as_app(&self, now: Millis) -> Result<Authorization, ForgeError> {
+        let (id, key) = match &self.login {
+            Login::Token(token) => return Ok(token.clone()),
+            Login::App { id, key } => (id, key),
+        };
+        let failed = |error: &dyn fmt::Display| {
+            unavailable(&format!("logging in as GitHub App {id}"), &error.to_string())
+        };
+        let login = key.login(*id, now).map_err(|error| failed(&error))?;
+        Authorization::bearer(login, Payer::App).map_err(|error| failed(&error))
+    }
+
+    /// A call as the App itself.
+    pub(super) async fn ask_as_app(&self, http: &Http, call: Call) -> Result<Answer, ForgeError> {
+        let by = self.as_app(http.now())?;
+        http.send(&by, &call).await.map_err(|error| match error {
+            ForgeError::Unauthorized { what } => ForgeError::Unauthorized {
+                what: format!(
+                    "{what} (are app_id and private_key of one App, and is this machine's clock right?)"
+                ),
+            },
+            other => other,
+        })
+    }
+
+    /// A new token, and the id of the one repository that it is for.
+    async fn mint(&self, http: &Http, scope: Scope<'_>) -> Result<(Held, Option<String>), ForgeError> {
+        let what = format!("{}: getting a token as GitHub App", scope.shown());
+        let installation = self.installation(http, &what, scope).await?;
+        let mut body = Map::new();
+        let narrow = match scope {
+            Scope::Named(name) => {
+                body.insert("repositories".into(), json!([name.rsplit('/').next().unwrap_or_default()]));
+                permissions(Loop::Review)
+            }
+            Scope::Id(id) | Scope::Repository(id, _) => {
+                body.insert("repository_ids".into(), json!([number(&what, id)?]));
+                permissions(Loop::Review)
+            }
+            Scope::Installation(_) | Scope::App => permissions::LISTING,
+        };
+        let wanted: Map<String, Value> =
+            narrow.iter().map(|(name, level)| ((*name).to_owned(), (*level).into())).collect();
+        body.insert("permissions".into(), wanted.into());
+
+        let tail = ["app", "installations", &installation.to_string(), "access_tokens"];
+        // A token that nobody uses does no harm: another try may make another one.
+        let url = append(&self.api, tail);
+        let call = Call::set(what.as_str(), Method::POST, url, Some(body.into()));
+        let answer = self.ask_as_app(http, call).await.map_err(|error| match error {
+            // Refused for what it asks: the App was not granted it, or the repository was taken out.
+            ForgeError::Rejected { what, message } => {
+                let all: Vec<String> =
+                    narrow.iter().map(|(name, level)| format!("{name}: {level}")).collect();
+                let message = format!("{message} (the App needs {})", all.join(", "));
+                ForgeError::Forbidden { what, message }
+            }
+            other => other,
+        })?;
+        let minted: Minted = answer.secret_json()?;
+        let expires = wire::instant(&what, &minted.expires_at)?;
+        let now = http.now();
+        // By the forge's own clock, so that ours may be wrong.
+        let lasts = expires - answer.date().unwrap_or(now);
+        let authorization =
+            Authorization::bearer(Secret::new(minted.token), Payer::Installation(installation))
+                .map_err(|error| unavailable(&what, &error.to_string()))?;
+        let held = Held { authorization, renew: now + Span(lasts.0.saturating_sub(RENEW_BEFORE.0)) };
+        let repository = match minted.repositories.as_slice() {
+            [one] => Some(one.id.to_string()),
+            _ => None,
+        };
+        Ok((held, repository))
+    }
+
+    /// Where the App is installed for this repository.
+    async fn installation(&self, http: &Http, what: &str, scope: Scope<'_>) -> Result<u64, ForgeError> {
+        let url = match scope {
+            Scope::Installation(id) => return Ok(id),
+            Scope::App => return Err(unavailable(what, "the App itself has no token")),
+            Scope::Id(id) => append(&self.api, ["repositories", id, "installation"]),
+            Scope::Named(name) | Scope::Repository(_, name) => match name.split_once('/') {
+                Some((owner, repo)) if is_repository_name(name) => {
+                    append(&self.api, ["repos", owner, repo, "installation"])
+                }
+                Some(_) | None => {
+                    let message = "the repository is not given as owner/name".to_owned();
+                    return Err(ForgeError::Rejected { what: what.to_owned(), message });
+                }
+            },
+        };
+        let call = Call::get(format!("{what} (is it installed there?)"), url);
+        Ok(self.ask_as_app(http, call).await?.json::<Installation>()?.id)
+    }
+
+    /// Remembers which repository a name means, and lets calls that know its id use the same token.
+    fn learn(&self, name: &str, holder: &Holder, repository: &str, fresh: &Held) {
+        let by_id = Holder::Id(repository.to_owned());
+        let mut tokens = self.tokens();
+        if tokens.ids.len() >= MAX_HELD {
+            tokens.ids.clear();
+        }
+        tokens.ids.insert(name.to_lowercase(), repository.to_owned());
+        if *holder != by_id {
+            tokens.held.remove(holder);
+            let cell = Arc::new(AsyncMutex::new(Some(fresh.clone())));
+            tokens.held.entry(by_id).or_insert(cell);
+        }
+    }
+
+    fn cell(&self, holder: &Holder, now: Millis) -> Arc<AsyncMutex<Option<Held>>> {
+        let mut tokens = self.tokens();
+        if tokens.held.len() >= MAX_HELD {
+            // One that is in use is locked, or held by somebody who waits for it.
+            tokens.held.retain(|_, cell| {
+                Arc::strong_count(cell) > 1
+                    || cell.try_lock().is_ok_and(|held| held.as_ref().is_some_and(|held| now < held.renew))
+            });
+        }
+        tokens.held.entry(holder.clone()).or_default().clone()
+    }
+
+    fn tokens(&self) -> MutexGuard<'_, Tokens> {
+        self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A repository's id as GitHub counts it.
+fn number(what: &str, id: &str) -> Result<u64, ForgeError> {
+    id.parse().map_err(|_| {
+        let message = "the repository's id is no number: it is of another forge".to_owned();
+        ForgeError::Rejected { what: what.to_owned(), message }
+    })
+}

@@ -1,0 +1,127 @@
+//! Which account our comments are by, and which they were by before.
+
+use serde::Deserialize;
+use serde_json::json;
+use truing_core::port::ForgeError;
+
+use super::{Login, Scope};
+use crate::github::threads::graphql_url;
+use crate::github::{GitHub, append, wire};
+use crate::http::{Call, unavailable};
+
+/// How the name of an App's account ends.
+const BOT: &str = "[bot]";
+const VIEWER: &str = "query { viewer { login } }";
+
+/// Our own account.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::github) struct Identity {
+    pub(in crate::github) id: u64,
+    /// Is it a GitHub App's installation, and no person?
+    pub(in crate::github) installation: bool,
+}
+
+/// Which of our accounts something is by.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Whose {
+    /// The one that we write as now.
+    Present,
+    /// One that we wrote as before: what it wrote is ours, and cannot be changed any more.
+    Former,
+}
+
+/// All our accounts.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::github) struct Accounts<'a> {
+    own: u64,
+    former: &'a [String],
+}
+
+impl Accounts<'_> {
+    /// Is this account one of ours?
+    pub(in crate::github) fn whose(&self, user: &wire::User) -> Option<Whose> {
+        if user.id == self.own {
+            return Some(Whose::Present);
+        }
+        // A text of digits alone is an id, and never the name of somebody.
+        let is = |account: &String| match account.parse::<u64>() {
+            Ok(id) => id == user.id,
+            Err(_) => user.login.as_ref().is_some_and(|login| login.eq_ignore_ascii_case(account)),
+        };
+        self.former.iter().any(is).then_some(Whose::Former)
+    }
+}
+
+#[derive(Deserialize)]
+struct App {
+    slug: String,
+}
+
+#[derive(Deserialize)]
+struct ViewerReply {
+    data: Option<ViewerData>,
+}
+
+#[derive(Deserialize)]
+struct ViewerData {
+    viewer: Viewer,
+}
+
+#[derive(Deserialize)]
+struct Viewer {
+    login: String,
+}
+
+impl GitHub {
+    /// Our accounts, as seen with what calls of this scope are sent with.
+    pub(in crate::github) async fn accounts(&self, scope: Scope<'_>) -> Result<Accounts<'_>, ForgeError> {
+        let own = self.identity(scope).await?.id;
+        Ok(Accounts { own, former: &self.inner.options.accounts })
+    }
+
+    /// Our own account. Asked for once.
+    pub(in crate::github) async fn identity(&self, scope: Scope<'_>) -> Result<Identity, ForgeError> {
+        let auth = &self.inner.auth;
+        let ask = || async {
+            match &auth.login {
+                Login::Token(_) => self.identity_of_token(scope).await,
+                Login::App { .. } => self.identity_of_app(scope).await,
+            }
+        };
+        auth.identity.get_or_try_init(ask).await.copied()
+    }
+
+    async fn identity_of_app(&self, scope: Scope<'_>) -> Result<Identity, ForgeError> {
+        let call = Call::get("asking for the GitHub App's name", append(&self.inner.auth.api, ["app"]));
+        let app: App = self.inner.auth.ask_as_app(&self.inner.http, call).await?.json()?;
+        self.bot(scope, &format!("{}{BOT}", app.slug)).await
+    }
+
+    async fn identity_of_token(&self, scope: Scope<'_>) -> Result<Identity, ForgeError> {
+        let what = "asking who the token belongs to";
+        match self.send(scope, &Call::get(what, append(&self.inner.auth.api, ["user"]))).await {
+            Ok(answer) => Ok(Identity { id: answer.json::<wire::User>()?.id, installation: false }),
+            // Installations' tokens may not ask so.
+            Err(ForgeError::Forbidden { .. }) => {
+                let body = json!({ "query": VIEWER });
+                let url = graphql_url(&self.inner.auth.api);
+                let call = Call::set(what, reqwest::Method::POST, url, Some(body));
+                let reply: ViewerReply = self.send(scope, &call).await?.json()?;
+                let viewer = reply.data.ok_or_else(|| unavailable(what, "the answer names nobody"))?.viewer;
+                // Some places show the name without its end.
+                let name = viewer.login.strip_suffix(BOT).unwrap_or(&viewer.login);
+                self.bot(scope, &format!("{name}{BOT}")).await
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn bot(&self, scope: Scope<'_>, login: &str) -> Result<Identity, ForgeError> {
+        let call = Call::get(
+            format!("asking for the account of {login}"),
+            append(&self.inner.auth.api, ["users", login]),
+        );
+        let id = self.send(scope, &call).await?.json::<wire::User>()?.id;
+        Ok(Identity { id, installation: true })
+    }
+}

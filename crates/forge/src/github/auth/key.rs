@@ -1,0 +1,149 @@
+//! A GitHub App's private key, and the short-lived login that it signs (a JSON Web Token, RFC 7519, with RS256).
+
+use std::fmt;
+use std::sync::Arc;
+
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::rsa::KeyPair;
+use aws_lc_rs::signature::RSA_PKCS1_SHA256;
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use rustls_pki_types::PrivateKeyDer;
+use rustls_pki_types::pem::PemObject as _;
+use serde_json::json;
+use truing_core::id::{Millis, Span};
+use truing_git::Secret;
+
+/// How long before now a login begins: the forge's clock may be behind ours.
+const BACKDATED: Span = Span::seconds(60);
+/// How long after now it ends. GitHub takes ten minutes at most, by its own clock.
+const LIFETIME: Span = Span::minutes(9);
+
+/// The private key of a GitHub App. Cheap to clone.
+#[derive(Clone)]
+pub struct AppKey(Arc<KeyPair>);
+
+/// Why a text is no private key. None of it is repeated.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum KeyError {
+    /// There is no PEM in it.
+    #[error("this is no private key in PEM form (`-----BEGIN RSA PRIVATE KEY-----`), or only a part of one")]
+    NoPem,
+    /// Encrypted, or for another algorithm.
+    #[error("this private key cannot be used: it must be for RSA, of 2048 bits or more, and not encrypted")]
+    NotRsa,
+    /// The cryptography does not sign.
+    #[error("signing with the private key failed")]
+    Sign,
+}
+
+impl AppKey {
+    /// Reads the file that GitHub gives out (PKCS #1), or one in PKCS #8. `\n` written as two characters counts as a
+    /// line end, for variables that cannot hold one.
+    ///
+    /// # Errors
+    /// [`KeyError`]
+    pub fn from_pem(pem: &str) -> Result<Self, KeyError> {
+        let pem = if pem.contains('\n') { pem.to_owned() } else { pem.replace("\\n", "\n") };
+        if pem.contains("ENCRYPTED") {
+            return Err(KeyError::NotRsa);
+        }
+        let key = match PrivateKeyDer::from_pem_slice(pem.as_bytes()).map_err(|_| KeyError::NoPem)? {
+            PrivateKeyDer::Pkcs1(der) => KeyPair::from_der(der.secret_pkcs1_der()),
+            PrivateKeyDer::Pkcs8(der) => KeyPair::from_pkcs8(der.secret_pkcs8_der()),
+            // Elliptic curves, and what may come yet.
+            _ => return Err(KeyError::NotRsa),
+        };
+        Ok(Self(Arc::new(key.map_err(|_| KeyError::NotRsa)?)))
+    }
+
+    /// A login as this App.
+    ///
+    /// # Errors
+    /// [`KeyError::Sign`]
+    pub(super) fn login(&self, app: u64, now: Millis) -> Result<Secret, KeyError> {
+        let second = |instant: Millis| instant.0.div_euclid(1000);
+        let claims = json!({
+            "iat": second(Millis(now.0.saturating_sub(BACKDATED.0))),
+            "exp": second(now + LIFETIME),
+            "iss": app.to_string(),
+        });
+        let part = |value: &serde_json::Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
+        let signed = format!("{}.{}", part(&json!({ "alg": "RS256", "typ": "JWT" })), part(&claims));
+        let mut signature = vec![0; self.0.public_modulus_len()];
+        self.0
+            .sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), signed.as_bytes(), &mut signature)
+            .map_err(|_| KeyError::Sign)?;
+        Ok(Secret::new(format!("{signed}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature))))
+    }
+}
+
+impl fmt::Debug for AppKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AppKey(…)")
+    }
+}
+
+#[cfg(test)]
+impl AppKey {
+    /// A new one.
+    pub(crate) fn generate() -> Self {
+        Self(Arc::new(KeyPair::generate(aws_lc_rs::rsa::KeySize::Rsa2048).unwrap()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
+    use aws_lc_rs::rsa::KeySize;
+    use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
+    use base64::prelude::BASE64_STANDARD;
+    use serde_json::Value;
+
+    use super::*;
+
+    fn pem(label: &str, der: &[u8]) -> String {
+        let text = BASE64_STANDARD.encode(der);
+        let lines: Vec<&str> =
+            (0..text.len()).step_by(64).map(|at| &text[at..text.len().min(at + 64)]).collect();
+        format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
+    }
+
+    #[test]
+    fn a_login_is_signed_by_the_key_in_every_form_and_lasts_under_ten_minutes() {
+        let pair = KeyPair::generate(KeySize::Rsa2048).unwrap();
+        let der: Pkcs8V1Der<'_> = pair.as_der().unwrap();
+        let pkcs8 = pem("PRIVATE KEY", der.as_ref());
+        // PKCS #8 of this size is PKCS #1 behind 26 bytes.
+        let pkcs1 = pem("RSA PRIVATE KEY", &der.as_ref()[26..]);
+        for text in [pkcs8.clone(), pkcs1.clone(), pkcs1.replace('\n', "\\n"), pkcs1.replace('\n', "\r\n")] {
+            let key = AppKey::from_pem(&text).unwrap();
+            let login = key.login(77, Millis(1_795_162_200_999)).unwrap();
+            let (signed, signature) = login.expose().rsplit_once('.').unwrap();
+            let verifier = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, pair.public_key().as_ref());
+            verifier.verify(signed.as_bytes(), &BASE64_URL_SAFE_NO_PAD.decode(signature).unwrap()).unwrap();
+            let parts: Vec<Value> = signed
+                .split('.')
+                .map(|part| serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap())
+                .collect();
+            assert_eq!(parts[0], json!({ "alg": "RS256", "typ": "JWT" }));
+            assert_eq!(parts[1], json!({ "iss": "77", "iat": 1_795_162_140, "exp": 1_795_162_740 }));
+            assert_eq!(format!("{key:?}"), "AppKey(…)");
+        }
+        let body: String = pkcs1.lines().take(5).collect::<Vec<_>>().join("\n");
+        let refused = [
+            ("", KeyError::NoPem),
+            ("canary", KeyError::NoPem),
+            (body.as_str(), KeyError::NoPem),
+            (&pem("PRIVATE KEY", b"canary"), KeyError::NotRsa),
+            (&pem("EC PRIVATE KEY", b"canary"), KeyError::NotRsa),
+            (&pem("ENCRYPTED PRIVATE KEY", b"canary"), KeyError::NotRsa),
+            (&pem("PUBLIC KEY", b"canary"), KeyError::NoPem),
+        ];
+        for (text, expected) in refused {
+            let error = AppKey::from_pem(text).unwrap_err();
+            assert_eq!(error, expected, "{text}");
+            assert!(!format!("{error} {error:?}").contains("canary"));
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! What a loop's installation tokens may do. A token that leaks can do no more than its loop.
+
+use truing_core::slot::Loop;
+
+/// A permission of GitHub Apps and its level.
+pub type Permission = (&'static str, &'static str);
+
+/// What each loop needs, and nothing else: no administration, no workflows, no members.
+/// <https://docs.github.com/en/rest/authentication/permissions-required-for-github-apps>
+pub const fn permissions(of: Loop) -> &'static [Permission] {
+    match of {
+        Loop::Review => &[
+            ("checks", "write"),
+            ("contents", "read"),
+            ("issues", "write"),
+            ("metadata", "read"),
+            ("pull_requests", "write"),
+            ("statuses", "write"),
+        ],
+        // Those push. A push can change no workflow without a permission of its own.
+        Loop::Converge | Loop::Sync => &[
+            ("checks", "read"),
+            ("contents", "write"),
+            ("issues", "write"),
+            ("metadata", "read"),
+            ("pull_requests", "write"),
+            ("statuses", "read"),
+        ],
+    }
+}
+
+/// What lists an installation's repositories.
+pub(super) const LISTING: &[Permission] = &[("metadata", "read")];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_reviews_changes_no_code_and_nobody_administers() {
+        let review = permissions(Loop::Review);
+        assert!(review.contains(&("contents", "read")));
+        for of in Loop::ALL {
+            for (name, level) in permissions(of) {
+                assert!(
+                    ["checks", "contents", "issues", "metadata", "pull_requests", "statuses"].contains(name),
+                    "{name}"
+                );
+                assert!(["read", "write"].contains(level), "{level}");
+            }
+        }
+    }
+}

@@ -1,0 +1,309 @@
+//! Which token each call is sent with, and when there is another one.
+
+use std::sync::{Arc, OnceLock};
+
+use reqwest::header::AUTHORIZATION;
+use serde_json::json;
+use truing_core::id::Sha;
+use truing_core::port::Forge as _;
+
+use super::*;
+use crate::github::tests::options;
+use crate::github::{GitHub, GitHubOptions, Listing, OpenPull, Repositories};
+use crate::testing::{CANARY, Hand, Reply, Request, Server, patience};
+
+const APP: u64 = 77;
+/// When the tests begin: 2026-11-20T08:00:00Z.
+const NOW: Millis = Millis(1_795_161_600_000);
+const HEAD: &str = "1111111111111111111111111111111111111111";
+
+/// Making one takes a while.
+fn key() -> AppKey {
+    static KEY: OnceLock<AppKey> = OnceLock::new();
+    KEY.get_or_init(AppKey::generate).clone()
+}
+
+fn app_at(server: &Server, clock: &Hand) -> GitHub {
+    let credentials = Credentials::App { id: APP, key: key() };
+    let url = server.url("");
+    let options = GitHubOptions { credentials, ..options(url.as_str(), url.as_str()) };
+    GitHub::with_patience(options, patience(), Arc::new(clock.clone())).unwrap()
+}
+
+fn ok(body: &Value) -> Reply {
+    Reply::new(200, body.to_string())
+}
+
+fn installed(id: u64) -> Reply {
+    ok(&json!({ "id": id, "account": null }))
+}
+
+/// A token for an hour from the tests' beginning.
+fn minted(token: &str, repository: u64) -> Reply {
+    let body = json!({
+        "token": token, "expires_at": "2026-11-20T09:00:00Z", "repositories": [{ "id": repository }],
+    });
+    Reply::new(201, body.to_string())
+}
+
+fn pull_body(repository: u64) -> Reply {
+    ok(&json!({
+        "state": "open", "draft": false, "html_url": "https://x/octo/demo/pull/7",
+        "head": { "sha": HEAD, "repo": null }, "base": { "sha": HEAD, "repo": { "id": repository } },
+    }))
+}
+
+fn pr() -> PrId {
+    PrId { forge: "github".into(), repository: "5".into(), number: 7 }
+}
+
+fn line(request: &Request) -> &str {
+    &request.line
+}
+
+fn bearer(request: &Request) -> String {
+    let value = request.headers.get(AUTHORIZATION).unwrap().to_str().unwrap();
+    value.strip_prefix("Bearer ").unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn an_app_gets_a_token_for_the_one_repository_and_what_reviews_need() {
+    let server = Server::new([installed(9), minted("ghs_one", 5), pull_body(5), pull_body(5)]).await;
+    let github = app_at(&server, &Hand::at(NOW));
+    assert!(github.is_app());
+    let pull = github.pull(pr(), "octo/demo");
+    pull.pull_request().await.unwrap();
+    pull.pull_request().await.unwrap();
+    let remote = github.remote(&pr(), "octo/demo").await.unwrap();
+    assert!(!format!("{remote:?} {github:?}").contains("ghs_one"));
+
+    let requests = server.requests();
+    let expected = [
+        "GET /repos/octo/demo/installation",
+        "POST /app/installations/9/access_tokens",
+        "GET /repos/octo/demo/pulls/7",
+        "GET /repos/octo/demo/pulls/7",
+    ];
+    assert_eq!(requests.iter().map(line).collect::<Vec<_>>(), expected, "one token, for git too");
+    let wanted = json!({
+        "repository_ids": [5],
+        "permissions": {
+            "checks": "write", "contents": "read", "issues": "write", "metadata": "read",
+            "pull_requests": "write", "statuses": "write",
+        },
+    });
+    assert_eq!(requests[1].json(), wanted);
+    assert_eq!(bearer(&requests[0]).split('.').count(), 3, "a signed login");
+    assert_eq!(bearer(&requests[2]), "ghs_one");
+}
+
+#[tokio::test]
+async fn a_token_is_replaced_before_it_ends_and_when_it_is_refused() {
+    let clock = Hand::at(NOW);
+    let fresh = |token: &str| {
+        let body = json!({ "token": token, "expires_at": "2026-11-20T10:00:00Z" });
+        Reply::new(201, body.to_string())
+    };
+    let server = Server::new([
+        installed(9),
+        minted("ghs_one", 5),
+        pull_body(5),
+        installed(9),
+        fresh("ghs_two"),
+        pull_body(5),
+        // Ended in mid-run: another one, once.
+        Reply::new(401, ""),
+        installed(9),
+        fresh("ghs_three"),
+        pull_body(5),
+        Reply::new(401, ""),
+        installed(9),
+        fresh("ghs_four"),
+        Reply::new(401, ""),
+    ])
+    .await;
+    let pull = app_at(&server, &clock).pull(pr(), "octo/demo");
+    pull.pull_request().await.unwrap();
+    clock.pass(Span::minutes(50));
+    pull.pull_request().await.unwrap();
+    pull.pull_request().await.unwrap();
+    let error = pull.pull_request().await.unwrap_err();
+    assert!(matches!(error, ForgeError::Unauthorized { .. }), "{error}");
+    let requests = server.requests();
+    let used = [2, 5, 6, 9, 10, 13].map(|at| bearer(&requests[at]));
+    assert_eq!(used, ["ghs_one", "ghs_two", "ghs_two", "ghs_three", "ghs_three", "ghs_four"]);
+    assert_eq!(requests.len(), 14);
+}
+
+#[tokio::test]
+async fn how_long_a_token_lasts_is_counted_by_the_forges_clock() {
+    // The forge's clock is two hours behind ours.
+    let clock = Hand::at(NOW + Span::minutes(120));
+    let token = minted("ghs_one", 5).header("date", "Fri, 20 Nov 2026 08:00:00 GMT");
+    let server = Server::new([installed(9), token, pull_body(5), pull_body(5)]).await;
+    let pull = app_at(&server, &clock).pull(pr(), "octo/demo");
+    pull.pull_request().await.unwrap();
+    clock.pass(Span::minutes(49));
+    pull.pull_request().await.unwrap();
+}
+
+#[tokio::test]
+async fn workers_wait_for_one_token_instead_of_each_asking_for_its_own() {
+    let server = Server::new([installed(9), minted("ghs_one", 5), pull_body(5).always()]).await;
+    let github = app_at(&server, &Hand::at(NOW));
+    let pull = github.pull(pr(), "octo/demo");
+    let (a, b, c) = tokio::join!(pull.pull_request(), pull.pull_request(), pull.pull_request());
+    assert!(a.is_ok() && b.is_ok() && c.is_ok());
+    assert_eq!(server.requests().len(), 5);
+}
+
+#[tokio::test]
+async fn a_name_and_an_id_of_one_repository_share_its_token() {
+    let server = Server::new([
+        installed(9),
+        minted("ghs_one", 5),
+        ok(&json!([])),
+        pull_body(5),
+        ok(&json!([])),
+        // The name leads nowhere: what it means is asked for anew.
+        Reply::new(404, ""),
+        installed(9),
+        minted("ghs_two", 6),
+        ok(&json!([])),
+    ])
+    .await;
+    let github = app_at(&server, &Hand::at(NOW));
+    let pulls = async || {
+        let mut list = Listing::<OpenPull>::default();
+        github.open_pulls("Octo/demo", &mut list, &mut 9).await
+    };
+    pulls().await.unwrap();
+    github.pull(pr(), "octo/demo").pull_request().await.unwrap();
+    pulls().await.unwrap();
+    assert!(pulls().await.is_err());
+    pulls().await.unwrap();
+    let requests = server.requests();
+    assert_eq!(requests[1].json()["repositories"], json!(["demo"]));
+    assert_eq!(bearer(&requests[8]), "ghs_two");
+}
+
+#[tokio::test]
+async fn a_repository_is_found_by_its_id_alone() {
+    let found = ok(&json!({ "id": 5, "full_name": "octo/new" }));
+    let server = Server::new([installed(9), minted("ghs_one", 5), found]).await;
+    let seen = app_at(&server, &Hand::at(NOW)).repository_by_id("5").await.unwrap();
+    assert_eq!(seen.name, "octo/new");
+    let requests = server.requests();
+    let expected = [
+        "GET /repositories/5/installation",
+        "POST /app/installations/9/access_tokens",
+        "GET /repositories/5",
+    ];
+    assert_eq!(requests.iter().map(line).collect::<Vec<_>>(), expected);
+}
+
+#[tokio::test]
+async fn an_apps_repositories_are_those_of_its_installations() {
+    let page = |id: u64, name: &str| {
+        ok(&json!({ "total_count": 1, "repositories": [{ "id": id, "full_name": name }] }))
+    };
+    let all = json!([
+        { "id": 9, "suspended_at": null },
+        { "id": 10, "suspended_at": "2026-11-01T00:00:00Z" },
+        { "id": 11 },
+    ]);
+    let server = Server::new([
+        ok(&all),
+        minted("ghs_nine", 1),
+        page(5, "octo/demo"),
+        minted("ghs_eleven", 2),
+        page(6, "hexa/demo"),
+        ok(&json!([{ "id": 11 }])),
+        page(6, "hexa/demo"),
+    ])
+    .await;
+    let github = app_at(&server, &Hand::at(NOW));
+    let mut list = Repositories::default();
+    github.repositories(&mut list, &mut 9).await.unwrap();
+    assert_eq!(list.items().map(|seen| seen.name.as_str()).collect::<Vec<_>>(), ["octo/demo", "hexa/demo"]);
+    let requests = server.requests();
+    assert_eq!(requests[1].json(), json!({ "permissions": { "metadata": "read" } }), "for its list alone");
+    assert_eq!(requests[2].line, "GET /installation/repositories?per_page=100");
+    assert_eq!(bearer(&requests[2]), "ghs_nine");
+    // One was uninstalled.
+    github.repositories(&mut list, &mut 9).await.unwrap();
+    assert_eq!(list.items().map(|seen| seen.name.as_str()).collect::<Vec<_>>(), ["hexa/demo"]);
+}
+
+#[tokio::test]
+async fn an_app_writes_as_its_bot_and_knows_its_former_accounts() {
+    let server = Server::new([
+        ok(&json!({ "slug": "truing-acme" })),
+        installed(9),
+        minted("ghs_one", 5),
+        ok(&json!({ "id": 42, "login": "truing-acme[bot]" })),
+    ])
+    .await;
+    let url = server.url("");
+    let options = GitHubOptions {
+        credentials: Credentials::App { id: APP, key: key() },
+        accounts: vec!["Ada".into(), "17".into()],
+        ..options(url.as_str(), url.as_str())
+    };
+    let github = GitHub::with_patience(options, patience(), Arc::new(Hand::at(NOW))).unwrap();
+    let accounts = github.accounts(Scope::Named("octo/demo")).await.unwrap();
+    let whose = |id: u64, login: &str| accounts.whose(&wire::User { id, login: Some(login.into()) });
+    assert_eq!(whose(42, "renamed"), Some(Whose::Present));
+    assert_eq!(whose(1, "ada"), Some(Whose::Former));
+    assert_eq!(whose(17, "anybody"), Some(Whose::Former));
+    assert_eq!(whose(2, "17"), None, "digits are an id, not a name");
+    assert_eq!(accounts.whose(&wire::User { id: 3, login: None }), None);
+    github.accounts(Scope::Named("octo/demo")).await.unwrap();
+    let requests = server.requests();
+    let expected = [
+        "GET /app",
+        "GET /repos/octo/demo/installation",
+        "POST /app/installations/9/access_tokens",
+        "GET /users/truing-acme[bot]",
+    ];
+    assert_eq!(requests.iter().map(line).collect::<Vec<_>>(), expected);
+}
+
+#[tokio::test]
+async fn what_an_app_may_not_is_told_with_what_it_needs() {
+    let not_granted = r#"{"message":"The permissions requested are not granted to this installation."}"#;
+    let cases: [(Vec<Reply>, &str); 7] = [
+        (vec![Reply::new(401, "")], "are app_id and private_key of one App"),
+        (vec![Reply::new(404, "")], "(is it installed there?): not found"),
+        (vec![Reply::new(301, "").header("location", "/repositories/5/installation")], "at another address"),
+        (vec![installed(9), Reply::new(422, not_granted)], "the App needs checks: write, contents: read"),
+        (
+            vec![installed(9), Reply::new(403, r#"{"message":"This installation has been suspended"}"#)],
+            "(403): This installation has been suspended",
+        ),
+        (vec![installed(9), Reply::new(201, format!(r#"{{"token":"{CANARY}"}}"#))], "not as expected"),
+        (vec![installed(9), Reply::new(201, format!(r#""{CANARY}""#))], "not as expected"),
+    ];
+    for (replies, expected) in cases {
+        let server = Server::new(replies).await;
+        let github = app_at(&server, &Hand::at(NOW));
+        let error = github.pull(pr(), "octo/demo").pull_request().await.unwrap_err();
+        assert!(error.to_string().contains(expected), "{error}");
+        assert!(error.to_string().starts_with("octo/demo: getting a token as GitHub App"), "{error}");
+        assert!(!format!("{error:?} {github:?}").contains(CANARY));
+        assert!(error.surely_undone() || matches!(error, ForgeError::Unavailable { .. }));
+    }
+    let server = Server::new([installed(9), minted(&format!("{CANARY}\u{7f}"), 5)]).await;
+    let github = app_at(&server, &Hand::at(NOW));
+    let error = github.pull(pr(), "octo/demo").set_status(&status()).await.unwrap_err();
+    assert!(error.to_string().contains("characters that no token has"), "{error}");
+    assert!(!error.to_string().contains(CANARY));
+}
+
+fn status() -> truing_core::publish::DesiredStatus {
+    truing_core::publish::DesiredStatus {
+        sha: Sha::parse(HEAD).unwrap(),
+        state: truing_core::publish::StatusState::Success,
+        description: "done".into(),
+    }
+}

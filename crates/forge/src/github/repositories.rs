@@ -1,0 +1,100 @@
+//! The repositories that we may see: a person's, an installation's, or those of all installations of an App.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use truing_core::port::ForgeError;
+use url::Url;
+
+use super::auth::Scope;
+use super::listing::Listing;
+use super::server::{RepositoryBody, Seen, paged, seen};
+use super::{GitHub, append};
+use crate::http::Answer;
+
+/// Pages of one list of repositories: 10,000 of them.
+const MAX_REPOSITORY_PAGES: usize = 100;
+/// Pages of an App's installations: 10,000 of them.
+const MAX_INSTALLATION_PAGES: usize = 100;
+
+/// The repositories as they were listed last.
+#[derive(Clone, Debug, Default)]
+pub struct Repositories {
+    /// Of an App: its installations that work.
+    installations: Listing<u64>,
+    /// By installation; of a token there is one list.
+    lists: BTreeMap<u64, Listing<Seen>>,
+}
+
+impl Repositories {
+    /// All that were listed, list by list in the forge's order.
+    pub fn items(&self) -> impl Iterator<Item = &Seen> {
+        self.lists.values().flat_map(Listing::items)
+    }
+}
+
+/// The list of an installation, which is inside an object.
+#[derive(Deserialize)]
+struct Installed {
+    repositories: Vec<RepositoryBody>,
+}
+
+#[derive(Deserialize)]
+struct Installation {
+    id: u64,
+    /// Not null: it is switched off, and gives out no tokens.
+    suspended_at: Option<String>,
+}
+
+impl GitHub {
+    /// The repositories that we may see: of a GitHub App those it is installed for, of an installation's token those of
+    /// the installation, of a person's those they own, collaborate on or reach through an organization. Of a person's
+    /// those pushed to last come first. At most `calls` calls, which is lowered.
+    ///
+    /// # Errors
+    /// [`ForgeError`]; what was listed until then is new and the rest old.
+    pub async fn repositories(&self, last: &mut Repositories, calls: &mut u64) -> Result<(), ForgeError> {
+        let root = &self.inner.options.api_url;
+        if !self.is_app() {
+            let list = last.lists.entry(0).or_default();
+            if !self.inner.auth.knows_itself() {
+                *calls = calls.saturating_sub(1);
+            }
+            return if self.identity(Scope::App).await?.installation {
+                self.of_installation(Scope::App, list, calls).await
+            } else {
+                let what = "listing the token's repositories";
+                let url = paged(append(root, ["user", "repos"]), &[("sort", "pushed")]);
+                let read = |answer: &Answer| Ok(seen(answer.json::<Vec<RepositoryBody>>()?));
+                list.refresh((self, Scope::App), (what, url), MAX_REPOSITORY_PAGES, calls, read).await
+            };
+        }
+        let what = "listing the App's installations";
+        let url = paged(append(root, ["app", "installations"]), &[]);
+        let read = |answer: &Answer| {
+            let all = answer.json::<Vec<Installation>>()?.into_iter();
+            Ok(all.filter(|one| one.suspended_at.is_none()).map(|one| one.id).collect())
+        };
+        let known = &mut last.installations;
+        known.refresh((self, Scope::App), (what, url), MAX_INSTALLATION_PAGES, calls, read).await?;
+        let ids: Vec<u64> = known.items().copied().collect();
+        last.lists.retain(|id, _| ids.contains(id));
+        for id in ids {
+            let list = last.lists.entry(id).or_default();
+            self.of_installation(Scope::Installation(id), list, calls).await?;
+        }
+        Ok(())
+    }
+
+    async fn of_installation(
+        &self,
+        scope: Scope<'_>,
+        list: &mut Listing<Seen>,
+        calls: &mut u64,
+    ) -> Result<(), ForgeError> {
+        let what = "listing the installation's repositories";
+        let url: Url = paged(append(&self.inner.options.api_url, ["installation", "repositories"]), &[]);
+        let read = |answer: &Answer| Ok(seen(answer.json::<Installed>()?.repositories));
+        list.refresh((self, scope), (what, url), MAX_REPOSITORY_PAGES, calls, read).await
+    }
+}

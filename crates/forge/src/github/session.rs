@@ -1,0 +1,63 @@
+//! Sending a call with the credential of what it is about, and reading lists that way.
+
+use serde::de::DeserializeOwned;
+use truing_core::port::ForgeError;
+use url::Url;
+
+use super::GitHub;
+use super::auth::Scope;
+use crate::http::{Answer, Call, unavailable};
+
+#[cfg(test)]
+mod tests;
+
+/// The most pages of one list that are followed: at 100 items a page more than any pull request shows.
+const MAX_PAGES: usize = 100;
+
+impl GitHub {
+    /// Sends a call. A token that ended in the meantime is replaced, once: what was refused for it was surely not done.
+    pub(super) async fn send(&self, scope: Scope<'_>, call: &Call) -> Result<Answer, ForgeError> {
+        let (http, auth) = (&self.inner.http, &self.inner.auth);
+        let by = auth.authorization(http, scope).await?;
+        let answer = match http.send(&by, call).await {
+            Err(ForgeError::Unauthorized { .. }) if auth.discard(http, scope, &by).await => {
+                http.send(&auth.authorization(http, scope).await?, call).await
+            }
+            answer => answer,
+        };
+        if matches!(answer, Err(ForgeError::NotFound { .. })) {
+            auth.forget_name(scope);
+        }
+        answer
+    }
+
+    /// Reads a list page by page and hands over each item, so that a page is dropped before the next is read.
+    /// On an error the items of the pages before it have been handed over.
+    pub(super) async fn pages<T: DeserializeOwned>(
+        &self,
+        scope: Scope<'_>,
+        what: &str,
+        first: Url,
+        mut each: impl FnMut(T) + Send,
+    ) -> Result<(), ForgeError> {
+        let mut seen = vec![first.clone()];
+        let mut url = first;
+        loop {
+            let answer = self.send(scope, &Call::get(what, url)).await?;
+            for item in answer.json::<Vec<T>>()? {
+                each(item);
+            }
+            let Some(next) = answer.next()? else {
+                return Ok(());
+            };
+            if seen.contains(&next) {
+                return Err(unavailable(what, "the forge's pages go round in a circle"));
+            }
+            if seen.len() == MAX_PAGES {
+                return Err(unavailable(what, &format!("the list has more than {MAX_PAGES} pages")));
+            }
+            seen.push(next.clone());
+            url = next;
+        }
+    }
+}

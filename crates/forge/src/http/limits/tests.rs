@@ -1,0 +1,182 @@
+//! What is not sent, for how long, and by whom.
+
+use reqwest::header::{HeaderName, HeaderValue};
+use serde_json::Value;
+
+use super::*;
+use crate::testing::Hand;
+
+/// 2026-11-20T08:00:00Z.
+const NOW: Millis = Millis(1_795_161_600_000);
+
+fn limits(api: &str) -> (Limits, Hand) {
+    let clock = Hand::at(NOW);
+    (Limits::of(&Url::parse(api).unwrap(), Arc::new(clock.clone())), clock)
+}
+
+fn url(path: &str) -> Url {
+    Url::parse(&format!("https://api.github.com{path}")).unwrap()
+}
+
+fn read() -> Call {
+    Call::get("reading x", url("/x"))
+}
+
+fn create() -> Call {
+    Call::create("making x", url("/x"), Value::Null)
+}
+
+fn headers(list: &[(&str, &str)]) -> HeaderMap {
+    let pair = |(name, value): &(&str, &str)| {
+        (name.parse::<HeaderName>().unwrap(), HeaderValue::from_str(value).unwrap())
+    };
+    list.iter().map(pair).collect()
+}
+
+/// How long a call has to wait.
+async fn wait(limits: &Limits, payer: Payer, call: &Call) -> Option<Span> {
+    match limits.admit(payer, call).await {
+        Ok(_) => None,
+        Err(ForgeError::RateLimited { wait, what }) => {
+            assert_eq!(what, call.what);
+            Some(wait)
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
+
+#[tokio::test]
+async fn a_spent_primary_limit_is_not_tried_until_its_window_ends() {
+    let (limits, clock) = limits("https://api.github.com");
+    let (one, other) = (Payer::Installation(1), Payer::Installation(2));
+    // Ten minutes by the forge's clock, which is an hour ahead of ours.
+    let spent = [
+        ("x-ratelimit-limit", "5000"),
+        ("x-ratelimit-remaining", "0"),
+        ("x-ratelimit-reset", "1795165800"),
+        ("date", "Fri, 20 Nov 2026 09:00:00 GMT"),
+    ];
+    limits.note(one, &headers(&spent));
+    assert_eq!(wait(&limits, one, &read()).await, Some(Span::minutes(10)));
+    assert_eq!(wait(&limits, other, &read()).await, None, "each installation has its own");
+    let graphql = Call::get("asking x", url("/graphql"));
+    assert_eq!(wait(&limits, one, &graphql).await, None, "GraphQL is counted apart");
+    let of_graphql = [spent.as_slice(), &[("x-ratelimit-resource", "graphql")]].concat();
+    limits.note(other, &headers(&of_graphql));
+    assert_eq!(wait(&limits, other, &graphql).await, Some(Span::minutes(10)));
+    assert_eq!(wait(&limits, other, &read()).await, None);
+    clock.pass(Span::minutes(10));
+    assert_eq!(wait(&limits, one, &read()).await, None);
+}
+
+#[tokio::test]
+async fn whoever_has_the_fewest_calls_left_is_shown() {
+    let (limits, clock) = limits("https://api.github.com");
+    assert_eq!(limits.quota(), None);
+    for (installation, left, reset) in
+        [(1, "70", "1795165200"), (2, "4", "1795161660"), (3, "900", "1795165200")]
+    {
+        let told =
+            [("x-ratelimit-limit", "5000"), ("x-ratelimit-remaining", left), ("x-ratelimit-reset", reset)];
+        limits.note(Payer::Installation(installation), &headers(&told));
+    }
+    let left = || limits.quota().map(|quota| quota.remaining);
+    assert_eq!(left(), Some(4));
+    clock.pass(Span::minutes(1));
+    assert_eq!(left(), Some(70), "a window that is over says nothing of the next one");
+    clock.pass(Span::minutes(60));
+    assert_eq!(left(), Some(4), "still the last that was told");
+}
+
+#[tokio::test]
+async fn a_secondary_limit_stops_all_calls_and_the_wait_grows_until_one_goes_well() {
+    let (limits, clock) = limits("https://api.github.com");
+    assert_eq!(limits.hit(Brake::Asked, Span::seconds(17)), Span::seconds(17));
+    assert_eq!(wait(&limits, Payer::Token, &read()).await, Some(Span::seconds(17)));
+    assert_eq!(wait(&limits, Payer::Installation(3), &create()).await, Some(Span::seconds(17)));
+    clock.pass(Span::seconds(17));
+    assert_eq!(wait(&limits, Payer::Token, &read()).await, None);
+
+    let mut waits = Vec::new();
+    for _ in 0..8 {
+        // Two that were under way together.
+        let hit = limits.hit(Brake::Unasked, DEFAULT_WAIT);
+        assert_eq!(limits.hit(Brake::Unasked, DEFAULT_WAIT), hit);
+        limits.went_well(); // a third one, sent before
+        waits.push(hit.0 / 60_000);
+        clock.pass(hit);
+    }
+    assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60]);
+    limits.went_well();
+    assert_eq!(limits.hit(Brake::Unasked, DEFAULT_WAIT), Span::minutes(1));
+    // Our clock is set back: the pause is not kept for a day.
+    clock.pass(Span::minutes(-24 * 60));
+    assert_eq!(wait(&limits, Payer::Token, &read()).await, None);
+}
+
+#[tokio::test]
+async fn what_is_created_keeps_within_what_githubs_own_service_allows() {
+    let (limits, clock) = limits("https://api.github.com");
+    for _ in 0..80 {
+        assert_eq!(wait(&limits, Payer::Token, &create()).await, None);
+    }
+    clock.pass(Span::seconds(20));
+    assert_eq!(wait(&limits, Payer::Token, &create()).await, Some(Span::seconds(40)));
+    assert_eq!(wait(&limits, Payer::Token, &read()).await, None, "reading is another matter");
+    clock.pass(Span::seconds(40));
+    let mut made = 80;
+    while made < 500 {
+        match wait(&limits, Payer::Token, &create()).await {
+            None => made += 1,
+            Some(time) => clock.pass(time),
+        }
+    }
+    let left = NOW + Span::minutes(60) - clock.now();
+    assert_eq!(wait(&limits, Payer::Token, &create()).await, Some(left), "the first ones leave the hour");
+    clock.pass(left);
+    assert_eq!(wait(&limits, Payer::Token, &create()).await, None);
+}
+
+#[tokio::test]
+async fn a_call_that_is_not_sent_counts_as_none_created() {
+    let (limits, clock) = limits("https://api.octo.ghe.com");
+    limits.hit(Brake::Asked, Span::seconds(10));
+    for _ in 0..500 {
+        assert!(wait(&limits, Payer::Token, &create()).await.is_some());
+    }
+    clock.pass(Span::seconds(10));
+    for _ in 0..80 {
+        assert_eq!(wait(&limits, Payer::Token, &create()).await, None);
+    }
+    assert!(wait(&limits, Payer::Token, &create()).await.is_some());
+}
+
+#[tokio::test]
+async fn other_servers_limit_by_themselves() {
+    for api in ["https://git.example.com/api/v3", "http://127.0.0.1:9", "https://github.com.example"] {
+        let (limits, _) = limits(api);
+        for _ in 0..600 {
+            assert_eq!(wait(&limits, Payer::Token, &create()).await, None, "{api}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_more_calls_are_under_way_than_there_are_places() {
+    let (limits, _) = limits("https://api.github.com");
+    let mut places = Vec::new();
+    for _ in 0..MAX_CONCURRENT {
+        places.push(limits.admit(Payer::Token, &read()).await.unwrap());
+    }
+    let next = read();
+    let mut next = std::pin::pin!(limits.admit(Payer::Token, &next));
+    tokio::select! {
+        biased;
+        _ = &mut next => panic!("one too many"),
+        () = std::future::ready(()) => {}
+    }
+    // Who waited meets a limit that was met meanwhile.
+    limits.hit(Brake::Asked, Span::seconds(5));
+    places.pop();
+    assert!(matches!(next.await, Err(ForgeError::RateLimited { .. })));
+}

@@ -1,0 +1,68 @@
+//! What the clients cannot do. A call that is not written down cannot be made by mistake, nor by a text that was
+//! believed: this looks for its words in the source.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
+use std::path::{Path, PathBuf};
+
+/// GitHub's words for approving, merging, closing, changing code and branches, by REST and by GraphQL.
+const ABSENT: &[&str] = &[
+    // Reviews that decide.
+    "APPROVE",
+    "REQUEST_CHANGES",
+    "dismissals",
+    "submitPullRequestReview",
+    // Merging and closing. `PUT` merges, changes files and dismisses.
+    "Method::PUT",
+    "\"merge\"",
+    "\"merges\"",
+    "mergePullRequest",
+    "closePullRequest",
+    "enablePullRequestAutoMerge",
+    "enqueuePullRequest",
+    // Branches and files.
+    "\"refs\"",
+    "\"update-branch\"",
+    "deleteRef",
+    "updateRef",
+    "createCommitOnBranch",
+    "git push",
+];
+
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if !path.ends_with("tests.rs") && !path.ends_with("testing.rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// Of each file what comes before its tests.
+fn code(path: &Path) -> String {
+    let text = std::fs::read_to_string(path).unwrap();
+    text.split("mod tests {").next().unwrap().to_owned()
+}
+
+#[test]
+fn no_call_approves_merges_closes_or_changes_code() {
+    let mut all = Vec::new();
+    sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut all);
+    let text: String = all.iter().map(|path| code(path)).collect();
+    for word in ABSENT {
+        assert!(!text.contains(word), "the clients' source holds {word}");
+    }
+    // The search sees what is there.
+    for word in ["\"COMMENT\"", "Method::PATCH", "resolveReviewThread", "\"statuses\""] {
+        assert!(text.contains(word), "{word}");
+    }
+    let mutations: Vec<&str> =
+        text.split("mutation(").skip(1).filter_map(|rest| rest.split('{').nth(1)).map(str::trim).collect();
+    let known = ["resolveReviewThread", "unresolveReviewThread"];
+    for mutation in mutations {
+        let name = mutation.split('(').next().unwrap();
+        assert!(known.contains(&name), "a mutation that is not known here: {name}");
+    }
+}

@@ -1,0 +1,131 @@
+//! The service as a GitHub App: tokens for one repository and one hour, which the forge holds it to.
+
+use std::time::Duration;
+
+use truing_core::id::Span;
+use truing_core::slot::Limits;
+use truing_fakes::forge::{Fault, FaultKind};
+
+use crate::site::{Site, limits};
+use crate::{REVIEWS, assert_first, assert_second, no_violations};
+
+/// One failure would park the pull request.
+fn once() -> Limits {
+    Limits { attempts: 1, ..limits() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_app_reviews_with_tokens_for_the_one_repository() {
+    let mut site = Site::new().await;
+    let (app, _) = site.log_in_as_app("truing");
+    let service = site.serve_with(once()).await;
+    let mut opened = site.open("change").await;
+    site.deliver().await;
+    service.rest(&site.clock).await;
+    assert_first(&site.picture(&opened).await);
+    site.push_second(&mut opened).await;
+    site.deliver().await;
+    service.rest(&site.clock).await;
+    assert_second(&site.picture(&opened).await);
+
+    let tokens = site.forge.issued_tokens();
+    assert_eq!(tokens.len(), 1, "one for all calls and for git");
+    let bot = format!("{}[bot]", app.slug);
+    let log = site.forge.log();
+    assert!(log.iter().all(|call| call.login.as_deref() == Some(bot.as_str())), "{log:#?}");
+    no_violations(&site);
+
+    // What was kept holds neither the key nor a token.
+    service.stop().await;
+    let mut kept = std::fs::read(site.database()).unwrap();
+    kept.extend(std::fs::read(site.database().with_extension("db-wal")).unwrap_or_default());
+    let shown = format!("{:?}", site.view(&opened).await);
+    let secret = app.private_key.lines().nth(3).unwrap();
+    for secret in [secret, tokens[0].as_str()] {
+        assert!(!kept.windows(secret.len()).any(|part| part == secret.as_bytes()));
+        assert!(!shown.contains(secret));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_ends_in_mid_run_is_replaced_and_nothing_fails() {
+    let mut site = Site::new().await;
+    site.log_in_as_app("truing");
+    let service = site.serve_with(once()).await;
+    let mut pulls = Vec::new();
+    for (index, (method, route)) in [
+        ("GET", "/repos/{owner}/{repo}/pulls/{number}$"),
+        ("GET", "/repos/{owner}/{repo}/issues/{number}/comments$"),
+        ("POST", "/repos/{owner}/{repo}/issues/{number}/comments$"),
+        ("POST", REVIEWS),
+        ("POST", "/repos/{owner}/{repo}/statuses/{sha}$"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let opened = site.open(&format!("change-{index}")).await;
+        site.forge.fault(Fault::once(method, route, FaultKind::Status(401, None)));
+        site.deliver().await;
+        service.rest(&site.clock).await;
+        site.forge.clear_faults();
+        pulls.push(opened);
+    }
+    // All that are out; and an hour, which ends the next ones too.
+    site.forge.end_tokens();
+    for pull in &mut pulls {
+        site.push_second(pull).await;
+        site.clock.skip(Span::minutes(61));
+        site.deliver().await;
+        service.rest(&site.clock).await;
+    }
+    for pull in &pulls {
+        assert_second(&site.picture(pull).await);
+        let key = site.key(pull.number).await;
+        let history = service.history(&key).await;
+        assert!(!history.iter().any(|what| what.contains("failed")), "{history:#?}");
+    }
+    no_violations(&site);
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_app_sweeps_what_it_is_installed_for_and_finds_what_was_renamed() {
+    let mut site = Site::new().await;
+    site.log_in_as_app("truing");
+    let first = site.open("first").await;
+    let service = site.serve_sweeping(Duration::from_millis(50)).await;
+    // Nobody told of it.
+    let key = site.key(first.number).await;
+    crate::site::until("the sweep finds it", async || service.published(&key).await == 1).await;
+    assert_first(&site.picture(&first).await);
+    service.stop().await;
+
+    let service = site.serve_with(once()).await;
+    let mut first = first;
+    site.push_second(&mut first).await;
+    let deliveries = site.forge.pending();
+    site.repo.rename("acme", "store").await.unwrap();
+    for delivery in &deliveries {
+        site.forge.deliver(delivery).await.unwrap();
+    }
+    service.rest(&site.clock).await;
+    assert_eq!(service.published(&key).await, 2, "{:#?}", service.history(&key).await);
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_app_may_not_is_told_by_why_with_what_it_needs() {
+    let mut site = Site::new().await;
+    let (_, installation) = site.log_in_as_app("truing");
+    site.forge.ungrant(installation, "pull_requests");
+    let service = site.serve_with(once()).await;
+    let opened = site.open("change").await;
+    site.deliver().await;
+    let key = site.key(opened.number).await;
+    service.state(&key, "held (parked)").await;
+    let history = service.history(&key).await.join("\n");
+    let told = "acme/shop: getting a token as GitHub App: the token may not do this (403): \
+                The permissions requested are not granted to this installation. (the App needs checks: write,";
+    assert!(history.contains(told), "{history}");
+    service.stop().await;
+}
