@@ -107,6 +107,8 @@ pub const SECTIONS: &[(&str, &str)] = &[
     ("retention", "How long is remembered what is no longer needed."),
 ];
 
+/// The greatest number of a GitHub App: what JSON's numbers hold exactly.
+const MAX_APP_ID: i64 = (1 << 53) - 1;
 /// How long history may be kept.
 const KEPT: Kind =
     Kind::Duration(Duration::from_secs(24 * 60 * 60), Duration::from_secs(10 * 366 * 24 * 60 * 60));
@@ -234,7 +236,7 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         path: "forge.NAME.app_id",
-        kind: Kind::Integer(1, i64::MAX),
+        kind: Kind::Integer(1, MAX_APP_ID),
         default: Default::Computed { words: "none: `token` is used", example: "123456" },
         repository: Repository::No,
         since: "0.1.0",

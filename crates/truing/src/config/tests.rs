@@ -298,7 +298,16 @@ fn a_forge_has_one_login_and_all_of_it() {
         "app_id = 0",
     ]
     .map(|keys| told_of(&format!("[forge.github]\n{keys}")));
-    insta::assert_snapshot!(told.join("\n"), @"");
+    insta::assert_snapshot!(told.join(""), @r"
+    error: `forge.github` has an `app_id`, but no `private_key`
+    hint: in [forge.github] give either `token`, or `app_id` and `private_key` of a GitHub App
+    error: `forge.github` has a `private_key`, but no `app_id`
+    hint: in [forge.github] give either `token`, or `app_id` and `private_key` of a GitHub App
+    error: `forge.github` has two logins: a token and a GitHub App
+    hint: in [forge.github] give either `token`, or `app_id` and `private_key` of a GitHub App
+    error: truing.toml:2: `forge.github.app_id` must be a whole number from 1 to 9007199254740991, not `0`
+    hint: see `forge.github.app_id` in `truing config schema`
+    ");
 }
 
 #[test]

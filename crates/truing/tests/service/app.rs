@@ -129,3 +129,27 @@ async fn what_the_app_may_not_is_told_by_why_with_what_it_needs() {
     assert!(history.contains(told), "{history}");
     service.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_former_account_wrote_is_ours_and_is_not_said_again() {
+    let mut site = Site::new().await;
+    let service = site.serve_with(once()).await;
+    let mut opened = site.open("change").await;
+    site.deliver().await;
+    service.rest(&site.clock).await;
+    assert_first(&site.picture(&opened).await);
+    service.stop().await;
+
+    site.log_in_as_app("truing-acme");
+    // The records are lost, too: only the markers tell.
+    site.forget();
+    let service = site.serve_with(once()).await;
+    site.push_second(&mut opened).await;
+    site.deliver().await;
+    service.rest(&site.clock).await;
+    let view = site.view(&opened).await;
+    let by = |login: &str| view.inline().filter(|comment| comment.author == login).count();
+    assert_eq!((by("truing[bot]"), by("truing-acme[bot]")), (crate::change::FOUND, crate::change::NEW));
+    no_violations(&site);
+    service.stop().await;
+}

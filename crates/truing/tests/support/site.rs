@@ -168,9 +168,10 @@ impl Site {
     }
 
     /// Lets services that start from now on log in as a GitHub App that is installed for all repositories of `acme`,
-    /// and the token no more: the App, and the installation.
+    /// and with the token no more, whose account was theirs: the App, and the installation.
     pub(crate) fn log_in_as_app(&mut self, slug: &str) -> (App, u64) {
         self.forge.revoke(TOKEN);
+        self.options.accounts = vec![BOT.into()];
         let app = self.forge.app(slug).unwrap();
         let installation = self.forge.install(&app, "acme");
         let key = AppKey::from_pem(&app.private_key).unwrap();
