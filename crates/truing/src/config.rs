@@ -7,6 +7,7 @@
 pub mod generate;
 pub mod keys;
 pub mod layer;
+pub mod login;
 pub mod problem;
 pub mod secret;
 pub mod value;
@@ -22,6 +23,7 @@ use ipnet::IpNet;
 use crate::environment::Environment;
 use keys::{Default, KEYS, Key, Repository, SECTIONS};
 use layer::{CONFIG_VARIABLE, Flag, Layer, Owner, SourceFile};
+use login::Login;
 use problem::{ConfigError, Origin, Problem};
 use secret::Secret;
 use value::Value;
@@ -107,20 +109,6 @@ pub struct ForgeConfig {
     pub settle: Duration,
     /// Globs of the repositories to review, [`value::repositories`] compiles them; empty: all.
     pub repositories: Vec<String>,
-}
-
-/// What to log in with at a forge.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Login {
-    /// A token.
-    Token(Secret),
-    /// A GitHub App.
-    App {
-        /// Its number.
-        id: u64,
-        /// Its private key.
-        key: Secret,
-    },
 }
 
 /// The kinds of forges.
@@ -357,11 +345,7 @@ fn fill_with_defaults(
         if settings.contains_key(&path) {
             continue;
         }
-        // An App has no token of its own.
-        let app = |part: &str| {
-            path.strip_suffix("token").is_some_and(|own| settings.contains_key(&format!("{own}{part}")))
-        };
-        if app("app_id") || app("private_key") {
+        if login::has_no_token(&path, settings) {
             settings.insert(path, Setting { value: Value::Unset, origin: Origin::Default, added: None });
             continue;
         }
@@ -516,24 +500,6 @@ impl Typed<'_> {
         self.get(path, |value| if let Value::Folder(path) = value { Some(Some(path.clone())) } else { None })
     }
 
-    /// Either of the two logins, whole.
-    fn login(&self, name: &str) -> Result<Login, ConfigError> {
-        let path = |key: &str| format!("forge.{name}.{key}");
-        let app = match &self.setting(&path("app_id"))?.value {
-            Value::Unset => None,
-            _ => Some(self.number(&path("app_id"))?),
-        };
-        let wrong = |wrong| Err(Problem::Login { name: name.to_owned(), wrong }.into());
-        match (self.secret(&path("token"))?, app, self.secret(&path("private_key"))?) {
-            (Some(token), None, None) => Ok(Login::Token(token)),
-            (None, Some(id), Some(key)) => Ok(Login::App { id, key }),
-            (Some(_), _, _) => wrong("has two logins: a token and a GitHub App"),
-            (None, Some(_), None) => wrong("has an `app_id`, but no `private_key`"),
-            (None, None, Some(_)) => wrong("has a `private_key`, but no `app_id`"),
-            (None, None, None) => wrong("has no login"),
-        }
-    }
-
     fn forge(&self, name: &str) -> Result<ForgeConfig, ConfigError> {
         let path = |key: &str| format!("forge.{name}.{key}");
         let needed = |key: &str| self.secret(&path(key))?.ok_or_else(|| bug(&path(key)));
@@ -541,7 +507,7 @@ impl Typed<'_> {
             kind: self.word(&path("kind"), |word| (word == "github").then_some(ForgeKind::Github))?,
             api_url: self.url(&path("api_url"))?,
             git_url: self.url(&path("git_url"))?,
-            login: self.login(name)?,
+            login: login::of(self, name)?,
             accounts: self.list(&path("accounts"))?,
             webhook_secret: needed("webhook_secret")?,
             marker_key: self.secret(&path("marker_key"))?,

@@ -21,9 +21,10 @@ use url::Url;
 use uuid::Uuid;
 
 use crate::cli::error::CliError;
+use crate::config::login::Login;
 use crate::config::secret::Secret;
 use crate::config::value;
-use crate::config::{Config, ForgeConfig, Login, NotifyConfig, RetentionConfig, ReviewConfig, RulesConfig};
+use crate::config::{Config, ForgeConfig, NotifyConfig, RetentionConfig, ReviewConfig, RulesConfig};
 use crate::environment::Environment;
 use crate::loops::checkout::Rules;
 use crate::loops::reading::Scope;
@@ -394,6 +395,14 @@ pub fn make_folder(folder: &Path) -> Result<(), CliError> {
         CliError::failed("store", format!("cannot make {}: {error}", folder.display()))
             .hint("see that the folder above it is yours to write, or set store.url to another place")
     })
+}
+
+/// What keeps git from a repository, as the command line tells it.
+pub fn remote_error(error: RemoteError) -> CliError {
+    match error {
+        RemoteError::Forge(error) => forge_error(error),
+        RemoteError::Git(error) => git_error(error),
+    }
 }
 
 /// A forge's error as the command line tells it.

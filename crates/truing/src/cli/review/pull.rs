@@ -32,7 +32,7 @@ impl Command {
         let (id, pull) = look(&client, &forge, &repo, number).await?;
         let reader = wiring::child_reader(&config.rules)?;
         let git = wiring::git(&self.environment).await?;
-        let remote = client.remote(&repo).map_err(wiring::git_error)?;
+        let remote = client.remote(&id, &repo).await.map_err(wiring::remote_error)?;
         let records = store.filter(|_| !self.args.no_record);
         let pull = Pull {
             id: &id,

@@ -1,0 +1,47 @@
+//! What to log in with at a forge: a token, or a GitHub App.
+
+use std::collections::BTreeMap;
+
+use super::problem::{ConfigError, Problem};
+use super::secret::Secret;
+use super::value::Value;
+use super::{Setting, Typed};
+
+/// What to log in with at a forge.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Login {
+    /// A token.
+    Token(Secret),
+    /// A GitHub App.
+    App {
+        /// Its number.
+        id: u64,
+        /// Its private key.
+        key: Secret,
+    },
+}
+
+/// Is this the path of a forge's token, in whose place there is an App?
+pub(super) fn has_no_token(path: &str, settings: &BTreeMap<String, Setting>) -> bool {
+    let Some(own) = path.strip_suffix("token") else { return false };
+    ["app_id", "private_key"].iter().any(|part| settings.contains_key(&format!("{own}{part}")))
+}
+
+/// The forge's login, whole.
+pub(super) fn of(settings: &Typed<'_>, name: &str) -> Result<Login, ConfigError> {
+    let path = |key: &str| format!("forge.{name}.{key}");
+    let app = if settings.setting(&path("app_id"))?.value == Value::Unset {
+        None
+    } else {
+        Some(settings.number(&path("app_id"))?)
+    };
+    let wrong = |wrong| Err(Problem::Login { name: name.to_owned(), wrong }.into());
+    match (settings.secret(&path("token"))?, app, settings.secret(&path("private_key"))?) {
+        (Some(token), None, None) => Ok(Login::Token(token)),
+        (None, Some(id), Some(key)) => Ok(Login::App { id, key }),
+        (Some(_), _, _) => wrong("has two logins: a token and a GitHub App"),
+        (None, Some(_), None) => wrong("has an `app_id`, but no `private_key`"),
+        (None, None, Some(_)) => wrong("has a `private_key`, but no `app_id`"),
+        (None, None, None) => wrong("has no login"),
+    }
+}
