@@ -4,6 +4,7 @@
 //! file, default. Every input is an argument; [`operator_file`] and [`repository_file`] are the only functions
 //! that touch the file system, and [`Environment`] is the only one that reads variables.
 
+mod conflict;
 pub mod generate;
 pub mod keys;
 pub mod layer;
@@ -313,7 +314,7 @@ impl Config {
             },
             settings: BTreeMap::new(),
         };
-        ConfigError::if_any(conflicts(&of)?)?;
+        ConfigError::if_any(conflict::all(&of)?)?;
         Ok(Self { settings, ..config })
     }
 }
@@ -381,38 +382,6 @@ fn default_store(environment: &Environment) -> Value {
     let state = environment.user_folder("XDG_STATE_HOME", ".local/state");
     state.map_or(Value::Unset, |state| Value::Store(state.join("truing/truing.db")))
 }
-
-/// Pairs of values that do not go together.
-fn conflicts(of: &Typed<'_>) -> Result<Vec<Problem>, ConfigError> {
-    let mut problems = Vec::new();
-    for (key, relation, other, fits) in RELATIONS {
-        if !fits(of.duration(key)?, of.duration(other)?) {
-            problems.push(Problem::Conflict {
-                key,
-                value: of.setting(key)?.value.to_string(),
-                at: of.setting(key)?.origin.clone(),
-                relation,
-                other,
-                other_value: of.setting(other)?.value.to_string(),
-                other_at: of.setting(other)?.origin.clone(),
-            });
-        }
-    }
-    Ok(problems)
-}
-
-/// One key, what it must be to the other, the other, and whether it is.
-type Relation = (&'static str, &'static str, &'static str, fn(Duration, Duration) -> bool);
-
-const RELATIONS: [Relation; 4] = [
-    // A worker without an acknowledged heartbeat for two thirds of the lease stops itself.
-    ("server.heartbeat", "be less than two thirds of", "server.lease", |heartbeat, lease| {
-        heartbeat * 3 < lease * 2
-    }),
-    ("review.debounce", "be at most", "review.max_wait", |debounce, most| debounce <= most),
-    ("review.quiet", "be at most", "review.storm_max", |quiet, most| quiet <= most),
-    ("review.backoff", "be at most", "review.backoff_max", |backoff, most| backoff <= most),
-];
 
 /// The table of keys and this file disagree.
 fn bug(path: &str) -> ConfigError {
