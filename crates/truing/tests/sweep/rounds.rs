@@ -1,7 +1,7 @@
 //! Rounds: what they cost, what they write, and what stops them.
 
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use truing_core::id::Span;
 use truing_core::port::Watchlist as _;
@@ -33,6 +33,9 @@ impl io::Write for Told {
 
 impl Told {
     fn listen(&self) -> tracing::subscriber::DefaultGuard {
+        // With one listener alone, a line that another thread comes to first, without any, is never heard by anybody.
+        static ANOTHER: OnceLock<tracing::Dispatch> = OnceLock::new();
+        ANOTHER.get_or_init(|| tracing::Dispatch::new(tracing_subscriber::registry()));
         let (told, max) = (self.clone(), tracing::Level::INFO);
         let subscriber = tracing_subscriber::fmt().with_max_level(max).with_ansi(false).without_time();
         tracing::subscriber::set_default(subscriber.with_writer(move || told.clone()).finish())
