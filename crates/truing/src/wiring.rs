@@ -408,24 +408,15 @@ pub fn remote_error(error: RemoteError) -> CliError {
 /// A forge's error as the command line tells it.
 pub fn forge_error(error: ForgeError) -> CliError {
     let hint = match &error {
-        ForgeError::Unauthorized { .. } => {
-            "make a new token, and put it where forge.NAME.token says".to_owned()
-        }
-        ForgeError::Forbidden { .. } => {
-            "let the token read the code and write pull request comments, or use another".to_owned()
-        }
-        ForgeError::NotFound { .. } => {
-            "look whether it exists, and whether the token may see it: the forge says the same of both"
-                .to_owned()
-        }
-        ForgeError::Moved { .. } => "give the URL that its page has now".to_owned(),
-        ForgeError::Rejected { .. } => "check the name".to_owned(),
         ForgeError::RateLimited { wait, .. } => {
             format!("run it again in {} s", wait.0.saturating_add(999) / 1000)
         }
-        ForgeError::Unavailable { .. } => {
-            "run it again; if it lasts, check forge.NAME.api_url and the forge's status page".to_owned()
-        }
+        ForgeError::Unavailable { .. } => format!("run it again; {}", error.hint()),
+        ForgeError::Unauthorized { .. }
+        | ForgeError::Forbidden { .. }
+        | ForgeError::NotFound { .. }
+        | ForgeError::Moved { .. }
+        | ForgeError::Rejected { .. } => error.hint().to_owned(),
     };
     CliError::failed("forge", error.to_string()).hint(hint)
 }

@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests may fail them")]
 
+#[path = "operate/app.rs"]
+mod app;
 #[path = "operate/kill.rs"]
 mod kill;
 #[path = "operate/pull.rs"]

@@ -229,13 +229,11 @@ impl Auth {
     /// A call as the App itself.
     pub(super) async fn ask_as_app(&self, http: &Http, call: Call) -> Result<Answer, ForgeError> {
         let by = self.as_app(http.now())?;
-        http.send(&by, &call).await.map_err(|error| match error {
-            ForgeError::Unauthorized { what } => ForgeError::Unauthorized {
-                what: format!(
-                    "{what} (are app_id and private_key of one App, and is this machine's clock right?)"
-                ),
-            },
-            other => other,
+        http.send(&by, &call).await.map_err(|error| {
+            let ForgeError::Unauthorized { what } = error else { return error };
+            let what =
+                format!("{what} (are app_id and private_key of one App, and is this machine's clock right?)");
+            ForgeError::Unauthorized { what }
         })
     }
 
@@ -263,15 +261,11 @@ impl Auth {
         // A token that nobody uses does no harm: another try may make another one.
         let url = append(&self.api, tail);
         let call = Call::set(what.as_str(), Method::POST, url, Some(body.into()));
-        let answer = self.ask_as_app(http, call).await.map_err(|error| match error {
+        let answer = self.ask_as_app(http, call).await.map_err(|error| {
             // Refused for what it asks: the App was not granted it, or the repository was taken out.
-            ForgeError::Rejected { what, message } => {
-                let all: Vec<String> =
-                    narrow.iter().map(|(name, level)| format!("{name}: {level}")).collect();
-                let message = format!("{message} (the App needs {})", all.join(", "));
-                ForgeError::Forbidden { what, message }
-            }
-            other => other,
+            let ForgeError::Rejected { what, message } = error else { return error };
+            let all: Vec<String> = narrow.iter().map(|(name, level)| format!("{name}: {level}")).collect();
+            ForgeError::Forbidden { what, message: format!("{message} (the App needs {})", all.join(", ")) }
         })?;
         let minted: Minted = answer.secret_json()?;
         let expires = wire::instant(&what, &minted.expires_at)?;

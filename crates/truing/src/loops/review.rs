@@ -176,7 +176,7 @@ where
     async fn look(&self) -> Result<PullRequest, Stopped> {
         self.forge.pull_request().await.map_err(|error| match error {
             ForgeError::NotFound { .. } | ForgeError::Moved { .. } => {
-                Stopped::NotThere { what: error.to_string() }
+                Stopped::NotThere { what: error.with_hint() }
             }
             ForgeError::Unauthorized { .. }
             | ForgeError::Forbidden { .. }
@@ -301,7 +301,7 @@ where
     }
 
     fn stopped(&self, error: ForgeError) -> Stopped {
-        let what = error.to_string();
+        let what = error.with_hint();
         let now = self.clock.now();
         match error {
             ForgeError::RateLimited { wait, .. } => Stopped::RateLimited { until: now + wait, what },

@@ -169,7 +169,7 @@ where
     let (name, pull) = match found.await {
         Ok(found) => found,
         Err(error) => {
-            let what = error.to_string();
+            let what = error.with_hint();
             return match error {
                 ForgeError::NotFound { .. } | ForgeError::Moved { .. } => Ok(None),
                 ForgeError::RateLimited { wait, .. } => {
@@ -197,7 +197,7 @@ fn no_remote(error: RemoteError, now: Millis) -> Stopped {
         RemoteError::Git(error) => return error.into(),
         RemoteError::Forge(error) => error,
     };
-    let what = error.to_string();
+    let what = error.with_hint();
     match error {
         ForgeError::RateLimited { wait, .. } => Stopped::RateLimited { until: now + wait, what },
         ForgeError::NotFound { .. } | ForgeError::Moved { .. } => Stopped::NotThere { what },

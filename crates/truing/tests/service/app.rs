@@ -153,3 +153,72 @@ async fn what_a_former_account_wrote_is_ours_and_is_not_said_again() {
     no_violations(&site);
     service.stop().await;
 }
+
+/// What the forge answers, what people read of it, and whether the review comes by itself afterwards.
+fn answers() -> Vec<(FaultKind, &'static str, bool)> {
+    let elsewhere = "https://elsewhere.example/repos".to_owned();
+    vec![
+        (FaultKind::Status(401, None), "does not accept the token (401) (hint: make a new token", false),
+        (FaultKind::Status(403, None), "may not do this (403): Forbidden (hint: let the token", false),
+        (FaultKind::SecondaryLimit(None), "rate limited for 60 s (hint: it goes on by itself", true),
+        (FaultKind::SecondaryLimit(Some(7)), "rate limited for 7 s", true),
+        (FaultKind::PrimaryLimit(30), "rate limited for ", true),
+        (FaultKind::Status(429, None), "rate limited for 60 s", true),
+        (FaultKind::Status(429, Some(9)), "rate limited for 9 s", true),
+        (
+            FaultKind::Status(404, None),
+            "not found, or hidden from this token (404) (hint: look whether",
+            false,
+        ),
+        (FaultKind::Status(410, None), "not found, or hidden from this token (404)", false),
+        (FaultKind::Status(422, None), "refused: Unprocessable Entity (hint: look what the forge", false),
+        (FaultKind::Status(500, None), "status 500: Internal Server Error (hint: if it lasts", false),
+        (FaultKind::Status(503, None), "status 503: Service Unavailable (hint: if it lasts", false),
+        (FaultKind::Html(200), "HTML instead of JSON (a proxy, or a wrong api_url?) (hint: ", false),
+        (FaultKind::Html(502), "status 502: it gives no reason (hint: ", false),
+        (FaultKind::Truncated, "the answer's JSON is cut off (hint: ", false),
+        (FaultKind::Redirect(301, elsewhere.clone()), "leads to https://elsewhere.example: redirects", false),
+        (FaultKind::Redirect(307, elsewhere), "leads to https://elsewhere.example: redirects", false),
+        (FaultKind::Redirect(301, "/repositories/1".into()), "at another address by now", false),
+        (FaultKind::Drop, "the connection broke before the answer was complete", false),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_wrong_answer_has_its_words_its_end_and_a_hint_and_no_secret() {
+    let mut site = Site::new().await;
+    let (app, _) = site.log_in_as_app("truing");
+    let service = site.serve_with(once()).await;
+    let mut told = String::new();
+    for (index, (kind, words, comes)) in answers().into_iter().enumerate() {
+        let opened = site.open(&format!("change-{index}")).await;
+        let key = site.key(opened.number).await;
+        let path = format!("/repos/acme/shop/pulls/{}$", opened.number);
+        let times = if comes { 1 } else { 99 };
+        site.forge.fault(Fault::once("GET", &path, kind.clone()).times(times));
+        site.deliver().await;
+        if comes {
+            service.rest(&site.clock).await;
+            assert_first(&site.picture(&opened).await);
+        } else {
+            service.state(&key, "held (parked)").await;
+            let picture = site.picture(&opened).await;
+            assert_eq!((picture.status, picture.comments.len()), (None, 0), "{kind:?}: never green");
+            site.forge.clear_faults();
+            service.retry(&key).await;
+            service.rest(&site.clock).await;
+            assert_first(&site.picture(&opened).await);
+        }
+        let history = service.history(&key).await.join("\n");
+        assert!(history.contains(words), "{kind:?}: {history}");
+        told += &history;
+        told += &format!("{:?}", site.view(&opened).await);
+    }
+    let tokens = site.forge.issued_tokens();
+    assert!(!tokens.is_empty());
+    let key = app.private_key.lines().nth(3).unwrap().to_owned();
+    for secret in tokens.iter().chain([&key]).map(String::as_str).chain([crate::SECRET]) {
+        assert!(!told.contains(secret), "{told}");
+    }
+    service.stop().await;
+}

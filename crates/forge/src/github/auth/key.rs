@@ -51,8 +51,8 @@ impl AppKey {
         let key = match PrivateKeyDer::from_pem_slice(pem.as_bytes()).map_err(|_| KeyError::NoPem)? {
             PrivateKeyDer::Pkcs1(der) => KeyPair::from_der(der.secret_pkcs1_der()),
             PrivateKeyDer::Pkcs8(der) => KeyPair::from_pkcs8(der.secret_pkcs8_der()),
-            // Elliptic curves, and what may come yet.
-            _ => return Err(KeyError::NotRsa),
+            // And what may come yet.
+            PrivateKeyDer::Sec1(_) | _ => return Err(KeyError::NotRsa),
         };
         Ok(Self(Arc::new(key.map_err(|_| KeyError::NotRsa)?)))
     }
@@ -116,7 +116,7 @@ mod tests {
         let pkcs8 = pem("PRIVATE KEY", der.as_ref());
         // PKCS #8 of this size is PKCS #1 behind 26 bytes.
         let pkcs1 = pem("RSA PRIVATE KEY", &der.as_ref()[26..]);
-        for text in [pkcs8.clone(), pkcs1.clone(), pkcs1.replace('\n', "\\n"), pkcs1.replace('\n', "\r\n")] {
+        for text in [pkcs8, pkcs1.clone(), pkcs1.replace('\n', "\\n"), pkcs1.replace('\n', "\r\n")] {
             let key = AppKey::from_pem(&text).unwrap();
             let login = key.login(77, Millis(1_795_162_200_999)).unwrap();
             let (signed, signature) = login.expose().rsplit_once('.').unwrap();

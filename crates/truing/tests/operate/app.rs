@@ -1,0 +1,61 @@
+//! The program as a GitHub App: what it is configured with, and what nobody sees.
+
+use truing_fakes::forge::{Fault, FaultKind};
+
+use super::*;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_app_is_configured_by_its_number_and_its_key_and_neither_key_nor_token_is_seen() {
+    let site = Site::new().await;
+    site.forge.revoke(TOKEN);
+    let app = site.forge.app("truing").unwrap();
+    site.forge.install(&app, "o");
+    let file = site.home.path().join("truing.toml");
+    let login = format!("app_id = {}\nprivate_key = {{ file = \"app.pem\" }}\n", app.id);
+    let config = std::fs::read_to_string(&file).unwrap().replace("settle =", &format!("{login}settle ="));
+    std::fs::write(&file, &config).unwrap();
+
+    let missing = site.run(&["serve"]);
+    assert_eq!(missing.exit, 2, "{missing:?}");
+    assert!(missing.err.contains("forge.github.private_key: file ") && missing.err.contains("hint: put"));
+    let half = app.private_key.lines().take(9).collect::<Vec<_>>().join("\n");
+    std::fs::write(site.home.path().join("app.pem"), half).unwrap();
+    let broken = site.run(&["serve"]);
+    assert_eq!((broken.exit, broken.err.contains("no private key in PEM form")), (2, true), "{broken:?}");
+    std::fs::write(site.home.path().join("app.pem"), &app.private_key).unwrap();
+    let shown = site.run(&["config", "show"]);
+    assert!(shown.out.contains(&app.id.to_string()), "{}", shown.out);
+
+    let server = site.serve();
+    for (name, kind) in [
+        ("one", FaultKind::Status(401, None)),
+        ("two", FaultKind::Status(403, None)),
+        ("three", FaultKind::Truncated),
+    ] {
+        let change = Commit::new("debug").write("a.py", "a = 1\nbreakpoint()\n");
+        site.repo.push(name, change).await.unwrap();
+        let number = site.repo.open(NewPull::of(name)).await.unwrap();
+        site.forge.fault(Fault::once("GET", &format!("/repos/o/r/pulls/{number}$"), kind));
+        assert_eq!(site.deliver().await, [202]);
+        let view = site.until(number, "reviewed", is_reviewed).await;
+        assert!(view.comments.iter().all(|comment| comment.author == "truing[bot]"), "{view:#?}");
+    }
+    let page = format!("{}/o/r/pull/2", site.forge.base_url());
+    let why = site.run(&["why", &page]);
+    let told = unfolded(&why.out);
+    assert!(told.contains("the token may not do this (403): Forbidden (hint: let the token read"), "{told}");
+    let reviewed = site.run(&["review", "--pr", &page, "--no-record"]);
+    assert_eq!(reviewed.exit, 1, "{reviewed:?}");
+
+    server.signal("-TERM");
+    let (_, log) = server.ended();
+    let kept = std::fs::read(database(site.home.path())).unwrap();
+    let all = format!("{log} {why:?} {reviewed:?} {shown:?} {missing:?} {broken:?}");
+    let tokens = site.forge.issued_tokens();
+    assert!(tokens.len() >= 2, "the server's and the command's");
+    let line = app.private_key.lines().nth(3).unwrap();
+    for secret in tokens.iter().map(String::as_str).chain([line, SECRET]) {
+        assert!(!all.contains(secret), "{all}");
+        assert!(!kept.windows(secret.len()).any(|part| part == secret.as_bytes()));
+    }
+}
