@@ -16,8 +16,10 @@ use truing_diff::RepoPath;
 
 pub use similar::{SAME, Statement, similarity};
 
+use crate::dismissal::is_same_code;
 use crate::finding::{AnchorKind, Finding, FindingStatus, Place, RawFinding, Source, fingerprint};
 use crate::id::{FindingId, Fingerprint, Sha};
+use crate::increment::Renames;
 use crate::outcome::Coverage;
 use assign::{MAX_CELLS, assign};
 
@@ -55,12 +57,13 @@ impl Identified {
 /// Gives today's findings their ids.
 ///
 /// `head` is the commit they were found at; without one (a working tree) nothing is called fixed. A finding that
-/// is gone counts as fixed unless its file could not be read, which `coverage` tells.
+/// is gone counts as fixed unless its file, which may have another name by now, could not be read, which `coverage`
+/// tells.
 pub fn identify(
     known: &[Finding],
     found: Vec<Placed>,
     head: Option<&Sha>,
-    coverage: &Coverage,
+    (coverage, renames): (&Coverage, &Renames),
 ) -> Identified {
     let mut known: Vec<&Finding> = known.iter().collect();
     known.sort_by_key(|finding| (finding.raw.place.start_line, &finding.id));
@@ -74,11 +77,11 @@ pub fn identify(
 
     let mut before: Vec<Option<&Finding>> = vec![None; found.len()];
     same_code(&known, &found, &prints, &order, &mut before);
-    same_meaning(&known, &found, &order, &mut before);
+    same_meaning(&known, (&found, renames), &order, &mut before);
 
     let taken: BTreeSet<&FindingId> = before.iter().flatten().map(|finding| &finding.id).collect();
     let gone = known.iter().filter(|finding| !taken.contains(&finding.id));
-    let gone = gone.map(|finding| gone_at((*finding).clone(), head, coverage)).collect();
+    let gone = gone.map(|finding| gone_at((*finding).clone(), head, (coverage, renames))).collect();
     let mut ids: BTreeSet<FindingId> = known.iter().map(|finding| finding.id.clone()).collect();
     let mut named: Vec<Option<FindingId>> = vec![None; found.len()];
     let mut next = BTreeMap::new();
@@ -148,7 +151,7 @@ fn same_code<'a>(
 /// left than [`MAX_CELLS`] allows was written anew: its findings are new.
 fn same_meaning<'a>(
     known: &[&'a Finding],
-    found: &[Placed],
+    (found, renames): (&[Placed], &Renames),
     order: &[usize],
     before: &mut [Option<&'a Finding>],
 ) {
@@ -158,8 +161,8 @@ fn same_meaning<'a>(
     }
     for (path, rows) in today {
         let taken: BTreeSet<&FindingId> = before.iter().flatten().map(|finding| &finding.id).collect();
-        let names: BTreeSet<&RepoPath> =
-            rows.iter().filter_map(|&at| found[at].old_path.as_ref()).chain([path]).collect();
+        let old_names = rows.iter().filter_map(|&at| found[at].old_path.as_ref());
+        let names: BTreeSet<&RepoPath> = old_names.chain(renames.of(path)).chain([path]).collect();
         let left =
             |finding: &&&Finding| names.contains(&finding.raw.place.path) && !taken.contains(&finding.id);
         let columns: Vec<&'a Finding> = known.iter().filter(left).copied().collect();
@@ -174,7 +177,14 @@ fn same_meaning<'a>(
         let weights: Vec<Vec<i64>> = rows
             .iter()
             .map(|(at, today)| {
-                columns.iter().map(|(finding, was)| likeness(&found[*at], today, finding, was)).collect()
+                let like = |(finding, was): &(&Finding, Statement)| {
+                    let path = &finding.raw.place.path;
+                    let placed = &found[*at];
+                    let same_file = renames.same_file(&placed.raw.place.path, path)
+                        || placed.old_path.as_ref() == Some(path);
+                    if same_file { likeness(placed, today, finding, was) } else { 0 }
+                };
+                columns.iter().map(like).collect()
             })
             .collect();
         for ((at, _), column) in rows.iter().zip(assign(&weights)) {
@@ -195,11 +205,9 @@ fn statement(path: &str, raw: &RawFinding) -> Statement {
     Statement::new(path, &format!("{}\n\n{}", raw.title, raw.body), snippet)
 }
 
-/// The weight of a match; 0 if it is none. Distance decides only between equal scores.
+/// The weight of a match in one file; 0 if it is none. Distance decides only between equal scores.
 fn likeness(placed: &Placed, today: &Statement, finding: &Finding, was: &Statement) -> i64 {
-    let path = &finding.raw.place.path;
-    let same_file = placed.raw.place.path == *path || placed.old_path.as_ref() == Some(path);
-    if !same_file || !comparable(&placed.raw, &finding.raw) {
+    if !comparable(&placed.raw, &finding.raw) {
         return 0;
     }
     let score = similarity(today, was);
@@ -223,10 +231,9 @@ fn comparable(a: &RawFinding, b: &RawFinding) -> bool {
 /// The status of a finding that is there. What a person said counts as long as the code is the same, also
 /// after a rename.
 fn status_after(before: &Finding, placed: &Placed) -> FindingStatus {
-    let code = |raw: &RawFinding| fingerprint("", &RepoPath::default(), &raw.snippet);
     match &before.status {
         FindingStatus::Declined(_) | FindingStatus::Dismissed(_)
-            if code(&before.raw) == code(&placed.raw) =>
+            if is_same_code(&before.raw.snippet, &placed.raw) =>
         {
             before.status.clone()
         }
@@ -238,11 +245,15 @@ fn status_after(before: &Finding, placed: &Placed) -> FindingStatus {
     }
 }
 
-fn gone_at(finding: Finding, head: Option<&Sha>, coverage: &Coverage) -> Finding {
+fn gone_at(finding: Finding, head: Option<&Sha>, (coverage, renames): (&Coverage, &Renames)) -> Finding {
+    let path = &finding.raw.place.path;
     let unread =
-        coverage.not_reviewed.iter().any(|gap| gap.path == finding.raw.place.path && gap.reason.unread());
+        coverage.not_reviewed.iter().any(|gap| gap.reason.unread() && renames.same_file(&gap.path, path));
     match (&finding.status, head) {
-        (FindingStatus::Open | FindingStatus::Claimed, Some(head)) if !unread => {
+        // Also what was dismissed: should it come back as it was, the dismissal holds again.
+        (FindingStatus::Open | FindingStatus::Claimed | FindingStatus::Dismissed(_), Some(head))
+            if !unread =>
+        {
             Finding { status: FindingStatus::Fixed(head.clone()), ..finding }
         }
         _ => finding,
@@ -293,47 +304,72 @@ mod tests {
 
     #[test]
     fn equal_lines_get_ordinals_and_keep_them_when_they_move() {
-        let none = Coverage::default();
+        let none = (&Coverage::default(), &Renames::default());
         let first =
-            identify(&[], vec![at("a", 1, "x"), at("a", 9, "x"), at("b", 1, "x")], Some(&sha('a')), &none);
+            identify(&[], vec![at("a", 1, "x"), at("a", 9, "x"), at("b", 1, "x")], Some(&sha('a')), none);
         let names = ids(&first.current);
         assert!(
             names[0].ends_with("-1") && names[1].ends_with("-2") && names[2].ends_with("-1"),
             "{names:?}"
         );
         let known = first.all();
-        let moved = identify(&known, vec![at("a", 3, " x"), at("a", 11, "x  ")], Some(&sha('b')), &none);
+        let moved = identify(&known, vec![at("a", 3, " x"), at("a", 11, "x  ")], Some(&sha('b')), none);
         assert_eq!(ids(&moved.current), names[..2]);
         assert_eq!(moved.gone[0].status, FindingStatus::Fixed(sha('b')));
     }
 
     #[test]
     fn a_finding_comes_back_under_its_old_id() {
-        let none = Coverage::default();
-        let known = identify(&[], vec![at("a", 1, "x")], Some(&sha('a')), &none).all();
-        let fixed = identify(&known, vec![], Some(&sha('b')), &none).all();
-        let again = identify(&fixed, vec![at("a", 7, "x")], Some(&sha('c')), &none);
+        let none = (&Coverage::default(), &Renames::default());
+        let known = identify(&[], vec![at("a", 1, "x")], Some(&sha('a')), none).all();
+        let fixed = identify(&known, vec![], Some(&sha('b')), none).all();
+        let again = identify(&fixed, vec![at("a", 7, "x")], Some(&sha('c')), none);
         assert_eq!((again.current[0].id.clone(), again.current[0].is_open()), (known[0].id.clone(), true));
     }
 
     #[test]
     fn what_a_person_dismissed_stays_dismissed_while_the_code_is_the_same() {
-        let none = Coverage::default();
-        let mut known = identify(&[], vec![at("a", 1, "x")], Some(&sha('a')), &none).all();
+        let none = (&Coverage::default(), &Renames::default());
+        let mut known = identify(&[], vec![at("a", 1, "x")], Some(&sha('a')), none).all();
         known[0].status = FindingStatus::Dismissed("wanted".into());
-        let same = identify(&known, vec![at("a", 2, "x")], Some(&sha('b')), &none);
+        let same = identify(&known, vec![at("a", 2, "x")], Some(&sha('b')), none);
         assert!(!same.current[0].is_open());
-        let edited = identify(&known, vec![at("a", 2, "x + 1")], Some(&sha('b')), &none);
+        let edited = identify(&known, vec![at("a", 2, "x + 1")], Some(&sha('b')), none);
         assert!(edited.current[0].is_open());
     }
 
     #[test]
     fn a_file_that_could_not_be_read_fixes_nothing() {
-        let known = identify(&[], vec![at("a", 1, "x")], Some(&sha('a')), &Coverage::default()).all();
+        let none = (&Coverage::default(), &Renames::default());
+        let known = identify(&[], vec![at("a", 1, "x")], Some(&sha('a')), none).all();
         let unread = NotReviewed { path: "a".into(), reason: SkipReason::TooLarge };
         let coverage = Coverage { reviewed: vec![], not_reviewed: vec![unread] };
-        assert!(identify(&known, vec![], Some(&sha('b')), &coverage).gone[0].is_open());
-        assert!(identify(&known, vec![], None, &Coverage::default()).gone[0].is_open());
+        let (none, renames) = (Coverage::default(), Renames::default());
+        assert!(identify(&known, vec![], Some(&sha('b')), (&coverage, &renames)).gone[0].is_open());
+        assert!(identify(&known, vec![], None, (&none, &renames)).gone[0].is_open());
+        assert!(!identify(&known, vec![], Some(&sha('b')), (&none, &renames)).gone[0].is_open());
+    }
+
+    fn renamed(old: &str, new: &str) -> Renames {
+        let diff =
+            format!("diff --git a/{old} b/{new}\nsimilarity index 90%\nrename from {old}\nrename to {new}\n");
+        let mut renames = Renames::default();
+        renames.learn(&truing_diff::parse(diff.as_bytes()).files);
+        renames
+    }
+
+    #[test]
+    fn a_renamed_file_that_could_not_be_read_fixes_nothing_and_one_that_was_keeps_its_ids() {
+        let (none, renames) = (Coverage::default(), renamed("a", "b"));
+        let known =
+            identify(&[], vec![at("a", 1, "x = 1")], Some(&sha('a')), (&none, &Renames::default())).all();
+        let unread = NotReviewed { path: "b".into(), reason: SkipReason::TooLarge };
+        let coverage = Coverage { reviewed: vec![], not_reviewed: vec![unread] };
+        assert!(identify(&known, vec![], Some(&sha('b')), (&coverage, &renames)).gone[0].is_open());
+        let gone = identify(&known, vec![], Some(&sha('b')), (&coverage, &Renames::default())).gone;
+        assert!(!gone[0].is_open(), "without a rename it is another file");
+        let read = identify(&known, vec![at("b", 4, "x = 1")], Some(&sha('b')), (&none, &renames));
+        assert_eq!(ids(&read.current), ids(&known));
     }
 
     /// A finding of a rule, or of no rule, that says something.
@@ -350,12 +386,12 @@ mod tests {
 
     #[test]
     fn other_words_about_edited_code_keep_the_id_and_open_it_again() {
-        let none = Coverage::default();
+        let none = (&Coverage::default(), &Renames::default());
         let mut known =
-            identify(&[], vec![said("", "a", 4, OPEN, "f = open(path)")], Some(&sha('a')), &none).all();
+            identify(&[], vec![said("", "a", 4, OPEN, "f = open(path)")], Some(&sha('a')), none).all();
         known[0].status = FindingStatus::Dismissed("short-lived".into());
         let now = vec![said("", "a", 9, AGAIN, "f = open(path, 'rb')")];
-        let edited = identify(&known, now, Some(&sha('b')), &none);
+        let edited = identify(&known, now, Some(&sha('b')), none);
         assert_eq!(ids(&edited.current), ids(&known));
         assert!(edited.current[0].is_open() && edited.gone.is_empty());
         assert_ne!(edited.current[0].fingerprint, known[0].fingerprint);
@@ -363,34 +399,34 @@ mod tests {
 
     #[test]
     fn a_renamed_file_keeps_ids_and_what_people_said() {
-        let none = Coverage::default();
+        let none = (&Coverage::default(), &Renames::default());
         let mut known =
-            identify(&[], vec![said("core/x", "old.py", 4, OPEN, "f = open(path)")], None, &none).all();
+            identify(&[], vec![said("core/x", "old.py", 4, OPEN, "f = open(path)")], None, none).all();
         known[0].status = FindingStatus::Declined("later".into());
         let mut now = said("core/x", "new.py", 4, OPEN, "  f = open(path)");
-        let another = identify(&known, vec![now.clone()], None, &none);
+        let another = identify(&known, vec![now.clone()], None, none);
         assert_ne!(ids(&another.current), ids(&known), "without a rename it is another file");
         now.old_path = Some("old.py".into());
-        let renamed = identify(&known, vec![now], None, &none);
+        let renamed = identify(&known, vec![now], None, none);
         assert_eq!((ids(&renamed.current), &renamed.current[0].status), (ids(&known), &known[0].status));
     }
 
     #[test]
     fn equal_words_of_two_rules_are_two_findings() {
-        let none = Coverage::default();
-        let known = identify(&[], vec![said("core/x", "a", 4, OPEN, "f = open(path)")], None, &none).all();
+        let none = (&Coverage::default(), &Renames::default());
+        let known = identify(&[], vec![said("core/x", "a", 4, OPEN, "f = open(path)")], None, none).all();
         let now = vec![said("core/y", "a", 4, OPEN, "f = open(path)")];
-        assert_ne!(ids(&identify(&known, now, None, &none).current), ids(&known));
+        assert_ne!(ids(&identify(&known, now, None, none).current), ids(&known));
     }
 
     #[test]
     fn of_equally_alike_findings_the_nearer_lines_are_the_same() {
-        let none = Coverage::default();
+        let none = (&Coverage::default(), &Renames::default());
         let lines = |a, b, code: &str| vec![said("", "a", a, OPEN, code), said("", "a", b, OPEN, code)];
-        let known = identify(&[], lines(10, 90, "f = open(path, mode)"), None, &none).all();
-        let now = identify(&known, lines(12, 93, "f = open(path, mode, 1)"), None, &none);
+        let known = identify(&[], lines(10, 90, "f = open(path, mode)"), None, none).all();
+        let now = identify(&known, lines(12, 93, "f = open(path, mode, 1)"), None, none);
         assert_eq!(ids(&now.current), ids(&known));
-        let turned = identify(&known, lines(93, 12, "f = open(path, mode, 1)"), None, &none);
+        let turned = identify(&known, lines(93, 12, "f = open(path, mode, 1)"), None, none);
         assert_eq!(ids(&turned.current), [ids(&known)[1].clone(), ids(&known)[0].clone()]);
     }
 
@@ -422,10 +458,10 @@ mod tests {
                 second in prop::collection::vec(placed(), 0..8),
                 turn in 0_usize..8,
             ) {
-                let none = Coverage::default();
-                let known = identify(&[], first, Some(&sha('a')), &none).all();
-                let now = identify(&known, second.clone(), Some(&sha('b')), &none);
-                prop_assert_eq!(&now, &identify(&known, second.clone(), Some(&sha('b')), &none));
+                let none = (&Coverage::default(), &Renames::default());
+                let known = identify(&[], first, Some(&sha('a')), none).all();
+                let now = identify(&known, second.clone(), Some(&sha('b')), none);
+                prop_assert_eq!(&now, &identify(&known, second.clone(), Some(&sha('b')), none));
 
                 let mut all = ids(&now.clone().all());
                 all.sort();
@@ -448,7 +484,7 @@ mod tests {
                     turned.rotate_left(by);
                 }
                 shuffled.reverse();
-                let again = identify(&shuffled, turned, Some(&sha('b')), &none);
+                let again = identify(&shuffled, turned, Some(&sha('b')), none);
                 let sorted = |identified: Identified| {
                     let mut all: Vec<String> =
                         identified.current.iter().map(|finding| format!("{finding:?}")).collect();

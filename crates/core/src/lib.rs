@@ -1,10 +1,12 @@
 //! Truing's decisions, without I/O: the slot machine, findings and their identity, the publish plan, outcomes,
 //! and the ports through which the loops reach the world. No tokio, clock, randomness, environment or files.
 
+pub mod dismissal;
 pub mod fair;
 pub mod finding;
 pub mod id;
 pub mod identity;
+pub mod increment;
 pub mod line;
 pub mod money;
 pub mod outcome;

@@ -7,6 +7,7 @@ use truing_diff::RepoPath;
 
 use crate::finding::Severity;
 use crate::id::{Key, Millis, RunId, Sha};
+use crate::increment::Increment;
 use crate::money::MicroUsd;
 
 /// What a review came to. The JSON of `truing review` (cli.md) is this, with the runtime.
@@ -183,6 +184,9 @@ pub struct OutcomeRecord {
     pub open: Vec<(Severity, u32)>,
     /// What was looked at.
     pub coverage: Coverage,
+    /// What came since the review before, if there was one and its commit is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Increment>,
     /// Money spent.
     pub cost_micro_usd: MicroUsd,
     /// Model answers.

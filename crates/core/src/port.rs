@@ -15,8 +15,9 @@ use truing_diff::RepoPath;
 pub use self::operations::{
     Act, Audited, Gate, MAX_NAME, MAX_TEXT, NewNotice, Notice, NoticeKind, Operations,
 };
-pub use self::watchlist::{Obeyed, Repository, Told, Watchlist};
+pub use self::watchlist::{CommentKind, Obeyed, Repository, Told, Watchlist};
 
+use crate::dismissal::Dismissal;
 use crate::finding::{Finding, Place, RawFinding};
 use crate::id::{CommentId, IntentId, Key, Millis, RunId, Sha, Span, ThreadId, Token, Version};
 use crate::outcome::{NotReviewed, Outcome, OutcomeRecord};
@@ -130,8 +131,12 @@ pub struct Revision {
 pub struct Begun {
     /// The revision reviewed last (stage `published`), if any.
     pub reviewed: Option<Revision>,
+    /// How that review ended, if it is this very revision's.
+    pub outcome: Option<OutcomeRecord>,
     /// The newest run's outcome if it has stage `computed` for this very revision: only publishing is left.
     pub computed: Option<OutcomeRecord>,
+    /// What people have dismissed on this key. One that comes later is the next run's.
+    pub dismissals: Vec<Dismissal>,
 }
 
 /// What a run found and wants shown; written in one transaction, after which the run is `computed`.

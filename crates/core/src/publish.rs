@@ -8,6 +8,7 @@ mod tests;
 
 use serde::{Deserialize, Serialize};
 
+use crate::dismissal::short;
 use crate::finding::{AnchorKind, Place};
 use crate::id::{CommentId, FindingId, IntentId, Millis, Sha, Span, ThreadId};
 
@@ -338,7 +339,11 @@ fn shown_summary(summary: &Desired, desired: &[Desired]) -> String {
         .filter_map(|row| match &row.place {
             Some((AnchorKind::Summary, place)) => {
                 let line = row.body.lines().next().unwrap_or_default();
-                Some(format!("- {line} at line {} of `{}`", place.start_line, place.path))
+                let id = match &row.item {
+                    Item::Finding(id) => format!(" (`{}`)", short(id)),
+                    Item::Summary => String::new(),
+                };
+                Some(format!("- {line} at line {} of `{}`{id}", place.start_line, place.path))
             }
             Some((AnchorKind::Inline | AnchorKind::File, _)) | None => None,
         })

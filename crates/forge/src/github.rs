@@ -276,6 +276,29 @@ impl GitHubPull {
         }
     }
 
+    /// What a comment on the diff is about, if it is one of ours by this producer: one that records know, else one
+    /// by an account of ours with a marker for here.
+    ///
+    /// # Errors
+    /// [`ForgeError`]; [`ForgeError::NotFound`] if it is gone.
+    pub async fn about(
+        &self,
+        producer: Producer,
+        known: &[(Item, CommentId)],
+        comment: u64,
+    ) -> Result<Option<Item>, ForgeError> {
+        let id = Id::Review(comment).text();
+        if let Some((item, _)) = known.iter().find(|(_, comment)| *comment == id) {
+            return Ok(Some(item.clone()));
+        }
+        let accounts = self.github.accounts(self.scope()).await?;
+        let what = self.what(&format!("reading comment {comment}"));
+        let url = self.comment_url(&what, &id)?;
+        let read: wire::Comment = self.send(&Call::get(what.as_str(), url)).await?.json()?;
+        let ours = read.user.as_ref().is_some_and(|user| accounts.whose(user).is_some());
+        Ok(self.marked_item(producer, &read).filter(|_| ours).map(|(item, ..)| item))
+    }
+
     /// The ids of the comments that a new review made, by their markers. What cannot be learnt now is found by
     /// its marker later, so this has no error.
     async fn comments_of_review(&self, producer: Producer, review: u64) -> Vec<(Item, CommentId)> {

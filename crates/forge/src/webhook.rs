@@ -19,7 +19,7 @@ mod tests;
 
 use serde::Deserialize;
 use truing_core::id::{PrId, Sha};
-use truing_core::port::Revision;
+use truing_core::port::{CommentKind, Revision};
 use url::Url;
 
 pub use self::form::json_of_form;
@@ -55,7 +55,7 @@ pub enum Hook {
         /// Head and base when it happened, if told. Late by nature: good for suppressing work, not for doing it.
         revision: Option<Revision>,
     },
-    /// Somebody wrote a comment on a pull request, outside its diff.
+    /// Somebody wrote a comment on a pull request.
     Comment(Comment),
     /// The hook was set up.
     Ping,
@@ -73,6 +73,8 @@ pub struct Comment {
     pub pr: PrId,
     /// `owner/name` at the time.
     pub repo: String,
+    /// In the conversation or on the diff.
+    pub kind: CommentKind,
     /// The comment's id at the forge.
     pub id: u64,
     /// The author's id at the forge.
@@ -156,6 +158,7 @@ struct Changes {
 struct CommentEvent {
     action: Option<String>,
     issue: Option<IssueBody>,
+    pull_request: Option<NumberBody>,
     comment: Option<CommentBody>,
     repository: Option<RepositoryBody>,
 }
@@ -165,6 +168,11 @@ struct IssueBody {
     number: Option<u64>,
     /// There only if the issue is a pull request.
     pull_request: Option<serde::de::IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+struct NumberBody {
+    number: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -192,7 +200,8 @@ pub fn parse_github(event: &str, forge_name: &str, body: &[u8]) -> Result<Hook, 
     match event {
         "ping" => Ok(Hook::Ping),
         "pull_request" => parse_pull(forge_name, body),
-        "issue_comment" => parse_comment(forge_name, body),
+        "issue_comment" => parse_comment(forge_name, body, CommentKind::Conversation),
+        "pull_request_review_comment" => parse_comment(forge_name, body, CommentKind::Diff),
         other => Ok(Hook::Ignored { what: word(other) }),
     }
 }
@@ -231,18 +240,30 @@ fn parse_pull(forge_name: &str, body: &[u8]) -> Result<Hook, BadHook> {
     })
 }
 
-fn parse_comment(forge_name: &str, body: &[u8]) -> Result<Hook, BadHook> {
+fn parse_comment(forge_name: &str, body: &[u8], kind: CommentKind) -> Result<Hook, BadHook> {
     let event: CommentEvent = read(body)?;
     let action = event.action.ok_or_else(|| missing("action"))?;
-    let ignored = |what: &str| Hook::Ignored { what: format!("issue_comment {what}") };
+    let name = match kind {
+        CommentKind::Conversation => "issue_comment",
+        CommentKind::Diff => "pull_request_review_comment",
+    };
+    let ignored = |what: &str| Hook::Ignored { what: format!("{name} {what}") };
     if action != "created" {
         return Ok(ignored(&word(&action)));
     }
-    let issue = event.issue.ok_or_else(|| missing("issue"))?;
-    if issue.pull_request.is_none() {
-        return Ok(ignored("on an issue"));
-    }
-    let number = issue.number.ok_or_else(|| missing("issue.number"))?;
+    let number = match kind {
+        CommentKind::Conversation => {
+            let issue = event.issue.ok_or_else(|| missing("issue"))?;
+            if issue.pull_request.is_none() {
+                return Ok(ignored("on an issue"));
+            }
+            issue.number.ok_or_else(|| missing("issue.number"))?
+        }
+        CommentKind::Diff => {
+            let pull = event.pull_request.ok_or_else(|| missing("pull_request"))?;
+            pull.number.ok_or_else(|| missing("pull_request.number"))?
+        }
+    };
     let (repository, repo) = repository(event.repository)?;
     let comment = event.comment.ok_or_else(|| missing("comment"))?;
     let id = comment.id.ok_or_else(|| missing("comment.id"))?;
@@ -256,7 +277,7 @@ fn parse_comment(forge_name: &str, body: &[u8]) -> Result<Hook, BadHook> {
     }
     let body = comment.body.unwrap_or_default().chars().take(MAX_COMMENT_CHARS).collect();
     let pr = PrId { forge: forge_name.to_owned(), repository, number };
-    Ok(Hook::Comment(Comment { pr, repo, id, author, login, body }))
+    Ok(Hook::Comment(Comment { pr, repo, kind, id, author, login, body }))
 }
 
 /// The repository's id and name.

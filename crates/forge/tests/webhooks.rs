@@ -7,6 +7,7 @@ use std::io::Read as _;
 
 use serde::Deserialize;
 use serde_json::Value;
+use truing_core::port::CommentKind;
 use truing_forge::webhook::{Change, Hook, parse_github};
 
 #[derive(Deserialize)]
@@ -39,7 +40,11 @@ fn understood() -> BTreeMap<String, usize> {
                     assert_eq!(revision.unwrap().head.as_str(), head);
                     format!("{change:?}")
                 }
-                Hook::Comment(_) => panic!("all of them are on issues"),
+                Hook::Comment(comment) => {
+                    assert_eq!(comment.kind, CommentKind::Diff, "all others are on issues");
+                    assert_eq!(Some(comment.pr.number), example["pull_request"]["number"].as_u64());
+                    "comment".to_owned()
+                }
                 Hook::Ping => "ping".to_owned(),
                 Hook::Ignored { what } => {
                     assert!(what.starts_with(&event.name), "{what}");
@@ -64,7 +69,7 @@ fn every_published_example_is_understood_or_ignored() {
     ];
     let mut expected: BTreeMap<String, usize> =
         changes.into_iter().map(|(change, times)| (format!("{change:?}"), times)).collect();
-    expected.extend([("ping".to_owned(), 4), ("ignored".to_owned(), 310)]);
+    expected.extend([("ping".to_owned(), 4), ("comment".to_owned(), 3), ("ignored".to_owned(), 307)]);
     assert_eq!(understood(), expected);
 }
 

@@ -17,6 +17,7 @@ mod export;
 mod mirror;
 pub mod options;
 mod private;
+mod range;
 mod remote;
 mod repository;
 mod view;

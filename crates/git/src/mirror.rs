@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, flock};
 use truing_core::RepoPath;
 use truing_core::id::Sha;
+use truing_core::increment::History;
 
 use crate::command::{Call, Finished};
 use crate::view::{ObjectFormat, View, garbled, lay_out, merge_base, sha, write};
@@ -228,6 +229,27 @@ impl Mirror {
     /// [`GitError::Failed`] if a commit is not here.
     pub async fn merge_base(&self, a: &Sha, b: &Sha) -> Result<Option<Sha>, GitError> {
         merge_base(self.view.call("merge-base"), a, b).await
+    }
+
+    /// Is this commit here, with its history?
+    ///
+    /// # Errors
+    /// Whatever git says.
+    pub async fn has(&self, commit: &Sha) -> Result<bool, GitError> {
+        Ok(self.missing(std::slice::from_ref(commit)).await?.is_empty())
+    }
+
+    /// How a branch came from `before` to `now`, each a head and, before it, where it left the branch that it goes
+    /// to; none if there are too many commits to tell. All must be here.
+    ///
+    /// # Errors
+    /// [`GitError::Failed`] if a commit is not here.
+    pub async fn history(
+        &self,
+        before: (&Sha, &Sha),
+        now: (&Sha, &Sha),
+    ) -> Result<Option<History>, GitError> {
+        self.view.history(before, now).await
     }
 
     /// The diff between two commits, in git's own form: with renames, without colours, programs or attributes.

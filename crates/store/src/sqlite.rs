@@ -3,6 +3,7 @@
 
 mod backup;
 mod clock;
+mod dismissals;
 mod fault;
 mod history;
 mod insight;

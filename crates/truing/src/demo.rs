@@ -1,8 +1,9 @@
 //! The demonstration behind `truing demo`: a fake forge with real git repositories, this service, and people who
 //! push too often. Nothing of it leaves the machine.
 //!
-//! [`Demo`] opens one pull request and shows its review, then lets a storm of pushes loose on many, with webhooks
-//! lost, repeated and out of order, and counts what the pull requests show in the end.
+//! [`Demo`] opens one pull request and shows its review, follows the comments on another one through five pushes,
+//! then lets a storm of pushes loose on many, with webhooks lost, repeated and out of order, and counts what the pull
+//! requests show in the end.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use truing_core::fair::Places;
 use truing_core::id::{Key, Millis, PrId, Span};
-use truing_core::port::{Reader, Slots as _};
+use truing_core::port::{Reader, Slots as _, Watchlist as _};
 use truing_core::slot::Limits;
 use truing_fakes::forge::{Chaos, FakeError, FakeForge, Hook, NewPull, PullView, Repo};
 use truing_fakes::repo::Commit;
@@ -43,6 +44,13 @@ const LOGIN: &str = "truing[bot]";
 const TOKEN: &str = "demo-token";
 const WEBHOOK_SECRET: &str = "demo-webhook-secret";
 
+/// Somebody who may write to the repository.
+const WRITER: &str = "ada";
+/// What they say of one finding.
+pub const DISMISSAL: &str = "/dismiss a key of the tests";
+
+/// Findings on the pull request that is followed through its pushes.
+pub const PLANTED: usize = 3;
 /// Pull requests in the storm, and pushes to each.
 const PULLS: usize = 20;
 const PUSHES: usize = 50;
@@ -88,6 +96,8 @@ pub struct Report {
     pub duplicates: usize,
     /// Pull requests whose last commit is not reviewed.
     pub unreviewed_heads: usize,
+    /// What became of the comments on one pull request.
+    pub lifecycle: Lifecycle,
     /// From the start of everything to the first review on the first pull request.
     pub seconds_to_first_review: f64,
     /// From the first push of the storm until every last commit was reviewed.
@@ -97,7 +107,69 @@ pub struct Report {
 impl Report {
     /// Did the service keep what it promises?
     pub fn holds(&self) -> bool {
-        self.duplicates == 0 && self.unreviewed_heads == 0 && self.most_reviews_of_one <= 2 * self.storms_each
+        self.duplicates == 0
+            && self.unreviewed_heads == 0
+            && self.most_reviews_of_one <= 2 * self.storms_each
+            && self.lifecycle.holds()
+    }
+}
+
+/// What a pull request with [`PLANTED`] findings showed through five pushes, as the forge has it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Lifecycle {
+    /// What each push, and what was said before it, changed.
+    pub pushes: Vec<Changes>,
+    /// Comments on code in the end.
+    pub comments: usize,
+    /// Comments that say what another one says already.
+    pub duplicates: usize,
+}
+
+/// What changed of the comments on code from one review to the next.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct Changes {
+    /// Comments that are new.
+    pub new: usize,
+    /// Open comments that are on another line now.
+    pub moved: usize,
+    /// Threads that were resolved because the finding is fixed.
+    pub fixed: usize,
+    /// Threads that are open again.
+    pub reopened: usize,
+    /// Threads that were resolved because somebody dismissed the finding.
+    pub dismissed: usize,
+}
+
+impl Changes {
+    fn of(before: &PullView, after: &PullView) -> Self {
+        let mut changes = Self::default();
+        for comment in after.inline().filter(|comment| comment.author == LOGIN) {
+            let Some(was) = before.inline().find(|was| was.id == comment.id) else {
+                changes.new += 1;
+                continue;
+            };
+            match (was.resolved, comment.resolved) {
+                (true, false) => changes.reopened += 1,
+                (false, true) if comment.body.contains("**Dismissed:**") => changes.dismissed += 1,
+                (false, true) if comment.body.contains("**Fixed in") => changes.fixed += 1,
+                (false, false) if was.line != comment.line && comment.line.is_some() => changes.moved += 1,
+                (true | false, _) => {}
+            }
+        }
+        changes
+    }
+}
+
+impl Lifecycle {
+    /// Has every finding one comment, through all that happened to it?
+    pub fn holds(&self) -> bool {
+        let count = |of: fn(&Changes) -> usize| self.pushes.iter().map(of).sum::<usize>();
+        self.comments == PLANTED
+            && self.duplicates == 0
+            && count(|changes| changes.new) == PLANTED
+            && count(|changes| changes.moved) >= PLANTED
+            && (count(|changes| changes.fixed), count(|changes| changes.reopened)) == (1, 1)
+            && count(|changes| changes.dismissed) == 1
     }
 }
 
@@ -194,12 +266,75 @@ impl Demo {
         Ok((view, self.began.elapsed().as_secs_f64()))
     }
 
+    /// Follows one pull request through five pushes: lines move, a finding is fixed and comes back, another one is
+    /// dismissed, the branch is rebased. Somebody asks for each review, so that nobody has to wait for a storm's end.
+    ///
+    /// # Errors
+    /// [`DemoError`]
+    pub async fn lifecycle(&self) -> Result<Lifecycle, DemoError> {
+        let (repo, branch) = (&self.repo, "cart");
+        repo.permit(WRITER, "write").await?;
+        let commit = |title: &str, text: String| Commit::new(title).write("cart.py", text);
+        repo.push(branch, commit("Add a cart", cart(""))).await?;
+        let number = repo.open(NewPull::of(branch)).await?;
+        self.deliver(Chaos::default()).await?;
+        let first = self.until_reviewed(number).await?;
+        let mut views = vec![PullView { comments: Vec::new(), ..first.clone() }, first];
+        let moved = cart("import pdb\n\nfrom shop import charge\n\n\n");
+        for text in [moved.clone(), moved.replace("    breakpoint()\n", ""), moved.clone()] {
+            repo.push(branch, commit("Go on", text)).await?;
+            views.push(self.asked_for(number).await?);
+        }
+        let secret =
+            |view: &PullView| view.inline().find(|comment| comment.body.starts_with("**P0")).cloned();
+        if let Some(secret) = views.last().and_then(secret) {
+            repo.reply(number, WRITER, secret.id, DISMISSAL).await?;
+            self.until_served().await?;
+        }
+        let base = repo.push("main", Commit::new("Meanwhile").write("CHANGES.md", "More.\n")).await?;
+        let rebased = commit("Add a cart", format!("\"\"\"What a cart costs.\"\"\"\n\n{moved}"));
+        repo.force_push(branch, &base, rebased).await?;
+        views.push(self.asked_for(number).await?);
+        let Some(last) = views.last() else { return Err(set_up("no review")) };
+        Ok(Lifecycle {
+            pushes: views.windows(2).map(|pair| Changes::of(&pair[0], &pair[1])).collect(),
+            comments: last.inline().filter(|comment| comment.author == LOGIN).count(),
+            duplicates: duplicates(last),
+        })
+    }
+
+    /// Asks for a review of what was pushed, and waits for it.
+    async fn asked_for(&self, number: u64) -> Result<PullView, DemoError> {
+        self.repo.comment(number, WRITER, "/review").await?;
+        self.until_served().await?;
+        self.until_reviewed(number).await
+    }
+
+    /// Lets the forge tell of everything, and waits until commands of comments are served.
+    async fn until_served(&self) -> Result<(), DemoError> {
+        self.deliver(Chaos::default()).await?;
+        let deadline = Instant::now() + PATIENCE;
+        let mut look = tokio::time::interval(POLL);
+        while !self.store.unserved(FORGE, 1).await.map_err(set_up)?.is_empty() {
+            if Instant::now() > deadline {
+                return Err(DemoError::Unsettled { waiting: "a command in a comment".into() });
+            }
+            look.tick().await;
+        }
+        Ok(())
+    }
+
     /// Lets the storm loose and waits until every pull request's last commit is reviewed. `tell` is called after
     /// each round of pushes.
     ///
     /// # Errors
     /// [`DemoError`]
-    pub async fn storm(&self, first: f64, tell: impl Fn(usize)) -> Result<Report, DemoError> {
+    pub async fn storm(
+        &self,
+        first: f64,
+        lifecycle: Lifecycle,
+        tell: impl Fn(usize),
+    ) -> Result<Report, DemoError> {
         let began = Instant::now();
         let mut numbers = Vec::new();
         let mut deliveries = 0;
@@ -249,6 +384,7 @@ impl Demo {
             findings: views.iter().map(|view| ours(view).filter(|body| is_inline(view, body)).count()).sum(),
             duplicates: views.iter().map(duplicates).sum(),
             unreviewed_heads: views.iter().filter(|view| !is_reviewed(view)).count(),
+            lifecycle,
             seconds_to_first_review: (first * 1000.0).round() / 1000.0,
             seconds_of_storm: (seconds * 1000.0).round() / 1000.0,
         })
@@ -383,15 +519,29 @@ fn first_commit() -> Commit {
         .write("pay.py", "def pay(order):\n    return order.total\n")
 }
 
-/// A change with problems that the rules know. The key is made up, and put together here so that this file
-/// holds none.
+/// A change with problems that the rules know.
 fn planted() -> Commit {
-    let key = ["AKIA", "QYLPMN5HHHFPZAM2"].concat();
+    let key = key();
     let pay = format!(
         "def pay(order):\n    breakpoint()\n    key = \"{key}\"\n    return charge(order.total, key)\n"
     );
     let conflict = "<<<<<<< HEAD\nreturn 1\n=======\nreturn 2\n>>>>>>> payments\n";
     Commit::new("Take payments").write("pay.py", pay).write("refund.py", conflict)
+}
+
+/// A key that is made up, and put together here so that this file holds none.
+fn key() -> String {
+    ["AKIA", "QYLPMN5HHHFPZAM2"].concat()
+}
+
+/// A file with [`PLANTED`] problems below `head`.
+fn cart(head: &str) -> String {
+    let key = key();
+    format!(
+        "{head}def total(items):\n    breakpoint()\n    return sum(items)\n\n\ndef pay(total):\n    \
+         key = \"{key}\"\n    return charge(total, key)\n\n\ndef refund(total):\n    pdb.set_trace()\n    \
+         return charge(-total)\n"
+    )
 }
 
 /// One of many pushes in a row: each moves the lines of the ones before, some bring a problem along.

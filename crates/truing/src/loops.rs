@@ -14,6 +14,7 @@ pub mod memory;
 pub mod pull;
 pub mod reading;
 pub mod review;
+pub mod since;
 pub mod text;
 
 /// What makes outcomes, for their records.

@@ -21,6 +21,7 @@ use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use tempfile::TempDir;
 use tower::ServiceExt as _;
+use truing::serve::commands::Commands;
 use truing::serve::scheduler::Scheduler;
 use truing::serve::worker::take;
 use truing::serve::{House, ingress};
@@ -28,7 +29,7 @@ use truing::slots::step;
 use truing::wiring::{GitHubs, ThreadedReader, UniqueIds};
 use truing_core::fair::Places;
 use truing_core::id::{Key, Millis, PrId, Sha, Span};
-use truing_core::port::{Clock as _, Ids as _, Records as _, Revision, RunRef, Slots as _};
+use truing_core::port::{Clock as _, Ids as _, Records as _, Revision, RunRef, Slots as _, Watchlist as _};
 use truing_core::publish::Producer;
 use truing_core::slot::{Command, Hold, Limits, Slot, State};
 use truing_fakes::forge::{Delivery, FakeForge, NewPull, Options, PullView, Repo};
@@ -70,6 +71,8 @@ type Faulty = House<FaultyStore, FaultyForges, FaultyReader, Hand, UniqueIds>;
 struct Process {
     house: Arc<Faulty>,
     script: Arc<Script>,
+    /// Does it serve the commands of comments?
+    obeys: bool,
 }
 
 /// What is interrupted.
@@ -81,6 +84,8 @@ enum Review {
     Second,
     /// One that cannot be done, and whose last attempt that was: the pull request is told. Later it can.
     GivenUp,
+    /// A person dismisses a finding of a reviewed pull request.
+    Dismissed,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -117,6 +122,7 @@ impl Lane {
             settle: SETTLE,
         };
         let github = GitHub::new(options, Arc::new(clock.clone()));
+        repo.permit("ada", "write").await.unwrap();
         let base = repo.tip("main").await.unwrap();
         let first = repo.push("first", change::first()).await.unwrap();
         let second = repo.push("first", change::second()).await.unwrap();
@@ -166,7 +172,7 @@ impl Lane {
             wake: truing::serve::scheduler::Wake::default(),
             step_time: truing::serve::worker::STEP_TIME,
         };
-        Process { house: Arc::new(house), script }
+        Process { house: Arc::new(house), script, obeys: story.review == Review::Dismissed }
     }
 
     /// The delivery of the change that was just made.
@@ -178,11 +184,18 @@ impl Lane {
     async fn play(&self, story: Story, fault: Option<Fault>, name: &str) -> Result<Played, String> {
         self.repo.reset(name, &self.first).await.unwrap();
         let number = self.repo.open(NewPull::of(name)).await.unwrap();
-        if story.review == Review::Second {
+        if matches!(story.review, Review::Second | Review::Dismissed) {
             let process = self.start(Story { manner: Manner::Prompt, review: Review::First }, None);
             process.deliver(&self.delivery()).await;
             process.run(&self.clock).await?;
+        }
+        if story.review == Review::Second {
             self.repo.reset(name, &self.second).await.unwrap();
+        }
+        if story.review == Review::Dismissed {
+            let view = self.repo.pull(number).await.unwrap();
+            let first = view.inline().find(|comment| comment.author == BOT).unwrap().id;
+            self.repo.reply(number, "ada", first, "/dismiss as agreed").await.unwrap();
         }
         let statuses = self.repo.pull(number).await.unwrap().statuses;
         let before = statuses.values().flatten().map(|status| status.id).max().unwrap_or(0);
@@ -301,6 +314,11 @@ impl Process {
     /// the process is dead.
     async fn run(&self, clock: &Hand) -> Result<(), String> {
         for _ in 0..MAX_STEPS {
+            if self.obeys {
+                // What could not be served is served in the next turn.
+                let _ = Commands::default().look(&self.house).await;
+            }
+            let unheard = self.obeys && !self.house.store.inner.unserved(FORGE, 1).await.unwrap().is_empty();
             let leases = Scheduler::new(Places::of(1)).look(&self.house).await.unwrap_or_default();
             let idle = leases.is_empty();
             for lease in leases {
@@ -313,6 +331,7 @@ impl Process {
             }
             let slots = self.house.store.inner.list().await.unwrap();
             match slots.iter().filter_map(|slot| slot.wakes_at()).min() {
+                _ if unheard => {}
                 None if slots.iter().all(|slot| slot.state == State::Held { why: Hold::Parked }) => {
                     return Ok(());
                 }
@@ -365,16 +384,19 @@ fn check_clean(story: Story, picture: &Picture) {
     let (head, open, fixed) = match story.review {
         Review::First | Review::GivenUp => ("FIRST", FOUND, 0),
         Review::Second => ("SECOND", STAY + NEW, FIXED),
+        Review::Dismissed => ("FIRST", FOUND - 1, 0),
     };
+    let dismissed = usize::from(story.review == Review::Dismissed);
     assert!(summary.contains(&format!("Reviewed commit `{head}` against `BASE`.")), "{summary}");
     assert!(summary.contains(&format!("## Truing: {open} findings")), "{summary}");
     let told = summary.contains("### Without a comment of their own");
     assert_eq!(told, story.manner == Manner::Fussy, "{summary}");
     let unplaced = usize::from(told);
     assert_eq!(picture.open(), open - unplaced, "{picture:#?}");
-    assert_eq!(picture.comments.len(), open - unplaced + fixed, "{picture:#?}");
+    assert_eq!(picture.comments.len(), open - unplaced + fixed + dismissed, "{picture:#?}");
     let said = |word: &str| picture.comments.iter().filter(|comment| comment.body.contains(word)).count();
     assert_eq!(said("**Fixed in `SECOND`.**"), fixed, "{picture:#?}");
+    assert_eq!(said("**Dismissed:** as agreed (ada)"), dismissed, "{picture:#?}");
     assert_eq!(picture.deleted, 0, "{picture:#?}");
     assert_eq!(picture.status, Some(("failure".to_owned(), format!("{open} findings"))));
 }
@@ -413,4 +435,10 @@ async fn a_second_review_survives_every_crash_where_comments_show_late() {
 async fn giving_up_survives_every_crash() {
     let points = interrupt_everywhere(Story { manner: Manner::Prompt, review: Review::GivenUp }).await;
     assert!(points >= 100, "the enumeration has shrunk to {points} points");
+}
+
+#[tokio::test]
+async fn a_dismissal_survives_every_crash() {
+    let points = interrupt_everywhere(Story { manner: Manner::Prompt, review: Review::Dismissed }).await;
+    assert!(points >= 80, "the enumeration has shrunk to {points} points");
 }

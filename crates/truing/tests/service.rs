@@ -24,6 +24,8 @@ mod keeping;
 #[path = "support/ports.rs"]
 #[allow(dead_code, reason = "most of it is for the test of crashes")]
 mod ports;
+#[path = "service/pushes.rs"]
+mod pushes;
 #[path = "support/site.rs"]
 #[allow(dead_code, reason = "some of it is for the tests of the sweep")]
 mod site;

@@ -10,6 +10,8 @@ mod change;
 mod chosen;
 #[path = "sweep/commands.rs"]
 mod commands;
+#[path = "sweep/dismissing.rs"]
+mod dismissing;
 #[path = "sweep/healing.rs"]
 mod healing;
 #[path = "sweep/moving.rs"]

@@ -4,6 +4,7 @@
 use std::future::Future;
 
 use super::{Act, Event, Moved, Revision, StoreError};
+use crate::dismissal::Dismissal;
 use crate::id::{Key, Millis, PrId, Version};
 use crate::slot::Slot;
 
@@ -22,12 +23,36 @@ pub struct Repository {
     pub gone: Option<Millis>,
 }
 
+/// Where a comment is. A forge may number the kinds apart.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum CommentKind {
+    /// In the conversation.
+    Conversation,
+    /// On the diff: on a line or a file, or an answer there.
+    Diff,
+}
+
+impl CommentKind {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Conversation, Self::Diff];
+
+    /// The word used in the file and in logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Conversation => "conversation",
+            Self::Diff => "diff",
+        }
+    }
+}
+
 /// A comment that looked like a command when it was heard of. What it says is asked of the forge when it is served.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Told {
     /// On which pull request.
     pub pr: PrId,
-    /// The forge's number of the comment; one for all kinds of comments of a repository.
+    /// Where on it.
+    pub kind: CommentKind,
+    /// The forge's number of the comment, among those of its kind.
     pub comment: u64,
     /// When it was heard of.
     pub at: Millis,
@@ -42,6 +67,8 @@ pub struct Obeyed {
     pub events: Vec<Event>,
     /// For the audit log.
     pub act: Act,
+    /// Replaces what was dismissed of the same finding.
+    pub dismissal: Option<Dismissal>,
 }
 
 /// Rows of the sweep and of comments. Nothing here is fenced: no run writes them.

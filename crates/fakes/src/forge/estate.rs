@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::forge::calls::{Answer, Page};
 use crate::forge::people::{Repo, run};
 use crate::forge::routes::{Call, Reply};
-use crate::forge::state::{Repository, State, World};
+use crate::forge::state::{Note, Repository, State, World};
 use crate::forge::{FakeError, FakeForge};
 
 /// How a repository answers.
@@ -120,26 +120,13 @@ fn listed(state: &State, call: &Call) -> (Page, usize, Vec<Value>) {
 /// `GET …/issues/comments`: those on all pull requests, by `since`, `sort` created or updated, `direction`.
 pub(crate) fn repository_comments(state: &mut State, call: &Call) -> Answer {
     let (world, repo) = state.repo(call)?;
-    let asked = |name: &str| call.query.get(name).map(String::as_str);
-    let since = asked("since").map(|text| text.replace("%3A", ":"));
-    let since = match since.map(|text| text.parse::<jiff::Timestamp>()).transpose() {
-        Ok(since) => since.map_or(i64::MIN, jiff::Timestamp::as_second),
-        Err(_) => return Err(Reply::invalid("IssueComment", "since", "invalid", "since is not a time")),
-    };
+    let order = Order::of(call, "IssueComment")?;
     let mut found: Vec<(i64, u64, u64)> = Vec::new();
     for pull in repo.pulls.values_mut() {
-        let ids = crate::forge::state::visible(pull.summary.iter_mut().map(|comment| &mut comment.note));
-        let notes = pull.summary.iter().map(|comment| &comment.note);
-        for note in notes.filter(|note| ids.contains(&note.id) && note.updated >= since) {
-            let by = if asked("sort") == Some("updated") { note.updated } else { note.created };
-            found.push((by, note.id, pull.number));
-        }
+        let notes = pull.summary.iter_mut().map(|comment| &mut comment.note);
+        order.collect(pull.number, notes, &mut found);
     }
-    found.sort_unstable();
-    // Without a sort order the direction says nothing.
-    if asked("sort").is_some() && asked("direction") != Some("asc") {
-        found.reverse();
-    }
+    order.sort(&mut found);
     let page = Page::of(call);
     let shown = page.cut(&found).iter().filter_map(|(_, id, number)| {
         let pull = repo.pulls.get(number)?;
@@ -148,6 +135,72 @@ pub(crate) fn repository_comments(state: &mut State, call: &Call) -> Answer {
     });
     let shown = shown.collect();
     Ok(page.reply(world, call, found.len(), shown))
+}
+
+/// `GET …/pulls/comments`: those on the diffs of all pull requests, in the same way.
+pub(crate) fn repository_inline(state: &mut State, call: &Call) -> Answer {
+    let (world, repo) = state.repo(call)?;
+    let order = Order::of(call, "PullRequestReviewComment")?;
+    let mut found: Vec<(i64, u64, u64)> = Vec::new();
+    for pull in repo.pulls.values_mut() {
+        let notes = pull.inline.iter_mut().map(|comment| &mut comment.note);
+        order.collect(pull.number, notes, &mut found);
+    }
+    order.sort(&mut found);
+    let page = Page::of(call);
+    let mut shown = Vec::new();
+    for (_, id, number) in page.cut(&found) {
+        let lines = repo.lines_now(*number)?;
+        let Some(pull) = repo.pulls.get(number) else { continue };
+        let Some(comment) = pull.inline.iter().find(|comment| comment.note.id == *id) else { continue };
+        shown.push(world.inline_json(repo, pull, comment, lines.get(id).copied().flatten()));
+    }
+    Ok(page.reply(world, call, found.len(), shown))
+}
+
+/// What a list of a repository's comments is asked for.
+struct Order {
+    since: i64,
+    by_update: bool,
+    newest_first: bool,
+}
+
+impl Order {
+    fn of(call: &Call, resource: &str) -> Result<Self, Reply> {
+        let asked = |name: &str| call.query.get(name).map(String::as_str);
+        let since = asked("since").map(|text| text.replace("%3A", ":"));
+        let since = match since.map(|text| text.parse::<jiff::Timestamp>()).transpose() {
+            Ok(since) => since.map_or(i64::MIN, jiff::Timestamp::as_second),
+            Err(_) => return Err(Reply::invalid(resource, "since", "invalid", "since is not a time")),
+        };
+        Ok(Self {
+            since,
+            by_update: asked("sort") == Some("updated"),
+            // Without a sort order the direction says nothing.
+            newest_first: asked("sort").is_some() && asked("direction") != Some("asc"),
+        })
+    }
+
+    fn collect<'a>(
+        &self,
+        number: u64,
+        notes: impl Iterator<Item = &'a mut Note>,
+        found: &mut Vec<(i64, u64, u64)>,
+    ) {
+        let mut notes: Vec<&mut Note> = notes.collect();
+        let ids = crate::forge::state::visible(notes.iter_mut().map(|note| &mut **note));
+        for note in notes.iter().filter(|note| ids.contains(&note.id) && note.updated >= self.since) {
+            let by = if self.by_update { note.updated } else { note.created };
+            found.push((by, note.id, number));
+        }
+    }
+
+    fn sort(&self, found: &mut [(i64, u64, u64)]) {
+        found.sort_unstable();
+        if self.newest_first {
+            found.reverse();
+        }
+    }
 }
 
 /// `GET …/issues/comments/{id}`.

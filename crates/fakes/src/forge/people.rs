@@ -335,18 +335,19 @@ impl Repo {
         .await
     }
 
-    /// Changes the text of a comment of either kind, as its author. Makes an event of one on the pull request
-    /// itself.
+    /// Changes the text of a comment of either kind, as its author.
     pub async fn edit_comment(&self, number: u64, id: u64, body: &str) -> Result<(), FakeError> {
         let body = body.to_owned();
         self.with(move |world, repo| {
             let now = world.now();
-            let pull = there(repo, number)?;
-            let inline = pull.inline.iter_mut().map(|comment| &mut comment.note);
-            let mut notes = inline.chain(pull.summary.iter_mut().map(|comment| &mut comment.note));
-            let note = notes.find(|note| note.id == id && !note.deleted);
-            let note = note.ok_or_else(|| FakeError::Missing(format!("comment {id}")))?;
-            (note.body, note.updated) = (body, now);
+            if let Some(comment) = there(repo, number)?.comment(id) {
+                (comment.note.body, comment.note.updated) = (body, now);
+                return Ok(world.emit_inline(repo, number, id, "edited")?);
+            }
+            let mut comments = there(repo, number)?.summary.iter_mut();
+            let comment = comments.find(|comment| comment.note.id == id && !comment.note.deleted);
+            let comment = comment.ok_or_else(|| FakeError::Missing(format!("comment {id}")))?;
+            (comment.note.body, comment.note.updated) = (body, now);
             world.emit_comment(repo, number, id, "edited");
             Ok(())
         })
@@ -367,7 +368,9 @@ impl Repo {
         self.with(move |world, repo| {
             let spot = calls::Spot::of(repo, number, &Value::Null).map_err(FakeError::Refused)?;
             let hunk = spot.check(repo, number, &place).map_err(FakeError::Refused)?;
-            Ok(calls::add_inline(world, repo, number, &author, &body, (&spot, place, hunk)))
+            let id = calls::add_inline(world, repo, number, &author, &body, (&spot, place, hunk));
+            world.emit_inline(repo, number, id, "created")?;
+            Ok(id)
         })
         .await
     }
@@ -376,8 +379,10 @@ impl Repo {
     pub async fn reply(&self, number: u64, author: &str, first: u64, body: &str) -> Result<u64, FakeError> {
         let (author, body) = (author.to_owned(), body.to_owned());
         self.with(move |world, repo| {
-            calls::add_reply(world, repo, number, &author, first, &body)
-                .ok_or_else(|| FakeError::Missing(format!("thread of comment {first}")))
+            let id = calls::add_reply(world, repo, number, &author, first, &body)
+                .ok_or_else(|| FakeError::Missing(format!("thread of comment {first}")))?;
+            world.emit_inline(repo, number, id, "created")?;
+            Ok(id)
         })
         .await
     }

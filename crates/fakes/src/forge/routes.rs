@@ -147,6 +147,7 @@ const ROUTES: &[(MethodFilter, &str, Action)] = {
         (GET, "/repos/{owner}/{repo}/issues/comments/{id}", Rest(estate::summary_comment)),
         (GET, "/repos/{owner}/{repo}", Rest(calls::repository)),
         (GET, "/repos/{owner}/{repo}/pulls", Rest(calls::pulls)),
+        (GET, "/repos/{owner}/{repo}/pulls/comments", Rest(estate::repository_inline)),
         (GET, "/repos/{owner}/{repo}/pulls/{number}", Rest(calls::pull)),
         (GET, "/repos/{owner}/{repo}/pulls/{number}/comments", Rest(calls::inline_comments)),
         (POST, "/repos/{owner}/{repo}/pulls/{number}/comments", Rest(calls::create_inline)),

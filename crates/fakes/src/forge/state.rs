@@ -292,6 +292,29 @@ impl World {
         self.send("issue_comment", action, number, &payload);
     }
 
+    /// Makes the `pull_request_review_comment` event of somebody's comment on the diff.
+    pub(crate) fn emit_inline(
+        &mut self,
+        repo: &mut Repository,
+        number: u64,
+        id: u64,
+        action: &str,
+    ) -> Result<(), GitError> {
+        let lines = repo.lines_now(number)?.get(&id).copied().flatten();
+        let Some(pull) = repo.pulls.get(&number) else { return Ok(()) };
+        let Some(comment) = pull.inline.iter().find(|comment| comment.note.id == id) else { return Ok(()) };
+        let payload = json!({
+            "action": action,
+            "pull_request": self.pull_json(repo, pull, &pull.head, None),
+            "comment": self.inline_json(repo, pull, comment, lines),
+            "repository": self.repository_json(repo),
+            "sender": self.user_json(&comment.note.author),
+            "installation": {"id": repo.id, "node_id": node_id("Installation", repo.id)},
+        });
+        self.send("pull_request_review_comment", action, number, &payload);
+        Ok(())
+    }
+
     /// Sends an event, or lets it wait.
     fn send(&mut self, event: &str, action: &str, number: u64, payload: &Value) {
         self.events += 1;

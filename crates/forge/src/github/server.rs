@@ -3,7 +3,7 @@
 
 use serde::Deserialize;
 use truing_core::id::{Millis, Sha};
-use truing_core::port::{ForgeError, Revision};
+use truing_core::port::{CommentKind, ForgeError, Revision};
 use url::Url;
 
 use super::auth::Scope;
@@ -60,11 +60,15 @@ pub struct Author {
     pub is_person: bool,
 }
 
-/// A comment on a pull request, outside its diff.
+/// A comment on a pull request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PullComment {
-    /// Its number; one for all kinds of comments.
+    /// In the conversation or on the diff.
+    pub kind: CommentKind,
+    /// Its number, among those of its kind.
     pub id: u64,
+    /// The comment that began the thread, for an answer on the diff.
+    pub first: Option<u64>,
     /// The pull request's number.
     pub number: u64,
     /// The page of the pull request.
@@ -113,6 +117,7 @@ struct BaseBody {
 struct CommentBody {
     id: u64,
     html_url: String,
+    in_reply_to_id: Option<u64>,
     user: Option<UserBody>,
     body: Option<String>,
     created_at: String,
@@ -179,24 +184,25 @@ impl GitHub {
         last.refresh((self, Scope::Named(repo)), (&what, url), MAX_PULL_PAGES, calls, read).await
     }
 
-    /// The comments on a repository's pull requests that were written or changed since then, oldest change first.
+    /// The comments of a kind on a repository's pull requests that were written or changed since then, oldest
+    /// change first.
     ///
     /// # Errors
     /// [`ForgeError`]
     pub async fn comments_since(
         &self,
         repo: &str,
-        since: Millis,
+        (kind, since): (CommentKind, Millis),
         last: &mut Listing<PullComment>,
         calls: &mut u64,
     ) -> Result<(), ForgeError> {
-        let what = format!("{repo}: listing new comments");
+        let what = format!("{repo}: listing new comments ({})", kind.as_str());
         let since = jiff::Timestamp::from_second(since.0.div_euclid(1000)).unwrap_or_default().to_string();
         let query = [("sort", "updated"), ("direction", "asc"), ("since", since.as_str())];
-        let url = paged(self.below(&what, repo, &["issues", "comments"])?, &query);
+        let url = paged(self.below(&what, repo, &[segment(kind), "comments"])?, &query);
         let read = |answer: &Answer| {
             let bodies = answer.json::<Vec<CommentBody>>()?.into_iter();
-            bodies.filter_map(|body| pull_comment(&what, body).transpose()).collect()
+            bodies.filter_map(|body| pull_comment(&what, kind, body).transpose()).collect()
         };
         last.refresh((self, Scope::Named(repo)), (&what, url), MAX_COMMENT_PAGES, calls, read).await
     }
@@ -205,10 +211,16 @@ impl GitHub {
     ///
     /// # Errors
     /// [`ForgeError`]; [`ForgeError::NotFound`] if it was deleted, or is not visible yet.
-    pub async fn comment(&self, repo: &str, id: u64) -> Result<Option<PullComment>, ForgeError> {
-        let what = format!("{repo}: reading comment {id}");
-        let url = self.below(&what, repo, &["issues", "comments", &id.to_string()])?;
-        pull_comment(&what, self.send(Scope::Named(repo), &Call::get(what.as_str(), url)).await?.json()?)
+    pub async fn comment(
+        &self,
+        repo: &str,
+        kind: CommentKind,
+        id: u64,
+    ) -> Result<Option<PullComment>, ForgeError> {
+        let what = format!("{repo}: reading comment {id} ({})", kind.as_str());
+        let url = self.below(&what, repo, &[segment(kind), "comments", &id.to_string()])?;
+        let read = self.send(Scope::Named(repo), &Call::get(what.as_str(), url)).await?;
+        pull_comment(&what, kind, read.json()?)
     }
 
     /// May this account write to the repository (write, maintain or admin)? Asked of the forge, for the account
@@ -275,15 +287,25 @@ fn open_pull(what: &str, body: PullBody) -> Result<OpenPull, ForgeError> {
     })
 }
 
+/// The part of the address of comments that says their kind.
+fn segment(kind: CommentKind) -> &'static str {
+    match kind {
+        CommentKind::Conversation => "issues",
+        CommentKind::Diff => "pulls",
+    }
+}
+
 /// A comment, if it is on a pull request: its page says so.
-fn pull_comment(what: &str, body: CommentBody) -> Result<Option<PullComment>, ForgeError> {
+fn pull_comment(what: &str, kind: CommentKind, body: CommentBody) -> Result<Option<PullComment>, ForgeError> {
     let page = body.html_url.split('#').next().unwrap_or_default();
     let Some((_, number)) = page.rsplit_once("/pull/") else { return Ok(None) };
     let Ok(number) = number.parse() else { return Ok(None) };
     let author =
         body.user.map(|user| Author { id: user.id, login: user.login, is_person: user.kind == "User" });
     Ok(Some(PullComment {
+        kind,
         id: body.id,
+        first: body.in_reply_to_id,
         number,
         url: page.to_owned(),
         author,

@@ -235,12 +235,31 @@ fn a_new_comment_on_a_pull_request_is_taken_over() {
     let expected = Comment {
         pr: PrId { forge: "github".into(), repository: "1296269".into(), number: 7 },
         repo: "octo/demo".into(),
+        kind: CommentKind::Conversation,
         id: 99,
         author: 5,
         login: "ada[bot]".into(),
         body: "/review".into(),
     };
     assert_eq!(parse_comment(&comment()), Ok(Hook::Comment(expected)));
+}
+
+#[test]
+fn a_new_comment_on_the_diff_is_taken_over() {
+    let mut event = comment();
+    event.as_object_mut().unwrap().remove("issue");
+    event["pull_request"] = json!({ "number": 8 });
+    event["comment"]["in_reply_to_id"] = 98.into();
+    let parse =
+        |event: &Value| parse_github("pull_request_review_comment", "github", event.to_string().as_bytes());
+    let Ok(Hook::Comment(heard)) = parse(&event) else { panic!() };
+    assert_eq!((heard.kind, heard.pr.number, heard.id), (CommentKind::Diff, 8, 99));
+    event["pull_request"] = json!({});
+    let Err(BadHook::Field { field, .. }) = parse(&event) else { panic!() };
+    assert_eq!(field, "pull_request.number");
+    event["action"] = "edited".into();
+    let what = "pull_request_review_comment edited".into();
+    assert_eq!(parse(&event), Ok(Hook::Ignored { what }));
 }
 
 #[test]
@@ -339,6 +358,7 @@ proptest! {
         let _ = parse_github(&event, "github", &body);
         let _ = parse_github("pull_request", "github", &body);
         let _ = parse_github("issue_comment", "github", &body);
+        let _ = parse_github("pull_request_review_comment", "github", &body);
         let _ = json_of_form(&body);
         prop_assert!(verify(SECRET, &body, Some(&header)).is_err());
     }

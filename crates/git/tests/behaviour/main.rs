@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests may fail loudly")]
 
 mod export;
+mod history;
 mod hostile;
 mod local;
 mod mirror;

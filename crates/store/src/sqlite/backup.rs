@@ -98,8 +98,9 @@ impl Sqlite {
     /// [`StoreError`] if the file cannot be written.
     pub async fn forget_comments(&self, before: Millis) -> Result<usize, StoreError> {
         self.write(move |connection| {
-            let sql = "DELETE FROM comment_seen WHERE (forge, repository, id) IN
-                       (SELECT forge, repository, id FROM comment_seen WHERE at < ?1 AND served = 1 LIMIT ?2)";
+            let sql = "DELETE FROM comment_seen WHERE (forge, repository, kind, id) IN
+                       (SELECT forge, repository, kind, id FROM comment_seen
+                        WHERE at < ?1 AND served = 1 LIMIT ?2)";
             Ok(connection.prepare_cached(sql)?.execute((before.0, BATCH))?)
         })
         .await

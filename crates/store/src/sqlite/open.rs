@@ -21,10 +21,11 @@ const STATEMENTS: usize = 96;
 const APPLICATION_ID: i64 = 0x5472_7565;
 
 /// The schema, one file a version: `PRAGMA user_version` counts those that were applied.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("../../migrations/0001.sql"),
     include_str!("../../migrations/0002.sql"),
     include_str!("../../migrations/0003.sql"),
+    include_str!("../../migrations/0004.sql"),
 ];
 
 /// The version that this program reads and writes.

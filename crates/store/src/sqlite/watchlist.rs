@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension};
 use truing_core::id::{Key, Millis, PrId};
-use truing_core::port::{Moved, Obeyed, Repository, Revision, StoreError, Told, Watchlist};
+use truing_core::port::{CommentKind, Moved, Obeyed, Repository, Revision, StoreError, Told, Watchlist};
 use truing_core::slot::Slot;
 
 use super::fault::Fault;
 use super::history::{self, sql_limit};
 use super::records::parse_sha;
-use super::{Sqlite, operations, slots};
+use super::{Sqlite, dismissals, operations, slots};
 
 impl Watchlist for Sqlite {
     async fn repositories(&self, forge: &str) -> Result<Vec<Repository>, StoreError> {
@@ -43,11 +43,11 @@ impl Watchlist for Sqlite {
                 let sql = "UPDATE repository SET cursor = ?3 WHERE forge = ?1 AND id = ?2 AND cursor < ?3";
                 connection.prepare_cached(sql)?.execute((&of.forge, &of.id, until.0))?;
             }
-            let sql = "INSERT INTO comment_seen (forge, repository, id, number, at, served)
-                       VALUES (?1, ?2, ?3, ?4, ?5, 0) ON CONFLICT DO NOTHING";
+            let sql = "INSERT INTO comment_seen (forge, repository, kind, id, number, at, served)
+                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0) ON CONFLICT DO NOTHING";
             let mut insert = connection.prepare_cached(sql)?;
-            for Told { pr, comment, at } in &told {
-                insert.execute((&pr.forge, &pr.repository, comment, pr.number, at.0))?;
+            for Told { pr, kind, comment, at } in &told {
+                insert.execute((&pr.forge, &pr.repository, kind.as_str(), comment, pr.number, at.0))?;
             }
             Ok(())
         })
@@ -57,13 +57,14 @@ impl Watchlist for Sqlite {
     async fn unserved(&self, forge: &str, limit: usize) -> Result<Vec<Told>, StoreError> {
         let forge = forge.to_owned();
         self.read(move |connection| {
-            let sql = "SELECT repository, number, id, at FROM comment_seen
+            let sql = "SELECT repository, number, id, at, kind FROM comment_seen
                        WHERE forge = ?1 AND served = 0 ORDER BY id LIMIT ?2";
             connection
                 .prepare_cached(sql)?
                 .query_and_then((&forge, sql_limit(limit)), |row| {
                     let pr = PrId { forge: forge.clone(), repository: row.get(0)?, number: row.get(1)? };
-                    Ok(Told { pr, comment: row.get(2)?, at: Millis(row.get(3)?) })
+                    let kind = kind_of(row.get_ref(4)?.as_str().unwrap_or(""))?;
+                    Ok(Told { pr, kind, comment: row.get(2)?, at: Millis(row.get(3)?) })
                 })?
                 .collect()
         })
@@ -73,22 +74,31 @@ impl Watchlist for Sqlite {
     async fn served(&self, told: &Told, obeyed: Option<&Obeyed>) -> Result<Result<(), Moved>, StoreError> {
         let (told, obeyed, now) = (told.clone(), obeyed.cloned(), self.0.clock.now());
         self.write(move |connection| {
-            if let Some(Obeyed { slot: (version, slot), events, act }) = obeyed {
+            if let Some(Obeyed { slot: (version, slot), events, act, dismissal }) = obeyed {
                 if slots::swap(connection, version, slot)?.is_err() {
                     return Ok(Err(Moved));
                 }
                 history::note(connection, &events)?;
                 operations::audit::append(connection, &[act], now)?;
+                if let Some(dismissal) = dismissal {
+                    dismissals::put(connection, &told.pr.key(), &dismissal)?;
+                }
             }
             connection
                 .prepare_cached(
-                    "UPDATE comment_seen SET served = 1 WHERE forge = ?1 AND repository = ?2 AND id = ?3",
+                    "UPDATE comment_seen SET served = 1
+                     WHERE forge = ?1 AND repository = ?2 AND kind = ?3 AND id = ?4",
                 )?
-                .execute((&told.pr.forge, &told.pr.repository, told.comment))?;
+                .execute((&told.pr.forge, &told.pr.repository, told.kind.as_str(), told.comment))?;
             Ok(Ok(()))
         })
         .await
     }
+}
+
+fn kind_of(word: &str) -> Result<CommentKind, Fault> {
+    let known = CommentKind::ALL.into_iter().find(|kind| kind.as_str() == word);
+    known.ok_or_else(|| StoreError::Corrupt(format!("`{word}` is not a kind of comment")).into())
 }
 
 /// The beginning of the keys of a repository's pull requests.

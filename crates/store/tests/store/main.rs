@@ -114,6 +114,7 @@ fn record(run: &RunRef, head: char) -> OutcomeRecord {
         outcome: outcome(OutcomeKind::Reviewed),
         open: vec![(Severity::P1, 2)],
         coverage: Coverage { reviewed: vec!["a.rs".into()], not_reviewed: Vec::new() },
+        since: None,
         cost_micro_usd: MicroUsd(7),
         turns: 3,
         started: Millis(NOW),

@@ -180,7 +180,7 @@ async fn a_new_run_on_the_same_revision_only_has_to_publish() {
     let told = store.last_outcome(&key()).await.unwrap().unwrap();
     assert_eq!((told.outcome.kind, told.turns), (OutcomeKind::Deferred, 3));
 
-    let taken_over = Begun { reviewed: None, computed: Some(record(&run(1), 'a')) };
+    let taken_over = Begun { computed: Some(record(&run(1), 'a')), ..Begun::default() };
     for token in [2, 2, 3] {
         let begun = store.begin(&run(token), &revision('a'), Millis(NOW)).await.unwrap();
         assert_eq!(begun, taken_over, "token {token}");
@@ -191,7 +191,10 @@ async fn a_new_run_on_the_same_revision_only_has_to_publish() {
 
     Write::Published.by(&run(3), &store).await.unwrap();
     let begun = store.begin(&run(4), &revision('a'), Millis(NOW)).await.unwrap();
-    assert_eq!(begun, Begun { reviewed: Some(revision('a')), computed: None });
+    let outcome = Some(record(&run(3), 'a'));
+    assert_eq!(begun, Begun { reviewed: Some(revision('a')), outcome, ..Begun::default() });
+    let begun = store.begin(&run(5), &revision('b'), Millis(NOW)).await.unwrap();
+    assert_eq!(begun, Begun { reviewed: Some(revision('a')), ..Begun::default() });
 }
 
 #[tokio::test]

@@ -2,7 +2,8 @@
 
 use truing_core::id::{Key, Millis, PrId};
 use truing_core::port::{
-    Act, Described, Event, Moved, Obeyed, Records, Repository, Slots, StoreError, Told, Watchlist,
+    Act, CommentKind, Described, Event, Moved, Obeyed, Records, Repository, Slots, StoreError, Told,
+    Watchlist,
 };
 use truing_core::slot::{Command, Limits, Loop, Slot};
 use truing_store::Sqlite;
@@ -91,8 +92,8 @@ async fn the_newest_run_tells_what_was_looked_at_last() {
 #[tokio::test]
 async fn a_comment_acts_once_together_with_what_it_changes() {
     let (_folder, store) = new_store();
-    let told = Told { pr: pr("1", 7), comment: 5, at: Millis(NOW) };
-    let later = Told { pr: pr("1", 8), comment: 4, at: Millis(NOW + 1) };
+    let told = Told { pr: pr("1", 7), kind: CommentKind::Diff, comment: 5, at: Millis(NOW) };
+    let later = Told { pr: pr("1", 8), kind: CommentKind::Conversation, comment: 4, at: Millis(NOW + 1) };
     let of = repository("1", "octo/one", 1);
     store.tell(&[told.clone(), later.clone()], &of, None).await.unwrap();
     store.tell(&[Told { at: Millis(9), ..told.clone() }], &of, None).await.unwrap();
@@ -106,6 +107,7 @@ async fn a_comment_acts_once_together_with_what_it_changes() {
         slot: (slot.version, decision.slot.clone()),
         events: vec![event.clone()],
         act: Act::new("ada@github", "/review pause", key.as_str(), ""),
+        dismissal: None,
     };
     assert_eq!(store.served(&told, Some(&obeyed)).await.unwrap(), Ok(()));
     assert_eq!(store.load(std::slice::from_ref(&key)).await.unwrap()[0].state, decision.slot.state);

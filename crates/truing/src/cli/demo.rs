@@ -4,7 +4,7 @@ use super::Context;
 use super::error::{CliError, Exit};
 use super::runtime::{self, Told};
 use crate::config::RulesConfig;
-use crate::demo::{Demo, DemoError, Report, SETTLE, TIMINGS};
+use crate::demo::{Changes, DISMISSAL, Demo, DemoError, Lifecycle, PLANTED, Report, SETTLE, TIMINGS};
 use crate::wiring;
 
 /// Watch a storm of pushes being reviewed: everything on this machine, no key needed
@@ -54,11 +54,15 @@ async fn tell(args: &Args, context: &Context) -> Result<Exit, CliError> {
         }
         output.data(text)?;
     }
+    let lifecycle = demo.lifecycle().await.map_err(failed)?;
+    if !output.is_json() {
+        output.data(followed(&lifecycle))?;
+    }
     let bar = output.progress(
         "\u{2009}Now a storm: 20 pull requests, 50 pushes each; webhooks lost, repeated, late",
         Some(50),
     );
-    let report = demo.storm(first, |_| bar.advance(1)).await.map_err(failed)?;
+    let report = demo.storm(first, lifecycle, |_| bar.advance(1)).await.map_err(failed)?;
     drop(bar);
     output.answer(&report, || story(&report))?;
     if args.stay {
@@ -68,6 +72,33 @@ async fn tell(args: &Args, context: &Context) -> Result<Exit, CliError> {
     }
     demo.stop().await.map_err(failed)?;
     Ok(if report.holds() { Exit::Done } else { Exit::No })
+}
+
+/// What became of the comments on one pull request.
+fn followed(lifecycle: &Lifecycle) -> String {
+    let mut text = "\nAnother one, through five pushes:\n".to_owned();
+    let titles = ["opened", "lines on top", "one mended", "as before", "rebased"];
+    for (index, (changes, title)) in lifecycle.pushes.iter().zip(titles).enumerate() {
+        let Changes { new, moved, fixed, reopened, dismissed } = changes;
+        let told = [
+            (new, "new"),
+            (moved, "moved with their lines"),
+            (fixed, "fixed and resolved"),
+            (reopened, "open again"),
+            (dismissed, "dismissed"),
+        ];
+        let told = told.into_iter().filter(|(count, _)| **count > 0);
+        let told: Vec<String> = told.map(|(count, what)| format!("{count} {what}")).collect();
+        if title == "rebased" {
+            text += &format!("  somebody answers: {DISMISSAL}\n");
+        }
+        text += &format!("  push {}, {title:<13} {}\n", index + 1, told.join(", "));
+    }
+    text += &format!(
+        "  {} comments for {PLANTED} findings, {} doubled\n",
+        lifecycle.comments, lifecycle.duplicates
+    );
+    text
 }
 
 fn story(report: &Report) -> String {

@@ -9,6 +9,7 @@ use clap::builder::NonEmptyStringValueParser;
 use serde::Serialize;
 use truing_core::finding::{AnchorKind, Finding, Severity};
 use truing_core::identity::{Placed, identify};
+use truing_core::increment::Renames;
 use truing_core::outcome::{Coverage, NotReviewed, SkipReason};
 use truing_diff::RepoPath;
 use truing_reader::{InProcess, Listed, Packs, Tested};
@@ -134,7 +135,7 @@ fn check(paths: &[PathBuf], packs: &[String], context: &Context) -> Result<(Stri
         }));
     }
     let Checked { findings, mut coverage } = checked;
-    let findings = identify(&[], findings, None, &coverage).current;
+    let findings = identify(&[], findings, None, (&coverage, &Renames::default())).current;
     let mut gaps = 0;
     for gap in coverage.not_reviewed.iter().filter(|gap| !gap.reason.by_design()) {
         gaps += 1;

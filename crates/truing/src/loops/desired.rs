@@ -1,8 +1,8 @@
 //! What a pull request should show for a review: the summary, one comment a finding, the head's status.
 
-use truing_core::finding::{AnchorKind, Finding, Severity};
+use truing_core::finding::{AnchorKind, Finding, FindingStatus, Severity};
 use truing_core::id::Sha;
-use truing_core::outcome::{Coverage, Outcome, OutcomeKind};
+use truing_core::outcome::{Outcome, OutcomeKind, OutcomeRecord};
 use truing_core::publish::{Desired, DesiredStatus, Item, StatusState};
 
 use super::text::{self, Summary};
@@ -12,15 +12,19 @@ use super::text::{self, Summary};
 /// At most `max_inline` open findings get a comment of their own; the others are told in the summary.
 pub fn rows(
     findings: &[Finding],
-    outcome: &Outcome,
     head: &Sha,
-    base: &Sha,
-    coverage: &Coverage,
+    OutcomeRecord { base, outcome, coverage, since, .. }: &OutcomeRecord,
     max_inline: usize,
 ) -> Vec<Desired> {
     let open: Vec<&Finding> = worst_first(findings.iter().filter(|finding| finding.is_open()));
-    let fixed = findings.len() - open.len();
-    let body = text::summary(&Summary { outcome, head, base, open: &open, fixed, coverage });
+    let fixed = |finding: &&Finding| matches!(finding.status, FindingStatus::Fixed(_));
+    let fixed = findings.iter().filter(fixed).count();
+    let dismissed = |finding: &&Finding| matches!(finding.status, FindingStatus::Dismissed(_));
+    let dismissed = worst_first(findings.iter().filter(dismissed));
+    let dismissed = dismissed.as_slice();
+    let since = since.as_ref();
+    let summary = Summary { outcome, head, base, since, open: &open, fixed, dismissed, coverage };
+    let body = text::summary(&summary);
     let mut rows = vec![Desired { item: Item::Summary, place: None, body, resolved: false, comment: None }];
     for (index, finding) in open.iter().enumerate() {
         let kind = if index < max_inline { finding.anchor } else { AnchorKind::Summary };
@@ -75,9 +79,12 @@ pub fn worst_first<'a>(findings: impl Iterator<Item = &'a Finding>) -> Vec<&'a F
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use truing_core::finding::{Category, FindingStatus, Place, RawFinding, Side, Source, fingerprint};
-    use truing_core::id::FindingId;
-    use truing_core::outcome::Runtime;
+    use std::collections::BTreeMap;
+    use truing_core::finding::{Category, Place, RawFinding, Side, Source, fingerprint};
+
+    use truing_core::id::{FindingId, Key, Millis, RunId};
+    use truing_core::money::MicroUsd;
+    use truing_core::outcome::{Coverage, Runtime};
 
     use super::*;
 
@@ -118,8 +125,22 @@ pub(crate) mod tests {
         let mut findings: Vec<Finding> =
             (1..=5).map(|line| finding(&format!("1:a-{line}"), "a.py", line)).collect();
         findings[4].raw.severity = Severity::P0;
-        let coverage = Coverage::default();
-        let rows = rows(&findings, &ended(OutcomeKind::Reviewed), &sha(), &sha(), &coverage, 2);
+        let record = OutcomeRecord {
+            run: RunId::new("r"),
+            key: Key::new("k"),
+            head: Some(sha()),
+            base: sha(),
+            outcome: ended(OutcomeKind::Reviewed),
+            open: vec![],
+            coverage: Coverage::default(),
+            since: None,
+            cost_micro_usd: MicroUsd(0),
+            turns: 0,
+            started: Millis(0),
+            ended: Millis(0),
+            versions: BTreeMap::new(),
+        };
+        let rows = rows(&findings, &sha(), &record, 2);
         let kinds: Vec<(String, AnchorKind)> = rows
             .iter()
             .filter_map(|row| Some((row.item.as_str().to_owned(), row.place.as_ref()?.0)))

@@ -162,7 +162,7 @@ where
         let checked_out = self.repository.born_head();
         let key = self.key();
         let (change, against) = self.compare(checked_out).await?;
-        let Reading { found, coverage } = self.read(&change).await?;
+        let Reading { found, coverage, renames } = self.read(&change).await?;
         let outcome = Outcome::of_rules(&coverage);
         let mut record = OutcomeRecord {
             run: self.ids.run(),
@@ -172,6 +172,7 @@ where
             outcome,
             open: vec![],
             coverage,
+            since: None,
             cost_micro_usd: MicroUsd(0),
             turns: 0,
             started,
@@ -184,7 +185,7 @@ where
         // compared.
         let memory =
             Memory { records: self.records.clone(), served: None, fixed_at: None, clock: self.clock };
-        let (open, unrecorded) = memory.keep(&found, &mut record, &filed).await;
+        let (open, unrecorded) = memory.keep((&found, &renames), &mut record, &filed).await;
         Ok(Review { record, reviewed: self.head.into(), against, open, unrecorded })
     }
 

@@ -4,6 +4,7 @@
 use truing_core::finding::{Finding, FindingStatus};
 use truing_core::id::{Key, Sha};
 use truing_core::identity::{Placed, identify};
+use truing_core::increment::Renames;
 use truing_core::outcome::OutcomeRecord;
 use truing_core::port::{Clock, Computed, Records, Revision, RunRef, StoreError};
 use truing_core::publish::Producer;
@@ -41,7 +42,7 @@ where
     /// open, worst first, and why nothing was recorded, though it should have been.
     pub async fn keep(
         &self,
-        found: &[Placed],
+        found: (&[Placed], &Renames),
         record: &mut OutcomeRecord,
         filed: &Sha,
     ) -> (Vec<Finding>, Option<String>) {
@@ -54,7 +55,7 @@ where
     /// Recognises the findings by what is known, and records them. The answer is what is open.
     async fn remember(
         &self,
-        found: &[Placed],
+        found: (&[Placed], &Renames),
         record: &mut OutcomeRecord,
         filed: &Sha,
     ) -> Result<Vec<Finding>, String> {
@@ -77,7 +78,7 @@ where
     async fn recorded(
         &self,
         store: &S,
-        found: &[Placed],
+        found: (&[Placed], &Renames),
         record: &mut OutcomeRecord,
         filed: &Sha,
     ) -> Result<Vec<Finding>, StoreError> {
@@ -112,10 +113,10 @@ where
     fn recognise(
         &self,
         known: &[Finding],
-        found: &[Placed],
+        (found, renames): (&[Placed], &Renames),
         record: &mut OutcomeRecord,
     ) -> (Vec<Finding>, Vec<Finding>) {
-        let mut identified = identify(known, found.to_vec(), self.fixed_at, &record.coverage);
+        let mut identified = identify(known, found.to_vec(), self.fixed_at, (&record.coverage, renames));
         let open = worst_first(identified.current.iter().filter(|finding| finding.is_open()));
         record.open = by_severity(&open);
         record.ended = self.clock.now();

@@ -46,7 +46,7 @@ where
         let (mirror, pinned) = self.checkout.fetch(revision).await?;
         let change = changed(&mirror, revision).await?;
         let read = self.checkout.read(&mirror, &change, &revision.head, &pinned.scope);
-        let Reading { found, coverage } = read.await?;
+        let Reading { found, coverage, renames } = read.await?;
         // What the branch has gained since is none of this change.
         let against = match change.base == revision.base {
             true => Against::Named(revision.base.short().to_owned()),
@@ -61,6 +61,7 @@ where
             outcome: Outcome::of_rules(&coverage),
             open: vec![],
             coverage,
+            since: None,
             cost_micro_usd: MicroUsd(0),
             turns: 0,
             started,
@@ -73,7 +74,7 @@ where
             fixed_at: Some(&revision.head),
             clock: self.clock,
         };
-        let (open, unrecorded) = memory.keep(&found, &mut record, &revision.head).await;
+        let (open, unrecorded) = memory.keep((&found, &renames), &mut record, &revision.head).await;
         Ok((Review { record, reviewed: Reviewed::Commit, against, open, unrecorded }, pinned))
     }
 }

@@ -7,6 +7,7 @@ use globset::GlobSet;
 use truing_core::finding::{Place, Side};
 use truing_core::id::Sha;
 use truing_core::identity::Placed;
+use truing_core::increment::Renames;
 use truing_core::outcome::{Coverage, NotReviewed, SkipReason};
 use truing_core::port::{ChangedFile, ReadRequest, Reader, ReaderError};
 use truing_diff::{FileDiff, RepoPath, Status, added_ranges, anchor, parse};
@@ -58,6 +59,8 @@ pub struct Reading {
     pub found: Vec<Placed>,
     /// What was looked at.
     pub coverage: Coverage,
+    /// The names that files had at the base.
+    pub renames: Renames,
 }
 
 /// Why a change could not be read.
@@ -210,7 +213,9 @@ impl<'a> Plan<'a> {
             let old_path = file.old_path.clone();
             found.push(Placed { raw, anchor: at.kind, at: inline, old_path });
         }
-        Ok(Reading { found, coverage })
+        let mut renames = Renames::default();
+        renames.learn(&files);
+        Ok(Reading { found, coverage, renames })
     }
 }
 

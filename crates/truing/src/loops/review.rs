@@ -3,9 +3,11 @@
 //! [`Served::run`] is the list of steps. Each can be repeated: a crash anywhere is mended by the next lease,
 //! which goes on from what records hold (stages `prepared`, `computed`, `published`).
 
+use truing_core::dismissal::{self, Dismissal};
 use truing_core::finding::Finding;
 use truing_core::id::{Millis, Sha, Token};
 use truing_core::identity::{Identified, identify};
+use truing_core::increment::{Increment, Tally};
 use truing_core::outcome::{Coverage, Outcome, OutcomeKind, OutcomeRecord, Runtime};
 use truing_core::port::{
     Clock, Computed, Event, Forge, ForgeError, Gate, Ids, PrState, PullRequest, Reader, Records, Revision,
@@ -18,7 +20,7 @@ use truing_git::GitError;
 
 use super::checkout::{Checkout, CheckoutError, changed};
 use super::reading::{Change, Reading};
-use super::{desired, text};
+use super::{desired, since, text};
 use crate::serve::metrics::Metrics;
 use crate::slots::{StepError, step};
 
@@ -125,20 +127,25 @@ where
             PrState::Open => {}
         }
         let begun = self.store.begin(self.run, &pull.revision, self.clock.now()).await?;
-        if begun.computed.is_none() && begun.reviewed.as_ref() == Some(&pull.revision) && !self.asked {
-            let (at, key, run) = (self.clock.now(), self.run.key.clone(), Some(self.run.id.clone()));
-            let what = "nothing to do: this head and base are reviewed already".to_owned();
-            tracing::info!("{what}");
-            self.store.note(&[Event { at, key, run, what }]).await?;
-            return Ok(self.done(&pull.revision.head));
-        }
-        let outcome = match begun.computed {
-            Some(outcome) => self.restate(&pull.revision.head, outcome).await?,
+        let done = begun.computed.is_none() && begun.reviewed.as_ref() == Some(&pull.revision) && !self.asked;
+        let computed = match begun.outcome.filter(|_| done) {
+            Some(outcome) if self.is_dismissed_since(&begun.dismissals).await? => Some(outcome),
+            Some(_) | None if done => {
+                let (at, key, run) = (self.clock.now(), self.run.key.clone(), Some(self.run.id.clone()));
+                let what = "nothing to do: this head and base are reviewed already".to_owned();
+                tracing::info!("{what}");
+                self.store.note(&[Event { at, key, run, what }]).await?;
+                return Ok(self.done(&pull.revision.head));
+            }
+            Some(_) | None => begun.computed,
+        };
+        let outcome = match computed {
+            Some(outcome) => self.restate(&pull.revision.head, outcome, &begun.dismissals).await?,
             None => {
                 if let Some(ends) = self.storm_forbids().await? {
                     return Ok(Then::DueAt(ends, Why::Storm));
                 }
-                self.compute(&pull.revision).await?
+                self.compute(&pull.revision, begun.reviewed.as_ref(), &begun.dismissals).await?
             }
         };
         match self.publish(&pull.revision.head).await? {
@@ -194,8 +201,21 @@ where
         Ok(slot.storm.filter(|_| !slot.may_compute(now)).map(|storm| storm.ends))
     }
 
+    /// Has somebody dismissed what the records still hold as open?
+    async fn is_dismissed_since(&self, dismissals: &[Dismissal]) -> Result<bool, Stopped> {
+        if dismissals.is_empty() {
+            return Ok(false);
+        }
+        Ok(dismissal::apply(&mut self.store.findings(&self.run.key).await?, dismissals) > 0)
+    }
+
     /// Fetches, reads, recognises and records; afterwards only publishing is left.
-    async fn compute(&self, revision: &Revision) -> Result<OutcomeRecord, Stopped> {
+    async fn compute(
+        &self,
+        revision: &Revision,
+        reviewed: Option<&Revision>,
+        dismissals: &[Dismissal],
+    ) -> Result<OutcomeRecord, Stopped> {
         let started = self.clock.now();
         let known = self.store.findings(&self.run.key).await?;
         let (mirror, pinned) = self.checkout.fetch(revision).await?;
@@ -203,11 +223,16 @@ where
         let change = changed(&mirror, revision).await?;
         self.pass().await?;
         let read = self.checkout.read(&mirror, &change, &revision.head, &pinned.scope);
-        let Reading { found, coverage } = read.await?;
-        let identified = identify(&known, found, Some(&revision.head), &coverage);
+        let Reading { found, coverage, mut renames } = read.await?;
+        let since = since::since(&mirror, &change, &revision.head, reviewed, &mut renames).await;
+        let mut identified = identify(&known, found, Some(&revision.head), (&coverage, &renames));
+        dismissal::apply(&mut identified.current, dismissals);
+        dismissal::apply(&mut identified.gone, dismissals);
         let outcome = Outcome::of_rules(&coverage);
-        let record = self.record(&change, revision, &identified, outcome, coverage, started);
-        let computed = self.shown(&revision.head, identified.all(), &record);
+        let mut record = self.record(&change, revision, &identified, outcome, coverage, started);
+        let findings = identified.all();
+        record.since = since.map(|since| Increment { findings: Tally::of(&known, &findings), ..since });
+        let computed = self.shown(&revision.head, findings, &record);
         step(self.store, &self.run.key, Command::Computed(self.run.token), self.limits).await?;
         self.store.computed(self.run, &computed).await?;
         let (files, findings) = (record.coverage.reviewed.len(), computed.findings.len());
@@ -215,10 +240,21 @@ where
         Ok(record)
     }
 
-    /// A run that was computed before this one took it over: says again what should be shown, because the former
-    /// may have given up and said so on the pull request.
-    async fn restate(&self, head: &Sha, record: OutcomeRecord) -> Result<OutcomeRecord, Stopped> {
-        let findings = self.store.findings(&self.run.key).await?;
+    /// What was computed before, by a run that this one took over or by the last review of this revision: says
+    /// again what should be shown, because the former may have given up and said so on the pull request, and
+    /// people may have dismissed findings since.
+    async fn restate(
+        &self,
+        head: &Sha,
+        record: OutcomeRecord,
+        dismissals: &[Dismissal],
+    ) -> Result<OutcomeRecord, Stopped> {
+        let mut findings = self.store.findings(&self.run.key).await?;
+        let changed = dismissal::apply(&mut findings, dismissals) > 0;
+        let open: Vec<&Finding> = findings.iter().filter(|finding| finding.is_open()).collect();
+        // What was counted then is not so any more.
+        let since = record.since.filter(|_| !changed);
+        let record = OutcomeRecord { open: text::by_severity(&open), since, ..record };
         self.store.computed(self.run, &self.shown(head, findings, &record)).await?;
         Ok(record)
     }
@@ -241,6 +277,7 @@ where
             outcome,
             open: text::by_severity(&open),
             coverage,
+            since: None,
             cost_micro_usd: truing_core::money::MicroUsd(0),
             turns: 0,
             started,
@@ -251,8 +288,8 @@ where
 
     /// What records should hold: findings, the rows they are shown by, and the head's status.
     fn shown(&self, head: &Sha, findings: Vec<Finding>, record: &OutcomeRecord) -> Computed {
-        let OutcomeRecord { base, outcome, coverage, .. } = record;
-        let desired = desired::rows(&findings, outcome, head, base, coverage, self.max_inline);
+        let desired = desired::rows(&findings, head, record, self.max_inline);
+        let outcome = &record.outcome;
         let status = Some(desired::status(&findings, outcome, head));
         Computed { producer: Producer::Review, findings, desired, status, outcome: record.clone() }
     }

@@ -3,13 +3,17 @@
 
 use std::fmt::Write as _;
 
+use truing_core::dismissal;
 use truing_core::finding::{AnchorKind, Finding, FindingStatus, Severity};
 use truing_core::id::Sha;
+use truing_core::increment::{History, Increment, Tally};
 use truing_core::outcome::{Coverage, Outcome, OutcomeKind};
 use truing_diff::RepoPath;
 
 /// Findings and files listed in a summary; the rest is counted.
 const MAX_LISTED: usize = 50;
+/// Commits named in a summary.
+const MAX_COMMITS: usize = 10;
 
 /// What the summary is about.
 #[derive(Clone, Copy, Debug)]
@@ -20,22 +24,29 @@ pub struct Summary<'a> {
     pub head: &'a Sha,
     /// The commit it was compared with.
     pub base: &'a Sha,
+    /// What came since the review before.
+    pub since: Option<&'a Increment>,
     /// Open findings.
     pub open: &'a [&'a Finding],
     /// How many earlier findings are fixed.
     pub fixed: usize,
+    /// What people have dismissed.
+    pub dismissed: &'a [&'a Finding],
     /// What was looked at.
     pub coverage: &'a Coverage,
 }
 
 /// The summary comment.
 pub fn summary(summary: &Summary<'_>) -> String {
-    let Summary { outcome, head, base, open, fixed, coverage } = summary;
+    let Summary { outcome, head, base, since, open, fixed, dismissed, coverage } = summary;
     let mut text = format!("## Truing: {}\n\n", headline(outcome, open));
     if let Some(reason) = &outcome.reason {
         let _ = writeln!(text, "{reason}.\n");
     }
     let _ = writeln!(text, "Reviewed commit `{}` against `{}`.", head.short(), base.short());
+    if let Some(since) = since {
+        self::since(&mut text, since);
+    }
     if !open.is_empty() {
         text.push_str("\n| Severity | Open |\n|---|---|\n");
         for (severity, count) in by_severity(open) {
@@ -47,10 +58,11 @@ pub fn summary(summary: &Summary<'_>) -> String {
             let line = raw.place.start_line;
             let _ = writeln!(
                 text,
-                "- **{}** {} in {}:{line}",
+                "- **{}** {} in {}:{line} ({})",
                 raw.severity.as_str(),
                 plain(&raw.title),
-                code(&raw.place.path)
+                code(&raw.place.path),
+                tick(&dismissal::short(&finding.id))
             );
         }
         if open.len() > MAX_LISTED {
@@ -60,9 +72,75 @@ pub fn summary(summary: &Summary<'_>) -> String {
     if *fixed > 0 {
         let _ = writeln!(text, "\n{} fixed since the first review.", counted(*fixed, "finding"));
     }
+    self::dismissed(&mut text, dismissed);
     files(&mut text, coverage);
+    if !open.is_empty() {
+        text.push_str(
+            "\nTo dismiss a finding, answer its comment with `/dismiss` and the reason, or comment here with \
+             `/dismiss`, its id and the reason.\n",
+        );
+    }
     text.push_str("\n_Rules only: no model was called._");
     text
+}
+
+/// What came since the review before: what became of the findings, and of which commits and lines.
+fn since(text: &mut String, increment: &Increment) {
+    let Increment { since, history, lines, findings: Tally { new, reopened, fixed, still } } = increment;
+    let counts = [(new, "new"), (reopened, "open again"), (fixed, "fixed"), (still, "still open")];
+    let counts = counts.into_iter().filter(|(count, _)| **count > 0);
+    let counts: Vec<String> = counts.map(|(count, what)| format!("{count} {what}")).collect();
+    let counts = if counts.is_empty() { "no finding changed".to_owned() } else { counts.join(", ") };
+    let _ = writeln!(text, "\nSince `{}`: {counts}.", since.short());
+    let mut parts = Vec::new();
+    match history {
+        Some(History::Grown { new }) => parts.push(counted(new.len(), "commit")),
+        Some(History::Rewritten { new, changed, same, gone }) => {
+            parts.push(format!("the branch was rewritten: {}", commits(new, "new")));
+            parts.extend((!changed.is_empty()).then(|| commits(changed, "changed")));
+            parts.extend((*same > 0).then(|| format!("{same} as before")));
+            parts.extend((*gone > 0).then(|| format!("{gone} gone")));
+        }
+        None => {}
+    }
+    let count: u64 = lines.values().flatten().map(|(start, end)| u64::from(end - start) + 1).sum();
+    let count = usize::try_from(count).unwrap_or(usize::MAX);
+    parts.push(format!("{} in {}", counted(count, "new line"), counted(lines.len(), "file")));
+    let parts = parts.join(", ");
+    let mut chars = parts.chars();
+    let first = chars.next().map(|first| first.to_ascii_uppercase()).into_iter();
+    let _ = writeln!(text, "{}.", first.chain(chars).collect::<String>());
+}
+
+/// `2 new commits (…, …)`.
+fn commits(commits: &[Sha], what: &str) -> String {
+    let listed: Vec<String> =
+        commits.iter().take(MAX_COMMITS).map(|commit| format!("`{}`", commit.short())).collect();
+    let more = if commits.len() > MAX_COMMITS { ", …" } else { "" };
+    let names = if listed.is_empty() { String::new() } else { format!(" ({}{more})", listed.join(", ")) };
+    format!("{}{names}", counted(commits.len(), &format!("{what} commit")))
+}
+
+/// How many findings people have dismissed; the worst ones by name, because nobody else mentions them.
+fn dismissed(text: &mut String, dismissed: &[&Finding]) {
+    if dismissed.is_empty() {
+        return;
+    }
+    let _ = writeln!(text, "\n{} dismissed.", counted(dismissed.len(), "finding"));
+    let worst = dismissed.iter().filter(|finding| finding.raw.severity == Severity::P0);
+    for (index, finding) in worst.take(MAX_LISTED).enumerate() {
+        let raw = &finding.raw;
+        let reason = match &finding.status {
+            FindingStatus::Dismissed(reason) => plain(reason),
+            FindingStatus::Open
+            | FindingStatus::Claimed
+            | FindingStatus::Fixed(_)
+            | FindingStatus::Declined(_) => continue,
+        };
+        let (line, path) = (raw.place.start_line, code(&raw.place.path));
+        let gap = if index == 0 { "\n" } else { "" };
+        let _ = writeln!(text, "{gap}- **P0** {} in {path}:{line}, dismissed: {reason}", plain(&raw.title));
+    }
 }
 
 fn files(text: &mut String, coverage: &Coverage) {
@@ -111,7 +189,9 @@ pub fn comment(finding: &Finding) -> String {
     }
     text.push_str(raw.body.trim());
     match &finding.status {
-        FindingStatus::Open | FindingStatus::Claimed => {}
+        FindingStatus::Open | FindingStatus::Claimed => {
+            text.push_str("\n\n_Not a problem? Answer with `/dismiss` and the reason._");
+        }
         FindingStatus::Fixed(sha) => {
             let _ = write!(text, "\n\n**Fixed in `{}`.**", sha.short());
         }
@@ -207,14 +287,19 @@ mod tests {
             reviewed: vec!["a.py".into(), "b`c.py".into()],
             not_reviewed: vec![NotReviewed { path: "x.bin".into(), reason: SkipReason::Binary }],
         };
-        let one = finding("1:aa-1", "a.py", 3);
+        let one = finding("1:aaaaaaaaaaaa-1", "a.py", 3);
         let open = [&one];
+        let mut secret = finding("1:bb-1", "b.py", 5);
+        secret.raw.severity = Severity::P0;
+        secret.status = FindingStatus::Dismissed("a key of the tests (ada)".into());
         let text = summary(&Summary {
             outcome: &Outcome::of_rules(&coverage),
             head: &sha('a'),
             base: &sha('b'),
+            since: None,
             open: &open,
             fixed: 1,
+            dismissed: &[&secret],
             coverage: &coverage,
         });
         assert_snapshot!(text, @r"
@@ -226,13 +311,19 @@ mod tests {
         |---|---|
         | P1 | 1 |
 
-        - **P1** Swallowed error in `a.py`:3
+        - **P1** Swallowed error in `a.py`:3 (`1:aaaaaaaaaa-1`)
 
         1 finding fixed since the first review.
+
+        1 finding dismissed.
+
+        - **P0** Swallowed error in `b.py`:5, dismissed: a key of the tests (ada)
 
         2 files reviewed, 1 not:
 
         - `x.bin`: binary
+
+        To dismiss a finding, answer its comment with `/dismiss` and the reason, or comment here with `/dismiss`, its id and the reason.
 
         _Rules only: no model was called._
         ");
@@ -261,6 +352,8 @@ mod tests {
         `` `@team` <img src=x>.py ``:3
 
         Say what happened.
+
+        _Not a problem? Answer with `/dismiss` and the reason._
         ");
     }
 }

@@ -6,6 +6,8 @@
 //! | `/review full` | the same, and everything anew |
 //! | `/review pause` | no reviews until resumed; a step in progress ends first |
 //! | `/review resume` | ends a pause |
+//! | `/dismiss REASON` | in answer to a finding's comment: no more of that finding, until its code changes |
+//! | `/dismiss ID REASON` | the same anywhere, by the finding's id or the beginning of it |
 //!
 //! The line is the command and nothing else: it begins at its first column, words are lower case with spaces or
 //! tabs between them, and white space may follow. Everything else is somebody talking. A comment acts at most once,
@@ -19,16 +21,21 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use truing_core::id::{Millis, Span};
+use truing_core::dismissal;
+use truing_core::id::{CommentId, FindingId, Millis, Span};
 use truing_core::port::{
     Act, Clock, Described, Event, ForgeError, Obeyed, Records, Repository, Slots, StoreError, Told, Watchlist,
 };
-use truing_core::slot::{Command, Loop};
+use truing_core::publish::{Item, Producer};
 use truing_forge::github::{Author, GitHub, PullComment};
 use truing_forge::webhook::Comment;
 
 use super::pause::Pause;
 use super::{Forges, House};
+pub use asked::Asked;
+
+mod act;
+mod asked;
 
 /// Comments served in one look.
 const BATCH: usize = 64;
@@ -47,56 +54,6 @@ const FIRST_WAIT: Span = Span::seconds(15);
 /// The longest wait.
 const LONGEST_WAIT: Span = Span::minutes(10);
 
-/// What somebody asks for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Asked {
-    /// A review now.
-    Review,
-    /// A review now, of everything.
-    Full,
-    /// No reviews for now.
-    Pause,
-    /// Reviews again.
-    Resume,
-}
-
-impl Asked {
-    /// The command of a comment's first line, if it is one.
-    pub fn parse(body: &str) -> Option<Self> {
-        let line = body.split(['\r', '\n']).next().unwrap_or_default();
-        if !line.starts_with('/') {
-            return None;
-        }
-        let words: Vec<&str> = line.split([' ', '\t']).filter(|word| !word.is_empty()).collect();
-        match words.as_slice() {
-            ["/review"] => Some(Self::Review),
-            ["/review", "full"] => Some(Self::Full),
-            ["/review", "pause"] => Some(Self::Pause),
-            ["/review", "resume"] => Some(Self::Resume),
-            _ => None,
-        }
-    }
-
-    /// As it is written.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Review => "/review",
-            Self::Full => "/review full",
-            Self::Pause => "/review pause",
-            Self::Resume => "/review resume",
-        }
-    }
-
-    fn command(self) -> Command {
-        match self {
-            // A review that is asked for looks at everything, whatever was seen before.
-            Self::Review | Self::Full => Command::Request(Loop::Review),
-            Self::Pause => Command::Pause,
-            Self::Resume => Command::Resume,
-        }
-    }
-}
-
 /// Remembers a comment that a webhook told of, if it looks like a command: durable when this returns. Is it one?
 ///
 /// # Errors
@@ -106,7 +63,7 @@ pub async fn hear<S: Slots + Watchlist>(store: &S, comment: &Comment) -> Result<
         return Ok(false);
     }
     let at = store.now().await?;
-    let Comment { pr, repo, id, .. } = comment;
+    let Comment { pr, repo, kind, id, .. } = comment;
     let of = Repository {
         forge: pr.forge.clone(),
         id: pr.repository.clone(),
@@ -114,7 +71,7 @@ pub async fn hear<S: Slots + Watchlist>(store: &S, comment: &Comment) -> Result<
         cursor: at,
         gone: None,
     };
-    store.tell(&[Told { pr: pr.clone(), comment: *id, at }], &of, None).await?;
+    store.tell(&[Told { pr: pr.clone(), kind: *kind, comment: *id, at }], &of, None).await?;
     Ok(true)
 }
 
@@ -141,11 +98,21 @@ where
 /// What a comment turns out to be.
 enum Verdict {
     /// It acts.
-    Obey { asked: Asked, author: Author, url: String },
+    Obey(Asker),
     /// It does not, for this reason.
     Ignore(String),
     /// The forge does not show it yet.
     NotYet,
+}
+
+/// A comment that acts.
+struct Asker {
+    asked: Asked,
+    author: Author,
+    /// The page of the pull request.
+    url: String,
+    /// The finding whose thread it is in, for those to whom that matters.
+    thread: Option<FindingId>,
 }
 
 /// Serves comments, and remembers what has to wait.
@@ -210,7 +177,9 @@ impl Commands {
                 ignore(store, &told, "its repository is not known").await?;
                 continue;
             };
-            let verdict = judge(house, github, &told, repository).await;
+            let rows = store.desired(&told.pr.key(), Producer::Review).await?.0.into_iter();
+            let known: Vec<_> = rows.filter_map(|row| Some((row.item, row.comment?))).collect();
+            let verdict = judge(house, github, &told, (repository, &known)).await;
             let now = house.clock.now();
             match verdict {
                 Ok(Verdict::NotYet) => self.fail(own, now, None, "a comment is not visible yet"),
@@ -218,11 +187,11 @@ impl Commands {
                     self.came_through([&own, &all]);
                     ignore(store, &told, &why).await?;
                 }
-                Ok(Verdict::Obey { asked, author, url }) => {
+                Ok(Verdict::Obey(asker)) => {
                     self.came_through([&own, &all]);
                     store.remember(std::slice::from_ref(repository)).await?;
                     let name = format!("{}#{}", repository.name, told.pr.number);
-                    obey(house, &told, (asked, &author), Described { name, url, head: None }).await?;
+                    obey(house, &told, &asker, name).await?;
                 }
                 Err(error) if now - told.at > GIVEN_UP => {
                     ignore(store, &told, &format!("given up: {error}")).await?;
@@ -275,7 +244,7 @@ async fn judge<S, W, R, C, I>(
     house: &House<S, W, R, C, I>,
     github: &GitHub,
     told: &Told,
-    repository: &mut Repository,
+    (repository, known): (&mut Repository, &[(Item, CommentId)]),
 ) -> Result<Verdict, ForgeError>
 where
     C: Clock,
@@ -302,7 +271,27 @@ where
     if !github.may_write(&repository.name, &author).await? {
         return Ok(Verdict::Ignore(format!("{} may not write to {}", author.login, repository.name)));
     }
-    Ok(Verdict::Obey { asked, author, url: comment.url })
+    let first = comment.first.filter(|_| asked.is_of_its_thread());
+    let thread = match first {
+        Some(first) => thread_of(github, told, repository, (first, known)).await?,
+        None => None,
+    };
+    Ok(Verdict::Obey(Asker { asked, author, url: comment.url, thread }))
+}
+
+/// The finding whose thread a comment of ours on the diff began.
+async fn thread_of(
+    github: &GitHub,
+    told: &Told,
+    repository: &Repository,
+    (first, known): (u64, &[(Item, CommentId)]),
+) -> Result<Option<FindingId>, ForgeError> {
+    let pull = github.pull(told.pr.clone(), &repository.name);
+    match pull.about(Producer::Review, known, first).await {
+        Ok(Some(Item::Finding(id))) => Ok(Some(id)),
+        Ok(Some(Item::Summary) | None) | Err(ForgeError::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// The comment; where the name of its repository leads elsewhere by now, by the repository's id.
@@ -311,46 +300,67 @@ async fn find(
     told: &Told,
     repository: &mut Repository,
 ) -> Result<Option<PullComment>, ForgeError> {
-    match github.comment(&repository.name, told.comment).await {
+    match github.comment(&repository.name, told.kind, told.comment).await {
         Err(ForgeError::NotFound { .. } | ForgeError::Moved { .. }) => {}
         found => return found,
     }
     repository.name = github.repository_by_id(&told.pr.repository).await?.name;
-    github.comment(&repository.name, told.comment).await
+    github.comment(&repository.name, told.kind, told.comment).await
 }
 
 /// Does what the comment asks for, and remembers that it is served.
 async fn obey<S, W, R, C, I>(
     house: &House<S, W, R, C, I>,
     told: &Told,
-    (asked, author): (Asked, &Author),
-    described: Described,
+    Asker { asked, author, url, thread }: &Asker,
+    name: String,
 ) -> Result<(), StoreError>
 where
     S: Slots + Records + Watchlist,
 {
     let (store, key) = (&house.store, told.pr.key());
+    let who = format!("{}@{}", author.login, told.pr.forge);
+    let by = format!("comment {} by account {}", told.comment, author.id);
     // The name first: a slot is of no use to a worker that cannot find its repository.
-    store.describe(&[(key.clone(), described)]).await?;
+    store.describe(&[(key.clone(), Described { name, url: url.clone(), head: None })]).await?;
+    let (line, detail, dismissal) = match asked {
+        Asked::Review | Asked::Full | Asked::Pause | Asked::Resume => (asked.as_str().to_owned(), by, None),
+        Asked::Dismiss { finding, reason } => {
+            let said = (finding.as_deref(), reason.as_str());
+            match act::dismissal(store, told, said, thread.as_ref(), &author.login).await? {
+                Ok(said) => {
+                    let line = format!("{} {}", asked.as_str(), dismissal::short(&said.finding));
+                    (line, format!("{}, {by}: {}", said.finding, said.reason), Some(said))
+                }
+                Err(why) => {
+                    let what = format!("`{}` by {who} is not followed: {why}", asked.as_str());
+                    let at = store.now().await?;
+                    store.note(&[Event { at, key, run: None, what }]).await?;
+                    return ignore(store, told, &format!("{}: {why}", asked.as_str())).await;
+                }
+            }
+        }
+    };
     for _ in 0..MAX_TRIES {
         let now = store.now().await?;
         let Some(slot) = store.load(std::slice::from_ref(&key)).await?.pop() else { break };
         let version = slot.version;
-        let decision = match slot.step(asked.command(), &house.limits, now) {
+        let decision = match act::decide(asked, &slot, &house.limits, now) {
             Ok(decision) => decision,
             Err(refused) => return ignore(store, told, &format!("{}: {refused}", asked.as_str())).await,
         };
-        let who = format!("{}@{}", author.login, told.pr.forge);
-        let by = format!("comment {} by account {}", told.comment, author.id);
-        let mut what = format!("`{}` by {who}", asked.as_str());
-        if let Some(note) = decision.note {
-            what.push_str(&format!(": {note}"));
+        let mut what = format!("`{line}` by {who}");
+        let said = dismissal.as_ref().map(|said| said.reason.clone());
+        let unseen = said.as_ref().and_then(|_| act::unseen(&slot)).map(str::to_owned);
+        let note = decision.note.filter(|_| said.is_none()).map(|note| note.to_string());
+        for more in [said, note, unseen].into_iter().flatten() {
+            what.push_str(&format!(": {more}"));
         }
         let events = vec![Event { at: now, key: key.clone(), run: None, what }];
-        let act = Act::new(&who, asked.as_str(), key.as_str(), &by);
-        let obeyed = Obeyed { slot: (version, decision.slot), events, act };
+        let act = Act::new(&who, asked.as_str(), key.as_str(), &detail);
+        let obeyed = Obeyed { slot: (version, decision.slot), events, act, dismissal: dismissal.clone() };
         if store.served(told, Some(&obeyed)).await?.is_ok() {
-            tracing::info!(%key, comment = told.comment, by = who, "{}", asked.as_str());
+            tracing::info!(%key, comment = told.comment, by = who, "{line}");
             return Ok(());
         }
     }
@@ -361,44 +371,4 @@ where
 async fn ignore<S: Watchlist>(store: &S, told: &Told, why: &str) -> Result<(), StoreError> {
     tracing::info!(key = %told.pr.key(), comment = told.comment, "a command is not followed: {why}");
     store.served(told, None).await.map(drop)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_command_is_the_whole_first_line_and_nothing_like_it() {
-        for (body, asked) in [
-            ("/review", Some(Asked::Review)),
-            ("/review  \t", Some(Asked::Review)),
-            ("/review\r\nplease", Some(Asked::Review)),
-            ("/review full", Some(Asked::Full)),
-            ("/review \t full \n/review pause", Some(Asked::Full)),
-            ("/review pause", Some(Asked::Pause)),
-            ("/review resume", Some(Asked::Resume)),
-            ("", None),
-            ("\n/review", None),
-            (" /review", None),
-            ("\u{a0}/review", None),
-            ("> /review", None),
-            ("`/review`", None),
-            ("/Review", None),
-            ("/reviews", None),
-            ("/review.", None),
-            ("/review fully", None),
-            ("/review full now", None),
-            ("/review\u{a0}full", None),
-            ("/review\u{200b}", None),
-            ("/ review", None),
-            ("please /review", None),
-            ("/converge", None),
-            ("/dismiss wrong", None),
-        ] {
-            assert_eq!(Asked::parse(body), asked, "{body:?}");
-        }
-        for asked in [Asked::Review, Asked::Full, Asked::Pause, Asked::Resume] {
-            assert_eq!(Asked::parse(asked.as_str()), Some(asked));
-        }
-    }
 }

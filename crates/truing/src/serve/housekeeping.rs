@@ -107,7 +107,7 @@ mod tests {
     use truing_core::id::{Key, PrId, RunId, Sha, Token, Version};
     use truing_core::outcome::{Outcome, OutcomeKind, Runtime};
     use truing_core::port::{
-        Act, Clock, Event, Records as _, Repository, Revision, RunRef, Told, Watchlist as _,
+        Act, Clock, CommentKind, Event, Records as _, Repository, Revision, RunRef, Told, Watchlist as _,
     };
     use truing_core::slot::{Hold, Slot, State};
 
@@ -155,7 +155,7 @@ mod tests {
         let (told_long_ago, told_lately) = (Millis(-commands::REMEMBERED.0), Millis(0));
         let told = |comment: u64, at: Millis| {
             let pr = PrId { forge: "github".into(), repository: "1".into(), number: 7 };
-            Told { pr, comment, at }
+            Told { pr, kind: CommentKind::Conversation, comment, at }
         };
         let (id, name) = ("1".into(), "o/r".into());
         let of = Repository { forge: "github".into(), id, name, cursor: Millis(0), gone: None };

@@ -246,7 +246,7 @@ where
     /// Remembers a comment that looks like a command; it is looked at later, away from the forge's ten seconds.
     async fn hear(&self, comment: &Comment) -> Result<serde_json::Value, Refusal> {
         if Asked::parse(&comment.body).is_none() {
-            return Ok(json!({ "status": "ignored", "what": "issue_comment created" }));
+            return Ok(json!({ "status": "ignored", "what": "a comment that is no command" }));
         }
         // The sweep at its end finds the comment. One that slips in while the switch goes on harms nobody: a command
         // marks a slot, like those that were heard before, and no run begins while the switch is on.

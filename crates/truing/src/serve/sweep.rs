@@ -110,7 +110,8 @@ struct Task {
 #[derive(Debug, Default)]
 struct Watched {
     pulls: Listing<OpenPull>,
-    comments: Listing<PullComment>,
+    /// In the conversation, and on the diff.
+    comments: [Listing<PullComment>; 2],
     /// What was marked though it rests in a state that only people or news should end, and for which revision.
     roused: HashMap<Key, Option<Revision>>,
     /// When it was asked for and was gone.

@@ -11,13 +11,13 @@ use crate::{Swept, reviewed};
 const PERMISSION: &str = "/repos/{owner}/{repo}/collaborators";
 
 /// The acts that comments led to, oldest first.
-async fn acts(service: &Running) -> Vec<String> {
+pub(crate) async fn acts(service: &Running) -> Vec<String> {
     let mut acts = service.store.audited(100).await.unwrap();
     acts.reverse();
     acts.into_iter().map(|audited| format!("{}: {}", audited.act.actor, audited.act.action)).collect()
 }
 
-async fn all_served(service: &Running) {
+pub(crate) async fn all_served(service: &Running) {
     crate::site::until("all comments are served", async || {
         service.store.unserved(FORGE, 9).await.unwrap().is_empty()
     })

@@ -156,13 +156,23 @@ async fn comments_are_those_on_pull_requests() {
     ]);
     let server = Server::new([ok(&list)]).await;
     let mut found = Listing::default();
-    github(&server).comments_since("octo/demo", Millis(1_795_162_200_999), &mut found, &mut 9).await.unwrap();
+    github(&server)
+        .comments_since(
+            "octo/demo",
+            (CommentKind::Conversation, Millis(1_795_162_200_999)),
+            &mut found,
+            &mut 9,
+        )
+        .await
+        .unwrap();
     let found: Vec<_> = found.items().collect();
     let author = Author { id: 4, login: "ada".into(), is_person: true };
     assert_eq!(
         found[0],
         &PullComment {
+            kind: CommentKind::Conversation,
             id: 1,
+            first: None,
             number: 7,
             url: "https://x/octo/demo/pull/7".into(),
             author: Some(author),

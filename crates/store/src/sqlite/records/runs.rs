@@ -9,6 +9,7 @@ use truing_core::money::MicroUsd;
 use truing_core::outcome::{Coverage, Outcome, OutcomeRecord};
 use truing_core::port::{Begun, Revision, RunRef, StoreError};
 
+use super::super::dismissals;
 use super::super::fault::{Fault, from_json, to_json};
 use super::super::slots::raise_counter;
 
@@ -90,7 +91,11 @@ pub(super) fn begin(
         raise_counter(connection, run.token.0)?;
     }
     let computed = computed.map(|json| from_json(&json, || format!("run {}", run.id))).transpose()?;
-    Ok(Begun { reviewed: reviewed(connection, &run.key)?, computed })
+    let (reviewed, outcome) = reviewed(connection, &run.key)?.unzip();
+    let outcome = outcome.flatten().filter(|_| reviewed.as_ref() == Some(revision));
+    let outcome =
+        outcome.map(|json| from_json(&json, || format!("the last review of {}", run.key))).transpose()?;
+    Ok(Begun { reviewed, outcome, computed, dismissals: dismissals::of(connection, &run.key)? })
 }
 
 fn write(
@@ -191,6 +196,7 @@ pub(super) fn ended(
             outcome,
             open: Vec::new(),
             coverage: Coverage::default(),
+            since: None,
             cost_micro_usd: MicroUsd(0),
             turns: 0,
             started: row.began,
@@ -221,14 +227,17 @@ fn row(row: &rusqlite::Row<'_>) -> Result<Row, Fault> {
     })
 }
 
-/// The revision that was published last.
-fn reviewed(connection: &Connection, key: &Key) -> Result<Option<Revision>, Fault> {
-    let sql = "SELECT head, base FROM run WHERE key = ?1 AND stage = 'published' ORDER BY token DESC LIMIT 1";
-    let found: Option<(String, String)> = connection
+/// The revision that was published last, and the record of that run as JSON.
+fn reviewed(connection: &Connection, key: &Key) -> Result<Option<(Revision, Option<String>)>, Fault> {
+    let sql = "SELECT head, base, outcome FROM run WHERE key = ?1 AND stage = 'published'
+               ORDER BY token DESC LIMIT 1";
+    let found: Option<(String, String, Option<String>)> = connection
         .prepare_cached(sql)?
-        .query_row([key.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
+        .query_row([key.as_str()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
         .optional()?;
-    found.map(|(head, base)| Ok(Revision { head: parse_sha(head)?, base: parse_sha(base)? })).transpose()
+    let read =
+        |(head, base, outcome)| Ok((Revision { head: parse_sha(head)?, base: parse_sha(base)? }, outcome));
+    found.map(read).transpose()
 }
 
 /// A stored commit id.

@@ -100,6 +100,7 @@ fn a_record_has_every_field_of_the_contract() {
             },
             open: vec![(truing_core::finding::Severity::P1, 2)],
             coverage: Coverage::default(),
+            since: None,
             cost_micro_usd: MicroUsd(7),
             turns: 3,
             started: Millis(NOW - 250),

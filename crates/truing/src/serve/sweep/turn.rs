@@ -4,10 +4,11 @@ use std::collections::HashMap;
 
 use truing_core::id::{Key, Millis, PrId, Span};
 use truing_core::port::{
-    Clock, Described, ForgeError, Mark, Marked, Records, Repository, Revision, Slots, Told, Watchlist,
+    Clock, CommentKind, Described, ForgeError, Mark, Marked, Records, Repository, Revision, Slots, Told,
+    Watchlist,
 };
 use truing_core::slot::{Hold, Loop, Slot, State};
-use truing_forge::github::{GitHub, OpenPull};
+use truing_forge::github::{GitHub, Listing, OpenPull, PullComment};
 
 use super::{Failed, Task, Watched};
 use crate::serve::House;
@@ -167,15 +168,19 @@ impl Watched {
         S: Slots + Watchlist,
     {
         let since = Millis(repository.cursor.0.saturating_sub(OVERLAP.0));
-        match github.comments_since(&repository.name, since, &mut self.comments, calls).await {
-            Ok(()) => {}
-            // A repository without issues.
-            Err(ForgeError::NotFound { .. }) => return Ok(()),
-            Err(error) => return Err(error.into()),
+        for (kind, comments) in CommentKind::ALL.into_iter().zip(&mut self.comments) {
+            match github.comments_since(&repository.name, (kind, since), comments, calls).await {
+                Ok(()) => {}
+                // A repository without issues.
+                Err(ForgeError::NotFound { .. }) if kind == CommentKind::Conversation => {
+                    *comments = Listing::default();
+                }
+                Err(error) => return Err(error.into()),
+            }
         }
         let mut told = Vec::new();
         let at = house.store.now().await?;
-        for comment in self.comments.items() {
+        for comment in self.comments.iter().flat_map(Listing::items) {
             // What was written before and only edited now was looked at when it was new. What was written before
             // and is as it was may have been missing from the list; not for long, and served ones are forgotten.
             let late = comment.created >= since && comment.updated == comment.created;
@@ -185,15 +190,24 @@ impl Watched {
             let by_person = comment.author.as_ref().is_some_and(|author| author.is_person);
             if new && by_person {
                 let PrId { forge, repository, number } = pr(repository, comment.number);
-                told.push(Told { pr: PrId { forge, repository, number }, comment: comment.id, at });
+                let pr = PrId { forge, repository, number };
+                told.push(Told { pr, kind: comment.kind, comment: comment.id, at });
             }
         }
-        let until = self.comments.items().map(|comment| comment.updated).max();
+        let until = read_until(&self.comments);
         if until.is_some_and(|until| until > repository.cursor) || !told.is_empty() {
             house.store.tell(&told, repository, until).await?;
         }
         Ok(())
     }
+}
+
+/// Up to when all comments were read: the newest change, but no farther than where a list was cut.
+fn read_until(lists: &[Listing<PullComment>]) -> Option<Millis> {
+    let newest = |list: &Listing<PullComment>| list.items().map(|comment| comment.updated).max();
+    let cut = lists.iter().filter(|list| !list.is_complete()).map(newest).min();
+    // A list that was cut before its first comment has been read up to nowhere.
+    cut.unwrap_or_else(|| lists.iter().filter_map(newest).max())
 }
 
 /// What a slot wants, as seen from the forge's list.

@@ -1,0 +1,211 @@
+//! Dismissals: a person's word that a finding is none of ours, for as long as the code under it is the same.
+//!
+//! A dismissal is a row of its own beside the findings, so that a review that is running cannot lose it: whoever
+//! writes findings next puts it into effect ([`apply`]).
+
+use serde::{Deserialize, Serialize};
+
+use crate::finding::{Finding, FindingStatus, RawFinding, fingerprint};
+use crate::id::{FindingId, Millis};
+use crate::port::MAX_TEXT;
+
+/// Hexadecimal digits of an id that people are shown.
+const SHOWN_DIGITS: usize = 10;
+/// The fewest that name a finding.
+const FEWEST_DIGITS: usize = 4;
+
+/// What a person said of one finding.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Dismissal {
+    /// Of which.
+    pub finding: FindingId,
+    /// The lines it was about then.
+    pub snippet: String,
+    /// Why, one visible line.
+    pub reason: String,
+    /// Who, as the forge calls them.
+    pub by: String,
+    /// When.
+    pub at: Millis,
+}
+
+impl Dismissal {
+    /// Somebody's word on a finding as it is recorded now.
+    pub fn of(finding: &Finding, reason: &str, by: &str, at: Millis) -> Self {
+        Self {
+            finding: finding.id.clone(),
+            snippet: finding.raw.snippet.clone(),
+            reason: crate::line::clean(reason, MAX_TEXT),
+            by: by.to_owned(),
+            at,
+        }
+    }
+
+    /// Is it about this finding, with the code that it was said of?
+    pub fn covers(&self, finding: &Finding) -> bool {
+        self.finding == finding.id && is_same_code(&self.snippet, &finding.raw)
+    }
+
+    /// The reason and who gave it, as the finding's status tells it.
+    pub fn told(&self) -> String {
+        format!("{} ({})", self.reason, self.by)
+    }
+}
+
+/// Is it the same code, white space aside, wherever it is?
+pub(crate) fn is_same_code(snippet: &str, raw: &RawFinding) -> bool {
+    let code = |snippet| fingerprint("", &truing_diff::RepoPath::default(), snippet);
+    code(snippet) == code(&raw.snippet)
+}
+
+/// Puts dismissals into effect; how many findings changed. What is gone needs none.
+pub fn apply(findings: &mut [Finding], dismissals: &[Dismissal]) -> usize {
+    let mut changed = 0;
+    for finding in findings {
+        let Some(said) = dismissals.iter().find(|said| said.covers(finding)) else { continue };
+        let dismissed = FindingStatus::Dismissed(said.told());
+        let there = match finding.status {
+            FindingStatus::Open
+            | FindingStatus::Claimed
+            | FindingStatus::Declined(_)
+            | FindingStatus::Dismissed(_) => true,
+            FindingStatus::Fixed(_) => false,
+        };
+        if there && finding.status != dismissed {
+            finding.status = dismissed;
+            changed += 1;
+        }
+    }
+    changed
+}
+
+/// Why a word names no finding.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Unnamed {
+    /// No finding of this pull request has such an id.
+    #[error("no finding here has that id")]
+    Unknown,
+    /// Several begin like this.
+    #[error("several findings begin with that id: give more of it")]
+    Several,
+}
+
+/// The id as people are shown it: enough of the digest, and the ordinal.
+pub fn short(id: &FindingId) -> String {
+    let Some((version, digest, ordinal)) = parts(id.as_str()) else { return id.to_string() };
+    let digest = digest.get(..SHOWN_DIGITS).unwrap_or(digest);
+    match ordinal {
+        Some(ordinal) => format!("{version}:{digest}-{ordinal}"),
+        None => format!("{version}:{digest}"),
+    }
+}
+
+/// Does a word look like a finding's id, or the beginning of one?
+pub fn is_id(word: &str) -> bool {
+    parts(word).is_some()
+}
+
+/// The finding that a word means: its id, or a beginning of the digest with or without the ordinal.
+///
+/// # Errors
+/// [`Unnamed`]
+pub fn named<'a>(findings: &'a [Finding], word: &str) -> Result<&'a Finding, Unnamed> {
+    let (version, begins, ordinal) = parts(word).ok_or(Unnamed::Unknown)?;
+    let means = |finding: &&Finding| {
+        parts(finding.id.as_str()).is_some_and(|(its_version, digest, its_ordinal)| {
+            its_version == version
+                && digest.starts_with(begins)
+                && (ordinal.is_none() || ordinal == its_ordinal)
+        })
+    };
+    let mut meant = findings.iter().filter(means);
+    match (meant.next(), meant.next()) {
+        (Some(one), None) => Ok(one),
+        (None, _) => Err(Unnamed::Unknown),
+        (Some(_), Some(_)) => Err(Unnamed::Several),
+    }
+}
+
+/// Version, digest and ordinal of an id: `1:0a1b…-2`.
+fn parts(id: &str) -> Option<(&str, &str, Option<&str>)> {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let (version, rest) = id.split_once(':')?;
+    let (digest, ordinal) =
+        rest.split_once('-').map_or((rest, None), |(digest, ordinal)| (digest, Some(ordinal)));
+    let is_digest =
+        digest.len() >= FEWEST_DIGITS && digest.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    (is_number(version) && is_digest && ordinal.is_none_or(is_number)).then_some((version, digest, ordinal))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::finding::{AnchorKind, Category, Place, Severity, Side, Source};
+    use crate::id::{Fingerprint, Sha};
+
+    fn finding(id: &str, snippet: &str) -> Finding {
+        let at = Place { path: "a".into(), side: Side::New, start_line: 1, end_line: 1 };
+        let raw = RawFinding {
+            place: at.clone(),
+            severity: Severity::P1,
+            category: Category::F,
+            rule: "core/x".into(),
+            title: "t".into(),
+            body: "b".into(),
+            snippet: snippet.into(),
+            suggestion: None,
+            source: Source::Rule,
+        };
+        let (id, fingerprint) = (FindingId::new(id), Fingerprint::new("1:00".to_owned()));
+        let (anchor, status) = (AnchorKind::Inline, FindingStatus::Open);
+        Finding { id, fingerprint, raw, old_path: None, anchor, at, status }
+    }
+
+    #[test]
+    fn a_dismissal_holds_for_the_code_it_was_said_of_wherever_that_is() {
+        let said = Dismissal::of(&finding("1:abcd-1", "x = 1"), "wanted\n here", "ada", Millis(5));
+        let mut findings = [
+            finding("1:abcd-1", "  x =   1"),
+            finding("1:abcd-1", "x = 2"),
+            finding("1:abcd-2", "x = 1"),
+            Finding {
+                status: FindingStatus::Fixed(Sha::parse(&"a".repeat(40)).unwrap()),
+                ..finding("1:abcd-1", "x = 1")
+            },
+        ];
+        assert_eq!(apply(&mut findings, std::slice::from_ref(&said)), 1);
+        assert_eq!(findings[0].status, FindingStatus::Dismissed("wanted here (ada)".into()));
+        assert_eq!(findings[1..3].iter().filter(|finding| finding.is_open()).count(), 2);
+        assert!(matches!(findings[3].status, FindingStatus::Fixed(_)));
+        assert_eq!(apply(&mut findings, &[said]), 0, "a second time changes nothing");
+    }
+
+    #[test]
+    fn a_finding_is_named_by_its_id_or_a_unique_beginning() {
+        let digest = "0123456789abcdef0123456789abcdef";
+        let ids = [format!("1:{digest}-1"), format!("1:{digest}-2"), "1:0123ffff-1".to_owned()];
+        let findings: Vec<Finding> = ids.iter().map(|id| finding(id, "x")).collect();
+        assert_eq!(short(&findings[1].id), "1:0123456789-2");
+        for (word, found) in [
+            (ids[0].as_str(), Ok(0)),
+            ("1:0123456789-2", Ok(1)),
+            ("1:0123f", Ok(2)),
+            ("1:0123f-1", Ok(2)),
+            ("1:0123f-2", Err(Unnamed::Unknown)),
+            ("1:01234", Err(Unnamed::Several)),
+            ("1:0123-1", Err(Unnamed::Several)),
+            ("2:0123f", Err(Unnamed::Unknown)),
+            ("1:ffff", Err(Unnamed::Unknown)),
+            ("0123f", Err(Unnamed::Unknown)),
+        ] {
+            assert_eq!(
+                named(&findings, word).map(|finding| &finding.id),
+                found.map(|at| &findings[at].id),
+                "{word}"
+            );
+        }
+        for word in ["1:012", "1:01234x", "a:01234", "wanted", "1:0123-", "1:0123-x", ":0123", "", "1:"] {
+            assert!(!is_id(word), "{word}");
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! From one head of a branch to the next: what came on top, or what became of its commits when it was rewritten.
+
+use truing_core::id::Sha;
+use truing_core::increment::History;
+
+use crate::GitError;
+use crate::view::{View, garbled, merge_base};
+
+/// Commits on one side that are told apart; pairing them takes time that grows with their number.
+const MAX_COMMITS: usize = 200;
+
+impl View {
+    /// How a branch came from `before` to `head`. `bases` are where each left the branch it goes to. None if there
+    /// are too many commits to tell. Both histories must be here.
+    pub(crate) async fn history(
+        &self,
+        before: (&Sha, &Sha),
+        now: (&Sha, &Sha),
+    ) -> Result<Option<History>, GitError> {
+        let ((_, before_head), (base, head)) = (before, now);
+        if merge_base(self.call("merge-base"), before_head, head).await?.as_ref() == Some(before_head) {
+            let new = self.commits(&[base, before_head], head).await?;
+            return Ok((new.len() <= MAX_COMMITS).then_some(History::Grown { new }));
+        }
+        for (base, head) in [before, now] {
+            if self.commits(&[base], head).await?.len() > MAX_COMMITS {
+                return Ok(None);
+            }
+        }
+        let ranges = [before, now].map(|(base, head)| format!("{base}..{head}"));
+        let call = self.call("range-diff").args(["--no-patch", "--no-color", "--no-abbrev"]);
+        let said = call.args(ranges).arg("--").read().await?;
+        let mut rewritten = (vec![], vec![], 0, 0);
+        for line in said.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+            let (fate, sha) = pair(line).ok_or_else(|| garbled("range-diff", line))?;
+            let (new, changed, same, gone) = &mut rewritten;
+            match (fate, sha) {
+                (b'>', Some(sha)) => new.push(sha),
+                (b'!', Some(sha)) => changed.push(sha),
+                (b'=', Some(_)) => *same += 1,
+                (b'<', _) => *gone += 1,
+                (_, _) => return Err(garbled("range-diff", line)),
+            }
+        }
+        let (new, changed, same, gone) = rewritten;
+        Ok(Some(History::Rewritten { new, changed, same, gone }))
+    }
+
+    /// The commits of `head` that none of these has, newest first, without merges; one more than are told apart at
+    /// most.
+    async fn commits(&self, without: &[&Sha], head: &Sha) -> Result<Vec<Sha>, GitError> {
+        let call = self.call("rev-list").args(["--no-merges", &format!("--max-count={}", MAX_COMMITS + 1)]);
+        let call = call.arg(head.as_str()).args(without.iter().map(|sha| format!("^{sha}")));
+        let said = call.arg("--").read().await?;
+        let ids = std::str::from_utf8(&said).map_err(|_| garbled("rev-list", &said))?;
+        ids.lines().map(|id| Sha::parse(id).map_err(|_| garbled("rev-list", &said))).collect()
+    }
+}
+
+/// What `git range-diff` says of one commit: `1:  ID ! 2:  ID subject`, and the new one if there is one.
+fn pair(line: &[u8]) -> Option<(u8, Option<Sha>)> {
+    let mut words = line.split(|byte| *byte == b' ').filter(|word| !word.is_empty());
+    let (_, _, fate, _, new) = (words.next()?, words.next()?, words.next()?, words.next()?, words.next()?);
+    let [fate] = fate else { return None };
+    Some((*fate, std::str::from_utf8(new).ok().and_then(|new| Sha::parse(new).ok())))
+}

@@ -1,0 +1,79 @@
+//! What a command changes: the slot, and for `/dismiss` the word on a finding.
+
+use truing_core::dismissal::{self, Dismissal};
+use truing_core::finding::{Finding, FindingStatus};
+use truing_core::id::{FindingId, Millis};
+use truing_core::port::{Records, StoreError, Told};
+use truing_core::slot::{Command, Decision, Hold, Limits, Loop, Refused, Slot, State};
+
+use super::Asked;
+
+/// What a slot becomes for a command.
+///
+/// # Errors
+/// [`Refused`] by the slot.
+pub(super) fn decide(asked: &Asked, slot: &Slot, limits: &Limits, now: Millis) -> Result<Decision, Refused> {
+    let command = match asked {
+        // A review that is asked for looks at everything, whatever was seen before.
+        Asked::Review | Asked::Full => Command::Request(Loop::Review),
+        Asked::Pause => Command::Pause,
+        Asked::Resume => Command::Resume,
+        // An event as any other: what is shown follows when the slot is due.
+        Asked::Dismiss { .. } => return Ok(slot.on_event(Loop::Review, limits, now)),
+    };
+    slot.step(command, limits, now)
+}
+
+/// Why it shows nowhere for now, if so.
+pub(super) fn unseen(slot: &Slot) -> Option<&'static str> {
+    match slot.state {
+        State::Held { why: Hold::Cancelled } => Some("it shows when the pull request is open again"),
+        State::Held { why: Hold::Paused } => Some("it shows when reviews are resumed"),
+        State::Held { why: Hold::Draft } => Some("it shows when the pull request is no draft any more"),
+        State::Held { why: Hold::Parked } | State::Idle | State::Waiting { .. } | State::Leased { .. } => {
+            None
+        }
+    }
+}
+
+/// The word on a finding that a comment asks to be recorded, or why there is none. `thread` is the finding whose
+/// thread the comment is in.
+///
+/// # Errors
+/// [`StoreError`]
+pub(super) async fn dismissal<S: Records>(
+    store: &S,
+    told: &Told,
+    (finding, reason): (Option<&str>, &str),
+    thread: Option<&FindingId>,
+    by: &str,
+) -> Result<Result<Dismissal, String>, StoreError> {
+    let findings = store.findings(&told.pr.key()).await?;
+    Ok(meant(&findings, finding, thread).and_then(|meant| {
+        if reason.is_empty() {
+            return Err("it gives no reason".to_owned());
+        }
+        match meant.status {
+            FindingStatus::Fixed(_) => Err("that finding is fixed".to_owned()),
+            FindingStatus::Open
+            | FindingStatus::Claimed
+            | FindingStatus::Declined(_)
+            | FindingStatus::Dismissed(_) => Ok(Dismissal::of(meant, reason, by, told.at)),
+        }
+    }))
+}
+
+fn meant<'a>(
+    findings: &'a [Finding],
+    word: Option<&str>,
+    thread: Option<&FindingId>,
+) -> Result<&'a Finding, String> {
+    match (word, thread) {
+        (Some(word), _) => dismissal::named(findings, word).map_err(|error| error.to_string()),
+        (None, Some(id)) => {
+            let known = findings.iter().find(|finding| finding.id == *id);
+            known.ok_or_else(|| dismissal::Unnamed::Unknown.to_string())
+        }
+        (None, None) => Err("it answers no finding's comment, and names no finding".to_owned()),
+    }
+}

@@ -1,0 +1,113 @@
+//! What the first line of a comment asks for.
+
+use truing_core::dismissal;
+
+/// What somebody asks for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Asked {
+    /// A review now.
+    Review,
+    /// A review now, of everything.
+    Full,
+    /// No reviews for now.
+    Pause,
+    /// Reviews again.
+    Resume,
+    /// No more of one finding.
+    Dismiss {
+        /// Its id or a beginning of it, if the line names it; else it is the one whose thread this is in.
+        finding: Option<String>,
+        /// Why; empty if the line does not say.
+        reason: String,
+    },
+}
+
+impl Asked {
+    /// The command of a comment's first line, if it is one.
+    pub fn parse(body: &str) -> Option<Self> {
+        let line = body.split(['\r', '\n']).next().unwrap_or_default();
+        if !line.starts_with('/') {
+            return None;
+        }
+        let words: Vec<&str> = line.split([' ', '\t']).filter(|word| !word.is_empty()).collect();
+        match words.as_slice() {
+            ["/review"] => Some(Self::Review),
+            ["/review", "full"] => Some(Self::Full),
+            ["/review", "pause"] => Some(Self::Pause),
+            ["/review", "resume"] => Some(Self::Resume),
+            ["/dismiss", id, reason @ ..] if dismissal::is_id(id) => {
+                Some(Self::Dismiss { finding: Some((*id).to_owned()), reason: reason.join(" ") })
+            }
+            ["/dismiss", reason @ ..] => Some(Self::Dismiss { finding: None, reason: reason.join(" ") }),
+            _ => None,
+        }
+    }
+
+    /// Does it mean the finding whose thread it is in?
+    pub fn is_of_its_thread(&self) -> bool {
+        match self {
+            Self::Dismiss { finding, .. } => finding.is_none(),
+            Self::Review | Self::Full | Self::Pause | Self::Resume => false,
+        }
+    }
+
+    /// Its first words: what it is, without what a person adds.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Review => "/review",
+            Self::Full => "/review full",
+            Self::Pause => "/review pause",
+            Self::Resume => "/review resume",
+            Self::Dismiss { .. } => "/dismiss",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_the_whole_first_line_and_nothing_like_it() {
+        let dismiss = |finding: Option<&str>, reason: &str| {
+            Some(Asked::Dismiss { finding: finding.map(Into::into), reason: reason.into() })
+        };
+        for (body, asked) in [
+            ("/review", Some(Asked::Review)),
+            ("/review  \t", Some(Asked::Review)),
+            ("/review\r\nplease", Some(Asked::Review)),
+            ("/review full", Some(Asked::Full)),
+            ("/review \t full \n/review pause", Some(Asked::Full)),
+            ("/review pause", Some(Asked::Pause)),
+            ("/review resume", Some(Asked::Resume)),
+            ("/dismiss only  a test\r\n/review", dismiss(None, "only a test")),
+            ("/dismiss 1:0a1b2c3d4e-1 only a test", dismiss(Some("1:0a1b2c3d4e-1"), "only a test")),
+            ("/dismiss 1:0a1b", dismiss(Some("1:0a1b"), "")),
+            ("/dismiss 1: a list", dismiss(None, "1: a list")),
+            ("/dismiss", dismiss(None, "")),
+            ("", None),
+            ("\n/review", None),
+            (" /review", None),
+            ("\u{a0}/review", None),
+            ("> /review", None),
+            ("`/review`", None),
+            ("/Review", None),
+            ("/reviews", None),
+            ("/review.", None),
+            ("/review fully", None),
+            ("/review full now", None),
+            ("/review\u{a0}full", None),
+            ("/review\u{200b}", None),
+            ("/ review", None),
+            ("please /review", None),
+            ("/converge", None),
+            ("/dismissed wrong", None),
+            (" /dismiss wrong", None),
+        ] {
+            assert_eq!(Asked::parse(body), asked, "{body:?}");
+        }
+        for asked in [Asked::Review, Asked::Full, Asked::Pause, Asked::Resume] {
+            assert_eq!(Asked::parse(asked.as_str()), Some(asked));
+        }
+    }
+}
