@@ -18,6 +18,6 @@ pub mod since;
 pub mod text;
 
 /// What makes outcomes, for their records.
-fn versions() -> std::collections::BTreeMap<String, String> {
+pub(crate) fn versions() -> std::collections::BTreeMap<String, String> {
     [("truing".to_owned(), env!("CARGO_PKG_VERSION").to_owned())].into()
 }

@@ -2,6 +2,7 @@
 //! takes one lease to its end ([`worker`]). [`Service::run`] is all three in one process, or what its [`Role`] says,
 //! until it is told to stop.
 
+pub mod by_hand;
 pub mod commands;
 pub mod housekeeping;
 pub mod ingress;
@@ -14,6 +15,7 @@ pub mod scheduler;
 pub mod sweep;
 pub mod switch;
 pub mod worker;
+pub mod writes;
 
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
@@ -301,7 +303,7 @@ impl Workers {
         I: Ids + 'static,
     {
         let token = lease.token;
-        let task = async move { worker::work(&*house, lease, heartbeat, give_back).await };
+        let task = async move { drop(worker::work(&*house, lease, heartbeat, give_back).await) };
         self.leases.insert(self.running.spawn(task).id(), token);
     }
 
@@ -323,6 +325,30 @@ impl Workers {
 async fn drained(workers: &mut JoinSet<()>, within: Duration) -> bool {
     let ended = async { while workers.join_next().await.is_some() {} };
     tokio::time::timeout(within, ended).await.is_ok()
+}
+
+impl<S, W, R, C, I> House<S, W, R, C, I> {
+    /// The same with other forges, made of these.
+    pub fn with_forges<V>(self, make: impl FnOnce(W) -> V) -> House<S, V, R, C, I> {
+        House {
+            store: self.store,
+            forges: make(self.forges),
+            reader: self.reader,
+            clock: self.clock,
+            ids: self.ids,
+            git: self.git,
+            mirrors: self.mirrors,
+            limits: self.limits,
+            repositories: self.repositories,
+            rules: self.rules,
+            max_inline: self.max_inline,
+            kill_switch: self.kill_switch,
+            swept: self.swept,
+            metrics: self.metrics,
+            wake: self.wake,
+            step_time: self.step_time,
+        }
+    }
 }
 
 impl<S: Slots + Records, W, R, C, I> House<S, W, R, C, I> {

@@ -270,7 +270,8 @@ pub async fn house<R: Reader>(
     reader: R,
     temp: &Path,
 ) -> Result<ServedHouse<R>, CliError> {
-    let folder = store.path().parent().unwrap_or(Path::new(".")).to_owned();
+    // Not the opened store's: that may be a copy, which has no key and no mirrors beside it.
+    let folder = config.store.database()?.parent().unwrap_or(Path::new(".")).to_owned();
     let (mut forges, mut repositories) = (BTreeMap::new(), BTreeMap::new());
     for (name, forge) in &config.forges {
         forges.insert(name.clone(), github(name, forge, environment, &folder)?);

@@ -7,6 +7,8 @@
 mod app;
 #[path = "operate/kill.rs"]
 mod kill;
+#[path = "operate/publish.rs"]
+mod publish;
 #[path = "operate/pull.rs"]
 mod pull;
 #[path = "operate/stopping.rs"]

@@ -3,6 +3,7 @@
 mod fix;
 pub(super) mod json;
 pub(super) mod markdown;
+mod publish;
 mod pull;
 pub(super) mod sarif;
 mod target;
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use clap::builder::NonEmptyStringValueParser;
+use tokio::sync::watch;
 use truing_core::finding::{Finding, Severity};
 use truing_core::id::Sha;
 use truing_core::outcome::OutcomeKind;
@@ -36,6 +38,7 @@ use crate::loops::local::{Head, Local, LocalError, Review};
 use crate::loops::reading::ReadingError;
 use crate::wiring::{self, SystemClock, ThreadedReader, UniqueIds};
 use fix::Fixing;
+use publish::Published;
 
 /// How long an interrupted review may take to stop its children and to tidy up.
 const GRACE: Duration = Duration::from_secs(2);
@@ -76,6 +79,12 @@ pub struct Args {
     #[arg(long, value_name = "URL", value_parser = NonEmptyStringValueParser::new(),
         conflicts_with_all = ["path", "base", "head", "staged", "diff", "fix"])]
     pr: Option<String>,
+    /// Publish the review on the pull request, as a service would: nothing twice, however often it is run
+    #[arg(long, requires = "pr", conflicts_with = "no_record")]
+    publish: bool,
+    /// Tell what would be published, and publish nothing
+    #[arg(long, requires = "publish")]
+    dry_run: bool,
     /// What reviews: the rules alone, without a model [default: review.runtime]
     #[arg(long, value_enum)]
     runtime: Option<Runtime>,
@@ -154,6 +163,7 @@ impl Args {
 
 /// Reviews and prints. The answer is the exit code of the contract: [`exit`].
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
+    let (tell, told) = watch::channel(false);
     let command = Command {
         args: args.clone(),
         config: context.config(&args.flags())?,
@@ -161,24 +171,32 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         output: context.output,
         color: context.globals.color,
         stop: Arc::default(),
+        told,
     };
-    let changed = if args.fix {
+    let changed = if args.publish {
+        "what was published until then stays; run it again: nothing is posted twice"
+    } else if args.fix {
         "what was fixed until then was told, with the command that undoes it; run it again"
     } else {
         "nothing in the repository was changed; run it again"
     };
     let runtime = runtime::start()?;
-    let ended = runtime.block_on(until_interrupted(command, changed));
+    let ended = runtime.block_on(until_interrupted(command, tell, changed));
     // A thread that is still reading files changes nothing; it ends with the process.
     runtime.shutdown_background();
     ended
 }
 
 /// Runs the command on another thread, so that an interruption is served at once, whatever it does.
-async fn until_interrupted(command: Command, changed: &str) -> Result<Exit, CliError> {
+async fn until_interrupted(
+    command: Command,
+    tell: watch::Sender<bool>,
+    changed: &str,
+) -> Result<Exit, CliError> {
     let mut signals = runtime::Signals::new()?;
     let stop = Arc::clone(&command.stop);
     let grace = if command.args.fix { FIX_GRACE } else { GRACE };
+    let publishes = command.args.publish;
     let mut task = tokio::spawn(command.run());
     tokio::select! {
         ended = &mut task => ended.unwrap_or_else(|stopped| {
@@ -188,8 +206,15 @@ async fn until_interrupted(command: Command, changed: &str) -> Result<Exit, CliE
         _ = signals.next() => {
             // What the task holds goes with it: git's processes, temporary folders. Fixes end between two files.
             stop.store(true, Ordering::Relaxed);
-            task.abort();
-            let _ = tokio::time::timeout(grace, task).await;
+            tell.send_replace(true);
+            if publishes {
+                // It gives its lease back.
+                let _ = tokio::time::timeout(grace, &mut task).await;
+            }
+            if !task.is_finished() {
+                task.abort();
+                let _ = tokio::time::timeout(grace, task).await;
+            }
             Err(CliError::new(Exit::Interrupted, "interrupted", "interrupted before the review was done")
                 .hint(changed))
         }
@@ -205,6 +230,8 @@ struct Names<'a> {
     configured: Option<&'a str>,
     /// Where the repository comes from.
     remote: Option<&'a str>,
+    /// What was published.
+    published: Option<&'a Published>,
 }
 
 /// The command with all that it needs.
@@ -216,6 +243,8 @@ struct Command {
     color: ColorWhen,
     /// Is it to end?
     stop: Arc<AtomicBool>,
+    /// The same, for whoever waits for it.
+    told: watch::Receiver<bool>,
 }
 
 impl Command {
@@ -282,6 +311,7 @@ impl Command {
             head: self.args.head.as_deref().or(diff.as_deref()),
             configured: configured.as_deref(),
             remote,
+            published: None,
         };
         self.print(&review, names, &config.rules.packs, reader.packs())?;
         Ok(exit(&review, self.args.fail_on, self.args.allow_partial))
@@ -376,15 +406,20 @@ impl Command {
         packs: &[String],
         all: &Packs,
     ) -> Result<(), CliError> {
-        let Names { head, configured, remote } = names;
+        let Names { head, configured, remote, published } = names;
         let format = self.output.format();
         if let (Some(from), Format::Json | Format::Sarif) = (configured, format) {
             self.output.say(text::configured(from));
         }
+        if let (Some(published), Format::Sarif | Format::Markdown) = (published, format) {
+            self.output.say(published.text().trim_end());
+        }
         let findings: Vec<&Finding> = review.open.iter().collect();
         let printed = match format {
-            Format::Json => json::report(review)?,
-            Format::Text => text::report(review, head, configured),
+            Format::Json => json::report(review, published)?,
+            Format::Text => {
+                text::report(review, head, configured) + &published.map_or_else(String::new, Published::text)
+            }
             Format::Markdown => markdown::report(&markdown::of(review, &findings, head, configured)),
             Format::Sarif => {
                 let rules = all.used(packs).map_err(wiring::reader_error)?;

@@ -256,7 +256,8 @@ fn owner_of(key: &Key, name: &str) -> Option<String> {
     Some(format!("{}/{}", PrId::from_key(key)?.forge, owner.to_ascii_lowercase()))
 }
 
-fn lease_of(slot: Slot, attempts: u32) -> Option<Lease> {
+/// The lease that a slot is held by, if it is.
+pub(super) fn lease_of(slot: Slot, attempts: u32) -> Option<Lease> {
     let State::Leased { token, of, serving, .. } = slot.state else { return None };
     Some(Lease {
         key: slot.key,

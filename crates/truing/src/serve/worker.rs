@@ -24,7 +24,8 @@ use crate::wiring;
 /// Wall clock of one review step (design.md section 2).
 pub const STEP_TIME: Duration = Duration::from_mins(20);
 
-/// Works on a lease with heartbeats until it ends, is lost, or is to be given back because the service stops.
+/// Works on a lease with heartbeats until it ends, is lost, or is to be given back because the service stops. The
+/// answer is how its run ended; none if it was cut short.
 ///
 /// A store that fails while the end is recorded leaves the lease to expire; the next one goes on from there.
 pub async fn work<S, W, R, C, I>(
@@ -32,7 +33,8 @@ pub async fn work<S, W, R, C, I>(
     lease: Lease,
     heartbeat: Duration,
     give_back: watch::Receiver<bool>,
-) where
+) -> Option<Result<Then, Stopped>>
+where
     S: Slots + Records + Operations,
     W: Forges,
     R: Reader,
@@ -46,24 +48,27 @@ pub async fn work<S, W, R, C, I>(
     let working = async {
         tracing::info!(token = lease.token.0, asked = lease.asked, "leased");
         let ended = tokio::select! {
-            ended = take(house, &lease, &run) => ended,
+            ended = take(house, &lease, &run) => ended.map(Some),
             () = lost(house, &lease, heartbeat) => {
                 tracing::warn!("the lease is lost; stopped");
-                return;
+                return None;
             }
             () = told(give_back) => step(&house.store, &lease.key, Command::HandBack(lease.token), &house.limits)
-                .await.map(drop),
+                .await.map(|_| None),
         };
-        match ended {
-            Ok(()) | Err(StepError::Refused(Refused::LeaseLost)) => {}
-            Err(error) => tracing::error!(%error, "cannot end the lease"),
-        }
+        ended.unwrap_or_else(|error| {
+            if !matches!(error, StepError::Refused(Refused::LeaseLost)) {
+                tracing::error!(%error, "cannot end the lease");
+            }
+            None
+        })
     };
-    working.instrument(span).await;
+    let ended = working.instrument(span).await;
     house.metrics.run_took(began.elapsed());
+    ended
 }
 
-/// Runs the loop and finishes the slot.
+/// Runs the loop and finishes the slot. The answer is how the run ended.
 ///
 /// # Errors
 /// [`StepError`] if the end could not be recorded.
@@ -71,7 +76,7 @@ pub async fn take<S, W, R, C, I>(
     house: &House<S, W, R, C, I>,
     lease: &Lease,
     run: &RunRef,
-) -> Result<(), StepError>
+) -> Result<Result<Then, Stopped>, StepError>
 where
     S: Slots + Records + Operations,
     W: Forges,
@@ -83,11 +88,11 @@ where
     let ended = review(house, lease, run).await;
     // Runs count by the wall clock, and slots by the store's.
     let lead = house.lead().await?;
-    let command = match ended {
-        Ok(Then::DueAt(at, why)) => Command::Finish(token, Then::DueAt(at + lead, why)),
-        Ok(then @ (Then::Idle | Then::Again | Then::Held(_))) => Command::Finish(token, then),
+    let command = match &ended {
+        Ok(Then::DueAt(at, why)) => Command::Finish(token, Then::DueAt(*at + lead, *why)),
+        Ok(then @ (Then::Idle | Then::Again | Then::Held(_))) => Command::Finish(token, *then),
         Err(Stopped::Moved) => Command::Finish(token, Then::Again),
-        Err(Stopped::Lost) => return Ok(()),
+        Err(Stopped::Lost) => return Ok(ended),
         // If the lease is ours still, the slots have forgotten a token: the next one is greater.
         Err(Stopped::Fenced(last)) => {
             house.store.raise(Version(last.0)).await?;
@@ -99,7 +104,7 @@ where
         }
         Err(Stopped::RateLimited { until, what }) => {
             say(house, run, format!("waits for the forge: {what}")).await?;
-            Command::Finish(token, Then::DueAt(until + lead, Why::RateLimit))
+            Command::Finish(token, Then::DueAt(*until + lead, Why::RateLimit))
         }
         Err(Stopped::Failed { class, what, not_before }) => {
             house.metrics.attempt_failed(class, lease.last_attempt);
@@ -117,7 +122,7 @@ where
     }
     let after = step(&house.store, &lease.key, command, &house.limits).await?;
     tracing::info!("the lease has ended: the slot is {}", after.slot.state);
-    Ok(())
+    Ok(ended)
 }
 
 async fn review<S, W, R, C, I>(

@@ -188,7 +188,7 @@ async fn turned_at(site: &Site, number: u64, call: Option<usize>) -> Vec<&'stati
     let house = site.house(store, forges, limits());
     for lease in Scheduler::new(Places::of(1)).look(&house).await.unwrap() {
         let run = RunRef { id: RunId::new(format!("run-{number}")), key: key.clone(), token: lease.token };
-        take(&house, &lease, &run).await.unwrap();
+        drop(take(&house, &lease, &run).await.unwrap());
     }
     script.calls()
 }

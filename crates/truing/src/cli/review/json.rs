@@ -7,6 +7,7 @@ use truing_core::money::MicroUsd;
 use truing_core::outcome::{Coverage, OutcomeKind, Runtime};
 use truing_diff::RepoPath;
 
+use super::publish::Published;
 use crate::cli::error::CliError;
 use crate::cli::output::json_line;
 use crate::loops::local::Review;
@@ -22,6 +23,8 @@ struct Report<'a> {
     coverage: &'a Coverage,
     cost_micro_usd: MicroUsd,
     turns: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    publish: Option<&'a Published>,
 }
 
 #[derive(Serialize)]
@@ -54,7 +57,7 @@ pub(in crate::cli) struct Found<'a> {
 }
 
 /// The object and a line end.
-pub(super) fn report(review: &Review) -> Result<String, CliError> {
+pub(super) fn report(review: &Review, publish: Option<&Published>) -> Result<String, CliError> {
     let record = &review.record;
     let report = Report {
         schema: "truing.review/1",
@@ -70,6 +73,7 @@ pub(super) fn report(review: &Review) -> Result<String, CliError> {
         coverage: &record.coverage,
         cost_micro_usd: record.cost_micro_usd,
         turns: record.turns,
+        publish,
     };
     json_line(&report)
 }

@@ -1,4 +1,5 @@
-//! `truing review --pr`: reviews a pull request from here, and tells nobody but the caller.
+//! `truing review --pr`: reviews a pull request from here, and tells nobody but the caller, unless it is to be published
+//! ([`super::publish`]).
 
 use std::path::Path;
 
@@ -7,6 +8,7 @@ use truing_core::port::{Forge as _, Operations as _, PullRequest};
 use truing_forge::github::GitHub;
 use truing_store::Sqlite;
 
+use super::publish::Publishing;
 use super::target::Target;
 use super::{Command, Names, exit};
 use crate::cli::error::{CliError, Exit};
@@ -18,7 +20,9 @@ use crate::wiring::{self, SystemClock, UniqueIds};
 
 impl Command {
     pub(super) async fn review_pull(&self, pr: &str) -> Result<Exit, CliError> {
-        let Target { forge, repo, number, config } = Target::find(pr, &self.config, &self.environment)?;
+        let Target { forge, repo, number, mut config } = Target::find(pr, &self.config, &self.environment)?;
+        // The others need not be reached, or even have a token.
+        config.forges.retain(|name, _| *name == forge);
         let database = config.store.database()?;
         let store =
             if self.args.no_record { existing_store(&config)? } else { Some(wiring::open_store(database)?) };
@@ -27,28 +31,45 @@ impl Command {
         }
         let folder = database.parent().unwrap_or(Path::new("."));
         wiring::make_folder(folder)?;
-        let progress = self.output.progress("reviewing", None);
+        let doing = if self.args.publish && !self.args.dry_run { "publishing" } else { "reviewing" };
+        let progress = self.output.progress(doing, None);
         let client = wiring::client(&config, &forge, &self.environment, folder)?;
         let (id, pull) = look(&client, &forge, &repo, number).await?;
         let reader = wiring::child_reader(&config.rules)?;
         let git = wiring::git(&self.environment).await?;
         let remote = client.remote(&id, &repo).await.map_err(wiring::remote_error)?;
-        let records = store.filter(|_| !self.args.no_record);
-        let pull = Pull {
-            id: &id,
-            pull: &pull,
-            checkout: Checkout {
-                git: &git,
-                mirror: &wiring::mirror(&wiring::mirrors(folder), &id),
-                remote: &remote,
-                rules: &Rules::new(config.clone()).map_err(wiring::bad_pattern)?,
-                reader: &reader,
-            },
-            records: move || Ok(records.clone()),
-            clock: &SystemClock,
-            ids: &UniqueIds,
+        let checkout = Checkout {
+            git: &git,
+            mirror: &wiring::mirror(&wiring::mirrors(folder), &id),
+            remote: &remote,
+            rules: &Rules::new(config.clone()).map_err(wiring::bad_pattern)?,
+            reader: &reader,
         };
-        let (review, pinned) = pull.run().await?;
+        let (review, pinned, published) = match store {
+            Some(store) if self.args.publish => {
+                let (_, pinned) = checkout.fetch(&pull.revision).await?;
+                let publishing = Publishing {
+                    config: &config,
+                    environment: &self.environment,
+                    output: self.output,
+                    id: &id,
+                    repo: &repo,
+                    pull: &pull,
+                    dry_run: self.args.dry_run,
+                    told: self.told.clone(),
+                };
+                let (review, published) = publishing.run(store).await?;
+                (review, pinned, Some(published))
+            }
+            store => {
+                let records = store.filter(|_| !self.args.no_record);
+                let records = move || Ok(records.clone());
+                let (clock, ids) = (&SystemClock, &UniqueIds);
+                let pull = Pull { id: &id, pull: &pull, checkout, records, clock, ids };
+                let (review, pinned) = pull.run().await?;
+                (review, pinned, None)
+            }
+        };
         drop(progress);
         if let Some(why) = &review.unrecorded {
             self.output.warn(format_args!("the review is not recorded: {why}"));
@@ -59,6 +80,7 @@ impl Command {
             head: Some(&format!("{repo}#{number}")),
             configured: configured.as_deref(),
             remote: Some(remote.url()),
+            published: published.as_ref(),
         };
         let all = wiring::packs(&config.rules).map_err(wiring::reader_error)?;
         self.print(&review, names, &pinned.scope.packs, &all)?;
@@ -67,7 +89,7 @@ impl Command {
 }
 
 /// Refuses while the kill switch is on.
-async fn switched_on(store: &Sqlite) -> Result<(), CliError> {
+pub(super) async fn switched_on(store: &Sqlite) -> Result<(), CliError> {
     let switch = store.switch().await.map_err(store_error)?;
     let Some(engaged) = switch.engaged() else { return Ok(()) };
     let reason = engaged.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();

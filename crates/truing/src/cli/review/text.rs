@@ -282,7 +282,7 @@ fn short_id(finding: &Finding) -> String {
 // ---------------------------------------------------------------------------------------------- text
 
 /// One wrapped paragraph and its line end; lines after the first are indented.
-fn filled(paragraph: &str) -> String {
+pub(super) fn filled(paragraph: &str) -> String {
     wrapped(paragraph, WIDTH - 2).replace('\n', "\n  ") + "\n"
 }
 

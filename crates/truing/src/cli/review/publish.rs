@@ -1,0 +1,316 @@
+//! `truing review --pr URL --publish`: the served review of one pull request, for a person who waits for it; with
+//! `--dry-run`, on a copy of the records, and nothing is written to the forge.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::sync::watch;
+use truing_core::id::{Key, Millis, PrId};
+use truing_core::money::MicroUsd;
+use truing_core::outcome::{Coverage, Outcome, OutcomeKind, OutcomeRecord, Runtime};
+use truing_core::port::{
+    Act, Clock as _, Described, Ids as _, Operations as _, PrState, PullRequest, Records as _,
+};
+use truing_core::publish::StatusState;
+use truing_core::slot::{Command as Step, Hold, Then};
+use truing_store::Sqlite;
+
+use super::pull::switched_on;
+use super::text::{filled, visible};
+use crate::cli::error::CliError;
+use crate::cli::output::Output;
+use crate::cli::target::{actor, instant, store_error};
+use crate::config::Config;
+use crate::environment::Environment;
+use crate::loops::desired::worst_first;
+use crate::loops::local::{Against, Review, Reviewed};
+use crate::loops::review::Stopped;
+use crate::loops::text::counted;
+use crate::serve::House;
+use crate::serve::by_hand::{self, NotLeased};
+use crate::serve::worker::work;
+use crate::serve::writes::{Comment, Watched, Write, Writes};
+use crate::slots::{StepError, step};
+use crate::wiring::{self, SystemClock, UniqueIds};
+
+/// Leases that one command takes because the head moved or somebody else was ahead.
+const MAX_ROUNDS: u32 = 3;
+/// How long one command waits for what must settle, in all.
+const MAX_WAIT: Duration = Duration::from_mins(2);
+/// Comments that are listed; the rest is counted.
+const MAX_LISTED: usize = 20;
+
+/// What is to be published, and how.
+pub(super) struct Publishing<'a> {
+    /// The configuration, with no other forge than this one.
+    pub(super) config: &'a Config,
+    pub(super) environment: &'a Environment,
+    pub(super) output: Output,
+    pub(super) id: &'a PrId,
+    /// `owner/name`.
+    pub(super) repo: &'a str,
+    /// As the forge describes it now.
+    pub(super) pull: &'a PullRequest,
+    pub(super) dry_run: bool,
+    /// Is the command to end?
+    pub(super) told: watch::Receiver<bool>,
+}
+
+/// What was written, or would be.
+#[derive(Serialize)]
+pub(super) struct Published {
+    dry_run: bool,
+    url: String,
+    steps: Vec<Write>,
+    #[serde(skip)]
+    name: String,
+}
+
+impl Publishing<'_> {
+    /// Reviews and publishes.
+    ///
+    /// # Errors
+    /// Exit 4 if somebody else is at work on it or the kill switch is on, exit 3 if it could not be done.
+    pub(super) async fn run(&self, store: Sqlite) -> Result<(Review, Published), CliError> {
+        let writes = Writes::default();
+        let review = match self.pull.state {
+            PrState::Closed => self.skipped(Hold::Cancelled),
+            PrState::Draft => self.skipped(Hold::Draft),
+            PrState::Open => self.reviewed(store, &writes).await?,
+        };
+        let (url, name) = (self.pull.url.clone(), self.pull.name.clone());
+        Ok((review, Published { dry_run: self.dry_run, url, steps: writes.list(), name }))
+    }
+
+    async fn reviewed(&self, store: Sqlite, writes: &Writes) -> Result<Review, CliError> {
+        // Gone when this is done, whatever that comes to.
+        let temp = truing_git::PrivateFolder::new().map_err(crate::loops::local::LocalError::NoFolder)?;
+        let key = self.id.key();
+        let limits = wiring::limits(&self.config.review, self.config.server.lease);
+        let store = if self.dry_run { copy(&store, temp.path(), &key).await? } else { store };
+        let reader = wiring::child_reader(&self.config.rules)?;
+        let house = wiring::house(self.config, self.environment, store, reader, temp.path()).await?;
+        if !house.repositories.has(&self.id.forge, self.repo) {
+            let message = format!("{} is not in forge.{}.repositories", self.repo, self.id.forge);
+            return Err(
+                CliError::refused("not_chosen", message).hint("add it there, or review it without --publish")
+            );
+        }
+        let (rehearsal, writes) = (self.dry_run, writes.clone());
+        let house = house.with_forges(|inner| Watched { inner, rehearsal, writes });
+        self.announce(&house.store, &key).await?;
+        let held = self.rounds(&house, &key, &limits).await?;
+        match held {
+            Some(hold) => Ok(self.skipped(hold)),
+            None => self.of_records(&house.store, &key).await,
+        }
+    }
+
+    /// Lets the store know what people call it, and who asks for what.
+    async fn announce(&self, store: &Sqlite, key: &Key) -> Result<(), CliError> {
+        let PullRequest { name, url, .. } = self.pull;
+        let described = Described { name: name.clone(), url: url.clone(), head: None };
+        store.describe(&[(key.clone(), described)]).await.map_err(store_error)?;
+        let act = Act::new(&actor(self.environment), "review --publish", key.as_str(), name);
+        store.audit(&[act]).await.map_err(store_error)
+    }
+
+    /// Leases the slot until its review is published. What it is held for instead, if it is.
+    async fn rounds<W, R>(
+        &self,
+        house: &House<Sqlite, W, R, SystemClock, UniqueIds>,
+        key: &Key,
+        limits: &truing_core::slot::Limits,
+    ) -> Result<Option<Hold>, CliError>
+    where
+        W: crate::serve::Forges,
+        R: truing_core::port::Reader,
+    {
+        let name = &self.pull.name;
+        let mut left = MAX_WAIT;
+        for _ in 0..MAX_ROUNDS {
+            let ended = loop {
+                let lease = by_hand::lease(&house.store, key, limits);
+                let lease = lease.await.map_err(|error| refused(name, error))?;
+                let heartbeat = self.config.server.heartbeat;
+                let until = match work(house, lease, heartbeat, self.told.clone()).await {
+                    Some(Ok(Then::DueAt(until, why))) => (until, why.as_str().replace('_', " ")),
+                    Some(Err(Stopped::RateLimited { until, what })) => (until, what),
+                    ended => break ended,
+                };
+                self.wait(until, &mut left).await?;
+            };
+            match ended {
+                Some(Ok(Then::Idle)) => return Ok(None),
+                Some(Ok(Then::Held(hold))) => return Ok(Some(hold)),
+                Some(Ok(Then::Again) | Err(Stopped::Moved)) => {
+                    self.output.say(format_args!("{name}: the head has moved; reviewing it again"));
+                }
+                Some(Err(Stopped::Fenced(_))) => {}
+                Some(Err(Stopped::Halted)) => {
+                    switched_on(&house.store).await?;
+                    return Err(CliError::refused(
+                        "killswitch_engaged",
+                        "the kill switch was on for a moment",
+                    )
+                    .hint("run it again: nothing is posted twice"));
+                }
+                Some(Err(Stopped::Failed { what, .. } | Stopped::NotThere { what })) => {
+                    return Err(CliError::failed("review", format!("{name}: {what}"))
+                        .hint("run it again: nothing is posted twice"));
+                }
+                Some(Ok(Then::DueAt(..)) | Err(Stopped::RateLimited { .. } | Stopped::Lost)) | None => {
+                    return Err(CliError::refused("lost", format!("{name}: somebody else took it over"))
+                        .hint(format!("see who, and what became of it: `truing why {name}`")));
+                }
+            }
+        }
+        Err(CliError::failed("moving", format!("{name}: its head moves faster than it can be reviewed"))
+            .hint("run it again when no more is pushed"))
+    }
+
+    /// Waits until then, if that is not too long.
+    async fn wait(&self, (until, why): (Millis, String), left: &mut Duration) -> Result<(), CliError> {
+        let wait = until - SystemClock.now();
+        let wait = Duration::from_millis(u64::try_from(wait.0).unwrap_or(0));
+        let name = &self.pull.name;
+        let Some(rest) = left.checked_sub(wait) else {
+            let message = format!("{name}: not published yet ({why})");
+            return Err(CliError::failed("waiting", message)
+                .hint(format!("run it again after {}: nothing is posted twice", instant(until))));
+        };
+        *left = rest;
+        self.output.say(format_args!("{name}: waiting {} s ({why})", wait.as_secs() + 1));
+        let mut told = self.told.clone();
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            _ = told.wait_for(|told| *told) => {}
+        }
+        Ok(())
+    }
+
+    /// The review as it was recorded.
+    async fn of_records(&self, store: &Sqlite, key: &Key) -> Result<Review, CliError> {
+        let record = store.last_outcome(key).await.map_err(store_error)?;
+        let record = record.ok_or_else(|| CliError::failed("store", format!("no outcome of {key}")))?;
+        let findings = store.findings(key).await.map_err(store_error)?;
+        let open = worst_first(findings.iter().filter(|finding| finding.is_open()));
+        let open = open.into_iter().cloned().collect();
+        let against = Against::Named(record.base.short().to_owned());
+        Ok(Review { record, reviewed: Reviewed::Commit, against, open, unrecorded: None })
+    }
+
+    /// Nothing is reviewed, because of the pull request's state.
+    fn skipped(&self, hold: Hold) -> Review {
+        let reason = match hold {
+            Hold::Draft => "the pull request is a draft",
+            Hold::Cancelled => "the pull request is closed",
+            Hold::Paused => "reviews of the pull request are paused",
+            Hold::Parked => "the pull request is parked",
+        };
+        let (kind, reason) = (OutcomeKind::Skipped, Some(format!("{reason}: nothing is published")));
+        let now = SystemClock.now();
+        let record = OutcomeRecord {
+            run: UniqueIds.run(),
+            key: self.id.key(),
+            head: Some(self.pull.revision.head.clone()),
+            base: self.pull.revision.base.clone(),
+            outcome: Outcome { kind, reason, until: None, runtime: Runtime::Rules },
+            since: None,
+            open: vec![],
+            coverage: Coverage::default(),
+            cost_micro_usd: MicroUsd(0),
+            turns: 0,
+            started: now,
+            ended: now,
+            versions: crate::loops::versions(),
+        };
+        let against = Against::Named(record.base.short().to_owned());
+        Review { record, reviewed: Reviewed::Commit, against, open: vec![], unrecorded: None }
+    }
+}
+
+/// A copy of the records, in which nobody is at work on the pull request.
+async fn copy(store: &Sqlite, folder: &Path, key: &Key) -> Result<Sqlite, CliError> {
+    let file = folder.join("rehearsal.db");
+    store.backup(&file).await.map_err(|error| {
+        CliError::failed("store", error.to_string()).hint("see that the folder for temporary files has room")
+    })?;
+    let copy = wiring::open_store(&file)?;
+    match step(&copy, key, Step::Restarted, &truing_core::slot::Limits::default()).await {
+        Ok(_) | Err(StepError::Refused(_)) => Ok(copy),
+        Err(StepError::Store(error)) => Err(store_error(error)),
+    }
+}
+
+fn refused(name: &str, error: NotLeased) -> CliError {
+    match error {
+        NotLeased::Busy(until) => {
+            let message = format!(
+                "{name}: already running: a server or another command reviews it (lease until {})",
+                instant(until)
+            );
+            CliError::refused("already_running", message)
+                .hint(format!("wait for it; `truing why {name}` tells how it goes"))
+        }
+        NotLeased::Owned => {
+            CliError::refused("already_running", format!("{name}: another loop is in the middle of its work"))
+                .hint(format!("`truing why {name}` tells which; the review follows by itself"))
+        }
+        NotLeased::Step(StepError::Store(error)) => store_error(error),
+        NotLeased::Step(StepError::Refused(refused)) => {
+            CliError::refused("refused", format!("{name}: {refused}"))
+        }
+    }
+}
+
+impl Published {
+    /// For people: a line a step.
+    pub(super) fn text(&self) -> String {
+        let Self { dry_run, url, steps, name } = self;
+        let mut text = match (dry_run, steps.is_empty()) {
+            (_, true) => return format!("nothing to publish: {} shows it already\n", visible(name)),
+            (true, false) => "dry run: nothing was published; this would be, on\n".to_owned(),
+            (false, false) => "published on\n".to_owned(),
+        };
+        text += &format!("  {}\n", visible(url));
+        for step in steps {
+            text += &line(step);
+        }
+        text
+    }
+}
+
+/// A step, and the places that it is about.
+fn line(step: &Write) -> String {
+    let about = |item: &str| if item == "summary" { "the summary" } else { "a finding's comment" }.to_owned();
+    match step {
+        Write::CreateSummary => "  post the summary\n".to_owned(),
+        Write::CreateReview { comments } => {
+            let mut text = format!("  post a review with {}\n", counted(comments.len(), "comment"));
+            text += &comments.iter().take(MAX_LISTED).map(place).collect::<String>();
+            if comments.len() > MAX_LISTED {
+                text += &format!("    and {} more\n", comments.len() - MAX_LISTED);
+            }
+            text
+        }
+        Write::CreateFileComment { comment } => format!("  post a comment on a file\n{}", place(comment)),
+        Write::Update { item } => format!("  rewrite {}\n", about(item)),
+        Write::Resolve => "  resolve a thread\n".to_owned(),
+        Write::Reopen => "  reopen a thread\n".to_owned(),
+        Write::Delete { item } => format!("  delete a duplicate of {}\n", about(item)),
+        Write::Status { head, state, description } => {
+            let state = match state {
+                StatusState::Success => "success",
+                StatusState::Failure => "failure",
+                StatusState::Pending => "pending",
+            };
+            filled(&format!("  set the status of {} to {state}: {}", head.short(), visible(description)))
+        }
+    }
+}
+
+fn place(comment: &Comment) -> String {
+    format!("    {}:{}\n", visible(&comment.place.path.to_string()), comment.place.start_line)
+}

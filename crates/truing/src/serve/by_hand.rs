@@ -1,0 +1,47 @@
+//! A lease for a person who waits for it, on the store that a server may be serving: the same slot, the same token,
+//! so that the two never work on one pull request at once.
+
+use truing_core::id::{Key, Millis};
+use truing_core::port::{Records, Slots};
+use truing_core::slot::{Command, Limits, Loop, Refused, State};
+
+use super::scheduler::{Lease, lease_of};
+use crate::slots::{StepError, step};
+
+/// Why there is no lease.
+#[derive(Debug, thiserror::Error)]
+pub enum NotLeased {
+    /// Somebody else has one, until then unless it is renewed.
+    #[error("somebody else is at work on it")]
+    Busy(Millis),
+    /// Another loop is in the middle of something, and the review waits for it.
+    #[error("another loop is at work on it")]
+    Owned,
+    /// The store failed.
+    #[error(transparent)]
+    Step(#[from] StepError),
+}
+
+/// Leases the slot for a review that a person asks for: now, and even if nothing changed.
+///
+/// # Errors
+/// [`NotLeased`]; if it is `Busy`, nothing was marked, unless a server was faster.
+pub async fn lease<S: Slots + Records>(store: &S, key: &Key, limits: &Limits) -> Result<Lease, NotLeased> {
+    let slots = store.load(std::slice::from_ref(key)).await.map_err(StepError::Store)?;
+    if let Some(State::Leased { deadline, .. }) = slots.first().map(|slot| &slot.state) {
+        match step(store, key, Command::Expire, limits).await {
+            Ok(_) | Err(StepError::Refused(Refused::Nothing)) => {}
+            Err(StepError::Refused(_)) => return Err(NotLeased::Busy(*deadline)),
+            Err(error @ StepError::Store(_)) => return Err(error.into()),
+        }
+    }
+    step(store, key, Command::Request(Loop::Review), limits).await?;
+    let leased = match step(store, key, Command::Lease, limits).await {
+        Ok(leased) => leased,
+        // A server saw it first: it reviews what was asked for.
+        Err(StepError::Refused(Refused::Leased(until))) => return Err(NotLeased::Busy(until)),
+        Err(StepError::Refused(Refused::NotDue)) => return Err(NotLeased::Owned),
+        Err(error) => return Err(error.into()),
+    };
+    lease_of(leased.slot, limits.attempts).filter(|lease| lease.of == Loop::Review).ok_or(NotLeased::Owned)
+}

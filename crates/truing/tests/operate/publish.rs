@@ -1,0 +1,250 @@
+//! A review published from the command line: like a served one, beside a server, after a crash, and not at all.
+
+use std::sync::Arc;
+
+use truing::serve::by_hand;
+use truing::wiring::SystemClock;
+use truing_core::id::{Key, PrId};
+use truing_core::port::Records as _;
+use truing_core::publish::Producer;
+use truing_core::slot::Limits;
+use truing_store::Sqlite;
+
+use super::*;
+
+impl Site {
+    fn publish(&self, more: &[&str]) -> Ran {
+        self.run(&[&["review", "--pr", "o/r#1", "--publish", "--color", "never"], more].concat())
+    }
+
+    async fn key(&self, number: u64) -> Key {
+        let repository = self.repo.id().await.unwrap().to_string();
+        PrId { forge: "github".into(), repository, number }.key()
+    }
+
+    fn store(&self) -> Sqlite {
+        Sqlite::open(&database(self.home.path()), Arc::new(SystemClock)).unwrap()
+    }
+}
+
+/// The review's steps of publishing, by their word.
+fn steps(review: &Value) -> Vec<&str> {
+    review["publish"]["steps"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|step| step["action"].as_str().unwrap())
+        .collect()
+}
+
+fn once(view: &PullView) {
+    assert!(is_reviewed(view), "{view:#?}");
+    assert!(view.comments.iter().all(|comment| !comment.deleted), "nothing had to be taken back: {view:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_review_is_published_once_however_often_it_is_asked_for() {
+    let site = Site::new().await;
+    let number = site.open("one").await;
+    let first = site.publish(&["--format", "json"]);
+    assert_eq!(first.exit, 1, "{first:?}");
+    let first: Value = serde_json::from_str(&first.out).unwrap();
+    assert_eq!(steps(&first), ["create_summary", "create_review", "status"]);
+    assert_eq!(first["publish"]["dry_run"], false);
+    assert_eq!(first["findings"].as_array().unwrap().len(), 1);
+    let view = site.repo.pull(number).await.unwrap();
+    once(&view);
+    assert_eq!(view.statuses[&view.head].last().unwrap().state, "failure");
+
+    let again = site.publish(&[]);
+    assert_eq!(again.exit, 1, "{again:?}");
+    assert!(again.out.ends_with("nothing to publish: o/r#1 shows it already\n"), "{}", again.out);
+    assert!(again.out.lines().all(|line| line.chars().count() <= 80), "{}", again.out);
+    let after = site.repo.pull(number).await.unwrap();
+    once(&after);
+    assert_eq!(after.comments, view.comments, "nothing is said again");
+    assert!(site.run(&["log"]).out.contains("review --publish"));
+
+    // A server on the same store has nothing to add, and what it posts is not posted again.
+    let server = site.serve();
+    site.repo.push("one", Commit::new("more").write("b.py", "breakpoint()\n")).await.unwrap();
+    site.deliver().await;
+    site.until(number, "both", |view| view.inline().count() == 2).await;
+    let beside = site.publish(&[]);
+    assert!(matches!(beside.exit, 1 | 4), "{beside:?}");
+    site.until(number, "settled", |view| view.statuses.contains_key(&view.head)).await;
+    let view = site.repo.pull(number).await.unwrap();
+    assert_eq!((view.summaries().count(), view.inline().count()), (1, 2), "{view:#?}");
+    drop(server);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_and_a_server_at_once_post_everything_once() {
+    let site = Site::new().await;
+    let server = site.serve();
+    let number = site.open("one").await;
+    let ran: Vec<Ran> = std::thread::scope(|scope| {
+        let commands: Vec<_> = (0..3).map(|_| scope.spawn(|| site.publish(&[]))).collect();
+        tokio::task::block_in_place(|| {
+            tokio::runtime::Handle::current().block_on(site.deliver());
+        });
+        commands.into_iter().map(|command| command.join().unwrap()).collect()
+    });
+    for ran in &ran {
+        assert!(ran.exit == 1 || (ran.exit == 4 && ran.err.contains("o/r#1")), "{ran:?}");
+    }
+    once(&site.until(number, "reviewed", is_reviewed).await);
+    drop(server);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_posted_without_an_answer_is_found_by_the_next_run() {
+    let site = Site::new().await;
+    let number = site.open("one").await;
+    for path in
+        ["/repos/{owner}/{repo}/issues/{number}/comments", "/repos/{owner}/{repo}/pulls/{number}/reviews"]
+    {
+        site.forge.fault(Fault::once("POST", path, FaultKind::LostAnswer));
+        let lost = site.publish(&[]);
+        assert!(lost.exit == 3 && lost.err.contains("run it again"), "{lost:?}");
+    }
+    let again = site.publish(&[]);
+    assert_eq!(again.exit, 1, "{again:?}");
+    once(&site.repo.pull(number).await.unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_at_work_already_is_left_alone() {
+    let site = Site::new().await;
+    let number = site.open("one").await;
+    assert_eq!(site.run(&["review", "--pr", "o/r#1"]).exit, 1);
+    let (store, key) = (site.store(), site.key(number).await);
+    by_hand::lease(&store, &key, &Limits::default()).await.unwrap();
+    let busy = site.publish(&[]);
+    assert_eq!(busy.exit, 4, "{busy:?}");
+    assert!(busy.err.contains("already running") && busy.err.contains("lease until 20"), "{}", busy.err);
+    assert!(site.repo.pull(number).await.unwrap().comments.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupted_run_gives_its_lease_back() {
+    let site = Site::new().await;
+    let number = site.open("one").await;
+    let slow = FaultKind::Delay(Duration::from_secs(20));
+    site.forge.fault(Fault::once("POST", "/repos/{owner}/{repo}/pulls/{number}/reviews", slow));
+    let mut child =
+        site.command(&["review", "--pr", "o/r#1", "--publish"]).stderr(Stdio::piped()).spawn().unwrap();
+    site.until(number, "at work", |view| view.inline().count() == 1).await;
+    let began = Instant::now();
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+    let again = site.publish(&[]);
+    assert_eq!(again.exit, 1, "{again:?}");
+    once(&site.repo.pull(number).await.unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_kill_switch_stops_it_before_and_in_the_middle() {
+    let site = Site::new().await;
+    let number = site.open("one").await;
+    assert_eq!(site.run(&["kill", "on", "--mode", "stop"]).exit, 0);
+    let before = site.publish(&[]);
+    assert!(before.exit == 4 && before.err.contains("the kill switch is on"), "{before:?}");
+    assert_eq!(site.run(&["kill", "off"]).exit, 0);
+    let slow = FaultKind::Delay(Duration::from_secs(3));
+    site.forge.fault(Fault::once("POST", "/repos/{owner}/{repo}/issues/{number}/comments", slow));
+    let middle = std::thread::scope(|scope| {
+        let running = scope.spawn(|| site.publish(&[]));
+        tokio::task::block_in_place(|| {
+            let posted = site.until(number, "the summary", |view| view.summaries().count() == 1);
+            tokio::runtime::Handle::current().block_on(posted);
+        });
+        assert_eq!(site.run(&["kill", "on", "--mode", "stop"]).exit, 0);
+        running.join().unwrap()
+    });
+    assert!(middle.exit == 4 && middle.err.contains("the kill switch is on"), "{middle:?}");
+    let view = site.repo.pull(number).await.unwrap();
+    assert_eq!(
+        (view.summaries().count(), view.inline().count(), view.statuses.len()),
+        (1, 0, 0),
+        "{view:#?}"
+    );
+    assert_eq!(site.run(&["kill", "off"]).exit, 0);
+    assert_eq!(site.publish(&[]).exit, 1);
+    once(&site.repo.pull(number).await.unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn drafts_and_closed_pull_requests_are_skipped_and_say_so() {
+    let site = Site::new().await;
+    let number = site.open("one").await;
+    for (state, reason) in [(true, "is a draft"), (false, "is closed")] {
+        site.repo.set_draft(number, state).await.unwrap();
+        if !state {
+            site.repo.close(number).await.unwrap();
+        }
+        let ran = site.publish(&["--format", "json"]);
+        let review: Value = serde_json::from_str(&ran.out).unwrap();
+        assert_eq!((ran.exit, &review["outcome"]["kind"]), (0, &"skipped".into()), "{ran:?}");
+        assert!(review["outcome"]["reason"].as_str().unwrap().contains(reason), "{review}");
+        assert!(steps(&review).is_empty());
+    }
+    let view = site.repo.pull(number).await.unwrap();
+    assert!(view.comments.is_empty() && view.statuses.is_empty(), "{view:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_tells_every_step_and_changes_nothing() {
+    let site = Site::new().await;
+    let number = site.open("one").await;
+    let dry = site.publish(&["--dry-run"]);
+    assert_eq!(dry.exit, 1, "{dry:?}");
+    assert!(dry.out.lines().all(|line| line.chars().count() <= 80), "{}", dry.out);
+    let plan = dry.out.split_once("dry run: ").unwrap().1;
+    for step in
+        ["nothing was published", "post the summary", "a review with 1 comment\n    a.py:2\n", "to failure"]
+    {
+        assert!(plan.contains(step), "{plan}");
+    }
+    let view = site.repo.pull(number).await.unwrap();
+    assert!(view.comments.is_empty() && view.statuses.is_empty(), "{view:#?}");
+    let (store, key) = (site.store(), site.key(number).await);
+    let untouched = async || {
+        store.unanswered(&key, Producer::Review).await.unwrap().is_empty()
+            && store.list().await.unwrap().is_empty()
+    };
+    assert!(untouched().await, "no intent, no slot");
+    assert!(store.runs(&key, 10).await.unwrap().is_empty());
+
+    // What is shown is rewritten, and what is mended is resolved.
+    assert_eq!(site.publish(&[]).exit, 1);
+    site.repo.push("one", Commit::new("mend").write("a.py", "a = 1\nb = 2\n")).await.unwrap();
+    let shown = site.repo.pull(number).await.unwrap();
+    let runs = store.runs(&key, 10).await.unwrap().len();
+    let dry = site.publish(&["--dry-run", "--format", "json"]);
+    let review: Value = serde_json::from_str(&dry.out).unwrap();
+    assert_eq!((dry.exit, &review["publish"]["dry_run"]), (0, &true.into()), "{dry:?}");
+    let mut told = steps(&review);
+    told.sort_unstable();
+    assert_eq!(told, ["resolve", "status", "update", "update"]);
+    assert_eq!(site.repo.pull(number).await.unwrap().comments, shown.comments);
+    assert_eq!(store.runs(&key, 10).await.unwrap().len(), runs);
+    // Also while somebody is at work.
+    by_hand::lease(&store, &key, &Limits::default()).await.unwrap();
+    assert_eq!(site.publish(&["--dry-run"]).exit, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn flags_that_need_others_are_refused_without_them() {
+    let site = Site::new().await;
+    for arguments in [
+        &["review", "--publish"][..],
+        &["review", "--pr", "o/r#1", "--dry-run"],
+        &["review", "--pr", "o/r#1", "--publish", "--no-record"],
+    ] {
+        let ran = site.run(arguments);
+        assert!(ran.exit == 2 && ran.err.starts_with("error: "), "{arguments:?}: {ran:?}");
+    }
+    assert!(!database(site.home.path()).exists());
+}
