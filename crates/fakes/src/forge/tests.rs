@@ -1,5 +1,6 @@
 //! The forge as its callers meet it: over HTTP, with plain JSON and with git.
 
+mod app;
 mod estate;
 mod faults;
 mod git;

@@ -50,4 +50,16 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn the_page_on_connecting_github_lists_what_is_asked_for() {
+        let page = include_str!("../../../../../docs/github.md");
+        for (name, level) in permissions(Loop::Review) {
+            let row = |line: &str| line.contains(&format!("| {level} | `{name}` |"));
+            assert!(page.lines().any(row), "{name}: {level}");
+        }
+        let of_a_permission = |line: &&str| line.contains("| read | `") || line.contains("| write | `");
+        let rows = page.lines().filter(of_a_permission).count();
+        assert_eq!(rows, permissions(Loop::Review).len());
+    }
 }
