@@ -69,7 +69,7 @@ pub fn apply(findings: &mut [Finding], dismissals: &[Dismissal]) -> usize {
             | FindingStatus::Claimed
             | FindingStatus::Declined(_)
             | FindingStatus::Dismissed(_) => true,
-            FindingStatus::Fixed(_) => false,
+            FindingStatus::Fixed(_) | FindingStatus::Outside => false,
         };
         if there && finding.status != dismissed {
             finding.status = dismissed;

@@ -118,6 +118,8 @@ pub enum FindingStatus {
     Claimed,
     /// Gone, verified at this head.
     Fixed(Sha),
+    /// Its lines are still there, but no part of the change any more: the base has them, or goes elsewhere.
+    Outside,
     /// Its author will not mend it, with the reason.
     Declined(String),
     /// A person told us to be quiet about it, with the reason; until the code under it changes.

@@ -240,6 +240,7 @@ fn status_after(before: &Finding, placed: &Placed) -> FindingStatus {
         FindingStatus::Open
         | FindingStatus::Claimed
         | FindingStatus::Fixed(_)
+        | FindingStatus::Outside
         | FindingStatus::Declined(_)
         | FindingStatus::Dismissed(_) => FindingStatus::Open,
     }

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use truing_diff::{FileDiff, RepoPath, Status, added_ranges};
+use truing_diff::{Fate, FileDiff, RepoPath, Source, Status, Tracker, added_ranges};
 
-use crate::finding::{Finding, FindingStatus};
+use crate::finding::{Finding, FindingStatus, Place, Side};
 use crate::id::{FindingId, Sha};
 
 /// How a branch came from what was reviewed last to its head.
@@ -74,6 +74,7 @@ impl Tally {
                 (
                     FindingStatus::Claimed
                     | FindingStatus::Fixed(_)
+                    | FindingStatus::Outside
                     | FindingStatus::Declined(_)
                     | FindingStatus::Dismissed(_),
                     _,
@@ -102,6 +103,34 @@ pub fn new_lines(change: &[FileDiff<'_>], since: &[FileDiff<'_>]) -> BTreeMap<Re
         }
     }
     lines
+}
+
+/// Does not call fixed what only left the change: findings of `known` that are gone though all their lines are there
+/// at the head, outside of the lines that `change` adds. `since` is the diff from the head at which they were known.
+pub fn leave(gone: &mut [Finding], known: &[Finding], change: &[FileDiff<'_>], since: &[FileDiff<'_>]) {
+    let open: BTreeMap<&FindingId, &Finding> =
+        known.iter().filter(|finding| finding.is_open()).map(|finding| (&finding.id, finding)).collect();
+    let paths: BTreeSet<&RepoPath> = open.values().map(|finding| &finding.raw.place.path).collect();
+    let old: Vec<Source<'_>> = paths.into_iter().map(|path| Source { path, content: None }).collect();
+    let tracker = Tracker::new(since, &old, &[]);
+    for finding in gone.iter_mut().filter(|finding| matches!(finding.status, FindingStatus::Fixed(_))) {
+        let Some(Place { path, side: Side::New, start_line, end_line }) =
+            open.get(&finding.id).map(|known| &known.raw.place)
+        else {
+            continue;
+        };
+        let now = tracker.track(path, *start_line, *end_line);
+        let (Fate::Unmoved | Fate::Moved, Some(path), Some(start), Some(end)) =
+            (now.status, now.path, now.start_line, now.end_line)
+        else {
+            continue;
+        };
+        let mut sections = change.iter().filter(|file| file.path == path);
+        // A file that git takes for binary has no lines to tell.
+        if !sections.any(|file| file.is_binary || !overlap(&added_ranges(file), &[(start, end)]).is_empty()) {
+            finding.status = FindingStatus::Outside;
+        }
+    }
 }
 
 /// What two ascending lists of ranges have in common.

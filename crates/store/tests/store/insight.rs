@@ -114,7 +114,10 @@ async fn slots_of_an_older_form_are_counted_by_what_their_rows_say() {
     // As version 2 had it.
     rusqlite::Connection::open(&path)
         .unwrap()
-        .execute_batch("DROP INDEX slot_shown; ALTER TABLE slot DROP COLUMN shown; PRAGMA user_version = 2;")
+        .execute_batch(
+            "DROP TABLE dismissal; DROP INDEX slot_shown; ALTER TABLE slot DROP COLUMN shown;
+             PRAGMA user_version = 2;",
+        )
         .unwrap();
     assert_eq!(super::open(&path).census().await.unwrap().slots, counted);
     assert_eq!(counted.len(), 4);

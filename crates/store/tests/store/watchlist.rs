@@ -1,8 +1,9 @@
 //! Repositories and commands of comments: what is remembered once, and what is never written twice.
 
-use truing_core::id::{Key, Millis, PrId};
+use truing_core::dismissal::Dismissal;
+use truing_core::id::{FindingId, Key, Millis, PrId};
 use truing_core::port::{
-    Act, CommentKind, Described, Event, Moved, Obeyed, Records, Repository, Slots, StoreError, Told,
+    Act, CommentKind, Described, Event, Moved, Obeyed, Records, Repository, RunRef, Slots, StoreError, Told,
     Watchlist,
 };
 use truing_core::slot::{Command, Limits, Loop, Slot};
@@ -102,18 +103,30 @@ async fn a_comment_acts_once_together_with_what_it_changes() {
     let key = told.pr.key();
     let slot = store.load(std::slice::from_ref(&key)).await.unwrap().remove(0);
     let decision = slot.step(Command::Pause, &Limits::default(), Millis(NOW)).unwrap();
+    let dismissal = Dismissal {
+        finding: FindingId::new("1:abcd-1"),
+        snippet: "x".into(),
+        reason: "wanted".into(),
+        by: "ada".into(),
+        at: Millis(NOW),
+    };
     let event = Event { at: Millis(NOW), key: key.clone(), run: None, what: "paused by hand".into() };
     let obeyed = Obeyed {
         slot: (slot.version, decision.slot.clone()),
         events: vec![event.clone()],
         act: Act::new("ada@github", "/review pause", key.as_str(), ""),
-        dismissal: None,
+        dismissal: Some(dismissal.clone()),
     };
     assert_eq!(store.served(&told, Some(&obeyed)).await.unwrap(), Ok(()));
     assert_eq!(store.load(std::slice::from_ref(&key)).await.unwrap()[0].state, decision.slot.state);
     assert_eq!(store.events(&key, 9).await.unwrap(), [event]);
     assert_eq!(store.audited(9).await.unwrap()[0].act, obeyed.act);
     assert_eq!(store.unserved("github", 10).await.unwrap(), std::slice::from_ref(&later));
+    let of_it = RunRef { key: key.clone(), ..run(9) };
+    let begun = store.begin(&of_it, &revision('a'), Millis(NOW)).await.unwrap();
+    assert_eq!(begun.dismissals, [dismissal]);
+    let other = RunRef { key: pr("1", 8).key(), ..run(9) };
+    assert_eq!(store.begin(&other, &revision('a'), Millis(NOW)).await.unwrap().dismissals, []);
 
     // Decided on a row that has moved on: nothing of it is done, and it is still to be served.
     let stale = Obeyed { act: Act::new("eve@github", "/review", key.as_str(), ""), ..obeyed };
@@ -124,4 +137,30 @@ async fn a_comment_acts_once_together_with_what_it_changes() {
     // Heard of again, after all.
     store.tell(&[told], &of, None).await.unwrap();
     assert_eq!(store.unserved("github", 10).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn comments_of_an_older_form_are_those_of_the_conversation() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("truing.db");
+    drop(super::open(&path));
+    let old = rusqlite::Connection::open(&path).unwrap();
+    // As version 3 had it.
+    old.execute_batch(
+        "DROP TABLE dismissal; DROP TABLE comment_seen;
+         CREATE TABLE comment_seen (forge TEXT NOT NULL, repository TEXT NOT NULL, id INTEGER NOT NULL,
+             number INTEGER NOT NULL, at INTEGER NOT NULL, served INTEGER NOT NULL,
+             PRIMARY KEY (forge, repository, id)) STRICT, WITHOUT ROWID;
+         INSERT INTO comment_seen VALUES ('github', '1', 5, 7, 3, 0), ('github', '1', 6, 7, 3, 1);
+         PRAGMA user_version = 3;",
+    )
+    .unwrap();
+    drop(old);
+    let store = super::open(&path);
+    let told = Told { pr: pr("1", 7), kind: CommentKind::Conversation, comment: 5, at: Millis(3) };
+    assert_eq!(store.unserved("github", 9).await.unwrap(), std::slice::from_ref(&told));
+    // One of the other kind may have the same number.
+    let diff = Told { kind: CommentKind::Diff, comment: 6, ..told.clone() };
+    store.tell(std::slice::from_ref(&diff), &repository("1", "octo/one", 1), None).await.unwrap();
+    assert_eq!(store.unserved("github", 9).await.unwrap(), [told, diff]);
 }

@@ -132,7 +132,7 @@ fn forget(unmet: &mut Vec<Finding>) {
     let mut left = MAX_UNMET;
     unmet.retain(|finding| match finding.status {
         FindingStatus::Declined(_) | FindingStatus::Dismissed(_) => true,
-        FindingStatus::Open | FindingStatus::Claimed | FindingStatus::Fixed(_) => {
+        FindingStatus::Open | FindingStatus::Claimed | FindingStatus::Fixed(_) | FindingStatus::Outside => {
             let kept = left > 0;
             left = left.saturating_sub(1);
             kept

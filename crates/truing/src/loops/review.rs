@@ -224,14 +224,19 @@ where
         self.pass().await?;
         let read = self.checkout.read(&mirror, &change, &revision.head, &pinned.scope);
         let Reading { found, coverage, mut renames } = read.await?;
-        let since = since::since(&mirror, &change, &revision.head, reviewed, &mut renames).await;
+        let since = since::compare(&mirror, &change, &revision.head, reviewed, &mut renames).await;
         let mut identified = identify(&known, found, Some(&revision.head), (&coverage, &renames));
+        if let Some(since) = &since {
+            since.leave(&mut identified.gone, &known, &change);
+        }
         dismissal::apply(&mut identified.current, dismissals);
         dismissal::apply(&mut identified.gone, dismissals);
         let outcome = Outcome::of_rules(&coverage);
         let mut record = self.record(&change, revision, &identified, outcome, coverage, started);
         let findings = identified.all();
-        record.since = since.map(|since| Increment { findings: Tally::of(&known, &findings), ..since });
+        let increment = since.and_then(|since| since.increment);
+        record.since =
+            increment.map(|increment| Increment { findings: Tally::of(&known, &findings), ..increment });
         let computed = self.shown(&revision.head, findings, &record);
         step(self.store, &self.run.key, Command::Computed(self.run.token), self.limits).await?;
         self.store.computed(self.run, &computed).await?;

@@ -1,26 +1,47 @@
-//! What came since the last review: compared in the mirror, for the summary and for recognising findings in files
-//! that were renamed. It is an addition: what cannot be told is left out, and never fails a review.
+//! What came since the last review: compared in the mirror, for the summary, for recognising findings in files that
+//! were renamed, and for those that left the change. It is an addition: what cannot be told is left out, and never
+//! fails a review.
 
+use truing_core::finding::Finding;
 use truing_core::id::Sha;
-use truing_core::increment::{Increment, Renames, Tally, new_lines};
+use truing_core::increment::{Increment, Renames, Tally, leave, new_lines};
 use truing_core::port::Revision;
 use truing_diff::parse;
 use truing_git::{GitError, Mirror};
 
 use super::reading::Change;
 
-/// What the head has that the revision reviewed last had not; none if that was the same head, or is not known
-/// any more. Learns the files' names of then.
-pub async fn since(
+/// The head that was reviewed last, compared with this one.
+#[derive(Debug)]
+pub struct Compared {
+    /// What this one has that the other had not; none if both are the same.
+    pub increment: Option<Increment>,
+    /// Git's diff from that head to this one.
+    diff: Vec<u8>,
+}
+
+impl Compared {
+    /// Does not call fixed what only left the change.
+    pub fn leave(&self, gone: &mut [Finding], known: &[Finding], change: &Change) {
+        leave(gone, known, &parse(&change.diff).files, &parse(&self.diff).files);
+    }
+}
+
+/// Compares with the revision that was reviewed last; none if there was none, or it is not known any more. Learns
+/// the files' names of then.
+pub async fn compare(
     mirror: &Mirror,
     change: &Change,
     head: &Sha,
     reviewed: Option<&Revision>,
     renames: &mut Renames,
-) -> Option<Increment> {
-    let before = reviewed.filter(|before| before.head != *head)?;
-    match compare(mirror, change, head, before, renames).await {
-        Ok(increment) => increment,
+) -> Option<Compared> {
+    let before = reviewed?;
+    if before.head == *head {
+        return Some(Compared { increment: None, diff: Vec::new() });
+    }
+    match since(mirror, change, head, before, renames).await {
+        Ok(compared) => compared,
         Err(error) => {
             tracing::warn!(%error, since = %before.head, "what came since cannot be told");
             None
@@ -28,13 +49,13 @@ pub async fn since(
     }
 }
 
-async fn compare(
+async fn since(
     mirror: &Mirror,
     change: &Change,
     head: &Sha,
     before: &Revision,
     renames: &mut Renames,
-) -> Result<Option<Increment>, GitError> {
+) -> Result<Option<Compared>, GitError> {
     // A mirror that was made anew has only what is asked for.
     if !(mirror.has(&before.head).await? && mirror.has(&before.base).await?) {
         return Ok(None);
@@ -49,5 +70,5 @@ async fn compare(
         None
     });
     let (since, findings) = (before.head.clone(), Tally::default());
-    Ok(Some(Increment { since, history, lines, findings }))
+    Ok(Some(Compared { increment: Some(Increment { since, history, lines, findings }), diff }))
 }

@@ -135,6 +135,7 @@ fn dismissed(text: &mut String, dismissed: &[&Finding]) {
             FindingStatus::Open
             | FindingStatus::Claimed
             | FindingStatus::Fixed(_)
+            | FindingStatus::Outside
             | FindingStatus::Declined(_) => continue,
         };
         let (line, path) = (raw.place.start_line, code(&raw.place.path));
@@ -195,6 +196,7 @@ pub fn comment(finding: &Finding) -> String {
         FindingStatus::Fixed(sha) => {
             let _ = write!(text, "\n\n**Fixed in `{}`.**", sha.short());
         }
+        FindingStatus::Outside => text.push_str("\n\n**No part of this change any more.**"),
         FindingStatus::Declined(reason) => {
             let _ = write!(text, "\n\n**Declined:** {}", plain(reason));
         }

@@ -195,3 +195,25 @@ async fn what_people_write_is_kept_and_never_followed_through_drafts_and_reopeni
     assert_eq!(pushed.service.store.audited(9).await.unwrap().len(), 0);
     pushed.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_base_has_by_now_is_not_called_fixed_and_is_open_again_when_it_is_the_changes() {
+    let site = Site::new().await;
+    let pushed = Pushed::open(&site, ONE).await;
+    let number = pushed.opened.number;
+    pushed.push(Commit::new("Two").write("b.py", "x = 1\n")).await;
+    // To a branch that has the first commit, and back.
+    site.repo.reset("stack", &pushed.opened.first).await.unwrap();
+    site.repo.retarget(number, "stack").await.unwrap();
+    pushed.settle().await;
+    let ours = pushed.ours().await;
+    assert!(ours[0].resolved, "{}", ours[0].body);
+    assert!(ours[0].body.contains("**No part of this change any more.**"), "{}", ours[0].body);
+    assert!(!pushed.summary().await.contains("fixed"), "{}", pushed.summary().await);
+    site.repo.retarget(number, "main").await.unwrap();
+    pushed.settle().await;
+    let ours = pushed.ours().await;
+    assert_eq!(ours.len(), 1);
+    assert!(!ours[0].resolved && !ours[0].body.contains("No part of"), "{}", ours[0].body);
+    pushed.stop().await;
+}

@@ -55,6 +55,7 @@ pub(super) async fn dismissal<S: Records>(
         }
         match meant.status {
             FindingStatus::Fixed(_) => Err("that finding is fixed".to_owned()),
+            FindingStatus::Outside => Err("that finding is no part of the change any more".to_owned()),
             FindingStatus::Open
             | FindingStatus::Claimed
             | FindingStatus::Declined(_)
