@@ -52,7 +52,7 @@ impl GitHub {
     /// those pushed to last come first. At most `calls` calls, which is lowered.
     ///
     /// # Errors
-    /// [`ForgeError`]; what was listed until then is new and the rest old.
+    /// [`ForgeError`]; what could be listed is new and the rest old.
     pub async fn repositories(&self, last: &mut Repositories, calls: &mut u64) -> Result<(), ForgeError> {
         let root = &self.inner.options.api_url;
         if !self.is_app() {
@@ -79,11 +79,18 @@ impl GitHub {
         known.refresh((self, Scope::App), (what, url), MAX_INSTALLATION_PAGES, calls, read).await?;
         let ids: Vec<u64> = known.items().copied().collect();
         last.lists.retain(|id, _| ids.contains(id));
+        let mut refused = Ok(());
         for id in ids {
             let list = last.lists.entry(id).or_default();
-            self.of_installation(Scope::Installation(id), list, calls).await?;
+            match self.of_installation(Scope::Installation(id), list, calls).await {
+                // One that refuses is no reason to leave out the others.
+                Err(error @ (ForgeError::Forbidden { .. } | ForgeError::NotFound { .. })) => {
+                    refused = Err(error);
+                }
+                listed => listed?,
+            }
         }
-        Ok(())
+        refused
     }
 
     async fn of_installation(

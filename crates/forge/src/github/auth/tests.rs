@@ -220,6 +220,10 @@ async fn an_apps_repositories_are_those_of_its_installations() {
         page(6, "hexa/demo"),
         ok(&json!([{ "id": 11 }])),
         page(6, "hexa/demo"),
+        // A third one, which was switched off just now.
+        ok(&json!([{ "id": 7 }, { "id": 11 }])),
+        Reply::new(403, r#"{"message":"This installation has been suspended"}"#),
+        page(8, "hexa/new"),
     ])
     .await;
     let github = app_at(&server, &Hand::at(NOW));
@@ -233,6 +237,10 @@ async fn an_apps_repositories_are_those_of_its_installations() {
     // One was uninstalled.
     github.repositories(&mut list, &mut 9).await.unwrap();
     assert_eq!(list.items().map(|seen| seen.name.as_str()).collect::<Vec<_>>(), ["hexa/demo"]);
+    // One that refuses does not hide the others.
+    let error = github.repositories(&mut list, &mut 9).await.unwrap_err();
+    assert!(error.to_string().starts_with("installation 7: getting a token"), "{error}");
+    assert_eq!(list.items().map(|seen| seen.name.as_str()).collect::<Vec<_>>(), ["hexa/new"]);
 }
 
 #[tokio::test]
