@@ -1,6 +1,7 @@
 //! `truing demo`: tells the story of [`crate::demo`] as it happens.
 
 use super::Context;
+use super::columns::folded;
 use super::error::{CliError, Exit};
 use super::runtime::{self, Told};
 use crate::config::RulesConfig;
@@ -49,7 +50,7 @@ async fn tell(args: &Args, context: &Context) -> Result<Exit, CliError> {
                 text += &format!("  [{}{line}]\n", place.path);
             }
             for line in comment.body.lines().filter(|line| !line.starts_with("<!--")) {
-                text += &format!("  {line}\n");
+                text += &folded("  ", line);
             }
         }
         output.data(text)?;
