@@ -8,6 +8,7 @@ pub mod id;
 pub mod identity;
 pub mod increment;
 pub mod line;
+pub mod markdown;
 pub mod money;
 pub mod outcome;
 pub mod port;

@@ -9,7 +9,7 @@ pub fn clean(text: &str, most: usize) -> String {
 
 /// One line: every run of white space and of what cannot be seen becomes one blank.
 pub fn visible(text: &str) -> String {
-    let visible: String = text.chars().map(|char| if is_control(char) { ' ' } else { char }).collect();
+    let visible: String = text.chars().map(|char| if is_hidden(char) { ' ' } else { char }).collect();
     visible.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
@@ -22,10 +22,12 @@ pub fn cut(mut line: String, most: usize) -> String {
     line
 }
 
-/// Control characters, and those that change the direction of what follows.
-fn is_control(char: char) -> bool {
+/// Control characters, those that change the direction of what follows, line ends of other kinds, and the invisible
+/// letters of tags.
+pub fn is_hidden(char: char) -> bool {
     char.is_control()
-        || matches!(char, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}')
+        || matches!(char, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        || matches!(char, '\u{e0000}'..='\u{e007f}')
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ use crate::dismissal::Dismissal;
 use crate::finding::{Finding, Place, RawFinding};
 use crate::id::{CommentId, IntentId, Key, Millis, RunId, Sha, Span, ThreadId, Token, Version};
 use crate::outcome::{NotReviewed, Outcome, OutcomeRecord};
-use crate::publish::{Desired, DesiredStatus, Intent, Item, Observed, Producer};
+use crate::publish::{Bounds, Desired, DesiredStatus, Intent, Item, Observed, Producer};
 use crate::slot::{Limits, Loop, Slot};
 
 /// The wall clock.
@@ -411,8 +411,13 @@ pub trait Forge: Send + Sync {
     /// Sets the commit's status under our context.
     fn set_status(&self, status: &DesiredStatus) -> impl Future<Output = Result<(), ForgeError>> + Send;
 
+    /// What it takes.
+    fn bounds(&self) -> Bounds;
+
     /// How long a create without an answer may stay unseen.
-    fn settle(&self) -> Span;
+    fn settle(&self) -> Span {
+        self.bounds().settle
+    }
 }
 
 /// Why a forge did not do it. `Display` says what happened to which thing, for people.

@@ -3,14 +3,17 @@
 //! Pure: [`plan`] compares the desired rows with the observed comments and the intents still without an answer.
 //! The publisher (crate `forge`) carries the plan out.
 
+mod fit;
 #[cfg(test)]
 mod tests;
 
 use serde::{Deserialize, Serialize};
 
 use crate::dismissal::short;
-use crate::finding::{AnchorKind, Place};
+use crate::finding::{AnchorKind, Place, Suggestion};
 use crate::id::{CommentId, FindingId, IntentId, Millis, Sha, Span, ThreadId};
+use crate::markdown;
+use fit::{fit, units};
 
 /// Who wants a comment. Reconciling touches its own producer's comments only.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -75,6 +78,10 @@ pub struct Desired {
     pub place: Option<(AnchorKind, Place)>,
     /// The text without its marker.
     pub body: String,
+    /// What could stand in place of exactly the lines of `place`, on the new side, if that is proven. Shown with a
+    /// comment on these lines only.
+    #[serde(default)]
+    pub suggestion: Option<Suggestion>,
     /// Should its thread be resolved?
     pub resolved: bool,
     /// The comment that shows it, once known.
@@ -82,10 +89,49 @@ pub struct Desired {
 }
 
 impl Desired {
-    /// The text as it is posted, without marker.
-    pub fn shown_body(&self) -> String {
-        cut(&self.body, BODY_LIMIT)
+    /// The summary's row.
+    pub fn summary(body: String) -> Self {
+        let (item, place, suggestion) = (Item::Summary, None, None);
+        Self { item, place, body, suggestion, resolved: false, comment: None }
     }
+
+    /// The text of a new comment, without marker.
+    pub fn new_body(&self, bounds: &Bounds) -> String {
+        let inline = matches!(&self.place, Some((AnchorKind::Inline, _)));
+        self.text(bounds, self.suggested(bounds).filter(|_| inline))
+    }
+
+    /// The text of a comment that is there, without marker. It keeps the suggestion that it was made with: the forge
+    /// applies that to the lines that the comment was made on. Another one could not be for these.
+    fn kept_body(&self, bounds: &Bounds, seen: &str) -> String {
+        let has = |suggested: &String| trimmed(seen).contains(&trimmed(suggested));
+        self.text(bounds, self.suggested(bounds).filter(has))
+    }
+
+    fn suggested(&self, bounds: &Bounds) -> Option<String> {
+        let suggestion = self.suggestion.as_ref().filter(|_| bounds.suggestions && !self.resolved)?;
+        markdown::suggestion(&suggestion.replacement)
+    }
+
+    fn text(&self, bounds: &Bounds, suggested: Option<String>) -> String {
+        match suggested.map(|suggested| format!("\n\n{suggested}")) {
+            Some(end) if units(&end) < bounds.body / 2 => fit(&self.body, bounds.body - units(&end)) + &end,
+            Some(_) | None => fit(&self.body, bounds.body),
+        }
+    }
+}
+
+/// What a forge takes, as far as a plan must know (the forge's capability table).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Bounds {
+    /// How long a creating call without an answer may stay unseen.
+    pub settle: Span,
+    /// The longest text of a comment without its marker, in UTF-16 units.
+    pub body: usize,
+    /// Comments in one creating call, at most; not 0.
+    pub batch: usize,
+    /// Does it offer to apply replacements of lines?
+    pub suggestions: bool,
 }
 
 /// A comment of ours on the pull request: by one of our accounts, with a marker of ours.
@@ -231,20 +277,15 @@ pub enum Plan {
     Steps(Vec<Step>),
 }
 
-/// The longest comment body that is written, in bytes, without its marker; the rest is cut with a visible note.
-/// Below GitHub's 65,536 characters with room for the marker.
-pub const BODY_LIMIT: usize = 60_000;
-
 /// Compares what should be shown with what is, and with the creating calls that never got an answer.
 ///
-/// `settle` is how long a create without an answer may stay unseen (the forge's capability table). Nothing is
-/// done while such a create may still become visible. A row whose comment is known is never created again, also
+/// Nothing is done while a creating call without an answer may still become visible. A row whose comment is known is never created again, also
 /// when the comment is not there: a person deleted it. So `observed` must hold every known comment that is.
 pub fn plan(
     desired: &[Desired],
     observed: &[Observed],
     unanswered: &[Intent],
-    settle: Span,
+    bounds: &Bounds,
     now: Millis,
 ) -> Plan {
     let is_known = |item: &Item| {
@@ -253,7 +294,8 @@ pub fn plan(
     };
     let is_shown = |item: &Item| is_known(item) || observed.iter().any(|seen| seen.item == *item);
     let open = unanswered.iter().filter(|intent| !intent.items.iter().all(is_shown));
-    if let Some(until) = open.map(|intent| intent.created + settle).filter(|until| *until > now).max() {
+    if let Some(until) = open.map(|intent| intent.created + bounds.settle).filter(|until| *until > now).max()
+    {
         return Plan::Settling { until };
     }
     let undone = unanswered.iter().filter(|intent| !intent.items.iter().all(is_known));
@@ -262,15 +304,16 @@ pub fn plan(
     let mut files = Vec::new();
     for row in desired {
         let kind = row.place.as_ref().map(|(kind, _)| *kind);
-        let body = match row.item {
-            Item::Summary => shown_summary(row, desired),
-            Item::Finding(_) => row.shown_body(),
+        let body = |seen: Option<&Observed>| match (&row.item, seen) {
+            (Item::Summary, _) => shown_summary(row, desired, bounds),
+            (Item::Finding(_), Some(seen)) => row.kept_body(bounds, &seen.body),
+            (Item::Finding(_), None) => row.new_body(bounds),
         };
-        if existing(row, &body, observed, &mut steps) || row.resolved {
+        if existing(row, body, observed, &mut steps) || row.resolved {
             continue; // what is resolved before it was ever shown needs no comment
         }
         match (&row.item, kind) {
-            (Item::Summary, _) => steps.push(Step::CreateSummary { body }),
+            (Item::Summary, _) => steps.push(Step::CreateSummary { body: body(None) }),
             (Item::Finding(_), Some(AnchorKind::Inline)) => review.push(row.item.clone()),
             (Item::Finding(_), Some(AnchorKind::File)) => {
                 files.push(Step::CreateFileComment { item: row.item.clone() });
@@ -278,9 +321,8 @@ pub fn plan(
             (Item::Finding(_), Some(AnchorKind::Summary) | None) => {} // part of the summary's text
         }
     }
-    if !review.is_empty() {
-        steps.push(Step::CreateReview { items: review });
-    }
+    let reviews = review.chunks(bounds.batch.max(1));
+    steps.extend(reviews.map(|items| Step::CreateReview { items: items.to_vec() }));
     steps.extend(files);
     Plan::Steps(steps)
 }
@@ -289,7 +331,12 @@ pub fn plan(
 ///
 /// A thread changes together with its comment's text, and before it: one that is not as its text says was changed
 /// by somebody, and stays as they left it.
-fn existing(row: &Desired, body: &str, observed: &[Observed], steps: &mut Vec<Step>) -> bool {
+fn existing(
+    row: &Desired,
+    body: impl Fn(Option<&Observed>) -> String,
+    observed: &[Observed],
+    steps: &mut Vec<Step>,
+) -> bool {
     let item = &row.item;
     let mut seen: Vec<&Observed> = observed.iter().filter(|seen| seen.item == *item).collect();
     let known = |seen: &Observed| row.comment.as_ref() == Some(&seen.id);
@@ -309,7 +356,8 @@ fn existing(row: &Desired, body: &str, observed: &[Observed], steps: &mut Vec<St
     if row.resolved && keep.thread.is_none() && row.place.is_some() {
         return true; // its thread is not in the list yet, and both change together
     }
-    let changes = !same_text(&keep.body, body);
+    let body = body(Some(keep));
+    let changes = !same_text(&keep.body, &body);
     if let Some(thread) = &keep.thread {
         let settle = match thread.state {
             ThreadState::Open => row.resolved,
@@ -322,7 +370,7 @@ fn existing(row: &Desired, body: &str, observed: &[Observed], steps: &mut Vec<St
         }
     }
     if changes && keep.editable {
-        steps.push(Step::Update { comment: keep.id.clone(), item: item.clone(), body: body.into() });
+        steps.push(Step::Update { comment: keep.id.clone(), item: item.clone(), body });
     }
     true
 }
@@ -330,46 +378,54 @@ fn existing(row: &Desired, body: &str, observed: &[Observed], steps: &mut Vec<St
 /// Findings without a comment of their own that the summary lists; the rest is counted.
 const MAX_LISTED: usize = 300;
 
+/// The part of a summary's length that they may take, with the line that counts the others.
+const LISTED_SHARE: (usize, usize) = (3, 4);
+
 /// The summary with the findings that have no comment of their own, over the cap or without a place that the
 /// forge takes: one line each, so that none is lost.
-fn shown_summary(summary: &Desired, desired: &[Desired]) -> String {
+fn shown_summary(summary: &Desired, desired: &[Desired], bounds: &Bounds) -> String {
     let unplaced: Vec<String> = desired
         .iter()
         .filter(|row| !row.resolved && row.comment.is_none())
         .filter_map(|row| match &row.place {
             Some((AnchorKind::Summary, place)) => {
                 let line = row.body.lines().next().unwrap_or_default();
+                let path = markdown::code(&place.path.to_string());
                 let id = match &row.item {
                     Item::Finding(id) => format!(" (`{}`)", short(id)),
                     Item::Summary => String::new(),
                 };
-                Some(format!("- {line} at line {} of `{}`{id}", place.start_line, place.path))
+                Some(format!("\n- {line} at line {} of {path}{id}", place.start_line))
             }
             Some((AnchorKind::Inline | AnchorKind::File, _)) | None => None,
         })
         .collect();
     if unplaced.is_empty() {
-        return cut(&summary.body, BODY_LIMIT);
+        return fit(&summary.body, bounds.body);
     }
-    let more = unplaced.len().saturating_sub(MAX_LISTED);
-    let listed: Vec<String> = unplaced.into_iter().take(MAX_LISTED).collect();
-    let more = if more > 0 { format!("\n- and {more} more") } else { String::new() };
-    let list = format!("### Without a comment of their own\n\n{}{more}", listed.join("\n"));
-    let room = BODY_LIMIT.saturating_sub(list.len() + 2);
-    cut(&format!("{}\n\n{list}", cut(&summary.body, room)), BODY_LIMIT)
+    let mut list = "### Without a comment of their own\n".to_owned();
+    let room = bounds.body * LISTED_SHARE.0 / LISTED_SHARE.1;
+    let mut listed = 0;
+    for line in unplaced.iter().take(MAX_LISTED) {
+        if units(&list) + units(line) > room {
+            break;
+        }
+        list.push_str(line);
+        listed += 1;
+    }
+    if listed < unplaced.len() {
+        list.push_str(&format!("\n- and {} more", unplaced.len() - listed));
+    }
+    let room = bounds.body.saturating_sub(units(&list) + 2);
+    format!("{}\n\n{list}", fit(&summary.body, room))
 }
 
 /// Equal as a forge keeps text: line ends and trailing white space aside.
 fn same_text(a: &str, b: &str) -> bool {
-    a.trim_end().lines().map(str::trim_end).eq(b.trim_end().lines().map(str::trim_end))
+    trimmed(a.trim_end()) == trimmed(b.trim_end())
 }
 
-/// The text, cut at a character to `limit` bytes with a note.
-fn cut(text: &str, limit: usize) -> String {
-    const NOTE: &str = "\n\n_… truncated._";
-    if text.len() <= limit {
-        return text.to_owned();
-    }
-    let end = (0..=limit.saturating_sub(NOTE.len())).rev().find(|at| text.is_char_boundary(*at));
-    format!("{}{NOTE}", text.get(..end.unwrap_or(0)).unwrap_or(""))
+/// Lines without white space at their ends.
+fn trimmed(text: &str) -> String {
+    text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
 }

@@ -12,11 +12,12 @@ use serde_json::{Value, json};
 use truing_core::finding::Side;
 use truing_core::id::{CommentId, PrId, Sha, Span, ThreadId};
 use truing_core::port::{Clock, Forge, ForgeError, InlineDraft, PrState, PullRequest, Revision};
-use truing_core::publish::{DesiredStatus, Item, Observed, Producer, StatusState};
+use truing_core::publish::{Bounds, DesiredStatus, Item, Observed, Producer, StatusState};
 use truing_diff::RepoPath;
 use truing_git::{GitError, Remote, Secret};
 use url::Url;
 
+use crate::capability::GITHUB;
 use crate::http::{Answer, Call, ClientError, Http, Patience, Quota, unavailable};
 use crate::marker::{Found, MarkerKeys};
 use auth::{Auth, Scope};
@@ -38,7 +39,6 @@ mod threads;
 mod wire;
 
 pub use auth::{AppKey, Credentials, KeyError, Permission, Whose, permissions};
-pub use body::shown;
 pub use listing::Listing;
 pub use repositories::Repositories;
 pub use server::{Author, OpenPull, PullComment, Seen};
@@ -46,9 +46,7 @@ pub use server::{Author, OpenPull, PullComment, Seen};
 /// The context of our commit statuses.
 const STATUS_CONTEXT: &str = "truing/review";
 /// The longest description of a commit status, in characters.
-const MAX_STATUS_CHARS: usize = 140;
-/// Items a page: the most that GitHub gives.
-const PER_PAGE: &str = "100";
+const MAX_STATUS_CHARS: usize = GITHUB.status_text;
 /// The body that GitHub demands for a review; all that matters is in the summary and the comments.
 const REVIEW_BODY: &str = "The summary of this review is in Truing's comment on this pull request.";
 /// The word of a review body's marker. No finding has it: their ids begin with a version and a colon.
@@ -240,7 +238,7 @@ impl GitHubPull {
     /// The same for a list, at the most items a page.
     fn list_url(&self, what: &str, tail: &[&str]) -> Result<Url, ForgeError> {
         let mut url = self.url(what, tail)?;
-        url.query_pairs_mut().append_pair("per_page", PER_PAGE);
+        url.query_pairs_mut().append_pair("per_page", &GITHUB.page.to_string());
         Ok(url)
     }
 
@@ -256,7 +254,7 @@ impl GitHubPull {
         self.id.number.to_string()
     }
 
-    /// A text as it is posted: cut to what GitHub takes, with the marker as its last line.
+    /// A text as it is posted: with the marker as its last line.
     fn marked(&self, producer: Producer, item: &Item, text: &str) -> String {
         with_marker(text, &self.markers().sign(&self.id, producer, item))
     }
@@ -485,7 +483,7 @@ impl Forge for GitHubPull {
         self.send(&Call::create(what, url, body)).await?.done()
     }
 
-    fn settle(&self) -> Span {
-        self.github.inner.options.settle
+    fn bounds(&self) -> Bounds {
+        GITHUB.bounds(self.github.inner.options.settle)
     }
 }

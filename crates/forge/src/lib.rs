@@ -1,6 +1,7 @@
 //! The forges: clients that carry a publish plan's steps to a pull request, the markers by which our comments are
 //! known again, and webhooks.
 
+pub mod capability;
 pub mod github;
 pub mod marker;
 pub mod publisher;

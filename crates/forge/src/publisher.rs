@@ -9,6 +9,8 @@ use truing_core::id::{CommentId, Millis, Sha};
 use truing_core::port::{Clock, Forge, ForgeError, Gate, Ids, InlineDraft, Records, RunRef, StoreError};
 use truing_core::publish::{Desired, Intent, Item, Plan, Producer, Step, plan};
 
+use crate::marker::{normal, strip};
+
 /// How often a reconcile starts over because the forge refused a place and a row was lowered: inline, file,
 /// summary, and once more to see that all is well.
 const MAX_ROUNDS: u32 = 4;
@@ -80,11 +82,13 @@ impl<R: Records, F: Forge, C: Clock, I: Ids, G: Gate> Publisher<'_, R, F, C, I, 
     /// [`PublishError`]; whatever was done stays done, and the next reconcile goes on from there.
     pub async fn reconcile(&self) -> Result<Reconciled, PublishError> {
         for _ in 0..MAX_ROUNDS {
-            let (rows, status) = self.records.desired(&self.run.key, self.producer).await?;
+            let (mut rows, status) = self.records.desired(&self.run.key, self.producer).await?;
+            // As they are posted, so that they compare equal with what is read back.
+            rows.iter_mut().for_each(|row| row.body = normal(&strip(&row.body)));
             let unanswered = self.records.unanswered(&self.run.key, self.producer).await?;
             let known = rows.iter().filter_map(|row| Some((row.item.clone(), row.comment.clone()?)));
             let observed = self.forge.comments(self.producer, &known.collect::<Vec<_>>()).await?;
-            let steps = match plan(&rows, &observed, &unanswered, self.forge.settle(), self.clock.now()) {
+            let steps = match plan(&rows, &observed, &unanswered, &self.forge.bounds(), self.clock.now()) {
                 Plan::Settling { until } => return Ok(Reconciled::Settling { until }),
                 Plan::Steps(steps) => steps,
             };
@@ -145,7 +149,7 @@ impl<R: Records, F: Forge, C: Clock, I: Ids, G: Gate> Publisher<'_, R, F, C, I, 
             }
             Step::CreateReview { items } => return self.create_review(rows, items).await,
             Step::CreateFileComment { item } => {
-                let Some(draft) = draft(rows, &item) else { return Ok(Created::All) };
+                let Some(draft) = self.draft(rows, &item) else { return Ok(Created::All) };
                 let intent = self.intend(vec![item.clone()]).await?;
                 let created = self.forge.create_file_comment(self.producer, self.head, &draft).await;
                 let created = created.map(|comment| vec![(item, comment)]);
@@ -156,18 +160,33 @@ impl<R: Records, F: Forge, C: Clock, I: Ids, G: Gate> Publisher<'_, R, F, C, I, 
     }
 
     /// Posts inline comments in one call; if the forge refuses them, in halves, until the refused one is alone
-    /// and goes to its file instead. Forges refuse all for one, and do not say which.
+    /// and goes to its file instead. Forges refuse all for one, and do not say which: with one such place among n
+    /// that takes at most 2·log2(n) + 1 calls, because a batch is not tried whose other half was taken.
     async fn create_review(&self, rows: &[Desired], items: Vec<Item>) -> Result<Created, PublishError> {
-        let mut batches = vec![items];
+        let mut batches = vec![Batch { items, refused: false, sibling: false }];
         let mut outcome = Created::All;
         while let Some(batch) = batches.pop() {
-            let drafts: Vec<InlineDraft> = batch.iter().filter_map(|item| draft(rows, item)).collect();
-            let intent = self.intend(batch.clone()).await?;
+            if batch.refused
+                && let Some(halves) = batch.halves()
+            {
+                batches.extend(halves);
+                continue;
+            }
+            let drafts: Vec<InlineDraft> =
+                batch.items.iter().filter_map(|item| self.draft(rows, item)).collect();
+            let intent = self.intend(batch.items.clone()).await?;
             let created = self.forge.create_review(self.producer, self.head, &drafts).await;
-            if let (Err(ForgeError::Rejected { .. }), Some((left, right))) = (&created, halves(&batch)) {
+            let rejected = matches!(created, Err(ForgeError::Rejected { .. }));
+            // The refused place is in the other half.
+            if batch.sibling
+                && let Some(other) = batches.last_mut()
+            {
+                other.refused = !rejected;
+            }
+            if rejected && let Some(halves) = batch.halves() {
                 self.records.withdraw(self.run, self.producer, &intent.id, &[]).await?;
-                batches.push(right);
-                batches.push(left);
+                self.same_head().await?;
+                batches.extend(halves);
                 continue;
             }
             match self.answered(intent, created, Some(AnchorKind::File)).await? {
@@ -177,6 +196,19 @@ impl<R: Records, F: Forge, C: Clock, I: Ids, G: Gate> Publisher<'_, R, F, C, I, 
             }
         }
         Ok(outcome)
+    }
+
+    /// What a row's comment would be; none for a row without a place.
+    fn draft(&self, rows: &[Desired], item: &Item) -> Option<InlineDraft> {
+        let row = rows.iter().find(|row| row.item == *item)?;
+        let (_, place) = row.place.clone()?;
+        Some(InlineDraft { place, item: item.clone(), body: row.new_body(&self.forge.bounds()) })
+    }
+
+    /// A place that is refused because its commit is gone says nothing about the next one.
+    async fn same_head(&self) -> Result<(), PublishError> {
+        let head = self.forge.pull_request().await?.revision.head;
+        if head == *self.head { Ok(()) } else { Err(PublishError::Moved) }
     }
 
     /// Announces a creating call that is made at once.
@@ -211,10 +243,9 @@ impl<R: Records, F: Forge, C: Clock, I: Ids, G: Gate> Publisher<'_, R, F, C, I, 
                     self.records.withdraw(self.run, self.producer, &intent.id, &[]).await?;
                     return Err(error.into());
                 };
-                // A place that is refused because its commit is gone says nothing about the next one.
-                if self.forge.pull_request().await?.revision.head != *self.head {
+                if let Err(moved) = self.same_head().await {
                     self.records.withdraw(self.run, self.producer, &intent.id, &[]).await?;
-                    return Err(PublishError::Moved);
+                    return Err(moved);
                 }
                 let lowered: Vec<(Item, AnchorKind)> =
                     intent.items.iter().map(|item| (item.clone(), kind)).collect();
@@ -231,16 +262,22 @@ impl<R: Records, F: Forge, C: Clock, I: Ids, G: Gate> Publisher<'_, R, F, C, I, 
     }
 }
 
-/// What a row's comment would be; none for a row without a place.
-fn draft(rows: &[Desired], item: &Item) -> Option<InlineDraft> {
-    let row = rows.iter().find(|row| row.item == *item)?;
-    let (_, place) = row.place.clone()?;
-    Some(InlineDraft { place, item: item.clone(), body: row.shown_body() })
+/// Inline comments for one call.
+struct Batch {
+    items: Vec<Item>,
+    /// Something in it is known to be refused.
+    refused: bool,
+    /// The next batch is the other half of one that was refused.
+    sibling: bool,
 }
 
-fn halves(items: &[Item]) -> Option<(Vec<Item>, Vec<Item>)> {
-    let (left, right) = items.split_at(items.len() / 2);
-    (!left.is_empty()).then(|| (left.to_vec(), right.to_vec()))
+impl Batch {
+    /// Both halves, the one that is tried first last; none for a single comment.
+    fn halves(&self) -> Option<[Self; 2]> {
+        let (left, right) = self.items.split_at(self.items.len() / 2);
+        let half = |items: &[Item], sibling| Self { items: items.to_vec(), refused: false, sibling };
+        (!left.is_empty()).then(|| [half(right, false), half(left, true)])
+    }
 }
 
 /// A comment that a person deleted needs no more care.

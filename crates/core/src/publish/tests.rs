@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-const SETTLE: Span = Span::seconds(30);
+const BOUNDS: Bounds = Bounds { settle: Span::seconds(30), body: 2_000, batch: 3, suggestions: true };
 
 fn finding(name: &str) -> Item {
     Item::Finding(FindingId::new(name))
@@ -18,7 +18,7 @@ fn place() -> Place {
 
 fn row(item: Item, body: &str) -> Desired {
     let place = (item != Item::Summary).then(|| (AnchorKind::Inline, place()));
-    Desired { item, place, body: body.into(), resolved: false, comment: None }
+    Desired { item, place, body: body.into(), suggestion: None, resolved: false, comment: None }
 }
 
 fn thread(comment: &str, state: ThreadState) -> Thread {
@@ -52,7 +52,7 @@ fn an_empty_pull_request_gets_one_summary_and_one_review() {
         Step::CreateSummary { body: "sum".into() },
         Step::CreateReview { items: vec![finding("a"), finding("b")] },
     ];
-    assert_eq!(steps(plan(&desired, &[], &[], SETTLE, Millis(0))), expected);
+    assert_eq!(steps(plan(&desired, &[], &[], &BOUNDS, Millis(0))), expected);
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn a_create_without_an_answer_is_waited_for_then_adopted_or_made_again() {
     let desired = [row(finding("a"), "A")];
     let intent = Intent { id: IntentId::new("i"), items: vec![finding("a")], created: Millis(1_000) };
     let ask =
-        |observed: &[Observed], now| plan(&desired, observed, std::slice::from_ref(&intent), SETTLE, now);
+        |observed: &[Observed], now| plan(&desired, observed, std::slice::from_ref(&intent), &BOUNDS, now);
     assert_eq!(ask(&[], Millis(2_000)), Plan::Settling { until: Millis(31_000) });
     let visible = [seen("1", finding("a"), "A", 1_500)];
     let adopted = vec![Step::Adopt { item: finding("a"), comment: CommentId::new("1") }];
@@ -85,13 +85,13 @@ fn only_exact_duplicates_without_replies_are_deleted_and_the_oldest_is_kept() {
         Step::Adopt { item: finding("a"), comment: CommentId::new("1") },
         Step::DeleteDuplicate { comment: CommentId::new("3"), item: finding("a") },
     ];
-    assert_eq!(steps(plan(&desired, &observed, &[], SETTLE, Millis(0))), expected);
+    assert_eq!(steps(plan(&desired, &observed, &[], &BOUNDS, Millis(0))), expected);
 }
 
 #[test]
 fn a_comment_that_a_person_deleted_is_left_alone() {
     let known = Desired { comment: Some(CommentId::new("1")), ..row(finding("a"), "A") };
-    assert_eq!(steps(plan(&[known], &[], &[], SETTLE, Millis(0))), []);
+    assert_eq!(steps(plan(&[known], &[], &[], &BOUNDS, Millis(0))), []);
 }
 
 fn settle(comment: &str, item: &str, resolved: bool) -> Step {
@@ -107,7 +107,7 @@ fn shown(resolved: bool, body: &str, state: ThreadState, text: &str) -> Vec<Step
     let known = Some(CommentId::new("1"));
     let row = Desired { resolved, comment: known, ..row(finding("a"), body) };
     let seen = Observed { thread: Some(thread("1", state)), ..seen("1", finding("a"), text, 1) };
-    steps(plan(&[row], &[seen], &[], SETTLE, Millis(0)))
+    steps(plan(&[row], &[seen], &[], &BOUNDS, Millis(0)))
 }
 
 #[test]
@@ -135,7 +135,7 @@ fn what_is_fixed_waits_for_a_thread_that_the_list_misses() {
     let known = Some(CommentId::new("1"));
     let row = Desired { resolved: true, comment: known, ..row(finding("a"), "fixed") };
     let seen = Observed { thread: None, ..seen("1", finding("a"), "open", 1) };
-    assert_eq!(steps(plan(&[row], &[seen], &[], SETTLE, Millis(0))), []);
+    assert_eq!(steps(plan(&[row], &[seen], &[], &BOUNDS, Millis(0))), []);
 }
 
 #[test]
@@ -150,11 +150,11 @@ fn what_may_not_be_edited_shows_its_item_and_only_its_thread_is_resolved() {
     let summary = Observed { editable: false, ..seen("9", Item::Summary, "old sum", 0) };
     let observed =
         [summary, foreign("1", "a", "old text"), foreign("2", "a", "old text"), foreign("3", "b", "B")];
-    assert_eq!(steps(plan(&rows, &observed, &[], SETTLE, Millis(0))), [settle("3", "b", true)]);
+    assert_eq!(steps(plan(&rows, &observed, &[], &BOUNDS, Millis(0))), [settle("3", "b", true)]);
 
     let resolved =
         Observed { thread: Some(thread("1", ThreadState::ResolvedByUs)), ..foreign("1", "a", "old") };
-    assert_eq!(steps(plan(&rows[1..2], &[resolved], &[], SETTLE, Millis(0))), [], "its text cannot say why");
+    assert_eq!(steps(plan(&rows[1..2], &[resolved], &[], &BOUNDS, Millis(0))), [], "its text cannot say why");
 }
 
 #[test]
@@ -162,22 +162,87 @@ fn an_intent_for_what_somebody_else_shows_is_not_waited_for() {
     let desired = [row(finding("a"), "A")];
     let intent = Intent { id: IntentId::new("i"), items: vec![finding("a")], created: Millis(0) };
     let observed = [Observed { editable: false, ..seen("1", finding("a"), "A", 1) }];
-    let made = steps(plan(&desired, &observed, std::slice::from_ref(&intent), SETTLE, Millis(1)));
+    let made = steps(plan(&desired, &observed, std::slice::from_ref(&intent), &BOUNDS, Millis(1)));
     assert_eq!(made, [Step::Withdraw { intent: intent.id }]);
 }
 
 #[test]
 fn a_finding_without_a_place_is_told_in_the_summary() {
     let lowered = Desired { place: Some((AnchorKind::Summary, place())), ..row(finding("a"), "LOST?") };
-    let made = steps(plan(&[row(Item::Summary, "sum"), lowered], &[], &[], SETTLE, Millis(0)));
+    let made = steps(plan(&[row(Item::Summary, "sum"), lowered], &[], &[], &BOUNDS, Millis(0)));
     assert!(matches!(made.as_slice(), [Step::CreateSummary { body }] if body.contains("LOST?")), "{made:?}");
 }
 
 #[test]
-fn a_body_over_the_limit_is_cut_at_a_character_and_says_so() {
-    let long = "é".repeat(BODY_LIMIT);
-    let body = cut(&long, BODY_LIMIT);
-    assert!(body.len() <= BODY_LIMIT && body.ends_with("truncated._"), "{}", body.len());
+fn a_body_over_the_limit_is_cut_and_what_was_posted_is_not_posted_again() {
+    let long = row(finding("a"), &"A line of text.\n".repeat(500));
+    let posted = long.new_body(&BOUNDS);
+    assert!(units(&posted) <= BOUNDS.body && posted.contains("truncated"), "{}", posted.len());
+    let there = [seen("1", finding("a"), &posted, 1)];
+    let known = [Desired { comment: Some(CommentId::new("1")), ..long }];
+    assert_eq!(steps(plan(&known, &there, &[], &BOUNDS, Millis(0))), []);
+}
+
+#[test]
+fn more_comments_than_a_call_takes_are_more_calls() {
+    let desired: Vec<Desired> = (0..7).map(|n| row(finding(&n.to_string()), "A")).collect();
+    let made = steps(plan(&desired, &[], &[], &BOUNDS, Millis(0)));
+    let sizes: Vec<usize> = made
+        .iter()
+        .map(|step| if let Step::CreateReview { items } = step { items.len() } else { 0 })
+        .collect();
+    assert_eq!(sizes, [3, 3, 1]);
+}
+
+fn suggesting(replacement: &str) -> Desired {
+    let suggestion = Some(Suggestion { replacement: replacement.into() });
+    Desired { suggestion, ..row(finding("a"), "A") }
+}
+
+#[test]
+fn a_suggestion_is_made_with_a_comment_on_its_lines_only() {
+    let inline = suggesting("x = 1");
+    assert_eq!(inline.new_body(&BOUNDS), "A\n\n```suggestion\nx = 1\n```");
+    for kind in [AnchorKind::File, AnchorKind::Summary] {
+        assert_eq!(Desired { place: Some((kind, place())), ..inline.clone() }.new_body(&BOUNDS), "A");
+    }
+    assert_eq!(Desired { resolved: true, ..inline.clone() }.new_body(&BOUNDS), "A");
+    assert_eq!(inline.new_body(&Bounds { suggestions: false, ..BOUNDS }), "A");
+    assert_eq!(suggesting("/approve").new_body(&BOUNDS), "A", "what cannot be shown as it is stays prose");
+    let long = Desired { body: "A line.\n".repeat(500), ..inline }.new_body(&BOUNDS);
+    assert!(long.ends_with("_\n\n```suggestion\nx = 1\n```") && units(&long) <= BOUNDS.body, "never cut");
+}
+
+#[test]
+fn a_comment_keeps_the_suggestion_that_it_was_made_with_and_gets_no_other() {
+    let first = suggesting("x = 1");
+    let posted = seen("1", finding("a"), &first.new_body(&BOUNDS), 1);
+    let known = |row: Desired| [Desired { comment: Some(CommentId::new("1")), ..row }];
+    let ask = |row: Desired| steps(plan(&known(row), std::slice::from_ref(&posted), &[], &BOUNDS, Millis(0)));
+    assert_eq!(ask(first.clone()), []);
+    let lowered = Desired { place: Some((AnchorKind::File, place())), ..first };
+    assert_eq!(ask(lowered), [], "wherever a new one would go now");
+    assert_eq!(ask(suggesting("x = 2")), [update("1", "a", "A")], "its lines may be others by now");
+    assert_eq!(ask(row(finding("a"), "A")), [update("1", "a", "A")]);
+}
+
+#[test]
+fn findings_without_a_comment_are_listed_as_far_as_there_is_room_and_the_rest_is_counted() {
+    let path = "`@team/x`<b>.py";
+    let unplaced = |n: usize| {
+        let place = Place { path: path.into(), ..place() };
+        Desired {
+            place: Some((AnchorKind::Summary, place)),
+            ..row(finding(&n.to_string()), "**P1: It**\n\nmore")
+        }
+    };
+    let mut desired = vec![row(Item::Summary, &"A line of the summary.\n".repeat(200))];
+    desired.extend((0..100).map(unplaced));
+    let made = steps(plan(&desired, &[], &[], &BOUNDS, Millis(0)));
+    let [Step::CreateSummary { body }] = made.as_slice() else { panic!("{made:?}") };
+    assert!(units(body) <= BOUNDS.body && body.contains("truncated"), "{body}");
+    let listed = body.matches("- **P1: It** at line 1 of `` `@team/x`<b>.py ``").count();
+    assert!(listed > 5 && body.ends_with(&format!("- and {} more", 100 - listed)), "{body}");
 }
 
 proptest! {
@@ -205,7 +270,7 @@ proptest! {
         }
         for _ in 0..2 {
             let observed: Vec<Observed> = forge.values().cloned().collect();
-            for step in steps(plan(&desired, &observed, &[], SETTLE, Millis(0))) {
+            for step in steps(plan(&desired, &observed, &[], &BOUNDS, Millis(0))) {
                 let mut create = |item: &Item, body: &str| {
                     next += 1;
                     forge.insert(next, seen(&next.to_string(), item.clone(), body, i64::from(next)));
@@ -237,7 +302,7 @@ proptest! {
             let right = observed.iter().filter(|seen| seen.item == row.item && same_text(&seen.body, &row.body));
             prop_assert_eq!(right.count(), 1, "{:?}", row);
         }
-        let rest = steps(plan(&desired, &observed, &[], SETTLE, Millis(0)));
+        let rest = steps(plan(&desired, &observed, &[], &BOUNDS, Millis(0)));
         prop_assert!(rest.is_empty(), "{:?}", rest);
     }
 }

@@ -8,7 +8,7 @@ use url::Url;
 
 use super::auth::Scope;
 use super::listing::Listing;
-use super::{GitHub, PER_PAGE, append, is_repository_name, wire};
+use super::{GITHUB, GitHub, append, is_repository_name, wire};
 use crate::http::{Answer, Call, unavailable};
 
 #[cfg(test)]
@@ -263,7 +263,7 @@ impl GitHub {
 
 /// An address of a list at the most items a page.
 pub(super) fn paged(mut url: Url, query: &[(&str, &str)]) -> Url {
-    url.query_pairs_mut().extend_pairs(query).append_pair("per_page", PER_PAGE);
+    url.query_pairs_mut().extend_pairs(query).append_pair("per_page", &GITHUB.page.to_string());
     url
 }
 

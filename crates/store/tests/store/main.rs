@@ -159,13 +159,14 @@ fn row(id: &str, line: u32) -> Desired {
         item: item(id),
         place: Some((AnchorKind::Inline, place(line))),
         body: format!("body of {id}"),
+        suggestion: None,
         resolved: false,
         comment: None,
     }
 }
 
 fn summary(body: &str) -> Desired {
-    Desired { item: Item::Summary, place: None, body: body.into(), resolved: false, comment: None }
+    Desired::summary(body.into())
 }
 
 fn status(head: char) -> DesiredStatus {

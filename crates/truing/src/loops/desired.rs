@@ -1,6 +1,6 @@
 //! What a pull request should show for a review: the summary, one comment a finding, the head's status.
 
-use truing_core::finding::{AnchorKind, Finding, FindingStatus, Severity};
+use truing_core::finding::{AnchorKind, Finding, FindingStatus, Severity, Side};
 use truing_core::id::Sha;
 use truing_core::outcome::{Outcome, OutcomeKind, OutcomeRecord};
 use truing_core::publish::{Desired, DesiredStatus, Item, StatusState};
@@ -25,7 +25,7 @@ pub fn rows(
     let since = since.as_ref();
     let summary = Summary { outcome, head, base, since, open: &open, fixed, dismissed, coverage };
     let body = text::summary(&summary);
-    let mut rows = vec![Desired { item: Item::Summary, place: None, body, resolved: false, comment: None }];
+    let mut rows = vec![Desired::summary(body)];
     for (index, finding) in open.iter().enumerate() {
         let kind = if index < max_inline { finding.anchor } else { AnchorKind::Summary };
         rows.push(row(finding, kind));
@@ -41,9 +41,15 @@ fn row(finding: &Finding, kind: AnchorKind) -> Desired {
         item: Item::Finding(finding.id.clone()),
         place: Some((kind, finding.at.clone())),
         body: text::comment(finding),
+        suggestion: finding.raw.suggestion.clone().filter(|_| is_replaceable(finding)),
         resolved: !finding.is_open(),
         comment: None,
     }
+}
+
+/// Would a comment on the finding be on exactly the lines that its suggestion replaces, as they are at the head?
+fn is_replaceable(finding: &Finding) -> bool {
+    finding.anchor == AnchorKind::Inline && finding.at == finding.raw.place && finding.at.side == Side::New
 }
 
 /// The head's status (spec review-service section 2): success for reviewed without blocking findings and for
@@ -80,8 +86,8 @@ pub fn worst_first<'a>(findings: impl Iterator<Item = &'a Finding>) -> Vec<&'a F
 #[cfg(test)]
 pub(crate) mod tests {
     use std::collections::BTreeMap;
-    use truing_core::finding::{Category, Place, RawFinding, Side, Source, fingerprint};
 
+    use truing_core::finding::{Category, Place, RawFinding, Source, Suggestion, fingerprint};
     use truing_core::id::{FindingId, Key, Millis, RunId};
     use truing_core::money::MicroUsd;
     use truing_core::outcome::{Coverage, Runtime};
@@ -148,6 +154,23 @@ pub(crate) mod tests {
         assert_eq!(kinds[0], ("1:a-5".to_owned(), AnchorKind::Inline));
         assert_eq!(kinds.iter().filter(|(_, kind)| *kind == AnchorKind::Inline).count(), 2);
         assert_eq!(kinds.len(), 5, "none is lost");
+    }
+
+    #[test]
+    fn a_suggestion_is_for_exactly_the_lines_of_the_comment_on_the_new_side() {
+        let suggestion = Suggestion { replacement: "x".into() };
+        let mut one = finding("1:a-1", "a.py", 3);
+        one.raw.suggestion = Some(suggestion.clone());
+        let suggested = |finding: &Finding| row(finding, finding.anchor).suggestion;
+        assert_eq!(suggested(&one), Some(suggestion));
+        let mut longer = one.clone();
+        longer.raw.place.end_line = 4;
+        let file = Finding { anchor: AnchorKind::File, ..one.clone() };
+        let mut old = one;
+        (old.raw.place.side, old.at.side) = (Side::Old, Side::Old);
+        for other in [longer, file, old] {
+            assert_eq!(suggested(&other), None, "{other:?}");
+        }
     }
 
     #[test]

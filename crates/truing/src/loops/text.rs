@@ -1,5 +1,5 @@
-//! What people read on a pull request: pure functions from findings and outcomes to Markdown. Nothing here is
-//! copied from a pull request but paths, which are shown as code, and what rules say.
+//! What people read on a pull request: pure functions from findings and outcomes to Markdown. Whatever others wrote
+//! (paths, rules, reasons) goes through [`truing_core::markdown`].
 
 use std::fmt::Write as _;
 
@@ -7,6 +7,7 @@ use truing_core::dismissal;
 use truing_core::finding::{AnchorKind, Finding, FindingStatus, Severity};
 use truing_core::id::Sha;
 use truing_core::increment::{History, Increment, Tally};
+use truing_core::markdown::{block, code, plain, titled};
 use truing_core::outcome::{Coverage, Outcome, OutcomeKind};
 use truing_diff::RepoPath;
 
@@ -41,7 +42,7 @@ pub fn summary(summary: &Summary<'_>) -> String {
     let Summary { outcome, head, base, since, open, fixed, dismissed, coverage } = summary;
     let mut text = format!("## Truing: {}\n\n", headline(outcome, open));
     if let Some(reason) = &outcome.reason {
-        let _ = writeln!(text, "{reason}.\n");
+        let _ = writeln!(text, "{}.\n", plain(reason));
     }
     let _ = writeln!(text, "Reviewed commit `{}` against `{}`.", head.short(), base.short());
     if let Some(since) = since {
@@ -60,9 +61,9 @@ pub fn summary(summary: &Summary<'_>) -> String {
                 text,
                 "- **{}** {} in {}:{line} ({})",
                 raw.severity.as_str(),
-                plain(&raw.title),
-                code(&raw.place.path),
-                tick(&dismissal::short(&finding.id))
+                titled(&raw.title),
+                path(&raw.place.path),
+                code(&dismissal::short(&finding.id))
             );
         }
         if open.len() > MAX_LISTED {
@@ -138,9 +139,9 @@ fn dismissed(text: &mut String, dismissed: &[&Finding]) {
             | FindingStatus::Outside
             | FindingStatus::Declined(_) => continue,
         };
-        let (line, path) = (raw.place.start_line, code(&raw.place.path));
+        let (line, path) = (raw.place.start_line, path(&raw.place.path));
         let gap = if index == 0 { "\n" } else { "" };
-        let _ = writeln!(text, "{gap}- **P0** {} in {path}:{line}, dismissed: {reason}", plain(&raw.title));
+        let _ = writeln!(text, "{gap}- **P0** {} in {path}:{line}, dismissed: {reason}", titled(&raw.title));
     }
 }
 
@@ -153,7 +154,7 @@ fn files(text: &mut String, coverage: &Coverage) {
     }
     let _ = writeln!(text, ", {} not:\n", coverage.not_reviewed.len());
     for gap in coverage.not_reviewed.iter().take(MAX_LISTED) {
-        let _ = writeln!(text, "- {}: {}", code(&gap.path), gap.reason.as_str());
+        let _ = writeln!(text, "- {}: {}", path(&gap.path), gap.reason.as_str());
     }
     if coverage.not_reviewed.len() > MAX_LISTED {
         let _ = writeln!(text, "- and {} more", coverage.not_reviewed.len() - MAX_LISTED);
@@ -181,28 +182,29 @@ pub fn unavailable(head: &Sha, class: &str) -> String {
     )
 }
 
-/// An inline comment, or one on a file.
+/// An inline comment, or one on a file. What became of it stands first: a text that is cut must still say so.
 pub fn comment(finding: &Finding) -> String {
     let raw = &finding.raw;
-    let mut text = format!("**{}: {}** ({})\n\n", raw.severity.as_str(), plain(&raw.title), tick(&raw.rule));
-    if finding.anchor != AnchorKind::Inline {
-        let _ = writeln!(text, "{}:{}\n", code(&raw.place.path), raw.place.start_line);
-    }
-    text.push_str(raw.body.trim());
+    let mut text = format!("**{}: {}** ({})\n\n", raw.severity.as_str(), titled(&raw.title), code(&raw.rule));
     match &finding.status {
-        FindingStatus::Open | FindingStatus::Claimed => {
-            text.push_str("\n\n_Not a problem? Answer with `/dismiss` and the reason._");
-        }
+        FindingStatus::Open | FindingStatus::Claimed => {}
         FindingStatus::Fixed(sha) => {
-            let _ = write!(text, "\n\n**Fixed in `{}`.**", sha.short());
+            let _ = writeln!(text, "**Fixed in `{}`.**\n", sha.short());
         }
         FindingStatus::Outside => text.push_str("\n\n**No part of this change any more.**"),
         FindingStatus::Declined(reason) => {
-            let _ = write!(text, "\n\n**Declined:** {}", plain(reason));
+            let _ = writeln!(text, "**Declined:** {}\n", plain(reason));
         }
         FindingStatus::Dismissed(reason) => {
-            let _ = write!(text, "\n\n**Dismissed:** {}", plain(reason));
+            let _ = writeln!(text, "**Dismissed:** {}\n", plain(reason));
         }
+    }
+    if finding.anchor != AnchorKind::Inline {
+        let _ = writeln!(text, "{}:{}\n", path(&raw.place.path), raw.place.start_line);
+    }
+    text.push_str(&block(&raw.body));
+    if matches!(finding.status, FindingStatus::Open | FindingStatus::Claimed) {
+        text.push_str("\n\n_Not a problem? Answer with `/dismiss` and the reason._");
     }
     text
 }
@@ -230,45 +232,9 @@ pub fn counted(count: usize, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
-/// A path as code: it cannot become markup, a link or a mention.
-fn code(path: &RepoPath) -> String {
-    tick(&path.to_string())
-}
-
-/// Text between enough back ticks, on one line.
-pub(crate) fn tick(text: &str) -> String {
-    let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
-    let fence = "`".repeat(longest + 1);
-    if longest == 0 { format!("{fence}{text}{fence}") } else { format!("{fence} {text} {fence}") }
-}
-
-/// Text for people that cannot become markup, a formula, a link, an image or a mention. Mentions, references
-/// (`#1`) and bare addresses are looked for behind the escapes, so a space without width parts those.
-pub(crate) fn plain(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '/' if out.ends_with(':') => out.push_str("\u{200b}/"),
-            '.' if is_www(out.as_bytes()) => out.push_str("\u{200b}."),
-            '<' | '>' | '*' | '_' | '[' | ']' | '`' | '\\' | '|' | '~' | '&' | '$' => {
-                out.push('\\');
-                out.push(c);
-            }
-            '@' | '#' => {
-                out.push(c);
-                out.push('\u{200b}');
-            }
-            c if c.is_control() => out.push(' '),
-            c => out.push(c),
-        }
-    }
-    out
-}
-
-/// Does an address begin here that has no scheme?
-fn is_www(text: &[u8]) -> bool {
-    text.last_chunk::<3>().is_some_and(|end| end.eq_ignore_ascii_case(b"www"))
+/// A path as code.
+fn path(path: &RepoPath) -> String {
+    code(&path.to_string())
 }
 
 #[cfg(test)]
@@ -337,9 +303,9 @@ mod tests {
         assert_snapshot!(comment(&fixed), @r"
         **P1: Swallowed error** (`core/x`)
 
-        Say what happened.
-
         **Fixed in `cccccccccc`.**
+
+        Say what happened.
         ");
     }
 
@@ -347,13 +313,18 @@ mod tests {
     fn hostile_text_stays_text() {
         let mut hostile = finding("1:aa-1", "`@team` <img src=x>.py", 3);
         hostile.raw.title = "<script> @everyone ![x](http://evil) `a`".into();
+        hostile.raw.body =
+            "Ask @ada, see #1 or [here](http://evil).\n/approve\n\n</details><!-- truing:1 x -->".into();
         hostile.anchor = AnchorKind::File;
         assert_snapshot!(comment(&hostile).replace('\u{200b}', "{zwsp}"), @r"
-        **P1: \<script\> @{zwsp}everyone !\[x\](http:{zwsp}//evil) \`a\`** (`core/x`)
+        **P1: \<script\> @{zwsp}everyone !\[x\](http:{zwsp}//evil) `a`** (`core/x`)
 
         `` `@team` <img src=x>.py ``:3
 
-        Say what happened.
+        Ask @{zwsp}ada, see #{zwsp}1 or here (`http://evil`).
+        \/approve
+
+        \</details\>\<{zwsp}!-- truing:1 x --\>
 
         _Not a problem? Answer with `/dismiss` and the reason._
         ");

@@ -274,7 +274,7 @@ fn markdown_tells_the_same_for_a_comment() {
     assert_snapshot!(ran.steady(), @r"
     ## Truing: 2 findings (1 P0, 1 P1)
 
-    1 file reviewed, 1 not. Reviewed working tree against 0123456789 (merge base with main).
+    1 file reviewed, 1 not. Reviewed working tree against `0123456789` (merge base with main).
 
     ### P0: AWS access key id in the file
 
@@ -309,7 +309,7 @@ fn markdown_tells_the_same_for_a_comment() {
     assert_snapshot!(ran.steady(), @r"
     ## Truing: nothing to review: no changed files
 
-    Reviewed working tree against 0123456789 (HEAD).
+    Reviewed working tree against `0123456789` (HEAD).
 
     _Rules only: no model was called._
     ");

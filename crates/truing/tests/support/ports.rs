@@ -19,7 +19,7 @@ use truing_core::port::{
     Moved, NewNotice, Notice, Obeyed, Operations, PullRequest, ReadReport, ReadRequest, Reader, ReaderError,
     Records, Repository, Revision, RunRef, Slots, StoreError, Told, Watchlist,
 };
-use truing_core::publish::{Desired, DesiredStatus, Intent, Item, Observed, Producer};
+use truing_core::publish::{Bounds, Desired, DesiredStatus, Intent, Item, Observed, Producer};
 use truing_core::slot::{Limits, Slot};
 use truing_core::switch::{Switch, Turn};
 use truing_diff::RepoPath;
@@ -320,8 +320,8 @@ impl Forge for FaultyPull {
         set_status(status: &DesiredStatus) -> ();
     }
 
-    fn settle(&self) -> Span {
-        self.inner.inner.settle()
+    fn bounds(&self) -> Bounds {
+        self.inner.inner.bounds()
     }
 }
 

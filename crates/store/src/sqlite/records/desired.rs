@@ -59,9 +59,7 @@ pub(super) fn announce(
     summary: &str,
     status: &DesiredStatus,
 ) -> Result<(), Fault> {
-    let body = summary.to_owned();
-    let row = Desired { item: Item::Summary, place: None, body, resolved: false, comment: None };
-    upsert_rows(connection, key, producer, &[row])?;
+    upsert_rows(connection, key, producer, &[Desired::summary(summary.to_owned())])?;
     want_status(connection, key, status)
 }
 

@@ -5,12 +5,13 @@
 //! mention. The code is the finding's snippet, in which secrets are cut, never the file.
 
 use truing_core::finding::Finding;
+use truing_core::markdown::{block, code, fence, plain, titled};
 use truing_core::outcome::{NotReviewed, OutcomeKind};
 use truing_diff::RepoPath;
 
 use super::text::{self, compared, files, found, is_whole, visible};
 use crate::loops::local::Review;
-use crate::loops::text::{counted, plain, tick};
+use crate::loops::text::counted;
 
 /// The longest text, in bytes. GitHub's job summary takes 1 MiB from a step, which may write more than this.
 const MAX_BYTES: usize = 1_000_000;
@@ -18,11 +19,6 @@ const MAX_BYTES: usize = 1_000_000;
 const MAX_END_BYTES: usize = 100_000;
 /// Files that were not reviewed and are listed; the rest is counted.
 const MAX_GAPS: usize = 50;
-/// Endings of files whose code a forge may colour. Others could name a diagram, which would be drawn.
-const COLOURED: &[&str] = &[
-    "c", "cc", "cpp", "cs", "go", "h", "hpp", "java", "js", "json", "jsx", "kt", "php", "py", "rb", "rs",
-    "sh", "sql", "swift", "toml", "ts", "tsx", "yaml", "yml",
-];
 
 /// What is told.
 pub(in crate::cli) struct Report<'a> {
@@ -86,25 +82,15 @@ fn sentence(remark: &str) -> String {
     plain(&format!("{first}{}.", letters.as_str()))
 }
 
-/// A title, in which what stands between back ticks is code.
-fn titled(title: &str) -> String {
-    let parts: Vec<&str> = title.split('`').collect();
-    if parts.len().is_multiple_of(2) {
-        return plain(title);
-    }
-    let told = |(at, part): (usize, &&str)| if at.is_multiple_of(2) { plain(part) } else { tick(part) };
-    parts.iter().enumerate().filter(|(_, part)| !part.is_empty()).map(told).collect()
-}
-
 /// A finding with its code.
 fn section(finding: &Finding) -> String {
     let raw = &finding.raw;
     let mut text = format!("### {}: {}\n\n", raw.severity.as_str(), titled(&raw.title));
-    text += &format!("{}, {}\n\n", place(finding), tick(&raw.rule));
+    text += &format!("{}, {}\n\n", place(finding), code(&raw.rule));
     if !raw.snippet.trim().is_empty() {
-        text += &(fence(language(&raw.place.path), &visible(&raw.snippet)) + "\n");
+        text += &(fence(language(&raw.place.path), &visible(&raw.snippet)) + "\n\n");
     }
-    text += &format!("{}\n\n", raw.body.trim());
+    text += &format!("{}\n\n", block(&raw.body));
     if let Some(suggestion) = &raw.suggestion {
         let new = visible(&suggestion.replacement);
         let (told, lines) = if is_whole(finding) {
@@ -114,7 +100,8 @@ fn section(finding: &Finding) -> String {
         } else {
             ("Suggested instead of these lines:", fence(language(&raw.place.path), &new))
         };
-        text += &format!("{told}\n\n{lines}\n");
+        text += &format!("{told}\n\n{lines}");
+        text += if lines.is_empty() { "" } else { "\n\n" };
     }
     text
 }
@@ -140,7 +127,7 @@ fn change(old: &str, new: &str) -> String {
 /// `path`, line 3.
 fn place(finding: &Finding) -> String {
     let place = &finding.raw.place;
-    let path = tick(&visible(&place.path.to_string()));
+    let path = code(&visible(&place.path.to_string()));
     match place.start_line == place.end_line {
         true => format!("{path}, line {}", place.start_line),
         false => format!("{path}, lines {} to {}", place.start_line, place.end_line),
@@ -157,7 +144,7 @@ fn end(report: &Report<'_>) -> String {
         let mut listed = 0;
         for gap in missing.iter().chain(&by_design).take(MAX_GAPS) {
             let why = gap.reason.as_str().replace('_', " ");
-            let line = format!("- {}: {why}\n", tick(&visible(&gap.path.to_string())));
+            let line = format!("- {}: {why}\n", code(&visible(&gap.path.to_string())));
             if text.len() + line.len() > MAX_END_BYTES {
                 break;
             }
@@ -172,17 +159,9 @@ fn end(report: &Report<'_>) -> String {
     text + "_Rules only: no model was called._\n"
 }
 
-/// Lines between more back ticks than they hold in a row.
-fn fence(language: &str, lines: &str) -> String {
-    let longest = lines.split(|c| c != '`').map(str::len).max().unwrap_or(0);
-    let fence = "`".repeat(longest.max(2) + 1);
-    format!("{fence}{language}\n{lines}\n{fence}\n")
-}
-
-/// The word behind the fence: the file's ending, if it is known.
+/// The file's ending: the language of its code, as far as one is known by that.
 fn language(path: &RepoPath) -> &str {
-    let ending = path.as_str().and_then(|path| path.rsplit_once('.')).map_or("", |(_, ending)| ending);
-    COLOURED.iter().find(|known| **known == ending).copied().unwrap_or_default()
+    path.as_str().and_then(|path| path.rsplit_once('.')).map_or("", |(_, ending)| ending)
 }
 
 #[cfg(test)]

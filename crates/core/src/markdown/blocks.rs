@@ -1,0 +1,269 @@
+//! Paragraphs, lists and code that others wrote, understood and written anew.
+
+use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd, TextMergeStream};
+
+use super::{APART, code, fence, plain, push_code, push_plain};
+use crate::line::is_hidden;
+
+/// Lists and quotations within each other; what is deeper is shown at this depth.
+const MAX_DEPTH: usize = 6;
+/// What every heading becomes: nobody's words look like the beginning of ours.
+const HEADING: &str = "##### ";
+
+/// Markdown that others wrote, with its paragraphs, lists, quotations, emphasis and code, and nothing that acts:
+/// links and images become their text with the address as code, HTML is shown as it is.
+pub fn block(text: &str) -> String {
+    let mut writer = Writer { frames: vec![Frame::new(Kind::Text)], links: Vec::new(), flat: 0 };
+    for event in TextMergeStream::new(Parser::new_ext(text, Options::ENABLE_STRIKETHROUGH)) {
+        writer.event(event);
+    }
+    while writer.frames.len() > 1 {
+        writer.close();
+    }
+    writer.frames.pop().map(|frame| frame.out.trim_end().to_owned()).unwrap_or_default()
+}
+
+struct Writer {
+    /// What is open, the outermost first.
+    frames: Vec<Frame>,
+    /// Where links and images that are open lead, and how much was written before each.
+    links: Vec<(String, usize)>,
+    /// How many containers are open that were too deep for a frame of their own.
+    flat: usize,
+}
+
+/// Something that is open, and what is written of it.
+struct Frame {
+    kind: Kind,
+    out: String,
+}
+
+enum Kind {
+    Text,
+    Quote,
+    /// The number of its next item, if it has numbers.
+    List(Option<u64>),
+    Item,
+    /// The language that is named.
+    Code(String),
+}
+
+impl Frame {
+    fn new(kind: Kind) -> Self {
+        Self { kind, out: String::new() }
+    }
+
+    /// Begins a block: a blank line behind what is there, or just a new line.
+    fn part(&mut self, tight: bool) {
+        self.out.truncate(self.out.trim_end().len());
+        if !self.out.is_empty() {
+            self.out.push_str(if tight { "\n" } else { "\n\n" });
+        }
+    }
+}
+
+impl Writer {
+    fn event(&mut self, event: Event<'_>) {
+        match event {
+            Event::Start(tag) => self.start(tag),
+            Event::End(tag) => self.end(tag),
+            Event::Text(text) => match self.frames.last_mut() {
+                Some(Frame { kind: Kind::Code(_), out }) => out.push_str(&text),
+                Some(_) | None => self.text(&text),
+            },
+            Event::Html(text) | Event::InlineHtml(text) => self.text(&text),
+            Event::Code(text)
+            | Event::InlineMath(text)
+            | Event::DisplayMath(text)
+            | Event::FootnoteReference(text) => self.code(&text),
+            Event::SoftBreak => self.push("\n"),
+            Event::HardBreak => self.push("\\\n"),
+            Event::Rule => {
+                self.part();
+                self.push("* * *");
+            }
+            Event::TaskListMarker(_) => {}
+        }
+    }
+
+    fn start(&mut self, tag: Tag<'_>) {
+        match tag {
+            Tag::Paragraph | Tag::HtmlBlock => self.part(),
+            Tag::Heading { .. } => {
+                self.part();
+                self.push(HEADING);
+            }
+            Tag::BlockQuote(_) => self.open(Kind::Quote),
+            Tag::List(number) => self.open(Kind::List(number)),
+            Tag::Item => self.open(Kind::Item),
+            Tag::CodeBlock(kind) => {
+                let language = match kind {
+                    CodeBlockKind::Fenced(info) => info.to_string(),
+                    CodeBlockKind::Indented => String::new(),
+                };
+                self.frames.push(Frame::new(Kind::Code(language)));
+            }
+            Tag::Emphasis => self.push("*"),
+            Tag::Strong => self.push("**"),
+            Tag::Strikethrough => self.push("~~"),
+            Tag::Link { dest_url, .. } | Tag::Image { dest_url, .. } => {
+                self.apart();
+                let from = self.frames.last().map_or(0, |frame| frame.out.len());
+                self.links.push((dest_url.into_string(), from));
+            }
+            // Not asked of the parser.
+            Tag::Superscript
+            | Tag::Subscript
+            | Tag::FootnoteDefinition(_)
+            | Tag::DefinitionList
+            | Tag::DefinitionListTitle
+            | Tag::DefinitionListDefinition
+            | Tag::Table(_)
+            | Tag::TableHead
+            | Tag::TableRow
+            | Tag::TableCell
+            | Tag::MetadataBlock(_) => {}
+        }
+    }
+
+    fn end(&mut self, tag: TagEnd) {
+        match tag {
+            TagEnd::BlockQuote(_) | TagEnd::List(_) | TagEnd::Item if self.flat > 0 => self.flat -= 1,
+            TagEnd::BlockQuote(_) | TagEnd::List(_) | TagEnd::Item | TagEnd::CodeBlock => self.close(),
+            TagEnd::Emphasis => self.push("*"),
+            TagEnd::Strong => self.push("**"),
+            TagEnd::Strikethrough => self.push("~~"),
+            TagEnd::Link | TagEnd::Image => self.lead(),
+            TagEnd::Paragraph
+            | TagEnd::Heading(_)
+            | TagEnd::HtmlBlock
+            | TagEnd::Superscript
+            | TagEnd::Subscript
+            | TagEnd::FootnoteDefinition
+            | TagEnd::DefinitionList
+            | TagEnd::DefinitionListTitle
+            | TagEnd::DefinitionListDefinition
+            | TagEnd::Table
+            | TagEnd::TableHead
+            | TagEnd::TableRow
+            | TagEnd::TableCell
+            | TagEnd::MetadataBlock(_) => {}
+        }
+    }
+
+    fn push(&mut self, markup: &str) {
+        if let Some(frame) = self.frames.last_mut() {
+            frame.out.push_str(markup);
+        }
+    }
+
+    fn code(&mut self, text: &str) {
+        if let Some(frame) = self.frames.last_mut() {
+            push_code(&mut frame.out, text);
+        }
+    }
+
+    /// Parts words between which markup has stood that is not written.
+    fn apart(&mut self) {
+        let Some(frame) = self.frames.last_mut() else { return };
+        if !frame.out.is_empty() && !frame.out.ends_with(char::is_whitespace) {
+            frame.out.push(APART);
+        }
+    }
+
+    fn part(&mut self) {
+        if let Some(frame) = self.frames.last_mut() {
+            frame.part(false);
+        }
+    }
+
+    fn open(&mut self, kind: Kind) {
+        if self.frames.len() <= MAX_DEPTH {
+            self.frames.push(Frame::new(kind));
+        } else {
+            self.flat += 1;
+            self.part();
+        }
+    }
+
+    /// Ends what is open, and writes it into what is around it.
+    fn close(&mut self) {
+        let Some(Frame { kind, out }) = self.frames.pop() else { return };
+        let Some(around) = self.frames.last_mut() else { return };
+        let listed =
+            matches!(kind, Kind::Item) || matches!((&kind, &around.kind), (Kind::List(_), Kind::Item));
+        around.part(listed);
+        let text = out.trim_end();
+        let (first, others) = match (&kind, &mut around.kind) {
+            (Kind::Quote, _) => ("> ".to_owned(), "> ".to_owned()),
+            (Kind::Item, Kind::List(Some(number))) => {
+                let mark = format!("{number}. ");
+                *number = number.saturating_add(1);
+                let indent = " ".repeat(mark.len());
+                (mark, indent)
+            }
+            (Kind::Item, _) => ("- ".to_owned(), "  ".to_owned()),
+            (Kind::Code(language), _) => {
+                around.out.push_str(&fence(language, &out));
+                return;
+            }
+            (Kind::Text | Kind::List(_), _) => (String::new(), String::new()),
+        };
+        for (at, line) in text.split('\n').enumerate() {
+            if at > 0 {
+                around.out.push('\n');
+            }
+            let mark = if at == 0 { &first } else { &others };
+            around.out.push_str(if line.is_empty() { mark.trim_end() } else { mark });
+            around.out.push_str(line);
+        }
+    }
+
+    /// Says where a link or an image leads.
+    fn lead(&mut self) {
+        let Some((to, from)) = self.links.pop() else { return };
+        let Some(Frame { out, .. }) = self.frames.last_mut() else { return };
+        let text = out.get(from..).unwrap_or_default();
+        if text.is_empty() || text == plain(&to) {
+            out.truncate(from.min(out.len()));
+            push_code(out, &to);
+        } else if to.is_empty() {
+            self.apart();
+        } else {
+            out.push_str(" (");
+            out.push_str(&code(&to));
+            out.push(')');
+        }
+    }
+
+    /// Words, line by line.
+    fn text(&mut self, text: &str) {
+        let Some(Frame { out, .. }) = self.frames.last_mut() else { return };
+        for (at, line) in text.split('\n').enumerate() {
+            if at > 0 {
+                out.push('\n');
+            }
+            push_line(out, line);
+        }
+    }
+}
+
+/// Adds words to a line; at its beginning, so that no block begins there, and no command is seen.
+fn push_line(out: &mut String, line: &str) {
+    if !(out.is_empty() || out.ends_with('\n')) {
+        return push_plain(out, line);
+    }
+    let line: String = line.chars().map(|c| if is_hidden(c) { ' ' } else { c }).collect();
+    let line = line.trim_start();
+    let digits = line.len() - line.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let (number, rest) = line.split_at(digits);
+    let numbered = digits > 0 && rest.starts_with(['.', ')']);
+    if numbered || (digits == 0 && rest.starts_with(['-', '+', '=', '/', ':'])) {
+        push_plain(out, number);
+        out.push('\\');
+        let mut letters = rest.chars();
+        out.extend(letters.next());
+        return push_plain(out, letters.as_str());
+    }
+    push_plain(out, line);
+}

@@ -1,0 +1,128 @@
+//! Texts that fit: what a forge would refuse as too long is cut where nothing breaks, and says so.
+
+/// How a text that was cut ends.
+const NOTE: &str = "_… truncated: the whole text is longer than a comment may be._";
+/// Between what is left and the note.
+const GAP: &str = "\n\n";
+
+/// A text of at most `most` units ([`units`]): the whole, or as many of its lines as there is room for and a note. Code
+/// that is cut is closed. Nothing is cut within a line that holds code or markup, or it could come to mean something
+/// else. Applying it again changes nothing.
+pub(super) fn fit(text: &str, most: usize) -> String {
+    if units(text) <= most {
+        return text.to_owned();
+    }
+    let room = most.saturating_sub(units(NOTE) + units(GAP));
+    let mut fence: Option<&str> = None;
+    let mut taken = 0;
+    let mut left = String::new();
+    for (at, line) in lines(text) {
+        let closing = |fence: Option<&str>| fence.map_or(0, |fence| units(fence) + 1);
+        let (length, next) = (units(line), after(line, fence));
+        if taken + length + closing(next) > room {
+            let free = room.saturating_sub(taken + closing(fence));
+            // A line that is most of the text is worth a part of it.
+            if length > room / 2 && (fence.is_some() || !line.contains(['`', '\\', '<'])) {
+                left = text.get(..at + prefix(line, free)).unwrap_or_default().to_owned();
+            }
+            break;
+        }
+        (taken, fence) = (taken + length, next);
+        left = text.get(..at + line.len()).unwrap_or_default().to_owned();
+    }
+    if let Some(fence) = after_all(&left) {
+        let end = if left.ends_with('\n') { "" } else { "\n" };
+        left = format!("{left}{end}{fence}");
+    }
+    let left = left.trim_end();
+    if left.is_empty() { NOTE.to_owned() } else { format!("{left}{GAP}{NOTE}") }
+}
+
+/// The length of a text as the strictest forge counts it: in UTF-16 units, of which there are never fewer than
+/// characters.
+pub(super) fn units(text: &str) -> usize {
+    text.chars().map(char::len_utf16).sum()
+}
+
+/// Lines with their ends, each with where it begins.
+fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    text.split_inclusive('\n').scan(0, |at, line| {
+        let begin = *at;
+        *at += line.len();
+        Some((begin, line))
+    })
+}
+
+/// How many bytes of a line fit into so many units, whole characters only.
+fn prefix(line: &str, room: usize) -> usize {
+    let mut taken = 0;
+    let fits = |c: &char| {
+        taken += c.len_utf16();
+        taken <= room
+    };
+    line.chars().take_while(fits).map(char::len_utf8).sum()
+}
+
+/// The fence that is open behind a line, with the blanks before it, if `open` was before it.
+fn after<'a>(line: &'a str, open: Option<&'a str>) -> Option<&'a str> {
+    let line = line.trim_end();
+    let blanks = line.len() - line.trim_start().len();
+    let ticks = line.trim_start().len() - line.trim_start().trim_start_matches('`').len();
+    let fence = line.get(..blanks + ticks).filter(|_| ticks >= 3);
+    match (open, fence) {
+        (None, fence) => fence.filter(|fence| !line.get(fence.len()..).unwrap_or_default().contains('`')),
+        (Some(open), Some(fence)) if fence == line && ticks >= open.trim_start().len() => None,
+        (Some(open), _) => Some(open),
+    }
+}
+
+/// The fence that is open at a text's end.
+fn after_all(text: &str) -> Option<&str> {
+    text.split_inclusive('\n').fold(None, |open, line| after(line, open))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const SHORT: usize = 120;
+
+    #[test]
+    fn what_fits_is_whole_and_what_does_not_is_cut_at_a_line_and_says_so() {
+        let full = "🦀".repeat(SHORT / 2);
+        assert_eq!(fit(&full, SHORT), full);
+        let lines = "one line of text here\n".repeat(6);
+        assert_eq!(
+            fit(&lines, SHORT),
+            format!("{}{GAP}{NOTE}", "one line of text here\n".repeat(2).trim_end())
+        );
+        assert_eq!(
+            fit(&"é".repeat(SHORT + 1), SHORT),
+            format!("{}{GAP}{NOTE}", "é".repeat(SHORT - 2 - units(NOTE)))
+        );
+    }
+
+    #[test]
+    fn code_that_is_cut_is_closed_and_a_line_with_code_is_not_cut() {
+        let code = format!("See:\n\n````py\n```\n{}\n````\n", "x = 1\n".repeat(40));
+        let made = fit(&code, SHORT);
+        assert_eq!(made, format!("See:\n\n````py\n```\n{}````{GAP}{NOTE}", "x = 1\n".repeat(5)));
+        assert_eq!(fit(&format!("`{}`", "@ada ".repeat(40)), SHORT), NOTE);
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_never_too_long_leaves_no_fence_open_and_is_done_once(
+            text in "(```|````py|~~~|\n|\n\n|  |abc def ghi|é🦀|`x`){0,60}", most in 80_usize..140,
+        ) {
+            let made = fit(&text, most);
+            prop_assert!(units(&made) <= most, "{made:?}");
+            prop_assert_eq!(&fit(&made, most), &made);
+            if made != text {
+                prop_assert!(made.ends_with(NOTE) && after_all(&made).is_none(), "{made:?}");
+            }
+        }
+    }
+}

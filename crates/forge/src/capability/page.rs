@@ -1,0 +1,76 @@
+//! The page that tells what each forge takes.
+
+use super::*;
+
+/// docs/reference/forges.md.
+fn page() -> String {
+    let mut text = String::from(
+        "# What each forge takes\n\n\
+         <!-- Generated from crates/forge/src/capability.rs. To write it anew: UPDATE_DOCS=1 cargo test -p truing-forge -->\n\n\
+         Comments on pull requests are made to fit these. What cannot be placed on its lines goes to its file, and what\n\
+         cannot be placed there is told in the summary; a text that is too long is cut where nothing breaks, and says so.\n",
+    );
+    for forge in ALL {
+        text += &format!("\n## {}\n\n| | |\n|---|---|\n", forge.name);
+        for (what, value) in rows(forge) {
+            text += &format!("| {what} | {value} |\n");
+        }
+    }
+    text
+}
+
+fn rows(forge: &Capability) -> Vec<(&'static str, String)> {
+    let marker = match forge.marker {
+        Marker::HtmlComment => "an HTML comment, the last line",
+    };
+    let lines = match forge.lines {
+        Lines::OneHunk => "one or several, all in one hunk of the diff (added, removed, or around them)",
+    };
+    let suggestion = match forge.suggestion {
+        Suggestions::Block(language) => {
+            format!("a code block `{language}`, in comments on exactly the lines")
+        }
+    };
+    let threads = match forge.threads {
+        Threads::ResolvedBySomebody => "resolved when fixed; reopened when found again, if we resolved them",
+    };
+    let status = |status: &Status| match status {
+        Status::CheckRun => "a check run (Apps)",
+        Status::CommitStatus => "a commit status",
+    };
+    let statuses: Vec<&str> = forge.statuses.iter().map(status).collect();
+    let creations = forge.creations.iter().map(|(count, span)| format!("{count} in {} min", span.0 / 60_000));
+    vec![
+        (
+            "Longest comment",
+            format!("{} characters, {} of them for the marker", forge.comment, forge.marker_room),
+        ),
+        ("Marker", marker.to_owned()),
+        ("Lines of a comment", lines.to_owned()),
+        ("Comments on a file", if forge.file_comments { "yes" } else { "no" }.to_owned()),
+        ("Comments in one call", forge.batch.to_string()),
+        ("Suggestions", suggestion),
+        ("Threads", threads.to_owned()),
+        ("On the commit", statuses.join(", else ")),
+        ("Text of a status", format!("{} characters", forge.status_text)),
+        ("Annotations in one call", forge.annotations.to_string()),
+        ("Calls that create", creations.collect::<Vec<_>>().join(", ")),
+        ("Items of a page", forge.page.to_string()),
+        ("Files listed of a pull request", forge.files.to_string()),
+        (
+            "Diff in one answer",
+            format!("{} files, {} lines (we read it with git)", forge.diff_files, forge.diff_lines),
+        ),
+        ("A comment may stay unseen for", format!("{} s (`forge.NAME.settle`)", forge.settle.0 / 1_000)),
+    ]
+}
+
+#[test]
+fn the_page_is_up_to_date() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference/forges.md");
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(path, page()).unwrap();
+    }
+    let written = std::fs::read_to_string(path).unwrap_or_default();
+    assert_eq!(written, page(), "write it anew: UPDATE_DOCS=1 cargo test -p truing-forge");
+}
