@@ -9,7 +9,10 @@ use truing_core::id::{CommentId, Millis, Sha};
 use truing_core::port::{Clock, Forge, ForgeError, Gate, Ids, InlineDraft, Records, RunRef, StoreError};
 use truing_core::publish::{Desired, Intent, Item, Plan, Producer, Step, plan};
 
+mod bisect;
+
 use crate::marker::{normal, strip};
+use bisect::Bisection;
 
 /// How often a reconcile starts over because the forge refused a place and a row was lowered: inline, file,
 /// summary, and once more to see that all is well.
@@ -160,33 +163,18 @@ impl<R: Records, F: Forge, C: Clock, I: Ids, G: Gate> Publisher<'_, R, F, C, I, 
     }
 
     /// Posts inline comments in one call; if the forge refuses them, in halves, until the refused one is alone
-    /// and goes to its file instead. Forges refuse all for one, and do not say which: with one such place among n
-    /// that takes at most 2·log2(n) + 1 calls, because a batch is not tried whose other half was taken.
+    /// and goes to its file instead.
     async fn create_review(&self, rows: &[Desired], items: Vec<Item>) -> Result<Created, PublishError> {
-        let mut batches = vec![Batch { items, refused: false, sibling: false }];
+        let mut bisection = Bisection::new(items);
         let mut outcome = Created::All;
-        while let Some(batch) = batches.pop() {
-            if batch.refused
-                && let Some(halves) = batch.halves()
-            {
-                batches.extend(halves);
-                continue;
-            }
+        while let Some(batch) = bisection.next() {
             let drafts: Vec<InlineDraft> =
                 batch.items.iter().filter_map(|item| self.draft(rows, item)).collect();
             let intent = self.intend(batch.items.clone()).await?;
             let created = self.forge.create_review(self.producer, self.head, &drafts).await;
-            let rejected = matches!(created, Err(ForgeError::Rejected { .. }));
-            // The refused place is in the other half.
-            if batch.sibling
-                && let Some(other) = batches.last_mut()
-            {
-                other.refused = !rejected;
-            }
-            if rejected && let Some(halves) = batch.halves() {
+            if bisection.answered(&batch, matches!(created, Err(ForgeError::Rejected { .. }))) {
                 self.records.withdraw(self.run, self.producer, &intent.id, &[]).await?;
                 self.same_head().await?;
-                batches.extend(halves);
                 continue;
             }
             match self.answered(intent, created, Some(AnchorKind::File)).await? {
@@ -259,24 +247,6 @@ impl<R: Records, F: Forge, C: Clock, I: Ids, G: Gate> Publisher<'_, R, F, C, I, 
                 Err(error.into())
             }
         }
-    }
-}
-
-/// Inline comments for one call.
-struct Batch {
-    items: Vec<Item>,
-    /// Something in it is known to be refused.
-    refused: bool,
-    /// The next batch is the other half of one that was refused.
-    sibling: bool,
-}
-
-impl Batch {
-    /// Both halves, the one that is tried first last; none for a single comment.
-    fn halves(&self) -> Option<[Self; 2]> {
-        let (left, right) = self.items.split_at(self.items.len() / 2);
-        let half = |items: &[Item], sibling| Self { items: items.to_vec(), refused: false, sibling };
-        (!left.is_empty()).then(|| [half(right, false), half(left, true)])
     }
 }
 

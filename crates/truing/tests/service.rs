@@ -2,6 +2,7 @@
 //! service stops and starts. Everything is real but the forge; limits are short.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests may fail them")]
+#![allow(clippy::print_stdout, reason = "figures are part of the result")]
 
 #[path = "service/app.rs"]
 mod app;

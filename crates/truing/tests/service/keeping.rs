@@ -3,9 +3,10 @@
 
 use std::collections::BTreeMap;
 
+use truing_fakes::forge::NewPull;
 use truing_forge::marker::MarkerKeys;
 
-use crate::change::{self, FIXED, FOUND, NEW, STAY};
+use crate::change::{self, FIXED, FORTY, FOUND, NEW, STAY};
 use crate::site::{KEY, Site};
 use crate::{assert_first, assert_second, no_violations};
 
@@ -13,7 +14,8 @@ use crate::{assert_first, assert_second, no_violations};
 fn writes(site: &Site) -> BTreeMap<String, u64> {
     let mut calls = site.forge.calls();
     calls.retain(|route, _| {
-        !route.starts_with("GET") && !route.contains("/statuses/") && !route.starts_with("POST /graphql")
+        !["/statuses/", "/graphql", "/git-upload-pack"].iter().any(|other| route.contains(other))
+            && !route.starts_with("GET")
     });
     calls
 }
@@ -226,6 +228,50 @@ async fn what_an_unknown_key_signed_is_left_as_it_is_and_not_posted_again() {
     assert!(ours.iter().all(|comment| comment.body.contains("**Fixed in `")));
     assert!(former.iter().all(|comment| !comment.body.contains("**Fixed in `")));
     assert_eq!(FIXED, FOUND - STAY);
+    no_violations(&site);
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn forty_findings_are_inline_as_far_as_allowed_and_keep_their_comments_through_moves() {
+    const MAX_INLINE: usize = 30;
+    let site = Site::new().await;
+    let service = site.serve().await;
+    site.repo.push("forty", change::forty(0)).await.unwrap();
+    let number = site.repo.open(NewPull::of("forty")).await.unwrap();
+    site.deliver().await;
+    service.rest(&site.clock).await;
+    let shown = async || {
+        let view = site.repo.pull(number).await.unwrap();
+        let summary = view.summaries().next().unwrap().body.clone();
+        let list = summary.split("### Without a comment of their own").nth(1).unwrap_or_default();
+        let comments: Vec<(u64, Option<u32>)> = view
+            .inline()
+            .map(|comment| {
+                (comment.id, comment.place.as_ref().and_then(|place| place.line).map(|(_, line)| line))
+            })
+            .collect();
+        (comments, list.matches("\n- **P").count(), view)
+    };
+    let (first, folded, _) = shown().await;
+    let inline = first.iter().filter(|(_, line)| line.is_some()).count();
+    assert_eq!((inline, first.len(), folded), (MAX_INLINE, MAX_INLINE, FORTY - MAX_INLINE));
+
+    let mut kept = 0;
+    for above in [3, 0, 7] {
+        site.repo.push("forty", change::forty(above)).await.unwrap();
+        site.deliver().await;
+        service.rest(&site.clock).await;
+        let (now, still, view) = shown().await;
+        assert_eq!((&now, still), (&first, folded), "the same comments, and no others");
+        assert!(view.comments.iter().all(|comment| !comment.deleted && !comment.resolved));
+        kept += now.len();
+    }
+    println!(
+        "{FORTY} findings inside hunks: {inline} of {MAX_INLINE} inline, {folded} folded, 0 lost; \
+         after 3 pushes that move them {kept} of {} kept their one comment",
+        3 * inline
+    );
     no_violations(&site);
     service.stop().await;
 }

@@ -62,6 +62,23 @@ pub(crate) fn second() -> Commit {
         .write("src/fresh.py", "def fresh():\n    breakpoint()\n    ipdb.set_trace()\n")
 }
 
+/// What a review of [`forty`] finds: more than get a comment of their own.
+#[allow(dead_code, reason = "not every test with these changes is about so many")]
+pub(crate) const FORTY: usize = 40;
+
+/// A head with forty findings in three files; `above` lines are before those of two.
+#[allow(dead_code, reason = "not every test with these changes is about so many")]
+pub(crate) fn forty(above: usize) -> Commit {
+    let calls = |count: usize, call: &str| -> String {
+        (0..count).map(|n| format!("step_{n}()\n{call}{n}\n")).collect()
+    };
+    let app = format!("{}{}", "first()\n".repeat(above), calls(17, "breakpoint()  # "));
+    let page = format!("{}{}", "first();\n".repeat(above), calls(10, "debugger; // "));
+    let lib: String = (0..13).map(|n| format!("    dbg!({n});\n    keep({n});\n")).collect();
+    let lib = format!("fn a() {{\n    let x = 1;\n{lib}}}\n");
+    Commit::new("Forty").write("src/app.py", app).write("src/page.ts", page).write("src/lib.rs", lib)
+}
+
 /// One comment on code, as people see it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) struct Shown {

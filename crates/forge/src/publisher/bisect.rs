@@ -1,0 +1,111 @@
+//! Finding the comments that a forge refuses: it refuses all of a call for one of them, and does not say which.
+
+use truing_core::publish::Item;
+
+/// Comments that are still to be posted, in batches.
+pub(super) struct Bisection {
+    /// The next one last.
+    batches: Vec<Batch>,
+}
+
+/// Comments for one call.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Batch {
+    pub(super) items: Vec<Item>,
+    /// Something in it is known to be refused.
+    refused: bool,
+    /// The next batch is the other half of one that was refused.
+    sibling: bool,
+}
+
+impl Bisection {
+    pub(super) fn new(items: Vec<Item>) -> Self {
+        Self { batches: vec![Batch { items, refused: false, sibling: false }] }
+    }
+
+    /// What to try next. A batch whose other half was taken is not tried whole: what is refused is in it.
+    pub(super) fn next(&mut self) -> Option<Batch> {
+        loop {
+            let batch = self.batches.pop()?;
+            match batch.halves().filter(|_| batch.refused) {
+                Some(halves) => self.batches.extend(halves),
+                None => return Some(batch),
+            }
+        }
+    }
+
+    /// What came of a batch. True: it is tried in halves.
+    pub(super) fn answered(&mut self, batch: &Batch, refused: bool) -> bool {
+        if batch.sibling
+            && let Some(other) = self.batches.last_mut()
+        {
+            other.refused = !refused;
+        }
+        let halves = batch.halves().filter(|_| refused);
+        let splits = halves.is_some();
+        self.batches.extend(halves.into_iter().flatten());
+        splits
+    }
+}
+
+impl Batch {
+    /// Both halves, the one that is tried first last; none for a single comment.
+    fn halves(&self) -> Option<[Self; 2]> {
+        let (left, right) = self.items.split_at(self.items.len() / 2);
+        let half = |items: &[Item], sibling| Self { items: items.to_vec(), refused: false, sibling };
+        (!left.is_empty()).then(|| [half(right, false), half(left, true)])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use truing_core::id::FindingId;
+
+    use super::*;
+
+    fn items(count: usize) -> Vec<Item> {
+        (0..count).map(|n| Item::Finding(FindingId::new(n.to_string()))).collect()
+    }
+
+    /// Posts all to a forge that refuses some: calls, what was taken, what was refused.
+    fn post(all: &[Item], bad: &[Item]) -> (usize, Vec<Item>, Vec<Item>) {
+        let mut bisection = Bisection::new(all.to_vec());
+        let (mut calls, mut taken, mut refused) = (0, Vec::new(), Vec::new());
+        while let Some(batch) = bisection.next() {
+            calls += 1;
+            let rejected = batch.items.iter().any(|item| bad.contains(item));
+            if !bisection.answered(&batch, rejected) {
+                if rejected { &mut refused } else { &mut taken }.extend(batch.items);
+            }
+        }
+        (calls, taken, refused)
+    }
+
+    #[test]
+    fn one_bad_place_among_thirty_costs_ten_calls_at_most() {
+        let all = items(30);
+        let worst = all.iter().map(|bad| post(&all, std::slice::from_ref(bad)).0).max();
+        println!("one bad place among 30: at most {worst:?} creating calls");
+        assert!(worst <= Some(10), "{worst:?}: 2·log2(30) + 1 is 10.8");
+    }
+
+    proptest! {
+        #[test]
+        fn everything_is_taken_but_what_is_refused(bad in prop::collection::vec(any::<bool>(), 1..64)) {
+            let all = items(bad.len());
+            let bad: Vec<Item> = all.iter().zip(&bad).filter(|(_, bad)| **bad).map(|(item, _)| item.clone()).collect();
+            let (calls, mut taken, mut refused) = post(&all, &bad);
+            taken.extend(refused.clone());
+            taken.sort();
+            let mut sorted = all.clone();
+            sorted.sort();
+            prop_assert_eq!(taken, sorted);
+            refused.sort();
+            let mut expected = bad;
+            expected.sort();
+            prop_assert_eq!(refused, expected);
+            prop_assert!(calls < 2 * all.len());
+        }
+    }
+}
