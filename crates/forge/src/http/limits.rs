@@ -13,6 +13,7 @@ use url::Url;
 
 use super::classify::{DEFAULT_WAIT, MAX_WAIT, MIN_WAIT, date, text};
 use super::{Call, Repeat, unavailable};
+use crate::capability::GITHUB;
 
 #[cfg(test)]
 mod tests;
@@ -21,7 +22,7 @@ mod tests;
 const MAX_CONCURRENT: usize = 24;
 /// Calls that create something, at GitHub's own service: so many in a minute and in an hour, what people do in the web
 /// interface included.
-const CREATIONS: [(usize, Span); 2] = [(80, Span::minutes(1)), (500, Span::minutes(60))];
+const CREATIONS: &[(usize, Span)] = GITHUB.creations;
 /// The hosts of GitHub's own service, each with all below it. Other servers have no such limit unless they say so.
 const OWN_SERVICE: [&str; 2] = ["github.com", "ghe.com"];
 /// Limits that are kept at once: one for each installation and kind of call.

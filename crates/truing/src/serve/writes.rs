@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
 use truing_core::finding::Place;
-use truing_core::id::{CommentId, PrId, Sha, Span, ThreadId};
+use truing_core::id::{CommentId, PrId, Sha, ThreadId};
 use truing_core::port::{Forge, ForgeError, InlineDraft, PullRequest};
-use truing_core::publish::{DesiredStatus, Item, Observed, Producer, StatusState};
+use truing_core::publish::{Bounds, DesiredStatus, Item, Observed, Producer, StatusState};
 use truing_forge::github::{GitHub, RemoteError};
 use truing_git::Remote;
 
@@ -207,7 +207,7 @@ impl<F: Forge> Forge for WatchedPull<F> {
         self.write(Write::Status { head, state, description }, (), self.inner.set_status(status)).await
     }
 
-    fn settle(&self) -> Span {
-        self.inner.settle()
+    fn bounds(&self) -> Bounds {
+        self.inner.bounds()
     }
 }
