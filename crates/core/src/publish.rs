@@ -3,12 +3,14 @@
 //! Pure: [`plan`] compares the desired rows with the observed comments and the intents still without an answer.
 //! The publisher (crate `forge`) carries the plan out.
 
+mod check;
 mod fit;
 #[cfg(test)]
 mod tests;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::check::{Annotation, Check, Conclusion, MAX_ANNOTATIONS};
 use crate::dismissal::short;
 use crate::finding::{AnchorKind, Place, Suggestion};
 use crate::id::{CommentId, FindingId, IntentId, Millis, Sha, Span, ThreadId};
@@ -194,6 +196,9 @@ pub struct DesiredStatus {
     pub state: StatusState,
     /// One line, at most 140 characters (GitHub's limit).
     pub description: String,
+    /// What is shown instead where there are check runs.
+    #[serde(default)]
+    pub check: Check,
 }
 
 /// The states that every forge has.

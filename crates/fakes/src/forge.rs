@@ -1,9 +1,10 @@
 //! [`FakeForge`]: GitHub's semantics on loopback. `routes` receives every call, `calls`, `graphql` and `git_http`
-//! answer it from `state`, `app` who may call, `estate` is what becomes of whole repositories, `json` gives it GitHub's form, `diff` knows what a diff contains; `people` is what
+//! answer it from `state`, `checks` are those of Apps, `app` who may call, `estate` is what becomes of whole repositories, `json` gives it GitHub's form, `diff` knows what a diff contains; `people` is what
 //! tests do, `view` what they see, `webhook` what the forge tells, `fault` how it misbehaves.
 
 mod app;
 mod calls;
+mod checks;
 mod diff;
 mod estate;
 mod fault;
@@ -34,6 +35,7 @@ use truing_core::port::Clock;
 
 pub use app::App;
 pub use calls::{MAX_COMMENT, MAX_DESCRIPTION};
+pub use checks::{CheckRun, MAX_ANNOTATIONS, MAX_TEXT};
 pub use diff::Side;
 pub use estate::Access;
 pub use fault::{Fault, FaultKind};

@@ -27,6 +27,7 @@ use observed::Listed;
 
 mod auth;
 mod body;
+mod checks;
 mod id;
 mod listing;
 mod observed;
@@ -470,6 +471,9 @@ impl Forge for GitHubPull {
     }
 
     async fn set_status(&self, status: &DesiredStatus) -> Result<(), ForgeError> {
+        if let Some(app) = self.github.inner.auth.app() {
+            return self.set_check(app, status).await;
+        }
         let what = self.what(&format!("setting the status of {}", status.sha.short()));
         let state = match status.state {
             StatusState::Success => "success",

@@ -100,6 +100,11 @@ impl Call {
         Self { what: what.into(), method, url, body: Some(body), repeat, etag: None }
     }
 
+    /// A call that adds to something each time.
+    pub(crate) fn append(what: impl Into<String>, url: Url, body: Value) -> Self {
+        Self { method: Method::PATCH, ..Self::create(what, url, body) }
+    }
+
     /// A call that sets something, however often.
     pub(crate) fn set(what: impl Into<String>, method: Method, url: Url, body: Option<Value>) -> Self {
         Self { what: what.into(), method, url, body, repeat: Repeat::Harmless, etag: None }

@@ -46,7 +46,14 @@ use output::Output;
 
 /// The arguments of the whole program.
 #[derive(Parser, Debug)]
-#[command(name = "truing", version, about, propagate_version = false, infer_subcommands = false)]
+#[command(
+    name = "truing",
+    version,
+    about,
+    propagate_version = false,
+    infer_subcommands = false,
+    max_term_width = 80
+)]
 #[command(
     after_help = "Exit codes: 0 done; 1 the answer is no; 2 wrong use; 3 could not do it; 4 refused by \
                         policy; 130 interrupted."

@@ -8,6 +8,8 @@
 mod app;
 #[path = "support/change.rs"]
 mod change;
+#[path = "service/checks.rs"]
+mod checks;
 #[path = "service/clock.rs"]
 mod clock;
 #[path = "service/companions.rs"]

@@ -186,6 +186,24 @@ impl World {
         (header["alg"] == "RS256" && from <= now && now < to && to <= now + LOGIN_LIFE).then_some(app)
     }
 
+    fn one_app_json(&self, id: u64, app: &Registered) -> Value {
+        let permissions: BTreeMap<_, _> = GRANTED.iter().copied().collect();
+        json!({
+            "id": id, "slug": app.slug, "node_id": node_id("App", id), "name": app.slug, "description": null,
+            "owner": self.user_json("acme"), "external_url": format!("{}/about", self.base_url),
+            "html_url": format!("{}/apps/{}", self.base_url, app.slug), "created_at": time(app.created),
+            "updated_at": time(app.created), "permissions": permissions,
+            "events": ["pull_request", "issue_comment"],
+        })
+    }
+
+    /// The App that has this account; null if none has.
+    pub(crate) fn app_json(&self, login: &str) -> Value {
+        let slug = login.strip_suffix("[bot]").unwrap_or(login);
+        let found = self.apps.registered.iter().find(|(_, app)| app.slug == slug);
+        found.map_or(Value::Null, |(id, app)| self.one_app_json(*id, app))
+    }
+
     fn installation_json(&self, id: u64, one: &Installation) -> Value {
         let (base, slug) = (&self.base_url, self.apps.registered.get(&one.app).map_or("", |app| &app.slug));
         json!({
@@ -216,17 +234,7 @@ fn caller(call: &Call) -> Result<u64, Reply> {
 pub(crate) fn app(state: &mut State, call: &Call) -> Answer {
     let (id, world) = (caller(call)?, &state.world);
     let app = world.apps.registered.get(&id).ok_or_else(Reply::not_found)?;
-    let permissions: BTreeMap<_, _> = GRANTED.iter().copied().collect();
-    Ok(Reply::json(
-        200,
-        json!({
-            "id": id, "slug": app.slug, "node_id": node_id("App", id), "name": app.slug, "description": null,
-            "owner": world.user_json("acme"), "external_url": format!("{}/about", world.base_url),
-            "html_url": format!("{}/apps/{}", world.base_url, app.slug), "created_at": time(app.created),
-            "updated_at": time(app.created), "permissions": permissions,
-            "events": ["pull_request", "issue_comment"],
-        }),
-    ))
+    Ok(Reply::json(200, world.one_app_json(id, app)))
 }
 
 /// `GET /app/installations`.

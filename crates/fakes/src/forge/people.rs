@@ -87,6 +87,7 @@ impl FakeForge {
                 diffs: Diffs::default(),
                 pulls: BTreeMap::new(),
                 statuses: Vec::new(),
+                checks: Vec::new(),
                 forks: BTreeMap::new(),
                 permissions: BTreeMap::new(),
                 access: Access::Open,
@@ -424,8 +425,8 @@ impl Repo {
         self.with(move |_, repo| {
             there(repo, number)?;
             let lines = repo.lines_now(number)?;
-            let statuses = repo.statuses.clone();
-            Ok(view(there(repo, number)?, &lines, &statuses))
+            let (statuses, checks) = (repo.statuses.clone(), repo.checks.clone());
+            Ok(view(there(repo, number)?, &lines, &statuses, &checks))
         })
         .await
     }

@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 use crate::forge::app::Pass;
 use crate::forge::fault::FaultKind;
 use crate::forge::state::{Logged, MAX_LOGGED, State};
-use crate::forge::{Shared, app, calls, estate, git_http, graphql};
+use crate::forge::{Shared, app, calls, checks, estate, git_http, graphql};
 use crate::repo::GitError;
 
 /// Largest request body that is read, in bytes.
@@ -163,6 +163,9 @@ const ROUTES: &[(MethodFilter, &str, Action)] = {
         (DELETE, "/repos/{owner}/{repo}/issues/comments/{id}", Rest(calls::delete_summary)),
         (POST, "/repos/{owner}/{repo}/statuses/{sha}", Rest(calls::create_status)),
         (GET, "/repos/{owner}/{repo}/commits/{sha}/statuses", Rest(calls::statuses)),
+        (POST, "/repos/{owner}/{repo}/check-runs", Rest(checks::create)),
+        (PATCH, "/repos/{owner}/{repo}/check-runs/{id}", Rest(checks::update)),
+        (GET, "/repos/{owner}/{repo}/commits/{sha}/check-runs", Rest(checks::list)),
         (POST, "/graphql", Rest(graphql::graphql)),
         (GET, "/{owner}/{repo}/info/refs", GitRefs),
         (POST, "/{owner}/{repo}/git-upload-pack", GitPack),
@@ -418,10 +421,8 @@ fn http_date(seconds: i64) -> String {
     instant.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
 
-/// The fields of a query, none of which needs unescaping here; the last of equal names wins.
+/// The fields of a query; the last of equal names wins.
 fn query(text: &str) -> HashMap<String, String> {
-    text.split('&')
-        .filter_map(|pair| pair.split_once('='))
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect()
+    let url = reqwest::Url::parse(&format!("http://forge/?{text}"));
+    url.map(|url| url.query_pairs().into_owned().collect()).unwrap_or_default()
 }

@@ -8,6 +8,7 @@ use tokio::sync::mpsc::Sender;
 use truing_core::port::Clock;
 
 use crate::forge::app::Apps;
+use crate::forge::checks::CheckRun;
 use crate::forge::diff::{Diffs, Side, Stats};
 use crate::forge::estate::Access;
 use crate::forge::fault::Faults;
@@ -90,6 +91,7 @@ pub(crate) struct Repository {
     pub(crate) diffs: Diffs,
     pub(crate) pulls: BTreeMap<u64, Pull>,
     pub(crate) statuses: Vec<Status>,
+    pub(crate) checks: Vec<CheckRun>,
     /// Owners of forks, with the fork's id; none when the fork is gone.
     pub(crate) forks: BTreeMap<String, Option<u64>>,
     /// Login to role.

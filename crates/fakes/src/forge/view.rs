@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use crate::forge::checks::CheckRun;
 use crate::forge::state::{Lines, Place, Pull, Review, Status};
 
 /// A pull request as it is, also where the API would not show it.
@@ -21,6 +22,8 @@ pub struct PullView {
     pub reviews: Vec<ReviewView>,
     /// The repository's statuses by commit, oldest first.
     pub statuses: BTreeMap<String, Vec<Status>>,
+    /// The repository's check runs, oldest first.
+    pub checks: Vec<CheckRun>,
 }
 
 impl PullView {
@@ -74,7 +77,12 @@ pub struct ReviewView {
 }
 
 /// The view of a pull request; `lines` says where its comments are now.
-pub(crate) fn view(pull: &Pull, lines: &HashMap<u64, Lines>, all: &[Status]) -> PullView {
+pub(crate) fn view(
+    pull: &Pull,
+    lines: &HashMap<u64, Lines>,
+    all: &[Status],
+    checks: &[CheckRun],
+) -> PullView {
     let mut statuses: BTreeMap<String, Vec<Status>> = BTreeMap::new();
     for status in all {
         statuses.entry(status.sha.clone()).or_default().push(status.clone());
@@ -111,5 +119,6 @@ pub(crate) fn view(pull: &Pull, lines: &HashMap<u64, Lines>, all: &[Status]) -> 
         comments,
         reviews: pull.reviews.iter().map(review).collect(),
         statuses,
+        checks: checks.to_vec(),
     }
 }

@@ -150,7 +150,15 @@ impl Auth {
     }
 
     pub(super) fn is_app(&self) -> bool {
-        matches!(self.login, Login::App { .. })
+        self.app().is_some()
+    }
+
+    /// The App that it logs in as.
+    pub(super) fn app(&self) -> Option<u64> {
+        match &self.login {
+            Login::App { id, .. } => Some(*id),
+            Login::Token(_) => None,
+        }
     }
 
     /// Was our own account asked for?

@@ -460,7 +460,8 @@ async fn thread_pages_that_go_round_end_in_an_error() {
 #[tokio::test]
 async fn a_status_fits_and_names_its_context() {
     let server = Server::new([Reply::new(201, "{}")]).await;
-    let status = DesiredStatus { sha: head(), state: StatusState::Pending, description: "é".repeat(200) };
+    let (state, check) = (StatusState::Pending, Default::default());
+    let status = DesiredStatus { sha: head(), state, description: "é".repeat(200), check };
     assert_eq!(pull(&server).set_status(&status).await, Ok(()));
     let request = server.requests().remove(0);
     assert_eq!(request.line, format!("POST /repos/octo/demo/statuses/{HEAD}"));

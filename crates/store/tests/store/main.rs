@@ -170,7 +170,12 @@ fn summary(body: &str) -> Desired {
 }
 
 fn status(head: char) -> DesiredStatus {
-    DesiredStatus { sha: sha(head), state: StatusState::Failure, description: "2 findings".into() }
+    DesiredStatus {
+        sha: sha(head),
+        state: StatusState::Failure,
+        description: "2 findings".into(),
+        check: Default::default(),
+    }
 }
 
 fn computed(run: &RunRef, head: char, desired: Vec<Desired>) -> Computed {

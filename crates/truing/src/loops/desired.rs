@@ -3,9 +3,14 @@
 use truing_core::finding::{AnchorKind, Finding, FindingStatus, Severity, Side};
 use truing_core::id::Sha;
 use truing_core::outcome::{Outcome, OutcomeKind, OutcomeRecord};
-use truing_core::publish::{Desired, DesiredStatus, Item, StatusState};
+use truing_core::publish::{
+    Annotation, Check, Conclusion, Desired, DesiredStatus, Item, MAX_ANNOTATIONS, StatusState,
+};
 
 use super::text::{self, Summary};
+
+/// The longest text of an annotation, in characters.
+const MAX_MESSAGE_CHARS: usize = 2000;
 
 /// The rows of desired state, the summary first, then the findings, worst first.
 ///
@@ -53,9 +58,10 @@ fn is_replaceable(finding: &Finding) -> bool {
 }
 
 /// The head's status (spec review-service section 2): success for reviewed without blocking findings and for
-/// nothing to review, failure for blocking findings, else pending with the reason.
-pub fn status(findings: &[Finding], outcome: &Outcome, head: &Sha) -> DesiredStatus {
-    let open: Vec<&Finding> = findings.iter().filter(|finding| finding.is_open()).collect();
+/// nothing to review, failure for blocking findings, else pending with the reason. A check run can be neutral, and is
+/// so for nothing to review and for pending. `summary` is the text of the pull request's.
+pub fn status(findings: &[Finding], outcome: &Outcome, head: &Sha, summary: &str) -> DesiredStatus {
+    let open: Vec<&Finding> = worst_first(findings.iter().filter(|finding| finding.is_open()));
     let blocking = open.iter().any(|finding| is_blocking(finding.raw.severity));
     let state = match outcome.kind {
         OutcomeKind::Reviewed | OutcomeKind::Skipped if !blocking => StatusState::Success,
@@ -63,7 +69,33 @@ pub fn status(findings: &[Finding], outcome: &Outcome, head: &Sha) -> DesiredSta
         OutcomeKind::Partial if blocking => StatusState::Failure,
         OutcomeKind::Partial | OutcomeKind::Deferred | OutcomeKind::Failed => StatusState::Pending,
     };
-    DesiredStatus { sha: head.clone(), state, description: text::status(outcome, &open) }
+    let conclusion = match (state, outcome.kind) {
+        (StatusState::Success, OutcomeKind::Reviewed) => Conclusion::Success,
+        (StatusState::Failure, _) => Conclusion::Failure,
+        (StatusState::Success | StatusState::Pending, _) => Conclusion::Neutral,
+    };
+    let annotations = open.iter().filter(|finding| finding.raw.place.side == Side::New);
+    let annotations = annotations.take(MAX_ANNOTATIONS).map(|finding| annotation(finding)).collect();
+    let check = Check { conclusion, summary: summary.to_owned(), annotations };
+    DesiredStatus { sha: head.clone(), state, description: text::status(outcome, &open), check }
+}
+
+/// The status of a head that could not be reviewed: never red, for it is our own failure.
+pub fn unavailable(head: &Sha, class: &str, summary: &str) -> DesiredStatus {
+    let description = format!("review temporarily unavailable: {class}");
+    let check = Check { summary: summary.to_owned(), ..Check::default() };
+    DesiredStatus { sha: head.clone(), state: StatusState::Pending, description, check }
+}
+
+/// What is said of a finding's lines on the commit.
+fn annotation(finding: &Finding) -> Annotation {
+    let raw = &finding.raw;
+    Annotation {
+        place: raw.place.clone(),
+        blocks: is_blocking(raw.severity),
+        title: format!("{}: {} ({})", raw.severity.as_str(), raw.title, raw.rule),
+        message: raw.body.trim().chars().take(MAX_MESSAGE_CHARS).collect(),
+    }
 }
 
 /// Does a finding of this severity keep the status from being green?
@@ -178,13 +210,20 @@ pub(crate) mod tests {
         let blocking = [finding("1:a-1", "a.py", 1)];
         let mut minor = blocking.clone();
         minor[0].raw.severity = Severity::P2;
-        let state = |findings: &[Finding], kind| status(findings, &ended(kind), &sha()).state;
+        let shown = |findings: &[Finding], kind| {
+            let status = status(findings, &ended(kind), &sha(), "the summary");
+            (status.state, status.check.conclusion)
+        };
+        let state = |findings: &[Finding], kind| shown(findings, kind).0;
+        assert_eq!(shown(&[], OutcomeKind::Skipped).1, Conclusion::Neutral, "green is for what was reviewed");
+        assert_eq!(shown(&minor, OutcomeKind::Reviewed).1, Conclusion::Success);
+        assert_eq!(shown(&blocking, OutcomeKind::Reviewed).1, Conclusion::Failure);
         assert_eq!(state(&[], OutcomeKind::Reviewed), StatusState::Success);
         assert_eq!(state(&minor, OutcomeKind::Reviewed), StatusState::Success);
         assert_eq!(state(&[], OutcomeKind::Skipped), StatusState::Success);
         assert_eq!(state(&blocking, OutcomeKind::Reviewed), StatusState::Failure);
         for kind in [OutcomeKind::Partial, OutcomeKind::Deferred, OutcomeKind::Failed] {
-            assert_eq!(state(&minor, kind), StatusState::Pending, "{kind:?}");
+            assert_eq!(shown(&minor, kind), (StatusState::Pending, Conclusion::Neutral), "{kind:?}");
         }
     }
 }

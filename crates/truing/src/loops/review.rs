@@ -13,7 +13,7 @@ use truing_core::port::{
     Clock, Computed, Event, Forge, ForgeError, Gate, Ids, PrState, PullRequest, Reader, Records, Revision,
     RunRef, Slots, StoreError,
 };
-use truing_core::publish::{DesiredStatus, Producer, StatusState};
+use truing_core::publish::Producer;
 use truing_core::slot::{Command, Hold, Limits, Refused, Then, Why};
 use truing_forge::publisher::{PublishError, Publisher, Reconciled};
 use truing_git::GitError;
@@ -294,8 +294,8 @@ where
     /// What records should hold: findings, the rows they are shown by, and the head's status.
     fn shown(&self, head: &Sha, findings: Vec<Finding>, record: &OutcomeRecord) -> Computed {
         let desired = desired::rows(&findings, head, record, self.max_inline);
-        let outcome = &record.outcome;
-        let status = Some(desired::status(&findings, outcome, head));
+        let summary = desired.first().map_or("", |summary| &summary.body);
+        let status = Some(desired::status(&findings, &record.outcome, head, summary));
         Computed { producer: Producer::Review, findings, desired, status, outcome: record.clone() }
     }
 
@@ -328,10 +328,8 @@ where
         let pull = self.look().await?;
         let head = &pull.revision.head;
         self.store.begin(self.run, &pull.revision, self.clock.now()).await?;
-        let state = StatusState::Pending;
-        let description = format!("review temporarily unavailable: {class}");
-        let status = DesiredStatus { sha: head.clone(), state, description };
         let summary = text::unavailable(head, class);
+        let status = desired::unavailable(head, class, &summary);
         self.store.announce(self.run, Producer::Review, &summary, &status).await?;
         let reconciled = self.publish(head).await?;
         if reconciled == Reconciled::Done {

@@ -58,7 +58,7 @@ async fn a_token_that_ends_in_mid_run_is_replaced_and_nothing_fails() {
         ("GET", "/repos/{owner}/{repo}/issues/{number}/comments$"),
         ("POST", "/repos/{owner}/{repo}/issues/{number}/comments$"),
         ("POST", REVIEWS),
-        ("POST", "/repos/{owner}/{repo}/statuses/{sha}$"),
+        ("POST", "/repos/{owner}/{repo}/check-runs$"),
     ]
     .into_iter()
     .enumerate()

@@ -4,7 +4,7 @@ use truing::config::Config;
 use truing::config::layer::Flag;
 use truing::environment::Environment;
 use truing::loops::checkout::Rules;
-use truing_fakes::forge::PullView;
+use truing_fakes::forge::{CheckRun, PullView};
 use truing_fakes::repo::Commit;
 
 /// The login of the token that reviews.
@@ -128,7 +128,8 @@ impl Picture {
             deleted: ours().filter(|comment| comment.deleted).count(),
             status: statuses
                 .rfind(|status| status.context == CONTEXT && status.id > before)
-                .map(|status| (status.state.clone(), status.description.clone().unwrap_or_default())),
+                .map(|status| (status.state.clone(), status.description.clone().unwrap_or_default()))
+                .or_else(|| checked(view, before)),
         }
     }
 
@@ -136,6 +137,13 @@ impl Picture {
     pub(crate) fn open(&self) -> usize {
         self.comments.iter().filter(|comment| !comment.resolved).count()
     }
+}
+
+/// The same of an App's check run.
+fn checked(view: &PullView, before: u64) -> Option<(String, String)> {
+    let ours = |run: &&CheckRun| run.sha == view.head && run.name == CONTEXT && run.id > before;
+    let run = view.checks.iter().rfind(ours)?;
+    Some((run.conclusion.clone()?, run.title.clone().unwrap_or_default()))
 }
 
 /// A comment without its marker, commits by their names.

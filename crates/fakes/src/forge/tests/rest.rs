@@ -359,3 +359,13 @@ async fn calls_are_counted_by_route_and_logged() {
         ("/repos/acme/shop/pulls/1?x=1", Some(200), Some(BOT))
     );
 }
+
+#[tokio::test]
+async fn check_runs_are_for_apps_alone() {
+    let stage = Stage::new().await;
+    let head = stage.shop.tip("feature").await.unwrap();
+    let run = json!({"name": "x", "head_sha": head, "conclusion": "success"});
+    let (status, body) = stage.ask("POST", "/repos/acme/shop/check-runs", run).await;
+    assert_eq!((status, body["message"].as_str()), (403, Some("You must authenticate via a GitHub App.")));
+    assert_eq!(stage.get(&format!("/repos/acme/shop/commits/{head}/check-runs")).await["total_count"], 0);
+}

@@ -154,7 +154,12 @@ pub(super) async fn finish(store: &Sqlite, work: &Work, is: &Pull, limits: &Limi
 
 fn status(work: &Work) -> DesiredStatus {
     let description = "2 findings".to_owned();
-    DesiredStatus { sha: commit_id(work.at, work.head), state: StatusState::Failure, description }
+    DesiredStatus {
+        sha: commit_id(work.at, work.head),
+        state: StatusState::Failure,
+        description,
+        check: Default::default(),
+    }
 }
 
 fn findings(at: usize) -> Vec<Finding> {
