@@ -151,9 +151,20 @@ pub struct Observed {
     pub has_replies: bool,
     /// When it was made, by the forge's clock.
     pub created: Millis,
-    /// May it be rewritten, remembered and deleted? Not if its marker is under a key that we do not have, or a
-    /// former account of ours wrote it: then it shows its item, and is left as it is.
-    pub editable: bool,
+    /// May it be rewritten, remembered and deleted?
+    pub hold: Hold,
+}
+
+/// What we may do with a comment of ours.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Hold {
+    /// All: our present account wrote it, and its marker verifies.
+    Ours,
+    /// Nothing: a former account of ours wrote it, and no forge lets an account edit what another one wrote. It
+    /// shows its finding; a summary would tell old things for ever, so a new one is posted.
+    Former,
+    /// Nothing: its marker is under a key that we do not have. It shows its item, and is left as it is.
+    UnknownKey,
 }
 
 /// A thread of comments.
@@ -284,8 +295,9 @@ pub enum Plan {
 
 /// Compares what should be shown with what is, and with the creating calls that never got an answer.
 ///
-/// Nothing is done while a creating call without an answer may still become visible. A row whose comment is known is never created again, also
-/// when the comment is not there: a person deleted it. So `observed` must hold every known comment that is.
+/// Nothing is done while a creating call without an answer may still become visible. A row whose comment is known
+/// is never created again, also when the comment is not there: a person deleted it. So `observed` must hold every
+/// known comment that is.
 pub fn plan(
     desired: &[Desired],
     observed: &[Observed],
@@ -293,8 +305,14 @@ pub fn plan(
     bounds: &Bounds,
     now: Millis,
 ) -> Plan {
+    let (left, observed): (Vec<&Observed>, Vec<&Observed>) =
+        observed.iter().partition(|seen| seen.item == Item::Summary && seen.hold == Hold::Former);
+    let mut desired = desired.to_vec();
+    for row in &mut desired {
+        row.comment.take_if(|comment| left.iter().any(|seen| seen.id == *comment));
+    }
     let is_known = |item: &Item| {
-        observed.iter().any(|seen| seen.editable && seen.item == *item)
+        observed.iter().any(|seen| seen.hold == Hold::Ours && seen.item == *item)
             || desired.iter().any(|row| row.item == *item && row.comment.is_some())
     };
     let is_shown = |item: &Item| is_known(item) || observed.iter().any(|seen| seen.item == *item);
@@ -307,14 +325,14 @@ pub fn plan(
     let mut steps: Vec<Step> = undone.map(|intent| Step::Withdraw { intent: intent.id.clone() }).collect();
     let mut review = Vec::new();
     let mut files = Vec::new();
-    for row in desired {
+    for row in &desired {
         let kind = row.place.as_ref().map(|(kind, _)| *kind);
         let body = |seen: Option<&Observed>| match (&row.item, seen) {
-            (Item::Summary, _) => shown_summary(row, desired, bounds),
+            (Item::Summary, _) => shown_summary(row, &desired, bounds),
             (Item::Finding(_), Some(seen)) => row.kept_body(bounds, &seen.body),
             (Item::Finding(_), None) => row.new_body(bounds),
         };
-        if existing(row, body, observed, &mut steps) || row.resolved {
+        if existing(row, body, &observed, &mut steps) || row.resolved {
             continue; // what is resolved before it was ever shown needs no comment
         }
         match (&row.item, kind) {
@@ -339,22 +357,22 @@ pub fn plan(
 fn existing(
     row: &Desired,
     body: impl Fn(Option<&Observed>) -> String,
-    observed: &[Observed],
+    observed: &[&Observed],
     steps: &mut Vec<Step>,
 ) -> bool {
     let item = &row.item;
-    let mut seen: Vec<&Observed> = observed.iter().filter(|seen| seen.item == *item).collect();
+    let mut seen: Vec<&Observed> = observed.iter().copied().filter(|seen| seen.item == *item).collect();
     let known = |seen: &Observed| row.comment.as_ref() == Some(&seen.id);
-    seen.sort_by_key(|seen| (!known(seen), !seen.editable, seen.created, &seen.id));
+    seen.sort_by_key(|seen| (!known(seen), seen.hold, seen.created, &seen.id));
     let Some((keep, others)) = seen.split_first() else {
         // Known, and not there: a person deleted it.
         return row.comment.is_some();
     };
-    if row.comment.is_none() && keep.editable {
+    if row.comment.is_none() && keep.hold == Hold::Ours {
         steps.push(Step::Adopt { item: item.clone(), comment: keep.id.clone() });
     }
     for other in others {
-        if same_text(&other.body, &keep.body) && other.editable && !other.has_replies {
+        if same_text(&other.body, &keep.body) && other.hold == Hold::Ours && !other.has_replies {
             steps.push(Step::DeleteDuplicate { comment: other.id.clone(), item: item.clone() });
         }
     }
@@ -366,7 +384,7 @@ fn existing(
     if let Some(thread) = &keep.thread {
         let settle = match thread.state {
             ThreadState::Open => row.resolved,
-            ThreadState::ResolvedByUs => !row.resolved && keep.editable,
+            ThreadState::ResolvedByUs => !row.resolved && keep.hold == Hold::Ours,
             ThreadState::ResolvedByOthers => false,
         };
         if changes && settle {
@@ -374,7 +392,7 @@ fn existing(
             steps.push(Step::Settle { thread, item, resolved: row.resolved });
         }
     }
-    if changes && keep.editable {
+    if changes && keep.hold == Hold::Ours {
         steps.push(Step::Update { comment: keep.id.clone(), item: item.clone(), body });
     }
     true

@@ -34,7 +34,7 @@ fn seen(id: &str, item: Item, body: &str, created: i64) -> Observed {
         thread,
         has_replies: false,
         created: Millis(created),
-        editable: true,
+        hold: Hold::Ours,
     }
 }
 
@@ -140,14 +140,16 @@ fn what_is_fixed_waits_for_a_thread_that_the_list_misses() {
 
 #[test]
 fn what_may_not_be_edited_shows_its_item_and_only_its_thread_is_resolved() {
-    let foreign =
-        |id, item, body| Observed { editable: false, ..seen(id, finding(item), body, i64::from(id == "2")) };
+    let foreign = |id, item, body| Observed {
+        hold: Hold::UnknownKey,
+        ..seen(id, finding(item), body, i64::from(id == "2"))
+    };
     let rows = [
         row(Item::Summary, "sum"),
         row(finding("a"), "new text"),
         Desired { resolved: true, ..row(finding("b"), "fixed") },
     ];
-    let summary = Observed { editable: false, ..seen("9", Item::Summary, "old sum", 0) };
+    let summary = Observed { hold: Hold::UnknownKey, ..seen("9", Item::Summary, "old sum", 0) };
     let observed =
         [summary, foreign("1", "a", "old text"), foreign("2", "a", "old text"), foreign("3", "b", "B")];
     assert_eq!(steps(plan(&rows, &observed, &[], &BOUNDS, Millis(0))), [settle("3", "b", true)]);
@@ -158,10 +160,23 @@ fn what_may_not_be_edited_shows_its_item_and_only_its_thread_is_resolved() {
 }
 
 #[test]
+fn a_summary_that_a_former_account_wrote_is_followed_by_one_of_ours() {
+    let old = Observed { hold: Hold::Former, ..seen("1", Item::Summary, "old", 0) };
+    let known = Desired { comment: Some(CommentId::new("1")), ..row(Item::Summary, "sum") };
+    let create = [Step::CreateSummary { body: "sum".into() }];
+    assert_eq!(steps(plan(&[known], &[old.clone()], &[], &BOUNDS, Millis(0))), create);
+    let ours = Desired { comment: Some(CommentId::new("2")), ..row(Item::Summary, "sum") };
+    let observed = [old, seen("2", Item::Summary, "sum", 1)];
+    assert_eq!(steps(plan(&[ours], &observed, &[], &BOUNDS, Millis(0))), [], "once");
+    let theirs = Observed { hold: Hold::Former, ..seen("3", finding("a"), "A", 0) };
+    assert_eq!(steps(plan(&[row(finding("a"), "B")], &[theirs], &[], &BOUNDS, Millis(0))), []);
+}
+
+#[test]
 fn an_intent_for_what_somebody_else_shows_is_not_waited_for() {
     let desired = [row(finding("a"), "A")];
     let intent = Intent { id: IntentId::new("i"), items: vec![finding("a")], created: Millis(0) };
-    let observed = [Observed { editable: false, ..seen("1", finding("a"), "A", 1) }];
+    let observed = [Observed { hold: Hold::UnknownKey, ..seen("1", finding("a"), "A", 1) }];
     let made = steps(plan(&desired, &observed, std::slice::from_ref(&intent), &BOUNDS, Millis(1)));
     assert_eq!(made, [Step::Withdraw { intent: intent.id }]);
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use truing_core::id::CommentId;
 use truing_core::port::ForgeError;
-use truing_core::publish::{Item, Observed, Producer, Thread};
+use truing_core::publish::{Hold, Item, Observed, Producer, Thread};
 
 use super::auth::{Accounts, Whose};
 use super::id::Id;
@@ -30,7 +30,7 @@ struct Ours {
     id: Id,
     item: Item,
     body: String,
-    editable: bool,
+    hold: Hold,
     created: String,
 }
 
@@ -67,8 +67,11 @@ impl<'a> Listed<'a> {
             id,
             item,
             body,
-            // No forge lets an account edit what another one wrote.
-            editable: known_key && whose == Whose::Present,
+            hold: match (known_key, whose) {
+                (false, _) => Hold::UnknownKey,
+                (true, Whose::Former) => Hold::Former,
+                (true, Whose::Present) => Hold::Ours,
+            },
             created: comment.created_at,
         }));
     }
@@ -88,13 +91,13 @@ impl<'a> Listed<'a> {
         let mut threads: HashMap<u64, Thread> =
             threads.into_iter().filter_map(|of| Some((of.comment?, of.thread))).collect();
         let mut observed = Vec::with_capacity(self.ours.len());
-        for Ours { id, item, body, editable, created } in self.ours {
+        for Ours { id, item, body, hold, created } in self.ours {
             let (thread, has_replies) = match id {
                 Id::Issue(_) => (None, false),
                 Id::Review(number) => (threads.remove(&number), self.answered.contains(&number)),
             };
             let created = wire::instant(what, &created)?;
-            observed.push(Observed { id: id.text(), item, body, thread, has_replies, created, editable });
+            observed.push(Observed { id: id.text(), item, body, thread, has_replies, created, hold });
         }
         Ok(observed)
     }

@@ -3,7 +3,7 @@
 
 use truing_core::finding::Place;
 use truing_core::id::{FindingId, Millis};
-use truing_core::publish::{Thread, ThreadState};
+use truing_core::publish::{Hold, Thread, ThreadState};
 
 use super::*;
 use crate::testing::{CANARY, Hand, Reply, Request, Server, patience};
@@ -173,7 +173,7 @@ async fn only_our_own_comments_with_a_marker_for_here_are_observed() {
     let expected = |id: &str, item, body: &str, thread: Option<(&str, ThreadState)>, has_replies| {
         let thread = thread.map(|(id, state)| Thread { id: ThreadId::new(id), state });
         let (id, body) = (CommentId::new(id), body.to_owned());
-        Observed { id, item, body, thread, has_replies, created, editable: true }
+        Observed { id, item, body, thread, has_replies, created, hold: Hold::Ours }
     };
     let (by_us, by_others) = (ThreadState::ResolvedByUs, ThreadState::ResolvedByOthers);
     let unknown = expected("review:26", finding("1:cc-0"), "old", Some(("T4", by_others)), false);
@@ -183,7 +183,7 @@ async fn only_our_own_comments_with_a_marker_for_here_are_observed() {
             expected("issue:16", Item::Summary, "Hello", None, false),
             expected("review:21", one, "text", Some(("T2", by_us)), true),
             expected("review:22", two, "text", Some(("T3", by_others)), false),
-            Observed { editable: false, ..unknown },
+            Observed { hold: Hold::UnknownKey, ..unknown },
         ]
     );
     let requests = server.requests();
@@ -220,7 +220,7 @@ async fn what_records_know_is_ours_whatever_its_text_and_asked_for_if_it_is_not_
 
     let seen: Vec<_> = observed
         .iter()
-        .map(|seen| (&seen.item, seen.body.as_str(), seen.thread.is_some(), seen.editable))
+        .map(|seen| (&seen.item, seen.body.as_str(), seen.thread.is_some(), seen.hold == Hold::Ours))
         .collect();
     assert_eq!(seen, [(&known[0].0, "edited by somebody", true, true), (&known[2].0, "text", false, true)]);
     let requests = server.requests();
