@@ -2,6 +2,7 @@
 
 mod bench;
 mod check;
+mod contract;
 mod fuzz;
 mod say;
 mod size;
@@ -33,6 +34,8 @@ enum Command {
     Soak(soak::Options),
     /// Measure what is promised in figures, beside its peers
     Bench(bench::Options),
+    /// Cut the descriptions that forges publish of their APIs down to what tests check exchanges against
+    Contract(contract::Options),
     /// Feed readers of foreign bytes with damaged input until the time is over
     Fuzz(fuzz::Options),
     /// Build the release binary from clean and print build time, size and start-up time
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
         Command::Check(options) => check::run(&options),
         Command::Soak(options) => soak::run(&options),
         Command::Bench(options) => bench::run(&options),
+        Command::Contract(options) => contract::run(&options),
         Command::Fuzz(options) => fuzz::run(&options),
         Command::Size => size::run(),
     };

@@ -103,10 +103,13 @@ pub(crate) struct Package {
     pub(crate) licence: Option<String>,
 }
 
+/// The crate that only tests depend on, and so is no part of what is built for others.
+const FOR_TESTS: &str = "truing-contract";
+
 /// Which part of the dependency graph to look at. All features and all platforms, always.
 #[derive(Clone, Copy)]
 pub(crate) enum Part<'a> {
-    /// What the workspace's crates are built from.
+    /// What the workspace's crates are built from, without [`FOR_TESTS`].
     Built,
     /// The same, and what only the tests use.
     WithTests,
@@ -118,7 +121,7 @@ pub(crate) enum Part<'a> {
 /// file, it leaves out optional dependencies that no feature switches on.
 pub(crate) fn graph(root: &Path, part: Part<'_>) -> Result<Vec<Package>> {
     let (crates, edges) = match part {
-        Part::Built => (vec!["--workspace"], "normal,build"),
+        Part::Built => (vec!["--workspace", "--exclude", FOR_TESTS], "normal,build"),
         Part::WithTests => (vec!["--workspace"], "normal,build,dev"),
         Part::LinkedInto(name) => (vec!["--package", name], "normal"),
     };

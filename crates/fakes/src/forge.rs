@@ -1,6 +1,6 @@
 //! [`FakeForge`]: GitHub's semantics on loopback. `routes` receives every call, `calls`, `graphql` and `git_http`
 //! answer it from `state`, `checks` are those of Apps, `app` who may call, `estate` is what becomes of whole repositories, `json` gives it GitHub's form, `diff` knows what a diff contains; `people` is what
-//! tests do, `view` what they see, `webhook` what the forge tells, `fault` how it misbehaves.
+//! tests do, `view` what they see, `witness` who looks at each exchange, `webhook` what the forge tells, `fault` how it misbehaves.
 
 mod app;
 mod calls;
@@ -18,6 +18,7 @@ mod state;
 mod tests;
 mod view;
 mod webhook;
+mod witness;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -43,6 +44,7 @@ pub use people::{NewPull, Repo};
 pub use state::{Logged, MAX_LOGGED, Place, Status};
 pub use view::{Comment, PullView, ReviewView};
 pub use webhook::{Chaos, DELIVERY_TIMEOUT, Delivery, Hook, MAX_QUEUED, sign_sha256};
+pub use witness::{Exchange, Witness};
 
 use crate::repo::GitError;
 use routes::HangUp;
@@ -75,11 +77,13 @@ pub struct Options {
     pub clock: Arc<dyn Clock>,
     /// Does git over HTTP need a token, as for a private repository? A wrong one is always refused.
     pub private_git: bool,
+    /// Who looks at every exchange of the API.
+    pub witness: Option<Arc<dyn Witness>>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { clock: Arc::new(WallClock), private_git: true }
+        Self { clock: Arc::new(WallClock), private_git: true, witness: None }
     }
 }
 
@@ -101,11 +105,17 @@ impl Clock for WallClock {
 }
 
 /// What the server and its handles share.
-#[derive(Debug)]
 pub(crate) struct Shared {
     state: Mutex<State>,
+    pub(crate) witness: Option<Arc<dyn Witness>>,
     /// The repositories' folder; deleted with the last handle.
     dir: tempfile::TempDir,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").field("dir", &self.dir).finish_non_exhaustive()
+    }
 }
 
 impl Shared {
@@ -164,6 +174,7 @@ impl FakeForge {
         };
         let shared = Arc::new(Shared {
             state: Mutex::new(State { world, repos: BTreeMap::new(), moved: BTreeMap::new() }),
+            witness: options.witness,
             dir,
         });
         let tasks = [

@@ -11,6 +11,8 @@
 mod change;
 #[path = "support/ports.rs"]
 mod ports;
+#[path = "support/watch.rs"]
+mod watch;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -32,7 +34,7 @@ use truing_core::id::{Key, Millis, PrId, Sha, Span};
 use truing_core::port::{Clock as _, Ids as _, Records as _, Revision, RunRef, Slots as _, Watchlist as _};
 use truing_core::publish::Producer;
 use truing_core::slot::{Command, Hold, Limits, Slot, State};
-use truing_fakes::forge::{Delivery, FakeForge, NewPull, Options, PullView, Repo};
+use truing_fakes::forge::{Delivery, NewPull, Options, PullView, Repo};
 use truing_forge::Secret;
 use truing_forge::github::{Credentials, GitHub, GitHubOptions};
 use truing_forge::marker::MarkerKeys;
@@ -42,6 +44,7 @@ use truing_store::{Sqlite, Stage};
 
 use change::{BOT, FIXED, FORTY, FOUND, NEW, Picture, STAY};
 use ports::{BreakableReader, Fault, FaultyForges, FaultyReader, FaultyStore, Hand, Manner, Mode, Script};
+use watch::Watched;
 
 const FORGE: &str = "fake";
 const SECRET: &str = "webhook secret";
@@ -57,7 +60,7 @@ const MAX_STEPS: usize = 60;
 
 /// A forge with one repository, a clock, and the files of one service.
 struct Lane {
-    forge: FakeForge,
+    forge: Watched,
     repo: Repo,
     /// The commits of every pull request here, so that only the first one has to fetch them.
     base: String,
@@ -116,8 +119,8 @@ struct Played {
 impl Lane {
     async fn new() -> Self {
         let clock = Hand::at(Millis(1_790_000_000_000));
-        let options = Options { clock: Arc::new(clock.clone()), private_git: true };
-        let forge = FakeForge::start(options).await.unwrap();
+        let options = Options { clock: Arc::new(clock.clone()), ..Options::default() };
+        let forge = Watched::start(options).await;
         forge.token(TOKEN, BOT);
         let repo = forge.create_repository("acme", "shop", change::base()).await.unwrap();
         let options = GitHubOptions {

@@ -9,6 +9,8 @@ mod change;
 #[path = "support/site.rs"]
 #[allow(dead_code, reason = "most of it is for the tests of reviews")]
 mod site;
+#[path = "support/watch.rs"]
+mod watch;
 
 use std::time::Duration;
 

@@ -15,6 +15,8 @@ mod pull;
 mod stopping;
 #[path = "operate/visible.rs"]
 mod visible;
+#[path = "support/watch.rs"]
+mod watch;
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -23,8 +25,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
-use truing_fakes::forge::{Chaos, FakeForge, Fault, FaultKind, Hook, NewPull, PullView, Repo};
+use truing_fakes::forge::{Chaos, Fault, FaultKind, Hook, NewPull, PullView, Repo};
 use truing_fakes::repo::Commit;
+
+use watch::Watched;
 
 const TOKEN: &str = "operate-token-canary";
 const SECRET: &str = "operate-secret-canary";
@@ -34,13 +38,13 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A home folder with a configuration for a fake forge.
 struct Site {
     home: TempDir,
-    forge: FakeForge,
+    forge: Watched,
     repo: Repo,
 }
 
 impl Site {
     async fn new() -> Self {
-        let forge = FakeForge::start(truing_fakes::forge::Options::default()).await.unwrap();
+        let forge = Watched::start(truing_fakes::forge::Options::default()).await;
         forge.token(TOKEN, "truing[bot]");
         let repo =
             forge.create_repository("o", "r", Commit::new("begin").write("a.py", "a = 1\n")).await.unwrap();

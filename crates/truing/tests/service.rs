@@ -36,6 +36,8 @@ mod site;
 mod stopping;
 #[path = "service/switch.rs"]
 mod switch;
+#[path = "support/watch.rs"]
+mod watch;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -6,6 +6,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests may fail them")]
 
+#[path = "support/watch.rs"]
+mod watch;
+
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::net::TcpListener;
@@ -18,9 +21,11 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use truing::wiring::SystemClock;
 use truing_core::id::{Key, PrId};
-use truing_fakes::forge::{Chaos, Delivery, FakeForge, Hook, NewPull, Options, PullView, Repo};
+use truing_fakes::forge::{Chaos, Delivery, Hook, NewPull, Options, PullView, Repo};
 use truing_fakes::repo::Commit;
 use truing_store::{Sqlite, Stage};
+
+use watch::Watched;
 
 /// The variable that says how large: pull requests, pushes to each, kills; `500,200,50` is the full size.
 const SIZE: &str = "TRUING_STORM";
@@ -66,7 +71,7 @@ struct Pull {
 
 /// A forge, and the folder of a service that is started and killed.
 struct Site {
-    forge: FakeForge,
+    forge: Watched,
     home: TempDir,
     port: u16,
     /// Webhooks that were accepted.
@@ -75,7 +80,7 @@ struct Site {
 
 impl Site {
     async fn new() -> Self {
-        let forge = FakeForge::start(Options::default()).await.unwrap();
+        let forge = Watched::start(Options::default()).await;
         forge.token(TOKEN, LOGIN);
         let home = tempfile::tempdir().unwrap();
         let url = forge.base_url();

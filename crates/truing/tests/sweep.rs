@@ -21,6 +21,8 @@ mod rounds;
 #[path = "support/site.rs"]
 #[allow(dead_code, reason = "some of it is for other tests")]
 mod site;
+#[path = "support/watch.rs"]
+mod watch;
 
 use std::time::Duration;
 

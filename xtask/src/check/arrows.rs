@@ -27,6 +27,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("truing-agent", &["truing-core", "truing-model", "truing-reader"]),
+    ("truing-contract", &[]),
     ("truing-core", &["truing-diff"]),
     ("truing-diff", &[]),
     ("truing-fakes", &["truing-core"]),

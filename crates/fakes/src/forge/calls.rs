@@ -41,7 +41,7 @@ pub(crate) fn user(state: &mut State, call: &Call) -> Answer {
 /// `GET /repos/{owner}/{repo}`.
 pub(crate) fn repository(state: &mut State, call: &Call) -> Answer {
     let (world, repo) = state.repo(call)?;
-    Ok(Reply::json(200, world.repository_json(repo)))
+    Ok(Reply::json(200, world.full_repository_json(repo)))
 }
 
 /// `GET /repos/{owner}/{repo}/pulls`: by `state`, `sort` created or updated, `direction`.

@@ -86,7 +86,7 @@ pub(crate) fn repository_by_id(state: &mut State, call: &Call) -> Answer {
     let id = call.number("id")?;
     let repo = state.repos.values().find(|repo| repo.id == id).ok_or_else(Reply::not_found)?;
     repo.admits(call)?;
-    Ok(Reply::json(200, state.world.repository_json(repo)))
+    Ok(Reply::json(200, state.world.full_repository_json(repo)))
 }
 
 /// `GET /user/repos`.

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// The method of a rule that meets every call of the API that may write.
+const WRITES: &str = "anything but GET";
+
 /// A rule: which calls it meets, and what happens to them.
 #[derive(Clone, Debug)]
 pub struct Fault {
@@ -47,6 +50,11 @@ impl Fault {
         Self { method: method.into(), path: path.into(), nth: 1, times: 1, kind }
     }
 
+    /// The `nth` call of the API that may write suffers, once.
+    pub fn write(nth: u32, kind: FaultKind) -> Self {
+        Self::once(WRITES, "", kind).nth(nth)
+    }
+
     /// From the `nth` such call on instead.
     #[must_use]
     pub fn nth(mut self, nth: u32) -> Self {
@@ -66,7 +74,12 @@ impl Fault {
             Some(whole) => text == whole,
             None => text.starts_with(&self.path),
         };
-        (self.method.is_empty() || self.method == method) && (begins(path) || begins(route))
+        let method = match self.method.as_str() {
+            "" => true,
+            WRITES => method != "GET" && !route.contains("/git-"),
+            one => one == method,
+        };
+        method && (begins(path) || begins(route))
     }
 }
 
@@ -113,6 +126,21 @@ mod tests {
             faults.take(method, "/repos/a/b/pulls/1", "/repos/{owner}/{repo}/pulls/{number}").is_some()
         };
         assert_eq!(["GET", "POST", "GET", "GET", "GET"].map(&mut ask), [false, false, true, true, false]);
+    }
+
+    #[test]
+    fn a_rule_for_writes_counts_no_other_calls() {
+        let mut faults = Faults::default();
+        faults.add(Fault::write(2, FaultKind::Drop));
+        let mut ask = |method, route| faults.take(method, route, route).is_some();
+        let calls = [
+            ("POST", "/graphql"),
+            ("GET", "/user"),
+            ("POST", "/{owner}/{repo}/git-upload-pack"),
+            ("PATCH", "/repos/{owner}/{repo}/issues/comments/{id}"),
+            ("POST", "/graphql"),
+        ];
+        assert_eq!(calls.map(|(method, route)| ask(method, route)), [false, false, false, true, false]);
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! The three operations that only GraphQL has: review threads, and resolving them. A query is not parsed but
 //! searched, for the operation's name and its arguments, literal or by variable.
 
+mod select;
+
 use serde_json::{Value, json};
 
 use crate::forge::json::time;
@@ -36,7 +38,7 @@ pub(crate) fn graphql(state: &mut State, call: &Call) -> Result<Reply, Reply> {
         state.world.violation(format!("an unknown GraphQL operation by {}", call.login));
         failed("undefinedField", "Field doesn't exist on type 'Query'")
     };
-    Ok(Reply::json(200, data))
+    Ok(Reply::json(200, select::only(query, data)))
 }
 
 /// One page of a pull request's threads.

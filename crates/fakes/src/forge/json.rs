@@ -118,7 +118,12 @@ impl World {
         with(self.user_json(login), more)
     }
 
-    /// A repository (`full-repository`).
+    /// A repository that was asked for by itself (`full-repository`).
+    pub(crate) fn full_repository_json(&self, repo: &Repository) -> Value {
+        with(self.repository_json(repo), json!({"network_count": repo.forks.len(), "subscribers_count": 1}))
+    }
+
+    /// A repository, inside other objects and in lists (`repository`).
     pub(crate) fn repository_json(&self, repo: &Repository) -> Value {
         self.named_repository_json(repo, &repo.owner, repo.id, false)
     }
@@ -139,7 +144,7 @@ impl World {
             "forks_count": repo.forks.len(), "archived": repo.access == Access::Archived, "disabled": false, "open_issues_count": open,
             "license": null, "allow_forking": true, "is_template": false, "web_commit_signoff_required": false,
             "topics": [], "visibility": "private", "forks": repo.forks.len(), "open_issues": open, "watchers": 0,
-            "default_branch": repo.default_branch, "network_count": repo.forks.len(), "subscribers_count": 1,
+            "default_branch": repo.default_branch,
             "permissions": {"admin": false, "maintain": false, "push": true, "triage": true, "pull": true},
         });
         with(urls(REPOSITORY_URLS, &format!("{base}/repos/{full_name}")), fields)

@@ -16,6 +16,7 @@ use sha2::{Digest as _, Sha256};
 use crate::forge::app::Pass;
 use crate::forge::fault::FaultKind;
 use crate::forge::state::{Logged, MAX_LOGGED, State};
+use crate::forge::witness::Exchange;
 use crate::forge::{Shared, app, calls, checks, estate, git_http, graphql};
 use crate::repo::GitError;
 
@@ -67,6 +68,15 @@ pub(crate) enum ReplyBody {
     Json(Value),
     /// Bytes of this media type.
     Bytes(&'static str, Bytes),
+}
+
+impl ReplyBody {
+    fn json(&self) -> Option<&Value> {
+        match self {
+            Self::Json(value) => Some(value),
+            Self::Empty | Self::Bytes(..) => None,
+        }
+    }
 }
 
 impl Reply {
@@ -208,6 +218,7 @@ async fn answer(
     request: Request,
 ) -> Response {
     let (parts, body) = request.into_parts();
+    let body = to_bytes(body, MAX_BODY).await;
     let (method, path) = (parts.method.as_str().to_owned(), parts.uri.path().to_owned());
     let route = if matches!(action, Action::Unknown) { UNKNOWN } else { route };
     let resource = match action {
@@ -215,6 +226,7 @@ async fn answer(
         Action::Rest(_) | Action::Unknown => "core",
         Action::GitRefs | Action::GitPack | Action::GitPush => "git",
     };
+    let asked = body.as_ref().ok().cloned();
     let (fault, bearer, spent) = {
         let mut state = shared.lock();
         let world = &mut state.world;
@@ -229,7 +241,10 @@ async fn answer(
         let now = shared.lock().world.now();
         spent.then(|| FaultKind::PrimaryLimit((3600 - now.rem_euclid(3600)).unsigned_abs()))
     });
-    let reply = match fault.as_ref().and_then(|kind| instead(kind, shared.lock().world.now())) {
+    let replaced = fault.as_ref().and_then(|kind| instead(kind, shared.lock().world.now()));
+    // What comes in place of an answer is not what GitHub would say to this call.
+    let answers = replaced.is_none() && fault != Some(FaultKind::Drop);
+    let reply = match replaced {
         Some(reply) => reply,
         None => match fault {
             Some(FaultKind::Drop) => Reply::done(),
@@ -243,7 +258,7 @@ async fn answer(
                     query: query(parts.uri.query().unwrap_or_default()),
                     body: Value::Null,
                 };
-                carry_out(&shared, action, &parts.headers, &method, body, call).await
+                carry_out(&shared, action, &parts.headers, &method, body.ok(), call).await
             }
         },
     };
@@ -252,12 +267,26 @@ async fn answer(
     }
     let hang_up = matches!(fault, Some(FaultKind::Drop | FaultKind::LostAnswer));
     let known = parts.headers.get(header::IF_NONE_MATCH).filter(|_| parts.method == "GET").cloned();
-    let mut response = respond(reply, &shared, fault == Some(FaultKind::Truncated), known, resource);
+    let reply = unless_known(reply, &shared, known);
+    let target = parts.uri.path_and_query().map_or(path, ToString::to_string);
+    if let (Some(witness), true) = (&shared.witness, resource != "git") {
+        let request =
+            asked.filter(|body| !body.is_empty()).and_then(|body| serde_json::from_slice(&body).ok());
+        let exchange = Exchange {
+            method: &method,
+            target: &target,
+            request: request.as_ref(),
+            answer: answers.then(|| (reply.status, reply.body.json())),
+        };
+        let problems = witness.saw(&exchange);
+        let world = &mut shared.lock().world;
+        problems.into_iter().for_each(|problem| world.violation(problem));
+    }
+    let mut response = respond(reply, &shared, fault == Some(FaultKind::Truncated), resource);
     {
         let mut state = shared.lock();
-        let path = parts.uri.path_and_query().map_or(path, ToString::to_string);
         let status = (!hang_up).then_some(response.status().as_u16());
-        state.world.log.push_back(Logged { method, path, login, status });
+        state.world.log.push_back(Logged { method, path: target, login, status });
         if state.world.log.len() > MAX_LOGGED {
             state.world.log.pop_front();
         }
@@ -308,14 +337,14 @@ async fn carry_out(
     action: Action,
     headers: &HeaderMap,
     method: &str,
-    body: Body,
+    body: Option<Bytes>,
     mut call: Call,
 ) -> Reply {
     if !headers.contains_key(header::USER_AGENT) {
         let words = "Request forbidden by administrative rules. Please make sure your request has a User-Agent header.";
         return Reply::bytes(403, "text/plain", words);
     }
-    let Ok(body) = to_bytes(body, MAX_BODY).await else {
+    let Some(body) = body else {
         return Reply::error(413, "Payload Too Large", Value::Null);
     };
     match action {
@@ -356,15 +385,8 @@ async fn carry_out(
         .unwrap_or_else(|error| Reply::error(500, &format!("the fake forge failed: {error}"), Value::Null))
 }
 
-/// The reply on the wire, with GitHub's headers. JSON has an ETag; what the caller knows is not sent again and
-/// costs nothing.
-fn respond(
-    mut reply: Reply,
-    shared: &Shared,
-    truncated: bool,
-    known: Option<HeaderValue>,
-    resource: &str,
-) -> Response {
+/// JSON has an ETag; what the caller knows is not sent again and costs nothing.
+fn unless_known(mut reply: Reply, shared: &Shared, known: Option<HeaderValue>) -> Reply {
     if let (200, ReplyBody::Json(value)) = (reply.status, &reply.body) {
         let digest = Sha256::digest(value.to_string().as_bytes());
         let etag = format!("W/\"{}\"", hex::encode(digest));
@@ -375,6 +397,11 @@ fn respond(
         }
         reply.headers.push(("etag", etag));
     }
+    reply
+}
+
+/// The reply on the wire, with GitHub's headers.
+fn respond(reply: Reply, shared: &Shared, truncated: bool, resource: &str) -> Response {
     let (used, now, limit, in_hour) = {
         let world = &shared.lock().world;
         match world.limit {

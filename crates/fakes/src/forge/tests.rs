@@ -7,15 +7,44 @@ mod git;
 mod hooks;
 mod rest;
 
+use std::sync::{Arc, LazyLock};
+
 use reqwest::Response;
 use serde_json::{Value, json};
+use truing_contract::{Contract, Part};
 
-use super::{FakeForge, NewPull, Options, Repo};
+use super::{Exchange, FakeForge, NewPull, Options, Repo, Witness};
 use crate::repo::Commit;
 
 const TOKEN: &str = "ghs_reviewer";
 const BOT: &str = "truing[bot]";
 const PULLS: &str = "/repos/acme/shop/pulls";
+
+/// What GitHub publishes.
+static GITHUB: LazyLock<Contract> = LazyLock::new(|| Contract::github().unwrap());
+
+/// Compares every exchange with what GitHub publishes. What is refused is wrong on purpose: then only the answer's
+/// JSON counts.
+struct Published;
+
+impl Witness for Published {
+    fn saw(&self, exchange: &Exchange<'_>) -> Vec<String> {
+        let Exchange { method, target, request, answer } = *exchange;
+        let found = GITHUB.check(&truing_contract::Exchange { method, target, request, answer });
+        let json = answer.and_then(|(_, json)| json);
+        let refused = answer.is_some_and(|(status, _)| status >= 300)
+            || json.is_some_and(|json| json["errors"].is_array());
+        let counts = |part: Part| match part {
+            Part::Request | Part::Status(_) => !refused,
+            Part::Answer(_) => !refused || json.is_some(),
+        };
+        found
+            .into_iter()
+            .filter(|violation| counts(violation.part))
+            .map(|violation| format!("unlike GitHub: {violation}"))
+            .collect()
+    }
+}
 
 /// A forge with the repository `acme/shop` and pull request 1: `src/a.py` has 40 lines, of which line 10 is
 /// changed and line 30 is new.
@@ -29,9 +58,18 @@ fn numbered(count: u32) -> Vec<String> {
     (1..=count).map(|n| format!("line {n}")).collect()
 }
 
+impl Drop for Stage {
+    fn drop(&mut self) {
+        let unlike: Vec<_> =
+            self.forge.violations().into_iter().filter(|what| what.starts_with("unlike GitHub")).collect();
+        assert!(std::thread::panicking() || unlike.is_empty(), "{}", unlike.join("\n"));
+    }
+}
+
 impl Stage {
     async fn new() -> Self {
-        let forge = FakeForge::start(Options::default()).await.unwrap();
+        let forge = FakeForge::start(Options { witness: Some(Arc::new(Published)), ..Options::default() });
+        let forge = forge.await.unwrap();
         forge.token(TOKEN, BOT);
         let mut lines = numbered(40);
         let first = Commit::new("First").write("src/a.py", lines.join("\n")).write("README.md", "# Shop\n");

@@ -18,7 +18,7 @@ use truing_core::fair::Places;
 use truing_core::id::{Key, Millis, PrId, Span};
 use truing_core::port::{Clock, Operations, Records, Slots, Watchlist};
 use truing_core::slot::{Command, Limits, Slot, State};
-use truing_fakes::forge::{App, Chaos, Delivery, FakeForge, Hook, NewPull, Options, PullView, Repo};
+use truing_fakes::forge::{App, Chaos, Delivery, Hook, NewPull, Options, PullView, Repo};
 use truing_fakes::repo::Commit;
 use truing_forge::github::{AppKey, Credentials, GitHub, GitHubOptions};
 use truing_forge::marker::MarkerKeys;
@@ -28,6 +28,7 @@ use truing_git::{Git, GitOptions};
 use truing_store::{Sqlite, Stage};
 
 use crate::change::{self, BOT, Picture};
+use crate::watch::Watched;
 
 /// The `NAME` of `[forge.NAME]`.
 pub(crate) const FORGE: &str = "fake";
@@ -99,7 +100,7 @@ pub(crate) fn settings() -> Settings {
 
 /// A forge and what a service of it keeps.
 pub(crate) struct Site {
-    pub(crate) forge: FakeForge,
+    pub(crate) forge: Watched,
     pub(crate) repo: Repo,
     pub(crate) clock: Warp,
     base: String,
@@ -136,7 +137,7 @@ impl Site {
     pub(crate) async fn settling(settle: Span) -> Self {
         let clock = Warp::default();
         let options = Options { clock: Arc::new(clock.clone()), ..Options::default() };
-        let forge = FakeForge::start(options).await.unwrap();
+        let forge = Watched::start(options).await;
         forge.token(TOKEN, BOT);
         let repo = forge.create_repository("acme", "shop", change::base()).await.unwrap();
         let options = GitHubOptions {

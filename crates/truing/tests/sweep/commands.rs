@@ -174,7 +174,10 @@ async fn a_permission_that_cannot_be_asked_is_asked_again() {
     service.stop().await;
     let service = site.serve().await;
     crate::site::until("it is reviewed again", async || {
-        site.clock.skip(Span::seconds(1));
+        // Whoever is at work must not be late.
+        if !service.is_leased(&key).await {
+            site.clock.skip(Span::seconds(1));
+        }
         service.published(&key).await == 2
     })
     .await;

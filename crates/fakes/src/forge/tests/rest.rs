@@ -285,7 +285,7 @@ async fn threads_are_listed_resolved_and_opened_again_by_graphql() {
     let second = stage.shop.comment_on(1, "reader", "src/a.py", (Side::Left, 10), "Why?").await.unwrap();
     let query = "query($owner: String!, $name: String!, $number: Int!, $after: String) { repository(owner: $owner, name: $name) { \
         pullRequest(number: $number) { reviewThreads(first: 1, after: $after) { pageInfo { hasNextPage endCursor } nodes { id isResolved \
-        isOutdated comments(first: 5) { nodes { databaseId } } } } } } }";
+        isOutdated resolvedBy { login } comments(first: 5) { nodes { fullDatabaseId } } } } } } }";
     let threads = async |after: Value| {
         let variables = json!({"owner": "acme", "name": "shop", "number": 1, "after": after});
         let (status, body) =
@@ -299,7 +299,7 @@ async fn threads_are_listed_resolved_and_opened_again_by_graphql() {
             .as_array()
             .unwrap()
             .iter()
-            .map(|c| c["databaseId"].as_u64().unwrap())
+            .map(|c| c["fullDatabaseId"].as_str().unwrap().parse::<u64>().unwrap())
             .collect::<Vec<_>>()
     };
     assert_eq!((ids(&page), page["nodes"].as_array().unwrap().len()), (vec![first, answer], 1));
@@ -350,13 +350,13 @@ async fn threads_are_listed_resolved_and_opened_again_by_graphql() {
 #[tokio::test]
 async fn calls_are_counted_by_route_and_logged() {
     let stage = Stage::new().await;
-    stage.get(&format!("{PULLS}/1?x=1")).await;
-    stage.get(&format!("{PULLS}/1")).await;
-    assert_eq!(stage.forge.calls()["GET /repos/{owner}/{repo}/pulls/{number}"], 2);
+    stage.get(&format!("{PULLS}?state=all")).await;
+    stage.get(PULLS).await;
+    assert_eq!(stage.forge.calls()["GET /repos/{owner}/{repo}/pulls"], 2);
     let log = stage.forge.log();
     assert_eq!(
         (log[0].path.as_str(), log[0].status, log[0].login.as_deref()),
-        ("/repos/acme/shop/pulls/1?x=1", Some(200), Some(BOT))
+        ("/repos/acme/shop/pulls?state=all", Some(200), Some(BOT))
     );
 }
 

@@ -1,0 +1,236 @@
+//! GraphQL: a query checked against the schema, its variables, and the answer against both.
+
+use apollo_compiler::ast::Type;
+use apollo_compiler::executable::{Field, Selection, SelectionSet};
+use apollo_compiler::request::coerce_variable_values;
+use apollo_compiler::response::JsonMap;
+use apollo_compiler::schema::ExtendedType;
+use apollo_compiler::validation::Valid;
+use apollo_compiler::{ExecutableDocument, Schema};
+use serde_json::{Map, Value};
+
+use crate::{ContractError, Exchange, Part, Violation};
+
+/// What a GraphQL request is called.
+const NAME: &str = "POST /graphql";
+/// The fields of a request.
+const FIELDS: &[&str] = &["operationName", "query", "variables"];
+
+/// The schema.
+#[derive(Debug)]
+pub(crate) struct Document(Valid<Schema>);
+
+impl Document {
+    pub(crate) fn new(text: &str) -> Result<Self, ContractError> {
+        let schema = Schema::parse_and_validate(text, "github.graphql");
+        schema.map(Self).map_err(|error| ContractError::Graphql(error.errors.to_string()))
+    }
+
+    /// What is wrong with an exchange.
+    pub(crate) fn check(&self, exchange: &Exchange<'_>) -> Vec<Violation> {
+        let mut found = Vec::new();
+        let mut wrong = |part, place: &str, what: String| {
+            found.push(Violation { operation: NAME.into(), part, place: place.to_owned(), what });
+        };
+        let empty = Map::new();
+        let request = exchange.request.and_then(Value::as_object).unwrap_or(&empty);
+        for name in request.keys().filter(|name| !FIELDS.contains(&name.as_str())) {
+            wrong(Part::Request, &format!("/{name}"), "not a field of a GraphQL request".into());
+        }
+        let query = request.get("query").and_then(Value::as_str).unwrap_or_default();
+        let document = match ExecutableDocument::parse_and_validate(&self.0, query, "query") {
+            Ok(document) => document,
+            Err(error) => {
+                for error in error.errors.iter() {
+                    wrong(Part::Request, "/query", error.to_json().message);
+                }
+                return found;
+            }
+        };
+        let operation = match document.operations.get(None) {
+            Ok(operation) => operation,
+            Err(error) => {
+                wrong(Part::Request, "/query", error.message().to_string());
+                return found;
+            }
+        };
+        let variables = request.get("variables").cloned().unwrap_or_else(|| Map::new().into());
+        let known: Vec<&str> = operation.variables.iter().map(|variable| variable.name.as_str()).collect();
+        for name in variables
+            .as_object()
+            .into_iter()
+            .flat_map(Map::keys)
+            .filter(|name| !known.contains(&name.as_str()))
+        {
+            wrong(Part::Request, &format!("/variables/{name}"), "not a variable of the query".into());
+        }
+        match serde_json::from_value::<JsonMap>(variables) {
+            Ok(values) => {
+                if let Err(error) = coerce_variable_values(&self.0, operation, &values) {
+                    wrong(Part::Request, "/variables", error.message().to_string());
+                }
+            }
+            Err(error) => wrong(Part::Request, "/variables", error.to_string()),
+        }
+        // Errors come with status 200, too; what else there is came from somewhere in between.
+        if let Some((200, answer)) = exchange.answer {
+            let data = answer.map_or(&Value::Null, |answer| &answer["data"]);
+            let is_error = answer.is_some_and(|answer| answer["errors"].is_array());
+            if let (Value::Null, true) = (data, is_error) {
+                return found;
+            }
+            let walk = Walk { schema: &self.0, document: &document };
+            let mut told = Vec::new();
+            walk.object(&operation.selection_set, data, "/data", &mut told);
+            told.into_iter().for_each(|(place, what)| wrong(Part::Answer(200), &place, what));
+        }
+        found
+    }
+}
+
+/// Looks at an answer as the query selects it.
+struct Walk<'a> {
+    schema: &'a Schema,
+    document: &'a ExecutableDocument,
+}
+
+impl Walk<'_> {
+    fn object(&self, set: &SelectionSet, value: &Value, place: &str, told: &mut Vec<(String, String)>) {
+        let Some(fields) = value.as_object() else {
+            told.push((place.to_owned(), "should be an object".into()));
+            return;
+        };
+        let mut selected = Vec::new();
+        self.selected(set, true, &mut selected);
+        for name in fields
+            .keys()
+            .filter(|name| selected.iter().all(|(field, _)| field.response_key() != name.as_str()))
+        {
+            told.push((format!("{place}/{name}"), "nobody asked for it".into()));
+        }
+        for (field, always) in selected {
+            let place = format!("{place}/{}", field.response_key());
+            match fields.get(field.response_key().as_str()) {
+                Some(value) => self.value(field, field.ty(), value, &place, told),
+                None if always => told.push((place, "is missing".into())),
+                None => {}
+            }
+        }
+    }
+
+    /// The fields of a selection, and whether each is there whatever type the object has.
+    fn selected<'b>(&'b self, set: &'b SelectionSet, always: bool, all: &mut Vec<(&'b Field, bool)>) {
+        for selection in &set.selections {
+            let (inner, on) = match selection {
+                Selection::Field(field) => {
+                    all.push((field, always && field.directives.is_empty()));
+                    continue;
+                }
+                Selection::InlineFragment(fragment) => {
+                    (&fragment.selection_set, fragment.type_condition.as_ref())
+                }
+                Selection::FragmentSpread(spread) => match self.document.fragments.get(&spread.fragment_name)
+                {
+                    Some(fragment) => (&fragment.selection_set, Some(fragment.type_condition())),
+                    None => continue,
+                },
+            };
+            self.selected(inner, always && on.is_none_or(|on| *on == set.ty), all);
+        }
+    }
+
+    fn value(&self, field: &Field, of: &Type, value: &Value, place: &str, told: &mut Vec<(String, String)>) {
+        let mut wrong = |what: &str| told.push((place.to_owned(), what.to_owned()));
+        match (of.is_non_null(), value) {
+            (true, Value::Null) => return wrong("must not be null"),
+            (false, Value::Null) => return,
+            (true | false, _) => {}
+        }
+        if of.is_list() {
+            let Some(items) = value.as_array() else { return wrong("should be a list") };
+            let place = format!("{place}/*");
+            return items.iter().for_each(|item| self.value(field, of.item_type(), item, &place, told));
+        }
+        let name = of.inner_named_type().as_str();
+        let right = match (name, self.schema.types.get(name)) {
+            ("String" | "ID", _) => value.is_string(),
+            ("Int", _) => value.as_i64().is_some_and(|number| i32::try_from(number).is_ok()),
+            ("Boolean", _) => value.is_boolean(),
+            (_, Some(ExtendedType::Enum(known))) => {
+                value.as_str().is_some_and(|text| known.values.keys().any(|name| name.as_str() == text))
+            }
+            (_, Some(ExtendedType::Scalar(_)) | None) => !value.is_object() && !value.is_array(),
+            (_, Some(_)) => return self.object(&field.selection_set, value, place, told),
+        };
+        if !right {
+            wrong(&format!("is not of type {name}"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const SCHEMA: &str = "type Query { thread(id: ID!): Thread, threads: [Thread!]! } type Thread { id: ID!, line: Int, side: Side }
+        enum Side { LEFT RIGHT }";
+    const ONE: &str = "query($id: ID!) { thread(id: $id) { id line side } }";
+
+    fn told(request: Value, answer: Value) -> Vec<String> {
+        let document = Document::new(SCHEMA).unwrap();
+        let (method, target) = ("POST", "/graphql");
+        let exchange =
+            Exchange { method, target, request: Some(&request), answer: Some((200, Some(&answer))) };
+        document
+            .check(&exchange)
+            .into_iter()
+            .map(|violation| format!("{} {}", violation.place, violation.what))
+            .collect()
+    }
+
+    #[test]
+    fn a_query_names_what_the_schema_has() {
+        let one = json!({"query": ONE, "variables": {"id": "x"}});
+        let right = json!({"data": {"thread": {"id": "x", "line": null, "side": "LEFT"}}});
+        assert_eq!(told(one, right.clone()), Vec::<String>::new());
+        let unknown = told(json!({"query": "{ thread(id: 1) { nothing } }"}), right.clone());
+        assert!(unknown.iter().any(|told| told.contains("a field `nothing`")), "{unknown:?}");
+        assert_eq!(told(json!({"query": ONE, "variables": {"id": "x", "more": 1}}), right.clone()).len(), 1);
+        assert_eq!(
+            told(json!({"query": ONE, "variables": {}}), right.clone()).len(),
+            1,
+            "a variable is missing"
+        );
+        assert_eq!(told(json!({"query": ONE, "variables": {"id": "x"}, "extra": 1}), right).len(), 1);
+    }
+
+    #[test]
+    fn an_answer_has_what_was_asked_for_and_nothing_else() {
+        let ask = |thread: Value| {
+            told(json!({"query": ONE, "variables": {"id": "x"}}), json!({"data": {"thread": thread}}))
+        };
+        assert_eq!(ask(Value::Null), Vec::<String>::new());
+        assert_eq!(ask(json!({"id": null, "line": 1, "side": null})), ["/data/thread/id must not be null"]);
+        assert_eq!(
+            ask(json!({"id": "x", "line": "1", "side": null})),
+            ["/data/thread/line is not of type Int"]
+        );
+        assert_eq!(
+            ask(json!({"id": "x", "line": 1, "side": "UP"})),
+            ["/data/thread/side is not of type Side"]
+        );
+        assert_eq!(ask(json!({"id": "x", "line": 1})), ["/data/thread/side is missing"]);
+        assert_eq!(
+            ask(json!({"id": "x", "line": 1, "side": null, "path": "a"})),
+            ["/data/thread/path nobody asked for it"]
+        );
+    }
+
+    #[test]
+    fn an_error_has_no_data() {
+        let one = json!({"query": ONE, "variables": {"id": "x"}});
+        assert_eq!(told(one, json!({"data": null, "errors": [{"message": "no"}]})), Vec::<String>::new());
+    }
+}

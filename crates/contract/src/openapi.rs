@@ -1,0 +1,219 @@
+//! The calls of an OpenAPI document, and an exchange checked against the one that it is of.
+
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+use serde_json::{Value, json};
+
+use crate::schema::{Schema, express_nullable, resolved};
+use crate::{ContractError, Exchange, Part, Violation};
+
+/// Where an operation of this path is described that the document leaves out: GitHub answers a call to a
+/// repository's former name by a redirect to an address with its id, and all of the repository's calls are there.
+const BY_ID: (&str, &str) = ("/repositories/{id}", "/repos/{owner}/{repo}");
+
+/// The document.
+#[derive(Debug)]
+pub(crate) struct Document {
+    components: Value,
+    operations: Vec<Operation>,
+}
+
+/// One call.
+#[derive(Debug)]
+struct Operation {
+    /// `GET /user`.
+    name: String,
+    method: String,
+    template: String,
+    /// What may be in the query, with the schema of each.
+    query: BTreeMap<String, Body>,
+    request: Option<Body>,
+    answers: BTreeMap<String, Option<Body>>,
+}
+
+/// A body, or a field of the query. Its schema is made ready when it is needed.
+#[derive(Debug)]
+struct Body {
+    schema: Value,
+    ready: OnceLock<Result<Schema, String>>,
+}
+
+impl Document {
+    pub(crate) fn new(mut document: Value) -> Result<Self, ContractError> {
+        express_nullable(&mut document);
+        let components = document["components"].take();
+        let paths = document["paths"].as_object();
+        let paths = paths.ok_or_else(|| ContractError::Openapi("it has no paths".into()))?;
+        let mut operations = Vec::new();
+        for (template, path) in paths {
+            for (method, operation) in path.as_object().into_iter().flatten() {
+                if method != "parameters" {
+                    operations.push(Operation::new(method, template, path, operation, &components));
+                }
+            }
+        }
+        Ok(Self { components, operations })
+    }
+
+    pub(crate) fn operations(&self) -> impl Iterator<Item = &str> {
+        self.operations.iter().map(|operation| operation.name.as_str())
+    }
+
+    /// What is wrong with an exchange.
+    pub(crate) fn check(&self, exchange: &Exchange<'_>) -> Vec<Violation> {
+        let (path, query) = exchange.target.split_once('?').unwrap_or((exchange.target, ""));
+        let fitting = self.operations.iter().filter(|operation| operation.method == exchange.method);
+        // Of several that fit the one with the fewest parameters is meant.
+        let fitting = fitting.filter_map(|operation| Some((fits(&operation.template, path)?, operation)));
+        let Some((_, operation)) = fitting.min_by_key(|(parameters, _)| *parameters) else {
+            return vec![Violation {
+                operation: format!("{} {path}", exchange.method),
+                part: Part::Request,
+                place: String::new(),
+                what: "no such call (one that is new belongs into crates/contract/data/github.toml)".into(),
+            }];
+        };
+        operation.check(exchange, query, &self.components)
+    }
+}
+
+impl Operation {
+    fn new(method: &str, template: &str, path: &Value, operation: &Value, components: &Value) -> Self {
+        let parameters = [path, operation].into_iter().flat_map(|of| of["parameters"].as_array()).flatten();
+        let parameters = parameters.map(|given| resolved(given, components).unwrap_or(given));
+        let query = parameters
+            .filter(|given| given["in"] == "query")
+            .filter_map(|given| Some((given["name"].as_str()?.to_owned(), Body::new(&given["schema"]))));
+        let body = |of: &Value| {
+            let of = resolved(of, components).unwrap_or(of);
+            let mut media = of["content"].as_object()?.iter();
+            let (_, json) = media.find(|(kind, _)| kind.contains("json"))?;
+            Some(Body::new(&json["schema"]))
+        };
+        let answers = operation["responses"].as_object().into_iter().flatten();
+        let method = method.to_uppercase();
+        Self {
+            name: format!("{method} {template}"),
+            method,
+            template: template.to_owned(),
+            query: query.collect(),
+            request: operation.get("requestBody").and_then(body),
+            answers: answers.map(|(status, answer)| (status.clone(), body(answer))).collect(),
+        }
+    }
+
+    fn check(&self, exchange: &Exchange<'_>, query: &str, components: &Value) -> Vec<Violation> {
+        let mut found = Vec::new();
+        let mut wrong = |part, place: String, what: String| {
+            found.push(Violation { operation: self.name.clone(), part, place, what });
+        };
+        for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
+            match self.query.get(name) {
+                None => wrong(Part::Request, format!("?{name}"), "not among the query's fields".into()),
+                Some(field) => {
+                    let place = format!("?{name}");
+                    let value = typed(&field.schema, value);
+                    field.check(&value, components, |_, what| wrong(Part::Request, place.clone(), what));
+                }
+            }
+        }
+        match (&self.request, exchange.request) {
+            (Some(body), Some(value)) => {
+                body.check(value, components, |place, what| wrong(Part::Request, place, what));
+            }
+            (None, Some(_)) => wrong(Part::Request, String::new(), "the call takes no body".into()),
+            (Some(_) | None, None) => {}
+        }
+        let Some((status, answer)) = exchange.answer else { return found };
+        let part = Part::Answer(status);
+        match (self.answers.get(&status.to_string()), answer) {
+            (None, _) => wrong(Part::Status(status), String::new(), "not among the call's".into()),
+            (Some(Some(body)), Some(value)) => {
+                body.check(value, components, |place, what| wrong(part, place, what));
+            }
+            (Some(Some(_)), None) => wrong(part, String::new(), "there should be JSON".into()),
+            (Some(None), Some(_)) => wrong(part, String::new(), "there should be no JSON".into()),
+            (Some(None), None) => {}
+        }
+        found
+    }
+}
+
+impl Body {
+    fn new(schema: &Value) -> Self {
+        Self { schema: schema.clone(), ready: OnceLock::new() }
+    }
+
+    fn check(&self, value: &Value, components: &Value, mut wrong: impl FnMut(String, String)) {
+        match self.ready.get_or_init(|| Schema::new(&self.schema, components)) {
+            Ok(schema) => {
+                schema.check(value, components).into_iter().for_each(|(place, what)| wrong(place, what));
+            }
+            Err(error) => wrong(String::new(), format!("its schema is of no use: {error}")),
+        }
+    }
+}
+
+/// A query's value by the type that it should have.
+fn typed(schema: &Value, text: &str) -> Value {
+    let integer = || text.parse::<i64>().ok().map(|number| json!(number));
+    let boolean = || text.parse::<bool>().ok().map(|value| json!(value));
+    let typed = match schema["type"].as_str() {
+        Some("integer" | "number") => integer(),
+        Some("boolean") => boolean(),
+        Some(_) => None,
+        None => integer().or_else(boolean),
+    };
+    typed.unwrap_or_else(|| text.into())
+}
+
+/// The number of parameters of a template that a path fits; none: it does not.
+fn fits(template: &str, path: &str) -> Option<usize> {
+    let (of, by_id) = match path.strip_prefix("/repositories/").map(|rest| rest.split_once('/')) {
+        Some(rest) => (template.strip_prefix(BY_ID.1)?, Some(rest.map_or("", |(_, rest)| rest))),
+        None => (template, None),
+    };
+    let path = by_id.unwrap_or(path).trim_start_matches('/');
+    let (of, mut parts): (Vec<_>, _) = (
+        of.split('/').filter(|part| !part.is_empty()).collect(),
+        path.split('/').filter(|part| !part.is_empty()),
+    );
+    let mut parameters = 0;
+    for expected in of {
+        let part = parts.next()?;
+        if expected.starts_with('{') {
+            let number = expected.ends_with("_id}") || expected.ends_with("_number}");
+            if number && part.parse::<u64>().is_err() {
+                return None;
+            }
+            parameters += 1;
+        } else if expected != part {
+            return None;
+        }
+    }
+    parts.next().is_none().then_some(parameters)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_fits_by_its_parts() {
+        assert_eq!(fits("/repos/{owner}/{repo}/pulls", "/repos/a/b/pulls"), Some(2));
+        assert_eq!(fits("/repos/{owner}/{repo}/pulls", "/repos/a/b/issues"), None);
+        assert_eq!(fits("/repos/{owner}/{repo}/pulls", "/repos/a/b/pulls/1"), None);
+        assert_eq!(fits("/repos/{owner}/{repo}", "/repositories/7"), Some(0));
+        assert_eq!(fits("/repos/{owner}/{repo}/pulls", "/repositories/7/pulls"), Some(0));
+        assert_eq!(fits("/user", "/repositories/7"), None);
+        assert_eq!(fits("/pulls/{pull_number}", "/pulls/comments"), None, "not a number");
+    }
+
+    #[test]
+    fn a_value_of_the_query_has_the_type_that_the_schema_wants() {
+        assert_eq!(typed(&json!({"type": "integer"}), "100"), json!(100));
+        assert_eq!(typed(&json!({"type": "integer"}), "x"), json!("x"));
+        assert_eq!(typed(&json!({"type": "string"}), "100"), json!("100"));
+    }
+}

@@ -1,0 +1,194 @@
+//! Schemas of OpenAPI 3.0: turned into JSON Schema, and asked for fields that they do not name.
+
+use std::collections::BTreeSet;
+
+use jsonschema::Validator;
+use serde_json::{Map, Value, json};
+
+/// Violations of one body that are looked at; those of several items of a list that are alike count once.
+const MAX_SEEN: usize = 10_000;
+/// How deep references may lead on before that is taken for a circle.
+const MAX_DEPTH: usize = 32;
+/// How much of a violation's text is kept, in characters.
+const MAX_TEXT: usize = 160;
+
+/// The schema of a body.
+#[derive(Debug)]
+pub(crate) struct Schema {
+    schema: Value,
+    validator: Validator,
+}
+
+impl Schema {
+    /// A schema, and the document whose components it refers to; `nullable` is expressed already.
+    pub(crate) fn new(schema: &Value, components: &Value) -> Result<Self, String> {
+        let whole = json!({"allOf": [schema], "components": components});
+        let validator = jsonschema::draft4::options()
+            .should_validate_formats(false)
+            .build(&whole)
+            .map_err(|error| error.to_string())?;
+        Ok(Self { schema: schema.clone(), validator })
+    }
+
+    /// What is wrong with a value: place and words.
+    pub(crate) fn check(&self, value: &Value, components: &Value) -> Vec<(String, String)> {
+        let seen: BTreeSet<(String, String)> = self
+            .validator
+            .iter_errors(value)
+            .take(MAX_SEEN)
+            .map(|error| {
+                let text: String = error.masked().to_string().chars().take(MAX_TEXT).collect();
+                (starred(error.instance_path().as_str()), text)
+            })
+            .collect();
+        let mut found = Vec::from_iter(seen);
+        unnamed(&[&self.schema], value, components, "", &mut found);
+        found
+    }
+}
+
+/// A JSON pointer with `*` for every index.
+fn starred(pointer: &str) -> String {
+    let parts = pointer.split('/').map(|part| {
+        let index = !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+        if index { "*" } else { part }
+    });
+    parts.collect::<Vec<_>>().join("/")
+}
+
+/// Finds the fields of objects that none of the schemas names. `additionalProperties` counts only where it has a
+/// schema of its own: then the object is a map.
+fn unnamed(
+    schemas: &[&Value],
+    value: &Value,
+    components: &Value,
+    place: &str,
+    found: &mut Vec<(String, String)>,
+) {
+    let mut all = Vec::new();
+    schemas.iter().for_each(|schema| branches(schema, components, 0, &mut all));
+    let of = |key: &str| all.iter().filter_map(|schema| schema.get(key)).collect::<Vec<_>>();
+    match value {
+        Value::Object(fields) => {
+            let named = of("properties");
+            let is_map = of("additionalProperties").iter().any(|more| more.is_object());
+            if named.is_empty() || is_map {
+                return;
+            }
+            for (name, value) in fields {
+                let inner: Vec<&Value> = named.iter().filter_map(|fields| fields.get(name)).collect();
+                let place = format!("{place}/{name}");
+                if inner.is_empty() {
+                    found.push((place, "a field that the schema does not name".into()));
+                } else {
+                    unnamed(&inner, value, components, &place, found);
+                }
+            }
+        }
+        Value::Array(items) => {
+            let inner = of("items");
+            let place = format!("{place}/*");
+            let mut inside = Vec::new();
+            items.iter().for_each(|item| unnamed(&inner, item, components, &place, &mut inside));
+            let once: BTreeSet<_> = inside.into_iter().collect();
+            found.extend(once);
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// A schema with all that it refers to and is put together from.
+fn branches<'a>(schema: &'a Value, components: &'a Value, depth: usize, all: &mut Vec<&'a Value>) {
+    if depth > MAX_DEPTH {
+        return;
+    }
+    if let Some(there) = resolved(schema, components) {
+        return branches(there, components, depth + 1, all);
+    }
+    all.push(schema);
+    for key in ["allOf", "anyOf", "oneOf"] {
+        for inner in schema.get(key).and_then(Value::as_array).into_iter().flatten() {
+            branches(inner, components, depth + 1, all);
+        }
+    }
+}
+
+/// What a reference refers to; none: it is no reference.
+pub(crate) fn resolved<'a>(value: &Value, components: &'a Value) -> Option<&'a Value> {
+    components.pointer(value.get("$ref")?.as_str()?.strip_prefix("#/components")?)
+}
+
+/// Expresses OpenAPI's `nullable` by types, everywhere below.
+pub(crate) fn express_nullable(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.values_mut().for_each(express_nullable);
+            // A field may be called so, too.
+            if fields.get("nullable") == Some(&Value::Bool(true)) {
+                fields.remove("nullable");
+                let null = |values: &mut Vec<Value>, null: Value| {
+                    if !values.contains(&null) {
+                        values.push(null);
+                    }
+                };
+                if let Some(Value::Array(values)) = fields.get_mut("enum") {
+                    null(values, Value::Null);
+                }
+                match fields.get("type") {
+                    Some(Value::String(one)) => {
+                        let either = json!([one, "null"]);
+                        fields.insert("type".into(), either);
+                    }
+                    Some(_) | None => {
+                        let inner = Value::Object(std::mem::take(fields));
+                        *fields = Map::from_iter([("anyOf".into(), json!([inner, {"type": "null"}]))]);
+                    }
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(express_nullable),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(schema: Value, value: Value) -> Vec<(String, String)> {
+        let mut schema = schema;
+        let mut components = json!({"schemas": {"user": {
+            "type": "object", "nullable": true, "required": ["id"], "properties": {"id": {"type": "integer"}},
+        }}});
+        express_nullable(&mut schema);
+        express_nullable(&mut components);
+        Schema::new(&schema, &components).unwrap().check(&value, &components)
+    }
+
+    fn user() -> Value {
+        json!({"type": "object", "properties": {"user": {"$ref": "#/components/schemas/user"}}})
+    }
+
+    #[test]
+    fn types_and_required_fields_are_checked_through_references() {
+        let wrong = told(user(), json!({"user": {"id": "7"}}));
+        assert_eq!(wrong, [("/user/id".to_owned(), "value is not of type \"integer\"".to_owned())]);
+        let missing = told(user(), json!({"user": {}}));
+        assert_eq!(missing, [("/user".to_owned(), "\"id\" is a required property".to_owned())]);
+        assert_eq!(told(user(), json!({"user": null})), [], "nullable");
+    }
+
+    #[test]
+    fn a_field_that_no_schema_names_is_told_although_the_schema_would_let_it_pass() {
+        let place = |value| told(user(), value).into_iter().map(|(place, _)| place).collect::<Vec<_>>();
+        assert_eq!(place(json!({"user": {"id": 7, "x": 1}})), ["/user/x"]);
+        let list = json!({"type": "array", "items": {"anyOf": [
+            {"properties": {"a": {}}}, {"properties": {"b": {}}, "additionalProperties": true},
+        ]}});
+        assert_eq!(told(list.clone(), json!([{"a": 1}, {"b": 1}])), []);
+        assert_eq!(told(list, json!([{"c": 1}, {"c": 2}])).len(), 1, "told once");
+        let map =
+            json!({"type": "object", "properties": {"a": {}}, "additionalProperties": {"type": "string"}});
+        assert_eq!(told(map, json!({"whatever": "text"})), []);
+    }
+}

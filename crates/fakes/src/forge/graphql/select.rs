@@ -1,0 +1,98 @@
+//! Cuts an answer down to what its query selects, as every GraphQL server does: whoever reads a field that was not
+//! asked for must not find it.
+
+use serde_json::Value;
+
+/// Fields with what is selected of each; nothing: the field is a plain value.
+type Selection = Vec<(String, Fields)>;
+
+/// What is selected of one field.
+struct Fields(Selection);
+
+/// The answer without what the query does not select.
+pub(super) fn only(query: &str, mut answer: Value) -> Value {
+    let mut words = words(query).into_iter();
+    // Before the first brace there are the operation's name and variables.
+    let _ = words.by_ref().find(|word| word == "{");
+    let selected = selection(&mut words);
+    if let Some(data) = answer.get_mut("data") {
+        cut(data, &selected);
+    }
+    answer
+}
+
+fn cut(value: &mut Value, selected: &Selection) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|name, value| match selected.iter().find(|(wanted, _)| wanted == name) {
+                Some((_, Fields(inner))) => {
+                    if !inner.is_empty() {
+                        cut(value, inner);
+                    }
+                    true
+                }
+                None => false,
+            });
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| cut(item, selected)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// Names and braces, without arguments.
+fn words(query: &str) -> Vec<String> {
+    let (mut words, mut word, mut depth) = (Vec::new(), String::new(), 0_u32);
+    for c in query.chars().chain([' ']) {
+        if depth == 0 && (c.is_ascii_alphanumeric() || c == '_') {
+            word.push(c);
+            continue;
+        }
+        if !word.is_empty() {
+            words.push(std::mem::take(&mut word));
+        }
+        match c {
+            '(' => depth += 1,
+            ')' => depth = depth.saturating_sub(1),
+            '{' | '}' if depth == 0 => words.push(c.to_string()),
+            _ => {}
+        }
+    }
+    words
+}
+
+/// The fields up to the closing brace.
+fn selection(words: &mut impl Iterator<Item = String>) -> Selection {
+    let mut fields: Selection = Vec::new();
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            "}" => break,
+            "{" => {
+                let inner = selection(words);
+                if let Some((_, last)) = fields.last_mut() {
+                    *last = Fields(inner);
+                }
+            }
+            _ => fields.push((word, Fields(Vec::new()))),
+        }
+    }
+    fields
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_was_not_asked_for_is_not_there() {
+        let query = "query($n: Int!) { list(first: $n, order: {by: NAME}) { nodes { id of { login } } } }";
+        let node = |id: u64| json!({"id": id, "more": 1, "of": {"login": "a", "url": "b"}});
+        let answer = json!({"data": {"list": {"nodes": [node(1), node(2)], "total": 2}}, "errors": []});
+        let kept = |id: u64| json!({"id": id, "of": {"login": "a"}});
+        assert_eq!(
+            only(query, answer),
+            json!({"data": {"list": {"nodes": [kept(1), kept(2)]}}, "errors": []})
+        );
+    }
+}

@@ -1,0 +1,114 @@
+//! `cargo xtask contract`: cuts the descriptions that forges publish of their APIs down to the calls that are made,
+//! for the tests that check exchanges against them (`crates/contract`). What is kept is listed there, in
+//! `data/github.toml`, with the packages and their versions.
+
+mod openapi;
+mod sdl;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::{say, workspace};
+
+/// The folder of the lists and of what is made of them.
+const DATA: &str = "crates/contract/data";
+
+/// Where the packages are.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// The folder that holds the packages, unpacked, as `npm install` leaves them [default: fetched now]
+    #[arg(long, value_name = "FOLDER")]
+    packages: Option<PathBuf>,
+}
+
+/// What is kept of one forge's descriptions.
+#[derive(Deserialize)]
+struct Kept {
+    openapi: KeptOperations,
+    graphql: KeptTypes,
+}
+
+#[derive(Deserialize)]
+struct KeptOperations {
+    #[serde(flatten)]
+    source: Source,
+    operations: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct KeptTypes {
+    #[serde(flatten)]
+    source: Source,
+    types: Vec<String>,
+}
+
+/// A file of a package of npm's.
+#[derive(Deserialize)]
+struct Source {
+    package: String,
+    version: String,
+    document: String,
+}
+
+/// Cuts. There is no `false`: it works or it is an error.
+pub(crate) fn run(options: &Options) -> Result<bool> {
+    let data = workspace::root()?.join(DATA);
+    let list = data.join("github.toml");
+    let text = std::fs::read_to_string(&list).with_context(|| format!("cannot read {}", list.display()))?;
+    let kept: Kept =
+        toml::from_str(&text).with_context(|| format!("cannot understand {}", list.display()))?;
+    let fetched = tempfile::tempdir().context("no temporary folder can be made")?;
+    let packages = match &options.packages {
+        Some(folder) => folder.clone(),
+        None => fetch(fetched.path(), &[&kept.openapi.source, &kept.graphql.source])?,
+    };
+
+    let whole = read(&packages, &kept.openapi.source)?;
+    let cut = openapi::cut(&whole, &kept.openapi.operations)?;
+    let mut file = GzEncoder::new(Vec::new(), Compression::best());
+    std::io::Write::write_all(&mut file, serde_json::to_string(&cut)?.as_bytes())?;
+    write(&data.join("github-openapi.json.gz"), &file.finish()?, &kept.openapi.source)?;
+
+    let whole = read(&packages, &kept.graphql.source)?;
+    let cut = sdl::cut(&whole, &kept.graphql.types)?;
+    write(&data.join("github.graphql"), cut.as_bytes(), &kept.graphql.source)?;
+    Ok(true)
+}
+
+/// Fetches the packages as they were published, without running anything of theirs; the folder they are in.
+fn fetch(folder: &Path, sources: &[&Source]) -> Result<PathBuf> {
+    let mut npm = Command::new("npm");
+    npm.args(["install", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel", "error"]);
+    npm.args(sources.iter().map(|source| format!("{}@{}", source.package, source.version)));
+    std::fs::write(folder.join("package.json"), "{}")?;
+    workspace::output(npm.current_dir(folder)).context("the packages cannot be fetched; npm is needed")?;
+    Ok(folder.join("node_modules"))
+}
+
+/// Reads a package's document, if the package is of the version that is named.
+fn read(packages: &Path, source: &Source) -> Result<Value> {
+    let folder = packages.join(&source.package);
+    let json = |path: PathBuf| -> Result<Value> {
+        let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        serde_json::from_slice(&bytes).with_context(|| format!("{} is not JSON", path.display()))
+    };
+    let manifest = json(folder.join("package.json"))?;
+    if manifest["version"] != source.version.as_str() {
+        bail!("{} is {}, not version {}", folder.display(), manifest["version"], source.version);
+    }
+    json(folder.join(&source.document))
+}
+
+fn write(file: &Path, bytes: &[u8], source: &Source) -> Result<()> {
+    std::fs::write(file, bytes).with_context(|| format!("cannot write {}", file.display()))?;
+    let name = file.file_name().unwrap_or_default().display();
+    say::line(&format!("{name}: {} bytes, from {} {}", bytes.len(), source.package, source.version));
+    Ok(())
+}

@@ -1,0 +1,126 @@
+//! Cuts an OpenAPI document: some operations, the components that they lead to, and no prose.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context, Result};
+use serde_json::{Map, Value, json};
+
+/// What says nothing of the shape of an exchange.
+const PROSE: &[&str] = &[
+    "deprecated",
+    "description",
+    "example",
+    "examples",
+    "externalDocs",
+    "summary",
+    "tags",
+    "title",
+    "x-github",
+    "x-multi-segment",
+];
+/// Keys whose values are maps with names of somebody's own: a field may well be called `description`.
+const NAMED: &[&str] =
+    &["headers", "parameters", "patternProperties", "properties", "requestBodies", "responses", "schemas"];
+/// How references to components begin.
+const COMPONENTS: &str = "#/components/";
+
+/// The document with these operations (`GET /user`) alone.
+pub(super) fn cut(whole: &Value, operations: &[String]) -> Result<Value> {
+    let mut paths = Map::new();
+    for operation in operations {
+        let (method, path) = operation.split_once(' ').context("an operation is a method and a path")?;
+        let method = method.to_lowercase();
+        let found = &whole["paths"][path];
+        let there = found.get(&method).with_context(|| format!("the document has no {operation}"))?;
+        let kept = paths.entry(path).or_insert_with(|| json!({}));
+        kept[&method] = without_prose(there, false);
+        if let Some(shared) = found.get("parameters") {
+            kept["parameters"] = without_prose(shared, false);
+        }
+    }
+    let paths = Value::Object(paths);
+    let mut components = json!({});
+    let mut seen = BTreeSet::new();
+    let mut open = BTreeSet::new();
+    references(&paths, &mut open);
+    while let Some(name) = open.pop_first() {
+        if !seen.insert(name.clone()) {
+            continue;
+        }
+        let (kind, own) = name.split_once('/').context("a component has a kind and a name")?;
+        let there = whole["components"][kind].get(own);
+        let there = there.with_context(|| format!("the document refers to {name} and has none"))?;
+        let component = without_prose(there, false);
+        references(&component, &mut open);
+        components[kind][own] = component;
+    }
+    Ok(json!({"openapi": whole["openapi"], "info": whole["info"], "paths": paths, "components": components}))
+}
+
+fn without_prose(value: &Value, named: bool) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let kept = fields.iter().filter(|(key, _)| named || !PROSE.contains(&key.as_str()));
+            let kept = kept.map(|(key, value)| {
+                let names = !named && value.is_object() && NAMED.contains(&key.as_str());
+                (key.clone(), without_prose(value, names))
+            });
+            Value::Object(kept.collect())
+        }
+        Value::Array(items) => items.iter().map(|item| without_prose(item, false)).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
+    }
+}
+
+/// The components that a value refers to, as `kind/name`.
+fn references(value: &Value, found: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(fields) => {
+            if let Some(name) =
+                fields.get("$ref").and_then(Value::as_str).and_then(|text| text.strip_prefix(COMPONENTS))
+            {
+                found.insert(name.to_owned());
+            }
+            fields.values().for_each(|value| references(value, found));
+        }
+        Value::Array(items) => items.iter().for_each(|item| references(item, found)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_operation_keeps_what_it_leads_to_and_loses_prose() {
+        let whole = json!({
+            "openapi": "3.0.3", "info": {"version": "1"},
+            "paths": {
+                "/a": {"get": {"summary": "A", "responses": {"200": {"$ref": "#/components/responses/a"}}}, "post": {}},
+                "/b": {"get": {}},
+            },
+            "components": {
+                "responses": {"a": {"description": "A", "schema": {"$ref": "#/components/schemas/a"}}},
+                "schemas": {
+                    "a": {"properties": {"description": {"type": "string", "description": "A"}, "b": {"items": [{"$ref": "#/components/schemas/a"}]}}},
+                    "b": {},
+                },
+            },
+        });
+        let kept = cut(&whole, &["GET /a".to_owned()]).unwrap();
+        assert_eq!(
+            kept["paths"],
+            json!({"/a": {"get": {"responses": {"200": {"$ref": "#/components/responses/a"}}}}})
+        );
+        assert_eq!(
+            kept["components"],
+            json!({
+                "responses": {"a": {"schema": {"$ref": "#/components/schemas/a"}}},
+                "schemas": {"a": {"properties": {"description": {"type": "string"}, "b": {"items": [{"$ref": "#/components/schemas/a"}]}}}},
+            })
+        );
+        let missing = cut(&whole, &["PUT /a".to_owned()]).unwrap_err();
+        assert_eq!(missing.to_string(), "the document has no PUT /a");
+    }
+}

@@ -1,0 +1,158 @@
+//! Cuts a GraphQL schema, given as the answer to introspection: some types, and of their fields those that lead to
+//! them, written in GraphQL's own language.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+/// The schema of these types alone, and of the scalars, enumerations and inputs that they use.
+pub(super) fn cut(introspected: &Value, kept: &[String]) -> Result<String> {
+    let types = introspected["__schema"]["types"].as_array().context("this is no introspection")?;
+    let types: BTreeMap<&str, &Value> =
+        types.iter().filter_map(|of| Some((of["name"].as_str()?, of))).collect();
+    let kept: BTreeSet<&str> = kept.iter().map(String::as_str).collect();
+    let cut = Cut { types, kept };
+
+    let mut texts = BTreeMap::new();
+    let mut open: BTreeSet<&str> = cut.kept.clone();
+    while let Some(name) = open.pop_first() {
+        if !texts.contains_key(name) {
+            texts.insert(name, cut.text(name, &mut open)?);
+        }
+    }
+    Ok(texts.into_values().filter(|text| !text.is_empty()).collect::<Vec<_>>().join("\n"))
+}
+
+struct Cut<'a> {
+    types: BTreeMap<&'a str, &'a Value>,
+    kept: BTreeSet<&'a str>,
+}
+
+impl<'a> Cut<'a> {
+    /// A type's definition; what it uses is added to `used`.
+    fn text(&self, name: &str, used: &mut BTreeSet<&'a str>) -> Result<String> {
+        let of = self.types.get(name).with_context(|| format!("the schema has no type {name}"))?;
+        let mut text = String::new();
+        match of["kind"].as_str().unwrap_or_default() {
+            "OBJECT" => self.fields(of, "type", used, &mut text)?,
+            "INTERFACE" => self.fields(of, "interface", used, &mut text)?,
+            "INPUT_OBJECT" => {
+                writeln!(text, "input {name} {{")?;
+                for field in list(&of["inputFields"]) {
+                    writeln!(text, "  {}", argument(field))?;
+                    used.extend(named(&field["type"]));
+                }
+                writeln!(text, "}}")?;
+            }
+            "ENUM" => {
+                writeln!(text, "enum {name} {{")?;
+                for value in list(&of["enumValues"]) {
+                    writeln!(text, "  {}", word(value))?;
+                }
+                writeln!(text, "}}")?;
+            }
+            "SCALAR" if ["Boolean", "Float", "ID", "Int", "String"].contains(&name) => {}
+            "SCALAR" => writeln!(text, "scalar {name}")?,
+            kind => anyhow::bail!("{name} is of kind {kind}, which is not understood"),
+        }
+        Ok(text)
+    }
+
+    /// An object or interface: the fields that lead to what is kept.
+    fn fields(
+        &self,
+        of: &'a Value,
+        keyword: &str,
+        used: &mut BTreeSet<&'a str>,
+        text: &mut String,
+    ) -> Result<()> {
+        let interfaces: Vec<&str> =
+            list(&of["interfaces"]).map(word).filter(|name| self.kept.contains(name)).collect();
+        let implements = match interfaces.as_slice() {
+            [] => String::new(),
+            names => format!(" implements {}", names.join(" & ")),
+        };
+        writeln!(text, "{keyword} {}{implements} {{", word(of))?;
+        let current = list(&of["fields"]).filter(|field| field["isDeprecated"] != true);
+        for field in current.filter(|field| self.leads_on(&field["type"])) {
+            used.extend(named(&field["type"]));
+            let mut arguments = Vec::new();
+            for given in list(&field["args"]) {
+                used.extend(named(&given["type"]));
+                arguments.push(argument(given));
+            }
+            let arguments = match arguments.as_slice() {
+                [] => String::new(),
+                all => format!("({})", all.join(", ")),
+            };
+            writeln!(text, "  {}{arguments}: {}", word(field), shape(&field["type"]))?;
+        }
+        Ok(writeln!(text, "}}")?)
+    }
+
+    /// Does a field of this type lead to what is kept, or to a plain value?
+    fn leads_on(&self, of: &Value) -> bool {
+        named(of).is_some_and(|name| {
+            let kind = self.types.get(name).and_then(|of| of["kind"].as_str());
+            matches!(kind, Some("SCALAR" | "ENUM")) || self.kept.contains(name)
+        })
+    }
+}
+
+fn list(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
+}
+
+fn word(of: &Value) -> &str {
+    of["name"].as_str().unwrap_or_default()
+}
+
+/// The type inside lists and non-nulls.
+fn named(of: &Value) -> Option<&str> {
+    let inner = &of["ofType"];
+    if inner.is_null() { of["name"].as_str() } else { named(inner) }
+}
+
+/// A type as it is written: `[String!]!`.
+fn shape(of: &Value) -> String {
+    match of["kind"].as_str() {
+        Some("NON_NULL") => format!("{}!", shape(&of["ofType"])),
+        Some("LIST") => format!("[{}]", shape(&of["ofType"])),
+        Some(_) | None => word(of).to_owned(),
+    }
+}
+
+/// `name: Type = default`.
+fn argument(of: &Value) -> String {
+    let default = of["defaultValue"].as_str().map(|value| format!(" = {value}")).unwrap_or_default();
+    format!("{}: {}{default}", word(of), shape(&of["type"]))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_type_keeps_the_fields_that_lead_to_what_is_kept() {
+        let scalar = |name: &str| json!({"kind": "SCALAR", "name": name, "ofType": null});
+        let object = |name: &str| json!({"kind": "OBJECT", "name": name, "ofType": null});
+        let field = |name: &str, of: Value, deprecated: bool| json!({"name": name, "args": [{"name": "first", "type": scalar("Int"), "defaultValue": "5"}], "type": of, "isDeprecated": deprecated});
+        let many = json!({"kind": "NON_NULL", "name": null, "ofType": {"kind": "LIST", "name": null, "ofType": object("A")}});
+        let introspected = json!({"__schema": {"types": [
+            scalar("Int"), scalar("Date"),
+            {"kind": "OBJECT", "name": "A", "interfaces": [], "fields": [
+                field("when", scalar("Date"), false), field("all", many, false), field("other", object("B"), false), field("old", scalar("Int"), true),
+            ]},
+            {"kind": "OBJECT", "name": "B", "interfaces": [], "fields": []},
+        ]}});
+        assert_eq!(
+            cut(&introspected, &["A".to_owned()]).unwrap(),
+            "type A {\n  when(first: Int = 5): Date\n  all(first: Int = 5): [A]!\n}\n\nscalar Date\n"
+        );
+        assert!(cut(&introspected, &["C".to_owned()]).unwrap_err().to_string().contains("no type C"));
+    }
+}
