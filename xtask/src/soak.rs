@@ -14,7 +14,7 @@ pub(crate) struct Options {
     /// Begin no new round after so many minutes
     #[arg(long, default_value_t = 10)]
     minutes: u64,
-    /// Run this part alone: schedules, demo, storm or days; may be repeated
+    /// Run this part alone: schedules, demo, days, storm or large; may be repeated
     #[arg(long = "only", value_name = "PART")]
     only: Vec<String>,
 }
@@ -32,7 +32,7 @@ struct Part {
     told: &'static str,
 }
 
-const PARTS: [Part; 4] = [
+const PARTS: [Part; 5] = [
     Part {
         name: "schedules",
         promise: "the slot machine's, under any schedule",
@@ -61,6 +61,13 @@ const PARTS: [Part; 4] = [
         arguments: &["test", "--package", "truing", "--test", "storm", "--", "--nocapture"],
         size: Some(("TRUING_STORM", "500,200,50")),
         told: "storm:",
+    },
+    Part {
+        name: "large",
+        promise: "the memory and the calls of the forge that a pull request of 3,000 files takes",
+        arguments: &["test", "--package", "truing", "--test", "operate", "--", "--nocapture", "large::"],
+        size: Some(("TRUING_LARGE", "3000,100000")),
+        told: "large:",
     },
 ];
 

@@ -26,7 +26,9 @@ mod tree;
 #[path = "support/watch.rs"]
 mod watch;
 
-use play::{FORGES, Played, play};
+use truing_forge::capability::ALL;
+
+use play::{Played, play};
 use scenarios::SCENARIOS;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -34,7 +36,7 @@ async fn every_scenario_keeps_every_invariant_on_every_forge() {
     let only = std::env::var("TRUING_SCENARIO").ok();
     let mut played: Vec<Played> = Vec::new();
     let mut broken = Vec::new();
-    for forge in FORGES {
+    for forge in ALL {
         for scenario in SCENARIOS {
             if only.as_ref().is_some_and(|only| only != scenario.name) {
                 continue;

@@ -7,6 +7,8 @@
 mod app;
 #[path = "operate/kill.rs"]
 mod kill;
+#[path = "operate/large.rs"]
+mod large;
 #[path = "operate/publish.rs"]
 mod publish;
 #[path = "operate/pull.rs"]

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use truing_core::id::{Key, PrId, Span};
+use truing_core::id::{Key, PrId};
 use truing_core::port::Clock as _;
 use truing_core::slot::Limits;
 use truing_fakes::forge::{Chaos, Comment, Delivery, Fault, NewPull, PullView, Repo};
+use truing_forge::capability::Capability;
 use truing_forge::marker::MarkerKeys;
 use truing_store::Sqlite;
 
@@ -35,21 +36,6 @@ const MAX_WRITES: u32 = 60;
 /// And fewer runs.
 const MAX_RUNS: usize = 100;
 
-/// What the suite knows of a forge, by its own documentation.
-pub(crate) struct Forge {
-    /// The `kind` of the configuration.
-    pub(crate) name: &'static str,
-    /// Items of a page of a list, and new comments in one call.
-    pub(crate) page: usize,
-    pub(crate) batch: usize,
-    /// How long a new comment may stay unseen.
-    settle: Span,
-}
-
-/// All forges.
-pub(crate) const FORGES: &[Forge] =
-    &[Forge { name: "github", page: 100, batch: 30, settle: Span::seconds(30) }];
-
 /// What a scenario took, for the table.
 pub(crate) struct Played {
     pub(crate) forge: &'static str,
@@ -61,7 +47,7 @@ pub(crate) struct Played {
 
 /// One pull request and the service that reviews it.
 pub(crate) struct Stage {
-    pub(crate) forge: &'static Forge,
+    pub(crate) forge: &'static Capability,
     pub(crate) site: Site,
     pub(crate) repo: Repo,
     pub(crate) number: u64,
@@ -86,7 +72,7 @@ pub(crate) struct Stage {
 
 /// Plays; the figures, or what does not hold. A scenario with interruptions is played again and again: with the
 /// first call that writes going wrong, with the second, until there is none left. The figures are of the last time.
-pub(crate) async fn play(forge: &'static Forge, scenario: &'static Scenario) -> Result<Played, String> {
+pub(crate) async fn play(forge: &'static Capability, scenario: &'static Scenario) -> Result<Played, String> {
     for nth in 1..MAX_WRITES {
         let (played, came) =
             once(forge, scenario, nth).await.map_err(|problems| format!("write {nth}: {problems}"))?;
@@ -98,7 +84,7 @@ pub(crate) async fn play(forge: &'static Forge, scenario: &'static Scenario) -> 
 }
 
 /// Plays once. Also: did an interruption come?
-async fn once(forge: &'static Forge, scenario: &Scenario, nth: u32) -> Result<(Played, bool), String> {
+async fn once(forge: &'static Capability, scenario: &Scenario, nth: u32) -> Result<(Played, bool), String> {
     let mut stage = Stage::new(forge, scenario).await;
     let (mut shown, mut came) = (Shown::default(), false);
     for act in scenario.acts {
@@ -117,7 +103,7 @@ async fn once(forge: &'static Forge, scenario: &Scenario, nth: u32) -> Result<(P
 }
 
 impl Stage {
-    async fn new(forge: &'static Forge, scenario: &Scenario) -> Self {
+    async fn new(forge: &'static Capability, scenario: &Scenario) -> Self {
         let site = Site::settling(forge.settle).await;
         let base = Tree::of(scenario.files);
         let commit = base.commit_after(&Tree::default(), "Begin");
