@@ -167,6 +167,7 @@ impl FakeForge {
             events: 0,
             used: 0,
             limit: None,
+            creations: None,
             spent: (0, 0),
             calls: BTreeMap::new(),
             log: Default::default(),

@@ -249,6 +249,14 @@ impl FakeForge {
     }
 }
 
+impl FakeForge {
+    /// Lets the secondary limit on making comments and reviews be this in a minute of the forge's clock, from now
+    /// on: what is above it is refused with the time to wait. GitHub's is 80; there is none unless it is set.
+    pub fn creation_limit(&self, a_minute: usize) {
+        self.shared.lock().world.creations = Some((a_minute, Default::default()));
+    }
+}
+
 impl Repo {
     /// Gives the repository another name, or another owner too; the old name redirects until somebody takes it.
     pub async fn rename(&self, owner: &str, name: &str) -> Result<Self, FakeError> {

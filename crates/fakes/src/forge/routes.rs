@@ -241,6 +241,10 @@ async fn answer(
         let now = shared.lock().world.now();
         spent.then(|| FaultKind::PrimaryLimit((3600 - now.rem_euclid(3600)).unsigned_abs()))
     });
+    let fault = fault.or_else(|| {
+        let wait = shared.lock().world.crowded(&method, route)?;
+        Some(FaultKind::SecondaryLimit(Some(wait)))
+    });
     let replaced = fault.as_ref().and_then(|kind| instead(kind, shared.lock().world.now()));
     // What comes in place of an answer is not what GitHub would say to this call.
     let answers = replaced.is_none() && fault != Some(FaultKind::Drop);
@@ -452,4 +456,43 @@ fn http_date(seconds: i64) -> String {
 fn query(text: &str) -> HashMap<String, String> {
     let url = reqwest::Url::parse(&format!("http://forge/?{text}"));
     url.map(|url| url.query_pairs().into_owned().collect()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use truing_contract::Contract;
+
+    use super::*;
+
+    /// Method and path, whatever its parameters are called.
+    fn plain(method: &str, path: &str) -> String {
+        let parts = path.split('/').map(|part| if part.starts_with('{') { "{}" } else { part });
+        format!("{method} {}", parts.collect::<Vec<_>>().join("/"))
+    }
+
+    #[test]
+    fn the_calls_are_those_whose_descriptions_are_kept() {
+        let names = [
+            (MethodFilter::GET, "GET"),
+            (MethodFilter::POST, "POST"),
+            (MethodFilter::PATCH, "PATCH"),
+            (MethodFilter::DELETE, "DELETE"),
+        ];
+        // GraphQL has a description of its own; an address with an id is described by the one with the name.
+        let rest = ROUTES.iter().filter(|(_, path, action)| {
+            matches!(action, Action::Rest(_)) && *path != "/graphql" && !path.starts_with("/repositories/")
+        });
+        let calls: BTreeSet<String> = rest
+            .map(|(method, path, _)| {
+                let name = names.iter().find(|(known, _)| known == method).map_or("", |(_, name)| name);
+                plain(name, path)
+            })
+            .collect();
+        let github = Contract::github().unwrap();
+        let kept = github.operations().filter_map(|operation| operation.split_once(' '));
+        let kept: BTreeSet<String> = kept.map(|(method, path)| plain(method, path)).collect();
+        assert_eq!(calls, kept, "crates/contract/data/github.toml, `cargo xtask contract`");
+    }
 }

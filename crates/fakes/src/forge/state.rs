@@ -19,6 +19,8 @@ use crate::repo::{GitError, RepoBuilder};
 pub const MAX_LOGGED: usize = 50_000;
 /// Violations that are remembered, the first ones.
 const MAX_VIOLATIONS: usize = 1_000;
+/// Seconds that the secondary limit on making comments looks back.
+const MINUTE: i64 = 60;
 /// Ids begin here: above 32 bits, as GitHub's newer ones soon are.
 const FIRST_ID: u64 = 5_000_000_001;
 
@@ -54,6 +56,8 @@ pub(crate) struct World {
     /// The primary rate limit, if it is one; and the hour of the clock with the calls that it counts.
     pub(crate) limit: Option<u64>,
     pub(crate) spent: (i64, u64),
+    /// Comments and reviews that may be made in a minute, if there is such a limit, and when the last were.
+    pub(crate) creations: Option<(usize, VecDeque<i64>)>,
     pub(crate) calls: BTreeMap<String, u64>,
     pub(crate) log: VecDeque<Logged>,
     pub(crate) violations: Vec<String>,
@@ -330,6 +334,24 @@ impl World {
                 self.queued.pop_front();
             }
             self.queued.push_back(delivery);
+        }
+    }
+
+    /// Counts a call that makes comments against the secondary limit on that; the seconds to wait if there were
+    /// too many in the last minute.
+    pub(crate) fn crowded(&mut self, method: &str, route: &str) -> Option<u64> {
+        let now = self.now();
+        let makes = ["/comments", "/replies", "/reviews"].iter().any(|end| route.ends_with(end));
+        let (limit, made) = self.creations.as_mut().filter(|_| method == "POST" && makes)?;
+        while made.front().is_some_and(|at| now - at >= MINUTE) {
+            made.pop_front();
+        }
+        match made.front() {
+            Some(first) if made.len() >= *limit => Some((first + MINUTE - now).unsigned_abs()),
+            Some(_) | None => {
+                made.push_back(now);
+                None
+            }
         }
     }
 

@@ -294,6 +294,7 @@ impl Stage {
             Act::DeleteFork => self.repo.delete_fork(FORKER).await.unwrap(),
             Act::RotateKey => self.site.sign_with(MarkerKeys::new(b"a newer key of the tests", &[KEY])),
             Act::Forget => self.site.forget(),
+            Act::Limit(a_minute) => self.site.forge.creation_limit(a_minute),
         }
     }
 

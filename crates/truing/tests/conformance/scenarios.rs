@@ -55,11 +55,13 @@ pub(crate) enum Act {
     RotateKey,
     /// The records are lost.
     Forget,
+    /// The forge takes no more new comments and reviews than this in a minute.
+    Limit(usize),
 }
 
 use Act::{
-    Close, Delete, DeleteFork, Edit, ForcePush, Foreign, Forge, Forget, Interrupted, Open, OpenFromFork,
-    Push, PushToBase, Rebase, Resolve, Rest, Retarget, RotateKey, Storm,
+    Close, Delete, DeleteFork, Edit, ForcePush, Foreign, Forge, Forget, Interrupted, Limit, Open,
+    OpenFromFork, Push, PushToBase, Rebase, Resolve, Rest, Retarget, RotateKey, Storm,
 };
 
 /// Three findings in two files.
@@ -161,6 +163,11 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
             Push(mend_ten),
             Interrupted(FaultKind::LostAnswer),
         ],
+    },
+    Scenario {
+        name: "secondary-limit",
+        files: 3,
+        acts: &[Limit(1), Open(three), Rest, Push(one_more), Rest],
     },
     Scenario { name: "forged-marker", files: 3, acts: &[Open(three), Rest, Forge, Push(one_more), Rest] },
     Scenario {

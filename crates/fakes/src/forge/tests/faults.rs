@@ -113,3 +113,24 @@ async fn stale_heads_show_a_push_late() {
     }
     assert_eq!(seen, [old.clone(), old, new]);
 }
+
+#[tokio::test]
+async fn too_many_new_comments_in_a_minute_are_refused_with_the_time_to_wait() {
+    let stage = Stage::new().await;
+    stage.forge.creation_limit(2);
+    let post = async || stage.send("POST", ISSUE, json!({"body": "new"})).await.unwrap();
+    let mut statuses = Vec::new();
+    for _ in 0..2 {
+        statuses.push(post().await.status().as_u16());
+    }
+    let refused = post().await;
+    let wait: u64 = refused.headers()["retry-after"].to_str().unwrap().parse().unwrap();
+    statuses.push(refused.status().as_u16());
+    assert_eq!((statuses, (1..=60).contains(&wait)), (vec![201, 201, 403], true), "{wait}");
+    assert!(refused.text().await.unwrap().contains("secondary rate limit"));
+    assert_eq!(
+        stage.get(ISSUE).await.as_array().unwrap().len(),
+        2,
+        "reading and what was made are not refused"
+    );
+}
