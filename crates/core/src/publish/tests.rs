@@ -164,7 +164,7 @@ fn a_summary_that_a_former_account_wrote_is_followed_by_one_of_ours() {
     let old = Observed { hold: Hold::Former, ..seen("1", Item::Summary, "old", 0) };
     let known = Desired { comment: Some(CommentId::new("1")), ..row(Item::Summary, "sum") };
     let create = [Step::CreateSummary { body: "sum".into() }];
-    assert_eq!(steps(plan(&[known], &[old.clone()], &[], &BOUNDS, Millis(0))), create);
+    assert_eq!(steps(plan(&[known], std::slice::from_ref(&old), &[], &BOUNDS, Millis(0))), create);
     let ours = Desired { comment: Some(CommentId::new("2")), ..row(Item::Summary, "sum") };
     let observed = [old, seen("2", Item::Summary, "sum", 1)];
     assert_eq!(steps(plan(&[ours], &observed, &[], &BOUNDS, Millis(0))), [], "once");
