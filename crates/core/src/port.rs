@@ -429,7 +429,7 @@ pub enum ForgeError {
         /// The call.
         what: String,
     },
-    /// 403: the token may not do this.
+    /// 403: the token may not do this. 451: nobody may.
     #[error("{what}: the token may not do this (403): {message}")]
     Forbidden {
         /// The call.

@@ -58,6 +58,8 @@ pub(super) fn classify(
             ForgeError::Forbidden { what, message }
         }
         403 => ForgeError::Forbidden { what, message },
+        // A repository that the forge itself has blocked, for legal reasons: no fault of the forge's, and lasting.
+        451 => ForgeError::Forbidden { what, message: format!("status 451: {message}") },
         404 | 410 => ForgeError::NotFound { what },
         // The server gave up waiting for us.
         408 => unavailable(&what, &format!("status 408: {message}")),
