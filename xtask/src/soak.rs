@@ -14,7 +14,7 @@ pub(crate) struct Options {
     /// Begin no new round after so many minutes
     #[arg(long, default_value_t = 10)]
     minutes: u64,
-    /// Run this part alone: schedules, demo, days, storm or large; may be repeated
+    /// Run this part alone: schedules, demo, days, money, storm or large; may be repeated
     #[arg(long = "only", value_name = "PART")]
     only: Vec<String>,
 }
@@ -32,7 +32,7 @@ struct Part {
     told: &'static str,
 }
 
-const PARTS: [Part; 5] = [
+const PARTS: [Part; 6] = [
     Part {
         name: "schedules",
         promise: "the slot machine's, under any schedule",
@@ -54,6 +54,13 @@ const PARTS: [Part; 5] = [
         arguments: &["test", "--package", "truing-store", "--test", "store", "--", "--nocapture", "week::"],
         size: Some(("TRUING_DAYS", "7,10000")),
         told: "7 days",
+    },
+    Part {
+        name: "money",
+        promise: "the ledger's, over 10,000 runs with parallel calls, deaths and lost answers",
+        arguments: &["test", "--package", "truing-store", "--test", "store", "--", "--nocapture", "money::"],
+        size: Some(("TRUING_RUNS", "10000")),
+        told: "money:",
     },
     Part {
         name: "storm",

@@ -27,6 +27,9 @@ pub struct Dismissal {
     pub by: String,
     /// When.
     pub at: Millis,
+    /// It was taken back: the finding is as if nobody had said anything.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub withdrawn: bool,
 }
 
 impl Dismissal {
@@ -38,7 +41,13 @@ impl Dismissal {
             reason: crate::line::clean(reason, MAX_TEXT),
             by: by.to_owned(),
             at,
+            withdrawn: false,
         }
+    }
+
+    /// Somebody takes back what was said of a finding.
+    pub fn taken_back(finding: &Finding, by: &str, at: Millis) -> Self {
+        Self { withdrawn: true, ..Self::of(finding, "", by, at) }
     }
 
     /// Is it about this finding, with the code that it was said of?
@@ -58,21 +67,30 @@ pub(crate) fn is_same_code(snippet: &str, raw: &RawFinding) -> bool {
     code(snippet) == code(&raw.snippet)
 }
 
-/// Puts dismissals into effect; how many findings changed. What is gone needs none.
+/// Puts dismissals into effect, and what was taken back out of effect; how many findings changed. What is gone needs none.
 pub fn apply(findings: &mut [Finding], dismissals: &[Dismissal]) -> usize {
     let mut changed = 0;
     for finding in findings {
         let Some(said) = dismissals.iter().find(|said| said.covers(finding)) else { continue };
-        let dismissed = FindingStatus::Dismissed(said.told());
-        let there = match finding.status {
+        let is = match &finding.status {
+            FindingStatus::Dismissed(_) if said.withdrawn => FindingStatus::Open,
             FindingStatus::Open
             | FindingStatus::Claimed
             | FindingStatus::Declined(_)
-            | FindingStatus::Dismissed(_) => true,
-            FindingStatus::Fixed(_) | FindingStatus::Outside => false,
+            | FindingStatus::Dismissed(_)
+                if !said.withdrawn =>
+            {
+                FindingStatus::Dismissed(said.told())
+            }
+            FindingStatus::Open
+            | FindingStatus::Claimed
+            | FindingStatus::Declined(_)
+            | FindingStatus::Dismissed(_)
+            | FindingStatus::Fixed(_)
+            | FindingStatus::Outside => continue,
         };
-        if there && finding.status != dismissed {
-            finding.status = dismissed;
+        if finding.status != is {
+            finding.status = is;
             changed += 1;
         }
     }
@@ -178,6 +196,12 @@ mod tests {
         assert_eq!(findings[1..3].iter().filter(|finding| finding.is_open()).count(), 2);
         assert!(matches!(findings[3].status, FindingStatus::Fixed(_)));
         assert_eq!(apply(&mut findings, &[said]), 0, "a second time changes nothing");
+
+        let back = Dismissal::taken_back(&findings[0], "bob", Millis(6));
+        assert_eq!(apply(&mut findings, std::slice::from_ref(&back)), 1);
+        assert!(findings[..3].iter().all(Finding::is_open));
+        assert!(matches!(findings[3].status, FindingStatus::Fixed(_)));
+        assert_eq!(apply(&mut findings, &[back]), 0, "nothing is left to take back");
     }
 
     #[test]

@@ -63,6 +63,8 @@ pub enum Category {
 pub enum Source {
     /// A rule of a pack.
     Rule,
+    /// A model, with what it said compared with the files.
+    Agent,
 }
 
 /// Where in a file a finding is: 1-based, inclusive, `start_line <= end_line`.
@@ -87,7 +89,7 @@ pub struct RawFinding {
     pub severity: Severity,
     /// What kind.
     pub category: Category,
-    /// `pack/rule`.
+    /// `pack/rule`; of a model's, `agent/` and what kind of defect it is.
     pub rule: String,
     /// One line.
     pub title: String,

@@ -223,6 +223,7 @@ fn likeness(placed: &Placed, today: &Statement, finding: &Finding, was: &Stateme
 fn comparable(a: &RawFinding, b: &RawFinding) -> bool {
     let ruled = |raw: &RawFinding| match raw.source {
         Source::Rule => !raw.rule.is_empty(),
+        Source::Agent => false,
     };
     let agree = if ruled(a) && ruled(b) { a.rule == b.rule } else { a.category == b.category };
     agree && a.place.side == b.place.side

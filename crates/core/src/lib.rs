@@ -1,18 +1,23 @@
 //! Truing's decisions, without I/O: the slot machine, findings and their identity, the publish plan, outcomes,
 //! and the ports through which the loops reach the world. No tokio, clock, randomness, environment or files.
 
+pub mod breaker;
 pub mod dismissal;
 pub mod fair;
 pub mod finding;
+pub mod grammar;
 pub mod id;
 pub mod identity;
 pub mod increment;
+pub mod ledger;
 pub mod line;
 pub mod markdown;
 pub mod money;
 pub mod outcome;
+pub mod policy;
 pub mod port;
 pub mod publish;
+pub mod secret;
 pub mod slot;
 pub mod switch;
 

@@ -8,6 +8,7 @@ use truing_diff::RepoPath;
 use crate::finding::Severity;
 use crate::id::{Key, Millis, RunId, Sha};
 use crate::increment::Increment;
+use crate::ledger::Usage;
 use crate::money::MicroUsd;
 
 /// What a review came to. The JSON of `truing review` (cli.md) is this, with the runtime.
@@ -61,6 +62,8 @@ impl OutcomeKind {
 pub enum Runtime {
     /// The rules alone: no model was called, and the output says so.
     Rules,
+    /// The rules, and a model in our own loop of tools.
+    Native,
 }
 
 /// What was looked at and what was not.
@@ -103,6 +106,8 @@ pub enum SkipReason {
     TooLarge,
     /// Could not be read.
     Unreadable,
+    /// The model was not shown it, and did not look at it.
+    NotShown,
     /// In conflict: a merge has left it without one content.
     Unmerged,
     /// The diff that was given fits neither before nor after what the working tree has.
@@ -120,7 +125,7 @@ impl SkipReason {
             | Self::Unchanged
             | Self::Ignored
             | Self::Generated => true,
-            Self::TooLarge | Self::Unreadable | Self::Unmerged | Self::DoesNotApply => false,
+            Self::TooLarge | Self::Unreadable | Self::NotShown | Self::Unmerged | Self::DoesNotApply => false,
         }
     }
 
@@ -141,6 +146,7 @@ impl SkipReason {
             Self::Generated => "generated",
             Self::TooLarge => "too_large",
             Self::Unreadable => "unreadable",
+            Self::NotShown => "not_shown",
             Self::Unmerged => "unmerged",
             Self::DoesNotApply => "does_not_apply",
         }
@@ -165,6 +171,63 @@ impl Outcome {
         };
         Self { kind, reason, until: None, runtime: Runtime::Rules }
     }
+
+    /// The outcome of a review with a model, by what the rules' outcome would be and how the model's part ended. Where
+    /// there is nothing to review no model is called.
+    pub fn of_model(coverage: &Coverage, part: ModelPart) -> Self {
+        let rules = Self { runtime: Runtime::Native, ..Self::of_rules(coverage) };
+        let joined = |more: String| match &rules.reason {
+            Some(reason) => format!("{more}; {reason}"),
+            None => more,
+        };
+        match (rules.kind, part) {
+            (OutcomeKind::Skipped, _) | (_, ModelPart::Whole) => rules,
+            (_, ModelPart::Partial(why)) => {
+                Self { kind: OutcomeKind::Partial, reason: Some(joined(why)), ..rules }
+            }
+            (_, ModelPart::Deferred { why, until }) => {
+                Self { kind: OutcomeKind::Deferred, reason: Some(why), until: Some(until), ..rules }
+            }
+        }
+    }
+}
+
+/// How the model's part of a review ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ModelPart {
+    /// It has reported all it found.
+    Whole,
+    /// It has not: why, for people.
+    Partial(String),
+    /// It was not asked at all, by policy.
+    Deferred {
+        /// Why, for people.
+        why: String,
+        /// When it may be.
+        until: Millis,
+    },
+}
+
+/// What a model did in a run.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Modelled {
+    /// The model that answered.
+    pub model: String,
+    /// Which prompt it was given: the hash of its text.
+    pub prompt_hash: String,
+    /// What the provider counted.
+    pub tokens: Usage,
+    /// How long it took, in milliseconds.
+    pub ms: u64,
+    /// Tools that it called, each with how often.
+    #[serde(default)]
+    pub calls: BTreeMap<String, u32>,
+    /// Calls of what it may not call, each with how often.
+    #[serde(default)]
+    pub denials: BTreeMap<String, u32>,
+    /// Findings of it that were not believed, by reason.
+    #[serde(default)]
+    pub dropped: BTreeMap<String, u32>,
 }
 
 /// The record every review run ends in: `truing.outcome/1` of cli.md, as far as reviews fill it.
@@ -187,10 +250,16 @@ pub struct OutcomeRecord {
     /// What came since the review before, if there was one and its commit is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Increment>,
+    /// Files of the change that configure reviews, and do not count for this one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub configuring: Vec<RepoPath>,
     /// Money spent.
     pub cost_micro_usd: MicroUsd,
     /// Model answers.
     pub turns: u32,
+    /// What a model did; none: none was called.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub modelled: Option<Modelled>,
     /// When the run began.
     pub started: Millis,
     /// When it ended.
@@ -219,5 +288,23 @@ mod tests {
         assert_eq!(Outcome::of_rules(&binary).kind, OutcomeKind::Reviewed);
         let large = Coverage { reviewed: vec!["a".into()], not_reviewed: vec![gap(SkipReason::TooLarge)] };
         assert_eq!(Outcome::of_rules(&large).kind, OutcomeKind::Partial);
+    }
+
+    #[test]
+    fn with_a_model_only_its_whole_report_is_green() {
+        let all = Coverage { reviewed: vec!["a".into()], not_reviewed: vec![] };
+        let whole = Outcome::of_model(&all, ModelPart::Whole);
+        assert_eq!((whole.kind, whole.runtime), (OutcomeKind::Reviewed, Runtime::Native));
+        let cut = || ModelPart::Partial("turn limit".into());
+        assert_eq!(Outcome::of_model(&all, cut()).kind, OutcomeKind::Partial);
+        let gap = Coverage { not_reviewed: vec![gap(SkipReason::NotShown)], ..all };
+        assert_eq!(Outcome::of_model(&gap, ModelPart::Whole).kind, OutcomeKind::Partial);
+        let both = Outcome::of_model(&gap, cut()).reason.unwrap();
+        assert_eq!(both, "turn limit; 1 changed file was not reviewed");
+        let later = ModelPart::Deferred { why: "daily budget".into(), until: Millis(7) };
+        let later = Outcome::of_model(&gap, later);
+        assert_eq!((later.kind, later.until), (OutcomeKind::Deferred, Some(Millis(7))));
+        let nothing = Outcome::of_model(&Coverage::default(), cut());
+        assert_eq!(nothing.kind, OutcomeKind::Skipped, "no model is called for nothing");
     }
 }

@@ -3,24 +3,26 @@
 //! Implementations: `store` ([`Slots`], [`Records`], [`Operations`], [`Watchlist`]), `forge` ([`Forge`]), `reader`
 //! ([`Reader`]); wall clock and ids are made at the edge (crate `truing`), and by tests.
 
+mod ledger;
 mod operations;
+mod reader;
 mod watchlist;
 
 use std::future::Future;
-use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use truing_diff::RepoPath;
 
+pub use self::ledger::Ledger;
 pub use self::operations::{
     Act, Audited, Gate, MAX_NAME, MAX_TEXT, NewNotice, Notice, NoticeKind, Operations,
 };
+pub use self::reader::{ChangedFile, ReadReport, ReadRequest, Reader, ReaderError};
 pub use self::watchlist::{CommentKind, Obeyed, Repository, Told, Watchlist};
 
 use crate::dismissal::Dismissal;
-use crate::finding::{Finding, Place, RawFinding};
+use crate::finding::{Finding, Place};
 use crate::id::{CommentId, IntentId, Key, Millis, RunId, Sha, Span, ThreadId, Token, Version};
-use crate::outcome::{NotReviewed, Outcome, OutcomeRecord};
+use crate::outcome::{Outcome, OutcomeRecord};
 use crate::publish::{Bounds, Desired, DesiredStatus, Intent, Item, Observed, Producer};
 use crate::slot::{Limits, Loop, Slot};
 
@@ -56,6 +58,10 @@ pub trait Slots: Send + Sync {
     /// The slots of these keys, in order; a key without a row gives [`Slot::new`].
     fn load(&self, keys: &[Key]) -> impl Future<Output = Result<Vec<Slot>, StoreError>> + Send;
 
+    /// Leased slots whose holders are known to be dead, if whoever asks serves from the store alone. None while
+    /// somebody else may be at work beside a server: those leases end when they expire.
+    fn orphans(&self) -> impl Future<Output = Result<Vec<Slot>, StoreError>> + Send;
+
     /// Writes slots whose row still has the given version (0: no row), all in one durable transaction. A slot
     /// that has nothing to remember is deleted. The answer, in order: the new version (0: no row any more), or
     /// that the row has moved on and the caller must load and decide again.
@@ -63,6 +69,13 @@ pub trait Slots: Send + Sync {
         &self,
         changes: &[(Version, Slot)],
     ) -> impl Future<Output = Result<Vec<Result<Version, Moved>>, StoreError>> + Send;
+
+    /// Writes new leases as [`Self::commit`] does; none at all while the kill switch is on, which is looked at in the
+    /// same transaction.
+    fn grant(
+        &self,
+        leases: &[(Version, Slot)],
+    ) -> impl Future<Output = Result<Vec<Result<Version, NotGranted>>, StoreError>> + Send;
 
     /// Marks slots for events ([`Slot::on_event`], at the store's instant), in the order given, and remembers
     /// with each what people call its key and what history says of it. All of it in one durable transaction:
@@ -104,6 +117,17 @@ pub enum Marked {
 #[error("the slot has moved on")]
 pub struct Moved;
 
+/// Why a lease was not written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum NotGranted {
+    /// The slot's row has another version by now.
+    #[error(transparent)]
+    Moved(#[from] Moved),
+    /// The kill switch is on.
+    #[error("the kill switch is on")]
+    SwitchedOff,
+}
+
 // ---------------------------------------------------------------------------------------------- records
 
 /// Which run a write belongs to. Records refuse it once a run with a greater token has begun on the key.
@@ -131,6 +155,8 @@ pub struct Revision {
 pub struct Begun {
     /// The revision reviewed last (stage `published`), if any.
     pub reviewed: Option<Revision>,
+    /// The revision computed last, published or not: what the recorded findings are of.
+    pub known: Option<Revision>,
     /// How that review ended, if it is this very revision's.
     pub outcome: Option<OutcomeRecord>,
     /// The newest run's outcome if it has stage `computed` for this very revision: only publishing is left.
@@ -222,6 +248,10 @@ pub trait Records: Send + Sync {
         key: &Key,
         producer: Producer,
     ) -> impl Future<Output = Result<Vec<Intent>, StoreError>> + Send;
+
+    /// Lets a run that writes to the forge know whether it may: refused as all its writes are once a newer run has
+    /// begun.
+    fn holds(&self, run: &RunRef) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Writes an intent, durable before the call it announces. Repeating it changes nothing.
     fn intend(
@@ -317,12 +347,27 @@ pub enum StoreError {
 pub struct PullRequest {
     /// Head and base.
     pub revision: Revision,
+    /// The branch that it is to go into.
+    pub base_branch: String,
     /// Open, closed, draft.
     pub state: PrState,
     /// `owner/name #7`, for people; never a key.
     pub name: String,
     /// Its page.
     pub url: String,
+    /// What its author calls it; empty if there is nothing.
+    pub title: String,
+    /// What its author says of it; empty if there is nothing.
+    pub description: String,
+    /// The branch that it comes from; empty if that is gone.
+    pub branch: String,
+}
+
+impl PullRequest {
+    /// Its repository's name, `owner/name`.
+    pub fn repository(&self) -> Option<&str> {
+        self.name.rsplit_once('#').map(|(repository, _)| repository.trim_end())
+    }
 }
 
 /// May it be reviewed?
@@ -516,76 +561,4 @@ impl ForgeError {
             Self::Unavailable { .. } => false,
         }
     }
-}
-
-// ---------------------------------------------------------------------------------------------- reader
-
-/// A changed file, as far as a reader needs it.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct ChangedFile {
-    /// The file at the head.
-    pub path: RepoPath,
-    /// Its name before, if it was renamed or copied.
-    pub old_path: Option<RepoPath>,
-    /// Added lines of the head's file: 1-based, inclusive, ascending, not overlapping.
-    pub added: Vec<(u32, u32)>,
-}
-
-/// What to read.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct ReadRequest {
-    /// A folder that holds the head's files. Links in it are not followed.
-    pub tree: PathBuf,
-    /// The changed files to read, in path order.
-    pub files: Vec<ChangedFile>,
-    /// Paths that changed too but are not to be read (removed, binary, ignored): for rules about what must change
-    /// together.
-    #[serde(default)]
-    pub also_changed: Vec<RepoPath>,
-    /// Names of the rule packs to use.
-    pub packs: Vec<String>,
-}
-
-/// What was read and found.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub struct ReadReport {
-    /// Findings on added lines, by path, line and rule.
-    pub findings: Vec<RawFinding>,
-    /// Files that were read.
-    pub reviewed: Vec<RepoPath>,
-    /// Files that were not, each with the reason.
-    pub not_reviewed: Vec<NotReviewed>,
-}
-
-/// Why a reader could not work at all (a file it cannot read is in the report instead).
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, thiserror::Error)]
-pub enum ReaderError {
-    /// There is no such pack.
-    #[error("there is no rule pack `{name}` (known: {known})")]
-    UnknownPack {
-        /// As asked for.
-        name: String,
-        /// What there is.
-        known: String,
-    },
-    /// A pack's own data is wrong.
-    #[error("rule pack {0}")]
-    BadPack(String),
-    /// The reader itself failed.
-    #[error("the reader failed: {0}")]
-    Failed(String),
-}
-
-/// The plane that parses repository bytes.
-pub trait Reader: Send + Sync {
-    /// Reads the changed files and reports what its rules find on added lines.
-    fn read(&self, request: &ReadRequest) -> impl Future<Output = Result<ReadReport, ReaderError>> + Send;
-
-    /// Paths that rules about these changed files look at beside those: to be in the request's tree if they exist.
-    /// Opens no file of the repository.
-    fn companions(
-        &self,
-        packs: &[String],
-        files: &[ChangedFile],
-    ) -> impl Future<Output = Result<Vec<RepoPath>, ReaderError>> + Send;
 }

@@ -25,12 +25,9 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::mpsc::{Receiver, channel};
-use tokio::task::{AbortHandle, JoinSet};
-use tower::ServiceExt;
+use tokio::task::AbortHandle;
 use truing_core::id::Millis;
 use truing_core::port::Clock;
 
@@ -39,7 +36,7 @@ pub use calls::{MAX_COMMENT, MAX_DESCRIPTION};
 pub use checks::{CheckRun, MAX_ANNOTATIONS, MAX_TEXT};
 pub use diff::Side;
 pub use estate::Access;
-pub use fault::{Fault, FaultKind};
+pub use fault::{Fault, FaultKind, Reasons};
 pub use people::{NewPull, Repo};
 pub use state::{Logged, MAX_LOGGED, Place, Status};
 pub use view::{Comment, PullView, ReviewView};
@@ -47,7 +44,7 @@ pub use webhook::{Chaos, DELIVERY_TIMEOUT, Delivery, Hook, MAX_QUEUED, sign_sha2
 pub use witness::{Exchange, Witness};
 
 use crate::repo::GitError;
-use routes::HangUp;
+use crate::server::serve;
 use state::{State, World};
 
 /// Why the fake could not do it.
@@ -209,6 +206,11 @@ impl FakeForge {
         self.shared.lock().world.faults.add(fault);
     }
 
+    /// Has every rule of misbehaviour met all its calls?
+    pub fn is_faultless(&self) -> bool {
+        self.shared.lock().world.faults.is_empty()
+    }
+
     /// Ends all rules of misbehaviour.
     pub fn clear_faults(&self) {
         self.shared.lock().world.faults.clear();
@@ -268,37 +270,6 @@ impl FakeForge {
     pub fn log(&self) -> Vec<Logged> {
         self.shared.lock().world.log.iter().cloned().collect()
     }
-}
-
-/// Accepts connections until it is aborted; every connection ends with it.
-async fn serve(listener: TcpListener, router: axum::Router) {
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            accepted = listener.accept() => if let Ok((stream, _)) = accepted {
-                connections.spawn(connection(stream, router.clone()));
-            },
-            Some(_) = connections.join_next() => {}
-        }
-    }
-}
-
-/// Serves one connection. An answer marked [`HangUp`] becomes an error here, which makes hyper end the
-/// connection without sending a byte of it.
-async fn connection(stream: TcpStream, router: axum::Router) {
-    let _ = stream.set_nodelay(true);
-    let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
-        let answer = router.clone().oneshot(request.map(axum::body::Body::new));
-        async move {
-            let Ok(response) = answer.await;
-            match response.extensions().get::<HangUp>() {
-                Some(HangUp) => Err(std::io::Error::other("hung up on purpose")),
-                None => Ok(response),
-            }
-        }
-    });
-    // Clients come and go; what was answered is in the log.
-    let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
 
 /// Sends automatic deliveries, one after another. As at GitHub nothing is tried again.

@@ -1,11 +1,15 @@
-//! A forge to test against and to demonstrate on: GitHub's semantics over real HTTP, and real git.
+//! A forge and a provider of models to test against and to demonstrate on: GitHub's semantics and those of the
+//! Messages API over real HTTP, and real git.
 //!
 //! [`forge::FakeForge`] answers on loopback the calls a reviewer makes, refuses what GitHub refuses, misbehaves
 //! on demand, and lets a test play the people around a pull request. [`repo::RepoBuilder`] makes the
-//! repositories it serves. Nothing here depends on the code it doubles: what a diff contains is asked of git.
+//! repositories it serves. [`model::FakeModel`] says what a script says. Nothing here depends on the code it doubles:
+//! what a diff contains is asked of git.
 
 // A repository object has more fields than `json!` takes by default.
 #![recursion_limit = "256"]
 
 pub mod forge;
+pub mod model;
 pub mod repo;
+mod server;

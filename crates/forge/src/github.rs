@@ -360,9 +360,13 @@ impl Forge for GitHubPull {
         };
         Ok(PullRequest {
             revision: Revision { head: sha(&pull.head.sha)?, base: sha(&pull.base.sha)? },
+            base_branch: pull.base.branch,
             state,
             name: self.name(),
             url: pull.html_url,
+            title: pull.title.unwrap_or_default(),
+            description: pull.body.unwrap_or_default(),
+            branch: pull.head.branch,
         })
     }
 

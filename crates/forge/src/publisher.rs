@@ -111,7 +111,7 @@ impl<R: Records, F: Forge, C: Clock, I: Ids, G: Gate> Publisher<'_, R, F, C, I, 
                 continue;
             }
             if let Some(status) = status {
-                self.pass().await?;
+                self.may_write().await?;
                 self.forge.set_status(&status).await?;
                 self.records.status_set(self.run, &status).await?;
             }
@@ -132,15 +132,15 @@ impl<R: Records, F: Forge, C: Clock, I: Ids, G: Gate> Publisher<'_, R, F, C, I, 
                 self.records.shown(self.run, self.producer, &[(item, comment)]).await?;
             }
             Step::DeleteDuplicate { comment, item } => {
-                self.pass().await?;
+                self.may_write().await?;
                 ignore_gone(self.forge.delete(&item, &comment).await)?;
             }
             Step::Update { comment, item, body } => {
-                self.pass().await?;
+                self.may_write().await?;
                 ignore_gone(self.forge.update(self.producer, &item, &comment, &body).await)?;
             }
             Step::Settle { thread, resolved, .. } => {
-                self.pass().await?;
+                self.may_write().await?;
                 ignore_gone(self.forge.resolve(&thread, resolved).await)?;
             }
             Step::CreateSummary { body } => {
@@ -205,6 +205,13 @@ impl<R: Records, F: Forge, C: Clock, I: Ids, G: Gate> Publisher<'_, R, F, C, I, 
         let intent = Intent { id: self.ids.intent(), items, created: self.clock.now() };
         self.records.intend(self.run, self.producer, &intent).await?;
         Ok(intent)
+    }
+
+    /// Passes the gate, unless a newer run has begun: a call that creates nothing is announced by no intent, which
+    /// would be refused then.
+    async fn may_write(&self) -> Result<(), PublishError> {
+        self.pass().await?;
+        Ok(self.records.holds(self.run).await?)
     }
 
     /// Passes the gate, or stops: what was done and announced stays as it is.

@@ -11,9 +11,9 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use truing_core::secret::Secret;
 
 use crate::options::{MAX_MESSAGE_CHARS, MAX_STDERR_BYTES, MIN_VERSION};
-use crate::remote::Secret;
 use crate::{GitError, GitOptions, Limits, PrivateFolder, private};
 
 /// Variables of every call. The child gets these, `PATH`, `HOME`, and what the call itself adds: nothing else.

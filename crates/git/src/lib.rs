@@ -27,7 +27,8 @@ pub use export::{Exported, write_new};
 pub use mirror::Mirror;
 pub use options::{GitOptions, Limits};
 pub use private::PrivateFolder;
-pub use remote::{Remote, Secret};
+pub use remote::Remote;
 pub use repository::{Base, BaseFrom, Index, Repository, WorktreeDiff};
 
 pub use command::Git;
+pub use truing_core::secret::Secret;

@@ -4,8 +4,11 @@
 //!   folder of ours that git does not recognise any more is made anew.
 //! * Fetches take turns, by a lock on the file `NAME.lock` beside the mirror: between runs of a process, and
 //!   between processes. Whoever has the lock may sweep away what a killed fetch left.
+//! * What a fetch brings appears all at once, as one pack: a commit that is here has everything below it, whoever
+//!   looks while another fetches, and whatever was killed.
 //! * Every fetched commit is kept by a ref (`refs/truing/ID`): git tells the remote from these what it need not
-//!   send again. History is whole (a merge base needs it), nothing is ever collected by itself (`gc.auto=0`).
+//!   send again. History is whole (a merge base needs it), nothing is ever collected by itself (`gc.auto=0`);
+//!   small packs are joined when there are many.
 
 use std::fs::File;
 use std::io::{ErrorKind, Write};
@@ -22,6 +25,9 @@ use crate::{Exported, Git, GitError, Remote};
 
 /// The file that says that a folder is ours. It is part of the folder from the beginning.
 const MARK: &str = "truing-mirror";
+
+/// With more packs than this, small ones are joined: git looks for an object in each.
+const MAX_PACKS: usize = 50;
 
 /// A bare repository that follows one remote.
 #[derive(Clone, Debug)]
@@ -129,9 +135,26 @@ impl Mirror {
         sweep(self.dir());
         self.ask_remote(&missing).await?;
         match self.missing(&missing).await?.into_iter().next() {
-            None => Ok(()),
+            None => self.join_packs().await,
             Some(sha) => Err(GitError::CommitGone { remote: self.remote.url().to_owned(), sha: Some(sha) }),
         }
+    }
+
+    /// Joins small packs if there are many, so that a mirror of years stays quick. Those who read meanwhile find
+    /// every object in an old pack or in the new one.
+    async fn join_packs(&self) -> Result<(), GitError> {
+        let folder = self.dir().join("objects/pack");
+        let entries = std::fs::read_dir(&folder).map_err(|source| GitError::Io {
+            doing: "cannot look at",
+            path: folder,
+            source,
+        })?;
+        let packs =
+            entries.flatten().filter(|entry| entry.path().extension().is_some_and(|end| end == "pack"));
+        if packs.count() <= MAX_PACKS {
+            return Ok(());
+        }
+        self.view.call("repack").args(["-d", "--geometric=2", "--quiet"]).read().await.map(drop)
     }
 
     /// The newest commit of the remote's default branch, asked of the remote; none if it has none.
@@ -139,14 +162,30 @@ impl Mirror {
     /// # Errors
     /// As [`Mirror::fetch`].
     pub async fn default_tip(&self) -> Result<Option<Sha>, GitError> {
+        self.tip("HEAD").await
+    }
+
+    /// The newest commit of a branch of the remote, asked of the remote; none if it has no such branch.
+    ///
+    /// # Errors
+    /// As [`Mirror::fetch`].
+    pub async fn branch_tip(&self, branch: &str) -> Result<Option<Sha>, GitError> {
+        self.tip(&format!("refs/heads/{branch}")).await
+    }
+
+    /// What the remote says that this ref points to.
+    async fn tip(&self, reference: &str) -> Result<Option<Sha>, GitError> {
         let credentials = self.credentials()?;
         let call =
-            self.view.call("ls-remote").args(["--quiet", "--end-of-options", self.remote.url(), "HEAD"]);
+            self.view.call("ls-remote").args(["--quiet", "--end-of-options", self.remote.url(), reference]);
         let finished = self.over_the_network(call, credentials.as_ref()).run().await?;
         if finished.code() != Some(0) {
             return Err(self.explain("ls-remote", finished));
         }
-        let line = finished.stdout.split(|byte| *byte == b'\n').find_map(|line| line.strip_suffix(b"\tHEAD"));
+        // Git also lists refs whose names only end so.
+        let asked = format!("\t{reference}");
+        let mut lines = finished.stdout.split(|byte| *byte == b'\n');
+        let line = lines.find_map(|line| line.strip_suffix(asked.as_bytes()));
         line.map(|id| sha("ls-remote", id)).transpose()
     }
 
@@ -171,6 +210,8 @@ impl Mirror {
         let call = call.args(commits.iter().map(|sha| format!("+{sha}:refs/truing/{sha}")));
         // Refs are written to the disk too, or a power failure could leave empty ones.
         let call = call.config("core.fsync", "committed,reference");
+        // Object by object, a commit would be here before its tree.
+        let call = call.config("fetch.unpackLimit", "1");
         let finished = self.over_the_network(call, credentials.as_ref()).run().await?;
         if finished.code() == Some(0) { Ok(()) } else { Err(self.explain("fetch", finished)) }
     }

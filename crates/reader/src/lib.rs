@@ -5,6 +5,8 @@
 //! the changed files below the request's tree (`file`), lets the packs' rules look at each as a whole
 //! (`engine`), and reports what touches added lines. A secret is never part of what it reports (`snippet`). Of a
 //! file that is no text only secrets and its size are looked at (`content`).
+//!
+//! What a model looks at in a tree it looks at through [`tools`].
 
 mod content;
 mod engine;
@@ -21,6 +23,7 @@ mod snippet;
 mod stack;
 mod suppress;
 mod syntax;
+pub mod tools;
 
 pub use file::{MAX_FILE_BYTES, NotOpened, Tree, open_regular};
 pub use fixed::{Edit, Fixed, apply};

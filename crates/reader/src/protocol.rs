@@ -2,10 +2,14 @@
 //! value a line: the reader says [`Hello`], the server sends one [`ReadRequest`], the reader gives one [`Answer`]
 //! and ends. The server keeps the input open until then: if it closes, nobody waits for the answer any more.
 //!
-//! Nothing that a reader says is believed before [`checked`] has seen it: the reader is the process that hostile
+//! A reader that is started for tools is sent a [`ToolsRequest`], answers with [`Opened`], and then each [`Call`] with
+//! a [`Replied`] of the same number, until the input closes.
+//!
+//! Nothing that a reader says is believed before [`checked`] or [`checked_reply`] has seen it: the reader is the process that hostile
 //! bytes may have taken over. The reader keeps to the same bounds by the same function.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -14,8 +18,10 @@ use truing_core::outcome::{NotReviewed, SkipReason};
 use truing_core::port::{ReadReport, ReadRequest, ReaderError};
 use truing_diff::RepoPath;
 
+use crate::tools::{MAX_REPLY_BYTES, Reply, TreeTool};
+
 /// The version of this protocol: raised with every change of what is said.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 
 /// The longest hello, in bytes.
 pub const MAX_HELLO_BYTES: usize = 1 << 10;
@@ -24,6 +30,13 @@ pub const MAX_REQUEST_BYTES: usize = 16 << 20;
 /// The longest answer, in bytes. An answer within the other bounds fits: each requested file once (no longer than
 /// the request), and the findings even if every byte of their text has to be escaped.
 pub const MAX_ANSWER_BYTES: usize = 64 << 20;
+
+/// The longest call of a tool, in bytes.
+pub const MAX_CALL_BYTES: usize = 64 << 10;
+/// The longest line that tells what opening a tree came to, in bytes.
+pub const MAX_OPENED_BYTES: usize = 64 << 10;
+/// The longest line with a reply, in bytes: its text fits even if every byte has to be escaped.
+pub const MAX_REPLIED_BYTES: usize = 6 * MAX_REPLY_BYTES + (1 << 10);
 
 /// The most findings of one answer: the worst are kept.
 pub const MAX_FINDINGS: usize = 5_000;
@@ -42,6 +55,40 @@ pub const MAX_SUGGESTION_BYTES: usize = 64 << 10;
 
 /// What a reader answers to a request.
 pub type Answer = Result<ReadReport, ReaderError>;
+
+/// A tree to look around in.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ToolsRequest {
+    /// A folder that holds the head's files. Links in it are not followed.
+    pub tree: PathBuf,
+    /// Leave out what git ignores, by the ignore files in the tree: for a working tree, which holds more than a commit.
+    pub hide_ignored: bool,
+    /// Files that are never left out: those that changed.
+    pub always: Vec<RepoPath>,
+}
+
+/// What opening the tree came to.
+pub type Opened = Result<(), ReaderError>;
+
+/// A call of a tool.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Call {
+    /// Which call it is: one more than the one before.
+    pub number: u64,
+    /// The tool.
+    pub tool: TreeTool,
+    /// What the model gave it: of any shape.
+    pub input: serde_json::Value,
+}
+
+/// What a call came to.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Replied {
+    /// Of which call.
+    pub number: u64,
+    /// What to tell the model.
+    pub reply: Reply,
+}
 
 /// What is wrong with something that was said.
 #[derive(Debug, thiserror::Error)]
@@ -79,6 +126,14 @@ pub enum ProtocolError {
         theirs: Hello,
         /// What the server is.
         ours: Hello,
+    },
+    /// A reply to another call than the one that was made.
+    #[error("it replies to call {replied}, not to call {called}")]
+    OtherCall {
+        /// The call that was made.
+        called: u64,
+        /// The call that it replies to.
+        replied: u64,
     },
     /// An answer about a file that the request does not name.
     #[error("the answer is about {0}, which was not asked for")]
@@ -211,6 +266,19 @@ pub fn checked(request: &ReadRequest, report: ReadReport) -> Result<Checked, Pro
         }
     }
     Ok(Checked { report, dropped })
+}
+
+/// The reply to a call. Its text is only ever given to the model, as data.
+///
+/// # Errors
+/// [`ProtocolError::OtherCall`], [`ProtocolError::TooLong`]
+pub fn checked_reply(called: u64, replied: Replied) -> Result<Reply, ProtocolError> {
+    let Replied { number, reply } = replied;
+    if number != called {
+        return Err(ProtocolError::OtherCall { called, replied: number });
+    }
+    within("the text of its reply", reply.text.len(), MAX_REPLY_BYTES)?;
+    Ok(reply)
 }
 
 /// Are lines, lengths and names of a form that the rest of the program relies on?
@@ -393,6 +461,18 @@ mod tests {
         let line = encode("the answer", &answer, MAX_ANSWER_BYTES).unwrap();
         let heard: Answer = decode("the answer", &line, MAX_ANSWER_BYTES).unwrap();
         assert_eq!(heard, answer);
+    }
+
+    #[test]
+    fn a_reply_is_of_its_call_and_within_its_bound() {
+        let replied =
+            |number, bytes| Replied { number, reply: Reply { text: "\x01".repeat(bytes), is_error: false } };
+        let most = checked_reply(7, replied(7, MAX_REPLY_BYTES)).unwrap();
+        encode("the reply", &Replied { number: u64::MAX, reply: most }, MAX_REPLIED_BYTES).unwrap();
+        let long = checked_reply(7, replied(7, MAX_REPLY_BYTES + 1)).unwrap_err();
+        assert!(matches!(long, ProtocolError::TooLong { .. }), "{long}");
+        let other = checked_reply(7, replied(6, 1)).unwrap_err();
+        assert_eq!(other.to_string(), "it replies to call 6, not to call 7");
     }
 
     #[test]

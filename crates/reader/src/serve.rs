@@ -1,15 +1,20 @@
-//! The reader process: one request in, one answer out (see [`protocol`](crate::protocol)), then the end. It has no
-//! state, so that a new one for the next run is as good as this one.
+//! The reader process (see [`protocol`](crate::protocol)): one request in, one answer out, then the end; or calls of
+//! tools and replies to them, as long as somebody asks. It remembers nothing, so that a new one is as good as this one.
 
 use std::io::{self, BufRead as _, BufReader, Read, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 
 use rustix::process::{Signal, getpid, kill_process};
+use serde::Serialize;
 use truing_core::port::{ReadReport, ReadRequest, ReaderError};
 
 use crate::protocol::{
-    Answer, Hello, MAX_ANSWER_BYTES, MAX_HELLO_BYTES, MAX_REQUEST_BYTES, ProtocolError, checked, decode,
-    encode,
+    Answer, Call, Hello, MAX_ANSWER_BYTES, MAX_CALL_BYTES, MAX_HELLO_BYTES, MAX_OPENED_BYTES,
+    MAX_REPLIED_BYTES, MAX_REQUEST_BYTES, Opened, ProtocolError, Replied, ToolsRequest, checked,
+    checked_reply, decode, encode,
 };
+use crate::tools::Toolbox;
 use crate::{InProcess, Packs};
 
 /// Why a reader process could not do its part.
@@ -29,14 +34,31 @@ pub enum ServeError {
 /// # Errors
 /// [`ServeError`]; packs that are wrong are an answer.
 pub fn serve_parent(packs: impl FnOnce() -> Result<Packs, ReaderError>) -> Result<(), ServeError> {
+    die_with_parent()?;
+    serve(io::stdin(), io::stdout(), packs, die)
+}
+
+/// Serves tools to the process that started this one, over standard input and output, until it closes the input or is
+/// gone.
+///
+/// # Errors
+/// [`ServeError`]; a tree that cannot be opened and a call that is wrong are answers.
+pub fn serve_tools_to_parent() -> Result<(), ServeError> {
+    die_with_parent()?;
+    serve_tools(io::stdin(), io::stdout(), die)
+}
+
+fn die_with_parent() -> io::Result<()> {
     // Also ends a process that is stopped and would not see its input close. The signal comes when the thread
     // that started this process ends: with an asynchronous runtime that is when the runtime ends.
     #[cfg(target_os = "linux")]
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).map_err(io::Error::from)?;
-    serve(io::stdin(), io::stdout(), packs, || {
-        // Nothing here needs an orderly end, and the thread that reads would not come to one.
-        let _ = kill_process(getpid(), Signal::KILL);
-    })
+    Ok(())
+}
+
+fn die() {
+    // Nothing here needs an orderly end, and the thread that reads would not come to one.
+    let _ = kill_process(getpid(), Signal::KILL);
 }
 
 /// Says hello, takes one request and answers it. `abandoned` is called on another thread when the input ends
@@ -47,12 +69,9 @@ fn serve(
     packs: impl FnOnce() -> Result<Packs, ReaderError>,
     abandoned: impl FnOnce() + Send + 'static,
 ) -> Result<(), ServeError> {
-    output.write_all(&encode("the hello", &Hello::of_this_build(), MAX_HELLO_BYTES)?)?;
-    output.flush()?;
-
     let mut input = BufReader::new(input);
-    let mut line = Vec::new();
-    (&mut input).take(MAX_REQUEST_BYTES as u64 + 1).read_until(b'\n', &mut line)?;
+    say(&mut output, "the hello", &Hello::of_this_build(), MAX_HELLO_BYTES)?;
+    let line = heard(&mut input, MAX_REQUEST_BYTES)?;
     let request: ReadRequest = decode("the request", &line, MAX_REQUEST_BYTES)?;
     std::thread::Builder::new().name("watch".into()).spawn(move || {
         // Nothing more is to come but the end.
@@ -61,7 +80,66 @@ fn serve(
     })?;
 
     let answer: Answer = packs().and_then(|packs| read(&request, packs));
-    output.write_all(&encode("the answer", &answer, MAX_ANSWER_BYTES)?)?;
+    say(&mut output, "the answer", &answer, MAX_ANSWER_BYTES)
+}
+
+/// Says hello, opens a tree, and replies to calls. `abandoned` is called on another thread when the input ends in the
+/// middle of a call.
+fn serve_tools(
+    input: impl Read + Send + 'static,
+    mut output: impl Write,
+    abandoned: impl FnOnce() + Send + 'static,
+) -> Result<(), ServeError> {
+    let mut input = BufReader::new(input);
+    say(&mut output, "the hello", &Hello::of_this_build(), MAX_HELLO_BYTES)?;
+    let line = heard(&mut input, MAX_REQUEST_BYTES)?;
+    let request: ToolsRequest = decode("the request", &line, MAX_REQUEST_BYTES)?;
+    let opened = Toolbox::open(&request);
+    let told: Opened = opened.as_ref().map(|_| ()).map_err(Clone::clone);
+    say(&mut output, "what came of it", &told, MAX_OPENED_BYTES)?;
+    let Ok(mut toolbox) = opened else { return Ok(()) };
+
+    // Another thread reads, so that the end of the input is seen in the middle of a call too.
+    let (calls, called) = mpsc::sync_channel(0);
+    let is_busy = Arc::new(AtomicBool::new(false));
+    let busy = Arc::clone(&is_busy);
+    std::thread::Builder::new().name("calls".into()).spawn(move || {
+        while let Ok(line) = heard(&mut input, MAX_CALL_BYTES) {
+            if line.is_empty() {
+                break;
+            }
+            if calls.send(line).is_err() {
+                return;
+            }
+        }
+        if busy.load(Ordering::SeqCst) {
+            abandoned();
+        }
+    })?;
+    while let Ok(line) = called.recv() {
+        is_busy.store(true, Ordering::SeqCst);
+        let Call { number, tool, input } = decode("the call", &line, MAX_CALL_BYTES)?;
+        let reply = checked_reply(number, Replied { number, reply: toolbox.call(tool, &input) })?;
+        say(&mut output, "the reply", &Replied { number, reply }, MAX_REPLIED_BYTES)?;
+        is_busy.store(false, Ordering::SeqCst);
+    }
+    Ok(())
+}
+
+/// The next line, with its end, or so much of it that it is seen to be too long; empty at the end of the input.
+fn heard(input: &mut impl io::BufRead, most: usize) -> io::Result<Vec<u8>> {
+    let mut line = Vec::new();
+    input.take(most as u64 + 1).read_until(b'\n', &mut line)?;
+    Ok(line)
+}
+
+fn say(
+    output: &mut impl Write,
+    what: &'static str,
+    value: &impl Serialize,
+    most: usize,
+) -> Result<(), ServeError> {
+    output.write_all(&encode(what, value, most)?)?;
     Ok(output.flush()?)
 }
 
@@ -117,5 +195,43 @@ mod tests {
         let input = Cursor::new(b"{\"tree\":\"/\",\"files\":[],\"packs\":[]}\n".to_vec());
         serve(input, io::sink(), Packs::embedded, move || tell.send(()).unwrap()).unwrap();
         told.recv().unwrap();
+    }
+
+    /// What the reader says to these lines when it is started for tools.
+    fn said_of_tools(input: &str) -> (Result<(), ServeError>, Vec<String>) {
+        let mut output = Vec::new();
+        let ended = serve_tools(Cursor::new(input.to_owned().into_bytes()), &mut output, || ());
+        (ended, String::from_utf8(output).unwrap().lines().map(str::to_owned).collect())
+    }
+
+    #[test]
+    fn calls_are_replied_to_one_after_the_other() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("a"), "one\n").unwrap();
+        let request = ToolsRequest { tree: folder.path().into(), hide_ignored: false, always: vec![] };
+        let request = serde_json::to_string(&request).unwrap();
+        let call = |number, path| {
+            format!("{{\"number\":{number},\"tool\":\"read\",\"input\":{{\"path\":\"{path}\"}}}}")
+        };
+        let (ended, lines) = said_of_tools(&format!("{request}\n{}\n{}\n", call(1, "a"), call(2, "b")));
+        ended.unwrap();
+        assert_eq!(lines.get(1).unwrap(), r#"{"Ok":null}"#);
+        let replies: Vec<Replied> =
+            lines.iter().skip(2).map(|line| serde_json::from_str(line).unwrap()).collect();
+        let seen: Vec<_> = replies.iter().map(|replied| (replied.number, replied.reply.is_error)).collect();
+        assert_eq!(seen, [(1, false), (2, true)]);
+        assert_eq!(replies[0].reply.text, "a, lines 1 to 1 of 1\n     1\tone\n");
+
+        let (ended, lines) = said_of_tools(&format!("{request}\n{{\"number\":1,\"tool\":\"write\"}}\n"));
+        assert!(matches!(ended, Err(ServeError::Protocol(ProtocolError::Rubbish { .. }))));
+        assert_eq!(lines.len(), 2);
+    }
+
+    #[test]
+    fn a_tree_that_cannot_be_opened_is_an_answer() {
+        let (ended, lines) = said_of_tools("{\"tree\":\"/nowhere\",\"hide_ignored\":false,\"always\":[]}\n");
+        ended.unwrap();
+        let opened: Opened = serde_json::from_str(lines.get(1).unwrap()).unwrap();
+        assert!(matches!(opened, Err(ReaderError::Failed(what)) if what.contains("/nowhere")));
     }
 }

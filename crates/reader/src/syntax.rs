@@ -1,11 +1,14 @@
 //! The one home of tree-sitter and ast-grep: which languages there are, rules in ast-grep's own YAML (`rule`),
-//! and the scan of one file, which is parsed once however many rules look at it (`scan`).
+//! the scan of one file, which is parsed once however many rules look at it (`scan`), and where a text defines a name
+//! (`definitions`).
 
+mod definitions;
 mod rule;
 mod scan;
 
 use ast_grep_language::SupportLang;
 
+pub(crate) use definitions::{Definition, definitions};
 pub(crate) use rule::{SyntaxCheck, WrongRule, from_yaml};
 pub(crate) use scan::{Match, Parsers, Scan, Shape, TooComplex, text_of};
 
@@ -21,25 +24,54 @@ pub(crate) struct Language {
     /// What its files' names end with, after the dot; the first is for examples.
     extensions: &'static [&'static str],
     grammar: SupportLang,
+    /// What gives things their names in it.
+    definitions: &'static [definitions::Kind],
 }
 
 /// Every language there is. ast-grep knows more names, but panics at one whose grammar is not compiled in.
 pub(crate) const LANGUAGES: &[Language] = &[
-    Language { names: &["python", "py"], extensions: &["py", "pyi", "py3"], grammar: SupportLang::Python },
+    Language {
+        names: &["python", "py"],
+        extensions: &["py", "pyi", "py3"],
+        grammar: SupportLang::Python,
+        definitions: definitions::PYTHON,
+    },
     Language {
         names: &["typescript", "ts"],
         extensions: &["ts", "mts", "cts"],
         grammar: SupportLang::TypeScript,
+        definitions: definitions::SCRIPT,
     },
-    Language { names: &["tsx"], extensions: &["tsx"], grammar: SupportLang::Tsx },
+    Language {
+        names: &["tsx"],
+        extensions: &["tsx"],
+        grammar: SupportLang::Tsx,
+        definitions: definitions::SCRIPT,
+    },
     Language {
         names: &["javascript", "js", "jsx"],
         extensions: &["js", "mjs", "cjs", "jsx"],
         grammar: SupportLang::JavaScript,
+        definitions: definitions::SCRIPT,
     },
-    Language { names: &["rust", "rs"], extensions: &["rs"], grammar: SupportLang::Rust },
-    Language { names: &["go", "golang"], extensions: &["go"], grammar: SupportLang::Go },
-    Language { names: &["java"], extensions: &["java"], grammar: SupportLang::Java },
+    Language {
+        names: &["rust", "rs"],
+        extensions: &["rs"],
+        grammar: SupportLang::Rust,
+        definitions: definitions::RUST,
+    },
+    Language {
+        names: &["go", "golang"],
+        extensions: &["go"],
+        grammar: SupportLang::Go,
+        definitions: definitions::GO,
+    },
+    Language {
+        names: &["java"],
+        extensions: &["java"],
+        grammar: SupportLang::Java,
+        definitions: definitions::JAVA,
+    },
 ];
 
 impl Language {

@@ -1,4 +1,5 @@
-//! One serving process a database: a lock that the kernel releases when its holder dies, however it dies.
+//! Who is at work on a database, by locks that the kernel releases when their holder dies, however it dies: one
+//! serving process, and beside it commands that lease slots.
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions, TryLockError};
@@ -13,7 +14,8 @@ const MAX_BYTES: u64 = 1024;
 
 /// The right to serve from one database. Dropping it, or dying, gives it up.
 ///
-/// On SQLite it also proves that every lease in the file has lost its holder (design.md section 2).
+/// Where no command holds a [`CommandLock`] it also proves that every lease in the file has lost its holder
+/// (design.md section 2).
 #[derive(Debug)]
 pub struct ServeLock {
     file: File,
@@ -51,6 +53,50 @@ pub enum LockError {
     },
 }
 
+/// That a command leases slots of one database. Any number of them may hold one at once. Dropping it, or dying, gives
+/// it up: a server that starts then knows that the leases are nobody's.
+#[derive(Debug)]
+pub struct CommandLock {
+    _file: File,
+}
+
+impl CommandLock {
+    /// Takes one, before the first lease. Waits while a server that starts looks for leases of the dead.
+    ///
+    /// # Errors
+    /// [`LockError::Io`]
+    pub fn take(database: &Path) -> Result<Self, LockError> {
+        let path = beside(database, ".commands.lock");
+        let file = open(&path).and_then(|file| file.lock_shared().map(|()| file));
+        file.map(|file| Self { _file: file }).map_err(|source| LockError::Io { path, source })
+    }
+}
+
+/// That no command holds a [`CommandLock`], for as long as the answer lives; none if one does.
+pub(crate) fn alone(database: &Path) -> Result<Option<File>, LockError> {
+    let path = beside(database, ".commands.lock");
+    let told = |source: io::Error| LockError::Io { path: path.clone(), source };
+    let file = open(&path).map_err(told)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(source)) => Err(told(source)),
+    }
+}
+
+/// The path of a lock file. Two names of one database lead to one lock.
+fn beside(database: &Path, end: &str) -> PathBuf {
+    let mut path = OsString::from(database.canonicalize().unwrap_or_else(|_| database.to_path_buf()));
+    path.push(end);
+    PathBuf::from(path)
+}
+
+/// Opens a lock file, which stays when it is not locked any more: deleting it would let two processes lock two files
+/// of one name.
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
+}
+
 fn by(holder: &Held) -> String {
     let pid = holder.pid.map(|pid| format!(" by process {pid}")).unwrap_or_default();
     let listen = holder.listen.as_ref().map(|listen| format!(", listening on {listen}")).unwrap_or_default();
@@ -64,24 +110,13 @@ impl ServeLock {
     /// # Errors
     /// [`LockError::Held`] names the process that has it.
     pub fn take(database: &Path, listen: &str, now: Millis) -> Result<Self, LockError> {
-        // Two names of one file are one lock.
-        let database = database.canonicalize().unwrap_or_else(|_| database.to_path_buf());
-        let mut path = OsString::from(&database);
-        path.push(".lock");
-        let path = PathBuf::from(path);
+        let path = beside(database, ".lock");
         let told = |source: io::Error| LockError::Io { path: path.clone(), source };
-        let mut options = OpenOptions::new();
-        let mut file = options
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&path)
-            .map_err(told)?;
+        let mut file = open(&path).map_err(told)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
+                let database = database.canonicalize().unwrap_or_else(|_| database.to_path_buf());
                 return Err(LockError::Held { holder: read(&mut file).map_err(told)?, database });
             }
             Err(TryLockError::Error(source)) => return Err(told(source)),
@@ -93,7 +128,7 @@ impl ServeLock {
 
 impl Drop for ServeLock {
     fn drop(&mut self) {
-        // The file stays, empty: deleting it would let two processes lock two files of one name.
+        // The file stays, empty.
         let _ = self.file.set_len(0);
         let _ = self.file.unlock();
     }

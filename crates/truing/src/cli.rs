@@ -4,6 +4,7 @@
 //! To add one: a variant of `Command` and its arm in `Command::run`.
 
 pub mod backup;
+pub mod budget;
 mod columns;
 pub mod completions;
 pub mod config;
@@ -20,11 +21,14 @@ pub mod log;
 pub mod logging;
 pub mod man;
 pub mod output;
+pub mod policy;
+pub mod prompts;
 mod reader;
 pub mod report;
 pub mod review;
 pub mod rules;
 mod runtime;
+pub mod sandbox;
 pub mod serve;
 pub mod slots;
 mod target;
@@ -145,11 +149,15 @@ enum Command {
     Slots(slots::Args),
     Kill(kill::Args),
     Log(log::Args),
+    Policy(policy::Args),
+    Sandbox(sandbox::Args),
     Report(report::Args),
+    Budget(budget::Args),
     Backup(backup::Args),
     Diff(diff::Args),
     Findings(findings::Args),
     Rules(rules::Args),
+    Prompts(prompts::Args),
     Init(init::Args),
     Config(config::Args),
     Completions(completions::Args),
@@ -169,11 +177,15 @@ impl Command {
             Self::Slots(args) => slots::run(args, context),
             Self::Kill(args) => kill::run(args, context),
             Self::Log(args) => log::run(args, context),
+            Self::Policy(args) => policy::run(args, context),
+            Self::Sandbox(args) => sandbox::run(args, context),
             Self::Report(args) => report::run(args, context),
+            Self::Budget(args) => budget::run(args, context),
             Self::Backup(args) => backup::run(args, context),
             Self::Diff(args) => diff::run(args, context),
             Self::Findings(args) => findings::run(args, context),
             Self::Rules(args) => rules::run(args, context),
+            Self::Prompts(args) => prompts::run(args, context),
             Self::Init(args) => init::run(args, context),
             Self::Config(args) => config::run(args, context),
             Self::Completions(args) => completions::run(args, context),
@@ -186,6 +198,7 @@ impl Command {
         match self {
             Self::Review(_) => Format::OF_FINDINGS,
             Self::Rules(args) => args.formats(),
+            Self::Sandbox(args) => args.formats(),
             Self::Completions(_) | Self::Man(_) => Format::TEXT,
             #[cfg(feature = "demo")]
             Self::Demo(_) => Format::PLAIN,
@@ -195,10 +208,13 @@ impl Command {
             | Self::Slots(_)
             | Self::Kill(_)
             | Self::Log(_)
+            | Self::Policy(_)
             | Self::Report(_)
+            | Self::Budget(_)
             | Self::Backup(_)
             | Self::Diff(_)
             | Self::Findings(_)
+            | Self::Prompts(_)
             | Self::Init(_)
             | Self::Config(_) => Format::PLAIN,
         }
@@ -227,11 +243,15 @@ impl Command {
             | Self::Slots(_)
             | Self::Kill(_)
             | Self::Log(_)
+            | Self::Policy(_)
+            | Self::Sandbox(_)
             | Self::Report(_)
+            | Self::Budget(_)
             | Self::Backup(_)
             | Self::Diff(_)
             | Self::Findings(_)
             | Self::Rules(_)
+            | Self::Prompts(_)
             | Self::Init(_)
             | Self::Config(_)
             | Self::Completions(_)

@@ -9,24 +9,31 @@ pub mod generate;
 pub mod keys;
 pub mod layer;
 pub mod login;
+pub mod model;
 pub mod problem;
 pub mod secret;
+mod typed;
 pub mod value;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipnet::IpNet;
+use truing_agent::sandbox::Level;
+use truing_core::money::MicroUsd;
+use truing_model::price::Declared;
 
 use crate::environment::Environment;
-use keys::{Default, KEYS, Key, Repository, SECTIONS};
-use layer::{CONFIG_VARIABLE, Flag, Layer, Owner, SourceFile};
+use keys::{Default, KEYS, Key, Named, Repository, SECTIONS};
+use layer::{CONFIG_VARIABLE, Flag, Names, Owner, SourceFile};
 use login::Login;
+use model::ModelConfig;
 use problem::{ConfigError, Origin, Problem};
 use secret::Secret;
+use typed::Typed;
 use value::Value;
 
 /// The whole configuration of one command.
@@ -38,15 +45,30 @@ pub struct Config {
     pub server: ServerConfig,
     /// The forges, by name.
     pub forges: BTreeMap<String, ForgeConfig>,
+    /// The model that reviews.
+    pub model: ModelConfig,
     /// The review loop.
     pub review: ReviewConfig,
     /// What the rules look at.
     pub rules: RulesConfig,
+    /// What models are told.
+    pub prompts: PromptsConfig,
+    /// Section `sandbox`.
+    pub sandbox: SandboxConfig,
+    /// What reviews by a model may cost.
+    pub budget: BudgetConfig,
+    /// The teams, by name.
+    pub teams: BTreeMap<String, TeamConfig>,
+    /// What a repository may spend in a day where that is its own, by `owner/name`.
+    pub repositories: BTreeMap<String, MicroUsd>,
+    /// What models cost, by name.
+    pub prices: BTreeMap<String, Declared>,
     /// Who is told.
     pub notify: NotifyConfig,
     /// How long is remembered what is no longer needed.
     pub retention: RetentionConfig,
     settings: BTreeMap<String, Setting>,
+    names: Names,
 }
 
 /// Section `store`.
@@ -110,6 +132,8 @@ pub struct ForgeConfig {
     pub settle: Duration,
     /// Globs of the repositories to review, [`value::repositories`] compiles them; empty: all.
     pub repositories: Vec<String>,
+    /// Globs of the branches, besides the default branch, whose tip may configure; [`value::globs`] compiles them.
+    pub config_branches: Vec<String>,
 }
 
 /// The kinds of forges.
@@ -124,6 +148,8 @@ pub enum ForgeKind {
 pub struct ReviewConfig {
     /// What reviews.
     pub runtime: Runtime,
+    /// Answers of a model in one review.
+    pub max_turns: u32,
     /// From the last event to the review.
     pub debounce: Duration,
     /// From the first event to the review, at most.
@@ -147,17 +173,53 @@ pub struct ReviewConfig {
 pub enum Runtime {
     /// The rules alone: no model.
     Rules,
+    /// The rules, and a model in our own loop of tools.
+    Native,
 }
 
 /// Section `rules`.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct RulesConfig {
-    /// Path globs of files that are not reviewed; [`value::ignored`] compiles them.
+    /// Path globs of files that are not reviewed; [`value::globs`] compiles them.
     pub ignore: Vec<String>,
     /// The rule packs to use.
     pub packs: Vec<String>,
     /// A folder with further rule packs.
     pub dir: Option<PathBuf>,
+}
+
+/// Section `prompts`.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct PromptsConfig {
+    /// A folder with further prompts, which replace those of the same name.
+    pub dir: Option<PathBuf>,
+}
+
+/// Section `sandbox`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SandboxConfig {
+    /// The weakest that is accepted.
+    pub level: Level,
+}
+
+/// Section `budget`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct BudgetConfig {
+    /// All attempts at one head of one pull request.
+    pub review: MicroUsd,
+    /// All reviews of a repository in a day.
+    pub repo_day: MicroUsd,
+    /// A file of prices in LiteLLM's format.
+    pub prices: Option<PathBuf>,
+}
+
+/// Section `team.NAME`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TeamConfig {
+    /// Globs of its repositories, [`value::repositories`] compiles them.
+    pub repos: Vec<String>,
+    /// What it may spend in a month; none: any sum.
+    pub month: Option<MicroUsd>,
 }
 
 /// Section `notify`.
@@ -206,20 +268,22 @@ impl Config {
             operator.map(|file| layer::of_file(file, Owner::Operator, &mut problems)).unwrap_or_default();
         let variables = layer::of_variables(environment, &mut problems);
         let flags = layer::of_flags(flags, environment, &mut problems);
-        let decided = [&variables, &flags].iter().any(|layer| layer.entries.contains_key(layer::RUNTIME));
-        let foreign = if decided { Layer::default() } else { layer::of_foreign(environment, &mut problems) };
+        let decided = |key: &str| [&variables, &flags].iter().any(|layer| layer.entries.contains_key(key));
+        let foreign = layer::of_foreign(environment, decided, &mut problems);
         ConfigError::if_any(problems)?;
 
         let mut settings = BTreeMap::new();
-        let mut forges = BTreeSet::new();
+        let mut names = Names::new();
         for layer in [file, foreign, variables, flags] {
-            forges.extend(layer.forges);
+            for (named, more) in layer.names {
+                names.entry(named).or_default().extend(more);
+            }
             for (path, entry) in layer.entries {
                 settings.insert(path, Setting { value: entry.value, origin: entry.origin, added: None });
             }
         }
-        fill_with_defaults(&mut settings, &forges, environment)?;
-        Self::typed(settings, &forges)
+        fill_with_defaults(&mut settings, &names, environment)?;
+        Self::typed(settings, names)
     }
 
     /// With what one repository's own file sets. Call it on what [`Config::resolve`] gave, once a repository.
@@ -247,7 +311,7 @@ impl Config {
                 (Repository::No | Repository::Sets | Repository::Adds, ..) => {}
             }
         }
-        Self::typed(settings, &self.forges.keys().cloned().collect())
+        Self::typed(settings, self.names.clone())
     }
 
     /// With one more forge, of which nothing but the name is configured.
@@ -255,20 +319,21 @@ impl Config {
     /// # Errors
     /// A name that says nothing of its kind.
     pub fn with_forge(&self, name: &str, environment: &Environment) -> Result<Self, ConfigError> {
-        let forges: BTreeSet<String> = self.forges.keys().cloned().chain([name.to_owned()]).collect();
+        let mut names = self.names.clone();
+        names.entry(Named::Forge).or_default().insert(name.to_owned());
         let mut settings = self.settings.clone();
-        fill_with_defaults(&mut settings, &forges, environment)?;
-        Self::typed(settings, &forges)
+        fill_with_defaults(&mut settings, &names, environment)?;
+        Self::typed(settings, names)
     }
 
     /// Every effective value with its path, in the table's order.
     pub fn settings(&self) -> impl Iterator<Item = (String, &Setting)> {
-        paths(&self.forges.keys().cloned().collect())
+        paths(&self.names)
             .into_iter()
             .filter_map(|(path, _)| self.settings.get(&path).map(|setting| (path, setting)))
     }
 
-    fn typed(settings: BTreeMap<String, Setting>, forges: &BTreeSet<String>) -> Result<Self, ConfigError> {
+    fn typed(settings: BTreeMap<String, Setting>, names: Names) -> Result<Self, ConfigError> {
         let of = Typed(&settings);
         let config = Self {
             store: StoreConfig { path: of.store("store.url")? },
@@ -283,12 +348,15 @@ impl Config {
                 rate_limit: of.number("server.rate_limit")?,
                 trusted_proxies: of.networks("server.trusted_proxies")?,
             },
-            forges: forges
-                .iter()
-                .map(|name| Ok((name.clone(), of.forge(name)?)))
-                .collect::<Result<_, ConfigError>>()?,
+            forges: each(&names, Named::Forge, |name| of.forge(name))?,
+            model: model::of(&of)?,
             review: ReviewConfig {
-                runtime: of.word("review.runtime", |word| (word == "rules").then_some(Runtime::Rules))?,
+                runtime: of.word("review.runtime", |word| match word {
+                    "rules" => Some(Runtime::Rules),
+                    "native" | "sdk" => Some(Runtime::Native),
+                    _ => None,
+                })?,
+                max_turns: of.number("review.max_turns")?,
                 debounce: of.duration("review.debounce")?,
                 max_wait: of.duration("review.max_wait")?,
                 quiet: of.duration("review.quiet")?,
@@ -301,8 +369,26 @@ impl Config {
             rules: RulesConfig {
                 ignore: of.list("rules.ignore")?,
                 packs: of.list("rules.packs")?,
-                dir: of.folder("rules.dir")?,
+                dir: of.path("rules.dir")?,
             },
+            prompts: PromptsConfig { dir: of.path("prompts.dir")? },
+            sandbox: SandboxConfig { level: of.word("sandbox.level", Level::named)? },
+            budget: BudgetConfig {
+                review: of.usd("budget.review_usd")?,
+                repo_day: of.usd("budget.repo_day_usd")?,
+                prices: of.path("budget.prices")?,
+            },
+            teams: each(&names, Named::Team, |name| {
+                Ok(TeamConfig {
+                    repos: of.list(&format!("team.{name}.repos"))?,
+                    month: of.usd_if_any(&format!("team.{name}.month_usd"))?,
+                })
+            })?,
+            repositories: each(&names, Named::Repo, |name| of.usd_if_any(&format!("repo.{name}.day_usd")))?
+                .into_iter()
+                .filter_map(|(name, limit)| Some((name, limit?)))
+                .collect(),
+            prices: each(&names, Named::Price, |name| of.price(name))?,
             notify: NotifyConfig {
                 webhook: of.secret("notify.webhook")?,
                 smtp: of.secret("notify.smtp")?,
@@ -313,22 +399,31 @@ impl Config {
                 audit: of.duration("retention.audit")?,
             },
             settings: BTreeMap::new(),
+            names: Names::new(),
         };
         ConfigError::if_any(conflict::all(&of)?)?;
-        Ok(Self { settings, ..config })
+        Ok(Self { settings, names, ..config })
     }
 }
 
-/// Every key's path, with the forges' names in place of `NAME`, in the table's order, forge by forge.
-fn paths(forges: &BTreeSet<String>) -> Vec<(String, &'static Key)> {
+/// What is configured for everything of a kind that has a name.
+fn each<T>(
+    names: &Names,
+    named: Named,
+    read: impl Fn(&str) -> Result<T, ConfigError>,
+) -> Result<BTreeMap<String, T>, ConfigError> {
+    names.get(&named).into_iter().flatten().map(|name| Ok((name.clone(), read(name)?))).collect()
+}
+
+/// Every key's path, with names in place of `NAME`, in the table's order, name by name.
+fn paths(names: &Names) -> Vec<(String, &'static Key)> {
     let mut paths = Vec::new();
     for (section, _) in SECTIONS {
         let keys =
             || KEYS.iter().filter(|key| key.path.rsplit_once('.').is_some_and(|(own, _)| own == *section));
-        if section.contains("NAME") {
-            paths.extend(
-                forges.iter().flat_map(|name| keys().map(|key| (key.path.replace("NAME", name), key))),
-            );
+        if let Some(named) = section.strip_suffix(".NAME").and_then(Named::of) {
+            let names = names.get(&named).into_iter().flatten();
+            paths.extend(names.flat_map(|name| keys().map(|key| (key.path.replace("NAME", name), key))));
         } else {
             paths.extend(keys().map(|key| (key.path.to_owned(), key)));
         }
@@ -338,11 +433,11 @@ fn paths(forges: &BTreeSet<String>) -> Vec<(String, &'static Key)> {
 
 fn fill_with_defaults(
     settings: &mut BTreeMap<String, Setting>,
-    forges: &BTreeSet<String>,
+    names: &Names,
     environment: &Environment,
 ) -> Result<(), ConfigError> {
     let mut problems = Vec::new();
-    for (path, key) in paths(forges) {
+    for (path, key) in paths(names) {
         if settings.contains_key(&path) {
             continue;
         }
@@ -353,18 +448,22 @@ fn fill_with_defaults(
         let value = match key.default {
             Default::Text(text) => Value::from_text(key.kind, text, environment.directory()).ok(),
             Default::Variable(name) => Some(Value::Secret(Secret::Env(name.to_owned()))),
-            Default::Computed { .. } => match path.split('.').collect::<Vec<_>>().as_slice() {
+            Default::Computed { .. } => match key.path.split('.').collect::<Vec<_>>().as_slice() {
                 ["store", "url"] => Some(default_store(environment)),
-                ["forge", name, "kind"] => match Value::from_text(key.kind, name, environment.directory()) {
-                    Ok(kind) => Some(kind),
-                    Err(_) => {
-                        problems.push(Problem::KindMissing { name: (*name).to_owned() });
-                        continue;
+                ["forge", _, "kind"] => {
+                    let name = path.split('.').nth(1).unwrap_or_default();
+                    match Value::from_text(key.kind, name, environment.directory()) {
+                        Ok(kind) => Some(kind),
+                        Err(_) => {
+                            problems.push(Problem::KindMissing { name: name.to_owned() });
+                            continue;
+                        }
                     }
-                },
-                ["forge", _, "app_id" | "private_key" | "marker_key"] | ["rules", "dir"] | ["notify", _] => {
-                    Some(Value::Unset)
                 }
+                ["forge", _, "app_id" | "private_key" | "marker_key"]
+                | ["rules" | "prompts", "dir"]
+                | ["budget", "prices"]
+                | ["team" | "repo" | "price" | "notify", ..] => Some(Value::Unset),
                 _ => None,
             },
         };
@@ -386,104 +485,6 @@ fn default_store(environment: &Environment) -> Value {
 /// The table of keys and this file disagree.
 fn bug(path: &str) -> ConfigError {
     Problem::Table { key: path.to_owned() }.into()
-}
-
-/// Typed access to settings. That a path is there and of its kind is the table's promise, kept by a test.
-struct Typed<'a>(&'a BTreeMap<String, Setting>);
-
-impl Typed<'_> {
-    fn setting(&self, path: &str) -> Result<&Setting, ConfigError> {
-        self.0.get(path).ok_or_else(|| bug(path))
-    }
-
-    fn get<T>(&self, path: &str, take: impl FnOnce(&Value) -> Option<T>) -> Result<T, ConfigError> {
-        take(&self.setting(path)?.value).ok_or_else(|| bug(path))
-    }
-
-    fn duration(&self, path: &str) -> Result<Duration, ConfigError> {
-        self.get(path, |value| if let Value::Duration(length, _) = value { Some(*length) } else { None })
-    }
-
-    fn number<T: TryFrom<i64>>(&self, path: &str) -> Result<T, ConfigError> {
-        self.get(
-            path,
-            |value| if let Value::Integer(number) = value { T::try_from(*number).ok() } else { None },
-        )
-    }
-
-    fn address(&self, path: &str) -> Result<SocketAddr, ConfigError> {
-        self.get(path, |value| if let Value::Address(address) = value { Some(*address) } else { None })
-    }
-
-    fn list(&self, path: &str) -> Result<Vec<String>, ConfigError> {
-        self.get(path, |value| if let Value::List(items) = value { Some(items.clone()) } else { None })
-    }
-
-    fn networks(&self, path: &str) -> Result<Vec<IpNet>, ConfigError> {
-        self.list(path)?.iter().map(|item| value::network(item).ok_or_else(|| bug(path))).collect()
-    }
-
-    fn url(&self, path: &str) -> Result<String, ConfigError> {
-        self.get(path, |value| if let Value::Url(url) = value { Some(url.clone()) } else { None })
-    }
-
-    fn word<T>(&self, path: &str, meaning: impl FnOnce(&str) -> Option<T>) -> Result<T, ConfigError> {
-        self.get(path, |value| if let Value::Choice(word) = value { meaning(word) } else { None })
-    }
-
-    fn secret(&self, path: &str) -> Result<Option<Secret>, ConfigError> {
-        match &self.setting(path)?.value {
-            Value::Unset => Ok(None),
-            Value::Secret(secret) => Ok(Some(secret.clone())),
-            Value::Store(_)
-            | Value::Address(_)
-            | Value::Integer(_)
-            | Value::Duration(..)
-            | Value::Choice(_)
-            | Value::Url(_)
-            | Value::Folder(_)
-            | Value::List(_) => Err(bug(path)),
-        }
-    }
-
-    fn store(&self, path: &str) -> Result<Option<PathBuf>, ConfigError> {
-        self.get(path, |value| match value {
-            Value::Store(path) => Some(Some(path.clone())),
-            Value::Unset => Some(None),
-            Value::Secret(_)
-            | Value::Address(_)
-            | Value::Integer(_)
-            | Value::Duration(..)
-            | Value::Choice(_)
-            | Value::Url(_)
-            | Value::Folder(_)
-            | Value::List(_) => None,
-        })
-    }
-
-    fn folder(&self, path: &str) -> Result<Option<PathBuf>, ConfigError> {
-        let value = &self.setting(path)?.value;
-        if *value == Value::Unset {
-            return Ok(None);
-        }
-        self.get(path, |value| if let Value::Folder(path) = value { Some(Some(path.clone())) } else { None })
-    }
-
-    fn forge(&self, name: &str) -> Result<ForgeConfig, ConfigError> {
-        let path = |key: &str| format!("forge.{name}.{key}");
-        let needed = |key: &str| self.secret(&path(key))?.ok_or_else(|| bug(&path(key)));
-        Ok(ForgeConfig {
-            kind: self.word(&path("kind"), |word| (word == "github").then_some(ForgeKind::Github))?,
-            api_url: self.url(&path("api_url"))?,
-            git_url: self.url(&path("git_url"))?,
-            login: login::of(self, name)?,
-            accounts: self.list(&path("accounts"))?,
-            webhook_secret: needed("webhook_secret")?,
-            marker_key: self.secret(&path("marker_key"))?,
-            settle: self.duration(&path("settle"))?,
-            repositories: self.list(&path("repositories"))?,
-        })
-    }
 }
 
 // ---------------------------------------------------------------------------------------------- reading files

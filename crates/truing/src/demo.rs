@@ -481,6 +481,7 @@ fn house<R: Reader>(
         repositories: crate::serve::repositories::Repositories::default(),
         rules: Rules::new(config).map_err(set_up)?,
         max_inline: 30,
+        agent: None,
         kill_switch: crate::serve::switch::KillSwitch::default(),
         swept: crate::serve::sweep::Periods::default(),
         metrics,

@@ -1,6 +1,7 @@
 //! Truing: bounded review loops around pull requests. This crate holds the command line and what its commands
 //! run; `main.rs` only starts it. Each module below opens with what it is for.
 
+pub mod budget;
 pub mod cli;
 pub mod config;
 #[cfg(feature = "demo")]

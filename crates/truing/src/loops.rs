@@ -2,9 +2,10 @@
 //!
 //! [`review`] is the served review of a pull request, [`pull`] the one that nobody is told of, [`local`] the one of a
 //! local repository; all take the same steps from a change to findings with ids ([`reading`]), those of pull requests
-//! from their commits on ([`checkout`]). [`memory`] is what reviews without a slot remember. [`desired`] says what
+//! from their commits on ([`checkout`]). [`agent`] is a model's part in each of them. [`memory`] is what reviews without a slot remember. [`desired`] says what
 //! the pull request should show, in the words of [`text`]. [`fix`] applies what a local review suggests.
 
+pub mod agent;
 pub mod checkout;
 pub mod desired;
 pub mod fix;

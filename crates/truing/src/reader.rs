@@ -3,9 +3,15 @@
 //! Each run starts its own child (`truing reader`, the same program), asks once, and sees it end. The child gets
 //! no environment and no open file but its standard streams. Whatever it does instead of answering well is a
 //! [`ReaderError::Failed`]: a failed attempt of that run, and nothing to any other.
+//!
+//! A model's tools have a child of their own, which lives as long as they are used (`tools`).
 
+mod tools;
+
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -15,10 +21,11 @@ use truing_core::port::{ChangedFile, ReadReport, ReadRequest, Reader, ReaderErro
 use truing_diff::RepoPath;
 use truing_reader::InProcess;
 use truing_reader::protocol::{
-    Answer, Checked, Hello, MAX_ANSWER_BYTES, MAX_HELLO_BYTES, MAX_REQUEST_BYTES, ProtocolError, checked,
-    decode, encode,
+    Answer, Checked, Hello, MAX_ANSWER_BYTES, MAX_HELLO_BYTES, MAX_REQUEST_BYTES, ProtocolError,
+    ToolsRequest, checked, decode, encode,
 };
 
+pub use self::tools::{CALL_TIME, MAX_CHILDREN, ReaderTools};
 use crate::wiring::packs_with;
 
 /// How long one child may take, from its start to its end.
@@ -84,10 +91,16 @@ impl ChildReader {
         Self { time, ..self }
     }
 
+    /// Tools for looking at a tree and at the change, as git printed it, in children of the same program.
+    pub fn tools(&self, request: ToolsRequest, change: impl Into<Arc<[u8]>>) -> ReaderTools {
+        ReaderTools::new(self.program.clone(), request, change.into())
+    }
+
     /// One child, from its start to its end. `said` gets what it says on its error stream.
     async fn ask(&self, request: &ReadRequest, said: &mut Vec<u8>) -> Result<Answered, ChildError> {
         let line = encode("the request", request, MAX_REQUEST_BYTES)?;
-        let running = Running::start(&self.program, self.rules.as_deref())
+        let rules = self.rules.as_deref().map(|rules| [OsStr::new("--rules"), rules.as_os_str()]);
+        let running = Running::start(&self.program, rules.iter().flatten().copied())
             .map_err(|source| ChildError::Start { program: self.program.clone(), source })?;
         let answer: Answer = tokio::time::timeout(self.time, running.converse(&line, said))
             .await
@@ -113,11 +126,7 @@ impl Reader for ChildReader {
                 Ok(report)
             }
             Ok(Err(error)) => Err(cleaned(error)),
-            Err(error) => {
-                let (what, words) = (plain(&error.to_string()), plain(&String::from_utf8_lossy(&said)));
-                let told = if words.is_empty() { what } else { format!("{what}; it said: {words}") };
-                Err(ReaderError::Failed(told))
-            }
+            Err(error) => Err(ReaderError::Failed(told(&error, &said))),
         }
     }
 
@@ -145,6 +154,12 @@ fn cleaned(error: ReaderError) -> ReaderError {
     }
 }
 
+/// What went wrong, with a child's last words.
+fn told(error: &ChildError, said: &[u8]) -> String {
+    let (what, words) = (plain(&error.to_string()), plain(&String::from_utf8_lossy(said)));
+    if words.is_empty() { what } else { format!("{what}; it said: {words}") }
+}
+
 /// Words as one line for people: no control characters, not long.
 fn plain(words: &str) -> String {
     let lines = words.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ");
@@ -152,6 +167,7 @@ fn plain(words: &str) -> String {
 }
 
 /// A child and its process group, which die with this value unless the child has ended by itself.
+#[derive(Debug)]
 struct Running {
     child: Child,
     /// None once it has been waited for: the id may then belong to another.
@@ -159,12 +175,9 @@ struct Running {
 }
 
 impl Running {
-    fn start(program: &Path, rules: Option<&Path>) -> std::io::Result<Self> {
+    fn start<'a>(program: &Path, arguments: impl Iterator<Item = &'a OsStr>) -> std::io::Result<Self> {
         let mut command = Command::new(program);
-        command.arg0("truing").arg("reader").env_clear();
-        if let Some(rules) = rules {
-            command.arg("--rules").arg(rules);
-        }
+        command.arg0("truing").arg("reader").args(arguments).env_clear();
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.process_group(0).kill_on_drop(true);
         let child = command.spawn()?;
@@ -216,12 +229,7 @@ async fn talk(
 ) -> Result<Option<Vec<u8>>, ChildError> {
     let (Some(mut stdin), Some(stdout)) = (stdin, stdout) else { return Ok(None) };
     let mut stdout = BufReader::new(stdout);
-
-    let mut hello = Vec::new();
-    (&mut stdout).take(MAX_HELLO_BYTES as u64 + 1).read_until(b'\n', &mut hello).await?;
-    if hello.len() <= MAX_HELLO_BYTES && !hello.ends_with(b"\n") {
-        return Ok(None);
-    }
+    let Some(hello) = line(&mut stdout, MAX_HELLO_BYTES).await? else { return Ok(None) };
     decode::<Hello>("its hello", &hello, MAX_HELLO_BYTES)?.is_ours()?;
 
     // A child that stops listening says by its answer, or by its end, why.
@@ -237,6 +245,13 @@ async fn talk(
         return Err(ProtocolError::TooLong { what, bytes, most: MAX_ANSWER_BYTES }.into());
     }
     Ok(answer.ends_with(b"\n").then_some(answer))
+}
+
+/// The next line, or so much of it that it is seen to be too long; none if the output ended before.
+async fn line(stdout: &mut BufReader<ChildStdout>, most: usize) -> Result<Option<Vec<u8>>, ChildError> {
+    let mut line = Vec::new();
+    stdout.take(most as u64 + 1).read_until(b'\n', &mut line).await?;
+    Ok((line.len() > most || line.ends_with(b"\n")).then_some(line))
 }
 
 /// Drains the error stream and keeps its end: what was fatal is said last.

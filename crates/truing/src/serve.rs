@@ -31,7 +31,7 @@ use tokio::time::Instant;
 use truing_core::fair::Places;
 use truing_core::id::{PrId, Token};
 use truing_core::port::{Clock, Forge, Ids, Operations, Reader, Records, Slots, StoreError, Watchlist};
-use truing_core::slot::{Command, Limits, State};
+use truing_core::slot::{Command, Limits};
 use truing_forge::github::{GitHub, RemoteError};
 use truing_git::{Git, Remote};
 
@@ -39,6 +39,7 @@ use self::metrics::Metrics;
 use self::repositories::Repositories;
 use self::scheduler::{Lease, Scheduler, Wake};
 use self::switch::KillSwitch;
+use crate::loops::agent::Agent;
 use crate::loops::checkout::Rules;
 use crate::slots::{StepError, step};
 
@@ -95,6 +96,8 @@ pub struct House<S, W, R, C, I> {
     pub rules: Rules,
     /// Comments on lines and files of one pull request, at most.
     pub max_inline: usize,
+    /// The model that reviews beside the rules; none: the rules alone.
+    pub agent: Option<Agent>,
     /// What is known of the kill switch.
     pub kill_switch: KillSwitch,
     /// How often each repository was swept.
@@ -342,6 +345,7 @@ impl<S, W, R, C, I> House<S, W, R, C, I> {
             repositories: self.repositories,
             rules: self.rules,
             max_inline: self.max_inline,
+            agent: self.agent,
             kill_switch: self.kill_switch,
             swept: self.swept,
             metrics: self.metrics,
@@ -352,18 +356,14 @@ impl<S, W, R, C, I> House<S, W, R, C, I> {
 }
 
 impl<S: Slots + Records, W, R, C, I> House<S, W, R, C, I> {
-    /// Ends every lease: whoever holds the serving lock knows that nobody else is at work. The slots are due at
-    /// once, and no attempt is counted.
+    /// Ends the leases whose holders are dead. The slots are due at once, and no attempt is counted.
     ///
     /// # Errors
     /// [`StoreError`]
     pub async fn end_old_leases(&self) -> Result<(), StoreError> {
-        let far = truing_core::id::Millis(i64::MAX);
-        for slot in self.store.due(far, usize::MAX).await? {
-            if !matches!(slot.state, State::Leased { .. }) {
-                continue;
-            }
-            match step(&self.store, &slot.key, Command::Restarted, &self.limits).await {
+        for slot in self.store.orphans().await? {
+            let Some(token) = slot.token() else { continue };
+            match step(&self.store, &slot.key, Command::HandBack(token), &self.limits).await {
                 Ok(_) | Err(StepError::Refused(_)) => {}
                 Err(StepError::Store(error)) => return Err(error),
             }

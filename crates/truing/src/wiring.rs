@@ -1,5 +1,7 @@
 //! The one place that puts the parts together: from a configuration to a store, clients and a service.
 
+pub mod agent;
+
 use std::collections::BTreeMap;
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt as _;
@@ -7,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use truing_agent::prompt::{PromptError, Prompts};
 use truing_core::fair::Places;
 use truing_core::id::{IntentId, Millis, PrId, RunId, Span};
 use truing_core::port::{ChangedFile, Clock, ForgeError, Ids, ReadReport, ReadRequest, Reader, ReaderError};
@@ -24,7 +27,9 @@ use crate::cli::error::CliError;
 use crate::config::login::Login;
 use crate::config::secret::Secret;
 use crate::config::value;
-use crate::config::{Config, ForgeConfig, NotifyConfig, RetentionConfig, ReviewConfig, RulesConfig};
+use crate::config::{
+    Config, ForgeConfig, NotifyConfig, PromptsConfig, RetentionConfig, ReviewConfig, RulesConfig,
+};
 use crate::environment::Environment;
 use crate::loops::checkout::Rules;
 use crate::loops::reading::Scope;
@@ -232,6 +237,37 @@ pub fn packs_with(folder: Option<&Path>) -> Result<Packs, ReaderError> {
     }
 }
 
+/// The embedded prompts and those of the operator's folder.
+///
+/// # Errors
+/// Exit 2 if a folder that is named is not there, or a prompt in it is wrong.
+pub fn prompts(config: &PromptsConfig) -> Result<Prompts, CliError> {
+    let embedded = Prompts::embedded();
+    let prompts = match &config.dir {
+        None => embedded,
+        Some(folder) => embedded.and_then(|prompts| prompts.with_folder(folder)),
+    };
+    prompts.map_err(|error| prompt_error(&error))
+}
+
+/// An error of prompts as the command line tells it.
+pub fn prompt_error(error: &PromptError) -> CliError {
+    match error {
+        PromptError::Unknown { .. } => CliError::usage("unknown_prompt", error.to_string())
+            .hint("`truing prompts list` shows what there is; `prompts.dir` says where further ones are"),
+        PromptError::Wrong(_) => CliError::usage("bad_prompt", error.to_string()).hint(
+            "mend it, or `prompts.dir`, which says where prompts are; then try it: `truing prompts check`",
+        ),
+        PromptError::Values { .. } => CliError::usage("bad_values", error.to_string())
+            .hint("`truing prompts list` shows what each takes; give it with `--set NAME=VALUE`"),
+        PromptError::Folder { .. } | PromptError::TooManyFiles { .. } => {
+            CliError::usage("prompts_folder", error.to_string())
+                .hint("`prompts.dir` in the configuration says where prompts are")
+        }
+        PromptError::BadFence => CliError::failed("prompts", error.to_string()),
+    }
+}
+
 /// The limits of the slot machine.
 pub fn limits(review: &ReviewConfig, lease: Duration) -> Limits {
     Limits {
@@ -290,6 +326,7 @@ pub async fn house<R: Reader>(
         repositories: Repositories::new(repositories),
         rules: Rules::new(config.clone()).map_err(bad_pattern)?,
         max_inline: config.review.max_inline,
+        agent: agent::served(config, environment)?,
         kill_switch: crate::serve::switch::KillSwitch::default(),
         swept: crate::serve::sweep::Periods::default(),
         metrics: metrics(&store)?,
@@ -324,7 +361,7 @@ pub fn child_reader(rules: &RulesConfig) -> Result<ChildReader, CliError> {
 ///
 /// # Errors
 /// Exit 2 for a URL or secret that cannot be used. None is repeated.
-pub fn sinks(notify: &NotifyConfig, environment: &Environment) -> Result<Sinks, CliError> {
+pub fn sinks(notify: &NotifyConfig, environment: &Environment, metrics: &Metrics) -> Result<Sinks, CliError> {
     let wrong = |key: &str, error: &dyn std::fmt::Display| {
         CliError::usage("notify", format!("notify.{key}: {error}"))
             .hint("see `notify` in `truing config schema`, or remove the key: then nobody is told")
@@ -337,7 +374,8 @@ pub fn sinks(notify: &NotifyConfig, environment: &Environment) -> Result<Sinks, 
         webhook.map(|url| Webhook::new(&url)).transpose().map_err(|error| wrong("webhook", &error))?;
     let password = read("smtp_password", &notify.smtp_password)?;
     let mail = read("smtp", &notify.smtp)?.map(|url| Mail::new(&url, password.as_ref()));
-    Ok(Sinks::new(webhook, mail.transpose().map_err(|error| wrong("smtp", &error))?))
+    let mail = mail.transpose().map_err(|error| wrong("smtp", &error))?;
+    Ok(Sinks::new(webhook, mail, metrics.clone()))
 }
 
 /// Where mirrors are kept, beside the database.

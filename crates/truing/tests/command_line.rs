@@ -232,63 +232,10 @@ fn the_schema_accepts_the_commented_file_and_refuses_what_check_refuses() {
         ("retention.audit = \"1\"", false),
     ] {
         let instance = serde_json::to_value(toml::from_str::<toml::Table>(file).unwrap()).unwrap();
-        assert_eq!(valid(&schema, &instance), fine, "{file}");
+        assert_eq!(jsonschema::is_valid(&schema, &instance), fine, "{file}");
         home.write("file.toml", file);
         assert_eq!(home.run(&["config", "check", "file.toml"]).exit == 0, fine, "{file}");
     }
-}
-
-/// Does an instance fit a schema? Knows the keywords that ours uses and no other.
-fn valid(schema: &Value, instance: &Value) -> bool {
-    let pattern =
-        |pattern: &Value, text: &str| regex::Regex::new(pattern.as_str().unwrap()).unwrap().is_match(text);
-    schema.as_object().unwrap().iter().all(|(keyword, rule)| match (keyword.as_str(), instance) {
-        ("type", _) => match rule.as_str().unwrap() {
-            "object" => instance.is_object(),
-            "array" => instance.is_array(),
-            "string" => instance.is_string(),
-            "integer" => instance.is_i64(),
-            other => panic!("unknown type {other}"),
-        },
-        ("anyOf", _) => rule.as_array().unwrap().iter().any(|rule| valid(rule, instance)),
-        ("enum", _) => rule.as_array().unwrap().contains(instance),
-        ("minimum", Value::Number(number)) => number.as_i64() >= rule.as_i64(),
-        ("maximum", Value::Number(number)) => number.as_i64() <= rule.as_i64(),
-        ("pattern", Value::String(text)) => pattern(rule, text),
-        ("minLength", Value::String(text)) => text.chars().count() as u64 >= rule.as_u64().unwrap(),
-        ("items", Value::Array(items)) => items.iter().all(|item| valid(rule, item)),
-        ("minProperties", Value::Object(map)) => map.len() as u64 >= rule.as_u64().unwrap(),
-        ("maxProperties", Value::Object(map)) => map.len() as u64 <= rule.as_u64().unwrap(),
-        ("propertyNames", Value::Object(map)) => map.keys().all(|name| pattern(&rule["pattern"], name)),
-        ("properties", Value::Object(map)) => {
-            map.iter().all(|(name, value)| rule.get(name).is_none_or(|rule| valid(rule, value)))
-        }
-        ("additionalProperties", Value::Object(map)) => map
-            .iter()
-            .filter(|(name, _)| schema.get("properties").is_none_or(|known| known.get(name).is_none()))
-            .all(|(_, value)| if rule == &json!(false) { false } else { valid(rule, value) }),
-        (
-            "$schema"
-            | "title"
-            | "description"
-            | "default"
-            | "format"
-            | "x-variable"
-            | "x-repository"
-            | "minimum"
-            | "maximum"
-            | "pattern"
-            | "minLength"
-            | "items"
-            | "minProperties"
-            | "maxProperties"
-            | "propertyNames"
-            | "properties"
-            | "additionalProperties",
-            _,
-        ) => true,
-        (other, _) => panic!("unknown keyword {other}"),
-    })
 }
 
 #[test]
@@ -314,4 +261,40 @@ fn colour_comes_only_when_asked_for_where_there_is_no_terminal() {
     assert!(!home.run(&["nope"]).err.contains('\x1b'));
     assert!(home.run(&["nope", "--color", "always"]).err.contains("\x1b["));
     assert!(!home.run(&["config", "show", "--config", "gone\x1b[31m"]).err.contains('\x1b'));
+}
+
+#[test]
+fn policy_check_allows_by_a_rule_and_denies_with_the_one_that_would_be_needed() {
+    let check = |arguments: &[&str]| Home::new().run(&[&["policy", "check"], arguments].concat());
+    let allowed = check(&["--", "git", "log", "--oneline", "-n", "5"]);
+    assert_eq!((allowed.exit, allowed.out.as_str()), (0, "allow\nrule: fixer: run \"git log\"\n"));
+    let denied = check(&["--format", "json", "--", "git", "log", "--output=x"]);
+    assert_eq!(denied.exit, 1);
+    let rule = r#"grammar: command "git log", flag "--output""#;
+    let reason = r#""--output" is no flag that `git log` may have"#;
+    let expected = json!({"decision": "deny", "profile": "fixer", "rule": rule, "reason": reason});
+    assert_eq!(denied.json(), expected);
+    let denied = check(&["--profile", "reviewer", "--", "cargo", "test"]);
+    assert_eq!((denied.exit, denied.out.lines().last()), (1, Some("rule: reviewer: run \"cargo test\"")));
+    assert_eq!(check(&["--profile", "reviewer", "--read", "src/a.rs"]).exit, 0);
+    assert_eq!(check(&["--profile", "sync", "--edit", ".github/workflows/ci.yml"]).exit, 1);
+    assert_eq!(check(&["--profile", "sync", "--mcp", "truing/gh_get_pull_request"]).exit, 0);
+}
+
+#[test]
+fn policy_check_of_nothing_two_things_or_an_unknown_profile_is_exit_2() {
+    for arguments in [&[][..], &["--read", "a", "--", "rg", "x"], &["--profile", "root", "--", "rg", "x"]] {
+        let ran = Home::new().run(&[&["policy", "check"], arguments].concat());
+        assert_eq!((ran.exit, ran.out.as_str()), (2, ""), "{arguments:?}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn words_that_are_not_text_are_denied() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let home = Home::new();
+    let mut command = home.command(&["policy", "check", "--", "rg"]);
+    let ran = Ran::from(command.arg(std::ffi::OsStr::from_bytes(b"\xff")).output().unwrap());
+    assert_eq!((ran.exit, ran.out.as_str()), (1, "deny: it is not UTF-8\n"));
 }

@@ -8,6 +8,8 @@
 #[path = "support/change.rs"]
 #[allow(dead_code, reason = "some of it is for other tests")]
 mod change;
+#[path = "support/deliver.rs"]
+mod deliver;
 #[path = "conformance/invariants.rs"]
 mod invariants;
 #[path = "conformance/page.rs"]
@@ -26,28 +28,69 @@ mod tree;
 #[path = "support/watch.rs"]
 mod watch;
 
+use std::io;
+use std::sync::Mutex;
+
 use truing_forge::capability::ALL;
 
 use play::{Played, play};
-use scenarios::SCENARIOS;
+use scenarios::scenarios;
+use site::secrets_of_tests;
+
+/// Everything that was logged.
+static LOG: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+
+struct Log;
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        LOG.lock().unwrap().extend(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_scenario_keeps_every_invariant_on_every_forge() {
+    let level = tracing_subscriber::filter::LevelFilter::DEBUG;
+    tracing_subscriber::fmt().with_max_level(level).with_ansi(false).with_writer(|| Log).init();
     let only = std::env::var("TRUING_SCENARIO").ok();
     let mut played: Vec<Played> = Vec::new();
     let mut broken = Vec::new();
     for forge in ALL {
-        for scenario in SCENARIOS {
-            if only.as_ref().is_some_and(|only| only != scenario.name) {
-                continue;
-            }
-            match play(forge, scenario).await {
-                Ok(figures) => played.push(figures),
-                Err(problems) => broken.push(format!("{} on {}:\n{problems}", scenario.name, forge.name)),
+        let chosen: Vec<_> =
+            scenarios().filter(|scenario| only.as_ref().is_none_or(|only| only == scenario.name)).collect();
+        assert!(!chosen.is_empty(), "no scenario has that name");
+        // Two at a time: each waits for git now and then.
+        for pair in chosen.chunks(2) {
+            let (one, other) = (pair[0], pair.get(1).copied());
+            let other = async {
+                match other {
+                    Some(scenario) => Some((scenario, play(forge, scenario).await)),
+                    None => None,
+                }
+            };
+            let (one, other) = tokio::join!(async { (one, play(forge, one).await) }, other);
+            for (scenario, result) in [Some(one), other].into_iter().flatten() {
+                match result {
+                    Ok(figures) => played.push(figures),
+                    Err(problems) => {
+                        broken.push(format!("{} on {}:\n{problems}", scenario.name, forge.name));
+                    }
+                }
             }
         }
     }
     assert!(broken.is_empty(), "{}", broken.join("\n\n"));
+    let log = String::from_utf8_lossy(&LOG.lock().unwrap()).into_owned();
+    assert!(log.contains("published"), "nothing was logged");
+    for secret in secrets_of_tests() {
+        let line = log.lines().find(|line| line.contains(secret));
+        assert_eq!(line, None, "a secret is logged");
+    }
     if only.is_none() {
         page::is_current(&played);
     }

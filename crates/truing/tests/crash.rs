@@ -9,6 +9,8 @@
 
 #[path = "support/change.rs"]
 mod change;
+#[path = "support/deliver.rs"]
+mod deliver;
 #[path = "support/ports.rs"]
 mod ports;
 #[path = "support/watch.rs"]
@@ -16,17 +18,15 @@ mod watch;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
-use axum::body::Body;
-use axum::http::{Request, StatusCode};
+use axum::http::StatusCode;
 use tempfile::TempDir;
-use tower::ServiceExt as _;
+use truing::serve::House;
 use truing::serve::commands::Commands;
 use truing::serve::scheduler::Scheduler;
 use truing::serve::worker::take;
-use truing::serve::{House, ingress};
 use truing::slots::step;
 use truing::wiring::{GitHubs, ThreadedReader, UniqueIds};
 use truing_core::fair::Places;
@@ -38,11 +38,11 @@ use truing_fakes::forge::{Delivery, NewPull, Options, PullView, Repo};
 use truing_forge::Secret;
 use truing_forge::github::{Credentials, GitHub, GitHubOptions};
 use truing_forge::marker::MarkerKeys;
-use truing_forge::webhook::HookSecret;
 use truing_git::{Git, GitOptions};
 use truing_store::{Sqlite, Stage};
 
 use change::{BOT, FIXED, FORTY, FOUND, NEW, Picture, STAY};
+use deliver::hand_over;
 use ports::{BreakableReader, Fault, FaultyForges, FaultyReader, FaultyStore, Hand, Manner, Mode, Script};
 use watch::Watched;
 
@@ -179,6 +179,7 @@ impl Lane {
             repositories: truing::serve::repositories::Repositories::default(),
             rules: change::rules(&["core"]),
             max_inline: MAX_INLINE,
+            agent: None,
             kill_switch: truing::serve::switch::KillSwitch::default(),
             swept: truing::serve::sweep::Periods::default(),
             metrics: truing::serve::metrics::Metrics::new().unwrap(),
@@ -313,16 +314,7 @@ impl Lane {
 impl Process {
     /// Hands a delivery to the service's own routes.
     async fn deliver(&self, delivery: &Delivery) -> StatusCode {
-        let settings =
-            ingress::Settings::new(BTreeMap::from([(FORGE.to_owned(), HookSecret::new(SECRET.as_bytes()))]));
-        let looked = Arc::new(AtomicI64::new(0));
-        let router = ingress::router(self.house.clone(), settings, looked, Duration::from_secs(2));
-        let mut request = Request::post(format!("/webhooks/{FORGE}"));
-        for (name, value) in delivery.headers(SECRET) {
-            request = request.header(name, value);
-        }
-        let request = request.body(Body::from(delivery.body.clone())).unwrap();
-        router.oneshot(request).await.unwrap().status()
+        hand_over(&self.house, (FORGE, SECRET), delivery).await
     }
 
     /// Does whatever is due, and moves the clock to what is due next, until nothing is (slots may be parked), or

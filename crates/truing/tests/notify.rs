@@ -15,6 +15,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use truing::config::secret::SecretText;
+use truing::serve::metrics::Metrics;
 use truing::serve::notify::{Mail, Sinks, Webhook, keep_telling, parking};
 use truing::wiring::SystemClock;
 use truing_core::id::{Key, Millis, Span};
@@ -126,7 +127,8 @@ async fn talk(stream: TcpStream, refuse: Option<&'static str>, tell: mpsc::Sende
 }
 
 fn sinks(webhook: Option<&SecretText>, mail: Option<Mail>) -> Sinks {
-    Sinks::new(webhook.map(|url| Webhook::new(url).unwrap()), mail).waiting(Duration::from_millis(1))
+    let webhook = webhook.map(|url| Webhook::new(url).unwrap());
+    Sinks::new(webhook, mail, Metrics::new().unwrap()).waiting(Duration::from_millis(1))
 }
 
 fn mail(url: &str, password: Option<&str>) -> Mail {

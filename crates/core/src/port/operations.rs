@@ -43,7 +43,7 @@ pub trait Operations: Send + Sync {
     /// The notice is told, or nobody could be told.
     fn told(&self, notice: i64) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Forgets acts and told notices that are older. How many of both there were.
+    /// Forgets some of the acts and told notices that are older. How many of both; 0: there are no more.
     fn forget(&self, before: Millis) -> impl Future<Output = Result<usize, StoreError>> + Send;
 }
 
@@ -88,6 +88,8 @@ pub enum NoticeKind {
     KillSwitch,
     /// A slot was parked.
     Parked,
+    /// A part of a budget is spent.
+    Budget,
 }
 
 impl NoticeKind {
@@ -96,6 +98,7 @@ impl NoticeKind {
         match self {
             Self::KillSwitch => "kill_switch",
             Self::Parked => "parked",
+            Self::Budget => "budget",
         }
     }
 }
@@ -137,4 +140,10 @@ pub struct Notice {
 pub trait Gate: Send + Sync {
     /// May the run go on?
     fn is_open(&self) -> impl Future<Output = bool> + Send;
+}
+
+impl<G: Gate> Gate for &G {
+    async fn is_open(&self) -> bool {
+        G::is_open(self).await
+    }
 }

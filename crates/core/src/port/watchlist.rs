@@ -104,7 +104,8 @@ pub trait Watchlist: Send + Sync {
         until: Option<Millis>,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Comments of a forge that are still to be served, oldest first.
+    /// Comments of a forge that are still to be served: the oldest of each repository, then the second oldest of
+    /// each, and so on.
     fn unserved(
         &self,
         forge: &str,

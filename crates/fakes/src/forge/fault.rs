@@ -30,6 +30,12 @@ pub enum FaultKind {
     SecondaryLimit(Option<u64>),
     /// Not done: 403, `x-ratelimit-remaining: 0`, reset in so many seconds.
     PrimaryLimit(u64),
+    /// Not done: 403, because the organisation wants single sign-on for the token.
+    SingleSignOn,
+    /// Not done: 422, with what is wrong in this form.
+    Invalid(Reasons),
+    /// Done, and the answer says that its next page is itself.
+    Circle,
     /// Not done: an HTML page with this status, as from a proxy in between.
     Html(u16),
     /// Not done: a redirect with this status to this address.
@@ -44,7 +50,21 @@ pub enum FaultKind {
     LostAnswer,
 }
 
+/// The forms in which GitHub says what is wrong with a call.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reasons {
+    /// A list of strings, as of reviews.
+    Strings,
+    /// A list of objects, as of most calls.
+    Objects,
+}
+
 impl Fault {
+    /// The `nth` call suffers, whatever it is, git's too; once.
+    pub fn call(nth: u32, kind: FaultKind) -> Self {
+        Self::once("", "", kind).nth(nth)
+    }
+
     /// The first call of this method whose path or route begins with `path` suffers, once.
     pub fn once(method: &str, path: &str, kind: FaultKind) -> Self {
         Self { method: method.into(), path: path.into(), nth: 1, times: 1, kind }
@@ -92,6 +112,10 @@ pub(crate) struct Faults {
 impl Faults {
     pub(crate) fn add(&mut self, fault: Fault) {
         self.rules.push(fault);
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rules.is_empty()
     }
 
     pub(crate) fn clear(&mut self) {

@@ -14,7 +14,7 @@ use tokio::io::AsyncWriteExt;
 
 use crate::forge::Shared;
 use crate::forge::routes::{Call, Reply};
-use crate::repo::hermetic;
+use crate::repo::{hermetic, program};
 
 /// Largest unpacked request, in bytes: wants and haves, 50 bytes each.
 const MAX_REQUEST: u64 = 64 * 1024 * 1024;
@@ -122,7 +122,7 @@ async fn upload_pack(
     protocol: Option<String>,
     input: Bytes,
 ) -> std::io::Result<Vec<u8>> {
-    let mut command = tokio::process::Command::new("git");
+    let mut command = tokio::process::Command::new(program());
     command
         .current_dir(dir)
         .env_clear()

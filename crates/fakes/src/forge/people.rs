@@ -10,7 +10,7 @@ use crate::forge::estate::Access;
 use crate::forge::state::{Place, Pull, Repository, State, SummaryComment, World, ref_name};
 use crate::forge::view::{PullView, view};
 use crate::forge::{FakeError, FakeForge, Shared, calls};
-use crate::repo::{Commit, RepoBuilder};
+use crate::repo::{Commit, New, RepoBuilder};
 
 /// The branch of a new repository.
 const DEFAULT_BRANCH: &str = "main";
@@ -168,6 +168,28 @@ impl Repo {
         .await
     }
 
+    /// Pushes a commit onto each of these branches, which are of the repository itself and exist: as
+    /// [`Repo::push`], for less.
+    pub async fn push_all(&self, all: Vec<(String, Commit)>) -> Result<(), FakeError> {
+        self.with(move |world, repo| {
+            let tips = all.iter().map(|(branch, _)| tip(repo, branch)).collect::<Result<Vec<_>, _>>()?;
+            let refs: Vec<Vec<String>> = all.iter().map(|(branch, _)| refs_of(repo, branch)).collect();
+            let refs: Vec<Vec<&str>> =
+                refs.iter().map(|of| of.iter().map(String::as_str).collect()).collect();
+            let new = all.iter().zip(&tips).zip(&refs).map(|(((_, commit), tip), refs)| New {
+                refs,
+                parent: Some(tip.as_str()),
+                commit,
+            });
+            let made = repo.git.commits(&new.collect::<Vec<_>>())?;
+            for ((branch, commit), sha) in all.iter().zip(&made) {
+                pushed(world, repo, branch, sha, commit.author())?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
     /// Pushes a branch that is `commit` on top of `onto` (a commit), whatever the branch was: a force push.
     pub async fn force_push(&self, branch: &str, onto: &str, commit: Commit) -> Result<String, FakeError> {
         let (branch, onto) = (branch.to_owned(), onto.to_owned());
@@ -186,13 +208,15 @@ impl Repo {
         .await
     }
 
-    /// Deletes a branch; open pull requests from it are closed.
+    /// Deletes a branch; open pull requests from it and into it are closed.
     pub async fn delete_branch(&self, branch: &str) -> Result<(), FakeError> {
         let branch = branch.to_owned();
         self.with(move |world, repo| {
             tip(repo, &branch)?;
             repo.git.delete_ref(&ref_name(&branch))?;
-            for number in open_from(repo, &branch) {
+            let into = repo.pulls.values().filter(|pull| pull.open && pull.base_ref == branch);
+            let into: Vec<u64> = into.map(|pull| pull.number).collect();
+            for number in open_from(repo, &branch).into_iter().chain(into) {
                 close(world, repo, number, None)?;
             }
             Ok(())

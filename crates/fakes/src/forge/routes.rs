@@ -14,11 +14,12 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::forge::app::Pass;
-use crate::forge::fault::FaultKind;
+use crate::forge::fault::{FaultKind, Reasons};
 use crate::forge::state::{Logged, MAX_LOGGED, State};
 use crate::forge::witness::Exchange;
 use crate::forge::{Shared, app, calls, checks, estate, git_http, graphql};
 use crate::repo::GitError;
+use crate::server::HangUp;
 
 /// Largest request body that is read, in bytes.
 const MAX_BODY: usize = 25 * 1024 * 1024;
@@ -131,12 +132,14 @@ enum Action {
     GitRefs,
     GitPack,
     GitPush,
+    /// The old protocol without a service, which git tries where the new one is answered oddly.
+    GitFile,
     Unknown,
 }
 
 /// Every call there is.
 const ROUTES: &[(MethodFilter, &str, Action)] = {
-    use Action::{GitPack, GitPush, GitRefs, Rest};
+    use Action::{GitFile, GitPack, GitPush, GitRefs, Rest};
     const GET: MethodFilter = MethodFilter::GET;
     const POST: MethodFilter = MethodFilter::POST;
     const PATCH: MethodFilter = MethodFilter::PATCH;
@@ -180,12 +183,10 @@ const ROUTES: &[(MethodFilter, &str, Action)] = {
         (GET, "/{owner}/{repo}/info/refs", GitRefs),
         (POST, "/{owner}/{repo}/git-upload-pack", GitPack),
         (POST, "/{owner}/{repo}/git-receive-pack", GitPush),
+        (GET, "/{owner}/{repo}/HEAD", GitFile),
+        (GET, "/{owner}/{repo}/objects/{*file}", GitFile),
     ]
 };
-
-/// Marks an answer that must not be sent: the connection ends instead.
-#[derive(Clone, Copy)]
-pub(crate) struct HangUp;
 
 /// The routes, as a service.
 pub(crate) fn router(shared: &Arc<Shared>) -> Router {
@@ -224,7 +225,7 @@ async fn answer(
     let resource = match action {
         Action::Rest(_) if route == "/graphql" => "graphql",
         Action::Rest(_) | Action::Unknown => "core",
-        Action::GitRefs | Action::GitPack | Action::GitPush => "git",
+        Action::GitRefs | Action::GitPack | Action::GitPush | Action::GitFile => "git",
     };
     let asked = body.as_ref().ok().cloned();
     let (fault, bearer, spent) = {
@@ -286,6 +287,11 @@ async fn answer(
         let world = &mut shared.lock().world;
         problems.into_iter().for_each(|problem| world.violation(problem));
     }
+    let mut reply = reply;
+    if fault == Some(FaultKind::Circle) {
+        let root = shared.lock().world.base_url.clone();
+        reply.headers.push(("link", format!("<{root}{target}>; rel=\"next\"")));
+    }
     let mut response = respond(reply, &shared, fault == Some(FaultKind::Truncated), resource);
     {
         let mut state = shared.lock();
@@ -322,6 +328,22 @@ fn instead(kind: &FaultKind, now: i64) -> Option<Reply> {
             let reply = Reply::error(403, "API rate limit exceeded for installation.", Value::Null);
             Some(reply.header("x-ratelimit-remaining", 0).header("x-ratelimit-reset", reset))
         }
+        FaultKind::SingleSignOn => {
+            let message = "Resource protected by organization SAML enforcement. You must grant your token access to \
+                           this organization.";
+            let reply = Reply::error(403, message, Value::Null);
+            Some(reply.header(
+                "x-github-sso",
+                "required; url=https://github.com/orgs/acme/sso?authorization_request=A",
+            ))
+        }
+        FaultKind::Invalid(Reasons::Strings) => {
+            let reasons = json!(["Something about it is not as it should be"]);
+            Some(Reply::error(422, "Unprocessable Entity", reasons))
+        }
+        FaultKind::Invalid(Reasons::Objects) => {
+            Some(Reply::invalid("Something", "field", "custom", "it is not as it should be"))
+        }
         FaultKind::Html(status) => {
             let page =
                 "<html><head><title>Unicorn!</title></head><body>This page is taking too long.</body></html>";
@@ -331,7 +353,11 @@ fn instead(kind: &FaultKind, now: i64) -> Option<Reply> {
             let body = json!({"message": "Moved Permanently", "url": to, "documentation_url": DOCS});
             Some(Reply::json(*status, body).header("location", to))
         }
-        FaultKind::Truncated | FaultKind::Delay(_) | FaultKind::Drop | FaultKind::LostAnswer => None,
+        FaultKind::Circle
+        | FaultKind::Truncated
+        | FaultKind::Delay(_)
+        | FaultKind::Drop
+        | FaultKind::LostAnswer => None,
     }
 }
 
@@ -358,6 +384,7 @@ async fn carry_out(
             shared.lock().world.violation(format!("a push over git: {}", call.path));
             return Reply::bytes(403, "text/plain", "pushes are refused here\n");
         }
+        Action::GitFile => return Reply::bytes(404, "text/plain", "only the smart protocol is served\n"),
         Action::Rest(_) | Action::Unknown => {}
     }
     if call.login.is_empty() {

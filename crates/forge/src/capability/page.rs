@@ -2,6 +2,29 @@
 
 use super::*;
 
+/// What `truing::loops::desired` sets beside a commit, and tests.
+const STATUS: &str = "
+## Beside the commit
+
+| Review | Commit status | Check run |
+|---|---|---|
+| whole, and nothing blocks | success | success |
+| something blocks, whether the review is whole or partial | failure | failure |
+| nothing to review | success | neutral |
+| partial and nothing blocks, deferred, failed | pending | neutral |
+
+GitHub counts a neutral check as passed where a check is required. So a partial review that found something which
+blocks is red, not neutral ([ADR 0020](../adr/0020-a-partial-review-that-blocks-is-red.md)); one that found nothing of
+the kind holds nobody up, and its summary says what was not read. A commit status that is pending does hold up.
+
+## Our comments in the hands of people
+
+A comment of ours that a person rewrote gets our text back with the next review; one that a person deleted stays
+deleted; a thread that a person resolved stays resolved. All comments are read right before the first is written. What
+somebody writes into one of ours after that and before we write it is lost: GitHub takes no condition with a write.
+Answers are never touched, so that is where to say something.
+";
+
 /// docs/reference/forges.md.
 fn page() -> String {
     let mut text = String::from(
@@ -10,6 +33,7 @@ fn page() -> String {
          Comments on pull requests are made to fit these. What cannot be placed on its lines goes to its file, and what\n\
          cannot be placed there is told in the summary; a text that is too long is cut where nothing breaks, and says so.\n",
     );
+    text += STATUS;
     for forge in ALL {
         text += &format!("\n## {}\n\n| | |\n|---|---|\n", forge.name);
         for (what, value) in rows(forge) {

@@ -30,6 +30,11 @@ impl<T> Default for Listing<T> {
 }
 
 impl<T> Listing<T> {
+    /// What there is where there is no list: nothing, all of which was read.
+    pub fn nothing() -> Self {
+        Self { complete: true, ..Self::default() }
+    }
+
     /// The items, in the forge's order.
     pub fn items(&self) -> impl Iterator<Item = &T> {
         self.pages.iter().flat_map(|page| &page.items)

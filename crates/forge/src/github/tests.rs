@@ -73,7 +73,7 @@ fn head() -> Sha {
 fn pull_body(state: &str, draft: bool, repository: u64) -> Reply {
     ok(&json!({
         "state": state, "draft": draft, "html_url": "https://github.com/octo/demo/pull/7", "mergeable": null,
-        "head": { "sha": HEAD, "repo": null }, "base": { "sha": BASE, "repo": { "id": repository } },
+        "title": "Mend it", "body": null, "head": { "sha": HEAD, "ref": "mend", "repo": null }, "base": { "sha": BASE, "ref": "main", "repo": { "id": repository } },
     }))
 }
 
@@ -85,9 +85,13 @@ async fn a_pull_request_is_read_as_it_is_now() {
         let server = Server::new([pull_body(state, draft, 1_296_269)]).await;
         let expected = PullRequest {
             revision: Revision { head: head(), base: Sha::parse(BASE).unwrap() },
+            base_branch: "main".into(),
             state: expected,
             name: "octo/demo#7".into(),
             url: "https://github.com/octo/demo/pull/7".into(),
+            title: "Mend it".into(),
+            description: String::new(),
+            branch: "mend".into(),
         };
         assert_eq!(pull(&server).pull_request().await, Ok(expected));
         assert_eq!(lines(&server.requests()), ["GET /repos/octo/demo/pulls/7"]);

@@ -22,6 +22,8 @@ pub(super) struct Pull {
     #[serde(default)]
     pub(super) draft: bool,
     pub(super) html_url: String,
+    pub(super) title: Option<String>,
+    pub(super) body: Option<String>,
     pub(super) head: Tip,
     /// Its commit can lag behind the branch.
     pub(super) base: Tip,
@@ -31,6 +33,8 @@ pub(super) struct Pull {
 #[derive(Deserialize)]
 pub(super) struct Tip {
     pub(super) sha: String,
+    #[serde(rename = "ref")]
+    pub(super) branch: String,
     pub(super) repo: Option<Repository>,
 }
 

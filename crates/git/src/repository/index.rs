@@ -58,15 +58,16 @@ impl Index {
         Ok(WorktreeDiff { diff: call.read().await?, skipped, large: vec![] })
     }
 
-    /// Writes these files of the index below `dest` as plain files: see [`Exported`]. One that the index does not
-    /// have is not mentioned.
+    /// Writes the files of the index below `dest` as plain files: see [`Exported`]. `only`: these alone; one that the
+    /// index does not have is not mentioned.
     ///
     /// # Errors
     /// [`GitError::Io`] if `dest` cannot be written.
-    pub async fn export(&self, dest: &Path, only: &[RepoPath]) -> Result<Exported, GitError> {
-        let only = only.iter().collect::<HashSet<_>>();
+    pub async fn export(&self, dest: &Path, only: Option<&[RepoPath]>) -> Result<Exported, GitError> {
+        let only = only.map(|only| only.iter().collect::<HashSet<_>>());
+        let is_wanted = |path: &RepoPath| only.as_ref().is_none_or(|only| only.contains(path));
         let mut entries = self.entries(&[]).await?;
-        entries.retain(|entry| only.contains(&entry.path) && !self.unmerged.contains(&entry.path));
+        entries.retain(|entry| is_wanted(&entry.path) && !self.unmerged.contains(&entry.path));
         self.repository.view.export_entries(entries, dest).await
     }
 

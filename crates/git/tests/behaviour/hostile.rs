@@ -164,7 +164,7 @@ async fn do_everything(place: &Place, repo: &Repo) {
     let _ = repository.worktree_diff(&last).await;
     if let Ok(index) = repository.index(None).await {
         let _ = index.diff(&last).await;
-        let _ = index.export(&place.path("staged"), &["a.txt".into(), "b.txt".into()]).await;
+        let _ = index.export(&place.path("staged"), Some(&["a.txt".into(), "b.txt".into()])).await;
     }
     let _ = repository.export(&head, &place.path("exported"), None).await;
     std::fs::remove_dir_all(place.path("exported")).unwrap();

@@ -58,8 +58,8 @@ pub(crate) struct Parsers {
 }
 
 impl Parsers {
-    /// The tree of a text.
-    fn parse(&mut self, language: &'static Language, text: &str, end: Instant) -> Option<Tree> {
+    /// The tree of a text; none if it is not parsed before `end`.
+    pub(super) fn parse(&mut self, language: &'static Language, text: &str, end: Instant) -> Option<Tree> {
         if !self.parsers.iter().any(|(known, _)| *known == language) {
             let mut parser = Parser::new();
             parser.set_language(&language.grammar.get_ts_language()).ok()?;
@@ -273,7 +273,7 @@ fn is_wide(node: &Node<'_>) -> bool {
 }
 
 /// The 1-based lines of a node. A line end at its end belongs to the line it ends.
-fn lines(node: &Node<'_>) -> (u32, u32) {
+pub(super) fn lines(node: &Node<'_>) -> (u32, u32) {
     let (start, end) = (node.start_position(), node.end_position());
     let first = u32::try_from(start.row).unwrap_or(u32::MAX).saturating_add(1);
     let last = u32::try_from(end.row).unwrap_or(u32::MAX);

@@ -13,7 +13,7 @@ use super::fault::{Fault, sql_message};
 use super::{Sqlite, open};
 
 /// Rows that one write forgets: others wait for no longer than that takes.
-const BATCH: i64 = 256;
+pub(super) const BATCH: i64 = 256;
 
 /// Why there is no copy.
 #[derive(Debug, thiserror::Error)]
@@ -83,11 +83,21 @@ impl Sqlite {
     /// # Errors
     /// [`StoreError`] if the file cannot be written.
     pub async fn forget_events(&self, before: Millis) -> Result<usize, StoreError> {
+        // Ids grow with time, but for a clock that was set back: as a rule the first ones are the oldest, and where
+        // they are not, others must not wait while all are looked at.
+        let old: Vec<i64> = self
+            .read(move |connection| {
+                let sql = "SELECT id FROM event WHERE at < ?1 ORDER BY id LIMIT ?2";
+                let mut select = connection.prepare_cached(sql)?;
+                Ok(select.query_map((before.0, BATCH), |row| row.get(0))?.collect::<Result<_, _>>()?)
+            })
+            .await?;
+        if old.is_empty() {
+            return Ok(0);
+        }
         self.write(move |connection| {
-            // Ids grow with time: the first ones are the oldest.
-            let sql = "DELETE FROM event WHERE at < ?1
-                       AND id IN (SELECT id FROM event ORDER BY id LIMIT ?2)";
-            Ok(connection.prepare_cached(sql)?.execute((before.0, BATCH))?)
+            let mut delete = connection.prepare_cached("DELETE FROM event WHERE id = ?1")?;
+            old.into_iter().try_fold(0, |gone, id| Ok(gone + delete.execute([id])?))
         })
         .await
     }

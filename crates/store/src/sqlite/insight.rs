@@ -9,6 +9,7 @@ use std::time::Duration;
 use prometheus::{Histogram, IntCounter};
 use rusqlite::{Connection, OptionalExtension};
 use truing_core::id::{Key, Millis};
+use truing_core::ledger::LevelKind;
 use truing_core::port::StoreError;
 
 use super::Sqlite;
@@ -23,6 +24,9 @@ pub struct Census {
     pub oldest_due: Option<Duration>,
     /// Notices that are still to be told.
     pub untold: u64,
+    /// By kind of level, in the periods that are now: how many thousandths of its limit the one has spent that has
+    /// spent the greatest part.
+    pub budgets: Vec<(LevelKind, u64)>,
     /// Slots whose row cannot be read: each is left out of everything until it is dropped.
     pub unreadable: u64,
     /// The size of the file and of its write-ahead log, in bytes.
@@ -108,6 +112,7 @@ impl Sqlite {
                 untold: connection
                     .prepare_cached("SELECT count(*) FROM notice WHERE sent IS NULL")?
                     .query_row([], |row| row.get(0))?,
+                budgets: super::ledger::greatest_parts(connection, now)?,
                 unreadable: watch.still_unreadable(connection),
                 bytes,
             })

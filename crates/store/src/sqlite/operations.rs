@@ -2,7 +2,7 @@
 //! are one transaction.
 
 pub(super) mod audit;
-mod notice;
+pub(super) mod notice;
 pub(super) mod switch;
 
 use std::sync::Arc;
@@ -12,6 +12,7 @@ use truing_core::port::{Act, Audited, NewNotice, Notice, Operations, StoreError}
 use truing_core::switch::{Switch, Turn};
 
 use super::Sqlite;
+use super::backup::BATCH;
 
 impl Operations for Sqlite {
     async fn switch(&self) -> Result<Switch, StoreError> {
@@ -60,7 +61,7 @@ impl Operations for Sqlite {
 
     async fn forget(&self, before: Millis) -> Result<usize, StoreError> {
         self.write(move |connection| {
-            Ok(audit::forget(connection, before)? + notice::forget(connection, before)?)
+            Ok(audit::forget(connection, before, BATCH)? + notice::forget(connection, before, BATCH)?)
         })
         .await
     }

@@ -69,6 +69,11 @@ impl Records for Sqlite {
         self.read(move |connection| desired::unanswered(connection, &key, producer)).await
     }
 
+    async fn holds(&self, run: &RunRef) -> Result<(), StoreError> {
+        let run = run.clone();
+        self.read(move |connection| runs::fence(connection, &run)).await
+    }
+
     async fn intend(&self, run: &RunRef, producer: Producer, intent: &Intent) -> Result<(), StoreError> {
         let (run, intent) = (run.clone(), intent.clone());
         self.write(move |connection| {

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension};
 use truing_core::id::{Key, Millis, Token, Version};
-use truing_core::port::{Mark, Marked, Moved, Slots, StoreError};
+use truing_core::port::{Mark, Marked, Moved, NotGranted, Slots, StoreError};
 use truing_core::slot::{Limits, Slot, State};
 
 use super::fault::{Fault, from_json, to_json};
 use super::insight::Watch;
-use super::{Sqlite, marks, watchlist};
+use super::{Sqlite, marks, operations, watchlist};
+use crate::lock;
 
 impl Slots for Sqlite {
     async fn now(&self) -> Result<Millis, StoreError> {
@@ -55,14 +56,49 @@ impl Slots for Sqlite {
     }
 
     async fn load(&self, keys: &[Key]) -> Result<Vec<Slot>, StoreError> {
-        let keys = keys.to_vec();
-        self.read(move |connection| keys.into_iter().map(|key| find(connection, key)).collect()).await
+        let (keys, watch) = (keys.to_vec(), Arc::clone(&self.0.watch));
+        self.read(move |connection| {
+            let find_one = |key: Key| {
+                let found = find(connection, key.clone());
+                if let Err(fault @ Fault::Unreadable { .. }) = &found {
+                    watch.unreadable(key.as_str(), fault);
+                }
+                found
+            };
+            keys.into_iter().map(find_one).collect()
+        })
+        .await
+    }
+
+    async fn orphans(&self) -> Result<Vec<Slot>, StoreError> {
+        // Whoever leases beside a server waits until this is over. What it leases then has another token.
+        let Some(_alone) =
+            lock::alone(self.path()).map_err(|error| StoreError::Unavailable(error.to_string()))?
+        else {
+            return Ok(Vec::new());
+        };
+        Ok(self.list().await?.into_iter().filter(|slot| slot.token().is_some()).collect())
     }
 
     async fn commit(&self, changes: &[(Version, Slot)]) -> Result<Vec<Result<Version, Moved>>, StoreError> {
         let changes = changes.to_vec();
         self.write(move |connection| {
             changes.into_iter().map(|(version, slot)| swap(connection, version, slot)).collect()
+        })
+        .await
+    }
+
+    async fn grant(
+        &self,
+        leases: &[(Version, Slot)],
+    ) -> Result<Vec<Result<Version, NotGranted>>, StoreError> {
+        let leases = leases.to_vec();
+        self.write(move |connection| {
+            if operations::switch::read(connection)?.engaged().is_some() {
+                return Ok(vec![Err(NotGranted::SwitchedOff); leases.len()]);
+            }
+            let granted = leases.into_iter().map(|(version, slot)| swap(connection, version, slot));
+            granted.map(|granted| Ok(granted?.map_err(NotGranted::from))).collect()
         })
         .await
     }
@@ -89,15 +125,6 @@ impl Sqlite {
             readable(connection.prepare_cached(sql)?.query([])?, &watch)
         })
         .await
-    }
-
-    /// Every leased slot, by key: what a server that takes the serving lock may end, because their holder is
-    /// proven dead. What becomes of them is the core's decision.
-    ///
-    /// # Errors
-    /// [`StoreError`] if the file cannot be read.
-    pub async fn leased(&self) -> Result<Vec<Slot>, StoreError> {
-        Ok(self.list().await?.into_iter().filter(|slot| slot.token().is_some()).collect())
     }
 }
 

@@ -57,8 +57,10 @@ impl Watchlist for Sqlite {
     async fn unserved(&self, forge: &str, limit: usize) -> Result<Vec<Told>, StoreError> {
         let forge = forge.to_owned();
         self.read(move |connection| {
+            // Those of a repository that has to wait must not take all the places.
             let sql = "SELECT repository, number, id, at, kind FROM comment_seen
-                       WHERE forge = ?1 AND served = 0 ORDER BY id LIMIT ?2";
+                       WHERE forge = ?1 AND served = 0
+                       ORDER BY row_number() OVER (PARTITION BY repository ORDER BY id), id LIMIT ?2";
             connection
                 .prepare_cached(sql)?
                 .query_and_then((&forge, sql_limit(limit)), |row| {

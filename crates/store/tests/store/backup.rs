@@ -126,6 +126,10 @@ async fn closed_pull_requests_are_forgotten_with_the_last_of_their_history() {
     assert_eq!(store.forget_events(Millis(10)).await.unwrap(), 2);
     assert_eq!(store.forget_events(Millis(10)).await.unwrap(), 0);
     assert_eq!(store.forget_closed().await.unwrap(), 1);
+    // What was written while the clock was ahead keeps nothing that came after it.
+    let ahead: Vec<Event> = (0..300).map(|number| event(&format!("pull {number}"), 9_000)).collect();
+    store.note(&[ahead, vec![event("late", 6)]].concat()).await.unwrap();
+    assert_eq!(store.forget_events(Millis(10)).await.unwrap(), 1);
     let left = store.list().await.unwrap();
     assert_eq!(left.iter().map(|slot| slot.key.as_str()).collect::<Vec<_>>(), ["parked"]);
     assert_eq!(store.events(&Key::new("parked"), 9).await.unwrap().len(), 1);

@@ -6,10 +6,10 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use truing_core::id::{Key, Millis, Version};
+use truing_core::id::{Key, Millis, Token, Version};
 use truing_core::port::Slots;
-use truing_core::slot::{Slot, State, Why};
-use truing_store::{LockError, ServeLock};
+use truing_core::slot::{Loop, Slot, State, Why};
+use truing_store::{CommandLock, LockError, ServeLock};
 
 use super::{NOW, new_store, open};
 
@@ -121,6 +121,37 @@ fn a_second_server_learns_who_is_the_first_and_death_frees_the_lock() {
     assert_eq!(text, format!("pid {}\nlisten 127.0.0.1:5\nsince {}\n", std::process::id(), NOW + 2));
     drop(lock);
     ServeLock::take(&link, "127.0.0.1:6", Millis(NOW + 3)).unwrap();
+}
+
+#[test]
+fn leasing_child() {
+    let Some(database) = std::env::var_os(DATABASE) else { return };
+    let _lock = CommandLock::take(Path::new(&database)).unwrap();
+    say("leasing");
+    let _ = std::io::stdin().lock().read_line(&mut String::new());
+}
+
+#[tokio::test]
+async fn leases_are_nobodys_when_every_command_that_may_hold_one_is_dead() {
+    let (_folder, store) = new_store();
+    let state = State::Leased {
+        token: Token(1),
+        deadline: Millis(NOW),
+        of: Loop::Review,
+        serving: None,
+        pausing: false,
+    };
+    store.commit(&[(Version(0), Slot { state, ..Slot::new(super::key()) })]).await.unwrap();
+    let mut command = child("crash::leasing_child", store.path());
+    let mut lines = BufReader::new(command.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.any(|line| line == "leasing"));
+    let another = CommandLock::take(store.path()).unwrap();
+    drop(another);
+    assert_eq!(store.orphans().await.unwrap(), [], "one is at work still");
+    command.kill().unwrap();
+    command.wait().unwrap();
+    let orphans = store.orphans().await.unwrap();
+    assert_eq!(orphans.iter().map(Slot::token).collect::<Vec<_>>(), [Some(Token(1))]);
 }
 
 #[test]

@@ -8,7 +8,9 @@ mod crash;
 mod desired;
 mod history;
 mod insight;
+mod ledger;
 mod marks;
+mod money;
 mod opening;
 mod operations;
 mod records;
@@ -115,8 +117,10 @@ fn record(run: &RunRef, head: char) -> OutcomeRecord {
         open: vec![(Severity::P1, 2)],
         coverage: Coverage { reviewed: vec!["a.rs".into()], not_reviewed: Vec::new() },
         since: None,
+        configuring: vec![],
         cost_micro_usd: MicroUsd(7),
         turns: 3,
+        modelled: None,
         started: Millis(NOW),
         ended: Millis(NOW + 5),
         versions: [("truing".to_owned(), "1".to_owned())].into(),

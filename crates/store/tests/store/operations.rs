@@ -97,6 +97,13 @@ async fn the_audit_log_is_never_edited_and_old_lines_are_forgotten() {
     assert_eq!(store.forget(Millis(NOW)).await.unwrap(), 0);
     assert_eq!(store.forget(Millis(NOW + 10)).await.unwrap(), 2);
     assert_eq!(actions(&store).await, ["slots retry"]);
+    // A little at a time: others have something to write, too.
+    store.audit(&vec![Act::new("ada", "slots retry", "d", ""); 300]).await.unwrap();
+    let mut batches = Vec::new();
+    while batches.last() != Some(&0) {
+        batches.push(store.forget(Millis(NOW + 20)).await.unwrap());
+    }
+    assert_eq!(batches, [256, 45, 0]);
 }
 
 #[tokio::test]

@@ -13,12 +13,13 @@ use super::{
     summary,
 };
 
-/// Every write of a run.
+/// Every write of a run, and what it asks before it writes to the forge.
 #[derive(Clone, Copy, PartialEq, Debug)]
 enum Write {
     Begin,
     Computed,
     Announce,
+    Holds,
     Intend,
     Shown,
     Withdraw,
@@ -29,10 +30,11 @@ enum Write {
 
 impl Write {
     /// In the order of a run that ends without publishing, and publishes after all.
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Begin,
         Self::Computed,
         Self::Announce,
+        Self::Holds,
         Self::Intend,
         Self::Shown,
         Self::Withdraw,
@@ -50,6 +52,7 @@ impl Write {
                 store.computed(run, &computed(run, 'a', rows)).await
             }
             Self::Announce => store.announce(run, producer, "sum", &status('a')).await,
+            Self::Holds => store.holds(run).await,
             Self::Intend => store.intend(run, producer, &intent("i1", &["summary", "f1", "f2"])).await,
             Self::Shown => store.shown(run, producer, &[(item("f1"), CommentId::new("c1"))]).await,
             Self::Withdraw => {
@@ -180,7 +183,8 @@ async fn a_new_run_on_the_same_revision_only_has_to_publish() {
     let told = store.last_outcome(&key()).await.unwrap().unwrap();
     assert_eq!((told.outcome.kind, told.turns), (OutcomeKind::Deferred, 3));
 
-    let taken_over = Begun { computed: Some(record(&run(1), 'a')), ..Begun::default() };
+    let known = Some(revision('a'));
+    let taken_over = Begun { computed: Some(record(&run(1), 'a')), known: known.clone(), ..Begun::default() };
     for token in [2, 2, 3] {
         let begun = store.begin(&run(token), &revision('a'), Millis(NOW)).await.unwrap();
         assert_eq!(begun, taken_over, "token {token}");
@@ -192,9 +196,13 @@ async fn a_new_run_on_the_same_revision_only_has_to_publish() {
     Write::Published.by(&run(3), &store).await.unwrap();
     let begun = store.begin(&run(4), &revision('a'), Millis(NOW)).await.unwrap();
     let outcome = Some(record(&run(3), 'a'));
-    assert_eq!(begun, Begun { reviewed: Some(revision('a')), outcome, ..Begun::default() });
+    assert_eq!(begun, Begun { reviewed: known.clone(), known: known.clone(), outcome, ..Begun::default() });
     let begun = store.begin(&run(5), &revision('b'), Millis(NOW)).await.unwrap();
-    assert_eq!(begun, Begun { reviewed: Some(revision('a')), ..Begun::default() });
+    assert_eq!(begun, Begun { reviewed: known.clone(), known: known.clone(), ..Begun::default() });
+    // What is computed and not shown is known, but nobody has read it.
+    Write::Computed.by(&run(5), &store).await.unwrap();
+    let begun = store.begin(&run(6), &revision('c'), Millis(NOW)).await.unwrap();
+    assert_eq!(begun, Begun { reviewed: known, known: Some(revision('b')), ..Begun::default() });
 }
 
 #[tokio::test]
@@ -206,10 +214,11 @@ async fn what_was_computed_for_another_revision_is_not_taken_over() {
         Write::Begin.by(&run(1), &store).await.unwrap();
         Write::Computed.by(&run(1), &store).await.unwrap();
         let begun = store.begin(&run(2), &other, Millis(NOW)).await.unwrap();
-        assert_eq!(begun, Begun::default(), "{other:?}");
+        let known = || Begun { known: Some(revision('a')), ..Begun::default() };
+        assert_eq!(begun, known(), "{other:?}");
         // Back at the first revision: the rows may have changed since, so the newest run alone counts.
         let begun = store.begin(&run(3), &revision('a'), Millis(NOW)).await.unwrap();
-        assert_eq!(begun, Begun::default());
+        assert_eq!(begun, known());
     }
 }
 
@@ -231,7 +240,7 @@ async fn a_run_that_begins_again_elsewhere_starts_over() {
     Write::Begin.by(&run(1), &store).await.unwrap();
     Write::Computed.by(&run(1), &store).await.unwrap();
     let begun = store.begin(&run(1), &revision('c'), Millis(NOW)).await.unwrap();
-    assert_eq!(begun, Begun::default());
+    assert_eq!(begun, Begun { known: Some(revision('a')), ..Begun::default() });
     let runs = store.runs(&key(), 9).await.unwrap();
     assert_eq!((runs.len(), runs[0].stage, &runs[0].revision), (1, Stage::Prepared, &revision('c')));
 }

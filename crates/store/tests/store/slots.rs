@@ -154,7 +154,7 @@ async fn check(ops: Vec<Op>) {
         let all: Vec<Slot> = model.rows.values().cloned().collect();
         assert_eq!(store.list().await.unwrap(), all);
         let leased: Vec<Slot> = all.into_iter().filter(|slot| slot.token().is_some()).collect();
-        assert_eq!(store.leased().await.unwrap(), leased);
+        assert_eq!(store.orphans().await.unwrap(), leased);
     }
 }
 

@@ -109,6 +109,7 @@ async fn a_comment_acts_once_together_with_what_it_changes() {
         reason: "wanted".into(),
         by: "ada".into(),
         at: Millis(NOW),
+        withdrawn: false,
     };
     let event = Event { at: Millis(NOW), key: key.clone(), run: None, what: "paused by hand".into() };
     let obeyed = Obeyed {
@@ -140,6 +141,21 @@ async fn a_comment_acts_once_together_with_what_it_changes() {
 }
 
 #[tokio::test]
+async fn comments_of_one_repository_do_not_take_the_places_of_others() {
+    let (_folder, store) = new_store();
+    for (id, comments) in [("1", vec![1, 2, 3]), ("2", vec![4, 6]), ("3", vec![5])] {
+        let told = |comment| Told { pr: pr(id, 7), kind: CommentKind::Diff, comment, at: Millis(NOW) };
+        let told: Vec<Told> = comments.into_iter().map(told).collect();
+        store.tell(&told, &repository(id, "octo/some", 1), None).await.unwrap();
+    }
+    let unserved = async |limit| -> Vec<u64> {
+        store.unserved("github", limit).await.unwrap().into_iter().map(|told| told.comment).collect()
+    };
+    assert_eq!(unserved(3).await, [1, 4, 5]);
+    assert_eq!(unserved(9).await, [1, 4, 5, 2, 6, 3]);
+}
+
+#[tokio::test]
 async fn comments_of_an_older_form_are_those_of_the_conversation() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("truing.db");
@@ -147,7 +163,8 @@ async fn comments_of_an_older_form_are_those_of_the_conversation() {
     let old = rusqlite::Connection::open(&path).unwrap();
     // As version 3 had it.
     old.execute_batch(
-        "DROP TABLE dismissal; DROP TABLE comment_seen;
+        "DROP TABLE draw; DROP TABLE reservation; DROP TABLE level; DROP TABLE dismissal;
+         DROP TABLE comment_seen;
          CREATE TABLE comment_seen (forge TEXT NOT NULL, repository TEXT NOT NULL, id INTEGER NOT NULL,
              number INTEGER NOT NULL, at INTEGER NOT NULL, served INTEGER NOT NULL,
              PRIMARY KEY (forge, repository, id)) STRICT, WITHOUT ROWID;

@@ -434,8 +434,8 @@ impl Company {
     /// The server is started anew: whoever was at work is dead.
     async fn restarted(&mut self, store: &Sqlite) {
         self.work.clear();
-        for slot in store.leased().await.unwrap() {
-            take(store, &slot.key, Command::Restarted, &self.limits).await.unwrap();
+        for slot in store.orphans().await.unwrap() {
+            take(store, &slot.key, Command::HandBack(slot.token().unwrap()), &self.limits).await.unwrap();
         }
     }
 

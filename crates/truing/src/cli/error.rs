@@ -18,6 +18,8 @@ pub enum Exit {
     Failed,
     /// 4: refused by policy: already running, budget, kill switch.
     Refused,
+    /// What a command ended with that was run for the user.
+    Of(u8),
     /// 130: interrupted; state is consistent and the run can be resumed.
     Interrupted,
 }
@@ -31,6 +33,7 @@ impl Exit {
             Self::Usage => 2,
             Self::Failed => 3,
             Self::Refused => 4,
+            Self::Of(code) => code,
             Self::Interrupted => 130,
         }
     }

@@ -8,7 +8,8 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use truing_core::id::Millis;
-use truing_core::outcome::OutcomeKind;
+use truing_core::money::MicroUsd;
+use truing_core::outcome::{Modelled, OutcomeKind, OutcomeRecord};
 use truing_core::port::{Clock as _, Slots as _};
 use truing_store::{Ended, EndedRun, Stage};
 
@@ -215,7 +216,8 @@ fn date(day: i64) -> String {
 
 /// A run as `truing.outcome/1`.
 ///
-/// A review by rules has no prompt and calls no model; its whole work is one step. What it was of, beside the key:
+/// A review by rules has no prompt and calls no model; its whole work is one step, a model's part another. What it was
+/// of, beside the key:
 /// `review_id`, `name`, `url`, `head`, `base`, `open`.
 fn outcome(run: &EndedRun) -> Value {
     let record = &run.record;
@@ -235,16 +237,10 @@ fn outcome(run: &EndedRun) -> Value {
         "exit_reason": record.outcome.reason,
         "update_type": null,
         "highest_step": {"id": step(run.stage), "title": title},
-        "steps": [{
-            "id": "review",
-            "turns": record.turns,
-            "tokens": 0,
-            "cost_micro_usd": record.cost_micro_usd,
-            "ms": ms,
-        }],
+        "steps": steps(record, ms),
         "pr": null,
-        "model": null,
-        "prompt_hash": null,
+        "model": record.modelled.as_ref().map(|modelled| &modelled.model),
+        "prompt_hash": record.modelled.as_ref().map(|modelled| &modelled.prompt_hash),
         "versions": record.versions,
         "evidence": null,
         "started": instant(record.started),
@@ -257,7 +253,25 @@ fn outcome(run: &EndedRun) -> Value {
         "base": record.base,
         "open": record.open.iter().map(|(severity, count)| json!({"severity": severity, "count": count})).collect::<Vec<_>>(),
         "not_reviewed": record.coverage.not_reviewed.len(),
+        "turns": record.turns,
+        "cost_micro_usd": record.cost_micro_usd,
+        "tokens": record.modelled.as_ref().map(|modelled| modelled.tokens),
+        "permission_denials": record.modelled.as_ref().map(|modelled| &modelled.denials),
+        "dropped": record.modelled.as_ref().map(|modelled| &modelled.dropped),
     })
+}
+
+/// What a run did, and what each part took. `ms`: all of it.
+fn steps(record: &OutcomeRecord, ms: i64) -> Vec<Value> {
+    let step = |id: &str, turns: u32, tokens: u64, cost: MicroUsd, ms: i64| json!({ "id": id, "turns": turns, "tokens": tokens, "cost_micro_usd": cost, "ms": ms });
+    let Some(Modelled { tokens, ms: own, .. }) = &record.modelled else {
+        return vec![step("review", record.turns, 0, record.cost_micro_usd, ms)];
+    };
+    let own = i64::try_from(*own).unwrap_or(i64::MAX);
+    vec![
+        step("review", 0, 0, MicroUsd(0), ms.saturating_sub(own).max(0)),
+        step("agent", record.turns, tokens.all(), record.cost_micro_usd, own),
+    ]
 }
 
 /// The highest step that a run came to.

@@ -33,6 +33,7 @@ use crate::config::layer::{Flag, SourceFile};
 use crate::config::{self, Config, REPOSITORY_FILE};
 use crate::environment::Environment;
 use crate::loops;
+use crate::loops::agent::{Agent, AgentError};
 use crate::loops::checkout;
 use crate::loops::local::{Head, Local, LocalError, Review};
 use crate::loops::reading::ReadingError;
@@ -85,7 +86,7 @@ pub struct Args {
     /// Tell what would be published, and publish nothing
     #[arg(long, requires = "publish")]
     dry_run: bool,
-    /// What reviews: the rules alone, without a model [default: review.runtime]
+    /// What reviews: the rules alone, or beside them a model, which costs money [default: review.runtime]
     #[arg(long, value_enum)]
     runtime: Option<Runtime>,
     /// Use this rule pack instead of the configured ones; may be repeated
@@ -115,6 +116,18 @@ pub struct Args {
 enum Runtime {
     /// The rules alone: no model is called.
     Rules,
+    /// The rules, and a model that looks around with tools: needs a key.
+    #[value(alias = "sdk")]
+    Native,
+}
+
+impl Runtime {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Rules => "rules",
+            Self::Native => "native",
+        }
+    }
 }
 
 /// Which findings block.
@@ -147,10 +160,10 @@ impl FailOn {
 impl Args {
     /// The keys that are set by flags.
     fn flags(&self) -> Vec<Flag> {
-        let runtime = self.runtime.map(|Runtime::Rules| Flag {
+        let runtime = self.runtime.map(|runtime| Flag {
             name: "--runtime",
             key: "review.runtime",
-            values: vec!["rules".to_owned()],
+            values: vec![runtime.word().to_owned()],
         });
         let packs = (!self.packs.is_empty()).then(|| Flag {
             name: "--pack",
@@ -267,6 +280,7 @@ impl Command {
             None => None,
         };
         let index = self.index(&repository).await.map_err(wiring::git_error)?;
+        let agent = self.agent().await?;
         let own = own_file(&repository, head.as_ref()).await?;
         let config = match &own {
             Some(file) => self.config.with_repository(file)?,
@@ -283,6 +297,7 @@ impl Command {
             },
             scope: &wiring::scope(&config.rules)?,
             reader: &reader,
+            model: agent.as_ref().map(wiring::agent::hired),
             records: self.records(&config),
             clock: &SystemClock,
             ids: &UniqueIds,
@@ -315,6 +330,19 @@ impl Command {
         };
         self.print(&review, names, &config.rules.packs, reader.packs())?;
         Ok(exit(&review, self.args.fail_on, self.args.allow_partial))
+    }
+
+    /// The model that reviews, if one is to. It spends, so it is not asked while the kill switch is on.
+    async fn agent(&self) -> Result<Option<Agent>, CliError> {
+        if self.config.review.runtime == config::Runtime::Rules {
+            return Ok(None);
+        }
+        // What is wrong with the configuration is told before anything is made.
+        let database = self.config.store.database()?;
+        wiring::make_folder(database.parent().unwrap_or(Path::new(".")))?;
+        let ledger = wiring::open_store(database)?;
+        pull::switched_on(&ledger).await?;
+        wiring::agent::native(&self.config, &self.environment, ledger).map(Some)
     }
 
     /// The repository. Only with `--staged` and `--diff` it may be one without a commit: the first is being made.
@@ -368,7 +396,7 @@ impl Command {
             None => root,
             Some(index) => {
                 let paths = loops::fix::paths(&review.open);
-                index.export(folder.path(), &paths).await.map_err(wiring::git_error)?;
+                index.export(folder.path(), Some(&paths)).await.map_err(wiring::git_error)?;
                 folder.path()
             }
         };
@@ -420,7 +448,10 @@ impl Command {
             Format::Text => {
                 text::report(review, head, configured) + &published.map_or_else(String::new, Published::text)
             }
-            Format::Markdown => markdown::report(&markdown::of(review, &findings, head, configured)),
+            Format::Markdown => {
+                let by = loops::text::by(&review.record);
+                markdown::report(&markdown::of(review, &findings, head, (configured, &by)))
+            }
             Format::Sarif => {
                 let rules = all.used(packs).map_err(wiring::reader_error)?;
                 sarif::report(&sarif::of(review, &findings, &rules, remote))?
@@ -454,6 +485,21 @@ fn exit(review: &Review, fail_on: FailOn, allow_partial: bool) -> Exit {
     }
 }
 
+/// What stops a model's part as the command line tells it.
+impl From<AgentError> for CliError {
+    fn from(error: AgentError) -> Self {
+        let text = error.to_string();
+        match error {
+            AgentError::Prompt(error) => wiring::prompt_error(&error),
+            AgentError::Ledger(_) => Self::failed("store", text)
+                .hint("see that the database's folder is yours to write, or set store.url to another file"),
+            AgentError::Halted => {
+                Self::refused("killswitch_engaged", text).hint("when it may go on: `truing kill off`")
+            }
+        }
+    }
+}
+
 /// A failed review as the command line tells it.
 impl From<LocalError> for CliError {
     fn from(error: LocalError) -> Self {
@@ -464,6 +510,7 @@ impl From<LocalError> for CliError {
             LocalError::Reading(ReadingError::Diff { .. }) => {
                 Self::failed("git_diff", text).hint("check that the `git` in PATH is git itself")
             }
+            LocalError::Agent(error) => error.into(),
             LocalError::NoFolder(_) => Self::failed("temporary_folder", text)
                 .hint("see that the folder for temporary files exists and has room, or set TMPDIR"),
         }

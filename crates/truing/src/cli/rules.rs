@@ -199,6 +199,7 @@ fn as_markdown(findings: &[Finding], coverage: &Coverage) -> String {
         about: vec![text::files(coverage, "checked")],
         findings: &findings,
         not_reviewed: &coverage.not_reviewed,
+        by: "rules only: no model was called",
     })
 }
 

@@ -73,7 +73,7 @@ async fn serve(
         // A git that hangs is not waited for.
         told = signals.next() => return Ok(exit(told)),
     };
-    let sinks = wiring::sinks(&config.notify, &context.environment)?;
+    let sinks = wiring::sinks(&config.notify, &context.environment, &house.metrics)?;
     let operations = house.store.clone();
     let listener = TcpListener::bind(config.server.listen).await.map_err(|error| {
         CliError::failed("listen", format!("cannot listen on {}: {error}", config.server.listen))

@@ -1,15 +1,21 @@
 //! `truing why`: one screen on one pull request: what it waits for, what happened, what unblocks it.
 
 use serde::Serialize;
+use truing_core::id::{RunId, Sha};
+use truing_core::ledger::{Drawn, LevelKind};
 use truing_core::outcome::OutcomeRecord;
-use truing_core::port::{Event, Operations as _};
+use truing_core::port::{Event, Ledger as _, Operations as _, Slots as _};
 use truing_core::slot::{Hold, State, Why};
+use truing_store::Sqlite;
 
+use super::budget::{Row, sums};
 use super::columns::folded;
 use super::error::{CliError, Exit};
 use super::kill::{self, Status};
 use super::target::{Target, existing_store, instant, state, store_error};
 use super::{Context, runtime};
+use crate::budget::Budgets;
+use crate::config::Config;
 use crate::loops::text;
 
 /// Events shown: one screen.
@@ -40,6 +46,9 @@ struct Answer<'a> {
     held_back: Option<String>,
     last_outcome: Option<OutcomeRecord>,
     cost_micro_usd: u64,
+    budget: Vec<Row>,
+    #[serde(skip)]
+    drawn: Vec<Drawn>,
     events: Vec<Line>,
 }
 
@@ -63,6 +72,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         let switch = store.switch().await.map_err(store_error)?;
         let held_back = kill::held_back(&switch);
         let (explanation, unblock) = explain(&target);
+        let drawn = drawn_on(&store, &config, &target, last_outcome.as_ref()).await?;
         let waits = matches!(target.slot.state, State::Waiting { .. });
         let unblock = if held_back.is_some() && waits { Some("truing kill off".into()) } else { unblock };
         let answer = Answer {
@@ -77,6 +87,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
             unblock,
             kill_switch: Status::of(&switch),
             held_back,
+            budget: drawn.iter().map(Row::from).collect(),
+            drawn,
             cost_micro_usd: last_outcome.as_ref().map_or(0, |outcome| outcome.cost_micro_usd.0),
             last_outcome,
             events: events.into_iter().map(line).collect(),
@@ -84,6 +96,25 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         context.output.answer(&answer, || screen(&answer))?;
         Ok(Exit::Done)
     })
+}
+
+/// What was drawn on that pays for its last head, or would now.
+async fn drawn_on(
+    store: &Sqlite,
+    config: &Config,
+    target: &Target,
+    last: Option<&OutcomeRecord>,
+) -> Result<Vec<Drawn>, CliError> {
+    let budgets =
+        Budgets::new(config).map_err(|error| CliError::failed("bad_configuration", error.to_string()))?;
+    let described = target.described.as_ref();
+    let head = described.and_then(|described| described.head.as_ref());
+    let head = head.or_else(|| last.and_then(|last| last.head.as_ref())).map_or("", Sha::as_str);
+    let name = described.map(|described| described.name.split('#').next().unwrap_or_default().trim());
+    let now = store.now().await.map_err(store_error)?;
+    let purse = budgets.purse(RunId::new(""), &target.slot.key, head, name, now);
+    let drawn = store.look(&purse.levels).await.map_err(store_error)?;
+    Ok(drawn.into_iter().filter(|drawn| drawn.spent.0 > 0 || drawn.reserved.0 > 0).collect())
 }
 
 fn line(event: Event) -> Line {
@@ -117,6 +148,15 @@ fn screen(answer: &Answer<'_>) -> String {
     }
     let dollars = answer.cost_micro_usd / 1_000_000;
     text += &row("cost", &format!("${dollars}.{:02}", answer.cost_micro_usd / 10_000 % 100));
+    for drawn in &answer.drawn {
+        let what = match drawn.level.kind {
+            LevelKind::Review => "this head".to_owned(),
+            LevelKind::RepoDay => "this repository today".to_owned(),
+            LevelKind::TeamMonth => format!("team {} this month", drawn.level.key),
+            LevelKind::Run => "this run".to_owned(),
+        };
+        text += &row("budget", &format!("{what}: {}", sums(drawn)));
+    }
     if !answer.events.is_empty() {
         text += "\n";
     }

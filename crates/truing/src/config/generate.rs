@@ -2,11 +2,8 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use super::keys::{Default, KEYS, Key, Kind, Repository, SECTIONS, variable};
+use super::keys::{Default, KEYS, Key, Kind, Named, Repository, SECTIONS, own_variable};
 use super::value::ShownDuration;
-
-/// The forge's name in examples.
-const EXAMPLE_FORGE: &str = "github";
 
 /// The greatest line of a comment in the commented file.
 const WIDTH: usize = 100;
@@ -19,9 +16,10 @@ pub fn commented_file() -> String {
     );
     for (section, about) in SECTIONS {
         text += &format!("\n{}", comment(about));
-        // A forge exists as soon as it is named: not before someone wants it.
-        let off = if section.contains("NAME") { "# " } else { "" };
-        text += &format!("{off}[{}]\n", section.replace("NAME", EXAMPLE_FORGE));
+        // What has a name exists as soon as it is named: not before someone wants it.
+        let named = named(section);
+        let off = if named.is_some() { "# " } else { "" };
+        text += &format!("{off}[{}]\n", section.replace("NAME", named.map_or("", Named::example)));
         for key in keys_of(section) {
             let name = key.path.rsplit('.').next().unwrap_or_default();
             text += &format!("{}# {name} = {}\n", comment(key.doc), default_as_toml(key));
@@ -40,12 +38,12 @@ pub fn schema() -> Json {
         let table = json!({
             "type": "object", "description": about, "additionalProperties": false, "properties": keys
         });
-        match section.split_once('.') {
-            Some((parent, _)) => root.insert(
-                parent.to_owned(),
+        match named(section) {
+            Some(named) => root.insert(
+                named.word().to_owned(),
                 json!({
                     "type": "object",
-                    "propertyNames": { "pattern": NAME_PATTERN },
+                    "propertyNames": { "pattern": named.pattern() },
                     "additionalProperties": table
                 }),
             ),
@@ -88,17 +86,23 @@ pub fn reference() -> String {
                 Default::Computed { words, .. } => words.to_owned(),
                 Default::Text(_) | Default::Variable(_) => format!("`{}`", default_as_toml(key)),
             };
+            let variable =
+                own_variable(key.path).map_or("none".to_owned(), |variable| format!("`{variable}{ending}`"));
             text += &format!(
-                "\n### `{}`\n\n{}\n\n- Type: {}\n- Default: {default}\n- Variable: `{}{ending}`\n- Repository: {repository}\n- Since: {}\n",
+                "\n### `{}`\n\n{}\n\n- Type: {}\n- Default: {default}\n- Variable: {variable}\n- Repository: {repository}\n- Since: {}\n",
                 key.path,
                 key.doc,
                 type_in_words(key.kind),
-                variable(key.path),
                 key.since,
             );
         }
     }
     text
+}
+
+/// What the sections of this name have names of.
+fn named(section: &str) -> Option<Named> {
+    section.strip_suffix(".NAME").and_then(Named::of)
 }
 
 fn keys_of(section: &str) -> impl Iterator<Item = &'static Key> {
@@ -109,7 +113,7 @@ fn default_as_toml(key: &Key) -> String {
     match (key.default, key.kind) {
         (Default::Computed { example, .. }, _) => example.to_owned(),
         (Default::Variable(name), _) => format!("{{ env = \"{name}\" }}"),
-        (Default::Text(text), Kind::Integer(..)) => text.to_owned(),
+        (Default::Text(text), Kind::Integer(..) | Kind::Usd(_)) => text.to_owned(),
         (
             Default::Text(""),
             Kind::Globs | Kind::Repositories | Kind::Packs | Kind::Accounts | Kind::Networks,
@@ -127,7 +131,9 @@ fn default_as_toml(key: &Key) -> String {
             | Kind::Duration(..)
             | Kind::Choice { .. }
             | Kind::Url
+            | Kind::Name
             | Kind::Folder
+            | Kind::File
             | Kind::Sink(_)
             | Kind::Secret,
         ) => format!("\"{text}\""),
@@ -148,8 +154,8 @@ fn comment(text: &str) -> String {
     lines.join("\n") + "\n"
 }
 
-/// Names of forges and packs, as a regular expression.
-const NAME_PATTERN: &str = "^[a-z][a-z0-9-]*$";
+/// Names of forges, teams and packs, as a regular expression.
+pub(super) const NAME_PATTERN: &str = "^[a-z][a-z0-9-]*$";
 /// `owner/name` and globs of it, as a regular expression.
 const REPOSITORY_PATTERN: &str = "^[^/]*/[^/]*$";
 /// Lengths of time, as a regular expression.
@@ -163,7 +169,9 @@ fn schema_of(key: &Key) -> Json {
         Kind::Duration(..) => json!({ "type": "string", "pattern": DURATION_PATTERN }),
         Kind::Choice { built, .. } => json!({ "enum": built }),
         Kind::Url => json!({ "type": "string", "format": "uri", "pattern": "^https?://" }),
-        Kind::Folder => json!({ "type": "string", "minLength": 1 }),
+        Kind::Folder | Kind::File => json!({ "type": "string", "minLength": 1 }),
+        Kind::Usd(most) => json!({ "type": "number", "minimum": 0, "maximum": most }),
+        Kind::Name => json!({ "type": "string", "pattern": "^[!-~]+$" }),
         Kind::Secret => secret_schema(),
         Kind::Sink(schemes) => json!({
             "anyOf": [{ "type": "string", "pattern": format!("^({})://", schemes.join("|").replace("https", "https?")) }, secret_schema()]
@@ -180,6 +188,7 @@ fn schema_of(key: &Key) -> Json {
         (Default::Computed { .. }, _) => None,
         (Default::Variable(name), _) => Some(json!({ "env": name })),
         (Default::Text(text), Kind::Integer(..)) => text.parse::<i64>().ok().map(|number| json!(number)),
+        (Default::Text(text), Kind::Usd(_)) => text.parse::<f64>().ok().map(|number| json!(number)),
         (
             Default::Text(text),
             Kind::Globs | Kind::Repositories | Kind::Packs | Kind::Accounts | Kind::Networks,
@@ -191,14 +200,18 @@ fn schema_of(key: &Key) -> Json {
             | Kind::Duration(..)
             | Kind::Choice { .. }
             | Kind::Url
+            | Kind::Name
             | Kind::Folder
+            | Kind::File
             | Kind::Sink(_)
             | Kind::Secret,
         ) => Some(json!(text)),
     };
     if let Some(map) = schema.as_object_mut() {
         map.insert("description".into(), json!(key.doc));
-        map.insert("x-variable".into(), json!(variable(key.path)));
+        if let Some(variable) = own_variable(key.path) {
+            map.insert("x-variable".into(), json!(variable));
+        }
         if let Some(default) = default {
             map.insert("default".into(), default);
         }
@@ -235,12 +248,15 @@ fn type_in_words(kind: Kind) -> String {
             built.iter().map(|word| format!("`\"{word}\"`")).collect::<Vec<_>>().join(", ")
         }
         Kind::Url => "URL: https, or http to a loopback address".to_owned(),
+        Kind::Name => "name".to_owned(),
         Kind::Folder => "path of a folder".to_owned(),
+        Kind::File => "path of a file".to_owned(),
+        Kind::Usd(most) => format!("US dollars, 0 to {most}"),
         Kind::Secret => "secret".to_owned(),
         Kind::Sink(schemes) => {
             format!("URL that begins with `{}://`, or a secret", schemes.join("://` or `"))
         }
-        Kind::Globs => "list of path globs".to_owned(),
+        Kind::Globs => "list of globs".to_owned(),
         Kind::Repositories => "list of globs of `owner/name`".to_owned(),
         Kind::Packs => "list of rule packs' names".to_owned(),
         Kind::Accounts => "list of accounts' numbers and names".to_owned(),

@@ -1,12 +1,13 @@
 //! Every configuration key, as data. From this table come parsing, errors, `config show`, the JSON Schema, the
 //! commented file of `truing init` and docs/reference/config.md.
+// long: one table, in the order in which all of these show it.
 
 use std::time::Duration;
 
 /// One key.
 #[derive(Debug)]
 pub struct Key {
-    /// Its dotted path. `NAME` stands for a forge's name.
+    /// Its dotted path. `NAME` stands for the name of a forge, a team, a repository or a model.
     pub path: &'static str,
     /// What its value is.
     pub kind: Kind,
@@ -40,6 +41,8 @@ pub enum Kind {
     },
     /// A URL: https, or http to a loopback address.
     Url,
+    /// A name without blanks, such as a model's.
+    Name,
     /// Where a secret is kept: `{ env = "VARIABLE" }` or `{ file = "PATH" }`, never the secret itself.
     Secret,
     /// A URL that may be a secret, such as a webhook's: written out, or kept where secrets are. Of one of these
@@ -47,7 +50,11 @@ pub enum Kind {
     Sink(&'static [&'static str]),
     /// A folder's path.
     Folder,
-    /// Path globs.
+    /// A file's path.
+    File,
+    /// Dollars, from nothing to this many, with six digits after the point at most.
+    Usd(u32),
+    /// Globs of files or branches.
     Globs,
     /// Globs of repositories' names, `owner/name`.
     Repositories,
@@ -101,9 +108,28 @@ pub const SECTIONS: &[(&str, &str)] = &[
         "forge.NAME",
         "One forge, under a name of your choice: lower-case letters, digits and `-`. Its webhooks arrive at `/webhooks/NAME`.",
     ),
+    ("model", "The model that reviews, if `review.runtime` says that one does."),
     ("review", "The review loop."),
     ("rules", "What the rules look at."),
-    ("notify", "Who is told when the kill switch is turned or a pull request is parked. Each is told once."),
+    ("prompts", "What models are told. `truing prompts list` shows it."),
+    ("sandbox", "Where commands of agents run."),
+    (
+        "budget",
+        "What reviews by a model may cost, in US dollars. Nothing is asked of a model that could pass a limit.",
+    ),
+    (
+        "team.NAME",
+        "One team, under a name of your choice: lower-case letters, digits and `-`. What its repositories spend in a month is counted together.",
+    ),
+    ("repo.NAME", "One repository, by its name in quotes: `[repo.\"owner/name\"]`."),
+    (
+        "price.NAME",
+        "What a model costs that Truing does not know, or at another provider, in US dollars per million tokens; by the name that is asked for, in quotes. A model without a price is not used. `truing budget prices` shows all.",
+    ),
+    (
+        "notify",
+        "Who is told when the kill switch is turned, a pull request is parked, or half, 80 % or all of a budget is spent. Each is told once.",
+    ),
     ("retention", "How long is remembered what is no longer needed."),
 ];
 
@@ -112,6 +138,10 @@ const MAX_APP_ID: i64 = (1 << 53) - 1;
 /// How long history may be kept.
 const KEPT: Kind =
     Kind::Duration(Duration::from_secs(24 * 60 * 60), Duration::from_secs(10 * 366 * 24 * 60 * 60));
+/// A price per million tokens.
+const PRICE: Kind = Kind::Usd(truing_model::price::MAX_USD_PER_MILLION);
+/// A budget.
+const BUDGET: Kind = Kind::Usd(1_000_000);
 /// Delays that may be nothing.
 const DELAY: Kind = Kind::Duration(Duration::ZERO, Duration::from_secs(24 * 60 * 60));
 /// Periods of something that repeats: below the least of them a process would only turn in circles.
@@ -294,12 +324,60 @@ pub const KEYS: &[Key] = &[
         doc: "The repositories to review, such as `owner/*`, whatever their case; empty: all that webhooks tell of and the token lists. A personal token lists every repository that its owner may see.",
     },
     Key {
+        path: "forge.NAME.config_branches",
+        kind: Kind::Globs,
+        default: Default::Text(""),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "Branches besides the default branch whose `.truing.toml` configures the reviews of pull requests into them, such as `release/*`; one without that file leaves it to the default branch's. Whoever may push to such a branch may say what is reviewed.",
+    },
+    Key {
+        path: "model.provider",
+        kind: Kind::Choice { built: &["anthropic"], planned: &["aws", "bedrock"] },
+        default: Default::Text("anthropic"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "Who serves the model: `anthropic` is every server that speaks the Messages API.",
+    },
+    Key {
+        path: "model.base_url",
+        kind: Kind::Url,
+        default: Default::Text("https://api.anthropic.com"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "Where the Messages API is. Variable `ANTHROPIC_BASE_URL`.",
+    },
+    Key {
+        path: "model.api_key",
+        kind: Kind::Secret,
+        default: Default::Variable("ANTHROPIC_API_KEY"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "The key that opens it. A key alone spends nothing: `review.runtime` says whether a model is asked.",
+    },
+    Key {
+        path: "model.name",
+        kind: Kind::Name,
+        default: Default::Text("claude-sonnet-5-5"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "The model's id. One whose price nobody knows is refused.",
+    },
+    Key {
         path: "review.runtime",
-        kind: Kind::Choice { built: &["rules"], planned: &["native", "sdk", "cli"] },
+        kind: Kind::Choice { built: &["rules", "native", "sdk"], planned: &["cli"] },
         default: Default::Text("rules"),
         repository: Repository::No,
         since: "0.1.0",
-        doc: "What reviews: `rules` asks no model and costs nothing. Flag `--runtime`; variable `RUNTIME_MODE`.",
+        doc: "What reviews: `rules` asks no model and costs nothing; `native` (also called `sdk`) lets a model look around and report, beside the rules. Flag `--runtime`; variable `RUNTIME_MODE`.",
+    },
+    Key {
+        path: "review.max_turns",
+        kind: Kind::Integer(1, 1000),
+        default: Default::Text("25"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "How many answers of a model one review may take. In the last one the model is asked for what it has found; the review is then partial.",
     },
     Key {
         path: "review.debounce",
@@ -390,6 +468,110 @@ pub const KEYS: &[Key] = &[
         doc: "A folder with further rule packs, each a folder that holds a folder `rules`: `PACK/rules/RULE.yml`. `rules.packs` says which are used.",
     },
     Key {
+        path: "prompts.dir",
+        kind: Kind::Folder,
+        default: Default::Computed { words: "none", example: "\"/etc/truing/prompts\"" },
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "A folder with prompts of your own, `review/role.md` and the like: one replaces the built-in one of its name. Try them with `truing prompts check`.",
+    },
+    Key {
+        path: "sandbox.level",
+        kind: Kind::Choice { built: &["full", "landlock", "none"], planned: &[] },
+        default: Default::Text("full"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "The weakest sandbox that is accepted: `full` has namespaces, Landlock and seccomp, `landlock` no namespaces, `none` no fence at all. The strongest that the machine allows is used. See `truing sandbox check`.",
+    },
+    Key {
+        path: "budget.review_usd",
+        kind: BUDGET,
+        default: Default::Text("2.0"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "All attempts at reviewing one head of one pull request.",
+    },
+    Key {
+        path: "budget.repo_day_usd",
+        kind: BUDGET,
+        default: Default::Text("5.0"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "All reviews of a repository in a day (UTC); over it they are deferred to the next. `repo.NAME.day_usd` is another repository's own.",
+    },
+    Key {
+        path: "budget.prices",
+        kind: Kind::File,
+        default: Default::Computed { words: "none", example: "\"/etc/truing/model_prices.json\"" },
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "A file of models' prices in LiteLLM's format (`model_prices_and_context_window.json`). They count instead of those that Truing knows; a `[price.NAME]` counts instead of both.",
+    },
+    Key {
+        path: "team.NAME.repos",
+        kind: Kind::Repositories,
+        default: Default::Text(""),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "The team's repositories, such as `owner/*`, whatever their case. One may be of several teams: it spends each one's money.",
+    },
+    Key {
+        path: "team.NAME.month_usd",
+        kind: BUDGET,
+        default: Default::Computed { words: "none: any sum", example: "200.0" },
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "What the team may spend in a month (UTC); over it the rules review alone.",
+    },
+    Key {
+        path: "repo.NAME.day_usd",
+        kind: BUDGET,
+        default: Default::Computed { words: "`budget.repo_day_usd`", example: "10.0" },
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "All reviews of this repository in a day (UTC).",
+    },
+    Key {
+        path: "price.NAME.input",
+        kind: PRICE,
+        default: Default::Computed { words: "none: it must be said, be it 0", example: "0" },
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "The prompt.",
+    },
+    Key {
+        path: "price.NAME.output",
+        kind: PRICE,
+        default: Default::Computed { words: "none: it must be said, be it 0", example: "0" },
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "The answer, thinking included.",
+    },
+    Key {
+        path: "price.NAME.cache_read",
+        kind: PRICE,
+        default: Default::Computed { words: "what the prompt costs", example: "0" },
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "What is read from a cache.",
+    },
+    Key {
+        path: "price.NAME.cache_write_5m",
+        kind: PRICE,
+        default: Default::Computed { words: "what the prompt costs", example: "0" },
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "What is written to a cache for five minutes.",
+    },
+    Key {
+        path: "price.NAME.cache_write_1h",
+        kind: PRICE,
+        default: Default::Computed { words: "what five minutes cost", example: "0" },
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "What is written to a cache for an hour.",
+    },
+    Key {
         path: "notify.webhook",
         kind: Kind::Sink(&["https"]),
         default: Default::Computed { words: "none", example: "{ env = \"NOTIFY_WEBHOOK\" }" },
@@ -464,12 +646,12 @@ pub(crate) fn key(path: &str) -> Option<&'static Key> {
 /// it was put into the wrong section.
 pub(crate) fn nearest(path: &[&str]) -> String {
     let given = path.join(".");
-    let forge = match path {
-        ["forge", name, ..] => name,
+    let name = match path {
+        [section, name, ..] if Named::of(section).is_some() => name,
         _ => "NAME",
     };
     let sections = SECTIONS.iter().filter_map(|(section, _)| section.split('.').next());
-    let named = KEYS.iter().map(|key| key.path.replace("NAME", forge)).chain(sections.map(str::to_owned));
+    let named = KEYS.iter().map(|key| key.path.replace("NAME", name)).chain(sections.map(str::to_owned));
     let score = |candidate: &str| {
         // A table that is none is most like another table.
         let same_depth = if candidate.split('.').count() == path.len() { SAME_DEPTH } else { 0.0 };
@@ -484,6 +666,83 @@ pub(crate) fn nearest(path: &[&str]) -> String {
 const SAME_NAME: f64 = 0.9;
 /// What a candidate gains for as many parts.
 const SAME_DEPTH: f64 = 0.2;
+
+/// What has names that people choose or know: the sections with `NAME`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Named {
+    /// `forge.NAME`
+    Forge,
+    /// `team.NAME`
+    Team,
+    /// `repo.NAME`
+    Repo,
+    /// `price.NAME`
+    Price,
+}
+
+impl Named {
+    /// The one whose sections begin with this word.
+    pub(crate) fn of(word: &str) -> Option<Self> {
+        [Self::Forge, Self::Team, Self::Repo, Self::Price].into_iter().find(|named| named.word() == word)
+    }
+
+    /// The word that its sections begin with.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Forge => "forge",
+            Self::Team => "team",
+            Self::Repo => "repo",
+            Self::Price => "price",
+        }
+    }
+
+    /// May one be called so?
+    pub(crate) fn may_be(self, name: &str) -> bool {
+        let visible = !name.is_empty() && !name.contains(|c: char| c.is_whitespace() || c.is_control());
+        match self {
+            Self::Forge | Self::Team => super::value::is_name(name),
+            Self::Repo => {
+                visible
+                    && name.split('/').filter(|part| !part.is_empty()).count() == 2
+                    && name.matches('/').count() == 1
+            }
+            Self::Price => visible,
+        }
+    }
+
+    /// What its names are made of, as a regular expression.
+    pub(crate) fn pattern(self) -> &'static str {
+        match self {
+            Self::Forge | Self::Team => super::generate::NAME_PATTERN,
+            Self::Repo => "^[^/\\s]+/[^/\\s]+$",
+            Self::Price => "^\\S+$",
+        }
+    }
+
+    /// A name for examples, as TOML writes it.
+    pub(crate) fn example(self) -> &'static str {
+        match self {
+            Self::Forge => "github",
+            Self::Team => "web",
+            Self::Repo => "\"owner/name\"",
+            Self::Price => "\"my-model\"",
+        }
+    }
+
+    /// Can a variable's name hold its names? Those of forges and teams alone have no dots and slashes.
+    pub(crate) fn has_variables(self) -> bool {
+        match self {
+            Self::Forge | Self::Team => true,
+            Self::Repo | Self::Price => false,
+        }
+    }
+}
+
+/// The variable that sets a key, if a variable can.
+pub(crate) fn own_variable(path: &str) -> Option<String> {
+    let named = path.split('.').next().and_then(Named::of);
+    named.is_none_or(Named::has_variables).then(|| variable(path))
+}
 
 /// The variable that sets a key: `TRUING_` and the path in capitals, `__` between its parts, `_` for `-`.
 pub fn variable(path: &str) -> String {

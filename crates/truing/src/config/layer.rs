@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::keys::{self, Key, Place, Repository};
+use super::keys::{self, Key, Named, Place, Repository};
 use super::problem::{Origin, Problem};
 use super::value::{self, Value, Wrong};
 use crate::environment::Environment;
@@ -56,14 +56,19 @@ pub(crate) struct Entry {
 pub(crate) struct Layer {
     /// By path.
     pub(crate) entries: BTreeMap<String, Entry>,
-    /// Forges that it names, also those that it says nothing about.
-    pub(crate) forges: BTreeSet<String>,
+    /// What it names, also what it says nothing about.
+    pub(crate) names: Names,
 }
+
+/// Forges, teams, repositories and models by name.
+pub(crate) type Names = BTreeMap<Named, BTreeSet<String>>;
 
 impl Layer {
     fn set(&mut self, path: &[&str], key: &'static Key, value: Value, origin: Origin) {
-        if let ["forge", name, ..] = path {
-            self.forges.insert((*name).to_owned());
+        if let [section, name, ..] = path
+            && let Some(named) = Named::of(section)
+        {
+            self.names.entry(named).or_default().insert((*name).to_owned());
         }
         self.entries.insert(path.join("."), Entry { key, value, origin });
     }
@@ -114,12 +119,14 @@ impl Walk<'_> {
     }
 
     fn section(&mut self, path: &[&str], start: usize, section: &DeTable<'_>) {
-        if let (["forge", name], Owner::Operator) = (path, self.owner) {
-            if !value::is_name(name) {
-                let name = (*name).to_owned();
-                return self.problem(start, |at| Problem::ForgeName { at, name });
+        if let ([section, name], Owner::Operator) = (path, self.owner)
+            && let Some(named) = Named::of(section)
+        {
+            let name = (*name).to_owned();
+            if !named.may_be(&name) {
+                return self.problem(start, |at| Problem::Name { at, named, name });
             }
-            self.layer.forges.insert((*name).to_owned());
+            self.layer.names.entry(named).or_default().insert(name);
         }
         self.table(path, section);
     }
@@ -256,7 +263,9 @@ fn meant(name: &str) -> Option<Meant> {
     let parts: Vec<&str> = path.iter().map(String::as_str).collect();
     let Some(Place::Key(key)) = keys::find(&parts) else { return None };
     let name_fits = match parts.as_slice() {
-        ["forge", name, ..] => value::is_name(name),
+        [section, name, ..] => {
+            Named::of(section).is_none_or(|named| named.has_variables() && named.may_be(name))
+        }
         _ => true,
     };
     let fits =
@@ -264,14 +273,14 @@ fn meant(name: &str) -> Option<Meant> {
     fits.then_some(Meant { path, key, secret })
 }
 
-/// A variable's name as a path; forges' names have `-` where variables have `_`.
+/// A variable's name as a path; names of forges and teams have `-` where variables have `_`.
 fn path_of(name: &str) -> Vec<String> {
     let name = name.strip_prefix(keys::VARIABLES).unwrap_or(name).to_lowercase();
     let mut path: Vec<String> = name.split("__").map(str::to_owned).collect();
-    if let [first, forge, ..] = path.as_mut_slice()
-        && first == "forge"
+    if let [first, name, ..] = path.as_mut_slice()
+        && Named::of(first).is_some()
     {
-        *forge = forge.replace('_', "-");
+        *name = name.replace('_', "-");
     }
     path
 }
@@ -281,12 +290,12 @@ fn nearest_variable(name: &str) -> String {
     let parts: Vec<&str> = path.iter().map(String::as_str).collect();
     let capitals = name.to_uppercase();
     let score = |candidate: &str| strsim::normalized_damerau_levenshtein(&capitals, candidate);
-    let forge = match parts.as_slice() {
-        ["forge", forge, ..] => forge,
+    let name = match parts.as_slice() {
+        [section, name, ..] if Named::of(section).is_some() => name,
         _ => "NAME",
     };
-    let candidates = keys::KEYS.iter().flat_map(|key| {
-        let variable = keys::variable(&key.path.replace("NAME", forge));
+    let candidates = keys::KEYS.iter().filter(|key| keys::own_variable(key.path).is_some()).flat_map(|key| {
+        let variable = keys::variable(&key.path.replace("NAME", name));
         if key.kind.is_secret() {
             vec![format!("{variable}__ENV"), format!("{variable}__FILE")]
         } else {
@@ -299,20 +308,42 @@ fn nearest_variable(name: &str) -> String {
         .unwrap_or_default()
 }
 
-/// What variables of other programs set: `RUNTIME_MODE`. An empty one counts as unset.
-pub(crate) fn of_foreign(environment: &Environment, problems: &mut Vec<Problem>) -> Layer {
+/// What variables of other programs set, for keys that are not `decided` by ours. An empty one counts as unset. Where
+/// a model is, is judged only when one is asked ([`wrong_address`]).
+pub(crate) fn of_foreign(
+    environment: &Environment,
+    decided: impl Fn(&str) -> bool,
+    problems: &mut Vec<Problem>,
+) -> Layer {
     let mut layer = Layer::default();
-    let origin = Origin::Foreign(RUNTIME_MODE.to_owned());
-    if let Some(text) = environment.get(RUNTIME_MODE).filter(|text| !text.is_empty()) {
-        set_text(&mut layer, RUNTIME, &text.to_string_lossy(), origin, environment.directory(), problems);
+    for (variable, key) in FOREIGN.into_iter().filter(|(_, key)| !decided(key)) {
+        let Some(text) = environment.get(variable).filter(|text| !text.is_empty()) else { continue };
+        let (origin, mut wrong) = (Origin::Foreign(variable.to_owned()), Vec::new());
+        set_text(&mut layer, key, &text.to_string_lossy(), origin, environment.directory(), &mut wrong);
+        if key != BASE_URL {
+            problems.extend(wrong);
+        }
     }
     layer
 }
 
+/// Why the address that another program's variable has for a model cannot be used, if it would count.
+pub(crate) fn wrong_address(environment: &Environment) -> Option<Problem> {
+    let text = environment.get(ANTHROPIC_BASE_URL).filter(|text| !text.is_empty())?;
+    let (origin, mut wrong) = (Origin::Foreign(ANTHROPIC_BASE_URL.to_owned()), Vec::new());
+    let text = text.to_string_lossy();
+    set_text(&mut Layer::default(), BASE_URL, &text, origin, environment.directory(), &mut wrong);
+    wrong.pop()
+}
+
 /// The variable that older tools choose the runtime with.
 const RUNTIME_MODE: &str = "RUNTIME_MODE";
+/// The variable that says where the Messages API is.
+const ANTHROPIC_BASE_URL: &str = "ANTHROPIC_BASE_URL";
 /// The key that it sets.
-pub(crate) const RUNTIME: &str = "review.runtime";
+pub(crate) const BASE_URL: &str = "model.base_url";
+/// Variables of other programs, each with the key that it sets.
+const FOREIGN: [(&str, &str); 2] = [(RUNTIME_MODE, "review.runtime"), (ANTHROPIC_BASE_URL, BASE_URL)];
 
 /// What a command's flags set.
 pub(crate) fn of_flags(flags: &[Flag], environment: &Environment, problems: &mut Vec<Problem>) -> Layer {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::keys::Named;
 use super::value::Wrong;
 
 /// Who set a value, weakest first.
@@ -102,11 +103,13 @@ pub enum Problem {
         /// The known variable nearest to it.
         nearest: String,
     },
-    /// A forge's name that cannot be one.
-    #[error("{at}: `{name}` cannot be a forge's name")]
-    ForgeName {
+    /// A name that cannot be one.
+    #[error("{at}: `{name}` cannot be {}", the_name_of(*named))]
+    Name {
         /// Where.
         at: Origin,
+        /// Of what.
+        named: Named,
         /// As it is written.
         name: String,
     },
@@ -180,6 +183,14 @@ pub enum Problem {
         /// What is wrong.
         wrong: &'static str,
     },
+    /// A price that is not whole.
+    #[error("`price.{name}` does not say what {what} costs")]
+    Price {
+        /// The model.
+        name: String,
+        /// What is missing.
+        what: &'static str,
+    },
     /// Neither a database is named, nor a home folder to keep one in.
     #[error("there is no place for the database: neither `store.url` nor XDG_STATE_HOME nor HOME is set")]
     NoStore,
@@ -208,7 +219,9 @@ impl Problem {
             Self::Syntax { .. } => "config_syntax",
             Self::UnknownKey { .. } => "unknown_key",
             Self::UnknownVariable { .. } => "unknown_variable",
-            Self::ForgeName { .. } => "bad_forge_name",
+            Self::Name { named: Named::Forge, .. } => "bad_forge_name",
+            Self::Name { named: Named::Team | Named::Repo | Named::Price, .. } => "bad_name",
+            Self::Price { .. } => "price_missing",
             Self::NotForRepository { .. } => "not_for_repository",
             Self::BadValue { .. } => "bad_value",
             Self::NotBuilt { .. } => "not_built",
@@ -238,9 +251,17 @@ impl Problem {
                     .to_owned()
             }
             Self::UnknownVariable { nearest, .. } => format!("did you mean {nearest}? All keys: `truing config schema`"),
-            Self::ForgeName { .. } => "use lower-case letters, digits and `-`, a letter first".to_owned(),
+            Self::Name { named: Named::Forge | Named::Team, .. } => {
+                "use lower-case letters, digits and `-`, a letter first".to_owned()
+            }
+            Self::Name { named: Named::Repo, .. } => "write it as [repo.\"owner/name\"]".to_owned(),
+            Self::Name { named: Named::Price, .. } => {
+                "write the name that is asked for, without blanks: [price.\"model\"]".to_owned()
+            }
+            Self::Price { .. } => "say both `input` and `output`, be it 0".to_owned(),
             Self::NotForRepository { key, .. } => {
-                format!("move it to the operator's file or the variable {}", super::keys::variable(key))
+                let variable = super::keys::own_variable(key).map(|name| format!(" or the variable {name}"));
+                format!("move it to the operator's file{}", variable.unwrap_or_default())
             }
             Self::BadValue { key, .. } => format!("see `{key}` in `truing config schema`"),
             Self::NotBuilt { built, .. } => format!("use `{}`", built.join("` or `")),
@@ -257,6 +278,15 @@ impl Problem {
             Self::NoStore => "set TRUING_STORE__URL=sqlite:PATH, or HOME".to_owned(),
             Self::Table { .. } => "report it".to_owned(),
         }
+    }
+}
+
+fn the_name_of(named: Named) -> &'static str {
+    match named {
+        Named::Forge => "a forge's name",
+        Named::Team => "a team's name",
+        Named::Repo => "a repository's name",
+        Named::Price => "a model's name",
     }
 }
 

@@ -143,7 +143,7 @@ fn every_problem_of_a_file_is_told_with_its_line_and_the_nearest_key() {
 max_inlin = 3
 debounce = 15
 attempts = 0
-runtime = "native"
+runtime = "cli"
 webhook_secret = "x"
 
 [servr]
@@ -176,8 +176,8 @@ github2 = 1
     hint: see `review.debounce` in `truing config schema`
     error: truing.toml:5: `review.attempts` must be a whole number from 1 to 100, not `0`
     hint: see `review.attempts` in `truing config schema`
-    error: truing.toml:6: `review.runtime`: "native" is not built in this version of truing
-    hint: use `rules`
+    error: truing.toml:6: `review.runtime`: "cli" is not built in this version of truing
+    hint: use `rules` or `native` or `sdk`
     error: truing.toml:7: unknown key `review.webhook_secret`
     hint: did you mean `forge.NAME.webhook_secret`? All keys: `truing config schema`
     error: truing.toml:9: unknown key `servr`
@@ -186,8 +186,6 @@ github2 = 1
     hint: see `server.listen` in `truing config schema`
     error: truing.toml:14: `server.poll` must be from 10ms to 1h, not 0s
     hint: see `server.poll` in `truing config schema`
-    error: truing.toml:16: unknown key `model`
-    hint: did you mean `rules`? All keys: `truing config schema`
     error: truing.toml:19: `GitHub` cannot be a forge's name
     hint: use lower-case letters, digits and `-`, a letter first
     error: truing.toml:23: unknown key `forge.github.tokn`
@@ -324,19 +322,42 @@ fn a_forge_exists_once_it_is_named_and_its_name_is_its_kind() {
 
 #[test]
 fn runtime_mode_is_judged_only_where_nothing_stronger_decides() {
-    insta::assert_snapshot!(told_of_variables(&[("RUNTIME_MODE", "sdk")]), @r#"
-    error: variable RUNTIME_MODE: `review.runtime`: "sdk" is not built in this version of truing
-    hint: use `rules`
+    insta::assert_snapshot!(told_of_variables(&[("RUNTIME_MODE", "cli")]), @r#"
+    error: variable RUNTIME_MODE: `review.runtime`: "cli" is not built in this version of truing
+    hint: use `rules` or `native` or `sdk`
     "#);
     insta::assert_snapshot!(told_of_variables(&[("RUNTIME_MODE", "fast")]), @r#"
-    error: variable RUNTIME_MODE: `review.runtime` must be "rules", not `fast`
+    error: variable RUNTIME_MODE: `review.runtime` must be "rules" or "native" or "sdk", not `fast`
     hint: see `review.runtime` in `truing config schema`
     "#);
-    let given = variables(&[("RUNTIME_MODE", "sdk")]);
+    let given = variables(&[("RUNTIME_MODE", "cli")]);
     Config::resolve(&given, None, &[flag("--runtime", "review.runtime", &["rules"])]).unwrap();
-    Config::resolve(&variables(&[("RUNTIME_MODE", "sdk"), ("TRUING_REVIEW__RUNTIME", "rules")]), None, &[])
+    Config::resolve(&variables(&[("RUNTIME_MODE", "cli"), ("TRUING_REVIEW__RUNTIME", "rules")]), None, &[])
         .unwrap();
     Config::resolve(&variables(&[("RUNTIME_MODE", "")]), None, &[]).unwrap();
+}
+
+#[test]
+fn variables_of_others_choose_the_runtime_and_where_the_model_is() {
+    let mode = |word: &str| {
+        Config::resolve(&variables(&[("RUNTIME_MODE", word)]), None, &[]).unwrap().review.runtime
+    };
+    assert_eq!(
+        [mode("rules"), mode("native"), mode("sdk")],
+        [Runtime::Rules, Runtime::Native, Runtime::Native]
+    );
+    let at = |own: &[(&str, &str)]| {
+        let given = [&[("ANTHROPIC_BASE_URL", "http://127.0.0.1:7")], own].concat();
+        Config::resolve(&variables(&given), None, &[]).unwrap().model.base_url
+    };
+    assert_eq!(at(&[]), "http://127.0.0.1:7");
+    assert_eq!(at(&[("TRUING_MODEL__BASE_URL", "https://gateway.example")]), "https://gateway.example");
+    // Judged when a model is asked: most runs ask none.
+    let wrong = Config::resolve(&variables(&[("ANTHROPIC_BASE_URL", "nowhere")]), None, &[]).unwrap();
+    assert_eq!(
+        (wrong.model.base_url.as_str(), wrong.review.runtime),
+        ("https://api.anthropic.com", Runtime::Rules)
+    );
 }
 
 #[test]

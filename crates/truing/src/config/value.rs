@@ -10,6 +10,7 @@ use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use ipnet::IpNet;
 use serde_json::json;
 use toml::de::DeValue;
+use truing_core::money::MicroUsd;
 use url::{Host, Url};
 
 use super::keys::Kind;
@@ -32,8 +33,12 @@ pub enum Value {
     Choice(&'static str),
     /// A URL without a slash at its end.
     Url(String),
-    /// A folder.
-    Folder(PathBuf),
+    /// A folder or a file.
+    Path(PathBuf),
+    /// Dollars, and how they were written.
+    Usd(MicroUsd, String),
+    /// A name.
+    Name(String),
     /// Where a secret is kept.
     Secret(Secret),
     /// Globs, names or networks.
@@ -66,6 +71,15 @@ impl Value {
                 Some(number) => integer(number.as_str(), number.radix(), least, most),
                 None => Err(must(format_args!("be a whole number; it is of type {}", value.type_str()))),
             },
+            Kind::Usd(most) => match (value.as_integer(), value.as_float()) {
+                (Some(number), _) if number.radix() == 10 => usd(number.as_str(), most),
+                (_, Some(number)) => usd(number.as_str(), most),
+                (Some(_) | None, None) => Err(must(format_args!(
+                    "be a number of dollars such as {}; it is of type {}",
+                    kind.sample(),
+                    value.type_str()
+                ))),
+            },
             Kind::Globs | Kind::Repositories | Kind::Packs | Kind::Accounts | Kind::Networks => {
                 let items =
                     value.as_array().map(|items| items.iter().map(|item| item.get_ref().as_str()).collect());
@@ -83,8 +97,10 @@ impl Value {
             | Kind::Duration(..)
             | Kind::Choice { .. }
             | Kind::Url
+            | Kind::Name
             | Kind::Sink(_)
-            | Kind::Folder => match text {
+            | Kind::Folder
+            | Kind::File => match text {
                 Some(text) => Self::from_text(kind, text, folder),
                 None => Err(must(format_args!(
                     "be a string such as {}; it is of type {}",
@@ -110,8 +126,12 @@ impl Value {
                 None => Err(must(format_args!("be {}, not `{text}`", or(built)))),
             },
             Kind::Url => web_address(text).map(Self::Url),
+            Kind::Name if is_model(text) => Ok(Self::Name(text.to_owned())),
+            Kind::Name => Err(must(format_args!("be a name such as {}", kind.sample()))),
             Kind::Folder if text.is_empty() => Err(must("name a folder")),
-            Kind::Folder => Ok(Self::Folder(folder.join(text))),
+            Kind::File if text.is_empty() => Err(must("name a file")),
+            Kind::Folder | Kind::File => Ok(Self::Path(folder.join(text))),
+            Kind::Usd(most) => usd(text, most),
             Kind::Sink(schemes) => sink(text, schemes).map(Self::Secret),
             Kind::Secret => Err(Wrong::Literal),
             Kind::Globs | Kind::Repositories | Kind::Packs | Kind::Accounts | Kind::Networks => {
@@ -130,7 +150,9 @@ impl Value {
             Self::Duration(_, written) => json!(written),
             Self::Choice(word) => json!(word),
             Self::Url(url) => json!(url),
-            Self::Folder(path) => json!(path.display().to_string()),
+            Self::Path(path) => json!(path.display().to_string()),
+            Self::Usd(_, written) => json!(written.parse::<f64>().ok()),
+            Self::Name(name) => json!(name),
             Self::Secret(Secret::Env(name)) => json!({ "env": name }),
             Self::Secret(Secret::File(path)) => json!({ "file": path.display().to_string() }),
             Self::Secret(Secret::Plain(text)) => json!(without_path(text)),
@@ -157,7 +179,9 @@ impl fmt::Display for Value {
             Self::Duration(_, written) => f.write_str(&string(written)),
             Self::Choice(word) => f.write_str(&string(word)),
             Self::Url(url) => f.write_str(&string(url)),
-            Self::Folder(path) => f.write_str(&string(&path.display())),
+            Self::Path(path) => f.write_str(&string(&path.display())),
+            Self::Usd(_, written) => f.write_str(written),
+            Self::Name(name) => f.write_str(&string(name)),
         }
     }
 }
@@ -172,7 +196,10 @@ impl Kind {
             Self::Duration(..) => "\"15s\"",
             Self::Choice { .. } => "\"rules\"",
             Self::Url => "\"https://api.github.com\"",
+            Self::Name => "\"claude-sonnet-5-5\"",
             Self::Folder => "\"/etc/truing/rules\"",
+            Self::File => "\"/etc/truing/model_prices.json\"",
+            Self::Usd(_) => "2.50",
             Self::Secret => "{ env = \"VARIABLE\" }",
             Self::Sink(_) => "\"https://hooks.example.org/…\" or { env = \"VARIABLE\" }",
             Self::Globs => "[\"vendor/**\"]",
@@ -199,11 +226,11 @@ pub(crate) fn secret_file(path: &str, folder: &Path) -> Result<Secret, Wrong> {
     if path.is_empty() { Err(must("name a file")) } else { Ok(Secret::File(folder.join(path))) }
 }
 
-/// Files that the rules leave out: `*` stays within a folder, `**` does not.
+/// Names of files or branches: `*` stays within a folder, `**` does not.
 ///
 /// # Errors
 /// The first pattern that is no glob.
-pub fn ignored(patterns: &[String]) -> Result<GlobSet, globset::Error> {
+pub fn globs(patterns: &[String]) -> Result<GlobSet, globset::Error> {
     let mut set = GlobSetBuilder::new();
     for pattern in patterns {
         set.add(GlobBuilder::new(pattern).literal_separator(true).build()?);
@@ -227,6 +254,14 @@ pub fn repositories(patterns: &[String]) -> Result<GlobSet, globset::Error> {
 fn is_account(text: &str) -> bool {
     let name = text.strip_suffix("[bot]").unwrap_or(text);
     !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+}
+
+/// The most characters of a model's name.
+const MAX_NAME: usize = 200;
+
+/// Visible characters of ASCII: what ids of models are made of, wherever they are served.
+fn is_model(text: &str) -> bool {
+    !text.is_empty() && text.len() <= MAX_NAME && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 fn must(what: impl fmt::Display) -> Wrong {
@@ -256,6 +291,18 @@ fn integer(digits: &str, radix: u32, least: i64, most: i64) -> Result<Value, Wro
     match i64::from_str_radix(digits, radix) {
         Ok(number) if (least..=most).contains(&number) => Ok(Value::Integer(number)),
         Ok(_) | Err(_) => Err(must(format_args!("be a whole number from {least} to {most}, not `{digits}`"))),
+    }
+}
+
+/// Dollars. What is finer than the ledger counts is refused, not rounded.
+fn usd(text: &str, most: u32) -> Result<Value, Wrong> {
+    match MicroUsd::from_dollars(text) {
+        Some(money) if money <= MicroUsd(u64::from(most) * 1_000_000) => {
+            Ok(Value::Usd(money, text.to_owned()))
+        }
+        Some(_) | None => Err(must(format_args!(
+            "be dollars from 0 to {most}, with six digits after the point at most, not `{text}`"
+        ))),
     }
 }
 
@@ -401,7 +448,7 @@ fn list(kind: Kind, items: Vec<&str>) -> Result<Value, Wrong> {
     }
     let items: Vec<String> = unique(items.into_iter().map(str::to_owned));
     if kind == Kind::Globs {
-        ignored(&items).map_err(|error| must(format_args!("hold path globs: {error}")))?;
+        globs(&items).map_err(|error| must(format_args!("hold globs: {error}")))?;
     }
     if kind == Kind::Repositories {
         repositories(&items).map_err(|error| must(format_args!("hold globs of `owner/name`: {error}")))?;
@@ -427,143 +474,4 @@ pub(crate) fn is_name(text: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const ANY: Kind = Kind::Duration(Duration::ZERO, Duration::from_secs(86_400));
-
-    fn parse(kind: Kind, text: &str) -> Result<Value, Wrong> {
-        Value::from_text(kind, text, Path::new("/folder"))
-    }
-
-    #[test]
-    fn lengths_of_time_have_units_greatest_first_and_are_shown_as_written() {
-        for (text, milliseconds) in
-            [("15s", 15_000), ("2m", 120_000), ("1h30m", 5_400_000), ("500ms", 500), ("1d", 86_400_000)]
-        {
-            let length = Duration::from_millis(milliseconds);
-            assert_eq!(parse(ANY, text), Ok(Value::Duration(length, text.to_owned())));
-            assert_eq!(ShownDuration(length).to_string(), text);
-        }
-        assert_eq!(parse(ANY, "0s"), Ok(Value::Duration(Duration::ZERO, "0s".to_owned())));
-        assert_eq!(parse(ANY, "90s").map(|value| value.to_string()), Ok("\"90s\"".to_owned()), "as written");
-        for wrong in [
-            "",
-            "15",
-            "s",
-            "15 s",
-            "-1s",
-            "1.5s",
-            "30m1h",
-            "1m1m",
-            "15x",
-            "2d",
-            "99999999999999999999s",
-            "9999999999999999999d",
-            "١s",
-        ] {
-            assert!(parse(ANY, wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn http_is_for_loopback_and_urls_carry_no_secrets() {
-        for (text, url) in [
-            ("https://ghe.example/api/v3/", "https://ghe.example/api/v3"),
-            ("http://127.0.0.1:9/", "http://127.0.0.1:9"),
-            ("http://[::1]:9", "http://[::1]:9"),
-            ("http://localhost", "http://localhost"),
-        ] {
-            assert_eq!(parse(Kind::Url, text), Ok(Value::Url(url.to_owned())));
-        }
-        for wrong in [
-            "http://api.github.com",
-            "http://localhost.example",
-            "ftp://x",
-            "file:///x",
-            "api.github.com",
-            "https://x?y",
-            "https://x#y",
-        ] {
-            assert!(parse(Kind::Url, wrong).is_err(), "{wrong}");
-        }
-        let said = format!("{:?}", parse(Kind::Url, "https://me:hush@example.org"));
-        assert!(said.contains("without user") && !said.contains("hush"), "{said}");
-    }
-
-    #[test]
-    fn a_sink_is_written_out_without_a_password_and_shown_without_its_path() {
-        let web = |text| parse(Kind::Sink(&["https"]), text);
-        let mail = |text| parse(Kind::Sink(&["smtps", "smtp"]), text);
-        let shown = |value: Result<Value, Wrong>| value.map(|value| (value.to_string(), value.to_json()));
-        let hidden = "https://hooks.example.org:444/…";
-        let secret = web("https://hooks.example.org:444/services/hush?x");
-        assert!(!format!("{secret:?}").contains("hush"), "{secret:?}");
-        assert_eq!(shown(secret), Ok((format!("\"{hidden}\""), json!(hidden))));
-        assert!(web("http://127.0.0.1:9/x").is_ok());
-        assert!(mail("smtp://me@127.0.0.1:25?to=a@b").is_ok() && mail("smtps://h?to=a@b").is_ok());
-        for wrong in ["http://example.org/hush", "smtp://h/hush", "hush", "https://me:hush@example.org"] {
-            let said = format!("{:?}", web(wrong).unwrap_err());
-            assert!(!said.contains("hush"), "{said}");
-        }
-        for wrong in ["https://h", "smtp:hush", "smtp://me:hush@h", "smtp://"] {
-            let said = format!("{:?}", mail(wrong).unwrap_err());
-            assert!(!said.contains("hush"), "{said}");
-        }
-    }
-
-    #[test]
-    fn a_store_is_a_file() {
-        assert_eq!(parse(Kind::Store, "sqlite:/a.db"), Ok(Value::Store("/a.db".into())));
-        assert_eq!(parse(Kind::Store, "sqlite:a.db"), Ok(Value::Store("/folder/a.db".into())));
-        for wrong in [
-            "sqlite:",
-            "sqlite::memory:",
-            "sqlite://a.db",
-            "a.db",
-            "postgres://u:hush@h/db",
-            "valkey://u:hush@h/0",
-        ] {
-            let said = format!("{:?}", parse(Kind::Store, wrong).unwrap_err());
-            assert!(!said.contains("hush"), "{said}");
-        }
-    }
-
-    #[test]
-    fn lists_are_separated_by_commas_and_checked() {
-        let packs = |text| parse(Kind::Packs, text);
-        assert_eq!(
-            packs("core, aiobotocore,core"),
-            Ok(Value::List(vec!["core".into(), "aiobotocore".into()]))
-        );
-        assert_eq!(packs(""), Ok(Value::List(vec![])));
-        assert!(packs("../x").is_err());
-        let networks = |text| parse(Kind::Networks, text);
-        let two = vec!["10.0.0.0/8".into(), "2001:db8::1".into()];
-        assert_eq!(networks("10.0.0.0/8, 2001:db8::1"), Ok(Value::List(two)));
-        for wrong in ["10.0.0.0/33", "10.0.0", "localhost", "*"] {
-            assert!(networks(wrong).is_err(), "{wrong}");
-        }
-        assert!(parse(Kind::Globs, "a[").is_err());
-        let wrong = parse(Kind::Repositories, "acme").unwrap_err();
-        assert!(matches!(wrong, Wrong::Value(why) if why.contains("`owner/*`") && why.ends_with("`acme`")));
-        assert!(parse(Kind::Repositories, "a/b/c").is_err() && parse(Kind::Repositories, "a/[").is_err());
-        let names = repositories(&["Acme/*".into(), "ada/tool".into()]).unwrap();
-        let among = |name: &str| names.is_match(name);
-        assert!(among("acme/shop") && among("Ada/Tool") && !among("ada/tools") && !among("acmes/shop"));
-        assert!(parse(Kind::Accounts, "583231,octo-cat,truing[bot],name_corp").is_ok());
-        for wrong in ["a b", "[bot]", "@octo", "o/x"] {
-            assert!(parse(Kind::Accounts, wrong).is_err(), "{wrong}");
-        }
-        let globs = ignored(&["vendor/*".into(), "**/x".into()]).unwrap();
-        assert!(globs.is_match("vendor/a") && globs.is_match("a/b/x") && !globs.is_match("vendor/a/b"));
-    }
-
-    #[test]
-    fn a_variable_for_a_secret_is_in_capitals_and_another_word_is_not_shown() {
-        assert_eq!(secret_variable("MY_TOKEN_2"), Ok(Secret::Env("MY_TOKEN_2".into())));
-        for wrong in ["ghp_hush", "", "2X", "A B"] {
-            assert!(!format!("{:?}", secret_variable(wrong).unwrap_err()).contains("hush"));
-        }
-    }
-}
+mod tests;

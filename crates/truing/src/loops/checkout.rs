@@ -1,42 +1,56 @@
 //! One revision of a pull request: fetched, compared, and read by the rules of its repository's default branch.
 //!
-//! Those are what the operator configured, and what the repository's own file at the default branch's tip may add;
-//! never what the pull request says of itself (design.md section 6).
+//! Those are what the operator configured, and what the repository's own file may add: at the default branch's tip, or
+//! at the tip of the branch that the pull request goes into, if the operator lists that. Never what the pull request
+//! says of itself (design.md section 6).
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::path::Path;
 
+use globset::GlobSet;
 use truing_core::id::Sha;
-use truing_core::port::{Reader, Revision};
+use truing_core::port::{Gate, PullRequest, Reader, Revision};
+use truing_diff::{RepoPath, Status, parse};
 use truing_git::{Exported, Git, GitError, Mirror, PrivateFolder, Remote};
 
+use super::agent::{self, AgentError, Asking, Part, Place};
 use super::reading::{self, Change, Reading, ReadingError, Scope};
 use crate::config::layer::SourceFile;
 use crate::config::problem::{ConfigError, Problem};
-use crate::config::{self, Config, REPOSITORY_FILE};
+use crate::config::{self, Config, REPOSITORY_FILE, value};
 
 /// What the rules look at, before a repository's own file is asked.
 #[derive(Clone, Debug)]
 pub struct Rules {
     config: Config,
     scope: Scope,
+    /// Base branches that may configure, by forge.
+    branches: BTreeMap<String, GlobSet>,
 }
 
 impl Rules {
     /// The operator's.
     ///
     /// # Errors
-    /// A pattern in `rules.ignore` that is no glob.
+    /// A pattern that is no glob.
     pub fn new(config: Config) -> Result<Self, globset::Error> {
         let scope = Scope::of(&config.rules)?;
-        Ok(Self { config, scope })
+        let branches = config.forges.iter();
+        let branches =
+            branches.map(|(name, forge)| Ok((name.clone(), value::globs(&forge.config_branches)?)));
+        let branches = branches.collect::<Result<_, globset::Error>>()?;
+        Ok(Self { config, scope, branches })
+    }
+
+    /// May this branch's tip configure the reviews of what goes into it?
+    fn configures(&self, forge: &str, branch: &str) -> bool {
+        self.branches.get(forge).is_some_and(|branches| branches.is_match(branch))
     }
 
     /// With what the repository's own file adds.
-    fn with(&self, own: Option<&SourceFile>) -> Result<Scope, CheckoutError> {
-        match own {
-            None => Ok(self.scope.clone()),
-            Some(file) => Ok(Scope::of(&self.config.with_repository(file)?.rules)?),
-        }
+    fn with(&self, own: &SourceFile) -> Result<Scope, CheckoutError> {
+        Ok(Scope::of(&self.config.with_repository(own)?.rules)?)
     }
 }
 
@@ -45,6 +59,8 @@ impl Rules {
 pub struct Checkout<'a, R> {
     /// Git.
     pub git: &'a Git,
+    /// The `NAME` of `[forge.NAME]` that has it.
+    pub forge: &'a str,
     /// Where the repository's mirror is.
     pub mirror: &'a Path,
     /// Where it is fetched from.
@@ -60,8 +76,36 @@ pub struct Checkout<'a, R> {
 pub struct Pinned {
     /// What the rules look at.
     pub scope: Scope,
-    /// The commit of the default branch whose own file counted; none if it has none.
-    pub configured: Option<Sha>,
+    /// Whose own file counted; none if there is none.
+    pub configured: Option<Configured>,
+}
+
+/// A branch's tip that may configure.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Configured {
+    /// Which branch.
+    pub branch: ConfigBranch,
+    /// Its newest commit.
+    pub commit: Sha,
+}
+
+/// Which branch may configure.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ConfigBranch {
+    /// The one that the pull request goes into, which the operator lists.
+    Base,
+    /// The repository's default branch.
+    Default,
+}
+
+impl fmt::Display for Configured {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let branch = match self.branch {
+            ConfigBranch::Base => "base",
+            ConfigBranch::Default => "default",
+        };
+        write!(f, "the {branch} branch, commit {}", self.commit.short())
+    }
 }
 
 /// Why a revision could not be read.
@@ -73,6 +117,9 @@ pub enum CheckoutError {
     /// The change could not be read.
     #[error(transparent)]
     Reading(#[from] ReadingError),
+    /// The model's part.
+    #[error(transparent)]
+    Agent(#[from] AgentError),
     /// The repository's own file is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -86,17 +133,30 @@ impl<R: Reader> Checkout<'_, R> {
     ///
     /// # Errors
     /// [`CheckoutError`]
-    pub async fn fetch(&self, revision: &Revision) -> Result<(Mirror, Pinned), CheckoutError> {
+    pub async fn fetch(&self, pull: &PullRequest) -> Result<(Mirror, Pinned), CheckoutError> {
         let mirror = self.git.mirror(self.mirror, self.remote).await?;
-        let tip = mirror.default_tip().await?;
-        let commits = [&revision.head, &revision.base].into_iter().chain(&tip);
+        let tips = self.may_configure(&mirror, &pull.base_branch).await?;
+        let Revision { head, base } = &pull.revision;
+        let commits = [head, base].into_iter().chain(tips.iter().map(|tip| &tip.commit));
         mirror.fetch(&commits.cloned().collect::<Vec<_>>()).await?;
-        let own = match &tip {
-            Some(tip) => self.own_file(&mirror, tip).await?,
-            None => None,
+        for tip in tips {
+            if let Some(own) = self.own_file(&mirror, &tip.commit).await? {
+                return Ok((mirror, Pinned { scope: self.rules.with(&own)?, configured: Some(tip) }));
+            }
+        }
+        Ok((mirror, Pinned { scope: self.rules.scope.clone(), configured: None }))
+    }
+
+    /// The tips that may configure, the first to be asked first.
+    async fn may_configure(&self, mirror: &Mirror, base: &str) -> Result<Vec<Configured>, GitError> {
+        let of_base = match self.rules.configures(self.forge, base) {
+            true => mirror.branch_tip(base).await?,
+            false => None,
         };
-        let scope = self.rules.with(own.as_ref())?;
-        Ok((mirror, Pinned { scope, configured: tip.filter(|_| own.is_some()) }))
+        let of_base = of_base.map(|commit| Configured { branch: ConfigBranch::Base, commit });
+        let of_default = mirror.default_tip().await?;
+        let of_default = of_default.map(|commit| Configured { branch: ConfigBranch::Default, commit });
+        Ok(of_base.into_iter().chain(of_default).collect())
     }
 
     /// The repository's own configuration.
@@ -106,24 +166,30 @@ impl<R: Reader> Checkout<'_, R> {
         Ok(exported_file(&exported, &folder, commit)?)
     }
 
-    /// Lets the reader read the changed files of the exact head, from a folder that is gone afterwards.
+    /// Lets the reader read the changed files of the exact head, from a folder that is gone afterwards, and the model,
+    /// if there is one, review them.
     ///
     /// # Errors
     /// [`CheckoutError`]
-    pub async fn read(
+    pub async fn read<G: Gate>(
         &self,
         mirror: &Mirror,
         change: &Change,
-        head: &Sha,
-        scope: &Scope,
-    ) -> Result<Reading, CheckoutError> {
+        (head, scope): (&Sha, &Scope),
+        asking: Option<Asking<'_, G>>,
+    ) -> Result<(Reading, Option<Part>), CheckoutError> {
         let mut plan = reading::plan(change, scope)?;
         let folder = self.git.private_folder()?;
         let paths = plan.paths(scope, self.reader).await?;
-        let exported = mirror.export(head, folder.path(), Some(&paths)).await?;
+        // A model may look at every file.
+        let only = if asking.is_some() { None } else { Some(paths.as_slice()) };
+        let exported = mirror.export(head, folder.path(), only).await?;
         plan.stand_in(&exported.too_large, folder.path());
         plan.leave_out(exported.left_out);
-        Ok(plan.read(folder.path().to_owned(), scope, self.reader).await?)
+        let mut reading = plan.read(folder.path().to_owned(), scope, self.reader).await?;
+        let place = Place { tree: folder.path(), is_working_tree: false };
+        let part = agent::ask(asking, change, place, &mut reading).await?;
+        Ok((reading, part))
     }
 }
 
@@ -136,6 +202,23 @@ pub async fn changed(mirror: &Mirror, revision: &Revision) -> Result<Change, Git
     let left = mirror.merge_base(base, head).await?.unwrap_or_else(|| base.clone());
     let diff = mirror.diff(&left, head).await?;
     Ok(Change { base: left, head: Some(head.clone()), diff, left_out: vec![], large: vec![] })
+}
+
+/// The files of a change that would configure its review, were they where that is taken from.
+pub fn configuring(change: &Change) -> Vec<RepoPath> {
+    let mut paths: Vec<RepoPath> = parse(&change.diff)
+        .files
+        .into_iter()
+        .flat_map(|file| {
+            // What was copied is still there.
+            let old = file.old_path.filter(|_| file.status != Status::Copied);
+            [Some(file.path), old].into_iter().flatten()
+        })
+        .filter(|path| path.as_str() == Some(REPOSITORY_FILE))
+        .collect();
+    paths.sort();
+    paths.dedup();
+    paths
 }
 
 /// The repository's own file as it was exported from a commit, if that has one.
@@ -155,4 +238,31 @@ pub fn exported_file(
     }
     let file = config::repository_file(folder.path())?;
     Ok(file.map(|file| SourceFile { name, ..file }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_configures_by_what_it_writes_removes_or_renames_but_not_by_copies() {
+        let git = |lines: &str| Change {
+            base: Sha::parse(&"b".repeat(40)).unwrap(),
+            head: None,
+            diff: lines.as_bytes().to_vec(),
+            left_out: vec![],
+            large: vec![],
+        };
+        let written = "--- a/.truing.toml\n+++ b/.truing.toml\n@@ -1 +1 @@\n-a\n+b\n";
+        let table = [
+            (format!("diff --git a/.truing.toml b/.truing.toml\nindex 1111111..2222222 100644\n{written}"), true),
+            ("diff --git a/.truing.toml b/x\nsimilarity index 100%\nrename from .truing.toml\nrename to x\n".into(), true),
+            ("diff --git a/.truing.toml b/x\nsimilarity index 100%\ncopy from .truing.toml\ncopy to x\n".into(), false),
+            ("diff --git a/x/.truing.toml b/x/.truing.toml\nold mode 100644\nnew mode 100755\n".into(), false),
+        ];
+        for (diff, counts) in table {
+            let expected = if counts { vec![RepoPath::from(REPOSITORY_FILE)] } else { vec![] };
+            assert_eq!(configuring(&git(&diff)), expected, "{diff}");
+        }
+    }
 }

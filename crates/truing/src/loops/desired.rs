@@ -15,12 +15,8 @@ const MAX_MESSAGE_CHARS: usize = 2000;
 /// The rows of desired state, the summary first, then the findings, worst first.
 ///
 /// At most `max_inline` open findings get a comment of their own; the others are told in the summary.
-pub fn rows(
-    findings: &[Finding],
-    head: &Sha,
-    OutcomeRecord { base, outcome, coverage, since, .. }: &OutcomeRecord,
-    max_inline: usize,
-) -> Vec<Desired> {
+pub fn rows(findings: &[Finding], head: &Sha, record: &OutcomeRecord, max_inline: usize) -> Vec<Desired> {
+    let OutcomeRecord { base, outcome, coverage, since, configuring, .. } = record;
     let open: Vec<&Finding> = worst_first(findings.iter().filter(|finding| finding.is_open()));
     let fixed = |finding: &&Finding| matches!(finding.status, FindingStatus::Fixed(_));
     let fixed = findings.iter().filter(fixed).count();
@@ -28,7 +24,18 @@ pub fn rows(
     let dismissed = worst_first(findings.iter().filter(dismissed));
     let dismissed = dismissed.as_slice();
     let since = since.as_ref();
-    let summary = Summary { outcome, head, base, since, open: &open, fixed, dismissed, coverage };
+    let summary = Summary {
+        outcome,
+        head,
+        base,
+        since,
+        configuring,
+        open: &open,
+        fixed,
+        dismissed,
+        coverage,
+        by: &text::by(record),
+    };
     let body = text::summary(&summary);
     let mut rows = vec![Desired::summary(body)];
     for (index, finding) in open.iter().enumerate() {
@@ -59,7 +66,8 @@ fn is_replaceable(finding: &Finding) -> bool {
 
 /// The head's status (spec review-service section 2): success for reviewed without blocking findings and for
 /// nothing to review, failure for blocking findings, else pending with the reason. A check run can be neutral, and is
-/// so for nothing to review and for pending. `summary` is the text of the pull request's.
+/// so for nothing to review and for pending. Blocking findings of a partial review are a failure of both (ADR 0020).
+/// `summary` is the text of the pull request's.
 pub fn status(findings: &[Finding], outcome: &Outcome, head: &Sha, summary: &str) -> DesiredStatus {
     let open: Vec<&Finding> = worst_first(findings.iter().filter(|finding| finding.is_open()));
     let blocking = open.iter().any(|finding| is_blocking(finding.raw.severity));
@@ -82,7 +90,15 @@ pub fn status(findings: &[Finding], outcome: &Outcome, head: &Sha, summary: &str
 
 /// The status of a head that could not be reviewed: never red, for it is our own failure.
 pub fn unavailable(head: &Sha, class: &str, summary: &str) -> DesiredStatus {
-    let description = format!("review temporarily unavailable: {class}");
+    pending(head, format!("review temporarily unavailable: {class}"), summary)
+}
+
+/// The status of a head whose review waits for money.
+pub fn deferred(head: &Sha, why: &str, summary: &str) -> DesiredStatus {
+    pending(head, why.to_owned(), summary)
+}
+
+fn pending(head: &Sha, description: String, summary: &str) -> DesiredStatus {
     let check = Check { summary: summary.to_owned(), ..Check::default() };
     DesiredStatus { sha: head.clone(), state: StatusState::Pending, description, check }
 }
@@ -172,8 +188,10 @@ pub(crate) mod tests {
             open: vec![],
             coverage: Coverage::default(),
             since: None,
+            configuring: vec![],
             cost_micro_usd: MicroUsd(0),
             turns: 0,
+            modelled: None,
             started: Millis(0),
             ended: Millis(0),
             versions: BTreeMap::new(),
@@ -218,6 +236,11 @@ pub(crate) mod tests {
         assert_eq!(shown(&[], OutcomeKind::Skipped).1, Conclusion::Neutral, "green is for what was reviewed");
         assert_eq!(shown(&minor, OutcomeKind::Reviewed).1, Conclusion::Success);
         assert_eq!(shown(&blocking, OutcomeKind::Reviewed).1, Conclusion::Failure);
+        assert_eq!(
+            shown(&blocking, OutcomeKind::Partial),
+            (StatusState::Failure, Conclusion::Failure),
+            "a neutral check would let it be merged"
+        );
         assert_eq!(state(&[], OutcomeKind::Reviewed), StatusState::Success);
         assert_eq!(state(&minor, OutcomeKind::Reviewed), StatusState::Success);
         assert_eq!(state(&[], OutcomeKind::Skipped), StatusState::Success);

@@ -8,14 +8,15 @@ use std::fmt;
 
 use truing_core::finding::Finding;
 use truing_core::id::{Key, Sha};
-use truing_core::money::MicroUsd;
-use truing_core::outcome::{Outcome, OutcomeRecord};
+use truing_core::outcome::OutcomeRecord;
 use truing_core::port::{Clock, Ids, Reader, Records};
 use truing_git::{BaseFrom, Exported, GitError, Index, Repository, WorktreeDiff};
 
+use super::agent::{self, AgentError, Asking, Hired, Part, Place, Subject, SwitchGate};
 use super::given;
 use super::memory::{Memory, clean};
 use super::reading::{self, Change, Reading, ReadingError, Scope};
+use crate::budget::name_of_remote;
 
 /// The longest remote URL, in bytes, that a repository is known by.
 const MAX_URL_BYTES: usize = 1024;
@@ -32,6 +33,8 @@ pub struct Local<'a, O, R, C, I> {
     pub scope: &'a Scope,
     /// The plane that parses repository bytes.
     pub reader: &'a R,
+    /// The model that reviews beside the rules; none: the rules alone.
+    pub model: Option<Hired<'a>>,
     /// Opens the records, once there is something to record; none if nothing is to be. May block. An error is
     /// words for people.
     pub records: O,
@@ -140,6 +143,9 @@ pub enum LocalError {
     /// The change could not be read.
     #[error(transparent)]
     Reading(#[from] ReadingError),
+    /// The model's part.
+    #[error(transparent)]
+    Agent(#[from] AgentError),
     /// There is no room for the commit's files.
     #[error("cannot make a temporary folder: {0}")]
     NoFolder(#[from] std::io::Error),
@@ -162,10 +168,20 @@ where
         let checked_out = self.repository.born_head();
         let key = self.key();
         let (change, against) = self.compare(checked_out).await?;
-        let Reading { found, coverage, renames } = self.read(&change).await?;
-        let outcome = Outcome::of_rules(&coverage);
+        // What is not committed has no name of its own: the run is filed under the commit that is checked out.
+        let filed = change.head.clone().or_else(|| checked_out.cloned()).unwrap_or(change.base.clone());
+        let run = self.ids.run();
+        let asking = self.model.as_ref().map(|model| {
+            let name = self.repository.remote_url().and_then(name_of_remote);
+            let budgets = &model.agent.budgets;
+            let purse = budgets.purse(run.clone(), &key, filed.as_str(), name.as_deref(), started);
+            model.asking(purse, Subject::default(), started)
+        });
+        let (Reading { found, coverage, renames }, part) = self.read(&change, asking).await?;
+        let outcome = agent::outcome(&coverage, part.as_ref());
+        let (turns, cost, modelled) = agent::spent(part);
         let mut record = OutcomeRecord {
-            run: self.ids.run(),
+            run,
             key,
             head: change.head.clone(),
             base: change.base.clone(),
@@ -173,14 +189,14 @@ where
             open: vec![],
             coverage,
             since: None,
-            cost_micro_usd: MicroUsd(0),
-            turns: 0,
+            configuring: vec![],
+            cost_micro_usd: cost,
+            turns,
+            modelled,
             started,
             ended: self.clock.now(),
             versions: super::versions(),
         };
-        // What is not committed has no name of its own: the run is filed under the commit that is checked out.
-        let filed = change.head.or_else(|| checked_out.cloned()).unwrap_or(change.base);
         // What is known and was not met is never called fixed: it may be on another branch, or outside of what was
         // compared.
         let memory =
@@ -268,17 +284,27 @@ where
     }
 
     /// Lets the reader read the changed files: in the working tree, or from a folder that is gone afterwards.
-    async fn read(&self, change: &Change) -> Result<Reading, LocalError> {
+    async fn read(
+        &self,
+        change: &Change,
+        asking: Option<Asking<'_, SwitchGate>>,
+    ) -> Result<(Reading, Option<Part>), LocalError> {
         let mut plan = reading::plan(change, self.scope)?;
         if let Head::WorkingTree = self.head {
-            return Ok(plan.read(self.repository.root().to_owned(), self.scope, self.reader).await?);
+            let tree = self.repository.root();
+            let mut reading = plan.read(tree.to_owned(), self.scope, self.reader).await?;
+            let place = Place { tree, is_working_tree: true };
+            let part = agent::ask(asking, change, place, &mut reading).await?;
+            return Ok((reading, part));
         }
         let folder = truing_git::PrivateFolder::new()?;
         let paths = plan.paths(self.scope, self.reader).await?;
+        // A model may look at every file.
+        let only = if asking.is_some() { None } else { Some(paths.as_slice()) };
         let Exported { left_out, too_large, .. } = match self.head {
             Head::WorkingTree => Exported::default(),
-            Head::Commit(head) => self.repository.export(head, folder.path(), Some(&paths)).await?,
-            Head::Index(index) => index.export(folder.path(), &paths).await?,
+            Head::Commit(head) => self.repository.export(head, folder.path(), only).await?,
+            Head::Index(index) => index.export(folder.path(), only).await?,
             Head::Diff(_) => {
                 let root = self.repository.root();
                 let left_out = given::lay_out(plan.files(), &paths, root, folder.path()).await?;
@@ -287,7 +313,10 @@ where
         };
         plan.stand_in(&too_large, folder.path());
         plan.leave_out(left_out);
-        Ok(plan.read(folder.path().to_owned(), self.scope, self.reader).await?)
+        let mut reading = plan.read(folder.path().to_owned(), self.scope, self.reader).await?;
+        let place = Place { tree: folder.path(), is_working_tree: false };
+        let part = agent::ask(asking, change, place, &mut reading).await?;
+        Ok((reading, part))
     }
 }
 

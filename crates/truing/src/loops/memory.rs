@@ -9,6 +9,7 @@ use truing_core::outcome::OutcomeRecord;
 use truing_core::port::{Clock, Computed, Records, Revision, RunRef, StoreError};
 use truing_core::publish::Producer;
 
+use super::agent::keep_open;
 use super::desired::worst_first;
 use super::text::by_severity;
 
@@ -117,6 +118,8 @@ where
         record: &mut OutcomeRecord,
     ) -> (Vec<Finding>, Vec<Finding>) {
         let mut identified = identify(known, found.to_vec(), self.fixed_at, (&record.coverage, renames));
+        // Nobody has looked whether they are mended.
+        keep_open(&mut identified.gone, known);
         let open = worst_first(identified.current.iter().filter(|finding| finding.is_open()));
         record.open = by_severity(&open);
         record.ended = self.clock.now();

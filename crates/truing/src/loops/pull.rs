@@ -2,11 +2,11 @@
 //! to the findings, without a slot and without a comment. Findings and outcome go to the user's own records.
 
 use truing_core::id::{Key, PrId};
-use truing_core::money::MicroUsd;
-use truing_core::outcome::{Outcome, OutcomeRecord};
+use truing_core::outcome::OutcomeRecord;
 use truing_core::port::{Clock, Ids, PullRequest, Reader, Records};
 
-use super::checkout::{Checkout, CheckoutError, Pinned, changed};
+use super::agent::{self, Hired, Subject};
+use super::checkout::{Checkout, CheckoutError, Pinned, changed, configuring};
 use super::local::{Against, Review, Reviewed};
 use super::memory::{Memory, clean};
 use super::reading::Reading;
@@ -19,6 +19,8 @@ pub struct Pull<'a, O, R, C, I> {
     pub pull: &'a PullRequest,
     /// Where its commits are, and who reads them.
     pub checkout: Checkout<'a, R>,
+    /// The model that reviews beside the rules; none: the rules alone.
+    pub model: Option<Hired<'a>>,
     /// Opens the records, once there is something to record; none if nothing is to be. May block. An error is
     /// words for people.
     pub records: O,
@@ -43,27 +45,38 @@ where
     pub async fn run(&self) -> Result<(Review, Pinned), CheckoutError> {
         let started = self.clock.now();
         let revision = &self.pull.revision;
-        let (mirror, pinned) = self.checkout.fetch(revision).await?;
+        let (mirror, pinned) = self.checkout.fetch(self.pull).await?;
         let change = changed(&mirror, revision).await?;
-        let read = self.checkout.read(&mirror, &change, &revision.head, &pinned.scope);
-        let Reading { found, coverage, renames } = read.await?;
+        let configuring = configuring(&change);
+        let run = self.ids.run();
+        let asking = self.model.as_ref().map(|model| {
+            let (key, head) = (self.id.key(), revision.head.as_str());
+            let purse = model.agent.budgets.purse(run.clone(), &key, head, self.pull.repository(), started);
+            model.asking(purse, Subject::of(self.pull), started)
+        });
+        let read = self.checkout.read(&mirror, &change, (&revision.head, &pinned.scope), asking);
+        let (Reading { found, coverage, renames }, part) = read.await?;
+        let outcome = agent::outcome(&coverage, part.as_ref());
+        let (turns, cost, modelled) = agent::spent(part);
         // What the branch has gained since is none of this change.
         let against = match change.base == revision.base {
             true => Against::Named(revision.base.short().to_owned()),
             false => Against::MergeBase(revision.base.short().to_owned()),
         };
         let mut record = OutcomeRecord {
-            run: self.ids.run(),
+            run,
             // Not the service's own key: a run of this one must never stand in the way of a served one.
             key: Key::new(format!("local/{}", clean(self.pull.url.as_bytes()))),
             head: change.head,
             base: change.base,
-            outcome: Outcome::of_rules(&coverage),
+            outcome,
             open: vec![],
             coverage,
             since: None,
-            cost_micro_usd: MicroUsd(0),
-            turns: 0,
+            configuring,
+            cost_micro_usd: cost,
+            turns,
+            modelled,
             started,
             ended: self.clock.now(),
             versions: super::versions(),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use globset::GlobSet;
-use truing_core::finding::{Place, Side};
+use truing_core::finding::{Place, RawFinding, Side};
 use truing_core::id::Sha;
 use truing_core::identity::Placed;
 use truing_core::increment::Renames;
@@ -13,7 +13,7 @@ use truing_core::port::{ChangedFile, ReadRequest, Reader, ReaderError};
 use truing_diff::{FileDiff, RepoPath, Status, added_ranges, anchor, parse};
 
 use crate::config::RulesConfig;
-use crate::config::value::ignored;
+use crate::config::value::globs;
 
 /// All lines of a file.
 const WHOLE: (u32, u32) = (1, u32::MAX);
@@ -48,7 +48,7 @@ impl Scope {
     /// # Errors
     /// A pattern that is no glob.
     pub fn of(rules: &RulesConfig) -> Result<Self, globset::Error> {
-        Ok(Self { packs: rules.packs.clone(), ignore: ignored(&rules.ignore)? })
+        Ok(Self { packs: rules.packs.clone(), ignore: globs(&rules.ignore)? })
     }
 }
 
@@ -206,17 +206,20 @@ impl<'a> Plan<'a> {
                 continue;
             };
             let Some(file) = request.files.get(index) else { continue };
-            let files = sections(&files, place);
-            let at = anchor(files, &place.path, place.side, place.start_line, place.end_line);
-            let inline =
-                Place { path: at.path, side: at.side, start_line: at.start_line, end_line: at.end_line };
-            let old_path = file.old_path.clone();
-            found.push(Placed { raw, anchor: at.kind, at: inline, old_path });
+            found.push(placed(&files, raw, file.old_path.clone()));
         }
         let mut renames = Renames::default();
         renames.learn(&files);
         Ok(Reading { found, coverage, renames })
     }
+}
+
+/// A finding with how near a comment on it can be. `files`: what the diff says of each, sorted by path.
+pub(super) fn placed(files: &[FileDiff<'_>], raw: RawFinding, old_path: Option<RepoPath>) -> Placed {
+    let place = &raw.place;
+    let at = anchor(sections(files, place), &place.path, place.side, place.start_line, place.end_line);
+    let inline = Place { path: at.path, side: at.side, start_line: at.start_line, end_line: at.end_line };
+    Placed { raw, anchor: at.kind, at: inline, old_path }
 }
 
 /// The sections, sorted by path, that may show a place: a change of many files can have a finding in each.

@@ -5,7 +5,7 @@
 
 use truing_core::dismissal::{self, Dismissal};
 use truing_core::finding::Finding;
-use truing_core::id::{Millis, Sha, Token};
+use truing_core::id::{Millis, Sha, Span, Token};
 use truing_core::identity::{Identified, identify};
 use truing_core::increment::{Increment, Tally};
 use truing_core::outcome::{Coverage, Outcome, OutcomeKind, OutcomeRecord, Runtime};
@@ -18,7 +18,8 @@ use truing_core::slot::{Command, Hold, Limits, Refused, Then, Why};
 use truing_forge::publisher::{PublishError, Publisher, Reconciled};
 use truing_git::GitError;
 
-use super::checkout::{Checkout, CheckoutError, changed};
+use super::agent::{self, Agent, AgentError, Asking, Part, Subject, keep_open};
+use super::checkout::{Checkout, CheckoutError, changed, configuring};
 use super::reading::{Change, Reading};
 use super::{desired, since, text};
 use crate::serve::metrics::Metrics;
@@ -36,6 +37,8 @@ pub struct Served<'a, S, F, R, C, I, G> {
     pub ids: &'a I,
     /// Where its commits are, and who reads them.
     pub checkout: Checkout<'a, R>,
+    /// The model that reviews beside the rules; none: the rules alone.
+    pub agent: Option<&'a Agent>,
     /// Limits of the slot machine.
     pub limits: &'a Limits,
     /// Comments on lines and files, at most.
@@ -103,6 +106,19 @@ pub enum Stopped {
     },
 }
 
+/// What computing came to.
+enum Computing {
+    /// It is recorded.
+    Done(Box<OutcomeRecord>),
+    /// Not now: policy says later.
+    Deferred {
+        /// Why, for people.
+        why: String,
+        /// When.
+        until: Millis,
+    },
+}
+
 impl<S, F, R, C, I, G> Served<'_, S, F, R, C, I, G>
 where
     S: Slots + Records,
@@ -145,7 +161,12 @@ where
                 if let Some(ends) = self.storm_forbids().await? {
                     return Ok(Then::DueAt(ends, Why::Storm));
                 }
-                self.compute(&pull.revision, begun.reviewed.as_ref(), &begun.dismissals).await?
+                match self.compute(&pull, begun.known.as_ref(), &begun.dismissals).await? {
+                    Computing::Done(record) => *record,
+                    Computing::Deferred { why, until } => {
+                        return self.defer(&pull.revision.head, &why, until).await;
+                    }
+                }
             }
         };
         match self.publish(&pull.revision.head).await? {
@@ -189,7 +210,7 @@ where
             | ForgeError::Forbidden { .. }
             | ForgeError::Rejected { .. }
             | ForgeError::RateLimited { .. }
-            | ForgeError::Unavailable { .. } => self.stopped(error),
+            | ForgeError::Unavailable { .. } => Stopped::of(error, self.clock.now(), Span(0)),
         })
     }
 
@@ -209,30 +230,40 @@ where
         Ok(dismissal::apply(&mut self.store.findings(&self.run.key).await?, dismissals) > 0)
     }
 
-    /// Fetches, reads, recognises and records; afterwards only publishing is left.
+    /// Fetches, reads, recognises and records; afterwards only publishing is left. `before` is the revision that the
+    /// recorded findings are of.
     async fn compute(
         &self,
-        revision: &Revision,
-        reviewed: Option<&Revision>,
+        pull: &PullRequest,
+        before: Option<&Revision>,
         dismissals: &[Dismissal],
-    ) -> Result<OutcomeRecord, Stopped> {
+    ) -> Result<Computing, Stopped> {
+        let revision = &pull.revision;
         let started = self.clock.now();
         let known = self.store.findings(&self.run.key).await?;
-        let (mirror, pinned) = self.checkout.fetch(revision).await?;
-        tracing::info!(configured_by = pinned.configured.as_ref().map(Sha::as_str), "fetched");
+        let (mirror, pinned) = self.checkout.fetch(pull).await?;
+        tracing::info!(configured_by = pinned.configured.as_ref().map(tracing::field::display), "fetched");
         let change = changed(&mirror, revision).await?;
         self.pass().await?;
-        let read = self.checkout.read(&mirror, &change, &revision.head, &pinned.scope);
-        let Reading { found, coverage, mut renames } = read.await?;
-        let since = since::compare(&mirror, &change, &revision.head, reviewed, &mut renames).await;
+        let asking = self.asking(pull, &known, started);
+        let read = self.checkout.read(&mirror, &change, (&revision.head, &pinned.scope), asking);
+        let (Reading { found, coverage, mut renames }, part) = read.await?;
+        let outcome = agent::outcome(&coverage, part.as_ref());
+        if let Outcome { kind: OutcomeKind::Deferred, until: Some(until), reason, .. } = outcome {
+            return Ok(Computing::Deferred { why: reason.unwrap_or_default(), until });
+        }
+        let since = since::compare(&mirror, &change, &revision.head, before, &mut renames).await;
         let mut identified = identify(&known, found, Some(&revision.head), (&coverage, &renames));
         if let Some(since) = &since {
             since.leave(&mut identified.gone, &known, &change);
         }
+        if !part.as_ref().is_some_and(Part::is_whole) {
+            keep_open(&mut identified.gone, &known);
+        }
         dismissal::apply(&mut identified.current, dismissals);
         dismissal::apply(&mut identified.gone, dismissals);
-        let outcome = Outcome::of_rules(&coverage);
         let mut record = self.record(&change, revision, &identified, outcome, coverage, started);
+        (record.turns, record.cost_micro_usd, record.modelled) = agent::spent(part);
         let findings = identified.all();
         let increment = since.and_then(|since| since.increment);
         record.since =
@@ -242,7 +273,40 @@ where
         self.store.computed(self.run, &computed).await?;
         let (files, findings) = (record.coverage.reviewed.len(), computed.findings.len());
         tracing::info!(files, findings, outcome = record.outcome.kind.as_str(), "computed");
-        Ok(record)
+        Ok(Computing::Done(Box::new(record)))
+    }
+
+    /// The model's use for this review, if there is one.
+    fn asking<'b>(
+        &'b self,
+        pull: &PullRequest,
+        known: &'b [Finding],
+        now: Millis,
+    ) -> Option<Asking<'b, &'b G>> {
+        let agent = self.agent?;
+        let RunRef { id, key, .. } = self.run;
+        let purse = agent.budgets.purse(id.clone(), key, pull.revision.head.as_str(), pull.repository(), now);
+        Some(Asking { agent, purse, subject: Subject::of(pull), known, gate: self.gate, now })
+    }
+
+    /// Says that the review waits for money, and waits: what was found before stays as it is.
+    async fn defer(&self, head: &Sha, why: &str, until: Millis) -> Result<Then, Stopped> {
+        let summary = text::deferred(why);
+        let status = desired::deferred(head, why, &summary);
+        self.store.announce(self.run, Producer::Review, &summary, &status).await?;
+        if let Reconciled::Settling { until } = self.publish(head).await? {
+            return Ok(Then::DueAt(until, Why::Settling));
+        }
+        let outcome = Outcome {
+            kind: OutcomeKind::Deferred,
+            reason: Some(why.to_owned()),
+            until: Some(until),
+            runtime: Runtime::Native,
+        };
+        self.store.ended(self.run, &outcome, self.clock.now()).await?;
+        self.metrics.run_ended("review", outcome.kind);
+        tracing::info!(until = until.0, "deferred");
+        Ok(Then::DueAt(until, Why::Deferred))
     }
 
     /// What was computed before, by a run that this one took over or by the last review of this revision: says
@@ -283,8 +347,10 @@ where
             open: text::by_severity(&open),
             coverage,
             since: None,
+            configuring: configuring(change),
             cost_micro_usd: truing_core::money::MicroUsd(0),
             turns: 0,
+            modelled: None,
             started,
             ended: self.clock.now(),
             versions: super::versions(),
@@ -312,7 +378,7 @@ where
         };
         publisher.reconcile().await.map_err(|error| match error {
             PublishError::Store(error) => error.into(),
-            PublishError::Forge(error) => self.stopped(error),
+            PublishError::Forge(error) => Stopped::of(error, self.clock.now(), self.forge.settle()),
             PublishError::Moved => Stopped::Moved,
             PublishError::Halted => Stopped::Halted,
         })
@@ -339,26 +405,22 @@ where
         }
         Ok(reconciled)
     }
+}
 
-    fn stopped(&self, error: ForgeError) -> Stopped {
+impl Stopped {
+    /// What a call to the forge that failed at `now` comes to. What it may have made is visible `settle` later.
+    pub fn of(error: ForgeError, now: Millis, settle: Span) -> Self {
         let what = error.with_hint();
-        let now = self.clock.now();
-        match error {
-            ForgeError::RateLimited { wait, .. } => Stopped::RateLimited { until: now + wait, what },
-            ForgeError::Unavailable { .. } => {
-                let not_before = Some(now + self.forge.settle());
-                Stopped::Failed { class: "the forge does not answer as it should", what, not_before }
-            }
+        let (class, not_before) = match error {
+            ForgeError::RateLimited { wait, .. } => return Self::RateLimited { until: now + wait, what },
+            ForgeError::Unavailable { .. } => ("the forge does not answer as it should", Some(now + settle)),
             ForgeError::Unauthorized { .. }
             | ForgeError::Forbidden { .. }
             | ForgeError::NotFound { .. }
-            | ForgeError::Moved { .. } => {
-                Stopped::Failed { class: "the forge refuses access", what, not_before: None }
-            }
-            ForgeError::Rejected { .. } => {
-                Stopped::Failed { class: "the forge refuses the comments", what, not_before: None }
-            }
-        }
+            | ForgeError::Moved { .. } => ("the forge refuses access", None),
+            ForgeError::Rejected { .. } => ("the forge refuses the request", None),
+        };
+        Self::Failed { class, what, not_before }
     }
 }
 
@@ -402,10 +464,13 @@ impl From<CheckoutError> for Stopped {
     fn from(error: CheckoutError) -> Self {
         let what = error.to_string();
         let class = match error {
+            CheckoutError::Agent(AgentError::Halted) => return Self::Halted,
+            CheckoutError::Agent(AgentError::Ledger(error)) => return error.into(),
+            CheckoutError::Agent(AgentError::Prompt(_)) => "the server is not set up for it",
             CheckoutError::Git(error) => return error.into(),
             CheckoutError::Reading(_) => "the change cannot be read",
             CheckoutError::Config(_) | CheckoutError::Pattern(_) => {
-                "the default branch's own configuration (.truing.toml) is wrong"
+                "the repository's own configuration (.truing.toml) is wrong"
             }
         };
         Self::Failed { class, what, not_before: None }

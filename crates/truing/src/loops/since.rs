@@ -1,6 +1,6 @@
-//! What came since the last review: compared in the mirror, for the summary, for recognising findings in files that
-//! were renamed, and for those that left the change. It is an addition: what cannot be told is left out, and never
-//! fails a review.
+//! What came since the last review, whose findings are on record, shown or not: compared in the mirror, for the
+//! summary, for recognising findings in files that were renamed, and for those that left the change. It is an
+//! addition: what cannot be told is left out, and never fails a review.
 
 use truing_core::finding::Finding;
 use truing_core::id::Sha;
@@ -27,16 +27,16 @@ impl Compared {
     }
 }
 
-/// Compares with the revision that was reviewed last; none if there was none, or it is not known any more. Learns
+/// Compares with the revision whose findings are known; none if there was none, or it is not known any more. Learns
 /// the files' names of then.
 pub async fn compare(
     mirror: &Mirror,
     change: &Change,
     head: &Sha,
-    reviewed: Option<&Revision>,
+    before: Option<&Revision>,
     renames: &mut Renames,
 ) -> Option<Compared> {
-    let before = reviewed?;
+    let before = before?;
     if before.head == *head {
         return Some(Compared { increment: None, diff: Vec::new() });
     }

@@ -7,12 +7,15 @@ use truing_core::dismissal;
 use truing_core::finding::{AnchorKind, Finding, FindingStatus, Severity};
 use truing_core::id::Sha;
 use truing_core::increment::{History, Increment, Tally};
+use truing_core::line::clean;
 use truing_core::markdown::{block, code, plain, titled};
-use truing_core::outcome::{Coverage, Outcome, OutcomeKind};
+use truing_core::outcome::{Coverage, Modelled, Outcome, OutcomeKind, OutcomeRecord};
 use truing_diff::RepoPath;
 
 /// Findings and files listed in a summary; the rest is counted.
 const MAX_LISTED: usize = 50;
+/// Characters of a model's name.
+const MAX_MODEL_CHARS: usize = 80;
 /// Commits named in a summary.
 const MAX_COMMITS: usize = 10;
 
@@ -27,6 +30,8 @@ pub struct Summary<'a> {
     pub base: &'a Sha,
     /// What came since the review before.
     pub since: Option<&'a Increment>,
+    /// Files of the change that configure reviews, and do not count for this one.
+    pub configuring: &'a [RepoPath],
     /// Open findings.
     pub open: &'a [&'a Finding],
     /// How many earlier findings are fixed.
@@ -35,16 +40,42 @@ pub struct Summary<'a> {
     pub dismissed: &'a [&'a Finding],
     /// What was looked at.
     pub coverage: &'a Coverage,
+    /// Who reviewed: [`by`].
+    pub by: &'a str,
+}
+
+/// Who reviewed, and what it cost: the last line of every report.
+pub fn by(record: &OutcomeRecord) -> String {
+    let Some(Modelled { model, .. }) = &record.modelled else {
+        return "rules only: no model was called".to_owned();
+    };
+    let turns = counted(usize::try_from(record.turns).unwrap_or(usize::MAX), "turn");
+    format!("rules and {}: {turns}, {}", clean(model, MAX_MODEL_CHARS), record.cost_micro_usd)
+}
+
+/// The same as a sentence in Markdown.
+pub fn by_line(by: &str) -> String {
+    let mut letters = by.chars();
+    let first = letters.next().map(|letter| letter.to_ascii_uppercase());
+    format!("_{}._", plain(&first.into_iter().chain(letters).collect::<String>()))
 }
 
 /// The summary comment.
 pub fn summary(summary: &Summary<'_>) -> String {
-    let Summary { outcome, head, base, since, open, fixed, dismissed, coverage } = summary;
+    let Summary { outcome, head, base, since, configuring, open, fixed, dismissed, coverage, by } = summary;
     let mut text = format!("## Truing: {}\n\n", headline(outcome, open));
     if let Some(reason) = &outcome.reason {
         let _ = writeln!(text, "{}.\n", plain(reason));
     }
     let _ = writeln!(text, "Reviewed commit `{}` against `{}`.", head.short(), base.short());
+    if !configuring.is_empty() {
+        let changed: Vec<String> = configuring.iter().map(path).collect();
+        let _ = writeln!(
+            text,
+            "\nThis pull request changes what configures reviews: {}. For its own review that does not count.",
+            changed.join(", ")
+        );
+    }
     if let Some(since) = since {
         self::since(&mut text, since);
     }
@@ -81,8 +112,11 @@ pub fn summary(summary: &Summary<'_>) -> String {
              `/dismiss`, its id and the reason.\n",
         );
     }
-    text.push_str("\n_Rules only: no model was called._");
-    text
+    if !dismissed.is_empty() {
+        text.push_str("\nTo take a dismissal back, answer its comment with `/undismiss`.\n");
+    }
+    text.push('\n');
+    text + &by_line(by)
 }
 
 /// What came since the review before: what became of the findings, and of which commits and lines.
@@ -182,6 +216,15 @@ pub fn unavailable(head: &Sha, class: &str) -> String {
     )
 }
 
+/// The summary of a head whose review waits for money. It is the same for every head of a day.
+pub fn deferred(why: &str) -> String {
+    format!(
+        "## Truing: {}\n\nThe head has not been reviewed. It will be when the next day begins in UTC; what was found \
+         before stays as it is.",
+        plain(why)
+    )
+}
+
 /// An inline comment, or one on a file. What became of it stands first: a text that is cut must still say so.
 pub fn comment(finding: &Finding) -> String {
     let raw = &finding.raw;
@@ -191,7 +234,7 @@ pub fn comment(finding: &Finding) -> String {
         FindingStatus::Fixed(sha) => {
             let _ = writeln!(text, "**Fixed in `{}`.**\n", sha.short());
         }
-        FindingStatus::Outside => text.push_str("\n\n**No part of this change any more.**"),
+        FindingStatus::Outside => text.push_str("**No part of this change any more.**\n\n"),
         FindingStatus::Declined(reason) => {
             let _ = writeln!(text, "**Declined:** {}\n", plain(reason));
         }
@@ -203,8 +246,12 @@ pub fn comment(finding: &Finding) -> String {
         let _ = writeln!(text, "{}:{}\n", path(&raw.place.path), raw.place.start_line);
     }
     text.push_str(&block(&raw.body));
-    if matches!(finding.status, FindingStatus::Open | FindingStatus::Claimed) {
-        text.push_str("\n\n_Not a problem? Answer with `/dismiss` and the reason._");
+    match &finding.status {
+        FindingStatus::Open | FindingStatus::Claimed => {
+            text.push_str("\n\n_Not a problem? Answer with `/dismiss` and the reason._");
+        }
+        FindingStatus::Dismissed(_) => text.push_str("\n\n_A problem after all? Answer with `/undismiss`._"),
+        FindingStatus::Fixed(_) | FindingStatus::Outside | FindingStatus::Declined(_) => {}
     }
     text
 }
@@ -265,15 +312,19 @@ mod tests {
             head: &sha('a'),
             base: &sha('b'),
             since: None,
+            configuring: &[".truing.toml".into()],
             open: &open,
             fixed: 1,
             dismissed: &[&secret],
             coverage: &coverage,
+            by: "rules only: no model was called",
         });
         assert_snapshot!(text, @r"
         ## Truing: 1 finding
 
         Reviewed commit `aaaaaaaaaa` against `bbbbbbbbbb`.
+
+        This pull request changes what configures reviews: `.truing.toml`. For its own review that does not count.
 
         | Severity | Open |
         |---|---|
@@ -293,6 +344,8 @@ mod tests {
 
         To dismiss a finding, answer its comment with `/dismiss` and the reason, or comment here with `/dismiss`, its id and the reason.
 
+        To take a dismissal back, answer its comment with `/undismiss`.
+
         _Rules only: no model was called._
         ");
     }
@@ -304,6 +357,18 @@ mod tests {
         **P1: Swallowed error** (`core/x`)
 
         **Fixed in `cccccccccc`.**
+
+        Say what happened.
+        ");
+    }
+
+    #[test]
+    fn a_finding_whose_code_left_the_change_says_so_on_a_line_of_its_own() {
+        let outside = Finding { status: FindingStatus::Outside, ..finding("1:aa-1", "a.py", 3) };
+        assert_snapshot!(comment(&outside), @r"
+        **P1: Swallowed error** (`core/x`)
+
+        **No part of this change any more.**
 
         Say what happened.
         ");

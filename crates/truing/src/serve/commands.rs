@@ -8,6 +8,7 @@
 //! | `/review resume` | ends a pause |
 //! | `/dismiss REASON` | in answer to a finding's comment: no more of that finding, until its code changes |
 //! | `/dismiss ID REASON` | the same anywhere, by the finding's id or the beginning of it |
+//! | `/undismiss`, `/undismiss ID` | takes a dismissal back |
 //!
 //! The line is the command and nothing else: it begins at its first column, words are lower case with spaces or
 //! tabs between them, and white space may follow. Everything else is somebody talking. A comment acts at most once,
@@ -54,14 +55,11 @@ const FIRST_WAIT: Span = Span::seconds(15);
 /// The longest wait.
 const LONGEST_WAIT: Span = Span::minutes(10);
 
-/// Remembers a comment that a webhook told of, if it looks like a command: durable when this returns. Is it one?
+/// Remembers a comment that a webhook told of: durable when this returns.
 ///
 /// # Errors
 /// [`StoreError`]; then it may not be looked at.
-pub async fn hear<S: Slots + Watchlist>(store: &S, comment: &Comment) -> Result<bool, StoreError> {
-    if Asked::parse(&comment.body).is_none() {
-        return Ok(false);
-    }
+pub async fn hear<S: Slots + Watchlist>(store: &S, comment: &Comment) -> Result<(), StoreError> {
     let at = store.now().await?;
     let Comment { pr, repo, kind, id, .. } = comment;
     let of = Repository {
@@ -71,8 +69,7 @@ pub async fn hear<S: Slots + Watchlist>(store: &S, comment: &Comment) -> Result<
         cursor: at,
         gone: None,
     };
-    store.tell(&[Told { pr: pr.clone(), kind: *kind, comment: *id, at }], &of, None).await?;
-    Ok(true)
+    store.tell(&[Told { pr: pr.clone(), kind: *kind, comment: *id, at }], &of, None).await
 }
 
 /// Serves comments for as long as it is polled.
@@ -101,8 +98,50 @@ enum Verdict {
     Obey(Asker),
     /// It does not, for this reason.
     Ignore(String),
-    /// The forge does not show it yet.
+}
+
+/// Why a comment was not served.
+#[derive(Debug, thiserror::Error)]
+enum Unserved {
+    #[error("a comment is not visible yet")]
     NotYet,
+    #[error(transparent)]
+    Forge(#[from] ForgeError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What has to wait after a comment was not served.
+enum Waits {
+    /// Nothing: the comment is given up.
+    Nothing,
+    /// Its repository.
+    Repository,
+    /// All comments of its forge; for so long, if that is known.
+    Forge(Option<Span>),
+}
+
+impl Unserved {
+    /// `age` is how long ago the comment was told of.
+    fn waits(&self, age: Span) -> Waits {
+        match self {
+            Self::NotYet => Waits::Repository,
+            // It would not be read the next time either.
+            Self::Store(StoreError::Corrupt(_)) => Waits::Nothing,
+            Self::Store(StoreError::Unavailable(_) | StoreError::Fenced { .. }) => Waits::Forge(None),
+            Self::Forge(_) if age > GIVEN_UP => Waits::Nothing,
+            Self::Forge(ForgeError::RateLimited { wait, .. }) => Waits::Forge(Some(*wait)),
+            Self::Forge(ForgeError::Unauthorized { .. } | ForgeError::Unavailable { .. }) => {
+                Waits::Forge(None)
+            }
+            Self::Forge(
+                ForgeError::Forbidden { .. }
+                | ForgeError::NotFound { .. }
+                | ForgeError::Moved { .. }
+                | ForgeError::Rejected { .. },
+            ) => Waits::Repository,
+        }
+    }
 }
 
 /// A comment that acts.
@@ -129,10 +168,10 @@ struct Wait {
 }
 
 impl Commands {
-    /// Serves what waits to be served, in the order of the comments.
+    /// Serves what waits to be served, in the order of a repository's comments.
     ///
     /// # Errors
-    /// [`StoreError`]; what was not served then is served later.
+    /// [`StoreError`] if it cannot be known what that is.
     pub async fn look<S, W, R, C, I>(&mut self, house: &House<S, W, R, C, I>) -> Result<(), StoreError>
     where
         S: Slots + Records + Watchlist,
@@ -144,75 +183,57 @@ impl Commands {
                 continue;
             }
             let unserved = house.store.unserved(forge, BATCH).await?;
-            if !unserved.is_empty() {
-                self.serve(house, github, unserved).await?;
+            if unserved.is_empty() {
+                continue;
+            }
+            let mut repositories: BTreeMap<String, Repository> =
+                house.store.repositories(forge).await?.into_iter().map(|one| (one.id.clone(), one)).collect();
+            for told in unserved {
+                let own = (forge.clone(), told.pr.repository.clone());
+                if self.waits(&own, house.clock.now()) {
+                    continue; // those of a repository are served in their order
+                }
+                let repository = repositories.get_mut(&told.pr.repository);
+                let served = serve(house, github, &told, repository).await;
+                if self.put_off(house, &told, served).await {
+                    break;
+                }
             }
         }
         Ok(())
     }
 
-    async fn serve<S, W, R, C, I>(
+    /// Remembers what has to wait after a comment was served, or was not. True: all of its forge.
+    async fn put_off<S, W, R, C, I>(
         &mut self,
         house: &House<S, W, R, C, I>,
-        github: &GitHub,
-        unserved: Vec<Told>,
-    ) -> Result<(), StoreError>
+        told: &Told,
+        served: Result<(), Unserved>,
+    ) -> bool
     where
-        S: Slots + Records + Watchlist,
+        S: Watchlist,
         C: Clock,
     {
-        let store = &house.store;
-        let mut repositories: BTreeMap<(String, String), Repository> = BTreeMap::new();
-        for told in unserved {
-            let all = (told.pr.forge.clone(), String::new());
-            let own = (told.pr.forge.clone(), told.pr.repository.clone());
-            if self.waits(&own, house.clock.now()) {
-                continue; // those of a repository are served in their order
+        let all = (told.pr.forge.clone(), String::new());
+        let own = (told.pr.forge.clone(), told.pr.repository.clone());
+        let now = house.clock.now();
+        let Err(error) = served else {
+            self.came_through([&own, &all]);
+            return false;
+        };
+        let wait = match error.waits(now - told.at) {
+            Waits::Nothing => match ignore(&house.store, told, &format!("given up: {error}")).await {
+                Ok(()) => return false,
+                Err(_) => None,
+            },
+            Waits::Repository => {
+                self.fail(own, now, None, &error.to_string());
+                return false;
             }
-            if repositories.is_empty() {
-                let known = store.repositories(&told.pr.forge).await?.into_iter();
-                repositories.extend(known.map(|one| ((one.forge.clone(), one.id.clone()), one)));
-            }
-            let Some(repository) = repositories.get_mut(&own) else {
-                ignore(store, &told, "its repository is not known").await?;
-                continue;
-            };
-            let rows = store.desired(&told.pr.key(), Producer::Review).await?.0.into_iter();
-            let known: Vec<_> = rows.filter_map(|row| Some((row.item, row.comment?))).collect();
-            let verdict = judge(house, github, &told, (repository, &known)).await;
-            let now = house.clock.now();
-            match verdict {
-                Ok(Verdict::NotYet) => self.fail(own, now, None, "a comment is not visible yet"),
-                Ok(Verdict::Ignore(why)) => {
-                    self.came_through([&own, &all]);
-                    ignore(store, &told, &why).await?;
-                }
-                Ok(Verdict::Obey(asker)) => {
-                    self.came_through([&own, &all]);
-                    store.remember(std::slice::from_ref(repository)).await?;
-                    let name = format!("{}#{}", repository.name, told.pr.number);
-                    obey(house, &told, &asker, name).await?;
-                }
-                Err(error) if now - told.at > GIVEN_UP => {
-                    ignore(store, &told, &format!("given up: {error}")).await?;
-                }
-                Err(error) => match &error {
-                    ForgeError::RateLimited { wait, .. } => {
-                        self.fail(all, now, Some(*wait), &error.to_string());
-                        return Ok(());
-                    }
-                    ForgeError::Unauthorized { .. } | ForgeError::Unavailable { .. } => {
-                        self.fail(all, now, None, &error.to_string());
-                        return Ok(());
-                    }
-                    ForgeError::Forbidden { .. }
-                    | ForgeError::NotFound { .. }
-                    | ForgeError::Moved { .. }
-                    | ForgeError::Rejected { .. } => self.fail(own, now, None, &error.to_string()),
-                },
-            }
-        }
-        Ok(())
+            Waits::Forge(wait) => wait,
+        };
+        self.fail(all, now, wait, &error.to_string());
+        true
     }
 
     fn waits(&self, what: &(String, String), now: Millis) -> bool {
@@ -239,13 +260,41 @@ impl Commands {
     }
 }
 
+/// Serves one comment.
+async fn serve<S, W, R, C, I>(
+    house: &House<S, W, R, C, I>,
+    github: &GitHub,
+    told: &Told,
+    repository: Option<&mut Repository>,
+) -> Result<(), Unserved>
+where
+    S: Slots + Records + Watchlist,
+    C: Clock,
+{
+    let store = &house.store;
+    let Some(repository) = repository else {
+        return Ok(ignore(store, told, "its repository is not known").await?);
+    };
+    let rows = store.desired(&told.pr.key(), Producer::Review).await?.0.into_iter();
+    let known: Vec<_> = rows.filter_map(|row| Some((row.item, row.comment?))).collect();
+    match judge(house, github, told, (repository, &known)).await? {
+        Verdict::Ignore(why) => ignore(store, told, &why).await?,
+        Verdict::Obey(asker) => {
+            store.remember(std::slice::from_ref(repository)).await?;
+            let name = format!("{}#{}", repository.name, told.pr.number);
+            obey(house, told, &asker, name).await?;
+        }
+    }
+    Ok(())
+}
+
 /// Asks the forge what the comment is, and what its author may do.
 async fn judge<S, W, R, C, I>(
     house: &House<S, W, R, C, I>,
     github: &GitHub,
     told: &Told,
     (repository, known): (&mut Repository, &[(Item, CommentId)]),
-) -> Result<Verdict, ForgeError>
+) -> Result<Verdict, Unserved>
 where
     C: Clock,
 {
@@ -253,10 +302,10 @@ where
         Ok(Some(comment)) if comment.number == told.pr.number => comment,
         Ok(_) => return Ok(Verdict::Ignore("it is not on that pull request".into())),
         Err(ForgeError::NotFound { .. }) if house.clock.now() - told.at < SETTLED => {
-            return Ok(Verdict::NotYet);
+            return Err(Unserved::NotYet);
         }
         Err(ForgeError::NotFound { .. }) => return Ok(Verdict::Ignore("it is gone".into())),
-        Err(error) => return Err(error),
+        Err(error) => return Err(error.into()),
     };
     if house.clock.now() - comment.created > TOO_OLD {
         return Ok(Verdict::Ignore("it is too old".into()));
@@ -323,22 +372,28 @@ where
     let by = format!("comment {} by account {}", told.comment, author.id);
     // The name first: a slot is of no use to a worker that cannot find its repository.
     store.describe(&[(key.clone(), Described { name, url: url.clone(), head: None })]).await?;
-    let (line, detail, dismissal) = match asked {
-        Asked::Review | Asked::Full | Asked::Pause | Asked::Resume => (asked.as_str().to_owned(), by, None),
+    let word = match asked {
+        Asked::Review | Asked::Full | Asked::Pause | Asked::Resume => None,
         Asked::Dismiss { finding, reason } => {
             let said = (finding.as_deref(), reason.as_str());
-            match act::dismissal(store, told, said, thread.as_ref(), &author.login).await? {
-                Ok(said) => {
-                    let line = format!("{} {}", asked.as_str(), dismissal::short(&said.finding));
-                    (line, format!("{}, {by}: {}", said.finding, said.reason), Some(said))
-                }
-                Err(why) => {
-                    let what = format!("`{}` by {who} is not followed: {why}", asked.as_str());
-                    let at = store.now().await?;
-                    store.note(&[Event { at, key, run: None, what }]).await?;
-                    return ignore(store, told, &format!("{}: {why}", asked.as_str())).await;
-                }
-            }
+            Some(act::dismissal(store, told, said, thread.as_ref(), &author.login).await?)
+        }
+        Asked::Undismiss { finding } => {
+            Some(act::taken_back(store, told, finding.as_deref(), thread.as_ref(), &author.login).await?)
+        }
+    };
+    let (line, detail, dismissal) = match word {
+        None => (asked.as_str().to_owned(), by, None),
+        Some(Ok(said)) => {
+            let line = format!("{} {}", asked.as_str(), dismissal::short(&said.finding));
+            let reason = if said.withdrawn { String::new() } else { format!(": {}", said.reason) };
+            (line, format!("{}, {by}{reason}", said.finding), Some(said))
+        }
+        Some(Err(why)) => {
+            let what = format!("`{}` by {who} is not followed: {why}", asked.as_str());
+            let at = store.now().await?;
+            store.note(&[Event { at, key, run: None, what }]).await?;
+            return ignore(store, told, &format!("{}: {why}", asked.as_str())).await;
         }
     };
     for _ in 0..MAX_TRIES {
@@ -353,7 +408,7 @@ where
         let said = dismissal.as_ref().map(|said| said.reason.clone());
         let unseen = said.as_ref().and_then(|_| act::unseen(&slot)).map(str::to_owned);
         let note = decision.note.filter(|_| said.is_none()).map(|note| note.to_string());
-        for more in [said, note, unseen].into_iter().flatten() {
+        for more in [said, note, unseen].into_iter().flatten().filter(|more| !more.is_empty()) {
             what.push_str(&format!(": {more}"));
         }
         let events = vec![Event { at: now, key: key.clone(), run: None, what }];

@@ -32,8 +32,8 @@ pub async fn run(store: &Sqlite, keep: Keep) -> Infallible {
         tick.tick().await;
         match round(store, keep, PAUSE).await {
             Ok(gone) if gone == Gone::default() => {}
-            Ok(Gone { acts, runs, events, comments, slots }) => {
-                tracing::info!(acts, runs, events, comments, slots, "forgot what is old");
+            Ok(Gone { acts, runs, events, comments, money, slots }) => {
+                tracing::info!(acts, runs, events, comments, money, slots, "forgot what is old");
             }
             Err(error) => tracing::error!(%error, "what is old cannot be forgotten"),
         }
@@ -51,6 +51,8 @@ pub struct Gone {
     pub events: usize,
     /// Comments that were served.
     pub comments: usize,
+    /// Calls to models, and sums of periods that are over.
+    pub money: usize,
     /// Slots of closed pull requests.
     pub slots: usize,
 }
@@ -62,39 +64,35 @@ pub struct Gone {
 pub async fn round(store: &Sqlite, keep: Keep, pause: Duration) -> Result<Gone, StoreError> {
     let now = store.now().await?;
     let ago = |span: Span| Millis(now.0.saturating_sub(span.0));
-    let mut gone = Gone { acts: store.forget(ago(keep.acts)).await?, ..Gone::default() };
     let before = ago(keep.runs);
-    let mut mark = None;
+    let acts = all(pause, || store.forget(ago(keep.acts))).await?;
+    let (mut runs, mut mark) = (0, None);
     loop {
-        let (runs, next) = store.forget_runs(before, mark).await?;
-        gone.runs += runs;
+        let (some, next) = store.forget_runs(before, mark).await?;
+        runs += some;
         if next.is_none() {
             break;
         }
         mark = next;
         tokio::time::sleep(pause).await;
     }
+    let events = all(pause, || store.forget_events(before)).await?;
+    let comments = all(pause, || store.forget_comments(ago(commands::REMEMBERED))).await?;
+    let money = all(pause, || store.forget_money(before)).await?;
+    let slots = all(pause, || store.forget_closed()).await?;
+    Ok(Gone { acts, runs, events, comments, money, slots })
+}
+
+/// Forgets some, with a pause after each batch, until there are no more. How many.
+async fn all<F>(pause: Duration, forget: impl Fn() -> F) -> Result<usize, StoreError>
+where
+    F: Future<Output = Result<usize, StoreError>>,
+{
+    let mut gone = 0;
     loop {
-        let events = store.forget_events(before).await?;
-        gone.events += events;
-        if events == 0 {
-            break;
-        }
-        tokio::time::sleep(pause).await;
-    }
-    loop {
-        let comments = store.forget_comments(ago(commands::REMEMBERED)).await?;
-        gone.comments += comments;
-        if comments == 0 {
-            break;
-        }
-        tokio::time::sleep(pause).await;
-    }
-    loop {
-        let slots = store.forget_closed().await?;
-        gone.slots += slots;
-        if slots == 0 {
-            return Ok(gone);
+        match forget().await? {
+            0 => return Ok(gone),
+            some => gone += some,
         }
         tokio::time::sleep(pause).await;
     }
@@ -105,9 +103,12 @@ mod tests {
     use std::sync::Arc;
 
     use truing_core::id::{Key, PrId, RunId, Sha, Token, Version};
+    use truing_core::ledger::{Ask, Level, LevelKind, Purse};
+    use truing_core::money::MicroUsd;
     use truing_core::outcome::{Outcome, OutcomeKind, Runtime};
     use truing_core::port::{
-        Act, Clock, CommentKind, Event, Records as _, Repository, Revision, RunRef, Told, Watchlist as _,
+        Act, Clock, CommentKind, Event, Ledger as _, Records as _, Repository, Revision, RunRef, Told,
+        Watchlist as _,
     };
     use truing_core::slot::{Hold, Slot, State};
 
@@ -165,10 +166,21 @@ mod tests {
             store.served(served, None).await.unwrap().unwrap();
         }
 
+        let level = |period: &str| Level {
+            kind: LevelKind::RepoDay,
+            key: "github/1".into(),
+            period: period.into(),
+            limit: MicroUsd(9),
+        };
+        // A call of long ago, whose owner died then.
+        let purse = Purse { run: RunId::new("r"), levels: vec![level("1969-12-31")] };
+        let ask = Ask { least: MicroUsd(1), most: MicroUsd(1), expires: Millis(20) };
+        store.reserve(&purse, &ask).await.unwrap();
+
         let keep = Keep { runs: Span::seconds(100), acts: Span::seconds(2000) };
         store.audit(&[Act::new("ada", "retry", "pr/github/1/1", "")]).await.unwrap();
         let gone = round(&store, keep, Duration::ZERO).await.unwrap();
-        assert_eq!(gone, Gone { acts: 0, runs: 597, events: 570, comments: 1, slots: 1 });
+        assert_eq!(gone, Gone { acts: 0, runs: 597, events: 570, comments: 1, money: 1, slots: 1 });
         assert_eq!(store.unserved("github", 9).await.unwrap(), [comments[1].clone()], "it is to be served");
         store.tell(&[comments[2].clone()], &of, None).await.unwrap();
         assert_eq!(

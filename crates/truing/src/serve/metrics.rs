@@ -65,6 +65,8 @@ struct Inner {
     oldest_due: Gauge,
     dead_letters: IntGauge,
     notices: IntGauge,
+    notices_failed: IntCounter,
+    budget: GaugeVec,
     store_bytes: IntGauge,
     store_up: IntGauge,
     calls_left: IntGaugeVec,
@@ -101,6 +103,8 @@ impl Metrics {
             oldest_due: made.one("truing_oldest_due_seconds", Gauge::with_opts)?,
             dead_letters: made.one("truing_dead_letters", IntGauge::with_opts)?,
             notices: made.one("truing_notices_unsent", IntGauge::with_opts)?,
+            notices_failed: made.one("truing_notices_failed_total", IntCounter::with_opts)?,
+            budget: made.vec("truing_budget_spent_ratio", GaugeVec::new)?,
             store_bytes: made.one("truing_store_bytes", IntGauge::with_opts)?,
             store_up: made.one("truing_store_up", IntGauge::with_opts)?,
             calls_left: made.vec("truing_forge_calls_left", IntGaugeVec::new)?,
@@ -150,6 +154,16 @@ impl Metrics {
     pub fn webhook(&self, result: &str, took: Duration) {
         self.0.webhooks.with_label_values(&[result]).inc();
         self.0.webhook_seconds.observe(took.as_secs_f64());
+    }
+
+    /// A place of `[notify]` did not take a notice, which is not tried there again.
+    pub fn notice_failed(&self) {
+        self.0.notices_failed.inc();
+    }
+
+    /// How often that was.
+    pub(super) fn notices_failed(&self) -> u64 {
+        self.0.notices_failed.get()
     }
 
     /// Everything as it is now, in the text format.

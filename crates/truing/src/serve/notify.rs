@@ -7,15 +7,17 @@ mod mail;
 mod webhook;
 
 use std::convert::Infallible;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use truing_core::id::{Key, Millis};
+use truing_core::ledger::day;
 use truing_core::port::{NewNotice, Notice, NoticeKind, Operations, Records, StoreError};
 
 pub use self::mail::Mail;
 pub use self::webhook::Webhook;
+use super::metrics::Metrics;
 
 /// Notices looked at a time.
 const BATCH: usize = 64;
@@ -26,11 +28,10 @@ const FIRST_WAIT: Duration = Duration::from_secs(1);
 /// How long one try may take.
 const TRY_TIME: Duration = Duration::from_secs(10);
 /// Where notices go.
-#[derive(Debug, Default)]
 pub struct Sinks {
     sinks: Vec<Sink>,
     first_wait: Option<Duration>,
-    failed: AtomicU64,
+    metrics: Metrics,
 }
 
 /// One of the places.
@@ -58,10 +59,11 @@ pub struct SinkError {
 }
 
 impl Sinks {
-    /// These places.
-    pub fn new(webhook: Option<Webhook>, mail: Option<Mail>) -> Self {
+    /// These places. What they do not take is counted by `metrics`.
+    pub fn new(webhook: Option<Webhook>, mail: Option<Mail>, metrics: Metrics) -> Self {
         let all = webhook.map(To::Webhook).into_iter().chain(mail.map(Box::new).map(To::Mail));
-        Self { sinks: all.map(|to| Sink { to, down: AtomicBool::new(false) }).collect(), ..Self::default() }
+        let sinks = all.map(|to| Sink { to, down: AtomicBool::new(false) }).collect();
+        Self { sinks, first_wait: None, metrics }
     }
 
     /// With another wait after the first try.
@@ -72,7 +74,7 @@ impl Sinks {
 
     /// How many notices a sink did not take, since the start.
     pub fn failed(&self) -> u64 {
-        self.failed.load(Ordering::Relaxed)
+        self.metrics.notices_failed()
     }
 
     /// Tells everything that is to be told, in order.
@@ -122,7 +124,7 @@ impl Sinks {
             };
             if left == 0 || error.refused {
                 sink.down.store(true, Ordering::Relaxed);
-                self.failed.fetch_add(1, Ordering::Relaxed);
+                self.metrics.notice_failed();
                 let sink = sink.to.name();
                 tracing::error!(sink, kind = notice.kind, %error, "not told: {}", notice.text);
                 return;
@@ -182,12 +184,6 @@ async fn want_parking<S: Records + Operations>(
         "{name} is parked after {attempts} failed attempts. `truing why {name}` says why, `truing slots retry {name}` starts over."
     );
     store.notify(&[NewNotice::new(NoticeKind::Parked, key.as_str(), &day(now), &text)]).await
-}
-
-/// The day in UTC.
-fn day(at: Millis) -> String {
-    let day = Timestamp::from_millisecond(at.0).map(|time| time.to_string());
-    day.ok().and_then(|time| time.get(..10).map(str::to_owned)).unwrap_or_default()
 }
 
 /// An instant as people read it: RFC 3339 in UTC, to the second.

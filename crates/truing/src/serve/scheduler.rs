@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 use truing_core::fair::{Busy, Due, Places, choose};
-use truing_core::id::{Key, Millis, PrId, Token};
+use truing_core::id::{Key, Millis, PrId, Token, Version};
 use truing_core::port::{Clock, Event, Ids, Operations, Records, Slots, StoreError};
 use truing_core::slot::{Command, Decision, Loop, Note, Slot, State};
 
@@ -116,7 +116,7 @@ impl Scheduler {
         let switch = house.switch().await;
         let places = if switch.engaged().is_some() { Places::of(0) } else { self.places };
         // Beyond those that are known to be held back, so that each is told of.
-        let batch = BATCH + house.kill_switch.held_back();
+        let batch = if switch.engaged().is_some() { BATCH + house.kill_switch.held_back() } else { BATCH };
         let Picked { due, leased, oldest } = self.pick(house, places, batch, now).await?;
         if let Some(engaged) = switch.engaged() {
             house.hold_back(engaged, &due).await?;
@@ -139,13 +139,23 @@ impl Scheduler {
             }
             decided.push((slot, decision, chosen.and_then(|who| who.owner.as_deref())));
         }
-        let changes: Vec<_> =
-            decided.iter().map(|(before, after, _)| (before.version, after.slot.clone())).collect();
-        let committed = if changes.is_empty() { Vec::new() } else { store.commit(&changes).await? };
+        let (granted, others): (Vec<_>, Vec<_>) =
+            decided.into_iter().partition(|(_, after, _)| after.slot.token().is_some());
+        let changes = |decided: &[(Slot, Decision, Option<&str>)]| -> Vec<(Version, Slot)> {
+            decided.iter().map(|(before, after, _)| (before.version, after.slot.clone())).collect()
+        };
+        let mut committed: Vec<bool> = Vec::new();
+        if !others.is_empty() {
+            committed.extend(store.commit(&changes(&others)).await?.iter().map(Result::is_ok));
+        }
+        if !granted.is_empty() {
+            // The switch may have been turned on since it was read.
+            committed.extend(store.grant(&changes(&granted)).await?.iter().map(Result::is_ok));
+        }
         self.seen = now;
         let (mut leases, mut notes) = (Vec::new(), Vec::new());
-        for ((_, decision, owner), committed) in decided.into_iter().zip(committed) {
-            if committed.is_err() {
+        for ((_, decision, owner), committed) in others.into_iter().chain(granted).zip(committed) {
+            if !committed {
                 continue; // it changed in between: the next look sees it again
             }
             let Decision { slot, note } = decision;

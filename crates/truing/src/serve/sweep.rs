@@ -62,6 +62,12 @@ impl Periods {
         let (forge, name) = (repository.forge.clone(), repository.name.clone());
         periods.insert(key, Swept { forge, name, at, period });
     }
+
+    /// Forgets the repositories of a forge that are swept no more.
+    fn retain(&self, forge: &str, is_swept: impl Fn(&str) -> bool) {
+        let mut periods = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        periods.retain(|(of, id), _| of != forge || is_swept(id));
+    }
 }
 
 /// The rounds of all forges.
@@ -267,6 +273,10 @@ impl Round {
             .into_values()
             .filter(|one| wanted(&one.name) && (one.gone.is_none() || self.may_be_back(&one.id, now)));
         queue.extend(others.map(|repository| Task { repository, listed: None, tried: false }));
+        let queued: HashSet<&str> = queue.iter().map(|task| task.repository.id.as_str()).collect();
+        // Of those that are gone: when they were asked for.
+        self.repositories.retain(|id, one| queued.contains(id.as_str()) || one.gone_asked.is_some());
+        house.swept.retain(forge, |id| queued.contains(id));
         // A sweep that is wanted is by the store's clock, which may be a little ahead.
         self.began = Some(cursor.max(now));
         self.period = Some(Pause::of(now, every));
@@ -322,19 +332,24 @@ impl Round {
                 house.swept.swept(&task.repository, now);
                 return Ok(());
             }
-            Err(Failed::Store(error)) => return Err(error),
-            Err(Failed::Forge(error)) => error,
+            Err(Failed::Store(error @ (StoreError::Unavailable(_) | StoreError::Fenced { .. }))) => {
+                return Err(error);
+            }
+            // What is stored of this one cannot be read: the others get their turn.
+            Err(error @ (Failed::Store(StoreError::Corrupt(_)) | Failed::Forge(_))) => error,
         };
         self.queue.pop_front();
-        if is_the_forges(&error) {
-            self.fail(&forge, &error, now);
-            if self.waits.is_some() || !task.tried {
-                // The others get their turn first.
-                self.queue.push_back(Task { tried: true, ..task });
-                return Ok(());
+        match &error {
+            Failed::Forge(error) if is_the_forges(error) => {
+                self.fail(&forge, error, now);
+                if self.waits.is_some() || !task.tried {
+                    // The others get their turn first.
+                    self.queue.push_back(Task { tried: true, ..task });
+                    return Ok(());
+                }
             }
-        } else {
-            self.answered(&forge);
+            Failed::Forge(_) => self.answered(&forge),
+            Failed::Store(_) => {}
         }
         if let Some(watched) = self.repositories.get_mut(&task.repository.id) {
             watched.fail(&task.repository, &error);
@@ -384,7 +399,7 @@ impl Round {
 }
 
 impl Watched {
-    fn fail(&mut self, repository: &Repository, error: &ForgeError) {
+    fn fail(&mut self, repository: &Repository, error: &Failed) {
         if !self.failing {
             tracing::warn!(repository = %repository.name, %error, "a repository cannot be swept");
         }

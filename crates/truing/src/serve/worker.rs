@@ -23,6 +23,10 @@ use crate::wiring;
 
 /// Wall clock of one review step (design.md section 2).
 pub const STEP_TIME: Duration = Duration::from_mins(20);
+/// How long the pull request of a failed step may take to be told so.
+const GIVE_UP_TIME: Duration = Duration::from_mins(2);
+/// What a call that only asks leaves to become visible.
+const NOTHING_MADE: Span = Span(0);
 
 /// Works on a lease with heartbeats until it ends, is lost, or is to be given back because the service stops. The
 /// answer is how its run ended; none if it was cut short.
@@ -173,19 +177,8 @@ where
     };
     let (name, pull) = match found.await {
         Ok(found) => found,
-        Err(error) => {
-            let what = error.with_hint();
-            return match error {
-                ForgeError::NotFound { .. } | ForgeError::Moved { .. } => Ok(None),
-                ForgeError::RateLimited { wait, .. } => {
-                    Err(Stopped::RateLimited { until: house.clock.now() + wait, what })
-                }
-                ForgeError::Unauthorized { .. }
-                | ForgeError::Forbidden { .. }
-                | ForgeError::Rejected { .. }
-                | ForgeError::Unavailable { .. } => Err(Stopped::NotThere { what }),
-            };
-        }
+        Err(ForgeError::NotFound { .. } | ForgeError::Moved { .. }) => return Ok(None),
+        Err(error) => return Err(Stopped::of(error, house.clock.now(), NOTHING_MADE)),
     };
     let described = Described { name: pull.name, url: pull.url, head: None };
     house.store.describe(&[(id.key(), described)]).await?;
@@ -202,16 +195,15 @@ fn no_remote(error: RemoteError, now: Millis) -> Stopped {
         RemoteError::Git(error) => return error.into(),
         RemoteError::Forge(error) => error,
     };
-    let what = error.with_hint();
     match error {
-        ForgeError::RateLimited { wait, .. } => Stopped::RateLimited { until: now + wait, what },
-        ForgeError::NotFound { .. } | ForgeError::Moved { .. } => Stopped::NotThere { what },
-        ForgeError::Unauthorized { .. } | ForgeError::Forbidden { .. } | ForgeError::Rejected { .. } => {
-            Stopped::Failed { class: "the forge refuses access", what, not_before: None }
+        ForgeError::NotFound { .. } | ForgeError::Moved { .. } => {
+            Stopped::NotThere { what: error.with_hint() }
         }
-        ForgeError::Unavailable { .. } => {
-            Stopped::Failed { class: "the forge does not answer as it should", what, not_before: None }
-        }
+        ForgeError::RateLimited { .. }
+        | ForgeError::Unauthorized { .. }
+        | ForgeError::Forbidden { .. }
+        | ForgeError::Rejected { .. }
+        | ForgeError::Unavailable { .. } => Stopped::of(error, now, NOTHING_MADE),
     }
 }
 
@@ -248,11 +240,13 @@ where
         ids: &house.ids,
         checkout: Checkout {
             git: &house.git,
+            forge: &id.forge,
             mirror: &wiring::mirror(&house.mirrors, id),
             remote: &remote,
             rules: &house.rules,
             reader: &house.reader,
         },
+        agent: house.agent.as_ref(),
         limits: &house.limits,
         max_inline: house.max_inline,
         run,
@@ -262,15 +256,12 @@ where
         metrics: &house.metrics,
     };
     // What runs for it, children too, ends with it.
-    let ended = tokio::time::timeout(house.step_time, served.run()).await.unwrap_or_else(|_| {
-        let what = format!("took longer than {} s", house.step_time.as_secs());
-        Err(Stopped::Failed { class: "the review took too long", what, not_before: None })
-    });
+    let ended = within(house.step_time, served.run()).await;
     let Err(Stopped::Failed { class, .. }) = &ended else { return ended };
     if !lease.last_attempt {
         return ended;
     }
-    match served.give_up(class).await {
+    match within(house.step_time.min(GIVE_UP_TIME), served.give_up(class)).await {
         Ok(Reconciled::Done) => ended,
         // What a former lease began to say may still become visible: this attempt is not over.
         Ok(Reconciled::Settling { until }) => Ok(Then::DueAt(until, Why::Settling)),
@@ -286,6 +277,14 @@ where
             ended
         }
     }
+}
+
+/// Lets it take so long.
+async fn within<T>(time: Duration, work: impl Future<Output = Result<T, Stopped>>) -> Result<T, Stopped> {
+    tokio::time::timeout(time, work).await.unwrap_or_else(|_| {
+        let what = format!("took longer than {} s", time.as_secs());
+        Err(Stopped::Failed { class: "the review took too long", what, not_before: None })
+    })
 }
 
 impl<S: Slots, W, R, C: Clock, I> House<S, W, R, C, I> {

@@ -8,6 +8,7 @@ use truing_fakes::forge::{Comment, PullView};
 
 use crate::change::{BOT, CONTEXT};
 use crate::play::Stage;
+use crate::site::secrets_of_tests;
 use crate::tree::At;
 
 /// Comments of their own that findings get at most (`Site::house`).
@@ -41,6 +42,7 @@ pub(crate) async fn check(stage: &Stage) -> Result<Shown, String> {
         Shown::default()
     };
     foreign(stage, &view, &mut wrong);
+    secrets(stage, &view, &mut wrong).await;
     calls(stage, &view, stage.runs().await, &mut wrong);
     wrong.extend(stage.site.forge.violations());
     if wrong.is_empty() { Ok(shown) } else { Err(wrong.join("\n")) }
@@ -134,6 +136,14 @@ fn status(view: &PullView, findings: &[Finding], wrong: &mut Vec<String>) {
     let newest = ours.rfind(|status| status.context == CONTEXT).map(|status| status.state.as_str());
     if newest != Some(expected) {
         wrong.push(format!("the head's status is {newest:?}, not {expected}"));
+    }
+}
+
+/// No secret is in a comment or in what is kept for people.
+async fn secrets(stage: &Stage, view: &PullView, wrong: &mut Vec<String>) {
+    let shown = format!("{view:?} {:?}", stage.history().await);
+    for secret in secrets_of_tests().filter(|secret| shown.contains(secret)) {
+        wrong.push(format!("`{secret}` is shown"));
     }
 }
 

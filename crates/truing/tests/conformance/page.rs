@@ -14,7 +14,11 @@ Every forge is put through the same scenarios (`crates/truing/tests/conformance/
 service has come to rest the same must hold: one summary; every open finding exactly once, on its lines, on its
 file, or, beyond `review.max_inline`, in the summary; none lost, none made up; threads of what is fixed resolved,
 others' comments as they were; the status on the newest head; no more calls than the comments take at the forge's
-page and batch sizes; and every call as the forge itself describes it.
+page and batch sizes; every call as the forge itself describes it; and no secret in a comment, in what is kept for
+people, or in the log.
+
+A scenario that is named after an answer gives it to one call of each review, git's calls too, and to a later one the
+next time, until a review has none left: the attempt fails with words and a hint, or waits, and the next one mends all.
 
 ";
 

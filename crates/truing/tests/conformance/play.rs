@@ -1,19 +1,21 @@
 //! Plays one scenario: the people around the pull request, and the service.
 
 use std::collections::BTreeSet;
+use std::net::TcpListener;
 use std::sync::Arc;
 
 use truing_core::id::{Key, PrId};
 use truing_core::port::Clock as _;
 use truing_core::slot::Limits;
-use truing_fakes::forge::{Chaos, Comment, Delivery, Fault, NewPull, PullView, Repo};
+use truing_fakes::forge::{Chaos, Comment, Delivery, Fault, FaultKind, NewPull, PullView, Repo};
 use truing_forge::capability::Capability;
 use truing_forge::marker::MarkerKeys;
 use truing_store::Sqlite;
 
 use crate::change::BOT;
+use crate::deliver::hand_over;
 use crate::invariants::{Shown, check};
-use crate::process::{hand_over, settle};
+use crate::process::settle;
 use crate::scenarios::{Act, Scenario};
 use crate::site::{FORGE, KEY, SECRET, Site};
 use crate::tree::Tree;
@@ -33,6 +35,10 @@ const OTHER: &str = "other[bot]";
 const STORM: Chaos = Chaos { seed: 7, lost: 20, twice: 20, late: 3 };
 /// A scenario has fewer calls that write between two rests than this.
 const MAX_WRITES: u32 = 60;
+/// Fewer calls, git's too.
+const MAX_CALLS: u32 = 60;
+/// More events than are kept.
+const MAX_EVENTS: usize = 200;
 /// And fewer runs.
 const MAX_RUNS: usize = 100;
 
@@ -88,7 +94,10 @@ async fn once(forge: &'static Capability, scenario: &Scenario, nth: u32) -> Resu
     let mut stage = Stage::new(forge, scenario).await;
     let (mut shown, mut came) = (Shown::default(), false);
     for act in scenario.acts {
-        let fault = if let Act::Interrupted(kind) = act {
+        let fault = if let Act::Answered { by, told, step } = act {
+            shown = stage.answered(*by, told, *step).await?;
+            continue;
+        } else if let Act::Interrupted(kind) = act {
             Some(Fault::write(nth, kind.clone()))
         } else if let Act::Rest = act {
             None
@@ -168,7 +177,6 @@ impl Stage {
             self.site.forge.fault(fault);
         }
         let struck = || self.site.forge.log().iter().filter(|logged| logged.status.is_none()).count();
-        let untouched = struck();
         let mut deliveries = std::mem::take(&mut self.queue);
         loop {
             let store = self.store();
@@ -192,8 +200,41 @@ impl Stage {
                 break;
             }
         }
+        let came = self.faulty && self.site.forge.is_faultless();
         self.site.forge.clear_faults();
-        Ok(struck() > untouched)
+        Ok(came)
+    }
+
+    /// Pushes and lets one call be answered wrongly, the first, then later ones; every invariant holds each time.
+    async fn answered(
+        &mut self,
+        by: fn(&str) -> FaultKind,
+        told: &str,
+        step: usize,
+    ) -> Result<Shown, String> {
+        let elsewhere = TcpListener::bind("127.0.0.1:0").unwrap();
+        elsewhere.set_nonblocking(true).unwrap();
+        let address = format!("http://{}/", elsewhere.local_addr().unwrap());
+        for nth in (1..MAX_CALLS).step_by(step) {
+            self.push(|tree| tree.add(2, &format!("w{nth}"))).await;
+            let came = self.rest(Some(Fault::call(nth, by(&address)))).await?;
+            let shown = check(self).await.map_err(|problems| format!("call {nth}: {problems}"))?;
+            if elsewhere.accept().is_ok() {
+                return Err(format!("call {nth}: another server was called"));
+            }
+            if !came {
+                let history = self.history().await;
+                let is_told = history.iter().any(|what| what.contains(told));
+                return if is_told { Ok(shown) } else { Err(format!("not told: {told}, but {history:#?}")) };
+            }
+        }
+        Err(format!("a review has {MAX_CALLS} calls"))
+    }
+
+    /// What history says of the pull request.
+    pub(crate) async fn history(&self) -> Vec<String> {
+        let events = self.store().events(&self.key().await, MAX_EVENTS).await.unwrap();
+        events.into_iter().map(|event| event.what).collect()
     }
 
     /// Our comments on code that are there, oldest first.
@@ -218,7 +259,7 @@ impl Stage {
     /// What people do.
     async fn happen(&mut self, act: &Act) {
         match *act {
-            Act::Rest | Act::Interrupted(_) => {}
+            Act::Rest | Act::Answered { .. } | Act::Interrupted(_) => {}
             Act::Open(change) => self.open(BRANCH, change).await,
             Act::OpenFromFork(change) => self.open(FORK, change).await,
             Act::Push(change) => self.push(change).await,
@@ -290,6 +331,10 @@ impl Stage {
             Act::Close => {
                 self.open = false;
                 self.repo.close(self.number).await.unwrap();
+            }
+            Act::DeleteBase => {
+                self.open = false;
+                self.repo.delete_branch("other").await.unwrap();
             }
             Act::DeleteFork => self.repo.delete_fork(FORKER).await.unwrap(),
             Act::RotateKey => self.site.sign_with(MarkerKeys::new(b"a newer key of the tests", &[KEY])),

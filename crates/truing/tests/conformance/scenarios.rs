@@ -1,7 +1,10 @@
 //! The scenarios, as data: what happens to one pull request. [`Act::Rest`] lets the service come to rest, after which
 //! every invariant must hold.
 
-use truing_fakes::forge::FaultKind;
+use truing_fakes::forge::FaultKind::{
+    self, Circle, Html, Invalid, PrimaryLimit, Redirect, SecondaryLimit, SingleSignOn, Status, Truncated,
+};
+use truing_fakes::forge::Reasons;
 
 use crate::tree::Tree;
 
@@ -34,6 +37,15 @@ pub(crate) enum Act {
     Storm(u32),
     /// The service does whatever is to be done; then every invariant holds.
     Rest,
+    /// Again and again one more finding is pushed and one call of its review is answered like this, git's too: the
+    /// first, then every `step`-th after it, until a review has no such call. Each time the service comes to rest.
+    Answered {
+        /// The answer; the address is one of another server, which must never be called.
+        by: fn(&str) -> FaultKind,
+        /// What the pull request's history says of it; empty if nothing goes wrong for people.
+        told: &'static str,
+        step: usize,
+    },
     /// The same in a service that starts anew, with this for its n-th call that writes, then the next, until a
     /// review has no n-th.
     Interrupted(FaultKind),
@@ -49,6 +61,8 @@ pub(crate) enum Act {
     Resolve(usize),
     /// A person closes the pull request.
     Close,
+    /// The branch that the pull request goes to is deleted, which closes it.
+    DeleteBase,
     /// The fork is deleted.
     DeleteFork,
     /// The service signs with a new key, and still knows the old one.
@@ -60,8 +74,8 @@ pub(crate) enum Act {
 }
 
 use Act::{
-    Close, Delete, DeleteFork, Edit, ForcePush, Foreign, Forge, Forget, Interrupted, Limit, Open,
-    OpenFromFork, Push, PushToBase, Rebase, Resolve, Rest, Retarget, RotateKey, Storm,
+    Answered, Close, Delete, DeleteBase, DeleteFork, Edit, ForcePush, Foreign, Forge, Forget, Interrupted,
+    Limit, Open, OpenFromFork, Push, PushToBase, Rebase, Resolve, Rest, Retarget, RotateKey, Storm,
 };
 
 /// Three findings in two files.
@@ -130,8 +144,188 @@ fn many(tree: &mut Tree, files: u32) {
     }
 }
 
+/// What the fake answers wrongly, and what people read of it.
+const WRONG: &[Scenario] = &[
+    Scenario {
+        name: "401",
+        files: 3,
+        acts: &[
+            Open(three),
+            Answered { by: |_| Status(401, None), told: "(401) (hint: make a new token", step: 3 },
+        ],
+    },
+    Scenario {
+        name: "403-permission",
+        files: 3,
+        acts: &[
+            Open(three),
+            Answered { by: |_| Status(403, None), told: "(403): Forbidden (hint: let the token", step: 4 },
+        ],
+    },
+    Scenario {
+        name: "403-single-sign-on",
+        files: 3,
+        acts: &[
+            Open(three),
+            Answered { by: |_| SingleSignOn, told: "authorize the token for it) (hint: ", step: 5 },
+        ],
+    },
+    Scenario {
+        name: "403-secondary-limit",
+        files: 3,
+        acts: &[
+            Open(three),
+            Answered { by: |_| SecondaryLimit(None), told: "rate limited for 60 s (hint: ", step: 4 },
+        ],
+    },
+    Scenario {
+        name: "403-secondary-limit-retry-after",
+        files: 3,
+        acts: &[
+            Open(three),
+            Answered { by: |_| SecondaryLimit(Some(7)), told: "rate limited for 7 s (hint: ", step: 5 },
+        ],
+    },
+    Scenario {
+        name: "403-primary-limit",
+        files: 3,
+        acts: &[
+            Open(three),
+            Answered { by: |_| PrimaryLimit(30), told: "rate limited for 30 s (hint: ", step: 5 },
+        ],
+    },
+    Scenario {
+        name: "404",
+        files: 3,
+        acts: &[
+            Open(three),
+            Answered { by: |_| Status(404, None), told: "(404) (hint: look whether", step: 3 },
+        ],
+    },
+    Scenario {
+        name: "410",
+        files: 3,
+        acts: &[
+            Open(three),
+            Answered { by: |_| Status(410, None), told: "(404) (hint: look whether", step: 5 },
+        ],
+    },
+    Scenario {
+        name: "422",
+        files: 3,
+        acts: &[
+            Open(three),
+            Answered { by: |_| Status(422, None), told: "refused: Unprocessable Entity (hint: ", step: 4 },
+        ],
+    },
+    Scenario {
+        name: "422-strings",
+        files: 3,
+        acts: &[
+            Open(three),
+            Answered { by: |_| Invalid(Reasons::Strings), told: "not as it should be (hint: ", step: 3 },
+        ],
+    },
+    Scenario {
+        name: "422-objects",
+        files: 3,
+        acts: &[
+            Open(three),
+            Answered { by: |_| Invalid(Reasons::Objects), told: "not as it should be (hint: ", step: 5 },
+        ],
+    },
+    Scenario {
+        name: "429",
+        files: 3,
+        acts: &[
+            Open(three),
+            Answered { by: |_| Status(429, None), told: "rate limited for 60 s (hint: ", step: 3 },
+        ],
+    },
+    Scenario {
+        name: "429-retry-after",
+        files: 3,
+        acts: &[
+            Open(three),
+            Answered { by: |_| Status(429, Some(9)), told: "rate limited for 9 s (hint: ", step: 4 },
+        ],
+    },
+    Scenario {
+        name: "500",
+        files: 3,
+        acts: &[
+            Open(three),
+            Answered {
+                by: |_| Status(500, None),
+                told: "status 500: Internal Server Error (hint: ",
+                step: 3,
+            },
+        ],
+    },
+    Scenario {
+        name: "503",
+        files: 3,
+        acts: &[Open(three), Answered { by: |_| Status(503, None), told: "", step: 4 }],
+    },
+    Scenario {
+        name: "html",
+        files: 3,
+        acts: &[Open(three), Answered { by: |_| Html(200), told: "HTML instead of JSON", step: 3 }],
+    },
+    Scenario {
+        name: "html-502",
+        files: 3,
+        acts: &[Open(three), Answered { by: |_| Html(502), told: "", step: 5 }],
+    },
+    Scenario {
+        name: "json-cut-off",
+        files: 3,
+        acts: &[
+            Open(three),
+            Answered { by: |_| Truncated, told: "the answer's JSON is cut off (hint: ", step: 2 },
+        ],
+    },
+    Scenario {
+        name: "redirect-elsewhere",
+        files: 3,
+        acts: &[
+            Open(three),
+            Answered {
+                by: |elsewhere| Redirect(307, elsewhere.into()),
+                told: ": redirects are not followed",
+                step: 1,
+            },
+        ],
+    },
+    Scenario {
+        name: "redirect-within",
+        files: 3,
+        acts: &[
+            Open(three),
+            Answered {
+                by: |_| Redirect(301, "/repositories/1".into()),
+                told: "at another address by now",
+                step: 4,
+            },
+        ],
+    },
+    Scenario {
+        name: "pages-in-a-circle",
+        files: 3,
+        acts: &[
+            Open(three),
+            Answered { by: |_| Circle, told: "the forge's pages go round in a circle (hint: ", step: 1 },
+        ],
+    },
+];
+
 /// All of them.
-pub(crate) const SCENARIOS: &[Scenario] = &[
+pub(crate) fn scenarios() -> impl Iterator<Item = &'static Scenario> {
+    SCENARIOS.iter().chain(WRONG)
+}
+
+/// What people do, and a forge that limits and breaks off.
+const SCENARIOS: &[Scenario] = &[
     Scenario { name: "storm", files: 3, acts: &[Open(three), Storm(12), Rest] },
     Scenario {
         name: "re-push",
@@ -188,6 +382,11 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         acts: &[Open(three), Rest, Resolve(0), Push(one_more), Rest],
     },
     Scenario { name: "closed", files: 3, acts: &[Open(three), Rest, Push(one_more), Close, Rest] },
+    Scenario {
+        name: "base-deleted",
+        files: 3,
+        acts: &[Open(three), Rest, Retarget(elsewhere), Rest, Push(one_more), DeleteBase, Rest],
+    },
     Scenario {
         name: "fork",
         files: 3,

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use truing::serve::by_hand;
 use truing::wiring::SystemClock;
-use truing_core::id::{Key, PrId};
-use truing_core::port::Records as _;
+use truing_core::id::{Key, PrId, RunId};
+use truing_core::port::{Clock as _, Records as _, Revision, RunRef};
 use truing_core::publish::Producer;
 use truing_core::slot::Limits;
 use truing_store::Sqlite;
@@ -119,11 +119,49 @@ async fn who_is_at_work_already_is_left_alone() {
     let number = site.open("one").await;
     assert_eq!(site.run(&["review", "--pr", "o/r#1"]).exit, 1);
     let (store, key) = (site.store(), site.key(number).await);
-    by_hand::lease(&store, &key, &Limits::default()).await.unwrap();
+    let lease = by_hand::lease(&store, &key, &Limits::default()).await.unwrap();
     let busy = site.publish(&[]);
     assert_eq!(busy.exit, 4, "{busy:?}");
     assert!(busy.err.contains("already running") && busy.err.contains("lease until 20"), "{}", busy.err);
+    assert!(!busy.err.contains("since"), "it has not begun: {}", busy.err);
+    let pull = site.repo.pull(number).await.unwrap();
+    let tip = truing_core::id::Sha::parse(&pull.head).unwrap();
+    let revision = Revision { head: tip.clone(), base: tip };
+    let run = RunRef { id: RunId::new("0199-run"), key: key.clone(), token: lease.token };
+    store.begin(&run, &revision, SystemClock.now()).await.unwrap();
+    let busy = site.publish(&[]);
+    for told in [", since 20", " as run 0199-run", "hint: wait for it", "hint: if whoever ran it is gone"] {
+        assert!(busy.exit == 4 && busy.err.contains(told), "{told}: {}", busy.err);
+    }
     assert!(site.repo.pull(number).await.unwrap().comments.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_starts_beside_it_leaves_its_lease_alone_until_it_is_dead() {
+    let site = Site::new().await;
+    let number = site.open("one").await;
+    let slow = FaultKind::Delay(Duration::from_secs(4));
+    site.forge.fault(Fault::once("POST", "/repos/{owner}/{repo}/issues/{number}/comments", slow));
+    let mut command = site.command(&["review", "--pr", "o/r#1", "--publish"]);
+    let child = command.stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    site.until(number, "at work", |view| view.summaries().count() == 1).await;
+    let server = site.serve();
+    let ran = Ran::of(child.wait_with_output().unwrap());
+    assert_eq!(ran.exit, 1, "it is not taken over: {ran:?}");
+    once(&site.repo.pull(number).await.unwrap());
+    drop(server);
+
+    // Killed, it has no lease any more.
+    site.repo.push("one", Commit::new("more").write("b.py", "breakpoint()\n")).await.unwrap();
+    let slow = FaultKind::Delay(Duration::from_secs(20));
+    site.forge.fault(Fault::once("POST", "/repos/{owner}/{repo}/pulls/{number}/reviews", slow));
+    let mut child = site.command(&["review", "--pr", "o/r#1", "--publish"]).spawn().unwrap();
+    site.until(number, "at work again", |view| view.inline().count() == 2).await;
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let (began, _server) = (Instant::now(), site.serve());
+    site.until(number, "published", |view| view.statuses.contains_key(&view.head)).await;
+    assert!(began.elapsed() < Duration::from_secs(50), "the lease was ended, not waited for");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -81,9 +81,42 @@ async fn what_configures_it_is_the_default_branch_and_never_the_pull_request() {
     assert!(site.deliver().await.iter().all(|status| *status == 202));
     site.until_slots("parked", |slots| slots.iter().any(|slot| slot["why"] == "parked")).await;
     let said = site.repo.pull(number).await.unwrap();
-    let told = "the default branch's own configuration (.truing.toml) is wrong";
+    let told = "the repository's own configuration (.truing.toml) is wrong";
     assert!(said.summaries().any(|summary| summary.body.contains(told)), "{said:#?}");
     drop(server);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_base_branch_configures_if_the_operator_lists_it_and_it_has_a_file() {
+    let site = Site::new().await;
+    let ignoring =
+        |path| Commit::new("configure").write(".truing.toml", format!("[rules]\nignore = [\"{path}\"]\n"));
+    let main = site.repo.push("main", ignoring("a.py")).await.unwrap();
+    let release = site.repo.force_push("release/1", &main, ignoring("b.py")).await.unwrap();
+    let change = Commit::new("debug").write("a.py", "a = 1\nbreakpoint()\n").write("b.py", "breakpoint()\n");
+    let change = change.write(".truing.toml", "[rules]\nignore = [\"**\"]\n");
+    site.repo.force_push("one", &release, change).await.unwrap();
+    let number = site.repo.open(NewPull { base: "release/1".into(), ..NewPull::of("one") }).await.unwrap();
+
+    let page = site.page(number);
+    let reviewed = |listed: &str| {
+        let mut command = site.command(&["review", "--pr", &page, "--color", "never"]);
+        Ran::of(command.env("TRUING_FORGE__GITHUB__CONFIG_BRANCHES", listed).output().unwrap()).out
+    };
+    for (listed, found, told) in [
+        ("", "b.py:1", format!("the default branch, commit {}", &main[..10])),
+        ("release", "b.py:1", format!("the default branch, commit {}", &main[..10])),
+        ("release/*", "a.py:2", format!("the base branch, commit {}", &release[..10])),
+    ] {
+        let said = reviewed(listed);
+        assert!(said.contains(found) && said.contains(&told), "{listed}: {said}");
+        let other = if found == "a.py:2" { "b.py:1" } else { "a.py:2" };
+        assert!(!said.contains(other), "{listed}: {said}");
+    }
+    // A branch without the file leaves it to the default branch.
+    site.repo.push("release/1", Commit::new("leave it").delete(".truing.toml")).await.unwrap();
+    let said = reviewed("release/*");
+    assert!(said.contains("b.py:1") && said.contains("the default branch, commit"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

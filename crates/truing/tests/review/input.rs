@@ -226,8 +226,7 @@ fn parts_that_are_not_built_are_not_accepted() {
     let place = Place::new();
     for (arguments, said) in [
         (&["--publish"][..], "--publish"),
-        (&["--runtime", "native"], "[possible values: rules]"),
-        (&["--runtime", "cli"], "[possible values: rules]"),
+        (&["--runtime", "cli"], "[possible values: rules, native]"),
         (&["--format", "csv"], "[possible values: text, json, sarif, markdown]"),
         (&["--pack", ""], "--pack"),
         (&["--no-record", "a", "b"], "'b'"),
@@ -242,9 +241,8 @@ fn parts_that_are_not_built_are_not_accepted() {
 fn a_runtime_that_is_not_built_is_refused_wherever_it_is_named() {
     let place = Place::new();
     place.write("b.py", STOPS);
-    let run = |arguments: &[&str]| {
-        Ran::from(place.command(arguments).env("RUNTIME_MODE", "native").output().unwrap())
-    };
+    let run =
+        |arguments: &[&str]| Ran::from(place.command(arguments).env("RUNTIME_MODE", "cli").output().unwrap());
     let ran = run(&["review"]);
     assert!(ran.exit == 2 && ran.err.contains("RUNTIME_MODE"), "{}", ran.err);
     assert_eq!(run(&["review", "--runtime", "rules"]).exit, 1, "the flag counts");

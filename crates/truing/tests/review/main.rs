@@ -8,6 +8,7 @@ mod fix;
 mod given;
 mod hooks;
 mod input;
+mod model;
 mod place;
 mod repository;
 mod result;

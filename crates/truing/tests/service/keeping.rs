@@ -3,11 +3,16 @@
 
 use std::collections::BTreeMap;
 
+use truing::serve::Forges as _;
+use truing_core::id::{PrId, RunId, Token};
+use truing_core::port::{Clock, Records as _, Revision, RunRef, StoreError};
+use truing_core::publish::{Check, DesiredStatus, Producer, StatusState};
 use truing_fakes::forge::NewPull;
 use truing_forge::marker::MarkerKeys;
+use truing_forge::publisher::{PublishError, Publisher};
 
 use crate::change::{self, FIXED, FORTY, FOUND, NEW, STAY};
-use crate::site::{KEY, Site};
+use crate::site::{KEY, Site, limits};
 use crate::{assert_first, assert_second, no_violations};
 
 /// The calls that change something, statuses aside.
@@ -18,6 +23,54 @@ fn writes(site: &Site) -> BTreeMap<String, u64> {
             && !route.starts_with("GET")
     });
     calls
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_a_newer_one_has_overtaken_changes_nothing_more() {
+    let site = Site::new().await;
+    let service = site.serve().await;
+    let opened = site.open("change").await;
+    site.deliver().await;
+    service.rest(&site.clock).await;
+    service.stop().await;
+    let (store, key) = (site.store(), site.key(opened.number).await);
+    let of = |id: &str, token: Token| RunRef { id: RunId::new(id), key: key.clone(), token };
+    let revision = {
+        let record = store.last_outcome(&key).await.unwrap().unwrap();
+        Revision { head: record.head.unwrap(), base: record.base }
+    };
+    // One run wants a text rewritten and the status set; another one begins meanwhile.
+    let old = of("old", store.fresh_token().await.unwrap());
+    store.begin(&old, &revision, Clock::now(&site.clock)).await.unwrap();
+    let status = DesiredStatus {
+        sha: revision.head.clone(),
+        state: StatusState::Success,
+        description: "fine".into(),
+        check: Check::default(),
+    };
+    store.announce(&old, Producer::Review, "another summary", &status).await.unwrap();
+    let new = of("new", store.fresh_token().await.unwrap());
+    store.begin(&new, &revision, Clock::now(&site.clock)).await.unwrap();
+    let house = site.house(store, site.forges(), limits());
+    let forge = house.forges.pull(&PrId::from_key(&key).unwrap(), "acme/shop").unwrap();
+    let before = site.view(&opened).await;
+    for (run, stale) in [(&old, true), (&new, false)] {
+        let publisher = Publisher {
+            records: &house.store,
+            forge: &forge,
+            clock: &house.clock,
+            ids: &house.ids,
+            run,
+            producer: Producer::Review,
+            head: &revision.head,
+            gate: &house.gate(),
+        };
+        let ended = publisher.reconcile().await;
+        let fenced = matches!(ended, Err(PublishError::Store(StoreError::Fenced { .. })));
+        let view = site.view(&opened).await;
+        let untouched = view.comments == before.comments && view.statuses == before.statuses;
+        assert_eq!((fenced, untouched), (stale, stale), "{ended:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,7 +3,8 @@
 
 use truing_core::increment::{History, Tally};
 use truing_core::outcome::OutcomeRecord;
-use truing_fakes::forge::{Comment, NewPull, PullView};
+use truing_core::slot::Slot;
+use truing_fakes::forge::{Comment, Fault, FaultKind, NewPull, PullView};
 use truing_fakes::repo::Commit;
 
 use crate::change::BOT;
@@ -106,6 +107,28 @@ async fn each_push_tells_what_it_brought_and_a_finding_has_one_comment_for_ever(
     assert!(!again[0].body.contains("**Fixed in"), "{}", again[0].body);
     let ids = |comments: &[Comment]| comments.iter().map(|comment| comment.id).collect::<Vec<_>>();
     assert_eq!(ids(&again), ids(&ours), "no comment was made again");
+    pushed.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_came_is_counted_since_the_commit_that_is_named_even_if_nobody_was_shown_its_review() {
+    let site = Site::new().await;
+    let pushed = Pushed::open(&site, ONE).await;
+    site.forge.fault(Fault::once("PATCH", "", FaultKind::Status(500, None)).times(1000));
+    let two = format!("{ONE}\n\ndef b():\n    pdb.set_trace()\n");
+    let second = site.repo.push("change", Commit::new("Two").write("a.py", two)).await.unwrap();
+    site.deliver().await;
+    let is_parked = |slots: &[Slot]| slots.iter().any(|slot| slot.state.to_string() == "held (parked)");
+    pushed.service.come_to("parked", &site.clock, is_parked).await;
+    site.forge.clear_faults();
+    pushed.push(Commit::new("Three").write("b.py", "breakpoint()\n")).await;
+    let since = pushed.record().await.since.unwrap();
+    assert_eq!(
+        (since.since.as_str(), since.findings),
+        (second.as_str(), Tally { new: 1, still: 2, ..Tally::default() })
+    );
+    let told = format!("Since `{}`: 1 new, 2 still open.\n1 commit, 1 new line in 1 file.", &second[..10]);
+    assert!(pushed.summary().await.contains(&told), "{}", pushed.summary().await);
     pushed.stop().await;
 }
 

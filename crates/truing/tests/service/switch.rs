@@ -140,7 +140,12 @@ async fn after_a_stop_was_read_nothing_is_written_wherever_it_comes() {
         let opened = site.open(&format!("change-{call}")).await;
         let calls = turned_at(&site, opened.number, Some(call)).await;
         let read = (call..calls.len()).find(|at| calls[*at] == "switch");
-        let Some(read) = read else { continue }; // it had read the switch for the last time
+        let Some(read) = read else {
+            // It had read the switch for the last time, or the lease itself was refused. Out of the way of the next.
+            let key = site.key(opened.number).await;
+            step(&operator, &key, Command::Drop, &limits()).await.unwrap();
+            continue;
+        };
         let written = calls[read..].iter().find(|call| WRITES.contains(call));
         assert_eq!(written, None, "stopped before call {call}: {calls:?}");
         let key = site.key(opened.number).await;
@@ -163,6 +168,33 @@ async fn after_a_stop_was_read_nothing_is_written_wherever_it_comes() {
     }
     no_violations(&site);
     service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_switch_that_is_turned_while_the_scheduler_looks_lets_nothing_begin() {
+    let site = Site::new().await;
+    let operator = operator(&site);
+    let opened = site.open("change").await;
+    marked(&site, &operator, opened.number).await;
+    let look = async |turned: Option<usize>| {
+        let script = Script::new(None);
+        if let Some(call) = turned {
+            script.turn_before(call, operator.clone(), on(Mode::Finish));
+        }
+        let store = FaultyStore { inner: operator.clone(), script: script.clone() };
+        let house = site.house(store, site.forges(), limits());
+        let leases = Scheduler::new(Places::of(1)).look(&house).await.unwrap();
+        (leases.len(), script.calls())
+    };
+    for call in 0.. {
+        let (leases, calls) = look(Some(call)).await;
+        assert_eq!(leases, 0, "turned before call {call}: {calls:?}");
+        operator.turn(&Turn::Off, "ada").await.unwrap();
+        if calls.get(call) == Some(&"grant") {
+            break;
+        }
+    }
+    assert_eq!(look(None).await.0, 1);
 }
 
 /// The calls that people see.

@@ -16,8 +16,8 @@ use truing_core::id::{CommentId, IntentId, Key, Millis, PrId, Sha, Span, ThreadI
 use truing_core::outcome::{Outcome, OutcomeRecord};
 use truing_core::port::{
     Act, Begun, ChangedFile, Clock, Computed, Described, Event, Forge, ForgeError, InlineDraft, Mark, Marked,
-    Moved, NewNotice, Notice, Obeyed, Operations, PullRequest, ReadReport, ReadRequest, Reader, ReaderError,
-    Records, Repository, Revision, RunRef, Slots, StoreError, Told, Watchlist,
+    Moved, NewNotice, NotGranted, Notice, Obeyed, Operations, PullRequest, ReadReport, ReadRequest, Reader,
+    ReaderError, Records, Repository, Revision, RunRef, Slots, StoreError, Told, Watchlist,
 };
 use truing_core::publish::{Bounds, Desired, DesiredStatus, Intent, Item, Observed, Producer};
 use truing_core::slot::{Limits, Slot};
@@ -197,7 +197,9 @@ impl Slots for FaultyStore {
         due(now: Millis, limit: usize) -> Vec<Slot>;
         next_due(from: Millis) -> Option<Millis>;
         load(keys: &[Key]) -> Vec<Slot>;
+        orphans() -> Vec<Slot>;
         commit(changes: &[(Version, Slot)]) -> Vec<Result<Version, Moved>>;
+        grant(leases: &[(Version, Slot)]) -> Vec<Result<Version, NotGranted>>;
         mark(marks: &[Mark], limits: &Limits) -> Marked;
         raise(version: Version) -> ();
     }
@@ -211,6 +213,7 @@ impl Records for FaultyStore {
         announce(run: &RunRef, producer: Producer, summary: &str, status: &DesiredStatus) -> ();
         desired(key: &Key, producer: Producer) -> (Vec<Desired>, Option<DesiredStatus>);
         unanswered(key: &Key, producer: Producer) -> Vec<Intent>;
+        holds(run: &RunRef) -> ();
         intend(run: &RunRef, producer: Producer, intent: &Intent) -> ();
         shown(run: &RunRef, producer: Producer, comments: &[(Item, CommentId)]) -> ();
         withdraw(run: &RunRef, producer: Producer, intent: &IntentId, lowered: &[(Item, AnchorKind)]) -> ();

@@ -1,52 +1,17 @@
-//! A service without its own loops: deliveries are handed to its routes, and what is due is done until nothing is,
-//! on a clock that goes straight to the next instant.
+//! A service without its own loops: what is due is done until nothing is, on a clock that goes straight to the next
+//! instant.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
-use std::time::Duration;
-
-use axum::body::Body;
-use axum::http::{Request, StatusCode};
-use tower::ServiceExt as _;
 use truing::serve::scheduler::Scheduler;
 use truing::serve::worker::take;
-use truing::serve::{Forges, House, ingress};
+use truing::serve::{Forges, House};
 use truing_core::fair::Places;
 use truing_core::id::Millis;
-use truing_core::port::{Clock, Ids, Operations, Reader, Records, RunRef, Slots, Watchlist};
+use truing_core::port::{Clock, Ids, Operations, Reader, Records, RunRef, Slots};
 use truing_core::slot::{Hold, State};
-use truing_fakes::forge::Delivery;
-use truing_forge::webhook::HookSecret;
 use truing_store::Sqlite;
 
 /// More than pull requests need to come to rest.
 const MAX_STEPS: usize = 60;
-
-/// Hands a delivery to the service's own routes.
-pub(crate) async fn hand_over<S, W, R, C, I>(
-    house: &Arc<House<S, W, R, C, I>>,
-    (forge, secret): (&str, &str),
-    delivery: &Delivery,
-) -> StatusCode
-where
-    S: Slots + Records + Operations + Watchlist + 'static,
-    W: Forges + 'static,
-    R: Reader + 'static,
-    C: Clock + 'static,
-    I: Ids + 'static,
-{
-    let secrets = BTreeMap::from([(forge.to_owned(), HookSecret::new(secret.as_bytes()))]);
-    let looked = Arc::new(AtomicI64::new(0));
-    let settings = ingress::Settings::new(secrets);
-    let router = ingress::router(house.clone(), settings, looked, Duration::from_secs(2));
-    let mut request = Request::post(format!("/webhooks/{forge}"));
-    for (name, value) in delivery.headers(secret) {
-        request = request.header(name, value);
-    }
-    let request = request.body(Body::from(delivery.body.clone())).unwrap();
-    router.oneshot(request).await.unwrap().status()
-}
 
 /// Does whatever is due, and moves the clock to what is due next, until nothing is (slots may be parked or
 /// cancelled), or the process is dead.

@@ -39,6 +39,7 @@ async fn only_the_operators_repositories_are_swept() {
         swept.round(&site).await;
         assert_eq!(keys(&swept).await, [site.key(wanted.number).await]);
     }
+    assert_eq!(swept.house.swept.all(), [], "nor does anybody wait for it to be swept");
     swept.house.repositories = Repositories::default();
     swept.round(&site).await;
     assert_eq!(keys(&swept).await.len(), 3, "nothing is chosen: all are");

@@ -184,3 +184,58 @@ async fn a_permission_that_cannot_be_asked_is_asked_again() {
     assert_eq!(acts(&service).await.len(), 1);
     service.stop().await;
 }
+
+/// A command on each pull request, in their order, that a sweep has heard of.
+async fn heard(site: &Site, pulls: &[&Opened]) -> Swept {
+    let mut swept = Swept::of(site);
+    swept.look().await;
+    site.clock.skip(Span::minutes(60));
+    for pull in pulls {
+        site.repo.comment(pull.number, "ada", "/review").await.unwrap();
+    }
+    swept.round(site).await;
+    assert_eq!(swept.house.store.unserved(FORGE, 9).await.unwrap().len(), pulls.len());
+    swept
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_for_a_slot_that_cannot_be_read_holds_up_no_other() {
+    let site = Site::new().await;
+    site.repo.permit("ada", "write").await.unwrap();
+    let (service, opened) = reviewed(&site).await;
+    service.stop().await;
+    let damaged = site.open("damaged").await;
+    let key = site.key(damaged.number).await;
+    rusqlite::Connection::open(site.database())
+        .unwrap()
+        .execute("INSERT INTO slot (key, version, wakes_at, body) VALUES (?1, 1, NULL, '{}')", [key.as_str()])
+        .unwrap();
+    let mut swept = heard(&site, &[&damaged, &opened]).await;
+    swept.commands.look(&swept.house).await.unwrap();
+    assert_eq!(swept.state(&site.key(opened.number).await).await, "waiting (debounce)");
+    assert_eq!(swept.house.store.unserved(FORGE, 9).await.unwrap(), [], "it is given up");
+    assert_eq!(swept.house.store.audited(9).await.unwrap().len(), 1, "and did nothing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_refuses_is_tried_seldom_and_costs_few_calls() {
+    let site = Site::new().await;
+    site.repo.permit("ada", "write").await.unwrap();
+    let (service, opened) = reviewed(&site).await;
+    service.stop().await;
+    let mut swept = heard(&site, &[&opened]).await;
+    let database = rusqlite::Connection::open(site.database()).unwrap();
+    let refuse = "CREATE TRIGGER refuse BEFORE UPDATE ON comment_seen BEGIN SELECT RAISE(FAIL, 'no'); END";
+    database.execute_batch(refuse).unwrap();
+    let asked = || site.forge.log().iter().filter(|call| call.path.contains("/issues/comments/")).count();
+    let before = asked();
+    for _ in 0..60 {
+        site.clock.skip(Span::seconds(2));
+        swept.commands.look(&swept.house).await.unwrap();
+    }
+    assert_eq!(asked() - before, 4, "in two minutes: at once, after 15 s, 30 s and 60 s");
+    database.execute_batch("DROP TRIGGER refuse").unwrap();
+    site.clock.skip(Span::minutes(2));
+    swept.commands.look(&swept.house).await.unwrap();
+    assert_eq!(swept.state(&site.key(opened.number).await).await, "waiting (debounce)");
+}

@@ -187,6 +187,44 @@ async fn a_dismissal_while_a_review_is_running_is_not_lost_and_an_edit_changes_n
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_dismissal_is_taken_back_in_its_thread_or_by_its_id_by_whoever_may_write() {
+    let site = Site::new().await;
+    site.repo.permit("rea", "read").await.unwrap();
+    let (service, mut opened) = reviewed_for_ada(&site).await;
+    let is_open = async |line| {
+        let comment = on(&site, &opened, PATH, line).await;
+        !comment.resolved && !comment.body.contains("**Dismissed:**")
+    };
+    let id = finding_at(&site, &service, &opened, 3).await;
+    answer(&site, &service, &opened, "ada", 3, "/undismiss").await;
+    answer(&site, &service, &opened, "ada", 3, "/dismiss wanted").await;
+    assert!(on(&site, &opened, PATH, 3).await.body.contains("Answer with `/undismiss`"));
+    answer(&site, &service, &opened, "rea", 3, "/undismiss").await;
+    assert!(is_dismissed(&on(&site, &opened, PATH, 3).await, "wanted (ada)"));
+    answer(&site, &service, &opened, "ada", 3, "/undismiss").await;
+    assert!(is_open(3).await);
+    assert_eq!(site.picture(&opened).await.open(), FOUND);
+    answer(&site, &service, &opened, "ada", 3, "/dismiss wanted after all").await;
+    let by_id = format!("/undismiss {}", &id.as_str()[..12]);
+    site.repo.comment(opened.number, "ada", &by_id).await.unwrap();
+    settle(&site, &service).await;
+    assert!(is_open(3).await);
+    let history = service.history(&site.key(opened.number).await).await;
+    let told = |what: &str| history.iter().filter(|line| line.as_str() == what).count();
+    assert_eq!(
+        told(&format!("`/undismiss` by ada@{FORGE} is not followed: that finding is not dismissed")),
+        1
+    );
+    assert_eq!(told(&format!("`/undismiss {}` by ada@{FORGE}", short(&id))), 2, "{history:#?}");
+    // It stays open.
+    site.push_second(&mut opened).await;
+    site.deliver().await;
+    service.rest(&site.clock).await;
+    assert_eq!(shown(&site, &opened).await, ("SECOND".to_owned(), STAY + NEW));
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn on_a_closed_pull_request_it_is_kept_and_a_secret_is_still_named() {
     let site = Site::new().await;
     site.repo.permit("ada", "write").await.unwrap();

@@ -1,9 +1,11 @@
 //! Repositories that are renamed, transferred, recreated and gone: the id decides, names are for people.
 
+use truing::loops::review::Stopped;
+use truing::serve::{by_hand, worker};
 use truing_core::id::{PrId, Span};
-use truing_core::port::{Described, Records as _, Watchlist as _};
+use truing_core::port::{Described, Ids as _, Records as _, RunRef, Watchlist as _};
 use truing_core::slot::{Command, Loop};
-use truing_fakes::forge::NewPull;
+use truing_fakes::forge::{Fault, FaultKind, NewPull};
 use truing_fakes::repo::Commit;
 
 use crate::site::{FORGE, Site, limits};
@@ -55,6 +57,22 @@ async fn a_worker_finds_a_repository_by_its_id_when_the_name_leads_elsewhere() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_forge_that_does_not_answer_is_not_taken_for_one_that_refuses_access() {
+    let site = Site::new().await;
+    let (service, opened) = reviewed(&site).await;
+    service.stop().await;
+    let key = site.key(opened.number).await;
+    let house = Swept::of(&site).house;
+    site.repo.rename("mega", "store").await.unwrap();
+    site.forge.fault(Fault::once("GET", "/repositories/{id}", FaultKind::Status(502, None)).times(99));
+    let lease = by_hand::lease(&house.store, &key, &limits()).await.unwrap();
+    let run = RunRef { id: house.ids.run(), key, token: lease.token };
+    let ended = worker::take(&house, &lease, &run).await.unwrap();
+    let expected = "the forge does not answer as it should";
+    assert!(matches!(ended, Err(Stopped::Failed { class, .. }) if class == expected), "{ended:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_repository_recreated_under_the_old_name_is_another_one() {
     let mut site = Site::new().await;
     let (service, opened) = reviewed(&site).await;
@@ -85,9 +103,11 @@ async fn a_repository_that_is_gone_is_remembered_as_such_and_asked_for_seldom() 
     swept.round(&site).await;
     let known = swept.house.store.repositories(FORGE).await.unwrap();
     assert!(known[0].gone.is_some(), "{known:?}");
+    swept.round(&site).await;
+    assert_eq!(swept.house.swept.all(), [], "nobody waits for it to be swept");
     let asked = || site.forge.calls().get("GET /repositories/{id}").copied().unwrap_or_default();
     assert_eq!(asked(), 1);
-    for _ in 0..(24 * 12 - 1) {
+    for _ in 0..(24 * 12 - 2) {
         swept.round(&site).await;
     }
     assert_eq!(asked(), 1, "a day later");

@@ -4,7 +4,8 @@ use std::io;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use truing_core::id::Span;
-use truing_core::port::Watchlist as _;
+use truing_core::port::{Operations as _, Watchlist as _};
+use truing_core::switch::Turn;
 use truing_fakes::forge::{Access, Fault, FaultKind, NewPull};
 use truing_fakes::repo::Commit;
 
@@ -175,6 +176,59 @@ async fn a_repository_that_fails_does_not_stop_the_others() {
     assert_eq!(swept.house.store.list().await.unwrap().len(), 2);
     let lines = told.take();
     assert!(lines.iter().any(|line| line.contains("can be swept again")), "{lines:#?}");
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_read_is_left_out_and_all_others_are_swept() {
+    let site = Site::new().await;
+    let (damaged, whole) = (site.open("damaged").await, site.open("whole").await);
+    let other = site.forge.create_repository("acme", "other", crate::change::base()).await.unwrap();
+    other.push("feature", Commit::new("Change").write("a.txt", "a")).await.unwrap();
+    other.open(NewPull::of("feature")).await.unwrap();
+    let mut swept = Swept::of(&site);
+    let damaged = site.key(damaged.number).await;
+    rusqlite::Connection::open(site.database())
+        .unwrap()
+        .execute(
+            "INSERT INTO slot (key, version, wakes_at, body) VALUES (?1, 1, NULL, '{}')",
+            [damaged.as_str()],
+        )
+        .unwrap();
+    let store = swept.house.store.clone();
+    store.turn(&Turn::On { reason: None, mode: None }, "ada").await.unwrap();
+    store.turn(&Turn::Off, "ada").await.unwrap();
+    swept.look().await;
+    let known: Vec<String> =
+        store.list().await.unwrap().into_iter().map(|slot| slot.key.to_string()).collect();
+    let others = format!("pr/{FORGE}/{}/1", other.id().await.unwrap());
+    assert_eq!(known, [site.key(whole.number).await.to_string(), others]);
+    assert_eq!(store.census().await.unwrap().unreadable, 1, "it is named");
+    assert_eq!(store.sweep_wanted().await.unwrap(), None, "the sweep came to its end");
+    assert_eq!(swept.house.swept.all().len(), 2);
+
+    store.forget_unreadable(&damaged).await.unwrap();
+    swept.round(&site).await;
+    assert_eq!(swept.state(&damaged).await, "waiting (debounce)");
+}
+
+#[tokio::test]
+async fn a_repository_without_issues_is_read_on_from_where_it_was_read_to() {
+    let site = Site::new().await;
+    site.repo.permit("ada", "write").await.unwrap();
+    let (service, opened) = reviewed(&site).await;
+    service.stop().await;
+    let first = site.view(&opened).await.inline().next().unwrap().id;
+    let path = "/repos/{owner}/{repo}/issues/comments$";
+    site.forge.fault(Fault::once("GET", path, FaultKind::Status(404, None)).times(999));
+    let mut swept = Swept::of(&site);
+    swept.look().await;
+    site.clock.skip(Span::minutes(60));
+    site.repo.reply(opened.number, "ada", first, "/review").await.unwrap();
+    let before = swept.house.store.repositories(FORGE).await.unwrap()[0].cursor;
+    swept.obey(&site).await;
+    let cursor = swept.house.store.repositories(FORGE).await.unwrap()[0].cursor;
+    assert!(cursor - before >= Span::minutes(59), "{before:?} {cursor:?}");
+    assert_eq!(swept.state(&site.key(opened.number).await).await, "waiting (debounce)");
 }
 
 #[tokio::test]

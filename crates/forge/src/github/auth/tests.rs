@@ -49,7 +49,8 @@ fn minted(token: &str, repository: u64) -> Reply {
 fn pull_body(repository: u64) -> Reply {
     ok(&json!({
         "state": "open", "draft": false, "html_url": "https://x/octo/demo/pull/7",
-        "head": { "sha": HEAD, "repo": null }, "base": { "sha": HEAD, "repo": { "id": repository } },
+        "head": { "sha": HEAD, "ref": "mend", "repo": null },
+        "base": { "sha": HEAD, "ref": "main", "repo": { "id": repository } },
     }))
 }
 

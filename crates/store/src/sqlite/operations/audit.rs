@@ -30,7 +30,8 @@ pub(super) fn last(connection: &Connection, limit: usize) -> Result<Vec<Audited>
         .collect()
 }
 
-/// Deletes what is older. How many rows it were.
-pub(super) fn forget(connection: &Connection, before: Millis) -> Result<usize, Fault> {
-    Ok(connection.prepare_cached("DELETE FROM audit WHERE at < ?1")?.execute([before.0])?)
+/// Deletes some of what is older, at most `limit` rows. How many it were.
+pub(super) fn forget(connection: &Connection, before: Millis, limit: i64) -> Result<usize, Fault> {
+    let sql = "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE at < ?1 ORDER BY id LIMIT ?2)";
+    Ok(connection.prepare_cached(sql)?.execute((before.0, limit))?)
 }

@@ -8,7 +8,11 @@ use super::super::fault::Fault;
 use super::super::history::sql_limit;
 
 /// Adds those that were not wanted before.
-pub(super) fn add(connection: &Connection, notices: &[NewNotice], now: Millis) -> Result<(), Fault> {
+pub(in super::super) fn add(
+    connection: &Connection,
+    notices: &[NewNotice],
+    now: Millis,
+) -> Result<(), Fault> {
     let sql = "INSERT INTO notice (kind, key, period, text, created) VALUES (?1, ?2, ?3, ?4, ?5)
                ON CONFLICT (kind, key, period) DO NOTHING";
     let mut insert = connection.prepare_cached(sql)?;
@@ -36,8 +40,9 @@ pub(super) fn told(connection: &Connection, id: i64, now: Millis) -> Result<(), 
     Ok(())
 }
 
-/// Deletes what was told and is older. How many rows it were.
-pub(super) fn forget(connection: &Connection, before: Millis) -> Result<usize, Fault> {
-    let sql = "DELETE FROM notice WHERE sent IS NOT NULL AND created < ?1";
-    Ok(connection.prepare_cached(sql)?.execute([before.0])?)
+/// Deletes some of what was told and is older, at most `limit` rows. How many it were.
+pub(super) fn forget(connection: &Connection, before: Millis, limit: i64) -> Result<usize, Fault> {
+    let sql = "DELETE FROM notice WHERE id IN
+               (SELECT id FROM notice WHERE sent IS NOT NULL AND created < ?1 ORDER BY id LIMIT ?2)";
+    Ok(connection.prepare_cached(sql)?.execute((before.0, limit))?)
 }

@@ -65,6 +65,7 @@ pub(super) fn begin(
     now: Millis,
 ) -> Result<Begun, Fault> {
     let newest = newest(connection, &run.key)?;
+    let known = known(connection, &run.key)?;
     let again = newest.as_ref().is_some_and(|newest| is(newest, run));
     if let Some(newest) = &newest
         && newest.token >= run.token
@@ -95,7 +96,7 @@ pub(super) fn begin(
     let outcome = outcome.flatten().filter(|_| reviewed.as_ref() == Some(revision));
     let outcome =
         outcome.map(|json| from_json(&json, || format!("the last review of {}", run.key))).transpose()?;
-    Ok(Begun { reviewed, outcome, computed, dismissals: dismissals::of(connection, &run.key)? })
+    Ok(Begun { reviewed, known, outcome, computed, dismissals: dismissals::of(connection, &run.key)? })
 }
 
 fn write(
@@ -197,8 +198,10 @@ pub(super) fn ended(
             open: Vec::new(),
             coverage: Coverage::default(),
             since: None,
+            configuring: Vec::new(),
             cost_micro_usd: MicroUsd(0),
             turns: 0,
+            modelled: None,
             started: row.began,
             ended: now,
             versions: BTreeMap::new(),
@@ -238,6 +241,17 @@ fn reviewed(connection: &Connection, key: &Key) -> Result<Option<(Revision, Opti
     let read =
         |(head, base, outcome)| Ok((Revision { head: parse_sha(head)?, base: parse_sha(base)? }, outcome));
     found.map(read).transpose()
+}
+
+/// The revision that was computed last.
+fn known(connection: &Connection, key: &Key) -> Result<Option<Revision>, Fault> {
+    let sql = "SELECT head, base FROM run WHERE key = ?1 AND stage IN ('computed', 'published')
+               ORDER BY token DESC LIMIT 1";
+    let found: Option<(String, String)> = connection
+        .prepare_cached(sql)?
+        .query_row([key.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    found.map(|(head, base)| Ok(Revision { head: parse_sha(head)?, base: parse_sha(base)? })).transpose()
 }
 
 /// A stored commit id.

@@ -101,8 +101,10 @@ fn a_record_has_every_field_of_the_contract() {
             open: vec![(truing_core::finding::Severity::P1, 2)],
             coverage: Coverage::default(),
             since: None,
+            configuring: vec![],
             cost_micro_usd: MicroUsd(7),
             turns: 3,
+            modelled: None,
             started: Millis(NOW - 250),
             ended: Millis(NOW),
             versions: [("truing".to_owned(), "0.1.0".to_owned())].into(),
@@ -112,6 +114,8 @@ fn a_record_has_every_field_of_the_contract() {
     insta::assert_json_snapshot!(outcome(&run), @r#"
     {
       "base": "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb",
+      "cost_micro_usd": 7,
+      "dropped": null,
       "ended": "2026-09-21T14:13:20Z",
       "evidence": null,
       "exit_reason": "1 changed file was not reviewed",
@@ -132,6 +136,7 @@ fn a_record_has_every_field_of_the_contract() {
           "severity": "P1"
         }
       ],
+      "permission_denials": null,
       "pr": null,
       "prompt_hash": null,
       "result": null,
@@ -148,6 +153,8 @@ fn a_record_has_every_field_of_the_contract() {
           "turns": 3
         }
       ],
+      "tokens": null,
+      "turns": 3,
       "update_type": null,
       "url": "https://example.com/7",
       "versions": {

@@ -11,7 +11,7 @@ use truing_diff::RepoPath;
 
 use super::text::{self, compared, files, found, is_whole, visible};
 use crate::loops::local::Review;
-use crate::loops::text::counted;
+use crate::loops::text::{by_line, counted};
 
 /// The longest text, in bytes. GitHub's job summary takes 1 MiB from a step, which may write more than this.
 const MAX_BYTES: usize = 1_000_000;
@@ -30,6 +30,8 @@ pub(in crate::cli) struct Report<'a> {
     pub(in crate::cli) findings: &'a [&'a Finding],
     /// What was not looked at.
     pub(in crate::cli) not_reviewed: &'a [NotReviewed],
+    /// Who looked.
+    pub(in crate::cli) by: &'a str,
 }
 
 /// What is told of a review.
@@ -37,7 +39,7 @@ pub(super) fn of<'a>(
     review: &'a Review,
     findings: &'a [&'a Finding],
     head: Option<&str>,
-    configured: Option<&str>,
+    (configured, by): (Option<&str>, &'a str),
 ) -> Report<'a> {
     let record = &review.record;
     let (coverage, reason) = (&record.coverage, record.outcome.reason.clone());
@@ -52,7 +54,7 @@ pub(super) fn of<'a>(
     let looked_at = any.then(|| files(coverage, "reviewed"));
     let configured = configured.map(text::configured);
     let about = [reason, looked_at, Some(compared(review, head)), configured].into_iter().flatten().collect();
-    Report { headline, about, findings, not_reviewed: &record.coverage.not_reviewed }
+    Report { headline, about, findings, not_reviewed: &record.coverage.not_reviewed, by }
 }
 
 /// The whole text.
@@ -156,7 +158,7 @@ fn end(report: &Report<'_>) -> String {
         }
         text.push('\n');
     }
-    text + "_Rules only: no model was called._\n"
+    text + &by_line(report.by) + "\n"
 }
 
 /// The file's ending: the language of its code, as far as one is known by that.
@@ -177,7 +179,14 @@ mod tests {
         let findings: Vec<&Finding> = findings.iter().collect();
         let (headline, about) =
             ("2 findings (1 P0, 1 P1)".to_owned(), vec!["reviewed @x against y".to_owned()]);
-        report(&Report { headline, about, findings: &findings, not_reviewed }).replace('\u{200b}', "{zwsp}")
+        report(&Report {
+            headline,
+            about,
+            findings: &findings,
+            not_reviewed,
+            by: "rules only: no model was called",
+        })
+        .replace('\u{200b}', "{zwsp}")
     }
 
     #[test]

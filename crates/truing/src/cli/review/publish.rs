@@ -10,11 +10,11 @@ use truing_core::id::{Key, Millis, PrId};
 use truing_core::money::MicroUsd;
 use truing_core::outcome::{Coverage, Outcome, OutcomeKind, OutcomeRecord, Runtime};
 use truing_core::port::{
-    Act, Clock as _, Described, Ids as _, Operations as _, PrState, PullRequest, Records as _,
+    Act, Clock as _, Described, Ids as _, Operations as _, PrState, PullRequest, Records as _, Slots as _,
 };
 use truing_core::publish::StatusState;
 use truing_core::slot::{Command as Step, Hold, Then};
-use truing_store::Sqlite;
+use truing_store::{CommandLock, Sqlite};
 
 use super::pull::switched_on;
 use super::text::{filled, visible};
@@ -100,6 +100,9 @@ impl Publishing<'_> {
         let (rehearsal, writes) = (self.dry_run, writes.clone());
         let house = house.with_forges(|inner| Watched { inner, rehearsal, writes });
         self.announce(&house.store, &key).await?;
+        // Until the last lease is over: a server that starts meanwhile does not take it for a dead one's.
+        let _at_work = CommandLock::take(house.store.path())
+            .map_err(|error| CliError::failed("lock", error.to_string()))?;
         let held = self.rounds(&house, &key, &limits).await?;
         match held {
             Some(hold) => Ok(self.skipped(hold)),
@@ -131,8 +134,10 @@ impl Publishing<'_> {
         let mut left = MAX_WAIT;
         for _ in 0..MAX_ROUNDS {
             let ended = loop {
-                let lease = by_hand::lease(&house.store, key, limits);
-                let lease = lease.await.map_err(|error| refused(name, error))?;
+                let lease = match by_hand::lease(&house.store, key, limits).await {
+                    Ok(lease) => lease,
+                    Err(error) => return Err(refused(&house.store, (key, name), error).await),
+                };
                 let heartbeat = self.config.server.heartbeat;
                 let until = match work(house, lease, heartbeat, self.told.clone()).await {
                     Some(Ok(Then::DueAt(until, why))) => (until, why.as_str().replace('_', " ")),
@@ -218,10 +223,12 @@ impl Publishing<'_> {
             base: self.pull.revision.base.clone(),
             outcome: Outcome { kind, reason, until: None, runtime: Runtime::Rules },
             since: None,
+            configuring: vec![],
             open: vec![],
             coverage: Coverage::default(),
             cost_micro_usd: MicroUsd(0),
             turns: 0,
+            modelled: None,
             started: now,
             ended: now,
             versions: crate::loops::versions(),
@@ -244,15 +251,29 @@ async fn copy(store: &Sqlite, folder: &Path, key: &Key) -> Result<Sqlite, CliErr
     }
 }
 
-fn refused(name: &str, error: NotLeased) -> CliError {
+async fn refused(store: &Sqlite, (key, name): (&Key, &str), error: NotLeased) -> CliError {
     match error {
         NotLeased::Busy(until) => {
+            let leased = store.load(std::slice::from_ref(key)).await.unwrap_or_default().pop();
+            let token = leased.and_then(|slot| slot.token());
+            // A lease that has only just been granted has no run yet.
+            let run = store.runs(key, 1).await.unwrap_or_default().pop();
+            let run = run.filter(|run| Some(run.token) == token);
+            let since = run.map(|run| format!(", since {} as run {}", instant(run.began), run.id.as_str()));
             let message = format!(
-                "{name}: already running: a server or another command reviews it (lease until {})",
+                "{name}: already running: a server or another command reviews it{} (lease until {}, \
+                 renewed while it lives)",
+                since.unwrap_or_default(),
                 instant(until)
             );
             CliError::refused("already_running", message)
-                .hint(format!("wait for it; `truing why {name}` tells how it goes"))
+                .hint(format!(
+                    "wait for it: `truing why {name}` tells how it goes, the log of a server the rest"
+                ))
+                .hint(format!(
+                    "if whoever ran it is gone, its lease ends by itself: run this again after {}",
+                    instant(until)
+                ))
         }
         NotLeased::Owned => {
             CliError::refused("already_running", format!("{name}: another loop is in the middle of its work"))

@@ -40,6 +40,7 @@ impl Command {
         let remote = client.remote(&id, &repo).await.map_err(wiring::remote_error)?;
         let checkout = Checkout {
             git: &git,
+            forge: &forge,
             mirror: &wiring::mirror(&wiring::mirrors(folder), &id),
             remote: &remote,
             rules: &Rules::new(config.clone()).map_err(wiring::bad_pattern)?,
@@ -47,7 +48,7 @@ impl Command {
         };
         let (review, pinned, published) = match store {
             Some(store) if self.args.publish => {
-                let (_, pinned) = checkout.fetch(&pull.revision).await?;
+                let (_, pinned) = checkout.fetch(&pull).await?;
                 let publishing = Publishing {
                     config: &config,
                     environment: &self.environment,
@@ -65,7 +66,9 @@ impl Command {
                 let records = store.filter(|_| !self.args.no_record);
                 let records = move || Ok(records.clone());
                 let (clock, ids) = (&SystemClock, &UniqueIds);
-                let pull = Pull { id: &id, pull: &pull, checkout, records, clock, ids };
+                let agent = self.agent().await?;
+                let model = agent.as_ref().map(wiring::agent::hired);
+                let pull = Pull { id: &id, pull: &pull, checkout, model, records, clock, ids };
                 let (review, pinned) = pull.run().await?;
                 (review, pinned, None)
             }
@@ -74,8 +77,7 @@ impl Command {
         if let Some(why) = &review.unrecorded {
             self.output.warn(format_args!("the review is not recorded: {why}"));
         }
-        let configured = pinned.configured.as_ref();
-        let configured = configured.map(|commit| format!("the default branch, commit {}", commit.short()));
+        let configured = pinned.configured.as_ref().map(ToString::to_string);
         let names = Names {
             head: Some(&format!("{repo}#{number}")),
             configured: configured.as_deref(),
@@ -120,6 +122,7 @@ impl From<CheckoutError> for CliError {
         match error {
             CheckoutError::Git(error) => wiring::git_error(error),
             CheckoutError::Reading(error) => LocalError::Reading(error).into(),
+            CheckoutError::Agent(error) => error.into(),
             CheckoutError::Config(error) => error.into(),
             CheckoutError::Pattern(error) => wiring::bad_pattern(error),
         }

@@ -14,7 +14,7 @@ use truing_git::options::MAX_FILE_BYTES;
 
 use crate::config::REPOSITORY_FILE;
 use crate::loops::local::{Against, Review, Reviewed};
-use crate::loops::text::counted;
+use crate::loops::text::{by, counted};
 
 /// How wide text is, in columns.
 const WIDTH: usize = 80;
@@ -49,7 +49,7 @@ pub(super) fn report(review: &Review, head: Option<&str>, configured: Option<&st
     text += &too_large(&record.coverage.not_reviewed).map_or_else(String::new, |steps| filled(&steps));
     text += &filled(&compared(review, head));
     text += &configured.map_or_else(String::new, |from| filled(&self::configured(from)));
-    text + "rules only: no model was called\n"
+    text + &filled(&by(record))
 }
 
 /// What was found, in a few words.

@@ -1,4 +1,4 @@
-//! What a command changes: the slot, and for `/dismiss` the word on a finding.
+//! What a command changes: the slot, and for `/dismiss` and `/undismiss` the word on a finding.
 
 use truing_core::dismissal::{self, Dismissal};
 use truing_core::finding::{Finding, FindingStatus};
@@ -19,7 +19,9 @@ pub(super) fn decide(asked: &Asked, slot: &Slot, limits: &Limits, now: Millis) -
         Asked::Pause => Command::Pause,
         Asked::Resume => Command::Resume,
         // An event as any other: what is shown follows when the slot is due.
-        Asked::Dismiss { .. } => return Ok(slot.on_event(Loop::Review, limits, now)),
+        Asked::Dismiss { .. } | Asked::Undismiss { .. } => {
+            return Ok(slot.on_event(Loop::Review, limits, now));
+        }
     };
     slot.step(command, limits, now)
 }
@@ -61,6 +63,28 @@ pub(super) async fn dismissal<S: Records>(
             | FindingStatus::Declined(_)
             | FindingStatus::Dismissed(_) => Ok(Dismissal::of(meant, reason, by, told.at)),
         }
+    }))
+}
+
+/// What takes back the word on the finding that a comment means, or why there is nothing to take back.
+///
+/// # Errors
+/// [`StoreError`]
+pub(super) async fn taken_back<S: Records>(
+    store: &S,
+    told: &Told,
+    finding: Option<&str>,
+    thread: Option<&FindingId>,
+    by: &str,
+) -> Result<Result<Dismissal, String>, StoreError> {
+    let findings = store.findings(&told.pr.key()).await?;
+    Ok(meant(&findings, finding, thread).and_then(|meant| match meant.status {
+        FindingStatus::Dismissed(_) => Ok(Dismissal::taken_back(meant, by, told.at)),
+        FindingStatus::Open
+        | FindingStatus::Claimed
+        | FindingStatus::Declined(_)
+        | FindingStatus::Fixed(_)
+        | FindingStatus::Outside => Err("that finding is not dismissed".to_owned()),
     }))
 }
 

@@ -20,6 +20,11 @@ pub enum Asked {
         /// Why; empty if the line does not say.
         reason: String,
     },
+    /// One finding that was dismissed again.
+    Undismiss {
+        /// As of a dismissal.
+        finding: Option<String>,
+    },
 }
 
 impl Asked {
@@ -38,6 +43,10 @@ impl Asked {
             ["/dismiss", id, reason @ ..] if dismissal::is_id(id) => {
                 Some(Self::Dismiss { finding: Some((*id).to_owned()), reason: reason.join(" ") })
             }
+            ["/undismiss"] => Some(Self::Undismiss { finding: None }),
+            ["/undismiss", id] if dismissal::is_id(id) => {
+                Some(Self::Undismiss { finding: Some((*id).to_owned()) })
+            }
             ["/dismiss", reason @ ..] => Some(Self::Dismiss { finding: None, reason: reason.join(" ") }),
             _ => None,
         }
@@ -46,7 +55,7 @@ impl Asked {
     /// Does it mean the finding whose thread it is in?
     pub fn is_of_its_thread(&self) -> bool {
         match self {
-            Self::Dismiss { finding, .. } => finding.is_none(),
+            Self::Dismiss { finding, .. } | Self::Undismiss { finding } => finding.is_none(),
             Self::Review | Self::Full | Self::Pause | Self::Resume => false,
         }
     }
@@ -59,6 +68,7 @@ impl Asked {
             Self::Pause => "/review pause",
             Self::Resume => "/review resume",
             Self::Dismiss { .. } => "/dismiss",
+            Self::Undismiss { .. } => "/undismiss",
         }
     }
 }
@@ -85,6 +95,9 @@ mod tests {
             ("/dismiss 1:0a1b", dismiss(Some("1:0a1b"), "")),
             ("/dismiss 1: a list", dismiss(None, "1: a list")),
             ("/dismiss", dismiss(None, "")),
+            ("/undismiss", Some(Asked::Undismiss { finding: None })),
+            ("/undismiss 1:0a1b", Some(Asked::Undismiss { finding: Some("1:0a1b".into()) })),
+            ("/undismiss it was right", None),
             ("", None),
             ("\n/review", None),
             (" /review", None),

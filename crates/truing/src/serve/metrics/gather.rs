@@ -7,6 +7,7 @@ use std::time::Duration;
 use rustix::param::page_size;
 use rustix::time::{ClockId, clock_gettime};
 use truing_core::id::Millis;
+use truing_core::ledger::LevelKind;
 use truing_core::port::{Clock, Operations, StoreError};
 use truing_forge::github::GitHub;
 use truing_store::Census;
@@ -62,7 +63,7 @@ impl Metrics {
     }
 
     pub(super) fn count(&self, census: Census) {
-        let Census { slots, oldest_due, untold, unreadable, bytes } = census;
+        let Census { slots, oldest_due, untold, budgets, unreadable, bytes } = census;
         // States that no slot is in any more.
         self.0.slots.reset();
         let mut parked = 0;
@@ -78,6 +79,12 @@ impl Metrics {
         self.0.dead_letters.set(whole(parked));
         self.0.oldest_due.set(oldest_due.unwrap_or_default().as_secs_f64());
         self.0.notices.set(whole(untold));
+        // What nothing is spent of yet.
+        for kind in [LevelKind::RepoDay, LevelKind::TeamMonth] {
+            let spent = budgets.iter().find(|(of, _)| *of == kind).map_or(0, |(_, spent)| *spent);
+            let ratio = Duration::from_millis(spent).as_secs_f64();
+            self.0.budget.with_label_values(&[kind.as_str()]).set(ratio);
+        }
         self.0.unreadable.set(whole(unreadable));
         self.0.store_bytes.set(whole(bytes));
     }
@@ -98,6 +105,9 @@ impl Metrics {
             *age = (*age).max(now.0.saturating_sub(at.0).saturating_abs());
             *count += 1;
         }
+        // Forges of which nothing is swept any more.
+        self.0.sweep_age.reset();
+        self.0.swept.reset();
         for (forge, (age, count)) in oldest {
             self.0.sweep_age.with_label_values(&[forge]).set(seconds(age));
             self.0.swept.with_label_values(&[forge]).set(count);

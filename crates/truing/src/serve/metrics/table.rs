@@ -149,6 +149,19 @@ pub const METRICS: &[Metric] = &[
     ),
     metric("truing_kill_switch_on", Kind::Gauge, &[], "1 while the kill switch is on, or cannot be read."),
     metric("truing_notices_unsent", Kind::Gauge, &[], "Notices that are still to be told, for `[notify]`."),
+    metric(
+        "truing_notices_failed_total",
+        Kind::Counter,
+        &[],
+        "Notices that a place of `[notify]` did not take in several tries; it is not tried there again.",
+    ),
+    metric(
+        "truing_budget_spent_ratio",
+        Kind::Gauge,
+        &["level"],
+        "The part of its limit that is spent, of the repository today (`repo_day`) and of the team this month \
+         (`team_month`) that has spent the greatest part of its own; UTC. `truing budget show` has all.",
+    ),
     metric("truing_build_info", Kind::Gauge, &["version"], "1; its label is the program's version."),
     metric(
         "process_cpu_seconds_total",

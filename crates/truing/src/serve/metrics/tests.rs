@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use truing_core::id::Millis;
+use truing_core::ledger::LevelKind;
 use truing_core::outcome::OutcomeKind;
 use truing_store::Census;
 
@@ -18,6 +19,7 @@ fn told() -> (Metrics, String) {
         slots: vec![("held".into(), "parked".into(), 2), ("waiting".into(), "backoff".into(), 3)],
         oldest_due: Some(Duration::from_millis(1500)),
         untold: 4,
+        budgets: vec![(LevelKind::RepoDay, 850)],
         unreadable: 1,
         bytes: 8192,
     });
@@ -58,6 +60,8 @@ fn figures_are_told_as_they_are() {
         "truing_dead_letters 2",
         "truing_oldest_due_seconds 1.5",
         "truing_notices_unsent 4",
+        "truing_budget_spent_ratio{level=\"repo_day\"} 0.85",
+        "truing_budget_spent_ratio{level=\"team_month\"} 0",
         "truing_slots_unreadable 1",
         "truing_sweep_age_seconds{forge=\"hub\"} 6",
         "truing_repositories_swept{forge=\"hub\"} 2",

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use truing_core::id::{Key, Millis, PrId, Span};
 use truing_core::port::{
-    Clock, CommentKind, Described, ForgeError, Mark, Marked, Records, Repository, Revision, Slots, Told,
-    Watchlist,
+    Clock, CommentKind, Described, ForgeError, Mark, Marked, Records, Repository, Revision, Slots,
+    StoreError, Told, Watchlist,
 };
 use truing_core::slot::{Hold, Loop, Slot, State};
 use truing_forge::github::{GitHub, Listing, OpenPull, PullComment};
@@ -83,7 +83,7 @@ impl Watched {
                     tracing::info!(repository = %repository.name, "the repository is gone, or hidden from the token");
                 }
                 repository.gone = repository.gone.or(Some(now));
-                self.gone_asked = Some(now);
+                *self = Self { gone_asked: Some(now), ..Self::default() };
                 house.store.remember(std::slice::from_ref(repository)).await?;
                 return Ok(false);
             }
@@ -115,9 +115,10 @@ impl Watched {
         let open: Vec<(Key, &OpenPull)> =
             pulls.items().map(|pull| (key(repository, pull.number), pull)).collect();
         let keys: Vec<Key> = open.iter().map(|(key, _)| key.clone()).collect();
-        let (slots, runs) = (store.load(&keys).await?, store.newest_runs(&keys).await?);
         let mut marks = Vec::new();
-        for (((key, pull), slot), run) in open.into_iter().zip(slots).zip(runs) {
+        for ((key, pull), known) in open.into_iter().zip(known(store, &keys).await?) {
+            // Until somebody drops the row that cannot be read.
+            let Some((slot, run)) = known else { continue };
             let rouse = wants(&slot, pull, run.as_ref());
             if rouse == Wants::Once && !rouses(roused, &key, Some(&pull.revision)) {
                 continue;
@@ -173,7 +174,7 @@ impl Watched {
                 Ok(()) => {}
                 // A repository without issues.
                 Err(ForgeError::NotFound { .. }) if kind == CommentKind::Conversation => {
-                    *comments = Listing::default();
+                    *comments = Listing::nothing();
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -189,8 +190,7 @@ impl Watched {
             let new = new && Asked::parse(&comment.body).is_some();
             let by_person = comment.author.as_ref().is_some_and(|author| author.is_person);
             if new && by_person {
-                let PrId { forge, repository, number } = pr(repository, comment.number);
-                let pr = PrId { forge, repository, number };
+                let pr = pr(repository, comment.number);
                 told.push(Told { pr, kind: comment.kind, comment: comment.id, at });
             }
         }
@@ -200,6 +200,35 @@ impl Watched {
         }
         Ok(())
     }
+}
+
+/// What the store knows of a pull request: its slot, and the revision of its newest run.
+type Known = (Slot, Option<Revision>);
+
+/// What is known of each, in order; none where a row cannot be read, which keeps no other from being looked at.
+async fn known<S: Slots + Watchlist>(store: &S, keys: &[Key]) -> Result<Vec<Option<Known>>, StoreError> {
+    match read(store, keys).await {
+        Ok(known) => return Ok(known.into_iter().map(Some).collect()),
+        Err(StoreError::Corrupt(_)) => {}
+        Err(error @ (StoreError::Unavailable(_) | StoreError::Fenced { .. })) => return Err(error),
+    }
+    let mut each = Vec::with_capacity(keys.len());
+    for key in keys {
+        match read(store, std::slice::from_ref(key)).await {
+            Ok(known) => each.extend(known.into_iter().map(Some)),
+            Err(StoreError::Corrupt(why)) => {
+                tracing::debug!(%key, why, "left out of the sweep");
+                each.push(None);
+            }
+            Err(error @ (StoreError::Unavailable(_) | StoreError::Fenced { .. })) => return Err(error),
+        }
+    }
+    Ok(each)
+}
+
+async fn read<S: Slots + Watchlist>(store: &S, keys: &[Key]) -> Result<Vec<Known>, StoreError> {
+    let (slots, runs) = (store.load(keys).await?, store.newest_runs(keys).await?);
+    Ok(slots.into_iter().zip(runs).collect())
 }
 
 /// Up to when all comments were read: the newest change, but no farther than where a list was cut.

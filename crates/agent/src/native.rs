@@ -1,0 +1,96 @@
+//! The native runtime: a model's turns inside limits of money, turns, time and permission.
+//!
+//! [`run`] asks, calls the tools that the model wants, and asks again, until the model has reported its findings or a
+//! limit ends it. It decides nothing about a change: what the model says is data that [`crate::schema`] checks. At a
+//! limit the model is asked once for what it has, so that the partial result is not lost.
+
+mod ended;
+mod turns;
+mod window;
+
+#[cfg(test)]
+mod tests;
+
+use std::future::Future;
+use std::time::Duration;
+
+use serde_json::Value;
+use truing_core::money::MicroUsd;
+use truing_model::gateway::Model;
+use truing_model::messages::Tool;
+
+pub use ended::{End, Limit, Ran};
+
+/// What a model may call in one run.
+pub trait Tools: Send + Sync {
+    /// The tools, as the model is told of them.
+    fn offered(&self) -> Vec<Tool>;
+
+    /// Calls one. A failure is an answer too: the model is told and may go on.
+    fn call(&self, name: &str, input: &Value) -> impl Future<Output = Output> + Send;
+}
+
+/// What a call came to. Text of a repository: data.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Output {
+    /// For the model, within the tool's bound.
+    pub text: String,
+    /// Did it fail?
+    pub is_error: bool,
+}
+
+/// What a run begins with.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Brief {
+    /// The model's id.
+    pub model: String,
+    /// Who it is and what it is to do: the operator's words.
+    pub system: String,
+    /// What it is to look at: data.
+    pub task: String,
+}
+
+/// What a run may use.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// Answers of the model.
+    pub turns: u32,
+    /// Wall clock, from beginning to end.
+    pub time: Duration,
+    /// What the run's answers may cost; none: the gateway alone bounds it. Near it, the model is asked to conclude.
+    pub money: Option<MicroUsd>,
+    /// The model's context, in tokens.
+    pub window: u64,
+    /// Tokens of one answer, thinking included.
+    pub answer: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { turns: TURNS, time: TIME, money: None, window: WINDOW, answer: ANSWER }
+    }
+}
+
+/// Answers of one run.
+pub const TURNS: u32 = 25;
+/// Wall clock of one run.
+pub const TIME: Duration = Duration::from_secs(20 * 60);
+/// Tokens of context that every model in the price table has.
+pub const WINDOW: u64 = 200_000;
+/// Tokens of one answer: more than fifty findings take.
+pub const ANSWER: u32 = 16_384;
+/// Calls that one run may make, denied ones among them.
+pub const MAX_CALLS: u32 = 500;
+/// Calls of one run that may be denied.
+pub const MAX_DENIALS: u32 = 50;
+/// Calls that one answer may make; what is beyond is told to be too much.
+pub const MAX_CALLS_AT_ONCE: usize = 32;
+/// Bytes of one call's output.
+pub const MAX_OUTPUT_BYTES: usize = 128 << 10;
+
+/// Lets a model work until it has reported, or a limit ends it. Dropping the future ends it at once.
+pub async fn run<M: Model, T: Tools>(model: &M, tools: &T, brief: &Brief, limits: &Limits) -> Ran {
+    let mut turns = turns::Turns::new(model, tools, brief, *limits);
+    let end = tokio::time::timeout(limits.time, turns.all()).await;
+    turns.ended(end.unwrap_or(End::Limit(Limit::Time)))
+}

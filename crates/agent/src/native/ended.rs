@@ -1,0 +1,101 @@
+//! How a run of the native runtime ended, and what it came to.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use truing_core::ledger::{LevelKind, Usage};
+use truing_core::money::MicroUsd;
+use truing_model::gateway::Refused;
+
+use crate::schema::Items;
+
+/// What a run came to, however it ended.
+#[derive(Debug)]
+pub struct Ran {
+    /// How it ended.
+    pub end: End,
+    /// What the model reported, not yet checked against the tree.
+    pub items: Items,
+    /// Answers of the model.
+    pub turns: u32,
+    /// What the provider counted, in all.
+    pub usage: Usage,
+    /// What that cost.
+    pub cost: MicroUsd,
+    /// The model that answered last; empty if none did.
+    pub model: String,
+    /// Tools that were called, each with how often.
+    pub calls: BTreeMap<String, u32>,
+    /// Calls of what the run may not call, each with how often.
+    pub denials: BTreeMap<String, u32>,
+    /// Results that were taken out of the conversation to keep it within the model's context.
+    pub trimmed: u32,
+}
+
+/// How a run ended. Only [`End::Done`] is whole.
+#[derive(Debug)]
+pub enum End {
+    /// The model has reported all it found.
+    Done,
+    /// A limit of the run; what was reported until then counts.
+    Limit(Limit),
+    /// The model declines.
+    Declined,
+    /// The model's answers do not fit into the tokens of one answer.
+    Cut,
+    /// The conversation does not fit into the model's context.
+    Full,
+    /// What the model says is no report, also when asked again.
+    Unreadable(String),
+    /// There is no answer.
+    Refused(Refused),
+}
+
+/// A limit of a run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Limit {
+    /// Answers.
+    Turns,
+    /// Wall clock.
+    Time,
+    /// Money is nearly used up, so that the model was asked to conclude.
+    Money,
+    /// Calls of tools, or denied ones.
+    Calls,
+}
+
+impl End {
+    /// Is the result whole?
+    pub fn is_whole(&self) -> bool {
+        matches!(self, Self::Done)
+    }
+}
+
+/// As the reason of a partial review, for people.
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Done => write!(f, "the model has reported all it found"),
+            Self::Limit(Limit::Turns) => write!(f, "turn limit: the model was asked to conclude early"),
+            Self::Limit(Limit::Time) => write!(f, "time limit: the model was not given more time"),
+            Self::Limit(Limit::Money) => {
+                write!(f, "budget: the money for this review is nearly used up, so the model had to conclude")
+            }
+            Self::Limit(Limit::Calls) => write!(f, "tool limit: the model called tools without end"),
+            Self::Declined => write!(f, "refusal: the model declines to review this change"),
+            Self::Cut => write!(f, "max_tokens: the model's answers are cut off before their end"),
+            Self::Full => write!(f, "context: the change does not fit into the model's context"),
+            Self::Unreadable(what) => write!(f, "the model's answer is no report: {what}"),
+            Self::Refused(Refused::Budget { level }) => {
+                let level = match level.kind {
+                    LevelKind::Review => "for this review",
+                    LevelKind::RepoDay => "of this repository for today",
+                    LevelKind::TeamMonth => "of this team for the month",
+                    LevelKind::Run => "for this run",
+                };
+                write!(f, "budget: the money {level} is used up")
+            }
+            Self::Refused(refused) => write!(f, "{refused}"),
+        }
+    }
+}

@@ -1,0 +1,387 @@
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use serde_json::json;
+use truing_core::ledger::{Level, LevelKind, Usage};
+use truing_model::gateway::{Answer, Refused};
+use truing_model::messages::{Block, Known, Message, Request, Role, Stop};
+
+use super::*;
+use crate::schema::REPORT;
+
+/// What a model does with one request.
+type Reply = Box<dyn Fn(&Request) -> Result<(Vec<Value>, Stop), Refused> + Send + Sync>;
+
+/// A model that replies by what it is given, and remembers what it was asked.
+struct Scripted {
+    replies: Vec<Reply>,
+    asked: Mutex<Vec<Request>>,
+    usage: Usage,
+    cost: u64,
+    slow: Duration,
+}
+
+impl Scripted {
+    fn new(replies: Vec<Reply>) -> Self {
+        let usage = Usage { input: 100, output: 10, ..Usage::default() };
+        Self { replies, asked: Mutex::default(), usage, cost: 1000, slow: Duration::ZERO }
+    }
+
+    fn asked(&self) -> Vec<Request> {
+        self.asked.lock().unwrap().clone()
+    }
+}
+
+impl Model for Scripted {
+    async fn ask(&self, request: &Request) -> Result<Answer, Refused> {
+        tokio::time::sleep(self.slow).await;
+        let at = {
+            let mut asked = self.asked.lock().unwrap();
+            asked.push(request.clone());
+            asked.len() - 1
+        };
+        let reply = self.replies.get(at).or(self.replies.last()).unwrap();
+        let (content, stop) = reply(request)?;
+        let content = content.into_iter().map(|block| serde_json::from_value(block).unwrap()).collect();
+        Ok(Answer {
+            message: Message { role: Role::Assistant, content },
+            stop,
+            usage: self.usage,
+            cost: MicroUsd(self.cost),
+            model: "m-1".into(),
+            request_id: String::new(),
+        })
+    }
+}
+
+/// Tools that answer with this text.
+#[derive(Default)]
+struct Told {
+    text: String,
+    called: AtomicU32,
+}
+
+impl Tools for Told {
+    fn offered(&self) -> Vec<Tool> {
+        let tool = |name: &str| Tool {
+            name: name.into(),
+            description: String::new(),
+            input_schema: json!({ "type": "object" }),
+            cache_control: None,
+        };
+        vec![tool("read"), tool("grep")]
+    }
+
+    async fn call(&self, name: &str, input: &Value) -> Output {
+        self.called.fetch_add(1, Ordering::Relaxed);
+        Output { text: format!("{name} {input}: {}", self.text), is_error: false }
+    }
+}
+
+fn says(content: Value, stop: Stop) -> Reply {
+    let content = content.as_array().unwrap().clone();
+    Box::new(move |_| Ok((content.clone(), stop)))
+}
+
+fn refuses(why: fn() -> Refused) -> Reply {
+    Box::new(move |_| Err(why()))
+}
+
+fn use_of(id: &str, name: &str, input: Value) -> Value {
+    json!({ "type": "tool_use", "id": id, "name": name, "input": input })
+}
+
+fn reads() -> Reply {
+    says(json!([use_of("t", "read", json!({ "path": "a" }))]), Stop::ToolUse)
+}
+
+fn found(title: &str) -> Value {
+    json!({ "path": "a", "start_line": 1, "severity": "P1", "category": "F", "title": title,
+        "body": "b", "excerpt": "e" })
+}
+
+fn reports(title: &str, more: bool) -> Reply {
+    let input = json!({ "findings": [found(title)], "more": more });
+    says(json!([use_of("r", REPORT, input)]), Stop::ToolUse)
+}
+
+fn brief() -> Brief {
+    Brief { model: "m".into(), system: "be good".into(), task: "look".into() }
+}
+
+async fn ran(model: &Scripted, limits: Limits) -> Ran {
+    run(model, &Told::default(), &brief(), &limits).await
+}
+
+fn titles(ran: &Ran) -> Vec<&str> {
+    ran.items.findings.iter().map(|item| item.title.as_str()).collect()
+}
+
+fn results(message: &Message) -> Vec<(String, String, bool)> {
+    let result = |block: &Block| match block {
+        Block::Known(Known::ToolResult { tool_use_id, content, is_error, .. }) => {
+            Some((tool_use_id.clone(), content.clone(), *is_error))
+        }
+        Block::Known(Known::Text { .. } | Known::ToolUse { .. }) | Block::Other(_) => None,
+    };
+    message.content.iter().filter_map(result).collect()
+}
+
+fn last_words(request: &Request) -> String {
+    let last = request.messages.last().unwrap().content.last().unwrap();
+    let Block::Known(Known::Text { text, .. }) = last else { panic!("{last:?}") };
+    text.clone()
+}
+
+#[tokio::test]
+async fn parallel_calls_are_answered_in_one_message_and_a_report_ends_the_run() {
+    let calls = json!([
+        { "type": "thinking", "thinking": "hm", "signature": "s" },
+        { "type": "text", "text": "looking" },
+        use_of("1", "read", json!({ "path": "a" })),
+        use_of("2", "grep", json!({ "for": "b" })),
+    ]);
+    let model = Scripted::new(vec![says(calls.clone(), Stop::ToolUse), reports("one", false)]);
+    let ran = ran(&model, Limits::default()).await;
+    assert!(ran.end.is_whole(), "{:?}", ran.end);
+    assert_eq!((ran.turns, ran.cost, ran.usage.input), (2, MicroUsd(2000), 200));
+    assert_eq!((titles(&ran), ran.model.as_str()), (vec!["one"], "m-1"));
+    assert_eq!(ran.calls, [("grep".to_owned(), 1), ("read".to_owned(), 1)].into());
+    let [_, asked] = model.asked().try_into().unwrap();
+    let [_, said, answered] = asked.messages.as_slice() else { panic!("{asked:?}") };
+    assert_eq!(serde_json::to_value(&said.content).unwrap(), calls, "thinking goes back as it came");
+    let expected = [
+        ("1".to_owned(), "read {\"path\":\"a\"}: ".to_owned(), false),
+        ("2".to_owned(), "grep {\"for\":\"b\"}: ".to_owned(), false),
+    ];
+    assert_eq!(results(answered), expected);
+}
+
+#[tokio::test]
+async fn findings_add_up_over_several_reports() {
+    let model = Scripted::new(vec![reports("one", true), reads(), reports("two", false)]);
+    let ran = ran(&model, Limits::default()).await;
+    assert!(ran.end.is_whole());
+    assert_eq!((titles(&ran), ran.turns), (vec!["one", "two"], 3));
+}
+
+#[tokio::test]
+async fn endless_calls_end_at_the_turn_limit_and_the_last_turn_asks_for_what_there_is() {
+    let model = Scripted::new(vec![reads()]);
+    let ended = ran(&model, Limits::default()).await;
+    assert!(matches!(ended.end, End::Limit(Limit::Turns)), "{:?}", ended.end);
+    assert_eq!((ended.turns, model.asked().len()), (25, 25));
+    let told: Vec<bool> = model
+        .asked()
+        .iter()
+        .map(|asked| serde_json::to_string(asked).unwrap().contains("This is your last turn"))
+        .collect();
+    assert_eq!(told.iter().position(|told| *told), Some(24));
+
+    let obeys: Reply = Box::new(|request| {
+        let last = serde_json::to_string(request).unwrap().contains("This is your last turn");
+        if last { reports("late", false)(request) } else { reads()(request) }
+    });
+    let model = Scripted::new(vec![obeys]);
+    let ended = ran(&model, Limits { turns: 3, ..Limits::default() }).await;
+    assert!(matches!(ended.end, End::Limit(Limit::Turns)), "what had to stop early is not whole");
+    assert_eq!((ended.turns, titles(&ended)), (3, vec!["late"]));
+}
+
+#[tokio::test]
+async fn a_run_of_one_turn_can_be_whole() {
+    let limits = Limits { turns: 1, ..Limits::default() };
+    assert!(ran(&Scripted::new(vec![reports("one", false)]), limits).await.end.is_whole());
+    let model = Scripted::new(vec![reads()]);
+    assert!(matches!(ran(&model, limits).await.end, End::Limit(Limit::Turns)));
+    assert_eq!(model.asked().len(), 1);
+}
+
+#[tokio::test]
+async fn prose_is_asked_about_once_and_an_empty_message_is_never_whole() {
+    for stop in [Stop::EndTurn, Stop::ToolUse, Stop::StopSequence] {
+        for content in [
+            json!([]),
+            json!([{ "type": "text", "text": "All good!" }]),
+            json!([{ "type": "text", "text": " " }]),
+        ] {
+            let model = Scripted::new(vec![says(content.clone(), stop), reports("one", false)]);
+            let mended = ran(&model, Limits::default()).await;
+            assert!(mended.end.is_whole());
+            assert_eq!((mended.turns, titles(&mended)), (2, vec!["one"]));
+            assert!(last_words(&model.asked()[1]).contains("Call the tool `report`"));
+
+            let model = Scripted::new(vec![says(content.clone(), stop)]);
+            let ended = ran(&model, Limits::default()).await;
+            assert!(matches!(ended.end, End::Unreadable(_)), "{stop:?} {content} {:?}", ended.end);
+            assert_eq!(ended.turns, 2);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_report_off_schema_is_answered_as_a_failed_call_once() {
+    let wrong = || says(json!([use_of("r", REPORT, json!({ "verdict": "approve" }))]), Stop::ToolUse);
+    let model = Scripted::new(vec![wrong(), reports("one", false)]);
+    assert!(ran(&model, Limits::default()).await.end.is_whole());
+    let answered = results(model.asked()[1].messages.last().unwrap());
+    assert!(answered[0].2 && answered[0].1.contains("findings"), "{answered:?}");
+    let ended = ran(&Scripted::new(vec![wrong()]), Limits::default()).await;
+    assert!(matches!(ended.end, End::Unreadable(_)));
+}
+
+#[tokio::test]
+async fn a_tool_that_is_not_offered_is_denied_told_and_counted() {
+    let bash =
+        || says(json!([use_of("1", "bash", json!({})), use_of("2", "read", json!({}))]), Stop::ToolUse);
+    let model = Scripted::new(vec![bash(), reports("one", false)]);
+    let told = Told::default();
+    let ended = run(&model, &told, &brief(), &Limits::default()).await;
+    assert!(ended.end.is_whole());
+    assert_eq!(ended.denials, [("bash".to_owned(), 1)].into());
+    assert_eq!(told.called.load(Ordering::Relaxed), 1);
+    let answered = results(model.asked()[1].messages.last().unwrap());
+    assert!(answered[0].2 && answered[0].1.starts_with("denied"), "{answered:?}");
+
+    let many: Vec<Value> = (0..20).map(|n| use_of(&n.to_string(), "bash", json!({}))).collect();
+    let model = Scripted::new(vec![says(json!(many), Stop::ToolUse)]);
+    let ended = ran(&model, Limits::default()).await;
+    assert!(matches!(ended.end, End::Limit(Limit::Calls)), "{:?}", ended.end);
+    assert_eq!((ended.denials["bash"], ended.turns), (60, 4));
+}
+
+#[tokio::test]
+async fn calls_beyond_what_one_answer_may_make_are_not_made() {
+    let many: Vec<Value> =
+        (0..MAX_CALLS_AT_ONCE + 3).map(|n| use_of(&n.to_string(), "read", json!({}))).collect();
+    let model = Scripted::new(vec![says(json!(many), Stop::ToolUse), reports("one", false)]);
+    let told = Told::default();
+    run(&model, &told, &brief(), &Limits::default()).await;
+    assert_eq!(told.called.load(Ordering::Relaxed) as usize, MAX_CALLS_AT_ONCE);
+    assert_eq!(results(model.asked()[1].messages.last().unwrap()).len(), MAX_CALLS_AT_ONCE + 3);
+}
+
+#[tokio::test]
+async fn every_stop_has_its_end() {
+    let text = || json!([{ "type": "text", "text": "part" }]);
+    let declined = ran(&Scripted::new(vec![says(text(), Stop::Refusal)]), Limits::default()).await;
+    assert!(matches!(declined.end, End::Declined) && declined.turns == 1);
+
+    let model = Scripted::new(vec![says(text(), Stop::PauseTurn), reports("one", false)]);
+    assert!(ran(&model, Limits::default()).await.end.is_whole());
+    assert_eq!(model.asked()[1].messages.last().unwrap().role, Role::Assistant, "goes on where it was");
+    let paused = ran(&Scripted::new(vec![says(text(), Stop::PauseTurn)]), Limits::default()).await;
+    assert!(matches!(paused.end, End::Limit(Limit::Turns)));
+
+    let model = Scripted::new(vec![says(text(), Stop::MaxTokens), reports("one", false)]);
+    assert!(ran(&model, Limits::default()).await.end.is_whole());
+    assert!(last_words(&model.asked()[1]).contains("cut off"));
+    let model = Scripted::new(vec![says(json!([use_of("1", "read", json!({}))]), Stop::MaxTokens)]);
+    let cut = ran(&model, Limits::default()).await;
+    assert!(matches!(cut.end, End::Cut));
+    assert_eq!(cut.turns, 3);
+    assert!(cut.calls.is_empty(), "a call that was cut off is not made");
+
+    let full =
+        ran(&Scripted::new(vec![says(text(), Stop::ModelContextWindowExceeded)]), Limits::default()).await;
+    assert!(matches!(full.end, End::Full));
+}
+
+#[tokio::test]
+async fn what_was_reported_before_a_refusal_is_kept() {
+    fn level(kind: LevelKind) -> Level {
+        Level { kind, key: "k".into(), period: String::new(), limit: MicroUsd(1) }
+    }
+    let budget: fn() -> Refused = || Refused::Budget { level: level(LevelKind::Review) };
+    let model = Scripted::new(vec![reports("one", true), refuses(budget)]);
+    let ended = ran(&model, Limits::default()).await;
+    assert!(ended.end.to_string().starts_with("budget"), "{}", ended.end);
+    assert_eq!((titles(&ended), ended.turns), (vec!["one"], 1));
+    let down = ran(&Scripted::new(vec![refuses(|| Refused::Switch)]), Limits::default()).await;
+    assert!(matches!(down.end, End::Refused(Refused::Switch)));
+}
+
+#[tokio::test]
+async fn money_that_is_nearly_out_asks_for_the_findings() {
+    let model = Scripted::new(vec![reads()]);
+    let ended = ran(&model, Limits { money: Some(MicroUsd(5500)), ..Limits::default() }).await;
+    assert!(matches!(ended.end, End::Limit(Limit::Money)));
+    assert_eq!((ended.turns, ended.cost), (5, MicroUsd(5000)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_wall_clock_asks_first_and_then_ends_what_hangs() {
+    let mut model = Scripted::new(vec![reads()]);
+    model.slow = Duration::from_secs(60);
+    let ended = ran(&model, Limits::default()).await;
+    assert!(matches!(ended.end, End::Limit(Limit::Time)));
+    assert_eq!(ended.turns, 18, "asked to conclude after 17 minutes");
+
+    let mut hangs = Scripted::new(vec![reports("one", true)]);
+    hangs.slow = Duration::from_secs(19 * 60);
+    let began = tokio::time::Instant::now();
+    let ended = ran(&hangs, Limits::default()).await;
+    assert!(matches!(ended.end, End::Limit(Limit::Time)));
+    assert_eq!(began.elapsed(), TIME);
+    assert_eq!(titles(&ended), ["one"], "what was reported before it hung counts");
+}
+
+#[tokio::test]
+async fn the_conversation_stays_within_the_context_and_says_what_was_taken_out() {
+    let mut model = Scripted::new(vec![reads()]);
+    model.usage = Usage { input: 30, ..Usage::default() };
+    let told = Told { text: "x".repeat(30_000), ..Told::default() };
+    let limits = Limits { turns: 12, window: 20_000, ..Limits::default() };
+    let ended = run(&model, &told, &brief(), &limits).await;
+    assert_eq!(ended.trimmed, 0, "the provider counts little, so there is room");
+
+    let reply: Reply = Box::new(|request| {
+        let bytes = serde_json::to_string(request).unwrap().len();
+        assert!(bytes / 3 < 20_000, "{bytes}");
+        reads()(request)
+    });
+    let mut model = Scripted::new(vec![reply]);
+    model.usage = Usage { input: 11_000, ..Usage::default() };
+    let ended = run(&model, &told, &brief(), &limits).await;
+    assert!(ended.trimmed > 0);
+    let last = model.asked().pop().unwrap();
+    let all: Vec<String> = last.messages.iter().flat_map(results).map(|(_, text, _)| text).collect();
+    assert!(all[0].contains("bytes of output were taken out"), "{}", all[0]);
+    assert!(all.last().unwrap().contains("xxx"), "the newest is never taken out");
+}
+
+#[tokio::test]
+async fn a_request_that_is_too_long_is_tried_once_more_without_old_results() {
+    let too_long: fn() -> Refused = || Refused::TooLong { what: String::new() };
+    let told = Told { text: "x".repeat(3000), ..Told::default() };
+    let model = Scripted::new(vec![reads(), reads(), refuses(too_long), reports("one", false)]);
+    let ended = run(&model, &told, &brief(), &Limits::default()).await;
+    assert!(ended.end.is_whole());
+    assert_eq!(ended.trimmed, 1);
+    let model = Scripted::new(vec![reads(), refuses(too_long)]);
+    let ended = run(&model, &told, &brief(), &Limits::default()).await;
+    assert!(matches!(ended.end, End::Full));
+}
+
+#[tokio::test]
+async fn at_most_four_places_are_marked_to_be_cached() {
+    let model = Scripted::new(vec![reads(), reads(), reads(), reports("one", false)]);
+    ran(&model, Limits::default()).await;
+    for asked in model.asked() {
+        let marks = serde_json::to_string(&asked).unwrap().matches("cache_control").count();
+        assert!((3..=4).contains(&marks), "{marks}");
+        assert!(asked.tools.last().unwrap().cache_control.is_some());
+        let last = serde_json::to_value(asked.messages.last().unwrap()).unwrap();
+        assert_eq!(last["content"].as_array().unwrap().last().unwrap()["cache_control"]["type"], "ephemeral");
+    }
+}
+
+#[tokio::test]
+async fn output_is_bounded_and_says_so() {
+    let told = Told { text: "é".repeat(5 << 20), ..Told::default() };
+    let model = Scripted::new(vec![reads(), reports("one", false)]);
+    run(&model, &told, &brief(), &Limits { window: 1 << 30, ..Limits::default() }).await;
+    let answered = results(model.asked()[1].messages.last().unwrap());
+    assert!(answered[0].1.len() < MAX_OUTPUT_BYTES + 100);
+    assert!(answered[0].1.contains("[cut: "));
+}

@@ -1,0 +1,357 @@
+//! The turns of one run: what is asked, and what is done with each answer.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use tokio::time::Instant;
+use truing_core::ledger::Usage;
+use truing_core::money::MicroUsd;
+use truing_model::gateway::{Answer, Model, Refused};
+use truing_model::messages::{Block, Known, Message, Request, Role, Stop, Tool};
+
+use super::ended::{End, Limit, Ran};
+use super::window::{self, Window};
+use super::{Brief, Limits, MAX_CALLS, MAX_CALLS_AT_ONCE, MAX_DENIALS, MAX_OUTPUT_BYTES, Output, Tools};
+use crate::schema::{self, Items, REPORT, Report};
+
+/// How often in a row an answer may be cut off, or stop for a full context, before the run ends.
+const MAX_CUT: u32 = 2;
+/// How often the model is asked again for a report in place of something else.
+const MAX_REPAIRS: u32 = 1;
+/// The share of the wall clock, in percent, that is left when the model is asked to conclude.
+const CONCLUDE_PERCENT: u32 = 15;
+
+/// What is said to a model that did not report.
+const ASK_AGAIN: &str = "Your answer was not a report, so nothing of it counts. Call the tool `report` now, \
+    with all your findings, or with an empty list if there are none.";
+/// What is said to a model that was cut off.
+const BE_BRIEF: &str = "Your last answer was cut off because it was too long. Go on, more briefly: report a few \
+    findings at a time, with `more` set to true until the last call.";
+/// What is said to a model before its last turn.
+const CONCLUDE: &str = "This is your last turn. Call the tool `report` now with all findings that you have not \
+    reported yet. No other tool will be called.";
+
+/// A run in progress.
+pub(super) struct Turns<'a, M, T> {
+    model: &'a M,
+    tools: &'a T,
+    limits: Limits,
+    began: Instant,
+    request: Request,
+    window: Window,
+    ran: Progress,
+}
+
+/// What has come of it so far.
+#[derive(Default)]
+struct Progress {
+    items: Items,
+    turns: u32,
+    usage: Usage,
+    cost: MicroUsd,
+    last_cost: MicroUsd,
+    model: String,
+    calls: BTreeMap<String, u32>,
+    denials: BTreeMap<String, u32>,
+    trimmed: u32,
+    repairs: u32,
+    cut: u32,
+}
+
+/// One call that the model made.
+struct Call<'a> {
+    id: &'a str,
+    name: &'a str,
+    input: &'a Value,
+}
+
+impl<'a, M: Model, T: Tools> Turns<'a, M, T> {
+    pub(super) fn new(model: &'a M, tools: &'a T, brief: &Brief, limits: Limits) -> Self {
+        let mut offered: Vec<Tool> = tools.offered();
+        offered.retain(|tool| tool.name != REPORT);
+        offered.push(Tool { cache_control: Some(window::ephemeral()), ..schema::tool() });
+        let system = Known::Text { text: brief.system.clone(), cache_control: Some(window::ephemeral()) };
+        let request = Request {
+            model: brief.model.clone(),
+            max_tokens: limits.answer,
+            system: vec![Block::Known(system)],
+            messages: vec![Message { role: Role::User, content: vec![Block::text(brief.task.clone())] }],
+            tools: offered,
+            tool_choice: None,
+            thinking: None,
+            output_config: None,
+        };
+        let mut window = Window::new(limits.window);
+        let tools_bytes: usize = request.tools.iter().map(|tool| tool.input_schema.to_string().len()).sum();
+        window.grown(brief.system.len() + brief.task.len() + tools_bytes);
+        let ran = Progress { model: brief.model.clone(), ..Progress::default() };
+        Self { model, tools, limits, began: Instant::now(), request, window, ran }
+    }
+
+    /// Turn after turn, until something ends it.
+    pub(super) async fn all(&mut self) -> End {
+        loop {
+            let last = match self.last_turn() {
+                Some(limit) if self.ran.turns >= self.limits.turns => return End::Limit(limit),
+                Some(limit) => {
+                    self.say(CONCLUDE);
+                    Some(limit)
+                }
+                None => None,
+            };
+            match self.ask().await {
+                Ok(answer) => match self.hear(answer, last).await {
+                    Some(end) => return end,
+                    None => {
+                        if let Some(limit) = last {
+                            return End::Limit(limit);
+                        }
+                    }
+                },
+                Err(Refused::TooLong { .. }) if self.make_room() => {}
+                Err(Refused::TooLong { .. }) => return End::Full,
+                Err(refused) => return End::Refused(refused),
+            }
+        }
+    }
+
+    pub(super) fn ended(self, end: End) -> Ran {
+        let Progress { items, turns, usage, cost, model, calls, denials, trimmed, .. } = self.ran;
+        Ran { end, items, turns, usage, cost, model, calls, denials, trimmed }
+    }
+
+    /// Must the next turn be the last one, and why? A run of one turn is not told: it has had no other.
+    fn last_turn(&self) -> Option<Limit> {
+        let Progress { turns, cost, last_cost, calls, denials, .. } = &self.ran;
+        let count = |of: &BTreeMap<String, u32>| of.values().sum::<u32>();
+        let soon = self.limits.time / 100 * (100 - CONCLUDE_PERCENT);
+        // The last answer takes about as much as the one before, with what was read since.
+        let next = MicroUsd(cost.0.saturating_add(last_cost.0.saturating_mul(2)));
+        if *turns >= self.limits.turns || (*turns > 0 && turns + 1 == self.limits.turns) {
+            Some(Limit::Turns)
+        } else if *turns == 0 {
+            None
+        } else if self.began.elapsed() >= soon {
+            Some(Limit::Time)
+        } else if self.limits.money.is_some_and(|most| next > most) {
+            Some(Limit::Money)
+        } else if count(calls) >= MAX_CALLS || count(denials) >= MAX_DENIALS {
+            Some(Limit::Calls)
+        } else {
+            None
+        }
+    }
+
+    async fn ask(&mut self) -> Result<Answer, Refused> {
+        self.ran.trimmed += self.window.keep(&mut self.request.messages);
+        window::mark(&mut self.request);
+        let answer = self.model.ask(&self.request).await?;
+        self.ran.turns += 1;
+        self.ran.usage = self.ran.usage.plus(&answer.usage);
+        self.ran.cost = MicroUsd(self.ran.cost.0.saturating_add(answer.cost.0));
+        self.ran.last_cost = answer.cost;
+        self.ran.model.clone_from(&answer.model);
+        self.window.counted(&answer.usage);
+        Ok(answer)
+    }
+
+    /// Does what an answer wants. The answer: how the run ends, if it does.
+    async fn hear(&mut self, answer: Answer, last: Option<Limit>) -> Option<End> {
+        let Answer { message: Message { role, content }, stop, .. } = answer;
+        let content: Vec<Block> = content.into_iter().filter(|block| !is_blank(block)).collect();
+        let said = Message { role, content };
+        match stop {
+            Stop::EndTurn | Stop::ToolUse | Stop::StopSequence => {
+                self.ran.cut = 0;
+                self.take(said, last).await
+            }
+            Stop::Refusal => Some(End::Declined),
+            Stop::PauseTurn if said.content.is_empty() => self.ask_again("an empty pause"),
+            Stop::PauseTurn => {
+                self.request.messages.push(said);
+                None
+            }
+            Stop::MaxTokens => self.go_on(&said),
+            Stop::ModelContextWindowExceeded => {
+                self.ran.cut += 1;
+                (self.ran.cut > MAX_CUT || !self.make_room()).then_some(End::Full)
+            }
+        }
+    }
+
+    /// A complete answer: its report, its calls, or prose in their place.
+    async fn take(&mut self, said: Message, last: Option<Limit>) -> Option<End> {
+        let calls = calls(&said);
+        if calls.is_empty() {
+            let words = words(&said);
+            // Some models write what they should call.
+            if let Some(report) = schema::in_text(&words) {
+                return self.keep(report, last);
+            }
+            let what = if words.trim().is_empty() { "an empty message" } else { "prose in its place" };
+            self.push_said(said);
+            return self.ask_again(what);
+        }
+        let mut results = Vec::with_capacity(calls.len());
+        let mut wrong = None;
+        let mut done = None;
+        for call in calls.iter().filter(|call| call.name == REPORT) {
+            match schema::read(call.input) {
+                Ok(report) => done = self.keep(report, last).or(done),
+                Err(malformed) => wrong = Some(malformed.to_string()),
+            }
+        }
+        if done.is_some() && wrong.is_none() {
+            return done;
+        }
+        if last.is_none() {
+            for (at, call) in calls.iter().enumerate() {
+                let Output { text, is_error } = self.answer(call, at).await;
+                let content = bounded(text);
+                self.window.grown(content.len());
+                let tool_use_id = call.id.to_owned();
+                results.push(Block::Known(Known::ToolResult {
+                    tool_use_id,
+                    content,
+                    is_error,
+                    cache_control: None,
+                }));
+            }
+        }
+        self.push_said(said);
+        self.request.messages.push(Message { role: Role::User, content: results });
+        match wrong {
+            Some(what) => self.ask_again(&what),
+            None => None,
+        }
+    }
+
+    /// What one call comes to.
+    async fn answer(&mut self, call: &Call<'_>, at: usize) -> Output {
+        let told = |text: String, is_error| Output { text, is_error };
+        if call.name == REPORT {
+            return match schema::read(call.input) {
+                Ok(report) => told(format!("{} findings taken", report.items.findings.len()), false),
+                Err(malformed) => told(malformed.to_string(), true),
+            };
+        }
+        if at >= MAX_CALLS_AT_ONCE {
+            return told(
+                format!("not called: {MAX_CALLS_AT_ONCE} calls at once are the most; call it again"),
+                true,
+            );
+        }
+        if !self.request.tools.iter().any(|tool| tool.name == call.name) {
+            self.count_denial(call.name);
+            let names: Vec<&str> = self.request.tools.iter().map(|tool| tool.name.as_str()).collect();
+            return told(
+                format!("denied: this run has no such tool. It may call: {}", names.join(", ")),
+                true,
+            );
+        }
+        *self.ran.calls.entry(call.name.to_owned()).or_default() += 1;
+        self.tools.call(call.name, call.input).await
+    }
+
+    fn count_denial(&mut self, name: &str) {
+        let name = truing_core::line::clean(name, schema::MAX_NAME_CHARS);
+        *self.ran.denials.entry(name).or_default() += 1;
+    }
+
+    /// Keeps what was reported. Nothing more is asked if that was all.
+    fn keep(&mut self, report: Report, last: Option<Limit>) -> Option<End> {
+        self.ran.items.add(report.items);
+        match (last, report.more) {
+            (Some(limit), _) => Some(End::Limit(limit)),
+            (None, true) => None,
+            (None, false) => Some(End::Done),
+        }
+    }
+
+    /// Asks for a report in place of what came; once.
+    fn ask_again(&mut self, what: &str) -> Option<End> {
+        self.ran.repairs += 1;
+        if self.ran.repairs > MAX_REPAIRS {
+            return Some(End::Unreadable(what.to_owned()));
+        }
+        self.say(ASK_AGAIN);
+        None
+    }
+
+    /// Lets the model go on after an answer that was cut off.
+    fn go_on(&mut self, said: &Message) -> Option<End> {
+        self.ran.cut += 1;
+        if self.ran.cut > MAX_CUT {
+            return Some(End::Cut);
+        }
+        // A call that was cut off has no input that could be believed, so none of them goes back.
+        let kept: Vec<Block> = said.content.iter().filter(|block| !is_call(block)).cloned().collect();
+        if kept.len() == said.content.len() {
+            self.push_said(Message { role: Role::Assistant, content: kept });
+        }
+        self.say(BE_BRIEF);
+        None
+    }
+
+    /// Takes old results out of the conversation. Is there more room now?
+    fn make_room(&mut self) -> bool {
+        let trimmed = window::trim_all(&mut self.request.messages);
+        self.ran.trimmed += trimmed;
+        trimmed > 0
+    }
+
+    fn push_said(&mut self, said: Message) {
+        if !said.content.is_empty() {
+            self.request.messages.push(said);
+        }
+    }
+
+    /// Says something as the run; two messages of ours in a row are one.
+    fn say(&mut self, words: &str) {
+        self.window.grown(words.len());
+        match self.request.messages.last_mut() {
+            Some(Message { role: Role::User, content }) => content.push(Block::text(words)),
+            Some(_) | None => {
+                self.request.messages.push(Message { role: Role::User, content: vec![Block::text(words)] });
+            }
+        }
+    }
+}
+
+/// The calls of a message, in order.
+fn calls(said: &Message) -> Vec<Call<'_>> {
+    let call = |block| match block {
+        &Block::Known(Known::ToolUse { ref id, ref name, ref input }) => Some(Call { id, name, input }),
+        Block::Known(Known::Text { .. } | Known::ToolResult { .. }) | Block::Other(_) => None,
+    };
+    said.content.iter().filter_map(call).collect()
+}
+
+fn is_call(block: &Block) -> bool {
+    matches!(block, Block::Known(Known::ToolUse { .. }))
+}
+
+/// A text without words, which may not be sent back.
+fn is_blank(block: &Block) -> bool {
+    matches!(block, Block::Known(Known::Text { text, .. }) if text.trim().is_empty())
+}
+
+/// The words of a message.
+fn words(said: &Message) -> String {
+    let text = |block: &Block| match block {
+        Block::Known(Known::Text { text, .. }) => Some(text.clone()),
+        Block::Known(Known::ToolUse { .. } | Known::ToolResult { .. }) | Block::Other(_) => None,
+    };
+    said.content.iter().filter_map(text).collect::<Vec<_>>().join("\n")
+}
+
+/// Output within its bound, and how much is missing.
+fn bounded(mut text: String) -> String {
+    if text.len() > MAX_OUTPUT_BYTES {
+        let bytes = text.len();
+        text.truncate(text.floor_char_boundary(MAX_OUTPUT_BYTES));
+        text.push_str(&format!("\n[cut: {MAX_OUTPUT_BYTES} of {bytes} bytes]"));
+    }
+    // The Messages API takes no empty result of a failed call.
+    if text.is_empty() { "[no output]".to_owned() } else { text }
+}

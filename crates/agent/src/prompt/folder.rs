@@ -1,0 +1,88 @@
+//! An operator's folder of prompts.
+
+use std::io::{ErrorKind, Read as _};
+use std::path::Path;
+
+use super::module::MAX_MODULE_BYTES;
+use super::problem::{Problem, PromptError, What};
+
+/// How many files and folders are looked at.
+const MAX_FILES: usize = 1_000;
+
+/// Modules as files: name, path and text of each.
+pub(super) struct Found {
+    pub(super) files: Vec<(String, String, String)>,
+    pub(super) problems: Vec<Problem>,
+}
+
+/// The `.md` files of a folder and its folders, but `README.md`.
+pub(super) fn files(folder: &Path) -> Result<Found, PromptError> {
+    let unreadable = |path: &Path| {
+        let path = path.to_owned();
+        move |source| PromptError::Folder { path, source }
+    };
+    let (mut files, mut problems) = (Vec::new(), Vec::new());
+    let mut folders = vec![folder.to_owned()];
+    let mut seen = 0;
+    while let Some(inner) = folders.pop() {
+        let mut entries = Vec::new();
+        for entry in std::fs::read_dir(&inner).map_err(unreadable(&inner))? {
+            seen += 1;
+            if seen > MAX_FILES {
+                return Err(PromptError::TooManyFiles { path: folder.to_owned(), most: MAX_FILES });
+            }
+            entries.push(entry.map_err(unreadable(&inner))?);
+        }
+        entries.sort_by_key(std::fs::DirEntry::file_name);
+        for entry in entries {
+            let path = entry.path();
+            let kind = entry.file_type().map_err(unreadable(&path))?;
+            if kind.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            // Links to files are followed: the folder is the operator's, and some deployments are made of links.
+            let is_file = || std::fs::metadata(&path).is_ok_and(|facts| facts.is_file());
+            let is_module = path.extension().is_some_and(|ending| ending == "md") && is_file();
+            if !is_module || path.file_name().is_some_and(|name| name == "README.md") {
+                continue;
+            }
+            let shown = path.display().to_string();
+            let mut wrong = |what| problems.push(Problem { file: shown.clone(), line: 1, what });
+            let below = path.strip_prefix(folder).unwrap_or(&path).with_extension("");
+            let name = below.to_string_lossy().into_owned();
+            if !is_module_name(&name) {
+                wrong(What::BadModuleName(name));
+                continue;
+            }
+            match text(&path) {
+                Ok(text) => files.push((name, shown, text)),
+                Err(error) if error.kind() == ErrorKind::InvalidData => wrong(What::NotText),
+                Err(error) => return Err(unreadable(&path)(error)),
+            }
+        }
+    }
+    Ok(Found { files, problems })
+}
+
+/// A file's text: of one that is too long, so much that it is seen to be.
+fn text(path: &Path) -> std::io::Result<String> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(MAX_MODULE_BYTES as u64 + 4).read_to_end(&mut bytes)?;
+    let cut = bytes.len() > MAX_MODULE_BYTES;
+    match String::from_utf8(bytes) {
+        Ok(text) => Ok(text),
+        // The cut may be within a letter.
+        Err(error) if cut => Ok(String::from_utf8_lossy(error.as_bytes()).into_owned()),
+        Err(error) => Err(std::io::Error::new(ErrorKind::InvalidData, error)),
+    }
+}
+
+/// `review/role`: words of lower-case letters, digits and `-`, between `/`.
+fn is_module_name(name: &str) -> bool {
+    let is_word = |word: &str| {
+        !word.is_empty()
+            && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+    };
+    name.split('/').all(is_word)
+}

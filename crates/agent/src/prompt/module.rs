@@ -1,0 +1,215 @@
+//! One module: its front matter, and its text in pieces.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::problem::{Problem, What};
+use super::value::Kind;
+
+/// The line before and after the front matter.
+const MARK: &str = "+++";
+/// The longest module, in bytes.
+pub(super) const MAX_MODULE_BYTES: usize = 64 << 10;
+
+/// A module that has the right form.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Module {
+    pub(super) name: String,
+    /// Where it is from.
+    pub(super) file: String,
+    pub(super) description: String,
+    pub(super) variables: BTreeMap<String, Variable>,
+    pub(super) includes: Vec<String>,
+    /// Where they are named.
+    pub(super) includes_line: u32,
+    /// The text; none of a module that only includes others.
+    pub(super) pieces: Vec<Piece>,
+}
+
+/// A variable as its module declares it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Variable {
+    pub(super) kind: Kind,
+    pub(super) description: String,
+    /// None: it must be given.
+    pub(super) default: Option<String>,
+    /// Where it is declared.
+    pub(super) line: u32,
+}
+
+/// A part of a text.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Piece {
+    /// Words, as they are written.
+    Text(String),
+    /// A variable's place.
+    Variable { name: String, line: u32 },
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FrontMatter {
+    name: String,
+    description: String,
+    #[serde(default)]
+    variables: BTreeMap<String, Declared>,
+    #[serde(default)]
+    includes: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Declared {
+    #[serde(rename = "type")]
+    kind: Kind,
+    description: String,
+    required: Option<bool>,
+    default: Option<String>,
+}
+
+impl Module {
+    /// Reads a module that is to be called `name`. None if it has no form at all; what is wrong is told in any case.
+    pub(super) fn parse(name: &str, file: &str, text: &str, problems: &mut Vec<Problem>) -> Option<Self> {
+        let mut wrong = |line: usize, what| {
+            let line = u32::try_from(line).unwrap_or(u32::MAX);
+            problems.push(Problem { file: file.to_owned(), line, what });
+        };
+        let text = text.replace("\r\n", "\n");
+        if text.len() > MAX_MODULE_BYTES {
+            wrong(1, What::TooLong(MAX_MODULE_BYTES));
+            return None;
+        }
+        let Some((front, body, body_line)) = split(&text) else {
+            wrong(1, What::NoFrontMatter);
+            return None;
+        };
+        let FrontMatter { name: given, description, variables, includes } = match toml::from_str(front) {
+            Ok(front) => front,
+            Err(error) => {
+                let before = error.span().and_then(|span| front.get(..span.start)).unwrap_or_default();
+                wrong(2 + before.matches('\n').count(), What::FrontMatter(error.message().to_owned()));
+                return None;
+            }
+        };
+        // The front matter begins on the second line.
+        let line_of = |words: &str| 2 + front.lines().position(|line| line.starts_with(words)).unwrap_or(0);
+        if given != name {
+            wrong(line_of("name"), What::OtherName { given, name: name.to_owned() });
+        }
+        let mut declared = BTreeMap::new();
+        for (name, Declared { kind, description, required, default }) in variables {
+            let line = line_of(&format!("[variables.{name}]"));
+            if !is_name(&name) {
+                wrong(line, What::BadName(name.clone()));
+            }
+            if required == Some(default.is_some()) {
+                wrong(line, What::RequiredAndDefault(name.clone()));
+            }
+            if let Some(Err(what)) = default.as_ref().map(|default| kind.checked(&name, default)) {
+                wrong(line, what);
+            }
+            let line = u32::try_from(line).unwrap_or(u32::MAX);
+            declared.insert(name, Variable { kind, description, default, line });
+        }
+        let pieces = pieces(body, body_line, &mut wrong);
+        let mut used = Vec::new();
+        for (at, piece) in pieces.iter().enumerate() {
+            let Piece::Variable { name, line } = piece else { continue };
+            used.push(name.as_str());
+            match declared.get(name) {
+                None => wrong(*line as usize, What::Undeclared(name.clone())),
+                Some(variable) if variable.kind == Kind::Data && !is_alone(&pieces, at) => {
+                    wrong(*line as usize, What::NotAlone(name.clone()));
+                }
+                Some(_) => {}
+            }
+        }
+        for (name, variable) in declared.iter().filter(|(name, _)| !used.contains(&name.as_str())) {
+            wrong(variable.line as usize, What::Unused(name.clone()));
+        }
+        if pieces.is_empty() && includes.is_empty() {
+            wrong(body_line, What::Empty);
+        }
+        let includes_line = u32::try_from(line_of("includes")).unwrap_or(u32::MAX);
+        let (name, file) = (name.to_owned(), file.to_owned());
+        Some(Self { name, file, description, variables: declared, includes, includes_line, pieces })
+    }
+
+    pub(super) fn problem(&self, line: u32, what: What) -> Problem {
+        Problem { file: self.file.clone(), line, what }
+    }
+}
+
+/// The front matter, the text behind it, and the line on which that begins.
+fn split(text: &str) -> Option<(&str, &str, usize)> {
+    let rest = text.strip_prefix(MARK)?.strip_prefix('\n')?;
+    let end = match rest.strip_prefix(MARK) {
+        Some(_) => 0,
+        None => rest.find("\n+++")? + 1,
+    };
+    let (front, rest) = rest.split_at_checked(end)?;
+    let body = rest.strip_prefix(MARK)?;
+    let body = if body.is_empty() { body } else { body.strip_prefix('\n')? };
+    Some((front, body, 3 + front.matches('\n').count()))
+}
+
+/// Cuts a text at its variables. `\{{` stands for `{{`.
+fn pieces(body: &str, first_line: usize, wrong: &mut impl FnMut(usize, What)) -> Vec<Piece> {
+    let skipped = body.len() - body.trim_start_matches('\n').len();
+    let mut line = first_line + skipped;
+    let (mut pieces, mut words) = (Vec::new(), String::new());
+    let mut rest = body.trim_start_matches('\n').trim_end();
+    while let Some(at) = rest.find("{{") {
+        let (before, after) = (rest.get(..at).unwrap_or_default(), rest.get(at + 2..).unwrap_or_default());
+        line += before.matches('\n').count();
+        if let Some(before) = before.strip_suffix('\\') {
+            words.push_str(before);
+            words.push_str("{{");
+            rest = after;
+            continue;
+        }
+        words.push_str(before);
+        match after.split_once("}}").map(|(name, rest)| (name.trim_matches(' '), rest)) {
+            Some((name, behind)) if is_name(name) => {
+                if !words.is_empty() {
+                    pieces.push(Piece::Text(std::mem::take(&mut words)));
+                }
+                let line = u32::try_from(line).unwrap_or(u32::MAX);
+                pieces.push(Piece::Variable { name: name.to_owned(), line });
+                rest = behind;
+            }
+            Some(_) | None => {
+                wrong(line, What::NoVariable);
+                rest = after;
+            }
+        }
+    }
+    words.push_str(rest);
+    if !words.is_empty() {
+        pieces.push(Piece::Text(words));
+    }
+    pieces
+}
+
+/// Does a variable stand on a line of its own?
+fn is_alone(pieces: &[Piece], at: usize) -> bool {
+    let before = at.checked_sub(1).and_then(|before| pieces.get(before));
+    let begins = match before {
+        None => true,
+        Some(Piece::Text(words)) => words.ends_with('\n'),
+        Some(Piece::Variable { .. }) => false,
+    };
+    let ends = match pieces.get(at + 1) {
+        None => true,
+        Some(Piece::Text(words)) => words.starts_with('\n'),
+        Some(Piece::Variable { .. }) => false,
+    };
+    begins && ends
+}
+
+/// `max_turns`: a lower-case letter, then letters, digits and `_`.
+pub(super) fn is_name(name: &str) -> bool {
+    name.starts_with(|first: char| first.is_ascii_lowercase())
+        && name.chars().all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_')
+}

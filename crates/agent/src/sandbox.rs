@@ -1,0 +1,212 @@
+//! A place for programs that nobody vouches for: they see one folder, reach no network, touch no other process, and
+//! end when they are told to, with everything that they started.
+//!
+//! The sandbox is a helper mode of the running program, started under another name ([`NAME`]): first outside
+//! (`enter`), where it makes namespaces, then inside them as their first process, where it builds the file system
+//! (`mounts`), gives up all rights, and puts up two more fences, Landlock (`fence`) and seccomp (`filter`). Only then
+//! does the command begin. So nothing has to be done between fork and exec in a process with threads.
+//!
+//! What a machine allows differs: [`Level`] says what was reached, [`check`] tries what must be impossible.
+
+pub mod check;
+mod enter;
+mod fence;
+mod filter;
+mod limits;
+mod loopback;
+mod mounts;
+mod probe;
+
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use serde::{Deserialize, Serialize};
+
+pub use limits::Limits;
+pub use probe::Probe;
+
+/// The name under which the program is the sandbox's helper.
+pub const NAME: &str = "truing-sandbox";
+/// The running program, under a name that stays its own even when its file is replaced or removed.
+const THIS_PROGRAM: &str = "/proc/self/exe";
+/// Where the running program is inside, for commands that are it.
+const PROGRAM_INSIDE: &str = "/.truing";
+/// What the helper ends with when it could not do its work, as `timeout` and `env` do.
+pub const HELPER_FAILED: u8 = 125;
+/// What the helper ends with when the command cannot be started.
+pub const NOT_STARTED: u8 = 127;
+
+/// How strong a sandbox is, weakest first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    /// Nothing but limits.
+    None,
+    /// Landlock and seccomp on the machine's own file system: no namespaces.
+    Landlock,
+    /// Own user, process, network, mount, IPC and host name namespaces, and within them Landlock where the kernel has
+    /// it, and seccomp.
+    Full,
+}
+
+impl Level {
+    /// The level of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::None, Self::Landlock, Self::Full].into_iter().find(|level| level.as_str() == name)
+    }
+
+    /// The word used in text, configuration and JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Landlock => "landlock",
+            Self::Full => "full",
+        }
+    }
+}
+
+/// What to run, and what it may see and use.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Job {
+    /// How strong the sandbox is.
+    pub level: Level,
+    /// The folder that it runs in, under its own name; absolute, without links.
+    pub tree: PathBuf,
+    /// May it change the tree? Not git's folder in it.
+    pub writable: bool,
+    /// Further folders that it may read and run programs from.
+    pub read: Vec<PathBuf>,
+    /// May it make sockets? They reach nothing outside.
+    pub sockets: bool,
+    /// What it may use.
+    pub limits: Limits,
+    /// Home and temporary folders where there is no own file system (below [`Level::Full`]).
+    pub private: PathBuf,
+    /// The command.
+    pub run: Run,
+}
+
+/// The command of a job.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Run {
+    /// A program of the system, found on the sandbox's own `PATH`, with its arguments.
+    Program(Vec<OsString>),
+    /// This program, with these arguments.
+    Own(Vec<OsString>),
+    /// A try to escape.
+    Probe(Probe),
+}
+
+/// Why a job cannot be run.
+#[derive(Debug, thiserror::Error)]
+pub enum SandboxError {
+    /// The machine's sandbox is weaker than is accepted.
+    #[error("the sandbox that this machine allows is `{}`, and at least `{}` is asked for", .reached.as_str(), .wanted.as_str())]
+    TooWeak {
+        /// What was reached.
+        reached: Level,
+        /// What is asked for.
+        wanted: Level,
+    },
+    /// The folder cannot be the tree.
+    #[error("{} cannot be the folder of a sandbox: {why}", path.display())]
+    Tree {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        why: String,
+    },
+    /// A process could not be started or talked to.
+    #[error("the sandbox cannot be started: {0}")]
+    Start(#[from] std::io::Error),
+}
+
+/// What the helper is told, as its one argument.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+enum Stage {
+    /// To make a sandbox for a job of this parent.
+    Outside { job: Job, parent: i32 },
+    /// To be the first process inside; `outside` is the helper's own process that watches.
+    Inside { job: Job, outside: i32 },
+    /// To try an escape.
+    Probe(Probe),
+}
+
+impl Job {
+    /// A job that reads the tree and may use what [`Limits::default`] says.
+    ///
+    /// # Errors
+    /// If the folder does not exist, or is one that holds the system.
+    pub fn new(level: Level, tree: &Path, run: Run) -> Result<Self, SandboxError> {
+        let no = |why: String| SandboxError::Tree { path: tree.to_owned(), why };
+        let tree = tree.canonicalize().map_err(|error| no(error.to_string()))?;
+        if mounts::is_system(&tree) {
+            return Err(no("it holds the system's own folders".to_owned()));
+        }
+        let limits = Limits::default();
+        let private = PathBuf::new();
+        Ok(Self { level, tree, writable: false, read: Vec::new(), sockets: false, limits, private, run })
+    }
+
+    /// The process to start for it: with no environment, in the tree, in a process group of its own. Killing that
+    /// process, or this one, ends everything inside.
+    ///
+    /// # Errors
+    /// If a path in it is no text.
+    pub fn command(&self) -> std::io::Result<Command> {
+        let parent = rustix::process::getpid().as_raw_nonzero().get();
+        let mut command = helper(&Stage::Outside { job: self.clone(), parent })?;
+        command.env_clear().process_group(0);
+        Ok(command)
+    }
+}
+
+/// The program as its own helper.
+fn helper(stage: &Stage) -> std::io::Result<Command> {
+    let mut command = Command::new(THIS_PROGRAM);
+    command.arg0(NAME).arg(serde_json::to_string(stage)?);
+    Ok(command)
+}
+
+/// What [`NAME`] is called with: the helper's whole life. `None` if the program was not called as the helper.
+/// To be asked first in `main`, while there is one thread.
+pub fn entered(arguments: &[OsString]) -> Option<ExitCode> {
+    let [name, stage] = arguments else { return None };
+    if name != NAME {
+        return None;
+    }
+    let stage: Option<Stage> = stage.to_str().and_then(|stage| serde_json::from_str(stage).ok());
+    let code = match stage {
+        Some(Stage::Outside { job, parent }) => enter::outside(&job, parent),
+        Some(Stage::Inside { job, outside }) => enter::inside(&job, outside),
+        Some(Stage::Probe(probe)) => Ok(probe.tried()),
+        None => Err(std::io::Error::other("it is started by truing alone")),
+    };
+    Some(ExitCode::from(code.unwrap_or_else(|error| {
+        enter::complain(&error);
+        HELPER_FAILED
+    })))
+}
+
+/// The strongest sandbox that this machine allows: tried, not guessed.
+pub fn reached() -> Level {
+    let works = |level: &Level| {
+        let here = tempfile::tempdir().ok()?;
+        let mut job = Job::new(*level, here.path(), Run::Probe(Probe::Nothing)).ok()?;
+        job.private = here.path().to_owned();
+        let ended = job.command().ok()?.stderr(std::process::Stdio::null()).status().ok()?;
+        ended.success().then_some(*level)
+    };
+    [Level::Full, Level::Landlock].iter().find_map(works).unwrap_or(Level::None)
+}
+
+/// As [`reached`], if that is enough.
+///
+/// # Errors
+/// [`SandboxError::TooWeak`] if not.
+pub fn at_least(wanted: Level) -> Result<Level, SandboxError> {
+    let reached = reached();
+    if reached < wanted { Err(SandboxError::TooWeak { reached, wanted }) } else { Ok(reached) }
+}

@@ -1,0 +1,244 @@
+//! The way in: what the helper does outside, and what it does inside before and while the command runs.
+
+use std::ffi::OsString;
+use std::io::{self, Write as _};
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus};
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitOptions, getppid, kill_process, pidfd_open, set_child_subreaper,
+    set_parent_process_death_signal, wait,
+};
+use rustix::thread::{
+    CapabilitySet, CapabilitySets, UnshareFlags, clear_ambient_capability_set,
+    configure_capability_in_ambient_set, remove_capability_from_bounding_set, set_capabilities,
+    set_no_new_privs,
+};
+
+use super::{
+    Job, Level, NOT_STARTED, PROGRAM_INSIDE, Run, Stage, THIS_PROGRAM, fence, filter, helper, loopback,
+    mounts,
+};
+
+/// Who the command is inside; outside it is who started the helper.
+const USER_INSIDE: u32 = 1000;
+/// What a shell adds to the number of the signal that ended a program.
+const SIGNALLED: i32 = 128;
+/// What building the inside takes; given up before the command begins.
+const RIGHTS: [CapabilitySet; 3] =
+    [CapabilitySet::SYS_ADMIN, CapabilitySet::SETPCAP, CapabilitySet::NET_ADMIN];
+
+/// Outside: makes the namespaces, starts the first process inside, and waits for its end or the parent's.
+pub(super) fn outside(job: &Job, parent: i32) -> io::Result<u8> {
+    let watched = Pid::from_raw(parent).filter(|parent| getppid() == Some(*parent));
+    let Some(watched) = watched else { return Err(io::Error::other("its parent is gone")) };
+    let watched = pidfd_open(watched, PidfdFlags::empty())?;
+    match job.level {
+        Level::Full => {
+            separate()?;
+        }
+        // Whatever it starts and leaves behind comes to this process, and ends with it.
+        Level::Landlock | Level::None => set_child_subreaper(Some(rustix::process::getpid()))?,
+    }
+    let outside = rustix::process::getpid().as_raw_nonzero().get();
+    let mut child = helper(&Stage::Inside { job: job.clone(), outside })?.spawn()?;
+    let inside = pid_of(&child)?;
+    let ended = pidfd_open(inside, PidfdFlags::empty())?;
+    let mut both = [PollFd::new(&ended, PollFlags::IN), PollFd::new(&watched, PollFlags::IN)];
+    while poll(&mut both, None)? == 0 {}
+    if both.first().is_none_or(|ended| ended.revents().is_empty()) {
+        child.kill()?;
+    }
+    let ended = code(child.wait()?);
+    end_what_is_left()?;
+    Ok(ended)
+}
+
+/// Ends what a command left behind, where it came to this process. In a namespace of processes it ended with the
+/// first of them.
+fn end_what_is_left() -> io::Result<()> {
+    loop {
+        let left = std::fs::read_to_string("/proc/thread-self/children").unwrap_or_default();
+        let left: Vec<Pid> =
+            left.split_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)).collect();
+        if left.is_empty() {
+            return Ok(());
+        }
+        for pid in left {
+            // It may have ended just now.
+            let _ = kill_process(pid, Signal::KILL);
+            wait(WaitOptions::empty())?;
+        }
+    }
+}
+
+/// Leaves every namespace of the machine. This process keeps its place among the processes; what it starts is in
+/// the new ones altogether.
+fn separate() -> io::Result<()> {
+    let (user, group) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    let all = UnshareFlags::NEWUSER
+        | UnshareFlags::NEWNS
+        | UnshareFlags::NEWPID
+        | UnshareFlags::NEWNET
+        | UnshareFlags::NEWIPC
+        | UnshareFlags::NEWUTS
+        | UnshareFlags::NEWCGROUP;
+    // Deprecated because of another flag, which gives threads tables of files of their own.
+    #[expect(
+        deprecated,
+        reason = "the flag that makes it unsafe (FILES) is not used, and there is one thread"
+    )]
+    rustix::thread::unshare(all)?;
+    std::fs::write("/proc/self/setgroups", "deny")?;
+    std::fs::write("/proc/self/uid_map", format!("{USER_INSIDE} {user} 1"))?;
+    std::fs::write("/proc/self/gid_map", format!("{USER_INSIDE} {group} 1"))?;
+    // A program that is not root's keeps no rights when it starts, unless they are ambient.
+    let rights = RIGHTS.into_iter().fold(CapabilitySet::empty(), CapabilitySet::union);
+    set_capabilities(None, CapabilitySets { effective: rights, permitted: rights, inheritable: rights })?;
+    for right in RIGHTS {
+        configure_capability_in_ambient_set(right, true)?;
+    }
+    Ok(())
+}
+
+/// Inside: builds what the command sees, gives up every right, and runs it.
+pub(super) fn inside(job: &Job, outside: i32) -> io::Result<u8> {
+    // Before anything else: whoever kills the process outside ends this one, and so all.
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    if parent_of_this()? != outside {
+        return Err(io::Error::other("its parent is gone"));
+    }
+    match job.level {
+        Level::Full => {
+            mounts::build(job)?;
+            loopback::up()?;
+            job.limits.apply()?;
+            give_up_rights()?;
+        }
+        Level::Landlock | Level::None => job.limits.apply()?,
+    }
+    rustix::process::chdir(&job.tree)?;
+    set_no_new_privs(true)?;
+    match job.level {
+        Level::Full | Level::Landlock => {
+            fence::put_up(job)?;
+            filter::put_up(job)?;
+        }
+        Level::None => {}
+    }
+    run(job)
+}
+
+/// The parent's number as the machine sees it: the one that this process sees is 0 in any case.
+fn parent_of_this() -> io::Result<i32> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let parent = status.lines().find_map(|line| line.strip_prefix("PPid:")?.trim().parse().ok());
+    parent.ok_or_else(|| io::Error::other("/proc does not tell its parent"))
+}
+
+fn give_up_rights() -> io::Result<()> {
+    for right in CapabilitySet::all().iter() {
+        // The kernel may not know them all.
+        let _ = remove_capability_from_bounding_set(right);
+    }
+    clear_ambient_capability_set()?;
+    let none = CapabilitySet::empty();
+    Ok(set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })?)
+}
+
+/// Runs the command and everything it leaves behind, until the command ends. What is left then ends with this
+/// process.
+fn run(job: &Job) -> io::Result<u8> {
+    let started = command(job)?.spawn();
+    let child = match started {
+        Ok(child) => child,
+        Err(error) => {
+            complain(&error);
+            return Ok(NOT_STARTED);
+        }
+    };
+    let main = pid_of(&child)?;
+    loop {
+        match wait(WaitOptions::empty()) {
+            Ok(Some((pid, status))) if pid == main => {
+                return Ok(code(ExitStatus::from_raw(status.as_raw())));
+            }
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+fn command(job: &Job) -> io::Result<Command> {
+    let own = match job.level {
+        Level::Full => PROGRAM_INSIDE,
+        Level::Landlock | Level::None => THIS_PROGRAM,
+    };
+    let mut command = match &job.run {
+        Run::Program(argv) => of_argv(argv)?,
+        Run::Own(arguments) => {
+            let mut command = Command::new(own);
+            command.arg0("truing").args(arguments);
+            command
+        }
+        Run::Probe(probe) => {
+            let mut command = Command::new(own);
+            command.arg0(super::NAME).arg(serde_json::to_string(&Stage::Probe(probe.clone()))?);
+            command
+        }
+    };
+    let (home, temporary) = mounts::private_folders(job);
+    command.env_clear().envs(environment(job, &home, &temporary));
+    Ok(command)
+}
+
+fn of_argv(argv: &[OsString]) -> io::Result<Command> {
+    let (program, arguments) = argv.split_first().ok_or_else(|| io::Error::other("no command is given"))?;
+    let mut command = Command::new(program);
+    command.args(arguments);
+    Ok(command)
+}
+
+/// All that a command finds in its environment.
+fn environment(job: &Job, home: &Path, temporary: &Path) -> Vec<(&'static str, OsString)> {
+    let mut path = OsString::new();
+    for folder in job.read.iter().flat_map(|folder| [folder.join("bin"), folder.clone()]) {
+        path.push(folder);
+        path.push(":");
+    }
+    path.push("/usr/local/bin:/usr/bin:/bin");
+    vec![
+        ("PATH", path),
+        ("HOME", home.into()),
+        ("TMPDIR", temporary.into()),
+        ("LANG", "C.UTF-8".into()),
+        // A tree that is only read takes no results of builds.
+        ("CARGO_TARGET_DIR", temporary.join("target").into()),
+        ("PYTHONDONTWRITEBYTECODE", "1".into()),
+        // Nothing that git is configured with in the tree is run for reading it.
+        ("GIT_CONFIG_NOSYSTEM", "1".into()),
+        ("GIT_CONFIG_COUNT", "2".into()),
+        ("GIT_CONFIG_KEY_0", "core.fsmonitor".into()),
+        ("GIT_CONFIG_VALUE_0", "false".into()),
+        ("GIT_CONFIG_KEY_1", "core.hooksPath".into()),
+        ("GIT_CONFIG_VALUE_1", "/dev/null".into()),
+    ]
+}
+
+fn pid_of(child: &Child) -> io::Result<Pid> {
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    pid.ok_or_else(|| io::Error::other("a process has no number"))
+}
+
+/// What a shell would say of it.
+fn code(status: ExitStatus) -> u8 {
+    let code = status.code().or_else(|| status.signal().map(|signal| SIGNALLED + signal));
+    code.and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX)
+}
+
+/// The helper has no other way to tell.
+pub(super) fn complain(error: &io::Error) {
+    let _ = writeln!(io::stderr(), "truing sandbox: {error}");
+}

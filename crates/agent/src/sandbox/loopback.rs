@@ -1,0 +1,37 @@
+//! The sandbox's own loopback interface. A new network has one that is down; programs that talk to themselves, as many
+//! tests do, need it up.
+
+use std::io;
+
+use rustix::net::netlink::SocketAddrNetlink;
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, sendto, socket_with};
+
+/// What the kernel is told: interface 1 is up, and that an answer is wanted.
+///
+/// `nlmsghdr`: length, type `RTM_NEWLINK`, flags `NLM_F_REQUEST | NLM_F_ACK`, sequence, sender. `ifinfomsg`: family and
+/// type, index, flags `IFF_UP`, and which of them change.
+const MESSAGE: [(u32, usize); 9] = [(32, 4), (16, 2), (5, 2), (1, 4), (0, 4), (0, 4), (1, 4), (1, 4), (1, 4)];
+/// Where an answer says how it went: after the header.
+const ERROR_AT: usize = 16;
+
+/// Turns it on. No protocol: that is the one of routes.
+pub(super) fn up() -> io::Result<()> {
+    let kernel = SocketAddrNetlink::new(0, 0);
+    let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None)?;
+    sendto(&socket, &bytes(), SendFlags::empty(), &kernel)?;
+    let mut answer = [0; 256];
+    let (told, _) = recv(&socket, &mut answer, RecvFlags::empty())?;
+    match answer.get(..told).and_then(|told| told.get(ERROR_AT..ERROR_AT + 4)) {
+        Some([0, 0, 0, 0]) => Ok(()),
+        Some(_) | None => Err(io::Error::other("the kernel does not turn the loopback interface on")),
+    }
+}
+
+/// The message in the machine's byte order.
+fn bytes() -> Vec<u8> {
+    let word = |(value, size): (u32, usize)| match size {
+        2 => u16::try_from(value).unwrap_or_default().to_ne_bytes().to_vec(),
+        _ => value.to_ne_bytes().to_vec(),
+    };
+    MESSAGE.into_iter().flat_map(word).collect()
+}

@@ -1,0 +1,192 @@
+//! What a command sees of the file system: programs and libraries of the system, its tree, and empty folders of its
+//! own. Nothing else has a name inside.
+
+use std::fs::Metadata;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{StatVfsMountFlags, statvfs};
+use rustix::mount::{
+    MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind_recursive, mount_change,
+    mount_remount, unmount,
+};
+use rustix::process::{chdir, pivot_root};
+
+use super::{Job, Level, PROGRAM_INSIDE};
+
+/// What programs need of the system. Of its configuration only what says where libraries and certificates are.
+pub(super) const SYSTEM: &[&str] = &[
+    "/usr",
+    "/bin",
+    "/sbin",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/nix/store",
+    "/etc/ld.so.cache",
+    "/etc/ld.so.conf",
+    "/etc/ld.so.conf.d",
+    "/etc/alternatives",
+    "/etc/localtime",
+    "/etc/ssl/certs",
+    "/etc/ssl/openssl.cnf",
+    "/etc/pki/tls/certs",
+];
+/// Devices that do nothing to the machine.
+const DEVICES: &[&str] = &["null", "zero", "full", "random", "urandom"];
+/// Where the inside is put together; it exists everywhere, and what it holds outside stays there.
+const WORKSHOP: &str = "/tmp";
+/// The home folder inside.
+const HOME: &str = "/home/agent";
+/// The temporary folder inside.
+const TEMPORARY: &str = "/tmp";
+
+/// Home and temporary folder of a job.
+pub(super) fn private_folders(job: &Job) -> (PathBuf, PathBuf) {
+    match job.level {
+        Level::Full => (HOME.into(), TEMPORARY.into()),
+        Level::Landlock | Level::None => (job.private.clone(), job.private.clone()),
+    }
+}
+
+/// Is this one of the system's folders, or does it hold one?
+pub(super) fn is_system(tree: &Path) -> bool {
+    let known = ["/proc", "/sys", "/dev", "/etc", "/run", "/boot"].iter().chain(SYSTEM);
+    known.map(Path::new).any(|system| system.starts_with(tree))
+        || ["/proc", "/sys", "/dev"].iter().any(|system| tree.starts_with(system))
+}
+
+/// Builds the inside, moves into it, and leaves the machine's file system for good.
+pub(super) fn build(job: &Job) -> io::Result<()> {
+    mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
+    // A workshop with two rooms: the machine's file system, and the new one.
+    file_system("tmpfs", Path::new(WORKSHOP), "size=1m,mode=755")?;
+    let workshop = Path::new(WORKSHOP);
+    std::fs::create_dir(workshop.join("old"))?;
+    std::fs::create_dir(workshop.join("new"))?;
+    pivot_root(workshop, workshop.join("old"))?;
+    chdir("/")?;
+    let room = Room { old: Path::new("/old"), new: Path::new("/new") };
+    file_system("tmpfs", room.new, &format!("size={},mode=755", job.limits.disk))?;
+    room.furnish(job)?;
+    // The new root on top of the old one, which is then let go.
+    chdir(room.new)?;
+    pivot_root(".", ".")?;
+    unmount(".", UnmountFlags::DETACH)?;
+    Ok(chdir("/")?)
+}
+
+fn file_system(kind: &str, at: &Path, options: &str) -> io::Result<()> {
+    let options = std::ffi::CString::new(options)?;
+    let flags = MountFlags::NOSUID | MountFlags::NODEV;
+    Ok(mount(kind, at, kind, flags, options.as_c_str())?)
+}
+
+/// The two file systems while the new one is furnished.
+struct Room {
+    old: &'static Path,
+    new: &'static Path,
+}
+
+impl Room {
+    fn furnish(&self, job: &Job) -> io::Result<()> {
+        for path in SYSTEM {
+            self.show(Path::new(path), false)?;
+        }
+        for folder in [HOME, TEMPORARY, "/dev/shm"] {
+            std::fs::create_dir_all(under(self.new, Path::new(folder)))?;
+        }
+        for device in DEVICES {
+            self.bind(&Path::new("/dev").join(device))?;
+        }
+        for (link, target) in [
+            ("fd", "/proc/self/fd"),
+            ("stdin", "/proc/self/fd/0"),
+            ("stdout", "/proc/self/fd/1"),
+            ("stderr", "/proc/self/fd/2"),
+        ] {
+            std::os::unix::fs::symlink(target, self.new.join("dev").join(link))?;
+        }
+        self.this_program()?;
+        self.processes(job)?;
+        for folder in &job.read {
+            self.show(folder, false)?;
+        }
+        self.show(&job.tree, job.writable)?;
+        if job.writable && under(self.old, &job.tree).join(".git").exists() {
+            self.show(&job.tree.join(".git"), false)?;
+        }
+        Ok(())
+    }
+
+    /// The running program. Its own file, if its name still means that; else, after an upgrade, a copy.
+    fn this_program(&self) -> io::Result<()> {
+        let (running, inside) = (self.old.join("proc/self/exe"), under(self.new, Path::new(PROGRAM_INSIDE)));
+        let named = under(self.old, &std::fs::read_link(&running)?);
+        let same = |one: Metadata, other: Metadata| (one.dev(), one.ino()) == (other.dev(), other.ino());
+        if !named.metadata().is_ok_and(|file| running.metadata().is_ok_and(|running| same(file, running))) {
+            return std::fs::copy(running, inside).map(drop);
+        }
+        std::fs::write(&inside, "")?;
+        mount_bind_recursive(named, &inside)?;
+        read_only(&inside)
+    }
+
+    /// The processes inside, read-only: to the kernel, a command of root's is root where it writes settings. Some
+    /// containers forbid it; then there is none.
+    fn processes(&self, job: &Job) -> io::Result<()> {
+        let proc = self.new.join("proc");
+        std::fs::create_dir(&proc)?;
+        let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+        if mount("proc", &proc, "proc", flags, None).is_ok() {
+            job.limits.apply_to_namespace(&proc);
+            mount_remount(&proc, flags | MountFlags::RDONLY | MountFlags::BIND, "")?;
+        }
+        Ok(())
+    }
+
+    /// Shows a file or folder of the machine under its own name; nothing where there is none.
+    fn show(&self, path: &Path, writable: bool) -> io::Result<()> {
+        let outside = under(self.old, path);
+        let Ok(found) = outside.symlink_metadata() else { return Ok(()) };
+        let inside = under(self.new, path);
+        if found.is_symlink() {
+            create_parent(&inside)?;
+            return std::os::unix::fs::symlink(std::fs::read_link(outside)?, inside);
+        }
+        self.bind(path)?;
+        if writable { Ok(()) } else { read_only(&inside) }
+    }
+
+    fn bind(&self, path: &Path) -> io::Result<()> {
+        let (outside, inside) = (under(self.old, path), under(self.new, path));
+        if !inside.exists() {
+            create_parent(&inside)?;
+            if outside.is_dir() { std::fs::create_dir(&inside)? } else { std::fs::write(&inside, "")? }
+        }
+        Ok(mount_bind_recursive(outside, inside)?)
+    }
+}
+
+/// An absolute path, as it is called in another root.
+fn under(root: &Path, path: &Path) -> PathBuf {
+    root.join(path.strip_prefix("/").unwrap_or(path))
+}
+
+fn create_parent(path: &Path) -> io::Result<()> {
+    path.parent().map_or(Ok(()), std::fs::create_dir_all)
+}
+
+/// Makes a mount read-only. It may not lose a flag that it has.
+fn read_only(path: &Path) -> io::Result<()> {
+    let mut flags = MountFlags::RDONLY | MountFlags::BIND | MountFlags::NOSUID;
+    let has = statvfs(path)?.f_flag;
+    if has.contains(StatVfsMountFlags::NODEV) {
+        flags |= MountFlags::NODEV;
+    }
+    if has.contains(StatVfsMountFlags::NOEXEC) {
+        flags |= MountFlags::NOEXEC;
+    }
+    Ok(mount_remount(path, flags, "")?)
+}

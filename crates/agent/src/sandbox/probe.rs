@@ -1,0 +1,131 @@
+//! Tries to get out: each is one thing that no command inside may be able to do, done by ordinary means. Outside of
+//! a sandbox each of them works.
+
+use std::io::{self, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde::{Deserialize, Serialize};
+
+/// How long a connection may take: on one machine it is made or refused at once.
+const CONNECTS: Duration = Duration::from_secs(2);
+/// What is written at once.
+const CHUNK: usize = 1 << 20;
+/// The stack of a thread that does nothing.
+const SMALL_STACK: usize = 64 << 10;
+/// Files that what is written is divided into, so that no limit of one file stops it.
+const FILES: u64 = 8;
+
+/// One try. It worked if the probe ends with 0.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Probe {
+    /// Nothing: works everywhere.
+    Nothing,
+    /// Waits until its input ends: somebody for others to meddle with.
+    Wait,
+    /// Reads this file.
+    Read(PathBuf),
+    /// Writes this file.
+    Write(PathBuf),
+    /// Finds this in the environment of some process.
+    Environment(String),
+    /// Connects by TCP.
+    Tcp(SocketAddr),
+    /// Sends a datagram.
+    Udp(SocketAddr),
+    /// Connects to an abstract socket.
+    Abstract(String),
+    /// Connects to a socket that is a file.
+    Socket(PathBuf),
+    /// Signals a process.
+    Signal(i32),
+    /// Opens the memory of a process.
+    Trace(i32),
+    /// Has so many threads.
+    Threads(u64),
+    /// Uses so many bytes of memory.
+    Memory(u64),
+    /// Writes so many bytes to the temporary folder.
+    Disk(u64),
+}
+
+impl Probe {
+    /// Tries it. What the process ends with.
+    pub(super) fn tried(&self) -> u8 {
+        u8::from(self.run().is_err())
+    }
+
+    fn run(&self) -> io::Result<()> {
+        match self {
+            Self::Nothing => Ok(()),
+            Self::Wait => io::stdin().read_to_end(&mut Vec::new()).map(drop),
+            Self::Read(path) => std::fs::read(path).map(drop),
+            Self::Write(path) => std::fs::write(path, "written"),
+            Self::Environment(canary) => environment(canary),
+            Self::Tcp(address) => TcpStream::connect_timeout(address, CONNECTS).map(drop),
+            Self::Udp(address) => UdpSocket::bind("127.0.0.1:0")?.send_to(b"sent", address).map(drop),
+            Self::Abstract(name) => {
+                let address = std::os::unix::net::SocketAddr::from_abstract_name(name)?;
+                UnixStream::connect_addr(&address).map(drop)
+            }
+            Self::Socket(path) => UnixStream::connect(path).map(drop),
+            Self::Signal(pid) => {
+                let pid = Pid::from_raw(*pid).ok_or_else(|| io::Error::other("no process"))?;
+                Ok(kill_process(pid, Signal::CONT)?)
+            }
+            Self::Trace(pid) => std::fs::File::open(format!("/proc/{pid}/mem")).map(drop),
+            Self::Threads(count) => threads(*count),
+            Self::Memory(bytes) => memory(*bytes),
+            Self::Disk(bytes) => disk(&std::env::temp_dir(), *bytes),
+        }
+    }
+}
+
+fn environment(canary: &str) -> io::Result<()> {
+    for process in std::fs::read_dir("/proc")? {
+        let told = std::fs::read(process?.path().join("environ")).unwrap_or_default();
+        if String::from_utf8_lossy(&told).contains(canary) {
+            return Ok(());
+        }
+    }
+    Err(io::Error::other("no process has it"))
+}
+
+/// They all wait for the end of a channel, which comes with the end of this function.
+fn threads(count: u64) -> io::Result<()> {
+    let mut ends = Vec::new();
+    for _ in 0..count {
+        let (end, waits) = mpsc::channel::<()>();
+        let thread = std::thread::Builder::new().stack_size(SMALL_STACK);
+        thread.spawn(move || waits.recv())?;
+        ends.push(end);
+    }
+    Ok(())
+}
+
+fn memory(bytes: u64) -> io::Result<()> {
+    let bytes = usize::try_from(bytes).map_err(io::Error::other)?;
+    let mut used: Vec<u8> = Vec::new();
+    used.try_reserve_exact(bytes).map_err(io::Error::other)?;
+    used.resize(bytes, 1);
+    match used.last() {
+        Some(1) => Ok(()),
+        Some(_) | None => Err(io::Error::other("it is not there")),
+    }
+}
+
+fn disk(folder: &Path, bytes: u64) -> io::Result<()> {
+    let chunk = vec![1; CHUNK];
+    for number in 0..FILES {
+        let mut file = std::fs::File::create(folder.join(format!("filled-{number}")))?;
+        for _ in 0..bytes / FILES / CHUNK as u64 {
+            file.write_all(&chunk)?;
+        }
+    }
+    Ok(())
+}

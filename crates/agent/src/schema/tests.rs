@@ -1,0 +1,148 @@
+use truing_core::finding::{Severity, Source};
+
+use super::*;
+
+fn item(path: &str, line: u32, excerpt: &str) -> Value {
+    json!({ "path": path, "start_line": line, "severity": "P1", "category": "F",
+        "title": "Swallows the error", "body": "It is *lost*.", "excerpt": excerpt })
+}
+
+fn items(found: Vec<Value>) -> Items {
+    read(&json!({ "findings": found })).unwrap().items
+}
+
+fn tree(path: &truing_core::RepoPath) -> Option<String> {
+    (path.to_string() == "src/a.py").then(|| "def f():\n    try:\n        g()\n    except: pass\n".to_owned())
+}
+
+fn dropped(value: Value) -> Vec<(Dropped, u32)> {
+    let checked = check(items(vec![value]), tree);
+    assert_eq!(checked.findings, []);
+    checked.dropped.into_iter().collect()
+}
+
+#[test]
+fn a_finding_whose_lines_say_what_it_says_is_believed() {
+    let mut value = item("src/a.py", 3, "  g()\nexcept:  pass\n");
+    value["end_line"] = json!(4);
+    let checked = check(items(vec![value]), tree);
+    assert!(checked.dropped.is_empty());
+    let [finding] = checked.findings.as_slice() else { panic!("{checked:?}") };
+    assert_eq!(
+        (finding.source, finding.severity, finding.rule.as_str()),
+        (Source::Agent, Severity::P1, "agent/silent-failure")
+    );
+    assert_eq!(finding.snippet, "        g()\n    except: pass");
+    assert_eq!((finding.place.start_line, finding.place.end_line), (3, 4));
+    assert_eq!(finding.suggestion, None);
+}
+
+#[test]
+fn what_does_not_fit_the_tree_is_dropped_with_the_reason() {
+    assert_eq!(dropped(item("src/b.py", 4, "except: pass")), [(Dropped::NoSuchFile, 1)]);
+    for outside in ["../src/a.py", "/src/a.py", "src/../src/a.py", ""] {
+        assert_eq!(dropped(item(outside, 4, "except: pass")), [(Dropped::NoSuchFile, 1)], "{outside}");
+    }
+    for line in [0, 5, u32::MAX] {
+        assert_eq!(dropped(item("src/a.py", line, "except: pass")), [(Dropped::NoSuchLines, 1)], "{line}");
+    }
+    let mut backwards = item("src/a.py", 4, "except: pass");
+    backwards["end_line"] = json!(3);
+    assert_eq!(dropped(backwards), [(Dropped::NoSuchLines, 1)]);
+    for other in ["g()", "", " \n", "except: pass\nmore"] {
+        assert_eq!(dropped(item("src/a.py", 4, other)), [(Dropped::OtherExcerpt, 1)], "{other:?}");
+    }
+    let mut untitled = item("src/a.py", 4, "except: pass");
+    untitled["title"] = json!("\u{202e}\n");
+    assert_eq!(dropped(untitled), [(Dropped::Malformed, 1)]);
+    let mut long = item("src/a.py", 4, "except: pass");
+    long["body"] = json!("x".repeat(MAX_BODY_BYTES + 1));
+    assert_eq!(dropped(long), [(Dropped::Malformed, 1)]);
+}
+
+#[test]
+fn text_is_visible_and_titles_are_one_bounded_line() {
+    let mut value = item("src/a.py", 4, "except: pass");
+    value["title"] = json!(format!("a\nb\u{1b}[31m{}", "é".repeat(500)));
+    value["body"] = json!("one\r\ntwo\u{1b}]0;x\u{7}\u{202e}\u{e0041}\tend");
+    let checked = check(items(vec![value]), tree);
+    let finding = &checked.findings[0];
+    assert_eq!(finding.title.chars().count(), MAX_TITLE_CHARS + 1);
+    assert!(finding.title.starts_with("a b [31m"));
+    assert_eq!(finding.body, "one\ntwo ]0;x   \tend");
+}
+
+#[test]
+fn of_too_many_the_worst_are_kept_and_repeated_ones_count_once() {
+    let mut found = Vec::new();
+    for n in 0..MAX_FINDINGS + 9 {
+        let mut value = item("src/a.py", 4, "except: pass");
+        value["title"] = json!(format!("number {n}"));
+        found.push(value);
+    }
+    let mut worst = item("src/a.py", 4, "except: pass");
+    worst["severity"] = json!("P0");
+    found.extend([worst.clone(), worst]);
+    let checked = check(items(found), tree);
+    assert_eq!(checked.findings.len(), MAX_FINDINGS);
+    assert_eq!(checked.findings[0].severity, Severity::P0);
+    assert_eq!(checked.dropped[&Dropped::Repeated], 1);
+    assert_eq!(checked.dropped[&Dropped::TooMany], 10);
+}
+
+#[test]
+fn one_finding_without_the_form_costs_no_other() {
+    let mut wrong = item("src/a.py", 4, "except: pass");
+    wrong["severity"] = json!("catastrophic");
+    let read = items(vec![wrong.clone(), item("src/a.py", 4, "except: pass")]);
+    assert_eq!((read.findings.len(), read.malformed), (1, 1));
+    let error = super::read(&json!({ "findings": [wrong] })).unwrap_err().to_string();
+    assert!(error.contains("catastrophic"), "{error}");
+    assert_eq!(super::read(&json!([])), Err(Malformed::NoObject));
+    assert_eq!(super::read(&json!({ "finding": [] })), Err(Malformed::NoFindings));
+}
+
+#[test]
+fn endless_reports_take_a_bounded_room() {
+    let mut all = Items::default();
+    for _ in 0..10 {
+        all.add(items(vec![item("src/a.py", 4, "except: pass"); 100]));
+    }
+    assert_eq!((all.findings.len(), all.beyond), (200, 800));
+}
+
+#[test]
+fn a_report_that_is_written_out_counts_and_prose_does_not() {
+    let written = json!({ "findings": [item("src/a.py", 4, "except: pass")] }).to_string();
+    for text in [written.clone(), format!("Here it is:\n```json\n{written}\n```\n")] {
+        assert_eq!(in_text(&text).unwrap().items.findings.len(), 1, "{text}");
+    }
+    for text in ["Looks good to me.", "", "{}", "{\"verdict\":\"approve\"}", "```\nno\n```"] {
+        assert_eq!(in_text(text), None, "{text}");
+    }
+}
+
+#[test]
+fn lines_are_found_again_where_they_went() {
+    let text = "a\n  x = 1\n  y\nb\nx = 1\ny\n";
+    assert_eq!(locate(text, "x = 1\n\ty", 4), Some((5, 6)));
+    assert_eq!(locate(text, "x = 1\n\ty", 1), Some((2, 3)));
+    assert_eq!(locate(text, "x = 2\ny", 1), None);
+    assert_eq!(locate(text, " \n", 1), None);
+    assert_eq!(locate("", "x", 1), None);
+}
+
+#[test]
+fn what_cannot_be_seen_is_no_difference_and_may_be_escaped() {
+    let hides = |_: &truing_core::RepoPath| Some("x = 1 \u{202e}# ok\u{2066}\ny = \"\\u{41}\"\n".to_owned());
+    for (line, excerpt) in [
+        (1, "x = 1 \\u{202e}# ok\\u{2066}"),
+        (1, "x = 1 \u{202e}# ok\u{2066}"),
+        (1, "x = 1 \u{fffd}# ok"),
+        (1, "x = 1"),
+        (2, "y = \"\\u{41}\""),
+    ] {
+        let checked = check(items(vec![item("a.py", line, excerpt)]), hides);
+        assert_eq!(checked.findings.len(), 1, "{excerpt} {:?}", checked.dropped);
+    }
+}

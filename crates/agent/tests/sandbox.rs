@@ -1,0 +1,240 @@
+//! The sandbox, for real: each escape inside and, as a control, outside; both levels; and what is left of a command.
+//!
+//! It has no harness: the helper is the program that uses the sandbox, here this one.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test may fail, and there is no harness to tell so"
+)]
+
+use std::ffi::OsString;
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Command, ExitCode, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+use truing_agent::sandbox::check::{Check, check};
+use truing_agent::sandbox::{
+    HELPER_FAILED, Job, Level, Limits, NOT_STARTED, Probe, Run, SandboxError, at_least, entered, reached,
+};
+
+/// How long something may take that has to happen at once.
+const SOON: Duration = Duration::from_secs(60);
+/// Tries of using too much. At `landlock`, and to root, not all of them are stopped.
+const USES: [&str; 3] = ["fork_bomb", "memory", "disk"];
+/// What a run of this program inside another sandbox is asked to do.
+const NESTED: &str = "nested";
+
+/// Every test, by name.
+const TESTS: &[(&str, fn())] = &[
+    ("every_escape_is_stopped", every_escape_is_stopped),
+    (
+        "without_namespaces_whatever_is_outside_is_out_of_reach",
+        without_namespaces_whatever_is_outside_is_out_of_reach,
+    ),
+    ("without_a_sandbox_every_escape_works", without_a_sandbox_every_escape_works),
+    ("a_command_reads_its_tree_and_its_end_is_told", a_command_reads_its_tree_and_its_end_is_told),
+    ("a_tree_that_may_be_written_keeps_its_git_folder", a_tree_that_may_be_written_keeps_its_git_folder),
+    (
+        "a_command_finds_nothing_of_the_environment_and_the_machine",
+        a_command_finds_nothing_of_the_environment_and_the_machine,
+    ),
+    ("a_command_has_a_network_of_its_own", a_command_has_a_network_of_its_own),
+    ("the_system_is_no_tree", the_system_is_no_tree),
+    ("a_weaker_sandbox_is_refused_unless_it_is_accepted", a_weaker_sandbox_is_refused_unless_it_is_accepted),
+    ("a_killed_helper_leaves_nothing", a_killed_helper_leaves_nothing),
+];
+
+fn main() -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    if let Some(code) = entered(&arguments) {
+        return code;
+    }
+    if arguments.get(1).is_some_and(|word| word == NESTED) {
+        return nested();
+    }
+    for (name, test) in TESTS {
+        println!("test {name}");
+        test();
+    }
+    ExitCode::SUCCESS
+}
+
+/// Does this machine let us make namespaces? Then the strongest level must be what is reached.
+fn has_namespaces() -> bool {
+    let mut unshare = Command::new("unshare");
+    unshare.args(["--user", "--map-root-user", "--mount", "--pid", "--fork", "--net", "true"]);
+    unshare.stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+}
+
+fn folder() -> TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+fn job(tree: &Path, run: Run) -> Job {
+    let mut job = Job::new(reached(), tree, run).unwrap();
+    job.private = tree.to_owned();
+    job
+}
+
+fn shell(script: &str) -> Run {
+    Run::Program(["sh", "-c", script].map(OsString::from).to_vec())
+}
+
+fn output(job: &Job) -> Output {
+    job.command().unwrap().stdin(Stdio::null()).output().unwrap()
+}
+
+/// Names of what was tried and stopped, or not.
+fn names(checks: &[Check], stopped: bool) -> Vec<&str> {
+    checks
+        .iter()
+        .filter(|check| check.note.is_none() && check.stopped == stopped)
+        .map(|check| check.name)
+        .collect()
+}
+
+fn without_uses(mut names: Vec<&str>) -> Vec<&str> {
+    names.retain(|name| !USES.contains(name));
+    names
+}
+
+fn every_escape_is_stopped() {
+    if !has_namespaces() {
+        return;
+    }
+    assert_eq!(reached(), Level::Full);
+    let checks = check(Level::Full).unwrap();
+    assert_eq!(names(&checks, false), [""; 0]);
+    assert!(names(&checks, true).len() > 12, "{checks:?}");
+}
+
+fn without_namespaces_whatever_is_outside_is_out_of_reach() {
+    let checks = check(Level::Landlock).unwrap();
+    assert_eq!(without_uses(names(&checks, false)), [""; 0]);
+}
+
+/// The controls: outside of a sandbox the same tries get out.
+fn without_a_sandbox_every_escape_works() {
+    let checks = check(Level::None).unwrap();
+    assert_eq!(without_uses(names(&checks, true)), [""; 0]);
+    // What limits stop works with higher ones.
+    let here = folder();
+    for probe in [Probe::Threads(640), Probe::Memory(128 << 20), Probe::Disk(64 << 20)] {
+        let mut job = job(here.path(), Run::Probe(probe));
+        (job.level, job.limits) = (Level::None, Limits::default());
+        assert_eq!(output(&job).status.code(), Some(0), "{:?}", job.run);
+    }
+}
+
+fn a_command_reads_its_tree_and_its_end_is_told() {
+    let here = folder();
+    std::fs::write(here.path().join("file"), "text\n").unwrap();
+    let script = "cat file; echo said >&2; touch new 2>/dev/null; touch $HOME/a $TMPDIR/b && exit 7";
+    let ended = output(&job(here.path(), shell(script)));
+    assert_eq!(ended.status.code(), Some(7), "{ended:?}");
+    assert_eq!((ended.stdout.as_slice(), ended.stderr.as_slice()), (&b"text\n"[..], &b"said\n"[..]));
+    assert!(reached() != Level::Full || !here.path().join("new").exists());
+    assert_eq!(output(&job(here.path(), shell("kill -9 $$"))).status.code(), Some(128 + 9));
+    let missing = Run::Program(vec!["no-such-program".into()]);
+    assert_eq!(output(&job(here.path(), missing)).status.code(), Some(i32::from(NOT_STARTED)));
+}
+
+fn a_tree_that_may_be_written_keeps_its_git_folder() {
+    if !has_namespaces() {
+        return;
+    }
+    let here = folder();
+    std::fs::create_dir(here.path().join(".git")).unwrap();
+    let mut job = job(here.path(), shell("touch new; touch .git/config; mv .git gone"));
+    job.writable = true;
+    assert_ne!(output(&job).status.code(), Some(0));
+    assert!(here.path().join("new").exists());
+    assert!(here.path().join(".git").exists() && !here.path().join(".git/config").exists());
+}
+
+fn a_command_finds_nothing_of_the_environment_and_the_machine() {
+    let here = folder();
+    let mut command = job(here.path(), shell("env; cat /proc/self/environ")).command().unwrap();
+    let ended = command.env("SECRET", "canary").output().unwrap();
+    assert!(!String::from_utf8_lossy(&ended.stdout).contains("canary"), "{ended:?}");
+    for path in ["/etc/passwd", "/etc/shadow", "/etc/hosts", "/proc/1/root/etc/passwd", "/sys/kernel/notes"] {
+        let ended = output(&job(here.path(), shell(&format!("cat {path}"))));
+        assert_ne!(ended.status.code(), Some(0), "{path}: {ended:?}");
+        assert_ne!(ended.status.code(), Some(i32::from(HELPER_FAILED)), "{path}: {ended:?}");
+    }
+}
+
+/// Where nobody else is: a program can talk to itself.
+fn a_command_has_a_network_of_its_own() {
+    if !has_namespaces() {
+        return;
+    }
+    let here = folder();
+    let mut job = job(here.path(), shell("cat /sys/class/net/lo/flags /proc/net/dev; cat /proc/net/route"));
+    job.sockets = true;
+    let ended = output(&job);
+    let devices = String::from_utf8_lossy(&ended.stdout).into_owned();
+    let others: Vec<&str> =
+        devices.lines().filter(|line| line.contains(':') && !line.contains("lo:")).collect();
+    assert!(devices.contains("lo:") && others.is_empty(), "{ended:?}");
+}
+
+fn the_system_is_no_tree() {
+    for system in ["/", "/usr", "/etc", "/proc", "/proc/self", "/dev", "/nowhere"] {
+        let refused = Job::new(Level::Full, Path::new(system), Run::Probe(Probe::Nothing));
+        assert!(matches!(refused, Err(SandboxError::Tree { .. })), "{system}");
+    }
+}
+
+/// Inside a sandbox nobody can make another as strong: this program tries it there.
+fn a_weaker_sandbox_is_refused_unless_it_is_accepted() {
+    if !has_namespaces() {
+        return;
+    }
+    let here = folder();
+    let ended = output(&job(here.path(), Run::Own(vec![NESTED.into()])));
+    assert_eq!(ended.status.code(), Some(0), "{ended:?}");
+}
+
+fn nested() -> ExitCode {
+    let refused = at_least(Level::Full);
+    let as_told =
+        matches!(refused, Err(SandboxError::TooWeak { reached: Level::Landlock, wanted: Level::Full }));
+    let accepted = at_least(Level::Landlock).is_ok_and(|level| level == Level::Landlock);
+    if as_told && accepted { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Processes of the machine that were started with this word.
+fn with_word(word: &str) -> usize {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let lines = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
+    lines.filter(|line| line.split(|byte| *byte == 0).any(|part| part == word.as_bytes())).count()
+}
+
+/// Also what has left its session and its parent, and whichever process is killed.
+fn a_killed_helper_leaves_nothing() {
+    if !has_namespaces() {
+        return;
+    }
+    let here = folder();
+    let word = format!("9{:08}", std::process::id());
+    let script = format!("setsid sleep {word} & echo started; sleep {word}");
+    let mut child =
+        job(here.path(), shell(&script)).command().unwrap().stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(line, "started\n");
+    let begun = Instant::now();
+    while with_word(&word) == 0 {
+        assert!(begun.elapsed() < SOON, "nothing was started");
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let begun = Instant::now();
+    while with_word(&word) > 0 {
+        assert!(begun.elapsed() < SOON, "something is left");
+    }
+}

@@ -1,0 +1,98 @@
+//! Why a command line is none that a grammar knows, and what would have to be listed.
+
+use super::Kind;
+
+/// Why a command line is refused. Shown, it says what is wrong.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Refusal {
+    /// No words at all.
+    #[error("no command is given")]
+    Nothing,
+    /// Too many words, or too long a one.
+    #[error("the command line is longer than any may be")]
+    TooLong,
+    /// A control character in a word.
+    #[error("{word:?} holds a control character")]
+    Control {
+        /// The word.
+        word: String,
+    },
+    /// No grammar for this program. Programs go by their bare name.
+    #[error("{program:?} is no known program")]
+    Program {
+        /// As it was called.
+        program: String,
+    },
+    /// The program is known, this command of it is not.
+    #[error("{command:?} is no known command")]
+    Command {
+        /// The program and the word after it.
+        command: String,
+    },
+    /// A flag that is not listed.
+    #[error("{flag:?} is no flag that `{command}` may have")]
+    Flag {
+        /// The command.
+        command: String,
+        /// The flag, without its value.
+        flag: String,
+    },
+    /// A flag that takes no value has one.
+    #[error("{flag:?} of `{command}` takes no value")]
+    Alone {
+        /// The command.
+        command: String,
+        /// The flag.
+        flag: String,
+    },
+    /// A flag's value is missing, or is a word that begins with `-`.
+    #[error("{flag:?} of `{command}` has no value")]
+    NoValue {
+        /// The command.
+        command: String,
+        /// The flag.
+        flag: String,
+    },
+    /// A flag's value is of another type.
+    #[error("{value:?} is not {kind}, as {flag:?} of `{command}` takes")]
+    Value {
+        /// The command.
+        command: String,
+        /// The flag.
+        flag: String,
+        /// Its value.
+        value: String,
+        /// What it must be.
+        kind: Kind,
+    },
+    /// A word that is no flag, where the command takes none, or none like it.
+    #[error("{word:?} is not {}, as `{command}` takes", .kind.as_ref().map_or("a flag".to_owned(), Kind::to_string))]
+    Operand {
+        /// The command.
+        command: String,
+        /// The word.
+        word: String,
+        /// What it may be given, if anything.
+        kind: Option<Kind>,
+    },
+}
+
+impl Refusal {
+    /// The rule that a grammar would need for it; none where no rule can allow it.
+    pub fn needed(&self) -> Option<String> {
+        match self {
+            Self::Nothing | Self::TooLong | Self::Control { .. } | Self::NoValue { .. } => None,
+            Self::Program { program } => Some(format!("grammar: program {program:?}")),
+            Self::Command { command } => Some(format!("grammar: command {command:?}")),
+            Self::Flag { command, flag } | Self::Alone { command, flag } => {
+                Some(format!("grammar: command {command:?}, flag {flag:?}"))
+            }
+            Self::Value { command, flag, value, .. } => {
+                Some(format!("grammar: command {command:?}, flag {flag:?} with {value:?}"))
+            }
+            Self::Operand { command, word, .. } => {
+                Some(format!("grammar: command {command:?}, operand {word:?}"))
+            }
+        }
+    }
+}

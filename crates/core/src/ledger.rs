@@ -1,0 +1,177 @@
+//! What model calls may cost and what they did: levels and reservations (design.md section 5). Pure arithmetic in
+//! integer micro-dollars; the store keeps it, the gateway asks it before and after every call.
+
+mod alert;
+mod grant;
+mod period;
+mod room;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{Millis, RunId};
+use crate::money::MicroUsd;
+
+pub use self::alert::{THRESHOLDS, alert, used_up};
+pub use self::grant::{Grant, grant};
+pub use self::period::{day, month, next_midnight};
+pub use self::room::{Caps, Room, Scope, room};
+
+/// Tokens of one answer, in disjoint buckets, as the Messages API counts them: `input` excludes what a cache was
+/// written with or read from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Usage {
+    /// Neither written to a cache nor read from one.
+    pub input: u64,
+    /// Written by the model, its thinking included.
+    pub output: u64,
+    /// Read from a cache.
+    pub cache_read: u64,
+    /// Written to a cache for five minutes.
+    pub cache_write_5m: u64,
+    /// Written to a cache for an hour.
+    pub cache_write_1h: u64,
+}
+
+impl Usage {
+    /// Tokens of every kind.
+    pub fn all(&self) -> u64 {
+        let Self { input, output, cache_read, cache_write_5m, cache_write_1h } = *self;
+        [output, cache_read, cache_write_5m, cache_write_1h].into_iter().fold(input, u64::saturating_add)
+    }
+
+    /// Both together.
+    #[must_use]
+    pub fn plus(&self, other: &Self) -> Self {
+        Self {
+            input: self.input.saturating_add(other.input),
+            output: self.output.saturating_add(other.output),
+            cache_read: self.cache_read.saturating_add(other.cache_read),
+            cache_write_5m: self.cache_write_5m.saturating_add(other.cache_write_5m),
+            cache_write_1h: self.cache_write_1h.saturating_add(other.cache_write_1h),
+        }
+    }
+}
+
+/// A sum of money that may not be exceeded in its period: one line of `truing budget show`.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct Level {
+    /// What it bounds.
+    pub kind: LevelKind,
+    /// Which of them: the slot's key and head, the repository, the team, the run.
+    pub key: String,
+    /// The UTC day (`2026-11-20`) or month (`2026-11`) it is for; empty where it has none.
+    pub period: String,
+    /// At most.
+    pub limit: MicroUsd,
+}
+
+/// What a level bounds.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LevelKind {
+    /// All attempts at reviewing one head of one pull request.
+    Review,
+    /// All reviews of a repository in a UTC day.
+    RepoDay,
+    /// Everything a team spends in a UTC month.
+    TeamMonth,
+    /// One run of the converge or the sync loop.
+    Run,
+}
+
+impl LevelKind {
+    /// Every kind, the tightest first.
+    pub const ALL: [Self; 4] = [Self::Review, Self::Run, Self::RepoDay, Self::TeamMonth];
+
+    /// The word used in the file, in `truing budget show` and in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Review => "review",
+            Self::RepoDay => "repo_day",
+            Self::TeamMonth => "team_month",
+            Self::Run => "run",
+        }
+    }
+
+    /// The kind of that word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
+    }
+}
+
+/// What pays for the calls of one run: every level must have enough.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Purse {
+    /// The run.
+    pub run: RunId,
+    /// The levels it draws on.
+    pub levels: Vec<Level>,
+}
+
+/// How much one call wants.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Ask {
+    /// Without this much it is not begun.
+    pub least: MicroUsd,
+    /// It can use no more than this.
+    pub most: MicroUsd,
+    /// When its owner counts as dead: the reservation is then settled in full, as estimated.
+    pub expires: Millis,
+}
+
+/// A reservation, unique in the store.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ReservationId(pub i64);
+
+/// What the ledger answers to an [`Ask`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Reserved {
+    /// Set aside at every level, durably: between `least` and `most`.
+    Granted {
+        /// To settle it by.
+        id: ReservationId,
+        /// What the call may cost.
+        amount: MicroUsd,
+    },
+    /// This level has less than `least` left.
+    Refused {
+        /// The tightest one.
+        level: Level,
+        /// What it has left.
+        left: MicroUsd,
+    },
+}
+
+/// How the cost of a call is known.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Known {
+    /// From the usage that the provider counted.
+    Metered,
+    /// Not: the call was cut short or its owner died.
+    Estimated,
+}
+
+/// A level with what was drawn on it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Drawn {
+    /// The level, with the limit that was last asked for.
+    pub level: Level,
+    /// Settled.
+    pub spent: MicroUsd,
+    /// Set aside for calls in flight.
+    pub reserved: MicroUsd,
+}
+
+impl Drawn {
+    /// What can still be set aside.
+    pub fn left(&self) -> MicroUsd {
+        MicroUsd(self.unspent().0.saturating_sub(self.reserved.0))
+    }
+
+    /// What is not spent; calls in flight may spend some of it.
+    pub fn unspent(&self) -> MicroUsd {
+        MicroUsd(self.level.limit.0.saturating_sub(self.spent.0))
+    }
+}

@@ -1,0 +1,99 @@
+//! When people are told that money runs out: at 50, 80 and 100 % of a repository's day and of a team's month, each
+//! once a period.
+
+use super::{Ask, Drawn, LevelKind};
+use crate::port::{NewNotice, NoticeKind};
+
+/// Hundredths of a limit at which people are told.
+pub const THRESHOLDS: [u64; 3] = [50, 80, 100];
+
+/// What is to be told of a level after something was spent on it: the highest threshold that it has reached. What was
+/// jumped over is not told any more.
+pub fn alert(drawn: &Drawn) -> Option<NewNotice> {
+    let part = |threshold: u64| u128::from(drawn.level.limit.0) * u128::from(threshold);
+    let spent = u128::from(drawn.spent.0) * 100;
+    let reached = THRESHOLDS.into_iter().rfind(|threshold| spent >= part(*threshold))?;
+    notice(drawn, reached)
+}
+
+/// What is to be told of a level that refused a call: nothing while calls in flight may still give some back.
+pub fn used_up(drawn: &Drawn, ask: &Ask) -> Option<NewNotice> {
+    if drawn.unspent() < ask.least { notice(drawn, 100) } else { None }
+}
+
+fn notice(drawn: &Drawn, threshold: u64) -> Option<NewNotice> {
+    let Drawn { level, spent, .. } = drawn;
+    let whose = match level.kind {
+        LevelKind::RepoDay => format!("the repository {} on", level.key),
+        LevelKind::TeamMonth => format!("the team {} in", level.key),
+        // Ends by itself, with a result that says so.
+        LevelKind::Review | LevelKind::Run => return None,
+    };
+    // Somebody has chosen that nothing is spent there.
+    if level.limit.0 == 0 {
+        return None;
+    }
+    let state = if threshold >= 100 { "is used up".to_owned() } else { format!("has reached {threshold} %") };
+    let text = format!(
+        "The budget of {whose} {} (UTC) {state}: {spent} of {} are spent. `truing budget show` shows all.",
+        level.period, level.limit
+    );
+    let key = format!("{}/{}/{threshold}", level.kind.as_str(), level.key);
+    Some(NewNotice::new(NoticeKind::Budget, &key, &level.period, &text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Level;
+    use super::*;
+    use crate::id::Millis;
+    use crate::money::MicroUsd;
+
+    fn drawn(kind: LevelKind, limit: u64, spent: u64, reserved: u64) -> Drawn {
+        let level = Level { kind, key: "web".into(), period: "2026-11".into(), limit: MicroUsd(limit) };
+        Drawn { level, spent: MicroUsd(spent), reserved: MicroUsd(reserved) }
+    }
+
+    fn key(notice: Option<NewNotice>) -> Option<String> {
+        notice.map(|notice| notice.key)
+    }
+
+    #[test]
+    fn the_highest_threshold_that_is_reached_is_told() {
+        for (spent, expected) in [
+            (49, None),
+            (50, Some("50")),
+            (79, Some("50")),
+            (80, Some("80")),
+            (99, Some("80")),
+            (100, Some("100")),
+            (130, Some("100")),
+        ] {
+            let expected = expected.map(|threshold| format!("team_month/web/{threshold}"));
+            assert_eq!(key(alert(&drawn(LevelKind::TeamMonth, 100, spent, 100))), expected, "{spent}");
+        }
+        let huge = drawn(LevelKind::RepoDay, u64::MAX, u64::MAX, 0);
+        assert_eq!(key(alert(&huge)), Some("repo_day/web/100".into()));
+    }
+
+    #[test]
+    fn nobody_is_told_of_one_review_or_of_a_limit_of_nothing() {
+        for (kind, limit) in [(LevelKind::Review, 10), (LevelKind::Run, 10), (LevelKind::TeamMonth, 0)] {
+            assert_eq!(alert(&drawn(kind, limit, 10, 0)), None);
+        }
+    }
+
+    #[test]
+    fn a_level_is_used_up_when_waiting_would_not_help() {
+        let ask = Ask { least: MicroUsd(10), most: MicroUsd(20), expires: Millis(0) };
+        assert_eq!(used_up(&drawn(LevelKind::RepoDay, 100, 50, 50), &ask), None);
+        let notice = used_up(&drawn(LevelKind::TeamMonth, 100, 91, 0), &ask).map(|notice| notice.text);
+        assert_eq!(
+            notice.as_deref(),
+            Some(
+                "The budget of the team web in 2026-11 (UTC) is used up: $0.000091 of $0.0001 are spent. `truing \
+                 budget show` shows all."
+            )
+        );
+    }
+}

@@ -1,0 +1,85 @@
+//! UTC days and months: the periods of budgets.
+
+use crate::id::Millis;
+
+/// Milliseconds of a day; UTC has no others, as far as clocks of computers tell.
+const DAY: i64 = 24 * 60 * 60 * 1000;
+/// Days from 1 March of the year 0 to 1970-01-01.
+const EPOCH: i64 = 719_468;
+/// Days of 400 years, after which the calendar repeats itself.
+const ERA: i64 = 146_097;
+
+/// The day in UTC: `2026-11-20`.
+pub fn day(at: Millis) -> String {
+    let (year, month, day) = date(at);
+    format!("{year:04}-{month:02}-{day:02}")
+}
+
+/// The month in UTC: `2026-11`.
+pub fn month(at: Millis) -> String {
+    let (year, month, _) = date(at);
+    format!("{year:04}-{month:02}")
+}
+
+/// When the next day begins in UTC.
+pub fn next_midnight(at: Millis) -> Millis {
+    Millis(at.0.div_euclid(DAY).saturating_add(1).saturating_mul(DAY))
+}
+
+/// Year, month and day of the Gregorian calendar. Years begin in March here, so that the leap day is the last.
+fn date(at: Millis) -> (i64, i64, i64) {
+    let days = at.0.div_euclid(DAY) + EPOCH;
+    let (era, in_era) = (days.div_euclid(ERA), days.rem_euclid(ERA));
+    let year_of_era = (in_era - in_era / 1_460 + in_era / 36_524 - in_era / 146_096) / 365;
+    let in_year = in_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let from_march = (5 * in_year + 2) / 153;
+    let day = in_year - (153 * from_march + 2) / 5 + 1;
+    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
+    (era * 400 + year_of_era + i64::from(month <= 2), month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_and_months_are_those_of_the_calendar() {
+        for (at, expected) in [
+            (0, "1970-01-01"),
+            (-1, "1969-12-31"),
+            (951_782_399_999, "2000-02-28"),
+            (951_782_400_000, "2000-02-29"),
+            (951_868_800_000, "2000-03-01"),
+            (1_790_000_000_000, "2026-09-21"),
+            (1_795_219_199_999, "2026-11-20"),
+            (1_795_219_200_000, "2026-11-21"),
+            (4_107_542_400_000, "2100-03-01"),
+        ] {
+            assert_eq!(day(Millis(at)), expected);
+            assert_eq!(month(Millis(at)), expected[..7]);
+        }
+    }
+
+    #[test]
+    fn every_day_follows_the_one_before() {
+        let mut last = day(Millis(0));
+        for number in 1..200_000 {
+            let (at, next) = (Millis(number * DAY), day(Millis(number * DAY)));
+            assert!(next > last, "{next} after {last}");
+            let first = next.ends_with("-01");
+            assert_eq!(first, last[..7] != next[..7], "{next}");
+            assert_eq!(next_midnight(Millis(at.0 - 1)), at);
+            assert_eq!(next_midnight(at), Millis(at.0 + DAY));
+            last = next;
+        }
+        assert_eq!(last, "2517-07-31");
+    }
+
+    #[test]
+    fn absurd_instants_are_no_reason_to_panic() {
+        for at in [i64::MIN, i64::MAX] {
+            assert!(!day(Millis(at)).is_empty());
+            next_midnight(Millis(at));
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! Money: reserved before a model call, settled after it (design.md section 5).
+
+use std::future::Future;
+
+use super::StoreError;
+use crate::ledger::{Ask, Drawn, Known, Level, Purse, ReservationId, Reserved};
+use crate::money::MicroUsd;
+
+/// What model calls draw on. Each call is one durable transaction over all levels of a purse, and begins with settling
+/// in full, as estimated, what has expired. A level's limit is the one that was asked with last.
+pub trait Ledger: Send + Sync {
+    /// Sets money aside for one call, as much as every level has, at most `ask.most`; or refuses. A purse without
+    /// levels is an error: nothing would bound it.
+    fn reserve(&self, purse: &Purse, ask: &Ask) -> impl Future<Output = Result<Reserved, StoreError>> + Send;
+
+    /// The call is over and cost this much; what else was set aside is free again. Repeating it changes nothing.
+    /// What was metered replaces what was estimated, in whatever order they come: an owner that was taken for dead
+    /// may still know.
+    fn settle(
+        &self,
+        reservation: ReservationId,
+        cost: MicroUsd,
+        known: Known,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// These levels as they are, in order.
+    fn look(&self, levels: &[Level]) -> impl Future<Output = Result<Vec<Drawn>, StoreError>> + Send;
+
+    /// Every level of current periods that was drawn on; of those without a period, those that were drawn on today.
+    fn drawn(&self) -> impl Future<Output = Result<Vec<Drawn>, StoreError>> + Send;
+}

@@ -1,0 +1,80 @@
+//! What reads the bytes of a repository, and what it is asked and answers.
+
+use std::future::Future;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use truing_diff::RepoPath;
+
+use crate::finding::RawFinding;
+use crate::outcome::NotReviewed;
+
+/// A changed file, as far as a reader needs it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ChangedFile {
+    /// The file at the head.
+    pub path: RepoPath,
+    /// Its name before, if it was renamed or copied.
+    pub old_path: Option<RepoPath>,
+    /// Added lines of the head's file: 1-based, inclusive, ascending, not overlapping.
+    pub added: Vec<(u32, u32)>,
+}
+
+/// What to read.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ReadRequest {
+    /// A folder that holds the head's files. Links in it are not followed.
+    pub tree: PathBuf,
+    /// The changed files to read, in path order.
+    pub files: Vec<ChangedFile>,
+    /// Paths that changed too but are not to be read (removed, binary, ignored): for rules about what must change
+    /// together.
+    #[serde(default)]
+    pub also_changed: Vec<RepoPath>,
+    /// Names of the rule packs to use.
+    pub packs: Vec<String>,
+}
+
+/// What was read and found.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct ReadReport {
+    /// Findings on added lines, by path, line and rule.
+    pub findings: Vec<RawFinding>,
+    /// Files that were read.
+    pub reviewed: Vec<RepoPath>,
+    /// Files that were not, each with the reason.
+    pub not_reviewed: Vec<NotReviewed>,
+}
+
+/// Why a reader could not work at all (a file it cannot read is in the report instead).
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, thiserror::Error)]
+pub enum ReaderError {
+    /// There is no such pack.
+    #[error("there is no rule pack `{name}` (known: {known})")]
+    UnknownPack {
+        /// As asked for.
+        name: String,
+        /// What there is.
+        known: String,
+    },
+    /// A pack's own data is wrong.
+    #[error("rule pack {0}")]
+    BadPack(String),
+    /// The reader itself failed.
+    #[error("the reader failed: {0}")]
+    Failed(String),
+}
+
+/// The plane that parses repository bytes.
+pub trait Reader: Send + Sync {
+    /// Reads the changed files and reports what its rules find on added lines.
+    fn read(&self, request: &ReadRequest) -> impl Future<Output = Result<ReadReport, ReaderError>> + Send;
+
+    /// Paths that rules about these changed files look at beside those: to be in the request's tree if they exist.
+    /// Opens no file of the repository.
+    fn companions(
+        &self,
+        packs: &[String],
+        files: &[ChangedFile],
+    ) -> impl Future<Output = Result<Vec<RepoPath>, ReaderError>> + Send;
+}

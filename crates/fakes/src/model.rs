@@ -1,0 +1,81 @@
+//! [`FakeModel`]: a provider of the Messages API on loopback that says what a [`Script`] says. `serve` receives the
+//! requests, `state` remembers them, `events` streams the answers, `obedient` is a model that was taken over.
+
+mod events;
+mod obedient;
+mod script;
+mod serve;
+mod state;
+#[cfg(test)]
+mod tests;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio::task::AbortHandle;
+
+pub use script::{Answer, Block, Fault, KEY, Place, Script, ScriptError, Usage, When};
+pub use state::{Bill, Logged, MAX_LOGGED};
+
+use crate::server;
+use state::Shared;
+
+/// The server. It ends, with all its connections, when this is dropped.
+pub struct FakeModel {
+    shared: Arc<Shared>,
+    url: String,
+    task: AbortHandle,
+}
+
+impl Drop for FakeModel {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl std::fmt::Debug for FakeModel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FakeModel").field("url", &self.url).finish_non_exhaustive()
+    }
+}
+
+impl FakeModel {
+    /// Starts a server on a free port of 127.0.0.1, inside the running tokio runtime.
+    ///
+    /// # Errors
+    /// There is no port.
+    pub async fn start(script: Script) -> std::io::Result<Self> {
+        let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
+        let url = format!("http://{}", listener.local_addr()?);
+        let shared = Arc::new(Shared::new(script));
+        let task = tokio::spawn(server::serve(listener, serve::router(shared.clone()))).abort_handle();
+        Ok(Self { shared, url, task })
+    }
+
+    /// The address, without a slash at its end: what a client has as its base URL.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Plays another script from now on, from its beginning.
+    pub fn play(&self, script: Script) {
+        self.shared.play(script);
+    }
+
+    /// Every request, in the order of arrival; the last [`MAX_LOGGED`].
+    pub fn log(&self) -> Vec<Logged> {
+        self.shared.logged()
+    }
+
+    /// What was billed, by request. An answer that was not sent to its end is billed for what was sent.
+    pub fn bills(&self) -> Vec<Bill> {
+        self.shared.bills()
+    }
+
+    /// What no client may do and somebody did: no credential or two of them, requests that the API refuses, requests
+    /// that the script has no answer for.
+    pub fn violations(&self) -> Vec<String> {
+        self.shared.violations()
+    }
+}

@@ -1,0 +1,199 @@
+//! An answer as the Messages API streams it, event by event, or as one message.
+
+use serde_json::{Value, json};
+
+use super::script::{Block, Place, Usage};
+
+/// How many characters of text or JSON one event has.
+const PIECE: usize = 16;
+
+/// An answer, ready to be sent.
+#[derive(Clone, Debug)]
+pub(super) struct Ready {
+    pub(super) id: String,
+    pub(super) model: String,
+    pub(super) blocks: Vec<Block>,
+    pub(super) stop: String,
+    pub(super) usage: Usage,
+}
+
+/// One event.
+#[derive(Clone, Debug)]
+pub(super) struct Event {
+    pub(super) bytes: Vec<u8>,
+    /// What it is the end of.
+    pub(super) place: Option<Place>,
+    /// How many bytes of content it brings.
+    pub(super) content: usize,
+}
+
+/// An event's bytes.
+pub(super) fn frame(data: &Value) -> Vec<u8> {
+    let name = data.get("type").and_then(Value::as_str).unwrap_or("message");
+    format!("event: {name}\ndata: {data}\n\n").into_bytes()
+}
+
+/// The error of an answer that has begun already.
+pub(super) fn error(kind: &str, message: &str) -> Vec<u8> {
+    frame(&json!({"type": "error", "error": {"type": kind, "message": message}}))
+}
+
+/// A ping.
+pub(super) fn ping() -> Vec<u8> {
+    frame(&json!({"type": "ping"}))
+}
+
+/// More text for block 0.
+pub(super) fn text(text: &str) -> Vec<u8> {
+    frame(&delta(0, json!({"type": "text_delta", "text": text})))
+}
+
+/// The start of a text block.
+pub(super) fn text_block() -> Vec<u8> {
+    let block = json!({"type": "text", "text": ""});
+    frame(&json!({"type": "content_block_start", "index": 0, "content_block": block}))
+}
+
+/// The whole stream.
+pub(super) fn stream(ready: &Ready) -> Vec<Event> {
+    let mut events =
+        vec![event(start(ready), Some(Place::Start), 0), Event { bytes: ping(), place: None, content: 0 }];
+    for (index, block) in ready.blocks.iter().enumerate() {
+        let opened = json!({"type": "content_block_start", "index": index, "content_block": opening(ready, index, block)});
+        events.push(event(opened, None, 0));
+        for (more, place) in pieces(block) {
+            let content = size(&more);
+            events.push(event(delta(index, more), place, content));
+        }
+        events.push(event(json!({"type": "content_block_stop", "index": index}), Some(Place::Block), 0));
+    }
+    // As the API does it: counts of the prompt may be missing here.
+    let usage = json!({"output_tokens": ready.usage.output, "input_tokens": null, "cache_read_input_tokens": null,
+        "cache_creation_input_tokens": null});
+    let end = json!({"stop_reason": ready.stop, "stop_sequence": null, "stop_details": details(&ready.stop)});
+    events.push(event(json!({"type": "message_delta", "delta": end, "usage": usage}), Some(Place::Stop), 0));
+    events.push(event(json!({"type": "message_stop"}), None, 0));
+    events
+}
+
+/// The answer as one message, for who wants no stream.
+pub(super) fn message(ready: &Ready) -> Value {
+    let content: Vec<Value> =
+        ready.blocks.iter().enumerate().map(|(index, block)| whole(ready, index, block)).collect();
+    json!({
+        "id": ready.id, "type": "message", "role": "assistant", "model": ready.model, "content": content,
+        "stop_reason": ready.stop, "stop_sequence": null, "stop_details": details(&ready.stop),
+        "usage": usage(&ready.usage, ready.usage.output),
+    })
+}
+
+fn event(data: Value, place: Option<Place>, content: usize) -> Event {
+    Event { bytes: frame(&data), place, content }
+}
+
+fn delta(index: usize, delta: Value) -> Value {
+    json!({"type": "content_block_delta", "index": index, "delta": delta})
+}
+
+fn start(ready: &Ready) -> Value {
+    // One token is counted before the first is written.
+    let counted = usage(&ready.usage, ready.usage.output.min(1));
+    json!({"type": "message_start", "message": {
+        "id": ready.id, "type": "message", "role": "assistant", "model": ready.model, "content": [],
+        "stop_reason": null, "stop_sequence": null, "usage": counted,
+    }})
+}
+
+fn usage(usage: &Usage, output: u64) -> Value {
+    json!({
+        "input_tokens": usage.input,
+        "output_tokens": output,
+        "cache_read_input_tokens": usage.cache_read,
+        "cache_creation_input_tokens": usage.cache_write_5m + usage.cache_write_1h,
+        "cache_creation": {
+            "ephemeral_5m_input_tokens": usage.cache_write_5m,
+            "ephemeral_1h_input_tokens": usage.cache_write_1h,
+        },
+        "service_tier": "standard",
+    })
+}
+
+fn details(stop: &str) -> Value {
+    if stop != "refusal" {
+        return Value::Null;
+    }
+    json!({"type": "refusal", "category": "cyber", "explanation": "the script says so"})
+}
+
+fn opening(ready: &Ready, index: usize, block: &Block) -> Value {
+    match block {
+        Block::Text { .. } => json!({"type": "text", "text": ""}),
+        Block::Thinking { .. } => json!({"type": "thinking", "thinking": "", "signature": ""}),
+        Block::RedactedThinking { data } => json!({"type": "redacted_thinking", "data": data}),
+        Block::ToolUse { name, .. } => {
+            json!({"type": "tool_use", "id": tool_id(ready, index), "name": name, "input": {}})
+        }
+    }
+}
+
+fn whole(ready: &Ready, index: usize, block: &Block) -> Value {
+    match block {
+        Block::Text { text } => json!({"type": "text", "text": text}),
+        Block::Thinking { thinking, signature } => {
+            json!({"type": "thinking", "thinking": thinking, "signature": signature})
+        }
+        Block::RedactedThinking { data } => json!({"type": "redacted_thinking", "data": data}),
+        Block::ToolUse { name, input, json: _ } => {
+            json!({"type": "tool_use", "id": tool_id(ready, index), "name": name, "input": object(input)})
+        }
+    }
+}
+
+/// A name for a call that no other has.
+fn tool_id(ready: &Ready, index: usize) -> String {
+    format!("toolu_{}_{index}", ready.id.trim_start_matches("msg_"))
+}
+
+fn pieces(block: &Block) -> Vec<(Value, Option<Place>)> {
+    match block {
+        Block::Text { text } => split(text)
+            .map(|piece| (json!({"type": "text_delta", "text": piece}), Some(Place::Text)))
+            .collect(),
+        Block::Thinking { thinking, signature } => split(thinking)
+            .map(|piece| (json!({"type": "thinking_delta", "thinking": piece}), None))
+            .chain([(json!({"type": "signature_delta", "signature": signature}), None)])
+            .collect(),
+        Block::RedactedThinking { .. } => Vec::new(),
+        Block::ToolUse { input, json: written, .. } => {
+            let written = written.clone().unwrap_or_else(|| object(input).to_string());
+            let pieces: Vec<String> = split(&written).collect();
+            // The API begins with an empty piece.
+            std::iter::once(String::new())
+                .chain(pieces)
+                .map(|piece| {
+                    let place = (!piece.is_empty()).then_some(Place::ToolJson);
+                    (json!({"type": "input_json_delta", "partial_json": piece}), place)
+                })
+                .collect()
+        }
+    }
+}
+
+fn object(input: &Value) -> Value {
+    if input.is_null() { json!({}) } else { input.clone() }
+}
+
+/// Long texts in fewer pieces: not more than some thousand.
+fn split(text: &str) -> impl Iterator<Item = String> {
+    let chars: Vec<char> = text.chars().collect();
+    let piece = PIECE.max(chars.len() / 2000);
+    chars.chunks(piece).map(|chunk| chunk.iter().collect()).collect::<Vec<String>>().into_iter()
+}
+
+fn size(delta: &Value) -> usize {
+    ["text", "thinking", "partial_json"]
+        .iter()
+        .filter_map(|field| delta.get(field).and_then(Value::as_str))
+        .map(str::len)
+        .sum()
+}

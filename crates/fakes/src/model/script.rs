@@ -1,0 +1,389 @@
+//! What the model says, request by request, as a readable file.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+/// The key that is accepted if a script names none.
+pub const KEY: &str = "fake-model-key";
+
+/// A script. As TOML:
+///
+/// ```toml
+/// [[answer]]
+/// blocks = [{ type = "tool_use", name = "read", input = { path = "a.py" } }]
+///
+/// [[answer]]
+/// when = { contains = "def pay" }
+/// json = { findings = [] }
+/// usage = { input = 1200, output = 300 }
+///
+/// [[answer]]
+/// times = 0 # every request from here on
+/// fault = { kind = "status", status = 529, type = "overloaded_error" }
+/// ```
+///
+/// A request gets the first answer that is not used up and that its conditions meet.
+#[derive(Clone, PartialEq, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Script {
+    /// The credentials that are accepted, as `x-api-key` or as a bearer token.
+    #[serde(default = "default_keys")]
+    pub keys: Vec<String>,
+    /// Each credential plays the script from its beginning: for runs that go on side by side.
+    #[serde(default)]
+    pub each_key: bool,
+    /// Carry out every instruction that is planted in a request before anything else (see [`super::FakeModel`]).
+    #[serde(default)]
+    pub obedient: bool,
+    /// The answers, in order.
+    #[serde(default, rename = "answer")]
+    pub answers: Vec<Answer>,
+}
+
+fn default_keys() -> Vec<String> {
+    vec![KEY.to_owned()]
+}
+
+impl Default for Script {
+    fn default() -> Self {
+        Self { keys: default_keys(), each_key: false, obedient: false, answers: Vec::new() }
+    }
+}
+
+/// One answer.
+#[derive(Clone, PartialEq, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Answer {
+    /// For which requests.
+    #[serde(default)]
+    pub when: When,
+    /// For so many of them; 0: for all.
+    #[serde(default = "one")]
+    pub times: u32,
+    /// What is said, in order.
+    #[serde(default)]
+    pub blocks: Vec<Block>,
+    /// More text, after the blocks.
+    #[serde(default)]
+    pub text: String,
+    /// How often that text is repeated.
+    #[serde(default = "one")]
+    pub repeat: u32,
+    /// JSON to be said as text, after the blocks and the text.
+    #[serde(default)]
+    pub json: Option<Value>,
+    /// Why it stops; none: `tool_use` if it calls a tool, else `end_turn`.
+    #[serde(default)]
+    pub stop: Option<String>,
+    /// What is counted; none: a token for each four bytes.
+    #[serde(default)]
+    pub usage: Option<Usage>,
+    /// What goes wrong.
+    #[serde(default)]
+    pub fault: Option<Fault>,
+}
+
+fn one() -> u32 {
+    1
+}
+
+impl Default for Answer {
+    fn default() -> Self {
+        Self {
+            when: When::default(),
+            times: 1,
+            blocks: Vec::new(),
+            text: String::new(),
+            repeat: 1,
+            json: None,
+            stop: None,
+            usage: None,
+            fault: None,
+        }
+    }
+}
+
+/// Which requests an answer is for: those that meet all that is given.
+#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct When {
+    /// The model that is asked.
+    #[serde(default)]
+    pub model: Option<String>,
+    /// The credential.
+    #[serde(default)]
+    pub key: Option<String>,
+    /// Headers, by name in lower case.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// Text anywhere in the body.
+    #[serde(default)]
+    pub contains: Option<String>,
+}
+
+/// A piece of an answer.
+#[derive(Clone, PartialEq, Debug, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Block {
+    /// Words.
+    Text {
+        /// The words.
+        text: String,
+    },
+    /// Thinking, with its signature.
+    Thinking {
+        /// The words.
+        thinking: String,
+        /// What has to go back unchanged.
+        #[serde(default = "default_signature")]
+        signature: String,
+    },
+    /// Thinking that is not shown.
+    RedactedThinking {
+        /// What has to go back unchanged.
+        data: String,
+    },
+    /// A tool is called.
+    ToolUse {
+        /// The tool.
+        name: String,
+        /// Its input.
+        #[serde(default)]
+        input: Value,
+        /// Its input as it is written, be it JSON or not; none: `input`.
+        #[serde(default)]
+        json: Option<String>,
+    },
+}
+
+fn default_signature() -> String {
+    "c2lnbmF0dXJl".to_owned()
+}
+
+/// Tokens, in disjoint buckets.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Usage {
+    /// Of the prompt, beside caches.
+    #[serde(default)]
+    pub input: u64,
+    /// Of the answer. Never more than the request allows: then the answer stops there, with `max_tokens`.
+    #[serde(default)]
+    pub output: u64,
+    /// Read from a cache.
+    #[serde(default)]
+    pub cache_read: u64,
+    /// Written to a cache for five minutes.
+    #[serde(default)]
+    pub cache_write_5m: u64,
+    /// Written to a cache for an hour.
+    #[serde(default)]
+    pub cache_write_1h: u64,
+}
+
+/// What goes wrong.
+#[derive(Clone, PartialEq, Debug, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Fault {
+    /// A refusal.
+    Status {
+        /// The HTTP status.
+        status: u16,
+        /// The error's type; empty: that of the status.
+        #[serde(default, rename = "type")]
+        error: String,
+        /// Its words.
+        #[serde(default)]
+        message: String,
+        /// Headers, such as `retry-after`.
+        #[serde(default)]
+        headers: BTreeMap<String, String>,
+    },
+    /// The connection ends before any answer.
+    Reset,
+    /// The connection ends in the middle of what follows this place.
+    Cut {
+        /// Where.
+        after: Place,
+    },
+    /// An error is sent after this place, in the stream.
+    Error {
+        /// Where.
+        after: Place,
+        /// The error's type.
+        #[serde(rename = "type")]
+        error: String,
+        /// Its words.
+        #[serde(default)]
+        message: String,
+    },
+    /// An event that is no JSON follows this place.
+    BadJson {
+        /// Where.
+        after: Place,
+    },
+    /// 200 with nothing.
+    Empty,
+    /// 200 with a page for people.
+    Html,
+    /// The answer, this late.
+    Slow {
+        /// In milliseconds.
+        millis: u64,
+    },
+    /// The answer, with a wait before each event.
+    Drip {
+        /// In milliseconds.
+        millis: u64,
+    },
+    /// Nothing more after this place, and the connection stays.
+    Stall {
+        /// Where.
+        after: Place,
+    },
+    /// Text without end.
+    Endless,
+    /// Pings without end, after the start.
+    Pings {
+        /// Between two of them, in milliseconds.
+        millis: u64,
+    },
+}
+
+/// A place in a stream: after the first event of its kind.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Place {
+    /// Before anything.
+    Headers,
+    /// The start of the message.
+    Start,
+    /// A piece of text.
+    Text,
+    /// A piece of a tool's input.
+    ToolJson,
+    /// The end of a block.
+    Block,
+    /// The reason to stop, before the end.
+    Stop,
+}
+
+/// Why a script cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("the model's script cannot be read: {0}")]
+pub struct ScriptError(#[from] toml::de::Error);
+
+impl Script {
+    /// Reads a script.
+    ///
+    /// # Errors
+    /// [`ScriptError`], with the line.
+    pub fn parse(text: &str) -> Result<Self, ScriptError> {
+        Ok(toml::from_str(text)?)
+    }
+
+    /// A script of these answers.
+    pub fn of(answers: impl IntoIterator<Item = Answer>) -> Self {
+        Self { answers: answers.into_iter().collect(), ..Self::default() }
+    }
+}
+
+impl Answer {
+    /// Words.
+    pub fn text(text: impl Into<String>) -> Self {
+        Self { text: text.into(), ..Self::default() }
+    }
+
+    /// One call of a tool.
+    pub fn tool(name: impl Into<String>, input: Value) -> Self {
+        let block = Block::ToolUse { name: name.into(), input, json: None };
+        Self { blocks: vec![block], ..Self::default() }
+    }
+
+    /// Something that goes wrong.
+    pub fn fault(fault: Fault) -> Self {
+        Self { text: "some words".to_owned(), fault: Some(fault), ..Self::default() }
+    }
+
+    /// A refusal with this status.
+    pub fn status(status: u16) -> Self {
+        let (error, message, headers) = Default::default();
+        Self::fault(Fault::Status { status, error, message, headers })
+    }
+
+    /// For so many requests; 0: for all.
+    #[must_use]
+    pub fn times(mut self, times: u32) -> Self {
+        self.times = times;
+        self
+    }
+
+    /// For these requests alone.
+    #[must_use]
+    pub fn when(mut self, when: When) -> Self {
+        self.when = when;
+        self
+    }
+
+    /// With this count.
+    #[must_use]
+    pub fn usage(mut self, input: u64, output: u64) -> Self {
+        self.usage = Some(Usage { input, output, ..Usage::default() });
+        self
+    }
+
+    /// With this reason to stop.
+    #[must_use]
+    pub fn stop(mut self, stop: impl Into<String>) -> Self {
+        self.stop = Some(stop.into());
+        self
+    }
+
+    /// Everything that is said, in order.
+    pub(super) fn said(&self) -> Vec<Block> {
+        let mut blocks = self.blocks.clone();
+        let repeat = usize::try_from(self.repeat).unwrap_or(usize::MAX);
+        let text = Some(self.text.repeat(repeat)).filter(|text| !text.is_empty());
+        let json = self.json.as_ref().map(Value::to_string);
+        blocks.extend(text.into_iter().chain(json).map(|text| Block::Text { text }));
+        blocks
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_script_says_what_it_means() {
+        let script = Script::parse(
+            r#"
+            [[answer]]
+            blocks = [
+                { type = "thinking", thinking = "hm" },
+                { type = "tool_use", name = "read", input = { path = "a.py" } },
+            ]
+            [[answer]]
+            when = { model = "m", headers = { x-run = "1" } }
+            times = 0
+            json = { findings = [] }
+            usage = { input = 7, cache_write_1h = 2 }
+            fault = { kind = "cut", after = "tool_json" }
+            "#,
+        )
+        .unwrap();
+        assert_eq!(script.keys, [KEY]);
+        assert_eq!(script.answers[0].said().len(), 2);
+        assert_eq!(script.answers[1].said(), [Block::Text { text: r#"{"findings":[]}"#.into() }]);
+        assert_eq!(script.answers[1].fault, Some(Fault::Cut { after: Place::ToolJson }));
+    }
+
+    #[test]
+    fn a_word_that_means_nothing_is_an_error() {
+        for text in ["[[answer]]\ntxt = 1", "[[answer]]\nfault = { kind = \"sleep\" }", "answers = []"] {
+            assert!(Script::parse(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,339 @@
+//! What becomes of a request: refused, counted, or answered as the script says, faults included.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use hyper::body::Frame;
+use serde_json::{Value, json};
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+
+use super::events::{self, Event, Ready};
+use super::script::{Fault, Place};
+use super::state::{Picked, Shared};
+use crate::server::HangUp;
+
+/// The largest request that is read: the API takes 32 MB.
+const MAX_BODY: usize = 32 * 1024 * 1024;
+/// Pieces that wait to be sent.
+const MAX_WAITING: usize = 16;
+/// How long what was sent gets to leave before its connection is cut.
+const FLUSH: Duration = Duration::from_millis(10);
+/// A page for people, as a proxy sends it.
+const PAGE: &str =
+    "<!doctype html>\n<html><head><title>Sign in</title></head><body>Please sign in.</body></html>\n";
+
+/// The routes.
+pub(super) fn router(shared: Arc<Shared>) -> Router {
+    Router::new().fallback(any).with_state(shared)
+}
+
+async fn any(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+    let (head, body) = request.into_parts();
+    if head.method == Method::HEAD {
+        return StatusCode::OK.into_response();
+    }
+    let Ok(body) = to_bytes(body, MAX_BODY).await else {
+        return refusal(413, "request_too_large", "Request exceeds the maximum size");
+    };
+    let number = shared.log(&head, &body);
+    let mut response = answer(&shared, &head, &body, number).await;
+    shared.answered(number, response.status().as_u16());
+    if let Ok(id) = HeaderValue::from_str(&format!("req_{number:06}")) {
+        response.headers_mut().insert("request-id", id);
+    }
+    response
+}
+
+async fn answer(
+    shared: &Arc<Shared>,
+    head: &axum::http::request::Parts,
+    body: &Bytes,
+    number: u64,
+) -> Response {
+    let is_count = match (head.method.as_str(), head.uri.path()) {
+        ("POST", "/v1/messages") => false,
+        ("POST", "/v1/messages/count_tokens") => true,
+        _ => return refusal(404, "not_found_error", "Not found"),
+    };
+    let key = match credential(&head.headers) {
+        Ok(key) if shared.knows(&key) => key,
+        Ok(_) => return refusal(401, "authentication_error", "invalid x-api-key"),
+        Err(what) => {
+            shared.violation(number, what);
+            return refusal(401, "authentication_error", what);
+        }
+    };
+    let body: Value = match serde_json::from_slice(body) {
+        Ok(body) => body,
+        Err(error) => return refusal(400, "invalid_request_error", &format!("not JSON: {error}")),
+    };
+    if let Err(what) = check(&body, is_count, &head.headers) {
+        shared.violation(number, &what);
+        return refusal(400, "invalid_request_error", &what);
+    }
+    if is_count {
+        return axum::Json(json!({"input_tokens": shared.count(&body)})).into_response();
+    }
+    match shared.pick(&key, &head.headers, &body, number) {
+        Some(picked) => say(shared, picked, body["stream"] == true, number).await,
+        None => {
+            shared.violation(number, "the script has no answer left for it");
+            refusal(400, "invalid_request_error", "the script has no answer left for this request")
+        }
+    }
+}
+
+/// The one credential of a request.
+fn credential(headers: &HeaderMap) -> Result<String, &'static str> {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let bearer = text("authorization").map(|value| value.strip_prefix("Bearer ").unwrap_or(value));
+    match (text("x-api-key"), bearer) {
+        (Some(_), Some(_)) => Err("two credentials in one request"),
+        (Some(key), None) | (None, Some(key)) => Ok(key.to_owned()),
+        (None, None) => Err("no credential"),
+    }
+}
+
+/// What the API refuses. Unknown keys and betas are taken, as there.
+fn check(body: &Value, is_count: bool, headers: &HeaderMap) -> Result<(), String> {
+    if !headers.contains_key("anthropic-version") {
+        return Err("anthropic-version: header is required".to_owned());
+    }
+    if body["model"].as_str().is_none_or(str::is_empty) {
+        return Err("model: Field required".to_owned());
+    }
+    if !is_count && body["max_tokens"].as_u64().is_none_or(|tokens| tokens == 0) {
+        return Err("max_tokens: Field required".to_owned());
+    }
+    let Some(messages) = body["messages"].as_array().filter(|messages| !messages.is_empty()) else {
+        return Err("messages: at least one message is required".to_owned());
+    };
+    let mut calls: Vec<&str> = Vec::new();
+    for (index, message) in messages.iter().enumerate() {
+        let blocks = || message["content"].as_array().into_iter().flatten();
+        match message["role"].as_str() {
+            Some("user") => {
+                let results: Vec<&str> = blocks().filter_map(|block| block["tool_use_id"].as_str()).collect();
+                if let Some(call) = calls.iter().find(|call| !results.contains(call)) {
+                    return Err(format!("messages.{index}: `tool_use` {call} without `tool_result`"));
+                }
+                if let Some(result) = results.iter().find(|result| !calls.contains(result)) {
+                    return Err(format!("messages.{index}: `tool_result` for unknown `tool_use` {result}"));
+                }
+                calls.clear();
+            }
+            Some("assistant") => {
+                calls = blocks()
+                    .filter(|block| block["type"] == "tool_use")
+                    .filter_map(|block| block["id"].as_str())
+                    .collect();
+            }
+            Some("system") => {}
+            Some(_) | None => return Err(format!("messages.{index}.role: unknown role")),
+        }
+    }
+    Ok(())
+}
+
+/// An error with the API's body.
+fn refusal(status: u16, kind: &str, message: &str) -> Response {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let body = json!({"type": "error", "error": {"type": kind, "message": message}});
+    (status, axum::Json(body)).into_response()
+}
+
+/// The type of the error that the API sends with a status.
+fn kind(status: u16) -> &'static str {
+    match status {
+        401 => "authentication_error",
+        402 => "billing_error",
+        403 => "permission_error",
+        404 => "not_found_error",
+        413 => "request_too_large",
+        429 => "rate_limit_error",
+        504 => "timeout_error",
+        529 => "overloaded_error",
+        500..=599 => "api_error",
+        _ => "invalid_request_error",
+    }
+}
+
+async fn say(shared: &Arc<Shared>, picked: Picked, is_stream: bool, number: u64) -> Response {
+    let Picked { ready, fault } = picked;
+    match &fault {
+        Some(Fault::Status { status, error, message, headers }) => {
+            let error = if error.is_empty() { kind(*status) } else { error };
+            let message = if message.is_empty() { "the script says so" } else { message };
+            let mut response = refusal(*status, error, message);
+            for (name, value) in headers {
+                if let (Ok(name), Ok(value)) =
+                    (name.parse::<axum::http::HeaderName>(), HeaderValue::from_str(value))
+                {
+                    response.headers_mut().insert(name, value);
+                }
+            }
+            return response;
+        }
+        Some(Fault::Reset) => return hang_up(),
+        Some(Fault::Empty) => return StatusCode::OK.into_response(),
+        Some(Fault::Html) => return axum::response::Html(PAGE).into_response(),
+        Some(Fault::Slow { millis }) => tokio::time::sleep(Duration::from_millis(*millis)).await,
+        Some(
+            Fault::Cut { .. }
+            | Fault::Error { .. }
+            | Fault::BadJson { .. }
+            | Fault::Drip { .. }
+            | Fault::Stall { .. }
+            | Fault::Endless
+            | Fault::Pings { .. },
+        )
+        | None => {}
+    }
+    if !is_stream {
+        return match fault {
+            None | Some(Fault::Slow { .. }) => {
+                shared.bill(number, &ready, ready.usage.output, true);
+                axum::Json(events::message(&ready)).into_response()
+            }
+            Some(_) => hang_up(),
+        };
+    }
+    let (sender, receiver) = channel(MAX_WAITING);
+    let shared = shared.clone();
+    tokio::spawn(async move { Stream { shared, sender, number }.send(&ready, fault).await });
+    let mut response = Response::new(Body::new(Pieces(receiver)));
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    response
+}
+
+fn hang_up() -> Response {
+    let mut response = StatusCode::OK.into_response();
+    response.extensions_mut().insert(HangUp);
+    response
+}
+
+/// A body that is sent piece by piece; an error ends the connection.
+struct Pieces(Receiver<io::Result<Bytes>>);
+
+impl hyper::body::Body for Pieces {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        self.0.poll_recv(cx).map(|piece| piece.map(|piece| piece.map(Frame::data)))
+    }
+}
+
+/// The client has gone, or the script says that it is over.
+struct Over;
+
+/// One stream on its way.
+struct Stream {
+    shared: Arc<Shared>,
+    sender: Sender<io::Result<Bytes>>,
+    number: u64,
+}
+
+impl Stream {
+    /// Sends the events, and what goes wrong at its place. What was sent is billed.
+    async fn send(&self, ready: &Ready, fault: Option<Fault>) {
+        let mut written = 0;
+        if self.wrong(&fault, Place::Headers, &[]).await.is_err() {
+            return;
+        }
+        let events = events::stream(ready);
+        for (index, event) in events.iter().enumerate() {
+            if let Some(Fault::Drip { millis }) = fault {
+                tokio::time::sleep(Duration::from_millis(millis)).await;
+            }
+            written += event.content;
+            let is_last = index + 1 == events.len();
+            // Whoever goes away may have got it or not: the provider has written it and bills it.
+            self.bill(ready, written, is_last);
+            if self.piece(event.bytes.clone()).await.is_err() {
+                return;
+            }
+            let rest: &[Event] = events.get(index + 1..).unwrap_or_default();
+            let over = match event.place {
+                Some(place) => self.wrong(&fault, place, rest).await,
+                None => Ok(()),
+            };
+            if over.is_err() {
+                return;
+            }
+        }
+    }
+
+    fn bill(&self, ready: &Ready, written: usize, is_last: bool) {
+        let written = u64::try_from(written.div_ceil(4)).unwrap_or(u64::MAX);
+        let output = if is_last { ready.usage.output } else { written.min(ready.usage.output) };
+        self.shared.bill(self.number, ready, output, is_last);
+    }
+
+    async fn piece(&self, bytes: Vec<u8>) -> Result<(), Over> {
+        self.sender.send(Ok(Bytes::from(bytes))).await.map_err(|_| Over)
+    }
+
+    /// Lets go wrong what is to go wrong here.
+    async fn wrong(&self, fault: &Option<Fault>, here: Place, rest: &[Event]) -> Result<(), Over> {
+        match fault {
+            Some(Fault::Cut { after }) if *after == here => {
+                let next = rest.first().map(|event| event.bytes.as_slice()).unwrap_or_default();
+                let half = next.get(..next.len() / 2).unwrap_or_default();
+                self.piece(half.to_vec()).await?;
+                // What was sent so far is to arrive.
+                tokio::time::sleep(FLUSH).await;
+                let _ = self.sender.send(Err(io::Error::other("cut on purpose"))).await;
+                Err(Over)
+            }
+            Some(Fault::Error { after, error, message }) if *after == here => {
+                self.piece(events::error(error, message)).await?;
+                Err(Over)
+            }
+            Some(Fault::BadJson { after }) if *after == here => {
+                self.piece(b"event: content_block_delta\ndata: {\"type\": \"content_blo\n\n".to_vec()).await
+            }
+            Some(Fault::Stall { after }) if *after == here => {
+                self.sender.closed().await;
+                Err(Over)
+            }
+            Some(Fault::Endless) if here == Place::Start => {
+                self.piece(events::text_block()).await?;
+                loop {
+                    self.piece(events::text("and so on, ")).await?;
+                }
+            }
+            Some(Fault::Pings { millis }) if here == Place::Start => loop {
+                self.piece(events::ping()).await?;
+                tokio::time::sleep(Duration::from_millis(*millis)).await;
+            },
+            Some(
+                Fault::Cut { .. }
+                | Fault::Error { .. }
+                | Fault::BadJson { .. }
+                | Fault::Stall { .. }
+                | Fault::Endless
+                | Fault::Pings { .. }
+                | Fault::Drip { .. }
+                | Fault::Slow { .. }
+                | Fault::Status { .. }
+                | Fault::Reset
+                | Fault::Empty
+                | Fault::Html,
+            )
+            | None => Ok(()),
+        }
+    }
+}

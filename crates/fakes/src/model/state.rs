@@ -1,0 +1,234 @@
+//! What the server remembers: how far the script is, who asked for what, and what was billed.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use axum::http::HeaderMap;
+use axum::http::request::Parts;
+use bytes::Bytes;
+use serde_json::Value;
+
+use super::events::Ready;
+use super::obedient;
+use super::script::{Answer, Block, Fault, Script, Usage, When};
+
+/// The most requests that the log keeps; the oldest go first.
+pub const MAX_LOGGED: usize = 20_000;
+/// How many bytes are counted as a token.
+const BYTES_PER_TOKEN: usize = 4;
+
+/// A request that came.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Logged {
+    /// Its place in the order of arrival, from 1.
+    pub number: u64,
+    /// `POST`.
+    pub method: String,
+    /// The path, without the query.
+    pub path: String,
+    /// The query, without its mark.
+    pub query: String,
+    /// Every header, by its name in lower case.
+    pub headers: BTreeMap<String, String>,
+    /// The body; a string if it is no JSON.
+    pub body: Value,
+    /// The status that it was answered with; none yet.
+    pub status: Option<u16>,
+}
+
+/// What one request was billed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Bill {
+    /// The request.
+    pub number: u64,
+    /// The model that answered.
+    pub model: String,
+    /// What was counted, up to where the answer came.
+    pub usage: Usage,
+    /// Was the answer sent to its end?
+    pub is_complete: bool,
+}
+
+/// What a request gets.
+pub(super) struct Picked {
+    pub(super) ready: Ready,
+    pub(super) fault: Option<Fault>,
+}
+
+/// What the server and its handle share.
+pub(super) struct Shared(Mutex<State>);
+
+struct State {
+    script: Script,
+    /// How often each answer was given, by whose turn it is.
+    given: BTreeMap<String, Vec<u32>>,
+    requests: u64,
+    log: std::collections::VecDeque<Logged>,
+    bills: BTreeMap<u64, Bill>,
+    violations: Vec<String>,
+}
+
+impl Shared {
+    pub(super) fn new(script: Script) -> Self {
+        Self(Mutex::new(State {
+            script,
+            given: BTreeMap::new(),
+            requests: 0,
+            log: Default::default(),
+            bills: BTreeMap::new(),
+            violations: Vec::new(),
+        }))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn play(&self, script: Script) {
+        let mut state = self.state();
+        state.script = script;
+        state.given.clear();
+    }
+
+    pub(super) fn knows(&self, key: &str) -> bool {
+        self.state().script.keys.iter().any(|known| known == key)
+    }
+
+    pub(super) fn log(&self, head: &Parts, body: &Bytes) -> u64 {
+        let headers = head.headers.iter().map(|(name, value)| {
+            (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+        });
+        let body = serde_json::from_slice(body)
+            .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(body).into_owned()));
+        let mut state = self.state();
+        state.requests += 1;
+        let number = state.requests;
+        if state.log.len() == MAX_LOGGED {
+            state.log.pop_front();
+        }
+        state.log.push_back(Logged {
+            number,
+            method: head.method.to_string(),
+            path: head.uri.path().to_owned(),
+            query: head.uri.query().unwrap_or_default().to_owned(),
+            headers: headers.collect(),
+            body,
+            status: None,
+        });
+        number
+    }
+
+    pub(super) fn answered(&self, number: u64, status: u16) {
+        let mut state = self.state();
+        if let Some(logged) = state.log.iter_mut().rev().find(|logged| logged.number == number) {
+            logged.status = Some(status);
+        }
+    }
+
+    pub(super) fn violation(&self, number: u64, what: &str) {
+        self.state().violations.push(format!("request {number}: {what}"));
+    }
+
+    pub(super) fn count(&self, body: &Value) -> u64 {
+        prompt_tokens(body)
+    }
+
+    pub(super) fn logged(&self) -> Vec<Logged> {
+        self.state().log.iter().cloned().collect()
+    }
+
+    pub(super) fn bills(&self) -> Vec<Bill> {
+        self.state().bills.values().cloned().collect()
+    }
+
+    pub(super) fn violations(&self) -> Vec<String> {
+        self.state().violations.clone()
+    }
+
+    /// Bills a request, for all that was written by now.
+    pub(super) fn bill(&self, number: u64, ready: &Ready, output: u64, is_complete: bool) {
+        let usage = Usage { output, ..ready.usage };
+        let bill = Bill { number, model: ready.model.clone(), usage, is_complete };
+        self.state().bills.insert(number, bill);
+    }
+
+    /// The answer that a request gets, which is then given.
+    pub(super) fn pick(&self, key: &str, headers: &HeaderMap, body: &Value, number: u64) -> Option<Picked> {
+        let mut state = self.state();
+        if state.script.obedient {
+            let orders = obedient::orders(body);
+            if !orders.is_empty() {
+                let answer = Answer { blocks: orders, ..Answer::default() };
+                return Some(Picked { ready: ready(&answer, body, number), fault: None });
+            }
+        }
+        let whose = if state.script.each_key { key.to_owned() } else { String::new() };
+        let State { script, given, .. } = &mut *state;
+        let given = given.entry(whose).or_default();
+        given.resize(script.answers.len(), 0);
+        let (answer, given) = script.answers.iter().zip(given).find(|(answer, given)| {
+            (answer.times == 0 || **given < answer.times) && meets(&answer.when, key, headers, body)
+        })?;
+        *given = given.saturating_add(1);
+        Some(Picked { ready: ready(answer, body, number), fault: answer.fault.clone() })
+    }
+}
+
+fn meets(when: &When, key: &str, headers: &HeaderMap, body: &Value) -> bool {
+    let When { model, key: wanted, headers: wanted_headers, contains } = when;
+    let has =
+        |(name, value): (&String, &String)| headers.get(name).is_some_and(|found| found == value.as_str());
+    model.as_ref().is_none_or(|model| body["model"] == model.as_str())
+        && wanted.as_ref().is_none_or(|wanted| wanted == key)
+        && wanted_headers.iter().all(has)
+        && contains.as_ref().is_none_or(|text| holds(body, text))
+}
+
+fn holds(value: &Value, wanted: &str) -> bool {
+    match value {
+        Value::String(text) => text.contains(wanted),
+        Value::Array(values) => values.iter().any(|value| holds(value, wanted)),
+        Value::Object(fields) => fields.values().any(|value| holds(value, wanted)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+/// The answer with its counts. No answer is longer than the request allows.
+fn ready(answer: &Answer, body: &Value, number: u64) -> Ready {
+    let blocks = answer.said();
+    let calls = blocks.iter().any(|block| matches!(block, Block::ToolUse { .. }));
+    let mut stop =
+        answer.stop.clone().unwrap_or_else(|| if calls { "tool_use" } else { "end_turn" }.to_owned());
+    let mut usage = answer.usage.unwrap_or_else(|| Usage {
+        input: prompt_tokens(body),
+        output: tokens(blocks.iter().map(size).sum()),
+        ..Usage::default()
+    });
+    let most = body["max_tokens"].as_u64().unwrap_or(u64::MAX);
+    if usage.output > most {
+        usage.output = most;
+        stop = "max_tokens".to_owned();
+    }
+    let model = body["model"].as_str().unwrap_or_default().to_owned();
+    Ready { id: format!("msg_{number:06}"), model, blocks, stop, usage }
+}
+
+fn prompt_tokens(body: &Value) -> u64 {
+    let parts = ["system", "messages", "tools"].map(|field| body[field].to_string().len());
+    tokens(parts.iter().sum())
+}
+
+fn tokens(bytes: usize) -> u64 {
+    u64::try_from(bytes.div_ceil(BYTES_PER_TOKEN)).unwrap_or(u64::MAX).max(1)
+}
+
+fn size(block: &Block) -> usize {
+    match block {
+        Block::Text { text } => text.len(),
+        Block::Thinking { thinking, .. } => thinking.len(),
+        Block::RedactedThinking { data } => data.len(),
+        Block::ToolUse { name, input, json } => {
+            name.len() + json.as_ref().map_or_else(|| input.to_string().len(), String::len)
+        }
+    }
+}

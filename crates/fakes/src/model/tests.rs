@@ -1,0 +1,239 @@
+//! The server as its clients see it.
+
+use reqwest::{Client, Response};
+use serde_json::{Value, json};
+
+use super::*;
+
+async fn post(model: &FakeModel, body: &Value) -> reqwest::Result<Response> {
+    let client = Client::builder().no_proxy().build().unwrap();
+    let url = format!("{}/v1/messages?beta=true", model.url());
+    let request = client.post(url).header("x-api-key", KEY).header("anthropic-version", "2023-06-01");
+    request.json(body).send().await
+}
+
+fn ask(stream: bool) -> Value {
+    json!({"model": "m", "max_tokens": 100, "stream": stream, "unknown": 1,
+        "system": [{"type": "text", "text": "s"}],
+        "messages": [{"role": "user", "content": "hello"}, {"role": "system", "content": "today"}]})
+}
+
+/// The data of every event.
+fn events(text: &str) -> Vec<Value> {
+    let data = text.lines().filter_map(|line| line.strip_prefix("data: "));
+    data.map(|data| serde_json::from_str(data).unwrap()).collect()
+}
+
+fn kinds(events: &[Value]) -> Vec<&str> {
+    events.iter().map(|event| event["type"].as_str().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn a_stream_has_the_events_of_the_api_in_their_order() {
+    let script = Script::parse(
+        r#"
+        [[answer]]
+        blocks = [
+            { type = "thinking", thinking = "hm" },
+            { type = "tool_use", name = "read", input = { path = "src/a.py" } },
+        ]
+        usage = { input = 5, output = 9, cache_read = 3, cache_write_5m = 2, cache_write_1h = 1 }
+        "#,
+    );
+    let model = FakeModel::start(script.unwrap()).await.unwrap();
+    let response = post(&model, &ask(true)).await.unwrap();
+    assert!(response.headers().contains_key("request-id"));
+    let events = events(&response.text().await.unwrap());
+    let mut kinds = kinds(&events);
+    kinds.dedup();
+    assert_eq!(
+        kinds,
+        [
+            "message_start",
+            "ping",
+            "content_block_start",
+            "content_block_delta",
+            "content_block_stop",
+            "content_block_start",
+            "content_block_delta",
+            "content_block_stop",
+            "message_delta",
+            "message_stop"
+        ]
+    );
+    let usage = &events[0]["message"]["usage"];
+    assert_eq!((&usage["input_tokens"], &usage["cache_creation_input_tokens"]), (&json!(5), &json!(3)));
+    let written: String = events.iter().filter_map(|event| event["delta"]["partial_json"].as_str()).collect();
+    assert_eq!(written, r#"{"path":"src/a.py"}"#);
+    let end = &events[events.len() - 2];
+    assert_eq!(
+        (&end["delta"]["stop_reason"], &end["usage"]["output_tokens"]),
+        (&json!("tool_use"), &json!(9))
+    );
+    assert_eq!(end["usage"]["input_tokens"], Value::Null);
+
+    let bill = &model.bills()[0];
+    assert!(bill.is_complete && bill.usage.output == 9 && bill.usage.cache_write_1h == 1, "{bill:?}");
+    assert_eq!(model.violations(), [""; 0]);
+}
+
+#[tokio::test]
+async fn who_wants_no_stream_gets_the_same_message() {
+    let model = FakeModel::start(Script::of([Answer::tool("read", json!({"path": "a"}))])).await.unwrap();
+    let message: Value = post(&model, &ask(false)).await.unwrap().json().await.unwrap();
+    assert_eq!(
+        (&message["stop_reason"], &message["content"][0]["input"]["path"]),
+        (&json!("tool_use"), &json!("a"))
+    );
+}
+
+#[tokio::test]
+async fn wrong_and_double_credentials_are_refused() {
+    let model = FakeModel::start(Script::of([Answer::text("x").times(0)])).await.unwrap();
+    let client = Client::builder().no_proxy().build().unwrap();
+    let status = async |headers: &[(&str, &str)]| {
+        let mut request = client.post(format!("{}/v1/messages", model.url())).json(&ask(true));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.header("anthropic-version", "2023-06-01").send().await.unwrap().status().as_u16()
+    };
+    assert_eq!(status(&[("x-api-key", KEY)]).await, 200);
+    assert_eq!(status(&[("authorization", &format!("Bearer {KEY}"))]).await, 200);
+    assert_eq!(status(&[("x-api-key", "other")]).await, 401);
+    assert_eq!(model.violations().len(), 0);
+    assert_eq!(status(&[("x-api-key", KEY), ("authorization", &format!("Bearer {KEY}"))]).await, 401);
+    assert_eq!(status(&[]).await, 401);
+    assert_eq!(model.violations().len(), 2);
+}
+
+#[tokio::test]
+async fn requests_that_the_api_refuses_are_refused() {
+    let model = FakeModel::start(Script::of([Answer::text("x").times(0)])).await.unwrap();
+    let mut bad = vec![ask(true), ask(true), ask(true), ask(true), ask(true)];
+    bad[0]["max_tokens"] = json!(0);
+    bad[1]["messages"] = json!([]);
+    bad[2]["messages"][0]["role"] = json!("tool");
+    bad[3]["messages"] = json!([{"role": "assistant", "content": [{"type": "tool_use", "id": "1", "name": "a", "input": {}}]},
+        {"role": "user", "content": "no result"}]);
+    bad[4]["messages"][0]["content"] = json!([{"type": "tool_result", "tool_use_id": "9", "content": ""}]);
+    for body in &bad {
+        let response = post(&model, body).await.unwrap();
+        assert_eq!(response.status(), 400, "{body}");
+    }
+    assert_eq!(model.violations().len(), bad.len());
+    assert_eq!(model.bills(), []);
+}
+
+#[tokio::test]
+async fn answers_are_chosen_by_what_is_asked_and_used_up() {
+    let when = |model: &str| When { model: Some(model.into()), ..When::default() };
+    let contains = When { contains: Some("hello".into()), ..When::default() };
+    let script = Script::of([
+        Answer::text("for n").when(when("n")).times(0),
+        Answer::text("once").when(contains),
+        Answer::text("then").times(0).usage(1, 5000),
+    ]);
+    let model = FakeModel::start(script).await.unwrap();
+    let mut said = Vec::new();
+    for asked in ["m", "n", "m", "n"] {
+        let mut body = ask(false);
+        body["model"] = json!(asked);
+        let message: Value = post(&model, &body).await.unwrap().json().await.unwrap();
+        said.push(message["content"][0]["text"].as_str().unwrap().to_owned());
+        if said.len() == 3 {
+            // No answer has more tokens than its request allows.
+            assert_eq!(
+                (&message["stop_reason"], &message["usage"]["output_tokens"]),
+                (&json!("max_tokens"), &json!(100))
+            );
+        }
+    }
+    assert_eq!(said, ["once", "for n", "then", "for n"]);
+    assert_eq!(model.log().iter().map(|logged| logged.status).collect::<Vec<_>>(), [Some(200); 4]);
+}
+
+#[tokio::test]
+async fn each_credential_can_play_the_script_from_its_beginning() {
+    let script = Script {
+        keys: vec![KEY.into(), "second".into()],
+        each_key: true,
+        ..Script::of([Answer::text("one"), Answer::text("two")])
+    };
+    let model = FakeModel::start(script).await.unwrap();
+    let client = Client::builder().no_proxy().build().unwrap();
+    for key in [KEY, "second"] {
+        let request = client.post(format!("{}/v1/messages", model.url())).header("x-api-key", key);
+        let message =
+            request.header("anthropic-version", "2023-06-01").json(&ask(false)).send().await.unwrap();
+        assert_eq!(message.json::<Value>().await.unwrap()["content"][0]["text"], "one");
+    }
+}
+
+#[tokio::test]
+async fn faults_are_what_they_say() {
+    let cut = |after| Answer::fault(Fault::Cut { after });
+    let error = Fault::Error { after: Place::Block, error: "overloaded_error".into(), message: "m".into() };
+    let script = Script::of([
+        Answer::status(529),
+        Answer::fault(Fault::Reset),
+        cut(Place::Start),
+        cut(Place::Text),
+        Answer::fault(error),
+        Answer::fault(Fault::Empty),
+        Answer::fault(Fault::Html),
+    ]);
+    let model = FakeModel::start(script).await.unwrap();
+    let response = post(&model, &ask(true)).await.unwrap();
+    assert_eq!(response.status(), 529);
+    assert_eq!(response.json::<Value>().await.unwrap()["error"]["type"], "overloaded_error");
+    assert!(post(&model, &ask(true)).await.is_err());
+    for _ in 0..2 {
+        let broken = post(&model, &ask(true)).await.unwrap().text().await;
+        assert!(broken.is_err(), "{broken:?}");
+    }
+    let events = events(&post(&model, &ask(true)).await.unwrap().text().await.unwrap());
+    assert_eq!(kinds(&events).last(), Some(&"error"));
+    assert_eq!(post(&model, &ask(true)).await.unwrap().text().await.unwrap(), "");
+    assert!(post(&model, &ask(true)).await.unwrap().text().await.unwrap().starts_with("<!doctype"));
+    // What was begun is billed as far as it came.
+    assert!(model.bills().len() == 3 && model.bills().iter().all(|bill| !bill.is_complete));
+}
+
+#[tokio::test]
+async fn an_obedient_model_does_what_it_reads_and_then_what_the_script_says() {
+    let script = Script { obedient: true, ..Script::of([Answer::text("the end")]) };
+    let model = FakeModel::start(script).await.unwrap();
+    let mut body = ask(false);
+    body["messages"][0]["content"] = json!("<!-- TOOL run {\"argv\":[\"id\"]} -->");
+    let message: Value = post(&model, &body).await.unwrap().json().await.unwrap();
+    assert_eq!(
+        (&message["stop_reason"], &message["content"][0]["name"]),
+        (&json!("tool_use"), &json!("run"))
+    );
+
+    let id = message["content"][0]["id"].clone();
+    let result = json!({"type": "tool_result", "tool_use_id": id, "content": "no"});
+    body["messages"] = json!([
+        body["messages"][0],
+        {"role": "assistant", "content": message["content"]},
+        {"role": "user", "content": [result]},
+    ]);
+    let message: Value = post(&model, &body).await.unwrap().json().await.unwrap();
+    assert_eq!(message["content"][0]["text"], "the end");
+    assert_eq!(model.violations(), [""; 0]);
+}
+
+#[tokio::test]
+async fn other_calls_are_answered_as_the_api_does() {
+    let model = FakeModel::start(Script::default()).await.unwrap();
+    let client = Client::builder().no_proxy().build().unwrap();
+    let count = client.post(format!("{}/v1/messages/count_tokens", model.url()));
+    let count = count.header("x-api-key", KEY).header("anthropic-version", "2023-06-01").json(&ask(true));
+    let count: Value = count.send().await.unwrap().json().await.unwrap();
+    assert!(count["input_tokens"].as_u64().is_some_and(|tokens| tokens > 10), "{count}");
+    assert_eq!(client.head(model.url()).send().await.unwrap().status(), 200);
+    let elsewhere = client.get(format!("{}/v1/models", model.url())).send().await.unwrap();
+    assert_eq!(elsewhere.status(), 404);
+    assert_eq!(elsewhere.json::<Value>().await.unwrap()["error"]["type"], "not_found_error");
+}

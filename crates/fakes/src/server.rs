@@ -1,0 +1,42 @@
+//! What the fake servers share: connections that end with their server, and answers that are not sent.
+
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tower::ServiceExt;
+
+/// Marks an answer that must not be sent: the connection ends instead.
+#[derive(Clone, Copy)]
+pub(crate) struct HangUp;
+
+/// Accepts connections until it is aborted; every connection ends with it.
+pub(crate) async fn serve(listener: TcpListener, router: axum::Router) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => if let Ok((stream, _)) = accepted {
+                connections.spawn(connection(stream, router.clone()));
+            },
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+/// Serves one connection. An answer marked [`HangUp`] becomes an error here, which makes hyper end the
+/// connection without sending a byte of it.
+async fn connection(stream: TcpStream, router: axum::Router) {
+    let _ = stream.set_nodelay(true);
+    let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+        let answer = router.clone().oneshot(request.map(axum::body::Body::new));
+        async move {
+            let Ok(response) = answer.await;
+            match response.extensions().get::<HangUp>() {
+                Some(HangUp) => Err(std::io::Error::other("hung up on purpose")),
+                None => Ok(response),
+            }
+        }
+    });
+    // Clients come and go; what was answered is in the log.
+    let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+}

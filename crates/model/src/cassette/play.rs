@@ -1,0 +1,103 @@
+//! Playing what a model answered.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::entry::{Canonical, CassetteError, Entry, MAX_CASSETTE_BYTES, Outcome};
+use crate::gateway::{Answer, Model, Refused};
+use crate::messages::Request;
+
+/// A cassette that was read.
+#[derive(Debug)]
+pub struct Cassette {
+    answers: BTreeMap<(String, String, u64), Recorded>,
+}
+
+/// A request, and what came of it.
+#[derive(Debug)]
+struct Recorded {
+    request: Canonical,
+    hash: String,
+    result: Outcome,
+}
+
+/// One agent's model, from a cassette. It needs no key and no network, and costs what it cost when it was recorded.
+#[derive(Debug)]
+pub struct Player {
+    cassette: Arc<Cassette>,
+    run: String,
+    agent: String,
+    next: AtomicU64,
+}
+
+impl Cassette {
+    /// Reads a cassette.
+    ///
+    /// # Errors
+    /// [`CassetteError`], with the line.
+    pub fn read(path: &Path) -> Result<Arc<Self>, CassetteError> {
+        let name = path.display().to_string();
+        let fail = |error| CassetteError::File { path: name.clone(), error };
+        if std::fs::metadata(path).map_err(fail)?.len() > MAX_CASSETTE_BYTES {
+            return Err(CassetteError::TooLarge { path: name });
+        }
+        Self::parse(&std::fs::read_to_string(path).map_err(fail)?, &name)
+    }
+
+    /// A cassette out of its text.
+    ///
+    /// # Errors
+    /// [`CassetteError::Line`]
+    pub fn parse(text: &str, name: &str) -> Result<Arc<Self>, CassetteError> {
+        let mut answers = BTreeMap::new();
+        let mut last: BTreeMap<(String, String), Canonical> = BTreeMap::new();
+        for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+            let fail = |what: String| CassetteError::Line { path: name.to_owned(), line: index + 1, what };
+            let entry: Entry = serde_json::from_str(line).map_err(|error| fail(error.to_string()))?;
+            let last = last.entry((entry.run.clone(), entry.agent.clone())).or_default();
+            let request = last
+                .with(&entry.request)
+                .ok_or_else(|| fail("it does not follow the line before".to_owned()))?;
+            if request.hash() != entry.hash {
+                return Err(fail("its request is not the one that was recorded: was it edited?".to_owned()));
+            }
+            last.clone_from(&request);
+            let recorded = Recorded { request, hash: entry.hash, result: entry.result };
+            answers.insert((entry.run, entry.agent, entry.sequence), recorded);
+        }
+        Ok(Arc::new(Self { answers }))
+    }
+
+    /// An agent's model.
+    pub fn of(self: &Arc<Self>, run: impl Into<String>, agent: impl Into<String>) -> Player {
+        let next = AtomicU64::new(0);
+        Player { cassette: self.clone(), run: run.into(), agent: agent.into(), next }
+    }
+}
+
+impl Model for Player {
+    async fn ask(&self, request: &Request) -> Result<Answer, Refused> {
+        let asked = Canonical::of(request);
+        let asked = asked.map_err(|error| Refused::Rejected { what: format!("it is no JSON: {error}") })?;
+        let sequence = self.next.fetch_add(1, Ordering::SeqCst);
+        let key = (self.run.clone(), self.agent.clone(), sequence);
+        let Some(recorded) = self.cassette.answers.get(&key) else {
+            let what = format!(
+                "the cassette has no answer {sequence} for the agent `{}` of the run `{}`",
+                self.agent, self.run
+            );
+            return Err(Refused::Drift { what });
+        };
+        if recorded.hash != asked.hash() {
+            let difference = recorded.request.difference(&asked);
+            let what = format!("request {sequence} is not the one that was recorded:\n{difference}");
+            return Err(Refused::Drift { what });
+        }
+        match &recorded.result {
+            Outcome::Answer(answer) => Ok(answer.clone()),
+            Outcome::Refused(refused) => Err(refused.clone()),
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Keeping what a model answers.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::fs::File;
+use tokio::io::AsyncWriteExt as _;
+use tokio::sync::Mutex;
+
+use super::entry::{Canonical, CassetteError, Entry, Outcome};
+use crate::gateway::{Answer, Model, Refused};
+use crate::messages::Request;
+
+/// A cassette that is being written, by all agents of a run.
+#[derive(Debug)]
+pub struct Recording {
+    path: String,
+    file: Mutex<File>,
+}
+
+/// One agent's model, which is recorded.
+#[derive(Debug)]
+pub struct Recorder<M> {
+    model: M,
+    recording: Arc<Recording>,
+    run: String,
+    agent: String,
+    last: Mutex<(u64, Canonical)>,
+}
+
+impl Recording {
+    /// Begins a cassette, in a new file that only its owner can read: it holds what was reviewed.
+    ///
+    /// # Errors
+    /// [`CassetteError::File`]: there is a file already, or it cannot be made.
+    pub async fn create(path: &Path) -> Result<Arc<Self>, CassetteError> {
+        let mut options = tokio::fs::OpenOptions::new();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        options.mode(0o600);
+        let path_text = path.display().to_string();
+        let file = options.open(path).await;
+        let file = file.map_err(|error| CassetteError::File { path: path_text.clone(), error })?;
+        Ok(Arc::new(Self { path: path_text, file: Mutex::new(file) }))
+    }
+
+    /// An agent's model, recorded. `run` names what is done in words that will be the same when it is played.
+    pub fn of<M: Model>(
+        self: &Arc<Self>,
+        model: M,
+        run: impl Into<String>,
+        agent: impl Into<String>,
+    ) -> Recorder<M> {
+        let (run, agent) = (run.into(), agent.into());
+        Recorder { model, recording: self.clone(), run, agent, last: Mutex::default() }
+    }
+
+    async fn write(&self, entry: &Entry) -> std::io::Result<()> {
+        let mut line = serde_json::to_vec(entry)?;
+        line.push(b'\n');
+        let mut file = self.file.lock().await;
+        file.write_all(&line).await?;
+        file.flush().await
+    }
+}
+
+impl<M: Model> Model for Recorder<M> {
+    /// As the model answers. An answer is kept in the order of the asking: one agent asks one thing at a time.
+    async fn ask(&self, request: &Request) -> Result<Answer, Refused> {
+        let canonical = Canonical::of(request);
+        let canonical =
+            canonical.map_err(|error| Refused::Rejected { what: format!("it is no JSON: {error}") })?;
+        let mut last = self.last.lock().await;
+        let result = self.model.ask(request).await;
+        let entry = Entry {
+            run: self.run.clone(),
+            agent: self.agent.clone(),
+            sequence: last.0,
+            hash: canonical.hash(),
+            request: canonical.since(&last.1),
+            result: match &result {
+                Ok(answer) => Outcome::Answer(answer.clone()),
+                Err(refused) => Outcome::Refused(refused.clone()),
+            },
+        };
+        *last = (last.0 + 1, canonical);
+        // The answer is paid for: that it cannot be kept does not take it away.
+        if let Err(error) = self.recording.write(&entry).await {
+            tracing::warn!(cassette = self.recording.path, %error, "an answer of a model is not recorded");
+        }
+        result
+    }
+}

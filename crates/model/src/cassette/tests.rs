@@ -1,0 +1,143 @@
+//! Recorded and played: the same answers; anything else is drift.
+
+use std::sync::Mutex;
+
+use serde_json::json;
+use truing_core::ledger::Usage;
+use truing_core::money::MicroUsd;
+
+use super::*;
+use crate::messages::{Block, Message, Role, Stop};
+
+/// A model with answers made before.
+struct Scripted(Mutex<Vec<Result<Answer, Refused>>>);
+
+impl Model for Scripted {
+    async fn ask(&self, _: &Request) -> Result<Answer, Refused> {
+        self.0.lock().unwrap().remove(0)
+    }
+}
+
+fn user(text: &str) -> Message {
+    Message { role: Role::User, content: vec![Block::text(text)] }
+}
+
+fn request(messages: &[Message]) -> Request {
+    Request {
+        model: "m".into(),
+        max_tokens: 100,
+        system: vec![Block::text("s")],
+        messages: messages.to_vec(),
+        tools: Vec::new(),
+        tool_choice: Some(json!({"type": "auto", "a": 1})),
+        thinking: None,
+        output_config: None,
+    }
+}
+
+fn answer(text: &str) -> Answer {
+    let thinking = Block::Other(json!({"type": "thinking", "thinking": "hm", "signature": "c2ln"}));
+    Answer {
+        message: Message { role: Role::Assistant, content: vec![thinking, Block::text(text)] },
+        stop: Stop::EndTurn,
+        usage: Usage { input: 3, output: 2, ..Usage::default() },
+        cost: MicroUsd(7),
+        model: "m".into(),
+        request_id: "req_1".into(),
+    }
+}
+
+/// Two questions, the second after the first's answer, and then one that fails.
+async fn talk(model: &impl Model) -> Vec<Result<Answer, Refused>> {
+    let mut said = vec![user("one")];
+    let first = model.ask(&request(&said)).await;
+    if let Ok(first) = &first {
+        said.extend([first.message.clone(), user("two")]);
+    }
+    let second = model.ask(&request(&said)).await;
+    vec![first, second, model.ask(&request(&[user("three")])).await]
+}
+
+async fn recorded(folder: &tempfile::TempDir) -> (std::path::PathBuf, Vec<Result<Answer, Refused>>) {
+    let path = folder.path().join("cassette.jsonl");
+    let down = Refused::Unavailable { what: "x".into(), until: None };
+    let model = Scripted(Mutex::new(vec![Ok(answer("1")), Ok(answer("2")), Err(down)]));
+    let recording = Recording::create(&path).await.unwrap();
+    let results = talk(&recording.of(model, "review", "main")).await;
+    (path, results)
+}
+
+#[tokio::test]
+async fn what_was_recorded_is_played() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, results) = recorded(&folder).await;
+    let cassette = Cassette::read(&path).unwrap();
+    assert_eq!(talk(&cassette.of("review", "main")).await, results);
+    // And again: a cassette is not used up.
+    assert_eq!(talk(&Taped::<Player>::Played(cassette.of("review", "main"))).await, results);
+    assert!(Recording::create(&path).await.is_err(), "nothing is overwritten");
+}
+
+#[tokio::test]
+async fn lines_hold_what_is_new() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, _) = recorded(&folder).await;
+    let text = std::fs::read_to_string(&path).unwrap();
+    let lines: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 3);
+    assert!(lines[0]["request"]["head"].is_object() && lines[1]["request"]["head"].is_null());
+    assert_eq!(
+        (&lines[1]["request"]["same"], lines[1]["request"]["messages"].as_array().unwrap().len()),
+        (&json!(1), 2)
+    );
+    assert_eq!(lines[2]["request"]["same"], 0);
+}
+
+#[tokio::test]
+async fn another_request_is_drift_and_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, _) = recorded(&folder).await;
+    let cassette = Cassette::read(&path).unwrap();
+    let drift = cassette.of("review", "main").ask(&request(&[user("uno")])).await.unwrap_err();
+    let shown = drift.to_string();
+    assert!(matches!(drift, Refused::Drift { .. }));
+    for line in ["-      \"text\": \"one\"", "+      \"text\": \"uno\""] {
+        assert!(shown.contains(line), "{shown}");
+    }
+    for (run, agent) in [("review", "other"), ("another", "main")] {
+        let drift = cassette.of(run, agent).ask(&request(&[user("one")])).await.unwrap_err();
+        assert!(drift.to_string().contains(&format!("`{agent}`")), "{drift}");
+    }
+    let player = cassette.of("review", "main");
+    talk(&player).await;
+    assert!(matches!(player.ask(&request(&[user("four")])).await, Err(Refused::Drift { .. })));
+}
+
+#[tokio::test]
+async fn the_order_of_keys_is_no_drift() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, results) = recorded(&folder).await;
+    let turned = Request {
+        tool_choice: Some(serde_json::from_str(r#"{"a":1,"type":"auto"}"#).unwrap()),
+        ..request(&[user("one")])
+    };
+    let played = Cassette::read(&path).unwrap().of("review", "main").ask(&turned).await;
+    assert_eq!(played, results[0]);
+}
+
+#[tokio::test]
+async fn a_damaged_cassette_names_its_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, _) = recorded(&folder).await;
+    let text = std::fs::read_to_string(&path).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    for (damaged, line) in [
+        (format!("{}\nrubbish\n", lines[0]), "line 2"),
+        (format!("{}\n{}\n", lines[0], lines[1].replace("two", "too")), "line 2"),
+        (format!("{}\n", lines[1]), "line 1"),
+    ] {
+        let error = Cassette::parse(&damaged, "c.jsonl").unwrap_err().to_string();
+        assert!(error.contains(line), "{error}");
+    }
+}

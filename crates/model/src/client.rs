@@ -1,0 +1,349 @@
+//! One try at one answer over HTTP: bounded in time and size, never following a redirect, and every way in which it
+//! can fail told apart for the table ([`crate::retry`]).
+
+use std::error::Error;
+use std::time::Duration;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use jiff::fmt::rfc2822;
+use reqwest::header::{ACCEPT, CONTENT_TYPE, DATE, HeaderMap, RETRY_AFTER};
+use reqwest::{Response, StatusCode};
+use serde::Deserialize;
+use tokio::time::{Instant, timeout_at};
+use truing_core::line;
+
+use crate::provider::{Provider, ProviderError};
+use crate::retry::{self, Seen, Told};
+use crate::stream::{Broken, Complete, Fold, Meter, Progress};
+
+/// How much of a refusal's body is read; what it says fits easily.
+const MAX_REFUSAL_BYTES: usize = 64 * 1024;
+/// The most of a provider's words that are repeated, in characters.
+const MAX_WORDS: usize = 500;
+/// The version of the Messages API.
+const API_VERSION: &str = "2023-06-01";
+const USER_AGENT: &str = concat!("truing/", env!("CARGO_PKG_VERSION"));
+/// Shorter than servers keep idle connections, so that none is used that they are about to close.
+const IDLE: Duration = Duration::from_secs(20);
+
+/// How long to wait for a provider.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Patience {
+    /// So many tries of one call.
+    pub tries: u32,
+    /// Within this time an answer must have begun, all tries together.
+    pub begin: Duration,
+    /// Before the second try; doubled before each further one.
+    pub wait: Duration,
+    /// For a connection.
+    pub connect: Duration,
+    /// Between two pieces of an answer.
+    pub piece: Duration,
+    /// Between two pieces that are more than a ping.
+    pub progress: Duration,
+    /// For a whole answer.
+    pub total: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            tries: 10,
+            begin: Duration::from_secs(45),
+            wait: retry::FIRST_WAIT,
+            connect: Duration::from_secs(10),
+            piece: Duration::from_secs(60),
+            // Thinking that is not shown is silent but for pings.
+            progress: Duration::from_secs(180),
+            total: Duration::from_secs(15 * 60),
+        }
+    }
+}
+
+/// A try that failed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Failure {
+    /// For the table.
+    pub(crate) seen: Seen,
+    /// For people.
+    pub(crate) what: String,
+}
+
+/// An answer, and the provider's name for it.
+#[derive(Debug)]
+pub(crate) struct Answered {
+    pub(crate) complete: Complete,
+    pub(crate) request_id: String,
+}
+
+/// A client of one provider.
+#[derive(Debug)]
+pub(crate) struct Client {
+    http: reqwest::Client,
+    provider: Provider,
+    pub(crate) patience: Patience,
+}
+
+/// Where the pieces of an answer come from.
+pub(crate) trait Pieces: Send {
+    /// The next one; none at the end. An error is why there is no more.
+    fn next(&mut self) -> impl Future<Output = Result<Option<Bytes>, String>> + Send;
+}
+
+impl Pieces for Response {
+    async fn next(&mut self) -> Result<Option<Bytes>, String> {
+        self.chunk().await.map_err(|error| chain(&error.without_url()))
+    }
+}
+
+impl Client {
+    pub(crate) fn new(provider: Provider, patience: Patience) -> Result<Self, ProviderError> {
+        let mut http = reqwest::Client::builder()
+            .user_agent(USER_AGENT)
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .pool_idle_timeout(IDLE)
+            .connect_timeout(patience.connect)
+            .timeout(patience.total.saturating_add(patience.begin));
+        // The environment's proxy is for the way out; a server on this machine is not on it.
+        if provider.is_here() {
+            http = http.no_proxy();
+        }
+        let http = http.build().map_err(|error| ProviderError::Client(chain(&error)))?;
+        Ok(Self { http, provider, patience })
+    }
+
+    /// Asks for one streamed answer, which must begin before `begin`. `note` is told what is known of the cost.
+    pub(crate) async fn stream(
+        &self,
+        body: Bytes,
+        begin: Instant,
+        note: impl FnMut(Meter) + Send,
+    ) -> Result<Answered, Failure> {
+        let mut response = self.post("/v1/messages", body, begin).await?;
+        let request_id = request_id(response.headers());
+        let complete = read(&mut response, &self.patience, begin, note).await;
+        match complete {
+            Ok(complete) => Ok(Answered { complete, request_id }),
+            Err(failure) => Err(self.named(failure, &request_id)),
+        }
+    }
+
+    /// Asks how many tokens a request has. It costs nothing.
+    pub(crate) async fn count(&self, body: Bytes, begin: Instant) -> Result<u64, Failure> {
+        #[derive(Deserialize)]
+        struct Count {
+            input_tokens: u64,
+        }
+        let mut response = self.post("/v1/messages/count_tokens", body, begin).await?;
+        let body = bounded(&mut response, begin).await;
+        let count = serde_json::from_slice::<Count>(&body).map_err(|error| Failure {
+            seen: Seen::Nonsense,
+            what: format!("the count of tokens is not as expected: {}", self.clean(&error.to_string())),
+        })?;
+        Ok(count.input_tokens)
+    }
+
+    /// Sends a call; its answer, if that is a success.
+    async fn post(&self, call: &str, body: Bytes, begin: Instant) -> Result<Response, Failure> {
+        let mut request = self
+            .http
+            .post(self.provider.url(call))
+            .header(CONTENT_TYPE, "application/json")
+            .header(ACCEPT, "text/event-stream, application/json")
+            .header("anthropic-version", API_VERSION)
+            .body(body);
+        if let Some((name, value)) = self.provider.header() {
+            request = request.header(name, value.clone());
+        }
+        let mut response = match timeout_at(begin, request.send()).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => return Err(self.unanswered(error)),
+            Err(_) => {
+                return Err(Failure { seen: Seen::Lost, what: "it does not answer in time".to_owned() });
+            }
+        };
+        if response.status() == StatusCode::OK {
+            return Ok(response);
+        }
+        let request_id = request_id(response.headers());
+        let body = bounded(&mut response, begin).await;
+        Err(self.named(self.refused(response.status(), response.headers(), &body), &request_id))
+    }
+
+    fn unanswered(&self, error: reqwest::Error) -> Failure {
+        let is_connect = error.is_connect();
+        let cause = self.clean(&chain(&error.without_url()));
+        if is_connect {
+            let what = format!("cannot connect to {}: {cause}", self.provider.host());
+            Failure { seen: Seen::Unsent, what }
+        } else {
+            Failure {
+                seen: Seen::Lost,
+                what: format!("the connection broke before an answer began: {cause}"),
+            }
+        }
+    }
+
+    fn refused(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Failure {
+        let told = serde_json::from_slice::<ErrorBody>(body).unwrap_or_default().error;
+        let message = told.message.unwrap_or_default();
+        let kind = retry::kind(told.kind.as_deref().unwrap_or_default(), &message);
+        let status = status.as_u16();
+        let words = match (told.kind, message.is_empty()) {
+            (Some(kind), false) => format!("status {status}, {kind}: {message}"),
+            (Some(kind), true) => format!("status {status}, {kind}"),
+            (None, false) => format!("status {status}: {message}"),
+            (None, true) if (300..400).contains(&status) => {
+                format!(
+                    "status {status}: redirects are not followed, the key would go along; is base_url right?"
+                )
+            }
+            (None, true) => format!("status {status}"),
+        };
+        let seen = Seen::Status(Told {
+            status,
+            kind,
+            after: retry_after(headers),
+            retry: text(headers, "x-should-retry").and_then(|value| value.parse().ok()),
+        });
+        Failure { seen, what: self.clean(&words) }
+    }
+
+    fn named(&self, failure: Failure, request_id: &str) -> Failure {
+        let what = self.clean(&failure.what);
+        let what = if request_id.is_empty() { what } else { format!("{what} (request {request_id})") };
+        Failure { what, ..failure }
+    }
+
+    /// One visible line of bounded length, without the key.
+    fn clean(&self, text: &str) -> String {
+        // Before the cut, which may not leave a part of it standing.
+        line::cut(self.provider.hide_in(&line::visible(text)), MAX_WORDS)
+    }
+}
+
+/// Folds the pieces of an answer as they come.
+pub(crate) async fn read(
+    pieces: &mut impl Pieces,
+    patience: &Patience,
+    begin: Instant,
+    mut note: impl FnMut(Meter) + Send,
+) -> Result<Complete, Failure> {
+    let mut fold = Fold::default();
+    let end = Instant::now() + patience.total;
+    let mut moved = None;
+    let mut deadline = begin.min(end);
+    loop {
+        let piece = match timeout_at(deadline, pieces.next()).await {
+            Ok(Ok(Some(piece))) => piece,
+            Ok(Ok(None)) => return fold.finish().map_err(broken),
+            Ok(Err(what)) => {
+                let what = format!("the answer broke off: {what}");
+                return Err(Failure { seen: Seen::Cut, what });
+            }
+            Err(_) => return Err(stalled(deadline == end, moved.is_some())),
+        };
+        let progress = fold.push(&piece);
+        note(fold.meter());
+        let now = Instant::now();
+        match progress.map_err(broken)? {
+            Progress::Done => return fold.finish().map_err(broken),
+            Progress::Moved => moved = Some(now),
+            Progress::Idle => moved = moved.or(Some(now)),
+        }
+        let progress = moved.unwrap_or(now) + patience.progress;
+        deadline = (now + patience.piece).min(progress).min(end);
+    }
+}
+
+fn stalled(is_end: bool, begun: bool) -> Failure {
+    let (seen, what) = match (is_end, begun) {
+        (true, _) => (Seen::Endless, "the answer takes longer than any may"),
+        (false, true) => (Seen::Cut, "nothing more of the answer came for too long"),
+        (false, false) => (Seen::Lost, "nothing of the answer came in time"),
+    };
+    Failure { seen, what: what.to_owned() }
+}
+
+fn broken(broken: Broken) -> Failure {
+    let what = broken.to_string();
+    let seen = match broken {
+        Broken::Cut => Seen::Cut,
+        Broken::Told { kind, message } => Seen::Event(retry::kind(&kind, &message)),
+        Broken::Empty
+        | Broken::Html
+        | Broken::NotAStream
+        | Broken::BadEvent(_)
+        | Broken::Disorder(_)
+        | Broken::UnknownStop(_)
+        | Broken::TooLarge(_) => Seen::Nonsense,
+    };
+    Failure { seen, what }
+}
+
+/// The beginning of a short body, as far as it comes.
+async fn bounded(response: &mut Response, until: Instant) -> Vec<u8> {
+    let mut body = Vec::new();
+    while let Ok(Ok(Some(piece))) = timeout_at(until, response.chunk()).await {
+        if body.len() + piece.len() > MAX_REFUSAL_BYTES {
+            break;
+        }
+        body.extend_from_slice(&piece);
+    }
+    body
+}
+
+/// The body of a refusal.
+#[derive(Deserialize, Default)]
+struct ErrorBody {
+    #[serde(default)]
+    error: ErrorWords,
+}
+
+#[derive(Deserialize, Default)]
+struct ErrorWords {
+    #[serde(rename = "type", default)]
+    kind: Option<String>,
+    #[serde(default)]
+    message: Option<String>,
+}
+
+fn request_id(headers: &HeaderMap) -> String {
+    let id = text(headers, "request-id").or_else(|| text(headers, "x-request-id"));
+    line::clean(id.unwrap_or_default(), 100)
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim)
+}
+
+/// How long a refusal asks to wait: milliseconds, seconds, or a date, which is taken by the provider's own clock.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    if let Some(millis) = text(headers, "retry-after-ms").and_then(|value| value.parse().ok()) {
+        return Some(Duration::from_millis(millis));
+    }
+    let value = text(headers, RETRY_AFTER.as_str())?;
+    if let Ok(seconds) = value.parse::<f64>() {
+        return Duration::try_from_secs_f64(seconds).ok();
+    }
+    let from = date(text(headers, DATE.as_str())?)?;
+    Duration::try_from(date(value)?.duration_since(from)).ok()
+}
+
+fn date(text: &str) -> Option<Timestamp> {
+    rfc2822::DateTimeParser::new().parse_zoned(text).ok().map(Timestamp::from)
+}
+
+/// An error with its causes, which say more than itself.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

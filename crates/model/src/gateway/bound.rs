@@ -1,0 +1,217 @@
+//! How many tokens a prompt can have at most: what the provider counted of its beginning before, and a token for
+//! every byte that is new. Nothing is sent to learn it.
+
+use std::hash::{DefaultHasher, Hasher};
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use crate::messages::{Block, Known, Message, Request};
+
+/// Tokens that a prompt has beside its text: the provider's own words about tools, the frame around it.
+const FRAME: u64 = 1024;
+/// Tokens around each message.
+const MESSAGE_FRAME: u64 = 16;
+/// Bytes of text that are at least a token, in a guess that is meant to be near.
+const LIKELY_BYTES: u64 = 3;
+
+/// A prompt's size.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Bound {
+    /// At most so many tokens.
+    pub(super) most: u64,
+    /// About so many.
+    pub(super) likely: u64,
+    /// Was any of it counted before?
+    pub(super) is_counted: bool,
+}
+
+/// What was counted of the prompts of one conversation.
+#[derive(Debug, Default)]
+pub(super) struct History {
+    head: u64,
+    /// What each message of the last request was.
+    messages: Vec<u64>,
+    /// How many tokens a prompt has that ends with so many of those messages; ascending.
+    counted: Vec<(usize, u64)>,
+}
+
+/// A prompt in pieces: each one's identity and size.
+#[derive(Debug)]
+pub(super) struct Measured {
+    head: (u64, u64),
+    messages: Vec<(u64, u64)>,
+}
+
+/// Takes a prompt's measure. Marks of caches are not part of it: they move from request to request.
+pub(super) fn measure(request: &Request) -> Measured {
+    let Request { model, max_tokens: _, system, messages, tools, tool_choice, thinking, output_config } =
+        request;
+    let mut head = Tally::default();
+    system.iter().for_each(|block| head.block(block));
+    for tool in tools {
+        head.add(&(&tool.name, &tool.description, &tool.input_schema));
+    }
+    head.add(&(model, tool_choice, thinking, output_config));
+    Measured { head: head.end(), messages: messages.iter().map(message).collect() }
+}
+
+fn message(message: &Message) -> (u64, u64) {
+    let mut tally = Tally::default();
+    tally.add(&message.role);
+    message.content.iter().for_each(|block| tally.block(block));
+    tally.end()
+}
+
+impl History {
+    /// The size of a prompt.
+    pub(super) fn bound(&self, prompt: &Measured) -> Bound {
+        let same = if self.head == prompt.head.0 { self.same(prompt) } else { 0 };
+        let counted = self.counted.iter().rfind(|(messages, _)| *messages <= same);
+        let (known, from) = counted.map_or((None, 0), |(messages, tokens)| (Some(*tokens), *messages));
+        let new: u64 = prompt.messages.iter().skip(from).map(|(_, bytes)| bytes + MESSAGE_FRAME).sum();
+        let head = if known.is_some() { 0 } else { prompt.head.1 + FRAME };
+        let new = new.saturating_add(head);
+        let known_tokens = known.unwrap_or(0);
+        Bound {
+            most: known_tokens.saturating_add(new),
+            likely: known_tokens.saturating_add(new / LIKELY_BYTES),
+            is_counted: known.is_some(),
+        }
+    }
+
+    /// A prompt was counted.
+    pub(super) fn counted(&mut self, prompt: &Measured, tokens: u64) {
+        let same = if self.head == prompt.head.0 { self.same(prompt) } else { 0 };
+        self.head = prompt.head.0;
+        self.counted.retain(|(messages, _)| *messages <= same && *messages < prompt.messages.len());
+        self.counted.push((prompt.messages.len(), tokens));
+        self.messages = prompt.messages.iter().map(|(identity, _)| *identity).collect();
+    }
+
+    /// How many messages are as they were.
+    fn same(&self, prompt: &Measured) -> usize {
+        let pairs = self.messages.iter().zip(&prompt.messages);
+        pairs.take_while(|(known, (identity, _))| *known == identity).count()
+    }
+}
+
+/// Hashes and counts what is written to it.
+#[derive(Default)]
+struct Tally {
+    hash: DefaultHasher,
+    bytes: u64,
+}
+
+impl Tally {
+    fn block(&mut self, block: &Block) {
+        match block {
+            Block::Known(Known::Text { text, cache_control: _ }) => self.add(&("text", text)),
+            Block::Known(Known::ToolUse { id, name, input }) => self.add(&(id, name, input)),
+            Block::Known(Known::ToolResult { tool_use_id, content, is_error, cache_control: _ }) => {
+                self.add(&(tool_use_id, content, is_error));
+            }
+            Block::Other(value) => self.add(value),
+        }
+    }
+
+    fn add(&mut self, part: &impl Serialize) {
+        // Writing to a tally cannot fail; what could not be written is not sent either.
+        let _ = serde_json::to_writer(&mut *self, part);
+    }
+
+    fn end(self) -> (u64, u64) {
+        (self.hash.finish(), self.bytes)
+    }
+}
+
+impl Write for Tally {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.hash.write(bytes);
+        self.bytes += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::messages::Role;
+
+    fn say(role: Role, text: &str) -> Message {
+        Message { role, content: vec![Block::text(text)] }
+    }
+
+    fn request(messages: &[Message]) -> Request {
+        Request {
+            model: "m".into(),
+            max_tokens: 1000,
+            system: vec![Block::text("x".repeat(10_000))],
+            messages: messages.to_vec(),
+            tools: Vec::new(),
+            tool_choice: None,
+            thinking: None,
+            output_config: None,
+        }
+    }
+
+    #[test]
+    fn what_was_counted_is_not_guessed_again() {
+        let mut history = History::default();
+        let first = request(&[say(Role::User, "one")]);
+        let prompt = measure(&first);
+        let bound = history.bound(&prompt);
+        assert!(!bound.is_counted && bound.most > 10_000 && bound.likely < 5000, "{bound:?}");
+        history.counted(&prompt, 2500);
+
+        let longer = [say(Role::User, "one"), say(Role::Assistant, "two"), say(Role::User, "three")];
+        let prompt = measure(&request(&longer));
+        let bound = history.bound(&prompt);
+        assert!(bound.is_counted && (2500..2700).contains(&bound.most), "{bound:?}");
+        history.counted(&prompt, 2520);
+        assert_eq!(history.bound(&prompt).most, 2520);
+    }
+
+    #[test]
+    fn a_conversation_that_was_changed_counts_from_where_it_is_still_the_same() {
+        let mut history = History::default();
+        let conversation = [
+            say(Role::User, "one"),
+            say(Role::Assistant, "two"),
+            say(Role::User, &"3".repeat(5000)),
+            say(Role::Assistant, "four"),
+            say(Role::User, "five"),
+        ];
+        history.counted(&measure(&request(&conversation[..1])), 2500);
+        history.counted(&measure(&request(&conversation[..3])), 5000);
+        history.counted(&measure(&request(&conversation)), 5010);
+
+        let mut trimmed = conversation;
+        trimmed[2] = say(Role::User, "cut");
+        let prompt = measure(&request(&trimmed));
+        assert!((2500..2800).contains(&history.bound(&prompt).most), "{:?}", history.bound(&prompt));
+        history.counted(&prompt, 2530);
+        assert_eq!(history.counted, [(1, 2500), (5, 2530)]);
+
+        let mut other = request(&trimmed);
+        other.system = vec![Block::text("another")];
+        assert!(!history.bound(&measure(&other)).is_counted);
+    }
+
+    #[test]
+    fn marks_of_caches_may_move() {
+        let marked = |cache_control| Message {
+            role: Role::User,
+            content: vec![Block::Known(Known::Text { text: "one".into(), cache_control })],
+        };
+        let mut history = History::default();
+        history.counted(&measure(&request(&[marked(Some(json!({"type": "ephemeral"})))])), 7);
+        assert_eq!(history.bound(&measure(&request(&[marked(None)]))).most, 7);
+    }
+}

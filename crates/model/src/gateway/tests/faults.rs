@@ -1,0 +1,264 @@
+//! Every fault has one outcome, and as many requests as the table says.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use serde_json::json;
+use truing_core::breaker::{CAPPED, SHORTEST};
+use truing_core::port::Gate;
+use truing_core::secret::Secret;
+use truing_fakes::model::{Answer as Says, Block as Said, Fault, KEY, Place, Script};
+
+use super::stage::{MODEL, Stage, patience, request, user};
+use crate::gateway::{Answer, Gateway, Model, Patience, Refused};
+use crate::messages::Stop;
+use crate::price::Prices;
+use crate::provider::{Login, Provider};
+
+fn name(result: &Result<Answer, Refused>) -> &'static str {
+    match result {
+        Ok(_) => "answer",
+        Err(Refused::Budget { .. }) => "budget",
+        Err(Refused::Switch) => "switch",
+        Err(Refused::NotAllowed(_)) => "not allowed",
+        Err(Refused::SpendCap { .. }) => "cap",
+        Err(Refused::Unauthorized { .. }) => "key",
+        Err(Refused::Rejected { .. }) => "request",
+        Err(Refused::TooLong { .. }) => "too long",
+        Err(Refused::Unavailable { .. }) => "down",
+        Err(Refused::Nonsense { .. }) => "nonsense",
+        Err(Refused::Ledger(_)) => "ledger",
+        Err(Refused::Drift { .. }) => "drift",
+    }
+}
+
+fn status(status: u16, error: &str, message: &str, headers: &[(&str, &str)]) -> Says {
+    let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let headers: BTreeMap<_, _> = headers.collect();
+    Says::fault(Fault::Status { status, error: error.into(), message: message.into(), headers })
+}
+
+fn stream_error(error: &str) -> Says {
+    Says::fault(Fault::Error { after: Place::Block, error: error.into(), message: "m".into() })
+}
+
+fn tool(fault: Fault) -> Says {
+    Says { fault: Some(fault), ..Says::tool("read", json!({"path": "src/long/enough.py"})) }
+}
+
+/// Asks once; what came of it, and how many requests it took, of three at most.
+async fn ask(says: Says, patience: Patience) -> (Stage, Result<Answer, Refused>) {
+    let stage = Stage::with(Script::of([says.times(0)]), 10_000_000, patience).await;
+    let result = stage.session().ask(&request(&[user("hello")])).await;
+    assert_eq!(stage.book.open(), 0, "everything is settled");
+    assert_eq!(stage.model.violations(), [""; 0]);
+    (stage, result)
+}
+
+#[tokio::test]
+async fn every_fault_has_one_outcome_and_its_number_of_requests() {
+    let rows = [
+        ("400", Says::status(400), "request", 1),
+        (
+            "400 too long",
+            status(400, "invalid_request_error", "prompt is too long: 9 > 8", &[]),
+            "too long",
+            1,
+        ),
+        ("400 credit", status(400, "invalid_request_error", "Your credit balance is too low", &[]), "cap", 1),
+        ("401", Says::status(401), "key", 1),
+        ("402", Says::status(402), "cap", 1),
+        ("403", Says::status(403), "key", 1),
+        ("403 spend", status(403, "spend_limit_error", "", &[]), "cap", 1),
+        ("404", Says::status(404), "request", 1),
+        ("413", Says::status(413), "too long", 1),
+        ("422", Says::status(422), "request", 1),
+        ("307", status(307, "", "", &[("location", "http://127.0.0.1:9/")]), "nonsense", 1),
+        ("204", status(204, "", "", &[]), "nonsense", 1),
+        ("408", Says::status(408), "down", 3),
+        ("429", Says::status(429), "down", 3),
+        ("429 soon", status(429, "", "", &[("retry-after-ms", "3")]), "down", 3),
+        ("429 later", status(429, "", "", &[("retry-after", "50")]), "down", 1),
+        ("429 much later", status(429, "", "", &[("retry-after", "61")]), "cap", 1),
+        ("429 never", status(429, "", "", &[("x-should-retry", "false")]), "down", 1),
+        ("429 billing", status(429, "billing_error", "", &[]), "cap", 1),
+        ("500", Says::status(500), "down", 3),
+        ("503", Says::status(503), "down", 3),
+        ("504", Says::status(504), "down", 3),
+        ("529", Says::status(529), "down", 3),
+        ("reset", Says::fault(Fault::Reset), "down", 3),
+        ("cut at once", Says::fault(Fault::Cut { after: Place::Headers }), "down", 3),
+        ("cut after the start", Says::fault(Fault::Cut { after: Place::Start }), "down", 3),
+        ("cut in text", Says::fault(Fault::Cut { after: Place::Text }), "down", 3),
+        ("cut in a tool's input", tool(Fault::Cut { after: Place::ToolJson }), "down", 3),
+        ("cut after a block", Says::fault(Fault::Cut { after: Place::Block }), "down", 3),
+        ("cut after the reason", Says::fault(Fault::Cut { after: Place::Stop }), "down", 3),
+        ("overloaded in the stream", stream_error("overloaded_error"), "down", 3),
+        ("unknown error in the stream", stream_error("odd_error"), "down", 3),
+        ("bad request in the stream", stream_error("invalid_request_error"), "request", 1),
+        ("billing in the stream", stream_error("billing_error"), "cap", 1),
+        ("bad JSON", Says::fault(Fault::BadJson { after: Place::Start }), "nonsense", 1),
+        ("empty", Says::fault(Fault::Empty), "nonsense", 1),
+        ("HTML", Says::fault(Fault::Html), "nonsense", 1),
+        ("unknown reason to stop", Says::text("x").stop("lunch"), "nonsense", 1),
+        ("a stop for no tool", Says::text("x").stop("tool_use"), "nonsense", 1),
+        ("slow", Says::fault(Fault::Slow { millis: 5 }), "answer", 1),
+        ("drip", Says::fault(Fault::Drip { millis: 1 }), "answer", 1),
+    ];
+    for (fault, says, outcome, requests) in rows {
+        let (stage, result) = ask(says, patience()).await;
+        assert_eq!((name(&result), stage.requests()), (outcome, requests), "{fault}: {result:?}");
+        assert_eq!(stage.book.settled().len(), requests, "{fault}: each try is paid on its own");
+    }
+}
+
+#[tokio::test]
+async fn what_never_ends_is_ended() {
+    let short = Duration::from_millis(100);
+    let impatient = Patience { piece: short, ..patience() };
+    let rows = [
+        ("silent", Fault::Stall { after: Place::Headers }, Patience { begin: short * 10, ..patience() }, 1),
+        ("silent after the start", Fault::Stall { after: Place::Start }, impatient, 3),
+        ("silent in a block", Fault::Stall { after: Place::Text }, impatient, 3),
+        ("pings", Fault::Pings { millis: 5 }, Patience { progress: short, ..patience() }, 3),
+        ("endless", Fault::Endless, Patience { total: short, ..patience() }, 1),
+    ];
+    for (fault, kind, patience, requests) in rows {
+        let (stage, result) = ask(Says::fault(kind), patience).await;
+        assert_eq!((name(&result), stage.requests()), ("down", requests), "{fault}: {result:?}");
+    }
+}
+
+#[tokio::test]
+async fn every_known_reason_to_stop_is_an_answer() {
+    for (says, stop) in [
+        (Says::text("x"), Stop::EndTurn),
+        (Says::text("x").stop("max_tokens"), Stop::MaxTokens),
+        (Says::text("x").stop("refusal"), Stop::Refusal),
+        (Says::text("x").stop("pause_turn"), Stop::PauseTurn),
+        (Says::text("").stop("model_context_window_exceeded"), Stop::ModelContextWindowExceeded),
+        (Says::tool("read", json!({})), Stop::ToolUse),
+    ] {
+        let (_, result) = ask(says, patience()).await;
+        assert_eq!(result.unwrap().stop, stop);
+    }
+}
+
+#[tokio::test]
+async fn a_provider_that_recovers_is_asked_until_it_does() {
+    let script = Script::of([Says::status(529), Says::fault(Fault::Reset), Says::text("well")]);
+    let stage = Stage::new(script).await;
+    let answer = stage.session().ask(&request(&[user("hello")])).await.unwrap();
+    assert_eq!(
+        (serde_json::to_value(&answer.message).unwrap()["content"][0]["text"].clone(), stage.requests()),
+        (json!("well"), 3)
+    );
+    assert!(answer.request_id.starts_with("req_"), "{answer:?}");
+}
+
+#[tokio::test]
+async fn thinking_comes_back_as_it_was_signed() {
+    let blocks = vec![
+        Said::Thinking { thinking: "hm, é".into(), signature: "c2ln".into() },
+        Said::RedactedThinking { data: "eA==".into() },
+    ];
+    let stage = Stage::new(Script::of([Says { blocks, ..Says::tool("read", json!({"path": "a"})) }])).await;
+    let answer = stage.session().ask(&request(&[user("hello")])).await;
+    let content = serde_json::to_value(answer.unwrap().message.content).unwrap();
+    assert_eq!(content[0], json!({"type": "thinking", "thinking": "hm, é", "signature": "c2ln"}));
+    assert_eq!(content[1], json!({"type": "redacted_thinking", "data": "eA=="}));
+}
+
+#[tokio::test]
+async fn a_provider_that_is_not_there_is_down() {
+    let stage = Stage::new(Script::default()).await;
+    let provider = Provider::new("http://127.0.0.1:1", Login::Open).unwrap();
+    let gateway = Gateway::new(
+        provider,
+        Prices::builtin().unwrap(),
+        stage.book.clone(),
+        stage.wall.clone(),
+        patience(),
+    );
+    let purse = truing_core::ledger::Purse { run: truing_core::id::RunId::new("r"), levels: Vec::new() };
+    let session = gateway.unwrap().session(purse, [MODEL.to_owned()], stage.switch.clone());
+    let result = session.ask(&request(&[user("hello")])).await;
+    assert_eq!(name(&result), "down", "{result:?}");
+    // Nothing was sent, so nothing is owed.
+    assert_eq!(stage.book.settled(), [(0, truing_core::ledger::Known::Metered); 3]);
+}
+
+#[tokio::test]
+async fn a_cap_opens_the_circuit_for_every_run_and_one_call_tries_again() {
+    let stage =
+        Stage::new(Script::of([Says::status(402), Says::status(402), Says::text("x").times(0)])).await;
+    let ask = async || name(&stage.session().ask(&request(&[user("hello")])).await);
+    assert_eq!([ask().await, ask().await], ["cap", "cap"]);
+    assert_eq!(stage.requests(), 1, "the second was not sent");
+    assert_eq!(stage.book.settled().len(), 1, "nor was money set aside for it");
+
+    stage.wall.later(CAPPED.0);
+    assert_eq!([ask().await, ask().await], ["cap", "cap"]);
+    assert_eq!(stage.requests(), 2, "one tried for all");
+    stage.wall.later(CAPPED.0 * 2);
+    assert_eq!([ask().await, ask().await], ["answer", "answer"]);
+}
+
+#[tokio::test]
+async fn calls_that_fail_one_after_another_open_the_circuit() {
+    let patience = Patience { tries: 1, ..patience() };
+    let stage = Stage::with(Script::of([Says::status(529).times(0)]), 10_000_000, patience).await;
+    for _ in 0..5 {
+        assert_eq!(name(&stage.session().ask(&request(&[user("hello")])).await), "down");
+    }
+    assert_eq!(stage.requests(), 3);
+    stage.wall.later(SHORTEST.0);
+    stage.model.play(Script::of([Says::text("x").times(0)]));
+    assert_eq!(name(&stage.session().ask(&request(&[user("hello")])).await), "answer");
+}
+
+#[tokio::test]
+async fn only_allowed_models_with_a_price_are_asked() {
+    let stage = Stage::new(Script::of([Says::text("x").times(0)])).await;
+    for model in ["claude-unpriced", "claude-haiku-5-5"] {
+        let other = crate::messages::Request { model: model.into(), ..request(&[user("hello")]) };
+        let result = stage.session().ask(&other).await;
+        assert!(result.as_ref().is_err_and(|refused| refused.to_string().contains(model)), "{result:?}");
+        assert_eq!(name(&result), "not allowed");
+    }
+    assert_eq!((stage.requests(), stage.book.settled().len()), (0, 0));
+}
+
+/// A kill switch that is turned on after so many looks.
+struct After(Arc<AtomicU32>);
+
+impl Gate for After {
+    async fn is_open(&self) -> bool {
+        self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
+    }
+}
+
+#[tokio::test]
+async fn the_kill_switch_is_asked_before_each_try() {
+    for looks in 0..3 {
+        let stage = Stage::new(Script::of([Says::status(529).times(0)])).await;
+        let purse = truing_core::ledger::Purse { run: truing_core::id::RunId::new("r"), levels: Vec::new() };
+        let gate = After(Arc::new(AtomicU32::new(looks)));
+        let session = stage.gateway.session(purse, [MODEL.to_owned()], gate);
+        let result = session.ask(&request(&[user("hello")])).await;
+        assert_eq!((name(&result), stage.requests()), ("switch", looks as usize));
+    }
+}
+
+#[tokio::test]
+async fn a_key_is_in_no_error_and_no_debug_output() {
+    let echo = status(400, "invalid_request_error", &format!("bad key {KEY}"), &[]);
+    for says in [echo, stream_error(KEY), status(401, KEY, KEY, &[])] {
+        let (stage, result) = ask(says, patience()).await;
+        let error = result.unwrap_err();
+        let printed = format!("{error} {error:?} {:?} {:?}", stage.gateway, Login::Key(Secret::new(KEY)));
+        assert!(!printed.contains(KEY), "{printed}");
+    }
+}

@@ -1,0 +1,190 @@
+//! Money is set aside before a call and settled after it, however it ends.
+
+use std::time::Duration;
+
+use serde_json::json;
+use truing_core::ledger::Known;
+use truing_fakes::model::{Answer as Says, Fault, Place, Script, Usage};
+
+use super::stage::{MODEL, Stage, patience, request, user};
+use crate::gateway::{LEAST_TOKENS, Model, Patience, Refused};
+use crate::messages::Request;
+use crate::price::Prices;
+
+/// Dollars per token, in millionths, of [`MODEL`]: output.
+const OUTPUT: u64 = 20;
+
+#[tokio::test]
+async fn whole_answers_cost_what_the_provider_bills() {
+    let counted = Usage { input: 900, output: 310, cache_read: 5000, cache_write_5m: 70, cache_write_1h: 11 };
+    let stage = Stage::new(Script::of([
+        Says { usage: Some(counted), ..Says::text("one") },
+        Says::tool("read", json!({"path": "a"})).usage(7, 3),
+        Says::text("three"),
+        // Unknown reasons to stop are no answers, but they are billed.
+        Says::text("four").stop("lunch"),
+        Says::text("five").usage(10, 999_999),
+    ]))
+    .await;
+    let session = stage.session();
+    let mut cost = 0;
+    for turn in 0..5 {
+        match session.ask(&request(&[user("hello")])).await {
+            Ok(answer) => cost += answer.cost.0,
+            Err(error) => assert!(turn == 3 && matches!(error, Refused::Nonsense { .. }), "{turn} {error}"),
+        }
+    }
+    let (whole, cut) = stage.billed();
+    assert_eq!((stage.book.spent(), cut), (whole, 0));
+    assert!(stage.book.settled().iter().all(|(_, known)| *known == Known::Metered));
+    assert!(0 < cost && cost < whole);
+}
+
+#[tokio::test]
+async fn each_cut_answer_costs_between_its_prompt_and_its_reservation() {
+    for after in [Place::Start, Place::Text, Place::Block, Place::Stop] {
+        let says = Says::fault(Fault::Cut { after }).usage(2000, 50);
+        let stage = Stage::new(Script::of([says.times(0)])).await;
+        let result = stage.session().ask(&request(&[user(&"x".repeat(9000))])).await;
+        assert!(matches!(result, Err(Refused::Unavailable { .. })), "{result:?}");
+        let asked = stage.book.read(|pages| pages.asked.clone());
+        let prompt = 2000 * 4;
+        for ((cost, known), ask) in stage.book.settled().iter().zip(&asked) {
+            assert_eq!(*known, Known::Estimated);
+            assert!((prompt..=ask.most.0).contains(cost), "{after:?}: {cost} of {ask:?}");
+        }
+        assert_eq!(asked.len(), 3, "each try is paid on its own");
+        assert!(stage.book.spent() >= stage.billed().1);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_is_no_longer_than_its_money() {
+    // Of a request of some hundred bytes the prompt is bounded by some thousand tokens, at 8 each.
+    let stage = Stage::with(Script::of([Says::text("x").usage(100, 90_000)]), 50_000, patience()).await;
+    let wants = Request { max_tokens: 100_000, ..request(&[user("hello")]) };
+    let answer = stage.session().ask(&wants).await.unwrap();
+    let sent = stage.model.log()[0].body["max_tokens"].as_u64().unwrap();
+    assert!((u64::from(LEAST_TOKENS)..50_000 / OUTPUT).contains(&sent), "{sent}");
+    assert_eq!(answer.usage.output, sent);
+    assert!(answer.cost.0 <= 50_000 && stage.book.spent() == answer.cost.0);
+}
+
+#[tokio::test]
+async fn too_little_money_begins_nothing() {
+    let stage = Stage::with(Script::of([Says::text("x")]), 20_000, patience()).await;
+    let result = stage.session().ask(&request(&[user("hello")])).await;
+    assert!(matches!(&result, Err(Refused::Budget { level }) if level.key == "k"), "{result:?}");
+    assert_eq!((stage.requests(), stage.book.settled().len()), (0, 0));
+}
+
+#[tokio::test]
+async fn a_long_prompt_is_counted_before_it_is_called_too_dear() {
+    // 100,000 bytes would be 800,000 millionths of a dollar; a fourth of that many tokens are 200,000.
+    let stage = Stage::with(Script::of([Says::text("x")]), 400_000, patience()).await;
+    let answer = stage.session().ask(&request(&[user(&"long ".repeat(20_000))])).await.unwrap();
+    let paths: Vec<String> = stage.model.log().into_iter().map(|logged| logged.path).collect();
+    assert_eq!(paths, ["/v1/messages/count_tokens", "/v1/messages"]);
+    assert!(answer.usage.input > 25_000 && stage.book.read(|pages| pages.asked.len()) == 2);
+}
+
+#[tokio::test]
+async fn a_ledger_that_cannot_be_asked_begins_nothing() {
+    let stage = Stage::new(Script::of([Says::text("x")])).await;
+    stage.book.read(|pages| pages.is_broken = true);
+    let result = stage.session().ask(&request(&[user("hello")])).await;
+    assert!(matches!(&result, Err(Refused::Ledger(what)) if what.contains("no disk")), "{result:?}");
+    assert_eq!(stage.requests(), 0);
+}
+
+#[tokio::test]
+async fn what_was_counted_is_not_set_aside_twice() {
+    let stage = Stage::new(Script::of([Says::text("ok").usage(2500, 3), Says::text("ok")])).await;
+    let session = stage.session();
+    let mut said = vec![user(&"long ".repeat(2000))];
+    let answer = session.ask(&request(&said)).await.unwrap();
+    said.extend([answer.message, user("and?")]);
+    session.ask(&request(&said)).await.unwrap();
+    let most: Vec<u64> = stage.book.read(|pages| pages.asked.iter().map(|ask| ask.most.0).collect());
+    let answer = 4000 * OUTPUT;
+    // 10,000 bytes at 8 the first time; then the 2,500 tokens that they were, and what is new.
+    assert!(most[0] - answer > 80_000, "{most:?}");
+    assert!((20_000..24_000).contains(&(most[1] - answer)), "{most:?}");
+}
+
+#[tokio::test]
+async fn thinking_has_its_own_tokens_above_the_least() {
+    let stage = Stage::new(Script::of([Says::text("x")])).await;
+    let thinking = Some(json!({"type": "enabled", "budget_tokens": 2000}));
+    let wants = Request { thinking, max_tokens: 8000, ..request(&[user("hello")]) };
+    stage.session().ask(&wants).await.unwrap();
+    let ask = stage.book.read(|pages| pages.asked[0]);
+    assert_eq!(ask.most.0 - ask.least.0, (8000 - 2000 - u64::from(LEAST_TOKENS)) * OUTPUT);
+}
+
+/// Asks, and goes away when the provider has sent this much.
+async fn leave(stage: &Stage, until: impl Fn(&Stage) -> bool) {
+    let session = stage.session();
+    let wants = request(&[user("hello")]);
+    let condition = async {
+        while !until(stage) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        result = session.ask(&wants) => panic!("it ended: {result:?}"),
+        () = condition => {}
+    }
+}
+
+#[tokio::test]
+async fn who_goes_away_in_the_middle_of_an_answer_pays_for_it() {
+    let says = Says::fault(Fault::Stall { after: Place::Text }).usage(300, 20);
+    let stage = Stage::new(Script::of([says])).await;
+    leave(&stage, |stage| !stage.model.bills().is_empty()).await;
+    stage.gateway.quiet().await;
+    let settled = stage.book.settled();
+    assert!(matches!(settled.as_slice(), [(cost, Known::Estimated)] if *cost >= 300 * 4), "{settled:?}");
+    assert_eq!(stage.book.open(), 0);
+}
+
+#[tokio::test]
+async fn who_goes_away_between_two_tries_pays_nothing_more() {
+    let patience = Patience { wait: Duration::from_secs(5), ..patience() };
+    let stage = Stage::with(Script::of([Says::status(529).times(0)]), 1_000_000, patience).await;
+    leave(&stage, |stage| !stage.book.settled().is_empty()).await;
+    stage.gateway.quiet().await;
+    assert_eq!((stage.book.settled(), stage.book.open()), (vec![(0, Known::Metered)], 0));
+}
+
+#[tokio::test]
+async fn another_model_that_answers_is_paid_at_its_own_price() {
+    let prices = Prices::builtin().unwrap();
+    assert!(prices.of(MODEL).is_some());
+    let stage = Stage::new(Script::of([Says::text("x").usage(1000, 10)])).await;
+    let answer = stage.session().ask(&request(&[user("hello")])).await.unwrap();
+    assert_eq!((answer.model.as_str(), answer.cost.0), (MODEL, 1000 * 4 + 10 * OUTPUT));
+}
+
+#[tokio::test]
+async fn parallel_calls_of_a_run_share_its_money() {
+    let stage =
+        Stage::with(Script::of([Says::text("x").usage(900, 1500).times(0)]), 250_000, patience()).await;
+    let session = stage.session();
+    let wants: Vec<Request> = (0..8).map(|n| request(&[user(&format!("question {n}"))])).collect();
+    let mut results = Vec::new();
+    let (a, b, c, d) = tokio::join!(
+        session.ask(&wants[0]),
+        session.ask(&wants[1]),
+        session.ask(&wants[2]),
+        session.ask(&wants[3])
+    );
+    results.extend([a, b, c, d]);
+    for wants in &wants[4..] {
+        results.push(session.ask(wants).await);
+    }
+    let answered = results.iter().filter(|result| result.is_ok()).count();
+    assert!((1..8).contains(&answered), "{answered}");
+    assert_eq!(stage.book.spent(), stage.billed().0);
+    assert!(stage.book.spent() <= 250_000);
+}

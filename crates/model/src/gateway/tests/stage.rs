@@ -1,0 +1,203 @@
+//! What the tests play on: a fake provider, a ledger in memory, a gateway between them.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use truing_core::id::{Millis, RunId};
+use truing_core::ledger::{Ask, Drawn, Known, Level, LevelKind, Purse, ReservationId, Reserved, Usage};
+use truing_core::money::MicroUsd;
+use truing_core::port::{Clock, Gate, Ledger, StoreError};
+use truing_core::secret::Secret;
+use truing_fakes::model::{FakeModel, KEY, Script};
+
+use crate::gateway::{Gateway, Patience, Session};
+use crate::messages::{Block, Message, Request, Role};
+use crate::price::Prices;
+use crate::provider::{Login, Provider};
+
+/// A model with a price that differs by the kind of token.
+pub(super) const MODEL: &str = "claude-opus-5-5";
+
+/// A ledger of one level.
+#[derive(Clone)]
+pub(super) struct Book(Arc<Mutex<Pages>>);
+
+pub(super) struct Pages {
+    pub(super) limit: u64,
+    pub(super) asked: Vec<Ask>,
+    pub(super) open: BTreeMap<i64, u64>,
+    pub(super) settled: Vec<(u64, Known)>,
+    pub(super) is_broken: bool,
+}
+
+impl Book {
+    pub(super) fn of(limit: u64) -> Self {
+        let (asked, open, settled) = Default::default();
+        Self(Arc::new(Mutex::new(Pages { limit, asked, open, settled, is_broken: false })))
+    }
+
+    pub(super) fn read<T>(&self, read: impl FnOnce(&mut Pages) -> T) -> T {
+        read(&mut self.0.lock().unwrap())
+    }
+
+    pub(super) fn spent(&self) -> u64 {
+        self.read(|pages| pages.settled.iter().map(|(cost, _)| cost).sum())
+    }
+
+    pub(super) fn settled(&self) -> Vec<(u64, Known)> {
+        self.read(|pages| pages.settled.clone())
+    }
+
+    pub(super) fn open(&self) -> usize {
+        self.read(|pages| pages.open.len())
+    }
+}
+
+impl Ledger for Book {
+    async fn reserve(&self, purse: &Purse, ask: &Ask) -> Result<Reserved, StoreError> {
+        let spent = self.spent();
+        self.read(|pages| {
+            if pages.is_broken {
+                return Err(StoreError::Unavailable("no disk".into()));
+            }
+            pages.asked.push(*ask);
+            let left = pages.limit - spent - pages.open.values().sum::<u64>();
+            if left < ask.least.0 {
+                return Ok(Reserved::Refused { level: purse.levels[0].clone(), left: MicroUsd(left) });
+            }
+            let (id, amount) = (pages.asked.len() as i64, left.min(ask.most.0));
+            pages.open.insert(id, amount);
+            Ok(Reserved::Granted { id: ReservationId(id), amount: MicroUsd(amount) })
+        })
+    }
+
+    async fn settle(&self, id: ReservationId, cost: MicroUsd, known: Known) -> Result<(), StoreError> {
+        self.read(|pages| {
+            if let Some(amount) = pages.open.remove(&id.0) {
+                assert!(known == Known::Metered || cost.0 <= amount, "{cost:?} of {amount}");
+                pages.settled.push((cost.0, known));
+            }
+            Ok(())
+        })
+    }
+
+    async fn look(&self, _: &[Level]) -> Result<Vec<Drawn>, StoreError> {
+        Err(StoreError::Unavailable("the gateway does not look".into()))
+    }
+
+    async fn drawn(&self) -> Result<Vec<Drawn>, StoreError> {
+        Err(StoreError::Unavailable("the gateway does not look".into()))
+    }
+}
+
+/// A clock that a test sets.
+#[derive(Default)]
+pub(super) struct Wall(Mutex<i64>);
+
+impl Wall {
+    pub(super) fn later(&self, millis: i64) {
+        *self.0.lock().unwrap() += millis;
+    }
+}
+
+impl Clock for Wall {
+    fn now(&self) -> Millis {
+        Millis(*self.0.lock().unwrap())
+    }
+}
+
+/// A kill switch.
+#[derive(Clone)]
+pub(super) struct Switch(pub(super) Arc<AtomicBool>);
+
+impl Gate for Switch {
+    async fn is_open(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+pub(super) struct Stage {
+    pub(super) model: FakeModel,
+    pub(super) book: Book,
+    pub(super) wall: Arc<Wall>,
+    pub(super) switch: Switch,
+    pub(super) gateway: Gateway<Book>,
+}
+
+/// As patient as tests may be: three tries, quickly.
+pub(super) fn patience() -> Patience {
+    Patience {
+        tries: 3,
+        wait: Duration::from_millis(1),
+        begin: Duration::from_secs(20),
+        ..Patience::default()
+    }
+}
+
+impl Stage {
+    /// A provider that plays this script, and ten dollars.
+    pub(super) async fn new(script: Script) -> Self {
+        Self::with(script, 10_000_000, patience()).await
+    }
+
+    pub(super) async fn with(script: Script, limit: u64, patience: Patience) -> Self {
+        let model = FakeModel::start(script).await.unwrap();
+        let provider = Provider::new(model.url(), Login::Key(Secret::new(KEY))).unwrap();
+        let (book, wall) = (Book::of(limit), Arc::new(Wall(Mutex::new(1_800_000_000_000))));
+        let gateway =
+            Gateway::new(provider, Prices::builtin().unwrap(), book.clone(), wall.clone(), patience).unwrap();
+        Self { model, book, wall, switch: Switch(Arc::new(AtomicBool::new(true))), gateway }
+    }
+
+    pub(super) fn session(&self) -> Session<Book, Switch> {
+        let level = Level {
+            kind: LevelKind::Review,
+            key: "k".into(),
+            period: String::new(),
+            limit: MicroUsd(self.book.read(|pages| pages.limit)),
+        };
+        let purse = Purse { run: RunId::new("run-1"), levels: vec![level] };
+        self.gateway.session(purse, [MODEL.to_owned(), "claude-unpriced".to_owned()], self.switch.clone())
+    }
+
+    /// What the provider billed, at the price table's rates: whole answers, and those that were cut.
+    pub(super) fn billed(&self) -> (u64, u64) {
+        let prices = Prices::builtin().unwrap();
+        let (mut whole, mut cut) = (0, 0);
+        for bill in self.model.bills() {
+            let usage = Usage {
+                input: bill.usage.input,
+                output: bill.usage.output,
+                cache_read: bill.usage.cache_read,
+                cache_write_5m: bill.usage.cache_write_5m,
+                cache_write_1h: bill.usage.cache_write_1h,
+            };
+            let cost = prices.of(&bill.model).unwrap().cost(&usage).0;
+            *(if bill.is_complete { &mut whole } else { &mut cut }) += cost;
+        }
+        (whole, cut)
+    }
+
+    pub(super) fn requests(&self) -> usize {
+        self.model.log().iter().filter(|logged| logged.path == "/v1/messages").count()
+    }
+}
+
+pub(super) fn user(text: &str) -> Message {
+    Message { role: Role::User, content: vec![Block::text(text)] }
+}
+
+pub(super) fn request(messages: &[Message]) -> Request {
+    Request {
+        model: MODEL.into(),
+        max_tokens: 4000,
+        system: vec![Block::text("You review code.")],
+        messages: messages.to_vec(),
+        tools: Vec::new(),
+        tool_choice: None,
+        thinking: None,
+        output_config: None,
+    }
+}

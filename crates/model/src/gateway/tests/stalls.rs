@@ -1,0 +1,106 @@
+//! How long is waited for what, by a clock that tests move.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::json;
+use tokio::time::{Instant, sleep};
+
+use crate::client::{Failure, Patience, Pieces, read};
+use crate::retry::Seen;
+use crate::stream::Complete;
+
+/// Pieces, each after so many seconds; then nothing, for ever.
+struct Late(VecDeque<(u64, String)>);
+
+impl Pieces for Late {
+    async fn next(&mut self) -> Result<Option<Bytes>, String> {
+        match self.0.pop_front() {
+            Some((seconds, piece)) => {
+                sleep(Duration::from_secs(seconds)).await;
+                Ok(Some(Bytes::from(piece)))
+            }
+            None => std::future::pending().await,
+        }
+    }
+}
+
+fn event(value: serde_json::Value) -> String {
+    format!("data: {value}\n\n")
+}
+
+fn start() -> String {
+    event(json!({"type": "message_start", "message": {}}))
+}
+
+fn ping() -> String {
+    event(json!({"type": "ping"}))
+}
+
+fn text() -> [String; 2] {
+    [
+        event(
+            json!({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}),
+        ),
+        event(
+            json!({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "x"}}),
+        ),
+    ]
+}
+
+/// What came of it, and after how many seconds.
+async fn play(pieces: Vec<(u64, String)>) -> (Result<Complete, Failure>, u64) {
+    let patience = Patience {
+        begin: Duration::from_secs(45),
+        piece: Duration::from_secs(60),
+        progress: Duration::from_secs(180),
+        total: Duration::from_secs(900),
+        ..Patience::default()
+    };
+    let began = Instant::now();
+    let result = read(&mut Late(pieces.into()), &patience, began + patience.begin, |_| ()).await;
+    (result, began.elapsed().as_secs())
+}
+
+fn seen(result: Result<Complete, Failure>) -> Seen {
+    result.unwrap_err().seen
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_must_begin_in_time() {
+    let (result, seconds) = play(Vec::new()).await;
+    assert_eq!((seen(result), seconds), (Seen::Lost, 45));
+    let (result, seconds) = play(vec![(44, start())]).await;
+    assert_eq!((seen(result), seconds), (Seen::Cut, 44 + 60));
+}
+
+#[tokio::test(start_paused = true)]
+async fn pings_are_waited_for_but_not_for_ever() {
+    let pings = (0..100).map(|_| (50, ping()));
+    let (result, seconds) = play([(0, start())].into_iter().chain(pings).collect()).await;
+    assert_eq!((seen(result), seconds), (Seen::Cut, 180));
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_answer_takes_longer_than_any_may() {
+    let [block, more] = text();
+    let drip = (0..1000).map(|_| (10, more.clone()));
+    let (result, seconds) = play([(0, start()), (0, block)].into_iter().chain(drip).collect()).await;
+    assert_eq!((seen(result), seconds), (Seen::Endless, 900));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_answer_that_goes_on_is_one() {
+    let [block, more] = text();
+    let end = [
+        event(json!({"type": "content_block_stop", "index": 0})),
+        event(
+            json!({"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 1}}),
+        ),
+        event(json!({"type": "message_stop"})),
+    ];
+    let pieces = [start(), block, more, ping()].into_iter().chain(end).map(|piece| (40, piece));
+    let (result, seconds) = play(pieces.collect()).await;
+    assert_eq!((result.unwrap().message.content.len(), seconds), (1, 7 * 40));
+}

@@ -1,0 +1,137 @@
+//! Money that is set aside for one try, and what becomes of it however the try ends: it is settled by what the
+//! provider counted, or as estimated; also when whoever asked has gone away. What even that misses, the expiry of the
+//! reservation settles.
+
+use std::sync::Arc;
+
+use tokio::runtime::Handle;
+use tokio::time::Instant;
+use truing_core::ledger::{Known, ReservationId, Usage};
+use truing_core::money::MicroUsd;
+use truing_core::port::Ledger;
+
+use super::Shared;
+use super::settling::UnderWay;
+use crate::price::Price;
+use crate::stream::Meter;
+
+/// No model writes faster than so many tokens in a second: what may have been written and was not seen.
+const MAX_TOKENS_PER_SECOND: u64 = 300;
+
+/// A reservation for one try.
+pub(super) struct Ticket<L: Ledger + 'static> {
+    shared: Arc<Shared<L>>,
+    id: ReservationId,
+    pub(super) amount: MicroUsd,
+    price: Price,
+    /// About how many tokens the prompt has.
+    likely: u64,
+    /// At most so many may be written.
+    pub(super) max_tokens: u32,
+    /// Since when the request is on its way; none: nothing was sent.
+    sent: Option<Instant>,
+    meter: Meter,
+    /// What is to be settled, once that is known.
+    due: Option<(MicroUsd, Known)>,
+    is_settled: bool,
+    _under_way: UnderWay,
+}
+
+impl<L: Ledger + 'static> Ticket<L> {
+    /// What the ledger granted. The count of what is `under_way` was begun before it was asked.
+    pub(super) fn new(
+        shared: Arc<Shared<L>>,
+        (id, amount): (ReservationId, MicroUsd),
+        price: Price,
+        likely: u64,
+        under_way: UnderWay,
+    ) -> Self {
+        Self {
+            shared,
+            id,
+            amount,
+            price,
+            likely,
+            max_tokens: 0,
+            sent: None,
+            meter: Meter::default(),
+            due: None,
+            is_settled: false,
+            _under_way: under_way,
+        }
+    }
+
+    /// The request goes out, for an answer of so many tokens.
+    pub(super) fn sent(&mut self, max_tokens: u32) {
+        self.max_tokens = max_tokens;
+        self.sent = Some(Instant::now());
+    }
+
+    /// What is known of the cost by now.
+    pub(super) fn note(&mut self, meter: Meter) {
+        self.meter = meter;
+    }
+
+    /// The provider did nothing for it.
+    pub(super) async fn nothing(mut self) {
+        self.settle(MicroUsd(0), Known::Metered).await;
+    }
+
+    /// The answer came whole, and this is what it used.
+    pub(super) async fn metered(mut self, cost: MicroUsd) {
+        self.settle(cost, Known::Metered).await;
+    }
+
+    /// It ended in between. What it is taken to have cost.
+    pub(super) async fn broke_off(mut self) -> MicroUsd {
+        let (cost, known) = self.estimate();
+        self.settle(cost, known).await;
+        cost
+    }
+
+    /// At least what the provider counted so far, at most what was set aside.
+    fn estimate(&self) -> (MicroUsd, Known) {
+        let Some(sent) = self.sent else { return (MicroUsd(0), Known::Metered) };
+        if let (true, Some(usage)) = (self.meter.is_total, self.meter.usage) {
+            return (self.price.cost(&usage), Known::Metered);
+        }
+        let unseen = sent.elapsed().as_secs().saturating_mul(MAX_TOKENS_PER_SECOND);
+        // No token of what was seen is shorter than a byte; most are longer, which covers what was under way.
+        let written = unseen.max(self.meter.content_bytes).min(u64::from(self.max_tokens));
+        let cost = match self.meter.usage {
+            Some(usage) => self.price.cost(&Usage { output: usage.output.max(written), ..usage }),
+            None => self.price.most(self.likely, written),
+        };
+        (cost.min(self.amount), Known::Estimated)
+    }
+
+    async fn settle(&mut self, cost: MicroUsd, known: Known) {
+        self.due = Some((cost, known));
+        settle(&self.shared, self.id, cost, known).await;
+        self.is_settled = true;
+    }
+}
+
+impl<L: Ledger + 'static> Drop for Ticket<L> {
+    fn drop(&mut self) {
+        if self.is_settled {
+            return;
+        }
+        let (cost, known) = self.due.unwrap_or_else(|| self.estimate());
+        let (shared, id) = (self.shared.clone(), self.id);
+        // Without a runtime the process is ending, and the reservation will expire.
+        if let Ok(runtime) = Handle::try_current() {
+            let under_way = shared.settling.begin();
+            runtime.spawn(async move {
+                settle(&shared, id, cost, known).await;
+                drop(under_way);
+            });
+        }
+    }
+}
+
+async fn settle<L: Ledger + 'static>(shared: &Shared<L>, id: ReservationId, cost: MicroUsd, known: Known) {
+    if let Err(error) = shared.ledger.settle(id, cost, known).await {
+        tracing::warn!(reservation = id.0, cost = cost.0, %error, "a call is not settled: its reservation expires");
+    }
+}

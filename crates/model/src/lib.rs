@@ -1,0 +1,11 @@
+//! The gateway to models: every call to a provider passes here. It reserves money before a call and settles it after,
+//! retries what may be retried, and returns typed answers.
+
+pub mod cassette;
+mod client;
+pub mod gateway;
+pub mod messages;
+pub mod price;
+pub mod provider;
+pub mod retry;
+pub mod stream;

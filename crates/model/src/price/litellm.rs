@@ -1,0 +1,153 @@
+//! Prices in the form of LiteLLM's `model_prices_and_context_window.json`: an object by model, dollars per token.
+//!
+//! Taken over are models that answer in text and are priced by the token. What else such a file holds (embeddings,
+//! images, prices by the second) is left out, and counted; a number that cannot be a price is an error that names its
+//! entry, because a price that was silently left out would look like a model that nobody knows.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use super::table::Declared;
+use super::{Price, PriceError, Prices, Rate};
+
+/// The longest file that is read, in bytes: LiteLLM's own has some 2 MB.
+pub const MAX_LITELLM_BYTES: u64 = 32 * 1024 * 1024;
+
+/// The entry that explains the format.
+const SAMPLE: &str = "sample_spec";
+
+/// The kinds of models that can be asked for a review.
+const MODES: &[&str] = &["chat", "completion", "responses"];
+
+/// Fees beside those for tokens: a model with one cannot be priced by its tokens.
+const OTHER_FEES: &[&str] = &[
+    "input_cost_per_request",
+    "input_cost_per_query",
+    "input_cost_per_character",
+    "output_cost_per_character",
+    "input_cost_per_second",
+    "output_cost_per_second",
+    "tiered_pricing",
+];
+
+/// What came of a file.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Imported {
+    /// The prices.
+    pub prices: Prices,
+    /// Models that are not priced by tokens of text alone.
+    pub left_out: usize,
+}
+
+impl Prices {
+    /// Reads a file of LiteLLM's format, which has this name for people.
+    ///
+    /// # Errors
+    /// [`PriceError`]: no JSON object, a number that cannot be a price, no model at all.
+    pub fn from_litellm(text: &str, source_name: &str) -> Result<Imported, PriceError> {
+        let file = |what: String| PriceError::File { source_name: source_name.to_owned(), what };
+        let entries: BTreeMap<String, Value> =
+            serde_json::from_str(text).map_err(|error| file(error.to_string()))?;
+        let mut imported = Imported { prices: Self::default(), left_out: 0 };
+        for (model, value) in entries.iter().filter(|(model, _)| *model != SAMPLE) {
+            let price = read(value).map_err(|what| PriceError::Entry {
+                source_name: source_name.to_owned(),
+                entry: model.clone(),
+                what,
+            })?;
+            match price {
+                Some(price) => imported.prices.set(model, price),
+                None => imported.left_out += 1,
+            }
+        }
+        if imported.prices.by_model.is_empty() {
+            return Err(file("no model in it is priced by tokens of text".to_owned()));
+        }
+        Ok(imported)
+    }
+}
+
+/// The price of one entry; none if it is not priced by tokens of text alone.
+fn read(value: &Value) -> Result<Option<Price>, String> {
+    let entry = Entry(value.as_object().ok_or("it is not an object")?);
+    if !entry.answers_in_text()? || OTHER_FEES.iter().any(|fee| entry.charges(fee)) {
+        return Ok(None);
+    }
+    let (Some(input), Some(output)) = (entry.rate("input_cost_per_token", "")?, entry.output("")?) else {
+        return Ok(None);
+    };
+    let first = entry.rates(
+        "",
+        Declared { input, output, cache_read: None, cache_write_5m: None, cache_write_1h: None },
+    )?;
+    let mut price = Price::flat(first.rates());
+    for (suffix, above) in entry.tiers()? {
+        price = price.with_tier(above, entry.rates(&suffix, first)?.rates());
+    }
+    Ok(Some(price))
+}
+
+/// What one model's entry says.
+struct Entry<'a>(&'a Map<String, Value>);
+
+impl Entry<'_> {
+    fn answers_in_text(&self) -> Result<bool, String> {
+        match self.0.get("mode") {
+            None | Some(Value::Null) => Ok(true),
+            Some(Value::String(mode)) => Ok(MODES.contains(&mode.as_str())),
+            Some(other) => Err(format!("`mode` is {other}, not text")),
+        }
+    }
+
+    /// Is there a fee of this name, other than nothing?
+    fn charges(&self, name: &str) -> bool {
+        self.0.get(name).is_some_and(|fee| !fee.is_null() && fee.as_f64() != Some(0.0))
+    }
+
+    /// These rates, with what the entry says of them for a tier (`""`, or `_above_200k_tokens`).
+    fn rates(&self, tier: &str, or: Declared) -> Result<Declared, String> {
+        Ok(Declared {
+            input: self.rate("input_cost_per_token", tier)?.unwrap_or(or.input),
+            output: self.output(tier)?.unwrap_or(or.output),
+            cache_read: self.rate("cache_read_input_token_cost", tier)?.or(or.cache_read),
+            cache_write_5m: self.rate("cache_creation_input_token_cost", tier)?.or(or.cache_write_5m),
+            cache_write_1h: self
+                .rate("cache_creation_input_token_cost_above_1hr", tier)?
+                .or(or.cache_write_1h),
+        })
+    }
+
+    /// An answer's token: the dearer of its text and its thinking, which are counted as one.
+    fn output(&self, tier: &str) -> Result<Option<Rate>, String> {
+        let text = self.rate("output_cost_per_token", tier)?;
+        Ok(text.max(self.rate("output_cost_per_reasoning_token", tier)?))
+    }
+
+    fn rate(&self, name: &str, tier: &str) -> Result<Option<Rate>, String> {
+        let name = format!("{name}{tier}");
+        match self.0.get(&name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(value) => {
+                let number = value.as_f64().ok_or_else(|| format!("`{name}` is {value}, not a number"))?;
+                Rate::per_token(number).map(Some).map_err(|error| format!("`{name}`: {error}"))
+            }
+        }
+    }
+
+    /// The lengths of prompts from which the entry says other prices: the end of the field's name, and the tokens.
+    fn tiers(&self) -> Result<BTreeMap<String, u64>, String> {
+        let mut tiers = BTreeMap::new();
+        for name in self.0.keys() {
+            let Some(start) = name.rfind("_above_").filter(|_| name.ends_with("k_tokens")) else { continue };
+            let suffix = &name[start..];
+            let thousands = suffix.trim_start_matches("_above_").trim_end_matches("k_tokens");
+            let tokens = thousands.parse::<u64>().ok().and_then(|n| n.checked_mul(1000));
+            tiers.insert(
+                suffix.to_owned(),
+                tokens.ok_or_else(|| format!("`{name}` names no number of tokens"))?,
+            );
+        }
+        Ok(tiers)
+    }
+}

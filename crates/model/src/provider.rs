@@ -1,0 +1,175 @@
+//! Who answers: an address and what opens it, as data.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
+use truing_core::secret::Secret;
+use url::{Host, Url};
+
+/// What opens a provider.
+#[derive(Clone, Debug)]
+pub enum Login {
+    /// `x-api-key`.
+    Key(Secret),
+    /// `Authorization: Bearer`.
+    Bearer(Secret),
+    /// Nothing: a server of one's own.
+    Open,
+}
+
+/// A provider of the Messages API.
+#[derive(Clone)]
+pub struct Provider {
+    base: Url,
+    login: Login,
+    header: Option<(HeaderName, HeaderValue)>,
+}
+
+/// Why an address or a key cannot be used.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum ProviderError {
+    /// It is no address.
+    #[error("base_url is no web address: {0}")]
+    NoAddress(String),
+    /// The key would be readable on its way.
+    #[error(
+        "base_url must begin with https:// (http:// is for this machine alone: localhost, 127.0.0.1, [::1])"
+    )]
+    Unprotected,
+    /// A part that has no meaning here, or that would be seen.
+    #[error("base_url must have no user, password, query or fragment")]
+    Extra,
+    /// It cannot stand in a header.
+    #[error("the key holds characters that no key has (a line end?): check where it is read from")]
+    Key,
+    /// The TLS stack could not be set up.
+    #[error("cannot set up the HTTP client: {0}")]
+    Client(String),
+}
+
+impl Provider {
+    /// A provider at this address: what `/v1/messages` is added to.
+    ///
+    /// # Errors
+    /// [`ProviderError`]
+    pub fn new(base_url: &str, login: Login) -> Result<Self, ProviderError> {
+        let mut base = Url::parse(base_url).map_err(|error| ProviderError::NoAddress(error.to_string()))?;
+        match base.scheme() {
+            "https" => {}
+            "http" if is_this_machine(&base) => {}
+            _ => return Err(ProviderError::Unprotected),
+        }
+        let extra = [base.query(), base.fragment(), base.password()].iter().any(Option::is_some);
+        if extra || !base.username().is_empty() {
+            return Err(ProviderError::Extra);
+        }
+        let path = base.path().trim_end_matches('/').to_owned();
+        base.set_path(&path);
+        let header = match &login {
+            Login::Key(key) => Some((HeaderName::from_static("x-api-key"), hidden(key.expose())?)),
+            Login::Bearer(token) => Some((AUTHORIZATION, hidden(&format!("Bearer {}", token.expose()))?)),
+            Login::Open => None,
+        };
+        Ok(Self { base, login, header })
+    }
+
+    /// The address of a call (`/v1/messages`).
+    pub(crate) fn url(&self, call: &str) -> Url {
+        let mut url = self.base.clone();
+        url.set_path(&format!("{}{call}", self.base.path().trim_end_matches('/')));
+        url
+    }
+
+    /// The header that opens it.
+    pub(crate) fn header(&self) -> Option<&(HeaderName, HeaderValue)> {
+        self.header.as_ref()
+    }
+
+    /// Is it on this machine?
+    pub(crate) fn is_here(&self) -> bool {
+        is_this_machine(&self.base)
+    }
+
+    /// Text that came from outside, without what opens this provider.
+    pub(crate) fn hide_in(&self, text: &str) -> String {
+        match &self.login {
+            Login::Key(secret) | Login::Bearer(secret) => secret.hide_in(text),
+            Login::Open => text.to_owned(),
+        }
+    }
+
+    /// Scheme, host and port, for people.
+    pub fn host(&self) -> String {
+        self.base.origin().ascii_serialization()
+    }
+}
+
+impl fmt::Debug for Provider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Provider").field("base", &self.base.as_str()).finish_non_exhaustive()
+    }
+}
+
+fn hidden(text: &str) -> Result<HeaderValue, ProviderError> {
+    let mut value = HeaderValue::from_str(text).map_err(|_| ProviderError::Key)?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+fn is_this_machine(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(ip)) => IpAddr::V4(ip).is_loopback(),
+        Some(Host::Ipv6(ip)) => IpAddr::V6(ip).is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(url: &str) -> Option<ProviderError> {
+        Provider::new(url, Login::Open).err()
+    }
+
+    #[test]
+    fn a_key_is_only_sent_where_nobody_can_read_it() {
+        for url in
+            ["https://api.anthropic.com", "http://127.0.0.1:1/", "http://[::1]", "http://localhost:11434"]
+        {
+            assert_eq!(refused(url), None, "{url}");
+        }
+        for url in ["http://api.anthropic.com", "http://127.0.0.1.example.com", "http://10.0.0.1", "ftp://h"]
+        {
+            assert_eq!(refused(url), Some(ProviderError::Unprotected), "{url}");
+        }
+        for url in ["https://u:p@h", "https://u@h", "https://h?a=1", "https://h#a"] {
+            assert_eq!(refused(url), Some(ProviderError::Extra), "{url}");
+        }
+        assert!(matches!(refused("api.anthropic.com"), Some(ProviderError::NoAddress(_))));
+    }
+
+    #[test]
+    fn calls_are_below_the_address() {
+        for (base, url) in [
+            ("https://h", "https://h/v1/messages"),
+            ("https://h/", "https://h/v1/messages"),
+            ("https://h/anthropic/", "https://h/anthropic/v1/messages"),
+        ] {
+            assert_eq!(Provider::new(base, Login::Open).unwrap().url("/v1/messages").as_str(), url);
+        }
+    }
+
+    #[test]
+    fn a_key_is_never_printed() {
+        let key = Secret::new("canary-12345");
+        let provider = Provider::new("https://h", Login::Key(key)).unwrap();
+        let printed =
+            format!("{provider:?} {:?} {}", provider.header(), provider.hide_in("no canary-12345!"));
+        assert!(!printed.contains("canary"), "{printed}");
+        let error = Provider::new("https://h", Login::Bearer(Secret::new("canary\n12345"))).unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("canary"));
+    }
+}

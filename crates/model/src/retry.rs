@@ -1,0 +1,285 @@
+//! What follows from a failed try: the table (what was seen → try again, open the circuit, refuse), and how long to
+//! wait. Pure; [`verdict`] is the whole of it.
+//!
+//! A repeated request is a second generation, billed again: providers know no idempotency keys.
+
+use std::time::Duration;
+
+/// A wait that a provider asks for and that is longer than this is no ordinary rate limit, whose windows are a minute:
+/// it is a cap on spending.
+pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
+/// The wait before the second try; doubled before each further one, up to [`MAX_DOUBLINGS`] times.
+pub const FIRST_WAIT: Duration = Duration::from_millis(500);
+/// How many times a wait is doubled.
+pub const MAX_DOUBLINGS: u32 = 4;
+
+/// What was seen of a failed try.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Seen {
+    /// There was no connection: nothing was sent.
+    Unsent,
+    /// The connection ended, or nothing came in time, before an answer began.
+    Lost,
+    /// A status that is no success.
+    Status(Told),
+    /// The answer began and broke off, or nothing came of it for too long.
+    Cut,
+    /// The answer began, and then the provider sent an error in it.
+    Event(Kind),
+    /// The answer took longer than any may.
+    Endless,
+    /// What came is no answer of the Messages API.
+    Nonsense,
+}
+
+/// What a refusal says.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Told {
+    /// The HTTP status.
+    pub status: u16,
+    /// The error's type, and what its words add.
+    pub kind: Kind,
+    /// How long to wait.
+    pub after: Option<Duration>,
+    /// `x-should-retry`.
+    pub retry: Option<bool>,
+}
+
+/// The types of errors that differ in what follows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// `overloaded_error`, `api_error`, `timeout_error`: it may pass.
+    Passing,
+    /// `rate_limit_error`.
+    RateLimit,
+    /// `billing_error` and other types that speak of money.
+    Spend,
+    /// `authentication_error`, `permission_error`.
+    Key,
+    /// `request_too_large`, or a prompt that is said to be too long.
+    TooLong,
+    /// `invalid_request_error`, `not_found_error`.
+    Request,
+    /// No type, or another one: the status decides.
+    Other,
+}
+
+/// What follows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// Another try, not before so long.
+    Again(Option<Duration>),
+    /// No other try now, and not before so long.
+    Down(Option<Duration>),
+    /// A cap on spending: the circuit opens, for so long if that is known.
+    Cap(Option<Duration>),
+    /// The key is wrong or may not do this.
+    Key,
+    /// The request is wrong.
+    Request,
+    /// The request is too long.
+    TooLong,
+    /// It is no answer of the Messages API.
+    Nonsense,
+}
+
+/// The table.
+pub fn verdict(seen: &Seen) -> Verdict {
+    match seen {
+        Seen::Unsent | Seen::Lost | Seen::Cut => Verdict::Again(None),
+        Seen::Endless => Verdict::Down(None),
+        Seen::Nonsense => Verdict::Nonsense,
+        Seen::Event(Kind::Passing | Kind::RateLimit | Kind::Other) => Verdict::Again(None),
+        Seen::Event(Kind::Spend) => Verdict::Cap(None),
+        Seen::Event(Kind::Key) => Verdict::Key,
+        Seen::Event(Kind::TooLong) => Verdict::TooLong,
+        Seen::Event(Kind::Request) => Verdict::Request,
+        Seen::Status(told) => refused(told),
+    }
+}
+
+fn refused(told: &Told) -> Verdict {
+    let is_long = told.after.is_some_and(|after| after > MAX_RETRY_AFTER);
+    match (told.status, told.kind) {
+        (402, _) | (400..=499, Kind::Spend) => Verdict::Cap(told.after),
+        (403 | 429, _) if is_long => Verdict::Cap(told.after),
+        (401 | 403, _) => Verdict::Key,
+        (413, _) | (400 | 422, Kind::TooLong) => Verdict::TooLong,
+        (408 | 409 | 429 | 500..=599, _) => passing(told, true),
+        (400..=499, _) => passing(told, false),
+        // A success without an answer, a redirect: not followed, the key would go along.
+        (_, _) => Verdict::Nonsense,
+    }
+}
+
+/// A refusal that passes, unless the provider says otherwise; or one that does not, unless it says so.
+fn passing(told: &Told, usually: bool) -> Verdict {
+    let is_long = told.after.is_some_and(|after| after > MAX_RETRY_AFTER);
+    match (told.retry.unwrap_or(usually), usually) {
+        (true, _) if is_long => Verdict::Down(told.after),
+        (true, _) => Verdict::Again(told.after),
+        (false, true) => Verdict::Down(told.after),
+        (false, false) => Verdict::Request,
+    }
+}
+
+/// What an error's type and words say.
+pub fn kind(name: &str, words: &str) -> Kind {
+    match name {
+        "overloaded_error" | "api_error" | "timeout_error" | "conflict_error" => Kind::Passing,
+        "rate_limit_error" => Kind::RateLimit,
+        "authentication_error" => Kind::Key,
+        name if speaks_of_money(name) => Kind::Spend,
+        "permission_error" => Kind::Key,
+        "request_too_large" => Kind::TooLong,
+        "invalid_request_error" if words.starts_with("prompt is too long") => Kind::TooLong,
+        // The one error of billing that has no type of its own.
+        "invalid_request_error" if words.starts_with("Your credit balance is too low") => Kind::Spend,
+        "invalid_request_error" | "not_found_error" => Kind::Request,
+        _ => Kind::Other,
+    }
+}
+
+/// Types of errors about a cap on spending, of the API and of gateways before it.
+fn speaks_of_money(name: &str) -> bool {
+    ["billing", "spend", "budget", "credit", "insufficient_quota"].iter().any(|word| name.contains(word))
+}
+
+/// The wait after the `tries`-th failed try (from 1): doubling, less up to a quarter, which `seed` decides so that
+/// many runs do not come back at once; at least what the provider asks for.
+pub fn wait(first: Duration, tries: u32, asked: Option<Duration>, seed: u64) -> Duration {
+    let doubled = first.saturating_mul(1 << tries.saturating_sub(1).min(MAX_DOUBLINGS));
+    let spread = u32::try_from(mix(seed, u64::from(tries)) % 256).unwrap_or(0);
+    let own = doubled.saturating_sub(doubled / 1024 * spread);
+    own.max(asked.unwrap_or_default())
+}
+
+/// A number that looks like chance: the finalizer of SplitMix64.
+fn mix(seed: u64, n: u64) -> u64 {
+    let mut z = seed ^ n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHORT: Option<Duration> = Some(Duration::from_secs(60));
+    const LONG: Option<Duration> = Some(Duration::from_secs(61));
+
+    fn status(status: u16, kind: Kind, after: Option<Duration>, retry: Option<bool>) -> Verdict {
+        verdict(&Seen::Status(Told { status, kind, after, retry }))
+    }
+
+    #[test]
+    fn every_status_has_its_row() {
+        use Verdict::*;
+        let kinds = [Kind::Passing, Kind::RateLimit, Kind::Key, Kind::TooLong, Kind::Request, Kind::Other];
+        for code in 100..=999 {
+            for kind in kinds {
+                let expected = match (code, kind) {
+                    (401 | 403, _) => Key,
+                    (402, _) => Cap(None),
+                    (413, _) | (400 | 422, Kind::TooLong) => TooLong,
+                    (408 | 409 | 429, _) | (500..=599, _) => Again(None),
+                    (400..=499, _) => Request,
+                    _ => Nonsense,
+                };
+                assert_eq!(status(code, kind, None, None), expected, "{code} {kind:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_cap_on_spending_is_not_a_rate_limit() {
+        for code in 400..=499 {
+            assert_eq!(status(code, Kind::Spend, SHORT, Some(true)), Verdict::Cap(SHORT), "{code}");
+        }
+        for code in [403, 429] {
+            assert_eq!(status(code, Kind::RateLimit, LONG, None), Verdict::Cap(LONG));
+        }
+        assert_eq!(status(429, Kind::RateLimit, SHORT, None), Verdict::Again(SHORT));
+        assert_eq!(status(403, Kind::Key, SHORT, None), Verdict::Key);
+        // A provider that is down for long spends nothing.
+        assert_eq!(status(503, Kind::Passing, LONG, None), Verdict::Down(LONG));
+        assert_eq!(verdict(&Seen::Event(Kind::Spend)), Verdict::Cap(None));
+    }
+
+    #[test]
+    fn the_provider_may_say_whether_to_try_again_but_not_with_a_wrong_key() {
+        for code in [408, 409, 429, 500, 503, 529] {
+            assert_eq!(status(code, Kind::Other, SHORT, Some(false)), Verdict::Down(SHORT), "{code}");
+            assert_eq!(status(code, Kind::Other, SHORT, Some(true)), Verdict::Again(SHORT), "{code}");
+        }
+        for code in [400, 404, 422] {
+            assert_eq!(status(code, Kind::Request, None, Some(true)), Verdict::Again(None), "{code}");
+        }
+        for code in [401, 403] {
+            assert_eq!(status(code, Kind::Key, None, Some(true)), Verdict::Key, "{code}");
+        }
+        assert_eq!(status(413, Kind::TooLong, None, Some(true)), Verdict::TooLong);
+    }
+
+    #[test]
+    fn what_has_no_status_has_its_row_too() {
+        for seen in
+            [Seen::Unsent, Seen::Lost, Seen::Cut, Seen::Event(Kind::Passing), Seen::Event(Kind::Other)]
+        {
+            assert_eq!(verdict(&seen), Verdict::Again(None), "{seen:?}");
+        }
+        assert_eq!(verdict(&Seen::Event(Kind::RateLimit)), Verdict::Again(None));
+        assert_eq!(verdict(&Seen::Event(Kind::Request)), Verdict::Request);
+        assert_eq!(verdict(&Seen::Event(Kind::TooLong)), Verdict::TooLong);
+        assert_eq!(verdict(&Seen::Event(Kind::Key)), Verdict::Key);
+        assert_eq!(verdict(&Seen::Endless), Verdict::Down(None));
+        assert_eq!(verdict(&Seen::Nonsense), Verdict::Nonsense);
+    }
+
+    #[test]
+    fn types_are_told_apart() {
+        for (name, words, expected) in [
+            ("overloaded_error", "", Kind::Passing),
+            ("api_error", "", Kind::Passing),
+            ("timeout_error", "", Kind::Passing),
+            ("rate_limit_error", "", Kind::RateLimit),
+            ("billing_error", "", Kind::Spend),
+            ("spend_limit_reached", "", Kind::Spend),
+            ("budget_exceeded", "", Kind::Spend),
+            ("invalid_request_error", "Your credit balance is too low to access the API", Kind::Spend),
+            ("invalid_request_error", "prompt is too long: 3 tokens > 2 maximum", Kind::TooLong),
+            ("request_too_large", "", Kind::TooLong),
+            ("invalid_request_error", "messages: required", Kind::Request),
+            ("not_found_error", "", Kind::Request),
+            ("authentication_error", "", Kind::Key),
+            ("permission_error", "", Kind::Key),
+            ("", "", Kind::Other),
+            ("a_new_error", "", Kind::Other),
+        ] {
+            assert_eq!(kind(name, words), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn waits_double_up_to_a_bound_and_differ_by_seed() {
+        for tries in 1..=40 {
+            let most = Duration::from_millis(500 << (tries - 1).min(4));
+            for seed in 0..50 {
+                let wait = wait(FIRST_WAIT, tries, None, seed);
+                assert!(wait <= most && wait >= most * 3 / 4, "{tries} {wait:?}");
+            }
+        }
+        assert!(
+            (0..50)
+                .map(|seed| wait(FIRST_WAIT, 3, None, seed))
+                .collect::<std::collections::BTreeSet<_>>()
+                .len()
+                > 10
+        );
+        assert_eq!(wait(FIRST_WAIT, 1, SHORT, 7), Duration::from_secs(60));
+        // Ten tries fit into their 45 seconds.
+        let all: Duration = (1..10).map(|tries| wait(FIRST_WAIT, tries, None, 3)).sum();
+        assert!(all < Duration::from_secs(45), "{all:?}");
+    }
+}

@@ -1,0 +1,326 @@
+//! A streamed answer, folded from bytes into a message: pure, the same for every way of cutting it into pieces, and
+//! bounded whatever comes.
+
+mod event;
+mod sse;
+#[cfg(test)]
+mod tests;
+
+use serde_json::{Map, Value};
+use truing_core::ledger::Usage;
+use truing_core::line;
+
+use self::event::{Counted, Delta, Event};
+pub use self::sse::MAX_EVENT_BYTES;
+use self::sse::{Framing, TooLong};
+use crate::messages::{Block, Known, Message, Role, Stop};
+
+/// The most content of one answer that is kept, in bytes: 128,000 tokens have far less.
+pub const MAX_CONTENT_BYTES: usize = 16 * 1024 * 1024;
+/// The most bytes of one stream, with its frames and pings.
+pub const MAX_STREAM_BYTES: usize = 64 * 1024 * 1024;
+/// The most blocks of one answer.
+pub const MAX_BLOCKS: usize = 1024;
+/// The most of a provider's words that are repeated, in characters.
+const MAX_WORDS: usize = 300;
+/// The field that holds a tool's input if it is no JSON object: the form in which the API takes it back.
+pub const INVALID_JSON: &str = "INVALID_JSON";
+
+/// Why a stream is no answer.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Broken {
+    /// It ended before the message did.
+    #[error("the answer broke off")]
+    Cut,
+    /// The provider says so, in the stream.
+    #[error("the provider broke off: {kind}: {message}")]
+    Told {
+        /// The error's type.
+        kind: String,
+        /// Its words.
+        message: String,
+    },
+    /// It holds nothing at all.
+    #[error("the answer is empty")]
+    Empty,
+    /// A page for people.
+    #[error("the answer is HTML instead of a stream of events (a proxy, or a wrong base_url?)")]
+    Html,
+    /// Some other thing than a stream of events.
+    #[error("the answer is not a stream of events")]
+    NotAStream,
+    /// An event is not what the Messages API sends.
+    #[error("an event of the answer is not as expected: {0}")]
+    BadEvent(String),
+    /// Events that contradict each other.
+    #[error("the answer's events contradict each other: {0}")]
+    Disorder(&'static str),
+    /// It stopped for a reason that nobody knows.
+    #[error("the answer stopped for a reason that this version does not know: `{0}`")]
+    UnknownStop(String),
+    /// It is larger than any answer.
+    #[error("the answer is larger than any: {0}")]
+    TooLarge(&'static str),
+}
+
+/// How far a stream has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Progress {
+    /// Nothing but pings.
+    Idle,
+    /// Some of the message.
+    Moved,
+    /// All of it.
+    Done,
+}
+
+/// A whole answer.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Complete {
+    /// What was said.
+    pub message: Message,
+    /// Why it stopped.
+    pub stop: Stop,
+    /// What the provider counted; none if it does not count.
+    pub usage: Option<Usage>,
+    /// Who answered.
+    pub model: String,
+}
+
+/// What is known of the cost of a stream, at any moment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Meter {
+    /// As counted so far by the provider: at the start, all of the prompt.
+    pub usage: Option<Usage>,
+    /// Bytes of content that came.
+    pub content_bytes: u64,
+    /// Is that all there will be?
+    pub is_total: bool,
+}
+
+/// The state of the fold.
+#[derive(Debug, Default)]
+pub struct Fold {
+    framing: Framing,
+    /// The first byte that is no white space.
+    first_byte: Option<u8>,
+    bytes: usize,
+    events: u64,
+    model: Option<String>,
+    blocks: Vec<Partial>,
+    counted: Counted,
+    content_bytes: usize,
+    stop: Option<Result<Stop, String>>,
+    done: bool,
+}
+
+/// A block in the making.
+#[derive(Debug)]
+struct Partial {
+    value: Map<String, Value>,
+    /// The JSON text of its input, as far as it came.
+    input: Option<String>,
+    open: bool,
+}
+
+impl Fold {
+    /// Takes more bytes.
+    ///
+    /// # Errors
+    /// [`Broken`]: nothing more of the stream is of use.
+    pub fn push(&mut self, bytes: &[u8]) -> Result<Progress, Broken> {
+        self.first_byte =
+            self.first_byte.or_else(|| bytes.iter().find(|byte| !byte.is_ascii_whitespace()).copied());
+        self.bytes = self.bytes.saturating_add(bytes.len());
+        if self.bytes > MAX_STREAM_BYTES {
+            return Err(Broken::TooLarge("so many bytes"));
+        }
+        let events = self.framing.push(bytes).map_err(|TooLong| Broken::TooLarge("an event"))?;
+        let mut moved = false;
+        for data in events {
+            if self.done {
+                break;
+            }
+            moved |= self.take(&data)?;
+        }
+        Ok(match (self.done, moved) {
+            (true, _) => Progress::Done,
+            (false, true) => Progress::Moved,
+            (false, false) => Progress::Idle,
+        })
+    }
+
+    /// What is known of the cost.
+    pub fn meter(&self) -> Meter {
+        Meter {
+            usage: self.counted.so_far(),
+            content_bytes: u64::try_from(self.content_bytes).unwrap_or(u64::MAX),
+            is_total: self.done && self.counted.total().is_some(),
+        }
+    }
+
+    /// The stream is over: the answer.
+    ///
+    /// # Errors
+    /// [`Broken`]: it is none.
+    pub fn finish(self) -> Result<Complete, Broken> {
+        if !self.done {
+            return Err(match (self.first_byte, self.events) {
+                (None, _) => Broken::Empty,
+                (Some(b'<'), 0) => Broken::Html,
+                (Some(b'{' | b'['), 0) => Broken::NotAStream,
+                (Some(_), _) => Broken::Cut,
+            });
+        }
+        let stop = match self.stop {
+            Some(Ok(stop)) => stop,
+            Some(Err(unknown)) => return Err(Broken::UnknownStop(unknown)),
+            None => return Err(Broken::Disorder("it ended without a reason to stop")),
+        };
+        let content = self.blocks.into_iter().map(Partial::finish).collect::<Result<Vec<_>, _>>()?;
+        let calls = content.iter().any(|block| matches!(block, Block::Known(Known::ToolUse { .. })));
+        if stop == Stop::ToolUse && !calls {
+            return Err(Broken::Disorder("it stopped to call a tool and names none"));
+        }
+        Ok(Complete {
+            message: Message { role: Role::Assistant, content },
+            stop,
+            usage: self.counted.total(),
+            model: self.model.unwrap_or_default(),
+        })
+    }
+
+    /// One event; did it bring anything?
+    fn take(&mut self, data: &[u8]) -> Result<bool, Broken> {
+        self.events += 1;
+        let event: Event = serde_json::from_slice(data).map_err(|error| bad_event(&error))?;
+        if self.model.is_none()
+            && !matches!(event, Event::MessageStart { .. } | Event::Ping | Event::Error { .. })
+        {
+            return Err(Broken::Disorder("it does not begin with the start of a message"));
+        }
+        match event {
+            Event::MessageStart { message } => {
+                if self.model.replace(line::clean(&message.model, MAX_WORDS)).is_some() {
+                    return Err(Broken::Disorder("it starts twice"));
+                }
+                self.counted.update(message.usage);
+            }
+            Event::ContentBlockStart { index, content_block } => self.start(index, content_block)?,
+            Event::ContentBlockDelta { index, delta } => self.grow(index, delta)?,
+            Event::ContentBlockStop { index } => self.open(index)?.open = false,
+            Event::MessageDelta { delta, usage } => {
+                if let Some(reason) = delta.stop_reason {
+                    self.stop = Some(stop(&reason));
+                }
+                self.counted.update(usage);
+            }
+            Event::MessageStop => self.done = true,
+            Event::Error { error } => {
+                let kind = line::clean(&error.kind, MAX_WORDS);
+                return Err(Broken::Told { kind, message: line::clean(&error.message, MAX_WORDS) });
+            }
+            // Kinds of events may be added, says the API's policy on versions; none of them is content.
+            Event::Ping | Event::Other => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    fn start(&mut self, index: usize, value: Map<String, Value>) -> Result<(), Broken> {
+        if index != self.blocks.len() {
+            return Err(Broken::Disorder("its blocks are not in order"));
+        }
+        if index >= MAX_BLOCKS {
+            return Err(Broken::TooLarge("so many blocks"));
+        }
+        self.weigh(size(&value))?;
+        self.blocks.push(Partial { value, input: None, open: true });
+        Ok(())
+    }
+
+    fn grow(&mut self, index: usize, delta: Delta) -> Result<(), Broken> {
+        self.weigh(delta.size())?;
+        let block = self.open(index)?;
+        match delta {
+            Delta::TextDelta { text } => block.append("text", &text),
+            Delta::ThinkingDelta { thinking } => block.append("thinking", &thinking),
+            Delta::SignatureDelta { signature } => block.append("signature", &signature),
+            Delta::InputJsonDelta { partial_json } => {
+                block.input.get_or_insert_default().push_str(&partial_json);
+                Ok(())
+            }
+            Delta::CitationsDelta { citation } => block.cite(citation),
+            Delta::Other => Err(Broken::BadEvent("a kind of delta that this version does not know".into())),
+        }
+    }
+
+    fn open(&mut self, index: usize) -> Result<&mut Partial, Broken> {
+        let block = self.blocks.get_mut(index).filter(|block| block.open);
+        block.ok_or(Broken::Disorder("something is said of a block that is not open"))
+    }
+
+    fn weigh(&mut self, bytes: usize) -> Result<(), Broken> {
+        self.content_bytes = self.content_bytes.saturating_add(bytes);
+        if self.content_bytes > MAX_CONTENT_BYTES { Err(Broken::TooLarge("its content")) } else { Ok(()) }
+    }
+}
+
+impl Partial {
+    fn append(&mut self, field: &str, more: &str) -> Result<(), Broken> {
+        match self.value.entry(field).or_insert_with(|| Value::String(String::new())) {
+            Value::String(text) => {
+                text.push_str(more);
+                Ok(())
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+                Err(Broken::Disorder("text is added to something else"))
+            }
+        }
+    }
+
+    fn cite(&mut self, citation: Value) -> Result<(), Broken> {
+        // Some send `null` where there is no citation yet.
+        let citations = self.value.entry("citations").or_insert(Value::Null);
+        if citations.is_null() {
+            *citations = Value::Array(Vec::new());
+        }
+        let citations = citations.as_array_mut();
+        citations.ok_or(Broken::Disorder("a citation is added to something else"))?.push(citation);
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<Block, Broken> {
+        if self.open {
+            return Err(Broken::Disorder("a block does not end"));
+        }
+        if let Some(text) = self.input {
+            self.value.insert("input".to_owned(), input(text));
+        }
+        serde_json::from_value(Value::Object(self.value)).map_err(|error| bad_event(&error))
+    }
+}
+
+/// A tool's input. A model may write what is no JSON: whoever called for it is told so, in a form that goes back.
+fn input(text: String) -> Value {
+    if text.trim().is_empty() {
+        return Value::Object(Map::new());
+    }
+    match serde_json::from_str(&text) {
+        Ok(Value::Object(input)) => Value::Object(input),
+        Ok(_) | Err(_) => Value::Object(Map::from_iter([(INVALID_JSON.to_owned(), Value::String(text))])),
+    }
+}
+
+fn stop(reason: &str) -> Result<Stop, String> {
+    let known = serde_json::from_value(Value::String(reason.to_owned()));
+    known.map_err(|_| line::clean(reason, MAX_WORDS))
+}
+
+fn bad_event(error: &serde_json::Error) -> Broken {
+    Broken::BadEvent(line::clean(&error.to_string(), MAX_WORDS))
+}
+
+/// About how many bytes of content a block begins with.
+fn size(block: &Map<String, Value>) -> usize {
+    block.values().map(|value| value.as_str().map_or_else(|| value.to_string().len(), str::len)).sum()
+}

@@ -1,0 +1,171 @@
+//! The events of a stream as they are written, and what they count.
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use truing_core::ledger::Usage;
+
+/// One event.
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(super) enum Event {
+    MessageStart {
+        message: Start,
+    },
+    ContentBlockStart {
+        index: usize,
+        content_block: Map<String, Value>,
+    },
+    ContentBlockDelta {
+        index: usize,
+        delta: Delta,
+    },
+    ContentBlockStop {
+        index: usize,
+    },
+    MessageDelta {
+        #[serde(default)]
+        delta: End,
+        #[serde(default)]
+        usage: Option<RawUsage>,
+    },
+    MessageStop,
+    Ping,
+    Error {
+        error: Failure,
+    },
+    #[serde(other)]
+    Other,
+}
+
+/// How a message begins.
+#[derive(Deserialize)]
+pub(super) struct Start {
+    #[serde(default)]
+    pub(super) model: String,
+    #[serde(default)]
+    pub(super) usage: Option<RawUsage>,
+}
+
+/// More of a block.
+#[derive(Deserialize)]
+#[expect(clippy::enum_variant_names, reason = "the names that the API gives them")]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(super) enum Delta {
+    TextDelta {
+        text: String,
+    },
+    InputJsonDelta {
+        partial_json: String,
+    },
+    ThinkingDelta {
+        thinking: String,
+    },
+    SignatureDelta {
+        signature: String,
+    },
+    CitationsDelta {
+        citation: Value,
+    },
+    #[serde(other)]
+    Other,
+}
+
+impl Delta {
+    /// Bytes of content.
+    pub(super) fn size(&self) -> usize {
+        match self {
+            Self::TextDelta { text } => text.len(),
+            Self::InputJsonDelta { partial_json } => partial_json.len(),
+            Self::ThinkingDelta { thinking } => thinking.len(),
+            Self::SignatureDelta { signature } => signature.len(),
+            Self::CitationsDelta { citation } => citation.to_string().len(),
+            Self::Other => 0,
+        }
+    }
+}
+
+/// How a message ends.
+#[derive(Deserialize, Default)]
+pub(super) struct End {
+    #[serde(default)]
+    pub(super) stop_reason: Option<String>,
+}
+
+/// An error, in a stream or alone.
+#[derive(Deserialize)]
+pub(super) struct Failure {
+    #[serde(rename = "type", default)]
+    pub(super) kind: String,
+    #[serde(default)]
+    pub(super) message: String,
+}
+
+/// Tokens as an event counts them. Any field may be missing or null: then an earlier event's count stands.
+#[derive(Deserialize, Default)]
+pub(super) struct RawUsage {
+    #[serde(default)]
+    input_tokens: Option<u64>,
+    #[serde(default)]
+    output_tokens: Option<u64>,
+    #[serde(default)]
+    cache_read_input_tokens: Option<u64>,
+    #[serde(default)]
+    cache_creation_input_tokens: Option<u64>,
+    #[serde(default)]
+    cache_creation: Option<RawCreation>,
+}
+
+/// What was written to caches, by how long they live.
+#[derive(Deserialize)]
+struct RawCreation {
+    #[serde(default)]
+    ephemeral_5m_input_tokens: Option<u64>,
+    #[serde(default)]
+    ephemeral_1h_input_tokens: Option<u64>,
+}
+
+/// What was counted so far. Counts are cumulative: a later one replaces an earlier.
+#[derive(Debug, Default)]
+pub(super) struct Counted {
+    input: Option<u64>,
+    output: Option<u64>,
+    cache_read: u64,
+    /// Both kinds of writes together.
+    cache_write: u64,
+    cache_write_1h: u64,
+}
+
+impl Counted {
+    pub(super) fn update(&mut self, raw: Option<RawUsage>) {
+        let Some(raw) = raw else { return };
+        self.input = raw.input_tokens.or(self.input);
+        self.output = raw.output_tokens.or(self.output);
+        self.cache_read = raw.cache_read_input_tokens.unwrap_or(self.cache_read);
+        if let Some(creation) = &raw.cache_creation {
+            let hour = creation.ephemeral_1h_input_tokens.unwrap_or(self.cache_write_1h);
+            let short = creation.ephemeral_5m_input_tokens.unwrap_or(0);
+            self.cache_write_1h = hour;
+            self.cache_write = self.cache_write.max(short.saturating_add(hour));
+        }
+        self.cache_write =
+            raw.cache_creation_input_tokens.unwrap_or(self.cache_write).max(self.cache_write_1h);
+    }
+
+    /// As far as it is known; none before the prompt is counted.
+    pub(super) fn so_far(&self) -> Option<Usage> {
+        Some(Usage {
+            input: self.input?,
+            output: self.output.unwrap_or(0),
+            cache_read: self.cache_read,
+            // Writes that are not told apart last five minutes: that is the default.
+            cache_write_5m: self.cache_write.saturating_sub(self.cache_write_1h),
+            cache_write_1h: self.cache_write_1h,
+        })
+    }
+
+    /// At the end; none if the provider does not count.
+    pub(super) fn total(&self) -> Option<Usage> {
+        self.output?;
+        self.so_far()
+    }
+}

@@ -1,0 +1,100 @@
+//! Server-sent events out of bytes: the framing alone, whatever the pieces that the network makes of it.
+//! <https://html.spec.whatwg.org/multipage/server-sent-events.html>
+
+/// The longest event that is taken. Blocks come in small pieces, but some kinds come whole.
+pub const MAX_EVENT_BYTES: usize = 4 * 1024 * 1024;
+
+/// An event is longer than [`MAX_EVENT_BYTES`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct TooLong;
+
+/// What came of a stream so far that is no whole event yet.
+#[derive(Default, Debug)]
+pub(super) struct Framing {
+    line: Vec<u8>,
+    data: Vec<u8>,
+    /// Has the event any line of data?
+    has_data: bool,
+    /// The last byte was a carriage return: a line feed right after it ends no second line.
+    after_return: bool,
+    /// The first line is over: a byte order mark may only be in it.
+    begun: bool,
+}
+
+impl Framing {
+    /// Takes more bytes; the data of every event that they complete.
+    pub(super) fn push(&mut self, mut bytes: &[u8]) -> Result<Vec<Vec<u8>>, TooLong> {
+        let mut events = Vec::new();
+        if self.after_return {
+            bytes = bytes.strip_prefix(b"\n").unwrap_or(bytes);
+        }
+        while !bytes.is_empty() {
+            let end = bytes.iter().position(|byte| matches!(byte, b'\n' | b'\r'));
+            let (line, rest) = bytes.split_at(end.unwrap_or(bytes.len()));
+            self.line.extend_from_slice(line);
+            if self.line.len() + self.data.len() > MAX_EVENT_BYTES {
+                return Err(TooLong);
+            }
+            if end.is_some() {
+                events.extend(self.end_of_line());
+            }
+            self.after_return = rest == b"\r";
+            bytes = match rest {
+                [b'\r', b'\n', rest @ ..] | [b'\r' | b'\n', rest @ ..] => rest,
+                rest => rest,
+            };
+        }
+        Ok(events)
+    }
+
+    /// A blank line ends the event. Of the fields only `data` counts: what an event is stands in it, too.
+    fn end_of_line(&mut self) -> Option<Vec<u8>> {
+        let line = std::mem::take(&mut self.line);
+        let is_first = !std::mem::replace(&mut self.begun, true);
+        let line = if is_first { line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&line) } else { &line };
+        if line.is_empty() {
+            let data = std::mem::take(&mut self.data);
+            return std::mem::take(&mut self.has_data).then_some(data);
+        }
+        let value = match line.strip_prefix(b"data") {
+            Some([]) => &[],
+            Some([b':', b' ', value @ ..] | [b':', value @ ..]) => value,
+            Some(_) | None => return None,
+        };
+        if self.has_data {
+            self.data.push(b'\n');
+        }
+        self.has_data = true;
+        self.data.extend_from_slice(value);
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn events(bytes: &[u8]) -> Vec<String> {
+        let events = Framing::default().push(bytes).unwrap();
+        events.into_iter().map(|data| String::from_utf8(data).unwrap()).collect()
+    }
+
+    #[test]
+    fn events_end_with_a_blank_line_of_any_kind() {
+        assert_eq!(events(b"event: a\ndata: 1\n\ndata:2\r\n\r\ndata: 3\r\rdata: 4"), ["1", "2", "3"]);
+    }
+
+    #[test]
+    fn lines_of_data_are_joined_and_other_fields_count_for_nothing() {
+        assert_eq!(events(b"\xef\xbb\xbfdata: 1\n: words\nid: 7\ndata\ndata: 2\n\n\n\n"), ["1\n\n2"]);
+        assert_eq!(events(b"database: 1\n\n"), [""; 0]);
+    }
+
+    #[test]
+    fn an_event_without_end_is_not_kept() {
+        let mut framing = Framing::default();
+        let piece = [b"data: ".as_slice(), &[b'x'; 1024 * 1024]].concat();
+        let taken = (0..8).take_while(|_| framing.push(&piece).is_ok()).count();
+        assert_eq!(taken, 3);
+    }
+}

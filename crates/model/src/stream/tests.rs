@@ -1,0 +1,216 @@
+//! The fold: what it makes of whole, broken and random streams.
+
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+
+/// A stream with every kind of block and delta, a ping in between, and counts as the API gives them.
+const EVENTS: [&str; 20] = [
+    r#"{"type":"message_start","message":{"id":"m","model":"claude-x","role":"assistant","content":[],"usage":{"input_tokens":10,"output_tokens":1,"cache_read_input_tokens":20,"cache_creation_input_tokens":7,"cache_creation":{"ephemeral_5m_input_tokens":4,"ephemeral_1h_input_tokens":3}}}}"#,
+    r#"{"type":"content_block_start","index":0,"content_block":{"type":"thinking","thinking":"","signature":""}}"#,
+    r#"{"type":"content_block_delta","index":0,"delta":{"type":"thinking_delta","thinking":"né"}}"#,
+    r#"{"type":"ping"}"#,
+    r#"{"type":"content_block_delta","index":0,"delta":{"type":"signature_delta","signature":"c2ln"}}"#,
+    r#"{"type":"content_block_stop","index":0}"#,
+    r#"{"type":"content_block_start","index":1,"content_block":{"type":"redacted_thinking","data":"eA=="}}"#,
+    r#"{"type":"content_block_stop","index":1}"#,
+    r#"{"type":"content_block_start","index":2,"content_block":{"type":"text","text":""}}"#,
+    r#"{"type":"content_block_delta","index":2,"delta":{"type":"text_delta","text":"a\nb"}}"#,
+    r#"{"type":"content_block_delta","index":2,"delta":{"type":"text_delta","text":"😀"}}"#,
+    r#"{"type":"content_block_stop","index":2}"#,
+    r#"{"type":"content_block_start","index":3,"content_block":{"type":"tool_use","id":"t1","name":"read","input":{}}}"#,
+    r#"{"type":"content_block_delta","index":3,"delta":{"type":"input_json_delta","partial_json":""}}"#,
+    r#"{"type":"content_block_delta","index":3,"delta":{"type":"input_json_delta","partial_json":"{\"pa"}}"#,
+    r#"{"type":"content_block_delta","index":3,"delta":{"type":"input_json_delta","partial_json":"th\":1}"}}"#,
+    r#"{"type":"content_block_stop","index":3}"#,
+    r#"{"type":"new_kind_of_event","x":1}"#,
+    r#"{"type":"message_delta","delta":{"stop_reason":"tool_use","stop_sequence":null},"usage":{"output_tokens":42,"input_tokens":null,"cache_read_input_tokens":null}}"#,
+    r#"{"type":"message_stop"}"#,
+];
+
+fn whole() -> Vec<u8> {
+    EVENTS.iter().flat_map(|event| format!("event: x\ndata: {event}\n\n").into_bytes()).collect()
+}
+
+fn fold<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Complete, Broken> {
+    let mut fold = Fold::default();
+    for piece in pieces {
+        fold.push(piece)?;
+    }
+    fold.finish()
+}
+
+/// The whole stream with one piece of its text replaced.
+fn with(from: &str, to: &str) -> Result<Complete, Broken> {
+    let text = String::from_utf8(whole()).unwrap();
+    assert!(text.contains(from), "{from}");
+    fold([text.replacen(from, to, 1).as_bytes()])
+}
+
+#[test]
+fn a_stream_becomes_its_message() {
+    let complete = fold([whole().as_slice()]).unwrap();
+    let content = serde_json::to_value(&complete.message.content).unwrap();
+    assert_eq!(
+        content,
+        json!([
+            {"type": "thinking", "thinking": "né", "signature": "c2ln"},
+            {"type": "redacted_thinking", "data": "eA=="},
+            {"type": "text", "text": "a\nb\u{1f600}"},
+            {"type": "tool_use", "id": "t1", "name": "read", "input": {"path": 1}},
+        ])
+    );
+    assert_eq!((complete.stop, complete.model.as_str()), (Stop::ToolUse, "claude-x"));
+    let usage = Usage { input: 10, output: 42, cache_read: 20, cache_write_5m: 4, cache_write_1h: 3 };
+    assert_eq!(complete.usage, Some(usage));
+}
+
+#[test]
+fn every_reason_to_stop_is_known_or_an_error() {
+    for (reason, stop) in [
+        ("end_turn", Stop::EndTurn),
+        ("max_tokens", Stop::MaxTokens),
+        ("stop_sequence", Stop::StopSequence),
+        ("pause_turn", Stop::PauseTurn),
+        ("refusal", Stop::Refusal),
+        ("model_context_window_exceeded", Stop::ModelContextWindowExceeded),
+    ] {
+        let complete = with(r#""stop_reason":"tool_use""#, &format!(r#""stop_reason":"{reason}""#));
+        assert_eq!(complete.unwrap().stop, stop);
+    }
+    let unknown = with(r#""stop_reason":"tool_use""#, r#""stop_reason":"lunch""#);
+    assert_eq!(unknown, Err(Broken::UnknownStop("lunch".into())));
+    let none = with(r#""stop_reason":"tool_use""#, r#""stop_reason":null"#);
+    assert!(matches!(none, Err(Broken::Disorder(_))), "{none:?}");
+}
+
+#[test]
+fn input_that_is_no_object_is_told_in_a_form_that_goes_back() {
+    for (written, expected) in [
+        (r#"th\":1"#, json!({INVALID_JSON: "{\"path\":1"})),
+        (r#"th\":1}}"#, json!({INVALID_JSON: "{\"path\":1}}"})),
+    ] {
+        let complete = with(r#"th\":1}"#, written).unwrap();
+        let last = serde_json::to_value(complete.message.content.last()).unwrap();
+        assert_eq!(last["input"], expected);
+    }
+    // Nothing at all is a call without input.
+    let text = String::from_utf8(whole()).unwrap();
+    let empty = text.replace(r#"{\"pa"#, "").replace(r#"th\":1}"#, "");
+    let complete = fold([empty.as_bytes()]).unwrap();
+    assert_eq!(serde_json::to_value(complete.message.content.last()).unwrap()["input"], json!({}));
+}
+
+#[test]
+fn every_end_before_the_end_is_a_cut() {
+    let whole = whole();
+    // After the last byte of the last event's data nothing is missing but the blank line.
+    for end in 1..whole.len() - 1 {
+        let cut = fold([&whole[..end]]);
+        assert_eq!(cut, Err(Broken::Cut), "{end}");
+    }
+    assert_eq!(fold([]), Err(Broken::Empty));
+    assert_eq!(fold([b" \n\n".as_slice()]), Err(Broken::Empty));
+}
+
+#[test]
+fn what_is_no_stream_is_told_apart() {
+    assert_eq!(fold([b"\n<!doctype html><p>".as_slice()]), Err(Broken::Html));
+    assert_eq!(fold([br#"{"type": "message"}"#.as_slice()]), Err(Broken::NotAStream));
+    assert!(matches!(fold([b"data: {\"type\": \"mess\n\n".as_slice()]), Err(Broken::BadEvent(_))));
+    assert!(matches!(fold([b"data: {\"type\": \"message_stop\"}\n\n".as_slice()]), Err(Broken::Disorder(_))));
+    let told = fold([br#"data: {"type":"error","error":{"type":"overloaded_error","message":"x"}}
+
+"#
+    .as_slice()]);
+    assert_eq!(told, Err(Broken::Told { kind: "overloaded_error".into(), message: "x".into() }));
+}
+
+#[test]
+fn events_that_contradict_each_other_are_no_answer() {
+    for (from, to) in [
+        (r#""index":3"#, r#""index":4"#),
+        (r#"{"type":"content_block_stop","index":0}"#, r#"{"type":"ping"}"#),
+        (r#""type":"text_delta""#, r#""type":"poem_delta""#),
+        (r#"{"type":"redacted_thinking","data":"eA=="}"#, "7"),
+        (r#"{"type":"text","text":""}"#, r#"{"type":"text","text":7}"#),
+    ] {
+        let broken = with(from, to);
+        assert!(matches!(broken, Err(Broken::Disorder(_) | Broken::BadEvent(_))), "{from}: {broken:?}");
+    }
+    let twice = [whole().split(|byte| *byte == b'\n').nth(1).unwrap(), b"\n\n"].concat();
+    let broken = fold([twice.as_slice(), twice.as_slice()]);
+    assert!(matches!(broken, Err(Broken::Disorder(_))), "{broken:?}");
+    let no_call = with(r#"{"type":"tool_use","id":"t1","name":"read","input":{}}"#, r#"{"type":"x"}"#);
+    assert!(matches!(no_call, Err(Broken::Disorder(_))), "{no_call:?}");
+}
+
+#[test]
+fn a_stream_without_end_is_not_kept() {
+    let start = b"data: {\"type\":\"message_start\",\"message\":{}}\n\n".as_slice();
+    let block = br#"data: {"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}
+
+"#;
+    let more = json!({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "x".repeat(1 << 20)}});
+    let more = format!("data: {more}\n\n");
+    let mut fold = Fold::default();
+    fold.push(start).unwrap();
+    fold.push(block).unwrap();
+    let taken = (0..100).take_while(|_| fold.push(more.as_bytes()).is_ok()).count();
+    // The start of the block has its own few bytes.
+    assert_eq!(taken, (MAX_CONTENT_BYTES >> 20) - 1);
+
+    let mut fold = Fold::default();
+    let taken = (0..1000).take_while(|_| fold.push(&vec![b' '; 1 << 20]).is_ok()).count();
+    assert!(taken < 10, "{taken}");
+    let mut fold = Fold::default();
+    let noise = [b":".as_slice(), &[b'x'; (1 << 20) - 2], b"\n"].concat();
+    let taken = (0..1000).take_while(|_| fold.push(&noise).is_ok()).count();
+    assert_eq!(taken, MAX_STREAM_BYTES >> 20);
+}
+
+#[test]
+fn the_cost_is_known_as_it_grows() {
+    let mut fold = Fold::default();
+    assert_eq!(fold.meter(), Meter::default());
+    let whole = whole();
+    let mut before = 0;
+    for byte in &whole[..whole.len() - 1] {
+        fold.push(&[*byte]).unwrap();
+        let meter = fold.meter();
+        assert!(!meter.is_total && meter.content_bytes >= before);
+        assert!(meter.usage.is_none_or(|usage| usage.input == 10 && usage.cache_write_1h == 3));
+        before = meter.content_bytes;
+    }
+    fold.push(b"\n").unwrap();
+    assert!(fold.meter().is_total && before > 20);
+}
+
+proptest! {
+    /// However the network cuts it, it is the same message.
+    #[test]
+    fn pieces_make_no_difference(cuts in prop::collection::vec(0..3000_usize, 0..40)) {
+        let whole = whole();
+        let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(whole.len())).collect();
+        cuts.extend([0, whole.len()]);
+        cuts.sort_unstable();
+        let pieces = cuts.windows(2).map(|pair| &whole[pair[0]..pair[1]]);
+        prop_assert_eq!(fold(pieces), fold([whole.as_slice()]));
+    }
+
+    /// Rubbish is refused, never a panic and never an answer.
+    #[test]
+    fn rubbish_is_no_answer(bytes in prop::collection::vec(any::<u8>(), 0..2000)) {
+        prop_assert!(fold([bytes.as_slice()]).is_err());
+    }
+
+    /// A damaged stream is refused or is an answer: never a panic, and the same for every cut.
+    #[test]
+    fn damage_is_the_same_for_every_cut(at in 0..3000_usize, byte in any::<u8>(), cut in 0..3000_usize) {
+        let mut whole = whole();
+        let (at, cut) = (at % whole.len(), cut % whole.len());
+        whole[at] = byte;
+        prop_assert_eq!(fold([&whole[..cut], &whole[cut..]]), fold([whole.as_slice()]));
+    }
+}

@@ -1,0 +1,110 @@
+//! `diff`: the change that is reviewed, with the line numbers that findings cite.
+
+use serde::Deserialize;
+use serde_json::Value;
+use truing_diff::{FileDiff, Hunk, Line, LineKind, Status, files};
+
+use super::index::Index;
+use super::list::counted;
+use super::page::{Page, line, visible};
+use super::{Reply, Wrong, parse};
+
+/// What the model calls it.
+pub const DIFF: &str = "diff";
+
+/// The most lines of one answer.
+const MAX_LINES: usize = 800;
+/// The most characters of one line that are shown.
+const MAX_LINE_CHARS: usize = 500;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Input {
+    path: Option<String>,
+    skip: Option<usize>,
+}
+
+/// Answers a call of `diff`: `change` is the unified diff, as git printed it.
+pub fn diff(change: &[u8], input: &Value) -> Reply {
+    parse(DIFF, input).and_then(|input| answer(change, input)).into()
+}
+
+fn answer(change: &[u8], input: Input) -> Result<String, Wrong> {
+    let wanted = input.path.as_deref().map(|path| Index::path(Some(path))).transpose()?;
+    let wanted = wanted.filter(|path| !path.as_bytes().is_empty());
+    let is_wanted = |file: &FileDiff<'_>| wanted.as_ref().is_none_or(|path| is_at(file, path.as_bytes()));
+    let chosen: Vec<_> = files(change).filter_map(Result::ok).filter(is_wanted).collect();
+    let (mut added, mut deleted) = (0_u64, 0_u64);
+    for file in &chosen {
+        added += u64::from(file.added);
+        deleted += u64::from(file.deleted);
+    }
+    let heading = format!("The change touches {}: +{added} -{deleted}", counted(chosen.len(), "file"));
+    if chosen.is_empty() {
+        return match wanted {
+            Some(path) => Err(Wrong::NotInChange(path)),
+            None => Ok("The change is empty".to_owned()),
+        };
+    }
+
+    let mut page = Page::new(input.skip, MAX_LINES);
+    if chosen.len() > 1 {
+        // What there is, before so much of it that only a part fits.
+        for file in &chosen {
+            page.item(|| format!("  {}\n", named(file)));
+        }
+    }
+    for file in &chosen {
+        page.item(|| format!("\n{}\n", named(file)));
+        for hunk in &file.hunks {
+            page.item(|| heading_of(hunk));
+            for text in hunk.lines() {
+                page.item(|| numbered(&text));
+            }
+        }
+    }
+    page.finish(&heading, "lines")
+}
+
+/// Is a file this one, one in this folder, or was it called so before?
+fn is_at(file: &FileDiff<'_>, wanted: &[u8]) -> bool {
+    let at =
+        |path: &[u8]| path.strip_prefix(wanted).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"));
+    at(file.path.as_bytes()) || file.old_path.as_ref().is_some_and(|old| at(old.as_bytes()))
+}
+
+fn named(file: &FileDiff<'_>) -> String {
+    let path = visible(&file.path.to_string());
+    let what = match file.status {
+        Status::Added => "added",
+        Status::Deleted => "deleted",
+        Status::Modified => "modified",
+        Status::Renamed => "renamed",
+        Status::Copied => "copied",
+        Status::Mode => "mode changed",
+        Status::Binary => "modified, binary",
+    };
+    let from = file.old_path.as_ref().map(|old| format!(" from {}", visible(&old.to_string())));
+    let binary = if file.is_binary && file.status != Status::Binary { ", binary" } else { "" };
+    let (from, added, deleted) = (from.unwrap_or_default(), file.added, file.deleted);
+    format!("{path} ({what}{from}{binary}, +{added} -{deleted})")
+}
+
+fn heading_of(hunk: &Hunk<'_>) -> String {
+    let Hunk { old_start, old_lines, new_start, new_lines, section, .. } = hunk;
+    let section = line(section, 1, MAX_LINE_CHARS);
+    let text = format!("@@ -{old_start},{old_lines} +{new_start},{new_lines} @@ {section}");
+    format!("{}\n", text.trim_end())
+}
+
+/// Old number, new number, mark and text.
+fn numbered(shown: &Line<'_>) -> String {
+    let number = |number: Option<u32>| number.map_or_else(String::new, |number| number.to_string());
+    let mark = match shown.kind {
+        LineKind::Context => ' ',
+        LineKind::Added => '+',
+        LineKind::Deleted => '-',
+    };
+    let text = shown.text.strip_suffix(b"\r").unwrap_or(shown.text);
+    format!("{:>6} {:>6} {mark}{}\n", number(shown.old), number(shown.new), line(text, 1, MAX_LINE_CHARS))
+}

@@ -1,0 +1,233 @@
+//! `grep`: lines by a regular expression, with ripgrep's engine.
+
+use std::borrow::Cow;
+use std::io::{self, Read};
+use std::time::Instant;
+
+use grep_regex::{RegexMatcher, RegexMatcherBuilder};
+use grep_searcher::{Searcher, SearcherBuilder, Sink, SinkContext, SinkContextKind, SinkMatch};
+use memchr::memmem;
+use serde::Deserialize;
+use truing_diff::RepoPath;
+
+use super::index::Index;
+use super::list::{counted, matcher};
+use super::page::{Page, line, visible};
+use super::{Wrong, read};
+use crate::file::Tree;
+
+/// The most matching lines of one answer.
+const MAX_MATCHES: usize = 200;
+/// The most characters of one line that are shown.
+const MAX_LINE_CHARS: usize = 300;
+/// The most lines of context before and after a match.
+const MAX_CONTEXT: usize = 10;
+/// The longest regular expression, in bytes.
+const MAX_PATTERN_BYTES: usize = 1_000;
+/// How much memory a compiled expression may take, and its cache while it searches.
+const MAX_REGEX_BYTES: usize = 1 << 20;
+/// How deep an expression may be nested.
+const MAX_NESTING: u32 = 50;
+/// How much memory a search takes for lines: longer ones are not searched.
+const MAX_HEAP_BYTES: usize = 1 << 20;
+/// How much of a file is given to the search between two looks at the clock.
+const PART_BYTES: usize = 16 << 10;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Input {
+    pattern: String,
+    path: Option<String>,
+    glob: Option<String>,
+    #[serde(default)]
+    ignore_case: bool,
+    #[serde(default)]
+    literal: bool,
+    context: Option<usize>,
+    skip: Option<usize>,
+}
+
+pub(super) fn answer(tree: &Tree, index: &Index, input: Input, end: Instant) -> Result<String, Wrong> {
+    let regex = regex(&input)?;
+    let only = input.glob.as_deref().map(matcher).transpose()?;
+    let context = input.context.unwrap_or(0);
+    if context > MAX_CONTEXT {
+        return Err(Wrong::OutOfRange { what: "context", least: 0, most: MAX_CONTEXT });
+    }
+    let files = index.at(input.path.as_deref())?;
+    let mut searcher = SearcherBuilder::new();
+    searcher.line_number(true).before_context(context).after_context(context).bom_sniffing(false);
+    let mut searcher = searcher.heap_limit(Some(MAX_HEAP_BYTES)).build();
+
+    let mut found = Found::new(input.skip);
+    let mut gaps = Gaps::default();
+    for path in files.iter().filter(|path| only.as_ref().is_none_or(|only| only.matches(path))) {
+        if Instant::now() >= end {
+            gaps.late += 1;
+            continue;
+        }
+        let Ok(content) = read::text(tree, path) else {
+            gaps.unread += 1;
+            continue;
+        };
+        found.begin(path);
+        let text = unix(content.bytes());
+        match searcher.search_reader(&regex, Timed { rest: &text, end }, &mut found) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => gaps.late += 1,
+            Err(_) => gaps.long += 1,
+        }
+        if found.is_full {
+            break;
+        }
+    }
+    let pattern = visible(&input.pattern);
+    let notes = format!("{}{}", gaps.told(), index.note());
+    match found.page.seen() {
+        0 => Ok(format!("No line matches `{pattern}`{notes}")),
+        seen if found.is_full => found
+            .page
+            .finish(&format!("At least {} for `{pattern}`{notes}", counted(seen, "match")), "matches"),
+        seen => found.page.finish(&format!("{} for `{pattern}`{notes}", counted(seen, "match")), "matches"),
+    }
+}
+
+fn regex(input: &Input) -> Result<RegexMatcher, Wrong> {
+    let bytes = input.pattern.len();
+    if bytes > MAX_PATTERN_BYTES {
+        return Err(Wrong::LongPattern { bytes, most: MAX_PATTERN_BYTES });
+    }
+    let mut builder = RegexMatcherBuilder::new();
+    builder.case_insensitive(input.ignore_case).fixed_strings(input.literal).line_terminator(Some(b'\n'));
+    builder.size_limit(MAX_REGEX_BYTES).dfa_size_limit(MAX_REGEX_BYTES).nest_limit(MAX_NESTING);
+    builder.multi_line(true);
+    let hint = "It is a regular expression of ripgrep, matched against single lines, without look-around and \
+                back-references; with \"literal\": true it is plain text";
+    builder.build(&input.pattern).map_err(|error| {
+        // The words before it show the pattern as it was wrapped.
+        let why = error.to_string().rsplit("error: ").next().unwrap_or_default().to_owned();
+        Wrong::Pattern { why, hint }
+    })
+}
+
+/// A text whose lines end with LF alone, so that `$` is before it; the lines stay the same.
+fn unix(text: &[u8]) -> Cow<'_, [u8]> {
+    if memmem::find(text, b"\r\n").is_none() {
+        return text.into();
+    }
+    let mut unix = Vec::with_capacity(text.len());
+    for line in text.split_inclusive(|byte| *byte == b'\n') {
+        match line.strip_suffix(b"\r\n") {
+            Some(line) => unix.extend(line.iter().chain(b"\n")),
+            None => unix.extend(line),
+        }
+    }
+    unix.into()
+}
+
+/// Files that were not searched.
+#[derive(Default)]
+struct Gaps {
+    /// Binary, too large, or not to be opened.
+    unread: usize,
+    /// With lines that are too long.
+    long: usize,
+    /// Not in time, or not to their end.
+    late: usize,
+}
+
+impl Gaps {
+    fn told(&self) -> String {
+        let Self { unread, long, late } = *self;
+        let mut told = String::new();
+        if unread > 0 {
+            told.push_str(&format!("; not searched, as binary or too large: {unread}"));
+        }
+        if long > 0 {
+            told.push_str(&format!("; not searched to the end, for lines that are too long: {long}"));
+        }
+        if late > 0 {
+            told.push_str(&format!(
+                "; not searched for want of time: {late} (narrow it down with `path` or `glob`)"
+            ));
+        }
+        told
+    }
+}
+
+/// A file's text in parts, until the time is over.
+struct Timed<'text> {
+    rest: &'text [u8],
+    end: Instant,
+}
+
+impl Read for Timed<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if Instant::now() >= self.end {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        let most = into.len().min(PART_BYTES);
+        self.rest.read(into.get_mut(..most).unwrap_or_default())
+    }
+}
+
+/// What was found so far.
+struct Found {
+    page: Page,
+    /// Of the file that is being searched; empty once it is shown.
+    heading: String,
+    /// Lines before a match that may not be shown.
+    before: String,
+    /// Was the last match shown? Then so is what follows it.
+    is_shown: bool,
+    is_full: bool,
+}
+
+impl Found {
+    fn new(skip: Option<usize>) -> Self {
+        let page = Page::new(skip, MAX_MATCHES);
+        Self { page, heading: String::new(), before: String::new(), is_shown: false, is_full: false }
+    }
+
+    fn begin(&mut self, path: &RepoPath) {
+        self.heading = format!("{}\n", visible(&path.to_string()));
+        self.before.clear();
+        self.is_shown = false;
+    }
+}
+
+impl Sink for Found {
+    type Error = io::Error;
+
+    fn matched(&mut self, _: &Searcher, found: &SinkMatch<'_>) -> io::Result<bool> {
+        self.is_shown = !self.page.skips_next();
+        let lines =
+            || format!("{}{}{}", self.heading, self.before, shown(found.line_number(), ':', found.bytes()));
+        self.is_full = !self.page.item(lines);
+        self.before.clear();
+        if self.is_shown {
+            self.heading.clear();
+        }
+        Ok(!self.is_full)
+    }
+
+    fn context(&mut self, _: &Searcher, found: &SinkContext<'_>) -> io::Result<bool> {
+        let line = shown(found.line_number(), '-', found.bytes());
+        match found.kind() {
+            SinkContextKind::Before => self.before.push_str(&line),
+            SinkContextKind::After | SinkContextKind::Other if self.is_shown => self.page.more(&line),
+            SinkContextKind::After | SinkContextKind::Other => {}
+        }
+        Ok(true)
+    }
+
+    fn context_break(&mut self, _: &Searcher) -> io::Result<bool> {
+        self.before.push_str("     --\n");
+        Ok(true)
+    }
+}
+
+fn shown(number: Option<u64>, mark: char, bytes: &[u8]) -> String {
+    let text = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+    format!("{:>6}{mark} {}\n", number.unwrap_or_default(), line(text, 1, MAX_LINE_CHARS))
+}

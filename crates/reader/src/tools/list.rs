@@ -1,0 +1,135 @@
+//! `list` and `glob`: which files there are.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+
+use globset::{GlobBuilder, GlobMatcher};
+use serde::Deserialize;
+use truing_diff::RepoPath;
+
+use super::Wrong;
+use super::index::{Index, Place};
+use super::page::{Page, visible};
+use crate::file::Tree;
+
+/// The most entries of one answer.
+const MAX_ENTRIES: usize = 500;
+/// The longest pattern of a path, in bytes.
+const MAX_GLOB_BYTES: usize = 500;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ListInput {
+    path: Option<String>,
+    skip: Option<usize>,
+}
+
+pub(super) fn list(tree: &Tree, index: &Index, input: ListInput) -> Result<String, Wrong> {
+    let folder = Index::path(input.path.as_deref())?;
+    let files = match index.place(&folder) {
+        Some(Place::Folder) => index.below(&folder),
+        Some(Place::File) => {
+            let size = tree.size(&folder).unwrap_or_default();
+            return Ok(format!("{} is a file of {size} bytes", visible(&folder.to_string())));
+        }
+        None => return Err(Wrong::NoSuchPlace(folder)),
+    };
+
+    let depth = if folder.as_bytes().is_empty() { 0 } else { folder.as_bytes().len() + 1 };
+    let mut page = Page::new(input.skip, MAX_ENTRIES);
+    for (name, entry) in entries(files, depth) {
+        let name = visible(&RepoPath::from_bytes(name).to_string());
+        page.item(|| match entry {
+            Entry::File(path) => format!("{name}  ({} bytes)\n", tree.size(path).unwrap_or_default()),
+            Entry::Folder(count) => format!("{name}/  ({})\n", counted(count, "file")),
+        });
+    }
+    let (shown, count) = (visible(&folder.to_string()), page.seen());
+    let place = if depth == 0 { "The root".to_owned() } else { format!("{shown}/") };
+    page.finish(&format!("{place} has {}{}", counted(count, "entr"), index.note()), "entries")
+}
+
+/// What stands in a folder.
+enum Entry<'a> {
+    File(&'a RepoPath),
+    /// With so many files below it.
+    Folder(usize),
+}
+
+/// The entries of a folder, whose own path takes `depth` bytes of its files' paths.
+fn entries(files: &[RepoPath], depth: usize) -> BTreeMap<&[u8], Entry<'_>> {
+    let mut entries = BTreeMap::new();
+    for file in files {
+        let below = file.as_bytes().get(depth..).unwrap_or_default();
+        match below.iter().position(|byte| *byte == b'/') {
+            None => drop(entries.insert(below, Entry::File(file))),
+            Some(end) => {
+                let name = below.get(..end).unwrap_or_default();
+                match entries.entry(name).or_insert(Entry::Folder(0)) {
+                    Entry::Folder(count) => *count += 1,
+                    Entry::File(_) => {}
+                }
+            }
+        }
+    }
+    entries
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct GlobInput {
+    pattern: String,
+    skip: Option<usize>,
+}
+
+pub(super) fn glob(index: &Index, input: GlobInput) -> Result<String, Wrong> {
+    let matcher = matcher(&input.pattern)?;
+    let mut page = Page::new(input.skip, MAX_ENTRIES);
+    for file in index.below(&RepoPath::default()).iter().filter(|file| matcher.matches(file)) {
+        page.item(|| format!("{}\n", visible(&file.to_string())));
+    }
+    let pattern = visible(&input.pattern);
+    match page.seen() {
+        0 => Ok(format!("No file matches `{pattern}`{}", index.note())),
+        count => {
+            page.finish(&format!("{} match `{pattern}`{}", counted(count, "file"), index.note()), "files")
+        }
+    }
+}
+
+/// A pattern of paths: one without `/` is about names in any folder.
+pub(super) struct Paths {
+    glob: GlobMatcher,
+    of_names: bool,
+}
+
+impl Paths {
+    pub(super) fn matches(&self, path: &RepoPath) -> bool {
+        let bytes = path.as_bytes();
+        let name = bytes.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+        self.glob.is_match(OsStr::from_bytes(if self.of_names { name } else { bytes }))
+    }
+}
+
+pub(super) fn matcher(pattern: &str) -> Result<Paths, Wrong> {
+    if pattern.len() > MAX_GLOB_BYTES {
+        return Err(Wrong::LongPattern { bytes: pattern.len(), most: MAX_GLOB_BYTES });
+    }
+    let built = GlobBuilder::new(pattern).literal_separator(true).build();
+    let hint = "Use `*` within a name, `**` across folders, `{a,b}` for either, as in `src/**/*.{ts,tsx}`";
+    let glob = built.map_err(|error| Wrong::Pattern { why: error.kind().to_string(), hint })?;
+    Ok(Paths { glob: glob.compile_matcher(), of_names: !pattern.contains('/') })
+}
+
+/// `1 file`, `2 files`; `1 entry`, `2 entries`.
+pub(super) fn counted(count: usize, word: &str) -> String {
+    let ending = match (word.ends_with("entr"), count) {
+        (true, 1) => "y",
+        (true, _) => "ies",
+        (false, 1) => "",
+        (false, _) if word.ends_with("ch") => "es",
+        (false, _) => "s",
+    };
+    format!("{count} {word}{ending}")
+}

@@ -1,0 +1,112 @@
+//! The tools as a model is told of them: data.
+
+use serde_json::{Value, json};
+
+use super::{DIFF, TreeTool};
+use crate::syntax::Language;
+
+/// A tool as a model is told of it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Offered {
+    /// What the model calls it.
+    pub name: &'static str,
+    /// What it does.
+    pub description: String,
+    /// JSON Schema of its input.
+    pub input_schema: Value,
+}
+
+/// Every tool.
+pub fn offered() -> Vec<Offered> {
+    TreeTool::ALL.into_iter().map(of_tree).chain([of_change()]).collect()
+}
+
+fn of_tree(tool: TreeTool) -> Offered {
+    let (description, required, properties) = match tool {
+        TreeTool::Read => (
+            "Reads a text file at the head of the change. Lines come with their numbers, as findings cite them. \
+             A long file comes in parts, and the answer says how to get the next one."
+                .to_owned(),
+            json!(["path"]),
+            json!({
+                "path": text("The file, relative to the root of the repository"),
+                "start_line": number(1, "The first line to show; default 1"),
+                "end_line": number(1, "The last line to show; default the end of the file"),
+                "column": number(1, "Show each line from this character on; for the rest of lines that were cut"),
+            }),
+        ),
+        TreeTool::List => (
+            "Lists a folder at the head of the change: files with their size, folders with the number of files \
+             below them."
+                .to_owned(),
+            json!([]),
+            json!({ "path": text("The folder; default the root of the repository"), "skip": skip("entries") }),
+        ),
+        TreeTool::Glob => (
+            "Finds files by a pattern of their path: `*` within a name, `**` across folders, `{a,b}` for either. \
+             A pattern without `/` is about the name, in any folder."
+                .to_owned(),
+            json!(["pattern"]),
+            json!({ "pattern": text("The pattern, such as `src/**/*.py` or `*.toml`"), "skip": skip("files") }),
+        ),
+        TreeTool::Grep => (
+            "Searches the files at the head of the change for lines that match a regular expression (ripgrep's: no \
+             look-around, no back-references). Matches come with path and line number."
+                .to_owned(),
+            json!(["pattern"]),
+            json!({
+                "pattern": text("The regular expression, matched against single lines"),
+                "path": text("Only this file, or the files in this folder"),
+                "glob": text("Only files whose path matches this pattern, as in `glob`"),
+                "ignore_case": yes("Ignore case"),
+                "literal": yes("The pattern is plain text"),
+                "context": number(0, "So many lines before and after each match; at most 10"),
+                "skip": skip("matches"),
+            }),
+        ),
+        TreeTool::Symbol => (
+            format!(
+                "Finds where a function, class, type, method or top-level variable is defined, by syntax, in files \
+                 of {}. For uses of a name, or other languages, use `grep`.",
+                Language::known()
+            ),
+            json!(["name"]),
+            json!({
+                "name": text("The bare name, such as `parse`"),
+                "path": text("Only in this file, or the files in this folder"),
+                "skip": skip("definitions"),
+            }),
+        ),
+    };
+    Offered { name: tool.name(), description, input_schema: schema(&required, &properties) }
+}
+
+fn of_change() -> Offered {
+    let description = "Shows the change that is reviewed. Each line: its number before, its number after, a mark \
+                       (`+` added, `-` removed, blank unchanged), and its text. Of several files a list comes first.";
+    let properties = json!({
+        "path": text("Only this file, or the files in this folder; default the whole change"),
+        "skip": skip("lines"),
+    });
+    Offered { name: DIFF, description: description.to_owned(), input_schema: schema(&json!([]), &properties) }
+}
+
+fn schema(required: &Value, properties: &Value) -> Value {
+    json!({ "type": "object", "properties": properties, "required": required, "additionalProperties": false })
+}
+
+fn text(description: &str) -> Value {
+    json!({ "type": "string", "description": description })
+}
+
+fn yes(description: &str) -> Value {
+    json!({ "type": "boolean", "description": description })
+}
+
+fn number(least: u32, description: &str) -> Value {
+    json!({ "type": "integer", "minimum": least, "description": description })
+}
+
+fn skip(items: &str) -> Value {
+    number(0, &format!("Leave out so many {items}: those that answers before have shown"))
+}

@@ -1,0 +1,132 @@
+//! Bounded text: one page of an answer, whose lines hide nothing.
+
+use std::fmt::Write as _;
+
+use truing_core::line::is_hidden;
+
+use super::Wrong;
+
+/// How many bytes the lines of one page have at most. Notes come on top.
+const MAX_PAGE_BYTES: usize = 32 << 10;
+/// Ends what is too long for a page.
+const CUT: &str = "\n[… cut: too long to be shown]\n";
+/// The longest single note or refusal, in characters.
+const MAX_NOTE_CHARS: usize = 1_000;
+
+/// A page that is being filled: items before `skip` are left out, and those that do not fit.
+pub(super) struct Page {
+    text: String,
+    skip: usize,
+    most: usize,
+    seen: usize,
+    shown: usize,
+    is_full: bool,
+}
+
+impl Page {
+    /// A page of at most `most` items.
+    pub(super) fn new(skip: Option<usize>, most: usize) -> Self {
+        Self { text: String::new(), skip: skip.unwrap_or(0), most, seen: 0, shown: 0, is_full: false }
+    }
+
+    /// The next item: its lines, each with its end. It is only made if it is to be shown. False once the page is full:
+    /// items after it are counted and not shown.
+    pub(super) fn item(&mut self, lines: impl FnOnce() -> String) -> bool {
+        self.seen += 1;
+        if self.seen <= self.skip || self.is_full {
+            return !self.is_full;
+        }
+        let mut lines = if self.shown < self.most { lines() } else { String::new() };
+        if self.shown == 0 && lines.len() > MAX_PAGE_BYTES {
+            // Left out, it would never be past.
+            lines.truncate(lines.floor_char_boundary(MAX_PAGE_BYTES - CUT.len()));
+            lines.push_str(CUT);
+        }
+        if self.shown >= self.most || self.text.len() + lines.len() > MAX_PAGE_BYTES {
+            self.is_full = true;
+            return false;
+        }
+        self.text.push_str(&lines);
+        self.shown += 1;
+        true
+    }
+
+    /// A line that belongs to the last item, if there is room for it.
+    pub(super) fn more(&mut self, line: &str) {
+        if self.text.len() + line.len() <= MAX_PAGE_BYTES {
+            self.text.push_str(line);
+        }
+    }
+
+    /// Is the next item to be left out because pages before showed it?
+    pub(super) fn skips_next(&self) -> bool {
+        self.seen < self.skip
+    }
+
+    /// How many items there were so far.
+    pub(super) fn seen(&self) -> usize {
+        self.seen
+    }
+
+    /// The page under its heading, without a word of what comes after it.
+    pub(super) fn text(self, heading: &str) -> String {
+        format!("{heading}\n{}", self.text)
+    }
+
+    /// The page under its heading, and how to get the next one. `items` says what they are, in the plural.
+    pub(super) fn finish(self, heading: &str, items: &str) -> Result<String, Wrong> {
+        let Self { skip, seen, shown, is_full, .. } = self;
+        if skip > 0 && skip >= seen {
+            return Err(Wrong::BeyondTheEnd { skip, total: seen });
+        }
+        let mut answer = self.text(heading);
+        if is_full {
+            let (first, next) = (skip + 1, skip + shown);
+            let _ = writeln!(
+                answer,
+                "[{items} {first} to {next} are shown, there are more: call again with \"skip\": {next}]"
+            );
+        }
+        Ok(answer)
+    }
+}
+
+/// A line of a file: at most `most` characters from the `column`th (1-based) on, nothing hidden, and where it was cut.
+pub(super) fn line(bytes: &[u8], column: usize, most: usize) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    let mut rest = text.chars().skip(column - 1);
+    let mut shown = String::with_capacity(text.len().min(most));
+    for letter in rest.by_ref().take(most) {
+        push_visible(&mut shown, letter);
+    }
+    match rest.count() {
+        0 => {}
+        more => {
+            let _ = write!(shown, " [… {more} more characters of this line]");
+        }
+    }
+    shown
+}
+
+/// Words of a file or of the model within a line of ours.
+pub(super) fn visible(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for letter in text.chars() {
+        push_visible(&mut shown, letter);
+    }
+    shown
+}
+
+/// What cannot be seen is written as an escape: text that a person does not see is not whispered to a model either.
+fn push_visible(text: &mut String, letter: char) {
+    if is_hidden(letter) && letter != '\t' {
+        let _ = write!(text, "{}", letter.escape_unicode());
+    } else {
+        text.push(letter);
+    }
+}
+
+/// A note or a refusal: one visible line of bounded length.
+pub(super) fn cut_note(words: &str) -> String {
+    line(words.replace('\n', " ").as_bytes(), 1, MAX_NOTE_CHARS)
+}

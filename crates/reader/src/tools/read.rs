@@ -1,0 +1,109 @@
+//! `read`: numbered lines of a file.
+
+use std::fmt::Write as _;
+
+use serde::Deserialize;
+use truing_core::outcome::SkipReason;
+use truing_diff::RepoPath;
+
+use super::Wrong;
+use super::index::Index;
+use super::page::{Page, line, visible};
+use crate::content::{Content, Form};
+use crate::file::Tree;
+use crate::lines::Lines;
+
+/// The most lines of one answer.
+const MAX_LINES: usize = 800;
+/// The most characters of one line that are shown.
+pub(super) const MAX_LINE_CHARS: usize = 1_000;
+
+/// The last character of a line that there can be: no larger file is read.
+const MAX_COLUMN: usize = 5 << 20;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Input {
+    path: String,
+    start_line: Option<u32>,
+    end_line: Option<u32>,
+    column: Option<usize>,
+}
+
+pub(super) fn answer(tree: &Tree, index: &Index, input: Input) -> Result<String, Wrong> {
+    let path = index.file(&input.path)?;
+    let content = text(tree, &path)?;
+    let lines = Lines::of(content.bytes());
+    let (count, first) = (lines.count(), input.start_line.unwrap_or(1));
+    if count == 0 {
+        return Ok(format!("{} is empty", visible(&path.to_string())));
+    }
+    if first == 0 || first > count {
+        return Err(Wrong::NoSuchLine { path, lines: count });
+    }
+    let last = input.end_line.unwrap_or(count).min(count);
+    if last < first {
+        return Err(Wrong::Backwards);
+    }
+    let column = input.column.unwrap_or(1);
+    if !(1..=MAX_COLUMN).contains(&column) {
+        return Err(Wrong::OutOfRange { what: "column", least: 1, most: MAX_COLUMN });
+    }
+
+    let mut page = Page::new(None, MAX_LINES);
+    let mut reached = first;
+    let mut is_cut = false;
+    for number in first..=last {
+        let bytes = lines.bytes(lines.range(number));
+        let text = || numbered(number, &line(bytes, column, MAX_LINE_CHARS));
+        if !page.item(text) {
+            break;
+        }
+        // Cheap for nearly every line: a character has a byte at least.
+        is_cut |= bytes.len() >= MAX_LINE_CHARS + column
+            && String::from_utf8_lossy(bytes).chars().nth(MAX_LINE_CHARS + column - 1).is_some();
+        reached = number;
+    }
+    let name = visible(&path.to_string());
+    let mut answer = page.text(&format!("{name}, lines {first} to {reached} of {count}"));
+    if reached < last {
+        let next = reached + 1;
+        let _ = writeln!(
+            answer,
+            "[lines {next} to {last} are not shown: call again with \"start_line\": {next}]"
+        );
+    }
+    if is_cut {
+        let next = column + MAX_LINE_CHARS;
+        let _ = writeln!(answer, "[lines were cut: their rest is shown with \"column\": {next}]");
+    }
+    Ok(answer)
+}
+
+/// A file's content, if it is text.
+pub(super) fn text(tree: &Tree, path: &RepoPath) -> Result<Content, Wrong> {
+    let why = |why| Wrong::NotReadable { path: path.clone(), why };
+    let content = tree.read(path).map_err(|reason| match reason {
+        SkipReason::Binary => why("it is binary"),
+        SkipReason::TooLarge => why("it is larger than 5 MiB"),
+        SkipReason::Symlink => why("it is a link"),
+        SkipReason::Deleted
+        | SkipReason::Submodule
+        | SkipReason::Unchanged
+        | SkipReason::Ignored
+        | SkipReason::Generated
+        | SkipReason::Unreadable
+        | SkipReason::NotShown
+        | SkipReason::Unmerged
+        | SkipReason::DoesNotApply => why("it cannot be opened"),
+    })?;
+    match content.form() {
+        Form::Text | Form::Utf16 => Ok(content),
+        Form::Binary => Err(why("it is binary")),
+    }
+}
+
+/// A line with its number.
+pub(super) fn numbered(number: u32, text: &str) -> String {
+    format!("{number:>6}\t{text}\n")
+}

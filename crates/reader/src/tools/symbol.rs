@@ -1,0 +1,100 @@
+//! `symbol`: where a name is defined, by syntax.
+
+use std::time::Instant;
+
+use memchr::memmem;
+use serde::Deserialize;
+use truing_diff::RepoPath;
+
+use super::index::Index;
+use super::list::counted;
+use super::page::{Page, line, visible};
+use super::{Wrong, read};
+use crate::file::Tree;
+use crate::lines::Lines;
+use crate::syntax::{Definition, Language, Parsers, definitions, text_of};
+
+/// The most definitions of one answer.
+const MAX_DEFINITIONS: usize = 20;
+/// How many lines of a definition are shown.
+const MAX_LINES: u32 = 25;
+/// The longest name, in bytes.
+const MAX_NAME_BYTES: usize = 200;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Input {
+    name: String,
+    path: Option<String>,
+    skip: Option<usize>,
+}
+
+pub(super) fn answer(
+    tree: &Tree,
+    index: &Index,
+    parsers: &mut Parsers,
+    input: Input,
+    end: Instant,
+) -> Result<String, Wrong> {
+    let name = input.name.as_str();
+    let is_letter = |letter: char| letter.is_alphanumeric() || matches!(letter, '_' | '$' | '#');
+    if name.is_empty() || name.len() > MAX_NAME_BYTES || !name.chars().all(is_letter) {
+        return Err(Wrong::NotAName(visible(name)));
+    }
+    let wanted = memmem::Finder::new(name);
+    let mut page = Page::new(input.skip, MAX_DEFINITIONS);
+    let (mut complex, mut late) = (0, 0);
+    for path in index.at(input.path.as_deref())? {
+        let Some(language) = Language::of_path(path.as_bytes()) else { continue };
+        if Instant::now() >= end {
+            late += 1;
+            continue;
+        }
+        let Ok(content) = read::text(tree, path) else { continue };
+        if wanted.find(content.bytes()).is_none() {
+            continue;
+        }
+        let text = text_of(content.bytes());
+        let Ok(found) = definitions(language, &text, name, parsers, end) else {
+            complex += 1;
+            continue;
+        };
+        let lines = Lines::of(content.bytes());
+        for definition in found {
+            page.item(|| shown(path, &definition, &lines));
+        }
+    }
+
+    let mut notes = String::new();
+    if complex > 0 {
+        notes.push_str(&format!("; too large or too complex to be looked at: {}", counted(complex, "file")));
+    }
+    if late > 0 {
+        let files = counted(late, "file");
+        notes.push_str(&format!("; not looked at for want of time: {files} (narrow it down with `path`)"));
+    }
+    notes.push_str(index.note());
+    match page.seen() {
+        0 => {
+            let known = Language::known();
+            Ok(format!("No definition of `{name}` in files of {known}{notes}. `grep` finds it in any file."))
+        }
+        count => page.finish(&format!("{} of `{name}`{notes}", counted(count, "definition")), "definitions"),
+    }
+}
+
+fn shown(path: &RepoPath, definition: &Definition, lines: &Lines<'_>) -> String {
+    let Definition { kind, first, last } = *definition;
+    let mut text = format!("{}:{first}-{last} ({})\n", visible(&path.to_string()), kind.replace('_', " "));
+    let end = last.min(first.saturating_add(MAX_LINES - 1));
+    for number in first..=end {
+        text.push_str(&read::numbered(
+            number,
+            &line(lines.bytes(lines.range(number)), 1, read::MAX_LINE_CHARS),
+        ));
+    }
+    if end < last {
+        text.push_str(&format!("       [… to line {last}: `read` it with \"start_line\": {}]\n", end + 1));
+    }
+    text
+}

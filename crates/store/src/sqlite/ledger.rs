@@ -1,0 +1,289 @@
+//! The ledger: levels, and what is set aside and spent at them. Every call of the port is one transaction over all
+//! levels of a purse, so that processes that share the file cannot pass a limit together.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension, Row};
+use truing_core::id::Millis;
+use truing_core::ledger::{
+    Ask, Drawn, Grant, Known, Level, LevelKind, Purse, ReservationId, Reserved, alert, day, grant, month,
+    used_up,
+};
+use truing_core::money::MicroUsd;
+use truing_core::port::{Ledger, StoreError};
+
+use super::Sqlite;
+use super::fault::Fault;
+use super::operations::notice;
+
+/// Rows that one write forgets: others wait for no longer than that takes.
+const BATCH: i64 = 256;
+
+impl Ledger for Sqlite {
+    async fn reserve(&self, purse: &Purse, ask: &Ask) -> Result<Reserved, StoreError> {
+        let (purse, ask, clock) = (purse.clone(), *ask, Arc::clone(&self.0.clock));
+        self.write(move |connection| reserve(connection, &purse, &ask, clock.now())).await
+    }
+
+    async fn settle(&self, of: ReservationId, cost: MicroUsd, known: Known) -> Result<(), StoreError> {
+        let clock = Arc::clone(&self.0.clock);
+        self.write(move |connection| settle(connection, of, cost, known, clock.now())).await
+    }
+
+    async fn look(&self, levels: &[Level]) -> Result<Vec<Drawn>, StoreError> {
+        let (levels, clock) = (levels.to_vec(), Arc::clone(&self.0.clock));
+        self.write(move |connection| {
+            expire(connection, clock.now())?;
+            levels.iter().map(|level| Ok(find(connection, level)?.1)).collect()
+        })
+        .await
+    }
+
+    async fn drawn(&self) -> Result<Vec<Drawn>, StoreError> {
+        let clock = Arc::clone(&self.0.clock);
+        self.write(move |connection| {
+            let now = clock.now();
+            expire(connection, now)?;
+            current(connection, now)
+        })
+        .await
+    }
+}
+
+impl Sqlite {
+    /// Forgets some settled reservations that expired before then, and levels that were not drawn on since and whose
+    /// period is over. How many rows it were; none: all such are gone.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the file cannot be written.
+    pub async fn forget_money(&self, before: Millis) -> Result<usize, StoreError> {
+        let clock = Arc::clone(&self.0.clock);
+        self.write(move |connection| {
+            let now = clock.now();
+            expire(connection, now)?;
+            let sql = "DELETE FROM reservation WHERE id IN
+                       (SELECT id FROM reservation WHERE cost IS NOT NULL AND expires < ?1 LIMIT ?2)";
+            let settled = connection.prepare_cached(sql)?.execute((before.0, BATCH))?;
+            let sql = "DELETE FROM level WHERE id IN
+                       (SELECT id FROM level WHERE touched < ?1 AND reserved = 0
+                        AND NOT EXISTS (SELECT 1 FROM draw WHERE level = level.id)
+                        AND (period = '' OR period < CASE kind WHEN 'team_month' THEN ?3 ELSE ?2 END) LIMIT ?4)";
+            let levels = connection.prepare_cached(sql)?.execute((before.0, day(now), month(now), BATCH))?;
+            Ok(settled + levels)
+        })
+        .await
+    }
+}
+
+/// A level's row, and what was drawn on it.
+type Found = (Option<i64>, Drawn);
+
+fn reserve(connection: &Connection, purse: &Purse, ask: &Ask, now: Millis) -> Result<Reserved, Fault> {
+    expire(connection, now)?;
+    let mut seen = BTreeSet::new();
+    let once = purse.levels.iter().filter(|level| seen.insert((level.kind, &level.key, &level.period)));
+    let found: Vec<Found> = once.map(|level| find(connection, level)).collect::<Result<_, _>>()?;
+    let (rows, drawn): (Vec<Option<i64>>, Vec<Drawn>) = found.into_iter().unzip();
+    let Some(decided) = grant(&drawn, ask) else {
+        let what = format!("the run {} has no budget to draw on: nothing would bound it", purse.run);
+        return Err(StoreError::Unavailable(what).into());
+    };
+    match decided {
+        Grant::Refused(drawn) => {
+            notice::add(connection, used_up(drawn, ask).as_slice(), now)?;
+            Ok(Reserved::Refused { level: drawn.level.clone(), left: drawn.left() })
+        }
+        Grant::Amount(amount) => {
+            let sql = "INSERT INTO reservation (run, amount, expires) VALUES (?1, ?2, ?3) RETURNING id";
+            let id: i64 = connection
+                .prepare_cached(sql)?
+                .query_row((purse.run.as_str(), stored(amount), ask.expires.0), |row| row.get(0))?;
+            for (row, drawn) in rows.into_iter().zip(&drawn) {
+                let reserved = add(drawn.reserved, amount);
+                let level = write(connection, row, &Drawn { reserved, ..drawn.clone() }, now)?;
+                connection.prepare_cached("INSERT INTO draw VALUES (?1, ?2)")?.execute((id, level))?;
+            }
+            Ok(Reserved::Granted { id: ReservationId(id), amount })
+        }
+    }
+}
+
+/// A reservation as it is in the file.
+struct Kept {
+    id: i64,
+    amount: MicroUsd,
+    /// What it came to, if it is settled.
+    settled: Option<(MicroUsd, Known)>,
+}
+
+fn settle(
+    connection: &Connection,
+    ReservationId(id): ReservationId,
+    cost: MicroUsd,
+    known: Known,
+    now: Millis,
+) -> Result<(), Fault> {
+    let sql = "SELECT id, amount, cost, known FROM reservation WHERE id = ?1";
+    let kept = connection.prepare_cached(sql)?.query_row([id], kept).optional()?;
+    let Some(kept) = kept else {
+        return Err(StoreError::Corrupt(format!("the ledger has no reservation {id}")).into());
+    };
+    if cost > kept.amount {
+        tracing::error!(id, %cost, reserved = %kept.amount, "a call cost more than was set aside for it");
+    }
+    settle_kept(connection, &kept, cost, known, now)
+}
+
+/// Settles it, unless it is settled as well already.
+fn settle_kept(
+    connection: &Connection,
+    kept: &Kept,
+    cost: MicroUsd,
+    known: Known,
+    now: Millis,
+) -> Result<(), Fault> {
+    let estimated = match (kept.settled, known) {
+        (None, Known::Metered | Known::Estimated) => None,
+        (Some((estimated, Known::Estimated)), Known::Metered) => Some(estimated),
+        (Some((_, Known::Metered)), Known::Metered | Known::Estimated)
+        | (Some((_, Known::Estimated)), Known::Estimated) => return Ok(()),
+    };
+    let sql = "UPDATE reservation SET cost = ?2, known = ?3 WHERE id = ?1";
+    connection.prepare_cached(sql)?.execute((kept.id, stored(cost), word(known)))?;
+    let sql = "SELECT id, kind, key, period, cap, spent, reserved FROM level
+               WHERE id IN (SELECT level FROM draw WHERE reservation = ?1)";
+    let levels: Vec<Found> =
+        connection.prepare_cached(sql)?.query_and_then([kept.id], row_of)?.collect::<Result<_, _>>()?;
+    for (row, Drawn { level, spent, reserved }) in levels {
+        let drawn = match estimated {
+            None => Drawn { level, spent: add(spent, cost), reserved: less(reserved, kept.amount) },
+            Some(estimated) => Drawn { level, spent: add(less(spent, estimated), cost), reserved },
+        };
+        write(connection, row, &drawn, now)?;
+        notice::add(connection, alert(&drawn).as_slice(), now)?;
+    }
+    Ok(())
+}
+
+/// Settles in full what nobody has settled in time: its owner is dead, and the provider may have done all of it.
+fn expire(connection: &Connection, now: Millis) -> Result<(), Fault> {
+    let sql = "SELECT id, amount, cost, known FROM reservation WHERE cost IS NULL AND expires <= ?1";
+    let dead: Vec<Kept> =
+        connection.prepare_cached(sql)?.query_map([now.0], kept)?.collect::<Result<_, _>>()?;
+    for kept in dead {
+        settle_kept(connection, &kept, kept.amount, Known::Estimated, now)?;
+        tracing::warn!(reservation = kept.id, cost = %kept.amount, "a call was never settled: it counts in full");
+    }
+    Ok(())
+}
+
+fn kept(row: &Row<'_>) -> rusqlite::Result<Kept> {
+    let (cost, known): (Option<u64>, Option<String>) = (row.get(2)?, row.get(3)?);
+    // The table holds both or neither, and no other word.
+    let known = known.map(|word| if word == "metered" { Known::Metered } else { Known::Estimated });
+    Ok(Kept { id: row.get(0)?, amount: MicroUsd(row.get(1)?), settled: cost.map(MicroUsd).zip(known) })
+}
+
+fn word(known: Known) -> &'static str {
+    match known {
+        Known::Metered => "metered",
+        Known::Estimated => "estimated",
+    }
+}
+
+/// What was drawn on a level, with the limit that is asked with.
+fn find(connection: &Connection, level: &Level) -> Result<Found, Fault> {
+    let sql = "SELECT id, kind, key, period, cap, spent, reserved FROM level
+               WHERE kind = ?1 AND key = ?2 AND period = ?3";
+    let found = connection
+        .prepare_cached(sql)?
+        .query_and_then((level.kind.as_str(), &level.key, &level.period), row_of)?
+        .next()
+        .transpose()?;
+    Ok(match found {
+        Some((row, drawn)) => (row, Drawn { level: level.clone(), ..drawn }),
+        None => (None, Drawn { level: level.clone(), spent: MicroUsd(0), reserved: MicroUsd(0) }),
+    })
+}
+
+fn row_of(row: &Row<'_>) -> Result<Found, Fault> {
+    let (kind, key, period): (String, String, String) = (row.get(1)?, row.get(2)?, row.get(3)?);
+    let Some(kind) = LevelKind::from_word(&kind) else {
+        let what =
+            format!("the ledger's level `{kind}` of {key} {period} is of no kind that this version knows");
+        return Err(StoreError::Corrupt(what).into());
+    };
+    let money = |column| Ok::<_, rusqlite::Error>(MicroUsd(row.get(column)?));
+    let read = || Ok::<_, rusqlite::Error>((money(4)?, money(5)?, money(6)?));
+    let (limit, spent, reserved) = read().map_err(|error| {
+        let what = format!("the ledger's level {} of {key} {period} cannot be read: {error}", kind.as_str());
+        StoreError::Corrupt(what)
+    })?;
+    Ok((row.get(0)?, Drawn { level: Level { kind, key, period, limit }, spent, reserved }))
+}
+
+/// Writes a level's row, making it where there is none; its number.
+fn write(connection: &Connection, row: Option<i64>, drawn: &Drawn, now: Millis) -> Result<i64, Fault> {
+    let Drawn { level, spent, reserved } = drawn;
+    let sums = (stored(level.limit), stored(*spent), stored(*reserved), now.0);
+    if let Some(id) = row {
+        let sql = "UPDATE level SET cap = ?2, spent = ?3, reserved = ?4, touched = ?5 WHERE id = ?1";
+        connection.prepare_cached(sql)?.execute((id, sums.0, sums.1, sums.2, sums.3))?;
+        return Ok(id);
+    }
+    let sql = "INSERT INTO level (kind, key, period, cap, spent, reserved, touched)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) RETURNING id";
+    let named = (level.kind.as_str(), &level.key, &level.period);
+    Ok(connection
+        .prepare_cached(sql)?
+        .query_row((named.0, named.1, named.2, sums.0, sums.1, sums.2, sums.3), |row| row.get(0))?)
+}
+
+/// The levels of current periods, the widest first.
+fn current(connection: &Connection, now: Millis) -> Result<Vec<Drawn>, Fault> {
+    let sql = "SELECT id, kind, key, period, cap, spent, reserved, touched FROM level
+               WHERE period IN (?1, ?2) OR (period = '' AND (reserved > 0 OR touched >= ?3))";
+    let today = day(now);
+    let since = now.0.saturating_sub(24 * 60 * 60 * 1000);
+    let rows: Vec<(Found, Millis)> = connection
+        .prepare_cached(sql)?
+        .query_and_then((&today, month(now), since), |row| {
+            Ok::<_, Fault>((row_of(row)?, Millis(row.get(7)?)))
+        })?
+        .collect::<Result<_, _>>()?;
+    let is_of_today = |drawn: &Drawn, touched| {
+        !drawn.level.period.is_empty() || drawn.reserved > MicroUsd(0) || day(touched) == today
+    };
+    let mut levels: Vec<Drawn> = rows
+        .into_iter()
+        .filter(|((_, drawn), touched)| is_of_today(drawn, *touched))
+        .map(|((_, drawn), _)| drawn)
+        .collect();
+    levels.sort_by(|a, b| (b.level.kind, &a.level.key).cmp(&(a.level.kind, &b.level.key)));
+    Ok(levels)
+}
+
+/// Of each kind of level with a period that is now, the greatest part of a limit that is spent, in thousandths.
+pub(super) fn greatest_parts(connection: &Connection, now: Millis) -> Result<Vec<(LevelKind, u64)>, Fault> {
+    let sql = "SELECT kind, cast(max(1000.0 * spent / cap) AS INTEGER) FROM level
+               WHERE period IN (?1, ?2) AND cap > 0 GROUP BY kind";
+    let parts: Vec<(String, u64)> = connection
+        .prepare_cached(sql)?
+        .query_map((day(now), month(now)), |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<_, _>>()?;
+    Ok(parts.into_iter().filter_map(|(kind, part)| Some((LevelKind::from_word(&kind)?, part))).collect())
+}
+
+fn add(sum: MicroUsd, more: MicroUsd) -> MicroUsd {
+    MicroUsd(sum.0.saturating_add(more.0))
+}
+
+fn less(sum: MicroUsd, part: MicroUsd) -> MicroUsd {
+    MicroUsd(sum.0.saturating_sub(part.0))
+}
+
+/// As the file holds it: no sum of money is beyond it.
+fn stored(money: MicroUsd) -> i64 {
+    i64::try_from(money.0).unwrap_or(i64::MAX)
+}

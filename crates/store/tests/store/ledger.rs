@@ -1,0 +1,316 @@
+//! The ledger: what is set aside and spent, by several processes, dead owners, bad rows and odd clocks.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use truing_core::id::{Millis, RunId};
+use truing_core::ledger::{Ask, Drawn, Known, Level, LevelKind, Purse, ReservationId, Reserved, day, month};
+use truing_core::money::MicroUsd;
+use truing_core::port::{Ledger as _, Operations as _, StoreError};
+use truing_store::Sqlite;
+
+use super::{Hand, NOW, new_store, open};
+
+const DAY: i64 = 24 * 60 * 60 * 1000;
+
+fn level(kind: LevelKind, key: &str, period: &str, limit: u64) -> Level {
+    Level { kind, key: key.into(), period: period.into(), limit: MicroUsd(limit) }
+}
+
+fn review(limit: u64) -> Level {
+    level(LevelKind::Review, "pr/github/1/7@abc", "", limit)
+}
+
+fn repo(limit: u64) -> Level {
+    level(LevelKind::RepoDay, "github/1", &day(Millis(NOW)), limit)
+}
+
+fn team(limit: u64) -> Level {
+    level(LevelKind::TeamMonth, "web", &month(Millis(NOW)), limit)
+}
+
+fn purse(levels: &[Level]) -> Purse {
+    Purse { run: RunId::new("run"), levels: levels.to_vec() }
+}
+
+/// A call whose owner counts as dead a minute later.
+fn ask(least: u64, most: u64) -> Ask {
+    Ask { least: MicroUsd(least), most: MicroUsd(most), expires: Millis(NOW + 60_000) }
+}
+
+async fn granted(store: &Sqlite, levels: &[Level], ask: Ask) -> (ReservationId, u64) {
+    match store.reserve(&purse(levels), &ask).await.unwrap() {
+        Reserved::Granted { id, amount } => (id, amount.0),
+        Reserved::Refused { level, left } => panic!("{level:?} has {left} left"),
+    }
+}
+
+async fn refused(store: &Sqlite, levels: &[Level], ask: Ask) -> (LevelKind, u64) {
+    match store.reserve(&purse(levels), &ask).await.unwrap() {
+        Reserved::Granted { amount, .. } => panic!("{amount} was granted"),
+        Reserved::Refused { level, left } => (level.kind, left.0),
+    }
+}
+
+async fn sums(store: &Sqlite, levels: &[Level]) -> Vec<(u64, u64)> {
+    let sums = |drawn: &Drawn| (drawn.spent.0, drawn.reserved.0);
+    store.look(levels).await.unwrap().iter().map(sums).collect()
+}
+
+async fn texts(store: &Sqlite) -> Vec<String> {
+    store.untold(99).await.unwrap().into_iter().map(|notice| notice.text).collect()
+}
+
+fn moved(path: &Path, at: i64) -> (Arc<Hand>, Sqlite) {
+    let hand = Hand::at(at);
+    (hand.clone(), Sqlite::open(path, hand).unwrap())
+}
+
+#[tokio::test]
+async fn what_is_set_aside_counts_at_every_level_until_it_is_settled() {
+    let (_folder, store) = new_store();
+    let all = [review(100), repo(1000), team(10_000)];
+    let (first, amount) = granted(&store, &all, ask(10, 60)).await;
+    assert_eq!(amount, 60);
+    let (second, amount) = granted(&store, &all, ask(10, 60)).await;
+    assert_eq!(amount, 40, "as much as the tightest level has");
+    assert_eq!(sums(&store, &all).await, [(0, 100); 3]);
+    assert_eq!(refused(&store, &all, ask(1, 60)).await, (LevelKind::Review, 0));
+    store.settle(first, MicroUsd(7), Known::Metered).await.unwrap();
+    store.settle(second, MicroUsd(5), Known::Metered).await.unwrap();
+    assert_eq!(sums(&store, &all).await, [(12, 0); 3]);
+    assert_eq!(granted(&store, &all, ask(10, 1000)).await.1, 88);
+}
+
+#[tokio::test]
+async fn settling_again_changes_nothing_and_what_was_metered_replaces_an_estimate() {
+    let (_folder, store) = new_store();
+    let all = [review(1000), repo(1000)];
+    for order in [
+        [(40, Known::Metered), (40, Known::Metered), (90, Known::Estimated)],
+        [(100, Known::Estimated), (40, Known::Metered), (100, Known::Estimated)],
+        [(100, Known::Estimated), (100, Known::Estimated), (40, Known::Metered)],
+    ] {
+        let before = sums(&store, &all).await[0].0;
+        let (id, _) = granted(&store, &all, ask(1, 100)).await;
+        for (cost, known) in order {
+            store.settle(id, MicroUsd(cost), known).await.unwrap();
+        }
+        assert_eq!(sums(&store, &all).await, [(before + 40, 0); 2], "{order:?}");
+    }
+    let error = store.settle(ReservationId(99), MicroUsd(1), Known::Metered).await.unwrap_err();
+    assert!(error.to_string().contains("no reservation 99"), "{error}");
+}
+
+#[tokio::test]
+async fn what_a_dead_owner_had_set_aside_counts_in_full_whatever_is_asked_next() {
+    let folder = tempfile::tempdir().unwrap();
+    let (hand, store) = moved(&folder.path().join("truing.db"), NOW);
+    let all = [review(100)];
+    let (id, _) = granted(&store, &all, ask(1, 70)).await;
+    hand.set(NOW + 59_999);
+    assert_eq!(sums(&store, &all).await, [(0, 70)]);
+    hand.set(NOW + 60_000);
+    assert_eq!(refused(&store, &all, ask(31, 70)).await, (LevelKind::Review, 30));
+    assert_eq!(sums(&store, &all).await, [(70, 0)]);
+    let other = rusqlite::Connection::open(store.path()).unwrap();
+    let known: String = other.query_row("SELECT known FROM reservation", [], |row| row.get(0)).unwrap();
+    assert_eq!(known, "estimated");
+    // It was not dead, only slow.
+    store.settle(id, MicroUsd(20), Known::Metered).await.unwrap();
+    assert_eq!(sums(&store, &all).await, [(20, 0)]);
+}
+
+#[tokio::test]
+async fn a_killed_process_leaves_its_reservations_to_the_next() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("truing.db");
+    granted(&open(&path), &[review(100)], ask(1, 70)).await;
+    let (_, next) = moved(&path, NOW + 60_000);
+    assert_eq!(sums(&next, &[review(100)]).await, [(70, 0)]);
+}
+
+#[tokio::test]
+async fn processes_that_share_the_file_do_not_pass_a_limit_together() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("truing.db");
+    let stores = [open(&path), open(&path), open(&path)];
+    let calls = (0..60).map(|call| {
+        let store = stores[call % 3].clone();
+        tokio::spawn(async move {
+            let asked = store.reserve(&purse(&[review(1000), repo(100)]), &ask(3, 3)).await.unwrap();
+            matches!(asked, Reserved::Granted { .. })
+        })
+    });
+    let calls: Vec<_> = calls.collect();
+    let mut granted = 0;
+    for call in calls {
+        granted += u64::from(call.await.unwrap());
+    }
+    assert_eq!(granted, 33);
+    assert_eq!(sums(&stores[0], &[repo(100)]).await, [(0, 99)]);
+}
+
+#[tokio::test]
+async fn the_limit_that_is_asked_with_counts_be_it_below_what_is_spent_or_nothing() {
+    let (_folder, store) = new_store();
+    let (id, _) = granted(&store, &[repo(100)], ask(1, 50)).await;
+    store.settle(id, MicroUsd(50), Known::Metered).await.unwrap();
+    for limit in [30, 50, 0] {
+        assert_eq!(refused(&store, &[repo(limit)], ask(1, 10)).await, (LevelKind::RepoDay, 0), "{limit}");
+    }
+    assert_eq!(granted(&store, &[repo(55)], ask(1, 10)).await.1, 5);
+    assert_eq!(store.drawn().await.unwrap()[0].level, repo(55));
+    // What costs nothing needs no money.
+    assert_eq!(granted(&store, &[repo(0)], ask(0, 0)).await.1, 0);
+}
+
+#[tokio::test]
+async fn a_purse_without_levels_is_an_error_and_one_named_twice_counts_once() {
+    let (_folder, store) = new_store();
+    let error = store.reserve(&purse(&[]), &ask(0, 0)).await.unwrap_err();
+    assert!(error.to_string().contains("nothing would bound it"), "{error}");
+    granted(&store, &[repo(100), repo(100)], ask(1, 40)).await;
+    assert_eq!(sums(&store, &[repo(100)]).await, [(0, 40)]);
+}
+
+#[tokio::test]
+async fn midnight_between_reserve_and_settle_leaves_the_money_in_its_day() {
+    let folder = tempfile::tempdir().unwrap();
+    let (hand, store) = moved(&folder.path().join("truing.db"), NOW);
+    let late = Ask { expires: Millis(NOW + 2 * DAY), ..ask(1, 50) };
+    let (id, _) = granted(&store, &[repo(100), team(100)], late).await;
+    hand.set(NOW + DAY);
+    store.settle(id, MicroUsd(30), Known::Metered).await.unwrap();
+    let next = level(LevelKind::RepoDay, "github/1", &day(Millis(NOW + DAY)), 100);
+    assert_eq!(sums(&store, &[repo(100), next, team(100)]).await, [(30, 0), (0, 0), (30, 0)]);
+    let shown: Vec<Level> = store.drawn().await.unwrap().into_iter().map(|drawn| drawn.level).collect();
+    assert_eq!(shown, [team(100)], "yesterday is over");
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_releases_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (hand, store) = moved(&folder.path().join("truing.db"), NOW);
+    let (id, _) = granted(&store, &[repo(100)], ask(1, 50)).await;
+    hand.set(NOW - DAY);
+    assert_eq!(sums(&store, &[repo(100)]).await, [(0, 50)]);
+    assert_eq!(refused(&store, &[repo(100)], ask(51, 60)).await, (LevelKind::RepoDay, 50));
+    store.settle(id, MicroUsd(30), Known::Metered).await.unwrap();
+    assert_eq!(sums(&store, &[repo(100)]).await, [(30, 0)]);
+}
+
+#[tokio::test]
+async fn people_are_told_once_a_period_at_each_threshold() {
+    let (_folder, store) = new_store();
+    let spend = async |cost: u64| {
+        let (id, _) = granted(&store, &[review(1000), repo(1000), team(100)], ask(1, cost)).await;
+        store.settle(id, MicroUsd(cost), Known::Metered).await.unwrap();
+    };
+    spend(49).await;
+    assert!(texts(&store).await.is_empty());
+    spend(1).await;
+    spend(9).await;
+    spend(21).await;
+    spend(20).await;
+    let whose = format!("The budget of the team web in {} (UTC)", month(Millis(NOW)));
+    let told = ["has reached 50 %: $0.00005", "has reached 80 %: $0.00008", "is used up: $0.0001"];
+    assert_eq!(
+        texts(&store).await,
+        told.map(|part| format!("{whose} {part} of $0.0001 are spent. `truing budget show` shows all."))
+    );
+    // Another period begins anew.
+    let next = level(LevelKind::TeamMonth, "web", "2031-01", 100);
+    let (id, _) = granted(&store, &[next], ask(1, 60)).await;
+    store.settle(id, MicroUsd(60), Known::Metered).await.unwrap();
+    assert_eq!(texts(&store).await.len(), 4);
+}
+
+#[tokio::test]
+async fn a_level_that_refuses_is_told_as_used_up_unless_calls_in_flight_may_give_some_back() {
+    let (_folder, store) = new_store();
+    let (id, _) = granted(&store, &[repo(100)], ask(1, 95)).await;
+    refused(&store, &[repo(100)], ask(10, 10)).await;
+    assert!(texts(&store).await.is_empty());
+    store.settle(id, MicroUsd(95), Known::Metered).await.unwrap();
+    refused(&store, &[repo(100)], ask(10, 10)).await;
+    let texts = texts(&store).await;
+    assert!(texts.len() == 2 && texts[0].contains("80 %") && texts[1].contains("is used up"), "{texts:?}");
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_read_is_named_and_lets_nothing_through() {
+    let (_folder, store) = new_store();
+    granted(&store, &[repo(100), team(100)], ask(1, 5)).await;
+    let other = rusqlite::Connection::open(store.path()).unwrap();
+    other.execute_batch("PRAGMA ignore_check_constraints = ON").unwrap();
+    other.execute("UPDATE level SET spent = -3 WHERE kind = 'repo_day'", []).unwrap();
+    let error = store.reserve(&purse(&[repo(100)]), &ask(1, 5)).await.unwrap_err();
+    assert!(
+        matches!(&error, StoreError::Corrupt(told) if told.contains("repo_day of github/1")),
+        "{error:?}"
+    );
+    assert!(matches!(store.drawn().await, Err(StoreError::Corrupt(_))));
+    assert_eq!(granted(&store, &[team(100)], ask(1, 5)).await.1, 5, "another level is not concerned");
+    other.execute("UPDATE level SET spent = 0, kind = 'week' WHERE kind = 'repo_day'", []).unwrap();
+    let error = store.drawn().await.unwrap_err();
+    assert!(error.to_string().contains("`week` of github/1"), "{error}");
+}
+
+#[tokio::test]
+async fn sums_that_no_file_holds_are_bounded() {
+    let (_folder, store) = new_store();
+    let huge = repo(u64::MAX);
+    let (id, amount) = granted(&store, std::slice::from_ref(&huge), ask(1, u64::MAX)).await;
+    assert_eq!(amount, u64::MAX);
+    store.settle(id, MicroUsd(u64::MAX), Known::Metered).await.unwrap();
+    assert_eq!(sums(&store, &[huge]).await, [(i64::MAX as u64, 0)]);
+}
+
+#[tokio::test]
+async fn money_is_forgotten_when_it_is_old_and_its_period_is_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let (hand, store) = moved(&folder.path().join("truing.db"), NOW);
+    let all = [review(100), repo(100), team(100)];
+    let (id, _) = granted(&store, &all, ask(1, 5)).await;
+    let open = Ask { expires: Millis(NOW + 90 * DAY), ..ask(1, 5) };
+    let (in_flight, _) =
+        granted(&store, &[level(LevelKind::RepoDay, "github/2", "1970-01-12", 9)], open).await;
+    store.settle(id, MicroUsd(5), Known::Metered).await.unwrap();
+    let forget = async |before: i64| {
+        let mut gone = 0;
+        loop {
+            match store.forget_money(Millis(before)).await.unwrap() {
+                0 => return gone,
+                some => gone += some,
+            }
+        }
+    };
+    assert_eq!(forget(NOW + 60_000).await, 0, "it has just been drawn on");
+    hand.set(NOW + 2 * DAY);
+    assert_eq!(forget(NOW).await, 0, "it is not old enough");
+    // The call, its review and its day; its month goes on.
+    assert_eq!(forget(NOW + DAY).await, 3);
+    assert_eq!(sums(&store, &all).await, [(0, 0), (0, 0), (5, 0)]);
+    hand.set(NOW + 40 * DAY);
+    assert_eq!(forget(NOW + 30 * DAY).await, 1);
+    assert_eq!(sums(&store, &all).await, [(0, 0); 3]);
+    store.settle(in_flight, MicroUsd(1), Known::Metered).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_census_tells_the_greatest_part_that_is_spent_now() {
+    let (_folder, store) = new_store();
+    assert!(store.census().await.unwrap().budgets.is_empty());
+    for (all, cost) in [
+        (vec![repo(100), team(1000)], 30),
+        (vec![level(LevelKind::RepoDay, "github/2", &day(Millis(NOW)), 100)], 85),
+        (vec![level(LevelKind::RepoDay, "github/3", "1970-01-01", 100)], 99),
+        (vec![repo(0)], 0),
+    ] {
+        let (id, _) = granted(&store, &all, ask(cost, cost)).await;
+        store.settle(id, MicroUsd(cost), Known::Metered).await.unwrap();
+    }
+    let budgets = store.census().await.unwrap().budgets;
+    assert_eq!(budgets, [(LevelKind::RepoDay, 850), (LevelKind::TeamMonth, 30)]);
+}

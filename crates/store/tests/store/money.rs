@@ -1,0 +1,353 @@
+//! Runs that spend at random: parallel calls from several processes, owners that die, answers that are lost or come too
+//! late, settles that are repeated, limits that change, midnights, a clock that is set back.
+//!
+//! Checked: after every grant, no level has more than the greatest limit that it was asked with; and in the end its sum
+//! is to the micro-dollar what the provider counted for calls that were metered, and the whole reservation for the
+//! others. A few hundred runs are simulated with the other tests; `cargo xtask soak` simulates as many [`RUNS`] as it
+//! says.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+
+use tokio::task::JoinSet;
+use truing_core::id::{Millis, RunId};
+use truing_core::ledger::{Ask, Caps, Known, Level, Purse, Reserved, Scope, Usage};
+use truing_core::money::MicroUsd;
+use truing_core::port::{Clock as _, Ledger as _, StoreError};
+use truing_model::price::{Price, Prices};
+use truing_store::Sqlite;
+
+use super::Hand;
+
+/// The variable that says how many runs; 10000 is the full size.
+const RUNS: &str = "TRUING_RUNS";
+const SMALL: u64 = 250;
+/// Changes what is simulated.
+const SEED: u64 = 20_261_120;
+
+/// Runs at once, and processes that they are spread over.
+const AT_ONCE: u64 = 24;
+const PROCESSES: usize = 3;
+/// 2026-11-30, an hour before the month ends in UTC.
+const BEGIN: i64 = 1_796_079_600_000;
+const MINUTE: i64 = 60_000;
+/// A reservation's owner counts as dead after this.
+const EXPIRES: i64 = 10 * MINUTE;
+/// The shortest answer that is worth asking for, in tokens.
+const FLOOR: u64 = 1024;
+const MODELS: [&str; 3] = ["claude-haiku-5-5", "claude-sonnet-5-5", "claude-opus-5"];
+
+/// SplitMix64.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % bound
+    }
+}
+
+/// What names a level.
+type Name = (String, String, String);
+
+fn name(level: &Level) -> Name {
+    (level.kind.as_str().to_owned(), level.key.clone(), level.period.clone())
+}
+
+/// A level by what really happened.
+#[derive(Clone, Default, Debug)]
+struct Truth {
+    /// What the provider billed.
+    billed: u64,
+    /// Of calls that were metered, the provider's count; of others, the reservation.
+    expected: u64,
+    /// The greatest limit that it was asked with.
+    greatest: u64,
+}
+
+/// What happened in all.
+#[derive(Default, Debug)]
+struct Tally {
+    levels: BTreeMap<Name, Truth>,
+    calls: u64,
+    refused: u64,
+    died: u64,
+    lost: u64,
+    late: u64,
+    repeated: u64,
+    /// The greatest part of its bound that a prompt had, and the least, in thousandths of tokens.
+    estimate: Option<(u64, u64)>,
+    metered_micro_usd: u64,
+}
+
+/// What becomes of a call that was begun.
+enum Fate {
+    Answered,
+    /// Its answer is lost on the way: the provider bills it all the same.
+    Lost,
+    /// Its owner dies before it settles.
+    Died,
+    /// Its owner comes back when it was taken for dead.
+    Late,
+}
+
+struct World {
+    hand: Arc<Hand>,
+    stores: Vec<Sqlite>,
+    prices: Prices,
+    tally: Mutex<Tally>,
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_level_is_ever_exceeded_and_sums_are_what_the_provider_counted() {
+    let runs = std::env::var(RUNS).map_or(SMALL, |text| text.parse().expect("TRUING_RUNS=RUNS"));
+    let folder = tempfile::tempdir().unwrap();
+    let (hand, path) = (Hand::at(BEGIN), folder.path().join("truing.db"));
+    let stores = (0..PROCESSES).map(|_| Sqlite::open(&path, hand.clone()).unwrap()).collect();
+    let world = Arc::new(World {
+        hand,
+        stores,
+        prices: Prices::builtin().unwrap(),
+        tally: Mutex::new(Tally::default()),
+    });
+    let mut running = JoinSet::new();
+    for number in 0..runs {
+        if running.len() as u64 >= AT_ONCE {
+            running.join_next().await.unwrap().unwrap();
+        }
+        let world = Arc::clone(&world);
+        running.spawn(async move { run(&world, number).await });
+    }
+    while let Some(ended) = running.join_next().await {
+        ended.unwrap();
+    }
+    world.hand.0.fetch_add(2 * EXPIRES + 10 * MINUTE, Ordering::Relaxed);
+    // The dead are settled by whoever asks next.
+    world.stores[0].drawn().await.unwrap();
+    let tally = world.tally.lock().unwrap();
+    let rows = rusqlite::Connection::open(&path).unwrap();
+    let mut select = rows.prepare("SELECT kind, key, period, spent, reserved FROM level").unwrap();
+    let mut found = select.query([]).unwrap();
+    let mut seen = 0;
+    while let Some(row) = found.next().unwrap() {
+        let level: Name = (row.get(0).unwrap(), row.get(1).unwrap(), row.get(2).unwrap());
+        let (spent, reserved): (u64, u64) = (row.get(3).unwrap(), row.get(4).unwrap());
+        let truth = &tally.levels[&level];
+        assert_eq!((spent, reserved), (truth.expected, 0), "{level:?} {truth:?}");
+        assert!(truth.billed <= spent && spent <= truth.greatest, "{level:?} {truth:?}");
+        seen += 1;
+    }
+    assert_eq!(seen, tally.levels.values().filter(|truth| truth.expected > 0).count());
+    for (what, count) in [
+        ("calls", tally.calls),
+        ("refusals", tally.refused),
+        ("deaths", tally.died),
+        ("lost answers", tally.lost),
+        ("late answers", tally.late),
+        ("repeated settles", tally.repeated),
+    ] {
+        assert!(count >= runs / 50, "too few {what}: {count}");
+    }
+    report(runs, &tally);
+}
+
+#[expect(clippy::print_stdout, reason = "the figure")]
+fn report(runs: u64, tally: &Tally) {
+    let (most, least) = tally.estimate.unwrap();
+    println!(
+        "money: {runs} runs, {} calls ({} refused, {} died, {} lost, {} late, {} settled again), {} levels: none \
+         exceeded, ${}.{:06} metered to the micro-dollar; prompts had from {}.{} % to {}.{} % of their bound",
+        tally.calls,
+        tally.refused,
+        tally.died,
+        tally.lost,
+        tally.late,
+        tally.repeated,
+        tally.levels.len(),
+        tally.metered_micro_usd / 1_000_000,
+        tally.metered_micro_usd % 1_000_000,
+        least / 10,
+        least % 10,
+        most / 10,
+        most % 10,
+    );
+}
+
+/// One review: a few turns, each with a few calls at once.
+async fn run(world: &Arc<World>, number: u64) {
+    let mut random = Random(SEED.wrapping_mul(1_000_003).wrapping_add(number));
+    if random.below(8) == 0 {
+        // Midnights come between a reserve and its settle, and owners that live are taken for dead.
+        let ahead = i64::try_from(random.below(80)).unwrap() * MINUTE;
+        world.hand.0.fetch_add(ahead, Ordering::Relaxed);
+    }
+    if random.below(50) == 0 {
+        world.hand.0.fetch_sub(45_000, Ordering::Relaxed);
+    }
+    let purse = purse(&mut random, number, world.hand.now());
+    for _ in 0..=random.below(3) {
+        let mut calls = JoinSet::new();
+        for _ in 0..=random.below(3) {
+            let (world, purse, seed) = (Arc::clone(world), purse.clone(), random.below(u64::MAX));
+            calls.spawn(async move { call(&world, &purse, Random(seed)).await });
+        }
+        while let Some(ended) = calls.join_next().await {
+            ended.unwrap();
+        }
+    }
+}
+
+/// Of a few pull requests in a few repositories, some without a team, with limits that people change.
+fn purse(random: &mut Random, number: u64, now: Millis) -> Purse {
+    let repository = random.below(5);
+    let scope = Scope {
+        key: format!("pr/github/{repository}/{}", random.below(4)),
+        head: format!("{}", number / 60),
+        repository: format!("github/{repository}"),
+    };
+    let caps = Caps {
+        review: MicroUsd(500_000 + random.below(3) * 750_000),
+        repo_day: MicroUsd(8_000_000 + random.below(4) * 2_000_000),
+        teams: match repository {
+            0 => vec![],
+            team => {
+                vec![(format!("team {}", team % 2), MicroUsd(200_000_000 + random.below(3) * 100_000_000))]
+            }
+        },
+    };
+    Purse::of_review(RunId::new(format!("run {number}")), &scope, &caps, now)
+}
+
+async fn call(world: &World, purse: &Purse, mut random: Random) {
+    let price = world.prices.of(MODELS[random.below(3) as usize]).unwrap();
+    // A token has at least one byte.
+    let bytes = 1 + random.below(120_000);
+    let wanted = FLOOR + random.below(8_000);
+    let (least, most) = (price.most(bytes, FLOOR), price.most(bytes, wanted));
+    let store = &world.stores[random.below(PROCESSES as u64) as usize];
+    let expires = Millis(world.hand.now().0 + EXPIRES);
+    {
+        let mut tally = world.tally.lock().unwrap();
+        for level in &purse.levels {
+            let truth = tally.levels.entry(name(level)).or_default();
+            truth.greatest = truth.greatest.max(level.limit.0);
+        }
+    }
+    let ask = Ask { least, most, expires };
+    let (id, amount) = match again(|| store.reserve(purse, &ask)).await {
+        Reserved::Refused { level, left } => {
+            assert!(left < least && purse.levels.contains(&level));
+            world.tally.lock().unwrap().refused += 1;
+            return;
+        }
+        Reserved::Granted { id, amount } => (id, amount),
+    };
+    assert!(least <= amount && amount <= most);
+    for drawn in again(|| store.look(&purse.levels)).await {
+        let greatest = world.tally.lock().unwrap().levels[&name(&drawn.level)].greatest;
+        assert!(drawn.spent.0 + drawn.reserved.0 <= greatest, "{drawn:?} is beyond {greatest}");
+    }
+    let billed = price.cost(&provider(&mut random, price, bytes, wanted, amount, world));
+    assert!(billed <= amount, "a call cost more than was set aside");
+    let fate = match random.below(20) {
+        0 => Fate::Died,
+        1 => Fate::Lost,
+        2 => Fate::Late,
+        _ => Fate::Answered,
+    };
+    book(world, purse, &fate, billed, amount);
+    match fate {
+        Fate::Died => return,
+        Fate::Lost => again(|| store.settle(id, amount, Known::Estimated)).await,
+        Fate::Late => {
+            // Taken for dead by somebody else: the clock goes on, so that others' calls are, too.
+            again(|| store.settle(id, amount, Known::Estimated)).await;
+            again(|| store.settle(id, billed, Known::Metered)).await;
+        }
+        Fate::Answered => again(|| store.settle(id, billed, Known::Metered)).await,
+    }
+    if random.below(8) == 0 {
+        world.tally.lock().unwrap().repeated += 1;
+        let other = &world.stores[random.below(PROCESSES as u64) as usize];
+        let (cost, known) = match fate {
+            Fate::Lost | Fate::Died => (amount, Known::Estimated),
+            Fate::Late | Fate::Answered => (billed, Known::Metered),
+        };
+        again(|| other.settle(id, cost, known)).await;
+        again(|| other.settle(id, amount, Known::Estimated)).await;
+    }
+}
+
+/// How often a locked file is tried.
+const TRIES: u32 = 50;
+
+/// Does it, again and again while other processes keep the file locked for too long: then nothing was done.
+async fn again<T, F: Future<Output = Result<T, StoreError>>>(work: impl Fn() -> F) -> T {
+    for _ in 0..TRIES {
+        match work().await {
+            Ok(done) => return done,
+            Err(StoreError::Unavailable(why)) if why.contains("locked") => {}
+            Err(other) => panic!("{other}"),
+        }
+    }
+    panic!("the file stays locked");
+}
+
+/// The provider reads the prompt, of which it makes a token of one to six bytes, partly from a cache, and answers.
+fn provider(
+    random: &mut Random,
+    price: &Price,
+    bytes: u64,
+    wanted: u64,
+    amount: MicroUsd,
+    world: &World,
+) -> Usage {
+    let bytes_a_token = 1 + random.below(6);
+    let prompt = bytes / bytes_a_token;
+    let part = |random: &mut Random, rest: u64| random.below(rest + 1);
+    let cache_read = part(random, prompt);
+    let cache_write_5m = part(random, prompt - cache_read);
+    let cache_write_1h = part(random, prompt - cache_read - cache_write_5m);
+    let most = price.output_within(bytes, amount).unwrap().min(wanted);
+    assert!(most >= FLOOR, "it was begun with less than the floor");
+    let share = prompt * 1000 / bytes;
+    let mut tally = world.tally.lock().unwrap();
+    let (greatest, least) = tally.estimate.unwrap_or((share, share));
+    tally.estimate = Some((greatest.max(share), least.min(share)));
+    Usage {
+        input: prompt - cache_read - cache_write_5m - cache_write_1h,
+        output: if random.below(5) == 0 { most } else { random.below(most + 1) },
+        cache_read,
+        cache_write_5m,
+        cache_write_1h,
+    }
+}
+
+/// Writes down what really happens.
+fn book(world: &World, purse: &Purse, fate: &Fate, billed: MicroUsd, amount: MicroUsd) {
+    let mut tally = world.tally.lock().unwrap();
+    tally.calls += 1;
+    let expected = match fate {
+        Fate::Died | Fate::Lost => amount.0,
+        Fate::Late | Fate::Answered => billed.0,
+    };
+    match fate {
+        Fate::Died => tally.died += 1,
+        Fate::Lost => tally.lost += 1,
+        Fate::Late => tally.late += 1,
+        Fate::Answered => {}
+    }
+    if matches!(fate, Fate::Late | Fate::Answered) {
+        tally.metered_micro_usd += billed.0;
+    }
+    for level in &purse.levels {
+        let truth = tally.levels.entry(name(level)).or_default();
+        truth.billed += billed.0;
+        truth.expected += expected;
+    }
+}

@@ -1,0 +1,290 @@
+//! What a review by a model may cost, from the configuration: limits, prices, and the check before it begins.
+
+use std::collections::BTreeMap;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use globset::GlobSet;
+use truing_core::id::{Key, Millis, RunId};
+use truing_core::ledger::{self, Caps, Level, Purse, Room, Scope};
+use truing_core::money::MicroUsd;
+use truing_core::port::{Ledger, StoreError};
+use truing_model::price::{MAX_LITELLM_BYTES, Price, PriceError, Prices};
+
+use crate::config::value;
+use crate::config::{self, Config};
+
+/// Limits of all repositories.
+#[derive(Clone, Debug)]
+pub struct Budgets {
+    review: MicroUsd,
+    repo_day: MicroUsd,
+    /// By `owner/name` in lower case.
+    repositories: BTreeMap<String, MicroUsd>,
+    teams: Vec<Team>,
+}
+
+#[derive(Clone, Debug)]
+struct Team {
+    name: String,
+    repositories: GlobSet,
+    month: MicroUsd,
+}
+
+impl Budgets {
+    /// As configured.
+    ///
+    /// # Errors
+    /// A pattern that is no glob; the configuration lets none through.
+    pub fn new(config: &Config) -> Result<Self, globset::Error> {
+        let mut teams = Vec::new();
+        for (name, team) in &config.teams {
+            if let Some(month) = team.month {
+                teams.push(Team {
+                    name: name.clone(),
+                    repositories: value::repositories(&team.repos)?,
+                    month,
+                });
+            }
+        }
+        let lower = |(name, limit): (&String, &MicroUsd)| (name.to_lowercase(), *limit);
+        Ok(Self {
+            review: config.budget.review,
+            repo_day: config.budget.repo_day,
+            repositories: config.repositories.iter().map(lower).collect(),
+            teams,
+        })
+    }
+
+    /// The limits of a repository that people call `name` (`owner/name`); of one without such a name those of no
+    /// repository in particular and of no team.
+    pub fn caps(&self, name: Option<&str>) -> Caps {
+        let own = name.and_then(|name| self.repositories.get(&name.to_lowercase())).copied();
+        let is_of = |team: &&Team| name.is_some_and(|name| team.repositories.is_match(name));
+        let teams = self.teams.iter().filter(is_of).map(|team| (team.name.clone(), team.month)).collect();
+        Caps { review: self.review, repo_day: own.unwrap_or(self.repo_day), teams }
+    }
+
+    /// What a review of this commit draws on that begins now. `key` is the pull request's, or of a local run the one
+    /// that records know its repository by.
+    pub fn purse(&self, run: RunId, key: &Key, head: &str, name: Option<&str>, now: Millis) -> Purse {
+        let all = key.as_str();
+        // `pr/{forge}/{repository id}/` without its ends; what has no number is a repository itself.
+        let repository = match all.strip_prefix("pr/") {
+            Some(_) => key.repository().trim_start_matches("pr/").trim_end_matches('/'),
+            None => all,
+        };
+        let scope = Scope { key: all.to_owned(), head: head.to_owned(), repository: repository.to_owned() };
+        Purse::of_review(run, &scope, &self.caps(name), now)
+    }
+}
+
+/// The `owner/name` at the end of a remote's URL, for a local run's team; none if it has no such end.
+pub fn name_of_remote(url: &str) -> Option<String> {
+    let path = url.trim_end_matches('/').trim_end_matches(".git");
+    let path =
+        path.rsplit_once("://").map_or(path, |(_, rest)| rest.split_once('/').map_or("", |(_, path)| path));
+    let mut parts = path.rsplit(['/', ':']);
+    let (name, owner) = (parts.next()?, parts.next()?);
+    (!name.is_empty() && !owner.is_empty()).then(|| format!("{owner}/{name}"))
+}
+
+/// May a run begin that draws on this purse and cannot ask a model anything for less than `least`? Told in the log if
+/// not.
+///
+/// # Errors
+/// [`StoreError`]: the ledger cannot be asked, and so nothing may be spent.
+pub async fn room<S: Ledger>(
+    store: &S,
+    purse: &Purse,
+    least: MicroUsd,
+    now: Millis,
+) -> Result<Room, StoreError> {
+    let room = ledger::room(&store.look(&purse.levels).await?, least, now);
+    match &room {
+        Room::Enough => {}
+        Room::Deferred { level, .. } | Room::Minimal { level } => {
+            tell("BudgetExhausted", &purse.run, level);
+        }
+    }
+    Ok(room)
+}
+
+/// Tells in the log that a run ended early because this level has too little left.
+pub fn exceeded(run: &RunId, level: &Level) {
+    tell("budget.exceeded", run, level);
+}
+
+fn tell(event: &'static str, run: &RunId, level: &Level) {
+    let Level { kind, key, period, limit } = level;
+    let level = kind.as_str();
+    tracing::warn!(event, review_id = %run, level, key, period, "{event}: the limit of {limit} is used up");
+}
+
+// ---------------------------------------------------------------------------------------------- prices
+
+/// Who says what a model costs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PricedBy {
+    /// Truing's own table.
+    BuiltIn,
+    /// The file that `budget.prices` names.
+    File,
+    /// A section `[price.NAME]`.
+    Configuration,
+}
+
+/// The prices that hold, each with who says it.
+#[derive(Clone, Debug, Default)]
+pub struct Priced {
+    /// What models cost.
+    pub prices: Prices,
+    /// Who says it.
+    pub by: BTreeMap<String, PricedBy>,
+}
+
+/// Why prices cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum PricesError {
+    /// The file cannot be read.
+    #[error("the prices in {} cannot be read: {why}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
+    /// It holds something else.
+    #[error(transparent)]
+    Wrong(#[from] PriceError),
+}
+
+impl Priced {
+    /// The built-in table, over it the file that the configuration names, over both what it declares.
+    ///
+    /// # Errors
+    /// [`PricesError`]
+    pub fn new(config: &Config) -> Result<Self, PricesError> {
+        let mut all = Self::default();
+        all.take(Prices::builtin()?, PricedBy::BuiltIn);
+        if let Some(path) = &config.budget.prices {
+            let imported = Prices::from_litellm(&text_of(path)?, &path.display().to_string())?;
+            all.take(imported.prices, PricedBy::File);
+        }
+        let mut declared = Prices::default();
+        for (model, price) in &config.prices {
+            declared.set(model, Price::from(*price));
+        }
+        all.take(declared, PricedBy::Configuration);
+        Ok(all)
+    }
+
+    fn take(&mut self, prices: Prices, by: PricedBy) {
+        self.by.extend(prices.all().map(|(model, _)| (model.to_owned(), by)));
+        self.prices.extend(prices);
+    }
+}
+
+fn text_of(path: &Path) -> Result<String, PricesError> {
+    let unreadable = |why: String| PricesError::Unreadable { path: path.to_owned(), why };
+    let file = config::open_plain(path).map_err(|error| unreadable(error.to_string()))?;
+    let mut bytes = Vec::new();
+    file.take(MAX_LITELLM_BYTES + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| unreadable(error.to_string()))?;
+    if bytes.len() as u64 > MAX_LITELLM_BYTES {
+        return Err(unreadable(format!("it is longer than {MAX_LITELLM_BYTES} bytes")));
+    }
+    String::from_utf8(bytes).map_err(|_| unreadable("it is not UTF-8".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::layer::SourceFile;
+    use crate::environment::Environment;
+
+    fn config(text: &str) -> Config {
+        let file = SourceFile { name: "truing.toml".into(), folder: "/".into(), text: text.into() };
+        Config::resolve(&Environment::new([("HOME", "/home/me")], "/"), Some(&file), &[]).unwrap()
+    }
+
+    const TEAMS: &str = r#"
+        [budget]
+        review_usd = 1
+        [team.web]
+        repos = ["acme/*"]
+        month_usd = 200.0
+        [team.all]
+        repos = ["*/*"]
+        month_usd = 500
+        [team.free]
+        repos = ["acme/*"]
+        [repo."Acme/shop.js"]
+        day_usd = 12.5
+    "#;
+
+    #[test]
+    fn a_repository_has_the_limits_of_its_teams_and_its_own() {
+        let budgets = Budgets::new(&config(TEAMS)).unwrap();
+        let of = |name: Option<&str>| {
+            let caps = budgets.caps(name);
+            let teams: Vec<String> = caps.teams.iter().map(|(name, sum)| format!("{name} {sum}")).collect();
+            format!("{} {} {}", caps.review, caps.repo_day, teams.join(", "))
+        };
+        assert_eq!(of(Some("acme/Shop.js")), "$1.00 $12.50 all $500.00, web $200.00");
+        assert_eq!(of(Some("ada/tool")), "$1.00 $5.00 all $500.00");
+        assert_eq!(of(None), "$1.00 $5.00 ");
+    }
+
+    #[test]
+    fn levels_are_named_by_ids_that_outlast_names() {
+        let budgets = Budgets::new(&config(TEAMS)).unwrap();
+        let keys = |key: &str| -> Vec<String> {
+            let purse = budgets.purse(RunId::new("r"), &Key::new(key), "abc", Some("ada/tool"), Millis(0));
+            purse.levels.into_iter().map(|level| level.key).collect()
+        };
+        assert_eq!(keys("pr/github/1296269/7"), ["pr/github/1296269/7@abc", "github/1296269", "all"]);
+        let local = "local/https://example.org/ada/tool2";
+        assert_eq!(keys(local), [format!("{local}@abc"), local.to_owned(), "all".to_owned()]);
+    }
+
+    #[test]
+    fn a_remote_tells_owner_and_name() {
+        for (url, name) in [
+            ("https://github.com/acme/shop.git", Some("acme/shop")),
+            ("https://me@github.com:443/acme/shop/", Some("acme/shop")),
+            ("ssh://git@host/team/acme/shop", Some("acme/shop")),
+            ("git@github.com:acme/shop.git", Some("acme/shop")),
+            ("https://example.org/shop", None),
+            ("shop", None),
+            ("", None),
+        ] {
+            assert_eq!(name_of_remote(url).as_deref(), name, "{url}");
+        }
+    }
+
+    #[test]
+    fn what_is_declared_counts_over_the_file_and_that_over_the_table() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("prices.json");
+        let one = r#"{"input_cost_per_token": 1e-6, "output_cost_per_token": 2e-6}"#;
+        std::fs::write(&file, format!(r#"{{"claude-opus-5": {one}, "mine": {one}, "theirs": {one}}}"#))
+            .unwrap();
+        let text = format!("[budget]\nprices = {file:?}\n[price.mine]\ninput = 0\noutput = 0.0\n");
+        let priced = Priced::new(&config(&text)).unwrap();
+        let of = |model: &str| (priced.by[model], priced.prices.of(model).unwrap().most(1_000_000, 0).0);
+        assert_eq!(of("claude-opus-5"), (PricedBy::File, 1_000_000));
+        assert_eq!(of("theirs"), (PricedBy::File, 1_000_000));
+        assert_eq!(of("mine"), (PricedBy::Configuration, 0));
+        assert_eq!(of("claude-opus-4-5"), (PricedBy::BuiltIn, 10_000_000));
+
+        std::fs::write(&file, r#"{"bad": {"input_cost_per_token": -1, "output_cost_per_token": 0}}"#)
+            .unwrap();
+        let error = Priced::new(&config(&text)).unwrap_err().to_string();
+        assert!(error.contains("prices.json") && error.contains("entry `bad`"), "{error}");
+        std::fs::remove_file(&file).unwrap();
+        assert!(matches!(Priced::new(&config(&text)), Err(PricesError::Unreadable { .. })));
+    }
+}

@@ -1,0 +1,249 @@
+//! `truing budget`: what was spent, what may be, and what models cost.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+use truing_core::id::Key;
+use truing_core::ledger::{Drawn, LevelKind};
+use truing_core::port::{Ledger as _, Records as _, Watchlist as _};
+use truing_model::price::{Prices, Rates};
+use truing_store::Sqlite;
+
+use super::columns::folded;
+use super::error::{CliError, Exit};
+use super::target::{existing_store, store_error};
+use super::{Context, runtime};
+use crate::budget::{Priced, PricedBy, PricesError};
+
+/// Show what reviews by a model have cost, may cost, and what models cost
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+/// What to show.
+#[derive(clap::Subcommand, Debug)]
+enum What {
+    /// What is spent and set aside of each limit, in this month and on this day (UTC)
+    ///
+    /// A limit is shown as it was when something was last drawn on it.
+    Show,
+    /// What models cost, in US dollars per million tokens
+    Prices {
+        /// One model
+        model: Option<String>,
+    },
+}
+
+/// A level as scripts see it (cli.md, "Service").
+#[derive(Serialize)]
+pub(super) struct Row {
+    level: LevelKind,
+    key: String,
+    period: String,
+    spent_micro_usd: u64,
+    reserved_micro_usd: u64,
+    limit_micro_usd: u64,
+}
+
+impl From<&Drawn> for Row {
+    fn from(Drawn { level, spent, reserved }: &Drawn) -> Self {
+        Self {
+            level: level.kind,
+            key: level.key.clone(),
+            period: level.period.clone(),
+            spent_micro_usd: spent.0,
+            reserved_micro_usd: reserved.0,
+            limit_micro_usd: level.limit.0,
+        }
+    }
+}
+
+pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
+    match &args.what {
+        What::Show => show(context)?,
+        What::Prices { model } => prices(model.as_deref(), context)?,
+    }
+    Ok(Exit::Done)
+}
+
+fn show(context: &Context) -> Result<(), CliError> {
+    let config = context.config(&[])?;
+    runtime::start()?.block_on(async {
+        let (mut drawn, mut names) = (Vec::new(), BTreeMap::new());
+        if let Some(store) = existing_store(&config)? {
+            drawn = store.drawn().await.map_err(store_error)?;
+            names = called(&store, &drawn).await?;
+        }
+        let rows: Vec<Row> = drawn.iter().map(Row::from).collect();
+        context.output.answer(&rows, || screen(&drawn, &names))
+    })
+}
+
+/// What people call the pull requests and repositories that levels are named by.
+async fn called(store: &Sqlite, drawn: &[Drawn]) -> Result<BTreeMap<String, String>, CliError> {
+    let mut names = BTreeMap::new();
+    let of = |kind| drawn.iter().filter(move |drawn| drawn.level.kind == kind).map(|drawn| &drawn.level.key);
+    let heads: Vec<(&String, (&str, &str))> =
+        of(LevelKind::Review).filter_map(|key| Some((key, key.rsplit_once('@')?))).collect();
+    let keys: Vec<Key> = heads.iter().map(|(_, (pull, _))| Key::new(*pull)).collect();
+    let described = store.described(&keys).await.map_err(store_error)?;
+    for ((key, (pull, head)), described) in heads.into_iter().zip(described) {
+        let head: String = head.chars().take(10).collect();
+        let name = described.map_or_else(|| pull.to_owned(), |described| described.name);
+        names.insert(key.clone(), format!("{name} at {head}"));
+    }
+    let forges: BTreeSet<&str> =
+        of(LevelKind::RepoDay).filter_map(|key| Some(key.split_once('/')?.0)).collect();
+    for forge in forges {
+        for repository in store.repositories(forge).await.map_err(store_error)? {
+            names.insert(format!("{forge}/{}", repository.id), repository.name);
+        }
+    }
+    Ok(names)
+}
+
+fn screen(drawn: &[Drawn], names: &BTreeMap<String, String>) -> String {
+    if drawn.is_empty() {
+        return "nothing is spent in this month\n".to_owned();
+    }
+    let mut text = String::new();
+    for drawn in drawn {
+        let level = &drawn.level;
+        let name = names.get(&level.key).unwrap_or(&level.key);
+        let label = format!("{:<12}", level.kind.as_str());
+        text += &folded(&label, format!("{} {name}", level.period).trim_start());
+        text += &folded(&format!("{:<12}", ""), &sums(drawn));
+    }
+    text
+}
+
+/// One level's sums in words.
+pub(super) fn sums(drawn: &Drawn) -> String {
+    let Drawn { level, spent, reserved } = drawn;
+    let flight = if reserved.0 == 0 { String::new() } else { format!(", {reserved} in flight") };
+    let part = (u128::from(spent.0) * 100).checked_div(u128::from(level.limit.0));
+    let part = part.map(|part| format!(" ({part} %)")).unwrap_or_default();
+    format!("{spent} of {} spent{part}{flight}", level.limit)
+}
+
+/// What a model costs in one tier, as scripts see it.
+#[derive(Serialize)]
+struct PriceRow<'a> {
+    model: &'a str,
+    above_prompt_tokens: u64,
+    input_micro_usd: u64,
+    output_micro_usd: u64,
+    cache_read_micro_usd: u64,
+    cache_write_5m_micro_usd: u64,
+    cache_write_1h_micro_usd: u64,
+    priced_by: Option<PricedBy>,
+    #[serde(skip)]
+    rates: &'a Rates,
+}
+
+/// Prices that cannot be had are wrong use: the operator named the file.
+impl From<PricesError> for CliError {
+    fn from(error: PricesError) -> Self {
+        Self::usage("bad_prices", error.to_string())
+            .hint("`budget.prices` must name a file in LiteLLM's format; `[price.\"model\"]` declares single prices")
+    }
+}
+
+fn prices(model: Option<&str>, context: &Context) -> Result<(), CliError> {
+    let priced = Priced::new(&context.config(&[])?)?;
+    let dated = Prices::builtin_date().map_err(PricesError::from)?;
+    let wanted = priced.prices.all().filter(|(name, _)| model.is_none_or(|model| model == *name));
+    let rows: Vec<PriceRow<'_>> = wanted
+        .flat_map(|(model, price)| price.tiers().map(move |(above, rates)| (model, above, rates)))
+        .map(|(model, above_prompt_tokens, rates)| PriceRow {
+            model,
+            above_prompt_tokens,
+            input_micro_usd: rates.input.pico_usd(),
+            output_micro_usd: rates.output.pico_usd(),
+            cache_read_micro_usd: rates.cache_read.pico_usd(),
+            cache_write_5m_micro_usd: rates.cache_write_5m.pico_usd(),
+            cache_write_1h_micro_usd: rates.cache_write_1h.pico_usd(),
+            priced_by: priced.by.get(model).copied(),
+            rates,
+        })
+        .collect();
+    if let (Some(model), true) = (model, rows.is_empty()) {
+        let hint = format!("declare one: [price.\"{model}\"] with `input` and `output`, be it 0");
+        return Err(
+            CliError::usage("unknown_model", format!("`{model}` has no price: it is not used")).hint(hint)
+        );
+    }
+    context.output.answer(&rows, || price_screen(&rows, &dated))
+}
+
+fn price_screen(rows: &[PriceRow<'_>], dated: &str) -> String {
+    let mut text = format!(
+        "US dollars per million tokens; those that are built in are of {dated}\n\n{:>9}{:>9}{:>8}{:>9}{:>9}\n",
+        "input", "output", "cached", "for 5 m", "for 1 h"
+    );
+    for PriceRow { model, above_prompt_tokens, priced_by, rates, .. } in rows {
+        let Rates { input, output, cache_read, cache_write_5m, cache_write_1h } = rates;
+        let label = format!("{input:>9}{output:>9}{cache_read:>8}{cache_write_5m:>9}{cache_write_1h:>9}  ");
+        let tier = match above_prompt_tokens {
+            0 => String::new(),
+            tokens => format!(" with more than {tokens} tokens"),
+        };
+        let by = match priced_by {
+            Some(PricedBy::File) => " (file)",
+            Some(PricedBy::Configuration) => " (configured)",
+            Some(PricedBy::BuiltIn) | None => "",
+        };
+        text += &folded(&label, &format!("{model}{tier}{by}"));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use truing_core::ledger::Level;
+    use truing_core::money::MicroUsd;
+
+    use super::*;
+
+    fn drawn(kind: LevelKind, key: &str, period: &str, sums: [u64; 3]) -> Drawn {
+        let [spent, reserved, limit] = sums.map(MicroUsd);
+        Drawn { level: Level { kind, key: key.into(), period: period.into(), limit }, spent, reserved }
+    }
+
+    #[test]
+    fn every_level_is_shown_within_eighty_columns() {
+        let head = "0123456789abcdef0123456789abcdef01234567";
+        let key = format!("pr/github/1296269/7@{head}");
+        let all = [
+            drawn(LevelKind::TeamMonth, "web", "2026-11", [160_120_000, 400_000, 200_000_000]),
+            drawn(LevelKind::RepoDay, "github/1296269", "2026-11-20", [5_000_000, 0, 0]),
+            drawn(LevelKind::RepoDay, "local/home/me/tool", "2026-11-20", [0, 12_345, 5_000_000]),
+            drawn(LevelKind::Review, &key, "", [2_000_000, 0, 2_000_000]),
+        ];
+        let names = BTreeMap::from([
+            ("github/1296269".to_owned(), "acme/shop".to_owned()),
+            (key, format!("acme/{}#7 at 0123456789", "shop".repeat(12))),
+        ]);
+        let text = screen(&all, &names);
+        insta::assert_snapshot!(text, @r"
+        team_month  2026-11 web
+                    $160.12 of $200.00 spent (80 %), $0.40 in flight
+        repo_day    2026-11-20 acme/shop
+                    $5.00 of $0.00 spent
+        repo_day    2026-11-20 local/home/me/tool
+                    $0.00 of $5.00 spent (0 %), $0.012345 in flight
+        review      acme/shopshopshopshopshopshopshopshopshopshopshopshop#7 at
+                    0123456789
+                    $2.00 of $2.00 spent (100 %)
+        ");
+        insta::assert_snapshot!(screen(&[], &names), @"nothing is spent in this month");
+        let row = serde_json::to_string(&Row::from(&all[0])).unwrap();
+        assert_eq!(
+            row,
+            "{\"level\":\"team_month\",\"key\":\"web\",\"period\":\"2026-11\",\"spent_micro_usd\":160120000,\
+             \"reserved_micro_usd\":400000,\"limit_micro_usd\":200000000}"
+        );
+    }
+}

@@ -1,0 +1,189 @@
+//! `truing prompts`: what models are told, filled in by hand, and whether somebody's own prompts are sound.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+use truing_agent::prompt::{Fence, Listed, Problem, Prompts, Values, Wanted};
+
+use super::Context;
+use super::columns::folded;
+use super::error::{CliError, Exit};
+use crate::loops::text::counted;
+use crate::wiring;
+
+/// Marks data in what `render` shows. A run has a word of its own.
+const FENCE: &str = "0000000000000000";
+
+/// List prompts, fill one in, or check a folder of them
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(clap::Subcommand, Debug)]
+enum Action {
+    /// List every prompt and what it takes
+    List,
+    /// Show a prompt as a model is told it
+    ///
+    /// Strictly: a value that is missing, unknown or not of its type is an error. What others wrote stands between
+    /// marks, with a word that every run makes anew; here it is all zeros. JSON tells the hash of the prompt too.
+    Render {
+        /// The prompt's name
+        name: String,
+        /// A value; may be repeated
+        #[arg(long, value_name = "NAME=VALUE", value_parser = assignment)]
+        set: Vec<(String, String)>,
+    },
+    /// Tell everything that is wrong with prompts: file, line and what
+    ///
+    /// Exit code 1 if anything is.
+    Check {
+        /// A folder of prompts, instead of the configured one; they may include the built-in ones
+        dir: Option<PathBuf>,
+    },
+}
+
+pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
+    match &args.action {
+        Action::List => list(context),
+        Action::Render { name, set } => render(name, set, context),
+        Action::Check { dir } => check(dir.as_ref(), context),
+    }
+}
+
+/// `NAME=VALUE`.
+fn assignment(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("it must be NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+// ---------------------------------------------------------------------------------------------- list
+
+#[derive(Serialize)]
+struct PromptJson<'a> {
+    name: &'a str,
+    description: &'a str,
+    file: &'a str,
+    includes: &'a [String],
+    variables: Vec<VariableJson<'a>>,
+}
+
+#[derive(Serialize)]
+struct VariableJson<'a> {
+    name: &'a str,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    required: bool,
+    default: Option<&'a str>,
+    description: &'a str,
+}
+
+impl<'a> From<&Wanted<'a>> for VariableJson<'a> {
+    fn from(wanted: &Wanted<'a>) -> Self {
+        let Wanted { name, kind, description, default } = *wanted;
+        Self { name, kind: kind.as_str(), required: default.is_none(), default, description }
+    }
+}
+
+fn list(context: &Context) -> Result<Exit, CliError> {
+    let prompts = wiring::prompts(&context.config(&[])?.prompts)?;
+    let listed = prompts.list();
+    match context.output.is_json() {
+        true => context.output.json_lines(listed.iter().map(as_json))?,
+        false => context.output.data(listed.iter().map(as_text).collect::<String>())?,
+    }
+    Ok(Exit::Done)
+}
+
+fn as_json<'a>(listed: &Listed<'a>) -> PromptJson<'a> {
+    let Listed { name, description, file, ref variables, includes } = *listed;
+    PromptJson {
+        name,
+        description,
+        file,
+        includes,
+        variables: variables.iter().map(VariableJson::from).collect(),
+    }
+}
+
+fn as_text(listed: &Listed<'_>) -> String {
+    let mut text = format!("{}\n{}", listed.name, folded("  ", listed.description));
+    if !listed.includes.is_empty() {
+        text += &folded("  includes  ", &listed.includes.join(", "));
+    }
+    for wanted in &listed.variables {
+        let Wanted { name, kind, description, default } = wanted;
+        let needed = if default.is_some() { "" } else { ", required" };
+        text += &folded("  takes     ", &format!("{name} ({}{needed}): {description}", kind.as_str()));
+    }
+    text
+}
+
+// ---------------------------------------------------------------------------------------------- render
+
+#[derive(Serialize)]
+struct RenderedJson<'a> {
+    name: &'a str,
+    hash: String,
+    text: String,
+}
+
+fn render(name: &str, set: &[(String, String)], context: &Context) -> Result<Exit, CliError> {
+    let prompts = wiring::prompts(&context.config(&[])?.prompts)?;
+    let mut values = Values::default();
+    for (at, (name, value)) in set.iter().enumerate() {
+        if set.iter().take(at).any(|(known, _)| known == name) {
+            return Err(CliError::usage("bad_values", format!("`{name}` is set twice")));
+        }
+        values = values.with(name, value);
+    }
+    let rendered = prompts.compose(name).and_then(|prompt| {
+        let text = prompt.render(&values, &Fence::new(FENCE)?)?;
+        Ok(RenderedJson { name, hash: prompt.hash(), text })
+    });
+    let rendered = rendered.map_err(|error| wiring::prompt_error(&error))?;
+    context.output.answer(&rendered, || rendered.text.clone())?;
+    Ok(Exit::Done)
+}
+
+// ---------------------------------------------------------------------------------------------- check
+
+#[derive(Serialize)]
+struct CheckedJson {
+    problems: Vec<ProblemJson>,
+}
+
+#[derive(Serialize)]
+struct ProblemJson {
+    file: String,
+    line: u32,
+    message: String,
+}
+
+fn check(dir: Option<&PathBuf>, context: &Context) -> Result<Exit, CliError> {
+    let told = |error| wiring::prompt_error(&error);
+    let embedded = Prompts::embedded().map_err(told)?;
+    let folder = match dir {
+        Some(dir) => Some(context.environment.directory().join(dir)),
+        None => context.config(&[])?.prompts.dir,
+    };
+    let problems = match folder {
+        Some(folder) => embedded.check(&folder).map_err(told)?,
+        None => Vec::new(),
+    };
+    let as_json = |problem: &Problem| {
+        let Problem { file, line, what } = problem;
+        ProblemJson { file: file.clone(), line: *line, message: what.to_string() }
+    };
+    let answer = CheckedJson { problems: problems.iter().map(as_json).collect() };
+    context.output.answer(&answer, || match problems.len() {
+        0 => "no problems\n".to_owned(),
+        count => {
+            let lines: String = problems.iter().map(|problem| folded("", &problem.to_string())).collect();
+            format!("{lines}{}\n", counted(count, "problem"))
+        }
+    })?;
+    Ok(if problems.is_empty() { Exit::Done } else { Exit::No })
+}

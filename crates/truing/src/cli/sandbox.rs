@@ -1,0 +1,237 @@
+//! `truing sandbox check | run`: what the sandbox of this machine stops, and a command inside it.
+
+use std::ffi::OsString;
+use std::io::{self, Read, Write};
+use std::path::PathBuf;
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+use clap::{Subcommand, ValueEnum};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
+use serde::Serialize;
+use truing_agent::sandbox::check::{Check, check};
+use truing_agent::sandbox::{HELPER_FAILED, Job, Level, Run, SandboxError, at_least, reached};
+
+use super::error::{CliError, Exit};
+use super::{Context, Format};
+use crate::config::value::milliseconds;
+
+/// The most that a command may print, on each of its streams.
+const MAX_OUTPUT_BYTES: u64 = 64 << 20;
+/// How much of it is passed on at once.
+const CHUNK: usize = 64 << 10;
+
+/// Try the sandbox, or run a command inside it
+///
+/// Inside, a command sees programs of the system, the current folder (read-only), and empty home and temporary
+/// folders; no network, no other process, no environment.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+impl Args {
+    /// What a command prints is its own.
+    pub(super) fn formats(&self) -> &'static [Format] {
+        match self.what {
+            What::Check(_) => Format::PLAIN,
+            What::Run(_) => Format::TEXT,
+        }
+    }
+}
+
+#[derive(Subcommand, Debug)]
+enum What {
+    /// Try each escape for real, and tell which were stopped
+    ///
+    /// Exit 0 if all were.
+    Check(CheckArgs),
+    /// Run a command inside, on the current folder, which it can only read
+    ///
+    /// Ends with the command's exit code; with 3 if there is no sandbox as strong as `sandbox.level`, or the command
+    /// took too long or printed too much.
+    Run(RunArgs),
+}
+
+#[derive(clap::Args, Debug)]
+struct CheckArgs {
+    /// The sandbox of this level, and not the strongest that this machine allows
+    #[arg(long, value_enum)]
+    level: Option<LevelFlag>,
+}
+
+#[derive(clap::Args, Debug)]
+struct RunArgs {
+    /// How long it may take
+    #[arg(long, value_name = "D", default_value = "20m", value_parser = duration)]
+    timeout: Duration,
+    /// A further folder that it may read and run programs from; repeatable
+    #[arg(long, value_name = "FOLDER")]
+    read: Vec<PathBuf>,
+    /// The command and its arguments
+    #[arg(last = true, required = true, value_name = "ARGV")]
+    argv: Vec<OsString>,
+}
+
+/// How strong a sandbox is.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum LevelFlag {
+    /// Namespaces, Landlock and seccomp
+    Full,
+    /// Landlock and seccomp, no namespaces
+    Landlock,
+    /// Nothing: shows that each escape works without a sandbox
+    None,
+}
+
+impl From<LevelFlag> for Level {
+    fn from(flag: LevelFlag) -> Self {
+        match flag {
+            LevelFlag::Full => Self::Full,
+            LevelFlag::Landlock => Self::Landlock,
+            LevelFlag::None => Self::None,
+        }
+    }
+}
+
+/// The answer of `check` for scripts.
+#[derive(Serialize)]
+struct Answer {
+    level: Level,
+    checks: Vec<Check>,
+}
+
+pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
+    match &args.what {
+        What::Check(args) => args.run(context),
+        What::Run(args) => args.run(context),
+    }
+}
+
+impl CheckArgs {
+    fn run(&self, context: &Context) -> Result<Exit, CliError> {
+        let level = self.level.map_or_else(reached, Level::from);
+        let answer = Answer { level, checks: check(level).map_err(sandbox_error)? };
+        context.output.answer(&answer, || answer.text())?;
+        let all = answer.checks.iter().all(|check| check.stopped);
+        Ok(if all { Exit::Done } else { Exit::No })
+    }
+}
+
+impl Answer {
+    fn text(&self) -> String {
+        let mut text = format!("level: {}\n", self.level.as_str());
+        for check in &self.checks {
+            let what = if check.stopped { "stopped" } else { "NOT STOPPED" };
+            let note = check.note.as_ref().map(|note| format!(" ({note})")).unwrap_or_default();
+            text += &format!("{what:<12} {}{note}\n", check.name);
+        }
+        text
+    }
+}
+
+impl RunArgs {
+    fn run(&self, context: &Context) -> Result<Exit, CliError> {
+        let wanted = context.config(&[])?.sandbox.level;
+        let level = at_least(wanted).map_err(sandbox_error)?;
+        let private = tempfile::tempdir().map_err(|error| sandbox_error(error.into()))?;
+        let here = context.environment.directory();
+        let mut job = Job::new(level, here, Run::Program(self.argv.clone())).map_err(sandbox_error)?;
+        job.sockets = true;
+        private.path().clone_into(&mut job.private);
+        job.read = self.read.iter().map(|folder| readable(&here.join(folder))).collect::<Result<_, _>>()?;
+        let mut command = job.command().map_err(|error| sandbox_error(error.into()))?;
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = command.spawn().map_err(|error| sandbox_error(error.into()))?;
+        watched(child, self.timeout)
+    }
+}
+
+fn readable(folder: &std::path::Path) -> Result<PathBuf, CliError> {
+    let unreadable = |error: io::Error| {
+        CliError::usage("unreadable", format!("cannot read {}: {error}", folder.display()))
+            .hint("name a folder that exists with --read")
+    };
+    folder.canonicalize().map_err(unreadable)
+}
+
+/// Passes on what a command prints, until it ends or must.
+fn watched(mut child: Child, time: Duration) -> Result<Exit, CliError> {
+    let failed = |error: io::Error| sandbox_error(error.into());
+    let (out, err) = (child.stdout.take(), child.stderr.take());
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    let pid = pid.ok_or_else(|| failed(io::Error::other("it has no number")))?;
+    let end = pidfd_open(pid, PidfdFlags::empty()).map_err(|error| failed(error.into()))?;
+    let (timely, complete) = std::thread::scope(|scope| {
+        let copies = [
+            scope.spawn(move || copy(out, io::stdout(), pid)),
+            scope.spawn(move || copy(err, io::stderr(), pid)),
+        ];
+        let limit = Timespec::try_from(time).ok();
+        let timely =
+            poll(&mut [PollFd::new(&end, PollFlags::IN)], limit.as_ref()).is_ok_and(|ended| ended > 0);
+        if !timely {
+            kill(pid);
+        }
+        (timely, copies.into_iter().all(|copy| copy.join().unwrap_or(false)))
+    });
+    let status = child.wait().map_err(failed)?;
+    if !timely {
+        let told = CliError::failed(
+            "sandbox_timeout",
+            format!("the command took longer than {} s", time.as_secs_f32()),
+        );
+        return Err(told.hint("give it more time: --timeout"));
+    }
+    if !complete {
+        return Err(CliError::failed(
+            "sandbox_output",
+            format!("the command printed more than {MAX_OUTPUT_BYTES} bytes"),
+        ));
+    }
+    match status.code().and_then(|code| u8::try_from(code).ok()) {
+        Some(HELPER_FAILED) | None => Err(failed(io::Error::other(format!("its helper failed ({status})")))),
+        Some(code) => Ok(Exit::Of(code)),
+    }
+}
+
+/// Copies until the end, and kills where there is no end. Was that all of it?
+fn copy(from: Option<impl Read>, mut to: impl Write, group: Pid) -> bool {
+    let Some(mut from) = from else { return true };
+    let (mut part, mut left) = (vec![0; CHUNK], MAX_OUTPUT_BYTES);
+    while let Ok(count @ 1..) = from.read(&mut part) {
+        // Who does not listen any more does not stop the command.
+        let _ = to.write_all(part.get(..count).unwrap_or_default()).and_then(|()| to.flush());
+        left = left.saturating_sub(count as u64);
+        if left == 0 {
+            kill(group);
+            return false;
+        }
+    }
+    true
+}
+
+/// Ends the helper, and with it everything inside. It has not been waited for: its id is nobody else's.
+fn kill(group: Pid) {
+    // It may have ended just now; then there is nothing to do.
+    let _ = kill_process_group(group, Signal::KILL);
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let time = milliseconds(text).filter(|time| *time > 0).map(Duration::from_millis);
+    time.ok_or_else(|| format!("`{text}` is no length of time such as 90s or 20m"))
+}
+
+fn sandbox_error(error: SandboxError) -> CliError {
+    let told = error.to_string();
+    match error {
+        SandboxError::TooWeak { .. } => CliError::failed("sandbox_weak", told)
+            .hint("allow user namespaces, or run where they are allowed; `truing sandbox check` tells what is stopped")
+            .hint("or accept less: `sandbox.level` in the operator's configuration"),
+        SandboxError::Tree { .. } => CliError::usage("sandbox_tree", told).hint("change to the folder of a project"),
+        SandboxError::Start(_) => CliError::failed("sandbox", told)
+            .hint("see what this machine allows: `truing sandbox check`"),
+    }
+}

@@ -1,0 +1,155 @@
+//! Settings by key, as what their keys promise them to be.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use truing_core::money::MicroUsd;
+use truing_model::price::{Declared, Rate};
+
+use super::login;
+use super::problem::{ConfigError, Problem};
+use super::secret::Secret;
+use super::value::{self, Value};
+use super::{ForgeConfig, ForgeKind, Setting, bug};
+
+/// Typed access to settings. That a path is there and of its kind is the table's promise, kept by a test.
+pub(super) struct Typed<'a>(pub(super) &'a BTreeMap<String, Setting>);
+
+impl Typed<'_> {
+    pub(super) fn setting(&self, path: &str) -> Result<&Setting, ConfigError> {
+        self.0.get(path).ok_or_else(|| bug(path))
+    }
+
+    pub(super) fn get<T>(
+        &self,
+        path: &str,
+        take: impl FnOnce(&Value) -> Option<T>,
+    ) -> Result<T, ConfigError> {
+        take(&self.setting(path)?.value).ok_or_else(|| bug(path))
+    }
+
+    pub(super) fn duration(&self, path: &str) -> Result<Duration, ConfigError> {
+        self.get(path, |value| if let Value::Duration(length, _) = value { Some(*length) } else { None })
+    }
+
+    pub(super) fn number<T: TryFrom<i64>>(&self, path: &str) -> Result<T, ConfigError> {
+        self.get(
+            path,
+            |value| if let Value::Integer(number) = value { T::try_from(*number).ok() } else { None },
+        )
+    }
+
+    pub(super) fn address(&self, path: &str) -> Result<SocketAddr, ConfigError> {
+        self.get(path, |value| if let Value::Address(address) = value { Some(*address) } else { None })
+    }
+
+    pub(super) fn list(&self, path: &str) -> Result<Vec<String>, ConfigError> {
+        self.get(path, |value| if let Value::List(items) = value { Some(items.clone()) } else { None })
+    }
+
+    pub(super) fn networks(&self, path: &str) -> Result<Vec<IpNet>, ConfigError> {
+        self.list(path)?.iter().map(|item| value::network(item).ok_or_else(|| bug(path))).collect()
+    }
+
+    pub(super) fn url(&self, path: &str) -> Result<String, ConfigError> {
+        self.get(path, |value| if let Value::Url(url) = value { Some(url.clone()) } else { None })
+    }
+
+    pub(super) fn name(&self, path: &str) -> Result<String, ConfigError> {
+        self.get(path, |value| if let Value::Name(name) = value { Some(name.clone()) } else { None })
+    }
+
+    pub(super) fn word<T>(
+        &self,
+        path: &str,
+        meaning: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<T, ConfigError> {
+        self.get(path, |value| if let Value::Choice(word) = value { meaning(word) } else { None })
+    }
+
+    pub(super) fn secret(&self, path: &str) -> Result<Option<Secret>, ConfigError> {
+        match &self.setting(path)?.value {
+            Value::Unset => Ok(None),
+            Value::Secret(secret) => Ok(Some(secret.clone())),
+            Value::Store(_)
+            | Value::Address(_)
+            | Value::Integer(_)
+            | Value::Duration(..)
+            | Value::Choice(_)
+            | Value::Url(_)
+            | Value::Path(_)
+            | Value::Usd(..)
+            | Value::Name(_)
+            | Value::List(_) => Err(bug(path)),
+        }
+    }
+
+    pub(super) fn store(&self, path: &str) -> Result<Option<PathBuf>, ConfigError> {
+        self.get(path, |value| match value {
+            Value::Store(path) => Some(Some(path.clone())),
+            Value::Unset => Some(None),
+            Value::Secret(_)
+            | Value::Address(_)
+            | Value::Integer(_)
+            | Value::Duration(..)
+            | Value::Choice(_)
+            | Value::Url(_)
+            | Value::Path(_)
+            | Value::Usd(..)
+            | Value::Name(_)
+            | Value::List(_) => None,
+        })
+    }
+
+    pub(super) fn usd(&self, path: &str) -> Result<MicroUsd, ConfigError> {
+        self.get(path, |value| if let Value::Usd(money, _) = value { Some(*money) } else { None })
+    }
+
+    pub(super) fn usd_if_any(&self, path: &str) -> Result<Option<MicroUsd>, ConfigError> {
+        if self.setting(path)?.value == Value::Unset { Ok(None) } else { self.usd(path).map(Some) }
+    }
+
+    /// A model's price, which says of the prompt and the answer what they cost.
+    pub(super) fn price(&self, name: &str) -> Result<Declared, ConfigError> {
+        let rate = |key: &str| {
+            let money = self.usd_if_any(&format!("price.{name}.{key}"))?;
+            Ok::<_, ConfigError>(money.map(Rate::micro_usd_per_million))
+        };
+        let missing = |what| ConfigError::from(Problem::Price { name: name.to_owned(), what });
+        Ok(Declared {
+            input: rate("input")?.ok_or_else(|| missing("a prompt"))?,
+            output: rate("output")?.ok_or_else(|| missing("an answer"))?,
+            cache_read: rate("cache_read")?,
+            cache_write_5m: rate("cache_write_5m")?,
+            cache_write_1h: rate("cache_write_1h")?,
+        })
+    }
+
+    pub(super) fn path(&self, path: &str) -> Result<Option<PathBuf>, ConfigError> {
+        let value = &self.setting(path)?.value;
+        if *value == Value::Unset {
+            return Ok(None);
+        }
+        self.get(path, |value| if let Value::Path(path) = value { Some(Some(path.clone())) } else { None })
+    }
+
+    pub(super) fn forge(&self, name: &str) -> Result<ForgeConfig, ConfigError> {
+        let path = |key: &str| format!("forge.{name}.{key}");
+        let needed = |key: &str| self.secret(&path(key))?.ok_or_else(|| bug(&path(key)));
+        Ok(ForgeConfig {
+            kind: self.word(&path("kind"), |word| (word == "github").then_some(ForgeKind::Github))?,
+            api_url: self.url(&path("api_url"))?,
+            git_url: self.url(&path("git_url"))?,
+            login: login::of(self, name)?,
+            accounts: self.list(&path("accounts"))?,
+            webhook_secret: needed("webhook_secret")?,
+            marker_key: self.secret(&path("marker_key"))?,
+            settle: self.duration(&path("settle"))?,
+            repositories: self.list(&path("repositories"))?,
+            config_branches: self.list(&path("config_branches"))?,
+        })
+    }
+}

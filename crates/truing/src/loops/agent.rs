@@ -1,0 +1,304 @@
+//! The model's part of a review, the same in every loop: what it is shown, within which limits it works, and what of
+//! its report is believed.
+//!
+//! The rules have read the change before. The model's findings are placed by the same code as theirs, and one that says
+//! what a rule has said already is left to the rule. The verdict is computed from findings and coverage, never taken
+//! from the model.
+
+mod ended;
+mod shown;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Instant;
+
+use truing_agent::native::{self, End, Limits, Ran};
+use truing_agent::prompt::{PromptError, Prompts};
+use truing_agent::schema::{self, Checked};
+use truing_core::finding::{Finding, FindingStatus, RawFinding, Source};
+use truing_core::id::Millis;
+use truing_core::identity::{SAME, Statement, similarity};
+use truing_core::ledger::{LevelKind, Purse, Room};
+use truing_core::money::MicroUsd;
+use truing_core::outcome::{Coverage, Modelled, Outcome};
+use truing_core::port::{Gate, Operations as _, StoreError};
+use truing_diff::{FileDiff, RepoPath, parse};
+use truing_model::gateway::{Gateway, Refused};
+use truing_reader::Tree;
+use truing_reader::protocol::ToolsRequest;
+use truing_store::Sqlite;
+
+use super::reading::{self, Change, Reading};
+use crate::budget::{self, Budgets, room};
+use crate::reader::ChildReader;
+
+pub use ended::Part;
+pub use shown::Subject;
+use shown::{Shown, Watched};
+
+/// A model that reviews, shared by all runs of a process.
+pub struct Agent {
+    /// The way to it.
+    pub gateway: Gateway<Sqlite>,
+    /// What was spent.
+    pub ledger: Sqlite,
+    /// Its id.
+    pub model: String,
+    /// What one run may use.
+    pub limits: Limits,
+    /// What a run may cost.
+    pub budgets: Budgets,
+    /// What it is told.
+    pub prompts: Prompts,
+    /// Starts the process that looks at files for it.
+    pub reader: ChildReader,
+}
+
+/// The model of a review that no slot belongs to.
+pub struct Hired<'a> {
+    /// The model.
+    pub agent: &'a Agent,
+    /// The kill switch.
+    pub gate: SwitchGate,
+}
+
+impl<'a> Hired<'a> {
+    /// Its use for one review.
+    pub fn asking(&self, purse: Purse, subject: Subject, now: Millis) -> Asking<'a, SwitchGate> {
+        Asking { agent: self.agent, purse, subject, known: &[], gate: self.gate.clone(), now }
+    }
+}
+
+/// The kill switch of the store, as a command asks it.
+#[derive(Clone)]
+pub struct SwitchGate(pub Sqlite);
+
+impl Gate for SwitchGate {
+    async fn is_open(&self) -> bool {
+        // What cannot be read counts as on.
+        self.0.switch().await.is_ok_and(|switch| !switch.stops_runs())
+    }
+}
+
+/// Where a review's files are, for the model's tools.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// The folder.
+    pub tree: &'a Path,
+    /// It is somebody's working tree: what git ignores in it is not shown.
+    pub is_working_tree: bool,
+}
+
+/// Lets the model review, if there is one.
+///
+/// # Errors
+/// [`AgentError`]
+pub async fn ask<G: Gate>(
+    asking: Option<Asking<'_, G>>,
+    change: &Change,
+    place: Place<'_>,
+    reading: &mut Reading,
+) -> Result<Option<Part>, AgentError> {
+    match asking {
+        Some(asking) => asking.review(change, place, reading).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// The outcome of a review in which the rules have read this, and a model has done its part, if there is one.
+pub fn outcome(coverage: &Coverage, part: Option<&Part>) -> Outcome {
+    match part {
+        Some(part) => Outcome::of_model(coverage, part.part.clone()),
+        None => Outcome::of_rules(coverage),
+    }
+}
+
+/// What a model's part took: answers, money, and what it did.
+pub fn spent(part: Option<Part>) -> (u32, MicroUsd, Option<Modelled>) {
+    part.map_or((0, MicroUsd(0), None), |part| (part.turns, part.cost, part.modelled))
+}
+
+/// Why a model could not even be refused.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    /// Nobody can say what may be spent.
+    #[error("the ledger cannot be asked what may be spent: {0}")]
+    Ledger(StoreError),
+    /// What it is told cannot be put together.
+    #[error(transparent)]
+    Prompt(#[from] PromptError),
+    /// The kill switch was turned on meanwhile.
+    #[error("the kill switch is on")]
+    Halted,
+}
+
+/// One review's use of it.
+pub struct Asking<'a, G> {
+    /// The model.
+    pub agent: &'a Agent,
+    /// What pays for it.
+    pub purse: Purse,
+    /// What people say of the change.
+    pub subject: Subject,
+    /// Findings of earlier reviews.
+    pub known: &'a [Finding],
+    /// The kill switch, asked between turns.
+    pub gate: G,
+    /// When the review began, for the periods of budgets.
+    pub now: Millis,
+}
+
+impl<G: Gate> Asking<'_, G> {
+    /// Lets the model review a change that the rules have read, and adds what it found.
+    ///
+    /// # Errors
+    /// [`AgentError`]
+    async fn review(
+        self,
+        change: &Change,
+        place: Place<'_>,
+        reading: &mut Reading,
+    ) -> Result<Part, AgentError> {
+        if reading.coverage.reviewed.is_empty() {
+            // What is left out by design is not the model's either.
+            return Ok(Part::whole());
+        }
+        let Self { agent, purse, subject, known, gate, now } = self;
+        let left = room(&agent.ledger, &purse, MicroUsd(1), now).await.map_err(AgentError::Ledger)?;
+        match left {
+            Room::Enough => {}
+            Room::Deferred { until, level: _ } => return Ok(Part::deferred(until)),
+            Room::Minimal { level } => return Ok(Part::refused(&Refused::Budget { level }, now)),
+        }
+        let began = Instant::now();
+        let repository = purse.levels.iter().find(|level| level.kind == LevelKind::RepoDay);
+        let repository = repository.map_or("", |level| level.key.as_str());
+        let shown = Shown { change, reading, subject: &subject, repository, known };
+        let told = shown::prompt(&agent.prompts, (&agent.model, agent.limits.turns), shown)?;
+        let request = ToolsRequest {
+            tree: place.tree.to_owned(),
+            hide_ignored: place.is_working_tree,
+            always: reading.coverage.reviewed.clone(),
+        };
+        let tools = agent.reader.tools(request, change.diff.as_slice());
+        let watched = Watched::new(&tools, told.seen);
+        let run = purse.run.clone();
+        let review = purse.levels.iter().find(|level| level.kind == LevelKind::Review);
+        let limits = Limits { money: review.map(|level| level.limit), ..agent.limits };
+        let session = agent.gateway.session(purse, [agent.model.clone()], gate);
+        let ran = native::run(&session, &watched, &told.brief, &limits).await;
+        let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        match &ran.end {
+            End::Refused(Refused::Switch) => return Err(AgentError::Halted),
+            End::Refused(Refused::Budget { level }) => budget::exceeded(&run, level),
+            End::Done
+            | End::Limit(_)
+            | End::Declined
+            | End::Cut
+            | End::Full
+            | End::Unreadable(_)
+            | End::Refused(_) => {}
+        }
+        tracing::info!(end = %ran.end, turns = ran.turns, cost = ran.cost.0, "the model has ended");
+        if ran.turns > 0 {
+            watched.leave_out(&mut reading.coverage);
+        }
+        let dropped = add(&ran, place.tree, change, reading, known);
+        let modelled = Modelled { ms, prompt_hash: told.hash, dropped, ..modelled(&ran) };
+        Ok(Part::of(&ran, modelled, now))
+    }
+}
+
+fn modelled(ran: &Ran) -> Modelled {
+    Modelled {
+        model: ran.model.clone(),
+        tokens: ran.usage,
+        calls: ran.calls.clone(),
+        denials: ran.denials.clone(),
+        ..Modelled::default()
+    }
+}
+
+/// Adds what the model found to what was read. The answer: how many findings were not believed, by reason.
+fn add(
+    ran: &Ran,
+    tree: &Path,
+    change: &Change,
+    reading: &mut Reading,
+    known: &[Finding],
+) -> BTreeMap<String, u32> {
+    let files = Tree::open(tree).ok();
+    let text = |path: &RepoPath| {
+        let bytes = files.as_ref()?.bytes(path).ok()?;
+        Some(String::from_utf8_lossy(&bytes).into_owned())
+    };
+    let Checked { findings, dropped } = schema::check(ran.items.clone(), text);
+    let mut sections = parse(&change.diff).files;
+    sections.sort_by(|a, b| a.path.cmp(&b.path));
+    for raw in findings {
+        if !reading.found.iter().any(|other| says_the_same(&raw, &other.raw)) {
+            let old_path = old_path(&sections, &raw.place.path);
+            reading.found.push(reading::placed(&sections, raw, old_path));
+        }
+    }
+    carry(known, &sections, reading, text);
+    dropped.into_iter().map(|(why, count)| (why.as_str().to_owned(), count)).collect()
+}
+
+/// A file's name before the change, if it had another one.
+fn old_path(sections: &[FileDiff<'_>], path: &RepoPath) -> Option<RepoPath> {
+    sections.iter().find(|file| file.path == *path)?.old_path.clone()
+}
+
+/// Are two findings about the same lines, and of the same defect?
+fn says_the_same(a: &RawFinding, b: &RawFinding) -> bool {
+    let (at, other) = (&a.place, &b.place);
+    let overlap = at.path == other.path
+        && at.side == other.side
+        && at.start_line <= other.end_line
+        && other.start_line <= at.end_line;
+    let statement = |raw: &RawFinding| {
+        let text = format!("{}\n\n{}", raw.title, raw.body);
+        Statement::new(&raw.place.path.to_string(), &text, Some(&raw.snippet))
+    };
+    let same_kind = a.category == b.category && at.start_line == other.start_line;
+    overlap && (same_kind || similarity(&statement(a), &statement(b)) >= SAME)
+}
+
+/// Adds a model's open findings of before whose lines are as they were: that it did not say them again mends nothing.
+fn carry(
+    known: &[Finding],
+    sections: &[FileDiff<'_>],
+    reading: &mut Reading,
+    text: impl Fn(&RepoPath) -> Option<String>,
+) {
+    let of_a_model = |finding: &&Finding| finding.raw.source == Source::Agent && finding.is_open();
+    for finding in known.iter().filter(of_a_model) {
+        let was = &finding.raw.place;
+        let named = |path: &&RepoPath| reading.renames.same_file(path, &was.path);
+        let Some(path) = reading.coverage.reviewed.iter().find(named) else { continue };
+        let Some((start_line, end_line)) =
+            text(path).and_then(|text| schema::locate(&text, &finding.raw.snippet, was.start_line))
+        else {
+            continue;
+        };
+        let mut raw = finding.raw.clone();
+        (raw.place.path, raw.place.start_line, raw.place.end_line) = (path.clone(), start_line, end_line);
+        if !reading.found.iter().any(|other| says_the_same(&raw, &other.raw)) {
+            let old_path = old_path(sections, path);
+            reading.found.push(reading::placed(sections, raw, old_path));
+        }
+    }
+}
+
+/// Nobody looked whether a model's findings of before are mended, unless a model has reported all: they are as they
+/// were.
+pub fn keep_open(gone: &mut [Finding], known: &[Finding]) {
+    for finding in gone.iter_mut().filter(|finding| finding.raw.source == Source::Agent) {
+        if let (FindingStatus::Fixed(_), Some(before)) =
+            (&finding.status, known.iter().find(|before| before.id == finding.id))
+        {
+            finding.status = before.status.clone();
+        }
+    }
+}

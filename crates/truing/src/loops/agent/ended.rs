@@ -1,0 +1,144 @@
+//! How the model's part of a review ended, as the review's outcome sees it.
+
+use truing_agent::native::{End, Ran};
+use truing_core::id::Millis;
+use truing_core::ledger::{LevelKind, next_midnight};
+use truing_core::money::MicroUsd;
+use truing_core::outcome::{ModelPart, Modelled};
+use truing_model::gateway::Refused;
+
+/// The model's part of a review.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Part {
+    /// How it ended.
+    pub part: ModelPart,
+    /// Answers of the model.
+    pub turns: u32,
+    /// What they cost.
+    pub cost: MicroUsd,
+    /// What it did; none: it was not asked.
+    pub modelled: Option<Modelled>,
+}
+
+impl Part {
+    /// There was nothing to ask it.
+    pub fn whole() -> Self {
+        Self { part: ModelPart::Whole, turns: 0, cost: MicroUsd(0), modelled: None }
+    }
+
+    /// Has the model reported all it found?
+    pub fn is_whole(&self) -> bool {
+        self.part == ModelPart::Whole && self.modelled.is_some()
+    }
+
+    /// The repository's money for the day is used up.
+    pub fn deferred(until: Millis) -> Self {
+        let why = "review skipped: daily budget hit".to_owned();
+        Self { part: ModelPart::Deferred { why, until }, ..Self::whole() }
+    }
+
+    /// It was asked nothing, because of this.
+    pub fn refused(why: &Refused, now: Millis) -> Self {
+        let partial = |why: String| Self { part: ModelPart::Partial(why), ..Self::whole() };
+        match why {
+            Refused::Budget { level } => match level.kind {
+                LevelKind::RepoDay => Self::deferred(next_midnight(now)),
+                LevelKind::TeamMonth => partial(
+                    "minimal: rules only, because the team's budget of the month is used up".to_owned(),
+                ),
+                LevelKind::Review | LevelKind::Run => {
+                    partial("budget: rules only, because the money for this review is used up".to_owned())
+                }
+            },
+            Refused::Switch
+            | Refused::NotAllowed(_)
+            | Refused::SpendCap { .. }
+            | Refused::Unauthorized { .. }
+            | Refused::Rejected { .. }
+            | Refused::TooLong { .. }
+            | Refused::Unavailable { .. }
+            | Refused::Nonsense { .. }
+            | Refused::Ledger(_)
+            | Refused::Drift { .. } => partial(format!("minimal: rules only, because {why}")),
+        }
+    }
+
+    /// What a run came to.
+    pub fn of(ran: &Ran, modelled: Modelled, now: Millis) -> Self {
+        let part = match &ran.end {
+            End::Done => Self::whole(),
+            End::Refused(why) if ran.turns == 0 => Self::refused(why, now),
+            end @ (End::Limit(_)
+            | End::Declined
+            | End::Cut
+            | End::Full
+            | End::Unreadable(_)
+            | End::Refused(_)) => Self { part: ModelPart::Partial(end.to_string()), ..Self::whole() },
+        };
+        Self { turns: ran.turns, cost: ran.cost, modelled: Some(modelled), ..part }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use truing_core::ledger::Level;
+
+    /// 2026-11-20, half a minute before midnight in UTC.
+    const NOW: Millis = Millis(1_795_219_170_000);
+
+    fn ran(end: End, turns: u32) -> Ran {
+        Ran {
+            end,
+            items: Default::default(),
+            turns,
+            usage: Default::default(),
+            cost: MicroUsd(7),
+            model: "m".into(),
+            calls: Default::default(),
+            denials: Default::default(),
+            trimmed: 0,
+        }
+    }
+
+    fn budget(kind: LevelKind) -> End {
+        let level = Level { kind, key: "k".into(), period: String::new(), limit: MicroUsd(1) };
+        End::Refused(Refused::Budget { level })
+    }
+
+    fn of(end: End, turns: u32) -> ModelPart {
+        Part::of(&ran(end, turns), Modelled::default(), NOW).part
+    }
+
+    #[test]
+    fn only_a_whole_report_is_whole() {
+        assert_eq!(of(End::Done, 3), ModelPart::Whole);
+        for end in [End::Declined, End::Cut, End::Full, End::Unreadable(String::new())] {
+            assert!(matches!(of(end, 1), ModelPart::Partial(_)));
+        }
+    }
+
+    #[test]
+    fn a_used_up_day_defers_before_the_first_call_and_is_partial_after() {
+        let until = Millis(1_795_219_200_000);
+        let deferred = of(budget(LevelKind::RepoDay), 0);
+        assert!(matches!(deferred, ModelPart::Deferred { until: at, .. } if at == until), "{deferred:?}");
+        for kind in [LevelKind::RepoDay, LevelKind::TeamMonth, LevelKind::Review] {
+            let ModelPart::Partial(why) = of(budget(kind), 2) else { panic!("{kind:?}") };
+            assert!(why.contains("budget"), "{why}");
+        }
+        for (kind, word) in [(LevelKind::TeamMonth, "minimal"), (LevelKind::Review, "budget")] {
+            let ModelPart::Partial(why) = of(budget(kind), 0) else { panic!("{kind:?}") };
+            assert!(why.starts_with(word), "{why}");
+        }
+    }
+
+    #[test]
+    fn without_an_answer_the_review_says_that_it_is_minimal() {
+        let down = || End::Refused(Refused::Unavailable { what: "529".into(), until: None });
+        let ModelPart::Partial(why) = of(down(), 0) else { panic!() };
+        assert!(why.starts_with("minimal: rules only"), "{why}");
+        let ModelPart::Partial(why) = of(down(), 4) else { panic!() };
+        assert!(!why.contains("minimal"), "{why}");
+    }
+}

@@ -1,0 +1,201 @@
+//! What a model is shown of a change, and which files it has looked at.
+//!
+//! Everything that comes from the repository or from people on its forge is data, between marks that it cannot contain.
+//! The diffs of the changed files are shown as long as there is room, whole files at a time; the others are named, and
+//! the model can look at them. What it was not shown and did not look at is not called reviewed.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use truing_agent::native::{Brief, Output, Tools};
+use truing_agent::prompt::{Fence, PromptError, Prompts, Values};
+use truing_agent::schema::MAX_FINDINGS;
+use truing_core::finding::{Finding, RawFinding};
+use truing_core::id::Sha;
+use truing_core::line;
+use truing_core::outcome::{Coverage, NotReviewed, SkipReason};
+use truing_core::port::PullRequest;
+use truing_diff::RepoPath;
+use truing_model::messages::Tool;
+use truing_reader::tools::{DIFF, TreeTool, diff};
+
+use crate::loops::reading::{Change, Reading};
+
+/// How much of the change is shown at first, in bytes; about a quarter of a context.
+const MAX_SHOWN_BYTES: usize = 160 << 10;
+/// A file's change that is larger comes in parts: the model asks for them.
+const WHOLE_BYTES: usize = 32 << 10;
+const WHOLE_LINES: usize = 700;
+/// How many files are named that are not shown, and findings that are known.
+const MAX_NAMED: usize = 500;
+/// Characters of a title, and of a name.
+const MAX_LINE_CHARS: usize = 300;
+/// Characters of the word in the marks around data.
+const FENCE_CHARS: usize = 32;
+/// Bytes of a description.
+const MAX_DESCRIPTION_BYTES: usize = 8 << 10;
+
+/// What people say of a change: data.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Subject {
+    /// Its title.
+    pub title: String,
+    /// Its description.
+    pub description: String,
+    /// The branch it comes from.
+    pub branch: String,
+}
+
+impl Subject {
+    /// Of a pull request.
+    pub fn of(pull: &PullRequest) -> Self {
+        Self { title: pull.title.clone(), description: pull.description.clone(), branch: pull.branch.clone() }
+    }
+}
+
+/// What a review is of, for its prompt.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shown<'a> {
+    /// Its change.
+    pub(super) change: &'a Change,
+    /// What the rules have read.
+    pub(super) reading: &'a Reading,
+    /// What people say of it.
+    pub(super) subject: &'a Subject,
+    /// The repository, as the ledger knows it.
+    pub(super) repository: &'a str,
+    /// Open findings of a model's earlier review.
+    pub(super) known: &'a [Finding],
+}
+
+/// A prompt, what it was made of, and the files whose change is in it.
+pub(super) struct Prompted {
+    pub(super) brief: Brief,
+    pub(super) hash: String,
+    pub(super) seen: BTreeSet<RepoPath>,
+}
+
+/// What a run begins with.
+///
+/// # Errors
+/// [`PromptError`], if the operator's own prompts want something else.
+pub(super) fn prompt(
+    prompts: &Prompts,
+    (model, max_turns): (&str, u32),
+    shown: Shown<'_>,
+) -> Result<Prompted, PromptError> {
+    let Shown { change, reading, subject, repository, known } = shown;
+    let mut seen = BTreeSet::new();
+    let (mut diffs, mut others) = (String::new(), Vec::new());
+    for path in &reading.coverage.reviewed {
+        let reply = diff(&change.diff, &json!({ "path": path.to_string() }));
+        let is_whole = !reply.is_error
+            && reply.text.len() < WHOLE_BYTES
+            && reply.text.lines().count() < WHOLE_LINES
+            && diffs.len() + reply.text.len() <= MAX_SHOWN_BYTES;
+        if is_whole {
+            diffs.push_str(&reply.text);
+            diffs.push('\n');
+            seen.insert(path.clone());
+        } else {
+            others.push(line::clean(&path.to_string(), MAX_LINE_CHARS));
+        }
+    }
+    let more = others.len().saturating_sub(MAX_NAMED);
+    others.truncate(MAX_NAMED);
+    others.extend((more > 0).then(|| format!("and {more} more: `{DIFF}` without a path names them")));
+    let found = reading.found.iter().map(|placed| &placed.raw);
+    let open = known.iter().filter(|finding| finding.is_open()).map(|finding| &finding.raw);
+    let known: Vec<String> = found.chain(open).take(MAX_NAMED).map(one_line).collect();
+    let head = change.head.as_ref().map_or("working-tree", Sha::as_str);
+    let end = subject.description.floor_char_boundary(MAX_DESCRIPTION_BYTES);
+    let description = subject.description.get(..end).unwrap_or_default();
+    let task = Values::default()
+        .with("repository", repository)
+        .with("title", line::cut(subject.title.clone(), MAX_LINE_CHARS))
+        .with("description", description)
+        .with("branch", line::cut(subject.branch.clone(), MAX_LINE_CHARS))
+        .with("head", head)
+        .with("base", change.base.as_str())
+        .with("diff", diffs.as_str())
+        .with("not_shown", others.join("\n"))
+        .with("known", known.join("\n"));
+    let system = Values::default()
+        .with("max_turns", max_turns.to_string())
+        .with("max_findings", MAX_FINDINGS.to_string());
+    let fence =
+        fence([&change.diff, subject.title.as_bytes(), description.as_bytes(), subject.branch.as_bytes()])?;
+    let (frame, about) = (prompts.compose("review/system")?, prompts.compose("review/task")?);
+    let hash = hash_of([frame.hash().as_bytes(), about.hash().as_bytes()]);
+    let brief = Brief {
+        model: model.to_owned(),
+        system: frame.render(&system, &fence)?,
+        task: about.render(&task, &fence)?,
+    };
+    Ok(Prompted { brief, hash, seen })
+}
+
+/// The word in the marks around data: of all that is shown, so that the same review asks the same, and nobody can have
+/// written it in there.
+fn fence<const N: usize>(data: [&[u8]; N]) -> Result<Fence, PromptError> {
+    let mut word = hash_of(data);
+    word.truncate(FENCE_CHARS);
+    Fence::new(&word)
+}
+
+/// A finding in few words.
+fn one_line(raw: &RawFinding) -> String {
+    let (path, line) = (raw.place.path.to_string(), raw.place.start_line);
+    format!("{}:{line}: {}", line::clean(&path, MAX_LINE_CHARS), line::clean(&raw.title, MAX_LINE_CHARS))
+}
+
+/// Of several parts, each with its length.
+fn hash_of<const N: usize>(parts: [&[u8]; N]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update(part.len().to_le_bytes());
+        hash.update(part);
+    }
+    hex::encode(hash.finalize())
+}
+
+/// Tools, and which files a model has looked at with them.
+pub(super) struct Watched<'a, T> {
+    tools: &'a T,
+    seen: Mutex<BTreeSet<RepoPath>>,
+}
+
+impl<'a, T> Watched<'a, T> {
+    /// `shown`: what it has seen before.
+    pub(super) fn new(tools: &'a T, shown: BTreeSet<RepoPath>) -> Self {
+        Self { tools, seen: Mutex::new(shown) }
+    }
+
+    /// What the model has not seen is not reviewed.
+    pub(super) fn leave_out(&self, coverage: &mut Coverage) {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let unseen = coverage.reviewed.extract_if(.., |path| !seen.contains(path));
+        let unseen = unseen.map(|path| NotReviewed { path, reason: SkipReason::NotShown });
+        coverage.not_reviewed.extend(unseen);
+        coverage.not_reviewed.sort_by(|a, b| a.path.cmp(&b.path));
+    }
+}
+
+impl<T: Tools> Tools for Watched<'_, T> {
+    fn offered(&self) -> Vec<Tool> {
+        self.tools.offered()
+    }
+
+    async fn call(&self, name: &str, input: &Value) -> Output {
+        let output = self.tools.call(name, input).await;
+        let looks = name == DIFF || name == TreeTool::Read.name();
+        if let (true, false, Some(path)) = (looks, output.is_error, input.get("path").and_then(Value::as_str))
+        {
+            let path = RepoPath::from_bytes(path.as_bytes());
+            self.seen.lock().unwrap_or_else(PoisonError::into_inner).insert(path);
+        }
+        output
+    }
+}

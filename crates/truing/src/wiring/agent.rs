@@ -1,0 +1,115 @@
+//! From a configuration to a model that reviews: its address, its key, its price, its money.
+
+use std::sync::Arc;
+
+use truing_agent::native::Limits;
+use truing_core::secret::Secret;
+use truing_model::gateway::{Gateway, Patience};
+use truing_model::provider::{Login, Provider, ProviderError};
+use truing_store::Sqlite;
+
+use super::{SystemClock, bad_pattern, child_reader, open_store, prompts};
+use crate::budget::{Budgets, Priced};
+use crate::cli::error::CliError;
+use crate::config::problem::{ConfigError, Origin};
+use crate::config::{Config, Runtime, layer};
+use crate::environment::Environment;
+use crate::loops::agent::{Agent, Hired, SwitchGate};
+use crate::serve::worker::STEP_TIME;
+
+/// The model's share of the time of a served step, in percent.
+const SHARE: u32 = 80;
+
+/// Variables of other programs that choose another provider, and the provider.
+const PROVIDERS: [(&str, &str); 2] =
+    [("CLAUDE_CODE_USE_ANTHROPIC_AWS", "aws"), ("CLAUDE_CODE_USE_BEDROCK", "bedrock")];
+
+/// The model that the configuration names. Nothing is sent.
+///
+/// # Errors
+/// Exit 2 for configuration that cannot be used, a missing key above all.
+pub fn native(config: &Config, environment: &Environment, ledger: Sqlite) -> Result<Agent, CliError> {
+    judge(config, environment)?;
+    let model = &config.model;
+    let key = model.api_key.read(environment).map_err(|error| {
+        CliError::usage("model_key", format!("model.api_key: {error}"))
+            .hint("put the provider's key there, or review without a model: `--runtime rules`")
+    })?;
+    let wrong = |error: ProviderError| CliError::usage("model", format!("[model]: {error}"));
+    let provider = Provider::new(&model.base_url, Login::Key(Secret::new(key.expose()))).map_err(wrong)?;
+    let prices = Priced::new(config).map_err(|error| {
+        CliError::usage("prices", error.to_string()).hint("see `budget.prices` in `truing config schema`")
+    })?;
+    let prices = prices.prices;
+    if prices.of(&model.name).is_none() {
+        return Err(CliError::usage(
+            "model_price",
+            format!("nobody knows what the model `{}` costs, so it is not asked", model.name),
+        )
+        .hint(format!(
+            "name another in `model.name`, or declare its price, which may be 0: [price.\"{}\"] input = … output = …",
+            model.name
+        )));
+    }
+    let gateway = Gateway::new(provider, prices, ledger.clone(), Arc::new(SystemClock), Patience::default())
+        .map_err(wrong)?;
+    Ok(Agent {
+        gateway,
+        ledger,
+        model: model.name.clone(),
+        budgets: Budgets::new(config).map_err(bad_pattern)?,
+        prompts: prompts(&config.prompts)?,
+        limits: Limits { turns: config.review.max_turns, ..Limits::default() },
+        reader: child_reader(&config.rules)?,
+    })
+}
+
+/// The model of a service; none if the rules review alone. The ledger is the one of the
+/// configured database, also where the rest is a rehearsal on a copy: what is spent is spent.
+///
+/// # Errors
+/// As [`native`], and exit 3 if the ledger cannot be opened.
+pub fn served(config: &Config, environment: &Environment) -> Result<Option<Agent>, CliError> {
+    match config.review.runtime {
+        Runtime::Rules => Ok(None),
+        Runtime::Native => {
+            let ledger = open_store(config.store.database()?)?;
+            let mut agent = native(config, environment, ledger)?;
+            // A step that took all of its time would be over before it had told anybody.
+            agent.limits.time = STEP_TIME * SHARE / 100;
+            Ok(Some(agent))
+        }
+    }
+}
+
+/// A model for a review that no slot belongs to.
+pub fn hired(agent: &Agent) -> Hired<'_> {
+    Hired { agent, gate: SwitchGate(agent.ledger.clone()) }
+}
+
+/// What is wrong with variables of other programs, which count for nothing as long as no model is asked.
+fn judge(config: &Config, environment: &Environment) -> Result<(), CliError> {
+    let is_set = |name: &str| environment.get(name).is_some_and(|value| !value.is_empty() && value != "0");
+    let chosen: Vec<_> = PROVIDERS.into_iter().filter(|(variable, _)| is_set(variable)).collect();
+    match chosen.as_slice() {
+        [] => {}
+        [(variable, provider)] => {
+            return Err(CliError::usage(
+                "provider",
+                format!("{variable} is set, but the provider \"{provider}\" is not built in this version of truing"),
+            )
+            .hint(format!("unset {variable} to use model.provider = \"anthropic\"")));
+        }
+        [(one, _), (other, _), ..] => {
+            return Err(CliError::usage("provider", format!("{one} and {other} are both set"))
+                .hint("unset one of them: a model has one provider"));
+        }
+    }
+    let ours = config.settings().any(|(path, setting)| {
+        path == layer::BASE_URL && matches!(setting.origin, Origin::Flag(_) | Origin::Variable(_))
+    });
+    match layer::wrong_address(environment).filter(|_| !ours) {
+        Some(problem) => Err(ConfigError::from(problem).into()),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,190 @@
+//! `truing sandbox` as scripts see it: each escape for real, with a control that gets out; a command inside; and what
+//! is left of it.
+
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests may fail them")]
+
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+const TRUING: &str = env!("CARGO_BIN_EXE_truing");
+/// How long something may take that has to happen at once.
+const SOON: Duration = Duration::from_secs(60);
+/// What is about use, and not about reach: at `none` each process still has its limits.
+const USES: [&str; 3] = ["fork_bomb", "memory", "disk"];
+
+fn truing(here: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(TRUING);
+    command.args(arguments).env_clear().env("HOME", here).env("PATH", "/usr/local/bin:/usr/bin:/bin");
+    command.env("SECRET", "canary").current_dir(here).stdin(Stdio::null());
+    command
+}
+
+fn ran(here: &Path, arguments: &[&str]) -> Output {
+    truing(here, arguments).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+fn folder() -> TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+/// A check's exit code, and what was stopped by name, without what was not tried.
+fn checked(output: &Output) -> (Option<i32>, String, Vec<(String, bool)>) {
+    let answer: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
+    let tried = answer["checks"].as_array().unwrap().iter().filter(|check| check["note"].is_null());
+    let checks =
+        tried.map(|check| (check["name"].as_str().unwrap().to_owned(), check["stopped"].as_bool().unwrap()));
+    (output.status.code(), answer["level"].as_str().unwrap().to_owned(), checks.collect())
+}
+
+/// Does this machine let us make namespaces? Then the strongest level must be what is reached.
+fn has_namespaces() -> bool {
+    let mut unshare = Command::new("unshare");
+    unshare.args(["--user", "--map-root-user", "--mount", "--pid", "--fork", "--net", "true"]);
+    unshare.stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+}
+
+#[test]
+fn every_escape_is_stopped() {
+    if !has_namespaces() {
+        return;
+    }
+    let here = folder();
+    let (exit, level, checks) = checked(&ran(here.path(), &["sandbox", "check", "--format", "json"]));
+    assert_eq!((exit, level.as_str()), (Some(0), "full"));
+    assert!(checks.len() > 10, "{checks:?}");
+    assert!(checks.iter().all(|(_, stopped)| *stopped), "{checks:?}");
+}
+
+#[test]
+fn without_namespaces_whatever_is_outside_is_still_out_of_reach() {
+    let here = folder();
+    let check = ["sandbox", "check", "--level", "landlock", "--format", "json"];
+    let (_, level, checks) = checked(&ran(here.path(), &check));
+    assert_eq!(level, "landlock");
+    let reached: Vec<_> =
+        checks.iter().filter(|(name, stopped)| !stopped && !USES.contains(&name.as_str())).collect();
+    assert!(reached.is_empty(), "{reached:?}");
+}
+
+/// The controls: outside of a sandbox the same tries get out.
+#[test]
+fn without_a_sandbox_every_escape_works() {
+    let here = folder();
+    let (exit, _, checks) =
+        checked(&ran(here.path(), &["sandbox", "check", "--level", "none", "--format", "json"]));
+    assert_eq!(exit, Some(1));
+    let stopped: Vec<_> =
+        checks.iter().filter(|(name, stopped)| *stopped && !USES.contains(&name.as_str())).collect();
+    assert!(stopped.is_empty(), "{stopped:?}");
+    for probe in [json!({"Threads": 640}), json!({"Memory": 128 << 20}), json!({"Disk": 64 << 20})] {
+        let mut helper = Command::new(TRUING);
+        helper.arg0("truing-sandbox").arg(json!({"Probe": probe}).to_string()).env("TMPDIR", here.path());
+        assert_eq!(helper.status().unwrap().code(), Some(0), "{probe}");
+    }
+}
+
+#[test]
+fn a_command_inside_reads_the_folder_and_its_exit_code_is_passed_on() {
+    let here = folder();
+    std::fs::write(here.path().join("file"), "text\n").unwrap();
+    let script = "cat file; echo said >&2; touch new 2>/dev/null; touch $HOME/a $TMPDIR/b && exit 7";
+    let output = ran(here.path(), &["sandbox", "run", "--", "sh", "-c", script]);
+    assert_eq!(output.status.code(), Some(7), "{output:?}");
+    assert_eq!((text(&output.stdout), text(&output.stderr)), ("text\n", "said\n"));
+    assert!(!here.path().join("new").exists());
+}
+
+#[test]
+fn a_command_inside_finds_nothing_of_the_environment_and_of_the_machine() {
+    let here = folder();
+    let output = ran(here.path(), &["sandbox", "run", "--", "env"]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(!text(&output.stdout).contains("canary"), "{output:?}");
+    for path in ["/etc/passwd", "/etc/shadow", "/root", "/proc/1/root/etc/passwd", "/sys/kernel", TRUING] {
+        let output = ran(here.path(), &["sandbox", "run", "--", "ls", path]);
+        assert_ne!(output.status.code(), Some(0), "{path}: {output:?}");
+    }
+}
+
+#[test]
+fn a_program_that_is_not_there_is_127_and_the_system_is_no_tree() {
+    let here = folder();
+    assert_eq!(ran(here.path(), &["sandbox", "run", "--", "no-such-program"]).status.code(), Some(127));
+    assert_eq!(ran(here.path(), &["sandbox", "run"]).status.code(), Some(2));
+    for system in ["/", "/usr", "/etc", "/proc"] {
+        let output = ran(Path::new(system), &["sandbox", "run", "--", "true"]);
+        assert_eq!(output.status.code(), Some(2), "{system}: {output:?}");
+    }
+}
+
+/// Inside a sandbox nobody can make another as strong: there, a weaker one is refused, unless it is asked for by name.
+#[test]
+fn a_weaker_sandbox_is_refused_unless_it_is_accepted_by_name() {
+    if !has_namespaces() {
+        return;
+    }
+    let here = folder();
+    let program = Path::new(TRUING);
+    let read = program.parent().unwrap().to_str().unwrap();
+    let within =
+        |words: &[&str]| ran(here.path(), &[&["sandbox", "run", "--read", read, "--"], words].concat());
+    let refused = within(&["truing", "sandbox", "run", "--", "true"]);
+    assert_eq!(refused.status.code(), Some(3), "{refused:?}");
+    assert!(text(&refused.stderr).contains("`landlock`, and at least `full` is asked for"), "{refused:?}");
+    let accepted =
+        within(&["env", "TRUING_SANDBOX__LEVEL=landlock", "truing", "sandbox", "run", "--", "true"]);
+    assert_eq!(accepted.status.code(), Some(0), "{accepted:?}");
+}
+
+/// Processes of the machine that were started with this word.
+fn with_word(word: &str) -> usize {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let lines = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
+    lines.filter(|line| line.split(|byte| *byte == 0).any(|part| part == word.as_bytes())).count()
+}
+
+fn until(what: &str, holds: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < SOON, "{what}");
+        std::thread::yield_now();
+    }
+}
+
+/// Also one that has left its session and its parent.
+const LINGERS: &str = "setsid sleep \"$0\" & echo started; sleep \"$0\"";
+
+#[test]
+fn what_takes_too_long_ends_with_everything_it_started() {
+    let here = folder();
+    let word = format!("8{:08}", std::process::id());
+    let output = ran(here.path(), &["sandbox", "run", "--timeout", "1s", "--", "sh", "-c", LINGERS, &word]);
+    assert_eq!((output.status.code(), text(&output.stdout)), (Some(3), "started\n"), "{output:?}");
+    until("something is left", || with_word(&word) == 0);
+}
+
+#[test]
+fn a_killed_command_line_leaves_nothing() {
+    let here = folder();
+    let word = format!("9{:08}", std::process::id());
+    let mut command = truing(here.path(), &["sandbox", "run", "--", "sh", "-c", LINGERS, &word]);
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(line, "started\n");
+    assert!(with_word(&word) > 0);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    until("something is left", || with_word(&word) == 0);
+}

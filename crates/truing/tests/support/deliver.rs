@@ -1,0 +1,39 @@
+//! Deliveries without a network: handed to the routes of a service whose loops do not run.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use tower::ServiceExt as _;
+use truing::serve::{Forges, House, ingress};
+use truing_core::port::{Clock, Ids, Operations, Reader, Records, Slots, Watchlist};
+use truing_fakes::forge::Delivery;
+use truing_forge::webhook::HookSecret;
+
+/// Hands a delivery to the service's own routes.
+pub(crate) async fn hand_over<S, W, R, C, I>(
+    house: &Arc<House<S, W, R, C, I>>,
+    (forge, secret): (&str, &str),
+    delivery: &Delivery,
+) -> StatusCode
+where
+    S: Slots + Records + Operations + Watchlist + 'static,
+    W: Forges + 'static,
+    R: Reader + 'static,
+    C: Clock + 'static,
+    I: Ids + 'static,
+{
+    let secrets = BTreeMap::from([(forge.to_owned(), HookSecret::new(secret.as_bytes()))]);
+    let looked = Arc::new(AtomicI64::new(0));
+    let settings = ingress::Settings::new(secrets);
+    let router = ingress::router(house.clone(), settings, looked, Duration::from_secs(2));
+    let mut request = Request::post(format!("/webhooks/{forge}"));
+    for (name, value) in delivery.headers(secret) {
+        request = request.header(name, value);
+    }
+    let request = request.body(Body::from(delivery.body.clone())).unwrap();
+    router.oneshot(request).await.unwrap().status()
+}
