@@ -1,9 +1,12 @@
-//! The demonstration behind `truing demo`: a fake forge with real git repositories, this service, and people who
-//! push too often. Nothing of it leaves the machine.
+//! The demonstration behind `truing demo`: a fake forge with real git repositories, a model that says what a script
+//! says, this service, and people who push too often. Nothing of it leaves the machine, and nothing costs money.
 //!
-//! [`Demo`] opens one pull request and shows its review, follows the comments on another one through five pushes,
+//! [`Demo`] opens one pull request and shows its review by rules and model, follows the comments on another one through five pushes,
 //! then lets a storm of pushes loose on many, with webhooks lost, repeated and out of order, and counts what the pull
 //! requests show in the end.
+
+mod code;
+mod model;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,7 +18,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use truing_core::fair::Places;
 use truing_core::id::{Key, Millis, PrId, Span};
-use truing_core::port::{Reader, Slots as _, Watchlist as _};
+use truing_core::port::{Slots as _, Watchlist as _};
 use truing_core::slot::Limits;
 use truing_fakes::forge::{Chaos, FakeError, FakeForge, Hook, NewPull, PullView, Repo};
 use truing_fakes::repo::Commit;
@@ -27,13 +30,15 @@ use truing_git::Git;
 use truing_store::{Sqlite, Stage};
 use url::Url;
 
-use crate::config::Config;
-use crate::environment::Environment;
 use crate::loops::checkout::Rules;
+use crate::reader::ChildReader;
 use crate::serve::ingress::Settings;
 use crate::serve::metrics::Metrics;
 use crate::serve::{House, Pace, Role, ServeError, Service};
 use crate::wiring::{GitHubs, ServedHouse, SystemClock, UniqueIds};
+use code::{cart, first_commit, planted, pushed};
+pub use model::Asked;
+use model::Scripted;
 
 /// The names of everything that has to have one.
 const OWNER: &str = "wheel";
@@ -98,6 +103,9 @@ pub struct Report {
     pub unreviewed_heads: usize,
     /// What became of the comments on one pull request.
     pub lifecycle: Lifecycle,
+    /// What the model was asked, and what that would have cost, all pull requests together.
+    #[serde(flatten)]
+    pub model: Asked,
     /// From the start of everything to the first review on the first pull request.
     pub seconds_to_first_review: f64,
     /// From the first push of the storm until every last commit was reviewed.
@@ -197,6 +205,7 @@ fn set_up(error: impl std::fmt::Display) -> DemoError {
 /// A running demonstration.
 pub struct Demo {
     forge: FakeForge,
+    model: Scripted,
     repo: Repo,
     store: Sqlite,
     repository: u64,
@@ -208,11 +217,11 @@ pub struct Demo {
 }
 
 impl Demo {
-    /// Starts forge and service on free ports of this machine; the service reads with `reader`.
+    /// Starts forge, model and service on free ports of this machine; the service reads with `reader`.
     ///
     /// # Errors
     /// [`DemoError`]
-    pub async fn start(git: Git, reader: impl Reader + 'static) -> Result<Self, DemoError> {
+    pub async fn start(git: Git, reader: ChildReader) -> Result<Self, DemoError> {
         let began = Instant::now();
         let folder = tempfile::tempdir().map_err(set_up)?;
         let forge = FakeForge::start(truing_fakes::forge::Options::default()).await?;
@@ -220,7 +229,8 @@ impl Demo {
         let repo = forge.create_repository(OWNER, NAME, first_commit()).await?;
         let repository = repo.id().await?;
         let store = Sqlite::open(&folder.path().join("truing.db"), Arc::new(SystemClock)).map_err(set_up)?;
-        let house = house(&forge, git, store.clone(), reader, folder.path())?;
+        let model = Scripted::start(folder.path()).await?;
+        let house = house((&forge, &model), git, store.clone(), reader, folder.path())?;
         let listener = TcpListener::bind("127.0.0.1:0").await.map_err(set_up)?;
         let address = listener.local_addr().map_err(set_up)?;
         forge.hook(Hook {
@@ -245,12 +255,20 @@ impl Demo {
         };
         let serving =
             tokio::spawn(service.run(listener, async move { drop(stopped.await) }, std::future::pending()));
-        Ok(Self { forge, repo, store, repository, address, stop, serving, began, _folder: folder })
+        Ok(Self { forge, model, repo, store, repository, address, stop, serving, began, _folder: folder })
     }
 
     /// The addresses of forge and service, for `--stay`.
     pub fn addresses(&self) -> (String, String) {
         (self.forge.base_url().to_owned(), format!("http://{}", self.address))
+    }
+
+    /// What the model was asked until now.
+    ///
+    /// # Errors
+    /// [`DemoError::SetUp`]
+    pub fn asked(&self) -> Result<Asked, DemoError> {
+        self.model.asked()
     }
 
     /// Opens one pull request with planted problems and waits for its review. Returns what it shows, and the
@@ -385,6 +403,7 @@ impl Demo {
             duplicates: views.iter().map(duplicates).sum(),
             unreviewed_heads: views.iter().filter(|view| !is_reviewed(view)).count(),
             lifecycle,
+            model: self.asked()?,
             seconds_to_first_review: (first * 1000.0).round() / 1000.0,
             seconds_of_storm: (seconds * 1000.0).round() / 1000.0,
         })
@@ -448,13 +467,13 @@ impl Demo {
     }
 }
 
-fn house<R: Reader>(
-    forge: &FakeForge,
+fn house(
+    (forge, model): (&FakeForge, &Scripted),
     git: Git,
     store: Sqlite,
-    reader: R,
+    reader: ChildReader,
     folder: &std::path::Path,
-) -> Result<ServedHouse<R>, DemoError> {
+) -> Result<ServedHouse<ChildReader>, DemoError> {
     let url = Url::parse(forge.base_url()).map_err(set_up)?;
     let options = GitHubOptions {
         name: FORGE.into(),
@@ -468,7 +487,7 @@ fn house<R: Reader>(
     let client = GitHub::new(options, Arc::new(SystemClock));
     let metrics = Metrics::new().map_err(set_up)?;
     metrics.watch(&store);
-    let config = Config::resolve(&Environment::default(), None, &[]).map_err(set_up)?;
+    let agent = Some(model.agent(store.clone(), reader.clone())?);
     Ok(House {
         store,
         forges: GitHubs(BTreeMap::from([(FORGE.to_owned(), client.map_err(set_up)?)])),
@@ -479,9 +498,9 @@ fn house<R: Reader>(
         mirrors: folder.join("mirrors"),
         limits: TIMINGS,
         repositories: crate::serve::repositories::Repositories::default(),
-        rules: Rules::new(config).map_err(set_up)?,
+        rules: Rules::new(model.config.clone()).map_err(set_up)?,
         max_inline: 30,
-        agent: None,
+        agent,
         kill_switch: crate::serve::switch::KillSwitch::default(),
         swept: crate::serve::sweep::Periods::default(),
         metrics,
@@ -512,47 +531,4 @@ fn is_inline(view: &PullView, body: &str) -> bool {
 fn duplicates(view: &PullView) -> usize {
     let markers: Vec<&str> = ours(view).filter_map(|body| body.lines().last()).collect();
     markers.len() - markers.iter().collect::<BTreeSet<_>>().len()
-}
-
-fn first_commit() -> Commit {
-    Commit::new("Begin")
-        .write("README.md", "# spokes\n")
-        .write("pay.py", "def pay(order):\n    return order.total\n")
-}
-
-/// A change with problems that the rules know.
-fn planted() -> Commit {
-    let key = key();
-    let pay = format!(
-        "def pay(order):\n    breakpoint()\n    key = \"{key}\"\n    return charge(order.total, key)\n"
-    );
-    let conflict = "<<<<<<< HEAD\nreturn 1\n=======\nreturn 2\n>>>>>>> payments\n";
-    Commit::new("Take payments").write("pay.py", pay).write("refund.py", conflict)
-}
-
-/// A key that is made up, and put together here so that this file holds none.
-fn key() -> String {
-    ["AKIA", "QYLPMN5HHHFPZAM2"].concat()
-}
-
-/// A file with [`PLANTED`] problems below `head`.
-fn cart(head: &str) -> String {
-    let key = key();
-    format!(
-        "{head}def total(items):\n    breakpoint()\n    return sum(items)\n\n\ndef pay(total):\n    \
-         key = \"{key}\"\n    return charge(total, key)\n\n\ndef refund(total):\n    pdb.set_trace()\n    \
-         return charge(-total)\n"
-    )
-}
-
-/// One of many pushes in a row: each moves the lines of the ones before, some bring a problem along.
-fn pushed(pull: usize, round: usize) -> Commit {
-    let mut text = String::new();
-    for line in 0..=round {
-        text += &format!("step_{line} = {line}\n");
-        if line % 25 == 10 {
-            text += "breakpoint()\n";
-        }
-    }
-    Commit::new(format!("Push {round}")).write(format!("pull_{pull}.py"), text)
 }

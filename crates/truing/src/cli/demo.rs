@@ -8,7 +8,7 @@ use crate::config::RulesConfig;
 use crate::demo::{Changes, DISMISSAL, Demo, DemoError, Lifecycle, PLANTED, Report, SETTLE, TIMINGS};
 use crate::wiring;
 
-/// Watch a storm of pushes being reviewed: everything on this machine, no key needed
+/// Watch rules and a scripted model review a storm of pushes: everything on this machine, no key needed
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// Keep forge and service running afterwards, until interrupted
@@ -112,8 +112,16 @@ fn story(report: &Report) -> String {
          \x20 last commits missed   {} (promised: 0)\n\
          \x20 findings shown        {findings}\n\
          \x20 comments doubled      {} (promised: 0)\n\
-         \x20 first review after    {:.1} s\n{verdict}\n",
-        report.seconds_of_storm, report.unreviewed_heads, report.duplicates, report.seconds_to_first_review
+         \x20 first review after    {:.1} s\n\
+         The model: {} answers from a script on this machine; {} tokens in, {} out, {} at list price\n{verdict}\n",
+        report.seconds_of_storm,
+        report.unreviewed_heads,
+        report.duplicates,
+        report.seconds_to_first_review,
+        report.model.model_calls,
+        report.model.model_tokens_in,
+        report.model.model_tokens_out,
+        report.model.model_cost_micro_usd
     )
 }
 

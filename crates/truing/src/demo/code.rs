@@ -1,0 +1,50 @@
+//! What people push in the demonstration.
+
+use truing_fakes::repo::Commit;
+
+/// What is there before.
+pub(super) fn first_commit() -> Commit {
+    Commit::new("Begin")
+        .write("README.md", "# spokes\n")
+        .write("pay.py", "def pay(order):\n    return order.total\n")
+}
+
+/// A change with problems that the rules know, and one that they do not: refunding stops at the first order that was
+/// refunded before.
+pub(super) fn planted() -> Commit {
+    let key = key();
+    let pay = format!(
+        "def pay(order):\n    breakpoint()\n    key = \"{key}\"\n    return charge(order.total, key)\n\n\n\
+         def refund_all(orders):\n    for order in orders:\n        if order.refunded:\n            return\n        \
+         charge(-order.total)\n"
+    );
+    let conflict = "<<<<<<< HEAD\nreturn 1\n=======\nreturn 2\n>>>>>>> payments\n";
+    Commit::new("Take payments").write("pay.py", pay).write("refund.py", conflict)
+}
+
+/// A key that is made up, and put together here so that this file holds none.
+fn key() -> String {
+    ["AKIA", "QYLPMN5HHHFPZAM2"].concat()
+}
+
+/// A file with [`super::PLANTED`] problems below `head`.
+pub(super) fn cart(head: &str) -> String {
+    let key = key();
+    format!(
+        "{head}def total(items):\n    breakpoint()\n    return sum(items)\n\n\ndef pay(total):\n    \
+         key = \"{key}\"\n    return charge(total, key)\n\n\ndef refund(total):\n    pdb.set_trace()\n    \
+         return charge(-total)\n"
+    )
+}
+
+/// One of many pushes in a row: each moves the lines of the ones before, some bring a problem along.
+pub(super) fn pushed(pull: usize, round: usize) -> Commit {
+    let mut text = String::new();
+    for line in 0..=round {
+        text += &format!("step_{line} = {line}\n");
+        if line % 25 == 10 {
+            text += "breakpoint()\n";
+        }
+    }
+    Commit::new(format!("Push {round}")).write(format!("pull_{pull}.py"), text)
+}

@@ -1,0 +1,80 @@
+//! The demonstration's model: it is asked over HTTP like a real one, by the same code, and says what its script says.
+
+use std::path::Path;
+
+use serde::Serialize;
+use truing_core::ledger::Usage;
+use truing_core::money::MicroUsd;
+use truing_fakes::model::{FakeModel, KEY, Script};
+use truing_model::price::Prices;
+use truing_store::Sqlite;
+
+use super::{DemoError, set_up};
+use crate::config::Config;
+use crate::config::layer::SourceFile;
+use crate::environment::Environment;
+use crate::loops::agent::Agent;
+use crate::reader::ChildReader;
+use crate::wiring;
+
+/// What it says.
+const SCRIPT: &str = include_str!("script.toml");
+
+/// What it was asked, and what that would have cost.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Asked {
+    /// Answers that it gave.
+    pub model_calls: usize,
+    /// Tokens of all prompts.
+    pub model_tokens_in: u64,
+    /// Tokens of all answers.
+    pub model_tokens_out: u64,
+    /// What the model whose name it has costs for that.
+    pub model_cost_micro_usd: MicroUsd,
+}
+
+/// The model, and the configuration that names it.
+pub(super) struct Scripted {
+    model: FakeModel,
+    pub(super) config: Config,
+    environment: Environment,
+}
+
+impl Scripted {
+    /// Starts it on a free port of this machine.
+    pub(super) async fn start(folder: &Path) -> Result<Self, DemoError> {
+        let model = FakeModel::start(Script::parse(SCRIPT).map_err(set_up)?).await.map_err(set_up)?;
+        // What anybody would write who has a key.
+        let text = format!("[review]\nruntime = \"native\"\n[model]\nbase_url = \"{}\"\n", model.url());
+        let operator = SourceFile { name: "the demonstration".into(), folder: folder.to_owned(), text };
+        let environment = Environment::new([("ANTHROPIC_API_KEY", KEY)], folder);
+        let config = Config::resolve(&environment, Some(&operator), &[]).map_err(set_up)?;
+        Ok(Self { model, config, environment })
+    }
+
+    /// It as a service uses it, looking at files with `reader`.
+    pub(super) fn agent(&self, ledger: Sqlite, reader: ChildReader) -> Result<Agent, DemoError> {
+        let agent = wiring::agent::native(&self.config, &self.environment, ledger);
+        Ok(Agent { reader, ..agent.map_err(|error| set_up(error.message))? })
+    }
+
+    /// What it was asked until now.
+    pub(super) fn asked(&self) -> Result<Asked, DemoError> {
+        let prices = Prices::builtin().map_err(set_up)?;
+        let bills = self.model.bills();
+        let mut asked = Asked {
+            model_calls: bills.len(),
+            model_tokens_in: 0,
+            model_tokens_out: 0,
+            model_cost_micro_usd: MicroUsd(0),
+        };
+        for bill in bills {
+            let usage = Usage { input: bill.usage.input, output: bill.usage.output, ..Usage::default() };
+            let cost = prices.of(&bill.model).map_or(0, |price| price.cost(&usage).0);
+            asked.model_tokens_in = asked.model_tokens_in.saturating_add(usage.input);
+            asked.model_tokens_out = asked.model_tokens_out.saturating_add(usage.output);
+            asked.model_cost_micro_usd.0 = asked.model_cost_micro_usd.0.saturating_add(cost);
+        }
+        Ok(asked)
+    }
+}
