@@ -6,6 +6,8 @@
 //! (`mounts`), gives up all rights, and puts up two more fences, Landlock (`fence`) and seccomp (`filter`). Only then
 //! does the command begin. So nothing has to be done between fork and exec in a process with threads.
 //!
+//! A process that itself reads what is hostile, and starts nothing, confines itself instead ([`Reading`]).
+//!
 //! What a machine allows differs: [`Level`] says what was reached, [`check`] tries what must be impossible.
 
 pub mod check;
@@ -16,6 +18,7 @@ mod limits;
 mod loopback;
 mod mounts;
 mod probe;
+mod reading;
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt as _;
@@ -26,6 +29,8 @@ use serde::{Deserialize, Serialize};
 
 pub use limits::Limits;
 pub use probe::Probe;
+pub use reading::Reading;
+pub use truing_core::sandbox::Level;
 
 /// The name under which the program is the sandbox's helper.
 pub const NAME: &str = "truing-sandbox";
@@ -37,35 +42,6 @@ const PROGRAM_INSIDE: &str = "/.truing";
 pub const HELPER_FAILED: u8 = 125;
 /// What the helper ends with when the command cannot be started.
 pub const NOT_STARTED: u8 = 127;
-
-/// How strong a sandbox is, weakest first.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Level {
-    /// Nothing but limits.
-    None,
-    /// Landlock and seccomp on the machine's own file system: no namespaces.
-    Landlock,
-    /// Own user, process, network, mount, IPC and host name namespaces, and within them Landlock where the kernel has
-    /// it, and seccomp.
-    Full,
-}
-
-impl Level {
-    /// The level of this name.
-    pub fn named(name: &str) -> Option<Self> {
-        [Self::None, Self::Landlock, Self::Full].into_iter().find(|level| level.as_str() == name)
-    }
-
-    /// The word used in text, configuration and JSON.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Landlock => "landlock",
-            Self::Full => "full",
-        }
-    }
-}
 
 /// What to run, and what it may see and use.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -132,6 +108,8 @@ enum Stage {
     Inside { job: Job, outside: i32 },
     /// To try an escape.
     Probe(Probe),
+    /// To try one from where a reader is.
+    Reading { reading: Reading, probe: Probe },
 }
 
 impl Job {
@@ -182,6 +160,7 @@ pub fn entered(arguments: &[OsString]) -> Option<ExitCode> {
         Some(Stage::Outside { job, parent }) => enter::outside(&job, parent),
         Some(Stage::Inside { job, outside }) => enter::inside(&job, outside),
         Some(Stage::Probe(probe)) => Ok(probe.tried()),
+        Some(Stage::Reading { reading, probe }) => reading.confine().map(|_| probe.tried()),
         None => Err(std::io::Error::other("it is started by truing alone")),
     };
     Some(ExitCode::from(code.unwrap_or_else(|error| {

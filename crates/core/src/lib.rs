@@ -17,6 +17,7 @@ pub mod outcome;
 pub mod policy;
 pub mod port;
 pub mod publish;
+pub mod sandbox;
 pub mod secret;
 pub mod slot;
 pub mod switch;

@@ -16,12 +16,13 @@ use serde::{Deserialize, Serialize};
 use truing_core::finding::{RawFinding, Side};
 use truing_core::outcome::{NotReviewed, SkipReason};
 use truing_core::port::{ReadReport, ReadRequest, ReaderError};
+use truing_core::sandbox::Level;
 use truing_diff::RepoPath;
 
 use crate::tools::{MAX_REPLY_BYTES, Reply, TreeTool};
 
 /// The version of this protocol: raised with every change of what is said.
-pub const PROTOCOL: u32 = 2;
+pub const PROTOCOL: u32 = 3;
 
 /// The longest hello, in bytes.
 pub const MAX_HELLO_BYTES: usize = 1 << 10;
@@ -127,6 +128,14 @@ pub enum ProtocolError {
         /// What the server is.
         ours: Hello,
     },
+    /// The kernel does not confine it as well as is asked for.
+    #[error("its sandbox is `{}`, and at least `{}` is asked for: use a kernel with Landlock (5.13 or later), or accept a reader that could read any file: `sandbox.level = \"none\"` in the operator's configuration", .reached.as_str(), .weakest.as_str())]
+    TooWeak {
+        /// What it says.
+        reached: Level,
+        /// What is asked for.
+        weakest: Level,
+    },
     /// A reply to another call than the one that was made.
     #[error("it replies to call {replied}, not to call {called}")]
     OtherCall {
@@ -147,21 +156,29 @@ pub struct Hello {
     pub protocol: u32,
     /// The version of the program.
     pub version: String,
+    /// How well the reader is confined. It says so before it has read anything that could take it over.
+    pub sandbox: Level,
 }
 
 impl Hello {
     /// This build's.
-    pub fn of_this_build() -> Self {
-        Self { protocol: PROTOCOL, version: env!("CARGO_PKG_VERSION").to_owned() }
+    pub fn of_this_build(sandbox: Level) -> Self {
+        Self { protocol: PROTOCOL, version: env!("CARGO_PKG_VERSION").to_owned(), sandbox }
     }
 
-    /// Makes sure that it is this build's.
+    /// Makes sure that it is this build's, and confined as well as is asked for.
     ///
     /// # Errors
-    /// [`ProtocolError::OtherBuild`]
-    pub fn is_ours(self) -> Result<(), ProtocolError> {
-        let ours = Self::of_this_build();
-        if self == ours { Ok(()) } else { Err(ProtocolError::OtherBuild { theirs: self, ours }) }
+    /// [`ProtocolError::OtherBuild`], [`ProtocolError::TooWeak`]
+    pub fn is_ours(self, weakest: Level) -> Result<(), ProtocolError> {
+        let ours = Self::of_this_build(self.sandbox);
+        if self != ours {
+            return Err(ProtocolError::OtherBuild { theirs: self, ours });
+        }
+        if self.sandbox < weakest {
+            return Err(ProtocolError::TooWeak { reached: self.sandbox, weakest });
+        }
+        Ok(())
     }
 }
 
@@ -476,12 +493,22 @@ mod tests {
     }
 
     #[test]
+    fn a_reader_that_is_confined_less_than_is_asked_for_is_not_talked_to() {
+        for (reached, weakest) in [(Level::None, Level::Landlock), (Level::Landlock, Level::Full)] {
+            let error = Hello::of_this_build(reached).is_ours(weakest).unwrap_err().to_string();
+            assert!(error.contains(&format!("its sandbox is `{}`", reached.as_str())), "{error}");
+            assert!(Hello::of_this_build(weakest).is_ours(reached).is_ok());
+        }
+    }
+
+    #[test]
     fn only_the_same_build_is_talked_to() {
-        assert!(Hello::of_this_build().is_ours().is_ok());
-        let older = Hello { version: "0.0.1".into(), ..Hello::of_this_build() };
-        let other = Hello { protocol: PROTOCOL + 1, ..Hello::of_this_build() };
+        let hello = || Hello::of_this_build(Level::Landlock);
+        assert!(hello().is_ours(Level::Landlock).is_ok());
+        let older = Hello { version: "0.0.1".into(), ..hello() };
+        let other = Hello { protocol: PROTOCOL + 1, ..hello() };
         for hello in [older, other] {
-            let error = hello.is_ours().unwrap_err().to_string();
+            let error = hello.is_ours(Level::None).unwrap_err().to_string();
             assert!(error.contains("restart the service"), "{error}");
         }
     }

@@ -8,6 +8,7 @@ use std::sync::{Arc, mpsc};
 use rustix::process::{Signal, getpid, kill_process};
 use serde::Serialize;
 use truing_core::port::{ReadReport, ReadRequest, ReaderError};
+use truing_core::sandbox::Level;
 
 use crate::protocol::{
     Answer, Call, Hello, MAX_ANSWER_BYTES, MAX_CALL_BYTES, MAX_HELLO_BYTES, MAX_OPENED_BYTES,
@@ -28,14 +29,18 @@ pub enum ServeError {
     Protocol(#[from] ProtocolError),
 }
 
-/// Serves the process that started this one, over standard input and output, with the rules of `packs`. When that
+/// Serves the process that started this one, over standard input and output, with the rules of `packs`, and tells it
+/// how well this one is confined. When that
 /// process is gone, this one ends at once, whatever it is doing.
 ///
 /// # Errors
 /// [`ServeError`]; packs that are wrong are an answer.
-pub fn serve_parent(packs: impl FnOnce() -> Result<Packs, ReaderError>) -> Result<(), ServeError> {
+pub fn serve_parent(
+    sandbox: Level,
+    packs: impl FnOnce() -> Result<Packs, ReaderError>,
+) -> Result<(), ServeError> {
     die_with_parent()?;
-    serve(io::stdin(), io::stdout(), packs, die)
+    serve(io::stdin(), io::stdout(), sandbox, packs, die)
 }
 
 /// Serves tools to the process that started this one, over standard input and output, until it closes the input or is
@@ -43,9 +48,9 @@ pub fn serve_parent(packs: impl FnOnce() -> Result<Packs, ReaderError>) -> Resul
 ///
 /// # Errors
 /// [`ServeError`]; a tree that cannot be opened and a call that is wrong are answers.
-pub fn serve_tools_to_parent() -> Result<(), ServeError> {
+pub fn serve_tools_to_parent(sandbox: Level) -> Result<(), ServeError> {
     die_with_parent()?;
-    serve_tools(io::stdin(), io::stdout(), die)
+    serve_tools(io::stdin(), io::stdout(), sandbox, die)
 }
 
 fn die_with_parent() -> io::Result<()> {
@@ -66,11 +71,12 @@ fn die() {
 fn serve(
     input: impl Read + Send + 'static,
     mut output: impl Write,
+    sandbox: Level,
     packs: impl FnOnce() -> Result<Packs, ReaderError>,
     abandoned: impl FnOnce() + Send + 'static,
 ) -> Result<(), ServeError> {
     let mut input = BufReader::new(input);
-    say(&mut output, "the hello", &Hello::of_this_build(), MAX_HELLO_BYTES)?;
+    say(&mut output, "the hello", &Hello::of_this_build(sandbox), MAX_HELLO_BYTES)?;
     let line = heard(&mut input, MAX_REQUEST_BYTES)?;
     let request: ReadRequest = decode("the request", &line, MAX_REQUEST_BYTES)?;
     std::thread::Builder::new().name("watch".into()).spawn(move || {
@@ -88,10 +94,11 @@ fn serve(
 fn serve_tools(
     input: impl Read + Send + 'static,
     mut output: impl Write,
+    sandbox: Level,
     abandoned: impl FnOnce() + Send + 'static,
 ) -> Result<(), ServeError> {
     let mut input = BufReader::new(input);
-    say(&mut output, "the hello", &Hello::of_this_build(), MAX_HELLO_BYTES)?;
+    say(&mut output, "the hello", &Hello::of_this_build(sandbox), MAX_HELLO_BYTES)?;
     let line = heard(&mut input, MAX_REQUEST_BYTES)?;
     let request: ToolsRequest = decode("the request", &line, MAX_REQUEST_BYTES)?;
     let opened = Toolbox::open(&request);
@@ -161,7 +168,7 @@ mod tests {
     /// What the reader says to these bytes.
     fn said(input: &[u8]) -> (Result<(), ServeError>, Vec<String>) {
         let mut output = Vec::new();
-        let ended = serve(Cursor::new(input.to_vec()), &mut output, Packs::embedded, || ());
+        let ended = serve(Cursor::new(input.to_vec()), &mut output, Level::None, Packs::embedded, || ());
         (ended, String::from_utf8(output).unwrap().lines().map(str::to_owned).collect())
     }
 
@@ -170,14 +177,17 @@ mod tests {
         for wrong in [b"".as_slice(), b"{\"tree\":\"/\",\"files\":[]", b"hello\n", b"{}\n"] {
             let (ended, lines) = said(wrong);
             assert!(matches!(ended, Err(ServeError::Protocol(ProtocolError::Rubbish { .. }))), "{wrong:?}");
-            assert_eq!(serde_json::from_str::<Hello>(&lines.join("")).unwrap(), Hello::of_this_build());
+            assert_eq!(
+                serde_json::from_str::<Hello>(&lines.join("")).unwrap(),
+                Hello::of_this_build(Level::None)
+            );
         }
     }
 
     #[test]
     fn a_request_over_its_bound_is_not_read_to_its_end() {
         let endless = io::repeat(b'x');
-        let ended = serve(endless, io::sink(), Packs::embedded, || ());
+        let ended = serve(endless, io::sink(), Level::None, Packs::embedded, || ());
         assert!(matches!(ended, Err(ServeError::Protocol(ProtocolError::TooLong { .. }))));
     }
 
@@ -193,14 +203,14 @@ mod tests {
     fn it_notices_that_nobody_listens_any_more() {
         let (tell, told) = mpsc::sync_channel(1);
         let input = Cursor::new(b"{\"tree\":\"/\",\"files\":[],\"packs\":[]}\n".to_vec());
-        serve(input, io::sink(), Packs::embedded, move || tell.send(()).unwrap()).unwrap();
+        serve(input, io::sink(), Level::None, Packs::embedded, move || tell.send(()).unwrap()).unwrap();
         told.recv().unwrap();
     }
 
     /// What the reader says to these lines when it is started for tools.
     fn said_of_tools(input: &str) -> (Result<(), ServeError>, Vec<String>) {
         let mut output = Vec::new();
-        let ended = serve_tools(Cursor::new(input.to_owned().into_bytes()), &mut output, || ());
+        let ended = serve_tools(Cursor::new(input.to_owned().into_bytes()), &mut output, Level::None, || ());
         (ended, String::from_utf8(output).unwrap().lines().map(str::to_owned).collect())
     }
 

@@ -1,7 +1,8 @@
 //! The reader as a child process: repository bytes are parsed in a process that holds nothing worth taking.
 //!
 //! Each run starts its own child (`truing reader`, the same program), asks once, and sees it end. The child gets
-//! no environment and no open file but its standard streams. Whatever it does instead of answering well is a
+//! no environment and no open file but its standard streams, confines itself to the tree that it is started for, and says
+//! how well; one that is confined less than is accepted is told nothing. Whatever it does instead of answering well is a
 //! [`ReaderError::Failed`]: a failed attempt of that run, and nothing to any other.
 //!
 //! A model's tools have a child of their own, which lives as long as they are used (`tools`).
@@ -18,6 +19,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use truing_core::port::{ChangedFile, ReadReport, ReadRequest, Reader, ReaderError};
+use truing_core::sandbox::Level;
 use truing_diff::RepoPath;
 use truing_reader::InProcess;
 use truing_reader::protocol::{
@@ -42,9 +44,17 @@ const THIS_PROGRAM: &str = "/proc/self/exe";
 /// Reads in child processes. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct ChildReader {
-    program: PathBuf,
+    program: Program,
     rules: Option<PathBuf>,
     time: Duration,
+}
+
+/// What is started, and what is asked of it.
+#[derive(Clone, Debug)]
+struct Program {
+    path: PathBuf,
+    /// The weakest sandbox that is accepted.
+    weakest: Level,
 }
 
 /// Why a child gave no answer that can be used.
@@ -76,7 +86,16 @@ impl ChildReader {
 
     /// A reader whose children are `program`, which is started as `truing reader`.
     pub fn new(program: impl Into<PathBuf>) -> Self {
-        Self { program: program.into(), rules: None, time: TIME }
+        let program = Program { path: program.into(), weakest: Level::OF_READERS };
+        Self { program, rules: None, time: TIME }
+    }
+
+    /// Accepts children that are confined less, if the operator accepts that of sandboxes. More is never asked for than a
+    /// reader can have.
+    #[must_use]
+    pub fn accepting(mut self, weakest: Level) -> Self {
+        self.program.weakest = weakest.min(Level::OF_READERS);
+        self
     }
 
     /// With further rule packs from a folder.
@@ -100,11 +119,10 @@ impl ChildReader {
     async fn ask(&self, request: &ReadRequest, said: &mut Vec<u8>) -> Result<Answered, ChildError> {
         let line = encode("the request", request, MAX_REQUEST_BYTES)?;
         let rules = self.rules.as_deref().map(|rules| [OsStr::new("--rules"), rules.as_os_str()]);
-        let running = Running::start(&self.program, rules.iter().flatten().copied())
-            .map_err(|source| ChildError::Start { program: self.program.clone(), source })?;
-        let answer: Answer = tokio::time::timeout(self.time, running.converse(&line, said))
-            .await
-            .unwrap_or(Err(ChildError::TimedOut(self.time)))?;
+        let running = self.program.start(&request.tree, rules.iter().flatten().copied())?;
+        let talked = running.converse(&line, self.program.weakest, said);
+        let answer: Answer =
+            tokio::time::timeout(self.time, talked).await.unwrap_or(Err(ChildError::TimedOut(self.time)))?;
         Ok(match answer {
             Ok(report) => Ok(checked(request, report)?),
             Err(error) => Err(error),
@@ -174,24 +192,36 @@ struct Running {
     group: Option<Pid>,
 }
 
-impl Running {
-    fn start<'a>(program: &Path, arguments: impl Iterator<Item = &'a OsStr>) -> std::io::Result<Self> {
-        let mut command = Command::new(program);
-        command.arg0("truing").arg("reader").args(arguments).env_clear();
+impl Program {
+    fn start<'a>(
+        &self,
+        tree: &Path,
+        arguments: impl Iterator<Item = &'a OsStr>,
+    ) -> Result<Running, ChildError> {
+        let mut command = Command::new(&self.path);
+        command.arg0("truing").arg("reader").arg("--tree").arg(tree).args(arguments).env_clear();
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.process_group(0).kill_on_drop(true);
-        let child = command.spawn()?;
+        let child =
+            command.spawn().map_err(|source| ChildError::Start { program: self.path.clone(), source })?;
         let group = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
-        Ok(Self { child, group })
+        Ok(Running { child, group })
     }
+}
 
+impl Running {
     /// Asks and listens until the child has ended. It is only waited for when its streams have ended: until then
     /// it exists, if only as a zombie, and its id is safe to kill by.
-    async fn converse(mut self, request: &[u8], said: &mut Vec<u8>) -> Result<Answer, ChildError> {
+    async fn converse(
+        mut self,
+        request: &[u8],
+        weakest: Level,
+        said: &mut Vec<u8>,
+    ) -> Result<Answer, ChildError> {
         let (stdin, stdout) = (self.child.stdin.take(), self.child.stdout.take());
         let stderr = self.child.stderr.take();
         let talk = async {
-            let heard = talk(stdin, stdout, request).await;
+            let heard = talk(stdin, stdout, request, weakest).await;
             if heard.is_err() {
                 self.kill(); // it may have more to say, without end
             }
@@ -221,16 +251,29 @@ impl Drop for Running {
     }
 }
 
+/// Makes sure that a child is one to talk to.
+fn accept(hello: Hello, weakest: Level) -> Result<(), ChildError> {
+    if hello.sandbox < Level::OF_READERS {
+        let sandbox = hello.sandbox.as_str();
+        tracing::warn!(
+            sandbox,
+            "the kernel confines no reader to its files: one that was taken over could read others"
+        );
+    }
+    Ok(hello.is_ours(weakest)?)
+}
+
 /// Hears the hello, sends the request, and returns the line that answers; none if the output ended before.
 async fn talk(
     stdin: Option<ChildStdin>,
     stdout: Option<ChildStdout>,
     request: &[u8],
+    weakest: Level,
 ) -> Result<Option<Vec<u8>>, ChildError> {
     let (Some(mut stdin), Some(stdout)) = (stdin, stdout) else { return Ok(None) };
     let mut stdout = BufReader::new(stdout);
     let Some(hello) = line(&mut stdout, MAX_HELLO_BYTES).await? else { return Ok(None) };
-    decode::<Hello>("its hello", &hello, MAX_HELLO_BYTES)?.is_ours()?;
+    accept(decode("its hello", &hello, MAX_HELLO_BYTES)?, weakest)?;
 
     // A child that stops listening says by its answer, or by its end, why.
     let feed = async { drop(stdin.write_all(request).await) };

@@ -29,6 +29,7 @@ use crate::config::secret::Secret;
 use crate::config::value;
 use crate::config::{
     Config, ForgeConfig, NotifyConfig, PromptsConfig, RetentionConfig, ReviewConfig, RulesConfig,
+    SandboxConfig,
 };
 use crate::environment::Environment;
 use crate::loops::checkout::Rules;
@@ -348,13 +349,13 @@ fn metrics(store: &Sqlite) -> Result<Metrics, CliError> {
 /// # Errors
 /// Exit 2 if a pack is not known or the operator's packs are wrong, exit 3 if the system cannot tell which program
 /// is running.
-pub fn child_reader(rules: &RulesConfig) -> Result<ChildReader, CliError> {
+pub fn child_reader(rules: &RulesConfig, sandbox: &SandboxConfig) -> Result<ChildReader, CliError> {
     packs(rules).and_then(|packs| packs.used(&rules.packs).map(drop)).map_err(reader_error)?;
     let reader = ChildReader::of_this_program().map_err(|error| {
         CliError::failed("reader", format!("cannot tell which program this is, to start its reader: {error}"))
             .hint("see that /proc is mounted, or start truing by its full path")
     })?;
-    Ok(reader.with_rules(rules.dir.clone()))
+    Ok(reader.with_rules(rules.dir.clone()).accepting(sandbox.level))
 }
 
 /// Where notices go.

@@ -13,6 +13,7 @@ use tempfile::TempDir;
 use truing::reader::ChildReader;
 use truing::wiring::ThreadedReader;
 use truing_core::port::{ChangedFile, ReadRequest, Reader, ReaderError};
+use truing_core::sandbox::Level;
 use truing_diff::RepoPath;
 use truing_reader::protocol::{Hello, MAX_HELLO_BYTES};
 
@@ -89,7 +90,12 @@ impl Stage {
 }
 
 fn hello() -> String {
-    let line = truing_reader::protocol::encode("hello", &Hello::of_this_build(), MAX_HELLO_BYTES).unwrap();
+    hello_at(Level::Landlock)
+}
+
+fn hello_at(sandbox: Level) -> String {
+    let hello = Hello::of_this_build(sandbox);
+    let line = truing_reader::protocol::encode("hello", &hello, MAX_HELLO_BYTES).unwrap();
     String::from_utf8(line).unwrap().trim_end().to_owned()
 }
 
@@ -167,7 +173,7 @@ async fn a_child_that_does_not_answer_well_fails_its_run_and_is_told_by_what_it_
         ("kill -SEGV $$", "ended before it had answered (signal: 11"),
         ("hello; read -r request; exit 1", "ended before it had answered (exit status: 1)"),
         ("echo Welcome; exec cat", "its hello cannot be understood"),
-        (r#"say '{"protocol":2,"version":"0.0.0"}'; exec cat"#, "restart the service"),
+        (r#"say '{"protocol":2,"version":"0.0.0","sandbox":"full"}'; exec cat"#, "restart the service"),
         ("exec cat /dev/zero", "its hello is too long"),
         ("hello; exec cat /dev/zero", "its answer is too long"),
         (r#"hello; printf '{"Ok":{"findings":['"#, "ended before it had answered (exit status: 0)"),
@@ -277,13 +283,71 @@ async fn a_run_that_is_given_up_leaves_no_process_behind() {
     }
 }
 
+#[tokio::test]
+async fn a_child_that_is_confined_too_little_is_told_nothing() {
+    let stage = Stage::new();
+    let (request, hello) = (stage.request(&["a.py"]), hello_at(Level::None));
+    let body =
+        format!("say '{hello}'; read -r request && touch $0.asked\nsay '{{\"Err\":{{\"Failed\":\"no\"}}}}'");
+    let weak = stage.reader(&body);
+    let what = failure(&weak, &request).await;
+    assert!(what.contains("its sandbox is `none`, and at least `landlock` is asked for"), "{what}");
+    assert!(!stage.path("impostor.asked").exists());
+    assert_eq!(failure(&weak.accepting(Level::None), &request).await, "no");
+    assert!(stage.path("impostor.asked").exists());
+    // Namespaces would keep nothing more from a reader: they are not asked for.
+    let strict = ChildReader::new(TRUING).accepting(Level::Full);
+    assert_eq!(strict.read(&request).await.unwrap().findings.len(), 1);
+}
+
+/// The kernel says so, whatever is asked of it: here by a server that asks for more than it started the reader for.
+#[test]
+fn a_child_opens_its_tree_and_nothing_else() {
+    let stage = Stage::new();
+    std::fs::create_dir_all(stage.path("other/.git")).unwrap();
+    for file in ["other/a.py", "other/.git/config"] {
+        std::fs::write(stage.path(file), "<<<<<<< HEAD\none\n=======\ntwo\n>>>>>>> b\n").unwrap();
+    }
+    let answered = |tree: &str, asked: &str, file: &str| {
+        let request = ReadRequest { tree: stage.path(asked), ..stage.request(&[file]) };
+        let mut child = Command::new(TRUING)
+            .args(["reader", "--tree"])
+            .arg(stage.path(tree))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (mut input, mut output) =
+            (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
+        let mut line = String::new();
+        output.read_line(&mut line).unwrap();
+        assert_eq!(line.trim_end(), hello());
+        let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+        assert!(status.contains("NoNewPrivs:\t1\n") && status.contains("Seccomp:\t2\n"), "{status}");
+        serde_json::to_writer(&mut input, &request).unwrap();
+        input.write_all(b"\n").unwrap();
+        line.clear();
+        output.read_line(&mut line).unwrap();
+        child.wait().unwrap();
+        line
+    };
+    let found = |answer: String| answer.contains("core/");
+    assert!(found(answered("tree", "tree", "a.py")));
+    assert!(found(answered("other", "other", "a.py")));
+    let refused = answered("tree", "other", "a.py");
+    assert!(refused.contains("cannot be opened") && refused.contains("Permission denied"), "{refused}");
+    assert!(!found(answered("other", "other", ".git/config")));
+    // As a control: where no fence keeps git's folder out, because it is the tree, it is read.
+    assert!(found(answered("other/.git", "other/.git", "config")));
+}
+
 /// A child whose server is gone: killed, so that it cannot tidy up. The test holds the child's input open, and
 /// the child is stopped.
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_child_dies_with_its_server() {
     let mut server = Command::new("/bin/sh")
-        .args(["-c", "exec 3<&0; \"$0\" reader <&3 & echo $! >&2; wait", TRUING])
+        .args(["-c", "exec 3<&0; \"$0\" reader --tree / <&3 & echo $! >&2; wait", TRUING])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -308,8 +372,13 @@ fn a_child_ends_in_the_middle_of_its_work_when_nobody_waits_for_it() {
     stage.write("a.py", "return 1 if AKIA else 2\n".repeat(40_000).as_bytes());
     // Work for much longer than it takes to close a pipe.
     let request = stage.request(&["a.py"].repeat(20_000));
-    let mut child =
-        Command::new(TRUING).arg("reader").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut child = Command::new(TRUING)
+        .args(["reader", "--tree"])
+        .arg(stage.path("tree"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut input = child.stdin.take().unwrap();
     serde_json::to_writer(&mut input, &request).unwrap();
     input.write_all(b"\n").unwrap();
@@ -334,7 +403,7 @@ fn to_people_the_command_says_what_it_is_for_and_help_does_not_name_it() {
     let (exit, out, err) = run(Command::new(TRUING).arg("reader").stdin(terminal()));
     assert_eq!((exit, out.as_str()), (Some(2), ""));
     assert!(err.ends_with(hint), "{err}");
-    let (exit, out, err) = run(Command::new(TRUING).arg("reader").stdin(Stdio::null()));
+    let (exit, out, err) = run(Command::new(TRUING).args(["reader", "--tree", "/"]).stdin(Stdio::null()));
     assert_eq!((exit, out.trim_end()), (Some(3), hello().as_str()));
     assert!(err.ends_with(hint), "{err}");
 }
@@ -416,7 +485,7 @@ mod tools {
             ("echo 'no room' >&2; exit 3", "(exit status: 3); it said: no room"),
             ("echo Welcome; exec cat", "its hello cannot be understood"),
             ("exec cat /dev/zero", "its hello is too long"),
-            (r#"say '{"protocol":2,"version":"0.0.0"}'; exec cat"#, "restart the service"),
+            (r#"say '{"protocol":2,"version":"0.0.0","sandbox":"full"}'; exec cat"#, "restart the service"),
             ("hello; exec cat /dev/zero", "its answer is too long"),
             (r#"hello; say '{"Err":{"Failed":"no \u001b[2J\nroom"}}'; exec cat"#, "no [2J; room"),
             ("OPENED; exec cat /dev/zero", "its reply is too long"),

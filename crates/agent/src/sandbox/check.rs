@@ -12,12 +12,14 @@ use std::process::{Child, Command, Stdio};
 use serde::Serialize;
 use tempfile::TempDir;
 
-use super::{HELPER_FAILED, Job, Level, Limits, Probe, Run, SandboxError, Stage, helper};
+use super::{HELPER_FAILED, Job, Level, Limits, Probe, Reading, Run, SandboxError, Stage, helper};
 
 /// What a job of the self-test may use, so that more than that is quickly used.
 const LIMITS: Limits = Limits { memory: 64 << 20, processes: 320, disk: 32 << 20 };
 /// How much more a try goes for.
 const TIMES: u64 = 2;
+/// A program that every system has, and that does nothing.
+const SUCCEEDS: &str = "/bin/true";
 /// What the environment of a process holds that is none of the sandbox's business.
 const CANARY: &str = "truing-canary-in-an-environment";
 
@@ -26,14 +28,21 @@ const CANARY: &str = "truing-canary-in-an-environment";
 pub struct Check {
     /// What was tried.
     pub name: &'static str,
-    /// Did it fail, as it must?
-    pub stopped: bool,
-    /// Why it says nothing here.
+    /// Did it fail, as it must? None where it could not be tried.
+    pub stopped: Option<bool>,
+    /// Why it was not tried.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
 }
 
-/// Tries everything at a level.
+impl Check {
+    /// Did it get out?
+    pub fn escaped(&self) -> bool {
+        self.stopped == Some(false)
+    }
+}
+
+/// Tries everything at a level; at one with fences, also from where a reader is.
 ///
 /// # Errors
 /// If the playground cannot be made, or the sandbox does not start.
@@ -53,10 +62,18 @@ enum Seen {
     Datagram,
 }
 
+/// Who tries.
+enum By {
+    /// A command.
+    Command(Run),
+    /// A reader that was taken over.
+    Reader(Probe),
+}
+
 /// A try.
 struct Escape {
     name: &'static str,
-    run: Run,
+    by: By,
     seen: Seen,
 }
 
@@ -90,6 +107,7 @@ impl Playground {
         let (tree, mark) = (at.join("tree"), at.join("mark"));
         std::fs::create_dir_all(tree.join(".git/hooks"))?;
         std::fs::write(at.join("secret"), "secret")?;
+        std::fs::write(tree.join("file"), "text")?;
         symlink(at.join("secret"), tree.join("link"))?;
         let trap = format!("#!/bin/sh\ntouch '{}'\n", mark.display());
         for script in ["trap.sh", ".git/hooks/pre-commit"] {
@@ -114,10 +132,10 @@ impl Playground {
     }
 
     fn escapes(&self) -> Vec<Escape> {
-        let probe = |name, probe| Some(Escape { name, run: Run::Probe(probe), seen: Seen::End });
+        let probe = |name, probe| Some(Escape { name, by: By::Command(Run::Probe(probe)), seen: Seen::End });
         let marked = |name, words: &[&str]| {
             let argv = words.iter().map(OsString::from).collect();
-            Some(Escape { name, run: Run::Program(argv), seen: Seen::File })
+            Some(Escape { name, by: By::Command(Run::Program(argv)), seen: Seen::File })
         };
         let outside = |name: &str| self.mark.with_file_name(name);
         let pid = i32::try_from(self.bystander.0.id()).unwrap_or_default();
@@ -128,7 +146,7 @@ impl Playground {
         let with_git = |words: &[&'static str]| [&git[..], words].concat();
         let udp = self.udp.local_addr().ok().map(|address| Escape {
             name: "udp",
-            run: Run::Probe(Probe::Udp(address)),
+            by: By::Command(Run::Probe(Probe::Udp(address))),
             seen: Seen::Datagram,
         });
         let all = [
@@ -137,7 +155,7 @@ impl Playground {
             probe("symbolic_link", Probe::Read("link".into())),
             Some(Escape {
                 name: "write_outside",
-                run: Run::Probe(Probe::Write(self.mark.clone())),
+                by: By::Command(Run::Probe(Probe::Write(self.mark.clone()))),
                 seen: Seen::File,
             }),
             probe("environment_of_others", Probe::Environment(CANARY.to_owned())),
@@ -155,25 +173,77 @@ impl Playground {
             probe("memory", Probe::Memory(LIMITS.memory * TIMES)),
             probe("disk", Probe::Disk(LIMITS.disk * TIMES)),
         ];
+        all.into_iter().flatten().chain(self.escapes_of_readers(pid)).collect()
+    }
+
+    /// What a reader must not be able to do, whatever it has read. It has no links followed by the kernel for it, and
+    /// less than a command may do: it starts, writes and changes nothing at all.
+    fn escapes_of_readers(&self, pid: i32) -> Vec<Escape> {
+        let probe = |name, probe| Some(Escape { name, by: By::Reader(probe), seen: Seen::End });
+        let (outside, inside) =
+            (|name: &str| self.mark.with_file_name(name), |name: &str| self.tree.join(name));
+        let program = || PathBuf::from(SUCCEEDS);
+        let udp = self.udp.local_addr().ok().map(|address| Escape {
+            name: "reader_udp",
+            by: By::Reader(Probe::Udp(address)),
+            seen: Seen::Datagram,
+        });
+        let all = [
+            probe("reader_parent_folder", Probe::Read(inside("../secret"))),
+            probe("reader_absolute_path", Probe::Read(outside("secret"))),
+            probe("reader_symbolic_link", Probe::Read(inside("link"))),
+            probe("reader_environment", Probe::Read("/proc/self/environ".into())),
+            probe("reader_environment_of_others", Probe::Environment(CANARY.to_owned())),
+            probe("reader_git_folder", Probe::Read(inside(".git/config"))),
+            probe("reader_write_inside", Probe::Write(inside("written"))),
+            Some(Escape {
+                name: "reader_write_outside",
+                by: By::Reader(Probe::Write(self.mark.clone())),
+                seen: Seen::File,
+            }),
+            probe("reader_mode", Probe::Mode(inside("file"))),
+            probe("reader_start", Probe::Start(program())),
+            probe("reader_become", Probe::Become(program())),
+            self.tcp.local_addr().ok().and_then(|address| probe("reader_tcp", Probe::Tcp(address))),
+            udp,
+            probe("reader_abstract_socket", Probe::Abstract(self.abstract_name.clone())),
+            probe("reader_unix_socket", Probe::Socket(outside("socket"))),
+            probe("reader_signal", Probe::Signal(pid)),
+            probe("reader_trace", Probe::Trace(pid)),
+            probe("reader_memory", Probe::Memory(LIMITS.memory * TIMES)),
+        ];
         all.into_iter().flatten().collect()
+    }
+
+    /// The process that makes a try.
+    fn command(&self, level: Level, by: By, private: &Path) -> Result<Command, SandboxError> {
+        match (by, level) {
+            (By::Command(run), _) => {
+                let mut job = Job::new(level, &self.tree, run)?;
+                // With sockets: what stops them is what is tried, not that there are none.
+                (job.limits, job.private, job.sockets) = (LIMITS, private.to_owned(), true);
+                Ok(job.command()?)
+            }
+            (By::Reader(probe), Level::Full | Level::Landlock) => {
+                let reading = Reading { memory: LIMITS.memory, ..Reading::new(self.tree.clone(), None) };
+                Ok(helper(&Stage::Reading { reading, probe })?)
+            }
+            (By::Reader(probe), Level::None) => Ok(helper(&Stage::Probe(probe))?),
+        }
     }
 
     /// Tries one, and says whether it was stopped.
     fn tried(&self, level: Level, escape: Escape) -> Result<Check, SandboxError> {
         let name = escape.name;
-        if let Some(program) = missing(&escape.run) {
-            return Ok(Check {
-                name,
-                stopped: true,
-                note: Some(format!("not tried: {program} is not installed")),
-            });
+        if let By::Command(run) = &escape.by
+            && let Some(program) = missing(run)
+        {
+            let note = Some(format!("{program} is not installed"));
+            return Ok(Check { name, stopped: None, note });
         }
         let private = tempfile::tempdir_in(self.folder.path())?;
-        let mut job = Job::new(level, &self.tree, escape.run)?;
-        // With sockets: what stops them is what is tried, not that there are none.
-        (job.limits, job.private, job.sockets) = (LIMITS, private.path().canonicalize()?, true);
-        let mut command = job.command()?;
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut command = self.command(level, escape.by, &private.path().canonicalize()?)?;
+        command.env_clear().stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let ended = command.output()?;
         if ended.status.code() == Some(i32::from(HELPER_FAILED)) {
             let said = String::from_utf8_lossy(&ended.stderr).trim().to_owned();
@@ -187,7 +257,7 @@ impl Playground {
         if self.mark.exists() {
             std::fs::remove_file(&self.mark)?;
         }
-        Ok(Check { name, stopped: !escaped, note: None })
+        Ok(Check { name, stopped: Some(!escaped), note: None })
     }
 }
 

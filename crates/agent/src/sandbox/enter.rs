@@ -12,7 +12,7 @@ use rustix::process::{
     set_parent_process_death_signal, wait,
 };
 use rustix::thread::{
-    CapabilitySet, CapabilitySets, UnshareFlags, clear_ambient_capability_set,
+    CapabilitySet, CapabilitySets, UnshareFlags, capabilities, clear_ambient_capability_set,
     configure_capability_in_ambient_set, remove_capability_from_bounding_set, set_capabilities,
     set_no_new_privs,
 };
@@ -115,7 +115,7 @@ pub(super) fn inside(job: &Job, outside: i32) -> io::Result<u8> {
             mounts::build(job)?;
             loopback::up()?;
             job.limits.apply()?;
-            give_up_rights()?;
+            give_up_rights(CapabilitySet::empty())?;
         }
         Level::Landlock | Level::None => job.limits.apply()?,
     }
@@ -138,14 +138,16 @@ fn parent_of_this() -> io::Result<i32> {
     parent.ok_or_else(|| io::Error::other("/proc does not tell its parent"))
 }
 
-fn give_up_rights() -> io::Result<()> {
+/// Gives up every right for good but those of `kept` that this process has.
+pub(super) fn give_up_rights(kept: CapabilitySet) -> io::Result<()> {
     for right in CapabilitySet::all().iter() {
-        // The kernel may not know them all.
+        // The kernel may not know them all, and who has no rights may not do it.
         let _ = remove_capability_from_bounding_set(right);
     }
     clear_ambient_capability_set()?;
-    let none = CapabilitySet::empty();
-    Ok(set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })?)
+    let (has, none) = (capabilities(None)?, CapabilitySet::empty());
+    let (effective, permitted) = (has.effective & kept, has.permitted & kept);
+    Ok(set_capabilities(None, CapabilitySets { effective, permitted, inheritable: none })?)
 }
 
 /// Runs the command and everything it leaves behind, until the command ends. What is left then ends with this

@@ -1,17 +1,19 @@
 //! Landlock: which paths may be read, run and written; no ports; no signals and no abstract sockets across the fence.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use landlock::{
-    ABI, Access as _, AccessFs, AccessNet, CompatLevel, Compatible as _, Ruleset, RulesetAttr as _,
+    ABI, Access as _, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible as _, Ruleset, RulesetAttr as _,
     RulesetCreatedAttr as _, RulesetStatus, Scope, path_beneath_rules,
 };
 
-use super::{Job, Level, PROGRAM_INSIDE, mounts};
+use super::{Job, Level, PROGRAM_INSIDE, Reading, mounts};
 
 /// The newest Landlock that this was written for; older kernels enforce what they know.
 const NEWEST: ABI = ABI::V6;
+/// Where git keeps what it knows.
+const GIT: &str = ".git";
 
 /// Puts the fence up around this process and all that it starts. Inside namespaces it is a second one, and may be
 /// missing.
@@ -31,23 +33,54 @@ pub(super) fn put_up(job: &Job) -> io::Result<()> {
 
     // Namespaces have a network of their own, whose ports are free.
     let ports = job.level == Level::Full && job.sockets;
-    let status = fence(&read, &write, ports).map_err(io::Error::other)?;
+    let places = [(read, AccessFs::from_read(NEWEST)), (write, AccessFs::from_all(NEWEST))];
+    let status = fence(&places, ports).map_err(io::Error::other)?;
     match (status, job.level) {
         (RulesetStatus::NotEnforced, Level::Landlock) => Err(io::Error::other("the kernel has no Landlock")),
         (_, Level::Full | Level::Landlock | Level::None) => Ok(()),
     }
 }
 
-fn fence(read: &[PathBuf], write: &[PathBuf], ports: bool) -> Result<RulesetStatus, landlock::RulesetError> {
+/// Puts one up around a process that only reads. What git keeps beside a tree is not part of it: it may hold
+/// passwords. Of that, only what it ignores may be read.
+pub(super) fn put_up_for_reading(reading: &Reading) -> io::Result<Level> {
+    let look = AccessFs::ReadFile | AccessFs::ReadDir;
+    let (mut whole, mut listed) = (vec![], vec![]);
+    for folder in [Some(&reading.tree), reading.rules.as_ref()].into_iter().flatten() {
+        if folder.join(GIT).is_dir() {
+            listed.push(folder.clone());
+            whole.extend(beside_git(folder)?);
+            whole.push(folder.join(GIT).join("info"));
+        } else {
+            whole.push(folder.clone());
+        }
+    }
+    let places = [(whole, look), (listed, AccessFs::ReadDir.into())];
+    match fence(&places, false).map_err(io::Error::other)? {
+        RulesetStatus::FullyEnforced | RulesetStatus::PartiallyEnforced => Ok(Level::Landlock),
+        RulesetStatus::NotEnforced => Ok(Level::None),
+    }
+}
+
+fn beside_git(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries: Vec<_> = std::fs::read_dir(folder)?.collect::<io::Result<_>>()?;
+    // A link would open what it leads to.
+    let own = entries.iter().filter(|entry| entry.file_type().is_ok_and(|kind| !kind.is_symlink()));
+    Ok(own.map(std::fs::DirEntry::path).filter(|path| !path.ends_with(GIT)).collect())
+}
+
+/// A fence that lets through what is done below these paths. With `ports`, the network is not its business.
+fn fence(
+    places: &[(Vec<PathBuf>, BitFlags<AccessFs>)],
+    ports: bool,
+) -> Result<RulesetStatus, landlock::RulesetError> {
     let rules = Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
         .handle_access(AccessFs::from_all(NEWEST))?;
     let rules = if ports { rules } else { rules.handle_access(AccessNet::from_all(NEWEST))? };
-    let status = rules
-        .scope(Scope::from_all(NEWEST))?
-        .create()?
-        .add_rules(path_beneath_rules(read, AccessFs::from_read(NEWEST)))?
-        .add_rules(path_beneath_rules(write, AccessFs::from_all(NEWEST)))?
-        .restrict_self()?;
-    Ok(status.ruleset)
+    let mut rules = rules.scope(Scope::from_all(NEWEST))?.create()?;
+    for (paths, access) in places {
+        rules = rules.add_rules(path_beneath_rules(paths, *access))?;
+    }
+    Ok(rules.restrict_self()?.ruleset)
 }

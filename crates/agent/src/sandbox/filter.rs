@@ -60,14 +60,125 @@ const NEVER: &[i64] = &[
 /// Puts the filter up for this process and all that it starts.
 pub(super) fn put_up(job: &Job) -> io::Result<()> {
     let mut denied: Rules = NEVER.iter().map(|call| (*call, Vec::new())).collect();
-    denied.insert(libc::SYS_clone, vec![rule(vec![flag(0, libc::CLONE_NEWUSER)?])?]);
+    denied.insert(libc::SYS_clone, vec![rule(vec![bits(0, libc::CLONE_NEWUSER, libc::CLONE_NEWUSER)?])?]);
     // Typing into somebody's terminal.
     let typing = |call| rule(vec![equal(1, call, Op::Eq)?]);
     denied.insert(libc::SYS_ioctl, vec![typing(libc::TIOCSTI)?, typing(TIOCLINUX)?]);
     denied.insert(libc::SYS_socket, sockets(job)?);
-    apply(denied, libc::EPERM)?;
-    // Its flags are in memory, where a filter cannot look: programs fall back to `clone`.
-    apply(BTreeMap::from([(libc::SYS_clone3, Vec::new())]), libc::ENOSYS)
+    apply(denied, SeccompAction::Allow, errno(libc::EPERM))?;
+    without_clone3()
+}
+
+/// Its flags are in memory, where a filter cannot look: programs fall back to `clone`.
+fn without_clone3() -> io::Result<()> {
+    apply(BTreeMap::from([(libc::SYS_clone3, Vec::new())]), SeccompAction::Allow, errno(libc::ENOSYS))
+}
+
+/// All that a process needs that opens files to read, works on them with threads, and talks over the streams it has.
+const READING: &[i64] = &[
+    // Files that are open, and what there is to open.
+    libc::SYS_read,
+    libc::SYS_readv,
+    libc::SYS_pread64,
+    libc::SYS_write,
+    libc::SYS_writev,
+    libc::SYS_lseek,
+    libc::SYS_close,
+    libc::SYS_fstat,
+    libc::SYS_newfstatat,
+    libc::SYS_statx,
+    libc::SYS_fstatfs,
+    libc::SYS_getdents64,
+    libc::SYS_readlinkat,
+    libc::SYS_faccessat,
+    libc::SYS_faccessat2,
+    libc::SYS_fadvise64,
+    libc::SYS_fcntl,
+    libc::SYS_dup,
+    libc::SYS_dup3,
+    libc::SYS_ppoll,
+    libc::SYS_getcwd,
+    // Memory.
+    libc::SYS_brk,
+    libc::SYS_munmap,
+    libc::SYS_mremap,
+    libc::SYS_madvise,
+    libc::SYS_membarrier,
+    // Threads, of its own.
+    libc::SYS_futex,
+    libc::SYS_set_robust_list,
+    libc::SYS_set_tid_address,
+    libc::SYS_rseq,
+    libc::SYS_sched_yield,
+    libc::SYS_sched_getaffinity,
+    libc::SYS_rt_sigaction,
+    libc::SYS_rt_sigprocmask,
+    libc::SYS_rt_sigreturn,
+    libc::SYS_sigaltstack,
+    libc::SYS_restart_syscall,
+    libc::SYS_exit,
+    libc::SYS_exit_group,
+    // It refuses with an error that programs understand; see `without_clone3`.
+    libc::SYS_clone3,
+    // What time it is, who it is, and chance.
+    libc::SYS_clock_gettime,
+    libc::SYS_clock_nanosleep,
+    libc::SYS_nanosleep,
+    libc::SYS_gettimeofday,
+    libc::SYS_getrandom,
+    libc::SYS_getpid,
+    libc::SYS_gettid,
+    libc::SYS_getuid,
+    libc::SYS_geteuid,
+    libc::SYS_getgid,
+    libc::SYS_getegid,
+    libc::SYS_uname,
+    libc::SYS_sysinfo,
+    // The end that comes with its parent's; names of threads.
+    libc::SYS_prctl,
+];
+
+/// Older forms of the same, which some libraries use.
+#[cfg(target_arch = "x86_64")]
+const READING_AS_BEFORE: &[i64] = &[
+    libc::SYS_stat,
+    libc::SYS_lstat,
+    libc::SYS_access,
+    libc::SYS_readlink,
+    libc::SYS_poll,
+    libc::SYS_getdents,
+    libc::SYS_time,
+    libc::SYS_arch_prctl,
+];
+#[cfg(not(target_arch = "x86_64"))]
+const READING_AS_BEFORE: &[i64] = &[];
+
+/// What opens a file for more than reading it.
+const CHANGES: i32 = libc::O_WRONLY | libc::O_RDWR | libc::O_CREAT | libc::O_TRUNC;
+
+/// Puts a filter up for a process that only reads. Whatever is not listed does not exist for it: no program, process,
+/// socket, file that is written, right or attribute that is changed.
+pub(super) fn put_up_for_reading() -> io::Result<()> {
+    let listed = READING.iter().chain(READING_AS_BEFORE);
+    let mut allowed: Rules = listed.map(|call| (*call, Vec::new())).collect();
+    let no = |argument, mask| Ok::<_, io::Error>(vec![rule(vec![bits(argument, mask, 0)?])?]);
+    allowed.insert(libc::SYS_openat, no(2, CHANGES)?);
+    #[cfg(target_arch = "x86_64")]
+    allowed.insert(libc::SYS_open, no(1, CHANGES)?);
+    // Nothing that it made or read becomes a program.
+    allowed.insert(libc::SYS_mmap, no(2, libc::PROT_EXEC)?);
+    allowed.insert(libc::SYS_mprotect, no(2, libc::PROT_EXEC)?);
+    allowed.insert(libc::SYS_clone, vec![rule(vec![bits(0, libc::CLONE_THREAD, libc::CLONE_THREAD)?])?]);
+    let own = |argument, id: u64| Ok::<_, io::Error>(vec![rule(vec![equal(argument, id, Op::Eq)?])?]);
+    let this = u64::from(std::process::id());
+    allowed.insert(libc::SYS_kill, own(0, this)?);
+    allowed.insert(libc::SYS_tgkill, own(0, this)?);
+    // Limits are asked for, its own alone; the streams, whether they are terminals.
+    allowed.insert(libc::SYS_prlimit64, vec![rule(vec![equal(0, 0, Op::Eq)?, null(2)?])?]);
+    allowed.insert(libc::SYS_ioctl, own(1, libc::TCGETS)?);
+    // First: this one also takes away what puts filters up.
+    without_clone3()?;
+    apply(allowed, errno(libc::EPERM), SeccompAction::Allow)
 }
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
@@ -91,20 +202,28 @@ fn rule(conditions: Vec<SeccompCondition>) -> io::Result<SeccompRule> {
     SeccompRule::new(conditions).map_err(io::Error::other)
 }
 
+/// No pointer.
+fn null(argument: u8) -> io::Result<SeccompCondition> {
+    SeccompCondition::new(argument, Len::Qword, Op::Eq, 0).map_err(io::Error::other)
+}
+
 fn equal(argument: u8, value: u64, op: Op) -> io::Result<SeccompCondition> {
     SeccompCondition::new(argument, Len::Dword, op, value).map_err(io::Error::other)
 }
 
-fn flag(argument: u8, flag: i32) -> io::Result<SeccompCondition> {
-    let flag = u64::from(flag.unsigned_abs());
-    SeccompCondition::new(argument, Len::Qword, Op::MaskedEq(flag), flag).map_err(io::Error::other)
+/// These bits of an argument are as in `value`.
+fn bits(argument: u8, mask: i32, value: i32) -> io::Result<SeccompCondition> {
+    let [mask, value] = [mask, value].map(|bits| u64::from(bits.unsigned_abs()));
+    SeccompCondition::new(argument, Len::Qword, Op::MaskedEq(mask), value).map_err(io::Error::other)
 }
 
-fn apply(rules: Rules, error: i32) -> io::Result<()> {
+fn errno(error: i32) -> SeccompAction {
+    SeccompAction::Errno(error.unsigned_abs())
+}
+
+fn apply(rules: Rules, others: SeccompAction, listed: SeccompAction) -> io::Result<()> {
     let machine = TargetArch::try_from(std::env::consts::ARCH).map_err(io::Error::other)?;
-    let answer = SeccompAction::Errno(error.unsigned_abs());
-    let filter =
-        SeccompFilter::new(rules, SeccompAction::Allow, answer, machine).map_err(io::Error::other)?;
+    let filter = SeccompFilter::new(rules, others, listed, machine).map_err(io::Error::other)?;
     let program: seccompiler::BpfProgram = filter.try_into().map_err(io::Error::other)?;
     apply_filter(&program).map_err(io::Error::other)
 }

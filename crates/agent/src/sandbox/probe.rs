@@ -4,8 +4,11 @@
 use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -32,6 +35,12 @@ pub enum Probe {
     Read(PathBuf),
     /// Writes this file.
     Write(PathBuf),
+    /// Changes who may read this file.
+    Mode(PathBuf),
+    /// Starts this program and sees it succeed.
+    Start(PathBuf),
+    /// Becomes this program, which succeeds.
+    Become(PathBuf),
     /// Finds this in the environment of some process.
     Environment(String),
     /// Connects by TCP.
@@ -66,6 +75,12 @@ impl Probe {
             Self::Wait => io::stdin().read_to_end(&mut Vec::new()).map(drop),
             Self::Read(path) => std::fs::read(path).map(drop),
             Self::Write(path) => std::fs::write(path, "written"),
+            Self::Mode(path) => std::fs::set_permissions(path, PermissionsExt::from_mode(0o644)),
+            Self::Start(program) => match Command::new(program).status()?.success() {
+                true => Ok(()),
+                false => Err(io::Error::other("it failed")),
+            },
+            Self::Become(program) => Err(Command::new(program).exec()),
             Self::Environment(canary) => environment(canary),
             Self::Tcp(address) => TcpStream::connect_timeout(address, CONNECTS).map(drop),
             Self::Udp(address) => UdpSocket::bind("127.0.0.1:0")?.send_to(b"sent", address).map(drop),

@@ -1,10 +1,12 @@
 //! `truing demo`: tells the story of [`crate::demo`] as it happens.
 
+use truing_core::sandbox::Level;
+
 use super::Context;
 use super::columns::folded;
 use super::error::{CliError, Exit};
 use super::runtime::{self, Told};
-use crate::config::RulesConfig;
+use crate::config::{RulesConfig, SandboxConfig};
 use crate::demo::{Changes, DISMISSAL, Demo, DemoError, Lifecycle, PLANTED, Report, SETTLE, TIMINGS};
 use crate::wiring;
 
@@ -39,7 +41,10 @@ async fn tell(args: &Args, context: &Context) -> Result<Exit, CliError> {
         TIMINGS.quiet.0 / 1000,
         SETTLE.0
     ));
-    let demo = Demo::start(git, wiring::child_reader(&RulesConfig::default())?).await.map_err(failed)?;
+    // It shows itself on any machine: what it reads is its own.
+    let sandbox = SandboxConfig { level: Level::None };
+    let reader = wiring::child_reader(&RulesConfig::default(), &sandbox)?;
+    let demo = Demo::start(git, reader).await.map_err(failed)?;
     let (view, first) = demo.first_review().await.map_err(failed)?;
     if !output.is_json() {
         let mut text = format!("\nA pull request was opened; {first:.1} s later it shows this:\n");

@@ -1,9 +1,10 @@
 //! `truing reader`: the other end of [`crate::reader`]. Hidden: it is for `truing serve` alone.
 
 use std::io::{self, IsTerminal as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use truing_reader::serve::{serve_parent, serve_tools_to_parent};
+use truing_agent::sandbox::Reading;
+use truing_reader::serve::{ServeError, serve_parent, serve_tools_to_parent};
 
 use super::Context;
 use super::error::{CliError, Exit};
@@ -12,6 +13,9 @@ use crate::wiring;
 /// The process that reads repository files for `truing serve`, which starts it and speaks JSON with it
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
+    /// The folder with the files to read: besides the rules, all that it can open
+    #[arg(long, value_name = "FOLDER")]
+    tree: Option<PathBuf>,
     /// A folder with further rule packs
     #[arg(long, value_name = "FOLDER")]
     rules: Option<PathBuf>,
@@ -21,17 +25,23 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, _: &Context) -> Result<Exit, CliError> {
-    let told = if io::stdin().is_terminal() {
-        CliError::usage("not_for_people", "`truing reader` does nothing for a person at a terminal")
-    } else {
-        let served = match args.tools {
-            true => serve_tools_to_parent(),
-            false => serve_parent(|| wiring::packs_with(args.rules.as_deref())),
-        };
-        match served {
+    let told = match &args.tree {
+        Some(tree) if !io::stdin().is_terminal() => match serve(tree, args) {
             Ok(()) => return Ok(Exit::Done),
             Err(error) => CliError::failed("reader", error.to_string()),
+        },
+        Some(_) | None => {
+            CliError::usage("not_for_people", "`truing reader` does nothing for a person at a terminal")
         }
     };
     Err(told.hint("`truing serve` starts `truing reader` to read repository files, and speaks JSON with it"))
+}
+
+/// Confines this process, and then listens.
+fn serve(tree: &Path, args: &Args) -> Result<(), ServeError> {
+    let sandbox = Reading::new(tree.to_owned(), args.rules.clone()).confine()?;
+    match args.tools {
+        true => serve_tools_to_parent(sandbox),
+        false => serve_parent(sandbox, || wiring::packs_with(args.rules.as_deref())),
+    }
 }

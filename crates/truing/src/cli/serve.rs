@@ -65,7 +65,7 @@ async fn serve(
         ServeLock::take(path, &config.server.listen.to_string(), SystemClock.now()).map_err(locked)?;
     // Before anybody is told that it serves: from here on a signal stops it in order.
     let mut signals = Signals::new()?;
-    let reader = wiring::child_reader(&config.rules)?;
+    let reader = wiring::child_reader(&config.rules, &config.sandbox)?;
     // The lock is ours: what is in there was left by a server that was killed.
     let temp = wiring::cleared_temp(path)?;
     let house = tokio::select! {

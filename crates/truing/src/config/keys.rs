@@ -112,7 +112,7 @@ pub const SECTIONS: &[(&str, &str)] = &[
     ("review", "The review loop."),
     ("rules", "What the rules look at."),
     ("prompts", "What models are told. `truing prompts list` shows it."),
-    ("sandbox", "Where commands of agents run."),
+    ("sandbox", "Where commands of agents run, and repository files are read."),
     (
         "budget",
         "What reviews by a model may cost, in US dollars. Nothing is asked of a model that could pass a limit.",
@@ -481,7 +481,7 @@ pub const KEYS: &[Key] = &[
         default: Default::Text("full"),
         repository: Repository::No,
         since: "0.1.0",
-        doc: "The weakest sandbox that is accepted: `full` has namespaces, Landlock and seccomp, `landlock` no namespaces, `none` no fence at all. The strongest that the machine allows is used. See `truing sandbox check`.",
+        doc: "The weakest sandbox that is accepted: `full` has namespaces, Landlock and seccomp, `landlock` no namespaces, `none` no fence at all. The strongest that the machine allows is used. What reads repository files for the service needs no namespaces: of it at most `landlock` is asked for, and a kernel without Landlock (before 5.13) needs `none`. See `truing sandbox check`.",
     },
     Key {
         path: "budget.review_usd",

@@ -5,7 +5,6 @@
 //! this process: a reader that was taken over cannot lie about what is reviewed.
 
 use std::ffi::OsStr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +17,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use truing_agent::native::{Output, Tools};
 use truing_core::port::ReaderError;
+use truing_core::sandbox::Level;
 use truing_model::messages::Tool;
 use truing_reader::protocol::{
     Call, Hello, MAX_CALL_BYTES, MAX_HELLO_BYTES, MAX_OPENED_BYTES, MAX_REPLIED_BYTES, MAX_REQUEST_BYTES,
@@ -25,7 +25,7 @@ use truing_reader::protocol::{
 };
 use truing_reader::tools::{DIFF, Offered, Reply, TreeTool, diff, offered};
 
-use super::{ChildError, Running, cleaned, keep_last, line, told};
+use super::{ChildError, Program, Running, accept, cleaned, keep_last, line, told};
 
 /// How long one call may take, the start of a process included. The process itself stops working on it earlier.
 pub const CALL_TIME: Duration = Duration::from_secs(30);
@@ -37,7 +37,7 @@ const LAST_WORDS_TIME: Duration = Duration::from_secs(1);
 /// The tools of one run. Calls are carried out one after the other.
 #[derive(Debug)]
 pub struct ReaderTools {
-    program: PathBuf,
+    program: Program,
     request: ToolsRequest,
     change: Arc<[u8]>,
     time: Duration,
@@ -66,7 +66,7 @@ enum SessionError {
 }
 
 impl ReaderTools {
-    pub(super) fn new(program: PathBuf, request: ToolsRequest, change: Arc<[u8]>) -> Self {
+    pub(super) fn new(program: Program, request: ToolsRequest, change: Arc<[u8]>) -> Self {
         Self { program, request, change, time: CALL_TIME, state: Mutex::default() }
     }
 
@@ -158,6 +158,7 @@ impl Tools for ReaderTools {
 #[derive(Debug)]
 struct Session {
     running: Running,
+    weakest: Level,
     stdin: ChildStdin,
     stdout: BufReader<ChildStdout>,
     said: JoinHandle<Vec<u8>>,
@@ -167,21 +168,20 @@ struct Session {
 
 impl Session {
     fn start(tools: &ReaderTools) -> Result<Self, ChildError> {
-        let program = || tools.program.clone();
-        let mut running = Running::start(&tools.program, [OsStr::new("--tools")].into_iter())
-            .map_err(|source| ChildError::Start { program: program(), source })?;
+        let mut running = tools.program.start(&tools.request.tree, [OsStr::new("--tools")].into_iter())?;
         let child = &mut running.child;
         let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let (Some(stdin), Some(stdout)) = (stdin, stdout) else {
             let source = std::io::ErrorKind::BrokenPipe.into();
-            return Err(ChildError::Start { program: program(), source });
+            return Err(ChildError::Start { program: tools.program.path.clone(), source });
         };
         let said = tokio::spawn(async move {
             let mut said = Vec::new();
             keep_last(stderr, &mut said).await;
             said
         });
-        Ok(Self { running, stdin, stdout: BufReader::new(stdout), said, calls: None })
+        let weakest = tools.program.weakest;
+        Ok(Self { running, weakest, stdin, stdout: BufReader::new(stdout), said, calls: None })
     }
 
     async fn call(
@@ -206,7 +206,7 @@ impl Session {
 
     async fn open(&mut self, request: &ToolsRequest) -> Result<(), SessionError> {
         let hello: Hello = self.ask(&[], "its hello", MAX_HELLO_BYTES).await?;
-        hello.is_ours().map_err(ChildError::from)?;
+        accept(hello, self.weakest)?;
         let line = encode("the request", request, MAX_REQUEST_BYTES).map_err(ChildError::from)?;
         let opened: Opened = self.ask(&line, "its answer", MAX_OPENED_BYTES).await?;
         opened.map_err(|error| SessionError::Reader(cleaned(error)))?;

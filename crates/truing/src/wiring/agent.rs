@@ -60,7 +60,7 @@ pub fn native(config: &Config, environment: &Environment, ledger: Sqlite) -> Res
         budgets: Budgets::new(config).map_err(bad_pattern)?,
         prompts: prompts(&config.prompts)?,
         limits: Limits { turns: config.review.max_turns, ..Limits::default() },
-        reader: child_reader(&config.rules)?,
+        reader: child_reader(&config.rules, &config.sandbox)?,
     })
 }
 

@@ -89,7 +89,7 @@ impl Publishing<'_> {
         let key = self.id.key();
         let limits = wiring::limits(&self.config.review, self.config.server.lease);
         let store = if self.dry_run { copy(&store, temp.path(), &key).await? } else { store };
-        let reader = wiring::child_reader(&self.config.rules)?;
+        let reader = wiring::child_reader(&self.config.rules, &self.config.sandbox)?;
         let house = wiring::house(self.config, self.environment, store, reader, temp.path()).await?;
         if !house.repositories.has(&self.id.forge, self.repo) {
             let message = format!("{} is not in forge.{}.repositories", self.repo, self.id.forge);

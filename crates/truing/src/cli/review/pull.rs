@@ -35,7 +35,7 @@ impl Command {
         let progress = self.output.progress(doing, None);
         let client = wiring::client(&config, &forge, &self.environment, folder)?;
         let (id, pull) = look(&client, &forge, &repo, number).await?;
-        let reader = wiring::child_reader(&config.rules)?;
+        let reader = wiring::child_reader(&config.rules, &config.sandbox)?;
         let git = wiring::git(&self.environment).await?;
         let remote = client.remote(&id, &repo).await.map_err(wiring::remote_error)?;
         let checkout = Checkout {

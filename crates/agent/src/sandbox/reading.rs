@@ -1,0 +1,64 @@
+//! The way in for a process that itself reads what may be hostile: it confines itself before it reads the first byte of
+//! it. It starts nothing, so it needs no namespaces, and costs hardly more than any process.
+
+use std::io;
+use std::path::PathBuf;
+
+use rustix::thread::{CapabilitySet, set_no_new_privs};
+use serde::{Deserialize, Serialize};
+use truing_core::sandbox::Level;
+
+use super::{Limits, enter, fence, filter};
+
+/// Memory of a reader, in bytes: eight threads with large stacks, and what a syntax tree of the largest file takes.
+const MEMORY: u64 = 2 << 30;
+/// How many more threads there may come to be on the machine until a reader cannot start one.
+const MORE_THREADS: u64 = 512;
+/// Where the kernel says how many there are.
+const LOAD: &str = "/proc/loadavg";
+/// Root without rights may not read what others own. Where it may now, it still may, within the fence.
+const KEPT: CapabilitySet = CapabilitySet::DAC_OVERRIDE.union(CapabilitySet::DAC_READ_SEARCH);
+
+/// What a process that only reads may read.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Reading {
+    /// The folder with hostile files. Git's folder directly in it is no part of it.
+    pub tree: PathBuf,
+    /// A folder with rules.
+    pub rules: Option<PathBuf>,
+    /// Its memory, in bytes.
+    pub memory: u64,
+}
+
+impl Reading {
+    /// Reads this tree, with a reader's memory.
+    pub fn new(tree: PathBuf, rules: Option<PathBuf>) -> Self {
+        Self { tree, rules, memory: MEMORY }
+    }
+
+    /// Confines this process for good, and says how well. Afterwards it can read these folders, work with threads, and
+    /// talk over the streams that it has: not open another file, change one, start a program, connect, or signal.
+    ///
+    /// # Errors
+    /// If the kernel has no seccomp, or this process has other threads: a fence is around one thread and what it starts.
+    pub fn confine(&self) -> io::Result<Level> {
+        if std::fs::read_dir("/proc/self/task")?.count() != 1 {
+            return Err(io::Error::other("a process with several threads cannot confine itself"));
+        }
+        let limits = Limits { memory: self.memory, processes: threads() + MORE_THREADS, disk: 0 };
+        limits.apply()?;
+        enter::give_up_rights(KEPT)?;
+        set_no_new_privs(true)?;
+        let level = fence::put_up_for_reading(self)?;
+        filter::put_up_for_reading()?;
+        Ok(level)
+    }
+}
+
+/// How many threads the machine has now: no user has more. The kernel's limit counts those of the user, also in other
+/// processes.
+fn threads() -> u64 {
+    let told = std::fs::read_to_string(LOAD).unwrap_or_default();
+    let all = told.split_whitespace().nth(3).and_then(|load| load.split_once('/')?.1.parse().ok());
+    all.unwrap_or(Limits::default().processes)
+}
