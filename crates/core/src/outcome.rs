@@ -228,6 +228,9 @@ pub struct Modelled {
     /// Findings of it that were not believed, by reason.
     #[serde(default)]
     pub dropped: BTreeMap<String, u32>,
+    /// Its answers came from a cassette.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub replayed: bool,
 }
 
 /// The record every review run ends in: `truing.outcome/1` of cli.md, as far as reviews fill it.

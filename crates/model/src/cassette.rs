@@ -5,16 +5,48 @@
 //! with the one before stands there already.
 
 mod entry;
+mod hide;
 mod play;
 mod record;
 #[cfg(test)]
 mod tests;
 
 pub use self::entry::{CassetteError, MAX_CASSETTE_BYTES};
+pub use self::hide::Hide;
 pub use self::play::{Cassette, Player};
 pub use self::record::{Recorder, Recording};
+use std::sync::Arc;
+
 use crate::gateway::{Answer, Model, Refused};
 use crate::messages::Request;
+
+/// What runs are recorded on or played from; none: they ask the model as it is.
+#[derive(Clone, Debug, Default)]
+pub enum Tape {
+    /// None.
+    #[default]
+    None,
+    /// What is asked and answered is kept.
+    Record(Arc<Recording>),
+    /// What was kept answers.
+    Play(Arc<Cassette>),
+}
+
+impl Tape {
+    /// Does a cassette answer?
+    pub fn plays(&self) -> bool {
+        matches!(self, Self::Play(_))
+    }
+
+    /// One agent's model. `run` names what is done in words that will be the same when it is played.
+    pub fn of<M: Model>(&self, model: M, run: &str, agent: &str) -> Taped<M> {
+        match self {
+            Self::None => Taped::Live(model),
+            Self::Record(recording) => Taped::Recorded(recording.of(model, run, agent)),
+            Self::Play(cassette) => Taped::Played(cassette.of(run, agent)),
+        }
+    }
+}
 
 /// A model that is asked as it is, recorded, or played from a cassette.
 #[derive(Debug)]

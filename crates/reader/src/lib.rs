@@ -6,7 +6,7 @@
 //! (`engine`), and reports what touches added lines. A secret is never part of what it reports (`snippet`). Of a
 //! file that is no text only secrets and its size are looked at (`content`).
 //!
-//! What a model looks at in a tree it looks at through [`tools`].
+//! What a model looks at in a tree it looks at through [`tools`]; what it says is shown without secrets ([`redact`]).
 
 mod content;
 mod engine;
@@ -17,6 +17,7 @@ mod lines;
 pub mod pack;
 mod proof;
 pub mod protocol;
+pub mod redact;
 mod rules;
 pub mod serve;
 mod snippet;

@@ -11,13 +11,13 @@ const MAX_LINE_BYTES: usize = 400;
 /// How many bytes before the match are kept where a line is longer than [`MAX_LINE_BYTES`].
 const LEAD_BYTES: usize = 80;
 /// How many bytes of a secret stay readable: enough to tell which kind it is and to tell keys apart.
-const REDACTED_PREFIX_BYTES: usize = 4;
+pub(crate) const REDACTED_PREFIX_BYTES: usize = 4;
 /// Stands for what is left out.
-const CUT: &str = "…";
+pub(crate) const CUT: &str = "…";
 
 /// Ranges of a file that must not be shown: ascending, not overlapping, not empty.
 #[derive(Debug, Default)]
-pub(crate) struct Secrets(Vec<Range<usize>>);
+pub(crate) struct Secrets(pub(crate) Vec<Range<usize>>);
 
 impl Secrets {
     /// Joins ranges that touch or overlap.

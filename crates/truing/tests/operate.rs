@@ -9,6 +9,8 @@ mod app;
 mod kill;
 #[path = "operate/large.rs"]
 mod large;
+#[path = "operate/model.rs"]
+mod model;
 #[path = "operate/publish.rs"]
 mod publish;
 #[path = "operate/pull.rs"]

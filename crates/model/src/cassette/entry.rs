@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
+use super::hide::Hide;
 use crate::gateway::{Answer, Refused};
 use crate::messages::Request;
 
@@ -76,6 +77,15 @@ pub(super) enum Outcome {
     Refused(Refused),
 }
 
+impl Outcome {
+    /// Without what may not be kept.
+    pub(super) fn hidden(self, hide: &Hide) -> Self {
+        let kept = serde_json::to_value(&self).and_then(|value| serde_json::from_value(hide.value(value)));
+        // Words are hidden in words, so the form is the same.
+        kept.unwrap_or_else(|error| Self::Refused(Refused::Nonsense { what: error.to_string() }))
+    }
+}
+
 /// A request in its canonical form: keys in order, whatever order they were made in.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub(super) struct Canonical {
@@ -84,8 +94,8 @@ pub(super) struct Canonical {
 }
 
 impl Canonical {
-    pub(super) fn of(request: &Request) -> Result<Self, serde_json::Error> {
-        let mut head = serde_json::to_value(request)?;
+    pub(super) fn of(request: &Request, hide: &Hide) -> Result<Self, serde_json::Error> {
+        let mut head = hide.value(serde_json::to_value(request)?);
         let messages = head.as_object_mut().and_then(|fields| fields.remove("messages"));
         let messages = match messages.map(sorted) {
             Some(Value::Array(messages)) => messages,

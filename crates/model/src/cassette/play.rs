@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::entry::{Canonical, CassetteError, Entry, MAX_CASSETTE_BYTES, Outcome};
+use super::hide::Hide;
 use crate::gateway::{Answer, Model, Refused};
 use crate::messages::Request;
 
@@ -13,6 +14,7 @@ use crate::messages::Request;
 #[derive(Debug)]
 pub struct Cassette {
     answers: BTreeMap<(String, String, u64), Recorded>,
+    hide: Hide,
 }
 
 /// A request, and what came of it.
@@ -33,24 +35,24 @@ pub struct Player {
 }
 
 impl Cassette {
-    /// Reads a cassette.
+    /// Reads a cassette. Requests are compared as far as they were kept: as `hide` leaves them.
     ///
     /// # Errors
     /// [`CassetteError`], with the line.
-    pub fn read(path: &Path) -> Result<Arc<Self>, CassetteError> {
+    pub fn read(path: &Path, hide: Hide) -> Result<Arc<Self>, CassetteError> {
         let name = path.display().to_string();
         let fail = |error| CassetteError::File { path: name.clone(), error };
         if std::fs::metadata(path).map_err(fail)?.len() > MAX_CASSETTE_BYTES {
             return Err(CassetteError::TooLarge { path: name });
         }
-        Self::parse(&std::fs::read_to_string(path).map_err(fail)?, &name)
+        Self::parse(&std::fs::read_to_string(path).map_err(fail)?, &name, hide)
     }
 
     /// A cassette out of its text.
     ///
     /// # Errors
     /// [`CassetteError::Line`]
-    pub fn parse(text: &str, name: &str) -> Result<Arc<Self>, CassetteError> {
+    pub fn parse(text: &str, name: &str, hide: Hide) -> Result<Arc<Self>, CassetteError> {
         let mut answers = BTreeMap::new();
         let mut last: BTreeMap<(String, String), Canonical> = BTreeMap::new();
         for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
@@ -67,7 +69,7 @@ impl Cassette {
             let recorded = Recorded { request, hash: entry.hash, result: entry.result };
             answers.insert((entry.run, entry.agent, entry.sequence), recorded);
         }
-        Ok(Arc::new(Self { answers }))
+        Ok(Arc::new(Self { answers, hide }))
     }
 
     /// An agent's model.
@@ -79,7 +81,7 @@ impl Cassette {
 
 impl Model for Player {
     async fn ask(&self, request: &Request) -> Result<Answer, Refused> {
-        let asked = Canonical::of(request);
+        let asked = Canonical::of(request, &self.cassette.hide);
         let asked = asked.map_err(|error| Refused::Rejected { what: format!("it is no JSON: {error}") })?;
         let sequence = self.next.fetch_add(1, Ordering::SeqCst);
         let key = (self.run.clone(), self.agent.clone(), sequence);

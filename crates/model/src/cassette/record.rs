@@ -2,12 +2,14 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::fs::File;
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::Mutex;
 
 use super::entry::{Canonical, CassetteError, Entry, Outcome};
+use super::hide::Hide;
 use crate::gateway::{Answer, Model, Refused};
 use crate::messages::Request;
 
@@ -16,6 +18,8 @@ use crate::messages::Request;
 pub struct Recording {
     path: String,
     file: Mutex<File>,
+    hide: Hide,
+    is_damaged: AtomicBool,
 }
 
 /// One agent's model, which is recorded.
@@ -29,11 +33,11 @@ pub struct Recorder<M> {
 }
 
 impl Recording {
-    /// Begins a cassette, in a new file that only its owner can read: it holds what was reviewed.
+    /// Begins a cassette, in a new file that only its owner can read: it holds what was reviewed, as `hide` leaves it.
     ///
     /// # Errors
     /// [`CassetteError::File`]: there is a file already, or it cannot be made.
-    pub async fn create(path: &Path) -> Result<Arc<Self>, CassetteError> {
+    pub async fn create(path: &Path, hide: Hide) -> Result<Arc<Self>, CassetteError> {
         let mut options = tokio::fs::OpenOptions::new();
         options.write(true).create_new(true);
         #[cfg(unix)]
@@ -41,7 +45,8 @@ impl Recording {
         let path_text = path.display().to_string();
         let file = options.open(path).await;
         let file = file.map_err(|error| CassetteError::File { path: path_text.clone(), error })?;
-        Ok(Arc::new(Self { path: path_text, file: Mutex::new(file) }))
+        let (file, is_damaged) = (Mutex::new(file), AtomicBool::new(false));
+        Ok(Arc::new(Self { path: path_text, file, hide, is_damaged }))
     }
 
     /// An agent's model, recorded. `run` names what is done in words that will be the same when it is played.
@@ -53,6 +58,11 @@ impl Recording {
     ) -> Recorder<M> {
         let (run, agent) = (run.into(), agent.into());
         Recorder { model, recording: self.clone(), run, agent, last: Mutex::default() }
+    }
+
+    /// Is every answer on it until now?
+    pub fn is_whole(&self) -> bool {
+        !self.is_damaged.load(Ordering::Relaxed)
     }
 
     async fn write(&self, entry: &Entry) -> std::io::Result<()> {
@@ -67,7 +77,8 @@ impl Recording {
 impl<M: Model> Model for Recorder<M> {
     /// As the model answers. An answer is kept in the order of the asking: one agent asks one thing at a time.
     async fn ask(&self, request: &Request) -> Result<Answer, Refused> {
-        let canonical = Canonical::of(request);
+        let hide = &self.recording.hide;
+        let canonical = Canonical::of(request, hide);
         let canonical =
             canonical.map_err(|error| Refused::Rejected { what: format!("it is no JSON: {error}") })?;
         let mut last = self.last.lock().await;
@@ -81,11 +92,13 @@ impl<M: Model> Model for Recorder<M> {
             result: match &result {
                 Ok(answer) => Outcome::Answer(answer.clone()),
                 Err(refused) => Outcome::Refused(refused.clone()),
-            },
+            }
+            .hidden(hide),
         };
         *last = (last.0 + 1, canonical);
         // The answer is paid for: that it cannot be kept does not take it away.
         if let Err(error) = self.recording.write(&entry).await {
+            self.recording.is_damaged.store(true, Ordering::Relaxed);
             tracing::warn!(cassette = self.recording.path, %error, "an answer of a model is not recorded");
         }
         result

@@ -62,7 +62,7 @@ async fn recorded(folder: &tempfile::TempDir) -> (std::path::PathBuf, Vec<Result
     let path = folder.path().join("cassette.jsonl");
     let down = Refused::Unavailable { what: "x".into(), until: None };
     let model = Scripted(Mutex::new(vec![Ok(answer("1")), Ok(answer("2")), Err(down)]));
-    let recording = Recording::create(&path).await.unwrap();
+    let recording = Recording::create(&path, Hide::default()).await.unwrap();
     let results = talk(&recording.of(model, "review", "main")).await;
     (path, results)
 }
@@ -71,11 +71,11 @@ async fn recorded(folder: &tempfile::TempDir) -> (std::path::PathBuf, Vec<Result
 async fn what_was_recorded_is_played() {
     let folder = tempfile::tempdir().unwrap();
     let (path, results) = recorded(&folder).await;
-    let cassette = Cassette::read(&path).unwrap();
+    let cassette = Cassette::read(&path, Hide::default()).unwrap();
     assert_eq!(talk(&cassette.of("review", "main")).await, results);
     // And again: a cassette is not used up.
     assert_eq!(talk(&Taped::<Player>::Played(cassette.of("review", "main"))).await, results);
-    assert!(Recording::create(&path).await.is_err(), "nothing is overwritten");
+    assert!(Recording::create(&path, Hide::default()).await.is_err(), "nothing is overwritten");
 }
 
 #[tokio::test]
@@ -98,7 +98,7 @@ async fn lines_hold_what_is_new() {
 async fn another_request_is_drift_and_shown() {
     let folder = tempfile::tempdir().unwrap();
     let (path, _) = recorded(&folder).await;
-    let cassette = Cassette::read(&path).unwrap();
+    let cassette = Cassette::read(&path, Hide::default()).unwrap();
     let drift = cassette.of("review", "main").ask(&request(&[user("uno")])).await.unwrap_err();
     let shown = drift.to_string();
     assert!(matches!(drift, Refused::Drift { .. }));
@@ -122,7 +122,7 @@ async fn the_order_of_keys_is_no_drift() {
         tool_choice: Some(serde_json::from_str(r#"{"a":1,"type":"auto"}"#).unwrap()),
         ..request(&[user("one")])
     };
-    let played = Cassette::read(&path).unwrap().of("review", "main").ask(&turned).await;
+    let played = Cassette::read(&path, Hide::default()).unwrap().of("review", "main").ask(&turned).await;
     assert_eq!(played, results[0]);
 }
 
@@ -137,7 +137,39 @@ async fn a_damaged_cassette_names_its_line() {
         (format!("{}\n{}\n", lines[0], lines[1].replace("two", "too")), "line 2"),
         (format!("{}\n", lines[1]), "line 1"),
     ] {
-        let error = Cassette::parse(&damaged, "c.jsonl").unwrap_err().to_string();
+        let error = Cassette::parse(&damaged, "c.jsonl", Hide::default()).unwrap_err().to_string();
         assert!(error.contains(line), "{error}");
     }
+}
+
+#[tokio::test]
+async fn a_secret_is_on_no_cassette_and_no_drift() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cassette.jsonl");
+    let redact = |text: &str| text.replace("FORMED", "F…");
+    let hide = Hide { secrets: vec![truing_core::secret::Secret::new("canary-12345")], redact };
+    let model = Scripted(Mutex::new(vec![
+        Ok(answer("you said FORMED; my key is canary-12345")),
+        Err(Refused::Rejected { what: "no such key: canary-12345".into() }),
+    ]));
+    let recording = Recording::create(&path, hide).await.unwrap();
+    let recorder = recording.of(model, "review", "main");
+    let ask = |model: Player, heard: String| async move {
+        let mut said = vec![user("a FORMED secret")];
+        let first = model.ask(&request(&said)).await.unwrap();
+        said.extend([first.message, user(&heard)]);
+        model.ask(&request(&said)).await
+    };
+    let mut said = vec![user("a FORMED secret")];
+    said.extend([recorder.ask(&request(&said)).await.unwrap().message, user("and?")]);
+    recorder.ask(&request(&said)).await.unwrap_err();
+    assert!(recording.is_whole());
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(!text.contains("canary") && !text.contains("FORMED") && text.contains("F…"), "{text}");
+    // Whoever plays it has no key.
+    let cassette = Cassette::read(&path, Hide { secrets: Vec::new(), redact }).unwrap();
+    let second = ask(cassette.of("review", "main"), "and?".into()).await;
+    assert!(matches!(second, Err(Refused::Rejected { .. })), "{second:?}");
+    let drift = ask(cassette.of("review", "main"), "a FORMED other".into()).await.unwrap_err().to_string();
+    assert!(drift.contains("F… other") && !drift.contains("FORMED"), "{drift}");
 }

@@ -65,8 +65,23 @@ impl<'packs> TextRules<'packs> {
         bytes: &[u8],
         form: Form,
     ) -> Result<Vec<Hit<'packs>>, ReaderError> {
+        self.hits_of(self.candidates(Some(path), bytes), bytes, form)
+    }
+
+    /// What may not be shown of a text that is no file: a rule that looks at some paths looks at it, too.
+    pub(crate) fn secrets(&self, bytes: &[u8]) -> Result<Vec<Range<usize>>, ReaderError> {
+        let hits = self.hits_of(self.candidates(None, bytes), bytes, Form::Binary)?;
+        Ok(hits.into_iter().filter_map(|hit| hit.secret).collect())
+    }
+
+    fn hits_of(
+        &self,
+        candidates: Vec<&'packs Rule>,
+        bytes: &[u8],
+        form: Form,
+    ) -> Result<Vec<Hit<'packs>>, ReaderError> {
         let mut hits = Vec::new();
-        for rule in self.candidates(path, bytes) {
+        for rule in candidates {
             let Some((check, is_secret)) = text_of(rule) else { continue };
             if form == Form::Binary && !is_secret {
                 continue;
@@ -85,9 +100,10 @@ impl<'packs> TextRules<'packs> {
         Ok(hits)
     }
 
-    /// The rules that look at this path and have a keyword in the file.
-    fn candidates(&self, path: &RepoPath, bytes: &[u8]) -> Vec<&'packs Rule> {
-        let mut waiting: Vec<bool> = self.rules.iter().map(|rule| rule.applies_to(path)).collect();
+    /// The rules that look at this path, or at any, and have a keyword in the file.
+    fn candidates(&self, path: Option<&RepoPath>, bytes: &[u8]) -> Vec<&'packs Rule> {
+        let mut waiting: Vec<bool> =
+            self.rules.iter().map(|rule| path.is_none_or(|path| rule.applies_to(path))).collect();
         let mut left = waiting.iter().filter(|waits| **waits).count();
         if left == 0 {
             return Vec::new();

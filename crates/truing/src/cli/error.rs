@@ -54,6 +54,8 @@ pub struct CliError {
     pub code: &'static str,
     /// What happened, to which thing: one line.
     pub message: String,
+    /// Lines that show it, such as a difference; mostly none.
+    pub shown: Vec<String>,
     /// What to do next: one line each.
     pub hints: Vec<String>,
     /// Further errors of the same kind, found in the same pass (a file with three unknown keys). Their exit
@@ -64,7 +66,7 @@ pub struct CliError {
 impl CliError {
     /// An error without hints.
     pub fn new(exit: Exit, code: &'static str, message: impl Into<String>) -> Self {
-        Self { exit, code, message: message.into(), hints: Vec::new(), more: Vec::new() }
+        Self { exit, code, message: message.into(), shown: Vec::new(), hints: Vec::new(), more: Vec::new() }
     }
 
     /// Wrong use: exit 2.
@@ -82,6 +84,13 @@ impl CliError {
         Self::new(Exit::Refused, code, message)
     }
 
+    /// With lines that show it.
+    #[must_use]
+    pub fn showing(mut self, lines: &str) -> Self {
+        self.shown.extend(lines.lines().map(str::to_owned));
+        self
+    }
+
     /// With one more thing to do.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -96,7 +105,7 @@ impl CliError {
 
     fn body(&self) -> ErrorBody {
         let hint = (!self.hints.is_empty()).then(|| self.hints.join("\n"));
-        ErrorBody { code: self.code, message: self.message.clone(), hint }
+        ErrorBody { code: self.code, message: self.message.clone(), shown: self.shown.clone(), hint }
     }
 }
 
@@ -112,5 +121,7 @@ struct ErrorObject {
 struct ErrorBody {
     code: &'static str,
     message: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    shown: Vec<String>,
     hint: Option<String>,
 }

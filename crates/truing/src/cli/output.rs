@@ -136,6 +136,9 @@ impl Output {
         let mut text = String::new();
         for error in std::iter::once(error).chain(&error.more) {
             text += &format!("{ERROR}error:{ERROR:#} {}\n", one_line(&error.message));
+            for line in &error.shown {
+                text += &format!("  {}\n", one_line(line));
+            }
             for hint in &error.hints {
                 text += &format!("{HINT}hint:{HINT:#} {}\n", one_line(hint));
             }

@@ -6,6 +6,7 @@ pub(super) mod markdown;
 mod publish;
 mod pull;
 pub(super) mod sarif;
+mod tape;
 mod target;
 pub(super) mod text;
 
@@ -33,13 +34,14 @@ use crate::config::layer::{Flag, SourceFile};
 use crate::config::{self, Config, REPOSITORY_FILE};
 use crate::environment::Environment;
 use crate::loops;
-use crate::loops::agent::{Agent, AgentError};
+use crate::loops::agent::AgentError;
 use crate::loops::checkout;
 use crate::loops::local::{Head, Local, LocalError, Review};
 use crate::loops::reading::ReadingError;
 use crate::wiring::{self, SystemClock, ThreadedReader, UniqueIds};
 use fix::Fixing;
 use publish::Published;
+use tape::Tapes;
 
 /// How long an interrupted review may take to stop its children and to tidy up.
 const GRACE: Duration = Duration::from_secs(2);
@@ -107,6 +109,8 @@ pub struct Args {
     /// Neither read nor write what earlier reviews found
     #[arg(long)]
     no_record: bool,
+    #[command(flatten)]
+    tapes: Tapes,
     #[command(flatten)]
     destination: Destination,
 }
@@ -280,7 +284,7 @@ impl Command {
             None => None,
         };
         let index = self.index(&repository).await.map_err(wiring::git_error)?;
-        let agent = self.agent().await?;
+        let asked = self.agent().await?;
         let own = own_file(&repository, head.as_ref()).await?;
         let config = match &own {
             Some(file) => self.config.with_repository(file)?,
@@ -297,7 +301,7 @@ impl Command {
             },
             scope: &wiring::scope(&config.rules)?,
             reader: &reader,
-            model: agent.as_ref().map(wiring::agent::hired),
+            model: asked.agent.as_ref().map(wiring::agent::hired),
             records: self.records(&config),
             clock: &SystemClock,
             ids: &UniqueIds,
@@ -312,6 +316,9 @@ impl Command {
         }
         if let Some(why) = &review.unrecorded {
             self.output.warn(format_args!("the review is not recorded: {why}"));
+        }
+        if let Some(why) = asked.incomplete() {
+            self.output.warn(why);
         }
         let remote = match self.output.format() {
             Format::Sarif => repository.remote_url(),
@@ -330,19 +337,6 @@ impl Command {
         };
         self.print(&review, names, &config.rules.packs, reader.packs())?;
         Ok(exit(&review, self.args.fail_on, self.args.allow_partial))
-    }
-
-    /// The model that reviews, if one is to. It spends, so it is not asked while the kill switch is on.
-    async fn agent(&self) -> Result<Option<Agent>, CliError> {
-        if self.config.review.runtime == config::Runtime::Rules {
-            return Ok(None);
-        }
-        // What is wrong with the configuration is told before anything is made.
-        let database = self.config.store.database()?;
-        wiring::make_folder(database.parent().unwrap_or(Path::new(".")))?;
-        let ledger = wiring::open_store(database)?;
-        pull::switched_on(&ledger).await?;
-        wiring::agent::native(&self.config, &self.environment, ledger).map(Some)
     }
 
     /// The repository. Only with `--staged` and `--diff` it may be one without a commit: the first is being made.
@@ -495,6 +489,12 @@ impl From<AgentError> for CliError {
                 .hint("see that the database's folder is yours to write, or set store.url to another file"),
             AgentError::Halted => {
                 Self::refused("killswitch_engaged", text).hint("when it may go on: `truing kill off`")
+            }
+            AgentError::Drift(what) => {
+                let (what, difference) = what.split_once('\n').unwrap_or((&what, ""));
+                Self::failed("drift", format!("the cassette has no answer to this review: {what}"))
+                    .showing(difference)
+                    .hint("review what was recorded, with the same prompts and settings, or record it anew")
             }
         }
     }

@@ -23,9 +23,11 @@ use truing_core::money::MicroUsd;
 use truing_core::outcome::{Coverage, Modelled, Outcome};
 use truing_core::port::{Gate, Operations as _, StoreError};
 use truing_diff::{FileDiff, RepoPath, parse};
+use truing_model::cassette::Tape;
 use truing_model::gateway::{Gateway, Refused};
 use truing_reader::Tree;
 use truing_reader::protocol::ToolsRequest;
+use truing_reader::redact::{Quoted, redact};
 use truing_store::Sqlite;
 
 use super::reading::{self, Change, Reading};
@@ -35,6 +37,10 @@ use crate::reader::ChildReader;
 pub use ended::Part;
 pub use shown::Subject;
 use shown::{Shown, Watched};
+
+/// What a review and its one agent are called on a cassette.
+const RUN: &str = "review";
+const AGENT: &str = "reviewer";
 
 /// A model that reviews, shared by all runs of a process.
 pub struct Agent {
@@ -52,6 +58,8 @@ pub struct Agent {
     pub prompts: Prompts,
     /// Starts the process that looks at files for it.
     pub reader: ChildReader,
+    /// What it is recorded on, or played from.
+    pub tape: Tape,
 }
 
 /// The model of a review that no slot belongs to.
@@ -130,6 +138,9 @@ pub enum AgentError {
     /// The kill switch was turned on meanwhile.
     #[error("the kill switch is on")]
     Halted,
+    /// What a cassette answers to is something else.
+    #[error("the cassette has no answer to this review: {0}")]
+    Drift(String),
 }
 
 /// One review's use of it.
@@ -164,7 +175,10 @@ impl<G: Gate> Asking<'_, G> {
             return Ok(Part::whole());
         }
         let Self { agent, purse, subject, known, gate, now } = self;
-        let left = room(&agent.ledger, &purse, MicroUsd(1), now).await.map_err(AgentError::Ledger)?;
+        let left = match agent.tape.plays() {
+            true => Room::Enough,
+            false => room(&agent.ledger, &purse, MicroUsd(1), now).await.map_err(AgentError::Ledger)?,
+        };
         match left {
             Room::Enough => {}
             Room::Deferred { until, level: _ } => return Ok(Part::deferred(until)),
@@ -186,10 +200,12 @@ impl<G: Gate> Asking<'_, G> {
         let review = purse.levels.iter().find(|level| level.kind == LevelKind::Review);
         let limits = Limits { money: review.map(|level| level.limit), ..agent.limits };
         let session = agent.gateway.session(purse, [agent.model.clone()], gate);
-        let ran = native::run(&session, &watched, &told.brief, &limits).await;
+        let model = agent.tape.of(session, RUN, AGENT);
+        let mut ran = native::run(&model, &watched, &told.brief, &limits).await;
         let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         match &ran.end {
             End::Refused(Refused::Switch) => return Err(AgentError::Halted),
+            End::Refused(Refused::Drift { what }) => return Err(AgentError::Drift(what.clone())),
             End::Refused(Refused::Budget { level }) => budget::exceeded(&run, level),
             End::Done
             | End::Limit(_)
@@ -199,12 +215,18 @@ impl<G: Gate> Asking<'_, G> {
             | End::Unreadable(_)
             | End::Refused(_) => {}
         }
-        tracing::info!(end = %ran.end, turns = ran.turns, cost = ran.cost.0, "the model has ended");
+        if agent.tape.plays() {
+            // It was paid for when it was recorded.
+            ran.cost = MicroUsd(0);
+        }
+        let end = redact(&ran.end.to_string());
+        tracing::info!(end, turns = ran.turns, cost = ran.cost.0, "the model has ended");
         if ran.turns > 0 {
             watched.leave_out(&mut reading.coverage);
         }
         let dropped = add(&ran, place.tree, change, reading, known);
-        let modelled = Modelled { ms, prompt_hash: told.hash, dropped, ..modelled(&ran) };
+        let replayed = agent.tape.plays();
+        let modelled = Modelled { ms, prompt_hash: told.hash, dropped, replayed, ..modelled(&ran) };
         Ok(Part::of(&ran, modelled, now))
     }
 }
@@ -214,7 +236,8 @@ fn modelled(ran: &Ran) -> Modelled {
         model: ran.model.clone(),
         tokens: ran.usage,
         calls: ran.calls.clone(),
-        denials: ran.denials.clone(),
+        // What is not offered is called what the model calls it.
+        denials: ran.denials.iter().map(|(name, count)| (redact(name), *count)).collect(),
         ..Modelled::default()
     }
 }
@@ -236,13 +259,23 @@ fn add(
     let mut sections = parse(&change.diff).files;
     sections.sort_by(|a, b| a.path.cmp(&b.path));
     for raw in findings {
+        let raw = without_secrets(raw, text);
         if !reading.found.iter().any(|other| says_the_same(&raw, &other.raw)) {
             let old_path = old_path(&sections, &raw.place.path);
             reading.found.push(reading::placed(&sections, raw, old_path));
         }
     }
+    let text = |path: &RepoPath| text(path).map(|text| Quoted::of(&text).hide_in(&text));
     carry(known, &sections, reading, text);
     dropped.into_iter().map(|(why, count)| (why.as_str().to_owned(), count)).collect()
+}
+
+/// A finding that quotes no secret: of its file, or of any form that the rules know. Its lines are compared with the
+/// file's without secrets later, too.
+fn without_secrets(raw: RawFinding, text: impl Fn(&RepoPath) -> Option<String>) -> RawFinding {
+    let quoted = text(&raw.place.path).map(|text| Quoted::of(&text)).unwrap_or_default();
+    let (title, body) = (quoted.hide_in(&raw.title), quoted.hide_in(&raw.body));
+    RawFinding { title, body, snippet: quoted.hide_in(&raw.snippet), ..raw }
 }
 
 /// A file's name before the change, if it had another one.

@@ -466,7 +466,9 @@ impl From<CheckoutError> for Stopped {
         let class = match error {
             CheckoutError::Agent(AgentError::Halted) => return Self::Halted,
             CheckoutError::Agent(AgentError::Ledger(error)) => return error.into(),
-            CheckoutError::Agent(AgentError::Prompt(_)) => "the server is not set up for it",
+            CheckoutError::Agent(AgentError::Prompt(_) | AgentError::Drift(_)) => {
+                "the server is not set up for it"
+            }
             CheckoutError::Git(error) => return error.into(),
             CheckoutError::Reading(_) => "the change cannot be read",
             CheckoutError::Config(_) | CheckoutError::Pattern(_) => {

@@ -46,11 +46,12 @@ pub struct Summary<'a> {
 
 /// Who reviewed, and what it cost: the last line of every report.
 pub fn by(record: &OutcomeRecord) -> String {
-    let Some(Modelled { model, .. }) = &record.modelled else {
+    let Some(Modelled { model, replayed, .. }) = &record.modelled else {
         return "rules only: no model was called".to_owned();
     };
     let turns = counted(usize::try_from(record.turns).unwrap_or(usize::MAX), "turn");
-    format!("rules and {}: {turns}, {}", clean(model, MAX_MODEL_CHARS), record.cost_micro_usd)
+    let of = if *replayed { "a recording of " } else { "" };
+    format!("rules and {of}{}: {turns}, {}", clean(model, MAX_MODEL_CHARS), record.cost_micro_usd)
 }
 
 /// The same as a sentence in Markdown.

@@ -1,11 +1,15 @@
 //! From a configuration to a model that reviews: its address, its key, its price, its money.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use truing_agent::native::Limits;
 use truing_core::secret::Secret;
+use truing_model::cassette::{Cassette, Hide, Recording, Tape};
 use truing_model::gateway::{Gateway, Patience};
+use truing_model::price::Prices;
 use truing_model::provider::{Login, Provider, ProviderError};
+use truing_reader::redact::redact;
 use truing_store::Sqlite;
 
 use super::{SystemClock, bad_pattern, child_reader, open_store, prompts};
@@ -30,17 +34,11 @@ const PROVIDERS: [(&str, &str); 2] =
 /// Exit 2 for configuration that cannot be used, a missing key above all.
 pub fn native(config: &Config, environment: &Environment, ledger: Sqlite) -> Result<Agent, CliError> {
     judge(config, environment)?;
-    let model = &config.model;
-    let key = model.api_key.read(environment).map_err(|error| {
-        CliError::usage("model_key", format!("model.api_key: {error}"))
-            .hint("put the provider's key there, or review without a model: `--runtime rules`")
-    })?;
-    let wrong = |error: ProviderError| CliError::usage("model", format!("[model]: {error}"));
-    let provider = Provider::new(&model.base_url, Login::Key(Secret::new(key.expose()))).map_err(wrong)?;
+    let key = key(config, environment)?;
     let prices = Priced::new(config).map_err(|error| {
         CliError::usage("prices", error.to_string()).hint("see `budget.prices` in `truing config schema`")
     })?;
-    let prices = prices.prices;
+    let (prices, model) = (prices.prices, &config.model);
     if prices.of(&model.name).is_none() {
         return Err(CliError::usage(
             "model_price",
@@ -51,17 +49,65 @@ pub fn native(config: &Config, environment: &Environment, ledger: Sqlite) -> Res
             model.name
         )));
     }
+    agent(config, ledger, Login::Key(key), prices)
+}
+
+/// The same, recorded in a file that must not be there yet.
+///
+/// # Errors
+/// As [`native`], and exit 2 for a file that cannot be made.
+pub async fn recorded(
+    config: &Config,
+    environment: &Environment,
+    ledger: Sqlite,
+    file: &Path,
+) -> Result<(Agent, Arc<Recording>), CliError> {
+    let agent = native(config, environment, ledger)?;
+    let hide = Hide { secrets: vec![key(config, environment)?], redact };
+    let recording = Recording::create(file, hide).await.map_err(|error| {
+        CliError::usage("cassette", error.to_string())
+            .hint("a cassette is never written over: name a new folder")
+    })?;
+    Ok((Agent { tape: Tape::Record(recording.clone()), ..agent }, recording))
+}
+
+/// The model as it was recorded: no key, no price, no request.
+///
+/// # Errors
+/// Exit 2 for a file that is no cassette.
+pub fn played(config: &Config, ledger: Sqlite, file: &Path) -> Result<Agent, CliError> {
+    let hide = Hide { secrets: Vec::new(), redact };
+    let cassette = Cassette::read(file, hide).map_err(|error| {
+        CliError::usage("cassette", error.to_string()).hint("record one with `--record FOLDER`, with a key")
+    })?;
+    let agent = agent(config, ledger, Login::Open, Prices::default())?;
+    Ok(Agent { tape: Tape::Play(cassette), ..agent })
+}
+
+fn agent(config: &Config, ledger: Sqlite, login: Login, prices: Prices) -> Result<Agent, CliError> {
+    let wrong = |error: ProviderError| CliError::usage("model", format!("[model]: {error}"));
+    let provider = Provider::new(&config.model.base_url, login).map_err(wrong)?;
     let gateway = Gateway::new(provider, prices, ledger.clone(), Arc::new(SystemClock), Patience::default())
         .map_err(wrong)?;
     Ok(Agent {
         gateway,
         ledger,
-        model: model.name.clone(),
+        model: config.model.name.clone(),
         budgets: Budgets::new(config).map_err(bad_pattern)?,
         prompts: prompts(&config.prompts)?,
         limits: Limits { turns: config.review.max_turns, ..Limits::default() },
         reader: child_reader(&config.rules, &config.sandbox)?,
+        tape: Tape::None,
     })
+}
+
+/// What opens the provider.
+fn key(config: &Config, environment: &Environment) -> Result<Secret, CliError> {
+    let key = config.model.api_key.read(environment).map_err(|error| {
+        CliError::usage("model_key", format!("model.api_key: {error}"))
+            .hint("put the provider's key there, or review without a model: `--runtime rules`")
+    })?;
+    Ok(Secret::new(key.expose()))
 }
 
 /// The model of a service; none if the rules review alone. The ledger is the one of the

@@ -4,7 +4,7 @@ use super::*;
 
 impl Site {
     /// The page of a pull request.
-    fn page(&self, number: u64) -> String {
+    pub(super) fn page(&self, number: u64) -> String {
         format!("{}/o/r/pull/{number}", self.forge.base_url())
     }
 

@@ -15,3 +15,4 @@ mod result;
 mod run;
 mod sarif;
 mod staged;
+mod tape;

@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 use truing_fakes::model::{Answer, FakeModel, KEY, Script};
 
-use crate::place::{Place, Ran, STOPS, each};
+use crate::place::{Place, Ran, STOPS, each, key};
 
 /// A scripted model, and a repository whose working tree has a change.
-struct Scene {
-    place: Place,
-    model: FakeModel,
+pub(crate) struct Scene {
+    pub(crate) place: Place,
+    pub(crate) model: FakeModel,
     config: String,
     _runtime: Runtime,
 }
@@ -30,7 +30,7 @@ impl Scene {
         Self { place, model, config: String::new(), _runtime: runtime }
     }
 
-    fn of(answers: impl IntoIterator<Item = Answer>) -> Self {
+    pub(crate) fn of(answers: impl IntoIterator<Item = Answer>) -> Self {
         Self::new(Script::of(answers))
     }
 
@@ -40,7 +40,7 @@ impl Scene {
         self
     }
 
-    fn command(&self, arguments: &[&str]) -> std::process::Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> std::process::Command {
         let mut config = format!("[model]\nbase_url = \"{}\"\n", self.model.url());
         config.push_str(&self.config);
         std::fs::write(self.place.home().join("op.toml"), config).unwrap();
@@ -50,7 +50,7 @@ impl Scene {
         command
     }
 
-    fn review(&self, arguments: &[&str]) -> Ran {
+    pub(crate) fn review(&self, arguments: &[&str]) -> Ran {
         Ran::from(self.command(&[&["--format", "json"], arguments].concat()).output().unwrap())
     }
 }
@@ -63,17 +63,17 @@ impl Drop for Scene {
     }
 }
 
-fn finding() -> Value {
+pub(crate) fn finding() -> Value {
     json!({ "path": "pay.py", "start_line": 4, "end_line": 5, "severity": "P1", "category": "F",
         "title": "Swallows every error", "body": "A failed charge looks like success.",
         "excerpt": "except Exception:\n        return None" })
 }
 
-fn report(findings: &[Value]) -> Answer {
+pub(crate) fn report(findings: &[Value]) -> Answer {
     Answer::tool("report", json!({ "findings": findings })).usage(1000, 100)
 }
 
-fn read(path: &str) -> Answer {
+pub(crate) fn read(path: &str) -> Answer {
     Answer::tool("read", json!({ "path": path })).usage(1000, 100)
 }
 
@@ -291,4 +291,44 @@ fn an_interrupted_review_ends_soon_and_can_be_run_again() {
     assert_eq!(ran.exit, 130, "{}", ran.err);
     assert!(told.elapsed() < Duration::from_secs(3));
     assert_eq!(scene.review(&[]).json()["outcome"]["kind"], "reviewed");
+}
+
+#[test]
+fn a_secret_that_a_model_quotes_is_in_no_output_and_no_record() {
+    let key = key();
+    let value = ["wJalrXUtnFEMIK7MDE", "NGbPxRfiCYzQ8v2pLk4sT0"].concat();
+    let mut told = finding();
+    told["title"] = json!(format!("Swallows {key}"));
+    told["body"] = json!(format!("`{key}` and `{value}` are lost with the error."));
+    let mut quoting = told.clone();
+    (quoting["path"], quoting["start_line"], quoting["end_line"]) = (json!("keys.py"), json!(1), json!(2));
+    let file = format!("KEY = \"{key}\"\naws_secret_access_key = \"{value}\"\n");
+    quoting["excerpt"] = json!(file);
+    let denied = Answer::tool(&key, json!({}));
+    let scene = Scene::of([denied, report(&[told, quoting])]);
+    scene.place.write("keys.py", &file);
+    let ran = scene.review(&["--verbose"]);
+    let found = ran.json();
+    assert_eq!(each(&found, "rule").iter().filter(|rule| **rule == "agent/silent-failure").count(), 2);
+    let body = &found["findings"].as_array().unwrap().iter().find(|one| one["path"] == "keys.py").unwrap();
+    assert!(found.to_string().contains("`AKIA…`"), "{body}");
+    assert!(found.to_string().contains("`wJal…` are lost"), "in the file its name tells what it is: {found}");
+    let mut all = format!("{}{}", ran.out, ran.err);
+    for format in ["text", "sarif", "markdown"] {
+        let said = || Answer::tool("report", json!({ "findings": [] }));
+        scene.model.play(Script::of([said().times(0)]));
+        let ran = Ran::from(scene.command(&["--format", format]).output().unwrap());
+        all += &(ran.out + &ran.err);
+    }
+    for file in std::fs::read_dir(scene.place.store().parent().unwrap()).unwrap() {
+        let path = file.unwrap().path();
+        if path.is_file() {
+            all += &String::from_utf8_lossy(&std::fs::read(path).unwrap());
+        }
+    }
+    assert!(all.contains("Swallows AKIA…"), "{all}");
+    let at = all.find(&key).map(|at| String::from_utf8_lossy(&all.as_bytes()[at.saturating_sub(200)..at]));
+    assert_eq!(at, None, "the key is told");
+    // By itself it could be anything: only the file tells that it is a secret.
+    assert!(!body.to_string().contains(&value), "{body}");
 }

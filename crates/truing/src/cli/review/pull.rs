@@ -66,10 +66,13 @@ impl Command {
                 let records = store.filter(|_| !self.args.no_record);
                 let records = move || Ok(records.clone());
                 let (clock, ids) = (&SystemClock, &UniqueIds);
-                let agent = self.agent().await?;
-                let model = agent.as_ref().map(wiring::agent::hired);
+                let asked = self.agent().await?;
+                let model = asked.agent.as_ref().map(wiring::agent::hired);
                 let pull = Pull { id: &id, pull: &pull, checkout, model, records, clock, ids };
                 let (review, pinned) = pull.run().await?;
+                if let Some(why) = asked.incomplete() {
+                    self.output.warn(why);
+                }
                 (review, pinned, None)
             }
         };

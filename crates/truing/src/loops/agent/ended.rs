@@ -6,6 +6,7 @@ use truing_core::ledger::{LevelKind, next_midnight};
 use truing_core::money::MicroUsd;
 use truing_core::outcome::{ModelPart, Modelled};
 use truing_model::gateway::Refused;
+use truing_reader::redact::redact;
 
 /// The model's part of a review.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -73,7 +74,9 @@ impl Part {
             | End::Cut
             | End::Full
             | End::Unreadable(_)
-            | End::Refused(_)) => Self { part: ModelPart::Partial(end.to_string()), ..Self::whole() },
+            | End::Refused(_)) => {
+                Self { part: ModelPart::Partial(redact(&end.to_string())), ..Self::whole() }
+            }
         };
         Self { turns: ran.turns, cost: ran.cost, modelled: Some(modelled), ..part }
     }

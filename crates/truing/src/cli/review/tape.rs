@@ -1,0 +1,80 @@
+//! `--record` and `--replay`: a model's part of a review, kept in a folder and played again without a key.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use truing_model::cassette::Recording;
+
+use super::{Command, pull};
+use crate::cli::error::CliError;
+use crate::config;
+use crate::loops::agent::Agent;
+use crate::wiring;
+
+/// The cassette in a folder.
+const FILE: &str = "cassette.jsonl";
+
+/// Where a model's answers are kept or come from.
+#[derive(clap::Args, Clone, Debug)]
+pub(super) struct Tapes {
+    /// Keep what the model is asked and answers in this folder, without keys, for --replay
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["replay", "publish", "fix"])]
+    record: Option<PathBuf>,
+    /// Let a recording answer in place of the model: no key, no request, no money
+    ///
+    /// The review must be the one that was recorded; where it asks something else, the difference is shown.
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["publish", "fix"])]
+    replay: Option<PathBuf>,
+}
+
+/// The model of a command, and what it is recorded on.
+#[derive(Default)]
+pub(super) struct Asked {
+    pub(super) agent: Option<Agent>,
+    recording: Option<Arc<Recording>>,
+}
+
+impl Asked {
+    /// What to say of the recording once the review has ended.
+    pub(super) fn incomplete(&self) -> Option<&'static str> {
+        let damaged = self.recording.as_ref().is_some_and(|recording| !recording.is_whole());
+        damaged.then_some("the recording is not whole: an answer could not be written, so record it anew")
+    }
+}
+
+impl Command {
+    /// The model that reviews, if one is to. It spends, so it is not asked while the kill switch is on.
+    pub(super) async fn agent(&self) -> Result<Asked, CliError> {
+        let Tapes { record, replay } = &self.args.tapes;
+        if self.config.review.runtime == config::Runtime::Rules {
+            return match record.as_ref().or(replay.as_ref()) {
+                None => Ok(Asked::default()),
+                Some(_) => {
+                    Err(CliError::usage("no_model", "--record and --replay are for reviews by a model")
+                        .hint("add --runtime native"))
+                }
+            };
+        }
+        // What is wrong with the configuration is told before anything is made.
+        let database = self.config.store.database()?;
+        wiring::make_folder(database.parent().unwrap_or(Path::new(".")))?;
+        let ledger = wiring::open_store(database)?;
+        pull::switched_on(&ledger).await?;
+        let file = |folder: &PathBuf| self.environment.directory().join(folder).join(FILE);
+        let (agent, recording) = match (record, replay) {
+            (Some(folder), _) => {
+                let file = file(folder);
+                std::fs::create_dir_all(file.parent().unwrap_or(Path::new("."))).map_err(|error| {
+                    CliError::usage("cassette", format!("cannot make {}: {error}", folder.display()))
+                        .hint("name a folder that is yours to write")
+                })?;
+                let recorded =
+                    wiring::agent::recorded(&self.config, &self.environment, ledger, &file).await?;
+                (recorded.0, Some(recorded.1))
+            }
+            (None, Some(folder)) => (wiring::agent::played(&self.config, ledger, &file(folder))?, None),
+            (None, None) => (wiring::agent::native(&self.config, &self.environment, ledger)?, None),
+        };
+        Ok(Asked { agent: Some(agent), recording })
+    }
+}
