@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rusqlite::{Connection, MAIN_DB, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags, TransactionBehavior};
 
 use super::fault::sql_message;
 
@@ -17,16 +17,20 @@ pub(super) const BUSY_SECONDS: u64 = 5;
 /// Statements that a connection keeps prepared; there are fewer than this in the crate.
 const STATEMENTS: usize = 128;
 
+/// How often the write-ahead log is turned on while others do the same; once one has, there is nothing left to do.
+const WAL_TRIES: u32 = 8;
+
 /// Marks a database as Truing's (`PRAGMA application_id`): the bytes `True`.
 const APPLICATION_ID: i64 = 0x5472_7565;
 
 /// The schema, one file a version: `PRAGMA user_version` counts those that were applied.
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     include_str!("../../migrations/0001.sql"),
     include_str!("../../migrations/0002.sql"),
     include_str!("../../migrations/0003.sql"),
     include_str!("../../migrations/0004.sql"),
     include_str!("../../migrations/0005.sql"),
+    include_str!("../../migrations/0006.sql"),
 ];
 
 /// The version that this program reads and writes.
@@ -162,13 +166,27 @@ fn connect(path: &Path) -> Result<Connection, OpenError> {
     }
     // Before anything is changed, the journal mode too.
     form(path, &connection)?;
-    let mode: String =
-        connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).map_err(told)?;
+    let mode = write_ahead(&connection).map_err(told)?;
     if mode != "wal" {
         return Err(OpenError::NoLog { path: path.into(), mode });
     }
     migrate(path, &mut connection)?;
     Ok(connection)
+}
+
+/// Turns the write-ahead log on; the journal mode then.
+fn write_ahead(connection: &Connection) -> rusqlite::Result<String> {
+    let turn_on = || connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0));
+    for _ in 1..WAL_TRIES {
+        match turn_on() {
+            // Of two that turn it on together SQLite refuses one at once, however long it may wait. A transaction waits.
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
+                connection.execute_batch("BEGIN IMMEDIATE; COMMIT")?;
+            }
+            done => return done,
+        }
+    }
+    turn_on()
 }
 
 fn prepare(connection: &Connection) -> rusqlite::Result<()> {
@@ -232,6 +250,22 @@ mod tests {
         assert_eq!(pragma("synchronous"), "2", "FULL");
         assert_eq!(pragma("foreign_keys"), "1");
         assert_eq!(pragma("user_version"), VERSION.to_string());
+    }
+
+    #[test]
+    fn whoever_turns_the_log_on_waits_for_another_that_is_about_to() {
+        /// Is in the middle of a change until the one below has to wait.
+        static OTHER: Mutex<Option<Connection>> = Mutex::new(None);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("truing.db");
+        let other = Connection::open(&path).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        *OTHER.lock().unwrap() = Some(other);
+        let mut connection = Connection::open(&path).unwrap();
+        let let_go = |_| OTHER.lock().unwrap().take().is_some();
+        connection.busy_handler(Some(let_go)).unwrap();
+        assert_eq!(write_ahead(&connection).unwrap(), "wal");
+        assert!(OTHER.lock().unwrap().is_none(), "it waited");
     }
 
     #[test]
