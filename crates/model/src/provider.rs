@@ -57,7 +57,7 @@ impl Provider {
         let mut base = Url::parse(base_url).map_err(|error| ProviderError::NoAddress(error.to_string()))?;
         match base.scheme() {
             "https" => {}
-            "http" if is_this_machine(&base) => {}
+            "http" if is_loopback(&base) => {}
             _ => return Err(ProviderError::Unprotected),
         }
         let extra = [base.query(), base.fragment(), base.password()].iter().any(Option::is_some);
@@ -88,7 +88,7 @@ impl Provider {
 
     /// Is it on this machine?
     pub(crate) fn is_here(&self) -> bool {
-        is_this_machine(&self.base)
+        is_loopback(&self.base)
     }
 
     /// Text that came from outside, without what opens this provider.
@@ -117,11 +117,15 @@ fn hidden(text: &str) -> Result<HeaderValue, ProviderError> {
     Ok(value)
 }
 
-fn is_this_machine(url: &Url) -> bool {
+/// Is the host this machine?
+pub fn is_loopback(url: &Url) -> bool {
     match url.host() {
+        // Where the scheme is none of the web's, an address is a name, too.
+        Some(Host::Domain(name)) => {
+            name == "localhost" || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+        }
         Some(Host::Ipv4(ip)) => IpAddr::V4(ip).is_loopback(),
         Some(Host::Ipv6(ip)) => IpAddr::V6(ip).is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost",
         None => false,
     }
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::forge::diff::{BadPlace, Side};
 use crate::forge::routes::{Call, Reply};
 use crate::forge::state::{
-    InlineComment, Note, Place, Pull, Repository, Review, State, Status, SummaryComment, World, visible,
+    InlineComment, Note, Place, Pull, Repository, Review, State, Status, World, visible,
 };
 
 /// Longest comment, in characters (facts: 65,536).
@@ -121,11 +121,11 @@ fn list_inline(state: &mut State, call: &Call, review: Option<u64>) -> Answer {
 pub(crate) fn summary_comments(state: &mut State, call: &Call) -> Answer {
     let (world, repo, number) = state.pull(call)?;
     let pull = repo.pulls.get_mut(&number).ok_or_else(Reply::not_found)?;
-    let ids = visible(pull.summary.iter_mut().map(|comment| &mut comment.note));
+    let ids = visible(pull.summary.iter_mut());
     let pull = repo.pulls.get(&number).ok_or_else(Reply::not_found)?;
     let page = Page::of(call);
     let shown = page.cut(&ids).iter().filter_map(|id| {
-        let comment = pull.summary.iter().find(|comment| comment.note.id == *id)?;
+        let comment = pull.summary.iter().find(|comment| comment.id == *id)?;
         Some(world.summary_json(repo, pull, comment))
     });
     let shown = shown.collect();
@@ -399,9 +399,9 @@ fn refused(errors: Vec<String>) -> Reply {
 pub(crate) fn create_summary(state: &mut State, call: &Call) -> Answer {
     let (world, repo, number) = state.pull(call)?;
     let body = summary_body(call)?;
-    let comment = SummaryComment { note: world.note(&call.login, body) };
+    let comment = world.note(&call.login, body);
     let pull = repo.pulls.get_mut(&number).ok_or_else(Reply::not_found)?;
-    pull.updated = comment.note.created;
+    pull.updated = comment.created;
     pull.summary.push(comment.clone());
     let pull = repo.pulls.get(&number).ok_or_else(Reply::not_found)?;
     Ok(Reply::json(201, world.summary_json(repo, pull, &comment)))
@@ -418,14 +418,13 @@ fn summary_body(call: &Call) -> Result<&str, Reply> {
 
 /// `PATCH …/issues/comments/{id}`.
 pub(crate) fn update_summary(state: &mut State, call: &Call) -> Answer {
-    let (number, id) = find(state, call, |pull| pull.summary.iter().map(|comment| &comment.note).collect())?;
+    let (number, id) = find(state, call, |pull| pull.summary.iter().collect())?;
     let (world, repo) = state.repo(call)?;
     let body = summary_body(call)?.to_owned();
     let now = world.now();
     let pull = repo.pulls.get_mut(&number).ok_or_else(Reply::not_found)?;
-    let comment =
-        pull.summary.iter_mut().find(|comment| comment.note.id == id).ok_or_else(Reply::not_found)?;
-    (comment.note.body, comment.note.updated) = (body, now);
+    let comment = pull.summary.iter_mut().find(|comment| comment.id == id).ok_or_else(Reply::not_found)?;
+    (comment.body, comment.updated) = (body, now);
     let comment = comment.clone();
     let pull = repo.pulls.get(&number).ok_or_else(Reply::not_found)?;
     Ok(Reply::json(200, world.summary_json(repo, pull, &comment)))
@@ -433,12 +432,11 @@ pub(crate) fn update_summary(state: &mut State, call: &Call) -> Answer {
 
 /// `DELETE …/issues/comments/{id}`.
 pub(crate) fn delete_summary(state: &mut State, call: &Call) -> Answer {
-    let (number, id) = find(state, call, |pull| pull.summary.iter().map(|comment| &comment.note).collect())?;
+    let (number, id) = find(state, call, |pull| pull.summary.iter().collect())?;
     let (_, repo) = state.repo(call)?;
     let pull = repo.pulls.get_mut(&number).ok_or_else(Reply::not_found)?;
-    let comment =
-        pull.summary.iter_mut().find(|comment| comment.note.id == id).ok_or_else(Reply::not_found)?;
-    comment.note.deleted = true;
+    let comment = pull.summary.iter_mut().find(|comment| comment.id == id).ok_or_else(Reply::not_found)?;
+    comment.deleted = true;
     Ok(Reply::done())
 }
 

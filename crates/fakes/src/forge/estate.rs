@@ -123,14 +123,13 @@ pub(crate) fn repository_comments(state: &mut State, call: &Call) -> Answer {
     let order = Order::of(call, "IssueComment")?;
     let mut found: Vec<(i64, u64, u64)> = Vec::new();
     for pull in repo.pulls.values_mut() {
-        let notes = pull.summary.iter_mut().map(|comment| &mut comment.note);
-        order.collect(pull.number, notes, &mut found);
+        order.collect(pull.number, pull.summary.iter_mut(), &mut found);
     }
     order.sort(&mut found);
     let page = Page::of(call);
     let shown = page.cut(&found).iter().filter_map(|(_, id, number)| {
         let pull = repo.pulls.get(number)?;
-        let comment = pull.summary.iter().find(|comment| comment.note.id == *id)?;
+        let comment = pull.summary.iter().find(|comment| comment.id == *id)?;
         Some(world.summary_json(repo, pull, comment))
     });
     let shown = shown.collect();
@@ -208,8 +207,8 @@ pub(crate) fn summary_comment(state: &mut State, call: &Call) -> Answer {
     let id = call.number("id")?;
     let (world, repo) = state.repo(call)?;
     let found = repo.pulls.values().find_map(|pull| {
-        let mut there = pull.summary.iter().filter(|comment| !comment.note.deleted);
-        there.find(|comment| comment.note.id == id).map(|comment| (pull, comment))
+        let mut there = pull.summary.iter().filter(|comment| !comment.deleted);
+        there.find(|comment| comment.id == id).map(|comment| (pull, comment))
     });
     let (pull, comment) = found.ok_or_else(Reply::not_found)?;
     Ok(Reply::json(200, world.summary_json(repo, pull, comment)))

@@ -4,9 +4,7 @@ use serde_json::{Value, json};
 
 use crate::forge::diff::{Side, Stats};
 use crate::forge::estate::Access;
-use crate::forge::state::{
-    InlineComment, Lines, Note, Pull, Repository, Review, Status, SummaryComment, World, node_id,
-};
+use crate::forge::state::{InlineComment, Lines, Note, Pull, Repository, Review, Status, World, node_id};
 
 /// The addresses of a user: field, and what follows the user's own address.
 const USER_URLS: &[(&str, &str)] = &[
@@ -206,7 +204,7 @@ impl World {
             "merged": merged.is_some(), "mergeable": pull.open.then_some(true), "rebaseable": pull.open.then_some(true),
             "mergeable_state": if pull.draft { "draft" } else { "clean" },
             "merged_by": merged.map(|login| self.user_json(login)),
-            "comments": pull.summary.iter().filter(|comment| there(&comment.note)).count(),
+            "comments": pull.summary.iter().filter(|comment| there(comment)).count(),
             "review_comments": pull.inline.iter().filter(|comment| there(&comment.note)).count(),
             "maintainer_can_modify": false, "commits": stats.commits, "additions": stats.additions,
             "deletions": stats.deletions, "changed_files": stats.changed_files,
@@ -226,7 +224,7 @@ impl World {
             "id": pull.id, "node_id": node_id("PullRequest", pull.id), "number": number, "title": pull.title,
             "user": self.user_json(&pull.author), "labels": [], "state": if pull.open { "open" } else { "closed" },
             "locked": false, "assignee": null, "assignees": [], "milestone": null,
-            "comments": pull.summary.iter().filter(|comment| !comment.note.deleted).count(),
+            "comments": pull.summary.iter().filter(|comment| !comment.deleted).count(),
             "created_at": time(pull.created), "updated_at": time(pull.updated), "closed_at": pull.closed.map(time),
             "author_association": association(repo, &pull.author), "active_lock_reason": null, "draft": pull.draft,
             "pull_request": {
@@ -250,8 +248,8 @@ impl World {
     }
 
     /// A comment on the pull request itself (`issue-comment`).
-    pub(crate) fn summary_json(&self, repo: &Repository, pull: &Pull, comment: &SummaryComment) -> Value {
-        let (base, name, note) = (&self.base_url, repo.full_name(), &comment.note);
+    pub(crate) fn summary_json(&self, repo: &Repository, pull: &Pull, note: &Note) -> Value {
+        let (base, name) = (&self.base_url, repo.full_name());
         let url = format!("{base}/repos/{name}/issues/comments/{}", note.id);
         let more = json!({
             "html_url": format!("{base}/{name}/pull/{}#issuecomment-{}", pull.number, note.id),

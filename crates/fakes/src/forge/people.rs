@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::forge::diff::{Diffs, Side};
 use crate::forge::estate::Access;
-use crate::forge::state::{Place, Pull, Repository, State, SummaryComment, World, ref_name};
+use crate::forge::state::{Place, Pull, Repository, State, World, ref_name};
 use crate::forge::view::{PullView, view};
 use crate::forge::{FakeError, FakeForge, Shared, calls};
 use crate::repo::{Commit, New, RepoBuilder};
@@ -351,8 +351,8 @@ impl Repo {
         let (author, body) = (author.to_owned(), body.to_owned());
         self.with(move |world, repo| {
             there(repo, number)?;
-            let comment = SummaryComment { note: world.note(&author, &body) };
-            let id = comment.note.id;
+            let comment = world.note(&author, &body);
+            let id = comment.id;
             there(repo, number)?.summary.push(comment);
             world.emit_comment(repo, number, id, "created");
             Ok(id)
@@ -370,9 +370,9 @@ impl Repo {
                 return Ok(world.emit_inline(repo, number, id, "edited")?);
             }
             let mut comments = there(repo, number)?.summary.iter_mut();
-            let comment = comments.find(|comment| comment.note.id == id && !comment.note.deleted);
+            let comment = comments.find(|comment| comment.id == id && !comment.deleted);
             let comment = comment.ok_or_else(|| FakeError::Missing(format!("comment {id}")))?;
-            (comment.note.body, comment.note.updated) = (body, now);
+            (comment.body, comment.updated) = (body, now);
             world.emit_comment(repo, number, id, "edited");
             Ok(())
         })
@@ -414,18 +414,10 @@ impl Repo {
 
     /// Resolves the thread of a comment as this person.
     pub async fn resolve(&self, number: u64, comment: u64, by: &str) -> Result<(), FakeError> {
-        self.set_resolved(number, comment, Some(by.to_owned())).await
-    }
-
-    /// Opens the thread of a comment again.
-    pub async fn unresolve(&self, number: u64, comment: u64) -> Result<(), FakeError> {
-        self.set_resolved(number, comment, None).await
-    }
-
-    async fn set_resolved(&self, number: u64, comment: u64, by: Option<String>) -> Result<(), FakeError> {
+        let by = by.to_owned();
         self.with(move |_, repo| {
             let pull = there(repo, number)?;
-            let done = pull.thread_of(comment).is_some_and(|thread| pull.resolve(thread, by.as_deref()));
+            let done = pull.thread_of(comment).is_some_and(|thread| pull.resolve(thread, Some(&by)));
             if done { Ok(()) } else { Err(FakeError::Missing(format!("thread of comment {comment}"))) }
         })
         .await
@@ -436,7 +428,7 @@ impl Repo {
         self.with(move |_, repo| {
             let pull = there(repo, number)?;
             let inline = pull.inline.iter_mut().map(|comment| &mut comment.note);
-            let mut notes = inline.chain(pull.summary.iter_mut().map(|comment| &mut comment.note));
+            let mut notes = inline.chain(pull.summary.iter_mut());
             let note = notes.find(|note| note.id == comment && !note.deleted);
             note.map(|note| note.deleted = true)
                 .ok_or_else(|| FakeError::Missing(format!("comment {comment}")))

@@ -126,7 +126,8 @@ pub(crate) struct Pull {
     pub(crate) closed: Option<i64>,
     /// The head that reads still show, and how many of them.
     pub(crate) stale: Option<(String, u32)>,
-    pub(crate) summary: Vec<SummaryComment>,
+    /// On the pull request itself.
+    pub(crate) summary: Vec<Note>,
     pub(crate) inline: Vec<InlineComment>,
     pub(crate) reviews: Vec<Review>,
 }
@@ -142,12 +143,6 @@ pub(crate) struct Note {
     pub(crate) deleted: bool,
     /// List calls that do not show it yet.
     pub(crate) hidden_for: u32,
-}
-
-/// A comment on the pull request itself.
-#[derive(Clone, Debug)]
-pub(crate) struct SummaryComment {
-    pub(crate) note: Note,
 }
 
 /// A comment on code.
@@ -286,13 +281,13 @@ impl World {
     /// Makes the `issue_comment` event of somebody's comment.
     pub(crate) fn emit_comment(&mut self, repo: &Repository, number: u64, id: u64, action: &str) {
         let Some(pull) = repo.pulls.get(&number) else { return };
-        let Some(comment) = pull.summary.iter().find(|comment| comment.note.id == id) else { return };
+        let Some(comment) = pull.summary.iter().find(|comment| comment.id == id) else { return };
         let payload = json!({
             "action": action,
             "issue": self.issue_json(repo, pull),
             "comment": self.summary_json(repo, pull, comment),
             "repository": self.repository_json(repo),
-            "sender": self.user_json(&comment.note.author),
+            "sender": self.user_json(&comment.author),
             "installation": {"id": repo.id, "node_id": node_id("Installation", repo.id)},
         });
         self.send("issue_comment", action, number, &payload);
@@ -321,8 +316,8 @@ impl World {
         Ok(())
     }
 
-    /// Sends an event, or lets it wait.
-    fn send(&mut self, event: &str, action: &str, number: u64, payload: &Value) {
+    /// Sends an event, or lets it wait. `number` is the pull request's, if it is about one.
+    pub(crate) fn send(&mut self, event: &str, action: &str, number: u64, payload: &Value) {
         self.events += 1;
         let delivery = Delivery::new(self.events, event, action, number, payload);
         let automatic = self.hook.as_ref().filter(|hook| hook.automatic);

@@ -87,7 +87,7 @@ pub(crate) fn view(
     for status in all {
         statuses.entry(status.sha.clone()).or_default().push(status.clone());
     }
-    let summaries = pull.summary.iter().map(|comment| (&comment.note, None));
+    let summaries = pull.summary.iter().map(|note| (note, None));
     let inline = pull.inline.iter().map(|comment| (&comment.note, Some(comment)));
     let mut comments: Vec<Comment> = summaries
         .chain(inline)

@@ -11,7 +11,8 @@ use ipnet::IpNet;
 use serde_json::json;
 use toml::de::DeValue;
 use truing_core::money::MicroUsd;
-use url::{Host, Url};
+pub(crate) use truing_model::provider::is_loopback;
+use url::Url;
 
 use super::keys::Kind;
 use super::secret::{Secret, SecretText};
@@ -409,18 +410,6 @@ fn without_path(text: &SecretText) -> String {
     let Ok(url) = Url::parse(text.expose()) else { return "…".to_owned() };
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
     format!("{}://{}{port}/…", url.scheme(), url.host_str().unwrap_or_default())
-}
-
-/// Is the host this machine?
-pub(crate) fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => {
-            name == "localhost" || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
-        }
-        Some(Host::Ipv4(address)) => IpAddr::V4(address).is_loopback(),
-        Some(Host::Ipv6(address)) => IpAddr::V6(address).is_loopback(),
-        None => false,
-    }
 }
 
 /// Globs and networks that parse, or names of packs; each once, in the given order.
