@@ -208,7 +208,7 @@ where
         let (stopping, stopped) = watch::channel(false);
         let (giving_back, give_back) = watch::channel(false);
         let looked = Arc::new(AtomicI64::new(self.house.clock.now().0));
-        let bounds = self.ingress.bounds.clone();
+        let bounds = (self.ingress.bounds.clone(), self.ingress.trusted_proxies.clone());
         let (house, settings, seen) = (self.house.clone(), self.ingress, looked.clone());
         let routes = move || ingress::router(house, settings, seen, poll);
         // Ends with this function, however that ends.

@@ -15,7 +15,7 @@ mod watch;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use truing::serve::ingress::{Bounds, MAX_BODY, MAX_HEADER_BYTES, MAX_HEADERS, Settings};
 use truing_core::port::Operations as _;
 use truing_core::switch::Turn;
@@ -347,7 +347,11 @@ async fn large_bodies_share_a_bounded_memory_and_announcing_one_takes_none() {
 #[tokio::test(flavor = "multi_thread")]
 async fn further_connections_wait_for_one_to_close() {
     let site = Site::new().await;
-    let service = serve(&site, |settings| settings.bounds.connections = 2).await;
+    let service = serve(&site, |settings| {
+        settings.bounds.connections = 2;
+        settings.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+    })
+    .await;
     let ping = delivery("ping", b"{}", "");
     let mut open = [connect(&service).await, connect(&service).await];
     for stream in &mut open {
@@ -360,6 +364,44 @@ async fn further_connections_wait_for_one_to_close() {
     assert!(early.is_err(), "nobody listens yet");
     drop(open);
     assert_eq!(answer(&mut third).await.0, "HTTP/1.1 202 Accepted");
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_holds_half_of_the_connections_gets_no_more_and_others_do() {
+    let site = Site::new().await;
+    let service = serve(&site, |settings| settings.bounds.connections = 4).await;
+    let ping = delivery("ping", b"{}", "");
+    let mut held = Vec::new();
+    for _ in 0..2 {
+        let mut stream = connect(&service).await;
+        stream.write_all(&ping).await.unwrap();
+        assert_eq!(answer(&mut stream).await.0, "HTTP/1.1 202 Accepted");
+        held.push(stream);
+    }
+    for _ in 0..4 {
+        let mut further = connect(&service).await;
+        let read = tokio::time::timeout(PATIENCE, further.read_u8()).await.expect("it is closed at once");
+        assert!(read.is_err(), "nothing is said");
+    }
+    let other = TcpSocket::new_v4().unwrap();
+    other.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+    let address = service.url.strip_prefix("http://").unwrap().parse().unwrap();
+    let mut other = other.connect(address).await.unwrap();
+    other.write_all(&ping).await.unwrap();
+    assert_eq!(answer(&mut other).await.0, "HTTP/1.1 202 Accepted");
+
+    // One that ends makes room for the next.
+    held.pop();
+    let served = async {
+        loop {
+            let mut again = connect(&service).await;
+            if again.write_all(&ping).await.is_ok() && again.read_u8().await.is_ok() {
+                break;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, served).await.expect("there is room again");
     service.stop().await;
 }
 

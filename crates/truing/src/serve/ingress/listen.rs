@@ -9,12 +9,15 @@
 //! | sends several requests at once | each in turn |
 //! | never reads its answers, or reconnects never | closed when the connection is [`Bounds::life`] old |
 //! | comes when [`Bounds::connections`] are open | waits in the system's queue until one closes |
+//! | holds half of them, and is no trusted proxy | closed at once, so that others find a place |
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::convert::Infallible;
 use std::io;
 use std::net::IpAddr;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -25,6 +28,7 @@ use axum::response::Response;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use ipnet::IpNet;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Builder;
@@ -33,6 +37,7 @@ use tokio::task::JoinSet;
 use tower::Service as _;
 
 use super::Bounds;
+use super::rate::network;
 
 /// Headers of a request.
 pub const MAX_HEADERS: usize = 64;
@@ -59,7 +64,7 @@ pub(super) struct Peer(pub(super) IpAddr);
 pub(in crate::serve) fn start(
     listener: TcpListener,
     routes: impl FnOnce() -> Router + Send + 'static,
-    bounds: Bounds,
+    (bounds, trusted): (Bounds, Vec<IpNet>),
     stop: watch::Receiver<bool>,
 ) -> io::Result<oneshot::Receiver<()>> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
@@ -71,7 +76,7 @@ pub(in crate::serve) fn start(
     let work = move || {
         runtime.block_on(async {
             tokio::select! {
-                () = serve(listener, routes(), bounds, stop) => {}
+                () = serve(listener, routes(), (bounds, trusted), stop) => {}
                 () = end.closed() => {}
             }
         });
@@ -85,8 +90,13 @@ pub(in crate::serve) fn start(
 
 /// Serves until it is told to stop; then takes no more connections, lets each finish the request that it is in,
 /// and ends with the last of them.
-async fn serve(listener: TcpListener, router: Router, bounds: Bounds, mut stop: watch::Receiver<bool>) {
-    let room = Arc::new(Semaphore::new(bounds.connections));
+async fn serve(
+    listener: TcpListener,
+    router: Router,
+    (bounds, trusted): (Bounds, Vec<IpNet>),
+    mut stop: watch::Receiver<bool>,
+) {
+    let room = Room::new(bounds.connections, trusted);
     let bounds = Arc::new(bounds);
     let mut open = JoinSet::new();
     loop {
@@ -95,22 +105,72 @@ async fn serve(listener: TcpListener, router: Router, bounds: Bounds, mut stop: 
             accepted = accept(&listener, &room) => accepted,
         };
         // The semaphore is never closed.
-        let Some((stream, peer, permit)) = accepted else { break };
-        open.spawn(connection(stream, peer, router.clone(), bounds.clone(), stop.clone(), permit));
+        let Some((stream, place)) = accepted else { break };
+        open.spawn(connection(stream, place, router.clone(), bounds.clone(), stop.clone()));
         while open.try_join_next().is_some() {}
     }
     drop(listener);
     while open.join_next().await.is_some() {}
 }
 
-async fn accept(
-    listener: &TcpListener,
-    room: &Arc<Semaphore>,
-) -> Option<(TcpStream, IpAddr, OwnedSemaphorePermit)> {
-    let permit = room.clone().acquire_owned().await.ok()?;
+/// The places that connections take.
+struct Room {
+    all: Arc<Semaphore>,
+    /// Most of one source.
+    each: usize,
+    /// Proxies of the operator, behind which many are.
+    trusted: Vec<IpNet>,
+    taken: Arc<Mutex<HashMap<IpAddr, usize>>>,
+}
+
+/// The place of one connection; free again when this is dropped.
+struct Place {
+    peer: IpAddr,
+    taken: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Room {
+    fn new(connections: usize, trusted: Vec<IpNet>) -> Self {
+        let all = Arc::new(Semaphore::new(connections));
+        Self { all, each: (connections / 2).max(1), trusted, taken: Arc::default() }
+    }
+
+    /// A place for a connection from there; none if too many are from there already.
+    fn place(&self, peer: IpAddr, permit: OwnedSemaphorePermit) -> Result<Place, OwnedSemaphorePermit> {
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let from = taken.entry(network(peer)).or_default();
+        if *from >= self.each && !self.trusted.iter().any(|net| net.contains(&peer)) {
+            return Err(permit);
+        }
+        *from += 1;
+        Ok(Place { peer, taken: self.taken.clone(), _permit: permit })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Entry::Occupied(mut from) = taken.entry(network(self.peer)) {
+            *from.get_mut() -= 1;
+            if *from.get() == 0 {
+                from.remove();
+            }
+        }
+    }
+}
+
+async fn accept(listener: &TcpListener, room: &Room) -> Option<(TcpStream, Place)> {
+    let mut permit = room.all.clone().acquire_owned().await.ok()?;
     loop {
         match listener.accept().await {
-            Ok((stream, peer)) => return Some((stream, peer.ip(), permit)),
+            Ok((stream, peer)) => match room.place(peer.ip().to_canonical(), permit) {
+                Ok(place) => return Some((stream, place)),
+                Err(unused) => {
+                    tracing::debug!(%peer, "connection closed: half of all are from there");
+                    permit = unused;
+                }
+            },
             // A connection that is gone already says nothing about the next.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
@@ -123,12 +183,12 @@ async fn accept(
 
 async fn connection(
     stream: TcpStream,
-    peer: IpAddr,
+    place: Place,
     router: Router,
     bounds: Arc<Bounds>,
     mut stop: watch::Receiver<bool>,
-    _permit: OwnedSemaphorePermit,
 ) {
+    let peer = place.peer;
     // Answers are one small write: nothing is to be waited for.
     let _ = stream.set_nodelay(true);
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
