@@ -18,8 +18,11 @@ use truing::config::secret::SecretText;
 use truing::serve::metrics::Metrics;
 use truing::serve::notify::{Mail, Sinks, Webhook, keep_telling, parking};
 use truing::wiring::SystemClock;
-use truing_core::id::{Key, Millis, Span};
-use truing_core::port::{Clock as _, Described, NewNotice, NoticeKind, Operations as _, Records as _};
+use truing_core::id::{Key, Millis, Span, Version};
+use truing_core::port::{
+    Clock as _, Described, NewNotice, NoticeKind, Operations as _, Records as _, Slots as _,
+};
+use truing_core::slot::{self, Hold, Slot};
 use truing_core::switch::{Mode, Turn};
 use truing_store::Sqlite;
 
@@ -28,7 +31,7 @@ fn store(folder: &Path) -> Sqlite {
 }
 
 fn notice(period: &str) -> NewNotice {
-    NewNotice::new(NoticeKind::Parked, "key", period, &format!("notice {period}"))
+    NewNotice::new(NoticeKind::Budget, "key", period, &format!("notice {period}"))
 }
 
 // ---------------------------------------------------------------------------------------------- doubles
@@ -249,6 +252,9 @@ async fn a_parked_slot_is_told_once_a_day_by_name() {
     for at in [today, today + Span::minutes(5), today + Span::minutes(24 * 60)] {
         parking(&store, &key, 5, at).await;
     }
+    assert_eq!(store.untold(9).await.unwrap(), [], "it is not parked yet, and may never be");
+    let parked = Slot { state: slot::State::Held { why: Hold::Parked }, ..Slot::new(key) };
+    store.commit(&[(Version(0), parked)]).await.unwrap();
     let told = store.untold(9).await.unwrap();
     assert_eq!(told.len(), 2, "{told:#?}");
     assert_eq!(

@@ -82,18 +82,6 @@ impl Sqlite {
         let _ = self.0.watch.meter.set(meter);
     }
 
-    /// Writes something small that changes nothing: if that is durable, other writes can be, too.
-    ///
-    /// # Errors
-    /// [`StoreError`] if the file cannot be written.
-    pub async fn try_writing(&self) -> Result<(), StoreError> {
-        self.write(|connection| {
-            connection.prepare_cached("UPDATE store SET counter = counter")?.execute([])?;
-            Ok(())
-        })
-        .await
-    }
-
     /// What is in the store at its own instant.
     ///
     /// # Errors
@@ -109,9 +97,7 @@ impl Sqlite {
             Ok(Census {
                 slots: slots(connection)?,
                 oldest_due: oldest_due(connection, now)?,
-                untold: connection
-                    .prepare_cached("SELECT count(*) FROM notice WHERE sent IS NULL")?
-                    .query_row([], |row| row.get(0))?,
+                untold: super::operations::notice::count_untold(connection)?,
                 budgets: super::ledger::greatest_parts(connection, now)?,
                 unreadable: watch.still_unreadable(connection),
                 bytes,

@@ -12,7 +12,7 @@ fn on(reason: &str, mode: Mode) -> Turn {
 }
 
 fn notice(key: &str, period: &str) -> NewNotice {
-    NewNotice::new(NoticeKind::Parked, key, period, &format!("{key} in {period}"))
+    NewNotice::new(NoticeKind::Budget, key, period, &format!("{key} in {period}"))
 }
 
 async fn actions(store: &Sqlite) -> Vec<String> {
@@ -113,7 +113,7 @@ async fn a_notice_is_told_once_for_its_kind_key_and_period_in_order() {
     let untold = store.untold(10).await.unwrap();
     let texts: Vec<&str> = untold.iter().map(|notice| notice.text.as_str()).collect();
     assert_eq!(texts, ["a in 1", "b in 1", "a in 2"]);
-    assert_eq!((untold[0].kind.as_str(), untold[0].created), ("parked", Millis(NOW)));
+    assert_eq!((untold[0].kind.as_str(), untold[0].created), ("budget", Millis(NOW)));
     store.told(untold[0].id).await.unwrap();
     store.notify(&[notice("a", "1")]).await.unwrap();
     assert_eq!(store.untold(10).await.unwrap(), untold[1..], "what was told is not wanted again");

@@ -164,8 +164,8 @@ pub async fn keep_telling<S: Operations>(store: &S, sinks: &Sinks, every: Durati
     }
 }
 
-/// Wants it told, once a day, that a slot is about to be parked. Told before it is done, so that a crash in between
-/// cannot lose it.
+/// Wants it told, once a day, that a slot is parked. Said before it is, so that a crash in between cannot lose it; it is
+/// told when the slot is.
 pub async fn parking<S: Records + Operations>(store: &S, key: &Key, attempts: u32, now: Millis) {
     if let Err(error) = want_parking(store, key, attempts, now).await {
         tracing::warn!(%key, %error, "nobody is told that the slot is parked");

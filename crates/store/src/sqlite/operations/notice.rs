@@ -22,11 +22,22 @@ pub(in super::super) fn add(
     Ok(())
 }
 
+/// Those that are still to be told. That a slot is parked is wanted before it is, so that a crash in between cannot
+/// lose it, and told when it is.
+const UNTOLD: &str = "sent IS NULL AND (kind <> 'parked' OR EXISTS
+    (SELECT 1 FROM slot WHERE slot.key = notice.key AND shown = 'held/parked'))";
+
+/// How many are still to be told.
+pub(in super::super) fn count_untold(connection: &Connection) -> Result<u64, Fault> {
+    let sql = format!("SELECT count(*) FROM notice WHERE {UNTOLD}");
+    Ok(connection.prepare_cached(&sql)?.query_row([], |row| row.get(0))?)
+}
+
 /// The oldest that are still to be told.
 pub(super) fn untold(connection: &Connection, limit: usize) -> Result<Vec<Notice>, Fault> {
-    let sql = "SELECT id, kind, created, text FROM notice WHERE sent IS NULL ORDER BY id LIMIT ?1";
+    let sql = format!("SELECT id, kind, created, text FROM notice WHERE {UNTOLD} ORDER BY id LIMIT ?1");
     connection
-        .prepare_cached(sql)?
+        .prepare_cached(&sql)?
         .query_and_then([sql_limit(limit)], |row| {
             Ok(Notice { id: row.get(0)?, kind: row.get(1)?, created: Millis(row.get(2)?), text: row.get(3)? })
         })?
@@ -40,9 +51,10 @@ pub(super) fn told(connection: &Connection, id: i64, now: Millis) -> Result<(), 
     Ok(())
 }
 
-/// Deletes some of what was told and is older, at most `limit` rows. How many it were.
+/// Deletes some of what was told, or was never to be, and is older; at most `limit` rows. How many it were.
 pub(super) fn forget(connection: &Connection, before: Millis, limit: i64) -> Result<usize, Fault> {
     let sql = "DELETE FROM notice WHERE id IN
-               (SELECT id FROM notice WHERE sent IS NOT NULL AND created < ?1 ORDER BY id LIMIT ?2)";
+               (SELECT id FROM notice WHERE (sent IS NOT NULL OR kind = 'parked') AND created < ?1
+                ORDER BY id LIMIT ?2)";
     Ok(connection.prepare_cached(sql)?.execute((before.0, limit))?)
 }
