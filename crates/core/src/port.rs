@@ -17,7 +17,7 @@ pub use self::operations::{
     Act, Audited, Gate, MAX_NAME, MAX_TEXT, NewNotice, Notice, NoticeKind, Operations,
 };
 pub use self::reader::{ChangedFile, ReadReport, ReadRequest, Reader, ReaderError};
-pub use self::watchlist::{CommentKind, Obeyed, Repository, Told, Watchlist};
+pub use self::watchlist::{CommentKind, Obeyed, Origin, Repository, Told, Watchlist};
 
 use crate::dismissal::Dismissal;
 use crate::finding::{Finding, Place};
@@ -90,6 +90,9 @@ pub trait Slots: Send + Sync {
     /// Lets the version counter be greater than `version` from now on: after records refused a token, which
     /// means that this store has forgotten some.
     fn raise(&self, version: Version) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Writes something small that changes nothing: if that is durable, other writes can be, too.
+    fn try_writing(&self) -> impl Future<Output = Result<(), StoreError>> + Send;
 }
 
 /// An event of one slot, as a forge tells it.

@@ -33,7 +33,7 @@ use truing_core::port::Clock;
 
 pub use app::App;
 pub use calls::{MAX_COMMENT, MAX_DESCRIPTION};
-pub use checks::{CheckRun, MAX_ANNOTATIONS, MAX_TEXT};
+pub use checks::{Again, CheckRun, MAX_ANNOTATIONS, MAX_TEXT};
 pub use diff::Side;
 pub use estate::Access;
 pub use fault::{Fault, FaultKind, Reasons};

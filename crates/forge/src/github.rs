@@ -39,13 +39,15 @@ mod tests;
 mod threads;
 mod wire;
 
+pub(crate) use checks::pull_of_check;
+
 pub use auth::{AppKey, Credentials, KeyError, Permission, Whose, permissions};
 pub use listing::Listing;
 pub use repositories::Repositories;
 pub use server::{Author, OpenPull, PullComment, Seen};
 
-/// The context of our commit statuses.
-const STATUS_CONTEXT: &str = "truing/review";
+/// The context of our commit statuses, and the name of our checks.
+pub(crate) const STATUS_CONTEXT: &str = "truing/review";
 /// The longest description of a commit status, in characters.
 const MAX_STATUS_CHARS: usize = GITHUB.status_text;
 /// The body that GitHub demands for a review; all that matters is in the summary and the comments.
@@ -172,9 +174,10 @@ impl GitHub {
         Ok(Self { inner: Arc::new(Inner { options, http, auth }) })
     }
 
-    /// Does it log in as a GitHub App? Only those may create check runs, whatever a token's permissions are.
-    pub fn is_app(&self) -> bool {
-        self.inner.auth.is_app()
+    /// The id of the GitHub App that it logs in as, if it does. Only those may create check runs, whatever a token's
+    /// permissions are.
+    pub fn app(&self) -> Option<u64> {
+        self.inner.auth.app()
     }
 
     /// A pull request. `repo` is `owner/name` as it is now; `id` is what markers are made for.

@@ -19,12 +19,12 @@ mod tests;
 
 use serde::Deserialize;
 use truing_core::id::{PrId, Sha};
-use truing_core::port::{CommentKind, Revision};
+use truing_core::port::CommentKind;
 use url::Url;
 
 pub use self::form::json_of_form;
 pub use self::signature::{Check, HEADER as SIGNATURE_HEADER, HookSecret, Signature, Unsigned};
-use crate::github::is_repository_name;
+use crate::github::{STATUS_CONTEXT, is_repository_name, pull_of_check};
 
 /// The longest page address that is taken over, in bytes.
 const MAX_URL_BYTES: usize = 2048;
@@ -50,13 +50,13 @@ pub enum Hook {
         name: String,
         /// Its page.
         url: String,
-        /// What happened.
-        change: Change,
-        /// Head and base when it happened, if told. Late by nature: good for suppressing work, not for doing it.
-        revision: Option<Revision>,
+        /// The head when it happened, if told. Late by nature: good for suppressing work, not for doing it.
+        head: Option<Sha>,
     },
     /// Somebody wrote a comment on a pull request.
     Comment(Comment),
+    /// Somebody asked for a check again.
+    Rerun(Rerun),
     /// The hook was set up.
     Ping,
     /// Nothing that concerns us.
@@ -66,7 +66,7 @@ pub enum Hook {
     },
 }
 
-/// A new comment. What its author may do is asked of the forge, not read here.
+/// A new comment. Who wrote it, and what they may do, is asked of the forge, not read here.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Comment {
     /// On which pull request.
@@ -77,31 +77,34 @@ pub struct Comment {
     pub kind: CommentKind,
     /// The comment's id at the forge.
     pub id: u64,
-    /// The author's id at the forge.
-    pub author: u64,
-    /// What the author is called at the time.
-    pub login: String,
     /// Its text, cut.
     pub body: String,
 }
 
-/// What happened to a pull request.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Change {
-    /// It is new.
-    Opened,
-    /// Its head moved.
-    Pushed,
-    /// It is open again.
-    Reopened,
-    /// It is no longer a draft.
-    Ready,
-    /// It is a draft again.
-    Drafted,
-    /// It goes to another branch.
-    BaseChanged,
-    /// It was merged or closed.
-    Closed,
+/// A check of ours that somebody wants to run again. What they may do is asked of the forge.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Rerun {
+    /// The repository's id at the forge.
+    pub repository: String,
+    /// `owner/name` at the time.
+    pub repo: String,
+    /// The id of the App that made the check.
+    pub app: u64,
+    /// Of what.
+    pub of: Rechecked,
+    /// The id at the forge of whoever asks.
+    pub account: u64,
+    /// What they are called at the time.
+    pub login: String,
+}
+
+/// What is to be checked again.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Rechecked {
+    /// One check, which names its pull request.
+    Pull(PrId),
+    /// All checks of a commit.
+    Head(Sha),
 }
 
 /// Why a signed delivery cannot be understood.
@@ -134,7 +137,6 @@ struct PullEvent {
 struct PullBody {
     html_url: Option<String>,
     head: Option<Tip>,
-    base: Option<Tip>,
 }
 
 /// `repo` is not read: it is null when the fork is gone.
@@ -179,13 +181,41 @@ struct NumberBody {
 struct CommentBody {
     id: Option<u64>,
     body: Option<String>,
-    user: Option<UserBody>,
 }
 
 #[derive(Deserialize)]
-struct UserBody {
+struct CheckEvent {
+    action: Option<String>,
+    check_run: Option<RunBody>,
+    check_suite: Option<SuiteBody>,
+    repository: Option<RepositoryBody>,
+    sender: Option<SenderBody>,
+}
+
+#[derive(Deserialize)]
+struct RunBody {
+    name: Option<String>,
+    external_id: Option<String>,
+    app: Option<AppBody>,
+}
+
+#[derive(Deserialize)]
+struct SuiteBody {
+    head_sha: Option<String>,
+    app: Option<AppBody>,
+}
+
+#[derive(Deserialize)]
+struct AppBody {
+    id: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct SenderBody {
     id: Option<u64>,
     login: Option<String>,
+    #[serde(rename = "type")]
+    kind: Option<String>,
 }
 
 /// Reads a delivery whose signature was verified. `event` is the value of `X-GitHub-Event`, `forge_name` the
@@ -202,6 +232,7 @@ pub fn parse_github(event: &str, forge_name: &str, body: &[u8]) -> Result<Hook, 
         "pull_request" => parse_pull(forge_name, body),
         "issue_comment" => parse_comment(forge_name, body, CommentKind::Conversation),
         "pull_request_review_comment" => parse_comment(forge_name, body, CommentKind::Diff),
+        "check_run" | "check_suite" => parse_check(event, forge_name, body),
         other => Ok(Hook::Ignored { what: word(other) }),
     }
 }
@@ -209,17 +240,15 @@ pub fn parse_github(event: &str, forge_name: &str, body: &[u8]) -> Result<Hook, 
 fn parse_pull(forge_name: &str, body: &[u8]) -> Result<Hook, BadHook> {
     let event: PullEvent = read(body)?;
     let action = event.action.ok_or_else(|| missing("action"))?;
-    let base_changed = event.changes.is_some_and(|changes| changes.base.is_some());
-    let change = match action.as_str() {
-        "opened" => Change::Opened,
-        "synchronize" => Change::Pushed,
-        "reopened" => Change::Reopened,
-        "ready_for_review" => Change::Ready,
-        "converted_to_draft" => Change::Drafted,
-        "edited" if base_changed => Change::BaseChanged,
-        "closed" => Change::Closed,
-        other => return Ok(Hook::Ignored { what: format!("pull_request {}", word(other)) }),
+    let wanted = match action.as_str() {
+        "opened" | "synchronize" | "reopened" | "ready_for_review" | "converted_to_draft" | "closed" => true,
+        // Of all that can be edited, only the base says something to us.
+        "edited" => event.changes.is_some_and(|changes| changes.base.is_some()),
+        _ => false,
     };
+    if !wanted {
+        return Ok(Hook::Ignored { what: format!("pull_request {}", word(&action)) });
+    }
 
     let number = event.number.ok_or_else(|| missing("number"))?;
     let (repository, repo) = repository(event.repository)?;
@@ -229,15 +258,51 @@ fn parse_pull(forge_name: &str, body: &[u8]) -> Result<Hook, BadHook> {
         return Err(wrong("pull_request.html_url", "is not the address of a page"));
     }
     let head = tip("pull_request.head.sha", pull.head)?;
-    let base = tip("pull_request.base.sha", pull.base)?;
     Ok(Hook::Pull {
         pr: PrId { forge: forge_name.to_owned(), repository, number },
         name: format!("{repo}#{number}"),
         repo,
         url,
-        change,
-        revision: head.zip(base).map(|(head, base)| Revision { head, base }),
+        head,
     })
+}
+
+/// Any button of a check asks for the same: ours has no other than those of the forge.
+fn parse_check(name: &str, forge_name: &str, body: &[u8]) -> Result<Hook, BadHook> {
+    let event: CheckEvent = read(body)?;
+    let action = event.action.ok_or_else(|| missing("action"))?;
+    let ignored = |what: &str| Ok(Hook::Ignored { what: format!("{name} {what}") });
+    if !matches!(action.as_str(), "rerequested" | "requested_action") {
+        return ignored(&word(&action));
+    }
+    let (repository, repo) = repository(event.repository)?;
+    let (app, of) = match (event.check_run, event.check_suite) {
+        (Some(run), None) => {
+            let named = run.external_id.as_deref().and_then(pull_of_check);
+            let here = |pr: &PrId| pr.forge == forge_name && pr.repository == repository;
+            let Some(pr) = named.filter(here).filter(|_| run.name.as_deref() == Some(STATUS_CONTEXT)) else {
+                return ignored("of a check that is not ours");
+            };
+            (run.app, Rechecked::Pull(pr))
+        }
+        (None, Some(suite)) => {
+            let head = tip("check_suite.head_sha", Some(Tip { sha: suite.head_sha }))?;
+            (suite.app, Rechecked::Head(head.ok_or_else(|| missing("check_suite.head_sha"))?))
+        }
+        (Some(_), Some(_)) | (None, None) => return Err(missing(name)),
+    };
+    let app = app.and_then(|app| app.id).ok_or_else(|| missing(&format!("{name}.app.id")))?;
+    let sender = event.sender.ok_or_else(|| missing("sender"))?;
+    if sender.kind.as_deref() != Some("User") {
+        return ignored("by a bot");
+    }
+    let account = sender.id.ok_or_else(|| missing("sender.id"))?;
+    let login = sender.login.ok_or_else(|| missing("sender.login"))?;
+    if login.is_empty() || login.len() > MAX_LOGIN_BYTES || !login.bytes().all(|byte| byte.is_ascii_graphic())
+    {
+        return Err(wrong("sender.login", "is not a login"));
+    }
+    Ok(Hook::Rerun(Rerun { repository, repo, app, of, account, login }))
 }
 
 fn parse_comment(forge_name: &str, body: &[u8], kind: CommentKind) -> Result<Hook, BadHook> {
@@ -267,17 +332,9 @@ fn parse_comment(forge_name: &str, body: &[u8], kind: CommentKind) -> Result<Hoo
     let (repository, repo) = repository(event.repository)?;
     let comment = event.comment.ok_or_else(|| missing("comment"))?;
     let id = comment.id.ok_or_else(|| missing("comment.id"))?;
-    // The account is gone.
-    let Some(user) = comment.user else { return Ok(ignored("by nobody")) };
-    let author = user.id.ok_or_else(|| missing("comment.user.id"))?;
-    let login = user.login.ok_or_else(|| missing("comment.user.login"))?;
-    if login.is_empty() || login.len() > MAX_LOGIN_BYTES || !login.bytes().all(|byte| byte.is_ascii_graphic())
-    {
-        return Err(wrong("comment.user.login", "is not a login"));
-    }
     let body = comment.body.unwrap_or_default().chars().take(MAX_COMMENT_CHARS).collect();
     let pr = PrId { forge: forge_name.to_owned(), repository, number };
-    Ok(Hook::Comment(Comment { pr, repo, kind, id, author, login, body }))
+    Ok(Hook::Comment(Comment { pr, repo, kind, id, body }))
 }
 
 /// The repository's id and name.

@@ -8,7 +8,7 @@ use std::io::Read as _;
 use serde::Deserialize;
 use serde_json::Value;
 use truing_core::port::CommentKind;
-use truing_forge::webhook::{Change, Hook, parse_github};
+use truing_forge::webhook::{Hook, Rechecked, parse_github};
 
 #[derive(Deserialize)]
 struct Event {
@@ -32,19 +32,19 @@ fn understood() -> BTreeMap<String, usize> {
             let hook = parse_github(&event.name, "github", body.as_bytes())
                 .unwrap_or_else(|bad| panic!("{} {}: {bad}", event.name, example["action"]));
             let told = match hook {
-                Hook::Pull { pr, repo, name, change, revision, .. } => {
+                Hook::Pull { pr, repo, name, head, .. } => {
                     assert_eq!(Some(pr.number), example["number"].as_u64());
                     assert_eq!(pr.repository, example["repository"]["id"].to_string());
                     assert_eq!(name, format!("{repo}#{}", pr.number));
-                    let head = &example["pull_request"]["head"]["sha"];
-                    assert_eq!(revision.unwrap().head.as_str(), head);
-                    format!("{change:?}")
+                    assert_eq!(head.unwrap().as_str(), example["pull_request"]["head"]["sha"]);
+                    example["action"].as_str().unwrap().to_owned()
                 }
                 Hook::Comment(comment) => {
                     assert_eq!(comment.kind, CommentKind::Diff, "all others are on issues");
                     assert_eq!(Some(comment.pr.number), example["pull_request"]["number"].as_u64());
                     "comment".to_owned()
                 }
+                Hook::Rerun(_) => panic!("no check of ours is published, and a bot asked for the suites"),
                 Hook::Ping => "ping".to_owned(),
                 Hook::Ignored { what } => {
                     assert!(what.starts_with(&event.name), "{what}");
@@ -59,17 +59,19 @@ fn understood() -> BTreeMap<String, usize> {
 
 #[test]
 fn every_published_example_is_understood_or_ignored() {
-    let changes = [
-        (Change::Opened, 4),
-        (Change::Pushed, 1),
-        (Change::Reopened, 2),
-        (Change::Ready, 3),
-        (Change::Drafted, 3),
-        (Change::Closed, 2),
+    let expected = [
+        ("opened", 4),
+        ("synchronize", 1),
+        ("reopened", 2),
+        ("ready_for_review", 3),
+        ("converted_to_draft", 3),
+        ("closed", 2),
+        ("ping", 4),
+        ("comment", 3),
+        ("ignored", 307),
     ];
-    let mut expected: BTreeMap<String, usize> =
-        changes.into_iter().map(|(change, times)| (format!("{change:?}"), times)).collect();
-    expected.extend([("ping".to_owned(), 4), ("comment".to_owned(), 3), ("ignored".to_owned(), 307)]);
+    let expected: BTreeMap<String, usize> =
+        expected.into_iter().map(|(told, times)| (told.to_owned(), times)).collect();
     assert_eq!(understood(), expected);
 }
 
@@ -84,10 +86,49 @@ fn a_published_comment_is_taken_over_where_it_is_on_a_pull_request() {
             assert_eq!(Some(comment.pr.number), example["issue"]["number"].as_u64());
             assert_eq!(comment.repo, example["repository"]["full_name"]);
             assert_eq!(Some(comment.id), example["comment"]["id"].as_u64());
-            assert_eq!(comment.login, example["comment"]["user"]["login"]);
             assert_eq!(comment.body, example["comment"]["body"]);
             taken += 1;
         }
     }
     assert_eq!(taken, 5);
+}
+
+#[test]
+fn a_published_button_of_a_check_is_understood_where_the_check_is_ours() {
+    let mut pressed = Vec::new();
+    for event in examples().iter_mut().filter(|event| event.name == "check_run") {
+        for example in &mut event.examples {
+            let repository = example["repository"]["id"].clone();
+            example["check_run"]["name"] = "truing/review".into();
+            example["check_run"]["external_id"] = format!("pr/github/{repository}/7#00ff").into();
+            let hook = parse_github(&event.name, "github", example.to_string().as_bytes()).unwrap();
+            let Hook::Rerun(rerun) = hook else { continue };
+            assert_eq!(rerun.repository, repository.to_string());
+            assert_eq!(Some(rerun.app), example["check_run"]["app"]["id"].as_u64());
+            assert_eq!(rerun.login, example["sender"]["login"]);
+            let Rechecked::Pull(pr) = rerun.of else { panic!("it names its pull request") };
+            assert_eq!(pr.number, 7);
+            pressed.push(example["action"].as_str().unwrap().to_owned());
+        }
+    }
+    assert_eq!(pressed, ["requested_action", "rerequested", "rerequested"]);
+}
+
+#[test]
+fn a_published_suite_is_understood_where_a_person_asks_for_it() {
+    let mut pressed = 0;
+    for event in examples().iter_mut().filter(|event| event.name == "check_suite") {
+        for example in &mut event.examples {
+            example["sender"]["type"] = "User".into();
+            let hook = parse_github(&event.name, "github", example.to_string().as_bytes()).unwrap();
+            let Hook::Rerun(rerun) = hook else { continue };
+            assert_eq!(rerun.repository, example["repository"]["id"].to_string());
+            assert_eq!(Some(rerun.app), example["check_suite"]["app"]["id"].as_u64());
+            assert_eq!(Some(rerun.account), example["sender"]["id"].as_u64());
+            let Rechecked::Head(head) = rerun.of else { panic!("it names no pull request of ours") };
+            assert_eq!(head.as_str(), example["check_suite"]["head_sha"]);
+            pressed += 1;
+        }
+    }
+    assert_eq!(pressed, 2);
 }

@@ -1,11 +1,11 @@
-//! What the sweep and the commands of comments remember: repositories, how far their comments were read, and which
-//! comments were served.
+//! What the sweep and the commands remember: repositories, how far their comments were read, what people asked for in
+//! comments and by the buttons of checks, and which of that was served.
 
 use std::future::Future;
 
 use super::{Act, Event, Moved, Revision, StoreError};
 use crate::dismissal::Dismissal;
-use crate::id::{Key, Millis, PrId, Version};
+use crate::id::{Key, Millis, PrId, Sha, Version};
 use crate::slot::Slot;
 
 /// A repository that was ever seen.
@@ -45,20 +45,38 @@ impl CommentKind {
     }
 }
 
-/// A comment that looked like a command when it was heard of. What it says is asked of the forge when it is served.
+/// Something that a person asks for, as it was heard of.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Told {
-    /// On which pull request.
+    /// Of which pull request.
     pub pr: PrId,
-    /// Where on it.
-    pub kind: CommentKind,
-    /// The forge's number of the comment, among those of its kind.
-    pub comment: u64,
+    /// How.
+    pub origin: Origin,
     /// When it was heard of.
     pub at: Millis,
 }
 
-/// What a served comment changed, written in one transaction with the fact that it is served.
+/// How somebody asks.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Origin {
+    /// By a comment that looked like a command. What it says is asked of the forge when it is served.
+    Comment {
+        /// Where on the pull request.
+        kind: CommentKind,
+        /// The forge's number of the comment, among those of its kind.
+        id: u64,
+    },
+    /// By the button of our check, which asks for a review and is no row at the forge. Pressed twice before it is
+    /// served, it asks once.
+    Check {
+        /// The account that pressed it, by the forge's number.
+        account: u64,
+        /// What it was called then.
+        login: String,
+    },
+}
+
+/// What was served changed this, written in one transaction with the fact that it is served.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Obeyed {
     /// The version that the slot was read at, and the slot to be stored.
@@ -94,9 +112,16 @@ pub trait Watchlist: Send + Sync {
         repository: &str,
     ) -> impl Future<Output = Result<Vec<Slot>, StoreError>> + Send;
 
-    /// Remembers comments of a repository that are to be served, the repository as [`Self::remember`] does, and
-    /// that its comments were read `until` then; in one durable transaction. A comment that is known, served or
-    /// not, stays as it is.
+    /// The pull requests of a repository that a run was about at this head, as far as runs are remembered.
+    fn reviewed_at(
+        &self,
+        forge: &str,
+        repository: &str,
+        head: &Sha,
+    ) -> impl Future<Output = Result<Vec<PrId>, StoreError>> + Send;
+
+    /// Remembers what is asked for in a repository, the repository as [`Self::remember`] does, and that its comments
+    /// were read `until` then; in one durable transaction. A comment that is known, served or not, stays as it is.
     fn tell(
         &self,
         told: &[Told],
@@ -104,16 +129,16 @@ pub trait Watchlist: Send + Sync {
         until: Option<Millis>,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Comments of a forge that are still to be served: the oldest of each repository, then the second oldest of
-    /// each, and so on.
+    /// What is still to be served at a forge: the oldest comment of each repository, then the second oldest of
+    /// each, and so on; of a repository without comments the buttons.
     fn unserved(
         &self,
         forge: &str,
         limit: usize,
     ) -> impl Future<Output = Result<Vec<Told>, StoreError>> + Send;
 
-    /// The comment is served. With `obeyed`: only if the slot's row has not moved on, and everything in one
-    /// transaction, so that a comment acts once.
+    /// It is served. With `obeyed`: only if the slot's row has not moved on, and everything in one transaction, so
+    /// that it acts once.
     fn served(
         &self,
         told: &Told,

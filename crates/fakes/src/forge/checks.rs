@@ -2,9 +2,11 @@
 
 use serde_json::{Value, json};
 
+use crate::forge::FakeError;
 use crate::forge::app::Pass;
 use crate::forge::calls::{Answer, Page};
 use crate::forge::json::time;
+use crate::forge::people::Repo;
 use crate::forge::routes::{Call, Reply};
 use crate::forge::state::{Repository, State, World, node_id};
 
@@ -41,6 +43,43 @@ pub struct CheckRun {
     pub creator: String,
     /// When it was made, seconds since 1970.
     pub created: i64,
+    /// Has somebody asked for it again, and its App not updated it since? Its suite is shown as queued until then.
+    pub asked: bool,
+}
+
+/// Which of GitHub's buttons is pressed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Again {
+    /// "Re-run" of one check.
+    Run,
+    /// "Re-run all checks" of its App on the commit.
+    Suite,
+}
+
+impl Repo {
+    /// Asks for a check run, or all of its suite, again, as this person.
+    pub async fn rerun(&self, run: u64, by: &str, again: Again) -> Result<(), FakeError> {
+        let by = by.to_owned();
+        self.with(move |world, repo| {
+            world.account(&by);
+            let known = repo.checks.iter_mut().find(|known| known.id == run);
+            let known = known.ok_or_else(|| FakeError::Missing(format!("check run {run}")))?;
+            known.asked = true;
+            let run = known.clone();
+            let (event, of) = match again {
+                Again::Run => ("check_run", world.check_json(repo, &run)),
+                Again::Suite => ("check_suite", world.suite_json(repo, &run)),
+            };
+            let payload = json!({
+                "action": "rerequested", event: of, "repository": world.repository_json(repo),
+                "sender": world.user_json(&by),
+                "installation": {"id": repo.id, "node_id": node_id("Installation", repo.id)},
+            });
+            world.send(event, "rerequested", 0, &payload);
+            Ok(())
+        })
+        .await
+    }
 }
 
 /// `POST …/check-runs`.
@@ -62,6 +101,7 @@ pub(crate) fn create(state: &mut State, call: &Call) -> Answer {
         annotations: Vec::new(),
         creator: call.login.clone(),
         created: world.now(),
+        asked: false,
     };
     run.change(&call.body)?;
     let reply = Reply::json(201, world.check_json(repo, &run));
@@ -156,12 +196,21 @@ impl CheckRun {
             }
             next.annotations.extend(more);
         }
+        next.asked = false;
         *self = next;
         Ok(())
     }
 }
 
 impl World {
+    /// The suite of a check run, as an event has it. It names no pull request, as for one from a fork.
+    fn suite_json(&self, repo: &Repository, run: &CheckRun) -> Value {
+        json!({
+            "id": repo.id, "node_id": node_id("CheckSuite", repo.id), "head_sha": run.sha, "status": "queued",
+            "conclusion": null, "app": self.app_json(&run.creator), "pull_requests": [],
+        })
+    }
+
     /// A check run (`check-run`).
     fn check_json(&self, repo: &Repository, run: &CheckRun) -> Value {
         let own = format!("{}/repos/{}/check-runs/{}", self.base_url, repo.full_name(), run.id);
@@ -199,6 +248,7 @@ mod tests {
             annotations: Vec::new(),
             creator: "x[bot]".into(),
             created: 0,
+            asked: false,
         };
         let one = json!({
             "path": "a.py", "start_line": 1, "end_line": 1, "annotation_level": "warning", "message": "m",

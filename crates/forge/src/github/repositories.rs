@@ -55,7 +55,7 @@ impl GitHub {
     /// [`ForgeError`]; what could be listed is new and the rest old.
     pub async fn repositories(&self, last: &mut Repositories, calls: &mut u64) -> Result<(), ForgeError> {
         let root = &self.inner.options.api_url;
-        if !self.is_app() {
+        if self.app().is_none() {
             let list = last.lists.entry(0).or_default();
             if !self.inner.auth.knows_itself() {
                 *calls = calls.saturating_sub(1);

@@ -11,6 +11,7 @@ use truing_core::publish::{Desired, DesiredStatus, Intent, Item, Producer};
 
 pub use self::runs::Stage;
 
+pub(super) use self::desired::status_again;
 pub(super) use self::runs::parse_sha;
 
 use super::{Sqlite, history, slots};

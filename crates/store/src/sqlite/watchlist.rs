@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension};
-use truing_core::id::{Key, Millis, PrId};
-use truing_core::port::{CommentKind, Moved, Obeyed, Repository, Revision, StoreError, Told, Watchlist};
+use truing_core::id::{Key, Millis, PrId, Sha};
+use truing_core::port::{
+    CommentKind, Moved, Obeyed, Origin, Repository, Revision, StoreError, Told, Watchlist,
+};
 use truing_core::slot::Slot;
 
 use super::fault::Fault;
 use super::history::{self, sql_limit};
-use super::records::parse_sha;
+use super::records::{self, parse_sha};
 use super::{Sqlite, dismissals, operations, slots};
 
 impl Watchlist for Sqlite {
@@ -35,6 +37,18 @@ impl Watchlist for Sqlite {
         self.read(move |connection| slots::below(connection, &prefix, &watch)).await
     }
 
+    async fn reviewed_at(&self, forge: &str, repository: &str, head: &Sha) -> Result<Vec<PrId>, StoreError> {
+        let (prefix, head) = (prefix(forge, repository), head.as_str().to_owned());
+        self.read(move |connection| {
+            let sql = "SELECT DISTINCT key FROM run WHERE key >= ?1 AND key < ?2 AND head = ?3 ORDER BY key";
+            let mut select = connection.prepare_cached(sql)?;
+            let keys = select.query_map((&prefix, after(&prefix), &head), |row| row.get::<_, String>(0))?;
+            let pulls = keys.map(|key| Ok(PrId::from_key(&Key::new(key?))));
+            Ok(pulls.collect::<Result<Vec<_>, Fault>>()?.into_iter().flatten().collect())
+        })
+        .await
+    }
+
     async fn tell(&self, told: &[Told], of: &Repository, until: Option<Millis>) -> Result<(), StoreError> {
         let (told, of) = (told.to_vec(), of.clone());
         self.write(move |connection| {
@@ -46,8 +60,18 @@ impl Watchlist for Sqlite {
             let sql = "INSERT INTO comment_seen (forge, repository, kind, id, number, at, served)
                        VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0) ON CONFLICT DO NOTHING";
             let mut insert = connection.prepare_cached(sql)?;
-            for Told { pr, kind, comment, at } in &told {
-                insert.execute((&pr.forge, &pr.repository, kind.as_str(), comment, pr.number, at.0))?;
+            let sql = "INSERT INTO check_pressed (forge, repository, number, account, login, at)
+                       VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING";
+            let mut press = connection.prepare_cached(sql)?;
+            for Told { pr: PrId { forge, repository, number }, origin, at } in &told {
+                match origin {
+                    Origin::Comment { kind, id } => {
+                        insert.execute((forge, repository, kind.as_str(), id, number, at.0))?
+                    }
+                    Origin::Check { account, login } => {
+                        press.execute((forge, repository, number, account, login, at.0))?
+                    }
+                };
             }
             Ok(())
         })
@@ -58,15 +82,27 @@ impl Watchlist for Sqlite {
         let forge = forge.to_owned();
         self.read(move |connection| {
             // Those of a repository that has to wait must not take all the places.
-            let sql = "SELECT repository, number, id, at, kind FROM comment_seen
-                       WHERE forge = ?1 AND served = 0
-                       ORDER BY row_number() OVER (PARTITION BY repository ORDER BY id), id LIMIT ?2";
+            let sql = "SELECT repository, number, id, at, kind, login FROM
+                           (SELECT repository, number, id, at, kind, NULL AS login FROM comment_seen
+                            WHERE forge = ?1 AND served = 0
+                            UNION ALL
+                            SELECT repository, number, account, at, NULL, login FROM check_pressed
+                            WHERE forge = ?1)
+                       ORDER BY row_number() OVER (PARTITION BY repository ORDER BY login IS NOT NULL, id, number),
+                           id, number
+                       LIMIT ?2";
             connection
                 .prepare_cached(sql)?
                 .query_and_then((&forge, sql_limit(limit)), |row| {
                     let pr = PrId { forge: forge.clone(), repository: row.get(0)?, number: row.get(1)? };
-                    let kind = kind_of(row.get_ref(4)?.as_str().unwrap_or(""))?;
-                    Ok(Told { pr, kind, comment: row.get(2)?, at: Millis(row.get(3)?) })
+                    let (id, at) = (row.get(2)?, Millis(row.get(3)?));
+                    let origin = match row.get::<_, Option<String>>(5)? {
+                        Some(login) => Origin::Check { account: id, login },
+                        None => {
+                            Origin::Comment { kind: kind_of(row.get_ref(4)?.as_str().unwrap_or(""))?, id }
+                        }
+                    };
+                    Ok(Told { pr, origin, at })
                 })?
                 .collect()
         })
@@ -80,18 +116,28 @@ impl Watchlist for Sqlite {
                 if slots::swap(connection, version, slot)?.is_err() {
                     return Ok(Err(Moved));
                 }
+                if matches!(told.origin, Origin::Check { .. }) {
+                    records::status_again(connection, &told.pr.key())?;
+                }
                 history::note(connection, &events)?;
                 operations::audit::append(connection, &[act], now)?;
                 if let Some(dismissal) = dismissal {
                     dismissals::put(connection, &told.pr.key(), &dismissal)?;
                 }
             }
-            connection
-                .prepare_cached(
-                    "UPDATE comment_seen SET served = 1
-                     WHERE forge = ?1 AND repository = ?2 AND kind = ?3 AND id = ?4",
-                )?
-                .execute((&told.pr.forge, &told.pr.repository, told.kind.as_str(), told.comment))?;
+            let PrId { forge, repository, number } = &told.pr;
+            match &told.origin {
+                Origin::Comment { kind, id } => {
+                    let sql = "UPDATE comment_seen SET served = 1
+                               WHERE forge = ?1 AND repository = ?2 AND kind = ?3 AND id = ?4";
+                    connection.prepare_cached(sql)?.execute((forge, repository, kind.as_str(), id))?
+                }
+                Origin::Check { account, .. } => {
+                    let sql = "DELETE FROM check_pressed
+                               WHERE forge = ?1 AND repository = ?2 AND number = ?3 AND account = ?4";
+                    connection.prepare_cached(sql)?.execute((forge, repository, number, account))?
+                }
+            };
             Ok(Ok(()))
         })
         .await

@@ -3,8 +3,8 @@
 use truing_core::dismissal::Dismissal;
 use truing_core::id::{FindingId, Key, Millis, PrId};
 use truing_core::port::{
-    Act, CommentKind, Described, Event, Moved, Obeyed, Records, Repository, RunRef, Slots, StoreError, Told,
-    Watchlist,
+    Act, CommentKind, Described, Event, Moved, Obeyed, Origin, Records, Repository, RunRef, Slots,
+    StoreError, Told, Watchlist,
 };
 use truing_core::slot::{Command, Limits, Loop, Slot};
 use truing_store::Sqlite;
@@ -23,6 +23,11 @@ fn repository(id: &str, name: &str, cursor: i64) -> Repository {
 async fn describe(store: &Sqlite, pr: &PrId, name: &str) {
     let described = Described { name: name.into(), url: format!("https://x/{name}"), head: None };
     store.describe(&[(pr.key(), described)]).await.unwrap();
+}
+
+/// A comment on a pull request of the first repository.
+fn comment(number: u64, kind: CommentKind, id: u64, at: i64) -> Told {
+    Told { pr: pr("1", number), origin: Origin::Comment { kind, id }, at: Millis(at) }
 }
 
 /// How often a file was written to, as another connection sees it.
@@ -93,8 +98,8 @@ async fn the_newest_run_tells_what_was_looked_at_last() {
 #[tokio::test]
 async fn a_comment_acts_once_together_with_what_it_changes() {
     let (_folder, store) = new_store();
-    let told = Told { pr: pr("1", 7), kind: CommentKind::Diff, comment: 5, at: Millis(NOW) };
-    let later = Told { pr: pr("1", 8), kind: CommentKind::Conversation, comment: 4, at: Millis(NOW + 1) };
+    let told = comment(7, CommentKind::Diff, 5, NOW);
+    let later = comment(8, CommentKind::Conversation, 4, NOW + 1);
     let of = repository("1", "octo/one", 1);
     store.tell(&[told.clone(), later.clone()], &of, None).await.unwrap();
     store.tell(&[Told { at: Millis(9), ..told.clone() }], &of, None).await.unwrap();
@@ -143,16 +148,58 @@ async fn a_comment_acts_once_together_with_what_it_changes() {
 #[tokio::test]
 async fn comments_of_one_repository_do_not_take_the_places_of_others() {
     let (_folder, store) = new_store();
-    for (id, comments) in [("1", vec![1, 2, 3]), ("2", vec![4, 6]), ("3", vec![5])] {
-        let told = |comment| Told { pr: pr(id, 7), kind: CommentKind::Diff, comment, at: Millis(NOW) };
+    for (of, comments) in [("1", vec![1, 2, 3]), ("2", vec![4, 6]), ("3", vec![5])] {
+        let told = |id| Told { pr: pr(of, 7), ..comment(7, CommentKind::Diff, id, NOW) };
         let told: Vec<Told> = comments.into_iter().map(told).collect();
-        store.tell(&told, &repository(id, "octo/some", 1), None).await.unwrap();
+        store.tell(&told, &repository(of, "octo/some", 1), None).await.unwrap();
     }
     let unserved = async |limit| -> Vec<u64> {
-        store.unserved("github", limit).await.unwrap().into_iter().map(|told| told.comment).collect()
+        let number = |told: Told| match told.origin {
+            Origin::Comment { id, .. } => id,
+            Origin::Check { account, .. } => account,
+        };
+        store.unserved("github", limit).await.unwrap().into_iter().map(number).collect()
     };
     assert_eq!(unserved(3).await, [1, 4, 5]);
     assert_eq!(unserved(9).await, [1, 4, 5, 2, 6, 3]);
+}
+
+#[tokio::test]
+async fn a_button_asks_again_once_it_was_served() {
+    let (_folder, store) = new_store();
+    let pressed = |account, number, at| {
+        let origin = Origin::Check { account, login: format!("login{account}") };
+        Told { pr: pr("1", number), origin, at: Millis(at) }
+    };
+    let (first, other) = (pressed(5, 7, 1), pressed(6, 7, 2));
+    let of = repository("1", "octo/one", 1);
+    let said = comment(7, CommentKind::Diff, 99, NOW);
+    store.tell(&[first.clone(), other.clone(), said.clone()], &of, None).await.unwrap();
+    store.tell(&[pressed(5, 7, 3), pressed(5, 8, 4)], &of, None).await.unwrap();
+    let waiting = [said.clone(), first.clone(), pressed(5, 8, 4), other.clone()];
+    assert_eq!(store.unserved("github", 9).await.unwrap()[..1], waiting[..1], "comments first");
+    let mut all = store.unserved("github", 9).await.unwrap();
+    all.sort_by_key(|told| waiting.iter().position(|waiting| waiting == told));
+    assert_eq!(all, waiting, "pressed twice it asks once");
+    for told in [&said, &first, &other] {
+        assert_eq!(store.served(told, None).await.unwrap(), Ok(()));
+    }
+    assert_eq!(store.unserved("github", 9).await.unwrap(), [pressed(5, 8, 4)]);
+    store.tell(&[pressed(5, 7, 5), said], &of, None).await.unwrap();
+    assert_eq!(store.unserved("github", 9).await.unwrap(), [pressed(5, 7, 5), pressed(5, 8, 4)]);
+}
+
+#[tokio::test]
+async fn the_pull_requests_that_were_looked_at_at_a_head_are_found() {
+    let (_folder, store) = new_store();
+    for (repository, number, token, head) in
+        [("1", 7, 1, 'a'), ("1", 7, 2, 'a'), ("1", 8, 3, 'a'), ("1", 9, 4, 'b'), ("10", 7, 5, 'a')]
+    {
+        let run = RunRef { key: pr(repository, number).key(), ..run(token) };
+        store.begin(&run, &revision(head), Millis(NOW)).await.unwrap();
+    }
+    let found = store.reviewed_at("github", "1", &revision('a').head).await.unwrap();
+    assert_eq!(found, [pr("1", 7), pr("1", 8)]);
 }
 
 #[tokio::test]
@@ -163,7 +210,7 @@ async fn comments_of_an_older_form_are_those_of_the_conversation() {
     let old = rusqlite::Connection::open(&path).unwrap();
     // As version 3 had it.
     old.execute_batch(
-        "DROP TABLE draw; DROP TABLE reservation; DROP TABLE level; DROP TABLE dismissal;
+        "DROP TABLE check_pressed; DROP TABLE draw; DROP TABLE reservation; DROP TABLE level; DROP TABLE dismissal;
          DROP TABLE comment_seen;
          CREATE TABLE comment_seen (forge TEXT NOT NULL, repository TEXT NOT NULL, id INTEGER NOT NULL,
              number INTEGER NOT NULL, at INTEGER NOT NULL, served INTEGER NOT NULL,
@@ -174,10 +221,10 @@ async fn comments_of_an_older_form_are_those_of_the_conversation() {
     .unwrap();
     drop(old);
     let store = super::open(&path);
-    let told = Told { pr: pr("1", 7), kind: CommentKind::Conversation, comment: 5, at: Millis(3) };
+    let told = comment(7, CommentKind::Conversation, 5, 3);
     assert_eq!(store.unserved("github", 9).await.unwrap(), std::slice::from_ref(&told));
     // One of the other kind may have the same number.
-    let diff = Told { kind: CommentKind::Diff, comment: 6, ..told.clone() };
+    let diff = comment(7, CommentKind::Diff, 6, 3);
     store.tell(std::slice::from_ref(&diff), &repository("1", "octo/one", 1), None).await.unwrap();
     assert_eq!(store.unserved("github", 9).await.unwrap(), [told, diff]);
 }

@@ -13,30 +13,37 @@
 //! The line is the command and nothing else: it begins at its first column, words are lower case with spaces or
 //! tabs between them, and white space may follow. Everything else is somebody talking. A comment acts at most once,
 //! as it reads when it is looked at; editing an old one makes no command of it. Bots and our own account never act.
+//! The button "Re-run" of our check is a `/review`, by whoever pressed it.
 //!
-//! A webhook or the sweep only remembers that there is a comment ([`hear`]); it is read, and its author's permission
-//! asked, at the forge and by its ids, when it is served ([`Commands::look`]). It acts in one transaction with the
-//! fact that it is served. A comment that cannot be looked at now is looked at again.
+//! A webhook or the sweep only remembers that there is something to serve ([`hear`]); a comment is read, and its
+//! author's permission asked, at the forge and by its ids, when it is served ([`Commands::look`]). It acts in one
+//! transaction with the fact that it is served. What cannot be looked at now is looked at again.
+//!
+//! A comment that is followed gets no reaction: that would be a write of no run, which no token fences, out of the few
+//! creating calls that comments have in a minute, and not every forge has reactions. What a command changes shows in
+//! the summary and the threads.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use truing_core::dismissal;
-use truing_core::id::{CommentId, FindingId, Millis, Span};
+use truing_core::id::{Millis, PrId, Span};
 use truing_core::port::{
-    Act, Clock, Described, Event, ForgeError, Obeyed, Records, Repository, Slots, StoreError, Told, Watchlist,
+    Act, Clock, Described, Event, ForgeError, Obeyed, Origin, Records, Repository, Slots, StoreError, Told,
+    Watchlist,
 };
-use truing_core::publish::{Item, Producer};
-use truing_forge::github::{Author, GitHub, PullComment};
-use truing_forge::webhook::Comment;
+use truing_core::publish::Producer;
+use truing_forge::github::GitHub;
 
 use super::pause::Pause;
 use super::{Forges, House};
 pub use asked::Asked;
+use judge::{Asker, Verdict, judge};
 
 mod act;
 mod asked;
+mod judge;
 
 /// Comments served in one look.
 const BATCH: usize = 64;
@@ -55,21 +62,22 @@ const FIRST_WAIT: Span = Span::seconds(15);
 /// The longest wait.
 const LONGEST_WAIT: Span = Span::minutes(10);
 
-/// Remembers a comment that a webhook told of: durable when this returns.
+/// Remembers what a webhook told of, each of a pull request of the repository that is called `name` now: durable when
+/// this returns.
 ///
 /// # Errors
 /// [`StoreError`]; then it may not be looked at.
-pub async fn hear<S: Slots + Watchlist>(store: &S, comment: &Comment) -> Result<(), StoreError> {
+pub async fn hear<S: Slots + Watchlist>(
+    store: &S,
+    (pulls, name): (&[PrId], &str),
+    origin: &Origin,
+) -> Result<(), StoreError> {
+    let Some(PrId { forge, repository, .. }) = pulls.first().cloned() else { return Ok(()) };
     let at = store.now().await?;
-    let Comment { pr, repo, kind, id, .. } = comment;
-    let of = Repository {
-        forge: pr.forge.clone(),
-        id: pr.repository.clone(),
-        name: repo.clone(),
-        cursor: at,
-        gone: None,
-    };
-    store.tell(&[Told { pr: pr.clone(), kind: *kind, comment: *id, at }], &of, None).await
+    let of = Repository { forge, id: repository, name: name.to_owned(), cursor: at, gone: None };
+    let told: Vec<Told> =
+        pulls.iter().map(|pr| Told { pr: pr.clone(), origin: origin.clone(), at }).collect();
+    store.tell(&told, &of, None).await
 }
 
 /// Serves comments for as long as it is polled.
@@ -90,14 +98,6 @@ where
         }
         failing = looked.is_err();
     }
-}
-
-/// What a comment turns out to be.
-enum Verdict {
-    /// It acts.
-    Obey(Asker),
-    /// It does not, for this reason.
-    Ignore(String),
 }
 
 /// Why a comment was not served.
@@ -142,16 +142,6 @@ impl Unserved {
             ) => Waits::Repository,
         }
     }
-}
-
-/// A comment that acts.
-struct Asker {
-    asked: Asked,
-    author: Author,
-    /// The page of the pull request.
-    url: String,
-    /// The finding whose thread it is in, for those to whom that matters.
-    thread: Option<FindingId>,
 }
 
 /// Serves comments, and remembers what has to wait.
@@ -288,76 +278,7 @@ where
     Ok(())
 }
 
-/// Asks the forge what the comment is, and what its author may do.
-async fn judge<S, W, R, C, I>(
-    house: &House<S, W, R, C, I>,
-    github: &GitHub,
-    told: &Told,
-    (repository, known): (&mut Repository, &[(Item, CommentId)]),
-) -> Result<Verdict, Unserved>
-where
-    C: Clock,
-{
-    let comment = match find(github, told, repository).await {
-        Ok(Some(comment)) if comment.number == told.pr.number => comment,
-        Ok(_) => return Ok(Verdict::Ignore("it is not on that pull request".into())),
-        Err(ForgeError::NotFound { .. }) if house.clock.now() - told.at < SETTLED => {
-            return Err(Unserved::NotYet);
-        }
-        Err(ForgeError::NotFound { .. }) => return Ok(Verdict::Ignore("it is gone".into())),
-        Err(error) => return Err(error.into()),
-    };
-    if house.clock.now() - comment.created > TOO_OLD {
-        return Ok(Verdict::Ignore("it is too old".into()));
-    }
-    let Some(asked) = Asked::parse(&comment.body) else {
-        return Ok(Verdict::Ignore("it is no command any more".into()));
-    };
-    let Some(author) = comment.author else { return Ok(Verdict::Ignore("its author is gone".into())) };
-    if !author.is_person || github.is_own(&repository.name, &author).await? {
-        return Ok(Verdict::Ignore(format!("{} is a bot", author.login)));
-    }
-    if !github.may_write(&repository.name, &author).await? {
-        return Ok(Verdict::Ignore(format!("{} may not write to {}", author.login, repository.name)));
-    }
-    let first = comment.first.filter(|_| asked.is_of_its_thread());
-    let thread = match first {
-        Some(first) => thread_of(github, told, repository, (first, known)).await?,
-        None => None,
-    };
-    Ok(Verdict::Obey(Asker { asked, author, url: comment.url, thread }))
-}
-
-/// The finding whose thread a comment of ours on the diff began.
-async fn thread_of(
-    github: &GitHub,
-    told: &Told,
-    repository: &Repository,
-    (first, known): (u64, &[(Item, CommentId)]),
-) -> Result<Option<FindingId>, ForgeError> {
-    let pull = github.pull(told.pr.clone(), &repository.name);
-    match pull.about(Producer::Review, known, first).await {
-        Ok(Some(Item::Finding(id))) => Ok(Some(id)),
-        Ok(Some(Item::Summary) | None) | Err(ForgeError::NotFound { .. }) => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-/// The comment; where the name of its repository leads elsewhere by now, by the repository's id.
-async fn find(
-    github: &GitHub,
-    told: &Told,
-    repository: &mut Repository,
-) -> Result<Option<PullComment>, ForgeError> {
-    match github.comment(&repository.name, told.kind, told.comment).await {
-        Err(ForgeError::NotFound { .. } | ForgeError::Moved { .. }) => {}
-        found => return found,
-    }
-    repository.name = github.repository_by_id(&told.pr.repository).await?.name;
-    github.comment(&repository.name, told.kind, told.comment).await
-}
-
-/// Does what the comment asks for, and remembers that it is served.
+/// Does what is asked for, and remembers that it is served.
 async fn obey<S, W, R, C, I>(
     house: &House<S, W, R, C, I>,
     told: &Told,
@@ -369,11 +290,14 @@ where
 {
     let (store, key) = (&house.store, told.pr.key());
     let who = format!("{}@{}", author.login, told.pr.forge);
-    let by = format!("comment {} by account {}", told.comment, author.id);
+    let by = match &told.origin {
+        Origin::Comment { id, .. } => format!("comment {id} by account {}", author.id),
+        Origin::Check { account, .. } => format!("the check's button, by account {account}"),
+    };
     // The name first: a slot is of no use to a worker that cannot find its repository.
     store.describe(&[(key.clone(), Described { name, url: url.clone(), head: None })]).await?;
     let word = match asked {
-        Asked::Review | Asked::Full | Asked::Pause | Asked::Resume => None,
+        Asked::Review | Asked::Full | Asked::Rerun | Asked::Pause | Asked::Resume => None,
         Asked::Dismiss { finding, reason } => {
             let said = (finding.as_deref(), reason.as_str());
             Some(act::dismissal(store, told, said, thread.as_ref(), &author.login).await?)
@@ -415,15 +339,15 @@ where
         let act = Act::new(&who, asked.as_str(), key.as_str(), &detail);
         let obeyed = Obeyed { slot: (version, decision.slot), events, act, dismissal: dismissal.clone() };
         if store.served(told, Some(&obeyed)).await?.is_ok() {
-            tracing::info!(%key, comment = told.comment, by = who, "{line}");
+            tracing::info!(%key, by = who, detail, "{line}");
             return Ok(());
         }
     }
     Err(StoreError::Unavailable(format!("{key}: the slot changes faster than it can be committed")))
 }
 
-/// Remembers that the comment needs nothing more.
+/// Remembers that it needs nothing more.
 async fn ignore<S: Watchlist>(store: &S, told: &Told, why: &str) -> Result<(), StoreError> {
-    tracing::info!(key = %told.pr.key(), comment = told.comment, "a command is not followed: {why}");
+    tracing::info!(key = %told.pr.key(), origin = ?told.origin, "a command is not followed: {why}");
     store.served(told, None).await.map(drop)
 }

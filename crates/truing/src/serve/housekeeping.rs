@@ -107,8 +107,8 @@ mod tests {
     use truing_core::money::MicroUsd;
     use truing_core::outcome::{Outcome, OutcomeKind, Runtime};
     use truing_core::port::{
-        Act, Clock, CommentKind, Event, Ledger as _, Records as _, Repository, Revision, RunRef, Told,
-        Watchlist as _,
+        Act, Clock, CommentKind, Event, Ledger as _, Origin, Records as _, Repository, Revision, RunRef,
+        Told, Watchlist as _,
     };
     use truing_core::slot::{Hold, Slot, State};
 
@@ -156,7 +156,8 @@ mod tests {
         let (told_long_ago, told_lately) = (Millis(-commands::REMEMBERED.0), Millis(0));
         let told = |comment: u64, at: Millis| {
             let pr = PrId { forge: "github".into(), repository: "1".into(), number: 7 };
-            Told { pr, kind: CommentKind::Conversation, comment, at }
+            let origin = Origin::Comment { kind: CommentKind::Conversation, id: comment };
+            Told { pr, origin, at }
         };
         let (id, name) = ("1".into(), "o/r".into());
         let of = Repository { forge: "github".into(), id, name, cursor: Millis(0), gone: None };

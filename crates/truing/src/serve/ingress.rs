@@ -28,11 +28,14 @@ use axum::{Json, Router};
 use ipnet::IpNet;
 use serde_json::json;
 use tokio::sync::{Mutex, Semaphore};
-use truing_core::id::{Millis, Version};
-use truing_core::port::{Clock, Described, Ids, Mark, Operations, Reader, Records, Slots, Watchlist};
+use truing_core::id::{Millis, PrId};
+use truing_core::port::{
+    Clock, Described, Ids, Mark, Operations, Origin, Reader, Records, Slots, StoreError, Watchlist,
+};
 use truing_core::slot::Loop;
+use truing_forge::github::GitHub;
 use truing_forge::webhook::{
-    Comment, Hook, HookSecret, SIGNATURE_HEADER, Signature, json_of_form, parse_github,
+    Comment, Hook, HookSecret, Rechecked, Rerun, SIGNATURE_HEADER, Signature, json_of_form, parse_github,
 };
 
 pub use self::body::MAX_BODY;
@@ -118,8 +121,8 @@ struct Ingress<S, W, R, C, I> {
     /// When the scheduler last looked.
     looked: Arc<AtomicI64>,
     poll: Duration,
-    /// Why `/readyz` could not write.
-    written: Fresh<Option<String>>,
+    /// How the last try of `/readyz` to write ended.
+    written: Fresh<Result<(), StoreError>>,
     /// What `/metrics` told.
     scraped: Fresh<String>,
 }
@@ -167,6 +170,7 @@ async fn webhook<S, W, R, C, I>(
 ) -> Response
 where
     S: Slots + Operations + Watchlist,
+    W: Forges,
     C: Clock,
 {
     // A name that is no text is no forge's.
@@ -201,6 +205,7 @@ where
 impl<S, W, R, C, I> Ingress<S, W, R, C, I>
 where
     S: Slots + Operations + Watchlist,
+    W: Forges,
     C: Clock,
 {
     /// Takes one delivery; what to answer.
@@ -224,17 +229,19 @@ where
         match hook.map_err(Refusal::Bad)? {
             Hook::Ping => Ok(json!({ "status": "pong" })),
             Hook::Ignored { what } => Ok(json!({ "status": "ignored", "what": what })),
-            Hook::Comment(Comment { repo, .. }) | Hook::Pull { repo, .. }
+            Hook::Comment(Comment { repo, .. })
+            | Hook::Pull { repo, .. }
+            | Hook::Rerun(Rerun { repo, .. })
                 if !self.house.repositories.has(name, &repo) =>
             {
                 Ok(
                     json!({ "status": "ignored", "what": format!("{repo} is not in forge.{name}.repositories") }),
                 )
             }
-            Hook::Comment(comment) => self.hear(&comment).await,
-            Hook::Pull { pr, name, url, revision, .. } => {
+            Hook::Comment(comment) => self.hear(comment).await,
+            Hook::Rerun(rerun) => self.rerun(name, rerun).await,
+            Hook::Pull { pr, name, url, head, .. } => {
                 let key = pr.key();
-                let head = revision.map(|revision| revision.head);
                 let described = Described { name, url, head };
                 let mark = Mark { key: key.clone(), described, of: Loop::Review };
                 self.marks.mark(mark).await.map_err(Refusal::NotMarked)?;
@@ -244,18 +251,50 @@ where
     }
 
     /// Remembers a comment that looks like a command; it is looked at later, away from the forge's ten seconds.
-    async fn hear(&self, comment: &Comment) -> Result<serde_json::Value, Refusal> {
+    async fn hear(&self, comment: Comment) -> Result<serde_json::Value, Refusal> {
         if Asked::parse(&comment.body).is_none() {
             return Ok(json!({ "status": "ignored", "what": "a comment that is no command" }));
         }
+        let origin = Origin::Comment { kind: comment.kind, id: comment.id };
+        self.remember(&[comment.pr], &comment.repo, &origin).await
+    }
+
+    /// The same for the button of a check, if it is one of ours.
+    async fn rerun(&self, forge: &str, rerun: Rerun) -> Result<serde_json::Value, Refusal> {
+        let ignored = |what: &str| Ok(json!({ "status": "ignored", "what": what }));
+        if self.house.forges.servers().get(forge).and_then(GitHub::app) != Some(rerun.app) {
+            return ignored("a check of another app");
+        }
+        let pulls = match rerun.of {
+            Rechecked::Pull(pr) => vec![pr],
+            // The payload names none from a fork: what we made checks of is in the records.
+            Rechecked::Head(head) => {
+                let pulls = self.house.store.reviewed_at(forge, &rerun.repository, &head).await;
+                pulls.map_err(|error| Refusal::NotMarked(NotMarked::Store(error)))?
+            }
+        };
+        if pulls.is_empty() {
+            return ignored("a commit that was not reviewed");
+        }
+        let origin = Origin::Check { account: rerun.account, login: rerun.login };
+        self.remember(&pulls, &rerun.repo, &origin).await
+    }
+
+    /// Remembers what is asked for, unless the kill switch is on.
+    async fn remember(
+        &self,
+        pulls: &[PrId],
+        repo: &str,
+        origin: &Origin,
+    ) -> Result<serde_json::Value, Refusal> {
         // The sweep at its end finds the comment. One that slips in while the switch goes on harms nobody: a command
         // marks a slot, like those that were heard before, and no run begins while the switch is on.
         if self.house.switch().await.engaged().is_some() {
             return Err(Refusal::NotMarked(NotMarked::KillSwitch));
         }
-        let heard = commands::hear(&self.house.store, comment).await;
+        let heard = commands::hear(&self.house.store, (pulls, repo), origin).await;
         heard.map_err(|error| Refusal::NotMarked(NotMarked::Store(error)))?;
-        Ok(json!({ "status": "accepted", "key": comment.pr.key() }))
+        Ok(json!({ "status": "accepted", "key": pulls.first().map(PrId::key) }))
     }
 }
 
@@ -297,24 +336,14 @@ async fn healthz<S, W, R, C: Clock, I>(State(ingress): Shared<S, W, R, C, I>) ->
 
 /// 200 if the store can be written, else 503. A service that drains has no listener any more.
 async fn readyz<S: Slots, W, R, C, I>(State(ingress): Shared<S, W, R, C, I>) -> Response {
-    let error = match tokio::time::timeout(READY_TIME, ingress.written.or(ingress.can_write())).await {
-        Ok(None) => return answer(StatusCode::OK, json!({"status": "ready"})),
-        Ok(Some(error)) => error,
+    let tried = ingress.written.or(ingress.house.store.try_writing());
+    let error = match tokio::time::timeout(READY_TIME, tried).await {
+        Ok(Ok(())) => return answer(StatusCode::OK, json!({"status": "ready"})),
+        Ok(Err(error)) => error.to_string(),
         Err(_) => format!("the store has not answered within {} s", READY_TIME.as_secs()),
     };
     tracing::error!(error, "not ready");
     answer(StatusCode::SERVICE_UNAVAILABLE, json!({"error": "store_unavailable"}))
-}
-
-impl<S: Slots, W, R, C, I> Ingress<S, W, R, C, I> {
-    /// Writes something small; why that cannot be done.
-    async fn can_write(&self) -> Option<String> {
-        let tried = match self.house.store.raise(Version(0)).await {
-            Ok(()) => self.house.metrics.try_writing().await,
-            failed => failed,
-        };
-        tried.err().map(|error| error.to_string())
-    }
 }
 
 /// An answer that serves all who ask within a while: asking often must not become work for the store.

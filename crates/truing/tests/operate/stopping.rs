@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 
+use super::visible::get;
 use super::*;
 
 /// Longer than two signals may take to end a server: it does not wait for its runs.
@@ -168,9 +169,16 @@ impl Site {
 }
 
 impl Server {
+    /// Has the process a socket that listens? Its port says nothing: once free, it may be another test's.
     fn listens(&self) -> bool {
-        let (address, _) = self.url.strip_prefix("http://").unwrap().split_once('/').unwrap();
-        TcpStream::connect(address).is_ok()
+        let all = std::fs::read_to_string("/proc/net/tcp").unwrap();
+        let listening = |line: &&str| line.split_whitespace().nth(3) == Some("0A");
+        let inode = |line: &str| Some(format!("socket:[{}]", line.split_whitespace().nth(9)?));
+        let sockets: Vec<String> = all.lines().filter(listening).filter_map(inode).collect();
+        let files =
+            std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).into_iter().flatten().flatten();
+        let mut targets = files.filter_map(|file| std::fs::read_link(file.path()).ok());
+        targets.any(|target| sockets.iter().any(|socket| target.as_os_str() == socket.as_str()))
     }
 
     /// Signals, and once more when it is stopping; how it ends.
@@ -305,16 +313,19 @@ async fn a_disk_that_takes_no_more_refuses_webhooks_and_loses_none() {
     prlimit(pid, Resource::Fsize, Rlimit { current: Some(4096), ..before }).unwrap();
     let number = site.open("one").await;
     assert_eq!(site.deliver().await, [503]);
+    assert_eq!(get(&server.url, "/readyz").0, 503);
     assert!(site.run(&["slots", "list", "--format", "json"]).out == "[]\n", "nothing half written");
 
     prlimit(pid, Resource::Fsize, before).unwrap();
     site.repo.push("one", Commit::new("more").write("b.py", "b = 1\n")).await.unwrap();
     assert_eq!(site.deliver().await, [202]);
     site.until(number, "reviewed", is_reviewed).await;
+    until("it is ready again", || get(&server.url, "/readyz").0 == 200).await;
     server.signal("-TERM");
     let (status, log) = server.ended();
     assert_eq!(status.code(), Some(0), "{log}");
-    assert!(log.contains("check the disk") || log.contains("disk is full"), "{log}");
+    let said = log.lines().find(|line| line.contains("not ready")).unwrap();
+    assert!(said.contains("check the disk") || said.contains("disk is full"), "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

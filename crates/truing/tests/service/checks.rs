@@ -1,9 +1,10 @@
 //! What a GitHub App shows beside the commit: one check run, with every finding on its lines, whatever gets lost.
 
-use truing_fakes::forge::{CheckRun, Fault, FaultKind, NewPull, PullView};
+use truing_core::port::Watchlist as _;
+use truing_fakes::forge::{Again, CheckRun, Fault, FaultKind, NewPull, PullView};
 use truing_fakes::repo::Commit;
 
-use crate::site::{Opened, Running, Site, limits};
+use crate::site::{FORGE, Opened, Running, Site, limits};
 
 const CREATE: (&str, &str) = ("POST", "/repos/{owner}/{repo}/check-runs$");
 const APPEND: (&str, &str) = ("PATCH", "/repos/{owner}/{repo}/check-runs/{id}");
@@ -108,5 +109,62 @@ async fn our_own_failure_is_never_red_and_becomes_what_was_found() {
     let view = site.view(&opened).await;
     let run = only(&view);
     assert_eq!((run.conclusion.as_deref(), run.annotations.len()), (Some("failure"), 2));
+    service.stop().await;
+}
+
+/// Presses a button of the head's check, and tells the service; the forge's answer must be as told.
+async fn press(site: &Site, opened: &Opened, by: &str, again: Again) {
+    let view = site.view(opened).await;
+    site.repo.rerun(only(&view).id, by, again).await.unwrap();
+    site.deliver().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_buttons_of_our_check_review_again_for_those_who_may_write() {
+    let mut site = Site::new().await;
+    let (app, _) = site.log_in_as_app("truing");
+    let service = site.serve_with(limits()).await;
+    site.repo.permit("ada", "write").await.unwrap();
+    site.repo.permit("rea", "read").await.unwrap();
+    let opened = opened(&site, 1).await;
+    let key = site.key(opened.number).await;
+    reviewed(&site, &service, &opened).await;
+    let acts = async || service.store.audited(9).await.unwrap();
+    let served = async || {
+        crate::site::until("all are served", async || {
+            service.store.unserved(FORGE, 9).await.unwrap().is_empty()
+        })
+        .await;
+    };
+
+    for (times, again) in [(2, Again::Run), (3, Again::Suite)] {
+        press(&site, &opened, "ada", again).await;
+        crate::site::until("it is reviewed again", async || service.published(&key).await == times).await;
+        service.rest(&site.clock).await;
+        let view = site.view(&opened).await;
+        assert_eq!((only(&view).asked, lines(only(&view))), (false, vec![2, 2]), "{again:?} has ended");
+        assert_eq!(acts().await.len(), times - 1);
+    }
+    assert_eq!(acts().await[0].act.actor, format!("ada@{FORGE}"));
+    let history = service.history(&key).await;
+    assert!(history.iter().any(|told| told.starts_with("`re-run` by ada@fake")), "{history:#?}");
+
+    // Somebody who may not write; a check of another App; and one on a pull request that is closed.
+    press(&site, &opened, "rea", Again::Run).await;
+    served().await;
+    site.repo.rerun(only(&site.view(&opened).await).id, "ada", Again::Suite).await.unwrap();
+    let mut other = site.forge.pending().remove(0);
+    let body = std::str::from_utf8(&other.body).unwrap();
+    let own = format!("\"id\":{},", app.id);
+    assert!(body.contains(&own), "{body}");
+    other.body = body.replace(&own, "\"id\":1,").into_bytes().into();
+    assert_eq!(site.forge.deliver(&other).await.unwrap(), 202);
+    assert!(service.store.unserved(FORGE, 9).await.unwrap().is_empty(), "not even looked at");
+    site.repo.close(opened.number).await.unwrap();
+    press(&site, &opened, "ada", Again::Run).await;
+    served().await;
+    service.rest_as_it_is().await;
+    assert_eq!((acts().await.len(), service.published(&key).await), (2, 3));
+    assert_eq!(site.forge.violations(), Vec::<String>::new());
     service.stop().await;
 }

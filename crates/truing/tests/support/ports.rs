@@ -202,6 +202,7 @@ impl Slots for FaultyStore {
         grant(leases: &[(Version, Slot)]) -> Vec<Result<Version, NotGranted>>;
         mark(marks: &[Mark], limits: &Limits) -> Marked;
         raise(version: Version) -> ();
+        try_writing() -> ();
     }
 }
 
@@ -247,6 +248,7 @@ impl Watchlist for FaultyStore {
         remember(repositories: &[Repository]) -> ();
         newest_runs(keys: &[Key]) -> Vec<Option<Revision>>;
         slots_of(forge: &str, repository: &str) -> Vec<Slot>;
+        reviewed_at(forge: &str, repository: &str, head: &Sha) -> Vec<PrId>;
         tell(told: &[Told], of: &Repository, until: Option<Millis>) -> ();
         unserved(forge: &str, limit: usize) -> Vec<Told>;
         served(told: &Told, obeyed: Option<&Obeyed>) -> Result<(), Moved>;

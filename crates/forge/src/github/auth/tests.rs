@@ -71,7 +71,7 @@ fn bearer(request: &Request) -> String {
 async fn an_app_gets_a_token_for_the_one_repository_and_what_reviews_need() {
     let server = Server::new([installed(9), minted("ghs_one", 5), pull_body(5), pull_body(5)]).await;
     let github = app_at(&server, &Hand::at(NOW));
-    assert!(github.is_app());
+    assert_eq!(github.app(), Some(APP));
     let pull = github.pull(pr(), "octo/demo");
     pull.pull_request().await.unwrap();
     pull.pull_request().await.unwrap();

@@ -235,6 +235,12 @@ fn want_status(connection: &Connection, key: &Key, status: &DesiredStatus) -> Re
     Ok(())
 }
 
+/// What the forge has counts no more: somebody asked for it again.
+pub(in super::super) fn status_again(connection: &Connection, key: &Key) -> Result<(), Fault> {
+    connection.prepare_cached("UPDATE status SET done = 0 WHERE key = ?1")?.execute([key.as_str()])?;
+    Ok(())
+}
+
 /// The status that is still to be set.
 pub(super) fn status_due(connection: &Connection, key: &Key) -> Result<Option<DesiredStatus>, Fault> {
     let body: Option<String> = connection

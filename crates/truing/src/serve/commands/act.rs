@@ -15,7 +15,7 @@ use super::Asked;
 pub(super) fn decide(asked: &Asked, slot: &Slot, limits: &Limits, now: Millis) -> Result<Decision, Refused> {
     let command = match asked {
         // A review that is asked for looks at everything, whatever was seen before.
-        Asked::Review | Asked::Full => Command::Request(Loop::Review),
+        Asked::Review | Asked::Full | Asked::Rerun => Command::Request(Loop::Review),
         Asked::Pause => Command::Pause,
         Asked::Resume => Command::Resume,
         // An event as any other: what is shown follows when the slot is due.

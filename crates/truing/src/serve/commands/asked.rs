@@ -1,4 +1,4 @@
-//! What the first line of a comment asks for.
+//! What the first line of a comment, or the button of a check, asks for.
 
 use truing_core::dismissal;
 
@@ -9,6 +9,8 @@ pub enum Asked {
     Review,
     /// A review now, of everything.
     Full,
+    /// A review now, by the button of a check: no line says so.
+    Rerun,
     /// No reviews for now.
     Pause,
     /// Reviews again.
@@ -56,7 +58,7 @@ impl Asked {
     pub fn is_of_its_thread(&self) -> bool {
         match self {
             Self::Dismiss { finding, .. } | Self::Undismiss { finding } => finding.is_none(),
-            Self::Review | Self::Full | Self::Pause | Self::Resume => false,
+            Self::Review | Self::Full | Self::Rerun | Self::Pause | Self::Resume => false,
         }
     }
 
@@ -65,6 +67,7 @@ impl Asked {
         match self {
             Self::Review => "/review",
             Self::Full => "/review full",
+            Self::Rerun => "re-run",
             Self::Pause => "/review pause",
             Self::Resume => "/review resume",
             Self::Dismiss { .. } => "/dismiss",

@@ -8,7 +8,7 @@ use rustix::param::page_size;
 use rustix::time::{ClockId, clock_gettime};
 use truing_core::id::Millis;
 use truing_core::ledger::LevelKind;
-use truing_core::port::{Clock, Operations, StoreError};
+use truing_core::port::{Clock, Operations};
 use truing_forge::github::GitHub;
 use truing_store::Census;
 
@@ -40,17 +40,6 @@ impl<S: Operations, W: Forges, R, C: Clock, I> House<S, W, R, C, I> {
 }
 
 impl Metrics {
-    /// Can the store that is watched be written?
-    ///
-    /// # Errors
-    /// [`StoreError`] if not.
-    pub async fn try_writing(&self) -> Result<(), StoreError> {
-        match self.0.store.get() {
-            Some(store) => store.try_writing().await,
-            None => Ok(()),
-        }
-    }
-
     async fn census(&self) {
         let Some(store) = self.0.store.get() else { return };
         match tokio::time::timeout(STORE_TIME, store.census()).await {

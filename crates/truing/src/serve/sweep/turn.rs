@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use truing_core::id::{Key, Millis, PrId, Span};
 use truing_core::port::{
-    Clock, CommentKind, Described, ForgeError, Mark, Marked, Records, Repository, Revision, Slots,
+    Clock, CommentKind, Described, ForgeError, Mark, Marked, Origin, Records, Repository, Revision, Slots,
     StoreError, Told, Watchlist,
 };
 use truing_core::slot::{Hold, Loop, Slot, State};
@@ -191,7 +191,8 @@ impl Watched {
             let by_person = comment.author.as_ref().is_some_and(|author| author.is_person);
             if new && by_person {
                 let pr = pr(repository, comment.number);
-                told.push(Told { pr, kind: comment.kind, comment: comment.id, at });
+                let origin = Origin::Comment { kind: comment.kind, id: comment.id };
+                told.push(Told { pr, origin, at });
             }
         }
         let until = read_until(&self.comments);

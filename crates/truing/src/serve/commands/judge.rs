@@ -1,0 +1,159 @@
+//! Whether something that was asked for acts: what it is, who asks, and what they may do. All of it is asked of the
+//! forge.
+
+use truing_core::id::{CommentId, FindingId};
+use truing_core::port::{
+    Clock, CommentKind, Forge as _, ForgeError, Origin, PrState, PullRequest, Repository, Told,
+};
+use truing_core::publish::{Item, Producer};
+use truing_forge::github::{Author, GitHub, PullComment};
+
+use super::{Asked, SETTLED, TOO_OLD, Unserved};
+use crate::serve::House;
+
+/// What it turns out to be.
+pub(super) enum Verdict {
+    /// It acts.
+    Obey(Asker),
+    /// It does not, for this reason.
+    Ignore(String),
+}
+
+/// Who asks for what.
+pub(super) struct Asker {
+    pub(super) asked: Asked,
+    pub(super) author: Author,
+    /// The page of the pull request.
+    pub(super) url: String,
+    /// The finding whose thread it is in, for those to whom that matters.
+    pub(super) thread: Option<FindingId>,
+}
+
+/// Asks the forge what it is, and what whoever asks may do.
+pub(super) async fn judge<S, W, R, C, I>(
+    house: &House<S, W, R, C, I>,
+    github: &GitHub,
+    told: &Told,
+    (repository, known): (&mut Repository, &[(Item, CommentId)]),
+) -> Result<Verdict, Unserved>
+where
+    C: Clock,
+{
+    match &told.origin {
+        Origin::Comment { kind, id } => {
+            judge_comment(house, github, told, (*kind, *id), (repository, known)).await
+        }
+        Origin::Check { account, login } => {
+            let author = Author { id: *account, login: login.clone(), is_person: true };
+            judge_button(github, told, author, repository).await
+        }
+    }
+}
+
+/// The button of a check, which whoever signed the webhook says was pressed.
+async fn judge_button(
+    github: &GitHub,
+    told: &Told,
+    author: Author,
+    repository: &mut Repository,
+) -> Result<Verdict, Unserved> {
+    let pull = match find_pull(github, told, repository).await {
+        Ok(pull) => pull,
+        Err(ForgeError::NotFound { .. }) => {
+            return Ok(Verdict::Ignore("its pull request is gone".into()));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    if pull.state == PrState::Closed {
+        return Ok(Verdict::Ignore("its pull request is closed".into()));
+    }
+    if !github.may_write(&repository.name, &author).await? {
+        return Ok(Verdict::Ignore(format!("{} may not write to {}", author.login, repository.name)));
+    }
+    Ok(Verdict::Obey(Asker { asked: Asked::Rerun, author, url: pull.url, thread: None }))
+}
+
+/// The pull request; where the name of its repository leads elsewhere by now, by the repository's id.
+async fn find_pull(
+    github: &GitHub,
+    told: &Told,
+    repository: &mut Repository,
+) -> Result<PullRequest, ForgeError> {
+    match github.pull(told.pr.clone(), &repository.name).pull_request().await {
+        Err(ForgeError::NotFound { .. } | ForgeError::Moved { .. }) => {}
+        found => return found,
+    }
+    repository.name = github.repository_by_id(&told.pr.repository).await?.name;
+    github.pull(told.pr.clone(), &repository.name).pull_request().await
+}
+
+/// A comment, as it reads now.
+async fn judge_comment<S, W, R, C, I>(
+    house: &House<S, W, R, C, I>,
+    github: &GitHub,
+    told: &Told,
+    of: (CommentKind, u64),
+    (repository, known): (&mut Repository, &[(Item, CommentId)]),
+) -> Result<Verdict, Unserved>
+where
+    C: Clock,
+{
+    let comment = match find_comment(github, told, of, repository).await {
+        Ok(Some(comment)) if comment.number == told.pr.number => comment,
+        Ok(_) => return Ok(Verdict::Ignore("it is not on that pull request".into())),
+        Err(ForgeError::NotFound { .. }) if house.clock.now() - told.at < SETTLED => {
+            return Err(Unserved::NotYet);
+        }
+        Err(ForgeError::NotFound { .. }) => return Ok(Verdict::Ignore("it is gone".into())),
+        Err(error) => return Err(error.into()),
+    };
+    if house.clock.now() - comment.created > TOO_OLD {
+        return Ok(Verdict::Ignore("it is too old".into()));
+    }
+    let Some(asked) = Asked::parse(&comment.body) else {
+        return Ok(Verdict::Ignore("it is no command any more".into()));
+    };
+    let Some(author) = comment.author else { return Ok(Verdict::Ignore("its author is gone".into())) };
+    if !author.is_person || github.is_own(&repository.name, &author).await? {
+        return Ok(Verdict::Ignore(format!("{} is a bot", author.login)));
+    }
+    if !github.may_write(&repository.name, &author).await? {
+        return Ok(Verdict::Ignore(format!("{} may not write to {}", author.login, repository.name)));
+    }
+    let first = comment.first.filter(|_| asked.is_of_its_thread());
+    let thread = match first {
+        Some(first) => thread_of(github, told, repository, (first, known)).await?,
+        None => None,
+    };
+    Ok(Verdict::Obey(Asker { asked, author, url: comment.url, thread }))
+}
+
+/// The finding whose thread a comment of ours on the diff began.
+async fn thread_of(
+    github: &GitHub,
+    told: &Told,
+    repository: &Repository,
+    (first, known): (u64, &[(Item, CommentId)]),
+) -> Result<Option<FindingId>, ForgeError> {
+    let pull = github.pull(told.pr.clone(), &repository.name);
+    match pull.about(Producer::Review, known, first).await {
+        Ok(Some(Item::Finding(id))) => Ok(Some(id)),
+        Ok(Some(Item::Summary) | None) | Err(ForgeError::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The comment; where the name of its repository leads elsewhere by now, by the repository's id.
+async fn find_comment(
+    github: &GitHub,
+    told: &Told,
+    (kind, id): (CommentKind, u64),
+    repository: &mut Repository,
+) -> Result<Option<PullComment>, ForgeError> {
+    match github.comment(&repository.name, kind, id).await {
+        Err(ForgeError::NotFound { .. } | ForgeError::Moved { .. }) => {}
+        found => return found,
+    }
+    repository.name = github.repository_by_id(&told.pr.repository).await?.name;
+    github.comment(&repository.name, kind, id).await
+}
