@@ -37,6 +37,8 @@ pub struct Output {
     pub text: String,
     /// Did it fail?
     pub is_error: bool,
+    /// Was it not allowed? So many of those as [`MAX_DENIALS`] end a run.
+    pub denied: bool,
 }
 
 /// What a run begins with.

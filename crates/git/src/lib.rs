@@ -11,6 +11,7 @@
 //!   private view: a fresh git folder that borrows the repository's objects and none of its configuration,
 //!   hooks or attributes (`view.rs`). No byte in the repository changes.
 
+mod clone;
 mod command;
 mod error;
 mod export;

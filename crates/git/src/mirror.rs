@@ -116,6 +116,11 @@ impl Mirror {
         self.view.dir()
     }
 
+    /// How to read it.
+    pub(crate) fn view(&self) -> &View {
+        &self.view
+    }
+
     /// Makes sure that these commits are here with their whole history. Asks the remote only if one is
     /// missing.
     ///

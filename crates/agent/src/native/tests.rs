@@ -59,6 +59,8 @@ impl Model for Scripted {
 struct Told {
     text: String,
     called: AtomicU32,
+    /// Do they deny every call?
+    deny: bool,
 }
 
 impl Tools for Told {
@@ -74,7 +76,8 @@ impl Tools for Told {
 
     async fn call(&self, name: &str, input: &Value) -> Output {
         self.called.fetch_add(1, Ordering::Relaxed);
-        Output { text: format!("{name} {input}: {}", self.text), is_error: false }
+        let text = format!("{name} {input}: {}", self.text);
+        Output { text, is_error: self.deny, denied: self.deny }
     }
 }
 
@@ -248,6 +251,16 @@ async fn a_tool_that_is_not_offered_is_denied_told_and_counted() {
     let ended = ran(&model, Limits::default()).await;
     assert!(matches!(ended.end, End::Limit(Limit::Calls)), "{:?}", ended.end);
     assert_eq!((ended.denials["bash"], ended.turns), (60, 4));
+}
+
+#[tokio::test]
+async fn what_a_tool_denies_is_counted_and_ends_a_run_that_asks_for_nothing_else() {
+    let many: Vec<Value> = (0..20).map(|n| use_of(&n.to_string(), "read", json!({}))).collect();
+    let model = Scripted::new(vec![says(json!(many), Stop::ToolUse)]);
+    let told = Told { deny: true, ..Told::default() };
+    let ended = run(&model, &told, &brief(), &Limits::default()).await;
+    assert!(matches!(ended.end, End::Limit(Limit::Calls)), "{:?}", ended.end);
+    assert_eq!((ended.denials["read"], ended.turns), (60, 4));
 }
 
 #[tokio::test]

@@ -206,7 +206,10 @@ impl<'a, M: Model, T: Tools> Turns<'a, M, T> {
         }
         if last.is_none() {
             for (at, call) in calls.iter().enumerate() {
-                let Output { text, is_error } = self.answer(call, at).await;
+                let Output { text, is_error, denied } = self.answer(call, at).await;
+                if denied {
+                    self.count_denial(call.name);
+                }
                 let content = bounded(text);
                 self.window.grown(content.len());
                 let tool_use_id = call.id.to_owned();
@@ -228,7 +231,7 @@ impl<'a, M: Model, T: Tools> Turns<'a, M, T> {
 
     /// What one call comes to.
     async fn answer(&mut self, call: &Call<'_>, at: usize) -> Output {
-        let told = |text: String, is_error| Output { text, is_error };
+        let told = |text: String, is_error| Output { text, is_error, denied: false };
         if call.name == REPORT {
             return match schema::read(call.input) {
                 Ok(report) => told(format!("{} findings taken", report.items.findings.len()), false),
@@ -242,12 +245,9 @@ impl<'a, M: Model, T: Tools> Turns<'a, M, T> {
             );
         }
         if !self.request.tools.iter().any(|tool| tool.name == call.name) {
-            self.count_denial(call.name);
             let names: Vec<&str> = self.request.tools.iter().map(|tool| tool.name.as_str()).collect();
-            return told(
-                format!("denied: this run has no such tool. It may call: {}", names.join(", ")),
-                true,
-            );
+            let text = format!("denied: this run has no such tool. It may call: {}", names.join(", "));
+            return Output { text, is_error: true, denied: true };
         }
         *self.ran.calls.entry(call.name.to_owned()).or_default() += 1;
         self.tools.call(call.name, call.input).await

@@ -1,12 +1,11 @@
 //! Fixes of a local review: which suggestions can be applied to the reviewed files, what the files become, and the
-//! patches that say so. Files are changed by [`tree`], what undoes it is kept by [`undo`].
+//! patches that say so. Files are changed by [`truing_agent::tree`], what undoes it is kept by [`undo`].
 //!
 //! A suggestion is worth something only for the bytes that it was made for. So the files that have one are read once
 //! more, the rules look at these very bytes again, and only what they suggest now, too, is applied to them; a file is
 //! replaced only while it still holds them.
 
 pub mod lock;
-pub mod tree;
 pub mod undo;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,6 +13,7 @@ use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use truing_agent::tree::{Kept, Lost, Tree};
 use truing_core::finding::{Finding, RawFinding};
 use truing_core::port::{ChangedFile, ReadRequest, Reader};
 use truing_diff::{RepoPath, quoted};
@@ -21,7 +21,6 @@ use truing_git::write_new;
 use truing_reader::{Edit, apply};
 
 use super::reading::ReadingError;
-use tree::{Kept, Lost, Tree};
 
 /// What can be fixed, and what cannot.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]

@@ -150,7 +150,7 @@ impl Tools for ReaderTools {
                 Reply::wrong(&format!("there is no tool `{name}`; there are: {}", names.join(", ")))
             }
         };
-        Output { text, is_error }
+        Output { text, is_error, denied: false }
     }
 }
 

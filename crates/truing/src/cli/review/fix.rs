@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use anstyle::{AnsiColor, Style};
+use truing_agent::tree::{Kept, Tree};
 use truing_core::id::Millis;
 
 use super::text::visible;
 use crate::cli::error::CliError;
 use crate::cli::output::Output;
 use crate::loops::fix::lock::{FixLock, FixLockError};
-use crate::loops::fix::tree::{Kept, Tree};
 use crate::loops::fix::{FixError, Left, Plan, undo};
 use crate::loops::text::counted;
 

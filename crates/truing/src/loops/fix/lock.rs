@@ -12,10 +12,10 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
+use truing_agent::tree::Tree;
 use truing_diff::RepoPath;
 
 use super::Plan;
-use super::tree::Tree;
 
 /// The largest journal that is read, in bytes (64 MiB); a longer one was not written by us.
 const MAX_BYTES: u64 = 64 << 20;

@@ -8,15 +8,18 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use rustix::fs::{
-    AtFlags, Gid, Mode, OFlags, Stat, Uid, fchmod, fchown, fstat, fsync, openat, renameat, unlinkat,
+    AtFlags, Gid, Mode, OFlags, Stat, Uid, fchmod, fchown, fstat, fsync, mkdirat, openat, renameat, unlinkat,
 };
 use rustix::io::Errno;
+use truing_core::RepoPath;
 use truing_core::port::ReaderError;
-use truing_diff::RepoPath;
 use truing_reader::{MAX_FILE_BYTES, NotOpened, open_regular};
 
 /// A file's name until it is whole: this and the process's id. Git shows it, should the machine stop just then.
 const TEMPORARY: &str = ".truing-fix-";
+/// The modes of what is new, before the process's own mask.
+const NEW_FILE: u32 = 0o666;
+const NEW_FOLDER: u32 = 0o777;
 
 /// Why a file is left as it is.
 #[derive(Debug, thiserror::Error)]
@@ -126,8 +129,40 @@ impl Tree {
         replaced
     }
 
+    /// Writes a file that is not there yet, with the folders above it.
+    ///
+    /// # Errors
+    /// [`Kept`]: there is no such file now, or what is there is as it was.
+    pub fn create(&self, path: &RepoPath, bytes: &[u8]) -> Result<(), Kept> {
+        self.create_folders(path)?;
+        let (folder, name) = self.folder(path)?;
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mut file = File::from(openat(&folder, name, flags, Mode::from_raw_mode(NEW_FILE))?);
+        let written = file.write_all(bytes);
+        if written.is_err() {
+            // Half of a file is of no use.
+            let _ = unlinkat(&folder, name, AtFlags::empty());
+        }
+        Ok(written?)
+    }
+
+    /// Makes the folders above a file that are not there.
+    fn create_folders(&self, path: &RepoPath) -> Result<(), Kept> {
+        let bytes = path.as_bytes();
+        let ends = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
+        for end in ends {
+            let above = RepoPath::from_bytes(bytes.get(..end).unwrap_or_default());
+            let (folder, name) = self.folder(&above)?;
+            match mkdirat(&folder, name, Mode::from_raw_mode(NEW_FOLDER)) {
+                Ok(()) | Err(Errno::EXIST) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
     /// Removes what a process that was killed has written beside a file. Nothing else has that name.
-    pub(super) fn remove_temporary(&self, path: &RepoPath, process: u32) {
+    pub fn remove_temporary(&self, path: &RepoPath, process: u32) {
         if let Ok((folder, _)) = self.folder(path) {
             // Most often there is none; and what cannot be removed is of no use and no harm.
             let _ = unlinkat(&folder, temporary(process).as_str(), AtFlags::empty());
@@ -232,6 +267,9 @@ mod tests {
         {
             let kept = tree.replace(&path.into(), b"old", b"new");
             assert!(matches!(kept, Err(Kept::NotPlain)), "{path}: {kept:?}");
+            assert!(tree.create(&path.into(), b"new").is_err(), "{path}");
+            let below = tree.create(&format!("{path}/new").as_str().into(), b"new");
+            assert_eq!(below.is_ok(), path == "d", "{path}: {below:?}");
         }
         for file in ["r/d/a", "out", "r/.git/a"] {
             assert_eq!(std::fs::read(folder.path().join(file)).unwrap(), b"old", "{file}");

@@ -1,0 +1,246 @@
+//! The tools of a fixer: `edit`, `write` and `run`, on a private clone, besides those that read.
+//!
+//! Each call is judged by the policy of the profile `fixer` first, and a denial names the rule that would allow it.
+//! Files are changed by this process, which follows no link and does not touch git's folder; commands run in the sandbox,
+//! where only the clone and private folders can be written. Nobody but a fixer gets these tools, and there are none where
+//! the sandbox is weaker than `full`: below, a command could write git's folder.
+
+mod change;
+mod run;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use tokio::sync::Mutex;
+use truing_core::policy::{Action, Policy, PolicyError, ProfileName, Verdict};
+use truing_core::port::ReaderError;
+use truing_model::messages::Tool;
+
+use crate::native::{Output, Tools};
+use crate::sandbox::{Level, SandboxError};
+use crate::tree::Tree;
+
+// What a model calls the tools.
+const EDIT: &str = "edit";
+const WRITE: &str = "write";
+const RUN: &str = "run";
+
+/// How long a command may take.
+pub const TIME: Duration = Duration::from_secs(20 * 60);
+
+/// The clone that a fixer works on, and what its commands may use.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Workshop {
+    /// The folder of the clone.
+    pub clone: PathBuf,
+    /// Folders with programs that its commands may read and run, besides the system's.
+    pub programs: Vec<PathBuf>,
+    /// How long a command may take.
+    pub time: Duration,
+}
+
+impl Workshop {
+    /// With the system's programs, and [`TIME`].
+    pub fn new(clone: PathBuf) -> Self {
+        Self { clone, programs: Vec::new(), time: TIME }
+    }
+}
+
+/// The tools of a fixer; `R` are those that read.
+#[derive(Debug)]
+pub struct Fixer<R> {
+    reading: R,
+    workshop: Workshop,
+    policy: Policy,
+    tree: Tree,
+    /// One change or command at a time: each finds what the one before has left.
+    turn: Mutex<()>,
+}
+
+/// Why there are no tools for a fixer.
+#[derive(Debug, thiserror::Error)]
+pub enum FixerError {
+    /// The sandbox.
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+    /// What it may do is not known.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    /// The clone cannot be opened.
+    #[error(transparent)]
+    Clone(#[from] ReaderError),
+}
+
+/// A call that comes to nothing, in words for the model.
+#[derive(Debug, thiserror::Error)]
+enum Wrong {
+    #[error("the input of `{tool}` is wrong: {source}")]
+    Input { tool: &'static str, source: serde_json::Error },
+    #[error("denied: {reason}; {}", .rule.as_ref().map_or_else(
+        || "no rule can allow it".to_owned(),
+        |rule| format!("the rule that would allow it: {rule}")
+    ))]
+    Denied { reason: String, rule: Option<String> },
+    #[error(transparent)]
+    Change(#[from] change::NotChanged),
+    #[error(transparent)]
+    Run(#[from] run::NotRun),
+}
+
+/// The input of `edit`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Edit {
+    path: String,
+    old: String,
+    new: String,
+    #[serde(default)]
+    all: bool,
+}
+
+/// The input of `write`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Write {
+    path: String,
+    content: String,
+}
+
+/// The input of `run`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Command {
+    argv: Vec<String>,
+}
+
+impl<R: Tools> Fixer<R> {
+    /// The tools on a clone, in the sandbox that this machine allows.
+    ///
+    /// # Errors
+    /// [`FixerError`]: above all, a sandbox that is too weak.
+    pub fn new(reading: R, workshop: Workshop, reached: Level) -> Result<Self, FixerError> {
+        if reached < Level::Full {
+            return Err(SandboxError::TooWeak { reached, wanted: Level::Full }.into());
+        }
+        let policy = Policy::shipped(ProfileName::Fixer)?;
+        let tree = Tree::open(&workshop.clone)?;
+        Ok(Self { reading, workshop, policy, tree, turn: Mutex::default() })
+    }
+
+    /// The clone.
+    pub fn clone_folder(&self) -> &Path {
+        &self.workshop.clone
+    }
+
+    fn allow(&self, action: Action<'_>) -> Result<(), Wrong> {
+        match self.policy.judge(action) {
+            Verdict::Allow { .. } => Ok(()),
+            Verdict::Deny { rule, reason } => Err(Wrong::Denied { reason, rule }),
+        }
+    }
+
+    fn edit(&self, input: &Value) -> Result<String, Wrong> {
+        let Edit { path, old, new, all } = parse(EDIT, input)?;
+        self.allow(Action::Edit(&path))?;
+        Ok(change::edit(&self.tree, &path, &change::Replacement { old: &old, new: &new, all })?)
+    }
+
+    fn write(&self, input: &Value) -> Result<String, Wrong> {
+        let Write { path, content } = parse(WRITE, input)?;
+        self.allow(Action::Write(&path))?;
+        Ok(change::write(&self.tree, &path, &content)?)
+    }
+
+    async fn run(&self, input: &Value) -> Result<String, Wrong> {
+        let Command { argv } = parse(RUN, input)?;
+        self.allow(Action::Run(&argv.iter().map(String::as_str).collect::<Vec<_>>()))?;
+        Ok(run::run(&self.workshop, &argv).await?)
+    }
+}
+
+impl<R: Tools> Tools for Fixer<R> {
+    fn offered(&self) -> Vec<Tool> {
+        let mut offered = self.reading.offered();
+        offered.extend(own_tools());
+        offered
+    }
+
+    async fn call(&self, name: &str, input: &Value) -> Output {
+        let done = match name {
+            EDIT => {
+                let _turn = self.turn.lock().await;
+                self.edit(input)
+            }
+            WRITE => {
+                let _turn = self.turn.lock().await;
+                self.write(input)
+            }
+            RUN => {
+                let _turn = self.turn.lock().await;
+                self.run(input).await
+            }
+            _ => return self.reading.call(name, input).await,
+        };
+        match done {
+            Ok(text) => Output { text, is_error: false, denied: false },
+            Err(wrong) => Output {
+                text: wrong.to_string(),
+                is_error: true,
+                denied: matches!(wrong, Wrong::Denied { .. }),
+            },
+        }
+    }
+}
+
+fn parse<T: DeserializeOwned>(tool: &'static str, input: &Value) -> Result<T, Wrong> {
+    T::deserialize(input).map_err(|source| Wrong::Input { tool, source })
+}
+
+/// The tools of a fixer alone, as a model is told of them.
+fn own_tools() -> [Tool; 3] {
+    let text = |what: &str| json!({ "type": "string", "description": what });
+    let tool = |name: &str, description: &str, properties: Value, required: Value| Tool {
+        name: name.to_owned(),
+        description: description.to_owned(),
+        input_schema: json!({
+            "type": "object", "properties": properties, "required": required, "additionalProperties": false
+        }),
+        cache_control: None,
+    };
+    let path = || text("The file, relative to the root of the repository");
+    [
+        tool(
+            EDIT,
+            "Replaces text in a file. `old` must be in it exactly, with its whitespace, and once, unless `all` is true.",
+            json!({
+                "path": path(),
+                "old": text("The text to replace, without line numbers"),
+                "new": text("The text to put in its place"),
+                "all": { "type": "boolean", "description": "Replace it wherever it is" },
+            }),
+            json!(["path", "old", "new"]),
+        ),
+        tool(
+            WRITE,
+            "Writes a whole file: a new one, with the folders above it, or in place of what it held.",
+            json!({ "path": path(), "content": text("All that the file is to hold") }),
+            json!(["path", "content"]),
+        ),
+        tool(
+            RUN,
+            "Runs a command in the root of the repository and shows its exit code and the beginning and end of what it \
+             prints. There is no shell and no network. Only some commands are allowed, such as `git diff`, tests, and \
+             linters; a refusal says why.",
+            json!({
+                "argv": {
+                    "type": "array", "items": { "type": "string" }, "minItems": 1,
+                    "description": "The program and its arguments, each a word of its own",
+                },
+            }),
+            json!(["argv"]),
+        ),
+    ]
+}

@@ -1,0 +1,87 @@
+//! Files that a fixer changes: as text, exactly, whole or not at all.
+
+use truing_core::RepoPath;
+use truing_reader::MAX_FILE_BYTES;
+
+use crate::tree::{Kept, Tree};
+
+/// What is to be replaced.
+pub(super) struct Replacement<'a> {
+    pub(super) old: &'a str,
+    pub(super) new: &'a str,
+    pub(super) all: bool,
+}
+
+/// Why a file is as it was, in words for the model.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NotChanged {
+    #[error("`old` is empty: to write a whole file use `write`")]
+    Nothing,
+    #[error(
+        "`old` is not in `{0}`, exactly as given: look at the file again, at whitespace and line ends too"
+    )]
+    Absent(String),
+    #[error("`old` is in `{path}` {times} times: give more of the text around it, or set `all` to true")]
+    Several { path: String, times: usize },
+    #[error("there is no file `{0}`, or it is too large to be edited")]
+    NoFile(String),
+    #[error("`{0}` is no text (UTF-8)")]
+    NoText(String),
+    #[error("`{path}` would have {bytes} bytes; at most {MAX_FILE_BYTES} are written")]
+    TooLarge { path: String, bytes: usize },
+    #[error(
+        "denied: `{0}` is not a plain file inside of the repository, or a link leads to it; no rule can allow it"
+    )]
+    NotPlain(String),
+    #[error("`{path}` cannot be written: {source}")]
+    Io { path: String, source: std::io::Error },
+}
+
+/// Replaces text in a file.
+pub(super) fn edit(tree: &Tree, path: &str, replacement: &Replacement<'_>) -> Result<String, NotChanged> {
+    let Replacement { old, new, all } = *replacement;
+    if old.is_empty() {
+        return Err(NotChanged::Nothing);
+    }
+    let place = RepoPath::from(path);
+    let bytes = tree.read(&place).map_err(|kept| told(path, kept))?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| NotChanged::NoText(path.to_owned()))?;
+    let times = text.matches(old).count();
+    match (times, all) {
+        (0, _) => return Err(NotChanged::Absent(path.to_owned())),
+        (1, _) | (_, true) => {}
+        (_, false) => return Err(NotChanged::Several { path: path.to_owned(), times }),
+    }
+    let changed = bounded(path, text.replace(old, new))?;
+    tree.replace(&place, &bytes, changed.as_bytes()).map_err(|kept| told(path, kept))?;
+    Ok(format!("{path}: replaced {times} time{}", if times == 1 { "" } else { "s" }))
+}
+
+/// Writes a whole file.
+pub(super) fn write(tree: &Tree, path: &str, content: &str) -> Result<String, NotChanged> {
+    let place = RepoPath::from(path);
+    let content = bounded(path, content.to_owned())?;
+    let written = match tree.read(&place) {
+        Ok(before) => tree.replace(&place, &before, content.as_bytes()).map(|_| "written anew"),
+        Err(Kept::Changed) => tree.create(&place, content.as_bytes()).map(|()| "written, a new file"),
+        Err(kept) => Err(kept),
+    };
+    let how = written.map_err(|kept| told(path, kept))?;
+    Ok(format!("{path}: {how}, {} bytes", content.len()))
+}
+
+fn bounded(path: &str, content: String) -> Result<String, NotChanged> {
+    match u64::try_from(content.len()) {
+        Ok(bytes) if bytes <= MAX_FILE_BYTES => Ok(content),
+        Ok(_) | Err(_) => Err(NotChanged::TooLarge { path: path.to_owned(), bytes: content.len() }),
+    }
+}
+
+fn told(path: &str, kept: Kept) -> NotChanged {
+    let path = path.to_owned();
+    match kept {
+        Kept::Changed => NotChanged::NoFile(path),
+        Kept::NotPlain => NotChanged::NotPlain(path),
+        Kept::Io(source) => NotChanged::Io { path, source },
+    }
+}

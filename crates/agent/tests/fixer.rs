@@ -1,0 +1,370 @@
+//! A fixer's tools, for real: git, processes and the sandbox, each try with what it must leave as it is.
+//!
+//! It has no harness: the sandbox's helper is the program that uses it, here this one.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test may fail, and there is no harness to tell so"
+)]
+
+use std::ffi::OsString;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+use truing_agent::fixer::{Fixer, FixerError, Workshop};
+use truing_agent::native::{MAX_OUTPUT_BYTES, Output, Tools};
+use truing_agent::sandbox::{Level, entered, reached};
+use truing_model::messages::Tool;
+
+/// How long something may take that has to happen at once.
+const SOON: Duration = Duration::from_secs(60);
+
+/// One test.
+type Test = fn(&Stage);
+
+/// Every test, by name.
+const TESTS: &[(&str, Test)] = &[
+    ("an_edit_replaces_exact_text_once", an_edit_replaces_exact_text_once),
+    ("a_whole_file_is_written_with_the_folders_above_it", a_whole_file_is_written_with_the_folders_above_it),
+    ("nothing_outside_of_the_clone_is_changed", nothing_outside_of_the_clone_is_changed),
+    ("a_denial_names_the_rule_that_would_allow_it", a_denial_names_the_rule_that_would_allow_it),
+    ("a_command_is_run_on_the_clone_and_its_end_is_told", a_command_is_run_on_the_clone_and_its_end_is_told),
+    ("a_command_changes_neither_git_nor_what_is_outside", a_command_changes_neither_git_nor_what_is_outside),
+    ("what_a_repository_configures_is_not_run", what_a_repository_configures_is_not_run),
+    ("an_endless_output_is_cut_and_says_so", an_endless_output_is_cut_and_says_so),
+    ("a_command_that_never_ends_is_ended", a_command_that_never_ends_is_ended),
+    ("a_fork_bomb_ends_with_its_command", a_fork_bomb_ends_with_its_command),
+    ("a_call_that_is_given_up_leaves_nothing", a_call_that_is_given_up_leaves_nothing),
+    ("what_reads_is_still_there", what_reads_is_still_there),
+];
+
+fn main() -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    if let Some(code) = entered(&arguments) {
+        return code;
+    }
+    a_weaker_sandbox_is_refused();
+    if reached() < Level::Full {
+        println!("not tried: this machine allows no namespaces");
+        return ExitCode::SUCCESS;
+    }
+    for (name, test) in TESTS {
+        println!("test {name}");
+        test(&Stage::new());
+    }
+    ExitCode::SUCCESS
+}
+
+/// Tools that read: one that says that it was called.
+struct Reads;
+
+impl Tools for Reads {
+    fn offered(&self) -> Vec<Tool> {
+        let (name, description) = ("read".to_owned(), String::new());
+        vec![Tool { name, description, input_schema: json!({}), cache_control: None }]
+    }
+
+    async fn call(&self, name: &str, _: &Value) -> Output {
+        Output { text: format!("called {name}"), is_error: false, denied: false }
+    }
+}
+
+/// A clone with a commit, and beside it what must stay as it is.
+struct Stage {
+    folder: TempDir,
+    runtime: Runtime,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let stage = Self { folder: tempfile::tempdir().unwrap(), runtime: Runtime::new().unwrap() };
+        std::fs::create_dir(stage.path("clone")).unwrap();
+        stage.git(&["init", "--quiet", "--template="]);
+        stage.write("clone/a.txt", "one\ntwo\none\n");
+        stage.git(&["add", "."]);
+        stage.git(&[
+            "-c",
+            "user.name=x",
+            "-c",
+            "user.email=x@example.org",
+            "commit",
+            "--quiet",
+            "-m",
+            "first",
+        ]);
+        stage.write("outside.txt", "outside");
+        symlink("../outside.txt", stage.path("clone/link")).unwrap();
+        symlink("..", stage.path("clone/up")).unwrap();
+        stage
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().canonicalize().unwrap().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.path(name), text).unwrap();
+    }
+
+    fn text(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path(name)).unwrap()
+    }
+
+    fn git(&self, arguments: &[&str]) {
+        let mut git = Command::new("git");
+        git.arg("-C").arg(self.path("clone")).args(arguments).env("GIT_CONFIG_GLOBAL", "/dev/null");
+        assert!(git.stdout(Stdio::null()).status().unwrap().success(), "{arguments:?}");
+    }
+
+    fn fixer(&self, time: Duration) -> Fixer<Reads> {
+        let workshop =
+            Workshop { programs: vec![self.programs()], time, ..Workshop::new(self.path("clone")) };
+        Fixer::new(Reads, workshop, Level::Full).unwrap()
+    }
+
+    /// A folder with a program that the policy knows: `pytest`, here a shell that runs the clone's own `test.sh`, as the
+    /// real one runs what the repository holds.
+    fn programs(&self) -> PathBuf {
+        let folder = self.path("programs");
+        std::fs::create_dir_all(&folder).unwrap();
+        let program = folder.join("pytest");
+        // Another process writes it: one that is open for writing cannot be run.
+        let script =
+            format!("printf '#!/bin/sh\\n. ./test.sh\\n' > '{0}'; chmod 700 '{0}'", program.display());
+        assert!(Command::new("sh").args(["-c", &script]).status().unwrap().success());
+        folder
+    }
+
+    fn call(&self, name: &str, input: &Value) -> Output {
+        self.runtime.block_on(self.fixer(SOON).call(name, input))
+    }
+
+    fn done(&self, name: &str, input: &Value) -> String {
+        let output = self.call(name, input);
+        assert!(!output.is_error, "{name} {input}: {}", output.text);
+        output.text
+    }
+
+    fn refused(&self, name: &str, input: &Value) -> String {
+        let output = self.call(name, input);
+        assert!(output.is_error, "{name} {input}: {}", output.text);
+        output.text
+    }
+
+    /// Runs what a hostile repository has its tests do.
+    fn tests(&self, script: &str) -> String {
+        self.write("clone/test.sh", script);
+        self.done("run", &json!({ "argv": ["pytest"] }))
+    }
+}
+
+fn a_weaker_sandbox_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    for level in [Level::None, Level::Landlock] {
+        let refused = Fixer::new(Reads, Workshop::new(folder.path().to_owned()), level);
+        assert!(matches!(refused, Err(FixerError::Sandbox(_))), "{level:?}");
+    }
+}
+
+fn an_edit_replaces_exact_text_once(stage: &Stage) {
+    let edit =
+        |old: &str, new: &str, all: bool| json!({ "path": "a.txt", "old": old, "new": new, "all": all });
+    assert!(stage.refused("edit", &edit("one", "1", false)).contains("2 times"));
+    assert!(stage.refused("edit", &edit("three", "3", true)).contains("is not in `a.txt`"));
+    assert!(stage.refused("edit", &edit("", "3", true)).contains("use `write`"));
+    assert_eq!(stage.text("clone/a.txt"), "one\ntwo\none\n");
+    std::fs::set_permissions(stage.path("clone/a.txt"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    stage.done("edit", &edit("two\n", "2\n", false));
+    stage.done("edit", &edit("one", "1", true));
+    assert_eq!(stage.text("clone/a.txt"), "1\n2\n1\n");
+    assert_eq!(stage.path("clone/a.txt").metadata().unwrap().permissions().mode() & 0o777, 0o755);
+    std::fs::write(stage.path("clone/b"), b"\xff").unwrap();
+    assert!(stage.refused("edit", &json!({ "path": "b", "old": "x", "new": "" })).contains("no text"));
+    assert!(stage.refused("edit", &json!({ "path": "c", "old": "x", "new": "" })).contains("no file `c`"));
+    assert!(stage.refused("edit", &json!({ "path": "a.txt" })).contains("missing field `old`"));
+}
+
+fn a_whole_file_is_written_with_the_folders_above_it(stage: &Stage) {
+    stage.done("write", &json!({ "path": "deep/er/new.txt", "content": "new" }));
+    stage.done("write", &json!({ "path": "a.txt", "content": "anew" }));
+    assert_eq!(
+        (stage.text("clone/deep/er/new.txt"), stage.text("clone/a.txt")),
+        ("new".into(), "anew".into())
+    );
+    let large = "x".repeat(6 << 20);
+    assert!(stage.refused("write", &json!({ "path": "large", "content": large })).contains("at most"));
+    assert!(!stage.path("clone/large").exists());
+}
+
+/// By its path, over a link, in git's folder, in files that others act on.
+fn nothing_outside_of_the_clone_is_changed(stage: &Stage) {
+    stage.write("clone/.git/extra", "outside");
+    symlink(".git", stage.path("clone/git")).unwrap();
+    let outside = stage.path("outside.txt");
+    for path in [
+        "../outside.txt",
+        outside.to_str().unwrap(),
+        "link",
+        "up/outside.txt",
+        "up/new.txt",
+        ".git/extra",
+        ".git/config",
+        ".git/hooks/pre-commit",
+        ".GIT/hooks/pre-commit",
+        "git/extra",
+        "git/hooks/pre-commit",
+        ".github/workflows/ci.yml",
+        "a.txt/x",
+        "",
+    ] {
+        let edited =
+            stage.refused("edit", &json!({ "path": path, "old": "outside", "new": "changed", "all": true }));
+        let written = stage.refused("write", &json!({ "path": path, "content": "changed" }));
+        assert!(written.contains("denied") && edited.contains("denied"), "{path}: {written} {edited}");
+    }
+    assert_eq!(
+        (stage.text("outside.txt"), stage.text("clone/.git/extra")),
+        ("outside".into(), "outside".into())
+    );
+    for absent in ["new.txt", "clone/.git/hooks", "clone/.github"] {
+        assert!(!stage.path(absent).exists(), "{absent}");
+    }
+}
+
+fn a_denial_names_the_rule_that_would_allow_it(stage: &Stage) {
+    let told = |argv: &[&str]| stage.refused("run", &json!({ "argv": argv }));
+    assert!(told(&["git", "commit", "-m", "x"]).starts_with("denied: "));
+    assert!(stage.call("run", &json!({ "argv": ["git", "push"] })).denied);
+    assert!(!stage.call("run", &json!({ "argv": ["git", "diff"] })).denied);
+    assert!(told(&["npm", "ci"]).contains("the rule that would allow it: fixer: run \"npm ci\""));
+    assert!(told(&["sh", "-c", "true"]).starts_with("denied: "));
+    assert!(told(&["git", "diff", "--output=a.txt"]).starts_with("denied: "));
+    assert!(told(&["rg", "--pre", "./trap.sh", "x"]).starts_with("denied: "));
+    let written = stage.refused("write", &json!({ "path": ".truing.toml", "content": "" }));
+    assert!(written.contains("the rule that would allow it: fixer: write \".truing.toml\""), "{written}");
+    assert_eq!(stage.text("clone/a.txt"), "one\ntwo\none\n");
+}
+
+fn a_command_is_run_on_the_clone_and_its_end_is_told(stage: &Stage) {
+    stage.write("clone/a.txt", "other\n");
+    let diff = stage.done("run", &json!({ "argv": ["git", "diff", "--name-only"] }));
+    assert_eq!(diff, "exit code 0\n--- output\na.txt\n");
+    let failed = stage.tests("echo said; echo wrong >&2; echo made > made.txt; exit 3");
+    assert_eq!(failed, "exit code 3\n--- output\nsaid\n--- errors\nwrong\n");
+    assert_eq!(stage.text("clone/made.txt"), "made\n");
+    assert!(stage.refused("run", &json!({ "argv": ["rg", "x"] })).contains("no program `rg`") || has("rg"));
+    assert!(stage.refused("run", &json!({ "argv": [] })).starts_with("denied: "));
+}
+
+fn a_command_changes_neither_git_nor_what_is_outside(stage: &Stage) {
+    stage.write("clone/.git/extra", "git's");
+    let outside = stage.path("outside.txt");
+    let config = stage.text("clone/.git/config");
+    // What is outside has no name inside: what is written under that name is gone with the sandbox.
+    let script = format!(
+        "cat '{0}' link; echo x > '{0}'; echo x > link; echo x > up/new.txt; ln -s '{0}' planted\n\
+         echo x > .git/config; echo x > .git/extra; mkdir .git/hooks; mv .git elsewhere; ln a.txt .git/b\n\
+         echo end",
+        outside.display()
+    );
+    let told = stage.tests(&script);
+    assert!(told.contains("--- output\nend\n"), "{told}");
+    assert_eq!((stage.text("clone/.git/config"), stage.text("clone/.git/extra")), (config, "git's".into()));
+    assert_eq!(stage.text("outside.txt"), "outside");
+    for absent in ["clone/.git/hooks", "clone/.git/b", "clone/elsewhere", "new.txt"] {
+        assert!(!stage.path(absent).exists(), "{absent}");
+    }
+    // What a command has planted leads no later call outside.
+    assert!(stage.refused("write", &json!({ "path": "planted", "content": "changed" })).contains("denied"));
+    assert_eq!(stage.text("outside.txt"), "outside");
+}
+
+/// What git would run, had somebody configured it before the clone came here.
+fn what_a_repository_configures_is_not_run(stage: &Stage) {
+    stage.write("clone/trap.sh", "#!/bin/sh\necho trapped > trapped.txt\n");
+    std::fs::set_permissions(stage.path("clone/trap.sh"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    stage.git(&["config", "core.fsmonitor", "./trap.sh"]);
+    stage.done("run", &json!({ "argv": ["git", "status", "--porcelain"] }));
+    assert!(!stage.path("clone/trapped.txt").exists());
+    // As a control: without the sandbox it is run.
+    stage.git(&["status", "--porcelain"]);
+    assert!(stage.path("clone/trapped.txt").exists());
+}
+
+fn an_endless_output_is_cut_and_says_so(stage: &Stage) {
+    let told = stage.tests("echo begins; yes");
+    assert!(told.starts_with("ended because it printed more than 16777216 bytes\n--- output\nbegins\ny\n"));
+    assert!(told.contains("bytes are left out here …]") && told.len() < MAX_OUTPUT_BYTES, "{}", told.len());
+    let told = stage.tests("head -c 30000 /dev/zero | tr '\\0' x; echo ends");
+    assert!(told.starts_with("exit code 0\n--- output\nxxx") && told.ends_with("xends\n"));
+    assert!(told.contains("[… 9525 bytes are left out here …]"), "{told}");
+}
+
+fn a_command_that_never_ends_is_ended(stage: &Stage) {
+    let word = format!("7{:08}", std::process::id());
+    stage.write("clone/test.sh", &format!("echo begun; setsid sleep {word} & sleep {word}"));
+    let fixer = stage.fixer(Duration::from_secs(2));
+    let output = stage.runtime.block_on(fixer.call("run", &json!({ "argv": ["pytest"] })));
+    assert_eq!(output.text, "ended because it took longer than 2 s\n--- output\nbegun\n");
+    until("something is left", || with_word(&word) == 0);
+}
+
+fn a_fork_bomb_ends_with_its_command(stage: &Stage) {
+    let word = format!("6{:08}", std::process::id());
+    stage.write("clone/test.sh", &format!("while true; do sleep {word} & done"));
+    let fixer = stage.fixer(Duration::from_secs(2));
+    let output = stage.runtime.block_on(fixer.call("run", &json!({ "argv": ["pytest"] })));
+    assert!(output.text.starts_with("e"), "{}", output.text);
+    until("something is left", || with_word(&word) == 0);
+    assert!(stage.tests("echo works").contains("works"));
+}
+
+fn a_call_that_is_given_up_leaves_nothing(stage: &Stage) {
+    let word = format!("5{:08}", std::process::id());
+    stage.write("clone/test.sh", &format!("sleep {word}"));
+    let (fixer, input) = (stage.fixer(SOON), json!({ "argv": ["pytest"] }));
+    stage.runtime.block_on(async {
+        let mut look = tokio::time::interval(Duration::from_millis(5));
+        let mut call = std::pin::pin!(fixer.call("run", &input));
+        while with_word(&word) == 0 {
+            tokio::select! {
+                output = &mut call => panic!("it ended: {}", output.text),
+                _ = look.tick() => {}
+            }
+        }
+    });
+    until("something is left", || with_word(&word) == 0);
+}
+
+fn what_reads_is_still_there(stage: &Stage) {
+    let fixer = stage.fixer(SOON);
+    let names: Vec<String> = fixer.offered().into_iter().map(|tool| tool.name).collect();
+    assert_eq!(names, ["read", "edit", "write", "run"]);
+    assert_eq!(stage.done("read", &json!({})), "called read");
+}
+
+fn has(program: &str) -> bool {
+    Path::new("/usr/bin").join(program).exists() || Path::new("/usr/local/bin").join(program).exists()
+}
+
+/// Processes of the machine that were started with this word.
+fn with_word(word: &str) -> usize {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let lines = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
+    lines.filter(|line| line.split(|byte| *byte == 0).any(|part| part == word.as_bytes())).count()
+}
+
+fn until(what: &str, holds: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < SOON, "{what}");
+        std::thread::yield_now();
+    }
+}
