@@ -290,10 +290,7 @@ where
 {
     let (store, key) = (&house.store, told.pr.key());
     let who = format!("{}@{}", author.login, told.pr.forge);
-    let by = match &told.origin {
-        Origin::Comment { id, .. } => format!("comment {id} by account {}", author.id),
-        Origin::Check { account, .. } => format!("the check's button, by account {account}"),
-    };
+    let by = format!("{} by account {}", shown(&told.origin), author.id);
     // The name first: a slot is of no use to a worker that cannot find its repository.
     store.describe(&[(key.clone(), Described { name, url: url.clone(), head: None })]).await?;
     let word = match asked {
@@ -348,6 +345,15 @@ where
 
 /// Remembers that it needs nothing more.
 async fn ignore<S: Watchlist>(store: &S, told: &Told, why: &str) -> Result<(), StoreError> {
-    tracing::info!(key = %told.pr.key(), origin = ?told.origin, "a command is not followed: {why}");
+    let origin = shown(&told.origin);
+    tracing::info!(key = %told.pr.key(), origin, "a command is not followed: {why}");
     store.served(told, None).await.map(drop)
+}
+
+/// How it was asked, for people.
+fn shown(origin: &Origin) -> String {
+    match origin {
+        Origin::Comment { id, .. } => format!("comment {id}"),
+        Origin::Check { .. } => "the check's button".to_owned(),
+    }
 }
