@@ -184,6 +184,8 @@ impl<R: Tools> Tools for Fixer<R> {
             }
             _ => return self.reading.call(name, input).await,
         };
+        // Also after a failure: a command may have changed files before it was ended.
+        self.reading.renew().await;
         match done {
             Ok(text) => Output { text, is_error: false, denied: false },
             Err(wrong) => Output {

@@ -28,6 +28,11 @@ pub trait Tools: Send + Sync {
 
     /// Calls one. A failure is an answer too: the model is told and may go on.
     fn call(&self, name: &str, input: &Value) -> impl Future<Output = Output> + Send;
+
+    /// Somebody else has changed what they look at: what they remember of it counts no more.
+    fn renew(&self) -> impl Future<Output = ()> + Send {
+        async {}
+    }
 }
 
 /// What a call came to. Text of a repository: data.

@@ -13,6 +13,7 @@ use std::ffi::OsString;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -42,7 +43,7 @@ const TESTS: &[(&str, Test)] = &[
     ("a_command_that_never_ends_is_ended", a_command_that_never_ends_is_ended),
     ("a_fork_bomb_ends_with_its_command", a_fork_bomb_ends_with_its_command),
     ("a_call_that_is_given_up_leaves_nothing", a_call_that_is_given_up_leaves_nothing),
-    ("what_reads_is_still_there", what_reads_is_still_there),
+    ("what_reads_is_still_there_and_looks_anew", what_reads_is_still_there_and_looks_anew),
 ];
 
 fn main() -> ExitCode {
@@ -62,8 +63,11 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Tools that read: one that says that it was called.
-struct Reads;
+/// Tools that read: one that says that it was called, and how often the tree had changed by then.
+#[derive(Default)]
+struct Reads {
+    changes: AtomicU32,
+}
 
 impl Tools for Reads {
     fn offered(&self) -> Vec<Tool> {
@@ -72,7 +76,12 @@ impl Tools for Reads {
     }
 
     async fn call(&self, name: &str, _: &Value) -> Output {
-        Output { text: format!("called {name}"), is_error: false, denied: false }
+        let text = format!("called {name} after {} changes", self.changes.load(Ordering::SeqCst));
+        Output { text, is_error: false, denied: false }
+    }
+
+    async fn renew(&self) {
+        self.changes.fetch_add(1, Ordering::SeqCst);
     }
 }
 
@@ -126,7 +135,7 @@ impl Stage {
     fn fixer(&self, time: Duration) -> Fixer<Reads> {
         let workshop =
             Workshop { programs: vec![self.programs()], time, ..Workshop::new(self.path("clone")) };
-        Fixer::new(Reads, workshop, Level::Full).unwrap()
+        Fixer::new(Reads::default(), workshop, Level::Full).unwrap()
     }
 
     /// A folder with a program that the policy knows: `pytest`, here a shell that runs the clone's own `test.sh`, as the
@@ -168,7 +177,7 @@ impl Stage {
 fn a_weaker_sandbox_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     for level in [Level::None, Level::Landlock] {
-        let refused = Fixer::new(Reads, Workshop::new(folder.path().to_owned()), level);
+        let refused = Fixer::new(Reads::default(), Workshop::new(folder.path().to_owned()), level);
         assert!(matches!(refused, Err(FixerError::Sandbox(_))), "{level:?}");
     }
 }
@@ -343,11 +352,15 @@ fn a_call_that_is_given_up_leaves_nothing(stage: &Stage) {
     until("something is left", || with_word(&word) == 0);
 }
 
-fn what_reads_is_still_there(stage: &Stage) {
+fn what_reads_is_still_there_and_looks_anew(stage: &Stage) {
     let fixer = stage.fixer(SOON);
     let names: Vec<String> = fixer.offered().into_iter().map(|tool| tool.name).collect();
     assert_eq!(names, ["read", "edit", "write", "run"]);
-    assert_eq!(stage.done("read", &json!({})), "called read");
+    let read = || stage.runtime.block_on(fixer.call("read", &json!({}))).text;
+    assert_eq!(read(), "called read after 0 changes");
+    stage.runtime.block_on(fixer.call("write", &json!({ "path": "new", "content": "" })));
+    stage.runtime.block_on(fixer.call("run", &json!({ "argv": ["pytest"] })));
+    assert_eq!(read(), "called read after 2 changes");
 }
 
 fn has(program: &str) -> bool {

@@ -476,6 +476,25 @@ mod tools {
     }
 
     #[tokio::test]
+    async fn a_tree_that_has_changed_is_looked_at_anew_as_often_as_it_does() {
+        let stage = Stage::new();
+        // Where git's folder is, each entry beside it is opened by its own name, for those that there were at the start.
+        std::fs::create_dir(stage.path("tree/.git")).unwrap();
+        let tools = tools(&stage, TRUING);
+        assert!(!read(&tools).await.is_error);
+        for turn in 0..=MAX_CHILDREN {
+            let name = format!("new-{turn}");
+            stage.write(&name, b"made\n");
+            let look = json!({ "path": name });
+            assert!(tools.call("read", &look).await.is_error);
+            tools.renew().await;
+            let seen = tools.call("read", &look).await;
+            assert!(seen.text.contains("     1\tmade\n"), "{}", seen.text);
+        }
+        assert_eq!(tools.failures().await, [""; 0]);
+    }
+
+    #[tokio::test]
     async fn a_process_that_does_not_reply_well_fails_its_call_and_is_told_by_what_it_did() {
         let stage = Stage::new();
         let opened = r#"hello; read -r request; say '{"Ok":null}'; read -r call"#;

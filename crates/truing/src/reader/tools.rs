@@ -152,6 +152,15 @@ impl Tools for ReaderTools {
         };
         Output { text, is_error, denied: false }
     }
+
+    /// The next call has a new process, which looks anew which files there are, and may open those that are new. It is
+    /// none of those that were used up.
+    async fn renew(&self) {
+        let mut state = self.state.lock().await;
+        if state.session.take().is_some() {
+            state.started -= 1;
+        }
+    }
 }
 
 /// A process that carries out calls.
