@@ -5,6 +5,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use globset::GlobSet;
+use opentelemetry::KeyValue;
 use truing_core::id::{Key, Millis, RunId};
 use truing_core::ledger::{self, Caps, Level, Purse, Room, Scope};
 use truing_core::money::MicroUsd;
@@ -13,6 +14,7 @@ use truing_model::price::{MAX_LITELLM_BYTES, Price, PriceError, Prices};
 
 use crate::config::value;
 use crate::config::{self, Config};
+use crate::telemetry;
 
 /// Limits of all repositories.
 #[derive(Clone, Debug)]
@@ -118,6 +120,9 @@ pub fn exceeded(run: &RunId, level: &Level) {
 fn tell(event: &'static str, run: &RunId, level: &Level) {
     let Level { kind, key, period, limit } = level;
     let level = kind.as_str();
+    let about = [("level", level), ("key", key), ("period", period)];
+    let about = about.map(|(name, value)| KeyValue::new(name, value.to_owned()));
+    telemetry::event(event, about.into());
     tracing::warn!(event, review_id = %run, level, key, period, "{event}: the limit of {limit} is used up");
 }
 

@@ -65,6 +65,8 @@ pub struct Config {
     pub prices: BTreeMap<String, Declared>,
     /// Who is told.
     pub notify: NotifyConfig,
+    /// Where traces go.
+    pub telemetry: TelemetryConfig,
     /// How long is remembered what is no longer needed.
     pub retention: RetentionConfig,
     settings: BTreeMap<String, Setting>,
@@ -233,6 +235,17 @@ pub struct NotifyConfig {
     pub smtp_password: Option<Secret>,
 }
 
+/// Section `telemetry`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TelemetryConfig {
+    /// The address that traces are sent below, if one is configured.
+    pub otlp_endpoint: Option<String>,
+    /// What is sent along.
+    pub headers: Option<Secret>,
+    /// May texts be in traces: what is asked, answered, and read?
+    pub capture_content: bool,
+}
+
 /// Section `retention`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RetentionConfig {
@@ -394,6 +407,11 @@ impl Config {
                 smtp: of.secret("notify.smtp")?,
                 smtp_password: of.secret("notify.smtp_password")?,
             },
+            telemetry: TelemetryConfig {
+                otlp_endpoint: of.url_if_any("telemetry.otlp_endpoint")?,
+                headers: of.secret("telemetry.headers")?,
+                capture_content: of.flag("telemetry.capture_content")?,
+            },
             retention: RetentionConfig {
                 runs: of.duration("retention.runs")?,
                 audit: of.duration("retention.audit")?,
@@ -463,7 +481,7 @@ fn fill_with_defaults(
                 ["forge", _, "app_id" | "private_key" | "marker_key"]
                 | ["rules" | "prompts", "dir"]
                 | ["budget", "prices"]
-                | ["team" | "repo" | "price" | "notify", ..] => Some(Value::Unset),
+                | ["team" | "repo" | "price" | "notify" | "telemetry", ..] => Some(Value::Unset),
                 _ => None,
             },
         };

@@ -11,4 +11,5 @@ pub mod loops;
 pub mod reader;
 pub mod serve;
 pub mod slots;
+pub mod telemetry;
 pub mod wiring;

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use tokio::runtime::Handle;
 use truing_agent::prompt::{PromptError, Prompts};
 use truing_core::fair::Places;
 use truing_core::id::{IntentId, Millis, PrId, RunId, Span};
@@ -40,6 +41,7 @@ use crate::serve::metrics::Metrics;
 use crate::serve::notify::{Mail, Sinks, Webhook};
 use crate::serve::repositories::Repositories;
 use crate::serve::{Forges, House, Pace, Role};
+use crate::telemetry::Exporting;
 
 /// The machine's clock.
 #[derive(Clone, Copy, Debug, Default)]
@@ -356,6 +358,21 @@ pub fn child_reader(rules: &RulesConfig, sandbox: &SandboxConfig) -> Result<Chil
             .hint("see that /proc is mounted, or start truing by its full path")
     })?;
     Ok(reader.with_rules(rules.dir.clone()).accepting(sandbox.level))
+}
+
+/// Where traces go, if anywhere. What waits is sent when it is dropped.
+///
+/// # Errors
+/// Exit 2 for headers that cannot be used. None is repeated.
+pub fn telemetry(
+    config: &Config,
+    environment: &Environment,
+    runtime: &Handle,
+) -> Result<Option<Exporting>, CliError> {
+    crate::telemetry::start(&config.telemetry, environment, runtime).map_err(|error| {
+        CliError::usage("telemetry", error.to_string())
+            .hint("see `telemetry` in `truing config schema`, or remove the key: then nothing is traced")
+    })
 }
 
 /// Where notices go.

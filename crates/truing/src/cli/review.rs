@@ -198,7 +198,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         "nothing in the repository was changed; run it again"
     };
     let runtime = runtime::start()?;
+    let traces = wiring::telemetry(&command.config, &command.environment, runtime.handle())?;
     let ended = runtime.block_on(until_interrupted(command, tell, changed));
+    drop(traces);
     // A thread that is still reading files changes nothing; it ends with the process.
     runtime.shutdown_background();
     ended

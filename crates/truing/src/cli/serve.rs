@@ -48,7 +48,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     let config = context.config(&listen.collect::<Vec<_>>())?;
     let secrets = secrets(&config, args.role, &context.environment)?;
     let runtime = runtime::start()?;
+    let traces = wiring::telemetry(&config, &context.environment, runtime.handle())?;
     let ended = runtime.block_on(serve(&config, args.role, secrets, context));
+    drop(traces);
     runtime.shutdown_timeout(LEAVE);
     ended
 }

@@ -113,7 +113,7 @@ fn default_as_toml(key: &Key) -> String {
     match (key.default, key.kind) {
         (Default::Computed { example, .. }, _) => example.to_owned(),
         (Default::Variable(name), _) => format!("{{ env = \"{name}\" }}"),
-        (Default::Text(text), Kind::Integer(..) | Kind::Usd(_)) => text.to_owned(),
+        (Default::Text(text), Kind::Integer(..) | Kind::Usd(_) | Kind::Flag) => text.to_owned(),
         (
             Default::Text(""),
             Kind::Globs | Kind::Repositories | Kind::Packs | Kind::Accounts | Kind::Networks,
@@ -168,6 +168,7 @@ fn schema_of(key: &Key) -> Json {
         Kind::Integer(least, most) => json!({ "type": "integer", "minimum": least, "maximum": most }),
         Kind::Duration(..) => json!({ "type": "string", "pattern": DURATION_PATTERN }),
         Kind::Choice { built, .. } => json!({ "enum": built }),
+        Kind::Flag => json!({ "type": "boolean" }),
         Kind::Url => json!({ "type": "string", "format": "uri", "pattern": "^https?://" }),
         Kind::Folder | Kind::File => json!({ "type": "string", "minLength": 1 }),
         Kind::Usd(most) => json!({ "type": "number", "minimum": 0, "maximum": most }),
@@ -188,6 +189,7 @@ fn schema_of(key: &Key) -> Json {
         (Default::Computed { .. }, _) => None,
         (Default::Variable(name), _) => Some(json!({ "env": name })),
         (Default::Text(text), Kind::Integer(..)) => text.parse::<i64>().ok().map(|number| json!(number)),
+        (Default::Text(text), Kind::Flag) => text.parse::<bool>().ok().map(|yes| json!(yes)),
         (Default::Text(text), Kind::Usd(_)) => text.parse::<f64>().ok().map(|number| json!(number)),
         (
             Default::Text(text),
@@ -247,6 +249,7 @@ fn type_in_words(kind: Kind) -> String {
         Kind::Choice { built, .. } => {
             built.iter().map(|word| format!("`\"{word}\"`")).collect::<Vec<_>>().join(", ")
         }
+        Kind::Flag => "true or false".to_owned(),
         Kind::Url => "URL: https, or http to a loopback address".to_owned(),
         Kind::Name => "name".to_owned(),
         Kind::Folder => "path of a folder".to_owned(),

@@ -39,6 +39,8 @@ pub enum Kind {
         /// What it does not know yet.
         planned: &'static [&'static str],
     },
+    /// Yes or no.
+    Flag,
     /// A URL: https, or http to a loopback address.
     Url,
     /// A name without blanks, such as a model's.
@@ -129,6 +131,10 @@ pub const SECTIONS: &[(&str, &str)] = &[
     (
         "notify",
         "Who is told when the kill switch is turned, a pull request is parked, or half, 80 % or all of a budget is spent. Each is told once.",
+    ),
+    (
+        "telemetry",
+        "Traces of reviews, over OTLP (HTTP, protobuf), in the form that Langfuse reads. Without an address here, `OTEL_EXPORTER_OTLP_ENDPOINT` (and `_HEADERS`) counts, else `LANGFUSE_PUBLIC_KEY`, `LANGFUSE_SECRET_KEY` and `LANGFUSE_BASE_URL`. An export that fails changes nothing.",
     ),
     ("retention", "How long is remembered what is no longer needed."),
 ];
@@ -597,6 +603,30 @@ pub const KEYS: &[Key] = &[
         repository: Repository::No,
         since: "0.1.0",
         doc: "The password of USER in `notify.smtp`.",
+    },
+    Key {
+        path: "telemetry.otlp_endpoint",
+        kind: Kind::Url,
+        default: Default::Computed { words: "none", example: "\"http://127.0.0.1:4318\"" },
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "The receiver's address; `/v1/traces` is added. Langfuse's ends with `/api/public/otel`.",
+    },
+    Key {
+        path: "telemetry.headers",
+        kind: Kind::Secret,
+        default: Default::Computed { words: "none", example: "{ env = \"OTLP_HEADERS\" }" },
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "Headers that are sent along: `NAME=VALUE`, several with commas between them.",
+    },
+    Key {
+        path: "telemetry.capture_content",
+        kind: Kind::Flag,
+        default: Default::Text("false"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "Are texts in traces: what a model is asked, answers, and reads? Secrets of known forms are cut. Without it there are their hashes and sizes.",
     },
     Key {
         path: "retention.runs",

@@ -58,6 +58,14 @@ impl Typed<'_> {
         self.get(path, |value| if let Value::Url(url) = value { Some(url.clone()) } else { None })
     }
 
+    pub(super) fn url_if_any(&self, path: &str) -> Result<Option<String>, ConfigError> {
+        if self.setting(path)?.value == Value::Unset { Ok(None) } else { self.url(path).map(Some) }
+    }
+
+    pub(super) fn flag(&self, path: &str) -> Result<bool, ConfigError> {
+        self.get(path, |value| if let Value::Flag(yes) = value { Some(*yes) } else { None })
+    }
+
     pub(super) fn name(&self, path: &str) -> Result<String, ConfigError> {
         self.get(path, |value| if let Value::Name(name) = value { Some(name.clone()) } else { None })
     }
@@ -79,6 +87,7 @@ impl Typed<'_> {
             | Value::Integer(_)
             | Value::Duration(..)
             | Value::Choice(_)
+            | Value::Flag(_)
             | Value::Url(_)
             | Value::Path(_)
             | Value::Usd(..)
@@ -96,6 +105,7 @@ impl Typed<'_> {
             | Value::Integer(_)
             | Value::Duration(..)
             | Value::Choice(_)
+            | Value::Flag(_)
             | Value::Url(_)
             | Value::Path(_)
             | Value::Usd(..)

@@ -32,6 +32,8 @@ pub enum Value {
     Duration(Duration, String),
     /// One of the words of the key's kind.
     Choice(&'static str),
+    /// Yes or no.
+    Flag(bool),
     /// A URL without a slash at its end.
     Url(String),
     /// A folder or a file.
@@ -71,6 +73,10 @@ impl Value {
             Kind::Integer(least, most) => match value.as_integer() {
                 Some(number) => integer(number.as_str(), number.radix(), least, most),
                 None => Err(must(format_args!("be a whole number; it is of type {}", value.type_str()))),
+            },
+            Kind::Flag => match value.as_bool() {
+                Some(yes) => Ok(Self::Flag(yes)),
+                None => Err(must(format_args!("be true or false; it is of type {}", value.type_str()))),
             },
             Kind::Usd(most) => match (value.as_integer(), value.as_float()) {
                 (Some(number), _) if number.radix() == 10 => usd(number.as_str(), most),
@@ -126,6 +132,11 @@ impl Value {
                 None if planned.contains(&text) => Err(Wrong::Planned { word: text.to_owned(), built }),
                 None => Err(must(format_args!("be {}, not `{text}`", or(built)))),
             },
+            Kind::Flag => match text {
+                "true" | "1" => Ok(Self::Flag(true)),
+                "false" | "0" => Ok(Self::Flag(false)),
+                _ => Err(must(format_args!("be true or false, not `{text}`"))),
+            },
             Kind::Url => web_address(text).map(Self::Url),
             Kind::Name if is_model(text) => Ok(Self::Name(text.to_owned())),
             Kind::Name => Err(must(format_args!("be a name such as {}", kind.sample()))),
@@ -150,6 +161,7 @@ impl Value {
             Self::Integer(number) => json!(number),
             Self::Duration(_, written) => json!(written),
             Self::Choice(word) => json!(word),
+            Self::Flag(yes) => json!(yes),
             Self::Url(url) => json!(url),
             Self::Path(path) => json!(path.display().to_string()),
             Self::Usd(_, written) => json!(written.parse::<f64>().ok()),
@@ -169,6 +181,7 @@ impl fmt::Display for Value {
         match self {
             Self::Unset => Ok(()),
             Self::Integer(number) => write!(f, "{number}"),
+            Self::Flag(yes) => write!(f, "{yes}"),
             Self::Secret(Secret::Env(name)) => write!(f, "{{ env = {} }}", string(name)),
             Self::Secret(Secret::File(path)) => write!(f, "{{ file = {} }}", string(&path.display())),
             Self::Secret(Secret::Plain(text)) => f.write_str(&string(&without_path(text))),
@@ -196,6 +209,7 @@ impl Kind {
             Self::Integer(..) => "4",
             Self::Duration(..) => "\"15s\"",
             Self::Choice { .. } => "\"rules\"",
+            Self::Flag => "true",
             Self::Url => "\"https://api.github.com\"",
             Self::Name => "\"claude-sonnet-5-5\"",
             Self::Folder => "\"/etc/truing/rules\"",

@@ -33,6 +33,7 @@ use truing_store::Sqlite;
 use super::reading::{self, Change, Reading};
 use crate::budget::{self, Budgets, room};
 use crate::reader::ChildReader;
+use crate::telemetry::{self, Traced};
 
 pub use ended::Part;
 pub use shown::Subject;
@@ -200,9 +201,10 @@ impl<G: Gate> Asking<'_, G> {
         let review = purse.levels.iter().find(|level| level.kind == LevelKind::Review);
         let limits = Limits { money: review.map(|level| level.limit), ..agent.limits };
         let session = agent.gateway.session(purse, [agent.model.clone()], gate);
-        let model = agent.tape.of(session, RUN, AGENT);
+        let model = Traced(agent.tape.of(session, RUN, AGENT));
         let mut ran = native::run(&model, &watched, &told.brief, &limits).await;
         let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        telemetry::ended(&ran.end);
         match &ran.end {
             End::Refused(Refused::Switch) => return Err(AgentError::Halted),
             End::Refused(Refused::Drift { what }) => return Err(AgentError::Drift(what.clone())),

@@ -6,8 +6,9 @@
 
 use std::fmt;
 
+use opentelemetry::trace::FutureExt as _;
 use truing_core::finding::Finding;
-use truing_core::id::{Key, Sha};
+use truing_core::id::{Key, Millis, RunId, Sha};
 use truing_core::outcome::OutcomeRecord;
 use truing_core::port::{Clock, Ids, Reader, Records};
 use truing_git::{BaseFrom, Exported, GitError, Index, Repository, WorktreeDiff};
@@ -17,6 +18,7 @@ use super::given;
 use super::memory::{Memory, clean};
 use super::reading::{self, Change, Reading, ReadingError, Scope};
 use crate::budget::name_of_remote;
+use crate::telemetry;
 
 /// The longest remote URL, in bytes, that a repository is known by.
 const MAX_URL_BYTES: usize = 1024;
@@ -168,9 +170,30 @@ where
         let checked_out = self.repository.born_head();
         let key = self.key();
         let (change, against) = self.compare(checked_out).await?;
+        let run = self.ids.run();
+        let name = self.repository.remote_url().and_then(name_of_remote);
+        let trace = telemetry::review(&run, &key, name.as_deref(), None);
+        let reviewed =
+            self.review(run, key, (change, against), checked_out, started).with_context(trace.clone());
+        let reviewed = reviewed.await;
+        if let Err(error) = &reviewed {
+            telemetry::failed(&trace, &error.to_string());
+        }
+        reviewed
+    }
+
+    /// Reviews a change, under a name.
+    async fn review(
+        &self,
+        run: RunId,
+        key: Key,
+        (change, against): (Change, Against),
+        checked_out: Option<&Sha>,
+        started: Millis,
+    ) -> Result<Review, LocalError> {
         // What is not committed has no name of its own: the run is filed under the commit that is checked out.
         let filed = change.head.clone().or_else(|| checked_out.cloned()).unwrap_or(change.base.clone());
-        let run = self.ids.run();
+        telemetry::head(filed.as_str());
         let asking = self.model.as_ref().map(|model| {
             let name = self.repository.remote_url().and_then(name_of_remote);
             let budgets = &model.agent.budgets;
@@ -197,6 +220,7 @@ where
             ended: self.clock.now(),
             versions: super::versions(),
         };
+        telemetry::done(&record);
         // What is known and was not met is never called fixed: it may be on another branch, or outside of what was
         // compared.
         let memory =

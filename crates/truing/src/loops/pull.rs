@@ -1,7 +1,8 @@
 //! The review of a pull request that nobody but its caller is told of: the steps of the served one from the commits
 //! to the findings, without a slot and without a comment. Findings and outcome go to the user's own records.
 
-use truing_core::id::{Key, PrId};
+use opentelemetry::trace::FutureExt as _;
+use truing_core::id::{Key, PrId, RunId};
 use truing_core::outcome::OutcomeRecord;
 use truing_core::port::{Clock, Ids, PullRequest, Reader, Records};
 
@@ -10,6 +11,7 @@ use super::checkout::{Checkout, CheckoutError, Pinned, changed, configuring};
 use super::local::{Against, Review, Reviewed};
 use super::memory::{Memory, clean};
 use super::reading::Reading;
+use crate::telemetry;
 
 /// One pull request and everything its review needs.
 pub struct Pull<'a, O, R, C, I> {
@@ -43,14 +45,25 @@ where
     /// # Errors
     /// [`CheckoutError`]
     pub async fn run(&self) -> Result<(Review, Pinned), CheckoutError> {
+        let (run, key) = (self.ids.run(), self.id.key());
+        let trace = telemetry::review(&run, &key, self.pull.repository(), Some(self.id.number));
+        let reviewed = self.review(run, key).with_context(trace.clone()).await;
+        if let Err(error) = &reviewed {
+            telemetry::failed(&trace, &error.to_string());
+        }
+        reviewed
+    }
+
+    /// Reviews it, under a name.
+    async fn review(&self, run: RunId, key: Key) -> Result<(Review, Pinned), CheckoutError> {
         let started = self.clock.now();
         let revision = &self.pull.revision;
+        telemetry::head(revision.head.as_str());
         let (mirror, pinned) = self.checkout.fetch(self.pull).await?;
         let change = changed(&mirror, revision).await?;
         let configuring = configuring(&change);
-        let run = self.ids.run();
         let asking = self.model.as_ref().map(|model| {
-            let (key, head) = (self.id.key(), revision.head.as_str());
+            let head = revision.head.as_str();
             let purse = model.agent.budgets.purse(run.clone(), &key, head, self.pull.repository(), started);
             model.asking(purse, Subject::of(self.pull), started)
         });

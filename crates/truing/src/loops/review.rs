@@ -24,6 +24,7 @@ use super::reading::{Change, Reading};
 use super::{desired, since, text};
 use crate::serve::metrics::Metrics;
 use crate::slots::{StepError, step};
+use crate::telemetry;
 
 /// One leased pull request and everything its review needs.
 pub struct Served<'a, S, F, R, C, I, G> {
@@ -240,6 +241,7 @@ where
     ) -> Result<Computing, Stopped> {
         let revision = &pull.revision;
         let started = self.clock.now();
+        telemetry::head(revision.head.as_str());
         let known = self.store.findings(&self.run.key).await?;
         let (mirror, pinned) = self.checkout.fetch(pull).await?;
         tracing::info!(configured_by = pinned.configured.as_ref().map(tracing::field::display), "fetched");
@@ -264,6 +266,7 @@ where
         dismissal::apply(&mut identified.gone, dismissals);
         let mut record = self.record(&change, revision, &identified, outcome, coverage, started);
         (record.turns, record.cost_micro_usd, record.modelled) = agent::spent(part);
+        telemetry::done(&record);
         let findings = identified.all();
         let increment = since.and_then(|since| since.increment);
         record.since =

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use opentelemetry::trace::{FutureExt as _, TraceContextExt as _};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::Instrument as _;
@@ -15,10 +16,12 @@ use truing_forge::github::RemoteError;
 use truing_forge::publisher::Reconciled;
 
 use super::scheduler::Lease;
+use super::writes::TracedPull;
 use super::{Forges, House, notify};
 use crate::loops::checkout::Checkout;
 use crate::loops::review::{Heard, Served, Stopped};
 use crate::slots::{StepError, step};
+use crate::telemetry;
 use crate::wiring;
 
 /// Wall clock of one review step (design.md section 2).
@@ -228,7 +231,7 @@ where
         return Ok(Then::Idle);
     }
     let unknown = || misconfigured(format!("[forge.{}] is not configured", id.forge));
-    let forge = house.forges.pull(id, repo).ok_or_else(unknown)?;
+    let forge = TracedPull(house.forges.pull(id, repo).ok_or_else(unknown)?);
     let remote = house.forges.remote(id, repo).await.ok_or_else(unknown)?;
     let remote = remote.map_err(|error| no_remote(error, house.clock.now()))?;
     let lead = house.lead().await?;
@@ -256,7 +259,22 @@ where
         metrics: &house.metrics,
     };
     // What runs for it, children too, ends with it.
-    let ended = within(house.step_time, served.run()).await;
+    let trace = telemetry::review(&run.id, &run.key, Some(repo), Some(id.number));
+    let ended = within(house.step_time, served.run()).with_context(trace.clone()).await;
+    match &ended {
+        Ok(_) | Err(Stopped::Moved | Stopped::RateLimited { .. }) => {}
+        Err(stopped @ Stopped::Halted) => {
+            trace.span().add_event("KillSwitchEngaged", Vec::new());
+            telemetry::failed(&trace, &stopped.to_string());
+        }
+        Err(
+            stopped
+            @ (Stopped::Lost | Stopped::Fenced(_) | Stopped::NotThere { .. } | Stopped::Failed { .. }),
+        ) => {
+            telemetry::failed(&trace, &stopped.to_string());
+        }
+    }
+    drop(trace);
     let Err(Stopped::Failed { class, .. }) = &ended else { return ended };
     if !lease.last_attempt {
         return ended;

@@ -12,6 +12,7 @@ use truing_forge::github::{GitHub, RemoteError};
 use truing_git::Remote;
 
 use super::Forges;
+use crate::telemetry;
 
 /// One call that writes.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -210,4 +211,85 @@ impl<F: Forge> Forge for WatchedPull<F> {
     fn bounds(&self) -> Bounds {
         self.inner.bounds()
     }
+}
+
+/// A pull request whose writes are traced.
+#[derive(Debug)]
+pub struct TracedPull<F>(pub F);
+
+impl<F: Forge> Forge for TracedPull<F> {
+    async fn pull_request(&self) -> Result<PullRequest, ForgeError> {
+        self.0.pull_request().await
+    }
+
+    async fn comments(
+        &self,
+        producer: Producer,
+        known: &[(Item, CommentId)],
+    ) -> Result<Vec<Observed>, ForgeError> {
+        self.0.comments(producer, known).await
+    }
+
+    async fn create_review(
+        &self,
+        producer: Producer,
+        commit: &Sha,
+        comments: &[InlineDraft],
+    ) -> Result<Vec<(Item, CommentId)>, ForgeError> {
+        traced("create_review", comments.len(), self.0.create_review(producer, commit, comments)).await
+    }
+
+    async fn create_file_comment(
+        &self,
+        producer: Producer,
+        commit: &Sha,
+        comment: &InlineDraft,
+    ) -> Result<CommentId, ForgeError> {
+        traced("create_file_comment", 1, self.0.create_file_comment(producer, commit, comment)).await
+    }
+
+    async fn create_summary(&self, producer: Producer, body: &str) -> Result<CommentId, ForgeError> {
+        traced("create_summary", 1, self.0.create_summary(producer, body)).await
+    }
+
+    async fn update(
+        &self,
+        producer: Producer,
+        item: &Item,
+        comment: &CommentId,
+        body: &str,
+    ) -> Result<(), ForgeError> {
+        traced("update", 1, self.0.update(producer, item, comment, body)).await
+    }
+
+    async fn resolve(&self, thread: &ThreadId, resolved: bool) -> Result<(), ForgeError> {
+        let action = if resolved { "resolve" } else { "reopen" };
+        traced(action, 1, self.0.resolve(thread, resolved)).await
+    }
+
+    async fn delete(&self, item: &Item, comment: &CommentId) -> Result<(), ForgeError> {
+        traced("delete", 1, self.0.delete(item, comment)).await
+    }
+
+    async fn set_status(&self, status: &DesiredStatus) -> Result<(), ForgeError> {
+        traced("set_status", 1, self.0.set_status(status)).await
+    }
+
+    fn bounds(&self) -> Bounds {
+        self.0.bounds()
+    }
+}
+
+/// One call, as a span of the review that is traced.
+async fn traced<T>(
+    action: &'static str,
+    items: usize,
+    call: impl Future<Output = Result<T, ForgeError>>,
+) -> Result<T, ForgeError> {
+    let step = telemetry::write(action, items);
+    let answer = call.await;
+    if let Err(error) = &answer {
+        step.failed("forge", &error.to_string());
+    }
+    answer
 }

@@ -16,3 +16,4 @@ mod run;
 mod sarif;
 mod staged;
 mod tape;
+mod traces;

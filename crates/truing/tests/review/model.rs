@@ -35,7 +35,7 @@ impl Scene {
     }
 
     /// With these lines in the operator's file.
-    fn with(mut self, config: &str) -> Self {
+    pub(crate) fn with(mut self, config: &str) -> Self {
         self.config = config.to_owned();
         self
     }

@@ -22,6 +22,7 @@ use truing_model::messages::Tool;
 use truing_reader::tools::{DIFF, TreeTool, diff};
 
 use crate::loops::reading::{Change, Reading};
+use crate::telemetry;
 
 /// How much of the change is shown at first, in bytes; about a quarter of a context.
 const MAX_SHOWN_BYTES: usize = 160 << 10;
@@ -189,7 +190,10 @@ impl<T: Tools> Tools for Watched<'_, T> {
     }
 
     async fn call(&self, name: &str, input: &Value) -> Output {
+        let step = telemetry::tool(name, input);
         let output = self.tools.call(name, input).await;
+        step.answered(&output.text, output.is_error);
+        drop(step);
         let looks = name == DIFF || name == TreeTool::Read.name();
         if let (true, false, Some(path)) = (looks, output.is_error, input.get("path").and_then(Value::as_str))
         {

@@ -1,0 +1,261 @@
+//! Where traces go: OTLP over HTTP, sent by this program's own client on its own runtime, in batches, from a queue that
+//! drops what does not fit.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use opentelemetry::global;
+use opentelemetry::trace::{SpanId, TraceId};
+use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
+use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig as _, WithHttpConfig as _};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator, SdkTracerProvider};
+use tokio::runtime::Handle;
+use url::Url;
+
+use crate::config::TelemetryConfig;
+use crate::config::secret::SecretError;
+use crate::environment::Environment;
+
+/// How long one export may take.
+const EXPORT_TIME: Duration = Duration::from_secs(10);
+/// How long the last export may keep a process that has done its work.
+const LEAVE: Duration = Duration::from_secs(2);
+/// Where traces are below an address, by the protocol.
+const TRACES: &str = "/v1/traces";
+/// And below one of Langfuse.
+const LANGFUSE_TRACES: &str = "/api/public/otel/v1/traces";
+/// Langfuse's own server.
+const LANGFUSE: &str = "https://cloud.langfuse.com";
+/// The most that is read of an answer, which nobody looks at.
+const MAX_ANSWER_BYTES: usize = 64 << 10;
+
+/// May texts be in traces?
+static CAPTURE: AtomicBool = AtomicBool::new(false);
+
+thread_local! {
+    /// The id of the trace that is begun next on this thread.
+    static NEXT: Cell<Option<TraceId>> = const { Cell::new(None) };
+}
+
+/// Why nothing can be traced.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum TelemetryError {
+    /// The headers cannot be read.
+    #[error("telemetry.headers: {0}")]
+    Secret(#[from] SecretError),
+    /// They are something else.
+    #[error("telemetry.headers must be NAME=VALUE, several with commas between them")]
+    Headers,
+    /// The exporter cannot be set up.
+    #[error("traces cannot be exported: {0}")]
+    SetUp(String),
+}
+
+/// The export. What waits is sent when this is dropped, if that does not take long.
+pub struct Exporting(SdkTracerProvider);
+
+impl Drop for Exporting {
+    fn drop(&mut self) {
+        if let Err(error) = self.0.shutdown_with_timeout(LEAVE) {
+            tracing::warn!(%error, "the last traces are not exported");
+        }
+    }
+}
+
+/// May texts be in traces?
+pub(super) fn captures() -> bool {
+    CAPTURE.load(Ordering::Relaxed)
+}
+
+/// The next trace on this thread has this id.
+pub(super) fn begin_as(id: TraceId) {
+    NEXT.set(Some(id));
+}
+
+/// Begins to export what is traced, if anybody said where to.
+///
+/// # Errors
+/// [`TelemetryError`]: what is configured cannot be used.
+pub fn start(
+    config: &TelemetryConfig,
+    environment: &Environment,
+    runtime: &Handle,
+) -> Result<Option<Exporting>, TelemetryError> {
+    let Some((endpoint, headers)) = target(config, environment)? else { return Ok(None) };
+    let set_up = |error: &dyn std::fmt::Display| TelemetryError::SetUp(error.to_string());
+    let mut http =
+        reqwest::Client::builder().timeout(EXPORT_TIME).redirect(reqwest::redirect::Policy::none());
+    // As for models: a proxy is for the way out, and this machine is not on it.
+    let host = Url::parse(&endpoint).ok().and_then(|url| url.host_str().map(str::to_owned));
+    if host.is_some_and(|host| matches!(host.as_str(), "localhost" | "127.0.0.1" | "[::1]")) {
+        http = http.no_proxy();
+    }
+    let sender = Sender { http: http.build().map_err(|error| set_up(&error))?, runtime: runtime.clone() };
+    let exporter = SpanExporter::builder()
+        .with_http()
+        .with_http_client(sender)
+        .with_protocol(Protocol::HttpBinary)
+        .with_endpoint(endpoint)
+        .with_headers(headers)
+        .with_timeout(EXPORT_TIME)
+        .build()
+        .map_err(|error| set_up(&error))?;
+    let provider = SdkTracerProvider::builder()
+        .with_batch_exporter(exporter)
+        .with_id_generator(Ids::default())
+        .with_resource(Resource::builder().with_service_name("truing").build())
+        .build();
+    CAPTURE.store(config.capture_content, Ordering::Relaxed);
+    global::set_tracer_provider(provider.clone());
+    Ok(Some(Exporting(provider)))
+}
+
+/// An address, and what is sent along.
+type Target = (String, HashMap<String, String>);
+
+/// Where to, and with which headers: as configured, else as variables say that are not ours.
+fn target(config: &TelemetryConfig, environment: &Environment) -> Result<Option<Target>, TelemetryError> {
+    let variable = |name: &str| {
+        environment.get(name).and_then(|value| value.to_str()).filter(|value| !value.trim().is_empty())
+    };
+    let own = match &config.headers {
+        Some(secret) => Some(headers(secret.read(environment)?.expose()).ok_or(TelemetryError::Headers)?),
+        None => None,
+    };
+    let foreign = variable("OTEL_EXPORTER_OTLP_TRACES_HEADERS").or(variable("OTEL_EXPORTER_OTLP_HEADERS"));
+    let given = own.or_else(|| headers(foreign?)).unwrap_or_default();
+    let below = |base: &str| format!("{}{TRACES}", base.trim_end_matches('/').trim_end_matches(TRACES));
+    let endpoint = config
+        .otlp_endpoint
+        .as_deref()
+        .map(below)
+        .or_else(|| variable("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT").map(str::to_owned))
+        .or_else(|| variable("OTEL_EXPORTER_OTLP_ENDPOINT").map(below));
+    let langfuse = variable("LANGFUSE_PUBLIC_KEY").zip(variable("LANGFUSE_SECRET_KEY"));
+    Ok(match (endpoint, langfuse) {
+        (Some(endpoint), _) => Some((endpoint, given)),
+        (None, Some((public, secret))) => {
+            let base = variable("LANGFUSE_BASE_URL").unwrap_or(LANGFUSE).trim_end_matches('/');
+            let login = format!("Basic {}", STANDARD.encode(format!("{public}:{secret}")));
+            Some((format!("{base}{LANGFUSE_TRACES}"), HashMap::from([("authorization".to_owned(), login)])))
+        }
+        (None, None) => None,
+    })
+}
+
+/// `NAME=VALUE` with commas between them, values percent-encoded where they must be.
+fn headers(text: &str) -> Option<HashMap<String, String>> {
+    let pair = |pair: &str| {
+        let (name, value) = pair.split_once('=')?;
+        // Percent-decoding as in the query of an address, where a plus is a blank.
+        let value = value.trim().replace('+', "%2B");
+        let decoded = url::form_urlencoded::parse(value.as_bytes()).next();
+        let value = decoded.map(|(value, _)| value.into_owned()).unwrap_or_default();
+        (!name.trim().is_empty()).then(|| (name.trim().to_lowercase(), value))
+    };
+    text.split(',').filter(|part| !part.trim().is_empty()).map(pair).collect()
+}
+
+/// Traces are named by the reviews that they are of.
+#[derive(Debug, Default)]
+struct Ids(RandomIdGenerator);
+
+impl IdGenerator for Ids {
+    fn new_trace_id(&self) -> TraceId {
+        NEXT.take().unwrap_or_else(|| self.0.new_trace_id())
+    }
+
+    fn new_span_id(&self) -> SpanId {
+        self.0.new_span_id()
+    }
+}
+
+/// Sends on our runtime what the exporter's own thread asks for.
+#[derive(Debug)]
+struct Sender {
+    http: reqwest::Client,
+    runtime: Handle,
+}
+
+type Sending<'a> = Pin<Box<dyn Future<Output = Result<Response<Bytes>, HttpError>> + Send + 'a>>;
+
+impl HttpClient for Sender {
+    fn send_bytes<'a, 'b>(&'a self, request: Request<Bytes>) -> Sending<'b>
+    where
+        'a: 'b,
+        Self: 'b,
+    {
+        let sending = self.runtime.spawn(send(self.http.clone(), request));
+        Box::pin(async move {
+            let sent = sending.await.unwrap_or_else(|error| Err(error.into()));
+            match &sent {
+                Ok(response) if response.status().is_success() => {}
+                Ok(response) => tracing::warn!(status = response.status().as_u16(), "traces are not taken"),
+                Err(error) => tracing::warn!(%error, "traces are not exported"),
+            }
+            sent
+        })
+    }
+}
+
+async fn send(http: reqwest::Client, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+    let request = reqwest::Request::try_from(request)?;
+    let mut answer = http.execute(request).await.map_err(reqwest::Error::without_url)?;
+    let (status, headers) = (answer.status(), answer.headers().clone());
+    let mut body = Vec::new();
+    while let Some(piece) = answer.chunk().await.map_err(reqwest::Error::without_url)? {
+        if body.len() + piece.len() <= MAX_ANSWER_BYTES {
+            body.extend_from_slice(&piece);
+        }
+    }
+    let mut response = Response::new(Bytes::from(body));
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    Ok(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::secret::{Secret, SecretText};
+
+    fn config(endpoint: Option<&str>, headers: Option<&str>) -> TelemetryConfig {
+        let headers = headers.map(|text| Secret::Plain(SecretText::new(text)));
+        TelemetryConfig { otlp_endpoint: endpoint.map(str::to_owned), headers, capture_content: false }
+    }
+
+    #[test]
+    fn our_own_keys_win_over_the_variables_of_others() {
+        let all = [
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://otel.example/"),
+            ("OTEL_EXPORTER_OTLP_HEADERS", "X-A=b%20c, d=e+f"),
+            ("LANGFUSE_PUBLIC_KEY", "pk"),
+            ("LANGFUSE_SECRET_KEY", "sk"),
+            ("LANGFUSE_BASE_URL", "https://langfuse.example/"),
+        ];
+        let of = |config: &TelemetryConfig, variables: &[(&str, &str)]| {
+            target(config, &Environment::new(variables.iter().copied(), "/")).unwrap()
+        };
+        assert_eq!(of(&config(None, None), &[]), None);
+        assert_eq!(of(&config(None, None), &all[2..3]), None, "half a login is none");
+        let (endpoint, headers) = of(&config(Some("http://127.0.0.1:4318"), Some("k=v")), &all).unwrap();
+        assert_eq!(
+            (endpoint.as_str(), &headers["k"], headers.len()),
+            ("http://127.0.0.1:4318/v1/traces", &"v".into(), 1)
+        );
+        let (endpoint, headers) = of(&config(None, None), &all).unwrap();
+        assert_eq!(endpoint, "https://otel.example/v1/traces");
+        assert_eq!((headers["x-a"].as_str(), headers["d"].as_str()), ("b c", "e+f"));
+        let (endpoint, headers) = of(&config(None, None), &all[2..]).unwrap();
+        assert_eq!(endpoint, "https://langfuse.example/api/public/otel/v1/traces");
+        assert_eq!(headers["authorization"], "Basic cGs6c2s=");
+        let wrong = target(&config(Some("https://h"), Some("no pair")), &Environment::default());
+        assert_eq!(wrong, Err(TelemetryError::Headers));
+    }
+}

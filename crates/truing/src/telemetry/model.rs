@@ -1,0 +1,103 @@
+//! A model whose calls are traced, with their tokens and what they cost.
+
+use opentelemetry::trace::SpanKind;
+use opentelemetry::{Array, KeyValue, StringValue, Value};
+use serde_json::json;
+use truing_model::gateway::{Answer, Model, Refused};
+use truing_model::messages::Request;
+
+use super::step::{Content, Step, content};
+
+const INPUT: Content = Content {
+    convention: "gen_ai.input.messages",
+    langfuse: "langfuse.observation.input",
+    digest: ["truing.model.input.sha256", "truing.model.input.bytes"],
+};
+const OUTPUT: Content = Content {
+    convention: "gen_ai.output.messages",
+    langfuse: "langfuse.observation.output",
+    digest: ["truing.model.output.sha256", "truing.model.output.bytes"],
+};
+
+/// A model; each of its calls, with all tries, is a span of the review that is traced.
+#[derive(Debug)]
+pub struct Traced<M>(pub M);
+
+impl<M: Model> Model for Traced<M> {
+    async fn ask(&self, request: &Request) -> Result<Answer, Refused> {
+        let step = Step::begin(|| format!("chat {}", request.model), SpanKind::Client, || asked(request));
+        let result = self.0.ask(request).await;
+        match &result {
+            Ok(answer) => step.says(|| answered(answer)),
+            Err(refused) => step.failed(kind(refused), &refused.to_string()),
+        }
+        result
+    }
+}
+
+fn asked(request: &Request) -> Vec<KeyValue> {
+    let mut attributes = vec![
+        KeyValue::new("gen_ai.operation.name", "chat"),
+        KeyValue::new("gen_ai.provider.name", "anthropic"),
+        KeyValue::new("gen_ai.request.model", request.model.clone()),
+        KeyValue::new("gen_ai.request.max_tokens", i64::from(request.max_tokens)),
+        KeyValue::new("gen_ai.request.stream", true),
+        KeyValue::new("langfuse.observation.type", "generation"),
+    ];
+    // What went before stands in the spans before.
+    let said = request.messages.last().and_then(|message| serde_json::to_string(message).ok());
+    attributes.extend(content(INPUT, &said.unwrap_or_default()));
+    attributes
+}
+
+fn answered(answer: &Answer) -> Vec<KeyValue> {
+    let usage = &answer.usage;
+    let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+    let written = usage.cache_write_5m.saturating_add(usage.cache_write_1h);
+    // The conventions' input has the cached tokens in it; the provider's has not.
+    let input = usage.input.saturating_add(usage.cache_read).saturating_add(written);
+    let stop = serde_json::to_value(answer.stop).ok().and_then(|stop| stop.as_str().map(str::to_owned));
+    let reasons: Vec<StringValue> = stop.into_iter().map(StringValue::from).collect();
+    // Disjoint, so that nobody has to guess what is counted where.
+    let details = json!({
+        "input": usage.input,
+        "output": usage.output,
+        "input_cached_tokens": usage.cache_read,
+        "input_cache_creation_5m": usage.cache_write_5m,
+        "input_cache_creation_1h": usage.cache_write_1h,
+    });
+    #[allow(clippy::cast_precision_loss, reason = "an answer costs no billions")]
+    let cost = json!({ "total": answer.cost.0 as f64 / 1e6 });
+    let mut attributes = vec![
+        KeyValue::new("gen_ai.response.model", answer.model.clone()),
+        KeyValue::new("gen_ai.response.finish_reasons", Value::Array(Array::String(reasons))),
+        KeyValue::new("gen_ai.usage.input_tokens", number(input)),
+        KeyValue::new("gen_ai.usage.output_tokens", number(usage.output)),
+        KeyValue::new("gen_ai.usage.cache_read.input_tokens", number(usage.cache_read)),
+        KeyValue::new("gen_ai.usage.cache_creation.input_tokens", number(written)),
+        KeyValue::new("langfuse.observation.model.name", answer.model.clone()),
+        KeyValue::new("langfuse.observation.usage_details", details.to_string()),
+        KeyValue::new("langfuse.observation.cost_details", cost.to_string()),
+        KeyValue::new("truing.model.request_id", answer.request_id.clone()),
+    ];
+    let said = serde_json::to_string(&answer.message).unwrap_or_default();
+    attributes.extend(content(OUTPUT, &said));
+    attributes
+}
+
+/// The type of an error.
+fn kind(refused: &Refused) -> &'static str {
+    match refused {
+        Refused::Budget { .. } => "budget",
+        Refused::Switch => "kill_switch",
+        Refused::NotAllowed(_) => "not_allowed",
+        Refused::SpendCap { .. } => "spend_cap",
+        Refused::Unauthorized { .. } => "unauthorized",
+        Refused::Rejected { .. } => "rejected",
+        Refused::TooLong { .. } => "too_long",
+        Refused::Unavailable { .. } => "unavailable",
+        Refused::Nonsense { .. } => "nonsense",
+        Refused::Ledger(_) => "ledger",
+        Refused::Drift { .. } => "drift",
+    }
+}

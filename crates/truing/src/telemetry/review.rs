@@ -1,0 +1,125 @@
+//! A review's own span, and what is said of it while it goes on.
+
+use std::sync::Arc;
+
+use opentelemetry::trace::{SpanKind, Status, TraceContextExt as _, TraceId, Tracer as _};
+use opentelemetry::{Context, KeyValue, global};
+use sha2::{Digest as _, Sha256};
+use truing_agent::native::{End, Limit};
+use truing_core::id::{Key, RunId};
+use truing_core::line;
+use truing_core::outcome::{OutcomeKind, OutcomeRecord};
+use truing_model::gateway::Refused;
+use truing_reader::redact::redact;
+use uuid::Uuid;
+
+use super::export::begin_as;
+use super::step::{Common, SCOPE};
+
+/// What operators look for.
+const NAME: &str = "pr-review";
+/// The most characters of a reason.
+const MAX_REASON_CHARS: usize = 300;
+
+/// Begins the trace of a review: the context that its future is to be polled in, and dropped with.
+pub fn review(run: &RunId, key: &Key, repository: Option<&str>, number: Option<u64>) -> Context {
+    let mut common = vec![
+        KeyValue::new("langfuse.trace.name", NAME),
+        KeyValue::new("langfuse.session.id", key.as_str().to_owned()),
+        KeyValue::new("gen_ai.conversation.id", run.as_str().to_owned()),
+        KeyValue::new("reviewId", run.as_str().to_owned()),
+    ];
+    common.extend(repository.map(|name| KeyValue::new("repo", name.to_owned())));
+    common.extend(
+        number.and_then(|number| i64::try_from(number).ok()).map(|number| KeyValue::new("prNumber", number)),
+    );
+    let own = [
+        KeyValue::new("gen_ai.operation.name", "invoke_agent"),
+        KeyValue::new("gen_ai.agent.name", NAME),
+        KeyValue::new("gen_ai.agent.version", env!("CARGO_PKG_VERSION")),
+        KeyValue::new("langfuse.observation.type", "agent"),
+    ];
+    let attributes: Vec<KeyValue> = common.iter().cloned().chain(own).collect();
+    let tracer = global::tracer(SCOPE);
+    let builder = tracer.span_builder(NAME).with_kind(SpanKind::Internal).with_attributes(attributes);
+    begin_as(trace_id(run));
+    let span = tracer.build_with_context(builder, &Context::new());
+    Context::new().with_value(Common(Arc::from(common))).with_span(span)
+}
+
+/// A review's id is a UUID, which is a trace's id, too; of any other name its hash is.
+fn trace_id(run: &RunId) -> TraceId {
+    let id = Uuid::parse_str(run.as_str()).map_or_else(
+        |_| {
+            let mut half = [0; 16];
+            half.copy_from_slice(Sha256::digest(run.as_str()).get(..16).unwrap_or(&[1; 16]));
+            half
+        },
+        |id| *id.as_bytes(),
+    );
+    TraceId::from_bytes(id)
+}
+
+/// Which commit is reviewed.
+pub fn head(sha: &str) {
+    Context::current().span().set_attribute(KeyValue::new("headSha", sha.to_owned()));
+}
+
+/// Something that operators look for happened.
+pub fn event(name: &'static str, attributes: Vec<KeyValue>) {
+    Context::current().span().add_event(name, attributes);
+}
+
+/// How the model's part ended, in the words of the agent SDK where it has one.
+pub fn ended(end: &End) {
+    let (subtype, stop_reason) = match end {
+        End::Done => ("success", "end_turn"),
+        End::Limit(Limit::Turns) => ("error_max_turns", "max_turns"),
+        End::Limit(Limit::Money) | End::Refused(Refused::Budget { .. }) => ("error_max_budget_usd", "budget"),
+        End::Limit(Limit::Time) => ("error_during_execution", "time_limit"),
+        End::Limit(Limit::Calls) => ("error_during_execution", "tool_limit"),
+        End::Declined => ("error_during_execution", "refusal"),
+        End::Cut => ("error_during_execution", "max_tokens"),
+        End::Full => ("error_during_execution", "model_context_window_exceeded"),
+        End::Unreadable(_) => ("error_during_execution", "unreadable"),
+        End::Refused(_) => ("error_during_execution", "refused"),
+    };
+    let span = [KeyValue::new("subtype", subtype), KeyValue::new("stop_reason", stop_reason)];
+    Context::current().span().set_attributes(span);
+}
+
+/// What the review came to.
+pub fn done(record: &OutcomeRecord) {
+    let current = Context::current();
+    let span = current.span();
+    if !span.is_recording() {
+        return;
+    }
+    let outcome = &record.outcome;
+    let denials =
+        record.modelled.iter().flat_map(|did| did.denials.values()).copied().map(i64::from).sum::<i64>();
+    #[allow(clippy::cast_precision_loss, reason = "a review costs no billions")]
+    let cost = record.cost_micro_usd.0 as f64 / 1e6;
+    span.set_attributes([
+        KeyValue::new("cost_usd", cost),
+        KeyValue::new("num_turns", i64::from(record.turns)),
+        KeyValue::new("permission_denials", denials),
+        KeyValue::new("truing.outcome", outcome.kind.as_str()),
+    ]);
+    if record.modelled.is_none() {
+        span.set_attribute(KeyValue::new("subtype", "success"));
+    }
+    let reason = outcome.reason.as_ref().map(|reason| line::clean(&redact(reason), MAX_REASON_CHARS));
+    match (outcome.kind, reason) {
+        (OutcomeKind::Failed, reason) => span.set_status(Status::error(reason.unwrap_or_default())),
+        (_, Some(reason)) => span.set_attribute(KeyValue::new("truing.outcome.reason", reason)),
+        (_, None) => {}
+    }
+}
+
+/// The review of this context could not be done.
+pub fn failed(context: &Context, why: &str) {
+    let why = line::clean(&redact(why), MAX_REASON_CHARS);
+    context.span().set_attribute(KeyValue::new("subtype", "error_during_execution"));
+    context.span().set_status(Status::error(why));
+}

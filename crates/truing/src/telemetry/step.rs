@@ -1,0 +1,139 @@
+//! Spans below a review's: one begins if a review is traced, and ends with its value.
+
+use std::sync::Arc;
+
+use opentelemetry::trace::{SpanKind, Status, TraceContextExt as _, Tracer as _};
+use opentelemetry::{Context, KeyValue, global};
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+use truing_core::line;
+use truing_reader::redact::redact;
+
+use super::export::captures;
+
+/// Who says what is traced.
+pub(super) const SCOPE: &str = "truing";
+/// The most characters of a text in a span.
+const MAX_TEXT_CHARS: usize = 32 << 10;
+/// The most characters of why something failed.
+const MAX_WHY_CHARS: usize = 300;
+
+/// What every span of a trace says.
+#[derive(Clone)]
+pub(super) struct Common(pub(super) Arc<[KeyValue]>);
+
+/// A span that is under way; nothing where nothing is traced.
+pub struct Step(Option<Context>);
+
+impl Step {
+    /// Begins one. `attributes` are only made if it is wanted.
+    pub(super) fn begin(
+        name: impl FnOnce() -> String,
+        kind: SpanKind,
+        attributes: impl FnOnce() -> Vec<KeyValue>,
+    ) -> Self {
+        let current = Context::current();
+        if !current.span().is_recording() {
+            return Self(None);
+        }
+        let mut attributes = attributes();
+        attributes.extend(current.get::<Common>().iter().flat_map(|common| common.0.iter().cloned()));
+        let tracer = global::tracer(SCOPE);
+        let builder = tracer.span_builder(name()).with_kind(kind).with_attributes(attributes);
+        let span = tracer.build_with_context(builder, &current);
+        Self(Some(current.with_span(span)))
+    }
+
+    /// Says more of it. `attributes` are only made if it is wanted.
+    pub fn says(&self, attributes: impl FnOnce() -> Vec<KeyValue>) {
+        if let Some(context) = &self.0 {
+            context.span().set_attributes(attributes());
+        }
+    }
+
+    /// It failed, with an error of this type.
+    pub fn failed(&self, kind: &'static str, why: &str) {
+        if let Some(context) = &self.0 {
+            context.span().set_attribute(KeyValue::new("error.type", kind));
+            context.span().set_status(Status::error(line::clean(&redact(why), MAX_WHY_CHARS)));
+        }
+    }
+}
+
+impl Drop for Step {
+    fn drop(&mut self) {
+        if let Some(context) = &self.0 {
+            context.span().end();
+        }
+    }
+}
+
+/// A tool is called.
+pub fn tool(name: &str, input: &Value) -> Step {
+    let attributes = || {
+        let mut attributes = vec![
+            KeyValue::new("gen_ai.operation.name", "execute_tool"),
+            KeyValue::new("gen_ai.tool.name", name.to_owned()),
+            KeyValue::new("gen_ai.tool.type", "function"),
+            KeyValue::new("langfuse.observation.type", "tool"),
+        ];
+        attributes.extend(content(TOOL_INPUT, &input.to_string()));
+        attributes
+    };
+    Step::begin(|| format!("execute_tool {name}"), SpanKind::Internal, attributes)
+}
+
+/// A forge is written to.
+pub fn write(action: &'static str, items: usize) -> Step {
+    let attributes = || {
+        let items = i64::try_from(items).unwrap_or(i64::MAX);
+        vec![
+            KeyValue::new("truing.forge.action", action),
+            KeyValue::new("truing.forge.items", items),
+            KeyValue::new("langfuse.observation.type", "span"),
+        ]
+    };
+    Step::begin(|| format!("forge {action}"), SpanKind::Client, attributes)
+}
+
+/// The names of a text: in the conventions, for Langfuse, and what its hash and size begin with.
+pub(super) struct Content {
+    pub(super) convention: &'static str,
+    pub(super) langfuse: &'static str,
+    pub(super) digest: [&'static str; 2],
+}
+
+const TOOL_INPUT: Content = Content {
+    convention: "gen_ai.tool.call.arguments",
+    langfuse: "langfuse.observation.input",
+    digest: ["truing.tool.arguments.sha256", "truing.tool.arguments.bytes"],
+};
+/// What a tool answers.
+pub(crate) const TOOL_OUTPUT: Content = Content {
+    convention: "gen_ai.tool.call.result",
+    langfuse: "langfuse.observation.output",
+    digest: ["truing.tool.result.sha256", "truing.tool.result.bytes"],
+};
+
+/// A text without secrets, where texts may be traced; else its hash and its size.
+pub(super) fn content(of: Content, text: &str) -> Vec<KeyValue> {
+    if captures() {
+        let shown = line::cut(redact(text), MAX_TEXT_CHARS);
+        return vec![KeyValue::new(of.convention, shown.clone()), KeyValue::new(of.langfuse, shown)];
+    }
+    let [hash, bytes] = of.digest;
+    vec![
+        KeyValue::new(hash, hex::encode(Sha256::digest(text))),
+        KeyValue::new(bytes, i64::try_from(text.len()).unwrap_or(i64::MAX)),
+    ]
+}
+
+impl Step {
+    /// What a tool answered.
+    pub fn answered(&self, text: &str, is_error: bool) {
+        self.says(|| content(TOOL_OUTPUT, text));
+        if is_error {
+            self.failed("tool_error", "the tool could not do it");
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! Traces of reviews, as a real receiver of OTLP over HTTP gets them.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value::Value};
+use opentelemetry_proto::tonic::trace::v1::Span;
+use prost::Message as _;
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use truing_fakes::model::{Answer, KEY};
+
+use crate::model::{Scene, finding, read, report};
+use crate::place::{Ran, key};
+
+/// What came: the path of each request with its login, and every span.
+#[derive(Default)]
+struct Came {
+    logins: Vec<String>,
+    spans: Vec<Span>,
+}
+
+/// A receiver on this machine.
+struct Receiver {
+    came: Arc<Mutex<Came>>,
+    url: String,
+    _runtime: Runtime,
+}
+
+impl Receiver {
+    fn start() -> Self {
+        let runtime = Runtime::new().unwrap();
+        let came = Arc::new(Mutex::new(Came::default()));
+        let router =
+            axum::Router::new().route("/in/v1/traces", axum::routing::post(take)).with_state(came.clone());
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let url = format!("http://{}/in", listener.local_addr().unwrap());
+        runtime.spawn(async move { axum::serve(listener, router).await });
+        Self { came, url, _runtime: runtime }
+    }
+
+    /// Everything that a command has sent when it has ended.
+    fn spans(&self) -> Vec<Span> {
+        std::mem::take(&mut self.came.lock().unwrap().spans)
+    }
+}
+
+async fn take(State(came): State<Arc<Mutex<Came>>>, headers: HeaderMap, body: Bytes) -> &'static str {
+    assert_eq!(headers["content-type"], "application/x-protobuf");
+    let request = ExportTraceServiceRequest::decode(body).unwrap();
+    let mut came = came.lock().unwrap();
+    came.logins.push(headers["authorization"].to_str().unwrap().to_owned());
+    let scopes = request.resource_spans.into_iter().flat_map(|resource| resource.scope_spans);
+    came.spans.extend(scopes.flat_map(|scope| scope.spans));
+    ""
+}
+
+/// The attributes of a span, as text.
+fn said(span: &Span) -> BTreeMap<&str, String> {
+    let text = |pair: &KeyValue| match pair.value.as_ref().and_then(|value| value.value.as_ref()) {
+        Some(Value::StringValue(text)) => text.clone(),
+        Some(Value::IntValue(number)) => number.to_string(),
+        Some(Value::DoubleValue(number)) => number.to_string(),
+        Some(Value::BoolValue(yes)) => yes.to_string(),
+        other => format!("{other:?}"),
+    };
+    span.attributes.iter().map(|pair| (pair.key.as_str(), text(pair))).collect()
+}
+
+fn named<'a>(spans: &'a [Span], name: &str) -> Vec<&'a Span> {
+    spans.iter().filter(|span| span.name == name).collect()
+}
+
+/// A review in which a model reads a file with a key in it, and quotes it.
+fn reviewed(receiver: &Receiver, config: &str) -> (Ran, Vec<Span>) {
+    let mut quoting = finding();
+    quoting["body"] = json!(format!("It has {}.", key()));
+    let scene = Scene::of([read("conf.py"), report(&[quoting])]).with(config);
+    scene.place.write("conf.py", format!("KEY = \"{}\"\n", key()));
+    let mut command = scene.command(&["--format", "json"]);
+    command
+        .env("TRUING_TELEMETRY__OTLP_ENDPOINT", &receiver.url)
+        .env("OTLP_HEADERS", "Authorization=Basic%20canary");
+    command.env("TRUING_TELEMETRY__HEADERS__ENV", "OTLP_HEADERS");
+    let ran = Ran::from(command.output().unwrap());
+    (ran, receiver.spans())
+}
+
+#[test]
+fn a_review_is_one_trace_with_a_span_for_each_call_and_no_text() {
+    let receiver = Receiver::start();
+    let (ran, spans) = reviewed(&receiver, "");
+    assert_eq!(ran.exit, 1, "{}", ran.err);
+    let root = named(&spans, "pr-review")[0];
+    assert!(root.parent_span_id.is_empty() && spans.iter().all(|span| span.trace_id == root.trace_id));
+    let about = said(root);
+    // The review's id, a UUID, is the trace's.
+    assert_eq!(about["reviewId"].replace('-', ""), hex(&root.trace_id));
+    for (name, value) in
+        [("num_turns", "2"), ("subtype", "success"), ("stop_reason", "end_turn"), ("permission_denials", "0")]
+    {
+        assert_eq!(about[name], value, "{name}");
+    }
+    assert_eq!(about["headSha"].len(), 40);
+    let cost: f64 = about["cost_usd"].parse().unwrap();
+    assert_eq!((cost * 1e6).round(), ran.json()["cost_micro_usd"].as_f64().unwrap());
+
+    let chats = named(&spans, "chat claude-sonnet-5-5");
+    assert_eq!(chats.len(), 2);
+    let chat = said(chats[0]);
+    for (name, value) in [
+        ("gen_ai.operation.name", "chat"),
+        ("gen_ai.provider.name", "anthropic"),
+        ("gen_ai.response.model", "claude-sonnet-5-5"),
+        ("gen_ai.usage.input_tokens", "1000"),
+        ("gen_ai.usage.output_tokens", "100"),
+        ("langfuse.observation.type", "generation"),
+        ("langfuse.trace.name", "pr-review"),
+    ] {
+        assert_eq!(chat[name], value, "{name}");
+    }
+    let usage: serde_json::Value = serde_json::from_str(&chat["langfuse.observation.usage_details"]).unwrap();
+    assert_eq!((&usage["input"], &usage["output"]), (&json!(1000), &json!(100)));
+    let cost: serde_json::Value = serde_json::from_str(&chat["langfuse.observation.cost_details"]).unwrap();
+    assert!(cost["total"].as_f64().unwrap() > 0.0);
+
+    let tool = said(named(&spans, "execute_tool read")[0]);
+    assert_eq!(
+        (tool["gen_ai.tool.name"].as_str(), tool["truing.tool.arguments.bytes"].as_str()),
+        ("read", "18")
+    );
+    assert_eq!(tool["truing.tool.result.sha256"].len(), 64);
+    let all = format!("{spans:?}");
+    for text in [&key(), KEY, "AKIA", "charge(x)", "Swallows", "canary"] {
+        assert!(!all.contains(text), "{text} is in a trace");
+    }
+    assert_eq!(receiver.came.lock().unwrap().logins.first().unwrap(), "Basic canary");
+}
+
+#[test]
+fn texts_are_traced_if_that_is_configured_and_secrets_are_not() {
+    let receiver = Receiver::start();
+    let (_, spans) = reviewed(&receiver, "[telemetry]\ncapture_content = true\n");
+    let tool = said(named(&spans, "execute_tool read")[0]);
+    assert_eq!(tool["gen_ai.tool.call.arguments"], r#"{"path":"conf.py"}"#);
+    assert!(tool["gen_ai.tool.call.result"].contains("KEY = \"AKIA…"), "{tool:?}");
+    let chats = named(&spans, "chat claude-sonnet-5-5");
+    assert!(said(chats[0])["gen_ai.input.messages"].contains("charge(x)"));
+    assert!(said(chats[1])["langfuse.observation.output"].contains("It has AKIA…"));
+    let all = format!("{spans:?}");
+    assert!(!all.contains(&key()) && !all.contains(KEY) && !all.contains("canary"));
+}
+
+#[test]
+fn a_budget_that_ends_a_review_is_an_event() {
+    let receiver = Receiver::start();
+    let (_, spans) = reviewed(&receiver, "[budget]\nreview_usd = 0.01\n");
+    let root = named(&spans, "pr-review")[0];
+    let events: Vec<&str> = root.events.iter().map(|event| event.name.as_str()).collect();
+    assert_eq!((events, said(root)["subtype"].as_str()), (vec!["budget.exceeded"], "error_max_budget_usd"));
+    let (_, spans) = reviewed(&receiver, "[budget]\nrepo_day_usd = 0\n");
+    assert_eq!(named(&spans, "pr-review")[0].events[0].name, "BudgetExhausted");
+}
+
+#[test]
+fn an_export_that_fails_changes_nothing() {
+    let scene = Scene::of([report(&[finding()])]);
+    let mut command = scene.command(&["--format", "json"]);
+    // Nobody listens there.
+    command.env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9");
+    let ran = Ran::from(command.output().unwrap());
+    assert_eq!((ran.exit, &ran.json()["outcome"]["kind"]), (1, &json!("reviewed")), "{}", ran.err);
+    let wrong = Scene::of([Answer::text("")])
+        .with("[telemetry]\nheaders = { env = \"NONE\" }\notlp_endpoint = \"https://h\"\n");
+    let ran = Ran::from(wrong.command(&[]).output().unwrap());
+    assert!(ran.exit == 2 && ran.err.contains("telemetry.headers"), "{}", ran.err);
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
