@@ -5,6 +5,7 @@ pub mod breaker;
 pub mod dismissal;
 pub mod fair;
 pub mod finding;
+pub mod follow;
 pub mod grammar;
 pub mod id;
 pub mod identity;

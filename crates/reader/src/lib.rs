@@ -21,6 +21,7 @@ pub mod redact;
 mod rules;
 pub mod serve;
 mod snippet;
+pub mod sources;
 mod stack;
 mod suppress;
 mod syntax;

@@ -7,6 +7,7 @@ use std::sync::{Arc, mpsc};
 
 use rustix::process::{Signal, getpid, kill_process};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use truing_core::port::{ReadReport, ReadRequest, ReaderError};
 use truing_core::sandbox::Level;
 
@@ -15,6 +16,7 @@ use crate::protocol::{
     MAX_REPLIED_BYTES, MAX_REQUEST_BYTES, Opened, ProtocolError, Replied, ToolsRequest, checked,
     checked_reply, decode, encode,
 };
+use crate::sources::{self, SourcesRequest};
 use crate::tools::Toolbox;
 use crate::{InProcess, Packs};
 
@@ -40,7 +42,18 @@ pub fn serve_parent(
     packs: impl FnOnce() -> Result<Packs, ReaderError>,
 ) -> Result<(), ServeError> {
     die_with_parent()?;
-    serve(io::stdin(), io::stdout(), sandbox, packs, die)
+    let answer = |request: ReadRequest| -> Answer { packs().and_then(|packs| read(&request, packs)) };
+    serve(io::stdin(), io::stdout(), sandbox, answer, die)
+}
+
+/// Tells the process that started this one what a release's archive holds, over standard input and output. When that
+/// process is gone, this one ends at once.
+///
+/// # Errors
+/// [`ServeError`]; an archive that is wrong is an answer.
+pub fn serve_sources_to_parent(sandbox: Level) -> Result<(), ServeError> {
+    die_with_parent()?;
+    serve(io::stdin(), io::stdout(), sandbox, |request: SourcesRequest| sources::read(&request), die)
 }
 
 /// Serves tools to the process that started this one, over standard input and output, until it closes the input or is
@@ -68,25 +81,24 @@ fn die() {
 
 /// Says hello, takes one request and answers it. `abandoned` is called on another thread when the input ends
 /// before the answer is out.
-fn serve(
+fn serve<Request: DeserializeOwned, Answer: Serialize>(
     input: impl Read + Send + 'static,
     mut output: impl Write,
     sandbox: Level,
-    packs: impl FnOnce() -> Result<Packs, ReaderError>,
+    answer: impl FnOnce(Request) -> Answer,
     abandoned: impl FnOnce() + Send + 'static,
 ) -> Result<(), ServeError> {
     let mut input = BufReader::new(input);
     say(&mut output, "the hello", &Hello::of_this_build(sandbox), MAX_HELLO_BYTES)?;
     let line = heard(&mut input, MAX_REQUEST_BYTES)?;
-    let request: ReadRequest = decode("the request", &line, MAX_REQUEST_BYTES)?;
+    let request: Request = decode("the request", &line, MAX_REQUEST_BYTES)?;
     std::thread::Builder::new().name("watch".into()).spawn(move || {
         // Nothing more is to come but the end.
         let _ = io::copy(&mut input, &mut io::sink());
         abandoned();
     })?;
 
-    let answer: Answer = packs().and_then(|packs| read(&request, packs));
-    say(&mut output, "the answer", &answer, MAX_ANSWER_BYTES)
+    say(&mut output, "the answer", &answer(request), MAX_ANSWER_BYTES)
 }
 
 /// Says hello, opens a tree, and replies to calls. `abandoned` is called on another thread when the input ends in the
@@ -165,10 +177,14 @@ mod tests {
 
     use super::*;
 
+    fn embedded(request: ReadRequest) -> Answer {
+        Packs::embedded().and_then(|packs| read(&request, packs))
+    }
+
     /// What the reader says to these bytes.
     fn said(input: &[u8]) -> (Result<(), ServeError>, Vec<String>) {
         let mut output = Vec::new();
-        let ended = serve(Cursor::new(input.to_vec()), &mut output, Level::None, Packs::embedded, || ());
+        let ended = serve(Cursor::new(input.to_vec()), &mut output, Level::None, embedded, || ());
         (ended, String::from_utf8(output).unwrap().lines().map(str::to_owned).collect())
     }
 
@@ -187,7 +203,7 @@ mod tests {
     #[test]
     fn a_request_over_its_bound_is_not_read_to_its_end() {
         let endless = io::repeat(b'x');
-        let ended = serve(endless, io::sink(), Level::None, Packs::embedded, || ());
+        let ended = serve(endless, io::sink(), Level::None, embedded, || ());
         assert!(matches!(ended, Err(ServeError::Protocol(ProtocolError::TooLong { .. }))));
     }
 
@@ -203,7 +219,7 @@ mod tests {
     fn it_notices_that_nobody_listens_any_more() {
         let (tell, told) = mpsc::sync_channel(1);
         let input = Cursor::new(b"{\"tree\":\"/\",\"files\":[],\"packs\":[]}\n".to_vec());
-        serve(input, io::sink(), Level::None, Packs::embedded, move || tell.send(()).unwrap()).unwrap();
+        serve(input, io::sink(), Level::None, embedded, move || tell.send(()).unwrap()).unwrap();
         told.recv().unwrap();
     }
 

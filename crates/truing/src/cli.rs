@@ -31,6 +31,7 @@ mod runtime;
 pub mod sandbox;
 pub mod serve;
 pub mod slots;
+pub mod sync;
 mod target;
 pub mod why;
 
@@ -153,6 +154,7 @@ enum Command {
     Sandbox(sandbox::Args),
     Report(report::Args),
     Budget(budget::Args),
+    Sync(sync::Args),
     Backup(backup::Args),
     Diff(diff::Args),
     Findings(findings::Args),
@@ -181,6 +183,7 @@ impl Command {
             Self::Sandbox(args) => sandbox::run(args, context),
             Self::Report(args) => report::run(args, context),
             Self::Budget(args) => budget::run(args, context),
+            Self::Sync(args) => sync::run(args, context),
             Self::Backup(args) => backup::run(args, context),
             Self::Diff(args) => diff::run(args, context),
             Self::Findings(args) => findings::run(args, context),
@@ -211,6 +214,7 @@ impl Command {
             | Self::Policy(_)
             | Self::Report(_)
             | Self::Budget(_)
+            | Self::Sync(_)
             | Self::Backup(_)
             | Self::Diff(_)
             | Self::Findings(_)
@@ -247,6 +251,7 @@ impl Command {
             | Self::Sandbox(_)
             | Self::Report(_)
             | Self::Budget(_)
+            | Self::Sync(_)
             | Self::Backup(_)
             | Self::Diff(_)
             | Self::Findings(_)

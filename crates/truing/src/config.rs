@@ -12,6 +12,7 @@ pub mod login;
 pub mod model;
 pub mod problem;
 pub mod secret;
+pub mod sync;
 mod typed;
 pub mod value;
 
@@ -27,12 +28,13 @@ use truing_core::money::MicroUsd;
 use truing_model::price::Declared;
 
 use crate::environment::Environment;
-use keys::{Default, KEYS, Key, Named, Repository, SECTIONS};
+use keys::{Default, Key, Named, Repository, SECTIONS};
 use layer::{CONFIG_VARIABLE, Flag, Names, Owner, SourceFile};
 use login::Login;
 use model::ModelConfig;
 use problem::{ConfigError, Origin, Problem};
 use secret::Secret;
+use sync::JobConfig;
 use typed::Typed;
 use value::Value;
 
@@ -63,6 +65,8 @@ pub struct Config {
     pub repositories: BTreeMap<String, MicroUsd>,
     /// What models cost, by name.
     pub prices: BTreeMap<String, Declared>,
+    /// The jobs that follow an upstream package, by name.
+    pub jobs: BTreeMap<String, JobConfig>,
     /// Who is told.
     pub notify: NotifyConfig,
     /// Where traces go.
@@ -402,6 +406,7 @@ impl Config {
                 .filter_map(|(name, limit)| Some((name, limit?)))
                 .collect(),
             prices: each(&names, Named::Price, |name| of.price(name))?,
+            jobs: each(&names, Named::Sync, |name| sync::of(&of, name))?,
             notify: NotifyConfig {
                 webhook: of.secret("notify.webhook")?,
                 smtp: of.secret("notify.smtp")?,
@@ -437,8 +442,7 @@ fn each<T>(
 fn paths(names: &Names) -> Vec<(String, &'static Key)> {
     let mut paths = Vec::new();
     for (section, _) in SECTIONS {
-        let keys =
-            || KEYS.iter().filter(|key| key.path.rsplit_once('.').is_some_and(|(own, _)| own == *section));
+        let keys = || keys::of(section).map(|(_, key)| key);
         if let Some(named) = section.strip_suffix(".NAME").and_then(Named::of) {
             let names = names.get(&named).into_iter().flatten();
             paths.extend(names.flat_map(|name| keys().map(|key| (key.path.replace("NAME", name), key))));
@@ -478,6 +482,7 @@ fn fill_with_defaults(
                         }
                     }
                 }
+                ["sync", _, "package"] => path.split('.').nth(1).map(|name| Value::Name(name.to_owned())),
                 ["forge", _, "app_id" | "private_key" | "marker_key"]
                 | ["rules" | "prompts", "dir"]
                 | ["budget", "prices"]

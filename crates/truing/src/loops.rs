@@ -4,6 +4,7 @@
 //! local repository; all take the same steps from a change to findings with ids ([`reading`]), those of pull requests
 //! from their commits on ([`checkout`]). [`agent`] is a model's part in each of them. [`memory`] is what reviews without a slot remember. [`desired`] says what
 //! the pull request should show, in the words of [`text`]. [`fix`] applies what a local review suggests.
+//! [`sync`] follows an upstream package.
 
 pub mod agent;
 pub mod checkout;
@@ -16,6 +17,7 @@ pub mod pull;
 pub mod reading;
 pub mod review;
 pub mod since;
+pub mod sync;
 pub mod text;
 
 /// What makes outcomes, for their records.

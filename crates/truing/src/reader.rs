@@ -16,16 +16,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
+use serde::de::DeserializeOwned;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use truing_core::follow::Sources;
 use truing_core::port::{ChangedFile, ReadReport, ReadRequest, Reader, ReaderError};
 use truing_core::sandbox::Level;
 use truing_diff::RepoPath;
 use truing_reader::InProcess;
 use truing_reader::protocol::{
     Answer, Checked, Hello, MAX_ANSWER_BYTES, MAX_HELLO_BYTES, MAX_REQUEST_BYTES, ProtocolError,
-    ToolsRequest, checked, decode, encode,
+    ToolsRequest, checked, checked_sources, decode, encode,
 };
+use truing_reader::sources::{SourcesError, SourcesRequest};
 
 pub use self::tools::{CALL_TIME, MAX_CHILDREN, ReaderTools};
 use crate::wiring::packs_with;
@@ -113,6 +116,35 @@ impl ChildReader {
     /// Tools for looking at a tree and at the change, as git printed it, in children of the same program.
     pub fn tools(&self, request: ToolsRequest, change: impl Into<Arc<[u8]>>) -> ReaderTools {
         ReaderTools::new(self.program.clone(), request, change.into())
+    }
+
+    /// What a release's archive holds, read by a child that can open the archive's folder alone.
+    ///
+    /// # Errors
+    /// [`SourcesError`]; whatever a child does instead of answering well is [`SourcesError::Failed`].
+    pub async fn sources(&self, request: &SourcesRequest) -> Result<Sources, SourcesError> {
+        let mut said = Vec::new();
+        match self.ask_for_sources(request, &mut said).await {
+            Ok(answer) => answer,
+            Err(error) => Err(SourcesError::Failed(told(&error, &said))),
+        }
+    }
+
+    async fn ask_for_sources(
+        &self,
+        request: &SourcesRequest,
+        said: &mut Vec<u8>,
+    ) -> Result<Result<Sources, SourcesError>, ChildError> {
+        let line = encode("the request", request, MAX_REQUEST_BYTES)?;
+        let folder = request.archive.parent().unwrap_or(Path::new("/"));
+        let running = self.program.start(folder, [OsStr::new("--sources")].into_iter())?;
+        let talked = running.converse(&line, self.program.weakest, said);
+        let answer: Result<Sources, SourcesError> =
+            tokio::time::timeout(self.time, talked).await.unwrap_or(Err(ChildError::TimedOut(self.time)))?;
+        Ok(match answer {
+            Ok(sources) => Ok(checked_sources(request, sources)?),
+            Err(error) => Err(SourcesError::Failed(plain(&error.to_string()))),
+        })
     }
 
     /// One child, from its start to its end. `said` gets what it says on its error stream.
@@ -212,7 +244,7 @@ impl Program {
 impl Running {
     /// Asks and listens until the child has ended. It is only waited for when its streams have ended: until then
     /// it exists, if only as a zombie, and its id is safe to kill by.
-    async fn converse(
+    async fn converse<Answer: DeserializeOwned>(
         mut self,
         request: &[u8],
         weakest: Level,

@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
 
 use truing_agent::sandbox::Reading;
-use truing_reader::serve::{ServeError, serve_parent, serve_tools_to_parent};
+use truing_reader::serve::{ServeError, serve_parent, serve_sources_to_parent, serve_tools_to_parent};
 
 use super::Context;
 use super::error::{CliError, Exit};
@@ -22,6 +22,9 @@ pub(super) struct Args {
     /// Carry out a model's calls of tools instead
     #[arg(long)]
     tools: bool,
+    /// Tell what an archive in the folder holds instead
+    #[arg(long, conflicts_with = "tools")]
+    sources: bool,
 }
 
 pub(super) fn run(args: &Args, _: &Context) -> Result<Exit, CliError> {
@@ -40,8 +43,9 @@ pub(super) fn run(args: &Args, _: &Context) -> Result<Exit, CliError> {
 /// Confines this process, and then listens.
 fn serve(tree: &Path, args: &Args) -> Result<(), ServeError> {
     let sandbox = Reading::new(tree.to_owned(), args.rules.clone()).confine()?;
-    match args.tools {
-        true => serve_tools_to_parent(sandbox),
-        false => serve_parent(sandbox, || wiring::packs_with(args.rules.as_deref())),
+    match (args.tools, args.sources) {
+        (true, _) => serve_tools_to_parent(sandbox),
+        (_, true) => serve_sources_to_parent(sandbox),
+        (false, false) => serve_parent(sandbox, || wiring::packs_with(args.rules.as_deref())),
     }
 }

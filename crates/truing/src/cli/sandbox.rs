@@ -46,7 +46,7 @@ impl Args {
 enum What {
     /// Try each escape for real, and tell which were stopped
     ///
-    /// Also those of a process that reads repository files for the service (`reader_…`). What needs a program that is
+    /// Also those of a process that reads repository files for the service (`reader_*`). What needs a program that is
     /// not installed is not tried. Exit 0 if nothing got out.
     Check(CheckArgs),
     /// Run a command inside, on the current folder, which it can only read

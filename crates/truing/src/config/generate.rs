@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use super::keys::{Default, KEYS, Key, Kind, Named, Repository, SECTIONS, own_variable};
+use super::keys::{self, Default, Key, Kind, Named, Repository, SECTIONS, own_variable};
 use super::value::ShownDuration;
 
 /// The greatest line of a comment in the commented file.
@@ -20,8 +20,7 @@ pub fn commented_file() -> String {
         let named = named(section);
         let off = if named.is_some() { "# " } else { "" };
         text += &format!("{off}[{}]\n", section.replace("NAME", named.map_or("", Named::example)));
-        for key in keys_of(section) {
-            let name = key.path.rsplit('.').next().unwrap_or_default();
+        for (name, key) in keys::of(section) {
             text += &format!("{}# {name} = {}\n", comment(key.doc), default_as_toml(key));
         }
     }
@@ -32,9 +31,10 @@ pub fn commented_file() -> String {
 pub fn schema() -> Json {
     let mut root = Map::new();
     for (section, about) in SECTIONS {
-        let keys: Map<String, Json> = keys_of(section)
-            .map(|key| (key.path.rsplit('.').next().unwrap_or_default().to_owned(), schema_of(key)))
-            .collect();
+        let mut keys = Map::new();
+        for (name, key) in keys::of(section) {
+            insert(&mut keys, name, schema_of(key));
+        }
         let table = json!({
             "type": "object", "description": about, "additionalProperties": false, "properties": keys
         });
@@ -75,7 +75,7 @@ pub fn reference() -> String {
     );
     for (section, about) in SECTIONS {
         text += &format!("\n## [{section}]\n\n{about}\n");
-        for key in keys_of(section) {
+        for (_, key) in keys::of(section) {
             let ending = if key.kind == Kind::Secret { "__ENV" } else { "" };
             let repository = match key.repository {
                 Repository::No => "no",
@@ -105,8 +105,18 @@ fn named(section: &str) -> Option<Named> {
     section.strip_suffix(".NAME").and_then(Named::of)
 }
 
-fn keys_of(section: &str) -> impl Iterator<Item = &'static Key> {
-    KEYS.iter().filter(move |key| key.path.rsplit_once('.').is_some_and(|(own, _)| own == section))
+/// Puts a key's schema where its name, with dots, says.
+fn insert(keys: &mut Map<String, Json>, name: &str, schema: Json) {
+    let Some((table, below)) = name.split_once('.') else {
+        keys.insert(name.to_owned(), schema);
+        return;
+    };
+    let table = keys
+        .entry(table)
+        .or_insert_with(|| json!({ "type": "object", "additionalProperties": false, "properties": {} }));
+    if let Some(below_it) = table.get_mut("properties").and_then(Json::as_object_mut) {
+        insert(below_it, below, schema);
+    }
 }
 
 fn default_as_toml(key: &Key) -> String {
@@ -116,11 +126,11 @@ fn default_as_toml(key: &Key) -> String {
         (Default::Text(text), Kind::Integer(..) | Kind::Usd(_) | Kind::Flag) => text.to_owned(),
         (
             Default::Text(""),
-            Kind::Globs | Kind::Repositories | Kind::Packs | Kind::Accounts | Kind::Networks,
+            Kind::Globs | Kind::Pairs | Kind::Repositories | Kind::Packs | Kind::Accounts | Kind::Networks,
         ) => "[]".to_owned(),
         (
             Default::Text(text),
-            Kind::Globs | Kind::Repositories | Kind::Packs | Kind::Accounts | Kind::Networks,
+            Kind::Globs | Kind::Pairs | Kind::Repositories | Kind::Packs | Kind::Accounts | Kind::Networks,
         ) => {
             format!("[\"{}\"]", text.replace(',', "\", \""))
         }
@@ -177,7 +187,7 @@ fn schema_of(key: &Key) -> Json {
         Kind::Sink(schemes) => json!({
             "anyOf": [{ "type": "string", "pattern": format!("^({})://", schemes.join("|").replace("https", "https?")) }, secret_schema()]
         }),
-        Kind::Globs | Kind::Accounts | Kind::Networks => {
+        Kind::Globs | Kind::Pairs | Kind::Accounts | Kind::Networks => {
             json!({ "type": "array", "items": { "type": "string" } })
         }
         Kind::Repositories => {
@@ -193,7 +203,7 @@ fn schema_of(key: &Key) -> Json {
         (Default::Text(text), Kind::Usd(_)) => text.parse::<f64>().ok().map(|number| json!(number)),
         (
             Default::Text(text),
-            Kind::Globs | Kind::Repositories | Kind::Packs | Kind::Accounts | Kind::Networks,
+            Kind::Globs | Kind::Pairs | Kind::Repositories | Kind::Packs | Kind::Accounts | Kind::Networks,
         ) => Some(json!(text.split(',').filter(|item| !item.is_empty()).collect::<Vec<_>>())),
         (
             Default::Text(text),
@@ -260,6 +270,7 @@ fn type_in_words(kind: Kind) -> String {
             format!("URL that begins with `{}://`, or a secret", schemes.join("://` or `"))
         }
         Kind::Globs => "list of globs".to_owned(),
+        Kind::Pairs => "list of pairs `UPSTREAM=OURS`".to_owned(),
         Kind::Repositories => "list of globs of `owner/name`".to_owned(),
         Kind::Packs => "list of rule packs' names".to_owned(),
         Kind::Accounts => "list of accounts' numbers and names".to_owned(),

@@ -7,7 +7,7 @@ use std::time::Duration;
 /// One key.
 #[derive(Debug)]
 pub struct Key {
-    /// Its dotted path. `NAME` stands for the name of a forge, a team, a repository or a model.
+    /// Its dotted path. `NAME` stands for the name of a forge, a team, a repository, a model or a job.
     pub path: &'static str,
     /// What its value is.
     pub kind: Kind,
@@ -58,6 +58,8 @@ pub enum Kind {
     Usd(u32),
     /// Globs of files or branches.
     Globs,
+    /// Pairs of folders or files, `UPSTREAM=OURS`.
+    Pairs,
     /// Globs of repositories' names, `owner/name`.
     Repositories,
     /// Rule packs' names.
@@ -127,6 +129,10 @@ pub const SECTIONS: &[(&str, &str)] = &[
     (
         "price.NAME",
         "What a model costs that Truing does not know, or at another provider, in US dollars per million tokens; by the name that is asked for, in quotes. A model without a price is not used. `truing budget prices` shows all.",
+    ),
+    (
+        "sync.NAME",
+        "One job that follows an upstream package, under a name of your choice: lower-case letters, digits and `-`. Paths begin in the project's folder.",
     ),
     (
         "notify",
@@ -578,6 +584,65 @@ pub const KEYS: &[Key] = &[
         doc: "What is written to a cache for an hour.",
     },
     Key {
+        path: "sync.NAME.registry",
+        kind: Kind::Choice { built: &["pypi"], planned: &["npm", "crates"] },
+        default: Default::Text("pypi"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "Where the package is published. The index is the one that pip is told of (`PIP_INDEX_URL`), or pypi.org.",
+    },
+    Key {
+        path: "sync.NAME.package",
+        kind: Kind::Name,
+        default: Default::Computed { words: "the job's name", example: "\"botocore\"" },
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "The package that is followed.",
+    },
+    Key {
+        path: "sync.NAME.constraint.file",
+        kind: Kind::Name,
+        default: Default::Text("pyproject.toml"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "The file with the requirement that tells which releases the project admits.",
+    },
+    Key {
+        path: "sync.NAME.constraint.path",
+        kind: Kind::Name,
+        default: Default::Text("project.dependencies"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "The list in that file: its keys, with dots between them. It must require the package exactly once.",
+    },
+    Key {
+        path: "sync.NAME.constraint.style",
+        kind: Kind::Choice {
+            built: &["exclusive-upper-next-patch"],
+            planned: &["exact", "caret", "vendored-version"],
+        },
+        default: Default::Text("exclusive-upper-next-patch"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "What a new range looks like: it ends before the patch after the release.",
+    },
+    Key {
+        path: "sync.NAME.manifest",
+        kind: Kind::Name,
+        default: Default::Text("upstream.json"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "The file that tells what is pinned of the package: `{\"module:Class.method\": [\"SHA-1 of its lines\", …]}`, JSON or TOML.",
+    },
+    Key {
+        path: "sync.NAME.mirror",
+        kind: Kind::Pairs,
+        default: Default::Text(""),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "Folders or files of the package and their counterparts in the project, `UPSTREAM=OURS` such as `botocore/=aiobotocore/`: what changes in an upstream file that has a counterpart is looked at, though nobody pinned it. Empty: the files that something is pinned in.",
+    },
+    Key {
         path: "notify.webhook",
         kind: Kind::Sink(&["https"]),
         default: Default::Computed { words: "none", example: "{ env = \"NOTIFY_WEBHOOK\" }" },
@@ -655,6 +720,11 @@ pub(crate) enum Place {
     Section,
 }
 
+/// A section's keys, each with its name in it.
+pub(crate) fn of(section: &str) -> impl Iterator<Item = (&'static str, &'static Key)> {
+    KEYS.iter().filter_map(move |key| Some((key.path.strip_prefix(section)?.strip_prefix('.')?, key)))
+}
+
 /// What is at a path, if anything.
 pub(crate) fn find(path: &[&str]) -> Option<Place> {
     let fits =
@@ -708,12 +778,16 @@ pub enum Named {
     Repo,
     /// `price.NAME`
     Price,
+    /// `sync.NAME`
+    Sync,
 }
 
 impl Named {
     /// The one whose sections begin with this word.
     pub(crate) fn of(word: &str) -> Option<Self> {
-        [Self::Forge, Self::Team, Self::Repo, Self::Price].into_iter().find(|named| named.word() == word)
+        [Self::Forge, Self::Team, Self::Repo, Self::Price, Self::Sync]
+            .into_iter()
+            .find(|named| named.word() == word)
     }
 
     /// The word that its sections begin with.
@@ -723,6 +797,7 @@ impl Named {
             Self::Team => "team",
             Self::Repo => "repo",
             Self::Price => "price",
+            Self::Sync => "sync",
         }
     }
 
@@ -730,7 +805,7 @@ impl Named {
     pub(crate) fn may_be(self, name: &str) -> bool {
         let visible = !name.is_empty() && !name.contains(|c: char| c.is_whitespace() || c.is_control());
         match self {
-            Self::Forge | Self::Team => super::value::is_name(name),
+            Self::Forge | Self::Team | Self::Sync => super::value::is_name(name),
             Self::Repo => {
                 visible
                     && name.split('/').filter(|part| !part.is_empty()).count() == 2
@@ -743,7 +818,7 @@ impl Named {
     /// What its names are made of, as a regular expression.
     pub(crate) fn pattern(self) -> &'static str {
         match self {
-            Self::Forge | Self::Team => super::generate::NAME_PATTERN,
+            Self::Forge | Self::Team | Self::Sync => super::generate::NAME_PATTERN,
             Self::Repo => "^[^/\\s]+/[^/\\s]+$",
             Self::Price => "^\\S+$",
         }
@@ -756,13 +831,14 @@ impl Named {
             Self::Team => "web",
             Self::Repo => "\"owner/name\"",
             Self::Price => "\"my-model\"",
+            Self::Sync => "botocore",
         }
     }
 
-    /// Can a variable's name hold its names? Those of forges and teams alone have no dots and slashes.
+    /// Can a variable's name hold its names? Those of repositories and models have dots and slashes.
     pub(crate) fn has_variables(self) -> bool {
         match self {
-            Self::Forge | Self::Team => true,
+            Self::Forge | Self::Team | Self::Sync => true,
             Self::Repo | Self::Price => false,
         }
     }

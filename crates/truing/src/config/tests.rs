@@ -1,5 +1,6 @@
 //! Layers, precedence and errors of the configuration.
 
+use super::keys::KEYS;
 use super::problem::MAX_PROBLEMS;
 use super::*;
 
@@ -69,13 +70,11 @@ fn without_anything_the_defaults_hold() {
 #[test]
 fn every_key_of_the_table_has_a_typed_value() {
     // `Problem::Table` would be the answer otherwise.
-    of_file("[forge.github]").unwrap();
+    of_file("[forge.github]\n[sync.botocore]").unwrap();
     for key in KEYS {
-        assert!(
-            SECTIONS.iter().any(|(section, _)| key.path.rsplit_once('.').unwrap().0 == *section),
-            "{}",
-            key.path
-        );
+        let of =
+            SECTIONS.iter().filter(|(section, _)| keys::of(section).any(|(_, own)| own.path == key.path));
+        assert_eq!(of.count(), 1, "{}", key.path);
         assert!(key.doc.ends_with('.'), "{}", key.path);
     }
 }

@@ -87,7 +87,12 @@ impl Value {
                     value.type_str()
                 ))),
             },
-            Kind::Globs | Kind::Repositories | Kind::Packs | Kind::Accounts | Kind::Networks => {
+            Kind::Globs
+            | Kind::Pairs
+            | Kind::Repositories
+            | Kind::Packs
+            | Kind::Accounts
+            | Kind::Networks => {
                 let items =
                     value.as_array().map(|items| items.iter().map(|item| item.get_ref().as_str()).collect());
                 match items {
@@ -146,7 +151,12 @@ impl Value {
             Kind::Usd(most) => usd(text, most),
             Kind::Sink(schemes) => sink(text, schemes).map(Self::Secret),
             Kind::Secret => Err(Wrong::Literal),
-            Kind::Globs | Kind::Repositories | Kind::Packs | Kind::Accounts | Kind::Networks => {
+            Kind::Globs
+            | Kind::Pairs
+            | Kind::Repositories
+            | Kind::Packs
+            | Kind::Accounts
+            | Kind::Networks => {
                 list(kind, text.split(',').map(str::trim).filter(|item| !item.is_empty()).collect())
             }
         }
@@ -218,6 +228,7 @@ impl Kind {
             Self::Secret => "{ env = \"VARIABLE\" }",
             Self::Sink(_) => "\"https://hooks.example.org/…\" or { env = \"VARIABLE\" }",
             Self::Globs => "[\"vendor/**\"]",
+            Self::Pairs => "[\"botocore/=aiobotocore/\"]",
             Self::Repositories => "[\"owner/*\"]",
             Self::Packs => "[\"core\"]",
             Self::Accounts => "[\"583231\"]",
@@ -443,6 +454,11 @@ fn list(kind: Kind, items: Vec<&str>) -> Result<Value, Wrong> {
         if kind == Kind::Accounts && !is_account(item) {
             return Err(must(format_args!("hold accounts' numbers or names, not `{item}`")));
         }
+        if kind == Kind::Pairs && pair(item).is_none() {
+            return Err(must(format_args!(
+                "hold pairs of folders (`UPSTREAM/=OURS/`) or of files, not `{item}`"
+            )));
+        }
         if kind == Kind::Packs && !is_name(item) {
             return Err(must(format_args!(
                 "hold rule packs' names (lower-case letters, digits, `-`), not `{item}`"
@@ -457,6 +473,15 @@ fn list(kind: Kind, items: Vec<&str>) -> Result<Value, Wrong> {
         repositories(&items).map_err(|error| must(format_args!("hold globs of `owner/name`: {error}")))?;
     }
     Ok(Value::List(items))
+}
+
+/// `UPSTREAM=OURS`: two folders, or two files.
+pub(crate) fn pair(text: &str) -> Option<(&str, &str)> {
+    let (theirs, ours) = text.split_once('=')?;
+    let is_path =
+        |path: &str| !path.is_empty() && !path.starts_with('/') && !path.split('/').any(|part| part == "..");
+    (is_path(theirs) && is_path(ours) && theirs.ends_with('/') == ours.ends_with('/'))
+        .then_some((theirs, ours))
 }
 
 /// A network, or an address alone.

@@ -1,0 +1,123 @@
+//! What a project has pinned of the package that it follows: for each definition the digests of the forms that the
+//! project was made for.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::Digests;
+
+/// The pinned definitions, by name: `module:Class.method`.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Manifest {
+    /// What is accepted of each.
+    pub rows: BTreeMap<String, Row>,
+}
+
+/// What is accepted of one definition: its bytes, or its tree.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Row {
+    /// SHA-1 digests of its lines, in lower-case hexadecimal digits.
+    #[serde(default)]
+    pub raw: BTreeSet<String>,
+    /// SHA-256 digests of its syntax tree.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub tree: BTreeSet<String>,
+    /// The definition in the project that has to follow this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counterpart: Option<String>,
+    /// Why it is pinned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// Why something is no manifest.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum ManifestError {
+    /// A name.
+    #[error("`{0}` names no definition: write `module:name` or `module:Class.method`")]
+    Name(String),
+    /// A digest.
+    #[error("{symbol}: `{digest}` is no digest of {digits} hexadecimal digits")]
+    Digest {
+        /// Whose.
+        symbol: String,
+        /// As it was given.
+        digest: String,
+        /// How long one is.
+        digits: usize,
+    },
+    /// Nothing is pinned.
+    #[error("it pins nothing")]
+    Empty,
+}
+
+/// What is written in a file for one definition.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub enum Written {
+    /// The digests of its lines alone.
+    Digests(BTreeSet<String>),
+    /// More.
+    Row(Row),
+}
+
+/// How many hexadecimal digits a digest of lines has.
+pub const RAW_DIGITS: usize = 40;
+/// And one of a tree.
+pub const TREE_DIGITS: usize = 64;
+
+impl Row {
+    /// Is a definition with these digests accepted?
+    pub fn accepts(&self, digests: &Digests) -> bool {
+        self.raw.contains(&digests.raw) || self.tree.contains(&digests.tree)
+    }
+}
+
+impl Manifest {
+    /// From what a file says of each definition.
+    ///
+    /// # Errors
+    /// [`ManifestError`]
+    pub fn new(written: BTreeMap<String, Written>) -> Result<Self, ManifestError> {
+        let mut rows = BTreeMap::new();
+        for (symbol, written) in written {
+            let row = match written {
+                Written::Digests(raw) => Row { raw, ..Row::default() },
+                Written::Row(row) => row,
+            };
+            if !is_name(&symbol) {
+                return Err(ManifestError::Name(symbol));
+            }
+            for (digests, digits) in [(&row.raw, RAW_DIGITS), (&row.tree, TREE_DIGITS)] {
+                let is_one = |digest: &&String| {
+                    digest.len() == digits
+                        && digest.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+                };
+                if let Some(digest) = digests.iter().find(|digest| !is_one(digest)) {
+                    let digest = digest.clone();
+                    return Err(ManifestError::Digest { symbol, digest, digits });
+                }
+            }
+            rows.insert(symbol, row);
+        }
+        if rows.is_empty() { Err(ManifestError::Empty) } else { Ok(Self { rows }) }
+    }
+
+    /// The modules that definitions are pinned in, by their dotted names.
+    pub fn modules(&self) -> BTreeSet<&str> {
+        self.rows.keys().filter_map(|symbol| symbol.split_once(':')).map(|(module, _)| module).collect()
+    }
+}
+
+fn is_name(symbol: &str) -> bool {
+    let word =
+        |word: &str| !word.is_empty() && word.chars().all(|letter| letter.is_alphanumeric() || letter == '_');
+    symbol.split_once(':').is_some_and(|(module, name)| {
+        module.split('.').all(word) && name.split('.').all(word) && symbol.len() <= MAX_NAME
+    })
+}
+
+/// The longest name of a definition, in bytes.
+const MAX_NAME: usize = 1_000;

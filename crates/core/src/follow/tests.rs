@@ -1,0 +1,131 @@
+use serde_json::{Value, json};
+
+use super::*;
+
+fn digests(raw: u8, tree: u8) -> Digests {
+    Digests { raw: format!("{raw:040x}"), tree: format!("{tree:064x}") }
+}
+
+fn defined(line: u32, name: &str, raw: u8, tree: u8) -> Symbol {
+    let (file, name) = ("p/m.py".to_owned(), name.to_owned());
+    Symbol::Defined(Definition { file, line, name, digests: digests(raw, tree), decorated: false })
+}
+
+fn sources(symbols: &[(&str, Symbol)], functions: &[(&str, u8)]) -> Sources {
+    Sources {
+        symbols: symbols.iter().map(|(name, symbol)| ((*name).to_owned(), symbol.clone())).collect(),
+        functions: BTreeMap::from([(
+            "p/m.py".to_owned(),
+            functions.iter().map(|(name, tree)| ((*name).to_owned(), digests(*tree, *tree))).collect(),
+        )]),
+        unreadable: BTreeMap::new(),
+    }
+}
+
+fn pinned(value: Value) -> Result<Manifest, ManifestError> {
+    Manifest::new(serde_json::from_value(value).unwrap())
+}
+
+fn manifest(rows: &[(&str, u8)]) -> Manifest {
+    let rows = rows.iter().map(|(name, raw)| ((*name).to_owned(), json!([format!("{raw:040x}")])));
+    pinned(rows.collect()).unwrap()
+}
+
+fn decided(manifest: &Manifest, from: &Sources, to: &Sources) -> Decision {
+    decide(&Step { in_range: false, is_major: false, manifest, from, to })
+}
+
+#[test]
+fn the_rule_is_asked_in_its_order() {
+    let manifest = manifest(&[("p.m:f", 1)]);
+    let from = sources(&[("p.m:f", defined(1, "f", 1, 1))], &[("f", 1), ("g", 1)]);
+    let to =
+        |raw, tree, beside| sources(&[("p.m:f", defined(1, "f", raw, tree))], &[("f", tree), ("g", beside)]);
+    for (to, verdict, needs_classification) in [
+        (to(1, 1, 1), Verdict::Relax, false),
+        (to(1, 1, 2), Verdict::Ask, true),
+        (to(2, 1, 1), Verdict::Relax, false),
+        (to(2, 1, 2), Verdict::Relax, false),
+        (to(2, 2, 2), Verdict::Bump, false),
+        (sources(&[("p.m:f", Symbol::Gone)], &[("g", 1)]), Verdict::Bump, false),
+    ] {
+        let decision = decided(&manifest, &from, &to);
+        assert_eq!(
+            (decision.verdict, decision.needs_classification),
+            (verdict, needs_classification),
+            "{decision:?}"
+        );
+    }
+    let changed = to(2, 2, 2);
+    let step = Step { in_range: true, is_major: true, manifest: &manifest, from: &from, to: &changed };
+    assert_eq!(decide(&step).verdict, Verdict::Skip);
+    assert_eq!(decide(&Step { in_range: false, ..step }).verdict, Verdict::Ask);
+}
+
+#[test]
+fn a_change_tells_both_digests() {
+    let manifest = manifest(&[("p.m:f", 1), ("p.m:gone", 3)]);
+    let from = sources(&[("p.m:f", defined(1, "f", 1, 1)), ("p.m:gone", defined(9, "gone", 3, 3))], &[]);
+    let to = sources(&[("p.m:f", defined(1, "f", 2, 2)), ("p.m:gone", Symbol::Gone)], &[]);
+    let decision = decided(&manifest, &from, &to);
+    assert_eq!(decision.reason, "1 pinned definition changed, 1 pinned definition vanished");
+    let told: Vec<_> = decision.changed.iter().map(|one| (one.kind, &one.old_hash, &one.new_hash)).collect();
+    let hash = |digit: u8| Some(format!("{digit:040x}"));
+    assert_eq!(told, [(Kind::Tree, &hash(1), &hash(2)), (Kind::Gone, &hash(3), &None)]);
+}
+
+#[test]
+fn what_the_manifest_accepts_is_no_change() {
+    let rows = json!({"p.m:f": [format!("{:040x}", 1), format!("{:040x}", 2)]});
+    let manifest = pinned(rows).unwrap();
+    let from = sources(&[("p.m:f", defined(1, "f", 1, 1))], &[]);
+    let to = sources(&[("p.m:f", defined(1, "f", 2, 2))], &[]);
+    assert_eq!(decided(&manifest, &from, &to).verdict, Verdict::Relax);
+    assert_eq!(decided(&manifest, &from, &to).changed, []);
+
+    let rows = json!({"p.m:f": {"tree": [format!("{:064x}", 2)], "counterpart": "q.m:f"}});
+    assert_eq!(decided(&pinned(rows).unwrap(), &from, &to).changed, []);
+}
+
+#[test]
+fn names_of_one_definition_share_what_is_accepted() {
+    // A Python table by function keeps the digest of one of its names only; the other row is never looked at.
+    let manifest = manifest(&[("p.m:f", 1), ("p.m:alias", 7)]);
+    let both = [("p.m:f", defined(1, "f", 1, 1)), ("p.m:alias", defined(1, "f", 1, 1))];
+    let from = sources(&both, &[]);
+    assert_eq!(decided(&manifest, &from, &from).unguarded, []);
+}
+
+#[test]
+fn a_digest_that_no_release_has_guards_nothing() {
+    let manifest = manifest(&[("p.m:f", 9), ("q:other", 1)]);
+    let from = sources(&[("p.m:f", defined(1, "f", 1, 1)), ("q:other", Symbol::Elsewhere)], &[]);
+    let same = decided(&manifest, &from, &from);
+    assert_eq!(same.verdict, Verdict::Relax);
+    assert_eq!(same.unguarded.iter().map(|one| one.why).collect::<Vec<_>>(), [Why::Stale, Why::Elsewhere]);
+    // And yet its change is seen.
+    let to = sources(&[("p.m:f", defined(1, "f", 2, 2)), ("q:other", Symbol::Elsewhere)], &[]);
+    assert_eq!(decided(&manifest, &from, &to).verdict, Verdict::Bump);
+}
+
+#[test]
+fn a_pinned_class_pins_its_methods() {
+    let manifest = manifest(&[("p.m:C", 1)]);
+    let of = |raw, method| sources(&[("p.m:C", defined(1, "C", raw, 1))], &[("C.m", method), ("Cx.m", 1)]);
+    let decision = decided(&manifest, &of(1, 1), &of(1, 2));
+    assert_eq!((decision.verdict, decision.unguarded), (Verdict::Relax, vec![]));
+}
+
+#[test]
+fn a_manifest_is_checked() {
+    for (value, wrong) in [
+        (json!({}), "pins nothing"),
+        (json!({"f": []}), "names no definition"),
+        (json!({"a/b:f": []}), "names no definition"),
+        (json!({"m:f": ["abc"]}), "no digest of 40"),
+        (json!({"m:f": {"tree": ["00"]}}), "no digest of 64"),
+    ] {
+        let error = pinned(value.clone()).unwrap_err().to_string();
+        assert!(error.contains(wrong), "{value}: {error}");
+    }
+}

@@ -1,0 +1,93 @@
+//! What a release of an upstream package holds: its source files, read in memory out of the archive it came in
+//! (`archive`), the definitions in them (`python`), and two digests of each (`digest`): of its bytes, as Python's own
+//! tools would print it, and of its syntax tree, which comments, docstrings and layout do not change.
+//!
+//! Nothing of a release is written, imported, built or run.
+
+mod archive;
+mod digest;
+mod python;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use globset::{Glob, GlobSet, GlobSetBuilder};
+use serde::{Deserialize, Serialize};
+use truing_core::follow::{Sources, Symbol};
+
+pub use archive::{ArchiveError, Format};
+
+use crate::stack::on_large_stack;
+
+/// What is asked about one release.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct SourcesRequest {
+    /// The archive as it was downloaded.
+    pub archive: PathBuf,
+    /// How it is packed.
+    pub format: Format,
+    /// Definitions to be found, as `module:Class.method`.
+    pub symbols: Vec<String>,
+    /// Files whose every function is told, as globs; their paths begin below the folder that the archive packs. None:
+    /// the files that hold what was asked for.
+    pub mirrored: Vec<String>,
+}
+
+/// Why nothing can be told of a release.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error, Serialize, Deserialize)]
+pub enum SourcesError {
+    /// The archive.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    /// A glob.
+    #[error("`{glob}` is no pattern for files: {why}")]
+    Glob {
+        /// As it was given.
+        glob: String,
+        /// Why not.
+        why: String,
+    },
+    /// The reader's own fault.
+    #[error("the sources cannot be read: {0}")]
+    Failed(String),
+}
+
+/// Reads a release.
+///
+/// # Errors
+/// [`SourcesError`]; a single file that is no source is part of the report.
+pub fn read(request: &SourcesRequest) -> Result<Sources, SourcesError> {
+    let files = archive::sources(&request.archive, request.format)?;
+    let mirrored = globs(&request.mirrored)?;
+    on_large_stack(|| report(files, request, &mirrored))
+        .map_err(|error| SourcesError::Failed(error.to_string()))
+}
+
+fn report(files: BTreeMap<String, Vec<u8>>, request: &SourcesRequest, mirrored: &GlobSet) -> Sources {
+    let mut wanted: BTreeSet<String> = files.keys().filter(|path| mirrored.is_match(path)).cloned().collect();
+    let mut package = python::Package::new(files);
+    let symbols: BTreeMap<_, _> =
+        request.symbols.iter().map(|name| (name.clone(), package.symbol(name))).collect();
+    if request.mirrored.is_empty() {
+        wanted.extend(symbols.values().filter_map(Symbol::definition).map(|at| at.file.clone()));
+    }
+    let mut functions = BTreeMap::new();
+    for path in wanted {
+        if let Some(module) = package.file(&path) {
+            functions.insert(path, module.functions());
+        }
+    }
+    Sources { symbols, functions, unreadable: package.unreadable() }
+}
+
+fn globs(patterns: &[String]) -> Result<GlobSet, SourcesError> {
+    let bad = |glob: &str, error: globset::Error| SourcesError::Glob {
+        glob: glob.to_owned(),
+        why: error.kind().to_string(),
+    };
+    let mut set = GlobSetBuilder::new();
+    for pattern in patterns {
+        set.add(Glob::new(pattern).map_err(|error| bad(pattern, error))?);
+    }
+    set.build().map_err(|error| bad("", error))
+}

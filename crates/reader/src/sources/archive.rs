@@ -1,0 +1,177 @@
+//! The source files of a release's archive: a wheel (zip), or a source archive (tar with gzip), which packs them in one
+//! folder. Paths that lead out of it, links under a source's name and more than the limits are errors: an honest
+//! release has none of them.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use flate2::read::GzDecoder;
+use serde::{Deserialize, Serialize};
+
+use crate::syntax::MAX_SOURCE_BYTES;
+
+/// How many entries an archive may have.
+const MAX_ENTRIES: usize = 100_000;
+/// How many bytes of sources are kept, and how many bytes of anything a compressed stream may hold.
+const MAX_KEPT: u64 = 64 << 20;
+const MAX_STREAM: u64 = 2 << 30;
+/// What sources are called. The rest of a release is not looked at.
+const EXTENSIONS: [&str; 1] = ["py"];
+
+/// How a release is packed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Format {
+    /// A Python wheel: a zip file whose top is the import path.
+    Wheel,
+    /// A source archive: tar with gzip, all below one folder.
+    TarGz,
+}
+
+/// Why an archive is not read.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error, Serialize, Deserialize)]
+pub enum ArchiveError {
+    /// The file.
+    #[error("{path} cannot be opened: {why}")]
+    Unopened {
+        /// The archive.
+        path: PathBuf,
+        /// The system's words.
+        why: String,
+    },
+    /// It is broken, or packed otherwise.
+    #[error("{path} cannot be unpacked: {why}")]
+    Broken {
+        /// The archive.
+        path: PathBuf,
+        /// The unpacker's words.
+        why: String,
+    },
+    /// An entry that an honest release does not have.
+    #[error("{path} is refused: its entry {entry:?} {why}")]
+    Refused {
+        /// The archive.
+        path: PathBuf,
+        /// The entry's name.
+        entry: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// More than is read of any release.
+    #[error("{path} is refused: it holds more than {what}")]
+    TooLarge {
+        /// The archive.
+        path: PathBuf,
+        /// The limit.
+        what: String,
+    },
+}
+
+/// Its source files, by their path below the packed folder.
+pub(super) fn sources(path: &Path, format: Format) -> Result<BTreeMap<String, Vec<u8>>, ArchiveError> {
+    let file = File::open(path)
+        .map_err(|error| ArchiveError::Unopened { path: path.to_owned(), why: error.to_string() })?;
+    let mut taken = Taken { archive: path, files: BTreeMap::new(), kept: 0, entries: 0 };
+    match format {
+        Format::Wheel => zip(BufReader::new(file), &mut taken)?,
+        Format::TarGz => tar(BufReader::new(file), &mut taken)?,
+    }
+    Ok(taken.files)
+}
+
+/// What was taken so far.
+struct Taken<'a> {
+    archive: &'a Path,
+    files: BTreeMap<String, Vec<u8>>,
+    kept: u64,
+    entries: usize,
+}
+
+impl Taken<'_> {
+    fn broken(&self, why: impl ToString) -> ArchiveError {
+        ArchiveError::Broken { path: self.archive.to_owned(), why: why.to_string() }
+    }
+
+    fn refused(&self, entry: &str, why: &str) -> ArchiveError {
+        let (path, entry, why) = (self.archive.to_owned(), entry.to_owned(), why.to_owned());
+        ArchiveError::Refused { path, entry, why }
+    }
+
+    fn too_large(&self, what: String) -> ArchiveError {
+        ArchiveError::TooLarge { path: self.archive.to_owned(), what }
+    }
+
+    /// Looks at an entry's name. Is it a source?
+    fn is_source(&mut self, name: &str) -> Result<bool, ArchiveError> {
+        self.entries += 1;
+        if self.entries > MAX_ENTRIES {
+            return Err(self.too_large(format!("{MAX_ENTRIES} entries")));
+        }
+        let leads_out = name.starts_with('/')
+            || name.contains(['\\', '\0'])
+            || name.split('/').any(|part| part == "..")
+            || name.as_bytes().get(1) == Some(&b':');
+        if leads_out {
+            return Err(self.refused(name, "leads out of the archive"));
+        }
+        let extension = name.rsplit_once('.').map(|(_, extension)| extension);
+        Ok(extension.is_some_and(|extension| EXTENSIONS.contains(&extension)))
+    }
+
+    /// Keeps a source. One that is too long to be parsed is kept as long as it takes to see that.
+    fn keep(&mut self, name: &str, path: &str, content: impl Read) -> Result<(), ArchiveError> {
+        let mut bytes = Vec::new();
+        let read = content.take(MAX_SOURCE_BYTES as u64 + 1).read_to_end(&mut bytes);
+        read.map_err(|error| self.broken(format!("{name}: {error}")))?;
+        self.kept = self.kept.saturating_add(bytes.len() as u64);
+        if self.kept > MAX_KEPT {
+            return Err(self.too_large(format!("{} MiB of sources", MAX_KEPT >> 20)));
+        }
+        if self.files.insert(path.to_owned(), bytes).is_some() {
+            return Err(self.refused(name, "is there twice"));
+        }
+        Ok(())
+    }
+}
+
+fn zip(file: BufReader<File>, taken: &mut Taken<'_>) -> Result<(), ArchiveError> {
+    let mut archive = zip::ZipArchive::new(file).map_err(|error| taken.broken(error))?;
+    for index in 0..archive.len() {
+        let entry = archive.by_index(index).map_err(|error| taken.broken(error))?;
+        let name = entry.name().map_err(|error| taken.broken(error))?.into_owned();
+        if !taken.is_source(&name)? {
+            continue;
+        }
+        if entry.is_symlink() {
+            return Err(taken.refused(&name, "is a link"));
+        }
+        if entry.is_file() {
+            taken.keep(&name, &name, entry)?;
+        }
+    }
+    Ok(())
+}
+
+fn tar(file: BufReader<File>, taken: &mut Taken<'_>) -> Result<(), ArchiveError> {
+    // One byte more than may be there: where it ends early, the archive is too large.
+    let mut archive = tar::Archive::new(GzDecoder::new(file).take(MAX_STREAM));
+    for entry in archive.entries().map_err(|error| taken.broken(error))? {
+        let entry = entry.map_err(|error| taken.broken(error))?;
+        let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+        if !taken.is_source(&name)? {
+            continue;
+        }
+        let kind = entry.header().entry_type();
+        if kind.is_symlink() || kind.is_hard_link() {
+            return Err(taken.refused(&name, "is a link"));
+        }
+        if kind.is_file() || kind.is_contiguous() || kind.is_gnu_sparse() {
+            // All is packed in one folder, which is no part of the path.
+            let path = name.trim_start_matches("./").split_once('/').map_or(name.as_str(), |(_, path)| path);
+            taken.keep(&name, path, entry)?;
+        }
+    }
+    Ok(())
+}

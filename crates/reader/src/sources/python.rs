@@ -1,0 +1,537 @@
+//! Python's definitions, found as `import` would find them, without importing: by dotted name through classes and their
+//! bases, aliases, re-exports and submodules. What a definition's lines are is what Python's own tools print for it:
+//! decorators of functions belong to it, those of classes do not, and comments that follow it do if they are indented as
+//! its body is.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+
+use tree_sitter::Node;
+use truing_core::follow::{Definition, Digests, Symbol};
+
+use super::digest::{digests, joined};
+use crate::syntax::{Language, MAX_SOURCE_BYTES, Parsers, TooComplex};
+
+/// How many names are looked up for one symbol, so that aliases in a ring come to an end.
+const MAX_LOOKUPS: u32 = 300;
+/// Folders that import paths may begin in.
+const ROOTS: [&str; 2] = ["", "src/"];
+/// What a decorated name is asked for beside the getter.
+const ACCESSORS: [&str; 5] = ["fget", "fset", "fdel", "__wrapped__", "__func__"];
+
+/// The modules of a release, each parsed when it is first asked for.
+pub(super) struct Package {
+    files: BTreeMap<String, Vec<u8>>,
+    modules: BTreeMap<String, Option<Rc<Module>>>,
+    unreadable: BTreeMap<String, String>,
+    parsers: Parsers,
+}
+
+/// A module's names.
+pub(super) struct Module {
+    /// As it is imported.
+    name: String,
+    scope: Scope,
+}
+
+#[derive(Default)]
+struct Scope {
+    /// What the names of its definitions begin with: a class's name and a dot.
+    prefix: String,
+    /// Each name with all that it is bound to, in the order of the text.
+    names: BTreeMap<String, Vec<Bound>>,
+    /// Modules whose names are all taken over.
+    stars: Vec<String>,
+}
+
+#[derive(Clone)]
+struct Bound {
+    to: Binding,
+    /// It stands in a branch that is not the usual one: `except`, `else`, or for type checkers alone.
+    is_alternative: bool,
+}
+
+#[derive(Clone)]
+enum Binding {
+    Function(Role, Rc<Definition>),
+    Class(Rc<Class>),
+    /// Another name in the same scope.
+    Alias(Vec<String>),
+    Import {
+        module: String,
+        name: Option<String>,
+    },
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    /// A function, or the getter of a property.
+    Plain,
+    Setter,
+    Deleter,
+}
+
+struct Class {
+    definition: Rc<Definition>,
+    bases: Vec<Vec<String>>,
+    scope: Scope,
+}
+
+enum Found {
+    Function(Rc<Definition>),
+    /// With the module that it stands in.
+    Class(Rc<Class>, String),
+    Nowhere,
+    Elsewhere,
+}
+
+/// One search: what is wanted of a property, and how many lookups are left.
+struct Search {
+    role: Role,
+    left: u32,
+}
+
+impl Package {
+    pub(super) fn new(files: BTreeMap<String, Vec<u8>>) -> Self {
+        let (modules, unreadable, parsers) = (BTreeMap::new(), BTreeMap::new(), Parsers::default());
+        Self { files, modules, unreadable, parsers }
+    }
+
+    pub(super) fn unreadable(self) -> BTreeMap<String, String> {
+        self.unreadable
+    }
+
+    /// `module:Class.method`; `fget`, `fset` or `fdel` at the end chooses of a property.
+    pub(super) fn symbol(&mut self, name: &str) -> Symbol {
+        let (module, qualified) = name.split_once(':').unwrap_or((name, ""));
+        let mut names: Vec<&str> = qualified.split('.').filter(|part| !part.is_empty()).collect();
+        let mut search = Search { role: Role::Plain, left: MAX_LOOKUPS };
+        while let Some(accessor) = names.last().filter(|name| ACCESSORS.contains(name)) {
+            match *accessor {
+                "fset" => search.role = Role::Setter,
+                "fdel" => search.role = Role::Deleter,
+                _ => {}
+            }
+            names.pop();
+        }
+        match self.in_module(module, &names, &mut search) {
+            Found::Function(definition) => Symbol::Defined((*definition).clone()),
+            Found::Class(class, _) => Symbol::Defined((*class.definition).clone()),
+            Found::Nowhere => Symbol::Gone,
+            Found::Elsewhere => Symbol::Elsewhere,
+        }
+    }
+
+    fn in_module(&mut self, name: &str, names: &[&str], search: &mut Search) -> Found {
+        let Some(left) = search.left.checked_sub(1) else { return Found::Nowhere };
+        search.left = left;
+        let Some(module) = self.module(name) else {
+            return if self.is_ours(name) { Found::Nowhere } else { Found::Elsewhere };
+        };
+        let Some((head, rest)) = names.split_first() else { return Found::Nowhere };
+        if let Some(binding) = module.scope.get(head, search.role) {
+            return self.follow(&module.name, binding, rest, search);
+        }
+        let below = format!("{name}.{head}");
+        if self.path_of(&below).is_some() {
+            return self.in_module(&below, rest, search);
+        }
+        for star in &module.scope.stars {
+            match self.in_module(star, names, search) {
+                Found::Nowhere | Found::Elsewhere => {}
+                found @ (Found::Function(_) | Found::Class(..)) => return found,
+            }
+        }
+        Found::Nowhere
+    }
+
+    fn follow(&mut self, module: &str, binding: &Binding, rest: &[&str], search: &mut Search) -> Found {
+        match binding {
+            Binding::Function(_, definition) if rest.is_empty() => Found::Function(definition.clone()),
+            Binding::Function(..) => Found::Nowhere,
+            Binding::Class(class) if rest.is_empty() => Found::Class(class.clone(), module.to_owned()),
+            Binding::Class(class) => self.in_class(module, class, rest, search),
+            Binding::Alias(names) => {
+                let names: Vec<&str> = names.iter().map(String::as_str).chain(rest.iter().copied()).collect();
+                self.in_module(module, &names, search)
+            }
+            Binding::Import { module, name } => {
+                let names: Vec<&str> = name.as_deref().into_iter().chain(rest.iter().copied()).collect();
+                self.in_module(module, &names, search)
+            }
+        }
+    }
+
+    fn in_class(&mut self, module: &str, class: &Rc<Class>, names: &[&str], search: &mut Search) -> Found {
+        let Some(left) = search.left.checked_sub(1) else { return Found::Nowhere };
+        search.left = left;
+        let Some((head, rest)) = names.split_first() else { return Found::Nowhere };
+        match class.scope.get(head, search.role) {
+            // A class's own names come before the module's.
+            Some(Binding::Alias(alias))
+                if alias.first().is_some_and(|first| first != head && class.scope.has(first)) =>
+            {
+                let names: Vec<&str> = alias.iter().map(String::as_str).chain(rest.iter().copied()).collect();
+                return self.in_class(module, class, &names, search);
+            }
+            Some(binding) => return self.follow(module, binding, rest, search),
+            None => {}
+        }
+        let mut nothing = Found::Nowhere;
+        for base in &class.bases {
+            let base: Vec<&str> = base.iter().map(String::as_str).collect();
+            match self.in_module(module, &base, search) {
+                Found::Class(base, module) => match self.in_class(&module, &base, names, search) {
+                    Found::Nowhere => {}
+                    Found::Elsewhere => nothing = Found::Elsewhere,
+                    found @ (Found::Function(_) | Found::Class(..)) => return found,
+                },
+                Found::Elsewhere => nothing = Found::Elsewhere,
+                Found::Function(_) | Found::Nowhere => {}
+            }
+        }
+        nothing
+    }
+
+    fn is_ours(&self, module: &str) -> bool {
+        let top = module.split('.').next().unwrap_or(module);
+        ROOTS.iter().any(|root| {
+            let (folder, file) = (format!("{root}{top}/"), format!("{root}{top}.py"));
+            self.files.keys().any(|path| path.starts_with(&folder) || *path == file)
+        })
+    }
+
+    fn path_of(&self, module: &str) -> Option<String> {
+        let path = module.replace('.', "/");
+        let candidates =
+            ROOTS.iter().flat_map(|root| [format!("{root}{path}.py"), format!("{root}{path}/__init__.py")]);
+        candidates.into_iter().find(|candidate| self.files.contains_key(candidate))
+    }
+
+    fn module(&mut self, name: &str) -> Option<Rc<Module>> {
+        self.file(&self.path_of(name)?)
+    }
+
+    /// The module in a file; none if it is no source that can be read.
+    pub(super) fn file(&mut self, path: &str) -> Option<Rc<Module>> {
+        if !self.modules.contains_key(path) {
+            let bytes = self.files.get(path)?;
+            let parsers = &mut self.parsers;
+            // A grammar's bug must cost one file, not the reader.
+            let parsed = catch_unwind(AssertUnwindSafe(|| Module::parse(path, bytes, parsers)));
+            let module = match parsed.unwrap_or_else(|_| Err("its parser failed".to_owned())) {
+                Ok(module) => Some(Rc::new(module)),
+                Err(why) => {
+                    self.unreadable.insert(path.to_owned(), why);
+                    None
+                }
+            };
+            self.modules.insert(path.to_owned(), module);
+        }
+        self.modules.get(path)?.clone()
+    }
+}
+
+impl Module {
+    fn parse(path: &str, bytes: &[u8], parsers: &mut Parsers) -> Result<Self, String> {
+        if bytes.len() > MAX_SOURCE_BYTES {
+            return Err(format!("it is longer than {} KiB", MAX_SOURCE_BYTES >> 10));
+        }
+        let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
+        let text = text.trim_start_matches('\u{feff}').replace("\r\n", "\n");
+        let language = Language::named("python").ok_or("its language is not known")?;
+        let tree = parsers.parse_in_time(language, &text).ok_or("it takes too long to parse")?;
+        let name = ROOTS.iter().rev().find_map(|root| path.strip_prefix(root)).unwrap_or(path);
+        let name = name.trim_end_matches(".py").replace('/', ".");
+        let (name, is_package) = match name.strip_suffix(".__init__") {
+            Some(package) => (package.to_owned(), true),
+            None => (name, false),
+        };
+        let parent = if is_package { name.as_str() } else { name.rsplit_once('.').map_or("", |(up, _)| up) };
+        let lines = text.split_inclusive('\n').collect();
+        let file = Source { path, package: parent, text: &text, lines };
+        let mut scope = Scope::default();
+        file.statements(tree.root_node(), false, &mut scope)
+            .map_err(|_| "it is nested too deeply".to_owned())?;
+        Ok(Self { name, scope })
+    }
+
+    /// Its functions and its classes' methods, by qualified name.
+    pub(super) fn functions(&self) -> BTreeMap<String, Digests> {
+        let mut functions = BTreeMap::new();
+        self.scope.functions(&mut functions);
+        functions
+    }
+}
+
+impl Scope {
+    fn bind(&mut self, name: &str, to: Binding, is_alternative: bool) {
+        self.names.entry(name.to_owned()).or_default().push(Bound { to, is_alternative });
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.names.contains_key(name)
+    }
+
+    /// What a name is bound to in the end.
+    fn get(&self, name: &str, role: Role) -> Option<&Binding> {
+        let bound = self.names.get(name)?;
+        let wanted = |bound: &&Bound| !matches!(bound.to, Binding::Function(of, _) if of != role);
+        let usual = bound.iter().rev().filter(wanted).find(|bound| !bound.is_alternative);
+        usual.or_else(|| bound.iter().rev().find(wanted)).map(|bound| &bound.to)
+    }
+
+    fn functions(&self, into: &mut BTreeMap<String, Digests>) {
+        for bound in self.names.values() {
+            for bound in bound {
+                match &bound.to {
+                    Binding::Function(role, definition) => {
+                        let suffix = match role {
+                            Role::Plain => "",
+                            Role::Setter => ".fset",
+                            Role::Deleter => ".fdel",
+                        };
+                        let of = &definition.digests;
+                        into.entry(format!("{}{suffix}", definition.name))
+                            .and_modify(|known| *known = joined(known, of))
+                            .or_insert_with(|| of.clone());
+                    }
+                    Binding::Class(class) => class.scope.functions(into),
+                    Binding::Alias(_) | Binding::Import { .. } => {}
+                }
+            }
+        }
+    }
+}
+
+/// A file on its way into a scope.
+struct Source<'a> {
+    path: &'a str,
+    /// The package that relative imports begin in.
+    package: &'a str,
+    text: &'a str,
+    lines: Vec<&'a str>,
+}
+
+impl<'a> Source<'a> {
+    fn text_of(&self, node: Node<'_>) -> &'a str {
+        self.text.get(node.byte_range()).unwrap_or_default()
+    }
+
+    fn statements(&self, body: Node<'_>, is_alternative: bool, scope: &mut Scope) -> Result<(), TooComplex> {
+        let mut cursor = body.walk();
+        for statement in body.named_children(&mut cursor) {
+            self.statement(statement, is_alternative, scope)?;
+        }
+        Ok(())
+    }
+
+    fn statement(&self, node: Node<'_>, is_alternative: bool, scope: &mut Scope) -> Result<(), TooComplex> {
+        match node.kind() {
+            "function_definition" | "class_definition" | "decorated_definition" => {
+                self.definition(node, is_alternative, scope)
+            }
+            "if_statement" => {
+                let condition = node.child_by_field_name("condition").map(|node| self.text_of(node));
+                let for_checkers = condition.is_some_and(|text| text.ends_with("TYPE_CHECKING"));
+                let mut cursor = node.walk();
+                for branch in node.named_children(&mut cursor) {
+                    let is_else = branch.kind() != "block";
+                    self.block(branch, is_alternative || is_else != for_checkers, scope)?;
+                }
+                Ok(())
+            }
+            "try_statement" => {
+                let mut cursor = node.walk();
+                for branch in node.named_children(&mut cursor) {
+                    self.block(branch, is_alternative || branch.kind().starts_with("except"), scope)?;
+                }
+                Ok(())
+            }
+            "with_statement" | "for_statement" | "while_statement" => self.block(node, is_alternative, scope),
+            "import_statement" | "import_from_statement" => {
+                self.import(node, is_alternative, scope);
+                Ok(())
+            }
+            "expression_statement" => {
+                if let Some(assignment) = node.named_child(0).filter(|child| child.kind() == "assignment") {
+                    self.assignment(assignment, is_alternative, scope);
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The blocks of a statement, or itself if it is one.
+    fn block(&self, node: Node<'_>, is_alternative: bool, scope: &mut Scope) -> Result<(), TooComplex> {
+        if node.kind() == "block" {
+            return self.statements(node, is_alternative, scope);
+        }
+        let mut cursor = node.walk();
+        for child in node.named_children(&mut cursor).filter(|child| child.kind() == "block") {
+            self.statements(child, is_alternative, scope)?;
+        }
+        Ok(())
+    }
+
+    fn definition(&self, outer: Node<'_>, is_alternative: bool, scope: &mut Scope) -> Result<(), TooComplex> {
+        let inner = outer.child_by_field_name("definition").unwrap_or(outer);
+        let Some(name) = inner.child_by_field_name("name").map(|name| self.text_of(name)) else {
+            return Ok(());
+        };
+        let body = inner.child_by_field_name("body");
+        let is_class = inner.kind() == "class_definition";
+        let first = if is_class { inner } else { outer }.start_position().row;
+        let last = self.last_row(inner, body);
+        let lines = self.lines.get(first..=last).unwrap_or_default().concat();
+        let decorators = decorators(outer, |node| self.text_of(node));
+        let qualified = format!("{}{name}", scope.prefix);
+        let definition = Rc::new(Definition {
+            file: self.path.to_owned(),
+            name: qualified.clone(),
+            line: u32::try_from(first + 1).unwrap_or(u32::MAX),
+            digests: digests(&lines, outer, self.text)?,
+            decorated: !decorators.is_empty(),
+        });
+        let binding = if is_class {
+            let mut inside = Scope { prefix: format!("{qualified}."), ..Scope::default() };
+            if let Some(body) = body {
+                self.statements(body, false, &mut inside)?;
+            }
+            let bases = inner.child_by_field_name("superclasses").map(|bases| self.bases(bases));
+            let bases = bases.unwrap_or_default();
+            Binding::Class(Rc::new(Class { definition, bases, scope: inside }))
+        } else {
+            let ends = |word: &str| decorators.iter().any(|text| text.ends_with(word));
+            let role = match () {
+                () if ends(".setter") => Role::Setter,
+                () if ends(".deleter") => Role::Deleter,
+                () => Role::Plain,
+            };
+            Binding::Function(role, definition)
+        };
+        scope.bind(name, binding, is_alternative);
+        Ok(())
+    }
+
+    fn bases(&self, bases: Node<'_>) -> Vec<Vec<String>> {
+        let mut cursor = bases.walk();
+        bases.named_children(&mut cursor).filter_map(|base| self.dotted(base)).collect()
+    }
+
+    /// The last line of a definition: of its code, or of a comment after it that is indented as its body is (the rule of
+    /// Python's `inspect`).
+    fn last_row(&self, definition: Node<'_>, body: Option<Node<'_>>) -> usize {
+        let mut leaf = definition;
+        while let Some(child) = last_code(leaf) {
+            leaf = child;
+        }
+        let mut last = leaf.end_position().row;
+        let Some(column) = body.and_then(|body| first_column(definition, body)) else { return last };
+        for (row, line) in self.lines.iter().enumerate().skip(last + 1) {
+            let code = line.trim_start_matches([' ', '\t', '\u{c}']);
+            let is_comment = code.starts_with('#');
+            if !is_comment && !code.trim().is_empty() {
+                break;
+            }
+            if is_comment && line.len() - code.len() >= column {
+                last = row;
+            }
+        }
+        last
+    }
+
+    fn import(&self, node: Node<'_>, is_alternative: bool, scope: &mut Scope) {
+        let from = node.child_by_field_name("module_name").map(|module| self.absolute(self.text_of(module)));
+        let mut cursor = node.walk();
+        for imported in node.children_by_field_name("name", &mut cursor) {
+            let alias = imported.child_by_field_name("alias").map(|alias| self.text_of(alias));
+            let name = imported.child_by_field_name("name").unwrap_or(imported);
+            let name = self.text_of(name);
+            let binding = match (&from, alias) {
+                (Some(module), _) => Binding::Import { module: module.clone(), name: Some(name.to_owned()) },
+                (None, Some(_)) => Binding::Import { module: name.to_owned(), name: None },
+                (None, None) => {
+                    let top = name.split('.').next().unwrap_or(name);
+                    Binding::Import { module: top.to_owned(), name: None }
+                }
+            };
+            let bound = alias.unwrap_or_else(|| name.split('.').next().unwrap_or(name));
+            scope.bind(bound, binding, is_alternative);
+        }
+        let mut cursor = node.walk();
+        let takes_all = node.named_children(&mut cursor).any(|child| child.kind() == "wildcard_import");
+        scope.stars.extend(from.filter(|_| takes_all));
+    }
+
+    /// A module's absolute name: `..a` begins in the package above.
+    fn absolute(&self, name: &str) -> String {
+        let relative = name.trim_start_matches('.');
+        let dots = name.len() - relative.len();
+        if dots == 0 {
+            return name.to_owned();
+        }
+        let mut package: Vec<&str> = self.package.split('.').filter(|part| !part.is_empty()).collect();
+        package.truncate(package.len().saturating_sub(dots - 1));
+        package.extend(relative.split('.').filter(|part| !part.is_empty()));
+        package.join(".")
+    }
+
+    fn assignment(&self, node: Node<'_>, is_alternative: bool, scope: &mut Scope) {
+        let (Some(left), Some(mut right)) =
+            (node.child_by_field_name("left"), node.child_by_field_name("right"))
+        else {
+            return;
+        };
+        // `a = b = c`
+        while right.kind() == "assignment" {
+            self.assignment(right, is_alternative, scope);
+            let Some(further) = right.child_by_field_name("right") else { return };
+            right = further;
+        }
+        // `a = property(b)`, `a = staticmethod(b)`
+        if right.kind() == "call"
+            && let Some(function) = right.child_by_field_name("function")
+            && ["property", "staticmethod", "classmethod"].contains(&self.text_of(function))
+            && let Some(first) =
+                right.child_by_field_name("arguments").and_then(|arguments| arguments.named_child(0))
+        {
+            right = first;
+        }
+        if let (true, Some(names)) = (left.kind() == "identifier", self.dotted(right)) {
+            scope.bind(self.text_of(left), Binding::Alias(names), is_alternative);
+        }
+    }
+
+    /// `a.b.c`
+    fn dotted(&self, node: Node<'_>) -> Option<Vec<String>> {
+        let text = self.text_of(node);
+        let is_name = matches!(node.kind(), "identifier" | "attribute")
+            && text.chars().all(|letter| letter.is_alphanumeric() || matches!(letter, '_' | '.'));
+        is_name.then(|| text.split('.').map(str::to_owned).collect())
+    }
+}
+
+/// The decorators' names, without what they are called with.
+fn decorators<'a>(outer: Node<'_>, text_of: impl Fn(Node<'_>) -> &'a str) -> Vec<&'a str> {
+    let mut cursor = outer.walk();
+    let decorators = outer.children(&mut cursor).filter(|child| child.kind() == "decorator");
+    decorators.map(|decorator| text_of(decorator).trim_start_matches('@').trim()).collect()
+}
+
+fn last_code(node: Node<'_>) -> Option<Node<'_>> {
+    let mut cursor = node.walk();
+    node.children(&mut cursor).filter(|child| child.kind() != "comment").last()
+}
+
+/// The column of a body's first statement; none if it begins on the line of its head.
+fn first_column(definition: Node<'_>, body: Node<'_>) -> Option<usize> {
+    let mut cursor = definition.walk();
+    let colon = definition.children(&mut cursor).filter(|child| child.kind() == ":").last()?;
+    let mut cursor = body.walk();
+    let first = body.named_children(&mut cursor).find(|child| child.kind() != "comment")?;
+    let start = first.start_position();
+    (start.row > colon.start_position().row).then_some(start.column)
+}

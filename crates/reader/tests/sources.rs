@@ -1,0 +1,338 @@
+//! What is read of an upstream release: where a definition is found, what its lines are, what its tree says, and which
+//! archives are refused. Digests of lines are checked against what Python's own tools print for the same file: the
+//! expected texts below.
+
+// Helpers of tests are tests too; clippy exempts test functions only.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::fs::File;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use sha1::{Digest as _, Sha1};
+use tempfile::TempDir;
+use truing_core::follow::{Definition, Sources, Symbol};
+use truing_reader::sources::{ArchiveError, Format, SourcesError, SourcesRequest, read};
+use zip::write::SimpleFileOptions;
+
+struct Release {
+    _folder: TempDir,
+    archive: PathBuf,
+    format: Format,
+}
+
+impl Release {
+    fn wheel(files: &[(&str, &str)]) -> Self {
+        let (folder, archive) = place();
+        let mut zip = zip::ZipWriter::new(File::create(&archive).unwrap());
+        for (path, content) in files {
+            zip.start_file(*path, SimpleFileOptions::default()).unwrap();
+            zip.write_all(content.as_bytes()).unwrap();
+        }
+        zip.finish().unwrap();
+        Self { _folder: folder, archive, format: Format::Wheel }
+    }
+
+    /// A source archive whose entries are written as they are, whatever their names.
+    fn tar(entries: &[(&str, tar::EntryType, &str)]) -> Self {
+        let (folder, archive) = place();
+        let mut tar = tar::Builder::new(GzEncoder::new(File::create(&archive).unwrap(), Compression::fast()));
+        for (path, kind, content) in entries {
+            let mut header = tar::Header::new_gnu();
+            header.as_gnu_mut().unwrap().name[..path.len()].copy_from_slice(path.as_bytes());
+            header.set_entry_type(*kind);
+            header.set_size(content.len() as u64);
+            header.set_cksum();
+            tar.append(&header, content.as_bytes()).unwrap();
+        }
+        tar.into_inner().unwrap().finish().unwrap();
+        Self { _folder: folder, archive, format: Format::TarGz }
+    }
+
+    fn read(&self, symbols: &[&str], mirrored: &[&str]) -> Result<Sources, SourcesError> {
+        read(&SourcesRequest {
+            archive: self.archive.clone(),
+            format: self.format,
+            symbols: symbols.iter().map(|name| (*name).to_owned()).collect(),
+            mirrored: mirrored.iter().map(|glob| (*glob).to_owned()).collect(),
+        })
+    }
+
+    fn symbol(&self, name: &str) -> Symbol {
+        self.read(&[name], &[]).unwrap().symbols.remove(name).unwrap()
+    }
+
+    fn defined(&self, name: &str) -> Definition {
+        self.symbol(name).definition().unwrap_or_else(|| panic!("{name} is not found")).clone()
+    }
+}
+
+fn place() -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let archive = folder.path().join("archive");
+    (folder, archive)
+}
+
+fn sha1(text: &str) -> String {
+    hex::encode(Sha1::digest(text.as_bytes()))
+}
+
+const MODULE: &str = r#"import os
+from .other import helper as assist
+from p.base import Base
+from other_package import thing
+
+@decorate(
+    1)
+def decorated(a):
+    # inside
+    return a
+    # after, as deep as the body
+
+  # less deep
+    # deep again
+
+def plain(): return 1
+    # not its own
+
+@registered
+class C(Base):
+    """What it is."""
+
+    kind = Base
+
+    @property
+    def size(self):
+        return 1
+
+    @size.setter
+    def size(self, value):
+        self.value = value
+
+    def method(self):
+        return 'a'
+
+    alias = method
+
+if os.name == "nt":
+    def either(): return 1
+else:
+    def either(): return 2
+
+try:
+    from fast import quick
+except ImportError:
+    def quick(): pass
+
+def again(): return 1
+def again(): return 2
+def last():
+    return 3
+"#;
+
+fn package() -> Release {
+    Release::wheel(&[
+        ("p/__init__.py", "from .m import plain as shown\n"),
+        ("p/m.py", MODULE),
+        ("p/other.py", "from p.far import *\n"),
+        ("p/far.py", "def helper():\n    pass\n"),
+        ("p/base.py", "class Base:\n    def inherited(self):\n        return 0\n"),
+        ("p/data.json", "{}"),
+    ])
+}
+
+#[test]
+fn a_definitions_lines_are_those_that_python_prints() {
+    let release = package();
+    for (name, text) in [
+        (
+            "p.m:decorated",
+            "@decorate(\n    1)\ndef decorated(a):\n    # inside\n    return a\n    # after, as deep as the body\n\n  # less deep\n    # deep again\n",
+        ),
+        ("p.m:plain", "def plain(): return 1\n"),
+        ("p.m:C.method", "    def method(self):\n        return 'a'\n"),
+        ("p.m:C.alias", "    def method(self):\n        return 'a'\n"),
+        ("p.m:C.size", "    @property\n    def size(self):\n        return 1\n"),
+        ("p.m:C.size.fget", "    @property\n    def size(self):\n        return 1\n"),
+        ("p.m:C.size.fset", "    @size.setter\n    def size(self, value):\n        self.value = value\n"),
+        ("p.m:C.inherited", "    def inherited(self):\n        return 0\n"),
+        ("p.m:C.kind", "class Base:\n    def inherited(self):\n        return 0\n"),
+        ("p.m:assist", "def helper():\n    pass\n"),
+        ("p:shown", "def plain(): return 1\n"),
+        ("p:m.plain", "def plain(): return 1\n"),
+        ("p.m:either", "    def either(): return 1\n"),
+        ("p.m:again", "def again(): return 2\n"),
+        ("p.m:last", "def last():\n    return 3\n"),
+    ] {
+        assert_eq!(release.defined(name).digests.raw, sha1(text), "{name}");
+    }
+    // A class begins at its own line, without its decorators.
+    let class = release.defined("p.m:C");
+    let from = MODULE.find("class C").unwrap();
+    let to = MODULE.find("\nif os.name").unwrap();
+    assert_eq!(class.digests.raw, sha1(&MODULE[from..to]));
+    assert_eq!((class.file.as_str(), class.line, class.decorated), ("p/m.py", 20, true));
+    assert_eq!(release.defined("p.m:C.alias").name, "C.method");
+}
+
+#[test]
+fn what_is_not_there_is_told_from_what_is_elsewhere() {
+    let release = package();
+    for (name, expected) in [
+        ("p.m:nobody", Symbol::Gone),
+        ("p.m:C.nobody", Symbol::Gone),
+        ("p.nowhere:f", Symbol::Gone),
+        ("p.m:plain.inner", Symbol::Gone),
+        ("q:f", Symbol::Elsewhere),
+        ("p.m:thing", Symbol::Elsewhere),
+        ("p.m:quick", Symbol::Elsewhere),
+    ] {
+        assert_eq!(release.symbol(name), expected, "{name}");
+    }
+}
+
+#[test]
+fn aliases_in_a_ring_come_to_an_end() {
+    let release =
+        Release::wheel(&[("p.py", "a = b\nb = a\nclass C(C): pass\nclass D(E): pass\nclass E(D): pass\n")]);
+    for name in ["p:a", "p:C.x", "p:D.x"] {
+        assert_eq!(release.symbol(name), Symbol::Gone, "{name}");
+    }
+}
+
+#[test]
+fn a_tree_is_the_same_whatever_the_layout() {
+    let tree = |text: &str| Release::wheel(&[("p.py", text)]).defined("p:f").digests.tree;
+    let same = [
+        ("def f(a):\n    return a + 1\n", "def f( a ):\n    # why\n    return (a + 1)\n"),
+        ("def f():\n    \"\"\"One.\"\"\"\n    return 1\n", "def f():\n    'Another.'\n    return 1\n"),
+        ("def f():\n    return \"it's\"\n", "def f():\n    return 'it\\'s'\n"),
+        ("def f():\n    return 'ab'\n", "def f():\n    return ('a'\n            'b')\n"),
+        ("def f():\n    g(a, b)\n", "def f():\n    g(\n        a,\n        b,\n    )\n"),
+        ("def f():\n    return a, b\n", "def f():\n    return (a, b)\n"),
+        ("def f():\n    return 1000\n", "def f():\n    return 1_000\n"),
+        ("def f():\n    return a and \\\n        b\n", "def f():\n    return a and b\n"),
+    ];
+    for (one, two) in same {
+        assert_eq!(tree(one), tree(two), "{one}{two}");
+    }
+    let different = [
+        ("def f(a):\n    return a + 1\n", "def f(a):\n    return a - 1\n"),
+        ("def f():\n    return 1\n", "async def f():\n    return 1\n"),
+        ("def f():\n    return a[1:]\n", "def f():\n    return a[:1]\n"),
+        ("def f():\n    return a[1]\n", "def f():\n    return a[1,]\n"),
+        ("def f():\n    return 'a'\n", "def f():\n    return b'a'\n"),
+        ("def f():\n    return 'a\\nb'\n", "def f():\n    return r'a\\nb'\n"),
+        ("def f():\n    return f'{a}'\n", "def f():\n    return '{a}'\n"),
+        ("def f():\n    return f'{a}b'\n", "def f():\n    return f'b{a}'\n"),
+        ("def f():\n    return (a)\n", "def f():\n    return (a,)\n"),
+        ("def f(): return g(h(a), b)\n", "def f(): return g(h(a, b))\n"),
+        ("@one\ndef f(): pass\n", "def f(): pass\n"),
+        ("def f():\n    x = 'doc'\n    return 1\n", "def f():\n    return 1\n"),
+        ("def f():\n    return 1\n    'no docstring'\n", "def f():\n    return 1\n"),
+    ];
+    for (one, two) in different {
+        assert_ne!(tree(one), tree(two), "{one}{two}");
+    }
+}
+
+#[test]
+fn functions_of_mirrored_files_are_told_by_name() {
+    let sources = package().read(&["p.base:Base"], &["p/m.py"]).unwrap();
+    let names: Vec<_> = sources.functions["p/m.py"].keys().map(String::as_str).collect();
+    assert_eq!(
+        names,
+        ["C.method", "C.size", "C.size.fset", "again", "decorated", "either", "last", "plain", "quick"]
+    );
+    // Without a pattern: the files of what is asked for.
+    let sources = package().read(&["p.base:Base"], &[]).unwrap();
+    assert_eq!(sources.functions.keys().collect::<Vec<_>>(), ["p/base.py"]);
+}
+
+#[test]
+fn a_file_that_is_no_source_is_told_of() {
+    let (folder, archive) = place();
+    let mut zip = zip::ZipWriter::new(File::create(&archive).unwrap());
+    for (path, content) in [("p/latin.py", b"# \xe4\n".as_slice()), ("p/__init__.py", b"")] {
+        zip.start_file(path, SimpleFileOptions::default()).unwrap();
+        zip.write_all(content).unwrap();
+    }
+    zip.start_file("p/long.py", SimpleFileOptions::default()).unwrap();
+    zip.write_all(&vec![b'\n'; 3 << 20]).unwrap();
+    zip.finish().unwrap();
+    let release = Release { _folder: folder, archive, format: Format::Wheel };
+    let sources = release.read(&["p.latin:f", "p.long:f"], &[]).unwrap();
+    assert_eq!(sources.unreadable.keys().collect::<Vec<_>>(), ["p/latin.py", "p/long.py"]);
+    assert!(sources.symbols.values().all(|symbol| *symbol == Symbol::Gone));
+}
+
+#[test]
+fn a_source_archive_is_read_below_its_folder() {
+    let file = tar::EntryType::Regular;
+    let release = Release::tar(&[
+        ("p-1.0/src/p/m.py", file, "def f():\n    return 1\r\n"),
+        ("p-1.0/setup.py", file, "raise SystemExit\n"),
+    ]);
+    let f = release.defined("p.m:f");
+    assert_eq!(
+        (f.file.as_str(), f.digests.raw.as_str()),
+        ("src/p/m.py", sha1("def f():\n    return 1\n").as_str())
+    );
+    assert_eq!(release.read(&[], &["src/p/*.py"]).unwrap().functions["src/p/m.py"]["f"], f.digests);
+}
+
+#[test]
+fn archives_that_no_honest_release_has_are_refused() {
+    let file = tar::EntryType::Regular;
+    for (entries, why) in [
+        (vec![("p/../../etc/x.py", file, "")], "leads out"),
+        (vec![("/etc/x.py", file, "")], "leads out"),
+        (vec![("p/x.py", tar::EntryType::Symlink, "")], "is a link"),
+        (vec![("p/x.py", tar::EntryType::Link, "")], "is a link"),
+        (vec![("p/x.py", file, "a"), ("p/x.py", file, "b")], "is there twice"),
+        (vec![("p/x\\y.py", file, "a")], "leads out"),
+    ] {
+        let error = Release::tar(&entries).read(&[], &[]).unwrap_err();
+        assert!(matches!(error, SourcesError::Archive(ArchiveError::Refused { .. })), "{error}");
+        assert!(error.to_string().contains(why), "{entries:?}: {error}");
+    }
+}
+
+#[test]
+fn what_is_no_archive_is_an_error_that_names_it() {
+    let (_folder, archive) = place();
+    let ask = |format| {
+        let archive = archive.clone();
+        read(&SourcesRequest { archive, format, symbols: vec![], mirrored: vec![] }).unwrap_err().to_string()
+    };
+    assert!(ask(Format::Wheel).contains("cannot be opened"));
+    for content in [b"".as_slice(), b"not an archive", b"PK\x03\x04", b"\x1f\x8b\x08\x00rubbish"] {
+        std::fs::write(&archive, content).unwrap();
+        for format in [Format::Wheel, Format::TarGz] {
+            // An empty stream of entries is an archive of nothing to tar.
+            let read =
+                read(&SourcesRequest { archive: archive.clone(), format, symbols: vec![], mirrored: vec![] });
+            if let Err(error) = read {
+                assert!(error.to_string().contains(&shown(&archive)), "{error}");
+            } else {
+                assert_eq!((format, content), (Format::TarGz, b"".as_slice()));
+            }
+        }
+    }
+}
+
+fn shown(path: &Path) -> String {
+    path.display().to_string()
+}
+
+#[test]
+fn a_bomb_is_not_unpacked() {
+    // Every source of it is cut off at its limit, and all together at theirs.
+    let long = "\n".repeat(3 << 20);
+    let names: Vec<String> = (0..40).map(|number| format!("p/m{number}.py")).collect();
+    let files: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), long.as_str())).collect();
+    let error = Release::wheel(&files).read(&[], &[]).unwrap_err();
+    assert!(matches!(error, SourcesError::Archive(ArchiveError::TooLarge { .. })), "{error}");
+}

@@ -1,0 +1,208 @@
+//! `truing sync`: what a new release of an upstream package asks of the project that follows it.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use pep440_rs::{Version, VersionSpecifiers};
+use serde::Serialize;
+use truing_core::follow::{Change, Kind, Unguarded, Verdict};
+use truing_upstream::archives::Archives;
+use truing_upstream::index::{self, Index};
+use truing_upstream::manifest;
+
+use super::error::{CliError, Exit};
+use super::{Context, runtime};
+use crate::config::sync::JobConfig;
+use crate::environment::Environment;
+use crate::loops::sync::{Decided, Question, SyncError, decided};
+use crate::wiring::child_reader;
+
+/// Follow an upstream package: decide what a new release asks of a project
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand, Debug)]
+enum What {
+    /// Tell what a release asks of the project: skip, relax, bump or ask
+    ///
+    /// Downloads both releases, verified, compares what the project pins of them, and changes nothing. Exit 0; 1 if a
+    /// person has to say.
+    Decide(Decide),
+}
+
+#[derive(clap::Args, Debug)]
+struct Decide {
+    /// The job: `[sync.NAME]` of the configuration
+    #[arg(value_name = "JOB")]
+    job: String,
+    /// The release that the project was made for [default: the newest that it admits]
+    #[arg(long, value_name = "V")]
+    from: Option<Version>,
+    /// The release to follow [default: the newest]
+    #[arg(long, value_name = "V")]
+    to: Option<Version>,
+    /// The project's folder
+    #[arg(long, value_name = "PATH", default_value = ".")]
+    repo: PathBuf,
+    /// What the project pins, instead of the job's `manifest`
+    #[arg(long, value_name = "FILE")]
+    manifest: Option<PathBuf>,
+}
+
+/// Variables that name a package index, the first that is set counts.
+const INDEXES: [&str; 4] = ["UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL", "PYPI_INDEX_URL"];
+/// How many of what is not guarded are shown to people.
+const SHOWN: usize = 12;
+
+/// The answer (cli.md, "Sync and converge").
+#[derive(Serialize)]
+struct Answer {
+    decision: Verdict,
+    needs_classification: bool,
+    from: String,
+    to: String,
+    spec_before: Option<String>,
+    spec_after: Option<String>,
+    changed: Vec<Change>,
+    unguarded: Vec<Unguarded>,
+    reason: String,
+}
+
+pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
+    match &args.what {
+        What::Decide(decide) => decide.run(context),
+    }
+}
+
+impl Decide {
+    fn run(&self, context: &Context) -> Result<Exit, CliError> {
+        let config = context.config(&[])?;
+        let job = config.jobs.get(&self.job).ok_or_else(|| unknown(&self.job, &config.jobs))?;
+        let path = self.manifest.clone().unwrap_or_else(|| self.repo.join(&job.manifest));
+        let manifest = manifest::read(&path).map_err(|error| {
+            CliError::usage("manifest", error.to_string()).hint(
+                "a manifest is an object of definitions and their digests: {\"module:Class.method\": [\"SHA-1\"]}",
+            )
+        })?;
+        let environment = &context.environment;
+        let index = self.index(environment)?;
+        let archives = Archives::new(cache(environment)?);
+        let question = Question {
+            job,
+            project: &self.repo,
+            manifest: &manifest,
+            from: self.from.clone(),
+            to: self.to.clone(),
+        };
+        let reader = child_reader(&config.rules, &config.sandbox)?;
+        let decided = decided(question, &index, &archives, &reader);
+        let decided = runtime::start()?.block_on(decided).map_err(failed)?;
+        let exit = if decided.decision.verdict == Verdict::Ask { Exit::No } else { Exit::Done };
+        let answer = Answer::from(decided);
+        context.output.answer(&answer, || answer.text(job))?;
+        Ok(exit)
+    }
+
+    fn index(&self, environment: &Environment) -> Result<Index, CliError> {
+        let set = INDEXES.into_iter().find_map(|name| {
+            let value = environment.get(name)?.to_str()?;
+            (!value.is_empty()).then_some((name, value))
+        });
+        let (name, address) = set.unwrap_or(("", index::DEFAULT));
+        Index::new(address).map_err(|error| CliError::usage("index", format!("{name}: {error}")))
+    }
+}
+
+/// Where archives are kept.
+fn cache(environment: &Environment) -> Result<PathBuf, CliError> {
+    let folder = environment.user_folder("XDG_CACHE_HOME", ".cache");
+    let folder = folder.ok_or_else(|| {
+        CliError::usage("no_cache", "there is no folder to keep archives in")
+            .hint("set HOME or XDG_CACHE_HOME")
+    })?;
+    Ok(folder.join("truing/archives"))
+}
+
+fn unknown(name: &str, jobs: &std::collections::BTreeMap<String, JobConfig>) -> CliError {
+    let error = CliError::usage("unknown_job", format!("there is no job `{name}`"));
+    if jobs.is_empty() {
+        return error.hint(format!("configure it: [sync.{name}]; see `truing config schema`"));
+    }
+    let names: Vec<&str> = jobs.keys().map(String::as_str).collect();
+    error.hint(format!("there is {}", names.join(", ")))
+}
+
+fn failed(error: SyncError) -> CliError {
+    let text = error.to_string();
+    match error {
+        SyncError::Constraint(_) => CliError::usage("constraint", text)
+            .hint("`constraint.file` and `constraint.path` of the job say where the requirement is"),
+        SyncError::NoFrom(_) => CliError::usage("no_from", text).hint("say it: --from V"),
+        SyncError::NoRelease { .. } => CliError::usage("no_release", text),
+        SyncError::Index(_) => {
+            CliError::failed("index", text).hint("another index is named by PIP_INDEX_URL, as pip takes it")
+        }
+        SyncError::Archive(_) | SyncError::Sources { .. } => CliError::failed("archive", text),
+    }
+}
+
+impl From<Decided> for Answer {
+    fn from(Decided { from, to, spec_before, spec_after, decision }: Decided) -> Self {
+        let text = |spec: Option<VersionSpecifiers>| {
+            spec.map(|spec| spec.iter().map(ToString::to_string).collect::<Vec<_>>().join(","))
+        };
+        Self {
+            decision: decision.verdict,
+            needs_classification: decision.needs_classification,
+            from: from.to_string(),
+            to: to.to_string(),
+            spec_before: text(spec_before),
+            spec_after: text(spec_after),
+            changed: decision.changed,
+            unguarded: decision.unguarded,
+            reason: decision.reason,
+        }
+    }
+}
+
+impl Answer {
+    fn text(&self, job: &JobConfig) -> String {
+        let Self { from, to, reason, .. } = self;
+        let mut text = format!("{}: {} {from} to {to}\n{reason}\n", self.decision.as_str(), job.package);
+        if let (Some(before), Some(after)) = (&self.spec_before, &self.spec_after)
+            && before != after
+        {
+            let _ = writeln!(text, "range: {before} becomes {after}");
+        }
+        for change in &self.changed {
+            let what = match change.kind {
+                Kind::Tree => "changed",
+                Kind::Bytes => "text alone changed",
+                Kind::Gone => "gone",
+            };
+            let since = change.first_in.as_ref().map_or(String::new(), |first| format!(" in {first}"));
+            let _ = writeln!(text, "  {}  {what}{since}", change.symbol);
+        }
+        if !self.unguarded.is_empty() {
+            let _ = writeln!(text, "not guarded:");
+        }
+        for one in self.unguarded.iter().take(SHOWN) {
+            let file = one.file.as_deref().unwrap_or("");
+            let name = [file, one.symbol.as_str()].into_iter().filter(|part| !part.is_empty());
+            let name = if one.symbol.contains(':') {
+                one.symbol.clone()
+            } else {
+                name.collect::<Vec<_>>().join(" ")
+            };
+            let _ = writeln!(text, "  {name}  {}", one.why.words());
+        }
+        if self.unguarded.len() > SHOWN {
+            let _ = writeln!(text, "  and {} more (`--format json`)", self.unguarded.len() - SHOWN);
+        }
+        text
+    }
+}

@@ -1,0 +1,211 @@
+//! `truing sync decide` against an index on this machine: what a release asks, in both forms of the answer, and what is
+//! told where there is none.
+
+// Helpers of tests are tests too; clippy exempts test functions only.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use axum::Router;
+use axum::extract::Path as Route;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse as _;
+use axum::routing::get;
+use serde_json::{Value, json};
+use sha1::Digest as _;
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+use zip::write::SimpleFileOptions;
+
+const PINNED: &str = "def pinned(a):\n    return a\n";
+/// Releases of `demo` and what their one module holds.
+const RELEASES: [(&str, &str); 6] = [
+    ("1.0.0", "def pinned(a):\n    return a\n\ndef other():\n    return 1\n"),
+    ("1.0.1", "def pinned(a):\n    return a\n\ndef other():\n    # why\n    return 1\n"),
+    ("1.0.2", "def pinned(a):\n    return (a)\n\ndef other():\n    return 1\n"),
+    ("1.0.3", "def pinned(a):\n    return a\n\ndef other():\n    return 2\n"),
+    ("1.0.4", "def pinned(a):\n    return a + 1\n\ndef other():\n    return 2\n"),
+    ("1.0.5", "def pinned(a):\n    return a + 1\n\ndef other():\n    return 3\n"),
+];
+
+struct Site {
+    _runtime: Runtime,
+    index: SocketAddr,
+    folder: TempDir,
+}
+
+impl Site {
+    fn new() -> Self {
+        let files: Vec<(String, Vec<u8>)> = RELEASES
+            .iter()
+            .map(|(version, module)| (format!("demo-{version}-py3-none-any.whl"), wheel(module)))
+            .collect();
+        let anchors: String = files
+            .iter()
+            .map(|(name, bytes)| {
+                let digest = hex::encode(sha2::Sha256::digest(bytes));
+                format!("<a href=\"/files/{name}#sha256={digest}\">{name}</a>\n")
+            })
+            .chain(["<a href=\"/files/demo-1.0.6-py3-none-any.whl#sha256=".to_owned()
+                + &"0".repeat(64)
+                + "\">\n"])
+            .collect();
+        let file = move |Route(name): Route<String>| async move {
+            match files.iter().find(|(known, _)| *known == name) {
+                Some((_, bytes)) => bytes.clone().into_response(),
+                None if name.contains("1.0.6") => "something else".into_response(),
+                None => StatusCode::NOT_FOUND.into_response(),
+            }
+        };
+        let page = || async { ([(header::CONTENT_TYPE, "text/html")], anchors) };
+        let router = Router::new().route("/simple/demo/", get(page)).route("/files/{name}", get(file));
+        let runtime = Runtime::new().unwrap();
+        let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
+        let index = listener.local_addr().unwrap();
+        runtime.spawn(async move { axum::serve(listener, router).await.unwrap() });
+
+        let folder = tempfile::tempdir().unwrap();
+        let site = Self { _runtime: runtime, index, folder };
+        site.write("truing.toml", "[sync.demo]\nmirror = [\"demo/=ours/\"]\n");
+        site.write("ours/m.py", "");
+        site.requires("demo >= 0.9, < 1.0.1");
+        let digest = hex::encode(sha1::Sha1::digest(PINNED.as_bytes()));
+        site.write("upstream.json", &json!({ "demo.m:pinned": [digest] }).to_string());
+        site
+    }
+
+    fn write(&self, name: &str, content: &str) {
+        let path = self.folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
+    }
+
+    fn requires(&self, requirement: &str) {
+        let text = format!("[project]\nname = \"ours\"\ndependencies = [\"aiohttp\", \"{requirement}\"]\n");
+        self.write("pyproject.toml", &text);
+    }
+
+    fn decide(&self, arguments: &[&str]) -> Output {
+        let folder = self.folder.path();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_truing"));
+        command
+            .env_clear()
+            .current_dir(folder)
+            .env("HOME", folder)
+            .env("TRUING_CONFIG", folder.join("truing.toml"));
+        command.env("PIP_INDEX_URL", format!("http://{}/simple/", self.index));
+        command.args(["sync", "decide", "demo"]).args(arguments).output().unwrap()
+    }
+
+    fn answer(&self, arguments: &[&str]) -> (Value, Option<i32>) {
+        let output = self.decide(&[arguments, &["--format", "json"]].concat());
+        let told = String::from_utf8_lossy(&output.stderr);
+        (serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{told}")), output.status.code())
+    }
+}
+
+fn wheel(module: &str) -> Vec<u8> {
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for (path, content) in [("demo/__init__.py", ""), ("demo/m.py", module)] {
+        zip.start_file(path, SimpleFileOptions::default()).unwrap();
+        zip.write_all(content.as_bytes()).unwrap();
+    }
+    zip.finish().unwrap().into_inner()
+}
+
+#[test]
+fn each_release_asks_what_its_changes_ask() {
+    let site = Site::new();
+    for (to, decision, needs_classification, exit) in [
+        ("1.0.0", "skip", false, 0),
+        ("1.0.1", "relax", false, 0),
+        ("1.0.2", "relax", false, 0),
+        ("1.0.3", "ask", true, 1),
+        ("1.0.4", "bump", false, 0),
+    ] {
+        let (answer, code) = site.answer(&["--to", to]);
+        assert_eq!(answer["decision"], decision, "{to}: {answer}");
+        assert_eq!(answer["needs_classification"], needs_classification, "{to}");
+        assert_eq!((answer["from"].as_str(), code), (Some("1.0.0"), Some(exit)), "{to}");
+    }
+}
+
+#[test]
+fn the_answer_has_its_evidence_and_the_new_range() {
+    let site = Site::new();
+    let (answer, _) = site.answer(&["--to", "1.0.5"]);
+    let sha1 = |text: &str| hex::encode(sha1::Sha1::digest(text.as_bytes()));
+    assert_eq!(
+        answer,
+        json!({
+            "decision": "bump", "needs_classification": false, "from": "1.0.0", "to": "1.0.5",
+            "spec_before": ">=0.9,<1.0.1",
+            // The oldest release that has what the port is made for.
+            "spec_after": ">=1.0.4,<1.0.6",
+            "changed": [{
+                "symbol": "demo.m:pinned", "file": "demo/m.py", "kind": "tree", "first_in": "1.0.2",
+                "old_hash": sha1(PINNED), "new_hash": sha1("def pinned(a):\n    return a + 1\n"),
+            }],
+            "unguarded": [{ "symbol": "other", "file": "demo/m.py", "why": "changed" }],
+            "reason": "1 pinned definition changed",
+        })
+    );
+    let (answer, _) = site.answer(&["--to", "1.0.2"]);
+    assert_eq!(answer["spec_after"], ">=0.9,<1.0.3");
+    let text = String::from_utf8(site.decide(&["--to", "1.0.4"]).stdout).unwrap();
+    assert_eq!(
+        text,
+        "bump: demo 1.0.0 to 1.0.4\n1 pinned definition changed\nrange: >=0.9,<1.0.1 becomes >=1.0.4,<1.0.5\n  \
+         demo.m:pinned  changed in 1.0.2\nnot guarded:\n  demo/m.py other  changed in a mirrored file, not pinned\n"
+    );
+}
+
+#[test]
+fn a_project_is_changed_by_no_decision() {
+    let site = Site::new();
+    let before = std::fs::read(site.folder.path().join("pyproject.toml")).unwrap();
+    site.answer(&["--to", "1.0.4"]);
+    assert_eq!(std::fs::read(site.folder.path().join("pyproject.toml")).unwrap(), before);
+}
+
+#[test]
+fn without_an_answer_it_is_told_why_and_what_to_do() {
+    let site = Site::new();
+    let refused = |arguments: &[&str], code: i32, told: &[&str]| {
+        let output = site.decide(arguments);
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {text}");
+        assert!(told.iter().all(|part| text.contains(part)), "{arguments:?}: {text}");
+    };
+    refused(&["--to", "7.0.0"], 2, &["demo has no release 7.0.0", "the newest is 1.0.6"]);
+    refused(&["--to", "1.0.6"], 3, &["is not what the index says it is"]);
+    refused(&["--to", "one"], 2, &["--to"]);
+    refused(&["--manifest", "absent.json"], 2, &["absent.json", "cannot be read"]);
+    site.write("wrong.json", "[1]");
+    refused(&["--manifest", "wrong.json"], 2, &["wrong.json is no manifest"]);
+    site.requires("demo");
+    refused(&[], 2, &["says no range of versions"]);
+    site.requires("demo<1\", \"demo>2");
+    refused(&[], 2, &["requires `demo` 2 times", "constraint.path"]);
+    site.requires("demo >= 7");
+    refused(&[], 2, &["no release is in its range", "--from V"]);
+    site.write("truing.toml", "[sync.another]\n");
+    refused(&[], 2, &["there is no job `demo`", "there is another"]);
+    site.write("truing.toml", "[sync.demo]\nmirror = [\"demo\"]\n");
+    refused(&[], 2, &["pairs of folders"]);
+}
+
+#[test]
+fn an_archive_is_downloaded_once() {
+    let site = Site::new();
+    site.answer(&["--to", "1.0.1"]);
+    let kept = |site: &Site| {
+        std::fs::read_dir(site.folder.path().join(Path::new(".cache/truing/archives"))).unwrap().count()
+    };
+    assert_eq!(kept(&site), 2);
+    site.answer(&["--to", "1.0.1"]);
+    assert_eq!(kept(&site), 2);
+}

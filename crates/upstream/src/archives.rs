@@ -1,0 +1,102 @@
+//! Archives of releases, downloaded once: a folder of files under their SHA-256 digest, which the index gives and the
+//! bytes must have. Several processes may use it at once.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest as _, Sha256};
+use tempfile::NamedTempFile;
+
+use crate::index::{Archive, Index, IndexError, told};
+
+/// The longest archive, in bytes.
+const MAX_ARCHIVE: u64 = 512 << 20;
+const SHA256_DIGITS: usize = 64;
+
+/// The folder.
+#[derive(Clone, Debug)]
+pub struct Archives {
+    folder: PathBuf,
+}
+
+/// Why there is no archive.
+#[derive(Debug, thiserror::Error)]
+pub enum ArchiveError {
+    /// The index.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    /// Nobody can tell whether it is what was published.
+    #[error("the index gives no SHA-256 digest for {0}, so it cannot be verified and is not read")]
+    NoDigest(String),
+    /// It is not what was published.
+    #[error("{name} is not what the index says it is: its SHA-256 digest is {is}, not {should}")]
+    Digest {
+        /// Its name.
+        name: String,
+        /// The bytes' digest.
+        is: String,
+        /// The index's.
+        should: String,
+    },
+    /// Too long.
+    #[error("{0} is longer than {mib} MiB", mib = MAX_ARCHIVE >> 20)]
+    TooLong(String),
+    /// The folder.
+    #[error("{folder} cannot be used to keep archives: {source}")]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// The system's words.
+        source: std::io::Error,
+    },
+}
+
+impl Archives {
+    /// Kept in this folder, which is made when the first comes.
+    pub fn new(folder: PathBuf) -> Self {
+        Self { folder }
+    }
+
+    /// An archive's file, downloaded if it is not there.
+    ///
+    /// # Errors
+    /// [`ArchiveError`]; nothing is kept that is not verified.
+    pub async fn get(&self, index: &Index, archive: &Archive) -> Result<PathBuf, ArchiveError> {
+        let should = archive.sha256.as_deref().map(str::to_ascii_lowercase);
+        let is_digest =
+            |text: &String| text.len() == SHA256_DIGITS && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let should = should.filter(is_digest).ok_or_else(|| ArchiveError::NoDigest(archive.name.clone()))?;
+        let path = self.folder.join(&should);
+        if path.is_file() {
+            return Ok(path);
+        }
+        let failed = |source| ArchiveError::Folder { folder: self.folder.clone(), source };
+        std::fs::create_dir_all(&self.folder).map_err(failed)?;
+        let mut file = NamedTempFile::new_in(&self.folder).map_err(failed)?;
+        let mut answer = index.open(archive).await?;
+        let (mut hash, mut length) = (Sha256::new(), 0_u64);
+        let broken = |error: reqwest::Error| IndexError::Unreachable {
+            index: archive.url.to_string(),
+            why: told(&error),
+        };
+        while let Some(piece) = answer.chunk().await.map_err(broken)? {
+            length = length.saturating_add(piece.len() as u64);
+            if length > MAX_ARCHIVE {
+                return Err(ArchiveError::TooLong(archive.name.clone()));
+            }
+            hash.update(&piece);
+            file.write_all(&piece).map_err(failed)?;
+        }
+        let is = hex::encode(hash.finalize());
+        if is != should {
+            return Err(ArchiveError::Digest { name: archive.name.clone(), is, should });
+        }
+        file.persist(&path).map_err(|error| failed(error.error))?;
+        Ok(path)
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+}

@@ -1,0 +1,61 @@
+//! What an index lists of a package: JSON (PEP 691), or anchors in HTML (PEP 503).
+
+use html5gum::{Token, Tokenizer};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::Listed;
+
+#[derive(Deserialize)]
+struct Page {
+    files: Vec<File>,
+}
+
+#[derive(Deserialize)]
+struct File {
+    filename: String,
+    url: String,
+    #[serde(default)]
+    hashes: Hashes,
+    /// `false`, `true`, or why.
+    #[serde(default)]
+    yanked: Value,
+}
+
+#[derive(Default, Deserialize)]
+struct Hashes {
+    sha256: Option<String>,
+}
+
+pub(super) fn of_json(body: &[u8]) -> Result<Vec<Listed>, String> {
+    let page: Page = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+    let listed = |file: File| Listed {
+        name: file.filename,
+        url: file.url,
+        sha256: file.hashes.sha256,
+        is_yanked: !matches!(file.yanked, Value::Null | Value::Bool(false)),
+    };
+    Ok(page.files.into_iter().map(listed).collect())
+}
+
+pub(super) fn of_html(body: &[u8]) -> Vec<Listed> {
+    let mut files = Vec::new();
+    for token in Tokenizer::new(body).flatten() {
+        let Token::StartTag(tag) = token else { continue };
+        let attribute = |name: &[u8]| {
+            let found = tag.attributes.iter().find(|(known, _)| known.as_slice() == name);
+            found.map(|(_, value)| String::from_utf8_lossy(value).into_owned())
+        };
+        let Some(href) = attribute(b"href").filter(|_| tag.name.as_slice() == b"a") else { continue };
+        let (url, fragment) = href.split_once('#').unwrap_or((&href, ""));
+        // The name is the end of the address (PEP 503); what is shown may be shortened.
+        let name = url.rsplit('/').next().unwrap_or(url).to_owned();
+        files.push(Listed {
+            name,
+            url: url.to_owned(),
+            sha256: fragment.strip_prefix("sha256=").map(str::to_owned),
+            is_yanked: attribute(b"data-yanked").is_some(),
+        });
+    }
+    files
+}

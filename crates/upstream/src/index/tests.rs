@@ -1,0 +1,145 @@
+use std::net::SocketAddr;
+
+use axum::Router;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+use sha2::{Digest as _, Sha256};
+
+use super::*;
+use crate::archives::{ArchiveError, Archives};
+
+const HTML: &str = r##"<!DOCTYPE html><html><body><h1>Links for demo-package</h1>
+<a href="../../files/demo_package-1.0.tar.gz#sha256=aa">demo_package-1.0.tar.gz</a><br/>
+<a href="/files/demo_package-1.0-py3-none-any.whl#sha256=bb" data-requires-python="&gt;=3.9">demo</a>
+<a href="/files/demo_package-1.10-py3-none-any.whl">no digest</a>
+<a href="/files/demo_package-1.9-py3-none-any.whl#sha256=dd" data-yanked="broken">yanked</a>
+<a href="/files/demo_package-2.0rc1-py3-none-any.whl#sha256=ee">early</a>
+<a href="/files/demo_package-not.a.version-py3-none-any.whl#sha256=ff">odd</a>
+<a href="/files/another-9.0-py3-none-any.whl#sha256=ff">another's</a>
+<a href="/files/demo_package-1.0.exe">no archive</a></body></html>"##;
+
+const JSON: &str = r#"{"meta": {"api-version": "1.1"}, "name": "demo-package", "files": [
+  {"filename": "demo_package-1.0-py3-none-any.whl", "url": "/files/w", "hashes": {"sha256": "bb"}},
+  {"filename": "demo_package-1.1-py3-none-any.whl", "url": "/files/x", "hashes": {}, "yanked": "why"}]}"#;
+
+async fn serving(router: Router) -> SocketAddr {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    address
+}
+
+fn page(kind: &'static str, body: &'static str) -> Response {
+    ([(header::CONTENT_TYPE, kind)], body).into_response()
+}
+
+async fn index_of(router: Router) -> Index {
+    Index::new(&format!("http://{}/simple", serving(router).await)).unwrap()
+}
+
+#[tokio::test]
+async fn releases_are_listed_in_the_order_of_their_versions() {
+    let router = Router::new().route("/simple/demo-package/", get(|| async { page("text/html", HTML) }));
+    let index = index_of(router).await;
+    let releases = index.releases("Demo.Package").await.unwrap();
+    let told: Vec<_> = releases
+        .iter()
+        .map(|release| {
+            let path = release.archive.url.path().to_owned();
+            (release.version.to_string(), path, release.archive.sha256.as_deref(), release.is_yanked)
+        })
+        .collect();
+    let wheel = |version: &str| format!("/files/demo_package-{version}-py3-none-any.whl");
+    assert_eq!(
+        told,
+        [
+            ("1.0".to_owned(), wheel("1.0"), Some("bb"), false),
+            ("1.9".to_owned(), wheel("1.9"), Some("dd"), true),
+            ("1.10".to_owned(), wheel("1.10"), None, false),
+            ("2.0rc1".to_owned(), wheel("2.0rc1"), Some("ee"), false),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn json_is_asked_for_and_taken() {
+    let answer = |headers: HeaderMap| async move {
+        assert!(headers[header::ACCEPT].to_str().unwrap().contains("application/vnd.pypi.simple.v1+json"));
+        page("application/vnd.pypi.simple.v1+json", JSON)
+    };
+    let index = index_of(Router::new().route("/simple/demo-package/", get(answer))).await;
+    let releases = index.releases("demo_package").await.unwrap();
+    assert_eq!(releases.iter().map(|release| release.is_yanked).collect::<Vec<_>>(), [false, true]);
+    assert_eq!(releases[0].archive.format, Format::Wheel);
+}
+
+#[tokio::test]
+async fn what_an_index_refuses_is_told_and_a_password_is_not() {
+    let router = Router::new()
+        .route("/simple/closed/", get(|| async { StatusCode::FORBIDDEN }))
+        .route("/simple/empty/", get(|| async { page("text/html", "<p>nothing</p>") }))
+        .route("/simple/rubbish/", get(|| async { page("application/json", "{") }));
+    let address = serving(router).await;
+    let index = Index::new(&format!("http://user:hunter2@{address}/simple/")).unwrap();
+    for (package, told) in [
+        ("closed", "answers 403 Forbidden: put the login into the index's address"),
+        ("empty", "it lists no file"),
+        ("rubbish", "gives no list of releases"),
+        ("absent", "has no package `absent`"),
+        ("../../etc", "is no name of a package"),
+        ("", "is no name of a package"),
+    ] {
+        let error = index.releases(package).await.unwrap_err().to_string();
+        assert!(error.contains(told) && !error.contains("hunter2"), "{package}: {error}");
+    }
+    assert!(!format!("{index:?}").contains("hunter2"));
+    for address in
+        ["pypi.org/simple", "http://pypi.example/simple", "ftp://user:hunter2@127.0.0.1/", "x:hunter2@"]
+    {
+        let error = Index::new(address).unwrap_err().to_string();
+        assert!(error.contains("no address of a package index") && !error.contains("hunter2"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_login_goes_to_the_indexs_own_host_alone() {
+    let login = |headers: HeaderMap| async move {
+        let login = headers.get(header::AUTHORIZATION).map_or("none", |value| value.to_str().unwrap());
+        login.to_owned()
+    };
+    let elsewhere = serving(Router::new().route("/file", get(login))).await;
+    let own = serving(Router::new().route("/file", get(login))).await;
+    let index = Index::new(&format!("http://user:secret@{own}/simple/")).unwrap();
+    for (host, expected) in [(own, "Basic dXNlcjpzZWNyZXQ="), (elsewhere, "none")] {
+        let archive = archive(&format!("http://{host}/file"), None);
+        assert_eq!(index.open(&archive).await.unwrap().text().await.unwrap(), expected);
+    }
+}
+
+fn archive(url: &str, sha256: Option<String>) -> Archive {
+    Archive { name: "demo-1.0.whl".to_owned(), url: url.parse().unwrap(), sha256, format: Format::Wheel }
+}
+
+#[tokio::test]
+async fn an_archive_is_kept_only_if_it_is_what_the_index_says() {
+    let address = serving(Router::new().route("/file", get(|| async { "content" }))).await;
+    let index = Index::new(&format!("http://{address}/")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let archives = Archives::new(folder.path().join("kept"));
+    let url = format!("http://{address}/file");
+    let digest = hex::encode(Sha256::digest(b"content"));
+
+    let wrong = archives.get(&index, &archive(&url, Some("0".repeat(64)))).await.unwrap_err();
+    assert!(matches!(&wrong, ArchiveError::Digest { is, .. } if *is == digest), "{wrong}");
+    let none = archives.get(&index, &archive(&url, None)).await.unwrap_err();
+    assert!(matches!(none, ArchiveError::NoDigest(_)), "{none}");
+    assert_eq!(std::fs::read_dir(archives.folder()).unwrap().count(), 0);
+
+    let right = archive(&url, Some(digest.to_uppercase()));
+    let kept = archives.get(&index, &right).await.unwrap();
+    assert_eq!(std::fs::read(&kept).unwrap(), b"content");
+    // The second time nobody is asked.
+    let gone = archive("http://127.0.0.1:1/gone", right.sha256);
+    assert_eq!(archives.get(&index, &gone).await.unwrap(), kept);
+}
