@@ -5,12 +5,16 @@
 
 #[path = "operate/app.rs"]
 mod app;
+#[path = "operate/captured.rs"]
+mod captured;
 #[path = "operate/kill.rs"]
 mod kill;
 #[path = "operate/large.rs"]
 mod large;
 #[path = "operate/model.rs"]
 mod model;
+#[path = "operate/money.rs"]
+mod money;
 #[path = "operate/publish.rs"]
 mod publish;
 #[path = "operate/pull.rs"]
@@ -48,7 +52,12 @@ struct Site {
 
 impl Site {
     async fn new() -> Self {
-        let forge = Watched::start(truing_fakes::forge::Options::default()).await;
+        Self::on(truing_fakes::forge::Options::default()).await
+    }
+
+    /// With a forge that begins like this.
+    async fn on(options: truing_fakes::forge::Options) -> Self {
+        let forge = Watched::start(options).await;
         forge.token(TOKEN, "truing[bot]");
         let repo =
             forge.create_repository("o", "r", Commit::new("begin").write("a.py", "a = 1\n")).await.unwrap();

@@ -2,16 +2,21 @@
 //! is hidden. What it can do then is what a captured model can do.
 //!
 //! An instruction is `TOOL name {json}`, `FETCH url` or `SAY words`, anywhere in any text of a request: in a comment of
-//! HTML, in letters that nobody sees, in text that is written backwards.
+//! HTML, in letters that nobody sees or that were made visible, in text that is written backwards, in wide letters, in
+//! base64.
 
 use std::collections::BTreeSet;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use super::script::Block;
 
 /// The most instructions that are carried out in one answer.
 const MAX_AT_ONCE: usize = 16;
+/// Letters in a row that may be base64.
+const MIN_BASE64: usize = 16;
 
 /// What is left to do of what a request's texts ask for: tools first, and words when all of them were called.
 pub(super) fn orders(body: &Value) -> Vec<Block> {
@@ -46,25 +51,72 @@ fn texts(value: &Value, take: &mut impl FnMut(&str)) {
     }
 }
 
-/// The ways in which a text can be read: as it stands, with invisible letters made visible, and what is to be read
-/// backwards turned round.
+/// The ways in which a text can be read: as it stands, with invisible letters made visible, what is to be read
+/// backwards turned round, and what is in base64 decoded.
 fn readings(text: &str) -> Vec<String> {
+    let text = shown(text);
     let unescaped = text.replace("\\n", "\n").replace("\\\"", "\"");
     let tags: String = text.chars().filter_map(tag).collect();
-    let mut readings = vec![plain(text), tags, turned(text)];
+    let mut readings = vec![plain(&text), tags, turned(&text), decoded(&text)];
     if unescaped != text {
         readings.push(plain(&unescaped));
     }
     readings
 }
 
-/// Without what is not seen.
-fn plain(text: &str) -> String {
-    text.chars().filter(|char| !is_unseen(*char)).collect()
+/// With the letters for which `\u{…}` stands.
+fn shown(text: &str) -> String {
+    let mut parts = text.split("\\u{");
+    let mut shown = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let letter = part.split_once('}').and_then(|(code, rest)| {
+            Some((u32::from_str_radix(code, 16).ok().and_then(char::from_u32)?, rest))
+        });
+        match letter {
+            Some((letter, rest)) => {
+                shown.push(letter);
+                shown.push_str(rest);
+            }
+            None => {
+                shown.push_str("\\u{");
+                shown.push_str(part);
+            }
+        }
+    }
+    shown
 }
 
-/// The letter that a tag character stands for.
+/// What is in base64, of either alphabet, a line each.
+fn decoded(text: &str) -> String {
+    let is_letter = |char: char| char.is_ascii_alphanumeric() || "+/-_".contains(char);
+    let runs = text.split(|char| !is_letter(char)).filter(|run| run.len() >= MIN_BASE64);
+    let parts = runs.flat_map(|run| std::iter::once(run).chain(run.split('/')));
+    let texts = parts.filter_map(|part| {
+        let bytes = URL_SAFE_NO_PAD.decode(part.replace('+', "-").replace('/', "_")).ok()?;
+        String::from_utf8(bytes).ok()
+    });
+    texts.collect::<Vec<_>>().join("\n")
+}
+
+/// Without what is not seen, and with narrow letters.
+fn plain(text: &str) -> String {
+    text.chars().filter(|char| !is_unseen(*char)).map(narrow).collect()
+}
+
+/// The letter of ASCII that a wide one, or a blank, looks like.
+fn narrow(char: char) -> char {
+    match char {
+        '\u{ff01}'..='\u{ff5e}' => char::from_u32(u32::from(char) - 0xfee0).unwrap_or(char),
+        '\u{a0}' | '\u{2800}' | '\u{3000}' => ' ',
+        _ => char,
+    }
+}
+
+/// The letter that a tag character stands for; a line stays one.
 fn tag(char: char) -> Option<char> {
+    if char == '\n' {
+        return Some(char);
+    }
     let code = u32::from(char).checked_sub(0xe0000)?;
     char::from_u32(code).filter(|letter| (' '..='~').contains(letter))
 }
@@ -166,6 +218,9 @@ mod tests {
             format!("ab\u{202e}{backwards}\u{202c}cd"),
             order.chars().map(|char| format!("{char}\u{200b}")).collect(),
             json!({"result": format!("a\n{order}\nb")}).to_string(),
+            order.chars().map(|char| format!("\\u{{{:x}}}", 0xe0000 + u32::from(char))).collect(),
+            format!("a/{}/b", URL_SAFE_NO_PAD.encode(order)),
+            order.replace(' ', "\u{2800}").replace('{', "\u{ff5b}"),
         ] {
             assert_eq!(read(&text), expected, "{text:?}");
         }

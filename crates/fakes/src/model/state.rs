@@ -34,6 +34,8 @@ pub struct Logged {
     pub body: Value,
     /// The status that it was answered with; none yet.
     pub status: Option<u16>,
+    /// What the model says to it, as far as nothing goes wrong.
+    pub said: Vec<Block>,
 }
 
 /// What one request was billed.
@@ -114,14 +116,18 @@ impl Shared {
             headers: headers.collect(),
             body,
             status: None,
+            said: Vec::new(),
         });
         number
     }
 
     pub(super) fn answered(&self, number: u64, status: u16) {
-        let mut state = self.state();
-        if let Some(logged) = state.log.iter_mut().rev().find(|logged| logged.number == number) {
-            logged.status = Some(status);
+        self.note(number, |logged| logged.status = Some(status));
+    }
+
+    fn note(&self, number: u64, note: impl FnOnce(&mut Logged)) {
+        if let Some(logged) = self.state().log.iter_mut().rev().find(|logged| logged.number == number) {
+            note(logged);
         }
     }
 
@@ -154,6 +160,12 @@ impl Shared {
 
     /// The answer that a request gets, which is then given.
     pub(super) fn pick(&self, key: &str, headers: &HeaderMap, body: &Value, number: u64) -> Option<Picked> {
+        let picked = self.picked(key, headers, body, number)?;
+        self.note(number, |logged| logged.said.clone_from(&picked.ready.blocks));
+        Some(picked)
+    }
+
+    fn picked(&self, key: &str, headers: &HeaderMap, body: &Value, number: u64) -> Option<Picked> {
         let mut state = self.state();
         if state.script.obedient {
             let orders = obedient::orders(body);

@@ -229,7 +229,8 @@ impl<G: Gate> Asking<'_, G> {
         let dropped = add(&ran, place.tree, change, reading, known);
         let replayed = agent.tape.plays();
         let modelled = Modelled { ms, prompt_hash: told.hash, dropped, replayed, ..modelled(&ran) };
-        Ok(Part::of(&ran, modelled, now))
+        let failures = tools.failures().await.len();
+        Ok(Part::of(&ran, modelled, now).after_failures(failures))
     }
 }
 

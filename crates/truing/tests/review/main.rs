@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests may fail them")]
 
+mod adverse;
 mod companions;
 mod fix;
 mod given;

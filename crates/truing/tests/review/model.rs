@@ -21,7 +21,7 @@ const SWALLOWS: &str =
     "def pay(x):\n    try:\n        charge(x)\n    except Exception:\n        return None\n";
 
 impl Scene {
-    fn new(script: Script) -> Self {
+    pub(crate) fn new(script: Script) -> Self {
         let runtime = Runtime::new().unwrap();
         let model = runtime.block_on(FakeModel::start(script)).unwrap();
         let place = Place::new();

@@ -12,13 +12,17 @@ const UNLIKE: &str = "unlike GitHub: ";
 /// What GitHub publishes.
 static GITHUB: LazyLock<Contract> = LazyLock::new(|| Contract::github().unwrap());
 
-struct Published;
+struct Published {
+    /// Somebody else who looks.
+    also: Option<Arc<dyn Witness>>,
+}
 
 impl Witness for Published {
     fn saw(&self, exchange: &Exchange<'_>) -> Vec<String> {
+        let others = self.also.iter().flat_map(|also| also.saw(exchange));
         let Exchange { method, target, request, answer } = *exchange;
         let found = GITHUB.check(&truing_contract::Exchange { method, target, request, answer });
-        found.into_iter().map(|violation| format!("{UNLIKE}{violation}")).collect()
+        found.into_iter().map(|violation| format!("{UNLIKE}{violation}")).chain(others).collect()
     }
 }
 
@@ -27,7 +31,8 @@ pub(crate) struct Watched(FakeForge);
 
 impl Watched {
     pub(crate) async fn start(options: Options) -> Self {
-        let options = Options { witness: Some(Arc::new(Published)), ..options };
+        let published = Published { also: options.witness };
+        let options = Options { witness: Some(Arc::new(published)), ..options };
         Self(FakeForge::start(options).await.unwrap())
     }
 }

@@ -13,7 +13,7 @@ use truing_core::port::{
     Act, Clock as _, Described, Ids as _, Operations as _, PrState, PullRequest, Records as _, Slots as _,
 };
 use truing_core::publish::StatusState;
-use truing_core::slot::{Command as Step, Hold, Then};
+use truing_core::slot::{Command as Step, Hold, Then, Why};
 use truing_store::{CommandLock, Sqlite};
 
 use super::pull::switched_on;
@@ -140,6 +140,16 @@ impl Publishing<'_> {
                 };
                 let heartbeat = self.config.server.heartbeat;
                 let until = match work(house, lease, heartbeat, self.told.clone()).await {
+                    Some(Ok(Then::DueAt(until, Why::Deferred))) => {
+                        return Err(CliError::refused(
+                            "deferred",
+                            format!("{name}: deferred: its repository's money for today is used up"),
+                        )
+                        .hint(format!(
+                            "run it again after {}, or raise `budget.repo_day_usd`",
+                            instant(until)
+                        )));
+                    }
                     Some(Ok(Then::DueAt(until, why))) => (until, why.as_str().replace('_', " ")),
                     Some(Err(Stopped::RateLimited { until, what })) => (until, what),
                     ended => break ended,

@@ -80,6 +80,19 @@ impl Part {
         };
         Self { turns: ran.turns, cost: ran.cost, modelled: Some(modelled), ..part }
     }
+
+    /// Nor is it whole if so many looks at files came to nothing because the reader failed: what it would have found
+    /// there nobody knows.
+    #[must_use]
+    pub fn after_failures(self, failures: usize) -> Self {
+        if failures == 0 || self.part != ModelPart::Whole {
+            return self;
+        }
+        let looks = if failures == 1 { "look" } else { "looks" };
+        let why =
+            format!("reader: {failures} {looks} at files failed, so the model has not seen all it wanted to");
+        Self { part: ModelPart::Partial(why), ..self }
+    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,248 @@
+//! A server and a command that publishes, with a model: money, turns, the switch and a provider that is out of money,
+//! as people see them on the pull request.
+
+use std::sync::Arc;
+
+use serde_json::json;
+use truing::wiring::SystemClock;
+use truing_core::port::Ledger as _;
+use truing_fakes::model::{Answer, FakeModel, Fault as ModelFault, KEY, Script};
+use truing_store::Sqlite;
+
+use super::*;
+
+const SUMMARY: &str = "/repos/{owner}/{repo}/issues/{number}/comments$";
+const PAY: &str = "def pay(x):\n    try:\n        charge(x)\n    except Exception:\n        return None\n";
+
+impl Site {
+    /// Lets a model review, with more in the operator's file.
+    async fn with_model(answers: impl IntoIterator<Item = Answer>, more: &str) -> (Self, FakeModel) {
+        let (site, model) = (Self::new().await, FakeModel::start(Script::of(answers)).await.unwrap());
+        let file = site.home.path().join("truing.toml");
+        std::fs::write(site.home.path().join("model.key"), KEY).unwrap();
+        let config = std::fs::read_to_string(&file).unwrap();
+        let model_keys = format!(
+            "runtime = \"native\"\n[model]\nbase_url = \"{}\"\napi_key = {{ file = \"model.key\" }}\n",
+            model.url()
+        );
+        std::fs::write(&file, format!("{config}{model_keys}{more}")).unwrap();
+        (site, model)
+    }
+
+    /// Opens a pull request in which a rule finds nothing.
+    async fn open_clean(&self, branch: &str) -> u64 {
+        self.repo.push(branch, Commit::new("pay").write(format!("{branch}.py"), PAY)).await.unwrap();
+        self.repo.open(NewPull::of(branch)).await.unwrap()
+    }
+
+    /// Waits until the pull request's head has a status, and gives its state and the summary.
+    async fn told(&self, number: u64) -> (String, String) {
+        let view = self.until(number, "told", |view| view.statuses.contains_key(&view.head)).await;
+        let summary = view.summaries().next().unwrap().body.clone();
+        (view.statuses[&view.head].last().unwrap().state.clone(), summary)
+    }
+
+    /// What the ledger says was spent by the repository today, in millionths of a dollar, and what is still set aside.
+    async fn spent(&self) -> (u64, u64) {
+        let ledger = Sqlite::open(&database(self.home.path()), Arc::new(SystemClock)).unwrap();
+        let drawn = ledger.drawn().await.unwrap();
+        let days = drawn.iter().filter(|drawn| drawn.level.kind.as_str() == "repo_day");
+        days.fold((0, 0), |(spent, held), drawn| (spent + drawn.spent.0, held + drawn.reserved.0))
+    }
+}
+
+fn report() -> Answer {
+    Answer::tool("report", json!({ "findings": [] })).usage(1000, 100)
+}
+
+fn read(output: u64) -> Answer {
+    Answer::tool("read", json!({ "path": "a.py" })).usage(1000, output)
+}
+
+/// The requests that were answers of the model, or were to be.
+fn turns(model: &FakeModel) -> usize {
+    model.log().iter().filter(|request| request.path == "/v1/messages").count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn runaway_turns_and_runaway_money_end_in_a_partial_review_that_is_posted() {
+    let (site, model) = Site::with_model([read(100).times(0)], "").await;
+    let _server = site.serve();
+    let number = site.open_clean("one").await;
+    site.deliver().await;
+    let (state, summary) = site.told(number).await;
+    assert_eq!((state.as_str(), turns(&model)), ("pending", 25), "{summary}");
+    assert!(summary.contains("review incomplete") && summary.contains("turn limit"), "{summary}");
+
+    // A quarter of a dollar a turn: no call is begun that could pass two dollars.
+    let before = site.spent().await.0;
+    model.play(Script::of([read(16_000).times(0)]));
+    let number = site.open_clean("two").await;
+    site.deliver().await;
+    let (state, summary) = site.told(number).await;
+    let (after, held) = site.spent().await;
+    assert!(summary.contains("review incomplete") && summary.contains("budget"), "{summary}");
+    assert_eq!((state.as_str(), held), ("pending", 0));
+    assert!((1_000_000..=2_000_000).contains(&(after - before)), "{}", after - before);
+    assert_eq!(model.violations(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repositorys_day_holds_for_reviews_side_by_side_and_those_after_it_wait() {
+    let more = "[budget]\nrepo_day_usd = 0.6\n";
+    let (site, model) = Site::with_model([read(8_000).times(0)], more).await;
+    let server = site.serve();
+    let mut numbers = Vec::new();
+    for branch in ["one", "two", "three", "four"] {
+        numbers.push(site.open_clean(branch).await);
+    }
+    site.deliver().await;
+    for number in &numbers {
+        let (state, summary) = site.told(*number).await;
+        assert_eq!(state, "pending", "nothing that was not reviewed is green: {summary}");
+        assert!(["budget", "Budget"].iter().any(|word| summary.contains(word)), "{summary}");
+    }
+    let late = site.open_clean("late").await;
+    let asked = turns(&model);
+    site.deliver().await;
+    let (state, summary) = site.told(late).await;
+    assert_eq!(state, "pending");
+    assert!(summary.contains("review skipped: daily budget hit"), "{summary}");
+    assert!(summary.contains("when the next day begins in UTC"), "{summary}");
+    assert_eq!(turns(&model), asked, "nothing was asked for it");
+    let slots = site
+        .until_slots("deferred", |slots| {
+            slots.iter().any(|slot| slot["name"] == format!("o/r#{late}") && slot["why"] == "deferred")
+        })
+        .await;
+    assert!(slots.iter().all(|slot| slot["attempts"] == 0), "waiting is no failure: {slots:#?}");
+    let (spent, held) = site.spent().await;
+    assert!(spent <= 600_000 && held == 0, "{spent} spent, {held} set aside");
+    let url = server.url.replace("/webhooks/github", "/metrics");
+    let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
+    let metrics = client.get(url).send().await.unwrap().text().await.unwrap();
+    let ratio = metrics
+        .lines()
+        .find(|line| line.starts_with("truing_budget_spent_ratio{") && line.contains("repo_day"));
+    let ratio: f64 = ratio.unwrap().rsplit(' ').next().unwrap().parse().unwrap();
+    assert!(ratio > 0.5 && ratio <= 1.0, "{ratio}");
+    // A command that publishes is told the same.
+    let by_hand = site.run(&["review", "--pr", &format!("o/r#{late}"), "--publish"]);
+    assert_eq!((by_hand.exit, turns(&model)), (4, asked), "{by_hand:?}");
+    assert!(by_hand.err.contains("deferred"), "{by_hand:?}");
+    assert_eq!(site.repo.pull(late).await.unwrap().summaries().count(), 1, "updated in place");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_review_that_was_paid_for_is_not_paid_for_again_when_the_forge_comes_back() {
+    let (site, model) = Site::with_model([read(100), report(), read(100).times(0)], "").await;
+    let server = site.serve();
+    let refused = FaultKind::Status(503, None);
+    site.forge.fault(Fault::once("POST", SUMMARY, refused).times(1000));
+    let number = site.open_clean("one").await;
+    site.deliver().await;
+    let tries = || {
+        let calls = site.forge.calls();
+        calls.get("POST /repos/{owner}/{repo}/issues/{number}/comments").copied().unwrap_or_default()
+    };
+    site.until(number, "tried again", |_| tries() >= 3).await;
+    let paid = (turns(&model), site.spent().await);
+    assert_eq!(paid.0, 2);
+    site.forge.clear_faults();
+    let view = site.until(number, "told", |view| {
+        view.statuses.get(&view.head).is_some_and(|all| all.last().unwrap().state == "success")
+    });
+    let view = view.await;
+    assert_eq!(view.summaries().count(), 1);
+    assert!(view.summaries().all(|summary| summary.body.contains("2 turns")), "{view:#?}");
+    assert_eq!((turns(&model), site.spent().await), paid);
+
+    // Nor by a command that publishes, which lost its own answer.
+    drop(server);
+    model.play(Script::of([read(100), report()]));
+    site.forge.fault(Fault::once("POST", SUMMARY, FaultKind::LostAnswer));
+    site.open_clean("two").await;
+    let target = ["review", "--pr", "o/r#2", "--publish"];
+    let lost = site.run(&target);
+    assert_eq!(lost.exit, 3, "{lost:?}");
+    assert_eq!(turns(&model), 4);
+    let again = site.run(&target);
+    assert_eq!((again.exit, turns(&model)), (0, 4), "{again:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_switch_between_two_turns_stops_the_run_or_lets_it_finish() {
+    let slow = |answer: Answer| Answer { fault: Some(ModelFault::Slow { millis: 1500 }), ..answer };
+    let (site, model) = Site::with_model([slow(read(100)), report()], "").await;
+    let _server = site.serve();
+    let asked = async |count: usize| {
+        let deadline = Instant::now() + PATIENCE;
+        while turns(&model) < count {
+            assert!(Instant::now() < deadline, "no request {count}");
+            tokio::task::yield_now().await;
+        }
+    };
+    let number = site.open_clean("one").await;
+    site.deliver().await;
+    asked(1).await;
+    assert_eq!(site.run(&["kill", "on", "--mode", "finish"]).exit, 0);
+    let (state, summary) = site.told(number).await;
+    assert_eq!((state.as_str(), turns(&model)), ("success", 2), "{summary}");
+    assert_eq!(site.run(&["kill", "off"]).exit, 0);
+
+    model.play(Script::of([slow(read(100)), report().times(0)]));
+    let number = site.open_clean("two").await;
+    site.deliver().await;
+    asked(3).await;
+    assert_eq!(site.run(&["kill", "on", "--mode", "stop"]).exit, 0);
+    site.until_slots("given back", |slots| {
+        slots
+            .iter()
+            .any(|slot| slot["name"] == "o/r#2" && slot["state"] == "waiting" && slot["attempts"] == 0)
+    })
+    .await;
+    assert_eq!(turns(&model), 3, "the turn in flight was the last");
+    let view = site.repo.pull(number).await.unwrap();
+    assert!(view.comments.is_empty() && !view.statuses.contains_key(&view.head), "{view:#?}");
+    assert_eq!(site.spent().await.1, 0, "nothing stays set aside");
+    assert_eq!(site.run(&["kill", "off"]).exit, 0);
+    assert_eq!(site.told(number).await.0, "success");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_that_wants_no_more_is_left_alone_and_the_rules_review() {
+    let says = |status, error: &str, wait: &str| {
+        let headers = [("retry-after", wait)].into_iter().filter(|(_, wait)| !wait.is_empty());
+        let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        Answer::fault(ModelFault::Status { status, error: error.to_owned(), message: String::new(), headers })
+    };
+    for (status, error, wait) in
+        [(402, "", ""), (403, "spend_limit_error", ""), (429, "billing_error", ""), (429, "", "61")]
+    {
+        let (site, model) = Site::with_model([says(status, error, wait).times(0)], "").await;
+        let _server = site.serve();
+        for branch in ["one", "two"] {
+            let number = site.open(branch).await;
+            site.deliver().await;
+            let view = site.until(number, "reviewed", is_reviewed).await;
+            let summary = &view.summaries().next().unwrap().body;
+            assert!(
+                summary.contains("review incomplete") && summary.contains("minimal: rules only"),
+                "{status}: {summary}"
+            );
+            assert_eq!(
+                view.statuses[&view.head].last().unwrap().state,
+                "failure",
+                "what the rules found blocks"
+            );
+        }
+        assert_eq!(turns(&model), 1, "{status} {error}: the circuit is open");
+        assert_eq!(site.spent().await, (0, 0));
+    }
+    let (site, model) = Site::with_model([says(429, "", "0"), report()], "").await;
+    let _server = site.serve();
+    let number = site.open_clean("one").await;
+    site.deliver().await;
+    let (state, summary) = site.told(number).await;
+    assert_eq!((state.as_str(), turns(&model)), ("success", 2), "an ordinary 429 is tried again: {summary}");
+}

@@ -1,0 +1,161 @@
+//! What can go wrong around a model's run, each with its one outcome: the real program, and a provider, a reader and a
+//! disk that misbehave. What the gateway makes of a provider that has to be waited for is tested there.
+
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use truing::wiring::SystemClock;
+use truing_core::port::Ledger as _;
+use truing_fakes::model::{Answer, Block, Fault, KEY, Place as At, Script};
+use truing_store::Sqlite;
+
+use crate::model::{Scene, finding, read, report};
+use crate::place::{Ran, each};
+
+/// The tool, with this input as it is written.
+fn call(name: &str, json: &str) -> Block {
+    Block::ToolUse { name: name.into(), input: Value::Null, json: Some(json.into()) }
+}
+
+fn says(blocks: Vec<Block>) -> Answer {
+    Answer { blocks, ..Answer::default() }.usage(1000, 100)
+}
+
+/// What was spent in millionths of a dollar, and is still set aside, by the whole ledger.
+fn money(scene: &Scene) -> (u64, u64) {
+    let ledger = Sqlite::open(&scene.place.store(), Arc::new(SystemClock)).unwrap();
+    let drawn = tokio::runtime::Runtime::new().unwrap().block_on(ledger.drawn()).unwrap();
+    let days = drawn.iter().filter(|drawn| drawn.level.kind.as_str() == "repo_day");
+    days.fold((0, 0), |(spent, held), drawn| (spent + drawn.spent.0, held + drawn.reserved.0))
+}
+
+/// What goes wrong, and what the model says; the outcome, a word of its reason, the requests, and whether the model's
+/// finding is kept.
+type Row = (&'static str, Vec<Answer>, &'static str, &'static str, usize, bool);
+
+#[test]
+fn each_misbehaviour_of_a_model_has_one_outcome_and_its_money() {
+    let stops = |reason: &str| Answer::text("x").usage(1000, 100).stop(reason).times(0);
+    let many = |name: &str, count: usize| vec![call(name, "{}"); count];
+    let off_schema = [r#"{"path": 7}"#, r#"{"paht": "a.py"}"#, "[]", r#"{"path": "a.py", "start_line": -1}"#];
+    let off_schema = off_schema.map(|json| call("read", json)).to_vec();
+    let wrong_report = || says(vec![call("report", r#"{"found": []}"#)]);
+    let huge = Answer { repeat: 10 << 20, ..Answer::text("x") };
+    let rows: [Row; 15] = [
+        (
+            "bad JSON",
+            vec![Answer::fault(Fault::BadJson { after: At::Start }).times(0)],
+            "partial",
+            "minimal",
+            1,
+            false,
+        ),
+        ("an empty 200", vec![Answer::fault(Fault::Empty).times(0)], "partial", "minimal", 1, false),
+        ("a page", vec![Answer::fault(Fault::Html).times(0)], "partial", "minimal", 1, false),
+        ("no model of that name", vec![Answer::status(404).times(0)], "partial", "minimal", 1, false),
+        ("a refusal", vec![read("pay.py"), stops("refusal")], "partial", "refusal", 2, false),
+        ("max_tokens", vec![stops("max_tokens")], "partial", "max_tokens", 3, false),
+        ("a full context", vec![stops("model_context_window_exceeded")], "partial", "context", 1, false),
+        ("arguments off schema", vec![says(off_schema), report(&[finding()])], "reviewed", "", 2, true),
+        (
+            "a call cut short",
+            vec![says(vec![call("read", r#"{"pa"#)]), report(&[])],
+            "reviewed",
+            "",
+            2,
+            false,
+        ),
+        ("a report off schema", vec![wrong_report(), report(&[finding()])], "reviewed", "", 2, true),
+        ("reports off schema", vec![wrong_report().times(0)], "partial", "no report", 2, false),
+        ("10 MB of words", vec![huge.times(0)], "partial", "budget", 1, false),
+        ("calls without end", vec![says(many("list", 40)).times(0)], "partial", "tool limit", 17, false),
+        ("a denied tool", vec![says(many("bash", 25)).times(0)], "partial", "tool limit", 3, false),
+        (
+            "an interrupted report",
+            vec![
+                Answer::tool("report", json!({ "findings": [finding()], "more": true })).usage(1000, 100),
+                Answer::status(401).times(0),
+            ],
+            "partial",
+            "key",
+            2,
+            true,
+        ),
+    ];
+    for (what, answers, kind, word, requests, is_kept) in rows {
+        let scene = Scene::of(answers);
+        let ran = scene.review(&[]);
+        let told = ran.json();
+        let reason = told["outcome"]["reason"].as_str().unwrap_or_default();
+        assert_eq!(
+            (ran.exit, told["outcome"]["kind"].as_str()),
+            (1, Some(kind)),
+            "{what}: {reason} {}",
+            ran.err
+        );
+        assert!(reason.contains(word), "{what}: {reason}");
+        let turns = scene.model.log().iter().filter(|request| request.path == "/v1/messages").count();
+        assert_eq!(turns, requests, "{what}: {reason}");
+        let sources: &[&str] = if is_kept { &["rule", "agent"] } else { &["rule"] };
+        assert_eq!(each(&told, "source"), sources, "{what}");
+        let (spent, held) = money(&scene);
+        assert_eq!(held, 0, "{what}: nothing stays set aside");
+        assert!(spent >= told["cost_micro_usd"].as_u64().unwrap(), "{what}: {spent}");
+        assert!(spent > 0 || scene.model.bills().is_empty(), "{what}: {:?}", scene.model.bills());
+    }
+}
+
+#[test]
+fn a_reader_that_is_killed_in_a_models_run_is_replaced_and_the_review_is_not_whole() {
+    let slow = Answer { fault: Some(Fault::Slow { millis: 1500 }), ..read("pay.py") };
+    let scene = Scene::of([read("pay.py"), slow, report(&[finding()])]);
+    let mut command = scene.command(&["--format", "json"]);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while scene.model.log().len() < 2 {
+        assert!(Instant::now() < deadline, "no request came");
+        std::thread::yield_now();
+    }
+    let readers = children(child.id());
+    assert_eq!(readers.len(), 1, "one reader serves all calls");
+    rustix::process::kill_process(readers[0], rustix::process::Signal::KILL).unwrap();
+    let ran = Ran::from(child.wait_with_output().unwrap());
+    let told = ran.json();
+    let reason = told["outcome"]["reason"].as_str().unwrap_or_default();
+    assert_eq!(told["outcome"]["kind"], "partial", "{told}");
+    assert!(reason.contains("reader: 1 look at files failed"), "{reason}");
+    assert_eq!(each(&told, "source"), ["rule", "agent"], "what it found stands");
+}
+
+/// The processes that this one has started and that work for a model.
+fn children(parent: u32) -> Vec<rustix::process::Pid> {
+    let all = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+    let numbers = all.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    let is_reader = |number: &i32| {
+        let text = |name: &str| std::fs::read_to_string(format!("/proc/{number}/{name}")).unwrap_or_default();
+        let parent = format!("PPid:\t{parent}\n");
+        text("status").contains(&parent) && text("cmdline").contains("--tools")
+    };
+    numbers.filter(is_reader).filter_map(rustix::process::Pid::from_raw).collect()
+}
+
+#[test]
+fn a_disk_that_is_full_spends_nothing_and_says_so() {
+    let scene = Scene::new(Script::of([read("pay.py"), report(&[])]));
+    // The first run makes the database; then no file can grow any more.
+    assert_eq!(scene.place.review(&[]).exit, 1);
+    let size = std::fs::metadata(scene.place.store()).unwrap().len();
+    let command = scene.command(&["--format", "json"]);
+    let mut full = std::process::Command::new("sh");
+    full.arg("-c").arg(format!("trap '' XFSZ; ulimit -f {}; exec \"$0\" \"$@\"", size.div_ceil(512).min(1)));
+    full.arg(command.get_program()).args(command.get_args()).env_clear();
+    full.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    full.current_dir(scene.place.repo()).stdin(Stdio::null());
+    let ran = Ran::from(full.output().unwrap());
+    assert!(ran.exit == 3 && ran.err.contains("truing.db"), "{} {} {}", ran.exit, ran.out, ran.err);
+    assert_eq!(scene.model.log().len(), 0, "nothing is asked that cannot be accounted");
+    assert!(!ran.err.contains(KEY));
+    assert_eq!(scene.review(&[]).json()["outcome"]["kind"], "reviewed", "with room again all is well");
+}
