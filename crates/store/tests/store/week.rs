@@ -31,8 +31,10 @@ const DAY: i64 = 24 * HOUR;
 /// How often the scheduler looks.
 const TICK: i64 = 2_000;
 const HEARTBEAT: i64 = 10_000;
-/// Leases at once.
-const WORKERS: usize = 64;
+/// Leases at once, at least; more where more is opened in a day: a pull request takes some 430 s of leases, most of it in
+/// ten hours, so that 10,000 of them keep 110 workers busy, and their storms more.
+const WORKERS: u64 = 64;
+const PULLS_OF_A_WORKER: u64 = 50;
 /// Slots looked at a time.
 const BATCH: usize = 256;
 /// The forge is down for this hour of the second day.
@@ -131,6 +133,7 @@ struct Company {
     path: PathBuf,
     wall: Arc<Hand>,
     limits: Limits,
+    workers: usize,
     random: Random,
     pulls: Vec<Pull>,
     plan: BTreeMap<i64, Vec<(usize, Happens)>>,
@@ -157,6 +160,7 @@ impl Company {
             path,
             wall: Hand::at(NOW),
             limits: Limits::default(),
+            workers: usize::try_from(WORKERS.max(each / PULLS_OF_A_WORKER)).unwrap(),
             random: Random(42),
             pulls: Vec::new(),
             plan: BTreeMap::new(),
@@ -296,7 +300,7 @@ impl Company {
                 let before = last.insert(slot.key.repository().to_owned(), slot.wakes_at());
                 assert!(before <= Some(slot.wakes_at()), "{}: the oldest of a repository first", slot.key);
             }
-            let mut free = WORKERS.saturating_sub(self.work.len());
+            let mut free = self.workers.saturating_sub(self.work.len());
             let mut changes = Vec::new();
             for slot in due {
                 let command = match slot.state {
