@@ -11,6 +11,7 @@ mod ticket;
 
 use std::fmt;
 use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
@@ -134,6 +135,7 @@ struct Shared<L: Ledger + 'static> {
     clock: Arc<dyn Clock>,
     breaker: Mutex<Breaker>,
     settling: Settling,
+    retries: AtomicU64,
 }
 
 impl<L: Ledger + 'static> Gateway<L> {
@@ -149,8 +151,14 @@ impl<L: Ledger + 'static> Gateway<L> {
         patience: Patience,
     ) -> Result<Self, ProviderError> {
         let client = Client::new(provider, patience)?;
-        let (breaker, settling) = (Mutex::default(), Settling::new());
-        Ok(Self { shared: Arc::new(Shared { client, prices, ledger, clock, breaker, settling }) })
+        let (breaker, settling, retries) = (Mutex::default(), Settling::new(), AtomicU64::new(0));
+        let shared = Shared { client, prices, ledger, clock, breaker, settling, retries };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// How often a call was tried again since the gateway was made, by all its sessions.
+    pub fn retries(&self) -> u64 {
+        self.shared.retries.load(Ordering::Relaxed)
     }
 
     /// One run's way to the models that it may use, paid from its purse, while its kill switch is off.

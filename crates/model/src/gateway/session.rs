@@ -1,5 +1,6 @@
 //! One run's way to a model: allowed, priced, paid for, tried again where the table says so, and settled.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -97,6 +98,7 @@ impl<L: Ledger + 'static, G: Gate> Session<L, G> {
             if tries >= patience.tries || Instant::now() + wait >= begin {
                 return Err(self.refusal(Verdict::Down(after), format!("{} ({tries} tries)", failure.what)));
             }
+            self.shared().retries.fetch_add(1, Ordering::Relaxed);
             sleep(wait).await;
         }
     }

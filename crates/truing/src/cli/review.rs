@@ -270,7 +270,7 @@ impl Command {
     async fn run(self) -> Result<Exit, CliError> {
         self.args.destination.check(self.environment.directory())?;
         if let Some(pr) = &self.args.pr {
-            return self.review_pull(pr).await;
+            return Box::pin(self.review_pull(pr)).await;
         }
         let diff = self.diff().await?;
         let progress = self.output.progress("reviewing", None);

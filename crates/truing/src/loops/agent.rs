@@ -109,7 +109,8 @@ pub async fn ask<G: Gate>(
     reading: &mut Reading,
 ) -> Result<Option<Part>, AgentError> {
     match asking {
-        Some(asking) => asking.review(change, place, reading).await.map(Some),
+        // Boxed: what waits for a model is large, and would be part of everything that waits for it.
+        Some(asking) => Box::pin(asking.review(change, place, reading)).await.map(Some),
         None => Ok(None),
     }
 }

@@ -162,8 +162,11 @@ where
                 if let Some(ends) = self.storm_forbids().await? {
                     return Ok(Then::DueAt(ends, Why::Storm));
                 }
-                match self.compute(&pull, begun.known.as_ref(), &begun.dismissals).await? {
-                    Computing::Done(record) => *record,
+                match Box::pin(self.compute(&pull, begun.known.as_ref(), &begun.dismissals)).await? {
+                    Computing::Done(record) => {
+                        self.metrics.reviewed(&record);
+                        *record
+                    }
                     Computing::Deferred { why, until } => {
                         return self.defer(&pull.revision.head, &why, until).await;
                     }

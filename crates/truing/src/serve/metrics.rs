@@ -15,7 +15,8 @@ use prometheus::{
     Counter, Encoder as _, Gauge, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge,
     IntGaugeVec, Opts, Registry, TextEncoder,
 };
-use truing_core::outcome::OutcomeKind;
+use truing_core::ledger::Usage;
+use truing_core::outcome::{OutcomeKind, OutcomeRecord};
 use truing_store::{Meter, Sqlite};
 
 pub use self::table::{Kind, METRICS, Metric, page};
@@ -30,6 +31,14 @@ const WEBHOOK_SECONDS: &[f64] =
 const COMMIT_SECONDS: &[f64] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
 /// Seconds that a run may take: the last is the longest that it is let.
 const RUN_SECONDS: &[f64] = &[0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1200.0];
+
+/// Dollars that a review may cost: up to some times the default limit of one.
+const COST_USD: &[f64] = &[0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 1.5, 2.0, 5.0, 10.0];
+/// Kinds of tokens.
+const TOKENS: [&str; 4] = ["input", "output", "cache_read", "cache_write"];
+
+/// Millionths of a dollar in a dollar.
+const MICRO: f64 = 1e6;
 
 /// What becomes of a webhook. They exist from the beginning, so that a rate of them begins at none.
 const RESULTS: [&str; 10] = [
@@ -53,6 +62,10 @@ struct Inner {
     registry: Registry,
     runs: IntCounterVec,
     run_seconds: Histogram,
+    model_tokens: IntCounterVec,
+    model_denials: IntCounter,
+    model_retries: IntCounter,
+    review_cost: Histogram,
     failures: IntCounterVec,
     parked: IntCounter,
     webhooks: IntCounterVec,
@@ -89,6 +102,10 @@ impl Metrics {
         let inner = Inner {
             runs: made.vec("truing_runs_total", IntCounterVec::new)?,
             run_seconds: made.histogram("truing_run_seconds", RUN_SECONDS)?,
+            model_tokens: made.vec("truing_model_tokens_total", IntCounterVec::new)?,
+            model_denials: made.one("truing_model_denials_total", IntCounter::with_opts)?,
+            model_retries: made.one("truing_model_retries_total", IntCounter::with_opts)?,
+            review_cost: made.histogram("truing_review_cost_usd", COST_USD)?,
             failures: made.vec("truing_attempts_failed_total", IntCounterVec::new)?,
             parked: made.one("truing_parked_total", IntCounter::with_opts)?,
             webhooks: made.vec("truing_webhooks_total", IntCounterVec::new)?,
@@ -122,6 +139,9 @@ impl Metrics {
         for kind in OutcomeKind::ALL {
             inner.runs.with_label_values(&["review", kind.as_str()]);
         }
+        for kind in TOKENS {
+            inner.model_tokens.with_label_values(&[kind]);
+        }
         for result in RESULTS {
             inner.webhooks.with_label_values(&[result]);
         }
@@ -142,6 +162,24 @@ impl Metrics {
     /// A run's lease has ended, however that was, after so long.
     pub fn run_took(&self, took: Duration) {
         self.0.run_seconds.observe(took.as_secs_f64());
+    }
+
+    /// A review was computed; counts what its model did, if one took part.
+    pub fn reviewed(&self, record: &OutcomeRecord) {
+        let Some(modelled) = &record.modelled else { return };
+        let Usage { input, output, cache_read, cache_write_5m, cache_write_1h } = modelled.tokens;
+        let written = cache_write_5m.saturating_add(cache_write_1h);
+        for (kind, count) in TOKENS.into_iter().zip([input, output, cache_read, written]) {
+            self.0.model_tokens.with_label_values(&[kind]).inc_by(count);
+        }
+        let denials = modelled.denials.values().map(|count| u64::from(*count)).sum();
+        self.0.model_denials.inc_by(denials);
+        self.0.review_cost.observe(record.cost_micro_usd.0 as f64 / MICRO);
+    }
+
+    /// Calls of models were tried again so often, since the service was started.
+    pub(super) fn retried(&self, times: u64) {
+        self.0.model_retries.inc_by(times.saturating_sub(self.0.model_retries.get()));
     }
 
     /// An attempt has failed; `class` is what people on the pull request are told.

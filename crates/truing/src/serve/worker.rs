@@ -260,7 +260,7 @@ where
     };
     // What runs for it, children too, ends with it.
     let trace = telemetry::review(&run.id, &run.key, Some(repo), Some(id.number));
-    let ended = within(house.step_time, served.run()).with_context(trace.clone()).await;
+    let ended = within(house.step_time, Box::pin(served.run())).with_context(trace.clone()).await;
     match &ended {
         Ok(_) | Err(Stopped::Moved | Stopped::RateLimited { .. }) => {}
         Err(stopped @ Stopped::Halted) => {
@@ -279,7 +279,7 @@ where
     if !lease.last_attempt {
         return ended;
     }
-    match within(house.step_time.min(GIVE_UP_TIME), served.give_up(class)).await {
+    match within(house.step_time.min(GIVE_UP_TIME), Box::pin(served.give_up(class))).await {
         Ok(Reconciled::Done) => ended,
         // What a former lease began to say may still become visible: this attempt is not over.
         Ok(Reconciled::Settling { until }) => Ok(Then::DueAt(until, Why::Settling)),

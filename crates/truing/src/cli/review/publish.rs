@@ -77,7 +77,7 @@ impl Publishing<'_> {
         let review = match self.pull.state {
             PrState::Closed => self.skipped(Hold::Cancelled),
             PrState::Draft => self.skipped(Hold::Draft),
-            PrState::Open => self.reviewed(store, &writes).await?,
+            PrState::Open => Box::pin(self.reviewed(store, &writes)).await?,
         };
         let (url, name) = (self.pull.url.clone(), self.pull.name.clone());
         Ok((review, Published { dry_run: self.dry_run, url, steps: writes.list(), name }))
@@ -103,7 +103,7 @@ impl Publishing<'_> {
         // Until the last lease is over: a server that starts meanwhile does not take it for a dead one's.
         let _at_work = CommandLock::take(house.store.path())
             .map_err(|error| CliError::failed("lock", error.to_string()))?;
-        let held = self.rounds(&house, &key, &limits).await?;
+        let held = Box::pin(self.rounds(&house, &key, &limits)).await?;
         match held {
             Some(hold) => Ok(self.skipped(hold)),
             None => self.of_records(&house.store, &key).await,

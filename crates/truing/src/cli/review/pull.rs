@@ -59,7 +59,7 @@ impl Command {
                     dry_run: self.args.dry_run,
                     told: self.told.clone(),
                 };
-                let (review, published) = publishing.run(store).await?;
+                let (review, published) = Box::pin(publishing.run(store)).await?;
                 (review, pinned, Some(published))
             }
             store => {

@@ -34,6 +34,9 @@ impl<S: Operations, W: Forges, R, C: Clock, I> House<S, W, R, C, I> {
         metrics.forges(self.forges.servers());
         metrics.sweeps(&self.swept.all(), now);
         metrics.0.scheduler_age.set(seconds(now.0.saturating_sub(looked.0)));
+        if let Some(agent) = &self.agent {
+            metrics.retried(agent.gateway.retries());
+        }
         metrics.process();
         metrics.text()
     }

@@ -89,6 +89,25 @@ pub const METRICS: &[Metric] = &[
         "How long the leases of runs took, from grant to end, however they ended.",
     ),
     metric(
+        "truing_review_cost_usd",
+        Kind::Histogram,
+        &[],
+        "What the reviews cost in which a model took part, in US dollars.",
+    ),
+    metric(
+        "truing_model_tokens_total",
+        Kind::Counter,
+        &["kind"],
+        "Tokens of reviews, as the provider counted them: input, output, cache_read, cache_write.",
+    ),
+    metric("truing_model_denials_total", Kind::Counter, &[], "Calls of a tool that the model may not call."),
+    metric(
+        "truing_model_retries_total",
+        Kind::Counter,
+        &[],
+        "Calls to a model that were tried again: it was overloaded, or broke off. Each try may be billed.",
+    ),
+    metric(
         "truing_attempts_failed_total",
         Kind::Counter,
         &["class"],

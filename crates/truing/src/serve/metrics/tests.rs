@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
-use truing_core::id::Millis;
-use truing_core::ledger::LevelKind;
-use truing_core::outcome::OutcomeKind;
+use truing_core::id::{Key, Millis, RunId, Sha};
+use truing_core::ledger::{LevelKind, Usage};
+use truing_core::money::MicroUsd;
+use truing_core::outcome::{Coverage, Modelled, Outcome, OutcomeKind, OutcomeRecord};
 use truing_store::Census;
 
 use super::*;
@@ -29,11 +30,37 @@ fn told() -> (Metrics, String) {
     metrics.attempt_failed("the forge refuses access", true);
     metrics.run_ended("review", OutcomeKind::Reviewed);
     metrics.run_took(Duration::from_secs(2));
+    metrics.reviewed(&by_a_model());
+    metrics.reviewed(&OutcomeRecord { modelled: None, ..by_a_model() });
+    metrics.retried(3);
+    metrics.retried(5);
     metrics.webhook("accepted", Duration::from_millis(3));
     metrics.0.calls_left.with_label_values(&["hub"]).set(9);
     metrics.0.calls_limit.with_label_values(&["hub"]).set(10);
     let text = metrics.text();
     (metrics, text)
+}
+
+fn by_a_model() -> OutcomeRecord {
+    let tokens = Usage { input: 1, output: 2, cache_read: 3, cache_write_5m: 4, cache_write_1h: 5 };
+    let denials = [("run".to_owned(), 3), ("write".to_owned(), 4)].into();
+    OutcomeRecord {
+        run: RunId::new("r"),
+        key: Key::new("pr/hub/1/1"),
+        head: None,
+        base: Sha::parse(&"b".repeat(40)).unwrap(),
+        outcome: Outcome::of_rules(&Coverage::default()),
+        open: vec![],
+        coverage: Coverage::default(),
+        since: None,
+        configuring: vec![],
+        cost_micro_usd: MicroUsd(250_000),
+        turns: 1,
+        modelled: Some(Modelled { tokens, denials, ..Modelled::default() }),
+        started: Millis(0),
+        ended: Millis(1),
+        versions: Default::default(),
+    }
 }
 
 #[test]
@@ -71,6 +98,14 @@ fn figures_are_told_as_they_are() {
         "truing_webhooks_total{result=\"store_down\"} 0",
         "truing_parked_total 1",
         "truing_run_seconds_sum 2",
+        "truing_review_cost_usd_count 1",
+        "truing_review_cost_usd_sum 0.25",
+        "truing_model_tokens_total{kind=\"input\"} 1",
+        "truing_model_tokens_total{kind=\"output\"} 2",
+        "truing_model_tokens_total{kind=\"cache_read\"} 3",
+        "truing_model_tokens_total{kind=\"cache_write\"} 9",
+        "truing_model_denials_total 7",
+        "truing_model_retries_total 5",
     ] {
         assert!(text.lines().any(|told| told == line), "{line} is not in\n{text}");
     }
@@ -88,7 +123,8 @@ fn figures_are_told_as_they_are() {
 fn names_end_in_their_units() {
     for Metric { name, kind, help, .. } in METRICS {
         assert_eq!(name.ends_with("_total"), *kind == Kind::Counter, "{name}");
-        assert!(*kind != Kind::Histogram || name.ends_with("_seconds"), "{name}");
+        let has_unit = name.ends_with("_seconds") || name.ends_with("_usd");
+        assert!(*kind != Kind::Histogram || has_unit, "{name}");
         assert!(name.starts_with("truing_") || name.starts_with("process_"), "{name}");
         assert!(help.ends_with('.'), "{name}: {help}");
     }
