@@ -104,11 +104,6 @@ impl Manifest {
         }
         if rows.is_empty() { Err(ManifestError::Empty) } else { Ok(Self { rows }) }
     }
-
-    /// The modules that definitions are pinned in, by their dotted names.
-    pub fn modules(&self) -> BTreeSet<&str> {
-        self.rows.keys().filter_map(|symbol| symbol.split_once(':')).map(|(module, _)| module).collect()
-    }
 }
 
 fn is_name(symbol: &str) -> bool {

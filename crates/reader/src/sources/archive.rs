@@ -76,7 +76,7 @@ pub(super) fn sources(path: &Path, format: Format) -> Result<BTreeMap<String, Ve
     let mut taken = Taken { archive: path, files: BTreeMap::new(), kept: 0, entries: 0 };
     match format {
         Format::Wheel => zip(BufReader::new(file), &mut taken)?,
-        Format::TarGz => tar(BufReader::new(file), &mut taken)?,
+        Format::TarGz => tar(BufReader::new(file), MAX_STREAM, &mut taken)?,
     }
     Ok(taken.files)
 }
@@ -154,9 +154,18 @@ fn zip(file: BufReader<File>, taken: &mut Taken<'_>) -> Result<(), ArchiveError>
     Ok(())
 }
 
-fn tar(file: BufReader<File>, taken: &mut Taken<'_>) -> Result<(), ArchiveError> {
-    // One byte more than may be there: where it ends early, the archive is too large.
-    let mut archive = tar::Archive::new(GzDecoder::new(file).take(MAX_STREAM));
+fn tar(file: impl Read, most: u64, taken: &mut Taken<'_>) -> Result<(), ArchiveError> {
+    let mut stream = GzDecoder::new(file).take(most);
+    let read = entries(&mut stream, taken);
+    // Cut off there, it would look like a whole archive that ends.
+    if stream.limit() == 0 {
+        return Err(taken.too_large(format!("{} MiB", most >> 20)));
+    }
+    read
+}
+
+fn entries(stream: impl Read, taken: &mut Taken<'_>) -> Result<(), ArchiveError> {
+    let mut archive = tar::Archive::new(stream);
     for entry in archive.entries().map_err(|error| taken.broken(error))? {
         let entry = entry.map_err(|error| taken.broken(error))?;
         let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
@@ -174,4 +183,31 @@ fn tar(file: BufReader<File>, taken: &mut Taken<'_>) -> Result<(), ArchiveError>
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
+    use super::*;
+
+    #[test]
+    fn a_stream_over_its_limit_is_no_shorter_archive() {
+        let mut tar_gz = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
+        for name in ["p/a.py", "p/b.py"] {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(1);
+            header.set_cksum();
+            tar_gz.append_data(&mut header, name, b"\n".as_slice()).unwrap();
+        }
+        let bytes = tar_gz.into_inner().unwrap().finish().unwrap();
+        let read = |most| {
+            let mut taken = Taken { archive: Path::new("x"), files: BTreeMap::new(), kept: 0, entries: 0 };
+            tar(bytes.as_slice(), most, &mut taken).map(|()| taken.files.len())
+        };
+        // A header and a block of content each: the first limit is the end of the first file.
+        assert!(matches!(read(1024), Err(ArchiveError::TooLarge { .. })));
+        assert_eq!(read(MAX_STREAM), Ok(2));
+    }
 }

@@ -79,39 +79,20 @@ impl Typed<'_> {
     }
 
     pub(super) fn secret(&self, path: &str) -> Result<Option<Secret>, ConfigError> {
-        match &self.setting(path)?.value {
-            Value::Unset => Ok(None),
-            Value::Secret(secret) => Ok(Some(secret.clone())),
-            Value::Store(_)
-            | Value::Address(_)
-            | Value::Integer(_)
-            | Value::Duration(..)
-            | Value::Choice(_)
-            | Value::Flag(_)
-            | Value::Url(_)
-            | Value::Path(_)
-            | Value::Usd(..)
-            | Value::Name(_)
-            | Value::List(_) => Err(bug(path)),
-        }
+        self.if_any(path, |value| if let Value::Secret(secret) = value { Some(secret.clone()) } else { None })
     }
 
     pub(super) fn store(&self, path: &str) -> Result<Option<PathBuf>, ConfigError> {
-        self.get(path, |value| match value {
-            Value::Store(path) => Some(Some(path.clone())),
-            Value::Unset => Some(None),
-            Value::Secret(_)
-            | Value::Address(_)
-            | Value::Integer(_)
-            | Value::Duration(..)
-            | Value::Choice(_)
-            | Value::Flag(_)
-            | Value::Url(_)
-            | Value::Path(_)
-            | Value::Usd(..)
-            | Value::Name(_)
-            | Value::List(_) => None,
-        })
+        self.if_any(path, |value| if let Value::Store(path) = value { Some(path.clone()) } else { None })
+    }
+
+    /// The same, of a key that may be unset.
+    fn if_any<T>(
+        &self,
+        path: &str,
+        take: impl FnOnce(&Value) -> Option<T>,
+    ) -> Result<Option<T>, ConfigError> {
+        if self.setting(path)?.value == Value::Unset { Ok(None) } else { self.get(path, take).map(Some) }
     }
 
     pub(super) fn usd(&self, path: &str) -> Result<MicroUsd, ConfigError> {
@@ -119,7 +100,7 @@ impl Typed<'_> {
     }
 
     pub(super) fn usd_if_any(&self, path: &str) -> Result<Option<MicroUsd>, ConfigError> {
-        if self.setting(path)?.value == Value::Unset { Ok(None) } else { self.usd(path).map(Some) }
+        self.if_any(path, |value| if let Value::Usd(money, _) = value { Some(*money) } else { None })
     }
 
     /// A model's price, which says of the prompt and the answer what they cost.
@@ -139,11 +120,7 @@ impl Typed<'_> {
     }
 
     pub(super) fn path(&self, path: &str) -> Result<Option<PathBuf>, ConfigError> {
-        let value = &self.setting(path)?.value;
-        if *value == Value::Unset {
-            return Ok(None);
-        }
-        self.get(path, |value| if let Value::Path(path) = value { Some(Some(path.clone())) } else { None })
+        self.if_any(path, |value| if let Value::Path(path) = value { Some(path.clone()) } else { None })
     }
 
     pub(super) fn forge(&self, name: &str) -> Result<ForgeConfig, ConfigError> {
