@@ -161,6 +161,11 @@ text_id! {
     ThreadId
 }
 text_id! {
+    /// What a pull request, an issue or a comment of ours is about, in the words of the loop that wrote it: a job's
+    /// key, the name of a question. At most one is wanted of each.
+    Topic
+}
+text_id! {
     /// One creating call that was about to be made: see [`crate::publish`].
     IntentId
 }

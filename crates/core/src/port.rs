@@ -1,8 +1,9 @@
 //! The ports: what the loops need from the world, as traits with native `async fn`, used through generics.
 //!
-//! Implementations: `store` ([`Slots`], [`Records`], [`Operations`], [`Watchlist`]), `forge` ([`Forge`]), `reader`
-//! ([`Reader`]); wall clock and ids are made at the edge (crate `truing`), and by tests.
+//! Implementations: `store` ([`Slots`], [`Records`], [`Operations`], [`Watchlist`]), `forge` ([`Forge`], [`Hub`]),
+//! `reader` ([`Reader`]); wall clock and ids are made at the edge (crate `truing`), and by tests.
 
+mod hub;
 mod ledger;
 mod operations;
 mod reader;
@@ -12,6 +13,10 @@ use std::future::Future;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::hub::{
+    Actor, BranchPull, Hub, HubRepository, OwnIssue, PullActivity, PullCommit, PullDraft, PullRemark,
+    PullReview, PullState, Reply, ReviewState, Writable,
+};
 pub use self::ledger::Ledger;
 pub use self::operations::{
     Act, Audited, Gate, MAX_NAME, MAX_TEXT, NewNotice, Notice, NoticeKind, Operations,

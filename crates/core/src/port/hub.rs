@@ -1,0 +1,341 @@
+//! A repository's side of a forge, for loops that bring changes to it: pull requests from branches of its own, and
+//! questions that are asked in issues.
+//!
+//! Branches and commits are git's (crate `git`). Nothing here merges, approves or deletes what people wrote: those
+//! calls do not exist.
+
+use std::future::Future;
+
+use super::ForgeError;
+use crate::id::{CommentId, Millis, Sha, Span, Topic};
+
+/// A repository at a forge, as it is now.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HubRepository {
+    /// `owner/name` as it is now.
+    pub name: String,
+    /// The branch that pull requests go to unless told otherwise.
+    pub default_branch: String,
+    /// What of it can be changed by us at all.
+    pub writable: Writable,
+    /// Is it a fork of another one?
+    pub is_fork: bool,
+}
+
+/// What a repository lets us do, as far as the forge says so before it is tried. A call may be refused all the same.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Writable {
+    /// Is it archived? Then nothing of it can be changed.
+    pub archived: bool,
+    /// May our credential push branches? None: the forge does not tell.
+    pub push: Option<bool>,
+    /// Has it issues?
+    pub issues: bool,
+}
+
+/// Somebody at the forge.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Actor {
+    /// What they are called now.
+    pub login: String,
+    /// Is it one of our accounts, present or former?
+    pub ours: bool,
+    /// Is it a person's account, as the forge has it? An App's is not.
+    pub person: bool,
+}
+
+/// How a pull request stands.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum PullState {
+    /// Open, for review.
+    Open,
+    /// Open, a draft.
+    Draft,
+    /// Merged.
+    Merged,
+    /// Closed, not merged.
+    Closed,
+}
+
+/// A pull request from a branch of the very repository that it goes to. Title and body are text that people may have
+/// changed: data.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct BranchPull {
+    /// The number that people see.
+    pub number: u64,
+    /// Its page.
+    pub url: String,
+    /// Its title.
+    pub title: String,
+    /// Its text, without our marker.
+    pub body: String,
+    /// How it stands.
+    pub state: PullState,
+    /// Its newest commit. Of one that is closed: the newest that it had.
+    pub head: Sha,
+    /// The branch that it comes from.
+    pub branch: String,
+    /// The branch that it goes to.
+    pub base: String,
+    /// Who opened it; none if the account is gone.
+    pub author: Option<Actor>,
+    /// What it is about, if one of our accounts opened it and our marker in its text verifies; otherwise it is none
+    /// of ours, or somebody has taken the marker away.
+    pub topic: Option<Topic>,
+    /// When it was opened, by the forge's clock.
+    pub created: Millis,
+}
+
+impl BranchPull {
+    /// Did one of our accounts open it?
+    pub fn is_ours(&self) -> bool {
+        self.author.as_ref().is_some_and(|author| author.ours)
+    }
+
+    /// Is it open, as a draft or for review?
+    pub fn is_open(&self) -> bool {
+        match self.state {
+            PullState::Open | PullState::Draft => true,
+            PullState::Merged | PullState::Closed => false,
+        }
+    }
+}
+
+/// A pull request to be opened. Its branch is pushed before.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PullDraft {
+    /// What it is about: in its marker.
+    pub topic: Topic,
+    /// The branch that it comes from, of the same repository.
+    pub branch: String,
+    /// The branch that it goes to.
+    pub base: String,
+    /// Its title.
+    pub title: String,
+    /// Its text, without marker.
+    pub body: String,
+    /// As a draft?
+    pub draft: bool,
+}
+
+/// A commit of a pull request. Who wrote it is what git has: nothing proves it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PullCommit {
+    /// The commit.
+    pub sha: Sha,
+    /// The account that the forge takes for its author (by the address); none if it knows none.
+    pub author: Option<Actor>,
+    /// The author's name.
+    pub name: String,
+    /// The author's address.
+    pub email: String,
+    /// When it was committed, as the commit has it. A rebase changes that and not the author.
+    pub committed: Millis,
+}
+
+/// What a review says.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum ReviewState {
+    /// It may be merged.
+    Approved,
+    /// It may not, as it is.
+    ChangesRequested,
+    /// Neither.
+    Commented,
+    /// Somebody took it back.
+    Dismissed,
+    /// It is not submitted: only its author sees it.
+    Pending,
+}
+
+/// A review that somebody submitted.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PullReview {
+    /// Who; none if the account is gone.
+    pub author: Option<Actor>,
+    /// What it says.
+    pub state: ReviewState,
+    /// The commit that it was made on; none if that is gone.
+    pub commit: Option<Sha>,
+    /// When, by the forge's clock; none for a pending one.
+    pub at: Option<Millis>,
+    /// Its text. Empty if it has only comments.
+    pub body: String,
+}
+
+/// A comment on a pull request, in its conversation or on its diff.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PullRemark {
+    /// The comment.
+    pub id: CommentId,
+    /// Who; none if the account is gone.
+    pub author: Option<Actor>,
+    /// On the diff: the commit that it was made on. None in the conversation.
+    pub commit: Option<Sha>,
+    /// When, by the forge's clock.
+    pub at: Millis,
+    /// Its text, without our marker.
+    pub body: String,
+    /// What it is about, if it is ours: one of our accounts wrote it, and our marker verifies.
+    pub topic: Option<Topic>,
+}
+
+/// What was done on a pull request, by anybody; each list oldest first.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct PullActivity {
+    /// Its commits; a forge may list so many only (GitHub: 250).
+    pub commits: Vec<PullCommit>,
+    /// Its reviews.
+    pub reviews: Vec<PullReview>,
+    /// Its comments: those of the conversation, then those on the diff.
+    pub remarks: Vec<PullRemark>,
+}
+
+/// An issue that one of our accounts opened, with our marker. Title and body are text that people may have changed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OwnIssue {
+    /// The number that people see.
+    pub number: u64,
+    /// Its page.
+    pub url: String,
+    /// Its title.
+    pub title: String,
+    /// Its text, without our marker.
+    pub body: String,
+    /// What it is about.
+    pub topic: Topic,
+    /// Is it open?
+    pub open: bool,
+    /// May only those who may write to the repository comment on it?
+    pub locked: bool,
+    /// When it was opened, by the forge's clock.
+    pub created: Millis,
+}
+
+/// An answer in an issue or in a pull request's conversation. Its text is data.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Reply {
+    /// The comment.
+    pub id: CommentId,
+    /// Who; none if the account is gone.
+    pub author: Option<Actor>,
+    /// Is it a person who may write to the repository, as the forge says now? Nobody else is obeyed; never one of
+    /// our accounts.
+    pub trusted: bool,
+    /// When it was written, by the forge's clock.
+    pub at: Millis,
+    /// Its text, without our marker.
+    pub body: String,
+    /// What it is about, if it is ours: one of our accounts wrote it, and our marker verifies.
+    pub topic: Option<Topic>,
+}
+
+/// A repository's side of a forge, for one producer. The implementation adds markers to what it writes and verifies
+/// them on what it reads; texts are given without.
+///
+/// A call that creates something is sent once. [`ForgeError::surely_undone`] tells whether it may have worked all the
+/// same: if so, look for what it creates (by its [`Topic`]) until [`Self::settle`] has passed, before it is made
+/// again. All other calls are repeated by the implementation where that helps.
+pub trait Hub: Send + Sync {
+    /// The repository now.
+    fn repository(&self) -> impl Future<Output = Result<HubRepository, ForgeError>> + Send;
+
+    /// The pull requests from a branch of this very repository (not from forks), in any state, newest first.
+    fn pulls_from(&self, branch: &str) -> impl Future<Output = Result<Vec<BranchPull>, ForgeError>> + Send;
+
+    /// Opens a pull request. If one of that branch to that base is open already, whoever opened it, nothing is
+    /// done and that one is the answer: compare what it says with what was wanted.
+    fn open_pull(&self, draft: &PullDraft) -> impl Future<Output = Result<BranchPull, ForgeError>> + Send;
+
+    /// Rewrites title and text of a pull request of ours. One that our accounts did not open is refused
+    /// ([`ForgeError::Rejected`]).
+    fn edit_pull(
+        &self,
+        number: u64,
+        topic: &Topic,
+        title: &str,
+        body: &str,
+    ) -> impl Future<Output = Result<(), ForgeError>> + Send;
+
+    /// Makes a pull request of ours a draft, or ready for review. One that is so already stays so.
+    fn set_draft(&self, number: u64, draft: bool) -> impl Future<Output = Result<(), ForgeError>> + Send;
+
+    /// Closes a pull request of ours, without merging it. One that our accounts did not open is refused
+    /// ([`ForgeError::Rejected`]); one that is closed stays so.
+    fn close_pull(&self, number: u64) -> impl Future<Output = Result<(), ForgeError>> + Send;
+
+    /// Adds labels to a pull request or an issue; those that it has stay. A label that the repository has not is made.
+    fn add_labels(
+        &self,
+        number: u64,
+        labels: &[String],
+    ) -> impl Future<Output = Result<(), ForgeError>> + Send;
+
+    /// What was done on a pull request.
+    fn activity(&self, number: u64) -> impl Future<Output = Result<PullActivity, ForgeError>> + Send;
+
+    /// The issues with this label that one of our accounts opened and whose marker verifies, of every topic, open and
+    /// closed, newest first.
+    fn issues(&self, label: &str) -> impl Future<Output = Result<Vec<OwnIssue>, ForgeError>> + Send;
+
+    /// Opens an issue.
+    fn open_issue(
+        &self,
+        topic: &Topic,
+        title: &str,
+        body: &str,
+        labels: &[String],
+    ) -> impl Future<Output = Result<OwnIssue, ForgeError>> + Send;
+
+    /// Rewrites title and text of an issue of ours. Another one is refused ([`ForgeError::Rejected`]).
+    fn edit_issue(
+        &self,
+        number: u64,
+        topic: &Topic,
+        title: &str,
+        body: &str,
+    ) -> impl Future<Output = Result<(), ForgeError>> + Send;
+
+    /// Closes an issue of ours as completed. Another one is refused ([`ForgeError::Rejected`]); one that is closed
+    /// stays so.
+    fn close_issue(&self, number: u64) -> impl Future<Output = Result<(), ForgeError>> + Send;
+
+    /// The comments in the conversation of an issue or a pull request, ours too, oldest first; those that came after
+    /// `since`, if given, whether that one is still there or not.
+    fn replies(
+        &self,
+        number: u64,
+        since: Option<&CommentId>,
+    ) -> impl Future<Output = Result<Vec<Reply>, ForgeError>> + Send;
+
+    /// Posts a comment in the conversation of an issue or a pull request.
+    fn comment(
+        &self,
+        number: u64,
+        topic: &Topic,
+        body: &str,
+    ) -> impl Future<Output = Result<CommentId, ForgeError>> + Send;
+
+    /// Rewrites a comment of ours. Another one is refused ([`ForgeError::Rejected`]).
+    fn edit_comment(
+        &self,
+        number: u64,
+        topic: &Topic,
+        comment: &CommentId,
+        body: &str,
+    ) -> impl Future<Output = Result<(), ForgeError>> + Send;
+
+    /// Deletes a comment of ours. Another one is refused ([`ForgeError::Rejected`]); one that is gone is well.
+    fn delete_comment(
+        &self,
+        number: u64,
+        comment: &CommentId,
+    ) -> impl Future<Output = Result<(), ForgeError>> + Send;
+
+    /// How long something whose creation was not answered may stay unseen.
+    fn settle(&self) -> Span;
+
+    /// The longest text of a pull request, an issue or a comment without its marker, in UTF-16 units: a longer one is
+    /// refused.
+    fn longest_body(&self) -> usize;
+}
