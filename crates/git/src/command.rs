@@ -198,6 +198,11 @@ pub(crate) struct Call {
 }
 
 impl Call {
+    /// The subcommand.
+    pub(crate) fn name(&self) -> &'static str {
+        self.name
+    }
+
     /// Adds an argument.
     pub(crate) fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
         self.arguments.push(argument.as_ref().to_owned());

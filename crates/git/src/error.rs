@@ -102,6 +102,9 @@ pub enum GitError {
     /// This cannot name a commit.
     #[error("`{0}` cannot be the name of a commit")]
     BadRevision(String),
+    /// This cannot be the name of a branch.
+    #[error("`{0}` cannot be the name of a branch")]
+    BadBranch(String),
     /// No commit has this name.
     #[error("there is no commit named `{revision}`")]
     UnknownRevision {
@@ -185,6 +188,7 @@ impl GitError {
             | Self::ForeignWorkTree { .. }
             | Self::NoCommits(_)
             | Self::BadRevision(_)
+            | Self::BadBranch(_)
             | Self::UnknownRevision { .. }
             | Self::NoDefaultBranch
             | Self::NoCommonAncestor { .. }
@@ -229,6 +233,7 @@ impl GitError {
             Self::ForeignWorkTree { .. } => "unset core.worktree in the repository's configuration".into(),
             Self::NoCommits(_) => "commit something first".into(),
             Self::BadRevision(_) => "name a branch, a tag or a commit id".into(),
+            Self::BadBranch(_) => "name it as `git check-ref-format --branch` wants it".into(),
             Self::UnknownRevision { near: Some(near), .. } => format!("did you mean `{near}`?"),
             Self::UnknownRevision { shallow: true, .. } => {
                 "this clone is shallow: `git fetch --unshallow origin` fetches the rest".into()
@@ -252,7 +257,7 @@ impl GitError {
                 "it may have been replaced by a forced push: look at the pull request's new head".into()
             }
             Self::Unauthorized { .. } | Self::RemoteMissing { .. } => {
-                "check that the token is valid and may read the repository's contents".into()
+                "check that the token is valid and may read the repository's contents (to push: write them)".into()
             }
         }
     }

@@ -83,6 +83,22 @@ impl View {
         self.export_entries(entries, dest).await
     }
 
+    /// The content of one file of a commit; none if there is no such file, or it is a link or a submodule.
+    pub(crate) async fn read(&self, sha: &Sha, path: &RepoPath) -> Result<Option<Vec<u8>>, GitError> {
+        if !path.may_be_written() || path.as_bytes().contains(&0) {
+            return Ok(None);
+        }
+        let call = self.call("ls-tree").args(["-z", "--full-tree", "--end-of-options", sha.as_str(), "--"]);
+        let listing = call.arg(OsStr::from_bytes(path.as_bytes())).read().await?;
+        let entry = lines(&listing).next().map(|line| Listed::of_tree(line).ok_or(line)).transpose();
+        let entry = entry.map_err(|line| garbled("ls-tree", line))?;
+        let Some(entry) = entry.filter(|entry| entry.mode.starts_with("100") && entry.path == *path) else {
+            return Ok(None);
+        };
+        let most = usize::try_from(self.git().limits().file_bytes).unwrap_or(usize::MAX);
+        self.call("cat-file").args(["blob", &entry.id]).output(most).read().await.map(Some)
+    }
+
     /// Writes these files of an index or a tree.
     pub(crate) async fn export_entries(
         &self,

@@ -1,4 +1,4 @@
-//! The only place that runs `git`: mirrors with exact-commit fetch, local repositories, diffs, exported trees.
+//! The only place that runs `git`: mirrors with exact-commit fetch, local repositories, diffs, exported trees, pushes.
 //!
 //! Three rules hold for every call, and the tests in `tests/behaviour` try to break each:
 //!
@@ -10,24 +10,32 @@
 //!   it and to resolve names, which runs nothing. Whatever reads content (diff, working tree, export) runs in a
 //!   private view: a fresh git folder that borrows the repository's objects and none of its configuration,
 //!   hooks or attributes (`view.rs`). No byte in the repository changes.
+//!
+//! What goes out is one commit of ours to one branch of a remote (`commit.rs`, `push.rs`), and nothing else can. A
+//! remote on this machine runs its own hooks for that, as a server does.
 
 mod clone;
 mod command;
+mod commit;
 mod error;
 mod export;
 mod mirror;
+mod network;
 pub mod options;
 mod private;
+mod push;
 mod range;
 mod remote;
 mod repository;
 mod view;
 
+pub use commit::{Committed, Edited, Identity, NewCommit, Staged};
 pub use error::GitError;
 pub use export::{Exported, write_new};
 pub use mirror::Mirror;
 pub use options::{GitOptions, Limits};
 pub use private::PrivateFolder;
+pub use push::{Pushed, Refusal, is_branch_name};
 pub use remote::Remote;
 pub use repository::{Base, BaseFrom, Index, Repository, WorktreeDiff};
 

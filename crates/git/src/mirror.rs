@@ -11,7 +11,7 @@
 //!   small packs are joined when there are many.
 
 use std::fs::File;
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
@@ -19,9 +19,8 @@ use truing_core::RepoPath;
 use truing_core::id::Sha;
 use truing_core::increment::History;
 
-use crate::command::{Call, Finished};
-use crate::view::{ObjectFormat, View, garbled, lay_out, merge_base, sha, write};
-use crate::{Exported, Git, GitError, Remote};
+use crate::view::{ObjectFormat, View, garbled, lay_out, merge_base, write};
+use crate::{Exported, Git, GitError, Remote, network};
 
 /// The file that says that a folder is ours. It is part of the folder from the beginning.
 const MARK: &str = "truing-mirror";
@@ -180,29 +179,13 @@ impl Mirror {
 
     /// What the remote says that this ref points to.
     async fn tip(&self, reference: &str) -> Result<Option<Sha>, GitError> {
-        let credentials = self.credentials()?;
         let call =
             self.view.call("ls-remote").args(["--quiet", "--end-of-options", self.remote.url(), reference]);
-        let finished = self.over_the_network(call, credentials.as_ref()).run().await?;
-        if finished.code() != Some(0) {
-            return Err(self.explain("ls-remote", finished));
-        }
-        // Git also lists refs whose names only end so.
-        let asked = format!("\t{reference}");
-        let mut lines = finished.stdout.split(|byte| *byte == b'\n');
-        let line = lines.find_map(|line| line.strip_suffix(asked.as_bytes()));
-        line.map(|id| sha("ls-remote", id)).transpose()
-    }
-
-    /// A call that may reach the remote, and shows it what opens it.
-    fn over_the_network(&self, call: Call, credentials: Option<&tempfile::NamedTempFile>) -> Call {
-        let global = credentials.map_or(Path::new("/dev/null"), |file| file.path());
-        let call = call.env("GIT_CONFIG_GLOBAL", global);
-        call.network(self.remote.protocol()).hiding(self.remote.authorization())
+        let answer = network::read(self.view.git(), &self.remote, call).await?;
+        network::listed(&answer, reference)
     }
 
     async fn ask_remote(&self, commits: &[Sha]) -> Result<(), GitError> {
-        let credentials = self.credentials()?;
         let call = self.view.call("fetch").args([
             "--quiet",
             "--no-tags",
@@ -217,40 +200,7 @@ impl Mirror {
         let call = call.config("core.fsync", "committed,reference");
         // Object by object, a commit would be here before its tree.
         let call = call.config("fetch.unpackLimit", "1");
-        let finished = self.over_the_network(call, credentials.as_ref()).run().await?;
-        if finished.code() == Some(0) { Ok(()) } else { Err(self.explain("fetch", finished)) }
-    }
-
-    /// A file with the secret header, readable by this user only, gone when dropped.
-    fn credentials(&self) -> Result<Option<tempfile::NamedTempFile>, GitError> {
-        let Some(config) = self.remote.header_config() else { return Ok(None) };
-        // A later process removes the folder, should this one be killed.
-        let home = self.view.git().home();
-        let written = tempfile::NamedTempFile::new_in(home).and_then(|mut file| {
-            file.write_all(config.as_bytes())?;
-            Ok(file)
-        });
-        let cannot =
-            |source| GitError::Io { doing: "cannot write a private file in", path: home.to_owned(), source };
-        written.map(Some).map_err(cannot)
-    }
-
-    /// Tells apart, by git's untranslated words, what a caller treats differently.
-    fn explain(&self, call: &'static str, finished: Finished) -> GitError {
-        let said = finished.message.as_str();
-        let says = |words: &[&str]| words.iter().any(|word| said.contains(word));
-        let remote = self.remote.url().to_owned();
-        if says(&["not our ref", "unadvertised object", "find remote ref", "bad object"]) {
-            let sha = said.split([' ', ';']).find_map(|word| Sha::parse(word).ok());
-            return GitError::CommitGone { remote, sha };
-        }
-        if says(&["Authentication failed", "could not read Username", "error: 401", "error: 403"]) {
-            return GitError::Unauthorized { remote, message: said.to_owned() };
-        }
-        if says(&["error: 404", "not found", "does not appear to be a git repository"]) {
-            return GitError::RemoteMissing { remote };
-        }
-        finished.failure(call)
+        network::read(self.view.git(), &self.remote, call).await.map(drop)
     }
 
     /// Which of these commits are not here.
@@ -317,6 +267,14 @@ impl Mirror {
         only: Option<&[RepoPath]>,
     ) -> Result<Exported, GitError> {
         self.view.export(sha, dest, only).await
+    }
+
+    /// The content of a file of a commit, as it is stored; none if there is no such file, or it is no plain one.
+    ///
+    /// # Errors
+    /// [`GitError::TooLarge`] over [`crate::Limits::file_bytes`], [`GitError::Failed`] if the commit is not here.
+    pub async fn read(&self, sha: &Sha, path: &RepoPath) -> Result<Option<Vec<u8>>, GitError> {
+        self.view.read(sha, path).await
     }
 
     /// Does git still recognise it?

@@ -2,11 +2,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests may fail loudly")]
 
 mod clone;
+mod commit;
 mod export;
 mod history;
 mod hostile;
 mod local;
 mod mirror;
 mod process;
+mod push;
 mod support;
 mod worktree;

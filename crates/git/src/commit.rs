@@ -1,0 +1,213 @@
+//! Commits of our own: what differs between a commit and a folder, and a new commit of that.
+//!
+//! Index and objects are in a private folder, which borrows the mirror's objects. Of the working tree its files are
+//! read and nothing else: what its git folder is configured with, or was made to hold by whoever worked there, has no
+//! say. Attributes tell how line ends are stored, as they told the checkout; programs that they name are not
+//! configured, so none is run. Nothing signs a commit, and no hook sees it.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use truing_core::RepoPath;
+use truing_core::id::{Millis, Sha};
+
+use crate::command::Call;
+use crate::export::lines;
+use crate::view::{View, borrow, garbled, lay_out, sha};
+use crate::{GitError, Mirror, PrivateFolder};
+
+/// The mode of a submodule, or of a repository inside the folder.
+const GITLINK: &[u8] = b"160000";
+
+/// Somebody in a commit.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Identity {
+    /// The name. Git leaves out characters that would end its line.
+    pub name: String,
+    /// The address.
+    pub email: String,
+}
+
+/// A commit to be made. The same on the same content has the same id.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NewCommit {
+    /// The whole message.
+    pub message: String,
+    /// Who wrote it.
+    pub author: Identity,
+    /// Who made the commit: we.
+    pub committer: Identity,
+    /// When, for both; whole seconds count.
+    pub at: Millis,
+}
+
+/// How a path differs.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Edited {
+    /// It is new.
+    Added,
+    /// It has other content, or is of another kind.
+    Modified,
+    /// It is gone.
+    Deleted,
+}
+
+/// What differs between a commit and a folder, ready to be committed.
+#[derive(Debug)]
+pub struct Staged {
+    view: View,
+    folder: PrivateFolder,
+    parent: Sha,
+    /// What differs, in the order of paths. A renamed file is a deleted and an added one.
+    pub paths: Vec<(RepoPath, Edited)>,
+    /// What differs and is left as the commit has it, in the order of paths: submodules and repositories inside the
+    /// folder, and what is not among the paths that were asked for.
+    pub left_out: Vec<RepoPath>,
+}
+
+/// A commit of ours that nobody else has yet.
+#[derive(Debug)]
+pub struct Committed {
+    view: View,
+    // Holds the objects.
+    _folder: PrivateFolder,
+    sha: Sha,
+}
+
+impl Mirror {
+    /// What differs between `parent`, which must be here, and the files in `folder` that are not ignored (by its
+    /// `.gitignore` files); of these paths alone, if given.
+    ///
+    /// # Errors
+    /// [`GitError::Failed`] if the commit is not here or a file cannot be read, [`GitError::Io`].
+    pub async fn stage(
+        &self,
+        parent: &Sha,
+        folder: &Path,
+        only: Option<&[RepoPath]>,
+    ) -> Result<Staged, GitError> {
+        let git = self.view().git();
+        let private = git.private_folder()?;
+        lay_out(private.path(), self.view().format())?;
+        borrow(private.path(), &self.dir().join("objects"))?;
+        let view = View::new(git.clone(), private.path().to_owned(), self.view().format());
+        let mut staged =
+            Staged { view, folder: private, parent: parent.clone(), paths: Vec::new(), left_out: Vec::new() };
+        staged.view.call("read-tree").arg(parent.as_str()).read().await?;
+        let add = staged.view.call_with_attributes("add").folder(folder).env("GIT_WORK_TREE", folder);
+        // A folder's own objects need not outlive a power failure: the commit is made again.
+        add.args(["--all", "--", "."]).config("core.fsync", "none").read().await?;
+        staged.choose(only).await?;
+        Ok(staged)
+    }
+}
+
+/// An entry as the commit has it, and how it differs.
+struct Difference {
+    path: RepoPath,
+    mode: Vec<u8>,
+    id: Vec<u8>,
+    edited: Edited,
+    gitlink: bool,
+}
+
+impl Staged {
+    /// Looks at what differs, and puts back what is to be left out.
+    async fn choose(&mut self, only: Option<&[RepoPath]>) -> Result<(), GitError> {
+        let call =
+            self.view.call("diff-index").args(["--cached", "--raw", "-z", "--no-abbrev", "--no-renames"]);
+        let call = call.args(["--ignore-submodules=none", self.parent.as_str(), "--"]);
+        let listing = call.output(self.view.git().limits().listing_bytes).read().await?;
+        let only = only.map(|only| only.iter().collect::<HashSet<_>>());
+        let mut back = Vec::new();
+        for found in differences(&listing) {
+            let found = found.ok_or_else(|| garbled("diff-index", &listing))?;
+            let asked = only.as_ref().is_none_or(|only| only.contains(&found.path));
+            if asked && !found.gitlink {
+                self.paths.push((found.path, found.edited));
+            } else {
+                let line = [&found.mode, &b" "[..], &found.id, b"\t", found.path.as_bytes(), b"\0"];
+                back.extend_from_slice(&line.concat());
+                self.left_out.push(found.path);
+            }
+        }
+        if back.is_empty() {
+            return Ok(());
+        }
+        let call = self.view.call("update-index").args(["--replace", "-z", "--index-info"]);
+        call.input(back).read().await.map(drop)
+    }
+
+    /// What is to be committed, as a diff in git's own form.
+    ///
+    /// # Errors
+    /// [`GitError::TooLarge`] over [`crate::Limits::diff_bytes`].
+    pub async fn diff(&self) -> Result<Vec<u8>, GitError> {
+        self.view.diff_call().args(["--cached", self.parent.as_str(), "--"]).read().await
+    }
+
+    /// Makes the commit, whatever differs or not.
+    ///
+    /// # Errors
+    /// [`GitError::Failed`] for a message with a NUL byte or somebody without a name.
+    pub async fn commit(self, new: &NewCommit) -> Result<Committed, GitError> {
+        let tree = sha("write-tree", &self.view.call("write-tree").read().await?)?;
+        let call =
+            self.view.call("commit-tree").args(["--no-gpg-sign", "-p", self.parent.as_str(), "-F", "-"]);
+        let call = signed(call.arg(tree.as_str()), new).config("i18n.commitEncoding", "UTF-8");
+        let message = format!("{}\n", new.message.trim_end());
+        let sha = sha("commit-tree", &call.input(message.into_bytes()).read().await?)?;
+        Ok(Committed { view: self.view, _folder: self.folder, sha })
+    }
+}
+
+impl Committed {
+    /// The commit.
+    pub fn sha(&self) -> &Sha {
+        &self.sha
+    }
+
+    /// How to read it.
+    pub(crate) fn view(&self) -> &View {
+        &self.view
+    }
+}
+
+/// Who, and when.
+fn signed(call: Call, new: &NewCommit) -> Call {
+    let date = format!("@{} +0000", new.at.0.div_euclid(1000));
+    let call = call.env("GIT_AUTHOR_NAME", &new.author.name).env("GIT_AUTHOR_EMAIL", &new.author.email);
+    let call =
+        call.env("GIT_COMMITTER_NAME", &new.committer.name).env("GIT_COMMITTER_EMAIL", &new.committer.email);
+    call.env("GIT_AUTHOR_DATE", &date).env("GIT_COMMITTER_DATE", &date)
+}
+
+/// Entries of `--raw -z --no-renames`: `:MODE MODE ID ID LETTER`, NUL, path, NUL. None for another form.
+fn differences(listing: &[u8]) -> impl Iterator<Item = Option<Difference>> {
+    let mut fields = lines(listing);
+    std::iter::from_fn(move || {
+        let facts = fields.next()?;
+        let path = fields.next();
+        Some(path.and_then(|path| difference(facts, path)))
+    })
+}
+
+fn difference(facts: &[u8], path: &[u8]) -> Option<Difference> {
+    let mut facts = facts.strip_prefix(b":")?.split(|byte| *byte == b' ');
+    let (mode, now, id, letter) = (facts.next()?, facts.next()?, facts.next()?, facts.nth(1)?);
+    let edited = match letter {
+        b"A" => Edited::Added,
+        b"D" => Edited::Deleted,
+        _ => Edited::Modified,
+    };
+    let gitlink = mode == GITLINK || now == GITLINK;
+    // An entry that the commit has not is taken out by the mode 0.
+    let mode = if edited == Edited::Added { b"0" } else { mode };
+    Some(Difference {
+        path: RepoPath::from_bytes(path),
+        mode: mode.to_owned(),
+        id: id.to_owned(),
+        edited,
+        gitlink,
+    })
+}

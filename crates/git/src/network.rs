@@ -1,0 +1,68 @@
+//! Calls that reach a remote: over its own protocol alone, opened by a header in a private file that is gone
+//! afterwards; and what git's words mean where a remote refuses.
+
+use std::io::Write as _;
+use std::path::Path;
+
+use truing_core::id::Sha;
+
+use crate::command::{Call, Finished};
+use crate::view::sha;
+use crate::{Git, GitError, Remote};
+
+/// Runs a call that may reach the remote.
+pub(crate) async fn run(git: &Git, remote: &Remote, call: Call) -> Result<Finished, GitError> {
+    let credentials = credentials(git, remote)?;
+    let global = credentials.as_ref().map_or(Path::new("/dev/null"), |file| file.path());
+    let call = call.env("GIT_CONFIG_GLOBAL", global);
+    call.network(remote.protocol()).hiding(remote.authorization()).run().await
+}
+
+/// Runs a call that may reach the remote, and gives the answer.
+pub(crate) async fn read(git: &Git, remote: &Remote, call: Call) -> Result<Vec<u8>, GitError> {
+    let name = call.name();
+    let finished = run(git, remote, call).await?;
+    if finished.code() == Some(0) { Ok(finished.stdout) } else { Err(explain(remote, name, finished)) }
+}
+
+/// What `ls-remote` says that a ref points to; none if it is not listed. Git also lists refs whose names only end so.
+pub(crate) fn listed(answer: &[u8], reference: &str) -> Result<Option<Sha>, GitError> {
+    let asked = format!("\t{reference}");
+    let mut lines = answer.split(|byte| *byte == b'\n').filter(|line| !line.starts_with(b"ref: "));
+    let line = lines.find_map(|line| line.strip_suffix(asked.as_bytes()));
+    line.map(|id| sha("ls-remote", id)).transpose()
+}
+
+/// Tells apart, by git's untranslated words, what a caller treats differently.
+pub(crate) fn explain(remote: &Remote, call: &'static str, finished: Finished) -> GitError {
+    let said = finished.message.as_str();
+    let says = |words: &[&str]| words.iter().any(|word| said.contains(word));
+    let remote = remote.url().to_owned();
+    if says(&["not our ref", "unadvertised object", "find remote ref", "bad object"]) {
+        let sha = said.split([' ', ';']).find_map(|word| Sha::parse(word).ok());
+        return GitError::CommitGone { remote, sha };
+    }
+    if says(&["Authentication failed", "could not read Username", "error: 401", "error: 403"]) {
+        return GitError::Unauthorized { remote, message: said.to_owned() };
+    }
+    if says(&["error: 404", "not found", "does not appear to be a git repository"]) {
+        return GitError::RemoteMissing { remote };
+    }
+    finished.failure(call)
+}
+
+/// A file with the secret header, readable by this user only, gone when dropped.
+fn credentials(git: &Git, remote: &Remote) -> Result<Option<tempfile::NamedTempFile>, GitError> {
+    let Some(config) = remote.header_config() else { return Ok(None) };
+    // A later process removes the folder, should this one be killed.
+    let written = tempfile::NamedTempFile::new_in(git.home()).and_then(|mut file| {
+        file.write_all(config.as_bytes())?;
+        Ok(file)
+    });
+    let cannot = |source| GitError::Io {
+        doing: "cannot write a private file in",
+        path: git.home().to_owned(),
+        source,
+    };
+    written.map(Some).map_err(cannot)
+}

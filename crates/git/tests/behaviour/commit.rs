@@ -1,0 +1,178 @@
+//! Commits of our own: what goes into them, and that nothing of the folder runs or is believed.
+
+use std::path::PathBuf;
+
+use truing_core::RepoPath;
+use truing_core::id::{Millis, Sha};
+use truing_git::{Edited, GitError, Identity, Mirror, NewCommit, Remote};
+
+use crate::support::{Place, Repo, text};
+
+fn who(name: &str) -> Identity {
+    Identity { name: name.into(), email: format!("{name}@example.com") }
+}
+
+fn new(message: &str) -> NewCommit {
+    NewCommit {
+        message: message.into(),
+        author: who("Writer"),
+        committer: who("Machine"),
+        at: Millis(1_700_000_000_999),
+    }
+}
+
+fn path(text: &str) -> RepoPath {
+    RepoPath::from_bytes(text.as_bytes())
+}
+
+/// A mirror of this repository's `main`, and a private clone of that.
+async fn cloned(place: &Place, repo: &Repo) -> (Mirror, Sha, PathBuf) {
+    let head = repo.sha("main");
+    let mirror =
+        place.git().await.mirror(&place.path("m"), &Remote::local(&repo.root).unwrap()).await.unwrap();
+    mirror.fetch(std::slice::from_ref(&head)).await.unwrap();
+    let dest = place.path("clone");
+    std::fs::create_dir(&dest).unwrap();
+    mirror.private_clone(&head, &[], &dest).await.unwrap();
+    (mirror, head, dest)
+}
+
+#[tokio::test]
+async fn what_differs_is_committed_and_what_is_ignored_is_not() {
+    let place = Place::new();
+    let repo = place.repo("upstream");
+    repo.write("deep/b.txt", "b\n");
+    repo.write(".gitignore", "*.log\n");
+    repo.commit("second");
+    let (mirror, head, dest) = cloned(&place, &repo).await;
+    let clone = Repo { root: dest.clone() };
+    clone.write("a.txt", "one\n2\n");
+    clone.write("new file", "n\n");
+    clone.write("noise.log", "x\n");
+    std::fs::remove_dir_all(dest.join("deep")).unwrap();
+
+    let staged = mirror.stage(&head, &dest, None).await.unwrap();
+    let expected = [
+        (path("a.txt"), Edited::Modified),
+        (path("deep/b.txt"), Edited::Deleted),
+        (path("new file"), Edited::Added),
+    ];
+    assert_eq!((staged.paths.as_slice(), staged.left_out.len()), (expected.as_slice(), 0));
+    assert!(text(&staged.diff().await.unwrap()).contains("-two\n-three\n+2\n"));
+    let made = staged.commit(&new("Follow\n\nBecause.\n\n")).await.unwrap();
+    made.push(&Remote::local(&repo.root).unwrap(), "ours", None).await.unwrap();
+    let format = "--format=%an <%ae> %at|%cn <%ce> %ct|%P|%B";
+    assert_eq!(
+        repo.run(["show", "--no-patch", format, "ours"]),
+        format!(
+            "Writer <Writer@example.com> 1700000000|Machine <Machine@example.com> 1700000000|{head}|Follow\n\nBecause."
+        )
+    );
+    assert_eq!(repo.run(["ls-tree", "-r", "--name-only", "ours"]), ".gitignore\na.txt\nnew file");
+
+    // The same again is the same commit; only what is asked for goes into another one.
+    let again = mirror.stage(&head, &dest, None).await.unwrap();
+    assert_eq!(again.commit(&new("Follow\n\nBecause.")).await.unwrap().sha(), made.sha());
+    let some = mirror.stage(&head, &dest, Some(&[path("new file"), path("absent")])).await.unwrap();
+    assert_eq!(some.paths, [(path("new file"), Edited::Added)]);
+    assert_eq!(some.left_out, [path("a.txt"), path("deep/b.txt")]);
+    let made = some.commit(&new("Some")).await.unwrap();
+    made.push(&Remote::local(&repo.root).unwrap(), "some", None).await.unwrap();
+    assert_eq!(repo.run(["diff", "--name-only", head.as_str(), "some"]), "new file");
+}
+
+#[tokio::test]
+async fn nothing_of_the_folder_runs_or_is_believed() {
+    let place = Place::new();
+    let repo = place.repo("upstream");
+    repo.write(".gitattributes", "*.txt filter=evil diff=evil\n*.crlf text eol=crlf\n");
+    repo.write("line.crlf", "one\r\ntwo\r\n");
+    repo.commit("attributes");
+    let (mirror, head, dest) = cloned(&place, &repo).await;
+    let clone = Repo { root: dest.clone() };
+    let trap = format!("touch {}; cat", place.path("trapped").display());
+    for key in
+        ["filter.evil.clean", "filter.evil.process", "diff.evil.textconv", "core.fsmonitor", "gpg.program"]
+    {
+        clone.run(["config", key, &trap]);
+    }
+    for (key, value) in [("commit.gpgSign", "true"), ("user.name", "Evil"), ("core.autocrlf", "input")] {
+        clone.run(["config", key, value]);
+    }
+    for hook in ["pre-commit", "post-index-change", "commit-msg", "pre-push"] {
+        std::fs::create_dir_all(dest.join(".git/hooks")).unwrap();
+        let script = place.script(hook, &trap);
+        std::fs::rename(script, dest.join(".git/hooks").join(hook)).unwrap();
+    }
+    std::fs::create_dir_all(dest.join(".git/info")).unwrap();
+    std::fs::write(dest.join(".git/info/exclude"), "new.txt\n").unwrap();
+    clone.write("new.txt", "n\n");
+
+    let staged = mirror.stage(&head, &dest, None).await.unwrap();
+    // Line ends are stored as the checkout took them: what nobody changed does not differ.
+    assert_eq!(staged.paths, [(path("new.txt"), Edited::Added)]);
+    let made = staged.commit(&new("x")).await.unwrap();
+    made.push(&Remote::local(&repo.root).unwrap(), "ours", None).await.unwrap();
+    assert!(!place.path("trapped").exists());
+    assert!(!repo.run(["cat-file", "commit", "ours"]).contains("gpgsig"));
+}
+
+#[tokio::test]
+async fn repositories_inside_are_left_out_and_modes_and_links_are_kept() {
+    let place = Place::new();
+    let repo = place.repo("upstream");
+    let (mirror, head, dest) = cloned(&place, &repo).await;
+    let inner = Repo { root: dest.join("inner") };
+    std::fs::create_dir(&inner.root).unwrap();
+    inner.run(["init", "--quiet"]);
+    inner.write("x", "x\n");
+    inner.commit("inside");
+    std::os::unix::fs::symlink("/etc/passwd", dest.join("link")).unwrap();
+    std::fs::copy(place.script("tool", "true"), dest.join("tool")).unwrap();
+
+    let staged = mirror.stage(&head, &dest, None).await.unwrap();
+    assert_eq!(staged.paths, [(path("link"), Edited::Added), (path("tool"), Edited::Added)]);
+    assert_eq!(staged.left_out, [path("inner")]);
+    let made = staged.commit(&new("x")).await.unwrap();
+    made.push(&Remote::local(&repo.root).unwrap(), "ours", None).await.unwrap();
+    let modes = repo.run(["ls-tree", "--format=%(objectmode) %(path)", "ours"]);
+    assert_eq!(modes, "100644 a.txt\n120000 link\n100755 tool");
+}
+
+#[tokio::test]
+async fn a_commit_that_git_would_not_make_is_an_error() {
+    let place = Place::new();
+    let repo = place.repo("upstream");
+    let (mirror, head, dest) = cloned(&place, &repo).await;
+    let none = Sha::parse(&"1".repeat(40)).unwrap();
+    assert!(matches!(mirror.stage(&none, &dest, None).await, Err(GitError::Failed { .. })));
+    for wrong in [new("a\0b"), NewCommit { author: who(""), ..new("x") }] {
+        let staged = mirror.stage(&head, &dest, None).await.unwrap();
+        assert!(staged.paths.is_empty());
+        let made = staged.commit(&wrong).await;
+        assert!(matches!(made, Err(GitError::Failed { call: "commit-tree", .. })), "{made:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_of_a_commit_is_read_as_it_is_stored() {
+    let place = Place::new();
+    let repo = place.repo("upstream");
+    repo.write("deep/*.txt", "star\r\n");
+    std::os::unix::fs::symlink("a.txt", repo.root.join("link")).unwrap();
+    repo.write("big", vec![b'x'; 100]);
+    repo.commit("second");
+    let mut options = place.options();
+    options.limits.file_bytes = 50;
+    let git = truing_git::Git::new(options).await.unwrap();
+    let mirror = git.mirror(&place.path("m"), &Remote::local(&repo.root).unwrap()).await.unwrap();
+    let head = repo.sha("HEAD");
+    mirror.fetch(std::slice::from_ref(&head)).await.unwrap();
+    let read = async |name: &str| mirror.read(&head, &path(name)).await;
+    assert_eq!(read("deep/*.txt").await.unwrap().as_deref(), Some(&b"star\r\n"[..]));
+    for none in ["deep", "deep/a.txt", "link", "../a.txt", ".git/config", "--x", ""] {
+        assert_eq!(read(none).await.unwrap(), None, "{none}");
+    }
+    assert!(matches!(read("big").await, Err(GitError::TooLarge { .. })));
+    assert!(mirror.read(&Sha::parse(&"1".repeat(40)).unwrap(), &path("a.txt")).await.is_err());
+}

@@ -1,0 +1,229 @@
+//! Pushes: to one branch, from where it was expected, never past a refusal; and where credentials are seen.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use truing_core::id::{Millis, Sha};
+use truing_git::{Committed, Git, GitError, Identity, Mirror, NewCommit, Pushed, Refusal, Remote, Secret};
+
+use crate::support::{Place, Repo};
+
+/// A remote with `main`, and what pushes to it.
+struct Setting {
+    place: Place,
+    repo: Repo,
+    mirror: Mirror,
+    remote: Remote,
+    base: Sha,
+    clone: PathBuf,
+}
+
+impl Setting {
+    async fn new() -> Self {
+        let place = Place::new();
+        let git = place.git().await;
+        Self::with(place, git).await
+    }
+
+    async fn with(place: Place, git: Git) -> Self {
+        let work = place.repo("work");
+        let root = place.path("remote.git");
+        work.run(["clone", "--quiet", "--bare", ".", root.to_str().unwrap()]);
+        let repo = Repo { root };
+        let (remote, base) = (Remote::local(&repo.root).unwrap(), repo.sha("main"));
+        let mirror = git.mirror(&place.path("m"), &remote).await.unwrap();
+        mirror.fetch(std::slice::from_ref(&base)).await.unwrap();
+        let clone = place.path("clone");
+        std::fs::create_dir(&clone).unwrap();
+        mirror.private_clone(&base, &[], &clone).await.unwrap();
+        Self { place, repo, mirror, remote, base, clone }
+    }
+
+    /// A commit on `main`.
+    async fn commit(&self, content: &str) -> Committed {
+        std::fs::write(self.clone.join("a.txt"), content).unwrap();
+        let who = Identity { name: "T".into(), email: "t@example.com".into() };
+        let new = NewCommit {
+            message: content.into(),
+            author: who.clone(),
+            committer: who,
+            at: Millis(1_700_000_000_000),
+        };
+        self.mirror.stage(&self.base, &self.clone, None).await.unwrap().commit(&new).await.unwrap()
+    }
+
+    async fn push(&self, made: &Committed, branch: &str, expected: Option<&Sha>) -> Result<Pushed, GitError> {
+        made.push(&self.remote, branch, expected).await
+    }
+
+    /// A hook of the remote.
+    fn hook(&self, name: &str, text: &str) {
+        let hooks = self.repo.root.join("hooks");
+        std::fs::create_dir_all(&hooks).unwrap();
+        std::fs::rename(self.place.script(name, text), hooks.join(name)).unwrap();
+    }
+
+    fn refs(&self) -> String {
+        self.repo.run(["for-each-ref", "--format=%(refname) %(objectname)"])
+    }
+}
+
+#[tokio::test]
+async fn a_branch_is_made_replaced_and_left_alone_when_it_has_moved() {
+    let it = Setting::new().await;
+    let (one, two) = (it.commit("one").await, it.commit("two").await);
+    assert_eq!(it.push(&one, "truing/x", None).await.unwrap(), Pushed::Done);
+    assert_eq!(it.repo.sha("refs/heads/truing/x"), *one.sha());
+    // Again, as after a lost answer, whatever was expected.
+    assert_eq!(it.push(&one, "truing/x", None).await.unwrap(), Pushed::Done);
+    // It is there, and not where it is expected.
+    let moved = Pushed::Moved { now: Some(one.sha().clone()) };
+    assert_eq!(it.push(&two, "truing/x", None).await.unwrap(), moved);
+    assert_eq!(it.push(&two, "truing/x", Some(&it.base)).await.unwrap(), moved);
+    assert_eq!(it.repo.sha("refs/heads/truing/x"), *one.sha());
+    // Not a descendant: what was there is replaced, because it is what was expected.
+    assert_eq!(it.push(&two, "truing/x", Some(one.sha())).await.unwrap(), Pushed::Done);
+    assert_eq!(it.repo.sha("refs/heads/truing/x"), *two.sha());
+    // Somebody deleted it.
+    it.repo.run(["update-ref", "-d", "refs/heads/truing/x"]);
+    assert_eq!(it.push(&one, "truing/x", Some(two.sha())).await.unwrap(), Pushed::Moved { now: None });
+    assert_eq!(it.refs(), format!("refs/heads/main {}", it.base));
+}
+
+#[tokio::test]
+async fn the_default_branch_and_what_is_no_branch_are_never_pushed_to() {
+    let it = Setting::new().await;
+    let made = it.commit("one").await;
+    for expected in [Some(&it.base), None] {
+        let refused = it.push(&made, "main", expected).await.unwrap();
+        assert!(
+            matches!(&refused, Pushed::Refused { why: Refusal::Protected, message } if message.contains("default"))
+        );
+    }
+    for bad in ["refs/heads/main", "HEAD", "--mirror", "", "a:main", "a b", "refs/tags/v1"] {
+        let error = it.push(&made, bad, None).await.unwrap_err();
+        assert!(matches!(&error, GitError::BadBranch(_)) && error.is_wrong_input(), "{bad}: {error}");
+    }
+    assert_eq!(it.refs(), format!("refs/heads/main {}", it.base));
+}
+
+#[tokio::test]
+async fn a_refusal_is_told_with_its_reason() {
+    let it = Setting::new().await;
+    let made = it.commit("one").await;
+    for (words, why) in [
+        ("error: GH006: Protected branch update failed for refs/heads/x.", Refusal::Protected),
+        ("refusing to allow a token to update a workflow without `workflow` scope", Refusal::Permission),
+        ("the fields are not in season", Refusal::Hook),
+    ] {
+        it.hook("pre-receive", &format!("echo '{words}' >&2; exit 1"));
+        let refused = it.push(&made, "x", None).await.unwrap();
+        let Pushed::Refused { why: found, message } = refused else { panic!("{refused:?}") };
+        assert_eq!(found, why, "{message}");
+        assert!(message.contains(words) && message.contains("pre-receive hook declined"), "{message}");
+    }
+    assert_eq!(it.refs(), format!("refs/heads/main {}", it.base));
+}
+
+#[tokio::test]
+async fn a_branch_that_moves_during_the_push_is_not_overwritten() {
+    let it = Setting::new().await;
+    let (one, two) = (it.commit("one").await, it.commit("two").await);
+    assert_eq!(it.push(&one, "x", None).await.unwrap(), Pushed::Done);
+    // After our look and our lease, before the ref is taken.
+    it.hook("pre-receive", &format!("unset GIT_QUARANTINE_PATH; git update-ref refs/heads/x {}", it.base));
+    let moved = it.push(&two, "x", Some(one.sha())).await.unwrap();
+    assert_eq!(moved, Pushed::Moved { now: Some(it.base.clone()) });
+    assert_eq!(it.repo.sha("refs/heads/x"), it.base);
+}
+
+#[tokio::test]
+async fn of_two_at_once_one_is_done() {
+    let it = Setting::new().await;
+    let (one, two) = (it.commit("one").await, it.commit("two").await);
+    let (first, second) = tokio::join!(it.push(&one, "x", None), it.push(&two, "x", None));
+    let (first, second) = (first.unwrap(), second.unwrap());
+    let done = [&first, &second].iter().filter(|pushed| ***pushed == Pushed::Done).count();
+    assert_eq!(done, 1, "{first:?} {second:?}");
+    let there = if first == Pushed::Done { one.sha() } else { two.sha() };
+    assert_eq!(it.repo.sha("refs/heads/x"), *there);
+    let other = if first == Pushed::Done { second } else { first };
+    assert_eq!(other, Pushed::Moved { now: Some(there.clone()) });
+}
+
+#[tokio::test]
+async fn a_hook_that_hangs_ends_with_the_push() {
+    let place = Place::new();
+    let mut options = place.options();
+    options.limits.network_time = Duration::from_secs(3);
+    let git = Git::new(options).await.unwrap();
+    let it = Setting::with(place, git).await;
+    let made = it.commit("one").await;
+    let pid = it.place.path("pid");
+    it.hook("pre-receive", &format!("echo $$ > {0}.part; mv {0}.part {0}; exec sleep 1000", pid.display()));
+    let error = it.push(&made, "x", None).await.unwrap_err();
+    assert!(matches!(error, GitError::TimedOut { call: "push", .. }), "{error}");
+    let pid = std::fs::read_to_string(&pid).unwrap();
+    let begun = Instant::now();
+    let runs = || {
+        let state = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+        state.rsplit(')').next().and_then(|rest| rest.trim().chars().next()).is_some_and(|state| state != 'Z')
+    };
+    while runs() {
+        assert!(begun.elapsed() < Duration::from_secs(20), "the hook goes on");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(it.refs(), format!("refs/heads/main {}", it.base));
+}
+
+#[tokio::test]
+async fn a_remote_that_is_gone_is_said_so() {
+    let it = Setting::new().await;
+    let made = it.commit("one").await;
+    std::fs::remove_dir_all(&it.repo.root).unwrap();
+    let error = it.push(&made, "x", None).await.unwrap_err();
+    assert!(matches!(error, GitError::RemoteMissing { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_credential_is_in_a_private_file_and_nowhere_else() {
+    let place = Place::new();
+    let seen = place.path("seen");
+    // Notes what any process could see of it, and for the calls that reach a remote what is in the file.
+    let text = format!(
+        "case \"$1\" in push|ls-remote)\n\
+         {{ echo \"argv: $*\"; env; stat -c 'mode: %a' \"$GIT_CONFIG_GLOBAL\"; }} >> {0}\n\
+         grep -c canary \"$GIT_CONFIG_GLOBAL\" >> {0}.held;;\nesac\n\
+         case \"$*\" in ls-remote*127.0.0.1*) exit 0;; esac\nexec git \"$@\"",
+        seen.display()
+    );
+    let program = place.script("watched-git", &text);
+    let git = Git::new(truing_git::GitOptions { program, ..place.options() }).await.unwrap();
+    let it = Setting::with(place, git).await;
+    let made = it.commit("one").await;
+    // It has no branches, it seems, and nobody listens there.
+    let secret = Secret::new("Basic canary-123456");
+    let remote = Remote::new("http://127.0.0.1:9/x.git", Some(secret)).unwrap();
+    let error = made.push(&remote, "x", None).await.unwrap_err();
+    assert!(!format!("{error} {error:?} {made:?}").contains("canary"), "{error:?}");
+
+    let seen_text = std::fs::read_to_string(&seen).unwrap();
+    for call in ["argv: ls-remote", "argv: push", "mode: 600"] {
+        assert!(seen_text.contains(call), "{call}: {seen_text}");
+    }
+    assert!(!seen_text.contains("canary"), "{seen_text}");
+    assert!(std::fs::read_to_string(it.place.path("seen.held")).unwrap().starts_with("1\n1\n"));
+    // And gone afterwards.
+    let mut folders = vec![it.place.path("private")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let content = std::fs::read(&path).unwrap();
+                assert!(!content.windows(6).any(|part| part == b"canary"), "{path:?}");
+            }
+        }
+    }
+}
