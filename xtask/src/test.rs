@@ -12,12 +12,19 @@ use anyhow::{Context, Result};
 use crate::{say, tools, workspace};
 use tally::Tally;
 
+/// What chooses the tests that need the network: they are ignored by name, and print what they measured.
+const ONLINE: [&str; 6] =
+    ["--package=truing", "--test=online", "--", "--ignored", "--nocapture", "--test-threads=1"];
+
 /// The options of `cargo xtask test`.
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// Fail if a package's tests could not be run; parts that a test passes over are listed
     #[arg(long)]
     require_all: bool,
+    /// Run the tests that need the network, and no others; what each needs besides it says itself
+    #[arg(long, conflicts_with = "arguments")]
+    online: bool,
     /// Arguments for `cargo test`, for example `-p truing-core -- slot::`
     #[arg(last = true, value_name = "CARGO TEST ARGUMENTS")]
     arguments: Vec<String>,
@@ -46,6 +53,9 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
             }
             tools::Need::Part(shows) => say::line(&format!("not shown: {shows}: {why}")),
         }
+    }
+    if !options.online {
+        say::line("not run: what needs the network: cargo xtask test --online");
     }
     tally.skipped += not_run.len() as u64;
     let incomplete = options.require_all && left_out(&not_run).next().is_some();
@@ -81,7 +91,9 @@ fn missing_tools() -> Vec<NotRun> {
 fn cargo_test(root: &Path, options: &Options, not_run: &[NotRun]) -> Result<Tally> {
     let mut command = workspace::cargo(root);
     command.args(["test", "--locked", "--no-fail-fast"]);
-    if !names_packages(&options.arguments) {
+    if options.online {
+        command.args(ONLINE);
+    } else if !names_packages(&options.arguments) {
         command.arg("--workspace");
         command.args(left_out(not_run).flat_map(|package| ["--exclude", package]));
     }

@@ -1,0 +1,6 @@
+//! What needs the network, and is left out of the usual run: `cargo xtask test --online`.
+
+#[path = "online/recorded.rs"]
+mod recorded;
+#[path = "online/rules.rs"]
+mod rules;

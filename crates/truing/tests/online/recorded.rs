@@ -1,0 +1,239 @@
+//! What maintainers did with 43 releases of botocore, recorded, against what `truing sync decide` says of the same
+//! releases, downloaded from the index that pip would use. Archives are kept in the build folder, so that a second run
+//! downloads nothing.
+//!
+//! The records are not part of the repository: `TRUING_SYNC_CASES` names the folder that holds `sync-cases-dev.json` and
+//! `sync-manifests-dev.json`, else it is `../shared/data` beside the checkout.
+
+// Helpers of tests are tests too; clippy exempts test functions only.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::rules::{Guard, Outcomes};
+
+const PACKAGE: &str = "botocore";
+
+#[derive(Deserialize)]
+struct Cases {
+    cases: Vec<Case>,
+}
+
+/// A recorded decision (spec/sync.md 6.4).
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+pub(crate) struct Case {
+    case_id: String,
+    kind: String,
+    manifest_commit: String,
+    pub(crate) from: String,
+    pub(crate) to: String,
+    spec_before: Option<String>,
+    spec_after: String,
+    decision: String,
+    symbols_changed: Changed,
+    first_changed_in: BTreeMap<String, String>,
+    expect: Outcomes,
+    note: Option<String>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+struct Changed {
+    semantic: BTreeSet<String>,
+    cosmetic: BTreeSet<String>,
+}
+
+#[derive(Deserialize)]
+struct Manifests {
+    cases: BTreeMap<String, usize>,
+    manifests: Vec<Manifest>,
+}
+
+/// What was pinned: definitions with the digests that are accepted of each.
+pub(crate) type Manifest = BTreeMap<String, BTreeSet<String>>;
+
+#[derive(Deserialize)]
+struct Listings {
+    listings: Vec<Listing>,
+}
+
+#[derive(Deserialize)]
+struct Listing {
+    commits: BTreeSet<String>,
+    files: Vec<String>,
+}
+
+struct Records {
+    cases: Vec<Case>,
+    manifests: Manifests,
+    listings: Vec<Listing>,
+}
+
+impl Records {
+    fn load() -> Self {
+        let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
+        let folder = std::env::var_os("TRUING_SYNC_CASES").map_or(beside, PathBuf::from);
+        let cases: Cases = read(&folder.join("sync-cases-dev.json"));
+        let listings: Listings = read(&data("aiobotocore-files.json"));
+        let manifests = read(&folder.join("sync-manifests-dev.json"));
+        Self { cases: cases.cases, manifests, listings: listings.listings }
+    }
+
+    fn manifest(&self, case: &Case) -> &Manifest {
+        &self.manifests.manifests[self.manifests.cases[&case.case_id]]
+    }
+
+    fn files(&self, case: &Case) -> &[String] {
+        let listing = self.listings.iter().find(|listing| listing.commits.contains(&case.manifest_commit));
+        &listing.unwrap_or_else(|| panic!("{}: no listing of {}", case.case_id, case.manifest_commit)).files
+    }
+}
+
+fn data(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)
+}
+
+fn read<T: DeserializeOwned>(path: &Path) -> T {
+    let text = std::fs::read(path).unwrap_or_else(|error| {
+        panic!("{}: {error}: TRUING_SYNC_CASES names the folder of the recorded cases", path.display())
+    });
+    serde_json::from_slice(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Where downloaded archives stay.
+pub(crate) fn cache() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("online")
+}
+
+/// A case as a project: its range, its manifest, and files in the places of those that it mirrored.
+fn project(records: &Records, case: &Case) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, content: &str| {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
+    };
+    write("truing.toml", "[sync.botocore]\nmirror = [\"botocore/=aiobotocore/\"]\n");
+    write("upstream.json", &serde_json::to_string(records.manifest(case)).unwrap());
+    for file in records.files(case) {
+        write(&format!("aiobotocore/{file}"), "");
+    }
+    if let Some(range) = &case.spec_before {
+        write("pyproject.toml", &format!("[project]\ndependencies = [\"{PACKAGE} {range}\"]\n"));
+    }
+    folder
+}
+
+fn decide(project: &Path, case: &Case) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_truing"));
+    command.current_dir(project).env("XDG_CACHE_HOME", cache());
+    command.env("TRUING_CONFIG", project.join("truing.toml"));
+    command.args(["sync", "decide", PACKAGE, "--format", "json"]);
+    command.args(["--from", &case.from, "--to", &case.to]);
+    command
+}
+
+fn answer(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)))
+}
+
+/// The four outcomes of the rule that is safe to automate (spec/sync.md 6.3), and `skip`.
+fn outcome(answer: &Value) -> &'static str {
+    let changed = answer["changed"].as_array().unwrap();
+    match answer["decision"].as_str().unwrap() {
+        "skip" => "skip",
+        "bump" => "pinned",
+        "relax" if changed.is_empty() => "automatic",
+        "relax" => "bytes",
+        "ask" if answer["needs_classification"] == true => "beside",
+        _ => "a person",
+    }
+}
+
+#[test]
+#[ignore = "needs the network"]
+fn what_was_recorded_of_43_releases_comes_out_again() {
+    let records = Records::load();
+    assert_eq!(records.cases.len(), 43);
+    let mut guard = Guard::new(PACKAGE);
+    let (mut wrong, mut told) = (Vec::new(), String::new());
+    let mut table: BTreeMap<(&str, &str), u32> = BTreeMap::new();
+    let (mut agreed, mut dated, mut passed_at_from) = (0, 0, (0, 0));
+    for case in &records.cases {
+        let manifest = records.manifest(case);
+        let found = guard.judge(case, manifest);
+        let project = project(&records, case);
+        let answer = answer(&decide(project.path(), case).output().unwrap());
+        let id = &case.case_id;
+        let mut same = |what: &str, is: String, should: String| {
+            if is != should {
+                wrong.push(format!("{id}: {what}: {is}, recorded {should}"));
+            }
+        };
+        same("rules", format!("{:?}", found.outcomes), format!("{:?}", case.expect));
+        if case.decision != "skip" {
+            same("in tree", format!("{:?}", found.trees), format!("{:?}", case.symbols_changed.semantic));
+            same("in bytes", format!("{:?}", found.bytes), format!("{:?}", case.symbols_changed.cosmetic));
+        }
+        for change in answer["changed"].as_array().unwrap() {
+            let symbol = change["symbol"].as_str().unwrap();
+            let name = symbol.split_once(':').unwrap().1;
+            // Recorded of real pull requests, and of what changed in tree.
+            if let Some(should) = case.first_changed_in.get(name) {
+                same(symbol, format!("{}", change["first_in"]), format!("{should:?}"));
+                dated += 1;
+            }
+        }
+        if case.kind == "pr" {
+            passed_at_from.0 += manifest.len() - found.elsewhere - found.failed_at_from.len();
+            passed_at_from.1 += manifest.len() - found.elsewhere;
+            same("fails at its own release", format!("{:?}", found.failed_at_from), "{}".to_owned());
+        }
+        let is = outcome(&answer);
+        *table.entry((is, &case.decision)).or_default() += 1;
+        if answer["decision"] == case.decision.as_str() {
+            agreed += 1;
+        } else {
+            let _ = writeln!(
+                told,
+                "{id} {} to {}: recorded {}, decided {} ({}){}",
+                case.from,
+                case.to,
+                case.decision,
+                answer["decision"].as_str().unwrap(),
+                answer["reason"].as_str().unwrap(),
+                case.note.as_ref().map_or(String::new(), |note| format!("; recorded: {note}")),
+            );
+        }
+        let after = answer["spec_after"].as_str();
+        if case.decision == answer["decision"].as_str().unwrap() && case.spec_before.is_some() {
+            let bound =
+                if after == Some(case.spec_after.as_str()) { "the recorded range" } else { "another range" };
+            let _ = writeln!(told, "{id} {is}: {bound}: {} / {}", after.unwrap_or("none"), case.spec_after);
+        }
+    }
+    println!("{told}decided as recorded: {agreed} of 43");
+    println!("digests equal to the recorded ones at the releases they were made for: {passed_at_from:?}");
+    println!("changes dated to the recorded release: {dated}");
+    println!("outcomes: {table:?}");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    // spec/sync.md 6.3
+    let expected = [
+        (("automatic", "relax"), 8),
+        (("bytes", "relax"), 1),
+        (("beside", "relax"), 7),
+        (("beside", "bump"), 1),
+        (("pinned", "relax"), 2),
+        (("pinned", "bump"), 20),
+        (("skip", "skip"), 4),
+    ];
+    assert_eq!(table, expected.into_iter().collect());
+}

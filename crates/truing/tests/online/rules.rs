@@ -1,0 +1,115 @@
+//! The three rules that were measured on the recorded releases (spec/sync.md 6.2), on what is read of them here: the
+//! project's own guard, definitions unchanged in their bytes, and unchanged in their trees.
+
+// Helpers of tests are tests too; clippy exempts test functions only.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+use tokio::runtime::Runtime;
+use truing_core::follow::{Definition, Sources, Symbol};
+use truing_reader::sources::{SourcesRequest, read};
+use truing_upstream::archives::Archives;
+use truing_upstream::index::{DEFAULT, Index, Release};
+
+use super::recorded::{Case, Manifest, cache};
+
+/// What each rule says.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+pub(crate) struct Outcomes {
+    manifest_gate: String,
+    definition_unchanged: String,
+    ast_unchanged: String,
+}
+
+/// What was found in one case.
+pub(crate) struct Found {
+    pub(crate) outcomes: Outcomes,
+    /// Definitions that changed in what they do, or in their bytes alone.
+    pub(crate) trees: BTreeSet<String>,
+    pub(crate) bytes: BTreeSet<String>,
+    /// Rows that the release they were made for does not pass.
+    pub(crate) failed_at_from: BTreeSet<String>,
+    /// How many rows are another package's.
+    pub(crate) elsewhere: usize,
+}
+
+/// The releases of the package.
+pub(crate) struct Guard {
+    runtime: Runtime,
+    index: Index,
+    archives: Archives,
+    releases: Vec<Release>,
+}
+
+impl Guard {
+    pub(crate) fn new(package: &str) -> Self {
+        let runtime = Runtime::new().unwrap();
+        let address = ["UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL"].into_iter();
+        let address = address.filter_map(|name| std::env::var(name).ok()).find(|address| !address.is_empty());
+        let index = Index::new(address.as_deref().unwrap_or(DEFAULT)).unwrap();
+        let releases = runtime.block_on(index.releases(package)).unwrap();
+        Self { runtime, index, archives: Archives::new(cache().join("truing/archives")), releases }
+    }
+
+    fn sources(&self, version: &str, manifest: &Manifest) -> Sources {
+        let release = self.releases.iter().find(|release| release.version.to_string() == version);
+        let archive = &release.unwrap_or_else(|| panic!("the index has no release {version}")).archive;
+        let path = self.runtime.block_on(self.archives.get(&self.index, archive)).unwrap();
+        let symbols = manifest.keys().cloned().collect();
+        read(&SourcesRequest { archive: path, format: archive.format, symbols, mirrored: Vec::new() })
+            .unwrap()
+    }
+
+    pub(crate) fn judge(&mut self, case: &Case, manifest: &Manifest) -> Found {
+        let before = self.sources(&case.from, manifest);
+        let after = self.sources(&case.to, manifest);
+        let (mut trees, mut bytes) = (BTreeSet::new(), BTreeSet::new());
+        for (symbol, old) in &before.symbols {
+            let name = symbol.split_once(':').unwrap().1.to_owned();
+            match (old.definition(), after.symbols[symbol].definition()) {
+                (Some(old), Some(new)) if old.digests == new.digests => {}
+                (Some(old), Some(new)) if old.digests.tree == new.digests.tree => drop(bytes.insert(name)),
+                (None, None) => {}
+                _ => drop(trees.insert(name)),
+            }
+        }
+        let say = |is_bump: bool| {
+            if case.from == case.to {
+                "skip"
+            } else if is_bump {
+                "bump"
+            } else {
+                "relax"
+            }
+            .to_owned()
+        };
+        let outcomes = Outcomes {
+            manifest_gate: say(!failed(manifest, &after).is_empty()),
+            definition_unchanged: say(!trees.is_empty() || !bytes.is_empty()),
+            ast_unchanged: say(!trees.is_empty()),
+        };
+        let elsewhere = before.symbols.values().filter(|symbol| **symbol == Symbol::Elsewhere).count();
+        Found { outcomes, trees, bytes, failed_at_from: failed(manifest, &before), elsewhere }
+    }
+}
+
+/// The rows that a release does not pass. Names of one definition share what is accepted: the project's own table was
+/// one by function objects, which kept one of them.
+fn failed(manifest: &Manifest, sources: &Sources) -> BTreeSet<String> {
+    let place = |definition: &Definition| (definition.file.clone(), definition.line);
+    let mut accepted: BTreeMap<_, BTreeSet<&str>> = BTreeMap::new();
+    for (symbol, digests) in manifest {
+        if let Some(at) = sources.symbols[symbol].definition() {
+            accepted.entry(place(at)).or_default().extend(digests.iter().map(String::as_str));
+        }
+    }
+    let fails = |symbol: &Symbol| match symbol {
+        Symbol::Defined(at) => !accepted[&place(at)].contains(at.digests.raw.as_str()),
+        Symbol::Gone => true,
+        Symbol::Elsewhere => false,
+    };
+    let names = sources.symbols.iter().filter(|(_, symbol)| fails(symbol));
+    names.map(|(name, _)| name.clone()).collect()
+}
