@@ -11,6 +11,8 @@ mod captured;
 mod kill;
 #[path = "operate/large.rs"]
 mod large;
+#[path = "operate/many.rs"]
+mod many;
 #[path = "operate/model.rs"]
 mod model;
 #[path = "operate/money.rs"]

@@ -85,14 +85,14 @@ async fn a_very_large_pull_request_takes_little_memory_and_few_calls() {
 }
 
 /// The largest resident size of a process so far, in bytes; 0 if it is gone.
-fn peak(process: u32) -> u64 {
+pub(crate) fn peak(process: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     peak.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok()).map_or(0, |kib| kib * 1024)
 }
 
 /// The processes that a process has started, and theirs.
-fn children_of(process: u32) -> Vec<u32> {
+pub(crate) fn children_of(process: u32) -> Vec<u32> {
     let threads = fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
     let texts = threads.map(|thread| fs::read_to_string(thread.path().join("children")).unwrap_or_default());
     let own: Vec<u32> = texts

@@ -16,7 +16,10 @@ const PAY: &str = "def pay(x):\n    try:\n        charge(x)\n    except Exceptio
 
 impl Site {
     /// Lets a model review, with more in the operator's file.
-    async fn with_model(answers: impl IntoIterator<Item = Answer>, more: &str) -> (Self, FakeModel) {
+    pub(crate) async fn with_model(
+        answers: impl IntoIterator<Item = Answer>,
+        more: &str,
+    ) -> (Self, FakeModel) {
         let (site, model) = (Self::new().await, FakeModel::start(Script::of(answers)).await.unwrap());
         let file = site.home.path().join("truing.toml");
         std::fs::write(site.home.path().join("model.key"), KEY).unwrap();
@@ -30,20 +33,20 @@ impl Site {
     }
 
     /// Opens a pull request in which a rule finds nothing.
-    async fn open_clean(&self, branch: &str) -> u64 {
+    pub(crate) async fn open_clean(&self, branch: &str) -> u64 {
         self.repo.push(branch, Commit::new("pay").write(format!("{branch}.py"), PAY)).await.unwrap();
         self.repo.open(NewPull::of(branch)).await.unwrap()
     }
 
     /// Waits until the pull request's head has a status, and gives its state and the summary.
-    async fn told(&self, number: u64) -> (String, String) {
+    pub(crate) async fn told(&self, number: u64) -> (String, String) {
         let view = self.until(number, "told", |view| view.statuses.contains_key(&view.head)).await;
         let summary = view.summaries().next().unwrap().body.clone();
         (view.statuses[&view.head].last().unwrap().state.clone(), summary)
     }
 
     /// What the ledger says was spent by the repository today, in millionths of a dollar, and what is still set aside.
-    async fn spent(&self) -> (u64, u64) {
+    pub(crate) async fn spent(&self) -> (u64, u64) {
         let ledger = Sqlite::open(&database(self.home.path()), Arc::new(SystemClock)).unwrap();
         let drawn = ledger.drawn().await.unwrap();
         let days = drawn.iter().filter(|drawn| drawn.level.kind.as_str() == "repo_day");
@@ -51,7 +54,7 @@ impl Site {
     }
 }
 
-fn report() -> Answer {
+pub(crate) fn report() -> Answer {
     Answer::tool("report", json!({ "findings": [] })).usage(1000, 100)
 }
 
@@ -60,7 +63,7 @@ fn read(output: u64) -> Answer {
 }
 
 /// The requests that were answers of the model, or were to be.
-fn turns(model: &FakeModel) -> usize {
+pub(crate) fn turns(model: &FakeModel) -> usize {
     model.log().iter().filter(|request| request.path == "/v1/messages").count()
 }
 

@@ -128,12 +128,12 @@ impl HangingGit {
 }
 
 /// Is the process running? One that ended but that nobody has waited for is not.
-fn runs(pid: &str) -> bool {
+pub(crate) fn is_running(pid: &str) -> bool {
     let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     state.rsplit(')').next().and_then(|rest| rest.trim().chars().next()).is_some_and(|state| state != 'Z')
 }
 
-async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     let mut look = tokio::time::interval(Duration::from_millis(20));
     while !holds() {
@@ -170,7 +170,7 @@ impl Site {
 
 impl Server {
     /// Has the process a socket that listens? Its port says nothing: once free, it may be another test's.
-    fn listens(&self) -> bool {
+    pub(crate) fn listens(&self) -> bool {
         let all = std::fs::read_to_string("/proc/net/tcp").unwrap();
         let listening = |line: &&str| line.split_whitespace().nth(3) == Some("0A");
         let inode = |line: &str| Some(format!("socket:[{}]", line.split_whitespace().nth(9)?));
@@ -207,7 +207,7 @@ async fn a_second_signal_gives_back_what_hangs_and_leaves_nothing_behind() {
         let (status, log) = server.signal_twice(first, second).await;
         assert_eq!(status.code(), Some(code), "{log}");
         assert_eq!(site.temporary(), Vec::<PathBuf>::new(), "{first} {second}");
-        until("no child is left", || !runs(&child)).await;
+        until("no child is left", || !is_running(&child)).await;
         let slots: Value =
             serde_json::from_str(&site.run(&["slots", "list", "--format", "json"]).out).unwrap();
         assert_eq!((&slots[0]["state"], &slots[0]["attempts"]), (&"waiting".into(), &0.into()), "{slots}");

@@ -1,0 +1,169 @@
+//! Runs of a model side by side: what they take of the server's time and memory, and how soon nothing is left of them
+//! once a person stops them.
+//!
+//! A few of them run with the other tests; `cargo xtask soak --only agents` runs fifty and prints the figures.
+
+#![allow(clippy::print_stdout, reason = "the figures are its result")]
+
+use std::fs;
+
+use serde_json::json;
+use truing_fakes::model::{Answer, Fault as ModelFault, Script};
+
+use super::large::{children_of, peak};
+use super::money::{report, turns};
+use super::stopping::{is_running, until};
+use super::*;
+
+/// The variable that says how many runs, and how many calls of tools in each of their turns.
+const SIZE: &str = "TRUING_AGENTS";
+const SMALL: (usize, usize) = (3, 10);
+/// What a run takes before it is cut.
+const TURNS: usize = 25;
+/// What a reader takes of memory at most, in bytes: twice what is wanted, for builds that are not optimized.
+const MOST_OF_A_READER: u64 = 60_000_000;
+
+fn size() -> (usize, usize) {
+    std::env::var(SIZE).map_or(SMALL, |text| {
+        let (runs, calls) = text.split_once(',').unwrap();
+        (runs.parse().unwrap(), calls.parse().unwrap())
+    })
+}
+
+const BUDGET: &str = "[budget]\nrepo_day_usd = 1000\n";
+
+fn serve(site: &Site, runs: usize) -> Server {
+    site.serve_by(site.command(&["serve"]).env("TRUING_SERVER__CONCURRENCY", runs.to_string()))
+}
+
+/// So many looks at a file, in one answer.
+fn looks(calls: usize) -> Answer {
+    let look = Answer::tool("read", json!({ "path": "a.py" }));
+    let blocks = look.blocks.iter().cycle().take(calls).cloned().collect();
+    Answer { blocks, ..look }.usage(1000, 100).times(0)
+}
+
+/// The time of the processor that a process has taken itself, in milliseconds.
+fn cpu(process: u32) -> u64 {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
+    let rest = stat.rsplit_once(") ").unwrap().1;
+    let ticks: u64 = rest.split(' ').skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap()).sum();
+    // USER_HZ is 100 on every Linux.
+    ticks * 10
+}
+
+/// The share of memory that is a process's own, in bytes.
+fn pss(process: u32) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{process}/smaps_rollup")).unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("Pss:"));
+    line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok()).map_or(0, |kib| kib * 1024)
+}
+
+/// Is it one that reads repositories? Others are git.
+fn reads(process: u32) -> bool {
+    let line = fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default();
+    line.split(|byte| *byte == 0).nth(1) == Some(b"reader")
+}
+
+/// What some reviews at once took of a server.
+#[derive(Default)]
+struct Taken {
+    /// Of its own time, in milliseconds.
+    cpu: u64,
+    /// The largest share of memory of a process that reads, in bytes.
+    reader: u64,
+    /// Processes at once.
+    children: usize,
+}
+
+/// Opens so many pull requests and waits until all are told of, in these words.
+async fn reviewed(site: &Site, server: &Server, (runs, name, words): (usize, &str, &str)) -> Taken {
+    let process = server.child.id();
+    let mut numbers = Vec::new();
+    for run in 0..runs {
+        numbers.push(site.open_clean(&format!("{name}{run}")).await);
+    }
+    let before = cpu(process);
+    site.deliver().await;
+    let all = async {
+        for number in numbers {
+            let (_, summary) = site.told(number).await;
+            assert!(summary.contains(words), "{summary}");
+        }
+    };
+    let mut taken = Taken::default();
+    let mut all = std::pin::pin!(all);
+    let mut look = tokio::time::interval(Duration::from_millis(50));
+    loop {
+        tokio::select! {
+            () = &mut all => break,
+            _ = look.tick() => {
+                let children = children_of(process);
+                taken.children = taken.children.max(children.len());
+                let readers = children.into_iter().filter(|child| reads(*child));
+                taken.reader = taken.reader.max(readers.map(pss).max().unwrap_or(0));
+            }
+        }
+    }
+    taken.cpu = cpu(process) - before;
+    taken
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn runs_side_by_side_take_little() {
+    let (runs, calls) = size();
+    let (site, model) = Site::with_model([report().times(u32::try_from(runs).unwrap())], BUDGET).await;
+    let server = serve(&site, runs);
+    // Reviews of one turn each: what all but the model takes.
+    let short = reviewed(&site, &server, (runs, "short", "1 turn")).await;
+    model.play(Script::of([looks(calls)]));
+    let began = Instant::now();
+    let long = reviewed(&site, &server, (runs, "long", "turn limit")).await;
+    let more = runs * (TURNS - 1);
+    assert_eq!(turns(&model), runs + runs * TURNS);
+    println!(
+        "agents: {runs} runs of {TURNS} turns with {calls} calls of tools each, in {:.1} s: {:.2} ms of the \
+         server's own time a turn; server {} MB at most, a reader {} MB, {} processes at once",
+        began.elapsed().as_secs_f64(),
+        long.cpu.saturating_sub(short.cpu) as f64 / more as f64,
+        peak(server.child.id()) / 1_000_000,
+        long.reader / 1_000_000,
+        long.children,
+    );
+    assert!(long.reader < MOST_OF_A_READER, "{} bytes", long.reader);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_left_of_stopped_runs() {
+    let (runs, calls) = size();
+    let slow = Answer { fault: Some(ModelFault::Slow { millis: 20_000 }), ..looks(calls) };
+    let (site, model) = Site::with_model([looks(calls).times(runs as u32), slow], BUDGET).await;
+    let server = serve(&site, runs);
+    for run in 0..runs {
+        site.open_clean(&format!("b{run}")).await;
+    }
+    site.deliver().await;
+    let began = Instant::now();
+    let mut look = tokio::time::interval(Duration::from_millis(20));
+    while turns(&model) < 2 * runs {
+        look.tick().await;
+        assert!(began.elapsed() < PATIENCE, "{} requests", turns(&model));
+    }
+    let readers = children_of(server.child.id());
+    assert!(!readers.is_empty(), "what the model looks at is read by somebody");
+    server.signal("-TERM");
+    until("it takes nothing new", || !server.listens()).await;
+    let stopped = Instant::now();
+    server.signal("-TERM");
+    let (status, log) = server.ended();
+    let ended = stopped.elapsed();
+    assert_eq!(status.code(), Some(0), "{log}");
+    until("no reader is left", || !readers.iter().any(|reader| is_running(&reader.to_string()))).await;
+    println!(
+        "agents: {runs} runs were stopped: no socket and lease after {:.2} s, no process after {:.2} s",
+        ended.as_secs_f64(),
+        stopped.elapsed().as_secs_f64()
+    );
+    site.until_slots("given back", |slots| slots.iter().all(|slot| slot["state"] == "waiting")).await;
+    assert_eq!(site.spent().await.1, 0, "nothing stays set aside");
+}
