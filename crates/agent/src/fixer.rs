@@ -87,7 +87,7 @@ enum Wrong {
     #[error(transparent)]
     Change(#[from] change::NotChanged),
     #[error(transparent)]
-    Run(#[from] run::NotRun),
+    Run(#[from] crate::command::NotRun),
 }
 
 /// The input of `edit`.

@@ -1,9 +1,12 @@
 //! The native runtime: a model's turns inside limits of money, turns and time, with tools that are allowed one by one;
-//! what models are told; the tools of those that mend; and the sandbox for the programs that they run.
+//! what models are told; the tools of those that mend; the sandbox for the programs that they run, and for a repository's
+//! own set-up and checks.
 
+pub mod command;
 pub mod fixer;
 pub mod native;
 pub mod prompt;
 pub mod sandbox;
 pub mod schema;
 pub mod tree;
+pub mod verify;

@@ -15,6 +15,7 @@ mod enter;
 mod fence;
 mod filter;
 mod limits;
+mod listening;
 mod loopback;
 mod mounts;
 mod probe;
@@ -27,7 +28,9 @@ use std::process::{Command, ExitCode};
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use enter::SYSTEM_PATH;
 pub use limits::Limits;
+pub use listening::Listening;
 pub use probe::Probe;
 pub use reading::Reading;
 pub use truing_core::sandbox::Level;
@@ -40,6 +43,8 @@ const THIS_PROGRAM: &str = "/proc/self/exe";
 const PROGRAM_INSIDE: &str = "/.truing";
 /// What the helper ends with when it could not do its work, as `timeout` and `env` do.
 pub const HELPER_FAILED: u8 = 125;
+/// How everything begins that the helper says.
+pub(crate) const COMPLAINT: &str = "truing sandbox: ";
 /// What the helper ends with when the command cannot be started.
 pub const NOT_STARTED: u8 = 127;
 
@@ -48,8 +53,11 @@ pub const NOT_STARTED: u8 = 127;
 pub struct Job {
     /// How strong the sandbox is.
     pub level: Level,
-    /// The folder that it runs in, under its own name; absolute, without links.
+    /// The folder that it runs in; absolute, without links.
     pub tree: PathBuf,
+    /// What that folder is called inside: its own name, unless what is made there must not depend on it. Below
+    /// [`Level::Full`] every folder has its own name.
+    pub inside: PathBuf,
     /// May it change the tree? Not git's folder in it.
     pub writable: bool,
     /// Further folders that it may read and run programs from.
@@ -58,10 +66,26 @@ pub struct Job {
     pub sockets: bool,
     /// What it may use.
     pub limits: Limits,
+    /// What stays of it, and what it is told ([`Level::Full`] alone).
+    pub room: Option<Room>,
+    /// Does it find a proxy on its loopback interface? See [`Job::listening`].
+    pub listens: bool,
     /// Home and temporary folders where there is no own file system (below [`Level::Full`]).
     pub private: PathBuf,
     /// The command.
     pub run: Run,
+}
+
+/// Folders of a job's own that outlast it, for programs that build on what others have left: they have names of users
+/// and hosts, too, which test suites ask for.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Room {
+    /// Its home folder.
+    pub home: PathBuf,
+    /// Its temporary folder.
+    pub temporary: PathBuf,
+    /// Further variables.
+    pub variables: Vec<(String, String)>,
 }
 
 /// The command of a job.
@@ -123,9 +147,37 @@ impl Job {
         if mounts::is_system(&tree) {
             return Err(no("it holds the system's own folders".to_owned()));
         }
-        let limits = Limits::default();
-        let private = PathBuf::new();
-        Ok(Self { level, tree, writable: false, read: Vec::new(), sockets: false, limits, private, run })
+        Ok(Self {
+            level,
+            inside: tree.clone(),
+            tree,
+            writable: false,
+            read: Vec::new(),
+            sockets: false,
+            limits: Limits::default(),
+            room: None,
+            listens: false,
+            private: PathBuf::new(),
+            run,
+        })
+    }
+
+    /// What the command is, for messages.
+    pub(crate) fn program(&self) -> String {
+        match &self.run {
+            Run::Program(argv) => {
+                argv.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default()
+            }
+            Run::Own(_) | Run::Probe(_) => NAME.to_owned(),
+        }
+    }
+
+    /// What the tree is called inside.
+    fn place(&self) -> &Path {
+        match self.level {
+            Level::Full => &self.inside,
+            Level::Landlock | Level::None => &self.tree,
+        }
     }
 
     /// The process to start for it: with no environment, in the tree, in a process group of its own. Killing that

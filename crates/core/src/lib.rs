@@ -22,6 +22,7 @@ pub mod sandbox;
 pub mod secret;
 pub mod slot;
 pub mod switch;
+pub mod verification;
 
 /// Paths are part of the ports: a crate that knows `core` alone can name them.
 pub use truing_diff::RepoPath;

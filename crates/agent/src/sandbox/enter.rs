@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus};
+use std::process::{Child, Command, ExitStatus, Stdio};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{
@@ -18,12 +18,23 @@ use rustix::thread::{
 };
 
 use super::{
-    Job, Level, NOT_STARTED, PROGRAM_INSIDE, Run, Stage, THIS_PROGRAM, fence, filter, helper, loopback,
-    mounts,
+    Job, Level, NOT_STARTED, PROGRAM_INSIDE, Run, Stage, THIS_PROGRAM, fence, filter, helper, listening,
+    loopback, mounts,
 };
 
 /// Who the command is inside; outside it is who started the helper.
 const USER_INSIDE: u32 = 1000;
+/// Where programs of the system are.
+pub(crate) const SYSTEM_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+/// What keeps a tree that is read as it is, and what is configured in it from being run.
+const READING_ALONE: &[(&str, &str)] = &[
+    ("PYTHONDONTWRITEBYTECODE", "1"),
+    ("GIT_CONFIG_COUNT", "2"),
+    ("GIT_CONFIG_KEY_0", "core.fsmonitor"),
+    ("GIT_CONFIG_VALUE_0", "false"),
+    ("GIT_CONFIG_KEY_1", "core.hooksPath"),
+    ("GIT_CONFIG_VALUE_1", "/dev/null"),
+];
 /// What a shell adds to the number of the signal that ended a program.
 const SIGNALLED: i32 = 128;
 /// What building the inside takes; given up before the command begins.
@@ -110,16 +121,21 @@ pub(super) fn inside(job: &Job, outside: i32) -> io::Result<u8> {
     if parent_of_this()? != outside {
         return Err(io::Error::other("its parent is gone"));
     }
-    match job.level {
+    let proxy = match job.level {
         Level::Full => {
             mounts::build(job)?;
             loopback::up()?;
+            let proxy = if job.listens { Some(listening::hand_over()?) } else { None };
             job.limits.apply()?;
             give_up_rights(CapabilitySet::empty())?;
+            proxy
         }
-        Level::Landlock | Level::None => job.limits.apply()?,
-    }
-    rustix::process::chdir(&job.tree)?;
+        Level::Landlock | Level::None => {
+            job.limits.apply()?;
+            None
+        }
+    };
+    rustix::process::chdir(job.place())?;
     set_no_new_privs(true)?;
     match job.level {
         Level::Full | Level::Landlock => {
@@ -128,7 +144,7 @@ pub(super) fn inside(job: &Job, outside: i32) -> io::Result<u8> {
         }
         Level::None => {}
     }
-    run(job)
+    run(job, proxy)
 }
 
 /// The parent's number as the machine sees it: the one that this process sees is 0 in any case.
@@ -152,8 +168,8 @@ pub(super) fn give_up_rights(kept: CapabilitySet) -> io::Result<()> {
 
 /// Runs the command and everything it leaves behind, until the command ends. What is left then ends with this
 /// process.
-fn run(job: &Job) -> io::Result<u8> {
-    let started = command(job)?.spawn();
+fn run(job: &Job, proxy: Option<u16>) -> io::Result<u8> {
+    let started = command(job, proxy)?.spawn();
     let child = match started {
         Ok(child) => child,
         Err(error) => {
@@ -173,7 +189,7 @@ fn run(job: &Job) -> io::Result<u8> {
     }
 }
 
-fn command(job: &Job) -> io::Result<Command> {
+fn command(job: &Job, proxy: Option<u16>) -> io::Result<Command> {
     let own = match job.level {
         Level::Full => PROGRAM_INSIDE,
         Level::Landlock | Level::None => THIS_PROGRAM,
@@ -193,6 +209,18 @@ fn command(job: &Job) -> io::Result<Command> {
     };
     let (home, temporary) = mounts::private_folders(job);
     command.env_clear().envs(environment(job, &home, &temporary));
+    if let Some(room) = &job.room {
+        command.env("USER", mounts::USER).env("LOGNAME", mounts::USER);
+        command.envs(room.variables.iter().map(|(name, value)| (name, value)));
+    }
+    if let Some(port) = proxy {
+        let address = format!("http://127.0.0.1:{port}");
+        command.envs(listening::VARIABLES.map(|name| (name, &address)));
+    }
+    if job.listens {
+        // The helper's own was the way that the proxy was handed over.
+        command.stdin(Stdio::null());
+    }
     Ok(command)
 }
 
@@ -210,23 +238,25 @@ fn environment(job: &Job, home: &Path, temporary: &Path) -> Vec<(&'static str, O
         path.push(folder);
         path.push(":");
     }
-    path.push("/usr/local/bin:/usr/bin:/bin");
-    vec![
+    if job.room.is_some() {
+        path.push(home.join(".local/bin"));
+        path.push(":");
+    }
+    path.push(SYSTEM_PATH);
+    let mut all: Vec<(&str, OsString)> = vec![
         ("PATH", path),
         ("HOME", home.into()),
         ("TMPDIR", temporary.into()),
         ("LANG", "C.UTF-8".into()),
-        // A tree that is only read takes no results of builds.
-        ("CARGO_TARGET_DIR", temporary.join("target").into()),
-        ("PYTHONDONTWRITEBYTECODE", "1".into()),
-        // Nothing that git is configured with in the tree is run for reading it.
         ("GIT_CONFIG_NOSYSTEM", "1".into()),
-        ("GIT_CONFIG_COUNT", "2".into()),
-        ("GIT_CONFIG_KEY_0", "core.fsmonitor".into()),
-        ("GIT_CONFIG_VALUE_0", "false".into()),
-        ("GIT_CONFIG_KEY_1", "core.hooksPath".into()),
-        ("GIT_CONFIG_VALUE_1", "/dev/null".into()),
-    ]
+    ];
+    // Whoever has a room works as at home: builds leave their results where they are found again.
+    if job.room.is_none() {
+        // A tree that is only read takes no results of builds.
+        all.push(("CARGO_TARGET_DIR", temporary.join("target").into()));
+        all.extend(READING_ALONE.iter().map(|(name, value)| (*name, value.into())));
+    }
+    all
 }
 
 fn pid_of(child: &Child) -> io::Result<Pid> {
@@ -242,5 +272,5 @@ fn code(status: ExitStatus) -> u8 {
 
 /// The helper has no other way to tell.
 pub(super) fn complain(error: &io::Error) {
-    let _ = writeln!(io::stderr(), "truing sandbox: {error}");
+    let _ = writeln!(io::stderr(), "{}{error}", super::COMPLAINT);
 }

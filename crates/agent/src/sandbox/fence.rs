@@ -25,11 +25,14 @@ pub(super) fn put_up(job: &Job) -> io::Result<()> {
         Level::Full => read.extend([PathBuf::from(PROGRAM_INSIDE), PathBuf::from("/proc")]),
         Level::Landlock | Level::None => read.push(std::env::current_exe()?),
     }
+    if job.room.is_some() {
+        read.extend(mounts::NAMES.iter().map(|(path, _)| PathBuf::from(path)));
+    }
     let mut write = vec![home, temporary];
     write.extend(
         ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/shm"].map(PathBuf::from),
     );
-    if job.writable { &mut write } else { &mut read }.push(job.tree.clone());
+    if job.writable { &mut write } else { &mut read }.push(job.place().to_owned());
 
     // Namespaces have a network of their own, whose ports are free.
     let ports = job.level == Level::Full && job.sockets;

@@ -41,6 +41,17 @@ const WORKSHOP: &str = "/tmp";
 const HOME: &str = "/home/agent";
 /// The temporary folder inside.
 const TEMPORARY: &str = "/tmp";
+/// Who a command is inside, by name.
+pub(super) const USER: &str = "agent";
+/// Names that a job with a room of its own is told: its user's and its host's.
+pub(super) const NAMES: &[(&str, &str)] = &[
+    ("/etc/passwd", "agent:x:1000:1000::/home/agent:/bin/sh\n"),
+    ("/etc/group", "agent:x:1000:\n"),
+    ("/etc/hosts", "127.0.0.1 localhost\n::1 localhost\n"),
+    ("/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files\n"),
+];
+/// The most that is written to memory, in bytes: everything that is not the tree, or a room of the job's own.
+const MAX_MEMORY: u64 = 2 << 30;
 
 /// Home and temporary folder of a job.
 pub(super) fn private_folders(job: &Job) -> (PathBuf, PathBuf) {
@@ -67,11 +78,11 @@ pub(super) fn build(job: &Job) -> io::Result<()> {
     std::fs::create_dir(workshop.join("new"))?;
     pivot_root(workshop, workshop.join("old"))?;
     chdir("/")?;
-    let room = Room { old: Path::new("/old"), new: Path::new("/new") };
-    file_system("tmpfs", room.new, &format!("size={},mode=755", job.limits.disk))?;
-    room.furnish(job)?;
+    let space = Space { old: Path::new("/old"), new: Path::new("/new") };
+    file_system("tmpfs", space.new, &format!("size={},mode=755", job.limits.disk.min(MAX_MEMORY)))?;
+    space.furnish(job)?;
     // The new root on top of the old one, which is then let go.
-    chdir(room.new)?;
+    chdir(space.new)?;
     pivot_root(".", ".")?;
     unmount(".", UnmountFlags::DETACH)?;
     Ok(chdir("/")?)
@@ -84,12 +95,12 @@ fn file_system(kind: &str, at: &Path, options: &str) -> io::Result<()> {
 }
 
 /// The two file systems while the new one is furnished.
-struct Room {
+struct Space {
     old: &'static Path,
     new: &'static Path,
 }
 
-impl Room {
+impl Space {
     fn furnish(&self, job: &Job) -> io::Result<()> {
         for path in SYSTEM {
             self.show(Path::new(path), false)?;
@@ -113,9 +124,18 @@ impl Room {
         for folder in &job.read {
             self.show(folder, false)?;
         }
-        self.show(&job.tree, job.writable)?;
+        if let Some(room) = &job.room {
+            self.bind_as(&room.home, Path::new(HOME))?;
+            self.bind_as(&room.temporary, Path::new(TEMPORARY))?;
+            for (path, text) in NAMES {
+                let inside = under(self.new, Path::new(path));
+                create_parent(&inside)?;
+                std::fs::write(inside, text)?;
+            }
+        }
+        self.show_as(&job.tree, &job.inside, job.writable)?;
         if job.writable && under(self.old, &job.tree).join(".git").exists() {
-            self.show(&job.tree.join(".git"), false)?;
+            self.show_as(&job.tree.join(".git"), &job.inside.join(".git"), false)?;
         }
         Ok(())
     }
@@ -148,19 +168,28 @@ impl Room {
 
     /// Shows a file or folder of the machine under its own name; nothing where there is none.
     fn show(&self, path: &Path, writable: bool) -> io::Result<()> {
+        self.show_as(path, path, writable)
+    }
+
+    /// The same, under another name.
+    fn show_as(&self, path: &Path, name: &Path, writable: bool) -> io::Result<()> {
         let outside = under(self.old, path);
         let Ok(found) = outside.symlink_metadata() else { return Ok(()) };
-        let inside = under(self.new, path);
+        let inside = under(self.new, name);
         if found.is_symlink() {
             create_parent(&inside)?;
             return std::os::unix::fs::symlink(std::fs::read_link(outside)?, inside);
         }
-        self.bind(path)?;
+        self.bind_as(path, name)?;
         if writable { Ok(()) } else { read_only(&inside) }
     }
 
     fn bind(&self, path: &Path) -> io::Result<()> {
-        let (outside, inside) = (under(self.old, path), under(self.new, path));
+        self.bind_as(path, path)
+    }
+
+    fn bind_as(&self, path: &Path, name: &Path) -> io::Result<()> {
+        let (outside, inside) = (under(self.old, path), under(self.new, name));
         if !inside.exists() {
             create_parent(&inside)?;
             if outside.is_dir() { std::fs::create_dir(&inside)? } else { std::fs::write(&inside, "")? }

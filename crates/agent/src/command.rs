@@ -1,0 +1,201 @@
+//! One command in the sandbox: bounded in time, in what it prints, and in what it writes.
+
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::process::{Child, Command};
+
+use crate::sandbox::{COMPLAINT, HELPER_FAILED, Job, Listening, NOT_STARTED, SandboxError};
+use crate::verify::usage::{self, Usage};
+
+/// How much of a stream is kept from its beginning, in bytes.
+const BEGINNING: usize = 8 << 10;
+/// How much from its end, where most programs say what is wrong.
+const END: usize = 12 << 10;
+/// The most that a command may print on a stream before it is ended.
+pub(crate) const MAX_PRINTED: usize = 16 << 20;
+/// How much is read at once.
+const CHUNK: usize = 64 << 10;
+
+/// Why a command was not run.
+#[derive(Debug, thiserror::Error)]
+pub enum NotRun {
+    /// There is no sandbox for it.
+    #[error("the command cannot be run: {0}")]
+    Sandbox(#[from] SandboxError),
+    /// The machine.
+    #[error("the command cannot be run: {0}")]
+    Io(#[from] std::io::Error),
+    /// The sandbox was begun and did not come to the command.
+    #[error("the command cannot be run: its sandbox failed: {0}")]
+    Helper(String),
+    /// No program has this name.
+    #[error("there is no program `{0}` here")]
+    NoProgram(String),
+}
+
+/// How a command came to its end.
+pub(crate) enum End {
+    Exit(ExitStatus),
+    Time,
+    Output,
+    Disk,
+}
+
+/// A command that ended.
+pub(crate) struct Ended {
+    pub(crate) end: End,
+    pub(crate) out: Printed,
+    pub(crate) err: Printed,
+    pub(crate) took: Duration,
+}
+
+/// Folders that a command may write no more than so much to.
+pub(crate) struct Written {
+    pub(crate) folders: Vec<PathBuf>,
+    pub(crate) most: Usage,
+}
+
+/// What bounds a command.
+pub(crate) struct Bounds {
+    pub(crate) time: Duration,
+    pub(crate) written: Option<Written>,
+}
+
+/// Runs a command. Letting go of the future ends it, with everything that it has started.
+pub(crate) async fn run(job: Job, bounds: &Bounds) -> Result<Ended, NotRun> {
+    let program = job.program();
+    let command = job.command()?;
+    let child = begin(command)?;
+    ended(child, bounds, &program).await
+}
+
+/// The same, of one that finds a proxy on its loopback interface: `serve` is that proxy, and goes on until the command
+/// has ended.
+pub(crate) async fn run_with_proxy<F: Future<Output = ()>>(
+    job: Job,
+    bounds: &Bounds,
+    serve: impl FnOnce(tokio::net::TcpListener) -> F,
+) -> Result<Ended, NotRun> {
+    let program = job.program();
+    let (command, listening) = job.listening()?;
+    let child = begin(command)?;
+    let proxy = async {
+        // Without a socket the helper has failed: its end tells why.
+        if let Ok(socket) = socket(listening).await {
+            serve(socket).await;
+        }
+        std::future::pending::<std::convert::Infallible>().await
+    };
+    tokio::select! {
+        ended = ended(child, bounds, &program) => ended,
+        never = proxy => match never {},
+    }
+}
+
+async fn socket(listening: Listening) -> std::io::Result<tokio::net::TcpListener> {
+    let socket = tokio::task::spawn_blocking(|| listening.socket()).await??;
+    socket.set_nonblocking(true)?;
+    tokio::net::TcpListener::from_std(socket)
+}
+
+/// Starts it. The command is let go of, and with it this process's end of what the helper was given.
+fn begin(command: std::process::Command) -> std::io::Result<Child> {
+    let mut command = Command::from(command);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    command.spawn()
+}
+
+async fn ended(mut child: Child, bounds: &Bounds, program: &str) -> Result<Ended, NotRun> {
+    let began = Instant::now();
+    let (mut out, mut err) = (Printed::default(), Printed::default());
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let end = {
+        let printed = async { tokio::try_join!(out.hear(stdout), err.hear(stderr)) };
+        tokio::select! {
+            printed = printed => printed.err().map(|TooMuch| End::Output),
+            () = tokio::time::sleep(bounds.time) => Some(End::Time),
+            () = over(bounds.written.as_ref()) => Some(End::Disk),
+        }
+    };
+    let end = match end {
+        // Its streams have ended, so it has: the helper keeps them open as long as anything runs.
+        None => End::Exit(child.wait().await?),
+        Some(end) => {
+            child.kill().await?;
+            end
+        }
+    };
+    // A command may end with the helper's codes, too, but it says nothing in the helper's name.
+    if let End::Exit(status) = &end
+        && err.beginning.starts_with(COMPLAINT.as_bytes())
+    {
+        match status.code() {
+            Some(code) if code == i32::from(HELPER_FAILED) => return Err(NotRun::Helper(err.text())),
+            Some(code) if code == i32::from(NOT_STARTED) => {
+                return Err(NotRun::NoProgram(program.to_owned()));
+            }
+            Some(_) | None => {}
+        }
+    }
+    Ok(Ended { end, out, err, took: began.elapsed() })
+}
+
+/// Ends when more was written than may be.
+async fn over(written: Option<&Written>) {
+    match written {
+        Some(Written { folders, most }) => usage::over(folders, *most).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// A stream went over its bound.
+struct TooMuch;
+
+/// The beginning and the end of what was printed.
+#[derive(Default)]
+pub(crate) struct Printed {
+    beginning: Vec<u8>,
+    end: Vec<u8>,
+    bytes: usize,
+}
+
+impl Printed {
+    async fn hear(&mut self, stream: Option<impl AsyncRead + Unpin>) -> Result<(), TooMuch> {
+        let Some(mut stream) = stream else { return Ok(()) };
+        let mut part = vec![0; CHUNK];
+        while let Ok(count @ 1..) = stream.read(&mut part).await {
+            self.keep(part.get(..count).unwrap_or_default());
+            if self.bytes > MAX_PRINTED {
+                return Err(TooMuch);
+            }
+        }
+        Ok(())
+    }
+
+    fn keep(&mut self, part: &[u8]) {
+        self.bytes += part.len();
+        let (beginning, rest) = part.split_at(part.len().min(BEGINNING - self.beginning.len()));
+        self.beginning.extend_from_slice(beginning);
+        self.end.extend_from_slice(rest);
+        self.end.drain(..self.end.len().saturating_sub(END));
+    }
+
+    /// Was nothing printed?
+    pub(crate) fn is_empty(&self) -> bool {
+        self.bytes == 0
+    }
+
+    /// What is shown, and how much is not.
+    pub(crate) fn text(&self) -> String {
+        let left_out = self.bytes - self.beginning.len() - self.end.len();
+        let (beginning, end) = (String::from_utf8_lossy(&self.beginning), String::from_utf8_lossy(&self.end));
+        if left_out == 0 {
+            // Cut nowhere, so that no letter is.
+            return String::from_utf8_lossy(&[self.beginning.as_slice(), &self.end].concat()).into_owned();
+        }
+        format!("{beginning}\n[… {left_out} bytes are left out here …]\n{end}")
+    }
+}

@@ -1,0 +1,81 @@
+//! The one way out of a sandbox: a socket on its own loopback interface that somebody outside listens on.
+//!
+//! The first process inside makes the socket and hands it to the parent, which accepts and answers there, outside. So
+//! nothing is copied between the two networks, no file is shown for it, and no process inside stands between.
+
+use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
+    SendFlags, recvmsg, sendmsg,
+};
+
+use super::Job;
+
+/// The variables that programs look for a proxy in. Some know the one case alone.
+pub(super) const VARIABLES: [&str; 4] = ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"];
+/// How long building the inside may take.
+const BUILDING: Duration = Duration::from_secs(60);
+/// A message must have a byte for a file to come with it.
+const MESSAGE: &[u8] = b"+";
+
+/// Where the socket of a job arrives.
+#[derive(Debug)]
+pub struct Listening(UnixStream);
+
+impl Job {
+    /// As [`Job::command`], of a job that finds a proxy on its loopback interface, named by the usual variables
+    /// ([`Level::Full`](super::Level::Full) with [`Job::sockets`] alone). Its standard input is spoken for. Let go of the command when it is started:
+    /// only then the end of the process is noticed.
+    ///
+    /// # Errors
+    /// As [`Job::command`].
+    pub fn listening(mut self) -> io::Result<(Command, Listening)> {
+        self.listens = true;
+        let (ours, theirs) = UnixStream::pair()?;
+        let mut command = self.command()?;
+        command.stdin(Stdio::from(OwnedFd::from(theirs)));
+        Ok((command, Listening(ours)))
+    }
+}
+
+impl Listening {
+    /// Waits for the socket, for a minute at most.
+    ///
+    /// # Errors
+    /// The process ended before, or could not make one.
+    pub fn socket(self) -> io::Result<TcpListener> {
+        self.0.set_read_timeout(Some(BUILDING))?;
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut handed = RecvAncillaryBuffer::new(&mut space);
+        let mut byte = [0; 1];
+        let told =
+            recvmsg(self.0.as_fd(), &mut [IoSliceMut::new(&mut byte)], &mut handed, RecvFlags::CMSG_CLOEXEC)?;
+        let socket = handed.drain().find_map(|message| {
+            if let RecvAncillaryMessage::ScmRights(mut files) = message { files.next() } else { None }
+        });
+        match (told.bytes, socket) {
+            (1.., Some(socket)) => Ok(TcpListener::from(socket)),
+            (_, _) => Err(io::Error::other("it ended before it had a network")),
+        }
+    }
+}
+
+/// Inside: makes the socket and hands it to the parent over the standard input. Its port.
+pub(super) fn hand_over() -> io::Result<u16> {
+    let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let files = [socket.as_fd()];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut handed = SendAncillaryBuffer::new(&mut space);
+    if !handed.push(SendAncillaryMessage::ScmRights(&files)) {
+        return Err(io::Error::other("no room to hand a socket over"));
+    }
+    sendmsg(io::stdin().as_fd(), &[IoSlice::new(MESSAGE)], &mut handed, SendFlags::empty())?;
+    Ok(socket.local_addr()?.port())
+}

@@ -1,0 +1,346 @@
+//! A repository's own set-up and checks: commands that somebody who may configure the repository has named, run on a
+//! private folder of its files.
+//!
+//! First the set-up, which may reach the listed registries through a proxy (`proxy`, `registry`) and nothing else; what
+//! it leaves is kept (`cache`) under what decides it (`key`). Then the checks, each without network, on a copy (`copy`)
+//! of that. Both run in the sandbox, without secrets, inside limits of time, output, memory and disk (`usage`). What
+//! follows from the results is decided by `truing_core::verification`.
+
+mod cache;
+mod copy;
+mod key;
+mod proxy;
+mod registry;
+pub(crate) mod usage;
+
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use truing_core::verification::{Checked, End, Ran, Verdict, Verification};
+use truing_reader::redact::redact;
+
+use crate::command::{self, Bounds, Ended, NotRun, Printed, Written};
+use crate::sandbox::{Job, Level, Limits, Room, Run, SandboxError};
+use cache::{Entry, Held};
+use proxy::Proxy;
+use usage::Usage;
+
+pub use cache::{Cache, Kept, Scope};
+pub use proxy::{Reached, Refused};
+pub use registry::{Place, Registries, Registry, RegistryError};
+
+/// What the tree is called inside, always: environments of Python and builds of Rust remember where they were made.
+const INSIDE: &str = "/work";
+/// What tools are told when there is no network, so that they do not wait for it.
+const OFFLINE: &[(&str, &str)] = &[
+    ("CARGO_NET_OFFLINE", "true"),
+    ("PIP_NO_INDEX", "1"),
+    ("UV_OFFLINE", "1"),
+    ("npm_config_offline", "true"),
+];
+
+/// What is run, and what it may use.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Plan {
+    /// The set-up's commands: each a program and its arguments, in order.
+    pub setup: Vec<Vec<String>>,
+    /// The checks.
+    pub check: Vec<Vec<String>>,
+    /// What the set-up may reach.
+    pub registries: Registries,
+    /// Folders with programs that commands may read and run, besides the system's.
+    pub programs: Vec<PathBuf>,
+    /// How long each command may take.
+    pub time: Duration,
+    /// Memory of each process, in bytes.
+    pub memory: u64,
+    /// What a set-up, or the checks, may write, in bytes.
+    pub disk: u64,
+}
+
+impl Default for Plan {
+    /// Nothing, within 20 minutes, 4 GiB of memory and 10 of disk.
+    fn default() -> Self {
+        Self {
+            setup: Vec::new(),
+            check: Vec::new(),
+            registries: Registries::default(),
+            programs: Vec::new(),
+            time: Duration::from_secs(20 * 60),
+            memory: 4 << 30,
+            disk: 10 << 30,
+        }
+    }
+}
+
+/// Why nothing is known of the checks.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    /// The sandbox.
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+    /// A command could not be run at all.
+    #[error("{}: {source}", argv.join(" "))]
+    NotRun {
+        /// Which.
+        argv: Vec<String>,
+        /// Why not.
+        source: NotRun,
+    },
+    /// A folder.
+    #[error("{doing}: {source}")]
+    Folder {
+        /// What could not be done.
+        doing: &'static str,
+        /// The system's words.
+        source: io::Error,
+    },
+}
+
+/// Runs plans.
+#[derive(Clone, Debug)]
+pub struct Verifier {
+    plan: Plan,
+    cache: Cache,
+}
+
+/// A set-up that was done, or found.
+#[derive(Debug)]
+pub struct SetUp {
+    /// Its commands, up to the first that failed.
+    pub commands: Vec<Ran>,
+    /// What it reached, and tried to.
+    pub reached: Vec<Reached>,
+    /// Was it done before, by one that would leave the same?
+    pub found: bool,
+    /// What it left.
+    left: Left,
+}
+
+/// What a set-up left.
+#[derive(Debug)]
+enum Left {
+    /// Nothing, since there is nothing to set up.
+    Nothing,
+    /// Nothing that could be used: a command failed.
+    Failed,
+    /// This.
+    Entry(Entry),
+}
+
+impl SetUp {
+    /// Can the checks be run?
+    pub fn works(&self) -> bool {
+        match self.left {
+            Left::Nothing | Left::Entry(_) => true,
+            Left::Failed => false,
+        }
+    }
+}
+
+/// A tree that is set up, for checks to be run on.
+#[derive(Debug)]
+pub struct Bench {
+    tree: PathBuf,
+    held: Held,
+}
+
+impl Verifier {
+    /// Runs this plan in the sandbox that the machine allows.
+    ///
+    /// # Errors
+    /// [`SandboxError::TooWeak`] below [`Level::Full`], whatever is accepted elsewhere: without a network of its own a
+    /// set-up could not be held to registries, nor a check to none.
+    pub fn new(plan: Plan, cache: Cache, reached: Level) -> Result<Self, VerifyError> {
+        if reached < Level::Full {
+            return Err(SandboxError::TooWeak { reached, wanted: Level::Full }.into());
+        }
+        Ok(Self { plan, cache })
+    }
+
+    /// Sets `tree` up, or finds that it was done. The tree stays as it is.
+    ///
+    /// # Errors
+    /// [`VerifyError`]; a command that fails is none: see [`SetUp::works`].
+    pub async fn set_up(&self, tree: &Path, scope: &Scope) -> Result<SetUp, VerifyError> {
+        if self.plan.setup.is_empty() {
+            return Ok(SetUp { commands: vec![], reached: vec![], found: false, left: Left::Nothing });
+        }
+        let (this, scope, tree) = (self.clone(), scope.clone(), tree.to_owned());
+        let now = SystemTime::now();
+        let looked = {
+            let (this, scope, tree) = (this.clone(), scope.clone(), tree.clone());
+            blocking("the tree cannot be looked at", move || {
+                let key = key::of(&tree, &this.plan)?;
+                Ok((this.cache.find(&scope, &key, now), key))
+            })
+        };
+        let (found, key) = looked.await?;
+        if let Some(entry) = found {
+            let about = entry.about();
+            let (commands, reached) = (about.commands.clone(), about.reached.clone());
+            return Ok(SetUp { commands, reached, found: true, left: Left::Entry(entry) });
+        }
+        let held = {
+            let (this, tree) = (this.clone(), tree.clone());
+            blocking("a folder to set up in cannot be made", move || this.copied(&tree)).await?
+        };
+        let proxy = Proxy::new(self.plan.registries.clone());
+        let at = held.path().join("tree");
+        let mut commands = Vec::new();
+        for argv in &self.plan.setup {
+            commands.push(self.run(argv, &at, held.path(), Some(&proxy)).await?);
+            if commands.last().is_none_or(|ran| !ran.end.is_success()) {
+                return Ok(SetUp { commands, reached: proxy.reached(), found: false, left: Left::Failed });
+            }
+        }
+        let reached = proxy.reached();
+        let told = (commands.clone(), reached.clone());
+        let entry = blocking("what the set-up left cannot be kept", move || {
+            let at = held.path();
+            copy::open_up(at)?;
+            std::fs::remove_dir_all(at.join("temporary"))?;
+            copy::keep_new(&at.join("tree"), &tree)?;
+            let entry = this.cache.keep(&scope, &key, held, told.0, told.1, now)?;
+            this.cache.clean(now);
+            Ok(entry)
+        });
+        Ok(SetUp { commands, reached, found: false, left: Left::Entry(entry.await?) })
+    }
+
+    /// Lays out in `tree` what a set-up left. From now on the tree is the checks': they may change it.
+    ///
+    /// # Errors
+    /// [`VerifyError::Folder`], also for a set-up that does not work.
+    pub async fn bench(&self, set_up: SetUp, tree: &Path) -> Result<Bench, VerifyError> {
+        let (this, tree) = (self.clone(), tree.to_owned());
+        blocking("what the set-up left cannot be laid out", move || {
+            let held = this.room()?;
+            match set_up.left {
+                Left::Nothing => {}
+                Left::Failed => return Err(io::Error::other("the set-up failed")),
+                Left::Entry(entry) => {
+                    copy::add(&entry.tree(), &tree, None, this.plan.disk)?;
+                    copy::add(&entry.home(), &held.path().join("home"), None, this.plan.disk)?;
+                }
+            }
+            Ok(Bench { tree, held })
+        })
+        .await
+    }
+
+    /// Runs all checks. What fails, and did not in the baseline, is tried once more.
+    ///
+    /// # Errors
+    /// [`VerifyError`]; a check that fails is none.
+    pub async fn checks(
+        &self,
+        bench: &Bench,
+        baseline: Option<&Verification>,
+    ) -> Result<Verification, VerifyError> {
+        let mut now = Verification::default();
+        for argv in &self.plan.check {
+            let ran = self.run(argv, &bench.tree, bench.held.path(), None).await?;
+            now.checks.push(Checked { ran, again: None });
+        }
+        let verdicts = Verification::compare(baseline, &now);
+        for (check, _) in
+            now.checks.iter_mut().zip(verdicts).filter(|(_, verdict)| *verdict == Verdict::Again)
+        {
+            check.again = Some(self.run(&check.ran.argv, &bench.tree, bench.held.path(), None).await?);
+        }
+        Ok(now)
+    }
+
+    /// A copy of the tree to set up, with a room beside it.
+    fn copied(&self, tree: &Path) -> io::Result<Held> {
+        let held = self.room()?;
+        std::fs::create_dir(held.path().join("tree"))?;
+        copy::add(tree, &held.path().join("tree"), None, self.plan.disk)?;
+        Ok(held)
+    }
+
+    fn room(&self) -> io::Result<Held> {
+        let held = self.cache.hold()?;
+        for name in ["home", "temporary"] {
+            std::fs::create_dir(held.path().join(name))?;
+        }
+        Ok(held)
+    }
+
+    /// Runs one command; with a proxy, it finds the registries.
+    async fn run(
+        &self,
+        argv: &[String],
+        tree: &Path,
+        room: &Path,
+        proxy: Option<&Proxy>,
+    ) -> Result<Ran, VerifyError> {
+        let (home, temporary) = (room.join("home"), room.join("temporary"));
+        let folders = vec![tree.to_owned(), home.clone(), temporary.clone()];
+        let looked = folders.clone();
+        let before = blocking("the tree cannot be looked at", move || {
+            Ok(looked.iter().fold(Usage::default(), |all, folder| all.and(usage::of(folder))))
+        });
+        let most = before.await?.and(Usage::of_bytes(self.plan.disk));
+        let bounds = Bounds { time: self.plan.time, written: Some(Written { folders, most }) };
+        let words = argv.iter().map(OsString::from).collect();
+        let mut job = Job::new(Level::Full, tree, Run::Program(words))?;
+        (job.writable, job.sockets, job.inside) = (true, true, INSIDE.into());
+        job.read.clone_from(&self.plan.programs);
+        job.limits = Limits { memory: self.plan.memory, disk: self.plan.disk, ..Limits::default() };
+        let variables = match proxy {
+            Some(_) => self.plan.registries.variables.clone(),
+            None => OFFLINE.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+        };
+        job.room = Some(Room { home, temporary, variables });
+        let began = std::time::Instant::now();
+        let ended = match proxy {
+            Some(proxy) => {
+                command::run_with_proxy(job, &bounds, |listener| proxy.clone().serve(listener)).await
+            }
+            None => command::run(job, &bounds).await,
+        };
+        match ended {
+            Ok(ended) => Ok(told(argv, &ended)),
+            Err(NotRun::NoProgram(_)) => Ok(Ran {
+                argv: argv.to_vec(),
+                end: End::NoProgram,
+                ms: milliseconds(began.elapsed()),
+                output: String::new(),
+                errors: String::new(),
+            }),
+            Err(source) => Err(VerifyError::NotRun { argv: argv.to_vec(), source }),
+        }
+    }
+}
+
+fn told(argv: &[String], ended: &Ended) -> Ran {
+    let end = match &ended.end {
+        command::End::Exit(status) => match status.code().and_then(|code| u8::try_from(code).ok()) {
+            Some(code) => End::Exit { code },
+            None => End::Killed,
+        },
+        command::End::Time => End::Time,
+        command::End::Output => End::Output,
+        command::End::Disk => End::Disk,
+    };
+    let shown = |printed: &Printed| redact(&printed.text());
+    let (output, errors) = (shown(&ended.out), shown(&ended.err));
+    Ran { argv: argv.to_vec(), end, ms: milliseconds(ended.took), output, errors }
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Work on files, where it holds nobody else up.
+async fn blocking<T: Send + 'static>(
+    doing: &'static str,
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> Result<T, VerifyError> {
+    let failed = |source| VerifyError::Folder { doing, source };
+    tokio::task::spawn_blocking(work).await.map_err(|error| failed(error.into()))?.map_err(failed)
+}

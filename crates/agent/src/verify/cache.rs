@@ -1,0 +1,328 @@
+//! What set-ups left, kept for those that would leave the same.
+//!
+//! A set-up runs code of the repository that it is for, so what it leaves is as good as that repository: results are
+//! kept by scope, and nobody finds those of a scope that he was not told to trust. An entry is never changed: whoever
+//! uses it gets a copy.
+
+use std::fs::{File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use tempfile::TempDir;
+use truing_core::verification::Ran;
+
+use super::copy;
+use super::proxy::Reached;
+use super::usage;
+
+/// What the names of folders begin with that are in use by a process, and gone with it.
+const HELD: &str = "held-";
+/// How often a new folder may be taken for a dead process's, between its making and its locking.
+const MAX_TRIES: u32 = 100;
+/// What is told of an entry; beside what the set-up could write.
+const ABOUT: &str = "about.json";
+
+/// Whose set-up it is, and whose it may use.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Scope {
+    own: String,
+    trusted: Vec<String>,
+}
+
+impl Scope {
+    /// Results are kept under this name. Whatever decides whether code is trusted belongs into it: the repository, and
+    /// the pull request where that is not the repository's own branch.
+    pub fn new(own: impl Into<String>) -> Self {
+        Self { own: own.into(), trusted: Vec::new() }
+    }
+
+    /// And found under this one, too.
+    #[must_use]
+    pub fn trusting(mut self, other: impl Into<String>) -> Self {
+        self.trusted.push(other.into());
+        self
+    }
+}
+
+/// How much is kept, and for how long.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Kept {
+    /// In bytes, all entries together. What was not used for longest goes first.
+    pub bytes: u64,
+    /// Since an entry was made.
+    pub age: Duration,
+}
+
+/// A folder of results.
+#[derive(Clone, Debug)]
+pub struct Cache {
+    folder: PathBuf,
+    kept: Kept,
+}
+
+/// What a set-up left.
+#[derive(Debug)]
+pub(super) struct Entry {
+    folder: PathBuf,
+    about: About,
+    /// As long as it is locked nobody removes it.
+    _lock: File,
+}
+
+/// What is told of it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct About {
+    /// The commands that made it.
+    pub(super) commands: Vec<Ran>,
+    /// What they reached.
+    pub(super) reached: Vec<Reached>,
+    /// What it holds, in bytes.
+    bytes: u64,
+    /// When it was made.
+    made: SystemTime,
+}
+
+/// A folder that this process holds.
+#[derive(Debug)]
+pub(super) struct Held {
+    folder: TempDir,
+    _lock: File,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // Whoever filled it may have made folders that cannot be emptied. What is left is removed by a later process.
+        let _ = copy::open_up(self.folder.path());
+    }
+}
+
+impl Held {
+    pub(super) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+impl Entry {
+    /// The new files of the tree.
+    pub(super) fn tree(&self) -> PathBuf {
+        self.folder.join("tree")
+    }
+
+    /// The home folder.
+    pub(super) fn home(&self) -> PathBuf {
+        self.folder.join("home")
+    }
+
+    pub(super) fn about(&self) -> &About {
+        &self.about
+    }
+}
+
+impl Cache {
+    /// In this folder, which is made when the first comes.
+    pub fn new(folder: PathBuf, kept: Kept) -> Self {
+        Self { folder, kept }
+    }
+
+    /// Makes a folder that is gone when this process is, in the very file system of the entries.
+    pub(super) fn hold(&self) -> io::Result<Held> {
+        std::fs::create_dir_all(&self.folder)?;
+        for _ in 0..MAX_TRIES {
+            let folder = tempfile::Builder::new().prefix(HELD).tempdir_in(&self.folder)?;
+            let Ok(lock) = File::open(folder.path()) else { continue };
+            lock.lock_shared()?;
+            if folder.path().exists() {
+                return Ok(Held { folder, _lock: lock });
+            }
+        }
+        Err(io::Error::other("new folders vanish from it"))
+    }
+
+    /// What is kept for this key, if somebody trusted has made it and it is not too old.
+    pub(super) fn find(&self, scope: &Scope, key: &str, now: SystemTime) -> Option<Entry> {
+        let scopes = std::iter::once(&scope.own).chain(&scope.trusted);
+        scopes.map(|scope| self.folder.join(place(scope, key))).find_map(|folder| self.open(folder, now))
+    }
+
+    fn open(&self, folder: PathBuf, now: SystemTime) -> Option<Entry> {
+        let lock = File::open(&folder).ok()?;
+        lock.lock_shared().ok()?;
+        // Between the two it may have been removed: then this cannot be read.
+        let about = about(&folder)?;
+        if self.is_old(&about, now) {
+            return None;
+        }
+        // When it was last used. That it cannot be noted makes it go sooner.
+        let _ = File::open(folder.join(ABOUT)).and_then(|file| file.set_modified(now));
+        Some(Entry { folder, about, _lock: lock })
+    }
+
+    /// Keeps what a set-up left in `held`, below `tree` and `home`. If somebody else was sooner, theirs is it.
+    pub(super) fn keep(
+        &self,
+        scope: &Scope,
+        key: &str,
+        held: Held,
+        commands: Vec<Ran>,
+        reached: Vec<Reached>,
+        now: SystemTime,
+    ) -> io::Result<Entry> {
+        let bytes = usage::of(held.path()).bytes;
+        let told = About { commands, reached, bytes, made: now };
+        std::fs::write(held.path().join(ABOUT), serde_json::to_vec(&told)?)?;
+        let folder = self.folder.join(place(&scope.own, key));
+        // An old one of the same key makes room.
+        if about(&folder).is_none_or(|there| self.is_old(&there, now)) {
+            remove(&folder);
+        }
+        match std::fs::rename(held.path(), &folder) {
+            Ok(()) => {}
+            Err(_) if about(&folder).is_some() => {}
+            Err(error) => return Err(error),
+        }
+        self.open(folder, now).ok_or_else(|| io::Error::other("what was kept is gone already"))
+    }
+
+    /// Removes what is too old, too much, or left by processes that are gone.
+    pub(super) fn clean(&self, now: SystemTime) {
+        let folders =
+            std::fs::read_dir(&self.folder).into_iter().flatten().flatten().map(|entry| entry.path());
+        let mut entries = Vec::new();
+        for folder in folders {
+            match about(&folder) {
+                _ if is_held(&folder) => remove(&folder),
+                Some(about) if !self.is_old(&about, now) => {
+                    let used = folder.join(ABOUT).metadata().and_then(|file| file.modified());
+                    entries.push((used.unwrap_or(about.made), about.bytes, folder));
+                }
+                Some(_) | None => remove(&folder),
+            }
+        }
+        entries.sort();
+        let mut all: u64 = entries.iter().map(|(_, bytes, _)| *bytes).sum();
+        for (_, bytes, folder) in entries {
+            if all <= self.kept.bytes {
+                break;
+            }
+            remove(&folder);
+            all = all.saturating_sub(bytes);
+        }
+    }
+
+    /// Also one of the future: somebody set the clock.
+    fn is_old(&self, about: &About, now: SystemTime) -> bool {
+        now.duration_since(about.made).map_or(true, |age| age > self.kept.age)
+    }
+}
+
+fn is_held(folder: &Path) -> bool {
+    folder.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(HELD.as_bytes()))
+}
+
+/// The name of an entry's folder.
+fn place(scope: &str, key: &str) -> String {
+    hex::encode(Sha256::digest(format!("{key} {scope}")))
+}
+
+fn about(folder: &Path) -> Option<About> {
+    serde_json::from_slice(&std::fs::read(folder.join(ABOUT)).ok()?).ok()
+}
+
+/// Removes a folder that nobody uses. What cannot be removed stays for the next time.
+fn remove(folder: &Path) {
+    let Ok(lock) = File::open(folder) else { return };
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock | TryLockError::Error(_)) => return,
+    }
+    let _ = copy::open_up(folder).and_then(|()| std::fs::remove_dir_all(folder));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+    struct Shelf {
+        folder: TempDir,
+        cache: Cache,
+    }
+
+    impl Shelf {
+        fn new(bytes: u64) -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let cache = Cache::new(folder.path().join("cache"), Kept { bytes, age: DAY });
+            Self { folder, cache }
+        }
+
+        fn keep(&self, scope: &Scope, key: &str, text: &str, now: SystemTime) -> Entry {
+            let held = self.cache.hold().unwrap();
+            for name in ["tree", "home"] {
+                std::fs::create_dir(held.path().join(name)).unwrap();
+            }
+            std::fs::write(held.path().join("tree/made"), text).unwrap();
+            self.cache.keep(scope, key, held, Vec::new(), Vec::new(), now).unwrap()
+        }
+
+        fn found(&self, scope: &Scope, key: &str, now: SystemTime) -> Option<String> {
+            let entry = self.cache.find(scope, key, now)?;
+            Some(std::fs::read_to_string(entry.tree().join("made")).unwrap())
+        }
+
+        fn folders(&self) -> usize {
+            std::fs::read_dir(self.folder.path().join("cache")).unwrap().count()
+        }
+    }
+
+    #[test]
+    fn an_entry_is_found_by_its_scope_and_those_who_trust_it_until_it_is_old() {
+        let (shelf, now) = (Shelf::new(u64::MAX), SystemTime::now());
+        let (base, change) = (Scope::new("base"), Scope::new("change").trusting("base"));
+        drop(shelf.keep(&change, "a", "of a change", now));
+        assert_eq!(shelf.found(&change, "a", now).as_deref(), Some("of a change"));
+        assert_eq!(shelf.found(&base, "a", now), None, "a change says nothing of the base");
+        assert_eq!(shelf.found(&Scope::new("other"), "a", now), None);
+        drop(shelf.keep(&base, "b", "of the base", now));
+        assert_eq!(shelf.found(&change, "b", now).as_deref(), Some("of the base"));
+        assert_eq!(shelf.found(&base, "c", now), None);
+        assert_eq!(shelf.found(&base, "b", now + 2 * DAY), None);
+        assert_eq!(shelf.found(&base, "b", now - DAY), None, "made in the future");
+        // Who comes second uses what is there.
+        drop(shelf.keep(&base, "b", "later", now));
+        assert_eq!(shelf.found(&base, "b", now).as_deref(), Some("of the base"));
+        drop(shelf.keep(&base, "b", "much later", now + 2 * DAY));
+        assert_eq!(shelf.found(&base, "b", now + 2 * DAY).as_deref(), Some("much later"));
+    }
+
+    #[test]
+    fn what_is_too_much_or_too_old_or_left_behind_goes_and_what_is_used_stays() {
+        let (shelf, now, scope) = (Shelf::new(5 << 19), SystemTime::now(), Scope::new("x"));
+        let text = "x".repeat(1 << 20);
+        drop(shelf.keep(&scope, "old", &text, now - 2 * DAY));
+        for key in ["a", "b", "c"] {
+            drop(shelf.keep(&scope, key, &text, now));
+        }
+        // Used last, though made first.
+        assert!(shelf.found(&scope, "a", now + Duration::from_secs(60)).is_some());
+        let left = shelf.cache.folder.join("held-by-a-dead-process");
+        std::fs::create_dir_all(left.join("a")).unwrap();
+        let held = shelf.cache.hold().unwrap();
+        shelf.cache.clean(now);
+        assert!(!left.exists() && held.path().exists());
+        let used = shelf.cache.find(&scope, "a", now).unwrap();
+        let there: Vec<bool> =
+            ["old", "a", "b", "c"].map(|key| shelf.found(&scope, key, now).is_some()).into();
+        assert_eq!(there.iter().filter(|there| **there).count(), 2, "{there:?}");
+        assert!(!there[0] && there[1]);
+        let small = Cache { kept: Kept { bytes: 0, age: DAY }, ..shelf.cache.clone() };
+        small.clean(now);
+        assert!(used.tree().join("made").exists(), "it is in use");
+        drop((used, held));
+        small.clean(now);
+        assert_eq!(shelf.folders(), 0);
+    }
+}

@@ -1,0 +1,213 @@
+//! Copies of folders that hostile programs filled: no link is followed, nothing special is made, times stay (builds go
+//! by them), and several names of one file stay that.
+
+use std::collections::HashMap;
+use std::fs::{File, FileTimes, Metadata, Permissions};
+use std::io;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+
+/// A mode without what makes a program somebody else's.
+const MODE: u32 = 0o777;
+/// What the owner of a folder needs to work in it.
+const OPEN: u32 = 0o700;
+
+/// Adds what is in `from` to `to`, which exists. What is there already stays; folders are gone into. Files that are
+/// neither plain nor links, and what `without` names in `from` itself, are left out. At most so many bytes are copied,
+/// by what files say of their length: one may hold less than it says.
+///
+/// # Errors
+/// Whatever the disk says, or that it is more; the copy is then not whole.
+pub(crate) fn add(from: &Path, to: &Path, without: Option<&str>, most: u64) -> io::Result<()> {
+    let mut copy = Copy { left: most, names: HashMap::new() };
+    copy.folder(from, to, without)
+}
+
+struct Copy {
+    /// How many more bytes may be copied.
+    left: u64,
+    /// Files of several names that were copied, by device and number.
+    names: HashMap<(u64, u64), PathBuf>,
+}
+
+impl Copy {
+    fn folder(&mut self, from: &Path, to: &Path, without: Option<&str>) -> io::Result<()> {
+        for entry in std::fs::read_dir(from)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            if without.is_some_and(|without| name == without) {
+                continue;
+            }
+            let (source, target) = (entry.path(), to.join(&name));
+            let (found, there) = (entry.metadata()?, target.symlink_metadata().ok());
+            match there {
+                Some(there) if there.is_dir() && found.is_dir() => self.folder(&source, &target, None)?,
+                Some(_) => {}
+                None => self.entry(&source, &target, &found)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn entry(&mut self, source: &Path, target: &Path, found: &Metadata) -> io::Result<()> {
+        if found.is_dir() {
+            std::fs::create_dir(target)?;
+            self.folder(source, target, None)?;
+            // Last: it may be one that nothing can be put into.
+            std::fs::set_permissions(target, Permissions::from_mode(found.mode() & MODE | OPEN))?;
+            return File::open(target)?.set_times(times(found)?);
+        }
+        if found.is_symlink() {
+            return symlink(std::fs::read_link(source)?, target);
+        }
+        if !found.is_file() {
+            return Ok(());
+        }
+        let number = (found.dev(), found.ino());
+        if found.nlink() > 1
+            && let Some(first) = self.names.get(&number)
+        {
+            return std::fs::hard_link(first, target);
+        }
+        let too_much = || io::Error::new(io::ErrorKind::StorageFull, "its files are too long together");
+        self.left = self.left.checked_sub(found.len()).ok_or_else(too_much)?;
+        plain(source, target, found)?;
+        if found.nlink() > 1 {
+            self.names.insert(number, target.to_owned());
+        }
+        Ok(())
+    }
+}
+
+/// By sharing blocks where the file system can; the copy is then one when either is written.
+fn plain(source: &Path, target: &Path, found: &Metadata) -> io::Result<()> {
+    let (from, to) = (File::open(source)?, File::create_new(target)?);
+    if rustix::fs::ioctl_ficlone(&to, &from).is_err() {
+        io::copy(&mut &from, &mut &to)?;
+    }
+    to.set_permissions(Permissions::from_mode(found.mode() & MODE))?;
+    to.set_times(times(found)?)
+}
+
+fn times(of: &Metadata) -> io::Result<FileTimes> {
+    Ok(FileTimes::new().set_accessed(of.accessed()?).set_modified(of.modified()?))
+}
+
+/// Removes from `folder` whatever `original` has, too: what is left was made since. Folders of both stay.
+///
+/// # Errors
+/// Whatever the disk says.
+pub(crate) fn keep_new(folder: &Path, original: &Path) -> io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let (path, before) = (entry.path(), original.join(entry.file_name()));
+        let Ok(before_is) = before.symlink_metadata() else { continue };
+        match (entry.metadata()?.is_dir(), before_is.is_dir()) {
+            (true, true) => keep_new(&path, &before)?,
+            (true, false) => std::fs::remove_dir_all(&path)?,
+            (false, _) => std::fs::remove_file(&path)?,
+        }
+    }
+    Ok(())
+}
+
+/// Makes every folder below one that its owner may work in: whoever filled it may have made some that cannot be
+/// looked into or removed.
+///
+/// # Errors
+/// Whatever the disk says.
+pub(crate) fn open_up(folder: &Path) -> io::Result<()> {
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        let mode = folder.symlink_metadata()?.mode();
+        if mode & OPEN != OPEN {
+            std::fs::set_permissions(&folder, Permissions::from_mode(mode & MODE | OPEN))?;
+        }
+        for entry in std::fs::read_dir(&folder)? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                folders.push(entry.path());
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder() -> tempfile::TempDir {
+        tempfile::tempdir().unwrap()
+    }
+
+    #[test]
+    fn a_copy_is_what_was_there_and_follows_no_link() {
+        let (from, to, outside) = (folder(), folder(), folder());
+        let at = |name: &str| from.path().join(name);
+        std::fs::create_dir_all(at("a/b")).unwrap();
+        std::fs::write(at("a/b/file"), "text").unwrap();
+        std::fs::hard_link(at("a/b/file"), at("a/other")).unwrap();
+        std::fs::set_permissions(at("a/b/file"), Permissions::from_mode(0o4755)).unwrap();
+        let old = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000);
+        File::open(at("a/b/file")).unwrap().set_times(FileTimes::new().set_modified(old)).unwrap();
+        std::fs::write(outside.path().join("secret"), "secret").unwrap();
+        symlink(outside.path(), at("out")).unwrap();
+        // A link where the copy goes is not followed either, and what is there stays.
+        std::fs::create_dir(at("taken")).unwrap();
+        std::fs::write(at("taken/new"), "new").unwrap();
+        symlink(outside.path(), to.path().join("taken")).unwrap();
+        std::fs::write(at("kept"), "theirs").unwrap();
+        std::fs::write(to.path().join("kept"), "ours").unwrap();
+        std::fs::create_dir(at(".git")).unwrap();
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            at("pipe"),
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::RUSR,
+            0,
+        )
+        .unwrap();
+
+        add(from.path(), to.path(), Some(".git"), 100).unwrap();
+        let copied = |name: &str| to.path().join(name);
+        let (file, other) = (copied("a/b/file").metadata().unwrap(), copied("a/other").metadata().unwrap());
+        assert_eq!((file.ino(), file.mode() & 0o7777), (other.ino(), 0o755));
+        assert_eq!(file.modified().unwrap(), old);
+        assert_eq!(std::fs::read_link(copied("out")).unwrap(), outside.path());
+        assert_eq!(std::fs::read_to_string(copied("kept")).unwrap(), "ours");
+        assert!(!outside.path().join("new").exists() && !copied(".git").exists() && !copied("pipe").exists());
+        // They are two.
+        std::fs::write(copied("a/b/file"), "changed").unwrap();
+        assert_eq!(std::fs::read_to_string(at("a/b/file")).unwrap(), "text");
+    }
+
+    #[test]
+    fn a_file_of_holes_is_not_filled() {
+        let (from, to) = (folder(), folder());
+        File::create(from.path().join("holes")).unwrap().set_len(1 << 40).unwrap();
+        let error = add(from.path(), to.path(), None, 1 << 30).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        assert_eq!(std::fs::read_dir(to.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_is_new_is_kept_and_nothing_else() {
+        let (folder, original) = (folder(), folder());
+        let (at, was) = (|name: &str| folder.path().join(name), |name: &str| original.path().join(name));
+        for here in [at("src"), was("src"), at(".venv/bin"), at("was_a_file")] {
+            std::fs::create_dir_all(here).unwrap();
+        }
+        for file in [at("src/a"), was("src/a"), at("src/made"), at(".venv/bin/python"), was("was_a_file")] {
+            std::fs::write(file, "").unwrap();
+        }
+        std::fs::write(at("src/a"), "changed").unwrap();
+        std::fs::set_permissions(at(".venv/bin"), Permissions::from_mode(0o500)).unwrap();
+        open_up(folder.path()).unwrap();
+        assert_eq!(at(".venv/bin").metadata().unwrap().mode() & 0o777, 0o700);
+        keep_new(folder.path(), original.path()).unwrap();
+        assert!(at("src/made").is_file() && at(".venv/bin/python").is_file());
+        assert!(!at("src/a").exists() && !at("was_a_file").exists());
+        assert_eq!(std::fs::read_to_string(was("src/a")).unwrap(), "");
+    }
+}

@@ -1,0 +1,211 @@
+//! Which set-ups have the same result: those of the same lock files by the same commands with the same programs.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest as _, Sha256};
+
+use super::Plan;
+use crate::sandbox::SYSTEM_PATH;
+
+/// The form of what is kept, and of the sandbox that it is made in; another one when either changes.
+const FORMAT: u32 = 1;
+/// Files that say what is to be installed, wherever in the tree.
+const LOCKS: &[&str] = &[
+    "Cargo.lock",
+    "Cargo.toml",
+    "package.json",
+    "package-lock.json",
+    "npm-shrinkwrap.json",
+    "yarn.lock",
+    "pnpm-lock.yaml",
+    "pnpm-workspace.yaml",
+    "bun.lock",
+    "bun.lockb",
+    ".npmrc",
+    "uv.lock",
+    "uv.toml",
+    "poetry.lock",
+    "pdm.lock",
+    "Pipfile",
+    "Pipfile.lock",
+    "pylock.toml",
+    "pyproject.toml",
+    "setup.py",
+    "setup.cfg",
+    "rust-toolchain",
+    "rust-toolchain.toml",
+    ".python-version",
+    ".nvmrc",
+];
+/// What lists of Python requirements, or the folders that they are in, are called.
+const LISTS: [&str; 2] = ["requirements", "constraints"];
+/// How they end.
+const LIST_ENDS: [&str; 2] = ["txt", "in"];
+
+/// The key of a set-up, in hexadecimal digits.
+///
+/// # Errors
+/// A file that cannot be read.
+pub(super) fn of(tree: &Path, plan: &Plan) -> io::Result<String> {
+    let mut key = Key(Sha256::new());
+    key.add(&FORMAT.to_le_bytes());
+    for argv in &plan.setup {
+        key.list(argv);
+        key.program(argv.first().map_or("", String::as_str), plan)?;
+    }
+    for (name, value) in &plan.registries.variables {
+        key.list(&[name, value]);
+    }
+    for path in files(tree, plan)? {
+        key.add(path.strip_prefix(tree).unwrap_or(&path).as_os_str().as_encoded_bytes());
+        key.file(&path)?;
+    }
+    Ok(hex::encode(key.0.finalize()))
+}
+
+struct Key(Sha256);
+
+impl Key {
+    /// Each part with its length before it, so that no two lists are the same bytes.
+    fn add(&mut self, part: &[u8]) {
+        self.0.update((part.len() as u64).to_le_bytes());
+        self.0.update(part);
+    }
+
+    fn list(&mut self, words: &[impl AsRef<str>]) {
+        self.add(&(words.len() as u64).to_le_bytes());
+        for word in words {
+            self.add(word.as_ref().as_bytes());
+        }
+    }
+
+    fn file(&mut self, path: &Path) -> io::Result<()> {
+        let mut hash = Sha256::new();
+        io::copy(&mut File::open(path)?, &mut Writes(&mut hash))?;
+        self.add(&hash.finalize());
+        Ok(())
+    }
+
+    /// What stands for a program's version: which file it is.
+    fn program(&mut self, name: &str, plan: &Plan) -> io::Result<()> {
+        let own = plan.programs.iter().flat_map(|folder| [folder.join("bin"), folder.clone()]);
+        let mut folders = own.chain(SYSTEM_PATH.split(':').map(PathBuf::from));
+        let found =
+            folders.find_map(|folder| folder.join(name).canonicalize().ok().filter(|file| file.is_file()));
+        let Some(file) = found.filter(|_| !name.contains('/')) else { return Ok(()) };
+        let is = file.metadata()?;
+        self.add(file.as_os_str().as_encoded_bytes());
+        for number in [is.len(), is.mtime().unsigned_abs(), is.mtime_nsec().unsigned_abs()] {
+            self.add(&number.to_le_bytes());
+        }
+        Ok(())
+    }
+}
+
+/// A hash as what is written to.
+struct Writes<'a>(&'a mut Sha256);
+
+impl io::Write for Writes<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The files that decide, in order: lock files, and what the commands name.
+fn files(tree: &Path, plan: &Plan) -> io::Result<Vec<PathBuf>> {
+    let words = plan.setup.iter().flatten();
+    // `--requirement=dev.in`, `-rdev.in` and `dev.in`.
+    let named = words.flat_map(|word| [Some(word.as_str()), word.split_once('=').map(|(_, value)| value)]);
+    let mut files: Vec<PathBuf> =
+        named.flatten().map(|word| tree.join(word)).filter(|path| is_plain_in(tree, path)).collect();
+    let mut folders = vec![tree.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder)? {
+            let entry = entry?;
+            let kind = entry.file_type()?;
+            if kind.is_dir() && entry.file_name() != ".git" {
+                folders.push(entry.path());
+            } else if kind.is_file() && decides(&entry.path()) {
+                files.push(entry.path());
+            }
+        }
+    }
+    files.sort();
+    files.dedup();
+    Ok(files)
+}
+
+/// Is it a plain file of the tree, with no link on the way?
+fn is_plain_in(tree: &Path, path: &Path) -> bool {
+    path.is_file() && path.canonicalize().is_ok_and(|real| real == path && real.starts_with(tree))
+}
+
+fn decides(path: &Path) -> bool {
+    let name = |path: &Path| path.file_name().and_then(|name| name.to_str()).map(str::to_owned);
+    let is_list = |path: Option<&Path>| {
+        let name = path.and_then(name).unwrap_or_default();
+        LISTS.iter().any(|list| name.contains(list))
+    };
+    let ends = path.extension().and_then(|end| end.to_str()).is_some_and(|end| LIST_ENDS.contains(&end));
+    name(path).is_some_and(|name| LOCKS.contains(&name.as_str()))
+        || ends && (is_list(Some(path)) || is_list(path.parent()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_of_what_decides_and_of_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let tree = folder.path().canonicalize().unwrap();
+        let write = |name: &str, text: &str| {
+            std::fs::create_dir_all(tree.join(name).parent().unwrap()).unwrap();
+            std::fs::write(tree.join(name), text).unwrap();
+        };
+        let mut plan = Plan::default();
+        let setup = |words: &[&str]| vec![words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>()];
+        plan.setup = setup(&["sh", "tools/setup.sh", "--list=dev.in"]);
+        write("uv.lock", "1");
+        let mut keys = vec![of(&tree, &plan).unwrap()];
+        // What is not looked at.
+        write("src/main.py", "1");
+        write(".git/Cargo.lock", "1");
+        write("notes.txt", "1");
+        assert_eq!(of(&tree, &plan).unwrap(), keys[0]);
+        for (name, text) in [
+            ("uv.lock", "2"),
+            ("web/package-lock.json", "1"),
+            ("requirements-dev.txt", "1"),
+            ("requirements/test.in", "1"),
+            ("tools/setup.sh", "1"),
+            ("dev.in", "1"),
+        ] {
+            write(name, text);
+            keys.push(of(&tree, &plan).unwrap());
+        }
+        for changed in [
+            setup(&["sh", "tools/setup.sh"]),
+            setup(&["sh", "-e", "tools/setup.sh"]),
+            [setup(&["sh"]), setup(&["-e"])].concat(),
+            setup(&["true"]),
+        ] {
+            plan.setup = changed;
+            keys.push(of(&tree, &plan).unwrap());
+        }
+        plan.registries.variables = vec![("PIP_INDEX_URL".to_owned(), "https://example.org".to_owned())];
+        keys.push(of(&tree, &plan).unwrap());
+        let mut different = keys.clone();
+        different.sort();
+        different.dedup();
+        assert_eq!(different.len(), keys.len());
+    }
+}

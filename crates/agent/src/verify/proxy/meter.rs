@@ -1,0 +1,125 @@
+//! A stream whose bytes are counted, and that ends when there were too many.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// Counts.
+#[derive(Debug)]
+pub(super) struct Meter {
+    most: u64,
+    times: AtomicU64,
+    sent: AtomicU64,
+    received: AtomicU64,
+}
+
+impl Meter {
+    /// One that so many bytes may go through.
+    pub(super) fn of(most: u64) -> Self {
+        Self { most, times: AtomicU64::new(0), sent: AtomicU64::new(0), received: AtomicU64::new(0) }
+    }
+
+    /// One more connection.
+    pub(super) fn count(&self) {
+        self.times.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Connections, bytes sent and bytes received.
+    pub(super) fn read(&self) -> (u64, u64, u64) {
+        let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        (of(&self.times), of(&self.sent), of(&self.received))
+    }
+
+    /// May nothing more go through?
+    pub(super) fn is_empty(&self) -> bool {
+        let (_, sent, received) = self.read();
+        sent.saturating_add(received) >= self.most
+    }
+}
+
+/// A stream with meters.
+#[derive(Debug)]
+pub(super) struct Metered<S> {
+    stream: S,
+    meters: Vec<Arc<Meter>>,
+}
+
+impl<S> Metered<S> {
+    pub(super) fn new(stream: S, meters: Vec<Arc<Meter>>) -> Self {
+        Self { stream, meters }
+    }
+
+    fn open(&self) -> io::Result<()> {
+        match self.meters.iter().any(|meter| meter.is_empty()) {
+            true => Err(io::Error::new(io::ErrorKind::QuotaExceeded, "too many bytes")),
+            false => Ok(()),
+        }
+    }
+
+    fn add(&self, bytes: usize, to: impl Fn(&Meter) -> &AtomicU64) {
+        for meter in &self.meters {
+            to(meter).fetch_add(bytes as u64, Ordering::Relaxed);
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.open()?;
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        self.add(buffer.filled().len() - before, |meter| &meter.received);
+        read
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.open()?;
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        if let Poll::Ready(Ok(count)) = &written {
+            self.add(*count, |meter| &meter.sent);
+        }
+        written
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn bytes_are_counted_and_end_where_they_must() {
+        let (mut near, far) = tokio::io::duplex(64);
+        let (own, all) = (Arc::new(Meter::of(u64::MAX)), Arc::new(Meter::of(8)));
+        let mut far = Metered::new(far, vec![own.clone(), all.clone()]);
+        near.write_all(b"12345").await.unwrap();
+        far.read_exact(&mut [0; 5]).await.unwrap();
+        far.write_all(b"678").await.unwrap();
+        assert_eq!((own.read(), all.is_empty()), ((0, 3, 5), true));
+        assert_eq!(far.write_all(b"9").await.unwrap_err().kind(), io::ErrorKind::QuotaExceeded);
+        assert_eq!(far.read(&mut [0; 1]).await.unwrap_err().kind(), io::ErrorKind::QuotaExceeded);
+    }
+}

@@ -1,0 +1,116 @@
+//! What goes through a tunnel: TLS to the very host that the tunnel is for. Many hosts share an address, so the address
+//! alone does not tell who answers; the name that a client begins with does.
+
+use std::io;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use rustls::server::Acceptor;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, copy_bidirectional};
+
+use super::Refused;
+use crate::verify::registry::plain;
+
+/// How long a client may take to begin.
+const BEGINS: Duration = Duration::from_secs(30);
+/// The most that its first message may be, in bytes.
+const MAX_HELLO: usize = 64 << 10;
+/// How much is read at once.
+const CHUNK: usize = 4 << 10;
+
+/// Carries bytes between the two until one of them ends.
+pub(super) async fn through(
+    mut inside: impl AsyncRead + AsyncWrite + Unpin,
+    mut outside: impl AsyncRead + AsyncWrite + Unpin,
+    host: &str,
+) -> Result<(), Refused> {
+    let hello = tokio::time::timeout(BEGINS, hello(&mut inside, host)).await;
+    let hello = hello.map_err(|_| Refused::OtherHost)??;
+    let carried = async {
+        outside.write_all(&hello).await?;
+        copy_bidirectional(&mut inside, &mut outside).await
+    };
+    match carried.await {
+        Err(error) if error.kind() == io::ErrorKind::QuotaExceeded => Err(Refused::TooMuch),
+        // Either of them may end as it likes.
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+/// A client's first message, if it asks for this host. A host that is an address has no name to ask for.
+async fn hello(inside: &mut (impl AsyncRead + Unpin), host: &str) -> Result<Vec<u8>, Refused> {
+    let (mut acceptor, mut said, mut part) = (Acceptor::default(), Vec::new(), vec![0; CHUNK]);
+    loop {
+        let count = inside.read(&mut part).await.unwrap_or(0);
+        let more = part.get(..count).unwrap_or_default();
+        said.extend_from_slice(more);
+        if count == 0 || said.len() > MAX_HELLO {
+            return Err(Refused::OtherHost);
+        }
+        let mut more = more;
+        while !more.is_empty() {
+            acceptor.read_tls(&mut more).map_err(|_| Refused::OtherHost)?;
+        }
+        match acceptor.accept() {
+            Ok(None) => {}
+            Ok(Some(accepted)) => {
+                let named = accepted.client_hello().server_name().map(plain);
+                let is_host =
+                    named.as_deref() == Some(host) || named.is_none() && host.parse::<IpAddr>().is_ok();
+                return if is_host { Ok(said) } else { Err(Refused::OtherHost) };
+            }
+            Err(_) => return Err(Refused::OtherHost),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The first message of a client that asks for this host.
+    fn first(host: &str) -> Vec<u8> {
+        let name = host.as_bytes();
+        let short = |bytes: &[u8]| [&u16::try_from(bytes.len()).unwrap().to_be_bytes()[..], bytes].concat();
+        let names = short(&[&[0][..], &short(name)].concat());
+        let server_name = [&[0, 0][..], &short(&names)].concat();
+        // TLS 1.3, one signature scheme: a hello without them is refused.
+        let versions = [&[0, 43][..], &short(&[2, 3, 4])].concat();
+        let schemes = [&[0, 13][..], &short(&short(&[4, 3]))].concat();
+        let extensions = short(&[server_name, versions, schemes].concat());
+        let body = [&[3, 3][..], &[7; 32], &[0], &short(&[19, 1]), &[1, 0], &extensions].concat();
+        let length = u32::try_from(body.len()).unwrap().to_be_bytes();
+        let message = [&[1][..], &length[1..], &body].concat();
+        [&[22, 3, 1][..], &short(&message)].concat()
+    }
+
+    async fn tried(said: &[u8], host: &str) -> (Result<(), Refused>, Vec<u8>) {
+        let (mut client, inside) = tokio::io::duplex(1 << 20);
+        let (outside, mut server) = tokio::io::duplex(1 << 20);
+        client.write_all(said).await.unwrap();
+        client.shutdown().await.unwrap();
+        let (went, heard) = tokio::join!(through(inside, outside, host), async {
+            let mut heard = Vec::new();
+            server.read_to_end(&mut heard).await.unwrap();
+            drop(server);
+            heard
+        });
+        (went, heard)
+    }
+
+    #[tokio::test]
+    async fn a_tunnel_carries_tls_to_its_own_host_alone() {
+        let said = [first("pypi.org"), b"more".to_vec()].concat();
+        assert_eq!(tried(&said, "pypi.org").await, (Ok(()), said.clone()));
+        for (said, host) in [
+            (said.as_slice(), "files.pythonhosted.org"),
+            (b"GET / HTTP/1.1\r\n\r\n".as_slice(), "pypi.org"),
+            (b"SSH-2.0-x\r\n", "pypi.org"),
+            (b"", "pypi.org"),
+            (&said[..20], "pypi.org"),
+            (&[22; 100_000], "pypi.org"),
+        ] {
+            assert_eq!(tried(said, host).await, (Err(Refused::OtherHost), Vec::new()), "{host}");
+        }
+    }
+}

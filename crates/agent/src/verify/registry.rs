@@ -1,0 +1,338 @@
+//! Which hosts a set-up may reach: those of the registries that are listed, and of the user's own indexes in their
+//! place.
+
+use std::net::IpAddr;
+
+use serde::Serialize;
+use url::{Host, Url};
+
+/// A registry of packages.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Registry {
+    /// PyPI: Python.
+    Pypi,
+    /// npm: JavaScript.
+    Npm,
+    /// crates.io: Rust.
+    Crates,
+}
+
+impl Registry {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Pypi, Self::Npm, Self::Crates];
+
+    /// The word of the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pypi => "pypi",
+            Self::Npm => "npm",
+            Self::Crates => "crates",
+        }
+    }
+
+    /// The one of this word.
+    pub fn named(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|registry| registry.as_str() == word)
+    }
+
+    /// Where it is, and its files are.
+    fn hosts(self) -> &'static [&'static str] {
+        match self {
+            Self::Pypi => &["pypi.org", "files.pythonhosted.org"],
+            Self::Npm => &["registry.npmjs.org"],
+            Self::Crates => &["index.crates.io", "static.crates.io", "crates.io"],
+        }
+    }
+
+    /// The variables by which its tools are told of other indexes. A value may hold several.
+    fn variables(self) -> &'static [&'static str] {
+        match self {
+            Self::Pypi => &[
+                "UV_DEFAULT_INDEX",
+                "UV_INDEX",
+                "UV_INDEX_URL",
+                "UV_EXTRA_INDEX_URL",
+                "PIP_INDEX_URL",
+                "PIP_EXTRA_INDEX_URL",
+            ],
+            Self::Npm => &["npm_config_registry", "NPM_CONFIG_REGISTRY"],
+            Self::Crates => &["CARGO_REGISTRIES_CRATES_IO_INDEX"],
+        }
+    }
+}
+
+/// Variables that name certificates of authorities. Inside, only those of the system are there.
+const CERTIFICATES: &[&str] = &[
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "PIP_CERT",
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+    "NODE_EXTRA_CA_CERTS",
+    "CARGO_HTTP_CAINFO",
+];
+/// Where the system has them, as the sandbox shows it.
+const SHOWN: &[&str] = &["/etc/ssl/certs", "/etc/pki/tls/certs", "/usr/"];
+
+/// A place that may be reached.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Place {
+    /// The host, in small letters; an IPv6 address without brackets.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+    /// Is it reached by TLS, of which nobody between sees more than the host? Else requests are passed on one by one.
+    pub tls: bool,
+    /// May it be at an address that is not public? Where the user says where it is.
+    pub private: bool,
+}
+
+/// What set-ups may reach, and what their tools are told of it.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Registries {
+    /// Where they may connect to.
+    pub places: Vec<Place>,
+    /// Variables that they find.
+    pub variables: Vec<(String, String)>,
+}
+
+/// Why an index cannot be used. Its address is not shown: it may hold a password.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum RegistryError {
+    /// It would have to be told to programs that nobody vouches for.
+    #[error("{0} names an index with a user or a password, and programs of a set-up would see them")]
+    Password(String),
+    /// Anybody could answer.
+    #[error("{0} names an index that is not reached by https")]
+    Unprotected(String),
+    /// It is no address.
+    #[error("{variable} names no index: {why}")]
+    NoAddress {
+        /// Which.
+        variable: String,
+        /// Why not.
+        why: String,
+    },
+}
+
+impl RegistryError {
+    /// What to do about it.
+    pub fn hint(&self) -> String {
+        match self {
+            Self::Password(_) => {
+                "name an index that asks for none (a mirror of this machine or network), or none".to_owned()
+            }
+            Self::Unprotected(_) => "use https; http is for addresses of this machine alone".to_owned(),
+            Self::NoAddress { .. } => "give a URL such as https://pypi.example.org/simple".to_owned(),
+        }
+    }
+}
+
+impl Registries {
+    /// These registries, for a user whose variables `variable` tells.
+    ///
+    /// # Errors
+    /// An index that cannot be used.
+    pub fn of<'a>(
+        registries: &[Registry],
+        variable: impl Fn(&str) -> Option<&'a str>,
+    ) -> Result<Self, RegistryError> {
+        let mut all = Self::default();
+        for registry in registries {
+            let public = registry.hosts().iter().map(|host| Place {
+                host: (*host).to_owned(),
+                port: 443,
+                tls: true,
+                private: false,
+            });
+            all.places.extend(public);
+            for name in registry.variables() {
+                let Some(value) = variable(name).filter(|value| !value.trim().is_empty()) else { continue };
+                for index in value.split_whitespace() {
+                    all.places.push(place(name, index)?);
+                }
+                all.variables.push(((*name).to_owned(), value.to_owned()));
+            }
+        }
+        let is_shown =
+            |path: &&str| SHOWN.iter().any(|shown| path.starts_with(shown)) && !path.contains("..");
+        let certificates =
+            CERTIFICATES.iter().filter_map(|name| Some((*name, variable(name).filter(is_shown)?)));
+        all.variables.extend(certificates.map(|(name, path)| (name.to_owned(), path.to_owned())));
+        Ok(all)
+    }
+
+    /// May it be reached?
+    pub(super) fn place(&self, host: &str, port: u16, tls: bool) -> Option<&Place> {
+        self.places.iter().find(|place| place.host == host && place.port == port && place.tls == tls)
+    }
+}
+
+/// Where an index is, as a variable has it: `URL`, cargo's `sparse+URL`, or uv's `NAME=URL`.
+fn place(variable: &str, index: &str) -> Result<Place, RegistryError> {
+    let no = |why: String| RegistryError::NoAddress { variable: variable.to_owned(), why };
+    let named = index.split_once('=').filter(|(name, _)| !name.contains([':', '/']));
+    let index = named.map_or(index, |(_, index)| index);
+    let index = index.strip_prefix("sparse+").unwrap_or(index);
+    let url = Url::parse(index).map_err(|error| no(error.to_string()))?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(RegistryError::Password(variable.to_owned()));
+    }
+    let tls = match url.scheme() {
+        "https" => true,
+        "http" if truing_model::provider::is_loopback(&url) => false,
+        _ => return Err(RegistryError::Unprotected(variable.to_owned())),
+    };
+    let host = match url.host() {
+        Some(Host::Domain(name)) => plain(name),
+        Some(Host::Ipv4(ip)) => ip.to_string(),
+        Some(Host::Ipv6(ip)) => ip.to_string(),
+        None => return Err(no("it has no host".to_owned())),
+    };
+    let port = url.port_or_known_default().ok_or_else(|| no("it has no port".to_owned()))?;
+    Ok(Place { host, port, tls, private: true })
+}
+
+/// A host as it is compared: in small letters, without brackets and the dot of the root.
+pub(super) fn plain(host: &str) -> String {
+    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase()
+}
+
+/// Networks that are nobody's or somebody's own: first address and length of the common beginning. From the registries
+/// of special addresses (RFC 6890 and its updates).
+const OWN: &[([u16; 8], u32)] = &[
+    ([0, 0, 0, 0, 0, 0xffff, 0x0000, 0], 96 + 8),
+    ([0, 0, 0, 0, 0, 0xffff, 0x0a00, 0], 96 + 8),
+    ([0, 0, 0, 0, 0, 0xffff, 0x6440, 0], 96 + 10),
+    ([0, 0, 0, 0, 0, 0xffff, 0x7f00, 0], 96 + 8),
+    ([0, 0, 0, 0, 0, 0xffff, 0xa9fe, 0], 96 + 16),
+    ([0, 0, 0, 0, 0, 0xffff, 0xac10, 0], 96 + 12),
+    ([0, 0, 0, 0, 0, 0xffff, 0xc000, 0], 96 + 24),
+    ([0, 0, 0, 0, 0, 0xffff, 0xc0a8, 0], 96 + 16),
+    ([0, 0, 0, 0, 0, 0xffff, 0xc612, 0], 96 + 15),
+    ([0, 0, 0, 0, 0, 0xffff, 0xe000, 0], 96 + 3),
+    // Unspecified, loopback, and IPv4 addresses written as IPv6 in other ways.
+    ([0, 0, 0, 0, 0, 0, 0, 0], 96),
+    ([0x64, 0xff9b, 0, 0, 0, 0, 0, 0], 32),
+    ([0x2001, 0, 0, 0, 0, 0, 0, 0], 32),
+    ([0x2002, 0, 0, 0, 0, 0, 0, 0], 16),
+    // Unique local, link-local, site-local, multicast.
+    ([0xfc00, 0, 0, 0, 0, 0, 0, 0], 7),
+    ([0xfe80, 0, 0, 0, 0, 0, 0, 0], 10),
+    ([0xfec0, 0, 0, 0, 0, 0, 0, 0], 10),
+    ([0xff00, 0, 0, 0, 0, 0, 0, 0], 8),
+];
+
+/// Is it an address of the whole internet, and of no network of somebody's own?
+pub(super) fn is_public(address: IpAddr) -> bool {
+    let address = match address {
+        IpAddr::V4(address) => address.to_ipv6_mapped(),
+        IpAddr::V6(address) => address,
+    };
+    let bits = u128::from(address);
+    let own = |(first, length): &([u16; 8], u32)| {
+        let first = u128::from(std::net::Ipv6Addr::from(*first));
+        bits.checked_shr(128 - length) == first.checked_shr(128 - length)
+    };
+    !OWN.iter().any(own)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(registries: &[Registry], variables: &[(&str, &'static str)]) -> Result<Registries, RegistryError> {
+        let found = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| *value);
+        Registries::of(registries, found)
+    }
+
+    #[test]
+    fn listed_registries_and_the_users_indexes_may_be_reached() {
+        let all = of(
+            &[Registry::Pypi],
+            &[
+                ("PIP_INDEX_URL", "https://Mirror.example.org:8443/simple"),
+                ("UV_INDEX", "one=https://a.example.org/x http://127.0.0.1:5000/simple"),
+                ("npm_config_registry", "https://npm.example.org"),
+                ("SSL_CERT_FILE", "/etc/ssl/certs/ca.pem"),
+                ("PIP_CERT", "/home/me/ca.pem"),
+                ("REQUESTS_CA_BUNDLE", "/usr/../home/me/ca.pem"),
+            ],
+        )
+        .unwrap();
+        let reached = |host, port, tls| all.place(host, port, tls).map(|place| place.private);
+        assert_eq!(reached("pypi.org", 443, true), Some(false));
+        assert_eq!(reached("mirror.example.org", 8443, true), Some(true));
+        assert_eq!(reached("a.example.org", 443, true), Some(true));
+        assert_eq!(reached("127.0.0.1", 5000, false), Some(true));
+        for (host, port, tls) in [
+            ("pypi.org", 80, false),
+            ("pypi.org", 22, true),
+            ("upload.pypi.org", 443, true),
+            ("registry.npmjs.org", 443, true),
+            ("npm.example.org", 443, true),
+            ("127.0.0.1", 5000, true),
+        ] {
+            assert_eq!(reached(host, port, tls), None, "{host}");
+        }
+        let told: Vec<&str> = all.variables.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(told, ["UV_INDEX", "PIP_INDEX_URL", "SSL_CERT_FILE"]);
+    }
+
+    #[test]
+    fn an_index_that_cannot_be_used_is_told_without_its_address() {
+        for (value, wrong) in [
+            ("https://me:hush@example.org/simple", "a user or a password"),
+            ("https://hush@example.org/simple", "a user or a password"),
+            ("x=https://me:hush@example.org/simple", "a user or a password"),
+            ("http://hush.example.org/simple", "not reached by https"),
+            ("file:///hush", "not reached by https"),
+            ("hush", "names no index"),
+        ] {
+            let error = of(&Registry::ALL, &[("PIP_INDEX_URL", value)]).unwrap_err();
+            let told = format!("{error}, {}", error.hint());
+            assert!(told.contains(wrong) && told.contains("PIP_INDEX_URL"), "{told}");
+            assert!(!told.contains("hush"), "{told}");
+        }
+    }
+
+    #[test]
+    fn addresses_of_ones_own_are_not_public() {
+        for own in [
+            "10.1.2.3",
+            "127.0.0.1",
+            "169.254.169.254",
+            "172.16.0.1",
+            "172.31.255.255",
+            "192.168.1.1",
+            "100.64.0.1",
+            "0.0.0.0",
+            "224.0.0.1",
+            "255.255.255.255",
+            "::1",
+            "::",
+            "::127.0.0.1",
+            "::ffff:10.0.0.1",
+            "fd00::1",
+            "fe80::1",
+            "ff02::1",
+            "64:ff9b::10.0.0.1",
+            "2002:a00::1",
+        ] {
+            assert!(!is_public(own.parse().unwrap()), "{own}");
+        }
+        for public in [
+            "151.101.0.223",
+            "172.32.0.1",
+            "11.0.0.0",
+            "100.128.0.1",
+            "223.255.255.255",
+            "2a04:4e42::223",
+            "192.0.1.1",
+        ] {
+            assert!(is_public(public.parse().unwrap()), "{public}");
+        }
+    }
+}

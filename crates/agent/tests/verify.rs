@@ -1,0 +1,452 @@
+//! Set-ups and checks, for real: the sandbox, a registry on this machine, and each thing that they must not be able to do.
+//!
+//! It has no harness: the sandbox's helper is the program that uses it, here this one. It is the programs inside, too.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test may fail, and there is no harness to tell so"
+)]
+
+use std::ffi::OsString;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+use truing_agent::sandbox::{Level, SandboxError, entered, reached};
+use truing_agent::verify::{
+    Bench, Cache, Kept, Place, Plan, Refused, Registries, Scope, SetUp, Verifier, VerifyError,
+};
+use truing_core::verification::{End, Verdict, Verification};
+
+/// How long something may take that has to happen at once.
+const SOON: Duration = Duration::from_secs(60);
+/// This program, as it is called inside.
+const HERE: &str = "/.truing";
+
+/// One test.
+type Test = fn(&Stage);
+
+/// Every test, by name.
+const TESTS: &[(&str, Test)] = &[
+    ("a_set_up_fetches_through_the_proxy_once", a_set_up_fetches_through_the_proxy_once),
+    ("what_no_registry_is_cannot_be_reached_and_is_told", what_no_registry_is_cannot_be_reached_and_is_told),
+    ("a_tunnel_is_for_tls_to_its_host", a_tunnel_is_for_tls_to_its_host),
+    ("there_is_no_way_but_the_proxy", there_is_no_way_but_the_proxy),
+    ("commands_see_nothing_of_this_process", commands_see_nothing_of_this_process),
+    ("checks_leave_what_was_set_up_as_it_is", checks_leave_what_was_set_up_as_it_is),
+    ("a_set_up_that_fails_is_told_and_not_kept", a_set_up_that_fails_is_told_and_not_kept),
+    ("a_command_ends_in_time_with_all_that_it_started", a_command_ends_in_time_with_all_that_it_started),
+    ("floods_of_output_and_files_end", floods_of_output_and_files_end),
+    ("ends_are_told_as_they_are", ends_are_told_as_they_are),
+    (
+        "what_failed_before_and_what_is_flaky_does_not_count",
+        what_failed_before_and_what_is_flaky_does_not_count,
+    ),
+];
+
+fn main() -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    if let Some(code) = entered(&arguments) {
+        return code;
+    }
+    let words: Vec<&str> = arguments.iter().filter_map(|word| word.to_str()).collect();
+    if let [HERE, rest @ ..] = words.as_slice() {
+        return inside(rest);
+    }
+    a_weaker_sandbox_is_refused();
+    if reached() < Level::Full {
+        println!("not tried: this machine allows no namespaces");
+        return ExitCode::SUCCESS;
+    }
+    let chosen = words.get(1).copied().filter(|word| !word.starts_with('-')).unwrap_or("");
+    for (name, test) in TESTS.iter().filter(|(name, _)| name.contains(chosen)) {
+        let began = Instant::now();
+        test(&Stage::new());
+        println!("test {name} ({:.1} s)", began.elapsed().as_secs_f32());
+    }
+    ExitCode::SUCCESS
+}
+
+/// What this program does inside: as clients of registries do, and as those who want out.
+fn inside(words: &[&str]) -> ExitCode {
+    let done = match words {
+        ["fetch", url] => asked(&format!("GET {url} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")),
+        ["post", url] => asked(&format!(
+            "POST {url} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        )),
+        ["tunnel", host, say] => asked(&format!("CONNECT {host} HTTP/1.1\r\nHost: {host}\r\n\r\n{say}")),
+        ["tcp", address] => TcpStream::connect_timeout(&address.parse().unwrap(), SOON).is_ok(),
+        _ => false,
+    };
+    if done { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Asks the proxy, and prints what it answers. Did it answer well?
+fn asked(request: &str) -> bool {
+    let proxy = std::env::var("http_proxy").unwrap_or_default();
+    let Ok(mut stream) = TcpStream::connect(proxy.trim_start_matches("http://")) else { return false };
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    let _ = stream.read_to_string(&mut answer);
+    println!("{answer}");
+    answer.starts_with("HTTP/1.1 200")
+}
+
+fn a_weaker_sandbox_is_refused() {
+    for level in [Level::None, Level::Landlock] {
+        let cache = Cache::new(PathBuf::from("/nowhere"), Kept { bytes: 0, age: Duration::ZERO });
+        let refused = Verifier::new(Plan::default(), cache, level).map(drop);
+        let too_weak = SandboxError::TooWeak { reached: level, wanted: Level::Full };
+        assert!(matches!(refused, Err(VerifyError::Sandbox(why)) if why.to_string() == too_weak.to_string()));
+    }
+}
+
+/// A registry on this machine: answers everything, and remembers what it was asked.
+struct Site {
+    address: SocketAddr,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Site {
+    fn new() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let site = Self { address: listener.local_addr().unwrap(), asked: Arc::default() };
+        let asked = site.asked.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (mut stream, mut said) = (stream.unwrap(), Vec::new());
+                let mut part = [0; 4096];
+                while !said.ends_with(b"\r\n\r\n") {
+                    match stream.read(&mut part).unwrap_or(0) {
+                        0 => break,
+                        count => said.extend_from_slice(&part[..count]),
+                    }
+                }
+                asked.lock().unwrap().push(String::from_utf8_lossy(&said).into_owned());
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\na package");
+            }
+        });
+        site
+    }
+
+    fn url(&self) -> String {
+        format!("http://{}/package", self.address)
+    }
+
+    fn asked(&self) -> Vec<String> {
+        self.asked.lock().unwrap().clone()
+    }
+
+    /// As a user's own index.
+    fn place(&self) -> Place {
+        let host = self.address.ip().to_string();
+        Place { host, port: self.address.port(), tls: false, private: true }
+    }
+}
+
+/// A tree, a place to keep results, and a registry.
+struct Stage {
+    folder: TempDir,
+    runtime: Runtime,
+    site: Site,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let stage = Self {
+            folder: tempfile::tempdir().unwrap(),
+            runtime: Runtime::new().unwrap(),
+            site: Site::new(),
+        };
+        std::fs::create_dir_all(stage.tree().join("src")).unwrap();
+        std::fs::write(stage.tree().join("src/main"), "source\n").unwrap();
+        std::fs::write(stage.tree().join("uv.lock"), "1\n").unwrap();
+        stage
+    }
+
+    fn tree(&self) -> PathBuf {
+        self.folder.path().canonicalize().unwrap().join("tree")
+    }
+
+    /// A plan of shell scripts that may reach the site.
+    fn plan(&self, setup: &[&str], check: &[&str]) -> Plan {
+        let commands = |scripts: &[&str]| scripts.iter().map(|script| sh(script)).collect();
+        let registries = Registries { places: vec![self.site.place()], variables: vec![] };
+        Plan { setup: commands(setup), check: commands(check), registries, ..Plan::default() }
+    }
+
+    fn verifier(&self, plan: Plan) -> Verifier {
+        let kept = Kept { bytes: 1 << 30, age: Duration::from_secs(3600) };
+        Verifier::new(plan, Cache::new(self.folder.path().join("cache"), kept), Level::Full).unwrap()
+    }
+
+    fn set_up(&self, verifier: &Verifier) -> SetUp {
+        self.runtime.block_on(verifier.set_up(&self.tree(), &Scope::new("x"))).unwrap()
+    }
+
+    /// A fresh copy of the tree that is set up.
+    fn bench(&self, verifier: &Verifier) -> (Bench, PathBuf) {
+        let set_up = self.set_up(verifier);
+        assert!(set_up.works(), "{set_up:?}");
+        let copy = tempfile::tempdir_in(&self.folder).unwrap().keep().canonicalize().unwrap();
+        let copied =
+            std::process::Command::new("cp").arg("-a").arg(self.tree().join(".")).arg(&copy).status();
+        assert!(copied.unwrap().success());
+        (self.runtime.block_on(verifier.bench(set_up, &copy)).unwrap(), copy)
+    }
+
+    fn checks(&self, verifier: &Verifier, baseline: Option<&Verification>) -> Verification {
+        let (bench, _) = self.bench(verifier);
+        self.runtime.block_on(verifier.checks(&bench, baseline)).unwrap()
+    }
+
+    /// One check, of a plan with nothing else.
+    fn check(&self, script: &str) -> truing_core::verification::Ran {
+        let mut checked = self.checks(&self.verifier(self.plan(&[], &[script])), None);
+        checked.checks.remove(0).ran
+    }
+
+    fn cached(&self) -> usize {
+        let entries = std::fs::read_dir(self.folder.path().join("cache")).unwrap().flatten();
+        entries.filter(|entry| !entry.file_name().to_string_lossy().starts_with("held-")).count()
+    }
+}
+
+fn sh(script: &str) -> Vec<String> {
+    ["sh", "-c", script].map(str::to_owned).to_vec()
+}
+
+fn files(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    names
+}
+
+fn a_set_up_fetches_through_the_proxy_once(stage: &Stage) {
+    let fetch = format!(
+        "mkdir -p .deps ~/.cache && {HERE} fetch {} > .deps/package && echo $PWD > ~/.cache/where && echo changed > src/main",
+        stage.site.url()
+    );
+    let check =
+        "grep -q 'a package' .deps/package && grep -qx /work ~/.cache/where && grep -qx source src/main";
+    let verifier = stage.verifier(stage.plan(&[&fetch], &[check]));
+    let first = stage.set_up(&verifier);
+    assert!(first.works() && !first.found, "{first:?}");
+    assert_eq!(first.reached.len(), 1, "{first:?}");
+    let reached = &first.reached[0];
+    assert_eq!((reached.host.as_str(), reached.refused.as_ref(), reached.times), ("127.0.0.1", None, 1));
+    assert!(reached.received > 9 && reached.sent > 9, "{reached:?}");
+    let asked = stage.site.asked();
+    assert!(asked.len() == 1 && asked[0].starts_with("GET /package HTTP/1.1\r\n"), "{asked:?}");
+    assert!(
+        asked[0].contains(&format!("{}\r\n", stage.site.address)) && !asked[0].contains("connection: close")
+    );
+    assert_eq!(files(&stage.tree()), ["src", "uv.lock"], "the tree is as it was");
+
+    let now = stage.checks(&verifier, None);
+    assert_eq!(Verification::compare(None, &now), [Verdict::Passed], "{now:?}");
+    assert!(stage.set_up(&verifier).found);
+    assert_eq!(stage.site.asked().len(), 1, "nobody asked again");
+
+    std::fs::write(stage.tree().join("uv.lock"), "2\n").unwrap();
+    assert!(!stage.set_up(&verifier).found);
+    assert_eq!((stage.site.asked().len(), stage.cached()), (2, 2));
+}
+
+fn what_no_registry_is_cannot_be_reached_and_is_told(stage: &Stage) {
+    let other = Site::new();
+    let script = format!(
+        "{HERE} fetch {} ; {HERE} fetch http://LOCALHOST:{}/ ; {HERE} post {} ; {HERE} tunnel {} x ; {HERE} fetch /x ;
+         for n in $(seq 300); do {HERE} fetch http://host-$n.example.org/; done; exit 0",
+        other.url(),
+        stage.site.address.port(),
+        stage.site.url(),
+        stage.site.address,
+    );
+    let mut plan = stage.plan(&[&script], &[]);
+    // A name of a registry that leads to this machine.
+    let place = Place { host: "localhost".to_owned(), private: false, ..stage.site.place() };
+    plan.registries.places.push(place);
+    let set_up = stage.set_up(&stage.verifier(plan));
+    let of = |host: &str, port: u16| {
+        let told =
+            set_up.reached.iter().filter(|reached| (reached.host.as_str(), reached.port) == (host, port));
+        told.map(|reached| reached.refused.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(of("127.0.0.1", other.address.port()), [Some(Refused::NotListed)]);
+    assert_eq!(of("localhost", stage.site.address.port()), [Some(Refused::NotPublic)]);
+    // Once for what would change something, once for a tunnel to what is no place of TLS.
+    let both = of("127.0.0.1", stage.site.address.port());
+    assert!(both.contains(&Some(Refused::Method)) && both.contains(&Some(Refused::NotListed)), "{both:?}");
+    // However many are tried, so many are told.
+    assert_eq!(of("host-1.example.org", 80), [Some(Refused::NotListed)]);
+    let many = set_up.reached.iter().find(|reached| reached.host == "…").unwrap();
+    assert!(set_up.reached.len() < 270 && many.times > 30, "{many:?}");
+    let said = &set_up.commands[0].output;
+    assert!(
+        said.contains("HTTP/1.1 403") && said.contains("is no registry that `verify.registries` lists"),
+        "{said}"
+    );
+    assert!(said.contains("HTTP/1.1 405") && said.contains("HTTP/1.1 400"), "{said}");
+    assert!(other.asked().is_empty() && stage.site.asked().is_empty());
+}
+
+fn a_tunnel_is_for_tls_to_its_host(stage: &Stage) {
+    let script = format!("{HERE} tunnel {} 'GET / HTTP/1.1'", stage.site.address);
+    let mut plan = stage.plan(&[&script], &[]);
+    plan.registries.places = vec![Place { tls: true, ..stage.site.place() }];
+    let set_up = stage.set_up(&stage.verifier(plan));
+    assert!(set_up.commands[0].output.starts_with("HTTP/1.1 200"), "{set_up:?}");
+    let refused: Vec<_> = set_up.reached.iter().map(|reached| reached.refused.clone()).collect();
+    assert_eq!(refused, [None, Some(Refused::OtherHost)]);
+    assert!(stage.site.asked().iter().all(String::is_empty), "{:?}", stage.site.asked());
+}
+
+fn there_is_no_way_but_the_proxy(stage: &Stage) {
+    let direct = format!("{HERE} tcp {}", stage.site.address);
+    let set_up = stage.set_up(&stage.verifier(stage.plan(&[&direct], &[])));
+    assert!(!set_up.works() && set_up.reached.is_empty(), "{set_up:?}");
+    // A check has not even that.
+    for script in [direct, format!("{HERE} fetch {}", stage.site.url()), "env | grep -i _proxy=".to_owned()] {
+        assert_eq!(stage.check(&script).end, End::Exit { code: 1 }, "{script}");
+    }
+    assert!(stage.site.asked().is_empty());
+    // The control: outside it can be reached.
+    assert!(TcpStream::connect(stage.site.address).is_ok());
+}
+
+fn commands_see_nothing_of_this_process(stage: &Stage) {
+    // Cargo tells every test something in its environment.
+    assert!(std::env::var("CARGO_PKG_NAME").is_ok());
+    let look = "env; cat /proc/*/environ; echo; id -un; getent hosts localhost; ls /root /home";
+    let mut plan = stage.plan(&[look], &[look]);
+    plan.registries.variables = vec![("PIP_INDEX_URL".to_owned(), stage.site.url())];
+    plan.setup[0][2].push_str("; exit 0");
+    let verifier = stage.verifier(plan);
+    let set_up = stage.set_up(&verifier).commands.remove(0).output;
+    let check = stage.checks(&verifier, None).checks.remove(0).ran.output;
+    for said in [&set_up, &check] {
+        assert!(!said.contains("CARGO_PKG_NAME") && !said.contains("TERM="), "{said}");
+        assert!(said.contains("\nagent\n") && said.contains("localhost"), "{said}");
+    }
+    assert!(set_up.contains("PIP_INDEX_URL=http") && set_up.contains("https_proxy=http"), "{set_up}");
+    assert!(!check.contains("PIP_INDEX_URL") && check.contains("PIP_NO_INDEX=1"), "{check}");
+}
+
+fn checks_leave_what_was_set_up_as_it_is(stage: &Stage) {
+    let setup = "mkdir .deps ~/tools; echo kept > .deps/a; echo kept > ~/tools/b; ln .deps/a .deps/c; \
+                 mkdir .deps/shut; echo x > .deps/shut/x; chmod 000 .deps/shut; ln -s /etc/passwd .deps/link";
+    let check = "grep -qx kept .deps/a ~/tools/b .deps/c && echo spoilt > .deps/a && echo spoilt > ~/tools/b \
+                 && rm -rf .deps/shut && echo spoilt > src/main && chmod -w .deps && mkdir ~/shut && chmod 0 ~/shut";
+    let verifier = stage.verifier(stage.plan(&[setup], &[check]));
+    for _ in 0..2 {
+        let now = stage.checks(&verifier, None);
+        assert_eq!(Verification::compare(None, &now), [Verdict::Passed], "{now:?}");
+    }
+    assert_eq!(std::fs::read_to_string(stage.tree().join("src/main")).unwrap(), "source\n");
+    let left = files(&stage.folder.path().join("cache"));
+    assert_eq!(left.len(), 1, "what was used for a while is gone: {left:?}");
+}
+
+fn a_set_up_that_fails_is_told_and_not_kept(stage: &Stage) {
+    let verifier = stage.verifier(stage.plan(&["echo one", "echo two >&2; exit 3", "echo three"], &[]));
+    let set_up = stage.set_up(&verifier);
+    assert!(!set_up.works());
+    let ends: Vec<End> = set_up.commands.iter().map(|ran| ran.end).collect();
+    assert_eq!(ends, [End::Exit { code: 0 }, End::Exit { code: 3 }]);
+    assert_eq!((set_up.commands[0].output.as_str(), set_up.commands[1].errors.as_str()), ("one\n", "two\n"));
+    assert_eq!(stage.cached(), 0);
+    assert!(matches!(
+        stage.runtime.block_on(verifier.bench(set_up, &stage.tree())),
+        Err(VerifyError::Folder { .. })
+    ));
+}
+
+/// Processes of the machine that were started with this word.
+fn with_word(word: &str) -> usize {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let lines = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
+    lines.filter(|line| line.split(|byte| *byte == 0).any(|part| part == word.as_bytes())).count()
+}
+
+fn a_command_ends_in_time_with_all_that_it_started(stage: &Stage) {
+    let word = format!("8{:08}", std::process::id());
+    let script = format!("setsid sleep {word} & echo begun; sleep {word}");
+    let mut plan = stage.plan(&[], &[&script]);
+    plan.time = Duration::from_secs(1);
+    let checked = stage.checks(&stage.verifier(plan), None).checks.remove(0);
+    assert_eq!((checked.ran.end, checked.ran.output.as_str()), (End::Time, "begun\n"));
+    assert!(checked.ran.ms >= 1000 && checked.again.is_some(), "{checked:?}");
+    let begun = Instant::now();
+    while with_word(&word) > 0 {
+        assert!(begun.elapsed() < SOON, "something is left");
+    }
+}
+
+fn floods_of_output_and_files_end(stage: &Stage) {
+    let flood = stage.check("yes");
+    assert_eq!(flood.end, End::Output);
+    assert!(
+        flood.output.len() < 64 << 10 && flood.output.contains("bytes are left out"),
+        "{}",
+        flood.output.len()
+    );
+    for place in [".", "~", "/tmp"] {
+        let fill = format!(
+            "n=0; while :; do n=$((n+1)); head -c 8000000 /dev/zero > {place}/f$n || sleep 1000; done"
+        );
+        let mut plan = stage.plan(&[], &[&fill]);
+        plan.disk = 64 << 20;
+        let checked = stage.checks(&stage.verifier(plan), None);
+        assert_eq!(checked.checks[0].ran.end, End::Disk, "{place}: {checked:?}");
+    }
+    // One file alone is stopped at once.
+    let mut plan = stage.plan(&[], &["head -c 80000000 /dev/zero > one"]);
+    plan.disk = 64 << 20;
+    let ended = stage.checks(&stage.verifier(plan), None).checks.remove(0).ran.end;
+    assert!(!ended.is_success() && ended != End::Disk, "{ended:?}");
+}
+
+fn ends_are_told_as_they_are(stage: &Stage) {
+    for (script, end) in [
+        ("exit 0", End::Exit { code: 0 }),
+        ("exit 125", End::Exit { code: 125 }),
+        ("exit 127", End::Exit { code: 127 }),
+        ("kill -9 $$", End::Exit { code: 137 }),
+        (
+            "test \"$(cat src/main)\" = source && ! touch .git/x 2>/dev/null && touch made",
+            End::Exit { code: 0 },
+        ),
+    ] {
+        assert_eq!(stage.check(script).end, end, "{script}");
+    }
+    let mut plan = stage.plan(&[], &[]);
+    plan.check = vec![vec!["no-such-program".to_owned()], vec!["./src/main".to_owned()]];
+    let checked = stage.checks(&stage.verifier(plan), None);
+    assert!(checked.checks.iter().all(|check| check.ran.end == End::NoProgram), "{checked:?}");
+    let key = ["AKIA", "73U55XTPLPFT7V4S"].concat();
+    let said = stage.check(&format!("echo {key}"));
+    assert!(said.output.starts_with("AKIA") && !said.output.contains(&key), "{said:?}");
+}
+
+fn what_failed_before_and_what_is_flaky_does_not_count(stage: &Stage) {
+    let (good, bad) = ("grep -qx source src/main", "echo tried >> ~/tries; exit 4");
+    let shaky = "test -f .once || { touch .once; exit 1; }";
+    let verifier = stage.verifier(stage.plan(&[], &[good, bad, shaky]));
+    let base = stage.checks(&verifier, None);
+    assert_eq!(Verification::compare(None, &base), [Verdict::Passed, Verdict::Failed, Verdict::Flaky]);
+    std::fs::write(stage.tree().join("src/main"), "worse\n").unwrap();
+    let now = stage.checks(&verifier, Some(&base));
+    let verdicts = Verification::compare(Some(&base), &now);
+    assert_eq!(verdicts, [Verdict::Failed, Verdict::FailedBefore, Verdict::Flaky]);
+    assert!(now.checks[1].again.is_none(), "what failed before is not tried again");
+}

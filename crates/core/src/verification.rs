@@ -1,0 +1,202 @@
+//! What a repository's own checks say of a change, against what they said before it: which failures count.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// How a command came to its end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum End {
+    /// It ended, with this code; by a signal, with 128 and its number, as shells tell it.
+    Exit {
+        /// The code.
+        code: u8,
+    },
+    /// Somebody outside ended it, such as a machine without memory.
+    Killed,
+    /// It took too long.
+    Time,
+    /// It printed too much.
+    Output,
+    /// It wrote too much.
+    Disk,
+    /// There is no such program.
+    NoProgram,
+}
+
+/// What shells add to a signal's number.
+const SIGNALLED: u8 = 128;
+
+impl End {
+    /// Did it end well?
+    pub fn is_success(self) -> bool {
+        self == Self::Exit { code: 0 }
+    }
+
+    /// The code that it ended with.
+    pub fn exit_code(self) -> Option<u8> {
+        match self {
+            Self::Exit { code } => Some(code),
+            Self::Killed | Self::Time | Self::Output | Self::Disk | Self::NoProgram => None,
+        }
+    }
+
+    /// The signal that ended it, if its code says that one did.
+    pub fn signal(self) -> Option<u8> {
+        self.exit_code()
+            .and_then(|code| code.checked_sub(SIGNALLED))
+            .filter(|signal| (1..=64).contains(signal))
+    }
+}
+
+/// One command that was run.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Ran {
+    /// The program and its arguments.
+    pub argv: Vec<String>,
+    /// How it ended.
+    pub end: End,
+    /// How long it took, in milliseconds.
+    pub ms: u64,
+    /// What it printed on its standard output: beginning and end, without what has the form of a secret.
+    pub output: String,
+    /// The same of its standard error.
+    pub errors: String,
+}
+
+/// One check, tried once or twice.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Checked {
+    /// The first try.
+    pub ran: Ran,
+    /// The second, if the first failed where it should not have.
+    pub again: Option<Ran>,
+}
+
+impl Checked {
+    /// Did one of the tries end well?
+    fn passes(&self) -> bool {
+        self.ran.end.is_success() || self.again.as_ref().is_some_and(|again| again.end.is_success())
+    }
+}
+
+/// What the checks said of one state of a repository, in their order.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Verification {
+    /// The checks.
+    pub checks: Vec<Checked>,
+}
+
+/// What follows from a check.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// It passes.
+    Passed,
+    /// It passes, and failed before.
+    Fixed,
+    /// It fails, as it did before.
+    FailedBefore,
+    /// It failed once and passed then, of the very same files: it says nothing.
+    Flaky,
+    /// It fails where it did not: a second try has to tell.
+    Again,
+    /// It fails, twice, and did not before.
+    Failed,
+}
+
+impl Verdict {
+    /// Does it stop the change?
+    pub fn blocks(self) -> bool {
+        match self {
+            Self::Again | Self::Failed => true,
+            Self::Passed | Self::Fixed | Self::FailedBefore | Self::Flaky => false,
+        }
+    }
+}
+
+impl Verification {
+    /// What follows from each check of `now`, in their order. Without a baseline, and for a check that it does not have,
+    /// nothing is taken to have failed before. A check of the baseline that failed and then passed did not fail.
+    pub fn compare(baseline: Option<&Self>, now: &Self) -> Vec<Verdict> {
+        let mut before: BTreeMap<&[String], Vec<bool>> = BTreeMap::new();
+        // The last first: the same command may be there twice.
+        for check in baseline.into_iter().flat_map(|baseline| &baseline.checks).rev() {
+            before.entry(&check.ran.argv).or_default().push(check.passes());
+        }
+        let mut passed_before = |argv: &[String]| before.get_mut(argv).and_then(Vec::pop);
+        now.checks.iter().map(|check| verdict(passed_before(&check.ran.argv), check)).collect()
+    }
+}
+
+fn verdict(passed_before: Option<bool>, now: &Checked) -> Verdict {
+    match (now.ran.end.is_success(), passed_before, &now.again) {
+        (true, Some(false), _) => Verdict::Fixed,
+        (true, Some(true) | None, _) => Verdict::Passed,
+        (false, Some(false), _) => Verdict::FailedBefore,
+        (false, Some(true) | None, None) => Verdict::Again,
+        (false, Some(true) | None, Some(again)) if again.end.is_success() => Verdict::Flaky,
+        (false, Some(true) | None, Some(_)) => Verdict::Failed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ran(name: &str, end: End) -> Ran {
+        Ran { argv: vec![name.to_owned()], end, ms: 1, output: String::new(), errors: String::new() }
+    }
+
+    /// Checks with the codes of their tries.
+    fn of(checks: &[(&str, &[u8])]) -> Verification {
+        let checked = |(name, codes): &(&str, &[u8])| {
+            let mut tries = codes.iter().map(|code| ran(name, End::Exit { code: *code }));
+            Checked { ran: tries.next().unwrap(), again: tries.next() }
+        };
+        Verification { checks: checks.iter().map(checked).collect() }
+    }
+
+    #[test]
+    fn only_what_newly_fails_twice_counts() {
+        use Verdict::{Again, Failed, FailedBefore, Fixed, Flaky, Passed};
+        let before = of(&[("good", &[0]), ("bad", &[1, 1]), ("shaky", &[1, 0])]);
+        for (now, with, without) in [
+            (of(&[("good", &[0])]), Passed, Passed),
+            (of(&[("good", &[1])]), Again, Again),
+            (of(&[("good", &[1, 2])]), Failed, Failed),
+            (of(&[("good", &[1, 0])]), Flaky, Flaky),
+            (of(&[("bad", &[0])]), Fixed, Passed),
+            (of(&[("bad", &[3])]), FailedBefore, Again),
+            // What was only flaky before is no excuse.
+            (of(&[("shaky", &[1, 1])]), Failed, Failed),
+            (of(&[("new", &[1, 1])]), Failed, Failed),
+        ] {
+            assert_eq!(Verification::compare(Some(&before), &now), [with], "{now:?}");
+            assert_eq!(Verification::compare(None, &now), [without], "{now:?}");
+        }
+        let blocking: Vec<_> =
+            [Passed, Fixed, FailedBefore, Flaky, Again, Failed].map(Verdict::blocks).into();
+        assert_eq!(blocking, [false, false, false, false, true, true]);
+    }
+
+    #[test]
+    fn the_same_command_twice_is_two_checks() {
+        let before = of(&[("build", &[0]), ("test", &[1, 1]), ("build", &[1, 1])]);
+        let now = of(&[("build", &[1]), ("test", &[1]), ("build", &[1]), ("build", &[1])]);
+        let expected = [Verdict::Again, Verdict::FailedBefore, Verdict::FailedBefore, Verdict::Again];
+        assert_eq!(Verification::compare(Some(&before), &now), expected);
+    }
+
+    #[test]
+    fn whatever_is_no_exit_with_0_is_a_failure() {
+        for end in [End::Killed, End::Time, End::Output, End::Disk, End::NoProgram, End::Exit { code: 137 }] {
+            let now = Verification { checks: vec![Checked { ran: ran("x", end), again: None }] };
+            assert_eq!(Verification::compare(None, &now), [Verdict::Again], "{end:?}");
+        }
+        assert_eq!(End::Exit { code: 137 }.signal(), Some(9));
+        assert_eq!((End::Exit { code: 128 }.signal(), End::Exit { code: 1 }.signal()), (None, None));
+        assert_eq!(End::Exit { code: 255 }.signal(), None);
+    }
+}
