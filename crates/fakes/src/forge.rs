@@ -1,17 +1,23 @@
 //! [`FakeForge`]: GitHub's semantics on loopback. `routes` receives every call, `calls`, `graphql` and `git_http`
-//! answer it from `state`, `checks` are those of Apps, `app` who may call, `estate` is what becomes of whole repositories, `json` gives it GitHub's form, `diff` knows what a diff contains; `people` is what
-//! tests do, `view` what they see, `witness` who looks at each exchange, `webhook` what the forge tells, `fault` how it misbehaves.
+//! answer it from `state`: `conversation` are comments, `pulls` and `issues` what loops open, `checks` those of Apps, `push`
+//! what git brings, `app` who may call, `estate` what becomes of whole repositories, `json` GitHub's form of it all,
+//! `diff` what a diff contains; `people` is what tests do, `view` what they see, `witness` who looks at each exchange,
+//! `webhook` what the forge tells, `fault` how it misbehaves.
 
 mod app;
 mod calls;
 mod checks;
+mod conversation;
 mod diff;
 mod estate;
 mod fault;
 mod git_http;
 mod graphql;
+mod issues;
 mod json;
 mod people;
+mod pulls;
+mod push;
 mod routes;
 mod state;
 #[cfg(test)]
@@ -37,8 +43,9 @@ pub use checks::{Again, CheckRun, MAX_ANNOTATIONS, MAX_TEXT};
 pub use diff::Side;
 pub use estate::Access;
 pub use fault::{Fault, FaultKind, Reasons};
+pub use issues::IssueView;
 pub use people::{NewPull, Repo};
-pub use state::{Logged, MAX_LOGGED, Place, Status};
+pub use state::{Logged, MAX_LOGGED, Place, Status, Verdict};
 pub use view::{Comment, PullView, ReviewView};
 pub use webhook::{Chaos, DELIVERY_TIMEOUT, Delivery, Hook, MAX_QUEUED, sign_sha256};
 pub use witness::{Exchange, Witness};
@@ -261,7 +268,8 @@ impl FakeForge {
         self.shared.lock().world.calls.clone()
     }
 
-    /// What no reviewer may do and somebody did: approvals, merges, pushes, others' comments, unknown calls.
+    /// What nobody of ours may do and somebody did: approvals, merges, pushes without the right to or to the default
+    /// branch, others' comments, issues and pull requests, unknown calls.
     pub fn violations(&self) -> Vec<String> {
         self.shared.lock().world.violations.clone()
     }

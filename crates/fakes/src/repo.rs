@@ -131,6 +131,25 @@ pub struct RepoBuilder {
     refs: HashMap<String, String>,
 }
 
+/// A commit as git shows it.
+#[derive(Clone, Debug)]
+pub(crate) struct Logged {
+    pub(crate) sha: String,
+    pub(crate) parents: Vec<String>,
+    pub(crate) tree: String,
+    pub(crate) author: Signed,
+    pub(crate) committer: Signed,
+    pub(crate) message: String,
+}
+
+/// Who wrote or made a commit, and when (seconds since 1970).
+#[derive(Clone, Debug)]
+pub(crate) struct Signed {
+    pub(crate) name: String,
+    pub(crate) email: String,
+    pub(crate) at: i64,
+}
+
 /// A commit to make.
 #[derive(Clone, Copy, Debug)]
 pub struct New<'a> {
@@ -258,6 +277,59 @@ impl RepoBuilder {
             std::fs::remove_file(self.dir.join(name)).map_err(io)?;
         }
         Ok(())
+    }
+
+    /// Lets `git receive-pack` take a push: what it answers. Refs that it moved are learnt by [`Self::learn`].
+    pub(crate) fn receive(&self, more: &[&str], input: &[u8]) -> Result<Vec<u8>, GitError> {
+        let what = "git receive-pack";
+        let io = |error| GitError::Io { what: what.into(), error };
+        let mut command = git(&self.dir);
+        command.args(["receive-pack", "--stateless-rpc"]).args(more).arg(".");
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().map_err(io)?;
+        if let Some(mut stdin) = child.stdin.take() {
+            // It may stop reading when it has heard enough; its answer says why.
+            let _ = stdin.write_all(input);
+        }
+        Ok(child.wait_with_output().map_err(io)?.stdout)
+    }
+
+    /// Learns where git has moved a ref (full name) to, with the commits that it brought; none if it has not.
+    pub(crate) fn learn(&mut self, name: &str) -> Result<Option<String>, GitError> {
+        check_name(name)?;
+        let tip = run(git(&self.dir).args(["rev-parse", "--verify", "--quiet", "--end-of-options", name]))?;
+        let tip = String::from_utf8_lossy(&tip).trim().to_owned();
+        if self.tip(name) == Some(tip.as_str()) {
+            return Ok(None);
+        }
+        let history = run(git(&self.dir).args(["rev-list", "--parents", &tip]))?;
+        for line in String::from_utf8_lossy(&history).lines() {
+            let mut ids = line.split(' ').map(str::to_owned);
+            if let Some(sha) = ids.next() {
+                self.commits.entry(sha).or_insert_with(|| ids.next());
+            }
+        }
+        self.refs.insert(name.to_owned(), tip.clone());
+        Ok(Some(tip))
+    }
+
+    /// The commits that `head` has and `base` has not, oldest first.
+    pub(crate) fn log(&self, base: &str, head: &str) -> Result<Vec<Logged>, GitError> {
+        let format = "--format=%H%x00%P%x00%T%x00%an%x00%ae%x00%at%x00%cn%x00%ce%x00%ct%x00%B%x01";
+        let range = format!("{base}..{head}");
+        let log = run(git(&self.dir).args(["log", "--reverse", "--topo-order", format, &range, "--"]))?;
+        let log = String::from_utf8_lossy(&log);
+        let entries = log.split('\u{1}').map(str::trim_start).filter(|entry| !entry.is_empty());
+        let read = |entry: &str| {
+            let mut fields = entry.splitn(10, '\0').map(str::to_owned);
+            let mut next = || fields.next().unwrap_or_default();
+            let (sha, parents, tree) = (next(), next(), next());
+            let mut who = || Signed { name: next(), email: next(), at: next().parse().unwrap_or(0) };
+            let (author, committer) = (who(), who());
+            let parents = parents.split_whitespace().map(str::to_owned).collect();
+            Logged { sha, parents, tree, author, committer, message: next().trim_end().to_owned() }
+        };
+        Ok(entries.map(read).collect())
     }
 
     /// Has this repository ever had the commit?

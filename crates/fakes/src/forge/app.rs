@@ -109,6 +109,11 @@ impl Pass {
         }
     }
 
+    /// Is it a person's, or the one of a bot that is used as one?
+    pub(crate) fn is_account(&self) -> bool {
+        matches!(self, Self::Account)
+    }
+
     /// Does it show this repository?
     pub(crate) fn sees(&self, repo: &Repository) -> bool {
         match self {
@@ -374,6 +379,14 @@ impl FakeForge {
             Installation { app: app.id, owner: owner.to_owned(), permissions, suspended: None, created };
         world.apps.installations.insert(id, one);
         id
+    }
+
+    /// Gives an installation a permission, or another level of it.
+    pub fn grant(&self, installation: u64, permission: &str, level: &str) {
+        let world = &mut self.shared.lock().world;
+        if let Some(one) = world.apps.installations.get_mut(&installation) {
+            one.permissions.insert(permission.to_owned(), level.to_owned());
+        }
     }
 
     /// Takes a permission from an installation.

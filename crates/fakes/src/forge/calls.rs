@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::forge::diff::{BadPlace, Side};
 use crate::forge::routes::{Call, Reply};
 use crate::forge::state::{
-    InlineComment, Note, Place, Pull, Repository, Review, State, Status, World, visible,
+    InlineComment, Note, Place, Pull, Repository, Review, State, Status, Verdict, World, visible,
 };
 
 /// Longest comment, in characters (facts: 65,536).
@@ -18,13 +18,13 @@ const MAX_STATUSES: usize = 1_000;
 const PAGE: (usize, usize) = (30, 100);
 /// What a comment inside a review may have; file comments are not among them.
 const DRAFT_FIELDS: &[&str] = &["path", "position", "body", "line", "side", "start_line", "start_side"];
-const TOO_LONG: &str = "Body is too long (maximum is 65536 characters)";
+pub(crate) const TOO_LONG: &str = "Body is too long (maximum is 65536 characters)";
 
 pub(crate) type Answer = Result<Reply, Reply>;
 
 impl State {
     /// The pull request that the path names.
-    fn pull(&mut self, call: &Call) -> Result<(&mut World, &mut Repository, u64), Reply> {
+    pub(crate) fn pull(&mut self, call: &Call) -> Result<(&mut World, &mut Repository, u64), Reply> {
         let number = call.number("number")?;
         let (world, repo) = self.repo(call)?;
         if repo.pulls.contains_key(&number) { Ok((world, repo, number)) } else { Err(Reply::not_found()) }
@@ -41,18 +41,22 @@ pub(crate) fn user(state: &mut State, call: &Call) -> Answer {
 /// `GET /repos/{owner}/{repo}`.
 pub(crate) fn repository(state: &mut State, call: &Call) -> Answer {
     let (world, repo) = state.repo(call)?;
-    Ok(Reply::json(200, world.full_repository_json(repo)))
+    Ok(Reply::json(200, world.full_repository_json(repo, call)))
 }
 
-/// `GET /repos/{owner}/{repo}/pulls`: by `state`, `sort` created or updated, `direction`.
+/// `GET /repos/{owner}/{repo}/pulls`: by `state`, `head` (`owner:branch`), `base`, `sort` created or updated,
+/// `direction`.
 pub(crate) fn pulls(state: &mut State, call: &Call) -> Answer {
     let (world, repo) = state.repo(call)?;
     let asked = |name: &str| call.query.get(name).map(String::as_str);
     let wanted = asked("state").unwrap_or("open");
+    let from = asked("head").map(|head| head.strip_prefix(&format!("{}:", repo.owner)).unwrap_or(head));
     let mut numbers: Vec<u64> = repo
         .pulls
         .values()
         .filter(|pull| wanted == "all" || pull.open == (wanted == "open"))
+        .filter(|pull| from.is_none_or(|from| pull.head_ref == from))
+        .filter(|pull| asked("base").is_none_or(|base| pull.base_ref == base))
         .map(|pull| pull.number)
         .collect();
     let by_update = asked("sort") == Some("updated");
@@ -117,21 +121,6 @@ fn list_inline(state: &mut State, call: &Call, review: Option<u64>) -> Answer {
     Ok(page.reply(world, call, ids.len(), shown))
 }
 
-/// `GET …/issues/{number}/comments`, oldest first.
-pub(crate) fn summary_comments(state: &mut State, call: &Call) -> Answer {
-    let (world, repo, number) = state.pull(call)?;
-    let pull = repo.pulls.get_mut(&number).ok_or_else(Reply::not_found)?;
-    let ids = visible(pull.summary.iter_mut());
-    let pull = repo.pulls.get(&number).ok_or_else(Reply::not_found)?;
-    let page = Page::of(call);
-    let shown = page.cut(&ids).iter().filter_map(|id| {
-        let comment = pull.summary.iter().find(|comment| comment.id == *id)?;
-        Some(world.summary_json(repo, pull, comment))
-    });
-    let shown = shown.collect();
-    Ok(page.reply(world, call, ids.len(), shown))
-}
-
 /// `GET …/commits/{sha}/statuses`, newest first.
 pub(crate) fn statuses(state: &mut State, call: &Call) -> Answer {
     let (world, repo) = state.repo(call)?;
@@ -190,6 +179,7 @@ pub(crate) fn create_review(state: &mut State, call: &Call) -> Answer {
         id: world.id(),
         author: call.login.clone(),
         body: text.to_owned(),
+        state: Verdict::Commented,
         commit: spot.commit.clone(),
         created: world.now(),
     };
@@ -275,6 +265,7 @@ pub(crate) fn add_inline(
         id: world.id(),
         author: author.to_owned(),
         body: String::new(),
+        state: Verdict::Commented,
         commit,
         created: note.created,
     };
@@ -378,7 +369,7 @@ fn place_of(comment: &Value) -> Result<Place, &'static str> {
 }
 
 /// Text must be there, and not too long.
-fn check_body(body: &str) -> Result<(), String> {
+pub(crate) fn check_body(body: &str) -> Result<(), String> {
     if body.trim().is_empty() {
         Err("Body can't be blank".into())
     } else if body.chars().count() > MAX_COMMENT {
@@ -395,54 +386,9 @@ fn refused(errors: Vec<String>) -> Reply {
 
 // ----------------------------------------------------------------------------------- comments, statuses
 
-/// `POST …/issues/{number}/comments`.
-pub(crate) fn create_summary(state: &mut State, call: &Call) -> Answer {
-    let (world, repo, number) = state.pull(call)?;
-    let body = summary_body(call)?;
-    let comment = world.note(&call.login, body);
-    let pull = repo.pulls.get_mut(&number).ok_or_else(Reply::not_found)?;
-    pull.updated = comment.created;
-    pull.summary.push(comment.clone());
-    let pull = repo.pulls.get(&number).ok_or_else(Reply::not_found)?;
-    Ok(Reply::json(201, world.summary_json(repo, pull, &comment)))
-}
-
-fn summary_body(call: &Call) -> Result<&str, Reply> {
-    let body = call.body["body"].as_str().unwrap_or_default();
-    check_body(body).map(|()| body).map_err(|error| {
-        let (code, field) =
-            if error == TOO_LONG { ("unprocessable", "data") } else { ("missing_field", "body") };
-        Reply::invalid("IssueComment", field, code, &error)
-    })
-}
-
-/// `PATCH …/issues/comments/{id}`.
-pub(crate) fn update_summary(state: &mut State, call: &Call) -> Answer {
-    let (number, id) = find(state, call, |pull| pull.summary.iter().collect())?;
-    let (world, repo) = state.repo(call)?;
-    let body = summary_body(call)?.to_owned();
-    let now = world.now();
-    let pull = repo.pulls.get_mut(&number).ok_or_else(Reply::not_found)?;
-    let comment = pull.summary.iter_mut().find(|comment| comment.id == id).ok_or_else(Reply::not_found)?;
-    (comment.body, comment.updated) = (body, now);
-    let comment = comment.clone();
-    let pull = repo.pulls.get(&number).ok_or_else(Reply::not_found)?;
-    Ok(Reply::json(200, world.summary_json(repo, pull, &comment)))
-}
-
-/// `DELETE …/issues/comments/{id}`.
-pub(crate) fn delete_summary(state: &mut State, call: &Call) -> Answer {
-    let (number, id) = find(state, call, |pull| pull.summary.iter().collect())?;
-    let (_, repo) = state.repo(call)?;
-    let pull = repo.pulls.get_mut(&number).ok_or_else(Reply::not_found)?;
-    let comment = pull.summary.iter_mut().find(|comment| comment.id == id).ok_or_else(Reply::not_found)?;
-    comment.deleted = true;
-    Ok(Reply::done())
-}
-
 /// `PATCH …/pulls/comments/{id}`.
 pub(crate) fn update_inline(state: &mut State, call: &Call) -> Answer {
-    let (number, id) = find(state, call, |pull| pull.inline.iter().map(|comment| &comment.note).collect())?;
+    let (number, id) = find(state, call)?;
     let (world, repo) = state.repo(call)?;
     let body = call.body["body"].as_str().unwrap_or_default();
     check_body(body).map_err(|error| Reply::invalid("PullRequestReviewComment", "body", "custom", &error))?;
@@ -469,19 +415,20 @@ pub(crate) fn inline_comment(state: &mut State, call: &Call) -> Answer {
 
 /// `DELETE …/pulls/comments/{id}`: its answers stay.
 pub(crate) fn delete_inline(state: &mut State, call: &Call) -> Answer {
-    let (number, id) = find(state, call, |pull| pull.inline.iter().map(|comment| &comment.note).collect())?;
+    let (number, id) = find(state, call)?;
     let (_, repo) = state.repo(call)?;
     let pull = repo.pulls.get_mut(&number).ok_or_else(Reply::not_found)?;
     pull.comment(id).ok_or_else(Reply::not_found)?.note.deleted = true;
     Ok(Reply::done())
 }
 
-/// The pull request and id of the comment that the path names. Only its author may touch it.
-fn find(state: &mut State, call: &Call, notes: fn(&Pull) -> Vec<&Note>) -> Result<(u64, u64), Reply> {
+/// The pull request and id of the comment on code that the path names. Only its author may touch it.
+fn find(state: &mut State, call: &Call) -> Result<(u64, u64), Reply> {
     let id = call.number("id")?;
     let (world, repo) = state.repo(call)?;
     let found = repo.pulls.values().find_map(|pull| {
-        notes(pull).into_iter().find(|note| note.id == id && !note.deleted).map(|note| (pull.number, note))
+        let mut notes = pull.inline.iter().map(|comment| &comment.note);
+        notes.find(|note| note.id == id && !note.deleted).map(|note| (pull.number, note))
     });
     let (number, note) = found.ok_or_else(Reply::not_found)?;
     if note.author == call.login {

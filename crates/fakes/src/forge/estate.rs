@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::forge::app::Pass;
 use crate::forge::calls::{Answer, Page};
 use crate::forge::people::{Repo, run};
 use crate::forge::routes::{Call, Reply};
@@ -62,13 +63,27 @@ impl Repository {
         }
     }
 
-    /// The permission of an account, in GitHub's older words and as the name of a role.
-    fn permission(&self, login: &str) -> (&'static str, String) {
-        let role = match self.permissions.get(login) {
+    /// May whoever calls push, and change what others wrote?
+    pub(crate) fn may_push(&self, call: &Call) -> bool {
+        match &call.pass {
+            Pass::Account => ["admin", "write"].contains(&self.permission(&call.login).0),
+            Pass::App(_) => false,
+            pass @ Pass::Installation { .. } => pass.holds("contents", true),
+        }
+    }
+
+    /// The role of an account.
+    pub(crate) fn role(&self, login: &str) -> &str {
+        match self.permissions.get(login) {
             Some(role) => role.as_str(),
             None if login == self.owner => "admin",
             None => "none",
-        };
+        }
+    }
+
+    /// The permission of an account, in GitHub's older words and as the name of a role.
+    pub(crate) fn permission(&self, login: &str) -> (&'static str, String) {
+        let role = self.role(login);
         let word = match role {
             "admin" => "admin",
             "write" | "maintain" => "write",
@@ -86,7 +101,7 @@ pub(crate) fn repository_by_id(state: &mut State, call: &Call) -> Answer {
     let id = call.number("id")?;
     let repo = state.repos.values().find(|repo| repo.id == id).ok_or_else(Reply::not_found)?;
     repo.admits(call)?;
-    Ok(Reply::json(200, state.world.full_repository_json(repo)))
+    Ok(Reply::json(200, state.world.full_repository_json(repo, call)))
 }
 
 /// `GET /user/repos`.
@@ -117,20 +132,19 @@ fn listed(state: &State, call: &Call) -> (Page, usize, Vec<Value>) {
     (page, all.len(), shown)
 }
 
-/// `GET …/issues/comments`: those on all pull requests, by `since`, `sort` created or updated, `direction`.
+/// `GET …/issues/comments`: those on all pull requests and issues, by `since`, `sort` created or updated, `direction`.
 pub(crate) fn repository_comments(state: &mut State, call: &Call) -> Answer {
     let (world, repo) = state.repo(call)?;
     let order = Order::of(call, "IssueComment")?;
     let mut found: Vec<(i64, u64, u64)> = Vec::new();
-    for pull in repo.pulls.values_mut() {
-        order.collect(pull.number, pull.summary.iter_mut(), &mut found);
+    for number in repo.numbers() {
+        order.collect(number, repo.notes_mut(number).into_iter().flatten(), &mut found);
     }
     order.sort(&mut found);
     let page = Page::of(call);
     let shown = page.cut(&found).iter().filter_map(|(_, id, number)| {
-        let pull = repo.pulls.get(number)?;
-        let comment = pull.summary.iter().find(|comment| comment.id == *id)?;
-        Some(world.summary_json(repo, pull, comment))
+        let comment = repo.notes(*number).iter().find(|comment| comment.id == *id)?;
+        Some(world.summary_json(repo, *number, comment))
     });
     let shown = shown.collect();
     Ok(page.reply(world, call, found.len(), shown))
@@ -206,12 +220,12 @@ impl Order {
 pub(crate) fn summary_comment(state: &mut State, call: &Call) -> Answer {
     let id = call.number("id")?;
     let (world, repo) = state.repo(call)?;
-    let found = repo.pulls.values().find_map(|pull| {
-        let mut there = pull.summary.iter().filter(|comment| !comment.deleted);
-        there.find(|comment| comment.id == id).map(|comment| (pull, comment))
+    let found = repo.numbers().into_iter().find_map(|number| {
+        let mut there = repo.notes(number).iter().filter(|comment| !comment.deleted);
+        there.find(|comment| comment.id == id).map(|comment| (number, comment))
     });
-    let (pull, comment) = found.ok_or_else(Reply::not_found)?;
-    Ok(Reply::json(200, world.summary_json(repo, pull, comment)))
+    let (number, comment) = found.ok_or_else(Reply::not_found)?;
+    Ok(Reply::json(200, world.summary_json(repo, number, comment)))
 }
 
 /// `GET …/collaborators/{login}/permission`.

@@ -1,4 +1,4 @@
-//! Git over HTTP: `git upload-pack` itself behind the two calls of the smart protocol.
+//! Git over HTTP: `git upload-pack` itself behind the two calls of the smart protocol. What git brings is in `push`.
 
 use std::io::Read;
 use std::path::PathBuf;
@@ -12,8 +12,8 @@ use bytes::Bytes;
 use flate2::read::GzDecoder;
 use tokio::io::AsyncWriteExt;
 
-use crate::forge::Shared;
 use crate::forge::routes::{Call, Reply};
+use crate::forge::{Shared, push};
 use crate::repo::{hermetic, program};
 
 /// Largest unpacked request, in bytes: wants and haves, 50 bytes each.
@@ -36,18 +36,15 @@ pub(crate) fn token(headers: &HeaderMap) -> Option<String> {
 
 /// `GET /{owner}/{repo}.git/info/refs`.
 pub(crate) async fn refs(shared: &Arc<Shared>, headers: &HeaderMap, call: &Call) -> Reply {
+    match call.query.get("service").map(String::as_str) {
+        Some(SERVICE) => {}
+        Some(push::SERVICE) => return push::refs(shared, call),
+        Some(_) | None => return Reply::bytes(403, "text/plain", "only the smart protocol is served\n"),
+    }
     let dir = match folder(shared, headers, call) {
         Ok(dir) => dir,
         Err(refused) => return refused,
     };
-    match call.query.get("service").map(String::as_str) {
-        Some(SERVICE) => {}
-        Some("git-receive-pack") => {
-            shared.lock().world.violation(format!("a push over git: {}", call.path));
-            return Reply::bytes(403, "text/plain", "pushes are refused here\n");
-        }
-        Some(_) | None => return Reply::bytes(403, "text/plain", "only the smart protocol is served\n"),
-    }
     let version = protocol(headers);
     // Protocol 2 announces itself; the older ones begin with the service's name.
     let mut answer = Vec::new();
@@ -70,16 +67,9 @@ pub(crate) async fn pack(shared: &Arc<Shared>, headers: &HeaderMap, call: &Call,
         Ok(dir) => dir,
         Err(refused) => return refused,
     };
-    let zipped =
-        headers.get(header::CONTENT_ENCODING).is_some_and(|coding| coding == "gzip" || coding == "x-gzip");
-    let body = if zipped {
-        let mut plain = Vec::new();
-        match GzDecoder::new(body.as_ref()).take(MAX_REQUEST).read_to_end(&mut plain) {
-            Ok(_) => plain.into(),
-            Err(error) => return Reply::bytes(400, "text/plain", format!("the body is not gzip: {error}\n")),
-        }
-    } else {
-        body
+    let body = match unpacked(headers, body) {
+        Ok(body) => body,
+        Err(refused) => return refused,
     };
     match upload_pack(&dir, &[], protocol(headers), body).await {
         Ok(output) => uncached(Reply::bytes(200, "application/x-git-upload-pack-result", output)),
@@ -87,7 +77,21 @@ pub(crate) async fn pack(shared: &Arc<Shared>, headers: &HeaderMap, call: &Call,
     }
 }
 
-fn uncached(mut reply: Reply) -> Reply {
+/// A request's body as it was before it was packed.
+pub(crate) fn unpacked(headers: &HeaderMap, body: Bytes) -> Result<Bytes, Reply> {
+    let zipped =
+        headers.get(header::CONTENT_ENCODING).is_some_and(|coding| coding == "gzip" || coding == "x-gzip");
+    if !zipped {
+        return Ok(body);
+    }
+    let mut plain = Vec::new();
+    match GzDecoder::new(body.as_ref()).take(MAX_REQUEST).read_to_end(&mut plain) {
+        Ok(_) => Ok(plain.into()),
+        Err(error) => Err(Reply::bytes(400, "text/plain", format!("the body is not gzip: {error}\n"))),
+    }
+}
+
+pub(crate) fn uncached(mut reply: Reply) -> Reply {
     reply.headers.push(("cache-control", "no-cache, max-age=0, must-revalidate".into()));
     reply
 }
@@ -96,19 +100,30 @@ fn protocol(headers: &HeaderMap) -> Option<String> {
     headers.get("git-protocol").and_then(|value| value.to_str().ok()).map(str::to_owned)
 }
 
+/// The refusal of somebody who is not known.
+pub(crate) fn who_are_you() -> Reply {
+    let mut refused = Reply::bytes(401, "text/plain", "a known token is needed\n");
+    refused.headers.push(("www-authenticate", "Basic realm=\"GitHub\"".into()));
+    refused
+}
+
+/// The repository that a call names.
+pub(crate) fn key(call: &Call) -> String {
+    let name = call.param("repo").strip_suffix(".git").unwrap_or(call.param("repo"));
+    format!("{}/{name}", call.param("owner")).to_lowercase()
+}
+
 /// The folder of the repository a call names, if the caller may read it.
 fn folder(shared: &Shared, headers: &HeaderMap, call: &Call) -> Result<PathBuf, Reply> {
     let state = shared.lock();
     let sent = headers.contains_key(header::AUTHORIZATION);
     if call.login.is_empty() && (sent || state.world.private_git) {
-        let mut refused = Reply::bytes(401, "text/plain", "a known token is needed\n");
-        refused.headers.push(("www-authenticate", "Basic realm=\"GitHub\"".into()));
-        return Err(refused);
+        return Err(who_are_you());
     }
-    let name = call.param("repo").strip_suffix(".git").unwrap_or(call.param("repo"));
-    let key = format!("{}/{name}", call.param("owner")).to_lowercase();
-    let repo =
-        state.repos.get(&key).ok_or_else(|| Reply::bytes(404, "text/plain", "Repository not found.\n"))?;
+    let repo = state
+        .repos
+        .get(&key(call))
+        .ok_or_else(|| Reply::bytes(404, "text/plain", "Repository not found.\n"))?;
     if !call.pass.sees(repo) || !call.pass.holds("contents", false) {
         return Err(Reply::bytes(404, "text/plain", "Repository not found.\n"));
     }

@@ -1,4 +1,4 @@
-//! The three operations that only GraphQL has: review threads, and resolving them. A query is not parsed but
+//! The operations that only GraphQL has: review threads, resolving them, and making a pull request a draft or ready. A query is not parsed but
 //! searched, for the operation's name and its arguments, literal or by variable.
 
 mod select;
@@ -6,6 +6,7 @@ mod select;
 use serde_json::{Value, json};
 
 use crate::forge::json::time;
+use crate::forge::pulls;
 use crate::forge::routes::{Call, Reply};
 use crate::forge::state::{InlineComment, Lines, Pull, Repository, State, World, node_id, visible};
 
@@ -15,11 +16,16 @@ const MAX_NODES: usize = 100;
 const FORBIDDEN: &[&str] =
     &["mergePullRequest", "addPullRequestReview", "submitPullRequestReview", "closePullRequest", "deleteRef"];
 
+/// Making a pull request a draft, and ready.
+const DRAFTS: &[(&str, bool)] =
+    &[("convertPullRequestToDraft", true), ("markPullRequestReadyForReview", false)];
+
 /// `POST /graphql`. Errors are in the body, with status 200, as at GitHub.
 pub(crate) fn graphql(state: &mut State, call: &Call) -> Result<Reply, Reply> {
     let (query, variables) = (call.body["query"].as_str().unwrap_or_default(), &call.body["variables"]);
     let asks = |name: &str| names(query, name).next().is_some();
-    let writes = asks("resolveReviewThread") || asks("unresolveReviewThread");
+    let drafts = DRAFTS.iter().find(|(name, _)| asks(name));
+    let writes = asks("resolveReviewThread") || asks("unresolveReviewThread") || drafts.is_some();
     let reads = asks("reviewThreads");
     let data = if (reads || writes) && !call.pass.holds("pull_requests", writes) {
         failed("FORBIDDEN", "Resource not accessible by integration")
@@ -30,6 +36,8 @@ pub(crate) fn graphql(state: &mut State, call: &Call) -> Result<Reply, Reply> {
         set_resolved(state, call, "resolveReviewThread", query, variables, true)
     } else if asks("unresolveReviewThread") {
         set_resolved(state, call, "unresolveReviewThread", query, variables, false)
+    } else if let Some((operation, draft)) = drafts {
+        set_draft(state, call, (operation, *draft), query, variables)?
     } else if asks("reviewThreads") {
         review_threads(state, query, variables, call)?
     } else if asks("viewer") {
@@ -178,6 +186,25 @@ fn set_resolved(
     }
     let id = strings.first().cloned().unwrap_or_default();
     failed("NOT_FOUND", &format!("Could not resolve to a node with the global id of '{id}'."))
+}
+
+/// Makes the pull request that the query or its variables name a draft, or ready.
+fn set_draft(
+    state: &mut State,
+    call: &Call,
+    (operation, draft): (&str, bool),
+    query: &str,
+    variables: &Value,
+) -> Result<Value, Reply> {
+    let mut strings = Vec::new();
+    strings_in(variables, &mut strings);
+    strings.extend(query.split('"').skip(1).step_by(2).map(str::to_owned));
+    let id = strings.first().cloned().unwrap_or_default();
+    if pulls::set_draft(state, call, &strings, draft)? {
+        let pull = json!({"id": id, "isDraft": draft});
+        return Ok(json!({"data": {operation: {"clientMutationId": null, "pullRequest": pull}}}));
+    }
+    Ok(failed("NOT_FOUND", &format!("Could not resolve to a node with the global id of '{id}'.")))
 }
 
 fn failed(kind: &str, message: &str) -> Value {

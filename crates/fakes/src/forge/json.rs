@@ -2,8 +2,10 @@
 
 use serde_json::{Value, json};
 
+use crate::forge::app::Pass;
 use crate::forge::diff::{Side, Stats};
 use crate::forge::estate::Access;
+use crate::forge::routes::Call;
 use crate::forge::state::{InlineComment, Lines, Note, Pull, Repository, Review, Status, World, node_id};
 
 /// The addresses of a user: field, and what follows the user's own address.
@@ -117,8 +119,15 @@ impl World {
     }
 
     /// A repository that was asked for by itself (`full-repository`).
-    pub(crate) fn full_repository_json(&self, repo: &Repository) -> Value {
-        with(self.repository_json(repo), json!({"network_count": repo.forks.len(), "subscribers_count": 1}))
+    pub(crate) fn full_repository_json(&self, repo: &Repository, call: &Call) -> Value {
+        let push = matches!(call.pass, Pass::Account) && repo.may_push(call);
+        // An installation's permissions are not those of an account: nothing is said of them here.
+        let permissions =
+            json!({"admin": false, "maintain": false, "push": push, "triage": push, "pull": true});
+        let more = json!({
+            "network_count": repo.forks.len(), "subscribers_count": 1, "permissions": permissions,
+        });
+        with(self.repository_json(repo), more)
     }
 
     /// A repository, inside other objects and in lists (`repository`).
@@ -177,7 +186,8 @@ impl World {
             "created_at": time(pull.created), "updated_at": time(pull.updated),
             "closed_at": pull.closed.map(time), "merged_at": merged.and(pull.closed).map(time),
             "merge_commit_sha": merged.map(|_| head), "assignee": null, "assignees": [],
-            "requested_reviewers": [], "requested_teams": [], "labels": [], "milestone": null, "draft": pull.draft,
+            "requested_reviewers": [], "requested_teams": [], "labels": self.labels_json(repo, &pull.labels),
+            "milestone": null, "draft": pull.draft,
             "commits_url": format!("{own}/commits"), "review_comments_url": format!("{own}/comments"),
             "review_comment_url": format!("{api}/pulls/comments{{/number}}"),
             "comments_url": format!("{issue}/comments"), "statuses_url": statuses,
@@ -222,7 +232,7 @@ impl World {
             "url": own, "repository_url": api, "labels_url": format!("{own}/labels{{/name}}"),
             "comments_url": format!("{own}/comments"), "events_url": format!("{own}/events"), "html_url": page,
             "id": pull.id, "node_id": node_id("PullRequest", pull.id), "number": number, "title": pull.title,
-            "user": self.user_json(&pull.author), "labels": [], "state": if pull.open { "open" } else { "closed" },
+            "user": self.user_json(&pull.author), "labels": self.labels_json(repo, &pull.labels), "state": if pull.open { "open" } else { "closed" },
             "locked": false, "assignee": null, "assignees": [], "milestone": null,
             "comments": pull.summary.iter().filter(|comment| !comment.deleted).count(),
             "created_at": time(pull.created), "updated_at": time(pull.updated), "closed_at": pull.closed.map(time),
@@ -247,13 +257,14 @@ impl World {
         })
     }
 
-    /// A comment on the pull request itself (`issue-comment`).
-    pub(crate) fn summary_json(&self, repo: &Repository, pull: &Pull, note: &Note) -> Value {
+    /// A comment in the conversation of a pull request or an issue (`issue-comment`).
+    pub(crate) fn summary_json(&self, repo: &Repository, number: u64, note: &Note) -> Value {
         let (base, name) = (&self.base_url, repo.full_name());
         let url = format!("{base}/repos/{name}/issues/comments/{}", note.id);
+        let kind = if repo.pulls.contains_key(&number) { "pull" } else { "issues" };
         let more = json!({
-            "html_url": format!("{base}/{name}/pull/{}#issuecomment-{}", pull.number, note.id),
-            "issue_url": format!("{base}/repos/{name}/issues/{}", pull.number),
+            "html_url": format!("{base}/{name}/{kind}/{number}#issuecomment-{}", note.id),
+            "issue_url": format!("{base}/repos/{name}/issues/{number}"),
             "performed_via_github_app": null,
         });
         with(self.note_json(repo, note, "IssueComment", url), more)
@@ -314,7 +325,7 @@ impl World {
         let pull_url = format!("{base}/repos/{name}/pulls/{}", pull.number);
         json!({
             "id": review.id, "node_id": node_id("PullRequestReview", review.id),
-            "user": self.user_json(&review.author), "body": review.body, "state": "COMMENTED", "html_url": page,
+            "user": self.user_json(&review.author), "body": review.body, "state": review.state.as_str(), "html_url": page,
             "pull_request_url": pull_url, "author_association": association(repo, &review.author),
             "_links": {"html": href(&page), "pull_request": href(&pull_url)},
             "submitted_at": time(review.created), "commit_id": review.commit,
@@ -335,7 +346,7 @@ impl World {
 }
 
 /// The reactions to a thing at this address: nobody reacts here.
-fn no_reactions(url: &str) -> Value {
+pub(crate) fn no_reactions(url: &str) -> Value {
     json!({
         "url": format!("{url}/reactions"), "total_count": 0, "+1": 0, "-1": 0, "laugh": 0, "hooray": 0,
         "confused": 0, "heart": 0, "rocket": 0, "eyes": 0,
@@ -343,7 +354,7 @@ fn no_reactions(url: &str) -> Value {
 }
 
 /// What somebody is to a repository, in GitHub's word.
-fn association(repo: &Repository, login: &str) -> &'static str {
+pub(crate) fn association(repo: &Repository, login: &str) -> &'static str {
     if login == repo.owner {
         "OWNER"
     } else if repo.forks.contains_key(login) || login.ends_with("[bot]") {

@@ -1,15 +1,15 @@
 //! What people do to a repository: push, open, close, comment, answer, resolve.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
 use crate::forge::diff::{Diffs, Side};
 use crate::forge::estate::Access;
-use crate::forge::state::{Place, Pull, Repository, State, World, ref_name};
+use crate::forge::state::{Note, Place, Pull, Repository, State, World, ref_name};
 use crate::forge::view::{PullView, view};
-use crate::forge::{FakeError, FakeForge, Shared, calls};
+use crate::forge::{FakeError, FakeForge, Shared, calls, pulls};
 use crate::repo::{Commit, New, RepoBuilder};
 
 /// The branch of a new repository.
@@ -86,6 +86,9 @@ impl FakeForge {
                 git,
                 diffs: Diffs::default(),
                 pulls: BTreeMap::new(),
+                issues: BTreeMap::new(),
+                labels: BTreeMap::new(),
+                protected: BTreeSet::new(),
                 statuses: Vec::new(),
                 checks: Vec::new(),
                 forks: BTreeMap::new(),
@@ -239,45 +242,7 @@ impl Repo {
 
     /// Opens a pull request; its number.
     pub async fn open(&self, new: NewPull) -> Result<u64, FakeError> {
-        self.with(move |world, repo| {
-            let (head, base) = (tip(repo, &new.head)?, tip(repo, &new.base)?);
-            if repo
-                .pulls
-                .values()
-                .any(|pull| pull.open && pull.head_ref == new.head && pull.base_ref == new.base)
-            {
-                return Err(FakeError::Refused(format!("a pull request already exists for {}", new.head)));
-            }
-            world.account(&new.author);
-            let number = repo.pulls.keys().next_back().copied().unwrap_or(0) + 1;
-            repo.git.set_ref(&format!("refs/pull/{number}/head"), &head)?;
-            let now = world.now();
-            let pull = Pull {
-                id: world.id(),
-                number,
-                title: new.title,
-                body: new.body,
-                author: new.author.clone(),
-                head_ref: new.head,
-                head,
-                base_ref: new.base,
-                base,
-                draft: new.draft,
-                open: true,
-                merged_by: None,
-                created: now,
-                updated: now,
-                closed: None,
-                stale: None,
-                summary: Vec::new(),
-                inline: Vec::new(),
-                reviews: Vec::new(),
-            };
-            repo.pulls.insert(number, pull);
-            world.emit(repo, number, "opened", &new.author, Value::Null)?;
-            Ok(number)
-        })
-        .await
+        self.with(move |world, repo| pulls::open(world, repo, new)).await
     }
 
     /// Closes a pull request without merging.
@@ -346,14 +311,14 @@ impl Repo {
         .await
     }
 
-    /// Comments on a pull request; the comment's id.
+    /// Comments on a pull request or an issue; the comment's id.
     pub async fn comment(&self, number: u64, author: &str, body: &str) -> Result<u64, FakeError> {
         let (author, body) = (author.to_owned(), body.to_owned());
         self.with(move |world, repo| {
-            there(repo, number)?;
+            let notes = notes(repo, number)?;
             let comment = world.note(&author, &body);
             let id = comment.id;
-            there(repo, number)?.summary.push(comment);
+            notes.push(comment);
             world.emit_comment(repo, number, id, "created");
             Ok(id)
         })
@@ -365,11 +330,11 @@ impl Repo {
         let body = body.to_owned();
         self.with(move |world, repo| {
             let now = world.now();
-            if let Some(comment) = there(repo, number)?.comment(id) {
+            if let Some(comment) = repo.pulls.get_mut(&number).and_then(|pull| pull.comment(id)) {
                 (comment.note.body, comment.note.updated) = (body, now);
                 return Ok(world.emit_inline(repo, number, id, "edited")?);
             }
-            let mut comments = there(repo, number)?.summary.iter_mut();
+            let mut comments = notes(repo, number)?.iter_mut();
             let comment = comments.find(|comment| comment.id == id && !comment.deleted);
             let comment = comment.ok_or_else(|| FakeError::Missing(format!("comment {id}")))?;
             (comment.body, comment.updated) = (body, now);
@@ -426,10 +391,12 @@ impl Repo {
     /// Deletes a comment of either kind.
     pub async fn delete_comment(&self, number: u64, comment: u64) -> Result<(), FakeError> {
         self.with(move |_, repo| {
-            let pull = there(repo, number)?;
-            let inline = pull.inline.iter_mut().map(|comment| &mut comment.note);
-            let mut notes = inline.chain(pull.summary.iter_mut());
-            let note = notes.find(|note| note.id == comment && !note.deleted);
+            let is = |note: &&mut Note| note.id == comment && !note.deleted;
+            let mut inline = repo.pulls.values_mut().flat_map(|pull| &mut pull.inline).map(|of| &mut of.note);
+            let note = match inline.find(is) {
+                Some(note) => Some(note),
+                None => notes(repo, number)?.iter_mut().find(is),
+            };
             note.map(|note| note.deleted = true)
                 .ok_or_else(|| FakeError::Missing(format!("comment {comment}")))
         })
@@ -475,16 +442,21 @@ impl Repo {
     }
 }
 
-fn tip(repo: &Repository, branch: &str) -> Result<String, FakeError> {
+pub(crate) fn tip(repo: &Repository, branch: &str) -> Result<String, FakeError> {
     let missing = || FakeError::Missing(format!("branch {branch}"));
     repo.git.tip(&ref_name(branch)).map(str::to_owned).ok_or_else(missing)
 }
 
-fn there(repo: &mut Repository, number: u64) -> Result<&mut Pull, FakeError> {
+pub(crate) fn there(repo: &mut Repository, number: u64) -> Result<&mut Pull, FakeError> {
     repo.pulls.get_mut(&number).ok_or_else(|| FakeError::Missing(format!("pull request {number}")))
 }
 
-fn open_from(repo: &Repository, branch: &str) -> Vec<u64> {
+/// The conversation of a pull request or an issue.
+fn notes(repo: &mut Repository, number: u64) -> Result<&mut Vec<Note>, FakeError> {
+    repo.notes_mut(number).ok_or_else(|| FakeError::Missing(format!("pull request or issue {number}")))
+}
+
+pub(crate) fn open_from(repo: &Repository, branch: &str) -> Vec<u64> {
     repo.pulls.values().filter(|pull| pull.open && pull.head_ref == branch).map(|pull| pull.number).collect()
 }
 
@@ -516,7 +488,7 @@ fn push(
 }
 
 /// A branch has moved: so have the pull requests from it and to it.
-fn pushed(
+pub(crate) fn pushed(
     world: &mut World,
     repo: &mut Repository,
     branch: &str,
@@ -540,7 +512,7 @@ fn pushed(
     Ok(())
 }
 
-fn close(
+pub(crate) fn close(
     world: &mut World,
     repo: &mut Repository,
     number: u64,

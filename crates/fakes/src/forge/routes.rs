@@ -17,7 +17,9 @@ use crate::forge::app::Pass;
 use crate::forge::fault::{FaultKind, Reasons};
 use crate::forge::state::{Logged, MAX_LOGGED, State};
 use crate::forge::witness::Exchange;
-use crate::forge::{Shared, app, calls, checks, estate, git_http, graphql};
+use crate::forge::{
+    Shared, app, calls, checks, conversation, estate, git_http, graphql, issues, pulls, push,
+};
 use crate::repo::GitError;
 use crate::server::HangUp;
 
@@ -159,7 +161,16 @@ const ROUTES: &[(MethodFilter, &str, Action)] = {
         (GET, "/repos/{owner}/{repo}/issues/comments", Rest(estate::repository_comments)),
         (GET, "/repos/{owner}/{repo}/issues/comments/{id}", Rest(estate::summary_comment)),
         (GET, "/repos/{owner}/{repo}", Rest(calls::repository)),
+        (GET, "/repos/{owner}/{repo}/issues", Rest(issues::list)),
+        (POST, "/repos/{owner}/{repo}/issues", Rest(issues::create)),
+        (GET, "/repos/{owner}/{repo}/issues/{number}", Rest(issues::one)),
+        (PATCH, "/repos/{owner}/{repo}/issues/{number}", Rest(issues::update)),
+        (POST, "/repos/{owner}/{repo}/issues/{number}/labels", Rest(issues::add_labels)),
         (GET, "/repos/{owner}/{repo}/pulls", Rest(calls::pulls)),
+        (POST, "/repos/{owner}/{repo}/pulls", Rest(pulls::create)),
+        (PATCH, "/repos/{owner}/{repo}/pulls/{number}", Rest(pulls::update)),
+        (GET, "/repos/{owner}/{repo}/pulls/{number}/commits", Rest(pulls::commits)),
+        (GET, "/repos/{owner}/{repo}/pulls/{number}/reviews", Rest(pulls::reviews)),
         (GET, "/repos/{owner}/{repo}/pulls/comments", Rest(estate::repository_inline)),
         (GET, "/repos/{owner}/{repo}/pulls/{number}", Rest(calls::pull)),
         (GET, "/repos/{owner}/{repo}/pulls/{number}/comments", Rest(calls::inline_comments)),
@@ -170,10 +181,10 @@ const ROUTES: &[(MethodFilter, &str, Action)] = {
         (GET, "/repos/{owner}/{repo}/pulls/comments/{id}", Rest(calls::inline_comment)),
         (PATCH, "/repos/{owner}/{repo}/pulls/comments/{id}", Rest(calls::update_inline)),
         (DELETE, "/repos/{owner}/{repo}/pulls/comments/{id}", Rest(calls::delete_inline)),
-        (GET, "/repos/{owner}/{repo}/issues/{number}/comments", Rest(calls::summary_comments)),
-        (POST, "/repos/{owner}/{repo}/issues/{number}/comments", Rest(calls::create_summary)),
-        (PATCH, "/repos/{owner}/{repo}/issues/comments/{id}", Rest(calls::update_summary)),
-        (DELETE, "/repos/{owner}/{repo}/issues/comments/{id}", Rest(calls::delete_summary)),
+        (GET, "/repos/{owner}/{repo}/issues/{number}/comments", Rest(conversation::list)),
+        (POST, "/repos/{owner}/{repo}/issues/{number}/comments", Rest(conversation::create)),
+        (PATCH, "/repos/{owner}/{repo}/issues/comments/{id}", Rest(conversation::update)),
+        (DELETE, "/repos/{owner}/{repo}/issues/comments/{id}", Rest(conversation::delete)),
         (POST, "/repos/{owner}/{repo}/statuses/{sha}", Rest(calls::create_status)),
         (GET, "/repos/{owner}/{repo}/commits/{sha}/statuses", Rest(calls::statuses)),
         (POST, "/repos/{owner}/{repo}/check-runs", Rest(checks::create)),
@@ -380,10 +391,7 @@ async fn carry_out(
     match action {
         Action::GitRefs => return git_http::refs(shared, headers, &call).await,
         Action::GitPack => return git_http::pack(shared, headers, &call, body).await,
-        Action::GitPush => {
-            shared.lock().world.violation(format!("a push over git: {}", call.path));
-            return Reply::bytes(403, "text/plain", "pushes are refused here\n");
-        }
+        Action::GitPush => return push::pack(shared, headers, call, body).await,
         Action::GitFile => return Reply::bytes(404, "text/plain", "only the smart protocol is served\n"),
         Action::Rest(_) | Action::Unknown => {}
     }

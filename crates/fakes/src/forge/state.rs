@@ -1,6 +1,6 @@
 //! What the forge holds: accounts, repositories, pull requests, comments; and the events it makes of changes.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -12,6 +12,7 @@ use crate::forge::checks::CheckRun;
 use crate::forge::diff::{Diffs, Side, Stats};
 use crate::forge::estate::Access;
 use crate::forge::fault::Faults;
+use crate::forge::issues::Issue;
 use crate::forge::webhook::{Delivery, Hook, MAX_QUEUED};
 use crate::repo::{GitError, RepoBuilder};
 
@@ -94,6 +95,11 @@ pub(crate) struct Repository {
     pub(crate) git: RepoBuilder,
     pub(crate) diffs: Diffs,
     pub(crate) pulls: BTreeMap<u64, Pull>,
+    pub(crate) issues: BTreeMap<u64, Issue>,
+    /// The labels that there are, with their ids.
+    pub(crate) labels: BTreeMap<String, u64>,
+    /// Branches that nobody may push to, besides the default branch.
+    pub(crate) protected: BTreeSet<String>,
     pub(crate) statuses: Vec<Status>,
     pub(crate) checks: Vec<CheckRun>,
     /// Owners of forks, with the fork's id; none when the fork is gone.
@@ -119,6 +125,7 @@ pub(crate) struct Pull {
     pub(crate) base_ref: String,
     pub(crate) base: String,
     pub(crate) draft: bool,
+    pub(crate) labels: Vec<String>,
     pub(crate) open: bool,
     pub(crate) merged_by: Option<String>,
     pub(crate) created: i64,
@@ -177,8 +184,31 @@ pub(crate) struct Review {
     pub(crate) id: u64,
     pub(crate) author: String,
     pub(crate) body: String,
+    pub(crate) state: Verdict,
     pub(crate) commit: String,
     pub(crate) created: i64,
+}
+
+/// What a review says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// Nothing about merging.
+    Commented,
+    /// It may be merged.
+    Approved,
+    /// It may not, as it is.
+    ChangesRequested,
+}
+
+impl Verdict {
+    /// GitHub's word.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Commented => "COMMENTED",
+            Self::Approved => "APPROVED",
+            Self::ChangesRequested => "CHANGES_REQUESTED",
+        }
+    }
 }
 
 /// A commit's status.
@@ -280,12 +310,12 @@ impl World {
 
     /// Makes the `issue_comment` event of somebody's comment.
     pub(crate) fn emit_comment(&mut self, repo: &Repository, number: u64, id: u64, action: &str) {
-        let Some(pull) = repo.pulls.get(&number) else { return };
-        let Some(comment) = pull.summary.iter().find(|comment| comment.id == id) else { return };
+        let mut notes = repo.notes(number).iter();
+        let Some(comment) = notes.find(|comment| comment.id == id) else { return };
         let payload = json!({
             "action": action,
-            "issue": self.issue_json(repo, pull),
-            "comment": self.summary_json(repo, pull, comment),
+            "issue": self.conversation_json(repo, number),
+            "comment": self.summary_json(repo, number, comment),
             "repository": self.repository_json(repo),
             "sender": self.user_json(&comment.author),
             "installation": {"id": repo.id, "node_id": node_id("Installation", repo.id)},
@@ -365,6 +395,33 @@ impl Repository {
     /// `owner/name`.
     pub(crate) fn full_name(&self) -> String {
         format!("{}/{}", self.owner, self.name)
+    }
+
+    /// The comments in the conversation of a pull request or an issue, deleted ones too.
+    pub(crate) fn notes(&self, number: u64) -> &[Note] {
+        match (self.pulls.get(&number), self.issues.get(&number)) {
+            (Some(pull), _) => &pull.summary,
+            (None, Some(issue)) => &issue.notes,
+            (None, None) => &[],
+        }
+    }
+
+    /// The same, to be changed; none if there is neither.
+    pub(crate) fn notes_mut(&mut self, number: u64) -> Option<&mut Vec<Note>> {
+        match self.pulls.get_mut(&number) {
+            Some(pull) => Some(&mut pull.summary),
+            None => self.issues.get_mut(&number).map(|issue| &mut issue.notes),
+        }
+    }
+
+    /// The numbers of all pull requests and issues.
+    pub(crate) fn numbers(&self) -> Vec<u64> {
+        self.pulls.keys().chain(self.issues.keys()).copied().collect()
+    }
+
+    /// The number of the next pull request or issue.
+    pub(crate) fn next_number(&self) -> u64 {
+        self.numbers().into_iter().max().unwrap_or(0) + 1
     }
 
     /// The sizes of a pull request at this head.

@@ -5,6 +5,8 @@ mod estate;
 mod faults;
 mod git;
 mod hooks;
+mod issues;
+mod push;
 mod rest;
 
 use std::sync::{Arc, LazyLock};

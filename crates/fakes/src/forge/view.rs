@@ -3,11 +3,17 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::forge::checks::CheckRun;
-use crate::forge::state::{Lines, Place, Pull, Review, Status};
+use crate::forge::state::{Lines, Note, Place, Pull, Review, Status, Verdict};
 
 /// A pull request as it is, also where the API would not show it.
 #[derive(Clone, Debug)]
 pub struct PullView {
+    /// Its title.
+    pub title: String,
+    /// Its description.
+    pub body: String,
+    /// Its labels.
+    pub labels: Vec<String>,
     /// Its newest commit.
     pub head: String,
     /// The tip of its base branch.
@@ -63,6 +69,24 @@ pub struct Comment {
     pub created: i64,
 }
 
+impl Comment {
+    /// A comment in a conversation.
+    pub(crate) fn in_conversation(note: &Note) -> Self {
+        Self {
+            id: note.id,
+            author: note.author.clone(),
+            body: note.body.clone(),
+            place: None,
+            line: None,
+            resolved: false,
+            in_reply_to: None,
+            review: None,
+            deleted: note.deleted,
+            created: note.created,
+        }
+    }
+}
+
 /// A review.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ReviewView {
@@ -72,6 +96,8 @@ pub struct ReviewView {
     pub author: String,
     /// Its text.
     pub body: String,
+    /// What it says.
+    pub state: Verdict,
     /// The commit it is of.
     pub commit: String,
 }
@@ -109,9 +135,13 @@ pub(crate) fn view(
         id: review.id,
         author: review.author.clone(),
         body: review.body.clone(),
+        state: review.state,
         commit: review.commit.clone(),
     };
     PullView {
+        title: pull.title.clone(),
+        body: pull.body.clone(),
+        labels: pull.labels.clone(),
         head: pull.head.clone(),
         base: pull.base.clone(),
         open: pull.open,

@@ -26,7 +26,7 @@ impl Clock for Hand {
 const NOW: i64 = 1_795_161_600;
 
 /// Signs these claims.
-fn login(app: &App, algorithm: &str, claims: &Value) -> String {
+pub(super) fn login(app: &App, algorithm: &str, claims: &Value) -> String {
     let text: String = app.private_key.lines().filter(|line| !line.starts_with('-')).collect();
     let key = KeyPair::from_der(&BASE64_STANDARD.decode(text).unwrap()).unwrap();
     let part = |value: Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
@@ -40,7 +40,13 @@ fn valid(app: &App) -> String {
     login(app, "RS256", &json!({"iss": app.id.to_string(), "iat": NOW - 60, "exp": NOW + 540}))
 }
 
-async fn ask(forge: &FakeForge, token: &str, method: &str, path: &str, body: Value) -> (u16, Value) {
+pub(super) async fn ask(
+    forge: &FakeForge,
+    token: &str,
+    method: &str,
+    path: &str,
+    body: Value,
+) -> (u16, Value) {
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let request = client
         .request(method.parse().unwrap(), format!("{}{path}", forge.base_url()))

@@ -11,18 +11,18 @@ use super::*;
 use crate::forge::{Fault, FaultKind};
 use crate::repo::hermetic;
 
-async fn git(dir: &Path, args: &[&str]) -> Output {
+pub(super) async fn git(dir: &Path, args: &[&str]) -> Output {
     let mut command = tokio::process::Command::new("git");
     command.current_dir(dir).env_clear().envs(hermetic(dir)).args(args).output().await.unwrap()
 }
 
-async fn good(dir: &Path, args: &[&str]) -> String {
+pub(super) async fn good(dir: &Path, args: &[&str]) -> String {
     let output = git(dir, args).await;
     assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
-fn with_token(url: &str) -> String {
+pub(super) fn with_token(url: &str) -> String {
     url.replace("http://", &format!("http://x-access-token:{TOKEN}@"))
 }
 
