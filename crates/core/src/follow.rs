@@ -6,7 +6,11 @@
 //! definition. New code beside pinned code is what a manifest cannot see, so changed functions in *mirrored* files,
 //! whose counterparts the project has, are for somebody to look at.
 
+pub mod breaker;
+pub mod job;
 mod manifest;
+pub mod record;
+pub mod standing;
 #[cfg(test)]
 mod tests;
 
@@ -113,7 +117,7 @@ pub enum Kind {
 }
 
 /// A pinned definition that the release changed.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Change {
     /// As the manifest names it.
     pub symbol: String,
@@ -130,7 +134,7 @@ pub struct Change {
 }
 
 /// Something that the manifest does not guard.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Unguarded {
     /// Its name.
     pub symbol: String,
@@ -141,7 +145,7 @@ pub struct Unguarded {
 }
 
 /// Why something is not guarded.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Why {
     /// A function that the release added to a mirrored file.

@@ -1,9 +1,10 @@
 //! The ports: what the loops need from the world, as traits with native `async fn`, used through generics.
 //!
-//! Implementations: `store` ([`Slots`], [`Records`], [`Operations`], [`Watchlist`]), `forge` ([`Forge`], [`Hub`]),
+//! Implementations: `store` ([`Slots`], [`Records`], [`Operations`], [`Watchlist`], [`Jobs`]), `forge` ([`Forge`], [`Hub`]),
 //! `reader` ([`Reader`]); wall clock and ids are made at the edge (crate `truing`), and by tests.
 
 mod hub;
+mod jobs;
 mod ledger;
 mod operations;
 mod reader;
@@ -17,6 +18,7 @@ pub use self::hub::{
     Actor, BranchPull, Hub, HubRepository, OwnIssue, PullActivity, PullCommit, PullDraft, PullRemark,
     PullReview, PullState, Reply, ReviewState, Writable,
 };
+pub use self::jobs::Jobs;
 pub use self::ledger::Ledger;
 pub use self::operations::{
     Act, Audited, Gate, MAX_NAME, MAX_TEXT, NewNotice, Notice, NoticeKind, Operations,

@@ -7,6 +7,7 @@ mod dismissals;
 mod fault;
 mod history;
 mod insight;
+mod jobs;
 mod ledger;
 mod marks;
 mod open;

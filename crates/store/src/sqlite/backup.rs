@@ -10,7 +10,7 @@ use truing_core::id::Millis;
 use truing_core::port::StoreError;
 
 use super::fault::{Fault, sql_message};
-use super::{Sqlite, open};
+use super::{Sqlite, jobs, open};
 
 /// Rows that one write forgets: others wait for no longer than that takes.
 pub(super) const BATCH: i64 = 256;
@@ -76,6 +76,14 @@ impl Sqlite {
         after: Option<RunMark>,
     ) -> Result<(usize, Option<RunMark>), StoreError> {
         self.write(move |connection| forget_runs(connection, before, after)).await
+    }
+
+    /// Forgets some of the records of jobs' runs that ended before then. How many; 0: there are no more.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the file cannot be written.
+    pub async fn forget_job_runs(&self, before: Millis) -> Result<usize, StoreError> {
+        self.write(move |connection| jobs::forget(connection, before, BATCH)).await
     }
 
     /// Forgets some of the history from before then. How many lines; 0: there are no more.

@@ -8,6 +8,7 @@ mod crash;
 mod desired;
 mod history;
 mod insight;
+mod jobs;
 mod ledger;
 mod marks;
 mod money;

@@ -76,6 +76,7 @@ pub async fn round(store: &Sqlite, keep: Keep, pause: Duration) -> Result<Gone, 
         mark = next;
         tokio::time::sleep(pause).await;
     }
+    runs += all(pause, || store.forget_job_runs(before)).await?;
     let events = all(pause, || store.forget_events(before)).await?;
     let comments = all(pause, || store.forget_comments(ago(commands::REMEMBERED))).await?;
     let money = all(pause, || store.forget_money(before)).await?;

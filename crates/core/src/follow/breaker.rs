@@ -1,0 +1,366 @@
+//! The circuit breaker of a job that follows a package (spec/sync.md A.7). Who fails at one release again and again is
+//! not run again until a person has answered, or there is something else to try; then one run tries. Releases come almost
+//! daily, so failures are counted over changing releases as well: after so many, only a person's answer helps.
+//!
+//! ```text
+//!              failures of one target, or of the job
+//!   closed ─────────────────────────────────────────▶ open: a question is asked, runs are skipped
+//!      ▲                                               │ an answer, or another target
+//!      └────────────── success ──── one run tries ◀────┘  (failure: open again)
+//! ```
+//!
+//! Pure. A run that never tells how it ended counts as one that failed: whoever dies is not tried for ever either.
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{CommentId, Millis};
+
+/// Failures that are remembered for the question's text.
+pub const REMEMBERED: usize = 10;
+
+/// How many failures in a row open it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// Of one target.
+    pub target: u32,
+    /// Of the job, whatever the target.
+    pub streak: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { target: 3, streak: 5 }
+    }
+}
+
+/// What a run tries: one release, with one manifest. Either of them changing makes it something else.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Target {
+    /// The release.
+    pub version: String,
+    /// The digest of the manifest, in hexadecimal digits.
+    pub manifest: String,
+}
+
+/// A run that came to nothing.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Failure {
+    /// When it ended; of one that told nothing: when that was seen.
+    pub at: Millis,
+    /// The release that it tried.
+    pub version: String,
+    /// Why, for people.
+    pub why: String,
+}
+
+/// Why it is open.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Why {
+    /// One target failed too often: another one may be tried.
+    Target,
+    /// The job did, over changing targets: only an answer helps.
+    Streak,
+}
+
+/// It is open.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Open {
+    /// Why.
+    pub why: Why,
+    /// Since when.
+    pub since: Millis,
+}
+
+/// May a run begin?
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Admission {
+    /// Yes.
+    Run,
+    /// Yes, as the one that tries; then it closes or stays open.
+    Probe,
+    /// No.
+    Skip(Open),
+}
+
+/// How a run ended, for the breaker.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum End {
+    /// It did what it was for.
+    Success,
+    /// Neither: a person was asked, or work in progress was saved. Such a run is no failure.
+    Neutral,
+    /// It came to nothing, for this reason.
+    Failure(String),
+    /// It was stopped from outside, and says nothing of its target.
+    GivenBack,
+}
+
+/// The breaker of one job.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Breaker {
+    /// What the failures of [`Limits::target`] are of: what was tried last.
+    target: Option<Target>,
+    /// Failures of it, one after another.
+    failures: u32,
+    /// Failures of the job, one after another.
+    streak: u32,
+    open: Option<Open>,
+    /// A run has begun and has not told how it ended.
+    running: Option<Running>,
+    /// The last answer that let a run try.
+    heard: Option<CommentId>,
+    /// The last failures, oldest first.
+    told: Vec<Failure>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+struct Running {
+    /// The answer that it runs on.
+    answer: Option<CommentId>,
+}
+
+impl Breaker {
+    /// Before a run. Whoever is let through tells how it ended, by [`Self::ended`]. `answer`: the newest comment by a
+    /// person who is trusted, if there is one after [`Self::heard`].
+    pub fn admit(
+        &mut self,
+        target: &Target,
+        answer: Option<&CommentId>,
+        limits: Limits,
+        now: Millis,
+    ) -> Admission {
+        if self.running.is_some() {
+            self.ended(
+                End::Failure("it ended without a word: killed, or the machine went down".into()),
+                limits,
+                now,
+            );
+        }
+        let is_new = self.target.as_ref() != Some(target);
+        let admission = match &self.open {
+            None => Admission::Run,
+            Some(open) if answer.is_none() && !(is_new && open.why == Why::Target) => {
+                return Admission::Skip(open.clone());
+            }
+            Some(_) => Admission::Probe,
+        };
+        if is_new {
+            self.target = Some(target.clone());
+            self.failures = 0;
+        }
+        self.running = Some(Running { answer: answer.cloned() });
+        admission
+    }
+
+    /// After a run that was let through. Repeating it changes nothing.
+    pub fn ended(&mut self, end: End, limits: Limits, now: Millis) {
+        let Some(running) = self.running.take() else { return };
+        let is_probe = self.open.is_some();
+        if end != End::GivenBack && is_probe && running.answer.is_some() {
+            self.heard = running.answer;
+        }
+        match end {
+            End::GivenBack => {}
+            End::Success => {
+                let heard = self.heard.take();
+                *self = Self { heard, ..Self::default() };
+            }
+            // Somebody is asked, or there is something to go on with: one more failure would open it again.
+            End::Neutral if is_probe => {
+                self.open = None;
+                self.failures = limits.target.saturating_sub(1);
+                self.streak = self.streak.min(limits.streak.saturating_sub(1));
+            }
+            End::Neutral => {}
+            End::Failure(why) => {
+                self.failures = self.failures.saturating_add(1);
+                self.streak = self.streak.saturating_add(1);
+                let version = self.target.as_ref().map(|target| target.version.clone()).unwrap_or_default();
+                self.told.push(Failure { at: now, version, why });
+                let surplus = self.told.len().saturating_sub(REMEMBERED);
+                self.told.drain(..surplus);
+                let why = if self.streak >= limits.streak {
+                    Some(Why::Streak)
+                } else {
+                    (is_probe || self.failures >= limits.target).then_some(Why::Target)
+                };
+                self.open = why.map(|why| Open { why, since: now });
+            }
+        }
+    }
+
+    /// A person closes it by command: the next run begins as if nothing had failed.
+    pub fn reset(&mut self) {
+        let heard = self.heard.take();
+        *self = Self { heard, ..Self::default() };
+    }
+
+    /// Why it is open, if it is. As long as it is, one question is open at the forge.
+    pub fn open(&self) -> Option<&Open> {
+        self.open.as_ref()
+    }
+
+    /// Has a run begun that has not told how it ended?
+    pub fn is_running(&self) -> bool {
+        self.running.is_some()
+    }
+
+    /// The last answer that let a run try: only newer ones count.
+    pub fn heard(&self) -> Option<&CommentId> {
+        self.heard.as_ref()
+    }
+
+    /// What was tried last.
+    pub fn target(&self) -> Option<&Target> {
+        self.target.as_ref()
+    }
+
+    /// Failures one after another: of the last target, and of the job.
+    pub fn counts(&self) -> (u32, u32) {
+        (self.failures, self.streak)
+    }
+
+    /// The last failures, oldest first.
+    pub fn failures(&self) -> &[Failure] {
+        &self.told
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const LIMITS: Limits = Limits { target: 3, streak: 5 };
+    const T: Millis = Millis(1_000_000);
+
+    fn target(version: &str) -> Target {
+        Target { version: version.into(), manifest: "m".into() }
+    }
+
+    fn fail(breaker: &mut Breaker, version: &str) -> Admission {
+        let admission = breaker.admit(&target(version), None, LIMITS, T);
+        breaker.ended(End::Failure("no".into()), LIMITS, T);
+        admission
+    }
+
+    fn answer(text: &str) -> CommentId {
+        CommentId::new(text)
+    }
+
+    #[test]
+    fn three_failures_of_one_target_open_it_and_another_target_is_tried_once() {
+        let mut breaker = Breaker::default();
+        for _ in 0..3 {
+            assert_eq!(fail(&mut breaker, "1"), Admission::Run);
+        }
+        let open = Open { why: Why::Target, since: T };
+        assert_eq!(breaker.admit(&target("1"), None, LIMITS, T), Admission::Skip(open.clone()));
+        assert_eq!(breaker.failures().len(), 3);
+        let other = Target { manifest: "n".into(), ..target("1") };
+        assert_eq!(breaker.admit(&other, None, LIMITS, T), Admission::Probe, "the manifest changed");
+        breaker.ended(End::Failure("no".into()), LIMITS, T);
+        assert_eq!(breaker.admit(&other, None, LIMITS, T), Admission::Skip(open));
+    }
+
+    #[test]
+    fn releases_that_change_under_it_do_not_keep_it_trying() {
+        let mut breaker = Breaker::default();
+        for version in ["1", "2", "3", "4", "5"] {
+            assert_eq!(fail(&mut breaker, version), Admission::Run);
+        }
+        let open = Open { why: Why::Streak, since: T };
+        assert_eq!(breaker.admit(&target("6"), None, LIMITS, T), Admission::Skip(open.clone()));
+        let first = answer("a");
+        assert_eq!(breaker.admit(&target("6"), Some(&first), LIMITS, T), Admission::Probe);
+        breaker.ended(End::Failure("no".into()), LIMITS, T);
+        assert_eq!(breaker.heard(), Some(&first), "an answer is good for one run");
+        assert_eq!(breaker.admit(&target("7"), None, LIMITS, T), Admission::Skip(open));
+        assert_eq!(breaker.admit(&target("7"), Some(&answer("b")), LIMITS, T), Admission::Probe);
+        breaker.ended(End::Success, LIMITS, T);
+        assert_eq!((breaker.open(), breaker.counts()), (None, (0, 0)));
+    }
+
+    #[test]
+    fn whoever_dies_has_failed_and_whoever_is_stopped_has_not() {
+        let mut breaker = Breaker::default();
+        for _ in 0..3 {
+            assert_eq!(breaker.admit(&target("1"), None, LIMITS, T), Admission::Run);
+        }
+        assert!(
+            matches!(breaker.admit(&target("1"), None, LIMITS, T), Admission::Skip(_)),
+            "the third died, too"
+        );
+        let first = answer("a");
+        assert_eq!(breaker.admit(&target("1"), Some(&first), LIMITS, T), Admission::Probe);
+        breaker.ended(End::GivenBack, LIMITS, T);
+        assert_eq!(breaker.heard(), None, "the answer still counts");
+        assert_eq!(breaker.admit(&target("1"), Some(&first), LIMITS, T), Admission::Probe);
+        breaker.ended(End::Neutral, LIMITS, T);
+        assert_eq!(breaker.open(), None, "somebody is asked");
+        assert_eq!(fail(&mut breaker, "1"), Admission::Run);
+        assert!(breaker.open().is_some());
+    }
+
+    #[test]
+    fn what_neither_failed_nor_succeeded_does_not_count() {
+        let mut breaker = Breaker::default();
+        for _ in 0..2 {
+            fail(&mut breaker, "1");
+        }
+        breaker.admit(&target("1"), None, LIMITS, T);
+        breaker.ended(End::Neutral, LIMITS, T);
+        assert_eq!(breaker.counts(), (2, 2));
+        breaker.reset();
+        assert_eq!(breaker, Breaker::default());
+    }
+
+    /// Releases, answers, ends and deaths in any order.
+    fn events() -> impl Strategy<Value = Vec<(u8, u8, u8)>> {
+        prop::collection::vec((0..4_u8, 0..6_u8, 0..3_u8), 0..60)
+    }
+
+    proptest! {
+        /// Whatever happens: without an answer or a success in between no more runs begin than the streak allows, and
+        /// of one target no more than its limit; and a question is open exactly while it is.
+        #[test]
+        fn no_more_runs_than_are_allowed_begin_without_an_answer(events in events()) {
+            let mut breaker = Breaker::default();
+            let (mut unanswered, mut of_target) = (0_u32, 0_u32);
+            let mut last: Option<u8> = None;
+            let mut comments = 0;
+            for (version, event, extra) in events {
+                let name = target(&version.to_string());
+                let said = (extra == 0).then(|| { comments += 1; answer(&comments.to_string()) });
+                let before = breaker.open().cloned();
+                let admission = breaker.admit(&name, said.as_ref(), LIMITS, T);
+                if let Admission::Skip(open) = &admission {
+                    prop_assert_eq!(breaker.open(), Some(open));
+                    prop_assert!(said.is_none(), "an answer lets one run try");
+                    continue;
+                }
+                prop_assert_eq!(admission == Admission::Probe, breaker.open().is_some(), "{:?}", before);
+                if last != Some(version) || said.is_some() { of_target = 0; }
+                if said.is_some() { unanswered = 0; }
+                last = Some(version);
+                match event {
+                    0 => { breaker.ended(End::Success, LIMITS, T); (unanswered, of_target) = (0, 0); }
+                    1 => breaker.ended(End::Neutral, LIMITS, T),
+                    2 => breaker.ended(End::GivenBack, LIMITS, T),
+                    3 => { unanswered += 1; of_target += 1; } // It dies.
+                    _ => {
+                        breaker.ended(End::Failure("no".into()), LIMITS, T);
+                        unanswered += 1;
+                        of_target += 1;
+                    }
+                }
+                // An answer allows one run more than the counts say: the one that tries.
+                prop_assert!(unanswered <= LIMITS.streak, "{} runs failed without an answer", unanswered);
+                prop_assert!(of_target <= LIMITS.target, "{} runs of one target", of_target);
+                prop_assert!(breaker.failures().len() <= REMEMBERED);
+            }
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! What one run of a job came to: its outcome record (cli.md, "Prompts, reports, health"; spec/sync.md A.6). It is
+//! written whatever happened, by the server, and says nothing that an agent said of itself.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Change, Unguarded, Verdict};
+use crate::id::{Millis, RunId};
+use crate::money::MicroUsd;
+
+/// The steps of a run, in order.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Step {
+    /// Which release there is, and what the project admits.
+    Detect,
+    /// What the release asks for.
+    Decide,
+    /// What stands at the forge.
+    Look,
+    /// The change itself.
+    Change,
+    /// The project's own checks.
+    Verify,
+    /// Branch and pull request.
+    Publish,
+    /// The question to people.
+    Ask,
+}
+
+impl Step {
+    /// All of them, in order.
+    pub const ALL: [Self; 7] =
+        [Self::Detect, Self::Decide, Self::Look, Self::Change, Self::Verify, Self::Publish, Self::Ask];
+
+    /// Its name in records.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Detect => "detect",
+            Self::Decide => "decide",
+            Self::Look => "look",
+            Self::Change => "change",
+            Self::Verify => "verify",
+            Self::Publish => "publish",
+            Self::Ask => "ask",
+        }
+    }
+
+    /// What it does, for people.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Detect => "find the newest release and the range",
+            Self::Decide => "decide what the release asks for",
+            Self::Look => "look at the pull requests there are",
+            Self::Change => "make the change",
+            Self::Verify => "run the project's checks",
+            Self::Publish => "push the branch and write the pull request",
+            Self::Ask => "ask a person",
+        }
+    }
+}
+
+/// The five ends that runs of every loop have (design.md section 7).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// It did what it was for, or a person has been asked.
+    Done,
+    /// Work in progress was saved.
+    Partial,
+    /// There was nothing to do, or nothing may be done.
+    Skipped,
+    /// Not now.
+    Deferred,
+    /// It could not be done.
+    Failed,
+}
+
+/// What it came to.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Result {
+    /// The newest release is in the range already.
+    UpToDate,
+    /// A pull request has it already.
+    Covered,
+    /// A pull request widens the range.
+    Relaxed,
+    /// A pull request ports the code.
+    Bumped,
+    /// A draft holds what is done so far.
+    Saved,
+    /// A person is asked.
+    Asked,
+    /// People are at work on the pull request: the release waits for them.
+    Blocked,
+    /// The circuit breaker is open.
+    Breaker,
+    /// A dry run: nothing was written.
+    Rehearsed,
+    /// The kill switch is on, or the money is used up.
+    Held,
+    /// It was told to stop.
+    Stopped,
+    /// It could not be done.
+    Failed,
+}
+
+impl Result {
+    /// Its name in records.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::UpToDate => "up_to_date",
+            Self::Covered => "covered",
+            Self::Relaxed => "relaxed",
+            Self::Bumped => "bumped",
+            Self::Saved => "saved",
+            Self::Asked => "asked",
+            Self::Blocked => "blocked",
+            Self::Breaker => "breaker",
+            Self::Rehearsed => "rehearsed",
+            Self::Held => "held",
+            Self::Stopped => "stopped",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// Which of the five ends that is.
+    pub fn kind(self) -> Kind {
+        match self {
+            Self::Relaxed | Self::Bumped | Self::Asked | Self::Rehearsed => Kind::Done,
+            Self::Saved => Kind::Partial,
+            Self::UpToDate | Self::Covered | Self::Blocked | Self::Breaker => Kind::Skipped,
+            Self::Held | Self::Stopped => Kind::Deferred,
+            Self::Failed => Kind::Failed,
+        }
+    }
+}
+
+impl Kind {
+    /// Its name in records.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Partial => "partial",
+            Self::Skipped => "skipped",
+            Self::Deferred => "deferred",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// What a step took.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Taken {
+    /// The step.
+    pub id: Step,
+    /// Answers of a model.
+    pub turns: u32,
+    /// Its tokens, in and out.
+    pub tokens: u64,
+    /// What it cost.
+    pub cost_micro_usd: MicroUsd,
+    /// Milliseconds.
+    pub ms: u64,
+}
+
+/// A pull request of the job.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Pull {
+    /// For people to merge, or in progress.
+    pub kind: PullKind,
+    /// Its page.
+    pub url: String,
+}
+
+/// What a pull request of a job is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PullKind {
+    /// In progress, a draft.
+    Wip,
+    /// For people to merge.
+    Final,
+}
+
+/// What the decision rests on.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Evidence {
+    /// In one sentence.
+    pub reason: String,
+    /// Pinned definitions that differ.
+    pub changed: Vec<Change>,
+    /// What the manifest does not see; the first [`MAX_UNGUARDED`].
+    pub unguarded: Vec<Unguarded>,
+    /// How many there are of these.
+    pub unguarded_count: usize,
+}
+
+/// So many definitions that nobody guards are kept in a record.
+pub const MAX_UNGUARDED: usize = 50;
+
+/// What one run came to.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Record {
+    /// The run.
+    pub run: RunId,
+    /// The job.
+    pub job: String,
+    /// What it came to.
+    pub result: Result,
+    /// Why, in words for people.
+    pub exit_reason: String,
+    /// What the release asked for, if that was decided.
+    pub update_type: Option<Verdict>,
+    /// The package.
+    pub package: String,
+    /// The release that the project was made for, if that is known.
+    pub from: Option<String>,
+    /// The release that was tried, if that is known.
+    pub to: Option<String>,
+    /// The furthest step that was begun.
+    pub highest_step: Step,
+    /// What each step took, in order.
+    pub steps: Vec<Taken>,
+    /// The pull request that it ended with.
+    pub pull: Option<Pull>,
+    /// The question's page, if one is open.
+    pub question: Option<String>,
+    /// The model that was asked, if one was.
+    pub model: Option<String>,
+    /// The digest of what it was told, if it was.
+    pub prompt_hash: Option<String>,
+    /// What the decision rests on.
+    pub evidence: Evidence,
+    /// What made it, by name: `truing`.
+    pub versions: BTreeMap<String, String>,
+    /// When the run began.
+    pub started: Millis,
+    /// When it ended.
+    pub ended: Millis,
+}
+
+impl Record {
+    /// What all steps cost.
+    pub fn cost(&self) -> MicroUsd {
+        MicroUsd(self.steps.iter().map(|step| step.cost_micro_usd.0).fold(0, u64::saturating_add))
+    }
+
+    /// All answers of a model.
+    pub fn turns(&self) -> u32 {
+        self.steps.iter().map(|step| step.turns).fold(0, u32::saturating_add)
+    }
+}

@@ -1,0 +1,242 @@
+//! What becomes of the pull requests that a job has already, and of their branches (spec/sync.md 1.3). Pure.
+//!
+//! A job has at most two pull requests: a *final* one, for people to merge, and one in progress (*WIP*), a draft. What
+//! people have begun to work on is theirs: a branch on which somebody other than us is active is never reset.
+
+use crate::id::{CommentId, Millis, Sha};
+use crate::port::{Actor, BranchPull, PullActivity, PullState, ReviewState};
+
+use super::Verdict;
+
+/// What stands at the forge. Versions are those of the package that is followed, as the pull request's own marker has
+/// them; none: it has none that can be believed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Standing<'a> {
+    /// The newest final pull request, open or not.
+    pub last: Option<&'a BranchPull>,
+    /// Does the newest final one reach the release to follow?
+    pub covers: bool,
+    /// Is somebody at work on it?
+    pub active: bool,
+    /// Is the one in progress open?
+    pub wip: bool,
+}
+
+/// What to do about a release, by what stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Course {
+    /// Nothing: a merged pull request has it.
+    Covered,
+    /// Nothing: an open one that nobody has touched has it already, and it would become the same.
+    Stands,
+    /// Go on with the one in progress.
+    Continue,
+    /// A branch from the base as it is now, and a new pull request.
+    Begin,
+    /// The branch anew from the base as it is now; the pull request stays.
+    Redo,
+    /// The bounds alone, as one more commit on what people have made of the branch.
+    InPlace,
+    /// Nothing but a word: the release has to wait for what people do there.
+    Blocked,
+}
+
+/// What to do, for a decision to relax or to bump. `same`: would the branch become what it is, on the base it is on?
+pub fn course(standing: Standing<'_>, verdict: Verdict, same: bool) -> Course {
+    if standing.wip && verdict == Verdict::Bump {
+        return Course::Continue;
+    }
+    match standing.last.map(|pull| pull.state) {
+        Some(PullState::Merged) if standing.covers => Course::Covered,
+        None | Some(PullState::Merged | PullState::Closed) => Course::Begin,
+        Some(PullState::Open | PullState::Draft) => match (standing.active, verdict) {
+            (false, _) if standing.covers && same => Course::Stands,
+            (false, _) => Course::Redo,
+            (true, Verdict::Relax) => Course::InPlace,
+            (true, Verdict::Bump | Verdict::Ask | Verdict::Skip) => Course::Blocked,
+        },
+    }
+}
+
+/// Why a branch is somebody's.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Active {
+    /// Somebody committed after our last commit.
+    Commit(Sha),
+    /// Somebody commented on the newest commit.
+    Remark(CommentId),
+    /// Somebody wants changes of the newest commit.
+    ChangesRequested(String),
+}
+
+/// Is somebody at work on a pull request of ours? Commits of people after our last one, their comments on the newest
+/// commit, or changes that they request of it. Our commits, rebased by somebody, are still ours; what other programs say
+/// counts for nothing.
+pub fn active(activity: &PullActivity, head: &Sha, is_own_commit: impl Fn(&str) -> bool) -> Option<Active> {
+    let own = activity.commits.iter().rposition(|commit| {
+        commit.author.as_ref().is_some_and(|author| author.ours) || is_own_commit(&commit.email)
+    });
+    let after = own.map_or(0, |own| own + 1);
+    if let Some(commit) = activity.commits.get(after) {
+        return Some(Active::Commit(commit.sha.clone()));
+    }
+    let is_person =
+        |author: &Option<Actor>| author.as_ref().is_some_and(|author| !author.ours && author.person);
+    let on_head = |commit: &Option<Sha>| commit.as_ref() == Some(head);
+    let remark = activity.remarks.iter().find(|remark| is_person(&remark.author) && on_head(&remark.commit));
+    if let Some(remark) = remark {
+        return Some(Active::Remark(remark.id.clone()));
+    }
+    // The last word of each counts.
+    let mut last: Vec<(&str, ReviewState, Option<Millis>)> = Vec::new();
+    for review in
+        activity.reviews.iter().filter(|review| is_person(&review.author) && on_head(&review.commit))
+    {
+        let Some(author) = &review.author else { continue };
+        match review.state {
+            ReviewState::Approved | ReviewState::ChangesRequested | ReviewState::Dismissed => {
+                last.retain(|(login, ..)| *login != author.login);
+                last.push((&author.login, review.state, review.at));
+            }
+            ReviewState::Commented | ReviewState::Pending => {}
+        }
+    }
+    let wanted = last.into_iter().find(|(_, state, _)| *state == ReviewState::ChangesRequested);
+    wanted.map(|(login, ..)| Active::ChangesRequested(login.to_owned()))
+}
+
+impl Active {
+    /// In words, after "because".
+    pub fn words(&self) -> String {
+        match self {
+            Self::Commit(sha) => format!("somebody committed {} to it", sha.short()),
+            Self::Remark(_) => "somebody commented on its newest commit".to_owned(),
+            Self::ChangesRequested(login) => format!("{login} requested changes of its newest commit"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::port::{PullCommit, PullRemark, PullReview};
+
+    fn sha(digit: char) -> Sha {
+        Sha::parse(&digit.to_string().repeat(40)).unwrap()
+    }
+
+    fn pull(state: PullState) -> BranchPull {
+        BranchPull {
+            number: 1,
+            url: String::new(),
+            title: String::new(),
+            body: String::new(),
+            state,
+            head: sha('a'),
+            branch: "b".into(),
+            base: "main".into(),
+            author: None,
+            topic: None,
+            created: Millis(0),
+        }
+    }
+
+    #[test]
+    fn the_table_of_what_stands() {
+        use Course::{Begin, Blocked, Continue, Covered, InPlace, Redo, Stands};
+        use PullState::{Closed, Merged, Open};
+        let rows = [
+            // last, covers, active, wip, same → relax, bump
+            (None, false, false, false, false, Begin, Begin),
+            (None, false, false, true, false, Begin, Continue),
+            (Some(Merged), true, false, false, false, Covered, Covered),
+            (Some(Merged), false, false, false, false, Begin, Begin),
+            (Some(Closed), true, false, false, false, Begin, Begin),
+            (Some(Open), false, false, false, false, Redo, Redo),
+            (Some(Open), true, false, false, false, Redo, Redo),
+            (Some(Open), true, false, false, true, Stands, Stands),
+            (Some(Open), true, true, false, true, InPlace, Blocked),
+            (Some(Open), false, true, false, false, InPlace, Blocked),
+        ];
+        for (last, covers, active, wip, same, relax, bump) in rows {
+            let last = last.map(pull);
+            let standing = Standing { last: last.as_ref(), covers, active, wip };
+            let got = (course(standing, Verdict::Relax, same), course(standing, Verdict::Bump, same));
+            assert_eq!(got, (relax, bump), "{standing:?}, same: {same}");
+        }
+    }
+
+    fn actor(login: &str) -> Option<Actor> {
+        Some(Actor {
+            login: login.into(),
+            ours: login == "truing",
+            person: login != "truing" && login != "robot",
+        })
+    }
+
+    fn commit(by: &str, digit: char) -> PullCommit {
+        PullCommit {
+            sha: sha(digit),
+            author: actor(by),
+            name: by.into(),
+            email: format!("{by}@x"),
+            committed: Millis(0),
+        }
+    }
+
+    fn remark(by: &str, on: Option<char>) -> PullRemark {
+        PullRemark {
+            id: CommentId::new("7"),
+            author: actor(by),
+            commit: on.map(sha),
+            at: Millis(0),
+            body: "no".into(),
+            topic: None,
+        }
+    }
+
+    fn review(by: &str, state: ReviewState, on: char) -> PullReview {
+        PullReview { author: actor(by), state, commit: Some(sha(on)), at: None, body: String::new() }
+    }
+
+    #[test]
+    fn only_people_on_what_is_newest_make_a_branch_theirs() {
+        let own = || vec![commit("truing", 'a')];
+        let is = |activity: PullActivity| active(&activity, &sha('a'), |_| false);
+        assert_eq!(is(PullActivity { commits: own(), ..PullActivity::default() }), None);
+        let commits = vec![commit("ann", 'b'), commit("truing", 'a')];
+        assert_eq!(is(PullActivity { commits, ..PullActivity::default() }), None, "ours came after");
+        let commits = vec![commit("truing", 'a'), commit("ann", 'b')];
+        assert_eq!(is(PullActivity { commits, ..PullActivity::default() }), Some(Active::Commit(sha('b'))));
+        let rebased = vec![commit("unknown", 'a')];
+        let activity = PullActivity { commits: rebased, ..PullActivity::default() };
+        assert_eq!(active(&activity, &sha('a'), |email| email == "unknown@x"), None);
+        assert!(active(&activity, &sha('a'), |_| false).is_some(), "nothing of ours is left");
+
+        for (said, theirs) in [
+            (remark("ann", Some('a')), true),
+            (remark("ann", Some('b')), false),
+            (remark("ann", None), false),
+            (remark("robot", Some('a')), false),
+            (remark("truing", Some('a')), false),
+        ] {
+            let activity =
+                PullActivity { commits: own(), remarks: vec![said.clone()], ..PullActivity::default() };
+            assert_eq!(is(activity).is_some(), theirs, "{said:?}");
+        }
+        use ReviewState::{Approved, ChangesRequested, Commented, Dismissed};
+        for (reviews, theirs) in [
+            (vec![review("ann", ChangesRequested, 'a')], true),
+            (vec![review("ann", ChangesRequested, 'b')], false),
+            (vec![review("ann", ChangesRequested, 'a'), review("ann", Commented, 'a')], true),
+            (vec![review("ann", ChangesRequested, 'a'), review("ann", Approved, 'a')], false),
+            (vec![review("ann", ChangesRequested, 'a'), review("bob", Approved, 'a')], true),
+            (vec![review("ann", Dismissed, 'a')], false),
+            (vec![review("robot", ChangesRequested, 'a')], false),
+        ] {
+            let activity =
+                PullActivity { commits: own(), reviews: reviews.clone(), ..PullActivity::default() };
+            assert_eq!(is(activity).is_some(), theirs, "{reviews:?}");
+        }
+    }
+}

@@ -1,0 +1,18 @@
+-- Version 7: jobs that follow packages. A file that was released is never edited: the next change is the next file.
+
+-- What is remembered of a job, as JSON; `token` is its newest run's, the only one that may write.
+CREATE TABLE job (
+    key   TEXT PRIMARY KEY,
+    token INTEGER NOT NULL,
+    run   TEXT NOT NULL,
+    body  TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- What each run came to, as JSON.
+CREATE TABLE job_run (
+    id    TEXT PRIMARY KEY,
+    key   TEXT NOT NULL,
+    ended INTEGER NOT NULL,
+    body  TEXT NOT NULL
+) STRICT;
+CREATE INDEX job_run_ended ON job_run (ended, key);

@@ -1,0 +1,93 @@
+//! What is remembered of jobs, and who may write it.
+
+use truing_core::follow::job::{self, Job, Question};
+use truing_core::follow::record::{Evidence, Record, Result, Step};
+use truing_core::port::{Jobs as _, Records as _, StoreError};
+
+use super::*;
+
+fn run(id: &str, token: u64) -> RunRef {
+    RunRef { id: RunId::new(id), key: job::key("botocore"), token: Token(token) }
+}
+
+fn asked(version: &str) -> Job {
+    let question = Question {
+        id: "1".into(),
+        version: version.into(),
+        issue: Some(7),
+        url: None,
+        after: None,
+        asked: Millis(NOW),
+    };
+    Job { question: Some(question), ..Job::default() }
+}
+
+fn record(id: &str, ended: i64) -> Record {
+    Record {
+        run: RunId::new(id),
+        job: "botocore".into(),
+        result: Result::Relaxed,
+        exit_reason: String::new(),
+        update_type: None,
+        package: "botocore".into(),
+        from: None,
+        to: None,
+        highest_step: Step::Publish,
+        steps: vec![],
+        pull: None,
+        question: None,
+        model: None,
+        prompt_hash: None,
+        evidence: Evidence::default(),
+        versions: Default::default(),
+        started: Millis(ended),
+        ended: Millis(ended),
+    }
+}
+
+#[tokio::test]
+async fn a_job_is_remembered_by_its_newest_run_alone() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("t.db");
+    let store = open(&path);
+    let (first, second) = (run("a", 3), run("b", 5));
+    assert_eq!(store.begin_job(&first).await.unwrap(), Job::default());
+    store.keep_job(&first, &asked("1.0")).await.unwrap();
+    assert_eq!(store.begin_job(&first).await.unwrap(), asked("1.0"), "the answer was lost");
+    assert_eq!(store.begin_job(&second).await.unwrap(), asked("1.0"));
+    let late = [
+        store.keep_job(&first, &Job::default()).await.unwrap_err(),
+        store.end_job(&first, &Job::default(), &record("a", NOW)).await.unwrap_err(),
+        store.begin_job(&first).await.unwrap_err(),
+        store.begin_job(&run("c", 5)).await.unwrap_err(),
+    ];
+    for error in late {
+        assert_eq!(error, StoreError::Fenced { key: job::key("botocore"), last: Token(5) });
+    }
+    for _ in 0..2 {
+        store.end_job(&second, &asked("2.0"), &record("b", NOW)).await.unwrap();
+    }
+    drop(store);
+    let store = open(&path);
+    assert_eq!(store.jobs().await.unwrap(), [(job::key("botocore"), asked("2.0"))]);
+    let records = store.job_records(Some(&job::key("botocore")), Millis(0), 9).await.unwrap();
+    assert_eq!(records, [record("b", NOW)]);
+    assert!(store.job_records(Some(&job::key("other")), Millis(0), 9).await.unwrap().is_empty());
+    assert!(store.fresh_token().await.unwrap() > Token(5));
+}
+
+#[tokio::test]
+async fn old_records_are_forgotten_and_the_job_is_not() {
+    let folder = TempDir::new().unwrap();
+    let store = open(&folder.path().join("t.db"));
+    for (token, ended) in [(1, NOW - 10), (2, NOW)] {
+        let run = run(&token.to_string(), token);
+        store.begin_job(&run).await.unwrap();
+        store.end_job(&run, &asked("1.0"), &record(run.id.as_str(), ended)).await.unwrap();
+    }
+    assert_eq!(store.job_records(None, Millis(0), 9).await.unwrap().len(), 2);
+    assert_eq!(store.forget_job_runs(Millis(NOW)).await.unwrap(), 1);
+    assert_eq!(store.forget_job_runs(Millis(NOW)).await.unwrap(), 0);
+    assert_eq!(store.job_records(None, Millis(0), 9).await.unwrap(), [record("2", NOW)]);
+    assert_eq!(store.jobs().await.unwrap().len(), 1);
+}
