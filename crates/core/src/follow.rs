@@ -163,6 +163,8 @@ pub enum Why {
     Elsewhere,
     /// Its file cannot be read as source.
     Unreadable,
+    /// The project pins it in a form that is not understood.
+    Untold,
 }
 
 impl Why {
@@ -176,6 +178,7 @@ impl Why {
             Self::Decorated => "decorated, and pinned by a digest that neither release has",
             Self::Elsewhere => "in another package",
             Self::Unreadable => "in a file that cannot be read",
+            Self::Untold => "pinned in a form that is not understood",
         }
     }
 
@@ -183,7 +186,7 @@ impl Why {
     fn is_news(self) -> bool {
         match self {
             Self::Added | Self::Changed | Self::Removed | Self::Unreadable => true,
-            Self::Stale | Self::Decorated | Self::Elsewhere => false,
+            Self::Stale | Self::Decorated | Self::Elsewhere | Self::Untold => false,
         }
     }
 }

@@ -5,28 +5,27 @@
 //! A reader that is started for tools is sent a [`ToolsRequest`], answers with [`Opened`], and then each [`Call`] with
 //! a [`Replied`] of the same number, until the input closes.
 //!
-//! A reader that is started for sources is sent a [`SourcesRequest`], and answers once, too.
+//! A reader that is started for sources is sent what is [`Asked`], and answers once, too.
 //!
 //! Nothing that a reader says is believed before [`checked`], [`checked_reply`] or [`checked_sources`] has seen it: the reader is the process that hostile
 //! bytes may have taken over. The reader keeps to the same bounds by the same function.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use truing_core::finding::{RawFinding, Side};
-use truing_core::follow::{Digests, RAW_DIGITS, Sources, Symbol, TREE_DIGITS};
 use truing_core::outcome::{NotReviewed, SkipReason};
 use truing_core::port::{ReadReport, ReadRequest, ReaderError};
 use truing_core::sandbox::Level;
 use truing_diff::RepoPath;
 
-use crate::sources::SourcesRequest;
+use crate::sources::{Asked, Told};
 use crate::tools::{MAX_REPLY_BYTES, Reply, TreeTool};
 
 /// The version of this protocol: raised with every change of what is said.
-pub const PROTOCOL: u32 = 3;
+pub const PROTOCOL: u32 = 4;
 
 /// The longest hello, in bytes.
 pub const MAX_HELLO_BYTES: usize = 1 << 10;
@@ -149,7 +148,7 @@ pub enum ProtocolError {
         replied: u64,
     },
     /// What is told of a release is of another form, or not what was asked for.
-    #[error("what it tells of the archive cannot be: {0}")]
+    #[error("what it tells of the sources cannot be: {0}")]
     Sources(&'static str),
     /// An answer about a file that the request does not name.
     #[error("the answer is about {0}, which was not asked for")]
@@ -305,30 +304,13 @@ pub fn checked_reply(called: u64, replied: Replied) -> Result<Reply, ProtocolErr
     Ok(reply)
 }
 
-/// What is told of a release, if it is what was asked for and of the form that the rest of the program relies on.
+/// What is told of sources, if it is what was asked for and of the form that the rest of the program relies on.
 ///
 /// # Errors
 /// [`ProtocolError::Sources`]
-pub fn checked_sources(request: &SourcesRequest, sources: Sources) -> Result<Sources, ProtocolError> {
-    let told =
-        |what: &'static str, is_well: bool| if is_well { Ok(()) } else { Err(ProtocolError::Sources(what)) };
-    let names = |text: &str| text.len() <= MAX_SNIPPET_BYTES && !text.chars().any(char::is_control);
-    let digits = |text: &str, count: usize| {
-        text.len() == count && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-    };
-    let digests = |of: &Digests| digits(&of.raw, RAW_DIGITS) && digits(&of.tree, TREE_DIGITS);
-    let asked: BTreeSet<&String> = request.symbols.iter().collect();
-    told("its definitions", sources.symbols.keys().collect::<BTreeSet<_>>() == asked)?;
-    for definition in sources.symbols.values().filter_map(Symbol::definition) {
-        told("a name", names(&definition.file) && names(&definition.name))?;
-        told("a digest", digests(&definition.digests))?;
-    }
-    for (file, functions) in &sources.functions {
-        told("a name", names(file) && functions.keys().all(|name| names(name)))?;
-        told("a digest", functions.values().all(digests))?;
-    }
-    told("a reason", sources.unreadable.iter().all(|(file, why)| names(file) && names(why)))?;
-    Ok(sources)
+pub fn checked_sources(asked: &Asked, told: Told) -> Result<Told, ProtocolError> {
+    asked.check(&told).map_err(ProtocolError::Sources)?;
+    Ok(told)
 }
 
 /// Are lines, lengths and names of a form that the rest of the program relies on?

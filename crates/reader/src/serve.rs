@@ -16,7 +16,7 @@ use crate::protocol::{
     MAX_REPLIED_BYTES, MAX_REQUEST_BYTES, Opened, ProtocolError, Replied, ToolsRequest, checked,
     checked_reply, decode, encode,
 };
-use crate::sources::{self, SourcesRequest};
+use crate::sources::Asked;
 use crate::tools::Toolbox;
 use crate::{InProcess, Packs};
 
@@ -50,10 +50,10 @@ pub fn serve_parent(
 /// process is gone, this one ends at once.
 ///
 /// # Errors
-/// [`ServeError`]; an archive that is wrong is an answer.
+/// [`ServeError`]; a file that is wrong is an answer.
 pub fn serve_sources_to_parent(sandbox: Level) -> Result<(), ServeError> {
     die_with_parent()?;
-    serve(io::stdin(), io::stdout(), sandbox, |request: SourcesRequest| sources::read(&request), die)
+    serve(io::stdin(), io::stdout(), sandbox, |asked: Asked| asked.answer(), die)
 }
 
 /// Serves tools to the process that started this one, over standard input and output, until it closes the input or is

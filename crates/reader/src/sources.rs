@@ -2,22 +2,31 @@
 //! (`archive`), the definitions in them (`python`), and two digests of each (`digest`): of its bytes, as Python's own
 //! tools would print it, and of its syntax tree, which comments, docstrings and layout do not change.
 //!
-//! Nothing of a release is written, imported, built or run.
+//! A project's own table of such digests is read here, too (`pins`). `asked` is what a reader's process is asked.
+//!
+//! Nothing of a release or a project is written, imported, built or run.
 
 mod archive;
+mod asked;
 mod digest;
+mod pins;
 mod python;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
 
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use serde::{Deserialize, Serialize};
 use truing_core::follow::{Sources, Symbol};
 
 pub use archive::{ArchiveError, Format};
+pub use asked::{Asked, Told};
+pub use pins::{LeftOut, Pins};
 
 use crate::stack::on_large_stack;
+use crate::syntax::MAX_SOURCE_BYTES;
 
 /// What is asked about one release.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -39,6 +48,14 @@ pub enum SourcesError {
     /// The archive.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
+    /// A file of the project.
+    #[error("{path} cannot be read: {why}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        why: String,
+    },
     /// A glob.
     #[error("`{glob}` is no pattern for files: {why}")]
     Glob {
@@ -61,6 +78,21 @@ pub fn read(request: &SourcesRequest) -> Result<Sources, SourcesError> {
     let mirrored = globs(&request.mirrored)?;
     on_large_stack(|| report(files, request, &mirrored))
         .map_err(|error| SourcesError::Failed(error.to_string()))
+}
+
+/// What a project's Python hash test pins.
+///
+/// # Errors
+/// [`SourcesError`]
+pub fn pins_of(path: &Path) -> Result<Pins, SourcesError> {
+    let wrong = |why: String| SourcesError::File { path: path.to_owned(), why };
+    let file = File::open(path).map_err(|error| wrong(error.to_string()))?;
+    let mut bytes = Vec::new();
+    let read = file.take(MAX_SOURCE_BYTES as u64 + 1).read_to_end(&mut bytes);
+    read.map_err(|error| wrong(error.to_string()))?;
+    on_large_stack(|| pins::of_test(&bytes))
+        .map_err(|error| SourcesError::Failed(error.to_string()))?
+        .map_err(wrong)
 }
 
 fn report(files: BTreeMap<String, Vec<u8>>, request: &SourcesRequest, mirrored: &GlobSet) -> Sources {

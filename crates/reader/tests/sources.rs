@@ -14,7 +14,7 @@ use flate2::write::GzEncoder;
 use sha1::{Digest as _, Sha1};
 use tempfile::TempDir;
 use truing_core::follow::{Definition, Sources, Symbol};
-use truing_reader::sources::{ArchiveError, Format, SourcesError, SourcesRequest, read};
+use truing_reader::sources::{ArchiveError, Format, Pins, SourcesError, SourcesRequest, pins_of, read};
 use zip::write::SimpleFileOptions;
 
 struct Release {
@@ -335,4 +335,80 @@ fn a_bomb_is_not_unpacked() {
     let files: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), long.as_str())).collect();
     let error = Release::wheel(&files).read(&[], &[]).unwrap_err();
     assert!(matches!(error, SourcesError::Archive(ArchiveError::TooLarge { .. })), "{error}");
+}
+
+/// What a hash test pins, by its text.
+fn pins(text: &str) -> Result<Pins, SourcesError> {
+    let (folder, path) = place();
+    std::fs::write(&path, text).unwrap();
+    let pins = pins_of(&path);
+    drop(folder);
+    pins
+}
+
+const IMPORTS: &str = "import p, p.deep as deep, pytest\nfrom p import a, m as module\nfrom p.b import (\n    B,\n    c as d,\n)\nfrom .ours import mine\n";
+
+#[test]
+fn a_hash_test_is_read_in_each_of_its_forms() {
+    let [one, two] = ["1", "2"].map(|digit| digit.repeat(40));
+    let sets = format!("{{'{one}'}}");
+    for rows in [
+        // A dictionary that one test loops over.
+        format!(
+            "_DIGESTS = {{\n    # why\n    B.m: {sets},\n    d: {{'{one}',  # and\n        '{two}'}},\n}}\n"
+        ),
+        // A list that makes a test of each row.
+        format!(
+            "@pytest.mark.parametrize('o, d', [\n    # a file\n    (B.m, {sets}),\n    (\n        d,\n        # both\n        {{\n            \
+             '{two}', '{one}',\n        }},\n    ),\n], ids=lambda x: x)\ndef test(o, d): pass\n"
+        ),
+        format!("ROWS = [pytest.param(B.m, ['{one}'], id='x'), [d, ('{one}', '{two}')]]\n"),
+        format!(
+            "def test():\n    for o, d in [(B.m, '{one}'), (d, {{'{one}', '{two}'}})]:\n        assert o in d\n"
+        ),
+    ] {
+        let pins = pins(&format!("{IMPORTS}{rows}")).unwrap();
+        let told: Vec<_> = pins.rows.iter().map(|(name, digests)| (name.as_str(), digests.len())).collect();
+        assert_eq!(told, [("p.b:B.m", 1), ("p.b:c", 2)], "{rows}");
+        assert!(pins.left_out.is_empty() && pins.rows["p.b:B.m"].contains(&one), "{rows}");
+    }
+}
+
+#[test]
+fn what_a_row_names_is_told_by_the_imports() {
+    let digest = "a".repeat(40);
+    for (object, name) in [
+        ("p.b.B", "p:b.B"),
+        ("deep.X.y", "p.deep:X.y"),
+        ("module.f.__wrapped__", "p:m.f.__wrapped__"),
+        ("B.__dict__['size'].fset", "p.b:B.size.fset"),
+    ] {
+        let pins = pins(&format!("{IMPORTS}D = {{{object}: {{'{digest}'}}}}\n")).unwrap();
+        assert_eq!(pins.rows.keys().collect::<Vec<_>>(), [name], "{object}");
+    }
+    for (object, why) in [
+        ("local", "the file does not import it"),
+        ("mine", "the file does not import it"),
+        ("B.others['size']", "by running it"),
+        ("getattr(B, 'size')", "by running it"),
+        ("deep", "a module, not a definition"),
+    ] {
+        let pins = pins(&format!("{IMPORTS}\nD = {{{object}: {{'{digest}'}}}}\n")).unwrap();
+        assert!(pins.rows.is_empty());
+        let row = &pins.left_out[0];
+        assert!(row.line == 9 && row.text == object && row.why.contains(why), "{row:?}");
+    }
+}
+
+#[test]
+fn what_is_no_row_of_a_hash_test_pins_nothing() {
+    let digest = "a".repeat(40);
+    let text = format!(
+        "{IMPORTS}D = {{B: {{'{digest}', f()}}, 'name': '{digest}', a: {{'short'}}, d: set()}}\nx = (1, 2)\n"
+    );
+    assert_eq!(pins(&text).unwrap(), Pins::default());
+    for wrong in ["def (", "\u{0}\u{1}(", &"(".repeat(100_000), &"[".repeat(5_000)] {
+        let error = pins(wrong).unwrap_err();
+        assert!(matches!(error, SourcesError::File { .. }), "{error}");
+    }
 }

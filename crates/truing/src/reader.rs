@@ -28,7 +28,7 @@ use truing_reader::protocol::{
     Answer, Checked, Hello, MAX_ANSWER_BYTES, MAX_HELLO_BYTES, MAX_REQUEST_BYTES, ProtocolError,
     ToolsRequest, checked, checked_sources, decode, encode,
 };
-use truing_reader::sources::{SourcesError, SourcesRequest};
+use truing_reader::sources::{Asked, Pins, SourcesError, SourcesRequest, Told};
 
 pub use self::tools::{CALL_TIME, MAX_CHILDREN, ReaderTools};
 use crate::wiring::packs_with;
@@ -123,8 +123,26 @@ impl ChildReader {
     /// # Errors
     /// [`SourcesError`]; whatever a child does instead of answering well is [`SourcesError::Failed`].
     pub async fn sources(&self, request: &SourcesRequest) -> Result<Sources, SourcesError> {
+        match self.told(&Asked::Release(request.clone())).await? {
+            Told::Release(sources) => Ok(sources),
+            Told::Pins(_) => Err(other_answer()),
+        }
+    }
+
+    /// What a project's Python hash test pins, read by a child that can open the test's folder alone.
+    ///
+    /// # Errors
+    /// As [`Self::sources`].
+    pub async fn pins(&self, test: &Path) -> Result<Pins, SourcesError> {
+        match self.told(&Asked::Pins(test.to_owned())).await? {
+            Told::Pins(pins) => Ok(pins),
+            Told::Release(_) => Err(other_answer()),
+        }
+    }
+
+    async fn told(&self, asked: &Asked) -> Result<Told, SourcesError> {
         let mut said = Vec::new();
-        match self.ask_for_sources(request, &mut said).await {
+        match self.ask_for_sources(asked, &mut said).await {
             Ok(answer) => answer,
             Err(error) => Err(SourcesError::Failed(told(&error, &said))),
         }
@@ -132,17 +150,17 @@ impl ChildReader {
 
     async fn ask_for_sources(
         &self,
-        request: &SourcesRequest,
+        asked: &Asked,
         said: &mut Vec<u8>,
-    ) -> Result<Result<Sources, SourcesError>, ChildError> {
-        let line = encode("the request", request, MAX_REQUEST_BYTES)?;
-        let folder = request.archive.parent().unwrap_or(Path::new("/"));
+    ) -> Result<Result<Told, SourcesError>, ChildError> {
+        let line = encode("the request", asked, MAX_REQUEST_BYTES)?;
+        let folder = asked.path().parent().unwrap_or(Path::new("/"));
         let running = self.program.start(folder, [OsStr::new("--sources")].into_iter())?;
         let talked = running.converse(&line, self.program.weakest, said);
-        let answer: Result<Sources, SourcesError> =
+        let answer: Result<Told, SourcesError> =
             tokio::time::timeout(self.time, talked).await.unwrap_or(Err(ChildError::TimedOut(self.time)))?;
         Ok(match answer {
-            Ok(sources) => Ok(checked_sources(request, sources)?),
+            Ok(told) => Ok(checked_sources(asked, told)?),
             Err(error) => Err(SourcesError::Failed(plain(&error.to_string()))),
         })
     }
@@ -337,4 +355,8 @@ async fn keep_last(stream: Option<impl AsyncRead + Unpin>, kept: &mut Vec<u8>) {
         kept.extend_from_slice(part.get(..count).unwrap_or_default());
         kept.drain(..kept.len().saturating_sub(MAX_STDERR_BYTES));
     }
+}
+
+fn other_answer() -> SourcesError {
+    SourcesError::Failed("its process answered another question".to_owned())
 }

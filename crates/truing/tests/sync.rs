@@ -164,6 +164,30 @@ fn the_answer_has_its_evidence_and_the_new_range() {
 }
 
 #[test]
+fn a_hash_test_of_the_project_s_own_is_a_manifest() {
+    let site = Site::new();
+    let digest = hex::encode(sha1::Sha1::digest(PINNED.as_bytes()));
+    let rows = format!("D = {{\n    pinned: {{'{digest}'}},\n    getattr(m, 'x'): {{'{digest}'}},\n}}\n");
+    site.write("tests/test_patches.py", &format!("from demo.m import pinned\n\n{rows}"));
+    site.write(
+        "truing.toml",
+        "[sync.demo]\nmanifest = \"tests/test_patches.py\"\nmirror = [\"demo/=ours/\"]\n",
+    );
+    let (answer, _) = site.answer(&["--to", "1.0.4"]);
+    assert_eq!(
+        (&answer["decision"], &answer["changed"][0]["symbol"]),
+        (&json!("bump"), &json!("demo.m:pinned"))
+    );
+    let untold = &answer["unguarded"][1];
+    assert_eq!(untold["why"], "untold");
+    assert!(untold["symbol"].as_str().unwrap().starts_with("line 5: getattr(m, 'x'): "), "{untold}");
+    site.write("tests/test_patches.py", "import demo\n");
+    let output = site.decide(&[]);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(2) && told.contains("pins nothing that can be told"), "{told}");
+}
+
+#[test]
 fn a_project_is_changed_by_no_decision() {
     let site = Site::new();
     let before = std::fs::read(site.folder.path().join("pyproject.toml")).unwrap();

@@ -9,13 +9,12 @@ use serde::Serialize;
 use truing_core::follow::{Change, Kind, Unguarded, Verdict};
 use truing_upstream::archives::Archives;
 use truing_upstream::index::{self, Index};
-use truing_upstream::manifest;
 
 use super::error::{CliError, Exit};
 use super::{Context, runtime};
 use crate::config::sync::JobConfig;
 use crate::environment::Environment;
-use crate::loops::sync::{Decided, Question, SyncError, decided};
+use crate::loops::sync::{Decided, Pinned, Question, SyncError, decided, pinned};
 use crate::wiring::child_reader;
 
 /// Follow an upstream package: decide what a new release asks of a project
@@ -83,9 +82,12 @@ impl Decide {
         let config = context.config(&[])?;
         let job = config.jobs.get(&self.job).ok_or_else(|| unknown(&self.job, &config.jobs))?;
         let path = self.manifest.clone().unwrap_or_else(|| self.repo.join(&job.manifest));
-        let manifest = manifest::read(&path).map_err(|error| {
+        let reader = child_reader(&config.rules, &config.sandbox)?;
+        let runtime = runtime::start()?;
+        let Pinned { manifest, untold } = runtime.block_on(pinned(&path, &reader)).map_err(|error| {
             CliError::usage("manifest", error.to_string()).hint(
-                "a manifest is an object of definitions and their digests: {\"module:Class.method\": [\"SHA-1\"]}",
+                "a manifest is an object of definitions and their digests, {\"module:Class.method\": [\"SHA-1\"]}, or a \
+                 Python test with pairs of objects and digests",
             )
         })?;
         let environment = &context.environment;
@@ -98,9 +100,9 @@ impl Decide {
             from: self.from.clone(),
             to: self.to.clone(),
         };
-        let reader = child_reader(&config.rules, &config.sandbox)?;
         let decided = decided(question, &index, &archives, &reader);
-        let decided = runtime::start()?.block_on(decided).map_err(failed)?;
+        let mut decided = runtime.block_on(decided).map_err(failed)?;
+        decided.decision.unguarded.extend(untold);
         let exit = if decided.decision.verdict == Verdict::Ask { Exit::No } else { Exit::Done };
         let answer = Answer::from(decided);
         context.output.answer(&answer, || answer.text(job))?;

@@ -632,7 +632,7 @@ pub const KEYS: &[Key] = &[
         default: Default::Text("upstream.json"),
         repository: Repository::No,
         since: "0.1.0",
-        doc: "The file that tells what is pinned of the package: `{\"module:Class.method\": [\"SHA-1 of its lines\", …]}`, JSON or TOML.",
+        doc: "The file that tells what is pinned of the package: `{\"module:Class.method\": [\"SHA-1 of its lines\", …]}`, JSON or TOML; or a Python test with pairs of objects and digests (`.py`), which is read and never run.",
     },
     Key {
         path: "sync.NAME.mirror",

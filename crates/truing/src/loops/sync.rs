@@ -1,17 +1,23 @@
 //! The sync loop: what a new release of an upstream package asks of the project that follows it (spec/sync.md). So far
-//! its first half: the decision and its evidence.
+//! its first half: what is pinned (`pinned`), what the releases hold (`history`), the decision and its evidence.
+
+mod history;
+mod pinned;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use globset::escape;
 use ignore::WalkBuilder;
 use pep440_rs::{Version, VersionSpecifiers};
-use truing_core::follow::{Decision, Manifest, Sources, Step, Symbol, Verdict, decide};
-use truing_reader::sources::{SourcesError, SourcesRequest};
+use truing_core::follow::{Decision, Manifest, Step, Verdict, decide};
+use truing_reader::sources::SourcesError;
 use truing_upstream::archives::{ArchiveError, Archives};
 use truing_upstream::constraint::{self, ConstraintError};
 use truing_upstream::index::{Index, IndexError, Release};
+
+use history::{History, Request};
+pub use pinned::{Pinned, PinnedError, pinned};
 
 use crate::config::sync::JobConfig;
 use crate::reader::ChildReader;
@@ -155,106 +161,4 @@ fn mirrored(job: &JobConfig, project: &Path) -> Vec<String> {
         }
     }
     globs
-}
-
-/// What is asked about a release.
-struct Request<'a> {
-    manifest: &'a Manifest,
-    mirrored: Vec<String>,
-}
-
-/// The releases, as far as somebody looked.
-struct History<'a> {
-    job: &'a JobConfig,
-    index: &'a Index,
-    archives: &'a Archives,
-    reader: &'a ChildReader,
-    releases: &'a [Release],
-    newest: Version,
-    /// What was asked about the releases between the two, by their place.
-    known: BTreeMap<usize, Sources>,
-}
-
-impl History<'_> {
-    fn place(&self, version: &Version) -> Result<usize, SyncError> {
-        self.releases.iter().position(|release| release.version == *version).ok_or_else(|| {
-            SyncError::NoRelease {
-                package: self.job.package.clone(),
-                version: version.clone(),
-                newest: self.newest.to_string(),
-            }
-        })
-    }
-
-    async fn sources(&self, version: &Version, request: &Request<'_>) -> Result<Sources, SyncError> {
-        let symbols = request.manifest.rows.keys().cloned().collect();
-        self.read(self.place(version)?, symbols, request.mirrored.clone()).await
-    }
-
-    async fn read(
-        &self,
-        place: usize,
-        symbols: Vec<String>,
-        mirrored: Vec<String>,
-    ) -> Result<Sources, SyncError> {
-        let Some(release) = self.releases.get(place) else { return Ok(Sources::default()) };
-        let archive: PathBuf = self.archives.get(self.index, &release.archive).await?;
-        let request = SourcesRequest { archive, format: release.archive.format, symbols, mirrored };
-        let read = self.reader.sources(&request).await;
-        read.map_err(|source| SyncError::Sources { name: release.archive.name.clone(), source })
-    }
-
-    /// Finds which release changed each definition first, and the oldest one that has them all as the newest has them:
-    /// the floor of a port. Releases are halved: what changed is taken to stay changed.
-    async fn date(
-        &mut self,
-        decision: &mut Decision,
-        (from, before): (&Version, &Sources),
-        (to, after): (&Version, &Sources),
-    ) -> Result<Option<Version>, SyncError> {
-        let (first, last) = (self.place(from)?, self.place(to)?);
-        if first >= last || matches!(decision.verdict, Verdict::Skip) {
-            return Ok(None);
-        }
-        let symbols: Vec<String> = decision.changed.iter().map(|change| change.symbol.clone()).collect();
-        let mut floor = first;
-        for change in &mut decision.changed {
-            let symbol = &change.symbol;
-            let (old, new) = (raw(before, symbol), raw(after, symbol));
-            let changed = self.first((first, last), &symbols, |sources| raw(sources, symbol) != old).await?;
-            change.first_in = self.releases.get(changed).map(|release| release.version.to_string());
-            let settled = self.first((first, last), &symbols, |sources| raw(sources, symbol) == new).await?;
-            floor = floor.max(settled);
-        }
-        Ok((floor > first).then(|| self.releases.get(floor)).flatten().map(|release| release.version.clone()))
-    }
-
-    /// The first release after `before` that is so, where the one at `is_so` is.
-    async fn first(
-        &mut self,
-        (mut before, mut is_so): (usize, usize),
-        symbols: &[String],
-        holds: impl Fn(&Sources) -> bool,
-    ) -> Result<usize, SyncError> {
-        while is_so - before > 1 {
-            let middle = before + (is_so - before) / 2;
-            if !self.known.contains_key(&middle) {
-                let sources = self.read(middle, symbols.to_vec(), Vec::new()).await?;
-                self.known.insert(middle, sources);
-            }
-            match self.known.get(&middle) {
-                Some(sources) if holds(sources) => is_so = middle,
-                Some(_) | None => before = middle,
-            }
-        }
-        Ok(is_so)
-    }
-}
-
-/// The digest of a definition's lines, if it is there.
-fn raw<'a>(sources: &'a Sources, symbol: &str) -> Option<&'a str> {
-    match sources.symbols.get(symbol) {
-        Some(Symbol::Defined(definition)) => Some(&definition.digests.raw),
-        Some(Symbol::Gone | Symbol::Elsewhere) | None => None,
-    }
 }

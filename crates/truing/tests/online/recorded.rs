@@ -30,9 +30,10 @@ struct Cases {
 /// A recorded decision (spec/sync.md 6.4).
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 pub(crate) struct Case {
-    case_id: String,
+    pub(crate) case_id: String,
     kind: String,
     manifest_commit: String,
+    manifest_at: String,
     pub(crate) from: String,
     pub(crate) to: String,
     spec_before: Option<String>,
@@ -42,6 +43,16 @@ pub(crate) struct Case {
     first_changed_in: BTreeMap<String, String>,
     expect: Outcomes,
     note: Option<String>,
+}
+
+impl Case {
+    /// The commit whose hash test was recorded.
+    pub(crate) fn manifest_revision(&self) -> String {
+        match self.manifest_at.as_str() {
+            "parent" => format!("{}^", self.manifest_commit),
+            _ => self.manifest_commit.clone(),
+        }
+    }
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
@@ -66,18 +77,18 @@ struct Listings {
 
 #[derive(Deserialize)]
 struct Listing {
-    commits: BTreeSet<String>,
+    revisions: BTreeSet<String>,
     files: Vec<String>,
 }
 
-struct Records {
-    cases: Vec<Case>,
+pub(crate) struct Records {
+    pub(crate) cases: Vec<Case>,
     manifests: Manifests,
     listings: Vec<Listing>,
 }
 
 impl Records {
-    fn load() -> Self {
+    pub(crate) fn load() -> Self {
         let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
         let folder = std::env::var_os("TRUING_SYNC_CASES").map_or(beside, PathBuf::from);
         let cases: Cases = read(&folder.join("sync-cases-dev.json"));
@@ -86,13 +97,14 @@ impl Records {
         Self { cases: cases.cases, manifests, listings: listings.listings }
     }
 
-    fn manifest(&self, case: &Case) -> &Manifest {
+    pub(crate) fn manifest(&self, case: &Case) -> &Manifest {
         &self.manifests.manifests[self.manifests.cases[&case.case_id]]
     }
 
     fn files(&self, case: &Case) -> &[String] {
-        let listing = self.listings.iter().find(|listing| listing.commits.contains(&case.manifest_commit));
-        &listing.unwrap_or_else(|| panic!("{}: no listing of {}", case.case_id, case.manifest_commit)).files
+        let revision = case.manifest_revision();
+        let listing = self.listings.iter().find(|listing| listing.revisions.contains(&revision));
+        &listing.unwrap_or_else(|| panic!("{}: no listing of {revision}", case.case_id)).files
     }
 }
 

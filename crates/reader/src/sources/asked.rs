@@ -1,0 +1,105 @@
+//! What a reader of sources is asked, one thing a process, and what is believed of its answer: the process may have been
+//! taken over by what it read.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use truing_core::follow::{Digests, RAW_DIGITS, Sources, Symbol, TREE_DIGITS};
+
+use super::{Pins, SourcesError, SourcesRequest, pins_of, read};
+
+/// The longest name or reason, in bytes.
+const MAX_NAME: usize = 16 << 10;
+
+/// What is asked.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Asked {
+    /// What a release holds.
+    Release(SourcesRequest),
+    /// What a project's Python hash test pins: its file.
+    Pins(PathBuf),
+}
+
+/// The answer.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Told {
+    /// Of a release.
+    Release(Sources),
+    /// Of a test.
+    Pins(Pins),
+}
+
+impl Asked {
+    /// The file or folder that it is about: nothing else has to be readable.
+    pub fn path(&self) -> &PathBuf {
+        match self {
+            Self::Release(request) => &request.archive,
+            Self::Pins(file) => file,
+        }
+    }
+
+    /// Reads what is asked for.
+    ///
+    /// # Errors
+    /// [`SourcesError`]
+    pub fn answer(&self) -> Result<Told, SourcesError> {
+        match self {
+            Self::Release(request) => read(request).map(Told::Release),
+            Self::Pins(file) => pins_of(file).map(Told::Pins),
+        }
+    }
+
+    /// Is this an answer to it, and of the form that the rest of the program relies on? If not: what is wrong.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn check(&self, told: &Told) -> Result<(), &'static str> {
+        match (self, told) {
+            (Self::Release(request), Told::Release(sources)) => release(request, sources),
+            (Self::Pins(_), Told::Pins(pins)) => rows(pins),
+            (Self::Release(_), Told::Pins(_)) | (Self::Pins(_), Told::Release(_)) => {
+                Err("an answer to another question")
+            }
+        }
+    }
+}
+
+fn release(request: &SourcesRequest, sources: &Sources) -> Result<(), &'static str> {
+    let asked: BTreeSet<&String> = request.symbols.iter().collect();
+    ensure(sources.symbols.keys().collect::<BTreeSet<_>>() == asked, "its definitions")?;
+    for definition in sources.symbols.values().filter_map(Symbol::definition) {
+        ensure(is_name(&definition.file) && is_name(&definition.name), "a name")?;
+        ensure(are_digests(&definition.digests), "a digest")?;
+    }
+    for (file, functions) in &sources.functions {
+        ensure(is_name(file) && functions.keys().all(|name| is_name(name)), "a name")?;
+        ensure(functions.values().all(are_digests), "a digest")?;
+    }
+    let reasons = sources.unreadable.iter().all(|(file, why)| is_name(file) && is_name(why));
+    ensure(reasons, "a reason")
+}
+
+fn rows(pins: &Pins) -> Result<(), &'static str> {
+    ensure(pins.rows.keys().all(|name| is_name(name)), "a name")?;
+    ensure(pins.rows.values().flatten().all(|digest| are_digits(digest, RAW_DIGITS)), "a digest")?;
+    ensure(pins.left_out.iter().all(|row| is_name(&row.text) && is_name(&row.why)), "a reason")
+}
+
+fn ensure(is_well: bool, what: &'static str) -> Result<(), &'static str> {
+    if is_well { Ok(()) } else { Err(what) }
+}
+
+fn is_name(text: &str) -> bool {
+    text.len() <= MAX_NAME && !text.chars().any(char::is_control)
+}
+
+fn are_digests(of: &Digests) -> bool {
+    are_digits(&of.raw, RAW_DIGITS) && are_digits(&of.tree, TREE_DIGITS)
+}
+
+fn are_digits(text: &str, count: usize) -> bool {
+    text.len() == count && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}

@@ -1,0 +1,191 @@
+//! What a project's own hash test pins: a Python file that names objects of other packages beside the SHA-1 digests
+//! that it accepts of their source, in a dictionary or in a list of pairs. It is parsed, never run: what an object is
+//! called is told by the file's imports.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use tree_sitter::Node;
+use truing_core::follow::RAW_DIGITS;
+
+use crate::syntax::{Language, MAX_DEPTH, MAX_SOURCE_BYTES, Parsers};
+
+/// What a test pins.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Pins {
+    /// The digests that are accepted of each definition, by `module:Class.method`.
+    pub rows: BTreeMap<String, BTreeSet<String>>,
+    /// Rows that are not understood.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// A row that looks like one and pins nothing that can be told.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct LeftOut {
+    /// Its line, 1-based.
+    pub line: u32,
+    /// What it names.
+    pub text: String,
+    /// Why it is left out.
+    pub why: String,
+}
+
+/// The longest text of a row that is repeated, in characters.
+const MAX_TEXT: usize = 120;
+
+/// Reads a test; an error says why it cannot be read as Python.
+pub(super) fn of_test(bytes: &[u8]) -> Result<Pins, String> {
+    if bytes.len() > MAX_SOURCE_BYTES {
+        return Err(format!("it is longer than {} KiB", MAX_SOURCE_BYTES >> 10));
+    }
+    let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
+    let language = Language::named("python").ok_or("its language is not known")?;
+    let tree = Parsers::default().parse_in_time(language, text).ok_or("it takes too long to parse")?;
+    if tree.root_node().has_error() {
+        return Err("it is no Python that can be parsed whole".to_owned());
+    }
+    let mut table = Table { text, imports: BTreeMap::new(), pins: Pins::default() };
+    table.imports(tree.root_node());
+    table.rows(tree.root_node(), 0)?;
+    Ok(table.pins)
+}
+
+/// A test on its way into pins.
+struct Table<'a> {
+    text: &'a str,
+    /// What the imported names stand for: a module, or a name in one.
+    imports: BTreeMap<String, (String, Option<String>)>,
+    pins: Pins,
+}
+
+impl<'a> Table<'a> {
+    fn text_of(&self, node: Node<'_>) -> &'a str {
+        self.text.get(node.byte_range()).unwrap_or_default()
+    }
+
+    /// The imports of the file's top, in branches too: a test may import by the version that it finds.
+    fn imports(&mut self, node: Node<'_>) {
+        let mut cursor = node.walk();
+        for statement in node.named_children(&mut cursor) {
+            match statement.kind() {
+                "import_statement" | "import_from_statement" => self.import(statement),
+                "if_statement" | "try_statement" | "else_clause" | "except_clause" | "block" => {
+                    self.imports(statement);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn import(&mut self, statement: Node<'_>) {
+        let from = statement.child_by_field_name("module_name").map(|module| self.text_of(module));
+        let mut cursor = statement.walk();
+        for imported in statement.children_by_field_name("name", &mut cursor) {
+            let alias = imported.child_by_field_name("alias").map(|alias| self.text_of(alias));
+            let name = self.text_of(imported.child_by_field_name("name").unwrap_or(imported));
+            let top = name.split('.').next().unwrap_or(name);
+            let stands_for = match (from, alias) {
+                // A relative import is the project's own.
+                (Some(module), _) if module.starts_with('.') => continue,
+                (Some(module), _) => (module.to_owned(), Some(name.to_owned())),
+                (None, Some(_)) => (name.to_owned(), None),
+                (None, None) => (top.to_owned(), None),
+            };
+            self.imports.insert(alias.unwrap_or(top).to_owned(), stands_for);
+        }
+    }
+
+    /// Every pair of an object and digests, wherever it stands.
+    fn rows(&mut self, node: Node<'_>, depth: usize) -> Result<(), String> {
+        if depth > MAX_DEPTH {
+            return Err("it is nested too deeply".to_owned());
+        }
+        let mut cursor = node.walk();
+        let children: Vec<_> =
+            node.named_children(&mut cursor).filter(|child| child.kind() != "comment").collect();
+        match node.kind() {
+            // `object: {digest}`, `(object, {digest})`, `pytest.param(object, {digest})`
+            "pair" | "tuple" | "list" | "argument_list" => {
+                if let [object, accepted, ..] = children.as_slice()
+                    && matches!(object.kind(), "identifier" | "attribute" | "subscript" | "call")
+                    && let Some(digests) = self.digests(*accepted)
+                {
+                    self.row(*object, digests);
+                    return Ok(());
+                }
+            }
+            _ => {}
+        }
+        children.into_iter().try_for_each(|child| self.rows(child, depth + 1))
+    }
+
+    /// The digests of a set, or of another literal that holds nothing else; one digest by itself.
+    fn digests(&self, node: Node<'_>) -> Option<BTreeSet<String>> {
+        match node.kind() {
+            "string" => self.digest(node).map(|digest| BTreeSet::from([digest])),
+            "set" | "list" | "tuple" | "parenthesized_expression" => {
+                let mut cursor = node.walk();
+                let items = node.named_children(&mut cursor).filter(|item| item.kind() != "comment");
+                let digests: Option<BTreeSet<_>> = items.map(|item| self.digest(item)).collect();
+                digests.filter(|digests| !digests.is_empty())
+            }
+            _ => None,
+        }
+    }
+
+    fn digest(&self, node: Node<'_>) -> Option<String> {
+        let mut cursor = node.walk();
+        let mut content = node.named_children(&mut cursor).filter(|part| part.kind() == "string_content");
+        let digest = content.next().map(|content| self.text_of(content).to_ascii_lowercase())?;
+        let is_one = digest.len() == RAW_DIGITS && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
+        (is_one && content.next().is_none() && node.kind() == "string").then_some(digest)
+    }
+
+    /// In a dictionary the last of equal keys counts; a list checks each, and what is in none of the releases fails.
+    fn row(&mut self, object: Node<'_>, digests: BTreeSet<String>) {
+        match self.name_of(object) {
+            Ok(name) => drop(self.pins.rows.insert(name, digests)),
+            Err(why) => self.pins.left_out.push(LeftOut {
+                line: u32::try_from(object.start_position().row + 1).unwrap_or(u32::MAX),
+                text: self.text_of(object).chars().filter(|char| !char.is_control()).take(MAX_TEXT).collect(),
+                why: why.to_owned(),
+            }),
+        }
+    }
+
+    /// `module:Class.method` of an expression.
+    fn name_of(&self, object: Node<'_>) -> Result<String, &'static str> {
+        let mut parts = self.parts(object).ok_or("what it names is told by running it alone")?.into_iter();
+        let first = parts.next().unwrap_or_default();
+        let (module, name) = self.imports.get(first).ok_or("the file does not import it by name")?;
+        let names: Vec<&str> = name.as_deref().into_iter().chain(parts).collect();
+        if names.is_empty() {
+            return Err("it is a module, not a definition");
+        }
+        Ok(format!("{module}:{}", names.join(".")))
+    }
+
+    /// `a.b.c`, and `a.__dict__['b'].c`, as names.
+    fn parts(&self, node: Node<'_>) -> Option<Vec<&'a str>> {
+        match node.kind() {
+            "identifier" => Some(vec![self.text_of(node)]),
+            "attribute" => {
+                let mut parts = self.parts(node.child_by_field_name("object")?)?;
+                parts.push(self.text_of(node.child_by_field_name("attribute")?));
+                Some(parts)
+            }
+            "subscript" => {
+                let mut parts = self.parts(node.child_by_field_name("value")?)?;
+                let key = node.child_by_field_name("subscript").filter(|key| key.kind() == "string")?;
+                if parts.pop()? != "__dict__" {
+                    return None;
+                }
+                let mut cursor = key.walk();
+                let content = key.named_children(&mut cursor).find(|part| part.kind() == "string_content")?;
+                parts.push(self.text_of(content));
+                Some(parts)
+            }
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! The releases of a package, as far as somebody looked: what each holds, and which of them changed something first.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use pep440_rs::Version;
+use truing_core::follow::{Decision, Manifest, Sources, Symbol, Verdict};
+use truing_reader::sources::SourcesRequest;
+use truing_upstream::archives::Archives;
+use truing_upstream::index::{Index, Release};
+
+use super::SyncError;
+use crate::config::sync::JobConfig;
+use crate::reader::ChildReader;
+
+/// What is asked about a release.
+pub(super) struct Request<'a> {
+    pub(super) manifest: &'a Manifest,
+    pub(super) mirrored: Vec<String>,
+}
+
+/// The releases, as far as somebody looked.
+pub(super) struct History<'a> {
+    pub(super) job: &'a JobConfig,
+    pub(super) index: &'a Index,
+    pub(super) archives: &'a Archives,
+    pub(super) reader: &'a ChildReader,
+    pub(super) releases: &'a [Release],
+    pub(super) newest: Version,
+    /// What was asked about the releases between the two, by their place.
+    pub(super) known: BTreeMap<usize, Sources>,
+}
+
+impl History<'_> {
+    fn place(&self, version: &Version) -> Result<usize, SyncError> {
+        self.releases.iter().position(|release| release.version == *version).ok_or_else(|| {
+            SyncError::NoRelease {
+                package: self.job.package.clone(),
+                version: version.clone(),
+                newest: self.newest.to_string(),
+            }
+        })
+    }
+
+    pub(super) async fn sources(
+        &self,
+        version: &Version,
+        request: &Request<'_>,
+    ) -> Result<Sources, SyncError> {
+        let symbols = request.manifest.rows.keys().cloned().collect();
+        self.read(self.place(version)?, symbols, request.mirrored.clone()).await
+    }
+
+    async fn read(
+        &self,
+        place: usize,
+        symbols: Vec<String>,
+        mirrored: Vec<String>,
+    ) -> Result<Sources, SyncError> {
+        let Some(release) = self.releases.get(place) else { return Ok(Sources::default()) };
+        let archive: PathBuf = self.archives.get(self.index, &release.archive).await?;
+        let request = SourcesRequest { archive, format: release.archive.format, symbols, mirrored };
+        let read = self.reader.sources(&request).await;
+        read.map_err(|source| SyncError::Sources { name: release.archive.name.clone(), source })
+    }
+
+    /// Finds which release changed each definition first, and the oldest one that has them all as the newest has them:
+    /// the floor of a port. Releases are halved: what changed is taken to stay changed.
+    pub(super) async fn date(
+        &mut self,
+        decision: &mut Decision,
+        (from, before): (&Version, &Sources),
+        (to, after): (&Version, &Sources),
+    ) -> Result<Option<Version>, SyncError> {
+        let (first, last) = (self.place(from)?, self.place(to)?);
+        if first >= last || matches!(decision.verdict, Verdict::Skip) {
+            return Ok(None);
+        }
+        let symbols: Vec<String> = decision.changed.iter().map(|change| change.symbol.clone()).collect();
+        let mut floor = first;
+        for change in &mut decision.changed {
+            let symbol = &change.symbol;
+            let (old, new) = (raw(before, symbol), raw(after, symbol));
+            let changed = self.first((first, last), &symbols, |sources| raw(sources, symbol) != old).await?;
+            change.first_in = self.releases.get(changed).map(|release| release.version.to_string());
+            let settled = self.first((first, last), &symbols, |sources| raw(sources, symbol) == new).await?;
+            floor = floor.max(settled);
+        }
+        Ok((floor > first).then(|| self.releases.get(floor)).flatten().map(|release| release.version.clone()))
+    }
+
+    /// The first release after `before` that is so, where the one at `is_so` is.
+    async fn first(
+        &mut self,
+        (mut before, mut is_so): (usize, usize),
+        symbols: &[String],
+        holds: impl Fn(&Sources) -> bool,
+    ) -> Result<usize, SyncError> {
+        while is_so - before > 1 {
+            let middle = before + (is_so - before) / 2;
+            if !self.known.contains_key(&middle) {
+                let sources = self.read(middle, symbols.to_vec(), Vec::new()).await?;
+                self.known.insert(middle, sources);
+            }
+            match self.known.get(&middle) {
+                Some(sources) if holds(sources) => is_so = middle,
+                Some(_) | None => before = middle,
+            }
+        }
+        Ok(is_so)
+    }
+}
+
+/// The digest of a definition's lines, if it is there.
+fn raw<'a>(sources: &'a Sources, symbol: &str) -> Option<&'a str> {
+    match sources.symbols.get(symbol) {
+        Some(Symbol::Defined(definition)) => Some(&definition.digests.raw),
+        Some(Symbol::Gone | Symbol::Elsewhere) | None => None,
+    }
+}

@@ -1,0 +1,80 @@
+//! What a project pins: a manifest of digests, or its own Python hash test, which is read and never run.
+
+use std::path::{Path, PathBuf};
+
+use truing_core::follow::{Manifest, ManifestError, Unguarded, Why, Written};
+use truing_reader::sources::{Pins, SourcesError};
+use truing_upstream::manifest::{self, FileError};
+
+use crate::reader::ChildReader;
+
+/// What is pinned.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Pinned {
+    /// The definitions.
+    pub manifest: Manifest,
+    /// What the file pins in a form that is not understood.
+    pub untold: Vec<Unguarded>,
+}
+
+/// Why nobody can tell what is pinned.
+#[derive(Debug, thiserror::Error)]
+pub enum PinnedError {
+    /// The manifest.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The test.
+    #[error("{path} cannot be read as a hash test: {source}")]
+    Test {
+        /// The test.
+        path: PathBuf,
+        /// Why not.
+        source: SourcesError,
+    },
+    /// What the test says.
+    #[error("{path} pins nothing that can be told: {source}{}", lines(.untold))]
+    Content {
+        /// The test.
+        path: PathBuf,
+        /// What is wrong.
+        source: ManifestError,
+        /// Its rows.
+        untold: Vec<Unguarded>,
+    },
+}
+
+/// How many rows of a test an error repeats.
+const MAX_ROWS: usize = 3;
+
+fn lines(untold: &[Unguarded]) -> String {
+    untold.iter().take(MAX_ROWS).map(|row| format!("; {}", row.symbol)).collect()
+}
+
+/// Reads what a project pins: a Python file is a hash test, another one a manifest.
+///
+/// # Errors
+/// [`PinnedError`]
+pub async fn pinned(path: &Path, reader: &ChildReader) -> Result<Pinned, PinnedError> {
+    if path.extension().is_none_or(|extension| extension != "py") {
+        return Ok(Pinned { manifest: manifest::read(path)?, untold: Vec::new() });
+    }
+    let test = |source| PinnedError::Test { path: path.to_owned(), source };
+    // The reader can open the file's folder, by its real place.
+    let real = path
+        .canonicalize()
+        .map_err(|error| test(SourcesError::File { path: path.to_owned(), why: error.to_string() }))?;
+    let Pins { rows, left_out } = reader.pins(&real).await.map_err(test)?;
+    let untold: Vec<Unguarded> = left_out
+        .into_iter()
+        .map(|row| Unguarded {
+            symbol: format!("line {}: {}: {}", row.line, row.text, row.why),
+            file: None,
+            why: Why::Untold,
+        })
+        .collect();
+    let written = rows.into_iter().map(|(symbol, digests)| (symbol, Written::Digests(digests))).collect();
+    match Manifest::new(written) {
+        Ok(manifest) => Ok(Pinned { manifest, untold }),
+        Err(source) => Err(PinnedError::Content { path: path.to_owned(), source, untold }),
+    }
+}

@@ -1,0 +1,81 @@
+//! Every version of aiobotocore's own hash test, read as it is written, against the manifests that were recorded of
+//! them by running it. `TRUING_AIOBOTOCORE` names a git folder of that project, else it is cloned.
+
+// Helpers of tests are tests too; clippy exempts test functions only.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use truing_reader::sources::{Pins, pins_of};
+
+use super::recorded::{Manifest, Records, cache};
+
+const PROJECT: &str = "https://github.com/aio-libs/aiobotocore";
+const TEST: &str = "tests/test_patches.py";
+
+struct Project(PathBuf);
+
+impl Project {
+    fn get() -> Self {
+        if let Some(folder) = std::env::var_os("TRUING_AIOBOTOCORE") {
+            return Self(folder.into());
+        }
+        let folder = cache().join("aiobotocore.git");
+        if !folder.exists() {
+            let cloned =
+                Command::new("git").args(["clone", "--bare", PROJECT]).arg(&folder).status().unwrap();
+            assert!(cloned.success(), "clone {PROJECT} and name the folder: TRUING_AIOBOTOCORE");
+        }
+        Self(folder)
+    }
+
+    fn git(&self, arguments: &[&str]) -> Vec<u8> {
+        let output = Command::new("git").arg("-C").arg(&self.0).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        output.stdout
+    }
+
+    fn pins(&self, commit: &str) -> Pins {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), self.git(&["show", &format!("{commit}:{TEST}")])).unwrap();
+        pins_of(file.path()).unwrap_or_else(|error| panic!("{commit}: {error}"))
+    }
+}
+
+#[test]
+#[ignore = "needs the network"]
+fn a_hash_test_is_read_as_it_was_recorded_at_every_commit() {
+    let (records, project) = (Records::load(), Project::get());
+    let mut wrong = Vec::new();
+    for case in &records.cases {
+        let pins = project.pins(&case.manifest_revision());
+        let recorded: &Manifest = records.manifest(case);
+        for (symbol, digests) in recorded {
+            if pins.rows.get(symbol) != Some(digests) {
+                wrong.push(format!(
+                    "{}: {symbol}: {:?}, recorded {digests:?}",
+                    case.case_id,
+                    pins.rows.get(symbol)
+                ));
+            }
+        }
+        // The records leave out what is named as a getter or a setter.
+        let is_accessor = |symbol: &str| symbol.ends_with(".fget") || symbol.ends_with(".fset");
+        let more = pins.rows.keys().filter(|symbol| !recorded.contains_key(*symbol) && !is_accessor(symbol));
+        wrong.extend(more.map(|symbol| format!("{}: {symbol} was not recorded", case.case_id)));
+        wrong.extend(pins.left_out.iter().map(|row| format!("{}: {row:?}", case.case_id)));
+    }
+    let log = project.git(&["log", "--format=%H", "--", TEST]);
+    let (mut commits, mut rows, mut left_out) = (0, 0, 0);
+    for commit in String::from_utf8(log).unwrap().lines() {
+        let pins = project.pins(commit);
+        assert!(!pins.rows.is_empty(), "{commit}");
+        (commits, rows, left_out) = (commits + 1, rows + pins.rows.len(), left_out + pins.left_out.len());
+        for row in pins.left_out {
+            println!("{commit}: left out: {row:?}");
+        }
+    }
+    println!("{commits} versions of the test: {rows} rows read, {left_out} left out");
+    assert!(wrong.is_empty(), "{} differences:\n{}", wrong.len(), wrong.join("\n"));
+}
