@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use serde_json::value::RawValue;
+use toml_edit::DocumentMut;
 use truing_core::follow::{Manifest, ManifestError, Written};
 
 /// The longest manifest, in bytes.
@@ -27,6 +29,16 @@ pub enum FileError {
         /// The parser's words.
         why: String,
     },
+    /// It cannot be edited.
+    #[error("{path}: no digest can be added to `{symbol}`: {why}")]
+    Edit {
+        /// The file.
+        path: PathBuf,
+        /// Whose.
+        symbol: String,
+        /// Why not.
+        why: String,
+    },
     /// What it says.
     #[error("{path} is no manifest: {source}")]
     Content {
@@ -42,15 +54,85 @@ pub enum FileError {
 /// # Errors
 /// [`FileError`]
 pub fn read(path: &Path) -> Result<Manifest, FileError> {
+    let text = file(path)?;
+    let written = of_text(&text, is_toml(path));
+    let written = written.map_err(|why| FileError::Form { path: path.to_owned(), why })?;
+    Manifest::new(written).map_err(|source| FileError::Content { path: path.to_owned(), source })
+}
+
+/// The whole text of a manifest with a digest more for each of these definitions, which it must have; every other byte
+/// stays.
+///
+/// # Errors
+/// [`FileError`]
+pub fn with_digests(path: &Path, digests: &[(&str, &str)]) -> Result<String, FileError> {
+    let mut text = file(path)?;
+    for (symbol, digest) in digests {
+        let refused =
+            |why: String| FileError::Edit { path: path.to_owned(), symbol: (*symbol).to_owned(), why };
+        text = if is_toml(path) { in_toml(&text, symbol, digest) } else { in_json(&text, symbol, digest) }
+            .map_err(refused)?;
+    }
+    // What was written is read again: an edit that went wrong is never kept.
+    let written = of_text(&text, is_toml(path));
+    let written = written.map_err(|why| FileError::Form { path: path.to_owned(), why })?;
+    Manifest::new(written).map_err(|source| FileError::Content { path: path.to_owned(), source })?;
+    Ok(text)
+}
+
+/// Adds a digest at the end of a definition's list in JSON.
+fn in_json(text: &str, symbol: &str, digest: &str) -> Result<String, String> {
+    let rows: BTreeMap<String, &RawValue> = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    let row = rows.get(symbol).copied().ok_or("it is not there")?.get();
+    let list = match serde_json::from_str::<BTreeMap<String, &RawValue>>(row) {
+        Ok(fields) => fields.get("raw").copied().ok_or("it has no `raw`")?.get(),
+        Err(_) => row,
+    };
+    let items: Vec<String> = serde_json::from_str(list).map_err(|error| error.to_string())?;
+    if items.iter().any(|item| item == digest) {
+        return Ok(text.to_owned());
+    }
+    // The list is a part of the text itself: where it begins is told by where it lies.
+    let start =
+        (list.as_ptr() as usize).checked_sub(text.as_ptr() as usize).ok_or("it is not in the file")?;
+    let inner = list.strip_suffix(']').ok_or("it has no list")?;
+    let content = inner.trim_end();
+    let end = start + content.len();
+    let gap = match content.rfind('"').and_then(|_| content.rfind(|letter| matches!(letter, '[' | ','))) {
+        // As the last item stands to what is before it.
+        Some(at) => content.get(at + 1..).unwrap_or_default(),
+        None => "",
+    };
+    let gap: String = gap.chars().take_while(|letter| letter.is_whitespace()).collect();
+    let comma = if items.is_empty() { "" } else { "," };
+    let gap = if gap.is_empty() && items.len() == 1 { " " } else { &gap };
+    let (before, after) = (text.get(..end).unwrap_or_default(), text.get(end..).unwrap_or_default());
+    Ok(format!("{before}{comma}{gap}\"{digest}\"{after}"))
+}
+
+/// The same in TOML.
+fn in_toml(text: &str, symbol: &str, digest: &str) -> Result<String, String> {
+    let mut document: DocumentMut = text.parse().map_err(|error: toml_edit::TomlError| error.to_string())?;
+    let row = document.get_mut(symbol).ok_or("it is not there")?;
+    let row = if row.is_array() { row } else { row.get_mut("raw").ok_or("it has no `raw`")? };
+    let list = row.as_array_mut().ok_or("it has no list")?;
+    if !list.iter().any(|item| item.as_str() == Some(digest)) {
+        list.push(digest);
+    }
+    Ok(document.to_string())
+}
+
+fn is_toml(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "toml")
+}
+
+fn file(path: &Path) -> Result<String, FileError> {
     let unread = |why: String| FileError::Unread { path: path.to_owned(), why };
     let length = std::fs::metadata(path).map_err(|error| unread(error.to_string()))?.len();
     if length > MAX_MANIFEST {
         return Err(unread(format!("it is longer than {} MiB", MAX_MANIFEST >> 20)));
     }
-    let text = std::fs::read_to_string(path).map_err(|error| unread(error.to_string()))?;
-    let written = of_text(&text, path.extension().is_some_and(|extension| extension == "toml"));
-    let written = written.map_err(|why| FileError::Form { path: path.to_owned(), why })?;
-    Manifest::new(written).map_err(|source| FileError::Content { path: path.to_owned(), source })
+    std::fs::read_to_string(path).map_err(|error| unread(error.to_string()))
 }
 
 fn of_text(text: &str, is_toml: bool) -> Result<BTreeMap<String, Written>, String> {
@@ -58,5 +140,42 @@ fn of_text(text: &str, is_toml: bool) -> Result<BTreeMap<String, Written>, Strin
         toml_edit::de::from_str(text).map_err(|error| error.to_string())
     } else {
         serde_json::from_str(text).map_err(|error| error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_digest_is_added_and_nothing_else_changes() {
+        let (old, new) = ("a".repeat(40), "b".repeat(40));
+        for (name, before, after) in [
+            (
+                "m.json",
+                "{\n  \"x:f\": [\"OLD\"],\n  \"x:g\": [\"OLD\"]\n}\n",
+                "{\n  \"x:f\": [\"OLD\", \"NEW\"],\n  \"x:g\": [\"OLD\"]\n}\n",
+            ),
+            ("m.json", "{\"x:f\":[\n  \"OLD\"\n]}", "{\"x:f\":[\n  \"OLD\",\n  \"NEW\"\n]}"),
+            (
+                "m.json",
+                "{\"x:f\": {\"raw\": [], \"reason\": \"[,\"}}",
+                "{\"x:f\": {\"raw\": [\"NEW\"], \"reason\": \"[,\"}}",
+            ),
+            ("m.json", "{\"x:f\": [\"OLD\", \"NEW\"]}", "{\"x:f\": [\"OLD\", \"NEW\"]}"),
+            (
+                "m.toml",
+                "# pinned\n\"x:f\" = [\"OLD\"] # why\n",
+                "# pinned\n\"x:f\" = [\"OLD\", \"NEW\"] # why\n",
+            ),
+            ("m.toml", "[\"x:f\"]\nraw = [\"OLD\"]\n", "[\"x:f\"]\nraw = [\"OLD\", \"NEW\"]\n"),
+        ] {
+            let filled = |text: &str| text.replace("OLD", &old).replace("NEW", &new);
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join(name);
+            std::fs::write(&path, filled(before)).unwrap();
+            assert_eq!(with_digests(&path, &[("x:f", &new)]).unwrap(), filled(after));
+            assert!(with_digests(&path, &[("x:h", &new)]).unwrap_err().to_string().contains("not there"));
+        }
     }
 }
