@@ -16,6 +16,7 @@ pub(crate) mod usage;
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use truing_core::verification::{Checked, End, Ran, Verdict, Verification};
@@ -120,14 +121,14 @@ pub struct SetUp {
 }
 
 /// What a set-up left.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Left {
     /// Nothing, since there is nothing to set up.
     Nothing,
     /// Nothing that could be used: a command failed.
     Failed,
     /// This.
-    Entry(Entry),
+    Entry(Arc<Entry>),
 }
 
 impl SetUp {
@@ -138,6 +139,15 @@ impl SetUp {
             Left::Failed => false,
         }
     }
+}
+
+/// What is known of a tree.
+#[derive(Debug)]
+pub struct Verified {
+    /// Its set-up.
+    pub set_up: SetUp,
+    /// Its checks; none, if they could not be run since the set-up failed.
+    pub verification: Option<Verification>,
 }
 
 /// A tree that is set up, for checks to be run on.
@@ -158,6 +168,26 @@ impl Verifier {
             return Err(SandboxError::TooWeak { reached, wanted: Level::Full }.into());
         }
         Ok(Self { plan, cache })
+    }
+
+    /// All of it: sets `tree` up, and runs the checks if that works. From now on the tree is theirs: a private copy.
+    /// `baseline` is what they said of the state before, if that is known.
+    ///
+    /// # Errors
+    /// [`VerifyError`]; neither a set-up nor a check that fails is one.
+    pub async fn verified(
+        &self,
+        tree: &Path,
+        scope: &Scope,
+        baseline: Option<&Verification>,
+    ) -> Result<Verified, VerifyError> {
+        let set_up = self.set_up(tree, scope).await?;
+        if !set_up.works() {
+            return Ok(Verified { set_up, verification: None });
+        }
+        let bench = self.bench(&set_up, tree).await?;
+        let verification = Some(self.checks(&bench, baseline).await?);
+        Ok(Verified { set_up, verification })
     }
 
     /// Sets `tree` up, or finds that it was done. The tree stays as it is.
@@ -181,7 +211,7 @@ impl Verifier {
         if let Some(entry) = found {
             let about = entry.about();
             let (commands, reached) = (about.commands.clone(), about.reached.clone());
-            return Ok(SetUp { commands, reached, found: true, left: Left::Entry(entry) });
+            return Ok(SetUp { commands, reached, found: true, left: Left::Entry(Arc::new(entry)) });
         }
         let held = {
             let (this, tree) = (this.clone(), tree.clone());
@@ -207,18 +237,18 @@ impl Verifier {
             this.cache.clean(now);
             Ok(entry)
         });
-        Ok(SetUp { commands, reached, found: false, left: Left::Entry(entry.await?) })
+        Ok(SetUp { commands, reached, found: false, left: Left::Entry(Arc::new(entry.await?)) })
     }
 
     /// Lays out in `tree` what a set-up left. From now on the tree is the checks': they may change it.
     ///
     /// # Errors
     /// [`VerifyError::Folder`], also for a set-up that does not work.
-    pub async fn bench(&self, set_up: SetUp, tree: &Path) -> Result<Bench, VerifyError> {
-        let (this, tree) = (self.clone(), tree.to_owned());
+    pub async fn bench(&self, set_up: &SetUp, tree: &Path) -> Result<Bench, VerifyError> {
+        let (this, left, tree) = (self.clone(), set_up.left.clone(), tree.to_owned());
         blocking("what the set-up left cannot be laid out", move || {
             let held = this.room()?;
-            match set_up.left {
+            match left {
                 Left::Nothing => {}
                 Left::Failed => return Err(io::Error::other("the set-up failed")),
                 Left::Entry(entry) => {

@@ -198,7 +198,7 @@ impl Stage {
         let copied =
             std::process::Command::new("cp").arg("-a").arg(self.tree().join(".")).arg(&copy).status();
         assert!(copied.unwrap().success());
-        (self.runtime.block_on(verifier.bench(set_up, &copy)).unwrap(), copy)
+        (self.runtime.block_on(verifier.bench(&set_up, &copy)).unwrap(), copy)
     }
 
     fn checks(&self, verifier: &Verifier, baseline: Option<&Verification>) -> Verification {
@@ -366,7 +366,7 @@ fn a_set_up_that_fails_is_told_and_not_kept(stage: &Stage) {
     assert_eq!((set_up.commands[0].output.as_str(), set_up.commands[1].errors.as_str()), ("one\n", "two\n"));
     assert_eq!(stage.cached(), 0);
     assert!(matches!(
-        stage.runtime.block_on(verifier.bench(set_up, &stage.tree())),
+        stage.runtime.block_on(verifier.bench(&set_up, &stage.tree())),
         Err(VerifyError::Folder { .. })
     ));
 }

@@ -33,6 +33,7 @@ pub mod serve;
 pub mod slots;
 pub mod sync;
 mod target;
+pub mod verify;
 pub mod why;
 
 use std::ffi::OsString;
@@ -155,6 +156,7 @@ enum Command {
     Report(report::Args),
     Budget(budget::Args),
     Sync(sync::Args),
+    Verify(verify::Args),
     Backup(backup::Args),
     Diff(diff::Args),
     Findings(findings::Args),
@@ -184,6 +186,7 @@ impl Command {
             Self::Report(args) => report::run(args, context),
             Self::Budget(args) => budget::run(args, context),
             Self::Sync(args) => sync::run(args, context),
+            Self::Verify(args) => verify::run(args, context),
             Self::Backup(args) => backup::run(args, context),
             Self::Diff(args) => diff::run(args, context),
             Self::Findings(args) => findings::run(args, context),
@@ -215,6 +218,7 @@ impl Command {
             | Self::Report(_)
             | Self::Budget(_)
             | Self::Sync(_)
+            | Self::Verify(_)
             | Self::Backup(_)
             | Self::Diff(_)
             | Self::Findings(_)
@@ -252,6 +256,7 @@ impl Command {
             | Self::Report(_)
             | Self::Budget(_)
             | Self::Sync(_)
+            | Self::Verify(_)
             | Self::Backup(_)
             | Self::Diff(_)
             | Self::Findings(_)

@@ -15,6 +15,7 @@ pub mod secret;
 pub mod sync;
 mod typed;
 pub mod value;
+pub mod verify;
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -37,6 +38,7 @@ use secret::Secret;
 use sync::JobConfig;
 use typed::Typed;
 use value::Value;
+use verify::VerifyConfig;
 
 /// The whole configuration of one command.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -57,6 +59,8 @@ pub struct Config {
     pub prompts: PromptsConfig,
     /// Section `sandbox`.
     pub sandbox: SandboxConfig,
+    /// The repository's own set-up and checks.
+    pub verify: VerifyConfig,
     /// What reviews by a model may cost.
     pub budget: BudgetConfig,
     /// The teams, by name.
@@ -75,6 +79,7 @@ pub struct Config {
     pub retention: RetentionConfig,
     settings: BTreeMap<String, Setting>,
     names: Names,
+    not_used: Vec<String>,
 }
 
 /// Section `store`.
@@ -312,6 +317,9 @@ impl Config {
         let layer = layer::of_file(file, Owner::Repository, &mut problems);
         ConfigError::if_any(problems)?;
         let mut settings = self.settings.clone();
+        let allows = settings.get(keys::ALLOWS_COMMANDS).map(|setting| &setting.value);
+        let allows = allows == Some(&Value::Flag(true));
+        let mut not_used = Vec::new();
         for (path, entry) in layer.entries {
             let Some(setting) = settings.get_mut(&path) else {
                 return Err(bug(&path));
@@ -321,14 +329,22 @@ impl Config {
                     *all = value::unique(all.drain(..).chain(more));
                     setting.added = Some(entry.origin);
                 }
-                (Repository::Sets, value, own) if setting.origin == Origin::Default => {
+                (Repository::SetsIfAllowed, ..) if !allows => not_used.push(path),
+                (Repository::Sets | Repository::SetsIfAllowed, value, own)
+                    if setting.origin == Origin::Default =>
+                {
                     *value = own;
                     setting.origin = entry.origin;
                 }
-                (Repository::No | Repository::Sets | Repository::Adds, ..) => {}
+                (Repository::No | Repository::Sets | Repository::SetsIfAllowed | Repository::Adds, ..) => {}
             }
         }
-        Self::typed(settings, self.names.clone())
+        Ok(Self { not_used, ..Self::typed(settings, self.names.clone())? })
+    }
+
+    /// Keys that the repository's own file sets, and that the operator does not let it set.
+    pub fn not_used(&self) -> &[String] {
+        &self.not_used
     }
 
     /// With one more forge, of which nothing but the name is configured.
@@ -390,6 +406,7 @@ impl Config {
             },
             prompts: PromptsConfig { dir: of.path("prompts.dir")? },
             sandbox: SandboxConfig { level: of.word("sandbox.level", Level::named)? },
+            verify: verify::of(&of)?,
             budget: BudgetConfig {
                 review: of.usd("budget.review_usd")?,
                 repo_day: of.usd("budget.repo_day_usd")?,
@@ -423,6 +440,7 @@ impl Config {
             },
             settings: BTreeMap::new(),
             names: Names::new(),
+            not_used: Vec::new(),
         };
         ConfigError::if_any(conflict::all(&of)?)?;
         Ok(Self { settings, names, ..config })

@@ -4,7 +4,7 @@
 //! local repository; all take the same steps from a change to findings with ids ([`reading`]), those of pull requests
 //! from their commits on ([`checkout`]). [`agent`] is a model's part in each of them. [`memory`] is what reviews without a slot remember. [`desired`] says what
 //! the pull request should show, in the words of [`text`]. [`fix`] applies what a local review suggests.
-//! [`sync`] follows an upstream package.
+//! [`sync`] follows an upstream package. [`verify`] runs a repository's own checks on two of its states.
 
 pub mod agent;
 pub mod checkout;
@@ -19,6 +19,7 @@ pub mod review;
 pub mod since;
 pub mod sync;
 pub mod text;
+pub mod verify;
 
 /// What makes outcomes, for their records.
 pub(crate) fn versions() -> std::collections::BTreeMap<String, String> {

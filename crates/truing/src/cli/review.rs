@@ -458,7 +458,10 @@ impl Command {
 }
 
 /// The repository's own configuration: the working tree's, or the reviewed commit's.
-async fn own_file(repository: &Repository, head: Option<&Sha>) -> Result<Option<SourceFile>, CliError> {
+pub(super) async fn own_file(
+    repository: &Repository,
+    head: Option<&Sha>,
+) -> Result<Option<SourceFile>, CliError> {
     let Some(head) = head else {
         return Ok(config::repository_file(repository.root())?);
     };

@@ -80,6 +80,9 @@ pub fn reference() -> String {
             let repository = match key.repository {
                 Repository::No => "no",
                 Repository::Sets => "sets it, unless the operator does",
+                Repository::SetsIfAllowed => {
+                    "sets it, if `verify.from_repository` is true, unless the operator does"
+                }
                 Repository::Adds => "adds to the operator's",
             };
             let default = match key.default {
@@ -126,11 +129,28 @@ fn default_as_toml(key: &Key) -> String {
         (Default::Text(text), Kind::Integer(..) | Kind::Usd(_) | Kind::Flag) => text.to_owned(),
         (
             Default::Text(""),
-            Kind::Globs | Kind::Pairs | Kind::Repositories | Kind::Packs | Kind::Accounts | Kind::Networks,
+            Kind::Globs
+            | Kind::Pairs
+            | Kind::Repositories
+            | Kind::Packs
+            | Kind::Accounts
+            | Kind::Words(_)
+            | Kind::Folders
+            | Kind::Commands
+            | Kind::Networks,
         ) => "[]".to_owned(),
+        // None has a default with anything in it.
+        (Default::Text(text), Kind::Commands) => text.to_owned(),
         (
             Default::Text(text),
-            Kind::Globs | Kind::Pairs | Kind::Repositories | Kind::Packs | Kind::Accounts | Kind::Networks,
+            Kind::Globs
+            | Kind::Pairs
+            | Kind::Repositories
+            | Kind::Packs
+            | Kind::Accounts
+            | Kind::Words(_)
+            | Kind::Folders
+            | Kind::Networks,
         ) => {
             format!("[\"{}\"]", text.replace(',', "\", \""))
         }
@@ -187,7 +207,12 @@ fn schema_of(key: &Key) -> Json {
         Kind::Sink(schemes) => json!({
             "anyOf": [{ "type": "string", "pattern": format!("^({})://", schemes.join("|").replace("https", "https?")) }, secret_schema()]
         }),
-        Kind::Globs | Kind::Pairs | Kind::Accounts | Kind::Networks => {
+        Kind::Words(known) => json!({ "type": "array", "items": { "enum": known } }),
+        Kind::Commands => json!({
+            "type": "array",
+            "items": { "type": "array", "minItems": 1, "items": { "type": "string" } }
+        }),
+        Kind::Globs | Kind::Pairs | Kind::Accounts | Kind::Networks | Kind::Folders => {
             json!({ "type": "array", "items": { "type": "string" } })
         }
         Kind::Repositories => {
@@ -203,7 +228,15 @@ fn schema_of(key: &Key) -> Json {
         (Default::Text(text), Kind::Usd(_)) => text.parse::<f64>().ok().map(|number| json!(number)),
         (
             Default::Text(text),
-            Kind::Globs | Kind::Pairs | Kind::Repositories | Kind::Packs | Kind::Accounts | Kind::Networks,
+            Kind::Globs
+            | Kind::Pairs
+            | Kind::Repositories
+            | Kind::Packs
+            | Kind::Accounts
+            | Kind::Words(_)
+            | Kind::Folders
+            | Kind::Commands
+            | Kind::Networks,
         ) => Some(json!(text.split(',').filter(|item| !item.is_empty()).collect::<Vec<_>>())),
         (
             Default::Text(text),
@@ -275,5 +308,13 @@ fn type_in_words(kind: Kind) -> String {
         Kind::Packs => "list of rule packs' names".to_owned(),
         Kind::Accounts => "list of accounts' numbers and names".to_owned(),
         Kind::Networks => "list of networks and addresses".to_owned(),
+        Kind::Words(known) => {
+            format!(
+                "list of {}",
+                known.iter().map(|word| format!("`\"{word}\"`")).collect::<Vec<_>>().join(", ")
+            )
+        }
+        Kind::Folders => "list of paths of folders".to_owned(),
+        Kind::Commands => "list of commands, each a list of words".to_owned(),
     }
 }

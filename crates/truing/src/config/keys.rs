@@ -66,6 +66,12 @@ pub enum Kind {
     Packs,
     /// Accounts' ids and names.
     Accounts,
+    /// Words of these.
+    Words(&'static [&'static str]),
+    /// Folders' paths.
+    Folders,
+    /// Commands: each a program and its arguments.
+    Commands,
     /// Networks: addresses, or the first of so many with a common prefix (`10.0.0.0/8`).
     Networks,
 }
@@ -100,9 +106,14 @@ pub enum Repository {
     No,
     /// Set it, where the operator did not.
     Sets,
+    /// The same, if `verify.from_repository` is true.
+    SetsIfAllowed,
     /// Add to what the operator's list holds.
     Adds,
 }
+
+/// The key by which an operator lets repositories say what is run for them.
+pub(crate) const ALLOWS_COMMANDS: &str = "verify.from_repository";
 
 /// The table's sections, in the order in which they are shown, each with what it is about.
 pub const SECTIONS: &[(&str, &str)] = &[
@@ -117,6 +128,10 @@ pub const SECTIONS: &[(&str, &str)] = &[
     ("rules", "What the rules look at."),
     ("prompts", "What models are told. `truing prompts list` shows it."),
     ("sandbox", "Where commands of agents run, and repository files are read."),
+    (
+        "verify",
+        "A repository's own tests: what sets them up, and what they are. `truing verify` tries them. All commands run in the sandbox, at `full`, on a copy of the files, without secrets; the set-up reaches registries alone, and checks reach nothing. A command is a list of words: `[\"cargo\", \"test\"]`; there is no shell but one that is named. A variable has the lists as JSON.",
+    ),
     (
         "budget",
         "What reviews by a model may cost, in US dollars. Nothing is asked of a model that could pass a limit.",
@@ -494,6 +509,86 @@ pub const KEYS: &[Key] = &[
         repository: Repository::No,
         since: "0.1.0",
         doc: "The weakest sandbox that is accepted: `full` has namespaces, Landlock and seccomp, `landlock` no namespaces, `none` no fence at all. The strongest that the machine allows is used. What reads repository files for the service needs no namespaces: of it at most `landlock` is asked for, and a kernel without Landlock (before 5.13) needs `none`. See `truing sandbox check`.",
+    },
+    Key {
+        path: "verify.from_repository",
+        kind: Kind::Flag,
+        default: Default::Text("false"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "May a repository's own file, as it is on the default branch, set `verify.setup`, `verify.registries` and `verify.check` where the operator does not? Else what it says of them is not used.",
+    },
+    Key {
+        path: "verify.setup",
+        kind: Kind::Commands,
+        default: Default::Text(""),
+        repository: Repository::SetsIfAllowed,
+        since: "0.1.0",
+        doc: "Commands that make the checks work, in order, such as `[[\"uv\", \"sync\"]]`. What they leave (new files of the tree, the home folder) is kept, and used for trees with the same lock files.",
+    },
+    Key {
+        path: "verify.registries",
+        kind: Kind::Words(&["pypi", "npm", "crates"]),
+        default: Default::Text("pypi,npm,crates"),
+        repository: Repository::SetsIfAllowed,
+        since: "0.1.0",
+        doc: "The registries that the set-up may reach, over https, and with each the indexes that its tools are told of by variables: `UV_DEFAULT_INDEX`, `UV_INDEX`, `UV_INDEX_URL`, `UV_EXTRA_INDEX_URL`, `PIP_INDEX_URL`, `PIP_EXTRA_INDEX_URL`; `npm_config_registry`; `CARGO_REGISTRIES_CRATES_IO_INDEX`. An index whose address has a password is refused.",
+    },
+    Key {
+        path: "verify.check",
+        kind: Kind::Commands,
+        default: Default::Text(""),
+        repository: Repository::SetsIfAllowed,
+        since: "0.1.0",
+        doc: "The checks, in order: each passes if it ends with 0. What fails and did not before the change is tried once more.",
+    },
+    Key {
+        path: "verify.timeout",
+        kind: Kind::Duration(Duration::from_secs(1), Duration::from_secs(24 * 60 * 60)),
+        default: Default::Text("20m"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "How long each command may take; then it ends with everything that it started.",
+    },
+    Key {
+        path: "verify.programs",
+        kind: Kind::Folders,
+        default: Default::Text(""),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "Folders with programs besides the system's, such as a toolchain's: commands may read and run what they hold, and find programs in them and in their `bin`.",
+    },
+    Key {
+        path: "verify.memory_mib",
+        kind: Kind::Integer(64, 1 << 20),
+        default: Default::Text("4096"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "Memory of each process, in MiB.",
+    },
+    Key {
+        path: "verify.disk_mib",
+        kind: Kind::Integer(16, 1 << 30),
+        default: Default::Text("10240"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "What a set-up, or the checks of a tree, may write, in MiB.",
+    },
+    Key {
+        path: "verify.cache_mib",
+        kind: Kind::Integer(0, 1 << 30),
+        default: Default::Text("20480"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "How much is kept of what set-ups left, in MiB, in `truing/verify` of the user's cache folder (`$XDG_CACHE_HOME`, else `~/.cache`). What was not used for longest goes first.",
+    },
+    Key {
+        path: "verify.cache_age",
+        kind: Kind::Duration(Duration::ZERO, Duration::from_secs(366 * 24 * 60 * 60)),
+        default: Default::Text("7d"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "How long it is kept.",
     },
     Key {
         path: "budget.review_usd",

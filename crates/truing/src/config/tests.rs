@@ -121,6 +121,61 @@ fn a_repository_sets_what_the_operator_leaves_open_and_adds_packs() {
 }
 
 #[test]
+fn what_is_run_for_a_repository_is_its_own_to_say_where_the_operator_allows_it() {
+    let own = repository(
+        "[verify]\nsetup = [[\"uv\", \"sync\"]]\ncheck = [[\"cargo\", \"test\"], [\"x\"]]\nregistries = [\"pypi\"]\n",
+    );
+    let refused = of_file("").unwrap().with_repository(&own).unwrap();
+    assert!(refused.verify.setup.is_empty() && refused.verify.registries.len() == 3);
+    assert_eq!(refused.not_used(), ["verify.check", "verify.registries", "verify.setup"]);
+    let allowed = of_file("[verify]\nfrom_repository = true").unwrap().with_repository(&own).unwrap();
+    assert_eq!(allowed.verify.setup, [["uv", "sync"]]);
+    assert_eq!(allowed.verify.check, [vec!["cargo", "test"], vec!["x"]]);
+    assert!(allowed.verify.registries.len() == 1 && allowed.not_used().is_empty());
+    let set = of_file("[verify]\nfrom_repository = true\ncheck = [[\"true\"]]\n").unwrap();
+    assert_eq!(set.with_repository(&own).unwrap().verify.check, [["true"]]);
+    // The switch is the operator's.
+    let own = repository("[verify]\nfrom_repository = true\ntimeout = \"1d\"\n");
+    insta::assert_snapshot!(told(of_file("").unwrap().with_repository(&own)), @r"
+    error: .truing.toml:2: `verify.from_repository` cannot be set by a repository
+    hint: move it to the operator's file or the variable TRUING_VERIFY__FROM_REPOSITORY
+    error: .truing.toml:3: `verify.timeout` cannot be set by a repository
+    hint: move it to the operator's file or the variable TRUING_VERIFY__TIMEOUT
+    ");
+}
+
+#[test]
+fn commands_are_lists_of_words() {
+    let of = |text: &str| of_file(&format!("[verify]\n{text}"));
+    assert_eq!(
+        of("programs = [\"tools\", \"/opt\"]").unwrap().verify.programs,
+        [Path::new("/etc/truing/tools"), Path::new("/opt")]
+    );
+    for wrong in [
+        "check = [\"a\"]",
+        "check = \"a\"",
+        "check = [[]]",
+        "check = [[\"\"]]",
+        "check = [[1]]",
+        "check = [[\"a\\u0000\"]]",
+    ] {
+        assert!(told(of(wrong)).contains("must be a list of commands, each a list of words"), "{wrong}");
+    }
+    assert!(
+        told(of("registries = [\"go\"]")).contains("must hold \"pypi\" or \"npm\" or \"crates\", not `go`")
+    );
+    let set =
+        Config::resolve(&variables(&[("TRUING_VERIFY__CHECK", "[[\"a\",\"b c\"]]")]), None, &[]).unwrap();
+    assert_eq!(set.verify.check, [["a", "b c"]]);
+    let (_, shown) = set.settings().find(|(path, _)| path == "verify.check").unwrap();
+    assert_eq!(
+        (shown.value.to_string().as_str(), shown.value.to_json()),
+        ("[[\"a\", \"b c\"]]", serde_json::json!([["a", "b c"]]))
+    );
+    assert!(told_of_variables(&[("TRUING_VERIFY__CHECK", "a b")]).contains("must be a list of commands"));
+}
+
+#[test]
 fn a_repository_cannot_set_the_operators_keys() {
     let own = repository(
         "store.url = \"sqlite:/tmp/x\"\n[rules]\nignored = []\n[forge.evil]\napi_url = \"https://evil\"\n",

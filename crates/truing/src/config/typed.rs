@@ -50,6 +50,10 @@ impl Typed<'_> {
         self.get(path, |value| if let Value::List(items) = value { Some(items.clone()) } else { None })
     }
 
+    pub(super) fn commands(&self, path: &str) -> Result<Vec<Vec<String>>, ConfigError> {
+        self.get(path, |value| if let Value::Commands(all) = value { Some(all.clone()) } else { None })
+    }
+
     pub(super) fn networks(&self, path: &str) -> Result<Vec<IpNet>, ConfigError> {
         self.list(path)?.iter().map(|item| value::network(item).ok_or_else(|| bug(path))).collect()
     }

@@ -44,8 +44,10 @@ pub enum Value {
     Name(String),
     /// Where a secret is kept.
     Secret(Secret),
-    /// Globs, names or networks.
+    /// Globs, names, networks or folders.
     List(Vec<String>),
+    /// Commands, each a program and its arguments.
+    Commands(Vec<Vec<String>>),
 }
 
 /// What is wrong with a value.
@@ -92,12 +94,17 @@ impl Value {
             | Kind::Repositories
             | Kind::Packs
             | Kind::Accounts
-            | Kind::Networks => {
-                let items =
-                    value.as_array().map(|items| items.iter().map(|item| item.get_ref().as_str()).collect());
-                match items {
-                    Some(Some(items)) => list(kind, items),
-                    Some(None) | None => Err(must("be a list of strings, such as [\"a\", \"b\"]")),
+            | Kind::Words(_)
+            | Kind::Folders
+            | Kind::Networks => match strings(value) {
+                Some(items) => list(kind, items, folder),
+                None => Err(must("be a list of strings, such as [\"a\", \"b\"]")),
+            },
+            Kind::Commands => {
+                let all = value.as_array().map(|all| all.iter().map(|one| strings(one.get_ref())).collect());
+                match all {
+                    Some(Some(all)) => commands(all),
+                    Some(None) | None => Err(must(no_commands())),
                 }
             }
             Kind::Secret => Err(match text {
@@ -156,9 +163,16 @@ impl Value {
             | Kind::Repositories
             | Kind::Packs
             | Kind::Accounts
+            | Kind::Words(_)
+            | Kind::Folders
             | Kind::Networks => {
-                list(kind, text.split(',').map(str::trim).filter(|item| !item.is_empty()).collect())
+                list(kind, text.split(',').map(str::trim).filter(|item| !item.is_empty()).collect(), folder)
             }
+            Kind::Commands if text.trim().is_empty() => Ok(Self::Commands(Vec::new())),
+            Kind::Commands => match serde_json::from_str::<Vec<Vec<String>>>(text) {
+                Ok(all) => commands(all.iter().map(|one| one.iter().map(String::as_str).collect()).collect()),
+                Err(_) => Err(must(no_commands())),
+            },
         }
     }
 
@@ -180,6 +194,7 @@ impl Value {
             Self::Secret(Secret::File(path)) => json!({ "file": path.display().to_string() }),
             Self::Secret(Secret::Plain(text)) => json!(without_path(text)),
             Self::List(items) => json!(items),
+            Self::Commands(all) => json!(all),
         }
     }
 }
@@ -197,6 +212,12 @@ impl fmt::Display for Value {
             Self::Secret(Secret::Plain(text)) => f.write_str(&string(&without_path(text))),
             Self::List(items) => {
                 write!(f, "[{}]", items.iter().map(|item| string(item)).collect::<Vec<_>>().join(", "))
+            }
+            Self::Commands(all) => {
+                let one = |words: &Vec<String>| {
+                    format!("[{}]", words.iter().map(|word| string(word)).collect::<Vec<_>>().join(", "))
+                };
+                write!(f, "[{}]", all.iter().map(one).collect::<Vec<_>>().join(", "))
             }
             Self::Store(path) => f.write_str(&string(&format_args!("sqlite:{}", path.display()))),
             Self::Address(address) => f.write_str(&string(address)),
@@ -233,6 +254,9 @@ impl Kind {
             Self::Packs => "[\"core\"]",
             Self::Accounts => "[\"583231\"]",
             Self::Networks => "[\"10.0.0.0/8\"]",
+            Self::Words(_) => "[\"pypi\"]",
+            Self::Folders => "[\"/opt/toolchain\"]",
+            Self::Commands => "[[\"cargo\", \"test\"]]",
         }
     }
 }
@@ -437,9 +461,36 @@ fn without_path(text: &SecretText) -> String {
     format!("{}://{}{port}/…", url.scheme(), url.host_str().unwrap_or_default())
 }
 
-/// Globs and networks that parse, or names of packs; each once, in the given order.
-fn list(kind: Kind, items: Vec<&str>) -> Result<Value, Wrong> {
+/// The items of a list of strings.
+fn strings<'a>(value: &'a DeValue<'_>) -> Option<Vec<&'a str>> {
+    value.as_array()?.iter().map(|item| item.get_ref().as_str()).collect()
+}
+
+fn no_commands() -> String {
+    format!("be a list of commands, each a list of words, such as {}", Kind::Commands.sample())
+}
+
+/// Commands that can be started: with a program, and of text that the system takes.
+fn commands(all: Vec<Vec<&str>>) -> Result<Value, Wrong> {
+    let is_one = |words: &Vec<&str>| {
+        words.first().is_some_and(|name| !name.is_empty()) && !words.concat().contains('\0')
+    };
+    match all.iter().all(is_one) {
+        true => Ok(Value::Commands(
+            all.into_iter().map(|words| words.into_iter().map(str::to_owned).collect()).collect(),
+        )),
+        false => Err(must(no_commands())),
+    }
+}
+
+/// Globs and networks that parse, folders, or names of packs; each once, in the given order.
+fn list(kind: Kind, items: Vec<&str>, folder: &Path) -> Result<Value, Wrong> {
     for item in &items {
+        if let Kind::Words(known) = kind
+            && !known.contains(item)
+        {
+            return Err(must(format_args!("hold {}, not `{item}`", or(known))));
+        }
         if kind == Kind::Networks && network(item).is_none() {
             return Err(must(format_args!(
                 "hold networks such as 10.0.0.0/8 or addresses such as 192.0.2.1, not `{item}`"
@@ -465,7 +516,11 @@ fn list(kind: Kind, items: Vec<&str>) -> Result<Value, Wrong> {
             )));
         }
     }
-    let items: Vec<String> = unique(items.into_iter().map(str::to_owned));
+    let named = |item: &str| match kind == Kind::Folders {
+        true => folder.join(item).display().to_string(),
+        false => item.to_owned(),
+    };
+    let items: Vec<String> = unique(items.into_iter().map(named));
     if kind == Kind::Globs {
         globs(&items).map_err(|error| must(format_args!("hold globs: {error}")))?;
     }

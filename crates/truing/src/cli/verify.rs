@@ -1,0 +1,286 @@
+//! `truing verify`: a repository's own set-up and checks, as the loops run them.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Serialize;
+use truing_agent::verify::{Reached, Verified};
+use truing_core::verification::{Checked, End, Ran, Verdict};
+
+use super::error::{CliError, Exit};
+use super::review::own_file;
+use super::{Context, runtime};
+use crate::config::value::ShownDuration;
+use crate::loops::verify::{Answer, LayOutError, Question, verified};
+use crate::wiring;
+
+/// Run a repository's own set-up and checks as the loops do
+///
+/// In the sandbox, on a copy of the working tree, without secrets: the set-up (`verify.setup`) with the registries that
+/// `verify.registries` lists, the checks (`verify.check`) without network. Changes nothing. Exit 0: all checks pass; 1:
+/// one fails that counts; 3: they could not be run, such as after a set-up that fails.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// The repository, or a folder in it
+    #[arg(value_name = "PATH", default_value = ".")]
+    path: PathBuf,
+    /// Run the checks on this commit first: what fails there, too, does not count
+    #[arg(long, value_name = "REF")]
+    base: Option<String>,
+    /// Ask about this commit, and not about the working tree
+    #[arg(long, value_name = "REF")]
+    head: Option<String>,
+}
+
+/// How many lines of what a command printed are shown to people.
+const SHOWN: usize = 20;
+
+/// The answer for scripts.
+#[derive(Serialize)]
+struct Told<'a> {
+    schema: &'static str,
+    ok: bool,
+    set_up: ToldSetUp<'a>,
+    checks: Option<Vec<ToldCheck<'a>>>,
+    base: Option<ToldBase<'a>>,
+}
+
+#[derive(Serialize)]
+struct ToldBase<'a> {
+    set_up: ToldSetUp<'a>,
+    checks: Option<Vec<ToldCheck<'a>>>,
+}
+
+#[derive(Serialize)]
+struct ToldSetUp<'a> {
+    works: bool,
+    /// Was it done before?
+    found: bool,
+    commands: Vec<ToldRan<'a>>,
+    reached: &'a [Reached],
+}
+
+#[derive(Serialize)]
+struct ToldCheck<'a> {
+    verdict: Option<Verdict>,
+    #[serde(flatten)]
+    ran: ToldRan<'a>,
+    again: Option<ToldRan<'a>>,
+}
+
+#[derive(Serialize)]
+struct ToldRan<'a> {
+    argv: &'a [String],
+    ok: bool,
+    exit_code: Option<u8>,
+    signal: Option<u8>,
+    timed_out: bool,
+    end: End,
+    ms: u64,
+    output: &'a str,
+    errors: &'a str,
+}
+
+impl<'a> From<&'a Ran> for ToldRan<'a> {
+    fn from(ran: &'a Ran) -> Self {
+        Self {
+            argv: &ran.argv,
+            ok: ran.end.is_success(),
+            exit_code: ran.end.exit_code(),
+            signal: ran.end.signal(),
+            timed_out: ran.end == End::Time,
+            end: ran.end,
+            ms: ran.ms,
+            output: &ran.output,
+            errors: &ran.errors,
+        }
+    }
+}
+
+pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
+    runtime::start()?.block_on(async {
+        tokio::select! {
+            ended = args.run(context) => ended,
+            told = runtime::told_to_stop() => {
+                told?;
+                Err(CliError::new(Exit::Interrupted, "interrupted", "interrupted before the checks were done")
+                    .hint("nothing was changed; what ran has ended"))
+            }
+        }
+    })
+}
+
+impl Args {
+    async fn run(&self, context: &Context) -> Result<Exit, CliError> {
+        let git = wiring::git(&context.environment).await?;
+        let path = context.environment.directory().join(&self.path);
+        let repository = git.open(&path).await.map_err(wiring::git_error)?;
+        let mut commits = Vec::new();
+        for name in [&self.base, &self.head] {
+            commits.push(match name {
+                Some(name) => Some(repository.resolve(name).await.map_err(wiring::git_error)?),
+                None => None,
+            });
+        }
+        let (head, base) = (commits.pop().flatten(), commits.pop().flatten());
+        let config = context.config(&[])?;
+        let config = match own_file(&repository, head.as_ref()).await? {
+            Some(file) => config.with_repository(&file)?,
+            None => config,
+        };
+        if !config.not_used().is_empty() {
+            let keys = config.not_used().join("`, `");
+            context.output.warn(format_args!(
+                "`{keys}` of the repository's own file is not used: the operator's `verify.from_repository` is false"
+            ));
+        }
+        if config.verify.setup.is_empty() && config.verify.check.is_empty() {
+            return Err(nothing(!config.not_used().is_empty()));
+        }
+        let verifier = wiring::verify::verifier(&config.verify, &context.environment)?;
+        let progress = context.output.progress("setting up and running checks", None);
+        let question = Question { repository: &repository, base: base.as_ref(), head: head.as_ref() };
+        let answer = verified(&question, &verifier, &git).await.map_err(failed)?;
+        drop(progress);
+        context.output.answer(&told(&answer), || text(&answer))?;
+        match &answer.verdicts {
+            Some(verdicts) if verdicts.iter().any(|verdict| verdict.blocks()) => Ok(Exit::No),
+            Some(_) => Ok(Exit::Done),
+            None => Ok(Exit::Failed),
+        }
+    }
+}
+
+fn nothing(is_not_used: bool) -> CliError {
+    let error = CliError::usage("no_checks", "no check is configured");
+    match is_not_used {
+        true => error.hint("let the repository say what is run: `from_repository = true` in [verify]"),
+        false => error.hint("say what is run: `check = [[\"cargo\", \"test\"]]` in [verify]"),
+    }
+}
+
+fn failed(error: LayOutError) -> CliError {
+    match error {
+        LayOutError::Git(error) => wiring::git_error(error),
+        LayOutError::Verify(error) => wiring::verify::failed(error),
+        LayOutError::Copy { .. } => CliError::failed("unreadable", error.to_string()),
+    }
+}
+
+fn told(answer: &Answer) -> Told<'_> {
+    let verdicts = answer.verdicts.as_deref();
+    let base = answer.base.as_ref();
+    Told {
+        schema: "truing.verify/1",
+        ok: verdicts.is_some_and(|verdicts| !verdicts.iter().any(|verdict| verdict.blocks())),
+        set_up: told_set_up(&answer.head),
+        checks: told_checks(&answer.head, verdicts),
+        base: base.map(|base| ToldBase { set_up: told_set_up(base), checks: told_checks(base, None) }),
+    }
+}
+
+fn told_set_up(verified: &Verified) -> ToldSetUp<'_> {
+    let set_up = &verified.set_up;
+    ToldSetUp {
+        works: set_up.works(),
+        found: set_up.found,
+        commands: set_up.commands.iter().map(ToldRan::from).collect(),
+        reached: &set_up.reached,
+    }
+}
+
+fn told_checks<'a>(verified: &'a Verified, verdicts: Option<&[Verdict]>) -> Option<Vec<ToldCheck<'a>>> {
+    let checks = verified.verification.as_ref()?.checks.iter().enumerate();
+    let told = |(at, check): (usize, &'a Checked)| ToldCheck {
+        verdict: verdicts.and_then(|verdicts| verdicts.get(at).copied()),
+        ran: ToldRan::from(&check.ran),
+        again: check.again.as_ref().map(ToldRan::from),
+    };
+    Some(checks.map(told).collect())
+}
+
+fn text(answer: &Answer) -> String {
+    let mut text = String::new();
+    if let Some(base) = &answer.base {
+        text += &set_up_text(base, "base: ");
+        for check in base.verification.iter().flat_map(|verification| &verification.checks) {
+            text += &line("base: check", word(&check.ran), &check.ran);
+        }
+    }
+    text += &set_up_text(&answer.head, "");
+    let checks = answer.head.verification.iter().flat_map(|verification| &verification.checks);
+    for (check, verdict) in checks.zip(answer.verdicts.iter().flatten()) {
+        let (what, shown) = match verdict {
+            Verdict::Passed => ("passes", None),
+            Verdict::Fixed => ("passes, failed before", None),
+            Verdict::FailedBefore => ("fails, as before", None),
+            Verdict::Flaky => ("flaky: failed once, passed once", Some(&check.ran)),
+            Verdict::Again | Verdict::Failed => ("FAILS", Some(&check.ran)),
+        };
+        text += &line("check", what, &check.ran);
+        text += &shown.map(printed).unwrap_or_default();
+    }
+    if answer.verdicts.is_none() {
+        text += "the checks were not run, since the set-up does not work\n";
+    }
+    text
+}
+
+fn set_up_text(verified: &Verified, of: &str) -> String {
+    let (set_up, mut text) = (&verified.set_up, String::new());
+    for ran in &set_up.commands {
+        let what = if set_up.found { "done before" } else { word(ran) };
+        text += &line(&format!("{of}set-up"), what, ran);
+        if !ran.end.is_success() {
+            text += &printed(ran);
+        }
+    }
+    for reached in &set_up.reached {
+        let Reached { host, port, refused, times, sent, received } = reached;
+        let host = clean(host);
+        let _ = match refused {
+            None => {
+                writeln!(text, "  reached {host}:{port}, {times} times, {sent} bytes out, {received} in")
+            }
+            Some(why) => writeln!(text, "  REFUSED {host}:{port}, {times} times: it {}", why.words()),
+        };
+    }
+    text
+}
+
+fn word(ran: &Ran) -> &'static str {
+    if ran.end.is_success() { "ok" } else { "FAILS" }
+}
+
+fn line(step: &str, what: &str, ran: &Ran) -> String {
+    let how = match (ran.end, ran.end.signal()) {
+        (_, Some(signal)) => format!(", signal {signal}"),
+        (End::Exit { code: 0 }, None) => String::new(),
+        (End::Exit { code }, None) => format!(", exit code {code}"),
+        (End::Killed, None) => ", ended by the machine".to_owned(),
+        (End::Time, None) => ", took too long".to_owned(),
+        (End::Output, None) => ", printed too much".to_owned(),
+        (End::Disk, None) => ", wrote too much".to_owned(),
+        (End::NoProgram, None) => ", no such program".to_owned(),
+    };
+    let took = ShownDuration(Duration::from_millis(ran.ms));
+    format!("{step} {what}{how} ({took}): {}\n", clean(&ran.argv.join(" ")))
+}
+
+/// What others wrote, so that it stays on its line and steers no terminal.
+fn clean(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control() || *c == '\t').collect()
+}
+
+/// The end of what it printed.
+fn printed(ran: &Ran) -> String {
+    let mut text = String::new();
+    for stream in [&ran.output, &ran.errors] {
+        let lines: Vec<&str> = stream.lines().collect();
+        for line in lines.iter().skip(lines.len().saturating_sub(SHOWN)) {
+            let _ = writeln!(text, "  | {}", clean(line));
+        }
+    }
+    text
+}

@@ -1,0 +1,148 @@
+//! A repository's own checks on a state of it: laid out where nothing of the user's is changed, set up, run, and compared
+//! with the state before.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use ignore::WalkBuilder;
+use truing_agent::verify::{Scope, Verified, Verifier, VerifyError};
+use truing_core::id::Sha;
+use truing_core::verification::{Verdict, Verification};
+use truing_git::{Git, GitError, Mirror, PrivateFolder, Remote, Repository};
+
+/// Git's own, of which nothing is copied.
+const GIT: &str = ".git";
+
+/// What is asked.
+#[derive(Debug)]
+pub struct Question<'a> {
+    /// The repository; nothing in it is changed.
+    pub repository: &'a Repository,
+    /// The state before.
+    pub base: Option<&'a Sha>,
+    /// The state that is asked about; none: the working tree.
+    pub head: Option<&'a Sha>,
+}
+
+/// What is answered.
+#[derive(Debug)]
+pub struct Answer {
+    /// The state before.
+    pub base: Option<Verified>,
+    /// The state that was asked about.
+    pub head: Verified,
+    /// What follows from each of its checks; none, if they could not be run.
+    pub verdicts: Option<Vec<Verdict>>,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum LayOutError {
+    /// Git.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// Set-up or checks.
+    #[error(transparent)]
+    Verify(#[from] VerifyError),
+    /// A file.
+    #[error("{} cannot be copied: {source}", path.display())]
+    Copy {
+        /// Which.
+        path: PathBuf,
+        /// The system's words.
+        source: io::Error,
+    },
+}
+
+/// Runs the checks, on the base first.
+///
+/// # Errors
+/// [`LayOutError`]; a set-up or a check that fails is none.
+pub async fn verified(
+    question: &Question<'_>,
+    verifier: &Verifier,
+    git: &Git,
+) -> Result<Answer, LayOutError> {
+    let Question { repository, base, head } = *question;
+    let root = repository.root();
+    let folder = git.private_folder()?;
+    let mirror = git.mirror(&at(&folder, "mirror.git"), &Remote::local(root)?).await?;
+    // The user's own commands on his own files: whatever is set up may be used for any state of them.
+    let scope = Scope::new(format!("local {}", root.display()));
+
+    let base = match base {
+        Some(commit) => {
+            let tree = at(&folder, "base");
+            lay_out(&mirror, commit, &tree).await?;
+            Some(verifier.verified(&tree, &scope, None).await?)
+        }
+        None => None,
+    };
+    let tree = at(&folder, "head");
+    match head {
+        Some(commit) => lay_out(&mirror, commit, &tree).await?,
+        None => {
+            lay_out(&mirror, repository.head()?, &tree).await?;
+            lay_over(root, &tree)?;
+        }
+    }
+    let baseline = base.as_ref().and_then(|base| base.verification.as_ref());
+    let head = verifier.verified(&tree, &scope, baseline).await?;
+    let verdicts = head.verification.as_ref().map(|now| Verification::compare(baseline, now));
+    Ok(Answer { base, head, verdicts })
+}
+
+fn at(folder: &PrivateFolder, name: &str) -> PathBuf {
+    folder.path().join(name)
+}
+
+/// A commit, with a git folder of its own: many builds and tests ask git.
+async fn lay_out(mirror: &Mirror, commit: &Sha, tree: &Path) -> Result<(), LayOutError> {
+    std::fs::create_dir(tree).map_err(|source| LayOutError::Copy { path: tree.to_owned(), source })?;
+    mirror.fetch(std::slice::from_ref(commit)).await?;
+    Ok(mirror.private_clone(commit, &[], tree).await?)
+}
+
+/// Makes of a commit's files those of the working tree: changed and new ones, without what git ignores.
+fn lay_over(root: &Path, tree: &Path) -> Result<(), LayOutError> {
+    for path in files(WalkBuilder::new(tree).standard_filters(false)) {
+        let below = path.strip_prefix(tree).unwrap_or(&path);
+        let failed = |source| LayOutError::Copy { path: root.join(below), source };
+        std::fs::remove_file(&path).map_err(failed)?;
+        copy(&root.join(below), &path).map_err(failed)?;
+    }
+    for path in files(WalkBuilder::new(root).hidden(false).require_git(false)) {
+        let below = path.strip_prefix(root).unwrap_or(&path);
+        let to = tree.join(below);
+        if to.symlink_metadata().is_err() {
+            copy(&path, &to).map_err(|source| LayOutError::Copy { path, source })?;
+        }
+    }
+    Ok(())
+}
+
+/// Files and links, without git's own.
+fn files(walk: &mut WalkBuilder) -> Vec<PathBuf> {
+    let found = walk.filter_entry(|entry| entry.file_name() != GIT).build().flatten();
+    found
+        .filter(|entry| entry.file_type().is_some_and(|kind| !kind.is_dir()))
+        .map(ignore::DirEntry::into_path)
+        .collect()
+}
+
+/// A file as it is, or a link as one; nothing, where there is neither.
+fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    let found = match from.symlink_metadata() {
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(());
+        }
+        found => found?.file_type(),
+    };
+    if let Some(parent) = to.parent().filter(|parent| parent.symlink_metadata().is_err()) {
+        std::fs::create_dir_all(parent)?;
+    }
+    if found.is_symlink() {
+        return std::os::unix::fs::symlink(std::fs::read_link(from)?, to);
+    }
+    if found.is_file() { std::fs::copy(from, to).map(drop) } else { Ok(()) }
+}

@@ -1,0 +1,51 @@
+//! What runs a repository's own checks, as the configuration and the user's variables have it.
+
+use truing_agent::sandbox::{SandboxError, reached};
+use truing_agent::verify::{Cache, Kept, Plan, Registries, Verifier, VerifyError};
+
+use crate::cli::error::CliError;
+use crate::config::verify::VerifyConfig;
+use crate::environment::Environment;
+
+/// Where it is kept what set-ups left, in the user's cache folder.
+const FOLDER: &str = "truing/verify";
+
+/// What runs these commands.
+///
+/// # Errors
+/// Exit 2 for an index that cannot be used and without a folder to keep things in; exit 3 where the sandbox is too weak.
+pub(crate) fn verifier(config: &VerifyConfig, environment: &Environment) -> Result<Verifier, CliError> {
+    let variable = |name: &str| environment.get(name).and_then(|value| value.to_str());
+    let registries = Registries::of(&config.registries, variable)
+        .map_err(|error| CliError::usage("index", error.to_string()).hint(error.hint()))?;
+    let folder = environment.user_folder("XDG_CACHE_HOME", ".cache").ok_or_else(|| {
+        CliError::usage("no_cache", "there is no folder to keep set-ups in")
+            .hint("set HOME or XDG_CACHE_HOME")
+    })?;
+    let kept = Kept { bytes: config.cache_bytes, age: config.cache_age };
+    let plan = Plan {
+        setup: config.setup.clone(),
+        check: config.check.clone(),
+        registries,
+        programs: config.programs.clone(),
+        time: config.timeout,
+        memory: config.memory,
+        disk: config.disk,
+    };
+    Verifier::new(plan, Cache::new(folder.join(FOLDER), kept), reached()).map_err(failed)
+}
+
+/// Why nothing is known of the checks, as the command line tells it.
+pub(crate) fn failed(error: VerifyError) -> CliError {
+    let told = error.to_string();
+    match error {
+        VerifyError::Sandbox(SandboxError::TooWeak { .. }) => CliError::failed("sandbox_weak", told)
+            .hint("allow user namespaces, or run where they are allowed; `truing sandbox check` tells what is stopped")
+            .hint("no less is accepted here: without a network of their own, commands cannot be kept off the machine's"),
+        VerifyError::Sandbox(_) | VerifyError::NotRun { .. } => {
+            CliError::failed("sandbox", told).hint("see what this machine allows: `truing sandbox check`")
+        }
+        VerifyError::Folder { .. } => CliError::failed("verify_folder", told)
+            .hint("see that there is room in the folder for temporary files and in the user's cache folder"),
+    }
+}

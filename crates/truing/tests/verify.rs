@@ -1,0 +1,306 @@
+//! `truing verify` as its users and their scripts see it: real git, the sandbox, and an index on this machine.
+
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests may fail them")]
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// How long something may take that has to happen at once.
+const SOON: Duration = Duration::from_secs(60);
+/// Asks the proxy for the index that a variable names: what a program does that installs packages.
+const FETCH: &str = r#"
+proxy=${http_proxy#http://}
+exec 3<>/dev/tcp/${proxy%:*}/${proxy#*:}
+printf 'GET %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n' "${1:-$PIP_INDEX_URL}" >&3
+cat <&3 | tee answer
+head -1 answer | grep -q ' 200 '
+"#;
+
+/// Does this machine let us make namespaces?
+fn has_namespaces() -> bool {
+    let mut unshare = Command::new("unshare");
+    unshare.args(["--user", "--map-root-user", "--mount", "--pid", "--fork", "--net", "true"]);
+    unshare.stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+}
+
+/// An index that counts.
+fn index() -> (SocketAddr, Arc<AtomicUsize>) {
+    let (listener, asked) = (TcpListener::bind("127.0.0.1:0").unwrap(), Arc::new(AtomicUsize::new(0)));
+    let (address, counter) = (listener.local_addr().unwrap(), asked.clone());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (mut stream, mut part, mut said) = (stream.unwrap(), [0; 4096], Vec::new());
+            while !said.ends_with(b"\r\n\r\n") {
+                match stream.read(&mut part).unwrap_or(0) {
+                    0 => break,
+                    count => said.extend_from_slice(&part[..count]),
+                }
+            }
+            counter.fetch_add(1, Ordering::SeqCst);
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\na package");
+        }
+    });
+    (address, asked)
+}
+
+/// A repository with a commit, and the folders of its user.
+struct Site(TempDir);
+
+impl Site {
+    fn new(configuration: &str) -> Self {
+        let site = Self(tempfile::tempdir().unwrap());
+        site.write("repository/src", "good\n");
+        site.write("repository/uv.lock", "1\n");
+        site.write("repository/.gitignore", "answer\n");
+        site.write("repository/fetch.sh", FETCH);
+        site.write("truing.toml", configuration);
+        site.git(&["init", "--quiet", "--initial-branch=main"]);
+        site.commit();
+        site
+    }
+
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        self.0.path().canonicalize().unwrap().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        std::fs::create_dir_all(self.path(name).parent().unwrap()).unwrap();
+        std::fs::write(self.path(name), text).unwrap();
+    }
+
+    fn git(&self, arguments: &[&str]) {
+        let mut git = Command::new("git");
+        git.args(["-c", "user.name=x", "-c", "user.email=x@example.org"]).args(arguments);
+        assert!(
+            git.current_dir(self.path("repository")).env("HOME", self.0.path()).status().unwrap().success()
+        );
+    }
+
+    fn commit(&self) {
+        self.git(&["add", "."]);
+        self.git(&["commit", "--quiet", "-m", "x"]);
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_truing"));
+        command.env_clear().env("HOME", self.0.path()).env("PATH", "/usr/local/bin:/usr/bin:/bin");
+        command.env("TRUING_CONFIG", self.path("truing.toml")).env("SECRET", "canary");
+        command.current_dir(self.path("repository")).arg("verify").args(arguments).stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    fn answer(&self, arguments: &[&str]) -> (Value, Option<i32>) {
+        answer(self.command(arguments).args(["--format", "json"]).output().unwrap())
+    }
+
+    /// Every file of the repository, git's too, and what it holds.
+    fn all(&self) -> Vec<(String, Vec<u8>)> {
+        let (mut all, mut folders) = (Vec::new(), vec![self.path("repository")]);
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                match path.is_dir() {
+                    true => folders.push(path),
+                    false => all.push((path.display().to_string(), std::fs::read(&path).unwrap())),
+                }
+            }
+        }
+        all.sort();
+        all
+    }
+}
+
+fn answer(output: Output) -> (Value, Option<i32>) {
+    (serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}")), output.status.code())
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+/// A field of each check.
+fn of_checks(answer: &Value, field: &str) -> Vec<Value> {
+    answer["checks"].as_array().unwrap().iter().map(|check| check[field].clone()).collect()
+}
+
+#[test]
+fn checks_run_on_a_copy_of_the_working_tree_after_a_set_up_that_is_done_once() {
+    if !has_namespaces() {
+        return;
+    }
+    let site = Site::new(
+        r#"[verify]
+setup = [["bash", "fetch.sh"]]
+check = [["sh", "-c", "grep -q package answer && grep -qx new src extra && test ! -e gone && git log -1 --format=%s"],
+         ["sh", "-c", "env; cat /proc/*/environ; echo changed > src; rm -rf answer ~/*"]]
+"#,
+    );
+    site.write("repository/gone", "");
+    site.commit();
+    // The working tree, not the last commit.
+    std::fs::remove_file(site.path("repository/gone")).unwrap();
+    site.write("repository/src", "new\n");
+    site.write("repository/extra", "new\n");
+    let before = site.all();
+    let (index, asked) = index();
+    for found in [false, true] {
+        let mut command = site.command(&["--format", "json"]);
+        let (answer, code) =
+            answer(command.env("PIP_INDEX_URL", format!("http://{index}/simple")).output().unwrap());
+        assert_eq!((code, &answer["ok"]), (Some(0), &json!(true)), "{answer:#}");
+        assert_eq!(answer["schema"], "truing.verify/1");
+        assert_eq!(of_checks(&answer, "verdict"), ["passed", "passed"]);
+        assert_eq!(answer["set_up"]["found"], found);
+        let reached = &answer["set_up"]["reached"][0];
+        assert_eq!((&reached["host"], &reached["refused"]), (&json!("127.0.0.1"), &Value::Null));
+        assert_eq!(answer["checks"][0]["output"], "x\n");
+        let seen = answer["checks"][1]["output"].as_str().unwrap();
+        assert!(!seen.contains("canary") && seen.contains("PIP_NO_INDEX=1"), "{seen}");
+        assert_eq!(asked.load(Ordering::SeqCst), 1, "the index was asked once");
+    }
+    assert_eq!(site.all(), before, "nothing of the repository is changed");
+    assert_eq!(std::fs::read_dir(site.path(".cache/truing/verify")).unwrap().count(), 1);
+    // What another index would have given is another set-up.
+    let output = site.run(&[]);
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
+    let said = text(&output.stdout);
+    assert!(
+        said.contains("set-up FAILS")
+            && said.ends_with("the checks were not run, since the set-up does not work\n")
+    );
+}
+
+#[test]
+fn what_failed_before_does_not_count_and_what_newly_fails_does() {
+    if !has_namespaces() {
+        return;
+    }
+    let site = Site::new(
+        "[verify]\ncheck = [[\"grep\", \"-qx\", \"good\", \"src\"], [\"sh\", \"-c\", \"echo why >&2; exit 7\"]]\n",
+    );
+    let (answer, code) = site.answer(&[]);
+    assert_eq!((code, of_checks(&answer, "verdict")), (Some(1), vec![json!("passed"), json!("failed")]));
+    assert_eq!(
+        (&answer["checks"][1]["exit_code"], &answer["checks"][1]["errors"]),
+        (&json!(7), &json!("why\n"))
+    );
+    assert_eq!(answer["checks"][1]["again"]["exit_code"], 7);
+    let (answer, code) = site.answer(&["--base", "HEAD"]);
+    assert_eq!(
+        (code, of_checks(&answer, "verdict")),
+        (Some(0), vec![json!("passed"), json!("failed_before")])
+    );
+    assert_eq!(answer["base"]["checks"][1]["ok"], false);
+
+    site.write("repository/src", "bad\n");
+    let output = site.run(&["--base", "HEAD"]);
+    assert_eq!(output.status.code(), Some(1));
+    let said: Vec<&str> = text(&output.stdout).lines().map(|line| line.split(" (").next().unwrap()).collect();
+    let expected = [
+        "base: check ok",
+        "base: check FAILS, exit code 7",
+        "check FAILS, exit code 1",
+        "check fails, as before, exit code 7",
+    ];
+    assert_eq!(said, expected);
+    // The commit, and not the working tree.
+    assert_eq!(site.run(&["--head", "HEAD", "--base", "HEAD"]).status.code(), Some(0));
+}
+
+#[test]
+fn a_host_that_is_no_registry_is_refused_and_told() {
+    if !has_namespaces() {
+        return;
+    }
+    let site = Site::new("[verify]\nsetup = [[\"bash\", \"fetch.sh\", \"http://example.org/\"]]\n");
+    let output = site.run(&[]);
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
+    let said = text(&output.stdout);
+    assert!(
+        said.contains("REFUSED example.org:80, 1 times: it is no registry that `verify.registries` lists"),
+        "{said}"
+    );
+}
+
+#[test]
+fn what_is_configured_wrongly_is_told_before_anything_is_run() {
+    let check = "[verify]\ncheck = [[\"true\"]]\n";
+    let site = Site::new("");
+    let refused = |site: &Site, code: i32, what: &str| {
+        let output = site.run(&[]);
+        let said = text(&output.stderr).to_owned();
+        assert!(output.status.code() == Some(code) && said.contains(what), "{what}: {output:?}");
+        said
+    };
+    refused(&site, 2, "no check is configured");
+    // A repository may say what is run if the operator lets it, and is told if not.
+    site.write("repository/.truing.toml", check);
+    let said = refused(&site, 2, "`verify.check` of the repository's own file is not used");
+    assert!(said.contains("from_repository = true"), "{said}");
+    let mut command = site.command(&[]);
+    command
+        .env("TRUING_VERIFY__FROM_REPOSITORY", "true")
+        .env("PIP_INDEX_URL", "https://me:hush@example.org/x");
+    let output = command.output().unwrap();
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        said.contains("PIP_INDEX_URL names an index with a user or a password") && !said.contains("hush"),
+        "{said}"
+    );
+    if has_namespaces() {
+        let mut command = site.command(&[]);
+        let output = command.env("TRUING_VERIFY__FROM_REPOSITORY", "true").output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        assert!(text(&output.stdout).starts_with("check passes ("), "{output:?}");
+    }
+}
+
+/// Processes of the machine that were started with this word.
+fn with_word(word: &str) -> usize {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let lines = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
+    lines.filter(|line| line.split(|byte| *byte == 0).any(|part| part == word.as_bytes())).count()
+}
+
+fn wait_for(what: &str, is_so: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < SOON, "{what}");
+    }
+}
+
+#[test]
+fn an_interrupted_run_leaves_no_process_and_no_folder() {
+    if !has_namespaces() {
+        return;
+    }
+    let word = format!("7{:08}", std::process::id());
+    let site = Site::new(&format!("[verify]\ncheck = [[\"sleep\", \"{word}\"]]\n"));
+    std::fs::create_dir(site.path("tmp")).unwrap();
+    let mut command = site.command(&[]);
+    let child =
+        command.env("TMPDIR", site.path("tmp")).process_group(0).stderr(Stdio::piped()).spawn().unwrap();
+    wait_for("it does not begin", || with_word(&word) > 0);
+    let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(kill.success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{output:?}");
+    wait_for("something is left", || with_word(&word) == 0);
+    let left = |folder: &Path| std::fs::read_dir(folder).unwrap().count();
+    assert_eq!((left(&site.path("tmp")), left(&site.path(".cache/truing/verify"))), (0, 0));
+}
