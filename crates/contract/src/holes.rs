@@ -107,6 +107,12 @@ pub(crate) const HOLES: &[Hole] = &[
         example: ("POST", "/repos/a/b/pulls/1/reviews", 422, r#"{"status": "422"}"#),
     },
     Hole {
+        operation: "GET /repos/{owner}/{repo}/pulls",
+        excused: Excused::Answer(&["/labels/*/description"], TYPE),
+        reason: "a label without a description has null, as the labels of one pull request may, and those of a list not",
+        example: ("GET", "/repos/a/b/pulls", 200, r#"[{"labels": [{"description": null}]}]"#),
+    },
+    Hole {
         operation: "GET /app/installations",
         excused: Excused::Answer(&["/account", "/account/user_view_type"], ""),
         reason: "the document wants an account to be a user and an enterprise at once",

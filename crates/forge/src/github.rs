@@ -1,7 +1,8 @@
 //! GitHub: what one review needs of its REST and GraphQL APIs (facts/forges.md 4.1).
 //!
-//! [`GitHub`] is one server with one token; [`GitHubPull`] one pull request of it, and the port. Nothing here
-//! approves, merges, closes or changes code: those calls do not exist.
+//! [`GitHub`] is one server with one token; [`GitHubPull`] one pull request of it, and the port; [`GitHubHub`] one
+//! repository, for loops that open pull requests. Nothing here approves, merges or changes code, or closes what others
+//! opened: those calls do not exist.
 
 use std::sync::Arc;
 
@@ -28,6 +29,8 @@ use observed::Listed;
 mod auth;
 mod body;
 mod checks;
+mod graphql;
+mod hub;
 mod id;
 mod listing;
 mod observed;
@@ -42,6 +45,7 @@ mod wire;
 pub(crate) use checks::pull_of_check;
 
 pub use auth::{AppKey, Credentials, KeyError, Permission, Whose, permissions};
+pub use hub::GitHubHub;
 pub use listing::Listing;
 pub use repositories::Repositories;
 pub use server::{Author, OpenPull, PullComment, Seen};
@@ -190,8 +194,12 @@ impl GitHub {
     /// # Errors
     /// [`RemoteError`]
     pub async fn remote(&self, id: &PrId, repo: &str) -> Result<Remote, RemoteError> {
+        self.git_remote(Scope::pull(id, repo), repo).await
+    }
+
+    async fn git_remote(&self, scope: Scope<'_>, repo: &str) -> Result<Remote, RemoteError> {
         let url = append(&self.inner.options.git_url, format!("{repo}.git").split('/'));
-        let by = self.inner.auth.authorization(&self.inner.http, Scope::pull(id, repo)).await?;
+        let by = self.inner.auth.authorization(&self.inner.http, scope).await?;
         let basic = BASE64_STANDARD.encode(format!("x-access-token:{}", by.secret().expose()));
         Ok(Remote::new(url.as_str(), Some(Secret::new(format!("Basic {basic}"))))?)
     }

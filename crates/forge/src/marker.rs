@@ -10,6 +10,9 @@
 //! It is the way back when records are lost (design.md section 4), so it must hold against text that anybody
 //! can write: only the last line counts, it has exactly one spelling, and it verifies on its own pull request
 //! only. [`strip`] takes marker syntax out of text that is not ours.
+//!
+//! A pull request or an issue of ours, and a comment of a loop that opens them, has a marker with a topic in place of
+//! the item (`topic.rs`).
 
 use std::fmt;
 use std::io::{Read as _, Write as _};
@@ -21,6 +24,10 @@ use sha2::{Digest as _, Sha256};
 use truing_core::id::{FindingId, PrId};
 use truing_core::publish::{Item, Producer};
 
+#[cfg(test)]
+mod tests;
+mod topic;
+
 /// How every marker of every version begins.
 const OPENING: &str = "<!-- truing:";
 /// How a marker of this version begins.
@@ -29,14 +36,23 @@ const OPENING_1: &str = "<!-- truing:1 ";
 const CLOSING: &str = " -->";
 /// The summary's word. A finding with this very id is written with an escape, so words stay unique.
 const SUMMARY: &str = "summary";
-/// What the HMAC begins with, so that a key used elsewhere too could not be tricked into making a marker.
-const DOMAIN: &[u8] = b"truing marker 1";
+/// Markers of comments, each of one item of a pull request.
+const ITEMS: Kind = Kind { field: "item", domain: b"truing marker 1" };
 /// Bytes of a new key.
 const KEY_BYTES: usize = 32;
 /// Hexadecimal digits of a key's id.
 const KEY_ID_DIGITS: usize = 8;
 /// The longest key file that is read: some hundred keys.
 const MAX_KEY_FILE_BYTES: u64 = 8 * 1024;
+
+/// A kind of markers.
+struct Kind {
+    /// What the field is called that says what a marker is about.
+    field: &'static str,
+    /// What the HMAC begins with, so that neither a key that is used elsewhere too nor a marker of another kind makes
+    /// one of this kind.
+    domain: &'static [u8],
+}
 
 /// The keys that make markers: one that signs, and former ones that are still recognised.
 #[derive(Clone)]
@@ -106,11 +122,11 @@ impl MarkerKey {
 
     /// The HMAC over everything a marker stands for; each part is preceded by its length, so no two different
     /// sets of parts give the same input.
-    fn mac(&self, pr: &PrId, producer: &str, word: &str) -> Option<Hmac<Sha256>> {
+    fn mac(&self, domain: &[u8], pr: &PrId, producer: &str, word: &str) -> Option<Hmac<Sha256>> {
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.bytes).ok()?;
         let number = pr.number.to_string();
         let parts = [
-            DOMAIN,
+            domain,
             pr.forge.as_bytes(),
             pr.repository.as_bytes(),
             number.as_bytes(),
@@ -136,15 +152,26 @@ impl MarkerKeys {
 
     /// The marker line of an item of a pull request, without a line end.
     pub fn sign(&self, pr: &PrId, producer: Producer, item: &Item) -> String {
-        let word = word_of(item);
+        self.line(&ITEMS, pr, producer, &word_of(item))
+    }
+
+    fn line(&self, kind: &Kind, pr: &PrId, producer: Producer, word: &str) -> String {
         let producer = producer.as_str();
         // HMAC takes keys of any length; were there none, the marker would only never verify.
         let mac = self
             .current
-            .mac(pr, producer, &word)
+            .mac(kind.domain, pr, producer, word)
             .map(|mac| hex::encode(mac.finalize().into_bytes()))
             .unwrap_or_default();
-        format!("{OPENING_1}producer={producer} item={word} key={} mac={mac}{CLOSING}", self.current.id)
+        let Kind { field, .. } = kind;
+        format!("{OPENING_1}producer={producer} {field}={word} key={} mac={mac}{CLOSING}", self.current.id)
+    }
+
+    /// Does a marker's HMAC verify? None: it is under a key that is not ours.
+    fn verifies(&self, kind: &Kind, pr: &PrId, parts: &Parts<'_>) -> Option<bool> {
+        let key = std::iter::once(&self.current).chain(&self.previous).find(|key| key.id == parts.key)?;
+        let mac = key.mac(kind.domain, pr, parts.producer.as_str(), parts.word);
+        Some(mac.is_some_and(|mac| mac.verify_slice(&parts.mac).is_ok()))
     }
 
     /// Reads the last line of a comment on `pr`.
@@ -154,22 +181,17 @@ impl MarkerKeys {
         if !line.starts_with(OPENING) {
             return Found::None;
         }
-        let Some(parts) = Parts::read(line) else {
+        let Some(parts) = Parts::read(&ITEMS, line) else {
             return Found::Forged;
         };
         let Some(item) = item_of(parts.word) else {
             return Found::Forged;
         };
         let (producer, body) = (parts.producer, body.trim_end().to_owned());
-        let mut keys = std::iter::once(&self.current).chain(&self.previous);
-        let Some(key) = keys.find(|key| key.id == parts.key) else {
-            return Found::UnknownKey { key: parts.key.to_owned(), producer, item, body };
-        };
-        let mac = key.mac(pr, producer.as_str(), parts.word);
-        if mac.is_some_and(|mac| mac.verify_slice(&parts.mac).is_ok()) {
-            Found::Verified { producer, item, body }
-        } else {
-            Found::Forged
+        match self.verifies(&ITEMS, pr, &parts) {
+            Some(true) => Found::Verified { producer, item, body },
+            Some(false) => Found::Forged,
+            None => Found::UnknownKey { key: parts.key.to_owned(), producer, item, body },
         }
     }
 }
@@ -184,11 +206,11 @@ struct Parts<'a> {
 
 impl<'a> Parts<'a> {
     /// Takes a line apart; none if it is spelled in any way but ours.
-    fn read(line: &'a str) -> Option<Self> {
+    fn read(kind: &Kind, line: &'a str) -> Option<Self> {
         let inside = line.strip_prefix(OPENING_1)?.strip_suffix(CLOSING)?;
         let mut fields = inside.split(' ');
         let producer = fields.next()?.strip_prefix("producer=")?;
-        let word = fields.next()?.strip_prefix("item=")?;
+        let word = fields.next()?.strip_prefix(kind.field)?.strip_prefix('=')?;
         let key = fields.next()?.strip_prefix("key=")?;
         let mac = fields.next()?.strip_prefix("mac=")?;
         let producer = [Producer::Review, Producer::Converge, Producer::Sync, Producer::Cli]
@@ -208,22 +230,26 @@ impl<'a> Parts<'a> {
 }
 
 /// Bytes that may stand in a marker as they are. `-` may not: two of them end or upset an HTML comment, so
-/// [`word_of`] keeps it only between other bytes.
+/// [`escape`] keeps it only between other bytes.
 fn is_plain(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b':' | b'.' | b'_' | b'/')
 }
 
-/// The item's word as markers spell it: ordinary ids in clear, everything else as `%` and two digits.
+/// The item's word as markers spell it.
 fn word_of(item: &Item) -> String {
-    let id = match item {
-        Item::Summary => return SUMMARY.to_owned(),
-        Item::Finding(id) => id.as_str(),
-    };
-    let mut word = String::with_capacity(id.len());
-    for (at, byte) in id.bytes().enumerate() {
+    match item {
+        Item::Summary => SUMMARY.to_owned(),
+        Item::Finding(id) if id.as_str() == SUMMARY => format!("%{:02x}{}", b's', "ummary"),
+        Item::Finding(id) => escape(id.as_str()),
+    }
+}
+
+/// Ordinary text in clear, everything else as `%` and two digits.
+fn escape(text: &str) -> String {
+    let mut word = String::with_capacity(text.len());
+    for byte in text.bytes() {
         let lone_dash = byte == b'-' && !word.is_empty() && !word.ends_with('-');
-        let plain = is_plain(byte) || lone_dash;
-        if plain && !(at == 0 && id == SUMMARY) {
+        if is_plain(byte) || lone_dash {
             word.push(char::from(byte));
         } else {
             word.push_str(&format!("%{byte:02x}"));
@@ -237,6 +263,11 @@ fn item_of(word: &str) -> Option<Item> {
     if word == SUMMARY {
         return Some(Item::Summary);
     }
+    let item = Item::Finding(FindingId::new(unescape(word)?));
+    (word_of(&item) == word).then_some(item)
+}
+
+fn unescape(word: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(word.len());
     let mut rest = word.bytes();
     while let Some(byte) = rest.next() {
@@ -247,8 +278,7 @@ fn item_of(word: &str) -> Option<Item> {
             bytes.push(byte);
         }
     }
-    let item = Item::Finding(FindingId::new(String::from_utf8(bytes).ok()?));
-    (word_of(&item) == word).then_some(item)
+    String::from_utf8(bytes).ok()
 }
 
 /// A text with `\n` as its only line end and nothing blank at its end: the form in which texts are posted and
@@ -380,180 +410,4 @@ fn random<const N: usize>() -> std::io::Result<[u8; N]> {
     let mut bytes = [0; N];
     std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
     Ok(bytes)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn pr(number: u64) -> PrId {
-        PrId { forge: "github".into(), repository: "1296269".into(), number }
-    }
-
-    fn keys() -> MarkerKeys {
-        MarkerKeys::new(b"first key", &[])
-    }
-
-    fn verified(producer: Producer, item: Item, body: &str) -> Found {
-        Found::Verified { producer, item, body: body.into() }
-    }
-
-    fn finding(id: &str) -> Item {
-        Item::Finding(FindingId::new(id))
-    }
-
-    const PRODUCERS: [Producer; 4] = [Producer::Review, Producer::Converge, Producer::Sync, Producer::Cli];
-
-    proptest! {
-        #[test]
-        fn every_item_of_every_pull_request_is_found_again(
-            id in ".*", number: u64, forge in "[a-z-]{1,10}", repository in "[0-9]{1,12}",
-            body in "([a-z<>! \n-]|truing:){0,40}", producer in prop::sample::select(&PRODUCERS),
-        ) {
-            let pr = PrId { forge, repository, number };
-            for item in [finding(&id), Item::Summary] {
-                let marker = keys().sign(&pr, producer, &item);
-                prop_assert!(!marker.get(4..marker.len() - 3).unwrap().contains("--"), "{marker}");
-                let comment = format!("{body}\n\n{marker}");
-                prop_assert_eq!(keys().find(&pr, &comment), verified(producer, item, &normal(&body)));
-            }
-        }
-
-        #[test]
-        fn a_marker_with_one_byte_changed_does_not_verify(id in "[0-9a-f:-]{0,20}", at: prop::sample::Index, byte: u8) {
-            let marker = keys().sign(&pr(7), Producer::Review, &finding(&id)).into_bytes();
-            let mut changed = marker.clone();
-            *at.get_mut(changed.as_mut_slice()) = byte;
-            prop_assume!(changed != marker);
-            let Ok(changed) = String::from_utf8(changed) else { return Ok(()) };
-            let found = keys().find(&pr(7), &changed);
-            prop_assert!(!matches!(found, Found::Verified { .. }), "{changed}");
-        }
-
-        #[test]
-        fn stripped_text_has_no_marker_left_and_stripping_again_changes_nothing(
-            text in "(<!-{0,3}|-->| |\n|truing:|TRUING:1|x){0,20}",
-        ) {
-            let stripped = strip(&text);
-            prop_assert!(!stripped.contains(OPENING));
-            prop_assert_eq!(&strip(&stripped), &stripped);
-            prop_assert_eq!(stripped.replace("&lt;", "<"), text);
-        }
-    }
-
-    #[test]
-    fn the_form_and_the_key_id_do_not_drift() {
-        let marker = keys().sign(&pr(7), Producer::Review, &finding("1:0f3a-0"));
-        let start = "<!-- truing:1 producer=review item=1:0f3a-0 key=";
-        assert!(marker.starts_with(start), "{marker}");
-        let id = &hex::encode(Sha256::digest(b"first key"))[..8];
-        assert!(marker[start.len()..].starts_with(&format!("{id} mac=")), "{marker}");
-        assert_eq!(marker.len(), start.len() + 8 + 5 + 64 + 4);
-    }
-
-    #[test]
-    fn a_marker_of_something_else_does_not_verify() {
-        let marker = keys().sign(&pr(7), Producer::Review, &Item::Summary);
-        assert_eq!(keys().find(&pr(8), &marker), Found::Forged);
-        for other in [
-            PrId { forge: "other".into(), ..pr(7) },
-            PrId { repository: "1".into(), ..pr(7) },
-            PrId { forge: "github1".into(), repository: "296269".into(), number: 7 },
-        ] {
-            assert_eq!(keys().find(&other, &marker), Found::Forged, "{other:?}");
-        }
-        let converge = marker.replace("producer=review", "producer=converge");
-        assert_eq!(keys().find(&pr(7), &converge), Found::Forged);
-        let item = marker.replace("item=summary", "item=1:0-0");
-        assert_eq!(keys().find(&pr(7), &item), Found::Forged);
-    }
-
-    #[test]
-    fn only_the_last_line_counts() {
-        let marker = keys().sign(&pr(7), Producer::Review, &Item::Summary);
-        assert_eq!(keys().find(&pr(7), &format!("{marker}\nquoted by somebody")), Found::None);
-        assert_eq!(keys().find(&pr(7), &format!("> {marker}")), Found::None);
-        assert_eq!(keys().find(&pr(7), &format!("{marker} {marker}")), Found::Forged);
-        assert_eq!(keys().find(&pr(7), ""), Found::None);
-    }
-
-    #[test]
-    fn line_ends_and_trailing_space_of_the_forge_change_nothing() {
-        let marker = keys().sign(&pr(7), Producer::Review, &Item::Summary);
-        for comment in [
-            format!("one\ntwo\n\n{marker}"),
-            format!("one\r\ntwo\r\n\r\n{marker}\r\n"),
-            format!("one\ntwo  \n\n\n{marker} \n\n \t\n"),
-        ] {
-            assert_eq!(
-                keys().find(&pr(7), &comment),
-                verified(Producer::Review, Item::Summary, "one\ntwo"),
-                "{comment:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn former_keys_verify_and_unknown_ones_are_named() {
-        let old = keys().sign(&pr(7), Producer::Review, &Item::Summary);
-        let rotated = MarkerKeys::new(b"second key", &[b"first key"]);
-        assert_eq!(rotated.find(&pr(7), &old), verified(Producer::Review, Item::Summary, ""));
-        assert!(!rotated.sign(&pr(7), Producer::Review, &Item::Summary).contains(&keys().current.id));
-        let without = MarkerKeys::new(b"second key", &[]);
-        let (key, body) = (keys().current.id, String::new());
-        let (producer, item) = (Producer::Review, Item::Summary);
-        assert_eq!(without.find(&pr(7), &old), Found::UnknownKey { key, producer, item, body });
-        let no_item = old.replace("item=summary", "item=%zz");
-        assert_eq!(without.find(&pr(7), &no_item), Found::Forged);
-        let newer = old.replace("truing:1", "truing:2");
-        assert_eq!(rotated.find(&pr(7), &newer), Found::Forged);
-    }
-
-    #[test]
-    fn keys_are_not_shown() {
-        let shown = format!("{:?}", MarkerKeys::new(b"canary-1", &[b"canary-2"]));
-        assert!(!shown.contains("canary") && !shown.contains(&hex::encode("canary-1")), "{shown}");
-    }
-
-    #[test]
-    fn a_key_file_is_made_once_and_for_its_owner_alone() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("marker.key");
-        // All at once: each must end with the key that is in the file.
-        let ids: Vec<String> = std::thread::scope(|scope| {
-            let makers: Vec<_> = (0..8)
-                .map(|_| scope.spawn(|| MarkerKeys::load_or_create(&path).unwrap().current.id))
-                .collect();
-            makers.into_iter().map(|maker| maker.join().unwrap()).collect()
-        });
-        let later = MarkerKeys::load_or_create(&path).unwrap();
-        assert!(ids.iter().all(|id| *id == later.current.id), "{ids:?}");
-        assert_eq!(later.current.bytes.len(), KEY_BYTES);
-        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        let files: Vec<_> =
-            std::fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().path()).collect();
-        assert_eq!(files, [path]);
-    }
-
-    #[test]
-    fn a_key_file_may_hold_former_keys_and_must_hold_keys() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("marker.key");
-        std::fs::write(&path, format!("{}\n\n{}\r\n", "aa".repeat(32), "bb".repeat(32))).unwrap();
-        let keys = MarkerKeys::load_or_create(&path).unwrap();
-        assert_eq!(keys.current.bytes, [0xaa; 32]);
-        assert_eq!(keys.previous, [MarkerKey::new(&[0xbb; 32])]);
-        for bad in ["", "\n", "hello", "aa", &"ab".repeat(33), &format!("{}\nx", "aa".repeat(32))] {
-            std::fs::write(&path, bad).unwrap();
-            let error = MarkerKeys::load_or_create(&path).unwrap_err();
-            assert!(matches!(error, KeyFileError::NotAKey { .. }), "{bad:?}: {error}");
-            assert_eq!(std::fs::read_to_string(&path).unwrap(), bad, "must not be overwritten");
-        }
-        let missing = MarkerKeys::load_or_create(&folder.path().join("no/such/folder")).unwrap_err();
-        assert!(missing.to_string().contains("no/such/folder: cannot create it"), "{missing}");
-    }
 }

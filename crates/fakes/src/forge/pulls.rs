@@ -214,11 +214,13 @@ impl World {
         })
     }
 
-    /// The account with an address: `LOGIN@…`, or `ID+LOGIN@…` as GitHub gives out; null if there is none.
+    /// The account with an address: `LOGIN@…`, or `ID+LOGIN@…` as GitHub gives out; null if there is none, as of
+    /// somebody whose name has a space.
     fn account_of(&self, who: &Signed) -> Value {
         let login = who.email.split('@').next().unwrap_or_default();
         let login = login.split_once('+').map_or(login, |(_, login)| login);
-        if self.accounts.contains_key(login) { self.user_json(login) } else { Value::Null }
+        let is_login = !login.contains(char::is_whitespace);
+        if is_login && self.accounts.contains_key(login) { self.user_json(login) } else { Value::Null }
     }
 }
 

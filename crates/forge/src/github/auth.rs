@@ -57,6 +57,8 @@ pub(super) enum Scope<'a> {
     Id(&'a str),
     /// The repository with this id, and what it was called last.
     Repository(&'a str, &'a str),
+    /// The same, to push to it.
+    Pushing(&'a str, &'a str),
     /// The list of an installation's repositories.
     Installation(u64),
     /// The App itself.
@@ -71,7 +73,7 @@ impl<'a> Scope<'a> {
     /// For people.
     fn shown(self) -> String {
         match self {
-            Self::Named(name) | Self::Repository(_, name) => name.to_owned(),
+            Self::Named(name) | Self::Repository(_, name) | Self::Pushing(_, name) => name.to_owned(),
             Self::Id(id) => format!("repository {id}"),
             Self::Installation(id) => format!("installation {id}"),
             Self::App => "the App".to_owned(),
@@ -106,6 +108,7 @@ struct Tokens {
 enum Holder {
     Named(String),
     Id(String),
+    Pushing(String),
     Installation(u64),
 }
 
@@ -206,6 +209,7 @@ impl Auth {
             Scope::App => return None,
             Scope::Installation(installation) => Holder::Installation(installation),
             Scope::Id(id) | Scope::Repository(id, _) => Holder::Id(id.to_owned()),
+            Scope::Pushing(id, _) => Holder::Pushing(id.to_owned()),
             Scope::Named(name) => {
                 let name = name.to_lowercase();
                 let id = self.tokens().ids.get(&name).cloned();
@@ -259,6 +263,10 @@ impl Auth {
                 body.insert("repository_ids".into(), json!([number(&what, id)?]));
                 permissions(Loop::Review)
             }
+            Scope::Pushing(id, _) => {
+                body.insert("repository_ids".into(), json!([number(&what, id)?]));
+                permissions::PUSHING
+            }
             Scope::Installation(_) | Scope::App => permissions::LISTING,
         };
         let wanted: Map<String, Value> =
@@ -297,15 +305,17 @@ impl Auth {
             Scope::Installation(id) => return Ok(id),
             Scope::App => return Err(unavailable(what, "the App itself has no token")),
             Scope::Id(id) => append(&self.api, ["repositories", id, "installation"]),
-            Scope::Named(name) | Scope::Repository(_, name) => match name.split_once('/') {
-                Some((owner, repo)) if is_repository_name(name) => {
-                    append(&self.api, ["repos", owner, repo, "installation"])
+            Scope::Named(name) | Scope::Repository(_, name) | Scope::Pushing(_, name) => {
+                match name.split_once('/') {
+                    Some((owner, repo)) if is_repository_name(name) => {
+                        append(&self.api, ["repos", owner, repo, "installation"])
+                    }
+                    Some(_) | None => {
+                        let message = "the repository is not given as owner/name".to_owned();
+                        return Err(ForgeError::Rejected { what: what.to_owned(), message });
+                    }
                 }
-                Some(_) | None => {
-                    let message = "the repository is not given as owner/name".to_owned();
-                    return Err(ForgeError::Rejected { what: what.to_owned(), message });
-                }
-            },
+            }
         };
         let call = Call::get(format!("{what} (is it installed there?)"), url);
         Ok(self.ask_as_app(http, call).await?.json::<Installation>()?.id)

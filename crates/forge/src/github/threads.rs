@@ -1,21 +1,16 @@
 //! Review threads, which only the GraphQL API knows: which are resolved, and resolving them.
 
-use reqwest::Method;
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
-use truing_core::id::{Span, ThreadId};
+use truing_core::id::ThreadId;
 use truing_core::port::ForgeError;
 use truing_core::publish::{Thread, ThreadState};
-use url::Url;
 
 use super::GitHubPull;
-use crate::http::{Call, unavailable};
+use crate::http::unavailable;
 
 /// The most pages of threads that are read: at 100 a page more than any pull request shows.
 const MAX_THREAD_PAGES: usize = 100;
-/// The wait for a GraphQL rate limit, where the answer names none.
-const GRAPHQL_WAIT: Span = Span::seconds(60);
 
 /// `fullDatabaseId` is the number that REST calls `id`; the older `databaseId` ends at 31 bits.
 const THREADS: &str = "
@@ -43,21 +38,6 @@ mutation($thread: ID!) {
 pub(super) struct OfComment {
     pub(super) comment: Option<u64>,
     pub(super) thread: Thread,
-}
-
-#[derive(Deserialize)]
-struct Reply<T> {
-    data: Option<T>,
-    #[serde(default)]
-    errors: Vec<Problem>,
-}
-
-#[derive(Deserialize)]
-struct Problem {
-    #[serde(rename = "type", default)]
-    kind: String,
-    #[serde(default)]
-    message: String,
 }
 
 #[derive(Deserialize)]
@@ -161,7 +141,7 @@ impl GitHubPull {
         let mut after = None;
         for _ in 0..MAX_THREAD_PAGES {
             let variables = json!({ "owner": owner, "name": name, "number": self.id.number, "after": after });
-            let data: ThreadsData = self.ask(&what, THREADS, variables).await?;
+            let data: ThreadsData = self.github.graphql(self.scope(), &what, THREADS, variables).await?;
             let pull = data.repository.and_then(|repository| repository.pull_request);
             let Some(PullData { review_threads: page }) = pull else {
                 return Err(ForgeError::NotFound { what });
@@ -190,7 +170,8 @@ impl GitHubPull {
         let doing = if resolved { "resolving" } else { "reopening" };
         let what = self.what(&format!("{doing} the thread {thread}"));
         let mutation = if resolved { RESOLVE } else { UNRESOLVE };
-        let data: ChangeData = self.ask(&what, mutation, json!({ "thread": thread })).await?;
+        let data: ChangeData =
+            self.github.graphql(self.scope(), &what, mutation, json!({ "thread": thread })).await?;
         // Success is said even where nothing was done (facts/forges.md 4.1, "GraphQL difference").
         match data.change.and_then(|change| change.thread) {
             Some(now) if now.id == thread.as_str() && now.is_resolved == resolved => Ok(()),
@@ -198,64 +179,11 @@ impl GitHubPull {
             None => Err(unavailable(&what, "the forge reports success, but names no thread")),
         }
     }
-
-    /// Sends a GraphQL document. All of ours read, or set what may be set again.
-    async fn ask<T: DeserializeOwned>(
-        &self,
-        what: &str,
-        query: &str,
-        variables: Value,
-    ) -> Result<T, ForgeError> {
-        let body = json!({ "query": query, "variables": variables });
-        let url = graphql_url(&self.github.inner.options.api_url);
-        let answer = self.send(&Call::set(what, Method::POST, url, Some(body))).await?;
-        let reply: Reply<T> = answer.json()?;
-        if let Some(problem) = reply.errors.into_iter().next() {
-            let wait = answer.spent(self.github.inner.http.now()).unwrap_or(GRAPHQL_WAIT);
-            return Err(failed(what, &problem.kind, answer.clean(&problem.message), wait));
-        }
-        reply.data.ok_or_else(|| unavailable(what, "the answer holds neither data nor errors"))
-    }
-}
-
-/// What an error of a GraphQL answer means. Its status is 200 whatever it is.
-fn failed(what: &str, kind: &str, message: String, wait: Span) -> ForgeError {
-    let what = what.to_owned();
-    match kind {
-        "RATE_LIMITED" | "RATE_LIMIT" => ForgeError::RateLimited { what, wait },
-        "NOT_FOUND" => ForgeError::NotFound { what },
-        "FORBIDDEN" | "INSUFFICIENT_SCOPES" => ForgeError::Forbidden { what, message },
-        "UNPROCESSABLE" => ForgeError::Rejected { what, message },
-        _ => ForgeError::Unavailable { what, message },
-    }
-}
-
-/// Where GraphQL is: beside REST on github.com, in place of its version on other servers.
-pub(super) fn graphql_url(api: &Url) -> Url {
-    let path = api.path().trim_end_matches('/');
-    let root = path.strip_suffix("/api/v3").map_or_else(|| path.to_owned(), |root| format!("{root}/api"));
-    let mut url = api.clone();
-    url.set_query(None);
-    url.set_path(&format!("{root}/graphql"));
-    url
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn graphql_is_found_on_both_kinds_of_server() {
-        for (api, graphql) in [
-            ("https://api.github.com", "https://api.github.com/graphql"),
-            ("https://api.github.com/", "https://api.github.com/graphql"),
-            ("https://git.example.com/api/v3", "https://git.example.com/api/graphql"),
-            ("https://git.example.com/api/v3/?x=1", "https://git.example.com/api/graphql"),
-            ("http://127.0.0.1:8080", "http://127.0.0.1:8080/graphql"),
-        ] {
-            assert_eq!(graphql_url(&Url::parse(api).unwrap()).as_str(), graphql);
-        }
-    }
 
     #[test]
     fn large_comment_numbers_come_as_text() {

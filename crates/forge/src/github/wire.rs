@@ -13,6 +13,9 @@ pub(super) struct User {
     pub(super) id: u64,
     /// Its name now.
     pub(super) login: Option<String>,
+    /// `User` for a person's.
+    #[serde(rename = "type", default)]
+    pub(super) kind: String,
 }
 
 /// A pull request.

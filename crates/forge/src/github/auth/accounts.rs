@@ -5,7 +5,7 @@ use serde_json::json;
 use truing_core::port::ForgeError;
 
 use super::{Login, Scope};
-use crate::github::threads::graphql_url;
+use crate::github::graphql::graphql_url;
 use crate::github::{GitHub, append, wire};
 use crate::http::{Call, unavailable};
 

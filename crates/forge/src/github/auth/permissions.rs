@@ -29,6 +29,10 @@ pub const fn permissions(of: Loop) -> &'static [Permission] {
     }
 }
 
+/// What pushes a branch, and no more of what the loops that push need: all else they do as reviews do. A push can
+/// change no workflow without a permission of its own.
+pub(super) const PUSHING: &[Permission] = &[("contents", "write"), ("metadata", "read")];
+
 /// What lists an installation's repositories.
 pub(super) const LISTING: &[Permission] = &[("metadata", "read")];
 
@@ -49,6 +53,15 @@ mod tests {
                 assert!(["read", "write"].contains(level), "{level}");
             }
         }
+    }
+
+    #[test]
+    fn who_pushes_needs_what_its_loop_is_granted() {
+        for of in [Loop::Converge, Loop::Sync] {
+            assert!(PUSHING.iter().all(|permission| permissions(of).contains(permission)));
+        }
+        let page = include_str!("../../../../../docs/github.md");
+        assert!(page.contains("*Contents: write*"));
     }
 
     #[test]

@@ -261,12 +261,14 @@ async fn an_app_writes_as_its_bot_and_knows_its_former_accounts() {
     };
     let github = GitHub::with_patience(options, patience(), Arc::new(Hand::at(NOW))).unwrap();
     let accounts = github.accounts(Scope::Named("octo/demo")).await.unwrap();
-    let whose = |id: u64, login: &str| accounts.whose(&wire::User { id, login: Some(login.into()) });
+    let whose = |id: u64, login: &str| {
+        accounts.whose(&wire::User { id, login: Some(login.into()), kind: String::new() })
+    };
     assert_eq!(whose(42, "renamed"), Some(Whose::Present));
     assert_eq!(whose(1, "ada"), Some(Whose::Former));
     assert_eq!(whose(17, "anybody"), Some(Whose::Former));
     assert_eq!(whose(2, "17"), None, "digits are an id, not a name");
-    assert_eq!(accounts.whose(&wire::User { id: 3, login: None }), None);
+    assert_eq!(accounts.whose(&wire::User { id: 3, login: None, kind: String::new() }), None);
     github.accounts(Scope::Named("octo/demo")).await.unwrap();
     let requests = server.requests();
     let expected = [

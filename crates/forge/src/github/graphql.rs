@@ -1,0 +1,92 @@
+//! GraphQL calls: where they go, and what their errors mean.
+
+use reqwest::Method;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use truing_core::id::Span;
+use truing_core::port::ForgeError;
+use url::Url;
+
+use super::GitHub;
+use super::auth::Scope;
+use crate::http::{Call, unavailable};
+
+/// The wait for a GraphQL rate limit, where the answer names none.
+const GRAPHQL_WAIT: Span = Span::seconds(60);
+
+#[derive(Deserialize)]
+struct Reply<T> {
+    data: Option<T>,
+    #[serde(default)]
+    errors: Vec<Problem>,
+}
+
+#[derive(Deserialize)]
+struct Problem {
+    #[serde(rename = "type", default)]
+    kind: String,
+    #[serde(default)]
+    message: String,
+}
+
+impl GitHub {
+    /// Sends a GraphQL document. All of ours read, or set what may be set again.
+    pub(super) async fn graphql<T: DeserializeOwned>(
+        &self,
+        scope: Scope<'_>,
+        what: &str,
+        query: &str,
+        variables: Value,
+    ) -> Result<T, ForgeError> {
+        let body = json!({ "query": query, "variables": variables });
+        let url = graphql_url(&self.inner.options.api_url);
+        let answer = self.send(scope, &Call::set(what, Method::POST, url, Some(body))).await?;
+        let reply: Reply<T> = answer.json()?;
+        if let Some(problem) = reply.errors.into_iter().next() {
+            let wait = answer.spent(self.inner.http.now()).unwrap_or(GRAPHQL_WAIT);
+            return Err(failed(what, &problem.kind, answer.clean(&problem.message), wait));
+        }
+        reply.data.ok_or_else(|| unavailable(what, "the answer holds neither data nor errors"))
+    }
+}
+
+/// What an error of a GraphQL answer means. Its status is 200 whatever it is.
+fn failed(what: &str, kind: &str, message: String, wait: Span) -> ForgeError {
+    let what = what.to_owned();
+    match kind {
+        "RATE_LIMITED" | "RATE_LIMIT" => ForgeError::RateLimited { what, wait },
+        "NOT_FOUND" => ForgeError::NotFound { what },
+        "FORBIDDEN" | "INSUFFICIENT_SCOPES" => ForgeError::Forbidden { what, message },
+        "UNPROCESSABLE" => ForgeError::Rejected { what, message },
+        _ => ForgeError::Unavailable { what, message },
+    }
+}
+
+/// Where GraphQL is: beside REST on github.com, in place of its version on other servers.
+pub(super) fn graphql_url(api: &Url) -> Url {
+    let path = api.path().trim_end_matches('/');
+    let root = path.strip_suffix("/api/v3").map_or_else(|| path.to_owned(), |root| format!("{root}/api"));
+    let mut url = api.clone();
+    url.set_query(None);
+    url.set_path(&format!("{root}/graphql"));
+    url
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn graphql_is_found_on_both_kinds_of_server() {
+        for (api, graphql) in [
+            ("https://api.github.com", "https://api.github.com/graphql"),
+            ("https://api.github.com/", "https://api.github.com/graphql"),
+            ("https://git.example.com/api/v3", "https://git.example.com/api/graphql"),
+            ("https://git.example.com/api/v3/?x=1", "https://git.example.com/api/graphql"),
+            ("http://127.0.0.1:8080", "http://127.0.0.1:8080/graphql"),
+        ] {
+            assert_eq!(graphql_url(&Url::parse(api).unwrap()).as_str(), graphql);
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! A repository at GitHub, for loops that bring changes to it: [`Hub`]. Its branches are pushed with git, to where
+//! [`GitHub::push_remote`] says.
+//!
+//! Pull requests, issues and comments are changed only if one of our accounts wrote them and our marker is in their
+//! text: both are looked at before each change. Closing a pull request of ours is the only end that is made of one.
+
+mod bodies;
+mod conversation;
+mod issues;
+mod pulls;
+
+use reqwest::Method;
+use serde_json::Value;
+use truing_core::id::{CommentId, PrId, Span, Topic};
+use truing_core::port::{
+    Actor, BranchPull, ForgeError, Hub, HubRepository, OwnIssue, PullActivity, PullDraft, Reply, Writable,
+};
+use truing_core::publish::Producer;
+use truing_git::Remote;
+use url::Url;
+
+use super::auth::{Accounts, Scope};
+use super::body::with_marker;
+use super::server::paged;
+use super::{GITHUB, GitHub, RemoteError, append, wire};
+use crate::http::{Call, unavailable};
+use crate::marker::MarkerKeys;
+
+/// A repository, for one producer.
+#[derive(Clone, Debug)]
+pub struct GitHubHub {
+    github: GitHub,
+    /// With the number 0: what no number is known of.
+    place: PrId,
+    repo: String,
+    producer: Producer,
+}
+
+impl GitHub {
+    /// A repository: its id, and what it is called now (`owner/name`).
+    pub fn hub(&self, id: &str, repo: &str, producer: Producer) -> GitHubHub {
+        let place = PrId { forge: self.inner.options.name.clone(), repository: id.to_owned(), number: 0 };
+        GitHubHub { github: self.clone(), place, repo: repo.to_owned(), producer }
+    }
+
+    /// Where a repository's branches are pushed to (`id`, which is called `repo` now), and with what: of a GitHub App a
+    /// token that is good for that alone.
+    ///
+    /// # Errors
+    /// [`RemoteError`]; [`ForgeError::Forbidden`] if the App was not granted it.
+    pub async fn push_remote(&self, id: &str, repo: &str) -> Result<Remote, RemoteError> {
+        self.git_remote(Scope::Pushing(id, repo), repo).await
+    }
+}
+
+impl GitHubHub {
+    /// The beginning of an error: what was tried, and where.
+    fn what(&self, doing: &str) -> String {
+        format!("{}: {doing}", self.repo)
+    }
+
+    fn scope(&self) -> Scope<'_> {
+        Scope::pull(&self.place, &self.repo)
+    }
+
+    /// An address below the repository's.
+    fn url(&self, what: &str, tail: &[&str]) -> Result<Url, ForgeError> {
+        self.github.below(what, &self.repo, tail)
+    }
+
+    /// The same for a list, with this query.
+    fn list_url(&self, what: &str, tail: &[&str], query: &[(&str, &str)]) -> Result<Url, ForgeError> {
+        Ok(paged(self.url(what, tail)?, query))
+    }
+
+    async fn accounts(&self) -> Result<Accounts<'_>, ForgeError> {
+        self.github.accounts(self.scope()).await
+    }
+
+    fn markers(&self) -> &MarkerKeys {
+        &self.github.inner.options.markers
+    }
+
+    /// Where the marker of something is for.
+    fn place(&self, number: u64) -> PrId {
+        PrId { number, ..self.place.clone() }
+    }
+
+    /// A text as it is posted: with the marker as its last line. `number`: of the conversation that a comment is in;
+    /// 0 for the text of a pull request or an issue itself.
+    fn marked(&self, number: u64, topic: &Topic, text: &str) -> String {
+        with_marker(text, &self.markers().sign_topic(&self.place(number), self.producer, topic))
+    }
+
+    /// What a text is about, if this account is one of ours, and the text without the marker.
+    fn read(&self, number: u64, is_ours: bool, text: Option<&str>) -> (Option<Topic>, String) {
+        let (topic, body) =
+            self.markers().find_topic(&self.place(number), self.producer, text.unwrap_or_default());
+        (topic.filter(|_| is_ours), body)
+    }
+
+    /// The one that changes what is there.
+    async fn set(
+        &self,
+        what: String,
+        method: Method,
+        url: Url,
+        body: Option<Value>,
+    ) -> Result<(), ForgeError> {
+        self.github.send(self.scope(), &Call::set(what, method, url, body)).await?.done()
+    }
+}
+
+/// Somebody, as seen beside our accounts.
+fn actor(accounts: &Accounts<'_>, user: &wire::User) -> Actor {
+    Actor {
+        login: user.login.clone().unwrap_or_default(),
+        ours: accounts.whose(user).is_some(),
+        person: user.kind == "User",
+    }
+}
+
+/// The refusal of a change of what is not ours.
+fn not_ours(what: &str) -> ForgeError {
+    let message = "it is not ours: another account wrote it, or our marker is not in its text".to_owned();
+    ForgeError::Rejected { what: what.to_owned(), message }
+}
+
+impl Hub for GitHubHub {
+    async fn repository(&self) -> Result<HubRepository, ForgeError> {
+        let what = self.what("asking for the repository");
+        let url = append(&self.github.inner.options.api_url, ["repositories", &self.place.repository]);
+        let body: bodies::Repository = self.github.send(self.scope(), &Call::get(what, url)).await?.json()?;
+        let writable = Writable {
+            archived: body.archived,
+            push: self.may_push(body.permissions.map(|permissions| permissions.push)).await?,
+            issues: body.has_issues,
+        };
+        let (name, default_branch) = (body.full_name, body.default_branch);
+        Ok(HubRepository { name, default_branch, writable, is_fork: body.fork })
+    }
+
+    async fn pulls_from(&self, branch: &str) -> Result<Vec<BranchPull>, ForgeError> {
+        self.list_pulls(branch).await
+    }
+
+    async fn open_pull(&self, draft: &PullDraft) -> Result<BranchPull, ForgeError> {
+        self.create_pull(draft).await
+    }
+
+    async fn edit_pull(&self, number: u64, topic: &Topic, title: &str, body: &str) -> Result<(), ForgeError> {
+        self.rewrite_pull(number, (topic, title, body)).await
+    }
+
+    async fn set_draft(&self, number: u64, draft: bool) -> Result<(), ForgeError> {
+        self.change_draft(number, draft).await
+    }
+
+    async fn close_pull(&self, number: u64) -> Result<(), ForgeError> {
+        self.end_pull(number).await
+    }
+
+    async fn add_labels(&self, number: u64, labels: &[String]) -> Result<(), ForgeError> {
+        self.label(number, labels).await
+    }
+
+    async fn activity(&self, number: u64) -> Result<PullActivity, ForgeError> {
+        self.look_at(number).await
+    }
+
+    async fn issues(&self, label: &str) -> Result<Vec<OwnIssue>, ForgeError> {
+        self.list_issues(label).await
+    }
+
+    async fn open_issue(
+        &self,
+        topic: &Topic,
+        title: &str,
+        body: &str,
+        labels: &[String],
+    ) -> Result<OwnIssue, ForgeError> {
+        self.create_issue((topic, title, body), labels).await
+    }
+
+    async fn edit_issue(
+        &self,
+        number: u64,
+        topic: &Topic,
+        title: &str,
+        body: &str,
+    ) -> Result<(), ForgeError> {
+        self.rewrite_issue(number, (topic, title, body)).await
+    }
+
+    async fn close_issue(&self, number: u64) -> Result<(), ForgeError> {
+        self.end_issue(number).await
+    }
+
+    async fn replies(&self, number: u64, since: Option<&CommentId>) -> Result<Vec<Reply>, ForgeError> {
+        self.list_replies(number, since).await
+    }
+
+    async fn comment(&self, number: u64, topic: &Topic, body: &str) -> Result<CommentId, ForgeError> {
+        self.create_comment(number, topic, body).await
+    }
+
+    async fn edit_comment(
+        &self,
+        number: u64,
+        topic: &Topic,
+        comment: &CommentId,
+        body: &str,
+    ) -> Result<(), ForgeError> {
+        self.rewrite_comment(number, topic, comment, body).await
+    }
+
+    async fn delete_comment(&self, number: u64, comment: &CommentId) -> Result<(), ForgeError> {
+        self.remove_comment(number, comment).await
+    }
+
+    fn settle(&self) -> Span {
+        self.github.inner.options.settle
+    }
+
+    fn longest_body(&self) -> usize {
+        GITHUB.bounds(self.settle()).body
+    }
+}
+
+impl GitHubHub {
+    /// May we push? `told`: what the repository says of the account that asks.
+    async fn may_push(&self, told: Option<bool>) -> Result<Option<bool>, ForgeError> {
+        if self.github.app().is_none() {
+            // What a repository says is about an account: of an installation's token it says nothing.
+            let installation = self.github.identity(self.scope()).await?.installation;
+            return Ok(told.filter(|_| !installation));
+        }
+        let (auth, http) = (&self.github.inner.auth, &self.github.inner.http);
+        let pushing = Scope::Pushing(&self.place.repository, &self.repo);
+        match auth.authorization(http, pushing).await {
+            Ok(_) => Ok(Some(true)),
+            Err(ForgeError::Forbidden { .. }) => Ok(Some(false)),
+            Err(error) => Err(error),
+        }
+    }
+}

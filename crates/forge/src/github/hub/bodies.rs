@@ -1,0 +1,118 @@
+//! The fields of GitHub's answers that are read here. Unknown fields pass.
+
+use serde::Deserialize;
+
+use crate::github::wire::User;
+
+/// A repository that was asked for by itself.
+#[derive(Deserialize)]
+pub(super) struct Repository {
+    pub(super) full_name: String,
+    pub(super) default_branch: String,
+    #[serde(default)]
+    pub(super) archived: bool,
+    #[serde(default)]
+    pub(super) fork: bool,
+    #[serde(default)]
+    pub(super) has_issues: bool,
+    pub(super) permissions: Option<Permissions>,
+}
+
+/// What the account that asks may do.
+#[derive(Deserialize)]
+pub(super) struct Permissions {
+    pub(super) push: bool,
+}
+
+/// A pull request, in a list or by itself.
+#[derive(Deserialize)]
+pub(super) struct Pull {
+    pub(super) number: u64,
+    pub(super) node_id: String,
+    pub(super) html_url: String,
+    pub(super) title: String,
+    pub(super) body: Option<String>,
+    pub(super) state: String,
+    #[serde(default)]
+    pub(super) draft: bool,
+    /// Not null: it is merged.
+    pub(super) merged_at: Option<String>,
+    pub(super) created_at: String,
+    /// Null when the account is gone.
+    pub(super) user: Option<User>,
+    pub(super) head: crate::github::wire::Tip,
+    pub(super) base: crate::github::wire::Tip,
+}
+
+/// A commit of a pull request.
+#[derive(Deserialize)]
+pub(super) struct Commit {
+    pub(super) sha: String,
+    pub(super) commit: GitCommit,
+    /// Null when the address is nobody's.
+    pub(super) author: Option<Account>,
+}
+
+/// What git has of a commit.
+#[derive(Deserialize)]
+pub(super) struct GitCommit {
+    pub(super) author: Option<Signed>,
+    pub(super) committer: Option<Signed>,
+}
+
+/// Somebody in a commit.
+#[derive(Deserialize)]
+pub(super) struct Signed {
+    #[serde(default)]
+    pub(super) name: String,
+    #[serde(default)]
+    pub(super) email: String,
+    pub(super) date: Option<String>,
+}
+
+/// An account, or an empty object in place of one.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub(super) enum Account {
+    Known(User),
+    Empty {},
+}
+
+/// A review.
+#[derive(Deserialize)]
+pub(super) struct Review {
+    pub(super) user: Option<User>,
+    pub(super) state: String,
+    pub(super) commit_id: Option<String>,
+    pub(super) submitted_at: Option<String>,
+    pub(super) body: Option<String>,
+}
+
+/// A comment in a conversation or on a diff.
+#[derive(Deserialize)]
+pub(super) struct Comment {
+    pub(super) id: u64,
+    pub(super) user: Option<User>,
+    pub(super) body: Option<String>,
+    pub(super) created_at: String,
+    /// In a conversation: the address of that.
+    pub(super) issue_url: Option<String>,
+    /// On a diff: the commit that it was made on.
+    pub(super) original_commit_id: Option<String>,
+}
+
+/// An issue, or a pull request as one.
+#[derive(Deserialize)]
+pub(super) struct Issue {
+    pub(super) number: u64,
+    pub(super) html_url: String,
+    pub(super) title: String,
+    pub(super) body: Option<String>,
+    pub(super) state: String,
+    #[serde(default)]
+    pub(super) locked: bool,
+    pub(super) created_at: String,
+    pub(super) user: Option<User>,
+    /// Only pull requests have it.
+    pub(super) pull_request: Option<serde::de::IgnoredAny>,
+}

@@ -1,0 +1,123 @@
+//! What is said in an issue, or in the conversation of a pull request.
+
+use std::collections::HashMap;
+
+use reqwest::Method;
+use serde_json::json;
+use truing_core::id::{CommentId, Topic};
+use truing_core::port::{ForgeError, Reply};
+
+use super::bodies::Comment;
+use super::{Call, GitHubHub, actor, not_ours, wire};
+use crate::github::auth::Whose;
+use crate::github::id::Id;
+use crate::github::server::Author;
+
+impl GitHubHub {
+    /// All comments of a conversation, oldest first.
+    pub(super) async fn comments(&self, what: &str, number: u64) -> Result<Vec<Comment>, ForgeError> {
+        let url = self.list_url(what, &["issues", &number.to_string(), "comments"], &[])?;
+        let mut comments = Vec::new();
+        self.github.pages(self.scope(), what, url, |comment| comments.push(comment)).await?;
+        Ok(comments)
+    }
+
+    pub(super) async fn list_replies(
+        &self,
+        number: u64,
+        since: Option<&CommentId>,
+    ) -> Result<Vec<Reply>, ForgeError> {
+        let what = self.what(&format!("reading the answers in {number}"));
+        let since = match since.map(|since| Id::parse(&what, since)).transpose()? {
+            // Later ones have greater numbers.
+            Some(Id::Issue(id)) => id,
+            Some(Id::Review(_)) => {
+                let message = "a comment on a diff is no answer in a conversation".to_owned();
+                return Err(ForgeError::Rejected { what, message });
+            }
+            None => 0,
+        };
+        let accounts = self.accounts().await?;
+        let mut known = HashMap::new();
+        let mut replies = Vec::new();
+        for comment in self.comments(&what, number).await?.into_iter().filter(|one| one.id > since) {
+            let author = comment.user.as_ref().map(|user| actor(&accounts, user));
+            let is_ours = author.as_ref().is_some_and(|author| author.ours);
+            let (topic, body) = self.read(number, is_ours, comment.body.as_deref());
+            let person = comment.user.filter(|user| !is_ours && user.kind == "User");
+            let trusted = match person {
+                Some(user) => self.is_trusted(&mut known, user).await?,
+                None => false,
+            };
+            let at = wire::instant(&what, &comment.created_at)?;
+            replies.push(Reply { id: Id::Issue(comment.id).text(), author, trusted, at, body, topic });
+        }
+        Ok(replies)
+    }
+
+    /// May this person write to the repository? Asked once of each.
+    async fn is_trusted(&self, known: &mut HashMap<u64, bool>, user: wire::User) -> Result<bool, ForgeError> {
+        if let Some(trusted) = known.get(&user.id) {
+            return Ok(*trusted);
+        }
+        let author = Author { id: user.id, login: user.login.unwrap_or_default(), is_person: true };
+        let trusted = self.github.may_write(&self.repo, &author).await?;
+        known.insert(author.id, trusted);
+        Ok(trusted)
+    }
+
+    pub(super) async fn create_comment(
+        &self,
+        number: u64,
+        topic: &Topic,
+        body: &str,
+    ) -> Result<CommentId, ForgeError> {
+        let what = self.what(&format!("commenting in {number}"));
+        let url = self.url(&what, &["issues", &number.to_string(), "comments"])?;
+        let new = json!({ "body": self.marked(number, topic, body) });
+        let made: wire::Made = self.github.send(self.scope(), &Call::create(what, url, new)).await?.json()?;
+        Ok(Id::Issue(made.id).text())
+    }
+
+    pub(super) async fn rewrite_comment(
+        &self,
+        number: u64,
+        topic: &Topic,
+        comment: &CommentId,
+        body: &str,
+    ) -> Result<(), ForgeError> {
+        let what = self.what(&format!("rewriting comment {comment} in {number}"));
+        let id = self.own_comment(&what, number, comment).await?;
+        let url = self.url(&what, &["issues", "comments", &id])?;
+        let new = json!({ "body": self.marked(number, topic, body) });
+        self.set(what, Method::PATCH, url, Some(new)).await
+    }
+
+    pub(super) async fn remove_comment(&self, number: u64, comment: &CommentId) -> Result<(), ForgeError> {
+        let what = self.what(&format!("deleting comment {comment} in {number}"));
+        let id = match self.own_comment(&what, number, comment).await {
+            Ok(id) => id,
+            Err(ForgeError::NotFound { .. }) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let url = self.url(&what, &["issues", "comments", &id])?;
+        match self.set(what, Method::DELETE, url, None).await {
+            // Gone is what was asked for; a first try without an answer may have done it.
+            Ok(()) | Err(ForgeError::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The number of a comment, if it is ours and in this conversation.
+    async fn own_comment(&self, what: &str, number: u64, comment: &CommentId) -> Result<String, ForgeError> {
+        let Id::Issue(id) = Id::parse(what, comment)? else { return Err(not_ours(what)) };
+        let accounts = self.accounts().await?;
+        let url = self.url(what, &["issues", "comments", &id.to_string()])?;
+        let read: Comment = self.github.send(self.scope(), &Call::get(what, url)).await?.json()?;
+        // What a former account of ours wrote, no other account can edit.
+        let whose = read.user.as_ref().and_then(|user| accounts.whose(user));
+        let (topic, _) = self.read(number, whose == Some(Whose::Present), read.body.as_deref());
+        let is_here = read.issue_url.is_some_and(|url| url.ends_with(&format!("/issues/{number}")));
+        if topic.is_some() && is_here { Ok(id.to_string()) } else { Err(not_ours(what)) }
+    }
+}

@@ -1,0 +1,106 @@
+//! Issues that ask people something, and labels.
+
+use reqwest::Method;
+use serde_json::json;
+use truing_core::id::Topic;
+use truing_core::port::{ForgeError, OwnIssue};
+
+use super::bodies::Issue;
+use super::{Accounts, Call, GitHubHub, not_ours, unavailable, wire};
+
+impl GitHubHub {
+    pub(super) async fn list_issues(&self, label: &str) -> Result<Vec<OwnIssue>, ForgeError> {
+        let what = self.what(&format!("listing issues with the label {label}"));
+        if label.is_empty() || label.contains(',') {
+            let message = "issues are asked for by one label, without a comma".to_owned();
+            return Err(ForgeError::Rejected { what, message });
+        }
+        let accounts = self.accounts().await?;
+        let query = [("labels", label), ("state", "all"), ("sort", "created"), ("direction", "desc")];
+        let url = self.list_url(&what, &["issues"], &query)?;
+        let mut issues: Vec<Issue> = Vec::new();
+        self.github.pages(self.scope(), &what, url, |issue| issues.push(issue)).await?;
+        let issues =
+            issues.into_iter().filter_map(|issue| self.own_issue(&what, &accounts, issue).transpose());
+        issues.collect()
+    }
+
+    pub(super) async fn create_issue(
+        &self,
+        (topic, title, body): (&Topic, &str, &str),
+        labels: &[String],
+    ) -> Result<OwnIssue, ForgeError> {
+        let what = self.what("opening an issue");
+        let accounts = self.accounts().await?;
+        let new = json!({ "title": title, "body": self.marked(0, topic, body), "labels": labels });
+        let call = Call::create(what.as_str(), self.url(&what, &["issues"])?, new);
+        let issue = self.github.send(self.scope(), &call).await?.json()?;
+        let made = self.own_issue(&what, &accounts, issue)?;
+        made.ok_or_else(|| unavailable(&what, "the forge reports success, but the issue is not as written"))
+    }
+
+    pub(super) async fn rewrite_issue(
+        &self,
+        number: u64,
+        (topic, title, body): (&Topic, &str, &str),
+    ) -> Result<(), ForgeError> {
+        let what = self.what(&format!("rewriting issue {number}"));
+        self.one_issue(&what, number).await?;
+        let url = self.url(&what, &["issues", &number.to_string()])?;
+        let new = json!({ "title": title, "body": self.marked(0, topic, body) });
+        self.set(what, Method::PATCH, url, Some(new)).await
+    }
+
+    pub(super) async fn end_issue(&self, number: u64) -> Result<(), ForgeError> {
+        let what = self.what(&format!("closing issue {number}"));
+        if !self.one_issue(&what, number).await?.open {
+            return Ok(());
+        }
+        let url = self.url(&what, &["issues", &number.to_string()])?;
+        let closed = json!({ "state": "closed", "state_reason": "completed" });
+        self.set(what, Method::PATCH, url, Some(closed)).await
+    }
+
+    pub(super) async fn label(&self, number: u64, labels: &[String]) -> Result<(), ForgeError> {
+        if labels.is_empty() {
+            return Ok(());
+        }
+        let what = self.what(&format!("labelling {number}"));
+        let url = self.url(&what, &["issues", &number.to_string(), "labels"])?;
+        // Those that are there stay, once. The answer is a list.
+        let call = Call::set(what, Method::POST, url, Some(json!({ "labels": labels })));
+        self.github.send(self.scope(), &call).await?.json::<Vec<serde::de::IgnoredAny>>().map(drop)
+    }
+
+    /// An issue, if it is ours.
+    async fn one_issue(&self, what: &str, number: u64) -> Result<OwnIssue, ForgeError> {
+        let accounts = self.accounts().await?;
+        let url = self.url(what, &["issues", &number.to_string()])?;
+        let issue = self.github.send(self.scope(), &Call::get(what, url)).await?.json()?;
+        self.own_issue(what, &accounts, issue)?.ok_or_else(|| not_ours(what))
+    }
+
+    /// None: it is not ours, or a pull request.
+    fn own_issue(
+        &self,
+        what: &str,
+        accounts: &Accounts<'_>,
+        issue: Issue,
+    ) -> Result<Option<OwnIssue>, ForgeError> {
+        let is_ours = issue.user.as_ref().is_some_and(|user| accounts.whose(user).is_some());
+        let (Some(topic), body) = self.read(0, is_ours, issue.body.as_deref()) else { return Ok(None) };
+        if issue.pull_request.is_some() {
+            return Ok(None);
+        }
+        Ok(Some(OwnIssue {
+            number: issue.number,
+            url: issue.html_url,
+            title: issue.title,
+            body,
+            topic,
+            open: issue.state == "open",
+            locked: issue.locked,
+            created: wire::instant(what, &issue.created_at)?,
+        }))
+    }
+}

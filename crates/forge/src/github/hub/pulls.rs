@@ -1,0 +1,258 @@
+//! Pull requests from branches of the repository: opened once, changed only if they are ours.
+
+use reqwest::Method;
+use serde::Deserialize;
+use serde_json::json;
+use truing_core::id::{Millis, Sha, Topic};
+use truing_core::port::{
+    BranchPull, ForgeError, PullActivity, PullCommit, PullDraft, PullRemark, PullReview, PullState,
+    ReviewState,
+};
+use truing_git::is_branch_name;
+
+use super::bodies::{Account, Comment, Commit, Pull, Review};
+use super::{Accounts, Call, GitHubHub, actor, not_ours, unavailable, wire};
+use crate::github::id::Id;
+
+const TO_DRAFT: &str = "
+mutation($id: ID!) {
+  convertPullRequestToDraft(input: { pullRequestId: $id }) { pullRequest { isDraft } }
+}";
+const TO_READY: &str = "
+mutation($id: ID!) {
+  markPullRequestReadyForReview(input: { pullRequestId: $id }) { pullRequest { isDraft } }
+}";
+
+#[derive(Deserialize)]
+struct DraftData {
+    #[serde(alias = "convertPullRequestToDraft", alias = "markPullRequestReadyForReview")]
+    change: Option<DraftChange>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct DraftChange {
+    pull_request: Option<DraftPull>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct DraftPull {
+    is_draft: bool,
+}
+
+impl GitHubHub {
+    pub(super) async fn list_pulls(&self, branch: &str) -> Result<Vec<BranchPull>, ForgeError> {
+        let what = self.what(&format!("listing pull requests from {branch}"));
+        check_branch(&what, branch)?;
+        let accounts = self.accounts().await?;
+        let owner = self.repo.split('/').next().unwrap_or_default();
+        let head = format!("{owner}:{branch}");
+        let query = [("state", "all"), ("head", &head), ("sort", "created"), ("direction", "desc")];
+        let url = self.list_url(&what, &["pulls"], &query)?;
+        let mut pulls = Vec::new();
+        self.github.pages(self.scope(), &what, url, |pull: Pull| pulls.push(pull)).await?;
+        // An owner may have forks of the repository, with branches of the same name.
+        let of_here = |pull: &Pull| {
+            let repo = pull.head.repo.as_ref().map(|repo| repo.id.to_string());
+            repo.as_deref() == Some(&self.place.repository) && pull.head.branch == branch
+        };
+        pulls.retain(of_here);
+        pulls.into_iter().map(|pull| self.branch_pull(&what, &accounts, pull)).collect()
+    }
+
+    pub(super) async fn create_pull(&self, draft: &PullDraft) -> Result<BranchPull, ForgeError> {
+        let PullDraft { topic, branch, base, title, body, draft } = draft;
+        let what = self.what(&format!("opening a pull request from {branch}"));
+        check_branch(&what, branch)?;
+        check_branch(&what, base)?;
+        let accounts = self.accounts().await?;
+        let new = json!({
+            "title": title, "head": branch, "base": base, "body": self.marked(0, topic, body), "draft": draft,
+        });
+        let call = Call::create(what.as_str(), self.url(&what, &["pulls"])?, new);
+        let refused = match self.github.send(self.scope(), &call).await {
+            Ok(answer) => return self.branch_pull(&what, &accounts, answer.json()?),
+            Err(refused @ ForgeError::Rejected { .. }) => refused,
+            Err(error) => return Err(error),
+        };
+        // One of a branch to a base is all that there can be: is that the reason?
+        let there = self.list_pulls(branch).await?;
+        there.into_iter().find(|pull| pull.is_open() && pull.base == *base).ok_or(refused)
+    }
+
+    pub(super) async fn rewrite_pull(
+        &self,
+        number: u64,
+        (topic, title, body): (&Topic, &str, &str),
+    ) -> Result<(), ForgeError> {
+        let what = self.what(&format!("rewriting pull request {number}"));
+        self.own_pull(&what, number).await?;
+        let url = self.url(&what, &["pulls", &number.to_string()])?;
+        let new = json!({ "title": title, "body": self.marked(0, topic, body) });
+        self.set(what, Method::PATCH, url, Some(new)).await
+    }
+
+    pub(super) async fn change_draft(&self, number: u64, draft: bool) -> Result<(), ForgeError> {
+        let doing = if draft { "a draft" } else { "ready for review" };
+        let what = self.what(&format!("making pull request {number} {doing}"));
+        let pull = self.own_pull(&what, number).await?;
+        if pull.draft == draft {
+            return Ok(());
+        }
+        let mutation = if draft { TO_DRAFT } else { TO_READY };
+        let variables = json!({ "id": pull.node_id });
+        let data: DraftData = self.github.graphql(self.scope(), &what, mutation, variables).await?;
+        match data.change.and_then(|change| change.pull_request) {
+            Some(pull) if pull.is_draft == draft => Ok(()),
+            Some(_) | None => {
+                Err(unavailable(&what, "the forge reports success, but the pull request is as before"))
+            }
+        }
+    }
+
+    pub(super) async fn end_pull(&self, number: u64) -> Result<(), ForgeError> {
+        let what = self.what(&format!("closing pull request {number}"));
+        let pull = self.own_pull(&what, number).await?;
+        if pull.state != "open" {
+            return Ok(());
+        }
+        let url = self.url(&what, &["pulls", &number.to_string()])?;
+        self.set(what, Method::PATCH, url, Some(json!({ "state": "closed" }))).await
+    }
+
+    /// A pull request, if it is ours.
+    async fn own_pull(&self, what: &str, number: u64) -> Result<Pull, ForgeError> {
+        let accounts = self.accounts().await?;
+        let url = self.url(what, &["pulls", &number.to_string()])?;
+        let pull: Pull = self.github.send(self.scope(), &Call::get(what, url)).await?.json()?;
+        let is_ours = pull.user.as_ref().is_some_and(|user| accounts.whose(user).is_some());
+        match self.read(0, is_ours, pull.body.as_deref()) {
+            (Some(_), _) => Ok(pull),
+            (None, _) => Err(not_ours(what)),
+        }
+    }
+
+    fn branch_pull(&self, what: &str, accounts: &Accounts<'_>, pull: Pull) -> Result<BranchPull, ForgeError> {
+        let author = pull.user.as_ref().map(|user| actor(accounts, user));
+        let is_ours = author.as_ref().is_some_and(|author| author.ours);
+        let (topic, body) = self.read(0, is_ours, pull.body.as_deref());
+        let state = match (pull.state.as_str(), pull.draft) {
+            _ if pull.merged_at.is_some() => PullState::Merged,
+            ("open", true) => PullState::Draft,
+            ("open", false) => PullState::Open,
+            (_, _) => PullState::Closed,
+        };
+        Ok(BranchPull {
+            number: pull.number,
+            url: pull.html_url,
+            title: pull.title,
+            body,
+            state,
+            head: sha(what, &pull.head.sha)?,
+            branch: pull.head.branch,
+            base: pull.base.branch,
+            author,
+            topic,
+            created: wire::instant(what, &pull.created_at)?,
+        })
+    }
+
+    pub(super) async fn look_at(&self, number: u64) -> Result<PullActivity, ForgeError> {
+        let what = self.what(&format!("reading what was done on pull request {number}"));
+        let accounts = self.accounts().await?;
+        let of = number.to_string();
+        let mut activity = PullActivity::default();
+
+        let mut commits: Vec<Commit> = Vec::new();
+        let url = self.list_url(&what, &["pulls", &of, "commits"], &[])?;
+        self.github.pages(self.scope(), &what, url, |commit| commits.push(commit)).await?;
+        for commit in commits {
+            activity.commits.push(pull_commit(&what, &accounts, commit)?);
+        }
+
+        let mut reviews: Vec<Review> = Vec::new();
+        let url = self.list_url(&what, &["pulls", &of, "reviews"], &[])?;
+        self.github.pages(self.scope(), &what, url, |review| reviews.push(review)).await?;
+        for review in reviews {
+            activity.reviews.push(pull_review(&what, &accounts, review)?);
+        }
+
+        for comment in self.comments(&what, number).await? {
+            activity.remarks.push(self.remark(&what, (number, &accounts), Id::Issue, comment)?);
+        }
+        let mut comments: Vec<Comment> = Vec::new();
+        let url = self.list_url(&what, &["pulls", &of, "comments"], &[])?;
+        self.github.pages(self.scope(), &what, url, |comment| comments.push(comment)).await?;
+        for comment in comments {
+            activity.remarks.push(self.remark(&what, (number, &accounts), Id::Review, comment)?);
+        }
+        Ok(activity)
+    }
+
+    fn remark(
+        &self,
+        what: &str,
+        (number, accounts): (u64, &Accounts<'_>),
+        id: fn(u64) -> Id,
+        comment: Comment,
+    ) -> Result<PullRemark, ForgeError> {
+        let author = comment.user.as_ref().map(|user| actor(accounts, user));
+        let is_ours = author.as_ref().is_some_and(|author| author.ours);
+        let (topic, body) = self.read(number, is_ours, comment.body.as_deref());
+        Ok(PullRemark {
+            id: id(comment.id).text(),
+            author,
+            commit: comment.original_commit_id.map(|commit| sha(what, &commit)).transpose()?,
+            at: wire::instant(what, &comment.created_at)?,
+            body,
+            topic,
+        })
+    }
+}
+
+fn pull_commit(what: &str, accounts: &Accounts<'_>, commit: Commit) -> Result<PullCommit, ForgeError> {
+    let account = commit.author.as_ref().and_then(|account| match account {
+        Account::Known(user) => Some(user),
+        Account::Empty {} => None,
+    });
+    let committed = commit.commit.committer.and_then(|committer| committer.date);
+    let (name, email) = commit.commit.author.map(|author| (author.name, author.email)).unwrap_or_default();
+    Ok(PullCommit {
+        sha: sha(what, &commit.sha)?,
+        author: account.map(|user| actor(accounts, user)),
+        name,
+        email,
+        committed: committed.map_or(Ok(Millis(0)), |at| wire::instant(what, &at))?,
+    })
+}
+
+fn pull_review(what: &str, accounts: &Accounts<'_>, review: Review) -> Result<PullReview, ForgeError> {
+    let state = match review.state.as_str() {
+        "APPROVED" => ReviewState::Approved,
+        "CHANGES_REQUESTED" => ReviewState::ChangesRequested,
+        "COMMENTED" => ReviewState::Commented,
+        "DISMISSED" => ReviewState::Dismissed,
+        "PENDING" => ReviewState::Pending,
+        _ => return Err(unavailable(what, "a review is in a state that is not known")),
+    };
+    Ok(PullReview {
+        author: review.user.as_ref().map(|user| actor(accounts, user)),
+        state,
+        commit: review.commit_id.map(|commit| sha(what, &commit)).transpose()?,
+        at: review.submitted_at.map(|at| wire::instant(what, &at)).transpose()?,
+        body: review.body.unwrap_or_default(),
+    })
+}
+
+fn sha(what: &str, text: &str) -> Result<Sha, ForgeError> {
+    Sha::parse(text).map_err(|error| unavailable(what, &error.to_string()))
+}
+
+fn check_branch(what: &str, branch: &str) -> Result<(), ForgeError> {
+    if is_branch_name(branch) {
+        return Ok(());
+    }
+    let message = "this cannot be the name of a branch".to_owned();
+    Err(ForgeError::Rejected { what: what.to_owned(), message })
+}

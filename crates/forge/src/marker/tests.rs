@@ -1,0 +1,219 @@
+//! What markers hold against.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use proptest::prelude::*;
+
+use truing_core::id::Topic;
+
+use super::*;
+
+fn pr(number: u64) -> PrId {
+    PrId { forge: "github".into(), repository: "1296269".into(), number }
+}
+
+fn keys() -> MarkerKeys {
+    MarkerKeys::new(b"first key", &[])
+}
+
+fn verified(producer: Producer, item: Item, body: &str) -> Found {
+    Found::Verified { producer, item, body: body.into() }
+}
+
+fn finding(id: &str) -> Item {
+    Item::Finding(FindingId::new(id))
+}
+
+const PRODUCERS: [Producer; 4] = [Producer::Review, Producer::Converge, Producer::Sync, Producer::Cli];
+
+proptest! {
+    #[test]
+    fn every_item_of_every_pull_request_is_found_again(
+        id in ".*", number: u64, forge in "[a-z-]{1,10}", repository in "[0-9]{1,12}",
+        body in "([a-z<>! \n-]|truing:){0,40}", producer in prop::sample::select(&PRODUCERS),
+    ) {
+        let pr = PrId { forge, repository, number };
+        for item in [finding(&id), Item::Summary] {
+            let marker = keys().sign(&pr, producer, &item);
+            prop_assert!(!marker.get(4..marker.len() - 3).unwrap().contains("--"), "{marker}");
+            let comment = format!("{body}\n\n{marker}");
+            prop_assert_eq!(keys().find(&pr, &comment), verified(producer, item, &normal(&body)));
+        }
+    }
+
+    #[test]
+    fn a_marker_with_one_byte_changed_does_not_verify(id in "[0-9a-f:-]{0,20}", at: prop::sample::Index, byte: u8) {
+        let marker = keys().sign(&pr(7), Producer::Review, &finding(&id)).into_bytes();
+        let mut changed = marker.clone();
+        *at.get_mut(changed.as_mut_slice()) = byte;
+        prop_assume!(changed != marker);
+        let Ok(changed) = String::from_utf8(changed) else { return Ok(()) };
+        let found = keys().find(&pr(7), &changed);
+        prop_assert!(!matches!(found, Found::Verified { .. }), "{changed}");
+    }
+
+    #[test]
+    fn stripped_text_has_no_marker_left_and_stripping_again_changes_nothing(
+        text in "(<!-{0,3}|-->| |\n|truing:|TRUING:1|x){0,20}",
+    ) {
+        let stripped = strip(&text);
+        prop_assert!(!stripped.contains(OPENING));
+        prop_assert_eq!(&strip(&stripped), &stripped);
+        prop_assert_eq!(stripped.replace("&lt;", "<"), text);
+    }
+}
+
+#[test]
+fn the_form_and_the_key_id_do_not_drift() {
+    let marker = keys().sign(&pr(7), Producer::Review, &finding("1:0f3a-0"));
+    let start = "<!-- truing:1 producer=review item=1:0f3a-0 key=";
+    assert!(marker.starts_with(start), "{marker}");
+    let id = &hex::encode(Sha256::digest(b"first key"))[..8];
+    assert!(marker[start.len()..].starts_with(&format!("{id} mac=")), "{marker}");
+    assert_eq!(marker.len(), start.len() + 8 + 5 + 64 + 4);
+}
+
+#[test]
+fn a_marker_of_something_else_does_not_verify() {
+    let marker = keys().sign(&pr(7), Producer::Review, &Item::Summary);
+    assert_eq!(keys().find(&pr(8), &marker), Found::Forged);
+    for other in [
+        PrId { forge: "other".into(), ..pr(7) },
+        PrId { repository: "1".into(), ..pr(7) },
+        PrId { forge: "github1".into(), repository: "296269".into(), number: 7 },
+    ] {
+        assert_eq!(keys().find(&other, &marker), Found::Forged, "{other:?}");
+    }
+    let converge = marker.replace("producer=review", "producer=converge");
+    assert_eq!(keys().find(&pr(7), &converge), Found::Forged);
+    let item = marker.replace("item=summary", "item=1:0-0");
+    assert_eq!(keys().find(&pr(7), &item), Found::Forged);
+}
+
+#[test]
+fn only_the_last_line_counts() {
+    let marker = keys().sign(&pr(7), Producer::Review, &Item::Summary);
+    assert_eq!(keys().find(&pr(7), &format!("{marker}\nquoted by somebody")), Found::None);
+    assert_eq!(keys().find(&pr(7), &format!("> {marker}")), Found::None);
+    assert_eq!(keys().find(&pr(7), &format!("{marker} {marker}")), Found::Forged);
+    assert_eq!(keys().find(&pr(7), ""), Found::None);
+}
+
+#[test]
+fn line_ends_and_trailing_space_of_the_forge_change_nothing() {
+    let marker = keys().sign(&pr(7), Producer::Review, &Item::Summary);
+    for comment in [
+        format!("one\ntwo\n\n{marker}"),
+        format!("one\r\ntwo\r\n\r\n{marker}\r\n"),
+        format!("one\ntwo  \n\n\n{marker} \n\n \t\n"),
+    ] {
+        assert_eq!(
+            keys().find(&pr(7), &comment),
+            verified(Producer::Review, Item::Summary, "one\ntwo"),
+            "{comment:?}"
+        );
+    }
+}
+
+#[test]
+fn former_keys_verify_and_unknown_ones_are_named() {
+    let old = keys().sign(&pr(7), Producer::Review, &Item::Summary);
+    let rotated = MarkerKeys::new(b"second key", &[b"first key"]);
+    assert_eq!(rotated.find(&pr(7), &old), verified(Producer::Review, Item::Summary, ""));
+    assert!(!rotated.sign(&pr(7), Producer::Review, &Item::Summary).contains(&keys().current.id));
+    let without = MarkerKeys::new(b"second key", &[]);
+    let (key, body) = (keys().current.id, String::new());
+    let (producer, item) = (Producer::Review, Item::Summary);
+    assert_eq!(without.find(&pr(7), &old), Found::UnknownKey { key, producer, item, body });
+    let no_item = old.replace("item=summary", "item=%zz");
+    assert_eq!(without.find(&pr(7), &no_item), Found::Forged);
+    let newer = old.replace("truing:1", "truing:2");
+    assert_eq!(rotated.find(&pr(7), &newer), Found::Forged);
+}
+
+#[test]
+fn keys_are_not_shown() {
+    let shown = format!("{:?}", MarkerKeys::new(b"canary-1", &[b"canary-2"]));
+    assert!(!shown.contains("canary") && !shown.contains(&hex::encode("canary-1")), "{shown}");
+}
+
+#[test]
+fn a_key_file_is_made_once_and_for_its_owner_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("marker.key");
+    // All at once: each must end with the key that is in the file.
+    let ids: Vec<String> = std::thread::scope(|scope| {
+        let makers: Vec<_> =
+            (0..8).map(|_| scope.spawn(|| MarkerKeys::load_or_create(&path).unwrap().current.id)).collect();
+        makers.into_iter().map(|maker| maker.join().unwrap()).collect()
+    });
+    let later = MarkerKeys::load_or_create(&path).unwrap();
+    assert!(ids.iter().all(|id| *id == later.current.id), "{ids:?}");
+    assert_eq!(later.current.bytes.len(), KEY_BYTES);
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    let files: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().path()).collect();
+    assert_eq!(files, [path]);
+}
+
+#[test]
+fn a_key_file_may_hold_former_keys_and_must_hold_keys() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("marker.key");
+    std::fs::write(&path, format!("{}\n\n{}\r\n", "aa".repeat(32), "bb".repeat(32))).unwrap();
+    let keys = MarkerKeys::load_or_create(&path).unwrap();
+    assert_eq!(keys.current.bytes, [0xaa; 32]);
+    assert_eq!(keys.previous, [MarkerKey::new(&[0xbb; 32])]);
+    for bad in ["", "\n", "hello", "aa", &"ab".repeat(33), &format!("{}\nx", "aa".repeat(32))] {
+        std::fs::write(&path, bad).unwrap();
+        let error = MarkerKeys::load_or_create(&path).unwrap_err();
+        assert!(matches!(error, KeyFileError::NotAKey { .. }), "{bad:?}: {error}");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), bad, "must not be overwritten");
+    }
+    let missing = MarkerKeys::load_or_create(&folder.path().join("no/such/folder")).unwrap_err();
+    assert!(missing.to_string().contains("no/such/folder: cannot create it"), "{missing}");
+}
+
+proptest! {
+    #[test]
+    fn every_topic_is_found_where_it_was_written_and_nowhere_else(
+        topic in ".*", number: u64, body in "([a-z<>! \n-]|truing:){0,40}", producer in prop::sample::select(&PRODUCERS),
+    ) {
+        let topic = Topic::new(topic);
+        let marker = keys().sign_topic(&pr(number), producer, &topic);
+        prop_assert!(!marker.get(4..marker.len() - 3).unwrap().contains("--"), "{marker}");
+        let text = format!("{body}\n\n{marker}");
+        prop_assert_eq!(keys().find_topic(&pr(number), producer, &text), (Some(topic), normal(&body)));
+        let other = if number == 7 { 8 } else { 7 };
+        prop_assert_eq!(keys().find_topic(&pr(other), producer, &text), (None, normal(&body)));
+        // Neither kind is taken for the other.
+        prop_assert_eq!(keys().find(&pr(number), &text), Found::Forged);
+    }
+}
+
+#[test]
+fn topics_hold_against_what_items_hold_against() {
+    let (topic, sync) = (Topic::new("sync/botocore"), Producer::Sync);
+    let marker = keys().sign_topic(&pr(0), sync, &topic);
+    assert!(marker.starts_with("<!-- truing:1 producer=sync topic=sync/botocore key="), "{marker}");
+    let found = |text: &str| keys().find_topic(&pr(0), sync, text).0;
+    assert_eq!(found(&marker), Some(topic.clone()));
+    for wrong in [
+        marker.replace("botocore", "boto"),
+        marker.replace("topic=", "item="),
+        marker.replace("producer=sync", "producer=converge"),
+        format!("{marker}\nquoted"),
+        format!("> {marker}"),
+        keys().sign(&pr(0), sync, &finding("sync/botocore")),
+        keys().sign(&pr(0), sync, &finding("sync/botocore")).replace("item=", "topic="),
+    ] {
+        assert_eq!(found(&wrong), None, "{wrong}");
+    }
+    // A key that was rotated away, or lost.
+    for keys in [MarkerKeys::new(b"second", &[b"first key"]), MarkerKeys::new(b"second", &[])] {
+        assert_eq!(keys.find_topic(&pr(0), sync, &format!("x\n{marker}")), (Some(topic.clone()), "x".into()));
+    }
+    // The text above is shown without the marker, whatever kind that is.
+    let item = keys().sign(&pr(0), sync, &Item::Summary);
+    assert_eq!(keys().find_topic(&pr(0), sync, &format!("x\n\n{item}")), (None, "x".into()));
+    assert_eq!(keys().find_topic(&pr(0), sync, "x\r\ny \n"), (None, "x\ny".into()));
+}

@@ -1,0 +1,36 @@
+//! Markers of what loops open: `topic=` in place of `item=`, and a word of the loop's choice.
+//!
+//! A pull request or an issue has no number yet when its text is written, so its own marker is for the repository (the
+//! number 0); a comment's is for the conversation that it is in.
+
+use truing_core::id::{PrId, Topic};
+use truing_core::publish::Producer;
+
+use super::{Kind, MarkerKeys, OPENING, Parts, escape, normal, unescape};
+
+/// Markers of pull requests, issues and comments of loops, each of one topic.
+const TOPICS: Kind = Kind { field: "topic", domain: b"truing topic 1" };
+
+impl MarkerKeys {
+    /// The marker line of a topic, without a line end.
+    pub fn sign_topic(&self, place: &PrId, producer: Producer, topic: &Topic) -> String {
+        self.line(&TOPICS, place, producer, &escape(topic.as_str()))
+    }
+
+    /// What a text of one of our accounts is about by this producer, and the text above its marker, of whatever kind
+    /// that is, line ends and trailing white space normalised ([`normal`]). A marker under a key that is not ours
+    /// (any more) counts.
+    pub fn find_topic(&self, place: &PrId, producer: Producer, text: &str) -> (Option<Topic>, String) {
+        let text = normal(text);
+        let (above, line) = text.rsplit_once('\n').unwrap_or(("", &text));
+        if !line.starts_with(OPENING) {
+            return (None, text);
+        }
+        let topic = Parts::read(&TOPICS, line).and_then(|parts| {
+            let right = parts.producer == producer && self.verifies(&TOPICS, place, &parts).unwrap_or(true);
+            let topic = unescape(parts.word).filter(|topic| escape(topic) == parts.word);
+            topic.filter(|_| right).map(Topic::new)
+        });
+        (topic, above.trim_end().to_owned())
+    }
+}

@@ -1,0 +1,131 @@
+//! A forge with the repository `acme/shop`, and our side of it.
+
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use truing_contract::Contract;
+use truing_core::id::{Millis, Span, Topic};
+use truing_core::port::{BranchPull, Clock, ForgeError, Hub as _, PullDraft};
+use truing_core::publish::Producer;
+use truing_fakes::forge::{Exchange, FakeForge, Fault, FaultKind, Options, Repo, Witness};
+use truing_fakes::repo::Commit;
+use truing_forge::github::{Credentials, GitHub, GitHubHub, GitHubOptions};
+use truing_forge::marker::MarkerKeys;
+use truing_forge::{Patience, Secret};
+
+/// The token of [`BOT`].
+pub(crate) const TOKEN: &str = "ghs_canary_hub";
+/// Our account.
+pub(crate) const BOT: &str = "truing[bot]";
+
+static GITHUB: LazyLock<Contract> = LazyLock::new(|| Contract::github().unwrap());
+
+struct Published;
+
+impl Witness for Published {
+    fn saw(&self, exchange: &Exchange<'_>) -> Vec<String> {
+        let Exchange { method, target, request, answer } = *exchange;
+        let found = GITHUB.check(&truing_contract::Exchange { method, target, request, answer });
+        found.into_iter().map(|violation| format!("unlike GitHub: {violation}")).collect()
+    }
+}
+
+pub(crate) struct Wall;
+
+impl Clock for Wall {
+    fn now(&self) -> Millis {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        Millis(i64::try_from(since.as_millis()).unwrap())
+    }
+}
+
+pub(crate) struct Site {
+    pub(crate) forge: FakeForge,
+    pub(crate) shop: Repo,
+    pub(crate) github: GitHub,
+    pub(crate) id: String,
+    pub(crate) hub: GitHubHub,
+}
+
+impl Drop for Site {
+    /// Nothing that nobody of ours may do, and nothing that GitHub would not understand.
+    fn drop(&mut self) {
+        let wrong = self.forge.violations();
+        assert!(std::thread::panicking() || wrong.is_empty(), "{}", wrong.join("\n"));
+    }
+}
+
+impl Site {
+    /// Our account may write.
+    pub(crate) async fn new() -> Self {
+        let options = Options { witness: Some(Arc::new(Published)), ..Options::default() };
+        let forge = FakeForge::start(options).await.unwrap();
+        forge.token(TOKEN, BOT);
+        let shop = Commit::new("First").write("a.txt", "one\n");
+        let shop = forge.create_repository("acme", "shop", shop).await.unwrap();
+        shop.permit(BOT, "write").await.unwrap();
+        let github = github(&forge, Credentials::Token(Secret::new(TOKEN)));
+        let id = shop.id().await.unwrap().to_string();
+        let hub = github.hub(&id, "acme/shop", Producer::Sync);
+        Self { forge, shop, github, id, hub }
+    }
+
+    /// The same with a branch of ours.
+    pub(crate) async fn with_branch(branch: &str) -> Self {
+        let site = Self::new().await;
+        site.shop.push(branch, Commit::new("Follow").write("a.txt", "two\n").by(BOT)).await.unwrap();
+        site
+    }
+
+    pub(crate) async fn open(&self, branch: &str) -> BranchPull {
+        self.hub.open_pull(&draft(branch)).await.unwrap()
+    }
+
+    /// Lets the next such call go wrong.
+    pub(crate) fn fault(&self, method: &str, route: &str, kind: FaultKind) {
+        self.forge.fault(Fault::once(method, route, kind));
+    }
+}
+
+/// A client of this forge.
+pub(crate) fn github(forge: &FakeForge, credentials: Credentials) -> GitHub {
+    let options = GitHubOptions {
+        name: "github".into(),
+        api_url: forge.base_url().parse().unwrap(),
+        git_url: forge.base_url().parse().unwrap(),
+        credentials,
+        accounts: Vec::new(),
+        markers: MarkerKeys::new(b"key", &[]),
+        settle: Span::seconds(30),
+    };
+    let patience = Patience {
+        connect: Duration::from_secs(5),
+        read: Duration::from_secs(5),
+        total: Duration::from_secs(20),
+        retry_delay: Duration::ZERO,
+    };
+    GitHub::with_patience(options, patience, Arc::new(Wall)).unwrap()
+}
+
+pub(crate) fn topic(text: &str) -> Topic {
+    Topic::new(text)
+}
+
+pub(crate) fn draft(branch: &str) -> PullDraft {
+    PullDraft {
+        topic: topic("sync/botocore"),
+        branch: branch.into(),
+        base: "main".into(),
+        title: "Bump botocore".into(),
+        body: "What it does.\r\n\r\n<!-- truing:1 forged -->".into(),
+        draft: false,
+    }
+}
+
+/// That a call was refused, and surely did nothing.
+pub(crate) fn refused<T: std::fmt::Debug>(result: Result<T, ForgeError>) {
+    assert!(
+        matches!(&result, Err(error @ ForgeError::Rejected { .. }) if error.surely_undone()),
+        "{result:?}"
+    );
+}
