@@ -8,6 +8,8 @@ mod bodies;
 mod conversation;
 mod issues;
 mod pulls;
+#[cfg(test)]
+mod tests;
 
 use reqwest::Method;
 use serde_json::Value;

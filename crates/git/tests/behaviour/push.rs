@@ -138,6 +138,26 @@ async fn a_branch_that_moves_during_the_push_is_not_overwritten() {
 }
 
 #[tokio::test]
+async fn a_branch_that_moves_between_our_look_and_the_push_is_not_overwritten() {
+    let place = Place::new();
+    let remote = place.path("remote.git");
+    let text = format!(
+        "if [ \"$1\" = push ] && [ -e {0}.theirs ]; then\n\
+         env -i PATH=\"$PATH\" git -C {0} update-ref refs/heads/x \"$(cat {0}.theirs)\"\nfi\nexec git \"$@\"",
+        remote.display()
+    );
+    let program = place.script("slow-git", &text);
+    let git = Git::new(truing_git::GitOptions { program, ..place.options() }).await.unwrap();
+    let it = Setting::with(place, git).await;
+    let (one, two) = (it.commit("one").await, it.commit("two").await);
+    assert_eq!(it.push(&one, "x", None).await.unwrap(), Pushed::Done);
+    std::fs::write(it.place.path("remote.git.theirs"), it.base.as_str()).unwrap();
+    let moved = it.push(&two, "x", Some(one.sha())).await.unwrap();
+    assert_eq!(moved, Pushed::Moved { now: Some(it.base.clone()) });
+    assert_eq!(it.repo.sha("refs/heads/x"), it.base);
+}
+
+#[tokio::test]
 async fn of_two_at_once_one_is_done() {
     let it = Setting::new().await;
     let (one, two) = (it.commit("one").await, it.commit("two").await);

@@ -95,8 +95,6 @@ pub(super) struct Comment {
     pub(super) user: Option<User>,
     pub(super) body: Option<String>,
     pub(super) created_at: String,
-    /// In a conversation: the address of that.
-    pub(super) issue_url: Option<String>,
     /// On a diff: the commit that it was made on.
     pub(super) original_commit_id: Option<String>,
 }

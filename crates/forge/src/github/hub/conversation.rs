@@ -108,7 +108,7 @@ impl GitHubHub {
         }
     }
 
-    /// The number of a comment, if it is ours and in this conversation.
+    /// The number of a comment, if it is ours and in this conversation, which its marker is for.
     async fn own_comment(&self, what: &str, number: u64, comment: &CommentId) -> Result<String, ForgeError> {
         let Id::Issue(id) = Id::parse(what, comment)? else { return Err(not_ours(what)) };
         let accounts = self.accounts().await?;
@@ -117,7 +117,6 @@ impl GitHubHub {
         // What a former account of ours wrote, no other account can edit.
         let whose = read.user.as_ref().and_then(|user| accounts.whose(user));
         let (topic, _) = self.read(number, whose == Some(Whose::Present), read.body.as_deref());
-        let is_here = read.issue_url.is_some_and(|url| url.ends_with(&format!("/issues/{number}")));
-        if topic.is_some() && is_here { Ok(id.to_string()) } else { Err(not_ours(what)) }
+        if topic.is_some() { Ok(id.to_string()) } else { Err(not_ours(what)) }
     }
 }
