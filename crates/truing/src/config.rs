@@ -501,6 +501,7 @@ fn fill_with_defaults(
                     }
                 }
                 ["sync", _, "package"] => path.split('.').nth(1).map(|name| Value::Name(name.to_owned())),
+                ["sync", _, "constraint", ..] => Some(Value::Unset),
                 ["forge", _, "app_id" | "private_key" | "marker_key"]
                 | ["rules" | "prompts", "dir"]
                 | ["budget", "prices"]

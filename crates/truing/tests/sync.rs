@@ -206,7 +206,7 @@ fn without_an_answer_it_is_told_why_and_what_to_do() {
     };
     refused(&["--to", "7.0.0"], 2, &["demo has no release 7.0.0", "the newest is 1.0.6"]);
     refused(&["--to", "1.0.6"], 3, &["is not what the index says it is"]);
-    refused(&["--to", "one"], 2, &["--to"]);
+    refused(&["--to", "one"], 2, &["`one` is no version", "PyPI"]);
     refused(&["--manifest", "absent.json"], 2, &["absent.json", "cannot be read"]);
     site.write("wrong.json", "[1]");
     refused(&["--manifest", "wrong.json"], 2, &["wrong.json is no manifest"]);

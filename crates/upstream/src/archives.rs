@@ -1,17 +1,15 @@
-//! Archives of releases, downloaded once: a folder of files under their SHA-256 digest, which the index gives and the
+//! Archives of releases, downloaded once: a folder of files under the digest that the index gives and the
 //! bytes must have. Several processes may use it at once.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
 
 use crate::index::{Archive, Index, IndexError, told};
 
 /// The longest archive, in bytes.
 const MAX_ARCHIVE: u64 = 512 << 20;
-const SHA256_DIGITS: usize = 64;
 
 /// The folder.
 #[derive(Clone, Debug)]
@@ -26,10 +24,10 @@ pub enum ArchiveError {
     #[error(transparent)]
     Index(#[from] IndexError),
     /// Nobody can tell whether it is what was published.
-    #[error("the index gives no SHA-256 digest for {0}, so it cannot be verified and is not read")]
+    #[error("the index gives no SHA-256 or SHA-512 digest for {0}, so it cannot be verified and is not read")]
     NoDigest(String),
     /// It is not what was published.
-    #[error("{name} is not what the index says it is: its SHA-256 digest is {is}, not {should}")]
+    #[error("{name} is not what the index says it is: its digest is {is}, not {should}")]
     Digest {
         /// Its name.
         name: String,
@@ -62,11 +60,9 @@ impl Archives {
     /// # Errors
     /// [`ArchiveError`]; nothing is kept that is not verified.
     pub async fn get(&self, index: &Index, archive: &Archive) -> Result<PathBuf, ArchiveError> {
-        let should = archive.sha256.as_deref().map(str::to_ascii_lowercase);
-        let is_digest =
-            |text: &String| text.len() == SHA256_DIGITS && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let should = should.filter(is_digest).ok_or_else(|| ArchiveError::NoDigest(archive.name.clone()))?;
-        let path = self.folder.join(&should);
+        let should =
+            archive.integrity.as_ref().ok_or_else(|| ArchiveError::NoDigest(archive.name.clone()))?;
+        let path = self.folder.join(should.file_name());
         if path.is_file() {
             return Ok(path);
         }
@@ -74,7 +70,7 @@ impl Archives {
         std::fs::create_dir_all(&self.folder).map_err(failed)?;
         let mut file = NamedTempFile::new_in(&self.folder).map_err(failed)?;
         let mut answer = index.open(archive).await?;
-        let (mut hash, mut length) = (Sha256::new(), 0_u64);
+        let (mut hash, mut length) = (should.hasher(), 0_u64);
         let broken = |error: reqwest::Error| IndexError::Unreachable {
             index: archive.url.to_string(),
             why: told(&error),
@@ -87,8 +83,9 @@ impl Archives {
             hash.update(&piece);
             file.write_all(&piece).map_err(failed)?;
         }
-        let is = hex::encode(hash.finalize());
-        if is != should {
+        let is = hash.finish();
+        if is != *should {
+            let (is, should) = (is.file_name(), should.file_name());
             return Err(ArchiveError::Digest { name: archive.name.clone(), is, should });
         }
         file.persist(&path).map_err(|error| failed(error.error))?;

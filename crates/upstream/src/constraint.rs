@@ -1,15 +1,39 @@
-//! Which releases of a package a project admits: the one requirement in its `pyproject.toml`, and what it becomes.
+//! Which releases of a package a project admits: the one requirement in its own file, and the same file with another
+//! range in its place. Where the range stands is found by the file's parser; an edit changes the bytes of the range that
+//! differ, and no others.
+//!
+//! * TOML: a list of Python requirements (`pyproject.toml`), a table of requirements (`Cargo.toml`), a version alone;
+//! * JSON: an object of requirements (`package.json`), a version alone;
+//! * any other file: a version, and nothing else.
 
-use std::ops::Range;
+mod json;
+mod pep508;
+#[cfg(test)]
+mod tests;
+mod toml;
+
+use std::ops::Range as Span;
 use std::path::{Path, PathBuf};
-use std::str::FromStr as _;
 
-use pep440_rs::{Operator, Version, VersionSpecifier, VersionSpecifiers};
-use pep508_rs::{Requirement, VerbatimUrl, VersionOrUrl};
-use toml_edit::{Document, Item};
+use crate::version::{Range, Registry, Style, Version, VersionError};
 
 /// The longest file, in bytes.
 const MAX_FILE: u64 = 4 << 20;
+
+/// Where a project's requirement is.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// The file.
+    pub file: &'a Path,
+    /// Keys in it, with dots between them; empty: the whole file.
+    pub at: &'a str,
+    /// The package.
+    pub package: &'a str,
+    /// Where that is published.
+    pub registry: Registry,
+    /// What the requirement looks like.
+    pub style: Style,
+}
 
 /// Why a project's requirement cannot be told.
 #[derive(Debug, thiserror::Error)]
@@ -23,10 +47,12 @@ pub enum ConstraintError {
         why: String,
     },
     /// Its form.
-    #[error("{path} is no TOML: {why}")]
+    #[error("{path} is no {what}: {why}")]
     Form {
         /// The file.
         path: PathBuf,
+        /// What it should be.
+        what: &'static str,
         /// The parser's words.
         why: String,
     },
@@ -54,64 +80,88 @@ pub enum ConstraintError {
     },
 }
 
+/// A requirement in a file's text.
+struct Found {
+    /// Its bytes: of the range or, in Python, of the whole requirement.
+    span: Span<usize>,
+    /// What they say.
+    text: String,
+}
+
 /// The requirement of a package in a project's file.
 ///
 /// # Errors
 /// [`ConstraintError`]
-pub fn read(path: &Path, at: &str, package: &str) -> Result<VersionSpecifiers, ConstraintError> {
-    let text = file(path)?;
-    Ok(find(path, &text, at, package)?.range)
+pub fn read(place: &Place<'_>) -> Result<Range, ConstraintError> {
+    let text = content(place.file)?;
+    of_text(place, &text).map(|(_, range)| range)
 }
 
-/// The whole text of a project's file with another range in place of the one it has; every other byte stays.
+/// The whole text of a project's file with another range in place of the one that it has; every other byte stays.
 ///
 /// # Errors
 /// [`ConstraintError`], also for a requirement that is written in a way that cannot be edited.
-pub fn rewritten(
-    path: &Path,
-    at: &str,
-    package: &str,
-    range: &VersionSpecifiers,
-) -> Result<String, ConstraintError> {
-    let text = file(path)?;
-    let found = find(path, &text, at, package)?;
-    let unedited = |why: &str| ConstraintError::Range {
-        path: path.to_owned(),
-        text: found.text.clone(),
-        why: why.to_owned(),
+pub fn rewritten(place: &Place<'_>, range: &Range) -> Result<String, ConstraintError> {
+    edited(place, &content(place.file)?, range)
+}
+
+/// The same of a text.
+fn edited(place: &Place<'_>, text: &str, range: &Range) -> Result<String, ConstraintError> {
+    let (found, _) = of_text(place, text)?;
+    let written = if is_requirement(place) {
+        pep508::with(&found.text, range).map_err(|why| wrong_range(place, &found.text, why))?
+    } else {
+        range.to_string()
     };
-    let new = with_range(&found.text, range).ok_or_else(|| unedited("it cannot be edited in place"))?;
-    let same = Requirement::<VerbatimUrl>::from_str(&new).is_ok_and(|new| {
-        new.version_or_url == Some(VersionOrUrl::VersionSpecifier(range.clone()))
-            && (&new.name, &new.extras, &new.marker)
-                == (&found.requirement.name, &found.requirement.extras, &found.requirement.marker)
-    });
-    let whole = text.get(found.at.clone()).unwrap_or_default();
-    // A string with escapes is not what it looks like.
-    if !same || !whole.contains(&found.text) {
-        return Err(unedited("it cannot be edited in place"));
-    }
-    let (before, after) = (text.get(..found.at.start), text.get(found.at.end..));
-    Ok([before.unwrap_or_default(), &whole.replacen(&found.text, &new, 1), after.unwrap_or_default()]
-        .concat())
+    let (before, after) = (text.get(..found.span.start), text.get(found.span.end..));
+    Ok([before.unwrap_or_default(), &written, after.unwrap_or_default()].concat())
 }
 
-/// A requirement with another range, in the manner of the one that it has.
-fn with_range(text: &str, range: &VersionSpecifiers) -> Option<String> {
-    let is_operator = |letter: char| matches!(letter, '<' | '>' | '=' | '!' | '~');
-    let start = text.find(is_operator)?;
-    let rest = text.get(start..)?;
-    let old = rest.split(';').next()?.trim_end().trim_end_matches(')').trim_end();
-    let after = rest.get(old.len()..)?;
-    let gap = old.trim_start_matches(is_operator).starts_with(' ');
-    let separator = if old.contains(", ") { ", " } else { "," };
-    let one =
-        |one: &VersionSpecifier| format!("{}{}{}", one.operator(), if gap { " " } else { "" }, one.version());
-    let new = range.iter().map(one).collect::<Vec<_>>().join(separator);
-    Some([text.get(..start)?, &new, after].concat())
+/// Only lists in TOML hold whole requirements, with the package's name.
+fn is_requirement(place: &Place<'_>) -> bool {
+    place.registry == Registry::Pypi && place.style != Style::VendoredVersion
 }
 
-fn file(path: &Path) -> Result<String, ConstraintError> {
+fn of_text(place: &Place<'_>, text: &str) -> Result<(Found, Range), ConstraintError> {
+    let is_copy = place.style == Style::VendoredVersion;
+    let form = |what: &'static str| {
+        move |why: String| ConstraintError::Form { path: place.file.to_owned(), what, why }
+    };
+    let found = match place.file.extension().and_then(|extension| extension.to_str()) {
+        _ if place.at.is_empty() => {
+            let start = text.len() - text.trim_start().len();
+            let version = text.trim();
+            vec![Found { span: start..start + version.len(), text: version.to_owned() }]
+        }
+        Some("json") => json::find(text, place.at, place.package, is_copy).map_err(form("JSON"))?,
+        Some(_) | None => toml::find(text, place).map_err(form("TOML"))?,
+    };
+    let count = found.len();
+    let mut found = found.into_iter();
+    let (Some(found), None) = (found.next(), found.next()) else {
+        let (path, at, package) = (place.file.to_owned(), place.at.to_owned(), place.package.to_owned());
+        return Err(ConstraintError::Count { path, at, package, count });
+    };
+    let range = if is_copy {
+        Version::parse(place.registry, &found.text).map(Range::of_copy).map_err(|error| told(&error))
+    } else if is_requirement(place) {
+        pep508::range(&found.text)
+    } else {
+        Range::parse(place.registry, &found.text).map_err(|error| told(&error))
+    };
+    let range = range.map_err(|why| wrong_range(place, &found.text, why))?;
+    Ok((found, range))
+}
+
+fn told(error: &VersionError) -> String {
+    error.to_string()
+}
+
+fn wrong_range(place: &Place<'_>, text: &str, why: String) -> ConstraintError {
+    ConstraintError::Range { path: place.file.to_owned(), text: text.to_owned(), why }
+}
+
+fn content(path: &Path) -> Result<String, ConstraintError> {
     let unread = |why: String| ConstraintError::Unread { path: path.to_owned(), why };
     let length = std::fs::metadata(path).map_err(|error| unread(error.to_string()))?.len();
     if length > MAX_FILE {
@@ -120,125 +170,12 @@ fn file(path: &Path) -> Result<String, ConstraintError> {
     std::fs::read_to_string(path).map_err(|error| unread(error.to_string()))
 }
 
-/// The one requirement of a package.
-struct Found {
-    /// As it is written, without quotes.
-    text: String,
-    /// Where in the file, with its quotes.
-    at: Range<usize>,
-    requirement: Requirement<VerbatimUrl>,
-    range: VersionSpecifiers,
-}
-
-fn find(path: &Path, text: &str, at: &str, package: &str) -> Result<Found, ConstraintError> {
-    let form = |why: String| ConstraintError::Form { path: path.to_owned(), why };
-    let document = Document::parse(text).map_err(|error| form(error.to_string()))?;
-    let mut item = document.as_item();
-    for key in at.split('.') {
-        item = item.get(key).unwrap_or(&Item::None);
-    }
-    let values = item.as_array().into_iter().flatten();
-    let mut found: Vec<(String, Range<usize>, Requirement<VerbatimUrl>)> = values
-        .filter_map(|value| Some((value.as_str()?.to_owned(), value.span().unwrap_or_default())))
-        .filter_map(|(text, span)| Some((Requirement::from_str(&text).ok()?, text, span)))
-        .map(|(requirement, text, span)| (text, span, requirement))
-        .filter(|(.., requirement)| requirement.name.as_ref() == package)
-        .collect();
-    let (count, last) = (found.len(), found.pop());
-    let Some((text, span, requirement)) = last.filter(|_| count == 1) else {
-        let (path, at, package) = (path.to_owned(), at.to_owned(), package.to_owned());
-        return Err(ConstraintError::Count { path, at, package, count });
-    };
-    match &requirement.version_or_url {
-        Some(VersionOrUrl::VersionSpecifier(range)) => {
-            Ok(Found { range: range.clone(), text, at: span, requirement })
-        }
-        Some(VersionOrUrl::Url(_)) | None => Err(ConstraintError::Range {
-            path: path.to_owned(),
-            text,
-            why: "write a lower and an upper bound".to_owned(),
-        }),
-    }
-}
-
-/// A range that ends before the patch after a version; `floor` or else its lower bound stays.
-///
-/// `>=1.2.0,<1.2.9` and 1.3.4 give `>=1.2.0,<1.3.5`, the form of all measured ranges (spec/sync.md 1.1).
-pub fn up_to(
-    range: &VersionSpecifiers,
-    version: &Version,
-    floor: Option<&Version>,
-) -> Option<VersionSpecifiers> {
-    let is_lower = |one: &&VersionSpecifier| {
-        matches!(*one.operator(), Operator::GreaterThanEqual | Operator::GreaterThan)
-    };
-    let is_upper =
-        |one: &&VersionSpecifier| matches!(*one.operator(), Operator::LessThan | Operator::LessThanEqual);
-    let lower = match floor {
-        Some(floor) => VersionSpecifier::from_version(Operator::GreaterThanEqual, floor.clone()).ok()?,
-        None => range.iter().find(is_lower)?.clone(),
-    };
-    let mut release = version.release().to_vec();
-    let last = release.last_mut()?;
-    *last = last.checked_add(1)?;
-    let upper = VersionSpecifier::from_version(Operator::LessThan, Version::new(release)).ok()?;
-    let rest = range.iter().filter(|one| !is_lower(one) && !is_upper(one)).cloned();
-    Some([lower, upper].into_iter().chain(rest).collect())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn range(text: &str) -> VersionSpecifiers {
-        VersionSpecifiers::from_str(text).unwrap()
-    }
-
-    fn project(requirement: &str) -> (tempfile::TempDir, PathBuf) {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("pyproject.toml");
-        let text = format!(
-            "# a project\n[project]\ndependencies = [\n    \"aiohttp >=3, <4\", # first\n    {requirement},   # pinned\n]\n"
-        );
-        std::fs::write(&path, text).unwrap();
-        (folder, path)
-    }
-
-    #[test]
-    fn only_the_range_is_rewritten_in_the_manner_of_the_old_one() {
-        for (written, becomes) in [
-            (r#""botocore >=1.40.46, <1.40.50""#, r#""botocore >=1.40.46, <1.41.1""#),
-            (r#""botocore>=1.40.46,<1.40.50""#, r#""botocore>=1.40.46,<1.41.1""#),
-            (r#"'botocore >= 1.40.46, < 1.40.50'"#, r#"'botocore >= 1.40.46, < 1.41.1'"#),
-            (
-                r#""botocore[crt] (>=1.40.46,<1.40.50) ; python_version > '3.9'""#,
-                r#""botocore[crt] (>=1.40.46,<1.41.1) ; python_version > '3.9'""#,
-            ),
-            (r#""""botocore >=1.40.46, <1.40.50""""#, r#""""botocore >=1.40.46, <1.41.1""""#),
-        ] {
-            let (_folder, path) = project(written);
-            let before = std::fs::read_to_string(&path).unwrap();
-            let at = "project.dependencies";
-            let after = rewritten(&path, at, "botocore", &range(">=1.40.46,<1.41.1")).unwrap();
-            assert_eq!(after, before.replace(written, becomes));
-            std::fs::write(&path, &after).unwrap();
-            let back = rewritten(&path, at, "botocore", &range(">=1.40.46,<1.40.50")).unwrap();
-            assert_eq!(back, before, "undone, byte for byte");
-        }
-    }
-
-    #[test]
-    fn what_is_there_twice_or_not_at_all_or_without_a_range_is_refused() {
-        for (written, why) in [
-            (r#""botocore>=1", "botocore<2""#, "2 times"),
-            (r#""boto3>=1""#, "0 times"),
-            (r#""botocore""#, "no range"),
-            (r#""botocore @ https://x.example/b.whl""#, "no range"),
-            (r#""boto\u0063ore>=1""#, "cannot be edited"),
-        ] {
-            let (_folder, path) = project(written);
-            let error = rewritten(&path, "project.dependencies", "botocore", &range(">=1,<3")).unwrap_err();
-            assert!(error.to_string().contains(why), "{error}");
-        }
-    }
+/// The bytes of a string's content within its quotes, if it is written without escapes.
+fn within_quotes(text: &str, span: Span<usize>, content: &str) -> Option<Span<usize>> {
+    let raw = text.get(span.clone())?;
+    let at = raw.find(content).filter(|_| !content.is_empty())?;
+    let (before, after) = (raw.get(..at)?, raw.get(at + content.len()..)?);
+    let are_quotes = |side: &str| !side.is_empty() && side.chars().all(|quote| matches!(quote, '"' | '\''));
+    let start = span.start + at;
+    (are_quotes(before) && are_quotes(after)).then_some(start..start + content.len())
 }

@@ -1,37 +1,47 @@
-//! A Python package index: the releases of a package, as the index lists them, in JSON or in HTML (the simple
-//! repository API, PEP 503, 592, 629, 691 and 700).
+//! A package index: the releases of a package, as the index lists them. Each registry has its form: Python's simple
+//! repository API, in JSON or in HTML (`pypi`), npm's documents (`npm`), and Cargo's sparse index (`sparse`).
 
+mod integrity;
+mod npm;
 mod page;
+mod pypi;
+mod sparse;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use pep440_rs::Version;
+use jiff::Timestamp;
 use reqwest::header::{ACCEPT, CONTENT_TYPE};
 use reqwest::{Client, Response, StatusCode};
 use truing_core::secret::Secret;
 use truing_reader::sources::Format;
 use url::Url;
 
-/// The index of everybody who configures none.
-pub const DEFAULT: &str = "https://pypi.org/simple/";
+pub use integrity::Integrity;
+
+use crate::version::{Registry, Version};
 
 /// The longest page of a package, in bytes: ten times that of one with a release a day for ten years.
 const MAX_PAGE: usize = 64 << 20;
 const CONNECT_TIME: Duration = Duration::from_secs(10);
 /// The longest wait between two pieces of an answer.
 const READ_TIME: Duration = Duration::from_secs(30);
-const ACCEPTED: &str =
-    "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1";
 
 /// A package index.
 #[derive(Clone, Debug)]
 pub struct Index {
+    registry: Registry,
     client: Client,
     base: Url,
-    login: Option<(String, Secret)>,
+    login: Option<Login>,
+}
+
+/// What an index wants to be shown.
+#[derive(Clone, Debug)]
+enum Login {
+    Password(String, Secret),
+    Token(Secret),
 }
 
 /// A release of a package.
@@ -41,8 +51,10 @@ pub struct Release {
     pub version: Version,
     /// The archive that is read of it: a wheel where there is one.
     pub archive: Archive,
-    /// It was taken back.
+    /// It was taken back, or its publishers advise against it.
     pub is_yanked: bool,
+    /// When it was published, if the index says so.
+    pub published: Option<Timestamp>,
 }
 
 /// A file of a release.
@@ -52,8 +64,8 @@ pub struct Archive {
     pub name: String,
     /// Where it is.
     pub url: Url,
-    /// Its SHA-256 digest, in lower-case hexadecimal digits, as the index gives it.
-    pub sha256: Option<String>,
+    /// Its digest, as the index gives it.
+    pub integrity: Option<Integrity>,
     /// How it is packed.
     pub format: Format,
 }
@@ -104,19 +116,24 @@ pub enum IndexError {
 fn advice(status: StatusCode) -> &'static str {
     match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-            ": put the login into the index's address, as pip takes it"
+            ": put the login where the package manager has it"
         }
         _ => "",
     }
 }
 
-/// A file as an index lists it.
-#[derive(Debug)]
-struct Listed {
-    name: String,
-    url: String,
-    sha256: Option<String>,
-    is_yanked: bool,
+/// What an index says of a package.
+struct Page {
+    /// Where it was found: addresses in it begin there.
+    base: Url,
+    is_json: bool,
+    body: Vec<u8>,
+}
+
+impl Page {
+    fn rubbish(&self, why: impl ToString) -> IndexError {
+        IndexError::Rubbish { index: self.base.to_string(), why: why.to_string() }
+    }
 }
 
 impl Index {
@@ -124,7 +141,7 @@ impl Index {
     ///
     /// # Errors
     /// [`IndexError::Address`]
-    pub fn new(address: &str) -> Result<Self, IndexError> {
+    pub fn new(registry: Registry, address: &str) -> Result<Self, IndexError> {
         // What follows an `@` is shown; a password never.
         let shown = address.rsplit('@').next().unwrap_or_default();
         let wrong = || IndexError::Address(shown.to_owned());
@@ -133,7 +150,9 @@ impl Index {
         if !(base.scheme() == "https" || base.scheme() == "http" && is_local) {
             return Err(wrong());
         }
-        let login = base.password().map(|password| (base.username().to_owned(), Secret::new(password)));
+        let login = base
+            .password()
+            .map(|password| Login::Password(base.username().to_owned(), Secret::new(password)));
         base.set_password(None).map_err(|()| wrong())?;
         base.set_username("").map_err(|()| wrong())?;
         if !base.path().ends_with('/') {
@@ -144,25 +163,47 @@ impl Index {
             .read_timeout(READ_TIME)
             .user_agent(concat!("truing/", env!("CARGO_PKG_VERSION")));
         let client = client.build().map_err(|_| wrong())?;
-        Ok(Self { client, base, login })
+        Ok(Self { registry, client, base, login })
     }
 
-    /// A package's releases, oldest first. What is no version of the standard's form (PEP 440), and releases without an
-    /// archive that can be read, are left out.
+    /// With a token, if there is one and the address holds no login.
+    #[must_use]
+    pub fn with_token(mut self, token: Option<Secret>) -> Self {
+        self.login = self.login.or(token.map(Login::Token));
+        self
+    }
+
+    /// Whose index it is.
+    pub fn registry(&self) -> Registry {
+        self.registry
+    }
+
+    /// A package's releases, oldest first. What is no version of the registry's form, and releases without an archive
+    /// that can be read, are left out.
     ///
     /// # Errors
     /// [`IndexError`]
     pub async fn releases(&self, package: &str) -> Result<Vec<Release>, IndexError> {
-        let normal = normalised(package).ok_or_else(|| IndexError::Name(package.to_owned()))?;
-        let url = self.base.join(&format!("{normal}/")).map_err(|_| IndexError::Name(package.to_owned()))?;
+        let releases = match self.registry {
+            Registry::Pypi => pypi::releases(self, package).await?,
+            Registry::Npm => npm::releases(self, package).await?,
+            Registry::Crates => sparse::releases(self, package).await?,
+        };
+        Ok(releases.into_values().collect())
+    }
+
+    /// The page below the index's address that tells of a package.
+    async fn page(&self, path: &str, package: &str, accept: &'static str) -> Result<Page, IndexError> {
+        let url = self.base.join(path).map_err(|_| IndexError::Name(package.to_owned()))?;
         let index = url.to_string();
-        let request = self.with_login(self.client.get(url.clone()), &url).header(ACCEPT, ACCEPTED);
+        let request = self.with_login(self.client.get(url.clone()), &url).header(ACCEPT, accept);
         let broken =
             |error: reqwest::Error| IndexError::Unreachable { index: index.clone(), why: told(&error) };
         let mut answer = request.send().await.map_err(broken)?;
         match answer.status() {
             StatusCode::OK => {}
-            StatusCode::NOT_FOUND => {
+            // What was removed for legal reasons is not there either; a sparse index says so.
+            StatusCode::NOT_FOUND | StatusCode::GONE | StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS => {
                 let (index, package) = (self.base.to_string(), package.to_owned());
                 return Err(IndexError::Missing { index, package });
             }
@@ -181,12 +222,7 @@ impl Index {
                 return Err(IndexError::Rubbish { index, why });
             }
         }
-        let listed = if is_json { page::of_json(&body) } else { Ok(page::of_html(&body)) };
-        let listed = listed.map_err(|why| IndexError::Rubbish { index: index.clone(), why })?;
-        if listed.is_empty() {
-            return Err(IndexError::Rubbish { index, why: "it lists no file".to_owned() });
-        }
-        Ok(releases(&normal, &base, listed))
+        Ok(Page { base, is_json, body })
     }
 
     /// Begins to download an archive.
@@ -208,10 +244,10 @@ impl Index {
     /// The login is for the index's own host.
     fn with_login(&self, request: reqwest::RequestBuilder, url: &Url) -> reqwest::RequestBuilder {
         match &self.login {
-            Some((user, password)) if url.origin() == self.base.origin() => {
-                request.basic_auth(user, Some(password.expose()))
-            }
-            Some(_) | None => request,
+            Some(_) if url.origin() != self.base.origin() => request,
+            Some(Login::Password(user, password)) => request.basic_auth(user, Some(password.expose())),
+            Some(Login::Token(token)) => request.bearer_auth(token.expose()),
+            None => request,
         }
     }
 }
@@ -228,45 +264,4 @@ pub(crate) fn told(error: &reqwest::Error) -> String {
         cause = next;
     }
     cause.to_string()
-}
-
-/// A package's name as an index spells it (PEP 503).
-fn normalised(package: &str) -> Option<String> {
-    let is_name = !package.is_empty()
-        && package.len() <= 200
-        && package.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
-        && package.starts_with(|letter: char| letter.is_ascii_alphanumeric());
-    let words: Vec<_> = package.split(['-', '_', '.']).filter(|word| !word.is_empty()).collect();
-    is_name.then(|| words.join("-").to_ascii_lowercase())
-}
-
-/// One release a version, with the archive that says most with least: a wheel for every machine, another wheel, a source
-/// archive.
-fn releases(package: &str, base: &Url, listed: Vec<Listed>) -> Vec<Release> {
-    let mut best: BTreeMap<Version, (u8, Release)> = BTreeMap::new();
-    for file in listed {
-        let Some((version, format, rank)) = version_in(package, &file.name) else { continue };
-        let Ok(url) = base.join(&file.url) else { continue };
-        let archive = Archive { name: file.name, url, sha256: file.sha256, format };
-        let release = Release { version: version.clone(), archive, is_yanked: file.is_yanked };
-        match best.get_mut(&version) {
-            Some(known) if known.0 >= rank => {}
-            Some(known) => *known = (rank, release),
-            None => drop(best.insert(version, (rank, release))),
-        }
-    }
-    best.into_values().map(|(_, release)| release).collect()
-}
-
-/// Of a file's name: which version it is, how it is packed, and how well it serves.
-fn version_in(package: &str, name: &str) -> Option<(Version, Format, u8)> {
-    let is_ours = |written: &str| normalised(written).is_some_and(|written| written == package);
-    if let Some(stem) = name.strip_suffix(".whl") {
-        let mut parts = stem.split('-');
-        let (written, version) = (parts.next()?, parts.next()?);
-        let rank = if stem.ends_with("-none-any") { 3 } else { 2 };
-        return is_ours(written).then(|| Some((version.parse().ok()?, Format::Wheel, rank)))?;
-    }
-    let (written, version) = name.strip_suffix(".tar.gz")?.rsplit_once('-')?;
-    is_ours(written).then(|| Some((version.parse().ok()?, Format::TarGz, 1)))?
 }

@@ -1,8 +1,11 @@
 //! Releases of upstream packages: what an index lists (`index`), their archives, downloaded once and verified
-//! (`archives`), what a project pins of them (`manifest`) and which of them it admits (`constraint`). Nothing of a
+//! (`archives`), what a project pins of them (`manifest`) and which of them it admits (`constraint`); `version` is what a version is
+//! to each registry, `own` the index that the package managers of this user take. Nothing of a
 //! release is unpacked to disk, imported, built or run.
 
 pub mod archives;
 pub mod constraint;
 pub mod index;
 pub mod manifest;
+pub mod own;
+pub mod version;

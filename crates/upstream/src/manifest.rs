@@ -98,7 +98,7 @@ fn in_json(text: &str, symbol: &str, digest: &str) -> Result<String, String> {
     let inner = list.strip_suffix(']').ok_or("it has no list")?;
     let content = inner.trim_end();
     let end = start + content.len();
-    let gap = match content.rfind('"').and_then(|_| content.rfind(|letter| matches!(letter, '[' | ','))) {
+    let gap = match content.rfind('"').and_then(|_| content.rfind(['[', ','])) {
         // As the last item stands to what is before it.
         Some(at) => content.get(at + 1..).unwrap_or_default(),
         None => "",

@@ -4,11 +4,13 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use pep440_rs::{Version, VersionSpecifiers};
+use jiff::Timestamp;
 use serde::Serialize;
 use truing_core::follow::{Change, Kind, Unguarded, Verdict};
 use truing_upstream::archives::Archives;
-use truing_upstream::index::{self, Index};
+use truing_upstream::index::Index;
+use truing_upstream::own::User;
+use truing_upstream::version::{Range, Registry, Version};
 
 use super::error::{CliError, Exit};
 use super::{Context, runtime};
@@ -40,10 +42,10 @@ struct Decide {
     job: String,
     /// The release that the project was made for [default: the newest that it admits]
     #[arg(long, value_name = "V")]
-    from: Option<Version>,
+    from: Option<String>,
     /// The release to follow [default: the newest]
     #[arg(long, value_name = "V")]
-    to: Option<Version>,
+    to: Option<String>,
     /// The project's folder
     #[arg(long, value_name = "PATH", default_value = ".")]
     repo: PathBuf,
@@ -52,8 +54,6 @@ struct Decide {
     manifest: Option<PathBuf>,
 }
 
-/// Variables that name a package index, the first that is set counts.
-const INDEXES: [&str; 4] = ["UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL", "PYPI_INDEX_URL"];
 /// How many of what is not guarded are shown to people.
 const SHOWN: usize = 12;
 
@@ -91,14 +91,17 @@ impl Decide {
             )
         })?;
         let environment = &context.environment;
-        let index = self.index(environment)?;
+        let index = index_of(job, environment)?;
+        let version =
+            |text: &Option<String>| text.as_deref().map(|text| version_of(job.registry, text)).transpose();
         let archives = Archives::new(cache(environment)?);
         let question = Question {
             job,
             project: &self.repo,
             manifest: &manifest,
-            from: self.from.clone(),
-            to: self.to.clone(),
+            from: version(&self.from)?,
+            to: version(&self.to)?,
+            now: Timestamp::now(),
         };
         let decided = decided(question, &index, &archives, &reader);
         let mut decided = runtime.block_on(decided).map_err(failed)?;
@@ -108,15 +111,24 @@ impl Decide {
         context.output.answer(&answer, || answer.text(job))?;
         Ok(exit)
     }
+}
 
-    fn index(&self, environment: &Environment) -> Result<Index, CliError> {
-        let set = INDEXES.into_iter().find_map(|name| {
-            let value = environment.get(name)?.to_str()?;
-            (!value.is_empty()).then_some((name, value))
-        });
-        let (name, address) = set.unwrap_or(("", index::DEFAULT));
-        Index::new(address).map_err(|error| CliError::usage("index", format!("{name}: {error}")))
-    }
+fn version_of(registry: Registry, text: &str) -> Result<Version, CliError> {
+    Version::parse(registry, text).map_err(|error| CliError::usage("version", error.to_string()))
+}
+
+/// The index that this user's package manager takes.
+fn index_of(job: &JobConfig, environment: &Environment) -> Result<Index, CliError> {
+    let variable = |name: &str| environment.get(name)?.to_str().map(str::to_owned);
+    let home = environment.get("HOME").map(PathBuf::from);
+    let user = User { variable: &variable, home: home.as_deref() };
+    let wrong = |why: String| CliError::usage("index", why);
+    let own = user.index(job.registry, &job.package).map_err(|error| wrong(error.to_string()))?;
+    let index = Index::new(job.registry, &own.address).map_err(|error| {
+        let named_by = own.named_by.as_ref().map_or(String::new(), |name| format!("{name}: "));
+        wrong(format!("{named_by}{error}"))
+    })?;
+    Ok(index.with_token(own.token))
 }
 
 /// Where archives are kept.
@@ -145,18 +157,22 @@ fn failed(error: SyncError) -> CliError {
             .hint("`constraint.file` and `constraint.path` of the job say where the requirement is"),
         SyncError::NoFrom(_) => CliError::usage("no_from", text).hint("say it: --from V"),
         SyncError::NoRelease { .. } => CliError::usage("no_release", text),
-        SyncError::Index(_) => {
-            CliError::failed("index", text).hint("another index is named by PIP_INDEX_URL, as pip takes it")
+        SyncError::Yanked { .. } => CliError::usage("yanked", text).hint("choose another release: --to V"),
+        SyncError::Target(_) => {
+            CliError::usage("target", text).hint("`target` of the job is `newest` or a version")
         }
+        SyncError::NoDates(_) => {
+            CliError::usage("no_dates", text).hint("leave out `min_age`, or choose a release: --to V")
+        }
+        SyncError::Index(_) => CliError::failed("index", text)
+            .hint("the index is the one that pip, npm or cargo is configured to take"),
         SyncError::Archive(_) | SyncError::Sources { .. } => CliError::failed("archive", text),
     }
 }
 
 impl From<Decided> for Answer {
     fn from(Decided { from, to, spec_before, spec_after, decision }: Decided) -> Self {
-        let text = |spec: Option<VersionSpecifiers>| {
-            spec.map(|spec| spec.iter().map(ToString::to_string).collect::<Vec<_>>().join(","))
-        };
+        let text = |spec: Option<Range>| spec.map(|spec| spec.to_string());
         Self {
             decision: decision.verdict,
             needs_classification: decision.needs_classification,

@@ -1,22 +1,48 @@
 //! The jobs that follow an upstream package.
 
+use std::path::Path;
+use std::time::Duration;
+
+use truing_upstream::constraint::Place;
+use truing_upstream::version::{Registry, Style};
+
 use super::problem::ConfigError;
+use super::value::Value;
 use super::{Typed, bug, value};
 
 /// Section `sync.NAME`. Paths begin in the project's folder.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct JobConfig {
+    /// Where the package is published.
+    pub registry: Registry,
     /// The package that is followed.
     pub package: String,
+    /// The release to follow; none: the newest.
+    pub target: Option<String>,
+    /// How old the newest must be.
+    pub min_age: Duration,
     /// The file with the project's requirement.
     pub constraint_file: String,
-    /// The list in it: keys with dots between them.
+    /// The list in it: keys with dots between them; empty: all of it.
     pub constraint_path: String,
+    /// What the requirement looks like.
+    pub style: Style,
     /// The file that tells what is pinned.
     pub manifest: String,
     /// Folders or files of the package, and their counterparts in the project.
     pub mirror: Vec<(String, String)>,
 }
+
+impl JobConfig {
+    /// Where the project's requirement is: in `file`, which is [`Self::constraint_file`] in the project's folder.
+    pub fn place<'a>(&'a self, file: &'a Path) -> Place<'a> {
+        let Self { registry, package, constraint_path: at, style, .. } = self;
+        Place { file, at, package, registry: *registry, style: *style }
+    }
+}
+
+/// Follow whatever is newest.
+const NEWEST: &str = "newest";
 
 pub(super) fn of(settings: &Typed<'_>, name: &str) -> Result<JobConfig, ConfigError> {
     let path = |key: &str| format!("sync.{name}.{key}");
@@ -24,10 +50,31 @@ pub(super) fn of(settings: &Typed<'_>, name: &str) -> Result<JobConfig, ConfigEr
         let (theirs, ours) = value::pair(item).ok_or_else(|| bug(&path("mirror")))?;
         Ok::<_, ConfigError>((theirs.to_owned(), ours.to_owned()))
     };
+    let given = |key: &str| {
+        settings
+            .if_any(&path(key), |value| if let Value::Name(name) = value { Some(name.clone()) } else { None })
+    };
+    let registry = settings
+        .word(&path("registry"), |word| Registry::ALL.into_iter().find(|one| one.as_str() == word))?;
+    let (file, list) = match registry {
+        Registry::Pypi => ("pyproject.toml", "project.dependencies"),
+        Registry::Npm => ("package.json", "dependencies"),
+        Registry::Crates => ("Cargo.toml", "dependencies"),
+    };
+    let constraint_file = given("constraint.file")?.unwrap_or_else(|| file.to_owned());
+    let has_keys = [".toml", ".json"].iter().any(|end| constraint_file.ends_with(end));
+    let list = if has_keys { list } else { "" };
+    let target = settings.name(&path("target"))?;
     Ok(JobConfig {
+        registry,
         package: settings.name(&path("package"))?,
-        constraint_file: settings.name(&path("constraint.file"))?,
-        constraint_path: settings.name(&path("constraint.path"))?,
+        target: (target != NEWEST).then_some(target),
+        min_age: settings.duration(&path("min_age"))?,
+        constraint_file,
+        constraint_path: given("constraint.path")?.unwrap_or_else(|| list.to_owned()),
+        style: settings.word(&path("constraint.style"), |word| {
+            Style::ALL.into_iter().find(|one| one.as_str() == word)
+        })?,
         manifest: settings.name(&path("manifest"))?,
         mirror: settings.list(&path("mirror"))?.iter().map(pair).collect::<Result<_, _>>()?,
     })

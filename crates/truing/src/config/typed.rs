@@ -91,7 +91,7 @@ impl Typed<'_> {
     }
 
     /// The same, of a key that may be unset.
-    fn if_any<T>(
+    pub(super) fn if_any<T>(
         &self,
         path: &str,
         take: impl FnOnce(&Value) -> Option<T>,

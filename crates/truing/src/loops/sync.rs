@@ -9,12 +9,13 @@ use std::path::Path;
 
 use globset::escape;
 use ignore::WalkBuilder;
-use pep440_rs::{Version, VersionSpecifiers};
+use jiff::{SignedDuration, Timestamp};
 use truing_core::follow::{Decision, Manifest, Step, Verdict, decide};
 use truing_reader::sources::SourcesError;
 use truing_upstream::archives::{ArchiveError, Archives};
 use truing_upstream::constraint::{self, ConstraintError};
 use truing_upstream::index::{Index, IndexError, Release};
+use truing_upstream::version::{Range, Version, VersionError};
 
 use history::{History, Request};
 pub use pinned::{Pinned, PinnedError, pinned};
@@ -33,8 +34,10 @@ pub struct Question<'a> {
     pub manifest: &'a Manifest,
     /// The release that it was made for; none: the newest that it admits.
     pub from: Option<Version>,
-    /// The release to follow; none: the newest that is no pre-release.
+    /// The release to follow; none: the job's target.
     pub to: Option<Version>,
+    /// The time: releases that are too young are passed over.
+    pub now: Timestamp,
 }
 
 /// A decision with the releases and ranges that it is about.
@@ -45,9 +48,9 @@ pub struct Decided {
     /// The release to follow.
     pub to: Version,
     /// What the project admits, if it says so.
-    pub spec_before: Option<VersionSpecifiers>,
+    pub spec_before: Option<Range>,
     /// And what it should; none if a person has to say.
-    pub spec_after: Option<VersionSpecifiers>,
+    pub spec_after: Option<Range>,
     /// What to do, and why.
     pub decision: Decision,
 }
@@ -82,6 +85,20 @@ pub enum SyncError {
         /// The newest one.
         newest: String,
     },
+    /// It was taken back.
+    #[error("{package} {version} was taken back by its publishers, or they advise against it")]
+    Yanked {
+        /// The package.
+        package: String,
+        /// The release that was asked for.
+        version: Version,
+    },
+    /// Nobody knows how old releases are.
+    #[error("{0}: the index does not tell when releases were published, so `min_age` cannot be kept")]
+    NoDates(String),
+    /// The job's target.
+    #[error(transparent)]
+    Target(#[from] VersionError),
     /// Nothing to compare with.
     #[error("{0}: nobody says which release the project was made for, and no release is in its range")]
     NoFrom(String),
@@ -97,13 +114,17 @@ pub async fn decided(
     archives: &Archives,
     reader: &ChildReader,
 ) -> Result<Decided, SyncError> {
-    let Question { job, project, manifest, from, to } = question;
+    let Question { job, project, manifest, from, to, now } = question;
     let spec = spec_of(job, project)?;
     let releases = index.releases(&job.package).await?;
-    let is_stable = |release: &&Release| !release.is_yanked && !release.version.any_prerelease();
-    let newest = releases.iter().rev().find(is_stable).or_else(|| releases.last());
-    let newest = newest.ok_or_else(|| SyncError::NoFrom(job.package.clone()))?.version.clone();
-    let to = to.unwrap_or_else(|| newest.clone());
+    let newest = newest(job, &releases, now)?.version.clone();
+    let target = job.target.as_deref().map(|target| Version::parse(job.registry, target)).transpose()?;
+    let is_chosen = to.is_some() || target.is_some();
+    let to = to.or(target).unwrap_or_else(|| newest.clone());
+    let taken_back = |release: &&Release| release.version == to && release.is_yanked;
+    if is_chosen && releases.iter().any(|release| taken_back(&release)) {
+        return Err(SyncError::Yanked { package: job.package.clone(), version: to });
+    }
     let admitted = |release: &&Release| spec.as_ref().is_some_and(|spec| spec.contains(&release.version));
     let in_range = releases.iter().rev().filter(is_stable).find(admitted);
     let from = from
@@ -115,10 +136,9 @@ pub async fn decided(
     let mut history = History { job, index, archives, reader, releases: &releases, newest, known };
     let before = history.sources(&from, &request).await?;
     let after = history.sources(&to, &request).await?;
-    let major = |version: &Version| version.release().first().copied();
     let step = Step {
         in_range: spec.as_ref().is_some_and(|spec| spec.contains(&to)),
-        is_major: major(&from) != major(&to),
+        is_major: from.is_major_step(&to),
         manifest,
         from: &before,
         to: &after,
@@ -127,20 +147,43 @@ pub async fn decided(
     let floor = history.date(&mut decision, (&from, &before), (&to, &after)).await?;
     let spec_after = spec.as_ref().and_then(|spec| match decision.verdict {
         Verdict::Skip => Some(spec.clone()),
-        Verdict::Relax => constraint::up_to(spec, &to, None),
-        Verdict::Bump => constraint::up_to(spec, &to, Some(floor.as_ref().unwrap_or(&to))),
+        Verdict::Relax => spec.following(job.style, &to, None),
+        Verdict::Bump => spec.following(job.style, &to, Some(floor.as_ref().unwrap_or(&to))),
         Verdict::Ask => None,
     });
     Ok(Decided { from, to, spec_before: spec, spec_after, decision })
 }
 
 /// What the project admits; none if it has no file that says so.
-fn spec_of(job: &JobConfig, project: &Path) -> Result<Option<VersionSpecifiers>, SyncError> {
+fn spec_of(job: &JobConfig, project: &Path) -> Result<Option<Range>, SyncError> {
     let path = project.join(&job.constraint_file);
     if !path.exists() {
         return Ok(None);
     }
-    Ok(Some(constraint::read(&path, &job.constraint_path, &job.package)?))
+    Ok(Some(constraint::read(&job.place(&path))?))
+}
+
+/// Is it a release that somebody may follow without having chosen it?
+fn is_stable(release: &&Release) -> bool {
+    !release.is_yanked && !release.version.is_prerelease()
+}
+
+/// The newest release that is old enough; where there is none that is no pre-release, the newest of all.
+fn newest<'a>(job: &JobConfig, releases: &'a [Release], now: Timestamp) -> Result<&'a Release, SyncError> {
+    let nothing = || SyncError::NoFrom(job.package.clone());
+    let newest = || releases.iter().rev().find(is_stable).or_else(|| releases.last());
+    if job.min_age.is_zero() {
+        return newest().ok_or_else(nothing);
+    }
+    let since = SignedDuration::try_from(job.min_age).unwrap_or(SignedDuration::MAX);
+    let mut stable = releases.iter().rev().filter(is_stable);
+    if stable.clone().all(|release| release.published.is_none()) {
+        return Err(SyncError::NoDates(job.package.clone()));
+    }
+    let is_old = |release: &&Release| {
+        release.published.is_some_and(|published| now.duration_since(published) >= since)
+    };
+    stable.find(is_old).ok_or_else(nothing)
 }
 
 /// The package's files that have a counterpart in the project, as globs.

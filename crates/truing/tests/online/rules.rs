@@ -5,13 +5,16 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use serde::Deserialize;
 use tokio::runtime::Runtime;
 use truing_core::follow::{Definition, Sources, Symbol};
 use truing_reader::sources::{SourcesRequest, read};
 use truing_upstream::archives::Archives;
-use truing_upstream::index::{DEFAULT, Index, Release};
+use truing_upstream::index::{Index, Release};
+use truing_upstream::own::User;
+use truing_upstream::version::Registry;
 
 use super::recorded::{Case, Manifest, cache};
 
@@ -46,9 +49,10 @@ pub(crate) struct Guard {
 impl Guard {
     pub(crate) fn new(package: &str) -> Self {
         let runtime = Runtime::new().unwrap();
-        let address = ["UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL"].into_iter();
-        let address = address.filter_map(|name| std::env::var(name).ok()).find(|address| !address.is_empty());
-        let index = Index::new(address.as_deref().unwrap_or(DEFAULT)).unwrap();
+        let variable = |name: &str| std::env::var(name).ok();
+        let home = variable("HOME").map(PathBuf::from);
+        let own = User { variable: &variable, home: home.as_deref() }.index(Registry::Pypi, package).unwrap();
+        let index = Index::new(Registry::Pypi, &own.address).unwrap();
         let releases = runtime.block_on(index.releases(package)).unwrap();
         Self { runtime, index, archives: Archives::new(cache().join("truing/archives")), releases }
     }

@@ -1,10 +1,21 @@
 //! What an index lists of a package: JSON (PEP 691), or anchors in HTML (PEP 503).
 
 use html5gum::{Token, Tokenizer};
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::Listed;
+use super::Integrity;
+
+/// A file as an index lists it.
+#[derive(Debug)]
+pub(super) struct Listed {
+    pub(super) name: String,
+    pub(super) url: String,
+    pub(super) integrity: Option<Integrity>,
+    pub(super) is_yanked: bool,
+    pub(super) published: Option<Timestamp>,
+}
 
 #[derive(Deserialize)]
 struct Page {
@@ -20,6 +31,9 @@ struct File {
     /// `false`, `true`, or why.
     #[serde(default)]
     yanked: Value,
+    /// Of PEP 700, and later than the rest: one that cannot be read is none.
+    #[serde(default, rename = "upload-time")]
+    published: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -32,7 +46,8 @@ pub(super) fn of_json(body: &[u8]) -> Result<Vec<Listed>, String> {
     let listed = |file: File| Listed {
         name: file.filename,
         url: file.url,
-        sha256: file.hashes.sha256,
+        integrity: file.hashes.sha256.as_deref().and_then(Integrity::of_sha256),
+        published: file.published.and_then(|time| time.parse().ok()),
         is_yanked: !matches!(file.yanked, Value::Null | Value::Bool(false)),
     };
     Ok(page.files.into_iter().map(listed).collect())
@@ -53,7 +68,8 @@ pub(super) fn of_html(body: &[u8]) -> Vec<Listed> {
         files.push(Listed {
             name,
             url: url.to_owned(),
-            sha256: fragment.strip_prefix("sha256=").map(str::to_owned),
+            integrity: fragment.strip_prefix("sha256=").and_then(Integrity::of_sha256),
+            published: None,
             is_yanked: attribute(b"data-yanked").is_some(),
         });
     }

@@ -10,17 +10,17 @@ use super::*;
 use crate::archives::{ArchiveError, Archives};
 
 const HTML: &str = r##"<!DOCTYPE html><html><body><h1>Links for demo-package</h1>
-<a href="../../files/demo_package-1.0.tar.gz#sha256=aa">demo_package-1.0.tar.gz</a><br/>
-<a href="/files/demo_package-1.0-py3-none-any.whl#sha256=bb" data-requires-python="&gt;=3.9">demo</a>
+<a href="../../files/demo_package-1.0.tar.gz#sha256=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa">demo_package-1.0.tar.gz</a><br/>
+<a href="/files/demo_package-1.0-py3-none-any.whl#sha256=bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb" data-requires-python="&gt;=3.9">demo</a>
 <a href="/files/demo_package-1.10-py3-none-any.whl">no digest</a>
-<a href="/files/demo_package-1.9-py3-none-any.whl#sha256=dd" data-yanked="broken">yanked</a>
-<a href="/files/demo_package-2.0rc1-py3-none-any.whl#sha256=ee">early</a>
-<a href="/files/demo_package-not.a.version-py3-none-any.whl#sha256=ff">odd</a>
-<a href="/files/another-9.0-py3-none-any.whl#sha256=ff">another's</a>
+<a href="/files/demo_package-1.9-py3-none-any.whl#sha256=dddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd" data-yanked="broken">yanked</a>
+<a href="/files/demo_package-2.0rc1-py3-none-any.whl#sha256=eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee">early</a>
+<a href="/files/demo_package-not.a.version-py3-none-any.whl#sha256=ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff">odd</a>
+<a href="/files/another-9.0-py3-none-any.whl#sha256=ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff">another's</a>
 <a href="/files/demo_package-1.0.exe">no archive</a></body></html>"##;
 
 const JSON: &str = r#"{"meta": {"api-version": "1.1"}, "name": "demo-package", "files": [
-  {"filename": "demo_package-1.0-py3-none-any.whl", "url": "/files/w", "hashes": {"sha256": "bb"}},
+  {"filename": "demo_package-1.0-py3-none-any.whl", "url": "/files/w", "hashes": {"sha256": "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"}},
   {"filename": "demo_package-1.1-py3-none-any.whl", "url": "/files/x", "hashes": {}, "yanked": "why"}]}"#;
 
 async fn serving(router: Router) -> SocketAddr {
@@ -35,7 +35,7 @@ fn page(kind: &'static str, body: &'static str) -> Response {
 }
 
 async fn index_of(router: Router) -> Index {
-    Index::new(&format!("http://{}/simple", serving(router).await)).unwrap()
+    Index::new(Registry::Pypi, &format!("http://{}/simple", serving(router).await)).unwrap()
 }
 
 #[tokio::test]
@@ -47,17 +47,17 @@ async fn releases_are_listed_in_the_order_of_their_versions() {
         .iter()
         .map(|release| {
             let path = release.archive.url.path().to_owned();
-            (release.version.to_string(), path, release.archive.sha256.as_deref(), release.is_yanked)
+            (release.version.to_string(), path, release.archive.integrity.is_some(), release.is_yanked)
         })
         .collect();
     let wheel = |version: &str| format!("/files/demo_package-{version}-py3-none-any.whl");
     assert_eq!(
         told,
         [
-            ("1.0".to_owned(), wheel("1.0"), Some("bb"), false),
-            ("1.9".to_owned(), wheel("1.9"), Some("dd"), true),
-            ("1.10".to_owned(), wheel("1.10"), None, false),
-            ("2.0rc1".to_owned(), wheel("2.0rc1"), Some("ee"), false),
+            ("1.0".to_owned(), wheel("1.0"), true, false),
+            ("1.9".to_owned(), wheel("1.9"), true, true),
+            ("1.10".to_owned(), wheel("1.10"), false, false),
+            ("2.0rc1".to_owned(), wheel("2.0rc1"), true, false),
         ]
     );
 }
@@ -81,9 +81,9 @@ async fn what_an_index_refuses_is_told_and_a_password_is_not() {
         .route("/simple/empty/", get(|| async { page("text/html", "<p>nothing</p>") }))
         .route("/simple/rubbish/", get(|| async { page("application/json", "{") }));
     let address = serving(router).await;
-    let index = Index::new(&format!("http://user:hunter2@{address}/simple/")).unwrap();
+    let index = Index::new(Registry::Pypi, &format!("http://user:hunter2@{address}/simple/")).unwrap();
     for (package, told) in [
-        ("closed", "answers 403 Forbidden: put the login into the index's address"),
+        ("closed", "answers 403 Forbidden: put the login where the package manager has it"),
         ("empty", "it lists no file"),
         ("rubbish", "gives no list of releases"),
         ("absent", "has no package `absent`"),
@@ -97,7 +97,7 @@ async fn what_an_index_refuses_is_told_and_a_password_is_not() {
     for address in
         ["pypi.org/simple", "http://pypi.example/simple", "ftp://user:hunter2@127.0.0.1/", "x:hunter2@"]
     {
-        let error = Index::new(address).unwrap_err().to_string();
+        let error = Index::new(Registry::Pypi, address).unwrap_err().to_string();
         assert!(error.contains("no address of a package index") && !error.contains("hunter2"), "{error}");
     }
 }
@@ -110,7 +110,7 @@ async fn a_login_goes_to_the_indexs_own_host_alone() {
     };
     let elsewhere = serving(Router::new().route("/file", get(login))).await;
     let own = serving(Router::new().route("/file", get(login))).await;
-    let index = Index::new(&format!("http://user:secret@{own}/simple/")).unwrap();
+    let index = Index::new(Registry::Pypi, &format!("http://user:secret@{own}/simple/")).unwrap();
     for (host, expected) in [(own, "Basic dXNlcjpzZWNyZXQ="), (elsewhere, "none")] {
         let archive = archive(&format!("http://{host}/file"), None);
         assert_eq!(index.open(&archive).await.unwrap().text().await.unwrap(), expected);
@@ -118,13 +118,14 @@ async fn a_login_goes_to_the_indexs_own_host_alone() {
 }
 
 fn archive(url: &str, sha256: Option<String>) -> Archive {
-    Archive { name: "demo-1.0.whl".to_owned(), url: url.parse().unwrap(), sha256, format: Format::Wheel }
+    let integrity = sha256.as_deref().and_then(Integrity::of_sha256);
+    Archive { name: "demo-1.0.whl".to_owned(), url: url.parse().unwrap(), integrity, format: Format::Wheel }
 }
 
 #[tokio::test]
 async fn an_archive_is_kept_only_if_it_is_what_the_index_says() {
     let address = serving(Router::new().route("/file", get(|| async { "content" }))).await;
-    let index = Index::new(&format!("http://{address}/")).unwrap();
+    let index = Index::new(Registry::Pypi, &format!("http://{address}/")).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let archives = Archives::new(folder.path().join("kept"));
     let url = format!("http://{address}/file");
@@ -140,6 +141,6 @@ async fn an_archive_is_kept_only_if_it_is_what_the_index_says() {
     let kept = archives.get(&index, &right).await.unwrap();
     assert_eq!(std::fs::read(&kept).unwrap(), b"content");
     // The second time nobody is asked.
-    let gone = archive("http://127.0.0.1:1/gone", right.sha256);
+    let gone = Archive { url: "http://127.0.0.1:1/gone".parse().unwrap(), ..right };
     assert_eq!(archives.get(&index, &gone).await.unwrap(), kept);
 }

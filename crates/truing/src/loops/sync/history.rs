@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use pep440_rs::Version;
 use truing_core::follow::{Decision, Manifest, Sources, Symbol, Verdict};
 use truing_reader::sources::SourcesRequest;
 use truing_upstream::archives::Archives;
 use truing_upstream::index::{Index, Release};
+use truing_upstream::version::Version;
 
 use super::SyncError;
 use crate::config::sync::JobConfig;

@@ -1,0 +1,64 @@
+//! Requirements in JSON: an object of names and ranges, as in `package.json`. Keys that are there twice are found twice.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::{Found, within_quotes};
+
+/// An object's entries, in order, each with its text.
+struct Entries<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'de> Deserialize<'de> for Entries<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Each;
+        impl<'de> Visitor<'de> for Each {
+            type Value = Entries<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Entries<'de>, M::Error> {
+                let mut entries = Vec::new();
+                while let Some((Key(key), value)) = map.next_entry()? {
+                    entries.push((key, value));
+                }
+                Ok(Entries(entries))
+            }
+        }
+        deserializer.deserialize_map(Each)
+    }
+}
+
+#[derive(Deserialize)]
+struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// The entries of `package` in the object at `at`; `is_copy`: what is at `at` itself.
+pub(super) fn find(text: &str, at: &str, package: &str, is_copy: bool) -> Result<Vec<Found>, String> {
+    let root: &RawValue = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    let mut values = vec![root];
+    let keys = at.split('.').chain((!is_copy).then_some(package));
+    for key in keys {
+        let mut below = Vec::new();
+        for value in values {
+            // What is no object holds no requirement.
+            let Ok(Entries(entries)) = serde_json::from_str::<Entries<'_>>(value.get()) else { continue };
+            below.extend(entries.into_iter().filter(|(name, _)| name == key).map(|(_, value)| value));
+        }
+        values = below;
+    }
+    let found = values.into_iter().map(|value| {
+        let start = (value.get().as_ptr() as usize).checked_sub(text.as_ptr() as usize);
+        let content: String =
+            serde_json::from_str(value.get()).map_err(|_| format!("{} is no string", value.get()))?;
+        let span = start.map(|start| start..start + value.get().len());
+        let span = span.and_then(|span| within_quotes(text, span, &content));
+        let span = span.ok_or_else(|| format!("{} is not written plainly", value.get()))?;
+        Ok(Found { span, text: content })
+    });
+    found.collect()
+}

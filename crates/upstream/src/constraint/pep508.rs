@@ -1,0 +1,107 @@
+//! A Python requirement, `name[extras] >= 1.0, < 2.0; marker`: its range, and itself with another range.
+
+use std::str::FromStr as _;
+
+use pep440_rs::{Operator, VersionSpecifier, VersionSpecifiers};
+use pep508_rs::{Requirement, VerbatimUrl, VersionOrUrl};
+
+use crate::version::{Range, is_lower, is_upper};
+
+/// A text as a requirement. The parser panics at a name that ends in a sign (pep508_rs 0.9.2), so it is not shown one.
+fn requirement(text: &str) -> Result<Requirement<VerbatimUrl>, String> {
+    let is_name = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.');
+    let text = text.trim();
+    let name = text.split(|letter| !is_name(letter)).next().unwrap_or_default();
+    let ends_well = |at: Option<char>| at.is_some_and(|letter| letter.is_ascii_alphanumeric());
+    if !ends_well(name.chars().next()) || !ends_well(name.chars().next_back()) {
+        return Err("it begins with no name of a package".to_owned());
+    }
+    Requirement::from_str(text).map_err(|error| error.to_string())
+}
+
+/// Its range.
+pub(super) fn range(text: &str) -> Result<Range, String> {
+    let requirement = requirement(text)?;
+    match requirement.version_or_url {
+        Some(VersionOrUrl::VersionSpecifier(range)) => Ok(Range::of_specifiers(range)),
+        Some(VersionOrUrl::Url(_)) | None => Err("write a lower and an upper bound".to_owned()),
+    }
+}
+
+/// Itself with another range: a bound of the same side takes the place of the one that is there, and blanks stay.
+pub(super) fn with(text: &str, range: &Range) -> Result<String, String> {
+    let (start, end) = bounds(text).ok_or("its bounds cannot be told apart")?;
+    let written = text.get(start..end).unwrap_or_default();
+    let mut wanted = specifiers(&range.to_string())?;
+    let mut pieces = Vec::new();
+    for piece in written.split(',') {
+        let here = VersionSpecifier::from_str(piece.trim()).map_err(|error| error.to_string())?;
+        let same_side = |one: &VersionSpecifier| side(one) == side(&here);
+        let Some(at) =
+            wanted.iter().position(|one| *one == here).or_else(|| wanted.iter().position(same_side))
+        else {
+            continue;
+        };
+        let new = wanted.remove(at);
+        pieces.push(if new == here { piece.to_owned() } else { respelled(piece, &new) });
+    }
+    let separator = if written.contains(", ") { " " } else { "" };
+    for new in wanted {
+        let lead = if pieces.is_empty() { "" } else { separator };
+        pieces.push(format!("{lead}{new}"));
+    }
+    let (before, after) = (text.get(..start).unwrap_or_default(), text.get(end..).unwrap_or_default());
+    let changed = [before, &pieces.join(","), after].concat();
+    // What is written is read again: an edit that says something else is none.
+    let is = self::range(&changed)?;
+    let same = specifiers(&is.to_string())? == specifiers(&range.to_string())?;
+    if same { Ok(changed) } else { Err(format!("it cannot be made to say {range}")) }
+}
+
+/// A bound in the blanks of another.
+fn respelled(piece: &str, new: &VersionSpecifier) -> String {
+    let lead = piece.get(..piece.len() - piece.trim_start().len()).unwrap_or_default();
+    let trail = piece.get(piece.trim_end().len()..).unwrap_or_default();
+    let inner = piece.trim();
+    let sign = inner.trim_start_matches(['<', '>', '=', '!', '~']);
+    let blank = sign.get(..sign.len() - sign.trim_start().len()).unwrap_or_default();
+    format!("{lead}{}{blank}{}{trail}", new.operator(), new.version())
+}
+
+fn specifiers(text: &str) -> Result<Vec<VersionSpecifier>, String> {
+    let range = VersionSpecifiers::from_str(text).map_err(|error| error.to_string())?;
+    Ok(range.iter().cloned().collect())
+}
+
+#[derive(PartialEq, Eq)]
+enum Side {
+    Lower,
+    Upper,
+    Exact,
+    Other,
+}
+
+fn side(one: &VersionSpecifier) -> Side {
+    match one {
+        one if is_lower(one) => Side::Lower,
+        one if is_upper(one) => Side::Upper,
+        one if matches!(*one.operator(), Operator::Equal | Operator::ExactEqual) => Side::Exact,
+        _ => Side::Other,
+    }
+}
+
+/// Where its bounds begin and end: after name and extras, before a marker, without brackets around them.
+fn bounds(text: &str) -> Option<(usize, usize)> {
+    let end = text.find(';').unwrap_or(text.len());
+    let head = text.get(..end)?;
+    let after_extras = head.find(']').map_or(0, |at| at + 1);
+    let start = after_extras + head.get(after_extras..)?.find(['<', '>', '=', '!', '~'])?;
+    let bounds = head.get(start..)?.trim_end();
+    let bounds = bounds.strip_suffix(')').unwrap_or(bounds).trim_end();
+    Some((start, start + bounds.len()))
+}
+
+/// The name of the package that a requirement names, as indexes spell it.
+pub(super) fn name(text: &str) -> Option<String> {
+    Some(requirement(text).ok()?.name.to_string())
+}

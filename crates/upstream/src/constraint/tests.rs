@@ -1,0 +1,184 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn place<'a>(file: &'a str, at: &'a str, package: &'a str, registry: Registry, style: Style) -> Place<'a> {
+    Place { file: Path::new(file), at, package, registry, style }
+}
+
+const UPPER: Style = Style::ExclusiveUpperNextPatch;
+
+fn read_text(place: &Place<'_>, text: &str) -> Result<String, String> {
+    of_text(place, text).map(|(_, range)| range.to_string()).map_err(|error| error.to_string())
+}
+
+const PYPROJECT: &str = "# ours\n[project]\ndependencies = [\n    'aiohttp',  # first\n    \"Demo_Package[extra] >= 1.2.0,  < 1.2.9 ; python_version > '3'\",\n]\n\n[tool.x]\ndependencies = [\"demo-package<1\"]\n";
+const CARGO: &str = "[dependencies]\n# why\ndemo = { version = \"1.2\", features = [] } # end\nother = '0.1'\nrenamed = { package = \"hidden\", version = \"=2.0.0\" }\nof-all = { workspace = true }\n[dependencies.long]\nversion = \">=1.0.0, <1.2.9\"\n";
+const PACKAGE: &str = "{\r\n\t\"name\": \"ours\", \"dependencies\": {\"@a/b\" : \"^1.2.0\",\n\"c\":\"1.0.0 \"},\n  \"vendored\": { \"c\": \"1.0.0\" }\n}";
+
+#[test]
+fn the_one_requirement_of_a_package_is_found_in_each_file() {
+    use Registry::{Crates, Npm, Pypi};
+    for (file, at, package, registry, style, text, expected) in [
+        ("pyproject.toml", "project.dependencies", "demo-package", Pypi, UPPER, PYPROJECT, ">=1.2.0,<1.2.9"),
+        ("pyproject.toml", "tool.x.dependencies", "demo.package", Pypi, UPPER, PYPROJECT, "<1"),
+        ("Cargo.toml", "dependencies", "demo", Crates, UPPER, CARGO, "1.2"),
+        ("Cargo.toml", "dependencies", "hidden", Crates, UPPER, CARGO, "=2.0.0"),
+        ("Cargo.toml", "dependencies", "long", Crates, UPPER, CARGO, ">=1.0.0, <1.2.9"),
+        ("package.json", "dependencies", "@a/b", Npm, UPPER, PACKAGE, "^1.2.0"),
+        ("package.json", "vendored.c", "c", Npm, Style::VendoredVersion, PACKAGE, "1.0.0"),
+        ("VERSION", "", "c", Npm, Style::VendoredVersion, "\n1.0.0\n", "1.0.0"),
+        ("x.toml", "tool.c", "c", Crates, Style::VendoredVersion, "[tool]\nc = '1.0.0'\n", "1.0.0"),
+    ] {
+        assert_eq!(
+            read_text(&place(file, at, package, registry, style), text).as_deref(),
+            Ok(expected),
+            "{package}"
+        );
+    }
+}
+
+#[test]
+fn what_is_not_there_once_is_told() {
+    use Registry::{Crates, Npm, Pypi};
+    let twice = "{\"dependencies\": {\"c\": \"1\", \"c\": \"2\"}}";
+    let escaped = "{\"dependencies\": {\"c\": \"\\u0031\"}}";
+    for (file, at, package, registry, text, told) in [
+        ("pyproject.toml", "project.dependencies", "absent", Pypi, PYPROJECT, "0 times"),
+        (
+            "pyproject.toml",
+            "project.dependencies",
+            "aiohttp",
+            Pypi,
+            PYPROJECT,
+            "write a lower and an upper bound",
+        ),
+        ("pyproject.toml", "project", "aiohttp", Pypi, PYPROJECT, "0 times"),
+        ("pyproject.toml", "project", "aiohttp", Pypi, "[", "no TOML"),
+        ("Cargo.toml", "dependencies", "of-all", Crates, CARGO, "names no version"),
+        ("Cargo.toml", "dependencies", "absent", Crates, CARGO, "0 times"),
+        ("package.json", "dependencies", "c", Npm, twice, "2 times"),
+        ("package.json", "dependencies", "c", Npm, escaped, "not written plainly"),
+        ("package.json", "dependencies.c", "c", Npm, twice, "0 times"),
+        ("package.json", "dependencies", "c", Npm, "{", "no JSON"),
+        ("package.json", "dependencies", "c", Npm, "{\"dependencies\": {\"c\": {}}}", "no string"),
+        (
+            "package.json",
+            "dependencies",
+            "c",
+            Npm,
+            "{\"dependencies\": {\"c\": \"git+ssh://x\"}}",
+            "no range",
+        ),
+    ] {
+        let error = read_text(&place(file, at, package, registry, UPPER), text).unwrap_err();
+        assert!(error.contains(told), "{package}: {error}");
+    }
+}
+
+#[test]
+fn an_edit_changes_the_bounds_and_nothing_else() {
+    use Registry::{Crates, Npm, Pypi};
+    for (file, at, package, registry, text, range, old, new) in [
+        (
+            "pyproject.toml",
+            "project.dependencies",
+            "demo-package",
+            Pypi,
+            PYPROJECT,
+            ">=1.3.0,<1.3.5",
+            ">= 1.2.0,  < 1.2.9 ;",
+            ">= 1.3.0,  < 1.3.5 ;",
+        ),
+        (
+            "Cargo.toml",
+            "dependencies",
+            "demo",
+            Crates,
+            CARGO,
+            ">=1.2.0, <1.3.5",
+            "\"1.2\"",
+            "\">=1.2.0, <1.3.5\"",
+        ),
+        ("package.json", "dependencies", "@a/b", Npm, PACKAGE, "^2.0.0", "\"^1.2.0\"", "\"^2.0.0\""),
+    ] {
+        let place = place(file, at, package, registry, UPPER);
+        let range = Range::parse(registry, range).unwrap();
+        assert_eq!(edited(&place, text, &range).unwrap(), text.replacen(old, new, 1));
+    }
+    let copy = place("VERSION", "", "c", Npm, Style::VendoredVersion);
+    let range = Range::of_copy(Version::parse(Npm, "2.0.0").unwrap());
+    assert_eq!(edited(&copy, " 1.0.0\n\n", &range).unwrap(), " 2.0.0\n\n");
+}
+
+#[test]
+fn a_requirement_keeps_its_own_manner() {
+    let place = place("pyproject.toml", "d", "botocore", Registry::Pypi, UPPER);
+    for written in [
+        r#""botocore >=1.40.46, <NEW""#,
+        r#""botocore>=1.40.46,<NEW""#,
+        r#"'botocore >= 1.40.46, < NEW'"#,
+        r#""botocore[crt] (>=1.40.46,<NEW) ; python_version > '3.9'""#,
+        r#""""botocore >=1.40.46, <NEW""""#,
+    ] {
+        let [before, after] =
+            ["1.40.50", "1.41.1"].map(|upper| format!("d = [{}]", written.replace("NEW", upper)));
+        let range = Range::parse(Registry::Pypi, ">=1.40.46,<1.41.1").unwrap();
+        assert_eq!(edited(&place, &before, &range).unwrap(), after);
+    }
+}
+
+#[test]
+fn a_bound_that_is_not_there_is_added() {
+    let place = place("pyproject.toml", "d", "demo", Registry::Pypi, UPPER);
+    for (before, range, after) in [
+        ("d = ['demo>=1.0']", ">=1.0,<1.3.5", "d = ['demo>=1.0,<1.3.5']"),
+        ("d = ['demo (>=1.0, !=1.1)']", ">=1.0,<1.3.5,!=1.1", "d = ['demo (>=1.0, !=1.1, <1.3.5)']"),
+        ("d = ['demo<=1.2']", ">=1.0,<1.3.5", "d = ['demo<1.3.5,>=1.0']"),
+    ] {
+        let range = Range::parse(Registry::Pypi, range).unwrap();
+        assert_eq!(edited(&place, before, &range).unwrap(), after);
+    }
+}
+
+proptest! {
+    #[test]
+    fn an_edit_that_is_undone_gives_the_same_bytes(
+        numbers in proptest::array::uniform4(0_u32..200), blanks in proptest::array::uniform5("[ ]{0,2}"),
+        comment in "[ -~]{0,20}", registry in proptest::sample::select(&Registry::ALL[..]),
+    ) {
+        let [a, b, c, d] = numbers;
+        let [one, two, three, four, five] = blanks;
+        let (file, text, ranges) = match registry {
+            Registry::Pypi => (
+                "pyproject.toml",
+                format!("# {comment}\nd = [{one}\"x\",\"demo{two}>={three}1.{a},{four}<{five}2.{b}\"]\n# {comment}"),
+                [format!(">=1.{a},<2.{b}"), format!(">=1.{c},<2.{d}")],
+            ),
+            Registry::Crates => (
+                "Cargo.toml",
+                format!("# {comment}\n[d]\ndemo{one}={two}\"{a}.{b}\"{three}# {comment}"),
+                [format!("{a}.{b}"), format!(">={c}.0.0, <{d}.0.0")],
+            ),
+            Registry::Npm => (
+                "package.json",
+                format!("{{{one}\"d\":{two}{{\"demo\"{three}:{four}\"^{a}.{b}.0\"}}{five}}}"),
+                [format!("^{a}.{b}.0"), format!(">={c}.0.0 <{d}.0.1")],
+            ),
+        };
+        let place = place(file, "d", "demo", registry, UPPER);
+        let [before, after] = ranges.map(|range| Range::parse(registry, &range).unwrap());
+        prop_assert_eq!(of_text(&place, &text).unwrap().1.to_string(), before.to_string());
+        let changed = edited(&place, &text, &after).unwrap();
+        prop_assert_eq!(of_text(&place, &changed).unwrap().1.to_string(), after.to_string());
+        prop_assert_eq!(edited(&place, &changed, &before).unwrap(), text);
+    }
+
+    #[test]
+    fn no_text_breaks_an_edit(text in ".{0,80}", at in "[a-z.]{0,6}") {
+        for (file, registry) in [("a.toml", Registry::Pypi), ("a.toml", Registry::Crates), ("a.json", Registry::Npm)] {
+            let range = Range::parse(registry, "1.0.0").or_else(|_| Range::parse(registry, "==1.0.0")).unwrap();
+            let _ = edited(&place(file, &at, "demo", registry, UPPER), &text, &range);
+        }
+    }
+}

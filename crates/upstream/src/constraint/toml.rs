@@ -1,0 +1,63 @@
+//! Requirements in TOML: a list of Python requirements, as in `pyproject.toml`, or a table of names and ranges, as in
+//! `Cargo.toml`.
+
+use toml_edit::{Document, Item, Value};
+
+use super::{Found, Place, is_requirement, pep508, within_quotes};
+use crate::version::Style;
+
+/// The requirements of the package at the place.
+pub(super) fn find(text: &str, place: &Place<'_>) -> Result<Vec<Found>, String> {
+    let document = Document::parse(text).map_err(|error| error.to_string())?;
+    let mut item = document.as_item();
+    for key in place.at.split('.') {
+        item = item.get(key).unwrap_or(&Item::None);
+    }
+    let values: Vec<&Value> = if place.style == Style::VendoredVersion {
+        item.as_value().into_iter().collect()
+    } else if is_requirement(place) {
+        let all = item.as_array().into_iter().flatten();
+        let names = |value: &&Value| {
+            let name = value.as_str().and_then(pep508::name);
+            name.is_some_and(|name| name == spelled(place.package))
+        };
+        all.filter(names).collect()
+    } else {
+        crates(item, place.package)?
+    };
+    let found = values.into_iter().map(|value| {
+        let shown = value.to_string().trim().to_owned();
+        let content = value.as_str().ok_or_else(|| format!("{shown} is no string"))?;
+        let span = value.span().and_then(|span| within_quotes(text, span, content));
+        let span = span.ok_or_else(|| format!("{shown} is not written plainly"))?;
+        Ok(Found { span, text: content.to_owned() })
+    });
+    found.collect()
+}
+
+/// A Python package's name as requirements are compared by (PEP 503).
+fn spelled(package: &str) -> String {
+    package
+        .split(['-', '_', '.'])
+        .filter(|word| !word.is_empty())
+        .collect::<Vec<_>>()
+        .join("-")
+        .to_ascii_lowercase()
+}
+
+/// The ranges of a crate, under its name or another (`name = { package = "crate" }`).
+fn crates<'a>(table: &'a Item, package: &str) -> Result<Vec<&'a Value>, String> {
+    let mut found = Vec::new();
+    for (name, item) in table.as_table_like().into_iter().flat_map(toml_edit::TableLike::iter) {
+        let of = item.get("package").and_then(Item::as_str).unwrap_or(name);
+        if of != package {
+            continue;
+        }
+        let range = if item.as_str().is_some() { Some(item) } else { item.get("version") };
+        let range = range.and_then(Item::as_value).ok_or_else(|| {
+            format!("`{name}` names no version: if the workspace does, let `constraint.file` and `constraint.path` name that")
+        })?;
+        found.push(range);
+    }
+    Ok(found)
+}

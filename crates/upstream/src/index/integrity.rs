@@ -1,0 +1,72 @@
+//! What an archive must be: a digest by a function that nobody can forge for. Weaker ones count as none.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest as _, Sha256, Sha512};
+
+const SHA256_BYTES: usize = 32;
+const SHA512_BYTES: usize = 64;
+
+/// A digest of an archive.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Integrity {
+    /// SHA-256: PyPI and crates.io.
+    Sha256([u8; SHA256_BYTES]),
+    /// SHA-512: npm.
+    Sha512([u8; SHA512_BYTES]),
+}
+
+impl Integrity {
+    /// SHA-256, in hexadecimal digits.
+    pub fn of_sha256(digits: &str) -> Option<Self> {
+        hex::decode(digits).ok()?.try_into().ok().map(Self::Sha256)
+    }
+
+    /// Subresource Integrity, as npm writes it: `sha512-…`, several with blanks between them.
+    pub fn of_sri(text: &str) -> Option<Self> {
+        let decoded = |prefix: &str| {
+            let digest = text.split_whitespace().find_map(|one| one.strip_prefix(prefix))?;
+            STANDARD.decode(digest.split('?').next()?).ok()
+        };
+        let sha512 = decoded("sha512-").and_then(|bytes| bytes.try_into().ok()).map(Self::Sha512);
+        sha512.or_else(|| decoded("sha256-").and_then(|bytes| bytes.try_into().ok()).map(Self::Sha256))
+    }
+
+    /// Its name in a folder of archives.
+    pub(crate) fn file_name(&self) -> String {
+        match self {
+            Self::Sha256(digest) => hex::encode(digest),
+            Self::Sha512(digest) => format!("sha512-{}", hex::encode(digest)),
+        }
+    }
+
+    /// Begins to make the same digest of what is downloaded.
+    pub(crate) fn hasher(&self) -> Hasher {
+        match self {
+            Self::Sha256(_) => Hasher::Sha256(Sha256::new()),
+            Self::Sha512(_) => Hasher::Sha512(Box::new(Sha512::new())),
+        }
+    }
+}
+
+/// A digest in the making.
+pub(crate) enum Hasher {
+    Sha256(Sha256),
+    Sha512(Box<Sha512>),
+}
+
+impl Hasher {
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Sha256(hash) => hash.update(bytes),
+            Self::Sha512(hash) => hash.update(bytes),
+        }
+    }
+
+    pub(crate) fn finish(self) -> Integrity {
+        match self {
+            Self::Sha256(hash) => Integrity::Sha256(hash.finalize().into()),
+            Self::Sha512(hash) => Integrity::Sha512(hash.finalize().into()),
+        }
+    }
+}

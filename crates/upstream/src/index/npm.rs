@@ -1,0 +1,75 @@
+//! npm's registry: one document a package, whose versions name their archive and its digest. The short form of the
+//! document leaves out when versions were published, so the whole one is asked for.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::Value;
+use truing_reader::sources::Format;
+
+use super::{Archive, Index, IndexError, Integrity, Release};
+use crate::version::{Registry, Version};
+
+#[derive(Deserialize)]
+struct Document {
+    versions: BTreeMap<String, Listed>,
+    #[serde(default)]
+    time: BTreeMap<String, Value>,
+}
+
+#[derive(Deserialize)]
+struct Listed {
+    dist: Dist,
+    /// A text, or `false`.
+    #[serde(default)]
+    deprecated: Value,
+}
+
+#[derive(Deserialize)]
+struct Dist {
+    tarball: String,
+    integrity: Option<String>,
+}
+
+pub(super) async fn releases(index: &Index, package: &str) -> Result<BTreeMap<Version, Release>, IndexError> {
+    let path = path_of(package).ok_or_else(|| IndexError::Name(package.to_owned()))?;
+    let page = index.page(&path, package, "application/json").await?;
+    let document: Document = serde_json::from_slice(&page.body).map_err(|error| page.rubbish(error))?;
+    let Document { versions, time } = document;
+    let release = |(text, listed): (String, Listed)| {
+        let version = Version::parse(Registry::Npm, &text).ok()?;
+        let url = page.base.join(&listed.dist.tarball).ok()?;
+        let archive = Archive {
+            name: format!("{package} {text}"),
+            url,
+            integrity: listed.dist.integrity.as_deref().and_then(Integrity::of_sri),
+            format: Format::TarGz,
+        };
+        let is_yanked = !matches!(listed.deprecated, Value::Null | Value::Bool(false))
+            && listed.deprecated.as_str() != Some("");
+        let published = time.get(&text).and_then(Value::as_str).and_then(|time| time.parse().ok());
+        Some((version.clone(), Release { version, archive, is_yanked, published }))
+    };
+    let releases: BTreeMap<_, _> = versions.into_iter().filter_map(release).collect();
+    if releases.is_empty() { Err(page.rubbish("it lists no version")) } else { Ok(releases) }
+}
+
+/// `name`, or `@scope/name` with its slash written out.
+fn path_of(package: &str) -> Option<String> {
+    let is_word = |word: &str| {
+        !word.is_empty()
+            && !word.starts_with('.')
+            && word
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~'))
+    };
+    let (scope, name) = match package.strip_prefix('@') {
+        Some(scoped) => scoped.split_once('/').map(|(scope, name)| (Some(scope), name))?,
+        None => (None, package),
+    };
+    let is_name = package.len() <= MAX_NAME && scope.is_none_or(is_word) && is_word(name);
+    is_name.then(|| scope.map_or(name.to_owned(), |scope| format!("@{scope}%2f{name}")))
+}
+
+/// npm's own limit for a name, in bytes.
+const MAX_NAME: usize = 214;

@@ -1,0 +1,66 @@
+//! A Python package index (the simple repository API, PEP 503, 592, 629, 691 and 700).
+
+use std::collections::BTreeMap;
+
+use truing_reader::sources::Format;
+
+use super::page::{self, Listed};
+use super::{Archive, Index, IndexError, Page, Release};
+use crate::version::{Registry, Version};
+
+const ACCEPTED: &str =
+    "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1";
+
+pub(super) async fn releases(index: &Index, package: &str) -> Result<BTreeMap<Version, Release>, IndexError> {
+    let normal = normalised(package).ok_or_else(|| IndexError::Name(package.to_owned()))?;
+    let page = index.page(&format!("{normal}/"), package, ACCEPTED).await?;
+    let listed = if page.is_json { page::of_json(&page.body) } else { Ok(page::of_html(&page.body)) };
+    let listed = listed.map_err(|why| page.rubbish(why))?;
+    if listed.is_empty() {
+        return Err(page.rubbish("it lists no file"));
+    }
+    Ok(best(&normal, &page, listed))
+}
+
+/// A package's name as an index spells it (PEP 503).
+fn normalised(package: &str) -> Option<String> {
+    let is_name = !package.is_empty()
+        && package.len() <= 200
+        && package.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
+        && package.starts_with(|letter: char| letter.is_ascii_alphanumeric());
+    let words: Vec<_> = package.split(['-', '_', '.']).filter(|word| !word.is_empty()).collect();
+    is_name.then(|| words.join("-").to_ascii_lowercase())
+}
+
+/// One release a version, with the archive that says most with least: a wheel for every machine, another wheel, a source
+/// archive.
+fn best(package: &str, page: &Page, listed: Vec<Listed>) -> BTreeMap<Version, Release> {
+    let mut best: BTreeMap<Version, (u8, Release)> = BTreeMap::new();
+    for file in listed {
+        let Some((version, format, rank)) = version_in(package, &file.name) else { continue };
+        let Ok(url) = page.base.join(&file.url) else { continue };
+        let Listed { name, integrity, is_yanked, published, .. } = file;
+        let archive = Archive { name, url, integrity, format };
+        let release = Release { version: version.clone(), archive, is_yanked, published };
+        match best.get_mut(&version) {
+            Some(known) if known.0 >= rank => {}
+            Some(known) => *known = (rank, release),
+            None => drop(best.insert(version, (rank, release))),
+        }
+    }
+    best.into_iter().map(|(version, (_, release))| (version, release)).collect()
+}
+
+/// Of a file's name: which version it is, how it is packed, and how well it serves.
+fn version_in(package: &str, name: &str) -> Option<(Version, Format, u8)> {
+    let is_ours = |written: &str| normalised(written).is_some_and(|written| written == package);
+    if let Some(stem) = name.strip_suffix(".whl") {
+        let mut parts = stem.split('-');
+        let (written, version) = (parts.next()?, parts.next()?);
+        let rank = if stem.ends_with("-none-any") { 3 } else { 2 };
+        return is_ours(written)
+            .then(|| Some((Version::parse(Registry::Pypi, version).ok()?, Format::Wheel, rank)))?;
+    }
+    let (written, version) = name.strip_suffix(".tar.gz")?.rsplit_once('-')?;
+    is_ours(written).then(|| Some((Version::parse(Registry::Pypi, version).ok()?, Format::TarGz, 1)))?
+}

@@ -1,0 +1,93 @@
+//! Cargo's sparse index: one file a crate with a line a version, and a `config.json` that tells where archives are.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use truing_reader::sources::Format;
+use url::Url;
+
+use super::{Archive, Index, IndexError, Integrity, Release};
+use crate::version::{Registry, Version};
+
+/// The index's own settings.
+#[derive(Deserialize)]
+struct Settings {
+    /// Where archives are: with the names of [`MARKERS`] in braces, or a folder.
+    dl: String,
+}
+
+/// What may stand in braces in an address; without any of them it is a folder.
+const MARKERS: [&str; 5] = ["{crate}", "{version}", "{prefix}", "{lowerprefix}", "{sha256-checksum}"];
+
+#[derive(Deserialize)]
+struct Line {
+    name: String,
+    vers: String,
+    cksum: String,
+    #[serde(default)]
+    yanked: bool,
+    #[serde(default)]
+    pubtime: Option<Timestamp>,
+}
+
+pub(super) async fn releases(index: &Index, package: &str) -> Result<BTreeMap<Version, Release>, IndexError> {
+    let folder = prefix(package).ok_or_else(|| IndexError::Name(package.to_owned()))?;
+    let settings = index.page("config.json", package, "application/json").await?;
+    let Settings { dl } = serde_json::from_slice(&settings.body).map_err(|error| settings.rubbish(error))?;
+    let path = format!("{folder}/{package}").to_ascii_lowercase();
+    let page = index.page(&path, package, "text/plain").await?;
+    let mut releases = BTreeMap::new();
+    for line in page.body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+        let line: Line = serde_json::from_slice(line).map_err(|error| page.rubbish(error))?;
+        // Names are told apart by more than their case alone nowhere.
+        if !line.name.eq_ignore_ascii_case(package) {
+            return Err(page.rubbish(format!("it tells of `{}`", line.name)));
+        }
+        let Ok(version) = Version::parse(Registry::Crates, &line.vers) else { continue };
+        let Some(url) = address(&dl, &folder, &line) else {
+            return Err(settings.rubbish("`dl` is no address"));
+        };
+        let archive = Archive {
+            name: format!("{}-{}.crate", line.name, line.vers),
+            url,
+            integrity: Integrity::of_sha256(&line.cksum),
+            format: Format::TarGz,
+        };
+        let release =
+            Release { version: version.clone(), archive, is_yanked: line.yanked, published: line.pubtime };
+        releases.insert(version, release);
+    }
+    if releases.is_empty() { Err(page.rubbish("it lists no version")) } else { Ok(releases) }
+}
+
+/// The folder of a crate's file: `1`, `2`, `3/a`, or `ab/cd`.
+fn prefix(package: &str) -> Option<String> {
+    let is_name = package.len() <= MAX_NAME
+        && package.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+    match package.len() {
+        _ if !is_name => None,
+        0 => None,
+        1 => Some("1".to_owned()),
+        2 => Some("2".to_owned()),
+        3 => Some(format!("3/{}", package.get(..1)?)),
+        _ => Some(format!("{}/{}", package.get(..2)?, package.get(2..4)?)),
+    }
+}
+
+/// crates.io's own limit for a name, in bytes.
+const MAX_NAME: usize = 64;
+
+/// Where an archive is.
+fn address(dl: &str, folder: &str, line: &Line) -> Option<Url> {
+    let address = if MARKERS.iter().any(|marker| dl.contains(marker)) {
+        dl.replace("{crate}", &line.name)
+            .replace("{version}", &line.vers)
+            .replace("{prefix}", folder)
+            .replace("{lowerprefix}", &folder.to_ascii_lowercase())
+            .replace("{sha256-checksum}", &line.cksum)
+    } else {
+        format!("{dl}/{}/{}/download", line.name, line.vers)
+    };
+    Url::parse(&address).ok()
+}

@@ -1,0 +1,349 @@
+//! The index that the package managers of this user take: where machines reach a mirror only, they are told of it
+//! already, and nobody has to say it twice. Read are the variables and the user's own files, by their documented names;
+//! files of a project are not, because whoever may change a project could then choose where it is fetched from.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use truing_core::secret::Secret;
+
+use crate::version::Registry;
+
+/// The longest file of settings, in bytes.
+const MAX_FILE: u64 = 1 << 20;
+/// Variables that name an index of Python packages; the first that is set counts.
+const PYTHON: [&str; 3] = ["UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL"];
+const NPM: [&str; 2] = ["npm_config_registry", "NPM_CONFIG_REGISTRY"];
+/// How often a source of crates may be replaced by another.
+const MAX_REPLACED: usize = 10;
+
+/// An index, as it is configured.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Own {
+    /// Its address, which may hold a login.
+    pub address: String,
+    /// What it wants to be shown.
+    pub token: Option<Secret>,
+    /// Which variable or file names it; none: it is everybody's.
+    pub named_by: Option<String>,
+}
+
+/// Why the settings cannot be followed.
+#[derive(Debug, thiserror::Error)]
+pub enum OwnError {
+    /// A file.
+    #[error("{path} cannot be read: {why}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        why: String,
+    },
+    /// A source of crates.
+    #[error("{path} replaces crates.io by `{source_name}`, which is no sparse index of its own")]
+    Source {
+        /// The file, or variable.
+        path: String,
+        /// The source.
+        source_name: String,
+    },
+}
+
+/// The user's settings: variables, and a home for files.
+pub struct User<'a> {
+    /// A variable's value.
+    pub variable: &'a dyn Fn(&str) -> Option<String>,
+    /// The user's own folder.
+    pub home: Option<&'a Path>,
+}
+
+impl User<'_> {
+    fn set(&self, name: &str) -> Option<String> {
+        (self.variable)(name).filter(|value| !value.is_empty())
+    }
+
+    fn below_home(&self, path: &str) -> Option<PathBuf> {
+        self.home.map(|home| home.join(path))
+    }
+
+    /// The index that serves a package.
+    ///
+    /// # Errors
+    /// [`OwnError`]
+    pub fn index(&self, registry: Registry, package: &str) -> Result<Own, OwnError> {
+        let found = match registry {
+            Registry::Pypi => self.python()?,
+            Registry::Npm => self.npm(package)?,
+            Registry::Crates => self.crates()?,
+        };
+        let default = match registry {
+            Registry::Pypi => "https://pypi.org/simple/",
+            Registry::Npm => "https://registry.npmjs.org/",
+            Registry::Crates => "https://index.crates.io/",
+        };
+        Ok(found.unwrap_or_else(|| Own { address: default.to_owned(), token: None, named_by: None }))
+    }
+
+    fn python(&self) -> Result<Option<Own>, OwnError> {
+        let plain =
+            |address: String, named_by: String| Own { address, token: None, named_by: Some(named_by) };
+        for name in PYTHON {
+            if let Some(address) = self.set(name) {
+                return Ok(Some(plain(address, name.to_owned())));
+            }
+        }
+        let config = self.set("XDG_CONFIG_HOME").map(PathBuf::from).or_else(|| self.below_home(".config"));
+        let files = [
+            self.set("PIP_CONFIG_FILE").map(PathBuf::from),
+            config.map(|folder| folder.join("pip/pip.conf")),
+            self.below_home(".pip/pip.conf"),
+            Some(PathBuf::from("/etc/pip.conf")),
+        ];
+        for path in files.into_iter().flatten() {
+            if let Some(text) = content(&path)?
+                && let Some(address) = entries(&text).remove("global.index-url")
+            {
+                return Ok(Some(plain(address, path.display().to_string())));
+            }
+        }
+        Ok(None)
+    }
+
+    fn npm(&self, package: &str) -> Result<Option<Own>, OwnError> {
+        let path = self.set("NPM_CONFIG_USERCONFIG").map(PathBuf::from).or_else(|| self.below_home(".npmrc"));
+        let text = path.as_deref().map(content).transpose()?.flatten().unwrap_or_default();
+        let mut entries = entries(&text);
+        for value in entries.values_mut() {
+            *value = self.with_variables(value);
+        }
+        let scope = package.split_once('/').map(|(scope, _)| scope).filter(|scope| scope.starts_with('@'));
+        let of_scope = scope.and_then(|scope| entries.get(&format!("{scope}:registry")));
+        let variable = NPM.into_iter().find_map(|name| Some((self.set(name)?, name.to_owned())));
+        let file = || path.as_ref().map_or(String::new(), |path| path.display().to_string());
+        let named = of_scope
+            .map(|address| (address.clone(), file()))
+            .or(variable)
+            .or_else(|| entries.get("registry").map(|address| (address.clone(), file())));
+        let Some((address, named_by)) = named else { return Ok(None) };
+        // `//HOST/PATH/:_authToken`: the longest that the address begins with.
+        let place = address.split_once(':').map_or("", |(_, place)| place);
+        let tokens =
+            entries.iter().filter_map(|(key, token)| Some((key.strip_suffix(":_authToken")?, token)));
+        let token = tokens.filter(|(key, _)| begins_at(place, key)).max_by_key(|(key, _)| key.len());
+        let token = token.map(|(_, token)| Secret::new(token.as_str()));
+        Ok(Some(Own { address, token, named_by: Some(named_by) }))
+    }
+
+    /// `${NAME}` in npm's settings.
+    fn with_variables(&self, value: &str) -> String {
+        let mut text = String::new();
+        let mut rest = value;
+        while let Some((before, after)) = rest.split_once("${") {
+            let Some((name, after)) = after.split_once('}') else { break };
+            text.push_str(before);
+            text.push_str(&self.set(name).unwrap_or_default());
+            rest = after;
+        }
+        text + rest
+    }
+
+    fn crates(&self) -> Result<Option<Own>, OwnError> {
+        let home = self.set("CARGO_HOME").map(PathBuf::from).or_else(|| self.below_home(".cargo"));
+        let path = home.map(|home| home.join("config.toml"));
+        let text = path.as_deref().map(content).transpose()?.flatten().unwrap_or_default();
+        let wrong = |why: String| OwnError::File { path: path.clone().unwrap_or_default(), why };
+        let config: CargoConfig = toml_edit::de::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+        let named_by = path.as_ref().map_or(String::new(), |path| path.display().to_string());
+        let mut name = "crates-io".to_owned();
+        for _ in 0..MAX_REPLACED {
+            let of_source = |key: &str| self.set(&format!("CARGO_SOURCE_{}_{key}", as_variable(&name)));
+            let source = config.source.get(&name);
+            let next = of_source("REPLACE_WITH").or_else(|| source.and_then(|one| one.replace_with.clone()));
+            if let Some(next) = next {
+                name = next;
+                continue;
+            }
+            if name == "crates-io" {
+                return Ok(None);
+            }
+            let registry = || self.set(&format!("CARGO_REGISTRIES_{}_INDEX", as_variable(&name)));
+            let index = of_source("REGISTRY")
+                .or_else(|| source.and_then(|one| one.registry.clone()))
+                .or_else(registry)
+                .or_else(|| config.registries.get(&name).and_then(|one| one.index.clone()));
+            let address = index.as_deref().and_then(|index| index.strip_prefix("sparse+"));
+            return match address {
+                Some(address) => {
+                    Ok(Some(Own { address: address.to_owned(), token: None, named_by: Some(named_by) }))
+                }
+                None => Err(OwnError::Source { path: named_by, source_name: name }),
+            };
+        }
+        Err(OwnError::Source { path: named_by, source_name: name })
+    }
+}
+
+/// What is read of Cargo's settings.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct CargoConfig {
+    source: BTreeMap<String, Source>,
+    registries: BTreeMap<String, OneRegistry>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+struct Source {
+    replace_with: Option<String>,
+    registry: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct OneRegistry {
+    index: Option<String>,
+}
+
+/// A name as Cargo's variables spell it.
+fn as_variable(name: &str) -> String {
+    name.to_ascii_uppercase().replace(['-', '.'], "_")
+}
+
+/// Does an address begin with this key, at a border?
+fn begins_at(place: &str, key: &str) -> bool {
+    let key = key.trim_end_matches('/');
+    place.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// A file's text; none if it is not there.
+fn content(path: &Path) -> Result<Option<String>, OwnError> {
+    let wrong = |why: String| OwnError::File { path: path.to_owned(), why };
+    match std::fs::metadata(path) {
+        Ok(found) if found.len() > MAX_FILE => {
+            Err(wrong(format!("it is longer than {} MiB", MAX_FILE >> 20)))
+        }
+        Ok(_) => std::fs::read_to_string(path).map(Some).map_err(|error| wrong(error.to_string())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(wrong(error.to_string())),
+    }
+}
+
+/// `key = value`, as pip and npm write their settings; within a section as `section.key`.
+fn entries(text: &str) -> BTreeMap<String, String> {
+    let (mut section, mut entries) = (String::new(), BTreeMap::new());
+    for line in text.lines().map(str::trim).filter(|line| !line.starts_with(['#', ';'])) {
+        if let Some(name) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
+            section = format!("{}.", name.trim());
+        } else if let Some((key, value)) = line.split_once('=') {
+            let value = value.trim().trim_matches('"');
+            entries.insert(format!("{section}{}", key.trim()), value.to_owned());
+        }
+    }
+    entries
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is found with these variables and files in a home.
+    fn own(
+        registry: Registry,
+        package: &str,
+        variables: &[(&str, &str)],
+        files: &[(&str, &str)],
+    ) -> Result<Own, OwnError> {
+        let home = tempfile::tempdir().unwrap();
+        for (name, content) in files {
+            let path = home.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, content).unwrap();
+        }
+        let variable = |name: &str| {
+            let found = variables.iter().find(|(known, _)| *known == name);
+            found.map(|(_, value)| (*value).to_owned())
+        };
+        User { variable: &variable, home: Some(home.path()) }.index(registry, package)
+    }
+
+    const NPMRC: &str = "registry=https://npm.example/all/\n@ours:registry = https://npm.example/ours/\n; why\n\
+        //npm.example/:_authToken=one\n//npm.example/ours/:_authToken=${TOKEN}\n//npm.example/ourselves/:_authToken=no\n";
+
+    #[test]
+    fn the_index_is_the_one_that_the_package_manager_takes() {
+        let cargo = format!(
+            "[source.crates-io]\nreplace{}\n[registries.mirror]\nindex = \"sparse+{}\"\n",
+            "-with = \"mirror\"", "https://crates.example/"
+        );
+        use Registry::{Crates, Npm, Pypi};
+        for (registry, package, variables, files, address, token) in [
+            (
+                Pypi,
+                "a",
+                &[][..],
+                &[(".config/pip/pip.conf", "[global]\nindex-url = https://pip.example/simple\n")][..],
+                "https://pip.example/simple",
+                None,
+            ),
+            (
+                Pypi,
+                "a",
+                &[("UV_INDEX_URL", ""), ("PIP_INDEX_URL", "https://two.example")],
+                &[(".pip/pip.conf", "[global]\nindex-url=x")],
+                "https://two.example",
+                None,
+            ),
+            (Npm, "a", &[], &[], "https://registry.npmjs.org/", None),
+            (Npm, "a", &[], &[(".npmrc", NPMRC)], "https://npm.example/all/", Some("one")),
+            (
+                Npm,
+                "@ours/a",
+                &[("TOKEN", "two")],
+                &[(".npmrc", NPMRC)],
+                "https://npm.example/ours/",
+                Some("two"),
+            ),
+            (
+                Npm,
+                "a",
+                &[("npm_config_registry", "https://three.example/")],
+                &[(".npmrc", NPMRC)],
+                "https://three.example/",
+                None,
+            ),
+            (Crates, "a", &[], &[], "https://index.crates.io/", None),
+            (Crates, "a", &[], &[(".cargo/config.toml", cargo.as_str())], "https://crates.example/", None),
+            (
+                Crates,
+                "a",
+                &[
+                    ("CARGO_SOURCE_CRATES_IO_REPLACE_WITH", "my-own"),
+                    ("CARGO_REGISTRIES_MY_OWN_INDEX", "sparse\u{2b}https://own.example/"),
+                ],
+                &[],
+                "https://own.example/",
+                None,
+            ),
+        ] {
+            let own = own(registry, package, variables, files).unwrap();
+            let is = (own.address.as_str(), own.token.as_ref().map(Secret::expose));
+            assert_eq!(is, (address, token), "{registry:?} {variables:?} {files:?}");
+        }
+    }
+
+    #[test]
+    fn a_source_that_is_no_sparse_index_is_not_passed_over() {
+        let replaced = |by: &str| format!("[source.crates-io]\nreplace{} = \"{by}\"\n", "-with");
+        for config in [
+            replaced("folder") + "[source.folder]\ndirectory = \"vendor\"\n",
+            replaced("git") + "[source.git]\nregistry = \"https://git.example/index\"\n",
+            replaced("crates-io"),
+        ] {
+            let error = own(Registry::Crates, "a", &[], &[(".cargo/config.toml", &config)]).unwrap_err();
+            assert!(error.to_string().contains("no sparse index"), "{error}");
+        }
+        let error = own(Registry::Crates, "a", &[], &[(".cargo/config.toml", "[")]).unwrap_err();
+        assert!(matches!(error, OwnError::File { .. }), "{error}");
+    }
+}

@@ -1,0 +1,426 @@
+//! Versions and ranges of them, as each registry orders and writes them: PEP 440 on the Python Package Index, npm's and
+//! Cargo's dialects of semantic versions. Nothing is compared across registries.
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::str::FromStr as _;
+
+use pep440_rs::{Operator, VersionSpecifier, VersionSpecifiers};
+use serde::{Deserialize, Serialize};
+
+/// Where a package is published.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Registry {
+    /// The Python Package Index, or another index of its form.
+    Pypi,
+    /// npm's registry.
+    Npm,
+    /// crates.io, or another sparse index.
+    Crates,
+}
+
+/// What a range becomes for a new release.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Style {
+    /// It ends before the patch after the release.
+    ExclusiveUpperNextPatch,
+    /// The release alone.
+    Exact,
+    /// The release, and later ones that promise to be compatible.
+    Caret,
+    /// No range: the version of which the project holds a copy.
+    VendoredVersion,
+}
+
+/// A version.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Version {
+    /// Of a Python package.
+    Pypi(pep440_rs::Version),
+    /// Of an npm package.
+    Npm(nodejs_semver::Version),
+    /// Of a crate.
+    Crates(semver::Version),
+}
+
+/// A range of versions, and how it is written.
+#[derive(Clone, Debug)]
+pub struct Range {
+    text: String,
+    admits: Admits,
+}
+
+#[derive(Clone, Debug)]
+enum Admits {
+    Pypi(VersionSpecifiers),
+    Npm(nodejs_semver::Range),
+    Crates(semver::VersionReq),
+    /// This version alone.
+    Copy(Version),
+}
+
+/// Why a text is no version or range.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("`{text}` is no {what} as {} writes it: {why}", registry.name())]
+pub struct VersionError {
+    /// As it was given.
+    text: String,
+    /// A version, or a range.
+    what: &'static str,
+    registry: Registry,
+    /// The parser's words.
+    why: String,
+}
+
+impl Registry {
+    /// Every one.
+    pub const ALL: [Self; 3] = [Self::Pypi, Self::Npm, Self::Crates];
+
+    /// Its name in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pypi => "pypi",
+            Self::Npm => "npm",
+            Self::Crates => "crates",
+        }
+    }
+
+    /// What people call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pypi => "PyPI",
+            Self::Npm => "npm",
+            Self::Crates => "crates.io",
+        }
+    }
+}
+
+impl Style {
+    /// Every one.
+    pub const ALL: [Self; 4] =
+        [Self::ExclusiveUpperNextPatch, Self::Exact, Self::Caret, Self::VendoredVersion];
+
+    /// Its name in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ExclusiveUpperNextPatch => "exclusive-upper-next-patch",
+            Self::Exact => "exact",
+            Self::Caret => "caret",
+            Self::VendoredVersion => "vendored-version",
+        }
+    }
+}
+
+impl Version {
+    /// A version of a registry.
+    ///
+    /// # Errors
+    /// [`VersionError`]
+    pub fn parse(registry: Registry, text: &str) -> Result<Self, VersionError> {
+        let wrong = |why: String| VersionError { text: text.to_owned(), what: "version", registry, why };
+        match registry {
+            Registry::Pypi => text.parse().map(Self::Pypi).map_err(|error| wrong(told(&error))),
+            Registry::Npm => text.parse().map(Self::Npm).map_err(|error| wrong(told(&error))),
+            Registry::Crates => text.parse().map(Self::Crates).map_err(|error| wrong(told(&error))),
+        }
+    }
+
+    /// Is it one that comes before a release?
+    pub fn is_prerelease(&self) -> bool {
+        match self {
+            Self::Pypi(version) => version.any_prerelease(),
+            Self::Npm(version) => version.is_prerelease(),
+            Self::Crates(version) => !version.pre.is_empty(),
+        }
+    }
+
+    /// May a step between the two break what it likes, by their numbers? In semantic versions the first number that is
+    /// not 0 says so; Python's versions promise less, and the first number is what projects read.
+    pub fn is_major_step(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Pypi(one), Self::Pypi(two)) => one.release().first() != two.release().first(),
+            (Self::Npm(one), Self::Npm(two)) => {
+                let numbers =
+                    |version: &nodejs_semver::Version| [version.major(), version.minor(), version.patch()];
+                promised(numbers(one)) != promised(numbers(two))
+            }
+            (Self::Crates(one), Self::Crates(two)) => {
+                let numbers = |version: &semver::Version| [version.major, version.minor, version.patch];
+                promised(numbers(one)) != promised(numbers(two))
+            }
+            (Self::Pypi(_) | Self::Npm(_) | Self::Crates(_), _) => true,
+        }
+    }
+
+    /// The next patch: `1.3.4` gives `1.3.5`. None beyond what numbers hold.
+    fn next_patch(&self) -> Option<Self> {
+        match self {
+            Self::Pypi(version) => {
+                let mut release = version.release().to_vec();
+                let last = release.last_mut()?;
+                *last = last.checked_add(1)?;
+                Some(Self::Pypi(pep440_rs::Version::new(release).with_epoch(version.epoch())))
+            }
+            Self::Npm(version) => {
+                let patch = version.patch().checked_add(1)?;
+                Self::parse(Registry::Npm, &format!("{}.{}.{patch}", version.major(), version.minor())).ok()
+            }
+            Self::Crates(version) => {
+                let patch = version.patch.checked_add(1)?;
+                Some(Self::Crates(semver::Version::new(version.major, version.minor, patch)))
+            }
+        }
+    }
+
+    fn registry(&self) -> Registry {
+        match self {
+            Self::Pypi(_) => Registry::Pypi,
+            Self::Npm(_) => Registry::Npm,
+            Self::Crates(_) => Registry::Crates,
+        }
+    }
+}
+
+/// The numbers up to the first that is not 0: versions that share them promise to be compatible.
+fn promised(numbers: [u64; 3]) -> Vec<u64> {
+    let count = numbers.iter().position(|number| *number != 0).map_or(numbers.len(), |at| at + 1);
+    numbers.into_iter().take(count).collect()
+}
+
+/// One line of an error's words.
+fn told(error: &impl fmt::Display) -> String {
+    error.to_string().lines().next().unwrap_or_default().to_owned()
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pypi(version) => version.fmt(f),
+            Self::Npm(version) => version.fmt(f),
+            Self::Crates(version) => version.fmt(f),
+        }
+    }
+}
+
+impl Range {
+    /// A range as a project writes it for a registry.
+    ///
+    /// # Errors
+    /// [`VersionError`]
+    pub fn parse(registry: Registry, text: &str) -> Result<Self, VersionError> {
+        let wrong = |why: String| VersionError { text: text.to_owned(), what: "range", registry, why };
+        let admits = match registry {
+            Registry::Pypi => {
+                let range = VersionSpecifiers::from_str(text).map_err(|error| wrong(told(&error)))?;
+                return Ok(Self::of_specifiers(range));
+            }
+            Registry::Npm => {
+                nodejs_semver::Range::parse(text).map(Admits::Npm).map_err(|error| wrong(told(&error)))
+            }
+            Registry::Crates => {
+                semver::VersionReq::parse(text).map(Admits::Crates).map_err(|error| wrong(told(&error)))
+            }
+        };
+        Ok(Self { text: text.to_owned(), admits: admits? })
+    }
+
+    /// A range of a Python project.
+    pub(crate) fn of_specifiers(range: VersionSpecifiers) -> Self {
+        let text = range.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+        Self { text, admits: Admits::Pypi(range) }
+    }
+
+    /// The version that a project holds a copy of.
+    pub fn of_copy(version: Version) -> Self {
+        Self { text: version.to_string(), admits: Admits::Copy(version) }
+    }
+
+    /// Is a version in it?
+    pub fn contains(&self, version: &Version) -> bool {
+        match (&self.admits, version) {
+            (Admits::Pypi(range), Version::Pypi(version)) => range.contains(version),
+            (Admits::Npm(range), Version::Npm(version)) => range.satisfies(version),
+            (Admits::Crates(range), Version::Crates(version)) => range.matches(version),
+            (Admits::Copy(copy), version) => copy.cmp(version) == Ordering::Equal,
+            (Admits::Pypi(_) | Admits::Npm(_) | Admits::Crates(_), _) => false,
+        }
+    }
+
+    /// What it becomes, so that it holds a release; `floor` or else its lower bound stays, where the style has one. None
+    /// if it has no lower bound that could stay.
+    pub fn following(&self, style: Style, release: &Version, floor: Option<&Version>) -> Option<Self> {
+        let registry = release.registry();
+        let parse = |text: String| Self::parse(registry, &text).ok();
+        match style {
+            Style::VendoredVersion => Some(Self::of_copy(release.clone())),
+            Style::Exact => match registry {
+                Registry::Pypi => parse(format!("=={release}")),
+                Registry::Npm => parse(release.to_string()),
+                Registry::Crates => parse(format!("={release}")),
+            },
+            Style::Caret => match release {
+                Version::Pypi(version) => {
+                    let numbers: Vec<u64> = version.release().iter().copied().chain([0; 3]).take(3).collect();
+                    let mut next = promised([*numbers.first()?, *numbers.get(1)?, *numbers.get(2)?]);
+                    let last = next.last_mut()?;
+                    *last = last.checked_add(1)?;
+                    let next: Vec<String> = next.iter().map(ToString::to_string).collect();
+                    parse(format!(">={release},<{}", next.join(".")))
+                }
+                Version::Npm(_) => parse(format!("^{release}")),
+                // A requirement without a sign is one with a caret, and the usual form.
+                Version::Crates(_) => parse(release.to_string()),
+            },
+            Style::ExclusiveUpperNextPatch => {
+                let upper = release.next_patch()?;
+                match &self.admits {
+                    Admits::Pypi(range) => {
+                        let rest = range.iter().filter(|one| !is_lower(one) && !is_upper(one)).cloned();
+                        let lower = match floor {
+                            Some(Version::Pypi(floor)) => {
+                                VersionSpecifier::from_version(Operator::GreaterThanEqual, floor.clone())
+                                    .ok()?
+                            }
+                            Some(Version::Npm(_) | Version::Crates(_)) | None => {
+                                range.iter().find(|one| is_lower(one))?.clone()
+                            }
+                        };
+                        let Version::Pypi(upper) = upper else { return None };
+                        let upper = VersionSpecifier::from_version(Operator::LessThan, upper).ok()?;
+                        Some(Self::of_specifiers([lower, upper].into_iter().chain(rest).collect()))
+                    }
+                    Admits::Npm(range) => {
+                        let least = || range.min_version().map(Version::Npm);
+                        let lower = floor.cloned().or_else(least)?;
+                        parse(format!(">={lower} <{upper}"))
+                    }
+                    Admits::Crates(range) => {
+                        let lower = floor.cloned().or_else(|| least(range))?;
+                        parse(format!(">={lower}, <{upper}"))
+                    }
+                    Admits::Copy(_) => None,
+                }
+            }
+        }
+    }
+}
+
+impl fmt::Display for Range {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// Two ranges are the same if they are written so.
+impl PartialEq for Range {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Range {}
+
+pub(crate) fn is_lower(one: &VersionSpecifier) -> bool {
+    matches!(*one.operator(), Operator::GreaterThanEqual | Operator::GreaterThan)
+}
+
+pub(crate) fn is_upper(one: &VersionSpecifier) -> bool {
+    matches!(*one.operator(), Operator::LessThan | Operator::LessThanEqual)
+}
+
+/// The least version that a requirement of Cargo names as its lower bound; none if it has none, or two.
+fn least(range: &semver::VersionReq) -> Option<Version> {
+    let lower = range.comparators.iter().filter(|one| {
+        matches!(
+            one.op,
+            semver::Op::Exact
+                | semver::Op::GreaterEq
+                | semver::Op::Tilde
+                | semver::Op::Caret
+                | semver::Op::Wildcard
+        )
+    });
+    let [one] = lower.collect::<Vec<_>>()[..] else { return None };
+    let mut version = semver::Version::new(one.major, one.minor.unwrap_or(0), one.patch.unwrap_or(0));
+    version.pre = one.pre.clone();
+    Some(Version::Crates(version))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn following(
+        registry: Registry,
+        range: &str,
+        style: Style,
+        to: &str,
+        floor: Option<&str>,
+    ) -> Option<String> {
+        let version = |text: &str| Version::parse(registry, text).unwrap();
+        let (to, floor) = (version(to), floor.map(version));
+        let next = Range::parse(registry, range).unwrap().following(style, &to, floor.as_ref())?;
+        assert!(next.contains(&to), "{next} does not hold {to}");
+        Some(next.to_string())
+    }
+
+    #[test]
+    fn a_new_range_holds_the_release_in_the_style_of_the_project() {
+        use Registry::{Crates, Npm, Pypi};
+        use Style::{Caret, Exact, ExclusiveUpperNextPatch as Upper};
+        for (registry, range, style, to, floor, expected) in [
+            (Pypi, ">=1.2.0,<1.2.9", Upper, "1.3.4", None, Some(">=1.2.0,<1.3.5")),
+            (Pypi, ">=1.2.0,<1.2.9,!=1.2.5", Upper, "1.3.4", Some("1.3.0"), Some("!=1.2.5,>=1.3.0,<1.3.5")),
+            (Pypi, "<1.2.9", Upper, "1.3.4", None, None),
+            (Pypi, "==1.2.0", Exact, "1.3.4", None, Some("==1.3.4")),
+            (Pypi, ">=1.2,<2", Caret, "2.1.4", None, Some(">=2.1.4,<3")),
+            (Pypi, ">=0.2,<0.3", Caret, "0.3.1", None, Some(">=0.3.1,<0.4")),
+            (Npm, ">=1.2.0 <1.2.9", Upper, "1.3.4", None, Some(">=1.2.0 <1.3.5")),
+            (Npm, "^1.2.0", Upper, "2.0.0", Some("2.0.0"), Some(">=2.0.0 <2.0.1")),
+            (Npm, "1.2.0", Exact, "1.3.4", None, Some("1.3.4")),
+            (Npm, "~1.2.0", Caret, "2.0.1", None, Some("^2.0.1")),
+            (Crates, ">=1.2.0, <1.2.9", Upper, "1.3.4", None, Some(">=1.2.0, <1.3.5")),
+            (Crates, "1.2", Upper, "2.0.0", None, Some(">=1.2.0, <2.0.1")),
+            (Crates, "<1.2.9", Upper, "1.3.4", None, None),
+            (Crates, "=1.2.0", Exact, "1.3.4", None, Some("=1.3.4")),
+            (Crates, "0.3", Caret, "0.4.1", None, Some("0.4.1")),
+        ] {
+            assert_eq!(following(registry, range, style, to, floor).as_deref(), expected, "{range} {to}");
+        }
+    }
+
+    #[test]
+    fn a_step_is_a_major_one_by_its_registrys_promise() {
+        for (registry, from, to, expected) in [
+            (Registry::Pypi, "1.9.0", "1.10.0", false),
+            (Registry::Pypi, "1.9", "2.0", true),
+            (Registry::Npm, "1.9.0", "1.10.0", false),
+            (Registry::Npm, "0.2.0", "0.3.0", true),
+            (Registry::Crates, "0.2.0", "0.2.9", false),
+            (Registry::Crates, "0.0.2", "0.0.3", true),
+            (Registry::Crates, "1.0.0", "2.0.0", true),
+        ] {
+            let [from, to] = [from, to].map(|text| Version::parse(registry, text).unwrap());
+            assert_eq!(from.is_major_step(&to), expected, "{from} {to}");
+        }
+    }
+
+    #[test]
+    fn a_vendored_version_is_no_range() {
+        let [one, two] = ["1.2.0", "1.2.1"].map(|text| Version::parse(Registry::Npm, text).unwrap());
+        let copy = Range::of_copy(one.clone());
+        assert!(copy.contains(&one) && !copy.contains(&two));
+        let next = copy.following(Style::VendoredVersion, &two, None).unwrap();
+        assert_eq!(next.to_string(), "1.2.1");
+    }
+
+    #[test]
+    fn what_is_no_version_is_told_with_its_registry() {
+        for registry in Registry::ALL {
+            let error = Version::parse(registry, "one").unwrap_err().to_string();
+            assert!(error.contains("`one` is no version") && error.contains(registry.name()), "{error}");
+        }
+    }
+}
