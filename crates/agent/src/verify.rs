@@ -30,7 +30,7 @@ use usage::Usage;
 
 pub use cache::{Cache, Kept, Scope};
 pub use proxy::{Reached, Refused};
-pub use registry::{Place, Registries, Registry, RegistryError};
+pub use registry::{Index, Place, Registries, Registry, RegistryError};
 
 /// What the tree is called inside, always: environments of Python and builds of Rust remember where they were made.
 const INSIDE: &str = "/work";
@@ -252,8 +252,8 @@ impl Verifier {
                 Left::Nothing => {}
                 Left::Failed => return Err(io::Error::other("the set-up failed")),
                 Left::Entry(entry) => {
-                    copy::add(&entry.tree(), &tree, None, this.plan.disk)?;
-                    copy::add(&entry.home(), &held.path().join("home"), None, this.plan.disk)?;
+                    copy::add(&entry.tree(), &tree, this.plan.disk)?;
+                    copy::add(&entry.home(), &held.path().join("home"), this.plan.disk)?;
                 }
             }
             Ok(Bench { tree, held })
@@ -288,7 +288,12 @@ impl Verifier {
     fn copied(&self, tree: &Path) -> io::Result<Held> {
         let held = self.room()?;
         std::fs::create_dir(held.path().join("tree"))?;
-        copy::add(tree, &held.path().join("tree"), None, self.plan.disk)?;
+        copy::add(tree, &held.path().join("tree"), self.plan.disk)?;
+        for (name, text) in &self.plan.registries.files {
+            let path = held.path().join("home").join(name);
+            std::fs::create_dir_all(path.parent().unwrap_or(held.path()))?;
+            std::fs::write(path, text)?;
+        }
         Ok(held)
     }
 

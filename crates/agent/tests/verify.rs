@@ -177,7 +177,7 @@ impl Stage {
     /// A plan of shell scripts that may reach the site.
     fn plan(&self, setup: &[&str], check: &[&str]) -> Plan {
         let commands = |scripts: &[&str]| scripts.iter().map(|script| sh(script)).collect();
-        let registries = Registries { places: vec![self.site.place()], variables: vec![] };
+        let registries = Registries { places: vec![self.site.place()], ..Registries::default() };
         Plan { setup: commands(setup), check: commands(check), registries, ..Plan::default() }
     }
 
@@ -327,9 +327,10 @@ fn there_is_no_way_but_the_proxy(stage: &Stage) {
 fn commands_see_nothing_of_this_process(stage: &Stage) {
     // Cargo tells every test something in its environment.
     assert!(std::env::var("CARGO_PKG_NAME").is_ok());
-    let look = "env; cat /proc/*/environ; echo; id -un; getent hosts localhost; ls /root /home";
+    let look = "env; cat /proc/*/environ; echo; id -un; getent hosts localhost; ls /root /home; cat ~/.cargo/config.toml";
     let mut plan = stage.plan(&[look], &[look]);
     plan.registries.variables = vec![("PIP_INDEX_URL".to_owned(), stage.site.url())];
+    plan.registries.files = vec![(".cargo/config.toml", "a file for both\n".to_owned())];
     plan.setup[0][2].push_str("; exit 0");
     let verifier = stage.verifier(plan);
     let set_up = stage.set_up(&verifier).commands.remove(0).output;
@@ -337,6 +338,7 @@ fn commands_see_nothing_of_this_process(stage: &Stage) {
     for said in [&set_up, &check] {
         assert!(!said.contains("CARGO_PKG_NAME") && !said.contains("TERM="), "{said}");
         assert!(said.contains("\nagent\n") && said.contains("localhost"), "{said}");
+        assert!(said.contains("a file for both"), "{said}");
     }
     assert!(set_up.contains("PIP_INDEX_URL=http") && set_up.contains("https_proxy=http"), "{set_up}");
     assert!(!check.contains("PIP_INDEX_URL") && check.contains("PIP_NO_INDEX=1"), "{check}");

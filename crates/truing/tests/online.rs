@@ -6,3 +6,5 @@ mod history;
 mod recorded;
 #[path = "online/rules.rs"]
 mod rules;
+#[path = "online/verify.rs"]
+mod verify;

@@ -222,6 +222,22 @@ fn what_failed_before_does_not_count_and_what_newly_fails_does() {
 }
 
 #[test]
+fn cargo_is_told_of_the_users_own_index() {
+    if !has_namespaces() {
+        return;
+    }
+    let site = Site::new(
+        "[verify]\nsetup = [[\"true\"]]\ncheck = [[\"cat\", \"/home/agent/.cargo/config.toml\"]]\n",
+    );
+    let replaced = format!("[source.crates-io]\nreplace{}\n", "-with = \"mirror\"");
+    let index = format!("sparse{}", "+https://crates.example.org/index/");
+    site.write(".cargo/config.toml", &format!("{replaced}[registries.mirror]\nindex = \"{index}\"\n"));
+    let (answer, code) = site.answer(&[]);
+    let told = answer["checks"][0]["output"].as_str().unwrap();
+    assert!(code == Some(0) && told.contains(&format!("registry = \"{index}\"")), "{answer:#}");
+}
+
+#[test]
 fn a_host_that_is_no_registry_is_refused_and_told() {
     if !has_namespaces() {
         return;
@@ -262,6 +278,16 @@ fn what_is_configured_wrongly_is_told_before_anything_is_run() {
         said.contains("PIP_INDEX_URL names an index with a user or a password") && !said.contains("hush"),
         "{said}"
     );
+    // One that wants to be shown a token, too.
+    let npmrc = "registry=https://npm.example.org/\n//npm.example.org/:_authToken=hush\n";
+    site.write(".npmrc", npmrc);
+    let output = site.command(&[]).env("TRUING_VERIFY__FROM_REPOSITORY", "true").output().unwrap();
+    let said = text(&output.stderr);
+    assert!(
+        said.contains(".npmrc names an index with a user or a password") && !said.contains("hush"),
+        "{said}"
+    );
+    site.write(".npmrc", "");
     if has_namespaces() {
         let mut command = site.command(&[]);
         let output = command.env("TRUING_VERIFY__FROM_REPOSITORY", "true").output().unwrap();

@@ -13,14 +13,14 @@ const MODE: u32 = 0o777;
 const OPEN: u32 = 0o700;
 
 /// Adds what is in `from` to `to`, which exists. What is there already stays; folders are gone into. Files that are
-/// neither plain nor links, and what `without` names in `from` itself, are left out. At most so many bytes are copied,
+/// neither plain nor links are left out. At most so many bytes are copied,
 /// by what files say of their length: one may hold less than it says.
 ///
 /// # Errors
 /// Whatever the disk says, or that it is more; the copy is then not whole.
-pub(crate) fn add(from: &Path, to: &Path, without: Option<&str>, most: u64) -> io::Result<()> {
+pub(crate) fn add(from: &Path, to: &Path, most: u64) -> io::Result<()> {
     let mut copy = Copy { left: most, names: HashMap::new() };
-    copy.folder(from, to, without)
+    copy.folder(from, to)
 }
 
 struct Copy {
@@ -31,17 +31,14 @@ struct Copy {
 }
 
 impl Copy {
-    fn folder(&mut self, from: &Path, to: &Path, without: Option<&str>) -> io::Result<()> {
+    fn folder(&mut self, from: &Path, to: &Path) -> io::Result<()> {
         for entry in std::fs::read_dir(from)? {
             let entry = entry?;
             let name = entry.file_name();
-            if without.is_some_and(|without| name == without) {
-                continue;
-            }
             let (source, target) = (entry.path(), to.join(&name));
             let (found, there) = (entry.metadata()?, target.symlink_metadata().ok());
             match there {
-                Some(there) if there.is_dir() && found.is_dir() => self.folder(&source, &target, None)?,
+                Some(there) if there.is_dir() && found.is_dir() => self.folder(&source, &target)?,
                 Some(_) => {}
                 None => self.entry(&source, &target, &found)?,
             }
@@ -52,7 +49,7 @@ impl Copy {
     fn entry(&mut self, source: &Path, target: &Path, found: &Metadata) -> io::Result<()> {
         if found.is_dir() {
             std::fs::create_dir(target)?;
-            self.folder(source, target, None)?;
+            self.folder(source, target)?;
             // Last: it may be one that nothing can be put into.
             std::fs::set_permissions(target, Permissions::from_mode(found.mode() & MODE | OPEN))?;
             return File::open(target)?.set_times(times(found)?);
@@ -159,7 +156,6 @@ mod tests {
         symlink(outside.path(), to.path().join("taken")).unwrap();
         std::fs::write(at("kept"), "theirs").unwrap();
         std::fs::write(to.path().join("kept"), "ours").unwrap();
-        std::fs::create_dir(at(".git")).unwrap();
         rustix::fs::mknodat(
             rustix::fs::CWD,
             at("pipe"),
@@ -169,14 +165,14 @@ mod tests {
         )
         .unwrap();
 
-        add(from.path(), to.path(), Some(".git"), 100).unwrap();
+        add(from.path(), to.path(), 100).unwrap();
         let copied = |name: &str| to.path().join(name);
         let (file, other) = (copied("a/b/file").metadata().unwrap(), copied("a/other").metadata().unwrap());
         assert_eq!((file.ino(), file.mode() & 0o7777), (other.ino(), 0o755));
         assert_eq!(file.modified().unwrap(), old);
         assert_eq!(std::fs::read_link(copied("out")).unwrap(), outside.path());
         assert_eq!(std::fs::read_to_string(copied("kept")).unwrap(), "ours");
-        assert!(!outside.path().join("new").exists() && !copied(".git").exists() && !copied("pipe").exists());
+        assert!(!outside.path().join("new").exists() && !copied("pipe").exists());
         // They are two.
         std::fs::write(copied("a/b/file"), "changed").unwrap();
         assert_eq!(std::fs::read_to_string(at("a/b/file")).unwrap(), "text");
@@ -186,7 +182,7 @@ mod tests {
     fn a_file_of_holes_is_not_filled() {
         let (from, to) = (folder(), folder());
         File::create(from.path().join("holes")).unwrap().set_len(1 << 40).unwrap();
-        let error = add(from.path(), to.path(), None, 1 << 30).unwrap_err();
+        let error = add(from.path(), to.path(), 1 << 30).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::StorageFull);
         assert_eq!(std::fs::read_dir(to.path()).unwrap().count(), 0);
     }

@@ -59,6 +59,9 @@ pub(super) fn of(tree: &Path, plan: &Plan) -> io::Result<String> {
     for (name, value) in &plan.registries.variables {
         key.list(&[name, value]);
     }
+    for (path, text) in &plan.registries.files {
+        key.list(&[*path, text]);
+    }
     for path in files(tree, plan)? {
         key.add(path.strip_prefix(tree).unwrap_or(&path).as_os_str().as_encoded_bytes());
         key.file(&path)?;
@@ -202,6 +205,8 @@ mod tests {
             keys.push(of(&tree, &plan).unwrap());
         }
         plan.registries.variables = vec![("PIP_INDEX_URL".to_owned(), "https://example.org".to_owned())];
+        keys.push(of(&tree, &plan).unwrap());
+        plan.registries.files = vec![(".cargo/config.toml", "[source]".to_owned())];
         keys.push(of(&tree, &plan).unwrap());
         let mut different = keys.clone();
         different.sort();

@@ -1,6 +1,7 @@
 //! Which hosts a set-up may reach: those of the registries that are listed, and of the user's own indexes in their
 //! place.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use serde::Serialize;
@@ -45,19 +46,11 @@ impl Registry {
         }
     }
 
-    /// The variables by which its tools are told of other indexes. A value may hold several.
+    /// The variables by which its tools are told of further indexes. A value may hold several.
     fn variables(self) -> &'static [&'static str] {
         match self {
-            Self::Pypi => &[
-                "UV_DEFAULT_INDEX",
-                "UV_INDEX",
-                "UV_INDEX_URL",
-                "UV_EXTRA_INDEX_URL",
-                "PIP_INDEX_URL",
-                "PIP_EXTRA_INDEX_URL",
-            ],
-            Self::Npm => &["npm_config_registry", "NPM_CONFIG_REGISTRY"],
-            Self::Crates => &["CARGO_REGISTRIES_CRATES_IO_INDEX"],
+            Self::Pypi => &["UV_INDEX", "UV_EXTRA_INDEX_URL", "PIP_EXTRA_INDEX_URL"],
+            Self::Npm | Self::Crates => &[],
         }
     }
 }
@@ -95,6 +88,34 @@ pub struct Registries {
     pub places: Vec<Place>,
     /// Variables that they find.
     pub variables: Vec<(String, String)>,
+    /// Files that they find, by their paths in the home folder.
+    pub files: Vec<(&'static str, String)>,
+}
+
+/// An index that a user has in the place of a registry.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Index {
+    /// Which.
+    pub registry: Registry,
+    /// What names it: a variable, or a file.
+    pub named_by: String,
+    /// Its address.
+    pub address: String,
+}
+
+/// Where Cargo looks for what replaces crates.io: it takes no variable for it.
+const CARGO: &str = ".cargo/config.toml";
+/// What the address of an index of crates that is read file by file begins with.
+const SPARSE: &str = "sparse+";
+/// The source that replaces crates.io, by name.
+const OWN_SOURCE: &str = "own";
+
+/// A source of crates, as Cargo's settings have it.
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum CargoSource {
+    ReplaceWith(&'static str),
+    Registry(String),
 }
 
 /// Why an index cannot be used. Its address is not shown: it may hold a password.
@@ -163,18 +184,49 @@ impl Registries {
         Ok(all)
     }
 
+    /// With this index, of which the tools of its registry are told.
+    ///
+    /// # Errors
+    /// It cannot be used.
+    pub fn with(mut self, index: &Index) -> Result<Self, RegistryError> {
+        let Index { registry, named_by, address } = index;
+        self.places.push(place(named_by, address)?);
+        match registry {
+            Registry::Pypi => {
+                let names = ["PIP_INDEX_URL", "UV_DEFAULT_INDEX"];
+                self.variables.extend(names.map(|name| (name.to_owned(), address.clone())));
+            }
+            Registry::Npm => self.variables.push(("npm_config_registry".to_owned(), address.clone())),
+            Registry::Crates => {
+                let sparse = format!("{SPARSE}{}", address.strip_prefix(SPARSE).unwrap_or(address));
+                let sources = [
+                    ("crates-io", CargoSource::ReplaceWith(OWN_SOURCE)),
+                    (OWN_SOURCE, CargoSource::Registry(sparse)),
+                ];
+                let config = BTreeMap::from([("source", BTreeMap::from(sources))]);
+                let no = |error: toml::ser::Error| RegistryError::NoAddress {
+                    variable: named_by.clone(),
+                    why: error.to_string(),
+                };
+                let text = toml::to_string(&config).map_err(no)?;
+                self.files.push((CARGO, text));
+            }
+        }
+        Ok(self)
+    }
+
     /// May it be reached?
     pub(super) fn place(&self, host: &str, port: u16, tls: bool) -> Option<&Place> {
         self.places.iter().find(|place| place.host == host && place.port == port && place.tls == tls)
     }
 }
 
-/// Where an index is, as a variable has it: `URL`, cargo's `sparse+URL`, or uv's `NAME=URL`.
+/// Where an index is, as it is configured: `URL`, cargo's with `sparse+` before it, or uv's `NAME=URL`.
 fn place(variable: &str, index: &str) -> Result<Place, RegistryError> {
     let no = |why: String| RegistryError::NoAddress { variable: variable.to_owned(), why };
     let named = index.split_once('=').filter(|(name, _)| !name.contains([':', '/']));
     let index = named.map_or(index, |(_, index)| index);
-    let index = index.strip_prefix("sparse+").unwrap_or(index);
+    let index = index.strip_prefix(SPARSE).unwrap_or(index);
     let url = Url::parse(index).map_err(|error| no(error.to_string()))?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err(RegistryError::Password(variable.to_owned()));
@@ -253,9 +305,8 @@ mod tests {
         let all = of(
             &[Registry::Pypi],
             &[
-                ("PIP_INDEX_URL", "https://Mirror.example.org:8443/simple"),
+                ("PIP_EXTRA_INDEX_URL", "https://Mirror.example.org:8443/simple"),
                 ("UV_INDEX", "one=https://a.example.org/x http://127.0.0.1:5000/simple"),
-                ("npm_config_registry", "https://npm.example.org"),
                 ("SSL_CERT_FILE", "/etc/ssl/certs/ca.pem"),
                 ("PIP_CERT", "/home/me/ca.pem"),
                 ("REQUESTS_CA_BUNDLE", "/usr/../home/me/ca.pem"),
@@ -272,13 +323,12 @@ mod tests {
             ("pypi.org", 22, true),
             ("upload.pypi.org", 443, true),
             ("registry.npmjs.org", 443, true),
-            ("npm.example.org", 443, true),
             ("127.0.0.1", 5000, true),
         ] {
             assert_eq!(reached(host, port, tls), None, "{host}");
         }
         let told: Vec<&str> = all.variables.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(told, ["UV_INDEX", "PIP_INDEX_URL", "SSL_CERT_FILE"]);
+        assert_eq!(told, ["UV_INDEX", "PIP_EXTRA_INDEX_URL", "SSL_CERT_FILE"]);
     }
 
     #[test]
@@ -291,11 +341,41 @@ mod tests {
             ("file:///hush", "not reached by https"),
             ("hush", "names no index"),
         ] {
-            let error = of(&Registry::ALL, &[("PIP_INDEX_URL", value)]).unwrap_err();
+            let error = of(&Registry::ALL, &[("PIP_EXTRA_INDEX_URL", value)]).unwrap_err();
             let told = format!("{error}, {}", error.hint());
-            assert!(told.contains(wrong) && told.contains("PIP_INDEX_URL"), "{told}");
+            assert!(told.contains(wrong) && told.contains("PIP_EXTRA_INDEX_URL"), "{told}");
             assert!(!told.contains("hush"), "{told}");
         }
+    }
+
+    #[test]
+    fn tools_are_told_of_the_indexes_that_a_user_has() {
+        let mut all = Registries::default();
+        for (registry, address) in [
+            (Registry::Pypi, "https://one.example.org/simple"),
+            (Registry::Npm, "https://two.example.org"),
+            (Registry::Crates, "https://three.example.org/index/"),
+        ] {
+            let named_by = "~/.x".to_owned();
+            all = all.with(&Index { registry, named_by, address: address.to_owned() }).unwrap();
+        }
+        for host in ["one.example.org", "two.example.org", "three.example.org"] {
+            assert!(all.place(host, 443, true).is_some());
+        }
+        let told: Vec<&str> = all.variables.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(told, ["PIP_INDEX_URL", "UV_DEFAULT_INDEX", "npm_config_registry"]);
+        let [(path, text)] = all.files.as_slice() else { unreachable!("one file: {all:?}") };
+        let config: toml::Table = text.parse().unwrap();
+        assert_eq!(*path, ".cargo/config.toml");
+        assert_eq!(config["source"]["crates-io"][concat!("replace", "-with")].as_str(), Some("own"));
+        let sparse = format!("{SPARSE}https://three.example.org/index/");
+        assert_eq!(config["source"]["own"]["registry"].as_str(), Some(sparse.as_str()));
+        let secret = Index {
+            registry: Registry::Crates,
+            named_by: "~/.cargo/config.toml".to_owned(),
+            address: "https://me:hush@example.org".to_owned(),
+        };
+        assert!(matches!(all.with(&secret), Err(RegistryError::Password(_))));
     }
 
     #[test]

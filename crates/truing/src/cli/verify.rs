@@ -236,7 +236,8 @@ fn set_up_text(verified: &Verified, of: &str) -> String {
             text += &printed(ran);
         }
     }
-    for reached in &set_up.reached {
+    // When it was done before, it reached nothing now.
+    for reached in set_up.reached.iter().filter(|_| !set_up.found) {
         let Reached { host, port, refused, times, sent, received } = reached;
         let host = clean(host);
         let _ = match refused {

@@ -532,7 +532,7 @@ pub const KEYS: &[Key] = &[
         default: Default::Text("pypi,npm,crates"),
         repository: Repository::SetsIfAllowed,
         since: "0.1.0",
-        doc: "The registries that the set-up may reach, over https, and with each the indexes that its tools are told of by variables: `UV_DEFAULT_INDEX`, `UV_INDEX`, `UV_INDEX_URL`, `UV_EXTRA_INDEX_URL`, `PIP_INDEX_URL`, `PIP_EXTRA_INDEX_URL`; `npm_config_registry`; `CARGO_REGISTRIES_CRATES_IO_INDEX`. An index whose address has a password is refused.",
+        doc: "The registries that the set-up may reach, over https, and in its place the index that the user's own settings name: `UV_DEFAULT_INDEX`, `UV_INDEX_URL`, `PIP_INDEX_URL` or pip.conf; `npm_config_registry` or .npmrc; what Cargo's config.toml has for crates.io. `UV_INDEX`, `UV_EXTRA_INDEX_URL` and `PIP_EXTRA_INDEX_URL` name further ones. An index that wants a login is refused.",
     },
     Key {
         path: "verify.check",

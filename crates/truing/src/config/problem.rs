@@ -239,7 +239,7 @@ impl Problem {
         match self {
             Self::Unreadable { .. } => "name a file that exists and may be read; `truing init` writes a new one".to_owned(),
             Self::RepositoryFile { .. } => {
-                format!("make it a plain file of UTF-8 text, of {} KiB at most, or delete it", super::MAX_FILE >> 10)
+                format!("make it a plain file of UTF-8 text, of {} KiB at most, or delete it", super::files::MAX_FILE >> 10)
             }
             Self::Syntax { .. } => "the file must be TOML (https://toml.io)".to_owned(),
             Self::UnknownKey { nearest, .. } => {

@@ -1,7 +1,13 @@
 //! What runs a repository's own checks, as the configuration and the user's variables have it.
 
+use std::path::PathBuf;
+
 use truing_agent::sandbox::{SandboxError, reached};
-use truing_agent::verify::{Cache, Kept, Plan, Registries, Verifier, VerifyError};
+use truing_agent::verify::{
+    Cache, Index, Kept, Plan, Registries, Registry, RegistryError, Verifier, VerifyError,
+};
+use truing_upstream::own::User;
+use truing_upstream::version;
 
 use crate::cli::error::CliError;
 use crate::config::verify::VerifyConfig;
@@ -15,9 +21,7 @@ const FOLDER: &str = "truing/verify";
 /// # Errors
 /// Exit 2 for an index that cannot be used and without a folder to keep things in; exit 3 where the sandbox is too weak.
 pub(crate) fn verifier(config: &VerifyConfig, environment: &Environment) -> Result<Verifier, CliError> {
-    let variable = |name: &str| environment.get(name).and_then(|value| value.to_str());
-    let registries = Registries::of(&config.registries, variable)
-        .map_err(|error| CliError::usage("index", error.to_string()).hint(error.hint()))?;
+    let registries = registries(&config.registries, environment)?;
     let folder = environment.user_folder("XDG_CACHE_HOME", ".cache").ok_or_else(|| {
         CliError::usage("no_cache", "there is no folder to keep set-ups in")
             .hint("set HOME or XDG_CACHE_HOME")
@@ -33,6 +37,31 @@ pub(crate) fn verifier(config: &VerifyConfig, environment: &Environment) -> Resu
         disk: config.disk,
     };
     Verifier::new(plan, Cache::new(folder.join(FOLDER), kept), reached()).map_err(failed)
+}
+
+/// The registries, and the indexes that this user's own settings name in their place.
+fn registries(listed: &[Registry], environment: &Environment) -> Result<Registries, CliError> {
+    let wrong = |error: RegistryError| CliError::usage("index", error.to_string()).hint(error.hint());
+    let variable = |name: &str| environment.get(name).and_then(|value| value.to_str());
+    let mut registries = Registries::of(listed, variable).map_err(wrong)?;
+    let owned = |name: &str| variable(name).map(str::to_owned);
+    let home = environment.get("HOME").map(PathBuf::from);
+    let user = User { variable: &owned, home: home.as_deref() };
+    for registry in listed {
+        let kind = match registry {
+            Registry::Pypi => version::Registry::Pypi,
+            Registry::Npm => version::Registry::Npm,
+            Registry::Crates => version::Registry::Crates,
+        };
+        let own = user.index(kind, "").map_err(|error| CliError::usage("index", error.to_string()))?;
+        let Some(named_by) = own.named_by else { continue };
+        if own.token.is_some() {
+            return Err(wrong(RegistryError::Password(named_by)));
+        }
+        let index = Index { registry: *registry, named_by, address: own.address };
+        registries = registries.with(&index).map_err(wrong)?;
+    }
+    Ok(registries)
 }
 
 /// Why nothing is known of the checks, as the command line tells it.

@@ -1,0 +1,88 @@
+//! The configuration's files: where they are looked for, and how they are read.
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use super::layer::{CONFIG_VARIABLE, SourceFile};
+use super::problem::{ConfigError, Problem};
+use crate::environment::Environment;
+
+/// The most bytes that a configuration file may have.
+pub(super) const MAX_FILE: u64 = 1024 * 1024;
+
+/// The name of a repository's own file, at its root.
+pub const REPOSITORY_FILE: &str = ".truing.toml";
+
+/// The operator's file: `given` (the flag `--config`), else `TRUING_CONFIG`, else `truing/truing.toml` in the
+/// user's configuration folder, which need not exist.
+///
+/// # Errors
+/// [`Problem::Unreadable`]
+pub fn operator_file(
+    environment: &Environment,
+    given: Option<&Path>,
+) -> Result<Option<SourceFile>, ConfigError> {
+    let variable = environment.get(CONFIG_VARIABLE).filter(|path| !path.is_empty()).map(Path::new);
+    if let Some(path) = given.or(variable) {
+        return read(path, &environment.directory().join(path)).map(Some);
+    }
+    match user_file(environment) {
+        Some(path) if path.exists() => read(&path, &path).map(Some),
+        Some(_) | None => Ok(None),
+    }
+}
+
+/// Where the operator's file is looked for when nothing names one.
+pub fn user_file(environment: &Environment) -> Option<PathBuf> {
+    Some(environment.user_folder("XDG_CONFIG_HOME", ".config")?.join("truing/truing.toml"))
+}
+
+/// The repository's own file in a working tree's root folder, if there is one. Only for local runs: a service
+/// takes it from the default branch's tip.
+///
+/// # Errors
+/// [`Problem::RepositoryFile`], also for links and other things that are no plain file.
+pub fn repository_file(root: &Path) -> Result<Option<SourceFile>, ConfigError> {
+    let path = root.join(REPOSITORY_FILE);
+    let name = path.display().to_string();
+    let unreadable = |why: String| Problem::RepositoryFile { file: name.clone(), why };
+    match path.symlink_metadata() {
+        Ok(metadata) if metadata.is_file() => {
+            let text = text_of(&path).map_err(unreadable)?;
+            Ok(Some(SourceFile { name, folder: root.to_owned(), text }))
+        }
+        Ok(_) => Err(unreadable("it is not a plain file".to_owned()).into()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(unreadable(error.to_string()).into()),
+    }
+}
+
+/// Reads a file that was named.
+///
+/// # Errors
+/// [`Problem::Unreadable`]
+pub fn read(shown: &Path, path: &Path) -> Result<SourceFile, ConfigError> {
+    let name = shown.display().to_string();
+    let text = text_of(path).map_err(|why| Problem::Unreadable { file: name.clone(), why })?;
+    let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+    Ok(SourceFile { name, folder, text })
+}
+
+/// The text of a plain file, or why it cannot be read.
+fn text_of(path: &Path) -> Result<String, String> {
+    let mut bytes = Vec::new();
+    let file = open_plain(path).map_err(|error| error.to_string())?;
+    file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    if bytes.len() as u64 > MAX_FILE {
+        return Err(format!("it is longer than {MAX_FILE} bytes"));
+    }
+    String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())
+}
+
+/// Opens a plain file, perhaps through a link. Another thing can be waited for without end (a FIFO), or read (a device).
+pub(crate) fn open_plain(path: &Path) -> std::io::Result<std::fs::File> {
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, "it is not a plain file"));
+    }
+    std::fs::File::open(path)
+}
