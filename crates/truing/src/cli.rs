@@ -4,6 +4,7 @@
 //! To add one: a variant of `Command` and its arm in `Command::run`.
 
 pub mod backup;
+pub mod breaker;
 pub mod budget;
 mod columns;
 pub mod completions;
@@ -156,6 +157,7 @@ enum Command {
     Report(report::Args),
     Budget(budget::Args),
     Sync(sync::Args),
+    Breaker(breaker::Args),
     Verify(verify::Args),
     Backup(backup::Args),
     Diff(diff::Args),
@@ -186,6 +188,7 @@ impl Command {
             Self::Report(args) => report::run(args, context),
             Self::Budget(args) => budget::run(args, context),
             Self::Sync(args) => sync::run(args, context),
+            Self::Breaker(args) => breaker::run(args, context),
             Self::Verify(args) => verify::run(args, context),
             Self::Backup(args) => backup::run(args, context),
             Self::Diff(args) => diff::run(args, context),
@@ -218,6 +221,7 @@ impl Command {
             | Self::Report(_)
             | Self::Budget(_)
             | Self::Sync(_)
+            | Self::Breaker(_)
             | Self::Verify(_)
             | Self::Backup(_)
             | Self::Diff(_)
@@ -256,6 +260,7 @@ impl Command {
             | Self::Report(_)
             | Self::Budget(_)
             | Self::Sync(_)
+            | Self::Breaker(_)
             | Self::Verify(_)
             | Self::Backup(_)
             | Self::Diff(_)

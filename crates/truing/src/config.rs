@@ -5,6 +5,7 @@
 //! [`Environment`] is the only one that reads variables.
 
 mod conflict;
+mod defaults;
 mod files;
 pub mod generate;
 pub mod keys;
@@ -31,7 +32,7 @@ use truing_model::price::Declared;
 use crate::environment::Environment;
 pub(crate) use files::open_plain;
 pub use files::{REPOSITORY_FILE, operator_file, read, repository_file, user_file};
-use keys::{Default, Key, Named, Repository, SECTIONS};
+use keys::{Key, Named, Repository, SECTIONS};
 use layer::{Flag, Names, Owner, SourceFile};
 use login::Login;
 use model::ModelConfig;
@@ -487,29 +488,12 @@ fn fill_with_defaults(
             settings.insert(path, Setting { value: Value::Unset, origin: Origin::Default, added: None });
             continue;
         }
-        let value = match key.default {
-            Default::Text(text) => Value::from_text(key.kind, text, environment.directory()).ok(),
-            Default::Variable(name) => Some(Value::Secret(Secret::Env(name.to_owned()))),
-            Default::Computed { .. } => match key.path.split('.').collect::<Vec<_>>().as_slice() {
-                ["store", "url"] => Some(default_store(environment)),
-                ["forge", _, "kind"] => {
-                    let name = path.split('.').nth(1).unwrap_or_default();
-                    match Value::from_text(key.kind, name, environment.directory()) {
-                        Ok(kind) => Some(kind),
-                        Err(_) => {
-                            problems.push(Problem::KindMissing { name: name.to_owned() });
-                            continue;
-                        }
-                    }
-                }
-                ["sync", _, "package"] => path.split('.').nth(1).map(|name| Value::Name(name.to_owned())),
-                ["sync", _, "constraint", ..] => Some(Value::Unset),
-                ["forge", _, "app_id" | "private_key" | "marker_key"]
-                | ["rules" | "prompts", "dir"]
-                | ["budget", "prices"]
-                | ["team" | "repo" | "price" | "notify" | "telemetry", ..] => Some(Value::Unset),
-                _ => None,
-            },
+        let value = match defaults::of(&path, key, environment) {
+            Ok(value) => value,
+            Err(problem) => {
+                problems.push(*problem);
+                continue;
+            }
         };
         match value {
             Some(value) => {
@@ -519,11 +503,6 @@ fn fill_with_defaults(
         }
     }
     ConfigError::if_any(problems)
-}
-
-fn default_store(environment: &Environment) -> Value {
-    let state = environment.user_folder("XDG_STATE_HOME", ".local/state");
-    state.map_or(Value::Unset, |state| Value::Store(state.join("truing/truing.db")))
 }
 
 /// The table of keys and this file disagree.

@@ -6,6 +6,7 @@ pub mod by_hand;
 pub mod commands;
 pub mod housekeeping;
 pub mod ingress;
+pub mod jobs;
 pub mod marks;
 pub mod metrics;
 pub mod notify;

@@ -85,6 +85,8 @@ pub enum Result {
     UpToDate,
     /// A pull request has it already.
     Covered,
+    /// A person ruled that this release is left out.
+    LeftOut,
     /// A pull request widens the range.
     Relaxed,
     /// A pull request ports the code.
@@ -113,6 +115,7 @@ impl Result {
         match self {
             Self::UpToDate => "up_to_date",
             Self::Covered => "covered",
+            Self::LeftOut => "left_out",
             Self::Relaxed => "relaxed",
             Self::Bumped => "bumped",
             Self::Saved => "saved",
@@ -131,7 +134,7 @@ impl Result {
         match self {
             Self::Relaxed | Self::Bumped | Self::Asked | Self::Rehearsed => Kind::Done,
             Self::Saved => Kind::Partial,
-            Self::UpToDate | Self::Covered | Self::Blocked | Self::Breaker => Kind::Skipped,
+            Self::UpToDate | Self::Covered | Self::LeftOut | Self::Blocked | Self::Breaker => Kind::Skipped,
             Self::Held | Self::Stopped => Kind::Deferred,
             Self::Failed => Kind::Failed,
         }

@@ -1,5 +1,8 @@
 //! `truing sync`: what a new release of an upstream package asks of the project that follows it.
 
+pub(super) mod outcome;
+mod run;
+
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
@@ -33,6 +36,14 @@ enum What {
     /// Downloads both releases, verified, compares what the project pins of them, and changes nothing. Exit 0; 1 if a
     /// person has to say.
     Decide(Decide),
+    /// Run a job: bring what the newest release asks to the project's forge, or ask people there
+    ///
+    /// Opens, renews or leaves alone one pull request, and keeps one question open at most. Every run ends in one outcome
+    /// record, which is printed. Exit 0; 1 if people have to say; 3 if it could not be done; 4 if it may not be: an open
+    /// circuit breaker, the kill switch, somebody else at work.
+    Run(run::Run),
+    /// Tell of each job how its last runs ended, and of its circuit breaker
+    Status(run::Status),
 }
 
 #[derive(clap::Args, Debug)]
@@ -74,6 +85,8 @@ struct Answer {
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     match &args.what {
         What::Decide(decide) => decide.run(context),
+        What::Run(run) => run.run(context),
+        What::Status(status) => status.run(context),
     }
 }
 

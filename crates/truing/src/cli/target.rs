@@ -4,19 +4,46 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use truing_core::id::{Key, Millis};
-use truing_core::port::{Described, Records as _, Slots as _, StoreError};
-use truing_core::slot::{Slot, State};
+use truing_core::port::{Described, Operations as _, Records as _, Slots as _, StoreError};
+use truing_core::slot::{Command, Limits, Slot, State};
 use truing_store::Sqlite;
 
 use super::error::CliError;
 use crate::config::Config;
 use crate::environment::Environment;
+use crate::slots::{StepError, step};
 use crate::wiring;
 
 /// The store, unless nothing has ever been stored: looking does not make a database.
 pub(super) fn existing_store(config: &Config) -> Result<Option<Sqlite>, CliError> {
     let path: &Path = config.store.database()?;
     if path.exists() { wiring::open_store(path).map(Some) } else { Ok(None) }
+}
+
+/// A copy of the records, in which nobody is at work on this key: for what is only tried.
+pub(super) async fn rehearsal(store: &Sqlite, folder: &Path, key: &Key) -> Result<Sqlite, CliError> {
+    let file = folder.join("rehearsal.db");
+    store.backup(&file).await.map_err(|error| {
+        CliError::failed("store", error.to_string()).hint("see that the folder for temporary files has room")
+    })?;
+    let copy = wiring::open_store(&file)?;
+    match step(&copy, key, Command::Restarted, &Limits::default()).await {
+        Ok(_) | Err(StepError::Refused(_)) => Ok(copy),
+        Err(StepError::Store(error)) => Err(store_error(error)),
+    }
+}
+
+/// Refuses while the kill switch is on.
+pub(super) async fn switched_on(store: &Sqlite) -> Result<(), CliError> {
+    let switch = store.switch().await.map_err(store_error)?;
+    let Some(engaged) = switch.engaged() else { return Ok(()) };
+    let reason = engaged.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+    let since = instant(engaged.since);
+    Err(CliError::refused(
+        "killswitch_engaged",
+        format!("the kill switch is on since {since}, by {}{reason}", engaged.by),
+    )
+    .hint("when it may go on: `truing kill off`"))
 }
 
 /// One slot with what people call it.

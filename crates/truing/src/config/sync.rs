@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
+use truing_core::follow::breaker::Limits;
+use truing_git::Identity;
 use truing_upstream::constraint::Place;
 use truing_upstream::version::{Registry, Style};
 
@@ -31,6 +33,18 @@ pub struct JobConfig {
     pub manifest: String,
     /// Folders or files of the package, and their counterparts in the project.
     pub mirror: Vec<(String, String)>,
+    /// The project's repository, `owner/name`, if it can be run.
+    pub repo: Option<String>,
+    /// The forge that it is at.
+    pub forge: String,
+    /// The branch of the pull request.
+    pub branch: String,
+    /// Who its commits are by.
+    pub author: Identity,
+    /// The label of the issue that asks people.
+    pub question_label: String,
+    /// Failures in a row that open the circuit breaker.
+    pub breaker: Limits,
 }
 
 impl JobConfig {
@@ -77,5 +91,17 @@ pub(super) fn of(settings: &Typed<'_>, name: &str) -> Result<JobConfig, ConfigEr
         })?,
         manifest: settings.name(&path("manifest"))?,
         mirror: settings.list(&path("mirror"))?.iter().map(pair).collect::<Result<_, _>>()?,
+        repo: settings.name_if_any(&path("repo"))?,
+        forge: settings.name(&path("forge"))?,
+        branch: settings.name(&path("branch"))?,
+        author: Identity {
+            name: settings.name(&path("author_name"))?,
+            email: settings.name(&path("author_email"))?,
+        },
+        question_label: settings.name(&path("question_label"))?,
+        breaker: Limits {
+            target: settings.number(&path("breaker.failures"))?,
+            streak: settings.number(&path("breaker.streak"))?,
+        },
     })
 }

@@ -74,6 +74,10 @@ impl Typed<'_> {
         self.get(path, |value| if let Value::Name(name) = value { Some(name.clone()) } else { None })
     }
 
+    pub(super) fn name_if_any(&self, path: &str) -> Result<Option<String>, ConfigError> {
+        self.if_any(path, |value| if let Value::Name(name) = value { Some(name.clone()) } else { None })
+    }
+
     pub(super) fn word<T>(
         &self,
         path: &str,

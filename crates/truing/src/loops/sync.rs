@@ -1,8 +1,15 @@
-//! The sync loop: what a new release of an upstream package asks of the project that follows it (spec/sync.md). So far
-//! its first half: what is pinned (`pinned`), what the releases hold (`history`), the decision and its evidence.
+//! The sync loop: what a new release of an upstream package asks of the project that follows it, and doing it
+//! (spec/sync.md). What is pinned (`pinned`), what the releases hold (`history`), the decision and its evidence are here;
+//! a whole run ([`run`]) makes the change (`change`), brings it to the forge (`pulls`), and asks people what it cannot
+//! tell (`question`), in the words of `words`.
 
+mod change;
 mod history;
 mod pinned;
+mod pulls;
+mod question;
+pub mod run;
+mod words;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -41,7 +48,7 @@ pub struct Question<'a> {
 }
 
 /// A decision with the releases and ranges that it is about.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Decided {
     /// The release that the project was made for.
     pub from: Version,
@@ -114,13 +121,42 @@ pub async fn decided(
     archives: &Archives,
     reader: &ChildReader,
 ) -> Result<Decided, SyncError> {
-    let Question { job, project, manifest, from, to, now } = question;
+    let seen = seen(&question, index).await?;
+    decided_of(question, seen, (index, archives, reader)).await
+}
+
+/// What there is to follow, and from where: what can be told without reading a release.
+#[derive(Debug)]
+pub struct Seen {
+    releases: Vec<Release>,
+    newest: Version,
+    /// What the project admits, if it says so.
+    pub spec: Option<Range>,
+    /// The release that the project was made for.
+    pub from: Version,
+    /// The release to follow.
+    pub to: Version,
+}
+
+impl Seen {
+    /// Does the project admit the release already?
+    pub fn is_in_range(&self) -> bool {
+        self.spec.as_ref().is_some_and(|spec| spec.contains(&self.to))
+    }
+}
+
+/// Looks what there is to follow.
+///
+/// # Errors
+/// [`SyncError`]
+pub async fn seen(question: &Question<'_>, index: &Index) -> Result<Seen, SyncError> {
+    let Question { job, project, from, to, now, .. } = question;
     let spec = spec_of(job, project)?;
     let releases = index.releases(&job.package).await?;
-    let newest = newest(job, &releases, now)?.version.clone();
+    let newest = newest(job, &releases, *now)?.version.clone();
     let target = job.target.as_deref().map(|target| Version::parse(job.registry, target)).transpose()?;
     let is_chosen = to.is_some() || target.is_some();
-    let to = to.or(target).unwrap_or_else(|| newest.clone());
+    let to = to.clone().or(target).unwrap_or_else(|| newest.clone());
     let taken_back = |release: &&Release| release.version == to && release.is_yanked;
     if is_chosen && releases.iter().any(|release| taken_back(&release)) {
         return Err(SyncError::Yanked { package: job.package.clone(), version: to });
@@ -128,16 +164,31 @@ pub async fn decided(
     let admitted = |release: &&Release| spec.as_ref().is_some_and(|spec| spec.contains(&release.version));
     let in_range = releases.iter().rev().filter(is_stable).find(admitted);
     let from = from
+        .clone()
         .or_else(|| in_range.map(|release| release.version.clone()))
         .ok_or_else(|| SyncError::NoFrom(job.package.clone()))?;
+    Ok(Seen { releases, newest, spec, from, to })
+}
 
+/// Decides about what was seen.
+///
+/// # Errors
+/// [`SyncError`]
+pub async fn decided_of(
+    question: Question<'_>,
+    seen: Seen,
+    (index, archives, reader): (&Index, &Archives, &ChildReader),
+) -> Result<Decided, SyncError> {
+    let Question { job, project, manifest, .. } = question;
+    let is_in_range = seen.is_in_range();
+    let Seen { releases, newest, spec, from, to } = seen;
     let request = Request { manifest, mirrored: mirrored(job, project) };
     let known = BTreeMap::new();
     let mut history = History { job, index, archives, reader, releases: &releases, newest, known };
     let before = history.sources(&from, &request).await?;
     let after = history.sources(&to, &request).await?;
     let step = Step {
-        in_range: spec.as_ref().is_some_and(|spec| spec.contains(&to)),
+        in_range: is_in_range,
         is_major: from.is_major_step(&to),
         manifest,
         from: &before,

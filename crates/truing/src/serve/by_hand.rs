@@ -14,7 +14,7 @@ pub enum NotLeased {
     /// Somebody else has one, until then unless it is renewed.
     #[error("somebody else is at work on it")]
     Busy(Millis),
-    /// Another loop is in the middle of something, and the review waits for it.
+    /// Another loop is in the middle of something, and this one waits for it.
     #[error("another loop is at work on it")]
     Owned,
     /// The store failed.
@@ -22,11 +22,16 @@ pub enum NotLeased {
     Step(#[from] StepError),
 }
 
-/// Leases the slot for a review that a person asks for: now, and even if nothing changed.
+/// Leases the slot for a loop that a person asks for: now, and even if nothing changed.
 ///
 /// # Errors
 /// [`NotLeased`]; if it is `Busy`, nothing was marked, unless a server was faster.
-pub async fn lease<S: Slots + Records>(store: &S, key: &Key, limits: &Limits) -> Result<Lease, NotLeased> {
+pub async fn lease<S: Slots + Records>(
+    store: &S,
+    key: &Key,
+    of: Loop,
+    limits: &Limits,
+) -> Result<Lease, NotLeased> {
     let slots = store.load(std::slice::from_ref(key)).await.map_err(StepError::Store)?;
     if let Some(State::Leased { deadline, .. }) = slots.first().map(|slot| &slot.state) {
         match step(store, key, Command::Expire, limits).await {
@@ -35,7 +40,7 @@ pub async fn lease<S: Slots + Records>(store: &S, key: &Key, limits: &Limits) ->
             Err(error @ StepError::Store(_)) => return Err(error.into()),
         }
     }
-    step(store, key, Command::Request(Loop::Review), limits).await?;
+    step(store, key, Command::Request(of), limits).await?;
     let leased = match step(store, key, Command::Lease, limits).await {
         Ok(leased) => leased,
         // A server saw it first: it reviews what was asked for.
@@ -43,5 +48,5 @@ pub async fn lease<S: Slots + Records>(store: &S, key: &Key, limits: &Limits) ->
         Err(StepError::Refused(Refused::NotDue)) => return Err(NotLeased::Owned),
         Err(error) => return Err(error.into()),
     };
-    lease_of(leased.slot, limits.attempts).filter(|lease| lease.of == Loop::Review).ok_or(NotLeased::Owned)
+    lease_of(leased.slot, limits.attempts).filter(|lease| lease.of == of).ok_or(NotLeased::Owned)
 }

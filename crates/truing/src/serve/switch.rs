@@ -54,6 +54,11 @@ impl KillSwitch {
         believed
     }
 
+    /// What a run asks before each of its effects.
+    pub fn gate<'a, S: Operations, C: Clock>(&'a self, store: &'a S, clock: &'a C) -> RunGate<'a, S, C> {
+        RunGate { switch: self, store, clock }
+    }
+
     /// How many slots are known to be held back.
     pub(super) fn held_back(&self) -> usize {
         self.known().told.len()
@@ -97,7 +102,7 @@ impl<S: Operations, W, R, C: Clock, I> House<S, W, R, C, I> {
 
     /// What a run asks before each of its effects.
     pub fn gate(&self) -> RunGate<'_, S, C> {
-        RunGate { switch: &self.kill_switch, store: &self.store, clock: &self.clock }
+        self.kill_switch.gate(&self.store, &self.clock)
     }
 }
 

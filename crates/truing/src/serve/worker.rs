@@ -11,7 +11,7 @@ use truing_core::port::{
     Clock, Described, Event, Forge as _, ForgeError, Ids, Operations, Reader, Records, RunRef, Slots,
     StoreError,
 };
-use truing_core::slot::{Command, Refused, Then, Why};
+use truing_core::slot::{Command, Limits, Refused, Then, Why};
 use truing_forge::github::RemoteError;
 use truing_forge::publisher::Reconciled;
 
@@ -56,7 +56,7 @@ where
         tracing::info!(token = lease.token.0, asked = lease.asked, "leased");
         let ended = tokio::select! {
             ended = take(house, &lease, &run) => ended.map(Some),
-            () = lost(house, &lease, heartbeat) => {
+            () = lost(&house.store, &lease, &house.limits, heartbeat) => {
                 tracing::warn!("the lease is lost; stopped");
                 return None;
             }
@@ -314,16 +314,13 @@ impl<S: Slots, W, R, C: Clock, I> House<S, W, R, C, I> {
 }
 
 /// Sends heartbeats; ends when the lease is lost, or none was acknowledged for so long that it may be.
-async fn lost<S, W, R, C, I>(house: &House<S, W, R, C, I>, lease: &Lease, every: Duration)
-where
-    S: Slots + Records,
-{
-    let patience = Duration::from_millis(u64::try_from(house.limits.self_stop().0).unwrap_or(0));
+pub(super) async fn lost<S: Slots + Records>(store: &S, lease: &Lease, limits: &Limits, every: Duration) {
+    let patience = Duration::from_millis(u64::try_from(limits.self_stop().0).unwrap_or(0));
     let mut acknowledged = Instant::now();
     loop {
         tokio::time::sleep(every).await;
         let sent = Instant::now();
-        let beat = step(&house.store, &lease.key, Command::Heartbeat(lease.token), &house.limits);
+        let beat = step(store, &lease.key, Command::Heartbeat(lease.token), limits);
         match tokio::time::timeout_at(acknowledged + patience, beat).await {
             Ok(Ok(_)) => acknowledged = sent,
             Ok(Err(StepError::Refused(_))) | Err(_) => return,

@@ -7,7 +7,7 @@ use truing::wiring::SystemClock;
 use truing_core::id::{Key, PrId, RunId};
 use truing_core::port::{Clock as _, Records as _, Revision, RunRef};
 use truing_core::publish::Producer;
-use truing_core::slot::Limits;
+use truing_core::slot::{Limits, Loop};
 use truing_store::Sqlite;
 
 use super::*;
@@ -119,7 +119,7 @@ async fn who_is_at_work_already_is_left_alone() {
     let number = site.open("one").await;
     assert_eq!(site.run(&["review", "--pr", "o/r#1"]).exit, 1);
     let (store, key) = (site.store(), site.key(number).await);
-    let lease = by_hand::lease(&store, &key, &Limits::default()).await.unwrap();
+    let lease = by_hand::lease(&store, &key, Loop::Review, &Limits::default()).await.unwrap();
     let busy = site.publish(&[]);
     assert_eq!(busy.exit, 4, "{busy:?}");
     assert!(busy.err.contains("already running") && busy.err.contains("lease until 20"), "{}", busy.err);
@@ -269,7 +269,7 @@ async fn a_dry_run_tells_every_step_and_changes_nothing() {
     assert_eq!(site.repo.pull(number).await.unwrap().comments, shown.comments);
     assert_eq!(store.runs(&key, 10).await.unwrap().len(), runs);
     // Also while somebody is at work.
-    by_hand::lease(&store, &key, &Limits::default()).await.unwrap();
+    by_hand::lease(&store, &key, Loop::Review, &Limits::default()).await.unwrap();
     assert_eq!(site.publish(&["--dry-run"]).exit, 0);
 }
 

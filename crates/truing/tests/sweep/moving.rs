@@ -65,7 +65,7 @@ async fn a_forge_that_does_not_answer_is_not_taken_for_one_that_refuses_access()
     let house = Swept::of(&site).house;
     site.repo.rename("mega", "store").await.unwrap();
     site.forge.fault(Fault::once("GET", "/repositories/{id}", FaultKind::Status(502, None)).times(99));
-    let lease = by_hand::lease(&house.store, &key, &limits()).await.unwrap();
+    let lease = by_hand::lease(&house.store, &key, Loop::Review, &limits()).await.unwrap();
     let run = RunRef { id: house.ids.run(), key, token: lease.token };
     let ended = worker::take(&house, &lease, &run).await.unwrap();
     let expected = "the forge does not answer as it should";

@@ -1,7 +1,6 @@
 //! `truing review --pr URL --publish`: the served review of one pull request, for a person who waits for it; with
 //! `--dry-run`, on a copy of the records, and nothing is written to the forge.
 
-use std::path::Path;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -13,14 +12,13 @@ use truing_core::port::{
     Act, Clock as _, Described, Ids as _, Operations as _, PrState, PullRequest, Records as _, Slots as _,
 };
 use truing_core::publish::StatusState;
-use truing_core::slot::{Command as Step, Hold, Then, Why};
+use truing_core::slot::{Hold, Loop, Then, Why};
 use truing_store::{CommandLock, Sqlite};
 
-use super::pull::switched_on;
 use super::text::{filled, visible};
 use crate::cli::error::CliError;
 use crate::cli::output::Output;
-use crate::cli::target::{actor, instant, store_error};
+use crate::cli::target::{actor, instant, rehearsal, store_error, switched_on};
 use crate::config::Config;
 use crate::environment::Environment;
 use crate::loops::desired::worst_first;
@@ -31,7 +29,7 @@ use crate::serve::House;
 use crate::serve::by_hand::{self, NotLeased};
 use crate::serve::worker::work;
 use crate::serve::writes::{Comment, Watched, Write, Writes};
-use crate::slots::{StepError, step};
+use crate::slots::StepError;
 use crate::wiring::{self, SystemClock, UniqueIds};
 
 /// Leases that one command takes because the head moved or somebody else was ahead.
@@ -88,7 +86,7 @@ impl Publishing<'_> {
         let temp = truing_git::PrivateFolder::new().map_err(crate::loops::local::LocalError::NoFolder)?;
         let key = self.id.key();
         let limits = wiring::limits(&self.config.review, self.config.server.lease);
-        let store = if self.dry_run { copy(&store, temp.path(), &key).await? } else { store };
+        let store = if self.dry_run { rehearsal(&store, temp.path(), &key).await? } else { store };
         let reader = wiring::child_reader(&self.config.rules, &self.config.sandbox)?;
         let house = wiring::house(self.config, self.environment, store, reader, temp.path()).await?;
         if !house.repositories.has(&self.id.forge, self.repo) {
@@ -134,7 +132,7 @@ impl Publishing<'_> {
         let mut left = MAX_WAIT;
         for _ in 0..MAX_ROUNDS {
             let ended = loop {
-                let lease = match by_hand::lease(&house.store, key, limits).await {
+                let lease = match by_hand::lease(&house.store, key, Loop::Review, limits).await {
                     Ok(lease) => lease,
                     Err(error) => return Err(refused(&house.store, (key, name), error).await),
                 };
@@ -245,19 +243,6 @@ impl Publishing<'_> {
         };
         let against = Against::Named(record.base.short().to_owned());
         Review { record, reviewed: Reviewed::Commit, against, open: vec![], unrecorded: None }
-    }
-}
-
-/// A copy of the records, in which nobody is at work on the pull request.
-async fn copy(store: &Sqlite, folder: &Path, key: &Key) -> Result<Sqlite, CliError> {
-    let file = folder.join("rehearsal.db");
-    store.backup(&file).await.map_err(|error| {
-        CliError::failed("store", error.to_string()).hint("see that the folder for temporary files has room")
-    })?;
-    let copy = wiring::open_store(&file)?;
-    match step(&copy, key, Step::Restarted, &truing_core::slot::Limits::default()).await {
-        Ok(_) | Err(StepError::Refused(_)) => Ok(copy),
-        Err(StepError::Store(error)) => Err(store_error(error)),
     }
 }
 

@@ -4,15 +4,14 @@
 use std::path::Path;
 
 use truing_core::id::PrId;
-use truing_core::port::{Forge as _, Operations as _, PullRequest};
+use truing_core::port::{Forge as _, PullRequest};
 use truing_forge::github::GitHub;
-use truing_store::Sqlite;
 
 use super::publish::Publishing;
 use super::target::Target;
 use super::{Command, Names, exit};
 use crate::cli::error::{CliError, Exit};
-use crate::cli::target::{existing_store, instant, store_error};
+use crate::cli::target::{existing_store, switched_on};
 use crate::loops::checkout::{Checkout, CheckoutError, Rules};
 use crate::loops::local::LocalError;
 use crate::loops::pull::Pull;
@@ -91,19 +90,6 @@ impl Command {
         self.print(&review, names, &pinned.scope.packs, &all)?;
         Ok(exit(&review, self.args.fail_on, self.args.allow_partial))
     }
-}
-
-/// Refuses while the kill switch is on.
-pub(super) async fn switched_on(store: &Sqlite) -> Result<(), CliError> {
-    let switch = store.switch().await.map_err(store_error)?;
-    let Some(engaged) = switch.engaged() else { return Ok(()) };
-    let reason = engaged.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
-    let since = instant(engaged.since);
-    Err(CliError::refused(
-        "killswitch_engaged",
-        format!("the kill switch is on since {since}, by {}{reason}", engaged.by),
-    )
-    .hint("when it may go on: `truing kill off`"))
 }
 
 /// The pull request as the forge shows it now, and its repository's lasting id.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use truing_model::cassette::Recording;
 
-use super::{Command, pull};
+use super::Command;
 use crate::cli::error::CliError;
 use crate::config;
 use crate::loops::agent::Agent;
@@ -59,7 +59,7 @@ impl Command {
         let database = self.config.store.database()?;
         wiring::make_folder(database.parent().unwrap_or(Path::new(".")))?;
         let ledger = wiring::open_store(database)?;
-        pull::switched_on(&ledger).await?;
+        crate::cli::target::switched_on(&ledger).await?;
         let file = |folder: &PathBuf| self.environment.directory().join(folder).join(FILE);
         let (agent, recording) = match (record, replay) {
             (Some(folder), _) => {

@@ -1,0 +1,168 @@
+//! `truing breaker`: the circuit breakers of jobs, and closing one by hand.
+
+use std::fmt::Write as _;
+
+use clap::Subcommand;
+use serde_json::{Value, json};
+use truing_core::follow::job::{self, Job};
+use truing_core::id::Key;
+use truing_core::port::{Act, Ids as _, Jobs as _, Operations as _, RunRef};
+use truing_core::slot::{Command, Loop, Then};
+use truing_store::{CommandLock, Sqlite};
+
+use super::error::{CliError, Exit};
+use super::target::{actor, existing_store, instant, store_error};
+use super::{Context, runtime};
+use crate::serve::by_hand::{self, NotLeased};
+use crate::slots::{StepError, step};
+use crate::wiring::{self, UniqueIds};
+
+/// Show and close circuit breakers: one for each job that follows a package
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Subcommand, Debug)]
+enum Action {
+    /// All of them
+    List,
+    /// One, with the failures that it remembers
+    Show {
+        /// Its key: sync/JOB, or JOB alone
+        key: String,
+    },
+    /// Close one: the next run begins as if nothing had failed
+    Reset {
+        /// Its key: sync/JOB, or JOB alone
+        key: String,
+    },
+}
+
+/// How a breaker is, in a word.
+pub(super) fn state(job: &Job) -> &'static str {
+    match (job.breaker.open(), job.breaker.is_running()) {
+        (None, _) => "closed",
+        (Some(_), true) => "half-open",
+        (Some(_), false) => "open",
+    }
+}
+
+pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
+    let config = context.config(&[])?;
+    let limits = wiring::limits(&config.review, config.server.lease);
+    let store = existing_store(&config)?;
+    runtime::start()?.block_on(async {
+        let jobs = match &store {
+            Some(store) => store.jobs().await.map_err(store_error)?,
+            None => vec![],
+        };
+        match &args.action {
+            Action::List => {
+                let rows: Vec<Value> = jobs.iter().map(|(key, job)| row(key, job)).collect();
+                context.output.answer(&rows, || list(&jobs))?;
+            }
+            Action::Show { key } => {
+                let (key, job) = find(&jobs, key)?;
+                context.output.answer(&row(key, job), || show(key, job))?;
+            }
+            Action::Reset { key } => {
+                let (key, _) = find(&jobs, key)?;
+                let store = store.as_ref().ok_or_else(|| unknown(key.as_str()))?;
+                let _at_work = CommandLock::take(store.path())
+                    .map_err(|error| CliError::failed("lock", error.to_string()))?;
+                reset(store, key, &limits, &actor(&context.environment)).await?;
+                context
+                    .output
+                    .say(format_args!("{key}: closed; the next run begins as if nothing had failed"));
+            }
+        }
+        Ok(Exit::Done)
+    })
+}
+
+fn find<'a>(jobs: &'a [(Key, Job)], text: &str) -> Result<(&'a Key, &'a Job), CliError> {
+    let wanted = [Key::new(text), job::key(text)];
+    let found = jobs.iter().find(|(key, _)| wanted.contains(key));
+    found.map(|(key, job)| (key, job)).ok_or_else(|| unknown(text))
+}
+
+fn unknown(text: &str) -> CliError {
+    CliError::usage("unknown_breaker", format!("nothing is known about `{text}`"))
+        .hint("`truing breaker list` shows what is: a job has one when it has run")
+}
+
+/// Closes it, behind the fence: not while the job runs.
+async fn reset(
+    store: &Sqlite,
+    key: &Key,
+    limits: &truing_core::slot::Limits,
+    by: &str,
+) -> Result<(), CliError> {
+    let lease = by_hand::lease(store, key, Loop::Sync, limits).await.map_err(|error| match error {
+        NotLeased::Busy(until) => CliError::refused(
+            "already_running",
+            format!("{key}: its job is running (lease until {})", instant(until)),
+        )
+        .hint("wait for it to end"),
+        NotLeased::Owned => {
+            CliError::refused("already_running", format!("{key}: another loop is at work on it"))
+        }
+        NotLeased::Step(StepError::Store(error)) => store_error(error),
+        NotLeased::Step(StepError::Refused(refused)) => {
+            CliError::refused("refused", format!("{key}: {refused}"))
+        }
+    })?;
+    let run = RunRef { id: UniqueIds.run(), key: key.clone(), token: lease.token };
+    let mut job = store.begin_job(&run).await.map_err(store_error)?;
+    job.breaker.reset();
+    store.keep_job(&run, &job).await.map_err(store_error)?;
+    store.audit(&[Act::new(by, "breaker reset", key.as_str(), "")]).await.map_err(store_error)?;
+    match step(store, key, Command::Finish(lease.token, Then::Idle), limits).await {
+        Ok(_) | Err(StepError::Refused(_)) => Ok(()),
+        Err(StepError::Store(error)) => Err(store_error(error)),
+    }
+}
+
+fn row(key: &Key, job: &Job) -> Value {
+    let (failures, streak) = job.breaker.counts();
+    json!({
+        "key": key,
+        "state": state(job),
+        "why": job.breaker.open().map(|open| open.why),
+        "since": job.breaker.open().map(|open| instant(open.since)),
+        "failures": failures,
+        "streak": streak,
+        "target": job.breaker.target(),
+        "question": job.question.as_ref().and_then(|question| question.url.as_ref()),
+        "told": job.breaker.failures().iter().map(|failure| json!({
+            "at": instant(failure.at), "version": failure.version, "why": failure.why,
+        })).collect::<Vec<_>>(),
+    })
+}
+
+fn list(jobs: &[(Key, Job)]) -> String {
+    if jobs.is_empty() {
+        return "no job has run yet\n".to_owned();
+    }
+    let line = |(key, job): &(Key, Job)| {
+        let (failures, streak) = job.breaker.counts();
+        format!("{key}  {}  {failures} failures of one release, {streak} in a row\n", state(job))
+    };
+    jobs.iter().map(line).collect()
+}
+
+fn show(key: &Key, job: &Job) -> String {
+    let mut text = list(&[(key.clone(), job.clone())]);
+    for failure in job.breaker.failures() {
+        let _ = writeln!(text, "  {}  {:<10}  {}", instant(failure.at), failure.version, failure.why);
+    }
+    if let Some(url) = job.question.as_ref().and_then(|question| question.url.as_ref()) {
+        let _ = writeln!(text, "people are asked: {url}");
+    }
+    if job.breaker.open().is_some() {
+        let _ = writeln!(text, "to close it: truing breaker reset {key}");
+    }
+    text
+}

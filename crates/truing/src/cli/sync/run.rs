@@ -1,0 +1,236 @@
+//! `truing sync run` and `truing sync status`.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use truing_core::follow::job::{self, Job};
+use truing_core::follow::record::{Record, Result as Outcome};
+use truing_core::id::Millis;
+use truing_core::port::{Act, Jobs as _, Operations as _};
+use truing_git::PrivateFolder;
+use truing_store::{CommandLock, Sqlite};
+use truing_upstream::archives::Archives;
+
+use super::{cache, index_of, outcome, unknown};
+use crate::cli::error::{CliError, Exit};
+use crate::cli::target::{actor, existing_store, instant, rehearsal, store_error, switched_on};
+use crate::cli::{Context, runtime};
+use crate::config::Config;
+use crate::serve::by_hand::NotLeased;
+use crate::serve::jobs::{JobRun, NoRun};
+use crate::slots::StepError;
+use crate::wiring::{self, child_reader};
+
+/// How long a run that is told to stop may take to give its lease back.
+const GRACE: Duration = Duration::from_secs(2);
+/// Records that `status` shows of each job.
+const SHOWN: usize = 5;
+
+#[derive(clap::Args, Debug)]
+pub(super) struct Run {
+    /// The job: `[sync.NAME]` of the configuration
+    #[arg(value_name = "JOB")]
+    job: String,
+    /// Write nothing at the forge, and remember nothing: show what would be pushed
+    #[arg(long)]
+    dry_run: bool,
+    /// Nobody waits for it: an open circuit breaker is no error
+    #[arg(long)]
+    scheduled: bool,
+}
+
+#[derive(clap::Args, Debug)]
+pub(super) struct Status {
+    /// The job [default: every one]
+    #[arg(value_name = "JOB")]
+    job: Option<String>,
+}
+
+impl Run {
+    pub(super) fn run(&self, context: &Context) -> Result<Exit, CliError> {
+        let mut config = context.config(&[])?;
+        let job = config.jobs.get(&self.job).ok_or_else(|| unknown(&self.job, &config.jobs))?;
+        let forge = job.forge.clone();
+        config.forges.retain(|name, _| *name == forge);
+        let runtime = runtime::start()?;
+        let (tell, told) = watch::channel(false);
+        let record = runtime.block_on(async {
+            let mut signals = runtime::Signals::new()?;
+            let mut work = Box::pin(self.record(&config, context, told));
+            tokio::select! {
+                record = &mut work => record,
+                _ = signals.next() => {
+                    tell.send_replace(true);
+                    // It gives its lease back; what it began ends with it.
+                    let _ = tokio::time::timeout(GRACE, work).await;
+                    Err(CliError::new(Exit::Interrupted, "interrupted", "interrupted before the run was done")
+                        .hint("run it again: it goes on from what is there, and nothing is written twice"))
+                }
+            }
+        })?;
+        context.output.answer(&outcome::json(&record), || outcome::text(&record))?;
+        Ok(self.exit(&record))
+    }
+
+    fn exit(&self, record: &Record) -> Exit {
+        match record.result {
+            Outcome::UpToDate
+            | Outcome::Covered
+            | Outcome::LeftOut
+            | Outcome::Relaxed
+            | Outcome::Bumped
+            | Outcome::Rehearsed => Exit::Done,
+            Outcome::Saved | Outcome::Asked | Outcome::Blocked => Exit::No,
+            Outcome::Breaker if self.scheduled => Exit::Done,
+            Outcome::Breaker | Outcome::Held => Exit::Refused,
+            Outcome::Stopped => Exit::Interrupted,
+            Outcome::Failed => Exit::Failed,
+        }
+    }
+
+    async fn record(
+        &self,
+        config: &Config,
+        context: &Context,
+        told: watch::Receiver<bool>,
+    ) -> Result<Record, CliError> {
+        let job = config.jobs.get(&self.job).ok_or_else(|| unknown(&self.job, &config.jobs))?;
+        let environment = &context.environment;
+        let repo = job.repo.as_deref().ok_or_else(|| {
+            CliError::usage("no_repo", format!("sync.{}.repo is not set: there is nowhere to bring a change to", self.job))
+                .hint(format!("set it to the repository's name, owner/name; or ask only what is to be done: truing sync decide {}", self.job))
+        })?;
+        let database = config.store.database()?;
+        let folder = database.parent().unwrap_or(Path::new("."));
+        wiring::make_folder(folder)?;
+        let store = wiring::open_store(database)?;
+        switched_on(&store).await?;
+        // Gone when this is done.
+        let temp = PrivateFolder::new().map_err(crate::loops::local::LocalError::NoFolder)?;
+        let key = job::key(&self.job);
+        let store = if self.dry_run { rehearsal(&store, temp.path(), &key).await? } else { store };
+        let act = Act::new(&actor(environment), "sync run", key.as_str(), repo);
+        store.audit(&[act]).await.map_err(store_error)?;
+        let _at_work =
+            CommandLock::take(store.path()).map_err(|error| CliError::failed("lock", error.to_string()))?;
+        let work = JobRun {
+            name: &self.job,
+            job,
+            repo,
+            forge: &wiring::client(config, &job.forge, environment, folder)?,
+            git: &wiring::git(environment).await?,
+            mirrors: &wiring::mirrors(folder),
+            index: &index_of(job, environment)?,
+            archives: &Archives::new(cache(environment)?),
+            reader: &child_reader(&config.rules, &config.sandbox)?,
+            limits: &wiring::limits(&config.review, config.server.lease),
+            heartbeat: config.server.heartbeat,
+            dry_run: self.dry_run,
+        };
+        work.run(&store, told).await.map_err(|error| no_run(&self.job, error))
+    }
+}
+
+fn no_run(name: &str, error: NoRun) -> CliError {
+    let running = |what: String| {
+        CliError::refused("already_running", format!("{name}: {what}"))
+            .hint(format!("wait for it: `truing sync status {name}` tells what it came to"))
+    };
+    match error {
+        NoRun::NotLeased(NotLeased::Busy(until)) => {
+            running(format!("already running (lease until {}, renewed while it lives)", instant(until)))
+        }
+        NoRun::NotLeased(NotLeased::Owned) => running("another loop is at work on it".to_owned()),
+        NoRun::NotLeased(NotLeased::Step(StepError::Store(error))) | NoRun::Store(error) => {
+            store_error(error)
+        }
+        NoRun::NotLeased(NotLeased::Step(StepError::Refused(refused))) => {
+            CliError::refused("refused", format!("{name}: {refused}"))
+        }
+        NoRun::Remote(error) => wiring::remote_error(error),
+        NoRun::Lost => running("somebody else has taken it over".to_owned()),
+        NoRun::Stopped => {
+            CliError::new(Exit::Interrupted, "interrupted", "interrupted before the run was done")
+        }
+    }
+}
+
+impl Status {
+    pub(super) fn run(&self, context: &Context) -> Result<Exit, CliError> {
+        let config = context.config(&[])?;
+        let names: Vec<&String> = match &self.job {
+            Some(name) if !config.jobs.contains_key(name) => return Err(unknown(name, &config.jobs)),
+            Some(name) => vec![name],
+            None => config.jobs.keys().collect(),
+        };
+        let store = existing_store(&config)?;
+        let mut told = Vec::new();
+        runtime::start()?.block_on(async {
+            for name in &names {
+                told.push((name.as_str(), remembered(store.as_ref(), name).await?));
+            }
+            Ok::<_, CliError>(())
+        })?;
+        let rows: Vec<Value> = told.iter().map(|(name, (job, records))| row(name, job, records)).collect();
+        context.output.answer(&rows, || {
+            if told.is_empty() {
+                return "no job is configured: see [sync.NAME] in `truing config schema`\n".to_owned();
+            }
+            told.iter().map(|(name, (job, records))| lines(name, job, records)).collect()
+        })?;
+        Ok(Exit::Done)
+    }
+}
+
+/// What is remembered of a job, and its last records, newest first.
+async fn remembered(store: Option<&Sqlite>, name: &str) -> Result<(Job, Vec<Record>), CliError> {
+    let Some(store) = store else { return Ok((Job::default(), vec![])) };
+    let key = job::key(name);
+    let job = store.jobs().await.map_err(store_error)?.into_iter().find(|(known, _)| *known == key);
+    let records = store.job_records(Some(&key), Millis(0), SHOWN).await.map_err(store_error)?;
+    Ok((job.map(|(_, job)| job).unwrap_or_default(), records))
+}
+
+/// A job for scripts.
+fn row(name: &str, job: &Job, records: &[Record]) -> Value {
+    let (failures, streak) = job.breaker.counts();
+    json!({
+        "job": name,
+        "breaker": crate::cli::breaker::state(job),
+        "failures": failures,
+        "streak": streak,
+        "question": job.question.as_ref().and_then(|question| question.url.as_ref()),
+        "next": null,
+        "outcomes": records.iter().map(outcome::json).collect::<Vec<_>>(),
+    })
+}
+
+fn lines(name: &str, job: &Job, records: &[Record]) -> String {
+    let (failures, streak) = job.breaker.counts();
+    let mut text = format!("{name}: breaker {}", crate::cli::breaker::state(job));
+    if streak > 0 {
+        let _ = write!(text, " ({failures} failures of this release, {streak} in a row)");
+    }
+    text.push('\n');
+    if let Some(url) = job.question.as_ref().and_then(|question| question.url.as_ref()) {
+        let _ = writeln!(text, "  people are asked: {url}");
+    }
+    if records.is_empty() {
+        let _ = writeln!(text, "  it never ran: truing sync run {name}");
+    }
+    for record in records {
+        let to = record.to.as_deref().unwrap_or("-");
+        let _ = writeln!(
+            text,
+            "  {}  {:<10}  {:<10}  {}",
+            instant(record.ended),
+            to,
+            record.result.as_str().replace('_', " "),
+            record.exit_reason.lines().next().unwrap_or_default()
+        );
+    }
+    text
+}

@@ -1,0 +1,71 @@
+//! The change that a relaxed range asks for: bounds, and digests of what only looks different. No model takes part.
+
+use std::path::Path;
+
+use sha2::{Digest as _, Sha256};
+use truing_core::follow::{Kind, Verdict};
+use truing_upstream::constraint::{self, ConstraintError};
+use truing_upstream::manifest::{self, FileError};
+
+use super::Decided;
+use crate::config::sync::JobConfig;
+
+/// Why the change cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangeError {
+    /// The project's requirement.
+    #[error(transparent)]
+    Constraint(#[from] ConstraintError),
+    /// What it pins.
+    #[error(transparent)]
+    Manifest(#[from] FileError),
+    /// There is no range to write.
+    #[error("there is no requirement of {0} that could be widened")]
+    NoRange(String),
+    /// A file cannot be written.
+    #[error("{path} cannot be written: {why}")]
+    Write {
+        /// The file.
+        path: String,
+        /// Why not.
+        why: String,
+    },
+}
+
+/// Makes the change in the project's folder: the new range, and the digest of each pinned definition whose text alone
+/// changed. The files that it wrote, as the project names them.
+///
+/// # Errors
+/// [`ChangeError`]; what was written stays.
+pub(super) fn relax(project: &Path, job: &JobConfig, decided: &Decided) -> Result<Vec<String>, ChangeError> {
+    let spec = decided.spec_after.as_ref().ok_or_else(|| ChangeError::NoRange(job.package.clone()))?;
+    let mut files = Vec::new();
+    let file = project.join(&job.constraint_file);
+    let text = constraint::rewritten(&job.place(&file), spec)?;
+    write(&file, &job.constraint_file, &text)?;
+    files.push(job.constraint_file.clone());
+    let digests: Vec<(&str, &str)> = decided
+        .decision
+        .changed
+        .iter()
+        .filter(|change| change.kind == Kind::Bytes)
+        .filter_map(|change| Some((change.symbol.as_str(), change.new_hash.as_deref()?)))
+        .collect();
+    if decided.decision.verdict == Verdict::Relax && !digests.is_empty() {
+        let file = project.join(&job.manifest);
+        let text = manifest::with_digests(&file, &digests)?;
+        write(&file, &job.manifest, &text)?;
+        files.push(job.manifest.clone());
+    }
+    Ok(files)
+}
+
+/// The digest of a manifest's bytes, in hexadecimal digits.
+pub(super) fn digest(manifest: &[u8]) -> String {
+    Sha256::digest(manifest).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn write(path: &Path, name: &str, text: &str) -> Result<(), ChangeError> {
+    std::fs::write(path, text)
+        .map_err(|error| ChangeError::Write { path: name.to_owned(), why: error.to_string() })
+}

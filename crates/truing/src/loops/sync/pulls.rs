@@ -1,0 +1,141 @@
+//! A job's pull request at the forge: what stands there, and bringing a change to it.
+
+use truing_core::follow::Verdict;
+use truing_core::follow::record::{Pull, PullKind};
+use truing_core::follow::standing::{Active, Course, Standing, active, course};
+use truing_core::id::{Sha, Topic};
+use truing_core::port::{BranchPull, ForgeError, Hub, PullDraft, PullRemark, PullState};
+
+use super::words::{self, About};
+use crate::config::sync::JobConfig;
+
+/// The pull requests of one job at a forge.
+#[derive(Debug)]
+pub(super) struct Pulls<'a, H> {
+    pub(super) hub: &'a H,
+    pub(super) job: &'a JobConfig,
+    pub(super) about: About<'a>,
+}
+
+/// What stands at the forge.
+#[derive(Debug)]
+pub(super) struct Stands {
+    /// The newest final pull request of ours, open or not.
+    pub(super) last: Option<BranchPull>,
+    /// An open one from our branch that is not ours: somebody uses its name.
+    pub(super) foreign: Option<String>,
+    /// Does the newest one reach the release?
+    covers: bool,
+    /// Who is at work on it.
+    pub(super) active: Option<Active>,
+    /// What we said there of releases that wait, and where.
+    said: Vec<PullRemark>,
+}
+
+impl<H: Hub> Pulls<'_, H> {
+    /// What a final pull request is about: the release is in its marker, which only we can make.
+    fn topic(&self, version: &str) -> Topic {
+        Topic::new(format!("sync/{}/final/{version}", self.about.job))
+    }
+
+    fn blocked(&self) -> Topic {
+        Topic::new(format!("sync/{}/blocked", self.about.job))
+    }
+
+    /// Looks what stands. `reaches`: is this version the release to follow, or one after it?
+    pub(super) async fn look(&self, reaches: impl Fn(&str) -> bool) -> Result<Stands, ForgeError> {
+        let prefix = self.topic("");
+        let all = self.hub.pulls_from(&self.job.branch).await?;
+        let is_ours = |pull: &&BranchPull| {
+            pull.topic.as_ref().is_some_and(|topic| topic.as_str().starts_with(prefix.as_str()))
+        };
+        let foreign = all.iter().find(|pull| pull.is_open() && !is_ours(pull)).map(|pull| pull.url.clone());
+        let last = all.iter().find(is_ours).cloned();
+        let version =
+            last.as_ref().and_then(|pull| pull.topic.as_ref()?.as_str().strip_prefix(prefix.as_str()));
+        let covers = version.is_some_and(reaches);
+        let (mut somebody, mut said) = (None, Vec::new());
+        if let Some(pull) = last.as_ref().filter(|pull| pull.is_open()) {
+            let activity = self.hub.activity(pull.number).await?;
+            somebody = active(&activity, &pull.head, |email| email == self.job.author.email);
+            let blocked = self.blocked();
+            said = activity
+                .remarks
+                .into_iter()
+                .filter(|remark| remark.topic.as_ref() == Some(&blocked))
+                .collect();
+        }
+        Ok(Stands { last, foreign, covers, active: somebody, said })
+    }
+
+    /// Opens or rewrites the final pull request, whose branch is pushed.
+    pub(super) async fn show(
+        &self,
+        stands: &Stands,
+        base: &str,
+        verdict: Verdict,
+        body: &str,
+    ) -> Result<Pull, ForgeError> {
+        let title = words::title(self.about, verdict);
+        let topic = self.topic(self.about.version);
+        let open = stands.last.as_ref().filter(|pull| pull.is_open());
+        let pull = match open {
+            Some(pull) => pull.clone(),
+            None => {
+                let draft = PullDraft {
+                    topic: topic.clone(),
+                    branch: self.job.branch.clone(),
+                    base: base.to_owned(),
+                    title: title.clone(),
+                    body: body.to_owned(),
+                    draft: false,
+                };
+                self.hub.open_pull(&draft).await?
+            }
+        };
+        // One that was there already says what it said before.
+        if pull.title != title || pull.body.trim() != body.trim() || pull.topic.as_ref() != Some(&topic) {
+            self.hub.edit_pull(pull.number, &topic, &title, body).await?;
+        }
+        if pull.state == PullState::Draft {
+            self.hub.set_draft(pull.number, false).await?;
+        }
+        for remark in &stands.said {
+            self.hub.delete_comment(pull.number, &remark.id).await?;
+        }
+        Ok(Pull { kind: PullKind::Final, url: pull.url })
+    }
+
+    /// Says on the pull request that a release waits for it: once, and as the last word.
+    pub(super) async fn say_blocked(&self, stands: &Stands, pull: &BranchPull) -> Result<Pull, ForgeError> {
+        let why = stands.active.as_ref().map(Active::words).unwrap_or_default();
+        let text = words::blocked(self.about, &why);
+        let shown = Pull { kind: PullKind::Final, url: pull.url.clone() };
+        if stands.said.iter().any(|remark| remark.body.trim() == text.trim()) {
+            return Ok(shown);
+        }
+        for remark in &stands.said {
+            self.hub.delete_comment(pull.number, &remark.id).await?;
+        }
+        self.hub.comment(pull.number, &self.blocked(), &text).await?;
+        Ok(shown)
+    }
+}
+
+impl Stands {
+    /// What to do, for a decision to relax or to bump. `same`: is the branch where it would be put?
+    pub(super) fn course(&self, verdict: Verdict, same: bool) -> Course {
+        let standing = Standing {
+            last: self.last.as_ref(),
+            covers: self.covers,
+            active: self.active.is_some(),
+            wip: false,
+        };
+        course(standing, verdict, same)
+    }
+
+    /// Where the branch of the open one is.
+    pub(super) fn head(&self) -> Option<&Sha> {
+        self.last.as_ref().filter(|pull| pull.is_open()).map(|pull| &pull.head)
+    }
+}

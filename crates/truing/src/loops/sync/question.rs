@@ -1,0 +1,188 @@
+//! The one question that a job may have open: an issue. What it says is desired state; each run compares and mends.
+
+use sha2::{Digest as _, Sha256};
+use truing_core::follow::job::{Job, Question, Ruling, ruled};
+use truing_core::id::{CommentId, Millis, Topic};
+use truing_core::port::{ForgeError, Hub, Jobs, OwnIssue, Reply, RunRef};
+
+use super::run::RunError;
+use super::words;
+
+/// What is to be asked.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Wanted {
+    pub(super) version: String,
+    pub(super) title: String,
+    pub(super) text: String,
+}
+
+impl Wanted {
+    /// The question's identity: another text asks something else.
+    fn id(&self) -> String {
+        let digest = Sha256::digest(format!("{}\n{}", self.title, self.text).as_bytes());
+        digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// The questions of one job at a forge.
+#[derive(Debug)]
+pub(super) struct Questions<'a, S, H> {
+    pub(super) store: &'a S,
+    pub(super) run: &'a RunRef,
+    pub(super) hub: &'a H,
+    pub(super) job: &'a str,
+    pub(super) label: &'a str,
+}
+
+/// What people said since the question was asked.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(super) struct Answers {
+    /// The newest comment by somebody who is trusted.
+    pub(super) newest: Option<CommentId>,
+    /// What the newest ruling is.
+    pub(super) ruling: Option<Ruling>,
+}
+
+impl<S: Jobs, H: Hub> Questions<'_, S, H> {
+    fn topic(&self) -> Topic {
+        Topic::new(format!("sync/{}/question", self.job))
+    }
+
+    /// The issues of this job, newest first.
+    async fn issues(&self) -> Result<Vec<OwnIssue>, ForgeError> {
+        let topic = self.topic();
+        Ok(self.hub.issues(self.label).await?.into_iter().filter(|issue| issue.topic == topic).collect())
+    }
+
+    /// What people have answered. An issue that people closed is an answer as well: go on.
+    ///
+    /// `heard`: the last answer that was acted on.
+    pub(super) async fn answers(&self, job: &Job) -> Result<Answers, ForgeError> {
+        let Some(Question { issue: Some(number), after, version, .. }) = &job.question else {
+            return Ok(Answers::default());
+        };
+        let after = newer(job.breaker.heard(), after.as_ref());
+        let replies = match self.hub.replies(*number, after).await {
+            Ok(replies) => replies,
+            // Deleted: nobody answered, and it is asked again.
+            Err(ForgeError::NotFound { .. }) => return Ok(Answers::default()),
+            Err(error) => return Err(error),
+        };
+        let trusted: Vec<&Reply> = replies.iter().filter(|reply| reply.trusted).collect();
+        let ruling = trusted.iter().rev().find_map(|reply| {
+            let verdict = ruled(&reply.body)?;
+            let by = reply.author.as_ref().map(|author| author.login.clone()).unwrap_or_default();
+            Some(Ruling { version: version.clone(), verdict, by, comment: reply.id.clone() })
+        });
+        Ok(Answers { newest: trusted.last().map(|reply| reply.id.clone()), ruling })
+    }
+
+    /// Lets one question be open, and this one. `job` knows afterwards what it is. That an issue is about to be opened is
+    /// kept before: one whose creation was not answered is looked for, until it must have shown, before another one is.
+    pub(super) async fn ask(&self, job: &mut Job, wanted: &Wanted, now: Millis) -> Result<String, RunError> {
+        let id = wanted.id();
+        let mut issues = self.issues().await?;
+        let known = job.question.as_ref().and_then(|question| question.issue);
+        let at = issues.iter().position(|issue| issue.open && Some(issue.number) == known);
+        let at = at.or_else(|| issues.iter().position(|issue| issue.open));
+        let issue = match at.map(|at| issues.swap_remove(at)) {
+            Some(issue) => issue,
+            None => self.open(job, wanted, &id, now).await?,
+        };
+        for other in issues.iter().filter(|other| other.open && other.number != issue.number) {
+            self.hub.close_issue(other.number).await?;
+        }
+        let same = job.question.as_ref().is_some_and(|question| question.id == id);
+        let is_new = issue.title == wanted.title && issue.body.trim() == wanted.text.trim();
+        if !same && !is_new {
+            self.hub.edit_issue(issue.number, &self.topic(), &wanted.title, &wanted.text).await?;
+            self.renew(issue.number, &wanted.text).await?;
+        }
+        let last = self.hub.replies(issue.number, None).await?.pop().map(|reply| reply.id);
+        let before = job.question.take().filter(|question| question.issue == Some(issue.number) && same);
+        job.question = Some(match before {
+            Some(question) => question,
+            None => Question {
+                id,
+                version: wanted.version.clone(),
+                issue: Some(issue.number),
+                url: Some(issue.url.clone()),
+                after: last,
+                asked: now,
+            },
+        });
+        Ok(issue.url)
+    }
+
+    /// Opens the issue, unless one that was to be opened may still show.
+    async fn open(
+        &self,
+        job: &mut Job,
+        wanted: &Wanted,
+        id: &str,
+        now: Millis,
+    ) -> Result<OwnIssue, RunError> {
+        let begun = job.question.as_ref().filter(|question| question.issue.is_none());
+        if let Some(until) = begun.map(|begun| begun.asked + self.hub.settle()).filter(|until| *until > now) {
+            return Err(RunError::Settling { until });
+        }
+        job.question = Some(Question {
+            id: id.to_owned(),
+            version: wanted.version.clone(),
+            issue: None,
+            url: None,
+            after: None,
+            asked: now,
+        });
+        self.store.keep_job(self.run, job).await?;
+        let labels = [self.label.to_owned()];
+        match self.hub.open_issue(&self.topic(), &wanted.title, &wanted.text, &labels).await {
+            Err(error) if error.surely_undone() => {
+                job.question = None;
+                Err(error.into())
+            }
+            opened => Ok(opened?),
+        }
+    }
+
+    /// Says the question again as the last comment, so that people are told of it; what was said of the one before goes.
+    async fn renew(&self, number: u64, text: &str) -> Result<(), ForgeError> {
+        let topic = self.topic();
+        for reply in self.hub.replies(number, None).await? {
+            if reply.topic.as_ref() == Some(&topic) {
+                self.hub.delete_comment(number, &reply.id).await?;
+            }
+        }
+        self.hub.comment(number, &topic, text).await.map(drop)
+    }
+
+    /// Lets no question be open.
+    pub(super) async fn close(&self, job: &mut Job, why: &str) -> Result<(), ForgeError> {
+        if job.question.is_none() {
+            return Ok(());
+        }
+        for issue in self.issues().await?.iter().filter(|issue| issue.open) {
+            self.hub
+                .comment(issue.number, &Topic::new(format!("{}/settled", self.topic())), &words::settled(why))
+                .await?;
+            self.hub.close_issue(issue.number).await?;
+        }
+        job.question = None;
+        Ok(())
+    }
+}
+
+/// The later of two comments of one issue, as far as their ids tell: numbers grow at every forge.
+fn newer<'a>(a: Option<&'a CommentId>, b: Option<&'a CommentId>) -> Option<&'a CommentId> {
+    let number = |id: &CommentId| {
+        id.as_str()
+            .rsplit(|letter: char| !letter.is_ascii_digit())
+            .next()
+            .and_then(|digits| digits.parse::<u64>().ok())
+    };
+    match (a, b) {
+        (Some(a), Some(b)) if number(a) > number(b) => Some(a),
+        (Some(a), None) => Some(a),
+        (_, b) => b,
+    }
+}

@@ -1,0 +1,510 @@
+//! One run of a job, from the newest release to a pull request or a question, as a list of steps. Each can be repeated:
+//! whatever a run that died has done, the next one finds and goes on from.
+
+use std::path::Path;
+use std::time::Instant;
+
+use jiff::Timestamp;
+use tokio::task::spawn_blocking;
+use truing_core::RepoPath;
+use truing_core::follow::Verdict;
+use truing_core::follow::breaker::{Admission, End, Target};
+use truing_core::follow::job::Job;
+use truing_core::follow::record::{
+    Evidence, Kind, MAX_UNGUARDED, Pull, Record, Result as Outcome, Step, Taken,
+};
+use truing_core::follow::standing::Course;
+use truing_core::id::{Millis, Sha};
+use truing_core::money::MicroUsd;
+use truing_core::port::{Clock, ForgeError, Gate, Hub, Jobs, RunRef, StoreError};
+use truing_git::{Git, GitError, Mirror, NewCommit, PrivateFolder, Pushed, Remote};
+use truing_upstream::archives::Archives;
+use truing_upstream::index::Index;
+use truing_upstream::version::Version;
+
+use super::change::{self, ChangeError};
+use super::pulls::{Pulls, Stands};
+use super::question::{Questions, Wanted};
+use super::words::{self, About};
+use super::{Decided, PinnedError, Question, SyncError, decided_of, pinned, seen};
+use crate::config::sync::JobConfig;
+use crate::loops::versions;
+use crate::reader::ChildReader;
+
+/// What a run works with.
+#[derive(Debug)]
+pub struct Following<'a, S, H, C, G> {
+    /// The job's name.
+    pub name: &'a str,
+    /// What it follows, and how.
+    pub job: &'a JobConfig,
+    /// The run.
+    pub run: &'a RunRef,
+    /// Where it is remembered.
+    pub store: &'a S,
+    /// The repository's side of its forge.
+    pub hub: &'a H,
+    /// The wall clock.
+    pub clock: &'a C,
+    /// May it go on?
+    pub gate: &'a G,
+    /// Git.
+    pub git: &'a Git,
+    /// Where the repository's mirror is.
+    pub mirror: &'a Path,
+    /// Where the repository is.
+    pub remote: &'a Remote,
+    /// The package's index.
+    pub index: &'a Index,
+    /// Where archives are kept.
+    pub archives: &'a Archives,
+    /// Who reads them.
+    pub reader: &'a ChildReader,
+    /// Write nothing at the forge and remember nothing but the record?
+    pub dry_run: bool,
+}
+
+/// Why a run cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// Its records. It writes nothing more.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The forge.
+    #[error(transparent)]
+    Forge(#[from] ForgeError),
+    /// Git.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// The package.
+    #[error(transparent)]
+    Sync(#[from] SyncError),
+    /// What the project pins.
+    #[error(transparent)]
+    Pinned(#[from] PinnedError),
+    /// The change.
+    #[error(transparent)]
+    Change(#[from] ChangeError),
+    /// A folder.
+    #[error("no folder can be made for the project's files: {0}")]
+    Folder(std::io::Error),
+    /// The branch is not as it was found.
+    #[error("{branch} was pushed to by somebody else meanwhile")]
+    Moved {
+        /// The branch.
+        branch: String,
+    },
+    /// The remote does not take the branch.
+    #[error("{branch} cannot be pushed: {message}")]
+    Refused {
+        /// The branch.
+        branch: String,
+        /// The remote's words.
+        message: String,
+    },
+    /// The branch is somebody's.
+    #[error(
+        "{url} comes from {branch}, and it is not of this job: close it, or give the job another `branch`"
+    )]
+    Foreign {
+        /// The branch.
+        branch: String,
+        /// The pull request.
+        url: String,
+    },
+    /// An issue whose creation was not answered may still show.
+    #[error("an issue that was to be opened may still show up: the next run looks for it")]
+    Settling {
+        /// Until then.
+        until: Millis,
+    },
+    /// The repository has no commit.
+    #[error("the repository has no default branch with a commit")]
+    Empty,
+    /// The repository takes nothing.
+    #[error("the repository is archived: nothing can be changed in it")]
+    Archived,
+    /// The switch.
+    #[error("the kill switch is on")]
+    Halted,
+}
+
+/// What a run has done so far.
+struct Tale {
+    began: Millis,
+    at: Option<(Step, Instant)>,
+    steps: Vec<Taken>,
+    from: Option<String>,
+    to: Option<String>,
+    update: Option<Verdict>,
+    evidence: Evidence,
+    pull: Option<Pull>,
+}
+
+impl Tale {
+    fn begin(&mut self, step: Step) {
+        self.end();
+        self.at = Some((step, Instant::now()));
+    }
+
+    fn end(&mut self) {
+        if let Some((id, began)) = self.at.take() {
+            let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+            self.steps.push(Taken { id, turns: 0, tokens: 0, cost_micro_usd: MicroUsd(0), ms });
+        }
+    }
+}
+
+/// How a run ends, and what it asks.
+struct Ended {
+    outcome: Outcome,
+    why: String,
+    asks: Asks,
+}
+
+/// What becomes of the question.
+enum Asks {
+    /// This is asked.
+    This(Wanted),
+    /// Whatever is asked stays so.
+    Same,
+    /// Nothing is, any more.
+    Nothing,
+}
+
+impl Ended {
+    fn of(outcome: Outcome, why: impl Into<String>, asks: Asks) -> Self {
+        Self { outcome, why: why.into(), asks }
+    }
+}
+
+impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
+    /// Runs the job. The record is kept, whatever it came to.
+    ///
+    /// # Errors
+    /// [`StoreError`]: nothing can be remembered.
+    pub async fn run(&self) -> Result<Record, StoreError> {
+        let mut job = self.store.begin_job(self.run).await?;
+        let began = self.clock.now();
+        let (from, to, update, pull) = (None, None, None, None);
+        let evidence = Evidence::default();
+        let mut tale = Tale { began, at: None, steps: vec![], from, to, update, evidence, pull };
+        let ended = Box::pin(self.steps(&mut job, &mut tale)).await;
+        let ended = match ended {
+            Ok(ended) => ended,
+            Err(RunError::Store(error)) => return Err(error),
+            Err(RunError::Halted) => Ended::of(Outcome::Held, RunError::Halted.to_string(), Asks::Same),
+            Err(error) => Ended::of(Outcome::Failed, error.to_string(), Asks::Same),
+        };
+        let now = self.clock.now();
+        job.breaker.ended(end_of(&ended), self.job.breaker, now);
+        if ended.outcome == Outcome::UpToDate {
+            // Somebody did by hand what failed, or the release was taken back.
+            job.breaker.reset();
+        }
+        let asked =
+            if self.dry_run { Ok(None) } else { Box::pin(self.ask(&mut job, &mut tale, &ended)).await };
+        tale.end();
+        let (question, why) = match asked {
+            Ok(question) => (question, ended.why),
+            Err(RunError::Store(error)) => return Err(error),
+            // The next run asks.
+            Err(error) => (None, format!("{}; people could not be asked: {error}", ended.why)),
+        };
+        let record = Record {
+            run: self.run.id.clone(),
+            job: self.name.to_owned(),
+            result: ended.outcome,
+            exit_reason: why,
+            update_type: tale.update,
+            package: self.job.package.clone(),
+            from: tale.from,
+            to: tale.to,
+            highest_step: tale.steps.iter().map(|step| step.id).max().unwrap_or(Step::Detect),
+            steps: tale.steps,
+            pull: tale.pull,
+            question,
+            model: None,
+            prompt_hash: None,
+            evidence: tale.evidence,
+            versions: versions(),
+            started: tale.began,
+            ended: self.clock.now(),
+        };
+        self.store.end_job(self.run, &job, &record).await?;
+        Ok(record)
+    }
+
+    fn about<'b>(&'b self, version: &'b str) -> About<'b> {
+        About { job: self.name, package: &self.job.package, version }
+    }
+
+    fn questions(&self) -> Questions<'_, S, H> {
+        Questions {
+            store: self.store,
+            run: self.run,
+            hub: self.hub,
+            job: self.name,
+            label: &self.job.question_label,
+        }
+    }
+
+    /// The steps, up to the one that ends the run.
+    async fn steps(&self, job: &mut Job, tale: &mut Tale) -> Result<Ended, RunError> {
+        tale.begin(Step::Detect);
+        self.go_on().await?;
+        let repository = self.hub.repository().await?;
+        if repository.writable.archived {
+            return Err(RunError::Archived);
+        }
+        let mirror = self.git.mirror(self.mirror, self.remote).await?;
+        let tip = mirror.default_tip().await?.ok_or(RunError::Empty)?;
+        mirror.fetch(std::slice::from_ref(&tip)).await?;
+        let folder = PrivateFolder::new().map_err(RunError::Folder)?;
+        mirror.private_clone(&tip, &[], folder.path()).await?;
+        let project = folder.path();
+        let pins = pinned(&project.join(&self.job.manifest), self.reader).await?;
+        let now = Timestamp::from_millisecond(tale.began.0).unwrap_or_default();
+        let question =
+            || Question { job: self.job, project, manifest: &pins.manifest, from: None, to: None, now };
+        let seen = seen(&question(), self.index).await?;
+        let (from, to) = (seen.from.to_string(), seen.to.to_string());
+        (tale.from, tale.to) = (Some(from), Some(to.clone()));
+        if seen.is_in_range() {
+            tale.update = Some(Verdict::Skip);
+            let why = format!("{} {to} is in the range already", self.job.package);
+            return Ok(Ended::of(Outcome::UpToDate, why, Asks::Nothing));
+        }
+
+        let answers = self.questions().answers(job).await?;
+        if let Some(ruling) = answers.ruling {
+            job.ruling = Some(ruling);
+        }
+        let manifest = std::fs::read(project.join(&self.job.manifest)).map_err(RunError::Folder)?;
+        let target = Target { version: to.clone(), manifest: change::digest(&manifest) };
+        if !self.dry_run {
+            let now = self.clock.now();
+            let admission = job.breaker.admit(&target, answers.newest.as_ref(), self.job.breaker, now);
+            // Before anything is tried: whoever dies from here on has failed.
+            self.store.keep_job(self.run, job).await?;
+            if let Admission::Skip(_) = admission {
+                return Ok(Ended::of(Outcome::Breaker, "the circuit breaker is open", Asks::Same));
+            }
+        }
+
+        tale.begin(Step::Decide);
+        let tools = (self.index, self.archives, self.reader);
+        let mut decided = Box::pin(decided_of(question(), seen, tools)).await?;
+        let rules = job.ruling.as_ref().filter(|ruling| ruling.version == to);
+        if let Some(ruling) = rules.filter(|_| decided.decision.verdict == Verdict::Ask) {
+            decided.decision.verdict = ruling.verdict;
+            decided.decision.reason =
+                format!("{}; {} ruled: {}", decided.decision.reason, ruling.by, ruling.verdict.as_str());
+            decided.spec_after = decided
+                .spec_before
+                .as_ref()
+                .and_then(|spec| spec.following(self.job.style, &decided.to, None));
+        }
+        tale.update = Some(decided.decision.verdict);
+        tale.evidence = evidence(&decided);
+        match decided.decision.verdict {
+            Verdict::Skip => Ok(Ended::of(Outcome::LeftOut, decided.decision.reason.clone(), Asks::Nothing)),
+            Verdict::Ask => Ok(self.asking(&to, &decided)),
+            Verdict::Relax | Verdict::Bump => {
+                Box::pin(self.publish(tale, &mirror, &tip, (project, &repository.default_branch), &decided))
+                    .await
+            }
+        }
+    }
+
+    /// People have to say.
+    fn asking(&self, version: &str, decided: &Decided) -> Ended {
+        let (title, text) = words::question(self.about(version), decided);
+        let wanted = Wanted { version: version.to_owned(), title, text };
+        Ended::of(Outcome::Asked, decided.decision.reason.clone(), Asks::This(wanted))
+    }
+
+    /// Makes the change and brings it to the forge.
+    async fn publish(
+        &self,
+        tale: &mut Tale,
+        mirror: &Mirror,
+        tip: &Sha,
+        (project, base): (&Path, &str),
+        decided: &Decided,
+    ) -> Result<Ended, RunError> {
+        tale.begin(Step::Look);
+        let version = decided.to.to_string();
+        let pulls = Pulls { hub: self.hub, job: self.job, about: self.about(&version) };
+        let reaches =
+            |theirs: &str| Version::parse(self.job.registry, theirs).is_ok_and(|theirs| theirs >= decided.to);
+        let stands = pulls.look(reaches).await?;
+        if let Some(url) = stands.foreign.clone() {
+            return Err(RunError::Foreign { branch: self.job.branch.clone(), url });
+        }
+        let verdict = decided.decision.verdict;
+        let course = stands.course(verdict, self.is_on(mirror, tip, &stands).await?);
+        let (page, pull) =
+            (stands.last.as_ref().map(|pull| pull.url.clone()).unwrap_or_default(), &stands.last);
+        match (course, pull) {
+            (Course::Covered, _) => {
+                return Ok(Ended::of(
+                    Outcome::Covered,
+                    format!("{page} has it, and is merged"),
+                    Asks::Nothing,
+                ));
+            }
+            (Course::Stands, _) => {
+                return Ok(Ended::of(Outcome::Covered, format!("{page} has it"), Asks::Nothing));
+            }
+            (Course::Blocked, Some(pull)) => {
+                if !self.dry_run {
+                    tale.pull = Some(pulls.say_blocked(&stands, pull).await?);
+                }
+                let why = format!(
+                    "{page} is somebody's: {}",
+                    stands.active.as_ref().map(|active| active.words()).unwrap_or_default()
+                );
+                return Ok(Ended::of(Outcome::Blocked, why, Asks::Same));
+            }
+            (Course::Continue | Course::Begin | Course::Redo | Course::InPlace | Course::Blocked, _) => {}
+        }
+        if verdict == Verdict::Bump {
+            // Porting code is for an agent; until one may, a person has to.
+            return Ok(self.asking(&version, decided));
+        }
+
+        tale.begin(Step::Change);
+        let (parent, own);
+        let (at, on) = match (course, stands.head()) {
+            (Course::InPlace, Some(head)) => {
+                mirror.fetch(std::slice::from_ref(head)).await?;
+                own = PrivateFolder::new().map_err(RunError::Folder)?;
+                mirror.private_clone(head, &[], own.path()).await?;
+                parent = head.clone();
+                (own.path(), &parent)
+            }
+            _ => (project, tip),
+        };
+        let files = {
+            let (at, job, change) = (at.to_owned(), self.job.clone(), decided.clone());
+            let made = spawn_blocking(move || change::relax(&at, &job, &change)).await;
+            made.map_err(|error| RunError::Folder(error.into()))??
+        };
+        let only: Vec<RepoPath> = files.iter().map(|file| RepoPath::from(file.as_str())).collect();
+        let staged = mirror.stage(on, at, Some(&only)).await?;
+        if self.dry_run {
+            let diff = staged.diff().await?;
+            let why =
+                format!("this would be pushed to {}:\n{}", self.job.branch, String::from_utf8_lossy(&diff));
+            return Ok(Ended::of(Outcome::Rehearsed, why, Asks::Same));
+        }
+
+        tale.begin(Step::Publish);
+        if !staged.paths.is_empty() {
+            self.go_on().await?;
+            let new = NewCommit {
+                message: format!(
+                    "{}\n\n{}\n",
+                    words::title(self.about(&version), verdict),
+                    decided.decision.reason
+                ),
+                author: self.job.author.clone(),
+                committer: self.job.author.clone(),
+                at: self.clock.now(),
+            };
+            let commit = staged.commit(&new).await?;
+            let expected = match stands.head() {
+                Some(head) => Some(head.clone()),
+                // Left over from one that is closed, or from a run that died before it opened one.
+                None => mirror.branch_tip(&self.job.branch).await?,
+            };
+            let branch = self.job.branch.clone();
+            match commit.push(self.remote, &branch, expected.as_ref()).await? {
+                Pushed::Done => {}
+                Pushed::Moved { .. } => return Err(RunError::Moved { branch }),
+                Pushed::Refused { message, .. } => return Err(RunError::Refused { branch, message }),
+            }
+        }
+        self.go_on().await?;
+        let body = words::pull(self.about(&version), decided, &files);
+        let shown = pulls.show(&stands, base, verdict, &body).await?;
+        let why = format!("{} {version} is admitted by {}", self.job.package, shown.url);
+        tale.pull = Some(shown);
+        Ok(Ended::of(Outcome::Relaxed, why, Asks::Nothing))
+    }
+
+    /// Is the branch of the open pull request on the newest commit of the default one?
+    async fn is_on(&self, mirror: &Mirror, tip: &Sha, stands: &Stands) -> Result<bool, RunError> {
+        let Some(head) = stands.head() else { return Ok(false) };
+        mirror.fetch(std::slice::from_ref(head)).await?;
+        Ok(mirror.merge_base(tip, head).await?.as_ref() == Some(tip))
+    }
+
+    /// Lets the right question be open, and one only. Its page.
+    async fn ask(&self, job: &mut Job, tale: &mut Tale, ended: &Ended) -> Result<Option<String>, RunError> {
+        let version = tale.to.clone().unwrap_or_default();
+        let open = job.breaker.open().is_some().then(|| {
+            let version = job.breaker.target().map_or(version.as_str(), |target| target.version.as_str());
+            let (title, text) = words::open(self.about(version), &job.breaker);
+            Wanted { version: version.to_owned(), title, text }
+        });
+        match (open, &ended.asks) {
+            (Some(wanted), _) => {
+                tale.begin(Step::Ask);
+                self.asked(job, &wanted).await.map(Some)
+            }
+            (None, Asks::This(wanted)) => {
+                tale.begin(Step::Ask);
+                self.asked(job, wanted).await.map(Some)
+            }
+            (None, Asks::Same) => Ok(job.question.as_ref().and_then(|question| question.url.clone())),
+            (None, Asks::Nothing) => {
+                self.questions().close(job, &ended.why).await?;
+                Ok(None)
+            }
+        }
+    }
+
+    async fn asked(&self, job: &mut Job, wanted: &Wanted) -> Result<String, RunError> {
+        self.go_on().await?;
+        self.questions().ask(job, wanted, self.clock.now()).await
+    }
+
+    /// Before each effect.
+    async fn go_on(&self) -> Result<(), RunError> {
+        if self.gate.is_open().await { Ok(()) } else { Err(RunError::Halted) }
+    }
+}
+
+/// What the end means for the breaker.
+fn end_of(ended: &Ended) -> End {
+    match ended.outcome.kind() {
+        Kind::Failed => End::Failure(ended.why.clone()),
+        Kind::Deferred => End::GivenBack,
+        Kind::Partial => End::Neutral,
+        Kind::Done | Kind::Skipped => match ended.outcome {
+            Outcome::Relaxed | Outcome::Bumped | Outcome::UpToDate | Outcome::Covered | Outcome::LeftOut => {
+                End::Success
+            }
+            Outcome::Asked
+            | Outcome::Blocked
+            | Outcome::Breaker
+            | Outcome::Rehearsed
+            | Outcome::Saved
+            | Outcome::Held
+            | Outcome::Stopped
+            | Outcome::Failed => End::Neutral,
+        },
+    }
+}
+
+fn evidence(decided: &Decided) -> Evidence {
+    let decision = &decided.decision;
+    Evidence {
+        reason: decision.reason.clone(),
+        changed: decision.changed.clone(),
+        unguarded: decision.unguarded.iter().take(MAX_UNGUARDED).cloned().collect(),
+        unguarded_count: decision.unguarded.len(),
+    }
+}

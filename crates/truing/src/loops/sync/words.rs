@@ -1,0 +1,184 @@
+//! What people read of a job: titles and texts of its pull requests, its questions and its comments. Names and reasons
+//! come from packages and manifests: they are shown as text, whatever they contain.
+
+use truing_core::follow::breaker::{self, Breaker};
+use truing_core::follow::{Decision, Kind, Verdict};
+use truing_core::markdown::{code, plain};
+
+use super::Decided;
+
+/// Rows of one table that are shown; the rest is counted.
+const SHOWN: usize = 40;
+
+/// What a text is about.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct About<'a> {
+    pub(super) job: &'a str,
+    pub(super) package: &'a str,
+    /// The release.
+    pub(super) version: &'a str,
+}
+
+/// The title of a final pull request.
+pub(super) fn title(about: About<'_>, verdict: Verdict) -> String {
+    let About { package, version, .. } = about;
+    match verdict {
+        Verdict::Bump => format!("Follow {package} to {version}"),
+        Verdict::Relax | Verdict::Ask | Verdict::Skip => format!("Admit {package} up to {version}"),
+    }
+}
+
+/// The text of a final pull request.
+pub(super) fn pull(about: About<'_>, decided: &Decided, files: &[String]) -> String {
+    let About { package, version, .. } = about;
+    let Decided { from, spec_before, spec_after, decision, .. } = decided;
+    let mut text = format!(
+        "{} {} is out; the project was made for {}.\n\n",
+        plain(package),
+        code(version),
+        code(&from.to_string())
+    );
+    let verdict = match decision.verdict {
+        Verdict::Relax => "The code serves both: the range is widened.",
+        Verdict::Bump => "The code had to follow.",
+        Verdict::Ask | Verdict::Skip => "A person has ruled so.",
+    };
+    text += &format!("**{}**: {verdict} {}.\n", decision.verdict.as_str(), plain(&decision.reason));
+    if let (Some(before), Some(after)) = (spec_before, spec_after) {
+        text += &format!("\nRange: {} becomes {}.\n", code(&before.to_string()), code(&after.to_string()));
+    }
+    text += &table(decision);
+    if !files.is_empty() {
+        text += "\nChanged here:\n\n";
+        for file in files {
+            text += &format!("* {}\n", code(file));
+        }
+    }
+    text += "\n- [ ] The range is right, and the lock file, if there is one, follows it.\n";
+    if !decision.changed.is_empty() {
+        text += "- [ ] Each definition above was compared with its counterpart here.\n";
+    }
+    text
+}
+
+/// What changed of what is pinned, and what nobody guards.
+fn table(decision: &Decision) -> String {
+    let mut text = String::new();
+    if !decision.changed.is_empty() {
+        text += "\n| Pinned definition | What changed | First in |\n|---|---|---|\n";
+        for change in decision.changed.iter().take(SHOWN) {
+            let what = match change.kind {
+                Kind::Tree => "what it does",
+                Kind::Bytes => "its text alone",
+                Kind::Gone => "gone",
+            };
+            let first = change.first_in.as_deref().map(cell).unwrap_or_default();
+            text += &format!("| {} | {what} | {first} |\n", cell(&change.symbol));
+        }
+        text += &more(decision.changed.len());
+    }
+    if !decision.unguarded.is_empty() {
+        text += "\nNot guarded by what is pinned:\n\n| Definition | Why |\n|---|---|\n";
+        for one in decision.unguarded.iter().take(SHOWN) {
+            let name = match &one.file {
+                Some(file) if !one.symbol.contains(':') => format!("{file} {}", one.symbol),
+                Some(_) | None => one.symbol.clone(),
+            };
+            text += &format!("| {} | {} |\n", cell(name.trim()), one.why.words());
+        }
+        text += &more(decision.unguarded.len());
+    }
+    text
+}
+
+/// Code in a cell of a table, whose bars end it otherwise.
+fn cell(text: &str) -> String {
+    code(&text.replace('|', "\u{2502}"))
+}
+
+fn more(count: usize) -> String {
+    match count.saturating_sub(SHOWN) {
+        0 => String::new(),
+        more => format!("\nand {more} more\n"),
+    }
+}
+
+/// A question: its title and its text.
+pub(super) fn question(about: About<'_>, decided: &Decided) -> (String, String) {
+    let About { job, package, version } = about;
+    let decision = &decided.decision;
+    let mut text = format!(
+        "{} {} is out, and I cannot tell by myself what it asks of this project: {}.\n",
+        plain(package),
+        code(version),
+        plain(&decision.reason)
+    );
+    text += &table(decision);
+    text += &answers(decision.verdict == Verdict::Bump);
+    (asked(job, version), text)
+}
+
+/// The title of a question about a release.
+fn asked(job: &str, version: &str) -> String {
+    format!("{job} sync: feedback needed for {version}")
+}
+
+fn answers(is_bump: bool) -> String {
+    let relax =
+        if is_bump { "" } else { "* `relax`: the code serves the release as it is; widen the range\n" };
+    format!(
+        "\nAnswer with a comment that begins with\n\n{relax}* `bump`: the code has to follow\n* `skip`: leave this \
+         release out\n\nOnly people who may write to this repository are heard. Any other answer lets the next run try \
+         again.\n"
+    )
+}
+
+/// What an open breaker asks.
+pub(super) fn open(about: About<'_>, breaker: &Breaker) -> (String, String) {
+    let About { job, package, version } = about;
+    let why = match breaker.open().map(|open| open.why) {
+        Some(breaker::Why::Streak) => {
+            let (_, streak) = breaker.counts();
+            format!(
+                "{streak} runs in a row came to nothing, whatever the release: no more begin until somebody answers."
+            )
+        }
+        Some(breaker::Why::Target) | None => format!(
+            "Following {} to {} failed again and again: no more runs begin until somebody answers, or there is another \
+             release, or another manifest.",
+            plain(package),
+            code(version)
+        ),
+    };
+    let mut text = format!("{why}\n\n| When (UTC) | Release | What happened |\n|---|---|---|\n");
+    for failure in breaker.failures() {
+        let at = jiff::Timestamp::from_millisecond(failure.at.0).unwrap_or_default();
+        text += &format!(
+            "| {} | {} | {} |\n",
+            at.strftime("%Y-%m-%d %H:%M"),
+            cell(&failure.version),
+            plain(&failure.why).replace('|', "\\|")
+        );
+    }
+    text += &format!(
+        "\nMend what stands in the way, then answer here: one run tries. Or, where Truing runs: {}. Only people who may \
+         write to this repository are heard.\n",
+        code(&format!("truing breaker reset sync/{job}"))
+    );
+    (asked(job, version), text)
+}
+
+/// What is said on a pull request that people work on, about a release that has to wait for it.
+pub(super) fn blocked(about: About<'_>, why: &str) -> String {
+    format!(
+        "{} {} is out and needs changes of the code. It waits for this pull request, because {}.\n",
+        plain(about.package),
+        code(about.version),
+        plain(why)
+    )
+}
+
+/// What is said where a question was asked that nobody has to answer any more.
+pub(super) fn settled(why: &str) -> String {
+    format!("No answer is needed any more: {}.\n", plain(why))
+}

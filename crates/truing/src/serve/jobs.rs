@@ -1,0 +1,155 @@
+//! One run of a job that follows a package, on the store that a server may be serving: the slot of the job is leased, the
+//! run keeps the lease alive, and its end frees the slot.
+
+use std::path::Path;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use truing_core::follow::breaker::End;
+use truing_core::follow::job;
+use truing_core::follow::record::Record;
+use truing_core::id::{PrId, Token};
+use truing_core::port::{Clock as _, ForgeError, Ids as _, Jobs as _, RunRef, StoreError};
+use truing_core::publish::Producer;
+use truing_core::slot::{Command, Limits, Loop, Refused, Then};
+use truing_forge::github::{GitHub, RemoteError};
+use truing_git::Git;
+use truing_store::Sqlite;
+use truing_upstream::archives::Archives;
+use truing_upstream::index::Index;
+
+use super::by_hand::{self, NotLeased};
+use super::switch::KillSwitch;
+use super::worker::lost;
+use crate::config::sync::JobConfig;
+use crate::loops::sync::run::Following;
+use crate::reader::ChildReader;
+use crate::slots::{StepError, step};
+use crate::wiring::{self, SystemClock, UniqueIds};
+
+/// A job with all that a run of it needs.
+#[derive(Debug)]
+pub struct JobRun<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// What it follows.
+    pub job: &'a JobConfig,
+    /// The project's repository, `owner/name`.
+    pub repo: &'a str,
+    /// The forge that it is at.
+    pub forge: &'a GitHub,
+    /// Git.
+    pub git: &'a Git,
+    /// Where mirrors are.
+    pub mirrors: &'a Path,
+    /// The package's index.
+    pub index: &'a Index,
+    /// Where archives are kept.
+    pub archives: &'a Archives,
+    /// Who reads them.
+    pub reader: &'a ChildReader,
+    /// The limits of slots.
+    pub limits: &'a Limits,
+    /// How often the lease is renewed.
+    pub heartbeat: Duration,
+    /// Write nothing at the forge?
+    pub dry_run: bool,
+}
+
+/// Why there is no record of a run.
+#[derive(Debug, thiserror::Error)]
+pub enum NoRun {
+    /// Somebody else runs it.
+    #[error(transparent)]
+    NotLeased(#[from] NotLeased),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The repository cannot be had.
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
+    /// The lease was lost: somebody else has taken over.
+    #[error("somebody else has taken it over")]
+    Lost,
+    /// It was told to stop. Nothing counts as failed.
+    #[error("it was told to stop")]
+    Stopped,
+}
+
+impl From<ForgeError> for NoRun {
+    fn from(error: ForgeError) -> Self {
+        Self::Remote(RemoteError::Forge(error))
+    }
+}
+
+impl From<StepError> for NoRun {
+    fn from(error: StepError) -> Self {
+        Self::NotLeased(NotLeased::Step(error))
+    }
+}
+
+impl JobRun<'_> {
+    /// Leases the job's slot, runs it, and frees the slot. The record, whatever the run came to.
+    ///
+    /// # Errors
+    /// [`NoRun`]
+    pub async fn run(&self, store: &Sqlite, told: watch::Receiver<bool>) -> Result<Record, NoRun> {
+        let id = self.forge.repository(self.repo).await?.id;
+        let remote = self.forge.push_remote(&id, self.repo).await?;
+        let key = job::key(self.name);
+        let lease = by_hand::lease(store, &key, Loop::Sync, self.limits).await?;
+        let token = lease.token;
+        let run = RunRef { id: UniqueIds.run(), key, token };
+        let hub = self.forge.hub(&id, self.repo, Producer::Sync);
+        let switch = KillSwitch::default();
+        let place = PrId { forge: self.job.forge.clone(), repository: id.clone(), number: 0 };
+        let following = Following {
+            name: self.name,
+            job: self.job,
+            run: &run,
+            store,
+            hub: &hub,
+            clock: &SystemClock,
+            gate: &switch.gate(store, &SystemClock),
+            git: self.git,
+            mirror: &wiring::mirror(self.mirrors, &place),
+            remote: &remote,
+            index: self.index,
+            archives: self.archives,
+            reader: self.reader,
+            dry_run: self.dry_run,
+        };
+        tracing::info!(key = %run.key, token = token.0, "leased");
+        let ended = tokio::select! {
+            ended = Box::pin(following.run()) => ended.map_err(NoRun::from),
+            () = lost(store, &lease, self.limits, self.heartbeat) => return Err(NoRun::Lost),
+            () = stopped(told) => {
+                self.given_back(store, &run).await?;
+                Err(NoRun::Stopped)
+            }
+        };
+        self.free(store, &run, token).await?;
+        ended
+    }
+
+    /// A run that was told to stop says nothing of its target.
+    async fn given_back(&self, store: &Sqlite, run: &RunRef) -> Result<(), StoreError> {
+        let mut job = store.begin_job(run).await?;
+        job.breaker.ended(End::GivenBack, self.job.breaker, SystemClock.now());
+        store.keep_job(run, &job).await
+    }
+
+    async fn free(&self, store: &Sqlite, run: &RunRef, token: Token) -> Result<(), NoRun> {
+        match step(store, &run.key, Command::Finish(token, Then::Idle), self.limits).await {
+            Ok(_) | Err(StepError::Refused(Refused::LeaseLost)) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Ends when it is told to.
+async fn stopped(mut told: watch::Receiver<bool>) {
+    if told.wait_for(|told| *told).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}

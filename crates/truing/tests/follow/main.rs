@@ -1,0 +1,259 @@
+//! `truing sync run` against a forge and an index: what a release leads to, what stands in the way, and that one pull
+//! request and one question are all there ever is.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests may fail them")]
+
+mod site;
+#[path = "../support/watch.rs"]
+mod watch;
+
+use std::time::Duration;
+
+use serde_json::json;
+use truing_fakes::forge::{Fault, FaultKind};
+use truing_fakes::repo::Commit;
+
+use site::{BOT, BRANCH, Site};
+
+fn result(name: &str, exit: i32) -> (String, i32) {
+    (name.to_owned(), exit)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_release_that_changes_nothing_widens_the_range_in_one_pull_request() {
+    let site = Site::new().await;
+    assert_eq!(site.sync().await, result("up_to_date", 0));
+    site.release("1.0.1");
+    let dry = site.run(&["sync", "run", "demo", "--dry-run"]).await;
+    assert_eq!((dry.exit, &dry.json["result"]), (0, &json!("rehearsed")), "{dry:?}");
+    assert!(
+        dry.json["exit_reason"].as_str().unwrap().contains("+    'demo >= 0.9, < 1.0.2',  # pinned"),
+        "{dry:?}"
+    );
+    assert!(site.pulls().await.is_empty() && site.repo.tip(BRANCH).await.is_err());
+
+    let ran = site.run(&["sync", "run", "demo"]).await;
+    assert_eq!((ran.exit, &ran.json["result"]), (0, &json!("relaxed")), "{ran:?}");
+    assert_eq!(ran.json["update_type"], "relax");
+    assert_eq!(ran.json["highest_step"]["id"], "publish");
+    assert_eq!(ran.json["pr"]["kind"], "final");
+    let pulls = site.pulls().await;
+    let [(number, pull)] = pulls.as_slice() else { panic!("{pulls:?}") };
+    assert_eq!((pull.title.as_str(), pull.open, pull.draft), ("Admit demo up to 1.0.1", true, false));
+    assert!(ran.json["pr"]["url"].as_str().unwrap().ends_with(&format!("/pull/{number}")));
+    assert_eq!(site.file(BRANCH, "pyproject.toml").await, Site::project(">= 0.9, < 1.0.2"));
+    assert_eq!(site.ahead(BRANCH).await, "1");
+
+    let before = site.forge.log().len();
+    assert_eq!(site.sync().await, result("covered", 0));
+    assert!(
+        site.forge
+            .log()
+            .iter()
+            .skip(before)
+            .all(|call| call.method == "GET" || call.path.contains("git-upload"))
+    );
+    let told = site.run(&["sync", "status", "demo"]).await;
+    assert_eq!(
+        told.json[0]["outcomes"].as_array().unwrap().len(),
+        3,
+        "a dry run is not remembered: {told:?}"
+    );
+    assert_eq!(told.json[0]["breaker"], "closed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_pull_request_follows_the_releases_until_people_work_on_it() {
+    let site = Site::new().await;
+    site.release("1.0.1");
+    assert_eq!(site.sync().await, result("relaxed", 0));
+    // The main branch moves on, and the text of what is pinned changes.
+    site.repo.push("main", Commit::new("Else").write("b.txt", "b\n")).await.unwrap();
+    site.release("1.0.2");
+    assert_eq!(site.sync().await, result("relaxed", 0));
+    let pulls = site.pulls().await;
+    assert_eq!(pulls.len(), 1, "the same one");
+    assert_eq!(pulls[0].1.title, "Admit demo up to 1.0.2");
+    assert_eq!(site.ahead(BRANCH).await, "1", "on the main branch as it is now");
+    let pinned = site.file(BRANCH, "upstream.json").await;
+    assert_eq!(pinned.matches('"').count(), 6, "a digest more: {pinned}");
+
+    // Somebody commits to it: what is new is added, and nothing is lost.
+    site.repo.push(BRANCH, Commit::new("Mine").write("mine.txt", "mine\n").by("ann")).await.unwrap();
+    site.repo.push("main", Commit::new("More").write("c.txt", "c\n")).await.unwrap();
+    site.release("1.0.2");
+    assert_eq!(site.sync().await, result("relaxed", 0));
+    assert_eq!(site.file(BRANCH, "mine.txt").await, "mine\n");
+
+    // What needs code waits for them, and says so once.
+    site.release("1.0.4");
+    for _ in 0..2 {
+        assert_eq!(site.sync().await, result("blocked", 1));
+    }
+    let pull = &site.pulls().await[0].1;
+    let said: Vec<_> = pull.summaries().filter(|comment| comment.author == BOT).collect();
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0].body.contains("1.0.4") && said[0].body.contains("somebody committed"), "{said:?}");
+    assert_eq!(site.file(BRANCH, "mine.txt").await, "mine\n");
+
+    // Merged, it is done with.
+    let number = site.pulls().await[0].0;
+    site.release("1.0.2");
+    site.repo.merge(number, "ann").await.unwrap();
+    let ended = site.sync().await;
+    assert!(["covered", "up_to_date"].contains(&ended.0.as_str()), "{ended:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_it_cannot_tell_is_asked_once_and_only_people_who_may_write_answer() {
+    let site = Site::new().await;
+    site.release("1.0.3");
+    for _ in 0..2 {
+        assert_eq!(site.sync().await, result("asked", 1));
+    }
+    let questions = site.questions().await;
+    let [question] = questions.as_slice() else { panic!("{questions:?}") };
+    assert_eq!(question.title, "demo sync: feedback needed for 1.0.3");
+    assert!(
+        question.open && question.body.contains("other") && question.body.contains("`relax`"),
+        "{question:?}"
+    );
+    assert_eq!(question.comments.len(), 0);
+    for (who, says) in [("eve", "relax"), (BOT, "relax"), ("ann", "let me think")] {
+        site.repo.comment(question.number, who, says).await.unwrap();
+        assert_eq!(site.sync().await, result("asked", 1), "{who}: {says}");
+    }
+    site.repo.comment(question.number, "ann", "Relax: we do not use it").await.unwrap();
+    assert_eq!(site.sync().await, result("relaxed", 0));
+    let after = site.questions().await;
+    assert_eq!((after.len(), after[0].open), (1, false), "it is answered");
+    let pulls = site.pulls().await;
+    assert!(pulls[0].1.body.contains("ann ruled"), "{}", pulls[0].1.body);
+    assert_eq!(site.file(BRANCH, "pyproject.toml").await, Site::project(">= 0.9, < 1.0.4"));
+
+    // Another release asks again, and another one in its place asks in the same issue.
+    site.release("2.0.0");
+    assert_eq!(site.sync().await, result("asked", 1));
+    assert_eq!(site.questions().await.iter().filter(|issue| issue.open).count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_release_that_needs_code_is_asked_about() {
+    let site = Site::new().await;
+    site.release("1.0.4");
+    assert_eq!(site.sync().await, result("asked", 1));
+    let question = site.questions().await.remove(0);
+    assert!(question.body.contains("demo.m:pinned"), "{}", question.body);
+    site.repo.delete_issue(question.number).await.unwrap();
+    assert_eq!(site.sync().await, result("asked", 1));
+    assert_eq!(site.questions().await.iter().filter(|issue| issue.open).count(), 1, "asked again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn three_failures_open_the_breaker_and_an_answer_lets_one_run_try() {
+    let site = Site::new().await;
+    site.release("1.0.1");
+    site.repo.protect(BRANCH).await.unwrap();
+    for _ in 0..3 {
+        assert_eq!(site.sync().await, result("failed", 3));
+    }
+    let questions = site.questions().await;
+    assert_eq!(questions.len(), 1);
+    assert_eq!(questions[0].body.matches("cannot be pushed").count(), 3, "{}", questions[0].body);
+    let before = site.forge.log().len();
+    assert_eq!(site.sync().await, result("breaker", 4));
+    assert!(site.forge.log().len() - before < 12, "it is cheap");
+    let scheduled = site.run(&["sync", "run", "demo", "--scheduled"]).await;
+    assert_eq!((scheduled.exit, &scheduled.json["result"]), (0, &json!("breaker")), "{scheduled:?}");
+    let list = site.run(&["breaker", "list"]).await;
+    assert_eq!(
+        (&list.json[0]["key"], &list.json[0]["state"]),
+        (&json!("sync/demo"), &json!("open")),
+        "{list:?}"
+    );
+
+    let number = questions[0].number;
+    site.repo.comment(number, "eve", "try again").await.unwrap();
+    assert_eq!(site.sync().await, result("breaker", 4));
+    site.repo.comment(number, "ann", "try again").await.unwrap();
+    assert_eq!(site.sync().await, result("failed", 3), "one run tries");
+    assert_eq!(site.sync().await, result("breaker", 4), "and no more");
+    assert_eq!(site.questions().await.len(), 1);
+
+    assert_eq!(site.run(&["breaker", "reset", "demo"]).await.exit, 0);
+    assert_eq!(site.sync().await, result("failed", 3));
+    let unknown = site.run(&["breaker", "show", "none"]).await;
+    assert_eq!(unknown.exit, 2, "{unknown:?}");
+}
+
+/// Whatever write fails, whether it was done or not, and whoever dies at it: the next run ends with one pull request, or
+/// one question, and the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_write_fails_the_next_run_ends_the_same() {
+    for (release, asks) in [("1.0.1", false), ("1.0.3", true)] {
+        let writes = {
+            let site = Site::new().await;
+            site.release(release);
+            site.sync().await;
+            site.writes()
+        };
+        assert!(writes >= if asks { 1 } else { 2 }, "{writes}");
+        for nth in 1..=writes {
+            let late = FaultKind::Delay(Duration::from_secs(300));
+            for kind in [FaultKind::LostAnswer, FaultKind::Status(503, None), late] {
+                let site = Site::new().await;
+                site.release(release);
+                site.forge.fault(Fault::write(u32::try_from(nth).unwrap(), kind.clone()));
+                if matches!(kind, FaultKind::Delay(_)) {
+                    site.killed_at_write(nth).await;
+                } else {
+                    site.run(&["sync", "run", "demo"]).await;
+                }
+                site.forge.clear_faults();
+                let ended = site.until_free().await;
+                let (pulls, questions) = (site.pulls().await, site.questions().await);
+                let open = questions.iter().filter(|issue| issue.open).count();
+                if asks {
+                    assert_eq!((ended, pulls.len(), open), (result("asked", 1), 0, 1), "{nth} {kind:?}");
+                    assert_eq!(questions.len(), 1, "{nth} {kind:?}");
+                } else {
+                    assert!(["relaxed", "covered"].contains(&ended.0.as_str()), "{nth} {kind:?}: {ended:?}");
+                    assert_eq!((pulls.len(), open), (1, 0), "{nth} {kind:?}");
+                    assert_eq!(site.file(BRANCH, "pyproject.toml").await, Site::project(">= 0.9, < 1.0.2"));
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_runs_at_once_are_one() {
+    let site = Site::new().await;
+    site.release("1.0.1");
+    let (first, second) =
+        tokio::join!(site.run(&["sync", "run", "demo"]), site.run(&["sync", "run", "demo"]));
+    let mut exits = [first.exit, second.exit];
+    exits.sort_unstable();
+    assert!(exits == [0, 4] || exits == [0, 0], "{first:?} {second:?}");
+    assert_eq!(site.pulls().await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_missing_is_named() {
+    let site = Site::new().await;
+    let unknown = site.run(&["sync", "run", "dmeo"]).await;
+    assert_eq!((unknown.exit, unknown.err.contains("demo")), (2, true), "{unknown:?}");
+    site.release("1.0.1");
+    assert_eq!(site.run(&["kill", "on"]).await.exit, 0);
+    let held = site.run(&["sync", "run", "demo"]).await;
+    assert_eq!((held.exit, held.err.contains("kill switch")), (4, true), "{held:?}");
+    assert_eq!(site.run(&["kill", "off"]).await.exit, 0);
+    // Somebody else uses the branch's name: nothing of theirs is touched.
+    site.repo.push(BRANCH, Commit::new("Mine").write("mine.txt", "mine\n").by("ann")).await.unwrap();
+    let tip = site.repo.tip(BRANCH).await.unwrap();
+    site.repo.open(truing_fakes::forge::NewPull::of(BRANCH)).await.unwrap();
+    let foreign = site.run(&["sync", "run", "demo"]).await;
+    assert_eq!((foreign.exit, &foreign.json["result"]), (3, &json!("failed")), "{foreign:?}");
+    assert!(foreign.json["exit_reason"].as_str().unwrap().contains("not of this job"), "{foreign:?}");
+    assert_eq!(site.repo.tip(BRANCH).await.unwrap(), tip);
+}

@@ -1,0 +1,240 @@
+//! A project at a forge, a package at an index, and the program that follows it.
+
+use std::io::Write as _;
+use std::process::{Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::extract::Path as Route;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse as _;
+use axum::routing::get;
+use serde_json::{Value, json};
+use sha1::Digest as _;
+use tempfile::TempDir;
+use truing_fakes::forge::{IssueView, Options, PullView, Repo};
+use truing_fakes::repo::Commit;
+use zip::write::SimpleFileOptions;
+
+use super::watch::Watched;
+
+pub(crate) const BRANCH: &str = "truing/sync-demo";
+pub(crate) const BOT: &str = "truing[bot]";
+/// Not any token's form.
+const TOKEN: &str = "follow-token-canary";
+/// How long something may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+const PINNED: &str = "def pinned(a):\n    return a\n";
+const PROJECT: &str = "[project]\nname = \"ours\" # what it is called\ndependencies = [\n    'demo >= 0.9, < 1.0.1',  # pinned\n]\n";
+
+/// Releases of `demo`: what their one module holds.
+const RELEASES: [(&str, &str); 6] = [
+    ("1.0.0", "def pinned(a):\n    return a\n\ndef other():\n    return 1\n"),
+    ("1.0.1", "def pinned(a):\n    return a\n\ndef other():\n    # why\n    return 1\n"),
+    ("1.0.2", "def pinned(a):\n    return (a)\n\ndef other():\n    return 1\n"),
+    ("1.0.3", "def pinned(a):\n    return a\n\ndef other():\n    return 2\n"),
+    ("1.0.4", "def pinned(a):\n    return a + 1\n\ndef other():\n    return 2\n"),
+    ("2.0.0", "def pinned(a):\n    return a\n"),
+];
+
+pub(crate) struct Site {
+    pub(crate) forge: Watched,
+    pub(crate) repo: Repo,
+    home: TempDir,
+    /// The newest release that the index has.
+    newest: Arc<Mutex<String>>,
+    index: String,
+}
+
+/// What a run printed.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    pub(crate) exit: i32,
+    pub(crate) json: Value,
+    pub(crate) err: String,
+}
+
+impl Site {
+    pub(crate) async fn new() -> Self {
+        let newest = Arc::new(Mutex::new("1.0.0".to_owned()));
+        let forge = Watched::start(Options::default()).await;
+        forge.token(TOKEN, BOT);
+        let digest = hex::encode(sha1::Sha1::digest(PINNED.as_bytes()));
+        let first = Commit::new("Begin")
+            .write("pyproject.toml", PROJECT)
+            .write("ours/m.py", "")
+            .write("upstream.json", format!("{{\n  \"demo.m:pinned\": [\"{digest}\"]\n}}\n"));
+        let repo = forge.create_repository("acme", "ours", first).await.unwrap();
+        repo.permit(BOT, "write").await.unwrap();
+        repo.permit("ann", "write").await.unwrap();
+        let home = tempfile::tempdir().unwrap();
+        let url = forge.base_url();
+        let config = format!(
+            "[forge.github]\napi_url = \"{url}\"\ngit_url = \"{url}\"\nsettle = \"0s\"\n\
+             [server]\nlease = \"1s\"\nheartbeat = \"200ms\"\n[sync.demo]\nrepo = \"acme/ours\"\nmirror = [\"demo/=ours/\"]\n"
+        );
+        std::fs::write(home.path().join("truing.toml"), config).unwrap();
+        let index = serve_index(Arc::clone(&newest)).await;
+        Self { forge, repo, home, newest, index }
+    }
+
+    /// Lets a release come out.
+    pub(crate) fn release(&self, version: &str) {
+        *self.newest.lock().unwrap() = version.to_owned();
+    }
+
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_truing"));
+        command
+            .args(["--config", "truing.toml", "--format", "json"])
+            .args(arguments)
+            .env_clear()
+            .env("HOME", self.home.path())
+            .env("PATH", std::env::var_os("PATH").unwrap())
+            .env("GITHUB_TOKEN", TOKEN)
+            .env("PIP_INDEX_URL", &self.index)
+            .current_dir(self.home.path())
+            .stdin(Stdio::null());
+        command
+    }
+
+    pub(crate) async fn run(&self, arguments: &[&str]) -> Ran {
+        let mut command = self.command(arguments);
+        let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+        let ran = Ran::of(&output);
+        let told = format!("{:?}{}", output.stdout, ran.err);
+        assert!(!told.contains(TOKEN), "the token is told");
+        ran
+    }
+
+    /// One run of the job: its result, and how it exits.
+    pub(crate) async fn sync(&self) -> (String, i32) {
+        let ran = self.run(&["sync", "run", "demo"]).await;
+        (ran.json["result"].as_str().unwrap_or_else(|| panic!("{ran:?}")).to_owned(), ran.exit)
+    }
+
+    /// Writes that the forge was asked for so far: calls of its interface, and pushes.
+    pub(crate) fn writes(&self) -> u64 {
+        let calls = self.forge.calls();
+        let is_write = |route: &&String| !route.starts_with("GET ") && !route.ends_with("git-upload-pack");
+        calls.iter().filter(|(route, _)| is_write(route)).map(|(_, count)| count).sum()
+    }
+
+    /// A run that is killed while its nth write is on its way.
+    pub(crate) async fn killed_at_write(&self, nth: u64) {
+        let mut child = self
+            .command(&["sync", "run", "demo"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let deadline = Instant::now() + PATIENCE;
+        while self.writes() < nth {
+            assert!(Instant::now() < deadline, "no write {nth}");
+            tokio::task::yield_now().await;
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// Runs the job as soon as nobody else has it.
+    pub(crate) async fn until_free(&self) -> (String, i32) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let ran = self.run(&["sync", "run", "demo"]).await;
+            if let Some(result) = ran.json["result"].as_str() {
+                return (result.to_owned(), ran.exit);
+            }
+            assert!(ran.exit == 4 && Instant::now() < deadline, "{ran:?}");
+        }
+    }
+
+    /// The job's pull requests that there ever were.
+    pub(crate) async fn pulls(&self) -> Vec<(u64, PullView)> {
+        let mut all = Vec::new();
+        for number in 1..20 {
+            if let Ok(view) = self.repo.pull(number).await {
+                all.push((number, view));
+            }
+        }
+        all
+    }
+
+    pub(crate) async fn questions(&self) -> Vec<IssueView> {
+        self.repo.issues().await.unwrap().into_iter().filter(|issue| issue.author == BOT).collect()
+    }
+
+    /// A file at a branch.
+    pub(crate) async fn file(&self, branch: &str, path: &str) -> String {
+        let dir = self.repo.dir().await.unwrap();
+        let git = Command::new("git").arg("-C").arg(dir).args(["show", &format!("{branch}:{path}")]).output();
+        String::from_utf8(git.unwrap().stdout).unwrap()
+    }
+
+    /// How many commits a branch has that the default one has not.
+    pub(crate) async fn ahead(&self, branch: &str) -> String {
+        let dir = self.repo.dir().await.unwrap();
+        let range = format!("main..{branch}");
+        let git =
+            Command::new("git").arg("-C").arg(dir).args(["rev-list", "--count", &range]).output().unwrap();
+        String::from_utf8(git.stdout).unwrap().trim().to_owned()
+    }
+
+    /// The project's range with this in place of what it was.
+    pub(crate) fn project(range: &str) -> String {
+        PROJECT.replace(">= 0.9, < 1.0.1", range)
+    }
+}
+
+impl Ran {
+    fn of(output: &Output) -> Self {
+        Self {
+            exit: output.status.code().unwrap(),
+            json: serde_json::from_slice(&output.stdout).unwrap_or(json!(null)),
+            err: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+/// An index that lists the releases up to the newest.
+async fn serve_index(newest: Arc<Mutex<String>>) -> String {
+    let files: Vec<(&str, String, Vec<u8>)> = RELEASES
+        .iter()
+        .map(|(version, module)| (*version, format!("demo-{version}-py3-none-any.whl"), wheel(module)))
+        .collect();
+    let files = Arc::new(files);
+    let listed = Arc::clone(&files);
+    let page = move || async move {
+        let newest = newest.lock().unwrap().clone();
+        let mut text = String::new();
+        for (version, name, bytes) in listed.iter() {
+            let digest = hex::encode(sha2::Sha256::digest(bytes));
+            text += &format!("<a href=\"/files/{name}#sha256={digest}\">{name}</a>\n");
+            if *version == newest {
+                break;
+            }
+        }
+        ([(header::CONTENT_TYPE, "text/html")], text)
+    };
+    let file = move |Route(name): Route<String>| async move {
+        match files.iter().find(|(_, known, _)| *known == name) {
+            Some((.., bytes)) => bytes.clone().into_response(),
+            None => StatusCode::NOT_FOUND.into_response(),
+        }
+    };
+    let router = Router::new().route("/simple/demo/", get(page)).route("/files/{name}", get(file));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    format!("http://{address}/simple/")
+}
+
+fn wheel(module: &str) -> Vec<u8> {
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for (path, content) in [("demo/__init__.py", ""), ("demo/m.py", module)] {
+        zip.start_file(path, SimpleFileOptions::default()).unwrap();
+        zip.write_all(content.as_bytes()).unwrap();
+    }
+    zip.finish().unwrap().into_inner()
+}
