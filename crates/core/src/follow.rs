@@ -20,6 +20,9 @@ use serde::{Deserialize, Serialize};
 
 pub use manifest::{Manifest, ManifestError, RAW_DIGITS, Row, TREE_DIGITS, Written};
 
+/// The name of a whole file among its definitions.
+pub const WHOLE: &str = "*";
+
 /// The digests of a definition, in lower-case hexadecimal digits.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct Digests {
@@ -32,9 +35,10 @@ pub struct Digests {
 /// What a release of the package holds, as far as somebody asked.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Sources {
-    /// Each definition that was asked for, as `module:Class.method`.
+    /// Each definition that was asked for, as `module:Class.method`, `FILE:Type.method` or `FILE`.
     pub symbols: BTreeMap<String, Symbol>,
-    /// The functions and methods of mirrored files, by file and name.
+    /// The functions and methods of mirrored files, by file and name; in other languages than Python all definitions
+    /// that hold no others, or [`WHOLE`].
     pub functions: BTreeMap<String, BTreeMap<String, Digests>>,
     /// Files that could not be read as source, and why.
     pub unreadable: BTreeMap<String, String>,
@@ -316,7 +320,7 @@ fn beside(step: &Step<'_>) -> Vec<Unguarded> {
         .collect();
     let is_pinned = |file: &str, name: &str| {
         let outer = name.match_indices('.').filter_map(|(at, _)| name.get(..at));
-        outer.chain([name]).any(|name| pinned.contains(&(file, name)))
+        outer.chain([name, WHOLE]).any(|name| pinned.contains(&(file, name)))
     };
     let nothing = BTreeMap::new();
     let files: BTreeSet<&String> = step.from.functions.keys().chain(step.to.functions.keys()).collect();

@@ -1,6 +1,8 @@
 //! What a release of an upstream package holds: its source files, read in memory out of the archive it came in
-//! (`archive`), the definitions in them (`python`), and two digests of each (`digest`): of its bytes, as Python's own
-//! tools would print it, and of its syntax tree, which comments, docstrings and layout do not change.
+//! (`archive`), the definitions in them, and two digests of each (`digest`): of its bytes, as Python's own tools would
+//! print it, and of its syntax tree, which comments, docstrings and layout do not change. Definitions are found as each
+//! language names them: by modules in Python (`python`), by files in Rust and JavaScript (`items`, `rust`, `script`);
+//! any file is one by itself.
 //!
 //! A project's own table of such digests is read here, too (`pins`). `asked` is what a reader's process is asked.
 //!
@@ -9,8 +11,11 @@
 mod archive;
 mod asked;
 mod digest;
+mod items;
 mod pins;
 mod python;
+mod rust;
+mod script;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -25,6 +30,8 @@ pub use archive::{ArchiveError, Format};
 pub use asked::{Asked, Told};
 pub use pins::{LeftOut, Pins};
 
+use items::{Family, Files};
+
 use crate::stack::on_large_stack;
 use crate::syntax::MAX_SOURCE_BYTES;
 
@@ -35,7 +42,7 @@ pub struct SourcesRequest {
     pub archive: PathBuf,
     /// How it is packed.
     pub format: Format,
-    /// Definitions to be found, as `module:Class.method`.
+    /// Definitions to be found, as `module:Class.method`, `FILE:Type.method` or `FILE`.
     pub symbols: Vec<String>,
     /// Files whose every function is told, as globs; their paths begin below the folder that the archive packs. None:
     /// the files that hold what was asked for.
@@ -74,10 +81,43 @@ pub enum SourcesError {
 /// # Errors
 /// [`SourcesError`]; a single file that is no source is part of the report.
 pub fn read(request: &SourcesRequest) -> Result<Sources, SourcesError> {
-    let files = archive::sources(&request.archive, request.format)?;
     let mirrored = globs(&request.mirrored)?;
+    let symbols: Vec<Name<'_>> = request.symbols.iter().map(|symbol| Name::of(symbol)).collect();
+    let wanted = |path: &str| mirrored.is_match(path) || symbols.iter().any(|symbol| symbol.needs(path));
+    let files = archive::sources(&request.archive, request.format, &wanted)?;
     on_large_stack(|| report(files, request, &mirrored))
         .map_err(|error| SourcesError::Failed(error.to_string()))
+}
+
+/// What a symbol names.
+enum Name<'a> {
+    /// Something in a Python module.
+    Module(&'a str),
+    /// An item of a file.
+    Item(Family, &'a str, &'a str),
+    /// A file.
+    File(&'a str),
+}
+
+impl<'a> Name<'a> {
+    fn of(symbol: &'a str) -> Self {
+        match symbol.split_once(':') {
+            None => Self::File(symbol),
+            Some((place, item)) => match Family::of(place) {
+                Some(family) => Self::Item(family, place, item),
+                None => Self::Module(symbol),
+            },
+        }
+    }
+
+    /// May this file have to be read for it?
+    fn needs(&self, path: &str) -> bool {
+        match self {
+            Self::Module(_) => path.ends_with(".py"),
+            Self::Item(family, ..) => Family::of(path) == Some(*family),
+            Self::File(file) => path == *file,
+        }
+    }
 }
 
 /// What a project's Python hash test pins.
@@ -97,19 +137,31 @@ pub fn pins_of(path: &Path) -> Result<Pins, SourcesError> {
 
 fn report(files: BTreeMap<String, Vec<u8>>, request: &SourcesRequest, mirrored: &GlobSet) -> Sources {
     let mut wanted: BTreeSet<String> = files.keys().filter(|path| mirrored.is_match(path)).cloned().collect();
-    let mut package = python::Package::new(files);
-    let symbols: BTreeMap<_, _> =
-        request.symbols.iter().map(|name| (name.clone(), package.symbol(name))).collect();
+    let mut items = Files::new(&files);
+    let mut package = python::Package::new(&files);
+    let mut symbols = BTreeMap::new();
+    for symbol in &request.symbols {
+        let found = match Name::of(symbol) {
+            Name::Module(name) => package.symbol(name),
+            Name::Item(_, file, item) => items.symbol(file, item),
+            Name::File(file) => items.whole(file),
+        };
+        symbols.insert(symbol.clone(), found);
+    }
     if request.mirrored.is_empty() {
         wanted.extend(symbols.values().filter_map(Symbol::definition).map(|at| at.file.clone()));
     }
     let mut functions = BTreeMap::new();
     for path in wanted {
-        if let Some(module) = package.file(&path) {
+        if !path.ends_with(".py") {
+            functions.insert(path.clone(), items.all(&path));
+        } else if let Some(module) = package.file(&path) {
             functions.insert(path, module.functions());
         }
     }
-    Sources { symbols, functions, unreadable: package.unreadable() }
+    let mut unreadable = package.unreadable();
+    unreadable.extend(items.unreadable);
+    Sources { symbols, functions, unreadable }
 }
 
 fn globs(patterns: &[String]) -> Result<GlobSet, SourcesError> {

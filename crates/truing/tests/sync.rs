@@ -4,6 +4,13 @@
 // Helpers of tests are tests too; clippy exempts test functions only.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+#[path = "sync/adverse.rs"]
+mod adverse;
+#[path = "sync/registries.rs"]
+mod registries;
+#[path = "sync/server.rs"]
+mod server;
+
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;

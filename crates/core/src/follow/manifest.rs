@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Digests;
 
-/// The pinned definitions, by name: `module:Class.method`.
+/// The pinned definitions, by name: `module:Class.method`, `FILE:Type.method`, or `FILE`.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Manifest {
     /// What is accepted of each.
@@ -36,7 +36,7 @@ pub struct Row {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum ManifestError {
     /// A name.
-    #[error("`{0}` names no definition: write `module:name` or `module:Class.method`")]
+    #[error("`{0}` names no definition: write `module:Class.method`, `FILE:Type.method` or `FILE`")]
     Name(String),
     /// A digest.
     #[error("{symbol}: `{digest}` is no digest of {digits} hexadecimal digits")]
@@ -107,11 +107,21 @@ impl Manifest {
 }
 
 fn is_name(symbol: &str) -> bool {
-    let word =
-        |word: &str| !word.is_empty() && word.chars().all(|letter| letter.is_alphanumeric() || letter == '_');
-    symbol.split_once(':').is_some_and(|(module, name)| {
-        module.split('.').all(word) && name.split('.').all(word) && symbol.len() <= MAX_NAME
-    })
+    let is_word = |word: &str| {
+        let is_letter = |letter: char| letter.is_alphanumeric() || matches!(letter, '_' | '$' | '#');
+        !word.is_empty() && word.chars().all(is_letter)
+    };
+    // A module's name is a file's, too: what it may not be leads out of an archive.
+    let is_place = |place: &str| {
+        let is_part = |part: &str| !matches!(part, "" | "." | "..");
+        place.split('/').all(is_part) && !place.chars().any(|letter| letter.is_control() || letter == '\\')
+    };
+    let (place, names) = symbol.split_once(':').map_or((symbol, None), |(place, names)| (place, Some(names)));
+    let is_module = names.is_some() || place.contains(['/', '.']);
+    symbol.len() <= MAX_NAME
+        && is_module
+        && is_place(place)
+        && names.is_none_or(|names| names.split('.').all(is_word))
 }
 
 /// The longest name of a definition, in bytes.

@@ -117,11 +117,21 @@ fn a_pinned_class_pins_its_methods() {
 }
 
 #[test]
+fn a_pinned_file_pins_all_that_is_in_it() {
+    let manifest = manifest(&[("m.rs", 1)]);
+    let of = |raw, inside| sources(&[("m.rs", defined(1, WHOLE, raw, 1))], &[("f", inside)]);
+    let decision = decided(&manifest, &of(1, 1), &of(1, 2));
+    assert_eq!((decision.verdict, decision.unguarded), (Verdict::Relax, vec![]));
+}
+
+#[test]
 fn a_manifest_is_checked() {
     for (value, wrong) in [
         (json!({}), "pins nothing"),
         (json!({"f": []}), "names no definition"),
-        (json!({"a/b:f": []}), "names no definition"),
+        (json!({"../b.rs:f": []}), "names no definition"),
+        (json!({"a//b.rs": []}), "names no definition"),
+        (json!({"/a.rs": []}), "names no definition"),
         (json!({"m:f": ["abc"]}), "no digest of 40"),
         (json!({"m:f": {"tree": ["00"]}}), "no digest of 64"),
     ] {

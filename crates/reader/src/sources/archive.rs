@@ -17,8 +17,6 @@ const MAX_ENTRIES: usize = 100_000;
 /// How many bytes of sources are kept, and how many bytes of anything a compressed stream may hold.
 const MAX_KEPT: u64 = 64 << 20;
 const MAX_STREAM: u64 = 2 << 30;
-/// What sources are called. The rest of a release is not looked at.
-const EXTENSIONS: [&str; 1] = ["py"];
 
 /// How a release is packed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -69,11 +67,15 @@ pub enum ArchiveError {
     },
 }
 
-/// Its source files, by their path below the packed folder.
-pub(super) fn sources(path: &Path, format: Format) -> Result<BTreeMap<String, Vec<u8>>, ArchiveError> {
+/// The files that are wanted, by their path below the packed folder. The rest of a release is not looked at.
+pub(super) fn sources(
+    path: &Path,
+    format: Format,
+    wanted: &dyn Fn(&str) -> bool,
+) -> Result<BTreeMap<String, Vec<u8>>, ArchiveError> {
     let file = File::open(path)
         .map_err(|error| ArchiveError::Unopened { path: path.to_owned(), why: error.to_string() })?;
-    let mut taken = Taken { archive: path, files: BTreeMap::new(), kept: 0, entries: 0 };
+    let mut taken = Taken { archive: path, wanted, files: BTreeMap::new(), kept: 0, entries: 0 };
     match format {
         Format::Wheel => zip(BufReader::new(file), &mut taken)?,
         Format::TarGz => tar(BufReader::new(file), MAX_STREAM, &mut taken)?,
@@ -84,6 +86,7 @@ pub(super) fn sources(path: &Path, format: Format) -> Result<BTreeMap<String, Ve
 /// What was taken so far.
 struct Taken<'a> {
     archive: &'a Path,
+    wanted: &'a dyn Fn(&str) -> bool,
     files: BTreeMap<String, Vec<u8>>,
     kept: u64,
     entries: usize,
@@ -103,8 +106,8 @@ impl Taken<'_> {
         ArchiveError::TooLarge { path: self.archive.to_owned(), what }
     }
 
-    /// Looks at an entry's name. Is it a source?
-    fn is_source(&mut self, name: &str) -> Result<bool, ArchiveError> {
+    /// Looks at an entry's name. Is it wanted, as this path?
+    fn is_wanted(&mut self, name: &str, path: &str) -> Result<bool, ArchiveError> {
         self.entries += 1;
         if self.entries > MAX_ENTRIES {
             return Err(self.too_large(format!("{MAX_ENTRIES} entries")));
@@ -116,8 +119,7 @@ impl Taken<'_> {
         if leads_out {
             return Err(self.refused(name, "leads out of the archive"));
         }
-        let extension = name.rsplit_once('.').map(|(_, extension)| extension);
-        Ok(extension.is_some_and(|extension| EXTENSIONS.contains(&extension)))
+        Ok((self.wanted)(path))
     }
 
     /// Keeps a source. One that is too long to be parsed is kept as long as it takes to see that.
@@ -141,7 +143,7 @@ fn zip(file: BufReader<File>, taken: &mut Taken<'_>) -> Result<(), ArchiveError>
     for index in 0..archive.len() {
         let entry = archive.by_index(index).map_err(|error| taken.broken(error))?;
         let name = entry.name().map_err(|error| taken.broken(error))?.into_owned();
-        if !taken.is_source(&name)? {
+        if !taken.is_wanted(&name, &name)? {
             continue;
         }
         if entry.is_symlink() {
@@ -169,7 +171,9 @@ fn entries(stream: impl Read, taken: &mut Taken<'_>) -> Result<(), ArchiveError>
     for entry in archive.entries().map_err(|error| taken.broken(error))? {
         let entry = entry.map_err(|error| taken.broken(error))?;
         let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
-        if !taken.is_source(&name)? {
+        // All is packed in one folder, which is no part of the path.
+        let path = name.trim_start_matches("./").split_once('/').map_or(name.as_str(), |(_, path)| path);
+        if !taken.is_wanted(&name, path)? {
             continue;
         }
         let kind = entry.header().entry_type();
@@ -177,8 +181,6 @@ fn entries(stream: impl Read, taken: &mut Taken<'_>) -> Result<(), ArchiveError>
             return Err(taken.refused(&name, "is a link"));
         }
         if kind.is_file() || kind.is_contiguous() || kind.is_gnu_sparse() {
-            // All is packed in one folder, which is no part of the path.
-            let path = name.trim_start_matches("./").split_once('/').map_or(name.as_str(), |(_, path)| path);
             taken.keep(&name, path, entry)?;
         }
     }
@@ -203,7 +205,14 @@ mod tests {
         }
         let bytes = tar_gz.into_inner().unwrap().finish().unwrap();
         let read = |most| {
-            let mut taken = Taken { archive: Path::new("x"), files: BTreeMap::new(), kept: 0, entries: 0 };
+            let wanted = |_: &str| true;
+            let mut taken = Taken {
+                archive: Path::new("x"),
+                wanted: &wanted,
+                files: BTreeMap::new(),
+                kept: 0,
+                entries: 0,
+            };
             tar(bytes.as_slice(), most, &mut taken).map(|()| taken.files.len())
         };
         // A header and a block of content each: the first limit is the end of the first file.

@@ -25,8 +25,52 @@ pub(super) fn joined(one: &Digests, two: &Digests) -> Digests {
     }
 }
 
+/// The digests of a definition in another language than Python: of its lines, and of its nodes, without comments and
+/// layout. Between the nodes nothing is left out, so that what a grammar does not tell counts as it is written.
+pub(super) fn plain(lines: &str, nodes: &[Node<'_>], text: &str) -> Result<Digests, TooComplex> {
+    let mut tree = Tree { hash: Sha256::new(), text };
+    for node in nodes {
+        tree.plain(*node, 0)?;
+    }
+    Ok(Digests { raw: hex::encode(Sha1::digest(lines.as_bytes())), tree: hex::encode(tree.hash.finalize()) })
+}
+
+/// The digests of a file: of its bytes, and of its tree if there is one. Without one, only how lines end does not count:
+/// in text of an unknown form, any blank may mean something.
+pub(super) fn of_bytes(bytes: &[u8], tree: Option<String>) -> Digests {
+    let tree = tree.unwrap_or_else(|| {
+        let mut hash = Sha256::new();
+        for line in bytes.split(|byte| *byte == b'\n') {
+            hash.update(line.strip_suffix(b"\r").unwrap_or(line));
+            hash.update(b"\n");
+        }
+        hex::encode(hash.finalize())
+    });
+    Digests { raw: hex::encode(Sha1::digest(bytes)), tree }
+}
+
 /// Tokens that the nodes around them say already.
 const PUNCTUATION: [&str; 9] = ["(", ")", "[", "]", "{", "}", ",", ";", "."];
+
+/// Is a token layout alone: a comma before a closing bracket, or the end of a statement that is a node by itself?
+fn is_layout(parent: &str, token: &str, rest: &[Node<'_>]) -> bool {
+    let next = rest.iter().find(|next| !next.is_extra());
+    match token {
+        "," => {
+            let closes = next.is_some_and(|next| matches!(next.kind(), ")" | "]" | "}" | ">"));
+            closes && !COMMA_COUNTS.contains(&parent)
+        }
+        ";" => next.is_none() && (parent.ends_with("_statement") || parent.ends_with("_declaration")),
+        _ => false,
+    }
+}
+
+/// Where a comma before the closing bracket makes another thing of it.
+const COMMA_COUNTS: [&str; 6] =
+    ["tuple_expression", "tuple_type", "tuple_pattern", "array", "array_pattern", "token_tree"];
+
+/// Parts of the names of nodes whose text counts as it is, blanks too.
+const TEXTS: [&str; 5] = ["string", "regex", "char_literal", "jsx_text", "shebang"];
 
 /// Nodes that mean the same, and what they count as.
 const SAME: [(&str, &str); 5] = [
@@ -90,6 +134,51 @@ impl<'a> Tree<'a> {
                 self.piece(")");
                 Ok(())
             }
+        }
+    }
+
+    fn plain(&mut self, node: Node<'_>, depth: usize) -> Result<(), TooComplex> {
+        if depth > MAX_DEPTH {
+            return Err(TooComplex::OverLimit);
+        }
+        let kind = node.kind();
+        if kind.ends_with("comment") {
+            return Ok(());
+        }
+        self.piece("(");
+        self.piece(kind);
+        let is_text = node.is_named() && TEXTS.iter().any(|text| kind.contains(text));
+        if node.child_count() == 0 || is_text {
+            let text = self.text_of(node);
+            let inner = text.trim_matches(['"', '\'']);
+            // Which quotes a plain string has does not count.
+            let is_plain =
+                kind == "string" && inner.len() + 2 == text.len() && !inner.contains(['\\', '"', '\'']);
+            self.piece(if is_plain { inner } else { text });
+            self.piece(")");
+            return Ok(());
+        }
+        let mut cursor = node.walk();
+        let children: Vec<_> = node.children(&mut cursor).collect();
+        let mut at = node.start_byte();
+        for (place, child) in children.iter().enumerate() {
+            self.gap(at, child.start_byte());
+            at = child.end_byte();
+            let rest = children.get(place + 1..).unwrap_or_default();
+            if !is_layout(kind, child.kind(), rest) {
+                self.plain(*child, depth + 1)?;
+            }
+        }
+        self.gap(at, node.end_byte());
+        self.piece(")");
+        Ok(())
+    }
+
+    /// What stands between two nodes.
+    fn gap(&mut self, from: usize, to: usize) {
+        let between = self.text.get(from..to).unwrap_or_default().trim();
+        if !between.is_empty() {
+            self.piece(between);
         }
     }
 

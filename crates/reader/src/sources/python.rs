@@ -21,8 +21,8 @@ const ROOTS: [&str; 2] = ["", "src/"];
 const ACCESSORS: [&str; 5] = ["fget", "fset", "fdel", "__wrapped__", "__func__"];
 
 /// The modules of a release, each parsed when it is first asked for.
-pub(super) struct Package {
-    files: BTreeMap<String, Vec<u8>>,
+pub(super) struct Package<'a> {
+    files: &'a BTreeMap<String, Vec<u8>>,
     modules: BTreeMap<String, Option<Rc<Module>>>,
     unreadable: BTreeMap<String, String>,
     parsers: Parsers,
@@ -92,8 +92,8 @@ struct Search {
     left: u32,
 }
 
-impl Package {
-    pub(super) fn new(files: BTreeMap<String, Vec<u8>>) -> Self {
+impl<'a> Package<'a> {
+    pub(super) fn new(files: &'a BTreeMap<String, Vec<u8>>) -> Self {
         let (modules, unreadable, parsers) = (BTreeMap::new(), BTreeMap::new(), Parsers::default());
         Self { files, modules, unreadable, parsers }
     }

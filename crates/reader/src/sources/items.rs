@@ -1,0 +1,256 @@
+//! Definitions in files of languages whose modules are files (Rust, JavaScript, TypeScript), by the file's path and the
+//! item's: `src/a.rs:Type.method`. What a file gives out of another one is followed there. What each language calls a
+//! definition, and how it names another file, is `rust` and `script`.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+
+use tree_sitter::Node;
+use truing_core::follow::{Definition, Digests, Symbol, WHOLE};
+
+use super::digest::{joined, of_bytes, plain};
+use super::{rust, script};
+use crate::syntax::{Language, MAX_DEPTH, MAX_SOURCE_BYTES, Parsers, TooComplex};
+
+/// How many files are looked into for one symbol, so that re-exports in a ring come to an end.
+const MAX_LOOKUPS: u32 = 300;
+
+/// The files of a release.
+pub(super) struct Files<'a> {
+    files: &'a BTreeMap<String, Vec<u8>>,
+    read: BTreeMap<String, Option<Rc<Items>>>,
+    pub(super) unreadable: BTreeMap<String, String>,
+    parsers: Parsers,
+}
+
+/// What a file defines, and what it passes on.
+#[derive(Default)]
+pub(super) struct Items {
+    definitions: BTreeMap<String, Item>,
+    links: Vec<Link>,
+}
+
+struct Item {
+    definition: Definition,
+    /// It holds others, which are told one by one.
+    holds_others: bool,
+}
+
+/// A name that stands for one in another file.
+#[derive(Debug)]
+pub(super) struct Link {
+    /// The name here; none: every name of the other file.
+    pub(super) name: Option<String>,
+    /// The other module, as the language writes it; empty: this file.
+    pub(super) module: String,
+    /// The name there; none: the module itself.
+    pub(super) there: Option<String>,
+}
+
+/// The family of a file's language.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Family {
+    Rust,
+    Script,
+}
+
+impl Family {
+    /// Of a file, if its definitions are told by item.
+    pub(super) fn of(path: &str) -> Option<Self> {
+        match Language::of_path(path.as_bytes())?.name() {
+            "rust" => Some(Self::Rust),
+            "typescript" | "tsx" | "javascript" => Some(Self::Script),
+            _ => None,
+        }
+    }
+}
+
+impl<'a> Files<'a> {
+    pub(super) fn new(files: &'a BTreeMap<String, Vec<u8>>) -> Self {
+        Self { files, read: BTreeMap::new(), unreadable: BTreeMap::new(), parsers: Parsers::default() }
+    }
+
+    /// A file by itself, whatever is in it.
+    pub(super) fn whole(&mut self, path: &str) -> Symbol {
+        let Some(bytes) = self.files.get(path) else { return Symbol::Gone };
+        let tree = Language::of_path(path.as_bytes()).and_then(|language| self.tree_of(language, bytes));
+        Symbol::Defined(Definition {
+            file: path.to_owned(),
+            line: 1,
+            name: WHOLE.to_owned(),
+            digests: of_bytes(bytes, tree),
+            decorated: false,
+        })
+    }
+
+    /// The digest of a whole tree. Python's layout is in its tree; of what cannot be parsed whole there is none.
+    fn tree_of(&mut self, language: &'static Language, bytes: &[u8]) -> Option<String> {
+        let text = std::str::from_utf8(bytes).ok().filter(|text| text.len() <= MAX_SOURCE_BYTES)?;
+        let parsers = &mut self.parsers;
+        catch_unwind(AssertUnwindSafe(|| {
+            let tree = parsers.parse_in_time(language, text)?;
+            let root = tree.root_node();
+            if root.has_error() { None } else { plain("", &[root], text).ok().map(|digests| digests.tree) }
+        }))
+        .unwrap_or_default()
+    }
+
+    /// An item of a file, or of another one that this file passes on.
+    pub(super) fn symbol(&mut self, path: &str, item: &str) -> Symbol {
+        let names: Vec<&str> = item.split('.').collect();
+        let mut left = MAX_LOOKUPS;
+        self.look(path, &names, &mut left)
+    }
+
+    fn look(&mut self, path: &str, names: &[&str], left: &mut u32) -> Symbol {
+        let Some(fewer) = left.checked_sub(1) else { return Symbol::Gone };
+        *left = fewer;
+        let (Some(family), Some(items)) = (Family::of(path), self.items(path)) else { return Symbol::Gone };
+        if let Some(item) = items.definitions.get(&names.join(".")) {
+            return Symbol::Defined(item.definition.clone());
+        }
+        let Some((head, rest)) = names.split_first() else { return Symbol::Gone };
+        let mut nothing = Symbol::Gone;
+        let named = items.links.iter().filter(|link| link.name.as_deref() == Some(*head));
+        let all = items.links.iter().filter(|link| link.name.is_none());
+        for link in named.chain(all) {
+            let there = link.there.as_deref();
+            let names: Vec<&str> = match &link.name {
+                Some(_) => there.into_iter().chain(rest.iter().copied()).collect(),
+                None => names.to_vec(),
+            };
+            if link.module.is_empty() {
+                // Another name for something in this file.
+                if there != Some(*head) {
+                    match self.look(path, &names, left) {
+                        Symbol::Gone => {}
+                        found @ (Symbol::Defined(_) | Symbol::Elsewhere) => return found,
+                    }
+                }
+                continue;
+            }
+            let has = |path: &str| self.files.contains_key(path);
+            let other = match family {
+                Family::Rust => rust::place(path, &link.module, &has),
+                Family::Script => script::place(path, &link.module, &has).map(|path| (path, Vec::new())),
+            };
+            let Some((path, within)) = other else {
+                // Every name of another package: nobody can tell whether this one is there.
+                if link.name.is_some() {
+                    nothing = Symbol::Elsewhere;
+                }
+                continue;
+            };
+            let names: Vec<&str> = within.iter().map(String::as_str).chain(names).collect();
+            match self.look(&path, &names, left) {
+                Symbol::Gone => {}
+                found @ (Symbol::Defined(_) | Symbol::Elsewhere) => return found,
+            }
+        }
+        nothing
+    }
+
+    /// Every definition of a file that holds no others, by name; of a file in another language: itself.
+    pub(super) fn all(&mut self, path: &str) -> BTreeMap<String, Digests> {
+        if Family::of(path).is_none() {
+            let whole = self.whole(path);
+            return whole.definition().map(|of| (WHOLE.to_owned(), of.digests.clone())).into_iter().collect();
+        }
+        let Some(items) = self.items(path) else { return BTreeMap::new() };
+        let single = items.definitions.iter().filter(|(_, item)| !item.holds_others);
+        single.map(|(name, item)| (name.clone(), item.definition.digests.clone())).collect()
+    }
+
+    fn items(&mut self, path: &str) -> Option<Rc<Items>> {
+        if !self.read.contains_key(path) {
+            let bytes = self.files.get(path)?;
+            let parsers = &mut self.parsers;
+            // A grammar's bug must cost one file, not the reader.
+            let parsed = catch_unwind(AssertUnwindSafe(|| parse(path, bytes, parsers)));
+            let items = match parsed.unwrap_or_else(|_| Err("its parser failed".to_owned())) {
+                Ok(items) => Some(Rc::new(items)),
+                Err(why) => {
+                    self.unreadable.insert(path.to_owned(), why);
+                    None
+                }
+            };
+            self.read.insert(path.to_owned(), items);
+        }
+        self.read.get(path)?.clone()
+    }
+}
+
+fn parse(path: &str, bytes: &[u8], parsers: &mut Parsers) -> Result<Items, String> {
+    if bytes.len() > MAX_SOURCE_BYTES {
+        return Err(format!("it is longer than {} KiB", MAX_SOURCE_BYTES >> 10));
+    }
+    let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
+    let text = text.trim_start_matches('\u{feff}').replace("\r\n", "\n");
+    let language = Language::of_path(path.as_bytes()).ok_or("its language is not known")?;
+    let tree = parsers.parse_in_time(language, &text).ok_or("it takes too long to parse")?;
+    let mut source =
+        Source { path, text: &text, lines: text.split_inclusive('\n').collect(), items: Items::default() };
+    let walked = match Family::of(path) {
+        Some(Family::Rust) => rust::items(tree.root_node(), &mut source),
+        Some(Family::Script) => script::items(tree.root_node(), &mut source),
+        None => Ok(()),
+    };
+    walked.map_err(|_| "it is nested too deeply".to_owned())?;
+    Ok(source.items)
+}
+
+/// A file on its way into items.
+pub(super) struct Source<'a> {
+    path: &'a str,
+    text: &'a str,
+    lines: Vec<&'a str>,
+    items: Items,
+}
+
+impl<'a> Source<'a> {
+    pub(super) fn text_of(&self, node: Node<'_>) -> &'a str {
+        self.text.get(node.byte_range()).unwrap_or_default()
+    }
+
+    pub(super) fn field(&self, node: Node<'_>, name: &str) -> Option<&'a str> {
+        node.child_by_field_name(name).map(|child| self.text_of(child))
+    }
+
+    pub(super) fn link(&mut self, name: Option<&str>, module: &str, there: Option<&str>) {
+        let (name, module, there) = (name.map(str::to_owned), module.to_owned(), there.map(str::to_owned));
+        self.items.links.push(Link { name, module, there });
+    }
+
+    /// A definition, from its first node (an attribute, a decorator) to its last. Several of one name count as one.
+    pub(super) fn define(
+        &mut self,
+        name: String,
+        nodes: &[Node<'_>],
+        holds_others: bool,
+    ) -> Result<(), TooComplex> {
+        let (Some(first), Some(last)) = (nodes.first(), nodes.last()) else { return Ok(()) };
+        let (first, last) = (first.start_position().row, last.end_position().row);
+        let lines = self.lines.get(first..=last).unwrap_or_default().concat();
+        let digests = plain(&lines, nodes, self.text)?;
+        if let Some(known) = self.items.definitions.get_mut(&name) {
+            known.definition.digests = joined(&known.definition.digests, &digests);
+            return Ok(());
+        }
+        let line = u32::try_from(first + 1).unwrap_or(u32::MAX);
+        let definition =
+            Definition { file: self.path.to_owned(), line, name: name.clone(), digests, decorated: false };
+        self.items.definitions.insert(name, Item { definition, holds_others });
+        Ok(())
+    }
+}
+
+/// A name within another.
+pub(super) fn within(prefix: &str, name: &str) -> String {
+    if prefix.is_empty() { name.to_owned() } else { format!("{prefix}.{name}") }
+}
+
+/// One level deeper, if that is allowed.
+pub(super) fn deeper(depth: usize) -> Result<usize, TooComplex> {
+    if depth >= MAX_DEPTH { Err(TooComplex::OverLimit) } else { Ok(depth + 1) }
+}

@@ -1,0 +1,161 @@
+//! What a Rust file defines: items, the members of its traits, modules and `impl` blocks (under the type's name); and
+//! what it passes on by `pub use`.
+
+use tree_sitter::Node;
+
+use super::items::{Source, deeper, within};
+use crate::syntax::TooComplex;
+
+/// Items with a name.
+const NAMED: [&str; 12] = [
+    "function_item",
+    "function_signature_item",
+    "struct_item",
+    "enum_item",
+    "union_item",
+    "trait_item",
+    "type_item",
+    "associated_type",
+    "const_item",
+    "static_item",
+    "mod_item",
+    "macro_definition",
+];
+
+pub(super) fn items(root: Node<'_>, source: &mut Source<'_>) -> Result<(), TooComplex> {
+    list(root, "", source, 0)
+}
+
+fn list(body: Node<'_>, prefix: &str, source: &mut Source<'_>, depth: usize) -> Result<(), TooComplex> {
+    let depth = deeper(depth)?;
+    let mut attributes = Vec::new();
+    let mut cursor = body.walk();
+    for node in body.named_children(&mut cursor) {
+        match node.kind() {
+            "attribute_item" => {
+                attributes.push(node);
+                continue;
+            }
+            "line_comment" | "block_comment" => continue,
+            "impl_item" => {
+                let of = node.child_by_field_name("type").map(|of| type_name(source.text_of(of)));
+                if let (Some(of), Some(body)) = (of, node.child_by_field_name("body")) {
+                    list(body, &within(prefix, of), source, depth)?;
+                }
+            }
+            "use_declaration" if is_public(node) => {
+                if let Some(argument) = node.child_by_field_name("argument") {
+                    uses(argument, "", source, depth)?;
+                }
+            }
+            kind if NAMED.contains(&kind) => {
+                let Some(name) = source.field(node, "name") else { continue };
+                let name = within(prefix, name);
+                let body = node.child_by_field_name("body").filter(|body| body.kind() == "declaration_list");
+                let is_elsewhere = kind == "mod_item" && body.is_none();
+                if !is_elsewhere {
+                    let nodes: Vec<_> = attributes.iter().copied().chain([node]).collect();
+                    source.define(name.clone(), &nodes, body.is_some())?;
+                }
+                if let Some(body) = body {
+                    list(body, &name, source, depth)?;
+                }
+            }
+            _ => {}
+        }
+        attributes.clear();
+    }
+    Ok(())
+}
+
+fn is_public(node: Node<'_>) -> bool {
+    let mut cursor = node.walk();
+    node.named_children(&mut cursor).any(|child| child.kind() == "visibility_modifier")
+}
+
+/// `a::b::Type<T>` is known as `Type`.
+fn type_name(text: &str) -> &str {
+    let text = text.trim_start_matches(['&', '*']).trim();
+    let path = text.split(['<', ' ']).next().unwrap_or(text);
+    path.rsplit("::").next().unwrap_or(path)
+}
+
+/// The names that a `use` gives, each with where it is from.
+fn uses(node: Node<'_>, prefix: &str, source: &mut Source<'_>, depth: usize) -> Result<(), TooComplex> {
+    let depth = deeper(depth)?;
+    let joined = |path: &str| if prefix.is_empty() { path.to_owned() } else { format!("{prefix}::{path}") };
+    match node.kind() {
+        "identifier" | "scoped_identifier" => {
+            let path = joined(source.text_of(node));
+            let (module, name) = path.rsplit_once("::").unwrap_or(("self", &path));
+            source.link(Some(name), module, Some(name));
+        }
+        "use_as_clause" => {
+            let (path, alias) = (source.field(node, "path"), source.field(node, "alias"));
+            if let (Some(path), Some(alias)) = (path.map(joined), alias) {
+                let (module, name) = path.rsplit_once("::").unwrap_or(("self", &path));
+                source.link(Some(alias), module, Some(name));
+            }
+        }
+        "use_wildcard" => {
+            if let Some(path) = node.named_child(0) {
+                let path = joined(source.text_of(path));
+                source.link(None, &path, None);
+            }
+        }
+        "scoped_use_list" | "use_list" => {
+            let path = source.field(node, "path").map_or_else(|| prefix.to_owned(), joined);
+            let list = node.child_by_field_name("list").unwrap_or(node);
+            let mut cursor = list.walk();
+            for child in list.named_children(&mut cursor) {
+                uses(child, &path, source, depth)?;
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// The file of a module that is named in another file, and the modules within it.
+pub(super) fn place(from: &str, module: &str, has: &dyn Fn(&str) -> bool) -> Option<(String, Vec<String>)> {
+    let (folder, name) = from.rsplit_once('/').unwrap_or(("", from));
+    let stem = name.strip_suffix(".rs").unwrap_or(name);
+    let is_root = matches!(stem, "lib" | "main");
+    let crate_folder = match from.rfind("src/") {
+        Some(at) => from.get(..at + "src".len())?,
+        None => folder,
+    };
+    // Modules in this file's folder are its own children, or its sisters.
+    let mut at = if is_root || stem == "mod" { folder.to_owned() } else { within_folder(folder, stem) };
+    let mut names = module.split("::").peekable();
+    let mut is_anchored = false;
+    while let Some(name) = names.peek() {
+        match *name {
+            "crate" => at = crate_folder.to_owned(),
+            "self" => {}
+            "super" => at = at.rsplit_once('/').map_or("", |(up, _)| up).to_owned(),
+            _ => break,
+        }
+        is_anchored = true;
+        names.next();
+    }
+    let names: Vec<&str> = names.collect();
+    // The longest beginning that is a file; the rest are modules within it.
+    for count in (0..=names.len()).rev() {
+        let (file, rest) = names.split_at(count);
+        let folder = file.iter().fold(at.clone(), |folder, name| within_folder(&folder, name));
+        let candidates = [format!("{folder}.rs"), within_folder(&folder, "mod.rs")];
+        let roots = ["lib.rs", "main.rs"].map(|root| within_folder(&folder, root));
+        let found =
+            candidates.into_iter().chain(roots.into_iter().filter(|_| count == 0)).find(|path| has(path));
+        // Without `crate`, `self` or `super` a path may begin with another crate's name.
+        if let Some(found) = found.filter(|_| count > 0 || is_anchored) {
+            return Some((found, rest.iter().map(|name| (*name).to_owned()).collect()));
+        }
+    }
+    None
+}
+
+fn within_folder(folder: &str, name: &str) -> String {
+    if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
+}

@@ -1,0 +1,297 @@
+//! What a JavaScript or TypeScript file defines: functions, classes and their members, types, variables, and what is
+//! assigned to `exports`, `module.exports` or a prototype; and what it passes on by `export … from`, an import that it
+//! exports, or `module.exports = require(…)`.
+
+use tree_sitter::Node;
+
+use super::items::{Source, deeper, within};
+use crate::syntax::TooComplex;
+
+/// Declarations with a name.
+const NAMED: [&str; 9] = [
+    "function_declaration",
+    "generator_function_declaration",
+    "function_signature",
+    "class_declaration",
+    "abstract_class_declaration",
+    "interface_declaration",
+    "type_alias_declaration",
+    "enum_declaration",
+    "internal_module",
+];
+/// Members of classes and interfaces, and the field with the name.
+const MEMBERS: [(&str, &str); 6] = [
+    ("method_definition", "name"),
+    ("method_signature", "name"),
+    ("abstract_method_signature", "name"),
+    ("property_signature", "name"),
+    ("public_field_definition", "name"),
+    ("field_definition", "property"),
+];
+/// What may follow a name in a specifier of another file, in the order that compilers try.
+const ENDINGS: [&str; 14] = [
+    "",
+    ".ts",
+    ".tsx",
+    ".d.ts",
+    ".mts",
+    ".cts",
+    ".js",
+    ".mjs",
+    ".cjs",
+    ".jsx",
+    "/index.ts",
+    "/index.d.ts",
+    "/index.js",
+    "/index.mjs",
+];
+
+pub(super) fn items(root: Node<'_>, source: &mut Source<'_>) -> Result<(), TooComplex> {
+    list(root, "", source, 0)
+}
+
+fn list(body: Node<'_>, prefix: &str, source: &mut Source<'_>, depth: usize) -> Result<(), TooComplex> {
+    let depth = deeper(depth)?;
+    let mut cursor = body.walk();
+    for node in body.named_children(&mut cursor) {
+        statement(node, node, prefix, source, depth)?;
+    }
+    Ok(())
+}
+
+/// A statement. `outer`: it with what stands before it, such as `export`.
+fn statement(
+    node: Node<'_>,
+    outer: Node<'_>,
+    prefix: &str,
+    source: &mut Source<'_>,
+    depth: usize,
+) -> Result<(), TooComplex> {
+    let depth = deeper(depth)?;
+    match node.kind() {
+        "export_statement" => export(node, prefix, source, depth),
+        "import_statement" => {
+            import(node, source);
+            Ok(())
+        }
+        "ambient_declaration" | "expression_statement" => {
+            let mut cursor = node.walk();
+            node.named_children(&mut cursor)
+                .try_for_each(|child| statement(child, outer, prefix, source, depth))
+        }
+        "lexical_declaration" | "variable_declaration" => {
+            let mut cursor = node.walk();
+            let declarators: Vec<_> = node
+                .named_children(&mut cursor)
+                .filter(|child| child.kind() == "variable_declarator")
+                .collect();
+            let is_one = declarators.len() == 1;
+            for declarator in declarators {
+                let Some(name) = source.field(declarator, "name") else { continue };
+                if let Some(module) =
+                    declarator.child_by_field_name("value").and_then(|value| required(value, source))
+                {
+                    source.link(Some(name), &module, None);
+                }
+                let node = if is_one { outer } else { declarator };
+                source.define(within(prefix, name), &[node], false)?;
+            }
+            Ok(())
+        }
+        "assignment_expression" => assignment(node, outer, prefix, source),
+        "module" => {
+            // `declare module 'x'`: its names are the file's.
+            node.child_by_field_name("body").map_or(Ok(()), |body| list(body, prefix, source, depth))
+        }
+        kind if NAMED.contains(&kind) => {
+            let Some(name) = source.field(node, "name") else { return Ok(()) };
+            let name = within(prefix, name);
+            let body = node.child_by_field_name("body");
+            let is_scope = kind == "internal_module";
+            let members =
+                body.filter(|body| matches!(body.kind(), "class_body" | "interface_body" | "object_type"));
+            source.define(name.clone(), &[outer], is_scope || members.is_some())?;
+            match (members, body.filter(|_| is_scope)) {
+                (Some(body), _) => member_list(body, &name, source),
+                (None, Some(body)) => list(body, &name, source, depth),
+                (None, None) => Ok(()),
+            }
+        }
+        _ => Ok(()),
+    }
+}
+
+fn member_list(body: Node<'_>, prefix: &str, source: &mut Source<'_>) -> Result<(), TooComplex> {
+    let mut before = Vec::new();
+    let mut cursor = body.walk();
+    for node in body.named_children(&mut cursor) {
+        if node.kind() == "decorator" {
+            before.push(node);
+            continue;
+        }
+        if node.kind() == "comment" {
+            continue;
+        }
+        let field = MEMBERS.iter().find(|(kind, _)| *kind == node.kind()).map(|(_, field)| *field);
+        if let Some(name) = field.and_then(|field| source.field(node, field)) {
+            let nodes: Vec<_> = before.iter().copied().chain([node]).collect();
+            source.define(within(prefix, name), &nodes, false)?;
+        }
+        before.clear();
+    }
+    Ok(())
+}
+
+fn export(node: Node<'_>, prefix: &str, source: &mut Source<'_>, depth: usize) -> Result<(), TooComplex> {
+    if let Some(declaration) = node.child_by_field_name("declaration") {
+        statement(declaration, node, prefix, source, depth)?;
+        if is_default(node)
+            && let Some(name) = source.field(declaration, "name")
+        {
+            source.link(Some("default"), "", Some(name));
+        }
+        return Ok(());
+    }
+    let module = node.child_by_field_name("source").map(|of| unquoted(source.text_of(of)).to_owned());
+    let mut cursor = node.walk();
+    let mut passes_all = module.is_some();
+    for child in node.named_children(&mut cursor) {
+        match child.kind() {
+            "export_clause" => {
+                passes_all = false;
+                let mut cursor = child.walk();
+                for one in child.named_children(&mut cursor) {
+                    let (name, alias) = (source.field(one, "name"), source.field(one, "alias"));
+                    if let Some(name) = name {
+                        let module = module.as_deref().unwrap_or_default();
+                        source.link(Some(alias.unwrap_or(name)), module, Some(name));
+                    }
+                }
+            }
+            "namespace_export" => {
+                passes_all = false;
+                if let (Some(name), Some(module)) = (child.named_child(0), &module) {
+                    source.link(Some(source.text_of(name)), module, None);
+                }
+            }
+            _ => {}
+        }
+    }
+    if let Some(module) = module.filter(|_| passes_all) {
+        source.link(None, &module, None);
+    }
+    if let Some(value) = node.child_by_field_name("value").filter(|_| is_default(node)) {
+        if value.kind() == "identifier" {
+            source.link(Some("default"), "", Some(source.text_of(value)));
+        } else {
+            source.define(within(prefix, "default"), &[node], false)?;
+        }
+    }
+    Ok(())
+}
+
+fn is_default(node: Node<'_>) -> bool {
+    let mut cursor = node.walk();
+    node.children(&mut cursor).any(|child| child.kind() == "default")
+}
+
+/// The names that an import binds: they may be exported.
+fn import(node: Node<'_>, source: &mut Source<'_>) {
+    let Some(module) = source.field(node, "source").map(|text| unquoted(text).to_owned()) else { return };
+    let mut cursor = node.walk();
+    let Some(clause) = node.named_children(&mut cursor).find(|child| child.kind() == "import_clause") else {
+        return;
+    };
+    let mut cursor = clause.walk();
+    for child in clause.named_children(&mut cursor) {
+        match child.kind() {
+            "identifier" => source.link(Some(source.text_of(child)), &module, Some("default")),
+            "namespace_import" => {
+                if let Some(name) = child.named_child(0) {
+                    source.link(Some(source.text_of(name)), &module, None);
+                }
+            }
+            "named_imports" => {
+                let mut cursor = child.walk();
+                for one in child.named_children(&mut cursor) {
+                    if let Some(name) = source.field(one, "name") {
+                        let alias = source.field(one, "alias").unwrap_or(name);
+                        source.link(Some(alias), &module, Some(name));
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// `exports.a = …`, `module.exports = …`, `A.prototype.b = …`, `A.b = …`
+fn assignment(
+    node: Node<'_>,
+    outer: Node<'_>,
+    prefix: &str,
+    source: &mut Source<'_>,
+) -> Result<(), TooComplex> {
+    let (Some(left), Some(right)) = (node.child_by_field_name("left"), node.child_by_field_name("right"))
+    else {
+        return Ok(());
+    };
+    if left.kind() != "member_expression" {
+        return Ok(());
+    }
+    let path: String = source.text_of(left).chars().filter(|letter| !letter.is_whitespace()).collect();
+    let given_out = path == "module.exports" || path == "exports";
+    let path = path.strip_prefix("module.").unwrap_or(&path);
+    let path = path.strip_prefix("exports.").unwrap_or(path).replace(".prototype.", ".");
+    let module = required(right, source);
+    if given_out {
+        match (module, right.kind()) {
+            (Some(module), _) => source.link(None, &module, None),
+            (None, "identifier") => source.link(Some("default"), "", Some(source.text_of(right))),
+            (None, _) => source.define(within(prefix, "default"), &[outer], false)?,
+        }
+        return Ok(());
+    }
+    let is_plain =
+        |name: &str| name.chars().all(|letter| letter.is_alphanumeric() || matches!(letter, '_' | '$'));
+    if path.split('.').all(is_plain) {
+        match (module, right.kind()) {
+            (Some(module), _) => source.link(Some(&path), &module, None),
+            (None, "identifier") => source.link(Some(&path), "", Some(source.text_of(right))),
+            (None, _) => source.define(within(prefix, &path), &[outer], false)?,
+        }
+    }
+    Ok(())
+}
+
+/// The specifier of `require('…')`.
+fn required(value: Node<'_>, source: &Source<'_>) -> Option<String> {
+    let is_require = value.kind() == "call_expression" && source.field(value, "function") == Some("require");
+    let argument = value.child_by_field_name("arguments").filter(|_| is_require)?.named_child(0)?;
+    (argument.kind() == "string").then(|| unquoted(source.text_of(argument)).to_owned())
+}
+
+fn unquoted(text: &str) -> &str {
+    text.trim_matches(['"', '\'', '`'])
+}
+
+/// The file that a specifier names from another file; none: another package's.
+pub(super) fn place(from: &str, module: &str, has: &dyn Fn(&str) -> bool) -> Option<String> {
+    if !module.starts_with('.') {
+        return None;
+    }
+    let mut parts: Vec<&str> = from.split('/').collect();
+    parts.pop();
+    for part in module.split('/') {
+        match part {
+            "." | "" => {}
+            ".." => drop(parts.pop()?),
+            part => parts.push(part),
+        }
+    }
+    let path = parts.join("/");
+    // TypeScript names a file by what it is compiled to.
+    let compiled = [".js", ".mjs", ".cjs", ".jsx"].into_iter().find_map(|end| path.strip_suffix(end));
+    let named = compiled.filter(|_| !has(&path)).unwrap_or(&path);
+    ENDINGS.iter().map(|ending| format!("{named}{ending}")).find(|path| has(path))
+}

@@ -1,0 +1,249 @@
+//! What is read of releases in other languages than Python: items of Rust and of JavaScript's family by file and name,
+//! where a file passes on another's, what a tree's digest tells apart, and files by themselves.
+
+// Helpers of tests are tests too; clippy exempts test functions only.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::io::Write as _;
+
+use truing_core::follow::{Definition, Sources, Symbol};
+use truing_reader::sources::{Format, SourcesRequest, read};
+use zip::write::SimpleFileOptions;
+
+fn sources(files: &[(&str, &str)], symbols: &[&str], mirrored: &[&str]) -> Sources {
+    let folder = tempfile::tempdir().unwrap();
+    let archive = folder.path().join("archive");
+    let mut zip = zip::ZipWriter::new(std::fs::File::create(&archive).unwrap());
+    for (path, content) in files {
+        zip.start_file(*path, SimpleFileOptions::default()).unwrap();
+        zip.write_all(content.as_bytes()).unwrap();
+    }
+    zip.finish().unwrap();
+    let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    let request =
+        SourcesRequest { archive, format: Format::Wheel, symbols: owned(symbols), mirrored: owned(mirrored) };
+    read(&request).unwrap()
+}
+
+fn symbol(files: &[(&str, &str)], name: &str) -> Symbol {
+    sources(files, &[name], &[]).symbols.remove(name).unwrap()
+}
+
+fn defined(files: &[(&str, &str)], name: &str) -> Definition {
+    symbol(files, name).definition().unwrap_or_else(|| panic!("{name} is not found")).clone()
+}
+
+const LIB: &str = r#"//! A crate.
+mod a;
+pub mod deep { pub fn inner() {} pub mod more { pub const X: u8 = 1; } }
+pub use a::{Thing, helper as assist};
+pub use crate::deep::more::*;
+pub use other_crate::External;
+pub use missing;
+
+/// What it is.
+#[derive(Debug)]
+pub struct Own<T> { value: T }
+
+impl<T> Own<T> {
+    /// Makes one.
+    #[must_use]
+    pub fn new(value: T) -> Self { Self { value } }
+}
+
+impl<T: Clone> Clone for Own<T> {
+    fn clone(&self) -> Self { Self { value: self.value.clone() } }
+}
+
+pub trait Does { const N: u8; type Item; fn run(&self); }
+macro_rules! made { () => {} }
+"#;
+
+const RUST: [(&str, &str); 4] = [
+    ("src/lib.rs", LIB),
+    ("src/a.rs", "pub use self::b::Thing;\nmod b;\npub fn helper() {}\npub use ring::Ring;\nmod ring;\n"),
+    ("src/a/b.rs", "pub struct Thing;\nimpl Thing { pub fn go() {} }\npub use super::helper;\n"),
+    ("src/a/ring.rs", "pub use super::Ring;\n"),
+];
+
+#[test]
+fn rusts_items_are_found_by_file_and_path() {
+    for (name, file, line) in [
+        ("src/lib.rs:Own", "src/lib.rs", 10),
+        ("src/lib.rs:Own.new", "src/lib.rs", 15),
+        ("src/lib.rs:Own.clone", "src/lib.rs", 20),
+        ("src/lib.rs:Does.run", "src/lib.rs", 23),
+        ("src/lib.rs:Does.Item", "src/lib.rs", 23),
+        ("src/lib.rs:made", "src/lib.rs", 24),
+        ("src/lib.rs:deep.inner", "src/lib.rs", 3),
+        ("src/lib.rs:X", "src/lib.rs", 3),
+        // Passed on from other files, under another name too.
+        ("src/lib.rs:Thing", "src/a/b.rs", 1),
+        ("src/lib.rs:Thing.go", "src/a/b.rs", 2),
+        ("src/lib.rs:assist", "src/a.rs", 3),
+        ("src/a/b.rs:helper", "src/a.rs", 3),
+    ] {
+        let definition = defined(&RUST, name);
+        assert_eq!((definition.file.as_str(), definition.line), (file, line), "{name}");
+    }
+    assert_eq!(symbol(&RUST, "src/lib.rs:External"), Symbol::Elsewhere);
+    for gone in ["src/lib.rs:Nothing", "src/lib.rs:Own.nothing", "src/gone.rs:Own", "src/a.rs:Ring"] {
+        assert_eq!(symbol(&RUST, gone), Symbol::Gone, "{gone}");
+    }
+}
+
+const SCRIPTS: [(&str, &str); 5] = [
+    (
+        "index.ts",
+        "export { Base, make as create } from './lib/base.js';\nexport * from './lib';\nexport * as all from './lib/base';\n\
+         import { Base } from './lib/base'; export default Base;\nexport { x } from 'elsewhere';\n\
+         export const one = 1, two = () => 2;\n",
+    ),
+    (
+        "lib/base.ts",
+        "export abstract class Base {\n  field = 1;\n  @wrapped()\n  get size() { return 1 }\n  #hidden() {}\n}\n\
+         export function make() {}\nexport interface Shape { area(): number; kind: string }\nnamespace N { export function f() {} }\n",
+    ),
+    (
+        "lib/index.js",
+        "exports.a = function () {};\nclass C { m() {} }\nmodule.exports.C = C;\nC.prototype.late = function () {};\n",
+    ),
+    ("old.js", "module.exports = require('./lib/index.js');\n"),
+    (
+        "types.d.ts",
+        "declare module 'x' { export function f(a: string): void; }\ndeclare const version: string;\n",
+    ),
+];
+
+#[test]
+fn scripts_items_are_found_by_file_and_path() {
+    for (name, file, line) in [
+        ("lib/base.ts:Base", "lib/base.ts", 1),
+        ("lib/base.ts:Base.field", "lib/base.ts", 2),
+        ("lib/base.ts:Base.size", "lib/base.ts", 3),
+        ("lib/base.ts:Base.#hidden", "lib/base.ts", 5),
+        ("lib/base.ts:Shape.area", "lib/base.ts", 8),
+        ("lib/base.ts:N.f", "lib/base.ts", 9),
+        ("index.ts:two", "index.ts", 6),
+        ("index.ts:Base.size", "lib/base.ts", 3),
+        ("index.ts:create", "lib/base.ts", 7),
+        ("index.ts:all.make", "lib/base.ts", 7),
+        ("index.ts:default", "lib/base.ts", 1),
+        ("index.ts:a", "lib/index.js", 1),
+        ("index.ts:C.late", "lib/index.js", 4),
+        ("old.js:C.m", "lib/index.js", 2),
+        ("types.d.ts:f", "types.d.ts", 1),
+        ("types.d.ts:version", "types.d.ts", 2),
+    ] {
+        let definition = defined(&SCRIPTS, name);
+        assert_eq!((definition.file.as_str(), definition.line), (file, line), "{name}");
+    }
+    assert_eq!(symbol(&SCRIPTS, "index.ts:x"), Symbol::Elsewhere);
+    for gone in ["index.ts:nothing", "lib/base.ts:Base.nothing", "gone.ts:Base", "old.js:gone"] {
+        assert_eq!(symbol(&SCRIPTS, gone), Symbol::Gone, "{gone}");
+    }
+}
+
+#[test]
+fn a_tree_is_the_same_whatever_the_layout_and_another_whatever_is_done() {
+    let tree = |file: &str, text: &str| defined(&[(file, text)], &format!("{file}:f")).digests;
+    for (file, one, same, other) in [
+        (
+            "a.rs",
+            "fn f(a: u8) -> u8 { g(a, 1) }",
+            "/// Doc.\nfn f(\n    a: u8,\n) -> u8 {\n    // why\n    g(a, 1,)\n}",
+            &[
+                "fn f(a: u8) -> u8 { g(a, 2) }",
+                "fn f(a: u8) -> u8 { g(a, 1); }",
+                "#[inline] fn f(a: u8) -> u8 { g(a, 1) }",
+            ][..],
+        ),
+        (
+            "a.rs",
+            "fn f() { g((1,), \"a b\") }",
+            "fn f() { g( (1,), \"a b\" ) }",
+            &["fn f() { g((1), \"a b\") }", "fn f() { g((1,), \"a  b\") }"],
+        ),
+        (
+            "a.js",
+            "function f(a) { return g(a, 'x'); }",
+            "function f(a,) {\n  /* why */ return g(a, \"x\",)\n}",
+            &[
+                "function f(a) { return g(a, 'y'); }",
+                "async function f(a) { return g(a, 'x'); }",
+                "function f(a) { return; g(a, 'x'); }",
+            ],
+        ),
+        (
+            "a.ts",
+            "const f = (a: A) => `x ${a} y`;",
+            "const f = ( a : A ) =>\n  `x ${a} y`",
+            &["const f = (a: A) => `x  ${a} y`;", "const f = (a: B) => `x ${a} y`;"],
+        ),
+        ("a.js", "const f = [1, 2]", "const f = [\n1, 2]", &["const f = [1, , 2]", "const f = [1, 2, ,]"]),
+    ] {
+        assert_eq!(tree(file, one).tree, tree(file, same).tree, "{same}");
+        assert_ne!(tree(file, one).raw, tree(file, same).raw, "{same}");
+        for other in other {
+            assert_ne!(tree(file, one).tree, tree(file, other).tree, "{other}");
+        }
+    }
+}
+
+#[test]
+fn a_file_is_pinned_whole_and_its_form_says_what_is_layout() {
+    let whole = |file: &str, text: &str| defined(&[(file, text)], file).digests;
+    for (file, one, same, other) in [
+        ("a.rs", "fn f() {}\n", "// why\nfn f() { }", "fn g() {}\n"),
+        ("src/a.js", "f();\n", "f() // why", "g()"),
+        // Of an unknown form, only how lines end is layout.
+        ("data/a.txt", "a b\nc\n", "a b\r\nc\r\n", "a  b\nc\n"),
+        ("a.py", "def f():\n    return 1\n", "def f(): # why\n  return 1\n", "def f():\n    return 2\n"),
+    ] {
+        assert_eq!(whole(file, one).tree, whole(file, same).tree, "{file}");
+        assert_ne!(whole(file, one).raw, whole(file, same).raw, "{file}");
+        assert_ne!(whole(file, one).tree, whole(file, other).tree, "{file}");
+    }
+    assert_eq!(symbol(&[("a.rs", "")], "b.rs"), Symbol::Gone);
+}
+
+#[test]
+fn mirrored_files_tell_what_is_in_them() {
+    let files = [&RUST[..], &SCRIPTS[..], &[("a.txt", "x"), ("b.txt", "x")]].concat();
+    let sources = sources(&files, &[], &["src/a.rs", "lib/*.ts", "a.txt"]);
+    let names: Vec<_> = sources
+        .functions
+        .iter()
+        .flat_map(|(file, names)| names.keys().map(move |name| format!("{file} {name}")))
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "a.txt *",
+            "lib/base.ts Base.#hidden",
+            "lib/base.ts Base.field",
+            "lib/base.ts Base.size",
+            "lib/base.ts N.f",
+            "lib/base.ts Shape.area",
+            "lib/base.ts Shape.kind",
+            "lib/base.ts make",
+            "src/a.rs helper",
+        ]
+    );
+}
+
+#[test]
+fn what_cannot_be_read_as_source_is_told() {
+    let deep = format!("fn f() {{ {}1{} }}", "(".repeat(20_000), ")".repeat(20_000));
+    let nested = "mod a {".repeat(5_000);
+    for text in ["\u{0}\u{1}", deep.as_str(), nested.as_str(), "fn f( {", "use ;;; pub use {{{"] {
+        for file in ["a.rs", "a.ts"] {
+            // Whatever comes of it: an answer, and no crash.
+            let found = sources(&[(file, text)], &[&format!("{file}:f"), file], &["*"]);
+            assert_eq!(found.symbols.len(), 2);
+        }
+    }
+    let long = "// x\n".repeat(1 << 20);
+    let found = sources(&[("a.rs", &long)], &["a.rs:f"], &[]);
+    assert!(found.unreadable["a.rs"].contains("longer"), "{:?}", found.unreadable);
+}

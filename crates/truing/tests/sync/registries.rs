@@ -1,0 +1,168 @@
+//! Packages of npm and crates.io: what their indexes say, the requirement in each project's file, and definitions by file
+//! and name.
+
+use serde_json::json;
+
+use super::server::{Files, Registry, sha1, sha256, sha512, tar_gz};
+
+const RUN: &str = "pub fn run(a: u8) -> u8 { a }\n";
+
+/// `demo` on crates.io: version, source, whether it was taken back.
+fn crates(releases: &[(&str, &str, bool)]) -> Registry {
+    let files = |address| {
+        let mut files = Files::new();
+        let mut lines = Vec::new();
+        for (version, source, yanked) in releases {
+            let archive = tar_gz(
+                &format!("demo-{version}"),
+                &[("src/lib.rs", "mod a;\npub use a::run;\n"), ("src/a.rs", source)],
+            );
+            let line = json!({ "name": "demo", "vers": version, "cksum": sha256(&archive), "yanked": yanked,
+                "deps": [], "features": {}, "pubtime": "2024-05-01T00:00:00Z" });
+            lines.push(line.to_string());
+            files.insert(format!("/dl/demo/{version}.crate"), archive);
+        }
+        let config = json!({ "dl": format!("http://{address}/dl/{{crate}}/{{version}}.crate") });
+        files.insert("/index/config.json".to_owned(), config.to_string().into_bytes());
+        files.insert("/index/de/mo/demo".to_owned(), (lines.join("\n") + "\n").into_bytes());
+        files
+    };
+    let manifest = json!({ "src/lib.rs:run": [sha1(RUN)] }).to_string();
+    Registry::new(
+        files,
+        &[
+            ("truing.toml", "[sync.demo]\nregistry = \"crates\"\nmirror = [\"src/=src/theirs/\"]\n"),
+            ("Cargo.toml", "[dependencies]\ndemo = { version = \">=1.0.0, <1.0.1\" }\n"),
+            ("upstream.json", &manifest),
+            ("src/theirs/a.rs", ""),
+        ],
+    )
+}
+
+#[test]
+fn a_crate_is_followed_by_file_and_item() {
+    let site = crates(&[
+        ("1.0.0", RUN, false),
+        ("1.0.1", "/// Runs.\npub fn run(\n    a: u8,\n) -> u8 {\n    a\n}\n", false),
+        ("1.0.2", "pub fn run(a: u8) -> u8 { a }\npub fn more() {}\n", false),
+        ("1.0.3", "pub fn run(a: u8) -> u8 { a + 1 }\n", false),
+        ("1.0.4", "", true),
+        ("1.1.0-rc.1", "", false),
+        ("2.0.0", RUN, false),
+    ]);
+    let outcome = |to: &str| {
+        let (answer, _) = site.decide(&["--to", to]);
+        (answer["decision"].as_str().unwrap().to_owned(), answer["spec_after"].as_str().map(str::to_owned))
+    };
+    let is = |decision: &str, spec: Option<&str>| (decision.to_owned(), spec.map(str::to_owned));
+    assert_eq!(outcome("1.0.1"), is("relax", Some(">=1.0.0, <1.0.2")));
+    assert_eq!(outcome("1.0.2"), is("ask", None));
+    assert_eq!(outcome("1.0.3"), is("bump", Some(">=1.0.3, <1.0.4")));
+    assert_eq!(outcome("2.0.0"), is("ask", None));
+    let (answer, _) = site.decide(&["--to", "1.0.3"]);
+    let change = &answer["changed"][0];
+    // Where the definition is, not where its name was given out; and the first release whose text is another.
+    assert_eq!(
+        (&change["symbol"], &change["file"], &change["first_in"]),
+        (&json!("src/lib.rs:run"), &json!("src/a.rs"), &json!("1.0.1"))
+    );
+    site.refuses(&["--to", "1.0.4"], 2, &["demo 1.0.4 was taken back"]);
+    // Neither what was taken back nor a pre-release is the newest.
+    assert_eq!(site.decide(&[]).0["to"], "2.0.0");
+    site.write(
+        "truing.toml",
+        "[sync.demo]\nregistry = \"crates\"\ntarget = \"1.0.1\"\nconstraint.style = \"exact\"\n",
+    );
+    assert_eq!(site.decide(&[]).0["spec_after"], "=1.0.1");
+    site.write("truing.toml", "[sync.demo]\nregistry = \"crates\"\ntarget = \"one\"\n");
+    site.refuses(&[], 2, &["`one` is no version as crates.io writes it"]);
+}
+
+const SCRIPT: &str = "exports.run = function (a) { return a; };\n";
+
+/// A scoped package on npm: version, source, and more of its entry.
+fn npm(releases: &[(&str, &str, serde_json::Value)]) -> Registry {
+    let files = |address| {
+        let mut files = Files::new();
+        let (mut versions, mut time) = (json!({}), json!({ "created": "2020-01-01T00:00:00Z" }));
+        for (day, (version, source, more)) in releases.iter().enumerate() {
+            let archive = tar_gz(
+                "package",
+                &[("index.js", "module.exports = require('./lib/run');\n"), ("lib/run.js", source)],
+            );
+            let mut entry = json!({ "dist": { "tarball": format!("http://{address}/npm/demo-{version}.tgz"),
+                "integrity": sha512(&archive), "shasum": "0" } });
+            for (key, value) in more.as_object().unwrap() {
+                entry[key] = value.clone();
+            }
+            versions[*version] = entry;
+            time[*version] = json!(format!("2024-05-{:02}T00:00:00.000Z", day + 1));
+            files.insert(format!("/npm/demo-{version}.tgz"), archive);
+        }
+        let document = json!({ "name": "@ours/demo", "versions": versions, "time": time, "dist-tags": {} });
+        files.insert("/npm/@ours%2fdemo".to_owned(), document.to_string().into_bytes());
+        files
+    };
+    Registry::new(
+        files,
+        &[
+            ("truing.toml", "[sync.demo]\nregistry = \"npm\"\npackage = \"@ours/demo\"\n"),
+            ("package.json", "{\"dependencies\": {\"@ours/demo\": \">=1.0.0 <1.0.1\"}}\n"),
+            (
+                "upstream.json",
+                &json!({ "index.js:run": [sha1(SCRIPT)], "lib/run.js": [sha1(SCRIPT)] }).to_string(),
+            ),
+        ],
+    )
+}
+
+#[test]
+fn a_package_of_npm_is_followed_by_file_and_name_and_whole_files() {
+    let changed = "exports.run = function (a) { return a + 1; };\n";
+    let site = npm(&[
+        ("1.0.0", SCRIPT, json!({})),
+        ("1.0.1", "exports.run = function (a) {\n  return a // why\n}\n", json!({ "deprecated": false })),
+        ("1.0.2", changed, json!({})),
+        ("1.0.3", changed, json!({ "deprecated": "broken" })),
+        ("1.0.4-next.1", changed, json!({})),
+    ]);
+    let (answer, _) = site.decide(&["--to", "1.0.1"]);
+    assert_eq!((&answer["decision"], &answer["spec_after"]), (&json!("relax"), &json!(">=1.0.0 <1.0.2")));
+    let names: Vec<_> =
+        answer["changed"].as_array().unwrap().iter().map(|one| (&one["symbol"], &one["kind"])).collect();
+    assert_eq!(names, [(&json!("index.js:run"), &json!("bytes")), (&json!("lib/run.js"), &json!("bytes"))]);
+    let (answer, _) = site.decide(&[]);
+    assert_eq!((&answer["decision"], &answer["to"]), (&json!("bump"), &json!("1.0.2")));
+    assert_eq!(answer["spec_after"], ">=1.0.2 <1.0.3");
+    site.refuses(&["--to", "1.0.3"], 2, &["was taken back by its publishers, or they advise against it"]);
+    site.write(
+        "truing.toml",
+        "[sync.demo]\nregistry = \"npm\"\npackage = \"@ours/demo\"\nconstraint.style = \"caret\"\n",
+    );
+    assert_eq!(site.decide(&[]).0["spec_after"], "^1.0.2");
+}
+
+#[test]
+fn what_is_too_young_is_not_followed() {
+    let site = npm(&[("1.0.0", SCRIPT, json!({})), ("1.0.1", SCRIPT, json!({}))]);
+    let job = "[sync.demo]\nregistry = \"npm\"\npackage = \"@ours/demo\"\n";
+    site.write("truing.toml", &format!("{job}min_age = \"1h\"\n"));
+    assert_eq!(site.decide(&[]).0["to"], "1.0.1");
+    let site = crates(&[("1.0.0", RUN, false), ("1.0.1", RUN, false)]);
+    site.write("truing.toml", "[sync.demo]\nregistry = \"crates\"\nmin_age = \"366d\"\n");
+    assert_eq!(site.decide(&[]).0["to"], "1.0.1");
+}
+
+#[test]
+fn an_archive_of_npm_without_a_strong_digest_is_not_read() {
+    let dist = |integrity: serde_json::Value| {
+        let address = "http://127.0.0.1:1/demo.tgz";
+        json!({ "dist": { "tarball": address, "shasum": "0".repeat(40), "integrity": integrity } })
+    };
+    for integrity in [json!(null), json!("sha1-AAAA"), json!("sha512-AAAA")] {
+        let site = npm(&[("1.0.0", SCRIPT, json!({})), ("1.0.1", SCRIPT, dist(integrity))]);
+        site.refuses(&[], 3, &["gives no SHA-256 or SHA-512 digest for @ours/demo 1.0.1"]);
+    }
+    let site = npm(&[("1.0.0", SCRIPT, json!({}))]);
+    site.refuses(&["--to", "1.0.1"], 2, &["has no release 1.0.1"]);
+}

@@ -1,0 +1,118 @@
+//! Registries on this machine: whatever is put at a path is served there; and projects that follow a package of one.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::process::{Command, Output};
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, Uri, header};
+use axum::response::{IntoResponse as _, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use serde_json::Value;
+use sha1::Digest as _;
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+/// What is served, by path.
+pub(super) type Files = BTreeMap<String, Vec<u8>>;
+
+pub(super) struct Registry {
+    _runtime: Runtime,
+    pub(super) address: SocketAddr,
+    folder: TempDir,
+}
+
+async fn serve(State(files): State<Files>, uri: Uri) -> Response {
+    match files.get(uri.path()) {
+        // A page that lies about its length.
+        Some(bytes) if bytes.starts_with(b"SHORT") => {
+            ([(header::CONTENT_LENGTH, "999")], bytes.clone()).into_response()
+        }
+        Some(bytes) => bytes.clone().into_response(),
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+impl Registry {
+    /// A registry with these files, made with its address, and a project.
+    pub(super) fn new(files: impl FnOnce(SocketAddr) -> Files, project: &[(&str, &str)]) -> Self {
+        let runtime = Runtime::new().unwrap();
+        let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = Router::new().fallback(serve).with_state(files(address));
+        runtime.spawn(async move { axum::serve(listener, router).await.unwrap() });
+        let registry = Self { _runtime: runtime, address, folder: tempfile::tempdir().unwrap() };
+        for (name, content) in project {
+            registry.write(name, content);
+        }
+        registry
+    }
+
+    pub(super) fn write(&self, name: &str, content: &str) {
+        let path = self.folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
+    }
+
+    /// `truing sync …` with the package managers told of this registry.
+    pub(super) fn sync(&self, arguments: &[&str]) -> Output {
+        let folder = self.folder.path();
+        let address = self.address;
+        Command::new(env!("CARGO_BIN_EXE_truing"))
+            .env_clear()
+            .current_dir(folder)
+            .env("HOME", folder)
+            .env("TRUING_CONFIG", folder.join("truing.toml"))
+            .env("PIP_INDEX_URL", format!("http://{address}/simple/"))
+            .env("npm_config_registry", format!("http://{address}/npm/"))
+            .env("CARGO_SOURCE_CRATES_IO_REPLACE_WITH", "here")
+            .env("CARGO_REGISTRIES_HERE_INDEX", format!("sparse+{}", format_args!("http://{address}/index/")))
+            .arg("sync")
+            .args(arguments)
+            .output()
+            .unwrap()
+    }
+
+    pub(super) fn decide(&self, arguments: &[&str]) -> (Value, Option<i32>) {
+        let output = self.sync(&[&["decide", "demo", "--format", "json"], arguments].concat());
+        let told = String::from_utf8_lossy(&output.stderr);
+        (serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{told}")), output.status.code())
+    }
+
+    /// That it is refused, with this exit code and these words.
+    pub(super) fn refuses(&self, arguments: &[&str], code: i32, words: &[&str]) {
+        let output = self.sync(&[&["decide", "demo"], arguments].concat());
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {told}");
+        assert!(words.iter().all(|word| told.contains(word)), "{arguments:?}: {told}");
+    }
+}
+
+/// A tar archive with gzip, all in one folder.
+pub(super) fn tar_gz(folder: &str, files: &[(&str, &str)]) -> Vec<u8> {
+    let mut tar = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
+    for (path, content) in files {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        header.set_cksum();
+        tar.append_data(&mut header, format!("{folder}/{path}"), content.as_bytes()).unwrap();
+    }
+    tar.into_inner().unwrap().finish().unwrap()
+}
+
+pub(super) fn sha1(text: &str) -> String {
+    hex::encode(sha1::Sha1::digest(text.as_bytes()))
+}
+
+pub(super) fn sha256(bytes: &[u8]) -> String {
+    hex::encode(sha2::Sha256::digest(bytes))
+}
+
+/// As npm writes it.
+pub(super) fn sha512(bytes: &[u8]) -> String {
+    format!("sha512-{}", STANDARD.encode(sha2::Sha512::digest(bytes)))
+}
