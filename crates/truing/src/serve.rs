@@ -3,6 +3,7 @@
 //! until it is told to stop.
 
 pub mod by_hand;
+pub mod calendar;
 pub mod commands;
 pub mod housekeeping;
 pub mod ingress;

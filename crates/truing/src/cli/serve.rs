@@ -22,6 +22,7 @@ use crate::serve::housekeeping;
 use crate::serve::ingress::{Bounds, Settings};
 use crate::serve::notify::keep_telling;
 use crate::serve::{Role, ServeError, Service};
+use crate::wiring::jobs::Calendars;
 use crate::wiring::{self, SystemClock};
 
 /// Serve webhooks and review pull requests
@@ -112,10 +113,34 @@ async fn serve(
     telling.spawn(async move { keep_telling(&operations, &sinks, every).await });
     let (store, keep) = (house.store.clone(), wiring::keep(&config.retention));
     telling.spawn(async move { housekeeping::run(&store, keep).await });
-    let service = Service { house: Arc::new(house), pace: wiring::pace(config, role), ingress };
+    let house = Arc::new(house);
+    let service = Service { house: Arc::clone(&house), pace: wiring::pace(config, role), ingress };
+    let jobs = if role.works() { Some(Calendars::new(config, &context.environment, &house)?) } else { None };
+    let (quit, quitting) = watch::channel(false);
+    let mut ends = stop.clone();
     let stop = async move { drop(stop.wait_for(|told| !told.is_empty()).await) };
     let hurry = async move { drop(hurry.wait_for(|told| told.len() > 1).await) };
-    service.run(listener, stop, hurry).await.map_err(|error| match error {
+    let serving = async {
+        let served = service.run(listener, stop, hurry).await;
+        quit.send_replace(true);
+        served
+    };
+    let ending = async {
+        drop(ends.wait_for(|told| !told.is_empty()).await);
+        quit.send_replace(true);
+    };
+    let running = async {
+        if let Some(jobs) = &jobs {
+            Box::pin(jobs.calendar(&house).run(&house.store, every, quitting)).await;
+        }
+    };
+    // Jobs give their leases back when the first signal comes.
+    let both = async { tokio::join!(Box::pin(serving), running).0 };
+    let served = tokio::select! {
+        served = both => served,
+        () = async { ending.await; std::future::pending().await } => Ok(()),
+    };
+    served.map_err(|error| match error {
         ServeError::Store(error) => CliError::failed("store", error.to_string()),
         ServeError::Thread(error) => runtime::no_threads(&error),
     })?;

@@ -131,7 +131,7 @@ fn version_of(registry: Registry, text: &str) -> Result<Version, CliError> {
 }
 
 /// The index that this user's package manager takes.
-fn index_of(job: &JobConfig, environment: &Environment) -> Result<Index, CliError> {
+pub(crate) fn index_of(job: &JobConfig, environment: &Environment) -> Result<Index, CliError> {
     let variable = |name: &str| environment.get(name)?.to_str().map(str::to_owned);
     let home = environment.get("HOME").map(PathBuf::from);
     let user = User { variable: &variable, home: home.as_deref() };
@@ -145,7 +145,7 @@ fn index_of(job: &JobConfig, environment: &Environment) -> Result<Index, CliErro
 }
 
 /// Where archives are kept.
-fn cache(environment: &Environment) -> Result<PathBuf, CliError> {
+pub(crate) fn cache(environment: &Environment) -> Result<PathBuf, CliError> {
     let folder = environment.user_folder("XDG_CACHE_HOME", ".cache");
     let folder = folder.ok_or_else(|| {
         CliError::usage("no_cache", "there is no folder to keep archives in")

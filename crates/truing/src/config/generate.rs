@@ -162,6 +162,7 @@ fn default_as_toml(key: &Key) -> String {
             | Kind::Choice { .. }
             | Kind::Url
             | Kind::Name
+            | Kind::Cron
             | Kind::Folder
             | Kind::File
             | Kind::Sink(_)
@@ -203,6 +204,7 @@ fn schema_of(key: &Key) -> Json {
         Kind::Folder | Kind::File => json!({ "type": "string", "minLength": 1 }),
         Kind::Usd(most) => json!({ "type": "number", "minimum": 0, "maximum": most }),
         Kind::Name => json!({ "type": "string", "pattern": "^[!-~]+$" }),
+        Kind::Cron => json!({ "type": "string", "minLength": 9 }),
         Kind::Secret => secret_schema(),
         Kind::Sink(schemes) => json!({
             "anyOf": [{ "type": "string", "pattern": format!("^({})://", schemes.join("|").replace("https", "https?")) }, secret_schema()]
@@ -246,6 +248,7 @@ fn schema_of(key: &Key) -> Json {
             | Kind::Choice { .. }
             | Kind::Url
             | Kind::Name
+            | Kind::Cron
             | Kind::Folder
             | Kind::File
             | Kind::Sink(_)
@@ -295,6 +298,7 @@ fn type_in_words(kind: Kind) -> String {
         Kind::Flag => "true or false".to_owned(),
         Kind::Url => "URL: https, or http to a loopback address".to_owned(),
         Kind::Name => "name".to_owned(),
+        Kind::Cron => "cron pattern".to_owned(),
         Kind::Folder => "path of a folder".to_owned(),
         Kind::File => "path of a file".to_owned(),
         Kind::Usd(most) => format!("US dollars, 0 to {most}"),

@@ -50,6 +50,8 @@ pub enum Kind {
     /// A URL that may be a secret, such as a webhook's: written out, or kept where secrets are. Of one of these
     /// schemes; where it is written out, without a password, and shown without its path.
     Sink(&'static [&'static str]),
+    /// When something is done again and again: a cron pattern, in UTC.
+    Cron,
     /// A folder's path.
     Folder,
     /// A file's path.
@@ -812,6 +814,17 @@ pub const KEYS: &[Key] = &[
         repository: Repository::No,
         since: "0.1.0",
         doc: "The label of the issue in which the job asks people.",
+    },
+    Key {
+        path: "sync.NAME.cron",
+        kind: Kind::Cron,
+        default: Default::Computed {
+            words: "none: it runs when it is asked to",
+            example: "\"0 10 * * MON\"",
+        },
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "When `truing serve` runs the job: a cron pattern, in UTC. What was missed while no server ran is done once, at the start of the next.",
     },
     Key {
         path: "sync.NAME.breaker.failures",

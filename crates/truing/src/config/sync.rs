@@ -35,6 +35,8 @@ pub struct JobConfig {
     pub mirror: Vec<(String, String)>,
     /// The project's repository, `owner/name`, if it can be run.
     pub repo: Option<String>,
+    /// When a server runs it: a cron pattern, in UTC.
+    pub cron: Option<String>,
     /// The forge that it is at.
     pub forge: String,
     /// The branch of the pull request.
@@ -92,6 +94,7 @@ pub(super) fn of(settings: &Typed<'_>, name: &str) -> Result<JobConfig, ConfigEr
         manifest: settings.name(&path("manifest"))?,
         mirror: settings.list(&path("mirror"))?.iter().map(pair).collect::<Result<_, _>>()?,
         repo: settings.name_if_any(&path("repo"))?,
+        cron: settings.name_if_any(&path("cron"))?,
         forge: settings.name(&path("forge"))?,
         branch: settings.name(&path("branch"))?,
         author: Identity {

@@ -118,6 +118,7 @@ impl Value {
             | Kind::Url
             | Kind::Name
             | Kind::Sink(_)
+            | Kind::Cron
             | Kind::Folder
             | Kind::File => match text {
                 Some(text) => Self::from_text(kind, text, folder),
@@ -152,6 +153,10 @@ impl Value {
             Kind::Url => web_address(text).map(Self::Url),
             Kind::Name if is_model(text) => Ok(Self::Name(text.to_owned())),
             Kind::Name => Err(must(format_args!("be a name such as {}", kind.sample()))),
+            Kind::Cron => match text.parse::<croner::Cron>() {
+                Ok(_) => Ok(Self::Name(text.to_owned())),
+                Err(error) => Err(must(format_args!("be a cron pattern such as {}: {error}", kind.sample()))),
+            },
             Kind::Folder if text.is_empty() => Err(must("name a folder")),
             Kind::File if text.is_empty() => Err(must("name a file")),
             Kind::Folder | Kind::File => Ok(Self::Path(folder.join(text))),
@@ -243,6 +248,7 @@ impl Kind {
             Self::Flag => "true",
             Self::Url => "\"https://api.github.com\"",
             Self::Name => "\"claude-sonnet-5-5\"",
+            Self::Cron => "\"0 10 * * MON\"",
             Self::Folder => "\"/etc/truing/rules\"",
             Self::File => "\"/etc/truing/model_prices.json\"",
             Self::Usd(_) => "2.50",

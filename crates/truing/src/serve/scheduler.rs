@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 use truing_core::fair::{Busy, Due, Places, choose};
+use truing_core::follow::job;
 use truing_core::id::{Key, Millis, PrId, Token, Version};
 use truing_core::port::{Clock, Event, Ids, Operations, Records, Slots, StoreError};
 use truing_core::slot::{Command, Decision, Loop, Note, Slot, State};
@@ -197,10 +198,11 @@ impl Scheduler {
                 .iter()
                 .enumerate()
                 .filter_map(|(index, slot)| match slot.state {
-                    State::Waiting { at, .. } => {
+                    // Jobs are for the calendar.
+                    State::Waiting { at, .. } if job::of_key(&slot.key).is_none() => {
                         Some((index, Who { key: slot.key.clone(), at, owner: None }))
                     }
-                    State::Leased { .. } | State::Idle | State::Held { .. } => None,
+                    State::Waiting { .. } | State::Leased { .. } | State::Idle | State::Held { .. } => None,
                 })
                 .collect();
             let waiting = if free > 0 && places.limits_owners() {

@@ -257,3 +257,52 @@ async fn what_is_missing_is_named() {
     assert!(foreign.json["exit_reason"].as_str().unwrap().contains("not of this job"), "{foreign:?}");
     assert_eq!(site.repo.tip(BRANCH).await.unwrap(), tip);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_runs_jobs_at_their_times_and_takes_over_what_nobody_finished() {
+    let site = Site::new().await;
+    site.release("1.0.1");
+    // Every second: the seconds are optional, and first.
+    site.set("[sync.demo]", "[sync.demo]\ncron = \"* * * * * *\"");
+    let status = site.run(&["sync", "status"]).await;
+    assert!(status.json[0]["next"].is_string(), "{status:?}");
+    let mut server = site.serve();
+    site.until("a pull request", async || !site.pulls().await.is_empty()).await;
+    site.until("two runs", async || {
+        let told = site.run(&["sync", "status"]).await;
+        told.json[0]["outcomes"].as_array().is_some_and(|all| all.len() >= 2)
+    })
+    .await;
+    // While the switch is on nothing begins.
+    assert_eq!(site.run(&["kill", "on"]).await.exit, 0);
+    stop(&mut server);
+    assert_eq!(site.pulls().await.len(), 1);
+    assert_eq!(site.run(&["slots", "list"]).await.json, json!([]), "its lease is given back");
+    assert_eq!(site.run(&["kill", "off"]).await.exit, 0);
+
+    // A run that was killed is made up for by the next server, whatever the pattern says.
+    site.set("* * * * * *", "0 0 1 1 *");
+    site.release("1.0.2");
+    site.forge.fault(Fault::write(1, FaultKind::Delay(Duration::from_secs(300))));
+    let before = site.writes();
+    site.killed_at_write(before + 1).await;
+    site.forge.clear_faults();
+    let mut server = site.serve();
+    site.until("it was taken over", async || site.pulls().await[0].1.title == "Admit demo up to 1.0.2").await;
+    stop(&mut server);
+    assert_eq!(site.pulls().await.len(), 1);
+
+    site.set("repo = \"acme/ours\"", "");
+    let wrong = site.run(&["serve", "--role", "worker"]).await;
+    assert_eq!((wrong.exit, wrong.err.contains("sync.demo.repo")), (2, true), "{wrong:?}");
+    site.set("0 0 1 1 *", "now and then");
+    let wrong = site.run(&["sync", "status"]).await;
+    assert_eq!((wrong.exit, wrong.err.contains("cron pattern")), (2, true), "{wrong:?}");
+}
+
+/// Ends a server in order.
+fn stop(server: &mut std::process::Child) {
+    let pid = server.id().to_string();
+    assert!(std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    assert_eq!(server.wait().unwrap().code(), Some(0));
+}

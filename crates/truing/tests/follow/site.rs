@@ -1,7 +1,7 @@
 //! A project at a forge, a package at an index, and the program that follows it.
 
 use std::io::Write as _;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -84,6 +84,24 @@ impl Site {
         *self.newest.lock().unwrap() = version.to_owned();
     }
 
+    /// Writes something else into the operator's file.
+    pub(crate) fn set(&self, old: &str, new: &str) {
+        let file = self.home.path().join("truing.toml");
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert!(text.contains(old), "{text}");
+        std::fs::write(file, text.replace(old, new)).unwrap();
+    }
+
+    /// Waits until it is so.
+    pub(crate) async fn until(&self, what: &str, holds: impl AsyncFn() -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        let mut look = tokio::time::interval(Duration::from_millis(50));
+        while !holds().await {
+            look.tick().await;
+            assert!(Instant::now() < deadline, "waited in vain: {what}");
+        }
+    }
+
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_truing"));
         command
@@ -97,6 +115,12 @@ impl Site {
             .current_dir(self.home.path())
             .stdin(Stdio::null());
         command
+    }
+
+    /// A server that takes no webhooks.
+    pub(crate) fn serve(&self) -> Child {
+        let mut command = self.command(&["serve", "--role", "worker", "--listen", "127.0.0.1:0"]);
+        command.stderr(Stdio::null()).spawn().unwrap()
     }
 
     pub(crate) async fn run(&self, arguments: &[&str]) -> Ran {

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use truing_core::follow::job::{self, Job};
 use truing_core::follow::record::{Record, Result as Outcome};
 use truing_core::id::Millis;
-use truing_core::port::{Act, Jobs as _, Operations as _};
+use truing_core::port::{Act, Clock as _, Jobs as _, Operations as _};
 use truing_git::PrivateFolder;
 use truing_store::{CommandLock, Sqlite};
 use truing_upstream::archives::Archives;
@@ -19,10 +19,12 @@ use crate::cli::error::{CliError, Exit};
 use crate::cli::target::{actor, existing_store, instant, rehearsal, store_error, switched_on};
 use crate::cli::{Context, runtime};
 use crate::config::Config;
+use crate::config::sync::JobConfig;
 use crate::serve::by_hand::NotLeased;
+use crate::serve::calendar;
 use crate::serve::jobs::{JobRun, NoRun};
 use crate::slots::StepError;
-use crate::wiring::{self, child_reader};
+use crate::wiring::{self, SystemClock, child_reader};
 
 /// How long a run that is told to stop may take to give its lease back.
 const GRACE: Duration = Duration::from_secs(2);
@@ -170,16 +172,18 @@ impl Status {
         let mut told = Vec::new();
         runtime::start()?.block_on(async {
             for name in &names {
-                told.push((name.as_str(), remembered(store.as_ref(), name).await?));
+                let job = config.jobs.get(*name).ok_or_else(|| unknown(name, &config.jobs))?;
+                told.push((name.as_str(), job, remembered(store.as_ref(), name).await?));
             }
             Ok::<_, CliError>(())
         })?;
-        let rows: Vec<Value> = told.iter().map(|(name, (job, records))| row(name, job, records)).collect();
+        let rows: Vec<Value> =
+            told.iter().map(|(name, set, (job, records))| row(name, set, job, records)).collect();
         context.output.answer(&rows, || {
             if told.is_empty() {
                 return "no job is configured: see [sync.NAME] in `truing config schema`\n".to_owned();
             }
-            told.iter().map(|(name, (job, records))| lines(name, job, records)).collect()
+            told.iter().map(|(name, set, (job, records))| lines(name, set, job, records)).collect()
         })?;
         Ok(Exit::Done)
     }
@@ -194,8 +198,15 @@ async fn remembered(store: Option<&Sqlite>, name: &str) -> Result<(Job, Vec<Reco
     Ok((job.map(|(_, job)| job).unwrap_or_default(), records))
 }
 
+/// When a server runs it next, if it does.
+fn next(job: &JobConfig, records: &[Record]) -> Option<Millis> {
+    let cron = job.cron.as_deref()?.parse().ok()?;
+    let last = records.first().map(|record| record.started);
+    calendar::next(&cron, last.unwrap_or_else(|| SystemClock.now()))
+}
+
 /// A job for scripts.
-fn row(name: &str, job: &Job, records: &[Record]) -> Value {
+fn row(name: &str, set: &JobConfig, job: &Job, records: &[Record]) -> Value {
     let (failures, streak) = job.breaker.counts();
     json!({
         "job": name,
@@ -203,12 +214,12 @@ fn row(name: &str, job: &Job, records: &[Record]) -> Value {
         "failures": failures,
         "streak": streak,
         "question": job.question.as_ref().and_then(|question| question.url.as_ref()),
-        "next": null,
+        "next": next(set, records).map(instant),
         "outcomes": records.iter().map(outcome::json).collect::<Vec<_>>(),
     })
 }
 
-fn lines(name: &str, job: &Job, records: &[Record]) -> String {
+fn lines(name: &str, set: &JobConfig, job: &Job, records: &[Record]) -> String {
     let (failures, streak) = job.breaker.counts();
     let mut text = format!("{name}: breaker {}", crate::cli::breaker::state(job));
     if streak > 0 {
@@ -217,6 +228,9 @@ fn lines(name: &str, job: &Job, records: &[Record]) -> String {
     text.push('\n');
     if let Some(url) = job.question.as_ref().and_then(|question| question.url.as_ref()) {
         let _ = writeln!(text, "  people are asked: {url}");
+    }
+    if let Some(next) = next(set, records) {
+        let _ = writeln!(text, "  next run by a server: {}", instant(next));
     }
     if records.is_empty() {
         let _ = writeln!(text, "  it never ran: truing sync run {name}");

@@ -1,0 +1,149 @@
+//! When jobs run in a server: by their cron patterns, and again if one was asked for and nobody finished it. One at a
+//! time; each by [`JobRun`], as the command runs it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use croner::Cron;
+use jiff::{Timestamp, tz::TimeZone};
+use tokio::sync::watch;
+use truing_core::follow::job;
+use truing_core::follow::record::Record;
+use truing_core::id::Millis;
+use truing_core::port::{Clock as _, Jobs as _, Operations as _, Slots as _, StoreError};
+use truing_core::slot::{Slot, State};
+use truing_store::Sqlite;
+
+use super::by_hand::NotLeased;
+use super::jobs::{JobRun, NoRun};
+use crate::wiring::SystemClock;
+
+/// How long a job waits that could not even begin: its forge was not there, say.
+const AGAIN: i64 = 5 * 60 * 1000;
+
+/// The jobs of a server.
+#[derive(Debug)]
+pub struct Calendar<'a> {
+    /// Each with all that a run needs, and its pattern.
+    jobs: Vec<(JobRun<'a>, Cron)>,
+    /// When the server began.
+    began: Millis,
+    /// Jobs that could not begin, and until when they wait.
+    waiting: BTreeMap<String, Millis>,
+}
+
+impl<'a> Calendar<'a> {
+    /// Those jobs that have a pattern.
+    pub fn new(jobs: Vec<JobRun<'a>>) -> Self {
+        let with_pattern = |run: JobRun<'a>| {
+            let cron = run.job.cron.as_deref()?.parse().ok()?;
+            Some((run, cron))
+        };
+        let jobs = jobs.into_iter().filter_map(with_pattern).collect();
+        Self { jobs, began: SystemClock.now(), waiting: BTreeMap::new() }
+    }
+
+    /// Runs what is due, looking every so often, until it is told to stop.
+    pub async fn run(mut self, store: &Sqlite, every: Duration, mut told: watch::Receiver<bool>) {
+        if self.jobs.is_empty() {
+            return;
+        }
+        loop {
+            if let Err(error) = self.round(store, &told).await {
+                tracing::warn!(%error, "the jobs cannot be looked at");
+            }
+            tokio::select! {
+                () = tokio::time::sleep(every) => {}
+                _ = told.wait_for(|told| *told) => return,
+            }
+        }
+    }
+
+    async fn round(&mut self, store: &Sqlite, told: &watch::Receiver<bool>) -> Result<(), StoreError> {
+        for (run, cron) in &self.jobs {
+            if *told.borrow() || store.switch().await?.engaged().is_some() {
+                return Ok(());
+            }
+            let key = job::key(run.name);
+            let now = SystemClock.now();
+            if self.waiting.get(run.name).is_some_and(|until| *until > now) {
+                continue;
+            }
+            let slot = store.load(std::slice::from_ref(&key)).await?.pop();
+            let last = store.job_records(Some(&key), Millis(0), 1).await?.pop();
+            if !is_due(slot.as_ref(), last.as_ref(), cron, (self.began, now)) {
+                continue;
+            }
+            match run.run(store, told.clone()).await {
+                Ok(record) => {
+                    self.waiting.remove(run.name);
+                    tracing::info!(job = run.name, result = record.result.as_str(), "{}", record.exit_reason);
+                }
+                // A command runs it.
+                Err(NoRun::NotLeased(NotLeased::Busy(_) | NotLeased::Owned) | NoRun::Stopped) => {}
+                Err(error) => {
+                    tracing::warn!(job = run.name, %error, "the job could not begin");
+                    self.waiting.insert(run.name.to_owned(), Millis(now.0.saturating_add(AGAIN)));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Is a job due? Somebody asked for a run that nobody finished, or its time came after its last run.
+fn is_due(slot: Option<&Slot>, last: Option<&Record>, cron: &Cron, (began, now): (Millis, Millis)) -> bool {
+    match slot.map(|slot| &slot.state) {
+        Some(State::Waiting { at, .. }) if *at <= now => return true,
+        // The lease of somebody who is dead by now: taking it over is what a run begins with.
+        Some(State::Leased { deadline, .. }) => return *deadline <= now,
+        Some(State::Held { .. }) => return false,
+        Some(State::Waiting { .. } | State::Idle) | None => {}
+    }
+    let since = last.map_or(began, |record| record.started);
+    next(cron, since).is_some_and(|next| next <= now)
+}
+
+/// The first time of a pattern after then, in UTC.
+pub fn next(cron: &Cron, after: Millis) -> Option<Millis> {
+    let after = Timestamp::from_millisecond(after.0).ok()?.to_zoned(TimeZone::UTC);
+    let next = cron.find_next_occurrence(&after, false).ok()?;
+    Some(Millis(next.timestamp().as_millisecond()))
+}
+
+#[cfg(test)]
+mod tests {
+    use truing_core::slot::Why;
+
+    use super::*;
+
+    fn at(text: &str) -> Millis {
+        Millis(text.parse::<Timestamp>().unwrap().as_millisecond())
+    }
+
+    #[test]
+    fn a_pattern_is_in_utc_and_its_time_comes_once() {
+        let weekly: Cron = "0 10 * * MON".parse().unwrap();
+        assert_eq!(next(&weekly, at("2026-11-21T12:00:00Z")), Some(at("2026-11-23T10:00:00Z")));
+        assert_eq!(next(&weekly, at("2026-11-23T10:00:00Z")), Some(at("2026-11-30T10:00:00Z")));
+        let never: Cron = "0 0 31 2 *".parse().unwrap();
+        assert_eq!(next(&never, at("2026-11-21T12:00:00Z")), None);
+    }
+
+    #[test]
+    fn a_job_is_due_by_its_time_or_if_somebody_left_it() {
+        let daily: Cron = "0 10 * * *".parse().unwrap();
+        let began = at("2026-11-21T09:00:00Z");
+        let due = |slot: Option<&Slot>, now: &str| is_due(slot, None, &daily, (began, at(now)));
+        assert!(
+            !due(None, "2026-11-21T09:59:59Z"),
+            "what it missed before it was ever run is not made up for"
+        );
+        assert!(due(None, "2026-11-21T10:00:00Z"));
+        let mut slot = Slot::new(job::key("demo"));
+        assert!(!due(Some(&slot), "2026-11-21T09:30:00Z"));
+        slot.state = State::Waiting { at: at("2026-11-21T09:10:00Z"), why: Why::Backoff };
+        assert!(due(Some(&slot), "2026-11-21T09:30:00Z"));
+        assert!(!due(Some(&slot), "2026-11-21T09:05:00Z"));
+    }
+}

@@ -1,0 +1,79 @@
+//! The jobs of a server: what each run needs.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use truing_upstream::archives::Archives;
+use truing_upstream::index::Index;
+
+use super::{ServedHouse, mirrors};
+use crate::cli::error::CliError;
+use crate::cli::sync::{cache, index_of};
+use crate::config::Config;
+use crate::config::sync::JobConfig;
+use crate::environment::Environment;
+use crate::reader::ChildReader;
+use crate::serve::calendar::Calendar;
+use crate::serve::jobs::JobRun;
+
+/// What the jobs of a server need beside its house: an index each, and where archives are.
+#[derive(Debug)]
+pub struct Calendars<'a> {
+    jobs: Vec<(&'a String, &'a JobConfig, Index)>,
+    mirrors: PathBuf,
+    archives: Archives,
+    heartbeat: Duration,
+}
+
+impl<'a> Calendars<'a> {
+    /// Those that have a pattern.
+    ///
+    /// # Errors
+    /// Exit 2 if one cannot be run: its repository or forge is not configured.
+    pub fn new(
+        config: &'a Config,
+        environment: &Environment,
+        house: &ServedHouse<ChildReader>,
+    ) -> Result<Self, CliError> {
+        let wanted = config.jobs.iter().filter(|(_, job)| job.cron.is_some());
+        let mut jobs = Vec::new();
+        for (name, job) in wanted {
+            if job.repo.is_none() || !house.forges.0.contains_key(&job.forge) {
+                let message = format!(
+                    "sync.{name}.cron is set, and its repository is not, or [forge.{}] is not",
+                    job.forge
+                );
+                return Err(CliError::usage("no_repo", message).hint(format!(
+                    "set sync.{name}.repo to the repository's name, owner/name, or remove the pattern"
+                )));
+            }
+            jobs.push((name, job, index_of(job, environment)?));
+        }
+        let folder = config.store.database()?.parent().unwrap_or(Path::new("."));
+        // Where nothing is to be kept nothing is looked for.
+        let archives = if jobs.is_empty() { folder.to_owned() } else { cache(environment)? };
+        let (mirrors, heartbeat) = (mirrors(folder), config.server.heartbeat);
+        Ok(Self { jobs, mirrors, archives: Archives::new(archives), heartbeat })
+    }
+
+    /// When they run.
+    pub fn calendar<'b>(&'b self, house: &'b ServedHouse<ChildReader>) -> Calendar<'b> {
+        let run = |(name, job, index): &'b (&'a String, &'a JobConfig, Index)| {
+            Some(JobRun {
+                name,
+                job,
+                repo: job.repo.as_deref()?,
+                forge: house.forges.0.get(&job.forge)?,
+                git: &house.git,
+                mirrors: &self.mirrors,
+                index,
+                archives: &self.archives,
+                reader: &house.reader,
+                limits: &house.limits,
+                heartbeat: self.heartbeat,
+                dry_run: false,
+            })
+        };
+        Calendar::new(self.jobs.iter().filter_map(run).collect())
+    }
+}
