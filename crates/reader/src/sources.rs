@@ -4,7 +4,7 @@
 //! language names them: by modules in Python (`python`), by files in Rust and JavaScript (`items`, `rust`, `script`);
 //! any file is one by itself.
 //!
-//! A project's own table of such digests is read here, too (`pins`). `asked` is what a reader's process is asked.
+//! A project's own table of such digests is read here, too (`pins`), and what it overrides (`project`). `asked` is what a reader's process is asked.
 //!
 //! Nothing of a release or a project is written, imported, built or run.
 
@@ -13,6 +13,7 @@ mod asked;
 mod digest;
 mod items;
 mod pins;
+mod project;
 mod python;
 mod rust;
 mod script;
@@ -29,6 +30,7 @@ use truing_core::follow::{Sources, Symbol};
 pub use archive::{ArchiveError, Format};
 pub use asked::{Asked, Told};
 pub use pins::{LeftOut, Pins};
+pub use project::{Project, ProjectRequest, project_of};
 
 use items::{Family, Files};
 
@@ -126,13 +128,18 @@ impl<'a> Name<'a> {
 /// [`SourcesError`]
 pub fn pins_of(path: &Path) -> Result<Pins, SourcesError> {
     let wrong = |why: String| SourcesError::File { path: path.to_owned(), why };
-    let file = File::open(path).map_err(|error| wrong(error.to_string()))?;
-    let mut bytes = Vec::new();
-    let read = file.take(MAX_SOURCE_BYTES as u64 + 1).read_to_end(&mut bytes);
-    read.map_err(|error| wrong(error.to_string()))?;
+    let bytes = bytes_of(path).map_err(wrong)?;
     on_large_stack(|| pins::of_test(&bytes))
         .map_err(|error| SourcesError::Failed(error.to_string()))?
         .map_err(wrong)
+}
+
+/// A source's bytes: one too many, if it is too long to be parsed.
+fn bytes_of(path: &Path) -> Result<Vec<u8>, String> {
+    let file = File::open(path).map_err(|error| error.to_string())?;
+    let mut bytes = Vec::new();
+    let read = file.take(MAX_SOURCE_BYTES as u64 + 1).read_to_end(&mut bytes);
+    read.map_err(|error| error.to_string()).map(|_| bytes)
 }
 
 fn report(files: BTreeMap<String, Vec<u8>>, request: &SourcesRequest, mirrored: &GlobSet) -> Sources {

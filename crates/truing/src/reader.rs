@@ -28,7 +28,7 @@ use truing_reader::protocol::{
     Answer, Checked, Hello, MAX_ANSWER_BYTES, MAX_HELLO_BYTES, MAX_REQUEST_BYTES, ProtocolError,
     ToolsRequest, checked, checked_sources, decode, encode,
 };
-use truing_reader::sources::{Asked, Pins, SourcesError, SourcesRequest, Told};
+use truing_reader::sources::{Asked, Pins, Project, ProjectRequest, SourcesError, SourcesRequest, Told};
 
 pub use self::tools::{CALL_TIME, MAX_CHILDREN, ReaderTools};
 use crate::wiring::packs_with;
@@ -125,7 +125,7 @@ impl ChildReader {
     pub async fn sources(&self, request: &SourcesRequest) -> Result<Sources, SourcesError> {
         match self.told(&Asked::Release(request.clone())).await? {
             Told::Release(sources) => Ok(sources),
-            Told::Pins(_) => Err(other_answer()),
+            Told::Pins(_) | Told::Project(_) => Err(other_answer()),
         }
     }
 
@@ -136,7 +136,18 @@ impl ChildReader {
     pub async fn pins(&self, test: &Path) -> Result<Pins, SourcesError> {
         match self.told(&Asked::Pins(test.to_owned())).await? {
             Told::Pins(pins) => Ok(pins),
-            Told::Release(_) => Err(other_answer()),
+            Told::Release(_) | Told::Project(_) => Err(other_answer()),
+        }
+    }
+
+    /// What a project takes from the packages that it follows, read by a child that can open the project alone.
+    ///
+    /// # Errors
+    /// As [`Self::sources`].
+    pub async fn project(&self, request: ProjectRequest) -> Result<Project, SourcesError> {
+        match self.told(&Asked::Project(request)).await? {
+            Told::Project(project) => Ok(project),
+            Told::Release(_) | Told::Pins(_) => Err(other_answer()),
         }
     }
 
@@ -154,8 +165,7 @@ impl ChildReader {
         said: &mut Vec<u8>,
     ) -> Result<Result<Told, SourcesError>, ChildError> {
         let line = encode("the request", asked, MAX_REQUEST_BYTES)?;
-        let folder = asked.path().parent().unwrap_or(Path::new("/"));
-        let running = self.program.start(folder, [OsStr::new("--sources")].into_iter())?;
+        let running = self.program.start(asked.folder(), [OsStr::new("--sources")].into_iter())?;
         let talked = running.converse(&line, self.program.weakest, said);
         let answer: Result<Told, SourcesError> =
             tokio::time::timeout(self.time, talked).await.unwrap_or(Err(ChildError::TimedOut(self.time)))?;

@@ -6,6 +6,8 @@
 
 #[path = "sync/adverse.rs"]
 mod adverse;
+#[path = "sync/first.rs"]
+mod first;
 #[path = "sync/registries.rs"]
 mod registries;
 #[path = "sync/server.rs"]

@@ -2,12 +2,12 @@
 //! taken over by what it read.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use truing_core::follow::{Digests, RAW_DIGITS, Sources, Symbol, TREE_DIGITS};
 
-use super::{Pins, SourcesError, SourcesRequest, pins_of, read};
+use super::{Pins, Project, ProjectRequest, SourcesError, SourcesRequest, pins_of, project_of, read};
 
 /// The longest name or reason, in bytes.
 const MAX_NAME: usize = 16 << 10;
@@ -20,6 +20,8 @@ pub enum Asked {
     Release(SourcesRequest),
     /// What a project's Python hash test pins: its file.
     Pins(PathBuf),
+    /// What a project takes from the packages that it follows.
+    Project(ProjectRequest),
 }
 
 /// The answer.
@@ -30,14 +32,17 @@ pub enum Told {
     Release(Sources),
     /// Of a test.
     Pins(Pins),
+    /// Of a project.
+    Project(Project),
 }
 
 impl Asked {
-    /// The file or folder that it is about: nothing else has to be readable.
-    pub fn path(&self) -> &PathBuf {
+    /// The folder that it is about: nothing else has to be readable.
+    pub fn folder(&self) -> &Path {
         match self {
-            Self::Release(request) => &request.archive,
-            Self::Pins(file) => file,
+            Self::Release(request) => request.archive.parent().unwrap_or(Path::new("/")),
+            Self::Pins(file) => file.parent().unwrap_or(Path::new("/")),
+            Self::Project(request) => &request.folder,
         }
     }
 
@@ -49,6 +54,7 @@ impl Asked {
         match self {
             Self::Release(request) => read(request).map(Told::Release),
             Self::Pins(file) => pins_of(file).map(Told::Pins),
+            Self::Project(request) => project_of(request).map(Told::Project),
         }
     }
 
@@ -60,9 +66,8 @@ impl Asked {
         match (self, told) {
             (Self::Release(request), Told::Release(sources)) => release(request, sources),
             (Self::Pins(_), Told::Pins(pins)) => rows(pins),
-            (Self::Release(_), Told::Pins(_)) | (Self::Pins(_), Told::Release(_)) => {
-                Err("an answer to another question")
-            }
+            (Self::Project(_), Told::Project(project)) => taken(project),
+            (Self::Release(_) | Self::Pins(_) | Self::Project(_), _) => Err("an answer to another question"),
         }
     }
 }
@@ -86,6 +91,13 @@ fn rows(pins: &Pins) -> Result<(), &'static str> {
     ensure(pins.rows.keys().all(|name| is_name(name)), "a name")?;
     ensure(pins.rows.values().flatten().all(|digest| are_digits(digest, RAW_DIGITS)), "a digest")?;
     ensure(pins.left_out.iter().all(|row| is_name(&row.text) && is_name(&row.why)), "a reason")
+}
+
+fn taken(project: &Project) -> Result<(), &'static str> {
+    let Project { overrides, functions, unreadable } = project;
+    let pairs = overrides.iter().chain(unreadable).all(|(one, other)| is_name(one) && is_name(other));
+    let names = functions.iter().all(|(file, names)| is_name(file) && names.iter().all(|name| is_name(name)));
+    ensure(pairs && names, "a name")
 }
 
 fn ensure(is_well: bool, what: &'static str) -> Result<(), &'static str> {

@@ -1,5 +1,6 @@
 //! `truing sync`: what a new release of an upstream package asks of the project that follows it.
 
+mod init;
 pub(super) mod outcome;
 mod run;
 
@@ -36,6 +37,11 @@ enum What {
     /// Downloads both releases, verified, compares what the project pins of them, and changes nothing. Exit 0; 1 if a
     /// person has to say.
     Decide(Decide),
+    /// Write a first manifest: what the project overrides and copies of the package
+    ///
+    /// Looks through the project's source (Python), or takes the mirrored files of the job (npm, crates), or a hash test
+    /// (`--import`), and pins what the release that the project was made for has of it. Tells what it could not pin.
+    Init(init::Init),
     /// Run a job: bring what the newest release asks to the project's forge, or ask people there
     ///
     /// Opens, renews or leaves alone one pull request, and keeps one question open at most. Every run ends in one outcome
@@ -85,6 +91,7 @@ struct Answer {
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     match &args.what {
         What::Decide(decide) => decide.run(context),
+        What::Init(init) => init.run(context),
         What::Run(run) => run.run(context),
         What::Status(status) => status.run(context),
     }

@@ -5,6 +5,7 @@
 
 mod change;
 mod history;
+mod init;
 mod pinned;
 mod pulls;
 mod question;
@@ -25,6 +26,7 @@ use truing_upstream::index::{Index, IndexError, Release};
 use truing_upstream::version::{Range, Version, VersionError};
 
 use history::{History, Request};
+pub use init::{ProposeError, Proposed, proposed};
 pub use pinned::{Pinned, PinnedError, pinned};
 
 use crate::config::sync::JobConfig;
@@ -239,10 +241,15 @@ fn newest<'a>(job: &JobConfig, releases: &'a [Release], now: Timestamp) -> Resul
 
 /// The package's files that have a counterpart in the project, as globs.
 fn mirrored(job: &JobConfig, project: &Path) -> Vec<String> {
-    let mut globs = Vec::new();
+    counterparts(job, project).iter().map(|(theirs, _)| escape(theirs)).collect()
+}
+
+/// The package's files and their counterparts in the project, as far as the job pairs them.
+fn counterparts(job: &JobConfig, project: &Path) -> Vec<(String, String)> {
+    let mut pairs = Vec::new();
     for (theirs, ours) in &job.mirror {
         if !ours.ends_with('/') {
-            globs.push(escape(theirs));
+            pairs.push((theirs.clone(), ours.clone()));
             continue;
         }
         let folder = project.join(ours);
@@ -250,9 +257,9 @@ fn mirrored(job: &JobConfig, project: &Path) -> Vec<String> {
             let is_file = entry.file_type().is_some_and(|kind| kind.is_file());
             let path = entry.path().strip_prefix(&folder).ok().and_then(Path::to_str);
             if let (true, Some(path)) = (is_file, path) {
-                globs.push(escape(&format!("{theirs}{path}")));
+                pairs.push((format!("{theirs}{path}"), format!("{ours}{path}")));
             }
         }
     }
-    globs
+    pairs
 }

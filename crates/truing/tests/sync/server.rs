@@ -58,6 +58,10 @@ impl Registry {
         std::fs::write(path, content).unwrap();
     }
 
+    pub(super) fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.folder.path().join(name)).unwrap()
+    }
+
     /// `truing sync …` with the package managers told of this registry.
     pub(super) fn sync(&self, arguments: &[&str]) -> Output {
         let folder = self.folder.path();

@@ -1,0 +1,257 @@
+//! What a Python project takes from the packages that it follows: the methods by which its classes override theirs, and
+//! the functions that its files define. Read from its source, which is never run.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use ignore::WalkBuilder;
+use serde::{Deserialize, Serialize};
+use tree_sitter::Node;
+
+use super::{SourcesError, bytes_of};
+use crate::stack::on_large_stack;
+use crate::syntax::{Language, MAX_SOURCE_BYTES, Parsers};
+
+/// The most files of a project that are read.
+const MAX_FILES: usize = 20_000;
+/// How many classes are looked through from one to those that it inherits from.
+const MAX_BASES: usize = 100;
+
+/// A project's folder, and which packages' definitions are of interest.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ProjectRequest {
+    /// The folder.
+    pub folder: PathBuf,
+    /// The names that the packages are imported by.
+    pub packages: BTreeSet<String>,
+}
+
+/// What a project takes from them.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Project {
+    /// What it overrides, by `module:Class.method` of the package: each with the project's own, by file and name.
+    pub overrides: BTreeMap<String, String>,
+    /// The functions at the top of its files, by file.
+    pub functions: BTreeMap<String, BTreeSet<String>>,
+    /// Files that cannot be read, and why.
+    pub unreadable: BTreeMap<String, String>,
+}
+
+/// Reads a project.
+///
+/// # Errors
+/// [`SourcesError`]; a single file that is no source is part of the answer.
+pub fn project_of(request: &ProjectRequest) -> Result<Project, SourcesError> {
+    on_large_stack(|| read(request)).map_err(|error| SourcesError::Failed(error.to_string()))?
+}
+
+fn read(request: &ProjectRequest) -> Result<Project, SourcesError> {
+    let mut project = Project::default();
+    let mut classes: BTreeMap<String, Class> = BTreeMap::new();
+    let mut parsers = Parsers::default();
+    let entries = WalkBuilder::new(&request.folder).require_git(false).sort_by_file_path(Path::cmp).build();
+    let is_source = |path: &Path| path.extension().is_some_and(|extension| extension == "py");
+    let files = entries.flatten().filter(|entry| entry.file_type().is_some_and(|kind| kind.is_file()));
+    for (count, entry) in files.filter(|entry| is_source(entry.path())).enumerate() {
+        let path = entry.path();
+        if count >= MAX_FILES {
+            let why = format!("it holds more than {MAX_FILES} Python files");
+            return Err(SourcesError::File { path: request.folder.clone(), why });
+        }
+        let Some(name) = path.strip_prefix(&request.folder).ok().and_then(Path::to_str) else { continue };
+        match File::parse(path, name, &mut parsers) {
+            Ok(file) => {
+                project.functions.insert(name.to_owned(), file.functions);
+                classes.extend(file.classes);
+            }
+            Err(why) => drop(project.unreadable.insert(name.to_owned(), why)),
+        }
+    }
+    for class in classes.values() {
+        for base in upstream(class, &classes, &request.packages) {
+            for method in &class.methods {
+                let ours = format!("{}:{}.{method}", class.file, class.name);
+                project.overrides.entry(format!("{base}.{method}")).or_insert(ours);
+            }
+        }
+    }
+    Ok(project)
+}
+
+/// The packages' classes that a class inherits from, through the project's own.
+fn upstream(
+    class: &Class,
+    classes: &BTreeMap<String, Class>,
+    packages: &BTreeSet<String>,
+) -> BTreeSet<String> {
+    let (mut seen, mut found) = (BTreeSet::new(), BTreeSet::new());
+    let mut next: Vec<&String> = class.bases.iter().collect();
+    while let Some(base) = next.pop() {
+        if seen.len() >= MAX_BASES || !seen.insert(base) {
+            continue;
+        }
+        let top = base.split(['.', ':']).next().unwrap_or(base);
+        if packages.contains(top) {
+            found.insert(base.clone());
+        } else if let Some(own) = classes.get(base) {
+            next.extend(&own.bases);
+        }
+    }
+    found
+}
+
+struct Class {
+    file: String,
+    name: String,
+    /// As `module:Class`.
+    bases: Vec<String>,
+    methods: BTreeSet<String>,
+}
+
+/// A file on its way into the answer.
+struct File<'a> {
+    text: &'a str,
+    path: &'a str,
+    /// As it is imported.
+    module: String,
+    /// The package that relative imports begin in.
+    package: String,
+    imports: BTreeMap<String, (String, Option<String>)>,
+}
+
+/// What is told of a file.
+struct Told {
+    classes: Vec<(String, Class)>,
+    functions: BTreeSet<String>,
+}
+
+impl File<'_> {
+    fn parse(path: &Path, name: &str, parsers: &mut Parsers) -> Result<Told, String> {
+        let bytes = bytes_of(path)?;
+        if bytes.len() > MAX_SOURCE_BYTES {
+            return Err(format!("it is longer than {} KiB", MAX_SOURCE_BYTES >> 10));
+        }
+        let text = std::str::from_utf8(&bytes).map_err(|_| "it is not UTF-8".to_owned())?;
+        let language = Language::named("python").ok_or("its language is not known")?;
+        let tree = parsers.parse_in_time(language, text).ok_or("it takes too long to parse")?;
+        let dotted = name.trim_end_matches(".py").trim_start_matches("src/").replace('/', ".");
+        let (module, package) = match dotted.strip_suffix(".__init__") {
+            Some(package) => (package.to_owned(), package.to_owned()),
+            None => (dotted.clone(), dotted.rsplit_once('.').map_or("", |(up, _)| up).to_owned()),
+        };
+        let mut file = File { text, path: name, module, package, imports: BTreeMap::new() };
+        let mut told = Told { classes: Vec::new(), functions: BTreeSet::new() };
+        file.statements(tree.root_node(), &mut told);
+        Ok(told)
+    }
+
+    fn text_of(&self, node: Node<'_>) -> &str {
+        self.text.get(node.byte_range()).unwrap_or_default()
+    }
+
+    /// The statements at the top, in branches too.
+    fn statements(&mut self, body: Node<'_>, told: &mut Told) {
+        let mut cursor = body.walk();
+        for node in body.named_children(&mut cursor) {
+            let inner = node.child_by_field_name("definition").unwrap_or(node);
+            match inner.kind() {
+                "import_statement" | "import_from_statement" => self.import(inner),
+                "function_definition" => {
+                    told.functions
+                        .extend(inner.child_by_field_name("name").map(|name| self.text_of(name).to_owned()));
+                }
+                "class_definition" => self.class(inner, told),
+                // Nested as deeply as people nest them: deeper ones are left out.
+                "if_statement" | "try_statement" | "else_clause" | "except_clause" | "block"
+                    if depth(inner) < MAX_BASES =>
+                {
+                    self.statements(inner, told);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn class(&self, node: Node<'_>, told: &mut Told) {
+        let Some(name) = node.child_by_field_name("name").map(|name| self.text_of(name).to_owned()) else {
+            return;
+        };
+        let mut bases = Vec::new();
+        if let Some(list) = node.child_by_field_name("superclasses") {
+            let mut cursor = list.walk();
+            bases
+                .extend(list.named_children(&mut cursor).filter_map(|base| self.name_of(self.text_of(base))));
+        }
+        let mut methods = BTreeSet::new();
+        if let Some(body) = node.child_by_field_name("body") {
+            let mut cursor = body.walk();
+            for member in body.named_children(&mut cursor) {
+                let member = member.child_by_field_name("definition").unwrap_or(member);
+                if member.kind() == "function_definition" {
+                    methods
+                        .extend(member.child_by_field_name("name").map(|name| self.text_of(name).to_owned()));
+                }
+            }
+        }
+        let class = Class { file: self.path.to_owned(), name: name.clone(), bases, methods };
+        told.classes.push((format!("{}:{name}", self.module), class));
+    }
+
+    /// `module:Class` of a dotted name.
+    fn name_of(&self, text: &str) -> Option<String> {
+        let is_name = |part: &str| {
+            !part.is_empty() && part.chars().all(|letter| letter.is_alphanumeric() || letter == '_')
+        };
+        let (first, rest) = text.split_once('.').map_or((text, None), |(first, rest)| (first, Some(rest)));
+        if !text.split('.').all(is_name) {
+            return None;
+        }
+        let Some((module, name)) = self.imports.get(first) else {
+            return Some(format!("{}:{text}", self.module));
+        };
+        let names: Vec<&str> = name.as_deref().into_iter().chain(rest).collect();
+        if name.is_some() {
+            return Some(format!("{module}:{}", names.join(".")));
+        }
+        // `import a.b`, then `a.b.C`: the last name is the class.
+        let (inner, last) =
+            names.last()?.rsplit_once('.').map_or(("", *names.last()?), |(inner, last)| (inner, last));
+        let module = if inner.is_empty() { module.clone() } else { format!("{module}.{inner}") };
+        Some(format!("{module}:{last}"))
+    }
+
+    fn import(&mut self, statement: Node<'_>) {
+        let from =
+            statement.child_by_field_name("module_name").map(|module| self.absolute(self.text_of(module)));
+        let mut bound = Vec::new();
+        let mut cursor = statement.walk();
+        for imported in statement.children_by_field_name("name", &mut cursor) {
+            let alias = imported.child_by_field_name("alias").map(|alias| self.text_of(alias).to_owned());
+            let name = self.text_of(imported.child_by_field_name("name").unwrap_or(imported)).to_owned();
+            let top = name.split('.').next().unwrap_or(&name).to_owned();
+            bound.push(match (&from, alias) {
+                (Some(module), alias) => (alias.unwrap_or(top), (module.clone(), Some(name))),
+                (None, Some(alias)) => (alias, (name, None)),
+                (None, None) => (top.clone(), (top, None)),
+            });
+        }
+        self.imports.extend(bound);
+    }
+
+    fn absolute(&self, name: &str) -> String {
+        let relative = name.trim_start_matches('.');
+        let dots = name.len() - relative.len();
+        if dots == 0 {
+            return name.to_owned();
+        }
+        let mut package: Vec<&str> = self.package.split('.').filter(|part| !part.is_empty()).collect();
+        package.truncate(package.len().saturating_sub(dots - 1));
+        package.extend(relative.split('.').filter(|part| !part.is_empty()));
+        package.join(".")
+    }
+}
+
+/// How many nodes are around a node, as far as that matters.
+fn depth(node: Node<'_>) -> usize {
+    std::iter::successors(node.parent(), |node| node.parent()).take(MAX_BASES).count()
+}

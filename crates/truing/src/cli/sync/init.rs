@@ -1,0 +1,146 @@
+//! `truing sync init`: a first manifest for a job.
+
+use std::fmt::Write as _;
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use serde::Serialize;
+use truing_core::follow::Manifest;
+use truing_upstream::archives::Archives;
+
+use super::super::error::{CliError, Exit};
+use super::super::{Context, runtime};
+use super::{cache, failed, index_of, unknown, version_of};
+use crate::loops::sync::{Pinned, ProposeError, Proposed, Question, pinned, proposed};
+use crate::wiring::child_reader;
+
+#[derive(clap::Args, Debug)]
+pub(super) struct Init {
+    /// The job: `[sync.NAME]` of the configuration
+    #[arg(value_name = "JOB")]
+    job: String,
+    /// The release that the project was made for [default: the newest that it admits]
+    #[arg(long, value_name = "V")]
+    from: Option<String>,
+    /// The project's folder
+    #[arg(long, value_name = "PATH", default_value = ".")]
+    repo: PathBuf,
+    /// Take what a Python hash test pins, instead of looking through the project
+    #[arg(long, value_name = "TEST")]
+    import: Option<PathBuf>,
+    /// The file to write, instead of the job's `manifest`; never one that is there
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+/// How many of what is not guarded are shown to people.
+const SHOWN: usize = 12;
+
+#[derive(Serialize)]
+struct Answer {
+    manifest: String,
+    package: String,
+    at: String,
+    pinned: usize,
+    not_guarded: Vec<NotGuarded>,
+}
+
+#[derive(Serialize)]
+struct NotGuarded {
+    symbol: String,
+    why: String,
+}
+
+impl Init {
+    pub(super) fn run(&self, context: &Context) -> Result<Exit, CliError> {
+        let config = context.config(&[])?;
+        let job = config.jobs.get(&self.job).ok_or_else(|| unknown(&self.job, &config.jobs))?;
+        let path = self.output.clone().unwrap_or_else(|| self.repo.join(&job.manifest));
+        if path.exists() {
+            return Err(there_already(&path));
+        }
+        if path.extension().is_none_or(|extension| extension != "json") {
+            let text = format!("{} would not be JSON, which is what is written", path.display());
+            return Err(CliError::usage("manifest", text).hint("name another file: --output FILE.json"));
+        }
+        let reader = child_reader(&config.rules, &config.sandbox)?;
+        let runtime = runtime::start()?;
+        let imported = self.import.as_deref().map(|test| runtime.block_on(pinned(test, &reader)));
+        let imported = imported.transpose().map_err(|error| CliError::usage("import", error.to_string()))?;
+        let Pinned { manifest, untold } =
+            imported.unwrap_or_else(|| Pinned { manifest: Manifest::default(), untold: Vec::new() });
+        let index = index_of(job, &context.environment)?;
+        let archives = Archives::new(cache(&context.environment)?);
+        let question = Question {
+            job,
+            project: &self.repo,
+            manifest: &manifest,
+            from: self.from.as_deref().map(|text| version_of(job.registry, text)).transpose()?,
+            to: None,
+            now: Timestamp::now(),
+        };
+        let found =
+            runtime.block_on(proposed(question, (&index, &archives, &reader))).map_err(
+                |error| match error {
+                    ProposeError::Sync(error) => failed(error),
+                    error @ ProposeError::Project { .. } => CliError::failed("project", error.to_string()),
+                },
+            )?;
+        let Proposed { at, manifest, not_guarded } = found;
+        if manifest.rows.is_empty() {
+            let text =
+                format!("nothing in {} is found to be taken from {}", self.repo.display(), job.package);
+            return Err(CliError::usage("nothing", text)
+                .hint("say which files have counterparts: `mirror` of the job"));
+        }
+        write(&path, &manifest)?;
+        let untold = untold.into_iter().map(|one| (one.symbol, one.why.words().to_owned()));
+        let not_guarded = not_guarded.into_iter().chain(untold);
+        let answer = Answer {
+            manifest: path.display().to_string(),
+            package: job.package.clone(),
+            at: at.to_string(),
+            pinned: manifest.rows.len(),
+            not_guarded: not_guarded.map(|(symbol, why)| NotGuarded { symbol, why }).collect(),
+        };
+        context.output.answer(&answer, || answer.text())?;
+        Ok(Exit::Done)
+    }
+}
+
+impl Answer {
+    fn text(&self) -> String {
+        let Self { manifest, package, at, pinned, not_guarded } = self;
+        let what = if *pinned == 1 { "definition" } else { "definitions" };
+        let mut text = format!("{manifest}: {pinned} {what} pinned as in {package} {at}\n");
+        if !not_guarded.is_empty() {
+            let _ = writeln!(text, "not guarded:");
+        }
+        for one in not_guarded.iter().take(SHOWN) {
+            let _ = writeln!(text, "  {}  {}", one.symbol, one.why);
+        }
+        if not_guarded.len() > SHOWN {
+            let _ = writeln!(text, "  and {} more (`--format json`)", not_guarded.len() - SHOWN);
+        }
+        text
+    }
+}
+
+fn write(path: &Path, manifest: &Manifest) -> Result<(), CliError> {
+    let unwritten =
+        |why: String| CliError::failed("manifest", format!("{} cannot be written: {why}", path.display()));
+    let text = serde_json::to_string_pretty(&manifest.rows).map_err(|error| unwritten(error.to_string()))?;
+    let mut file = match OpenOptions::new().write(true).create_new(true).open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => return Err(there_already(path)),
+        Err(error) => return Err(unwritten(error.to_string())),
+    };
+    file.write_all(format!("{text}\n").as_bytes()).map_err(|error| unwritten(error.to_string()))
+}
+
+fn there_already(path: &Path) -> CliError {
+    let text = format!("{} is there already", path.display());
+    CliError::usage("manifest", text).hint("move it away, or write another one: --output FILE.json")
+}

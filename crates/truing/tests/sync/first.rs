@@ -1,0 +1,136 @@
+//! `truing sync init`: a stranger's project gets a manifest, which `decide` then takes.
+
+use serde_json::{Value, json};
+
+use super::server::{Files, Registry, sha1, sha256, tar_gz};
+
+const METHOD: &str = "    def run(self):\n        return 1\n";
+const HELPER: &str = "def helper(a):\n    return a\n";
+
+fn registry(project: &[(&str, &str)]) -> Registry {
+    let files = |address: std::net::SocketAddr| {
+        let mut files = Files::new();
+        let (mut page, mut lines) = (String::new(), String::new());
+        for (version, value) in [("1.0.0", "1"), ("1.0.1", "2")] {
+            let base =
+                format!("class Base:\n{}\nclass Middle(Base):\n    pass\n", METHOD.replace('1', value));
+            let python = tar_gz(
+                &format!("demo-{version}"),
+                &[
+                    ("demo/__init__.py", "from .m import Middle\n"),
+                    ("demo/m.py", &format!("{base}\n{HELPER}")),
+                ],
+            );
+            let name = format!("demo-{version}.tar.gz");
+            page += &format!("<a href=\"/files/{name}#sha256={}\">x</a>", sha256(&python));
+            files.insert(format!("/files/{name}"), python);
+            let source = format!("pub fn f() -> u8 {{ {value} }}\n");
+            let rust = tar_gz(&format!("demo-{version}"), &[("src/a.rs", &source), ("src/b.rs", "")]);
+            lines += &json!({ "name": "demo", "vers": version, "cksum": sha256(&rust) }).to_string();
+            lines.push('\n');
+            files.insert(format!("/dl/demo/{version}/download"), rust);
+        }
+        files.insert("/simple/demo/".to_owned(), page.into_bytes());
+        files.insert(
+            "/index/config.json".to_owned(),
+            json!({ "dl": format!("http://{address}/dl") }).to_string().into_bytes(),
+        );
+        files.insert("/index/de/mo/demo".to_owned(), lines.into_bytes());
+        files
+    };
+    Registry::new(files, project)
+}
+
+const PYTHON: [(&str, &str); 6] = [
+    ("truing.toml", "[sync.demo]\nmirror = [\"demo/=ours/\"]\n"),
+    ("pyproject.toml", "[project]\ndependencies = [\"demo>=1.0.0,<1.0.1\"]\n"),
+    ("ours/__init__.py", ""),
+    (
+        "ours/base.py",
+        "import demo\nclass Ours(demo.Middle):\n    def run(self): ...\n    def own(self): ...\n",
+    ),
+    (
+        "ours/m.py",
+        "from .base import Ours\nclass Further(Ours):\n    def run(self): ...\ndef helper(a): ...\ndef mine(): ...\n",
+    ),
+    (
+        "tests/test_patches.py",
+        "from demo.m import helper\nD = {helper: {'HASH'}, getattr(helper, 'x'): {'HASH'}}\n",
+    ),
+];
+
+#[test]
+fn what_a_python_project_overrides_and_copies_is_pinned() {
+    let site = registry(&PYTHON);
+    let output = site.sync(&["init", "demo"]);
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(
+        told,
+        "./upstream.json: 2 definitions pinned as in demo 1.0.0\nnot guarded:\n  demo.m:mine  not in demo 1.0.0: the project's \
+         own\n  demo:Middle.own  not in demo 1.0.0: the project's own\n"
+    );
+    let manifest: Value = serde_json::from_str(&site.read("upstream.json")).unwrap();
+    assert_eq!(manifest["demo:Middle.run"]["raw"], json!([sha1(METHOD)]));
+    assert_eq!(manifest["demo:Middle.run"]["reason"], "overridden");
+    assert_eq!(manifest["demo.m:helper"]["raw"], json!([sha1(HELPER)]));
+    assert_eq!(manifest["demo.m:helper"]["counterpart"], "ours/m.py:helper");
+    let (answer, _) = site.decide(&[]);
+    assert_eq!(
+        (&answer["decision"], &answer["changed"][0]["symbol"]),
+        (&json!("bump"), &json!("demo:Middle.run"))
+    );
+    // What is there is never written over.
+    let again = site.sync(&["init", "demo"]);
+    let told = String::from_utf8_lossy(&again.stderr).into_owned();
+    assert!(again.status.code() == Some(2) && told.contains("is there already"), "{told}");
+}
+
+#[test]
+fn a_hash_test_becomes_a_manifest() {
+    let site = registry(&PYTHON);
+    let test = site.read("tests/test_patches.py");
+    for (digest, told) in
+        [(sha1(HELPER), None), ("a".repeat(40), Some("a digest that demo 1.0.0 does not have"))]
+    {
+        site.write("tests/test_patches.py", &test.replace("HASH", &digest));
+        let file = format!("{digest}.json");
+        let arguments =
+            ["init", "demo", "--import", "tests/test_patches.py", "--output", &file, "--format", "json"];
+        let answer: Value = serde_json::from_slice(&site.sync(&arguments).stdout).unwrap();
+        assert_eq!((&answer["pinned"], &answer["at"]), (&json!(1), &json!("1.0.0")));
+        let not_guarded = answer["not_guarded"].to_string();
+        assert!(
+            not_guarded.contains("line 2: getattr") && told.is_none_or(|told| not_guarded.contains(told)),
+            "{answer}"
+        );
+        let manifest: Value = serde_json::from_str(&site.read(&file)).unwrap();
+        // The digest of the tree is added to what the project accepts, and no digest of lines.
+        let row = &manifest["demo.m:helper"];
+        assert_eq!((&row["raw"], row["tree"].is_array()), (&json!([digest]), told.is_none()), "{manifest}");
+    }
+}
+
+#[test]
+fn the_mirrored_files_of_a_crate_are_pinned_whole() {
+    let site = registry(&[
+        ("truing.toml", "[sync.demo]\nregistry = \"crates\"\nmirror = [\"src/=theirs/\"]\n"),
+        ("Cargo.toml", "[dependencies]\ndemo = \">=1.0.0, <1.0.1\"\n"),
+        ("theirs/a.rs", ""),
+        ("theirs/new.rs", ""),
+    ]);
+    let output = site.sync(&["init", "demo", "--format", "json"]);
+    let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&answer["pinned"], &answer["not_guarded"][0]["symbol"]), (&json!(1), &json!("src/new.rs")));
+    assert_eq!(site.decide(&[]).0["changed"][0]["symbol"], "src/a.rs");
+    let nothing = registry(&[
+        ("truing.toml", "[sync.demo]\n"),
+        ("pyproject.toml", "[project]\ndependencies = [\"demo<=1.0.0\"]\n"),
+    ]);
+    let output = nothing.sync(&["init", "demo"]);
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        output.status.code() == Some(2) && told.contains("nothing in . is found to be taken from demo"),
+        "{told}"
+    );
+}
