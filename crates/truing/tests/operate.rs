@@ -17,12 +17,16 @@ mod many;
 mod model;
 #[path = "operate/money.rs"]
 mod money;
+#[path = "support/otlp.rs"]
+mod otlp;
 #[path = "operate/publish.rs"]
 mod publish;
 #[path = "operate/pull.rs"]
 mod pull;
 #[path = "operate/stopping.rs"]
 mod stopping;
+#[path = "operate/traced.rs"]
+mod traced;
 #[path = "operate/visible.rs"]
 mod visible;
 #[path = "support/watch.rs"]

@@ -10,6 +10,8 @@ mod given;
 mod hooks;
 mod input;
 mod model;
+#[path = "../support/otlp.rs"]
+mod otlp;
 mod place;
 mod repository;
 mod result;

@@ -1,80 +1,12 @@
 //! Traces of reviews, as a real receiver of OTLP over HTTP gets them.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
-
-use axum::body::Bytes;
-use axum::extract::State;
-use axum::http::HeaderMap;
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value::Value};
 use opentelemetry_proto::tonic::trace::v1::Span;
-use prost::Message as _;
 use serde_json::json;
-use tokio::net::TcpListener;
-use tokio::runtime::Runtime;
 use truing_fakes::model::{Answer, KEY};
 
 use crate::model::{Scene, finding, read, report};
+use crate::otlp::{Receiver, hex, named, said};
 use crate::place::{Ran, key};
-
-/// What came: the path of each request with its login, and every span.
-#[derive(Default)]
-struct Came {
-    logins: Vec<String>,
-    spans: Vec<Span>,
-}
-
-/// A receiver on this machine.
-struct Receiver {
-    came: Arc<Mutex<Came>>,
-    url: String,
-    _runtime: Runtime,
-}
-
-impl Receiver {
-    fn start() -> Self {
-        let runtime = Runtime::new().unwrap();
-        let came = Arc::new(Mutex::new(Came::default()));
-        let router =
-            axum::Router::new().route("/in/v1/traces", axum::routing::post(take)).with_state(came.clone());
-        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
-        let url = format!("http://{}/in", listener.local_addr().unwrap());
-        runtime.spawn(async move { axum::serve(listener, router).await });
-        Self { came, url, _runtime: runtime }
-    }
-
-    /// Everything that a command has sent when it has ended.
-    fn spans(&self) -> Vec<Span> {
-        std::mem::take(&mut self.came.lock().unwrap().spans)
-    }
-}
-
-async fn take(State(came): State<Arc<Mutex<Came>>>, headers: HeaderMap, body: Bytes) -> &'static str {
-    assert_eq!(headers["content-type"], "application/x-protobuf");
-    let request = ExportTraceServiceRequest::decode(body).unwrap();
-    let mut came = came.lock().unwrap();
-    came.logins.push(headers["authorization"].to_str().unwrap().to_owned());
-    let scopes = request.resource_spans.into_iter().flat_map(|resource| resource.scope_spans);
-    came.spans.extend(scopes.flat_map(|scope| scope.spans));
-    ""
-}
-
-/// The attributes of a span, as text.
-fn said(span: &Span) -> BTreeMap<&str, String> {
-    let text = |pair: &KeyValue| match pair.value.as_ref().and_then(|value| value.value.as_ref()) {
-        Some(Value::StringValue(text)) => text.clone(),
-        Some(Value::IntValue(number)) => number.to_string(),
-        Some(Value::DoubleValue(number)) => number.to_string(),
-        Some(Value::BoolValue(yes)) => yes.to_string(),
-        other => format!("{other:?}"),
-    };
-    span.attributes.iter().map(|pair| (pair.key.as_str(), text(pair))).collect()
-}
-
-fn named<'a>(spans: &'a [Span], name: &str) -> Vec<&'a Span> {
-    spans.iter().filter(|span| span.name == name).collect()
-}
 
 /// A review in which a model reads a file with a key in it, and quotes it.
 fn reviewed(receiver: &Receiver, config: &str) -> (Ran, Vec<Span>) {
@@ -139,7 +71,7 @@ fn a_review_is_one_trace_with_a_span_for_each_call_and_no_text() {
     for text in [&key(), KEY, "AKIA", "charge(x)", "Swallows", "canary"] {
         assert!(!all.contains(text), "{text} is in a trace");
     }
-    assert_eq!(receiver.came.lock().unwrap().logins.first().unwrap(), "Basic canary");
+    assert_eq!(receiver.logins().first().unwrap(), "Basic canary");
 }
 
 #[test]
@@ -179,8 +111,4 @@ fn an_export_that_fails_changes_nothing() {
         .with("[telemetry]\nheaders = { env = \"NONE\" }\notlp_endpoint = \"https://h\"\n");
     let ran = Ran::from(wrong.command(&[]).output().unwrap());
     assert!(ran.exit == 2 && ran.err.contains("telemetry.headers"), "{}", ran.err);
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

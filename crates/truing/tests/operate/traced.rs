@@ -1,0 +1,65 @@
+//! What a server traces of a review that it posts, and of one that the kill switch ends.
+
+use truing_fakes::model::{Answer, Fault as ModelFault, Script};
+
+use super::money::{report, turns};
+use super::otlp::{Receiver, hex, named, said};
+use super::*;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_written_to_the_forge_is_traced_and_so_is_the_switch_that_ends_a_run() {
+    let receiver = tokio::task::spawn_blocking(Receiver::start).await.unwrap();
+    let (site, model) = Site::with_model([report()], "").await;
+    let server =
+        site.serve_by(site.command(&["serve"]).env("TRUING_TELEMETRY__OTLP_ENDPOINT", &receiver.url));
+    let number = site.open("one").await;
+    site.deliver().await;
+    let view = site.until(number, "reviewed", is_reviewed).await;
+
+    let slow = Answer { fault: Some(ModelFault::Slow { millis: 1500 }), ..report() };
+    model.play(Script::of([slow.times(0)]));
+    site.open_clean("two").await;
+    site.deliver().await;
+    site.until_slots("at work", |slots| slots.iter().any(|slot| slot["state"] == "leased")).await;
+    let deadline = Instant::now() + PATIENCE;
+    while turns(&model) < 2 {
+        assert!(Instant::now() < deadline, "nothing is asked");
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(site.run(&["kill", "on", "--mode", "stop"]).exit, 0);
+    site.until_slots("given back", |slots| {
+        slots.iter().any(|slot| slot["name"] == "o/r#2" && slot["state"] == "waiting")
+    })
+    .await;
+    server.signal("-TERM");
+    let (status, log) = server.ended();
+    assert_eq!(status.code(), Some(0), "{log}");
+
+    let spans = tokio::task::spawn_blocking(move || {
+        let spans = receiver.spans();
+        drop(receiver);
+        spans
+    });
+    let spans = spans.await.unwrap();
+    let roots = named(&spans, "pr-review");
+    let posted = roots.iter().find(|root| said(root)["prNumber"] == number.to_string()).unwrap();
+    let about = said(posted);
+    assert_eq!((&about["repo"], &about["headSha"]), (&"o/r".to_owned(), &view.head));
+    assert_eq!(about["reviewId"].replace('-', ""), hex(&posted.trace_id));
+    for (name, count) in [("forge create_review", 1), ("forge create_summary", 1), ("forge set_status", 1)] {
+        let own: Vec<_> =
+            named(&spans, name).into_iter().filter(|span| span.trace_id == posted.trace_id).collect();
+        assert_eq!(own.len(), count, "{name}");
+        assert_eq!(said(own[0])["reviewId"], about["reviewId"], "{name}");
+    }
+    let events = |root: &opentelemetry_proto::tonic::trace::v1::Span| -> Vec<String> {
+        root.events.iter().map(|event| event.name.clone()).collect()
+    };
+    assert_eq!(events(posted), Vec::<String>::new());
+    let ended = roots.iter().find(|root| said(root)["prNumber"] == "2").unwrap();
+    assert_eq!(events(ended), ["KillSwitchEngaged"]);
+    let all = format!("{spans:?}");
+    for text in [TOKEN, SECRET, truing_fakes::model::KEY] {
+        assert!(!all.contains(text), "a secret is in a trace");
+    }
+}
