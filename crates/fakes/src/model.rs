@@ -1,10 +1,11 @@
 //! [`FakeModel`]: a provider of the Messages API on loopback that says what a [`Script`] says. `serve` receives the
-//! requests, `state` remembers them, `events` streams the answers, `obedient` is a model that was taken over.
+//! requests, `signature` checks those that are signed, `state` remembers them, `events` streams the answers, `obedient` is a model that was taken over.
 
 mod events;
 mod obedient;
 mod script;
 mod serve;
+mod signature;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -16,6 +17,7 @@ use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
 
 pub use script::{Answer, Block, Fault, KEY, Place, Script, ScriptError, Usage, When};
+pub use signature::{AWS_KEY_ID, AWS_REGION, AWS_WORKSPACE, aws_secret_key};
 pub use state::{Bill, Logged, MAX_LOGGED};
 
 use crate::server;

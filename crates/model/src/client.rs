@@ -2,12 +2,12 @@
 //! can fail told apart for the table ([`crate::retry`]).
 
 use std::error::Error;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, DATE, HeaderMap, RETRY_AFTER};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
 use serde::Deserialize;
 use tokio::time::{Instant, timeout_at};
@@ -147,16 +147,15 @@ impl Client {
 
     /// Sends a call; its answer, if that is a success.
     async fn post(&self, call: &str, body: Bytes, begin: Instant) -> Result<Response, Failure> {
-        let mut request = self
-            .http
-            .post(self.provider.url(call))
-            .header(CONTENT_TYPE, "application/json")
-            .header(ACCEPT, "text/event-stream, application/json")
-            .header("anthropic-version", API_VERSION)
-            .body(body);
-        if let Some((name, value)) = self.provider.header() {
-            request = request.header(name, value.clone());
-        }
+        let url = self.provider.url(call);
+        let mut headers = HeaderMap::from_iter([
+            (CONTENT_TYPE, HeaderValue::from_static("application/json")),
+            (ACCEPT, HeaderValue::from_static("text/event-stream, application/json")),
+            (HeaderName::from_static("anthropic-version"), HeaderValue::from_static(API_VERSION)),
+        ]);
+        let unsent = |what| Failure { seen: Seen::Unsent, what };
+        self.provider.open(&url, &mut headers, &body, SystemTime::now()).map_err(unsent)?;
+        let request = self.http.post(url).headers(headers).body(body);
         let mut response = match timeout_at(begin, request.send()).await {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => return Err(self.unanswered(error)),

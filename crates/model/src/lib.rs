@@ -1,6 +1,8 @@
 //! The gateway to models: every call to a provider passes here. It reserves money before a call and settles it after,
 //! retries what may be retried, and returns typed answers.
 
+#[cfg(feature = "aws")]
+pub mod aws;
 pub mod cassette;
 mod client;
 pub mod gateway;

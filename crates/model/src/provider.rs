@@ -2,8 +2,9 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::time::SystemTime;
 
-use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use truing_core::secret::Secret;
 use url::{Host, Url};
 
@@ -14,8 +15,25 @@ pub enum Login {
     Key(Secret),
     /// `Authorization: Bearer`.
     Bearer(Secret),
+    /// A signature of each request, by a key of AWS.
+    #[cfg(feature = "aws")]
+    Aws(crate::aws::AwsLogin),
     /// Nothing: a server of one's own.
     Open,
+}
+
+impl Login {
+    /// Everything in it that must not be seen.
+    pub fn secrets(&self) -> Vec<Secret> {
+        match self {
+            Self::Key(secret) | Self::Bearer(secret) => vec![secret.clone()],
+            #[cfg(feature = "aws")]
+            Self::Aws(login) => {
+                std::iter::once(&login.secret_key).chain(&login.session_token).cloned().collect()
+            }
+            Self::Open => Vec::new(),
+        }
+    }
 }
 
 /// A provider of the Messages API.
@@ -69,6 +87,9 @@ impl Provider {
         let header = match &login {
             Login::Key(key) => Some((HeaderName::from_static("x-api-key"), hidden(key.expose())?)),
             Login::Bearer(token) => Some((AUTHORIZATION, hidden(&format!("Bearer {}", token.expose()))?)),
+            // Each request has headers of its own.
+            #[cfg(feature = "aws")]
+            Login::Aws(_) => None,
             Login::Open => None,
         };
         Ok(Self { base, login, header })
@@ -81,9 +102,26 @@ impl Provider {
         url
     }
 
-    /// The header that opens it.
-    pub(crate) fn header(&self) -> Option<&(HeaderName, HeaderValue)> {
-        self.header.as_ref()
+    /// Adds what opens it to the headers of a call, which then is to be sent as it is.
+    ///
+    /// # Errors
+    /// A signature that cannot be made, in words.
+    #[cfg_attr(not(feature = "aws"), expect(unused_variables, reason = "nothing is signed"))]
+    pub(crate) fn open(
+        &self,
+        url: &Url,
+        headers: &mut HeaderMap,
+        body: &[u8],
+        now: SystemTime,
+    ) -> Result<(), String> {
+        if let Some((name, value)) = &self.header {
+            headers.insert(name.clone(), value.clone());
+        }
+        match &self.login {
+            #[cfg(feature = "aws")]
+            Login::Aws(login) => login.open(url, headers, body, now).map_err(|error| error.to_string()),
+            Login::Key(_) | Login::Bearer(_) | Login::Open => Ok(()),
+        }
     }
 
     /// Is it on this machine?
@@ -93,10 +131,7 @@ impl Provider {
 
     /// Text that came from outside, without what opens this provider.
     pub(crate) fn hide_in(&self, text: &str) -> String {
-        match &self.login {
-            Login::Key(secret) | Login::Bearer(secret) => secret.hide_in(text),
-            Login::Open => text.to_owned(),
-        }
+        self.login.secrets().iter().fold(text.to_owned(), |text, secret| secret.hide_in(&text))
     }
 
     /// Scheme, host and port, for people.
@@ -170,8 +205,10 @@ mod tests {
     fn a_key_is_never_printed() {
         let key = Secret::new("canary-12345");
         let provider = Provider::new("https://h", Login::Key(key)).unwrap();
-        let printed =
-            format!("{provider:?} {:?} {}", provider.header(), provider.hide_in("no canary-12345!"));
+        let mut headers = HeaderMap::new();
+        provider.open(&provider.url("/"), &mut headers, b"", SystemTime::now()).unwrap();
+        assert_eq!(headers["x-api-key"], "canary-12345");
+        let printed = format!("{provider:?} {headers:?} {}", provider.hide_in("no canary-12345!"));
         assert!(!printed.contains("canary"), "{printed}");
         let error = Provider::new("https://h", Login::Bearer(Secret::new("canary\n12345"))).unwrap_err();
         assert!(!format!("{error} {error:?}").contains("canary"));

@@ -17,7 +17,8 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use super::events::{self, Event, Ready};
-use super::script::{Fault, Place};
+use super::script::{Fault, KEY, Place};
+use super::signature;
 use super::state::{Picked, Shared};
 use crate::server::HangUp;
 
@@ -64,7 +65,7 @@ async fn answer(
         ("POST", "/v1/messages/count_tokens") => true,
         _ => return refusal(404, "not_found_error", "Not found"),
     };
-    let key = match credential(&head.headers) {
+    let key = match credential(head, body) {
         Ok(key) if shared.knows(&key) => key,
         Ok(_) => return refusal(401, "authentication_error", "invalid x-api-key"),
         Err(what) => {
@@ -92,8 +93,12 @@ async fn answer(
     }
 }
 
-/// The one credential of a request.
-fn credential(headers: &HeaderMap) -> Result<String, &'static str> {
+/// The one credential of a request. A signature by the key that is known counts as [`KEY`].
+fn credential(head: &axum::http::request::Parts, body: &[u8]) -> Result<String, &'static str> {
+    let headers = &head.headers;
+    if signature::is_signed(head) && !headers.contains_key("x-api-key") {
+        return signature::check(head, body).map(|known| if known { KEY.to_owned() } else { String::new() });
+    }
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let bearer = text("authorization").map(|value| value.strip_prefix("Bearer ").unwrap_or(value));
     match (text("x-api-key"), bearer) {

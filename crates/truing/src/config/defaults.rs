@@ -28,6 +28,7 @@ pub(super) fn of(path: &str, key: &Key, environment: &Environment) -> Result<Opt
             | ["forge", _, "app_id" | "private_key" | "marker_key"]
             | ["rules" | "prompts", "dir"]
             | ["budget", "prices"]
+            | ["model", "region" | "workspace_id"]
             | ["team" | "repo" | "price" | "notify" | "telemetry", ..] => Some(Value::Unset),
             _ => None,
         },

@@ -162,6 +162,16 @@ pub const SECTIONS: &[(&str, &str)] = &[
     ("retention", "How long is remembered what is no longer needed."),
 ];
 
+/// Who may serve a model.
+#[cfg(feature = "aws")]
+const PROVIDERS: &[&str] = &["anthropic", "aws"];
+#[cfg(not(feature = "aws"))]
+const PROVIDERS: &[&str] = &["anthropic"];
+/// Who may later, or in another build.
+#[cfg(feature = "aws")]
+const PLANNED_PROVIDERS: &[&str] = &["bedrock"];
+#[cfg(not(feature = "aws"))]
+const PLANNED_PROVIDERS: &[&str] = &["aws", "bedrock"];
 /// The greatest number of a GitHub App: what JSON's numbers hold exactly.
 const MAX_APP_ID: i64 = (1 << 53) - 1;
 /// How long history may be kept.
@@ -362,11 +372,27 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         path: "model.provider",
-        kind: Kind::Choice { built: &["anthropic"], planned: &["aws", "bedrock"] },
+        kind: Kind::Choice { built: PROVIDERS, planned: PLANNED_PROVIDERS },
         default: Default::Text("anthropic"),
         repository: Repository::No,
         since: "0.1.0",
-        doc: "Who serves the model: `anthropic` is every server that speaks the Messages API.",
+        doc: "Who serves the model: `anthropic` is every server that speaks the Messages API; `aws` is the one on AWS, whose requests are signed by the key in `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and, if it is a temporary one, `AWS_SESSION_TOKEN` (no profile and no role is looked for). Variable `CLAUDE_CODE_USE_ANTHROPIC_AWS=1` means `aws`.",
+    },
+    Key {
+        path: "model.region",
+        kind: Kind::Name,
+        default: Default::Computed { words: "none", example: "\"eu-central-1\"" },
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "The region of AWS, with the provider `aws`. Variables `AWS_REGION`, `AWS_DEFAULT_REGION`.",
+    },
+    Key {
+        path: "model.workspace_id",
+        kind: Kind::Name,
+        default: Default::Computed { words: "none", example: "\"wrkspc_01\"" },
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "The workspace that pays, with the provider `aws`. Variable `ANTHROPIC_AWS_WORKSPACE_ID`.",
     },
     Key {
         path: "model.base_url",
@@ -374,7 +400,7 @@ pub const KEYS: &[Key] = &[
         default: Default::Text("https://api.anthropic.com"),
         repository: Repository::No,
         since: "0.1.0",
-        doc: "Where the Messages API is. Variable `ANTHROPIC_BASE_URL`.",
+        doc: "Where the Messages API is. Variable `ANTHROPIC_BASE_URL`. With the provider `aws` it is the region's own, unless this key is set.",
     },
     Key {
         path: "model.api_key",

@@ -320,9 +320,14 @@ pub(crate) fn of_foreign(
         let Some(text) = environment.get(variable).filter(|text| !text.is_empty()) else { continue };
         let (origin, mut wrong) = (Origin::Foreign(variable.to_owned()), Vec::new());
         set_text(&mut layer, key, &text.to_string_lossy(), origin, environment.directory(), &mut wrong);
-        if key != BASE_URL {
+        if !key.starts_with(OF_MODELS) {
             problems.extend(wrong);
         }
+    }
+    if !decided(PROVIDER) && is_on(environment, USE_AWS) {
+        let origin = Origin::Foreign(USE_AWS.to_owned());
+        // A build without it tells when a model is asked.
+        set_text(&mut layer, PROVIDER, "aws", origin, environment.directory(), &mut Vec::new());
     }
     layer
 }
@@ -342,8 +347,25 @@ const RUNTIME_MODE: &str = "RUNTIME_MODE";
 const ANTHROPIC_BASE_URL: &str = "ANTHROPIC_BASE_URL";
 /// The key that it sets.
 pub(crate) const BASE_URL: &str = "model.base_url";
-/// Variables of other programs, each with the key that it sets.
-const FOREIGN: [(&str, &str); 2] = [(RUNTIME_MODE, "review.runtime"), (ANTHROPIC_BASE_URL, BASE_URL)];
+/// Variables of other programs, each with the key that it sets; the last of a key counts.
+const FOREIGN: [(&str, &str); 5] = [
+    (RUNTIME_MODE, "review.runtime"),
+    (ANTHROPIC_BASE_URL, BASE_URL),
+    ("AWS_DEFAULT_REGION", "model.region"),
+    ("AWS_REGION", "model.region"),
+    ("ANTHROPIC_AWS_WORKSPACE_ID", "model.workspace_id"),
+];
+/// What other programs say of models is judged only when one is asked.
+const OF_MODELS: &str = "model.";
+/// The variable that chooses the Messages API on AWS.
+pub(crate) const USE_AWS: &str = "CLAUDE_CODE_USE_ANTHROPIC_AWS";
+/// The key that it sets.
+pub(crate) const PROVIDER: &str = "model.provider";
+
+/// Does a variable of another program that is a switch say yes?
+pub(crate) fn is_on(environment: &Environment, variable: &str) -> bool {
+    environment.get(variable).is_some_and(|value| !value.is_empty() && value != "0")
+}
 
 /// What a command's flags set.
 pub(crate) fn of_flags(flags: &[Flag], environment: &Environment, problems: &mut Vec<Problem>) -> Layer {

@@ -404,14 +404,44 @@ fn variables_of_others_choose_the_runtime_and_where_the_model_is() {
         let given = [&[("ANTHROPIC_BASE_URL", "http://127.0.0.1:7")], own].concat();
         Config::resolve(&variables(&given), None, &[]).unwrap().model.base_url
     };
-    assert_eq!(at(&[]), "http://127.0.0.1:7");
-    assert_eq!(at(&[("TRUING_MODEL__BASE_URL", "https://gateway.example")]), "https://gateway.example");
+    assert_eq!(at(&[]).as_deref(), Some("http://127.0.0.1:7"));
+    assert_eq!(
+        at(&[("TRUING_MODEL__BASE_URL", "https://gateway.example")]).as_deref(),
+        Some("https://gateway.example")
+    );
     // Judged when a model is asked: most runs ask none.
     let wrong = Config::resolve(&variables(&[("ANTHROPIC_BASE_URL", "nowhere")]), None, &[]).unwrap();
     assert_eq!(
-        (wrong.model.base_url.as_str(), wrong.review.runtime),
-        ("https://api.anthropic.com", Runtime::Rules)
+        (wrong.model.base_url.as_deref(), wrong.review.runtime),
+        (Some("https://api.anthropic.com"), Runtime::Rules)
     );
+}
+
+#[cfg(feature = "aws")]
+#[test]
+fn the_api_on_aws_is_chosen_by_the_variables_of_others_and_has_an_address_of_its_own() {
+    use super::model::ProviderKind;
+    let model = |given: &[(&str, &str)]| Config::resolve(&variables(given), None, &[]).unwrap().model;
+    let aws = model(&[
+        ("CLAUDE_CODE_USE_ANTHROPIC_AWS", "1"),
+        ("AWS_DEFAULT_REGION", "us-east-1"),
+        ("AWS_REGION", "eu-central-1"),
+        ("ANTHROPIC_AWS_WORKSPACE_ID", "wrkspc_1"),
+        ("ANTHROPIC_BASE_URL", "https://gateway.example"),
+    ]);
+    assert_eq!((aws.provider, aws.base_url), (ProviderKind::Aws, None));
+    assert_eq!(
+        (aws.region.as_deref(), aws.workspace_id.as_deref()),
+        (Some("eu-central-1"), Some("wrkspc_1"))
+    );
+    let own =
+        model(&[("TRUING_MODEL__PROVIDER", "aws"), ("TRUING_MODEL__BASE_URL", "https://gateway.example")]);
+    assert_eq!((own.provider, own.base_url.as_deref()), (ProviderKind::Aws, Some("https://gateway.example")));
+    let first = [("CLAUDE_CODE_USE_ANTHROPIC_AWS", "1"), ("TRUING_MODEL__PROVIDER", "anthropic")];
+    assert_eq!(model(&first).provider, ProviderKind::Anthropic);
+    assert_eq!(model(&[("CLAUDE_CODE_USE_ANTHROPIC_AWS", "0")]).provider, ProviderKind::Anthropic);
+    // What AWS's own programs take, and is none of our business until a model is asked.
+    assert_eq!(model(&[("AWS_REGION", "eu central")]).region, None);
 }
 
 #[test]

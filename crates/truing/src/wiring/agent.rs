@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use truing_agent::native::Limits;
 use truing_core::secret::Secret;
+#[cfg(feature = "aws")]
+use truing_model::aws::AwsLogin;
 use truing_model::cassette::{Cassette, Hide, Recording, Tape};
 use truing_model::gateway::{Gateway, Patience};
 use truing_model::price::Prices;
@@ -15,6 +17,7 @@ use truing_store::Sqlite;
 use super::{SystemClock, bad_pattern, child_reader, open_store, prompts};
 use crate::budget::{Budgets, Priced};
 use crate::cli::error::CliError;
+use crate::config::model::{ModelConfig, ProviderKind};
 use crate::config::problem::{ConfigError, Origin};
 use crate::config::{Config, Runtime, layer};
 use crate::environment::Environment;
@@ -24,9 +27,10 @@ use crate::serve::worker::STEP_TIME;
 /// The model's share of the time of a served step, in percent.
 const SHARE: u32 = 80;
 
+/// The provider that another program's variable chooses.
+const AWS: &str = "aws";
 /// Variables of other programs that choose another provider, and the provider.
-const PROVIDERS: [(&str, &str); 2] =
-    [("CLAUDE_CODE_USE_ANTHROPIC_AWS", "aws"), ("CLAUDE_CODE_USE_BEDROCK", "bedrock")];
+const PROVIDERS: [(&str, &str); 2] = [(layer::USE_AWS, AWS), ("CLAUDE_CODE_USE_BEDROCK", "bedrock")];
 
 /// The model that the configuration names. Nothing is sent.
 ///
@@ -34,7 +38,7 @@ const PROVIDERS: [(&str, &str); 2] =
 /// Exit 2 for configuration that cannot be used, a missing key above all.
 pub fn native(config: &Config, environment: &Environment, ledger: Sqlite) -> Result<Agent, CliError> {
     judge(config, environment)?;
-    let key = key(config, environment)?;
+    let login = login(config, environment)?;
     let prices = Priced::new(config).map_err(|error| {
         CliError::usage("prices", error.to_string()).hint("see `budget.prices` in `truing config schema`")
     })?;
@@ -49,7 +53,7 @@ pub fn native(config: &Config, environment: &Environment, ledger: Sqlite) -> Res
             model.name
         )));
     }
-    agent(config, ledger, Login::Key(key), prices)
+    agent(config, ledger, login, prices)
 }
 
 /// The same, recorded in a file that must not be there yet.
@@ -63,7 +67,7 @@ pub async fn recorded(
     file: &Path,
 ) -> Result<(Agent, Arc<Recording>), CliError> {
     let agent = native(config, environment, ledger)?;
-    let hide = Hide { secrets: vec![key(config, environment)?], redact };
+    let hide = Hide { secrets: login(config, environment)?.secrets(), redact };
     let recording = Recording::create(file, hide).await.map_err(|error| {
         CliError::usage("cassette", error.to_string())
             .hint("a cassette is never written over: name a new folder")
@@ -86,7 +90,7 @@ pub fn played(config: &Config, ledger: Sqlite, file: &Path) -> Result<Agent, Cli
 
 fn agent(config: &Config, ledger: Sqlite, login: Login, prices: Prices) -> Result<Agent, CliError> {
     let wrong = |error: ProviderError| CliError::usage("model", format!("[model]: {error}"));
-    let provider = Provider::new(&config.model.base_url, login).map_err(wrong)?;
+    let provider = Provider::new(&address(&config.model)?, login).map_err(wrong)?;
     let gateway = Gateway::new(provider, prices, ledger.clone(), Arc::new(SystemClock), Patience::default())
         .map_err(wrong)?;
     Ok(Agent {
@@ -101,13 +105,60 @@ fn agent(config: &Config, ledger: Sqlite, login: Login, prices: Prices) -> Resul
     })
 }
 
+/// Where the model is.
+fn address(model: &ModelConfig) -> Result<String, CliError> {
+    match (&model.base_url, model.provider) {
+        (Some(address), _) => Ok(address.clone()),
+        (None, ProviderKind::Anthropic) => Err(missing("base_url", "https://api.anthropic.com")),
+        #[cfg(feature = "aws")]
+        (None, ProviderKind::Aws) => {
+            let region = model.region.as_deref().unwrap_or_default();
+            AwsLogin::address(region).ok_or_else(|| missing("region", "AWS_REGION=eu-central-1"))
+        }
+    }
+}
+
+fn missing(key: &str, sample: &str) -> CliError {
+    CliError::usage("model", format!("[model]: `{key}` says nothing that can be used"))
+        .hint(format!("say it in the configuration, or as other programs take it: {sample}"))
+}
+
 /// What opens the provider.
-fn key(config: &Config, environment: &Environment) -> Result<Secret, CliError> {
-    let key = config.model.api_key.read(environment).map_err(|error| {
-        CliError::usage("model_key", format!("model.api_key: {error}"))
-            .hint("put the provider's key there, or review without a model: `--runtime rules`")
-    })?;
-    Ok(Secret::new(key.expose()))
+fn login(config: &Config, environment: &Environment) -> Result<Login, CliError> {
+    match config.model.provider {
+        ProviderKind::Anthropic => {
+            let key = config.model.api_key.read(environment).map_err(|error| {
+                CliError::usage("model_key", format!("model.api_key: {error}"))
+                    .hint("put the provider's key there, or review without a model: `--runtime rules`")
+            })?;
+            Ok(Login::Key(Secret::new(key.expose())))
+        }
+        #[cfg(feature = "aws")]
+        ProviderKind::Aws => aws(&config.model, environment).map(Login::Aws),
+    }
+}
+
+/// A key of AWS, from the variables that all of its programs take.
+#[cfg(feature = "aws")]
+fn aws(model: &ModelConfig, environment: &Environment) -> Result<AwsLogin, CliError> {
+    let variable = |name: &'static str| {
+        let value = environment.get(name).and_then(|value| value.to_str()).filter(|value| !value.is_empty());
+        value.ok_or_else(|| {
+            CliError::usage("model_key", format!("variable {name} is not set, but the provider \"aws\" needs it"))
+                .hint("set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY: `aws configure export-credentials --format env` prints them")
+        })
+    };
+    let region = model.region.clone().filter(|region| AwsLogin::address(region).is_some());
+    Ok(AwsLogin {
+        region: region.ok_or_else(|| missing("region", "AWS_REGION=eu-central-1"))?,
+        workspace_id: model
+            .workspace_id
+            .clone()
+            .ok_or_else(|| missing("workspace_id", "ANTHROPIC_AWS_WORKSPACE_ID=wrkspc_01"))?,
+        key_id: variable("AWS_ACCESS_KEY_ID")?.to_owned(),
+        secret_key: Secret::new(variable("AWS_SECRET_ACCESS_KEY")?),
+        session_token: variable("AWS_SESSION_TOKEN").ok().map(Secret::new),
+    })
 }
 
 /// The model of a service; none if the rules review alone. The ledger is the one of the
@@ -135,10 +186,11 @@ pub fn hired(agent: &Agent) -> Hired<'_> {
 
 /// What is wrong with variables of other programs, which count for nothing as long as no model is asked.
 fn judge(config: &Config, environment: &Environment) -> Result<(), CliError> {
-    let is_set = |name: &str| environment.get(name).is_some_and(|value| !value.is_empty() && value != "0");
-    let chosen: Vec<_> = PROVIDERS.into_iter().filter(|(variable, _)| is_set(variable)).collect();
+    let chosen: Vec<_> =
+        PROVIDERS.into_iter().filter(|(variable, _)| layer::is_on(environment, variable)).collect();
     match chosen.as_slice() {
         [] => {}
+        [(_, provider)] if cfg!(feature = "aws") && *provider == AWS => {}
         [(variable, provider)] => {
             return Err(CliError::usage(
                 "provider",

