@@ -9,7 +9,9 @@ use truing_core::follow::breaker::End;
 use truing_core::follow::job;
 use truing_core::follow::record::Record;
 use truing_core::id::{PrId, Token};
-use truing_core::port::{Clock as _, ForgeError, Ids as _, Jobs as _, RunRef, StoreError};
+use truing_core::port::{
+    Clock as _, Described, Event, ForgeError, Ids as _, Jobs as _, Records as _, RunRef, StoreError,
+};
 use truing_core::publish::Producer;
 use truing_core::slot::{Command, Limits, Loop, Refused, Then};
 use truing_forge::github::{GitHub, RemoteError};
@@ -120,6 +122,9 @@ impl JobRun<'_> {
             dry_run: self.dry_run,
         };
         tracing::info!(key = %run.key, token = token.0, "leased");
+        let page = remote.url().trim_end_matches(".git").to_owned();
+        let named = Described { name: run.key.to_string(), url: page, head: None };
+        store.describe(&[(run.key.clone(), named)]).await?;
         let ended = tokio::select! {
             ended = Box::pin(following.run()) => ended.map_err(NoRun::from),
             () = lost(store, &lease, self.limits, self.heartbeat) => return Err(NoRun::Lost),
@@ -128,6 +133,12 @@ impl JobRun<'_> {
                 Err(NoRun::Stopped)
             }
         };
+        if let Ok(record) = &ended {
+            let why = record.exit_reason.lines().next().unwrap_or_default();
+            let what = format!("{}: {why}", record.result.as_str().replace('_', " "));
+            let event = Event { at: record.ended, key: run.key.clone(), run: Some(run.id.clone()), what };
+            store.note(&[event]).await?;
+        }
         self.free(store, &run, token).await?;
         ended
     }

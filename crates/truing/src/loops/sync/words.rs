@@ -39,11 +39,11 @@ pub(super) fn pull(about: About<'_>, decided: &Decided, files: &[String]) -> Str
         code(&from.to_string())
     );
     let verdict = match decision.verdict {
-        Verdict::Relax => "The code serves both: the range is widened.",
-        Verdict::Bump => "The code had to follow.",
-        Verdict::Ask | Verdict::Skip => "A person has ruled so.",
+        Verdict::Relax => "the code serves both, and the range is widened",
+        Verdict::Bump => "the code follows it",
+        Verdict::Ask | Verdict::Skip => "a person has ruled so",
     };
-    text += &format!("**{}**: {verdict} {}.\n", decision.verdict.as_str(), plain(&decision.reason));
+    text += &format!("**{}**: {verdict}, because {}.\n", decision.verdict.as_str(), plain(&decision.reason));
     if let (Some(before), Some(after)) = (spec_before, spec_after) {
         text += &format!("\nRange: {} becomes {}.\n", code(&before.to_string()), code(&after.to_string()));
     }
