@@ -204,7 +204,10 @@ impl Verifier {
             let (this, scope, tree) = (this.clone(), scope.clone(), tree.clone());
             blocking("the tree cannot be looked at", move || {
                 let key = key::of(&tree, &this.plan)?;
-                Ok((this.cache.find(&scope, &key, now), key))
+                let found = this.cache.find(&scope, &key, now);
+                // What is found is in use, and stays.
+                this.cache.clean(now);
+                Ok((found, key))
             })
         };
         let (found, key) = looked.await?;

@@ -254,7 +254,11 @@ fn a_set_up_fetches_through_the_proxy_once(stage: &Stage) {
 
     let now = stage.checks(&verifier, None);
     assert_eq!(Verification::compare(None, &now), [Verdict::Passed], "{now:?}");
+    // What a killed process has left goes when somebody comes by.
+    let left = stage.folder.path().join("cache/held-by-nobody");
+    std::fs::create_dir(&left).unwrap();
     assert!(stage.set_up(&verifier).found);
+    assert!(!left.exists());
     assert_eq!(stage.site.asked().len(), 1, "nobody asked again");
 
     std::fs::write(stage.tree().join("uv.lock"), "2\n").unwrap();
