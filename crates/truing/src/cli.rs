@@ -111,6 +111,10 @@ pub enum Format {
     Sarif,
     /// For comments and job summaries.
     Markdown,
+    /// For spreadsheets: a header, and one row each.
+    Csv,
+    /// For browsers: one page that loads nothing.
+    Html,
 }
 
 impl Format {
@@ -120,6 +124,9 @@ impl Format {
     const PLAIN: &[Self] = &[Self::Text, Self::Json];
     /// What can be made of findings.
     const OF_FINDINGS: &[Self] = &[Self::Text, Self::Json, Self::Sarif, Self::Markdown];
+
+    /// What can be made of many runs.
+    const OF_RUNS: &[Self] = &[Self::Text, Self::Json, Self::Csv, Self::Markdown, Self::Html];
 
     /// The word of `--format`.
     fn name(self) -> String {
@@ -206,6 +213,7 @@ impl Command {
     fn formats(&self) -> &'static [Format] {
         match self {
             Self::Review(_) => Format::OF_FINDINGS,
+            Self::Report(_) => Format::OF_RUNS,
             Self::Rules(args) => args.formats(),
             Self::Sandbox(args) => args.formats(),
             Self::Completions(_) | Self::Man(_) => Format::TEXT,
@@ -218,7 +226,6 @@ impl Command {
             | Self::Kill(_)
             | Self::Log(_)
             | Self::Policy(_)
-            | Self::Report(_)
             | Self::Budget(_)
             | Self::Sync(_)
             | Self::Breaker(_)

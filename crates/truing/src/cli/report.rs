@@ -1,32 +1,46 @@
-//! `truing report`: how runs ended, in totals and day by day; for programs, every outcome record too.
+//! `truing report`: how runs ended, in totals and trends; for programs, every outcome record too.
 
+mod amount;
+mod figures;
+mod jobs;
+pub(super) mod markdown;
+mod outcome;
+mod page;
+mod run;
 mod screen;
+mod table;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use serde::Serialize;
-use serde_json::{Map, Value, json};
-use truing_core::id::Millis;
-use truing_core::money::MicroUsd;
-use truing_core::outcome::{Modelled, OutcomeKind, OutcomeRecord};
-use truing_core::port::{Clock as _, Slots as _};
-use truing_store::{Ended, EndedRun, Stage};
+use serde::{Serialize, Serializer};
+use serde_json::Value;
+use truing_core::follow::job::{self, Job};
+use truing_core::follow::record::Record;
+use truing_core::id::{Key, Millis};
+use truing_core::port::{Clock as _, Jobs as _, Slots as _};
+use truing_store::{Ended, EndedRun, Sqlite};
 
 use super::error::{CliError, Exit};
 use super::target::{existing_store, instant, store_error};
-use super::{Context, Format, runtime};
+use super::{Context, Format, breaker, runtime, sync};
 use crate::config::value::milliseconds;
 use crate::wiring::SystemClock;
+use figures::{Figures, Tally};
+use run::Run;
 
 /// A day, in milliseconds.
 const DAY: i64 = 86_400_000;
 /// Outcome records that are printed unless told otherwise.
 const RECORDS: usize = 1000;
+/// Runs of a loop that are read one by one at most: a report stays within memory.
+const MOST: usize = 20_000;
 
 /// Tell how runs ended: totals and trends
 ///
-/// Only runs that ended are told of. They are remembered for `retention.runs`.
+/// Only runs that ended are told of. They are remembered for `retention.runs`. As `csv` there is one row a run, newest
+/// first; text of others that a spreadsheet could take for a formula has an apostrophe before it. `html` is one page
+/// that loads nothing.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// Since when: a length of time (7d, 24h), a day (2026-09-21) or an instant, in UTC
@@ -41,10 +55,30 @@ pub struct Args {
 }
 
 /// The loops that there are.
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum LoopFlag {
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+pub(super) enum LoopFlag {
     /// Reviews, of the service and on this machine
     Review,
+    /// Jobs that follow packages
+    Sync,
+}
+
+impl LoopFlag {
+    /// Its name in records.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Review => "review",
+            Self::Sync => "sync",
+        }
+    }
+
+    /// Its name for people.
+    fn title(self) -> &'static str {
+        match self {
+            Self::Review => "Reviews",
+            Self::Sync => "Jobs that follow packages",
+        }
+    }
 }
 
 /// Since when.
@@ -80,6 +114,38 @@ impl Since {
     }
 }
 
+/// What is told, of one loop or of both.
+struct Report {
+    since: Millis,
+    now: Millis,
+    sections: Vec<Section>,
+}
+
+/// What is told of one loop.
+struct Section {
+    of: LoopFlag,
+    /// Newest first.
+    runs: Vec<Run>,
+    /// There are more.
+    is_cut: bool,
+    figures: Figures,
+    jobs: Vec<JobLine>,
+}
+
+/// How a job stands now.
+#[derive(Serialize)]
+struct JobLine {
+    name: String,
+    breaker: &'static str,
+    #[serde(serialize_with = "as_instant")]
+    open_since: Option<Millis>,
+    failures: u32,
+    streak: u32,
+    question: Option<String>,
+    #[serde(flatten)]
+    tally: Tally,
+}
+
 /// The answer for scripts: totals, trends, and `truing.outcome/1` records (cli.md, "Prompts, reports, health").
 #[derive(Serialize)]
 struct Answer {
@@ -87,200 +153,208 @@ struct Answer {
     since: String,
     until: String,
     /// Of all runs in that time.
-    totals: Totals,
+    totals: outcome::Totals,
     /// Of each UTC day with a run, oldest first.
-    days: Vec<Day>,
+    days: Vec<outcome::Day>,
+    /// More of jobs that follow packages.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sync: Option<SyncAnswer>,
     /// The last runs, newest first.
     outcomes: Vec<Value>,
     /// Is there more than these?
     truncated: bool,
 }
 
-/// How many runs ended how.
-#[derive(Serialize, Clone, Default)]
-struct Totals {
-    runs: u64,
-    kinds: Map<String, Value>,
-    cost_micro_usd: u64,
-    mean_ms: u64,
-    reasons: Vec<Reason>,
-}
-
-#[derive(Serialize, Clone)]
-struct Reason {
-    kind: String,
-    reason: String,
-    runs: u64,
-}
-
 #[derive(Serialize)]
-struct Day {
-    day: String,
-    runs: u64,
-    kinds: Map<String, Value>,
-    cost_micro_usd: u64,
-    mean_ms: u64,
+struct SyncAnswer {
+    #[serde(flatten)]
+    figures: Figures,
+    jobs: Vec<JobLine>,
+}
+
+fn as_instant<S: Serializer>(at: &Option<Millis>, to: S) -> Result<S::Ok, S::Error> {
+    at.map(instant).serialize(to)
+}
+
+impl JobLine {
+    fn new(key: &Key, job: &Job, runs: &[Run]) -> Self {
+        let (failures, streak) = job.breaker.counts();
+        Self {
+            name: job::of_key(key).unwrap_or(key.as_str()).to_owned(),
+            breaker: breaker::state(job),
+            open_since: job.breaker.open().map(|open| open.since),
+            failures,
+            streak,
+            question: job.question.as_ref().and_then(|question| question.url.clone()),
+            tally: Tally::of(runs.iter().filter(|run| run.key == key.as_str())),
+        }
+    }
+
+    /// Is a person needed before it goes on?
+    fn is_open(&self) -> bool {
+        self.open_since.is_some()
+    }
+
+    /// Its breaker, in words.
+    fn told(&self) -> String {
+        let mut told = format!("breaker {}", self.breaker);
+        if let Some(since) = self.open_since {
+            told += &format!(" since {}", instant(since));
+        }
+        if self.streak > 0 {
+            told += &format!(", {} failures of this release, {} in a row", self.failures, self.streak);
+        }
+        told
+    }
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     let config = context.config(&[])?;
-    // There is one loop: whoever names it sees all.
-    match args.of {
-        Some(LoopFlag::Review) | None => {}
-    }
-    let is_json = context.output.format() == Format::Json;
     runtime::start()?.block_on(async {
         let store = existing_store(&config)?;
         let now = match &store {
             Some(store) => store.now().await.map_err(store_error)?,
             None => SystemClock.now(),
         };
-        let since = args.since.at(now);
-        let ended = match &store {
-            Some(store) => store.ended_by_day(since).await.map_err(store_error)?,
-            None => Vec::new(),
-        };
-        if !is_json {
-            context.output.data(screen::screen(&ended, since, now))?;
-            return Ok(Exit::Done);
+        let asked = Asked { store: store.as_ref(), since: args.since.at(now), now, of: args.of };
+        match context.output.format() {
+            // SARIF is of findings, and refused before.
+            Format::Text | Format::Sarif => context.output.data(asked.text().await?)?,
+            Format::Json => context.output.json(&asked.json(args.limit).await?)?,
+            Format::Csv => {
+                let report = asked.report().await?;
+                for section in report.sections.iter().filter(|section| section.is_cut) {
+                    let of = section.of.as_str();
+                    context.output.warn(format_args!("only the last {MOST} runs of the {of} loop"));
+                }
+                context.output.data(table::csv(report.sections.iter().flat_map(|section| &section.runs))?)?;
+            }
+            Format::Markdown => context.output.data(markdown::report(&asked.report().await?))?,
+            Format::Html => context.output.data(page::page(&asked.report().await?))?,
         }
-        let last = match &store {
-            Some(store) => store.last_ended(since, args.limit).await.map_err(store_error)?,
-            None => Vec::new(),
-        };
-        let totals = totals(&ended);
-        context.output.json(&Answer {
-            schema: "truing.report/1",
-            since: instant(since),
-            until: instant(now),
-            truncated: totals.runs > last.len() as u64,
-            days: days(&ended),
-            totals,
-            outcomes: last.iter().map(outcome).collect(),
-        })?;
         Ok(Exit::Done)
     })
 }
 
-/// All five kinds, also those that did not happen: a script need not ask whether they are there.
-fn kinds<'a>(ended: impl Iterator<Item = &'a Ended> + Clone) -> Map<String, Value> {
-    let count = |kind: &str| ended.clone().filter(|row| row.kind == kind).map(|row| row.runs).sum::<u64>();
-    OutcomeKind::ALL.iter().map(|kind| (kind.as_str().to_owned(), count(kind.as_str()).into())).collect()
+/// What is asked, and of whom.
+struct Asked<'a> {
+    store: Option<&'a Sqlite>,
+    since: Millis,
+    now: Millis,
+    of: Option<LoopFlag>,
 }
 
-fn mean(ms: u64, runs: u64) -> u64 {
-    ms.checked_div(runs).unwrap_or(0)
-}
-
-fn totals(ended: &[Ended]) -> Totals {
-    let sum = |of: fn(&Ended) -> u64| ended.iter().map(of).sum::<u64>();
-    let runs = sum(|row| row.runs);
-    Totals {
-        runs,
-        kinds: kinds(ended.iter()),
-        cost_micro_usd: sum(|row| row.cost),
-        mean_ms: mean(sum(|row| row.ms), runs),
-        reasons: reasons(ended),
+impl Asked<'_> {
+    fn wants(&self, of: LoopFlag) -> bool {
+        self.of.is_none_or(|only| only == of)
     }
-}
 
-/// Reasons, the most frequent first.
-fn reasons(ended: &[Ended]) -> Vec<Reason> {
-    let mut by_words = std::collections::BTreeMap::<(&str, &str), u64>::new();
-    for row in ended.iter().filter(|row| !row.reason.is_empty()) {
-        *by_words.entry((&row.kind, &row.reason)).or_default() += row.runs;
+    async fn text(&self) -> Result<String, CliError> {
+        let mut text = String::new();
+        if self.wants(LoopFlag::Review) {
+            text += &screen::screen(&self.reviews_by_day().await?, self.since, self.now);
+        }
+        if let Some(section) = self.jobs().await?.filter(|_| self.wants(LoopFlag::Sync)) {
+            let between = if text.is_empty() { "" } else { "\n" };
+            text += &format!("{between}{}", jobs::screen(&section, self.since, self.now));
+        }
+        Ok(text)
     }
-    let mut reasons: Vec<Reason> = by_words
-        .into_iter()
-        .map(|((kind, reason), runs)| Reason { kind: kind.to_owned(), reason: reason.to_owned(), runs })
-        .collect();
-    reasons.sort_by_key(|reason| std::cmp::Reverse(reason.runs));
-    reasons
-}
 
-fn days(ended: &[Ended]) -> Vec<Day> {
-    ended
-        .chunk_by(|a, b| a.day == b.day)
-        .map(|rows| {
-            let Totals { runs, kinds, cost_micro_usd, mean_ms, .. } = totals(rows);
-            let day = rows.first().map_or_else(String::new, |row| date(row.day));
-            Day { day, runs, kinds, cost_micro_usd, mean_ms }
+    async fn json(&self, limit: usize) -> Result<Answer, CliError> {
+        let (mut ended, mut outcomes) = (Vec::new(), Vec::new());
+        if self.wants(LoopFlag::Review) {
+            ended = self.reviews_by_day().await?;
+            let reviews = self.reviews(limit).await?;
+            outcomes.extend(reviews.iter().map(|run| (run.record.ended, outcome::outcome(run))));
+        }
+        let section = match self.wants(LoopFlag::Sync) {
+            true => self.jobs().await?,
+            false => None,
+        };
+        if let Some(section) = &section {
+            ended.extend(section.runs.iter().map(outcome::ended));
+            ended.sort_by_key(|row| row.day);
+            let records = self.records(limit).await?;
+            outcomes.extend(records.iter().map(|record| (record.ended, sync::outcome::json(record))));
+            outcomes.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
+            outcomes.truncate(limit);
+        }
+        let totals = outcome::totals(&ended, section.is_some());
+        Ok(Answer {
+            schema: "truing.report/1",
+            since: instant(self.since),
+            until: instant(self.now),
+            truncated: totals.runs > outcomes.len() as u64,
+            days: outcome::days(&ended, section.is_some()),
+            totals,
+            sync: section.map(|section| SyncAnswer { figures: section.figures, jobs: section.jobs }),
+            outcomes: outcomes.into_iter().map(|(_, outcome)| outcome).collect(),
         })
-        .collect()
+    }
+
+    async fn report(&self) -> Result<Report, CliError> {
+        let mut sections = Vec::new();
+        if self.wants(LoopFlag::Sync) {
+            sections.extend(self.jobs().await?);
+        }
+        if self.wants(LoopFlag::Review) {
+            let runs = self.reviews(MOST + 1).await?.iter().map(Run::of_review).collect();
+            let section = self.section(LoopFlag::Review, runs);
+            // Of who follows packages alone.
+            if !section.runs.is_empty() || sections.is_empty() {
+                sections.push(section);
+            }
+        }
+        Ok(Report { since: self.since, now: self.now, sections })
+    }
+
+    fn section(&self, of: LoopFlag, mut runs: Vec<Run>) -> Section {
+        let is_cut = runs.len() > MOST;
+        runs.truncate(MOST);
+        Section { of, figures: Figures::of(&runs, self.now), runs, is_cut, jobs: Vec::new() }
+    }
+
+    /// None if no job ever ran and nobody asked for them.
+    async fn jobs(&self) -> Result<Option<Section>, CliError> {
+        let known = match self.store {
+            Some(store) => store.jobs().await.map_err(store_error)?,
+            None => Vec::new(),
+        };
+        let runs: Vec<Run> = self.records(MOST + 1).await?.iter().map(Run::of_job).collect();
+        if known.is_empty() && runs.is_empty() && self.of.is_none() {
+            return Ok(None);
+        }
+        let mut section = self.section(LoopFlag::Sync, runs);
+        section.jobs = known.iter().map(|(key, job)| JobLine::new(key, job, &section.runs)).collect();
+        Ok(Some(section))
+    }
+
+    async fn records(&self, limit: usize) -> Result<Vec<Record>, CliError> {
+        match self.store {
+            Some(store) => store.job_records(None, self.since, limit).await.map_err(store_error),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    async fn reviews(&self, limit: usize) -> Result<Vec<EndedRun>, CliError> {
+        match self.store {
+            Some(store) => store.last_ended(self.since, limit).await.map_err(store_error),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    async fn reviews_by_day(&self) -> Result<Vec<Ended>, CliError> {
+        match self.store {
+            Some(store) => store.ended_by_day(self.since).await.map_err(store_error),
+            None => Ok(Vec::new()),
+        }
+    }
 }
 
 /// A UTC day, in days since 1970, as people write it.
 fn date(day: i64) -> String {
     instant(Millis(day.saturating_mul(DAY))).chars().take(10).collect()
-}
-
-/// A run as `truing.outcome/1`.
-///
-/// A review by rules has no prompt and calls no model; its whole work is one step, a model's part another. What it was
-/// of, beside the key:
-/// `review_id`, `name`, `url`, `head`, `base`, `open`.
-fn outcome(run: &EndedRun) -> Value {
-    let record = &run.record;
-    let ms = record.ended.0.saturating_sub(record.started.0).max(0);
-    let (name, url) = run.described.clone().unzip();
-    let title = match run.stage {
-        Stage::Prepared | Stage::Ended => "head and base are known",
-        Stage::Computed => "findings are recorded",
-        Stage::Published => "the review is shown",
-    };
-    json!({
-        "schema": "truing.outcome/1",
-        "loop": "review",
-        "key": record.key,
-        "kind": record.outcome.kind,
-        "result": null,
-        "exit_reason": record.outcome.reason,
-        "update_type": null,
-        "highest_step": {"id": step(run.stage), "title": title},
-        "steps": steps(record, ms),
-        "pr": null,
-        "model": record.modelled.as_ref().map(|modelled| &modelled.model),
-        "prompt_hash": record.modelled.as_ref().map(|modelled| &modelled.prompt_hash),
-        "versions": record.versions,
-        "evidence": null,
-        "started": instant(record.started),
-        "ended": instant(record.ended),
-        "review_id": record.run,
-        "runtime": record.outcome.runtime,
-        "name": name,
-        "url": url,
-        "head": record.head,
-        "base": record.base,
-        "open": record.open.iter().map(|(severity, count)| json!({"severity": severity, "count": count})).collect::<Vec<_>>(),
-        "not_reviewed": record.coverage.not_reviewed.len(),
-        "turns": record.turns,
-        "cost_micro_usd": record.cost_micro_usd,
-        "tokens": record.modelled.as_ref().map(|modelled| modelled.tokens),
-        "permission_denials": record.modelled.as_ref().map(|modelled| &modelled.denials),
-        "dropped": record.modelled.as_ref().map(|modelled| &modelled.dropped),
-    })
-}
-
-/// What a run did, and what each part took. `ms`: all of it.
-fn steps(record: &OutcomeRecord, ms: i64) -> Vec<Value> {
-    let step = |id: &str, turns: u32, tokens: u64, cost: MicroUsd, ms: i64| json!({ "id": id, "turns": turns, "tokens": tokens, "cost_micro_usd": cost, "ms": ms });
-    let Some(Modelled { tokens, ms: own, .. }) = &record.modelled else {
-        return vec![step("review", record.turns, 0, record.cost_micro_usd, ms)];
-    };
-    let own = i64::try_from(*own).unwrap_or(i64::MAX);
-    vec![
-        step("review", 0, 0, MicroUsd(0), ms.saturating_sub(own).max(0)),
-        step("agent", record.turns, tokens.all(), record.cost_micro_usd, own),
-    ]
-}
-
-/// The highest step that a run came to.
-fn step(stage: Stage) -> &'static str {
-    match stage {
-        Stage::Prepared | Stage::Ended => "prepared",
-        Stage::Computed => "computed",
-        Stage::Published => "published",
-    }
 }
 
 #[cfg(test)]

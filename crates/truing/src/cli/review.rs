@@ -324,7 +324,7 @@ impl Command {
         }
         let remote = match self.output.format() {
             Format::Sarif => repository.remote_url(),
-            Format::Text | Format::Json | Format::Markdown => None,
+            Format::Text | Format::Json | Format::Markdown | Format::Csv | Format::Html => None,
         };
         let diff = self.args.diff.as_deref().map(diff::name_of);
         let configured = own.map(|_| match &review.record.head {
@@ -441,7 +441,8 @@ impl Command {
         let findings: Vec<&Finding> = review.open.iter().collect();
         let printed = match format {
             Format::Json => json::report(review, published)?,
-            Format::Text => {
+            // The last two are refused before.
+            Format::Text | Format::Csv | Format::Html => {
                 text::report(review, head, configured) + &published.map_or_else(String::new, Published::text)
             }
             Format::Markdown => {

@@ -110,6 +110,7 @@ impl Site {
             .env_clear()
             .env("HOME", self.home.path())
             .env("PATH", std::env::var_os("PATH").unwrap())
+            .env("GITHUB_STEP_SUMMARY", self.home.path().join("summary.md"))
             .env("GITHUB_TOKEN", TOKEN)
             .env("PIP_INDEX_URL", &self.index)
             .current_dir(self.home.path())
@@ -121,6 +122,11 @@ impl Site {
     pub(crate) fn serve(&self) -> Child {
         let mut command = self.command(&["serve", "--role", "worker", "--listen", "127.0.0.1:0"]);
         command.stderr(Stdio::null()).spawn().unwrap()
+    }
+
+    /// The summary of the CI job, as far as it is written.
+    pub(crate) fn summary(&self) -> String {
+        std::fs::read_to_string(self.home.path().join("summary.md")).unwrap()
     }
 
     pub(crate) async fn run(&self, arguments: &[&str]) -> Ran {

@@ -145,8 +145,13 @@ async fn a_report_tells_of_a_review_and_of_none() {
     let text = site.run(&["report"]);
     assert!(text.exit == 0 && text.out.contains("1 run ended from"), "{text:?}");
     assert!(text.out.lines().all(|line| line.chars().count() <= 80), "{}", text.out);
+    assert!(!text.out.contains("jobs"), "there are none:\n{}", text.out);
+    for format in ["csv", "markdown", "html"] {
+        let ran = site.run(&["report", "--format", format]);
+        assert!(ran.exit == 0 && ran.out.contains("o/r"), "{ran:?}");
+    }
     for (arguments, exit) in
-        [(["--since", "yesterday"], 2), (["--loop", "sync"], 2), (["--format", "csv"], 2)]
+        [(["--since", "yesterday"], 2), (["--loop", "converge"], 2), (["--format", "sarif"], 2)]
     {
         let ran = site.run(&[&["report"], arguments.as_slice()].concat());
         assert_eq!(ran.exit, exit, "{ran:?}");

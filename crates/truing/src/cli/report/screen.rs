@@ -1,10 +1,12 @@
-//! The report for people, within 80 columns.
+//! The report of reviews for people, within 80 columns.
 
 use truing_core::id::Millis;
 use truing_core::outcome::OutcomeKind;
 use truing_store::Ended;
 
-use super::{Totals, date, days, totals};
+use super::amount::{dollars, duration, share};
+use super::date;
+use super::outcome::{Totals, days, totals};
 use crate::cli::target::instant;
 use crate::loops::text::counted;
 
@@ -16,7 +18,7 @@ const DAYS: usize = 31;
 const REASON_CHARS: usize = 66;
 
 pub(super) fn screen(ended: &[Ended], since: Millis, now: Millis) -> String {
-    let totals = totals(ended);
+    let totals = totals(ended, false);
     let runs = counted(usize::try_from(totals.runs).unwrap_or(usize::MAX), "run");
     let mut text = format!("{runs} ended from {} to {}\n", instant(since), instant(now));
     if totals.runs == 0 {
@@ -31,9 +33,7 @@ pub(super) fn screen(ended: &[Ended], since: Millis, now: Millis) -> String {
         }
     }
     text += &format!("  {:<10}{:>8}\n", "mean", duration(totals.mean_ms));
-    let dollars = totals.cost_micro_usd / 1_000_000;
-    let cost = format!("${dollars}.{:02}", totals.cost_micro_usd / 10_000 % 100);
-    text += &format!("  {:<10}{cost:>8}\n", "cost");
+    text += &format!("  {:<10}{:>8}\n", "cost", dollars(totals.cost_micro_usd));
     text += &reasons(&totals);
     text + &table(ended)
 }
@@ -60,7 +60,7 @@ fn reasons(totals: &Totals) -> String {
 fn table(ended: &[Ended]) -> String {
     let heads = OutcomeKind::ALL.map(|kind| format!("{:>10}", kind.as_str())).concat();
     let mut text = format!("\n{:<10}{:>9}{heads}{:>9}\n", "Day (UTC)", "runs", "mean");
-    let days = days(ended);
+    let days = days(ended, false);
     for day in days.iter().skip(days.len().saturating_sub(DAYS)) {
         let count = |kind: OutcomeKind| {
             let count = day.kinds.get(kind.as_str()).and_then(serde_json::Value::as_u64).unwrap_or(0);
@@ -75,17 +75,4 @@ fn table(ended: &[Ended]) -> String {
         text += &format!("and {} since {first}: `--format json` has all\n", counted(earlier, "day"));
     }
     text
-}
-
-fn share(count: u64, of: u64) -> String {
-    let tenths = (count.saturating_mul(1000) + of / 2) / of.max(1);
-    format!("{}.{} %", tenths / 10, tenths % 10)
-}
-
-fn duration(ms: u64) -> String {
-    match ms {
-        0..1_000 => format!("{ms} ms"),
-        1_000..60_000 => format!("{}.{} s", ms / 1000, ms / 100 % 10),
-        60_000.. => format!("{} min", ms / 60_000),
-    }
 }

@@ -2,8 +2,10 @@
 
 use truing_core::id::{Key, RunId, Sha, Token};
 use truing_core::money::MicroUsd;
-use truing_core::outcome::{Coverage, Outcome, OutcomeRecord, Runtime};
+use truing_core::outcome::{Coverage, Outcome, OutcomeKind, OutcomeRecord, Runtime};
+use truing_store::Stage;
 
+use super::outcome::{days, outcome, totals};
 use super::*;
 
 /// 2026-09-21T14:13:20Z.
@@ -166,9 +168,9 @@ fn a_record_has_every_field_of_the_contract() {
 
 #[test]
 fn totals_name_all_kinds_and_days_add_up_to_them() {
-    let totals = totals(&week());
+    let totals = totals(&week(), false);
     assert_eq!(totals.runs, 1250);
     assert_eq!(totals.kinds.values().filter_map(Value::as_u64).sum::<u64>(), 1250);
     assert_eq!(totals.kinds.len(), 5);
-    assert_eq!(days(&week()).iter().map(|day| day.runs).collect::<Vec<_>>(), [1205, 45]);
+    assert_eq!(days(&week(), false).iter().map(|day| day.runs).collect::<Vec<_>>(), [1205, 45]);
 }

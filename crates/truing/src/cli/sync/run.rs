@@ -1,6 +1,8 @@
 //! `truing sync run` and `truing sync status`.
 
 use std::fmt::Write as _;
+use std::fs::OpenOptions;
+use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -16,6 +18,7 @@ use truing_upstream::archives::Archives;
 
 use super::{cache, index_of, outcome, unknown};
 use crate::cli::error::{CliError, Exit};
+use crate::cli::report::markdown;
 use crate::cli::target::{actor, existing_store, instant, rehearsal, store_error, switched_on};
 use crate::cli::{Context, runtime};
 use crate::config::Config;
@@ -30,6 +33,8 @@ use crate::wiring::{self, SystemClock, child_reader};
 const GRACE: Duration = Duration::from_secs(2);
 /// Records that `status` shows of each job.
 const SHOWN: usize = 5;
+/// Names the file that a CI job's summary is made of.
+const SUMMARY: &str = "GITHUB_STEP_SUMMARY";
 
 #[derive(clap::Args, Debug)]
 pub(super) struct Run {
@@ -73,6 +78,7 @@ impl Run {
                 }
             }
         })?;
+        summarize(&record, context);
         context.output.answer(&outcome::json(&record), || outcome::text(&record))?;
         Ok(self.exit(&record))
     }
@@ -133,6 +139,18 @@ impl Run {
             dry_run: self.dry_run,
         };
         work.run(&store, told).await.map_err(|error| no_run(&self.job, error))
+    }
+}
+
+/// Adds what it came to to the summary of the CI job that it runs in, if it does. What is done is done: a summary that
+/// cannot be written is told, and fails nothing.
+fn summarize(record: &Record, context: &Context) {
+    let Some(file) = context.environment.get(SUMMARY).filter(|file| !file.is_empty()) else { return };
+    let file = context.environment.directory().join(file);
+    let opened = OpenOptions::new().append(true).create(true).open(&file);
+    let written = opened.and_then(|mut to| to.write_all(format!("{}\n", markdown::one(record)).as_bytes()));
+    if let Err(error) = written {
+        context.output.warn(format_args!("{SUMMARY}: {} cannot be written: {error}", file.display()));
     }
 }
 

@@ -1,0 +1,311 @@
+//! What many runs of one loop came to: shares, steps, trend, and before and after another prompt.
+
+use std::collections::BTreeMap;
+
+use serde::{Serialize, Serializer};
+use truing_core::follow::record::{Kind, Step};
+use truing_core::id::Millis;
+
+use super::run::{KINDS, Run};
+use super::{DAY, date};
+
+/// Up to so many days are told day by day, more week by week.
+const MOST_DAYS: i64 = 21;
+/// Days of a week.
+const WEEK: i64 = 7;
+/// 1970-01-01 was a Thursday: so many days after a Monday.
+const THURSDAY: i64 = 3;
+/// The last periods that are told.
+const MOST_PERIODS: i64 = 104;
+
+/// What the runs of one loop came to.
+#[derive(Serialize, Debug)]
+pub(super) struct Figures {
+    /// How they ended.
+    #[serde(flatten)]
+    pub tally: Tally,
+    /// Answers of models, of all of them.
+    pub turns: u64,
+    /// What all of them cost.
+    pub cost_micro_usd: u64,
+    /// How long one took.
+    pub mean_ms: u64,
+    /// What they came to, the most frequent first.
+    pub results: Vec<Count>,
+    /// Why, the most frequent first.
+    pub reasons: Vec<Reason>,
+    /// What the releases asked for.
+    pub update_types: Vec<Count>,
+    /// The furthest step that was begun.
+    pub highest_steps: Vec<Count>,
+    /// What each step took.
+    pub steps: Vec<StepFigures>,
+    /// Days of a period: 1 or 7, from Monday.
+    pub period_days: i64,
+    /// One after another, also those without a run.
+    pub periods: Vec<Period>,
+    /// What was told to models, in the order of the first run with it.
+    pub prompts: Vec<Prompt>,
+}
+
+/// How runs ended.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(super) struct Tally([u64; KINDS.len()]);
+
+/// A word, and how many runs it is true of.
+#[derive(Serialize, PartialEq, Eq, Debug)]
+pub(super) struct Count {
+    /// The word.
+    pub id: String,
+    /// Runs.
+    pub runs: u64,
+}
+
+/// Why runs ended as they did.
+#[derive(Serialize, Debug)]
+pub(super) struct Reason {
+    /// How they ended.
+    pub kind: Kind,
+    /// Why.
+    pub reason: String,
+    /// Runs.
+    pub runs: u64,
+}
+
+/// What a step took, in all runs that had it.
+#[derive(Serialize, Debug)]
+pub(super) struct StepFigures {
+    /// The step.
+    pub id: &'static str,
+    /// Runs.
+    pub runs: u64,
+    /// Answers of models, in all.
+    pub turns: u64,
+    /// Their tokens, in all.
+    pub tokens: u64,
+    /// What it cost, in all.
+    pub cost_micro_usd: u64,
+    /// Milliseconds, in all.
+    pub ms: u64,
+}
+
+/// A day or a week.
+#[derive(Serialize, Debug)]
+pub(super) struct Period {
+    /// Its first UTC day.
+    #[serde(serialize_with = "as_date")]
+    pub from: i64,
+    /// How its runs ended.
+    #[serde(flatten)]
+    pub tally: Tally,
+    /// Answers of models.
+    pub turns: u64,
+    /// What they cost.
+    pub cost_micro_usd: u64,
+}
+
+/// What runs came to that were told the same.
+#[derive(Serialize, Debug)]
+pub(super) struct Prompt {
+    /// The digest.
+    pub hash: String,
+    /// The first run with it.
+    #[serde(serialize_with = "as_instant")]
+    pub first: Millis,
+    /// The last one.
+    #[serde(serialize_with = "as_instant")]
+    pub last: Millis,
+    /// How they ended.
+    #[serde(flatten)]
+    pub tally: Tally,
+    /// Answers of models.
+    pub turns: u64,
+    /// What they cost.
+    pub cost_micro_usd: u64,
+    /// Milliseconds.
+    pub ms: u64,
+}
+
+fn as_date<S: Serializer>(day: &i64, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(&date(*day))
+}
+
+fn as_instant<S: Serializer>(at: &Millis, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(&super::instant(*at))
+}
+
+impl Tally {
+    /// Of these runs.
+    pub(super) fn of<'a>(runs: impl IntoIterator<Item = &'a Run>) -> Self {
+        let mut tally = Self::default();
+        runs.into_iter().for_each(|run| tally.add(run.kind));
+        tally
+    }
+
+    fn add(&mut self, kind: Kind) {
+        for (known, count) in KINDS.iter().zip(&mut self.0) {
+            *count += u64::from(*known == kind);
+        }
+    }
+
+    /// Runs that ended so.
+    pub(super) fn get(&self, kind: Kind) -> u64 {
+        KINDS.iter().zip(self.0).filter(|(known, _)| **known == kind).map(|(_, count)| count).sum()
+    }
+
+    /// All runs.
+    pub(super) fn runs(&self) -> u64 {
+        self.0.iter().sum()
+    }
+
+    /// Runs that had something to do and were let.
+    pub(super) fn attempts(&self) -> u64 {
+        self.get(Kind::Done) + self.get(Kind::Partial) + self.get(Kind::Failed)
+    }
+
+    /// In thousandths: those of [`Self::attempts`] that did what they were for.
+    pub(super) fn success(&self) -> Option<u64> {
+        (self.get(Kind::Done) * 1000 + self.attempts() / 2).checked_div(self.attempts())
+    }
+}
+
+/// `runs`, `kinds`, `attempts`, and `success` as a number from 0 to 1 or null.
+impl Serialize for Tally {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Told {
+            runs: u64,
+            kinds: BTreeMap<&'static str, u64>,
+            attempts: u64,
+            success: Option<f64>,
+        }
+        #[expect(clippy::cast_precision_loss, reason = "0 to 1000")]
+        let success = self.success().map(|thousandths| thousandths as f64 / 1000.0);
+        let kinds = KINDS.iter().map(|kind| (kind.as_str(), self.get(*kind))).collect();
+        Told { runs: self.runs(), kinds, attempts: self.attempts(), success }.serialize(to)
+    }
+}
+
+impl Figures {
+    /// Of these runs, newest first, of one loop; `now` ends the last period.
+    pub(super) fn of(runs: &[Run], now: Millis) -> Self {
+        let tally = Tally::of(runs);
+        let sum = |of: fn(&Run) -> u64| runs.iter().map(of).fold(0, u64::saturating_add);
+        let (period_days, periods) = periods(runs, now);
+        Self {
+            tally,
+            turns: sum(Run::turns),
+            cost_micro_usd: sum(Run::cost),
+            mean_ms: sum(Run::ms).checked_div(tally.runs()).unwrap_or(0),
+            results: counts(runs.iter().filter_map(|run| run.result)),
+            reasons: reasons(runs),
+            update_types: counts(runs.iter().filter_map(|run| run.update_type)),
+            highest_steps: in_order(counts(runs.iter().map(|run| run.highest_step))),
+            steps: steps(runs),
+            period_days,
+            periods,
+            prompts: prompts(runs),
+        }
+    }
+}
+
+/// How often each word comes, the most frequent first.
+fn counts<'a>(words: impl Iterator<Item = &'a str>) -> Vec<Count> {
+    let mut by_word = BTreeMap::<&str, u64>::new();
+    words.for_each(|word| *by_word.entry(word).or_default() += 1);
+    let mut counts: Vec<Count> =
+        by_word.into_iter().map(|(id, runs)| Count { id: id.to_owned(), runs }).collect();
+    counts.sort_by_key(|count| std::cmp::Reverse(count.runs));
+    counts
+}
+
+fn reasons(runs: &[Run]) -> Vec<Reason> {
+    let mut by_words = BTreeMap::<(&str, String), (Kind, u64)>::new();
+    for run in runs {
+        let why = run.why();
+        if !why.is_empty() {
+            by_words.entry((run.kind.as_str(), why)).or_insert((run.kind, 0)).1 += 1;
+        }
+    }
+    let mut reasons: Vec<Reason> =
+        by_words.into_iter().map(|((_, reason), (kind, runs))| Reason { kind, reason, runs }).collect();
+    reasons.sort_by_key(|reason| std::cmp::Reverse(reason.runs));
+    reasons
+}
+
+/// Where a step stands among the steps of all loops.
+fn place(step: &str) -> usize {
+    let known = Step::ALL.iter().map(|step| step.as_str());
+    known.chain(["prepared", "review", "agent", "computed", "published"]).take_while(|id| *id != step).count()
+}
+
+fn in_order(mut counts: Vec<Count>) -> Vec<Count> {
+    counts.sort_by_key(|count| place(&count.id));
+    counts
+}
+
+fn steps(runs: &[Run]) -> Vec<StepFigures> {
+    let mut steps: Vec<StepFigures> = Vec::new();
+    for part in runs.iter().flat_map(|run| &run.steps) {
+        let at = steps.iter().position(|step| step.id == part.id).unwrap_or_else(|| {
+            steps.push(StepFigures { id: part.id, runs: 0, turns: 0, tokens: 0, cost_micro_usd: 0, ms: 0 });
+            steps.len() - 1
+        });
+        if let Some(step) = steps.get_mut(at) {
+            step.runs += 1;
+            step.turns += u64::from(part.turns);
+            step.tokens = step.tokens.saturating_add(part.tokens);
+            step.cost_micro_usd = step.cost_micro_usd.saturating_add(part.cost_micro_usd.0);
+            step.ms = step.ms.saturating_add(part.ms);
+        }
+    }
+    steps.sort_by_key(|step| place(step.id));
+    steps
+}
+
+/// Days, or weeks where those would be too many, from the first run to now.
+fn periods(runs: &[Run], now: Millis) -> (i64, Vec<Period>) {
+    let day = |at: Millis| at.0.div_euclid(DAY);
+    let last = runs.iter().map(|run| day(run.ended)).fold(day(now), i64::max);
+    let first = runs.iter().map(|run| day(run.ended)).min().unwrap_or(last);
+    let length = if last.saturating_sub(first) < MOST_DAYS { 1 } else { WEEK };
+    let start = |day: i64| match length {
+        1 => day,
+        _ => day - (day + THURSDAY).rem_euclid(WEEK),
+    };
+    let last = start(last);
+    let first = start(first).max(last - (MOST_PERIODS - 1) * length);
+    let mut periods: Vec<Period> = (0..=(last - first) / length)
+        .map(|at| Period { from: first + at * length, tally: Tally::default(), turns: 0, cost_micro_usd: 0 })
+        .collect();
+    for run in runs {
+        let at = usize::try_from((start(day(run.ended)) - first).div_euclid(length)).ok();
+        if let Some(period) = at.and_then(|at| periods.get_mut(at)) {
+            period.tally.add(run.kind);
+            period.turns += run.turns();
+            period.cost_micro_usd = period.cost_micro_usd.saturating_add(run.cost());
+        }
+    }
+    (length, periods)
+}
+
+fn prompts(runs: &[Run]) -> Vec<Prompt> {
+    let mut prompts: Vec<Prompt> = Vec::new();
+    for run in runs.iter().rev() {
+        let Some(hash) = &run.prompt_hash else { continue };
+        let at = prompts.iter().position(|prompt| prompt.hash == *hash).unwrap_or_else(|| {
+            let (hash, first) = (hash.clone(), run.ended);
+            let tally = Tally::default();
+            prompts.push(Prompt { hash, first, last: first, tally, turns: 0, cost_micro_usd: 0, ms: 0 });
+            prompts.len() - 1
+        });
+        if let Some(prompt) = prompts.get_mut(at) {
+            prompt.last = run.ended;
+            prompt.tally.add(run.kind);
+            prompt.turns += run.turns();
+            prompt.cost_micro_usd = prompt.cost_micro_usd.saturating_add(run.cost());
+            prompt.ms = prompt.ms.saturating_add(run.ms());
+        }
+    }
+    prompts
+}

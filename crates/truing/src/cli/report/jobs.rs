@@ -1,0 +1,166 @@
+//! The report of jobs for people, within 80 columns.
+
+use std::fmt::Write as _;
+
+use truing_core::id::Millis;
+
+use super::amount::{dollars, duration, each, share, short, success};
+use super::figures::{Count, Figures};
+use super::run::KINDS;
+use super::{JobLine, Section, date, instant};
+use crate::cli::columns::folded;
+use crate::loops::text::counted;
+
+/// Reasons that are shown, the most frequent ones.
+const REASONS: usize = 8;
+/// Characters of a reason.
+const REASON_CHARS: usize = 200;
+/// Periods that are shown, the last ones.
+const PERIODS: usize = 31;
+
+pub(super) fn screen(section: &Section, since: Millis, now: Millis) -> String {
+    let figures = &section.figures;
+    let runs = counted(section.runs.len(), "run");
+    let mut text = format!("{runs} of jobs ended from {} to {}\n", instant(since), instant(now));
+    if !section.runs.is_empty() {
+        text += &totals(figures);
+        text += &counts("Results", &figures.results);
+        text += &counts("What releases asked for", &figures.update_types);
+        text += &counts("Furthest step", &figures.highest_steps);
+        text += &reasons(figures);
+        text += &steps(figures);
+        text += &periods(figures);
+        text += &prompts(figures);
+    }
+    text + &jobs(&section.jobs)
+}
+
+fn totals(figures: &Figures) -> String {
+    let tally = &figures.tally;
+    let mut text = String::from("\n");
+    for kind in KINDS.into_iter().filter(|kind| tally.get(*kind) > 0) {
+        let share = share(tally.get(kind), tally.runs());
+        let _ = writeln!(text, "  {:<10}{:>8}  {share:>7}", kind.as_str(), tally.get(kind));
+    }
+    let attempts = counted(usize::try_from(tally.attempts()).unwrap_or(usize::MAX), "run");
+    let _ = writeln!(
+        text,
+        "  {:<10}{:>8}  of {attempts} that had something to do",
+        "success",
+        success(tally.success())
+    );
+    let _ = writeln!(text, "  {:<10}{:>8}", "mean", duration(figures.mean_ms));
+    let _ = writeln!(text, "  {:<10}{:>8}", "turns", figures.turns);
+    let _ = writeln!(text, "  {:<10}{:>8}", "cost", dollars(figures.cost_micro_usd));
+    text
+}
+
+fn counts(title: &str, counts: &[Count]) -> String {
+    if counts.is_empty() {
+        return String::new();
+    }
+    let words: Vec<String> =
+        counts.iter().map(|count| format!("{} {}", count.id.replace('_', " "), count.runs)).collect();
+    format!("\n{title}\n{}", folded("  ", &words.join(", ")))
+}
+
+fn reasons(figures: &Figures) -> String {
+    let mut text = String::new();
+    if figures.reasons.is_empty() {
+        return text;
+    }
+    text += "\nWhy\n";
+    for reason in figures.reasons.iter().take(REASONS) {
+        let cut: String = reason.reason.chars().take(REASON_CHARS).collect();
+        let dots = if cut.len() < reason.reason.len() { "…" } else { "" };
+        let label = format!("{:>6}  ", reason.runs);
+        text += &folded(&label, &format!("{}: {cut}{dots}", reason.kind.as_str()));
+    }
+    let others = figures.reasons.len().saturating_sub(REASONS);
+    if others > 0 {
+        let _ = writeln!(text, "  and {}: `--format json` has all", counted(others, "other reason"));
+    }
+    text
+}
+
+fn steps(figures: &Figures) -> String {
+    let mut text =
+        format!("\n{:<12}{:>8}{:>14}{:>14}{:>12}\n", "Step", "runs", "turns a run", "cost a run", "mean");
+    for step in &figures.steps {
+        let _ = writeln!(
+            text,
+            "{:<12}{:>8}{:>14}{:>14}{:>12}",
+            step.id,
+            step.runs,
+            each(step.turns, step.runs),
+            dollars(step.cost_micro_usd.checked_div(step.runs).unwrap_or(0)),
+            duration(step.ms.checked_div(step.runs).unwrap_or(0)),
+        );
+    }
+    text
+}
+
+fn periods(figures: &Figures) -> String {
+    let head = if figures.period_days == 1 { "Day (UTC)" } else { "Week of" };
+    let kinds = KINDS.map(|kind| format!("{:>9}", kind.as_str())).concat();
+    let mut text = format!("\n{head:<10}{:>6}{kinds}{:>9}{:>9}\n", "runs", "success", "cost");
+    let or_dash = |count: u64| if count == 0 { "-".to_owned() } else { count.to_string() };
+    let left_out = figures.periods.len().saturating_sub(PERIODS);
+    for period in figures.periods.iter().skip(left_out) {
+        let kinds = KINDS.map(|kind| format!("{:>9}", or_dash(period.tally.get(kind)))).concat();
+        let _ = writeln!(
+            text,
+            "{:<10}{:>6}{kinds}{:>9}{:>9}",
+            date(period.from),
+            or_dash(period.tally.runs()),
+            success(period.tally.success()),
+            dollars(period.cost_micro_usd),
+        );
+    }
+    if left_out > 0 {
+        let _ = writeln!(text, "and {left_out} before: `--format json` has all");
+    }
+    text
+}
+
+fn prompts(figures: &Figures) -> String {
+    let mut text = String::new();
+    if figures.prompts.is_empty() {
+        return text;
+    }
+    let _ = writeln!(
+        text,
+        "\n{:<12}{:<12}{:>6}{:>10}{:>13}{:>12}{:>10}",
+        "Prompt", "since", "runs", "success", "turns a run", "cost a run", "mean"
+    );
+    for prompt in &figures.prompts {
+        let runs = prompt.tally.runs();
+        let _ = writeln!(
+            text,
+            "{:<12}{:<12}{runs:>6}{:>10}{:>13}{:>12}{:>10}",
+            short(&prompt.hash),
+            date(prompt.first.0.div_euclid(super::DAY)),
+            success(prompt.tally.success()),
+            each(prompt.turns, runs),
+            dollars(prompt.cost_micro_usd.checked_div(runs).unwrap_or(0)),
+            duration(prompt.ms.checked_div(runs).unwrap_or(0)),
+        );
+    }
+    text
+}
+
+fn jobs(jobs: &[JobLine]) -> String {
+    let mut text = String::new();
+    if jobs.is_empty() {
+        return text;
+    }
+    text += "\nJobs\n";
+    for job in jobs {
+        let told = job.told();
+        text += &folded(&format!("  {}: ", job.name), &told);
+        if let Some(question) = &job.question {
+            text += &folded("    people are asked: ", question);
+        }
+    }
+    text
+}

@@ -1,0 +1,205 @@
+//! The report as Markdown, for an issue, a comment or a job summary. Text of others is code or escaped.
+
+use std::fmt::Write as _;
+
+use truing_core::follow::record::Record;
+use truing_core::markdown::plain;
+
+use super::amount::{dollars, duration, each, share, short, success};
+use super::figures::{Count, Figures};
+use super::run::{KINDS, Run, word};
+use super::{Report, Section, date, instant};
+use crate::loops::text::counted;
+
+/// Reasons that are shown, the most frequent ones.
+const REASONS: usize = 10;
+/// Runs that are shown, the last ones.
+const RUNS: usize = 20;
+/// Periods that are shown, the last ones.
+const PERIODS: usize = 31;
+/// Characters of a reason.
+const REASON_CHARS: usize = 300;
+
+/// The whole text.
+pub(super) fn report(report: &Report) -> String {
+    let mut text = format!("# Report\n\nFrom {} to {}.\n", instant(report.since), instant(report.now));
+    for section in &report.sections {
+        text += &self::section(section);
+    }
+    text
+}
+
+/// What one run of a job came to, for the summary of a CI job.
+pub(in crate::cli) fn one(record: &Record) -> String {
+    let run = Run::of_job(record);
+    let result = record.result.as_str().replace('_', " ");
+    let mut text = format!("## {}: {}\n\n", plain(&record.job), plain(&result));
+    if let (Some(from), Some(to)) = (&record.from, &record.to) {
+        let _ = writeln!(text, "{}\n", plain(&format!("{} {from} to {to}", record.package)));
+    }
+    if !run.reason.is_empty() {
+        let _ = writeln!(text, "{}\n", cell(&run));
+    }
+    if let Some(url) = run.url.as_ref().or(run.question.as_ref()) {
+        let _ = writeln!(text, "{}\n", link(url));
+    }
+    text += &table(
+        &["Step", "Turns", "Cost", "Time"],
+        run.steps.iter().map(|part| {
+            let cost = dollars(part.cost_micro_usd.0);
+            vec![part.id.to_owned(), part.turns.to_string(), cost, duration(part.ms)]
+        }),
+    );
+    text
+}
+
+fn section(section: &Section) -> String {
+    let (figures, of) = (&section.figures, section.of);
+    let tally = &figures.tally;
+    let mut text = format!("\n## {}\n\n", section.of.title());
+    if section.is_cut {
+        let _ = writeln!(text, "Only the last {}: there are more.\n", counted(section.runs.len(), "run"));
+    }
+    if section.runs.is_empty() {
+        text += "No run ended in that time.\n";
+        return text + &jobs(section);
+    }
+    let kinds = KINDS.into_iter().filter(|kind| tally.get(*kind) > 0);
+    let kinds: Vec<Vec<String>> = kinds
+        .map(|kind| {
+            vec![word(of, kind).to_owned(), tally.get(kind).to_string(), share(tally.get(kind), tally.runs())]
+        })
+        .collect();
+    let _ = writeln!(
+        text,
+        "{}, success {} of {} that had something to do; {} in all, {} a run, {}.\n",
+        counted(section.runs.len(), "run"),
+        success(tally.success()),
+        tally.attempts(),
+        dollars(figures.cost_micro_usd),
+        duration(figures.mean_ms),
+        counted(usize::try_from(figures.turns).unwrap_or(usize::MAX), "turn"),
+    );
+    text += &table(&["End", "Runs", "Share"], kinds);
+    text += &counts("Result", &figures.results);
+    text += &counts("Update type", &figures.update_types);
+    text += &counts("Furthest step", &figures.highest_steps);
+    text += &steps(figures);
+    text += &periods(section);
+    text += &prompts(figures);
+    text += &table(
+        &["Runs", "End", "Why"],
+        figures.reasons.iter().take(REASONS).map(|reason| {
+            vec![reason.runs.to_string(), word(of, reason.kind).to_owned(), cut(&reason.reason)]
+        }),
+    );
+    text += &jobs(section);
+    let last = section.runs.iter().take(RUNS).map(|run| {
+        let result = run.result.unwrap_or(run.word()).replace('_', " ");
+        vec![
+            instant(run.ended),
+            plain(&run.name),
+            result,
+            run.to.as_deref().map_or_else(String::new, plain),
+            cell(run),
+        ]
+    });
+    text + &table(&["Ended", "Of", "Result", "Release", "Why"], last)
+}
+
+fn counts(title: &str, counts: &[Count]) -> String {
+    let row = |count: &Count| vec![count.id.replace('_', " "), count.runs.to_string()];
+    table(&[title, "Runs"], counts.iter().map(row))
+}
+
+fn steps(figures: &Figures) -> String {
+    let row = |step: &super::figures::StepFigures| {
+        vec![
+            step.id.to_owned(),
+            step.runs.to_string(),
+            each(step.turns, step.runs),
+            dollars(step.cost_micro_usd.checked_div(step.runs).unwrap_or(0)),
+            duration(step.ms.checked_div(step.runs).unwrap_or(0)),
+        ]
+    };
+    table(&["Step", "Runs", "Turns a run", "Cost a run", "Time a run"], figures.steps.iter().map(row))
+}
+
+fn periods(section: &Section) -> String {
+    let figures = &section.figures;
+    let head = if figures.period_days == 1 { "Day (UTC)" } else { "Week of" };
+    let mut heads = vec![head, "Runs"];
+    heads.extend(KINDS.map(|kind| word(section.of, kind)));
+    heads.extend(["Success", "Turns", "Cost"]);
+    let left_out = figures.periods.len().saturating_sub(PERIODS);
+    let rows = figures.periods.iter().skip(left_out).map(|period| {
+        let mut row = vec![date(period.from), period.tally.runs().to_string()];
+        row.extend(KINDS.map(|kind| period.tally.get(kind).to_string()));
+        row.extend([
+            success(period.tally.success()),
+            period.turns.to_string(),
+            dollars(period.cost_micro_usd),
+        ]);
+        row
+    });
+    table(&heads, rows)
+}
+
+fn prompts(figures: &Figures) -> String {
+    let row = |prompt: &super::figures::Prompt| {
+        let runs = prompt.tally.runs();
+        vec![
+            format!("`{}`", short(&prompt.hash)),
+            instant(prompt.first),
+            instant(prompt.last),
+            runs.to_string(),
+            success(prompt.tally.success()),
+            each(prompt.turns, runs),
+            dollars(prompt.cost_micro_usd.checked_div(runs).unwrap_or(0)),
+        ]
+    };
+    table(
+        &["Prompt", "First run", "Last run", "Runs", "Success", "Turns a run", "Cost a run"],
+        figures.prompts.iter().map(row),
+    )
+}
+
+fn jobs(section: &Section) -> String {
+    let row = |job: &super::JobLine| {
+        let question = job.question.as_deref().map_or_else(String::new, link);
+        vec![plain(&job.name), plain(&job.told()), question]
+    };
+    table(&["Job", "How it stands", "Question"], section.jobs.iter().map(row))
+}
+
+/// An address of the web that can be followed; anything else as text.
+fn link(address: &str) -> String {
+    match url::Url::parse(address) {
+        Ok(url) if ["http", "https"].contains(&url.scheme()) => {
+            format!("<{}>", url.as_str().replace('|', "%7C"))
+        }
+        Ok(_) | Err(_) => plain(address),
+    }
+}
+
+/// Why a run ended, in a cell.
+fn cell(run: &Run) -> String {
+    cut(&run.why())
+}
+
+fn cut(reason: &str) -> String {
+    let cut: String = reason.chars().take(REASON_CHARS).collect();
+    let dots = if cut.len() < reason.len() { "…" } else { "" };
+    plain(&format!("{cut}{dots}"))
+}
+
+/// A table, and nothing if it has no rows. Cells are Markdown of one line.
+fn table(heads: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
+    let rows: String = rows.into_iter().map(line).collect();
+    if rows.is_empty() {
+        return rows;
+    }
+    let rule = heads.iter().map(|_| "---".to_owned()).collect();
+    line(heads.iter().map(|&head| head.to_owned()).collect()) + &line(rule) + &rows + "\n"
+}

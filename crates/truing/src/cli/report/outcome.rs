@@ -1,0 +1,148 @@
+//! Totals and days of runs that ended, and reviews as outcome records, for programs.
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use truing_core::follow::record::Kind;
+use truing_core::outcome::OutcomeKind;
+use truing_store::{Ended, EndedRun, Stage};
+
+use super::run::{Run, parts, stage};
+use super::{DAY, date, instant};
+
+/// How many runs ended how.
+#[derive(Serialize, Clone, Default)]
+pub(super) struct Totals {
+    pub runs: u64,
+    pub kinds: Map<String, Value>,
+    pub cost_micro_usd: u64,
+    pub mean_ms: u64,
+    pub reasons: Vec<Reason>,
+}
+
+#[derive(Serialize, Clone)]
+pub(super) struct Reason {
+    pub kind: String,
+    pub reason: String,
+    pub runs: u64,
+}
+
+#[derive(Serialize)]
+pub(super) struct Day {
+    pub day: String,
+    pub runs: u64,
+    pub kinds: Map<String, Value>,
+    pub cost_micro_usd: u64,
+    pub mean_ms: u64,
+}
+
+/// The words of ends that are told, also of those that did not happen: a script need not ask whether they are there.
+fn words(has_jobs: bool) -> impl Iterator<Item = &'static str> + Clone {
+    let jobs = has_jobs.then_some(Kind::Done.as_str());
+    OutcomeKind::ALL.into_iter().map(OutcomeKind::as_str).chain(jobs)
+}
+
+/// Runs of jobs, as they are counted with reviews.
+pub(super) fn ended(run: &Run) -> Ended {
+    Ended {
+        day: run.ended.0.div_euclid(DAY),
+        kind: run.word().to_owned(),
+        reason: run.why(),
+        runs: 1,
+        ms: run.ms(),
+        cost: run.cost(),
+    }
+}
+
+fn kinds(ended: &[Ended], has_jobs: bool) -> Map<String, Value> {
+    let count = |kind: &str| ended.iter().filter(|row| row.kind == kind).map(|row| row.runs).sum::<u64>();
+    words(has_jobs).map(|kind| (kind.to_owned(), count(kind).into())).collect()
+}
+
+fn mean(ms: u64, runs: u64) -> u64 {
+    ms.checked_div(runs).unwrap_or(0)
+}
+
+/// Of all of them; `has_jobs`: with the words of jobs.
+pub(super) fn totals(ended: &[Ended], has_jobs: bool) -> Totals {
+    let sum = |of: fn(&Ended) -> u64| ended.iter().map(of).sum::<u64>();
+    let runs = sum(|row| row.runs);
+    Totals {
+        runs,
+        kinds: kinds(ended, has_jobs),
+        cost_micro_usd: sum(|row| row.cost),
+        mean_ms: mean(sum(|row| row.ms), runs),
+        reasons: reasons(ended),
+    }
+}
+
+/// Reasons, the most frequent first.
+fn reasons(ended: &[Ended]) -> Vec<Reason> {
+    let mut by_words = std::collections::BTreeMap::<(&str, &str), u64>::new();
+    for row in ended.iter().filter(|row| !row.reason.is_empty()) {
+        *by_words.entry((&row.kind, &row.reason)).or_default() += row.runs;
+    }
+    let mut reasons: Vec<Reason> = by_words
+        .into_iter()
+        .map(|((kind, reason), runs)| Reason { kind: kind.to_owned(), reason: reason.to_owned(), runs })
+        .collect();
+    reasons.sort_by_key(|reason| std::cmp::Reverse(reason.runs));
+    reasons
+}
+
+/// Of each UTC day; they come day by day.
+pub(super) fn days(ended: &[Ended], has_jobs: bool) -> Vec<Day> {
+    ended
+        .chunk_by(|a, b| a.day == b.day)
+        .map(|rows| {
+            let Totals { runs, kinds, cost_micro_usd, mean_ms, .. } = totals(rows, has_jobs);
+            let day = rows.first().map_or_else(String::new, |row| date(row.day));
+            Day { day, runs, kinds, cost_micro_usd, mean_ms }
+        })
+        .collect()
+}
+
+/// A run as `truing.outcome/1`.
+///
+/// A review by rules has no prompt and calls no model; its whole work is one step, a model's part another. What it was
+/// of, beside the key:
+/// `review_id`, `name`, `url`, `head`, `base`, `open`.
+pub(super) fn outcome(run: &EndedRun) -> Value {
+    let record = &run.record;
+    let (name, url) = run.described.clone().unzip();
+    let title = match run.stage {
+        Stage::Prepared | Stage::Ended => "head and base are known",
+        Stage::Computed => "findings are recorded",
+        Stage::Published => "the review is shown",
+    };
+    json!({
+        "schema": "truing.outcome/1",
+        "loop": "review",
+        "key": record.key,
+        "kind": record.outcome.kind,
+        "result": null,
+        "exit_reason": record.outcome.reason,
+        "update_type": null,
+        "highest_step": {"id": stage(run.stage), "title": title},
+        "steps": parts(record),
+        "pr": null,
+        "model": record.modelled.as_ref().map(|modelled| &modelled.model),
+        "prompt_hash": record.modelled.as_ref().map(|modelled| &modelled.prompt_hash),
+        "versions": record.versions,
+        "evidence": null,
+        "started": instant(record.started),
+        "ended": instant(record.ended),
+        "review_id": record.run,
+        "runtime": record.outcome.runtime,
+        "name": name,
+        "url": url,
+        "head": record.head,
+        "base": record.base,
+        "open": record.open.iter().map(|(severity, count)| json!({"severity": severity, "count": count})).collect::<Vec<_>>(),
+        "not_reviewed": record.coverage.not_reviewed.len(),
+        "turns": record.turns,
+        "cost_micro_usd": record.cost_micro_usd,
+        "tokens": record.modelled.as_ref().map(|modelled| modelled.tokens),
+        "permission_denials": record.modelled.as_ref().map(|modelled| &modelled.denials),
+        "dropped": record.modelled.as_ref().map(|modelled| &modelled.dropped),
+    })
+}

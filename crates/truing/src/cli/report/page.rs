@@ -1,0 +1,346 @@
+//! The report as one page of HTML: nothing is loaded, nothing is run, and no text of others becomes markup. It is light
+//! or dark as its reader's screen, fits a phone, and can be printed.
+
+mod markup;
+mod plot;
+
+use super::amount::{dollars, duration, each, percent, share, success};
+use super::figures::{Count, Figures};
+use super::run::{KINDS, Run, word};
+use super::{JobLine, Report, Section, instant};
+use crate::loops::text::counted;
+use markup::{Markup, element, link, style, text, void};
+
+/// Runs that are told one by one, the last ones.
+const RUNS: usize = 100;
+/// Reasons that are told, the most frequent ones.
+const REASONS: usize = 12;
+/// Characters of a reason.
+const REASON_CHARS: usize = 400;
+
+/// The whole page.
+pub(super) fn page(report: &Report) -> String {
+    // Nobody may load anything, whatever the page says.
+    let policy = "default-src 'none'; style-src 'unsafe-inline'";
+    let head = element(
+        "head",
+        &[],
+        [
+            void("meta", &[("charset", &"utf-8")]),
+            void("meta", &[("name", &"viewport"), ("content", &"width=device-width, initial-scale=1")]),
+            void("meta", &[("http-equiv", &"Content-Security-Policy"), ("content", &policy)]),
+            void("meta", &[("name", &"referrer"), ("content", &"no-referrer")]),
+            element("title", &[], [text("Truing: report")]),
+            style(include_str!("page/style.css")),
+        ],
+    );
+    let since = format!("{} to {}", instant(report.since), instant(report.now));
+    let top = element(
+        "header",
+        &[],
+        [
+            element("h1", &[], [text("How the loops went")]),
+            element("p", &[("class", &"soft")], [text(since)]),
+        ],
+    );
+    let sections = report.sections.iter().map(section);
+    let main = element("main", &[], std::iter::once(top).chain(sections));
+    element("html", &[("lang", &"en")], [head, element("body", &[], [main])]).page()
+}
+
+fn section(section: &Section) -> Markup {
+    let mut parts = vec![element("h2", &[], [text(section.of.title())])];
+    if section.is_cut {
+        let cut = format!("Only the last {}: there are more.", counted(section.runs.len(), "run"));
+        parts.push(element("p", &[], [text(cut)]));
+    }
+    parts.push(tiles(section));
+    if section.runs.is_empty() {
+        parts.push(element("p", &[], [text("No run ended in that time.")]));
+        parts.extend((!section.jobs.is_empty()).then(|| jobs(&section.jobs)));
+        return element("section", &[], parts);
+    }
+    let figures = &section.figures;
+    let per = if figures.period_days == 1 { "a day" } else { "a week" };
+    let grid = |class: &str, cards: Vec<Markup>| {
+        element("div", &[("class", &format!("cards {class}").trim_end())], cards)
+    };
+    parts.push(grid(
+        "",
+        vec![
+            card("wide", "The last runs, oldest first", [plot::strip(&section.runs), legend(section)]),
+            card("", &format!("Runs and success {per}"), [plot::trend(figures, section.of), rates(section)]),
+            card("", &format!("Cost {per}"), [plot::cost(figures), costs(figures)]),
+        ],
+    ));
+    parts.push(grid("thirds", steps(figures)));
+    let jobs = (!section.jobs.is_empty()).then(|| jobs(&section.jobs));
+    let prompts = (!figures.prompts.is_empty()).then(|| prompts(figures));
+    parts.push(grid("", jobs.into_iter().chain(prompts).collect()));
+    let counted = [
+        ("Results", &figures.results),
+        ("What releases asked for", &figures.update_types),
+        ("Furthest step", &figures.highest_steps),
+    ];
+    let counted = counted.into_iter().filter(|(_, counts)| !counts.is_empty());
+    parts.push(grid("thirds", counted.map(|(title, counts)| shares(title, counts)).collect()));
+    let reasons = (!figures.reasons.is_empty()).then(|| reasons(section));
+    parts.push(grid("", reasons.into_iter().collect()));
+    parts.push(last(section));
+    element("section", &[], parts)
+}
+
+fn card(class: &str, title: &str, content: impl IntoIterator<Item = Markup>) -> Markup {
+    let head = element("h3", &[], [text(title)]);
+    element("div", &[("class", &format!("card {class}").trim_end())], std::iter::once(head).chain(content))
+}
+
+fn soft(words: impl std::fmt::Display) -> Markup {
+    element("p", &[("class", &"soft")], [text(words)])
+}
+
+fn tiles(section: &Section) -> Markup {
+    let (figures, tally) = (&section.figures, &section.figures.tally);
+    let tile = |class: &str, title: &str, value: String, below: String| {
+        let class = format!("tile {class}");
+        let parts = [
+            element("dt", &[], [text(title)]),
+            element("dd", &[], [text(value)]),
+            element("dd", &[("class", &"soft")], [text(below)]),
+        ];
+        element("div", &[("class", &class.trim_end())], parts)
+    };
+    let per_run = figures.cost_micro_usd.checked_div(tally.runs()).unwrap_or(0);
+    let mut tiles = vec![
+        tile("", "Runs", tally.runs().to_string(), format!("{} had something to do", tally.attempts())),
+        tile("", "Success", success(tally.success()), "of those with something to do".to_owned()),
+        tile("", "Cost", dollars(figures.cost_micro_usd), format!("{} a run", dollars(per_run))),
+        tile("", "Turns", figures.turns.to_string(), format!("{} a run", each(figures.turns, tally.runs()))),
+        tile("", "Time a run", duration(figures.mean_ms), "on average".to_owned()),
+    ];
+    if section.of == super::LoopFlag::Sync {
+        let open = section.jobs.iter().filter(|job| job.is_open()).count();
+        let class = if open > 0 { "bad" } else { "" };
+        tiles.push(tile(
+            class,
+            "Open breakers",
+            open.to_string(),
+            format!("of {}", counted(section.jobs.len(), "job")),
+        ));
+    }
+    element("dl", &[("class", &"tiles")], tiles)
+}
+
+/// What the colours mean, with how many there are of each.
+fn legend(section: &Section) -> Markup {
+    let tally = &section.figures.tally;
+    let items = KINDS.into_iter().filter(|kind| tally.get(*kind) > 0).map(|kind| {
+        let (count, word) = (tally.get(kind), word(section.of, kind));
+        let told = format!("{word} {count} ({})", share(count, tally.runs()));
+        element("li", &[], [plot::swatch(kind), text(told)])
+    });
+    element("ul", &[("class", &"legend")], items)
+}
+
+fn rates(section: &Section) -> Markup {
+    let mut told =
+        "Bars: runs by how they ended. Line: success, of runs that had something to do.".to_owned();
+    if section.figures.prompts.len() > 1 {
+        told += " Dashed: another prompt.";
+    }
+    soft(told)
+}
+
+fn costs(figures: &Figures) -> Markup {
+    if figures.cost_micro_usd == 0 {
+        return soft("No model was paid for.");
+    }
+    let each = figures.cost_micro_usd.checked_div(figures.tally.get(truing_core::follow::record::Kind::Done));
+    let each = each.map(|cost| format!(", {} for each run that did what it was for", dollars(cost)));
+    soft(format!("{} in all{}.", dollars(figures.cost_micro_usd), each.unwrap_or_default()))
+}
+
+/// Turns and time of each step.
+fn steps(figures: &Figures) -> Vec<Markup> {
+    let tenths = |sum: u64, runs: u64| sum.saturating_mul(10).checked_div(runs).unwrap_or(0);
+    let mean = |sum: u64, runs: u64| sum.checked_div(runs).unwrap_or(0);
+    let turns: Vec<_> = figures
+        .steps
+        .iter()
+        .map(|step| (step.id, tenths(step.turns, step.runs), each(step.turns, step.runs)))
+        .collect();
+    let costs: Vec<_> = figures
+        .steps
+        .iter()
+        .map(|step| {
+            let cost = mean(step.cost_micro_usd, step.runs);
+            (step.id, cost, dollars(cost))
+        })
+        .collect();
+    let times: Vec<_> = figures
+        .steps
+        .iter()
+        .map(|step| {
+            let ms = mean(step.ms, step.runs);
+            (step.id, ms, duration(ms))
+        })
+        .collect();
+    let note = || soft("Mean of the runs that came to it.");
+    vec![
+        card("", "Turns a step", [plot::by_step(&turns, "mean turns of each step"), note()]),
+        card("", "Time a step", [plot::by_step(&times, "mean time of each step"), note()]),
+        card("", "Cost a step", [plot::by_step(&costs, "mean cost of each step"), note()]),
+    ]
+}
+
+/// A table; a head that begins with `#` is of a column of numbers, with `~` of one of long text.
+fn table(heads: &[&str], rows: impl IntoIterator<Item = Vec<Markup>>) -> Markup {
+    let class = |head: &str| match head.chars().next() {
+        Some('#') => "n",
+        Some('~') => "w",
+        Some(_) | None => "k",
+    };
+    let name = |head: &str| head.trim_start_matches(['#', '~']).to_owned();
+    let head = heads
+        .iter()
+        .map(|head| element("th", &[("class", &class(head)), ("scope", &"col")], [text(name(head))]));
+    let rows = rows.into_iter().map(|row| {
+        let cells = heads.iter().zip(row);
+        element("tr", &[], cells.map(|(head, cell)| element("td", &[("class", &class(head))], [cell])))
+    });
+    let head = element("thead", &[], [element("tr", &[], head)]);
+    let table = element("table", &[], [head, element("tbody", &[], rows)]);
+    element("div", &[("class", &"scroll")], [table])
+}
+
+fn shares(title: &str, counts: &[Count]) -> Markup {
+    let all: u64 = counts.iter().map(|count| count.runs).sum();
+    let most = counts.iter().map(|count| count.runs).max().unwrap_or(0);
+    let row = |count: &Count| {
+        let share = [plot::share(count.runs, most), text(share(count.runs, all))];
+        let share = element("span", &[("class", &"share")], share);
+        vec![text(count.id.replace('_', " ")), text(count.runs), share]
+    };
+    card("", title, [table(&["", "#Runs", "Share"], counts.iter().map(row))])
+}
+
+fn prompts(figures: &Figures) -> Markup {
+    let mut before: Option<u64> = None;
+    let rows: Vec<Vec<Markup>> = figures
+        .prompts
+        .iter()
+        .map(|prompt| {
+            let (runs, rate) = (prompt.tally.runs(), prompt.tally.success());
+            let change = before.zip(rate).map(|(before, rate)| {
+                let sign = if rate < before { "−" } else { "+" };
+                format!("{sign}{}", percent(rate.abs_diff(before)).replace(" %", " points"))
+            });
+            before = rate.or(before);
+            vec![
+                plot::prompt(&prompt.hash),
+                text(instant(prompt.first).chars().take(10).collect::<String>()),
+                text(instant(prompt.last).chars().take(10).collect::<String>()),
+                text(runs),
+                text(success(rate)),
+                text(change.unwrap_or_default()),
+                text(each(prompt.turns, runs)),
+                text(dollars(prompt.cost_micro_usd.checked_div(runs).unwrap_or(0))),
+                text(duration(prompt.ms.checked_div(runs).unwrap_or(0))),
+            ]
+        })
+        .collect();
+    let heads = [
+        "Prompt",
+        "First run",
+        "Last run",
+        "#Runs",
+        "#Success",
+        "#Change",
+        "#Turns a run",
+        "#Cost a run",
+        "#Time a run",
+    ];
+    let note = soft("Each against the one before it. Few runs prove little: look at their number.");
+    card("wide", "Before and after another prompt", [table(&heads, rows), note])
+}
+
+fn jobs(jobs: &[JobLine]) -> Markup {
+    let rows = jobs.iter().map(|job| {
+        let question =
+            job.question.as_ref().map_or_else(Markup::default, |question| link(question, text(question)));
+        vec![
+            text(&job.name),
+            text(job.breaker),
+            text(job.told()),
+            text(job.tally.runs()),
+            text(success(job.tally.success())),
+            question,
+        ]
+    });
+    card(
+        "wide",
+        "Jobs",
+        [table(&["Job", "Breaker", "~How it stands", "#Runs", "#Success", "~Question"], rows)],
+    )
+}
+
+fn cut(reason: &str) -> String {
+    let cut: String = reason.chars().take(REASON_CHARS).collect();
+    if cut.len() < reason.len() { cut + "…" } else { cut }
+}
+
+fn reasons(section: &Section) -> Markup {
+    let reasons = &section.figures.reasons;
+    let rows = reasons.iter().take(REASONS).map(|reason| {
+        let kind = element(
+            "span",
+            &[("class", &"tag")],
+            [plot::swatch(reason.kind), text(word(section.of, reason.kind))],
+        );
+        vec![text(reason.runs), kind, text(cut(&reason.reason))]
+    });
+    let mut parts = vec![table(&["#Runs", "End", "~Why"], rows)];
+    let others = reasons.len().saturating_sub(REASONS);
+    if others > 0 {
+        parts.push(soft(format!("And {}: `--format json` has all.", counted(others, "other reason"))));
+    }
+    card("wide", "Why runs ended as they did", parts)
+}
+
+/// The last runs, one by one.
+fn last(section: &Section) -> Markup {
+    let rows = section.runs.iter().take(RUNS).map(|run| {
+        let result = run.result.unwrap_or(run.word()).replace('_', " ");
+        let result = element("span", &[("class", &"tag")], [plot::swatch(run.kind), text(result)]);
+        let result =
+            run.url.as_ref().or(run.question.as_ref()).map_or(result.clone(), |url| link(url, result));
+        vec![
+            text(instant(run.ended).replace('T', " ").trim_end_matches('Z')),
+            text(&run.name),
+            text(release(run)),
+            result,
+            text(run.highest_step),
+            text(run.turns()),
+            text(dollars(run.cost())),
+            text(duration(run.ms())),
+            text(cut(&run.why())),
+        ]
+    });
+    let heads = ["Ended (UTC)", "Of", "Release", "Result", "Step", "#Turns", "#Cost", "#Time", "~Why"];
+    let table = table(&heads, rows);
+    let told = match section.runs.len() {
+        runs if runs > RUNS => format!("The last {RUNS} of {runs} runs"),
+        runs => format!("All {}", counted(runs, "run")),
+    };
+    let card = element("div", &[("class", &"card")], [table]);
+    element("details", &[("open", &"open")], [element("summary", &[], [text(told)]), card])
+}
+
+/// From which release to which.
+fn release(run: &Run) -> String {
+    match (&run.from, &run.to) {
+        (Some(from), Some(to)) if from != to => format!("{from} → {to}"),
+        (_, Some(release)) | (Some(release), None) => release.clone(),
+        (None, None) => String::new(),
+    }
+}

@@ -1,0 +1,112 @@
+//! HTML and SVG in which text is always escaped: there is no way to make [`Markup`] of a string but as text or as the
+//! content of an element. Every element is closed, so that the page is well-formed XML, too.
+
+use std::fmt::{Display, Write as _};
+
+/// A part of a page.
+#[derive(Clone, Default, Debug)]
+pub(super) struct Markup(String);
+
+/// Attributes of an element: names of ours, and any values.
+pub(super) type Attributes<'a> = &'a [(&'static str, &'a dyn Display)];
+
+/// Text.
+pub(super) fn text(text: impl Display) -> Markup {
+    Markup(escaped(&text.to_string()))
+}
+
+/// An element with what is in it.
+pub(super) fn element(
+    name: &'static str,
+    attributes: Attributes<'_>,
+    content: impl IntoIterator<Item = Markup>,
+) -> Markup {
+    let mut markup = opened(name, attributes);
+    markup.push('>');
+    for part in content {
+        markup.push_str(&part.0);
+    }
+    let _ = write!(markup, "</{name}>");
+    Markup(markup)
+}
+
+/// An element without content.
+pub(super) fn void(name: &'static str, attributes: Attributes<'_>) -> Markup {
+    Markup(opened(name, attributes) + "/>")
+}
+
+/// The rules of a page, which are part of the program.
+pub(super) fn style(rules: &'static str) -> Markup {
+    Markup(format!("<style>{rules}</style>"))
+}
+
+/// A link if the address is one of the web, else the text alone.
+pub(super) fn link(address: &str, shown: Markup) -> Markup {
+    match url::Url::parse(address) {
+        Ok(url) if ["http", "https"].contains(&url.scheme()) => {
+            element("a", &[("href", &url), ("rel", &"noreferrer")], [shown])
+        }
+        Ok(_) | Err(_) => shown,
+    }
+}
+
+impl Markup {
+    /// As a file of its own.
+    pub(super) fn page(self) -> String {
+        format!("<!DOCTYPE html>\n{}\n", self.0)
+    }
+}
+
+fn opened(name: &str, attributes: Attributes<'_>) -> String {
+    let mut markup = format!("<{name}");
+    for (name, value) in attributes {
+        let _ = write!(markup, " {name}=\"{}\"", escaped(&value.to_string()));
+    }
+    markup
+}
+
+fn escaped(text: &str) -> String {
+    let mut markup = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '&' => markup.push_str("&amp;"),
+            '<' => markup.push_str("&lt;"),
+            '>' => markup.push_str("&gt;"),
+            '"' => markup.push_str("&quot;"),
+            '\'' => markup.push_str("&#39;"),
+            '\n' | '\t' => markup.push(letter),
+            // No page may hold these, and those that turn the direction of text could hide what it says.
+            letter if letter.is_control() || ('\u{202a}'..='\u{202e}').contains(&letter) => {
+                markup.push('\u{fffd}');
+            }
+            letter if ('\u{2066}'..='\u{2069}').contains(&letter) => markup.push('\u{fffd}'),
+            '\u{fffe}' | '\u{ffff}' => markup.push('\u{fffd}'),
+            letter => markup.push(letter),
+        }
+    }
+    markup
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_in_text_or_attributes_becomes_markup() {
+        let evil = "\"'><script>alert(1)</script>&\u{1b}\u{202e}";
+        let shown = element("p", &[("title", &evil)], [text(evil)]).page();
+        let safe = "&quot;&#39;&gt;&lt;script&gt;alert(1)&lt;/script&gt;&amp;\u{fffd}\u{fffd}";
+        assert_eq!(shown, format!("<!DOCTYPE html>\n<p title=\"{safe}\">{safe}</p>\n"));
+    }
+
+    #[test]
+    fn only_pages_of_the_web_are_linked() {
+        for address in ["javascript:alert(1)", "data:text/html,x", "no address", ""] {
+            assert_eq!(link(address, text("x")).0, "x");
+        }
+        assert_eq!(
+            link("https://example.com/a?b=\"c\"&d", text("x")).0,
+            "<a href=\"https://example.com/a?b=%22c%22&amp;d\" rel=\"noreferrer\">x</a>"
+        );
+    }
+}

@@ -1,0 +1,322 @@
+//! Plots of a report, as SVG of so few units width that their letters can be read in columns on a desk and in one on a
+//! phone. Colours are the page's, by class.
+
+use truing_core::follow::record::Kind;
+
+use super::markup::{Markup, element, text, void};
+use crate::cli::report::amount::{dollars, percent, short};
+use crate::cli::report::figures::{Figures, Period};
+use crate::cli::report::run::{KINDS, Run, word};
+use crate::cli::report::{DAY, LoopFlag, date, instant};
+
+/// The width of most of them.
+const WIDTH: f64 = 400.0;
+/// Where the axes leave room for letters: left, right, above, below.
+const LEFT: f64 = 34.0;
+const RIGHT: f64 = 34.0;
+const TOP: f64 = 18.0;
+const BOTTOM: f64 = 20.0;
+/// The height of plots over time.
+const HEIGHT: f64 = 190.0;
+/// Labels along the time at most.
+const LABELS: usize = 6;
+/// Changes of the prompt that have a line, the last ones.
+const MARKS: usize = 12;
+/// Cells of the strip, the last runs, and how many stand side by side.
+const CELLS: usize = 90;
+const IN_A_ROW: usize = 30;
+
+/// A picture that tells in words what it shows to those who do not see it.
+fn picture((width, height): (f64, f64), told: &str, parts: Vec<Markup>) -> Markup {
+    let view = format!("0 0 {} {}", at(width), at(height));
+    let parts = [element("title", &[], [text(told)])].into_iter().chain(parts);
+    element("svg", &[("viewBox", &view), ("role", &"img"), ("xmlns", &"http://www.w3.org/2000/svg")], parts)
+}
+
+/// A coordinate, to the tenth.
+fn at(value: f64) -> String {
+    format!("{:.1}", if value.is_finite() { value } else { 0.0 })
+}
+
+#[expect(clippy::cast_precision_loss, reason = "places in a picture")]
+fn real(count: u64) -> f64 {
+    count as f64
+}
+
+fn index(count: usize) -> f64 {
+    real(u64::try_from(count).unwrap_or(u64::MAX))
+}
+
+/// A rectangle with words that show when one points at it.
+fn bar(class: &str, (x, y): (f64, f64), (width, height): (f64, f64), told: &str) -> Markup {
+    let (x, y, width, height) = (at(x), at(y), at(width.max(0.0)), at(height.max(0.0)));
+    element(
+        "rect",
+        &[("class", &class), ("x", &x), ("y", &y), ("width", &width), ("height", &height), ("rx", &"1")],
+        [element("title", &[], [text(told)])],
+    )
+}
+
+fn label(class: &str, anchor: &str, (x, y): (f64, f64), words: &str) -> Markup {
+    let (x, y) = (at(x), at(y));
+    element("text", &[("class", &class), ("text-anchor", &anchor), ("x", &x), ("y", &y)], [text(words)])
+}
+
+fn line(class: &str, from: (f64, f64), to: (f64, f64)) -> Markup {
+    let (x1, y1, x2, y2) = (at(from.0), at(from.1), at(to.0), at(to.1));
+    void("line", &[("class", &class), ("x1", &x1), ("y1", &y1), ("x2", &x2), ("y2", &y2)])
+}
+
+/// A round number that is not less, of which an axis can show the half.
+fn ceiling(most: u64) -> u64 {
+    let mut unit = 1_u64;
+    loop {
+        for step in [2, 4, 6, 10] {
+            let ceiling = unit.saturating_mul(step);
+            if ceiling >= most || ceiling == u64::MAX {
+                return ceiling;
+            }
+        }
+        unit = unit.saturating_mul(10);
+    }
+}
+
+/// The plots over time: periods side by side, between two axes.
+struct Time<'a> {
+    figures: &'a Figures,
+    most: u64,
+}
+
+impl Time<'_> {
+    /// The width of a period.
+    fn step(&self) -> f64 {
+        (WIDTH - LEFT - RIGHT) / index(self.figures.periods.len().max(1))
+    }
+
+    /// Where a period begins.
+    fn x(&self, period: usize) -> f64 {
+        LEFT + index(period) * self.step()
+    }
+
+    /// How high so much is.
+    fn high(&self, value: u64) -> f64 {
+        (HEIGHT - TOP - BOTTOM) * real(value) / real(self.most.max(1))
+    }
+
+    /// Lines across with their values, and the days below.
+    fn axes(&self, shown: impl Fn(u64) -> String) -> Vec<Markup> {
+        let mut parts = Vec::new();
+        for value in [0, self.most / 2, self.most] {
+            let y = HEIGHT - BOTTOM - self.high(value);
+            parts.push(line("grid", (LEFT, y), (WIDTH - RIGHT, y)));
+            parts.push(label("", "end", (LEFT - 5.0, y + 3.5), &shown(value)));
+        }
+        let periods = &self.figures.periods;
+        let every = periods.len().div_ceil(LABELS).max(1);
+        for (place, period) in periods.iter().enumerate().step_by(every) {
+            let day: String = date(period.from).chars().skip(5).collect();
+            let x = self.x(place) + self.step() / 2.0;
+            parts.push(label("", "middle", (x, HEIGHT - 5.0), &day));
+        }
+        parts
+    }
+
+    /// A line where the prompt became another.
+    fn changes(&self) -> Vec<Markup> {
+        let figures = self.figures;
+        let Some(first) = figures.periods.first() else { return vec![] };
+        let all = index(figures.periods.len()) * real(u64::try_from(figures.period_days).unwrap_or(1));
+        let mut parts = Vec::new();
+        let changes = figures.prompts.iter().skip(1);
+        for prompt in changes.skip(figures.prompts.len().saturating_sub(MARKS + 1)) {
+            let since = prompt.first.0.saturating_sub(first.from.saturating_mul(DAY));
+            let Ok(since) = u64::try_from(since) else { continue };
+            let x = LEFT + (WIDTH - LEFT - RIGHT) * (real(since) / 86_400_000.0 / all).min(1.0);
+            let anchor = if x > WIDTH * 0.7 { "end" } else { "start" };
+            parts.push(line("mark", (x, TOP - 8.0), (x, HEIGHT - BOTTOM)));
+            let aside = if anchor == "end" { x - 3.0 } else { x + 3.0 };
+            let named: String = prompt.hash.chars().take(7).collect();
+            parts.push(label("marked", anchor, (aside, TOP - 8.0), &format!("prompt {named}")));
+        }
+        parts
+    }
+
+    fn named(&self, period: &Period) -> String {
+        let of = if self.figures.period_days == 1 { "" } else { "week of " };
+        format!("{of}{}", date(period.from))
+    }
+}
+
+/// Runs of each period by their end, and the rate of success.
+pub(super) fn trend(figures: &Figures, of: LoopFlag) -> Markup {
+    let most = figures.periods.iter().map(|period| period.tally.runs()).max().unwrap_or(0);
+    let time = Time { figures, most: ceiling(most) };
+    let mut parts = time.axes(|value| value.to_string());
+    for (rate, y) in [(0, HEIGHT - BOTTOM), (50, (HEIGHT - BOTTOM + TOP) / 2.0), (100, TOP)] {
+        parts.push(label("", "start", (WIDTH - RIGHT + 5.0, y + 3.5), &format!("{rate} %")));
+    }
+    let (step, floor) = (time.step(), HEIGHT - BOTTOM);
+    for (place, period) in figures.periods.iter().enumerate() {
+        let mut below = 0;
+        for kind in KINDS {
+            let runs = period.tally.get(kind);
+            if runs > 0 {
+                let corner = (time.x(place) + step * 0.12, floor - time.high(below + runs));
+                let told = format!("{}: {runs} {}", time.named(period), word(of, kind));
+                parts.push(bar(kind.as_str(), corner, (step * 0.76, time.high(runs)), &told));
+            }
+            below += runs;
+        }
+    }
+    parts.extend(time.changes());
+    let rates = figures.periods.iter().enumerate().filter_map(|(place, period)| {
+        let rate = period.tally.success()?;
+        let x = time.x(place) + step / 2.0;
+        let y = floor - (floor - TOP) * real(rate) / 1000.0;
+        Some((x, y, format!("{}: {} of {}", time.named(period), percent(rate), period.tally.attempts())))
+    });
+    let rates: Vec<(f64, f64, String)> = rates.collect();
+    let points: Vec<String> = rates.iter().map(|(x, y, _)| format!("{},{}", at(*x), at(*y))).collect();
+    parts.push(void("polyline", &[("class", &"rate"), ("points", &points.join(" "))]));
+    for (x, y, told) in &rates {
+        let (x, y) = (at(*x), at(*y));
+        parts.push(element(
+            "circle",
+            &[("class", &"dot"), ("cx", &x), ("cy", &y), ("r", &"3")],
+            [element("title", &[], [text(told)])],
+        ));
+    }
+    let rate = figures.tally.success().map_or_else(|| "none".to_owned(), percent);
+    picture(
+        (WIDTH, HEIGHT),
+        &format!("{} runs over time; rate of success {rate}", figures.tally.runs()),
+        parts,
+    )
+}
+
+/// What each period cost.
+pub(super) fn cost(figures: &Figures) -> Markup {
+    let most = figures.periods.iter().map(|period| period.cost_micro_usd).max().unwrap_or(0);
+    let time = Time { figures, most: ceiling(most.div_ceil(10_000)).saturating_mul(10_000) };
+    let mut parts = time.axes(dollars);
+    let (step, floor) = (time.step(), HEIGHT - BOTTOM);
+    for (place, period) in figures.periods.iter().enumerate().filter(|(_, period)| period.cost_micro_usd > 0)
+    {
+        let high = time.high(period.cost_micro_usd);
+        let corner = (time.x(place) + step * 0.12, floor - high);
+        let told =
+            format!("{}: {}, {} turns", time.named(period), dollars(period.cost_micro_usd), period.turns);
+        parts.push(bar("bar", corner, (step * 0.76, high), &told));
+    }
+    parts.extend(time.changes());
+    picture((WIDTH, HEIGHT), &format!("cost over time, {} in all", dollars(figures.cost_micro_usd)), parts)
+}
+
+/// One bar a step: what a run with it took.
+pub(super) fn by_step(rows: &[(&str, u64, String)], told: &str) -> Markup {
+    const ROW: f64 = 22.0;
+    const WHOLE: f64 = 320.0;
+    const NAMES: f64 = 56.0;
+    const VALUES: f64 = 56.0;
+    let most = rows.iter().map(|(_, value, _)| *value).max().unwrap_or(0).max(1);
+    let mut parts = Vec::new();
+    for (place, (name, value, shown)) in rows.iter().enumerate() {
+        let y = index(place) * ROW + 4.0;
+        let width = (WHOLE - NAMES - VALUES) * real(*value) / real(most);
+        parts.push(label("strong", "end", (NAMES - 8.0, y + 11.5), name));
+        // A thin line for nothing: the row is there.
+        parts.push(bar("bar", (NAMES, y), (width.max(1.0), ROW - 7.0), &format!("{name}: {shown}")));
+        parts.push(label("", "start", (NAMES + width + 6.0, y + 11.5), shown));
+    }
+    picture((WHOLE, index(rows.len()) * ROW + 6.0), told, parts)
+}
+
+/// The last runs, oldest first, each with a sign of its end; a line where the prompt became another.
+pub(super) fn strip(runs: &[Run]) -> Markup {
+    const CELL: f64 = WIDTH / 30.0;
+    const ROW: f64 = CELL + 6.0;
+    let shown: Vec<&Run> = runs.iter().take(CELLS).rev().collect();
+    let mut prompt: Option<&str> = None;
+    let mut parts = Vec::new();
+    for (place, run) in shown.iter().enumerate() {
+        let (x, y) = (index(place % IN_A_ROW) * CELL, index(place / IN_A_ROW) * ROW + 4.0);
+        let result = run.result.unwrap_or(run.word()).replace('_', " ");
+        let why: String = run.why().chars().take(160).collect();
+        let release = run.to.as_deref().unwrap_or_default();
+        let told = format!("{} {} {release}: {result}\n{why}", instant(run.ended), run.name);
+        parts.push(bar(run.kind.as_str(), (x + 0.8, y), (CELL - 1.6, CELL - 1.6), &told));
+        parts.push(glyph(run.kind, (x + 0.8, y), CELL - 1.6));
+        if let Some(hash) = run.prompt_hash.as_deref() {
+            if prompt.is_some_and(|before| before != hash) {
+                parts.push(line("mark", (x, y - 3.0), (x, y + CELL + 1.0)));
+            }
+            prompt = Some(hash);
+        }
+    }
+    let rows = shown.len().div_ceil(IN_A_ROW).max(1);
+    picture((WIDTH, index(rows) * ROW + 4.0), &format!("the last {} runs, oldest first", shown.len()), parts)
+}
+
+/// A sign, so that nobody has to tell colours apart.
+fn glyph(kind: Kind, (x, y): (f64, f64), size: f64) -> Markup {
+    let place = |across: f64, down: f64| format!("{} {}", at(x + across * size), at(y + down * size));
+    let path = match kind {
+        Kind::Done => format!("M{} L{} L{}", place(0.26, 0.52), place(0.44, 0.7), place(0.76, 0.32)),
+        Kind::Partial => {
+            format!("M{} L{} M{} L{}", place(0.3, 0.5), place(0.7, 0.5), place(0.5, 0.3), place(0.5, 0.7))
+        }
+        Kind::Skipped => format!("M{} L{}", place(0.3, 0.5), place(0.7, 0.5)),
+        Kind::Deferred => {
+            format!("M{} L{} M{} L{}", place(0.4, 0.32), place(0.4, 0.68), place(0.6, 0.32), place(0.6, 0.68))
+        }
+        Kind::Failed => {
+            format!("M{} L{} M{} L{}", place(0.3, 0.3), place(0.7, 0.7), place(0.7, 0.3), place(0.3, 0.7))
+        }
+    };
+    void("path", &[("class", &"glyph"), ("d", &path)])
+}
+
+/// A swatch of an end for legends and tables.
+pub(super) fn swatch(kind: Kind) -> Markup {
+    let square = [
+        ("class", &kind.as_str() as &dyn std::fmt::Display),
+        ("width", &"12"),
+        ("height", &"12"),
+        ("rx", &"2"),
+    ];
+    element(
+        "svg",
+        &[("viewBox", &"0 0 12 12"), ("aria-hidden", &"true")],
+        [void("rect", &square), glyph(kind, (0.0, 0.0), 12.0)],
+    )
+}
+
+/// A bar in a table.
+pub(super) fn share(of: u64, most: u64) -> Markup {
+    let width = at(100.0 * real(of) / real(most.max(1)));
+    let bar = void("rect", &[("class", &"bar"), ("width", &width), ("height", &"8"), ("rx", &"1")]);
+    let view = [
+        ("viewBox", &"0 0 100 8" as &dyn std::fmt::Display),
+        ("preserveAspectRatio", &"none"),
+        ("aria-hidden", &"true"),
+    ];
+    element("svg", &view, [bar])
+}
+
+/// A prompt as the plots name it.
+pub(super) fn prompt(hash: &str) -> Markup {
+    element("code", &[("title", &hash)], [text(short(hash))])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_axis_ends_at_a_round_number_that_is_not_less() {
+        for (most, round) in [(0, 2), (1, 2), (3, 4), (5, 6), (7, 10), (11, 20), (61, 100), (401, 600)] {
+            assert_eq!(ceiling(most), round, "{most}");
+        }
+        assert!(ceiling(u64::MAX) == u64::MAX);
+    }
+}

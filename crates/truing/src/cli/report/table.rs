@@ -1,0 +1,89 @@
+//! Runs as CSV (RFC 4180): a header, and one row a run, newest first.
+
+use super::instant;
+use super::run::Run;
+use crate::cli::error::CliError;
+
+/// The columns. New ones come at the end.
+const COLUMNS: [&str; 24] = [
+    "loop",
+    "run",
+    "key",
+    "name",
+    "kind",
+    "result",
+    "exit_reason",
+    "update_type",
+    "package",
+    "from",
+    "to",
+    "highest_step",
+    "turns",
+    "tokens",
+    "cost_micro_usd",
+    "ms",
+    "model",
+    "prompt_hash",
+    "pr_kind",
+    "pr_url",
+    "question",
+    "started",
+    "ended",
+    "steps",
+];
+
+/// All of them.
+pub(super) fn csv<'a>(runs: impl Iterator<Item = &'a Run>) -> Result<String, CliError> {
+    let failed =
+        |error: String| CliError::failed("write_failed", format!("cannot be written as CSV: {error}"));
+    let mut table = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
+    table.write_record(COLUMNS).map_err(|error| failed(error.to_string()))?;
+    for run in runs {
+        table.write_record(row(run)).map_err(|error| failed(error.to_string()))?;
+    }
+    let bytes = table.into_inner().map_err(|error| failed(error.to_string()))?;
+    String::from_utf8(bytes).map_err(|error| failed(error.to_string()))
+}
+
+fn row(run: &Run) -> [String; COLUMNS.len()] {
+    let word = |word: Option<&str>| word.unwrap_or_default().to_owned();
+    let foreign = |text: Option<&String>| text.map_or_else(String::new, |text| inert(text));
+    [
+        run.of.as_str().to_owned(),
+        run.id.clone(),
+        inert(&run.key),
+        inert(&run.name),
+        run.word().to_owned(),
+        word(run.result),
+        inert(&run.reason),
+        word(run.update_type),
+        foreign(run.package.as_ref()),
+        foreign(run.from.as_ref()),
+        foreign(run.to.as_ref()),
+        run.highest_step.to_owned(),
+        run.turns().to_string(),
+        run.tokens().to_string(),
+        run.cost().to_string(),
+        run.ms().to_string(),
+        foreign(run.model.as_ref()),
+        word(run.prompt_hash.as_deref()),
+        word(run.pull_kind),
+        foreign(run.url.as_ref()),
+        foreign(run.question.as_ref()),
+        instant(run.started),
+        instant(run.ended),
+        steps(run),
+    ]
+}
+
+/// `detect 0 turns 0 120 ms; …` would have to be parsed: `step:turns:cost:ms`, with a space between steps.
+fn steps(run: &Run) -> String {
+    let each =
+        |part: &super::run::Part| format!("{}:{}:{}:{}", part.id, part.turns, part.cost_micro_usd.0, part.ms);
+    run.steps.iter().map(each).collect::<Vec<_>>().join(" ")
+}
+
+/// Text of others that no spreadsheet takes for a formula: an apostrophe stands before what would begin one.
+fn inert(text: &str) -> String {
+    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() }
+}

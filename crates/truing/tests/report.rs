@@ -1,0 +1,315 @@
+//! `truing report` on three months of a job that follows a package: every format tells of all runs, and none lets
+//! text of others act.
+
+// Helpers of tests are tests too; clippy exempts test functions only.
+#![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm)]
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+
+use serde_json::Value;
+use truing::wiring::SystemClock;
+use truing_core::follow::Verdict;
+use truing_core::follow::breaker::{End, Limits, Target};
+use truing_core::follow::job::{self, Job, Question};
+use truing_core::follow::record::{Evidence, Pull, PullKind, Record, Result as Outcome, Step, Taken};
+use truing_core::id::{Millis, RunId, Token};
+use truing_core::money::MicroUsd;
+use truing_core::port::{Jobs as _, RunRef, Slots as _};
+use truing_store::Sqlite;
+
+const TRUING: &str = env!("CARGO_BIN_EXE_truing");
+const DAY: i64 = 86_400_000;
+/// What a forge, an index or a model could make somebody read.
+const EVIL: &str = "=HYPERLINK(\"https://evil.example\") <script>alert(1)</script> | @all\u{1b}[31m ![x](https://evil.example/x.png)";
+/// How many runs there are.
+const RUNS: i64 = 61;
+
+/// A run: by its number one of a life that people would recognise.
+fn record(number: i64, now: Millis) -> Record {
+    let ended = Millis(now.0 - (RUNS - number) * DAY * 3 / 2 + 3_600_000);
+    let (is_new, dice) = (number >= 34, (number * 7919 + 13) % 100);
+    let (result, verdict, step) = match dice {
+        _ if number >= RUNS - 2 => (Outcome::Breaker, None, Step::Detect),
+        _ if number >= RUNS - 5 => (Outcome::Failed, Some(Verdict::Bump), Step::Verify),
+        0..26 => (Outcome::Relaxed, Some(Verdict::Relax), Step::Publish),
+        26..44 => (Outcome::UpToDate, Some(Verdict::Skip), Step::Decide),
+        44..52 => (Outcome::Covered, Some(Verdict::Relax), Step::Look),
+        52..72 => (Outcome::Bumped, Some(Verdict::Bump), Step::Publish),
+        72..80 if is_new => (Outcome::Bumped, Some(Verdict::Bump), Step::Publish),
+        72..86 => (Outcome::Saved, Some(Verdict::Bump), Step::Publish),
+        86..91 => (Outcome::Asked, Some(Verdict::Ask), Step::Ask),
+        91..94 => (Outcome::Held, Some(Verdict::Bump), Step::Change),
+        _ if is_new => (Outcome::Blocked, Some(Verdict::Bump), Step::Look),
+        _ => (Outcome::Failed, Some(Verdict::Bump), Step::Verify),
+    };
+    let is_agents = matches!(result, Outcome::Bumped | Outcome::Saved | Outcome::Failed);
+    let reason = match result {
+        Outcome::Failed if number == RUNS - 4 => EVIL.to_owned(),
+        Outcome::Failed => "check `pytest tests/test_patches.py` failed: 3 failed, 240 passed".to_owned(),
+        Outcome::Breaker => "the breaker is open: nobody has answered the question yet".to_owned(),
+        Outcome::Saved => "turns are used up; what is done so far is in a draft".to_owned(),
+        Outcome::Relaxed => "nothing that is pinned or mirrored changed".to_owned(),
+        Outcome::Bumped => "2 pinned definitions changed in what they do".to_owned(),
+        Outcome::Asked => "new functions beside pinned ones: somebody has to look".to_owned(),
+        Outcome::Blocked => "people are at work on the pull request".to_owned(),
+        Outcome::Held => "sync_usd is used up until tomorrow".to_owned(),
+        _ => "the newest release is in the range already".to_owned(),
+    };
+    let steps = Step::ALL.into_iter().filter(|each| *each <= step && *each != Step::Ask || *each == step);
+    let turns =
+        if is_agents { (if is_new { 17 } else { 27 }) + u32::try_from(dice % 11).unwrap() } else { 0 };
+    let taken = |id: Step| {
+        let turns = if id == Step::Change { turns } else { 0 };
+        let ms = match id {
+            Step::Change if turns > 0 => u64::from(turns) * 9_000,
+            Step::Verify => 140_000 + u64::try_from(dice).unwrap() * 700,
+            Step::Detect => 900,
+            Step::Decide => 1_700,
+            _ => 2_400,
+        };
+        let cost_micro_usd = MicroUsd(u64::from(turns) * 41_000);
+        Taken { id, turns, tokens: u64::from(turns) * 21_000, cost_micro_usd, ms }
+    };
+    let steps: Vec<Taken> = steps.map(taken).collect();
+    let page = |what: &str| format!("https://github.com/aio-libs/aiobotocore/{what}/{}", 1500 + number);
+    let pull = match result {
+        Outcome::Relaxed | Outcome::Bumped | Outcome::Covered => Some(PullKind::Final),
+        Outcome::Saved => Some(PullKind::Wip),
+        _ => None,
+    };
+    Record {
+        run: RunId::new(format!("r{number:03}")),
+        job: "botocore".into(),
+        result,
+        exit_reason: reason,
+        update_type: verdict,
+        package: "botocore".into(),
+        from: Some(format!("1.43.{}", 10 + number / 2)),
+        to: Some(format!("1.43.{}", 11 + number)),
+        highest_step: step,
+        started: Millis(ended.0 - i64::try_from(steps.iter().map(|step| step.ms).sum::<u64>()).unwrap()),
+        steps,
+        pull: pull.map(|kind| Pull { kind, url: page("pull") }),
+        question: matches!(result, Outcome::Asked | Outcome::Breaker).then(|| page("issues")),
+        model: is_agents.then(|| "claude-sonnet-5-5".to_owned()),
+        prompt_hash: is_agents.then(|| if is_new { "9d2c41f0a7" } else { "51e07bb83c" }.repeat(6)),
+        evidence: Evidence::default(),
+        versions: [("truing".to_owned(), "0.1.0".to_owned())].into(),
+        ended,
+    }
+}
+
+/// Three months of one job, at the end of which its breaker is open.
+async fn remember(file: &Path) -> Vec<Record> {
+    let store = Sqlite::open(file, Arc::new(SystemClock)).unwrap();
+    let now = store.now().await.unwrap();
+    let mut job = Job::default();
+    let records: Vec<Record> = (0..RUNS).map(|number| record(number, now)).collect();
+    for (token, record) in (1..).zip(&records) {
+        let run = RunRef { id: record.run.clone(), key: job::key("botocore"), token: Token(token) };
+        store.begin_job(&run).await.unwrap();
+        let target = Target { version: "1.43.70".into(), manifest: "0".repeat(40) };
+        if record.result != Outcome::Breaker {
+            job.breaker.admit(&target, None, Limits::default(), record.started);
+            let end = match record.result {
+                Outcome::Failed => End::Failure(record.exit_reason.clone()),
+                _ => End::Success,
+            };
+            job.breaker.ended(end, Limits::default(), record.ended);
+        }
+        job.question = record.question.clone().map(|url| Question {
+            id: "q".into(),
+            version: "1.43.70".into(),
+            issue: Some(7),
+            url: Some(url),
+            after: None,
+            asked: record.ended,
+        });
+        store.end_job(&run, &job, record).await.unwrap();
+    }
+    records
+}
+
+/// Exit code, stdout and stderr of a report in a folder.
+fn report(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
+    let ran = Command::new(TRUING)
+        .arg("report")
+        .args(arguments)
+        .current_dir(folder)
+        .env_clear()
+        .env("HOME", folder)
+        .env("TRUING_STORE__URL", format!("sqlite:{}", folder.join("t.db").display()))
+        .output()
+        .unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (ran.status.code().unwrap(), text(ran.stdout), text(ran.stderr))
+}
+
+/// The same, of all that is remembered of jobs.
+fn told(folder: &Path, format: &str) -> String {
+    let (exit, out, err) = report(folder, &["--since", "120d", "--loop", "sync", "--format", format]);
+    assert_eq!((exit, err.as_str()), (0, ""));
+    out
+}
+
+fn count(records: &[Record], result: Outcome) -> usize {
+    records.iter().filter(|record| record.result == result).count()
+}
+
+#[tokio::test]
+async fn programs_read_totals_trends_and_every_record() {
+    let folder = tempfile::tempdir().unwrap();
+    let records = remember(&folder.path().join("t.db")).await;
+    let json: Value = serde_json::from_str(&told(folder.path(), "json")).unwrap();
+    assert_eq!(json["totals"]["runs"], RUNS);
+    assert_eq!(json["outcomes"].as_array().unwrap().len(), records.len());
+    assert_eq!((&json["outcomes"][0]["loop"], &json["outcomes"][0]["run"]), (&"sync".into(), &"r060".into()));
+    let sync = &json["sync"];
+    let done = [Outcome::Relaxed, Outcome::Bumped, Outcome::Asked].map(|result| count(&records, result));
+    let done: usize = done.iter().sum();
+    let attempts = done + count(&records, Outcome::Saved) + count(&records, Outcome::Failed);
+    assert_eq!((&sync["kinds"]["done"], &sync["attempts"]), (&done.into(), &attempts.into()));
+    #[expect(clippy::cast_precision_loss, reason = "a few runs")]
+    let success = done as f64 / attempts as f64;
+    assert!((sync["success"].as_f64().unwrap() - success).abs() < 0.001, "{sync}");
+    let sum = |rows: &str, of: &str| {
+        sync[rows].as_array().unwrap().iter().filter_map(|row| row[of].as_u64()).sum::<u64>()
+    };
+    let all = u64::try_from(RUNS).unwrap();
+    for rows in ["results", "reasons", "highest_steps", "periods"] {
+        assert_eq!(sum(rows, "runs"), all, "{rows}");
+    }
+    let turns: u64 = records.iter().map(|record| u64::from(record.turns())).sum();
+    let cost: u64 = records.iter().map(|record| record.cost().0).sum();
+    assert!(turns > 0);
+    for (of, whole) in [("turns", turns), ("cost_micro_usd", cost)] {
+        assert_eq!(
+            (sync[of].as_u64(), sum("steps", of), sum("periods", of)),
+            (Some(whole), whole, whole),
+            "{of}"
+        );
+    }
+    let prompts = sync["prompts"].as_array().unwrap();
+    assert_eq!(prompts.len(), 2, "{prompts:?}");
+    let rate = |at: usize| prompts[at]["success"].as_f64().unwrap();
+    assert!(rate(1) > rate(0), "the second prompt is the better one: {prompts:?}");
+    let job = &sync["jobs"][0];
+    assert_eq!(
+        (&job["name"], &job["breaker"], &job["runs"]),
+        (&"botocore".into(), &"open".into(), &RUNS.into())
+    );
+
+    // Without a loop: those of all.
+    let (_, both, _) = report(folder.path(), &["--since", "120d", "--format", "json", "--limit", "3"]);
+    let both: Value = serde_json::from_str(&both).unwrap();
+    assert_eq!((&both["totals"]["runs"], &both["truncated"]), (&RUNS.into(), &true.into()));
+    assert_eq!(both["outcomes"].as_array().unwrap().len(), 3);
+    let (_, reviews, _) = report(folder.path(), &["--since", "120d", "--loop", "review", "--format", "json"]);
+    let reviews: Value = serde_json::from_str(&reviews).unwrap();
+    assert_eq!((&reviews["totals"]["runs"], reviews.get("sync")), (&0.into(), None));
+}
+
+#[tokio::test]
+async fn people_read_it_in_eighty_columns() {
+    let folder = tempfile::tempdir().unwrap();
+    remember(&folder.path().join("t.db")).await;
+    let text = told(folder.path(), "text");
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    assert!(text.starts_with("61 runs of jobs ended from "), "{text}");
+    for part in
+        ["success", "Results\n", "Furthest step\n", "Week of", "Prompt", "botocore: breaker open since"]
+    {
+        assert!(text.contains(part), "{part} is missing:\n{text}");
+    }
+    assert!(!text.contains('\u{1b}'), "{text:?}");
+    // Beside reviews, and with nothing at all.
+    let (_, both, _) = report(folder.path(), &["--since", "120d"]);
+    assert!(both.starts_with("0 runs ended from ") && both.contains("61 runs of jobs ended from "), "{both}");
+    let empty = tempfile::tempdir().unwrap();
+    for format in ["text", "json", "csv", "markdown", "html"] {
+        let (exit, out, err) = report(empty.path(), &["--loop", "sync", "--format", format]);
+        assert!(exit == 0 && !out.is_empty() && err.is_empty(), "{format}: {err}");
+    }
+    assert_eq!(report(empty.path(), &["--format", "sarif"]).0, 2);
+}
+
+#[tokio::test]
+async fn a_spreadsheet_gets_one_row_a_run_and_no_formula() {
+    let folder = tempfile::tempdir().unwrap();
+    let records = remember(&folder.path().join("t.db")).await;
+    let text = told(folder.path(), "csv");
+    assert!(text.starts_with("loop,run,key,name,kind,result,exit_reason,") && text.ends_with("\r\n"));
+    let mut table = csv::Reader::from_reader(text.as_bytes());
+    let rows: Vec<csv::StringRecord> = table.records().map(Result::unwrap).collect();
+    assert_eq!(rows.len(), records.len());
+    let evil = rows.iter().find(|row| row[6].contains("<script>")).unwrap();
+    // Escape sequences of terminals go on the way out, as from everything that is printed.
+    assert!(evil[6].starts_with("'=HYPERLINK(\"https://evil.example\")"), "{evil:?}");
+    assert!(rows.iter().flatten().all(|cell| !cell.starts_with(['=', '+', '-', '@'])));
+    let cost: u64 = rows.iter().map(|row| row[14].parse::<u64>().unwrap()).sum();
+    assert_eq!(cost, records.iter().map(|record| record.cost().0).sum::<u64>());
+}
+
+#[tokio::test]
+async fn an_issue_gets_tables_in_which_nothing_acts() {
+    let folder = tempfile::tempdir().unwrap();
+    remember(&folder.path().join("t.db")).await;
+    let text = told(folder.path(), "markdown");
+    let mut heads = 0;
+    for table in text.split("\n\n").filter(|part| part.starts_with('|')) {
+        let columns = |line: &str| line.replace("\\|", "").matches('|').count();
+        let mut lines = table.trim().lines();
+        let wide = columns(lines.next().unwrap());
+        assert!(lines.all(|line| columns(line) == wide), "{table}");
+        heads += 1;
+    }
+    assert!(heads >= 8, "{text}");
+    let acts = text.replace("\\<", "");
+    for acting in ["<script", "![x](", "@all"] {
+        assert!(!acts.contains(acting), "{acting}:\n{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_is_well_formed_counts_every_run_and_lets_no_text_act() {
+    let folder = tempfile::tempdir().unwrap();
+    let records = remember(&folder.path().join("t.db")).await;
+    let page = told(folder.path(), "html");
+    assert!(page.starts_with("<!DOCTYPE html>\n<html lang=\"en\">"));
+    // Nothing acts and nothing is loaded.
+    assert!(page.contains("&lt;script&gt;alert(1)&lt;/script&gt;"), "the reason is shown");
+    for acting in ["<script", "src=", "url(", "@import", "<link", "<img", "\u{1b}"] {
+        assert!(!page.contains(acting), "{acting}");
+    }
+    let tag = regex::Regex::new(r#"<(/?)([a-z0-9]+)((?: [a-zA-Z0-9:-]+="[^"<>]*")*)(/?)>"#).unwrap();
+    let body = page.strip_prefix("<!DOCTYPE html>").unwrap();
+    let (mut open, mut rects, mut end) = (Vec::new(), 0, 0);
+    for found in tag.captures_iter(body) {
+        let whole = found.get(0).unwrap();
+        let between = &body[end..whole.start()];
+        assert!(open.last() == Some(&"style") || !between.contains(['<', '>']), "{between}");
+        end = whole.end();
+        let (name, attributes) = (found.get(2).unwrap().as_str(), found.get(3).unwrap().as_str());
+        assert!(!attributes.contains(" on"), "{attributes}");
+        match (&found[1], &found[4]) {
+            ("/", _) => assert_eq!(open.pop(), Some(name), "{whole:?}"),
+            ("", "/") => {}
+            _ => open.push(name),
+        }
+        rects += usize::from(name == "rect" && found[1].is_empty() && attributes.contains("width=\"11.7\""));
+    }
+    assert!(open.is_empty() && body[end..].trim().is_empty(), "{open:?}");
+    // Every run is in the strip and in the table.
+    assert_eq!(rects, records.len());
+    assert!(page.contains("<summary>All 61 runs</summary>"));
+    let (_, rows) = page.split_once("<summary>All 61 runs</summary>").unwrap();
+    assert_eq!(rows.matches("<tr>").count(), records.len() + 1);
+    assert_eq!(
+        page.matches("prompt 9d2c41f").count(),
+        2,
+        "a line in each plot over time where the prompt changed"
+    );
+    assert!(page.contains("<dt>Open breakers</dt><dd>1</dd>"));
+}
