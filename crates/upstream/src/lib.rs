@@ -5,6 +5,7 @@
 
 pub mod archives;
 pub mod constraint;
+mod hash_test;
 pub mod index;
 pub mod manifest;
 pub mod own;

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use crate::hash_test;
+pub use crate::hash_test::Added;
 use serde_json::value::RawValue;
 use toml_edit::DocumentMut;
 use truing_core::follow::{Manifest, ManifestError, Written};
@@ -78,6 +80,19 @@ pub fn with_digests(path: &Path, digests: &[(&str, &str)]) -> Result<String, Fil
     let written = written.map_err(|why| FileError::Form { path: path.to_owned(), why })?;
     Manifest::new(written).map_err(|source| FileError::Content { path: path.to_owned(), source })?;
     Ok(text)
+}
+
+/// The same of a project's own Python hash test, whose rows the reader tells; here each digest is added beside the one
+/// that its row accepts.
+///
+/// # Errors
+/// [`FileError`]
+pub fn with_digests_in_test(path: &Path, added: &[Added<'_>]) -> Result<String, FileError> {
+    hash_test::with_digests(&file(path)?, added).map_err(|(symbol, why)| FileError::Edit {
+        path: path.to_owned(),
+        symbol,
+        why,
+    })
 }
 
 /// Adds a digest at the end of a definition's list in JSON.

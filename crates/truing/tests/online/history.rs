@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use truing_reader::sources::{Pins, pins_of};
+use truing_upstream::manifest::{Added, with_digests_in_test};
 
 use super::recorded::{Manifest, Records, cache};
 
@@ -36,11 +37,36 @@ impl Project {
         output.stdout
     }
 
-    fn pins(&self, commit: &str) -> Pins {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), self.git(&["show", &format!("{commit}:{TEST}")])).unwrap();
-        pins_of(file.path()).unwrap_or_else(|error| panic!("{commit}: {error}"))
+    fn test(&self, commit: &str) -> String {
+        String::from_utf8(self.git(&["show", &format!("{commit}:{TEST}")])).unwrap()
     }
+
+    fn pins(&self, commit: &str) -> Pins {
+        read(&self.test(commit))
+    }
+}
+
+fn read(text: &str) -> Pins {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), text).unwrap();
+    pins_of(file.path()).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Adds a digest to every row that can be told by one that it accepts. How many there were.
+fn adds_digests(text: &str, pins: &Pins) -> usize {
+    let new = "f".repeat(40);
+    let alone = |digest: &&String| text.matches(digest.as_str()).count() == 1;
+    let rows = pins.rows.iter().filter_map(|(symbol, digests)| Some((symbol, digests.iter().find(alone)?)));
+    let added: Vec<Added<'_>> = rows.map(|(symbol, old)| Added { symbol, old, new: &new }).collect();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), text).unwrap();
+    let changed = with_digests_in_test(file.path(), &added).unwrap();
+    let mut expected = pins.clone();
+    for one in &added {
+        expected.rows.get_mut(one.symbol).unwrap().insert(new.clone());
+    }
+    assert_eq!(read(&changed), expected);
+    added.len()
 }
 
 #[test]
@@ -67,15 +93,19 @@ fn a_hash_test_is_read_as_it_was_recorded_at_every_commit() {
         wrong.extend(pins.left_out.iter().map(|row| format!("{}: {row:?}", case.case_id)));
     }
     let log = project.git(&["log", "--format=%H", "--", TEST]);
-    let (mut commits, mut rows, mut left_out) = (0, 0, 0);
+    let (mut commits, mut rows, mut left_out, mut edited) = (0, 0, 0, 0);
     for commit in String::from_utf8(log).unwrap().lines() {
-        let pins = project.pins(commit);
+        let text = project.test(commit);
+        let pins = read(&text);
         assert!(!pins.rows.is_empty(), "{commit}");
+        edited += adds_digests(&text, &pins);
         (commits, rows, left_out) = (commits + 1, rows + pins.rows.len(), left_out + pins.left_out.len());
         for row in pins.left_out {
             println!("{commit}: left out: {row:?}");
         }
     }
-    println!("{commits} versions of the test: {rows} rows read, {left_out} left out");
+    println!(
+        "{commits} versions of the test: {rows} rows read, {left_out} left out; a digest added to {edited}"
+    );
     assert!(wrong.is_empty(), "{} differences:\n{}", wrong.len(), wrong.join("\n"));
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use sha2::{Digest as _, Sha256};
 use truing_core::follow::{Kind, Verdict};
 use truing_upstream::constraint::{self, ConstraintError};
-use truing_upstream::manifest::{self, FileError};
+use truing_upstream::manifest::{self, Added, FileError};
 
 use super::Decided;
 use crate::config::sync::JobConfig;
@@ -44,16 +44,21 @@ pub(super) fn relax(project: &Path, job: &JobConfig, decided: &Decided) -> Resul
     let text = constraint::rewritten(&job.place(&file), spec)?;
     write(&file, &job.constraint_file, &text)?;
     files.push(job.constraint_file.clone());
-    let digests: Vec<(&str, &str)> = decided
-        .decision
-        .changed
-        .iter()
-        .filter(|change| change.kind == Kind::Bytes)
-        .filter_map(|change| Some((change.symbol.as_str(), change.new_hash.as_deref()?)))
+    let changed = decided.decision.changed.iter().filter(|change| change.kind == Kind::Bytes);
+    let added: Vec<Added<'_>> = changed
+        .filter_map(|change| {
+            let (old, new) = (change.old_hash.as_deref()?, change.new_hash.as_deref()?);
+            Some(Added { symbol: &change.symbol, old, new })
+        })
         .collect();
-    if decided.decision.verdict == Verdict::Relax && !digests.is_empty() {
+    if decided.decision.verdict == Verdict::Relax && !added.is_empty() {
         let file = project.join(&job.manifest);
-        let text = manifest::with_digests(&file, &digests)?;
+        let text = if file.extension().is_some_and(|extension| extension == "py") {
+            manifest::with_digests_in_test(&file, &added)?
+        } else {
+            let digests: Vec<(&str, &str)> = added.iter().map(|one| (one.symbol, one.new)).collect();
+            manifest::with_digests(&file, &digests)?
+        };
         write(&file, &job.manifest, &text)?;
         files.push(job.manifest.clone());
     }

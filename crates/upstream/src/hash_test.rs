@@ -1,0 +1,158 @@
+//! A Python hash test with a digest more: beside the one that a row accepts already, in the manner in which it stands
+//! there. What a row is, is told by the reader; here nothing but the literals of digests is looked at, and where they do
+//! not say it beyond doubt, nothing is changed.
+
+use std::collections::BTreeMap;
+
+use truing_core::follow::RAW_DIGITS;
+
+/// A digest to accept besides another.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Added<'a> {
+    /// Of which definition.
+    pub symbol: &'a str,
+    /// What its row accepts.
+    pub old: &'a str,
+    /// What it should, too.
+    pub new: &'a str,
+}
+
+/// The test's text with these digests; every other byte stays. An error names the definition, and says why.
+///
+/// # Errors
+/// A row that cannot be told, or that holds no set of digests.
+pub(crate) fn with_digests(text: &str, added: &[Added<'_>]) -> Result<String, (String, String)> {
+    let mut by_old: BTreeMap<&str, Vec<&Added<'_>>> = BTreeMap::new();
+    for one in added {
+        by_old.entry(one.old).or_default().push(one);
+    }
+    let mut inserts: BTreeMap<usize, String> = BTreeMap::new();
+    for (old, rows) in by_old {
+        let Some(first) = rows.first() else { continue };
+        let refused = |why: &str| (first.symbol.to_owned(), why.to_owned());
+        let places: Vec<usize> = text.match_indices(old).map(|(at, _)| at).collect();
+        // Rows that share a digest are told apart by nobody here: all of them must have the same to come.
+        if places.len() != rows.len() || rows.iter().any(|row| row.new != first.new) {
+            return Err(refused("the digest that it accepts is not there as often as rows changed"));
+        }
+        for at in places {
+            let (end, insert) = beside(text, at, old, first.new)
+                .ok_or_else(|| refused("the digest that it accepts is no item of a set or a list"))?;
+            inserts.insert(end, insert);
+        }
+    }
+    let (mut changed, mut from) = (String::new(), 0);
+    for (at, insert) in inserts {
+        changed.push_str(text.get(from..at).unwrap_or_default());
+        changed.push_str(&insert);
+        from = at;
+    }
+    changed.push_str(text.get(from..).unwrap_or_default());
+    Ok(changed)
+}
+
+/// Where to insert the new digest beside the one at a place, and what.
+fn beside(text: &str, at: usize, old: &str, new: &str) -> Option<(usize, String)> {
+    let before = text.get(..at)?;
+    let quote = before.chars().next_back().filter(|quote| matches!(quote, '\'' | '"'))?;
+    let before = before.get(..before.len() - 1)?;
+    let end = at + old.len() + 1;
+    let after = text.get(at + old.len()..)?.strip_prefix(quote)?;
+    if !is_in_set(before) {
+        return None;
+    }
+    let line = before.rsplit('\n').next()?;
+    if !line.trim().is_empty() {
+        return Some((end, format!(", {quote}{new}{quote}")));
+    }
+    // One item a line: so is the new one.
+    let comma = after.starts_with(',');
+    let insert = format!("\n{line}{quote}{new}{quote}");
+    Some(if comma { (end + 1, format!("{insert},")) } else { (end, format!(",{insert}")) })
+}
+
+/// Is what follows an item of a set or a list? Before it stand other digests, comments and the bracket.
+fn is_in_set(before: &str) -> bool {
+    for line in before.rsplit('\n') {
+        let mut code = line.split('#').next().unwrap_or(line);
+        loop {
+            code = code.trim_end_matches([',', ' ', '\t', '\r']);
+            match without_digest(code) {
+                Some(rest) => code = rest,
+                None => break,
+            }
+        }
+        if let Some(last) = code.chars().next_back() {
+            return matches!(last, '{' | '[');
+        }
+    }
+    false
+}
+
+/// What is before a literal of a digest that the text ends with.
+fn without_digest(code: &str) -> Option<&str> {
+    let quote = code.chars().next_back().filter(|quote| matches!(quote, '\'' | '"'))?;
+    let inner = code.strip_suffix(quote)?;
+    let (rest, digest) = inner.split_at_checked(inner.len().checked_sub(RAW_DIGITS)?)?;
+    let is_digest = digest.bytes().all(|byte| byte.is_ascii_hexdigit());
+    rest.strip_suffix(quote).filter(|_| is_digest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn digests() -> [String; 3] {
+        ["a", "b", "c"].map(|digit| digit.repeat(40))
+    }
+
+    fn filled(text: &str) -> String {
+        let [a, b, c] = digests();
+        text.replace("AAA", &a).replace("BBB", &b).replace("NEW", &c)
+    }
+
+    fn edited(before: &str, olds: &[usize]) -> Result<String, (String, String)> {
+        let all = digests();
+        let added: Vec<_> =
+            olds.iter().map(|old| Added { symbol: "m:f", old: &all[*old], new: &all[2] }).collect();
+        with_digests(&filled(before), &added)
+    }
+
+    #[test]
+    fn a_digest_stands_beside_the_one_that_was_accepted() {
+        for (before, after) in [
+            (
+                "D = {\n    f: {'AAA'},\n    g: {'BBB'},\n}\n",
+                "D = {\n    f: {'AAA', 'NEW'},\n    g: {'BBB'},\n}\n",
+            ),
+            ("f:\n    {'BBB',\n     'AAA'},\n", "f:\n    {'BBB',\n     'AAA',\n     'NEW'},\n"),
+            (
+                "(\n    f,\n    {\n        # why\n        'AAA',\n    },\n),\n",
+                "(\n    f,\n    {\n        # why\n        'AAA',\n        'NEW',\n    },\n),\n",
+            ),
+            (
+                "pytest.param(f, [\"BBB\", \"AAA\"], id='f')",
+                "pytest.param(f, [\"BBB\", \"AAA\", \"NEW\"], id='f')",
+            ),
+        ] {
+            assert_eq!(edited(before, &[0]).unwrap(), filled(after), "{before}");
+        }
+        let twice = edited("[(f, {'AAA'}), (g, {'AAA'})]", &[0, 0]).unwrap();
+        assert_eq!(twice, filled("[(f, {'AAA', 'NEW'}), (g, {'AAA', 'NEW'})]"));
+    }
+
+    #[test]
+    fn where_it_cannot_be_told_nothing_is_changed() {
+        for (before, olds, told) in [
+            ("D = {f: {'BBB'}}", &[0][..], "not there as often"),
+            ("D = {f: {'AAA'}, g: {'AAA'}}", &[0], "not there as often"),
+            ("D = {f: 'AAA'}", &[0], "no item of a set"),
+            ("D = [(f, 'AAA')]", &[0], "no item of a set"),
+            ("D = [[f, 'AAA']]", &[0], "no item of a set"),
+            ("# AAA\n", &[0], "no item of a set"),
+        ] {
+            let (symbol, why) = edited(before, olds).unwrap_err();
+            assert!(symbol == "m:f" && why.contains(told), "{before}: {why}");
+        }
+    }
+}
