@@ -93,3 +93,85 @@ fn a_strangers_folder_is_checked_with_file_and_line() {
     let (exit, _, err) = run(here.path(), &["list", "--config", config.to_str().unwrap()]);
     assert!(exit == 2 && err.contains("one.md:6: variable `version` is not declared"), "{err}");
 }
+
+/// A workflow in which `step` fills in the prompt.
+fn workflow(step: &str) -> String {
+    format!(
+        "on: workflow_dispatch\nenv:\n  LATEST: 1.43.1\njobs:\n  sync:\n    runs-on: ubuntu-latest\n    steps:\n      - id: detect\n        \
+         run: echo \"lower=1\" >> \"$GITHUB_OUTPUT\"\n{step}\n      - name: agent\n        uses: someone/agent@v1\n        env:\n          \
+         DRY_RUN: false\n"
+    )
+}
+
+#[test]
+fn a_strangers_envsubst_prompt_is_checked_with_its_workflow() {
+    let here = tempfile::tempdir().unwrap();
+    let prompt =
+        "Follow botocore $LATEST, from ${LOWER}.\n\nTag it:\n\n    git tag v$VERSION\n\nDry run: $DRY_RUN\n";
+    std::fs::write(here.path().join("prompt.md"), prompt).unwrap();
+    let check = |step: &str| {
+        std::fs::write(here.path().join("sync.yml"), workflow(step)).unwrap();
+        let arguments = ["check", "--envsubst", "prompt.md", "--workflow", "sync.yml", "--format", "json"];
+        let (exit, out, err) = run(here.path(), &arguments);
+        let json: Value = serde_json::from_str(&out).unwrap_or_else(|_| unreachable!("{out}{err}"));
+        let told = |problem: &Value| {
+            format!(
+                "{}:{}: {}",
+                problem["file"].as_str().unwrap(),
+                problem["line"],
+                problem["message"].as_str().unwrap()
+            )
+        };
+        let told: Vec<String> = json["problems"].as_array().unwrap().iter().map(told).collect();
+        assert_eq!(exit, i32::from(!told.is_empty()), "{told:?}");
+        told
+    };
+    let render = |argument: &str, env: &str| {
+        format!(
+            "      - name: render\n        env:\n          LOWER: ${{{{ steps.detect.outputs.lower }}}}\n{env}        run: |\n          envsubst {argument} < prompt.md > out.md"
+        )
+    };
+    let dry = "          DRY_RUN: true\n";
+    let all = "'$LATEST ${LOWER} $DRY_RUN'";
+    assert_eq!(check(&render(all, dry)), [""; 0], "this one is right");
+
+    // Without a list, `$VERSION` of a git example is erased; that it is set on the agent's step is of no use.
+    let told = check(&render("", ""));
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[0].starts_with("prompt.md:5: `$VERSION` is erased: `envsubst` has no list"), "{told:?}");
+    assert!(told[1].starts_with("prompt.md:7: `$DRY_RUN` is erased: it is set on step `agent`"), "{told:?}");
+    for (step, expected) in [
+        (
+            "      - run: cat prompt.md > out.md".to_owned(),
+            "prompt.md:1: `$LATEST` reaches the model as it is",
+        ),
+        (render("'$LATEST $DRY_RUN'", dry), "prompt.md:1: `$LOWER` stays as it is"),
+        (
+            render("'$LATEST $LOWER'", ""),
+            "prompt.md:7: `$DRY_RUN` reaches the model as it is: it is set on step `agent`",
+        ),
+        (render("'$LATEST $LOWER $DRY_RUN $VERSION'", dry), "prompt.md:5: `$VERSION` is erased: the list"),
+        (render("'$LATEST $LOWER $DRY_RUN $OTHER'", dry), "names `$OTHER`, and prompt.md does not use it"),
+        (render("\"$LATEST $LOWER $DRY_RUN\"", dry), "the list of variables stands in double quotes"),
+        (
+            render(all, "          DRY_RUN: true\n          UPPER: 2\n"),
+            "sync.yml:14: `UPPER` is passed to step `render`, and prompt.md does not use it",
+        ),
+        (
+            render(all, "          DRY_RUN: ${{ steps.fork.outputs.is }}\n"),
+            "step `fork`, which computes it, does not come before",
+        ),
+        (
+            render(all, dry) + "\n          echo \"table<<EOF\" >> \"$GITHUB_OUTPUT\"",
+            "the value of `table` ends at the first line `EOF`",
+        ),
+    ] {
+        let told = check(&step);
+        assert!(told.iter().any(|told| told.contains(expected)), "{expected}: {told:#?}");
+    }
+    assert!(check("      - run: [").iter().all(|told| told.starts_with("sync.yml:")));
+    let (exit, text, _) = run(here.path(), &["check", "--envsubst", "prompt.md"]);
+    assert_eq!((exit, text.as_str()), (2, ""), "both files are needed");
+    let (exit, _, err) = run(here.path(), &["check", "--envsubst", "prompt.md", "--workflow", "none.yml"]);
+    assert!(exit == 2 && err.contains("none.yml cannot be read"), "{err}");
+}

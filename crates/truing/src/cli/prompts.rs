@@ -1,6 +1,9 @@
 //! `truing prompts`: what models are told, filled in by hand, and whether somebody's own prompts are sound.
 
-use std::path::PathBuf;
+mod envsubst;
+mod workflow;
+
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use truing_agent::prompt::{Fence, Listed, Problem, Prompts, Values, Wanted};
@@ -41,7 +44,14 @@ enum Action {
     /// Exit code 1 if anything is.
     Check {
         /// A folder of prompts, instead of the configured one; they may include the built-in ones
+        #[arg(conflicts_with_all = ["envsubst", "workflow"])]
         dir: Option<PathBuf>,
+        /// Instead: somebody's prompt that `envsubst` fills in
+        #[arg(long, value_name = "FILE", requires = "workflow")]
+        envsubst: Option<PathBuf>,
+        /// With --envsubst: the GitHub workflow that does it
+        #[arg(long, value_name = "YML", requires = "envsubst")]
+        workflow: Option<PathBuf>,
     },
 }
 
@@ -49,7 +59,10 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     match &args.action {
         Action::List => list(context),
         Action::Render { name, set } => render(name, set, context),
-        Action::Check { dir } => check(dir.as_ref(), context),
+        Action::Check { envsubst: Some(prompt), workflow: Some(workflow), .. } => {
+            check_envsubst(prompt, workflow, context)
+        }
+        Action::Check { dir, .. } => check(dir.as_ref(), context),
     }
 }
 
@@ -186,4 +199,52 @@ fn check(dir: Option<&PathBuf>, context: &Context) -> Result<Exit, CliError> {
         }
     })?;
     Ok(if problems.is_empty() { Exit::Done } else { Exit::No })
+}
+
+/// The longest file that is checked, in bytes.
+const MAX_FILE: u64 = 1 << 20;
+
+fn check_envsubst(prompt: &Path, workflow: &Path, context: &Context) -> Result<Exit, CliError> {
+    let (prompt_text, workflow_text) = (read(prompt, context)?, read(workflow, context)?);
+    let (prompt, workflow) = (prompt.display().to_string(), workflow.display().to_string());
+    let files = envsubst::Files {
+        prompt: &prompt,
+        prompt_text: &prompt_text,
+        workflow: &workflow,
+        workflow_text: &workflow_text,
+    };
+    let wrong = envsubst::check(&files);
+    let as_json = |wrong: &envsubst::Wrong| {
+        let envsubst::Wrong { file, line, what } = wrong;
+        ProblemJson { file: file.clone(), line: *line, message: what.clone() }
+    };
+    let answer = CheckedJson { problems: wrong.iter().map(as_json).collect() };
+    context.output.answer(&answer, || match wrong.len() {
+        0 => "no problems\n".to_owned(),
+        count => {
+            let line = |wrong: &envsubst::Wrong| {
+                folded("", &format!("{}:{}: {}", wrong.file, wrong.line, wrong.what))
+            };
+            format!("{}{}\n", wrong.iter().map(line).collect::<String>(), counted(count, "problem"))
+        }
+    })?;
+    Ok(if wrong.is_empty() { Exit::Done } else { Exit::No })
+}
+
+/// A file's text.
+fn read(path: &Path, context: &Context) -> Result<String, CliError> {
+    use std::io::Read as _;
+    let whole = context.environment.directory().join(path);
+    let unread =
+        |why: String| CliError::usage("unreadable", format!("{} cannot be read: {why}", path.display()));
+    let file = std::fs::File::open(whole).map_err(|error| unread(error.to_string()))?;
+    if !file.metadata().is_ok_and(|file| file.is_file()) {
+        return Err(unread("it is no plain file".to_owned()));
+    }
+    let mut text = String::new();
+    file.take(MAX_FILE + 1).read_to_string(&mut text).map_err(|error| unread(error.to_string()))?;
+    if text.len() as u64 > MAX_FILE {
+        return Err(unread(format!("it is longer than {MAX_FILE} bytes")));
+    }
+    Ok(text)
 }

@@ -1,0 +1,237 @@
+//! Somebody's prompt that `envsubst` fills in within a GitHub workflow: what reaches the model otherwise than its author
+//! thinks. The mistakes are those that were made (spec/sync.md, section 4): placeholders that nothing fills in, names
+//! that are erased, variables on the wrong step, values computed too late, and ends of values that a model can write.
+
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+
+use regex::Regex;
+use serde_json::Value;
+
+use super::workflow::{Job, Step, Workflow};
+
+/// The two files, by their names.
+pub(super) struct Files<'a> {
+    pub(super) prompt: &'a str,
+    pub(super) prompt_text: &'a str,
+    pub(super) workflow: &'a str,
+    pub(super) workflow_text: &'a str,
+}
+
+/// Something that is wrong.
+#[derive(PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct Wrong {
+    pub(super) file: String,
+    pub(super) line: u32,
+    pub(super) what: String,
+}
+
+/// What `envsubst` takes for a variable.
+#[expect(clippy::unwrap_used, reason = "the pattern is ours, and a test uses it")]
+static PLACE: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)\})").unwrap());
+/// A call, with its argument in single or double quotes, or bare.
+#[expect(clippy::unwrap_used, reason = "the pattern is ours, and a test uses it")]
+static CALL: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r#"\benvsubst\b(?:[ \t]+('[^']*'|"[^"]*"|[^\s<>|;&]+))?"#).unwrap());
+/// `echo "name<<END"`: a value of many lines whose end is a word that everybody knows.
+#[expect(clippy::unwrap_used, reason = "the pattern is ours, and a test uses it")]
+static FIXED_END: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r#"\b(?:echo|printf)\b[^\n]*?([A-Za-z_][\w-]*)<<([A-Za-z_]\w*)"#).unwrap());
+/// `steps.ID.`: a value that another step computes.
+#[expect(clippy::unwrap_used, reason = "the pattern is ours, and a test uses it")]
+static OF_STEP: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\bsteps\.([A-Za-z_][\w-]*)\.").unwrap());
+
+/// Variables that every step has.
+const OF_RUNNER: &[&str] = &["CI", "HOME", "PATH", "PWD", "SHELL", "USER", "LANG"];
+
+/// Everything that is wrong.
+pub(super) fn check(files: &Files<'_>) -> Vec<Wrong> {
+    let workflow = match Workflow::parse(files.workflow_text) {
+        Ok(workflow) => workflow,
+        Err((line, what)) => return vec![Wrong { file: files.workflow.to_owned(), line, what }],
+    };
+    let mut wrong = Vec::new();
+    for step in workflow.jobs.values().flat_map(|job| &job.steps) {
+        fixed_ends(files, step, &mut wrong);
+    }
+    let fills_in = |job: &'_ Job| -> Vec<usize> {
+        let calls = job.steps.iter().enumerate().filter(|(_, step)| names(files, step.script()));
+        calls.map(|(at, _)| at).collect()
+    };
+    let mut any = false;
+    for job in workflow.jobs.values() {
+        for at in fills_in(job) {
+            any = true;
+            rendered(files, &workflow, job, at, &mut wrong);
+        }
+    }
+    if !any {
+        for (name, line) in places(files.prompt_text) {
+            wrong.push(in_prompt(
+                files,
+                line,
+                format!(
+                    "`${name}` reaches the model as it is: no step of {} runs `envsubst` on this file",
+                    files.workflow
+                ),
+            ));
+        }
+    }
+    wrong.sort();
+    wrong.dedup();
+    wrong
+}
+
+/// Does a script run `envsubst` on the prompt?
+fn names(files: &Files<'_>, script: &str) -> bool {
+    let file = files.prompt.rsplit('/').next().unwrap_or(files.prompt);
+    CALL.is_match(script) && script.contains(file)
+}
+
+/// Variables in a text, with their lines.
+fn places(text: &str) -> Vec<(&str, u32)> {
+    let lines = (1_u32..).zip(text.lines());
+    let found = lines.flat_map(|(line, words)| PLACE.captures_iter(words).map(move |found| (found, line)));
+    found.filter_map(|(found, line)| Some((found.get(1).or(found.get(2))?.as_str(), line))).collect()
+}
+
+fn in_prompt(files: &Files<'_>, line: u32, what: String) -> Wrong {
+    Wrong { file: files.prompt.to_owned(), line, what }
+}
+
+/// At the first line of a step's script that contains these words.
+fn in_workflow(files: &Files<'_>, step: &Step, words: &str, what: String) -> Wrong {
+    let first = u32::try_from(step.line()).unwrap_or(1);
+    let mut lines = (1_u32..).zip(files.workflow_text.lines()).filter(|(line, _)| *line >= first);
+    let line = lines.find(|(_, text)| text.contains(words)).map_or(first, |(line, _)| line);
+    Wrong { file: files.workflow.to_owned(), line, what }
+}
+
+/// Where the variables of a step are set: at the line with these words that is nearest to its script.
+fn in_variables(files: &Files<'_>, step: &Step, words: &str, what: String) -> Wrong {
+    let script = u32::try_from(step.line()).unwrap_or(1);
+    let lines = (1_u32..).zip(files.workflow_text.lines()).filter(|(_, text)| text.contains(words));
+    let line = lines.map(|(line, _)| line).min_by_key(|line| line.abs_diff(script)).unwrap_or(script);
+    Wrong { file: files.workflow.to_owned(), line, what }
+}
+
+/// What is wrong where a step fills in the prompt.
+fn rendered(files: &Files<'_>, workflow: &Workflow, job: &Job, at: usize, wrong: &mut Vec<Wrong>) {
+    let Some(step) = job.steps.get(at) else { return };
+    let given = workflow.variables(job, step);
+    let mut passed: BTreeSet<&str> = given.keys().copied().chain(step.sets()).collect();
+    passed.extend(job.steps.iter().take(at).flat_map(Step::sets_for_later));
+    let from_runner =
+        |name: &str| OF_RUNNER.contains(&name) || name.starts_with("GITHUB_") || name.starts_with("RUNNER_");
+    let used = places(files.prompt_text);
+    let in_text: BTreeSet<&str> = used.iter().map(|(name, _)| *name).collect();
+    let script = step.script();
+    for call in CALL.captures_iter(script) {
+        let argument =
+            call.get(1).map(|argument| argument.as_str()).filter(|argument| argument.contains('$'));
+        if argument.is_some_and(|list| list.starts_with('"') && !list.contains("\\$")) {
+            wrong.push(in_workflow(
+                files,
+                step,
+                "envsubst",
+                "the list of variables stands in double quotes: the shell \
+                puts their values there before `envsubst` sees their names; put it in single quotes"
+                    .to_owned(),
+            ));
+            continue;
+        }
+        let listed: Option<BTreeSet<&str>> =
+            argument.map(|list| places(list).into_iter().map(|(name, _)| name).collect());
+        for (name, line) in &used {
+            let (is_passed, is_listed) =
+                (passed.contains(name) || from_runner(name), listed.as_ref().map(|list| list.contains(name)));
+            let elsewhere = elsewhere(job, at, name);
+            let what = match (is_passed, is_listed, elsewhere) {
+                (true, Some(true) | None, _) => continue,
+                (true, Some(false), _) if from_runner(name) => continue,
+                (true, Some(false), _) => format!(
+                    "`${name}` stays as it is: it is passed, and the list of `envsubst` does not name it"
+                ),
+                (false, Some(true) | None, Some(other)) => {
+                    format!(
+                        "`${name}` is erased: it is set on {other}, and {} fills in the prompt",
+                        step.title()
+                    )
+                }
+                (false, Some(false), Some(other)) => {
+                    format!(
+                        "`${name}` reaches the model as it is: it is set on {other}, and the list of `envsubst` does not name it"
+                    )
+                }
+                (false, Some(true), None) => {
+                    format!("`${name}` is erased: the list of `envsubst` names it, and nothing sets it")
+                }
+                (false, None, None) => format!(
+                    "`${name}` is erased: `envsubst` has no list of variables, and nothing sets it; name the variables that are meant: envsubst '$A $B'"
+                ),
+                // Meant as it is: nobody passes it or lists it.
+                (false, Some(false), None) => continue,
+            };
+            wrong.push(in_prompt(files, *line, what));
+        }
+        for name in listed.iter().flatten().filter(|name| !in_text.contains(**name)) {
+            let what =
+                format!("the list of `envsubst` names `${name}`, and {} does not use it", files.prompt);
+            wrong.push(in_workflow(files, step, "envsubst", what));
+        }
+    }
+    let in_script: BTreeSet<&str> = places(script).into_iter().map(|(name, _)| name).collect();
+    for name in step.env.iter().flatten().map(|(name, _)| name.as_str()) {
+        // A list names variables in the script, too, and is no use of them.
+        let is_read = in_script.contains(name)
+            && !CALL
+                .captures_iter(script)
+                .any(|call| call.get(1).is_some_and(|list| list.as_str().contains(name)));
+        if !in_text.contains(name) && !is_read {
+            let what =
+                format!("`{name}` is passed to {}, and {} does not use it", step.title(), files.prompt);
+            wrong.push(in_variables(files, step, &format!("{name}:"), what));
+        }
+    }
+    for (name, value) in given.iter().filter(|(name, _)| in_text.contains(**name)) {
+        let Value::String(value) = value else { continue };
+        for id in OF_STEP.captures_iter(value).filter_map(|found| Some(found.get(1)?.as_str())) {
+            if !job.steps.iter().take(at).any(|step| step.id.as_deref() == Some(id)) {
+                let what = format!(
+                    "`{name}` is empty here: step `{id}`, which computes it, does not come before {}",
+                    step.title()
+                );
+                wrong.push(in_variables(files, step, &format!("steps.{id}."), what));
+            }
+        }
+    }
+}
+
+/// The other step of a job that has a variable, or has it set too late.
+fn elsewhere(job: &Job, at: usize, name: &str) -> Option<String> {
+    let others = job.steps.iter().enumerate().filter(|(other, _)| *other != at);
+    let has = |(other, step): &(usize, &Step)| {
+        step.env.as_ref().is_some_and(|env| env.contains_key(name))
+            || (*other > at && step.sets_for_later().contains(name))
+    };
+    others.into_iter().find(has).map(|(_, step)| step.title())
+}
+
+/// Values of many lines that end with a word that is always the same: whoever writes it ends the value, and says what
+/// comes after it.
+fn fixed_ends(files: &Files<'_>, step: &Step, wrong: &mut Vec<Wrong>) {
+    let script = step.script();
+    if !["GITHUB_OUTPUT", "GITHUB_ENV"].iter().any(|file| script.contains(file)) {
+        return;
+    }
+    for found in FIXED_END.captures_iter(script) {
+        let (Some(name), Some(end)) = (found.get(1), found.get(2)) else { continue };
+        let (name, end) = (name.as_str(), end.as_str());
+        let what = format!(
+            "the value of `{name}` ends at the first line `{end}`, which a model or a stranger may write; make \
+            the word anew each time: `END=$(openssl rand -hex 16)`"
+        );
+        wrong.push(in_workflow(files, step, &format!("{name}<<{end}"), what));
+    }
+}

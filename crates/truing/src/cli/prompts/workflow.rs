@@ -1,0 +1,107 @@
+//! A GitHub workflow, as far as it fills in a prompt: which variables each step has, and what its script says.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
+
+use regex::Regex;
+use serde::Deserialize;
+use serde_json::Value;
+use serde_saphyr::Spanned;
+
+/// Variables by name, with what they are set to.
+pub(super) type Variables = BTreeMap<String, Value>;
+
+/// A workflow file.
+#[derive(Deserialize)]
+pub(super) struct Workflow {
+    #[serde(default)]
+    env: Option<Variables>,
+    /// By their ids.
+    pub(super) jobs: BTreeMap<String, Job>,
+}
+
+/// A job of it.
+#[derive(Deserialize)]
+pub(super) struct Job {
+    #[serde(default)]
+    env: Option<Variables>,
+    /// In order; none of a job that is another workflow.
+    #[serde(default)]
+    pub(super) steps: Vec<Step>,
+}
+
+/// A step of a job.
+#[derive(Deserialize)]
+pub(super) struct Step {
+    #[serde(default)]
+    pub(super) id: Option<String>,
+    #[serde(default)]
+    name: Option<String>,
+    #[serde(default)]
+    pub(super) env: Option<Variables>,
+    #[serde(default)]
+    run: Option<Spanned<String>>,
+}
+
+/// `NAME=` or `export NAME=` at the beginning of a command.
+#[expect(clippy::unwrap_used, reason = "the pattern is ours, and a test uses it")]
+static SET: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"(?m)(?:^|[;&|])[ \t]*(?:export[ \t]+)?([A-Za-z_]\w*)=").unwrap());
+/// `NAME=` or `NAME<<` in quotes: what is written to the environment of later steps.
+#[expect(clippy::unwrap_used, reason = "the pattern is ours, and a test uses it")]
+static WRITTEN: LazyLock<Regex> = LazyLock::new(|| Regex::new(r#"["' ]([A-Za-z_]\w*)(?:=|<<)"#).unwrap());
+
+impl Workflow {
+    /// Reads a file's text.
+    ///
+    /// # Errors
+    /// Line and words, if it is no workflow.
+    pub(super) fn parse(text: &str) -> Result<Self, (u32, String)> {
+        serde_saphyr::from_str(text).map_err(|error| {
+            let line = error.location().map_or(1, |place| place.line());
+            (
+                u32::try_from(line).unwrap_or(u32::MAX),
+                error.to_string().lines().next().unwrap_or_default().to_owned(),
+            )
+        })
+    }
+
+    /// The variables of a step: its own, those of its job and those of the workflow.
+    pub(super) fn variables<'a>(&'a self, job: &'a Job, step: &'a Step) -> BTreeMap<&'a str, &'a Value> {
+        let of =
+            |env: &'a Option<Variables>| env.iter().flatten().map(|(name, value)| (name.as_str(), value));
+        of(&self.env).chain(of(&job.env)).chain(of(&step.env)).collect()
+    }
+}
+
+impl Step {
+    /// Its script; empty if it runs none.
+    pub(super) fn script(&self) -> &str {
+        self.run.as_ref().map_or("", |run| &run.value)
+    }
+
+    /// The line of the file that its script begins at.
+    pub(super) fn line(&self) -> u64 {
+        self.run.as_ref().map_or(1, |run| run.referenced.line())
+    }
+
+    /// What people call it.
+    pub(super) fn title(&self) -> String {
+        let named = self.name.as_deref().or(self.id.as_deref());
+        named.map_or_else(|| "a step without a name".to_owned(), |name| format!("step `{name}`"))
+    }
+
+    /// What its script sets for its own commands.
+    pub(super) fn sets(&self) -> BTreeSet<&str> {
+        SET.captures_iter(self.script()).filter_map(|found| Some(found.get(1)?.as_str())).collect()
+    }
+
+    /// What its script sets for the steps after it.
+    pub(super) fn sets_for_later(&self) -> BTreeSet<&str> {
+        let lines = self.script().lines().filter(|line| line.contains("GITHUB_ENV"));
+        lines
+            .flat_map(|line| WRITTEN.captures_iter(line))
+            .filter_map(|found| Some(found.get(1)?.as_str()))
+            .collect()
+    }
+}
