@@ -1,6 +1,6 @@
 //! The tools of a fixer: `edit`, `write` and `run`, on a private clone, besides those that read.
 //!
-//! Each call is judged by the policy of the profile `fixer` first, and a denial names the rule that would allow it.
+//! Each call is judged by the policy of the workshop's profile (`fixer`, or `sync` for a port) first, and a denial names the rule that would allow it.
 //! Files are changed by this process, which follows no link and does not touch git's folder; commands run in the sandbox,
 //! where only the clone and private folders can be written. Nobody but a fixer gets these tools, and there are none where
 //! the sandbox is weaker than `full`: below, a command could write git's folder.
@@ -40,12 +40,14 @@ pub struct Workshop {
     pub programs: Vec<PathBuf>,
     /// How long a command may take.
     pub time: Duration,
+    /// What it may do at all.
+    pub profile: ProfileName,
 }
 
 impl Workshop {
-    /// With the system's programs, and [`TIME`].
+    /// With the system's programs, [`TIME`], and what a fixer may do.
     pub fn new(clone: PathBuf) -> Self {
-        Self { clone, programs: Vec::new(), time: TIME }
+        Self { clone, programs: Vec::new(), time: TIME, profile: ProfileName::Fixer }
     }
 }
 
@@ -125,7 +127,7 @@ impl<R: Tools> Fixer<R> {
         if reached < Level::Full {
             return Err(SandboxError::TooWeak { reached, wanted: Level::Full }.into());
         }
-        let policy = Policy::shipped(ProfileName::Fixer)?;
+        let policy = Policy::shipped(workshop.profile)?;
         let tree = Tree::open(&workshop.clone)?;
         Ok(Self { reading, workshop, policy, tree, turn: Mutex::default() })
     }

@@ -1,6 +1,6 @@
 //! The native runtime: a model's turns inside limits of money, turns, time and permission.
 //!
-//! [`run`] asks, calls the tools that the model wants, and asks again, until the model has reported its findings or a
+//! [`run`] asks, calls the tools that the model wants, and asks again, until the model has reported (its findings, or what else [`Form`] says) or a
 //! limit ends it. It decides nothing about a change: what the model says is data that [`crate::schema`] checks. At a
 //! limit the model is asked once for what it has, so that the partial result is not lost.
 
@@ -19,7 +19,37 @@ use truing_core::money::MicroUsd;
 use truing_model::gateway::Model;
 use truing_model::messages::Tool;
 
+use crate::schema::Items;
+
 pub use ended::{End, Limit, Ran};
+
+/// What a model reports with the tool [`crate::schema::REPORT`], and in which words it is asked for that.
+pub trait Form: Default + Send {
+    /// What is said to a model that did not report.
+    const ASK_AGAIN: &str;
+    /// What is said to a model that was cut off.
+    const BE_BRIEF: &str;
+    /// What is said to a model before its last turn.
+    const CONCLUDE: &str;
+
+    /// The tool, as the model is told of it.
+    fn tool() -> Tool;
+
+    /// Reads a call's input. The answer: what it says, and whether another report will follow.
+    ///
+    /// # Errors
+    /// What is wrong with it, in words for the model.
+    fn read(input: &Value) -> Result<(Self, bool), String>;
+
+    /// A report that a model wrote out instead of calling the tool.
+    fn in_text(text: &str) -> Option<(Self, bool)>;
+
+    /// Adds another report of the same run.
+    fn add(&mut self, more: Self);
+
+    /// What the model is told of a report that was taken.
+    fn taken(&self) -> String;
+}
 
 /// What a model may call in one run.
 pub trait Tools: Send + Sync {
@@ -97,6 +127,16 @@ pub const MAX_OUTPUT_BYTES: usize = 128 << 10;
 
 /// Lets a model work until it has reported, or a limit ends it. Dropping the future ends it at once.
 pub async fn run<M: Model, T: Tools>(model: &M, tools: &T, brief: &Brief, limits: &Limits) -> Ran {
+    run_for::<Items, M, T>(model, tools, brief, limits).await
+}
+
+/// The same, for a report of another form than findings.
+pub async fn run_for<F: Form, M: Model, T: Tools>(
+    model: &M,
+    tools: &T,
+    brief: &Brief,
+    limits: &Limits,
+) -> Ran<F> {
     let mut turns = turns::Turns::new(model, tools, brief, *limits);
     let end = tokio::time::timeout(limits.time, turns.all()).await;
     turns.ended(end.unwrap_or(End::Limit(Limit::Time)))

@@ -6,6 +6,7 @@
 //! no replacement of lines: nobody has proven one, and forges offer to apply it.
 
 mod check;
+pub mod work;
 
 #[cfg(test)]
 mod tests;
@@ -14,6 +15,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use truing_core::finding::{Category, Severity};
 use truing_model::messages::Tool;
+
+use crate::native::Form;
 
 pub use check::{Checked, Dropped, check, locate, rule};
 
@@ -61,6 +64,35 @@ impl Items {
         self.malformed = self.malformed.saturating_add(more.malformed);
         let beyond = u32::try_from(beyond).unwrap_or(u32::MAX);
         self.beyond = self.beyond.saturating_add(more.beyond).saturating_add(beyond);
+    }
+}
+
+impl Form for Items {
+    const ASK_AGAIN: &str = "Your answer was not a report, so nothing of it counts. Call the tool `report` now, \
+        with all your findings, or with an empty list if there are none.";
+    const BE_BRIEF: &str = "Your last answer was cut off because it was too long. Go on, more briefly: report a few \
+        findings at a time, with `more` set to true until the last call.";
+    const CONCLUDE: &str = "This is your last turn. Call the tool `report` now with all findings that you have not \
+        reported yet. No other tool will be called.";
+
+    fn tool() -> Tool {
+        tool()
+    }
+
+    fn read(input: &Value) -> Result<(Self, bool), String> {
+        read(input).map(|report| (report.items, report.more)).map_err(|malformed| malformed.to_string())
+    }
+
+    fn in_text(text: &str) -> Option<(Self, bool)> {
+        in_text(text).map(|report| (report.items, report.more))
+    }
+
+    fn add(&mut self, more: Self) {
+        Self::add(self, more);
+    }
+
+    fn taken(&self) -> String {
+        format!("{} findings taken", self.findings.len())
     }
 }
 
@@ -178,12 +210,16 @@ pub fn read(input: &Value) -> Result<Report, Malformed> {
 
 /// A report that a model wrote out instead of calling the tool: an object, alone or in the last fence of its text.
 pub fn in_text(text: &str) -> Option<Report> {
+    read(&object_in(text)?).ok()
+}
+
+/// JSON that a model wrote, alone or in the last fence of its text.
+fn object_in(text: &str) -> Option<Value> {
     let fenced = || {
         let (before, _) = text.trim_end().rsplit_once("```")?;
         let (_, inside) = before.rsplit_once("```")?;
         Some(inside.trim_start_matches("json"))
     };
     let parse = |text: &str| serde_json::from_str::<Value>(text.trim()).ok();
-    let value = parse(text).or_else(|| parse(fenced()?))?;
-    read(&value).ok()
+    parse(text).or_else(|| parse(fenced()?))
 }

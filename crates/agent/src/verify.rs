@@ -29,6 +29,7 @@ use proxy::Proxy;
 use usage::Usage;
 
 pub use cache::{Cache, Kept, Scope};
+pub use key::decides_set_up;
 pub use proxy::{Reached, Refused};
 pub use registry::{Index, Place, Registries, Registry, RegistryError};
 

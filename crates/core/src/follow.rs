@@ -187,7 +187,7 @@ impl Why {
     }
 
     /// Did the release change it, so that somebody has to look?
-    fn is_news(self) -> bool {
+    pub fn is_news(self) -> bool {
         match self {
             Self::Added | Self::Changed | Self::Removed | Self::Unreadable => true,
             Self::Stale | Self::Decorated | Self::Elsewhere | Self::Untold => false,

@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 use truing_core::follow::{Sources, Symbol};
 
 pub use archive::{ArchiveError, Format};
-pub use asked::{Asked, Told};
+pub use asked::{Asked, FilesRequest, Told};
 pub use pins::{LeftOut, Pins};
 pub use project::{Project, ProjectRequest, project_of};
 
@@ -89,6 +89,20 @@ pub fn read(request: &SourcesRequest) -> Result<Sources, SourcesError> {
     let files = archive::sources(&request.archive, request.format, &wanted)?;
     on_large_stack(|| report(files, request, &mirrored))
         .map_err(|error| SourcesError::Failed(error.to_string()))
+}
+
+/// Files of a release as text, those of them that are there. What is no UTF-8 is replaced.
+///
+/// # Errors
+/// [`SourcesError::Archive`]
+pub fn files_of(request: &FilesRequest) -> Result<BTreeMap<String, String>, SourcesError> {
+    let wanted = |path: &str| request.files.iter().any(|file| file == path);
+    let mut files = archive::sources(&request.archive, request.format, &wanted)?;
+    let text = |path: &String| {
+        let bytes = files.remove(path).filter(|bytes| bytes.len() <= MAX_SOURCE_BYTES)?;
+        Some((path.clone(), String::from_utf8_lossy(&bytes).into_owned()))
+    };
+    Ok(request.files.iter().filter_map(text).collect())
 }
 
 /// What a symbol names.

@@ -21,6 +21,7 @@ use crate::telemetry;
 pub struct Budgets {
     review: MicroUsd,
     repo_day: MicroUsd,
+    sync: MicroUsd,
     /// By `owner/name` in lower case.
     repositories: BTreeMap<String, MicroUsd>,
     teams: Vec<Team>,
@@ -53,6 +54,7 @@ impl Budgets {
         Ok(Self {
             review: config.budget.review,
             repo_day: config.budget.repo_day,
+            sync: config.budget.sync,
             repositories: config.repositories.iter().map(lower).collect(),
             teams,
         })
@@ -65,6 +67,11 @@ impl Budgets {
         let is_of = |team: &&Team| name.is_some_and(|name| team.repositories.is_match(name));
         let teams = self.teams.iter().filter(is_of).map(|team| (team.name.clone(), team.month)).collect();
         Caps { review: self.review, repo_day: own.unwrap_or(self.repo_day), teams }
+    }
+
+    /// What a run draws on that begins now and follows a package for this repository, and what it may cost.
+    pub fn purse_of_sync(&self, run: RunId, name: &str, now: Millis) -> (Purse, MicroUsd) {
+        (Purse::of_run(run, self.sync, &self.caps(Some(name)).teams, now), self.sync)
     }
 
     /// What a review of this commit draws on that begins now. `key` is the pull request's, or of a local run the one

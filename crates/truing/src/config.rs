@@ -223,6 +223,8 @@ pub struct BudgetConfig {
     pub review: MicroUsd,
     /// All reviews of a repository in a day.
     pub repo_day: MicroUsd,
+    /// One run of a job that follows a package.
+    pub sync: MicroUsd,
     /// A file of prices in LiteLLM's format.
     pub prices: Option<PathBuf>,
 }
@@ -413,6 +415,7 @@ impl Config {
             budget: BudgetConfig {
                 review: of.usd("budget.review_usd")?,
                 repo_day: of.usd("budget.repo_day_usd")?,
+                sync: of.usd("budget.sync_usd")?,
                 prices: of.path("budget.prices")?,
             },
             teams: each(&names, Named::Team, |name| {

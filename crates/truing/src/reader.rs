@@ -9,6 +9,7 @@
 
 mod tools;
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -28,7 +29,9 @@ use truing_reader::protocol::{
     Answer, Checked, Hello, MAX_ANSWER_BYTES, MAX_HELLO_BYTES, MAX_REQUEST_BYTES, ProtocolError,
     ToolsRequest, checked, checked_sources, decode, encode,
 };
-use truing_reader::sources::{Asked, Pins, Project, ProjectRequest, SourcesError, SourcesRequest, Told};
+use truing_reader::sources::{
+    Asked, FilesRequest, Pins, Project, ProjectRequest, SourcesError, SourcesRequest, Told,
+};
 
 pub use self::tools::{CALL_TIME, MAX_CHILDREN, ReaderTools};
 use crate::wiring::packs_with;
@@ -125,7 +128,7 @@ impl ChildReader {
     pub async fn sources(&self, request: &SourcesRequest) -> Result<Sources, SourcesError> {
         match self.told(&Asked::Release(request.clone())).await? {
             Told::Release(sources) => Ok(sources),
-            Told::Pins(_) | Told::Project(_) => Err(other_answer()),
+            Told::Pins(_) | Told::Project(_) | Told::Files(_) => Err(other_answer()),
         }
     }
 
@@ -136,7 +139,7 @@ impl ChildReader {
     pub async fn pins(&self, test: &Path) -> Result<Pins, SourcesError> {
         match self.told(&Asked::Pins(test.to_owned())).await? {
             Told::Pins(pins) => Ok(pins),
-            Told::Release(_) | Told::Project(_) => Err(other_answer()),
+            Told::Release(_) | Told::Project(_) | Told::Files(_) => Err(other_answer()),
         }
     }
 
@@ -147,7 +150,18 @@ impl ChildReader {
     pub async fn project(&self, request: ProjectRequest) -> Result<Project, SourcesError> {
         match self.told(&Asked::Project(request)).await? {
             Told::Project(project) => Ok(project),
-            Told::Release(_) | Told::Pins(_) => Err(other_answer()),
+            Told::Release(_) | Told::Pins(_) | Told::Files(_) => Err(other_answer()),
+        }
+    }
+
+    /// Files of a release as text, read by a child that can open its archive alone.
+    ///
+    /// # Errors
+    /// As [`Self::sources`].
+    pub async fn files(&self, request: &FilesRequest) -> Result<BTreeMap<String, String>, SourcesError> {
+        match self.told(&Asked::Files(request.clone())).await? {
+            Told::Files(files) => Ok(files),
+            Told::Release(_) | Told::Pins(_) | Told::Project(_) => Err(other_answer()),
         }
     }
 

@@ -22,19 +22,10 @@ pub struct Added<'a> {
 /// # Errors
 /// A row that cannot be told, or that holds no set of digests.
 pub(crate) fn with_digests(text: &str, added: &[Added<'_>]) -> Result<String, (String, String)> {
-    let mut by_old: BTreeMap<&str, Vec<&Added<'_>>> = BTreeMap::new();
-    for one in added {
-        by_old.entry(one.old).or_default().push(one);
-    }
     let mut inserts: BTreeMap<usize, String> = BTreeMap::new();
-    for (old, rows) in by_old {
-        let Some(first) = rows.first() else { continue };
+    for (first, places) in places(text, added)? {
         let refused = |why: &str| (first.symbol.to_owned(), why.to_owned());
-        let places: Vec<usize> = text.match_indices(old).map(|(at, _)| at).collect();
-        // Rows that share a digest are told apart by nobody here: all of them must have the same to come.
-        if places.len() != rows.len() || rows.iter().any(|row| row.new != first.new) {
-            return Err(refused("the digest that it accepts is not there as often as rows changed"));
-        }
+        let old = first.old;
         for at in places {
             let (end, insert) = beside(text, at, old, first.new)
                 .ok_or_else(|| refused("the digest that it accepts is no item of a set or a list"))?;
@@ -49,6 +40,54 @@ pub(crate) fn with_digests(text: &str, added: &[Added<'_>]) -> Result<String, (S
     }
     changed.push_str(text.get(from..).unwrap_or_default());
     Ok(changed)
+}
+
+/// The test's text with these digests in the place of those before; every other byte stays.
+///
+/// # Errors
+/// A row that cannot be told, or whose literal is more than a digest.
+pub(crate) fn with_replaced(text: &str, replaced: &[Added<'_>]) -> Result<String, (String, String)> {
+    let mut all: BTreeMap<usize, &Added<'_>> = BTreeMap::new();
+    for (first, places) in places(text, replaced)? {
+        for at in places {
+            if beside(text, at, first.old, first.new).is_none() {
+                let why = "the digest that it accepts is no item of a set or a list";
+                return Err((first.symbol.to_owned(), why.to_owned()));
+            }
+            all.insert(at, first);
+        }
+    }
+    let (mut changed, mut from) = (String::new(), 0);
+    for (at, one) in all {
+        changed.push_str(text.get(from..at).unwrap_or_default());
+        changed.push_str(one.new);
+        from = at + one.old.len();
+    }
+    changed.push_str(text.get(from..).unwrap_or_default());
+    Ok(changed)
+}
+
+/// For each digest that rows accept one of these rows, and where it stands in the text.
+type Places<'a> = Vec<(&'a Added<'a>, Vec<usize>)>;
+
+/// Where the digests stand that rows accept.
+fn places<'a>(text: &str, added: &'a [Added<'a>]) -> Result<Places<'a>, (String, String)> {
+    let mut by_old: BTreeMap<&str, Vec<&Added<'_>>> = BTreeMap::new();
+    for one in added {
+        by_old.entry(one.old).or_default().push(one);
+    }
+    let mut found = Vec::new();
+    for (old, rows) in by_old {
+        let Some(first) = rows.first() else { continue };
+        let places: Vec<usize> = text.match_indices(old).map(|(at, _)| at).collect();
+        // Rows that share a digest are told apart by nobody here: all of them must have the same to come.
+        if places.len() != rows.len() || rows.iter().any(|row| row.new != first.new) {
+            let why = "the digest that it accepts is not there as often as rows changed";
+            return Err((first.symbol.to_owned(), why.to_owned()));
+        }
+        found.push((*first, places));
+    }
+    Ok(found)
 }
 
 /// Where to insert the new digest beside the one at a place, and what.
@@ -139,6 +178,17 @@ mod tests {
         }
         let twice = edited("[(f, {'AAA'}), (g, {'AAA'})]", &[0, 0]).unwrap();
         assert_eq!(twice, filled("[(f, {'AAA', 'NEW'}), (g, {'AAA', 'NEW'})]"));
+    }
+
+    #[test]
+    fn a_digest_stands_in_the_place_of_the_one_before() {
+        let [a, _, c] = digests();
+        let one = [Added { symbol: "m:f", old: &a, new: &c }];
+        let replaced = |text: &str| with_replaced(&filled(text), &one);
+        assert_eq!(replaced("[(f, {'BBB', 'AAA'})]").unwrap(), filled("[(f, {'BBB', 'NEW'})]"));
+        for wrong in ["D = {f: 'AAA'}", "# AAA", "{f: {'AAA'}, g: {'AAA'}}"] {
+            assert_eq!(replaced(wrong).unwrap_err().0, "m:f", "{wrong}");
+        }
     }
 
     #[test]

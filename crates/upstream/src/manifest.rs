@@ -68,12 +68,31 @@ pub fn read(path: &Path) -> Result<Manifest, FileError> {
 /// # Errors
 /// [`FileError`]
 pub fn with_digests(path: &Path, digests: &[(&str, &str)]) -> Result<String, FileError> {
+    edited(path, digests, Edit::Add)
+}
+
+/// The same with this digest alone for each of these definitions: the forms before it are no longer served.
+///
+/// # Errors
+/// [`FileError`]
+pub fn with_only(path: &Path, digests: &[(&str, &str)]) -> Result<String, FileError> {
+    edited(path, digests, Edit::Replace)
+}
+
+/// What is done to a definition's list of digests.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Edit {
+    Add,
+    Replace,
+}
+
+fn edited(path: &Path, digests: &[(&str, &str)], edit: Edit) -> Result<String, FileError> {
     let mut text = file(path)?;
     for (symbol, digest) in digests {
         let refused =
             |why: String| FileError::Edit { path: path.to_owned(), symbol: (*symbol).to_owned(), why };
-        text = if is_toml(path) { in_toml(&text, symbol, digest) } else { in_json(&text, symbol, digest) }
-            .map_err(refused)?;
+        let one = (*symbol, *digest, edit);
+        text = if is_toml(path) { in_toml(&text, one) } else { in_json(&text, one) }.map_err(refused)?;
     }
     // What was written is read again: an edit that went wrong is never kept.
     let written = of_text(&text, is_toml(path));
@@ -95,8 +114,20 @@ pub fn with_digests_in_test(path: &Path, added: &[Added<'_>]) -> Result<String, 
     })
 }
 
-/// Adds a digest at the end of a definition's list in JSON.
-fn in_json(text: &str, symbol: &str, digest: &str) -> Result<String, String> {
+/// The same, with each digest in the place of the one that its row accepted; what else a row accepts stays.
+///
+/// # Errors
+/// [`FileError`]
+pub fn with_only_in_test(path: &Path, digests: &[Added<'_>]) -> Result<String, FileError> {
+    hash_test::with_replaced(&file(path)?, digests).map_err(|(symbol, why)| FileError::Edit {
+        path: path.to_owned(),
+        symbol,
+        why,
+    })
+}
+
+/// Adds a digest at the end of a definition's list in JSON, or puts it in the place of the list's items.
+fn in_json(text: &str, (symbol, digest, edit): (&str, &str, Edit)) -> Result<String, String> {
     let rows: BTreeMap<String, &RawValue> = serde_json::from_str(text).map_err(|error| error.to_string())?;
     let row = rows.get(symbol).copied().ok_or("it is not there")?.get();
     let list = match serde_json::from_str::<BTreeMap<String, &RawValue>>(row) {
@@ -104,13 +135,21 @@ fn in_json(text: &str, symbol: &str, digest: &str) -> Result<String, String> {
         Err(_) => row,
     };
     let items: Vec<String> = serde_json::from_str(list).map_err(|error| error.to_string())?;
-    if items.iter().any(|item| item == digest) {
+    let is_there = items.iter().any(|item| item == digest);
+    if is_there && (edit == Edit::Add || items.len() == 1) {
         return Ok(text.to_owned());
     }
     // The list is a part of the text itself: where it begins is told by where it lies.
     let start =
         (list.as_ptr() as usize).checked_sub(text.as_ptr() as usize).ok_or("it is not in the file")?;
     let inner = list.strip_suffix(']').ok_or("it has no list")?;
+    if edit == Edit::Replace {
+        // The space around the items stays.
+        let first = inner.find('"').unwrap_or(1);
+        let last = inner.rfind('"').map_or(first, |last| last + 1);
+        let (before, after) = (text.get(..start + first), text.get(start + last..));
+        return Ok(format!("{}\"{digest}\"{}", before.unwrap_or_default(), after.unwrap_or_default()));
+    }
     let content = inner.trim_end();
     let end = start + content.len();
     let gap = match content.rfind('"').and_then(|_| content.rfind(['[', ','])) {
@@ -126,11 +165,21 @@ fn in_json(text: &str, symbol: &str, digest: &str) -> Result<String, String> {
 }
 
 /// The same in TOML.
-fn in_toml(text: &str, symbol: &str, digest: &str) -> Result<String, String> {
+fn in_toml(text: &str, (symbol, digest, edit): (&str, &str, Edit)) -> Result<String, String> {
     let mut document: DocumentMut = text.parse().map_err(|error: toml_edit::TomlError| error.to_string())?;
     let row = document.get_mut(symbol).ok_or("it is not there")?;
     let row = if row.is_array() { row } else { row.get_mut("raw").ok_or("it has no `raw`")? };
     let list = row.as_array_mut().ok_or("it has no list")?;
+    if edit == Edit::Replace {
+        let keep = list.iter().position(|item| item.as_str() == Some(digest)).unwrap_or(0);
+        let mut at = 0..;
+        list.retain(|_| at.next() == Some(keep));
+        if let Some(item) = list.get_mut(0) {
+            let decor = item.decor().clone();
+            *item = digest.into();
+            *item.decor_mut() = decor;
+        }
+    }
     if !list.iter().any(|item| item.as_str() == Some(digest)) {
         list.push(digest);
     }
@@ -190,6 +239,13 @@ mod tests {
             let path = folder.path().join(name);
             std::fs::write(&path, filled(before)).unwrap();
             assert_eq!(with_digests(&path, &[("x:f", &new)]).unwrap(), filled(after));
+            std::fs::write(&path, filled(after)).unwrap();
+            let only = with_only(&path, &[("x:f", &new)]).unwrap();
+            assert!(
+                only.contains(&new) && only.matches(&old).count() == after.matches("x:g").count(),
+                "{only}"
+            );
+            assert_eq!(with_only(&path, &[("x:f", &new)]).unwrap(), only, "of itself the same");
             assert!(with_digests(&path, &[("x:h", &new)]).unwrap_err().to_string().contains("not there"));
         }
     }

@@ -11,11 +11,11 @@ use crate::schema::Items;
 
 /// What a run came to, however it ended.
 #[derive(Debug)]
-pub struct Ran {
+pub struct Ran<F = Items> {
     /// How it ended.
     pub end: End,
     /// What the model reported, not yet checked against the tree.
-    pub items: Items,
+    pub items: F,
     /// Answers of the model.
     pub turns: u32,
     /// What the provider counted, in all.

@@ -11,8 +11,10 @@ use truing_model::messages::{Block, Known, Message, Request, Role, Stop, Tool};
 
 use super::ended::{End, Limit, Ran};
 use super::window::{self, Window};
-use super::{Brief, Limits, MAX_CALLS, MAX_CALLS_AT_ONCE, MAX_DENIALS, MAX_OUTPUT_BYTES, Output, Tools};
-use crate::schema::{self, Items, REPORT, Report};
+use super::{
+    Brief, Form, Limits, MAX_CALLS, MAX_CALLS_AT_ONCE, MAX_DENIALS, MAX_OUTPUT_BYTES, Output, Tools,
+};
+use crate::schema::{self, REPORT};
 
 /// How often in a row an answer may be cut off, or stop for a full context, before the run ends.
 const MAX_CUT: u32 = 2;
@@ -21,31 +23,21 @@ const MAX_REPAIRS: u32 = 1;
 /// The share of the wall clock, in percent, that is left when the model is asked to conclude.
 const CONCLUDE_PERCENT: u32 = 15;
 
-/// What is said to a model that did not report.
-const ASK_AGAIN: &str = "Your answer was not a report, so nothing of it counts. Call the tool `report` now, \
-    with all your findings, or with an empty list if there are none.";
-/// What is said to a model that was cut off.
-const BE_BRIEF: &str = "Your last answer was cut off because it was too long. Go on, more briefly: report a few \
-    findings at a time, with `more` set to true until the last call.";
-/// What is said to a model before its last turn.
-const CONCLUDE: &str = "This is your last turn. Call the tool `report` now with all findings that you have not \
-    reported yet. No other tool will be called.";
-
 /// A run in progress.
-pub(super) struct Turns<'a, M, T> {
+pub(super) struct Turns<'a, M, T, F> {
     model: &'a M,
     tools: &'a T,
     limits: Limits,
     began: Instant,
     request: Request,
     window: Window,
-    ran: Progress,
+    ran: Progress<F>,
 }
 
 /// What has come of it so far.
 #[derive(Default)]
-struct Progress {
-    items: Items,
+struct Progress<F> {
+    items: F,
     turns: u32,
     usage: Usage,
     cost: MicroUsd,
@@ -65,11 +57,11 @@ struct Call<'a> {
     input: &'a Value,
 }
 
-impl<'a, M: Model, T: Tools> Turns<'a, M, T> {
+impl<'a, M: Model, T: Tools, F: Form> Turns<'a, M, T, F> {
     pub(super) fn new(model: &'a M, tools: &'a T, brief: &Brief, limits: Limits) -> Self {
         let mut offered: Vec<Tool> = tools.offered();
         offered.retain(|tool| tool.name != REPORT);
-        offered.push(Tool { cache_control: Some(window::ephemeral()), ..schema::tool() });
+        offered.push(Tool { cache_control: Some(window::ephemeral()), ..F::tool() });
         let system = Known::Text { text: brief.system.clone(), cache_control: Some(window::ephemeral()) };
         let request = Request {
             model: brief.model.clone(),
@@ -94,7 +86,7 @@ impl<'a, M: Model, T: Tools> Turns<'a, M, T> {
             let last = match self.last_turn() {
                 Some(limit) if self.ran.turns >= self.limits.turns => return End::Limit(limit),
                 Some(limit) => {
-                    self.say(CONCLUDE);
+                    self.say(F::CONCLUDE);
                     Some(limit)
                 }
                 None => None,
@@ -115,7 +107,7 @@ impl<'a, M: Model, T: Tools> Turns<'a, M, T> {
         }
     }
 
-    pub(super) fn ended(self, end: End) -> Ran {
+    pub(super) fn ended(self, end: End) -> Ran<F> {
         let Progress { items, turns, usage, cost, model, calls, denials, trimmed, .. } = self.ran;
         Ran { end, items, turns, usage, cost, model, calls, denials, trimmed }
     }
@@ -185,7 +177,7 @@ impl<'a, M: Model, T: Tools> Turns<'a, M, T> {
         if calls.is_empty() {
             let words = words(&said);
             // Some models write what they should call.
-            if let Some(report) = schema::in_text(&words) {
+            if let Some(report) = F::in_text(&words) {
                 return self.keep(report, last);
             }
             let what = if words.trim().is_empty() { "an empty message" } else { "prose in its place" };
@@ -196,9 +188,9 @@ impl<'a, M: Model, T: Tools> Turns<'a, M, T> {
         let mut wrong = None;
         let mut done = None;
         for call in calls.iter().filter(|call| call.name == REPORT) {
-            match schema::read(call.input) {
+            match F::read(call.input) {
                 Ok(report) => done = self.keep(report, last).or(done),
-                Err(malformed) => wrong = Some(malformed.to_string()),
+                Err(malformed) => wrong = Some(malformed),
             }
         }
         if done.is_some() && wrong.is_none() {
@@ -233,9 +225,9 @@ impl<'a, M: Model, T: Tools> Turns<'a, M, T> {
     async fn answer(&mut self, call: &Call<'_>, at: usize) -> Output {
         let told = |text: String, is_error| Output { text, is_error, denied: false };
         if call.name == REPORT {
-            return match schema::read(call.input) {
-                Ok(report) => told(format!("{} findings taken", report.items.findings.len()), false),
-                Err(malformed) => told(malformed.to_string(), true),
+            return match F::read(call.input) {
+                Ok((report, _)) => told(report.taken(), false),
+                Err(malformed) => told(malformed, true),
             };
         }
         if at >= MAX_CALLS_AT_ONCE {
@@ -259,9 +251,9 @@ impl<'a, M: Model, T: Tools> Turns<'a, M, T> {
     }
 
     /// Keeps what was reported. Nothing more is asked if that was all.
-    fn keep(&mut self, report: Report, last: Option<Limit>) -> Option<End> {
-        self.ran.items.add(report.items);
-        match (last, report.more) {
+    fn keep(&mut self, (report, more): (F, bool), last: Option<Limit>) -> Option<End> {
+        self.ran.items.add(report);
+        match (last, more) {
             (Some(limit), _) => Some(End::Limit(limit)),
             (None, true) => None,
             (None, false) => Some(End::Done),
@@ -274,7 +266,7 @@ impl<'a, M: Model, T: Tools> Turns<'a, M, T> {
         if self.ran.repairs > MAX_REPAIRS {
             return Some(End::Unreadable(what.to_owned()));
         }
-        self.say(ASK_AGAIN);
+        self.say(F::ASK_AGAIN);
         None
     }
 
@@ -289,7 +281,7 @@ impl<'a, M: Model, T: Tools> Turns<'a, M, T> {
         if kept.len() == said.content.len() {
             self.push_said(Message { role: Role::Assistant, content: kept });
         }
-        self.say(BE_BRIEF);
+        self.say(F::BE_BRIEF);
         None
     }
 

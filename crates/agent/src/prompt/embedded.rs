@@ -13,6 +13,12 @@ const FILES: &[(&str, &str)] = &[
     ("review/task", include_str!("../../prompts/review/task.md")),
     ("review/task-again", include_str!("../../prompts/review/task-again.md")),
     ("review/untrusted", include_str!("../../prompts/review/untrusted.md")),
+    ("sync/common", include_str!("../../prompts/sync/common.md")),
+    ("sync/handover", include_str!("../../prompts/sync/handover.md")),
+    ("sync/main", include_str!("../../prompts/sync/main.md")),
+    ("sync/step-4b-bump", include_str!("../../prompts/sync/step-4b-bump.md")),
+    ("sync/system-bump", include_str!("../../prompts/sync/system-bump.md")),
+    ("sync/task", include_str!("../../prompts/sync/task.md")),
 ];
 
 /// Name, path and text of each.
@@ -26,14 +32,16 @@ mod tests {
 
     #[test]
     fn every_file_is_part_of_the_program() {
-        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("prompts/review");
-        let mut found: Vec<String> = std::fs::read_dir(folder)
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
-            .collect();
+        let prompts = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("prompts");
+        let mut found = Vec::new();
+        for folder in std::fs::read_dir(prompts).unwrap().map(Result::unwrap) {
+            for file in std::fs::read_dir(folder.path()).unwrap().map(Result::unwrap) {
+                let names = [folder.file_name(), file.file_name()].map(|name| name.into_string().unwrap());
+                found.push(names.join("/"));
+            }
+        }
         found.sort();
-        let mut known: Vec<String> =
-            FILES.iter().map(|(name, _)| format!("{}.md", name.rsplit('/').next().unwrap())).collect();
+        let mut known: Vec<String> = FILES.iter().map(|(name, _)| format!("{name}.md")).collect();
         known.sort();
         assert_eq!(found, known);
     }

@@ -136,7 +136,7 @@ fn files(tree: &Path, plan: &Plan) -> io::Result<Vec<PathBuf>> {
             let kind = entry.file_type()?;
             if kind.is_dir() && entry.file_name() != ".git" {
                 folders.push(entry.path());
-            } else if kind.is_file() && decides(&entry.path()) {
+            } else if kind.is_file() && decides_set_up(&entry.path()) {
                 files.push(entry.path());
             }
         }
@@ -151,7 +151,8 @@ fn is_plain_in(tree: &Path, path: &Path) -> bool {
     path.is_file() && path.canonicalize().is_ok_and(|real| real == path && real.starts_with(tree))
 }
 
-fn decides(path: &Path) -> bool {
+/// Does a file of this name decide what is installed: a lock file, a list of requirements, a build's own description?
+pub fn decides_set_up(path: &Path) -> bool {
     let name = |path: &Path| path.file_name().and_then(|name| name.to_str()).map(str::to_owned);
     let is_list = |path: Option<&Path>| {
         let name = path.and_then(name).unwrap_or_default();

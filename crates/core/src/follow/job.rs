@@ -17,6 +17,28 @@ pub struct Job {
     pub question: Option<Question>,
     /// The last ruling of a person.
     pub ruling: Option<Ruling>,
+    /// How far the port in progress is.
+    pub progress: Option<Progress>,
+}
+
+/// How far a port is that is not finished.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Progress {
+    /// The release that it is for.
+    pub version: String,
+    /// Things that are done, as the model counts them.
+    pub completed: usize,
+    /// Checks that fail and should not.
+    pub failing: usize,
+}
+
+impl Progress {
+    /// Is this more than what was there before?
+    pub fn is_beyond(&self, before: Option<&Self>) -> bool {
+        before
+            .filter(|before| before.version == self.version)
+            .is_none_or(|before| self.completed > before.completed || self.failing < before.failing)
+    }
 }
 
 /// A question to people: an issue.

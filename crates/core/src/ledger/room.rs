@@ -41,6 +41,19 @@ impl Purse {
         levels.extend(caps.teams.iter().map(of_team));
         Self { run, levels }
     }
+
+    /// What one run of a loop draws on that writes code: its own limit in place of a review's, and its teams' months.
+    pub fn of_run(run: RunId, limit: MicroUsd, teams: &[(String, MicroUsd)], now: Millis) -> Self {
+        let own = Level { kind: LevelKind::Run, key: run.as_str().to_owned(), period: String::new(), limit };
+        let of_team = |(name, limit): &(String, MicroUsd)| Level {
+            kind: LevelKind::TeamMonth,
+            key: name.clone(),
+            period: month(now),
+            limit: *limit,
+        };
+        let levels = std::iter::once(own).chain(teams.iter().map(of_team)).collect();
+        Self { run, levels }
+    }
 }
 
 /// May a run begin?

@@ -1,16 +1,29 @@
 //! What a reader of sources is asked, one thing a process, and what is believed of its answer: the process may have been
 //! taken over by what it read.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use truing_core::follow::{Digests, RAW_DIGITS, Sources, Symbol, TREE_DIGITS};
 
-use super::{Pins, Project, ProjectRequest, SourcesError, SourcesRequest, pins_of, project_of, read};
+use super::{
+    Format, Pins, Project, ProjectRequest, SourcesError, SourcesRequest, files_of, pins_of, project_of, read,
+};
 
 /// The longest name or reason, in bytes.
 const MAX_NAME: usize = 16 << 10;
+
+/// Which files of a release are wanted.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct FilesRequest {
+    /// The archive as it was downloaded.
+    pub archive: PathBuf,
+    /// How it is packed.
+    pub format: Format,
+    /// The files; their paths begin below the folder that the archive packs.
+    pub files: Vec<String>,
+}
 
 /// What is asked.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -22,6 +35,8 @@ pub enum Asked {
     Pins(PathBuf),
     /// What a project takes from the packages that it follows.
     Project(ProjectRequest),
+    /// Files of a release.
+    Files(FilesRequest),
 }
 
 /// The answer.
@@ -34,6 +49,8 @@ pub enum Told {
     Pins(Pins),
     /// Of a project.
     Project(Project),
+    /// Files, by their paths: data.
+    Files(BTreeMap<String, String>),
 }
 
 impl Asked {
@@ -41,6 +58,7 @@ impl Asked {
     pub fn folder(&self) -> &Path {
         match self {
             Self::Release(request) => request.archive.parent().unwrap_or(Path::new("/")),
+            Self::Files(request) => request.archive.parent().unwrap_or(Path::new("/")),
             Self::Pins(file) => file.parent().unwrap_or(Path::new("/")),
             Self::Project(request) => &request.folder,
         }
@@ -55,6 +73,7 @@ impl Asked {
             Self::Release(request) => read(request).map(Told::Release),
             Self::Pins(file) => pins_of(file).map(Told::Pins),
             Self::Project(request) => project_of(request).map(Told::Project),
+            Self::Files(request) => files_of(request).map(Told::Files),
         }
     }
 
@@ -67,7 +86,12 @@ impl Asked {
             (Self::Release(request), Told::Release(sources)) => release(request, sources),
             (Self::Pins(_), Told::Pins(pins)) => rows(pins),
             (Self::Project(_), Told::Project(project)) => taken(project),
-            (Self::Release(_) | Self::Pins(_) | Self::Project(_), _) => Err("an answer to another question"),
+            (Self::Files(request), Told::Files(files)) => {
+                ensure(files.keys().all(|path| request.files.contains(path)), "a file")
+            }
+            (Self::Release(_) | Self::Pins(_) | Self::Project(_) | Self::Files(_), _) => {
+                Err("an answer to another question")
+            }
         }
     }
 }

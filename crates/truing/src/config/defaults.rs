@@ -25,6 +25,7 @@ pub(super) fn of(path: &str, key: &Key, environment: &Environment) -> Result<Opt
             ["sync", _, "branch"] => Some(Value::Name(format!("truing/sync-{}", name()))),
             ["sync", _, "repo" | "cron"]
             | ["sync", _, "constraint", ..]
+            | ["sync", _, "bump", "paths"]
             | ["forge", _, "app_id" | "private_key" | "marker_key"]
             | ["rules" | "prompts", "dir"]
             | ["budget", "prices"]

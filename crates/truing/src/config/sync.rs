@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use globset::escape;
 use truing_core::follow::breaker::Limits;
 use truing_git::Identity;
 use truing_upstream::constraint::Place;
@@ -47,6 +48,14 @@ pub struct JobConfig {
     pub question_label: String,
     /// Failures in a row that open the circuit breaker.
     pub breaker: Limits,
+    /// May a model port code without a person's ruling?
+    pub writes_code: bool,
+    /// Globs of the files that a port may change.
+    pub ports: Vec<String>,
+    /// Answers of the model in one port.
+    pub turns: u32,
+    /// How long it may take for one.
+    pub wall: Duration,
 }
 
 impl JobConfig {
@@ -81,6 +90,11 @@ pub(super) fn of(settings: &Typed<'_>, name: &str) -> Result<JobConfig, ConfigEr
     let has_keys = [".toml", ".json"].iter().any(|end| constraint_file.ends_with(end));
     let list = if has_keys { list } else { "" };
     let target = settings.name(&path("target"))?;
+    let mirror: Vec<(String, String)> =
+        settings.list(&path("mirror"))?.iter().map(pair).collect::<Result<_, _>>()?;
+    let ports = settings.if_any(&path("bump.paths"), |value| {
+        if let Value::List(globs) = value { Some(globs.clone()) } else { None }
+    })?;
     Ok(JobConfig {
         registry,
         package: settings.name(&path("package"))?,
@@ -92,7 +106,8 @@ pub(super) fn of(settings: &Typed<'_>, name: &str) -> Result<JobConfig, ConfigEr
             Style::ALL.into_iter().find(|one| one.as_str() == word)
         })?,
         manifest: settings.name(&path("manifest"))?,
-        mirror: settings.list(&path("mirror"))?.iter().map(pair).collect::<Result<_, _>>()?,
+        ports: ports.unwrap_or_else(|| own_side(&mirror)),
+        mirror,
         repo: settings.name_if_any(&path("repo"))?,
         cron: settings.name_if_any(&path("cron"))?,
         forge: settings.name(&path("forge"))?,
@@ -106,5 +121,21 @@ pub(super) fn of(settings: &Typed<'_>, name: &str) -> Result<JobConfig, ConfigEr
             target: settings.number(&path("breaker.failures"))?,
             streak: settings.number(&path("breaker.streak"))?,
         },
+        writes_code: settings.word(&path("mode"), |word| match word {
+            "relax" => Some(false),
+            "code" => Some(true),
+            _ => None,
+        })?,
+        turns: settings.number(&path("limits.turns"))?,
+        wall: settings.duration(&path("limits.wall"))?,
     })
+}
+
+/// The project's side of what is mirrored, and its tests.
+fn own_side(mirror: &[(String, String)]) -> Vec<String> {
+    let own = mirror.iter().map(|(_, ours)| match ours.strip_suffix('/') {
+        Some(folder) => format!("{}/**", escape(folder)),
+        None => escape(ours),
+    });
+    own.chain(["tests/**", "test/**"].map(str::to_owned)).collect()
 }

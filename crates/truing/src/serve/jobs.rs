@@ -24,6 +24,7 @@ use super::by_hand::{self, NotLeased};
 use super::switch::KillSwitch;
 use super::worker::lost;
 use crate::config::sync::JobConfig;
+use crate::loops::sync::port::Porter;
 use crate::loops::sync::run::Following;
 use crate::reader::ChildReader;
 use crate::slots::{StepError, step};
@@ -50,6 +51,8 @@ pub struct JobRun<'a> {
     pub archives: &'a Archives,
     /// Who reads them.
     pub reader: &'a ChildReader,
+    /// Who ports code; none: nobody.
+    pub porter: Option<&'a Porter>,
     /// The limits of slots.
     pub limits: &'a Limits,
     /// How often the lease is renewed.
@@ -119,6 +122,7 @@ impl JobRun<'_> {
             index: self.index,
             archives: self.archives,
             reader: self.reader,
+            porter: self.porter,
             dry_run: self.dry_run,
         };
         tracing::info!(key = %run.key, token = token.0, "leased");

@@ -19,9 +19,11 @@ use crate::budget::{Budgets, Priced};
 use crate::cli::error::CliError;
 use crate::config::model::{ModelConfig, ProviderKind};
 use crate::config::problem::{ConfigError, Origin};
+use crate::config::sync::JobConfig;
 use crate::config::{Config, Runtime, layer};
 use crate::environment::Environment;
 use crate::loops::agent::{Agent, Hired, SwitchGate};
+use crate::loops::sync::port::Porter;
 use crate::serve::worker::STEP_TIME;
 
 /// The model's share of the time of a served step, in percent.
@@ -182,6 +184,36 @@ pub fn served(config: &Config, environment: &Environment) -> Result<Option<Agent
 /// A model for a review that no slot belongs to.
 pub fn hired(agent: &Agent) -> Hired<'_> {
     Hired { agent, gate: SwitchGate(agent.ledger.clone()) }
+}
+
+/// The model that ports code for a job, and the project's checks. A job that writes no code by itself may do without: then
+/// a person's ruling is asked for again.
+///
+/// # Errors
+/// As [`native`], and as the verifier, for a job that writes code.
+pub fn porter(
+    config: &Config,
+    environment: &Environment,
+    ledger: &Sqlite,
+    job: &JobConfig,
+) -> Result<Option<Porter>, CliError> {
+    let porter = || {
+        let verify = &config.verify;
+        let verifier = (!verify.check.is_empty()).then(|| super::verify::verifier(verify, environment));
+        Ok::<_, CliError>(Porter {
+            agent: native(config, environment, ledger.clone())?,
+            verifier: verifier.transpose()?,
+            programs: verify.programs.clone(),
+        })
+    };
+    match porter() {
+        Ok(porter) => Ok(Some(porter)),
+        Err(error) if job.writes_code => Err(error),
+        Err(error) => {
+            tracing::info!(why = error.message, "no model ports code");
+            Ok(None)
+        }
+    }
 }
 
 /// What is wrong with variables of other programs, which count for nothing as long as no model is asked.

@@ -6,12 +6,13 @@ use std::time::Duration;
 use truing_upstream::archives::Archives;
 use truing_upstream::index::Index;
 
-use super::{ServedHouse, mirrors};
+use super::{ServedHouse, agent, mirrors, open_store};
 use crate::cli::error::CliError;
 use crate::cli::sync::{cache, index_of};
 use crate::config::Config;
 use crate::config::sync::JobConfig;
 use crate::environment::Environment;
+use crate::loops::sync::port::Porter;
 use crate::reader::ChildReader;
 use crate::serve::calendar::Calendar;
 use crate::serve::jobs::JobRun;
@@ -19,10 +20,19 @@ use crate::serve::jobs::JobRun;
 /// What the jobs of a server need beside its house: an index each, and where archives are.
 #[derive(Debug)]
 pub struct Calendars<'a> {
-    jobs: Vec<(&'a String, &'a JobConfig, Index)>,
+    jobs: Vec<Served<'a>>,
     mirrors: PathBuf,
     archives: Archives,
     heartbeat: Duration,
+}
+
+/// A job, and what is its own.
+#[derive(Debug)]
+struct Served<'a> {
+    name: &'a String,
+    job: &'a JobConfig,
+    index: Index,
+    porter: Option<Porter>,
 }
 
 impl<'a> Calendars<'a> {
@@ -47,7 +57,9 @@ impl<'a> Calendars<'a> {
                     "set sync.{name}.repo to the repository's name, owner/name, or remove the pattern"
                 )));
             }
-            jobs.push((name, job, index_of(job, environment)?));
+            let ledger = open_store(config.store.database()?)?;
+            let porter = agent::porter(config, environment, &ledger, job)?;
+            jobs.push(Served { name, job, index: index_of(job, environment)?, porter });
         }
         let folder = config.store.database()?.parent().unwrap_or(Path::new("."));
         // Where nothing is to be kept nothing is looked for.
@@ -58,7 +70,7 @@ impl<'a> Calendars<'a> {
 
     /// When they run.
     pub fn calendar<'b>(&'b self, house: &'b ServedHouse<ChildReader>) -> Calendar<'b> {
-        let run = |(name, job, index): &'b (&'a String, &'a JobConfig, Index)| {
+        let run = |Served { name, job, index, porter }: &'b Served<'a>| {
             Some(JobRun {
                 name,
                 job,
@@ -69,6 +81,7 @@ impl<'a> Calendars<'a> {
                 index,
                 archives: &self.archives,
                 reader: &house.reader,
+                porter: porter.as_ref(),
                 limits: &house.limits,
                 heartbeat: self.heartbeat,
                 dry_run: false,

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests may fail them")]
 
+mod bump;
 mod site;
 #[path = "../support/watch.rs"]
 mod watch;

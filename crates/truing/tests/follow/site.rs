@@ -57,6 +57,11 @@ pub(crate) struct Ran {
 
 impl Site {
     pub(crate) async fn new() -> Self {
+        Self::with("1s", "").await
+    }
+
+    /// With a lease that lasts so long unless it is renewed, and more configuration; keys of the job come first.
+    pub(crate) async fn with(lease: &str, more: &str) -> Self {
         let newest = Arc::new(Mutex::new("1.0.0".to_owned()));
         let forge = Watched::start(Options::default()).await;
         forge.token(TOKEN, BOT);
@@ -72,7 +77,7 @@ impl Site {
         let url = forge.base_url();
         let config = format!(
             "[forge.github]\napi_url = \"{url}\"\ngit_url = \"{url}\"\nsettle = \"0s\"\n\
-             [server]\nlease = \"1s\"\nheartbeat = \"200ms\"\n[sync.demo]\nrepo = \"acme/ours\"\nmirror = [\"demo/=ours/\"]\n"
+             [server]\nlease = \"{lease}\"\nheartbeat = \"200ms\"\n[sync.demo]\nrepo = \"acme/ours\"\nmirror = [\"demo/=ours/\"]\n{more}"
         );
         std::fs::write(home.path().join("truing.toml"), config).unwrap();
         let index = serve_index(Arc::clone(&newest)).await;
@@ -113,6 +118,7 @@ impl Site {
             .env("GITHUB_STEP_SUMMARY", self.home.path().join("summary.md"))
             .env("GITHUB_TOKEN", TOKEN)
             .env("PIP_INDEX_URL", &self.index)
+            .env("ANTHROPIC_API_KEY", truing_fakes::model::KEY)
             .current_dir(self.home.path())
             .stdin(Stdio::null());
         command

@@ -124,6 +124,7 @@ impl Run {
         store.audit(&[act]).await.map_err(store_error)?;
         let _at_work =
             CommandLock::take(store.path()).map_err(|error| CliError::failed("lock", error.to_string()))?;
+        let porter = wiring::agent::porter(config, environment, &store, job)?;
         let work = JobRun {
             name: &self.job,
             job,
@@ -134,6 +135,7 @@ impl Run {
             index: &index_of(job, environment)?,
             archives: &Archives::new(cache(environment)?),
             reader: &child_reader(&config.rules, &config.sandbox)?,
+            porter: porter.as_ref(),
             limits: &wiring::limits(&config.review, config.server.lease),
             heartbeat: config.server.heartbeat,
             dry_run: self.dry_run,

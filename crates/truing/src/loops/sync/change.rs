@@ -1,4 +1,5 @@
-//! The change that a relaxed range asks for: bounds, and digests of what only looks different. No model takes part.
+//! The change that a range asks for, without any model: bounds, and digests. Where the code was ported, a definition's new
+//! digest takes the place of those before; where its text alone changed and the code stays, it is one more.
 
 use std::path::Path;
 
@@ -32,32 +33,38 @@ pub enum ChangeError {
     },
 }
 
-/// Makes the change in the project's folder: the new range, and the digest of each pinned definition whose text alone
-/// changed. The files that it wrote, as the project names them.
+/// Makes the change in the project's folder: the new range, and the digest of each pinned definition that changed. The files that it wrote, as the project names them.
 ///
 /// # Errors
 /// [`ChangeError`]; what was written stays.
-pub(super) fn relax(project: &Path, job: &JobConfig, decided: &Decided) -> Result<Vec<String>, ChangeError> {
+pub(super) fn made(project: &Path, job: &JobConfig, decided: &Decided) -> Result<Vec<String>, ChangeError> {
     let spec = decided.spec_after.as_ref().ok_or_else(|| ChangeError::NoRange(job.package.clone()))?;
     let mut files = Vec::new();
     let file = project.join(&job.constraint_file);
     let text = constraint::rewritten(&job.place(&file), spec)?;
     write(&file, &job.constraint_file, &text)?;
     files.push(job.constraint_file.clone());
-    let changed = decided.decision.changed.iter().filter(|change| change.kind == Kind::Bytes);
+    let changed = decided.decision.changed.iter().filter(|change| match change.kind {
+        Kind::Bytes => true,
+        Kind::Tree => decided.decision.verdict == Verdict::Bump,
+        Kind::Gone => false,
+    });
     let added: Vec<Added<'_>> = changed
         .filter_map(|change| {
             let (old, new) = (change.old_hash.as_deref()?, change.new_hash.as_deref()?);
             Some(Added { symbol: &change.symbol, old, new })
         })
         .collect();
-    if decided.decision.verdict == Verdict::Relax && !added.is_empty() {
+    if !added.is_empty() {
         let file = project.join(&job.manifest);
-        let text = if file.extension().is_some_and(|extension| extension == "py") {
-            manifest::with_digests_in_test(&file, &added)?
-        } else {
-            let digests: Vec<(&str, &str)> = added.iter().map(|one| (one.symbol, one.new)).collect();
-            manifest::with_digests(&file, &digests)?
+        let is_test = file.extension().is_some_and(|extension| extension == "py");
+        let digests: Vec<(&str, &str)> = added.iter().map(|one| (one.symbol, one.new)).collect();
+        let text = match (decided.decision.verdict, is_test) {
+            (Verdict::Relax, true) => manifest::with_digests_in_test(&file, &added)?,
+            (Verdict::Relax, false) => manifest::with_digests(&file, &digests)?,
+            (Verdict::Bump, true) => manifest::with_only_in_test(&file, &added)?,
+            (Verdict::Bump, false) => manifest::with_only(&file, &digests)?,
+            (Verdict::Ask | Verdict::Skip, _) => return Ok(files),
         };
         write(&file, &job.manifest, &text)?;
         files.push(job.manifest.clone());

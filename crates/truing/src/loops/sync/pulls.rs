@@ -122,14 +122,23 @@ impl<H: Hub> Pulls<'_, H> {
     }
 }
 
+/// Is this pull request the end of a port, merged or for people to merge?
+fn has_it(pull: &BranchPull) -> bool {
+    match pull.state {
+        PullState::Open | PullState::Merged => true,
+        PullState::Draft | PullState::Closed => false,
+    }
+}
+
 impl Stands {
     /// What to do, for a decision to relax or to bump. `same`: is the branch where it would be put?
-    pub(super) fn course(&self, verdict: Verdict, same: bool) -> Course {
+    pub(super) fn course(&self, verdict: Verdict, wip: bool, same: bool) -> Course {
         let standing = Standing {
             last: self.last.as_ref(),
             covers: self.covers,
             active: self.active.is_some(),
-            wip: false,
+            // One whose end is there already is to be closed, and not gone on with.
+            wip: wip && !(self.covers && self.last.as_ref().is_some_and(has_it)),
         };
         course(standing, verdict, same)
     }

@@ -17,16 +17,19 @@ use truing_core::follow::standing::Course;
 use truing_core::id::{Millis, Sha};
 use truing_core::money::MicroUsd;
 use truing_core::port::{Clock, ForgeError, Gate, Hub, Jobs, RunRef, StoreError};
-use truing_git::{Git, GitError, Mirror, NewCommit, PrivateFolder, Pushed, Remote};
+use truing_git::{Git, GitError, Mirror, PrivateFolder, Pushed, Remote};
 use truing_upstream::archives::Archives;
 use truing_upstream::index::Index;
 use truing_upstream::version::Version;
 
+use super::bump::Ground;
 use super::change::{self, ChangeError};
+use super::drafts::{Draft, Saved};
+use super::port::{PortError, Porter, Spent};
 use super::pulls::{Pulls, Stands};
 use super::question::{Questions, Wanted};
 use super::words::{self, About};
-use super::{Decided, PinnedError, Question, SyncError, decided_of, pinned, seen};
+use super::{Decided, PinnedError, Question, Seen, SyncError, decided_of, pinned};
 use crate::config::sync::JobConfig;
 use crate::loops::versions;
 use crate::reader::ChildReader;
@@ -60,6 +63,8 @@ pub struct Following<'a, S, H, C, G> {
     pub archives: &'a Archives,
     /// Who reads them.
     pub reader: &'a ChildReader,
+    /// Who ports code; none: nobody.
+    pub porter: Option<&'a Porter>,
     /// Write nothing at the forge and remember nothing but the record?
     pub dry_run: bool,
 }
@@ -85,6 +90,9 @@ pub enum RunError {
     /// The change.
     #[error(transparent)]
     Change(#[from] ChangeError),
+    /// The port.
+    #[error(transparent)]
+    Port(#[from] PortError),
     /// A folder.
     #[error("no folder can be made for the project's files: {0}")]
     Folder(std::io::Error),
@@ -130,7 +138,7 @@ pub enum RunError {
 }
 
 /// What a run has done so far.
-struct Tale {
+pub(super) struct Tale {
     began: Millis,
     at: Option<(Step, Instant)>,
     steps: Vec<Taken>,
@@ -138,11 +146,12 @@ struct Tale {
     to: Option<String>,
     update: Option<Verdict>,
     evidence: Evidence,
-    pull: Option<Pull>,
+    pub(super) pull: Option<Pull>,
+    spent: Spent,
 }
 
 impl Tale {
-    fn begin(&mut self, step: Step) {
+    pub(super) fn begin(&mut self, step: Step) {
         self.end();
         self.at = Some((step, Instant::now()));
     }
@@ -150,20 +159,26 @@ impl Tale {
     fn end(&mut self) {
         if let Some((id, began)) = self.at.take() {
             let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-            self.steps.push(Taken { id, turns: 0, tokens: 0, cost_micro_usd: MicroUsd(0), ms });
+            let taken = Taken { id, turns: 0, tokens: 0, cost_micro_usd: MicroUsd(0), ms };
+            self.steps.push(if id == Step::Change { self.spent.added_to(taken) } else { taken });
         }
+    }
+
+    /// What the model took in the step of the change.
+    pub(super) fn spent(&mut self, spent: Spent) {
+        self.spent = spent;
     }
 }
 
 /// How a run ends, and what it asks.
-struct Ended {
+pub(super) struct Ended {
     outcome: Outcome,
     why: String,
     asks: Asks,
 }
 
 /// What becomes of the question.
-enum Asks {
+pub(super) enum Asks {
     /// This is asked.
     This(Wanted),
     /// Whatever is asked stays so.
@@ -173,7 +188,7 @@ enum Asks {
 }
 
 impl Ended {
-    fn of(outcome: Outcome, why: impl Into<String>, asks: Asks) -> Self {
+    pub(super) fn of(outcome: Outcome, why: impl Into<String>, asks: Asks) -> Self {
         Self { outcome, why: why.into(), asks }
     }
 }
@@ -188,7 +203,8 @@ impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
         let began = self.clock.now();
         let (from, to, update, pull) = (None, None, None, None);
         let evidence = Evidence::default();
-        let mut tale = Tale { began, at: None, steps: vec![], from, to, update, evidence, pull };
+        let spent = Spent::default();
+        let mut tale = Tale { began, at: None, steps: vec![], from, to, update, evidence, pull, spent };
         let ended = Box::pin(self.steps(&mut job, &mut tale)).await;
         let ended = match ended {
             Ok(ended) => ended,
@@ -224,8 +240,8 @@ impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
             steps: tale.steps,
             pull: tale.pull,
             question,
-            model: None,
-            prompt_hash: None,
+            model: tale.spent.model,
+            prompt_hash: tale.spent.prompt_hash,
             evidence: tale.evidence,
             versions: versions(),
             started: tale.began,
@@ -235,7 +251,7 @@ impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
         Ok(record)
     }
 
-    fn about<'b>(&'b self, version: &'b str) -> About<'b> {
+    pub(super) fn about<'b>(&'b self, version: &'b str) -> About<'b> {
         About { job: self.name, package: &self.job.package, version }
     }
 
@@ -266,8 +282,18 @@ impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
         let pins = pinned(&project.join(&self.job.manifest), self.reader).await?;
         let now = Timestamp::from_millisecond(tale.began.0).unwrap_or_default();
         let question =
-            || Question { job: self.job, project, manifest: &pins.manifest, from: None, to: None, now };
-        let seen = seen(&question(), self.index).await?;
+            |to| Question { job: self.job, project, manifest: &pins.manifest, from: None, to, now };
+        let mut saved = self.saved(job).await?;
+        // What was begun is finished first, even if there is something newer.
+        let begun =
+            saved.draft.as_ref().and_then(|draft| Version::parse(self.job.registry, &draft.version).ok());
+        let mut seen = super::seen(&question(begun.clone()), self.index).await;
+        if let (Some(draft), true) = (&saved.draft, is_past(begun.as_ref(), &seen)) {
+            self.drop_draft(draft, "Nothing is left to be done for this release").await?;
+            saved.draft = None;
+            seen = super::seen(&question(None), self.index).await;
+        }
+        let seen = seen?;
         let (from, to) = (seen.from.to_string(), seen.to.to_string());
         (tale.from, tale.to) = (Some(from), Some(to.clone()));
         if seen.is_in_range() {
@@ -294,31 +320,58 @@ impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
 
         tale.begin(Step::Decide);
         let tools = (self.index, self.archives, self.reader);
-        let mut decided = Box::pin(decided_of(question(), seen, tools)).await?;
+        let mut decided = Box::pin(decided_of(question(None), seen, tools)).await?;
         let rules = job.ruling.as_ref().filter(|ruling| ruling.version == to);
         if let Some(ruling) = rules.filter(|_| decided.decision.verdict == Verdict::Ask) {
             decided.decision.verdict = ruling.verdict;
             decided.decision.reason =
                 format!("{}; {} ruled: {}", decided.decision.reason, ruling.by, ruling.verdict.as_str());
+            // Nobody knows which release before this one the ported code would serve.
+            let floor = (ruling.verdict == Verdict::Bump).then_some(&decided.to);
             decided.spec_after = decided
                 .spec_before
                 .as_ref()
-                .and_then(|spec| spec.following(self.job.style, &decided.to, None));
+                .and_then(|spec| spec.following(self.job.style, &decided.to, floor));
         }
+        let may_port = self.job.writes_code || rules.is_some_and(|ruling| ruling.verdict == Verdict::Bump);
         tale.update = Some(decided.decision.verdict);
         tale.evidence = evidence(&decided);
+        let needs_port = matches!(decided.decision.verdict, Verdict::Bump | Verdict::Ask);
+        if let Some(draft) = saved.draft.take_if(|_| !needs_port) {
+            self.drop_draft(&draft, "No port is needed any more").await?;
+        }
         match decided.decision.verdict {
             Verdict::Skip => Ok(Ended::of(Outcome::LeftOut, decided.decision.reason.clone(), Asks::Nothing)),
             Verdict::Ask => Ok(self.asking(&to, &decided)),
             Verdict::Relax | Verdict::Bump => {
-                Box::pin(self.publish(tale, &mirror, &tip, (project, &repository.default_branch), &decided))
+                let at = (project, repository.default_branch.as_str());
+                Box::pin(self.publish((job, tale), (&mirror, &tip), at, may_port.then_some(&saved), &decided))
                     .await
             }
         }
     }
 
+    /// The port in progress, if this job may have one.
+    async fn saved(&self, job: &Job) -> Result<Saved, RunError> {
+        let ruled = job.ruling.as_ref().is_some_and(|ruling| ruling.verdict == Verdict::Bump);
+        if self.porter.is_some() && (self.job.writes_code || ruled) {
+            Ok(self.drafts().look().await?)
+        } else {
+            Ok(Saved::default())
+        }
+    }
+
+    /// Closes a draft that nobody needs any more.
+    async fn drop_draft(&self, draft: &Draft, why: &str) -> Result<(), RunError> {
+        if !self.dry_run {
+            self.go_on().await?;
+            self.drafts().close(draft, why).await?;
+        }
+        Ok(())
+    }
+
     /// People have to say.
-    fn asking(&self, version: &str, decided: &Decided) -> Ended {
+    pub(super) fn asking(&self, version: &str, decided: &Decided) -> Ended {
         let (title, text) = words::question(self.about(version), decided);
         let wanted = Wanted { version: version.to_owned(), title, text };
         Ended::of(Outcome::Asked, decided.decision.reason.clone(), Asks::This(wanted))
@@ -327,10 +380,10 @@ impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
     /// Makes the change and brings it to the forge.
     async fn publish(
         &self,
-        tale: &mut Tale,
-        mirror: &Mirror,
-        tip: &Sha,
+        (job, tale): (&mut Job, &mut Tale),
+        (mirror, tip): (&Mirror, &Sha),
         (project, base): (&Path, &str),
+        saved: Option<&Saved>,
         decided: &Decided,
     ) -> Result<Ended, RunError> {
         tale.begin(Step::Look);
@@ -343,7 +396,14 @@ impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
             return Err(RunError::Foreign { branch: self.job.branch.clone(), url });
         }
         let verdict = decided.decision.verdict;
-        let course = stands.course(verdict, self.is_on(mirror, tip, &stands).await?);
+        // A port is not made again only because the base has moved on: people see to that when they merge it.
+        let same = verdict == Verdict::Bump || self.is_on(mirror, tip, &stands).await?;
+        let draft = saved.and_then(|saved| saved.draft.as_ref());
+        let course = stands.course(verdict, draft.is_some(), same);
+        if let (Course::Stands | Course::Covered, Some(draft)) = (course, draft) {
+            let url = stands.last.as_ref().map(|pull| pull.url.as_str()).unwrap_or_default();
+            self.drop_draft(draft, &format!("Finished in {url}")).await?;
+        }
         let (page, pull) =
             (stands.last.as_ref().map(|pull| pull.url.clone()).unwrap_or_default(), &stands.last);
         match (course, pull) {
@@ -370,8 +430,10 @@ impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
             (Course::Continue | Course::Begin | Course::Redo | Course::InPlace | Course::Blocked, _) => {}
         }
         if verdict == Verdict::Bump {
-            // Porting code is for an agent; until one may, a person has to.
-            return Ok(self.asking(&version, decided));
+            // Without a person's ruling, or a job that may, nobody ports code.
+            let Some(saved) = saved else { return Ok(self.asking(&version, decided)) };
+            let ground = Ground { mirror, tip, base, stands: &stands, saved };
+            return Box::pin(self.bump(job, tale, ground, decided)).await;
         }
 
         tale.begin(Step::Change);
@@ -388,7 +450,7 @@ impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
         };
         let files = {
             let (at, job, change) = (at.to_owned(), self.job.clone(), decided.clone());
-            let made = spawn_blocking(move || change::relax(&at, &job, &change)).await;
+            let made = spawn_blocking(move || change::made(&at, &job, &change)).await;
             made.map_err(|error| RunError::Folder(error.into()))??
         };
         let only: Vec<RepoPath> = files.iter().map(|file| RepoPath::from(file.as_str())).collect();
@@ -403,28 +465,13 @@ impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
         tale.begin(Step::Publish);
         if !staged.paths.is_empty() {
             self.go_on().await?;
-            let new = NewCommit {
-                message: format!(
-                    "{}\n\n{}\n",
-                    words::title(self.about(&version), verdict),
-                    decided.decision.reason
-                ),
-                author: self.job.author.clone(),
-                committer: self.job.author.clone(),
-                at: self.clock.now(),
-            };
-            let commit = staged.commit(&new).await?;
             let expected = match stands.head() {
                 Some(head) => Some(head.clone()),
                 // Left over from one that is closed, or from a run that died before it opened one.
                 None => mirror.branch_tip(&self.job.branch).await?,
             };
-            let branch = self.job.branch.clone();
-            match commit.push(self.remote, &branch, expected.as_ref()).await? {
-                Pushed::Done => {}
-                Pushed::Moved { .. } => return Err(RunError::Moved { branch }),
-                Pushed::Refused { message, .. } => return Err(RunError::Refused { branch, message }),
-            }
+            let message = self.message(self.about(&version), decided);
+            self.push(staged, &self.job.branch, expected.as_ref(), &message).await?;
         }
         self.go_on().await?;
         let body = words::pull(self.about(&version), decided, &files);
@@ -472,8 +519,27 @@ impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
     }
 
     /// Before each effect.
-    async fn go_on(&self) -> Result<(), RunError> {
+    pub(super) async fn go_on(&self) -> Result<(), RunError> {
         if self.gate.is_open().await { Ok(()) } else { Err(RunError::Halted) }
+    }
+}
+
+/// What a remote says of a push.
+pub(super) fn pushed(pushed: Pushed, branch: &str) -> Result<(), RunError> {
+    let branch = branch.to_owned();
+    match pushed {
+        Pushed::Done => Ok(()),
+        Pushed::Moved { .. } => Err(RunError::Moved { branch }),
+        Pushed::Refused { message, .. } => Err(RunError::Refused { branch, message }),
+    }
+}
+
+/// Is there nothing left to be done for the release that a port was begun for?
+fn is_past(begun: Option<&Version>, seen: &Result<Seen, SyncError>) -> bool {
+    match seen {
+        Ok(seen) => begun.is_none() || seen.is_in_range(),
+        Err(SyncError::Yanked { .. } | SyncError::NoRelease { .. }) => true,
+        Err(_) => false,
     }
 }
 

@@ -1,11 +1,13 @@
 //! What people read of a job: titles and texts of its pull requests, its questions and its comments. Names and reasons
 //! come from packages and manifests: they are shown as text, whatever they contain.
 
+use truing_agent::schema::work::Work;
 use truing_core::follow::breaker::{self, Breaker};
 use truing_core::follow::{Decision, Kind, Verdict};
 use truing_core::markdown::{code, plain};
 
 use super::Decided;
+use super::port::{Checked, Ported};
 
 /// Rows of one table that are shown; the rest is counted.
 const SHOWN: usize = 40;
@@ -59,6 +61,88 @@ pub(super) fn pull(about: About<'_>, decided: &Decided, files: &[String]) -> Str
         text += "- [ ] Each definition above was compared with its counterpart here.\n";
     }
     text
+}
+
+/// The text of a final pull request that ports code.
+pub(super) fn ported(about: About<'_>, decided: &Decided, (ported, checked): (&Ported, &Checked)) -> String {
+    let mut text = pull(about, decided, &ported.files());
+    if decided.decision.changed.iter().any(|change| change.kind == Kind::Gone) {
+        text += "- [ ] What is gone above is taken out of the manifest, or pinned under its new name.\n";
+    }
+    let Work { summary, completed, .. } = &ported.work;
+    text += &format!("\n## What a model ported\n\n{}\n", plain(summary));
+    text += &list("Ported", completed);
+    text + &checks(checked)
+}
+
+/// A port in progress: its title and its text.
+pub(super) fn draft(
+    about: About<'_>,
+    decided: &Decided,
+    (ported, checked): (&Ported, &Checked),
+) -> (String, String) {
+    let About { job, package, version } = about;
+    let Work { summary, completed, remaining, questions } = &ported.work;
+    let mut text = format!(
+        "The project is to follow {} to {}. This port is not finished: the next run of {} goes on from here. Commit or \
+         comment on the newest commit, and it is yours.\n\n{}.\n\n{}\n",
+        plain(package),
+        code(version),
+        code(job),
+        plain(&decided.decision.reason),
+        plain(summary)
+    );
+    if let Some(why) = &ported.cut_off {
+        text += &format!("\nIt was cut off: {}.\n", plain(why));
+    }
+    text += &list("Done", completed);
+    text += &list("Not done", remaining);
+    text += &list("To be decided by people", questions);
+    text += &checks(checked);
+    text += &table(&decided.decision);
+    (format!("{} (in progress)", title(about, Verdict::Bump)), text)
+}
+
+/// What keeps a port from being finished, in few words.
+pub(super) fn open_ends((ported, checked): (&Ported, &Checked)) -> String {
+    let count = |count: usize, what: &str| (count > 0).then(|| format!("{count} {what}"));
+    let ends = [
+        ported.cut_off.clone(),
+        count(ported.work.remaining.len(), "not done"),
+        count(ported.work.questions.len(), "to be decided by people"),
+        count(checked.failing.len(), "failing checks"),
+    ];
+    ends.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+/// The text of a draft that has had its day.
+pub(super) fn ended(why: &str, body: &str) -> String {
+    let first = format!("{}.", plain(why));
+    if body.starts_with(&first) { body.to_owned() } else { format!("{first}\n\n{body}") }
+}
+
+/// What a model says, as a list.
+fn list(title: &str, lines: &[String]) -> String {
+    if lines.is_empty() {
+        return String::new();
+    }
+    let lines: String = lines.iter().map(|line| format!("* {}\n", plain(line))).collect();
+    format!("\n{title}:\n\n{lines}")
+}
+
+/// What the project's own checks say.
+fn checks(checked: &Checked) -> String {
+    let failing: String = checked.failing.iter().map(|check| format!("* {}\n", code(check))).collect();
+    match (checked.count, failing.is_empty()) {
+        (None, _) => {
+            "\nNo checks are configured (`verify.check`): nobody has run the project's tests on this.\n"
+                .to_owned()
+        }
+        (Some(count), true) => {
+            format!("\nThe project's checks ({count}) fail nowhere where they did not before.\n")
+        }
+        (Some(_), false) => format!("\nChecks that fail, and did not before:\n\n{failing}"),
+    }
 }
 
 /// What changed of what is pinned, and what nobody guards.

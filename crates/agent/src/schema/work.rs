@@ -1,0 +1,125 @@
+//! What a model may say about work that it has done on a clone: a summary, what is done and what is not, and what people
+//! have to say. It decides nothing that counts in its favour: paths, digests and checks are looked at by others; what it
+//! leaves open holds the work back.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+use truing_core::line;
+use truing_model::messages::Tool;
+
+use super::{REPORT, object_in};
+use crate::native::Form;
+
+/// Lines of one list that are kept.
+pub const MAX_LINES: usize = 30;
+/// Characters of one line, and `…` where it is longer.
+pub const MAX_LINE_CHARS: usize = 300;
+/// Characters of the summary, in the same way.
+pub const MAX_SUMMARY_CHARS: usize = 1200;
+
+/// What was reported, within the bounds above. Text of a model: data.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
+pub struct Work {
+    /// What the change does.
+    pub summary: String,
+    /// What is done.
+    pub completed: Vec<String>,
+    /// What is not.
+    pub remaining: Vec<String>,
+    /// What people have to say before it can be.
+    #[serde(default)]
+    pub questions: Vec<String>,
+}
+
+impl Work {
+    /// One line each, as many and as long as are kept.
+    fn bounded(self) -> Self {
+        let lines = |all: Vec<String>| {
+            let lines = all.iter().map(|text| line::clean(text.trim(), MAX_LINE_CHARS));
+            lines.filter(|text| !text.is_empty()).take(MAX_LINES).collect()
+        };
+        Self {
+            summary: line::clean(self.summary.trim(), MAX_SUMMARY_CHARS),
+            completed: lines(self.completed),
+            remaining: lines(self.remaining),
+            questions: lines(self.questions),
+        }
+    }
+}
+
+impl Form for Work {
+    const ASK_AGAIN: &str = "Your answer was not a report. Call the tool `report` now, and name under `remaining` \
+        whatever is not done.";
+    const BE_BRIEF: &str = "Your last answer was cut off because it was too long. Go on, more briefly: change one \
+        place at a time.";
+    const CONCLUDE: &str = "This is your last turn. Call the tool `report` now; name under `remaining` whatever is \
+        not done. No other tool will be called.";
+
+    fn tool() -> Tool {
+        let lines =
+            |about: &str| json!({ "type": "array", "items": { "type": "string" }, "description": about });
+        Tool {
+            name: REPORT.to_owned(),
+            description:
+                "Ends your work and hands it over. Text outside of this tool is not read by anybody."
+                    .to_owned(),
+            input_schema: json!({
+                "type": "object",
+                "properties": {
+                    "summary": { "type": "string", "description": "What the change does, in a few sentences." },
+                    "completed": lines("What is done, one thing a line; what was done before you began, too."),
+                    "remaining": lines("What is not done; empty only if nothing is left to do."),
+                    "questions": lines("What only people can decide, one question a line."),
+                },
+                "required": ["summary", "completed", "remaining"],
+                "additionalProperties": false,
+            }),
+            cache_control: None,
+        }
+    }
+
+    fn read(input: &Value) -> Result<(Self, bool), String> {
+        match Self::deserialize(input) {
+            Ok(work) => Ok((work.bounded(), false)),
+            Err(error) => Err(format!(
+                "the input of `report` is wrong: {}",
+                line::clean(&error.to_string(), MAX_LINE_CHARS)
+            )),
+        }
+    }
+
+    fn in_text(text: &str) -> Option<(Self, bool)> {
+        Self::read(&object_in(text)?).ok()
+    }
+
+    fn add(&mut self, more: Self) {
+        // The last word counts.
+        *self = more;
+    }
+
+    fn taken(&self) -> String {
+        "taken".to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_is_bounded_and_what_is_missing_is_named() {
+        let long = "x".repeat(MAX_LINE_CHARS * 2);
+        let input = json!({ "summary": "a\nb", "completed": vec![long; MAX_LINES * 2], "remaining": [" "] });
+        let (work, more) = Work::read(&input).unwrap();
+        assert!(!more && !work.summary.contains('\n') && work.remaining.is_empty(), "{work:?}");
+        assert_eq!(work.completed.len(), MAX_LINES);
+        assert!(work.completed.iter().all(|line| line.chars().count() == MAX_LINE_CHARS + 1));
+        let wrong = Work::read(&json!({ "summary": "a", "completed": [] })).unwrap_err();
+        assert!(wrong.contains("remaining"), "{wrong}");
+        assert_eq!(
+            Work::in_text("```json\n{\"summary\":\"\",\"completed\":[],\"remaining\":[]}\n```").unwrap().0,
+            Work::default()
+        );
+        assert_eq!(Work::in_text("I am done."), None);
+    }
+}

@@ -1,0 +1,193 @@
+//! The end of a run that ports code: a pull request for people to merge if nothing is left to do and no check fails that
+//! should not, or else a draft that the next run goes on from.
+
+use truing_core::follow::Verdict;
+use truing_core::follow::job::{Job, Progress};
+use truing_core::follow::record::{Result as Outcome, Step};
+use truing_core::id::Sha;
+use truing_core::port::{Clock, Gate, Hub, Jobs};
+use truing_git::{Mirror, NewCommit, Staged};
+
+use super::Decided;
+use super::drafts::{Drafts, Saved};
+use super::port::{Checked, Port, PortError, Ported, Spent};
+use super::pulls::{Pulls, Stands};
+use super::run::{Asks, Ended, Following, RunError, Tale};
+use super::words::{self, About};
+
+/// What a port is made on, and what stands.
+pub(super) struct Ground<'a> {
+    pub(super) mirror: &'a Mirror,
+    /// The newest commit of the default branch,
+    pub(super) tip: &'a Sha,
+    /// and its name.
+    pub(super) base: &'a str,
+    pub(super) stands: &'a Stands,
+    pub(super) saved: &'a Saved,
+}
+
+impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
+    pub(super) fn drafts(&self) -> Drafts<'_, H> {
+        Drafts { hub: self.hub, job: self.job, name: self.name }
+    }
+
+    /// Ports, checks, and shows what came of it.
+    pub(super) async fn bump(
+        &self,
+        job: &mut Job,
+        tale: &mut Tale,
+        ground: Ground<'_>,
+        decided: &Decided,
+    ) -> Result<Ended, RunError> {
+        let version = decided.to.to_string();
+        let Some(porter) = self.porter else { return Ok(self.asking(&version, decided)) };
+        let Ground { mirror, tip, saved, .. } = ground;
+        if let Some(url) = saved.foreign.clone() {
+            return Err(RunError::Foreign { branch: self.drafts().branch(), url });
+        }
+        let draft = saved.draft.as_ref();
+        if let Some((draft, active)) = draft.and_then(|draft| Some((draft, draft.active.as_ref()?))) {
+            let why = format!("{} is somebody's: {}", draft.pull.url, active.words());
+            return Ok(Ended::of(Outcome::Blocked, why, Asks::Same));
+        }
+        if self.dry_run {
+            let why = format!("a model would port the code to {version}: nobody has asked it");
+            return Ok(Ended::of(Outcome::Rehearsed, why, Asks::Same));
+        }
+
+        tale.begin(Step::Change);
+        self.go_on().await?;
+        let port = Port {
+            porter,
+            job: self.job,
+            run: &self.run.id,
+            mirror,
+            tip,
+            decided,
+            tools: (self.index, self.archives, self.reader),
+            now: self.clock.now(),
+        };
+        let mut spent = Spent::default();
+        let before = draft.map(|draft| (&draft.pull.head, draft.pull.body.as_str()));
+        let ported = Box::pin(port.make(before, &mut spent)).await;
+        tale.spent(spent);
+        let ported = match ported {
+            Ok(ported) => ported,
+            Err(PortError::Money(why)) => return Ok(Ended::of(Outcome::Held, why, Asks::Same)),
+            Err(PortError::Halted) => return Err(RunError::Halted),
+            Err(error) => return Err(error.into()),
+        };
+
+        tale.begin(Step::Verify);
+        self.go_on().await?;
+        let checked = Box::pin(port.check(&ported)).await?;
+
+        tale.begin(Step::Publish);
+        self.go_on().await?;
+        let work = &ported.work;
+        let is_done = ported.cut_off.is_none()
+            && work.remaining.is_empty()
+            && work.questions.is_empty()
+            && checked.failing.is_empty();
+        if is_done {
+            self.finish(job, tale, &ground, decided, (&ported, &checked)).await
+        } else {
+            self.save(job, tale, &ground, decided, (&ported, &checked)).await
+        }
+    }
+
+    /// The pull request for people to merge; the draft has had its day.
+    async fn finish(
+        &self,
+        job: &mut Job,
+        tale: &mut Tale,
+        ground: &Ground<'_>,
+        decided: &Decided,
+        (ported, checked): (&Ported, &Checked),
+    ) -> Result<Ended, RunError> {
+        let Ground { mirror, tip, base, stands, saved } = *ground;
+        let version = decided.to.to_string();
+        let about = self.about(&version);
+        let staged = mirror.stage(tip, ported.folder.path(), None).await?;
+        let expected = match stands.head() {
+            Some(head) => Some(head.clone()),
+            // Left over from one that is closed, or from a run that died before it opened one.
+            None => mirror.branch_tip(&self.job.branch).await?,
+        };
+        self.push(staged, &self.job.branch, expected.as_ref(), &self.message(about, decided)).await?;
+        self.go_on().await?;
+        let body = words::ported(about, decided, (ported, checked));
+        let pulls = Pulls { hub: self.hub, job: self.job, about };
+        let shown = pulls.show(stands, base, Verdict::Bump, &body).await?;
+        let why = format!("{} {version} is followed by {}", self.job.package, shown.url);
+        if let Some(draft) = &saved.draft {
+            self.drafts().close(draft, &format!("Finished in {}", shown.url)).await?;
+        }
+        tale.pull = Some(shown);
+        job.progress = None;
+        Ok(Ended::of(Outcome::Bumped, why, Asks::Nothing))
+    }
+
+    /// The draft.
+    async fn save(
+        &self,
+        job: &mut Job,
+        tale: &mut Tale,
+        ground: &Ground<'_>,
+        decided: &Decided,
+        (ported, checked): (&Ported, &Checked),
+    ) -> Result<Ended, RunError> {
+        let Ground { mirror, tip, base, saved, .. } = *ground;
+        let version = decided.to.to_string();
+        let about = self.about(&version);
+        let drafts = self.drafts();
+        let staged = mirror.stage(tip, ported.folder.path(), None).await?;
+        let branch = drafts.branch();
+        let expected = match &saved.draft {
+            Some(draft) => Some(draft.pull.head.clone()),
+            None => mirror.branch_tip(&branch).await?,
+        };
+        self.push(staged, &branch, expected.as_ref(), &self.message(about, decided)).await?;
+        self.go_on().await?;
+        let (title, body) = words::draft(about, decided, (ported, checked));
+        let shown = drafts.show(saved.draft.as_ref(), base, &version, (&title, &body)).await?;
+        let now =
+            Progress { version, completed: ported.work.completed.len(), failing: checked.failing.len() };
+        let what = words::open_ends((ported, checked));
+        let ended = if now.is_beyond(job.progress.as_ref()) {
+            Ended::of(
+                Outcome::Saved,
+                format!("the port is not finished: {what}; {} holds it", shown.url),
+                Asks::Same,
+            )
+        } else {
+            let why = format!("the port is no further than before: {what}; {} holds it", shown.url);
+            Ended::of(Outcome::Failed, why, Asks::Same)
+        };
+        tale.pull = Some(shown);
+        job.progress = Some(now);
+        Ok(ended)
+    }
+
+    pub(super) fn message(&self, about: About<'_>, decided: &Decided) -> String {
+        format!("{}\n\n{}\n", words::title(about, decided.decision.verdict), decided.decision.reason)
+    }
+
+    /// Commits what is staged and brings it to a branch, if that is where it was found.
+    pub(super) async fn push(
+        &self,
+        staged: Staged,
+        branch: &str,
+        expected: Option<&Sha>,
+        message: &str,
+    ) -> Result<(), RunError> {
+        let new = NewCommit {
+            message: message.to_owned(),
+            author: self.job.author.clone(),
+            committer: self.job.author.clone(),
+            at: self.clock.now(),
+        };
+        let commit = staged.commit(&new).await?;
+        super::run::pushed(commit.push(self.remote, branch, expected).await?, branch)
+    }
+}

@@ -1,0 +1,110 @@
+//! A port in progress at the forge: the draft that holds it, from a branch of its own, for people to read and for the
+//! next run to go on from.
+
+use truing_core::follow::record::{Pull, PullKind};
+use truing_core::follow::standing::{Active, active};
+use truing_core::id::Topic;
+use truing_core::port::{BranchPull, ForgeError, Hub, PullDraft, PullState};
+
+use super::words;
+use crate::config::sync::JobConfig;
+
+/// The drafts of one job at a forge.
+#[derive(Debug)]
+pub(super) struct Drafts<'a, H> {
+    pub(super) hub: &'a H,
+    pub(super) job: &'a JobConfig,
+    /// The job's name.
+    pub(super) name: &'a str,
+}
+
+/// What stands there.
+#[derive(Debug, Default)]
+pub(super) struct Saved {
+    /// The open draft of ours.
+    pub(super) draft: Option<Draft>,
+    /// An open pull request from our branch that is not ours.
+    pub(super) foreign: Option<String>,
+}
+
+/// The draft.
+#[derive(Debug)]
+pub(super) struct Draft {
+    pub(super) pull: BranchPull,
+    /// The release that it is for, from its marker.
+    pub(super) version: String,
+    /// Who is at work on it.
+    pub(super) active: Option<Active>,
+}
+
+impl<H: Hub> Drafts<'_, H> {
+    /// The branch that drafts come from.
+    pub(super) fn branch(&self) -> String {
+        format!("{}-wip", self.job.branch)
+    }
+
+    fn topic(&self, version: &str) -> Topic {
+        Topic::new(format!("sync/{}/wip/{version}", self.name))
+    }
+
+    /// Looks what stands.
+    pub(super) async fn look(&self) -> Result<Saved, ForgeError> {
+        let prefix = self.topic("");
+        let mut saved = Saved::default();
+        for pull in self.hub.pulls_from(&self.branch()).await?.into_iter().filter(BranchPull::is_open) {
+            let topic = pull.topic.as_ref().map(Topic::as_str).unwrap_or_default();
+            match topic.strip_prefix(prefix.as_str()).map(str::to_owned) {
+                Some(version) if saved.draft.is_none() => {
+                    let activity = self.hub.activity(pull.number).await?;
+                    let active = active(&activity, &pull.head, |email| email == self.job.author.email);
+                    saved.draft = Some(Draft { pull, version, active });
+                }
+                Some(_) => {}
+                None => saved.foreign = Some(pull.url),
+            }
+        }
+        Ok(saved)
+    }
+
+    /// Opens or rewrites the draft, whose branch is pushed.
+    pub(super) async fn show(
+        &self,
+        draft: Option<&Draft>,
+        base: &str,
+        version: &str,
+        (title, body): (&str, &str),
+    ) -> Result<Pull, ForgeError> {
+        let topic = self.topic(version);
+        let pull = match draft {
+            Some(draft) => draft.pull.clone(),
+            None => {
+                let new = PullDraft {
+                    topic: topic.clone(),
+                    branch: self.branch(),
+                    base: base.to_owned(),
+                    title: title.to_owned(),
+                    body: body.to_owned(),
+                    draft: true,
+                };
+                self.hub.open_pull(&new).await?
+            }
+        };
+        if pull.title != title || pull.body.trim() != body.trim() || pull.topic.as_ref() != Some(&topic) {
+            self.hub.edit_pull(pull.number, &topic, title, body).await?;
+        }
+        if pull.state != PullState::Draft {
+            self.hub.set_draft(pull.number, true).await?;
+        }
+        Ok(Pull { kind: PullKind::Wip, url: pull.url })
+    }
+
+    /// Closes the draft, and says there why. Repeated, it says it once.
+    pub(super) async fn close(&self, draft: &Draft, why: &str) -> Result<(), ForgeError> {
+        let Draft { pull, version, .. } = draft;
+        let body = words::ended(why, &pull.body);
+        if pull.body.trim() != body.trim() {
+            self.hub.edit_pull(pull.number, &self.topic(version), &pull.title, &body).await?;
+        }
+        self.hub.close_pull(pull.number).await
+    }
+}

@@ -1,0 +1,366 @@
+//! A port by a model: what it is shown, within which limits it works on a private clone, and what of its work is taken.
+//!
+//! What it says of itself decides nothing in its favour. Only files that the job allows may differ, and only these are
+//! copied into a clone that no command of it has touched; the range and the digests are written there by `change`, and
+//! the project's own checks have the last word.
+
+mod clone;
+mod told;
+
+use std::fmt;
+use std::io;
+
+use serde_json::Value;
+use tokio::task::spawn_blocking;
+use truing_agent::fixer::{Fixer, FixerError, Workshop};
+use truing_agent::native::{self, End, Limit, Limits, Output, Ran, Tools};
+use truing_agent::prompt::PromptError;
+use truing_agent::sandbox::reached;
+use truing_agent::schema::work::Work;
+use truing_agent::tree::Kept;
+use truing_agent::verify::{Scope, Verified, Verifier, VerifyError};
+use truing_core::RepoPath;
+use truing_core::follow::record::Taken;
+use truing_core::id::{Millis, RunId, Sha};
+use truing_core::money::MicroUsd;
+use truing_core::policy::{PolicyError, ProfileName};
+use truing_core::port::ReaderError;
+use truing_core::verification::Verification;
+use truing_git::{GitError, Mirror, PrivateFolder};
+use truing_model::gateway::Refused;
+use truing_model::messages::Tool;
+use truing_reader::protocol::ToolsRequest;
+use truing_reader::redact::redact;
+use truing_reader::tools::DIFF;
+use truing_upstream::archives::Archives;
+use truing_upstream::index::Index;
+
+use super::change::{self, ChangeError};
+use super::{Decided, SyncError};
+use crate::budget;
+use crate::config::sync::JobConfig;
+use crate::loops::agent::{Agent, SwitchGate};
+use crate::reader::ChildReader;
+use crate::telemetry::{self, Traced};
+
+pub(super) use clone::{Allowed, Change};
+use told::Told;
+
+/// What the model is called in traces.
+const RUN: &str = "sync";
+const AGENT: &str = "porter";
+
+/// A model that ports code, and the project's own checks.
+pub struct Porter {
+    /// The model.
+    pub agent: Agent,
+    /// What runs the checks; none: none are configured.
+    pub verifier: Option<Verifier>,
+    /// Folders with programs that the model's commands may run, besides the system's.
+    pub programs: Vec<std::path::PathBuf>,
+}
+
+impl fmt::Debug for Porter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Porter").field("model", &self.agent.model).finish_non_exhaustive()
+    }
+}
+
+/// Why there is no port.
+#[derive(Debug, thiserror::Error)]
+pub enum PortError {
+    /// Git.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// A folder.
+    #[error("no folder can be made for the port: {0}")]
+    Folder(#[from] io::Error),
+    /// What the model is told cannot be put together.
+    #[error(transparent)]
+    Prompt(#[from] PromptError),
+    /// What the release changed cannot be shown.
+    #[error(transparent)]
+    Sync(#[from] SyncError),
+    /// The model has no tools.
+    #[error(transparent)]
+    Fixer(#[from] FixerError),
+    /// What may be changed is not known.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    /// A glob of the job.
+    #[error("`bump.paths` of the job: {0}")]
+    Globs(#[from] globset::Error),
+    /// A clone cannot be opened.
+    #[error(transparent)]
+    Clone(#[from] ReaderError),
+    /// A file that cannot be taken over.
+    #[error("the port is refused: {path}: {why}")]
+    File {
+        /// Which.
+        path: RepoPath,
+        /// Why not.
+        why: Kept,
+    },
+    /// Files that no port may change.
+    #[error("the port is refused: it changes what it may not: {0}")]
+    Paths(String),
+    /// The model has changed nothing.
+    #[error("the model changed nothing that counts{0}")]
+    Nothing(String),
+    /// Range and digests.
+    #[error(transparent)]
+    Change(#[from] ChangeError),
+    /// The checks.
+    #[error(transparent)]
+    Verify(#[from] VerifyError),
+    /// The money is used up before anything was asked.
+    #[error("{0}")]
+    Money(String),
+    /// The kill switch was turned on.
+    #[error("the kill switch is on")]
+    Halted,
+}
+
+/// What asking the model took, whatever became of it.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(super) struct Spent {
+    pub(super) turns: u32,
+    pub(super) tokens: u64,
+    pub(super) cost: MicroUsd,
+    pub(super) model: Option<String>,
+    pub(super) prompt_hash: Option<String>,
+}
+
+impl Spent {
+    /// With what a step took besides.
+    pub(super) fn added_to(&self, taken: Taken) -> Taken {
+        Taken { turns: self.turns, tokens: self.tokens, cost_micro_usd: self.cost, ..taken }
+    }
+}
+
+/// A port as it was made, before anybody has checked it.
+#[derive(Debug)]
+pub(super) struct Ported {
+    /// The newest commit with the port, the range and the digests.
+    pub(super) folder: PrivateFolder,
+    /// What the model, or an earlier run, has changed.
+    pub(super) changes: Vec<Change>,
+    /// What range and digests have changed.
+    pub(super) written: Vec<String>,
+    /// What the model says of it.
+    pub(super) work: Work,
+    /// Why the model did not come to its end; none: it did.
+    pub(super) cut_off: Option<String>,
+}
+
+impl Ported {
+    /// Every file that differs.
+    pub(super) fn files(&self) -> Vec<String> {
+        let mut files: Vec<String> = self.changes.iter().map(|change| change.path.to_string()).collect();
+        files.extend(self.written.iter().cloned());
+        files.sort();
+        files.dedup();
+        files
+    }
+}
+
+/// What the project's checks say of a port.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(super) struct Checked {
+    /// How many were run; none: there are none.
+    pub(super) count: Option<usize>,
+    /// Those that fail and should not, as commands.
+    pub(super) failing: Vec<String>,
+}
+
+/// One port.
+#[derive(Debug)]
+pub(super) struct Port<'a> {
+    pub(super) porter: &'a Porter,
+    pub(super) job: &'a JobConfig,
+    pub(super) run: &'a RunId,
+    pub(super) mirror: &'a Mirror,
+    /// The newest commit, on which the port is made.
+    pub(super) tip: &'a Sha,
+    pub(super) decided: &'a Decided,
+    pub(super) tools: (&'a Index, &'a Archives, &'a ChildReader),
+    pub(super) now: Millis,
+}
+
+impl Port<'_> {
+    /// Lets the model port, on what an earlier run has saved, if there is such: its commit, and what it left to say.
+    ///
+    /// # Errors
+    /// [`PortError`]; what was spent until then is told all the same.
+    pub(super) async fn make(
+        &self,
+        saved: Option<(&Sha, &str)>,
+        spent: &mut Spent,
+    ) -> Result<Ported, PortError> {
+        let allowed = Allowed::new(self.job)?;
+        let bench = PrivateFolder::new()?;
+        self.mirror.private_clone(self.tip, &[], bench.path()).await?;
+        let handover = match saved {
+            Some((head, words)) => {
+                let left = clone::lay_over(self.mirror, (self.tip, head), bench.path(), &allowed).await?;
+                Some(told::handover(words, &left))
+            }
+            None => None,
+        };
+        let ran = self.ask(&bench, &allowed, handover.as_deref(), spent).await?;
+        let cut_off = (!ran.end.is_whole()).then(|| redact(&words(&ran.end)));
+        let changes = clone::changes(self.mirror, self.tip, bench.path(), &allowed).await?;
+        if changes.is_empty() {
+            return Err(PortError::Nothing(cut_off.map(|why| format!(": {why}")).unwrap_or_default()));
+        }
+        let folder = PrivateFolder::new()?;
+        let written = self.lay_out(&folder, &changes).await?;
+        Ok(Ported { folder, changes, written, work: without_secrets(ran.items), cut_off })
+    }
+
+    /// Asks the model.
+    async fn ask(
+        &self,
+        bench: &PrivateFolder,
+        allowed: &Allowed,
+        handover: Option<&str>,
+        spent: &mut Spent,
+    ) -> Result<Ran<Work>, PortError> {
+        let Porter { agent, programs, .. } = self.porter;
+        let repository = self.job.repo.as_deref().unwrap_or_default();
+        let (purse, most) = agent.budgets.purse_of_sync(self.run.clone(), repository, self.now);
+        let Told { brief, hash } = told::prompt(self, handover).await?;
+        let request = ToolsRequest { tree: bench.path().to_owned(), hide_ignored: false, always: Vec::new() };
+        let workshop = Workshop {
+            programs: programs.clone(),
+            time: self.job.wall.min(truing_agent::fixer::TIME),
+            profile: ProfileName::Sync,
+            ..Workshop::new(bench.path().to_owned())
+        };
+        let (.., reader) = self.tools;
+        // Other work of this task, such as renewing its lease, must not wait for it.
+        let level = spawn_blocking(reached).await.map_err(|error| PortError::Folder(error.into()))?;
+        let fixer = Fixer::new(reader.tools(request, Vec::new()), workshop, level)?;
+        let bounded = Bounded { tools: fixer, allowed };
+        let limits = Limits { turns: self.job.turns, time: self.job.wall, money: Some(most), ..agent.limits };
+        (spent.model, spent.prompt_hash) = (Some(agent.model.clone()), Some(hash));
+        let session = agent.gateway.session(purse, [agent.model.clone()], SwitchGate(agent.ledger.clone()));
+        let model = Traced(agent.tape.of(session, RUN, AGENT));
+        let ran = native::run_for::<Work, _, _>(&model, &bounded, &brief, &limits).await;
+        telemetry::ended(&ran.end);
+        (spent.turns, spent.tokens, spent.cost) = (ran.turns, ran.usage.all(), ran.cost);
+        let end = redact(&words(&ran.end));
+        tracing::info!(end, turns = ran.turns, cost = ran.cost.0, "the model has ended");
+        match &ran.end {
+            End::Refused(Refused::Switch) => Err(PortError::Halted),
+            End::Refused(Refused::Budget { level }) => {
+                budget::exceeded(self.run, level);
+                if ran.turns == 0 { Err(PortError::Money(words(&ran.end))) } else { Ok(ran) }
+            }
+            End::Done
+            | End::Limit(_)
+            | End::Declined
+            | End::Cut
+            | End::Full
+            | End::Unreadable(_)
+            | End::Refused(_) => Ok(ran),
+        }
+    }
+
+    /// The newest commit with the changes, the range and the digests. The answer: the files of the last two.
+    async fn lay_out(&self, folder: &PrivateFolder, changes: &[Change]) -> Result<Vec<String>, PortError> {
+        self.mirror.private_clone(self.tip, &[], folder.path()).await?;
+        let (at, changes) = (folder.path().to_owned(), changes.to_vec());
+        let (job, decided) = (self.job.clone(), self.decided.clone());
+        blocking(move || {
+            clone::put(&at, &changes)?;
+            Ok(change::made(&at, &job, &decided)?)
+        })
+        .await
+    }
+
+    /// Runs the project's checks on the port, and on the newest commit before: what fails there does not count.
+    ///
+    /// # Errors
+    /// [`PortError`]
+    pub(super) async fn check(&self, ported: &Ported) -> Result<Checked, PortError> {
+        let Some(verifier) = &self.porter.verifier else { return Ok(Checked::default()) };
+        let own = format!("sync {}", self.job.repo.as_deref().unwrap_or_default());
+        let base = PrivateFolder::new()?;
+        self.mirror.private_clone(self.tip, &[], base.path()).await?;
+        let base = verifier.verified(base.path(), &Scope::new(own.clone()), None).await?;
+        let tree = PrivateFolder::new()?;
+        self.lay_out(&tree, &ported.changes).await?;
+        // What code of a model sets up is kept apart, and may be found by ports alone.
+        let scope = Scope::new(format!("{own} port")).trusting(own);
+        let baseline = base.verification.as_ref();
+        let Verified { set_up, verification } = verifier.verified(tree.path(), &scope, baseline).await?;
+        let Some(now) = verification else {
+            let failed = set_up.commands.iter().filter(|ran| !ran.end.is_success());
+            let failing = failed.map(|ran| format!("{} (set-up)", ran.argv.join(" "))).collect();
+            return Ok(Checked { count: Some(0), failing });
+        };
+        let verdicts = Verification::compare(baseline, &now);
+        let failing = now.checks.iter().zip(verdicts).filter(|(_, verdict)| verdict.blocks());
+        let failing = failing.map(|(check, _)| check.ran.argv.join(" ")).collect();
+        Ok(Checked { count: Some(now.checks.len()), failing })
+    }
+}
+
+/// Work on files, where it holds nobody else up.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, PortError> + Send + 'static,
+) -> Result<T, PortError> {
+    spawn_blocking(work).await.map_err(|error| PortError::Folder(error.into()))?
+}
+
+/// The tools, for files that may be changed.
+struct Bounded<'a, T> {
+    tools: T,
+    allowed: &'a Allowed,
+}
+
+impl<T: Tools> Tools for Bounded<'_, T> {
+    fn offered(&self) -> Vec<Tool> {
+        // There is no change to be shown yet; of its own, `git diff` tells.
+        self.tools.offered().into_iter().filter(|tool| tool.name != DIFF).collect()
+    }
+
+    async fn call(&self, name: &str, input: &Value) -> Output {
+        let changes = ["edit", "write"].contains(&name);
+        if let (true, Some(path)) = (changes, input.get("path").and_then(Value::as_str))
+            && !self.allowed.admits(&RepoPath::from_bytes(path.as_bytes()))
+        {
+            let text = format!("denied: `{path}` is not among the files that this port may change");
+            return Output { text, is_error: true, denied: true };
+        }
+        let step = telemetry::tool(name, input);
+        let output = self.tools.call(name, input).await;
+        step.answered(&output.text, output.is_error);
+        output
+    }
+}
+
+/// What a model says, without what has the form of a secret.
+fn without_secrets(work: Work) -> Work {
+    let lines = |lines: Vec<String>| lines.iter().map(|line| redact(line)).collect();
+    Work {
+        summary: redact(&work.summary),
+        completed: lines(work.completed),
+        remaining: lines(work.remaining),
+        questions: lines(work.questions),
+    }
+}
+
+/// How a port ended, for people.
+fn words(end: &End) -> String {
+    match end {
+        End::Done => "the model has handed its work over".to_owned(),
+        End::Limit(Limit::Turns) => "the turns of one port are used up".to_owned(),
+        End::Limit(Limit::Time) => "the time of one port is used up".to_owned(),
+        End::Limit(Limit::Money) => "the money for one run is nearly used up".to_owned(),
+        End::Limit(Limit::Calls) => "the model called tools without end".to_owned(),
+        End::Declined => "the model declines".to_owned(),
+        End::Cut | End::Full | End::Unreadable(_) | End::Refused(_) => end.to_string(),
+    }
+}

@@ -1,0 +1,240 @@
+//! Ports by a model: what is taken of its work, what is kept in a draft, and what never becomes a pull request.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use truing_fakes::forge::PullView;
+use truing_fakes::model::{Answer, FakeModel, Fault, Script};
+use truing_fakes::repo::Commit;
+
+use super::site::{BRANCH, Ran, Site};
+
+const PORT: &str = "def pinned(a):\n    return a + 1\n";
+/// A check that the base passes, and half a port does not.
+const CHECK: &str = "[verify]\ncheck = [[\"sh\", \"-c\", \"! grep -q HALF ours/m.py\"]]\n";
+/// SHA-1 of [`PORT`], which is what 1.0.4 has, too.
+const NEW: &str = "9fd90f3cd1e6e9b8e458fb4785fd83b8634c2d3d";
+
+struct Scene {
+    site: Site,
+    model: FakeModel,
+}
+
+impl Scene {
+    async fn new(job: &str, more: &str, answers: Vec<Answer>) -> Self {
+        let model = FakeModel::start(Script::of(answers)).await.unwrap();
+        let site = Site::with("5s", &format!("{job}\n[model]\nbase_url = \"{}\"\n{more}", model.url())).await;
+        site.release("1.0.4");
+        Self { site, model }
+    }
+
+    /// One that may write code.
+    async fn coding(more: &str, answers: Vec<Answer>) -> Self {
+        Self::new("mode = \"code\"", more, answers).await
+    }
+
+    async fn run(&self) -> Ran {
+        self.site.run(&["sync", "run", "demo"]).await
+    }
+
+    /// Its pull requests: those for people to merge, and drafts.
+    async fn pulls(&self) -> (Vec<PullView>, Vec<PullView>) {
+        let all = self.site.pulls().await.into_iter().map(|(_, pull)| pull);
+        all.partition(|pull| !pull.title.ends_with("(in progress)"))
+    }
+}
+
+fn write(path: &str, content: &str) -> Answer {
+    Answer::tool("write", json!({ "path": path, "content": content }))
+}
+
+fn report(completed: &[&str], remaining: &[&str]) -> Answer {
+    let said = json!({ "summary": "Ports pinned.", "completed": completed, "remaining": remaining });
+    Answer::tool("report", said)
+}
+
+fn right() -> Vec<Answer> {
+    vec![write("ours/m.py", PORT), report(&["pinned"], &[])]
+}
+
+fn result(ran: &Ran) -> (&Value, i32) {
+    (&ran.json["result"], ran.exit)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_port_that_is_whole_becomes_one_pull_request_with_range_and_digests() {
+    let scene = Scene::coding(CHECK, right()).await;
+    let dry = scene.site.run(&["sync", "run", "demo", "--dry-run"]).await;
+    assert_eq!(result(&dry), (&json!("rehearsed"), 0), "{dry:?}");
+    assert_eq!(scene.model.log().len(), 0, "nobody was asked");
+
+    let ran = scene.run().await;
+    assert_eq!(result(&ran), (&json!("bumped"), 0), "{ran:?}");
+    assert_eq!((&ran.json["update_type"], &ran.json["pr"]["kind"]), (&json!("bump"), &json!("final")));
+    let site = &scene.site;
+    assert_eq!(site.file(BRANCH, "ours/m.py").await, PORT);
+    assert_eq!(site.file(BRANCH, "pyproject.toml").await, Site::project(">= 1.0.4, < 1.0.5"));
+    assert_eq!(
+        site.file(BRANCH, "upstream.json").await,
+        format!("{{\n  \"demo.m:pinned\": [\"{NEW}\"]\n}}\n")
+    );
+    assert_eq!(site.ahead(BRANCH).await, "1");
+    let (pulls, drafts) = scene.pulls().await;
+    let [pull] = pulls.as_slice() else { panic!("{pulls:?}") };
+    assert_eq!((pull.title.as_str(), pull.draft, drafts.len()), ("Follow demo to 1.0.4", false, 0));
+    assert!(
+        pull.body.contains("Ports pinned.") && pull.body.contains("checks (1) fail nowhere"),
+        "{}",
+        pull.body
+    );
+
+    // What it took is in the record, at its step.
+    let step = ran.json["steps"].as_array().unwrap().iter().find(|step| step["id"] == "change").unwrap();
+    assert!(step["turns"] == 2 && step["tokens"].as_u64() > Some(0), "{step}");
+    assert_eq!(step["cost_micro_usd"], ran.json["cost_micro_usd"]);
+    assert!(ran.json["cost_micro_usd"].as_u64() > Some(0) && ran.json["model"].is_string());
+    assert_eq!(ran.json["prompt_hash"].as_str().unwrap().len(), 64);
+    let asked = scene.model.log()[0].body.to_string();
+    assert!(asked.contains("+    return a + 1") && asked.contains("ours/**"), "{asked}");
+
+    // It stands, also when the base moves on: a port is not made twice.
+    site.repo.push("main", Commit::new("Else").write("b.txt", "b\n")).await.unwrap();
+    let asked = scene.model.log().len();
+    assert_eq!(result(&scene.run().await).0, "covered");
+    assert_eq!(scene.model.log().len(), asked);
+    assert_eq!(scene.model.violations(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_port_that_is_not_finished_is_kept_in_a_draft_and_finished_before_anything_newer() {
+    let half = vec![
+        write("ours/m.py", "# HALF\ndef pinned(a):\n    return a\n"),
+        write("ours/more.py", "more = 1\n"),
+        report(&["more"], &["pinned"]),
+    ];
+    let scene = Scene::coding(CHECK, half).await;
+    let ran = scene.run().await;
+    assert_eq!(result(&ran), (&json!("saved"), 1), "{ran:?}");
+    assert_eq!(ran.json["pr"]["kind"], "wip");
+    let (pulls, drafts) = scene.pulls().await;
+    assert_eq!((pulls.len(), drafts.len(), drafts[0].draft), (0, 1, true));
+    let body = &drafts[0].body;
+    assert!(["1.0.4", "more", "pinned", "grep"].iter().all(|word| body.contains(word)), "{body}");
+    assert!(scene.site.repo.tip(BRANCH).await.is_err());
+
+    // No further than before: that is a failure, and the draft stays.
+    scene.model.play(Script::of([report(&["more"], &["pinned"])]));
+    let ran = scene.run().await;
+    assert_eq!(result(&ran), (&json!("failed"), 3), "{ran:?}");
+    assert!(ran.json["exit_reason"].as_str().unwrap().contains("no further"), "{ran:?}");
+
+    // The base moves on, and there is a newer release.
+    scene.site.repo.push("main", Commit::new("Else").write("b.txt", "b\n")).await.unwrap();
+    scene.site.release("2.0.0");
+    scene.model.play(Script::of(right()));
+    let ran = scene.run().await;
+    assert_eq!(result(&ran), (&json!("bumped"), 0), "{ran:?}");
+    assert_eq!(ran.json["to"], "1.0.4");
+    let asked = scene.model.log().last().unwrap().body.to_string();
+    assert!(asked.contains("Not done:"), "it is told what is left: {asked}");
+    for (path, content) in [("ours/m.py", PORT), ("ours/more.py", "more = 1\n"), ("b.txt", "b\n")] {
+        assert_eq!(scene.site.file(BRANCH, path).await, content);
+    }
+    let (pulls, drafts) = scene.pulls().await;
+    assert_eq!((pulls.len(), drafts.len(), drafts[0].open), (1, 1, false));
+    let page = ran.json["pr"]["url"].as_str().unwrap();
+    assert!(drafts[0].body.contains(page.rsplit('/').next().unwrap()), "{}", drafts[0].body);
+    assert!(drafts[0].body.starts_with("Finished in"), "{}", drafts[0].body);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_that_a_port_may_not_change_are_denied_and_a_change_of_them_is_refused() {
+    let outside =
+        ["pyproject.toml", "upstream.json", "README.md", "ours/uv.lock", ".github/workflows/ci.yml"];
+    let mut answers: Vec<Answer> = outside.iter().map(|path| write(path, "x\n")).collect();
+    answers.push(report(&["pinned"], &[]));
+    let programs = tempfile::tempdir().unwrap();
+    let pytest = programs.path().join("pytest");
+    std::fs::write(&pytest, "#!/bin/sh\necho 1 > README.md\n").unwrap();
+    std::fs::set_permissions(&pytest, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let more = format!("[verify]\nprograms = [\"{}\"]\n", programs.path().display());
+    let scene = Scene::coding(&more, answers).await;
+    let ran = scene.run().await;
+    assert_eq!(result(&ran), (&json!("failed"), 3), "{ran:?}");
+    assert!(ran.json["exit_reason"].as_str().unwrap().contains("changed nothing"), "{ran:?}");
+    let denied = scene.model.log().last().unwrap().body.to_string().matches("denied:").count();
+    assert_eq!(denied, outside.len());
+
+    // What a command does is found afterwards.
+    let mut answers = vec![Answer::tool("run", json!({ "argv": ["pytest"] }))];
+    answers.extend(right());
+    scene.model.play(Script::of(answers));
+    let ran = scene.run().await;
+    assert_eq!(result(&ran), (&json!("failed"), 3), "{ran:?}");
+    assert!(ran.json["exit_reason"].as_str().unwrap().contains("may not: README.md"), "{ran:?}");
+    assert!(scene.site.pulls().await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_killed_while_the_model_works_is_made_up_for_by_the_next() {
+    let stalled = Answer { fault: Some(Fault::Slow { millis: 60_000 }), ..write("ours/m.py", PORT) };
+    let scene = Scene::coding("", vec![stalled]).await;
+    let mut child = scene
+        .site
+        .command(&["sync", "run", "demo"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !scene.model.log().iter().any(|request| request.path == "/v1/messages") {
+        assert!(Instant::now() < deadline, "the model is not asked");
+        tokio::task::yield_now().await;
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    scene.model.play(Script::of(right()));
+    assert_eq!(scene.site.until_free().await, ("bumped".to_owned(), 0));
+    let (pulls, drafts) = scene.pulls().await;
+    assert_eq!((pulls.len(), drafts.len()), (1, 0));
+    assert!(pulls[0].body.contains("nobody has run the project's tests"), "{}", pulls[0].body);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn money_that_is_used_up_ends_in_a_draft_and_never_in_a_final_pull_request() {
+    // A third of the run's money for each answer: after the second one the model has to conclude.
+    let dear = |answer: Answer| answer.usage(100_000, 100);
+    let answers = vec![
+        dear(write("ours/m.py", PORT)),
+        dear(write("ours/n.py", "n = 1\n")),
+        dear(report(&["pinned"], &[])).times(0),
+    ];
+    let scene = Scene::coding("[budget]\nsync_usd = 0.75\n", answers).await;
+    let ran = scene.run().await;
+    assert_eq!(result(&ran), (&json!("saved"), 1), "{ran:?}");
+    assert!(ran.json["exit_reason"].as_str().unwrap().contains("money"), "{ran:?}");
+    assert!(ran.json["cost_micro_usd"].as_u64() > Some(0));
+    let (pulls, drafts) = scene.pulls().await;
+    assert_eq!((pulls.len(), drafts.len()), (0, 1));
+
+    let scene = Scene::coding("[budget]\nsync_usd = 0.000001\n", right()).await;
+    let ran = scene.run().await;
+    assert_eq!(result(&ran), (&json!("held"), 4), "{ran:?}");
+    assert!(scene.site.pulls().await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_only_relaxes_ports_when_a_person_rules_so() {
+    let scene = Scene::new("", "", right()).await;
+    assert_eq!(scene.site.sync().await, ("asked".to_owned(), 1));
+    assert_eq!(scene.model.log().len(), 0);
+    let question = scene.site.questions().await.remove(0);
+    scene.site.repo.comment(question.number, "eve", "bump").await.unwrap();
+    assert_eq!(scene.site.sync().await, ("asked".to_owned(), 1));
+    scene.site.repo.comment(question.number, "ann", "Bump, please").await.unwrap();
+    let ran = scene.run().await;
+    assert_eq!(result(&ran), (&json!("bumped"), 0), "{ran:?}");
+    assert!(!scene.site.questions().await[0].open, "it is answered");
+}
