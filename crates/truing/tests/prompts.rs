@@ -175,3 +175,22 @@ fn a_strangers_envsubst_prompt_is_checked_with_its_workflow() {
     let (exit, _, err) = run(here.path(), &["check", "--envsubst", "prompt.md", "--workflow", "none.yml"]);
     assert!(exit == 2 && err.contains("none.yml cannot be read"), "{err}");
 }
+
+#[test]
+fn prompts_are_wrapped_and_the_shipped_ones_are() {
+    let here = tempfile::tempdir().unwrap();
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../agent/prompts");
+    let (exit, out, err) = run(here.path(), &["fmt", "--check", shipped.to_str().unwrap()]);
+    assert_eq!((exit, out.as_str(), err.as_str()), (0, "", ""));
+    let house = here.path().join("house");
+    std::fs::create_dir(&house).unwrap();
+    let long = format!("+++\nname = \"one\"\n+++\n\n{}\n", "word ".repeat(50).trim());
+    std::fs::write(house.join("one.md"), &long).unwrap();
+    assert_eq!(run(here.path(), &["fmt", "--check", "house"]).0, 1);
+    assert_eq!(std::fs::read_to_string(house.join("one.md")).unwrap(), long);
+    assert_eq!(run(here.path(), &["fmt", "house"]), (0, "house/one.md\n".to_owned(), String::new()));
+    let wrapped = std::fs::read_to_string(house.join("one.md")).unwrap();
+    assert!(wrapped.lines().all(|line| line.len() <= 120) && wrapped.lines().count() == 7, "{wrapped}");
+    assert_eq!(run(here.path(), &["fmt", "--check", "house"]).0, 0);
+    assert_eq!(run(here.path(), &["fmt"]).0, 2);
+}

@@ -2,6 +2,7 @@
 
 mod envsubst;
 mod workflow;
+mod wrap;
 
 use std::path::{Path, PathBuf};
 
@@ -53,6 +54,16 @@ enum Action {
         #[arg(long, value_name = "YML", requires = "envsubst")]
         workflow: Option<PathBuf>,
     },
+    /// Wrap prompts between 100 and 120 columns, without changing what they mean
+    ///
+    /// Front matter, code, tables, HTML and quotations stay as they are. Exit code 1 if `--check` finds any to wrap.
+    Fmt {
+        /// A folder of prompts, instead of the configured one
+        dir: Option<PathBuf>,
+        /// Change nothing: name the files that would change
+        #[arg(long)]
+        check: bool,
+    },
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
@@ -63,6 +74,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
             check_envsubst(prompt, workflow, context)
         }
         Action::Check { dir, .. } => check(dir.as_ref(), context),
+        Action::Fmt { dir, check } => fmt(dir.as_ref(), *check, context),
     }
 }
 
@@ -201,7 +213,59 @@ fn check(dir: Option<&PathBuf>, context: &Context) -> Result<Exit, CliError> {
     Ok(if problems.is_empty() { Exit::Done } else { Exit::No })
 }
 
-/// The longest file that is checked, in bytes.
+// ---------------------------------------------------------------------------------------------- fmt
+
+#[derive(Serialize)]
+struct WrappedJson {
+    changed: Vec<String>,
+}
+
+fn fmt(dir: Option<&PathBuf>, is_check: bool, context: &Context) -> Result<Exit, CliError> {
+    let folder = match dir {
+        Some(dir) => Some(context.environment.directory().join(dir)),
+        None => context.config(&[])?.prompts.dir,
+    };
+    let folder = folder.ok_or_else(|| {
+        CliError::usage("no_folder", "no folder of prompts is configured")
+            .hint("name one: truing prompts fmt DIR; or set prompts.dir")
+    })?;
+    let failed = |error: &dyn std::fmt::Display| {
+        CliError::usage("unreadable", format!("the folder of prompts {}: {error}", folder.display()))
+    };
+    let mut changed = Vec::new();
+    let walk = ignore::WalkBuilder::new(&folder).standard_filters(false).sort_by_file_path(Ord::cmp).build();
+    for entry in walk {
+        let entry = entry.map_err(|error| failed(&error))?;
+        let path = entry.path();
+        let is_module =
+            path.extension().is_some_and(|ending| ending == "md") && entry.file_name() != "README.md";
+        if !is_module || !entry.file_type().is_some_and(|kind| kind.is_file()) {
+            continue;
+        }
+        let text = read(path, context)?;
+        let wrapped = wrap::wrapped(&text);
+        if wrapped != text {
+            if !is_check {
+                std::fs::write(path, wrapped).map_err(|error| {
+                    CliError::failed("write_failed", format!("{}: {error}", path.display()))
+                })?;
+            }
+            changed.push(
+                path.strip_prefix(context.environment.directory()).unwrap_or(path).display().to_string(),
+            );
+        }
+    }
+    let exit = if is_check && !changed.is_empty() { Exit::No } else { Exit::Done };
+    let answer = WrappedJson { changed };
+    context
+        .output
+        .answer(&answer, || answer.changed.iter().map(|file| format!("{file}\n")).collect::<String>())?;
+    Ok(exit)
+}
+
+// ---------------------------------------------------------------------------------------------- check --envsubst
+
+/// The longest file that is checked or wrapped, in bytes.
 const MAX_FILE: u64 = 1 << 20;
 
 fn check_envsubst(prompt: &Path, workflow: &Path, context: &Context) -> Result<Exit, CliError> {

@@ -1,0 +1,251 @@
+//! Wraps Markdown prompts between 100 and 120 columns and changes nothing else: before and after, a parser sees the same.
+//! Front matter, code, tables, HTML, quotations, definitions of links and lines with hard ends stay as they are, and no
+//! place of a variable is cut.
+
+use std::ops::Range;
+
+use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
+
+/// No line is longer, if it can be helped.
+const MOST: usize = 120;
+/// No line that could be longer is shorter.
+const LEAST: usize = 100;
+
+/// The text, wrapped.
+pub(super) fn wrapped(text: &str) -> String {
+    let (front, body) = text.split_at(front(text));
+    // Other line ends are somebody's wish.
+    if body.contains('\r') {
+        return text.to_owned();
+    }
+    let (before, mut body) = (meaning(body), body.to_owned());
+    for run in runs(&body).into_iter().rev() {
+        let Some(changed) = rewrapped(&body, run) else { continue };
+        if meaning(&changed) == before {
+            body = changed;
+        }
+    }
+    format!("{front}{body}")
+}
+
+/// How long the front matter is.
+fn front(text: &str) -> usize {
+    let end = |mark: &str| {
+        let rest = text.strip_prefix(mark)?.strip_prefix('\n')?;
+        let at = rest
+            .find(&format!("\n{mark}\n"))
+            .map(|at| at + 1)
+            .or_else(|| rest.starts_with(&format!("{mark}\n")).then_some(0))?;
+        Some(text.len() - rest.len() + at + mark.len() + 1)
+    };
+    end("+++").or_else(|| end("---")).unwrap_or(0)
+}
+
+fn parser(text: &str) -> Parser<'_> {
+    Parser::new_ext(
+        text,
+        Options::ENABLE_TABLES
+            | Options::ENABLE_FOOTNOTES
+            | Options::ENABLE_STRIKETHROUGH
+            | Options::ENABLE_TASKLISTS,
+    )
+}
+
+/// What a parser sees: the soft end of a line is a space.
+pub(super) fn meaning(text: &str) -> Vec<Event<'_>> {
+    let mut seen: Vec<Event<'_>> = Vec::new();
+    for event in parser(text) {
+        let words = match event {
+            Event::Text(words) => words.into_string(),
+            Event::SoftBreak => " ".to_owned(),
+            Event::Start(_)
+            | Event::End(_)
+            | Event::Code(_)
+            | Event::InlineMath(_)
+            | Event::DisplayMath(_)
+            | Event::Html(_)
+            | Event::InlineHtml(_)
+            | Event::FootnoteReference(_)
+            | Event::HardBreak
+            | Event::Rule
+            | Event::TaskListMarker(_) => {
+                seen.push(event);
+                continue;
+            }
+        };
+        match seen.last_mut() {
+            Some(Event::Text(before)) => *before = format!("{before}{words}").into(),
+            Some(_) | None => seen.push(Event::Text(words.into())),
+        }
+    }
+    seen
+}
+
+/// Where words run on from line to line: paragraphs, and what stands in list items without one.
+fn runs(text: &str) -> Vec<Range<usize>> {
+    let mut runs: Vec<Range<usize>> = Vec::new();
+    let (mut open, mut kept): (Option<Range<usize>>, usize) = (None, 0);
+    for (event, range) in parser(text).into_offset_iter() {
+        let is_block = match &event {
+            Event::Start(tag) => {
+                !matches!(tag, Tag::Emphasis | Tag::Strong | Tag::Strikethrough | Tag::Link { .. })
+            }
+            Event::End(tag) => {
+                !matches!(tag, TagEnd::Emphasis | TagEnd::Strong | TagEnd::Strikethrough | TagEnd::Link)
+            }
+            Event::Html(_) | Event::Rule | Event::DisplayMath(_) => true,
+            Event::Text(_)
+            | Event::Code(_)
+            | Event::InlineMath(_)
+            | Event::InlineHtml(_)
+            | Event::FootnoteReference(_)
+            | Event::SoftBreak
+            | Event::HardBreak
+            | Event::TaskListMarker(_) => false,
+        };
+        if is_block {
+            runs.extend(open.take());
+        }
+        // What is in these keeps its lines.
+        match &event {
+            Event::Start(
+                Tag::Paragraph
+                | Tag::List(_)
+                | Tag::Item
+                | Tag::Emphasis
+                | Tag::Strong
+                | Tag::Strikethrough
+                | Tag::Link { .. },
+            )
+            | Event::End(
+                TagEnd::Paragraph
+                | TagEnd::List(_)
+                | TagEnd::Item
+                | TagEnd::Emphasis
+                | TagEnd::Strong
+                | TagEnd::Strikethrough
+                | TagEnd::Link,
+            ) => {}
+            Event::Start(_) => kept += 1,
+            Event::End(_) => kept = kept.saturating_sub(1),
+            Event::Text(_)
+            | Event::Code(_)
+            | Event::InlineMath(_)
+            | Event::DisplayMath(_)
+            | Event::Html(_)
+            | Event::InlineHtml(_)
+            | Event::FootnoteReference(_)
+            | Event::SoftBreak
+            | Event::HardBreak
+            | Event::Rule
+            | Event::TaskListMarker(_) => {}
+        }
+        if !is_block && kept == 0 {
+            let run = open.get_or_insert(range.clone());
+            run.end = run.end.max(range.end);
+        }
+    }
+    runs
+}
+
+/// The text with this run wrapped; none if there is nothing to do, or nothing that may be done.
+fn rewrapped(text: &str, run: Range<usize>) -> Option<String> {
+    let (before, words, after) = (text.get(..run.start)?, text.get(run.clone())?, text.get(run.end..)?);
+    let words = words.trim_end();
+    let tail = text.get(run.start + words.len()..run.end)?;
+    let begins = before.rsplit('\n').next()?.chars().count();
+    let has_hard_end = words.lines().any(|line| line.ends_with("  ") || line.ends_with('\\'));
+    // What others wrote has a line to itself (`truing prompts check`).
+    let is_place = |line: &str| line.trim().starts_with("{{") && line.trim().ends_with("}}");
+    if has_hard_end || words.contains('<') || words.lines().any(is_place) {
+        return None;
+    }
+    let parts = parts(words);
+    let width = |line: &str| line.chars().count();
+    let lines: Vec<&str> = words.lines().map(str::trim).collect();
+    let fits = lines.iter().zip(lines.iter().skip(1).map(Some).chain([None])).all(|(line, next)| {
+        let here = begins + width(line);
+        let more = next.map_or(MOST, |next| 1 + self::parts(next).first().map_or(0, |part| width(part)));
+        here <= MOST && (here >= LEAST || here + more > MOST || next.is_none())
+    });
+    if fits {
+        return None;
+    }
+    let (mut wrapped, mut column) = (String::new(), begins);
+    for (at, part) in parts.iter().enumerate() {
+        if at > 0 && column + 1 + width(part) > MOST {
+            wrapped.push('\n');
+            wrapped.push_str(&" ".repeat(begins));
+            column = begins;
+        } else if at > 0 {
+            wrapped.push(' ');
+            column += 1;
+        }
+        wrapped.push_str(part);
+        column += width(part);
+    }
+    Some(format!("{before}{wrapped}{tail}{after}"))
+}
+
+/// Words that a line may begin with, each with those behind it that none may begin with, and places of variables whole.
+fn parts(words: &str) -> Vec<String> {
+    let mut parts: Vec<String> = Vec::new();
+    let mut is_open = false;
+    for word in words.split_whitespace() {
+        let begins_block = word.starts_with(['-', '+', '*', '#', '>', '=', '|', '~', ':'])
+            || word.starts_with("```")
+            || word.trim_start_matches(|letter: char| letter.is_ascii_digit()).starts_with(['.', ')']);
+        match parts.last_mut() {
+            Some(last) if is_open || begins_block => *last = format!("{last} {word}"),
+            Some(_) | None => parts.push(word.to_owned()),
+        }
+        let last = parts.last().map_or("", String::as_str);
+        is_open = last.rfind("{{").is_some_and(|open| last.rfind("}}").is_none_or(|close| close < open));
+    }
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn long_and_short_lines_are_wrapped_and_nothing_else_is() {
+        let words = "word ".repeat(60);
+        let text = format!(
+            "+++\nname = \"{words}\"\n+++\n\n# {words}\n\n    {words}\n\n- {words}\n  short\n\n| {words} |\n| --- |\n\n[a]: <b> \"{words}\"\n"
+        );
+        let wrapped = wrapped(&text);
+        assert!(wrapped.contains("\n- word") && wrapped.contains("\n  word"), "{wrapped}");
+        let long = wrapped.lines().filter(|line| line.chars().count() > MOST).count();
+        assert_eq!(long, 5, "front matter, heading, code, table and definition stay:\n{wrapped}");
+        assert_eq!(super::wrapped(&wrapped), wrapped);
+        assert_eq!(super::wrapped("{{ title }}\n{{ branch }}\n"), "{{ title }}\n{{ branch }}\n");
+        let place = format!("{} {{{{ name }}}} {}", "x".repeat(114), "y ".repeat(30));
+        assert!(super::wrapped(&place).contains("\n{{ name }} y"), "{}", super::wrapped(&place));
+    }
+
+    proptest! {
+        #[test]
+        fn a_parser_sees_the_same_before_and_after(
+            parts in prop::collection::vec(
+                prop::sample::select(vec![
+                    "word", "a longer run of words that goes on", " ", " ", "\n", "\n\n", "- ", "1. ", "> ", "# ", "`code  x`", "**", "*", "_",
+                    "[link](to there)", "[a]", "[a]: b\n", "{{ name }}", "$NAME", "| a | b |\n", "| - | - |\n", "```\n", "    ", "  \n", "\\\n",
+                    "<b>", "<!--", "-->", "---\n", "===\n", "~", "&amp;", "é", "\t", "+ ",
+                ]),
+                0..120,
+            )
+        ) {
+            let text = parts.concat();
+            let once = wrapped(&text);
+            let (_, body) = text.split_at(front(&text));
+            let (_, after) = once.split_at(front(&once));
+            prop_assert_eq!(meaning(body), meaning(after));
+            let letters = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+            prop_assert_eq!(letters(&text), letters(&once));
+        }
+    }
+}
