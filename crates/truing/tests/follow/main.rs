@@ -234,6 +234,24 @@ async fn whatever_write_fails_the_next_run_ends_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_repository_tracks_as_a_link_is_neither_read_nor_written() {
+    let outside = tempfile::tempdir().unwrap();
+    for name in ["upstream.json", "pyproject.toml"] {
+        let site = Site::new().await;
+        site.release("1.0.2");
+        let target = outside.path().join(name);
+        std::fs::write(&target, site.file("main", name).await).unwrap();
+        let before = std::fs::read(&target).unwrap();
+        let link = Commit::new("A link").link(name, target.to_str().unwrap());
+        site.repo.push("main", link).await.unwrap();
+        let ran = site.run(&["sync", "run", "demo"]).await;
+        assert_eq!((ran.exit, &ran.json["result"]), (3, &json!("failed")), "{name}: {ran:?}");
+        assert!(ran.json["exit_reason"].as_str().unwrap().contains("not a plain file"), "{ran:?}");
+        assert_eq!(std::fs::read(&target).unwrap(), before, "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn two_runs_at_once_are_one() {
     let site = Site::new().await;
     site.release("1.0.1");

@@ -4,6 +4,8 @@
 use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
+use truing_agent::tree::{Kept, Tree};
+use truing_core::RepoPath;
 use truing_core::follow::{Kind, Verdict};
 use truing_upstream::constraint::{self, ConstraintError};
 use truing_upstream::manifest::{self, Added, FileError};
@@ -23,17 +25,18 @@ pub enum ChangeError {
     /// There is no range to write.
     #[error("there is no requirement of {0} that could be widened")]
     NoRange(String),
-    /// A file cannot be written.
-    #[error("{path} cannot be written: {why}")]
-    Write {
+    /// A file cannot be read or written.
+    #[error("{path}: {why}")]
+    File {
         /// The file.
         path: String,
-        /// Why not.
+        /// Why not: a link, for one, could lead anywhere.
         why: String,
     },
 }
 
-/// Makes the change in the project's folder: the new range, and the digest of each pinned definition that changed. The files that it wrote, as the project names them.
+/// Makes the change in the project's folder: the new range, and the digest of each pinned definition that changed. The
+/// files that it wrote, as the project names them.
 ///
 /// # Errors
 /// [`ChangeError`]; what was written stays.
@@ -41,8 +44,9 @@ pub(super) fn made(project: &Path, job: &JobConfig, decided: &Decided) -> Result
     let spec = decided.spec_after.as_ref().ok_or_else(|| ChangeError::NoRange(job.package.clone()))?;
     let mut files = Vec::new();
     let file = project.join(&job.constraint_file);
+    let old = plain(project, &job.constraint_file)?;
     let text = constraint::rewritten(&job.place(&file), spec)?;
-    write(&file, &job.constraint_file, &text)?;
+    replace(project, &job.constraint_file, old, &text)?;
     files.push(job.constraint_file.clone());
     let changed = decided.decision.changed.iter().filter(|change| match change.kind {
         Kind::Bytes => true,
@@ -57,6 +61,7 @@ pub(super) fn made(project: &Path, job: &JobConfig, decided: &Decided) -> Result
         .collect();
     if !added.is_empty() {
         let file = project.join(&job.manifest);
+        let old = plain(project, &job.manifest)?;
         let is_test = file.extension().is_some_and(|extension| extension == "py");
         let digests: Vec<(&str, &str)> = added.iter().map(|one| (one.symbol, one.new)).collect();
         let text = match (decided.decision.verdict, is_test) {
@@ -66,7 +71,7 @@ pub(super) fn made(project: &Path, job: &JobConfig, decided: &Decided) -> Result
             (Verdict::Bump, false) => manifest::with_only(&file, &digests)?,
             (Verdict::Ask | Verdict::Skip, _) => return Ok(files),
         };
-        write(&file, &job.manifest, &text)?;
+        replace(project, &job.manifest, old, &text)?;
         files.push(job.manifest.clone());
     }
     Ok(files)
@@ -77,7 +82,24 @@ pub(super) fn digest(manifest: &[u8]) -> String {
     Sha256::digest(manifest).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn write(path: &Path, name: &str, text: &str) -> Result<(), ChangeError> {
-    std::fs::write(path, text)
-        .map_err(|error| ChangeError::Write { path: name.to_owned(), why: error.to_string() })
+/// What one of the job's own files holds; none if it is not there. It must be a plain file inside of the project: what
+/// the repository tracks as a link could lead anywhere.
+///
+/// # Errors
+/// [`ChangeError::File`]
+pub(super) fn plain(project: &Path, name: &str) -> Result<Option<Vec<u8>>, ChangeError> {
+    let told = |why: String| ChangeError::File { path: name.to_owned(), why };
+    let tree = Tree::open(project).map_err(|error| told(error.to_string()))?;
+    match tree.read(&RepoPath::from(name)) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(Kept::Changed) => Ok(None),
+        Err(error) => Err(told(error.to_string())),
+    }
+}
+
+fn replace(project: &Path, name: &str, old: Option<Vec<u8>>, new: &str) -> Result<(), ChangeError> {
+    let told = |why: String| ChangeError::File { path: name.to_owned(), why };
+    let tree = Tree::open(project).map_err(|error| told(error.to_string()))?;
+    let replaced = tree.replace(&RepoPath::from(name), &old.unwrap_or_default(), new.as_bytes());
+    replaced.map(drop).map_err(|error| told(error.to_string()))
 }

@@ -279,6 +279,9 @@ impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
         let folder = PrivateFolder::new().map_err(RunError::Folder)?;
         mirror.private_clone(&tip, &[], folder.path()).await?;
         let project = folder.path();
+        // The manifest is read by path from here on, and so is the requirement.
+        let manifest = change::plain(project, &self.job.manifest)?.unwrap_or_default();
+        change::plain(project, &self.job.constraint_file)?;
         let pins = pinned(&project.join(&self.job.manifest), self.reader).await?;
         let now = Timestamp::from_millisecond(tale.began.0).unwrap_or_default();
         let question =
@@ -306,7 +309,6 @@ impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
         if let Some(ruling) = answers.ruling {
             job.ruling = Some(ruling);
         }
-        let manifest = std::fs::read(project.join(&self.job.manifest)).map_err(RunError::Folder)?;
         let target = Target { version: to.clone(), manifest: change::digest(&manifest) };
         if !self.dry_run {
             let now = self.clock.now();
