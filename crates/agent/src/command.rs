@@ -122,7 +122,14 @@ async fn ended(mut child: Child, bounds: &Bounds, program: &str) -> Result<Ended
     };
     let end = match end {
         // Its streams have ended, so it has: the helper keeps them open as long as anything runs.
-        None => End::Exit(child.wait().await?),
+        None => {
+            let status = child.wait().await?;
+            // It may have written faster than anybody looked.
+            match &bounds.written {
+                Some(Written { folders, most }) if usage::is_over(folders, *most).await => End::Disk,
+                Some(_) | None => End::Exit(status),
+            }
+        }
         Some(end) => {
             child.kill().await?;
             end

@@ -415,6 +415,10 @@ fn floods_of_output_and_files_end(stage: &Stage) {
         let checked = stage.checks(&stage.verifier(plan), None);
         assert_eq!(checked.checks[0].ran.end, End::Disk, "{place}: {checked:?}");
     }
+    // One that is done before anybody looked is told so all the same.
+    let mut plan = stage.plan(&[], &["for n in 1 2 3; do head -c 30000000 /dev/zero > f$n; done"]);
+    plan.disk = 64 << 20;
+    assert_eq!(stage.checks(&stage.verifier(plan), None).checks.remove(0).ran.end, End::Disk);
     // One file alone is stopped at once.
     let mut plan = stage.plan(&[], &["head -c 80000000 /dev/zero > one"]);
     plan.disk = 64 << 20;

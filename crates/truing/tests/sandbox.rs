@@ -106,6 +106,22 @@ fn a_command_inside_reads_the_folder_and_its_exit_code_is_passed_on() {
 }
 
 #[test]
+fn what_the_caller_has_left_open_does_not_come_inside() {
+    let here = folder();
+    std::fs::write(here.path().join("outside"), "canary").unwrap();
+    let look = format!(
+        "exec 7<outside 8>>written; exec '{TRUING}' sandbox run -- sh -c 'ls /proc/self/fd; cat <&7; echo x >&8'"
+    );
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", &look]).env_clear().env("HOME", here.path()).env("PATH", "/usr/bin:/bin");
+    let output = command.current_dir(here.path()).stdin(Stdio::null()).output().unwrap();
+    let told = text(&output.stdout);
+    // The last is the folder that `ls` reads.
+    assert_eq!(told, "0\n1\n2\n3\n", "{output:?}");
+    assert_eq!(std::fs::read(here.path().join("written")).unwrap(), b"");
+}
+
+#[test]
 fn a_command_inside_finds_nothing_of_the_environment_and_of_the_machine() {
     let here = folder();
     let output = ran(here.path(), &["sandbox", "run", "--", "env"]);

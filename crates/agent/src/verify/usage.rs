@@ -60,20 +60,25 @@ pub(crate) fn of(folder: &Path) -> Usage {
     usage
 }
 
-/// Ends when the folders hold more together than they may, or their disk is nearly full.
+/// Ends when [`is_over`].
 pub(crate) async fn over(folders: &[PathBuf], most: Usage) {
     loop {
         let began = Instant::now();
-        let looked = folders.to_vec();
-        let is_over = tokio::task::spawn_blocking(move || {
-            let all = looked.iter().fold(Usage::default(), |all, folder| all.and(of(folder)));
-            all.is_over(most) || looked.iter().any(|folder| is_full(folder).unwrap_or(false))
-        });
-        if is_over.await.unwrap_or(false) {
+        if is_over(folders, most).await {
             return;
         }
         tokio::time::sleep(PERIOD.max(began.elapsed() * PAUSE)).await;
     }
+}
+
+/// Do the folders hold more together than they may, or is their disk nearly full?
+pub(crate) async fn is_over(folders: &[PathBuf], most: Usage) -> bool {
+    let looked = folders.to_vec();
+    let is_over = tokio::task::spawn_blocking(move || {
+        let all = looked.iter().fold(Usage::default(), |all, folder| all.and(of(folder)));
+        all.is_over(most) || looked.iter().any(|folder| is_full(folder).unwrap_or(false))
+    });
+    is_over.await.unwrap_or(false)
 }
 
 fn is_full(folder: &Path) -> io::Result<bool> {
