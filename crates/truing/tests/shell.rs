@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests may fail them")]
 #![allow(clippy::print_stderr, reason = "what is not tried is told")]
 
+use std::io::Write as _;
 use std::process::{Command, Output, Stdio};
 
 fn truing(arguments: &[&str]) -> Output {
@@ -35,8 +36,10 @@ fn offered(words: &[&str]) -> Vec<String> {
         words.last().unwrap(),
         words.get(words.len().wrapping_sub(2)).unwrap_or(&""),
     );
-    let mut bash = Command::new("bash");
-    let output = bash.args(["--norc", "--noprofile", "-c", &asked]).output().unwrap();
+    // By a file: it is longer than an argument may be.
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(asked.as_bytes()).unwrap();
+    let output = Command::new("bash").args(["--norc", "--noprofile"]).arg(file.path()).output().unwrap();
     assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
     text(&output).lines().map(str::to_owned).collect()
 }

@@ -215,7 +215,7 @@ fn a_file_that_is_too_large_is_told_with_the_limit_and_can_be_left_out() {
 #[test]
 fn wrong_arguments_have_a_next_step() {
     let place = Place::new();
-    for arguments in [&["--format", "xml"][..], &["--fail-on", "P9"], &["--pack="], &["--output="], &[""]] {
+    for arguments in [&["--format", "pdf"][..], &["--fail-on", "P9"], &["--pack="], &["--output="], &[""]] {
         let ran = place.review(arguments);
         assert!(ran.exit == 2 && ran.err.contains("\nhint: see what it takes: `--help`\n"), "{}", ran.err);
     }
@@ -227,7 +227,7 @@ fn parts_that_are_not_built_are_not_accepted() {
     for (arguments, said) in [
         (&["--publish"][..], "--publish"),
         (&["--runtime", "cli"], "[possible values: rules, native]"),
-        (&["--format", "csv"], "[possible values: text, json, sarif, markdown]"),
+        (&["--format", "csv"], "this command has no csv output"),
         (&["--pack", ""], "--pack"),
         (&["--no-record", "a", "b"], "'b'"),
     ] {
