@@ -67,7 +67,9 @@ pub(crate) struct Bounds {
 /// Runs a command. Letting go of the future ends it, with everything that it has started.
 pub(crate) async fn run(job: Job, bounds: &Bounds) -> Result<Ended, NotRun> {
     let program = job.program();
-    let command = job.command()?;
+    let mut command = job.command()?;
+    // What this process reads, a terminal or a protocol, is not the command's.
+    command.stdin(Stdio::null());
     let child = begin(command)?;
     ended(child, bounds, &program).await
 }

@@ -15,4 +15,5 @@ CREATE TABLE job_run (
     ended INTEGER NOT NULL,
     body  TEXT NOT NULL
 ) STRICT;
-CREATE INDEX job_run_ended ON job_run (ended, key);
+CREATE INDEX job_run_ended ON job_run (ended);
+CREATE INDEX job_run_key ON job_run (key, ended);

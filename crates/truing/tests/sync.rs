@@ -8,12 +8,13 @@
 mod adverse;
 #[path = "sync/first.rs"]
 mod first;
+#[path = "support/package.rs"]
+mod package;
 #[path = "sync/registries.rs"]
 mod registries;
 #[path = "sync/server.rs"]
 mod server;
 
-use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -27,18 +28,11 @@ use serde_json::{Value, json};
 use sha1::Digest as _;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
-use zip::write::SimpleFileOptions;
 
-const PINNED: &str = "def pinned(a):\n    return a\n";
-/// Releases of `demo` and what their one module holds.
-const RELEASES: [(&str, &str); 6] = [
-    ("1.0.0", "def pinned(a):\n    return a\n\ndef other():\n    return 1\n"),
-    ("1.0.1", "def pinned(a):\n    return a\n\ndef other():\n    # why\n    return 1\n"),
-    ("1.0.2", "def pinned(a):\n    return (a)\n\ndef other():\n    return 1\n"),
-    ("1.0.3", "def pinned(a):\n    return a\n\ndef other():\n    return 2\n"),
-    ("1.0.4", "def pinned(a):\n    return a + 1\n\ndef other():\n    return 2\n"),
-    ("1.0.5", "def pinned(a):\n    return a + 1\n\ndef other():\n    return 3\n"),
-];
+use package::{PINNED, RELEASES, wheel};
+
+/// One more than those that both kinds of tests have.
+const LAST: (&str, &str) = ("1.0.5", "def pinned(a):\n    return a + 1\n\ndef other():\n    return 3\n");
 
 struct Site {
     _runtime: Runtime,
@@ -50,6 +44,7 @@ impl Site {
     fn new() -> Self {
         let files: Vec<(String, Vec<u8>)> = RELEASES
             .iter()
+            .chain([&LAST])
             .map(|(version, module)| (format!("demo-{version}-py3-none-any.whl"), wheel(module)))
             .collect();
         let anchors: String = files
@@ -114,15 +109,6 @@ impl Site {
         let told = String::from_utf8_lossy(&output.stderr);
         (serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{told}")), output.status.code())
     }
-}
-
-fn wheel(module: &str) -> Vec<u8> {
-    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
-    for (path, content) in [("demo/__init__.py", ""), ("demo/m.py", module)] {
-        zip.start_file(path, SimpleFileOptions::default()).unwrap();
-        zip.write_all(content.as_bytes()).unwrap();
-    }
-    zip.finish().unwrap().into_inner()
 }
 
 #[test]

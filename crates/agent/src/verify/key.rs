@@ -50,6 +50,8 @@ const LIST_ENDS: [&str; 2] = ["txt", "in"];
 /// # Errors
 /// A file that cannot be read.
 pub(super) fn of(tree: &Path, plan: &Plan) -> io::Result<String> {
+    // A folder for what is temporary may be a link.
+    let tree = &tree.canonicalize()?;
     let mut key = Key(Sha256::new());
     key.add(&FORMAT.to_le_bytes());
     for argv in &plan.setup {
@@ -126,7 +128,10 @@ impl io::Write for Writes<'_> {
 fn files(tree: &Path, plan: &Plan) -> io::Result<Vec<PathBuf>> {
     let words = plan.setup.iter().flatten();
     // `--requirement=dev.in`, `-rdev.in` and `dev.in`.
-    let named = words.flat_map(|word| [Some(word.as_str()), word.split_once('=').map(|(_, value)| value)]);
+    let named = words.flat_map(|word| {
+        let behind_a_flag = word.strip_prefix('-').and_then(|word| word.get(1..));
+        [Some(word.as_str()), word.split_once('=').map(|(_, value)| value), behind_a_flag]
+    });
     let mut files: Vec<PathBuf> =
         named.flatten().map(|word| tree.join(word)).filter(|path| is_plain_in(tree, path)).collect();
     let mut folders = vec![tree.to_owned()];

@@ -14,9 +14,13 @@
 use serde::{Deserialize, Serialize};
 
 use crate::id::{CommentId, Millis};
+use crate::line::clean;
 
 /// Failures that are remembered for the question's text.
 pub const REMEMBERED: usize = 10;
+
+/// Characters of why a run failed that are remembered.
+pub const MAX_WHY: usize = 500;
 
 /// How many failures in a row open it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -47,7 +51,7 @@ pub struct Target {
 pub struct Failure {
     /// When it ended; of one that told nothing: when that was seen.
     pub at: Millis,
-    /// The release that it tried.
+    /// The release that it tried; empty: it failed before that was known.
     pub version: String,
     /// Why, for people.
     pub why: String,
@@ -121,7 +125,7 @@ struct Running {
 }
 
 impl Breaker {
-    /// Before a run. Whoever is let through tells how it ended, by [`Self::ended`]. `answer`: the newest comment by a
+    /// Before a run, once its target is known. Whoever is let through tells how it ended, by [`Self::ended`]. `answer`: the newest comment by a
     /// person who is trusted, if there is one after [`Self::heard`].
     pub fn admit(
         &mut self,
@@ -130,13 +134,7 @@ impl Breaker {
         limits: Limits,
         now: Millis,
     ) -> Admission {
-        if self.running.is_some() {
-            self.ended(
-                End::Failure("it ended without a word: killed, or the machine went down".into()),
-                limits,
-                now,
-            );
-        }
+        self.lost(limits, now);
         let is_new = self.target.as_ref() != Some(target);
         let admission = match &self.open {
             None => Admission::Run,
@@ -153,19 +151,28 @@ impl Breaker {
         admission
     }
 
-    /// After a run that was let through. Repeating it changes nothing.
+    /// At the beginning of a run: a former one that never told how it ended has failed. Was there one?
+    pub fn lost(&mut self, limits: Limits, now: Millis) -> bool {
+        let is_lost = self.running.is_some();
+        if is_lost {
+            let why = "it ended without a word: killed, or the machine went down";
+            self.ended(End::Failure(why.to_owned()), limits, now);
+        }
+        is_lost
+    }
+
+    /// After a run. One that failed before its target was known, and so was never let through, counts for the job alone,
+    /// and not while it is open.
     pub fn ended(&mut self, end: End, limits: Limits, now: Millis) {
-        let Some(running) = self.running.take() else { return };
-        let is_probe = self.open.is_some();
-        if end != End::GivenBack && is_probe && running.answer.is_some() {
-            self.heard = running.answer;
+        let running = self.running.take();
+        let is_probe = running.is_some() && self.open.is_some();
+        let answer = running.as_ref().and_then(|running| running.answer.clone());
+        if end != End::GivenBack && is_probe && answer.is_some() {
+            self.heard = answer;
         }
         match end {
             End::GivenBack => {}
-            End::Success => {
-                let heard = self.heard.take();
-                *self = Self { heard, ..Self::default() };
-            }
+            End::Success => self.reset(),
             // Somebody is asked, or there is something to go on with: one more failure would open it again.
             End::Neutral if is_probe => {
                 self.open = None;
@@ -173,11 +180,17 @@ impl Breaker {
                 self.streak = self.streak.min(limits.streak.saturating_sub(1));
             }
             End::Neutral => {}
+            End::Failure(_) if running.is_none() && self.open.is_some() => {}
             End::Failure(why) => {
-                self.failures = self.failures.saturating_add(1);
+                let target = self.target.as_ref().filter(|_| running.is_some());
+                let version = target.map(|target| target.version.clone());
+                self.failures = self.failures.saturating_add(u32::from(version.is_some()));
                 self.streak = self.streak.saturating_add(1);
-                let version = self.target.as_ref().map(|target| target.version.clone()).unwrap_or_default();
-                self.told.push(Failure { at: now, version, why });
+                self.told.push(Failure {
+                    at: now,
+                    version: version.unwrap_or_default(),
+                    why: clean(&why, MAX_WHY),
+                });
                 let surplus = self.told.len().saturating_sub(REMEMBERED);
                 self.told.drain(..surplus);
                 let why = if self.streak >= limits.streak {
@@ -302,6 +315,23 @@ mod tests {
         assert_eq!(breaker.open(), None, "somebody is asked");
         assert_eq!(fail(&mut breaker, "1"), Admission::Run);
         assert!(breaker.open().is_some());
+    }
+
+    #[test]
+    fn failures_before_a_target_is_known_count_for_the_job() {
+        let mut breaker = Breaker::default();
+        fail(&mut breaker, "1");
+        for _ in 0..4 {
+            assert_eq!(breaker.open(), None);
+            breaker.ended(End::Failure("the index is down".into()), LIMITS, T);
+        }
+        assert_eq!(breaker.open(), Some(&Open { why: Why::Streak, since: T }));
+        assert_eq!(breaker.counts(), (1, 5));
+        let before = breaker.clone();
+        breaker.ended(End::Failure("the index is down".into()), LIMITS, T);
+        assert_eq!(breaker, before, "what is not let through does not count");
+        breaker.ended(End::Success, LIMITS, T);
+        assert_eq!(breaker.open(), None, "nothing is left to be done");
     }
 
     #[test]

@@ -71,6 +71,18 @@ pub struct Ruling {
     pub comment: CommentId,
 }
 
+impl Ruling {
+    /// Does it take the place of what was found? Of a release that needs code it can be that it is left out: that the code
+    /// serves it as it is, nobody is believed.
+    pub fn overrides(&self, found: Verdict) -> bool {
+        match found {
+            Verdict::Ask => true,
+            Verdict::Bump => self.verdict == Verdict::Skip,
+            Verdict::Relax | Verdict::Skip => false,
+        }
+    }
+}
+
 /// The key of a job.
 ///
 /// ```

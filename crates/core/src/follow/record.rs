@@ -103,8 +103,6 @@ pub enum Result {
     Rehearsed,
     /// The kill switch is on, or the money is used up.
     Held,
-    /// It was told to stop.
-    Stopped,
     /// It could not be done.
     Failed,
 }
@@ -124,7 +122,6 @@ impl Result {
             Self::Breaker => "breaker",
             Self::Rehearsed => "rehearsed",
             Self::Held => "held",
-            Self::Stopped => "stopped",
             Self::Failed => "failed",
         }
     }
@@ -135,7 +132,7 @@ impl Result {
             Self::Relaxed | Self::Bumped | Self::Asked | Self::Rehearsed => Kind::Done,
             Self::Saved => Kind::Partial,
             Self::UpToDate | Self::Covered | Self::LeftOut | Self::Blocked | Self::Breaker => Kind::Skipped,
-            Self::Held | Self::Stopped => Kind::Deferred,
+            Self::Held => Kind::Deferred,
             Self::Failed => Kind::Failed,
         }
     }

@@ -4,7 +4,7 @@
 //! people have begun to work on is theirs: a branch on which somebody other than us is active is never reset.
 
 use crate::id::{CommentId, Millis, Sha};
-use crate::port::{Actor, BranchPull, PullActivity, PullState, ReviewState};
+use crate::port::{Actor, BranchPull, PullActivity, PullCommit, PullState, ReviewState};
 
 use super::Verdict;
 
@@ -61,7 +61,7 @@ pub fn course(standing: Standing<'_>, verdict: Verdict, same: bool) -> Course {
 /// Why a branch is somebody's.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Active {
-    /// Somebody committed after our last commit.
+    /// Somebody committed to it.
     Commit(Sha),
     /// Somebody commented on the newest commit.
     Remark(CommentId),
@@ -69,15 +69,15 @@ pub enum Active {
     ChangesRequested(String),
 }
 
-/// Is somebody at work on a pull request of ours? Commits of people after our last one, their comments on the newest
+/// Is somebody at work on a pull request of ours? Commits of people, their comments on the newest
 /// commit, or changes that they request of it. Our commits, rebased by somebody, are still ours; what other programs say
 /// counts for nothing.
 pub fn active(activity: &PullActivity, head: &Sha, is_own_commit: impl Fn(&str) -> bool) -> Option<Active> {
-    let own = activity.commits.iter().rposition(|commit| {
+    let is_own = |commit: &&PullCommit| {
         commit.author.as_ref().is_some_and(|author| author.ours) || is_own_commit(&commit.email)
-    });
-    let after = own.map_or(0, |own| own + 1);
-    if let Some(commit) = activity.commits.get(after) {
+    };
+    // Also one before our last: what we have added in place must not hide it.
+    if let Some(commit) = activity.commits.iter().find(|commit| !is_own(commit)) {
         return Some(Active::Commit(commit.sha.clone()));
     }
     let is_person =
@@ -119,7 +119,7 @@ impl Active {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::port::{PullCommit, PullRemark, PullReview};
+    use crate::port::{PullRemark, PullReview};
 
     fn sha(digit: char) -> Sha {
         Sha::parse(&digit.to_string().repeat(40)).unwrap()
@@ -205,7 +205,10 @@ mod tests {
         let is = |activity: PullActivity| active(&activity, &sha('a'), |_| false);
         assert_eq!(is(PullActivity { commits: own(), ..PullActivity::default() }), None);
         let commits = vec![commit("ann", 'b'), commit("truing", 'a')];
-        assert_eq!(is(PullActivity { commits, ..PullActivity::default() }), None, "ours came after");
+        assert!(
+            is(PullActivity { commits, ..PullActivity::default() }).is_some(),
+            "ours came after, in place"
+        );
         let commits = vec![commit("truing", 'a'), commit("ann", 'b')];
         assert_eq!(is(PullActivity { commits, ..PullActivity::default() }), Some(Active::Commit(sha('b'))));
         let rebased = vec![commit("unknown", 'a')];

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::{Hold, Limits, Loop, Slot, State, Storm, Unserved, Why};
+use crate::follow::job;
 use crate::id::{Millis, Token};
 
 /// What may happen to a slot.
@@ -455,7 +456,7 @@ impl Slot {
 
     /// The loop that the key alone stands for.
     fn natural_loop(&self) -> Loop {
-        if self.key.as_str().starts_with("sync/") { Loop::Sync } else { Loop::Review }
+        if job::of_key(&self.key).is_some() { Loop::Sync } else { Loop::Review }
     }
 
     /// Is this a wait that new events may move? The others have their own reason to wait.

@@ -1,11 +1,12 @@
 //! Pushes: to one branch, from where it was expected, never past a refusal; and where credentials are seen.
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use truing_core::id::{Millis, Sha};
 use truing_git::{Committed, Git, GitError, Identity, Mirror, NewCommit, Pushed, Refusal, Remote, Secret};
 
+use crate::process::{runs, until};
 use crate::support::{Place, Repo};
 
 /// A remote with `main`, and what pushes to it.
@@ -184,15 +185,7 @@ async fn a_hook_that_hangs_ends_with_the_push() {
     let error = it.push(&made, "x", None).await.unwrap_err();
     assert!(matches!(error, GitError::TimedOut { call: "push", .. }), "{error}");
     let pid = std::fs::read_to_string(&pid).unwrap();
-    let begun = Instant::now();
-    let runs = || {
-        let state = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
-        state.rsplit(')').next().and_then(|rest| rest.trim().chars().next()).is_some_and(|state| state != 'Z')
-    };
-    while runs() {
-        assert!(begun.elapsed() < Duration::from_secs(20), "the hook goes on");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    until("the hook is gone", || !runs(pid.trim())).await;
     assert_eq!(it.refs(), format!("refs/heads/main {}", it.base));
 }
 

@@ -12,7 +12,7 @@ use truing_core::publish::{Desired, DesiredStatus, Intent, Item, Producer};
 pub use self::runs::Stage;
 
 pub(super) use self::desired::status_again;
-pub(super) use self::runs::parse_sha;
+pub(super) use self::runs::{fenced, parse_sha};
 
 use super::{Sqlite, history, slots};
 

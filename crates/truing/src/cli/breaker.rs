@@ -11,9 +11,10 @@ use truing_core::slot::{Command, Loop, Then};
 use truing_store::{CommandLock, Sqlite};
 
 use super::error::{CliError, Exit};
+use super::sync::not_leased;
 use super::target::{actor, existing_store, instant, store_error};
 use super::{Context, runtime};
-use crate::serve::by_hand::{self, NotLeased};
+use crate::serve::by_hand;
 use crate::slots::{StepError, step};
 use crate::wiring::{self, UniqueIds};
 
@@ -100,20 +101,8 @@ async fn reset(
     limits: &truing_core::slot::Limits,
     by: &str,
 ) -> Result<(), CliError> {
-    let lease = by_hand::lease(store, key, Loop::Sync, limits).await.map_err(|error| match error {
-        NotLeased::Busy(until) => CliError::refused(
-            "already_running",
-            format!("{key}: its job is running (lease until {})", instant(until)),
-        )
-        .hint("wait for it to end"),
-        NotLeased::Owned => {
-            CliError::refused("already_running", format!("{key}: another loop is at work on it"))
-        }
-        NotLeased::Step(StepError::Store(error)) => store_error(error),
-        NotLeased::Step(StepError::Refused(refused)) => {
-            CliError::refused("refused", format!("{key}: {refused}"))
-        }
-    })?;
+    let lease = by_hand::lease(store, key, Loop::Sync, limits).await;
+    let lease = lease.map_err(|error| not_leased(job::of_key(key).unwrap_or_default(), error))?;
     let run = RunRef { id: UniqueIds.run(), key: key.clone(), token: lease.token };
     let mut job = store.begin_job(&run).await.map_err(store_error)?;
     job.breaker.reset();

@@ -4,6 +4,8 @@ mod init;
 pub(super) mod outcome;
 mod run;
 
+pub(super) use run::not_leased;
+
 use std::fmt::Write as _;
 use std::path::PathBuf;
 

@@ -144,6 +144,11 @@ pub struct Seen {
 }
 
 impl Seen {
+    /// Is the release there?
+    fn is_there(&self) -> bool {
+        self.releases.iter().any(|release| release.version == self.to)
+    }
+
     /// Does the project admit the release already?
     pub fn is_in_range(&self) -> bool {
         self.spec.as_ref().is_some_and(|spec| spec.contains(&self.to))
@@ -256,6 +261,11 @@ fn counterparts(job: &JobConfig, project: &Path) -> Vec<(String, String)> {
             continue;
         }
         let folder = project.join(ours);
+        // What the repository tracks as a link could lead anywhere.
+        let is_inside = folder.canonicalize().ok().zip(project.canonicalize().ok());
+        if !is_inside.is_some_and(|(folder, project)| folder.starts_with(project)) {
+            continue;
+        }
         for entry in WalkBuilder::new(&folder).require_git(false).build().flatten() {
             let is_file = entry.file_type().is_some_and(|kind| kind.is_file());
             let path = entry.path().strip_prefix(&folder).ok().and_then(Path::to_str);

@@ -22,7 +22,7 @@ use truing_upstream::index::Index;
 
 use super::by_hand::{self, NotLeased};
 use super::switch::KillSwitch;
-use super::worker::lost;
+use super::worker;
 use crate::config::sync::JobConfig;
 use crate::loops::sync::port::Porter;
 use crate::loops::sync::run::Following;
@@ -98,7 +98,7 @@ impl JobRun<'_> {
     ///
     /// # Errors
     /// [`NoRun`]
-    pub async fn run(&self, store: &Sqlite, told: watch::Receiver<bool>) -> Result<Record, NoRun> {
+    pub async fn run(&self, store: &Sqlite, give_back: watch::Receiver<bool>) -> Result<Record, NoRun> {
         let id = self.forge.repository(self.repo).await?.id;
         let remote = self.forge.push_remote(&id, self.repo).await?;
         let key = job::key(self.name);
@@ -131,8 +131,8 @@ impl JobRun<'_> {
         store.describe(&[(run.key.clone(), named)]).await?;
         let ended = tokio::select! {
             ended = Box::pin(following.run()) => ended.map_err(NoRun::from),
-            () = lost(store, &lease, self.limits, self.heartbeat) => return Err(NoRun::Lost),
-            () = stopped(told) => {
+            () = worker::lost(store, &lease, self.limits, self.heartbeat) => return Err(NoRun::Lost),
+            () = worker::told(give_back) => {
                 self.given_back(store, &run).await?;
                 Err(NoRun::Stopped)
             }
@@ -159,12 +159,5 @@ impl JobRun<'_> {
             Ok(_) | Err(StepError::Refused(Refused::LeaseLost)) => Ok(()),
             Err(error) => Err(error.into()),
         }
-    }
-}
-
-/// Ends when it is told to.
-async fn stopped(mut told: watch::Receiver<bool>) {
-    if told.wait_for(|told| *told).await.is_err() {
-        std::future::pending::<()>().await;
     }
 }

@@ -336,7 +336,7 @@ pub(super) async fn lost<S: Slots + Records>(store: &S, lease: &Lease, limits: &
 }
 
 /// Ends when it is told to.
-async fn told(mut give_back: watch::Receiver<bool>) {
+pub(super) async fn told(mut give_back: watch::Receiver<bool>) {
     if give_back.wait_for(|told| *told).await.is_err() {
         std::future::pending::<()>().await;
     }

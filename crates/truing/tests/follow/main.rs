@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests may fail them")]
 
 mod bump;
+#[path = "../support/package.rs"]
+mod package;
 mod site;
 #[path = "../support/watch.rs"]
 mod watch;
@@ -112,6 +114,23 @@ async fn the_pull_request_follows_the_releases_until_people_work_on_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_people_committed_stays_also_under_a_commit_of_ours() {
+    let site = Site::new().await;
+    site.release("1.0.1");
+    assert_eq!(site.sync().await, result("relaxed", 0));
+    site.repo.push(BRANCH, Commit::new("Mine").write("mine.txt", "mine\n").by("ann")).await.unwrap();
+    site.release("1.0.2");
+    assert_eq!(site.sync().await, result("relaxed", 0), "in place");
+    assert_eq!(site.ahead(BRANCH).await, "3");
+    site.repo.push("main", Commit::new("Else").write("b.txt", "b\n")).await.unwrap();
+    assert_eq!(site.sync().await, result("relaxed", 0));
+    assert_eq!(
+        (site.file(BRANCH, "mine.txt").await.as_str(), site.ahead(BRANCH).await.as_str()),
+        ("mine\n", "3")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_it_cannot_tell_is_asked_once_and_only_people_who_may_write_answer() {
     let site = Site::new().await;
     site.release("1.0.3");
@@ -154,6 +173,15 @@ async fn a_release_that_needs_code_is_asked_about() {
     site.repo.delete_issue(question.number).await.unwrap();
     assert_eq!(site.sync().await, result("asked", 1));
     assert_eq!(site.questions().await.iter().filter(|issue| issue.open).count(), 1, "asked again");
+    // That the code serves it as it is, nobody is believed; that it is left out, they are.
+    let again = site.questions().await.into_iter().find(|issue| issue.open).unwrap().number;
+    site.repo.comment(again, "ann", "relax").await.unwrap();
+    assert_eq!(site.sync().await, result("asked", 1));
+    site.repo.comment(again, "ann", "skip").await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(site.sync().await, result("left_out", 0));
+    }
+    assert!(site.pulls().await.is_empty() && site.questions().await.iter().all(|issue| !issue.open));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -191,6 +219,26 @@ async fn three_failures_open_the_breaker_and_an_answer_lets_one_run_try() {
     assert_eq!(site.sync().await, result("failed", 3));
     let unknown = site.run(&["breaker", "show", "none"]).await;
     assert_eq!(unknown.exit, 2, "{unknown:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_cannot_even_begin_is_not_tried_for_ever() {
+    let site = Site::new().await;
+    site.release("1.0.1");
+    let manifest = site.file("main", "upstream.json").await;
+    site.repo.push("main", Commit::new("Broken").write("upstream.json", "{")).await.unwrap();
+    for _ in 0..5 {
+        assert_eq!(site.sync().await, result("failed", 3));
+    }
+    assert_eq!(site.sync().await, result("breaker", 4));
+    let questions = site.questions().await;
+    assert_eq!((questions.len(), questions[0].body.matches("not known").count()), (1, 5), "{questions:?}");
+    // Mended, it still waits for somebody to say so.
+    site.repo.push("main", Commit::new("Mended").write("upstream.json", manifest)).await.unwrap();
+    assert_eq!(site.sync().await, result("breaker", 4));
+    site.repo.comment(questions[0].number, "ann", "mended").await.unwrap();
+    assert_eq!(site.sync().await, result("relaxed", 0));
+    assert!(site.questions().await.iter().all(|issue| !issue.open));
 }
 
 /// Whatever write fails, whether it was done or not, and whoever dies at it: the next run ends with one pull request, or

@@ -1,6 +1,5 @@
 //! A project at a forge, a package at an index, and the program that follows it.
 
-use std::io::Write as _;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -15,8 +14,8 @@ use sha1::Digest as _;
 use tempfile::TempDir;
 use truing_fakes::forge::{IssueView, Options, PullView, Repo};
 use truing_fakes::repo::Commit;
-use zip::write::SimpleFileOptions;
 
+use super::package::{PINNED, RELEASES, wheel};
 use super::watch::Watched;
 
 pub(crate) const BRANCH: &str = "truing/sync-demo";
@@ -25,18 +24,10 @@ pub(crate) const BOT: &str = "truing[bot]";
 const TOKEN: &str = "follow-token-canary";
 /// How long something may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
-const PINNED: &str = "def pinned(a):\n    return a\n";
 const PROJECT: &str = "[project]\nname = \"ours\" # what it is called\ndependencies = [\n    'demo >= 0.9, < 1.0.1',  # pinned\n]\n";
 
-/// Releases of `demo`: what their one module holds.
-const RELEASES: [(&str, &str); 6] = [
-    ("1.0.0", "def pinned(a):\n    return a\n\ndef other():\n    return 1\n"),
-    ("1.0.1", "def pinned(a):\n    return a\n\ndef other():\n    # why\n    return 1\n"),
-    ("1.0.2", "def pinned(a):\n    return (a)\n\ndef other():\n    return 1\n"),
-    ("1.0.3", "def pinned(a):\n    return a\n\ndef other():\n    return 2\n"),
-    ("1.0.4", "def pinned(a):\n    return a + 1\n\ndef other():\n    return 2\n"),
-    ("2.0.0", "def pinned(a):\n    return a\n"),
-];
+/// One that may break anything.
+const MAJOR: (&str, &str) = ("2.0.0", "def pinned(a):\n    return a\n");
 
 pub(crate) struct Site {
     pub(crate) forge: Watched,
@@ -237,6 +228,7 @@ impl Ran {
 async fn serve_index(newest: Arc<Mutex<String>>) -> String {
     let files: Vec<(&str, String, Vec<u8>)> = RELEASES
         .iter()
+        .chain([&MAJOR])
         .map(|(version, module)| (*version, format!("demo-{version}-py3-none-any.whl"), wheel(module)))
         .collect();
     let files = Arc::new(files);
@@ -264,13 +256,4 @@ async fn serve_index(newest: Arc<Mutex<String>>) -> String {
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
     format!("http://{address}/simple/")
-}
-
-fn wheel(module: &str) -> Vec<u8> {
-    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
-    for (path, content) in [("demo/__init__.py", ""), ("demo/m.py", module)] {
-        zip.start_file(path, SimpleFileOptions::default()).unwrap();
-        zip.write_all(content.as_bytes()).unwrap();
-    }
-    zip.finish().unwrap().into_inner()
 }

@@ -3,9 +3,8 @@
 
 use serde_json::json;
 
+use super::package::PINNED;
 use super::server::{Files, Registry, sha1, sha256, tar_gz};
-
-const PINNED: &str = "def pinned(a):\n    return a\n";
 
 /// Paths, and what is there.
 type Texts<'a> = &'a [(&'a str, &'a str)];

@@ -144,7 +144,7 @@ fn is(row: &Row, run: &RunRef) -> bool {
     row.token == run.token && row.id == run.id
 }
 
-fn fenced(key: &Key, last: Token) -> Fault {
+pub(in crate::sqlite) fn fenced(key: &Key, last: Token) -> Fault {
     StoreError::Fenced { key: key.clone(), last }.into()
 }
 

@@ -94,7 +94,6 @@ impl Run {
             Outcome::Saved | Outcome::Asked | Outcome::Blocked => Exit::No,
             Outcome::Breaker if self.scheduled => Exit::Done,
             Outcome::Breaker | Outcome::Held => Exit::Refused,
-            Outcome::Stopped => Exit::Interrupted,
             Outcome::Failed => Exit::Failed,
         }
     }
@@ -156,24 +155,32 @@ fn summarize(record: &Record, context: &Context) {
     }
 }
 
-fn no_run(name: &str, error: NoRun) -> CliError {
-    let running = |what: String| {
-        CliError::refused("already_running", format!("{name}: {what}"))
-            .hint(format!("wait for it: `truing sync status {name}` tells what it came to"))
-    };
+fn running(name: &str, what: &str) -> CliError {
+    CliError::refused("already_running", format!("{name}: {what}"))
+        .hint(format!("wait for it: `truing sync status {name}` tells what it came to"))
+}
+
+/// Why a job's slot cannot be had.
+pub(in crate::cli) fn not_leased(name: &str, error: NotLeased) -> CliError {
     match error {
-        NoRun::NotLeased(NotLeased::Busy(until)) => {
-            running(format!("already running (lease until {}, renewed while it lives)", instant(until)))
+        NotLeased::Busy(until) => {
+            let until = instant(until);
+            running(name, &format!("already running (lease until {until}, renewed while it lives)"))
         }
-        NoRun::NotLeased(NotLeased::Owned) => running("another loop is at work on it".to_owned()),
-        NoRun::NotLeased(NotLeased::Step(StepError::Store(error))) | NoRun::Store(error) => {
-            store_error(error)
-        }
-        NoRun::NotLeased(NotLeased::Step(StepError::Refused(refused))) => {
+        NotLeased::Owned => running(name, "another loop is at work on it"),
+        NotLeased::Step(StepError::Store(error)) => store_error(error),
+        NotLeased::Step(StepError::Refused(refused)) => {
             CliError::refused("refused", format!("{name}: {refused}"))
         }
+    }
+}
+
+fn no_run(name: &str, error: NoRun) -> CliError {
+    match error {
+        NoRun::NotLeased(error) => not_leased(name, error),
+        NoRun::Store(error) => store_error(error),
         NoRun::Remote(error) => wiring::remote_error(error),
-        NoRun::Lost => running("somebody else has taken it over".to_owned()),
+        NoRun::Lost => running(name, "somebody else has taken it over"),
         NoRun::Stopped => {
             CliError::new(Exit::Interrupted, "interrupted", "interrupted before the run was done")
         }

@@ -154,7 +154,7 @@ impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
         let now =
             Progress { version, completed: ported.work.completed.len(), failing: checked.failing.len() };
         let what = words::open_ends((ported, checked));
-        let ended = if now.is_beyond(job.progress.as_ref()) {
+        let ended = if now.is_beyond(saved.draft.as_ref().and(job.progress.as_ref())) {
             Ended::of(
                 Outcome::Saved,
                 format!("the port is not finished: {what}; {} holds it", shown.url),

@@ -79,7 +79,7 @@ pub(super) fn made(project: &Path, job: &JobConfig, decided: &Decided) -> Result
 
 /// The digest of a manifest's bytes, in hexadecimal digits.
 pub(super) fn digest(manifest: &[u8]) -> String {
-    Sha256::digest(manifest).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(Sha256::digest(manifest))
 }
 
 /// What one of the job's own files holds; none if it is not there. It must be a plain file inside of the project: what

@@ -20,7 +20,7 @@ impl Wanted {
     /// The question's identity: another text asks something else.
     fn id(&self) -> String {
         let digest = Sha256::digest(format!("{}\n{}", self.title, self.text).as_bytes());
-        digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+        hex::encode(digest.get(..8).unwrap_or_default())
     }
 }
 
@@ -54,9 +54,7 @@ impl<S: Jobs, H: Hub> Questions<'_, S, H> {
         Ok(self.hub.issues(self.label).await?.into_iter().filter(|issue| issue.topic == topic).collect())
     }
 
-    /// What people have answered. An issue that people closed is an answer as well: go on.
-    ///
-    /// `heard`: the last answer that was acted on.
+    /// What people have answered since the question was asked, and since the last answer that let a run try.
     pub(super) async fn answers(&self, job: &Job) -> Result<Answers, ForgeError> {
         let Some(Question { issue: Some(number), after, version, .. }) = &job.question else {
             return Ok(Answers::default());
@@ -95,10 +93,13 @@ impl<S: Jobs, H: Hub> Questions<'_, S, H> {
         let same = job.question.as_ref().is_some_and(|question| question.id == id);
         let is_new = issue.title == wanted.title && issue.body.trim() == wanted.text.trim();
         if !same && !is_new {
-            self.hub.edit_issue(issue.number, &self.topic(), &wanted.title, &wanted.text).await?;
+            // First what people are told of: whoever dies in between says it again.
             self.renew(issue.number, &wanted.text).await?;
+            self.hub.edit_issue(issue.number, &self.topic(), &wanted.title, &wanted.text).await?;
         }
         let last = self.hub.replies(issue.number, None).await?.pop().map(|reply| reply.id);
+        // Of one that was opened by a run that died, what was said since then is an answer.
+        let was_begun = same && job.question.as_ref().is_some_and(|question| question.issue.is_none());
         let before = job.question.take().filter(|question| question.issue == Some(issue.number) && same);
         job.question = Some(match before {
             Some(question) => question,
@@ -107,7 +108,7 @@ impl<S: Jobs, H: Hub> Questions<'_, S, H> {
                 version: wanted.version.clone(),
                 issue: Some(issue.number),
                 url: Some(issue.url.clone()),
-                after: last,
+                after: last.filter(|_| !was_begun),
                 asked: now,
             },
         });
@@ -123,8 +124,8 @@ impl<S: Jobs, H: Hub> Questions<'_, S, H> {
         now: Millis,
     ) -> Result<OwnIssue, RunError> {
         let begun = job.question.as_ref().filter(|question| question.issue.is_none());
-        if let Some(until) = begun.map(|begun| begun.asked + self.hub.settle()).filter(|until| *until > now) {
-            return Err(RunError::Settling { until });
+        if begun.is_some_and(|begun| begun.asked + self.hub.settle() > now) {
+            return Err(RunError::Settling);
         }
         job.question = Some(Question {
             id: id.to_owned(),

@@ -122,10 +122,7 @@ pub enum RunError {
     },
     /// An issue whose creation was not answered may still show.
     #[error("an issue that was to be opened may still show up: the next run looks for it")]
-    Settling {
-        /// Until then.
-        until: Millis,
-    },
+    Settling,
     /// The repository has no commit.
     #[error("the repository has no default branch with a commit")]
     Empty,
@@ -201,6 +198,9 @@ impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
     pub async fn run(&self) -> Result<Record, StoreError> {
         let mut job = self.store.begin_job(self.run).await?;
         let began = self.clock.now();
+        if job.breaker.lost(self.job.breaker, began) {
+            self.store.keep_job(self.run, &job).await?;
+        }
         let (from, to, update, pull) = (None, None, None, None);
         let evidence = Evidence::default();
         let spent = Spent::default();
@@ -210,14 +210,14 @@ impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
             Ok(ended) => ended,
             Err(RunError::Store(error)) => return Err(error),
             Err(RunError::Halted) => Ended::of(Outcome::Held, RunError::Halted.to_string(), Asks::Same),
+            // It would not have been let through.
+            Err(error) if !self.dry_run && job.breaker.open().is_some() && !job.breaker.is_running() => {
+                Ended::of(Outcome::Breaker, format!("the circuit breaker is open; {error}"), Asks::Same)
+            }
             Err(error) => Ended::of(Outcome::Failed, error.to_string(), Asks::Same),
         };
         let now = self.clock.now();
         job.breaker.ended(end_of(&ended), self.job.breaker, now);
-        if ended.outcome == Outcome::UpToDate {
-            // Somebody did by hand what failed, or the release was taken back.
-            job.breaker.reset();
-        }
         let asked =
             if self.dry_run { Ok(None) } else { Box::pin(self.ask(&mut job, &mut tale, &ended)).await };
         tale.end();
@@ -286,6 +286,11 @@ impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
         let now = Timestamp::from_millisecond(tale.began.0).unwrap_or_default();
         let question =
             |to| Question { job: self.job, project, manifest: &pins.manifest, from: None, to, now };
+        // What people have ruled decides also whether there may be a port in progress.
+        let answers = self.questions().answers(job).await?;
+        if let Some(ruling) = answers.ruling {
+            job.ruling = Some(ruling);
+        }
         let mut saved = self.saved(job).await?;
         // What was begun is finished first, even if there is something newer.
         let begun =
@@ -305,10 +310,6 @@ impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
             return Ok(Ended::of(Outcome::UpToDate, why, Asks::Nothing));
         }
 
-        let answers = self.questions().answers(job).await?;
-        if let Some(ruling) = answers.ruling {
-            job.ruling = Some(ruling);
-        }
         let target = Target { version: to.clone(), manifest: change::digest(&manifest) };
         if !self.dry_run {
             let now = self.clock.now();
@@ -324,7 +325,7 @@ impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
         let tools = (self.index, self.archives, self.reader);
         let mut decided = Box::pin(decided_of(question(None), seen, tools)).await?;
         let rules = job.ruling.as_ref().filter(|ruling| ruling.version == to);
-        if let Some(ruling) = rules.filter(|_| decided.decision.verdict == Verdict::Ask) {
+        if let Some(ruling) = rules.filter(|ruling| ruling.overrides(decided.decision.verdict)) {
             decided.decision.verdict = ruling.verdict;
             decided.decision.reason =
                 format!("{}; {} ruled: {}", decided.decision.reason, ruling.by, ruling.verdict.as_str());
@@ -539,8 +540,8 @@ pub(super) fn pushed(pushed: Pushed, branch: &str) -> Result<(), RunError> {
 /// Is there nothing left to be done for the release that a port was begun for?
 fn is_past(begun: Option<&Version>, seen: &Result<Seen, SyncError>) -> bool {
     match seen {
-        Ok(seen) => begun.is_none() || seen.is_in_range(),
-        Err(SyncError::Yanked { .. } | SyncError::NoRelease { .. }) => true,
+        Ok(seen) => begun.is_none() || seen.is_in_range() || !seen.is_there(),
+        Err(SyncError::Yanked { .. }) => true,
         Err(_) => false,
     }
 }
@@ -561,7 +562,6 @@ fn end_of(ended: &Ended) -> End {
             | Outcome::Rehearsed
             | Outcome::Saved
             | Outcome::Held
-            | Outcome::Stopped
             | Outcome::Failed => End::Neutral,
         },
     }

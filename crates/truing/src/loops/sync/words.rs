@@ -52,9 +52,10 @@ pub(super) fn pull(about: About<'_>, decided: &Decided, files: &[String]) -> Str
     text += &table(decision);
     if !files.is_empty() {
         text += "\nChanged here:\n\n";
-        for file in files {
+        for file in files.iter().take(SHOWN) {
             text += &format!("* {}\n", code(file));
         }
+        text += &more(files.len());
     }
     text += "\n- [ ] The range is right, and the lock file, if there is one, follows it.\n";
     if !decision.changed.is_empty() {
@@ -240,7 +241,7 @@ pub(super) fn open(about: About<'_>, breaker: &Breaker) -> (String, String) {
         text += &format!(
             "| {} | {} | {} |\n",
             at.strftime("%Y-%m-%d %H:%M"),
-            cell(&failure.version),
+            if failure.version.is_empty() { "not known".to_owned() } else { cell(&failure.version) },
             plain(&failure.why).replace('|', "\\|")
         );
     }
