@@ -12,6 +12,7 @@ mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
 use truing_diff::RepoPath;
 
 pub use similar::{SAME, Statement, similarity};
@@ -24,7 +25,7 @@ use crate::outcome::Coverage;
 use assign::{MAX_CELLS, assign};
 
 /// A raw finding with what the diff says about its place.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Placed {
     /// What was said.
     pub raw: RawFinding,

@@ -1,0 +1,555 @@
+//! The converge loop's machine (spec/converge.md 2, 14, 15): what is to be done next on one branch, and what follows from
+//! how it went, until a fresh audit finds nothing or there is a reason to stop. Pure.
+//!
+//! ```text
+//!            ┌──── Mend ◀─ dirty ─┐            ┌─ re-run who gave no answer
+//!            ▼                    │            ▼
+//!   begin ▶ Gate ─────────────── clean ─────▶ Audit ──▶ Post ──▶ nothing found: converged
+//!            ▲                                           │       no way on: stuck, cap reached
+//!            │                                           ▼
+//!          Reply ◀── Publish ◀── nothing wrong ── Check ◀─ Fix ◀─┐
+//!                       └─ a hook blocks ────────────┴─ dirty ───┘
+//! ```
+//!
+//! An act is one lease; what it came to is an event, and the [`Run`] after it is kept before the next act begins. So a
+//! run that dies goes on where it was: acts that write to git or a forge find what they have done already.
+//! Nothing that is missing is ever clean: an auditor that dies or gives no proper answer is asked once more, and one
+//! that stays silent leaves the loop degraded, which cannot converge.
+
+mod act;
+mod exit;
+mod merge;
+mod progress;
+
+#[cfg(test)]
+mod simulation;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::finding::{Finding, FindingStatus, Severity};
+use crate::id::{FindingId, Sha};
+use crate::identity::{Placed, identify};
+use crate::increment::Renames;
+use crate::outcome::Coverage;
+pub use act::{Act, Answer, Candidate, Event, Problem, ProblemKind, Word};
+pub use exit::{Code, Exit, Kind};
+pub use merge::{Claim, Merged, Origin, merged};
+pub use progress::{Ledger, Mark};
+
+/// So often another head than the expected one only costs an audit that does not count (spec/converge.md A10).
+pub const MAX_MOVES: u32 = 3;
+
+/// How far a run may go: `[converge]` of cli.md, as it was when the run began.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Limits {
+    /// Audits.
+    pub max_audits: u32,
+    /// Fixes of what the gate says, before one audit.
+    pub gate_rounds: u32,
+    /// Looks at a fix that find something, in one loop.
+    pub selfaudit_rounds: u32,
+    /// The first loop with several auditors.
+    pub parallel_from: u32,
+    /// So many.
+    pub auditors: u32,
+    /// How often an auditor is asked before it counts as silent.
+    pub worker_attempts: u32,
+    /// How often a fix is made again because a hook blocks it.
+    pub hook_retry: u32,
+    /// Findings of less weight are mended once and then left.
+    pub min_blocking: Severity,
+    /// Does a run converge with findings that its fixers declined?
+    pub allow_declined: bool,
+    /// Is what the last audit found mended, though nobody audits the fix?
+    pub final_fix: bool,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_audits: 10,
+            gate_rounds: 5,
+            selfaudit_rounds: 3,
+            parallel_from: 4,
+            auditors: 3,
+            worker_attempts: 2,
+            hook_retry: 1,
+            min_blocking: Severity::P2,
+            allow_declined: false,
+            final_fix: false,
+        }
+    }
+}
+
+/// A line of the run's log, for the report.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "line")]
+pub enum Line {
+    /// An audit.
+    Audit {
+        /// Which.
+        number: u32,
+        /// Findings of each weight, worst first.
+        counts: [u32; 3],
+        /// Auditors that stayed silent.
+        silent: u32,
+    },
+    /// A fix of what the audit of the same number found.
+    Fix {
+        /// Which.
+        number: u32,
+        /// Its commit, if something was changed.
+        commit: Option<Sha>,
+        /// Findings that the fixer says are mended.
+        fixed: u32,
+        /// Findings that it declined, or said nothing of.
+        declined: u32,
+    },
+    /// A fix of what the gate said.
+    Mend {
+        /// Its commit.
+        commit: Sha,
+    },
+    /// Somebody else has pushed.
+    Moved {
+        /// What.
+        head: Sha,
+    },
+}
+
+/// One run on one branch.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Run {
+    /// How far it may go.
+    pub limits: Limits,
+    /// What is to be done next.
+    pub next: Act,
+    /// How it ended, if it did.
+    pub exit: Option<Exit>,
+    /// The head that it began with.
+    pub starting: Sha,
+    /// The head that is audited, and on which fixes are laid.
+    pub head: Sha,
+    /// The head's tree.
+    pub tree: Sha,
+    /// Audits begun.
+    pub audits: u32,
+    /// Heads of other people; the first [`MAX_MOVES`] cost an audit that does not count.
+    pub moves: u32,
+    /// Fixes of what the gate says since the last audit.
+    pub gate_rounds: u32,
+    /// Answers of the audit that is not over.
+    pub answers: BTreeMap<u32, Vec<Claim>>,
+    /// What the newest audit found.
+    pub found: Vec<Finding>,
+    /// Auditors of it that stayed silent.
+    pub silent: u32,
+    /// What fixers say of it.
+    pub words: BTreeMap<FindingId, Word>,
+    /// The fix in progress.
+    pub candidate: Option<Candidate>,
+    /// Looks at it that found something.
+    pub check_rounds: u32,
+    /// How often a hook blocked it.
+    pub hook_blocks: u32,
+    /// What a hook said when it blocked the fix for good.
+    pub hook: Option<String>,
+    /// Have findings that do not block had their fix?
+    pub is_polished: bool,
+    /// Everything that was found, and what became of it.
+    pub ledger: Ledger,
+    /// What was done.
+    pub log: Vec<Line>,
+    /// What was pushed, oldest first.
+    pub commits: Vec<Sha>,
+}
+
+/// What was told does not follow from what was to be done.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("the converge run was to {act}, and was told of something else: its records are not its own")]
+pub struct Unexpected {
+    act: &'static str,
+}
+
+impl Run {
+    /// A run on a branch. `clean_at`: the head that an earlier run of ours found clean, from records.
+    pub fn begin(limits: Limits, (head, tree): (Sha, Sha), clean_at: Option<&Sha>) -> Self {
+        let exit = (clean_at == Some(&head))
+            .then(|| Exit::new(Code::AlreadyClean, format!("{} was found clean before", head.short())));
+        Self {
+            limits,
+            next: Act::Gate,
+            exit,
+            starting: head.clone(),
+            head,
+            tree,
+            audits: 0,
+            moves: 0,
+            gate_rounds: 0,
+            answers: BTreeMap::new(),
+            found: Vec::new(),
+            silent: 0,
+            words: BTreeMap::new(),
+            candidate: None,
+            check_rounds: 0,
+            hook_blocks: 0,
+            hook: None,
+            is_polished: false,
+            ledger: Ledger::default(),
+            log: Vec::new(),
+            commits: Vec::new(),
+        }
+    }
+
+    /// Findings of the newest audit by weight, worst first.
+    pub fn counts(&self) -> [u32; 3] {
+        counts(&self.found)
+    }
+
+    /// Lets a run go on that ended where it could: its money was used up, or it was interrupted.
+    pub fn resume(&mut self) {
+        self.exit.take_if(|exit| exit.code.is_resumable());
+    }
+
+    /// What follows from how the act went. A run that has ended stays as it is.
+    ///
+    /// # Errors
+    /// [`Unexpected`]: this cannot have happened.
+    pub fn after(&mut self, event: Event) -> Result<(), Unexpected> {
+        if self.exit.is_some() {
+            return Ok(());
+        }
+        match (self.next.clone(), event) {
+            (_, Event::Ended(exit)) => self.exit = Some(exit),
+            (_, Event::Moved { head, tree }) => self.moved(head, tree),
+            (Act::Gate, Event::Gated(None)) => self.begin_audit(),
+            (Act::Gate, Event::Gated(Some(output))) => self.gate_blocks(output),
+            (Act::Mend { .. }, Event::Mended(candidate)) => self.mended(candidate),
+            (Act::Audit { attempt, .. }, Event::Audited { answers, standing, coverage, renames }) => {
+                self.audited(attempt, answers, &standing, (&coverage, &renames));
+            }
+            (Act::Post, Event::Posted) => self.judge(),
+            (Act::Fix { problems }, Event::Fixed { words, candidate }) => {
+                self.fixed(&problems, words, candidate);
+            }
+            (Act::Check, Event::Checked(problems)) => self.checked(problems),
+            (Act::Publish, Event::Pushed) => self.pushed(),
+            (Act::Publish, Event::Blocked(words)) => self.blocked(words),
+            (Act::Reply, Event::Replied) => self.replied(),
+            (act, _) => return Err(Unexpected { act: act.as_str() }),
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, code: Code, reason: impl Into<String>) {
+        self.exit = Some(Exit::new(code, reason));
+    }
+
+    /// Somebody else has pushed: what is in progress is about code that is gone.
+    fn moved(&mut self, head: Sha, tree: Sha) {
+        self.moves = self.moves.saturating_add(1);
+        self.log.push(Line::Moved { head: head.clone() });
+        (self.head, self.tree) = (head, tree);
+        self.candidate = None;
+        self.gate_rounds = 0;
+        self.next = Act::Gate;
+        if self.moves > MAX_MOVES {
+            let reason =
+                format!("others have pushed {} times meanwhile: run it again when they rest", self.moves);
+            self.end(Code::HeadMoved, reason);
+        }
+    }
+
+    fn gate_blocks(&mut self, output: String) {
+        if self.gate_rounds >= self.limits.gate_rounds {
+            let rounds = self.gate_rounds;
+            self.end(Code::Gate, format!("the gate still blocks after {rounds} fixes of what it says"));
+        } else {
+            self.next = Act::Mend { output };
+        }
+    }
+
+    /// Whatever the fixer left: the gate looks again.
+    fn mended(&mut self, candidate: Option<Candidate>) {
+        self.gate_rounds = self.gate_rounds.saturating_add(1);
+        self.next = if candidate.is_some() { Act::Publish } else { Act::Gate };
+        self.candidate = candidate;
+    }
+
+    /// Audits that may still be begun.
+    fn audits_left(&self) -> u32 {
+        let most = self.limits.max_audits.saturating_add(self.moves.min(MAX_MOVES));
+        most.saturating_sub(self.audits)
+    }
+
+    fn begin_audit(&mut self) {
+        if self.audits_left() == 0 {
+            return self.reach_cap();
+        }
+        self.audits = self.audits.saturating_add(1);
+        self.gate_rounds = 0;
+        self.answers.clear();
+        let many = self.audits >= self.limits.parallel_from;
+        let auditors = if many { self.limits.auditors.max(1) } else { 1 };
+        self.next = Act::Audit { auditors: (0..auditors).collect(), attempt: 1 };
+    }
+
+    fn reach_cap(&mut self) {
+        let [worst, bad, small] = self.counts();
+        let reason = format!(
+            "{} audits were made, and the last one found {worst} P0, {bad} P1 and {small} P2",
+            self.audits
+        );
+        self.end(Code::CapReached, reason);
+    }
+
+    fn audited(
+        &mut self,
+        attempt: u32,
+        answers: BTreeMap<u32, Answer>,
+        standing: &BTreeSet<FindingId>,
+        read: (&Coverage, &Renames),
+    ) {
+        let Act::Audit { auditors, .. } = &self.next else { return };
+        // Who says nothing at all is silent as well.
+        let mut silent: BTreeMap<u32, String> =
+            auditors.iter().map(|auditor| (*auditor, "it gave no answer".to_owned())).collect();
+        for (auditor, answer) in answers {
+            match answer {
+                Answer::Whole(claims) if silent.remove(&auditor).is_some() => {
+                    self.answers.insert(auditor, claims);
+                }
+                Answer::None(why) if silent.contains_key(&auditor) => {
+                    silent.insert(auditor, why);
+                }
+                Answer::Whole(_) | Answer::None(_) => {}
+            }
+        }
+        if !silent.is_empty() && attempt < self.limits.worker_attempts {
+            let auditors = silent.into_keys().collect();
+            self.next = Act::Audit { auditors, attempt: attempt.saturating_add(1) };
+            return;
+        }
+        if self.answers.is_empty() {
+            let why = silent.into_values().next().unwrap_or_default();
+            return self.end(Code::Infrastructure, format!("no auditor gave a proper answer: {why}"));
+        }
+        self.silent = u32::try_from(silent.len()).unwrap_or(u32::MAX);
+        let claims = merged(std::mem::take(&mut self.answers));
+        let (placed, origins): (Vec<Placed>, Vec<Origin>) =
+            claims.into_iter().map(|Merged { claim, .. }| (claim.placed, claim.origin)).unzip();
+        let identified = identify(self.ledger.findings(), placed, Some(&self.head), read);
+        self.found = identified.current;
+        self.ledger.audited(self.audits, &self.tree, &self.found, &origins);
+        self.ledger.gone(identified.gone, standing, &self.head);
+        self.words.clear();
+        self.candidate = None;
+        (self.check_rounds, self.hook_blocks, self.hook) = (0, 0, None);
+        self.log.push(Line::Audit { number: self.audits, counts: self.counts(), silent: self.silent });
+        self.next = Act::Post;
+    }
+
+    /// Does it hold the branch back?
+    fn blocks(&self, finding: &Finding) -> bool {
+        let is_declined = matches!(finding.status, FindingStatus::Declined(_));
+        let is_dismissed = matches!(finding.status, FindingStatus::Dismissed(_));
+        finding.raw.severity <= self.limits.min_blocking
+            && !is_dismissed
+            && !(is_declined && self.limits.allow_declined)
+    }
+
+    /// What follows from an audit.
+    fn judge(&mut self) {
+        if !self.found.iter().any(|finding| self.blocks(finding)) {
+            return self.judge_clean();
+        }
+        if let Some((code, reason)) = self.ledger.standstill() {
+            return self.end(code, reason);
+        }
+        if self.audits_left() == 0 && !self.limits.final_fix {
+            return self.reach_cap();
+        }
+        self.next = Act::Fix { problems: Vec::new() };
+    }
+
+    /// Nothing blocks: clean, if all have answered and nobody has declined anything.
+    fn judge_clean(&mut self) {
+        if self.silent > 0 {
+            if self.audits_left() == 0 {
+                return self.reach_cap();
+            }
+            self.next = Act::Gate;
+            return;
+        }
+        let notes = self.found.iter().filter(|finding| finding.is_open()).count();
+        if notes > 0 && !self.is_polished && self.audits_left() > 0 {
+            self.is_polished = true;
+            self.next = Act::Fix { problems: Vec::new() };
+            return;
+        }
+        let weighs = |finding: &&Finding| finding.raw.severity <= self.limits.min_blocking;
+        let declined = self.ledger.declined().filter(weighs).count();
+        if declined > 0 && !self.limits.allow_declined {
+            let reason = format!(
+                "{declined} findings were declined and stand as they were: mend them, or set `allow_declined`"
+            );
+            return self.end(Code::Declined, reason);
+        }
+        let (audits, head) = (self.audits, self.head.short());
+        match (notes, declined) {
+            (0, 0) => self.end(Code::Clean, format!("audit {audits} found nothing at {head}")),
+            (0, _) => {
+                let reason =
+                    format!("audit {audits} found nothing at {head} but {declined} that were declined");
+                self.end(Code::CleanButDeclined, reason);
+            }
+            _ => {
+                let reason =
+                    format!("audit {audits} found nothing at {head} that blocks; {notes} notes are left");
+                self.end(Code::CleanButNotes, reason);
+            }
+        }
+    }
+
+    fn fixed(
+        &mut self,
+        problems: &[Problem],
+        words: BTreeMap<FindingId, Word>,
+        candidate: Option<Candidate>,
+    ) {
+        self.words.extend(words);
+        let is_other = candidate.as_ref().is_some_and(|new| new.tree != self.tree);
+        let is_new = candidate != self.candidate;
+        match candidate {
+            Some(candidate) if is_other && is_new => {
+                self.candidate = Some(candidate);
+                self.next = Act::Check;
+            }
+            // The problems that it was to mend are still there.
+            Some(_) if is_other => self.give_up(problems),
+            Some(_) | None => {
+                self.candidate = None;
+                self.next = Act::Reply;
+            }
+        }
+    }
+
+    fn checked(&mut self, problems: Vec<Problem>) {
+        if problems.is_empty() {
+            self.next = Act::Publish;
+            return;
+        }
+        self.check_rounds = self.check_rounds.saturating_add(1);
+        if problems.iter().any(|problem| problem.kind == ProblemKind::Test) {
+            self.candidate = None;
+        }
+        if self.check_rounds >= self.limits.selfaudit_rounds {
+            self.give_up(&problems);
+        } else {
+            self.next = Act::Fix { problems };
+        }
+    }
+
+    /// A fix does not become right.
+    fn give_up(&mut self, problems: &[Problem]) {
+        self.candidate = None;
+        let worst = problems.iter().min_by_key(|problem| problem.kind);
+        let (kind, text) =
+            worst.map_or((ProblemKind::Finding, ""), |worst| (worst.kind, worst.text.as_str()));
+        let (code, what) = match kind {
+            ProblemKind::Test => (Code::Tests, "the fix deletes or weakens tests"),
+            ProblemKind::Check => (Code::Checks, "a check fails with the fix that passes without it"),
+            ProblemKind::Hook => (Code::Hook, "a hook of the repository blocks the fix"),
+            ProblemKind::Gate | ProblemKind::Finding => (Code::SelfAudit, "post-fix audit not converging"),
+        };
+        let text = crate::line::clean(text, MAX_TOLD);
+        self.end(code, if text.is_empty() { what.to_owned() } else { format!("{what}: {text}") });
+    }
+
+    /// A hook blocks the commit: once more, by a fresh fixer; then the findings are answered with it.
+    fn blocked(&mut self, words: String) {
+        self.hook_blocks = self.hook_blocks.saturating_add(1);
+        if self.hook_blocks <= self.limits.hook_retry {
+            let problems = vec![Problem { kind: ProblemKind::Hook, text: words }];
+            self.next =
+                if self.is_mending() { Act::Mend { output: one(problems) } } else { Act::Fix { problems } };
+            return;
+        }
+        self.candidate = None;
+        self.hook = Some(words);
+        self.next = Act::Reply;
+    }
+
+    /// Is the fix in progress one of what the gate says?
+    fn is_mending(&self) -> bool {
+        self.gate_rounds > 0
+    }
+
+    fn pushed(&mut self) {
+        let Some(Candidate { commit, tree }) = self.candidate.take() else { return };
+        (self.head, self.tree) = (commit.clone(), tree);
+        self.commits.push(commit.clone());
+        if self.is_mending() {
+            self.log.push(Line::Mend { commit });
+            self.next = Act::Gate;
+        } else {
+            self.log_fix(Some(commit));
+            self.ledger.answered(&self.found, &self.words);
+            self.next = Act::Reply;
+        }
+    }
+
+    fn log_fix(&mut self, commit: Option<Sha>) {
+        let fixed = self.words.values().filter(|word| matches!(word, Word::Fixed)).count();
+        let declined = self.found.len().saturating_sub(fixed);
+        let count = |many| u32::try_from(many).unwrap_or(u32::MAX);
+        let (fixed, declined) = (count(fixed), count(declined));
+        self.log.push(Line::Fix { number: self.audits, commit, fixed, declined });
+    }
+
+    /// The findings are answered. With a fix at the branch it goes on; without one it is over.
+    fn replied(&mut self) {
+        if let Some(words) = self.hook.take() {
+            let last = crate::line::clean(words.lines().last().unwrap_or_default(), MAX_TOLD);
+            return self.end(Code::Hook, format!("a hook of the repository blocks the fix: {last}"));
+        }
+        if matches!(self.log.last(), Some(Line::Fix { number, commit: Some(_), .. }) if *number == self.audits)
+        {
+            if let Some(reason) = self.ledger.returns_to(&self.tree) {
+                return self.end(Code::Oscillation, reason);
+            }
+            // Nobody would audit it any more: not what comes after it, either.
+            if self.audits_left() == 0 {
+                return self.reach_cap();
+            }
+            self.next = Act::Gate;
+            return;
+        }
+        self.log_fix(None);
+        self.ledger.answered(&self.found, &self.words);
+        // What does not block may stay.
+        if self.found.iter().any(|finding| self.blocks(finding)) {
+            self.end(Code::NothingFixed, "the fixer could not address findings: it changed nothing");
+        } else {
+            self.judge_clean();
+        }
+    }
+}
+
+/// Characters of foreign words in a reason.
+const MAX_TOLD: usize = 300;
+
+fn one(problems: Vec<Problem>) -> String {
+    problems.into_iter().map(|problem| problem.text).collect::<Vec<_>>().join("\n")
+}
+
+fn counts(found: &[Finding]) -> [u32; 3] {
+    Severity::ALL.map(|severity| {
+        let many = found.iter().filter(|finding| finding.raw.severity == severity).count();
+        u32::try_from(many).unwrap_or(u32::MAX)
+    })
+}

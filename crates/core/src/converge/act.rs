@@ -1,0 +1,158 @@
+//! The acts of a run, and how each can go.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Claim, Exit};
+use crate::id::{FindingId, Sha};
+use crate::increment::Renames;
+use crate::outcome::Coverage;
+
+/// What is to be done next.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "act")]
+pub enum Act {
+    /// Let the gate look at the head.
+    Gate,
+    /// Let a fixer mend what the gate says of the head.
+    Mend {
+        /// What it says.
+        output: String,
+    },
+    /// Let fresh auditors look at the whole change.
+    Audit {
+        /// Who, by index.
+        auditors: BTreeSet<u32>,
+        /// How often they were asked, with this time.
+        attempt: u32,
+    },
+    /// Show what the audit found.
+    Post,
+    /// Let a fresh fixer mend it.
+    Fix {
+        /// What is wrong with the fix that there is; none: there is none yet.
+        problems: Vec<Problem>,
+    },
+    /// Look at the fix: gate, checks, tests, and an audit of the fix alone.
+    Check,
+    /// Commit the fix as its repository's hooks allow, and push it.
+    Publish,
+    /// Answer the findings.
+    Reply,
+}
+
+impl Act {
+    /// Its name in records.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Gate => "gate",
+            Self::Mend { .. } => "mend",
+            Self::Audit { .. } => "audit",
+            Self::Post => "post",
+            Self::Fix { .. } => "fix",
+            Self::Check => "check",
+            Self::Publish => "publish",
+            Self::Reply => "reply",
+        }
+    }
+}
+
+/// What is wrong with a fix.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Problem {
+    /// What kind.
+    pub kind: ProblemKind,
+    /// What, for the fixer.
+    pub text: String,
+}
+
+/// What a look at a fix can find. The worst is first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProblemKind {
+    /// It deletes or weakens a test: it is thrown away.
+    Test,
+    /// A check fails that did not.
+    Check,
+    /// A hook of the repository blocks its commit.
+    Hook,
+    /// The gate blocks it.
+    Gate,
+    /// Its audit found something.
+    Finding,
+}
+
+/// What an auditor came to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Answer {
+    /// An answer that fulfils the contract.
+    Whole(Vec<Claim>),
+    /// None, and why: dead, out of time, or not to the contract.
+    None(String),
+}
+
+/// What a fixer says of a finding.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "word", content = "why")]
+pub enum Word {
+    /// It is mended.
+    Fixed,
+    /// It is not, and why.
+    Declined(String),
+}
+
+/// A fix that is made and not yet pushed: its commit, which nobody has seen.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Candidate {
+    /// The commit.
+    pub commit: Sha,
+    /// Its tree.
+    pub tree: Sha,
+}
+
+/// How an act went.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Event {
+    /// The gate looked: nothing blocks, or what does.
+    Gated(Option<String>),
+    /// A fixer has seen to the gate's words.
+    Mended(Option<Candidate>),
+    /// Auditors have answered.
+    Audited {
+        /// What each came to, by index.
+        answers: BTreeMap<u32, Answer>,
+        /// Findings that fixers declined and whose code still stands at the head.
+        standing: BTreeSet<FindingId>,
+        /// What could not be read.
+        coverage: Coverage,
+        /// Which files have had other names.
+        renames: Renames,
+    },
+    /// What was found can be seen.
+    Posted,
+    /// A fixer is done.
+    Fixed {
+        /// What it says of each finding; of one that is not named, nothing was said.
+        words: BTreeMap<FindingId, Word>,
+        /// What it left; none: the head as it was.
+        candidate: Option<Candidate>,
+    },
+    /// What is wrong with the fix.
+    Checked(Vec<Problem>),
+    /// The fix is at the branch.
+    Pushed,
+    /// A hook blocks it, in these words.
+    Blocked(String),
+    /// The findings are answered.
+    Replied,
+    /// At any time: the branch has another head than this run knows.
+    Moved {
+        /// The head.
+        head: Sha,
+        /// Its tree.
+        tree: Sha,
+    },
+    /// At any time: it ends here.
+    Ended(Exit),
+}

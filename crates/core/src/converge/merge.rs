@@ -1,0 +1,85 @@
+//! What several auditors of one loop say, as one list (spec/converge.md 2.12, A6).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::identity::Placed;
+
+/// Lines of the same kind of defect in the same file that are so near are one finding.
+const NEAR: u32 = 3;
+
+/// Where the lines of a finding come from.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Origin {
+    /// They were there before the change.
+    PreExisting,
+    /// The change brought them.
+    Change,
+    /// A fix of this run did.
+    Fix,
+}
+
+/// One finding of one auditor.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Claim {
+    /// What it says, and where a comment can be placed.
+    pub placed: Placed,
+    /// Where the lines come from.
+    pub origin: Origin,
+}
+
+/// A finding with who said it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Merged {
+    /// The finding.
+    pub claim: Claim,
+    /// The auditors, by index.
+    pub by: BTreeSet<u32>,
+}
+
+/// All findings of all auditors, each once: of one file, kind and (nearly) line, with the highest severity and the words
+/// of whoever said most, of equals the first auditor. By severity, file, line, kind and auditor.
+pub fn merged(answers: BTreeMap<u32, Vec<Claim>>) -> Vec<Merged> {
+    let mut all: Vec<(u32, Claim)> = answers
+        .into_iter()
+        .flat_map(|(auditor, claims)| claims.into_iter().map(move |claim| (auditor, claim)))
+        .collect();
+    all.sort_by(|(by, one), (other_by, other)| {
+        let key = |claim: &Claim| {
+            let raw = &claim.placed.raw;
+            (raw.place.path.clone(), raw.place.side, raw.category, raw.place.start_line)
+        };
+        key(one).cmp(&key(other)).then(by.cmp(other_by))
+    });
+    let mut merged: Vec<Merged> = Vec::new();
+    for (auditor, claim) in all {
+        match merged.last_mut().filter(|last| is_one(last, auditor, &claim)) {
+            Some(last) => {
+                let severity = last.claim.placed.raw.severity.min(claim.placed.raw.severity);
+                if claim.placed.raw.body.len() > last.claim.placed.raw.body.len() {
+                    last.claim = claim;
+                }
+                last.claim.placed.raw.severity = severity;
+                last.by.insert(auditor);
+            }
+            None => merged.push(Merged { claim, by: BTreeSet::from([auditor]) }),
+        }
+    }
+    merged.sort_by_key(|merged| {
+        let raw = &merged.claim.placed.raw;
+        let (path, line) = (raw.place.path.clone(), raw.place.start_line);
+        (raw.severity, path, line, raw.category, merged.by.first().copied())
+    });
+    merged
+}
+
+/// Do both say the same? What one auditor tells apart stays apart, unless it is the same line.
+fn is_one(last: &Merged, auditor: u32, claim: &Claim) -> bool {
+    let (was, is) = (&last.claim.placed.raw, &claim.placed.raw);
+    let near = was.place.start_line.abs_diff(is.place.start_line);
+    let same_kind =
+        was.place.path == is.place.path && was.place.side == is.place.side && was.category == is.category;
+    same_kind && (near == 0 || near <= NEAR && !last.by.contains(&auditor))
+}

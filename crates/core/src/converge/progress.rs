@@ -1,0 +1,143 @@
+//! What became of everything that a run's audits found, and whether the run gets on (spec/converge.md A23).
+//!
+//! Auditors never see it: each looks with fresh eyes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Code, Origin, Word};
+use crate::finding::{Finding, FindingStatus};
+use crate::id::{FindingId, Sha};
+
+/// A finding that was said to be mended and is found again so often will not be mended.
+const MAX_RETURNS: u32 = 3;
+/// Fixes in a row that resolve nothing.
+const PLATEAU: usize = 3;
+
+/// Everything that was found.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Ledger {
+    findings: Vec<Finding>,
+    /// Where the lines of each come from, as it was seen last.
+    origins: BTreeMap<FindingId, Origin>,
+    /// How often each was found after it was said to be mended.
+    returns: BTreeMap<FindingId, u32>,
+    /// The audits, oldest first.
+    marks: Vec<Mark>,
+}
+
+/// What an audit saw.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Mark {
+    /// Which audit.
+    pub number: u32,
+    /// The tree of its head.
+    pub tree: Sha,
+    /// What it found.
+    pub found: BTreeSet<FindingId>,
+}
+
+impl Ledger {
+    /// Everything that was found, in no order.
+    pub fn findings(&self) -> &[Finding] {
+        &self.findings
+    }
+
+    /// The audits, oldest first.
+    pub fn marks(&self) -> &[Mark] {
+        &self.marks
+    }
+
+    /// Where a finding's lines come from.
+    pub fn origin(&self, id: &FindingId) -> Option<Origin> {
+        self.origins.get(id).copied()
+    }
+
+    /// What fixers declined and stands as it was.
+    pub fn declined(&self) -> impl Iterator<Item = &Finding> {
+        self.findings.iter().filter(|finding| matches!(finding.status, FindingStatus::Declined(_)))
+    }
+
+    /// After an audit: what it found, with `origins` in the same order.
+    pub(super) fn audited(&mut self, number: u32, tree: &Sha, found: &[Finding], origins: &[Origin]) {
+        for (finding, origin) in found.iter().zip(origins) {
+            let before = self.findings.iter().position(|known| known.id == finding.id);
+            match before.and_then(|at| self.findings.get_mut(at)) {
+                Some(known) => {
+                    if matches!(known.status, FindingStatus::Claimed | FindingStatus::Fixed(_)) {
+                        let returns = self.returns.entry(finding.id.clone()).or_default();
+                        *returns = returns.saturating_add(1);
+                    }
+                    *known = finding.clone();
+                }
+                None => self.findings.push(finding.clone()),
+            }
+            self.origins.insert(finding.id.clone(), *origin);
+        }
+        let found = found.iter().map(|finding| finding.id.clone()).collect();
+        self.marks.push(Mark { number, tree: tree.clone(), found });
+    }
+
+    /// After an audit of `head`: what is known and was not found. What was declined is so until its code is gone: no auditor
+    /// need find it again.
+    pub(super) fn gone(&mut self, gone: Vec<Finding>, standing: &BTreeSet<FindingId>, head: &Sha) {
+        for mut finding in gone {
+            if let (FindingStatus::Declined(_), false) = (&finding.status, standing.contains(&finding.id)) {
+                finding.status = FindingStatus::Fixed(head.clone());
+            }
+            if let Some(known) = self.findings.iter_mut().find(|known| known.id == finding.id) {
+                *known = finding;
+            }
+        }
+    }
+
+    /// After a fix: what its fixer says of each finding of the audit before.
+    pub(super) fn answered(&mut self, found: &[Finding], words: &BTreeMap<FindingId, Word>) {
+        let found: BTreeSet<&FindingId> = found.iter().map(|finding| &finding.id).collect();
+        for known in self.findings.iter_mut().filter(|known| found.contains(&known.id)) {
+            known.status = match words.get(&known.id) {
+                Some(Word::Fixed) => FindingStatus::Claimed,
+                Some(Word::Declined(why)) => FindingStatus::Declined(why.clone()),
+                None => FindingStatus::Declined("the fixer said nothing of it".to_owned()),
+            };
+        }
+    }
+
+    /// Is this what an earlier audit has seen already? Then a fix has undone another one.
+    pub(super) fn returns_to(&self, tree: &Sha) -> Option<String> {
+        let mark = self.marks.iter().find(|mark| mark.tree == *tree)?;
+        Some(format!("the last fix leads back to the files of audit {}: fixes undo each other", mark.number))
+    }
+
+    /// Why it is no use to go on, if it is none.
+    pub(super) fn standstill(&self) -> Option<(Code, String)> {
+        let newest = self.marks.last()?;
+        let worn =
+            newest.found.iter().find(|id| self.returns.get(*id).is_some_and(|many| *many >= MAX_RETURNS));
+        if let Some(finding) = worn.and_then(|id| self.findings.iter().find(|finding| finding.id == *id)) {
+            let place = &finding.raw.place;
+            let reason = format!(
+                "finding not converging: {}:{} ({}) was found again after {MAX_RETURNS} fixes",
+                place.path, place.start_line, finding.raw.title
+            );
+            return Some((Code::NotConverging, reason));
+        }
+        if let [.., one, two, three, four] = self.marks.as_slice()
+            && one.found == three.found
+            && two.found == four.found
+            && one.found != two.found
+        {
+            let reason =
+                format!("audits {} to {} find two sets of findings in turns", one.number, four.number);
+            return Some((Code::Oscillation, reason));
+        }
+        let last = self.marks.len().checked_sub(PLATEAU + 1).and_then(|from| self.marks.get(from..))?;
+        let resolves_nothing = last.windows(2).all(|pair| match pair {
+            [before, after] => !before.found.is_empty() && before.found.is_subset(&after.found),
+            _ => false,
+        });
+        resolves_nothing
+            .then(|| (Code::Plateau, format!("the last {PLATEAU} fixes resolved nothing that was found")))
+    }
+}

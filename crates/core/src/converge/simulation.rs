@@ -1,0 +1,228 @@
+//! Whole runs: a thousand pairs of auditors and fixers, each of a known kind, end as that kind has to end, within every
+//! limit.
+
+#![expect(clippy::wildcard_enum_match_arm, reason = "most kinds of pairs do what is usual")]
+
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+
+use super::tests::{audited, claim, sha};
+use super::*;
+use crate::finding::Category;
+
+const PAIRS: u64 = 1_000;
+
+/// Kinds of pairs, with the end that each must come to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Pair {
+    /// Each fix mends what was found, and may bring something new, less and less.
+    Converging,
+    /// Fixes change files and mend nothing.
+    Plateauing,
+    /// The fix of one thing brings the other back.
+    Oscillating,
+    /// There is always something new.
+    Endless,
+    /// The fixer deletes the test that shows the defect.
+    TestDeleting,
+    /// Its first fix does; told so, it does better.
+    TestDeletingOnce,
+    /// A check fails with every fix.
+    BreakingChecks,
+    /// No auditor ever answers.
+    DeadAuditor,
+    /// One does not the first time.
+    AuditorDiesOnce,
+    /// The fixer dies.
+    DeadFixer,
+    /// Text in the code tells the fixer to write where it may not: nothing of its work is taken.
+    InjectedFixer,
+    /// Text in the code tells the auditor to say that all is well: it skips the contract.
+    InjectedAuditor,
+    /// A hook blocks every commit.
+    Hooked,
+    /// The gate never lets through.
+    Gated,
+    /// The money is used up in the middle.
+    Poor,
+}
+
+impl Pair {
+    const ALL: [(Self, Code); 15] = [
+        (Self::Converging, Code::Clean),
+        (Self::Plateauing, Code::NotConverging),
+        (Self::Oscillating, Code::Oscillation),
+        (Self::Endless, Code::CapReached),
+        (Self::TestDeleting, Code::Tests),
+        (Self::TestDeletingOnce, Code::Clean),
+        (Self::BreakingChecks, Code::Checks),
+        (Self::DeadAuditor, Code::Infrastructure),
+        (Self::AuditorDiesOnce, Code::Clean),
+        (Self::DeadFixer, Code::NothingFixed),
+        (Self::InjectedFixer, Code::NothingFixed),
+        (Self::InjectedAuditor, Code::Infrastructure),
+        (Self::Hooked, Code::Hook),
+        (Self::Gated, Code::Gate),
+        (Self::Poor, Code::Budget),
+    ];
+}
+
+/// Numbers from a seed (SplitMix64).
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % sides
+    }
+}
+
+/// A repository: the lines that are wrong, and whatever else its files hold.
+#[derive(Clone, Hash)]
+struct World {
+    defects: BTreeSet<u32>,
+    rest: u64,
+}
+
+impl World {
+    fn tree(&self) -> Sha {
+        let mut hasher = DefaultHasher::new();
+        self.hash(&mut hasher);
+        sha(hasher.finish())
+    }
+
+    fn answer(&self) -> Answer {
+        Answer::Whole(
+            self.defects.iter().map(|line| claim("src/a.py", *line, Category::F, Severity::P1)).collect(),
+        )
+    }
+}
+
+struct Played {
+    run: Run,
+    asked: u64,
+    steps: u32,
+}
+
+fn play(pair: Pair, seed: u64) -> Played {
+    let mut dice = Dice(seed);
+    let limits = Limits {
+        max_audits: 6 + u32::try_from(dice.roll(6)).unwrap(),
+        parallel_from: 1 + u32::try_from(dice.roll(5)).unwrap(),
+        ..Limits::default()
+    };
+    let new_line = |dice: &mut Dice| 100 * (1 + u32::try_from(dice.roll(100_000)).unwrap());
+    let many = 1 + dice.roll(4);
+    let mut world =
+        World { defects: (0..many).map(|_| new_line(&mut dice)).collect(), rest: dice.roll(1 << 40) };
+    if pair == Pair::Oscillating {
+        world.defects = BTreeSet::from([100]);
+    }
+    let mut offered = world.clone();
+    let mut run = Run::begin(limits, (sha(seed), world.tree()), None);
+    let (mut asked, mut steps, mut commits, mut tests_deleted) = (0, 0, 0, false);
+    let poor_at = 1 + u32::try_from(dice.roll(6)).unwrap();
+    while run.exit.is_none() {
+        steps += 1;
+        assert!(steps < 1_000, "{pair:?} {seed} does not end: {:?}", run.log);
+        // Whoever dies between two acts goes on from what was kept.
+        if dice.roll(3) == 0 {
+            run = serde_json::from_str(&serde_json::to_string(&run).unwrap()).unwrap();
+        }
+        let event = match run.next.clone() {
+            _ if pair == Pair::Poor && steps == poor_at => Event::Ended(Exit::new(Code::Budget, "used up")),
+            Act::Gate if pair == Pair::Gated => Event::Gated(Some("magic number".into())),
+            Act::Gate => Event::Gated((dice.roll(8) == 0 && run.gate_rounds < 3).then(|| "style".into())),
+            Act::Mend { .. } if dice.roll(2) == 0 => Event::Mended(None),
+            Act::Mend { .. } => {
+                offered = World { rest: dice.roll(1 << 40), ..world.clone() };
+                commits += 1;
+                Event::Mended(Some(Candidate { commit: sha(1 << 50 | commits), tree: offered.tree() }))
+            }
+            Act::Audit { auditors, attempt } => {
+                asked += u64::try_from(auditors.len()).unwrap();
+                let last = auditors.iter().next_back().copied();
+                audited(auditors.into_iter().map(|at| {
+                    let answer = match pair {
+                        Pair::DeadAuditor => Answer::None("it died".into()),
+                        Pair::InjectedAuditor => Answer::None("categories A to J are missing".into()),
+                        Pair::AuditorDiesOnce if attempt == 1 && Some(at) == last => {
+                            Answer::None("it died".into())
+                        }
+                        _ => world.answer(),
+                    };
+                    (at, answer)
+                }))
+            }
+            Act::Post => Event::Posted,
+            Act::Fix { problems } => {
+                let says =
+                    |word: Word| run.found.iter().map(|found| (found.id.clone(), word.clone())).collect();
+                offered = world.clone();
+                let words = match pair {
+                    Pair::DeadFixer | Pair::InjectedFixer => BTreeMap::new(),
+                    _ => says(Word::Fixed),
+                };
+                match pair {
+                    Pair::DeadFixer | Pair::InjectedFixer => {}
+                    Pair::Plateauing => offered.rest = dice.roll(1 << 40),
+                    Pair::Oscillating => {
+                        offered.defects =
+                            BTreeSet::from([if world.defects.contains(&100) { 900 } else { 100 }]);
+                    }
+                    Pair::Endless => offered.defects = BTreeSet::from([new_line(&mut dice)]),
+                    _ => {
+                        let left = u64::try_from(offered.defects.len()).unwrap().saturating_sub(1).min(2);
+                        offered.defects = (0..dice.roll(left + 1)).map(|_| new_line(&mut dice)).collect();
+                        offered.rest = dice.roll(1 << 40);
+                    }
+                }
+                tests_deleted =
+                    pair == Pair::TestDeleting || pair == Pair::TestDeletingOnce && problems.is_empty();
+                commits += 1;
+                let candidate = Candidate { commit: sha(1 << 50 | commits), tree: offered.tree() };
+                let changed = candidate.tree != world.tree();
+                Event::Fixed { words, candidate: changed.then_some(candidate) }
+            }
+            Act::Check => {
+                let kind = match pair {
+                    _ if tests_deleted => Some(ProblemKind::Test),
+                    Pair::BreakingChecks => Some(ProblemKind::Check),
+                    _ => None,
+                };
+                Event::Checked(kind.map(|kind| Problem { kind, text: "x".into() }).into_iter().collect())
+            }
+            Act::Publish if pair == Pair::Hooked => Event::Blocked("E501".into()),
+            Act::Publish => {
+                world = offered.clone();
+                Event::Pushed
+            }
+            Act::Reply => Event::Replied,
+        };
+        run.after(event).unwrap();
+    }
+    Played { run, asked, steps }
+}
+
+#[test]
+fn a_thousand_pairs_end_as_they_must_and_within_their_limits() {
+    let (mut told, mut most) = (BTreeMap::new(), 0);
+    for seed in 0..PAIRS {
+        let (pair, expected) = Pair::ALL[usize::try_from(seed).unwrap() % Pair::ALL.len()];
+        let Played { run, asked, steps } = play(pair, seed);
+        let code = run.exit.as_ref().unwrap().code;
+        assert_eq!(code, expected, "{pair:?}, seed {seed}: {:?}\n{:?}", run.exit, run.log);
+        assert!(run.audits <= run.limits.max_audits, "{pair:?}, seed {seed}");
+        let auditors = u64::from(run.audits) * u64::from(run.limits.auditors);
+        assert!(asked <= auditors * u64::from(run.limits.worker_attempts), "{pair:?}, seed {seed}: {asked}");
+        if code.kind() == Kind::Converged {
+            assert!(run.found.is_empty() && run.silent == 0, "{pair:?}, seed {seed}");
+        }
+        *told.entry(code.as_str()).or_insert(0) += 1;
+        most = most.max(steps);
+    }
+    println!("{PAIRS} pairs: {told:?}; {most} acts at most");
+}

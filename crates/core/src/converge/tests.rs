@@ -1,0 +1,417 @@
+//! What follows from what, rule by rule (spec/converge.md 2, 14); whole runs are in `simulation`.
+
+use super::*;
+use crate::finding::{AnchorKind, Category, Place, RawFinding, Side, Source};
+
+pub(super) fn sha(seed: u64) -> Sha {
+    Sha::parse(&format!("{seed:040x}")).unwrap()
+}
+
+pub(super) fn candidate(seed: u64) -> Candidate {
+    Candidate { commit: sha(seed), tree: sha(seed + 1_000_000) }
+}
+
+pub(super) fn claim(path: &str, line: u32, category: Category, severity: Severity) -> Claim {
+    let place = Place { path: path.into(), side: Side::New, start_line: line, end_line: line };
+    let raw = RawFinding {
+        place: place.clone(),
+        severity,
+        category,
+        rule: format!("agent/{category:?}"),
+        title: format!("defect at {path}:{line}"),
+        body: "what breaks".to_owned(),
+        snippet: format!("{path} {line}"),
+        suggestion: None,
+        source: Source::Agent,
+    };
+    let placed = Placed { raw, anchor: AnchorKind::Inline, at: place, old_path: None };
+    Claim { placed, origin: Origin::Change }
+}
+
+fn p1(line: u32) -> Claim {
+    claim("src/a.py", line, Category::F, Severity::P1)
+}
+
+pub(super) fn audited(answers: impl IntoIterator<Item = (u32, Answer)>) -> Event {
+    let answers = answers.into_iter().collect();
+    let (standing, coverage, renames) = (BTreeSet::new(), Coverage::default(), Renames::default());
+    Event::Audited { answers, standing, coverage, renames }
+}
+
+fn whole(claims: &[Claim]) -> Event {
+    audited([(0, Answer::Whole(claims.to_vec()))])
+}
+
+fn begun(limits: Limits) -> Run {
+    Run::begin(limits, (sha(1), sha(1_000_001)), None)
+}
+
+/// The run after these, each of which must fit.
+fn after(mut run: Run, events: impl IntoIterator<Item = Event>) -> Run {
+    for event in events {
+        assert_eq!(run.exit, None, "before {event:?}");
+        run.after(event).unwrap();
+        // What is kept is the same again.
+        let kept = serde_json::to_string(&run).unwrap();
+        assert_eq!(serde_json::from_str::<Run>(&kept).unwrap(), run);
+    }
+    run
+}
+
+fn code(run: &Run) -> Option<Code> {
+    run.exit.as_ref().map(|exit| exit.code)
+}
+
+/// What the fixer says of everything that was found.
+fn says(run: &Run, word: &Word) -> BTreeMap<FindingId, Word> {
+    run.found.iter().map(|finding| (finding.id.clone(), word.clone())).collect()
+}
+
+/// From after the audit's review to after the replies, with a fix that all agree to.
+fn fixed(run: Run, seed: u64) -> Run {
+    let words = says(&run, &Word::Fixed);
+    let fix = Event::Fixed { words, candidate: Some(candidate(seed)) };
+    after(run, [fix, Event::Checked(vec![]), Event::Pushed, Event::Replied])
+}
+
+fn audit(run: Run, claims: &[Claim]) -> Run {
+    let begun = after(run, [Event::Gated(None)]);
+    let Act::Audit { auditors, .. } = &begun.next else { panic!("{:?}", begun.next) };
+    let all: Vec<_> = auditors.iter().map(|at| (*at, Answer::Whole(claims.to_vec()))).collect();
+    after(begun, [audited(all), Event::Posted])
+}
+
+#[test]
+fn two_loops_converge() {
+    let run = audit(begun(Limits::default()), &[p1(3)]);
+    assert_eq!(run.next, Act::Fix { problems: vec![] });
+    let run = audit(fixed(run, 2), &[]);
+    assert_eq!(code(&run), Some(Code::Clean));
+    assert_eq!((run.audits, run.commits.as_slice(), run.head.clone()), (2, &[sha(2)][..], sha(2)));
+    let log = serde_json::to_value(&run.log).unwrap();
+    let fixed =
+        serde_json::json!({ "line": "fix", "number": 1, "commit": sha(2), "fixed": 1, "declined": 0 });
+    assert_eq!((log.as_array().unwrap().len(), &log[1]), (3, &fixed));
+}
+
+#[test]
+fn a_head_that_was_clean_is_not_looked_at_again() {
+    let clean = Run::begin(Limits::default(), (sha(1), sha(2)), Some(&sha(1)));
+    assert_eq!((code(&clean), clean.audits), (Some(Code::AlreadyClean), 0));
+    assert_eq!(code(&Run::begin(Limits::default(), (sha(1), sha(2)), Some(&sha(3)))), None);
+}
+
+#[test]
+fn nothing_fixable_is_stuck_after_one_loop() {
+    let run = audit(begun(Limits::default()), &[p1(3)]);
+    let words = says(&run, &Word::Declined("it is meant so".into()));
+    let run = after(run, [Event::Fixed { words, candidate: None }, Event::Replied]);
+    assert_eq!((code(&run), run.audits), (Some(Code::NothingFixed), 1));
+    assert_eq!(run.ledger.declined().count(), 1);
+}
+
+#[test]
+fn there_is_no_audit_beyond_the_cap_and_no_fix_that_nobody_audits() {
+    let mut run = begun(Limits::default());
+    for number in 1..=10 {
+        let expected = if number < 4 { 1 } else { 3 };
+        let gated = after(run.clone(), [Event::Gated(None)]);
+        assert!(matches!(&gated.next, Act::Audit { auditors, .. } if auditors.len() == expected), "{number}");
+        run = audit(run, &[p1(number * 10), p1(number * 10 + 5)]);
+        if number < 10 {
+            run = fixed(run, u64::from(number) + 1);
+        }
+    }
+    assert_eq!((code(&run), run.audits, run.commits.len()), (Some(Code::CapReached), 10, 9));
+    assert!(run.exit.unwrap().reason.contains("0 P0, 2 P1 and 0 P2"));
+
+    let last = Limits { max_audits: 1, final_fix: true, ..Limits::default() };
+    let run = fixed(audit(begun(last), &[p1(3)]), 2);
+    assert_eq!((code(&run), run.commits.len()), (Some(Code::CapReached), 1));
+}
+
+#[test]
+fn the_gate_is_mended_so_often_and_no_more() {
+    let dirty = || Event::Gated(Some("a.py:1: magic".into()));
+    let run = after(begun(Limits::default()), [dirty(), Event::Mended(Some(candidate(2))), Event::Pushed]);
+    assert_eq!((&run.next, run.commits.len(), run.audits), (&Act::Gate, 1, 0));
+    let run = audit(run, &[]);
+    assert_eq!(code(&run), Some(Code::Clean));
+
+    let mut run = begun(Limits::default());
+    for _ in 0..5 {
+        run = after(run, [dirty(), Event::Mended(None)]);
+    }
+    let run = after(run, [dirty()]);
+    assert_eq!((code(&run), run.audits), (Some(Code::Gate), 0));
+}
+
+#[test]
+fn who_does_not_answer_is_asked_once_more_and_is_never_clean() {
+    let silent = || audited([(0, Answer::None("it died".into()))]);
+    let run = after(begun(Limits::default()), [Event::Gated(None), silent()]);
+    assert!(matches!(&run.next, Act::Audit { attempt: 2, .. }));
+    let answered = after(run.clone(), [whole(&[]), Event::Posted]);
+    assert_eq!((code(&answered), answered.audits), (Some(Code::Clean), 1));
+    let dead = after(run.clone(), [silent()]);
+    assert_eq!(
+        (code(&dead), dead.exit.unwrap().reason.contains("it died")),
+        (Some(Code::Infrastructure), true)
+    );
+    // Nor is one that nobody told of.
+    assert_eq!(code(&after(run, [audited([])])), Some(Code::Infrastructure));
+}
+
+#[test]
+fn a_loop_with_a_silent_auditor_goes_on_but_does_not_converge() {
+    let limits = Limits { parallel_from: 1, max_audits: 2, ..Limits::default() };
+    let some = || {
+        audited([(0, Answer::Whole(vec![])), (1, Answer::None("no JSON".into())), (2, Answer::Whole(vec![]))])
+    };
+    let run = after(begun(limits), [Event::Gated(None), some()]);
+    assert!(matches!(&run.next, Act::Audit { auditors, attempt: 2 } if *auditors == BTreeSet::from([1])));
+    let run = after(run, [audited([(1, Answer::None("no JSON".into()))]), Event::Posted]);
+    assert_eq!((&run.next, run.silent), (&Act::Gate, 1));
+    let again =
+        after(run, [Event::Gated(None), some(), audited([(1, Answer::Whole(vec![]))]), Event::Posted]);
+    assert_eq!((code(&again), again.audits), (Some(Code::Clean), 2));
+}
+
+#[test]
+fn who_was_not_asked_is_not_heard() {
+    let run = after(begun(Limits::default()), [Event::Gated(None)]);
+    let run =
+        after(run, [audited([(0, Answer::Whole(vec![])), (7, Answer::Whole(vec![p1(1)]))]), Event::Posted]);
+    assert_eq!(code(&run), Some(Code::Clean));
+}
+
+#[test]
+fn a_fix_is_looked_at_until_nothing_is_wrong_with_it() {
+    let run = audit(begun(Limits::default()), &[p1(3)]);
+    let problem = |kind| vec![Problem { kind, text: "it says so\nat length".into() }];
+    let fix = |seed| Event::Fixed { words: BTreeMap::new(), candidate: Some(candidate(seed)) };
+    for (kind, expected) in [
+        (ProblemKind::Finding, Code::SelfAudit),
+        (ProblemKind::Gate, Code::SelfAudit),
+        (ProblemKind::Check, Code::Checks),
+        (ProblemKind::Test, Code::Tests),
+    ] {
+        let once = after(run.clone(), [fix(2), Event::Checked(problem(kind))]);
+        assert_eq!(once.next, Act::Fix { problems: problem(kind) });
+        assert_eq!(once.candidate.is_none(), kind == ProblemKind::Test, "{kind:?}");
+        let good = after(once.clone(), [fix(3), Event::Checked(vec![]), Event::Pushed]);
+        assert_eq!((good.commits, good.audits), (vec![sha(3)], 1));
+        let twice = after(once, [fix(3), Event::Checked(problem(kind)), fix(4)]);
+        let thrice = after(twice, [Event::Checked(problem(kind))]);
+        assert_eq!((code(&thrice), thrice.commits.len()), (Some(expected), 0));
+    }
+    // The same fix again has the same problems: nobody need look.
+    let same = after(run, [fix(2), Event::Checked(problem(ProblemKind::Check)), fix(2)]);
+    assert_eq!(code(&same), Some(Code::Checks));
+}
+
+#[test]
+fn a_hook_that_blocks_is_told_to_one_more_fixer() {
+    let run = audit(begun(Limits::default()), &[p1(3)]);
+    let fix = |seed| Event::Fixed { words: BTreeMap::new(), candidate: Some(candidate(seed)) };
+    let blocked = || Event::Blocked("lint\nE501 too long".into());
+    let run = after(run, [fix(2), Event::Checked(vec![]), blocked()]);
+    assert!(matches!(&run.next, Act::Fix { problems } if problems[0].kind == ProblemKind::Hook));
+    let run = after(run, [fix(3), Event::Checked(vec![]), blocked()]);
+    assert_eq!((&run.next, run.hook.is_some()), (&Act::Reply, true));
+    let run = after(run, [Event::Replied]);
+    assert_eq!((code(&run), run.commits.len()), (Some(Code::Hook), 0));
+    assert!(run.exit.unwrap().reason.contains("E501"));
+}
+
+#[test]
+fn what_others_push_is_audited_anew_and_a_few_times_without_cost() {
+    let limits = Limits { max_audits: 1, ..Limits::default() };
+    let moved = |seed| Event::Moved { head: sha(seed), tree: sha(seed) };
+    let run = audit(begun(limits), &[]);
+    assert_eq!(code(&run), Some(Code::Clean));
+    let limits = Limits { max_audits: 2, ..Limits::default() };
+    let run = audit(begun(limits.clone()), &[p1(3)]);
+    let run = after(run, [moved(9)]);
+    assert_eq!((&run.next, &run.head, &run.candidate), (&Act::Gate, &sha(9), &None));
+    let run = fixed(audit(run, &[p1(4)]), 3);
+    let run = audit(run, &[]);
+    assert_eq!((code(&run), run.audits), (Some(Code::Clean), 3));
+    let run = after(begun(limits), [moved(9), moved(10), moved(11), moved(12)]);
+    assert_eq!(code(&run), Some(Code::HeadMoved));
+}
+
+#[test]
+fn small_findings_are_mended_once_and_then_left_if_they_do_not_block() {
+    let limits = Limits { min_blocking: Severity::P1, ..Limits::default() };
+    let p2 = |line| claim("src/a.py", line, Category::J, Severity::P2);
+    let run = audit(begun(limits), &[p2(3)]);
+    assert_eq!(run.next, Act::Fix { problems: vec![] });
+    let done = audit(fixed(run.clone(), 2), &[p2(8)]);
+    assert_eq!((code(&done), done.audits), (Some(Code::CleanButNotes), 2));
+    let words = says(&run, &Word::Declined("taste".into()));
+    let left = after(run, [Event::Fixed { words, candidate: None }, Event::Replied]);
+    assert_eq!(code(&left), Some(Code::CleanButNotes));
+    let run = audit(begun(Limits::default()), &[p2(3)]);
+    let all = audit(fixed(run, 2), &[p2(8)]);
+    assert_eq!(all.next, Act::Fix { problems: vec![] }, "by default everything blocks");
+}
+
+#[test]
+fn what_was_declined_stays_open_though_nobody_finds_it_again() {
+    let declines = |limits: Limits, stands: bool| {
+        let run = audit(begun(limits), &[p1(3), p1(20)]);
+        let mut words = says(&run, &Word::Fixed);
+        let id = run.found[1].id.clone();
+        words.insert(id.clone(), Word::Declined("it is meant so".into()));
+        let fix = Event::Fixed { words, candidate: Some(candidate(2)) };
+        let run =
+            after(run, [fix, Event::Checked(vec![]), Event::Pushed, Event::Replied, Event::Gated(None)]);
+        let standing = if stands { BTreeSet::from([id]) } else { BTreeSet::new() };
+        let answers = BTreeMap::from([(0, Answer::Whole(vec![]))]);
+        let (coverage, renames) = (Coverage::default(), Renames::default());
+        after(run, [Event::Audited { answers, standing, coverage, renames }, Event::Posted])
+    };
+    let stuck = declines(Limits::default(), true);
+    assert_eq!((code(&stuck), stuck.ledger.declined().count()), (Some(Code::Declined), 1));
+    let allowed = Limits { allow_declined: true, ..Limits::default() };
+    assert_eq!(code(&declines(allowed, true)), Some(Code::CleanButDeclined));
+    assert_eq!(code(&declines(Limits::default(), false)), Some(Code::Clean), "its code is gone");
+}
+
+#[test]
+fn a_finding_that_always_comes_back_ends_the_run() {
+    let mut run = begun(Limits::default());
+    for seed in 2..5 {
+        // Another one each time, so that something is resolved.
+        run = fixed(audit(run, &[p1(3), p1(50 + u32::try_from(seed).unwrap() * 10)]), seed);
+    }
+    let run = audit(run, &[p1(3), p1(500)]);
+    assert_eq!((code(&run), run.audits), (Some(Code::NotConverging), 4));
+    assert!(run.exit.unwrap().reason.contains("src/a.py:3"));
+}
+
+#[test]
+fn fixes_that_resolve_nothing_end_the_run() {
+    let mut run = begun(Limits::default());
+    for seed in 2..5 {
+        run = audit(run, &[p1(3), p1(20)]);
+        // It says nothing of them, so they were never mended.
+        let fix = Event::Fixed { words: BTreeMap::new(), candidate: Some(candidate(seed)) };
+        run = after(run, [fix, Event::Checked(vec![]), Event::Pushed, Event::Replied]);
+    }
+    let run = audit(run, &[p1(3), p1(20), p1(40)]);
+    assert_eq!((code(&run), run.audits), (Some(Code::Plateau), 4));
+}
+
+#[test]
+fn fixes_that_undo_each_other_end_the_run() {
+    let run = fixed(audit(begun(Limits::default()), &[p1(3)]), 2);
+    let run = audit(run, &[p1(20)]);
+    // The files of the beginning, in a commit of their own.
+    let back = Candidate { commit: sha(3), tree: sha(1_000_001) };
+    let fix = Event::Fixed { words: says(&run, &Word::Fixed), candidate: Some(back) };
+    let run = after(run, [fix, Event::Checked(vec![]), Event::Pushed, Event::Replied]);
+    assert_eq!((code(&run), run.audits), (Some(Code::Oscillation), 2), "without a third audit");
+
+    let mut run = begun(Limits::default());
+    for (seed, line) in [(2, 3), (3, 20), (4, 3)] {
+        run = fixed(audit(run, &[p1(line)]), seed);
+    }
+    let run = audit(run, &[p1(20)]);
+    assert_eq!(
+        (code(&run), run.audits),
+        (Some(Code::Oscillation), 4),
+        "other files, the same findings in turns"
+    );
+}
+
+#[test]
+fn a_run_without_money_goes_on_where_it_was() {
+    let run = audit(begun(Limits::default()), &[p1(3)]);
+    let mut run = after(run, [Event::Ended(Exit::new(Code::Budget, "10 USD are used up"))]);
+    let before = run.clone();
+    run.after(Event::Replied).unwrap();
+    assert_eq!(run, before, "nothing happens to a run that has ended");
+    run.resume();
+    let run = audit(fixed(run, 2), &[]);
+    assert_eq!((code(&run), run.audits), (Some(Code::Clean), 2));
+    let mut stuck = begun(Limits::default());
+    stuck.after(Event::Ended(Exit::new(Code::Closed, "it was merged"))).unwrap();
+    stuck.resume();
+    assert_eq!(code(&stuck), Some(Code::Closed));
+}
+
+#[test]
+fn what_does_not_follow_is_refused_and_changes_nothing() {
+    let mut run = begun(Limits::default());
+    for event in [
+        Event::Posted,
+        Event::Pushed,
+        Event::Replied,
+        Event::Checked(vec![]),
+        Event::Mended(None),
+        whole(&[]),
+    ] {
+        assert_eq!(run.after(event), Err(Unexpected { act: "gate" }));
+    }
+    assert_eq!(run, begun(Limits::default()));
+}
+
+#[test]
+fn auditors_of_one_loop_are_merged() {
+    let a = claim("a.py", 10, Category::F, Severity::P2);
+    let mut near = claim("a.py", 12, Category::F, Severity::P0);
+    near.placed.raw.body = "what breaks, and why".into();
+    let other = claim("a.py", 10, Category::H, Severity::P1);
+    let own = claim("a.py", 13, Category::F, Severity::P1);
+    let answers = BTreeMap::from([(0, vec![a, own]), (1, vec![near.clone()]), (2, vec![other])]);
+    let merged = merged(answers);
+    let told: Vec<_> = merged
+        .iter()
+        .map(|merged| {
+            let raw = &merged.claim.placed.raw;
+            (raw.severity, raw.place.start_line, raw.category, merged.by.iter().copied().collect::<Vec<_>>())
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            // The highest severity and the longest words; what auditor 0 tells apart stays apart.
+            (Severity::P0, 12, Category::F, vec![0, 1]),
+            (Severity::P1, 10, Category::H, vec![2]),
+            (Severity::P1, 13, Category::F, vec![0]),
+        ]
+    );
+    assert_eq!(merged[0].claim.placed.raw.body, near.placed.raw.body);
+}
+
+#[test]
+fn codes_are_named_once_and_have_the_exit_codes_of_the_contract() {
+    let names: BTreeSet<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
+    assert_eq!(names.len(), Code::ALL.len());
+    for code in Code::ALL {
+        assert_eq!(serde_json::to_value(code).unwrap(), code.as_str());
+        let expected = match code.kind() {
+            Kind::Converged => 0,
+            Kind::CapReached | Kind::Stuck | Kind::Blocked => 1,
+            Kind::Error | Kind::Refused => continue,
+            Kind::Interrupted => 130,
+        };
+        assert_eq!(code.exit_code(), expected, "{code:?}");
+    }
+    for (code, expected) in [
+        (Code::Gate, 1),
+        (Code::Infrastructure, 3),
+        (Code::Budget, 4),
+        (Code::NoTarget, 2),
+        (Code::Uncommitted, 2),
+        (Code::NoAgent, 2),
+        (Code::NoTeam, 2),
+        (Code::Disabled, 4),
+        (Code::Leading, 4),
+        (Code::AlreadyRunning, 4),
+    ] {
+        assert_eq!(code.exit_code(), expected, "{code:?}");
+    }
+}
