@@ -177,9 +177,9 @@ fn a_strangers_envsubst_prompt_is_checked_with_its_workflow() {
 }
 
 #[test]
-fn prompts_are_wrapped_and_those_of_reviews_are() {
+fn prompts_are_wrapped_and_all_that_are_shipped_are() {
     let here = tempfile::tempdir().unwrap();
-    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../agent/prompts/review");
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../agent/prompts");
     let (exit, out, err) = run(here.path(), &["fmt", "--check", shipped.to_str().unwrap()]);
     assert_eq!((exit, out.as_str(), err.as_str()), (0, "", ""));
     let house = here.path().join("house");
