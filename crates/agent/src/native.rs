@@ -137,7 +137,19 @@ pub async fn run_for<F: Form, M: Model, T: Tools>(
     brief: &Brief,
     limits: &Limits,
 ) -> Ran<F> {
-    let mut turns = turns::Turns::new(model, tools, brief, *limits);
+    run_judged(model, tools, brief, limits, |_: &F| None).await
+}
+
+/// The same, for a report that has to hold. `judge` looks at all of it and says what is wrong, in words for the model,
+/// which is told once; what it says after that is taken as it is, for the caller to judge again.
+pub async fn run_judged<F: Form, M: Model, T: Tools>(
+    model: &M,
+    tools: &T,
+    brief: &Brief,
+    limits: &Limits,
+    judge: impl Fn(&F) -> Option<String> + Send,
+) -> Ran<F> {
+    let mut turns = turns::Turns::new(model, tools, (brief, *limits), judge);
     let end = tokio::time::timeout(limits.time, turns.all()).await;
     turns.ended(end.unwrap_or(End::Limit(Limit::Time)))
 }

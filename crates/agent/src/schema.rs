@@ -5,7 +5,9 @@
 //! (docs/adr/0018). What is reported is data: [`check`] compares it with the tree before anything is believed. It holds
 //! no replacement of lines: nobody has proven one, and forges offer to apply it.
 
+pub mod audit;
 mod check;
+pub mod mended;
 pub mod work;
 
 #[cfg(test)]
@@ -134,27 +136,7 @@ pub enum Malformed {
 
 /// The tool, as the model is told of it.
 pub fn tool() -> Tool {
-    let text = |about: &str| json!({ "type": "string", "description": about });
-    let line = |about: &str| json!({ "type": "integer", "minimum": 1, "description": about });
-    let finding = json!({
-        "type": "object",
-        "properties": {
-            "path": text("The file, as the diff names it at the head."),
-            "start_line": line("The first line of the defect in the file at the head, from 1."),
-            "end_line": line("The last line, if there is more than one."),
-            "severity": { "type": "string", "enum": ["P0", "P1", "P2"],
-                "description": "P0: must not be merged. P1: to be mended before merging. P2: worth knowing." },
-            "category": { "type": "string", "enum": ["A", "B", "C", "D", "E", "F", "G", "H", "I", "J"],
-                "description": "A API contract. B compatibility of queries and engines. C cleanup and lifecycle. \
-                    D scoping and ordering. E dead code. F silent failures. G bounds and overflow. H security \
-                    boundaries. I concurrency. J magic values, configuration drift, code rules." },
-            "title": text("What is wrong, in one line."),
-            "body": text("Why it matters and what to do, in Markdown."),
-            "excerpt": text("The text of the lines start_line to end_line, copied from the file."),
-        },
-        "required": ["path", "start_line", "severity", "category", "title", "body", "excerpt"],
-        "additionalProperties": false,
-    });
+    let finding = finding_form();
     let input_schema = json!({
         "type": "object",
         "properties": {
@@ -175,6 +157,31 @@ pub fn tool() -> Tool {
         input_schema,
         cache_control: None,
     }
+}
+
+/// The form of a finding.
+fn finding_form() -> Value {
+    let text = |about: &str| json!({ "type": "string", "description": about });
+    let line = |about: &str| json!({ "type": "integer", "minimum": 1, "description": about });
+    json!({
+        "type": "object",
+        "properties": {
+            "path": text("The file, as the diff names it at the head."),
+            "start_line": line("The first line of the defect in the file at the head, from 1."),
+            "end_line": line("The last line, if there is more than one."),
+            "severity": { "type": "string", "enum": ["P0", "P1", "P2"],
+                "description": "P0: must not be merged. P1: to be mended before merging. P2: worth knowing." },
+            "category": { "type": "string", "enum": ["A", "B", "C", "D", "E", "F", "G", "H", "I", "J"],
+                "description": "A API contract. B compatibility of queries and engines. C cleanup and lifecycle. \
+                    D scoping and ordering. E dead code. F silent failures. G bounds and overflow. H security \
+                    boundaries. I concurrency. J magic values, configuration drift, code rules." },
+            "title": text("What is wrong, in one line."),
+            "body": text("Why it matters and what to do, in Markdown."),
+            "excerpt": text("The text of the lines start_line to end_line, copied from the file."),
+        },
+        "required": ["path", "start_line", "severity", "category", "title", "body", "excerpt"],
+        "additionalProperties": false,
+    })
 }
 
 /// Reads a call's input. A finding without the form costs no other one.

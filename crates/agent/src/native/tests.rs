@@ -398,3 +398,31 @@ async fn output_is_bounded_and_says_so() {
     assert!(answered[0].1.len() < MAX_OUTPUT_BYTES + 100);
     assert!(answered[0].1.contains("[cut: "));
 }
+
+#[tokio::test]
+async fn a_report_that_does_not_hold_is_told_once_and_then_taken_as_it_is() {
+    let judge = |items: &Items| {
+        let is_good = items.findings.iter().all(|item| item.title == "good");
+        (!is_good).then(|| "findings[0]: it is not believed".to_owned())
+    };
+    let judged = async |replies| {
+        let model = Scripted::new(replies);
+        let ran = run_judged(&model, &Told::default(), &brief(), &Limits::default(), judge).await;
+        (ran, model.asked())
+    };
+    let (ran, asked) = judged(vec![reports("bad", false), reports("good", false)]).await;
+    assert_eq!((titles(&ran), ran.turns, ran.end.is_whole()), (vec!["good"], 2, true));
+    let answer = ("r".to_owned(), "findings[0]: it is not believed".to_owned(), true);
+    assert_eq!(results(&asked[1].messages[2]), [answer]);
+    assert_eq!(last_words(&asked[1]), Items::ASK_AGAIN);
+    let (ran, _) = judged(vec![reports("bad", false), reports("worse", false)]).await;
+    assert_eq!((titles(&ran), ran.turns), (vec!["worse"], 2), "the caller judges again");
+    // What was said in parts is judged as a whole, and written out it is judged too.
+    let (ran, _) = judged(vec![reports("bad", true), reports("good", false), reports("good", false)]).await;
+    assert_eq!((titles(&ran), ran.turns), (vec!["good"], 3));
+    let written = json!([{ "type": "text", "text": json!({ "findings": [found("bad")] }).to_string() }]);
+    let (ran, asked) = judged(vec![says(written, Stop::EndTurn), reports("good", false)]).await;
+    assert_eq!((titles(&ran), ran.turns), (vec!["good"], 2));
+    let told = serde_json::to_string(asked[1].messages.last().unwrap()).unwrap();
+    assert!(told.contains("it is not believed"), "{told}");
+}

@@ -24,7 +24,7 @@ const MAX_REPAIRS: u32 = 1;
 const CONCLUDE_PERCENT: u32 = 15;
 
 /// A run in progress.
-pub(super) struct Turns<'a, M, T, F> {
+pub(super) struct Turns<'a, M, T, F, J> {
     model: &'a M,
     tools: &'a T,
     limits: Limits,
@@ -32,6 +32,8 @@ pub(super) struct Turns<'a, M, T, F> {
     request: Request,
     window: Window,
     ran: Progress<F>,
+    /// What is wrong with a report.
+    judge: J,
 }
 
 /// What has come of it so far.
@@ -57,8 +59,8 @@ struct Call<'a> {
     input: &'a Value,
 }
 
-impl<'a, M: Model, T: Tools, F: Form> Turns<'a, M, T, F> {
-    pub(super) fn new(model: &'a M, tools: &'a T, brief: &Brief, limits: Limits) -> Self {
+impl<'a, M: Model, T: Tools, F: Form, J: Fn(&F) -> Option<String>> Turns<'a, M, T, F, J> {
+    pub(super) fn new(model: &'a M, tools: &'a T, (brief, limits): (&Brief, Limits), judge: J) -> Self {
         let mut offered: Vec<Tool> = tools.offered();
         offered.retain(|tool| tool.name != REPORT);
         offered.push(Tool { cache_control: Some(window::ephemeral()), ..F::tool() });
@@ -77,7 +79,7 @@ impl<'a, M: Model, T: Tools, F: Form> Turns<'a, M, T, F> {
         let tools_bytes: usize = request.tools.iter().map(|tool| tool.input_schema.to_string().len()).sum();
         window.grown(brief.system.len() + brief.task.len() + tools_bytes);
         let ran = Progress { model: brief.model.clone(), ..Progress::default() };
-        Self { model, tools, limits, began: Instant::now(), request, window, ran }
+        Self { model, tools, limits, began: Instant::now(), request, window, ran, judge }
     }
 
     /// Turn after turn, until something ends it.
@@ -178,7 +180,14 @@ impl<'a, M: Model, T: Tools, F: Form> Turns<'a, M, T, F> {
             let words = words(&said);
             // Some models write what they should call.
             if let Some(report) = F::in_text(&words) {
-                return self.keep(report, last);
+                return match self.keep(report, last) {
+                    Ok(end) => end,
+                    Err(wrong) => {
+                        self.push_said(said);
+                        self.say(&wrong);
+                        self.ask_again(&wrong)
+                    }
+                };
             }
             let what = if words.trim().is_empty() { "an empty message" } else { "prose in its place" };
             self.push_said(said);
@@ -189,7 +198,10 @@ impl<'a, M: Model, T: Tools, F: Form> Turns<'a, M, T, F> {
         let mut done = None;
         for call in calls.iter().filter(|call| call.name == REPORT) {
             match F::read(call.input) {
-                Ok(report) => done = self.keep(report, last).or(done),
+                Ok(report) => match self.keep(report, last) {
+                    Ok(end) => done = end.or(done),
+                    Err(unsound) => wrong = Some(unsound),
+                },
                 Err(malformed) => wrong = Some(malformed),
             }
         }
@@ -198,7 +210,7 @@ impl<'a, M: Model, T: Tools, F: Form> Turns<'a, M, T, F> {
         }
         if last.is_none() {
             for (at, call) in calls.iter().enumerate() {
-                let Output { text, is_error, denied } = self.answer(call, at).await;
+                let Output { text, is_error, denied } = self.answer(call, at, wrong.as_deref()).await;
                 if denied {
                     self.count_denial(call.name);
                 }
@@ -221,13 +233,14 @@ impl<'a, M: Model, T: Tools, F: Form> Turns<'a, M, T, F> {
         }
     }
 
-    /// What one call comes to.
-    async fn answer(&mut self, call: &Call<'_>, at: usize) -> Output {
+    /// What one call comes to. `wrong`: what a report has been found to be.
+    async fn answer(&mut self, call: &Call<'_>, at: usize, wrong: Option<&str>) -> Output {
         let told = |text: String, is_error| Output { text, is_error, denied: false };
         if call.name == REPORT {
-            return match F::read(call.input) {
-                Ok((report, _)) => told(report.taken(), false),
-                Err(malformed) => told(malformed, true),
+            return match (F::read(call.input), wrong) {
+                (Ok((report, _)), None) => told(report.taken(), false),
+                (Ok(_), Some(wrong)) => told(wrong.to_owned(), true),
+                (Err(malformed), _) => told(malformed, true),
             };
         }
         if at >= MAX_CALLS_AT_ONCE {
@@ -250,13 +263,23 @@ impl<'a, M: Model, T: Tools, F: Form> Turns<'a, M, T, F> {
         *self.ran.denials.entry(name).or_default() += 1;
     }
 
-    /// Keeps what was reported. Nothing more is asked if that was all.
-    fn keep(&mut self, (report, more): (F, bool), last: Option<Limit>) -> Option<End> {
+    /// Keeps what was reported. The answer: how the run ends, if that was all.
+    ///
+    /// # Errors
+    /// What is wrong with it, while it can be put right: then nothing is kept, of earlier parts neither.
+    fn keep(&mut self, (report, more): (F, bool), last: Option<Limit>) -> Result<Option<End>, String> {
         self.ran.items.add(report);
         match (last, more) {
-            (Some(limit), _) => Some(End::Limit(limit)),
-            (None, true) => None,
-            (None, false) => Some(End::Done),
+            (Some(limit), _) => Ok(Some(End::Limit(limit))),
+            (None, true) => Ok(None),
+            (None, false) if self.ran.repairs < MAX_REPAIRS => match (self.judge)(&self.ran.items) {
+                None => Ok(Some(End::Done)),
+                Some(wrong) => {
+                    self.ran.items = F::default();
+                    Err(wrong)
+                }
+            },
+            (None, false) => Ok(Some(End::Done)),
         }
     }
 

@@ -2,6 +2,13 @@
 
 /// Name and text of each file in `prompts/`.
 const FILES: &[(&str, &str)] = &[
+    ("converge/auditor", include_str!("../../prompts/converge/auditor.md")),
+    ("converge/contract", include_str!("../../prompts/converge/contract.md")),
+    ("converge/fixer", include_str!("../../prompts/converge/fixer.md")),
+    ("converge/system-audit", include_str!("../../prompts/converge/system-audit.md")),
+    ("converge/task-audit", include_str!("../../prompts/converge/task-audit.md")),
+    ("converge/task-fix", include_str!("../../prompts/converge/task-fix.md")),
+    ("converge/task-gate", include_str!("../../prompts/converge/task-gate.md")),
     ("review/again", include_str!("../../prompts/review/again.md")),
     ("review/budget", include_str!("../../prompts/review/budget.md")),
     ("review/change", include_str!("../../prompts/review/change.md")),

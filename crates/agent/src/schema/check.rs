@@ -107,7 +107,7 @@ fn key(finding: &RawFinding) -> (Place, Category, String) {
 }
 
 /// One finding, if its file says what it says.
-fn believed(item: Item, path: RepoPath, text: Option<&str>) -> Result<RawFinding, Dropped> {
+pub(super) fn believed(item: Item, path: RepoPath, text: Option<&str>) -> Result<RawFinding, Dropped> {
     let Item { start_line, end_line, severity, category, title, body, excerpt, .. } = item;
     let end_line = end_line.unwrap_or(start_line);
     let title = line::clean(&title, MAX_TITLE_CHARS);
@@ -149,7 +149,7 @@ fn visible(body: &str) -> String {
 }
 
 /// Without escapes of what cannot be seen (`\u{202e}`), as which a prompt shows it.
-fn unescaped(text: &str) -> String {
+pub(super) fn unescaped(text: &str) -> String {
     let mut parts = text.split("\\u{");
     let mut out = parts.next().unwrap_or_default().to_owned();
     for part in parts {
@@ -166,7 +166,7 @@ fn unescaped(text: &str) -> String {
 }
 
 /// Words with one blank between them: how lines are indented and broken is no difference, nor what cannot be seen.
-fn folded<'a>(lines: impl Iterator<Item = &'a str>) -> String {
+pub(super) fn folded<'a>(lines: impl Iterator<Item = &'a str>) -> String {
     let seen = |char| if line::is_hidden(char) || char == UNSEEN { ' ' } else { char };
     let text: String = lines.flat_map(|line| line.chars().chain(['\n'])).map(seen).collect();
     text.split_whitespace().collect::<Vec<_>>().join(" ")

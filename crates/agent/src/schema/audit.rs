@@ -1,0 +1,454 @@
+//! What an auditor of the converge loop has to report (spec/converge.md 3): for each category of defects findings, or what
+//! was done to rule them out, with lines of the files as evidence. All of it is compared with the files: a report that does
+//! not hold is told to its author once, by name, and counts as none after that.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use truing_core::RepoPath;
+use truing_core::finding::{Category, RawFinding};
+use truing_core::line;
+use truing_model::messages::Tool;
+
+use super::check::{believed, folded, locate, unescaped};
+use super::{Item, MAX_FINDINGS, MAX_TITLE_CHARS, REPORT, finding_form, object_in};
+use crate::native::Form;
+
+/// How far the lines of an excerpt may be from where a report says they are.
+const DRIFT: u32 = 3;
+/// Entries of each list of a report.
+const MAX_ENTRIES: usize = 100;
+/// Defects of a report that its author is told of.
+const MAX_TOLD: usize = 20;
+/// All categories.
+const CATEGORIES: [Category; 10] = {
+    use Category::{A, B, C, D, E, F, G, H, I, J};
+    [A, B, C, D, E, F, G, H, I, J]
+};
+/// What is no evidence of anything.
+const EMPTY_WORDS: [&str; 6] = [
+    "verified clean",
+    "no issues found",
+    "pattern appears correct",
+    "looks good",
+    "seems fine",
+    "no problems detected",
+];
+
+/// What was reported, not yet compared with the files.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Audit {
+    /// Defects.
+    pub findings: Vec<Defect>,
+    /// What was done where there are none.
+    pub absences: Vec<Absence>,
+    /// What the files do not answer: for people.
+    pub questions: Vec<Question>,
+}
+
+/// A defect, self-sufficient: whoever mends it reads nothing else.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+pub struct Defect {
+    /// Where, what and how bad.
+    #[serde(flatten)]
+    pub item: Item,
+    /// The property that the code must have afterwards.
+    pub fix: String,
+    /// One check that shows it.
+    pub validation: String,
+}
+
+/// Why a category holds nothing.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Absence {
+    /// The category.
+    pub category: Category,
+    /// Files that were looked at.
+    pub files_opened: Vec<String>,
+    /// Lines of them that matter.
+    pub lines_quoted: Vec<Quote>,
+    /// What was tried to find a defect, and how it was ruled out.
+    pub probes: Vec<String>,
+}
+
+/// A line of a file.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Quote {
+    /// The file.
+    pub file: String,
+    /// The line.
+    pub line: u32,
+    /// What it says.
+    pub text: String,
+}
+
+/// What the files do not answer.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Question {
+    /// The file that it is about.
+    pub file: String,
+    /// The line.
+    pub line: u32,
+    /// The question.
+    pub question: String,
+}
+
+impl Audit {
+    /// Compares all of it with the files. `tree`: the text of a file at the head that was shown, if it has it.
+    ///
+    /// # Errors
+    /// What is wrong with it, for its author; then nothing of it counts.
+    pub fn check(&self, tree: impl Fn(&RepoPath) -> Option<String>) -> Result<Vec<RawFinding>, Vec<String>> {
+        let mut files: BTreeMap<RepoPath, Option<String>> = BTreeMap::new();
+        let mut text = |name: &str| {
+            let path = RepoPath::from_bytes(name.as_bytes());
+            let inside = path.is_inside();
+            files.entry(path).or_insert_with_key(|path| if inside { tree(path) } else { None }).clone()
+        };
+        let (mut found, mut wrong, mut done) = (Vec::new(), Vec::new(), BTreeSet::new());
+        if self.findings.len() > MAX_FINDINGS {
+            wrong.push(format!("there are more than {MAX_FINDINGS} findings: report the worst"));
+        }
+        for (at, defect) in self.findings.iter().enumerate() {
+            match defect.checked(text(&defect.item.path).as_deref()) {
+                Ok(raw) => {
+                    done.insert(raw.category);
+                    found.push(raw);
+                }
+                Err(why) => wrong.push(format!("findings[{at}]: {why}")),
+            }
+        }
+        for (at, absence) in self.absences.iter().enumerate() {
+            match absence.checked(&mut text) {
+                Ok(()) => drop(done.insert(absence.category)),
+                Err(why) => wrong.push(format!("absences[{at}], category {:?}: {why}", absence.category)),
+            }
+        }
+        let missing = CATEGORIES.iter().filter(|category| !done.contains(category));
+        let named: Vec<String> = missing.map(|category| format!("{category:?}")).collect();
+        if !named.is_empty() {
+            let named = named.join(", ");
+            wrong.push(format!("neither a finding nor an absence that holds for the categories {named}"));
+        }
+        if wrong.is_empty() { Ok(found) } else { Err(wrong) }
+    }
+
+    /// The same as one text for the author of a report, if there is something to say.
+    pub fn complaint(&self, tree: impl Fn(&RepoPath) -> Option<String>) -> Option<String> {
+        let mut wrong = self.check(tree).err()?;
+        let more = wrong.len().saturating_sub(MAX_TOLD);
+        wrong.truncate(MAX_TOLD);
+        wrong.extend((more > 0).then(|| format!("and {more} more")));
+        Some(format!("the report does not hold:\n- {}", wrong.join("\n- ")))
+    }
+}
+
+impl Defect {
+    /// The finding, at the lines that say what it quotes.
+    fn checked(&self, text: Option<&str>) -> Result<RawFinding, String> {
+        let Item { path, start_line, excerpt, .. } = &self.item;
+        let text =
+            text.ok_or_else(|| format!("there is no file `{}`", line::clean(path, MAX_TITLE_CHARS)))?;
+        let (first, last) = locate(text, &unescaped(excerpt), *start_line)
+            .filter(|(first, _)| first.abs_diff(*start_line) <= DRIFT)
+            .ok_or_else(|| format!("the excerpt is not at line {start_line} of the file, nor near it"))?;
+        for (name, value) in [("fix", &self.fix), ("validation", &self.validation)] {
+            if value.trim().is_empty() {
+                return Err(format!("`{name}` is empty"));
+            }
+        }
+        let body = format!("{}\n\nFix: {}\n\nValidation: {}", self.item.body, self.fix, self.validation);
+        let item = Item { start_line: first, end_line: Some(last), body, ..self.item.clone() };
+        let path = RepoPath::from_bytes(item.path.as_bytes());
+        believed(item, path, Some(text)).map_err(|why| format!("it is not believed: {}", why.as_str()))
+    }
+}
+
+impl Absence {
+    /// Is there evidence, and does it hold?
+    fn checked(&self, text: &mut impl FnMut(&str) -> Option<String>) -> Result<(), String> {
+        for (name, count) in [
+            ("files_opened", self.files_opened.len()),
+            ("lines_quoted", self.lines_quoted.len()),
+            ("probes", self.probes.len()),
+        ] {
+            if count == 0 {
+                return Err(format!("`{name}` is empty"));
+            }
+            if count > MAX_ENTRIES {
+                return Err(format!("`{name}` has more than {MAX_ENTRIES} entries"));
+            }
+        }
+        if let Some(file) = self.files_opened.iter().find(|file| text(file).is_none()) {
+            return Err(format!("there is no file `{}`", line::clean(file, MAX_TITLE_CHARS)));
+        }
+        for Quote { file, line: at, text: said } in &self.lines_quoted {
+            let name = line::clean(file, MAX_TITLE_CHARS);
+            let Some(lines) = text(file) else { return Err(format!("there is no file `{name}`")) };
+            if !stands(&lines, *at, said) {
+                return Err(format!("line {at} of `{name}` does not say what is quoted"));
+            }
+        }
+        let empty = |probe: &&String| {
+            let probe = probe.to_lowercase();
+            let words = probe.trim_matches(|letter: char| !letter.is_alphanumeric());
+            words.is_empty() || EMPTY_WORDS.contains(&words)
+        };
+        match self.probes.iter().find(empty) {
+            Some(probe) => {
+                let probe = line::clean(probe, MAX_TITLE_CHARS);
+                Err(format!("`{probe}` is no probe: say what was tried, and what ruled it out"))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// Does a line, or one near it, say this?
+fn stands(text: &str, at: u32, said: &str) -> bool {
+    let said = folded(unescaped(said).lines());
+    let place = |line: u32| usize::try_from(line).unwrap_or(usize::MAX);
+    let from = place(at.saturating_sub(DRIFT)).saturating_sub(1);
+    let near = text.lines().skip(from).take(place(2 * DRIFT + 1));
+    at > 0 && !said.is_empty() && near.map(|line| folded([line].into_iter())).any(|line| line.contains(&said))
+}
+
+impl Form for Audit {
+    const ASK_AGAIN: &str = "Your report does not count as it is. Put right what was wrong, and call the tool `report` \
+        again with everything: findings, and an absence with evidence for each category that has none.";
+    const BE_BRIEF: &str = "Your last answer was cut off because it was too long. Go on, more briefly: report a few \
+        categories at a time, with `more` set to true until the last call.";
+    const CONCLUDE: &str = "This is your last turn. Call the tool `report` now, with findings or an absence for each \
+        category. No other tool will be called.";
+
+    fn tool() -> Tool {
+        let text = |about: &str| json!({ "type": "string", "description": about });
+        let list =
+            |items: Value, about: &str| json!({ "type": "array", "items": items, "description": about });
+        let mut finding = finding_form();
+        let more = [
+            ("fix", text("The property that the code must have once it is mended.")),
+            ("validation", text("One check that shows that it is.")),
+        ];
+        for (name, form) in more {
+            finding["properties"][name] = form;
+            if let Some(required) = finding["required"].as_array_mut() {
+                required.push(name.into());
+            }
+        }
+        let object = |properties: Value| {
+            let required: Vec<&String> =
+                properties.as_object().into_iter().flatten().map(|(name, _)| name).collect();
+            json!({ "type": "object", "required": required, "properties": properties, "additionalProperties": false })
+        };
+        let line = json!({ "type": "integer", "minimum": 1, "description": "Which, from 1." });
+        let quote = object(
+            json!({ "file": text("The file."), "line": line, "text": text("The line, letter by letter.") }),
+        );
+        let absence = object(json!({
+            "category": finding["properties"]["category"],
+            "files_opened": list(text("A file."), "Files that you looked at for this category."),
+            "lines_quoted": list(quote, "The lines that show it."),
+            "probes": list(text("What, and how it was ruled out."), "What you tried in order to find such a defect."),
+        }));
+        let question =
+            object(json!({ "file": text("The file."), "line": line, "question": text("The question.") }));
+        Tool {
+            name: REPORT.to_owned(),
+            description: "Reports the audit, and ends it. Text outside of this tool is not read by anybody."
+                .to_owned(),
+            input_schema: json!({
+                "type": "object",
+                "properties": {
+                    "findings": list(finding, "The defects, worst first."),
+                    "absences": list(absence, "One for each category without a finding."),
+                    "open_questions": list(question, "What the files do not answer."),
+                    "more": { "type": "boolean", "description": "True only if you will call `report` again with more." },
+                },
+                "required": ["findings", "absences"],
+                "additionalProperties": false,
+            }),
+            cache_control: None,
+        }
+    }
+
+    fn read(input: &Value) -> Result<(Self, bool), String> {
+        let Value::Object(fields) = input else {
+            return Err(
+                "the input of `report` must be an object with the lists `findings` and `absences`".to_owned()
+            );
+        };
+        let required = ["findings", "absences"];
+        if let Some(name) = required.iter().find(|name| !fields.contains_key(**name)) {
+            return Err(format!("the input of `report` has no list `{name}`"));
+        }
+        let audit = Self {
+            findings: entries(fields.get("findings"), "findings")?,
+            absences: entries(fields.get("absences"), "absences")?,
+            questions: entries(fields.get("open_questions"), "open_questions")?,
+        };
+        Ok((audit, fields.get("more").and_then(Value::as_bool).unwrap_or(false)))
+    }
+
+    fn in_text(text: &str) -> Option<(Self, bool)> {
+        Self::read(&object_in(text)?).ok()
+    }
+
+    fn add(&mut self, more: Self) {
+        self.findings.extend(more.findings);
+        self.absences.extend(more.absences);
+        self.questions.extend(more.questions);
+        // More than is ever right; that it is too much is then said by the check.
+        self.findings.truncate(2 * MAX_FINDINGS);
+        self.absences.truncate(MAX_ENTRIES);
+        self.questions.truncate(MAX_ENTRIES);
+    }
+
+    fn taken(&self) -> String {
+        format!("{} findings and {} absences taken", self.findings.len(), self.absences.len())
+    }
+}
+
+/// The entries of a list; the first that has not the form is named.
+fn entries<T: DeserializeOwned>(list: Option<&Value>, name: &str) -> Result<Vec<T>, String> {
+    let Some(list) = list else { return Ok(Vec::new()) };
+    let Value::Array(list) = list else { return Err(format!("`{name}` is no list")) };
+    let read = |(at, value): (usize, &Value)| {
+        T::deserialize(value)
+            .map_err(|error| format!("{name}[{at}]: {}", line::clean(&error.to_string(), MAX_TITLE_CHARS)))
+    };
+    list.iter().take(2 * MAX_ENTRIES).enumerate().map(read).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use truing_core::finding::Severity;
+
+    use super::*;
+
+    const FILE: &str = "def load(path):\n    f = open(path)\n    return f.read()\n";
+
+    fn tree(path: &RepoPath) -> Option<String> {
+        (path.to_string() == "a.py").then(|| FILE.to_owned())
+    }
+
+    /// A report that holds, with one finding of category C.
+    fn report() -> Value {
+        let absences: Vec<Value> = ["A", "B", "D", "E", "F", "G", "H", "I", "J"]
+            .iter()
+            .map(|category| {
+                json!({
+                    "category": category,
+                    "files_opened": ["a.py"],
+                    "lines_quoted": [{ "file": "a.py", "line": 1, "text": "def load(path):" }],
+                    "probes": ["called `load` with a folder: the exception reaches the caller"],
+                })
+            })
+            .collect();
+        json!({
+            "findings": [{
+                "path": "a.py", "start_line": 2, "severity": "P1", "category": "C", "title": "never closed",
+                "body": "The file stays open.", "excerpt": "f = open(path)",
+                "fix": "closed on every path", "validation": "a test that counts descriptors",
+            }],
+            "absences": absences,
+        })
+    }
+
+    fn checked(report: &Value) -> Result<Vec<RawFinding>, Vec<String>> {
+        Audit::read(report).unwrap().0.check(tree)
+    }
+
+    #[test]
+    fn a_report_with_all_categories_and_evidence_holds() {
+        let found = checked(&report()).unwrap();
+        assert_eq!((found.len(), found[0].severity, found[0].place.start_line), (1, Severity::P1, 2));
+        assert!(
+            found[0].body.contains("\n\nFix: closed on every path\n\nValidation: a test"),
+            "{}",
+            found[0].body
+        );
+        assert_eq!(Audit::read(&report()).unwrap().0.complaint(tree), None);
+    }
+
+    #[test]
+    fn each_way_of_saying_less_is_named() {
+        let quote = "/absences/0/lines_quoted/0";
+        for (place, value, expected) in [
+            ("/absences/4/category".to_owned(), json!("A"), "categories F"),
+            ("/absences/0/files_opened".to_owned(), json!([]), "`files_opened` is empty"),
+            ("/absences/0/files_opened/0".to_owned(), json!("b.py"), "no file `b.py`"),
+            ("/absences/0/files_opened/0".to_owned(), json!("../a.py"), "no file `../a.py`"),
+            ("/absences/0/lines_quoted".to_owned(), json!([]), "`lines_quoted` is empty"),
+            (format!("{quote}/file"), json!("b.py"), "no file `b.py`"),
+            (format!("{quote}/text"), json!("def save():"), "does not say what is quoted"),
+            (format!("{quote}/text"), json!(" "), "does not say what is quoted"),
+            (format!("{quote}/line"), json!(9), "does not say what is quoted"),
+            ("/absences/0/probes".to_owned(), json!([]), "`probes` is empty"),
+            ("/absences/0/probes/0".to_owned(), json!("Looks good."), "`Looks good.` is no probe"),
+            ("/absences/0/probes/0".to_owned(), json!("  "), "is no probe"),
+            (
+                "/findings/0/excerpt".to_owned(),
+                json!("f = open(file)"),
+                "findings[0]: the excerpt is not at line 2",
+            ),
+            ("/findings/0/start_line".to_owned(), json!(7), "findings[0]: the excerpt is not at line 7"),
+            ("/findings/0/path".to_owned(), json!("b.py"), "findings[0]: there is no file `b.py`"),
+            ("/findings/0/fix".to_owned(), json!(" "), "findings[0]: `fix` is empty"),
+            ("/findings/0/validation".to_owned(), json!(""), "findings[0]: `validation` is empty"),
+            ("/findings/0/title".to_owned(), json!(""), "findings[0]: it is not believed: malformed"),
+        ] {
+            let mut report = report();
+            *report.pointer_mut(&place).unwrap() = value;
+            let wrong = checked(&report).unwrap_err().join("\n");
+            assert!(wrong.contains(expected), "{place}: {wrong}");
+        }
+    }
+
+    #[test]
+    fn lines_that_are_near_are_put_right() {
+        let mut report = report();
+        report["findings"][0]["start_line"] = json!(1);
+        report["absences"][0]["lines_quoted"][0]["line"] = json!(3);
+        let found = checked(&report).unwrap();
+        assert_eq!((found[0].place.start_line, found[0].place.end_line), (2, 2));
+    }
+
+    #[test]
+    fn nothing_at_all_is_not_clean() {
+        let empty = json!({ "findings": [], "absences": [] });
+        let wrong = checked(&empty).unwrap_err();
+        assert_eq!(wrong.len(), 1);
+        assert!(wrong[0].ends_with("categories A, B, C, D, E, F, G, H, I, J"), "{wrong:?}");
+        assert!(Audit::default().complaint(tree).is_some());
+    }
+
+    #[test]
+    fn what_has_not_the_form_is_named() {
+        for (input, expected) in [
+            (json!([]), "must be an object"),
+            (json!({ "findings": [] }), "no list `absences`"),
+            (json!({ "findings": {}, "absences": [] }), "`findings` is no list"),
+            (json!({ "findings": [{}], "absences": [] }), "findings[0]: missing field"),
+            (json!({ "findings": [], "absences": [{ "category": "Z" }] }), "absences[0]: unknown variant"),
+        ] {
+            let wrong = Audit::read(&input).unwrap_err();
+            assert!(wrong.contains(expected), "{wrong}");
+        }
+        let text = format!("All done.\n```json\n{}\n```", report());
+        assert_eq!(Audit::in_text(&text).unwrap().0, Audit::read(&report()).unwrap().0);
+    }
+
+    #[test]
+    fn the_schema_asks_for_what_is_read() {
+        let schema = Audit::tool().input_schema;
+        let required = |at: &str| schema.pointer(at).unwrap().as_array().unwrap().len();
+        assert_eq!(required("/properties/findings/items/required"), 9);
+        assert_eq!(required("/properties/absences/items/required"), 4);
+    }
+}

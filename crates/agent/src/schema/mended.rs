@@ -1,0 +1,146 @@
+//! What a fixer of the converge loop says of each finding that it was given (spec/converge.md 3.6). Whether it is so,
+//! others find out.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+use truing_core::line;
+use truing_model::messages::Tool;
+
+use super::{MAX_FINDINGS, REPORT, object_in};
+use crate::native::Form;
+
+/// Characters of a reason, and `…` where it is longer.
+pub const MAX_REASON_CHARS: usize = 300;
+/// Characters of the summary, in the same way.
+pub const MAX_SUMMARY_CHARS: usize = 300;
+
+/// What was reported, within the bounds above. Text of a model: data.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Mended {
+    /// What the change does, in one line: the commit is named after it.
+    pub summary: String,
+    /// Findings by the name that they were given under: none if it is mended, else why not.
+    pub findings: BTreeMap<String, Option<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Report {
+    summary: String,
+    findings: Vec<One>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct One {
+    id: String,
+    status: Status,
+    #[serde(default)]
+    reason: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Status {
+    Fixed,
+    CouldNotAddress,
+}
+
+impl Form for Mended {
+    const ASK_AGAIN: &str = "Your answer was not a report. Call the tool `report` now, with one entry for each finding \
+        that you were given.";
+    const BE_BRIEF: &str = "Your last answer was cut off because it was too long. Go on, more briefly: change one \
+        place at a time.";
+    const CONCLUDE: &str = "This is your last turn. Call the tool `report` now, with one entry for each finding that \
+        you were given. No other tool will be called.";
+
+    fn tool() -> Tool {
+        let text = |about: &str| json!({ "type": "string", "description": about });
+        let one = json!({
+            "type": "object",
+            "properties": {
+                "id": text("The finding, as the task names it."),
+                "status": { "type": "string", "enum": ["fixed", "could_not_address"],
+                    "description": "Is it mended?" },
+                "reason": text("Why not, in one line; empty if it is."),
+            },
+            "required": ["id", "status"],
+            "additionalProperties": false,
+        });
+        Tool {
+            name: REPORT.to_owned(),
+            description:
+                "Ends your work and hands it over. Text outside of this tool is not read by anybody."
+                    .to_owned(),
+            input_schema: json!({
+                "type": "object",
+                "properties": {
+                    "summary": text("What the change does, in one line."),
+                    "findings": { "type": "array", "items": one, "description": "One entry for each finding." },
+                },
+                "required": ["summary", "findings"],
+                "additionalProperties": false,
+            }),
+            cache_control: None,
+        }
+    }
+
+    fn read(input: &Value) -> Result<(Self, bool), String> {
+        let report = Report::deserialize(input).map_err(|error| {
+            format!("the input of `report` is wrong: {}", line::clean(&error.to_string(), MAX_REASON_CHARS))
+        })?;
+        let said = report.findings.into_iter().take(2 * MAX_FINDINGS).map(|One { id, status, reason }| {
+            let reason = line::clean(reason.trim(), MAX_REASON_CHARS);
+            let why = match status {
+                Status::Fixed => None,
+                Status::CouldNotAddress if reason.is_empty() => Some("no reason was given".to_owned()),
+                Status::CouldNotAddress => Some(reason),
+            };
+            (id, why)
+        });
+        let summary = line::clean(report.summary.trim(), MAX_SUMMARY_CHARS);
+        Ok((Self { summary, findings: said.collect() }, false))
+    }
+
+    fn in_text(text: &str) -> Option<(Self, bool)> {
+        Self::read(&object_in(text)?).ok()
+    }
+
+    fn add(&mut self, more: Self) {
+        // The last word counts.
+        self.summary = more.summary;
+        self.findings.extend(more.findings);
+    }
+
+    fn taken(&self) -> String {
+        format!("{} findings answered", self.findings.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_finding_has_one_word_and_a_reason_where_it_is_no() {
+        let input = json!({ "summary": "close files\nand more", "findings": [
+            { "id": "loop1-1", "status": "fixed", "reason": "ignored" },
+            { "id": "loop1-2", "status": "could_not_address", "reason": " needs a decision " },
+            { "id": "loop1-3", "status": "could_not_address" },
+        ]});
+        let (mended, more) = Mended::read(&input).unwrap();
+        assert!(!more && !mended.summary.contains('\n'));
+        let said: Vec<_> = mended.findings.iter().map(|(id, why)| (id.as_str(), why.as_deref())).collect();
+        let expected = [
+            ("loop1-1", None),
+            ("loop1-2", Some("needs a decision")),
+            ("loop1-3", Some("no reason was given")),
+        ];
+        assert_eq!(said, expected);
+        for wrong in [json!({}), json!({ "summary": "", "findings": [{ "id": "x", "status": "done" }] })] {
+            assert!(Mended::read(&wrong).unwrap_err().starts_with("the input of `report` is wrong"));
+        }
+    }
+}
