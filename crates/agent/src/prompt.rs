@@ -14,6 +14,7 @@ mod embedded;
 mod folder;
 mod module;
 mod problem;
+mod template;
 mod value;
 
 #[cfg(test)]
@@ -27,6 +28,7 @@ use sha2::{Digest as _, Sha256};
 use module::{Module, Piece};
 
 pub use problem::{Problem, PromptError, What};
+pub use template::Template;
 pub use value::{Fence, Kind, Values};
 
 /// How many modules a prompt may be put together from.

@@ -121,6 +121,24 @@ pub struct SetUp {
     left: Left,
 }
 
+/// Commands that were run on a copy of a tree.
+#[derive(Debug)]
+pub struct Worked {
+    /// Up to the first that failed.
+    pub commands: Vec<Ran>,
+    /// What they reached, and tried to.
+    pub reached: Vec<Reached>,
+    /// Gone when this is dropped.
+    held: Held,
+}
+
+impl Worked {
+    /// The copy as they left it. Whatever is there may be anything: a link, or a file without end.
+    pub fn tree(&self) -> PathBuf {
+        self.held.path().join("tree")
+    }
+}
+
 /// What a set-up left.
 #[derive(Clone, Debug)]
 enum Left {
@@ -217,24 +235,13 @@ impl Verifier {
             let (commands, reached) = (about.commands.clone(), about.reached.clone());
             return Ok(SetUp { commands, reached, found: true, left: Left::Entry(Arc::new(entry)) });
         }
-        let held = {
-            let (this, tree) = (this.clone(), tree.clone());
-            blocking("a folder to set up in cannot be made", move || this.copied(&tree)).await?
-        };
-        let proxy = Proxy::new(self.plan.registries.clone());
-        let at = held.path().join("tree");
-        let mut commands = Vec::new();
-        for argv in &self.plan.setup {
-            commands.push(self.run(argv, &at, held.path(), Some(&proxy)).await?);
-            if commands.last().is_none_or(|ran| !ran.end.is_success()) {
-                return Ok(SetUp { commands, reached: proxy.reached(), found: false, left: Left::Failed });
-            }
+        let Worked { commands, reached, held } = self.worked(&tree, &self.plan.setup).await?;
+        if commands.last().is_none_or(|ran| !ran.end.is_success()) {
+            return Ok(SetUp { commands, reached, found: false, left: Left::Failed });
         }
-        let reached = proxy.reached();
         let told = (commands.clone(), reached.clone());
         let entry = blocking("what the set-up left cannot be kept", move || {
             let at = held.path();
-            copy::open_up(at)?;
             std::fs::remove_dir_all(at.join("temporary"))?;
             copy::keep_new(&at.join("tree"), &tree)?;
             let entry = this.cache.keep(&scope, &key, held, told.0, told.1, now)?;
@@ -242,6 +249,28 @@ impl Verifier {
             Ok(entry)
         });
         Ok(SetUp { commands, reached, found: false, left: Left::Entry(Arc::new(entry.await?)) })
+    }
+
+    /// Runs commands as a set-up's are, up to the first that fails, on a copy of `tree`, which stays as it is.
+    ///
+    /// # Errors
+    /// [`VerifyError`]; a command that fails is none.
+    pub async fn worked(&self, tree: &Path, commands: &[Vec<String>]) -> Result<Worked, VerifyError> {
+        let held = {
+            let (this, tree) = (self.clone(), tree.to_owned());
+            blocking("a folder to set up in cannot be made", move || this.copied(&tree)).await?
+        };
+        let proxy = Proxy::new(self.plan.registries.clone());
+        let mut ran = Vec::new();
+        for argv in commands {
+            ran.push(self.run(argv, &held.path().join("tree"), held.path(), Some(&proxy)).await?);
+            if ran.last().is_none_or(|ran| !ran.end.is_success()) {
+                break;
+            }
+        }
+        let left = held.path().to_owned();
+        blocking("what the commands left cannot be read", move || copy::open_up(&left)).await?;
+        Ok(Worked { commands: ran, reached: proxy.reached(), held })
     }
 
     /// Lays out in `tree` what a set-up left. From now on the tree is the checks': they may change it.

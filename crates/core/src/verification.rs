@@ -1,6 +1,7 @@
 //! What a repository's own checks say of a change, against what they said before it: which failures count.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -47,6 +48,21 @@ impl End {
         self.exit_code()
             .and_then(|code| code.checked_sub(SIGNALLED))
             .filter(|signal| (1..=64).contains(signal))
+    }
+}
+
+/// How it ended, in a few words.
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self, self.signal()) {
+            (_, Some(signal)) => write!(f, "signal {signal}"),
+            (Self::Exit { code }, None) => write!(f, "exit code {code}"),
+            (Self::Killed, None) => f.write_str("ended by the machine"),
+            (Self::Time, None) => f.write_str("took too long"),
+            (Self::Output, None) => f.write_str("printed too much"),
+            (Self::Disk, None) => f.write_str("wrote too much"),
+            (Self::NoProgram, None) => f.write_str("no such program"),
+        }
     }
 }
 

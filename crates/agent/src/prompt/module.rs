@@ -154,12 +154,16 @@ fn split(text: &str) -> Option<(&str, &str, usize)> {
     Some((front, body, 3 + front.matches('\n').count()))
 }
 
-/// Cuts a text at its variables. `\{{` stands for `{{`.
+/// The body of a module, cut at its variables.
 fn pieces(body: &str, first_line: usize, wrong: &mut impl FnMut(usize, What)) -> Vec<Piece> {
     let skipped = body.len() - body.trim_start_matches('\n').len();
-    let mut line = first_line + skipped;
+    cut(body.trim_start_matches('\n').trim_end(), first_line + skipped, wrong)
+}
+
+/// Cuts a text at its variables. `\{{` stands for `{{`.
+pub(super) fn cut(text: &str, first_line: usize, wrong: &mut impl FnMut(usize, What)) -> Vec<Piece> {
+    let (mut line, mut rest) = (first_line, text);
     let (mut pieces, mut words) = (Vec::new(), String::new());
-    let mut rest = body.trim_start_matches('\n').trim_end();
     while let Some(at) = rest.find("{{") {
         let (before, after) = (rest.get(..at).unwrap_or_default(), rest.get(at + 2..).unwrap_or_default());
         line += before.matches('\n').count();

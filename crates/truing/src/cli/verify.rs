@@ -255,16 +255,7 @@ fn word(ran: &Ran) -> &'static str {
 }
 
 fn line(step: &str, what: &str, ran: &Ran) -> String {
-    let how = match (ran.end, ran.end.signal()) {
-        (_, Some(signal)) => format!(", signal {signal}"),
-        (End::Exit { code: 0 }, None) => String::new(),
-        (End::Exit { code }, None) => format!(", exit code {code}"),
-        (End::Killed, None) => ", ended by the machine".to_owned(),
-        (End::Time, None) => ", took too long".to_owned(),
-        (End::Output, None) => ", printed too much".to_owned(),
-        (End::Disk, None) => ", wrote too much".to_owned(),
-        (End::NoProgram, None) => ", no such program".to_owned(),
-    };
+    let how = if ran.end.is_success() { String::new() } else { format!(", {}", ran.end) };
     let took = ShownDuration(Duration::from_millis(ran.ms));
     format!("{step} {what}{how} ({took}): {}\n", clean(&ran.argv.join(" ")))
 }

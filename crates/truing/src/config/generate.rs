@@ -133,6 +133,7 @@ fn default_as_toml(key: &Key) -> String {
             | Kind::Pairs
             | Kind::Repositories
             | Kind::Packs
+            | Kind::Names
             | Kind::Accounts
             | Kind::Words(_)
             | Kind::Folders
@@ -147,6 +148,7 @@ fn default_as_toml(key: &Key) -> String {
             | Kind::Pairs
             | Kind::Repositories
             | Kind::Packs
+            | Kind::Names
             | Kind::Accounts
             | Kind::Words(_)
             | Kind::Folders
@@ -214,7 +216,7 @@ fn schema_of(key: &Key) -> Json {
             "type": "array",
             "items": { "type": "array", "minItems": 1, "items": { "type": "string" } }
         }),
-        Kind::Globs | Kind::Pairs | Kind::Accounts | Kind::Networks | Kind::Folders => {
+        Kind::Globs | Kind::Pairs | Kind::Names | Kind::Accounts | Kind::Networks | Kind::Folders => {
             json!({ "type": "array", "items": { "type": "string" } })
         }
         Kind::Repositories => {
@@ -234,6 +236,7 @@ fn schema_of(key: &Key) -> Json {
             | Kind::Pairs
             | Kind::Repositories
             | Kind::Packs
+            | Kind::Names
             | Kind::Accounts
             | Kind::Words(_)
             | Kind::Folders
@@ -310,6 +313,7 @@ fn type_in_words(kind: Kind) -> String {
         Kind::Pairs => "list of pairs `UPSTREAM=OURS`".to_owned(),
         Kind::Repositories => "list of globs of `owner/name`".to_owned(),
         Kind::Packs => "list of rule packs' names".to_owned(),
+        Kind::Names => "list of names".to_owned(),
         Kind::Accounts => "list of accounts' numbers and names".to_owned(),
         Kind::Networks => "list of networks and addresses".to_owned(),
         Kind::Words(known) => {

@@ -66,6 +66,8 @@ pub enum Kind {
     Repositories,
     /// Rule packs' names.
     Packs,
+    /// Names of things elsewhere, such as packages.
+    Names,
     /// Accounts' ids and names.
     Accounts,
     /// Words of these.
@@ -796,6 +798,30 @@ pub const KEYS: &[Key] = &[
         doc: "Folders or files of the package and their counterparts in the project, `UPSTREAM=OURS` such as `botocore/=aiobotocore/`: what changes in an upstream file that has a counterpart is looked at, though nobody pinned it. Empty: the files that something is pinned in.",
     },
     Key {
+        path: "sync.NAME.companions",
+        kind: Kind::Names,
+        default: Default::Text(""),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "Packages that have to move together with it, such as `boto3` with `botocore`: names for `relax.lock`, whose command finds out which of their releases go together.",
+    },
+    Key {
+        path: "sync.NAME.relax.lock",
+        kind: Kind::Commands,
+        default: Default::Text(""),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "Commands that bring the lock files up to date once the range is written, of a port too, such as `[[\"uv\", \"lock\", \"--upgrade-package={{packages}}\"]]`. `{{package}}` and `{{version}}` stand for what is followed; a word with `{{packages}}` is said once for it and once for each companion. They run as `verify.setup` does: in the sandbox, at `full`, on a copy, with `verify.programs`, `verify.registries` and `verify.timeout`, and without secrets.",
+    },
+    Key {
+        path: "sync.NAME.relax.lock_files",
+        kind: Kind::Globs,
+        default: Default::Text(LOCK_FILES),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "Globs of the files that lock commands may change, and which the change then has. One that changes another file fails.",
+    },
+    Key {
         path: "sync.NAME.repo",
         kind: Kind::Name,
         default: Default::Computed {
@@ -993,6 +1019,9 @@ pub(crate) enum Place {
 pub(crate) fn of(section: &str) -> impl Iterator<Item = (&'static str, &'static Key)> {
     KEYS.iter().filter_map(move |key| Some((key.path.strip_prefix(section)?.strip_prefix('.')?, key)))
 }
+
+/// Files in which package managers note what they chose.
+const LOCK_FILES: &str = "**/Cargo.lock,**/package-lock.json,**/npm-shrinkwrap.json,**/yarn.lock,**/pnpm-lock.yaml,**/bun.lock,**/bun.lockb,**/uv.lock,**/poetry.lock,**/pdm.lock,**/Pipfile.lock,**/pylock.toml";
 
 /// What is at a path, if anything.
 pub(crate) fn find(path: &[&str]) -> Option<Place> {

@@ -4,12 +4,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use globset::escape;
+use truing_agent::prompt::Template;
 use truing_core::follow::breaker::Limits;
 use truing_git::Identity;
 use truing_upstream::constraint::Place;
 use truing_upstream::version::{Registry, Style};
 
-use super::problem::ConfigError;
+use super::problem::{ConfigError, Problem};
 use super::value::Value;
 use super::{Typed, bug, value};
 
@@ -56,6 +57,24 @@ pub struct JobConfig {
     pub turns: u32,
     /// How long it may take for one.
     pub wall: Duration,
+    /// Packages that move together with it.
+    pub companions: Vec<String>,
+    /// Commands that bring the lock files up to date.
+    pub lock: Vec<Vec<Template>>,
+    /// Globs of these files.
+    pub lock_files: Vec<String>,
+}
+
+/// Places in what the operator writes for a job.
+pub mod places {
+    /// The package.
+    pub const PACKAGE: &str = "package";
+    /// The package, and each of its companions.
+    pub const PACKAGES: &str = "packages";
+    /// The release.
+    pub const VERSION: &str = "version";
+    /// Those of a lock command.
+    pub(super) const OF_LOCK: [&str; 3] = [PACKAGE, PACKAGES, VERSION];
 }
 
 impl JobConfig {
@@ -128,6 +147,23 @@ pub(super) fn of(settings: &Typed<'_>, name: &str) -> Result<JobConfig, ConfigEr
         })?,
         turns: settings.number(&path("limits.turns"))?,
         wall: settings.duration(&path("limits.wall"))?,
+        companions: settings.list(&path("companions"))?,
+        lock: lock(settings, &path("relax.lock"))?,
+        lock_files: settings.list(&path("relax.lock_files"))?,
+    })
+}
+
+/// Commands with places in their words.
+fn lock(settings: &Typed<'_>, key: &str) -> Result<Vec<Vec<Template>>, ConfigError> {
+    let word = |word: &String| template(settings, key, word, &places::OF_LOCK);
+    settings.commands(key)?.iter().map(|command| command.iter().map(word).collect()).collect()
+}
+
+/// A text whose places are all known.
+fn template(settings: &Typed<'_>, key: &str, text: &str, known: &[&str]) -> Result<Template, ConfigError> {
+    Template::parse(text, known).map_err(|wrong| match settings.setting(key) {
+        Ok(setting) => Problem::BadValue { at: setting.origin.clone(), key: key.to_owned(), wrong }.into(),
+        Err(error) => error,
     })
 }
 

@@ -93,6 +93,7 @@ impl Value {
             | Kind::Pairs
             | Kind::Repositories
             | Kind::Packs
+            | Kind::Names
             | Kind::Accounts
             | Kind::Words(_)
             | Kind::Folders
@@ -167,6 +168,7 @@ impl Value {
             | Kind::Pairs
             | Kind::Repositories
             | Kind::Packs
+            | Kind::Names
             | Kind::Accounts
             | Kind::Words(_)
             | Kind::Folders
@@ -258,6 +260,7 @@ impl Kind {
             Self::Pairs => "[\"botocore/=aiobotocore/\"]",
             Self::Repositories => "[\"owner/*\"]",
             Self::Packs => "[\"core\"]",
+            Self::Names => "[\"boto3\"]",
             Self::Accounts => "[\"583231\"]",
             Self::Networks => "[\"10.0.0.0/8\"]",
             Self::Words(_) => "[\"pypi\"]",
@@ -515,6 +518,9 @@ fn list(kind: Kind, items: Vec<&str>, folder: &Path) -> Result<Value, Wrong> {
             return Err(must(format_args!(
                 "hold pairs of folders (`UPSTREAM/=OURS/`) or of files, not `{item}`"
             )));
+        }
+        if kind == Kind::Names && (item.trim().is_empty() || item.chars().any(char::is_control)) {
+            return Err(must(format_args!("hold names such as {}", kind.sample())));
         }
         if kind == Kind::Packs && !is_name(item) {
             return Err(must(format_args!(

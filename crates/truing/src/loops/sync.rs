@@ -1,17 +1,19 @@
 //! The sync loop: what a new release of an upstream package asks of the project that follows it, and doing it
 //! (spec/sync.md). What is pinned (`pinned`), what the releases hold (`history`), the decision and its evidence are here;
-//! a whole run ([`run`]) makes the change (`change`), or lets a model port the code ([`port`], `bump`), brings it to the
+//! a whole run ([`run`]) makes the change (`recipe`), or lets a model port the code ([`port`], `bump`), brings it to the
 //! forge (`pulls`, `drafts`), and asks people what it cannot tell (`question`), in the words of `words`.
 
 mod bump;
 mod change;
 mod drafts;
+mod files;
 mod history;
 mod init;
 mod pinned;
 pub mod port;
 mod pulls;
 mod question;
+mod recipe;
 pub mod run;
 mod words;
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use truing_agent::verify::Verifier;
 use truing_core::follow::breaker::End;
 use truing_core::follow::job;
 use truing_core::follow::record::Record;
@@ -53,6 +54,8 @@ pub struct JobRun<'a> {
     pub reader: &'a ChildReader,
     /// Who ports code; none: nobody.
     pub porter: Option<&'a Porter>,
+    /// What runs lock commands; none: the job has none.
+    pub locker: Option<&'a Verifier>,
     /// The limits of slots.
     pub limits: &'a Limits,
     /// How often the lease is renewed.
@@ -123,6 +126,7 @@ impl JobRun<'_> {
             archives: self.archives,
             reader: self.reader,
             porter: self.porter,
+            locker: self.locker,
             dry_run: self.dry_run,
         };
         tracing::info!(key = %run.key, token = token.0, "leased");

@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use truing_agent::verify::Verifier;
 use truing_upstream::archives::Archives;
 use truing_upstream::index::Index;
 
-use super::{ServedHouse, agent, mirrors, open_store};
+use super::{ServedHouse, agent, mirrors, open_store, verify};
 use crate::cli::error::CliError;
 use crate::cli::sync::{cache, index_of};
 use crate::config::Config;
@@ -33,6 +34,7 @@ struct Served<'a> {
     job: &'a JobConfig,
     index: Index,
     porter: Option<Porter>,
+    locker: Option<Verifier>,
 }
 
 impl<'a> Calendars<'a> {
@@ -59,7 +61,8 @@ impl<'a> Calendars<'a> {
             }
             let ledger = open_store(config.store.database()?)?;
             let porter = agent::porter(config, environment, &ledger, job)?;
-            jobs.push(Served { name, job, index: index_of(job, environment)?, porter });
+            let locker = verify::locker(&config.verify, environment, job)?;
+            jobs.push(Served { name, job, index: index_of(job, environment)?, porter, locker });
         }
         let folder = config.store.database()?.parent().unwrap_or(Path::new("."));
         // Where nothing is to be kept nothing is looked for.
@@ -70,7 +73,7 @@ impl<'a> Calendars<'a> {
 
     /// When they run.
     pub fn calendar<'b>(&'b self, house: &'b ServedHouse<ChildReader>) -> Calendar<'b> {
-        let run = |Served { name, job, index, porter }: &'b Served<'a>| {
+        let run = |Served { name, job, index, porter, locker }: &'b Served<'a>| {
             Some(JobRun {
                 name,
                 job,
@@ -82,6 +85,7 @@ impl<'a> Calendars<'a> {
                 archives: &self.archives,
                 reader: &house.reader,
                 porter: porter.as_ref(),
+                locker: locker.as_ref(),
                 limits: &house.limits,
                 heartbeat: self.heartbeat,
                 dry_run: false,

@@ -10,6 +10,7 @@ use truing_upstream::own::User;
 use truing_upstream::version;
 
 use crate::cli::error::CliError;
+use crate::config::sync::JobConfig;
 use crate::config::verify::VerifyConfig;
 use crate::environment::Environment;
 
@@ -37,6 +38,18 @@ pub(crate) fn verifier(config: &VerifyConfig, environment: &Environment) -> Resu
         disk: config.disk,
     };
     Verifier::new(plan, Cache::new(folder.join(FOLDER), kept), reached()).map_err(failed)
+}
+
+/// What runs a job's lock commands; none: it has none.
+///
+/// # Errors
+/// As [`verifier`].
+pub(crate) fn locker(
+    config: &VerifyConfig,
+    environment: &Environment,
+    job: &JobConfig,
+) -> Result<Option<Verifier>, CliError> {
+    (!job.lock.is_empty()).then(|| verifier(config, environment)).transpose()
 }
 
 /// The registries, and the indexes that this user's own settings name in their place.

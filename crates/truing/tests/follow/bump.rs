@@ -17,13 +17,13 @@ const CHECK: &str = "[verify]\ncheck = [[\"sh\", \"-c\", \"! grep -q HALF ours/m
 /// SHA-1 of [`PORT`], which is what 1.0.4 has, too.
 const NEW: &str = "9fd90f3cd1e6e9b8e458fb4785fd83b8634c2d3d";
 
-struct Scene {
-    site: Site,
-    model: FakeModel,
+pub(crate) struct Scene {
+    pub(crate) site: Site,
+    pub(crate) model: FakeModel,
 }
 
 impl Scene {
-    async fn new(job: &str, more: &str, answers: Vec<Answer>) -> Self {
+    pub(crate) async fn new(job: &str, more: &str, answers: Vec<Answer>) -> Self {
         let model = FakeModel::start(Script::of(answers)).await.unwrap();
         let site = Site::with("5s", &format!("{job}\n[model]\nbase_url = \"{}\"\n{more}", model.url())).await;
         site.release("1.0.4");
@@ -35,12 +35,12 @@ impl Scene {
         Self::new("mode = \"code\"", more, answers).await
     }
 
-    async fn run(&self) -> Ran {
+    pub(crate) async fn run(&self) -> Ran {
         self.site.run(&["sync", "run", "demo"]).await
     }
 
     /// Its pull requests: those for people to merge, and drafts.
-    async fn pulls(&self) -> (Vec<PullView>, Vec<PullView>) {
+    pub(crate) async fn pulls(&self) -> (Vec<PullView>, Vec<PullView>) {
         let all = self.site.pulls().await.into_iter().map(|(_, pull)| pull);
         all.partition(|pull| !pull.title.ends_with("(in progress)"))
     }
@@ -55,7 +55,7 @@ fn report(completed: &[&str], remaining: &[&str]) -> Answer {
     Answer::tool("report", said)
 }
 
-fn right() -> Vec<Answer> {
+pub(crate) fn right() -> Vec<Answer> {
     vec![write("ours/m.py", PORT), report(&["pinned"], &[])]
 }
 

@@ -6,6 +6,7 @@
 mod bump;
 #[path = "../support/package.rs"]
 mod package;
+mod recipe;
 mod site;
 #[path = "../support/watch.rs"]
 mod watch;

@@ -124,6 +124,7 @@ impl Run {
         let _at_work =
             CommandLock::take(store.path()).map_err(|error| CliError::failed("lock", error.to_string()))?;
         let porter = wiring::agent::porter(config, environment, &store, job)?;
+        let locker = wiring::verify::locker(&config.verify, environment, job)?;
         let work = JobRun {
             name: &self.job,
             job,
@@ -135,6 +136,7 @@ impl Run {
             archives: &Archives::new(cache(environment)?),
             reader: &child_reader(&config.rules, &config.sandbox)?,
             porter: porter.as_ref(),
+            locker: locker.as_ref(),
             limits: &wiring::limits(&config.review, config.server.lease),
             heartbeat: config.server.heartbeat,
             dry_run: self.dry_run,

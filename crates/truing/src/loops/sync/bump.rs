@@ -6,12 +6,13 @@ use truing_core::follow::job::{Job, Progress};
 use truing_core::follow::record::{Result as Outcome, Step};
 use truing_core::id::Sha;
 use truing_core::port::{Clock, Gate, Hub, Jobs};
-use truing_git::{Mirror, NewCommit, Staged};
+use truing_git::{Mirror, NewCommit, PrivateFolder, Staged};
 
 use super::Decided;
 use super::drafts::{Drafts, Saved};
 use super::port::{Checked, Port, PortError, Ported, Spent};
 use super::pulls::{Pulls, Stands};
+use super::recipe::Recipe;
 use super::run::{Asks, Ended, Following, RunError, Tale};
 use super::words::{self, About};
 
@@ -27,6 +28,10 @@ pub(super) struct Ground<'a> {
 }
 
 impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
+    pub(super) fn recipe<'b>(&'b self, mirror: &'b Mirror, decided: &'b Decided) -> Recipe<'b> {
+        Recipe { job: self.job, decided, mirror, locker: self.locker }
+    }
+
     pub(super) fn drafts(&self) -> Drafts<'_, H> {
         Drafts { hub: self.hub, job: self.job, name: self.name }
     }
@@ -57,6 +62,10 @@ impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
 
         tale.begin(Step::Change);
         self.go_on().await?;
+        let clone = PrivateFolder::new().map_err(RunError::Folder)?;
+        mirror.private_clone(tip, &[], clone.path()).await?;
+        // A port that no lock file could follow is not paid for; and code of a model has no say in lock files.
+        let written = self.recipe(mirror, decided).make(tip, clone.path()).await?;
         let port = Port {
             porter,
             job: self.job,
@@ -64,6 +73,7 @@ impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
             mirror,
             tip,
             decided,
+            written: &written,
             tools: (self.index, self.archives, self.reader),
             now: self.clock.now(),
         };

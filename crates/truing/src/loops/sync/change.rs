@@ -11,6 +11,7 @@ use truing_upstream::constraint::{self, ConstraintError};
 use truing_upstream::manifest::{self, Added, FileError};
 
 use super::Decided;
+use super::files::Change;
 use crate::config::sync::JobConfig;
 
 /// Why the change cannot be made.
@@ -36,18 +37,17 @@ pub enum ChangeError {
 }
 
 /// Makes the change in the project's folder: the new range, and the digest of each pinned definition that changed. The
-/// files that it wrote, as the project names them.
+/// files that it wrote.
 ///
 /// # Errors
 /// [`ChangeError`]; what was written stays.
-pub(super) fn made(project: &Path, job: &JobConfig, decided: &Decided) -> Result<Vec<String>, ChangeError> {
+pub(super) fn made(project: &Path, job: &JobConfig, decided: &Decided) -> Result<Vec<Change>, ChangeError> {
     let spec = decided.spec_after.as_ref().ok_or_else(|| ChangeError::NoRange(job.package.clone()))?;
     let mut files = Vec::new();
     let file = project.join(&job.constraint_file);
     let old = plain(project, &job.constraint_file)?;
     let text = constraint::rewritten(&job.place(&file), spec)?;
-    replace(project, &job.constraint_file, old, &text)?;
-    files.push(job.constraint_file.clone());
+    files.push(replace(project, &job.constraint_file, old, text)?);
     let changed = decided.decision.changed.iter().filter(|change| match change.kind {
         Kind::Bytes => true,
         Kind::Tree => decided.decision.verdict == Verdict::Bump,
@@ -71,8 +71,7 @@ pub(super) fn made(project: &Path, job: &JobConfig, decided: &Decided) -> Result
             (Verdict::Bump, false) => manifest::with_only(&file, &digests)?,
             (Verdict::Ask | Verdict::Skip, _) => return Ok(files),
         };
-        replace(project, &job.manifest, old, &text)?;
-        files.push(job.manifest.clone());
+        files.push(replace(project, &job.manifest, old, text)?);
     }
     Ok(files)
 }
@@ -97,9 +96,11 @@ pub(super) fn plain(project: &Path, name: &str) -> Result<Option<Vec<u8>>, Chang
     }
 }
 
-fn replace(project: &Path, name: &str, old: Option<Vec<u8>>, new: &str) -> Result<(), ChangeError> {
+fn replace(project: &Path, name: &str, old: Option<Vec<u8>>, new: String) -> Result<Change, ChangeError> {
     let told = |why: String| ChangeError::File { path: name.to_owned(), why };
     let tree = Tree::open(project).map_err(|error| told(error.to_string()))?;
-    let replaced = tree.replace(&RepoPath::from(name), &old.unwrap_or_default(), new.as_bytes());
-    replaced.map(drop).map_err(|error| told(error.to_string()))
+    let path = RepoPath::from(name);
+    let replaced = tree.replace(&path, &old.unwrap_or_default(), new.as_bytes());
+    replaced.map_err(|error| told(error.to_string()))?;
+    Ok(Change { path, content: Some(new.into_bytes()) })
 }

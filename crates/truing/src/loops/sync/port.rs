@@ -1,12 +1,13 @@
 //! A port by a model: what it is shown, within which limits it works on a private clone, and what of its work is taken.
 //!
 //! What it says of itself decides nothing in its favour. Only files that the job allows may differ, and only these are
-//! copied into a clone that no command of it has touched; the range and the digests are written there by `change`, and
-//! the project's own checks have the last word.
+//! copied into a clone that no command of it has touched; the range, the digests and the lock files are written there as
+//! `recipe` made them, and the project's own checks have the last word.
 
 mod clone;
 mod told;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 
@@ -17,7 +18,6 @@ use truing_agent::native::{self, End, Limit, Limits, Output, Ran, Tools};
 use truing_agent::prompt::PromptError;
 use truing_agent::sandbox::reached;
 use truing_agent::schema::work::Work;
-use truing_agent::tree::Kept;
 use truing_agent::verify::{Scope, Verified, Verifier, VerifyError};
 use truing_core::RepoPath;
 use truing_core::follow::record::Taken;
@@ -35,7 +35,7 @@ use truing_reader::tools::DIFF;
 use truing_upstream::archives::Archives;
 use truing_upstream::index::Index;
 
-use super::change::{self, ChangeError};
+use super::files::{Change, NotTaken, put};
 use super::{Decided, SyncError};
 use crate::budget;
 use crate::config::sync::JobConfig;
@@ -43,7 +43,7 @@ use crate::loops::agent::{Agent, SwitchGate};
 use crate::reader::ChildReader;
 use crate::telemetry::{self, Traced};
 
-pub(super) use clone::{Allowed, Change};
+pub(super) use clone::Allowed;
 use told::Told;
 
 /// What the model is called in traces.
@@ -94,22 +94,14 @@ pub enum PortError {
     #[error(transparent)]
     Clone(#[from] ReaderError),
     /// A file that cannot be taken over.
-    #[error("the port is refused: {path}: {why}")]
-    File {
-        /// Which.
-        path: RepoPath,
-        /// Why not.
-        why: Kept,
-    },
+    #[error("the port is refused: {0}")]
+    File(#[from] NotTaken),
     /// Files that no port may change.
     #[error("the port is refused: it changes what it may not: {0}")]
     Paths(String),
     /// The model has changed nothing.
     #[error("the model changed nothing that counts{0}")]
     Nothing(String),
-    /// Range and digests.
-    #[error(transparent)]
-    Change(#[from] ChangeError),
     /// The checks.
     #[error(transparent)]
     Verify(#[from] VerifyError),
@@ -145,23 +137,12 @@ pub(super) struct Ported {
     pub(super) folder: PrivateFolder,
     /// What the model, or an earlier run, has changed.
     pub(super) changes: Vec<Change>,
-    /// What range and digests have changed.
-    pub(super) written: Vec<String>,
+    /// Every file that differs.
+    pub(super) files: Vec<String>,
     /// What the model says of it.
     pub(super) work: Work,
     /// Why the model did not come to its end; none: it did.
     pub(super) cut_off: Option<String>,
-}
-
-impl Ported {
-    /// Every file that differs.
-    pub(super) fn files(&self) -> Vec<String> {
-        let mut files: Vec<String> = self.changes.iter().map(|change| change.path.to_string()).collect();
-        files.extend(self.written.iter().cloned());
-        files.sort();
-        files.dedup();
-        files
-    }
 }
 
 /// What the project's checks say of a port.
@@ -183,6 +164,8 @@ pub(super) struct Port<'a> {
     /// The newest commit, on which the port is made.
     pub(super) tip: &'a Sha,
     pub(super) decided: &'a Decided,
+    /// What is written without the model: range, digests, lock files.
+    pub(super) written: &'a [Change],
     pub(super) tools: (&'a Index, &'a Archives, &'a ChildReader),
     pub(super) now: Millis,
 }
@@ -214,8 +197,10 @@ impl Port<'_> {
             return Err(PortError::Nothing(cut_off.map(|why| format!(": {why}")).unwrap_or_default()));
         }
         let folder = PrivateFolder::new()?;
-        let written = self.lay_out(&folder, &changes).await?;
-        Ok(Ported { folder, changes, written, work: without_secrets(ran.items), cut_off })
+        self.lay_out(&folder, &changes).await?;
+        let files: BTreeSet<_> = changes.iter().chain(self.written).map(|one| one.path.to_string()).collect();
+        let files = files.into_iter().collect();
+        Ok(Ported { folder, changes, files, work: without_secrets(ran.items), cut_off })
     }
 
     /// Asks the model.
@@ -267,16 +252,11 @@ impl Port<'_> {
         }
     }
 
-    /// The newest commit with the changes, the range and the digests. The answer: the files of the last two.
-    async fn lay_out(&self, folder: &PrivateFolder, changes: &[Change]) -> Result<Vec<String>, PortError> {
+    /// The newest commit with the changes of the port, and what was written without a model.
+    async fn lay_out(&self, folder: &PrivateFolder, changes: &[Change]) -> Result<(), PortError> {
         self.mirror.private_clone(self.tip, &[], folder.path()).await?;
-        let (at, changes) = (folder.path().to_owned(), changes.to_vec());
-        let (job, decided) = (self.job.clone(), self.decided.clone());
-        blocking(move || {
-            clone::put(&at, &changes)?;
-            Ok(change::made(&at, &job, &decided)?)
-        })
-        .await
+        put(folder.path(), changes).await?;
+        Ok(put(folder.path(), self.written).await?)
     }
 
     /// Runs the project's checks on the port, and on the newest commit before: what fails there does not count.
@@ -305,13 +285,6 @@ impl Port<'_> {
         let failing = failing.map(|(check, _)| check.ran.argv.join(" ")).collect();
         Ok(Checked { count: Some(now.checks.len()), failing })
     }
-}
-
-/// Work on files, where it holds nobody else up.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, PortError> + Send + 'static,
-) -> Result<T, PortError> {
-    spawn_blocking(work).await.map_err(|error| PortError::Folder(error.into()))?
 }
 
 /// The tools, for files that may be changed.

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use jiff::Timestamp;
-use tokio::task::spawn_blocking;
+use truing_agent::verify::Verifier;
 use truing_core::RepoPath;
 use truing_core::follow::Verdict;
 use truing_core::follow::breaker::{Admission, End, Target};
@@ -28,6 +28,7 @@ use super::drafts::{Draft, Saved};
 use super::port::{PortError, Porter, Spent};
 use super::pulls::{Pulls, Stands};
 use super::question::{Questions, Wanted};
+use super::recipe::RecipeError;
 use super::words::{self, About};
 use super::{Decided, PinnedError, Question, Seen, SyncError, decided_of, pinned};
 use crate::config::sync::JobConfig;
@@ -65,6 +66,8 @@ pub struct Following<'a, S, H, C, G> {
     pub reader: &'a ChildReader,
     /// Who ports code; none: nobody.
     pub porter: Option<&'a Porter>,
+    /// What runs lock commands; none: the job has none.
+    pub locker: Option<&'a Verifier>,
     /// Write nothing at the forge and remember nothing but the record?
     pub dry_run: bool,
 }
@@ -87,9 +90,12 @@ pub enum RunError {
     /// What the project pins.
     #[error(transparent)]
     Pinned(#[from] PinnedError),
-    /// The change.
+    /// What the project's own files are.
     #[error(transparent)]
     Change(#[from] ChangeError),
+    /// The change.
+    #[error(transparent)]
+    Recipe(#[from] RecipeError),
     /// The port.
     #[error(transparent)]
     Port(#[from] PortError),
@@ -451,12 +457,10 @@ impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
             }
             _ => (project, tip),
         };
-        let files = {
-            let (at, job, change) = (at.to_owned(), self.job.clone(), decided.clone());
-            let made = spawn_blocking(move || change::made(&at, &job, &change)).await;
-            made.map_err(|error| RunError::Folder(error.into()))??
+        let only: Vec<RepoPath> = {
+            let made = Box::pin(self.recipe(mirror, decided).make(on, at)).await?;
+            made.into_iter().map(|change| change.path).collect()
         };
-        let only: Vec<RepoPath> = files.iter().map(|file| RepoPath::from(file.as_str())).collect();
         let staged = mirror.stage(on, at, Some(&only)).await?;
         if self.dry_run {
             let diff = staged.diff().await?;
@@ -477,6 +481,7 @@ impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
             self.push(staged, &self.job.branch, expected.as_ref(), &message).await?;
         }
         self.go_on().await?;
+        let files: Vec<String> = only.iter().map(RepoPath::to_string).collect();
         let body = words::pull(self.about(&version), decided, &files);
         let shown = pulls.show(&stands, base, verdict, &body).await?;
         let why = format!("{} {version} is admitted by {}", self.job.package, shown.url);

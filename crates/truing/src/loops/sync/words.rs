@@ -66,7 +66,7 @@ pub(super) fn pull(about: About<'_>, decided: &Decided, files: &[String]) -> Str
 
 /// The text of a final pull request that ports code.
 pub(super) fn ported(about: About<'_>, decided: &Decided, (ported, checked): (&Ported, &Checked)) -> String {
-    let mut text = pull(about, decided, &ported.files());
+    let mut text = pull(about, decided, &ported.files);
     if decided.decision.changed.iter().any(|change| change.kind == Kind::Gone) {
         text += "- [ ] What is gone above is taken out of the manifest, or pinned under its new name.\n";
     }

@@ -1,50 +1,38 @@
 //! The files of a port: which may differ, what does, and copying that into a clone that nobody has touched. No link is
 //! followed: a model's commands may have left some.
 
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
-use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
-use truing_agent::tree::{Kept, Tree};
+use globset::GlobSet;
 use truing_agent::verify::decides_set_up;
 use truing_core::RepoPath;
 use truing_core::id::Sha;
 use truing_core::policy::{Action, Policy, ProfileName};
-use truing_git::{Edited, Mirror, PrivateFolder};
+use truing_git::{Mirror, PrivateFolder};
 
-use super::{PortError, blocking};
+use super::PortError;
 use crate::config::sync::JobConfig;
-
-/// Paths that an error names.
-const NAMED: usize = 10;
+use crate::config::value;
+use crate::loops::sync::files::{Change, named, put, taken};
 
 /// Which files a port may change.
 #[derive(Debug)]
 pub(in crate::loops::sync) struct Allowed {
     globs: GlobSet,
     policy: Policy,
-    /// What the server writes itself.
+    /// What the server writes itself,
     own: [RepoPath; 2],
-}
-
-/// A file that differs: what it holds, or that it is gone.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(in crate::loops::sync) struct Change {
-    pub(in crate::loops::sync) path: RepoPath,
-    pub(in crate::loops::sync) content: Option<Vec<u8>>,
+    /// and lock commands do.
+    locks: GlobSet,
 }
 
 impl Allowed {
     /// By the job's globs and the policy of the profile `sync`.
     pub(super) fn new(job: &JobConfig) -> Result<Self, PortError> {
-        let mut globs = GlobSetBuilder::new();
-        for glob in &job.ports {
-            globs.add(GlobBuilder::new(glob).literal_separator(true).build()?);
-        }
         Ok(Self {
-            globs: globs.build()?,
+            globs: value::globs(&job.ports)?,
             policy: Policy::shipped(ProfileName::Sync)?,
+            locks: value::globs(&job.lock_files)?,
             own: [&job.constraint_file, &job.manifest].map(|path| RepoPath::from(path.as_str())),
         })
     }
@@ -52,7 +40,8 @@ impl Allowed {
     /// May this file be changed?
     pub(super) fn admits(&self, path: &RepoPath) -> bool {
         let Some(text) = path.as_str() else { return false };
-        let named = self.globs.is_match(text) && !self.own.contains(path) && !decides_set_up(Path::new(text));
+        let is_own = self.own.contains(path) || self.locks.is_match(text);
+        let named = self.globs.is_match(text) && !is_own && !decides_set_up(Path::new(text));
         named && self.policy.judge(Action::Edit(text)).is_allowed()
     }
 }
@@ -69,52 +58,11 @@ pub(super) async fn changes(
 ) -> Result<Vec<Change>, PortError> {
     let staged = mirror.stage(base, folder, None).await?;
     let paths = staged.paths.iter().map(|(path, _)| path).chain(&staged.left_out);
-    let refused: Vec<String> = paths.filter(|path| !allowed.admits(path)).map(RepoPath::to_string).collect();
+    let refused: Vec<&RepoPath> = paths.filter(|path| !allowed.admits(path)).collect();
     if !refused.is_empty() {
-        let more = refused.len().saturating_sub(NAMED);
-        let mut named = refused.into_iter().take(NAMED).collect::<Vec<_>>().join(", ");
-        if more > 0 {
-            named += &format!(" and {more} more");
-        }
-        return Err(PortError::Paths(named));
+        return Err(PortError::Paths(named(&refused)));
     }
-    taken(folder, staged.paths).await
-}
-
-/// The content of files as they are in a folder.
-async fn taken(folder: &Path, paths: Vec<(RepoPath, Edited)>) -> Result<Vec<Change>, PortError> {
-    let folder = folder.to_owned();
-    blocking(move || {
-        let tree = Tree::open(&folder)?;
-        let one = |(path, edited): (RepoPath, Edited)| match edited {
-            Edited::Deleted => Ok(Change { path, content: None }),
-            Edited::Added | Edited::Modified => match tree.read(&path) {
-                Ok(content) => Ok(Change { path, content: Some(content) }),
-                Err(why) => Err(PortError::File { path, why }),
-            },
-        };
-        paths.into_iter().map(one).collect()
-    })
-    .await
-}
-
-/// Makes the changes in a clone that no command has run in.
-pub(super) fn put(folder: &Path, changes: &[Change]) -> Result<(), PortError> {
-    for change in changes.iter().filter(|change| change.content.is_none()) {
-        // A file of the commit that the clone is of: the folders above it are folders.
-        std::fs::remove_file(folder.join(OsStr::from_bytes(change.path.as_bytes())))?;
-    }
-    let tree = Tree::open(folder)?;
-    for Change { path, content } in changes {
-        let Some(new) = content else { continue };
-        let written = match tree.read(path) {
-            Ok(old) => tree.replace(path, &old, new).map(drop),
-            Err(Kept::Changed) => tree.create(path, new),
-            Err(why) => Err(why),
-        };
-        written.map_err(|why| PortError::File { path: path.clone(), why })?;
-    }
-    Ok(())
+    Ok(taken(folder, staged.paths).await?)
 }
 
 /// Brings what an earlier run has saved at `head` into a clone of `tip`. The answer: files of it that do not go together
@@ -147,7 +95,6 @@ pub(super) async fn lay_over(
             (false, ..) => left.push(saved.path),
         }
     }
-    let folder = folder.to_owned();
-    blocking(move || put(&folder, &changes)).await?;
+    put(folder, &changes).await?;
     Ok(left)
 }

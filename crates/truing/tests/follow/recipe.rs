@@ -1,0 +1,109 @@
+//! What a change has besides range and digests: lock files that the project's own command makes.
+
+use serde_json::json;
+use truing_fakes::repo::Commit;
+
+use super::bump::{Scene, right};
+use super::site::{BRANCH, Ran, Site};
+
+/// Notes what it was called with, and what it was shown.
+const LOCK: &str = "echo \"$@\" > sub/uv.lock\ngrep demo pyproject.toml >> sub/uv.lock\n";
+const KEYS: &str = "companions = [\"extra\", \"@own/more\"]\n\
+    relax.lock = [[\"sh\", \"lock.sh\", \"--upgrade={{packages}}\", \"{{package}}=={{version}}\"]]";
+
+async fn locked(more: &str) -> Site {
+    let site = Site::with("5s", &format!("{KEYS}\n{more}")).await;
+    add_lock(&site).await;
+    site
+}
+
+async fn add_lock(site: &Site) {
+    let commit = Commit::new("Lock").write("lock.sh", LOCK).write("sub/uv.lock", "old\n");
+    site.repo.push("main", commit).await.unwrap();
+}
+
+fn why(ran: &Ran) -> &str {
+    ran.json["exit_reason"].as_str().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lock_files_follow_the_range() {
+    let site = locked("").await;
+    site.release("1.0.1");
+    let dry = site.run(&["sync", "run", "demo", "--dry-run"]).await;
+    let line = "--upgrade=demo --upgrade=extra --upgrade=@own/more demo==1.0.1";
+    assert!(why(&dry).contains(&format!("+{line}")), "{dry:?}");
+    assert_eq!(site.sync().await, ("relaxed".to_owned(), 0));
+    let now = format!("{line}\n    'demo >= 0.9, < 1.0.2',  # pinned\n");
+    assert_eq!(site.file(BRANCH, "sub/uv.lock").await, now);
+    let pulls = site.pulls().await;
+    assert!(pulls[0].1.body.contains("* `sub/uv.lock`"), "{}", pulls[0].1.body);
+    assert_eq!(site.sync().await, ("covered".to_owned(), 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_command_that_fails_or_does_more_is_told_and_nothing_is_pushed() {
+    let site = locked("[verify]\ntimeout = \"1s\"\ndisk_mib = 16\n").await;
+    site.release("1.0.1");
+    let link = Commit::new("A link").link("yarn.lock", "other.txt").write("other.txt", "x\n");
+    site.repo.push("main", link).await.unwrap();
+    let long = "head -c 6000000 /dev/zero > sub/uv.lock";
+    let cases = [
+        ("sleep 60", "took too long"),
+        ("for i in $(seq 30); do echo line $i >&2; done; exit 3", "exit code 3\nline 21\nline 22"),
+        ("exec no-such-program-here", "exit code 127\n"),
+        ("head -c 30000000 /dev/zero > sub/uv.lock", "File size limit"),
+        (long, "sub/uv.lock: it is gone, or longer"),
+        ("echo x > new.txt; echo y >> ours/m.py", "what it may not: new.txt, ours/m.py"),
+        ("echo x >> pyproject.toml", "what it may not: pyproject.toml"),
+        ("git checkout pyproject.toml || cp upstream.json pyproject.toml", "what it may not: pyproject.toml"),
+        ("rm sub/uv.lock", "what it may not: sub/uv.lock"),
+        ("echo y > yarn.lock", "what it may not: other.txt"),
+        ("rm yarn.lock; echo x > yarn.lock", "yarn.lock: it is not a plain file"),
+        ("ln -sf /etc/passwd sub/uv.lock", "sub/uv.lock: it is not a plain file"),
+    ];
+    let mut command = "sh\", \"lock.sh\", \"--upgrade={{packages}}\", \"{{package}}=={{version}}".to_owned();
+    for (script, expected) in cases {
+        let next = format!("sh\", \"-c\", \"{script}");
+        site.set(&command, &next);
+        command = next;
+        let ran = site.run(&["sync", "run", "demo", "--dry-run"]).await;
+        assert_eq!((ran.exit, &ran.json["result"]), (3, &json!("failed")), "{script}: {ran:?}");
+        assert!(why(&ran).contains(expected), "{script}: {ran:?}");
+        if script.starts_with("sleep") {
+            site.set("\"1s\"", "\"60s\"");
+        }
+    }
+    site.set(&command, "no-such-program");
+    let ran = site.run(&["sync", "run", "demo"]).await;
+    assert!(ran.exit == 3 && why(&ran).contains("no such program"), "{ran:?}");
+    assert!(site.pulls().await.is_empty() && site.repo.tip(BRANCH).await.is_err());
+
+    // What is no lock file by its name may be named.
+    site.set("no-such-program", "sh\", \"-c\", \"echo x > list.in");
+    site.set("companions", "relax.lock_files = [\"*.in\"]\ncompanions");
+    assert_eq!(site.sync().await, ("relaxed".to_owned(), 0));
+    assert_eq!(site.file(BRANCH, "list.in").await, "x\n");
+
+    site.set("echo x", "echo {{compagnions}}");
+    let wrong = site.run(&["sync", "status"]).await;
+    assert!(wrong.exit == 2 && wrong.err.contains("sync.demo.relax.lock"), "{wrong:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_port_has_the_lock_files_that_its_range_asks_for() {
+    let scene = Scene::new(&format!("mode = \"code\"\n{KEYS}"), "", right()).await;
+    add_lock(&scene.site).await;
+    let ran = scene.run().await;
+    assert_eq!((ran.exit, &ran.json["result"]), (0, &json!("bumped")), "{ran:?}");
+    let lock = scene.site.file(BRANCH, "sub/uv.lock").await;
+    assert!(lock.contains("demo==1.0.4\n    'demo >= 1.0.4, < 1.0.5'"), "{lock}");
+    let (pulls, _) = scene.pulls().await;
+    assert!(pulls[0].body.contains("* `sub/uv.lock`"), "{}", pulls[0].body);
+
+    // A model is not paid for what no lock file can follow.
+    let scene = Scene::new("mode = \"code\"\nrelax.lock = [[\"false\"]]", "", right()).await;
+    let ran = scene.run().await;
+    assert!(ran.exit == 3 && why(&ran).contains("`false` failed"), "{ran:?}");
+    assert_eq!(scene.model.log().len(), 0);
+}
