@@ -1,9 +1,10 @@
-//! A forge and a provider of models to test against and to demonstrate on: GitHub's semantics and those of the
-//! Messages API over real HTTP, and real git.
+//! A forge, a provider of models and registries of packages to test against and to demonstrate on: GitHub's semantics,
+//! those of the Messages API and of three indexes over real HTTP, and real git.
 //!
 //! [`forge::FakeForge`] answers on loopback the calls a reviewer makes, refuses what GitHub refuses, misbehaves
 //! on demand, and lets a test play the people around a pull request. [`repo::RepoBuilder`] makes the
-//! repositories it serves. [`model::FakeModel`] says what a script says. Nothing here depends on the code it doubles:
+//! repositories it serves. [`model::FakeModel`] says what a script says, and
+//! [`registry::FakeRegistry`] lists the releases that it is told of. Nothing here depends on the code it doubles:
 //! what a diff contains is asked of git.
 
 // A repository object has more fields than `json!` takes by default.
@@ -11,5 +12,6 @@
 
 pub mod forge;
 pub mod model;
+pub mod registry;
 pub mod repo;
 mod server;

@@ -3,10 +3,11 @@
 //!
 //! [`Demo`] opens one pull request and shows its review by rules and model, follows the comments on another one through five pushes,
 //! then lets a storm of pushes loose on many, with webhooks lost, repeated and out of order, and counts what the pull
-//! requests show in the end.
+//! requests show in the end. [`sync`] tells another story.
 
 mod code;
 mod model;
+pub mod sync;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -50,7 +51,7 @@ const TOKEN: &str = "demo-token";
 const WEBHOOK_SECRET: &str = "demo-webhook-secret";
 
 /// Somebody who may write to the repository.
-const WRITER: &str = "ada";
+pub const WRITER: &str = "ada";
 /// What they say of one finding.
 pub const DISMISSAL: &str = "/dismiss a key of the tests";
 

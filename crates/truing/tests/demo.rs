@@ -1,12 +1,18 @@
-//! The demonstration: what a scripted model finds stands beside what the rules find, without a key.
+//! The demonstrations: what a scripted model finds stands beside what the rules find, without a key; and the story of a
+//! job that follows a package.
 
 #![allow(clippy::unwrap_used, reason = "a helper of tests may fail them")]
 #![cfg(feature = "demo")]
 
-use truing::demo::Demo;
+use std::process::Command;
+
+use serde_json::{Value, json};
+use truing::demo::sync::{Event, Story};
+use truing::demo::{Demo, DemoError};
 use truing::environment::Environment;
 use truing::reader::ChildReader;
 use truing::wiring;
+use truing_core::sandbox::Level;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_scripted_model_reviews_beside_the_rules_and_says_what_it_costs() {
@@ -25,4 +31,56 @@ async fn a_scripted_model_reviews_beside_the_rules_and_says_what_it_costs() {
     // No price in the table is below a dollar for a million tokens in.
     assert!(asked.model_cost_micro_usd.0 >= asked.model_tokens_in, "{asked:?}");
     demo.stop().await.unwrap();
+}
+
+#[test]
+fn a_job_follows_its_package_through_ports_questions_and_the_breaker() {
+    let home = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_truing"));
+    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("HOME", home.path());
+    let output = command.args(["demo", "sync", "--format", "json"]).output().unwrap();
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{report:#}");
+    let count = |name: &str| report[name].as_u64().unwrap();
+    let counts = ["pull_requests", "drafts", "questions", "doubled", "left_open", "model_calls"].map(count);
+    assert_eq!(counts, [4, 1, 2, 0, 0, 7], "{report:#}");
+    let runs = report["runs"].as_array().unwrap();
+    let results: Vec<_> = runs.iter().map(|run| run["result"].as_str().unwrap()).collect();
+    let failed = ["failed"; 3];
+    let told = [&["relaxed", "asked", "bumped", "saved", "bumped"][..], &failed, &["breaker", "relaxed"]];
+    assert_eq!(results, told.concat());
+    let titles: Vec<_> = runs.iter().filter_map(|run| run["shows"]["title"].as_str()).collect();
+    assert_eq!(
+        titles,
+        [
+            "Admit rim up to 1.0.1",
+            "rim sync: feedback needed for 1.1.0",
+            "Follow rim to 1.1.0",
+            "Follow rim to 1.2.0 (in progress)",
+            "Follow rim to 1.2.0",
+            "rim sync: feedback needed for 1.2.1",
+            "rim sync: feedback needed for 1.2.1",
+            "Admit rim up to 1.2.1",
+        ]
+    );
+    // What a scheduler begins while the breaker is open costs next to nothing, and fails no job of a CI.
+    let skipped = &runs[8];
+    assert_eq!((&skipped["scheduled"], &skipped["exit"]), (&json!(true), &json!(0)));
+    assert!(skipped["forge_calls"].as_u64() < Some(12) && skipped["turns"] == 0, "{skipped}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_no_model_can_port_the_rest_is_told() {
+    let environment = Environment::of_process();
+    let reader = ChildReader::new(env!("CARGO_BIN_EXE_truing"));
+    let mut story = Story::start(&environment, reader, Level::Landlock).await.unwrap();
+    let mut scenes = 0;
+    let tell = |event: Event<'_>| {
+        scenes += usize::from(matches!(event, Event::Scene(_)));
+        Ok::<_, DemoError>(())
+    };
+    let report = story.play(tell).await.unwrap();
+    assert!(report.holds(), "{report:#?}");
+    assert_eq!((scenes, report.pull_requests, report.drafts, report.questions), (4, 2, 0, 2));
+    assert_eq!(report.model.model_calls, 0);
 }

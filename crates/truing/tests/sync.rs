@@ -15,64 +15,37 @@ mod registries;
 #[path = "sync/server.rs"]
 mod server;
 
-use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use axum::Router;
-use axum::extract::Path as Route;
-use axum::http::{StatusCode, header};
-use axum::response::IntoResponse as _;
-use axum::routing::get;
 use serde_json::{Value, json};
 use sha1::Digest as _;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
+use truing_fakes::registry::FakeRegistry;
 
-use package::{PINNED, RELEASES, wheel};
+use package::{PINNED, RELEASES, list};
 
 /// One more than those that both kinds of tests have.
 const LAST: (&str, &str) = ("1.0.5", "def pinned(a):\n    return a + 1\n\ndef other():\n    return 3\n");
 
+/// And one whose archive is another one than its index says.
+const OTHER: (&str, &str) = ("1.0.6", "");
+
 struct Site {
+    registry: FakeRegistry,
     _runtime: Runtime,
-    index: SocketAddr,
     folder: TempDir,
 }
 
 impl Site {
     fn new() -> Self {
-        let files: Vec<(String, Vec<u8>)> = RELEASES
-            .iter()
-            .chain([&LAST])
-            .map(|(version, module)| (format!("demo-{version}-py3-none-any.whl"), wheel(module)))
-            .collect();
-        let anchors: String = files
-            .iter()
-            .map(|(name, bytes)| {
-                let digest = hex::encode(sha2::Sha256::digest(bytes));
-                format!("<a href=\"/files/{name}#sha256={digest}\">{name}</a>\n")
-            })
-            .chain(["<a href=\"/files/demo-1.0.6-py3-none-any.whl#sha256=".to_owned()
-                + &"0".repeat(64)
-                + "\">\n"])
-            .collect();
-        let file = move |Route(name): Route<String>| async move {
-            match files.iter().find(|(known, _)| *known == name) {
-                Some((_, bytes)) => bytes.clone().into_response(),
-                None if name.contains("1.0.6") => "something else".into_response(),
-                None => StatusCode::NOT_FOUND.into_response(),
-            }
-        };
-        let page = || async { ([(header::CONTENT_TYPE, "text/html")], anchors) };
-        let router = Router::new().route("/simple/demo/", get(page)).route("/files/{name}", get(file));
         let runtime = Runtime::new().unwrap();
-        let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
-        let index = listener.local_addr().unwrap();
-        runtime.spawn(async move { axum::serve(listener, router).await.unwrap() });
-
+        let registry = runtime.block_on(FakeRegistry::start()).unwrap();
+        list(&registry, RELEASES.iter().chain([&LAST, &OTHER]));
+        registry.put("/files/demo-1.0.6-py3-none-any.whl", "something else");
         let folder = tempfile::tempdir().unwrap();
-        let site = Self { _runtime: runtime, index, folder };
+        let site = Self { registry, _runtime: runtime, folder };
         site.write("truing.toml", "[sync.demo]\nmirror = [\"demo/=ours/\"]\n");
         site.write("ours/m.py", "");
         site.requires("demo >= 0.9, < 1.0.1");
@@ -100,7 +73,7 @@ impl Site {
             .current_dir(folder)
             .env("HOME", folder)
             .env("TRUING_CONFIG", folder.join("truing.toml"));
-        command.env("PIP_INDEX_URL", format!("http://{}/simple/", self.index));
+        command.envs(self.registry.variables());
         command.args(["sync", "decide", "demo"]).args(arguments).output().unwrap()
     }
 

@@ -181,4 +181,14 @@ impl Repo {
         })
         .await
     }
+
+    /// Lets a branch be pushed to again.
+    pub async fn unprotect(&self, branch: &str) -> Result<(), FakeError> {
+        let branch = branch.to_owned();
+        self.with(move |_, repo| {
+            repo.protected.remove(&branch);
+            Ok(())
+        })
+        .await
+    }
 }

@@ -42,7 +42,7 @@ enum Action {
 }
 
 /// How a breaker is, in a word.
-pub(super) fn state(job: &Job) -> &'static str {
+pub(crate) fn state(job: &Job) -> &'static str {
     match (job.breaker.open(), job.breaker.is_running()) {
         (None, _) => "closed",
         (Some(_), true) => "half-open",

@@ -1,4 +1,6 @@
-//! `truing demo`: tells the story of [`crate::demo`] as it happens.
+//! `truing demo`: tells the story of [`crate::demo`] as it happens; `truing demo sync` that of [`crate::demo::sync`].
+
+mod sync;
 
 use truing_core::sandbox::Level;
 
@@ -10,24 +12,44 @@ use crate::config::{RulesConfig, SandboxConfig};
 use crate::demo::{Changes, DISMISSAL, Demo, DemoError, Lifecycle, PLANTED, Report, SETTLE, TIMINGS};
 use crate::wiring;
 
-/// Watch rules and a scripted model review a storm of pushes: everything on this machine, no key needed
+/// Watch a loop at work, with a forge and a scripted model on this machine: no key needed
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// Keep forge and service running afterwards, until interrupted
+    /// Which loop
+    #[arg(value_enum, value_name = "LOOP", default_value_t)]
+    of: Of,
+    /// Keep what was started running afterwards, until interrupted
     #[arg(long)]
     stay: bool,
+}
+
+/// The loops that can be watched.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, clap::ValueEnum)]
+enum Of {
+    /// Rules and a model review a storm of pushes
+    #[default]
+    Review,
+    /// A job follows the releases of a package: relax, bump, a draft, questions, the circuit breaker
+    Sync,
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     runtime::start()?.block_on(async {
         tokio::select! {
-            ended = tell(args, context) => ended,
+            ended = told_of(args, context) => ended,
             told = runtime::told_to_stop() => match told? {
                 Told::Interrupt => Err(CliError::new(Exit::Interrupted, "interrupted", "interrupted")),
                 Told::Terminate | Told::HangUp => Ok(Exit::Done),
             },
         }
     })
+}
+
+async fn told_of(args: &Args, context: &Context) -> Result<Exit, CliError> {
+    match args.of {
+        Of::Review => Box::pin(tell(args, context)).await,
+        Of::Sync => Box::pin(sync::tell(args.stay, context)).await,
+    }
 }
 
 async fn tell(args: &Args, context: &Context) -> Result<Exit, CliError> {

@@ -2,7 +2,7 @@
 
 mod init;
 pub(super) mod outcome;
-mod run;
+pub(crate) mod run;
 
 pub(super) use run::not_leased;
 

@@ -60,9 +60,16 @@ impl Scripted {
 
     /// What it was asked until now.
     pub(super) fn asked(&self) -> Result<Asked, DemoError> {
+        Asked::of(&self.model)
+    }
+}
+
+impl Asked {
+    /// What this model was asked until now.
+    pub(super) fn of(model: &FakeModel) -> Result<Self, DemoError> {
         let prices = Prices::builtin().map_err(set_up)?;
-        let bills = self.model.bills();
-        let mut asked = Asked {
+        let bills = model.bills();
+        let mut asked = Self {
             model_calls: bills.len(),
             model_tokens_in: 0,
             model_tokens_out: 0,

@@ -1,21 +1,15 @@
 //! A project at a forge, a package at an index, and the program that follows it.
 
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use axum::Router;
-use axum::extract::Path as Route;
-use axum::http::{StatusCode, header};
-use axum::response::IntoResponse as _;
-use axum::routing::get;
 use serde_json::{Value, json};
-use sha1::Digest as _;
 use tempfile::TempDir;
 use truing_fakes::forge::{IssueView, Options, PullView, Repo};
+use truing_fakes::registry::{FakeRegistry, digest};
 use truing_fakes::repo::Commit;
 
-use super::package::{PINNED, RELEASES, wheel};
+use super::package::{PINNED, RELEASES, list};
 use super::watch::Watched;
 
 pub(crate) const BRANCH: &str = "truing/sync-demo";
@@ -33,9 +27,7 @@ pub(crate) struct Site {
     pub(crate) forge: Watched,
     pub(crate) repo: Repo,
     home: TempDir,
-    /// The newest release that the index has.
-    newest: Arc<Mutex<String>>,
-    index: String,
+    registry: FakeRegistry,
 }
 
 /// What a run printed.
@@ -53,10 +45,9 @@ impl Site {
 
     /// With a lease that lasts so long unless it is renewed, and more configuration; keys of the job come first.
     pub(crate) async fn with(lease: &str, more: &str) -> Self {
-        let newest = Arc::new(Mutex::new("1.0.0".to_owned()));
         let forge = Watched::start(Options::default()).await;
         forge.token(TOKEN, BOT);
-        let digest = hex::encode(sha1::Sha1::digest(PINNED.as_bytes()));
+        let digest = digest(PINNED);
         let first = Commit::new("Begin")
             .write("pyproject.toml", PROJECT)
             .write("ours/m.py", "")
@@ -71,13 +62,16 @@ impl Site {
              [server]\nlease = \"{lease}\"\nheartbeat = \"200ms\"\n[sync.demo]\nrepo = \"acme/ours\"\nmirror = [\"demo/=ours/\"]\n{more}"
         );
         std::fs::write(home.path().join("truing.toml"), config).unwrap();
-        let index = serve_index(Arc::clone(&newest)).await;
-        Self { forge, repo, home, newest, index }
+        let site = Self { forge, repo, home, registry: FakeRegistry::start().await.unwrap() };
+        site.release("1.0.0");
+        site
     }
 
-    /// Lets a release come out.
+    /// Lets a release be the newest.
     pub(crate) fn release(&self, version: &str) {
-        *self.newest.lock().unwrap() = version.to_owned();
+        let all = RELEASES.iter().chain([&MAJOR]);
+        let newest = all.clone().position(|(known, _)| *known == version).unwrap();
+        list(&self.registry, all.take(newest + 1));
     }
 
     /// Writes something else into the operator's file.
@@ -108,7 +102,7 @@ impl Site {
             .env("PATH", std::env::var_os("PATH").unwrap())
             .env("GITHUB_STEP_SUMMARY", self.home.path().join("summary.md"))
             .env("GITHUB_TOKEN", TOKEN)
-            .env("PIP_INDEX_URL", &self.index)
+            .envs(self.registry.variables())
             .env("ANTHROPIC_API_KEY", truing_fakes::model::KEY)
             .current_dir(self.home.path())
             .stdin(Stdio::null());
@@ -222,38 +216,4 @@ impl Ran {
             err: String::from_utf8_lossy(&output.stderr).into_owned(),
         }
     }
-}
-
-/// An index that lists the releases up to the newest.
-async fn serve_index(newest: Arc<Mutex<String>>) -> String {
-    let files: Vec<(&str, String, Vec<u8>)> = RELEASES
-        .iter()
-        .chain([&MAJOR])
-        .map(|(version, module)| (*version, format!("demo-{version}-py3-none-any.whl"), wheel(module)))
-        .collect();
-    let files = Arc::new(files);
-    let listed = Arc::clone(&files);
-    let page = move || async move {
-        let newest = newest.lock().unwrap().clone();
-        let mut text = String::new();
-        for (version, name, bytes) in listed.iter() {
-            let digest = hex::encode(sha2::Sha256::digest(bytes));
-            text += &format!("<a href=\"/files/{name}#sha256={digest}\">{name}</a>\n");
-            if *version == newest {
-                break;
-            }
-        }
-        ([(header::CONTENT_TYPE, "text/html")], text)
-    };
-    let file = move |Route(name): Route<String>| async move {
-        match files.iter().find(|(_, known, _)| *known == name) {
-            Some((.., bytes)) => bytes.clone().into_response(),
-            None => StatusCode::NOT_FOUND.into_response(),
-        }
-    };
-    let router = Router::new().route("/simple/demo/", get(page)).route("/files/{name}", get(file));
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-    format!("http://{address}/simple/")
 }

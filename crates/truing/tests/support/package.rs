@@ -1,8 +1,6 @@
-//! A package that is followed in tests: its releases, and what they are as wheels.
+//! A package that is followed in tests: its releases.
 
-use std::io::Write as _;
-
-use zip::write::SimpleFileOptions;
+use truing_fakes::registry::{FakeRegistry, Kind};
 
 /// What is pinned of it, as [`RELEASES`] begin.
 pub(crate) const PINNED: &str = "def pinned(a):\n    return a\n";
@@ -15,12 +13,12 @@ pub(crate) const RELEASES: [(&str, &str); 5] = [
     ("1.0.4", "def pinned(a):\n    return a + 1\n\ndef other():\n    return 2\n"),
 ];
 
-/// A release as a wheel, with this module.
-pub(crate) fn wheel(module: &str) -> Vec<u8> {
-    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
-    for (path, content) in [("demo/__init__.py", ""), ("demo/m.py", module)] {
-        zip.start_file(path, SimpleFileOptions::default()).unwrap();
-        zip.write_all(content.as_bytes()).unwrap();
-    }
-    zip.finish().unwrap().into_inner()
+/// The package has these releases from now on, each with its one module.
+pub(crate) fn list<'a>(registry: &FakeRegistry, releases: impl IntoIterator<Item = &'a (&'a str, &'a str)>) {
+    let releases: Vec<_> = releases.into_iter().collect();
+    let files: Vec<_> =
+        releases.iter().map(|(_, module)| [("demo/__init__.py", ""), ("demo/m.py", module)]).collect();
+    let listed: Vec<_> =
+        releases.iter().zip(&files).map(|((version, _), files)| (*version, files.as_slice())).collect();
+    registry.list(Kind::Pypi, "demo", &listed).unwrap();
 }

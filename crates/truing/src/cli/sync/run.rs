@@ -23,6 +23,8 @@ use crate::cli::target::{actor, existing_store, instant, rehearsal, store_error,
 use crate::cli::{Context, runtime};
 use crate::config::Config;
 use crate::config::sync::JobConfig;
+use crate::environment::Environment;
+use crate::reader::ChildReader;
 use crate::serve::by_hand::NotLeased;
 use crate::serve::calendar;
 use crate::serve::jobs::{JobRun, NoRun};
@@ -37,16 +39,16 @@ const SHOWN: usize = 5;
 const SUMMARY: &str = "GITHUB_STEP_SUMMARY";
 
 #[derive(clap::Args, Debug)]
-pub(super) struct Run {
+pub(crate) struct Run {
     /// The job: `[sync.NAME]` of the configuration
     #[arg(value_name = "JOB")]
-    job: String,
+    pub(crate) job: String,
     /// Write nothing at the forge, and remember nothing: show what would be pushed
     #[arg(long)]
-    dry_run: bool,
+    pub(crate) dry_run: bool,
     /// Nobody waits for it: an open circuit breaker is no error
     #[arg(long)]
-    scheduled: bool,
+    pub(crate) scheduled: bool,
 }
 
 #[derive(clap::Args, Debug)]
@@ -66,7 +68,8 @@ impl Run {
         let (tell, told) = watch::channel(false);
         let record = runtime.block_on(async {
             let mut signals = runtime::Signals::new()?;
-            let mut work = Box::pin(self.record(&config, context, told));
+            let reader = child_reader(&config.rules, &config.sandbox)?;
+            let mut work = Box::pin(self.record(&config, &context.environment, &reader, told));
             tokio::select! {
                 record = &mut work => record,
                 _ = signals.next() => {
@@ -83,7 +86,8 @@ impl Run {
         Ok(self.exit(&record))
     }
 
-    fn exit(&self, record: &Record) -> Exit {
+    /// What a run says that came to this.
+    pub(crate) fn exit(&self, record: &Record) -> Exit {
         match record.result {
             Outcome::UpToDate
             | Outcome::Covered
@@ -98,14 +102,15 @@ impl Run {
         }
     }
 
-    async fn record(
+    /// Runs it, and says what it came to. `told`: it is to stop.
+    pub(crate) async fn record(
         &self,
         config: &Config,
-        context: &Context,
+        environment: &Environment,
+        reader: &ChildReader,
         told: watch::Receiver<bool>,
     ) -> Result<Record, CliError> {
         let job = config.jobs.get(&self.job).ok_or_else(|| unknown(&self.job, &config.jobs))?;
-        let environment = &context.environment;
         let repo = job.repo.as_deref().ok_or_else(|| {
             CliError::usage("no_repo", format!("sync.{}.repo is not set: there is nowhere to bring a change to", self.job))
                 .hint(format!("set it to the repository's name, owner/name; or ask only what is to be done: truing sync decide {}", self.job))
@@ -134,7 +139,7 @@ impl Run {
             mirrors: &wiring::mirrors(folder),
             index: &index_of(job, environment)?,
             archives: &Archives::new(cache(environment)?),
-            reader: &child_reader(&config.rules, &config.sandbox)?,
+            reader,
             porter: porter.as_ref(),
             locker: locker.as_ref(),
             limits: &wiring::limits(&config.review, config.server.lease),

@@ -1,0 +1,202 @@
+//! Registries of packages: PyPI, npm and crates.io on loopback, with archives that are made here of files and texts.
+
+use std::collections::BTreeMap;
+use std::io::{self, Cursor, Write as _};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, Uri};
+use axum::response::{IntoResponse as _, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use serde_json::json;
+use sha2::Digest as _;
+use tokio::net::TcpListener;
+use tokio::task::AbortHandle;
+use zip::write::SimpleFileOptions;
+
+use crate::server;
+
+/// When every release was published: long enough ago for any minimum age.
+const PUBLISHED: &str = "2024-05-01T00:00:00Z";
+
+/// Whose forms an index and its archives have.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// PyPI: the simple pages, and wheels.
+    Pypi,
+    /// npm.
+    Npm,
+    /// crates.io: the sparse index.
+    Crates,
+}
+
+/// A release: its version, and its files with their texts.
+pub type Release<'a> = (&'a str, &'a [(&'a str, &'a str)]);
+
+/// What is served, by path.
+type Files = Arc<Mutex<BTreeMap<String, Vec<u8>>>>;
+
+/// Registries of every kind at one address. They end when this is dropped.
+pub struct FakeRegistry {
+    files: Files,
+    address: SocketAddr,
+    task: AbortHandle,
+}
+
+impl Drop for FakeRegistry {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl std::fmt::Debug for FakeRegistry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FakeRegistry").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+impl FakeRegistry {
+    /// Starts it on a free port of 127.0.0.1, inside the running tokio runtime.
+    ///
+    /// # Errors
+    /// There is no port.
+    pub async fn start() -> io::Result<Self> {
+        let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
+        let address = listener.local_addr()?;
+        let files = Files::default();
+        let router = Router::new().fallback(found).with_state(Arc::clone(&files));
+        let task = tokio::spawn(server::serve(listener, router)).abort_handle();
+        Ok(Self { files, address, task })
+    }
+
+    /// The variables that lead pip, npm and cargo here.
+    pub fn variables(&self) -> Vec<(String, String)> {
+        let at = |path: &str| format!("http://{}/{path}/", self.address);
+        [
+            ("PIP_INDEX_URL", at("simple")),
+            ("npm_config_registry", at("npm")),
+            ("CARGO_SOURCE_CRATES_IO_REPLACE_WITH", "here".to_owned()),
+            ("CARGO_REGISTRIES_HERE_INDEX", format!("sparse+{}", at("index"))),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into()
+    }
+
+    /// From now on the package has these releases, oldest first, and no others.
+    ///
+    /// # Errors
+    /// An archive cannot be made.
+    pub fn list(&self, kind: Kind, package: &str, releases: &[Release<'_>]) -> io::Result<()> {
+        match kind {
+            Kind::Pypi => self.pypi(package, releases),
+            Kind::Npm => self.npm(package, releases),
+            Kind::Crates => self.crates(package, releases),
+        }
+    }
+
+    /// Whatever is at this path, it is this from now on.
+    pub fn put(&self, path: impl Into<String>, content: impl Into<Vec<u8>>) {
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        files.insert(path.into(), content.into());
+    }
+
+    fn pypi(&self, package: &str, releases: &[Release<'_>]) -> io::Result<()> {
+        let mut page = String::new();
+        for (version, files) in releases {
+            let name = format!("{}-{version}-py3-none-any.whl", package.replace('-', "_"));
+            let archive = wheel(files)?;
+            page += &format!("<a href=\"/files/{name}#sha256={}\">{name}</a>\n", sha256(&archive));
+            self.put(format!("/files/{name}"), archive);
+        }
+        self.put(format!("/simple/{package}/"), page);
+        Ok(())
+    }
+
+    fn npm(&self, package: &str, releases: &[Release<'_>]) -> io::Result<()> {
+        let (mut versions, mut time) = (json!({}), json!({ "created": PUBLISHED }));
+        for (version, files) in releases {
+            let archive = tar_gz("package", files)?;
+            let path = format!("/npm/{package}/-/{version}.tgz");
+            let integrity = format!("sha512-{}", STANDARD.encode(sha2::Sha512::digest(&archive)));
+            let tarball = format!("http://{}{path}", self.address);
+            versions[*version] = json!({ "dist": { "tarball": tarball, "integrity": integrity } });
+            time[*version] = json!(PUBLISHED);
+            self.put(path, archive);
+        }
+        let document = json!({ "name": package, "versions": versions, "time": time, "dist-tags": {} });
+        self.put(format!("/npm/{}", package.replace('/', "%2f")), document.to_string());
+        Ok(())
+    }
+
+    fn crates(&self, package: &str, releases: &[Release<'_>]) -> io::Result<()> {
+        let mut lines = String::new();
+        for (version, files) in releases {
+            let archive = tar_gz(&format!("{package}-{version}"), files)?;
+            let line = json!({ "name": package, "vers": version, "cksum": sha256(&archive), "yanked": false,
+                "deps": [], "features": {}, "pubtime": PUBLISHED });
+            lines += &format!("{line}\n");
+            self.put(format!("/dl/{package}/{version}.crate"), archive);
+        }
+        let config = json!({ "dl": format!("http://{}/dl/{{crate}}/{{version}}.crate", self.address) });
+        self.put("/index/config.json", config.to_string());
+        self.put(format!("/index/{}", sparse(package)), lines);
+        Ok(())
+    }
+}
+
+async fn found(State(files): State<Files>, uri: Uri) -> Response {
+    let files = files.lock().unwrap_or_else(PoisonError::into_inner);
+    match files.get(uri.path()) {
+        Some(content) if content.starts_with(b"<a") => {
+            ([("content-type", "text/html")], content.clone()).into_response()
+        }
+        Some(content) => content.clone().into_response(),
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+/// Where the sparse index has a crate.
+fn sparse(package: &str) -> String {
+    let (two, four) = (package.get(..2).unwrap_or(package), package.get(2..4).unwrap_or_default());
+    match package.len() {
+        1 => format!("1/{package}"),
+        2 => format!("2/{package}"),
+        3 => format!("3/{}/{package}", package.get(..1).unwrap_or_default()),
+        _ => format!("{two}/{four}/{package}"),
+    }
+}
+
+fn wheel(files: &[(&str, &str)]) -> io::Result<Vec<u8>> {
+    let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    for (path, text) in files {
+        zip.start_file(*path, SimpleFileOptions::default())?;
+        zip.write_all(text.as_bytes())?;
+    }
+    Ok(zip.finish()?.into_inner())
+}
+
+/// A tar archive with gzip, all in one folder.
+fn tar_gz(folder: &str, files: &[(&str, &str)]) -> io::Result<Vec<u8>> {
+    let mut tar = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
+    for (path, text) in files {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(text.len() as u64);
+        header.set_cksum();
+        tar.append_data(&mut header, format!("{folder}/{path}"), text.as_bytes())?;
+    }
+    tar.into_inner()?.finish()
+}
+
+/// What a manifest pins a definition by: the SHA-1 digest of its lines.
+pub fn digest(lines: &str) -> String {
+    hex::encode(sha1::Sha1::digest(lines.as_bytes()))
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    hex::encode(sha2::Sha256::digest(bytes))
+}

@@ -1,0 +1,130 @@
+//! `truing demo sync`: a job follows the releases of a package, told run by run.
+
+use truing_agent::sandbox::reached;
+use truing_core::follow::record::Result as Outcome;
+use truing_core::sandbox::Level;
+
+use super::{Context, failed};
+use crate::cli::columns::folded;
+use crate::cli::error::{CliError, Exit};
+use crate::config::{RulesConfig, SandboxConfig};
+use crate::demo::sync::{Event, Ran, Report, Story};
+use crate::demo::{DemoError, WRITER};
+use crate::wiring;
+
+/// Before the text of a line that tells of a run, and of one that tells of a person.
+const INDENT: &str = "   ";
+const BELOW: &str = "                   ";
+
+pub(super) async fn tell(stay: bool, context: &Context) -> Result<Exit, CliError> {
+    let output = context.output;
+    let level = tokio::task::spawn_blocking(reached).await.map_err(|error| {
+        CliError::failed("demo", format!("the sandbox of this machine cannot be tried: {error}"))
+    })?;
+    let mut intro = folded(
+        "",
+        "rim is a made-up package at an index on this machine; spokes, a project at a forge here, repeats rim/spin.py as \
+         coroutines. Each run is one `truing sync run rim`.",
+    );
+    if level < Level::Full {
+        let why = format!(
+            "The sandbox of this machine reaches `{}`, and a model ports code at `full` only: that part is left out. \
+             `truing sandbox check` says what is missing.",
+            level.as_str()
+        );
+        intro += &folded("", &why);
+    }
+    if !output.is_json() {
+        output.data(intro)?;
+    }
+    // It shows itself on any machine: what it reads is its own.
+    let reader = wiring::child_reader(&RulesConfig::default(), &SandboxConfig { level: Level::None })?;
+    let mut story = Story::start(&context.environment, reader, level).await.map_err(failed)?;
+    let (mut scene, mut before) = (0, String::new());
+    let report = story
+        .play(|event| {
+            let text = match &event {
+                Event::Scene(title) => {
+                    scene += 1;
+                    format!("\n{}", folded(&format!("{scene}. "), title))
+                }
+                Event::Person(does) => folded(INDENT, &format!("{WRITER} {does}")),
+                Event::Ran(ran) => {
+                    let text = told(ran, &before);
+                    before.clone_from(&ran.why);
+                    text
+                }
+            };
+            if output.is_json() { Ok(()) } else { output.data(text).map_err(Untold::Cli) }
+        })
+        .await
+        .map_err(|error| match error {
+            Untold::Cli(error) => error,
+            Untold::Demo(error) => failed(error),
+        })?;
+    output.answer(&report, || summary(&report))?;
+    if stay {
+        let config = story.config();
+        output.say(format_args!("forge at {}; stop with Ctrl-C. Meanwhile, elsewhere:", story.forge()));
+        for what in ["sync status", "report --loop sync --format html --output report.html"] {
+            output.say(format_args!("  truing --config {} {what}", config.display()));
+        }
+        std::future::pending::<()>().await;
+    }
+    Ok(if report.holds() { Exit::Done } else { Exit::No })
+}
+
+/// Why the story broke off.
+enum Untold {
+    Demo(DemoError),
+    Cli(CliError),
+}
+
+impl From<DemoError> for Untold {
+    fn from(error: DemoError) -> Self {
+        Self::Demo(error)
+    }
+}
+
+/// One run, and whether it ended as the one before.
+fn told(ran: &Ran, before: &str) -> String {
+    let begun = if ran.scheduled { "cron" } else { "run" };
+    let label = format!("{INDENT}{begun:<5} {:<9} ", ran.result.as_str().replace('_', " "));
+    let mut text = match &ran.shows {
+        Some(shown) => folded(&label, &format!("{} {}: {}", shown.what.as_str(), shown.number, shown.title)),
+        None => String::new(),
+    };
+    // Of these the title says it all.
+    if ![Outcome::Relaxed, Outcome::Bumped].contains(&ran.result) {
+        let why = if ran.why == before { "as before" } else { ran.why.lines().next().unwrap_or_default() };
+        text += &folded(if text.is_empty() { &label } else { BELOW }, why);
+    }
+    if ran.turns > 0 {
+        text += &folded(BELOW, &format!("the model: {} turns, {}", ran.turns, ran.cost_micro_usd));
+    }
+    if ran.scheduled {
+        text += &folded(BELOW, &format!("{} calls to the forge; exit {}", ran.forge_calls, ran.exit));
+    }
+    text
+}
+
+fn summary(report: &Report) -> String {
+    let Report { runs, unexpected, pull_requests, drafts, questions, doubled, left_open, breaker, .. } =
+        report;
+    let verdict = if report.holds() { "As promised." } else { "This is not what is promised." };
+    format!(
+        "\n{} runs in {:.1} s, {unexpected} unlike what they were to come to (promised: 0)\n\
+         \x20 opened                {pull_requests} pull requests, {drafts} drafts, {questions} issues\n\
+         \x20 two at once           {doubled} (promised: 0)\n\
+         \x20 left open             {left_open} drafts and issues (promised: 0)\n\
+         \x20 circuit breaker       {breaker}\n\
+         \x20 the model             {} answers from a script; {} tokens in, {} out,\n\x20                       {} at list price\n\
+         {verdict}\n",
+        runs.len(),
+        report.seconds,
+        report.model.model_calls,
+        report.model.model_tokens_in,
+        report.model.model_tokens_out,
+        report.model.model_cost_micro_usd
+    )
+}
