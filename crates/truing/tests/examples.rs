@@ -1,0 +1,115 @@
+//! The examples, run as their READMEs say, on small archives that are made for this: releases of the same names in which
+//! as much changed as in the real ones. `online` (`examples`) runs the same on the real ones.
+
+// Helpers of tests are tests too; clippy exempts test functions only.
+#![allow(clippy::unwrap_used)]
+
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+use truing_fakes::registry::{FakeRegistry, Kind};
+
+#[path = "support/readme.rs"]
+mod readme;
+
+use readme::{Shown, top};
+
+/// Paths, and what is there.
+type Files<'a> = &'a [(&'a str, &'a str)];
+
+/// Runs a command of a README, with the package managers led to these registries.
+fn run(registry: &FakeRegistry, home: &TempDir, arguments: &[String]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_truing"));
+    command.env_clear().env("HOME", home.path()).envs(registry.variables()).current_dir(top());
+    command.args(arguments).output().unwrap()
+}
+
+/// Every decision that the README of an example shows is what comes out for these releases.
+async fn holds(example: &str, (kind, package): (Kind, &str), releases: &[(&str, Files<'_>)]) {
+    let (registry, home) = (FakeRegistry::start().await.unwrap(), tempfile::tempdir().unwrap());
+    registry.list(kind, package, releases).unwrap();
+    let readme = format!("examples/{example}/README.md");
+    let decisions = Shown::of(&readme, &["decide"]);
+    let verdict = |text: &str| text.lines().next().unwrap_or_default().to_owned();
+    let mut seen = Vec::new();
+    for Shown { arguments, output } in decisions {
+        let ran = run(&registry, &home, &arguments);
+        let (told, err) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
+        assert_eq!(verdict(&told), verdict(&output), "{arguments:?}: {told}{err}");
+        for range in output.lines().filter(|line| line.starts_with("range: ")) {
+            assert!(told.lines().any(|line| line == range), "{range}: {told}");
+        }
+        seen.push(verdict(&told).split(':').next().unwrap_or_default().to_owned());
+    }
+    seen.sort();
+    assert_eq!(seen, ["bump", "relax"], "{readme} shows one of each");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn botocore_is_followed_as_shown() {
+    let path = "botocore/credentials.py";
+    let code = |body: &str| {
+        format!(
+            "class ContainerProvider:\n    def _retrieve_or_fail(self):\n        return {body}\n\n    \
+             def _create_fetcher(self, uri):\n        return {body}\n"
+        )
+    };
+    let (old, new) = (code("1"), code("2"));
+    let commented = format!("# Credentials.\n{old}");
+    let releases: [(&str, Files<'_>); 4] = [
+        ("1.34.34", &[(path, &old)]),
+        ("1.34.35", &[(path, &commented)]),
+        ("1.34.41", &[(path, &new)]),
+        ("1.34.51", &[(path, &new)]),
+    ];
+    holds("aiobotocore", (Kind::Pypi, "botocore"), &releases).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_package_of_npm_is_followed_as_shown() {
+    let releases: [(&str, Files<'_>); 3] = [
+        ("2.1.1", &[("index.js", "module.exports = function (text) { return Number(text); };\n")]),
+        ("2.1.2", &[("index.js", "module.exports = function (text) { return parseInt(text); };\n")]),
+        (
+            "2.1.3",
+            &[("index.js", "// Whole ones.\nmodule.exports = function (text) { return parseInt(text); };\n")],
+        ),
+    ];
+    holds("npm-ms", (Kind::Npm, "ms"), &releases).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crate_is_followed_as_shown() {
+    let releases: [(&str, Files<'_>); 3] = [
+        ("2.3.0", &[("src/lib.rs", "pub fn encode(byte: u8) -> u8 {\n    byte\n}\n")]),
+        ("2.3.1", &[("src/lib.rs", "pub fn encode(byte: u8) -> u8 {\n    byte\n}\n")]),
+        ("2.3.2", &[("src/lib.rs", "pub fn encode(byte: u8) -> u8 {\n    byte + 1\n}\n")]),
+    ];
+    holds("crates-percent-encoding", (Kind::Crates, "percent-encoding"), &releases).await;
+}
+
+/// The reviewer of aiobotocore is told of the six mistakes of that project, between what every reviewer is told.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reviewer_of_aiobotocore_is_told_what_goes_wrong_there() {
+    let (registry, home) = (FakeRegistry::start().await.unwrap(), tempfile::tempdir().unwrap());
+    let shown = Shown::of("examples/aiobotocore/README.md", &["render"]).remove(0);
+    let told = String::from_utf8(run(&registry, &home, &shown.arguments).stdout).unwrap();
+    let check = ["prompts", "check", "examples/aiobotocore/prompts"].map(str::to_owned);
+    assert_eq!(run(&registry, &home, &check).status.code(), Some(0));
+    for about in [
+        "1. Missing `await`",
+        "2. A plain `def` that should be `async def`",
+        "3. The prefix `Aio`",
+        "`resolve_awaitable()`",
+        "`async with`",
+        "`tests/test_patches.py`",
+    ] {
+        assert!(told.contains(about), "{about}: {told}");
+    }
+    // It adds to what is built in, and leaves nothing out.
+    let built_in =
+        ["prompts", "render", "review/system", "--set", "max_turns=25", "--set", "max_findings=50"];
+    let built_in = run(&registry, &home, &built_in.map(str::to_owned)).stdout;
+    let built_in = String::from_utf8(built_in).unwrap();
+    assert!(built_in.lines().all(|line| told.lines().any(|has| has == line)));
+}

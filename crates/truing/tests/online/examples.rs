@@ -1,0 +1,29 @@
+//! The examples, and the decision that the README of the project shows, on the real packages: every line that is shown
+//! is what is printed.
+
+// Helpers of tests are tests too; clippy exempts test functions only.
+#![allow(clippy::unwrap_used)]
+
+use std::process::Command;
+
+use super::readme::{Shown, top};
+use super::recorded::cache;
+
+#[test]
+#[ignore = "needs the network"]
+fn every_decision_that_is_shown_is_what_comes_out() {
+    let mut seen = 0;
+    let examples = ["aiobotocore", "npm-ms", "crates-percent-encoding"];
+    let readmes = examples.map(|name| format!("examples/{name}/README.md"));
+    for readme in readmes.iter().map(String::as_str).chain(["README.md"]) {
+        for Shown { arguments, output } in Shown::of(readme, &["decide", "--repo"]) {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_truing"));
+            command.env_remove("TRUING_CONFIG").env("XDG_CACHE_HOME", cache()).current_dir(top());
+            let ran = command.args(&arguments).output().unwrap();
+            let err = String::from_utf8_lossy(&ran.stderr);
+            assert_eq!(String::from_utf8_lossy(&ran.stdout), output, "{readme}: {arguments:?}: {err}");
+            seen += 1;
+        }
+    }
+    assert_eq!(seen, 7);
+}
