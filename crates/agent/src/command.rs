@@ -8,7 +8,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
 
 use crate::sandbox::{COMPLAINT, HELPER_FAILED, Job, Listening, NOT_STARTED, SandboxError};
-use crate::verify::usage::{self, Usage};
+use crate::verify::usage::{self, Over, Usage};
 
 /// How much of a stream is kept from its beginning, in bytes.
 const BEGINNING: usize = 8 << 10;
@@ -31,9 +31,14 @@ pub enum NotRun {
     /// The sandbox was begun and did not come to the command.
     #[error("the command cannot be run: its sandbox failed: {0}")]
     Helper(String),
-    /// No program has this name.
-    #[error("there is no program `{0}` here")]
-    NoProgram(String),
+    /// It is not there, or no program.
+    #[error("`{program}` cannot be started: {why}")]
+    NoProgram {
+        /// As it was named.
+        program: String,
+        /// The system's words.
+        why: String,
+    },
 }
 
 /// How a command came to its end.
@@ -41,7 +46,7 @@ pub(crate) enum End {
     Exit(ExitStatus),
     Time,
     Output,
-    Disk,
+    Disk(Over),
 }
 
 /// A command that ended.
@@ -53,6 +58,7 @@ pub(crate) struct Ended {
 }
 
 /// Folders that a command may write no more than so much to.
+#[derive(Clone)]
 pub(crate) struct Written {
     pub(crate) folders: Vec<PathBuf>,
     pub(crate) most: Usage,
@@ -119,7 +125,7 @@ async fn ended(mut child: Child, bounds: &Bounds, program: &str) -> Result<Ended
         tokio::select! {
             printed = printed => printed.err().map(|TooMuch| End::Output),
             () = tokio::time::sleep(bounds.time) => Some(End::Time),
-            () = over(bounds.written.as_ref()) => Some(End::Disk),
+            over = over(bounds.written.as_ref()) => Some(End::Disk(over)),
         }
     };
     let end = match end {
@@ -128,8 +134,10 @@ async fn ended(mut child: Child, bounds: &Bounds, program: &str) -> Result<Ended
             let status = child.wait().await?;
             // It may have written faster than anybody looked.
             match &bounds.written {
-                Some(Written { folders, most }) if usage::is_over(folders, *most).await => End::Disk,
-                Some(_) | None => End::Exit(status),
+                Some(Written { folders, most }) => {
+                    usage::is_over(folders, *most).await.map_or(End::Exit(status), End::Disk)
+                }
+                None => End::Exit(status),
             }
         }
         Some(end) => {
@@ -142,9 +150,13 @@ async fn ended(mut child: Child, bounds: &Bounds, program: &str) -> Result<Ended
         && err.beginning.starts_with(COMPLAINT.as_bytes())
     {
         match status.code() {
-            Some(code) if code == i32::from(HELPER_FAILED) => return Err(NotRun::Helper(err.text())),
+            Some(code) if code == i32::from(HELPER_FAILED) => {
+                return Err(NotRun::Helper(err.text().trim_end().to_owned()));
+            }
             Some(code) if code == i32::from(NOT_STARTED) => {
-                return Err(NotRun::NoProgram(program.to_owned()));
+                let words = err.text();
+                let why = words.trim_end().trim_start_matches(COMPLAINT).to_owned();
+                return Err(NotRun::NoProgram { program: program.to_owned(), why });
             }
             Some(_) | None => {}
         }
@@ -153,7 +165,7 @@ async fn ended(mut child: Child, bounds: &Bounds, program: &str) -> Result<Ended
 }
 
 /// Ends when more was written than may be.
-async fn over(written: Option<&Written>) {
+async fn over(written: Option<&Written>) -> Over {
     match written {
         Some(Written { folders, most }) => usage::over(folders, *most).await,
         None => std::future::pending().await,

@@ -26,7 +26,7 @@ use crate::command::{self, Bounds, Ended, NotRun, Printed, Written};
 use crate::sandbox::{Job, Level, Limits, Room, Run, SandboxError};
 use cache::{Entry, Held};
 use proxy::Proxy;
-use usage::Usage;
+use usage::{Over, Usage};
 
 pub use cache::{Cache, Kept, Scope};
 pub use key::decides_set_up;
@@ -244,7 +244,7 @@ impl Verifier {
             let at = held.path();
             std::fs::remove_dir_all(at.join("temporary"))?;
             copy::keep_new(&at.join("tree"), &tree)?;
-            let entry = this.cache.keep(&scope, &key, held, told.0, told.1, now)?;
+            let entry = this.cache.keep(&scope, &key, held, told.0, told.1, SystemTime::now())?;
             this.cache.clean(now);
             Ok(entry)
         });
@@ -261,9 +261,11 @@ impl Verifier {
             blocking("a folder to set up in cannot be made", move || this.copied(&tree)).await?
         };
         let proxy = Proxy::new(self.plan.registries.clone());
+        let at = held.path().join("tree");
+        let written = self.written(&at, held.path()).await?;
         let mut ran = Vec::new();
         for argv in commands {
-            ran.push(self.run(argv, &held.path().join("tree"), held.path(), Some(&proxy)).await?);
+            ran.push(self.run(argv, &at, (held.path(), &written), Some(&proxy)).await?);
             if ran.last().is_none_or(|ran| !ran.end.is_success()) {
                 break;
             }
@@ -279,7 +281,7 @@ impl Verifier {
     /// [`VerifyError::Folder`], also for a set-up that does not work.
     pub async fn bench(&self, set_up: &SetUp, tree: &Path) -> Result<Bench, VerifyError> {
         let (this, left, tree) = (self.clone(), set_up.left.clone(), tree.to_owned());
-        blocking("what the set-up left cannot be laid out", move || {
+        blocking("the tree cannot be made ready for the checks", move || {
             let held = this.room()?;
             match left {
                 Left::Nothing => {}
@@ -303,16 +305,18 @@ impl Verifier {
         bench: &Bench,
         baseline: Option<&Verification>,
     ) -> Result<Verification, VerifyError> {
+        let written = self.written(&bench.tree, bench.held.path()).await?;
+        let room = (bench.held.path(), &written);
         let mut now = Verification::default();
         for argv in &self.plan.check {
-            let ran = self.run(argv, &bench.tree, bench.held.path(), None).await?;
+            let ran = self.run(argv, &bench.tree, room, None).await?;
             now.checks.push(Checked { ran, again: None });
         }
         let verdicts = Verification::compare(baseline, &now);
         for (check, _) in
             now.checks.iter_mut().zip(verdicts).filter(|(_, verdict)| *verdict == Verdict::Again)
         {
-            check.again = Some(self.run(&check.ran.argv, &bench.tree, bench.held.path(), None).await?);
+            check.again = Some(self.run(&check.ran.argv, &bench.tree, room, None).await?);
         }
         Ok(now)
     }
@@ -338,22 +342,27 @@ impl Verifier {
         Ok(held)
     }
 
-    /// Runs one command; with a proxy, it finds the registries.
-    async fn run(
-        &self,
-        argv: &[String],
-        tree: &Path,
-        room: &Path,
-        proxy: Option<&Proxy>,
-    ) -> Result<Ran, VerifyError> {
-        let (home, temporary) = (room.join("home"), room.join("temporary"));
-        let folders = vec![tree.to_owned(), home.clone(), temporary.clone()];
+    /// What commands may have written, all together, where they can.
+    async fn written(&self, tree: &Path, room: &Path) -> Result<Written, VerifyError> {
+        let folders = vec![tree.to_owned(), room.join("home"), room.join("temporary")];
         let looked = folders.clone();
         let before = blocking("the tree cannot be looked at", move || {
             Ok(looked.iter().fold(Usage::default(), |all, folder| all.and(usage::of(folder))))
         });
         let most = before.await?.and(Usage::of_bytes(self.plan.disk));
-        let bounds = Bounds { time: self.plan.time, written: Some(Written { folders, most }) };
+        Ok(Written { folders, most })
+    }
+
+    /// Runs one command; with a proxy, it finds the registries.
+    async fn run(
+        &self,
+        argv: &[String],
+        tree: &Path,
+        (room, written): (&Path, &Written),
+        proxy: Option<&Proxy>,
+    ) -> Result<Ran, VerifyError> {
+        let (home, temporary) = (room.join("home"), room.join("temporary"));
+        let bounds = Bounds { time: self.plan.time, written: Some(written.clone()) };
         let words = argv.iter().map(OsString::from).collect();
         let mut job = Job::new(Level::Full, tree, Run::Program(words))?;
         (job.writable, job.sockets, job.inside) = (true, true, INSIDE.into());
@@ -373,12 +382,12 @@ impl Verifier {
         };
         match ended {
             Ok(ended) => Ok(told(argv, &ended)),
-            Err(NotRun::NoProgram(_)) => Ok(Ran {
+            Err(NotRun::NoProgram { why, .. }) => Ok(Ran {
                 argv: argv.to_vec(),
                 end: End::NoProgram,
                 ms: milliseconds(began.elapsed()),
                 output: String::new(),
-                errors: String::new(),
+                errors: why,
             }),
             Err(source) => Err(VerifyError::NotRun { argv: argv.to_vec(), source }),
         }
@@ -393,7 +402,8 @@ fn told(argv: &[String], ended: &Ended) -> Ran {
         },
         command::End::Time => End::Time,
         command::End::Output => End::Output,
-        command::End::Disk => End::Disk,
+        command::End::Disk(Over::Limit) => End::Disk,
+        command::End::Disk(Over::Full) => End::Full,
     };
     let shown = |printed: &Printed| redact(&printed.text());
     let (output, errors) = (shown(&ended.out), shown(&ended.err));

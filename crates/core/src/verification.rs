@@ -22,7 +22,9 @@ pub enum End {
     Output,
     /// It wrote too much.
     Disk,
-    /// There is no such program.
+    /// The disk is nearly full, whoever wrote it.
+    Full,
+    /// Its program cannot be started: it is not there, or no program.
     NoProgram,
 }
 
@@ -39,7 +41,7 @@ impl End {
     pub fn exit_code(self) -> Option<u8> {
         match self {
             Self::Exit { code } => Some(code),
-            Self::Killed | Self::Time | Self::Output | Self::Disk | Self::NoProgram => None,
+            Self::Killed | Self::Time | Self::Output | Self::Disk | Self::Full | Self::NoProgram => None,
         }
     }
 
@@ -61,7 +63,8 @@ impl fmt::Display for End {
             (Self::Time, None) => f.write_str("took too long"),
             (Self::Output, None) => f.write_str("printed too much"),
             (Self::Disk, None) => f.write_str("wrote too much"),
-            (Self::NoProgram, None) => f.write_str("no such program"),
+            (Self::Full, None) => f.write_str("the disk is nearly full"),
+            (Self::NoProgram, None) => f.write_str("cannot be started"),
         }
     }
 }
@@ -207,7 +210,15 @@ mod tests {
 
     #[test]
     fn whatever_is_no_exit_with_0_is_a_failure() {
-        for end in [End::Killed, End::Time, End::Output, End::Disk, End::NoProgram, End::Exit { code: 137 }] {
+        for end in [
+            End::Killed,
+            End::Time,
+            End::Output,
+            End::Disk,
+            End::Full,
+            End::NoProgram,
+            End::Exit { code: 137 },
+        ] {
             let now = Verification { checks: vec![Checked { ran: ran("x", end), again: None }] };
             assert_eq!(Verification::compare(None, &now), [Verdict::Again], "{end:?}");
         }

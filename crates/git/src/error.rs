@@ -161,6 +161,12 @@ pub enum GitError {
         /// The commit, if git names it.
         sha: Option<Sha>,
     },
+    /// A mirror cannot hold it.
+    #[error("{remote} has commits with SHA-256 ids, and only a review of a working tree can read them")]
+    Sha256 {
+        /// The remote.
+        remote: String,
+    },
     /// The remote refuses the credentials, or wants some.
     #[error("{remote} does not let us read it: {message}")]
     Unauthorized {
@@ -193,6 +199,7 @@ impl GitError {
             | Self::NoDefaultBranch
             | Self::NoCommonAncestor { .. }
             | Self::BadRemote { .. }
+            | Self::Sha256 { .. }
             | Self::NotAMirror(_) => true,
             Self::NoGit { .. }
             | Self::TooOld { .. }
@@ -256,6 +263,7 @@ impl GitError {
             Self::CommitGone { .. } => {
                 "it may have been replaced by a forced push: look at the pull request's new head".into()
             }
+            Self::Sha256 { .. } => "forges have SHA-1 repositories: use a clone of such a one".into(),
             Self::Unauthorized { .. } | Self::RemoteMissing { .. } => {
                 "check that the token is valid and may read the repository's contents (to push: write them)".into()
             }

@@ -25,6 +25,9 @@ use crate::{Exported, Git, GitError, Remote, network};
 /// The file that says that a folder is ours. It is part of the folder from the beginning.
 const MARK: &str = "truing-mirror";
 
+/// Hexadecimal digits of a SHA-1 id.
+const SHA1_DIGITS: usize = 40;
+
 /// With more packs than this, small ones are joined: git looks for an object in each.
 const MAX_PACKS: usize = 50;
 
@@ -124,7 +127,7 @@ impl Mirror {
     /// missing.
     ///
     /// # Errors
-    /// [`GitError::CommitGone`], [`GitError::Unauthorized`], [`GitError::RemoteMissing`],
+    /// [`GitError::CommitGone`], [`GitError::Sha256`], [`GitError::Unauthorized`], [`GitError::RemoteMissing`],
     /// [`GitError::MirrorBusy`], or whatever else git says.
     pub async fn fetch(&self, commits: &[Sha]) -> Result<(), GitError> {
         if self.missing(commits).await?.is_empty() {
@@ -135,6 +138,9 @@ impl Mirror {
         let missing = self.missing(commits).await?;
         if missing.is_empty() {
             return Ok(());
+        }
+        if missing.iter().any(|sha| sha.as_str().len() > SHA1_DIGITS) {
+            return Err(GitError::Sha256 { remote: self.remote.url().to_owned() });
         }
         sweep(self.dir());
         self.ask_remote(&missing).await?;

@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, fstat, open};
@@ -48,6 +49,35 @@ impl PrivateFolder {
     }
 }
 
+impl Drop for PrivateFolder {
+    fn drop(&mut self) {
+        // What cannot be removed stays: a later process tries again.
+        let _ = remove(self.folder.path());
+    }
+}
+
+/// Removes a folder, also if programs have left folders in it that their owner may not work in.
+fn remove(folder: &Path) -> io::Result<()> {
+    std::fs::remove_dir_all(folder).or_else(|_| {
+        open_up(folder)?;
+        std::fs::remove_dir_all(folder)
+    })
+}
+
+/// Lets the owner work in every folder below one.
+fn open_up(folder: &Path) -> io::Result<()> {
+    let mut permissions = folder.symlink_metadata()?.permissions();
+    permissions.set_mode(permissions.mode() | 0o700);
+    std::fs::set_permissions(folder, permissions)?;
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            open_up(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
 /// Removes this user's folders in `temp` whose processes are dead. One that cannot be removed stays: a later process
 /// tries again.
 pub(crate) fn remove_dead(temp: &Path) {
@@ -57,7 +87,7 @@ pub(crate) fn remove_dead(temp: &Path) {
     };
     for path in entries.filter_map(|entry| Some(entry.ok()?.path())).filter(is_private) {
         if let Ok(Some(_lock)) = lock(&path) {
-            let _ = std::fs::remove_dir_all(&path);
+            let _ = remove(&path);
         }
     }
 }
@@ -88,6 +118,17 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
+
+    #[test]
+    fn folders_that_are_closed_are_removed_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let closed = folder.path().join("a/closed");
+        std::fs::create_dir_all(closed.join("below")).unwrap();
+        std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0o000)).unwrap();
+        open_up(folder.path()).unwrap();
+        assert_eq!(closed.metadata().unwrap().permissions().mode() & 0o777, 0o700);
+        assert!(closed.join("below").is_dir());
+    }
 
     #[test]
     fn a_dead_processs_folder_is_removed_and_nothing_else() {

@@ -153,7 +153,8 @@ impl User<'_> {
         let path = home.map(|home| home.join("config.toml"));
         let text = path.as_deref().map(content).transpose()?.flatten().unwrap_or_default();
         let wrong = |why: String| OwnError::File { path: path.clone().unwrap_or_default(), why };
-        let config: CargoConfig = toml_edit::de::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+        let config: CargoConfig =
+            toml_edit::de::from_str(&text).map_err(|error| wrong(error.message().to_owned()))?;
         let named_by = path.as_ref().map_or(String::new(), |path| path.display().to_string());
         let mut name = "crates-io".to_owned();
         for _ in 0..MAX_REPLACED {
@@ -220,6 +221,8 @@ fn begins_at(place: &str, key: &str) -> bool {
 fn content(path: &Path) -> Result<Option<String>, OwnError> {
     let wrong = |why: String| OwnError::File { path: path.to_owned(), why };
     match std::fs::metadata(path) {
+        // A pipe may never end.
+        Ok(found) if !found.is_file() => Err(wrong("it is no plain file".to_owned())),
         Ok(found) if found.len() > MAX_FILE => {
             Err(wrong(format!("it is longer than {} MiB", MAX_FILE >> 20)))
         }

@@ -24,7 +24,7 @@ fn told(workshop: &Workshop, ended: &Ended) -> String {
         },
         End::Time => format!("ended because it took longer than {} s\n", workshop.time.as_secs_f32()),
         End::Output => format!("ended because it printed more than {MAX_PRINTED} bytes\n"),
-        End::Disk => "ended because it wrote too much\n".to_owned(),
+        End::Disk(_) => "ended because it wrote too much\n".to_owned(),
     };
     for (name, printed) in [("output", &ended.out), ("errors", &ended.err)] {
         if !printed.is_empty() {

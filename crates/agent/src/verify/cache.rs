@@ -24,6 +24,10 @@ const HELD: &str = "held-";
 const MAX_TRIES: u32 = 100;
 /// What is told of an entry; beside what the set-up could write.
 const ABOUT: &str = "about.json";
+/// What an entry holds: new files of the tree, and the home folder.
+const PARTS: [&str; 2] = ["tree", "home"];
+/// So far clocks that are read one after another may disagree.
+const SKEW: Duration = Duration::from_secs(60);
 
 /// Whose set-up it is, and whose it may use.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -70,6 +74,8 @@ pub(super) struct Entry {
     about: About,
     /// As long as it is locked nobody removes it.
     _lock: File,
+    /// What could not be put where others find it is gone with this process.
+    _held: Option<Held>,
 }
 
 /// What is told of it.
@@ -81,6 +87,8 @@ pub(super) struct About {
     pub(super) reached: Vec<Reached>,
     /// What it holds, in bytes.
     bytes: u64,
+    /// In so many files, folders and links: an entry that somebody has taken from is none.
+    files: u64,
     /// When it was made.
     made: SystemTime,
 }
@@ -108,12 +116,12 @@ impl Held {
 impl Entry {
     /// The new files of the tree.
     pub(super) fn tree(&self) -> PathBuf {
-        self.folder.join("tree")
+        self.folder.join(PARTS[0])
     }
 
     /// The home folder.
     pub(super) fn home(&self) -> PathBuf {
-        self.folder.join("home")
+        self.folder.join(PARTS[1])
     }
 
     pub(super) fn about(&self) -> &About {
@@ -129,9 +137,10 @@ impl Cache {
 
     /// Makes a folder that is gone when this process is, in the very file system of the entries.
     pub(super) fn hold(&self) -> io::Result<Held> {
-        std::fs::create_dir_all(&self.folder)?;
+        let named = |error| copy::at(&self.folder, error);
+        std::fs::create_dir_all(&self.folder).map_err(named)?;
         for _ in 0..MAX_TRIES {
-            let folder = tempfile::Builder::new().prefix(HELD).tempdir_in(&self.folder)?;
+            let folder = tempfile::Builder::new().prefix(HELD).tempdir_in(&self.folder).map_err(named)?;
             let Ok(lock) = File::open(folder.path()) else { continue };
             lock.lock_shared()?;
             if folder.path().exists() {
@@ -152,15 +161,16 @@ impl Cache {
         lock.lock_shared().ok()?;
         // Between the two it may have been removed: then this cannot be read.
         let about = about(&folder)?;
-        if self.is_old(&about, now) {
+        if self.is_old(&about, now) || !is_whole(&folder, &about) {
             return None;
         }
         // When it was last used. That it cannot be noted makes it go sooner.
         let _ = File::open(folder.join(ABOUT)).and_then(|file| file.set_modified(now));
-        Some(Entry { folder, about, _lock: lock })
+        Some(Entry { folder, about, _lock: lock, _held: None })
     }
 
-    /// Keeps what a set-up left in `held`, below `tree` and `home`. If somebody else was sooner, theirs is it.
+    /// Keeps what a set-up left in `held`, below `tree` and `home`. If somebody else was sooner, theirs is it; where it cannot
+    /// be put, it serves this process alone.
     pub(super) fn keep(
         &self,
         scope: &Scope,
@@ -170,20 +180,21 @@ impl Cache {
         reached: Vec<Reached>,
         now: SystemTime,
     ) -> io::Result<Entry> {
-        let bytes = usage::of(held.path()).bytes;
-        let told = About { commands, reached, bytes, made: now };
+        let usage::Usage { bytes, files } = usage_of(held.path());
+        let told = About { commands, reached, bytes, files, made: now };
         std::fs::write(held.path().join(ABOUT), serde_json::to_vec(&told)?)?;
         let folder = self.folder.join(place(&scope.own, key));
-        // An old one of the same key makes room.
-        if about(&folder).is_none_or(|there| self.is_old(&there, now)) {
+        // One of the same key that is no good makes room.
+        if about(&folder).is_none_or(|there| self.is_old(&there, now) || !is_whole(&folder, &there)) {
             remove(&folder);
         }
-        match std::fs::rename(held.path(), &folder) {
-            Ok(()) => {}
-            Err(_) if about(&folder).is_some() => {}
-            Err(error) => return Err(error),
+        // A folder that is there and in use is not replaced.
+        let _ = std::fs::rename(held.path(), &folder);
+        if let Some(entry) = self.open(folder, now) {
+            return Ok(entry);
         }
-        self.open(folder, now).ok_or_else(|| io::Error::other("what was kept is gone already"))
+        let lock = File::open(held.path())?;
+        Ok(Entry { folder: held.path().to_owned(), about: told, _lock: lock, _held: Some(held) })
     }
 
     /// Removes what is too old, too much, or left by processes that are gone.
@@ -214,7 +225,7 @@ impl Cache {
 
     /// Also one of the future: somebody set the clock.
     fn is_old(&self, about: &About, now: SystemTime) -> bool {
-        now.duration_since(about.made).map_or(true, |age| age > self.kept.age)
+        (now + SKEW).duration_since(about.made).map_or(true, |age| age > self.kept.age + SKEW)
     }
 }
 
@@ -227,8 +238,23 @@ fn place(scope: &str, key: &str) -> String {
     hex::encode(Sha256::digest(format!("{key} {scope}")))
 }
 
+/// What is told of an entry; none of what is no plain file, which may never end.
 fn about(folder: &Path) -> Option<About> {
-    serde_json::from_slice(&std::fs::read(folder.join(ABOUT)).ok()?).ok()
+    let file = folder.join(ABOUT);
+    if !file.symlink_metadata().ok()?.is_file() {
+        return None;
+    }
+    serde_json::from_slice(&std::fs::read(file).ok()?).ok()
+}
+
+/// What an entry's parts hold.
+fn usage_of(folder: &Path) -> usage::Usage {
+    PARTS.iter().fold(usage::Usage::default(), |all, part| all.and(usage::of(&folder.join(part))))
+}
+
+/// Is everything there that was kept?
+fn is_whole(folder: &Path, about: &About) -> bool {
+    PARTS.iter().all(|part| folder.join(part).is_dir()) && usage_of(folder).files == about.files
 }
 
 /// Removes a folder that nobody uses. What cannot be removed stays for the next time.
@@ -296,6 +322,45 @@ mod tests {
         assert_eq!(shelf.found(&base, "b", now).as_deref(), Some("of the base"));
         drop(shelf.keep(&base, "b", "much later", now + 2 * DAY));
         assert_eq!(shelf.found(&base, "b", now + 2 * DAY).as_deref(), Some("much later"));
+    }
+
+    #[test]
+    fn an_entry_that_somebody_took_from_is_made_anew() {
+        let (now, scope) = (SystemTime::now(), Scope::new("x"));
+        let damages: [fn(&Path); 4] = [
+            |entry| std::fs::remove_dir(entry.join("home")).unwrap(),
+            |entry| std::fs::remove_dir_all(entry.join("tree")).unwrap(),
+            |entry| std::fs::remove_file(entry.join("tree/made")).unwrap(),
+            |entry| {
+                std::fs::remove_file(entry.join(ABOUT)).unwrap();
+                let (kind, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR);
+                rustix::fs::mknodat(rustix::fs::CWD, entry.join(ABOUT), kind, mode, 0).unwrap();
+            },
+        ];
+        for damage in damages {
+            let shelf = Shelf::new(u64::MAX);
+            let entry = shelf.keep(&scope, "a", "first", now);
+            damage(&entry.folder);
+            drop(entry);
+            assert_eq!(shelf.found(&scope, "a", now), None);
+            drop(shelf.keep(&scope, "a", "second", now));
+            assert_eq!(shelf.found(&scope, "a", now).as_deref(), Some("second"));
+        }
+    }
+
+    #[test]
+    fn what_two_keep_at_once_serves_both() {
+        let (shelf, now, scope) = (Shelf::new(u64::MAX), SystemTime::now(), Scope::new("x"));
+        let first = shelf.keep(&scope, "a", "first", now + Duration::from_secs(1));
+        let second = shelf.keep(&scope, "a", "second", now);
+        assert_eq!(second.folder, first.folder, "who began sooner and ended later uses what is there");
+        // One that is old and in use can neither be used nor replaced.
+        let later = shelf.keep(&scope, "a", "later", now + 2 * DAY);
+        assert_ne!(later.folder, first.folder);
+        assert_eq!(std::fs::read_to_string(later.tree().join("made")).unwrap(), "later");
+        let own = later.folder.clone();
+        drop(later);
+        assert!(!own.exists(), "it served its process alone");
     }
 
     #[test]

@@ -3,14 +3,20 @@
 
 use std::collections::HashMap;
 use std::fs::{File, FileTimes, Metadata, Permissions};
-use std::io;
+use std::io::{self, Read as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::SeekFrom;
+
+use super::usage::BLOCK;
 
 /// A mode without what makes a program somebody else's.
 const MODE: u32 = 0o777;
 /// What the owner of a folder needs to work in it.
 const OPEN: u32 = 0o700;
+/// Bytes of a path that an error shows.
+const MAX_NAMED: usize = 200;
 
 /// Adds what is in `from` to `to`, which exists. What is there already stays; folders are gone into. Files that are
 /// neither plain nor links are left out. At most so many bytes are copied,
@@ -21,6 +27,14 @@ const OPEN: u32 = 0o700;
 pub(crate) fn add(from: &Path, to: &Path, most: u64) -> io::Result<()> {
     let mut copy = Copy { left: most, names: HashMap::new() };
     copy.folder(from, to)
+}
+
+/// An error with the file that it is about: its last names, if it is long.
+pub(super) fn at(path: &Path, error: io::Error) -> io::Error {
+    let text = path.display().to_string();
+    let from = text.ceil_char_boundary(text.len().saturating_sub(MAX_NAMED));
+    let cut = if from > 0 { "…" } else { "" };
+    io::Error::new(error.kind(), format!("{cut}{}: {error}", text.get(from..).unwrap_or_default()))
 }
 
 struct Copy {
@@ -40,7 +54,11 @@ impl Copy {
             match there {
                 Some(there) if there.is_dir() && found.is_dir() => self.folder(&source, &target)?,
                 Some(_) => {}
-                None => self.entry(&source, &target, &found)?,
+                None => self.entry(&source, &target, &found).map_err(|error| match error.get_ref() {
+                    // It names a file already.
+                    Some(_) => error,
+                    None => at(&source, error),
+                })?,
             }
         }
         Ok(())
@@ -66,7 +84,10 @@ impl Copy {
         {
             return std::fs::hard_link(first, target);
         }
-        let too_much = || io::Error::new(io::ErrorKind::StorageFull, "its files are too long together");
+        let too_much = || {
+            let why = "its files say that they are longer together than may be written (`verify.disk_mib`)";
+            io::Error::new(io::ErrorKind::StorageFull, why)
+        };
         self.left = self.left.checked_sub(found.len()).ok_or_else(too_much)?;
         plain(source, target, found)?;
         if found.nlink() > 1 {
@@ -80,10 +101,32 @@ impl Copy {
 fn plain(source: &Path, target: &Path, found: &Metadata) -> io::Result<()> {
     let (from, to) = (File::open(source)?, File::create_new(target)?);
     if rustix::fs::ioctl_ficlone(&to, &from).is_err() {
-        io::copy(&mut &from, &mut &to)?;
+        if found.blocks().saturating_mul(BLOCK) < found.len() {
+            with_holes(&from, &to, found.len())?;
+        } else {
+            io::copy(&mut &from, &mut &to)?;
+        }
     }
     to.set_permissions(Permissions::from_mode(found.mode() & MODE))?;
     to.set_times(times(found)?)
+}
+
+/// Copies what is there of a file that has holes.
+fn with_holes(from: &File, to: &File, len: u64) -> io::Result<()> {
+    let mut at = 0;
+    while at < len {
+        let start = match rustix::fs::seek(from, SeekFrom::Data(at)) {
+            Ok(start) => start,
+            // Nothing but a hole is left.
+            Err(rustix::io::Errno::NXIO) => break,
+            Err(error) => return Err(error.into()),
+        };
+        at = rustix::fs::seek(from, SeekFrom::Hole(start))?;
+        rustix::fs::seek(from, SeekFrom::Start(start))?;
+        rustix::fs::seek(to, SeekFrom::Start(start))?;
+        io::copy(&mut from.take(at.saturating_sub(start)), &mut &*to)?;
+    }
+    to.set_len(len)
 }
 
 fn times(of: &Metadata) -> io::Result<FileTimes> {
@@ -120,7 +163,7 @@ pub(crate) fn open_up(folder: &Path) -> io::Result<()> {
         if mode & OPEN != OPEN {
             std::fs::set_permissions(&folder, Permissions::from_mode(mode & MODE | OPEN))?;
         }
-        for entry in std::fs::read_dir(&folder)? {
+        for entry in std::fs::read_dir(&folder).map_err(|error| at(&folder, error))? {
             let entry = entry?;
             if entry.file_type()?.is_dir() {
                 folders.push(entry.path());
@@ -132,6 +175,8 @@ pub(crate) fn open_up(folder: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::FileExt as _;
+
     use super::*;
 
     fn folder() -> tempfile::TempDir {
@@ -185,6 +230,41 @@ mod tests {
         let error = add(from.path(), to.path(), 1 << 30).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::StorageFull);
         assert_eq!(std::fs::read_dir(to.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_copy_of_a_file_with_holes_has_them_too() {
+        let (from, to) = (folder(), folder());
+        let source = File::create(from.path().join("holes")).unwrap();
+        for at in [1 << 20, 64 << 20] {
+            source.write_all_at(b"here", at).unwrap();
+        }
+        source.set_len(128 << 20).unwrap();
+        with_holes(
+            &File::open(from.path().join("holes")).unwrap(),
+            &File::create(to.path().join("a")).unwrap(),
+            128 << 20,
+        )
+        .unwrap();
+        add(from.path(), to.path(), 1 << 30).unwrap();
+        for name in ["a", "holes"] {
+            let copy = File::open(to.path().join(name)).unwrap();
+            let found = copy.metadata().unwrap();
+            assert!(found.len() == 128 << 20 && found.blocks() * BLOCK < 1 << 20, "{name}: {found:?}");
+            let mut text = [0; 5];
+            copy.read_exact_at(&mut text, 64 << 20).unwrap();
+            assert_eq!(&text, b"here\0");
+        }
+    }
+
+    #[test]
+    fn an_error_names_the_end_of_a_long_path() {
+        let path = PathBuf::from("/x".repeat(3000));
+        let told = at(&path, io::Error::from_raw_os_error(36)).to_string();
+        assert!(
+            told.starts_with('…') && told.len() < 300 && told.contains("/x: File name too long"),
+            "{told}"
+        );
     }
 
     #[test]

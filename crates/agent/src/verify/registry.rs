@@ -142,7 +142,8 @@ impl RegistryError {
     pub fn hint(&self) -> String {
         match self {
             Self::Password(_) => {
-                "name an index that asks for none (a mirror of this machine or network), or none".to_owned()
+                "name an index that asks for none (a mirror of this machine or network), or leave its registry out of \
+                 `verify.registries`".to_owned()
             }
             Self::Unprotected(_) => "use https; http is for addresses of this machine alone".to_owned(),
             Self::NoAddress { .. } => "give a URL such as https://pypi.example.org/simple".to_owned(),

@@ -3,7 +3,7 @@
 use std::os::unix::ffi::OsStrExt;
 
 use truing_core::id::Sha;
-use truing_git::{BaseFrom, Git, GitError, GitOptions};
+use truing_git::{BaseFrom, Git, GitError, GitOptions, Remote};
 
 use crate::support::{Place, Repo, text};
 
@@ -324,6 +324,11 @@ async fn sha256_repositories_work() {
     repo.write("b.txt", "two\n");
     let diff = text(&repository.worktree_diff(&base.commit).await.unwrap().diff);
     assert!(diff.contains("+two") && !diff.contains("+one"), "{diff}");
+    // What a mirror is for, a forge's commits, never has such ids.
+    let git = place.git().await;
+    let mirror = git.mirror(&place.path("mirror.git"), &Remote::local(&repo.root).unwrap()).await.unwrap();
+    let error = mirror.fetch(&[head]).await.unwrap_err();
+    assert!(matches!(error, GitError::Sha256 { .. }), "{error}");
 }
 
 #[tokio::test]

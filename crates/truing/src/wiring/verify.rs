@@ -22,7 +22,23 @@ const FOLDER: &str = "truing/verify";
 /// # Errors
 /// Exit 2 for an index that cannot be used and without a folder to keep things in; exit 3 where the sandbox is too weak.
 pub(crate) fn verifier(config: &VerifyConfig, environment: &Environment) -> Result<Verifier, CliError> {
-    let registries = registries(&config.registries, environment)?;
+    // Without a set-up nothing is reached, however the user's indexes are.
+    let listed = if config.setup.is_empty() { &[][..] } else { &config.registries };
+    runner(config, registries(listed, environment)?, environment)
+}
+
+/// What runs commands as the configuration has it.
+fn runner(
+    config: &VerifyConfig,
+    registries: Registries,
+    environment: &Environment,
+) -> Result<Verifier, CliError> {
+    if let Some(folder) = config.programs.iter().find(|folder| !folder.is_absolute() || !folder.is_dir()) {
+        let told = format!("verify.programs: there is no folder `{}`", folder.display());
+        return Err(
+            CliError::usage("no_programs", told).hint("name folders by their full paths, without `~`")
+        );
+    }
     let folder = environment.user_folder("XDG_CACHE_HOME", ".cache").ok_or_else(|| {
         CliError::usage("no_cache", "there is no folder to keep set-ups in")
             .hint("set HOME or XDG_CACHE_HOME")
@@ -49,7 +65,8 @@ pub(crate) fn locker(
     environment: &Environment,
     job: &JobConfig,
 ) -> Result<Option<Verifier>, CliError> {
-    (!job.lock.is_empty()).then(|| verifier(config, environment)).transpose()
+    let runner = || runner(config, registries(&config.registries, environment)?, environment);
+    (!job.lock.is_empty()).then(runner).transpose()
 }
 
 /// The registries, and the indexes that this user's own settings name in their place.
@@ -85,9 +102,10 @@ pub(crate) fn failed(error: VerifyError) -> CliError {
             .hint("allow user namespaces, or run where they are allowed; `truing sandbox check` tells what is stopped")
             .hint("no less is accepted here: without a network of their own, commands cannot be kept off the machine's"),
         VerifyError::Sandbox(_) | VerifyError::NotRun { .. } => {
-            CliError::failed("sandbox", told).hint("see what this machine allows: `truing sandbox check`")
+            CliError::failed("sandbox", told)
+                .hint("see what this machine allows: `truing sandbox check`; and that `verify.programs` names no folder of the system's own")
         }
         VerifyError::Folder { .. } => CliError::failed("verify_folder", told)
-            .hint("see that there is room in the folder for temporary files and in the user's cache folder"),
+            .hint("see that there is room in the folder for temporary files and in the user's cache folder, and that both can be written"),
     }
 }

@@ -76,7 +76,7 @@ async fn a_lock_command_that_fails_or_does_more_is_told_and_nothing_is_pushed() 
     }
     site.set(&command, "no-such-program");
     let ran = site.run(&["sync", "run", "demo"]).await;
-    assert!(ran.exit == 3 && why(&ran).contains("no such program"), "{ran:?}");
+    assert!(ran.exit == 3 && why(&ran).contains("cannot be started"), "{ran:?}");
     assert!(site.pulls().await.is_empty() && site.repo.tip(BRANCH).await.is_err());
 
     // What is no lock file by its name may be named.
