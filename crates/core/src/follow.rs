@@ -163,6 +163,8 @@ pub enum Why {
     Stale,
     /// The same, for a decorated function.
     Decorated,
+    /// It is in neither release: its name is wrong, or was given up long ago.
+    Missing,
     /// It is another package's.
     Elsewhere,
     /// Its file cannot be read as source.
@@ -180,6 +182,7 @@ impl Why {
             Self::Removed => "removed from a mirrored file, not pinned",
             Self::Stale => "pinned by a digest that neither release has",
             Self::Decorated => "decorated, and pinned by a digest that neither release has",
+            Self::Missing => "pinned, and in neither release",
             Self::Elsewhere => "in another package",
             Self::Unreadable => "in a file that cannot be read",
             Self::Untold => "pinned in a form that is not understood",
@@ -190,7 +193,7 @@ impl Why {
     pub fn is_news(self) -> bool {
         match self {
             Self::Added | Self::Changed | Self::Removed | Self::Unreadable => true,
-            Self::Stale | Self::Decorated | Self::Elsewhere | Self::Untold => false,
+            Self::Stale | Self::Decorated | Self::Missing | Self::Elsewhere | Self::Untold => false,
         }
     }
 }
@@ -233,6 +236,9 @@ pub fn decide(step: &Step<'_>) -> Decision {
     let count = |kind: Kind| changed.iter().filter(|change| change.kind == kind).count();
     let (trees, gone, bytes) = (count(Kind::Tree), count(Kind::Gone), count(Kind::Bytes));
     let news = unguarded.iter().filter(|one| one.why.is_news()).count();
+    let with = |why: Why| unguarded.iter().filter(|one| one.why == why).count();
+    let (missing, elsewhere) = (with(Why::Missing), with(Why::Elsewhere));
+    let is_unreadable = with(Why::Unreadable) > 0;
     let (verdict, needs_classification, reason) = if step.in_range {
         (Verdict::Skip, false, "the release is in the range already".to_owned())
     } else if step.is_major {
@@ -244,6 +250,19 @@ pub fn decide(step: &Step<'_>) -> Decision {
             _ => Some(format!("{count} pinned definitions {what}")),
         });
         (Verdict::Bump, false, parts.into_iter().flatten().collect::<Vec<_>>().join(", "))
+    } else if missing > 0 {
+        let what = if missing == 1 { "1 pinned definition is" } else { "pinned definitions are" };
+        (
+            Verdict::Ask,
+            false,
+            format!("{what} in neither release, so that nothing is guarded there: mend the manifest"),
+        )
+    } else if elsewhere == step.manifest.rows.len() {
+        (
+            Verdict::Ask,
+            false,
+            "everything that is pinned belongs to other packages: nothing is guarded".to_owned(),
+        )
     } else if bytes > 0 {
         let what = if bytes == 1 { "1 pinned definition" } else { "pinned definitions" };
         let reason = format!("the text of {what} changed, and what it does did not: add the digest");
@@ -251,7 +270,7 @@ pub fn decide(step: &Step<'_>) -> Decision {
     } else if news > 0 {
         let what = if news == 1 { "1 function beside them" } else { "functions beside them" };
         let reason = format!("no pinned definition changed, but {what} did: somebody has to look");
-        (Verdict::Ask, true, reason)
+        (Verdict::Ask, !is_unreadable, reason)
     } else {
         (Verdict::Relax, false, "nothing that is pinned or mirrored changed".to_owned())
     };
@@ -266,13 +285,16 @@ fn compare(step: &Step<'_>) -> (Vec<Change>, Vec<Unguarded>) {
         let (from, to) = (step.from.symbols.get(symbol), step.to.symbols.get(symbol));
         let old = from.and_then(Symbol::definition);
         let Some(new) = to.and_then(Symbol::definition) else {
+            let file = old.map(|old| old.file.clone());
             if to == Some(&Symbol::Elsewhere) {
-                let file = old.map(|old| old.file.clone());
                 unguarded.push(Unguarded { symbol: symbol.clone(), file, why: Why::Elsewhere });
+            } else if file.as_ref().is_some_and(|file| step.to.unreadable.contains_key(file)) {
+                // It may be there: nobody can tell.
+                unguarded.push(Unguarded { symbol: symbol.clone(), file, why: Why::Unreadable });
             } else if old.is_some() || from.is_none() {
                 changed.push(change(symbol, Kind::Gone, old, None));
             } else {
-                unguarded.push(Unguarded { symbol: symbol.clone(), file: None, why: Why::Stale });
+                unguarded.push(Unguarded { symbol: symbol.clone(), file: None, why: Why::Missing });
             }
             continue;
         };

@@ -156,6 +156,28 @@ fn a_hash_test_of_the_project_s_own_is_a_manifest() {
 }
 
 #[test]
+fn a_release_is_called_as_it_is_published_and_no_step_goes_back() {
+    let site = Site::new();
+    let (told, _) = site.answer(&["--to", "1.0.1.0"]);
+    assert_eq!((&told["to"], &told["spec_after"]), (&json!("1.0.1"), &json!(">=0.9,<1.0.2")));
+    site.requires("demo >= 1.0.2, < 1.0.3");
+    let refused = site.decide(&["--to", "1.0.0"]);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(refused.status.code() == Some(2) && said.contains("older than 1.0.2"), "{said}");
+    // What the project leaves out is passed over, and refused if somebody asks for it.
+    site.requires("demo >= 0.9, < 1.0.1, != 1.0.5, != 1.0.6");
+    assert_eq!(site.answer(&[]).0["to"], "1.0.4");
+    let refused = site.decide(&["--to", "1.0.5"]);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(refused.status.code() == Some(2) && said.contains("leaves out demo 1.0.5"), "{said}");
+    // A range that cannot be read is not one that is missing.
+    site.requires("demo >= banana");
+    let refused = site.decide(&[]);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(said.contains("`demo >= banana` says no range of versions"), "{said}");
+}
+
+#[test]
 fn a_project_is_changed_by_no_decision() {
     let site = Site::new();
     let before = std::fs::read(site.folder.path().join("pyproject.toml")).unwrap();

@@ -267,6 +267,7 @@ fn what_is_configured_wrongly_is_told_before_anything_is_run() {
     site.write("repository/.truing.toml", check);
     let said = refused(&site, 2, "`verify.check` of the repository's own file is not used");
     assert!(said.contains("from_repository = true"), "{said}");
+    site.write("repository/.truing.toml", &format!("{check}setup = [[\"true\"]]\n"));
     let mut command = site.command(&[]);
     command
         .env("TRUING_VERIFY__FROM_REPOSITORY", "true")
@@ -287,12 +288,27 @@ fn what_is_configured_wrongly_is_told_before_anything_is_run() {
         said.contains(".npmrc names an index with a user or a password") && !said.contains("hush"),
         "{said}"
     );
-    site.write(".npmrc", "");
+    // Without a set-up nobody is shown anything.
+    site.write("repository/.truing.toml", check);
     if has_namespaces() {
         let mut command = site.command(&[]);
         let output = command.env("TRUING_VERIFY__FROM_REPOSITORY", "true").output().unwrap();
         assert_eq!(output.status.code(), Some(0), "{output:?}");
         assert!(text(&output.stdout).starts_with("check passes ("), "{output:?}");
+    }
+    for folder in ["rel", "~/x", "/nonexistent"] {
+        let programs = format!("[\"{folder}\"]");
+        let output = site
+            .command(&[])
+            .env("TRUING_VERIFY__FROM_REPOSITORY", "true")
+            .env("TRUING_VERIFY__PROGRAMS", programs)
+            .output()
+            .unwrap();
+        let said = text(&output.stderr);
+        assert!(
+            output.status.code() == Some(2) && said.contains("verify.programs: there is no folder"),
+            "{said}"
+        );
     }
 }
 

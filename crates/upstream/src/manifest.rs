@@ -1,10 +1,13 @@
 //! The file that tells what a project pins of a package: JSON or TOML, an object of definitions with their digests.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::hash_test;
 pub use crate::hash_test::Added;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use toml_edit::DocumentMut;
 use truing_core::follow::{Manifest, ManifestError, Written};
@@ -200,16 +203,70 @@ fn file(path: &Path) -> Result<String, FileError> {
 }
 
 fn of_text(text: &str, is_toml: bool) -> Result<BTreeMap<String, Written>, String> {
-    if is_toml {
-        toml_edit::de::from_str(text).map_err(|error| error.to_string())
+    if text.starts_with('\u{feff}') {
+        return Err("it begins with a byte order mark: save it without".to_owned());
+    }
+    let Rows(rows) = if is_toml {
+        toml_edit::de::from_str(text).map_err(|error| error.message().to_owned())?
     } else {
-        serde_json::from_str(text).map_err(|error| error.to_string())
+        serde_json::from_str(text).map_err(|error| error.to_string())?
+    };
+    let mut written = BTreeMap::new();
+    for (symbol, row) in rows {
+        let form = |_| format!("`{symbol}`: write a list of digests, or a table with the list `raw`");
+        let row = Written::deserialize(row).map_err(form)?;
+        if written.insert(symbol.clone(), row).is_some() {
+            return Err(format!("`{symbol}` is there twice"));
+        }
+    }
+    Ok(written)
+}
+
+/// What a file says of each definition, also of one that it names twice.
+struct Rows(Vec<(String, serde_json::Value)>);
+
+impl<'de> Deserialize<'de> for Rows {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Entries;
+        impl<'de> Visitor<'de> for Entries {
+            type Value = Rows;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of definitions with their digests")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Rows, A::Error> {
+                let mut rows = Vec::new();
+                while let Some(row) = map.next_entry()? {
+                    rows.push(row);
+                }
+                Ok(Rows(rows))
+            }
+        }
+        deserializer.deserialize_map(Entries)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_written_wrongly_is_named() {
+        let digest = "0".repeat(40);
+        for (text, expected) in [
+            ("{\"a.b\":1}".to_owned(), "`a.b`: write a list of digests"),
+            (format!("\u{feff}{{\"a.b\":[\"{digest}\"]}}"), "byte order mark"),
+            (format!("{{\"a.b\":[\"{digest}\"],\"a.b\":[]}}"), "`a.b` is there twice"),
+            ("[]".to_owned(), "an object of definitions"),
+        ] {
+            let error = of_text(&text, false).unwrap_err();
+            assert!(error.contains(expected), "{error}");
+        }
+        assert!(of_text("\"a.b\" = 1", true).unwrap_err().contains("`a.b`: write a list"));
+        let upper = of_text(&format!("{{\"a.b\":[\"{}\"]}}", "A".repeat(40)), false).unwrap();
+        assert!(Manifest::new(upper).unwrap_err().to_string().contains("in small letters"));
+    }
 
     #[test]
     fn a_digest_is_added_and_nothing_else_changes() {

@@ -248,8 +248,14 @@ impl Range {
         }
     }
 
-    /// What it becomes, so that it holds a release; `floor` or else its lower bound stays, where the style has one. None
-    /// if it has no lower bound that could stay.
+    /// Does it leave a version out by its name (`!=`)? Such a version is not wanted, however new it is.
+    pub fn excludes(&self, version: &Version) -> bool {
+        let (Admits::Pypi(range), Version::Pypi(version)) = (&self.admits, version) else { return false };
+        range.iter().any(|one| is_exclusion(one) && !one.contains(version))
+    }
+
+    /// What it becomes, so that it holds a release; `floor` or else its lower bound stays, where the style and it have
+    /// one. None if its lower bound cannot be told.
     pub fn following(&self, style: Style, release: &Version, floor: Option<&Version>) -> Option<Self> {
         let registry = release.registry();
         let parse = |text: String| Self::parse(registry, &text).ok();
@@ -277,29 +283,27 @@ impl Range {
                 let upper = release.next_patch()?;
                 match &self.admits {
                     Admits::Pypi(range) => {
-                        let rest = range.iter().filter(|one| !is_lower(one) && !is_upper(one)).cloned();
+                        let rest = range.iter().filter(|one| is_exclusion(one)).cloned();
                         let lower = match floor {
                             Some(Version::Pypi(floor)) => {
-                                VersionSpecifier::from_version(Operator::GreaterThanEqual, floor.clone())
-                                    .ok()?
+                                VersionSpecifier::from_version(Operator::GreaterThanEqual, floor.clone()).ok()
                             }
-                            Some(Version::Npm(_) | Version::Crates(_)) | None => {
-                                range.iter().find(|one| is_lower(one))?.clone()
-                            }
+                            Some(Version::Npm(_) | Version::Crates(_)) | None => lower_of(range),
                         };
                         let Version::Pypi(upper) = upper else { return None };
                         let upper = VersionSpecifier::from_version(Operator::LessThan, upper).ok()?;
-                        Some(Self::of_specifiers([lower, upper].into_iter().chain(rest).collect()))
+                        Some(Self::of_specifiers(lower.into_iter().chain([upper]).chain(rest).collect()))
                     }
                     Admits::Npm(range) => {
                         let least = || range.min_version().map(Version::Npm);
                         let lower = floor.cloned().or_else(least)?;
                         parse(format!(">={lower} <{upper}"))
                     }
-                    Admits::Crates(range) => {
-                        let lower = floor.cloned().or_else(|| least(range))?;
-                        parse(format!(">={lower}, <{upper}"))
-                    }
+                    Admits::Crates(range) => match floor.cloned().or_else(|| least(range)) {
+                        Some(lower) => parse(format!(">={lower}, <{upper}")),
+                        None if has_lower(range) => None,
+                        None => parse(format!("<{upper}")),
+                    },
                     Admits::Copy(_) => None,
                 }
             }
@@ -326,8 +330,31 @@ pub(crate) fn is_lower(one: &VersionSpecifier) -> bool {
     matches!(*one.operator(), Operator::GreaterThanEqual | Operator::GreaterThan)
 }
 
+/// The greatest lower bound. A version that is pinned, or named with those that are compatible, is one.
+fn lower_of(range: &VersionSpecifiers) -> Option<VersionSpecifier> {
+    let bound = |one: &VersionSpecifier| match *one.operator() {
+        Operator::GreaterThanEqual | Operator::GreaterThan => Some(one.clone()),
+        Operator::Equal | Operator::ExactEqual | Operator::EqualStar | Operator::TildeEqual => {
+            // A local version is ordered by nobody.
+            let version = one.version().clone().without_local();
+            VersionSpecifier::from_version(Operator::GreaterThanEqual, version).ok()
+        }
+        Operator::LessThan | Operator::LessThanEqual | Operator::NotEqual | Operator::NotEqualStar => None,
+    };
+    range.iter().filter_map(bound).max_by(|one, two| one.version().cmp(two.version()))
+}
+
+fn is_exclusion(one: &VersionSpecifier) -> bool {
+    matches!(*one.operator(), Operator::NotEqual | Operator::NotEqualStar)
+}
+
 pub(crate) fn is_upper(one: &VersionSpecifier) -> bool {
     matches!(*one.operator(), Operator::LessThan | Operator::LessThanEqual)
+}
+
+/// Does a requirement of Cargo bound versions from below?
+fn has_lower(range: &semver::VersionReq) -> bool {
+    range.comparators.iter().any(|one| !matches!(one.op, semver::Op::Less | semver::Op::LessEq))
 }
 
 /// The least version that a requirement of Cargo names as its lower bound; none if it has none, or two.
@@ -373,7 +400,13 @@ mod tests {
         for (registry, range, style, to, floor, expected) in [
             (Pypi, ">=1.2.0,<1.2.9", Upper, "1.3.4", None, Some(">=1.2.0,<1.3.5")),
             (Pypi, ">=1.2.0,<1.2.9,!=1.2.5", Upper, "1.3.4", Some("1.3.0"), Some("!=1.2.5,>=1.3.0,<1.3.5")),
-            (Pypi, "<1.2.9", Upper, "1.3.4", None, None),
+            (Pypi, "<1.2.9", Upper, "1.3.4", None, Some("<1.3.5")),
+            (Pypi, "==1.2.0", Upper, "1.3.4", None, Some(">=1.2.0,<1.3.5")),
+            (Pypi, "===1.2.0", Upper, "1.3.4", None, Some(">=1.2.0,<1.3.5")),
+            (Pypi, "~=1.2.0", Upper, "1.3.4", None, Some(">=1.2.0,<1.3.5")),
+            (Pypi, "==1.2.*", Upper, "1.3.4", None, Some(">=1.2,<1.3.5")),
+            (Pypi, "==1.2.0,>=1", Upper, "1.3.4", Some("1.3.0"), Some(">=1.3.0,<1.3.5")),
+            (Pypi, ">=1.0.0,>=0.5,<1.0.1", Upper, "1.3.4", None, Some(">=1.0.0,<1.3.5")),
             (Pypi, "==1.2.0", Exact, "1.3.4", None, Some("==1.3.4")),
             (Pypi, ">=1.2,<2", Caret, "2.1.4", None, Some(">=2.1.4,<3")),
             (Pypi, ">=0.2,<0.3", Caret, "0.3.1", None, Some(">=0.3.1,<0.4")),
@@ -383,12 +416,21 @@ mod tests {
             (Npm, "~1.2.0", Caret, "2.0.1", None, Some("^2.0.1")),
             (Crates, ">=1.2.0, <1.2.9", Upper, "1.3.4", None, Some(">=1.2.0, <1.3.5")),
             (Crates, "1.2", Upper, "2.0.0", None, Some(">=1.2.0, <2.0.1")),
-            (Crates, "<1.2.9", Upper, "1.3.4", None, None),
+            (Crates, "<1.2.9", Upper, "1.3.4", None, Some("<1.3.5")),
+            (Crates, ">1.2.0, <1.2.9", Upper, "1.3.4", None, None),
             (Crates, "=1.2.0", Exact, "1.3.4", None, Some("=1.3.4")),
             (Crates, "0.3", Caret, "0.4.1", None, Some("0.4.1")),
         ] {
             assert_eq!(following(registry, range, style, to, floor).as_deref(), expected, "{range} {to}");
         }
+    }
+
+    #[test]
+    fn what_a_project_leaves_out_by_name_is_not_wanted() {
+        let version = |text: &str| Version::parse(Registry::Pypi, text).unwrap();
+        let range = Range::parse(Registry::Pypi, ">=1,<2,!=1.5.0,!=1.6.*").unwrap();
+        let out: Vec<bool> = ["1.5", "1.6.3", "1.4", "3"].map(|text| range.excludes(&version(text))).into();
+        assert_eq!(out, [true, true, false, false]);
     }
 
     #[test]

@@ -39,7 +39,7 @@ pub enum ManifestError {
     #[error("`{0}` names no definition: write `module:Class.method`, `FILE:Type.method` or `FILE`")]
     Name(String),
     /// A digest.
-    #[error("{symbol}: `{digest}` is no digest of {digits} hexadecimal digits")]
+    #[error("{symbol}: `{digest}` is no digest of {digits} hexadecimal digits in small letters")]
     Digest {
         /// Whose.
         symbol: String,

@@ -97,6 +97,35 @@ fn names_of_one_definition_share_what_is_accepted() {
 }
 
 #[test]
+fn a_manifest_that_guards_nothing_licenses_nothing() {
+    let there = ("p.m:f", defined(1, "f", 1, 1));
+    let missing = ("p.m:wrong", Symbol::Gone);
+    let from = sources(&[there.clone(), missing], &[]);
+    let decision = decided(&manifest(&[("p.m:f", 1), ("p.m:wrong", 2)]), &from, &from);
+    assert_eq!((decision.verdict, decision.needs_classification), (Verdict::Ask, false), "{decision:?}");
+    assert!(decision.reason.contains("1 pinned definition is in neither release"), "{}", decision.reason);
+    assert_eq!(decision.unguarded[0].why, Why::Missing);
+    let elsewhere = sources(&[("q:other", Symbol::Elsewhere)], &[]);
+    let decision = decided(&manifest(&[("q:other", 1)]), &elsewhere, &elsewhere);
+    assert_eq!((decision.verdict, decision.needs_classification), (Verdict::Ask, false), "{decision:?}");
+    // What changed is still the first thing to be told.
+    let to = sources(&[("p.m:f", defined(1, "f", 2, 2)), ("p.m:wrong", Symbol::Gone)], &[]);
+    let both = manifest(&[("p.m:f", 1), ("p.m:wrong", 2)]);
+    assert_eq!(decided(&both, &from, &to).verdict, Verdict::Bump);
+}
+
+#[test]
+fn what_is_in_a_file_that_cannot_be_read_has_not_vanished() {
+    let manifest = manifest(&[("p.m:f", 1)]);
+    let from = sources(&[("p.m:f", defined(1, "f", 1, 1))], &[]);
+    let mut to = sources(&[("p.m:f", Symbol::Gone)], &[]);
+    to.unreadable.insert("p/m.py".into(), "line 1: no Python".into());
+    let decision = decided(&manifest, &from, &to);
+    assert_eq!((decision.verdict, decision.needs_classification), (Verdict::Ask, false), "{decision:?}");
+    assert_eq!(decision.changed, []);
+}
+
+#[test]
 fn a_digest_that_no_release_has_guards_nothing() {
     let manifest = manifest(&[("p.m:f", 9), ("q:other", 1)]);
     let from = sources(&[("p.m:f", defined(1, "f", 1, 1)), ("q:other", Symbol::Elsewhere)], &[]);

@@ -180,6 +180,11 @@ fn failed(error: SyncError) -> CliError {
         SyncError::NoFrom(_) => CliError::usage("no_from", text).hint("say it: --from V"),
         SyncError::NoRelease { .. } => CliError::usage("no_release", text),
         SyncError::Yanked { .. } => CliError::usage("yanked", text).hint("choose another release: --to V"),
+        SyncError::AllYanked(_) => CliError::usage("yanked", text).hint("there is nothing to follow"),
+        SyncError::Excluded { .. } => CliError::usage("excluded", text)
+            .hint("choose another release: --to V; or take the exclusion out of the requirement"),
+        SyncError::Older { .. } => CliError::usage("older", text)
+            .hint("choose a later release: --to V; or say what it was made for: --from V"),
         SyncError::Target(_) => {
             CliError::usage("target", text).hint("`target` of the job is `newest` or a version")
         }
@@ -188,7 +193,8 @@ fn failed(error: SyncError) -> CliError {
         }
         SyncError::Index(_) => CliError::failed("index", text)
             .hint("the index is the one that pip, npm or cargo is configured to take"),
-        SyncError::Archive(_) | SyncError::Sources { .. } => CliError::failed("archive", text),
+        SyncError::Archive(_) | SyncError::Sources { .. } => CliError::failed("archive", text)
+            .hint("try again; if it lasts, choose another release: --to V, or another index"),
     }
 }
 

@@ -107,6 +107,29 @@ pub enum SyncError {
         /// The release that was asked for.
         version: Version,
     },
+    /// The project does not want it.
+    #[error("the project leaves out {package} {version} by `!=`")]
+    Excluded {
+        /// The package.
+        package: String,
+        /// The release that was asked for.
+        version: Version,
+    },
+    /// A step back.
+    #[error(
+        "{package} {to} is older than {from}, which the project was made for: only later releases are followed"
+    )]
+    Older {
+        /// The package.
+        package: String,
+        /// The release that was asked for.
+        to: Version,
+        /// What the project was made for.
+        from: Version,
+    },
+    /// All that there are.
+    #[error("every release of {0} was taken back by its publishers, or they advise against it")]
+    AllYanked(String),
     /// Nobody knows how old releases are.
     #[error("{0}: the index does not tell when releases were published, so `min_age` cannot be kept")]
     NoDates(String),
@@ -165,10 +188,22 @@ pub async fn seen(question: &Question<'_>, index: &Index) -> Result<Seen, SyncEr
     let Question { job, project, from, to, now, .. } = question;
     let spec = spec_of(job, project)?;
     let releases = index.releases(&job.package).await?;
-    let newest = newest(job, &releases, *now)?.version.clone();
+    if !releases.is_empty() && releases.iter().all(|release| release.is_yanked) {
+        return Err(SyncError::AllYanked(job.package.clone()));
+    }
+    let excluded = |version: &Version| spec.as_ref().is_some_and(|spec| spec.excludes(version));
+    let wanted: Vec<Release> =
+        releases.iter().filter(|release| !excluded(&release.version)).cloned().collect();
+    let newest = newest(job, &wanted, *now)?.version.clone();
     let target = job.target.as_deref().map(|target| Version::parse(job.registry, target)).transpose()?;
     let is_chosen = to.is_some() || target.is_some();
     let to = to.clone().or(target).unwrap_or_else(|| newest.clone());
+    // As its publishers write it: 1.1 may be 1.1.0.
+    let published = releases.iter().find(|release| release.version == to);
+    let to = published.map_or(to, |release| release.version.clone());
+    if excluded(&to) {
+        return Err(SyncError::Excluded { package: job.package.clone(), version: to });
+    }
     let taken_back = |release: &&Release| release.version == to && release.is_yanked;
     if is_chosen && releases.iter().any(|release| taken_back(&release)) {
         return Err(SyncError::Yanked { package: job.package.clone(), version: to });
@@ -179,6 +214,10 @@ pub async fn seen(question: &Question<'_>, index: &Index) -> Result<Seen, SyncEr
         .clone()
         .or_else(|| in_range.map(|release| release.version.clone()))
         .ok_or_else(|| SyncError::NoFrom(job.package.clone()))?;
+    let is_in_range = spec.as_ref().is_some_and(|spec| spec.contains(&to));
+    if to < from && !is_in_range {
+        return Err(SyncError::Older { package: job.package.clone(), to, from });
+    }
     Ok(Seen { releases, newest, spec, from, to })
 }
 

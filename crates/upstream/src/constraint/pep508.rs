@@ -9,14 +9,17 @@ use crate::version::{Range, is_lower, is_upper};
 
 /// A text as a requirement. The parser panics at a name that ends in a sign (pep508_rs 0.9.2), so it is not shown one.
 fn requirement(text: &str) -> Result<Requirement<VerbatimUrl>, String> {
-    let is_name = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.');
     let text = text.trim();
-    let name = text.split(|letter| !is_name(letter)).next().unwrap_or_default();
+    let name = text.split(|letter: char| !is_name(letter)).next().unwrap_or_default();
     let ends_well = |at: Option<char>| at.is_some_and(|letter| letter.is_ascii_alphanumeric());
     if !ends_well(name.chars().next()) || !ends_well(name.chars().next_back()) {
         return Err("it begins with no name of a package".to_owned());
     }
     Requirement::from_str(text).map_err(|error| error.to_string())
+}
+
+fn is_name(letter: char) -> bool {
+    letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.')
 }
 
 /// Its range.
@@ -103,5 +106,13 @@ fn bounds(text: &str) -> Option<(usize, usize)> {
 
 /// The name of the package that a requirement names, as indexes spell it.
 pub(super) fn name(text: &str) -> Option<String> {
-    Some(requirement(text).ok()?.name.to_string())
+    match requirement(text) {
+        Ok(requirement) => Some(requirement.name.to_string()),
+        // What is wrong with its range is told by who reads that.
+        Err(_) => {
+            let name = text.trim().split(|letter: char| !is_name(letter)).next()?;
+            let words = name.split(['-', '_', '.']).filter(|word| !word.is_empty());
+            Some(words.collect::<Vec<_>>().join("-").to_ascii_lowercase()).filter(|name| !name.is_empty())
+        }
+    }
 }
