@@ -138,6 +138,7 @@ mod tests {
             author: None,
             topic: None,
             created: Millis(0),
+            labels: Vec::new(),
         }
     }
 

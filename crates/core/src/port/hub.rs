@@ -84,6 +84,8 @@ pub struct BranchPull {
     pub topic: Option<Topic>,
     /// When it was opened, by the forge's clock.
     pub created: Millis,
+    /// Its labels.
+    pub labels: Vec<String>,
 }
 
 impl BranchPull {

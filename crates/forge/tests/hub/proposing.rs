@@ -50,6 +50,7 @@ async fn a_pull_request_lives_from_its_opening_to_its_closing() {
         seen,
         [(second.number, PullState::Merged, second.topic), (pull.number, PullState::Closed, boto3)]
     );
+    assert_eq!((&all[0].labels, &all[1].labels), (&Vec::new(), &labels.to_vec()));
     assert_eq!((all[1].title.as_str(), all[1].body.as_str()), ("Title", "Text"));
 }
 

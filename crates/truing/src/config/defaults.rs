@@ -23,9 +23,7 @@ pub(super) fn of(path: &str, key: &Key, environment: &Environment) -> Result<Opt
             }
             ["sync", _, "package"] => Some(Value::Name(name().to_owned())),
             ["sync", _, "branch"] => Some(Value::Name(format!("truing/sync-{}", name()))),
-            ["sync", _, "repo" | "cron"]
-            | ["sync", _, "constraint", ..]
-            | ["sync", _, "bump", "paths"]
+            ["sync", ..]
             | ["forge", _, "app_id" | "private_key" | "marker_key"]
             | ["rules" | "prompts", "dir"]
             | ["budget", "prices"]

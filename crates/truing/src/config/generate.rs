@@ -164,6 +164,7 @@ fn default_as_toml(key: &Key) -> String {
             | Kind::Choice { .. }
             | Kind::Url
             | Kind::Name
+            | Kind::Text
             | Kind::Cron
             | Kind::Folder
             | Kind::File
@@ -203,7 +204,7 @@ fn schema_of(key: &Key) -> Json {
         Kind::Choice { built, .. } => json!({ "enum": built }),
         Kind::Flag => json!({ "type": "boolean" }),
         Kind::Url => json!({ "type": "string", "format": "uri", "pattern": "^https?://" }),
-        Kind::Folder | Kind::File => json!({ "type": "string", "minLength": 1 }),
+        Kind::Folder | Kind::File | Kind::Text => json!({ "type": "string", "minLength": 1 }),
         Kind::Usd(most) => json!({ "type": "number", "minimum": 0, "maximum": most }),
         Kind::Name => json!({ "type": "string", "pattern": "^[!-~]+$" }),
         Kind::Cron => json!({ "type": "string", "minLength": 9 }),
@@ -251,6 +252,7 @@ fn schema_of(key: &Key) -> Json {
             | Kind::Choice { .. }
             | Kind::Url
             | Kind::Name
+            | Kind::Text
             | Kind::Cron
             | Kind::Folder
             | Kind::File
@@ -301,6 +303,7 @@ fn type_in_words(kind: Kind) -> String {
         Kind::Flag => "true or false".to_owned(),
         Kind::Url => "URL: https, or http to a loopback address".to_owned(),
         Kind::Name => "name".to_owned(),
+        Kind::Text => "text".to_owned(),
         Kind::Cron => "cron pattern".to_owned(),
         Kind::Folder => "path of a folder".to_owned(),
         Kind::File => "path of a file".to_owned(),

@@ -45,6 +45,8 @@ pub enum Kind {
     Url,
     /// A name without blanks, such as a model's.
     Name,
+    /// Words and lines.
+    Text,
     /// Where a secret is kept: `{ env = "VARIABLE" }` or `{ file = "PATH" }`, never the secret itself.
     Secret,
     /// A URL that may be a secret, such as a webhook's: written out, or kept where secrets are. Of one of these
@@ -850,6 +852,36 @@ pub const KEYS: &[Key] = &[
         repository: Repository::No,
         since: "0.1.0",
         doc: "The branch that the job's pull request comes from. It is the job's alone: what nobody works on is rewritten.",
+    },
+    Key {
+        path: "sync.NAME.title",
+        kind: Kind::Text,
+        default: Default::Computed {
+            words: "`Admit {{package}} up to {{version}}`, or `Follow {{package}} to {{version}}` for a port",
+            example: "\"Bump {{package}} dependency specification\"",
+        },
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "The title of the job's pull request, and the first line of its commit. `{{package}}`, `{{version}}` and `{{decision}}` (`relax` or `bump`) stand for what they are.",
+    },
+    Key {
+        path: "sync.NAME.body_template",
+        kind: Kind::Text,
+        default: Default::Computed {
+            words: "the template that the repository has for pull requests, and then what was done and why",
+            example: "\"{{template}}\\n\\n## What it is\\n\\n{{text}}\"",
+        },
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "The text of the job's pull request, in Markdown: `{{template}}` stands for the repository's own (`pull_request_template.md` of `.github`, the root or `docs`), `{{text}}` for what was done and why, and the places of `title` for what they are.",
+    },
+    Key {
+        path: "sync.NAME.labels",
+        kind: Kind::Names,
+        default: Default::Text(""),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "Labels of the job's pull request, as long as it is open; others stay. One that the repository has not is made. A draft gets none.",
     },
     Key {
         path: "sync.NAME.author_name",

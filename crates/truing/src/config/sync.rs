@@ -43,6 +43,12 @@ pub struct JobConfig {
     pub forge: String,
     /// The branch of the pull request.
     pub branch: String,
+    /// Its title; none: what became of the release.
+    pub title: Option<Template>,
+    /// Its text; none: the repository's own template, and what was done.
+    pub body: Option<Template>,
+    /// Its labels.
+    pub labels: Vec<String>,
     /// Who its commits are by.
     pub author: Identity,
     /// The label of the issue that asks people.
@@ -73,6 +79,16 @@ pub mod places {
     pub const PACKAGES: &str = "packages";
     /// The release.
     pub const VERSION: &str = "version";
+    /// `relax` or `bump`.
+    pub const DECISION: &str = "decision";
+    /// The template that the repository has for pull requests.
+    pub const TEMPLATE: &str = "template";
+    /// What was done, and why.
+    pub const TEXT: &str = "text";
+    /// Those of a title.
+    pub(super) const OF_TITLE: [&str; 3] = [PACKAGE, VERSION, DECISION];
+    /// Those of a text.
+    pub(super) const OF_BODY: [&str; 5] = [PACKAGE, VERSION, DECISION, TEMPLATE, TEXT];
     /// Those of a lock command.
     pub(super) const OF_LOCK: [&str; 3] = [PACKAGE, PACKAGES, VERSION];
 }
@@ -114,6 +130,10 @@ pub(super) fn of(settings: &Typed<'_>, name: &str) -> Result<JobConfig, ConfigEr
     let ports = settings.if_any(&path("bump.paths"), |value| {
         if let Value::List(globs) = value { Some(globs.clone()) } else { None }
     })?;
+    let of_text = |key: &str, known: &[&str]| {
+        let text = settings.name_if_any(&path(key))?;
+        text.map(|text| template(settings, &path(key), &text, known)).transpose()
+    };
     Ok(JobConfig {
         registry,
         package: settings.name(&path("package"))?,
@@ -131,6 +151,9 @@ pub(super) fn of(settings: &Typed<'_>, name: &str) -> Result<JobConfig, ConfigEr
         cron: settings.name_if_any(&path("cron"))?,
         forge: settings.name(&path("forge"))?,
         branch: settings.name(&path("branch"))?,
+        title: of_text("title", &places::OF_TITLE)?,
+        body: of_text("body_template", &places::OF_BODY)?,
+        labels: settings.list(&path("labels"))?,
         author: Identity {
             name: settings.name(&path("author_name"))?,
             email: settings.name(&path("author_email"))?,

@@ -40,7 +40,7 @@ pub enum Value {
     Path(PathBuf),
     /// Dollars, and how they were written.
     Usd(MicroUsd, String),
-    /// A name.
+    /// A name, or a text.
     Name(String),
     /// Where a secret is kept.
     Secret(Secret),
@@ -118,6 +118,7 @@ impl Value {
             | Kind::Choice { .. }
             | Kind::Url
             | Kind::Name
+            | Kind::Text
             | Kind::Sink(_)
             | Kind::Cron
             | Kind::Folder
@@ -153,6 +154,8 @@ impl Value {
             },
             Kind::Url => web_address(text).map(Self::Url),
             Kind::Name if is_model(text) => Ok(Self::Name(text.to_owned())),
+            Kind::Text if !text.trim().is_empty() && !text.contains('\0') => Ok(Self::Name(text.to_owned())),
+            Kind::Text => Err(must("hold some words")),
             Kind::Name => Err(must(format_args!("be a name such as {}", kind.sample()))),
             Kind::Cron => match text.parse::<croner::Cron>() {
                 Ok(_) => Ok(Self::Name(text.to_owned())),
@@ -250,6 +253,7 @@ impl Kind {
             Self::Flag => "true",
             Self::Url => "\"https://api.github.com\"",
             Self::Name => "\"claude-sonnet-5-5\"",
+            Self::Text => "\"Follow {{package}}\"",
             Self::Cron => "\"0 10 * * MON\"",
             Self::Folder => "\"/etc/truing/rules\"",
             Self::File => "\"/etc/truing/model_prices.json\"",

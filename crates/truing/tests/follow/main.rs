@@ -10,6 +10,7 @@ mod recipe;
 mod site;
 #[path = "../support/watch.rs"]
 mod watch;
+mod wording;
 
 use std::time::Duration;
 

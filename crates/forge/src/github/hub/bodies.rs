@@ -42,6 +42,13 @@ pub(super) struct Pull {
     pub(super) user: Option<User>,
     pub(super) head: crate::github::wire::Tip,
     pub(super) base: crate::github::wire::Tip,
+    pub(super) labels: Vec<Label>,
+}
+
+/// A label.
+#[derive(Deserialize)]
+pub(super) struct Label {
+    pub(super) name: String,
 }
 
 /// A commit of a pull request.

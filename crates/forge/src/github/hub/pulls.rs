@@ -155,6 +155,7 @@ impl GitHubHub {
             author,
             topic,
             created: wire::instant(what, &pull.created_at)?,
+            labels: pull.labels.into_iter().map(|label| label.name).collect(),
         })
     }
 

@@ -17,7 +17,7 @@ use super::run::{Asks, Ended, Following, RunError, Tale};
 use super::words::{self, About};
 
 /// What a port is made on, and what stands.
-pub(super) struct Ground<'a> {
+pub(super) struct Ground<'a, H> {
     pub(super) mirror: &'a Mirror,
     /// The newest commit of the default branch,
     pub(super) tip: &'a Sha,
@@ -25,6 +25,7 @@ pub(super) struct Ground<'a> {
     pub(super) base: &'a str,
     pub(super) stands: &'a Stands,
     pub(super) saved: &'a Saved,
+    pub(super) pulls: &'a Pulls<'a, H>,
 }
 
 impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
@@ -41,7 +42,7 @@ impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
         &self,
         job: &mut Job,
         tale: &mut Tale,
-        ground: Ground<'_>,
+        ground: Ground<'_, H>,
         decided: &Decided,
     ) -> Result<Ended, RunError> {
         let version = decided.to.to_string();
@@ -111,11 +112,11 @@ impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
         &self,
         job: &mut Job,
         tale: &mut Tale,
-        ground: &Ground<'_>,
+        ground: &Ground<'_, H>,
         decided: &Decided,
         (ported, checked): (&Ported, &Checked),
     ) -> Result<Ended, RunError> {
-        let Ground { mirror, tip, base, stands, saved } = *ground;
+        let Ground { mirror, tip, base, stands, saved, pulls } = *ground;
         let version = decided.to.to_string();
         let about = self.about(&version);
         let staged = mirror.stage(tip, ported.folder.path(), None).await?;
@@ -127,7 +128,6 @@ impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
         self.push(staged, &self.job.branch, expected.as_ref(), &self.message(about, decided)).await?;
         self.go_on().await?;
         let body = words::ported(about, decided, (ported, checked));
-        let pulls = Pulls { hub: self.hub, job: self.job, about };
         let shown = pulls.show(stands, base, Verdict::Bump, &body).await?;
         let why = format!("{} {version} is followed by {}", self.job.package, shown.url);
         if let Some(draft) = &saved.draft {
@@ -143,7 +143,7 @@ impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
         &self,
         job: &mut Job,
         tale: &mut Tale,
-        ground: &Ground<'_>,
+        ground: &Ground<'_, H>,
         decided: &Decided,
         (ported, checked): (&Ported, &Checked),
     ) -> Result<Ended, RunError> {

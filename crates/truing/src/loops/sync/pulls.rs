@@ -1,11 +1,14 @@
 //! A job's pull request at the forge: what stands there, and bringing a change to it.
 
+use std::path::Path;
+
 use truing_core::follow::Verdict;
 use truing_core::follow::record::{Pull, PullKind};
 use truing_core::follow::standing::{Active, Course, Standing, active, course};
 use truing_core::id::{Sha, Topic};
 use truing_core::port::{BranchPull, ForgeError, Hub, PullDraft, PullRemark, PullState};
 
+use super::change;
 use super::words::{self, About};
 use crate::config::sync::JobConfig;
 
@@ -15,6 +18,8 @@ pub(super) struct Pulls<'a, H> {
     pub(super) hub: &'a H,
     pub(super) job: &'a JobConfig,
     pub(super) about: About<'a>,
+    /// The repository's own template; empty: it has none.
+    pub(super) template: String,
 }
 
 /// What stands at the forge.
@@ -74,9 +79,11 @@ impl<H: Hub> Pulls<'_, H> {
         stands: &Stands,
         base: &str,
         verdict: Verdict,
-        body: &str,
+        text: &str,
     ) -> Result<Pull, ForgeError> {
         let title = words::title(self.about, verdict);
+        let body = words::body(self.about, verdict, self.job.body.as_ref(), (&self.template, text));
+        let body = body.as_str();
         let topic = self.topic(self.about.version);
         let open = stands.last.as_ref().filter(|pull| pull.is_open());
         let pull = match open {
@@ -100,10 +107,18 @@ impl<H: Hub> Pulls<'_, H> {
         if pull.state == PullState::Draft {
             self.hub.set_draft(pull.number, false).await?;
         }
+        self.label(&pull).await?;
         for remark in &stands.said {
             self.hub.delete_comment(pull.number, &remark.id).await?;
         }
         Ok(Pull { kind: PullKind::Final, url: pull.url })
+    }
+
+    /// Gives a pull request the labels that it has not yet.
+    pub(super) async fn label(&self, pull: &BranchPull) -> Result<(), ForgeError> {
+        let wanted = self.job.labels.iter().filter(|label| !has(pull, label));
+        let wanted: Vec<String> = wanted.cloned().collect();
+        if wanted.is_empty() { Ok(()) } else { self.hub.add_labels(pull.number, &wanted).await }
     }
 
     /// Says on the pull request that a release waits for it: once, and as the last word.
@@ -121,6 +136,33 @@ impl<H: Hub> Pulls<'_, H> {
         Ok(shown)
     }
 }
+
+/// Has it this label? A forge tells no labels apart that differ in case alone.
+fn has(pull: &BranchPull, label: &str) -> bool {
+    pull.labels.iter().any(|one| one.to_lowercase() == label.to_lowercase())
+}
+
+/// The template for pull requests that a repository has, if it has one and no choice of several.
+pub(super) fn template(project: &Path) -> String {
+    let found = FOLDERS.iter().flat_map(|folder| {
+        let entries = std::fs::read_dir(project.join(folder)).into_iter().flatten().flatten();
+        let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+        names
+            .filter(|name| TEMPLATES.contains(&name.to_lowercase().as_str()))
+            .map(move |name| format!("{folder}{name}"))
+    });
+    let text =
+        found.filter_map(|path| change::plain(project, &path).ok().flatten()).next().unwrap_or_default();
+    let text = String::from_utf8(text).unwrap_or_default().replace("\r\n", "\n");
+    if text.len() > MAX_TEMPLATE { String::new() } else { text.trim().to_owned() }
+}
+
+/// Where a repository's template is looked for, and what it is called.
+const FOLDERS: [&str; 3] = [".github/", "", "docs/"];
+const TEMPLATES: [&str; 3] =
+    ["pull_request_template.md", "pull_request_template.txt", "pull_request_template"];
+/// The longest template that is used, in bytes: beside it, what was done has to find room.
+const MAX_TEMPLATE: usize = 16 << 10;
 
 /// Is this pull request the end of a port, merged or for people to merge?
 fn has_it(pull: &BranchPull) -> bool {

@@ -17,7 +17,7 @@ use truing_core::follow::standing::Course;
 use truing_core::id::{Millis, Sha};
 use truing_core::money::MicroUsd;
 use truing_core::port::{Clock, ForgeError, Gate, Hub, Jobs, RunRef, StoreError};
-use truing_git::{Git, GitError, Mirror, PrivateFolder, Pushed, Remote};
+use truing_git::{Git, GitError, Mirror, PrivateFolder, Pushed, Refusal, Remote};
 use truing_upstream::archives::Archives;
 use truing_upstream::index::Index;
 use truing_upstream::version::Version;
@@ -26,7 +26,7 @@ use super::bump::Ground;
 use super::change::{self, ChangeError};
 use super::drafts::{Draft, Saved};
 use super::port::{PortError, Porter, Spent};
-use super::pulls::{Pulls, Stands};
+use super::pulls::{self, Pulls, Stands};
 use super::question::{Questions, Wanted};
 use super::recipe::RecipeError;
 use super::words::{self, About};
@@ -109,10 +109,12 @@ pub enum RunError {
         branch: String,
     },
     /// The remote does not take the branch.
-    #[error("{branch} cannot be pushed: {message}")]
+    #[error("{branch} cannot be pushed, {}: {message}", words::refusal(*.why))]
     Refused {
         /// The branch.
         branch: String,
+        /// Why not.
+        why: Refusal,
         /// The remote's words.
         message: String,
     },
@@ -258,7 +260,12 @@ impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
     }
 
     pub(super) fn about<'b>(&'b self, version: &'b str) -> About<'b> {
-        About { job: self.name, package: &self.job.package, version }
+        About { job: self.name, package: &self.job.package, version, title: self.job.title.as_ref() }
+    }
+
+    fn pulls<'b>(&'b self, version: &'b str, project: &Path) -> Pulls<'b, H> {
+        let template = pulls::template(project);
+        Pulls { hub: self.hub, job: self.job, about: self.about(version), template }
     }
 
     fn questions(&self) -> Questions<'_, S, H> {
@@ -397,7 +404,7 @@ impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
     ) -> Result<Ended, RunError> {
         tale.begin(Step::Look);
         let version = decided.to.to_string();
-        let pulls = Pulls { hub: self.hub, job: self.job, about: self.about(&version) };
+        let pulls = self.pulls(&version, project);
         let reaches =
             |theirs: &str| Version::parse(self.job.registry, theirs).is_ok_and(|theirs| theirs >= decided.to);
         let stands = pulls.look(reaches).await?;
@@ -423,7 +430,10 @@ impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
                     Asks::Nothing,
                 ));
             }
-            (Course::Stands, _) => {
+            (Course::Stands, pull) => {
+                if let (Some(pull), false) = (pull, self.dry_run) {
+                    pulls.label(pull).await?;
+                }
                 return Ok(Ended::of(Outcome::Covered, format!("{page} has it"), Asks::Nothing));
             }
             (Course::Blocked, Some(pull)) => {
@@ -441,7 +451,7 @@ impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
         if verdict == Verdict::Bump {
             // Without a person's ruling, or a job that may, nobody ports code.
             let Some(saved) = saved else { return Ok(self.asking(&version, decided)) };
-            let ground = Ground { mirror, tip, base, stands: &stands, saved };
+            let ground = Ground { mirror, tip, base, stands: &stands, saved, pulls: &pulls };
             return Box::pin(self.bump(job, tale, ground, decided)).await;
         }
 
@@ -538,7 +548,7 @@ pub(super) fn pushed(pushed: Pushed, branch: &str) -> Result<(), RunError> {
     match pushed {
         Pushed::Done => Ok(()),
         Pushed::Moved { .. } => Err(RunError::Moved { branch }),
-        Pushed::Refused { message, .. } => Err(RunError::Refused { branch, message }),
+        Pushed::Refused { why, message } => Err(RunError::Refused { branch, why, message }),
     }
 }
 

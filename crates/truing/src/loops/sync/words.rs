@@ -1,13 +1,16 @@
 //! What people read of a job: titles and texts of its pull requests, its questions and its comments. Names and reasons
 //! come from packages and manifests: they are shown as text, whatever they contain.
 
+use truing_agent::prompt::Template;
 use truing_agent::schema::work::Work;
 use truing_core::follow::breaker::{self, Breaker};
 use truing_core::follow::{Decision, Kind, Verdict};
 use truing_core::markdown::{code, plain};
+use truing_git::Refusal;
 
 use super::Decided;
 use super::port::{Checked, Ported};
+use crate::config::sync::places;
 
 /// Rows of one table that are shown; the rest is counted.
 const SHOWN: usize = 40;
@@ -19,14 +22,50 @@ pub(super) struct About<'a> {
     pub(super) package: &'a str,
     /// The release.
     pub(super) version: &'a str,
+    /// What a title is made of, if the operator has said.
+    pub(super) title: Option<&'a Template>,
+}
+
+impl About<'_> {
+    /// What stands in this place of the operator's own words.
+    fn place(self, name: &str, verdict: Verdict) -> String {
+        match name {
+            places::PACKAGE => self.package.to_owned(),
+            places::VERSION => self.version.to_owned(),
+            places::DECISION => verdict.as_str().to_owned(),
+            _ => String::new(),
+        }
+    }
 }
 
 /// The title of a final pull request.
 pub(super) fn title(about: About<'_>, verdict: Verdict) -> String {
-    let About { package, version, .. } = about;
+    let About { package, version, title, .. } = about;
     match verdict {
+        _ if title.is_some() => {
+            let text = title.map(|title| title.filled(|name| about.place(name, verdict)));
+            text.unwrap_or_default().lines().collect::<Vec<_>>().join(" ")
+        }
         Verdict::Bump => format!("Follow {package} to {version}"),
         Verdict::Relax | Verdict::Ask | Verdict::Skip => format!("Admit {package} up to {version}"),
+    }
+}
+
+/// The whole text of a final pull request: the repository's own template first, unless the operator has said otherwise.
+pub(super) fn body(
+    about: About<'_>,
+    verdict: Verdict,
+    body: Option<&Template>,
+    (template, text): (&str, &str),
+) -> String {
+    match body {
+        None if template.is_empty() => text.to_owned(),
+        None => format!("{template}\n\n{text}"),
+        Some(body) => body.filled(|name| match name {
+            places::TEMPLATE => template.to_owned(),
+            places::TEXT => text.to_owned(),
+            _ => about.place(name, verdict),
+        }),
     }
 }
 
@@ -82,7 +121,7 @@ pub(super) fn draft(
     decided: &Decided,
     (ported, checked): (&Ported, &Checked),
 ) -> (String, String) {
-    let About { job, package, version } = about;
+    let About { job, package, version, .. } = about;
     let Work { summary, completed, remaining, questions } = &ported.work;
     let mut text = format!(
         "The project is to follow {} to {}. This port is not finished: the next run of {} goes on from here. Commit or \
@@ -190,7 +229,7 @@ fn more(count: usize) -> String {
 
 /// A question: its title and its text.
 pub(super) fn question(about: About<'_>, decided: &Decided) -> (String, String) {
-    let About { job, package, version } = about;
+    let About { job, package, version, .. } = about;
     let decision = &decided.decision;
     let mut text = format!(
         "{} {} is out, and I cannot tell by myself what it asks of this project: {}.\n",
@@ -220,7 +259,7 @@ fn answers(is_bump: bool) -> String {
 
 /// What an open breaker asks.
 pub(super) fn open(about: About<'_>, breaker: &Breaker) -> (String, String) {
-    let About { job, package, version } = about;
+    let About { job, package, version, .. } = about;
     let why = match breaker.open().map(|open| open.why) {
         Some(breaker::Why::Streak) => {
             let (_, streak) = breaker.counts();
@@ -266,4 +305,17 @@ pub(super) fn blocked(about: About<'_>, why: &str) -> String {
 /// What is said where a question was asked that nobody has to answer any more.
 pub(super) fn settled(why: &str) -> String {
     format!("No answer is needed any more: {}.\n", plain(why))
+}
+
+/// Why a branch cannot be pushed, and what to do about it.
+pub(super) fn refusal(why: Refusal) -> &'static str {
+    match why {
+        Refusal::Protected => {
+            "since a rule of the repository protects it: let this account push there, or give the job another `branch`"
+        }
+        Refusal::Permission => {
+            "since this account may not: let it write contents (and workflows, if one changes), as docs/github.md tells"
+        }
+        Refusal::Hook => "since a check of the repository declines it: mend what it names",
+    }
 }
