@@ -3,7 +3,7 @@
 //! Each call is judged by the policy of the workshop's profile (`fixer`, or `sync` for a port) first, and a denial names the rule that would allow it.
 //! Files are changed by this process, which follows no link and does not touch git's folder; commands run in the sandbox,
 //! where only the clone and private folders can be written. Nobody but a fixer gets these tools, and there are none where
-//! the sandbox is weaker than `full`: below, a command could write git's folder.
+//! the sandbox is weaker than `full`: below, a command could write git's folder. Without `run` they need no sandbox.
 
 mod change;
 mod run;
@@ -58,6 +58,8 @@ pub struct Fixer<R> {
     workshop: Workshop,
     policy: Policy,
     tree: Tree,
+    /// Are commands run?
+    runs: bool,
     /// One change or command at a time: each finds what the one before has left.
     turn: Mutex<()>,
 }
@@ -127,9 +129,17 @@ impl<R: Tools> Fixer<R> {
         if reached < Level::Full {
             return Err(SandboxError::TooWeak { reached, wanted: Level::Full }.into());
         }
+        Ok(Self { runs: true, ..Self::without_commands(reading, workshop)? })
+    }
+
+    /// The tools that change files, on a folder in which nothing is run.
+    ///
+    /// # Errors
+    /// [`FixerError`]: the folder cannot be opened.
+    pub fn without_commands(reading: R, workshop: Workshop) -> Result<Self, FixerError> {
         let policy = Policy::shipped(workshop.profile)?;
         let tree = Tree::open(&workshop.clone)?;
-        Ok(Self { reading, workshop, policy, tree, turn: Mutex::default() })
+        Ok(Self { reading, workshop, policy, tree, runs: false, turn: Mutex::default() })
     }
 
     /// The clone.
@@ -166,7 +176,7 @@ impl<R: Tools> Fixer<R> {
 impl<R: Tools> Tools for Fixer<R> {
     fn offered(&self) -> Vec<Tool> {
         let mut offered = self.reading.offered();
-        offered.extend(own_tools());
+        offered.extend(own_tools().into_iter().filter(|tool| self.runs || tool.name != RUN));
         offered
     }
 
@@ -180,7 +190,7 @@ impl<R: Tools> Tools for Fixer<R> {
                 let _turn = self.turn.lock().await;
                 self.write(input)
             }
-            RUN => {
+            RUN if self.runs => {
                 let _turn = self.turn.lock().await;
                 self.run(input).await
             }

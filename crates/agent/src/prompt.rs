@@ -10,10 +10,13 @@
 //! again as text of a prompt; what others wrote (`type = "data"`) stands between marks that carry a word made for the
 //! run, the [`Fence`], so that it cannot end its own quotation.
 
+pub mod case;
 mod embedded;
 mod folder;
 mod module;
+mod mutant;
 mod problem;
+pub mod route;
 mod template;
 mod value;
 
@@ -27,6 +30,7 @@ use sha2::{Digest as _, Sha256};
 
 use module::{Module, Piece};
 
+pub use mutant::Mutant;
 pub use problem::{Problem, PromptError, What};
 pub use template::Template;
 pub use value::{Fence, Kind, Values};
@@ -138,6 +142,12 @@ impl Prompts {
         };
         let parts = self.parts(module).map_err(|problem| PromptError::Wrong(vec![problem]))?;
         Ok(Composed { name: module.name.as_str(), parts })
+    }
+
+    /// The modules that a prompt is put together from, by name; none if there is no such prompt.
+    pub fn parts_of(&self, name: &str) -> Vec<&str> {
+        let parts = self.modules.get(name).and_then(|module| self.parts(module).ok());
+        parts.unwrap_or_default().into_iter().map(|part| part.name.as_str()).collect()
     }
 
     fn parsed(files: impl IntoIterator<Item = (String, String, String)>) -> (Self, Vec<Problem>) {

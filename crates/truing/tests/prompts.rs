@@ -6,7 +6,8 @@
 use std::path::Path;
 use std::process::Command;
 
-use serde_json::Value;
+use serde_json::{Value, json};
+use truing_fakes::model::{Answer, FakeModel, KEY, Script};
 
 const TRUING: &str = env!("CARGO_BIN_EXE_truing");
 
@@ -193,4 +194,257 @@ fn prompts_are_wrapped_and_all_that_are_shipped_are() {
     assert!(wrapped.lines().all(|line| line.len() <= 120) && wrapped.lines().count() == 7, "{wrapped}");
     assert_eq!(run(here.path(), &["fmt", "--check", "house"]).0, 0);
     assert_eq!(run(here.path(), &["fmt"]).0, 2);
+}
+
+// ---------------------------------------------------------------------------------------------- test
+
+/// What `test` says, as JSON, of a folder.
+fn tested(folder: &Path, arguments: &[&str]) -> (i32, Value) {
+    let (exit, out, err) = run(folder, &[&["test", "--format", "json"], arguments].concat());
+    (exit, serde_json::from_str(&out).unwrap_or_else(|_| unreachable!("{out}{err}")))
+}
+
+fn problems(tested: &Value, case: &str) -> String {
+    let cases = tested["cases"].as_array().unwrap();
+    cases.iter().find(|one| one["name"] == case).unwrap()["problems"].to_string()
+}
+
+fn write(folder: &Path, path: &str, text: &str) {
+    let path = folder.join(path);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, text).unwrap();
+}
+
+/// A module of the house, with a place for `what`.
+fn house(name: &str, words: &str) -> String {
+    format!(
+        "+++\nname = \"house/{name}\"\ndescription = \"d\"\n[variables.what]\ntype = \"word\"\ndescription = \"d\"\n+++\n{words}\n"
+    )
+}
+
+/// A case of it: what is needed, and more.
+fn house_case(needs: &str, more: &str) -> String {
+    format!(
+        "description = \"d\"\nroute = \"sync/bump\"\n[system]\nprompt = \"house/who\"\nvalues = {{ what = \"cat\" }}\n\
+         [task]\nprompt = \"house/about\"\nvalues = {{ what = \"dog\" }}\nneeds = {needs}\n\
+         [[right]]\ntool = \"report\"\ninput = {{ summary = \"s\", completed = [\"dog\"], remaining = [] }}\n\
+         [[wrong]]\ntool = \"report\"\ninput = {{ summary = \"s\", completed = [], remaining = [\"dog\"] }}\n\
+         [[expect]]\ntool = \"report\"\ninput = {{ remaining = [] }}\n{more}"
+    )
+}
+
+#[test]
+fn every_case_that_is_shipped_passes_and_every_mistake_is_noticed() {
+    let here = tempfile::tempdir().unwrap();
+    let (exit, all) = tested(here.path(), &["--mutate"]);
+    assert_eq!(exit, 0, "{all}");
+    let cases = all["cases"].as_array().unwrap();
+    assert!(cases.iter().all(|case| case["passed"] == true && case["turns"].as_u64() > Some(0)), "{all}");
+    // Whatever a review or a job sends is in some case; two modules of reviews are sent by none.
+    let not_covered = all["not_covered"].as_array().unwrap().iter().map(|name| name.as_str().unwrap());
+    let loops = ["review/", "sync/"];
+    let not_covered: Vec<&str> =
+        not_covered.filter(|name| loops.iter().any(|of| name.starts_with(of))).collect();
+    assert_eq!(not_covered, ["review/again", "review/task-again"]);
+    let count = |what: &str| all["mistakes"][what].as_u64().unwrap();
+    let by = [count("noticed_by_check"), count("noticed_by_values"), count("noticed_by_cases")];
+    println!("{} mistakes: {by:?} noticed by check, values, cases", count("made"));
+    assert_eq!((all["mistakes"]["unnoticed"].as_array().unwrap().len(), by.iter().sum()), (0, count("made")));
+    assert!(count("made") > 200 && by.into_iter().all(|count| count > 20), "{by:?}");
+    let (exit, text, _) = run(here.path(), &["test", "--case", "sync/bump"]);
+    assert_eq!((exit, text.as_str()), (0, "sync/bump: passed\n1 case, 0 failed\n"));
+}
+
+#[test]
+fn a_prompt_that_no_longer_says_what_is_needed_fails_its_case() {
+    let here = tempfile::tempdir().unwrap();
+    let step = include_str!("../../agent/prompts/sync/step-4b-bump.md");
+    let clause = "Do not replace the counterpart with a copy of";
+    write(
+        here.path(),
+        "p/sync/step-4b-bump.md",
+        &step.replace(clause, "Replace the counterpart by a copy of"),
+    );
+    let (exit, all) = tested(here.path(), &["p"]);
+    let told = problems(&all, "sync/bump");
+    assert!(exit == 1 && told.contains("the request lacks: Carry over"), "{told}");
+    // The run took the other way, and that is why it failed.
+    assert!(told.contains("not called: edit"), "{told}");
+    assert_eq!(problems(&all, "sync/go-on"), "[]");
+    // Where lines end does not matter.
+    write(here.path(), "p/sync/step-4b-bump.md", &step.replace("Do not replace", "Do not\n   replace"));
+    assert_eq!(tested(here.path(), &["p"]).0, 0);
+    // A variable that a run gives and the prompt no longer takes.
+    let task = include_str!("../../agent/prompts/sync/task.md");
+    write(here.path(), "p/sync/task.md", &task.replace("from", "since"));
+    let (exit, all) = tested(here.path(), &["p"]);
+    assert!(exit == 1 && problems(&all, "sync/bump").contains("`since` is not given"), "{all}");
+}
+
+#[test]
+fn somebody_s_own_prompts_are_tested_by_their_own_cases() {
+    let here = tempfile::tempdir().unwrap();
+    write(here.path(), "p/house/who.md", &house("who", "You like every {{ what }}."));
+    write(here.path(), "p/house/about.md", &house("about", "Look for the {{ what }}."));
+    let whole = "[\"Look for the dog.\"]\n[[expect]]\ntool = \"report\"\ninput = { completed = [\"dog\"] }";
+    let other = house_case(whole, "").replace("[task]", "needs = [\"every cat\"]\n[task]");
+    write(here.path(), "p/cases/house/pet.toml", &other);
+    let (exit, all) = tested(here.path(), &["p", "--mutate"]);
+    assert_eq!((exit, &all["mistakes"]["unnoticed"]), (0, &json!([])), "{all}");
+    // A case that does not look at a value lets a mistake through, and is told so.
+    write(here.path(), "p/cases/house/pet.toml", &house_case("[\"Look for\"]", ""));
+    let (exit, all) = tested(here.path(), &["p", "--mutate", "--case", "house/pet"]);
+    let unnoticed = all["mistakes"]["unnoticed"].as_array().unwrap();
+    assert_eq!((exit, unnoticed.len()), (1, 2), "{all}");
+    assert_eq!(unnoticed[0], "house/about: `what` stands at the end, and `0.0.0` in its place");
+    // A case of the same name as ours takes its place.
+    write(here.path(), "p/cases/sync/bump.toml", &house_case("[\"Look for\"]", ""));
+    assert_eq!(tested(here.path(), &["p"]).1["cases"].as_array().unwrap().len(), 5);
+    // A script that does not work is a wrong case, not a passed one.
+    let broken = "[[right]]\ntool = \"read\"\ninput = { path = \"none.py\" }\n[[right]]";
+    let broken = house_case("[\"Look for\"]", "").replacen("[[right]]", broken, 1);
+    write(here.path(), "p/cases/sync/bump.toml", &broken);
+    let (exit, all) = tested(here.path(), &["p"]);
+    assert!(exit == 1 && problems(&all, "sync/bump").contains("a call came to nothing: read"), "{all}");
+    // Prompts and values that do not fit, each by name.
+    for (from, to, told) in [
+        ("house/about", "house/none", "there is no prompt `house/none`"),
+        ("what = \"dog\"", "", "about.md:4: variable `what` is not given"),
+        ("what = \"dog\"", "what = \"a dog\"", "variable `what` must be one word"),
+        (
+            "what = \"dog\"",
+            "what = \"dog\", why = \"x\"",
+            "`why` is given, and no module of it declares that",
+        ),
+    ] {
+        write(here.path(), "p/cases/sync/bump.toml", &house_case("[\"Look for\"]", "").replace(from, to));
+        let (exit, all) = tested(here.path(), &["p"]);
+        assert!(exit == 1 && problems(&all, "sync/bump").contains(told), "{told}: {all}");
+    }
+}
+
+#[test]
+fn the_module_and_the_case_that_are_explained_are_right() {
+    let here = tempfile::tempdir().unwrap();
+    let page = include_str!("../../../docs/prompts.md");
+    let block = |kind: &str| {
+        let (_, rest) = page.split_once(&format!("```{kind}\n")).unwrap();
+        rest.split_once("```").unwrap().0.to_owned()
+    };
+    write(here.path(), "p/cases/sync/tone.toml", &block("toml"));
+    let (exit, all) = tested(here.path(), &["p", "--case", "sync/tone"]);
+    assert_eq!((exit, &all["cases"][0]["passed"]), (0, &json!(true)), "{all}");
+    write(here.path(), "q/sync/common.md", &block("markdown"));
+    write(
+        here.path(),
+        "q/house/tone.md",
+        "+++\nname = \"house/tone\"\ndescription = \"d\"\n+++\nBe brief.\n",
+    );
+    assert_eq!(run(here.path(), &["check", "q"]).1, "no problems\n");
+}
+
+#[test]
+fn what_is_no_case_is_refused_with_its_line() {
+    let here = tempfile::tempdir().unwrap();
+    let good = house_case("[\"Look for\"]", "");
+    let refused = |text: &[u8]| {
+        write(here.path(), "p/cases/one.toml", "");
+        std::fs::write(here.path().join("p/cases/one.toml"), text).unwrap();
+        let (exit, out, err) = run(here.path(), &["test", "p"]);
+        assert_eq!((exit, out.as_str()), (2, ""), "{err}");
+        err.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let changed = |from: &str, to: &str| good.replacen(from, to, 1).into_bytes();
+    for (text, told) in [
+        (changed("route", "colour = 1\nroute"), "one.toml:2: the case is wrong: unknown field `colour`"),
+        (changed("sync/bump", "sync/none"), "one.toml:2: the case is wrong: there is no route `sync/none`"),
+        (changed("\"d\"\n", "\"d\"\ndescription = \"e\"\n"), "one.toml:2: the case is wrong: duplicate key"),
+        (changed("\"dog\" }", "3 }"), "one.toml:8: the case is wrong: invalid type"),
+        (changed("[\"Look for\"]", "[]"), "names anything"),
+        (changed("[\"Look for\"]", "[\" \"]"), "one of `needs` is empty"),
+        (changed("tool = \"report\"", "tool = \"read\""), "`right` has to end with a call of `report`"),
+        (changed("remaining = [\"dog\"]", "remaining = []"), "`wrong` does all that is expected"),
+        (changed("remaining = []", "remaining = [\"x\"]"), "`right` does not do what is expected"),
+        (format!("{good}[files]\n\"../x\" = \"\"\n").into_bytes(), "`../x` is no path within a folder"),
+        (
+            format!("{good}#{}", "x".repeat(300_000)).into_bytes(),
+            "one.toml:1: it is longer than 262144 bytes",
+        ),
+        (b"description = \"\xff\"".to_vec(), "one.toml:1: it is no text in UTF-8"),
+        (Vec::new(), "one.toml:1: the case is wrong: missing field `description`"),
+    ] {
+        let err = refused(&text);
+        assert!(err.contains(told), "{told}: {err}");
+    }
+    std::fs::create_dir(here.path().join("empty")).unwrap();
+    write(here.path(), "file", "x");
+    write(here.path(), "odd/cases", "x");
+    write(here.path(), "circle/a.md", "+++\nname = \"a\"\ndescription = \"d\"\nincludes = [\"a\"]\n+++\n");
+    for (folder, told) in [
+        ("empty", "holds neither prompts nor cases"),
+        ("none", "cannot be read"),
+        ("file", "cannot be read"),
+        ("odd", "cases cannot be read"),
+        ("circle", "a.md:4: it includes `a`, which is in the prompt already"),
+    ] {
+        let (exit, out, err) = run(here.path(), &["test", folder]);
+        assert!(exit == 2 && out.is_empty() && err.contains(told), "{told}: {err}");
+    }
+    let (exit, _, err) = run(here.path(), &["test", "--case", "sync/bmp"]);
+    assert!(exit == 2 && err.contains("no case `sync/bmp` (known: review/defect"), "{err}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_configured_model_is_asked_only_with_a_key_and_is_judged_by_what_it_does() {
+    let here = tempfile::tempdir().unwrap();
+    let edit = json!({ "path": "aiobotocore/credentials.py", "old": "await self._fetcher.get(uri)",
+        "new": "await self._fetcher.get(uri, headers=headers)" });
+    let lost = json!({ "path": "none.py" });
+    let report = |completed: &str| {
+        let said = json!({ "summary": "s", "completed": [completed], "remaining": [] });
+        Answer::tool("report", said)
+    };
+    // A model may try and fail on its way.
+    let right = [Answer::tool("read", lost), Answer::tool("edit", edit), report("fetch: _create_fetcher")];
+    let model = FakeModel::start(Script::of(right)).await.unwrap();
+    let config = format!(
+        "[store]\nurl = \"sqlite:{}\"\n[model]\nbase_url = \"{}\"\n",
+        here.path().join("t.db").display(),
+        model.url()
+    );
+    std::fs::write(here.path().join("truing.toml"), config).unwrap();
+    let ask = |key: Option<&str>| {
+        let mut command = Command::new(TRUING);
+        command.args(["prompts", "test", "--live", "--case", "sync/bump", "--format", "json"]);
+        command
+            .args(["--config", "truing.toml"])
+            .current_dir(here.path())
+            .env_clear()
+            .env("HOME", here.path());
+        command.envs(key.map(|key| ("ANTHROPIC_API_KEY", key)));
+        tokio::task::spawn_blocking(move || {
+            let ran = command.output().unwrap();
+            let text = |bytes| String::from_utf8(bytes).unwrap();
+            (ran.status.code().unwrap(), text(ran.stdout), text(ran.stderr))
+        })
+    };
+    let (exit, _, err) = ask(None).await.unwrap();
+    assert!(exit == 2 && err.contains("model.api_key"), "{err}");
+    assert_eq!(model.log().len(), 0);
+
+    let (exit, out, err) = ask(Some(KEY)).await.unwrap();
+    assert!(err.contains("1 case: at most $0.50 each, $0.50 in all"), "{err}");
+    let answer: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((exit, &answer["cases"][0]["passed"]), (0, &json!(true)), "{out}");
+    assert!(answer["cost_micro_usd"].as_u64() > Some(0), "{out}");
+    let asked = model.log()[0].body.clone();
+    assert!(asked["system"].to_string().contains("Carry over what the release changed"), "{asked}");
+    assert!(!asked["tools"].to_string().contains("\"run\""), "nothing is run: {asked}");
+
+    model.play(Script::of([report("_create_fetcher")]));
+    let (exit, out, _) = ask(Some(KEY)).await.unwrap();
+    assert!(exit == 1 && out.contains("not called: edit"), "{out}");
+    let (exit, _, err) = ask(Some("wrong")).await.unwrap();
+    assert!(exit == 3 && err.contains("the model cannot be asked"), "{err}");
+    assert_eq!(model.violations(), Vec::<String>::new());
 }

@@ -1,4 +1,4 @@
-//! The modules that are part of the program.
+//! The modules that are part of the program, and their cases.
 
 /// Name and text of each file in `prompts/`.
 const FILES: &[(&str, &str)] = &[
@@ -28,28 +28,51 @@ const FILES: &[(&str, &str)] = &[
     ("sync/task", include_str!("../../prompts/sync/task.md")),
 ];
 
-/// Name, path and text of each.
+/// Name and text of each file in `prompts/cases/`.
+const CASES: &[(&str, &str)] = &[
+    ("review/defect", include_str!("../../prompts/cases/review/defect.toml")),
+    ("review/injection", include_str!("../../prompts/cases/review/injection.toml")),
+    ("sync/bump", include_str!("../../prompts/cases/sync/bump.toml")),
+    ("sync/go-on", include_str!("../../prompts/cases/sync/go-on.toml")),
+];
+
+/// Name, path and text of each module.
 pub(super) fn files() -> impl Iterator<Item = (String, String, String)> {
     FILES.iter().map(|(name, text)| ((*name).to_owned(), format!("prompts/{name}.md"), (*text).to_owned()))
+}
+
+/// Name, path and text of each case.
+pub(super) fn cases() -> impl Iterator<Item = (String, String, String)> {
+    let case = |(name, text): &(&str, &str)| {
+        ((*name).to_owned(), format!("prompts/cases/{name}.toml"), (*text).to_owned())
+    };
+    CASES.iter().map(case)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn every_file_is_part_of_the_program() {
-        let prompts = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("prompts");
+    /// The files with this ending, two folders deep.
+    fn found(folder: &str, ending: &str) -> Vec<String> {
+        let prompts = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
         let mut found = Vec::new();
         for folder in std::fs::read_dir(prompts).unwrap().map(Result::unwrap) {
             for file in std::fs::read_dir(folder.path()).unwrap().map(Result::unwrap) {
                 let names = [folder.file_name(), file.file_name()].map(|name| name.into_string().unwrap());
-                found.push(names.join("/"));
+                found.extend(names.join("/").strip_suffix(ending).map(str::to_owned));
             }
         }
         found.sort();
-        let mut known: Vec<String> = FILES.iter().map(|(name, _)| format!("{name}.md")).collect();
-        known.sort();
-        assert_eq!(found, known);
+        found
+    }
+
+    #[test]
+    fn every_file_is_part_of_the_program() {
+        for (known, found) in [(FILES, found("prompts", ".md")), (CASES, found("prompts/cases", ".toml"))] {
+            let mut known: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
+            known.sort_unstable();
+            assert_eq!(found, known);
+        }
     }
 }

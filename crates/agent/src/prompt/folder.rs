@@ -1,8 +1,9 @@
-//! An operator's folder of prompts.
+//! An operator's folder of prompts and their cases.
 
 use std::io::{ErrorKind, Read as _};
 use std::path::Path;
 
+use super::case::MAX_CASE_BYTES;
 use super::module::MAX_MODULE_BYTES;
 use super::problem::{Problem, PromptError, What};
 
@@ -15,8 +16,24 @@ pub(super) struct Found {
     pub(super) problems: Vec<Problem>,
 }
 
-/// The `.md` files of a folder and its folders, but `README.md`.
+/// The modules: the `.md` files of a folder and its folders, but `README.md`.
 pub(super) fn files(folder: &Path) -> Result<Found, PromptError> {
+    named(folder, "md", MAX_MODULE_BYTES)
+}
+
+/// The cases: the `.toml` files in its folder `cases`, if it has one.
+pub(super) fn cases(folder: &Path) -> Result<Found, PromptError> {
+    let cases = folder.join("cases");
+    match cases.symlink_metadata() {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            Ok(Found { files: Vec::new(), problems: Vec::new() })
+        }
+        Ok(_) | Err(_) => named(&cases, "toml", MAX_CASE_BYTES),
+    }
+}
+
+/// The files with this ending, each read as far as to see that it is longer than `most`.
+fn named(folder: &Path, ending: &str, most: usize) -> Result<Found, PromptError> {
     let unreadable = |path: &Path| {
         let path = path.to_owned();
         move |source| PromptError::Folder { path, source }
@@ -43,7 +60,7 @@ pub(super) fn files(folder: &Path) -> Result<Found, PromptError> {
             }
             // Links to files are followed: the folder is the operator's, and some deployments are made of links.
             let is_file = || std::fs::metadata(&path).is_ok_and(|facts| facts.is_file());
-            let is_module = path.extension().is_some_and(|ending| ending == "md") && is_file();
+            let is_module = path.extension().is_some_and(|known| known == ending) && is_file();
             if !is_module || path.file_name().is_some_and(|name| name == "README.md") {
                 continue;
             }
@@ -55,7 +72,7 @@ pub(super) fn files(folder: &Path) -> Result<Found, PromptError> {
                 wrong(What::BadModuleName(name));
                 continue;
             }
-            match text(&path) {
+            match text(&path, most) {
                 Ok(text) => files.push((name, shown, text)),
                 Err(error) if error.kind() == ErrorKind::InvalidData => wrong(What::NotText),
                 Err(error) => return Err(unreadable(&path)(error)),
@@ -66,10 +83,10 @@ pub(super) fn files(folder: &Path) -> Result<Found, PromptError> {
 }
 
 /// A file's text: of one that is too long, so much that it is seen to be.
-fn text(path: &Path) -> std::io::Result<String> {
+fn text(path: &Path, most: usize) -> std::io::Result<String> {
     let mut bytes = Vec::new();
-    std::fs::File::open(path)?.take(MAX_MODULE_BYTES as u64 + 4).read_to_end(&mut bytes)?;
-    let cut = bytes.len() > MAX_MODULE_BYTES;
+    std::fs::File::open(path)?.take(most as u64 + 4).read_to_end(&mut bytes)?;
+    let cut = bytes.len() > most;
     match String::from_utf8(bytes) {
         Ok(text) => Ok(text),
         // The cut may be within a letter.

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::problem::{Problem, What};
 use super::value::Kind;
 
 /// The line before and after the front matter.
-const MARK: &str = "+++";
+pub(super) const MARK: &str = "+++";
 /// The longest module, in bytes.
 pub(super) const MAX_MODULE_BYTES: usize = 64 << 10;
 
@@ -47,25 +47,27 @@ pub(super) enum Piece {
     Variable { name: String, line: u32 },
 }
 
-#[derive(Deserialize)]
+/// The front matter, as it is written.
+#[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct FrontMatter {
-    name: String,
-    description: String,
+pub(super) struct FrontMatter {
+    pub(super) name: String,
+    pub(super) description: String,
     #[serde(default)]
-    variables: BTreeMap<String, Declared>,
+    pub(super) includes: Vec<String>,
     #[serde(default)]
-    includes: Vec<String>,
+    pub(super) variables: BTreeMap<String, Declared>,
 }
 
-#[derive(Deserialize)]
+/// A variable, as it is written.
+#[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Declared {
+pub(super) struct Declared {
     #[serde(rename = "type")]
-    kind: Kind,
-    description: String,
-    required: Option<bool>,
-    default: Option<String>,
+    pub(super) kind: Kind,
+    pub(super) description: String,
+    pub(super) required: Option<bool>,
+    pub(super) default: Option<String>,
 }
 
 impl Module {

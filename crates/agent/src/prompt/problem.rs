@@ -92,8 +92,8 @@ pub enum What {
         /// By its path.
         name: String,
     },
-    /// A file's name cannot be a module's.
-    #[error("`{0}` is no name of a module: use lower-case letters, digits and `-`")]
+    /// A file's name cannot be that of a module or case.
+    #[error("`{0}` is no name of a module or case: use lower-case letters, digits and `-`")]
     BadModuleName(String),
     /// Not UTF-8.
     #[error("it is no text in UTF-8")]
@@ -136,6 +136,9 @@ pub enum What {
     /// Two modules of a prompt do not agree.
     #[error("variable `{0}` is declared with another type or default by another module of the prompt")]
     OtherDeclaration(String),
+    /// A case of a step test.
+    #[error("the case is wrong: {0}")]
+    Case(String),
     /// A value that is needed is missing.
     #[error("variable `{0}` is not given, and has no default")]
     NotGiven(String),

@@ -121,6 +121,12 @@ pub struct When {
     /// Text anywhere in the body.
     #[serde(default)]
     pub contains: Option<String>,
+    /// Texts that all stand in the system prompt, wherever its lines end.
+    #[serde(default)]
+    pub system: Vec<String>,
+    /// Texts that all stand in the first message, in the same way.
+    #[serde(default)]
+    pub first: Vec<String>,
 }
 
 /// A piece of an answer.

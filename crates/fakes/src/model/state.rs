@@ -187,13 +187,26 @@ impl Shared {
 }
 
 fn meets(when: &When, key: &str, headers: &HeaderMap, body: &Value) -> bool {
-    let When { model, key: wanted, headers: wanted_headers, contains } = when;
+    let When { model, key: wanted, headers: wanted_headers, contains, system, first } = when;
     let has =
         |(name, value): (&String, &String)| headers.get(name).is_some_and(|found| found == value.as_str());
     model.as_ref().is_none_or(|model| body["model"] == model.as_str())
         && wanted.as_ref().is_none_or(|wanted| wanted == key)
         && wanted_headers.iter().all(has)
         && contains.as_ref().is_none_or(|text| holds(body, text))
+        && says(&body["system"], system)
+        && says(&body["messages"][0]["content"], first)
+}
+
+/// Do all these texts stand in a prompt, whose blocks are read as one text with a space wherever it has white space?
+fn says(content: &Value, wanted: &[String]) -> bool {
+    let blocks = content.as_array().into_iter().flatten().filter_map(|block| block["text"].as_str());
+    let text = folded(&content.as_str().into_iter().chain(blocks).collect::<Vec<_>>().join(" "));
+    wanted.iter().all(|wanted| text.contains(&folded(wanted)))
+}
+
+fn folded(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn holds(value: &Value, wanted: &str) -> bool {

@@ -237,3 +237,28 @@ async fn other_calls_are_answered_as_the_api_does() {
     assert_eq!(elsewhere.status(), 404);
     assert_eq!(elsewhere.json::<Value>().await.unwrap()["error"]["type"], "not_found_error");
 }
+
+#[tokio::test]
+async fn an_answer_may_be_for_requests_that_say_something_wherever_lines_end() {
+    let when = |system: &str, first: &str| When {
+        system: vec![system.to_owned()],
+        first: vec![first.to_owned()],
+        ..When::default()
+    };
+    for (system, first, is_met) in [
+        ("be good and kind", "look", true),
+        ("be good  and\nkind", "at this", true),
+        ("look", "look", false),
+        ("be good", "kind", false),
+        ("be good", "said before", false),
+    ] {
+        let script = Script::of([Answer::text("right").when(when(system, first)), Answer::text("wrong")]);
+        let model = FakeModel::start(script).await.unwrap();
+        let body = json!({"model": "m", "max_tokens": 100,
+            "system": [{"type": "text", "text": "be good\nand"}, {"type": "text", "text": "kind"}],
+            "messages": [{"role": "user", "content": "look at\nthis"}, {"role": "assistant", "content": "said before"},
+                {"role": "user", "content": "go on"}]});
+        let text = post(&model, &body).await.unwrap().text().await.unwrap();
+        assert_eq!(text.contains("right"), is_met, "{system:?} {first:?}: {text}");
+    }
+}

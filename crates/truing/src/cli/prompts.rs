@@ -1,12 +1,15 @@
 //! `truing prompts`: what models are told, filled in by hand, and whether somebody's own prompts are sound.
 
 mod envsubst;
+#[cfg(feature = "demo")]
+mod test;
 mod workflow;
 mod wrap;
 
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+use truing_agent::prompt::case::FENCE;
 use truing_agent::prompt::{Fence, Listed, Problem, Prompts, Values, Wanted};
 
 use super::Context;
@@ -14,9 +17,6 @@ use super::columns::folded;
 use super::error::{CliError, Exit};
 use crate::loops::text::counted;
 use crate::wiring;
-
-/// Marks data in what `render` shows. A run has a word of its own.
-const FENCE: &str = "0000000000000000";
 
 /// List prompts, fill one in, or check a folder of them
 #[derive(clap::Args, Debug)]
@@ -54,6 +54,14 @@ enum Action {
         #[arg(long, value_name = "YML", requires = "envsubst")]
         workflow: Option<PathBuf>,
     },
+    /// Play the cases of prompts: is a model told what it needs to take the right way?
+    ///
+    /// A case is a TOML file in the folder `cases` beside the prompts. Its request is put together as a run's is, and goes
+    /// through the loop of a run to a scripted model on this machine, which takes the right way only if all that the case
+    /// names stands in the request. Nothing is spent. Exit code 1 if any case, or with --mutate any mistake, tells that
+    /// the answer is no.
+    #[cfg(feature = "demo")]
+    Test(test::Args),
     /// Wrap prompts between 100 and 120 columns, without changing what they mean
     ///
     /// Front matter, code, tables, HTML and quotations stay as they are. Exit code 1 if `--check` finds any to wrap.
@@ -74,6 +82,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
             check_envsubst(prompt, workflow, context)
         }
         Action::Check { dir, .. } => check(dir.as_ref(), context),
+        #[cfg(feature = "demo")]
+        Action::Test(args) => test::run(args, context),
         Action::Fmt { dir, check } => fmt(dir.as_ref(), *check, context),
     }
 }

@@ -90,13 +90,26 @@ pub fn played(config: &Config, ledger: Sqlite, file: &Path) -> Result<Agent, Cli
     Ok(Agent { tape: Tape::Play(cassette), ..agent })
 }
 
-fn agent(config: &Config, ledger: Sqlite, login: Login, prices: Prices) -> Result<Agent, CliError> {
+/// The way to a scripted model at this address, and what it is called. What it costs is for nobody to pay.
+///
+/// # Errors
+/// Exit 3 if it cannot be asked.
+#[cfg(feature = "demo")]
+pub fn scripted(address: &str, key: &str, ledger: Sqlite) -> Result<(Gateway<Sqlite>, String), CliError> {
+    let prices = Prices::builtin().map_err(|error| CliError::failed("prices", error.to_string()))?;
+    let model = prices.all().next().map(|(model, _)| model.to_owned()).unwrap_or_default();
+    Ok((gateway(address, Login::Key(Secret::new(key)), prices, ledger)?, model))
+}
+
+fn gateway(address: &str, login: Login, prices: Prices, ledger: Sqlite) -> Result<Gateway<Sqlite>, CliError> {
     let wrong = |error: ProviderError| CliError::usage("model", format!("[model]: {error}"));
-    let provider = Provider::new(&address(&config.model)?, login).map_err(wrong)?;
-    let gateway = Gateway::new(provider, prices, ledger.clone(), Arc::new(SystemClock), Patience::default())
-        .map_err(wrong)?;
+    let provider = Provider::new(address, login).map_err(wrong)?;
+    Gateway::new(provider, prices, ledger, Arc::new(SystemClock), Patience::default()).map_err(wrong)
+}
+
+fn agent(config: &Config, ledger: Sqlite, login: Login, prices: Prices) -> Result<Agent, CliError> {
     Ok(Agent {
-        gateway,
+        gateway: gateway(&address(&config.model)?, login, prices, ledger.clone())?,
         ledger,
         model: config.model.name.clone(),
         budgets: Budgets::new(config).map_err(bad_pattern)?,

@@ -10,6 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use truing_agent::native::{Brief, Output, Tools};
+use truing_agent::prompt::route::{Filled, REVIEW};
 use truing_agent::prompt::{Fence, PromptError, Prompts, Values};
 use truing_agent::schema::MAX_FINDINGS;
 use truing_core::finding::{Finding, RawFinding};
@@ -128,14 +129,9 @@ pub(super) fn prompt(
         .with("max_findings", MAX_FINDINGS.to_string());
     let fence =
         fence([&change.diff, subject.title.as_bytes(), description.as_bytes(), subject.branch.as_bytes()])?;
-    let (frame, about) = (prompts.compose("review/system")?, prompts.compose("review/task")?);
-    let hash = hash_of([frame.hash().as_bytes(), about.hash().as_bytes()]);
-    let brief = Brief {
-        model: model.to_owned(),
-        system: frame.render(&system, &fence)?,
-        task: about.render(&task, &fence)?,
-    };
-    Ok(Prompted { brief, hash, seen })
+    let filled = prompts.filled((REVIEW.system, REVIEW.task), (&system, &task), &fence)?;
+    let Filled { system, task, hash } = filled;
+    Ok(Prompted { brief: Brief { model: model.to_owned(), system, task }, hash, seen })
 }
 
 /// The word in the marks around data: of all that is shown, so that the same review asks the same, and nobody can have

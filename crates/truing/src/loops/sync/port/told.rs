@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use sha2::{Digest as _, Sha256};
 use truing_agent::native::Brief;
+use truing_agent::prompt::route::{Filled, SYNC_BUMP};
 use truing_agent::prompt::{Fence, Values};
 use truing_core::RepoPath;
 use truing_core::follow::Kind;
@@ -60,14 +61,9 @@ pub(super) async fn prompt(port: &Port<'_>, handover: Option<&str>) -> Result<To
     let fence = Fence::new(&word)?;
     let task = values.into_iter().fold(Values::default(), |all, (name, value)| all.with(name, value));
     let system = Values::default().with("max_turns", job.turns.to_string());
-    let (frame, about) = (agent.prompts.compose("sync/system-bump")?, agent.prompts.compose("sync/task")?);
-    let hash = hash_of([frame.hash().as_bytes(), about.hash().as_bytes()].into_iter());
-    let brief = Brief {
-        model: agent.model.clone(),
-        system: frame.render(&system, &fence)?,
-        task: about.render(&task, &fence)?,
-    };
-    Ok(Told { brief, hash })
+    let prompts = (SYNC_BUMP.system, SYNC_BUMP.task);
+    let Filled { system, task, hash } = agent.prompts.filled(prompts, (&system, &task), &fence)?;
+    Ok(Told { brief: Brief { model: agent.model.clone(), system, task }, hash })
 }
 
 /// The definitions that changed, and the changes of the files that they are in.

@@ -1,0 +1,302 @@
+//! Step tests of prompts, as data: what a request is made of, what has to stand in it for a model to take the right way,
+//! and which calls that way is. `truing prompts test` plays them.
+//!
+//! A case is a TOML file in the folder `cases` beside the modules; its name is its path in there.
+
+use std::collections::BTreeMap;
+use std::path::{Component, Path};
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::folder;
+use super::problem::{Problem, PromptError, What};
+use super::route::{Filled, Route};
+use super::{Fence, Prompts, Values, embedded};
+use crate::schema::REPORT;
+
+/// The longest case, in bytes.
+pub(super) const MAX_CASE_BYTES: usize = 256 << 10;
+/// Marks data in the requests of cases, and in what `truing prompts render` shows.
+pub const FENCE: &str = "0000000000000000";
+
+/// A case that has the right form.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Case {
+    /// Its name: its path, without the ending.
+    pub name: String,
+    /// Where it is from.
+    pub file: String,
+    /// What it shows.
+    pub description: String,
+    /// What its request is for.
+    pub route: &'static Route,
+    /// The system prompt.
+    pub system: Part,
+    /// The first message.
+    pub task: Part,
+    /// The files that the model's tools find, by path.
+    pub files: BTreeMap<String, String>,
+    /// What the scripted model calls if it is told all that it needs.
+    pub right: Vec<Call>,
+    /// What it calls if it is not.
+    pub wrong: Vec<Call>,
+    /// What has to be called for the right way to be taken.
+    pub expect: Vec<Call>,
+}
+
+/// One of the two prompts of a request.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Part {
+    /// The prompt: the route's, or another one.
+    pub prompt: String,
+    /// What it is filled in with.
+    pub values: Values,
+    /// What has to stand in it for the right way, wherever its lines end.
+    pub needs: Vec<String>,
+}
+
+/// A call of a tool.
+#[derive(Clone, PartialEq, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Call {
+    /// The tool.
+    pub tool: String,
+    /// Its input.
+    #[serde(default)]
+    pub input: Value,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    description: String,
+    route: String,
+    #[serde(default)]
+    system: WrittenPart,
+    #[serde(default)]
+    task: WrittenPart,
+    #[serde(default)]
+    files: BTreeMap<String, String>,
+    right: Vec<Call>,
+    wrong: Vec<Call>,
+    expect: Vec<Call>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct WrittenPart {
+    prompt: Option<String>,
+    #[serde(default)]
+    values: BTreeMap<String, String>,
+    #[serde(default)]
+    needs: Vec<String>,
+}
+
+impl Case {
+    /// The cases that are part of the program, and those of a folder, which replace those of the same name.
+    ///
+    /// # Errors
+    /// [`PromptError::Wrong`], with everything that is wrong; [`PromptError::Folder`] if the folder cannot be read.
+    pub fn all(folder: Option<&Path>) -> Result<Vec<Self>, PromptError> {
+        let (mut files, mut problems) = (embedded::cases().collect::<Vec<_>>(), Vec::new());
+        if let Some(folder) = folder {
+            let found = folder::cases(folder)?;
+            problems.extend(found.problems);
+            files.extend(found.files);
+        }
+        let mut cases = BTreeMap::new();
+        for (name, file, text) in files {
+            match Self::parse(&name, &file, &text) {
+                Ok(case) => drop(cases.insert(name, case)),
+                Err(problem) => problems.push(problem),
+            }
+        }
+        if problems.is_empty() {
+            Ok(cases.into_values().collect())
+        } else {
+            Err(PromptError::Wrong(problems))
+        }
+    }
+
+    /// Reads a case.
+    fn parse(name: &str, file: &str, text: &str) -> Result<Self, Problem> {
+        let wrong = |line, what| Problem { file: file.to_owned(), line, what };
+        if text.len() > MAX_CASE_BYTES {
+            return Err(wrong(1, What::TooLong(MAX_CASE_BYTES)));
+        }
+        let written: Written = toml::from_str(text).map_err(|error| {
+            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            let line = u32::try_from(1 + before.matches('\n').count()).unwrap_or(u32::MAX);
+            wrong(line, What::Case(error.message().to_owned()))
+        })?;
+        let Written { description, route, system, task, files, right, wrong: other, expect } = written;
+        let line_of = |words: &str| {
+            let line = 1 + text.lines().position(|line| line.starts_with(words)).unwrap_or(0);
+            u32::try_from(line).unwrap_or(u32::MAX)
+        };
+        let route = Route::named(&route).ok_or_else(|| {
+            let known = Route::ALL.map(|route| route.name).join(", ");
+            wrong(line_of("route"), What::Case(format!("there is no route `{route}` (known: {known})")))
+        })?;
+        let part = |part: WrittenPart, of_route: &str| Part {
+            prompt: part.prompt.unwrap_or_else(|| of_route.to_owned()),
+            values: part
+                .values
+                .into_iter()
+                .fold(Values::default(), |all, (name, value)| all.with(&name, value)),
+            needs: part.needs,
+        };
+        let case = Self {
+            name: name.to_owned(),
+            file: file.to_owned(),
+            description,
+            route,
+            system: part(system, route.system),
+            task: part(task, route.task),
+            files,
+            right,
+            wrong: other,
+            expect,
+        };
+        if let Some(path) = case.files.keys().find(|path| !is_inside(path)) {
+            let what = format!("`{path}` is no path within a folder");
+            return Err(wrong(line_of("[files]"), What::Case(what)));
+        }
+        match case.cannot_fail() {
+            None => Ok(case),
+            Some((words, why)) => Err(wrong(line_of(words), What::Case(why.to_owned()))),
+        }
+    }
+
+    /// Why it would say nothing about a prompt, and the word on the line that says so.
+    fn cannot_fail(&self) -> Option<(&'static str, &'static str)> {
+        let ends = |way: &[Call]| way.last().is_some_and(|call| call.tool == REPORT);
+        let is_empty = |part: &Part| part.needs.iter().any(|need| need.trim().is_empty());
+        if self.system.needs.is_empty() && self.task.needs.is_empty() {
+            Some((
+                "route",
+                "`needs` of neither `system` nor `task` names anything: whatever they say it would pass",
+            ))
+        } else if is_empty(&self.system) || is_empty(&self.task) {
+            Some(("needs", "one of `needs` is empty: it would be met by anything"))
+        } else if !ends(&self.right) {
+            Some(("[[right]]", "`right` has to end with a call of `report`"))
+        } else if !ends(&self.wrong) {
+            Some(("[[wrong]]", "`wrong` has to end with a call of `report`"))
+        } else if !self.missed_by(&self.right).is_empty() {
+            Some(("[[expect]]", "`right` does not do what is expected"))
+        } else if self.missed_by(&self.wrong).is_empty() {
+            Some(("[[expect]]", "`wrong` does all that is expected: whatever a model does it would pass"))
+        } else {
+            None
+        }
+    }
+
+    /// The beginning of its request.
+    ///
+    /// # Errors
+    /// [`PromptError`]: its prompts cannot be put together, or want other values.
+    pub fn filled(&self, prompts: &Prompts) -> Result<Filled, PromptError> {
+        let names = (self.system.prompt.as_str(), self.task.prompt.as_str());
+        prompts.filled(names, (&self.system.values, &self.task.values), &Fence::new(FENCE)?)
+    }
+
+    /// What its request should hold and does not.
+    pub fn lacked_by(&self, filled: &Filled) -> Vec<&str> {
+        fn of<'a>((part, text): (&'a Part, &str)) -> impl Iterator<Item = &'a String> + use<'a> {
+            let text = folded(text);
+            part.needs.iter().filter(move |need| !text.contains(&folded(need)))
+        }
+        let parts = [(&self.system, filled.system.as_str()), (&self.task, filled.task.as_str())];
+        parts.into_iter().flat_map(of).map(String::as_str).collect()
+    }
+
+    /// Calls that are expected and were not made.
+    pub fn missed_by(&self, calls: &[Call]) -> Vec<&Call> {
+        let made = |wanted: &Call| {
+            calls.iter().any(|call| call.tool == wanted.tool && holds(&call.input, &wanted.input))
+        };
+        self.expect.iter().filter(|wanted| !made(wanted)).collect()
+    }
+}
+
+/// A path of words, without a way out.
+fn is_inside(path: &str) -> bool {
+    !path.is_empty() && Path::new(path).components().all(|part| matches!(part, Component::Normal(_)))
+}
+
+/// A text with one space wherever it has white space.
+fn folded(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Does a value hold what is wanted? Of an object each field that is named, of an array each element in any place (none
+/// at all if none is wanted), a text within a text.
+fn holds(value: &Value, wanted: &Value) -> bool {
+    match (value, wanted) {
+        (Value::Object(value), Value::Object(wanted)) => {
+            let has = |name: &String, wanted| value.get(name).is_some_and(|value| holds(value, wanted));
+            wanted.iter().all(|(name, wanted)| has(name, wanted))
+        }
+        (Value::Array(values), Value::Array(wanted)) if wanted.is_empty() => values.is_empty(),
+        (Value::Array(values), Value::Array(wanted)) => {
+            wanted.iter().all(|wanted| values.iter().any(|value| holds(value, wanted)))
+        }
+        (Value::String(value), Value::String(wanted)) => value.contains(wanted.as_str()),
+        (_, Value::Null) => true,
+        (value, wanted) => value == wanted,
+    }
+}
+
+impl Call {
+    /// As people read it.
+    pub fn shown(&self) -> String {
+        if self.input.is_null() { self.tool.clone() } else { format!("{} {}", self.tool, self.input) }
+    }
+
+    /// Its input, as a model would send it.
+    pub fn object(&self) -> Value {
+        if self.input.is_null() { Value::Object(Map::new()) } else { self.input.clone() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_expected_may_be_a_part_of_what_was_called() {
+        let called =
+            json!({ "path": "a/b.py", "findings": [{ "line": 4, "title": "Injection: x" }], "none": [] });
+        for (wanted, is_held) in [
+            (json!({ "path": "b.py" }), true),
+            (json!({ "path": "c.py" }), false),
+            (json!({ "other": "b.py" }), false),
+            (json!({ "findings": [{ "title": "Injection:" }] }), true),
+            (json!({ "findings": [{ "title": "Injection:", "line": 5 }] }), false),
+            (json!({ "findings": [] }), false),
+            (json!({ "none": [] }), true),
+            (json!({ "none": ["x"] }), false),
+            (json!({ "path": ["b.py"] }), false),
+            (Value::Null, true),
+        ] {
+            assert_eq!(holds(&called, &wanted), is_held, "{wanted}");
+        }
+    }
+
+    #[test]
+    fn a_need_is_met_wherever_lines_end_and_only_in_its_own_prompt() {
+        let cases = Case::all(None).unwrap();
+        let case = cases.iter().find(|case| case.name == "sync/bump").unwrap();
+        let mut filled = case.filled(&Prompts::embedded().unwrap()).unwrap();
+        assert_eq!(case.lacked_by(&filled), [""; 0]);
+        filled.system = filled.system.replace(' ', "\n");
+        assert_eq!(case.lacked_by(&filled), [""; 0]);
+        let all = format!("{} {}", filled.system, filled.task);
+        (filled.system, filled.task) = (filled.task, all);
+        assert_eq!(case.lacked_by(&filled), case.system.needs);
+    }
+}

@@ -1,0 +1,191 @@
+//! Modules with one mistake each, of the kinds that people make: a place that is gone, a name that is changed, a value
+//! written out, two places changed about, a module left out. A set of cases is good if every one of them is noticed.
+
+use std::collections::BTreeMap;
+
+use super::module::{Declared, FrontMatter, MARK, Module, Piece};
+use super::{Kind, PromptError, Prompts};
+
+/// Prompts with one mistake.
+#[derive(Debug)]
+pub struct Mutant {
+    /// What was done, to what.
+    pub what: String,
+    /// The prompts; an error if reading them notices it.
+    pub made: Result<Prompts, PromptError>,
+}
+
+impl Prompts {
+    /// One for each mistake in this module that this knows; none if there is no such module.
+    pub fn mutants(&self, name: &str) -> Vec<Mutant> {
+        let Some(module) = self.modules.get(name) else { return Vec::new() };
+        let mut mutants =
+            vec![Mutant { what: format!("{name}: the module is gone"), made: self.without(name) }];
+        let mut add = |what: String, changed: &Module, more: &str| {
+            let made = self.with_text(name, &module.file, &written(changed, more));
+            mutants.push(Mutant { what: format!("{name}: {what}"), made });
+        };
+        for included in &module.includes {
+            let mut changed = module.clone();
+            changed.includes.retain(|other| other != included);
+            add(format!("`{included}` is not included"), &changed, "");
+        }
+        for (variable, declared) in &module.variables {
+            let is_it = |piece: &Piece| matches!(piece, Piece::Variable { name, .. } if name == variable);
+            let renamed = format!("{variable}_2");
+            let at = |name: &str| Piece::Variable { name: name.to_owned(), line: 0 };
+            let replaced = |with: Option<Piece>| -> Vec<Piece> {
+                let pieces = module.pieces.iter();
+                pieces
+                    .filter_map(|piece| if is_it(piece) { with.clone() } else { Some(piece.clone()) })
+                    .collect()
+            };
+            let mut undeclared = module.variables.clone();
+            undeclared.remove(variable);
+            let mut declared_otherwise = undeclared.clone();
+            declared_otherwise.insert(renamed.clone(), declared.clone());
+
+            let gone = Module { pieces: replaced(None), ..module.clone() };
+            add(format!("the place of `{variable}` is gone"), &gone, "");
+            add(
+                format!("`{variable}` and its place are gone"),
+                &Module { variables: undeclared.clone(), ..gone },
+                "",
+            );
+            add(
+                format!("`{variable}` is not declared"),
+                &Module { variables: undeclared, ..module.clone() },
+                "",
+            );
+            let pieces = replaced(Some(at(&renamed)));
+            let renamed_in_text = Module { pieces, ..module.clone() };
+            add(format!("the place of `{variable}` is called `{renamed}`"), &renamed_in_text, "");
+            add(
+                format!("`{variable}` is called `{renamed}`"),
+                &Module { variables: declared_otherwise, ..renamed_in_text },
+                "",
+            );
+            let again = format!(
+                "[variables.{variable}]\ntype = \"{}\"\ndescription = \"\"\n",
+                declared.kind.as_str()
+            );
+            add(format!("`{variable}` is declared twice"), module, &again);
+            let literal = match declared.kind {
+                Kind::Integer => "7",
+                Kind::Word => "0.0.0",
+                Kind::Data => "Something else.",
+            };
+            let mut pieces = replaced(Some(Piece::Text(literal.to_owned())));
+            pieces.extend([Piece::Text("\n\n".to_owned()), at(variable)]);
+            let shadowed = Module { pieces, ..module.clone() };
+            add(format!("`{variable}` stands at the end, and `{literal}` in its place"), &shadowed, "");
+            let others =
+                module.variables.iter().filter(|(other, of)| *other > variable && of.kind == declared.kind);
+            for (other, _) in others {
+                let swapped = module.pieces.iter().map(|piece| match piece {
+                    Piece::Variable { name, .. } if name == variable => at(other),
+                    Piece::Variable { name, .. } if name == other => at(variable),
+                    Piece::Variable { .. } | Piece::Text(_) => piece.clone(),
+                });
+                let changed = Module { pieces: swapped.collect(), ..module.clone() };
+                add(format!("`{variable}` and `{other}` have changed places"), &changed, "");
+            }
+        }
+        mutants
+    }
+
+    fn without(&self, name: &str) -> Result<Self, PromptError> {
+        let mut others = self.clone();
+        others.modules.remove(name);
+        others.sound(Vec::new())
+    }
+
+    fn with_text(&self, name: &str, file: &str, text: &str) -> Result<Self, PromptError> {
+        let mut others = self.clone();
+        let mut problems = Vec::new();
+        let module = Module::parse(name, file, text, &mut problems);
+        others.modules.extend(module.map(|module| (name.to_owned(), module)));
+        others.sound(problems)
+    }
+}
+
+/// A module as a file that says the same, with more front matter.
+fn written(module: &Module, more: &str) -> String {
+    let declared = |variable: &super::module::Variable| Declared {
+        kind: variable.kind,
+        description: variable.description.clone(),
+        required: None,
+        default: variable.default.clone(),
+    };
+    let front = FrontMatter {
+        name: module.name.clone(),
+        description: module.description.clone(),
+        includes: module.includes.clone(),
+        variables: module
+            .variables
+            .iter()
+            .map(|(name, of)| (name.clone(), declared(of)))
+            .collect::<BTreeMap<_, _>>(),
+    };
+    // What was read from TOML can be written as it.
+    let front = toml::to_string(&front).unwrap_or_default();
+    let body: String = module
+        .pieces
+        .iter()
+        .map(|piece| match piece {
+            Piece::Text(words) => words.replace("{{", "\\{{"),
+            Piece::Variable { name, .. } => format!("{{{{ {name} }}}}"),
+        })
+        .collect();
+    format!("{MARK}\n{front}{more}{MARK}\n\n{body}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_module_that_is_written_again_is_the_same_but_for_its_lines() {
+        let prompts = Prompts::embedded().unwrap();
+        for (name, module) in &prompts.modules {
+            let again = prompts.with_text(name, &module.file, &written(module, "")).unwrap();
+            let hash = |prompts: &Prompts| prompts.compose(name).unwrap().hash();
+            assert_eq!(hash(&again), hash(&prompts), "{name}");
+            assert_eq!(again.list().len(), prompts.list().len());
+        }
+    }
+
+    #[test]
+    fn each_mistake_is_made_and_what_reading_can_notice_it_does() {
+        let prompts = Prompts::embedded().unwrap();
+        let told: Vec<String> = prompts
+            .mutants("sync/common")
+            .iter()
+            .map(|Mutant { what, made }| {
+                let noticed = made.as_ref().err().map_or_else(String::new, ToString::to_string);
+                format!("{what}: {}", if noticed.is_empty() { "can be read" } else { "is noticed" })
+            })
+            .collect();
+        assert_eq!(
+            told,
+            [
+                "sync/common: the module is gone: is noticed",
+                "sync/common: the place of `max_turns` is gone: is noticed",
+                "sync/common: `max_turns` and its place are gone: can be read",
+                "sync/common: `max_turns` is not declared: is noticed",
+                "sync/common: the place of `max_turns` is called `max_turns_2`: is noticed",
+                "sync/common: `max_turns` is called `max_turns_2`: can be read",
+                "sync/common: `max_turns` is declared twice: is noticed",
+                "sync/common: `max_turns` stands at the end, and `7` in its place: can be read",
+            ]
+        );
+        let swapped = prompts.mutants("sync/task");
+        assert!(swapped.iter().any(|mutant| mutant.what.contains("`from` and `to` have changed places")));
+        assert!(
+            prompts.mutants("sync/system-bump").iter().any(|mutant| {
+                mutant.what.ends_with("`sync/common` is not included") && mutant.made.is_ok()
+            })
+        );
+        assert!(prompts.mutants("no/such").is_empty());
+    }
+}

@@ -1,0 +1,80 @@
+//! Which two prompts a request begins with, by what it is for: who the model is, and what it is to look at.
+
+use sha2::{Digest as _, Sha256};
+
+use super::{Fence, PromptError, Prompts, Values};
+
+/// What a request is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Route {
+    /// What cases of `truing prompts test` call it.
+    pub name: &'static str,
+    /// The prompt that says who the model is: its system prompt.
+    pub system: &'static str,
+    /// The prompt that says what it is to look at: its first message.
+    pub task: &'static str,
+    /// What it reports.
+    pub report: Report,
+}
+
+/// What a model reports in the end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Report {
+    /// Findings about a change: [`crate::schema::Items`].
+    Findings,
+    /// What it has done on a clone: [`crate::schema::work::Work`].
+    Work,
+}
+
+/// A change is reviewed.
+pub const REVIEW: Route =
+    Route { name: "review", system: "review/system", task: "review/task", report: Report::Findings };
+/// Code is ported to a release.
+pub const SYNC_BUMP: Route =
+    Route { name: "sync/bump", system: "sync/system-bump", task: "sync/task", report: Report::Work };
+
+impl Route {
+    /// Every one.
+    pub const ALL: [Self; 2] = [REVIEW, SYNC_BUMP];
+
+    /// By its name.
+    pub fn named(name: &str) -> Option<&'static Self> {
+        const { &Self::ALL }.iter().find(|route| route.name == name)
+    }
+}
+
+/// The beginning of a request, filled in.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Filled {
+    /// The system prompt.
+    pub system: String,
+    /// The first message.
+    pub task: String,
+    /// Names both before their values: SHA-256, in hex.
+    pub hash: String,
+}
+
+impl Prompts {
+    /// The beginning of a request, from these two prompts, each with its values.
+    ///
+    /// # Errors
+    /// [`PromptError::Unknown`], [`PromptError::Wrong`], [`PromptError::Values`]
+    pub fn filled(
+        &self,
+        (system, task): (&str, &str),
+        (of_system, of_task): (&Values, &Values),
+        fence: &Fence,
+    ) -> Result<Filled, PromptError> {
+        let (frame, about) = (self.compose(system)?, self.compose(task)?);
+        let mut hash = Sha256::new();
+        for part in [frame.hash(), about.hash()] {
+            hash.update(part.len().to_le_bytes());
+            hash.update(part);
+        }
+        Ok(Filled {
+            system: frame.render(of_system, fence)?,
+            task: about.render(of_task, fence)?,
+            hash: hex::encode(hash.finalize()),
+        })
+    }
+}

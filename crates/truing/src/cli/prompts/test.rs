@@ -1,0 +1,216 @@
+//! `truing prompts test`: which cases are played, with which prompts, and what the answer looks like.
+
+mod stage;
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use serde::Serialize;
+use truing_agent::prompt::case::Case;
+use truing_agent::prompt::{Mutant, Prompts};
+use truing_core::money::MicroUsd;
+
+use super::super::columns::folded;
+use super::super::error::{CliError, Exit};
+use super::super::{Context, runtime};
+use crate::config::PromptsConfig;
+use crate::loops::text::counted;
+use crate::wiring;
+use stage::{CASE_MONEY, Played, Stage};
+
+/// The arguments.
+#[derive(clap::Args, Debug)]
+pub(super) struct Args {
+    /// A folder of prompts and cases, instead of the configured one; one replaces the built-in one of its name
+    dir: Option<PathBuf>,
+    /// Play this case alone; may be repeated
+    #[arg(long, value_name = "NAME")]
+    case: Vec<String>,
+    /// Ask the configured model, which costs money: at most $0.50 a case
+    #[arg(long)]
+    live: bool,
+    /// Make mistakes in the prompts, one at a time, and tell which of them nothing notices
+    #[arg(long, conflicts_with = "live")]
+    mutate: bool,
+}
+
+#[derive(Serialize)]
+struct TestedJson<'a> {
+    cases: Vec<CaseJson<'a>>,
+    not_covered: Vec<&'a str>,
+    cost_micro_usd: MicroUsd,
+    mistakes: Option<Mistakes>,
+}
+
+#[derive(Serialize)]
+struct CaseJson<'a> {
+    name: &'a str,
+    file: &'a str,
+    route: &'static str,
+    passed: bool,
+    problems: Vec<String>,
+    turns: u32,
+    cost_micro_usd: MicroUsd,
+}
+
+/// What became of mistakes that were made on purpose: by what they were noticed first.
+#[derive(Serialize, Default)]
+struct Mistakes {
+    made: usize,
+    noticed_by_check: usize,
+    noticed_by_values: usize,
+    noticed_by_cases: usize,
+    unnoticed: Vec<String>,
+}
+
+pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
+    let told = |error| wiring::prompt_error(&error);
+    let config = context.config(&[])?;
+    let folder = match &args.dir {
+        Some(dir) => Some(context.environment.directory().join(dir)),
+        None => config.prompts.dir.clone(),
+    };
+    let prompts = wiring::prompts(&PromptsConfig { dir: folder.clone() })?;
+    let cases = Case::all(folder.as_deref()).map_err(told)?;
+    if let Some(folder) = &folder
+        && prompts == Prompts::embedded().map_err(told)?
+        && cases == Case::all(None).map_err(told)?
+    {
+        let message = format!("the folder {} holds neither prompts nor cases", folder.display());
+        return Err(CliError::usage("no_prompts", message)
+            .hint("prompts end in .md, cases are in its folder `cases` and end in .toml"));
+    }
+    let cases = chosen(cases, &args.case)?;
+    runtime::start()?.block_on(async {
+        let stage =
+            if args.live { Stage::live(&config, &context.environment)? } else { Stage::scripted().await? };
+        if args.live {
+            let all = MicroUsd(CASE_MONEY.0.saturating_mul(cases.len() as u64));
+            context.output.show(format_args!(
+                "Asking {} for {}: at most {CASE_MONEY} each, {all} in all.\n",
+                stage.model(),
+                counted(cases.len(), "case"),
+            ));
+        }
+        let mut played = Vec::new();
+        for case in &cases {
+            played.push((case, stage.play(case, &prompts).await?));
+        }
+        let all_passed = played.iter().all(|(_, played)| played.passed());
+        let mistakes = match args.mutate && all_passed {
+            true => Some(mistakes(&stage, &cases, &prompts).await?),
+            false => None,
+        };
+        let is_good = all_passed && mistakes.as_ref().is_none_or(|mistakes| mistakes.unnoticed.is_empty());
+        let answer = answer(&prompts, &cases, played, mistakes);
+        context.output.answer(&answer, || text(&answer, args))?;
+        Ok(if is_good { Exit::Done } else { Exit::No })
+    })
+}
+
+/// The cases with these names, or all.
+fn chosen(cases: Vec<Case>, names: &[String]) -> Result<Vec<Case>, CliError> {
+    if let Some(name) = names.iter().find(|name| !cases.iter().any(|case| case.name == **name)) {
+        let known = cases.iter().map(|case| case.name.as_str()).collect::<Vec<_>>().join(", ");
+        return Err(CliError::usage("unknown_case", format!("there is no case `{name}` (known: {known})")));
+    }
+    Ok(cases.into_iter().filter(|case| names.is_empty() || names.contains(&case.name)).collect())
+}
+
+/// The modules that a case's request is put together from.
+fn modules<'a>(case: &Case, prompts: &'a Prompts) -> BTreeSet<&'a str> {
+    [&case.system, &case.task].into_iter().flat_map(|part| prompts.parts_of(&part.prompt)).collect()
+}
+
+/// Makes every mistake in every module that a case covers.
+async fn mistakes(stage: &Stage, cases: &[Case], prompts: &Prompts) -> Result<Mistakes, CliError> {
+    let covered: BTreeSet<&str> = cases.iter().flat_map(|case| modules(case, prompts)).collect();
+    let mut mistakes = Mistakes::default();
+    for module in covered {
+        let of_module: Vec<&Case> =
+            cases.iter().filter(|case| modules(case, prompts).contains(module)).collect();
+        for Mutant { what, made } in prompts.mutants(module) {
+            mistakes.made += 1;
+            let Ok(made) = made else {
+                mistakes.noticed_by_check += 1;
+                continue;
+            };
+            if of_module.iter().any(|case| case.filled(&made).is_err()) {
+                mistakes.noticed_by_values += 1;
+                continue;
+            }
+            let mut is_noticed = false;
+            for case in &of_module {
+                is_noticed = !stage.play(case, &made).await?.passed();
+                if is_noticed {
+                    break;
+                }
+            }
+            if is_noticed {
+                mistakes.noticed_by_cases += 1;
+            } else {
+                mistakes.unnoticed.push(what);
+            }
+        }
+    }
+    Ok(mistakes)
+}
+
+fn answer<'a>(
+    prompts: &'a Prompts,
+    cases: &'a [Case],
+    played: Vec<(&'a Case, Played)>,
+    mistakes: Option<Mistakes>,
+) -> TestedJson<'a> {
+    let covered: BTreeSet<&str> = cases.iter().flat_map(|case| modules(case, prompts)).collect();
+    let all = prompts.list().into_iter().map(|listed| listed.name);
+    let not_covered = all.filter(|name| !covered.contains(name)).collect();
+    let cost_micro_usd = MicroUsd(played.iter().map(|(_, played)| played.cost.0).sum());
+    let cases = played.into_iter().map(|(case, played)| CaseJson {
+        name: &case.name,
+        file: &case.file,
+        route: case.route.name,
+        passed: played.passed(),
+        problems: played.problems,
+        turns: played.turns,
+        cost_micro_usd: played.cost,
+    });
+    TestedJson { cases: cases.collect(), not_covered, cost_micro_usd, mistakes }
+}
+
+fn text(answer: &TestedJson<'_>, args: &Args) -> String {
+    let mut text = String::new();
+    for case in &answer.cases {
+        let verdict = if case.passed { "passed" } else { "failed" };
+        let _ = writeln!(text, "{}: {verdict}", case.name);
+        for problem in &case.problems {
+            text += &folded("  ", problem);
+        }
+    }
+    let failed = answer.cases.iter().filter(|case| !case.passed).count();
+    let _ = writeln!(text, "{}, {failed} failed", counted(answer.cases.len(), "case"));
+    if args.live {
+        let _ = writeln!(text, "cost: {}", answer.cost_micro_usd);
+    }
+    if args.case.is_empty() && !answer.not_covered.is_empty() {
+        text += &folded("in no case: ", &answer.not_covered.join(", "));
+    }
+    match &answer.mistakes {
+        Some(Mistakes { made, noticed_by_check, noticed_by_values, noticed_by_cases, unnoticed }) => {
+            let noticed = made.saturating_sub(unnoticed.len());
+            let _ = writeln!(
+                text,
+                "{noticed} of {}: {noticed_by_check} by `check`, {noticed_by_values} by values, \
+                 {noticed_by_cases} by cases",
+                counted(*made, "mistake")
+            );
+            for what in unnoticed {
+                text += &folded("  not noticed: ", what);
+            }
+        }
+        None if args.mutate => text += "no mistakes made: mend the cases that fail first\n",
+        None => {}
+    }
+    text
+}

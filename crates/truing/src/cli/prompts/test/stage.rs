@@ -1,0 +1,253 @@
+//! Where cases are played: the loop of a run, with its real tools on the case's files, and a model: a scripted one that
+//! speaks the provider's protocol on this machine, or the configured one.
+
+use std::sync::{Mutex, PoisonError};
+
+use serde_json::Value;
+use tempfile::TempDir;
+use truing_agent::fixer::{Fixer, FixerError, Workshop};
+use truing_agent::native::{self, Brief, End, Form, Limits, Output, Ran, Tools};
+use truing_agent::prompt::Prompts;
+use truing_agent::prompt::case::{Call, Case};
+use truing_agent::prompt::route::{Filled, Report};
+use truing_agent::schema::work::Work;
+use truing_agent::schema::{Items, REPORT};
+use truing_core::ledger::Purse;
+use truing_core::money::MicroUsd;
+use truing_core::policy::ProfileName;
+use truing_core::port::{Clock as _, Ids as _};
+use truing_fakes::model::{Answer, FakeModel, KEY, Script, When};
+use truing_model::gateway::{self, Gateway, Model, Refused};
+use truing_model::messages::{Block, Known, Request, Tool};
+use truing_reader::protocol::ToolsRequest;
+use truing_reader::redact::redact;
+use truing_reader::tools::DIFF;
+use truing_store::Sqlite;
+
+use crate::cli::error::CliError;
+use crate::config::{Config, RulesConfig, SandboxConfig};
+use crate::environment::Environment;
+use crate::loops::agent::SwitchGate;
+use crate::reader::ChildReader;
+use crate::wiring;
+
+/// What one case may cost.
+pub(super) const CASE_MONEY: MicroUsd = MicroUsd(500_000);
+
+/// What cases are played with.
+pub(super) struct Stage {
+    gateway: Gateway<Sqlite>,
+    ledger: Sqlite,
+    model: String,
+    reader: ChildReader,
+    /// The scripted model, and the folder of its ledger; none: the configured model is asked.
+    script: Option<(FakeModel, TempDir)>,
+}
+
+/// What came of a case.
+pub(super) struct Played {
+    pub(super) problems: Vec<String>,
+    pub(super) turns: u32,
+    pub(super) cost: MicroUsd,
+}
+
+impl Played {
+    pub(super) fn passed(&self) -> bool {
+        self.problems.is_empty()
+    }
+}
+
+impl Stage {
+    /// With a scripted model, which needs neither a key nor a configuration.
+    pub(super) async fn scripted() -> Result<Self, CliError> {
+        let failed = |error: std::io::Error| {
+            CliError::failed("stage", format!("the scripted model cannot be started: {error}"))
+        };
+        let folder = tempfile::tempdir().map_err(failed)?;
+        let fake = FakeModel::start(Script::default()).await.map_err(failed)?;
+        let ledger = wiring::open_store(&folder.path().join("ledger.db"))?;
+        let (gateway, model) = wiring::agent::scripted(fake.url(), KEY, ledger.clone())?;
+        // What is read are the files of cases.
+        let sandbox = SandboxConfig { level: truing_agent::sandbox::Level::None };
+        let reader = wiring::child_reader(&RulesConfig::default(), &sandbox)?;
+        Ok(Self { gateway, ledger, model, reader, script: Some((fake, folder)) })
+    }
+
+    /// With the configured model. What it costs is in the records.
+    pub(super) fn live(config: &Config, environment: &Environment) -> Result<Self, CliError> {
+        // Its own prompts are not what is tested.
+        let agent =
+            wiring::agent::native(config, environment, wiring::open_store(config.store.database()?)?)?;
+        let (gateway, ledger, model, reader) = (agent.gateway, agent.ledger, agent.model, agent.reader);
+        Ok(Self { gateway, ledger, model, reader, script: None })
+    }
+
+    pub(super) fn model(&self) -> &str {
+        &self.model
+    }
+
+    /// Plays a case with these prompts.
+    ///
+    /// # Errors
+    /// Exit 3 or 4 if the configured model cannot be asked.
+    pub(super) async fn play(&self, case: &Case, prompts: &Prompts) -> Result<Played, CliError> {
+        let filled = match case.filled(prompts) {
+            Ok(filled) => filled,
+            Err(error) => {
+                return Ok(Played { problems: vec![error.to_string()], turns: 0, cost: MicroUsd(0) });
+            }
+        };
+        if let Some((fake, _)) = &self.script {
+            fake.play(script(case));
+        }
+        let folder = laid_out(case).map_err(|error| {
+            CliError::failed("stage", format!("the files of case `{}` cannot be made: {error}", case.name))
+        })?;
+        let tree = folder.path().to_owned();
+        let request = ToolsRequest { tree: tree.clone(), hide_ignored: false, always: Vec::new() };
+        let tools = self.reader.tools(request, Vec::new());
+        match case.route.report {
+            Report::Findings => self.ask::<Items, _>(case, &filled, tools).await,
+            Report::Work => {
+                let workshop = Workshop { profile: ProfileName::Sync, ..Workshop::new(tree) };
+                let failed = |error: FixerError| CliError::failed("stage", error.to_string());
+                let tools = Fixer::without_commands(tools, workshop).map_err(failed)?;
+                self.ask::<Work, _>(case, &filled, tools).await
+            }
+        }
+    }
+
+    async fn ask<F: Form, T: Tools>(
+        &self,
+        case: &Case,
+        filled: &Filled,
+        tools: T,
+    ) -> Result<Played, CliError> {
+        let now = wiring::SystemClock.now();
+        let purse = Purse::of_run(wiring::UniqueIds.run(), CASE_MONEY, &[], now);
+        let gate = SwitchGate(self.ledger.clone());
+        let heard = Heard::default();
+        let model =
+            Listening { model: self.gateway.session(purse, [self.model.clone()], gate), heard: &heard };
+        let tools = Watched { tools, heard: &heard };
+        let brief =
+            Brief { model: self.model.clone(), system: filled.system.clone(), task: filled.task.clone() };
+        let limits = Limits { money: Some(CASE_MONEY), ..Limits::default() };
+        let ran: Ran<F> = native::run_for(&model, &tools, &brief, &limits).await;
+        if let (End::Refused(why), None) = (&ran.end, &self.script) {
+            return Err(refused(why));
+        }
+        let (calls, failed) = heard.taken();
+        let mut problems = Vec::new();
+        let missed = case.missed_by(&calls);
+        if !missed.is_empty() {
+            problems.extend(case.lacked_by(filled).iter().map(|need| format!("the request lacks: {need}")));
+            problems.extend(missed.iter().map(|call| format!("not called: {}", call.shown())));
+        }
+        if !ran.end.is_whole() {
+            problems.push(format!("the run did not come to its end: {}", redact(&ran.end.to_string())));
+        }
+        // A model may try and fail; a script that does is wrong.
+        if self.script.is_some() {
+            problems.extend(failed);
+        }
+        Ok(Played { problems, turns: ran.turns, cost: ran.cost })
+    }
+}
+
+/// What the model says in a case: the right way if its request holds all that it needs, and else the wrong one.
+fn script(case: &Case) -> Script {
+    let when = When { system: case.system.needs.clone(), first: case.task.needs.clone(), ..When::default() };
+    let answer = |call: &Call| Answer::tool(&call.tool, call.object());
+    let right = case.right.iter().map(|call| answer(call).when(when.clone()));
+    Script::of(right.chain(case.wrong.iter().map(answer)))
+}
+
+/// The case's files, in a folder of their own.
+fn laid_out(case: &Case) -> std::io::Result<TempDir> {
+    let folder = tempfile::tempdir()?;
+    for (path, text) in &case.files {
+        let path = folder.path().join(path);
+        if let Some(above) = path.parent() {
+            std::fs::create_dir_all(above)?;
+        }
+        std::fs::write(path, text)?;
+    }
+    Ok(folder)
+}
+
+/// Why the configured model was not asked.
+fn refused(why: &Refused) -> CliError {
+    let message = format!("the model cannot be asked: {}", redact(&why.to_string()));
+    match why {
+        Refused::Switch => {
+            CliError::refused("kill_switch", message).hint("turn it off with `truing kill off`")
+        }
+        Refused::Budget { .. } | Refused::SpendCap { .. } => CliError::refused("budget", message),
+        Refused::NotAllowed(_)
+        | Refused::Unauthorized { .. }
+        | Refused::Rejected { .. }
+        | Refused::TooLong { .. }
+        | Refused::Unavailable { .. }
+        | Refused::Nonsense { .. }
+        | Refused::Ledger(_)
+        | Refused::Drift { .. } => CliError::failed("model", message),
+    }
+}
+
+/// The calls of one run: those that came to something, and words about the others.
+#[derive(Default)]
+struct Heard(Mutex<(Vec<Call>, Vec<String>)>);
+
+impl Heard {
+    fn add(&self, name: &str, input: &Value, failure: Option<&str>) {
+        let call = Call { tool: name.to_owned(), input: input.clone() };
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match failure {
+            None => all.0.push(call),
+            Some(why) => all.1.push(format!("a call came to nothing: {}: {why}", call.shown())),
+        }
+    }
+
+    fn taken(self) -> (Vec<Call>, Vec<String>) {
+        self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A model whose reports are heard.
+struct Listening<'a, M> {
+    model: M,
+    heard: &'a Heard,
+}
+
+impl<M: Model> Model for Listening<'_, M> {
+    async fn ask(&self, request: &Request) -> Result<gateway::Answer, Refused> {
+        let answer = self.model.ask(request).await?;
+        for block in &answer.message.content {
+            if let Block::Known(Known::ToolUse { name, input, .. }) = block
+                && name == REPORT
+            {
+                self.heard.add(name, input, None);
+            }
+        }
+        Ok(answer)
+    }
+}
+
+/// Tools whose calls are heard. There is no change that they could show.
+struct Watched<'a, T> {
+    tools: T,
+    heard: &'a Heard,
+}
+
+impl<T: Tools> Tools for Watched<'_, T> {
+    fn offered(&self) -> Vec<Tool> {
+        self.tools.offered().into_iter().filter(|tool| tool.name != DIFF).collect()
+    }
+
+    async fn call(&self, name: &str, input: &Value) -> Output {
+        let output = self.tools.call(name, input).await;
+        self.heard.add(name, input, output.is_error.then_some(output.text.as_str()));
+        output
+    }
+}
