@@ -448,3 +448,97 @@ async fn the_configured_model_is_asked_only_with_a_key_and_is_judged_by_what_it_
     assert!(exit == 3 && err.contains("the model cannot be asked"), "{err}");
     assert_eq!(model.violations(), Vec::<String>::new());
 }
+
+// ---------------------------------------------------------------------------------------------- in CI
+
+/// An example of a workflow, and what its one job runs.
+fn workflow_example(text: &str) -> (Value, Vec<String>) {
+    let workflow: Value = serde_saphyr::from_str(text).unwrap();
+    let jobs = workflow["jobs"].as_object().unwrap();
+    assert_eq!(jobs.len(), 1);
+    let steps = jobs.values().flat_map(|job| job["steps"].as_array().unwrap());
+    let scripts = steps.filter_map(|step| step["run"].as_str()).map(str::to_owned).collect();
+    (workflow, scripts)
+}
+
+/// The exit codes of these scripts in a folder, by a shell as a runner starts it.
+fn run_scripts(folder: &Path, scripts: &[String]) -> Vec<i32> {
+    let programs = Path::new(TRUING).parent().unwrap();
+    let run = |script: &String| {
+        let mut shell = Command::new("bash");
+        shell.args(["-e", "-c", script]).current_dir(folder).env_clear().env("HOME", folder);
+        shell.env("PATH", format!("{}:/usr/bin:/bin", programs.display()));
+        shell.output().unwrap().status.code().unwrap()
+    };
+    scripts.iter().map(run).collect()
+}
+
+const PROMPTS_YML: &str = include_str!("../../../examples/ci/prompts.yml");
+const ENVSUBST_YML: &str = include_str!("../../../examples/ci/envsubst-prompt.yml");
+
+#[test]
+fn the_workflows_that_are_shipped_may_read_only_are_pinned_and_run_when_their_files_change() {
+    for (name, text) in [("prompts.yml", PROMPTS_YML), ("envsubst-prompt.yml", ENVSUBST_YML)] {
+        let (workflow, scripts) = workflow_example(text);
+        assert_eq!(workflow["permissions"], json!({ "contents": "read" }), "{name}");
+        assert_eq!(
+            workflow["on"].as_object().unwrap().keys().collect::<Vec<_>>(),
+            ["pull_request"],
+            "{name}"
+        );
+        let paths = workflow["on"]["pull_request"]["paths"].as_array().unwrap();
+        assert!(paths.contains(&json!(format!(".github/workflows/{name}"))), "{name}");
+        // Whatever a script names is in the filter.
+        let words = scripts.iter().flat_map(|script| script.split_whitespace());
+        for file in words.filter(|word| word.starts_with(".github/")) {
+            assert!(paths.contains(&json!(file)), "{name}: {file}");
+        }
+        for uses in text.lines().filter_map(|line| line.split_once("uses: ")) {
+            let (_, pin) = uses.1.split_once('@').unwrap();
+            let commit = pin.split(' ').next().unwrap();
+            assert!(
+                commit.len() == 40 && commit.bytes().all(|byte| byte.is_ascii_hexdigit()),
+                "{name}: {pin}"
+            );
+        }
+        assert!(!text.contains("secrets."), "{name}");
+    }
+    let (workflow, _) = workflow_example(PROMPTS_YML);
+    assert_eq!(workflow["on"]["pull_request"]["paths"][0], "prompts/**");
+}
+
+#[test]
+fn what_the_workflow_for_prompts_runs_fails_where_a_prompt_is_wrong() {
+    let here = tempfile::tempdir().unwrap();
+    let (_, scripts) = workflow_example(PROMPTS_YML);
+    let about = house("about", "Look for the {{ what }}.");
+    let sound = [("who", house("who", "You like every {{ what }}.")), ("about", about.clone())];
+    for (name, text) in sound {
+        write(here.path(), &format!("prompts/house/{name}.md"), &text);
+    }
+    write(here.path(), "prompts/cases/house/pet.toml", &house_case("[\"Look for the dog.\"]", ""));
+    assert_eq!(run_scripts(here.path(), &scripts), [0, 0, 0]);
+    for (wrong, exits) in [
+        // A place without a declaration: neither can it be read for a test.
+        (about.replace("the {{", "the {{ colour }} {{"), [1, 2, 0]),
+        (about.replace("Look for", "Do not look for"), [0, 1, 0]),
+        (about.replace("}}.", &format!("}}}}. {}", "word ".repeat(40).trim())), [0, 0, 1]),
+    ] {
+        write(here.path(), "prompts/house/about.md", &wrong);
+        assert_eq!(run_scripts(here.path(), &scripts), exits, "{wrong}");
+    }
+}
+
+#[test]
+fn what_the_workflow_for_an_envsubst_prompt_runs_fails_where_a_variable_is_lost() {
+    let here = tempfile::tempdir().unwrap();
+    let (_, scripts) = workflow_example(ENVSUBST_YML);
+    write(here.path(), ".github/botocore-sync-prompt.md", "Follow botocore $LATEST.\n");
+    for (list, exit) in [("'$LATEST'", 0), ("'$NEWEST'", 1)] {
+        let step = format!(
+            "      - run: envsubst {list} < .github/botocore-sync-prompt.md > \"$RUNNER_TEMP/prompt.md\""
+        );
+        write(here.path(), ".github/workflows/botocore-sync.yml", &workflow(&step));
+        assert_eq!(run_scripts(here.path(), &scripts), [exit], "{list}");
+    }
+}
