@@ -8,15 +8,16 @@ use tokio::sync::watch;
 use truing_agent::verify::Verifier;
 use truing_core::follow::breaker::End;
 use truing_core::follow::job;
-use truing_core::follow::record::Record;
-use truing_core::id::{PrId, Token};
+use truing_core::follow::record::{Evidence, Record, Result as Outcome, Step, Taken};
+use truing_core::id::{Millis, PrId, Token};
+use truing_core::money::MicroUsd;
 use truing_core::port::{
-    Clock as _, Described, Event, ForgeError, Ids as _, Jobs as _, Records as _, RunRef, StoreError,
+    Clock as _, Described, Event, Ids as _, Jobs as _, Records as _, RunRef, StoreError,
 };
 use truing_core::publish::Producer;
 use truing_core::slot::{Command, Limits, Loop, Refused, Then};
 use truing_forge::github::{GitHub, RemoteError};
-use truing_git::Git;
+use truing_git::{Git, Remote};
 use truing_store::Sqlite;
 use truing_upstream::archives::Archives;
 use truing_upstream::index::Index;
@@ -27,6 +28,7 @@ use super::worker;
 use crate::config::sync::JobConfig;
 use crate::loops::sync::port::Porter;
 use crate::loops::sync::run::Following;
+use crate::loops::versions;
 use crate::reader::ChildReader;
 use crate::slots::{StepError, step};
 use crate::wiring::{self, SystemClock, UniqueIds};
@@ -84,12 +86,6 @@ pub enum NoRun {
     Stopped,
 }
 
-impl From<ForgeError> for NoRun {
-    fn from(error: ForgeError) -> Self {
-        Self::Remote(RemoteError::Forge(error))
-    }
-}
-
 impl From<StepError> for NoRun {
     fn from(error: StepError) -> Self {
         Self::NotLeased(NotLeased::Step(error))
@@ -100,14 +96,21 @@ impl JobRun<'_> {
     /// Leases the job's slot, runs it, and frees the slot. The record, whatever the run came to.
     ///
     /// # Errors
-    /// [`NoRun`]
+    /// [`NoRun`]; of a run that did not come to its repository there is a record all the same.
     pub async fn run(&self, store: &Sqlite, give_back: watch::Receiver<bool>) -> Result<Record, NoRun> {
-        let id = self.forge.repository(self.repo).await?.id;
-        let remote = self.forge.push_remote(&id, self.repo).await?;
         let key = job::key(self.name);
         let lease = by_hand::lease(store, &key, Loop::Sync, self.limits).await?;
         let token = lease.token;
         let run = RunRef { id: UniqueIds.run(), key, token };
+        let began = SystemClock.now();
+        let (id, remote) = match self.repository().await {
+            Ok(found) => found,
+            Err(error) => {
+                self.unreached(store, &run, began, &error).await?;
+                self.free(store, &run, token).await?;
+                return Err(error.into());
+            }
+        };
         let hub = self.forge.hub(&id, self.repo, Producer::Sync);
         let switch = KillSwitch::default();
         let place = PrId { forge: self.job.forge.clone(), repository: id.clone(), number: 0 };
@@ -149,6 +152,50 @@ impl JobRun<'_> {
         }
         self.free(store, &run, token).await?;
         ended
+    }
+
+    /// The repository's id, and where to push to.
+    async fn repository(&self) -> Result<(String, Remote), RemoteError> {
+        let id = self.forge.repository(self.repo).await?.id;
+        let remote = self.forge.push_remote(&id, self.repo).await?;
+        Ok((id, remote))
+    }
+
+    /// Remembers a run that did not come to its repository: one that fails so for weeks must not look as if it never ran.
+    async fn unreached(
+        &self,
+        store: &Sqlite,
+        run: &RunRef,
+        began: Millis,
+        error: &RemoteError,
+    ) -> Result<(), StoreError> {
+        let mut job = store.begin_job(run).await?;
+        let ended = SystemClock.now();
+        job.breaker.lost(self.job.breaker, ended);
+        job.breaker.ended(End::Failure(error.to_string()), self.job.breaker, ended);
+        let ms = u64::try_from(ended.0.saturating_sub(began.0)).unwrap_or_default();
+        let detect = Taken { id: Step::Detect, turns: 0, tokens: 0, cost_micro_usd: MicroUsd(0), ms };
+        let record = Record {
+            run: run.id.clone(),
+            job: self.name.to_owned(),
+            result: Outcome::Failed,
+            exit_reason: error.to_string(),
+            update_type: None,
+            package: self.job.package.clone(),
+            from: None,
+            to: None,
+            highest_step: Step::Detect,
+            steps: vec![detect],
+            pull: None,
+            question: job.question.as_ref().and_then(|question| question.url.clone()),
+            model: None,
+            prompt_hash: None,
+            evidence: Evidence::default(),
+            versions: versions(),
+            started: began,
+            ended,
+        };
+        store.end_job(run, &job, &record).await
     }
 
     /// A run that was told to stop says nothing of its target.

@@ -74,6 +74,21 @@ async fn a_release_that_changes_nothing_widens_the_range_in_one_pull_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_never_comes_to_its_repository_is_remembered_and_counts() {
+    let site = Site::new().await;
+    site.set("acme/ours", "acme/nowhere");
+    let ran = site.run(&["sync", "run", "demo"]).await;
+    assert!(ran.exit != 0 && ran.err.contains("acme/nowhere"), "{ran:?}");
+    let told = site.run(&["sync", "status", "demo"]).await;
+    let outcome = &told.json[0]["outcomes"][0];
+    assert_eq!((&outcome["result"], &told.json[0]["streak"]), (&json!("failed"), &json!(1)), "{told:?}");
+    assert!(outcome["exit_reason"].as_str().unwrap().contains("acme/nowhere"), "{told:?}");
+    // The job is free at once.
+    site.set("acme/nowhere", "acme/ours");
+    assert_eq!(site.sync().await, result("up_to_date", 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_pull_request_follows_the_releases_until_people_work_on_it() {
     let site = Site::new().await;
     site.release("1.0.1");
