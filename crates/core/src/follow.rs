@@ -7,9 +7,11 @@
 //! whose counterparts the project has, are for somebody to look at.
 
 pub mod breaker;
+pub mod changelog;
 pub mod job;
 mod manifest;
 pub mod record;
+pub mod release;
 pub mod standing;
 #[cfg(test)]
 mod tests;

@@ -183,6 +183,22 @@ impl Mirror {
         self.tip(&format!("refs/heads/{branch}")).await
     }
 
+    /// Has the remote a tag of one of these names?
+    ///
+    /// # Errors
+    /// As [`Mirror::fetch`].
+    pub async fn has_tag(&self, names: &[String]) -> Result<bool, GitError> {
+        let asked: Vec<String> = names.iter().map(|name| format!("refs/tags/{name}")).collect();
+        let call = self.view.call("ls-remote").args(["--quiet", "--end-of-options", self.remote.url()]);
+        let answer = network::read(self.view.git(), &self.remote, call.args(&asked)).await?;
+        for reference in &asked {
+            if network::listed(&answer, reference)?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// What the remote says that this ref points to.
     async fn tip(&self, reference: &str) -> Result<Option<Sha>, GitError> {
         let call =

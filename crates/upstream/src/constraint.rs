@@ -4,10 +4,12 @@
 //!
 //! * TOML: a list of Python requirements (`pyproject.toml`), a table of requirements (`Cargo.toml`), a version alone;
 //! * JSON: an object of requirements (`package.json`), a version alone;
+//! * a Python module: a version that a name is given;
 //! * any other file: a version, and nothing else.
 
 mod json;
 mod pep508;
+mod python;
 #[cfg(test)]
 mod tests;
 mod toml;
@@ -133,6 +135,7 @@ fn of_text(place: &Place<'_>, text: &str) -> Result<(Found, Range), ConstraintEr
             let version = text.trim();
             vec![Found { span: start..start + version.len(), text: version.to_owned() }]
         }
+        Some("py") if is_copy => python::find(text, place.at),
         Some("json") => json::find(text, place.at, place.package, is_copy).map_err(form("JSON"))?,
         Some(_) | None => toml::find(text, place).map_err(form("TOML"))?,
     };

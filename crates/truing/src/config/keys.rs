@@ -824,6 +824,52 @@ pub const KEYS: &[Key] = &[
         doc: "Globs of the files that lock commands may change, and which the change then has. One that changes another file fails.",
     },
     Key {
+        path: "sync.NAME.version_rule",
+        kind: Kind::Choice { built: &["none", "patch-on-relax-minor-on-bump"], planned: &[] },
+        default: Default::Text("none"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "How the project's own version is counted: not at all, or up by a patch on a relax and by a minor on a bump, once until the repository has a tag of it (`1.2.3` or `v1.2.3`). It must be MAJOR.MINOR.PATCH.",
+    },
+    Key {
+        path: "sync.NAME.version.file",
+        kind: Kind::Name,
+        default: Default::Computed {
+            words: "`pyproject.toml`, `package.json` or `Cargo.toml`, by the registry",
+            example: "\"pyproject.toml\"",
+        },
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "The file with that version: TOML, JSON, a Python module, or one that holds nothing else.",
+    },
+    Key {
+        path: "sync.NAME.version.path",
+        kind: Kind::Name,
+        default: Default::Computed {
+            words: "`project.version`, `version`, `package.version`, or `__version__` in a Python module",
+            example: "\"project.version\"",
+        },
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "Where it is in the file: its keys, with dots between them, or the name that a Python module gives it on a line of its own. It must be there exactly once.",
+    },
+    Key {
+        path: "sync.NAME.changelog.file",
+        kind: Kind::Name,
+        default: Default::Computed { words: "none", example: "\"CHANGES.rst\"" },
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "The project's changelog, in Markdown or reStructuredText, with versions in its headings. A line of an entry without a tag is replaced, and its heading moved to the version of `version_rule`; above an entry with a tag a new one is written like it. A heading that says `Unreleased` stays.",
+    },
+    Key {
+        path: "sync.NAME.changelog.entry",
+        kind: Kind::Text,
+        default: Default::Text("{{decision}} {{package}} dependency specification to {{range}}"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "The line in the changelog: `{{decision}}`, `{{package}}`, `{{version}}` and `{{range}}` stand for what they are. A line that it could have made for another release is replaced.",
+    },
+    Key {
         path: "sync.NAME.repo",
         kind: Kind::Name,
         default: Default::Computed {

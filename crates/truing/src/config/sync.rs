@@ -69,6 +69,16 @@ pub struct JobConfig {
     pub lock: Vec<Vec<Template>>,
     /// Globs of these files.
     pub lock_files: Vec<String>,
+    /// Is the project's own version counted up: a patch on a relax, a minor on a bump?
+    pub counts: bool,
+    /// The file with that version,
+    pub version_file: String,
+    /// and where it is in it.
+    pub version_path: String,
+    /// The changelog; none: nothing is written there.
+    pub changelog_file: Option<String>,
+    /// What is written there.
+    pub changelog_entry: Template,
 }
 
 /// Places in what the operator writes for a job.
@@ -85,6 +95,10 @@ pub mod places {
     pub const TEMPLATE: &str = "template";
     /// What was done, and why.
     pub const TEXT: &str = "text";
+    /// What the project admits now.
+    pub const RANGE: &str = "range";
+    /// Those of a line in a changelog.
+    pub(super) const OF_CHANGELOG: [&str; 4] = [PACKAGE, VERSION, DECISION, RANGE];
     /// Those of a title.
     pub(super) const OF_TITLE: [&str; 3] = [PACKAGE, VERSION, DECISION];
     /// Those of a text.
@@ -122,8 +136,15 @@ pub(super) fn of(settings: &Typed<'_>, name: &str) -> Result<JobConfig, ConfigEr
         Registry::Crates => ("Cargo.toml", "dependencies"),
     };
     let constraint_file = given("constraint.file")?.unwrap_or_else(|| file.to_owned());
-    let has_keys = [".toml", ".json"].iter().any(|end| constraint_file.ends_with(end));
-    let list = if has_keys { list } else { "" };
+    let list = if is_keyed(&constraint_file) { list } else { "" };
+    let version_file = given("version.file")?.unwrap_or_else(|| file.to_owned());
+    let at = match (version_file.ends_with(".py"), registry) {
+        (true, _) => "__version__",
+        (false, Registry::Pypi) => "project.version",
+        (false, Registry::Npm) => "version",
+        (false, Registry::Crates) => "package.version",
+    };
+    let at = if version_file.ends_with(".py") || is_keyed(&version_file) { at } else { "" };
     let target = settings.name(&path("target"))?;
     let mirror: Vec<(String, String)> =
         settings.list(&path("mirror"))?.iter().map(pair).collect::<Result<_, _>>()?;
@@ -173,7 +194,26 @@ pub(super) fn of(settings: &Typed<'_>, name: &str) -> Result<JobConfig, ConfigEr
         companions: settings.list(&path("companions"))?,
         lock: lock(settings, &path("relax.lock"))?,
         lock_files: settings.list(&path("relax.lock_files"))?,
+        counts: settings.word(&path("version_rule"), |word| match word {
+            "none" => Some(false),
+            "patch-on-relax-minor-on-bump" => Some(true),
+            _ => None,
+        })?,
+        version_path: given("version.path")?.unwrap_or_else(|| at.to_owned()),
+        version_file,
+        changelog_file: given("changelog.file")?,
+        changelog_entry: template(
+            settings,
+            &path("changelog.entry"),
+            &settings.name(&path("changelog.entry"))?,
+            &places::OF_CHANGELOG,
+        )?,
     })
+}
+
+/// Is something in this file found by keys?
+fn is_keyed(file: &str) -> bool {
+    [".toml", ".json"].iter().any(|end| file.ends_with(end))
 }
 
 /// Commands with places in their words.

@@ -9,6 +9,7 @@ mod drafts;
 mod files;
 mod history;
 mod init;
+mod news;
 mod pinned;
 pub mod port;
 mod pulls;

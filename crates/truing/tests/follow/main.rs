@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests may fail them")]
 
 mod bump;
+mod news;
 #[path = "../support/package.rs"]
 mod package;
 mod recipe;

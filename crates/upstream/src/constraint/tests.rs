@@ -182,3 +182,35 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_version_in_a_python_module_is_a_line_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("__init__.py");
+    let place = Place {
+        file: &file,
+        at: "__version__",
+        package: "ours",
+        registry: Registry::Pypi,
+        style: Style::VendoredVersion,
+    };
+    let next = Range::of_copy(Version::parse(Registry::Pypi, "1.2.4").unwrap());
+    for line in ["__version__ = '1.2.3'  # it\r\n", "__version__: str=\"1.2.3\"", "__version__='1.2.3'\n"] {
+        let text = format!("import a\n{line}");
+        std::fs::write(&file, &text).unwrap();
+        assert_eq!(read(&place).unwrap().to_string(), "1.2.3", "{line}");
+        assert_eq!(rewritten(&place, &next).unwrap(), text.replace("1.2.3", "1.2.4"));
+    }
+    for none in [
+        "",
+        " __version__ = '1.2.3'\n",
+        "__version__ = f()\n",
+        "__version__ == '1.2.3'\n",
+        "__version__ = '1' + '2'\n",
+    ] {
+        std::fs::write(&file, none).unwrap();
+        assert!(matches!(read(&place), Err(ConstraintError::Count { count: 0, .. })), "{none}");
+    }
+    std::fs::write(&file, "__version__ = '1.2.3'\n".repeat(2)).unwrap();
+    assert!(matches!(read(&place), Err(ConstraintError::Count { count: 2, .. })));
+}

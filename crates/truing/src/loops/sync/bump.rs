@@ -1,6 +1,7 @@
 //! The end of a run that ports code: a pull request for people to merge if nothing is left to do and no check fails that
 //! should not, or else a draft that the next run goes on from.
 
+use jiff::Timestamp;
 use truing_core::follow::Verdict;
 use truing_core::follow::job::{Job, Progress};
 use truing_core::follow::record::{Result as Outcome, Step};
@@ -30,7 +31,9 @@ pub(super) struct Ground<'a, H> {
 
 impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
     pub(super) fn recipe<'b>(&'b self, mirror: &'b Mirror, decided: &'b Decided) -> Recipe<'b> {
-        Recipe { job: self.job, decided, mirror, locker: self.locker }
+        let now = Timestamp::from_millisecond(self.clock.now().0).unwrap_or_default();
+        let date = now.strftime("%Y-%m-%d").to_string();
+        Recipe { job: self.job, decided, mirror, date, locker: self.locker }
     }
 
     pub(super) fn drafts(&self) -> Drafts<'_, H> {

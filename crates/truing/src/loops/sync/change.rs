@@ -96,7 +96,16 @@ pub(super) fn plain(project: &Path, name: &str) -> Result<Option<Vec<u8>>, Chang
     }
 }
 
-fn replace(project: &Path, name: &str, old: Option<Vec<u8>>, new: String) -> Result<Change, ChangeError> {
+/// Puts a text in the place of what a plain file holds.
+///
+/// # Errors
+/// [`ChangeError::File`]
+pub(super) fn replace(
+    project: &Path,
+    name: &str,
+    old: Option<Vec<u8>>,
+    new: String,
+) -> Result<Change, ChangeError> {
     let told = |why: String| ChangeError::File { path: name.to_owned(), why };
     let tree = Tree::open(project).map_err(|error| told(error.to_string()))?;
     let path = RepoPath::from(name);

@@ -1,4 +1,4 @@
-//! The part of a change that needs no model: range and digests (`change`), and the lock files that the project's own
+//! The part of a change that needs no model: range and digests (`change`), version and changelog (`news`), and the lock files that the project's own
 //! command makes of them. That command runs in the sandbox, on a copy: what it changes besides lock files voids the change.
 
 use std::path::Path;
@@ -14,6 +14,7 @@ use truing_git::{Edited, GitError, Mirror};
 use super::Decided;
 use super::change::{self, ChangeError};
 use super::files::{Change, NotTaken, named, put, taken};
+use super::news::{NewsError, Telling};
 use crate::config::sync::{JobConfig, places};
 use crate::config::value;
 
@@ -26,6 +27,9 @@ pub enum RecipeError {
     /// Range or digests.
     #[error(transparent)]
     Change(#[from] ChangeError),
+    /// Version or changelog.
+    #[error(transparent)]
+    News(#[from] NewsError),
     /// Git.
     #[error(transparent)]
     Git(#[from] GitError),
@@ -62,6 +66,8 @@ pub(super) struct Recipe<'a> {
     pub(super) job: &'a JobConfig,
     pub(super) decided: &'a Decided,
     pub(super) mirror: &'a Mirror,
+    /// The day, `2026-11-21`.
+    pub(super) date: String,
     /// What runs lock commands; none: the job has none.
     pub(super) locker: Option<&'a Verifier>,
 }
@@ -75,6 +81,11 @@ impl Recipe<'_> {
         let (at, job, decided) = (folder.to_owned(), self.job.clone(), self.decided.clone());
         let made = spawn_blocking(move || change::made(&at, &job, &decided)).await;
         let mut written = made.map_err(|error| NotTaken::of(folder, std::io::Error::from(error)))??;
+        let Self { job, decided, mirror, date, .. } = self;
+        let told = Telling { job, decided, mirror, date }.write(folder).await?;
+        // The version may be in the file of the range.
+        written.retain(|one| told.iter().all(|later| later.path != one.path));
+        written.extend(told);
         written.extend(self.lock(on, folder, &written).await?);
         Ok(written)
     }

@@ -14,6 +14,7 @@ use super::PortError;
 use crate::config::sync::JobConfig;
 use crate::config::value;
 use crate::loops::sync::files::{Change, named, put, taken};
+use crate::loops::sync::news;
 
 /// Which files a port may change.
 #[derive(Debug)]
@@ -21,7 +22,7 @@ pub(in crate::loops::sync) struct Allowed {
     globs: GlobSet,
     policy: Policy,
     /// What the server writes itself,
-    own: [RepoPath; 2],
+    own: Vec<RepoPath>,
     /// and lock commands do.
     locks: GlobSet,
 }
@@ -29,11 +30,12 @@ pub(in crate::loops::sync) struct Allowed {
 impl Allowed {
     /// By the job's globs and the policy of the profile `sync`.
     pub(super) fn new(job: &JobConfig) -> Result<Self, PortError> {
+        let own = [&job.constraint_file, &job.manifest].map(|path| RepoPath::from(path.as_str())).into_iter();
         Ok(Self {
             globs: value::globs(&job.ports)?,
             policy: Policy::shipped(ProfileName::Sync)?,
             locks: value::globs(&job.lock_files)?,
-            own: [&job.constraint_file, &job.manifest].map(|path| RepoPath::from(path.as_str())),
+            own: own.chain(news::paths(job)).collect(),
         })
     }
 

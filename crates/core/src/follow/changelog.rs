@@ -1,0 +1,352 @@
+//! A line in a project's changelog, in the entry that is not released yet or in a new one above the newest. Two forms are
+//! known: Markdown, where a heading is a line of `#`, and reStructuredText, where a line of one character is below it.
+//!
+//! Only lines of the newest entry change, and of its heading only version, date and underline. What people wrote stays.
+
+use std::ops::Range;
+
+use super::release::Release;
+
+/// What is to be said.
+#[derive(Clone, Copy)]
+pub struct News<'a> {
+    /// One line, without the mark of a list.
+    pub line: &'a str,
+    /// Is a line of the entry, without its mark, one that said this of an earlier release? It is replaced.
+    pub was_ours: &'a dyn Fn(&str) -> bool,
+    /// The day, `2026-11-21`.
+    pub date: &'a str,
+}
+
+/// The newest entry of a changelog.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Newest {
+    /// Its heading says that it is not released, and names no version.
+    Unreleased,
+    /// It is of this version.
+    Of(Release),
+}
+
+/// Where a line goes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Entry {
+    /// Into the newest entry, whose heading stays.
+    Newest,
+    /// Into the newest entry, which is of this version from now on.
+    Renamed(Release),
+    /// Into an entry of this version, above the newest.
+    New(Release),
+}
+
+/// Why a changelog stays as it is.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum ChangelogError {
+    /// It has no entry.
+    #[error("it has no heading with a version (MAJOR.MINOR.PATCH), and none that says `Unreleased`")]
+    NoEntry,
+}
+
+/// One heading, and what is below it until the next of its kind.
+struct Section<'a> {
+    /// The line of the heading, without its end,
+    head: &'a str,
+    /// and where it is.
+    at: Range<usize>,
+    /// The line below it, if that underlines it.
+    underline: Option<&'a str>,
+    /// The version in it, and where that is in the line; none: it says that it is not released.
+    version: Option<(Release, Range<usize>)>,
+    /// Where its text begins,
+    body: usize,
+    /// and where it ends.
+    end: usize,
+}
+
+/// What a heading says that is not released.
+const UNRELEASED: &str = "unreleased";
+/// What begins a line of a list.
+const MARKS: [&str; 3] = ["* ", "- ", "+ "];
+
+/// What the newest entry is.
+///
+/// # Errors
+/// [`ChangelogError`]
+pub fn newest(text: &str) -> Result<Newest, ChangelogError> {
+    let section = section(text)?;
+    Ok(section.version.map_or(Newest::Unreleased, |(version, _)| Newest::Of(version)))
+}
+
+/// The whole text with a line more. A text that says it already, in an entry of that version, stays as it is.
+///
+/// # Errors
+/// [`ChangelogError`]
+pub fn with(text: &str, news: News<'_>, entry: Entry) -> Result<String, ChangelogError> {
+    let section = section(text)?;
+    let eol =
+        if text.get(section.at.end..).is_some_and(|rest| rest.starts_with("\r\n")) { "\r\n" } else { "\n" };
+    let body = text.get(section.body..section.end).unwrap_or_default();
+    let mark = body.lines().find_map(mark_of).unwrap_or("* ");
+    let line = format!("{mark}{}", news.line);
+    let (before, after) =
+        (text.get(..section.at.start).unwrap_or_default(), text.get(section.end..).unwrap_or_default());
+    if let Entry::New(version) = entry {
+        let head = heading(&section, version, news.date, eol);
+        let gap = if body.starts_with(eol) { eol } else { "" };
+        let rest = text.get(section.at.start..).unwrap_or_default();
+        return Ok([before, &head, gap, &line, eol, eol, rest].concat());
+    }
+    let said = body.lines().any(|one| one.trim_end() == line);
+    let head = match (entry, &section.version) {
+        (Entry::Renamed(version), Some((old, _))) if !said || *old != version => {
+            heading(&section, version, news.date, eol)
+        }
+        _ => text.get(section.at.start..section.body).unwrap_or_default().to_owned(),
+    };
+    let gap = if head.ends_with('\n') { "" } else { eol };
+    let body = if said { body.to_owned() } else { with_line(body, &line, news, (eol, after.is_empty())) };
+    Ok([before, &head, gap, &body, after].concat())
+}
+
+/// The text of an entry with a line in place of what it said before, or behind its last one.
+fn with_line(body: &str, line: &str, news: News<'_>, (eol, is_last): (&str, bool)) -> String {
+    let is_ours = |one: &str| {
+        let one = one.trim_end();
+        mark_of(one).and_then(|mark| one.strip_prefix(mark)).is_some_and(news.was_ours)
+    };
+    let mut lines: Vec<&str> = body.split_inclusive('\n').collect();
+    let full = format!("{line}{eol}");
+    if let Some(old) = lines.iter_mut().find(|one| is_ours(one)) {
+        *old = &full;
+        return lines.concat();
+    }
+    // Behind the last line that says something; an entry without one begins behind an empty line.
+    let last = lines.iter().rposition(|one| !one.trim().is_empty());
+    let at = last.map_or(lines.len().min(1), |last| last + 1);
+    let unended = lines.get(at.wrapping_sub(1)).is_some_and(|last| !last.ends_with('\n'));
+    let (before, after) = lines.split_at(at.min(lines.len()));
+    let gap = if unended { eol } else { "" };
+    // A list ends with an empty line.
+    let end = if last.is_none() && !is_last { eol } else { "" };
+    [&before.concat(), gap, full.as_str(), end, &after.concat()].concat()
+}
+
+/// A heading like this one, of another version and day, with its underline as long as it is.
+fn heading(section: &Section<'_>, version: Release, date: &str, eol: &str) -> String {
+    let Section { head, underline, version: old, .. } = section;
+    let words = match old {
+        Some((_, at)) => {
+            let (before, after) =
+                (head.get(..at.start).unwrap_or_default(), head.get(at.end..).unwrap_or_default());
+            format!("{before}{version}{}", dated(after, date))
+        }
+        None => format!("{head} {version} ({date})"),
+    };
+    match underline.and_then(|line| line.chars().next()) {
+        Some(letter) => {
+            let line: String = std::iter::repeat_n(letter, words.trim_end().chars().count()).collect();
+            format!("{words}{eol}{line}{eol}")
+        }
+        None => format!("{words}{eol}"),
+    }
+}
+
+/// The words behind a version, with this day in place of the first that is in them.
+fn dated(words: &str, date: &str) -> String {
+    let is_date = |part: &str| {
+        part.len() == 10
+            && part
+                .bytes()
+                .enumerate()
+                .all(|(at, byte)| if at == 4 || at == 7 { byte == b'-' } else { byte.is_ascii_digit() })
+    };
+    let found =
+        words.char_indices().map(|(at, _)| at).find(|at| words.get(*at..at + 10).is_some_and(is_date));
+    match found {
+        Some(at) => {
+            let (before, after) =
+                (words.get(..at).unwrap_or_default(), words.get(at + 10..).unwrap_or_default());
+            format!("{before}{date}{after}")
+        }
+        None => words.to_owned(),
+    }
+}
+
+/// The newest entry: the first heading with a version, or that says that it is not released.
+fn section(text: &str) -> Result<Section<'_>, ChangelogError> {
+    let mut found = headings(text);
+    let mut first = found.next().ok_or(ChangelogError::NoEntry)?;
+    if let Some(next) = found.find(|next| next.level() == first.level()) {
+        first.end = next.at.start;
+    }
+    Ok(first)
+}
+
+impl Section<'_> {
+    /// What headings of the same rank share.
+    fn level(&self) -> String {
+        match self.underline.and_then(|line| line.chars().next()) {
+            Some(letter) => letter.to_string(),
+            None => self.head.chars().take_while(|letter| *letter == '#').collect(),
+        }
+    }
+}
+
+/// The headings of entries, each as if it had all of the rest.
+fn headings(text: &str) -> impl Iterator<Item = Section<'_>> {
+    let mut start = 0;
+    let lines: Vec<(usize, &str)> = text
+        .split_inclusive('\n')
+        .map(|line| {
+            let at = start;
+            start += line.len();
+            (at, line)
+        })
+        .collect();
+    let count = lines.len();
+    (0..count).filter_map(move |index| {
+        let (at, line) = *lines.get(index)?;
+        let head = line.trim_end_matches(['\r', '\n']);
+        let below =
+            lines.get(index + 1).map(|(at, line)| (*at, line.trim_end_matches(['\r', '\n']), line.len()));
+        let underline = below.filter(|(_, below, _)| underlines(below, head));
+        if !head.starts_with('#') && underline.is_none() {
+            return None;
+        }
+        let version = version_in(head);
+        if version.is_none() && !head.to_lowercase().contains(UNRELEASED) {
+            return None;
+        }
+        let body = underline.map_or(at + line.len(), |(at, _, length)| at + length);
+        Some(Section {
+            head,
+            at: at..at + head.len(),
+            underline: underline.map(|(_, below, _)| below),
+            version,
+            body,
+            end: text.len(),
+        })
+    })
+}
+
+/// Is this line an underline of that one: one character that is no letter, as often as the words have some, or more?
+fn underlines(below: &str, head: &str) -> bool {
+    let Some(first) = below.chars().next().filter(char::is_ascii_punctuation) else { return false };
+    let length = head.trim_end().chars().count();
+    !head.starts_with([' ', '\t'])
+        && length > 0
+        && below.chars().count() >= length
+        && below.chars().all(|letter| letter == first)
+}
+
+/// The first version in a heading, and where it is.
+fn version_in(head: &str) -> Option<(Release, Range<usize>)> {
+    let is_part = |letter: char| letter.is_ascii_alphanumeric() || ".+-_".contains(letter);
+    let mut rest = 0;
+    head.split(|letter| !is_part(letter)).find_map(|word| {
+        let at = rest;
+        rest += word.len() + head.get(rest + word.len()..)?.chars().next().map_or(0, char::len_utf8);
+        let bare = word.strip_prefix('v').unwrap_or(word);
+        let version = Release::parse(bare)?;
+        let start = at + word.len() - bare.len();
+        Some((version, start..start + bare.len()))
+    })
+}
+
+/// The mark that a line of a list begins with.
+fn mark_of(line: &str) -> Option<&'static str> {
+    MARKS.into_iter().find(|mark| line.starts_with(mark))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const RST: &str = "Changes\n-------\n\n1.2.3 (2026-01-02)\n^^^^^^^^^^^^^^^^^^\n\n* relax demo to 1\n* fix it\n\n1.2.2 (2025-12-31)\n^^^^^^^^^^^^^^^^^^\n* first\n";
+    const MD: &str =
+        "# Changelog\n\n## [v1.2.3] - 2026-01-02\n\n- relax demo to 1\n\n## [v1.2.2] - 2025-12-31\n- first\n";
+
+    fn news<'a>(line: &'a str, date: &'a str) -> News<'a> {
+        News { line, was_ours: &|one| one.starts_with("relax demo to"), date }
+    }
+
+    fn release(text: &str) -> Release {
+        Release::parse(text).unwrap()
+    }
+
+    #[test]
+    fn a_new_entry_is_written_like_the_newest_and_its_underline_is_as_long_as_the_heading() {
+        let new = Entry::New(release("1.2.10"));
+        let rst = with(RST, news("relax demo to 2", "2026-11-21"), new).unwrap();
+        let entry = "1.2.10 (2026-11-21)\n^^^^^^^^^^^^^^^^^^^\n\n* relax demo to 2\n\n";
+        assert_eq!(rst, RST.replace("1.2.3 (", &format!("{entry}1.2.3 (")));
+        let md = with(MD, news("relax demo to 2", "2026-11-21"), new).unwrap();
+        let entry = "## [v1.2.10] - 2026-11-21\n\n- relax demo to 2\n\n";
+        assert_eq!(md, MD.replace("## [v1.2.3]", &format!("{entry}## [v1.2.3]")));
+        assert_eq!(newest(&md).unwrap(), Newest::Of(release("1.2.10")));
+        // Line ends are the file's own.
+        let crlf = with(&RST.replace('\n', "\r\n"), news("relax demo to 2", "2026-11-21"), new).unwrap();
+        assert_eq!(crlf, rst.replace('\n', "\r\n"));
+    }
+
+    #[test]
+    fn what_is_not_released_is_renamed_our_line_replaced_and_that_of_people_kept() {
+        let renamed = Entry::Renamed(release("1.3.0"));
+        for (text, mark) in [(RST, "* "), (MD, "- ")] {
+            let now = with(text, news("relax demo to 2", "2026-11-21"), renamed).unwrap();
+            let head = text.replace("1.2.3", "1.3.0").replace("2026-01-02", "2026-11-21");
+            assert_eq!(
+                now,
+                head.replace(&format!("{mark}relax demo to 1"), &format!("{mark}relax demo to 2"))
+            );
+            // Again, also on another day, it stays as it is.
+            assert_eq!(with(&now, news("relax demo to 2", "2027-01-01"), renamed).unwrap(), now);
+        }
+        let theirs = RST.replace("* relax demo to 1\n", "");
+        let other = with(&theirs, news("bump demo", "2026-11-21"), Entry::Newest).unwrap();
+        assert_eq!(other, theirs.replace("* fix it\n", "* fix it\n* bump demo\n"), "behind what is there");
+        let open = "## [Unreleased]\n\n## 1.0.0\n- first\n";
+        assert_eq!(newest(open).unwrap(), Newest::Unreleased);
+        let now = with(open, news("bump demo", "2026-11-21"), Entry::Newest).unwrap();
+        assert_eq!(now, "## [Unreleased]\n\n* bump demo\n\n## 1.0.0\n- first\n");
+        let bare = with("## 1.0.0", news("bump demo", "d"), Entry::Newest).unwrap();
+        assert_eq!(bare, "## 1.0.0\n* bump demo\n");
+        let cut = with("## 1.0.0\n- first", news("bump demo", "d"), Entry::Newest).unwrap();
+        assert_eq!(cut, "## 1.0.0\n- first\n- bump demo\n");
+    }
+
+    #[test]
+    fn what_has_no_entry_stays_as_it_is() {
+        for text in ["", "# Changelog\n", "Changes\n=======\n", "1.2.3\n", "see 1.2.3\n---\n"] {
+            assert_eq!(newest(text), Err(ChangelogError::NoEntry), "{text:?}");
+        }
+    }
+
+    proptest! {
+        /// Whatever is in a file: without what was added it is what it was, and adding it again changes nothing.
+        #[test]
+        fn what_is_added_can_be_taken_away_and_is_added_once(
+            lines in prop::collection::vec(
+                prop::sample::select(vec![
+                    "1.2.3 (2026-01-02)", "^^^^^^^^^^^^^^^^^^^^", "## 1.2.2", "## Unreleased", "* a", "- relax demo to 1", "\tb", "", "=====", "é 1.0.0",
+                ]),
+                0..12,
+            ),
+            crlf: bool,
+            ends: bool,
+        ) {
+            let eol = if crlf { "\r\n" } else { "\n" };
+            let text = lines.join(eol) + if ends { eol } else { "" };
+            let Ok(_) = newest(&text) else { return Ok(()) };
+            let version = release("9.9.9");
+            let once = with(&text, news("relax demo to 2", "2026-11-21"), Entry::New(version)).unwrap();
+            let (added, at) = (once.len() - text.len(), text.chars().zip(once.chars()).take_while(|(a, b)| a == b).map(|(a, _)| a.len_utf8()).sum::<usize>());
+            let without = (0..=at).rev().find_map(|at| Some([once.get(..at)?, once.get(at + added..)?].concat()).filter(|left| *left == text));
+            prop_assert_eq!(without, Some(text.clone()));
+            for entry in [Entry::Newest, Entry::Renamed(version)] {
+                let once = with(&text, news("relax demo to 2", "2026-11-21"), entry).unwrap();
+                prop_assert_eq!(&with(&once, news("relax demo to 2", "2026-12-31"), entry).unwrap(), &once);
+            }
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! A version in a Python module: a line that gives a name one string, such as `__version__ = "1.2.3"`. The module is read
+//! and never run.
+
+use super::Found;
+
+/// What this name is given at the beginning of a line, each time.
+pub(super) fn find(text: &str, name: &str) -> Vec<Found> {
+    let mut start = 0;
+    let mut found = Vec::new();
+    for line in text.split_inclusive('\n') {
+        if let Some((at, version)) = given(line, name) {
+            let at = start + at;
+            found.push(Found { span: at..at + version.len(), text: version.to_owned() });
+        }
+        start += line.len();
+    }
+    found
+}
+
+/// `NAME = "…"` or `NAME: str = "…"`: what is between the quotes, and where.
+fn given<'a>(line: &'a str, name: &str) -> Option<(usize, &'a str)> {
+    let rest = line.strip_prefix(name)?;
+    let (kind, value) = rest.split_once('=')?;
+    let kind = kind.trim();
+    if !(kind.is_empty() || kind.starts_with(':')) {
+        return None;
+    }
+    let value = value.trim_start();
+    let quote = value.chars().next().filter(|letter| matches!(letter, '"' | '\''))?;
+    let (content, behind) = value.get(1..)?.split_once(quote)?;
+    let is_plain = !content.is_empty() && !content.contains('\\');
+    let behind = behind.trim();
+    let ends = behind.is_empty() || behind.starts_with('#');
+    (is_plain && ends).then(|| (line.len() - value.len() + 1, content))
+}
