@@ -166,6 +166,8 @@ fn default_as_toml(key: &Key) -> String {
             | Kind::Name
             | Kind::Text
             | Kind::Cron
+            | Kind::Repository
+            | Kind::Branch
             | Kind::Folder
             | Kind::File
             | Kind::Sink(_)
@@ -208,6 +210,8 @@ fn schema_of(key: &Key) -> Json {
         Kind::Usd(most) => json!({ "type": "number", "minimum": 0, "maximum": most }),
         Kind::Name => json!({ "type": "string", "pattern": "^[!-~]+$" }),
         Kind::Cron => json!({ "type": "string", "minLength": 9 }),
+        Kind::Repository => json!({ "type": "string", "pattern": "^[^/]+/[^/]+$" }),
+        Kind::Branch => json!({ "type": "string", "minLength": 1 }),
         Kind::Secret => secret_schema(),
         Kind::Sink(schemes) => json!({
             "anyOf": [{ "type": "string", "pattern": format!("^({})://", schemes.join("|").replace("https", "https?")) }, secret_schema()]
@@ -254,6 +258,8 @@ fn schema_of(key: &Key) -> Json {
             | Kind::Name
             | Kind::Text
             | Kind::Cron
+            | Kind::Repository
+            | Kind::Branch
             | Kind::Folder
             | Kind::File
             | Kind::Sink(_)
@@ -305,6 +311,8 @@ fn type_in_words(kind: Kind) -> String {
         Kind::Name => "name".to_owned(),
         Kind::Text => "text".to_owned(),
         Kind::Cron => "cron pattern".to_owned(),
+        Kind::Repository => "repository, `owner/name`".to_owned(),
+        Kind::Branch => "branch".to_owned(),
         Kind::Folder => "path of a folder".to_owned(),
         Kind::File => "path of a file".to_owned(),
         Kind::Usd(most) => format!("US dollars, 0 to {most}"),

@@ -54,6 +54,10 @@ pub enum Kind {
     Sink(&'static [&'static str]),
     /// When something is done again and again: a cron pattern, in UTC.
     Cron,
+    /// A repository at a forge, `owner/name`.
+    Repository,
+    /// A branch, without `refs/heads/`.
+    Branch,
     /// A folder's path.
     Folder,
     /// A file's path.
@@ -871,7 +875,7 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         path: "sync.NAME.repo",
-        kind: Kind::Name,
+        kind: Kind::Repository,
         default: Default::Computed {
             words: "none: it can be decided, and not run",
             example: "\"owner/name\"",
@@ -890,7 +894,7 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         path: "sync.NAME.branch",
-        kind: Kind::Name,
+        kind: Kind::Branch,
         default: Default::Computed {
             words: "`truing/sync-` and the job's name",
             example: "\"truing/sync-botocore\"",

@@ -8,9 +8,12 @@ use std::time::Duration;
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use ipnet::IpNet;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde_json::json;
 use toml::de::DeValue;
 use truing_core::money::MicroUsd;
+use truing_git::is_branch_name;
 pub(crate) use truing_model::provider::is_loopback;
 use url::Url;
 
@@ -121,6 +124,8 @@ impl Value {
             | Kind::Text
             | Kind::Sink(_)
             | Kind::Cron
+            | Kind::Repository
+            | Kind::Branch
             | Kind::Folder
             | Kind::File => match text {
                 Some(text) => Self::from_text(kind, text, folder),
@@ -156,8 +161,19 @@ impl Value {
             Kind::Name if is_model(text) => Ok(Self::Name(text.to_owned())),
             Kind::Text if !text.trim().is_empty() && !text.contains('\0') => Ok(Self::Name(text.to_owned())),
             Kind::Text => Err(must("hold some words")),
-            Kind::Name => Err(must(format_args!("be a name such as {}", kind.sample()))),
+            Kind::Name => Err(must("be a name: letters, digits and signs, without blanks")),
+            Kind::Repository if is_repository(text) => Ok(Self::Name(text.to_owned())),
+            Kind::Branch if is_branch_name(text) => Ok(Self::Name(text.to_owned())),
+            Kind::Repository => Err(must("be a repository's name, `owner/name`")),
+            Kind::Branch => Err(must("be a branch's name, as `git check-ref-format --branch` wants it")),
             Kind::Cron => match text.parse::<croner::Cron>() {
+                Ok(cron)
+                    if cron
+                        .find_next_occurrence(&Timestamp::UNIX_EPOCH.to_zoned(TimeZone::UTC), false)
+                        .is_err() =>
+                {
+                    Err(must(format_args!("be a cron pattern whose time comes; `{text}` never does")))
+                }
                 Ok(_) => Ok(Self::Name(text.to_owned())),
                 Err(error) => Err(must(format_args!("be a cron pattern such as {}: {error}", kind.sample()))),
             },
@@ -209,6 +225,16 @@ impl Value {
     }
 }
 
+/// Is it `owner/name`, as forges write it?
+fn is_repository(text: &str) -> bool {
+    let is_part = |part: &str| {
+        let letters =
+            part.chars().all(|letter| letter.is_alphanumeric() || matches!(letter, '-' | '_' | '.' | '~'));
+        !matches!(part, "" | "." | "..") && letters
+    };
+    text.split_once('/').is_some_and(|(owner, name)| is_part(owner) && is_part(name))
+}
+
 /// As TOML; nothing at all for [`Value::Unset`].
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -255,6 +281,8 @@ impl Kind {
             Self::Name => "\"claude-sonnet-5-5\"",
             Self::Text => "\"Follow {{package}}\"",
             Self::Cron => "\"0 10 * * MON\"",
+            Self::Repository => "\"acme/shop\"",
+            Self::Branch => "\"truing/sync\"",
             Self::Folder => "\"/etc/truing/rules\"",
             Self::File => "\"/etc/truing/model_prices.json\"",
             Self::Usd(_) => "2.50",

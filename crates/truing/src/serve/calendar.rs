@@ -18,8 +18,10 @@ use super::by_hand::NotLeased;
 use super::jobs::{JobRun, NoRun};
 use crate::wiring::SystemClock;
 
-/// How long a job waits that could not even begin: its forge was not there, say.
-const AGAIN: i64 = 5 * 60 * 1000;
+/// How long a job waits that could not even begin: its forge was not there, say. Twice as long each time after that,
+pub(super) const AGAIN: i64 = 5 * 60 * 1000;
+/// and no longer than this.
+const AGAIN_AT_MOST: i64 = 24 * 60 * 60 * 1000;
 
 /// The jobs of a server.
 #[derive(Debug)]
@@ -28,8 +30,8 @@ pub struct Calendar<'a> {
     jobs: Vec<(JobRun<'a>, Cron)>,
     /// When the server began.
     began: Millis,
-    /// Jobs that could not begin, and until when they wait.
-    waiting: BTreeMap<String, Millis>,
+    /// Jobs that could not begin: until when they wait, and how long that is.
+    waiting: BTreeMap<String, (Millis, i64)>,
 }
 
 impl<'a> Calendar<'a> {
@@ -66,7 +68,8 @@ impl<'a> Calendar<'a> {
             }
             let key = job::key(run.name);
             let now = SystemClock.now();
-            if self.waiting.get(run.name).is_some_and(|until| *until > now) {
+            let waits = self.waiting.get(run.name).copied();
+            if waits.is_some_and(|(until, _)| until > now) {
                 continue;
             }
             let slot = store.load(std::slice::from_ref(&key)).await?.pop();
@@ -83,7 +86,8 @@ impl<'a> Calendar<'a> {
                 Err(NoRun::NotLeased(NotLeased::Busy(_) | NotLeased::Owned) | NoRun::Stopped) => {}
                 Err(error) => {
                     tracing::warn!(job = run.name, %error, "the job could not begin");
-                    self.waiting.insert(run.name.to_owned(), Millis(now.0.saturating_add(AGAIN)));
+                    let long = waits.map_or(AGAIN, |(_, long)| long.saturating_mul(2).min(AGAIN_AT_MOST));
+                    self.waiting.insert(run.name.to_owned(), (Millis(now.0.saturating_add(long)), long));
                 }
             }
         }

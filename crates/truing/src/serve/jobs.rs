@@ -15,7 +15,7 @@ use truing_core::port::{
     Clock as _, Described, Event, Ids as _, Jobs as _, Records as _, RunRef, StoreError,
 };
 use truing_core::publish::Producer;
-use truing_core::slot::{Command, Limits, Loop, Refused, Then};
+use truing_core::slot::{Command, Limits, Loop, Refused, Then, Why};
 use truing_forge::github::{GitHub, RemoteError};
 use truing_git::{Git, Remote};
 use truing_store::Sqlite;
@@ -23,6 +23,7 @@ use truing_upstream::archives::Archives;
 use truing_upstream::index::Index;
 
 use super::by_hand::{self, NotLeased};
+use super::calendar::AGAIN;
 use super::switch::KillSwitch;
 use super::worker;
 use crate::config::sync::JobConfig;
@@ -106,8 +107,11 @@ impl JobRun<'_> {
         let (id, remote) = match self.repository().await {
             Ok(found) => found,
             Err(error) => {
-                self.unreached(store, &run, began, &error).await?;
-                self.free(store, &run, token).await?;
+                let ended = self.unreached(store, &run, began, &error).await?;
+                // A server tries again soon: the next time of the pattern may be a week away.
+                let soon = Then::DueAt(Millis(ended.0.saturating_add(AGAIN)), Why::Backoff);
+                let then = if self.job.cron.is_some() { soon } else { Then::Idle };
+                self.free(store, &run, token, then).await?;
                 return Err(error.into());
             }
         };
@@ -150,7 +154,7 @@ impl JobRun<'_> {
             let event = Event { at: record.ended, key: run.key.clone(), run: Some(run.id.clone()), what };
             store.note(&[event]).await?;
         }
-        self.free(store, &run, token).await?;
+        self.free(store, &run, token, Then::Idle).await?;
         ended
     }
 
@@ -162,17 +166,17 @@ impl JobRun<'_> {
     }
 
     /// Remembers a run that did not come to its repository: one that fails so for weeks must not look as if it never ran.
+    /// It says nothing of its target, and while the forge is not there nobody could be asked to close the breaker again.
     async fn unreached(
         &self,
         store: &Sqlite,
         run: &RunRef,
         began: Millis,
         error: &RemoteError,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Millis, StoreError> {
         let mut job = store.begin_job(run).await?;
         let ended = SystemClock.now();
         job.breaker.lost(self.job.breaker, ended);
-        job.breaker.ended(End::Failure(error.to_string()), self.job.breaker, ended);
         let ms = u64::try_from(ended.0.saturating_sub(began.0)).unwrap_or_default();
         let detect = Taken { id: Step::Detect, turns: 0, tokens: 0, cost_micro_usd: MicroUsd(0), ms };
         let record = Record {
@@ -195,7 +199,8 @@ impl JobRun<'_> {
             started: began,
             ended,
         };
-        store.end_job(run, &job, &record).await
+        store.end_job(run, &job, &record).await?;
+        Ok(ended)
     }
 
     /// A run that was told to stop says nothing of its target.
@@ -205,8 +210,8 @@ impl JobRun<'_> {
         store.keep_job(run, &job).await
     }
 
-    async fn free(&self, store: &Sqlite, run: &RunRef, token: Token) -> Result<(), NoRun> {
-        match step(store, &run.key, Command::Finish(token, Then::Idle), self.limits).await {
+    async fn free(&self, store: &Sqlite, run: &RunRef, token: Token, then: Then) -> Result<(), NoRun> {
+        match step(store, &run.key, Command::Finish(token, then), self.limits).await {
             Ok(_) | Err(StepError::Refused(Refused::LeaseLost)) => Ok(()),
             Err(error) => Err(error.into()),
         }

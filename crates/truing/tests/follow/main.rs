@@ -75,14 +75,14 @@ async fn a_release_that_changes_nothing_widens_the_range_in_one_pull_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_that_never_comes_to_its_repository_is_remembered_and_counts() {
+async fn a_run_that_never_comes_to_its_repository_is_remembered() {
     let site = Site::new().await;
     site.set("acme/ours", "acme/nowhere");
     let ran = site.run(&["sync", "run", "demo"]).await;
     assert!(ran.exit != 0 && ran.err.contains("acme/nowhere"), "{ran:?}");
     let told = site.run(&["sync", "status", "demo"]).await;
     let outcome = &told.json[0]["outcomes"][0];
-    assert_eq!((&outcome["result"], &told.json[0]["streak"]), (&json!("failed"), &json!(1)), "{told:?}");
+    assert_eq!((&outcome["result"], &told.json[0]["streak"]), (&json!("failed"), &json!(0)), "{told:?}");
     assert!(outcome["exit_reason"].as_str().unwrap().contains("acme/nowhere"), "{told:?}");
     // The job is free at once.
     site.set("acme/nowhere", "acme/ours");
@@ -386,9 +386,20 @@ async fn a_server_runs_jobs_at_their_times_and_takes_over_what_nobody_finished()
     site.set("repo = \"acme/ours\"", "");
     let wrong = site.run(&["serve", "--role", "worker"]).await;
     assert_eq!((wrong.exit, wrong.err.contains("sync.demo.repo")), (2, true), "{wrong:?}");
-    site.set("0 0 1 1 *", "now and then");
-    let wrong = site.run(&["sync", "status"]).await;
-    assert_eq!((wrong.exit, wrong.err.contains("cron pattern")), (2, true), "{wrong:?}");
+    let mut was = "0 0 1 1 *".to_owned();
+    for (is, what) in [("now and then", "cron pattern"), ("0 0 31 2 *", "whose time comes")] {
+        site.set(&was, is);
+        let wrong = site.run(&["sync", "status"]).await;
+        assert_eq!((wrong.exit, wrong.err.contains(what)), (2, true), "{wrong:?}");
+        is.clone_into(&mut was);
+    }
+    for (key, value, what) in [("repo", "ours", "`owner/name`"), ("branch", "a..b", "a branch's name")] {
+        let name = format!("TRUING_SYNC__DEMO__{}", key.to_uppercase());
+        let mut command = site.command(&["sync", "status"]);
+        let wrong = command.env(name, value).env("TRUING_SYNC__DEMO__CRON", "0 0 1 1 *").output().unwrap();
+        let told = String::from_utf8_lossy(&wrong.stderr).into_owned();
+        assert!(wrong.status.code() == Some(2) && told.contains(what), "{told}");
+    }
 }
 
 /// Ends a server in order.

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use truing_core::id::Millis;
+use truing_core::line;
 
 use super::amount::{dollars, duration, each, share, short, success};
 use super::figures::{Count, Figures};
@@ -71,10 +72,9 @@ fn reasons(figures: &Figures) -> String {
     }
     text += "\nWhy\n";
     for reason in figures.reasons.iter().take(REASONS) {
-        let cut: String = reason.reason.chars().take(REASON_CHARS).collect();
-        let dots = if cut.len() < reason.reason.len() { "…" } else { "" };
+        let words = line::clean(&reason.reason, REASON_CHARS);
         let label = format!("{:>6}  ", reason.runs);
-        text += &folded(&label, &format!("{}: {cut}{dots}", reason.kind.as_str()));
+        text += &folded(&label, &format!("{}: {words}", reason.kind.as_str()));
     }
     let others = figures.reasons.len().saturating_sub(REASONS);
     if others > 0 {

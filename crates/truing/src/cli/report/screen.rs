@@ -1,6 +1,7 @@
 //! The report of reviews for people, within 80 columns.
 
 use truing_core::id::Millis;
+use truing_core::line;
 use truing_core::outcome::OutcomeKind;
 use truing_store::Ended;
 
@@ -45,10 +46,9 @@ fn reasons(totals: &Totals) -> String {
     }
     text += "\nWhy\n";
     for reason in totals.reasons.iter().take(REASONS) {
-        let words = format!("{}: {}", reason.kind, reason.reason);
-        let cut: String = words.chars().take(REASON_CHARS).collect();
-        let dots = if cut.len() < words.len() { "…" } else { "" };
-        text += &format!("  {:>8}  {cut}{dots}\n", reason.runs);
+        // Foreign words stay on their line.
+        let words = line::clean(&format!("{}: {}", reason.kind, reason.reason), REASON_CHARS);
+        text += &format!("  {:>8}  {words}\n", reason.runs);
     }
     let others = totals.reasons.len().saturating_sub(REASONS);
     if others > 0 {
