@@ -306,6 +306,11 @@ fn somebody_s_own_prompts_are_tested_by_their_own_cases() {
     write(here.path(), "p/cases/sync/bump.toml", &broken);
     let (exit, all) = tested(here.path(), &["p"]);
     assert!(exit == 1 && problems(&all, "sync/bump").contains("a call came to nothing: read"), "{all}");
+    // So is a report that nobody could read.
+    let unread = house_case("[\"Look for\"]", "").replacen("completed = [\"dog\"],", "", 1);
+    write(here.path(), "p/cases/sync/bump.toml", &unread);
+    let (exit, all) = tested(here.path(), &["p"]);
+    assert!(exit == 1 && problems(&all, "sync/bump").contains("a call came to nothing: report"), "{all}");
     // Prompts and values that do not fit, each by name.
     for (from, to, told) in [
         ("house/about", "house/none", "there is no prompt `house/none`"),

@@ -127,8 +127,8 @@ impl Stage {
         let purse = Purse::of_run(wiring::UniqueIds.run(), CASE_MONEY, &[], now);
         let gate = SwitchGate(self.ledger.clone());
         let heard = Heard::default();
-        let model =
-            Listening { model: self.gateway.session(purse, [self.model.clone()], gate), heard: &heard };
+        let session = self.gateway.session(purse, [self.model.clone()], gate);
+        let model = Listening { read: |input| F::read(input).map(drop), model: session, heard: &heard };
         let tools = Watched { tools, heard: &heard };
         let brief =
             Brief { model: self.model.clone(), system: filled.system.clone(), task: filled.task.clone() };
@@ -217,6 +217,8 @@ impl Heard {
 /// A model whose reports are heard.
 struct Listening<'a, M> {
     model: M,
+    /// What is wrong with a report, if anything.
+    read: fn(&Value) -> Result<(), String>,
     heard: &'a Heard,
 }
 
@@ -227,7 +229,7 @@ impl<M: Model> Model for Listening<'_, M> {
             if let Block::Known(Known::ToolUse { name, input, .. }) = block
                 && name == REPORT
             {
-                self.heard.add(name, input, None);
+                self.heard.add(name, input, (self.read)(input).err().as_deref());
             }
         }
         Ok(answer)
