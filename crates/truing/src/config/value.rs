@@ -17,8 +17,13 @@ use truing_git::is_branch_name;
 pub(crate) use truing_model::provider::is_loopback;
 use url::Url;
 
+mod length;
+
 use super::keys::Kind;
 use super::secret::{Secret, SecretText};
+pub use length::ShownDuration;
+use length::duration;
+pub(crate) use length::milliseconds;
 
 /// A checked value.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -394,64 +399,6 @@ fn usd(text: &str, most: u32) -> Result<Value, Wrong> {
         Some(_) | None => Err(must(format_args!(
             "be dollars from 0 to {most}, with six digits after the point at most, not `{text}`"
         ))),
-    }
-}
-
-/// Units of time, the greatest first, each in milliseconds.
-const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
-
-/// Whole numbers with units, greatest first: `15s`, `2m`, `1h30m`, `500ms`.
-fn duration(text: &str, least: Duration, most: Duration) -> Result<Value, Wrong> {
-    let Some(length) = milliseconds(text).map(Duration::from_millis) else {
-        return Err(must(format_args!("be a length of time such as 500ms, 15s, 2m, 1h30m, not `{text}`")));
-    };
-    if (least..=most).contains(&length) {
-        return Ok(Value::Duration(length, text.to_owned()));
-    }
-    let (least, most) = (ShownDuration(least), ShownDuration(most));
-    Err(must(format_args!("be from {least} to {most}, not {text}")))
-}
-
-/// A length of time in milliseconds, as [`duration`] reads it; none if it is not one.
-pub(crate) fn milliseconds(text: &str) -> Option<u64> {
-    let mut sum = 0_u64;
-    let mut rest = text;
-    let mut units = UNITS.iter();
-    loop {
-        let digits = rest.find(|c: char| !c.is_ascii_digit())?;
-        let number: u64 = rest.get(..digits)?.parse().ok()?;
-        rest = rest.get(digits..)?;
-        let end = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
-        let unit = rest.get(..end)?;
-        // The iterator goes on from the last unit, so that none comes twice or out of order.
-        let (_, length) = units.find(|(name, _)| *name == unit)?;
-        sum = sum.checked_add(number.checked_mul(*length)?)?;
-        rest = rest.get(end..)?;
-        if rest.is_empty() {
-            return Some(sum);
-        }
-    }
-}
-
-/// A length of time as files write it: `1h30m`. Below a millisecond nothing is shown.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct ShownDuration(pub Duration);
-
-impl fmt::Display for ShownDuration {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut left = self.0.as_millis();
-        if left == 0 {
-            return f.write_str("0s");
-        }
-        for (unit, length) in UNITS {
-            let length = u128::from(length);
-            let many = left / length;
-            if many > 0 {
-                write!(f, "{many}{unit}")?;
-                left %= length;
-            }
-        }
-        Ok(())
     }
 }
 
