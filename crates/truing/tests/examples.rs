@@ -4,8 +4,10 @@
 // Helpers of tests are tests too; clippy exempts test functions only.
 #![allow(clippy::unwrap_used)]
 
+use std::collections::BTreeMap;
 use std::process::{Command, Output};
 
+use serde_json::Value;
 use tempfile::TempDir;
 use truing_fakes::registry::{FakeRegistry, Kind};
 
@@ -45,23 +47,57 @@ async fn holds(example: &str, (kind, package): (Kind, &str), releases: &[(&str, 
     assert_eq!(seen, ["bump", "relax"], "{readme} shows one of each");
 }
 
+/// A package with everything that the example of aiobotocore pins, each as short as can be. What became another one in
+/// the real package returns `other`.
+fn stubs(other: &str) -> Vec<(String, String)> {
+    let manifest = std::fs::read(top().join("examples/aiobotocore/upstream.json")).unwrap();
+    let manifest: BTreeMap<String, Value> = serde_json::from_slice(&manifest).unwrap();
+    let mut modules: BTreeMap<String, BTreeMap<String, Vec<String>>> = BTreeMap::new();
+    for symbol in manifest.keys() {
+        // `package:module.Class.method` is a definition of `package.module`; classes begin with a capital letter.
+        let whole = symbol.trim_end_matches(".__wrapped__");
+        let (mut module, mut name) = whole.split_once(':').unwrap();
+        let dotted = whole.replace(':', ".");
+        if let Some(inner) = name.split_once('.').filter(|_| name.starts_with(char::is_lowercase)) {
+            (module, name) = (dotted.get(..=module.len() + inner.0.len()).unwrap(), inner.1);
+        }
+        let (first, method) = name.split_once('.').unwrap_or((name, ""));
+        let methods = modules.entry(module.to_owned()).or_default().entry(first.to_owned()).or_default();
+        methods.push(method.to_owned());
+    }
+    let packages = ["botocore/__init__.py", "botocore/retries/__init__.py"];
+    let mut files: Vec<_> = packages.map(|path| (path.to_owned(), "# A package.\n".to_owned())).into();
+    for (module, names) in modules {
+        let mut text = String::new();
+        for (name, methods) in names {
+            if methods == [""] {
+                text += &format!("def {name}():\n    return 1\n\n\n");
+                continue;
+            }
+            text += &format!("class {name}:\n");
+            for method in methods.iter().filter(|method| !method.is_empty()) {
+                let is_other = name == "ContainerProvider"
+                    && ["_create_fetcher", "_retrieve_or_fail"].contains(&method.as_str());
+                let body = if is_other { other } else { "1" };
+                text += &format!("    def {method}(self):\n        return {body}\n\n");
+            }
+        }
+        files.push((format!("{}.py", module.replace('.', "/")), text));
+    }
+    files
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn botocore_is_followed_as_shown() {
-    let path = "botocore/credentials.py";
-    let code = |body: &str| {
-        format!(
-            "class ContainerProvider:\n    def _retrieve_or_fail(self):\n        return {body}\n\n    \
-             def _create_fetcher(self, uri):\n        return {body}\n"
-        )
-    };
-    let (old, new) = (code("1"), code("2"));
-    let commented = format!("# Credentials.\n{old}");
-    let releases: [(&str, Files<'_>); 4] = [
-        ("1.34.34", &[(path, &old)]),
-        ("1.34.35", &[(path, &commented)]),
-        ("1.34.41", &[(path, &new)]),
-        ("1.34.51", &[(path, &new)]),
-    ];
+    let (old, new) = (stubs("1"), stubs("2"));
+    let commented = stubs("1  # as before");
+    let releases = [("1.34.34", &old), ("1.34.35", &commented), ("1.34.41", &new), ("1.34.51", &new)];
+    let files: Vec<Vec<(&str, &str)>> = releases
+        .iter()
+        .map(|(_, files)| files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect())
+        .collect();
+    let releases: Vec<_> =
+        releases.iter().zip(&files).map(|((version, _), files)| (*version, files.as_slice())).collect();
     holds("aiobotocore", (Kind::Pypi, "botocore"), &releases).await;
 }
 

@@ -21,14 +21,18 @@ impl Shown {
     pub(crate) fn of(readme: &str, words: &[&str]) -> Vec<Self> {
         let text = std::fs::read_to_string(top().join(readme)).unwrap();
         let mut all: Vec<Self> = Vec::new();
-        let (mut inside, mut goes_on) = (false, false);
+        // Of a command of ours, in whose block we are; and is its next line still the command?
+        let (mut ours, mut goes_on) = (false, false);
+        let mut inside = false;
         for line in text.lines() {
             if line.starts_with("```") {
-                inside = line == "```console";
-            } else if let (true, Some(command)) = (inside, line.strip_prefix("$ truing ")) {
-                all.push(Self { arguments: split(command), output: String::new() });
+                (inside, ours) = (line == "```console", false);
+            } else if let (true, Some(command)) = (inside, line.strip_prefix("$ ")) {
+                let arguments = command.strip_prefix("truing ").map(split);
+                ours = arguments.is_some();
+                all.extend(arguments.map(|arguments| Self { arguments, output: String::new() }));
                 goes_on = line.ends_with('\\');
-            } else if let (true, Some(shown)) = (inside, all.last_mut()) {
+            } else if let (true, Some(shown)) = (ours, all.last_mut()) {
                 if goes_on {
                     shown.arguments.extend(split(line));
                     goes_on = line.ends_with('\\');

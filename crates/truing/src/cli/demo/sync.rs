@@ -15,6 +15,8 @@ use crate::wiring;
 /// Before the text of a line that tells of a run, and of one that tells of a person.
 const INDENT: &str = "   ";
 const BELOW: &str = "                   ";
+/// What shows more of it, as long as it stays.
+const LOOK: [&str; 2] = ["sync status rim", "report --loop sync --format html > report.html"];
 
 pub(super) async fn tell(stay: bool, context: &Context) -> Result<Exit, CliError> {
     let output = context.output;
@@ -66,7 +68,7 @@ pub(super) async fn tell(stay: bool, context: &Context) -> Result<Exit, CliError
     if stay {
         let config = story.config();
         output.say(format_args!("forge at {}; stop with Ctrl-C. Meanwhile, elsewhere:", story.forge()));
-        for what in ["sync status", "report --loop sync --format html --output report.html"] {
+        for what in LOOK {
             output.say(format_args!("  truing --config {} {what}", config.display()));
         }
         std::future::pending::<()>().await;
@@ -127,4 +129,21 @@ fn summary(report: &Report) -> String {
         report.model.model_tokens_out,
         report.model.model_cost_micro_usd
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::cli::Cli;
+
+    #[test]
+    fn what_is_said_to_show_more_are_commands() {
+        for line in LOOK {
+            let words = line.split(" > ").next().unwrap().split(' ');
+            let command = ["truing", "--config", "truing.toml"].into_iter().chain(words);
+            assert!(Cli::try_parse_from(command).is_ok(), "{line}");
+        }
+    }
 }

@@ -18,6 +18,8 @@ const TOP: f64 = 18.0;
 const BOTTOM: f64 = 20.0;
 /// The height of plots over time.
 const HEIGHT: f64 = 190.0;
+/// The width of a bar at most.
+const WIDEST: f64 = 60.0;
 /// Labels along the time at most.
 const LABELS: usize = 6;
 /// Changes of the prompt that have a line, the last ones.
@@ -93,6 +95,11 @@ impl Time<'_> {
         (WIDTH - LEFT - RIGHT) / index(self.figures.periods.len().max(1))
     }
 
+    /// The width of its bars: of a few days, they are no walls.
+    fn wide(&self) -> f64 {
+        (self.step() * 0.76).min(WIDEST)
+    }
+
     /// Where a period begins.
     fn x(&self, period: usize) -> f64 {
         LEFT + index(period) * self.step()
@@ -155,15 +162,15 @@ pub(super) fn trend(figures: &Figures, of: LoopFlag) -> Markup {
     for (rate, y) in [(0, HEIGHT - BOTTOM), (50, (HEIGHT - BOTTOM + TOP) / 2.0), (100, TOP)] {
         parts.push(label("", "start", (WIDTH - RIGHT + 5.0, y + 3.5), &format!("{rate} %")));
     }
-    let (step, floor) = (time.step(), HEIGHT - BOTTOM);
+    let (step, wide, floor) = (time.step(), time.wide(), HEIGHT - BOTTOM);
     for (place, period) in figures.periods.iter().enumerate() {
         let mut below = 0;
         for kind in KINDS {
             let runs = period.tally.get(kind);
             if runs > 0 {
-                let corner = (time.x(place) + step * 0.12, floor - time.high(below + runs));
+                let corner = (time.x(place) + (step - wide) / 2.0, floor - time.high(below + runs));
                 let told = format!("{}: {runs} {}", time.named(period), word(of, kind));
-                parts.push(bar(kind.as_str(), corner, (step * 0.76, time.high(runs)), &told));
+                parts.push(bar(kind.as_str(), corner, (wide, time.high(runs)), &told));
             }
             below += runs;
         }
@@ -199,14 +206,14 @@ pub(super) fn cost(figures: &Figures) -> Markup {
     let most = figures.periods.iter().map(|period| period.cost_micro_usd).max().unwrap_or(0);
     let time = Time { figures, most: ceiling(most.div_ceil(10_000)).saturating_mul(10_000) };
     let mut parts = time.axes(dollars);
-    let (step, floor) = (time.step(), HEIGHT - BOTTOM);
+    let (step, wide, floor) = (time.step(), time.wide(), HEIGHT - BOTTOM);
     for (place, period) in figures.periods.iter().enumerate().filter(|(_, period)| period.cost_micro_usd > 0)
     {
         let high = time.high(period.cost_micro_usd);
-        let corner = (time.x(place) + step * 0.12, floor - high);
+        let corner = (time.x(place) + (step - wide) / 2.0, floor - high);
         let told =
             format!("{}: {}, {} turns", time.named(period), dollars(period.cost_micro_usd), period.turns);
-        parts.push(bar("bar", corner, (step * 0.76, high), &told));
+        parts.push(bar("bar", corner, (wide, high), &told));
     }
     parts.extend(time.changes());
     picture((WIDTH, HEIGHT), &format!("cost over time, {} in all", dollars(figures.cost_micro_usd)), parts)
