@@ -8,6 +8,7 @@
 
 pub mod breaker;
 pub mod changelog;
+pub mod classify;
 pub mod job;
 mod manifest;
 pub mod record;

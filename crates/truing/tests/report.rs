@@ -91,6 +91,7 @@ fn record(number: i64, now: Millis) -> Record {
         highest_step: step,
         started: Millis(ended.0 - i64::try_from(steps.iter().map(|step| step.ms).sum::<u64>()).unwrap()),
         steps,
+        carried_micro_usd: MicroUsd(0),
         pull: pull.map(|kind| Pull { kind, url: page("pull") }),
         question: matches!(result, Outcome::Asked | Outcome::Breaker).then(|| page("issues")),
         model: is_agents.then(|| "claude-sonnet-5-5".to_owned()),
@@ -126,6 +127,8 @@ async fn remember(file: &Path) -> Vec<Record> {
             url: Some(url),
             after: None,
             asked: record.ended,
+            manifest: None,
+            closed: false,
         });
         store.end_job(&run, &job, record).await.unwrap();
     }

@@ -21,11 +21,15 @@ const FILES: &[(&str, &str)] = &[
     ("review/task-again", include_str!("../../prompts/review/task-again.md")),
     ("review/untrusted", include_str!("../../prompts/review/untrusted.md")),
     ("sync/common", include_str!("../../prompts/sync/common.md")),
+    ("sync/data", include_str!("../../prompts/sync/data.md")),
     ("sync/handover", include_str!("../../prompts/sync/handover.md")),
     ("sync/main", include_str!("../../prompts/sync/main.md")),
     ("sync/step-4b-bump", include_str!("../../prompts/sync/step-4b-bump.md")),
+    ("sync/step-classify", include_str!("../../prompts/sync/step-classify.md")),
     ("sync/system-bump", include_str!("../../prompts/sync/system-bump.md")),
+    ("sync/system-classify", include_str!("../../prompts/sync/system-classify.md")),
     ("sync/task", include_str!("../../prompts/sync/task.md")),
+    ("sync/task-classify", include_str!("../../prompts/sync/task-classify.md")),
 ];
 
 /// Name and text of each file in `prompts/cases/`.

@@ -118,15 +118,7 @@ pub(super) fn believed(item: Item, path: RepoPath, text: Option<&str>) -> Result
     if !path.is_inside() || path.as_bytes().len() > MAX_CODE_BYTES {
         return Err(Dropped::NoSuchFile);
     }
-    let lines: Vec<&str> = text.ok_or(Dropped::NoSuchFile)?.lines().collect();
-    let place = |line: u32| usize::try_from(line).unwrap_or(usize::MAX);
-    let first = place(start_line).checked_sub(1).ok_or(Dropped::NoSuchLines)?;
-    let shown = lines.get(first..place(end_line)).filter(|shown| !shown.is_empty());
-    let shown = shown.ok_or(Dropped::NoSuchLines)?;
-    let said = folded(unescaped(&excerpt).lines());
-    if said.is_empty() || !folded(shown.iter().copied()).contains(&said) {
-        return Err(Dropped::OtherExcerpt);
-    }
+    let shown = is_there(text, (start_line, end_line), &excerpt)?;
     let snippet = shown.iter().take(MAX_SNIPPET_LINES).copied().collect::<Vec<_>>().join("\n");
     Ok(RawFinding {
         place: Place { path, side: Side::New, start_line, end_line },
@@ -139,6 +131,25 @@ pub(super) fn believed(item: Item, path: RepoPath, text: Option<&str>) -> Result
         suggestion: None,
         source: Source::Agent,
     })
+}
+
+/// The lines of a file, first and last, if they are there and say what an excerpt says: white space and unseen characters
+/// aside.
+pub(super) fn is_there<'a>(
+    text: Option<&'a str>,
+    (start_line, end_line): (u32, u32),
+    excerpt: &str,
+) -> Result<Vec<&'a str>, Dropped> {
+    let lines: Vec<&str> = text.ok_or(Dropped::NoSuchFile)?.lines().collect();
+    let place = |line: u32| usize::try_from(line).unwrap_or(usize::MAX);
+    let first = place(start_line).checked_sub(1).ok_or(Dropped::NoSuchLines)?;
+    let shown = lines.get(first..place(end_line)).filter(|shown| !shown.is_empty());
+    let shown = shown.ok_or(Dropped::NoSuchLines)?;
+    let said = folded(unescaped(excerpt).lines());
+    if said.is_empty() || !folded(shown.iter().copied()).contains(&said) {
+        return Err(Dropped::OtherExcerpt);
+    }
+    Ok(shown.to_vec())
 }
 
 /// Markdown without characters that hide, or change what follows. What else could act in it is made harmless by whoever

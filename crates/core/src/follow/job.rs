@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use super::Verdict;
 use super::breaker::Breaker;
-use crate::id::{CommentId, Key, Millis};
+use super::classify::Classification;
+use crate::id::{CommentId, Key, Millis, RunId};
+use crate::money::MicroUsd;
 
 /// What is remembered of a job.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -19,6 +21,41 @@ pub struct Job {
     pub ruling: Option<Ruling>,
     /// How far the port in progress is.
     pub progress: Option<Progress>,
+    /// What a model has said of functions that nobody has pinned.
+    pub classified: Option<Classified>,
+    /// Runs that have begun and whose cost no record tells yet, or not all of it.
+    pub untold: Vec<Untold>,
+    /// The issue that tells of the last runs.
+    pub tracked: Option<Tracked>,
+}
+
+/// The issue that tells of a job's last runs.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Tracked {
+    /// Its number; none: it was to be opened, and nobody knows yet whether it was.
+    pub issue: Option<u64>,
+    /// When that was.
+    pub begun: Millis,
+}
+
+/// A run whose cost is in the ledger, and in no record.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Untold {
+    /// The run.
+    pub run: RunId,
+    /// What later records have told of it.
+    pub told: MicroUsd,
+}
+
+/// What a model was asked, and what it said: the same is not asked, and paid for, twice.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Classified {
+    /// A digest of all that it was shown.
+    pub asked: String,
+    /// The newest answer of people at that time: another one lets it be asked again.
+    pub heard: Option<CommentId>,
+    /// What came of it.
+    pub said: Classification,
 }
 
 /// How far a port is that is not finished.
@@ -30,7 +67,52 @@ pub struct Progress {
     pub completed: usize,
     /// Checks that fail and should not.
     pub failing: usize,
+    /// What only people can decide, as the model asks it.
+    #[serde(default)]
+    pub questions: Vec<String>,
+    /// What people have answered so far.
+    #[serde(default)]
+    pub answers: Vec<Said>,
+    /// Has nobody answered since it was asked? Then nobody works on.
+    #[serde(default)]
+    pub waits: bool,
 }
+
+/// What a person who is trusted has said in answer to a question: data.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Said {
+    /// The comment.
+    pub id: CommentId,
+    /// Who.
+    pub by: String,
+    /// The text.
+    pub text: String,
+}
+
+impl Job {
+    /// People have answered the question that is open: the ruling of the last of them that has one counts, and a port
+    /// that waited for an answer goes on with it.
+    pub fn hear(&mut self, ruling: Option<Ruling>, said: Vec<Said>) {
+        if ruling.is_some() {
+            self.ruling = ruling;
+        }
+        let Some(question) = &self.question else { return };
+        let Some(progress) = self.progress.as_mut().filter(|port| port.version == question.version) else {
+            return;
+        };
+        for one in said {
+            if !progress.questions.is_empty() && progress.answers.iter().all(|known| known.id != one.id) {
+                progress.answers.push(one);
+                progress.waits = false;
+            }
+        }
+        let surplus = progress.answers.len().saturating_sub(MAX_ANSWERS);
+        progress.answers.drain(..surplus);
+    }
+}
+
+/// Answers to a model's questions that are remembered, the last ones.
+pub const MAX_ANSWERS: usize = 20;
 
 impl Progress {
     /// Is this more than what was there before?
@@ -56,6 +138,12 @@ pub struct Question {
     pub after: Option<CommentId>,
     /// When it was asked, or was to be.
     pub asked: Millis,
+    /// The manifest with which it was asked.
+    #[serde(default)]
+    pub manifest: Option<String>,
+    /// Did people close it without a word? Then nobody is asked again about this release with this manifest.
+    #[serde(default)]
+    pub closed: bool,
 }
 
 /// What a person has ruled about a release.

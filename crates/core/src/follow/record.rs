@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::classify::Classification;
 use super::{Change, Unguarded, Verdict};
 use crate::id::{Millis, RunId};
 use crate::money::MicroUsd;
@@ -196,6 +197,9 @@ pub struct Evidence {
     pub unguarded: Vec<Unguarded>,
     /// How many there are of these.
     pub unguarded_count: usize,
+    /// What a model said of them, if one was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classification: Option<Classification>,
 }
 
 /// So many definitions that nobody guards are kept in a record.
@@ -224,6 +228,9 @@ pub struct Record {
     pub highest_step: Step,
     /// What each step took, in order.
     pub steps: Vec<Taken>,
+    /// What runs before this one have cost that were killed or stopped, and so have no record of their own.
+    #[serde(default)]
+    pub carried_micro_usd: MicroUsd,
     /// The pull request that it ended with.
     pub pull: Option<Pull>,
     /// The question's page, if one is open.
@@ -243,9 +250,10 @@ pub struct Record {
 }
 
 impl Record {
-    /// What all steps cost.
+    /// What all steps cost, with what is carried over.
     pub fn cost(&self) -> MicroUsd {
-        MicroUsd(self.steps.iter().map(|step| step.cost_micro_usd.0).fold(0, u64::saturating_add))
+        let steps = self.steps.iter().map(|step| step.cost_micro_usd.0);
+        MicroUsd(steps.fold(self.carried_micro_usd.0, u64::saturating_add))
     }
 
     /// All answers of a model.

@@ -18,6 +18,8 @@ fn asked(version: &str) -> Job {
         url: None,
         after: None,
         asked: Millis(NOW),
+        manifest: None,
+        closed: false,
     };
     Job { question: Some(question), ..Job::default() }
 }
@@ -34,6 +36,7 @@ fn record(id: &str, ended: i64) -> Record {
         to: None,
         highest_step: Step::Publish,
         steps: vec![],
+        carried_micro_usd: MicroUsd(0),
         pull: None,
         question: None,
         model: None,

@@ -1,6 +1,6 @@
 //! `truing report`: how runs ended, in totals and trends; for programs, every outcome record too.
 
-mod amount;
+pub(in crate::cli) mod amount;
 mod figures;
 mod jobs;
 pub(super) mod markdown;

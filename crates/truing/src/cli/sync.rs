@@ -199,7 +199,7 @@ fn failed(error: SyncError) -> CliError {
 }
 
 impl From<Decided> for Answer {
-    fn from(Decided { from, to, spec_before, spec_after, decision }: Decided) -> Self {
+    fn from(Decided { from, to, spec_before, spec_after, decision, .. }: Decided) -> Self {
         let text = |spec: Option<Range>| spec.map(|spec| spec.to_string());
         Self {
             decision: decision.verdict,

@@ -977,6 +977,17 @@ pub const KEYS: &[Key] = &[
         doc: "What a run may do by itself: `relax` widens the range and changes no code unless a person has ruled `bump`; `code` lets a model port the code where a release asks for it.",
     },
     Key {
+        path: "sync.NAME.classify",
+        kind: Kind::Flag,
+        default: Default::Computed {
+            words: "true if a key of `[model]` is set, in a file or by a variable of Truing's own, or with `mode = \"code\"`",
+            example: "true",
+        },
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "May a model be asked, within `budget.sync_usd`, about functions that changed in mirrored files beside what is pinned? Without it, and wherever it cannot tell, a person is asked.",
+    },
+    Key {
         path: "sync.NAME.bump.paths",
         kind: Kind::Globs,
         default: Default::Computed {
@@ -986,6 +997,22 @@ pub const KEYS: &[Key] = &[
         repository: Repository::No,
         since: "0.1.0",
         doc: "Globs of the files that a port may change. The file with the requirement, the manifest, lock files, pipelines and hooks are never among them.",
+    },
+    Key {
+        path: "sync.NAME.outcome.issue",
+        kind: Kind::Flag,
+        default: Default::Text("false"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "Tell of the last runs in one issue, which is edited in place. One that is deleted stays so, until a run without this has forgotten it.",
+    },
+    Key {
+        path: "sync.NAME.outcome.label",
+        kind: Kind::Name,
+        default: Default::Text("truing-sync-outcome"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "The label of that issue.",
     },
     Key {
         path: "sync.NAME.limits.turns",

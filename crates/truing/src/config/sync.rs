@@ -53,10 +53,16 @@ pub struct JobConfig {
     pub author: Identity,
     /// The label of the issue that asks people.
     pub question_label: String,
+    /// Is there an issue that tells of the last runs?
+    pub tracks: bool,
+    /// Its label.
+    pub outcome_label: String,
     /// Failures in a row that open the circuit breaker.
     pub breaker: Limits,
     /// May a model port code without a person's ruling?
     pub writes_code: bool,
+    /// May a model be asked about what nobody has pinned?
+    pub classifies: bool,
     /// Globs of the files that a port may change.
     pub ports: Vec<String>,
     /// Answers of the model in one port.
@@ -155,6 +161,13 @@ pub(super) fn of(settings: &Typed<'_>, name: &str) -> Result<JobConfig, ConfigEr
         let text = settings.name_if_any(&path(key))?;
         text.map(|text| template(settings, &path(key), &text, known)).transpose()
     };
+    let writes_code = settings.word(&path("mode"), |word| match word {
+        "relax" => Some(false),
+        "code" => Some(true),
+        _ => None,
+    })?;
+    let classifies = settings
+        .if_any(&path("classify"), |value| if let Value::Flag(yes) = value { Some(*yes) } else { None })?;
     Ok(JobConfig {
         registry,
         package: settings.name(&path("package"))?,
@@ -180,15 +193,14 @@ pub(super) fn of(settings: &Typed<'_>, name: &str) -> Result<JobConfig, ConfigEr
             email: settings.name(&path("author_email"))?,
         },
         question_label: settings.name(&path("question_label"))?,
+        tracks: settings.flag(&path("outcome.issue"))?,
+        outcome_label: settings.name(&path("outcome.label"))?,
         breaker: Limits {
             target: settings.number(&path("breaker.failures"))?,
             streak: settings.number(&path("breaker.streak"))?,
         },
-        writes_code: settings.word(&path("mode"), |word| match word {
-            "relax" => Some(false),
-            "code" => Some(true),
-            _ => None,
-        })?,
+        writes_code,
+        classifies: classifies.unwrap_or_else(|| writes_code || settings.names_a_model()),
         turns: settings.number(&path("limits.turns"))?,
         wall: settings.duration(&path("limits.wall"))?,
         companions: settings.list(&path("companions"))?,

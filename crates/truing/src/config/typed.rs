@@ -10,7 +10,7 @@ use truing_core::money::MicroUsd;
 use truing_model::price::{Declared, Rate};
 
 use super::login;
-use super::problem::{ConfigError, Problem};
+use super::problem::{ConfigError, Origin, Problem};
 use super::secret::Secret;
 use super::value::{self, Value};
 use super::{ForgeConfig, ForgeKind, Setting, bug};
@@ -64,6 +64,19 @@ impl Typed<'_> {
 
     pub(super) fn url_if_any(&self, path: &str) -> Result<Option<String>, ConfigError> {
         if self.setting(path)?.value == Value::Unset { Ok(None) } else { self.url(path).map(Some) }
+    }
+
+    /// Does somebody say of `[model]` anything, for this program? A key in another program's variable alone spends nothing.
+    pub(super) fn names_a_model(&self) -> bool {
+        self.0.range("model.".to_owned()..).take_while(|(path, _)| path.starts_with("model.")).any(
+            |(_, setting)| match setting.origin {
+                Origin::Default | Origin::Foreign(_) => false,
+                Origin::Repository { .. }
+                | Origin::Operator { .. }
+                | Origin::Variable(_)
+                | Origin::Flag(_) => true,
+            },
+        )
     }
 
     pub(super) fn flag(&self, path: &str) -> Result<bool, ConfigError> {

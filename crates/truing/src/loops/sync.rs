@@ -1,14 +1,17 @@
 //! The sync loop: what a new release of an upstream package asks of the project that follows it, and doing it
 //! (spec/sync.md). What is pinned (`pinned`), what the releases hold (`history`), the decision and its evidence are here;
 //! a whole run ([`run`]) makes the change (`recipe`), or lets a model port the code ([`port`], `bump`), brings it to the
-//! forge (`pulls`, `drafts`), and asks people what it cannot tell (`question`), in the words of `words`.
+//! forge (`pulls`, `drafts`), and asks people what it cannot tell (`question`), in the words of `words`. What nobody has pinned
+//! a model may look at (`classify`); what models are told of releases is made in `material`.
 
 mod bump;
 mod change;
+mod classify;
 mod drafts;
 mod files;
 mod history;
 mod init;
+mod material;
 mod news;
 mod pinned;
 pub mod port;
@@ -16,6 +19,9 @@ mod pulls;
 mod question;
 mod recipe;
 pub mod run;
+mod tale;
+mod tracking;
+mod untold;
 mod words;
 
 use std::collections::BTreeMap;
@@ -24,6 +30,7 @@ use std::path::Path;
 use globset::escape;
 use ignore::WalkBuilder;
 use jiff::{SignedDuration, Timestamp};
+use truing_core::follow::classify::Classification;
 use truing_core::follow::{Decision, Manifest, Step, Verdict, decide};
 use truing_reader::sources::SourcesError;
 use truing_upstream::archives::{ArchiveError, Archives};
@@ -68,6 +75,22 @@ pub struct Decided {
     pub spec_after: Option<Range>,
     /// What to do, and why.
     pub decision: Decision,
+    /// What a model was asked about it, if it was.
+    pub classification: Option<Classification>,
+}
+
+impl Decided {
+    /// Somebody has said what to do, and why: a person, or a model.
+    fn ruled(&mut self, job: &JobConfig, verdict: Verdict, reason: String) {
+        (self.decision.verdict, self.decision.reason) = (verdict, reason);
+        let following = |floor| self.spec_before.as_ref()?.following(job.style, &self.to, floor);
+        self.spec_after = match verdict {
+            Verdict::Skip | Verdict::Ask => None,
+            Verdict::Relax => following(None),
+            // Nobody knows which release before this one the ported code would serve.
+            Verdict::Bump => following(Some(&self.to)),
+        };
+    }
 }
 
 /// Why there is no decision.
@@ -254,7 +277,7 @@ pub async fn decided_of(
         Verdict::Bump => spec.following(job.style, &to, Some(floor.as_ref().unwrap_or(&to))),
         Verdict::Ask => None,
     });
-    Ok(Decided { from, to, spec_before: spec, spec_after, decision })
+    Ok(Decided { from, to, spec_before: spec, spec_after, decision, classification: None })
 }
 
 /// What the project admits; none if it has no file that says so.

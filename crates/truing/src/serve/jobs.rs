@@ -190,6 +190,7 @@ impl JobRun<'_> {
             to: None,
             highest_step: Step::Detect,
             steps: vec![detect],
+            carried_micro_usd: truing_core::money::MicroUsd(0),
             pull: None,
             question: job.question.as_ref().and_then(|question| question.url.clone()),
             model: None,

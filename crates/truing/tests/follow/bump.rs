@@ -46,11 +46,11 @@ impl Scene {
     }
 }
 
-fn write(path: &str, content: &str) -> Answer {
+pub(super) fn write(path: &str, content: &str) -> Answer {
     Answer::tool("write", json!({ "path": path, "content": content }))
 }
 
-fn report(completed: &[&str], remaining: &[&str]) -> Answer {
+pub(super) fn report(completed: &[&str], remaining: &[&str]) -> Answer {
     let said = json!({ "summary": "Ports pinned.", "completed": completed, "remaining": remaining });
     Answer::tool("report", said)
 }
@@ -59,7 +59,7 @@ pub(crate) fn right() -> Vec<Answer> {
     vec![write("ours/m.py", PORT), report(&["pinned"], &[])]
 }
 
-fn result(ran: &Ran) -> (&Value, i32) {
+pub(super) fn result(ran: &Ran) -> (&Value, i32) {
     (&ran.json["result"], ran.exit)
 }
 
@@ -180,7 +180,8 @@ async fn files_that_a_port_may_not_change_are_denied_and_a_change_of_them_is_ref
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_is_killed_while_the_model_works_is_made_up_for_by_the_next() {
     let stalled = Answer { fault: Some(Fault::Slow { millis: 60_000 }), ..write("ours/m.py", PORT) };
-    let scene = Scene::coding("", vec![stalled]).await;
+    let paid = write("ours/more.py", "more = 1\n").usage(100_000, 100);
+    let scene = Scene::coding("", vec![paid, stalled]).await;
     let mut child = scene
         .site
         .command(&["sync", "run", "demo"])
@@ -189,7 +190,7 @@ async fn a_run_that_is_killed_while_the_model_works_is_made_up_for_by_the_next()
         .spawn()
         .unwrap();
     let deadline = Instant::now() + Duration::from_secs(60);
-    while !scene.model.log().iter().any(|request| request.path == "/v1/messages") {
+    while scene.model.log().iter().filter(|request| request.path == "/v1/messages").count() < 2 {
         assert!(Instant::now() < deadline, "the model is not asked");
         tokio::task::yield_now().await;
     }
@@ -197,6 +198,11 @@ async fn a_run_that_is_killed_while_the_model_works_is_made_up_for_by_the_next()
     child.wait().unwrap();
     scene.model.play(Script::of(right()));
     assert_eq!(scene.site.until_free().await, ("bumped".to_owned(), 0));
+    // What the killed one has paid is told, too.
+    let told = &scene.site.run(&["sync", "status", "demo"]).await.json[0]["outcomes"][0];
+    let (carried, all) =
+        (told["carried_micro_usd"].as_u64().unwrap(), told["cost_micro_usd"].as_u64().unwrap());
+    assert!(carried >= 100_000 && all > carried, "{told}");
     let (pulls, drafts) = scene.pulls().await;
     assert_eq!((pulls.len(), drafts.len()), (1, 0));
     assert!(pulls[0].body.contains("nobody has run the project's tests"), "{}", pulls[0].body);
@@ -265,4 +271,42 @@ async fn whatever_write_fails_while_a_port_is_finished_the_next_run_ends_the_sam
         }
     }
     assert!(nth > 4, "{nth}: a push, a pull request, and the draft's end");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_model_leaves_to_people_is_asked_once_and_their_answer_reaches_the_next_run() {
+    let said = json!({
+        "summary": "s", "completed": ["more"], "remaining": [], "questions": ["A flag, or a second function? <b>"],
+    });
+    let answers = vec![write("ours/more.py", "more = 1\n"), Answer::tool("report", said)];
+    let scene = Scene::coding("", answers).await;
+    let ran = scene.run().await;
+    assert_eq!(result(&ran), (&json!("saved"), 1), "{ran:?}");
+    let question = scene.site.questions().await.remove(0);
+    let draft = ran.json["pr"]["url"].as_str().unwrap();
+    assert!(
+        question.body.contains("A flag, or a second function?") && question.body.contains(draft),
+        "{question:?}"
+    );
+    assert!(
+        !question.body.contains("<b>") && ran.json["question"].as_str().unwrap().contains("/issues/"),
+        "{ran:?}"
+    );
+
+    // Nobody is paid while nobody who may has answered; a question that is deleted is asked again.
+    let asked = scene.model.log().len();
+    scene.site.repo.comment(question.number, "eve", "A flag").await.unwrap();
+    assert_eq!(result(&scene.run().await), (&json!("asked"), 1));
+    scene.site.repo.delete_issue(question.number).await.unwrap();
+    assert_eq!(result(&scene.run().await), (&json!("asked"), 1));
+    assert_eq!(scene.model.log().len(), asked);
+    let open: Vec<_> = scene.site.questions().await.into_iter().filter(|issue| issue.open).collect();
+    assert_eq!(open.len(), 1);
+
+    scene.site.repo.comment(open[0].number, "ann", "Take the second function.").await.unwrap();
+    scene.model.play(Script::of(right()));
+    assert_eq!(result(&scene.run().await), (&json!("bumped"), 0));
+    let told = scene.model.log()[asked].body.to_string();
+    assert!(told.contains("ann:\\nTake the second function."), "{told}");
+    assert!(!told.contains("A flag\\n") && scene.site.questions().await.iter().all(|issue| !issue.open));
 }

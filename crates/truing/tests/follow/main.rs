@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests may fail them")]
 
 mod bump;
+mod classify;
 mod news;
 #[path = "../support/package.rs"]
 mod package;
@@ -38,8 +39,9 @@ async fn a_release_that_changes_nothing_widens_the_range_in_one_pull_request() {
     );
     assert!(site.pulls().await.is_empty() && site.repo.tip(BRANCH).await.is_err());
 
-    let ran = site.run(&["sync", "run", "demo"]).await;
+    let ran = site.run(&["sync", "run", "demo", "--record", "out.json"]).await;
     assert_eq!((ran.exit, &ran.json["result"]), (0, &json!("relaxed")), "{ran:?}");
+    assert_eq!(site.record("out.json"), ran.json);
     assert_eq!(ran.json["update_type"], "relax");
     assert_eq!(ran.json["highest_step"]["id"], "publish");
     assert_eq!(ran.json["pr"]["kind"], "final");
@@ -182,6 +184,40 @@ async fn what_it_cannot_tell_is_asked_once_and_only_people_who_may_write_answer(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_question_that_people_close_without_a_word_is_not_asked_again_until_something_changes() {
+    let site = Site::new().await;
+    site.release("1.0.3");
+    assert_eq!(site.sync().await, result("asked", 1));
+    let first = site.questions().await.remove(0).number;
+    site.repo.set_issue_open(first, false, "ann").await.unwrap();
+    for _ in 0..2 {
+        let ran = site.run(&["sync", "run", "demo"]).await;
+        assert_eq!((&ran.json["result"], &ran.json["question"]), (&json!("asked"), &json!(null)), "{ran:?}");
+        assert_eq!(site.questions().await.len(), 1, "not now");
+    }
+    // Opened again, it is the question; another manifest is another one.
+    site.repo.set_issue_open(first, true, "ann").await.unwrap();
+    let ran = site.run(&["sync", "run", "demo"]).await;
+    assert!(ran.json["question"].is_string() && site.questions().await.len() == 1, "{ran:?}");
+    site.repo.set_issue_open(first, false, "ann").await.unwrap();
+    assert_eq!(site.sync().await, result("asked", 1));
+    let manifest = site.file("main", "upstream.json").await;
+    site.repo
+        .push("main", Commit::new("Else").write("upstream.json", format!("{manifest}\n")))
+        .await
+        .unwrap();
+    assert_eq!(site.sync().await, result("asked", 1));
+    let open: Vec<_> = site.questions().await.into_iter().filter(|issue| issue.open).collect();
+    assert_eq!(open.len(), 1);
+    // What is said in one that was closed is heard.
+    site.repo.set_issue_open(open[0].number, false, "ann").await.unwrap();
+    assert_eq!(site.sync().await, result("asked", 1));
+    site.repo.comment(open[0].number, "ann", "relax").await.unwrap();
+    assert_eq!(site.sync().await, result("relaxed", 0));
+    assert_eq!(site.questions().await.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_release_that_needs_code_is_asked_about() {
     let site = Site::new().await;
     site.release("1.0.4");
@@ -226,6 +262,10 @@ async fn three_failures_open_the_breaker_and_an_answer_lets_one_run_try() {
     );
 
     let number = questions[0].number;
+    site.repo.set_issue_open(number, false, "ann").await.unwrap();
+    assert_eq!(site.sync().await, result("breaker", 4));
+    assert_eq!(site.questions().await.len(), 1, "closed without a word, it stays so");
+    site.repo.set_issue_open(number, true, "ann").await.unwrap();
     site.repo.comment(number, "eve", "try again").await.unwrap();
     assert_eq!(site.sync().await, result("breaker", 4));
     site.repo.comment(number, "ann", "try again").await.unwrap();
@@ -332,11 +372,19 @@ async fn two_runs_at_once_are_one() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_missing_is_named() {
     let site = Site::new().await;
-    let unknown = site.run(&["sync", "run", "dmeo"]).await;
+    let unknown = site.run(&["sync", "run", "dmeo", "--record", "out.json"]).await;
+    assert_eq!(site.record("out.json")["result"], "failed");
     assert_eq!((unknown.exit, unknown.err.contains("demo")), (2, true), "{unknown:?}");
     site.release("1.0.1");
     assert_eq!(site.run(&["kill", "on"]).await.exit, 0);
-    let held = site.run(&["sync", "run", "demo"]).await;
+    let held = site.run(&["sync", "run", "demo", "--record", "out.json"]).await;
+    let record = site.record("out.json");
+    assert_eq!(
+        (&record["schema"], &record["kind"]),
+        (&json!("truing.outcome/1"), &json!("deferred")),
+        "{record}"
+    );
+    assert!(record["exit_reason"].as_str().unwrap().contains("kill switch"), "{record}");
     assert_eq!((held.exit, held.err.contains("kill switch")), (4, true), "{held:?}");
     assert_eq!(site.run(&["kill", "off"]).await.exit, 0);
     // Somebody else uses the branch's name: nothing of theirs is touched.
@@ -407,4 +455,35 @@ fn stop(server: &mut std::process::Child) {
     let pid = server.id().to_string();
     assert!(std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
     assert_eq!(server.wait().unwrap().code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_issue_tells_of_the_last_runs_if_it_is_wanted() {
+    let site = Site::with("1s", "outcome.issue = true\n").await;
+    site.release("1.0.1");
+    site.forge.fault(Fault::once("POST", "/repos/acme/ours/issues", FaultKind::LostAnswer));
+    assert_eq!(site.sync().await, result("relaxed", 0));
+    site.forge.clear_faults();
+    assert_eq!(site.run(&["sync", "run", "demo", "--dry-run"]).await.exit, 0);
+    for _ in 0..2 {
+        assert_eq!(site.sync().await, result("covered", 0));
+    }
+    let issues = site.questions().await;
+    let [issue] = issues.as_slice() else { panic!("{issues:?}") };
+    assert_eq!(issue.body.matches("| covered |").count(), 2, "{}", issue.body);
+    assert!(issue.body.contains("of 1 that had something to do, 1 did it"), "{}", issue.body);
+    assert_eq!((issue.comments.len(), issue.title.as_str()), (0, "demo sync: what the last runs came to"));
+
+    site.repo.lock_issue(issue.number).await.unwrap();
+    assert_eq!(site.sync().await, result("covered", 0));
+    assert_eq!(site.questions().await[0].body.matches("| covered |").count(), 3);
+    // Deleted, it stays so, and that fails nothing.
+    site.repo.delete_issue(issue.number).await.unwrap();
+    let ran = site.run(&["sync", "run", "demo"]).await;
+    assert_eq!((ran.exit, &ran.json["result"]), (0, &json!("covered")), "{ran:?}");
+    assert!(
+        ran.json["exit_reason"].as_str().unwrap().contains("is gone, and no other one is opened"),
+        "{ran:?}"
+    );
+    assert_eq!(site.questions().await.len(), 0);
 }

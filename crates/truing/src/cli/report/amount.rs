@@ -26,7 +26,7 @@ pub(super) fn duration(ms: u64) -> String {
 }
 
 /// Micro-dollars in dollars and cents; less than a cent is not nothing.
-pub(super) fn dollars(micro: u64) -> String {
+pub(in crate::cli) fn dollars(micro: u64) -> String {
     match micro {
         1..5_000 => "<$0.01".to_owned(),
         _ => {

@@ -4,9 +4,14 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 use truing_core::follow::job;
-use truing_core::follow::record::{Record, Step};
+use truing_core::follow::record::{Record, Result as Outcome, Step};
+use truing_core::id::Millis;
 
+use crate::cli::error::{CliError, Exit};
+use crate::cli::report::amount::dollars;
 use crate::cli::target::instant;
+use crate::loops::text::counted;
+use crate::loops::versions;
 
 /// The record (`truing.outcome/1`).
 pub(in crate::cli) fn json(record: &Record) -> Value {
@@ -36,6 +41,36 @@ pub(in crate::cli) fn json(record: &Record) -> Value {
         "question": record.question,
         "turns": record.turns(),
         "cost_micro_usd": record.cost(),
+        "carried_micro_usd": record.carried_micro_usd,
+    })
+}
+
+/// A run that came to no record of its own, from when to when: it could not begin, or was stopped.
+pub(super) fn none(name: &str, (started, ended): (Millis, Millis), error: &CliError) -> Value {
+    let (result, kind) = match error.exit {
+        Exit::Refused | Exit::Interrupted => (Outcome::Held, Outcome::Held.kind()),
+        Exit::Done | Exit::No | Exit::Usage | Exit::Failed | Exit::Of(_) => {
+            (Outcome::Failed, Outcome::Failed.kind())
+        }
+    };
+    json!({
+        "schema": "truing.outcome/1",
+        "loop": "sync",
+        "key": job::key(name),
+        "kind": kind,
+        "result": result,
+        "exit_reason": error.message,
+        "update_type": null,
+        "highest_step": null,
+        "steps": [],
+        "pr": null,
+        "model": null,
+        "prompt_hash": null,
+        "versions": versions(),
+        "evidence": null,
+        "started": instant(started),
+        "ended": instant(ended),
+        "job": name,
     })
 }
 
@@ -51,7 +86,25 @@ pub(super) fn text(record: &Record) -> String {
         let _ = writeln!(text, "people are asked: {question}");
     }
     for step in &record.steps {
-        let _ = writeln!(text, "  {:<8} {:>7} ms  {}", step.id.as_str(), step.ms, step.id.title());
+        let _ = write!(text, "  {:<8} {:>7} ms  {}", step.id.as_str(), step.ms, step.id.title());
+        if step.turns > 0 {
+            let cost = dollars(step.cost_micro_usd.0);
+            let _ = write!(
+                text,
+                " ({}, {cost})",
+                counted(usize::try_from(step.turns).unwrap_or(usize::MAX), "turn")
+            );
+        }
+        text.push('\n');
+    }
+    if record.cost().0 > 0 {
+        let turns = counted(usize::try_from(record.turns()).unwrap_or(usize::MAX), "turn");
+        let _ = write!(text, "a model: {turns}, {}", dollars(record.cost().0));
+        if record.carried_micro_usd.0 > 0 {
+            let carried = dollars(record.carried_micro_usd.0);
+            let _ = write!(text, ", of which {carried} by runs before that were killed or stopped");
+        }
+        text.push('\n');
     }
     text
 }

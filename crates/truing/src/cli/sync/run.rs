@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::fs::OpenOptions;
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -49,6 +49,9 @@ pub(crate) struct Run {
     /// Nobody waits for it: an open circuit breaker is no error
     #[arg(long)]
     pub(crate) scheduled: bool,
+    /// Write the outcome record to this file as JSON, also of a run that fails
+    #[arg(long, value_name = "FILE")]
+    pub(crate) record: Option<PathBuf>,
 }
 
 #[derive(clap::Args, Debug)]
@@ -60,13 +63,39 @@ pub(super) struct Status {
 
 impl Run {
     pub(super) fn run(&self, context: &Context) -> Result<Exit, CliError> {
+        let began = SystemClock.now();
+        let ran = self.ran(context);
+        let record = match &ran {
+            Ok(record) => outcome::json(record),
+            Err(error) => outcome::none(&self.job, (began, SystemClock.now()), error),
+        };
+        let kept = self.keep(&record, context);
+        let record = ran?;
+        summarize(&record, context);
+        context.output.answer(&outcome::json(&record), || outcome::text(&record))?;
+        kept?;
+        Ok(self.exit(&record))
+    }
+
+    /// Writes the record where it is wanted.
+    fn keep(&self, record: &Value, context: &Context) -> Result<(), CliError> {
+        let Some(file) = &self.record else { return Ok(()) };
+        let file = context.environment.directory().join(file);
+        std::fs::write(&file, format!("{record:#}\n")).map_err(|error| {
+            CliError::failed("record", format!("{} cannot be written: {error}", file.display()))
+                .hint("the run is over, and its record is kept: `truing sync status` shows it")
+        })
+    }
+
+    /// One run of the job.
+    fn ran(&self, context: &Context) -> Result<Record, CliError> {
         let mut config = context.config(&[])?;
         let job = config.jobs.get(&self.job).ok_or_else(|| unknown(&self.job, &config.jobs))?;
         let forge = job.forge.clone();
         config.forges.retain(|name, _| *name == forge);
         let runtime = runtime::start()?;
         let (tell, told) = watch::channel(false);
-        let record = runtime.block_on(async {
+        runtime.block_on(async {
             let mut signals = runtime::Signals::new()?;
             let reader = child_reader(&config.rules, &config.sandbox)?;
             let mut work = Box::pin(self.record(&config, &context.environment, &reader, told));
@@ -80,10 +109,7 @@ impl Run {
                         .hint("run it again: it goes on from what is there, and nothing is written twice"))
                 }
             }
-        })?;
-        summarize(&record, context);
-        context.output.answer(&outcome::json(&record), || outcome::text(&record))?;
-        Ok(self.exit(&record))
+        })
     }
 
     /// What a run says that came to this.
@@ -260,8 +286,15 @@ fn lines(name: &str, set: &JobConfig, job: &Job, records: &[Record]) -> String {
         let _ = write!(text, " ({failures} failures of this release, {streak} in a row)");
     }
     text.push('\n');
-    if let Some(url) = job.question.as_ref().and_then(|question| question.url.as_ref()) {
-        let _ = writeln!(text, "  people are asked: {url}");
+    if let Some((question, url)) =
+        job.question.as_ref().and_then(|question| Some((question, question.url.as_ref()?)))
+    {
+        let what = if question.closed {
+            "people closed the question, so nobody is asked"
+        } else {
+            "people are asked"
+        };
+        let _ = writeln!(text, "  {what}: {url}");
     }
     if let Some(next) = next(set, records) {
         let _ = writeln!(text, "  next run by a server: {}", instant(next));

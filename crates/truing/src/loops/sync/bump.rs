@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use truing_core::follow::Verdict;
 use truing_core::follow::job::{Job, Progress};
-use truing_core::follow::record::{Result as Outcome, Step};
+use truing_core::follow::record::{Pull, PullKind, Result as Outcome, Step};
 use truing_core::id::Sha;
 use truing_core::port::{Clock, Gate, Hub, Jobs};
 use truing_git::{Mirror, NewCommit, PrivateFolder, Staged};
@@ -13,8 +13,10 @@ use super::Decided;
 use super::drafts::{Drafts, Saved};
 use super::port::{Checked, Port, PortError, Ported, Spent};
 use super::pulls::{Pulls, Stands};
+use super::question::Wanted;
 use super::recipe::Recipe;
-use super::run::{Asks, Ended, Following, RunError, Tale};
+use super::run::{Following, RunError};
+use super::tale::{Asks, Ended, Tale};
 use super::words::{self, About};
 
 /// What a port is made on, and what stands.
@@ -59,6 +61,15 @@ impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
             let why = format!("{} is somebody's: {}", draft.pull.url, active.words());
             return Ok(Ended::of(Outcome::Blocked, why, Asks::Same));
         }
+        if let (Some(draft), Some(port)) =
+            (draft, job.progress.as_ref().filter(|port| port.version == version && port.waits))
+        {
+            let url = &draft.pull.url;
+            tale.pull = Some(Pull { kind: PullKind::Wip, url: url.clone() });
+            let (title, text) = words::undecided(self.about(&version), url, &port.questions);
+            let why = format!("{url} waits for an answer of people");
+            return Ok(Ended::of(Outcome::Asked, why, Asks::This(Wanted { version, title, text })));
+        }
         if self.dry_run {
             let why = format!("a model would port the code to {version}: nobody has asked it");
             return Ok(Ended::of(Outcome::Rehearsed, why, Asks::Same));
@@ -80,6 +91,8 @@ impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
             written: &written,
             tools: (self.index, self.archives, self.reader),
             now: self.clock.now(),
+            before: tale.cost(),
+            answers: draft.and(job.progress.as_ref()).map(|port| port.answers.as_slice()).unwrap_or_default(),
         };
         let mut spent = Spent::default();
         let before = draft.map(|draft| (&draft.pull.head, draft.pull.body.as_str()));
@@ -164,14 +177,29 @@ impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
         self.go_on().await?;
         let (title, body) = words::draft(about, decided, (ported, checked));
         let shown = drafts.show(saved.draft.as_ref(), base, &version, (&title, &body)).await?;
-        let now =
-            Progress { version, completed: ported.work.completed.len(), failing: checked.failing.len() };
+        let questions = &ported.work.questions;
+        let asks = if questions.is_empty() {
+            Asks::Same
+        } else {
+            let (title, text) = words::undecided(about, &shown.url, questions);
+            Asks::This(Wanted { version: version.clone(), title, text })
+        };
+        let known = job.progress.as_ref().filter(|port| port.version == version);
+        let now = Progress {
+            answers: known.map(|port| port.answers.clone()).unwrap_or_default(),
+            version,
+            completed: ported.work.completed.len(),
+            failing: checked.failing.len(),
+            waits: !questions.is_empty(),
+            questions: questions.clone(),
+        };
         let what = words::open_ends((ported, checked));
-        let ended = if now.is_beyond(saved.draft.as_ref().and(job.progress.as_ref())) {
+        // Who waits for people has not failed.
+        let ended = if now.waits || now.is_beyond(saved.draft.as_ref().and(job.progress.as_ref())) {
             Ended::of(
                 Outcome::Saved,
                 format!("the port is not finished: {what}; {} holds it", shown.url),
-                Asks::Same,
+                asks,
             )
         } else {
             let why = format!("the port is no further than before: {what}; {} holds it", shown.url);

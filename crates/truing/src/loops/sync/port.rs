@@ -10,6 +10,7 @@ mod told;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
+use std::mem::take;
 
 use serde_json::Value;
 use tokio::task::spawn_blocking;
@@ -20,6 +21,7 @@ use truing_agent::sandbox::reached;
 use truing_agent::schema::work::Work;
 use truing_agent::verify::{Scope, Verified, Verifier, VerifyError};
 use truing_core::RepoPath;
+use truing_core::follow::job::Said;
 use truing_core::follow::record::Taken;
 use truing_core::id::{Millis, RunId, Sha};
 use truing_core::money::MicroUsd;
@@ -43,8 +45,8 @@ use crate::loops::agent::{Agent, SwitchGate};
 use crate::reader::ChildReader;
 use crate::telemetry::{self, Traced};
 
+use super::material::Told;
 pub(super) use clone::Allowed;
-use told::Told;
 
 /// What the model is called in traces.
 const RUN: &str = "sync";
@@ -124,9 +126,10 @@ pub(super) struct Spent {
 }
 
 impl Spent {
-    /// With what a step took besides.
-    pub(super) fn added_to(&self, taken: Taken) -> Taken {
-        Taken { turns: self.turns, tokens: self.tokens, cost_micro_usd: self.cost, ..taken }
+    /// With what a step took besides; once. Who was asked stays.
+    pub(super) fn take_to(&mut self, taken: Taken) -> Taken {
+        let Self { turns, tokens, cost, .. } = self;
+        Taken { turns: take(turns), tokens: take(tokens), cost_micro_usd: take(cost), ..taken }
     }
 }
 
@@ -168,6 +171,10 @@ pub(super) struct Port<'a> {
     pub(super) written: &'a [Change],
     pub(super) tools: (&'a Index, &'a Archives, &'a ChildReader),
     pub(super) now: Millis,
+    /// What the run has cost before.
+    pub(super) before: MicroUsd,
+    /// What people have answered to questions of this port.
+    pub(super) answers: &'a [Said],
 }
 
 impl Port<'_> {
@@ -227,6 +234,7 @@ impl Port<'_> {
         let level = spawn_blocking(reached).await.map_err(|error| PortError::Folder(error.into()))?;
         let fixer = Fixer::new(reader.tools(request, Vec::new()), workshop, level)?;
         let bounded = Bounded { tools: fixer, allowed };
+        let most = MicroUsd(most.0.saturating_sub(self.before.0));
         let limits = Limits { turns: self.job.turns, time: self.job.wall, money: Some(most), ..agent.limits };
         (spent.model, spent.prompt_hash) = (Some(agent.model.clone()), Some(hash));
         let session = agent.gateway.session(purse, [agent.model.clone()], SwitchGate(agent.ledger.clone()));
@@ -325,12 +333,12 @@ fn without_secrets(work: Work) -> Work {
     }
 }
 
-/// How a port ended, for people.
-fn words(end: &End) -> String {
+/// How a model's work ended, for people.
+pub(super) fn words(end: &End) -> String {
     match end {
         End::Done => "the model has handed its work over".to_owned(),
-        End::Limit(Limit::Turns) => "the turns of one port are used up".to_owned(),
-        End::Limit(Limit::Time) => "the time of one port is used up".to_owned(),
+        End::Limit(Limit::Turns) => "the model's turns are used up".to_owned(),
+        End::Limit(Limit::Time) => "the model's time is used up".to_owned(),
         End::Limit(Limit::Money) => "the money for one run is nearly used up".to_owned(),
         End::Limit(Limit::Calls) => "the model called tools without end".to_owned(),
         End::Declined => "the model declines".to_owned(),

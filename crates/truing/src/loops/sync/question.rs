@@ -1,12 +1,15 @@
 //! The one question that a job may have open: an issue. What it says is desired state; each run compares and mends.
 
 use sha2::{Digest as _, Sha256};
-use truing_core::follow::job::{Job, Question, Ruling, ruled};
+use truing_core::follow::job::{Job, Question, Ruling, Said, ruled};
 use truing_core::id::{CommentId, Millis, Topic};
 use truing_core::port::{ForgeError, Hub, Jobs, OwnIssue, Reply, RunRef};
 
 use super::run::RunError;
 use super::words;
+
+/// Characters of an answer that a model is shown.
+const MAX_ANSWER_CHARS: usize = 4000;
 
 /// What is to be asked.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -41,6 +44,8 @@ pub(super) struct Answers {
     pub(super) newest: Option<CommentId>,
     /// What the newest ruling is.
     pub(super) ruling: Option<Ruling>,
+    /// What they said, oldest first.
+    pub(super) said: Vec<Said>,
 }
 
 impl<S: Jobs, H: Hub> Questions<'_, S, H> {
@@ -72,14 +77,33 @@ impl<S: Jobs, H: Hub> Questions<'_, S, H> {
             let by = reply.author.as_ref().map(|author| author.login.clone()).unwrap_or_default();
             Some(Ruling { version: version.clone(), verdict, by, comment: reply.id.clone() })
         });
-        Ok(Answers { newest: trusted.last().map(|reply| reply.id.clone()), ruling })
+        let said = trusted.iter().map(|reply| Said {
+            id: reply.id.clone(),
+            by: reply.author.as_ref().map(|author| author.login.clone()).unwrap_or_default(),
+            text: reply.body.chars().take(MAX_ANSWER_CHARS).collect(),
+        });
+        Ok(Answers { newest: trusted.last().map(|reply| reply.id.clone()), ruling, said: said.collect() })
     }
 
     /// Lets one question be open, and this one. `job` knows afterwards what it is. That an issue is about to be opened is
     /// kept before: one whose creation was not answered is looked for, until it must have shown, before another one is.
-    pub(super) async fn ask(&self, job: &mut Job, wanted: &Wanted, now: Millis) -> Result<String, RunError> {
+    /// None: people have closed the issue about this without a word, so nobody is asked.
+    pub(super) async fn ask(
+        &self,
+        job: &mut Job,
+        wanted: &Wanted,
+        now: Millis,
+    ) -> Result<Option<String>, RunError> {
         let id = wanted.id();
+        let manifest = job.breaker.target().map(|target| target.manifest.clone());
         let mut issues = self.issues().await?;
+        if let Some(question) = &mut job.question {
+            question.closed = Self::not_now(question, wanted, manifest.as_ref(), &issues)
+                && !self.answered(question).await?;
+            if question.closed {
+                return Ok(None);
+            }
+        }
         let known = job.question.as_ref().and_then(|question| question.issue);
         let at = issues.iter().position(|issue| issue.open && Some(issue.number) == known);
         let at = at.or_else(|| issues.iter().position(|issue| issue.open));
@@ -110,9 +134,26 @@ impl<S: Jobs, H: Hub> Questions<'_, S, H> {
                 url: Some(issue.url.clone()),
                 after: last.filter(|_| !was_begun),
                 asked: now,
+                manifest,
+                closed: false,
             },
         });
-        Ok(issue.url)
+        Ok(Some(issue.url))
+    }
+
+    /// Is the issue about this very release and manifest closed, and no other one open? We close one only when nothing is
+    /// to be asked, and forget it then; nobody else may but those who maintain the repository.
+    fn not_now(question: &Question, wanted: &Wanted, manifest: Option<&String>, issues: &[OwnIssue]) -> bool {
+        let is_same = question.version == wanted.version && question.manifest.as_ref() == manifest;
+        let was = issues.iter().any(|issue| Some(issue.number) == question.issue && !issue.open);
+        is_same && was && issues.iter().all(|issue| !issue.open)
+    }
+
+    /// Has anybody who is trusted said a word since it was asked?
+    async fn answered(&self, question: &Question) -> Result<bool, ForgeError> {
+        let Some(number) = question.issue else { return Ok(false) };
+        let replies = self.hub.replies(number, question.after.as_ref()).await?;
+        Ok(replies.iter().any(|reply| reply.trusted))
     }
 
     /// Opens the issue, unless one that was to be opened may still show.
@@ -134,6 +175,8 @@ impl<S: Jobs, H: Hub> Questions<'_, S, H> {
             url: None,
             after: None,
             asked: now,
+            manifest: job.breaker.target().map(|target| target.manifest.clone()),
+            closed: false,
         });
         self.store.keep_job(self.run, job).await?;
         let labels = [self.label.to_owned()];

@@ -2,21 +2,17 @@
 //! whatever a run that died has done, the next one finds and goes on from.
 
 use std::path::Path;
-use std::time::Instant;
 
 use jiff::Timestamp;
 use truing_agent::verify::Verifier;
 use truing_core::RepoPath;
 use truing_core::follow::Verdict;
-use truing_core::follow::breaker::{Admission, End, Target};
+use truing_core::follow::breaker::{Admission, Target};
 use truing_core::follow::job::Job;
-use truing_core::follow::record::{
-    Evidence, Kind, MAX_UNGUARDED, Pull, Record, Result as Outcome, Step, Taken,
-};
+use truing_core::follow::record::{Evidence, Record, Result as Outcome, Step};
 use truing_core::follow::standing::Course;
-use truing_core::id::{Millis, Sha};
-use truing_core::money::MicroUsd;
-use truing_core::port::{Clock, ForgeError, Gate, Hub, Jobs, RunRef, StoreError};
+use truing_core::id::Sha;
+use truing_core::port::{Clock, ForgeError, Gate, Hub, Jobs, Ledger, RunRef, StoreError};
 use truing_git::{Git, GitError, Mirror, PrivateFolder, Pushed, Refusal, Remote};
 use truing_upstream::archives::Archives;
 use truing_upstream::index::Index;
@@ -24,13 +20,16 @@ use truing_upstream::version::Version;
 
 use super::bump::Ground;
 use super::change::{self, ChangeError};
+use super::classify::Beside;
 use super::drafts::{Draft, Saved};
 use super::port::{PortError, Porter, Spent};
 use super::pulls::{self, Pulls, Stands};
 use super::question::{Questions, Wanted};
 use super::recipe::RecipeError;
+use super::tale::{Asks, Ended, Tale};
+use super::tracking::{self, Tracking};
 use super::words::{self, About};
-use super::{Decided, PinnedError, Question, Seen, SyncError, decided_of, pinned};
+use super::{Decided, PinnedError, Question, Seen, SyncError, decided_of, pinned, untold};
 use crate::config::sync::JobConfig;
 use crate::loops::versions;
 use crate::reader::ChildReader;
@@ -142,63 +141,7 @@ pub enum RunError {
     Halted,
 }
 
-/// What a run has done so far.
-pub(super) struct Tale {
-    began: Millis,
-    at: Option<(Step, Instant)>,
-    steps: Vec<Taken>,
-    from: Option<String>,
-    to: Option<String>,
-    update: Option<Verdict>,
-    evidence: Evidence,
-    pub(super) pull: Option<Pull>,
-    spent: Spent,
-}
-
-impl Tale {
-    pub(super) fn begin(&mut self, step: Step) {
-        self.end();
-        self.at = Some((step, Instant::now()));
-    }
-
-    fn end(&mut self) {
-        if let Some((id, began)) = self.at.take() {
-            let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-            let taken = Taken { id, turns: 0, tokens: 0, cost_micro_usd: MicroUsd(0), ms };
-            self.steps.push(if id == Step::Change { self.spent.added_to(taken) } else { taken });
-        }
-    }
-
-    /// What the model took in the step of the change.
-    pub(super) fn spent(&mut self, spent: Spent) {
-        self.spent = spent;
-    }
-}
-
-/// How a run ends, and what it asks.
-pub(super) struct Ended {
-    outcome: Outcome,
-    why: String,
-    asks: Asks,
-}
-
-/// What becomes of the question.
-pub(super) enum Asks {
-    /// This is asked.
-    This(Wanted),
-    /// Whatever is asked stays so.
-    Same,
-    /// Nothing is, any more.
-    Nothing,
-}
-
-impl Ended {
-    pub(super) fn of(outcome: Outcome, why: impl Into<String>, asks: Asks) -> Self {
-        Self { outcome, why: why.into(), asks }
-    }
-}
-
-impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
+impl<S: Jobs + Ledger, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
     /// Runs the job. The record is kept, whatever it came to.
     ///
     /// # Errors
@@ -225,7 +168,7 @@ impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
             Err(error) => Ended::of(Outcome::Failed, error.to_string(), Asks::Same),
         };
         let now = self.clock.now();
-        job.breaker.ended(end_of(&ended), self.job.breaker, now);
+        job.breaker.ended(ended.to_breaker(), self.job.breaker, now);
         let asked =
             if self.dry_run { Ok(None) } else { Box::pin(self.ask(&mut job, &mut tale, &ended)).await };
         tale.end();
@@ -235,7 +178,8 @@ impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
             // The next run asks.
             Err(error) => (None, format!("{}; people could not be asked: {error}", ended.why)),
         };
-        let record = Record {
+        let carried = untold::carried(self.store, &mut job, &self.run.id).await?;
+        let mut record = Record {
             run: self.run.id.clone(),
             job: self.name.to_owned(),
             result: ended.outcome,
@@ -246,6 +190,7 @@ impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
             to: tale.to,
             highest_step: tale.steps.iter().map(|step| step.id).max().unwrap_or(Step::Detect),
             steps: tale.steps,
+            carried_micro_usd: carried,
             pull: tale.pull,
             question,
             model: tale.spent.model,
@@ -255,10 +200,18 @@ impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
             started: tale.began,
             ended: self.clock.now(),
         };
+        if let Err(error) = Box::pin(self.track(&mut job, &record)).await {
+            if let RunError::Store(error) = error {
+                return Err(error);
+            }
+            record.exit_reason += &format!("; {}", tracking::not_kept(&job, &error));
+        }
         self.store.end_job(self.run, &job, &record).await?;
         Ok(record)
     }
+}
 
+impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
     pub(super) fn about<'b>(&'b self, version: &'b str) -> About<'b> {
         About { job: self.name, package: &self.job.package, version, title: self.job.title.as_ref() }
     }
@@ -301,9 +254,7 @@ impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
             |to| Question { job: self.job, project, manifest: &pins.manifest, from: None, to, now };
         // What people have ruled decides also whether there may be a port in progress.
         let answers = self.questions().answers(job).await?;
-        if let Some(ruling) = answers.ruling {
-            job.ruling = Some(ruling);
-        }
+        job.hear(answers.ruling, answers.said);
         let mut saved = self.saved(job).await?;
         // What was begun is finished first, even if there is something newer.
         let begun =
@@ -326,6 +277,7 @@ impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
         let target = Target { version: to.clone(), manifest: change::digest(&manifest) };
         if !self.dry_run {
             let now = self.clock.now();
+            untold::begun(job, &self.run.id);
             let admission = job.breaker.admit(&target, answers.newest.as_ref(), self.job.breaker, now);
             // Before anything is tried: whoever dies from here on has failed.
             self.store.keep_job(self.run, job).await?;
@@ -339,19 +291,22 @@ impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
         let mut decided = Box::pin(decided_of(question(None), seen, tools)).await?;
         let rules = job.ruling.as_ref().filter(|ruling| ruling.version == to);
         if let Some(ruling) = rules.filter(|ruling| ruling.overrides(decided.decision.verdict)) {
-            decided.decision.verdict = ruling.verdict;
-            decided.decision.reason =
-                format!("{}; {} ruled: {}", decided.decision.reason, ruling.by, ruling.verdict.as_str());
-            // Nobody knows which release before this one the ported code would serve.
-            let floor = (ruling.verdict == Verdict::Bump).then_some(&decided.to);
-            decided.spec_after = decided
-                .spec_before
-                .as_ref()
-                .and_then(|spec| spec.following(self.job.style, &decided.to, floor));
+            let reason = &decided.decision.reason;
+            let why = format!("{reason}; {} ruled: {}", ruling.by, ruling.verdict.as_str());
+            decided.ruled(self.job, ruling.verdict, why);
         }
+        let unanswered = decided.decision.verdict == Verdict::Ask && decided.decision.needs_classification;
         let may_port = self.job.writes_code || rules.is_some_and(|ruling| ruling.verdict == Verdict::Bump);
+        if unanswered {
+            let about = Beside { project, manifest: &pins.manifest, heard: answers.newest.as_ref() };
+            let rehearsed = Box::pin(self.classify((job, tale), about, &mut decided)).await?;
+            if let Some(ended) = rehearsed {
+                (tale.update, tale.evidence) = (Some(Verdict::Ask), Tale::evidence(&decided));
+                return Ok(ended);
+            }
+        }
         tale.update = Some(decided.decision.verdict);
-        tale.evidence = evidence(&decided);
+        tale.evidence = Tale::evidence(&decided);
         let needs_port = matches!(decided.decision.verdict, Verdict::Bump | Verdict::Ask);
         if let Some(draft) = saved.draft.take_if(|_| !needs_port) {
             self.drop_draft(&draft, "No port is needed any more").await?;
@@ -506,6 +461,18 @@ impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
         Ok(mirror.merge_base(tip, head).await?.as_ref() == Some(tip))
     }
 
+    /// Tells of the run in the issue that the job may have for it.
+    async fn track(&self, job: &mut Job, record: &Record) -> Result<(), RunError> {
+        if !self.job.tracks || self.dry_run {
+            job.tracked = job.tracked.take().filter(|_| self.job.tracks);
+            return Ok(());
+        }
+        self.go_on().await?;
+        let (store, run, hub) = (self.store, self.run, self.hub);
+        let tracking = Tracking { store, run, hub, job: self.name, label: &self.job.outcome_label };
+        tracking.tell(job, record, self.clock.now()).await
+    }
+
     /// Lets the right question be open, and one only. Its page.
     async fn ask(&self, job: &mut Job, tale: &mut Tale, ended: &Ended) -> Result<Option<String>, RunError> {
         let version = tale.to.clone().unwrap_or_default();
@@ -517,13 +484,17 @@ impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
         match (open, &ended.asks) {
             (Some(wanted), _) => {
                 tale.begin(Step::Ask);
-                self.asked(job, &wanted).await.map(Some)
+                self.asked(job, &wanted).await
             }
             (None, Asks::This(wanted)) => {
                 tale.begin(Step::Ask);
-                self.asked(job, wanted).await.map(Some)
+                self.asked(job, wanted).await
             }
-            (None, Asks::Same) => Ok(job.question.as_ref().and_then(|question| question.url.clone())),
+            (None, Asks::Same) => Ok(job
+                .question
+                .as_ref()
+                .filter(|question| !question.closed)
+                .and_then(|question| question.url.clone())),
             (None, Asks::Nothing) => {
                 self.questions().close(job, &ended.why).await?;
                 Ok(None)
@@ -531,7 +502,7 @@ impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
         }
     }
 
-    async fn asked(&self, job: &mut Job, wanted: &Wanted) -> Result<String, RunError> {
+    async fn asked(&self, job: &mut Job, wanted: &Wanted) -> Result<Option<String>, RunError> {
         self.go_on().await?;
         self.questions().ask(job, wanted, self.clock.now()).await
     }
@@ -558,36 +529,5 @@ fn is_past(begun: Option<&Version>, seen: &Result<Seen, SyncError>) -> bool {
         Ok(seen) => begun.is_none() || seen.is_in_range() || !seen.is_there(),
         Err(SyncError::Yanked { .. }) => true,
         Err(_) => false,
-    }
-}
-
-/// What the end means for the breaker.
-fn end_of(ended: &Ended) -> End {
-    match ended.outcome.kind() {
-        Kind::Failed => End::Failure(ended.why.clone()),
-        Kind::Deferred => End::GivenBack,
-        Kind::Partial => End::Neutral,
-        Kind::Done | Kind::Skipped => match ended.outcome {
-            Outcome::Relaxed | Outcome::Bumped | Outcome::UpToDate | Outcome::Covered | Outcome::LeftOut => {
-                End::Success
-            }
-            Outcome::Asked
-            | Outcome::Blocked
-            | Outcome::Breaker
-            | Outcome::Rehearsed
-            | Outcome::Saved
-            | Outcome::Held
-            | Outcome::Failed => End::Neutral,
-        },
-    }
-}
-
-fn evidence(decided: &Decided) -> Evidence {
-    let decision = &decided.decision;
-    Evidence {
-        reason: decision.reason.clone(),
-        changed: decision.changed.clone(),
-        unguarded: decision.unguarded.iter().take(MAX_UNGUARDED).cloned().collect(),
-        unguarded_count: decision.unguarded.len(),
     }
 }

@@ -4,7 +4,10 @@
 use truing_agent::prompt::Template;
 use truing_agent::schema::work::Work;
 use truing_core::follow::breaker::{self, Breaker};
+use truing_core::follow::classify::{Classification, Judged};
+use truing_core::follow::record::{Kind as End, Record};
 use truing_core::follow::{Decision, Kind, Verdict};
+use truing_core::line;
 use truing_core::markdown::{code, plain};
 use truing_git::Refusal;
 
@@ -14,6 +17,9 @@ use crate::config::sync::places;
 
 /// Rows of one table that are shown; the rest is counted.
 const SHOWN: usize = 40;
+
+/// Characters of why a run ended so.
+const MAX_WHY_CHARS: usize = 300;
 
 /// What a text is about.
 #[derive(Clone, Copy, Debug)]
@@ -89,6 +95,7 @@ pub(super) fn pull(about: About<'_>, decided: &Decided, files: &[String]) -> Str
         text += &format!("\nRange: {} becomes {}.\n", code(&before.to_string()), code(&after.to_string()));
     }
     text += &table(decision);
+    text += &classified(decided);
     if !files.is_empty() {
         text += "\nChanged here:\n\n";
         for file in files.iter().take(SHOWN) {
@@ -140,6 +147,7 @@ pub(super) fn draft(
     text += &list("To be decided by people", questions);
     text += &checks(checked);
     text += &table(&decided.decision);
+    text += &classified(decided);
     (format!("{} (in progress)", title(about, Verdict::Bump)), text)
 }
 
@@ -215,6 +223,36 @@ fn table(decision: &Decision) -> String {
     text
 }
 
+/// What a model says of functions that nobody guards.
+fn classified(decided: &Decided) -> String {
+    let Some(Classification { functions, in_vain }) = &decided.classification else { return String::new() };
+    let mut text = String::new();
+    if let Some(why) = in_vain {
+        text += &format!("\nA model was to look at these, and could not tell: {}.\n", plain(why));
+    }
+    if !functions.is_empty() {
+        text += "\nWhat a model says of them, and the lines that it rests on:\n\n\
+                 | Function | Verdict | Why | Lines |\n|---|---|---|---|\n";
+        for one in functions.iter().take(SHOWN) {
+            let Judged { function, verdict, reason, release, start_line, end_line, .. } = one;
+            let name = cell(&format!("{} {}", function.file, function.symbol));
+            let lines = if start_line == end_line {
+                start_line.to_string()
+            } else {
+                format!("{start_line}-{end_line}")
+            };
+            text += &format!(
+                "| {name} | {} | {} | {lines} {} |\n",
+                verdict.as_str(),
+                plain(reason).replace('|', "\\|"),
+                release.as_str()
+            );
+        }
+        text += &more(functions.len());
+    }
+    text
+}
+
 /// Code in a cell of a table, whose bars end it otherwise.
 fn cell(text: &str) -> String {
     code(&text.replace('|', "\u{2502}"))
@@ -238,7 +276,23 @@ pub(super) fn question(about: About<'_>, decided: &Decided) -> (String, String) 
         plain(&decision.reason)
     );
     text += &table(decision);
-    text += &answers(decision.verdict == Verdict::Bump);
+    text += &classified(decided);
+    // What a model found, people may know better.
+    text += &answers(decision.verdict == Verdict::Bump && decided.classification.is_none());
+    (asked(job, version), text)
+}
+
+/// What a model leaves to people: a question's title and its text.
+pub(super) fn undecided(about: About<'_>, draft: &str, questions: &[String]) -> (String, String) {
+    let About { job, package, version, .. } = about;
+    let text = format!(
+        "The port of this project to {} {} is in progress in {draft}, and this is for people to decide:\n{}\nAnswer \
+         with a comment, in your own words: the next run goes on with what you say. One that begins with `skip` leaves \
+         this release out. Only people who may write to this repository are heard.\n",
+        plain(package),
+        code(version),
+        list("Questions of the model", questions)
+    );
     (asked(job, version), text)
 }
 
@@ -300,6 +354,32 @@ pub(super) fn blocked(about: About<'_>, why: &str) -> String {
         code(about.version),
         plain(why)
     )
+}
+
+/// What the last runs of a job came to, newest first: a title and a text.
+pub(super) fn runs(job: &str, records: &[Record]) -> (String, String) {
+    let count = |kinds: &[End]| records.iter().filter(|one| kinds.contains(&one.result.kind())).count();
+    let (well, tried) = (count(&[End::Done]), count(&[End::Done, End::Partial, End::Failed]));
+    let mut text = format!(
+        "The last {} runs of {}, written anew after each: of {tried} that had something to do, {well} did it, or asked a \
+         person.\n\n| Ended (UTC) | Release | Result | Why | Turns | Cost |\n|---|---|---|---|---|---|\n",
+        records.len(),
+        code(job)
+    );
+    for record in records {
+        let at = jiff::Timestamp::from_millisecond(record.ended.0).unwrap_or_default();
+        let why = line::clean(record.exit_reason.lines().next().unwrap_or_default(), MAX_WHY_CHARS);
+        text += &format!(
+            "| {} | {} | {} | {} | {} | {} |\n",
+            at.strftime("%Y-%m-%d %H:%M"),
+            record.to.as_deref().map(cell).unwrap_or_default(),
+            plain(&record.result.as_str().replace('_', " ")),
+            plain(&why).replace('|', "\\|"),
+            record.turns(),
+            record.cost()
+        );
+    }
+    (format!("{job} sync: what the last runs came to"), text)
 }
 
 /// What is said where a question was asked that nobody has to answer any more.

@@ -2,32 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use sha2::{Digest as _, Sha256};
-use truing_agent::native::Brief;
-use truing_agent::prompt::route::{Filled, SYNC_BUMP};
-use truing_agent::prompt::{Fence, Values};
+use truing_agent::prompt::Values;
+use truing_agent::prompt::route::SYNC_BUMP;
 use truing_core::RepoPath;
 use truing_core::follow::Kind;
-use truing_reader::sources::FilesRequest;
-use truing_upstream::version::Version;
+use truing_core::follow::classify::Judged;
 
 use super::{Port, PortError};
-use crate::loops::sync::SyncError;
+use crate::loops::sync::material::{Told, cut, files_of, patches, told};
 
-/// Bytes of what changed in the package, and of what an earlier run has left.
-const MAX_SHOWN: usize = 160 << 10;
-/// Lines around a change: most functions as a whole.
-const CONTEXT: usize = 40;
 /// Definitions that nobody has pinned.
 const MAX_NAMED: usize = 200;
-/// Characters of the word in the marks around data.
-const FENCE_CHARS: usize = 32;
-
-/// A prompt, and what it was made of.
-pub(super) struct Told {
-    pub(super) brief: Brief,
-    pub(super) hash: String,
-}
 
 /// What an earlier run has left, and what of it could not be brought over.
 pub(super) fn handover(words: &str, left: &[RepoPath]) -> String {
@@ -45,6 +30,18 @@ pub(super) async fn prompt(port: &Port<'_>, handover: Option<&str>) -> Result<To
     let unguarded = decided.decision.unguarded.iter().take(MAX_NAMED).map(|one| {
         format!("{} {}: {}", one.file.as_deref().unwrap_or_default(), one.symbol, one.why.words())
     });
+    let looked = decided.classification.iter().flat_map(|said| &said.functions);
+    let looked = looked.map(|one| {
+        let Judged { function, verdict, reason, .. } = one;
+        format!(
+            "{} {}: {}, says a model that looked: {reason}",
+            function.file,
+            function.symbol,
+            verdict.as_str()
+        )
+    });
+    let unguarded = unguarded.chain(looked);
+    let answers = port.answers.iter().map(|said| format!("{}:\n{}", said.by, said.text));
     let values = [
         ("package", job.package.clone()),
         ("from", decided.from.to_string()),
@@ -55,15 +52,10 @@ pub(super) async fn prompt(port: &Port<'_>, handover: Option<&str>) -> Result<To
         ("definitions", definitions(port).await?),
         ("unguarded", unguarded.collect::<Vec<_>>().join("\n")),
         ("handover", handover.unwrap_or_default().to_owned()),
+        ("answers", answers.collect::<Vec<_>>().join("\n\n")),
     ];
-    let mut word = hash_of(values.iter().map(|(_, value)| value.as_bytes()));
-    word.truncate(FENCE_CHARS);
-    let fence = Fence::new(&word)?;
-    let task = values.into_iter().fold(Values::default(), |all, (name, value)| all.with(name, value));
     let system = Values::default().with("max_turns", job.turns.to_string());
-    let prompts = (SYNC_BUMP.system, SYNC_BUMP.task);
-    let Filled { system, task, hash } = agent.prompts.filled(prompts, (&system, &task), &fence)?;
-    Ok(Told { brief: Brief { model: agent.model.clone(), system, task }, hash })
+    Ok(told(agent, (SYNC_BUMP.system, &system), (SYNC_BUMP.task, &values))?)
 }
 
 /// The definitions that changed, and the changes of the files that they are in.
@@ -84,52 +76,8 @@ async fn definitions(port: &Port<'_>) -> Result<String, PortError> {
     let news = decided.decision.unguarded.iter().filter(|one| one.why.is_news());
     files.extend(news.filter_map(|one| one.file.clone()));
     let files: Vec<String> = files.into_iter().collect();
-    let (before, after) = (read(port, &decided.from, &files).await?, read(port, &decided.to, &files).await?);
-    let empty = String::new();
-    for file in &files {
-        let (old, new) = (before.get(file).unwrap_or(&empty), after.get(file).unwrap_or(&empty));
-        let mut options = diffy::DiffOptions::new();
-        let lines = options.set_context_len(CONTEXT).create_patch(old, new).to_string();
-        text += &format!("\n=== {file}, {} to {}\n{lines}", decided.from, decided.to);
-    }
+    let before = files_of(port.job, port.tools, &decided.from, &files).await?;
+    let after = files_of(port.job, port.tools, &decided.to, &files).await?;
+    text += &patches(&files, (&decided.from, &before), (&decided.to, &after));
     Ok(cut(&text))
-}
-
-/// Files of a release.
-async fn read(
-    port: &Port<'_>,
-    version: &Version,
-    files: &[String],
-) -> Result<std::collections::BTreeMap<String, String>, SyncError> {
-    let (index, archives, reader) = port.tools;
-    let releases = index.releases(&port.job.package).await?;
-    let release = releases.iter().find(|release| release.version == *version);
-    let release = release.ok_or_else(|| SyncError::NoRelease {
-        package: port.job.package.clone(),
-        version: version.clone(),
-        newest: releases.last().map(|release| release.version.to_string()).unwrap_or_default(),
-    })?;
-    let archive = archives.get(index, &release.archive).await?;
-    let request = FilesRequest { archive, format: release.archive.format, files: files.to_vec() };
-    let name = release.archive.name.clone();
-    reader.files(&request).await.map_err(|source| SyncError::Sources { name, source })
-}
-
-/// The beginning of a text, and that it was cut.
-fn cut(text: &str) -> String {
-    if text.len() <= MAX_SHOWN {
-        return text.to_owned();
-    }
-    let end = text.floor_char_boundary(MAX_SHOWN);
-    format!("{}\n[cut: {end} of {} bytes]", text.get(..end).unwrap_or_default(), text.len())
-}
-
-/// Of several parts, each with its length.
-fn hash_of<'a>(parts: impl Iterator<Item = &'a [u8]>) -> String {
-    let mut hash = Sha256::new();
-    for part in parts {
-        hash.update(part.len().to_le_bytes());
-        hash.update(part);
-    }
-    hex::encode(hash.finalize())
 }

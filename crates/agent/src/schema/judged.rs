@@ -1,0 +1,179 @@
+//! What a model may say of functions that a release changed: a verdict on each, with the lines that it rests on. Whether
+//! each is answered and the lines are there, the server looks at before the report is taken.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+use truing_core::follow::classify::{Function, Judged, Judgement, MAX_FUNCTIONS, Release};
+use truing_core::line;
+use truing_model::messages::Tool;
+
+use super::check::is_there;
+use super::{MAX_CODE_BYTES, REPORT, object_in};
+use crate::native::Form;
+
+/// Characters of a reason that are kept.
+pub const MAX_REASON_CHARS: usize = 300;
+
+/// What was reported: one answer a function. Text of a model: data.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Answers {
+    /// The answers.
+    pub functions: Vec<Judged>,
+}
+
+#[derive(Deserialize)]
+struct Report {
+    functions: Vec<Answer>,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    file: String,
+    function: String,
+    verdict: Judgement,
+    reason: String,
+    release: Release,
+    start_line: u32,
+    #[serde(default)]
+    end_line: Option<u32>,
+    excerpt: String,
+}
+
+impl Answers {
+    /// Do the lines of every answer say what it says they do? `text`: a file of a release, if it has it.
+    ///
+    /// # Errors
+    /// What is wrong, in words for the model.
+    pub fn check(&self, text: impl Fn(Release, &str) -> Option<String>) -> Result<(), String> {
+        for one in &self.functions {
+            let Judged { function: Function { file, symbol }, release, start_line, end_line, .. } = one;
+            let name = line::clean(symbol, super::MAX_NAME_CHARS);
+            if one.reason.is_empty() {
+                return Err(format!("{name}: the answer gives no reason"));
+            }
+            let text = text(*release, file);
+            is_there(text.as_deref(), (*start_line, *end_line), &one.excerpt).map_err(|why| {
+                let at = format!("lines {start_line} to {end_line} {} the change", release.as_str());
+                format!("{name}: the excerpt is not what {at} say ({})", why.as_str())
+            })?;
+        }
+        Ok(())
+    }
+}
+
+impl Form for Answers {
+    const ASK_AGAIN: &str = "Your report was not taken, so nothing of it counts. Call the tool `report` once more, with \
+        every function of the list exactly once, and lines copied from the function's file. This is the last time.";
+    const BE_BRIEF: &str = "Your last answer was cut off because it was too long. Go on, more briefly: one sentence a \
+        reason, one line an excerpt.";
+    const CONCLUDE: &str = "This is your last turn. Call the tool `report` now, with every function of the list; what \
+        you cannot tell is `ambiguous`. No other tool will be called.";
+
+    fn tool() -> Tool {
+        let text = |about: &str| json!({ "type": "string", "description": about });
+        let line = |about: &str| json!({ "type": "integer", "minimum": 1, "description": about });
+        let verdicts = Judgement::ALL.map(Judgement::as_str);
+        let function = json!({
+            "type": "object",
+            "properties": {
+                "file": text("The function's file, as the list names it."),
+                "function": text("Its name, as the list has it."),
+                "verdict": { "type": "string", "enum": verdicts,
+                    "description": "no-port: the project's code serves it as it is. port: it has to follow. ambiguous: \
+                        you cannot tell." },
+                "reason": text("Why, in one sentence."),
+                "release": { "type": "string", "enum": [Release::Before.as_str(), Release::After.as_str()],
+                    "description": "The release whose file the lines are from." },
+                "start_line": line("The first line that the verdict rests on, in the function's file, from 1."),
+                "end_line": line("The last one, if there is more than one."),
+                "excerpt": text("The text of these lines, copied from the file."),
+            },
+            "required": ["file", "function", "verdict", "reason", "release", "start_line", "excerpt"],
+            "additionalProperties": false,
+        });
+        Tool {
+            name: REPORT.to_owned(),
+            description:
+                "Tells what each changed function asks of the project, and ends your work. Text outside of \
+                this tool is not read by anybody."
+                    .to_owned(),
+            input_schema: json!({
+                "type": "object",
+                "properties": { "functions": { "type": "array", "items": function,
+                    "description": "Every function of the list, exactly once." } },
+                "required": ["functions"],
+                "additionalProperties": false,
+            }),
+            cache_control: None,
+        }
+    }
+
+    fn read(input: &Value) -> Result<(Self, bool), String> {
+        let wrong = |why: &str| Err(format!("the input of `report` is wrong: {why}"));
+        let answers = match Report::deserialize(input) {
+            Ok(Report { functions }) => functions,
+            Err(error) => return wrong(&line::clean(&error.to_string(), MAX_REASON_CHARS)),
+        };
+        if answers.len() > MAX_FUNCTIONS * 2 || answers.iter().any(|one| one.excerpt.len() > MAX_CODE_BYTES) {
+            return wrong("it is too long");
+        }
+        let functions = answers.into_iter().map(|one| Judged {
+            function: Function { file: one.file, symbol: one.function },
+            verdict: one.verdict,
+            reason: line::clean(one.reason.trim(), MAX_REASON_CHARS),
+            release: one.release,
+            start_line: one.start_line,
+            end_line: one.end_line.unwrap_or(one.start_line),
+            excerpt: one.excerpt,
+        });
+        Ok((Self { functions: functions.collect() }, false))
+    }
+
+    fn in_text(text: &str) -> Option<(Self, bool)> {
+        Self::read(&object_in(text)?).ok()
+    }
+
+    fn add(&mut self, more: Self) {
+        // The last word counts.
+        *self = more;
+    }
+
+    fn taken(&self) -> String {
+        "taken".to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answers(excerpt: &str, lines: (u32, u32)) -> Answers {
+        let input = json!({ "functions": [{
+            "file": "p/m.py", "function": "f", "verdict": "no-port", "reason": "docs", "release": "after",
+            "start_line": lines.0, "end_line": lines.1, "excerpt": excerpt,
+        }] });
+        Answers::read(&input).unwrap().0
+    }
+
+    #[test]
+    fn lines_have_to_be_there_and_say_it() {
+        let text = |release: Release, file: &str| {
+            (release == Release::After && file == "p/m.py").then(|| "def f():\n    return 1\n".to_owned())
+        };
+        assert_eq!(answers("  return 1", (2, 2)).check(text), Ok(()));
+        for (excerpt, lines) in
+            [("return 2", (2, 2)), ("return 1", (1, 1)), ("return 1", (3, 3)), ("", (1, 1))]
+        {
+            assert!(answers(excerpt, lines).check(text).is_err(), "{excerpt} {lines:?}");
+        }
+        assert!(answers("return 1", (2, 2)).check(|_, _| None).is_err(), "a file that is not there");
+    }
+
+    #[test]
+    fn what_has_not_the_form_is_told() {
+        for input in [json!({}), json!({ "functions": [{ "file": "p/m.py" }] }), json!([])] {
+            assert!(Answers::read(&input).unwrap_err().contains("`report`"), "{input}");
+        }
+        assert_eq!(Answers::in_text("None of them matters."), None);
+    }
+}

@@ -1,0 +1,208 @@
+//! A model's look at what nobody has pinned: what it may see, what of its answers counts, and that doubt asks people.
+
+use serde_json::{Value, json};
+use truing_fakes::model::{Answer, Script};
+
+use super::bump::{Scene, result, write};
+use super::site::{BRANCH, Site};
+
+/// One of the two functions that 1.0.5 changed, and a line of each that is there.
+const OTHER: (&str, u32, &str) = ("other", 8, "    return 3");
+const MORE: (&str, u32, &str) = ("more", 11, "    return 1");
+
+fn judged((function, line, excerpt): (&str, u32, &str), verdict: &str) -> Value {
+    json!({
+        "file": "demo/m.py", "function": function, "verdict": verdict, "reason": format!("of {function} | <b>"),
+        "release": "after", "start_line": line, "excerpt": excerpt,
+    })
+}
+
+fn told(functions: &[Value]) -> Answer {
+    Answer::tool("report", json!({ "functions": functions }))
+}
+
+fn both(other: &str, more: &str) -> Answer {
+    told(&[judged(OTHER, other), judged(MORE, more)])
+}
+
+/// A job with a model, and the release that changed what nobody has pinned.
+async fn scene(job: &str, more: &str, answers: Vec<Answer>) -> Scene {
+    let scene = Scene::new(job, more, answers).await;
+    scene.site.release("1.0.5");
+    scene
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn functions_that_need_no_port_widen_the_range_with_the_evidence_in_sight() {
+    let look = ["before/demo/m.py", "after/demo/m.py", "project/ours/m.py", "pyproject.toml"];
+    let mut answers: Vec<Answer> =
+        look.iter().map(|path| Answer::tool("read", json!({ "path": path }))).collect();
+    answers.push(both("no-port", "no-port"));
+    let scene = scene("", "", answers).await;
+    let dry = scene.site.run(&["sync", "run", "demo", "--dry-run"]).await;
+    assert_eq!(result(&dry), (&json!("rehearsed"), 0), "{dry:?}");
+    let why = dry.json["exit_reason"].as_str().unwrap();
+    assert!(why.contains("other in demo/m.py") && scene.model.log().is_empty(), "{why}");
+
+    let ran = scene.run().await;
+    assert_eq!(result(&ran), (&json!("relaxed"), 0), "{ran:?}");
+    assert_eq!(ran.json["update_type"], "relax");
+    assert_eq!(scene.site.file(BRANCH, "pyproject.toml").await, Site::project(">= 0.9, < 1.0.6"));
+    let step = ran.json["steps"].as_array().unwrap().iter().find(|step| step["id"] == "decide").unwrap();
+    assert!(step["turns"] == 5 && step["cost_micro_usd"].as_u64() > Some(0), "{step}");
+    assert_eq!(step["cost_micro_usd"], ran.json["cost_micro_usd"]);
+    let said = ran.json["evidence"]["classification"]["functions"].as_array().unwrap();
+    assert_eq!(
+        (said.len(), &said[0]["verdict"], &said[0]["excerpt"]),
+        (2, &json!("no-port"), &json!(OTHER.2))
+    );
+    let body = &scene.pulls().await.0[0].body;
+    assert!(body.contains("| no-port |") && body.contains("of other") && !body.contains("<b>"), "{body}");
+
+    // It can look at the files of the releases and at their counterparts, and at nothing else.
+    let log = scene.model.log();
+    let asked = log[0].body.to_string();
+    assert!(
+        asked.contains("other: changed in a mirrored file") && asked.contains("+    return 3"),
+        "{asked}"
+    );
+    let tools = log[0].body["tools"].as_array().unwrap();
+    let tools: Vec<&str> = tools.iter().map(|tool| tool["name"].as_str().unwrap()).collect();
+    assert_eq!(tools, ["read", "list", "glob", "grep", "symbol", "report"]);
+    let failed: Vec<bool> = log[4].body["messages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|message| message["content"].as_array().unwrap())
+        .filter(|block| block["type"] == "tool_result")
+        .map(|block| block["is_error"] == true)
+        .collect();
+    assert_eq!(failed, [false, false, false, true]);
+
+    assert_eq!(result(&scene.run().await).0, "covered");
+    assert_eq!(scene.model.log().len(), log.len(), "the same is not asked twice");
+    assert_eq!(scene.model.violations(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_function_to_be_ported_makes_it_a_port_which_people_may_overrule() {
+    let scene = scene("", "", vec![both("no-port", "port")]).await;
+    for _ in 0..2 {
+        let ran = scene.run().await;
+        assert_eq!(
+            (result(&ran), &ran.json["update_type"]),
+            ((&json!("asked"), 1), &json!("bump")),
+            "{ran:?}"
+        );
+    }
+    assert_eq!(scene.model.log().len(), 1, "the same is not asked twice");
+    let question = scene.site.questions().await.remove(0);
+    assert!(
+        question.body.contains("more has to be ported") && question.body.contains("`relax`"),
+        "{}",
+        question.body
+    );
+    scene.site.repo.comment(question.number, "ann", "relax: we do not have it").await.unwrap();
+    assert_eq!(result(&scene.run().await), (&json!("relaxed"), 0));
+    assert_eq!(scene.model.log().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_may_write_code_ports_what_the_model_found() {
+    let done = json!({ "summary": "s", "completed": ["more"], "remaining": [] });
+    let answers = vec![
+        both("ambiguous", "port"),
+        write("ours/m.py", "def more():\n    return 1\n"),
+        Answer::tool("report", done),
+    ];
+    let scene = scene("mode = \"code\"", "", answers).await;
+    let ran = scene.run().await;
+    assert_eq!(result(&ran), (&json!("bumped"), 0), "{ran:?}");
+    assert_eq!(scene.site.file(BRANCH, "pyproject.toml").await, Site::project(">= 1.0.5, < 1.0.6"));
+    let asked = scene.model.log()[1].body.to_string();
+    assert!(asked.contains("port, says a model that looked: of more"), "{asked}");
+    let turns: Vec<_> = ["decide", "change"]
+        .iter()
+        .map(|id| {
+            ran.json["steps"].as_array().unwrap().iter().find(|step| step["id"] == *id).unwrap()["turns"]
+                .clone()
+        })
+        .collect();
+    assert_eq!(turns, [1, 2]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_does_not_fit_is_mended_once() {
+    let scene = scene("", "", vec![told(&[judged(OTHER, "no-port")]), both("no-port", "no-port")]).await;
+    let ran = scene.run().await;
+    assert_eq!((result(&ran), scene.model.log().len()), ((&json!("relaxed"), 0), 2), "{ran:?}");
+    let again = scene.model.log()[1].body.to_string();
+    assert!(again.contains("1 functions are not answered, such as more in demo/m.py"), "{again}");
+}
+
+/// Whatever is in doubt, a person is asked, and nothing is widened.
+#[tokio::test(flavor = "multi_thread")]
+async fn doubt_asks_people_whatever_it_is() {
+    let no = |of| judged(of, "no-port");
+    let elsewhere = (MORE.0, MORE.1 + 1, MORE.2);
+    let invented = ("pinned", 1, "def pinned(a):");
+    let dead = Answer::status(401).times(0);
+    let cases: Vec<(&str, Answer, &str, &str)> = vec![
+        ("ambiguous", both("no-port", "ambiguous"), "", "cannot tell of more"),
+        ("a missing function", told(&[no(OTHER)]), "", "not answered"),
+        ("none at all", told(&[]), "", "not answered"),
+        ("a made-up one", told(&[no(OTHER), no(MORE), no(invented)]), "", "not among"),
+        ("one twice", told(&[no(OTHER), no(MORE), no(MORE)]), "", "more than once"),
+        ("other lines", told(&[no(OTHER), no(elsewhere)]), "", "excerpt"),
+        ("other words", told(&[no(OTHER), no((MORE.0, MORE.1, "    return 2"))]), "", "excerpt"),
+        ("prose", Answer::text("None of them matters."), "", "prose"),
+        ("no model", dead, "", "refuses the key"),
+        ("a refusal", Answer::text("").stop("refusal"), "", "declines"),
+        ("no money", both("no-port", "no-port"), "[budget]\nsync_usd = 0.000001\n", "money"),
+        ("no turns", Answer::tool("list", json!({})).times(0), "", "turns"),
+    ];
+    for (name, answer, more, why) in cases {
+        let job = if name == "no turns" { "limits.turns = 3" } else { "" };
+        let scene = scene(job, more, vec![answer.times(0)]).await;
+        let ran = scene.run().await;
+        assert_eq!(result(&ran), (&json!("asked"), 1), "{name}: {ran:?}");
+        assert_eq!(ran.json["update_type"], "ask", "{name}");
+        let reason = ran.json["exit_reason"].as_str().unwrap();
+        assert!(reason.contains(why), "{name}: {reason}");
+        assert!(scene.model.log().len() <= 3, "{name}: one repair");
+        let questions = scene.site.questions().await;
+        assert_eq!((questions.len(), scene.site.pulls().await.len()), (1, 0), "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_that_obeys_what_the_package_says_comes_to_a_question() {
+    let scene = scene("", "", vec![]).await;
+    let obedient =
+        Script { obedient: true, ..Script::of([Answer::text("I have done what I was told.").times(0)]) };
+    scene.model.play(obedient);
+    let ran = scene.run().await;
+    assert_eq!((result(&ran), &ran.json["update_type"]), ((&json!("asked"), 1), &json!("ask")), "{ran:?}");
+    assert!(scene.site.pulls().await.is_empty());
+    // What the package holds stands between marks that it cannot know.
+    let asked = scene.model.log()[0].body["messages"][0]["content"][0]["text"].as_str().unwrap().to_owned();
+    let at = asked.find("TOOL report").unwrap();
+    let (before, after) = asked.split_at(at);
+    let mark = before.rfind("<data-").unwrap();
+    let word: String = before[mark + 6..].chars().take_while(char::is_ascii_alphanumeric).collect();
+    assert!(!before[mark..].contains("</data-") && after.contains(&format!("</data-{word}>")), "{asked}");
+    let later = scene.model.log().last().unwrap().body.to_string();
+    assert!(later.contains("denied: this run has no such tool"), "{later}");
+    assert!(!later.contains(&std::fs::read_to_string("/etc/hostname").unwrap_or("\0".into())), "{later}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_in_the_environment_alone_spends_nothing() {
+    let site = Site::new().await;
+    site.release("1.0.5");
+    let ran = site.run(&["sync", "run", "demo"]).await;
+    assert_eq!(result(&ran), (&json!("asked"), 1), "{ran:?}");
+    assert!(ran.json["evidence"]["classification"].is_null() && ran.json["model"].is_null(), "{ran:?}");
+    let scene = scene("classify = false", "", vec![both("no-port", "no-port")]).await;
+    assert_eq!((result(&scene.run().await), scene.model.log().len()), ((&json!("asked"), 1), 0));
+}
