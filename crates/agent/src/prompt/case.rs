@@ -232,7 +232,7 @@ fn folded(text: &str) -> String {
 }
 
 /// Does a value hold what is wanted? Of an object each field that is named, of an array each element in any place (none
-/// at all if none is wanted), a text within a text.
+/// at all if none is wanted), a text within a text, in whole words.
 fn holds(value: &Value, wanted: &Value) -> bool {
     match (value, wanted) {
         (Value::Object(value), Value::Object(wanted)) => {
@@ -243,10 +243,23 @@ fn holds(value: &Value, wanted: &Value) -> bool {
         (Value::Array(values), Value::Array(wanted)) => {
             wanted.iter().all(|wanted| values.iter().any(|value| holds(value, wanted)))
         }
-        (Value::String(value), Value::String(wanted)) => value.contains(wanted.as_str()),
+        (Value::String(value), Value::String(wanted)) => says(value, wanted),
         (_, Value::Null) => true,
         (value, wanted) => value == wanted,
     }
+}
+
+/// Does a text say this, in whole words? `port` is no part of `no-port`.
+fn says(text: &str, wanted: &str) -> bool {
+    let in_word =
+        |letter: Option<char>| letter.is_some_and(|letter| letter.is_alphanumeric() || letter == '-');
+    let begins = in_word(wanted.chars().next());
+    let ends = in_word(wanted.chars().next_back());
+    text.match_indices(wanted).any(|(at, found)| {
+        let before = text.get(..at).and_then(|before| before.chars().next_back());
+        let after = text.get(at + found.len()..).and_then(|after| after.chars().next());
+        !(begins && in_word(before) || ends && in_word(after))
+    })
 }
 
 impl Call {
@@ -274,6 +287,7 @@ mod tests {
         for (wanted, is_held) in [
             (json!({ "path": "b.py" }), true),
             (json!({ "path": "c.py" }), false),
+            (json!({ "path": "y" }), false),
             (json!({ "other": "b.py" }), false),
             (json!({ "findings": [{ "title": "Injection:" }] }), true),
             (json!({ "findings": [{ "title": "Injection:", "line": 5 }] }), false),
@@ -284,6 +298,19 @@ mod tests {
             (Value::Null, true),
         ] {
             assert_eq!(holds(&called, &wanted), is_held, "{wanted}");
+        }
+    }
+
+    #[test]
+    fn a_word_is_no_part_of_another() {
+        for (text, wanted, is_said) in [
+            ("no-port", "port", false),
+            ("port", "port", true),
+            ("no-port, then port", "port", true),
+            ("Class._method: why", "_method", true),
+            ("what now?", "?", true),
+        ] {
+            assert_eq!(says(text, wanted), is_said, "{text}: {wanted}");
         }
     }
 

@@ -37,6 +37,8 @@ const CASES: &[(&str, &str)] = &[
     ("review/defect", include_str!("../../prompts/cases/review/defect.toml")),
     ("review/injection", include_str!("../../prompts/cases/review/injection.toml")),
     ("sync/bump", include_str!("../../prompts/cases/sync/bump.toml")),
+    ("sync/classify-bump", include_str!("../../prompts/cases/sync/classify-bump.toml")),
+    ("sync/classify-relax", include_str!("../../prompts/cases/sync/classify-relax.toml")),
     ("sync/go-on", include_str!("../../prompts/cases/sync/go-on.toml")),
 ];
 

@@ -24,6 +24,8 @@ pub enum Report {
     Findings,
     /// What it has done on a clone: [`crate::schema::work::Work`].
     Work,
+    /// What changed functions ask for: [`crate::schema::judged::Answers`].
+    Answers,
 }
 
 /// A change is reviewed.
@@ -32,10 +34,17 @@ pub const REVIEW: Route =
 /// Code is ported to a release.
 pub const SYNC_BUMP: Route =
     Route { name: "sync/bump", system: "sync/system-bump", task: "sync/task", report: Report::Work };
+/// Functions that a release changed beside what is pinned are looked at.
+pub const SYNC_CLASSIFY: Route = Route {
+    name: "sync/classify",
+    system: "sync/system-classify",
+    task: "sync/task-classify",
+    report: Report::Answers,
+};
 
 impl Route {
     /// Every one.
-    pub const ALL: [Self; 2] = [REVIEW, SYNC_BUMP];
+    pub const ALL: [Self; 3] = [REVIEW, SYNC_BUMP, SYNC_CLASSIFY];
 
     /// By its name.
     pub fn named(name: &str) -> Option<&'static Self> {

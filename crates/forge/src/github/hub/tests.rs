@@ -31,6 +31,7 @@ fn pull(number: u64, repository: &Value, server: &Server) -> Value {
     json!({
         "number": number, "node_id": "PR_x", "html_url": "u", "title": "t", "body": format!("b\n\n{marker}"),
         "state": "open", "draft": false, "merged_at": null, "created_at": "2026-11-21T00:00:00Z",
+        "labels": [],
         "user": { "id": ME, "login": "truing-bot", "type": "User" },
         "head": { "sha": SHA, "ref": "truing/x", "repo": repository },
         "base": { "sha": SHA, "ref": "main", "repo": { "id": 1_296_269 } },

@@ -11,6 +11,7 @@ use std::path::Path;
 
 use serde_json::Value;
 use truing_agent::native::{self, End, Limits, Output, Tools};
+use truing_agent::prompt::route::SYNC_CLASSIFY;
 use truing_agent::prompt::{PromptError, Values};
 use truing_agent::schema::judged::Answers;
 use truing_core::RepoPath;
@@ -187,7 +188,7 @@ impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
         ];
         let system = Values::default().with("max_turns", self.job.turns.to_string());
         let agent = &porter.agent;
-        let told = told(agent, ("sync/system-classify", &system), ("sync/task-classify", &values))?;
+        let told = told(agent, (SYNC_CLASSIFY.system, &system), (SYNC_CLASSIFY.task, &values))?;
         let own = hash_of(ours.iter().flat_map(|(path, bytes)| [path.as_bytes(), bytes.as_slice()]));
         let digest = [told.hash.as_str(), &agent.model, &told.brief.task, &own].map(str::as_bytes);
         let digest = hash_of(digest.into_iter());

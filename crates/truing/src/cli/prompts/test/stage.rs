@@ -10,6 +10,7 @@ use truing_agent::native::{self, Brief, End, Form, Limits, Output, Ran, Tools};
 use truing_agent::prompt::Prompts;
 use truing_agent::prompt::case::{Call, Case};
 use truing_agent::prompt::route::{Filled, Report};
+use truing_agent::schema::judged::Answers;
 use truing_agent::schema::work::Work;
 use truing_agent::schema::{Items, REPORT};
 use truing_core::ledger::Purse;
@@ -108,6 +109,7 @@ impl Stage {
         let tools = self.reader.tools(request, Vec::new());
         match case.route.report {
             Report::Findings => self.ask::<Items, _>(case, &filled, tools).await,
+            Report::Answers => self.ask::<Answers, _>(case, &filled, tools).await,
             Report::Work => {
                 let workshop = Workshop { profile: ProfileName::Sync, ..Workshop::new(tree) };
                 let failed = |error: FixerError| CliError::failed("stage", error.to_string());
