@@ -178,6 +178,22 @@ fn a_release_is_called_as_it_is_published_and_no_step_goes_back() {
 }
 
 #[test]
+fn a_job_may_follow_a_few_releases_at_a_time() {
+    let site = Site::new();
+    for (target, to) in [("+1", "1.0.1"), ("+4", "1.0.4"), ("+5", "1.0.5"), ("1.0.2", "1.0.2")] {
+        site.write(
+            "truing.toml",
+            &format!("[sync.demo]\nmirror = [\"demo/=ours/\"]\ntarget = \"{target}\"\n"),
+        );
+        assert_eq!(site.answer(&[]).0["to"], to, "{target}");
+    }
+    // From where the project is, whatever that is by then.
+    site.requires("demo >= 1.0.2, < 1.0.3");
+    site.write("truing.toml", "[sync.demo]\nmirror = [\"demo/=ours/\"]\ntarget = \"+2\"\n");
+    assert_eq!(site.answer(&[]).0["to"], "1.0.4");
+}
+
+#[test]
 fn a_project_is_changed_by_no_decision() {
     let site = Site::new();
     let before = std::fs::read(site.folder.path().join("pyproject.toml")).unwrap();

@@ -185,9 +185,6 @@ fn failed(error: SyncError) -> CliError {
             .hint("choose another release: --to V; or take the exclusion out of the requirement"),
         SyncError::Older { .. } => CliError::usage("older", text)
             .hint("choose a later release: --to V; or say what it was made for: --from V"),
-        SyncError::Target(_) => {
-            CliError::usage("target", text).hint("`target` of the job is `newest` or a version")
-        }
         SyncError::NoDates(_) => {
             CliError::usage("no_dates", text).hint("leave out `min_age`, or choose a release: --to V")
         }

@@ -8,7 +8,7 @@ use truing_agent::prompt::Template;
 use truing_core::follow::breaker::Limits;
 use truing_git::Identity;
 use truing_upstream::constraint::Place;
-use truing_upstream::version::{Registry, Style};
+use truing_upstream::version::{Registry, Style, Version};
 
 use super::problem::{ConfigError, Problem};
 use super::value::Value;
@@ -21,8 +21,8 @@ pub struct JobConfig {
     pub registry: Registry,
     /// The package that is followed.
     pub package: String,
-    /// The release to follow; none: the newest.
-    pub target: Option<String>,
+    /// The release to follow.
+    pub target: Target,
     /// How old the newest must be.
     pub min_age: Duration,
     /// The file with the project's requirement.
@@ -85,6 +85,17 @@ pub struct JobConfig {
     pub changelog_file: Option<String>,
     /// What is written there.
     pub changelog_entry: Template,
+}
+
+/// Which release a job follows.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Target {
+    /// The newest that is neither a pre-release nor taken back.
+    Newest,
+    /// The same, but no more than so many releases after the one that the project was made for.
+    Ahead(usize),
+    /// This one.
+    Fixed(Version),
 }
 
 /// Places in what the operator writes for a job.
@@ -151,7 +162,8 @@ pub(super) fn of(settings: &Typed<'_>, name: &str) -> Result<JobConfig, ConfigEr
         (false, Registry::Crates) => "package.version",
     };
     let at = if version_file.ends_with(".py") || is_keyed(&version_file) { at } else { "" };
-    let target = settings.name(&path("target"))?;
+    let written = settings.name(&path("target"))?;
+    let target = target(registry, &written).map_err(|wrong| bad(settings, &path("target"), wrong))?;
     let mirror: Vec<(String, String)> =
         settings.list(&path("mirror"))?.iter().map(pair).collect::<Result<_, _>>()?;
     let ports = settings.if_any(&path("bump.paths"), |value| {
@@ -171,7 +183,7 @@ pub(super) fn of(settings: &Typed<'_>, name: &str) -> Result<JobConfig, ConfigEr
     Ok(JobConfig {
         registry,
         package: settings.name(&path("package"))?,
-        target: (target != NEWEST).then_some(target),
+        target,
         min_age: settings.duration(&path("min_age"))?,
         constraint_file,
         constraint_path: given("constraint.path")?.unwrap_or_else(|| list.to_owned()),
@@ -228,6 +240,21 @@ fn is_keyed(file: &str) -> bool {
     [".toml", ".json"].iter().any(|end| file.ends_with(end))
 }
 
+/// `newest`, `+3` or a version.
+fn target(registry: Registry, text: &str) -> Result<Target, String> {
+    if text == NEWEST {
+        return Ok(Target::Newest);
+    }
+    if let Some(ahead) = text.strip_prefix('+') {
+        let ahead = ahead.parse().ok().filter(|ahead| *ahead > 0);
+        return ahead
+            .map(Target::Ahead)
+            .ok_or_else(|| format!("must have a number after `+`, as in `+3`; not `{text}`"));
+    }
+    let version = Version::parse(registry, text).map(Target::Fixed);
+    version.map_err(|error| format!("must be `{NEWEST}`, `+3` or a version: {error}"))
+}
+
 /// Commands with places in their words.
 fn lock(settings: &Typed<'_>, key: &str) -> Result<Vec<Vec<Template>>, ConfigError> {
     let word = |word: &String| template(settings, key, word, &places::OF_LOCK);
@@ -236,10 +263,15 @@ fn lock(settings: &Typed<'_>, key: &str) -> Result<Vec<Vec<Template>>, ConfigErr
 
 /// A text whose places are all known.
 fn template(settings: &Typed<'_>, key: &str, text: &str, known: &[&str]) -> Result<Template, ConfigError> {
-    Template::parse(text, known).map_err(|wrong| match settings.setting(key) {
+    Template::parse(text, known).map_err(|wrong| bad(settings, key, wrong))
+}
+
+/// A value that only its own section can judge.
+fn bad(settings: &Typed<'_>, key: &str, wrong: String) -> ConfigError {
+    match settings.setting(key) {
         Ok(setting) => Problem::BadValue { at: setting.origin.clone(), key: key.to_owned(), wrong }.into(),
         Err(error) => error,
-    })
+    }
 }
 
 /// The project's side of what is mirrored, and its tests.

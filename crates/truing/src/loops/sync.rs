@@ -36,13 +36,13 @@ use truing_reader::sources::SourcesError;
 use truing_upstream::archives::{ArchiveError, Archives};
 use truing_upstream::constraint::{self, ConstraintError};
 use truing_upstream::index::{Index, IndexError, Release};
-use truing_upstream::version::{Range, Version, VersionError};
+use truing_upstream::version::{Range, Version};
 
 use history::{History, Request};
 pub use init::{ProposeError, Proposed, proposed};
 pub use pinned::{Pinned, PinnedError, pinned};
 
-use crate::config::sync::JobConfig;
+use crate::config::sync::{JobConfig, Target};
 use crate::reader::ChildReader;
 
 /// What is decided about.
@@ -157,9 +157,6 @@ pub enum SyncError {
     /// Nobody knows how old releases are.
     #[error("{0}: the index does not tell when releases were published, so `min_age` cannot be kept")]
     NoDates(String),
-    /// The job's target.
-    #[error(transparent)]
-    Target(#[from] VersionError),
     /// Nothing to compare with.
     #[error("{0}: nobody says which release the project was made for, and no release is in its range")]
     NoFrom(String),
@@ -219,9 +216,21 @@ pub async fn seen(question: &Question<'_>, index: &Index) -> Result<Seen, SyncEr
     let wanted: Vec<Release> =
         releases.iter().filter(|release| !excluded(&release.version)).cloned().collect();
     let newest = newest(job, &wanted, *now)?.version.clone();
-    let target = job.target.as_deref().map(|target| Version::parse(job.registry, target)).transpose()?;
-    let is_chosen = to.is_some() || target.is_some();
-    let to = to.clone().or(target).unwrap_or_else(|| newest.clone());
+    let admitted = |release: &&Release| spec.as_ref().is_some_and(|spec| spec.contains(&release.version));
+    let in_range = releases.iter().rev().filter(is_stable).find(admitted);
+    let from = from
+        .clone()
+        .or_else(|| in_range.map(|release| release.version.clone()))
+        .ok_or_else(|| SyncError::NoFrom(job.package.clone()))?;
+    let (is_chosen, to) = match (to, &job.target) {
+        (Some(to), _) | (None, Target::Fixed(to)) => (true, to.clone()),
+        (None, Target::Newest) => (false, newest.clone()),
+        (None, Target::Ahead(most)) => {
+            let later = wanted.iter().filter(is_stable).map(|release| &release.version);
+            let later = later.filter(|version| **version > from && **version <= newest);
+            (false, later.take(*most).last().unwrap_or(&newest).clone())
+        }
+    };
     // As its publishers write it: 1.1 may be 1.1.0.
     let published = releases.iter().find(|release| release.version == to);
     let to = published.map_or(to, |release| release.version.clone());
@@ -232,12 +241,6 @@ pub async fn seen(question: &Question<'_>, index: &Index) -> Result<Seen, SyncEr
     if is_chosen && releases.iter().any(|release| taken_back(&release)) {
         return Err(SyncError::Yanked { package: job.package.clone(), version: to });
     }
-    let admitted = |release: &&Release| spec.as_ref().is_some_and(|spec| spec.contains(&release.version));
-    let in_range = releases.iter().rev().filter(is_stable).find(admitted);
-    let from = from
-        .clone()
-        .or_else(|| in_range.map(|release| release.version.clone()))
-        .ok_or_else(|| SyncError::NoFrom(job.package.clone()))?;
     let is_in_range = spec.as_ref().is_some_and(|spec| spec.contains(&to));
     if to < from && !is_in_range {
         return Err(SyncError::Older { package: job.package.clone(), to, from });
