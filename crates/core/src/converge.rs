@@ -255,7 +255,8 @@ impl Run {
         self.log.push(Line::Moved { head: head.clone() });
         (self.head, self.tree) = (head, tree);
         self.candidate = None;
-        self.gate_rounds = 0;
+        (self.gate_rounds, self.hook_blocks) = (0, 0);
+        self.ledger.moved();
         self.next = Act::Gate;
         if self.moves > MAX_MOVES {
             let reason =
@@ -445,7 +446,9 @@ impl Run {
         }
         self.check_rounds = self.check_rounds.saturating_add(1);
         if problems.iter().any(|problem| problem.kind == ProblemKind::Test) {
+            // With the fix goes what was said of it.
             self.candidate = None;
+            self.words.clear();
         }
         if self.check_rounds >= self.limits.selfaudit_rounds {
             self.give_up(&problems);
@@ -492,6 +495,7 @@ impl Run {
     fn pushed(&mut self) {
         let Some(Candidate { commit, tree }) = self.candidate.take() else { return };
         (self.head, self.tree) = (commit.clone(), tree);
+        self.hook_blocks = 0;
         self.commits.push(commit.clone());
         if self.is_mending() {
             self.log.push(Line::Mend { commit });

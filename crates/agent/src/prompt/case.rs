@@ -251,8 +251,9 @@ fn holds(value: &Value, wanted: &Value) -> bool {
 
 /// Does a text say this, in whole words? `port` is no part of `no-port`.
 fn says(text: &str, wanted: &str) -> bool {
-    let in_word =
-        |letter: Option<char>| letter.is_some_and(|letter| letter.is_alphanumeric() || letter == '-');
+    let in_word = |letter: Option<char>| {
+        letter.is_some_and(|letter| letter.is_alphanumeric() || matches!(letter, '-' | '_'))
+    };
     let begins = in_word(wanted.chars().next());
     let ends = in_word(wanted.chars().next_back());
     text.match_indices(wanted).any(|(at, found)| {
@@ -308,6 +309,7 @@ mod tests {
             ("port", "port", true),
             ("no-port, then port", "port", true),
             ("Class._method: why", "_method", true),
+            ("re_sign", "sign", false),
             ("what now?", "?", true),
         ] {
             assert_eq!(says(text, wanted), is_said, "{text}: {wanted}");

@@ -1,6 +1,6 @@
 //! What an auditor of the converge loop has to report (spec/converge.md 3): for each category of defects findings, or what
-//! was done to rule them out, with lines of the files as evidence. All of it is compared with the files: a report that does
-//! not hold is told to its author once, by name, and counts as none after that.
+//! was done to rule them out, with lines of the files as evidence. Both are compared with the files: a report that does not
+//! hold is told to its author once, by name, and counts as none after that. Open questions are for people.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -99,7 +99,7 @@ pub struct Question {
 }
 
 impl Audit {
-    /// Compares all of it with the files. `tree`: the text of a file at the head that was shown, if it has it.
+    /// Compares findings and absences with the files. `tree`: the text of a file at the head that was shown, if it has it.
     ///
     /// # Errors
     /// What is wrong with it, for its author; then nothing of it counts.
@@ -214,7 +214,7 @@ fn stands(text: &str, at: u32, said: &str) -> bool {
     let said = folded(unescaped(said).lines());
     let place = |line: u32| usize::try_from(line).unwrap_or(usize::MAX);
     let from = place(at.saturating_sub(DRIFT)).saturating_sub(1);
-    let near = text.lines().skip(from).take(place(2 * DRIFT + 1));
+    let near = text.lines().take(place(at.saturating_add(DRIFT))).skip(from);
     at > 0 && !said.is_empty() && near.map(|line| folded([line].into_iter())).any(|line| line.contains(&said))
 }
 
@@ -389,6 +389,7 @@ mod tests {
             (format!("{quote}/text"), json!("def save():"), "does not say what is quoted"),
             (format!("{quote}/text"), json!(" "), "does not say what is quoted"),
             (format!("{quote}/line"), json!(9), "does not say what is quoted"),
+            (format!("{quote}/line"), json!(5), "does not say what is quoted"),
             ("/absences/0/probes".to_owned(), json!([]), "`probes` is empty"),
             ("/absences/0/probes/0".to_owned(), json!("Looks good."), "`Looks good.` is no probe"),
             ("/absences/0/probes/0".to_owned(), json!("  "), "is no probe"),

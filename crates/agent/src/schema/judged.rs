@@ -12,7 +12,7 @@ use super::{MAX_CODE_BYTES, REPORT, object_in};
 use crate::native::Form;
 
 /// Characters of a reason that are kept.
-pub const MAX_REASON_CHARS: usize = 300;
+const MAX_REASON_CHARS: usize = 300;
 
 /// What was reported: one answer a function. Text of a model: data.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]

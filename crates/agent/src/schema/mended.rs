@@ -12,9 +12,9 @@ use super::{MAX_FINDINGS, REPORT, object_in};
 use crate::native::Form;
 
 /// Characters of a reason, and `…` where it is longer.
-pub const MAX_REASON_CHARS: usize = 300;
+const MAX_REASON_CHARS: usize = 300;
 /// Characters of the summary, in the same way.
-pub const MAX_SUMMARY_CHARS: usize = 300;
+const MAX_SUMMARY_CHARS: usize = 300;
 
 /// What was reported, within the bounds above. Text of a model: data.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]

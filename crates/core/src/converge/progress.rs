@@ -92,6 +92,11 @@ impl Ledger {
         }
     }
 
+    /// Somebody else has pushed: what audits of other code found shows nothing of how fixes get on.
+    pub(super) fn moved(&mut self) {
+        self.marks.clear();
+    }
+
     /// After a fix: what its fixer says of each finding of the audit before.
     pub(super) fn answered(&mut self, found: &[Finding], words: &BTreeMap<FindingId, Word>) {
         let found: BTreeSet<&FindingId> = found.iter().map(|finding| &finding.id).collect();

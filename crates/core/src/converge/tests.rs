@@ -242,6 +242,42 @@ fn what_others_push_is_audited_anew_and_a_few_times_without_cost() {
 }
 
 #[test]
+fn audits_of_other_people_s_pushes_are_no_fixes_that_resolve_nothing() {
+    let mut run = begun(Limits::default());
+    for seed in 9..12 {
+        run = after(audit(run, &[p1(3)]), [Event::Moved { head: sha(seed), tree: sha(seed) }]);
+    }
+    let run = audit(run, &[p1(3)]);
+    assert_eq!((code(&run), &run.next), (None, &Act::Fix { problems: vec![] }));
+}
+
+#[test]
+fn what_was_said_of_a_fix_goes_with_it() {
+    let run = audit(begun(Limits::default()), &[p1(3), p1(20)]);
+    let [first, second] = [0, 1].map(|at| run.found[at].id.clone());
+    let says = |id: &FindingId, seed| {
+        let words = BTreeMap::from([(id.clone(), Word::Fixed)]);
+        Event::Fixed { words, candidate: Some(candidate(seed)) }
+    };
+    let problem = vec![Problem { kind: ProblemKind::Test, text: "gone".into() }];
+    let run =
+        after(run, [says(&first, 2), Event::Checked(problem), says(&second, 3), Event::Checked(vec![])]);
+    let run = after(run, [Event::Pushed]);
+    let status = |id| run.ledger.findings().iter().find(|found| found.id == id).unwrap().status.clone();
+    assert!(matches!(status(first), FindingStatus::Declined(_)));
+    assert_eq!(status(second), FindingStatus::Claimed);
+}
+
+#[test]
+fn a_hook_may_block_each_fix_of_what_the_gate_says_once() {
+    let mend = |seed| Event::Mended(Some(candidate(seed)));
+    let (gate, blocked) = (|| Event::Gated(Some("style".into())), || Event::Blocked("E501".into()));
+    let run = after(begun(Limits::default()), [gate(), mend(2), blocked(), mend(3), Event::Pushed]);
+    let run = after(run, [gate(), mend(4), blocked()]);
+    assert!(matches!(&run.next, Act::Mend { .. }), "{:?}", run.next);
+}
+
+#[test]
 fn small_findings_are_mended_once_and_then_left_if_they_do_not_block() {
     let limits = Limits { min_blocking: Severity::P1, ..Limits::default() };
     let p2 = |line| claim("src/a.py", line, Category::J, Severity::P2);

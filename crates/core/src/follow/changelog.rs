@@ -130,6 +130,14 @@ fn with_line(body: &str, line: &str, news: News<'_>, (eol, is_last): (&str, bool
     [&before.concat(), gap, full.as_str(), end, &after.concat()].concat()
 }
 
+/// What stands behind a version in a heading, without what is said of that very version: where it leads, and that it was
+/// taken back.
+fn unowned(after: &str) -> String {
+    let linked = after.strip_prefix("](").and_then(|rest| rest.split_once(')'));
+    let rest = linked.map_or_else(|| after.to_owned(), |(_, rest)| format!("]{rest}"));
+    rest.replace(" [YANKED]", "")
+}
+
 /// A heading like this one, of another version and day, with its underline as long as it is.
 fn heading(section: &Section<'_>, version: Release, date: &str, eol: &str) -> String {
     let Section { head, underline, version: old, .. } = section;
@@ -137,7 +145,7 @@ fn heading(section: &Section<'_>, version: Release, date: &str, eol: &str) -> St
         Some((_, at)) => {
             let (before, after) =
                 (head.get(..at.start).unwrap_or_default(), head.get(at.end..).unwrap_or_default());
-            format!("{before}{version}{}", dated(after, date))
+            format!("{before}{version}{}", dated(&unowned(after), date))
         }
         None => format!("{head} {version} ({date})"),
     };
@@ -284,6 +292,15 @@ mod tests {
         let entry = "## [v1.2.10] - 2026-11-21\n\n- relax demo to 2\n\n";
         assert_eq!(md, MD.replace("## [v1.2.3]", &format!("{entry}## [v1.2.3]")));
         assert_eq!(newest(&md).unwrap(), Newest::Of(release("1.2.10")));
+        // What is said of the version before alone is not said of this one.
+        for (head, expected) in [
+            ("## [1.2.3] - 2026-01-02 [YANKED]", "## [1.2.10] - 2026-11-21"),
+            ("## [1.2.3](https://e.example/v1.2.2...v1.2.3) (2026-01-02)", "## [1.2.10] (2026-11-21)"),
+        ] {
+            let text = format!("# Changes\n\n{head}\n\n- it\n");
+            let now = with(&text, news("relax demo to 2", "2026-11-21"), new).unwrap();
+            assert!(now.starts_with(&format!("# Changes\n\n{expected}\n\n")), "{now}");
+        }
         // Line ends are the file's own.
         let crlf = with(&RST.replace('\n', "\r\n"), news("relax demo to 2", "2026-11-21"), new).unwrap();
         assert_eq!(crlf, rst.replace('\n', "\r\n"));

@@ -108,6 +108,21 @@ async fn a_port_that_is_whole_becomes_one_pull_request_with_range_and_digests() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_ports_at_the_times_of_the_job() {
+    let scene = Scene::coding(CHECK, right()).await;
+    scene.site.set("mode = \"code\"", "mode = \"code\"\ncron = \"* * * * * *\"");
+    let mut server = scene.site.serve();
+    let is_there = async || scene.pulls().await.0.iter().any(|pull| pull.title == "Follow demo to 1.0.4");
+    scene.site.until("the port is there", is_there).await;
+    super::stop(&mut server);
+    let (pulls, drafts) = scene.pulls().await;
+    assert_eq!(
+        (pulls.len(), drafts.len(), scene.site.file(BRANCH, "ours/m.py").await),
+        (1, 0, PORT.to_owned())
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_port_that_is_not_finished_is_kept_in_a_draft_and_finished_before_anything_newer() {
     let half = vec![
         write("ours/m.py", "# HALF\ndef pinned(a):\n    return a\n"),

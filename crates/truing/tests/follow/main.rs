@@ -18,8 +18,10 @@ use std::time::Duration;
 
 use serde_json::json;
 use truing_fakes::forge::{Fault, FaultKind};
+use truing_fakes::registry::digest;
 use truing_fakes::repo::Commit;
 
+use package::PINNED;
 use site::{BOT, BRANCH, Site};
 
 fn result(name: &str, exit: i32) -> (String, i32) {
@@ -89,6 +91,21 @@ async fn a_run_that_never_comes_to_its_repository_is_remembered() {
     // The job is free at once.
     site.set("acme/nowhere", "acme/ours");
     assert_eq!(site.sync().await, result("up_to_date", 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_project_s_own_hash_test_gets_the_digest_of_what_only_looks_different() {
+    let site = Site::with("1s", "manifest = \"tests/test_patches.py\"\n").await;
+    let test = |digests: &str| {
+        format!("from demo.m import pinned\n\nD = {{\n    pinned: {{{digests}}},  # why\n}}\n")
+    };
+    let (old, new) = (digest(PINNED), digest("def pinned(a):\n    return (a)\n"));
+    let own = Commit::new("Pin").write("tests/test_patches.py", test(&format!("'{old}'")));
+    site.repo.push("main", own).await.unwrap();
+    site.release("1.0.2");
+    assert_eq!(site.sync().await, result("relaxed", 0));
+    assert_eq!(site.file(BRANCH, "tests/test_patches.py").await, test(&format!("'{old}', '{new}'")));
+    assert_eq!(site.file(BRANCH, "pyproject.toml").await, Site::project(">= 0.9, < 1.0.3"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -108,7 +108,9 @@ impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
         let known = job
             .classified
             .as_ref()
-            .filter(|known| known.asked == material.digest && known.heard.as_ref() == beside.heard);
+            .filter(|known| known.asked == material.digest)
+            // A question that is closed has no newest answer: nothing new was said.
+            .filter(|known| beside.heard.is_none_or(|heard| known.heard.as_ref() == Some(heard)));
         let said = match known {
             Some(known) => known.said.clone(),
             None if self.dry_run => return Ok(Some(rehearsed(&functions))),
@@ -232,13 +234,20 @@ impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
         (spent.turns, spent.tokens, spent.cost) = (ran.turns, ran.usage.all(), ran.cost);
         let why = redact(&words(&ran.end));
         tracing::info!(end = why, turns = ran.turns, cost = ran.cost.0, "the model has looked");
+        let unsound = wrong(&ran.items);
+        match (&ran.end, unsound) {
+            // Also one that was made in the last turn: every function is answered.
+            (End::Done | End::Limit(_), None) => {
+                return Ok(Classification { functions: kept(ran.items), in_vain: None });
+            }
+            (End::Done, Some(why)) => {
+                let why = format!("what it reported does not hold: {}", redact(&why));
+                return Ok(Classification::in_vain(why));
+            }
+            _ => {}
+        }
         match &ran.end {
-            End::Done => Ok(match wrong(&ran.items) {
-                None => Classification { functions: kept(ran.items), in_vain: None },
-                Some(why) => {
-                    Classification::in_vain(format!("what it reported does not hold: {}", redact(&why)))
-                }
-            }),
+            End::Done => Ok(Classification::in_vain(why)),
             End::Refused(Refused::Switch) => Err(RunError::Halted),
             End::Refused(Refused::Budget { level }) => {
                 budget::exceeded(&self.run.id, level);

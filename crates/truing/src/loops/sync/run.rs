@@ -289,6 +289,7 @@ impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
         tale.begin(Step::Decide);
         let tools = (self.index, self.archives, self.reader);
         let mut decided = Box::pin(decided_of(question(None), seen, tools)).await?;
+        decided.decision.unguarded.extend(pins.untold.iter().cloned());
         let rules = job.ruling.as_ref().filter(|ruling| ruling.version == to);
         if let Some(ruling) = rules.filter(|ruling| ruling.overrides(decided.decision.verdict)) {
             let reason = &decided.decision.reason;
@@ -527,7 +528,7 @@ pub(super) fn pushed(pushed: Pushed, branch: &str) -> Result<(), RunError> {
 fn is_past(begun: Option<&Version>, seen: &Result<Seen, SyncError>) -> bool {
     match seen {
         Ok(seen) => begun.is_none() || seen.is_in_range() || !seen.is_there(),
-        Err(SyncError::Yanked { .. }) => true,
+        Err(SyncError::Yanked { .. } | SyncError::Excluded { .. } | SyncError::Older { .. }) => true,
         Err(_) => false,
     }
 }
