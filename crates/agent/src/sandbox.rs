@@ -24,7 +24,7 @@ mod reading;
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, Stdio};
 
 use serde::{Deserialize, Serialize};
 
@@ -227,7 +227,9 @@ pub fn reached() -> Level {
         let here = tempfile::tempdir().ok()?;
         let mut job = Job::new(*level, here.path(), Run::Probe(Probe::Nothing)).ok()?;
         job.private = here.path().to_owned();
-        let ended = job.command().ok()?.stderr(std::process::Stdio::null()).status().ok()?;
+        // Nothing of it is an answer of this program.
+        let mut command = job.command().ok()?;
+        let ended = command.stdout(Stdio::null()).stderr(Stdio::null()).status().ok()?;
         ended.success().then_some(*level)
     };
     [Level::Full, Level::Landlock].iter().find_map(works).unwrap_or(Level::None)
