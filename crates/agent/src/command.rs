@@ -68,6 +68,8 @@ pub(crate) struct Written {
 pub(crate) struct Bounds {
     pub(crate) time: Duration,
     pub(crate) written: Option<Written>,
+    /// Is all kept that it prints, and not only the beginning and the end?
+    pub(crate) whole: bool,
 }
 
 /// Runs a command. Letting go of the future ends it, with everything that it has started.
@@ -118,7 +120,7 @@ fn begin(command: std::process::Command) -> std::io::Result<Child> {
 
 async fn ended(mut child: Child, bounds: &Bounds, program: &str) -> Result<Ended, NotRun> {
     let began = Instant::now();
-    let (mut out, mut err) = (Printed::default(), Printed::default());
+    let (mut out, mut err) = (Printed::of(bounds), Printed::of(bounds));
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let end = {
         let printed = async { tokio::try_join!(out.hear(stdout), err.hear(stderr)) };
@@ -175,15 +177,20 @@ async fn over(written: Option<&Written>) -> Over {
 /// A stream went over its bound.
 struct TooMuch;
 
-/// The beginning and the end of what was printed.
-#[derive(Default)]
+/// The beginning and the end of what was printed, or all of it.
 pub(crate) struct Printed {
+    most_of_beginning: usize,
     beginning: Vec<u8>,
     end: Vec<u8>,
     bytes: usize,
 }
 
 impl Printed {
+    fn of(bounds: &Bounds) -> Self {
+        let most_of_beginning = if bounds.whole { MAX_PRINTED } else { BEGINNING };
+        Self { most_of_beginning, beginning: Vec::new(), end: Vec::new(), bytes: 0 }
+    }
+
     async fn hear(&mut self, stream: Option<impl AsyncRead + Unpin>) -> Result<(), TooMuch> {
         let Some(mut stream) = stream else { return Ok(()) };
         let mut part = vec![0; CHUNK];
@@ -198,7 +205,7 @@ impl Printed {
 
     fn keep(&mut self, part: &[u8]) {
         self.bytes += part.len();
-        let (beginning, rest) = part.split_at(part.len().min(BEGINNING - self.beginning.len()));
+        let (beginning, rest) = part.split_at(part.len().min(self.most_of_beginning - self.beginning.len()));
         self.beginning.extend_from_slice(beginning);
         self.end.extend_from_slice(rest);
         self.end.drain(..self.end.len().saturating_sub(END));

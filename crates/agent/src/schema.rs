@@ -7,6 +7,7 @@
 
 pub mod audit;
 mod check;
+pub mod described;
 pub mod judged;
 pub mod mended;
 pub mod work;

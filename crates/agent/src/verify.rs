@@ -34,7 +34,7 @@ pub use proxy::{Reached, Refused};
 pub use registry::{Index, Place, Registries, Registry, RegistryError};
 
 /// What the tree is called inside, always: environments of Python and builds of Rust remember where they were made.
-const INSIDE: &str = "/work";
+pub const INSIDE: &str = "/work";
 /// What tools are told when there is no network, so that they do not wait for it.
 const OFFLINE: &[(&str, &str)] = &[
     ("CARGO_NET_OFFLINE", "true"),
@@ -137,6 +137,19 @@ impl Worked {
     pub fn tree(&self) -> PathBuf {
         self.held.path().join("tree")
     }
+}
+
+/// What one command had to say.
+#[derive(Debug)]
+pub struct Printout {
+    /// How it ended.
+    pub end: End,
+    /// How long it took, in milliseconds.
+    pub ms: u64,
+    /// All that it printed on its standard output, as it is: secrets, too.
+    pub output: String,
+    /// The same of its standard error.
+    pub errors: String,
 }
 
 /// What a set-up left.
@@ -321,6 +334,47 @@ impl Verifier {
         Ok(now)
     }
 
+    /// Runs one command as a check is run, on a copy of its own of `tree` and of what the set-up left, if that works.
+    ///
+    /// # Errors
+    /// [`VerifyError`]; however the command ends is none.
+    pub async fn asked(&self, set_up: &SetUp, tree: &Path, argv: &[String]) -> Result<Printout, VerifyError> {
+        let (this, left, tree) = (self.clone(), set_up.left.clone(), tree.to_owned());
+        let copied = blocking("the tree cannot be copied", move || {
+            let held = this.room()?;
+            let copy = held.path().join("tree");
+            std::fs::create_dir(&copy)?;
+            copy::add(&tree, &copy, this.plan.disk)?;
+            match left {
+                Left::Nothing | Left::Failed => {}
+                Left::Entry(entry) => {
+                    copy::add(&entry.tree(), &copy, this.plan.disk)?;
+                    copy::add(&entry.home(), &held.path().join("home"), this.plan.disk)?;
+                }
+            }
+            Ok(held)
+        });
+        let held = copied.await?;
+        let at = held.path().join("tree");
+        let written = self.written(&at, held.path()).await?;
+        let began = std::time::Instant::now();
+        let text = |printed: &Printed| printed.text();
+        Ok(match self.ended(argv, &at, (held.path(), &written), None, true).await? {
+            Ok(ended) => Printout {
+                end: end(&ended.end),
+                ms: milliseconds(ended.took),
+                output: text(&ended.out),
+                errors: text(&ended.err),
+            },
+            Err(why) => Printout {
+                end: End::NoProgram,
+                ms: milliseconds(began.elapsed()),
+                output: String::new(),
+                errors: why,
+            },
+        })
+    }
+
     /// A copy of the tree to set up, with a room beside it.
     fn copied(&self, tree: &Path) -> io::Result<Held> {
         let held = self.room()?;
@@ -358,11 +412,33 @@ impl Verifier {
         &self,
         argv: &[String],
         tree: &Path,
-        (room, written): (&Path, &Written),
+        room: (&Path, &Written),
         proxy: Option<&Proxy>,
     ) -> Result<Ran, VerifyError> {
+        let began = std::time::Instant::now();
+        Ok(match self.ended(argv, tree, room, proxy, false).await? {
+            Ok(ended) => told(argv, &ended),
+            Err(why) => Ran {
+                argv: argv.to_vec(),
+                end: End::NoProgram,
+                ms: milliseconds(began.elapsed()),
+                output: String::new(),
+                errors: why,
+            },
+        })
+    }
+
+    /// How one command ended, or why there is no such program.
+    async fn ended(
+        &self,
+        argv: &[String],
+        tree: &Path,
+        (room, written): (&Path, &Written),
+        proxy: Option<&Proxy>,
+        whole: bool,
+    ) -> Result<Result<Ended, String>, VerifyError> {
         let (home, temporary) = (room.join("home"), room.join("temporary"));
-        let bounds = Bounds { time: self.plan.time, written: Some(written.clone()) };
+        let bounds = Bounds { time: self.plan.time, written: Some(written.clone()), whole };
         let words = argv.iter().map(OsString::from).collect();
         let mut job = Job::new(Level::Full, tree, Run::Program(words))?;
         (job.writable, job.sockets, job.inside) = (true, true, INSIDE.into());
@@ -373,7 +449,6 @@ impl Verifier {
             None => OFFLINE.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
         };
         job.room = Some(Room { home, temporary, variables });
-        let began = std::time::Instant::now();
         let ended = match proxy {
             Some(proxy) => {
                 command::run_with_proxy(job, &bounds, |listener| proxy.clone().serve(listener)).await
@@ -381,21 +456,21 @@ impl Verifier {
             None => command::run(job, &bounds).await,
         };
         match ended {
-            Ok(ended) => Ok(told(argv, &ended)),
-            Err(NotRun::NoProgram { why, .. }) => Ok(Ran {
-                argv: argv.to_vec(),
-                end: End::NoProgram,
-                ms: milliseconds(began.elapsed()),
-                output: String::new(),
-                errors: why,
-            }),
+            Ok(ended) => Ok(Ok(ended)),
+            Err(NotRun::NoProgram { why, .. }) => Ok(Err(why)),
             Err(source) => Err(VerifyError::NotRun { argv: argv.to_vec(), source }),
         }
     }
 }
 
 fn told(argv: &[String], ended: &Ended) -> Ran {
-    let end = match &ended.end {
+    let shown = |printed: &Printed| redact(&printed.text());
+    let (output, errors) = (shown(&ended.out), shown(&ended.err));
+    Ran { argv: argv.to_vec(), end: end(&ended.end), ms: milliseconds(ended.took), output, errors }
+}
+
+fn end(end: &command::End) -> End {
+    match end {
         command::End::Exit(status) => match status.code().and_then(|code| u8::try_from(code).ok()) {
             Some(code) => End::Exit { code },
             None => End::Killed,
@@ -404,10 +479,7 @@ fn told(argv: &[String], ended: &Ended) -> Ran {
         command::End::Output => End::Output,
         command::End::Disk(Over::Limit) => End::Disk,
         command::End::Disk(Over::Full) => End::Full,
-    };
-    let shown = |printed: &Printed| redact(&printed.text());
-    let (output, errors) = (shown(&ended.out), shown(&ended.err));
-    Ran { argv: argv.to_vec(), end, ms: milliseconds(ended.took), output, errors }
+    }
 }
 
 fn milliseconds(time: Duration) -> u64 {

@@ -89,6 +89,12 @@ pub(crate) const HOLES: &[Hole] = &[
         example: ("POST", "/repos/a/b/statuses/c", 422, ""),
     },
     Hole {
+        operation: "POST /repos/{owner}/{repo}/pulls/{pull_number}/requested_reviewers",
+        excused: Excused::Answer(&[""], "there should be no JSON"),
+        reason: "who cannot review is refused with words, as elsewhere; the document has the status alone",
+        example: ("POST", "/repos/a/b/pulls/1/requested_reviewers", 422, "{}"),
+    },
+    Hole {
         operation: "",
         excused: Excused::Answer(&["/line", "/original_line", "/position", "/original_position"], TYPE),
         reason: "comments on files have no line, outdated ones none any more: null, which the schema forbids",

@@ -18,8 +18,12 @@
 
 mod act;
 mod exit;
+mod kept;
 mod merge;
+mod others;
 mod progress;
+pub mod readiness;
+pub mod record;
 
 #[cfg(test)]
 mod simulation;
@@ -35,10 +39,13 @@ use crate::id::{FindingId, Sha};
 use crate::identity::{Placed, identify};
 use crate::increment::Renames;
 use crate::outcome::Coverage;
-pub use act::{Act, Answer, Candidate, Event, Problem, ProblemKind, Word};
+pub use act::{Act, Answer, Candidate, Event, Problem, ProblemKind, Step, Word};
 pub use exit::{Code, Exit, Kind};
-pub use merge::{Claim, Merged, Origin, merged};
-pub use progress::{Ledger, Mark};
+pub use kept::{MAX_WEAKENINGS, Rewrite, Version, Weakening, WeakeningKind, is_test_file, weakened};
+pub use merge::{Claim, Origin};
+use merge::{Merged, merged};
+pub use others::Aside;
+pub use progress::Ledger;
 
 /// So often another head than the expected one only costs an audit that does not count (spec/converge.md A10).
 pub const MAX_MOVES: u32 = 3;
@@ -98,7 +105,14 @@ pub enum Line {
         /// Auditors that stayed silent.
         silent: u32,
     },
-    /// A fix of what the audit of the same number found.
+    /// Other reviewers.
+    Heard {
+        /// The how manieth time.
+        number: u32,
+        /// Findings of each weight, worst first.
+        counts: [u32; 3],
+    },
+    /// A fix of what the audit of the same number found, or others since.
     Fix {
         /// Which.
         number: u32,
@@ -138,14 +152,18 @@ pub struct Run {
     pub tree: Sha,
     /// Audits begun.
     pub audits: u32,
+    /// How often others had found something.
+    pub heard: u32,
     /// Heads of other people; the first [`MAX_MOVES`] cost an audit that does not count.
     pub moves: u32,
     /// Fixes of what the gate says since the last audit.
     pub gate_rounds: u32,
     /// Answers of the audit that is not over.
     pub answers: BTreeMap<u32, Vec<Claim>>,
-    /// What the newest audit found.
+    /// What the newest audit found; while `aside` is there, what others did.
     pub found: Vec<Finding>,
+    /// What the fix in progress is not about, if it is about what others found.
+    pub aside: Option<Aside>,
     /// Auditors of it that stayed silent.
     pub silent: u32,
     /// What fixers say of it.
@@ -188,10 +206,12 @@ impl Run {
             head,
             tree,
             audits: 0,
+            heard: 0,
             moves: 0,
             gate_rounds: 0,
             answers: BTreeMap::new(),
             found: Vec::new(),
+            aside: None,
             silent: 0,
             words: BTreeMap::new(),
             candidate: None,
@@ -215,22 +235,25 @@ impl Run {
         self.exit.take_if(|exit| exit.code.is_resumable());
     }
 
-    /// What follows from how the act went. A run that has ended stays as it is.
+    /// What follows from how the act went. A run that has ended stays as it is; but one that has converged goes on when its
+    /// head has moved, or others find something.
     ///
     /// # Errors
     /// [`Unexpected`]: this cannot have happened.
     pub fn after(&mut self, event: Event) -> Result<(), Unexpected> {
-        if self.exit.is_some() {
+        let reopens = matches!(event, Event::Moved { .. } | Event::Heard { .. }) && self.is_at_rest();
+        if self.exit.is_some() && !reopens {
             return Ok(());
         }
         match (self.next.clone(), event) {
             (_, Event::Ended(exit)) => self.exit = Some(exit),
             (_, Event::Moved { head, tree }) => self.moved(head, tree),
+            (_, Event::Heard { claims, renames }) if reopens => self.heard(claims, &renames),
             (Act::Gate, Event::Gated(None)) => self.begin_audit(),
             (Act::Gate, Event::Gated(Some(output))) => self.gate_blocks(output),
             (Act::Mend { .. }, Event::Mended(candidate)) => self.mended(candidate),
-            (Act::Audit { attempt, .. }, Event::Audited { answers, standing, coverage, renames }) => {
-                self.audited(attempt, answers, &standing, (&coverage, &renames));
+            (Act::Audit { auditors, attempt }, Event::Audited { answers, standing, coverage, renames }) => {
+                self.audited((auditors, attempt), answers, &standing, (&coverage, &renames));
             }
             (Act::Post, Event::Posted) => self.judge(),
             (Act::Fix { problems }, Event::Fixed { words, candidate }) => {
@@ -254,7 +277,7 @@ impl Run {
         self.moves = self.moves.saturating_add(1);
         self.log.push(Line::Moved { head: head.clone() });
         (self.head, self.tree) = (head, tree);
-        self.candidate = None;
+        (self.exit, self.aside, self.candidate) = (None, None, None);
         (self.gate_rounds, self.hook_blocks) = (0, 0);
         self.ledger.moved();
         self.next = Act::Gate;
@@ -301,24 +324,22 @@ impl Run {
 
     fn reach_cap(&mut self) {
         let [worst, bad, small] = self.counts();
-        let reason = format!(
-            "{} audits were made, and the last one found {worst} P0, {bad} P1 and {small} P2",
-            self.audits
-        );
+        let (audits, who) = (self.audits, self.aside.as_ref().map_or("the last one", |_| "others"));
+        let reason =
+            format!("{audits} audits were made, and {who} found {worst} P0, {bad} P1 and {small} P2");
         self.end(Code::CapReached, reason);
     }
 
     fn audited(
         &mut self,
-        attempt: u32,
+        (auditors, attempt): (BTreeSet<u32>, u32),
         answers: BTreeMap<u32, Answer>,
         standing: &BTreeSet<FindingId>,
         read: (&Coverage, &Renames),
     ) {
-        let Act::Audit { auditors, .. } = &self.next else { return };
         // Who says nothing at all is silent as well.
         let mut silent: BTreeMap<u32, String> =
-            auditors.iter().map(|auditor| (*auditor, "it gave no answer".to_owned())).collect();
+            auditors.into_iter().map(|auditor| (auditor, "it gave no answer".to_owned())).collect();
         for (auditor, answer) in answers {
             match answer {
                 Answer::Whole(claims) if silent.remove(&auditor).is_some() => {
@@ -347,11 +368,16 @@ impl Run {
         self.found = identified.current;
         self.ledger.audited(self.audits, &self.tree, &self.found, &origins);
         self.ledger.gone(identified.gone, standing, &self.head);
+        self.forget_fix();
+        self.log.push(Line::Audit { number: self.audits, counts: self.counts(), silent: self.silent });
+        self.next = Act::Post;
+    }
+
+    /// There is something new to fix.
+    fn forget_fix(&mut self) {
         self.words.clear();
         self.candidate = None;
         (self.check_rounds, self.hook_blocks, self.hook) = (0, 0, None);
-        self.log.push(Line::Audit { number: self.audits, counts: self.counts(), silent: self.silent });
-        self.next = Act::Post;
     }
 
     /// Does it hold the branch back?
@@ -400,17 +426,19 @@ impl Run {
             );
             return self.end(Code::Declined, reason);
         }
-        let (audits, head) = (self.audits, self.head.short());
+        let head = self.head.short();
+        let who = match self.audits {
+            0 => "an earlier run".to_owned(),
+            number => format!("audit {number}"),
+        };
         match (notes, declined) {
-            (0, 0) => self.end(Code::Clean, format!("audit {audits} found nothing at {head}")),
+            (0, 0) => self.end(Code::Clean, format!("{who} found nothing at {head}")),
             (0, _) => {
-                let reason =
-                    format!("audit {audits} found nothing at {head} but {declined} that were declined");
+                let reason = format!("{who} found nothing at {head} but {declined} that were declined");
                 self.end(Code::CleanButDeclined, reason);
             }
             _ => {
-                let reason =
-                    format!("audit {audits} found nothing at {head} that blocks; {notes} notes are left");
+                let reason = format!("{who} found nothing at {head} that blocks; {notes} notes are left");
                 self.end(Code::CleanButNotes, reason);
             }
         }
@@ -477,12 +505,18 @@ impl Run {
     fn blocked(&mut self, words: String) {
         self.hook_blocks = self.hook_blocks.saturating_add(1);
         if self.hook_blocks <= self.limits.hook_retry {
-            let problems = vec![Problem { kind: ProblemKind::Hook, text: words }];
-            self.next =
-                if self.is_mending() { Act::Mend { output: one(problems) } } else { Act::Fix { problems } };
+            self.next = if self.is_mending() {
+                Act::Mend { output: words }
+            } else {
+                Act::Fix { problems: vec![Problem { kind: ProblemKind::Hook, text: words }] }
+            };
             return;
         }
         self.candidate = None;
+        if self.is_mending() {
+            // No finding is in question.
+            return self.end_by_hook(&words);
+        }
         self.hook = Some(words);
         self.next = Act::Reply;
     }
@@ -507,6 +541,11 @@ impl Run {
         }
     }
 
+    fn end_by_hook(&mut self, words: &str) {
+        let last = crate::line::clean(words.lines().last().unwrap_or_default(), MAX_TOLD);
+        self.end(Code::Hook, format!("a hook of the repository blocks the fix: {last}"));
+    }
+
     fn log_fix(&mut self, commit: Option<Sha>) {
         let fixed = self.words.values().filter(|word| matches!(word, Word::Fixed)).count();
         let declined = self.found.len().saturating_sub(fixed);
@@ -518,8 +557,7 @@ impl Run {
     /// The findings are answered. With a fix at the branch it goes on; without one it is over.
     fn replied(&mut self) {
         if let Some(words) = self.hook.take() {
-            let last = crate::line::clean(words.lines().last().unwrap_or_default(), MAX_TOLD);
-            return self.end(Code::Hook, format!("a hook of the repository blocks the fix: {last}"));
+            return self.end_by_hook(&words);
         }
         if matches!(self.log.last(), Some(Line::Fix { number, commit: Some(_), .. }) if *number == self.audits)
         {
@@ -530,11 +568,15 @@ impl Run {
             if self.audits_left() == 0 {
                 return self.reach_cap();
             }
+            self.aside = None;
             self.next = Act::Gate;
             return;
         }
         self.log_fix(None);
         self.ledger.answered(&self.found, &self.words);
+        if let Some(aside) = self.aside.take() {
+            return self.turned_down(aside);
+        }
         // What does not block may stay.
         if self.found.iter().any(|finding| self.blocks(finding)) {
             self.end(Code::NothingFixed, "the fixer could not address findings: it changed nothing");
@@ -546,10 +588,6 @@ impl Run {
 
 /// Characters of foreign words in a reason.
 const MAX_TOLD: usize = 300;
-
-fn one(problems: Vec<Problem>) -> String {
-    problems.into_iter().map(|problem| problem.text).collect::<Vec<_>>().join("\n")
-}
 
 fn counts(found: &[Finding]) -> [u32; 3] {
     Severity::ALL.map(|severity| {

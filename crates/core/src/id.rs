@@ -157,6 +157,10 @@ text_id! {
     CommentId
 }
 text_id! {
+    /// A review as its forge names it. The form is the forge's own.
+    ReviewId
+}
+text_id! {
     /// A thread of comments as its forge names it. The form is the forge's own; Truing only hands it back.
     ThreadId
 }

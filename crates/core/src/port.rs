@@ -1,8 +1,11 @@
 //! The ports: what the loops need from the world, as traits with native `async fn`, used through generics.
 //!
-//! Implementations: `store` ([`Slots`], [`Records`], [`Operations`], [`Watchlist`], [`Jobs`]), `forge` ([`Forge`], [`Hub`]),
+//! Implementations: `store` ([`Slots`], [`Records`], [`Operations`], [`Watchlist`], [`Jobs`],
+//! [`Converges`]), `forge` ([`Forge`], [`Hub`], [`Conversation`]),
 //! `reader` ([`Reader`]); wall clock and ids are made at the edge (crate `truing`), and by tests.
 
+mod converges;
+mod conversation;
 mod hub;
 mod jobs;
 mod ledger;
@@ -14,6 +17,11 @@ use std::future::Future;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::converges::Converges;
+pub use self::conversation::{
+    AuditMark, CheckState, CommitCheck, Conversation, Decision, Describing, HeadRepository, LineComment,
+    LineDraft, Merge, Posted, PullHead, PullNow, ReviewDraft, ReviewEvent, ReviewThread, Said, SetLabel,
+};
 pub use self::hub::{
     Actor, BranchPull, Hub, HubRepository, OwnIssue, PullActivity, PullCommit, PullDraft, PullRemark,
     PullReview, PullState, Reply, ReviewState, Writable,

@@ -1,6 +1,7 @@
 //! [`FakeForge`]: GitHub's semantics on loopback. `routes` receives every call, `calls`, `graphql` and `git_http`
 //! answer it from `state`: `conversation` are comments, `pulls` and `issues` what loops open, `checks` those of Apps, `push`
-//! what git brings, `app` who may call, `estate` what becomes of whole repositories, `json` GitHub's form of it all,
+//! what git brings, `app` who may call, `estate` what becomes of whole repositories, `merging` what a merge would be, `reviewers` who else
+//! reviews, `json` GitHub's form of it all,
 //! `diff` what a diff contains; `people` is what tests do, `view` what they see, `witness` who looks at each exchange,
 //! `webhook` what the forge tells, `fault` how it misbehaves.
 
@@ -15,9 +16,11 @@ mod git_http;
 mod graphql;
 mod issues;
 mod json;
+mod merging;
 mod people;
 mod pulls;
 mod push;
+mod reviewers;
 mod routes;
 mod state;
 #[cfg(test)]
@@ -44,7 +47,9 @@ pub use diff::Side;
 pub use estate::Access;
 pub use fault::{Fault, FaultKind, Reasons};
 pub use issues::IssueView;
+pub use merging::{Decision, MergeState};
 pub use people::{NewPull, Repo};
+pub use reviewers::{Bot, BotReview, Step};
 pub use state::{Logged, MAX_LOGGED, Place, Status, Verdict};
 pub use view::{Comment, PullView, ReviewView};
 pub use webhook::{Chaos, DELIVERY_TIMEOUT, Delivery, Hook, MAX_QUEUED, sign_sha256};

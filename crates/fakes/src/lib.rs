@@ -3,13 +3,14 @@
 //!
 //! [`forge::FakeForge`] answers on loopback the calls a reviewer makes, refuses what GitHub refuses, misbehaves
 //! on demand, and lets a test play the people around a pull request. [`repo::RepoBuilder`] makes the
-//! repositories it serves. [`model::FakeModel`] says what a script says, and
+//! repositories it serves, [`checkout`] clones them and shows their commits. [`model::FakeModel`] says what a script says, and
 //! [`registry::FakeRegistry`] lists the releases that it is told of. Nothing here depends on the code it doubles:
 //! what a diff contains is asked of git.
 
 // A repository object has more fields than `json!` takes by default.
 #![recursion_limit = "256"]
 
+pub mod checkout;
 pub mod forge;
 pub mod model;
 pub mod registry;

@@ -1,8 +1,10 @@
 //! [`FakeModel`]: a provider of the Messages API on loopback that says what a [`Script`] says. `serve` receives the
-//! requests, `signature` checks those that are signed, `state` remembers them, `events` streams the answers, `obedient` is a model that was taken over.
+//! requests, `signature` checks those that are signed, `state` remembers them, `events` streams the answers, `obedient` is a model that was taken over,
+//! `play` one that acts by what it is shown.
 
 mod events;
 mod obedient;
+mod play;
 mod script;
 mod serve;
 mod signature;
@@ -16,6 +18,7 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
 
+pub use play::{Bug, Call, Mend, Play, Role};
 pub use script::{Answer, Block, Fault, KEY, Place, Script, ScriptError, Usage, When};
 pub use signature::{AWS_KEY_ID, AWS_REGION, AWS_WORKSPACE, aws_secret_key};
 pub use state::{Bill, Logged, MAX_LOGGED};

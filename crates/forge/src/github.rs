@@ -1,7 +1,8 @@
 //! GitHub: what one review needs of its REST and GraphQL APIs (facts/forges.md 4.1).
 //!
 //! [`GitHub`] is one server with one token; [`GitHubPull`] one pull request of it, and the port; [`GitHubHub`] one
-//! repository, for loops that open pull requests. Nothing here approves, merges or changes code, or closes what others
+//! repository, for loops that open pull requests; [`GitHubConversation`] one pull request, for loops that work on
+//! it. Nothing here approves, merges or changes code, or closes what others
 //! opened: those calls do not exist.
 
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use reqwest::Method;
 use serde_json::{Value, json};
-use truing_core::finding::Side;
+use truing_core::finding::{Place, Side};
 use truing_core::id::{CommentId, PrId, Sha, Span, ThreadId};
 use truing_core::port::{Clock, Forge, ForgeError, InlineDraft, PrState, PullRequest, Revision};
 use truing_core::publish::{Bounds, DesiredStatus, Item, Observed, Producer, StatusState};
@@ -29,6 +30,7 @@ use observed::Listed;
 mod auth;
 mod body;
 mod checks;
+mod conversation;
 mod graphql;
 mod hub;
 mod id;
@@ -45,6 +47,7 @@ mod wire;
 pub(crate) use checks::pull_of_check;
 
 pub use auth::{AppKey, Credentials, KeyError, Permission, Whose, permissions};
+pub use conversation::GitHubConversation;
 pub use hub::GitHubHub;
 pub use listing::Listing;
 pub use repositories::Repositories;
@@ -330,8 +333,7 @@ impl GitHubPull {
 }
 
 /// The fields that say where a comment goes. GitHub wants `start_line` for several lines only.
-fn anchor(what: &str, draft: &InlineDraft) -> Result<Value, ForgeError> {
-    let place = &draft.place;
+fn placed(what: &str, place: &Place) -> Result<Value, ForgeError> {
     let side = match place.side {
         Side::Old => "LEFT",
         Side::New => "RIGHT",
@@ -420,7 +422,7 @@ impl Forge for GitHubPull {
         let what = self.what(&format!("posting a review (inline comments: {})", comments.len()));
         let mut drafts = Vec::with_capacity(comments.len());
         for draft in comments {
-            let mut comment = anchor(&what, draft)?;
+            let mut comment = placed(&what, &draft.place)?;
             comment["body"] = self.marked(producer, &draft.item, &draft.body).into();
             drafts.push(comment);
         }

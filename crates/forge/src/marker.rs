@@ -28,6 +28,8 @@ use truing_core::publish::{Item, Producer};
 mod tests;
 mod topic;
 
+pub use topic::split;
+
 /// How every marker of every version begins.
 const OPENING: &str = "<!-- truing:";
 /// How a marker of this version begins.

@@ -69,12 +69,17 @@ pub struct Staged {
 #[derive(Debug)]
 pub struct Committed {
     view: View,
-    // Holds the objects.
-    _folder: PrivateFolder,
+    // Holds the objects; none: a mirror does.
+    _folder: Option<PrivateFolder>,
     sha: Sha,
 }
 
 impl Mirror {
+    /// A commit that is here, to be pushed.
+    pub fn committed(&self, sha: &Sha) -> Committed {
+        Committed { view: self.view().clone(), _folder: None, sha: sha.clone() }
+    }
+
     /// What differs between `parent`, which must be here, and the files in `folder` that are not ignored (by its
     /// `.gitignore` files); of these paths alone, if given.
     ///
@@ -157,7 +162,7 @@ impl Staged {
         let call = signed(call.arg(tree.as_str()), new).config("i18n.commitEncoding", "UTF-8");
         let message = format!("{}\n", new.message.trim_end());
         let sha = sha("commit-tree", &call.input(message.into_bytes()).read().await?)?;
-        Ok(Committed { view: self.view, _folder: self.folder, sha })
+        Ok(Committed { view: self.view, _folder: Some(self.folder), sha })
     }
 }
 

@@ -19,8 +19,9 @@ use truing_core::RepoPath;
 use truing_core::id::Sha;
 use truing_core::increment::History;
 
-use crate::view::{ObjectFormat, View, garbled, lay_out, merge_base, write};
-use crate::{Exported, Git, GitError, Remote, network};
+use crate::command::Call;
+use crate::view::{ObjectFormat, View, garbled, lay_out, merge_base, sha, write};
+use crate::{Committed, Exported, Git, GitError, Remote, network};
 
 /// The file that says that a folder is ours. It is part of the folder from the beginning.
 const MARK: &str = "truing-mirror";
@@ -150,6 +151,28 @@ impl Mirror {
         }
     }
 
+    /// Keeps a commit of ours, with everything below it, so that it outlives what it was made in.
+    ///
+    /// # Errors
+    /// [`GitError::MirrorBusy`], [`GitError::Failed`]
+    pub async fn keep(&self, commit: &Committed) -> Result<(), GitError> {
+        let _turn = self.turn().await?;
+        sweep(self.dir());
+        let (sha, from) = (commit.sha(), commit.view().dir());
+        let call = self.fetch_call().arg("--end-of-options").arg(from);
+        call.arg(format!("+{sha}:refs/truing/{sha}")).network("file").read().await?;
+        self.join_packs().await
+    }
+
+    /// The tree of a commit that is here.
+    ///
+    /// # Errors
+    /// [`GitError::Failed`] if it is not.
+    pub async fn tree_of(&self, commit: &Sha) -> Result<Sha, GitError> {
+        let call = self.view.call("rev-parse").args(["--verify", "--end-of-options"]);
+        sha("rev-parse", &call.arg(format!("{commit}^{{tree}}")).read().await?)
+    }
+
     /// Joins small packs if there are many, so that a mirror of years stays quick. Those who read meanwhile find
     /// every object in an old pack or in the new one.
     async fn join_packs(&self) -> Result<(), GitError> {
@@ -208,6 +231,13 @@ impl Mirror {
     }
 
     async fn ask_remote(&self, commits: &[Sha]) -> Result<(), GitError> {
+        let call = self.fetch_call().arg("--end-of-options").arg(self.remote.url());
+        let call = call.args(commits.iter().map(|sha| format!("+{sha}:refs/truing/{sha}")));
+        network::read(self.view.git(), &self.remote, call).await.map(drop)
+    }
+
+    /// A fetch into here, without its source.
+    fn fetch_call(&self) -> Call {
         let call = self.view.call("fetch").args([
             "--quiet",
             "--no-tags",
@@ -216,13 +246,10 @@ impl Mirror {
             "--no-recurse-submodules",
             "--no-show-forced-updates",
         ]);
-        let call = call.arg("--end-of-options").arg(self.remote.url());
-        let call = call.args(commits.iter().map(|sha| format!("+{sha}:refs/truing/{sha}")));
         // Refs are written to the disk too, or a power failure could leave empty ones.
         let call = call.config("core.fsync", "committed,reference");
         // Object by object, a commit would be here before its tree.
-        let call = call.config("fetch.unpackLimit", "1");
-        network::read(self.view.git(), &self.remote, call).await.map(drop)
+        call.config("fetch.unpackLimit", "1")
     }
 
     /// Which of these commits are not here.

@@ -1,6 +1,7 @@
 //! A local repository, read without changing a byte of it and without executing what it holds.
 
 mod base;
+mod branch;
 mod facts;
 mod index;
 mod worktree;

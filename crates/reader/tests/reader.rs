@@ -374,7 +374,7 @@ fn the_port_answers_at_once_and_says_what_it_cannot_do() {
         }
     }
     let reader = InProcess::new().unwrap();
-    assert_eq!(reader.known_packs(), ["aiobotocore", "core"]);
+    assert_eq!(reader.known_packs(), ["aiobotocore", "code-rules", "code-rules-strict", "core"]);
     let tree = tree(&[("a.rs", b"dbg!(1);\n")]);
     let request = |packs: &[&str]| ReadRequest {
         tree: tree.path().to_owned(),
@@ -386,7 +386,13 @@ fn the_port_answers_at_once_and_says_what_it_cannot_do() {
     assert_eq!(places(&ready(reader.read(&request(&[]))).unwrap()), Vec::<String>::new());
 
     let unknown = ready(reader.read(&request(&["core", "croe"]))).unwrap_err();
-    assert_eq!(unknown, ReaderError::UnknownPack { name: "croe".into(), known: "aiobotocore, core".into() });
+    assert_eq!(
+        unknown,
+        ReaderError::UnknownPack {
+            name: "croe".into(),
+            known: "aiobotocore, code-rules, code-rules-strict, core".into()
+        }
+    );
     let gone = ReadRequest { tree: tree.path().join("gone"), ..request(&["core"]) };
     let error = ready(reader.read(&gone)).unwrap_err().to_string();
     assert!(error.contains("/gone: ") && error.contains("cannot be opened"), "{error}");

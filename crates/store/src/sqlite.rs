@@ -3,6 +3,7 @@
 
 mod backup;
 mod clock;
+mod converges;
 mod dismissals;
 mod fault;
 mod history;

@@ -22,6 +22,7 @@ pub struct Budgets {
     review: MicroUsd,
     repo_day: MicroUsd,
     sync: MicroUsd,
+    converge: MicroUsd,
     /// By `owner/name` in lower case.
     repositories: BTreeMap<String, MicroUsd>,
     teams: Vec<Team>,
@@ -55,6 +56,7 @@ impl Budgets {
             review: config.budget.review,
             repo_day: config.budget.repo_day,
             sync: config.budget.sync,
+            converge: config.budget.converge,
             repositories: config.repositories.iter().map(lower).collect(),
             teams,
         })
@@ -72,6 +74,11 @@ impl Budgets {
     /// What a run draws on that begins now and follows a package for this repository, and what it may cost.
     pub fn purse_of_sync(&self, run: RunId, name: &str, now: Millis) -> (Purse, MicroUsd) {
         (Purse::of_run(run, self.sync, &self.caps(Some(name)).teams, now), self.sync)
+    }
+
+    /// What a run draws on that converges on a branch of this repository, and what it may cost in all.
+    pub fn purse_of_converge(&self, run: RunId, name: Option<&str>, now: Millis) -> (Purse, MicroUsd) {
+        (Purse::of_run(run, self.converge, &self.caps(name).teams, now), self.converge)
     }
 
     /// What a review of this commit draws on that begins now. `key` is the pull request's, or of a local run the one

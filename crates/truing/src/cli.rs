@@ -9,12 +9,14 @@ pub mod budget;
 mod columns;
 pub mod completions;
 pub mod config;
+pub mod converge;
 #[cfg(feature = "demo")]
 pub mod demo;
 mod destination;
 pub mod diff;
 pub mod error;
 pub mod findings;
+pub mod gate;
 pub mod init;
 mod json_lines;
 pub mod kill;
@@ -23,6 +25,7 @@ pub mod logging;
 pub mod man;
 pub mod output;
 pub mod policy;
+pub mod preflight;
 pub mod prompts;
 mod reader;
 pub mod report;
@@ -165,7 +168,11 @@ enum Command {
     Budget(budget::Args),
     Sync(sync::Args),
     Breaker(breaker::Args),
+    Converge(converge::Args),
+    Audit(converge::AuditArgs),
     Verify(verify::Args),
+    Gate(gate::Args),
+    Preflight(preflight::Args),
     Backup(backup::Args),
     Diff(diff::Args),
     Findings(findings::Args),
@@ -196,7 +203,11 @@ impl Command {
             Self::Budget(args) => budget::run(args, context),
             Self::Sync(args) => sync::run(args, context),
             Self::Breaker(args) => breaker::run(args, context),
+            Self::Converge(args) => converge::run(args, context),
+            Self::Audit(args) => converge::run_audit(args, context),
             Self::Verify(args) => verify::run(args, context),
+            Self::Gate(args) => gate::run(args, context),
+            Self::Preflight(args) => preflight::run(args, context),
             Self::Backup(args) => backup::run(args, context),
             Self::Diff(args) => diff::run(args, context),
             Self::Findings(args) => findings::run(args, context),
@@ -229,7 +240,11 @@ impl Command {
             | Self::Budget(_)
             | Self::Sync(_)
             | Self::Breaker(_)
+            | Self::Converge(_)
+            | Self::Audit(_)
             | Self::Verify(_)
+            | Self::Gate(_)
+            | Self::Preflight(_)
             | Self::Backup(_)
             | Self::Diff(_)
             | Self::Findings(_)
@@ -268,7 +283,11 @@ impl Command {
             | Self::Budget(_)
             | Self::Sync(_)
             | Self::Breaker(_)
+            | Self::Converge(_)
+            | Self::Audit(_)
             | Self::Verify(_)
+            | Self::Gate(_)
+            | Self::Preflight(_)
             | Self::Backup(_)
             | Self::Diff(_)
             | Self::Findings(_)

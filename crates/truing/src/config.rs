@@ -5,6 +5,7 @@
 //! [`Environment`] is the only one that reads variables.
 
 mod conflict;
+pub mod converge;
 mod defaults;
 mod files;
 pub mod generate;
@@ -30,6 +31,7 @@ use truing_core::money::MicroUsd;
 use truing_model::price::Declared;
 
 use crate::environment::Environment;
+use converge::ConvergeConfig;
 pub(crate) use files::open_plain;
 pub use files::{REPOSITORY_FILE, operator_file, read, repository_file, user_file};
 use keys::{Key, Named, Repository, SECTIONS};
@@ -64,6 +66,8 @@ pub struct Config {
     pub sandbox: SandboxConfig,
     /// The repository's own set-up and checks.
     pub verify: VerifyConfig,
+    /// The converge loop.
+    pub converge: ConvergeConfig,
     /// What reviews by a model may cost.
     pub budget: BudgetConfig,
     /// The teams, by name.
@@ -223,6 +227,8 @@ pub struct BudgetConfig {
     pub review: MicroUsd,
     /// All reviews of a repository in a day.
     pub repo_day: MicroUsd,
+    /// One run of the converge loop.
+    pub converge: MicroUsd,
     /// One run of a job that follows a package.
     pub sync: MicroUsd,
     /// A file of prices in LiteLLM's format.
@@ -309,6 +315,7 @@ impl Config {
                 settings.insert(path, Setting { value: entry.value, origin: entry.origin, added: None });
             }
         }
+        names.entry(Named::Reviewer).or_default().extend(converge::named_alone(&settings));
         fill_with_defaults(&mut settings, &names, environment)?;
         Self::typed(settings, names)
     }
@@ -412,9 +419,11 @@ impl Config {
             prompts: PromptsConfig { dir: of.path("prompts.dir")? },
             sandbox: SandboxConfig { level: of.word("sandbox.level", Level::named)? },
             verify: verify::of(&of)?,
+            converge: converge::of(&of, names.get(&Named::Reviewer))?,
             budget: BudgetConfig {
                 review: of.usd("budget.review_usd")?,
                 repo_day: of.usd("budget.repo_day_usd")?,
+                converge: of.usd("budget.converge_usd")?,
                 sync: of.usd("budget.sync_usd")?,
                 prices: of.path("budget.prices")?,
             },

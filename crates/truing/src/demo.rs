@@ -3,9 +3,10 @@
 //!
 //! [`Demo`] opens one pull request and shows its review by rules and model, follows the comments on another one through five pushes,
 //! then lets a storm of pushes loose on many, with webhooks lost, repeated and out of order, and counts what the pull
-//! requests show in the end. [`sync`] tells another story.
+//! requests show in the end. [`sync`] and [`converge`] tell other stories.
 
 mod code;
+pub mod converge;
 mod model;
 pub mod sync;
 

@@ -5,6 +5,7 @@
 pub mod by_hand;
 pub mod calendar;
 pub mod commands;
+pub mod converges;
 pub mod housekeeping;
 pub mod ingress;
 pub mod jobs;

@@ -69,6 +69,49 @@ fn a_job_follows_its_package_through_ports_questions_and_the_breaker() {
     assert!(skipped["forge_calls"].as_u64() < Some(12) && skipped["turns"] == 0, "{skipped}");
 }
 
+#[test]
+fn a_pull_request_and_a_branch_converge_in_two_loops_and_nothing_is_said_twice() {
+    let run = |more: &[&str]| {
+        let home = tempfile::tempdir().unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_truing"));
+        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("HOME", home.path());
+        let output = command.args(["demo", "converge"]).args(more).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    let (exit, text) = run(&["--format", "json"]);
+    let report: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(exit, Some(0), "{report:#}");
+    for part in ["pull_request", "local"] {
+        let part = &report[part];
+        assert_eq!((&part["exit"], &part["loops"]), (&json!("converged"), &json!(2)), "{part:#}");
+        assert_eq!(part["commits"].as_array().unwrap().len(), 1);
+        let lines = ["-    for i in range(len(items) - 1):", "+    for i in range(len(items)):"];
+        assert_eq!(part["commits"][0]["lines"], json!(lines));
+    }
+    let pull = &report["pull_request"];
+    assert_eq!((&pull["drafts"], &pull["duplicates"]), (&json!([true, false]), &json!(0)), "{pull:#}");
+    let threads: Vec<_> = pull["reviews"].as_array().unwrap().iter().map(|one| &one["threads"]).collect();
+    assert_eq!((threads.len(), threads[1]), (2, &json!([])), "{pull:#}");
+    let thread = &threads[0][0];
+    assert_eq!((&thread["line"], &thread["resolved"]), (&json!(3), &json!(true)), "{thread:#}");
+    let commit = pull["commits"][0]["commit"].as_str().unwrap();
+    let answer = thread["answers"][0].as_str().unwrap();
+    assert!(answer.starts_with(&format!("Fixed in {}", &commit[..7])), "{answer}");
+    assert_eq!(
+        (&pull["commits"][0]["parent"], &pull["reviews"][1]["commit"]),
+        (&pull["reviews"][0]["commit"], &json!(commit))
+    );
+    let local = &report["local"];
+    assert_eq!(local["tips"][0], local["tips"][1], "what is checked out stays");
+    assert!(local["run_branch"].as_str().unwrap().starts_with("truing/run/"), "{local:#}");
+
+    let (exit, text) = run(&["--quiet"]);
+    assert_eq!(exit, Some(0), "{text}");
+    // An id is copied: such a line stays whole.
+    let long = text.lines().filter(|line| line.chars().count() > 80 && !line.contains("truing/run/"));
+    assert_eq!(long.collect::<Vec<_>>(), Vec::<&str>::new());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn where_no_model_can_port_the_rest_is_told() {
     let environment = Environment::of_process();

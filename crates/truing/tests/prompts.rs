@@ -240,12 +240,9 @@ fn every_case_that_is_shipped_passes_and_every_mistake_is_noticed() {
     assert_eq!(exit, 0, "{all}");
     let cases = all["cases"].as_array().unwrap();
     assert!(cases.iter().all(|case| case["passed"] == true && case["turns"].as_u64() > Some(0)), "{all}");
-    // Whatever a review or a job sends is in some case; two modules of reviews are sent by none.
+    // Whatever a loop sends is in some case; two modules of reviews are sent by none.
     let not_covered = all["not_covered"].as_array().unwrap().iter().map(|name| name.as_str().unwrap());
-    let loops = ["review/", "sync/"];
-    let not_covered: Vec<&str> =
-        not_covered.filter(|name| loops.iter().any(|of| name.starts_with(of))).collect();
-    assert_eq!(not_covered, ["review/again", "review/task-again"]);
+    assert_eq!(not_covered.collect::<Vec<_>>(), ["review/again", "review/task-again"]);
     let count = |what: &str| all["mistakes"][what].as_u64().unwrap();
     let by = [count("noticed_by_check"), count("noticed_by_values"), count("noticed_by_cases")];
     println!("{} mistakes: {by:?} noticed by check, values, cases", count("made"));
@@ -299,7 +296,7 @@ fn somebody_s_own_prompts_are_tested_by_their_own_cases() {
     assert_eq!(unnoticed[0], "house/about: `what` stands at the end, and `0.0.0` in its place");
     // A case of the same name as ours takes its place.
     write(here.path(), "p/cases/sync/bump.toml", &house_case("[\"Look for\"]", ""));
-    assert_eq!(tested(here.path(), &["p"]).1["cases"].as_array().unwrap().len(), 7);
+    assert_eq!(tested(here.path(), &["p"]).1["cases"].as_array().unwrap().len(), 12);
     // A script that does not work is a wrong case, not a passed one.
     let broken = "[[right]]\ntool = \"read\"\ninput = { path = \"none.py\" }\n[[right]]";
     let broken = house_case("[\"Look for\"]", "").replacen("[[right]]", broken, 1);
@@ -396,7 +393,7 @@ fn what_is_no_case_is_refused_with_its_line() {
         assert!(exit == 2 && out.is_empty() && err.contains(told), "{told}: {err}");
     }
     let (exit, _, err) = run(here.path(), &["test", "--case", "sync/bmp"]);
-    assert!(exit == 2 && err.contains("no case `sync/bmp` (known: review/defect"), "{err}");
+    assert!(exit == 2 && err.contains("no case `sync/bmp` (known: converge/audit"), "{err}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,5 @@
-//! `truing report` on three months of a job that follows a package: every format tells of all runs, and none lets
-//! text of others act.
+//! `truing report` on three months of a job that follows a package, and on runs that converge: every format tells of
+//! all runs, and none lets text of others act.
 
 // Helpers of tests are tests too; clippy exempts test functions only.
 #![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm)]
@@ -8,15 +8,16 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use truing::wiring::SystemClock;
+use truing_core::converge::{self, Code, Exit, Line};
 use truing_core::follow::Verdict;
 use truing_core::follow::breaker::{End, Limits, Target};
 use truing_core::follow::job::{self, Job, Question};
 use truing_core::follow::record::{Evidence, Pull, PullKind, Record, Result as Outcome, Step, Taken};
-use truing_core::id::{Millis, RunId, Token};
+use truing_core::id::{Key, Millis, RunId, Sha, Token};
 use truing_core::money::MicroUsd;
-use truing_core::port::{Jobs as _, RunRef, Slots as _};
+use truing_core::port::{Converges as _, Described, Jobs as _, Records as _, RunRef, Slots as _};
 use truing_store::Sqlite;
 
 const TRUING: &str = env!("CARGO_BIN_EXE_truing");
@@ -315,4 +316,142 @@ async fn a_page_is_well_formed_counts_every_run_and_lets_no_text_act() {
         "a line in each plot over time where the prompt changed"
     );
     assert!(page.contains("<dt>Open breakers</dt><dd>1</dd>"));
+}
+
+/// A run that converges, as it is kept: on a pull request of this number, in these acts, and to this end.
+fn converging(
+    number: u32,
+    acts: &[converge::Step],
+    exit: Option<Exit>,
+    now: Millis,
+) -> converge::record::Record {
+    let sha = |letter: &str| Sha::parse(&letter.repeat(40)).unwrap();
+    let mut state = converge::Run::begin(converge::Limits::default(), (sha("b"), sha("c")), None);
+    state.audits = number;
+    for number in 1..=number {
+        state.log.push(Line::Audit { number, counts: [0, 2 - number, 0], silent: 0 });
+    }
+    state.head = sha("d");
+    state.commits = vec![sha("d")];
+    state.exit = exit;
+    let taken = |step: &converge::Step| {
+        let turns = match step {
+            converge::Step::Audit => 4 * number,
+            converge::Step::Fix => 6,
+            _ => 0,
+        };
+        let cost = u64::from(turns) * 41_000;
+        let ms = u64::from(turns) * 9_000 + 100;
+        (step.as_str(), json!({ "turns": turns, "tokens": turns * 21_000, "cost_micro_usd": cost, "ms": ms }))
+    };
+    let taken: std::collections::BTreeMap<&str, Value> = acts.iter().map(taken).collect();
+    let record = json!({
+        "run": format!("c{number}"), "key": format!("pr/github/1/{number}"), "name": format!("a/shop#{number}"),
+        "branch": "topic", "base": sha("a"), "state": state, "readiness": null, "is_pursued": false, "wakes": {}, "taken": taken,
+        "model": "claude-sonnet-5-5", "prompt_hash": "9d2c41f0a7".repeat(6), "warnings": [],
+        "versions": { "truing": "0.1.0" }, "started": now.0 - 150_000, "ended": now.0,
+    });
+    serde_json::from_value(record).unwrap()
+}
+
+/// One run that has converged, one that is stuck and says why in words of others, and one that goes on.
+async fn remember_converges(file: &Path) -> [converge::record::Record; 3] {
+    use converge::Step::{Audit, Check, Fix, Gate, Post, Publish, Reply};
+    let store = Sqlite::open(file, Arc::new(SystemClock)).unwrap();
+    let now = store.now().await.unwrap();
+    let all = [Gate, Audit, Post, Fix, Check, Publish, Reply];
+    let clean = Exit::new(Code::Clean, "audit 2 found nothing");
+    let records = [
+        converging(2, &all, Some(clean), now),
+        converging(1, &all[..5], Some(Exit::new(Code::Hook, EVIL)), Millis(now.0 - 1)),
+        converging(0, &all[..1], None, Millis(now.0 - 2)),
+    ];
+    for record in &records {
+        store.keep_converge(Token(1), record).await.unwrap();
+    }
+    let page = "https://github.com/a/shop/pull/2".to_owned();
+    let described = Described { name: "a/shop#2".into(), url: page, head: None };
+    store.describe(&[(Key::new("pr/github/1/2"), described)]).await.unwrap();
+    records
+}
+
+/// What differs between runs of a test is taken out.
+fn steady(text: &str) -> String {
+    let at = regex::Regex::new(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z").unwrap();
+    at.replace_all(text, "AT").into_owned()
+}
+
+#[tokio::test]
+async fn runs_that_converge_are_told_by_their_acts_and_ends_in_every_format() {
+    let folder = tempfile::tempdir().unwrap();
+    let [done, stuck, _] = remember_converges(&folder.path().join("t.db")).await;
+    let told = |format: &str| {
+        let (exit, out, err) = report(folder.path(), &["--loop", "converge", "--format", format]);
+        assert_eq!((exit, err.as_str()), (0, ""));
+        out
+    };
+    let text = told("text");
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    let (before, days) = text.split_once("\nDay (UTC)").unwrap();
+    insta::assert_snapshot!(steady(before));
+    assert!(days.contains("\n9d2c41f0a7"), "{text}");
+
+    let json: Value = serde_json::from_str(&told("json")).unwrap();
+    let outcomes = serde_json::to_string_pretty(&json["outcomes"]).unwrap();
+    insta::assert_snapshot!(steady(&outcomes));
+    let cost = done.cost().0 + stuck.cost().0;
+    for of in [&json["totals"], &json["converge"]] {
+        assert_eq!((of["runs"].as_u64(), of["cost_micro_usd"].as_u64()), (Some(2), Some(cost)), "{of}");
+    }
+    assert_eq!((json.get("sync"), &json["truncated"]), (None, &false.into()));
+    let (_, last, _) = report(folder.path(), &["--loop", "converge", "--format", "json", "--limit", "1"]);
+    let last: Value = serde_json::from_str(&last).unwrap();
+    assert_eq!((&last["outcomes"][0]["run"], &last["truncated"]), (&"c2".into(), &true.into()));
+
+    let table = told("csv");
+    let mut table = csv::Reader::from_reader(table.as_bytes());
+    let rows: Vec<csv::StringRecord> = table.records().map(Result::unwrap).collect();
+    let ends: Vec<[&str; 4]> = rows.iter().map(|row| [&row[0], &row[5], &row[11], &row[19]]).collect();
+    let page = "https://github.com/a/shop/pull/2";
+    assert_eq!(ends, [["converge", "converged", "reply", page], ["converge", "stuck", "check", ""]]);
+    assert!(rows[1][6].starts_with("'=HYPERLINK("), "{rows:?}");
+
+    let markdown = told("markdown");
+    assert!(markdown.contains("\n## Branches that converge\n"), "{markdown}");
+    for acting in ["<script", "![x](", "@all"] {
+        assert!(!markdown.replace("\\<", "").contains(acting), "{acting}:\n{markdown}");
+    }
+    let page = told("html");
+    assert!(page.contains("<h2>Branches that converge</h2>") && page.contains("All 2 runs"));
+    assert!(page.contains("&lt;script&gt;alert(1)&lt;/script&gt;") && !page.contains("<script"));
+}
+
+#[tokio::test]
+async fn a_report_of_all_loops_tells_of_each_that_ran() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("t.db");
+    remember_converges(&file).await;
+    let (_, text, _) = report(folder.path(), &[]);
+    assert!(text.starts_with("0 runs ended from "), "{text}");
+    assert!(text.contains("\n2 runs on branches ended from ") && !text.contains(" of jobs "));
+    let (_, page, _) = report(folder.path(), &["--format", "html"]);
+    assert!(page.contains("<h2>Branches that converge</h2>") && !page.contains("<h2>Reviews</h2>"));
+
+    remember(&file).await;
+    let (_, all, _) = report(folder.path(), &["--since", "120d", "--format", "json"]);
+    let all: Value = serde_json::from_str(&all).unwrap();
+    assert_eq!(all["totals"]["runs"], RUNS + 2);
+    assert_eq!((&all["sync"]["runs"], &all["converge"]["runs"]), (&RUNS.into(), &2.into()));
+    let ended: Vec<&str> = all["outcomes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|outcome| outcome["ended"].as_str().unwrap())
+        .collect();
+    assert!(ended.is_sorted_by(|newer, older| newer >= older), "newest first: {ended:?}");
+    for of in ["review", "sync"] {
+        let (_, one, _) = report(folder.path(), &["--since", "120d", "--loop", of, "--format", "json"]);
+        let one: Value = serde_json::from_str(&one).unwrap();
+        assert_eq!(one.get("converge"), None, "{of}");
+    }
 }

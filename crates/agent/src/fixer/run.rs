@@ -12,7 +12,7 @@ pub(super) async fn run(workshop: &Workshop, argv: &[String]) -> Result<String, 
     let mut job = Job::new(Level::Full, &workshop.clone, Run::Program(words))?;
     (job.writable, job.sockets) = (true, true);
     workshop.programs.clone_into(&mut job.read);
-    let ended = command::run(job, &Bounds { time: workshop.time, written: None }).await?;
+    let ended = command::run(job, &Bounds { time: workshop.time, written: None, whole: false }).await?;
     Ok(told(workshop, &ended))
 }
 

@@ -26,6 +26,12 @@ pub enum Report {
     Work,
     /// What changed functions ask for: [`crate::schema::judged::Answers`].
     Answers,
+    /// Findings about a change, or why there are none: [`crate::schema::audit::Audit`].
+    Audit,
+    /// What it has mended on a clone: [`crate::schema::mended::Mended`].
+    Mended,
+    /// What a change delivers: [`crate::schema::described::Described`].
+    Described,
 }
 
 /// A change is reviewed.
@@ -41,10 +47,54 @@ pub const SYNC_CLASSIFY: Route = Route {
     task: "sync/task-classify",
     report: Report::Answers,
 };
+/// A whole change is audited.
+pub const CONVERGE_AUDIT: Route = Route {
+    name: "converge/audit",
+    system: "converge/system-audit",
+    task: "converge/task-audit",
+    report: Report::Audit,
+};
+/// A fix is audited by itself before it is committed.
+pub const CONVERGE_CHECK: Route = Route {
+    name: "converge/check",
+    system: "converge/system-audit",
+    task: "converge/task-check",
+    report: Report::Audit,
+};
+/// What an audit found is mended.
+pub const CONVERGE_FIX: Route = Route {
+    name: "converge/fix",
+    system: "converge/fixer",
+    task: "converge/task-fix",
+    report: Report::Mended,
+};
+/// What a gate says is mended.
+pub const CONVERGE_GATE: Route = Route {
+    name: "converge/gate",
+    system: "converge/fixer",
+    task: "converge/task-gate",
+    report: Report::Mended,
+};
+/// What a change delivers is described.
+pub const CONVERGE_DESCRIBE: Route = Route {
+    name: "converge/describe",
+    system: "converge/describer",
+    task: "converge/task-describe",
+    report: Report::Described,
+};
 
 impl Route {
     /// Every one.
-    pub const ALL: [Self; 3] = [REVIEW, SYNC_BUMP, SYNC_CLASSIFY];
+    pub const ALL: [Self; 8] = [
+        REVIEW,
+        SYNC_BUMP,
+        SYNC_CLASSIFY,
+        CONVERGE_AUDIT,
+        CONVERGE_CHECK,
+        CONVERGE_FIX,
+        CONVERGE_GATE,
+        CONVERGE_DESCRIBE,
+    ];
 
     /// By its name.
     pub fn named(name: &str) -> Option<&'static Self> {

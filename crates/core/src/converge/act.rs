@@ -42,18 +42,79 @@ pub enum Act {
     Reply,
 }
 
+/// The acts, whatever they are about, in the order in which a loop comes to them.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Step {
+    /// [`Act::Gate`]
+    Gate,
+    /// [`Act::Mend`]
+    Mend,
+    /// [`Act::Audit`]
+    Audit,
+    /// [`Act::Post`]
+    Post,
+    /// [`Act::Fix`]
+    Fix,
+    /// [`Act::Check`]
+    Check,
+    /// [`Act::Publish`]
+    Publish,
+    /// [`Act::Reply`]
+    Reply,
+}
+
 impl Act {
+    /// Which of the acts it is.
+    pub fn step(&self) -> Step {
+        match self {
+            Self::Gate => Step::Gate,
+            Self::Mend { .. } => Step::Mend,
+            Self::Audit { .. } => Step::Audit,
+            Self::Post => Step::Post,
+            Self::Fix { .. } => Step::Fix,
+            Self::Check => Step::Check,
+            Self::Publish => Step::Publish,
+            Self::Reply => Step::Reply,
+        }
+    }
+
     /// Its name in records.
     pub fn as_str(&self) -> &'static str {
+        self.step().as_str()
+    }
+}
+
+impl Step {
+    /// All of them, in order.
+    pub const ALL: [Self; 8] =
+        [Self::Gate, Self::Mend, Self::Audit, Self::Post, Self::Fix, Self::Check, Self::Publish, Self::Reply];
+
+    /// Its name in records.
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Gate => "gate",
-            Self::Mend { .. } => "mend",
-            Self::Audit { .. } => "audit",
+            Self::Mend => "mend",
+            Self::Audit => "audit",
             Self::Post => "post",
-            Self::Fix { .. } => "fix",
+            Self::Fix => "fix",
             Self::Check => "check",
             Self::Publish => "publish",
             Self::Reply => "reply",
+        }
+    }
+
+    /// What it does, for people.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Gate => "let the gate look at the head",
+            Self::Mend => "mend what the gate says",
+            Self::Audit => "audit the whole change",
+            Self::Post => "show what was found",
+            Self::Fix => "mend what was found",
+            Self::Check => "look at the fix",
+            Self::Publish => "push the fix",
+            Self::Reply => "answer what was found",
         }
     }
 }
@@ -152,6 +213,13 @@ pub enum Event {
         head: Sha,
         /// Its tree.
         tree: Sha,
+    },
+    /// At rest: other reviewers have found something at the head.
+    Heard {
+        /// What, in the words of whoever maps theirs to ours.
+        claims: Vec<Claim>,
+        /// Which files have had other names.
+        renames: Renames,
     },
     /// At any time: it ends here.
     Ended(Exit),

@@ -148,7 +148,7 @@ codes! {
 impl Code {
     /// Can the run go on from there?
     pub fn is_resumable(self) -> bool {
-        matches!(self, Self::Budget | Self::Interrupted)
+        matches!(self, Self::Budget | Self::Interrupted | Self::Infrastructure)
     }
 }
 

@@ -32,7 +32,7 @@ pub struct Claim {
 
 /// A finding with who said it.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Merged {
+pub(super) struct Merged {
     /// The finding.
     pub claim: Claim,
     /// The auditors, by index.
@@ -41,7 +41,7 @@ pub struct Merged {
 
 /// All findings of all auditors, each once: of one file, kind and (nearly) line, with the highest severity and the words
 /// of whoever said most, of equals the first auditor. By severity, file, line, kind and auditor.
-pub fn merged(answers: BTreeMap<u32, Vec<Claim>>) -> Vec<Merged> {
+pub(super) fn merged(answers: BTreeMap<u32, Vec<Claim>>) -> Vec<Merged> {
     let mut all: Vec<(u32, Claim)> = answers
         .into_iter()
         .flat_map(|(auditor, claims)| claims.into_iter().map(move |claim| (auditor, claim)))

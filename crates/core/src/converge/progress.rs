@@ -29,24 +29,19 @@ pub struct Ledger {
 
 /// What an audit saw.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Mark {
+struct Mark {
     /// Which audit.
-    pub number: u32,
+    number: u32,
     /// The tree of its head.
-    pub tree: Sha,
+    tree: Sha,
     /// What it found.
-    pub found: BTreeSet<FindingId>,
+    found: BTreeSet<FindingId>,
 }
 
 impl Ledger {
     /// Everything that was found, in no order.
     pub fn findings(&self) -> &[Finding] {
         &self.findings
-    }
-
-    /// The audits, oldest first.
-    pub fn marks(&self) -> &[Mark] {
-        &self.marks
     }
 
     /// Where a finding's lines come from.
@@ -61,6 +56,13 @@ impl Ledger {
 
     /// After an audit: what it found, with `origins` in the same order.
     pub(super) fn audited(&mut self, number: u32, tree: &Sha, found: &[Finding], origins: &[Origin]) {
+        self.seen(found, origins);
+        let found = found.iter().map(|finding| finding.id.clone()).collect();
+        self.marks.push(Mark { number, tree: tree.clone(), found });
+    }
+
+    /// Somebody has found this, with `origins` in the same order.
+    pub(super) fn seen(&mut self, found: &[Finding], origins: &[Origin]) {
         for (finding, origin) in found.iter().zip(origins) {
             let before = self.findings.iter().position(|known| known.id == finding.id);
             match before.and_then(|at| self.findings.get_mut(at)) {
@@ -75,8 +77,6 @@ impl Ledger {
             }
             self.origins.insert(finding.id.clone(), *origin);
         }
-        let found = found.iter().map(|finding| finding.id.clone()).collect();
-        self.marks.push(Mark { number, tree: tree.clone(), found });
     }
 
     /// After an audit of `head`: what is known and was not found. What was declined is so until its code is gone: no auditor
@@ -115,18 +115,23 @@ impl Ledger {
         Some(format!("the last fix leads back to the files of audit {}: fixes undo each other", mark.number))
     }
 
+    /// One of these comes back after each fix.
+    pub(super) fn worn<'a>(&self, mut found: impl Iterator<Item = &'a FindingId>) -> Option<(Code, String)> {
+        let worn = found.find(|id| self.returns.get(*id).is_some_and(|many| *many >= MAX_RETURNS))?;
+        let finding = self.findings.iter().find(|finding| finding.id == *worn)?;
+        let place = &finding.raw.place;
+        let reason = format!(
+            "finding not converging: {}:{} ({}) was found again after {MAX_RETURNS} fixes",
+            place.path, place.start_line, finding.raw.title
+        );
+        Some((Code::NotConverging, reason))
+    }
+
     /// Why it is no use to go on, if it is none.
     pub(super) fn standstill(&self) -> Option<(Code, String)> {
         let newest = self.marks.last()?;
-        let worn =
-            newest.found.iter().find(|id| self.returns.get(*id).is_some_and(|many| *many >= MAX_RETURNS));
-        if let Some(finding) = worn.and_then(|id| self.findings.iter().find(|finding| finding.id == *id)) {
-            let place = &finding.raw.place;
-            let reason = format!(
-                "finding not converging: {}:{} ({}) was found again after {MAX_RETURNS} fixes",
-                place.path, place.start_line, finding.raw.title
-            );
-            return Some((Code::NotConverging, reason));
+        if let Some(worn) = self.worn(newest.found.iter()) {
+            return Some(worn);
         }
         if let [.., one, two, three, four] = self.marks.as_slice()
             && one.found == three.found

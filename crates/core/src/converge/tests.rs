@@ -28,7 +28,7 @@ pub(super) fn claim(path: &str, line: u32, category: Category, severity: Severit
     Claim { placed, origin: Origin::Change }
 }
 
-fn p1(line: u32) -> Claim {
+pub(super) fn p1(line: u32) -> Claim {
     claim("src/a.py", line, Category::F, Severity::P1)
 }
 
@@ -42,12 +42,12 @@ fn whole(claims: &[Claim]) -> Event {
     audited([(0, Answer::Whole(claims.to_vec()))])
 }
 
-fn begun(limits: Limits) -> Run {
+pub(super) fn begun(limits: Limits) -> Run {
     Run::begin(limits, (sha(1), sha(1_000_001)), None)
 }
 
 /// The run after these, each of which must fit.
-fn after(mut run: Run, events: impl IntoIterator<Item = Event>) -> Run {
+pub(super) fn after(mut run: Run, events: impl IntoIterator<Item = Event>) -> Run {
     for event in events {
         assert_eq!(run.exit, None, "before {event:?}");
         run.after(event).unwrap();
@@ -58,23 +58,23 @@ fn after(mut run: Run, events: impl IntoIterator<Item = Event>) -> Run {
     run
 }
 
-fn code(run: &Run) -> Option<Code> {
+pub(super) fn code(run: &Run) -> Option<Code> {
     run.exit.as_ref().map(|exit| exit.code)
 }
 
 /// What the fixer says of everything that was found.
-fn says(run: &Run, word: &Word) -> BTreeMap<FindingId, Word> {
+pub(super) fn says(run: &Run, word: &Word) -> BTreeMap<FindingId, Word> {
     run.found.iter().map(|finding| (finding.id.clone(), word.clone())).collect()
 }
 
 /// From after the audit's review to after the replies, with a fix that all agree to.
-fn fixed(run: Run, seed: u64) -> Run {
+pub(super) fn fixed(run: Run, seed: u64) -> Run {
     let words = says(&run, &Word::Fixed);
     let fix = Event::Fixed { words, candidate: Some(candidate(seed)) };
     after(run, [fix, Event::Checked(vec![]), Event::Pushed, Event::Replied])
 }
 
-fn audit(run: Run, claims: &[Claim]) -> Run {
+pub(super) fn audit(run: Run, claims: &[Claim]) -> Run {
     let begun = after(run, [Event::Gated(None)]);
     let Act::Audit { auditors, .. } = &begun.next else { panic!("{:?}", begun.next) };
     let all: Vec<_> = auditors.iter().map(|at| (*at, Answer::Whole(claims.to_vec()))).collect();

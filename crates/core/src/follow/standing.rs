@@ -119,6 +119,7 @@ impl Active {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::id::ReviewId;
     use crate::port::{PullRemark, PullReview};
 
     fn sha(digit: char) -> Sha {
@@ -197,7 +198,15 @@ mod tests {
     }
 
     fn review(by: &str, state: ReviewState, on: char) -> PullReview {
-        PullReview { author: actor(by), state, commit: Some(sha(on)), at: None, body: String::new() }
+        PullReview {
+            id: ReviewId::new("1"),
+            author: actor(by),
+            state,
+            commit: Some(sha(on)),
+            at: None,
+            body: String::new(),
+            topic: None,
+        }
     }
 
     #[test]

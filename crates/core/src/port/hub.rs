@@ -7,7 +7,7 @@
 use std::future::Future;
 
 use super::ForgeError;
-use crate::id::{CommentId, Millis, Sha, Span, Topic};
+use crate::id::{CommentId, Millis, ReviewId, Sha, Span, Topic};
 
 /// A repository at a forge, as it is now.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -153,6 +153,8 @@ pub enum ReviewState {
 /// A review that somebody submitted.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PullReview {
+    /// The review.
+    pub id: ReviewId,
     /// Who; none if the account is gone.
     pub author: Option<Actor>,
     /// What it says.
@@ -161,8 +163,10 @@ pub struct PullReview {
     pub commit: Option<Sha>,
     /// When, by the forge's clock; none for a pending one.
     pub at: Option<Millis>,
-    /// Its text. Empty if it has only comments.
+    /// Its text, without our marker. Empty if it has only comments.
     pub body: String,
+    /// What it is about, if it is ours: one of our accounts wrote it, and our marker verifies.
+    pub topic: Option<Topic>,
 }
 
 /// A comment on a pull request, in its conversation or on its diff.

@@ -137,8 +137,8 @@ pub(crate) fn statuses(state: &mut State, call: &Call) -> Answer {
 pub(crate) fn create_review(state: &mut State, call: &Call) -> Answer {
     let (world, repo, number) = state.pull(call)?;
     match call.body["event"].as_str() {
-        Some("COMMENT") => {}
-        Some(event @ ("APPROVE" | "REQUEST_CHANGES")) => {
+        Some("COMMENT" | "REQUEST_CHANGES") => {}
+        Some(event @ "APPROVE") => {
             world.violation(format!("{event} of {}#{number} by {}", repo.full_name(), call.login));
             return Err(Reply::error(403, "Resource not accessible by integration", Value::Null));
         }
@@ -146,6 +146,11 @@ pub(crate) fn create_review(state: &mut State, call: &Call) -> Answer {
             world.violation(format!("a review of {}#{number} with event {other:?}", repo.full_name()));
             return Err(refused(vec!["Event is invalid".into()]));
         }
+    }
+    let state = if call.body["event"] == "COMMENT" { Verdict::Commented } else { Verdict::ChangesRequested };
+    let own = repo.pulls.get(&number).is_some_and(|pull| pull.author == call.login);
+    if own && state == Verdict::ChangesRequested {
+        return Err(refused(vec!["Review Can not request changes on your own pull request".into()]));
     }
     let text = call.body["body"].as_str().unwrap_or_default();
     let mut errors = Vec::new();
@@ -179,7 +184,7 @@ pub(crate) fn create_review(state: &mut State, call: &Call) -> Answer {
         id: world.id(),
         author: call.login.clone(),
         body: text.to_owned(),
-        state: Verdict::Commented,
+        state,
         commit: spot.commit.clone(),
         created: world.now(),
     };
@@ -329,7 +334,13 @@ impl Spot {
         }
     }
 
-    fn comment(&self, note: Note, review: u64, place: Place, diff_hunk: String) -> InlineComment {
+    /// The named commit.
+    pub(crate) fn commit(&self) -> &str {
+        &self.commit
+    }
+
+    /// A comment here.
+    pub(crate) fn comment(&self, note: Note, review: u64, place: Place, diff_hunk: String) -> InlineComment {
         let (commit, merge_base) = (self.commit.clone(), self.merge_base.clone());
         InlineComment {
             note,

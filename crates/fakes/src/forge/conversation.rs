@@ -1,6 +1,7 @@
 //! The conversation of pull requests and issues: its comments by REST.
 
 use crate::forge::calls::{Answer, Page, TOO_LONG, check_body};
+use crate::forge::reviewers;
 use crate::forge::routes::{Call, Reply};
 use crate::forge::state::{Repository, State, World, visible};
 
@@ -38,6 +39,7 @@ pub(crate) fn create(state: &mut State, call: &Call) -> Answer {
     let comment = world.note(&call.login, body);
     repo.touch(number, comment.created);
     repo.notes_mut(number).into_iter().for_each(|notes| notes.push(comment.clone()));
+    reviewers::hear(world, repo, number, comment.id)?;
     Ok(Reply::json(201, world.summary_json(repo, number, &comment)))
 }
 

@@ -1,4 +1,5 @@
-//! The operations that only GraphQL has: review threads, resolving them, and making a pull request a draft or ready. A query is not parsed but
+//! The operations that only GraphQL has: review threads, resolving them, what a merge would be, and making a pull
+//! request a draft or ready. A query is not parsed but
 //! searched, for the operation's name and its arguments, literal or by variable.
 
 mod select;
@@ -26,7 +27,7 @@ pub(crate) fn graphql(state: &mut State, call: &Call) -> Result<Reply, Reply> {
     let asks = |name: &str| names(query, name).next().is_some();
     let drafts = DRAFTS.iter().find(|(name, _)| asks(name));
     let writes = asks("resolveReviewThread") || asks("unresolveReviewThread") || drafts.is_some();
-    let reads = asks("reviewThreads");
+    let reads = asks("reviewThreads") || asks("mergeStateStatus");
     let data = if (reads || writes) && !call.pass.holds("pull_requests", writes) {
         failed("FORBIDDEN", "Resource not accessible by integration")
     } else if FORBIDDEN.iter().any(|name| asks(name)) {
@@ -38,6 +39,8 @@ pub(crate) fn graphql(state: &mut State, call: &Call) -> Result<Reply, Reply> {
         set_resolved(state, call, "unresolveReviewThread", query, variables, false)
     } else if let Some((operation, draft)) = drafts {
         set_draft(state, call, (operation, *draft), query, variables)?
+    } else if asks("mergeStateStatus") {
+        merge_state(state, query, variables, call)
     } else if asks("reviewThreads") {
         review_threads(state, query, variables, call)?
     } else if asks("viewer") {
@@ -47,6 +50,26 @@ pub(crate) fn graphql(state: &mut State, call: &Call) -> Result<Reply, Reply> {
         failed("undefinedField", "Field doesn't exist on type 'Query'")
     };
     Ok(Reply::json(200, select::only(query, data)))
+}
+
+/// What a pull request's merge would be.
+fn merge_state(state: &mut State, query: &str, variables: &Value, call: &Call) -> Value {
+    let text = |name| argument(query, variables, name).and_then(|value| value.as_str().map(str::to_owned));
+    let number = argument(query, variables, "number").and_then(|value| value.as_u64()).unwrap_or_default();
+    let (owner, name) = (text("owner").unwrap_or_default(), text("name").unwrap_or_default());
+    let repo = state.repos.get_mut(&format!("{owner}/{name}").to_lowercase());
+    let Some(repo) = repo.filter(|repo| call.pass.sees(repo)) else {
+        let message = format!("Could not resolve to a Repository with the name '{owner}/{name}'.");
+        return failed("NOT_FOUND", &message);
+    };
+    let told = repo.ask_merge_state(number);
+    let Some((told, pull)) = told.zip(repo.pulls.get(&number)) else {
+        return failed(
+            "NOT_FOUND",
+            &format!("Could not resolve to a PullRequest with the number of {number}."),
+        );
+    };
+    json!({"data": {"repository": {"pullRequest": pull.merge_fields(told)}}})
 }
 
 /// One page of a pull request's threads.

@@ -3,10 +3,11 @@
 use serde_json::{Value, json};
 
 use crate::forge::calls::{Answer, Page, check_body};
-use crate::forge::json::{association, no_reactions, time};
-use crate::forge::people::Repo;
+use crate::forge::json::{association, time};
+use crate::forge::people::{Repo, there};
+use crate::forge::reviewers::counted;
 use crate::forge::routes::{Call, Reply};
-use crate::forge::state::{Note, Repository, State, World, node_id};
+use crate::forge::state::{Note, Pull, Repository, State, World, node_id};
 use crate::forge::{Comment, FakeError};
 
 /// The longest title of an issue or a pull request, in characters.
@@ -30,6 +31,16 @@ pub(crate) struct Issue {
     pub(crate) notes: Vec<Note>,
     /// Lists that do not show it yet.
     pub(crate) hidden_for: u32,
+}
+
+/// A label that somebody set, or took away.
+#[derive(Clone, Debug)]
+pub(crate) struct Labelled {
+    id: u64,
+    by: String,
+    label: String,
+    on: bool,
+    at: i64,
 }
 
 /// An issue for assertions, with every comment ever made.
@@ -86,7 +97,7 @@ impl World {
             "closed_at": closed.map(|(at, _)| time(*at)), "closed_by": closed.map(|(_, by)| self.user_json(by)),
             "author_association": association(repo, &issue.author),
             "active_lock_reason": null, "body": issue.body, "timeline_url": format!("{own}/timeline"),
-            "performed_via_github_app": null, "state_reason": issue.reason, "reactions": no_reactions(&own),
+            "performed_via_github_app": null, "state_reason": issue.reason, "reactions": counted(&own, &[]),
         })
     }
 
@@ -236,17 +247,56 @@ pub(crate) fn add_labels(state: &mut State, call: &Call) -> Answer {
     let added = names(&call.body["labels"]);
     make_labels(world, repo, &added);
     let labels = match (repo.pulls.get_mut(&number), repo.issues.get_mut(&number)) {
-        (Some(pull), _) => &mut pull.labels,
-        (None, Some(issue)) => &mut issue.labels,
+        (Some(pull), _) => {
+            for name in &added {
+                set_label(world, pull, (&call.login, name, true));
+            }
+            pull.labels.clone()
+        }
+        (None, Some(issue)) => {
+            for name in added {
+                if !issue.labels.contains(&name) {
+                    issue.labels.push(name);
+                }
+            }
+            issue.labels.clone()
+        }
         (None, None) => return Err(Reply::not_found()),
     };
-    for name in added {
-        if !labels.contains(&name) {
-            labels.push(name);
-        }
-    }
-    let labels = labels.clone();
     Ok(Reply::json(200, world.labels_json(repo, &labels)))
+}
+
+/// `GET …/issues/{number}/events`: those about the labels of a pull request, oldest first.
+pub(crate) fn events(state: &mut State, call: &Call) -> Answer {
+    let (world, repo, number) = state.pull(call)?;
+    let pull = repo.pulls.get(&number).ok_or_else(Reply::not_found)?;
+    let page = Page::of(call);
+    let shown = page.cut(&pull.labelled).iter().map(|of| {
+        json!({
+            "id": of.id, "node_id": node_id("LabeledEvent", of.id),
+            "url": format!("{}/repos/{}/issues/events/{}", world.base_url, repo.full_name(), of.id),
+            "actor": world.user_json(&of.by), "event": if of.on { "labeled" } else { "unlabeled" },
+            "commit_id": null, "commit_url": null, "created_at": time(of.at),
+            "label": {"name": of.label, "color": "ededed"}, "performed_via_github_app": null,
+        })
+    });
+    let shown = shown.collect();
+    Ok(page.reply(world, call, pull.labelled.len(), shown))
+}
+
+/// Sets a label of a pull request, or takes it away; false: it is so already.
+fn set_label(world: &mut World, pull: &mut Pull, (by, label, on): (&str, &str, bool)) -> bool {
+    if pull.labels.iter().any(|name| name == label) == on {
+        return false;
+    }
+    if on {
+        pull.labels.push(label.to_owned());
+    } else {
+        pull.labels.retain(|name| name != label);
+    }
+    let (id, at) = (world.id(), world.now());
+    pull.labelled.push(Labelled { id, by: by.to_owned(), label: label.to_owned(), on, at });
+    true
 }
 
 /// An installation that may write issues labels them; an account needs a role.
@@ -306,6 +356,21 @@ impl Repo {
         let (author, title, body) = (author.to_owned(), title.to_owned(), body.to_owned());
         let labels = vec![label.to_owned()];
         self.with(move |world, repo| Ok(open(world, repo, &author, (&title, &body), labels))).await
+    }
+
+    /// Sets a label of a pull request as a person, or takes it away.
+    pub async fn label(&self, number: u64, label: &str, on: bool, by: &str) -> Result<(), FakeError> {
+        let (label, by) = (label.to_owned(), by.to_owned());
+        self.with(move |world, repo| {
+            world.account(&by);
+            make_labels(world, repo, std::slice::from_ref(&label));
+            if set_label(world, there(repo, number)?, (&by, &label, on)) {
+                let more = json!({"label": world.labels_json(repo, &[label])[0]});
+                world.emit(repo, number, if on { "labeled" } else { "unlabeled" }, &by, more)?;
+            }
+            Ok(())
+        })
+        .await
     }
 
     /// Closes or reopens an issue as a person.

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::forge::app::Pass;
 use crate::forge::diff::{Side, Stats};
 use crate::forge::estate::Access;
+use crate::forge::reviewers::counted;
 use crate::forge::routes::Call;
 use crate::forge::state::{InlineComment, Lines, Note, Pull, Repository, Review, Status, World, node_id};
 
@@ -178,6 +179,7 @@ impl World {
         };
         let statuses = format!("{api}/statuses/{head}");
         let merged = pull.merged_by.as_deref();
+        let requested: Vec<Value> = pull.around.requested.iter().map(|login| self.user_json(login)).collect();
         let simple = json!({
             "url": own, "id": pull.id, "node_id": node_id("PullRequest", pull.id), "html_url": page,
             "diff_url": format!("{page}.diff"), "patch_url": format!("{page}.patch"), "issue_url": issue,
@@ -186,7 +188,7 @@ impl World {
             "created_at": time(pull.created), "updated_at": time(pull.updated),
             "closed_at": pull.closed.map(time), "merged_at": merged.and(pull.closed).map(time),
             "merge_commit_sha": merged.map(|_| head), "assignee": null, "assignees": [],
-            "requested_reviewers": [], "requested_teams": [], "labels": self.labels_json(repo, &pull.labels),
+            "requested_reviewers": requested, "requested_teams": [], "labels": self.labels_json(repo, &pull.labels),
             "milestone": null, "draft": pull.draft,
             "commits_url": format!("{own}/commits"), "review_comments_url": format!("{own}/comments"),
             "review_comment_url": format!("{api}/pulls/comments{{/number}}"),
@@ -211,15 +213,13 @@ impl World {
         let Some(stats) = stats else { return simple };
         let there = |note: &Note| !note.deleted;
         let more = json!({
-            "merged": merged.is_some(), "mergeable": pull.open.then_some(true), "rebaseable": pull.open.then_some(true),
-            "mergeable_state": if pull.draft { "draft" } else { "clean" },
-            "merged_by": merged.map(|login| self.user_json(login)),
+            "merged": merged.is_some(), "merged_by": merged.map(|login| self.user_json(login)),
             "comments": pull.summary.iter().filter(|comment| there(comment)).count(),
             "review_comments": pull.inline.iter().filter(|comment| there(&comment.note)).count(),
-            "maintainer_can_modify": false, "commits": stats.commits, "additions": stats.additions,
+            "maintainer_can_modify": pull.around.modifiable, "commits": stats.commits, "additions": stats.additions,
             "deletions": stats.deletions, "changed_files": stats.changed_files,
         });
-        with(simple, more)
+        with(with(simple, more), repo.merge_json(pull))
     }
 
     /// A pull request as the issue that it is too (`issue`, as comments' events show it).
@@ -243,7 +243,7 @@ impl World {
                 "merged_at": pull.merged_by.as_ref().and(pull.closed).map(time),
             },
             "body": pull.body, "timeline_url": format!("{own}/timeline"), "performed_via_github_app": null,
-            "state_reason": null, "reactions": no_reactions(&own),
+            "state_reason": null, "reactions": counted(&own, &[]),
         })
     }
 
@@ -253,7 +253,7 @@ impl World {
             "url": url, "id": note.id, "node_id": node_id(kind, note.id), "user": self.user_json(&note.author),
             "body": note.body, "created_at": time(note.created), "updated_at": time(note.updated),
             "author_association": association(repo, &note.author),
-            "reactions": no_reactions(&url),
+            "reactions": counted(&url, &note.reactions),
         })
     }
 
@@ -343,14 +343,6 @@ impl World {
             "creator": creator,
         })
     }
-}
-
-/// The reactions to a thing at this address: nobody reacts here.
-pub(crate) fn no_reactions(url: &str) -> Value {
-    json!({
-        "url": format!("{url}/reactions"), "total_count": 0, "+1": 0, "-1": 0, "laugh": 0, "hooray": 0,
-        "confused": 0, "heart": 0, "rocket": 0, "eyes": 0,
-    })
 }
 
 /// What somebody is to a repository, in GitHub's word.

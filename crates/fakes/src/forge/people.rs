@@ -9,7 +9,7 @@ use crate::forge::diff::{Diffs, Side};
 use crate::forge::estate::Access;
 use crate::forge::state::{Note, Place, Pull, Repository, State, World, ref_name};
 use crate::forge::view::{PullView, view};
-use crate::forge::{FakeError, FakeForge, Shared, calls, pulls};
+use crate::forge::{FakeError, FakeForge, Shared, calls, pulls, reviewers};
 use crate::repo::{Commit, New, RepoBuilder};
 
 /// The branch of a new repository.
@@ -92,6 +92,7 @@ impl FakeForge {
                 statuses: Vec::new(),
                 checks: Vec::new(),
                 forks: BTreeMap::new(),
+                bots: Vec::new(),
                 permissions: BTreeMap::new(),
                 access: Access::Open,
                 listed: true,
@@ -319,6 +320,8 @@ impl Repo {
             let comment = world.note(&author, &body);
             let id = comment.id;
             notes.push(comment);
+            let refused = |_| FakeError::Refused("the script of a bot is wrong".into());
+            reviewers::hear(world, repo, number, id).map_err(refused)?;
             world.emit_comment(repo, number, id, "created");
             Ok(id)
         })

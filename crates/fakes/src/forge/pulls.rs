@@ -6,9 +6,11 @@ use crate::forge::FakeError;
 use crate::forge::calls::{Answer, Page};
 use crate::forge::issues::{check_text, check_title};
 use crate::forge::json::time;
+use crate::forge::merging::Around;
 use crate::forge::people::{NewPull, Repo, close, there, tip};
+use crate::forge::reviewers::BotReview;
 use crate::forge::routes::{Call, Reply};
-use crate::forge::state::{Pull, Repository, Review, State, Verdict, World, node_id};
+use crate::forge::state::{Pull, Repository, State, Verdict, World, node_id};
 use crate::repo::{Logged, Signed};
 
 /// Commits of a pull request that are listed, at most.
@@ -36,6 +38,8 @@ pub(crate) fn open(world: &mut World, repo: &mut Repository, new: NewPull) -> Re
         base,
         draft: new.draft,
         labels: Vec::new(),
+        labelled: Vec::new(),
+        around: Around::default(),
         open: true,
         merged_by: None,
         created: now,
@@ -60,11 +64,13 @@ pub(crate) fn failed(error: &FakeError) -> Reply {
     Reply::error(500, &format!("the fake forge failed: {error}"), Value::Null)
 }
 
-/// The pull request that the path names, if whoever calls opened it: nobody changes those of others, here.
+/// The pull request that the path names, if whoever calls opened it. Of those of others nobody changes more than the
+/// description, here, and only who may write.
 fn own<'a>(state: &'a mut State, call: &Call) -> Result<(&'a mut World, &'a mut Repository, u64), Reply> {
     let (world, repo, number) = state.pull(call)?;
     let author = repo.pulls.get(&number).map(|pull| pull.author.clone()).unwrap_or_default();
-    if author == call.login {
+    let describes = call.body.as_object().is_some_and(|fields| fields.keys().all(|field| field == "body"));
+    if author == call.login || (describes && (!call.pass.is_account() || repo.may_push(call))) {
         return Ok((world, repo, number));
     }
     world.violation(format!("{} touched pull request {number} of {author}", call.login));
@@ -162,13 +168,22 @@ pub(crate) fn reviews(state: &mut State, call: &Call) -> Answer {
     Ok(page.reply(world, call, pull.reviews.len(), shown))
 }
 
-/// Makes a pull request a draft, or ready, by its id at GraphQL; false: there is none that whoever calls opened.
+/// Makes a pull request a draft, or ready, by its id at GraphQL; false: there is none that whoever calls may change.
+/// Its author may, and who may write; nobody of ours makes somebody else's a draft. An installation needs
+/// `contents: write` for it (<https://github.com/cli/cli/issues/8910>).
 pub(crate) fn set_draft(state: &mut State, call: &Call, ids: &[String], draft: bool) -> Result<bool, Reply> {
     let State { world, repos, moved: _ } = state;
     for repo in repos.values_mut().filter(|repo| call.pass.sees(repo)) {
         let is = |pull: &&mut Pull| ids.contains(&node_id("PullRequest", pull.id));
         let Some(pull) = repo.pulls.values_mut().find(is) else { continue };
-        if pull.author != call.login {
+        let own = pull.author == call.login;
+        let (number, may_push) = (pull.number, repo.may_push(call));
+        let pull = repo.pulls.get_mut(&number).ok_or_else(Reply::not_found)?;
+        let may = may_push || (own && call.pass.is_account());
+        if !may {
+            return Ok(false);
+        }
+        if !own && draft {
             world
                 .violation(format!("{} touched pull request {} of {}", call.login, pull.number, pull.author));
             return Ok(false);
@@ -235,16 +250,8 @@ impl Repo {
         state: Verdict,
         body: &str,
     ) -> Result<(), FakeError> {
-        let (author, body) = (author.to_owned(), body.to_owned());
-        self.with(move |world, repo| {
-            world.account(&author);
-            let (id, created) = (world.id(), world.now());
-            let pull = there(repo, number)?;
-            let commit = pull.head.clone();
-            pull.reviews.push(Review { id, author, body, state, commit, created });
-            Ok(())
-        })
-        .await
+        let review = BotReview { state, body: body.to_owned(), comments: Vec::new() };
+        self.review_lines(number, author, None, review).await.map(drop)
     }
 
     /// Changes a pull request's description.

@@ -18,7 +18,7 @@ use crate::forge::fault::{FaultKind, Reasons};
 use crate::forge::state::{Logged, MAX_LOGGED, State};
 use crate::forge::witness::Exchange;
 use crate::forge::{
-    Shared, app, calls, checks, conversation, estate, git_http, graphql, issues, pulls, push,
+    Shared, app, calls, checks, conversation, estate, git_http, graphql, issues, pulls, push, reviewers,
 };
 use crate::repo::GitError;
 use crate::server::HangUp;
@@ -160,12 +160,14 @@ const ROUTES: &[(MethodFilter, &str, Action)] = {
         (GET, "/repos/{owner}/{repo}/collaborators/{login}/permission", Rest(estate::permission)),
         (GET, "/repos/{owner}/{repo}/issues/comments", Rest(estate::repository_comments)),
         (GET, "/repos/{owner}/{repo}/issues/comments/{id}", Rest(estate::summary_comment)),
+        (GET, "/repos/{owner}/{repo}/issues/comments/{id}/reactions", Rest(reviewers::reactions)),
         (GET, "/repos/{owner}/{repo}", Rest(calls::repository)),
         (GET, "/repos/{owner}/{repo}/issues", Rest(issues::list)),
         (POST, "/repos/{owner}/{repo}/issues", Rest(issues::create)),
         (GET, "/repos/{owner}/{repo}/issues/{number}", Rest(issues::one)),
         (PATCH, "/repos/{owner}/{repo}/issues/{number}", Rest(issues::update)),
         (POST, "/repos/{owner}/{repo}/issues/{number}/labels", Rest(issues::add_labels)),
+        (GET, "/repos/{owner}/{repo}/issues/{number}/events", Rest(issues::events)),
         (GET, "/repos/{owner}/{repo}/pulls", Rest(calls::pulls)),
         (POST, "/repos/{owner}/{repo}/pulls", Rest(pulls::create)),
         (PATCH, "/repos/{owner}/{repo}/pulls/{number}", Rest(pulls::update)),
@@ -177,6 +179,7 @@ const ROUTES: &[(MethodFilter, &str, Action)] = {
         (POST, "/repos/{owner}/{repo}/pulls/{number}/comments", Rest(calls::create_inline)),
         (POST, "/repos/{owner}/{repo}/pulls/{number}/comments/{id}/replies", Rest(calls::reply)),
         (POST, "/repos/{owner}/{repo}/pulls/{number}/reviews", Rest(calls::create_review)),
+        (POST, "/repos/{owner}/{repo}/pulls/{number}/requested_reviewers", Rest(reviewers::request)),
         (GET, "/repos/{owner}/{repo}/pulls/{number}/reviews/{id}/comments", Rest(calls::review_comments)),
         (GET, "/repos/{owner}/{repo}/pulls/comments/{id}", Rest(calls::inline_comment)),
         (PATCH, "/repos/{owner}/{repo}/pulls/comments/{id}", Rest(calls::update_inline)),

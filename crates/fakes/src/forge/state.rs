@@ -12,7 +12,9 @@ use crate::forge::checks::CheckRun;
 use crate::forge::diff::{Diffs, Side, Stats};
 use crate::forge::estate::Access;
 use crate::forge::fault::Faults;
-use crate::forge::issues::Issue;
+use crate::forge::issues::{Issue, Labelled};
+use crate::forge::merging::Around;
+use crate::forge::reviewers::{Bot, Reaction};
 use crate::forge::webhook::{Delivery, Hook, MAX_QUEUED};
 use crate::repo::{GitError, RepoBuilder};
 
@@ -104,6 +106,8 @@ pub(crate) struct Repository {
     pub(crate) checks: Vec<CheckRun>,
     /// Owners of forks, with the fork's id; none when the fork is gone.
     pub(crate) forks: BTreeMap<String, Option<u64>>,
+    /// Those that review when they are asked.
+    pub(crate) bots: Vec<Bot>,
     /// Login to role.
     pub(crate) permissions: BTreeMap<String, String>,
     pub(crate) access: Access,
@@ -126,6 +130,8 @@ pub(crate) struct Pull {
     pub(crate) base: String,
     pub(crate) draft: bool,
     pub(crate) labels: Vec<String>,
+    pub(crate) labelled: Vec<Labelled>,
+    pub(crate) around: Around,
     pub(crate) open: bool,
     pub(crate) merged_by: Option<String>,
     pub(crate) created: i64,
@@ -150,6 +156,7 @@ pub(crate) struct Note {
     pub(crate) deleted: bool,
     /// List calls that do not show it yet.
     pub(crate) hidden_for: u32,
+    pub(crate) reactions: Vec<Reaction>,
 }
 
 /// A comment on code.
@@ -267,6 +274,7 @@ impl World {
             updated: now,
             deleted: false,
             hidden_for: self.stale_lists,
+            reactions: Vec::new(),
         }
     }
 

@@ -8,6 +8,7 @@ mod hooks;
 mod issues;
 mod push;
 mod rest;
+mod reviewers;
 
 use std::sync::{Arc, LazyLock};
 

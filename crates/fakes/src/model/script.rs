@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::play::{Bug, Mend, Play, Role};
+
 /// The key that is accepted if a script names none.
 pub const KEY: &str = "fake-model-key";
 
@@ -22,6 +24,24 @@ pub const KEY: &str = "fake-model-key";
 /// [[answer]]
 /// times = 0 # every request from here on
 /// fault = { kind = "status", status = 529, type = "overloaded_error" }
+/// ```
+///
+/// A model of the converge loop, who finds a planted line as long as it is there:
+///
+/// ```toml
+/// [[answer]]
+/// when = { role = "audit" }
+/// times = 0
+/// play = { kind = "audit", bugs = [{ path = "a.py", line = "return a - b", title = "It subtracts" }] }
+///
+/// [[answer]]
+/// when = { role = "fix" }
+/// times = 0
+/// [answer.play]
+/// kind = "fix"
+/// [[answer.play.mends]]
+/// title = "It subtracts"
+/// calls = [{ tool = "edit", input = { path = "a.py", old = "a - b", new = "a + b" } }]
 /// ```
 ///
 /// A request gets the first answer that is not used up and that its conditions meet.
@@ -71,6 +91,9 @@ pub struct Answer {
     /// How often that text is repeated.
     #[serde(default = "one")]
     pub repeat: u32,
+    /// What it does by what it is shown; the blocks then follow.
+    #[serde(default)]
+    pub play: Option<Play>,
     /// JSON to be said as text, after the blocks and the text.
     #[serde(default)]
     pub json: Option<Value>,
@@ -97,6 +120,7 @@ impl Default for Answer {
             blocks: Vec::new(),
             text: String::new(),
             repeat: 1,
+            play: None,
             json: None,
             stop: None,
             usage: None,
@@ -121,6 +145,12 @@ pub struct When {
     /// Text anywhere in the body.
     #[serde(default)]
     pub contains: Option<String>,
+    /// Who is asked, in the converge loop.
+    #[serde(default)]
+    pub role: Option<Role>,
+    /// Is it the first request of its run, or not?
+    #[serde(default)]
+    pub fresh: Option<bool>,
     /// Texts that all stand in the system prompt, wherever its lines end.
     #[serde(default)]
     pub system: Vec<String>,
@@ -308,6 +338,28 @@ impl Answer {
         Self { blocks: vec![block], ..Self::default() }
     }
 
+    /// Auditors of changes and fixes who know of these bugs, from here on.
+    pub fn audits(bugs: impl IntoIterator<Item = Bug>) -> [Self; 2] {
+        let play = Play::Audit { bugs: bugs.into_iter().collect(), silent: Vec::new() };
+        [Role::Audit, Role::Check].map(|role| Self::played(play.clone()).by(role).times(0))
+    }
+
+    /// A fixer who knows to mend these, from here on.
+    pub fn fixes(mends: impl IntoIterator<Item = Mend>) -> Self {
+        Self::played(Play::Fix { mends: mends.into_iter().collect() }).by(Role::Fix).times(0)
+    }
+
+    /// A writer of descriptions, from here on.
+    pub fn describes(summary: impl Into<String>) -> Self {
+        let play = Play::Describe { summary: summary.into(), loses: false };
+        Self::played(play).by(Role::Describe).times(0)
+    }
+
+    /// What depends on what the request shows.
+    pub fn played(play: Play) -> Self {
+        Self { play: Some(play), ..Self::default() }
+    }
+
     /// Something that goes wrong.
     pub fn fault(fault: Fault) -> Self {
         Self { text: "some words".to_owned(), fault: Some(fault), ..Self::default() }
@@ -333,6 +385,13 @@ impl Answer {
         self
     }
 
+    /// For requests to this one alone.
+    #[must_use]
+    pub fn by(mut self, role: Role) -> Self {
+        self.when.role = Some(role);
+        self
+    }
+
     /// With this count.
     #[must_use]
     pub fn usage(mut self, input: u64, output: u64) -> Self {
@@ -347,9 +406,10 @@ impl Answer {
         self
     }
 
-    /// Everything that is said, in order.
-    pub(super) fn said(&self) -> Vec<Block> {
-        let mut blocks = self.blocks.clone();
+    /// Everything that is said to a request, in order.
+    pub(super) fn said(&self, body: &Value) -> Vec<Block> {
+        let mut blocks = self.play.as_ref().map(|play| play.said(body)).unwrap_or_default();
+        blocks.extend(self.blocks.iter().cloned());
         let repeat = usize::try_from(self.repeat).unwrap_or(usize::MAX);
         let text = Some(self.text.repeat(repeat)).filter(|text| !text.is_empty());
         let json = self.json.as_ref().map(Value::to_string);
@@ -381,8 +441,8 @@ mod tests {
         )
         .unwrap();
         assert_eq!(script.keys, [KEY]);
-        assert_eq!(script.answers[0].said().len(), 2);
-        assert_eq!(script.answers[1].said(), [Block::Text { text: r#"{"findings":[]}"#.into() }]);
+        assert_eq!(script.answers[0].said(&Value::Null).len(), 2);
+        assert_eq!(script.answers[1].said(&Value::Null), [Block::Text { text: r#"{"findings":[]}"#.into() }]);
         assert_eq!(script.answers[1].fault, Some(Fault::Cut { after: Place::ToolJson }));
     }
 

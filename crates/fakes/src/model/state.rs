@@ -9,8 +9,8 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use super::events::Ready;
-use super::obedient;
 use super::script::{Answer, Block, Fault, Script, Usage, When};
+use super::{obedient, play};
 
 /// The most requests that the log keeps; the oldest go first.
 pub const MAX_LOGGED: usize = 20_000;
@@ -187,13 +187,15 @@ impl Shared {
 }
 
 fn meets(when: &When, key: &str, headers: &HeaderMap, body: &Value) -> bool {
-    let When { model, key: wanted, headers: wanted_headers, contains, system, first } = when;
+    let When { model, key: wanted, headers: wanted_headers, contains, role, fresh, system, first } = when;
     let has =
         |(name, value): (&String, &String)| headers.get(name).is_some_and(|found| found == value.as_str());
     model.as_ref().is_none_or(|model| body["model"] == model.as_str())
         && wanted.as_ref().is_none_or(|wanted| wanted == key)
         && wanted_headers.iter().all(has)
         && contains.as_ref().is_none_or(|text| holds(body, text))
+        && role.is_none_or(|role| role.is_asked(body))
+        && fresh.is_none_or(|fresh| fresh == play::is_fresh(body))
         && says(&body["system"], system)
         && says(&body["messages"][0]["content"], first)
 }
@@ -220,7 +222,7 @@ fn holds(value: &Value, wanted: &str) -> bool {
 
 /// The answer with its counts. No answer is longer than the request allows.
 fn ready(answer: &Answer, body: &Value, number: u64) -> Ready {
-    let blocks = answer.said();
+    let blocks = answer.said(body);
     let calls = blocks.iter().any(|block| matches!(block, Block::ToolUse { .. }));
     let mut stop =
         answer.stop.clone().unwrap_or_else(|| if calls { "tool_use" } else { "end_turn" }.to_owned());

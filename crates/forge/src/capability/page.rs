@@ -23,6 +23,22 @@ A comment of ours that a person rewrote gets our text back with the next review;
 deleted; a thread that a person resolved stays resolved. All comments are read right before the first is written. What
 somebody writes into one of ours after that and before we write it is lost: GitHub takes no condition with a write.
 Answers are never touched, so that is where to say something.
+
+## Loops that work on a pull request
+
+What GitHub does there, and what follows from it (`crates/forge/src/github/conversation.rs`):
+
+| GitHub | So |
+|---|---|
+| A review is posted whole or not at all; the refusal (422) does not say which place is wrong | each finding is then posted by itself, and the review lists those that are refused |
+| The answer to a review names no comments | they are listed and known by their markers |
+| Changes cannot be requested of one's own pull request ([422](https://github.com/Dawn-Technology/aicelerate/issues/24)) | it is a comment there |
+| Making ready needs `contents: write` of an App's token, too ([gh](https://github.com/cli/cli/issues/8910)) | that one call has such a token |
+| A review is asked of a bot by its name with `[bot]`; `Copilot` is answered with success and nothing happens ([table](https://github.com/peters/horizon/pull/673)) | success is no proof: the review is waited for |
+| Once a bot has begun, nobody is asked any more ([issue](https://github.com/mfittko/dev-loops/issues/1980)) | an empty list says nothing of a bot |
+| A bot wakes by a comment that is its words alone | such a comment has no marker, and is known by account, text and time |
+| What a merge would be is found out when somebody asks | `UNKNOWN` is asked again |
+| A description is changed without a condition | it is read right before; a marker of ours in it stays |
 ";
 
 /// docs/reference/forges.md.

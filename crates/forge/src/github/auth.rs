@@ -59,6 +59,8 @@ pub(super) enum Scope<'a> {
     Repository(&'a str, &'a str),
     /// The same, to push to it.
     Pushing(&'a str, &'a str),
+    /// The same, to make a pull request ready for review.
+    Readying(&'a str, &'a str),
     /// The list of an installation's repositories.
     Installation(u64),
     /// The App itself.
@@ -73,7 +75,10 @@ impl<'a> Scope<'a> {
     /// For people.
     fn shown(self) -> String {
         match self {
-            Self::Named(name) | Self::Repository(_, name) | Self::Pushing(_, name) => name.to_owned(),
+            Self::Named(name)
+            | Self::Repository(_, name)
+            | Self::Pushing(_, name)
+            | Self::Readying(_, name) => name.to_owned(),
             Self::Id(id) => format!("repository {id}"),
             Self::Installation(id) => format!("installation {id}"),
             Self::App => "the App".to_owned(),
@@ -109,6 +114,7 @@ enum Holder {
     Named(String),
     Id(String),
     Pushing(String),
+    Readying(String),
     Installation(u64),
 }
 
@@ -210,6 +216,7 @@ impl Auth {
             Scope::Installation(installation) => Holder::Installation(installation),
             Scope::Id(id) | Scope::Repository(id, _) => Holder::Id(id.to_owned()),
             Scope::Pushing(id, _) => Holder::Pushing(id.to_owned()),
+            Scope::Readying(id, _) => Holder::Readying(id.to_owned()),
             Scope::Named(name) => {
                 let name = name.to_lowercase();
                 let id = self.tokens().ids.get(&name).cloned();
@@ -267,6 +274,10 @@ impl Auth {
                 body.insert("repository_ids".into(), json!([number(&what, id)?]));
                 permissions::PUSHING
             }
+            Scope::Readying(id, _) => {
+                body.insert("repository_ids".into(), json!([number(&what, id)?]));
+                permissions::READYING
+            }
             Scope::Installation(_) | Scope::App => permissions::LISTING,
         };
         let wanted: Map<String, Value> =
@@ -305,17 +316,18 @@ impl Auth {
             Scope::Installation(id) => return Ok(id),
             Scope::App => return Err(unavailable(what, "the App itself has no token")),
             Scope::Id(id) => append(&self.api, ["repositories", id, "installation"]),
-            Scope::Named(name) | Scope::Repository(_, name) | Scope::Pushing(_, name) => {
-                match name.split_once('/') {
-                    Some((owner, repo)) if is_repository_name(name) => {
-                        append(&self.api, ["repos", owner, repo, "installation"])
-                    }
-                    Some(_) | None => {
-                        let message = "the repository is not given as owner/name".to_owned();
-                        return Err(ForgeError::Rejected { what: what.to_owned(), message });
-                    }
+            Scope::Named(name)
+            | Scope::Repository(_, name)
+            | Scope::Pushing(_, name)
+            | Scope::Readying(_, name) => match name.split_once('/') {
+                Some((owner, repo)) if is_repository_name(name) => {
+                    append(&self.api, ["repos", owner, repo, "installation"])
                 }
-            }
+                Some(_) | None => {
+                    let message = "the repository is not given as owner/name".to_owned();
+                    return Err(ForgeError::Rejected { what: what.to_owned(), message });
+                }
+            },
         };
         let call = Call::get(format!("{what} (is it installed there?)"), url);
         Ok(self.ask_as_app(http, call).await?.json::<Installation>()?.id)

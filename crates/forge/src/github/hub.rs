@@ -4,10 +4,10 @@
 //! Pull requests, issues and comments are changed only if one of our accounts wrote them and our marker is in their
 //! text: both are looked at before each change. Closing a pull request of ours is the only end that is made of one.
 
-mod bodies;
+pub(super) mod bodies;
 mod conversation;
 mod issues;
-mod pulls;
+pub(super) mod pulls;
 #[cfg(test)]
 mod tests;
 
@@ -31,10 +31,10 @@ use crate::marker::MarkerKeys;
 /// A repository, for one producer.
 #[derive(Clone, Debug)]
 pub struct GitHubHub {
-    github: GitHub,
+    pub(super) github: GitHub,
     /// With the number 0: what no number is known of.
     place: PrId,
-    repo: String,
+    pub(super) repo: String,
     producer: Producer,
 }
 
@@ -57,40 +57,50 @@ impl GitHub {
 
 impl GitHubHub {
     /// The beginning of an error: what was tried, and where.
-    fn what(&self, doing: &str) -> String {
+    pub(super) fn what(&self, doing: &str) -> String {
         format!("{}: {doing}", self.repo)
     }
 
-    fn scope(&self) -> Scope<'_> {
+    pub(super) fn scope(&self) -> Scope<'_> {
         Scope::pull(&self.place, &self.repo)
     }
 
+    /// The forge's id of the repository.
+    pub(super) fn repository_id(&self) -> &str {
+        &self.place.repository
+    }
+
     /// An address below the repository's.
-    fn url(&self, what: &str, tail: &[&str]) -> Result<Url, ForgeError> {
+    pub(super) fn url(&self, what: &str, tail: &[&str]) -> Result<Url, ForgeError> {
         self.github.below(what, &self.repo, tail)
     }
 
     /// The same for a list, with this query.
-    fn list_url(&self, what: &str, tail: &[&str], query: &[(&str, &str)]) -> Result<Url, ForgeError> {
+    pub(super) fn list_url(
+        &self,
+        what: &str,
+        tail: &[&str],
+        query: &[(&str, &str)],
+    ) -> Result<Url, ForgeError> {
         Ok(paged(self.url(what, tail)?, query))
     }
 
-    async fn accounts(&self) -> Result<Accounts<'_>, ForgeError> {
+    pub(super) async fn accounts(&self) -> Result<Accounts<'_>, ForgeError> {
         self.github.accounts(self.scope()).await
     }
 
-    fn markers(&self) -> &MarkerKeys {
+    pub(super) fn markers(&self) -> &MarkerKeys {
         &self.github.inner.options.markers
     }
 
     /// Where the marker of something is for.
-    fn place(&self, number: u64) -> PrId {
+    pub(super) fn place(&self, number: u64) -> PrId {
         PrId { number, ..self.place.clone() }
     }
 
     /// A text as it is posted: with the marker as its last line. `number`: of the conversation that a comment is in;
     /// 0 for the text of a pull request or an issue itself.
-    fn marked(&self, number: u64, topic: &Topic, text: &str) -> String {
+    pub(super) fn marked(&self, number: u64, topic: &Topic, text: &str) -> String {
         with_marker(text, &self.markers().sign_topic(&self.place(number), self.producer, topic))
     }
 
@@ -101,8 +111,15 @@ impl GitHubHub {
         (topic.filter(|_| is_ours), body)
     }
 
+    /// The same, but a marker counts only if it verifies.
+    pub(super) fn verified(&self, number: u64, is_ours: bool, text: Option<&str>) -> (Option<Topic>, String) {
+        let text = text.unwrap_or_default();
+        let (topic, body) = self.markers().find_verified_topic(&self.place(number), self.producer, text);
+        (topic.filter(|_| is_ours), body)
+    }
+
     /// The one that changes what is there.
-    async fn set(
+    pub(super) async fn set(
         &self,
         what: String,
         method: Method,
@@ -114,7 +131,7 @@ impl GitHubHub {
 }
 
 /// Somebody, as seen beside our accounts.
-fn actor(accounts: &Accounts<'_>, user: &wire::User) -> Actor {
+pub(super) fn actor(accounts: &Accounts<'_>, user: &wire::User) -> Actor {
     Actor {
         login: user.login.clone().unwrap_or_default(),
         ours: accounts.whose(user).is_some(),
@@ -231,7 +248,7 @@ impl Hub for GitHubHub {
 
 impl GitHubHub {
     /// May we push? `told`: what the repository says of the account that asks.
-    async fn may_push(&self, told: Option<bool>) -> Result<Option<bool>, ForgeError> {
+    pub(super) async fn may_push(&self, told: Option<bool>) -> Result<Option<bool>, ForgeError> {
         if self.github.app().is_none() {
             // What a repository says is about an account: of an installation's token it says nothing.
             let installation = self.github.identity(self.scope()).await?.installation;

@@ -20,7 +20,7 @@ query($owner: String!, $name: String!, $number: Int!, $after: String) {
     pullRequest(number: $number) {
       reviewThreads(first: 100, after: $after) {
         pageInfo { hasNextPage endCursor }
-        nodes { id isResolved resolvedBy { login } comments(first: 1) { nodes { fullDatabaseId } } }
+        nodes { id isResolved isOutdated resolvedBy { login } comments(first: 1) { nodes { fullDatabaseId } } }
       }
     }
   }
@@ -37,6 +37,8 @@ mutation($thread: ID!) {
 /// A thread, and REST's number of the comment that began it.
 pub(super) struct OfComment {
     pub(super) comment: Option<u64>,
+    /// Have its lines changed since?
+    pub(super) outdated: bool,
     pub(super) thread: Thread,
 }
 
@@ -83,6 +85,8 @@ struct PageInfo {
 struct ThreadNode {
     id: String,
     is_resolved: bool,
+    #[serde(default)]
+    is_outdated: bool,
     /// Null where the account is gone.
     resolved_by: Option<Account>,
     comments: Connection<CommentNode>,
@@ -148,6 +152,7 @@ impl GitHubPull {
             };
             threads.extend(page.nodes.into_iter().map(|node| OfComment {
                 comment: node.comments.nodes.first().and_then(|comment| comment.full_database_id),
+                outdated: node.is_outdated,
                 thread: Thread { state: node.state(data.viewer.as_ref()), id: ThreadId::new(node.id) },
             }));
             let next = page.page_info.end_cursor.filter(|_| page.page_info.has_next_page);

@@ -21,16 +21,47 @@ impl MarkerKeys {
     /// that is, line ends and trailing white space normalised ([`normal`]). A marker under a key that is not ours
     /// (any more) counts.
     pub fn find_topic(&self, place: &PrId, producer: Producer, text: &str) -> (Option<Topic>, String) {
+        self.topic_of(place, producer, text, true)
+    }
+
+    /// The same, but a marker counts only if it verifies: for what is believed, and not only left alone.
+    pub fn find_verified_topic(
+        &self,
+        place: &PrId,
+        producer: Producer,
+        text: &str,
+    ) -> (Option<Topic>, String) {
+        self.topic_of(place, producer, text, false)
+    }
+
+    fn topic_of(
+        &self,
+        place: &PrId,
+        producer: Producer,
+        text: &str,
+        unknown: bool,
+    ) -> (Option<Topic>, String) {
         let text = normal(text);
         let (above, line) = text.rsplit_once('\n').unwrap_or(("", &text));
         if !line.starts_with(OPENING) {
             return (None, text);
         }
         let topic = Parts::read(&TOPICS, line).and_then(|parts| {
-            let right = parts.producer == producer && self.verifies(&TOPICS, place, &parts).unwrap_or(true);
+            let right =
+                parts.producer == producer && self.verifies(&TOPICS, place, &parts).unwrap_or(unknown);
             let topic = unescape(parts.word).filter(|topic| escape(topic) == parts.word);
             topic.filter(|_| right).map(Topic::new)
         });
         (topic, above.trim_end().to_owned())
     }
+}
+
+/// A text, and its last line if that is a marker, of whatever kind and whether it verifies or not.
+pub fn split(text: &str) -> (String, Option<String>) {
+    let text = normal(text);
+    let (above, line) = text.rsplit_once('\n').unwrap_or(("", &text));
+    if line.starts_with(OPENING) {
+        return (above.trim_end().to_owned(), Some(line.to_owned()));
+    }
+    (text, None)
 }

@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]
 
 mod asking;
+mod conversing;
 mod proposing;
 mod pushing;
+mod reviewing;
 mod site;

@@ -4,12 +4,12 @@ use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use truing_contract::Contract;
-use truing_core::id::{Millis, Span, Topic};
+use truing_core::id::{Millis, PrId, Span, Topic};
 use truing_core::port::{BranchPull, Clock, ForgeError, Hub as _, PullDraft};
 use truing_core::publish::Producer;
-use truing_fakes::forge::{Exchange, FakeForge, Fault, FaultKind, Options, Repo, Witness};
+use truing_fakes::forge::{Exchange, FakeForge, Fault, FaultKind, NewPull, Options, Repo, Witness};
 use truing_fakes::repo::Commit;
-use truing_forge::github::{Credentials, GitHub, GitHubHub, GitHubOptions};
+use truing_forge::github::{Credentials, GitHub, GitHubConversation, GitHubHub, GitHubOptions};
 use truing_forge::marker::MarkerKeys;
 use truing_forge::{Patience, Secret};
 
@@ -75,6 +75,21 @@ impl Site {
         let site = Self::new().await;
         site.shop.push(branch, Commit::new("Follow").write("a.txt", "two\n").by(BOT)).await.unwrap();
         site
+    }
+
+    /// The same with a pull request of `author` that adds 40 lines in `a.txt`, as `feature`, and our side of it.
+    pub(crate) async fn with_pull() -> (Self, u64, GitHubConversation) {
+        let site = Self::new().await;
+        let lines: String = (1..=40).map(|n| format!("line {n}\n")).collect();
+        site.shop.push("feature", Commit::new("Change").write("a.txt", lines)).await.unwrap();
+        let number = site.shop.open(NewPull::of("feature")).await.unwrap();
+        let conversation = site.conversation(number);
+        (site, number, conversation)
+    }
+
+    pub(crate) fn conversation(&self, number: u64) -> GitHubConversation {
+        let id = PrId { forge: "github".into(), repository: self.id.clone(), number };
+        self.github.conversation(&id, "acme/shop", Producer::Converge)
     }
 
     pub(crate) async fn open(&self, branch: &str) -> BranchPull {

@@ -10,7 +10,7 @@ use truing_core::id::Millis;
 use truing_core::port::StoreError;
 
 use super::fault::{Fault, sql_message};
-use super::{Sqlite, jobs, open};
+use super::{Sqlite, converges, jobs, open};
 
 /// Rows that one write forgets: others wait for no longer than that takes.
 pub(super) const BATCH: i64 = 256;
@@ -78,12 +78,16 @@ impl Sqlite {
         self.write(move |connection| forget_runs(connection, before, after)).await
     }
 
-    /// Forgets some of the records of jobs' runs that ended before then. How many; 0: there are no more.
+    /// Forgets some of the records of runs of jobs, and of those that converge, that ended before then. How many; 0: there are
+    /// no more.
     ///
     /// # Errors
     /// [`StoreError`] if the file cannot be written.
     pub async fn forget_job_runs(&self, before: Millis) -> Result<usize, StoreError> {
-        self.write(move |connection| jobs::forget(connection, before, BATCH)).await
+        self.write(move |connection| {
+            Ok(jobs::forget(connection, before, BATCH)? + converges::forget(connection, before, BATCH)?)
+        })
+        .await
     }
 
     /// Forgets some of the history from before then. How many lines; 0: there are no more.

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail loudly; helpers too")]
 
 mod backup;
+mod converges;
 mod crash;
 mod desired;
 mod history;

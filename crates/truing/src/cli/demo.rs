@@ -1,5 +1,7 @@
-//! `truing demo`: tells the story of [`crate::demo`] as it happens; `truing demo sync` that of [`crate::demo::sync`].
+//! `truing demo`: tells the story of [`crate::demo`] as it happens; `truing demo sync` that of [`crate::demo::sync`], `truing
+//! demo converge` that of [`crate::demo::converge`].
 
+mod converge;
 mod sync;
 
 use truing_core::sandbox::Level;
@@ -31,6 +33,8 @@ enum Of {
     Review,
     /// A job follows the releases of a package: relax, bump, a draft, questions, the circuit breaker
     Sync,
+    /// A pull request and a branch with a planted bug are audited and mended until an audit is clean
+    Converge,
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
@@ -49,6 +53,7 @@ async fn told_of(args: &Args, context: &Context) -> Result<Exit, CliError> {
     match args.of {
         Of::Review => Box::pin(tell(args, context)).await,
         Of::Sync => Box::pin(sync::tell(args.stay, context)).await,
+        Of::Converge => Box::pin(converge::tell(args.stay, context)).await,
     }
 }
 

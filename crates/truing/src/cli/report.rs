@@ -15,10 +15,11 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
+use truing_core::converge;
 use truing_core::follow::job::{self, Job};
-use truing_core::follow::record::Record;
+use truing_core::follow::record::{Record, Step};
 use truing_core::id::{Key, Millis};
-use truing_core::port::{Clock as _, Jobs as _, Slots as _};
+use truing_core::port::{Clock as _, Converges as _, Described, Jobs as _, Records as _, Slots as _};
 use truing_store::{Ended, EndedRun, Sqlite};
 
 use super::error::{CliError, Exit};
@@ -35,6 +36,8 @@ const DAY: i64 = 86_400_000;
 const RECORDS: usize = 1000;
 /// Runs of a loop that are read one by one at most: a report stays within memory.
 const MOST: usize = 20_000;
+/// The same of runs that converge: each record holds all that was found.
+const MOST_CONVERGES: usize = 2000;
 
 /// Tell how runs ended: totals and trends
 ///
@@ -61,6 +64,8 @@ pub(super) enum LoopFlag {
     Review,
     /// Jobs that follow packages
     Sync,
+    /// Branches that converge
+    Converge,
 }
 
 impl LoopFlag {
@@ -69,6 +74,7 @@ impl LoopFlag {
         match self {
             Self::Review => "review",
             Self::Sync => "sync",
+            Self::Converge => "converge",
         }
     }
 
@@ -77,6 +83,24 @@ impl LoopFlag {
         match self {
             Self::Review => "Reviews",
             Self::Sync => "Jobs that follow packages",
+            Self::Converge => "Branches that converge",
+        }
+    }
+
+    /// Runs of it that are read at most.
+    fn most(self) -> usize {
+        match self {
+            Self::Review | Self::Sync => MOST,
+            Self::Converge => MOST_CONVERGES,
+        }
+    }
+
+    /// The names of its steps, in order.
+    fn steps(self) -> Vec<&'static str> {
+        match self {
+            Self::Review => vec!["prepared", "review", "agent", "computed", "published"],
+            Self::Sync => Step::ALL.iter().map(|step| step.as_str()).collect(),
+            Self::Converge => converge::Step::ALL.iter().map(|step| step.as_str()).collect(),
         }
     }
 }
@@ -114,7 +138,7 @@ impl Since {
     }
 }
 
-/// What is told, of one loop or of both.
+/// What is told, of one loop or of all.
 struct Report {
     since: Millis,
     now: Millis,
@@ -159,6 +183,9 @@ struct Answer {
     /// More of jobs that follow packages.
     #[serde(skip_serializing_if = "Option::is_none")]
     sync: Option<SyncAnswer>,
+    /// More of branches that converge.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    converge: Option<Figures>,
     /// The last runs, newest first.
     outcomes: Vec<Value>,
     /// Is there more than these?
@@ -224,8 +251,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
             Format::Csv => {
                 let report = asked.report().await?;
                 for section in report.sections.iter().filter(|section| section.is_cut) {
-                    let of = section.of.as_str();
-                    context.output.warn(format_args!("only the last {MOST} runs of the {of} loop"));
+                    let (of, most) = (section.of.as_str(), section.of.most());
+                    context.output.warn(format_args!("only the last {most} runs of the {of} loop"));
                 }
                 context.output.data(table::csv(report.sections.iter().flat_map(|section| &section.runs))?)?;
             }
@@ -235,6 +262,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         Ok(Exit::Done)
     })
 }
+
+/// A run that converges, and what people call its pull request, if it is of one.
+type Converge = (converge::record::Record, Option<Described>);
 
 /// What is asked, and of whom.
 struct Asked<'a> {
@@ -254,7 +284,9 @@ impl Asked<'_> {
         if self.wants(LoopFlag::Review) {
             text += &screen::screen(&self.reviews_by_day().await?, self.since, self.now);
         }
-        if let Some(section) = self.jobs().await?.filter(|_| self.wants(LoopFlag::Sync)) {
+        let converges = self.converges().await?;
+        let jobs = self.jobs().await?;
+        for section in jobs.into_iter().chain(self.converge(&converges)) {
             let between = if text.is_empty() { "" } else { "\n" };
             text += &format!("{between}{}", jobs::screen(&section, self.since, self.now));
         }
@@ -268,40 +300,43 @@ impl Asked<'_> {
             let reviews = self.reviews(limit).await?;
             outcomes.extend(reviews.iter().map(|run| (run.record.ended, outcome::outcome(run))));
         }
-        let section = match self.wants(LoopFlag::Sync) {
-            true => self.jobs().await?,
-            false => None,
-        };
-        if let Some(section) = &section {
-            ended.extend(section.runs.iter().map(outcome::ended));
-            ended.sort_by_key(|row| row.day);
+        let jobs = self.jobs().await?;
+        if jobs.is_some() {
             let records = self.records(limit).await?;
             outcomes.extend(records.iter().map(|record| (record.ended, sync::outcome::json(record))));
-            outcomes.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
-            outcomes.truncate(limit);
         }
-        let totals = outcome::totals(&ended, section.is_some());
+        let converges = self.converges().await?;
+        let converge = self.converge(&converges);
+        let last = converges.iter().take(limit);
+        outcomes
+            .extend(last.map(|(record, known)| (record.ended, outcome::converge(record, known.as_ref()))));
+        outcomes.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
+        outcomes.truncate(limit);
+        let others = jobs.iter().chain(&converge);
+        ended.extend(others.flat_map(|section| &section.runs).map(outcome::ended));
+        ended.sort_by_key(|row| row.day);
+        let has_others = jobs.is_some() || converge.is_some();
+        let totals = outcome::totals(&ended, has_others);
         Ok(Answer {
             schema: "truing.report/1",
             since: instant(self.since),
             until: instant(self.now),
             truncated: totals.runs > outcomes.len() as u64,
-            days: outcome::days(&ended, section.is_some()),
+            days: outcome::days(&ended, has_others),
             totals,
-            sync: section.map(|section| SyncAnswer { figures: section.figures, jobs: section.jobs }),
+            sync: jobs.map(|section| SyncAnswer { figures: section.figures, jobs: section.jobs }),
+            converge: converge.map(|section| section.figures),
             outcomes: outcomes.into_iter().map(|(_, outcome)| outcome).collect(),
         })
     }
 
     async fn report(&self) -> Result<Report, CliError> {
-        let mut sections = Vec::new();
-        if self.wants(LoopFlag::Sync) {
-            sections.extend(self.jobs().await?);
-        }
+        let mut sections: Vec<Section> = self.jobs().await?.into_iter().collect();
+        sections.extend(self.converge(&self.converges().await?));
         if self.wants(LoopFlag::Review) {
             let runs = self.reviews(MOST + 1).await?.iter().map(Run::of_review).collect();
             let section = self.section(LoopFlag::Review, runs);
-            // Of who follows packages alone.
+            // Not beside others if there was none.
             if !section.runs.is_empty() || sections.is_empty() {
                 sections.push(section);
             }
@@ -310,13 +345,16 @@ impl Asked<'_> {
     }
 
     fn section(&self, of: LoopFlag, mut runs: Vec<Run>) -> Section {
-        let is_cut = runs.len() > MOST;
-        runs.truncate(MOST);
-        Section { of, figures: Figures::of(&runs, self.now), runs, is_cut, jobs: Vec::new() }
+        let is_cut = runs.len() > of.most();
+        runs.truncate(of.most());
+        Section { of, figures: Figures::of(of, &runs, self.now), runs, is_cut, jobs: Vec::new() }
     }
 
-    /// None if no job ever ran and nobody asked for them.
+    /// None if no job ever ran and nobody asked for them, or others are asked for.
     async fn jobs(&self) -> Result<Option<Section>, CliError> {
+        if !self.wants(LoopFlag::Sync) {
+            return Ok(None);
+        }
         let known = match self.store {
             Some(store) => store.jobs().await.map_err(store_error)?,
             None => Vec::new(),
@@ -335,6 +373,27 @@ impl Asked<'_> {
             Some(store) => store.job_records(None, self.since, limit).await.map_err(store_error),
             None => Ok(Vec::new()),
         }
+    }
+
+    /// Runs that converge, as far as they have ended, each with what people call its pull request.
+    async fn converges(&self) -> Result<Vec<Converge>, CliError> {
+        let Some(store) = self.store.filter(|_| self.wants(LoopFlag::Converge)) else {
+            return Ok(Vec::new());
+        };
+        let mut records =
+            store.converge_records(self.since, MOST_CONVERGES + 1).await.map_err(store_error)?;
+        records.retain(|record| record.state.exit.is_some());
+        let keys: Vec<Key> = records.iter().map(|record| record.key.clone()).collect();
+        let described = store.described(&keys).await.map_err(store_error)?;
+        Ok(records.into_iter().zip(described).collect())
+    }
+
+    /// None if there was no such run and nobody asked for them, or others are asked for.
+    fn converge(&self, converges: &[Converge]) -> Option<Section> {
+        let runs: Vec<Run> =
+            converges.iter().map(|(record, known)| Run::of_converge(record, known.as_ref())).collect();
+        let is_told = self.of == Some(LoopFlag::Converge) || !runs.is_empty();
+        is_told.then(|| self.section(LoopFlag::Converge, runs))
     }
 
     async fn reviews(&self, limit: usize) -> Result<Vec<EndedRun>, CliError> {

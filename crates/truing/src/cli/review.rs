@@ -36,12 +36,14 @@ use crate::environment::Environment;
 use crate::loops;
 use crate::loops::agent::AgentError;
 use crate::loops::checkout;
-use crate::loops::local::{Head, Local, LocalError, Review};
+use crate::loops::compare::Head;
+use crate::loops::local::{Local, LocalError, Review};
 use crate::loops::reading::ReadingError;
 use crate::wiring::{self, SystemClock, ThreadedReader, UniqueIds};
 use fix::Fixing;
 use publish::Published;
 use tape::Tapes;
+pub(super) use target::Target;
 
 /// How long an interrupted review may take to stop its children and to tidy up.
 const GRACE: Duration = Duration::from_secs(2);

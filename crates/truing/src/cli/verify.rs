@@ -160,7 +160,7 @@ fn nothing(is_not_used: bool) -> CliError {
     }
 }
 
-fn failed(error: LayOutError) -> CliError {
+pub(super) fn failed(error: LayOutError) -> CliError {
     match error {
         LayOutError::Git(error) => wiring::git_error(error),
         LayOutError::Verify(error) => wiring::verify::failed(error),

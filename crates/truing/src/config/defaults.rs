@@ -1,5 +1,6 @@
 //! What keys are worth when nobody sets them.
 
+use super::converge;
 use super::keys::{Default, Key};
 use super::problem::Problem;
 use super::secret::Secret;
@@ -23,6 +24,7 @@ pub(super) fn of(path: &str, key: &Key, environment: &Environment) -> Result<Opt
             }
             ["sync", _, "package"] => Some(Value::Name(name().to_owned())),
             ["sync", _, "branch"] => Some(Value::Name(format!("truing/sync-{}", name()))),
+            ["reviewer", _, key] => Some(converge::default(name(), key)),
             ["sync", ..]
             | ["forge", _, "app_id" | "private_key" | "marker_key"]
             | ["rules" | "prompts", "dir"]

@@ -7,7 +7,8 @@ use std::time::Duration;
 /// One key.
 #[derive(Debug)]
 pub struct Key {
-    /// Its dotted path. `NAME` stands for the name of a forge, a team, a repository, a model or a job.
+    /// Its dotted path. `NAME` stands for the name of a forge, a team, a repository, a model, a job or a
+    /// reviewer.
     pub path: &'static str,
     /// What its value is.
     pub kind: Kind,
@@ -143,6 +144,14 @@ pub const SECTIONS: &[(&str, &str)] = &[
         "A repository's own tests: what sets them up, and what they are. `truing verify` tries them. All commands run in the sandbox, at `full`, on a copy of the files, without secrets; the set-up reaches registries alone, and checks reach nothing. A command is a list of words: `[\"cargo\", \"test\"]`; there is no shell but one that is named. A variable has the lists as JSON.",
     ),
     (
+        "converge",
+        "The converge loop: a branch or a pull request is audited and mended until a fresh audit finds nothing, or there is a reason to stop.",
+    ),
+    (
+        "reviewer.NAME",
+        "One reviewer besides Truing's own auditor (`internal`), under a name of your choice: lower-case letters, digits and `-`. `bugbot` (Cursor) and `copilot` (GitHub) are known: of them nothing has to be said.",
+    ),
+    (
         "budget",
         "What reviews by a model may cost, in US dollars. Nothing is asked of a model that could pass a limit.",
     ),
@@ -193,6 +202,12 @@ const BUDGET: Kind = Kind::Usd(1_000_000);
 const DELAY: Kind = Kind::Duration(Duration::ZERO, Duration::from_secs(24 * 60 * 60));
 /// Periods of something that repeats: below the least of them a process would only turn in circles.
 const PERIOD: Kind = Kind::Duration(Duration::from_millis(10), Duration::from_secs(60 * 60));
+
+/// How long one piece of an agent's work may take.
+const WORK: Kind = Kind::Duration(Duration::from_secs(1), Duration::from_secs(24 * 60 * 60));
+/// How often others are looked at, or how long they are waited for.
+const PERIOD_OF_OTHERS: Kind =
+    Kind::Duration(Duration::from_millis(10), Duration::from_secs(7 * 24 * 60 * 60));
 
 /// Every key, section by section.
 pub const KEYS: &[Key] = &[
@@ -627,6 +642,247 @@ pub const KEYS: &[Key] = &[
         doc: "How long it is kept.",
     },
     Key {
+        path: "converge.max_audits",
+        kind: Kind::Integer(1, 1000),
+        default: Default::Text("10"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "How many audits a run makes at most; the next would end it as `cap-reached`.",
+    },
+    Key {
+        path: "converge.gate_rounds",
+        kind: Kind::Integer(0, 100),
+        default: Default::Text("5"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "How often what the gate blocks is mended before one audit; still blocked after that, the run ends as an error.",
+    },
+    Key {
+        path: "converge.selfaudit_rounds",
+        kind: Kind::Integer(1, 100),
+        default: Default::Text("3"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "How many looks at a fix may find something wrong with it; then the run is stuck.",
+    },
+    Key {
+        path: "converge.parallel_from",
+        kind: Kind::Integer(1, 1000),
+        default: Default::Text("4"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "The first loop with several auditors.",
+    },
+    Key {
+        path: "converge.auditors",
+        kind: Kind::Integer(1, 16),
+        default: Default::Text("3"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "So many audit side by side from then on; what they find is merged.",
+    },
+    Key {
+        path: "converge.audit_timeout",
+        kind: WORK,
+        default: Default::Text("30m"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "How long an auditor may take.",
+    },
+    Key {
+        path: "converge.fix_timeout",
+        kind: WORK,
+        default: Default::Text("45m"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "How long a fixer may take.",
+    },
+    Key {
+        path: "converge.worker_attempts",
+        kind: Kind::Integer(1, 100),
+        default: Default::Text("2"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "How often an auditor is asked that dies or gives no proper answer.",
+    },
+    Key {
+        path: "converge.hook_retry",
+        kind: Kind::Integer(0, 100),
+        default: Default::Text("1"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "How often a fix is made again because a hook of the repository blocks it.",
+    },
+    Key {
+        path: "converge.poll",
+        kind: PERIOD_OF_OTHERS,
+        default: Default::Text("60s"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "How often it is looked whether a reviewer, a check or the forge has got on.",
+    },
+    Key {
+        path: "converge.poll_after_trigger",
+        kind: PERIOD_OF_OTHERS,
+        default: Default::Text("270s"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "How long after a reviewer was asked it is looked at first.",
+    },
+    Key {
+        path: "converge.reviewers",
+        kind: Kind::Names,
+        default: Default::Text("internal"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "Who has to find nothing, on one and the same commit, in this order: `internal` is Truing's own auditor, others are `bugbot`, `copilot` and the NAMEs of `[reviewer.NAME]`. On a local branch `internal` alone is asked.",
+    },
+    Key {
+        path: "converge.inline_lag_max",
+        kind: Kind::Integer(1, 1000),
+        default: Default::Text("3"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "How often it is looked again for the comments of a reviewer whose text says that there are some; then the run is blocked.",
+    },
+    Key {
+        path: "converge.min_blocking_severity",
+        kind: Kind::Choice { built: &["P0", "P1", "P2"], planned: &[] },
+        default: Default::Text("P2"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "The least severity that holds a branch back. What weighs less is mended once and may then stay.",
+    },
+    Key {
+        path: "converge.event",
+        kind: Kind::Choice { built: &["COMMENT", "REQUEST_CHANGES"], planned: &[] },
+        default: Default::Text("COMMENT"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "What the reviews of a run that found something are for the forge. A forge refuses `REQUEST_CHANGES` of a pull request's own author. No review approves.",
+    },
+    Key {
+        path: "converge.resolve_threads",
+        kind: Kind::Flag,
+        default: Default::Text("true"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "Resolve the threads whose finding is mended.",
+    },
+    Key {
+        path: "converge.mark_ready",
+        kind: Kind::Flag,
+        default: Default::Text("true"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "Mark a draft ready for review when it has converged.",
+    },
+    Key {
+        path: "converge.update_description",
+        kind: Kind::Flag,
+        default: Default::Text("true"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "Rewrite the pull request's description at the end, so that it tells what the change delivers.",
+    },
+    Key {
+        path: "converge.allow_declined",
+        kind: Kind::Flag,
+        default: Default::Text("false"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "Let a run converge while findings stand that its fixers declined.",
+    },
+    Key {
+        path: "converge.auto_rebase",
+        kind: Kind::Flag,
+        default: Default::Text("false"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "May the base branch be merged into a branch that has fallen behind it or is in conflict with it? Else that blocks the run.",
+    },
+    Key {
+        path: "converge.final_fix",
+        kind: Kind::Flag,
+        default: Default::Text("false"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "Mend what the last audit found, though nobody audits the fix any more.",
+    },
+    Key {
+        path: "converge.gate",
+        kind: Kind::Commands,
+        default: Default::Text(""),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "Commands of the gate, which has to pass before each audit, in order, such as `[[\"ruff\", \"check\"]]`: 0 is clean, 1 means findings, and anything else that it could not run. They run as `verify.check` does. Of lines `path:line: text` those on changed lines block; lines without a place always do. The packs of `rules.packs` belong to the gate, too.",
+    },
+    Key {
+        path: "reviewer.NAME.logins",
+        kind: Kind::Accounts,
+        default: Default::Computed {
+            words: "those of `bugbot` and `copilot`; of others it must be said",
+            example: "[\"helper[bot]\"]",
+        },
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "The accounts that it writes with, whatever their case.",
+    },
+    Key {
+        path: "reviewer.NAME.trigger",
+        kind: Kind::Text,
+        default: Default::Computed {
+            words: "`bugbot run` of `bugbot`, `request` of `copilot`, else `none`",
+            example: "\"bugbot run\"",
+        },
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "How it is asked: `request` requests a review of its first login, `none` waits until it comes by itself, and anything else is the whole text of a comment.",
+    },
+    Key {
+        path: "reviewer.NAME.detector",
+        kind: Kind::Text,
+        default: Default::Text("review"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "What shows that it has looked at a commit: a review of its own (`review`), or an ended check run (`check:NAME`).",
+    },
+    Key {
+        path: "reviewer.NAME.dirty",
+        kind: Kind::Text,
+        default: Default::Computed {
+            words: "`found \\d+ potential issue` of `bugbot`, else none",
+            example: "'found \\d+ potential issue'",
+        },
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "A regular expression for the text of those of its reviews that found something. Open comments on the commit, and a review that requests changes, count in any case.",
+    },
+    Key {
+        path: "reviewer.NAME.required",
+        kind: Kind::Flag,
+        default: Default::Text("true"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "Does a run stop that waits for it in vain? Else it goes on and says so.",
+    },
+    Key {
+        path: "reviewer.NAME.budget",
+        kind: PERIOD_OF_OTHERS,
+        default: Default::Text("30m"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "How long its answer is waited for, each time it is asked.",
+    },
+    Key {
+        path: "reviewer.NAME.requests",
+        kind: Kind::Integer(1, 100),
+        default: Default::Text("3"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "How often it is asked on one commit before it counts as silent.",
+    },
+    Key {
         path: "budget.review_usd",
         kind: BUDGET,
         default: Default::Text("2.0"),
@@ -641,6 +897,14 @@ pub const KEYS: &[Key] = &[
         repository: Repository::No,
         since: "0.1.0",
         doc: "All reviews of a repository in a day (UTC); over it they are deferred to the next. `repo.NAME.day_usd` is another repository's own.",
+    },
+    Key {
+        path: "budget.converge_usd",
+        kind: BUDGET,
+        default: Default::Text("10.0"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "One run of the converge loop on one branch or pull request. What its team may spend in the month counts, too.",
     },
     Key {
         path: "budget.sync_usd",
@@ -1187,12 +1451,14 @@ pub enum Named {
     Price,
     /// `sync.NAME`
     Sync,
+    /// `reviewer.NAME`
+    Reviewer,
 }
 
 impl Named {
     /// The one whose sections begin with this word.
     pub(crate) fn of(word: &str) -> Option<Self> {
-        [Self::Forge, Self::Team, Self::Repo, Self::Price, Self::Sync]
+        [Self::Forge, Self::Team, Self::Repo, Self::Price, Self::Sync, Self::Reviewer]
             .into_iter()
             .find(|named| named.word() == word)
     }
@@ -1205,6 +1471,7 @@ impl Named {
             Self::Repo => "repo",
             Self::Price => "price",
             Self::Sync => "sync",
+            Self::Reviewer => "reviewer",
         }
     }
 
@@ -1213,6 +1480,7 @@ impl Named {
         let visible = !name.is_empty() && !name.contains(|c: char| c.is_whitespace() || c.is_control());
         match self {
             Self::Forge | Self::Team | Self::Sync => super::value::is_name(name),
+            Self::Reviewer => super::value::is_name(name) && name != super::converge::INTERNAL,
             Self::Repo => {
                 visible
                     && name.split('/').filter(|part| !part.is_empty()).count() == 2
@@ -1225,7 +1493,7 @@ impl Named {
     /// What its names are made of, as a regular expression.
     pub(crate) fn pattern(self) -> &'static str {
         match self {
-            Self::Forge | Self::Team | Self::Sync => super::generate::NAME_PATTERN,
+            Self::Forge | Self::Team | Self::Sync | Self::Reviewer => super::generate::NAME_PATTERN,
             Self::Repo => "^[^/\\s]+/[^/\\s]+$",
             Self::Price => "^\\S+$",
         }
@@ -1239,13 +1507,14 @@ impl Named {
             Self::Repo => "\"owner/name\"",
             Self::Price => "\"my-model\"",
             Self::Sync => "botocore",
+            Self::Reviewer => "helper",
         }
     }
 
     /// Can a variable's name hold its names? Those of repositories and models have dots and slashes.
     pub(crate) fn has_variables(self) -> bool {
         match self {
-            Self::Forge | Self::Team | Self::Sync => true,
+            Self::Forge | Self::Team | Self::Sync | Self::Reviewer => true,
             Self::Repo | Self::Price => false,
         }
     }

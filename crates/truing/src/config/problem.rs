@@ -220,7 +220,10 @@ impl Problem {
             Self::UnknownKey { .. } => "unknown_key",
             Self::UnknownVariable { .. } => "unknown_variable",
             Self::Name { named: Named::Forge, .. } => "bad_forge_name",
-            Self::Name { named: Named::Team | Named::Repo | Named::Price | Named::Sync, .. } => "bad_name",
+            Self::Name {
+                named: Named::Team | Named::Repo | Named::Price | Named::Sync | Named::Reviewer,
+                ..
+            } => "bad_name",
             Self::Price { .. } => "price_missing",
             Self::NotForRepository { .. } => "not_for_repository",
             Self::BadValue { .. } => "bad_value",
@@ -251,7 +254,10 @@ impl Problem {
                     .to_owned()
             }
             Self::UnknownVariable { nearest, .. } => format!("did you mean {nearest}? All keys: `truing config schema`"),
-            Self::Name { named: Named::Forge | Named::Team | Named::Sync, .. } => {
+            Self::Name { named: Named::Reviewer, name, .. } if name == super::converge::INTERNAL => {
+                "it is Truing's own auditor: `[converge]` says how it audits; choose another name".to_owned()
+            }
+            Self::Name { named: Named::Forge | Named::Team | Named::Sync | Named::Reviewer, .. } => {
                 "use lower-case letters, digits and `-`, a letter first".to_owned()
             }
             Self::Name { named: Named::Repo, .. } => "write it as [repo.\"owner/name\"]".to_owned(),
@@ -288,6 +294,7 @@ fn the_name_of(named: Named) -> &'static str {
         Named::Repo => "a repository's name",
         Named::Price => "a model's name",
         Named::Sync => "a job's name",
+        Named::Reviewer => "a reviewer's name",
     }
 }
 

@@ -6,13 +6,15 @@
 //! from the model.
 
 mod ended;
+mod errand;
 mod shown;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Instant;
 
 use truing_agent::native::{self, End, Limits, Ran};
+use truing_agent::prompt::route::REVIEW;
 use truing_agent::prompt::{PromptError, Prompts};
 use truing_agent::schema::{self, Checked};
 use truing_core::finding::{Finding, FindingStatus, RawFinding, Source};
@@ -36,8 +38,10 @@ use crate::reader::ChildReader;
 use crate::telemetry::{self, Traced};
 
 pub use ended::Part;
+pub(in crate::loops) use errand::{Errand, Halted, Spent, Told, Watched as WatchedTools, hash_of, words};
 pub use shown::Subject;
-use shown::{Shown, Watched};
+pub(in crate::loops) use shown::Watched as Looked;
+use shown::{Prompted, Shown};
 
 /// What a review and its one agent are called on a cassette.
 const RUN: &str = "review";
@@ -189,15 +193,20 @@ impl<G: Gate> Asking<'_, G> {
         let began = Instant::now();
         let repository = purse.levels.iter().find(|level| level.kind == LevelKind::RepoDay);
         let repository = repository.map_or("", |level| level.key.as_str());
-        let shown = Shown { change, reading, subject: &subject, repository, known };
-        let told = shown::prompt(&agent.prompts, (&agent.model, agent.limits.turns), shown)?;
+        let shown = Shown { change, reading, subject: &subject, repository, known, findings: None };
+        let told = shown::prompt(
+            &agent.prompts,
+            (REVIEW.system, REVIEW.task),
+            (&agent.model, agent.limits.turns),
+            shown,
+        )?;
         let request = ToolsRequest {
             tree: place.tree.to_owned(),
             hide_ignored: place.is_working_tree,
             always: reading.coverage.reviewed.clone(),
         };
         let tools = agent.reader.tools(request, change.diff.as_slice());
-        let watched = Watched::new(&tools, told.seen);
+        let watched = Looked::new(&tools, told.seen);
         let run = purse.run.clone();
         let review = purse.levels.iter().find(|level| level.kind == LevelKind::Review);
         let limits = Limits { money: review.map(|level| level.limit), ..agent.limits };
@@ -232,6 +241,27 @@ impl<G: Gate> Asking<'_, G> {
         let modelled = Modelled { ms, prompt_hash: told.hash, dropped, replayed, ..modelled(&ran) };
         let failures = tools.failures().await.len();
         Ok(Part::of(&ran, modelled, now).after_failures(failures))
+    }
+}
+
+impl Agent {
+    /// What a model begins with that sees a change and nothing that anybody said of it, but what it is to mend if it is a
+    /// fix. The files whose change it is shown.
+    ///
+    /// # Errors
+    /// [`PromptError`], if the operator's own prompts want something else.
+    pub(in crate::loops) fn told_of_change(
+        &self,
+        names: (&str, &str),
+        findings: Option<&str>,
+        change: &Change,
+        reading: &Reading,
+    ) -> Result<(Told, BTreeSet<RepoPath>), PromptError> {
+        let shown =
+            Shown { change, reading, subject: &Subject::default(), repository: "", known: &[], findings };
+        let Prompted { brief, hash, seen } =
+            shown::prompt(&self.prompts, names, (&self.model, self.limits.turns), shown)?;
+        Ok((Told { brief, hash }, seen))
     }
 }
 
@@ -276,7 +306,10 @@ fn add(
 
 /// A finding that quotes no secret: of its file, or of any form that the rules know. Its lines are compared with the
 /// file's without secrets later, too.
-fn without_secrets(raw: RawFinding, text: impl Fn(&RepoPath) -> Option<String>) -> RawFinding {
+pub(in crate::loops) fn without_secrets(
+    raw: RawFinding,
+    text: impl Fn(&RepoPath) -> Option<String>,
+) -> RawFinding {
     let quoted = text(&raw.place.path).map(|text| Quoted::of(&text)).unwrap_or_default();
     let (title, body) = (quoted.hide_in(&raw.title), quoted.hide_in(&raw.body));
     RawFinding { title, body, snippet: quoted.hide_in(&raw.snippet), ..raw }

@@ -8,7 +8,8 @@ use truing_core::port::{Clock, Ids, PullRequest, Reader, Records};
 
 use super::agent::{self, Hired, Subject};
 use super::checkout::{Checkout, CheckoutError, Pinned, changed, configuring};
-use super::local::{Against, Review, Reviewed};
+use super::compare::Against;
+use super::local::{Review, Reviewed};
 use super::memory::{Memory, clean};
 use super::reading::Reading;
 use crate::telemetry;

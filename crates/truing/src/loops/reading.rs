@@ -1,6 +1,6 @@
 //! From a change to findings: which files are read, what the reader says, and where it can be said.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use globset::GlobSet;
@@ -96,10 +96,7 @@ pub struct Plan<'a> {
 /// # Errors
 /// [`ReadingError::Diff`] if the diff is damaged: half a diff is not reviewed.
 pub fn plan<'a>(change: &'a Change, scope: &Scope) -> Result<Plan<'a>, ReadingError> {
-    let parsed = parse(&change.diff);
-    if let Some(error) = parsed.error {
-        return Err(ReadingError::Diff { byte: error.byte, line: error.line, message: error.message });
-    }
+    let files = parsed(change)?;
     let is_wanted = |path: &RepoPath| !scope.ignore.is_match(as_path(path));
     let mut coverage = Coverage { reviewed: vec![], not_reviewed: change.left_out.clone() };
     // What nobody wants reviewed is not missing.
@@ -107,7 +104,7 @@ pub fn plan<'a>(change: &'a Change, scope: &Scope) -> Result<Plan<'a>, ReadingEr
         gap.reason = SkipReason::Ignored;
     }
     let mut to_read: Vec<ChangedFile> = Vec::new();
-    for file in &parsed.files {
+    for file in &files {
         match skipped(file, scope) {
             Some(reason) => coverage.not_reviewed.push(NotReviewed { path: file.path.clone(), reason }),
             None => to_read.push(ChangedFile {
@@ -130,7 +127,30 @@ pub fn plan<'a>(change: &'a Change, scope: &Scope) -> Result<Plan<'a>, ReadingEr
     coverage.not_reviewed.retain(|gap| !is_read(&gap.path));
     coverage.not_reviewed.sort_by(|a, b| a.path.cmp(&b.path));
     coverage.not_reviewed.dedup_by(|a, b| a.path == b.path);
-    Ok(Plan { files: parsed.files, to_read, coverage, stand_ins: BTreeSet::new() })
+    Ok(Plan { files, to_read, coverage, stand_ins: BTreeSet::new() })
+}
+
+/// The lines of each changed file that still is there on which something may be said, in ascending ranges.
+///
+/// # Errors
+/// [`ReadingError::Diff`]
+pub fn counted_lines(change: &Change) -> Result<BTreeMap<RepoPath, Vec<(u32, u32)>>, ReadingError> {
+    let mut lines: BTreeMap<RepoPath, Vec<(u32, u32)>> = BTreeMap::new();
+    for file in parsed(change)?.iter().filter(|file| file.status != Status::Deleted) {
+        lines.entry(file.path.clone()).or_default().extend(counted(file));
+    }
+    for path in &change.large {
+        lines.insert(path.clone(), vec![WHOLE]);
+    }
+    Ok(lines)
+}
+
+fn parsed(change: &Change) -> Result<Vec<FileDiff<'_>>, ReadingError> {
+    let parsed = parse(&change.diff);
+    match parsed.error {
+        Some(error) => Err(ReadingError::Diff { byte: error.byte, line: error.line, message: error.message }),
+        None => Ok(parsed.files),
+    }
 }
 
 impl<'a> Plan<'a> {

@@ -8,7 +8,6 @@ mod bump;
 mod change;
 mod classify;
 mod drafts;
-mod files;
 mod history;
 mod init;
 mod material;

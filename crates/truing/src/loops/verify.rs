@@ -8,7 +8,7 @@ use ignore::WalkBuilder;
 use truing_agent::verify::{Scope, Verified, Verifier, VerifyError};
 use truing_core::id::Sha;
 use truing_core::verification::{Verdict, Verification};
-use truing_git::{Git, GitError, Mirror, PrivateFolder, Remote, Repository};
+use truing_git::{Git, GitError, Index, Mirror, PrivateFolder, Remote, Repository};
 
 /// Git's own, of which nothing is copied.
 const GIT: &str = ".git";
@@ -83,7 +83,7 @@ pub async fn verified(
         Some(commit) => lay_out(&mirror, commit, &tree).await?,
         None => {
             lay_out(&mirror, repository.head()?, &tree).await?;
-            lay_over(root, &tree)?;
+            lay_over_working_tree(root, &tree)?;
         }
     }
     let baseline = base.as_ref().and_then(|base| base.verification.as_ref());
@@ -92,26 +92,84 @@ pub async fn verified(
     Ok(Answer { base, head, verdicts })
 }
 
+/// A state of a repository.
+#[derive(Clone, Copy, Debug)]
+pub enum State<'a> {
+    /// A commit.
+    Commit(&'a Sha),
+    /// What the next commit would hold.
+    Index(&'a Index),
+    /// The working tree.
+    WorkingTree,
+}
+
+/// A private folder with a state. Below it, in the folder whose path comes with it, are its files, and git's own if there
+/// is a commit.
+///
+/// # Errors
+/// [`LayOutError`]
+pub async fn laid_out(
+    repository: &Repository,
+    state: State<'_>,
+    git: &Git,
+) -> Result<(PrivateFolder, PathBuf), LayOutError> {
+    let folder = git.private_folder()?;
+    let tree = at(&folder, "tree");
+    let commit = match state {
+        State::Commit(commit) => Some(commit),
+        State::Index(_) | State::WorkingTree => repository.born_head(),
+    };
+    match commit {
+        Some(commit) => {
+            let mirror = git.mirror(&at(&folder, "mirror.git"), &Remote::local(repository.root())?).await?;
+            lay_out(&mirror, commit, &tree).await?;
+        }
+        None => make(&tree)?,
+    }
+    match state {
+        State::Commit(_) => {}
+        State::Index(index) => {
+            let staged = at(&folder, "index");
+            make(&staged)?;
+            index.export(&staged, None).await?;
+            lay_over(&staged, WalkBuilder::new(&staged).standard_filters(false), &tree)?;
+        }
+        State::WorkingTree => lay_over_working_tree(repository.root(), &tree)?,
+    }
+    Ok((folder, tree))
+}
+
+fn make(folder: &Path) -> Result<(), LayOutError> {
+    std::fs::create_dir(folder).map_err(|source| LayOutError::Copy { path: folder.to_owned(), source })
+}
+
 fn at(folder: &PrivateFolder, name: &str) -> PathBuf {
     folder.path().join(name)
 }
 
 /// A commit, with a git folder of its own: many builds and tests ask git.
 async fn lay_out(mirror: &Mirror, commit: &Sha, tree: &Path) -> Result<(), LayOutError> {
-    std::fs::create_dir(tree).map_err(|source| LayOutError::Copy { path: tree.to_owned(), source })?;
+    make(tree)?;
     mirror.fetch(std::slice::from_ref(commit)).await?;
     Ok(mirror.private_clone(commit, &[], tree).await?)
 }
 
 /// Makes of a commit's files those of the working tree: changed and new ones, without what git ignores.
-fn lay_over(root: &Path, tree: &Path) -> Result<(), LayOutError> {
+fn lay_over_working_tree(root: &Path, tree: &Path) -> Result<(), LayOutError> {
+    let mut walk = WalkBuilder::new(root);
+    walk.hidden(false).require_git(false);
+    lay_over(root, &mut walk, tree)
+}
+
+/// Makes of a commit's files those of another folder: changed ones, and the new ones that `walk` finds.
+fn lay_over(root: &Path, walk: &mut WalkBuilder, tree: &Path) -> Result<(), LayOutError> {
     for path in files(WalkBuilder::new(tree).standard_filters(false)) {
         let below = path.strip_prefix(tree).unwrap_or(&path);
         let failed = |source| LayOutError::Copy { path: root.join(below), source };
         std::fs::remove_file(&path).map_err(failed)?;
         copy(&root.join(below), &path).map_err(failed)?;
     }
-    for path in files(WalkBuilder::new(root).hidden(false).require_git(false)) {
+    for path in files(walk) {
         let below = path.strip_prefix(root).unwrap_or(&path);
         let to = tree.join(below);
         if to.symlink_metadata().is_err() {

@@ -39,6 +39,20 @@ const PROVIDERS: [(&str, &str); 2] = [(layer::USE_AWS, AWS), ("CLAUDE_CODE_USE_B
 /// # Errors
 /// Exit 2 for configuration that cannot be used, a missing key above all.
 pub fn native(config: &Config, environment: &Environment, ledger: Sqlite) -> Result<Agent, CliError> {
+    let (login, prices) = ready(config, environment)?;
+    agent(config, ledger, login, prices)
+}
+
+/// Could the model that the configuration names be asked? Nothing is sent.
+///
+/// # Errors
+/// As [`native`].
+pub fn is_ready(config: &Config, environment: &Environment) -> Result<(), CliError> {
+    ready(config, environment).and_then(|_| address(&config.model)).map(drop)
+}
+
+/// What opens the model, and what it costs.
+fn ready(config: &Config, environment: &Environment) -> Result<(Login, Prices), CliError> {
     judge(config, environment)?;
     let login = login(config, environment)?;
     let prices = Priced::new(config).map_err(|error| {
@@ -55,7 +69,7 @@ pub fn native(config: &Config, environment: &Environment, ledger: Sqlite) -> Res
             model.name
         )));
     }
-    agent(config, ledger, login, prices)
+    Ok((login, prices))
 }
 
 /// The same, recorded in a file that must not be there yet.

@@ -4,15 +4,17 @@ use std::path::PathBuf;
 
 use truing_agent::sandbox::{SandboxError, reached};
 use truing_agent::verify::{
-    Cache, Index, Kept, Plan, Registries, Registry, RegistryError, Verifier, VerifyError,
+    Cache, Index, Kept, Plan, Registries, Registry, RegistryError, Scope, Verifier, VerifyError,
 };
 use truing_upstream::own::User;
 use truing_upstream::version;
 
 use crate::cli::error::CliError;
+use crate::config::Config;
 use crate::config::sync::JobConfig;
 use crate::config::verify::VerifyConfig;
 use crate::environment::Environment;
+use crate::loops::converge::gate::Commands;
 
 /// Where it is kept what set-ups left, in the user's cache folder.
 const FOLDER: &str = "truing/verify";
@@ -54,6 +56,21 @@ fn runner(
         disk: config.disk,
     };
     Verifier::new(plan, Cache::new(folder.join(FOLDER), kept), reached()).map_err(failed)
+}
+
+/// What runs the commands of the gate; none: it has none. `trust` says whose set-ups may be used for them.
+///
+/// # Errors
+/// As [`verifier`].
+pub(crate) fn gate(
+    config: &Config,
+    environment: &Environment,
+    trust: Scope,
+) -> Result<Option<Commands>, CliError> {
+    let argv = config.converge.gate.clone();
+    let commands =
+        || Ok(Commands { argv: argv.clone(), verifier: verifier(&config.verify, environment)?, trust });
+    (!argv.is_empty()).then(commands).transpose()
 }
 
 /// What runs a job's lock commands; none: it has none.

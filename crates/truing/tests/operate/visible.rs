@@ -151,7 +151,7 @@ async fn a_report_tells_of_a_review_and_of_none() {
         assert!(ran.exit == 0 && ran.out.contains("o/r"), "{ran:?}");
     }
     for (arguments, exit) in
-        [(["--since", "yesterday"], 2), (["--loop", "converge"], 2), (["--format", "sarif"], 2)]
+        [(["--since", "yesterday"], 2), (["--loop", "nonesuch"], 2), (["--format", "sarif"], 2)]
     {
         let ran = site.run(&[&["report"], arguments.as_slice()].concat());
         assert_eq!(ran.exit, exit, "{ran:?}");

@@ -264,7 +264,9 @@ fn refused_pack(place: &Place, arguments: &[&str]) {
     let ran = place.review(&[arguments, &["--format", "json"]].concat());
     assert_eq!((ran.exit, &ran.json()["error"]["code"]), (2, &serde_json::json!("unknown_pack")));
     assert!(
-        ran.err.starts_with("error: there is no rule pack `cores` (known: aiobotocore, core"),
+        ran.err.starts_with(
+            "error: there is no rule pack `cores` (known: aiobotocore, code-rules, code-rules-strict, core"
+        ),
         "{}",
         ran.err
     );

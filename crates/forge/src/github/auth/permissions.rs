@@ -33,6 +33,11 @@ pub const fn permissions(of: Loop) -> &'static [Permission] {
 /// change no workflow without a permission of its own.
 pub(super) const PUSHING: &[Permission] = &[("contents", "write"), ("metadata", "read")];
 
+/// What makes a pull request a draft or ready: with less GitHub refuses that to an installation
+/// (<https://github.com/cli/cli/issues/8910>).
+pub(super) const READYING: &[Permission] =
+    &[("contents", "write"), ("metadata", "read"), ("pull_requests", "write")];
+
 /// What lists an installation's repositories.
 pub(super) const LISTING: &[Permission] = &[("metadata", "read")];
 
@@ -58,7 +63,8 @@ mod tests {
     #[test]
     fn who_pushes_needs_what_its_loop_is_granted() {
         for of in [Loop::Converge, Loop::Sync] {
-            assert!(PUSHING.iter().all(|permission| permissions(of).contains(permission)));
+            let needs = PUSHING.iter().chain(READYING);
+            assert!(needs.into_iter().all(|permission| permissions(of).contains(permission)));
         }
         let page = include_str!("../../../../../docs/github.md");
         assert!(page.contains("*Contents: write*"));

@@ -47,8 +47,8 @@ pub(super) struct Pull {
 
 /// A label.
 #[derive(Deserialize)]
-pub(super) struct Label {
-    pub(super) name: String,
+pub(in crate::github) struct Label {
+    pub(in crate::github) name: String,
 }
 
 /// A commit of a pull request.
@@ -87,23 +87,24 @@ pub(super) enum Account {
 
 /// A review.
 #[derive(Deserialize)]
-pub(super) struct Review {
-    pub(super) user: Option<User>,
-    pub(super) state: String,
-    pub(super) commit_id: Option<String>,
-    pub(super) submitted_at: Option<String>,
-    pub(super) body: Option<String>,
+pub(in crate::github) struct Review {
+    pub(in crate::github) id: u64,
+    pub(in crate::github) user: Option<User>,
+    pub(in crate::github) state: String,
+    pub(in crate::github) commit_id: Option<String>,
+    pub(in crate::github) submitted_at: Option<String>,
+    pub(in crate::github) body: Option<String>,
 }
 
 /// A comment in a conversation or on a diff.
 #[derive(Deserialize)]
-pub(super) struct Comment {
-    pub(super) id: u64,
-    pub(super) user: Option<User>,
-    pub(super) body: Option<String>,
-    pub(super) created_at: String,
+pub(in crate::github) struct Comment {
+    pub(in crate::github) id: u64,
+    pub(in crate::github) user: Option<User>,
+    pub(in crate::github) body: Option<String>,
+    pub(in crate::github) created_at: String,
     /// On a diff: the commit that it was made on.
-    pub(super) original_commit_id: Option<String>,
+    pub(in crate::github) original_commit_id: Option<String>,
 }
 
 /// An issue, or a pull request as one.

@@ -15,7 +15,11 @@ use crate::github::server::Author;
 
 impl GitHubHub {
     /// All comments of a conversation, oldest first.
-    pub(super) async fn comments(&self, what: &str, number: u64) -> Result<Vec<Comment>, ForgeError> {
+    pub(in crate::github) async fn comments(
+        &self,
+        what: &str,
+        number: u64,
+    ) -> Result<Vec<Comment>, ForgeError> {
         let url = self.list_url(what, &["issues", &number.to_string(), "comments"], &[])?;
         let mut comments = Vec::new();
         self.github.pages(self.scope(), what, url, |comment| comments.push(comment)).await?;
@@ -56,7 +60,11 @@ impl GitHubHub {
     }
 
     /// May this person write to the repository? Asked once of each.
-    async fn is_trusted(&self, known: &mut HashMap<u64, bool>, user: wire::User) -> Result<bool, ForgeError> {
+    pub(in crate::github) async fn is_trusted(
+        &self,
+        known: &mut HashMap<u64, bool>,
+        user: wire::User,
+    ) -> Result<bool, ForgeError> {
         if let Some(trusted) = known.get(&user.id) {
             return Ok(*trusted);
         }
@@ -66,7 +74,7 @@ impl GitHubHub {
         Ok(trusted)
     }
 
-    pub(super) async fn create_comment(
+    pub(in crate::github) async fn create_comment(
         &self,
         number: u64,
         topic: &Topic,

@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde::Deserialize;
 use serde_json::json;
-use truing_core::id::{Millis, Sha, Topic};
+use truing_core::id::{Millis, ReviewId, Sha, Topic};
 use truing_core::port::{
     BranchPull, ForgeError, PullActivity, PullCommit, PullDraft, PullRemark, PullReview, PullState,
     ReviewState,
@@ -11,7 +11,7 @@ use truing_core::port::{
 use truing_git::is_branch_name;
 
 use super::bodies::{Account, Comment, Commit, Pull, Review};
-use super::{Accounts, Call, GitHubHub, actor, not_ours, unavailable, wire};
+use super::{Accounts, Call, GitHubHub, Scope, actor, not_ours, unavailable, wire};
 use crate::github::id::Id;
 
 const TO_DRAFT: &str = "
@@ -97,16 +97,23 @@ impl GitHubHub {
         let doing = if draft { "a draft" } else { "ready for review" };
         let what = self.what(&format!("making pull request {number} {doing}"));
         let pull = self.own_pull(&what, number).await?;
-        if pull.draft == draft {
-            return Ok(());
-        }
+        if pull.draft == draft { Ok(()) } else { self.send_draft(&what, &pull.node_id, draft).await }
+    }
+
+    /// Makes the pull request with this GraphQL id a draft, or ready for review.
+    pub(in crate::github) async fn send_draft(
+        &self,
+        what: &str,
+        node: &str,
+        draft: bool,
+    ) -> Result<(), ForgeError> {
         let mutation = if draft { TO_DRAFT } else { TO_READY };
-        let variables = json!({ "id": pull.node_id });
-        let data: DraftData = self.github.graphql(self.scope(), &what, mutation, variables).await?;
+        let scope = Scope::Readying(self.repository_id(), &self.repo);
+        let data: DraftData = self.github.graphql(scope, what, mutation, json!({ "id": node })).await?;
         match data.change.and_then(|change| change.pull_request) {
             Some(pull) if pull.is_draft == draft => Ok(()),
             Some(_) | None => {
-                Err(unavailable(&what, "the forge reports success, but the pull request is as before"))
+                Err(unavailable(what, "the forge reports success, but the pull request is as before"))
             }
         }
     }
@@ -176,7 +183,7 @@ impl GitHubHub {
         let url = self.list_url(&what, &["pulls", &of, "reviews"], &[])?;
         self.github.pages(self.scope(), &what, url, |review| reviews.push(review)).await?;
         for review in reviews {
-            activity.reviews.push(pull_review(&what, &accounts, review)?);
+            activity.reviews.push(self.review(&what, (number, &accounts), review)?);
         }
 
         for comment in self.comments(&what, number).await? {
@@ -189,6 +196,35 @@ impl GitHubHub {
             activity.remarks.push(self.remark(&what, (number, &accounts), Id::Review, comment)?);
         }
         Ok(activity)
+    }
+
+    /// A review, as it is read in both places.
+    pub(in crate::github) fn review(
+        &self,
+        what: &str,
+        (number, accounts): (u64, &Accounts<'_>),
+        review: Review,
+    ) -> Result<PullReview, ForgeError> {
+        let state = match review.state.as_str() {
+            "APPROVED" => ReviewState::Approved,
+            "CHANGES_REQUESTED" => ReviewState::ChangesRequested,
+            "COMMENTED" => ReviewState::Commented,
+            "DISMISSED" => ReviewState::Dismissed,
+            "PENDING" => ReviewState::Pending,
+            _ => return Err(unavailable(what, "a review is in a state that is not known")),
+        };
+        let author = review.user.as_ref().map(|user| actor(accounts, user));
+        let is_ours = author.as_ref().is_some_and(|author| author.ours);
+        let (topic, body) = self.verified(number, is_ours, review.body.as_deref());
+        Ok(PullReview {
+            id: ReviewId::new(review.id.to_string()),
+            author,
+            state,
+            commit: review.commit_id.map(|commit| sha(what, &commit)).transpose()?,
+            at: review.submitted_at.map(|at| wire::instant(what, &at)).transpose()?,
+            body,
+            topic,
+        })
     }
 
     fn remark(
@@ -228,25 +264,7 @@ fn pull_commit(what: &str, accounts: &Accounts<'_>, commit: Commit) -> Result<Pu
     })
 }
 
-fn pull_review(what: &str, accounts: &Accounts<'_>, review: Review) -> Result<PullReview, ForgeError> {
-    let state = match review.state.as_str() {
-        "APPROVED" => ReviewState::Approved,
-        "CHANGES_REQUESTED" => ReviewState::ChangesRequested,
-        "COMMENTED" => ReviewState::Commented,
-        "DISMISSED" => ReviewState::Dismissed,
-        "PENDING" => ReviewState::Pending,
-        _ => return Err(unavailable(what, "a review is in a state that is not known")),
-    };
-    Ok(PullReview {
-        author: review.user.as_ref().map(|user| actor(accounts, user)),
-        state,
-        commit: review.commit_id.map(|commit| sha(what, &commit)).transpose()?,
-        at: review.submitted_at.map(|at| wire::instant(what, &at)).transpose()?,
-        body: review.body.unwrap_or_default(),
-    })
-}
-
-fn sha(what: &str, text: &str) -> Result<Sha, ForgeError> {
+pub(in crate::github) fn sha(what: &str, text: &str) -> Result<Sha, ForgeError> {
     Sha::parse(text).map_err(|error| unavailable(what, &error.to_string()))
 }
 

@@ -90,7 +90,7 @@ async fn commits_of_nobody_and_reviews_of_a_new_kind() {
         seen.iter().map(|commit| commit.author.as_ref().map(|by| by.login.as_str())).collect();
     assert_eq!(logins, [None, None, Some("ann")]);
 
-    let review = json!([{ "state": "PONDERED", "user": null, "commit_id": null }]);
+    let review = json!([{ "id": 1, "state": "PONDERED", "user": null, "commit_id": null }]);
     let server = Server::new([me(), empty(), ok(&review)]).await;
     let error = hub(&server).activity(1).await.unwrap_err();
     assert!(matches!(error, ForgeError::Unavailable { .. }), "{error}");

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use serde::{Serialize, Serializer};
-use truing_core::follow::record::{Kind, Step};
+use truing_core::follow::record::Kind;
 use truing_core::id::Millis;
 
 use super::run::{KINDS, Run};
-use super::{DAY, date};
+use super::{DAY, LoopFlag, date};
 
 /// Up to so many days are told day by day, more week by week.
 const MOST_DAYS: i64 = 21;
@@ -187,8 +187,10 @@ impl Serialize for Tally {
 }
 
 impl Figures {
-    /// Of these runs, newest first, of one loop; `now` ends the last period.
-    pub(super) fn of(runs: &[Run], now: Millis) -> Self {
+    /// Of these runs, newest first, of this loop; `now` ends the last period.
+    pub(super) fn of(of: LoopFlag, runs: &[Run], now: Millis) -> Self {
+        let order = of.steps();
+        let place = |step: &str| order.iter().position(|id| *id == step);
         let tally = Tally::of(runs);
         let sum = |of: fn(&Run) -> u64| runs.iter().map(of).fold(0, u64::saturating_add);
         let (period_days, periods) = periods(runs, now);
@@ -200,8 +202,8 @@ impl Figures {
             results: counts(runs.iter().filter_map(|run| run.result)),
             reasons: reasons(runs),
             update_types: counts(runs.iter().filter_map(|run| run.update_type)),
-            highest_steps: in_order(counts(runs.iter().map(|run| run.highest_step))),
-            steps: steps(runs),
+            highest_steps: sorted(counts(runs.iter().map(|run| run.highest_step)), |count| place(&count.id)),
+            steps: sorted(steps(runs), |step| place(step.id)),
             period_days,
             periods,
             prompts: prompts(runs),
@@ -233,15 +235,9 @@ fn reasons(runs: &[Run]) -> Vec<Reason> {
     reasons
 }
 
-/// Where a step stands among the steps of all loops.
-fn place(step: &str) -> usize {
-    let known = Step::ALL.iter().map(|step| step.as_str());
-    known.chain(["prepared", "review", "agent", "computed", "published"]).take_while(|id| *id != step).count()
-}
-
-fn in_order(mut counts: Vec<Count>) -> Vec<Count> {
-    counts.sort_by_key(|count| place(&count.id));
-    counts
+fn sorted<T>(mut rows: Vec<T>, by: impl Fn(&T) -> Option<usize>) -> Vec<T> {
+    rows.sort_by_key(by);
+    rows
 }
 
 fn steps(runs: &[Run]) -> Vec<StepFigures> {
@@ -259,7 +255,6 @@ fn steps(runs: &[Run]) -> Vec<StepFigures> {
             step.ms = step.ms.saturating_add(part.ms);
         }
     }
-    steps.sort_by_key(|step| place(step.id));
     steps
 }
 

@@ -1,4 +1,4 @@
-//! The report of jobs for people, within 80 columns.
+//! The report of jobs and of branches that converge for people, within 80 columns.
 
 use std::fmt::Write as _;
 
@@ -8,7 +8,7 @@ use truing_core::line;
 use super::amount::{dollars, duration, each, share, short, success};
 use super::figures::{Count, Figures};
 use super::run::KINDS;
-use super::{JobLine, Section, date, instant};
+use super::{JobLine, LoopFlag, Section, date, instant};
 use crate::cli::columns::folded;
 use crate::loops::text::counted;
 
@@ -22,7 +22,12 @@ const PERIODS: usize = 31;
 pub(super) fn screen(section: &Section, since: Millis, now: Millis) -> String {
     let figures = &section.figures;
     let runs = counted(section.runs.len(), "run");
-    let mut text = format!("{runs} of jobs ended from {} to {}\n", instant(since), instant(now));
+    let of = match section.of {
+        LoopFlag::Review => "of reviews",
+        LoopFlag::Sync => "of jobs",
+        LoopFlag::Converge => "on branches",
+    };
+    let mut text = format!("{runs} {of} ended from {} to {}\n", instant(since), instant(now));
     if !section.runs.is_empty() {
         text += &totals(figures);
         text += &counts("Results", &figures.results);

@@ -1,13 +1,16 @@
-//! Totals and days of runs that ended, and reviews as outcome records, for programs.
+//! Totals and days of runs that ended, and reviews and runs that converge as outcome records, for programs.
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+use truing_core::converge::record::Record;
 use truing_core::follow::record::Kind;
 use truing_core::outcome::OutcomeKind;
+use truing_core::port::Described;
 use truing_store::{Ended, EndedRun, Stage};
 
-use super::run::{Run, parts, stage};
+use super::run::{Run, acts, parts, stage};
 use super::{DAY, date, instant};
+use crate::cli::converge::outcome::audits;
 
 /// How many runs ended how.
 #[derive(Serialize, Clone, Default)]
@@ -36,12 +39,12 @@ pub(super) struct Day {
 }
 
 /// The words of ends that are told, also of those that did not happen: a script need not ask whether they are there.
-fn words(has_jobs: bool) -> impl Iterator<Item = &'static str> + Clone {
-    let jobs = has_jobs.then_some(Kind::Done.as_str());
-    OutcomeKind::ALL.into_iter().map(OutcomeKind::as_str).chain(jobs)
+fn words(has_others: bool) -> impl Iterator<Item = &'static str> + Clone {
+    let others = has_others.then_some(Kind::Done.as_str());
+    OutcomeKind::ALL.into_iter().map(OutcomeKind::as_str).chain(others)
 }
 
-/// Runs of jobs, as they are counted with reviews.
+/// A run of another loop, as it is counted with reviews.
 pub(super) fn ended(run: &Run) -> Ended {
     Ended {
         day: run.ended.0.div_euclid(DAY),
@@ -53,22 +56,22 @@ pub(super) fn ended(run: &Run) -> Ended {
     }
 }
 
-fn kinds(ended: &[Ended], has_jobs: bool) -> Map<String, Value> {
+fn kinds(ended: &[Ended], has_others: bool) -> Map<String, Value> {
     let count = |kind: &str| ended.iter().filter(|row| row.kind == kind).map(|row| row.runs).sum::<u64>();
-    words(has_jobs).map(|kind| (kind.to_owned(), count(kind).into())).collect()
+    words(has_others).map(|kind| (kind.to_owned(), count(kind).into())).collect()
 }
 
 fn mean(ms: u64, runs: u64) -> u64 {
     ms.checked_div(runs).unwrap_or(0)
 }
 
-/// Of all of them; `has_jobs`: with the words of jobs.
-pub(super) fn totals(ended: &[Ended], has_jobs: bool) -> Totals {
+/// Of all of them; `has_others`: with the words of the other loops.
+pub(super) fn totals(ended: &[Ended], has_others: bool) -> Totals {
     let sum = |of: fn(&Ended) -> u64| ended.iter().map(of).sum::<u64>();
     let runs = sum(|row| row.runs);
     Totals {
         runs,
-        kinds: kinds(ended, has_jobs),
+        kinds: kinds(ended, has_others),
         cost_micro_usd: sum(|row| row.cost),
         mean_ms: mean(sum(|row| row.ms), runs),
         reasons: reasons(ended),
@@ -90,11 +93,11 @@ fn reasons(ended: &[Ended]) -> Vec<Reason> {
 }
 
 /// Of each UTC day; they come day by day.
-pub(super) fn days(ended: &[Ended], has_jobs: bool) -> Vec<Day> {
+pub(super) fn days(ended: &[Ended], has_others: bool) -> Vec<Day> {
     ended
         .chunk_by(|a, b| a.day == b.day)
         .map(|rows| {
-            let Totals { runs, kinds, cost_micro_usd, mean_ms, .. } = totals(rows, has_jobs);
+            let Totals { runs, kinds, cost_micro_usd, mean_ms, .. } = totals(rows, has_others);
             let day = rows.first().map_or_else(String::new, |row| date(row.day));
             Day { day, runs, kinds, cost_micro_usd, mean_ms }
         })
@@ -144,5 +147,39 @@ pub(super) fn outcome(run: &EndedRun) -> Value {
         "tokens": record.modelled.as_ref().map(|modelled| modelled.tokens),
         "permission_denials": record.modelled.as_ref().map(|modelled| &modelled.denials),
         "dropped": record.modelled.as_ref().map(|modelled| &modelled.dropped),
+    })
+}
+
+/// A run that converges as `truing.outcome/1`. Its evidence is what the audits found, and what was pushed.
+pub(super) fn converge(record: &Record, known: Option<&Described>) -> Value {
+    let (state, step) = (&record.state, record.furthest());
+    let kind = if record.end() == Kind::Done { "final" } else { "wip" };
+    json!({
+        "schema": "truing.outcome/1",
+        "loop": "converge",
+        "key": record.key,
+        "kind": record.end(),
+        "result": state.exit.as_ref().map(|exit| exit.kind()),
+        "exit_reason": state.exit.as_ref().map(|exit| &exit.reason),
+        "update_type": null,
+        "highest_step": {"id": step.as_str(), "title": step.title()},
+        "steps": acts(record),
+        "pr": known.map(|known| json!({"kind": kind, "url": known.url})),
+        "model": record.model,
+        "prompt_hash": record.prompt_hash,
+        "versions": record.versions,
+        "evidence": {
+            "loops": state.audits,
+            "audits": audits(record),
+            "commits": state.commits,
+            "head": state.head,
+            "code": state.exit.as_ref().map(|exit| exit.code),
+        },
+        "started": instant(record.started),
+        "ended": instant(record.ended),
+        "run": record.run,
+        "name": record.name,
+        "branch": record.branch,
+        "cost_micro_usd": record.cost(),
     })
 }

@@ -1,10 +1,12 @@
 //! A run as reports tell of it, whichever loop it was of.
 
+use truing_core::converge;
 use truing_core::follow::record::{Kind, PullKind, Record};
 use truing_core::follow::{job, record};
 use truing_core::id::Millis;
 use truing_core::money::MicroUsd;
 use truing_core::outcome::{Modelled, OutcomeKind, OutcomeRecord};
+use truing_core::port::Described;
 use truing_store::{EndedRun, Stage};
 
 use super::LoopFlag;
@@ -21,7 +23,7 @@ pub(super) struct Run {
     pub id: String,
     /// Its slot.
     pub key: String,
-    /// What people call what it worked on: a job, or a pull request.
+    /// What people call what it worked on: a job, a pull request, or a branch.
     pub name: String,
     /// How it ended.
     pub kind: Kind,
@@ -137,6 +139,33 @@ impl Run {
         }
     }
 
+    /// A run that converges, and what people call its pull request.
+    pub(super) fn of_converge(record: &converge::record::Record, known: Option<&Described>) -> Self {
+        let exit = record.state.exit.as_ref();
+        Self {
+            of: LoopFlag::Converge,
+            id: record.run.as_str().to_owned(),
+            key: record.key.as_str().to_owned(),
+            name: record.name.clone(),
+            kind: record.end(),
+            result: exit.map(|exit| exit.kind().as_str()),
+            reason: exit.map(|exit| exit.reason.clone()).unwrap_or_default(),
+            update_type: None,
+            package: None,
+            from: None,
+            to: None,
+            highest_step: record.furthest().as_str(),
+            steps: acts(record),
+            model: record.model.clone(),
+            prompt_hash: record.prompt_hash.clone(),
+            pull_kind: None,
+            url: known.map(|known| known.url.clone()),
+            question: None,
+            started: record.started,
+            ended: record.ended,
+        }
+    }
+
     /// How it ended, in its loop's word.
     pub(super) fn word(&self) -> &'static str {
         word(self.of, self.kind)
@@ -180,7 +209,7 @@ impl Part {
 pub(super) fn word(of: LoopFlag, kind: Kind) -> &'static str {
     match (of, kind) {
         (LoopFlag::Review, Kind::Done) => OutcomeKind::Reviewed.as_str(),
-        (LoopFlag::Review | LoopFlag::Sync, _) => kind.as_str(),
+        (LoopFlag::Review | LoopFlag::Sync | LoopFlag::Converge, _) => kind.as_str(),
     }
 }
 
@@ -196,6 +225,15 @@ pub(super) fn parts(record: &OutcomeRecord) -> Vec<Part> {
         Part { id: "review", turns: 0, tokens: 0, cost_micro_usd: MicroUsd(0), ms: rules },
         Part { id: "agent", turns, tokens: tokens.all(), cost_micro_usd, ms: *ms },
     ]
+}
+
+/// What a run that converges did, and what each kind of act took.
+pub(super) fn acts(record: &converge::record::Record) -> Vec<Part> {
+    let part = |(step, taken): (&converge::Step, &converge::record::Taken)| {
+        let converge::record::Taken { turns, tokens, cost_micro_usd, ms } = *taken;
+        Part { id: step.as_str(), turns, tokens, cost_micro_usd, ms }
+    };
+    record.taken.iter().map(part).collect()
 }
 
 /// The highest step that a review came to.

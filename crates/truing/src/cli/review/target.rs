@@ -11,15 +11,15 @@ const GITHUB: (&str, &str) = ("github", "github.com");
 
 /// A pull request, by what people call it.
 #[derive(Debug)]
-pub(super) struct Target {
+pub(in crate::cli) struct Target {
     /// The `NAME` of `[forge.NAME]`.
-    pub(super) forge: String,
+    pub(in crate::cli) forge: String,
     /// `owner/name`.
-    pub(super) repo: String,
+    pub(in crate::cli) repo: String,
     /// The number people see.
-    pub(super) number: u64,
+    pub(in crate::cli) number: u64,
     /// The configuration, which holds that forge.
-    pub(super) config: Config,
+    pub(in crate::cli) config: Config,
 }
 
 impl Target {
@@ -27,7 +27,11 @@ impl Target {
     ///
     /// # Errors
     /// Exit 2 for what names no pull request, or one of a forge that is not configured.
-    pub(super) fn find(text: &str, config: &Config, environment: &Environment) -> Result<Self, CliError> {
+    pub(in crate::cli) fn find(
+        text: &str,
+        config: &Config,
+        environment: &Environment,
+    ) -> Result<Self, CliError> {
         let text = text.trim();
         if !text.contains("://") {
             return Self::by_name(text, config, environment);
@@ -35,7 +39,7 @@ impl Target {
         let unknown = || not_a_pull(text);
         let url = Url::parse(text).map_err(|_| unknown())?;
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(CliError::usage("bad_target", "--pr: the URL holds a user name or a password")
+            return Err(CliError::usage("bad_target", "the URL holds a user name or a password")
                 .hint("give it without: the token of the configured forge is used"));
         }
         let below = |(name, forge): (&String, &crate::config::ForgeConfig)| {
@@ -83,7 +87,7 @@ impl Target {
 }
 
 fn not_a_pull(text: &str) -> CliError {
-    CliError::usage("bad_target", format!("--pr: `{text}` names no pull request"))
+    CliError::usage("bad_target", format!("`{text}` names no pull request"))
         .hint("give its page, https://HOST/OWNER/NAME/pull/NUMBER, or OWNER/NAME#NUMBER")
 }
 

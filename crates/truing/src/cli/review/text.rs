@@ -13,7 +13,8 @@ use truing_core::outcome::{Coverage, NotReviewed, Outcome, OutcomeKind, SkipReas
 use truing_git::options::MAX_FILE_BYTES;
 
 use crate::config::REPOSITORY_FILE;
-use crate::loops::local::{Against, Review, Reviewed};
+use crate::loops::compare::Against;
+use crate::loops::local::{Review, Reviewed};
 use crate::loops::text::{by, counted};
 
 /// How wide text is, in columns.

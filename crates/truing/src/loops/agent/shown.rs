@@ -10,7 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use truing_agent::native::{Brief, Output, Tools};
-use truing_agent::prompt::route::{Filled, REVIEW};
+use truing_agent::prompt::route::Filled;
 use truing_agent::prompt::{Fence, PromptError, Prompts, Values};
 use truing_agent::schema::MAX_FINDINGS;
 use truing_core::finding::{Finding, RawFinding};
@@ -70,6 +70,8 @@ pub(super) struct Shown<'a> {
     pub(super) repository: &'a str,
     /// Open findings of a model's earlier review.
     pub(super) known: &'a [Finding],
+    /// What the change is to mend, if it is a fix.
+    pub(super) findings: Option<&'a str>,
 }
 
 /// A prompt, what it was made of, and the files whose change is in it.
@@ -85,10 +87,11 @@ pub(super) struct Prompted {
 /// [`PromptError`], if the operator's own prompts want something else.
 pub(super) fn prompt(
     prompts: &Prompts,
+    names: (&str, &str),
     (model, max_turns): (&str, u32),
     shown: Shown<'_>,
 ) -> Result<Prompted, PromptError> {
-    let Shown { change, reading, subject, repository, known } = shown;
+    let Shown { change, reading, subject, repository, known, findings } = shown;
     let mut seen = BTreeSet::new();
     let (mut diffs, mut others) = (String::new(), Vec::new());
     for path in &reading.coverage.reviewed {
@@ -127,9 +130,14 @@ pub(super) fn prompt(
     let system = Values::default()
         .with("max_turns", max_turns.to_string())
         .with("max_findings", MAX_FINDINGS.to_string());
-    let fence =
-        fence([&change.diff, subject.title.as_bytes(), description.as_bytes(), subject.branch.as_bytes()])?;
-    let filled = prompts.filled((REVIEW.system, REVIEW.task), (&system, &task), &fence)?;
+    let (task, findings) = match findings {
+        Some(findings) => (task.with("findings", findings), findings),
+        None => (task, ""),
+    };
+    let said = [subject.title.as_bytes(), description.as_bytes(), subject.branch.as_bytes()];
+    let [title, description, branch] = said;
+    let fence = fence([&change.diff, title, description, branch, findings.as_bytes()])?;
+    let filled = prompts.filled(names, (&system, &task), &fence)?;
     let Filled { system, task, hash } = filled;
     Ok(Prompted { brief: Brief { model: model.to_owned(), system, task }, hash, seen })
 }
@@ -159,15 +167,22 @@ fn hash_of<const N: usize>(parts: [&[u8]; N]) -> String {
 }
 
 /// Tools, and which files a model has looked at with them.
-pub(super) struct Watched<'a, T> {
+pub(in crate::loops) struct Watched<'a, T> {
     tools: &'a T,
     seen: Mutex<BTreeSet<RepoPath>>,
 }
 
 impl<'a, T> Watched<'a, T> {
     /// `shown`: what it has seen before.
-    pub(super) fn new(tools: &'a T, shown: BTreeSet<RepoPath>) -> Self {
+    pub(in crate::loops) fn new(tools: &'a T, shown: BTreeSet<RepoPath>) -> Self {
         Self { tools, seen: Mutex::new(shown) }
+    }
+
+    /// Which changed files the model has not seen.
+    pub(in crate::loops) fn unseen(&self, coverage: &Coverage) -> Vec<String> {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let unseen = coverage.reviewed.iter().filter(|path| !seen.contains(path));
+        unseen.map(|path| line::clean(&path.to_string(), MAX_LINE_CHARS)).take(MAX_NAMED).collect()
     }
 
     /// What the model has not seen is not reviewed.

@@ -11,13 +11,14 @@ use truing_git::{Mirror, NewCommit, PrivateFolder, Staged};
 
 use super::Decided;
 use super::drafts::{Drafts, Saved};
-use super::port::{Checked, Port, PortError, Ported, Spent};
+use super::port::{Checked, Port, PortError, Ported};
 use super::pulls::{Pulls, Stands};
 use super::question::Wanted;
 use super::recipe::Recipe;
 use super::run::{Following, RunError};
 use super::tale::{Asks, Ended, Tale};
 use super::words::{self, About};
+use crate::loops::agent::Spent;
 
 /// What a port is made on, and what stands.
 pub(super) struct Ground<'a, H> {

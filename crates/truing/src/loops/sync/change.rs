@@ -11,8 +11,8 @@ use truing_upstream::constraint::{self, ConstraintError};
 use truing_upstream::manifest::{self, Added, FileError};
 
 use super::Decided;
-use super::files::Change;
 use crate::config::sync::JobConfig;
+use crate::loops::files::Change;
 
 /// Why the change cannot be made.
 #[derive(Debug, thiserror::Error)]

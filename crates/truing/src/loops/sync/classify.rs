@@ -9,8 +9,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
-use serde_json::Value;
-use truing_agent::native::{self, End, Limits, Output, Tools};
+use truing_agent::native::{End, Limits};
 use truing_agent::prompt::route::SYNC_CLASSIFY;
 use truing_agent::prompt::{PromptError, Values};
 use truing_agent::schema::judged::Answers;
@@ -23,20 +22,16 @@ use truing_core::id::CommentId;
 use truing_core::line;
 use truing_core::port::{Clock, Gate, Hub, Jobs};
 use truing_git::PrivateFolder;
-use truing_model::gateway::Refused;
-use truing_model::messages::Tool;
 use truing_reader::protocol::ToolsRequest;
 use truing_reader::redact::redact;
 use truing_reader::tools::DIFF;
 
-use super::material::{Told, cut, files_of, hash_of, patches, told};
-use super::port::{Porter, Spent, words};
+use super::material::{cut, files_of, patches};
+use super::port::Porter;
 use super::run::{Following, RunError};
 use super::tale::{Asks, Ended, Tale};
 use super::{Decided, SyncError, change, counterparts};
-use crate::budget;
-use crate::loops::agent::SwitchGate;
-use crate::telemetry::{self, Traced};
+use crate::loops::agent::{Errand, Halted, Spent, Told, WatchedTools, hash_of, words};
 
 /// What the model is called in traces.
 const RUN: &str = "sync";
@@ -190,7 +185,7 @@ impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
         ];
         let system = Values::default().with("max_turns", self.job.turns.to_string());
         let agent = &porter.agent;
-        let told = told(agent, (SYNC_CLASSIFY.system, &system), (SYNC_CLASSIFY.task, &values))?;
+        let told = agent.told((SYNC_CLASSIFY.system, &system), (SYNC_CLASSIFY.task, &values))?;
         let own = hash_of(ours.iter().flat_map(|(path, bytes)| [path.as_bytes(), bytes.as_slice()]));
         let digest = [told.hash.as_str(), &agent.model, &told.brief.task, &own].map(str::as_bytes);
         let digest = hash_of(digest.into_iter());
@@ -214,11 +209,9 @@ impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
         };
         let request =
             ToolsRequest { tree: folder.path().to_owned(), hide_ignored: false, always: Vec::new() };
-        let tools = Looking(self.reader.tools(request, Vec::new()));
+        // There is no change to be shown.
+        let tools = WatchedTools { tools: self.reader.tools(request, Vec::new()), without: Some(DIFF) };
         let limits = Limits { turns: self.job.turns, time: self.job.wall, money: Some(most), ..agent.limits };
-        (spent.model, spent.prompt_hash) = (Some(agent.model.clone()), Some(material.told.hash.clone()));
-        let session = agent.gateway.session(purse, [agent.model.clone()], SwitchGate(agent.ledger.clone()));
-        let model = Traced(agent.tape.of(session, RUN, AGENT));
         let wrong = |answers: &Answers| {
             let whole = complete(functions, answers.functions.iter().map(|one| &one.function));
             let there = || {
@@ -229,34 +222,19 @@ impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
             };
             whole.and_then(|()| there()).err()
         };
-        let ran = native::run_judged(&model, &tools, &material.told.brief, &limits, wrong).await;
-        telemetry::ended(&ran.end);
-        (spent.turns, spent.tokens, spent.cost) = (ran.turns, ran.usage.all(), ran.cost);
-        let why = redact(&words(&ran.end));
-        tracing::info!(end = why, turns = ran.turns, cost = ran.cost.0, "the model has looked");
-        let unsound = wrong(&ran.items);
-        match (&ran.end, unsound) {
+        let errand = Errand { purse, name: (RUN, AGENT), told: &material.told, limits };
+        let ran = agent.sent(errand, &tools, spent, wrong).await.map_err(|Halted| RunError::Halted)?;
+        Ok(match (&ran.end, wrong(&ran.items)) {
             // Also one that was made in the last turn: every function is answered.
-            (End::Done | End::Limit(_), None) => {
-                return Ok(Classification { functions: kept(ran.items), in_vain: None });
-            }
+            (End::Done | End::Limit(_), None) => Classification { functions: kept(ran.items), in_vain: None },
             (End::Done, Some(why)) => {
-                let why = format!("what it reported does not hold: {}", redact(&why));
-                return Ok(Classification::in_vain(why));
+                Classification::in_vain(format!("what it reported does not hold: {}", redact(&why)))
             }
-            _ => {}
-        }
-        match &ran.end {
-            End::Done => Ok(Classification::in_vain(why)),
-            End::Refused(Refused::Switch) => Err(RunError::Halted),
-            End::Refused(Refused::Budget { level }) => {
-                budget::exceeded(&self.run.id, level);
-                Ok(Classification::in_vain(why))
-            }
-            End::Limit(_) | End::Declined | End::Cut | End::Full | End::Unreadable(_) | End::Refused(_) => {
-                Ok(Classification::in_vain(why))
-            }
-        }
+            (
+                End::Limit(_) | End::Declined | End::Cut | End::Full | End::Unreadable(_) | End::Refused(_),
+                _,
+            ) => Classification::in_vain(redact(&words(&ran.end))),
+        })
     }
 }
 
@@ -299,20 +277,4 @@ fn kept(answers: Answers) -> Vec<Judged> {
         ..one
     };
     answers.functions.into_iter().map(one).collect()
-}
-
-/// Tools that look at files. There is no change to be shown.
-struct Looking<T>(T);
-
-impl<T: Tools> Tools for Looking<T> {
-    fn offered(&self) -> Vec<Tool> {
-        self.0.offered().into_iter().filter(|tool| tool.name != DIFF).collect()
-    }
-
-    async fn call(&self, name: &str, input: &Value) -> Output {
-        let step = telemetry::tool(name, input);
-        let output = self.0.call(name, input).await;
-        step.answered(&output.text, output.is_error);
-        output
-    }
 }

@@ -3,10 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use sha2::{Digest as _, Sha256};
-use truing_agent::native::Brief;
-use truing_agent::prompt::route::Filled;
-use truing_agent::prompt::{Fence, PromptError, Values};
 use truing_reader::sources::FilesRequest;
 use truing_upstream::archives::Archives;
 use truing_upstream::index::Index;
@@ -14,39 +10,12 @@ use truing_upstream::version::Version;
 
 use super::SyncError;
 use crate::config::sync::JobConfig;
-use crate::loops::agent::Agent;
 use crate::reader::ChildReader;
 
 /// Bytes of what changed in the package, and of what an earlier run has left.
 const MAX_SHOWN: usize = 160 << 10;
 /// Lines around a change: most functions as a whole.
 const CONTEXT: usize = 40;
-/// Characters of the word in the marks around data.
-const FENCE_CHARS: usize = 32;
-
-/// A prompt, and what it was made of.
-pub(super) struct Told {
-    pub(super) brief: Brief,
-    pub(super) hash: String,
-}
-
-/// What a model begins with: the modules of these names, with these values; those of the task are data of others.
-///
-/// # Errors
-/// [`PromptError`], if the operator's own prompts want something else.
-pub(super) fn told(
-    agent: &Agent,
-    (frame, system): (&str, &Values),
-    (about, values): (&str, &[(&str, String)]),
-) -> Result<Told, PromptError> {
-    // Of all that is shown, so that nobody can have written it in there.
-    let mut word = hash_of(values.iter().map(|(_, value)| value.as_bytes()));
-    word.truncate(FENCE_CHARS);
-    let fence = Fence::new(&word)?;
-    let task = values.iter().fold(Values::default(), |all, (name, value)| all.with(name, value));
-    let Filled { system, task, hash } = agent.prompts.filled((frame, about), (system, &task), &fence)?;
-    Ok(Told { brief: Brief { model: agent.model.clone(), system, task }, hash })
-}
 
 /// How files differ between two releases.
 pub(super) fn patches(
@@ -91,14 +60,4 @@ pub(super) fn cut(text: &str) -> String {
     }
     let end = text.floor_char_boundary(MAX_SHOWN);
     format!("{}\n[cut: {end} of {} bytes]", text.get(..end).unwrap_or_default(), text.len())
-}
-
-/// Of several parts, each with its length.
-pub(super) fn hash_of<'a>(parts: impl Iterator<Item = &'a [u8]>) -> String {
-    let mut hash = Sha256::new();
-    for part in parts {
-        hash.update(part.len().to_le_bytes());
-        hash.update(part);
-    }
-    hex::encode(hash.finalize())
 }

@@ -14,8 +14,8 @@ use truing_upstream::version::{Range, Style, Version, VersionError};
 
 use super::Decided;
 use super::change::{self, ChangeError};
-use super::files::Change;
 use crate::config::sync::{JobConfig, places};
+use crate::loops::files::Change;
 
 /// Why version or changelog cannot be written.
 #[derive(Debug, thiserror::Error)]

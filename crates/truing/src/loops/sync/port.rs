@@ -10,19 +10,17 @@ mod told;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
-use std::mem::take;
 
 use serde_json::Value;
 use tokio::task::spawn_blocking;
 use truing_agent::fixer::{Fixer, FixerError, Workshop};
-use truing_agent::native::{self, End, Limit, Limits, Output, Ran, Tools};
+use truing_agent::native::{End, Limits, Output, Ran, Tools};
 use truing_agent::prompt::PromptError;
 use truing_agent::sandbox::reached;
 use truing_agent::schema::work::Work;
 use truing_agent::verify::{Scope, Verified, Verifier, VerifyError};
 use truing_core::RepoPath;
 use truing_core::follow::job::Said;
-use truing_core::follow::record::Taken;
 use truing_core::id::{Millis, RunId, Sha};
 use truing_core::money::MicroUsd;
 use truing_core::policy::{PolicyError, ProfileName};
@@ -37,15 +35,12 @@ use truing_reader::tools::DIFF;
 use truing_upstream::archives::Archives;
 use truing_upstream::index::Index;
 
-use super::files::{Change, NotTaken, put};
 use super::{Decided, SyncError};
-use crate::budget;
 use crate::config::sync::JobConfig;
-use crate::loops::agent::{Agent, SwitchGate};
+use crate::loops::agent::{Agent, Errand, Halted, Spent, WatchedTools, words};
+use crate::loops::files::{Change, NotTaken, put};
 use crate::reader::ChildReader;
-use crate::telemetry::{self, Traced};
 
-use super::material::Told;
 pub(super) use clone::Allowed;
 
 /// What the model is called in traces.
@@ -113,24 +108,6 @@ pub enum PortError {
     /// The kill switch was turned on.
     #[error("the kill switch is on")]
     Halted,
-}
-
-/// What asking the model took, whatever became of it.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub(super) struct Spent {
-    pub(super) turns: u32,
-    pub(super) tokens: u64,
-    pub(super) cost: MicroUsd,
-    pub(super) model: Option<String>,
-    pub(super) prompt_hash: Option<String>,
-}
-
-impl Spent {
-    /// With what a step took besides; once. Who was asked stays.
-    pub(super) fn take_to(&mut self, taken: Taken) -> Taken {
-        let Self { turns, tokens, cost, .. } = self;
-        Taken { turns: take(turns), tokens: take(tokens), cost_micro_usd: take(cost), ..taken }
-    }
 }
 
 /// A port as it was made, before anybody has checked it.
@@ -221,7 +198,7 @@ impl Port<'_> {
         let Porter { agent, programs, .. } = self.porter;
         let repository = self.job.repo.as_deref().unwrap_or_default();
         let (purse, most) = agent.budgets.purse_of_sync(self.run.clone(), repository, self.now);
-        let Told { brief, hash } = told::prompt(self, handover).await?;
+        let told = told::prompt(self, handover).await?;
         let request = ToolsRequest { tree: bench.path().to_owned(), hide_ignored: false, always: Vec::new() };
         let workshop = Workshop {
             programs: programs.clone(),
@@ -233,23 +210,15 @@ impl Port<'_> {
         // Other work of this task, such as renewing its lease, must not wait for it.
         let level = spawn_blocking(reached).await.map_err(|error| PortError::Folder(error.into()))?;
         let fixer = Fixer::new(reader.tools(request, Vec::new()), workshop, level)?;
-        let bounded = Bounded { tools: fixer, allowed };
+        // There is no change to be shown yet; of its own, `git diff` tells.
+        let tools = WatchedTools { tools: Bounded { tools: fixer, allowed }, without: Some(DIFF) };
         let most = MicroUsd(most.0.saturating_sub(self.before.0));
         let limits = Limits { turns: self.job.turns, time: self.job.wall, money: Some(most), ..agent.limits };
-        (spent.model, spent.prompt_hash) = (Some(agent.model.clone()), Some(hash));
-        let session = agent.gateway.session(purse, [agent.model.clone()], SwitchGate(agent.ledger.clone()));
-        let model = Traced(agent.tape.of(session, RUN, AGENT));
-        let ran = native::run_for::<Work, _, _>(&model, &bounded, &brief, &limits).await;
-        telemetry::ended(&ran.end);
-        (spent.turns, spent.tokens, spent.cost) = (ran.turns, ran.usage.all(), ran.cost);
-        let end = redact(&words(&ran.end));
-        tracing::info!(end, turns = ran.turns, cost = ran.cost.0, "the model has ended");
+        let errand = Errand { purse, name: (RUN, AGENT), told: &told, limits };
+        let ran =
+            agent.sent(errand, &tools, spent, |_: &Work| None).await.map_err(|Halted| PortError::Halted)?;
         match &ran.end {
-            End::Refused(Refused::Switch) => Err(PortError::Halted),
-            End::Refused(Refused::Budget { level }) => {
-                budget::exceeded(self.run, level);
-                if ran.turns == 0 { Err(PortError::Money(words(&ran.end))) } else { Ok(ran) }
-            }
+            End::Refused(Refused::Budget { .. }) if ran.turns == 0 => Err(PortError::Money(words(&ran.end))),
             End::Done
             | End::Limit(_)
             | End::Declined
@@ -303,8 +272,7 @@ struct Bounded<'a, T> {
 
 impl<T: Tools> Tools for Bounded<'_, T> {
     fn offered(&self) -> Vec<Tool> {
-        // There is no change to be shown yet; of its own, `git diff` tells.
-        self.tools.offered().into_iter().filter(|tool| tool.name != DIFF).collect()
+        self.tools.offered()
     }
 
     async fn call(&self, name: &str, input: &Value) -> Output {
@@ -315,10 +283,7 @@ impl<T: Tools> Tools for Bounded<'_, T> {
             let text = format!("denied: `{path}` is not among the files that this port may change");
             return Output { text, is_error: true, denied: true };
         }
-        let step = telemetry::tool(name, input);
-        let output = self.tools.call(name, input).await;
-        step.answered(&output.text, output.is_error);
-        output
+        self.tools.call(name, input).await
     }
 }
 
@@ -330,18 +295,5 @@ fn without_secrets(work: Work) -> Work {
         completed: lines(work.completed),
         remaining: lines(work.remaining),
         questions: lines(work.questions),
-    }
-}
-
-/// How a model's work ended, for people.
-pub(super) fn words(end: &End) -> String {
-    match end {
-        End::Done => "the model has handed its work over".to_owned(),
-        End::Limit(Limit::Turns) => "the model's turns are used up".to_owned(),
-        End::Limit(Limit::Time) => "the model's time is used up".to_owned(),
-        End::Limit(Limit::Money) => "the money for one run is nearly used up".to_owned(),
-        End::Limit(Limit::Calls) => "the model called tools without end".to_owned(),
-        End::Declined => "the model declines".to_owned(),
-        End::Cut | End::Full | End::Unreadable(_) | End::Refused(_) => end.to_string(),
     }
 }

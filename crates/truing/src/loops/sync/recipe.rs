@@ -13,10 +13,10 @@ use truing_git::{Edited, GitError, Mirror};
 
 use super::Decided;
 use super::change::{self, ChangeError};
-use super::files::{Change, NotTaken, named, put, taken};
 use super::news::{NewsError, Telling};
 use crate::config::sync::{JobConfig, places};
 use crate::config::value;
+use crate::loops::files::{Change, NotTaken, named, put, taken};
 
 /// Lines of what a lock command printed that its failure tells, and characters of each.
 const SHOWN: (usize, usize) = (10, 300);

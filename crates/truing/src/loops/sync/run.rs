@@ -22,7 +22,7 @@ use super::bump::Ground;
 use super::change::{self, ChangeError};
 use super::classify::Beside;
 use super::drafts::{Draft, Saved};
-use super::port::{PortError, Porter, Spent};
+use super::port::{PortError, Porter};
 use super::pulls::{self, Pulls, Stands};
 use super::question::{Questions, Wanted};
 use super::recipe::RecipeError;
@@ -31,6 +31,7 @@ use super::tracking::{self, Tracking};
 use super::words::{self, About};
 use super::{Decided, PinnedError, Question, Seen, SyncError, decided_of, pinned, untold};
 use crate::config::sync::JobConfig;
+use crate::loops::agent::Spent;
 use crate::loops::versions;
 use crate::reader::ChildReader;
 

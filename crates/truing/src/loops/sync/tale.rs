@@ -9,8 +9,8 @@ use truing_core::id::Millis;
 use truing_core::money::MicroUsd;
 
 use super::Decided;
-use super::port::Spent;
 use super::question::Wanted;
+use crate::loops::agent::Spent;
 
 /// What a run has done so far.
 pub(super) struct Tale {
@@ -34,8 +34,8 @@ impl Tale {
     pub(super) fn end(&mut self) {
         if let Some((id, began)) = self.at.take() {
             let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-            let taken = Taken { id, turns: 0, tokens: 0, cost_micro_usd: MicroUsd(0), ms };
-            self.steps.push(self.spent.take_to(taken));
+            let (turns, tokens, cost_micro_usd) = self.spent.take();
+            self.steps.push(Taken { id, turns, tokens, cost_micro_usd, ms });
         }
     }
 

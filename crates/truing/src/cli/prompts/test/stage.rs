@@ -10,7 +10,10 @@ use truing_agent::native::{self, Brief, End, Form, Limits, Output, Ran, Tools};
 use truing_agent::prompt::Prompts;
 use truing_agent::prompt::case::{Call, Case};
 use truing_agent::prompt::route::{Filled, Report};
+use truing_agent::schema::audit::Audit;
+use truing_agent::schema::described::Described;
 use truing_agent::schema::judged::Answers;
+use truing_agent::schema::mended::Mended;
 use truing_agent::schema::work::Work;
 use truing_agent::schema::{Items, REPORT};
 use truing_core::ledger::Purse;
@@ -29,7 +32,7 @@ use crate::cli::error::CliError;
 use crate::config::{Config, RulesConfig, SandboxConfig};
 use crate::environment::Environment;
 use crate::loops::agent::SwitchGate;
-use crate::reader::ChildReader;
+use crate::reader::{ChildReader, ReaderTools};
 use crate::wiring;
 
 /// What one case may cost.
@@ -110,12 +113,13 @@ impl Stage {
         match case.route.report {
             Report::Findings => self.ask::<Items, _>(case, &filled, tools).await,
             Report::Answers => self.ask::<Answers, _>(case, &filled, tools).await,
+            Report::Audit => self.ask::<Audit, _>(case, &filled, tools).await,
+            Report::Described => self.ask::<Described, _>(case, &filled, tools).await,
             Report::Work => {
                 let workshop = Workshop { profile: ProfileName::Sync, ..Workshop::new(tree) };
-                let failed = |error: FixerError| CliError::failed("stage", error.to_string());
-                let tools = Fixer::without_commands(tools, workshop).map_err(failed)?;
-                self.ask::<Work, _>(case, &filled, tools).await
+                self.ask::<Work, _>(case, &filled, fixing(tools, workshop)?).await
             }
+            Report::Mended => self.ask::<Mended, _>(case, &filled, fixing(tools, Workshop::new(tree))?).await,
         }
     }
 
@@ -155,6 +159,12 @@ impl Stage {
         }
         Ok(Played { problems, turns: ran.turns, cost: ran.cost })
     }
+}
+
+/// The tools that change the case's files, and run nothing.
+fn fixing(tools: ReaderTools, workshop: Workshop) -> Result<Fixer<ReaderTools>, CliError> {
+    Fixer::without_commands(tools, workshop)
+        .map_err(|error: FixerError| CliError::failed("stage", error.to_string()))
 }
 
 /// What the model says in a case: the right way if its request holds all that it needs, and else the wrong one.

@@ -13,7 +13,7 @@ use truing_git::{Mirror, PrivateFolder};
 use super::PortError;
 use crate::config::sync::JobConfig;
 use crate::config::value;
-use crate::loops::sync::files::{Change, named, put, taken};
+use crate::loops::files::{Change, named, put, taken};
 use crate::loops::sync::news;
 
 /// Which files a port may change.

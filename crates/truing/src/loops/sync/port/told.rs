@@ -9,7 +9,8 @@ use truing_core::follow::Kind;
 use truing_core::follow::classify::Judged;
 
 use super::{Port, PortError};
-use crate::loops::sync::material::{Told, cut, files_of, patches, told};
+use crate::loops::agent::Told;
+use crate::loops::sync::material::{cut, files_of, patches};
 
 /// Definitions that nobody has pinned.
 const MAX_NAMED: usize = 200;
@@ -55,7 +56,7 @@ pub(super) async fn prompt(port: &Port<'_>, handover: Option<&str>) -> Result<To
         ("answers", answers.collect::<Vec<_>>().join("\n\n")),
     ];
     let system = Values::default().with("max_turns", job.turns.to_string());
-    Ok(told(agent, (SYNC_BUMP.system, &system), (SYNC_BUMP.task, &values))?)
+    Ok(agent.told((SYNC_BUMP.system, &system), (SYNC_BUMP.task, &values))?)
 }
 
 /// The definitions that changed, and the changes of the files that they are in.

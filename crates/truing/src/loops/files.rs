@@ -18,9 +18,9 @@ const TOO_LONG: &str = "it is gone, or longer than 5 MiB";
 
 /// A file that differs: what it holds, or that it is gone.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Change {
-    pub(super) path: RepoPath,
-    pub(super) content: Option<Vec<u8>>,
+pub(in crate::loops) struct Change {
+    pub(in crate::loops) path: RepoPath,
+    pub(in crate::loops) content: Option<Vec<u8>>,
 }
 
 /// A file that cannot be taken over.
@@ -35,13 +35,16 @@ pub struct NotTaken {
 
 impl NotTaken {
     /// The folder itself.
-    pub(super) fn of(folder: &Path, error: io::Error) -> Self {
+    pub(in crate::loops) fn of(folder: &Path, error: io::Error) -> Self {
         Self { path: RepoPath::from_bytes(folder.as_os_str().as_bytes()), why: error.into() }
     }
 }
 
 /// The content of files as they are in a folder.
-pub(super) async fn taken(folder: &Path, paths: Vec<(RepoPath, Edited)>) -> Result<Vec<Change>, NotTaken> {
+pub(in crate::loops) async fn taken(
+    folder: &Path,
+    paths: Vec<(RepoPath, Edited)>,
+) -> Result<Vec<Change>, NotTaken> {
     blocking(folder, move |folder| {
         let tree = open(folder)?;
         let one = |(path, edited): (RepoPath, Edited)| match edited {
@@ -59,7 +62,7 @@ pub(super) async fn taken(folder: &Path, paths: Vec<(RepoPath, Edited)>) -> Resu
 }
 
 /// Makes the changes in a clone that no command has run in.
-pub(super) async fn put(folder: &Path, changes: &[Change]) -> Result<(), NotTaken> {
+pub(in crate::loops) async fn put(folder: &Path, changes: &[Change]) -> Result<(), NotTaken> {
     let changes = changes.to_vec();
     blocking(folder, move |folder| {
         for Change { path, .. } in changes.iter().filter(|change| change.content.is_none()) {
@@ -83,7 +86,7 @@ pub(super) async fn put(folder: &Path, changes: &[Change]) -> Result<(), NotTake
 }
 
 /// The first of these paths, and how many more there are.
-pub(super) fn named(paths: &[&RepoPath]) -> String {
+pub(in crate::loops) fn named(paths: &[&RepoPath]) -> String {
     let named = paths.iter().take(NAMED).map(|path| path.to_string()).collect::<Vec<_>>().join(", ");
     match paths.len().saturating_sub(NAMED) {
         0 => named,

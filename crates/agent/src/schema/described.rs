@@ -1,0 +1,223 @@
+//! What a writer says that a change delivers (spec/converge.md 2.15): the text of a pull request. What people wrote there
+//! on purpose stays, word for word, or the description that there was stays as a whole.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+use truing_core::line;
+use truing_model::messages::Tool;
+
+use super::{REPORT, object_in};
+use crate::native::Form;
+
+/// Characters of a description: what forges take, with room for what a program adds.
+pub const MAX_DESCRIPTION_CHARS: usize = 20_000;
+/// Characters of what is repeated of a section that is missing, or of an error.
+const MAX_TOLD_CHARS: usize = 120;
+/// Headings of sections that are written anew; all others are people's.
+const OURS: [&str; 4] = ["summary", "production code changes", "test changes", "verification"];
+/// Words before the number of an issue, which tie it to the change.
+const TIES: [&str; 11] = [
+    "close", "closes", "closed", "fix", "fixes", "fixed", "resolve", "resolves", "resolved", "refs",
+    "related",
+];
+
+/// What was reported. Text of a model: data, to be cleaned before it is shown.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Described {
+    /// The whole description, in Markdown.
+    pub body: String,
+}
+
+impl Described {
+    /// Can it take the place of a description of which these parts stay?
+    ///
+    /// # Errors
+    /// What is wrong with it, for its author.
+    pub fn check(&self, kept: &[String]) -> Result<(), Vec<String>> {
+        let body = plain(&self.body);
+        let mut wrong = Vec::new();
+        if body.trim().is_empty() {
+            wrong.push("`body` is empty".to_owned());
+        }
+        let chars = body.chars().count();
+        if chars > MAX_DESCRIPTION_CHARS {
+            wrong.push(format!("`body` has {chars} characters; at most {MAX_DESCRIPTION_CHARS} are taken"));
+        }
+        // Whole lines, so that a word within another text is not taken for what was written.
+        let has = |part: &str| format!("\n{body}\n").contains(&format!("\n{part}\n"));
+        for part in kept.iter().filter(|part| !has(part)) {
+            let part = line::clean(part, MAX_TOLD_CHARS);
+            wrong.push(format!("this has to stay as it was, word for word, and does not: {part}"));
+        }
+        let own = kept.iter().fold(body.clone(), |body, part| body.replace(part.as_str(), ""));
+        if own.contains("<!--") {
+            wrong.push("`body` holds a comment that readers do not see".to_owned());
+        }
+        if wrong.is_empty() { Ok(()) } else { Err(wrong) }
+    }
+
+    /// The same as one text for its author, if there is something to say.
+    pub fn complaint(&self, kept: &[String]) -> Option<String> {
+        let wrong = self.check(kept).err()?;
+        Some(format!("the description does not hold:\n- {}", wrong.join("\n- ")))
+    }
+}
+
+/// What of a description people wrote on purpose: sections under headings that are not of those written anew, and lines
+/// that tie the change to issues.
+pub fn curated(description: &str) -> Vec<String> {
+    let description = plain(description);
+    let mut kept = Vec::new();
+    let mut section: Vec<&str> = Vec::new();
+    let mut is_kept = false;
+    let mut is_code = false;
+    for line in description.lines() {
+        is_code ^= line.trim_start().starts_with("```");
+        if let Some(heading) = heading(line).filter(|_| !is_code) {
+            finish(&mut kept, &section, is_kept);
+            section.clear();
+            is_kept = !OURS.iter().any(|ours| heading.starts_with(ours));
+        }
+        section.push(line);
+    }
+    finish(&mut kept, &section, is_kept);
+    kept
+}
+
+/// A section as a whole, or those of its lines that tie it to issues.
+fn finish(kept: &mut Vec<String>, section: &[&str], is_kept: bool) {
+    if is_kept {
+        kept.push(section.join("\n").trim_end().to_owned());
+    } else {
+        kept.extend(section.iter().filter(|line| ties(line)).map(|line| (*line).to_owned()));
+    }
+}
+
+/// A heading's words in small letters.
+fn heading(line: &str) -> Option<String> {
+    let marks = line.bytes().take_while(|byte| *byte == b'#').count();
+    let words = line.get(marks..)?.strip_prefix(' ')?;
+    (1..=6).contains(&marks).then(|| words.trim().to_lowercase())
+}
+
+fn ties(line: &str) -> bool {
+    let line = line.to_lowercase();
+    let has_issue = line.contains("/issues/")
+        || line.match_indices('#').any(|(at, _)| line.as_bytes().get(at + 1).is_some_and(u8::is_ascii_digit));
+    has_issue && line.split(|letter: char| !letter.is_alphanumeric()).any(|word| TIES.contains(&word))
+}
+
+/// With line ends of one kind, and nothing after a line's last letter.
+fn plain(text: &str) -> String {
+    text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+}
+
+impl Form for Described {
+    const ASK_AGAIN: &str = "Your answer was not a report. Call the tool `report` now, with the whole description as \
+        `body`.";
+    const BE_BRIEF: &str =
+        "Your last answer was cut off because it was too long. Write a shorter description.";
+    const CONCLUDE: &str = "This is your last turn. Call the tool `report` now, with the whole description as `body`. \
+        No other tool will be called.";
+
+    fn tool() -> Tool {
+        Tool {
+            name: REPORT.to_owned(),
+            description:
+                "Hands the description over, and ends your work. Text outside of this tool is not read by anybody."
+                    .to_owned(),
+            input_schema: json!({
+                "type": "object",
+                "properties": {
+                    "body": { "type": "string", "description": "The whole description, in Markdown." },
+                },
+                "required": ["body"],
+                "additionalProperties": false,
+            }),
+            cache_control: None,
+        }
+    }
+
+    fn read(input: &Value) -> Result<(Self, bool), String> {
+        let described = Self::deserialize(input).map_err(|error| {
+            format!("the input of `report` is wrong: {}", line::clean(&error.to_string(), MAX_TOLD_CHARS))
+        })?;
+        Ok((described, false))
+    }
+
+    fn in_text(text: &str) -> Option<(Self, bool)> {
+        Self::read(&object_in(text)?).ok()
+    }
+
+    fn add(&mut self, more: Self) {
+        // The last word counts.
+        *self = more;
+    }
+
+    fn taken(&self) -> String {
+        "taken".to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BEFORE: &str = "Pays later.\r\nCloses #12, I think.\n\n## Summary\nOld words.\n\n## Test plan\n- [x] paid  \n\n\
+        ```\n## no heading\n```\n### Risk\n<!-- none -->\n\n## Verification\n3 tests, see #4\n";
+
+    fn described(body: &str) -> Described {
+        Described { body: body.to_owned() }
+    }
+
+    #[test]
+    fn what_people_wrote_on_purpose_is_known_by_its_headings_and_its_ties() {
+        let expected = [
+            "Closes #12, I think.",
+            "## Test plan\n- [x] paid\n\n```\n## no heading\n```",
+            "### Risk\n<!-- none -->",
+        ];
+        assert_eq!(curated(BEFORE), expected);
+        assert_eq!(curated(""), [""; 0]);
+        assert_eq!(curated("Fixes the sum for #hash and 3 others."), [""; 0]);
+    }
+
+    #[test]
+    fn a_description_that_loses_nothing_is_taken() {
+        let kept = curated(BEFORE);
+        let whole = format!("## Summary\nPays in the background.\n\n{}\n", kept.join("\n\n"));
+        assert_eq!(described(&whole).check(&kept), Ok(()));
+        assert_eq!(described(&whole.replace('\n', "\r\n")).complaint(&kept), None);
+        assert_eq!(described("Pays.").check(&[]), Ok(()));
+    }
+
+    #[test]
+    fn each_loss_is_named() {
+        let kept = curated(BEFORE);
+        let whole = format!("## Summary\nPays in the background.\n\n{}\n", kept.join("\n\n"));
+        for (body, expected) in [
+            (whole.replace("[x] paid", "[x] it pays"), "word for word, and does not: ## Test plan"),
+            (whole.replace("Closes #12, I think.", ""), "does not: Closes #12"),
+            (whole.replace("Closes #12, I think.", "It says: Closes #12, I think."), "does not: Closes #12"),
+            (format!("{whole}<!-- truing:1 producer=review -->"), "a comment that readers do not see"),
+            (" \n".to_owned(), "`body` is empty"),
+            (whole.clone() + &"x".repeat(MAX_DESCRIPTION_CHARS), "characters; at most 20000 are taken"),
+        ] {
+            let told = described(&body).complaint(&kept).unwrap_or_default();
+            assert!(told.contains(expected), "{expected}: {told}");
+        }
+    }
+
+    #[test]
+    fn the_report_is_one_text() {
+        assert_eq!(Described::read(&json!({ "body": "a" })), Ok((described("a"), false)));
+        for wrong in [json!({}), json!({ "body": 1 }), json!({ "body": "a", "title": "b" }), json!("a")] {
+            assert!(
+                Described::read(&wrong).unwrap_err().starts_with("the input of `report` is wrong"),
+                "{wrong}"
+            );
+        }
+        assert_eq!(Described::in_text("```json\n{\"body\":\"a\"}\n```"), Some((described("a"), false)));
+    }
+}

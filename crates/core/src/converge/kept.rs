@@ -1,0 +1,464 @@
+//! Does a fix keep the tests? What it deletes or weakens of them, in words for its fixer (spec/converge.md 8, 14.7). Pure.
+//!
+//! Whoever mends code does not choose what is expected of it. So, in a test that was there before the fix:
+//!
+//! * every assertion stays as it was, wherever in the test; a changed one counts as one that is gone, since nothing here
+//!   can tell an expectation that was wrong from one that was in the way;
+//! * every string and number stays, whatever becomes of the code around them: they are the inputs and the expectations
+//!   of tables;
+//! * all else may be adapted, and anything may be added.
+//!
+//! A test may get another name or move to another file. New tests are free. A fix that needs more than that is for
+//! people to decide: the fixer leaves the code and says why. Nothing may be brought that skips tests or leaves them,
+//! silences a checker or narrows what a runner runs.
+//!
+//! Text is compared with text, not understood: who wants to cheat in a way that is not listed here can, and meets the
+//! checks and the next audit.
+
+mod language;
+mod runner;
+mod scan;
+#[cfg(test)]
+mod tests;
+mod unit;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use truing_diff::RepoPath;
+
+use crate::line::clean;
+use language::{FOLDERS, LANGUAGES, Language, Mark, PARTS, Place, STEMS};
+use runner::RUNNERS;
+use scan::{Scanned, occurrences, part};
+use unit::{Unit, assertions, doubled, units};
+
+/// So many are told.
+pub const MAX_WEAKENINGS: usize = 20;
+
+/// Characters of a name or a line that is told.
+const MAX_QUOTE: usize = 120;
+
+/// One version of a file.
+#[derive(Clone, Copy, Debug)]
+pub struct Version<'a> {
+    /// Its path.
+    pub path: &'a RepoPath,
+    /// Its bytes.
+    pub bytes: &'a [u8],
+}
+
+/// A file that a fix changed, under its names before and after.
+#[derive(Clone, Copy, Debug)]
+pub struct Rewrite<'a> {
+    /// Before; none: it is new.
+    pub before: Option<Version<'a>>,
+    /// After; none: it is deleted.
+    pub after: Option<Version<'a>>,
+}
+
+/// How a fix weakens what guards the code.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum WeakeningKind {
+    /// A file of tests is gone.
+    File,
+    /// A test is gone.
+    Test,
+    /// An assertion is gone, or another.
+    Assertion,
+    /// An assertion always holds now.
+    Truism,
+    /// A value that a test used is gone.
+    Value,
+    /// Most of a test is gone.
+    Emptied,
+    /// A second test of the same name takes the place of the first.
+    Shadowed,
+    /// Tests are skipped.
+    Skipped,
+    /// A test is left before its end, or swallows its failure.
+    Unreached,
+    /// Tests end the program.
+    Exit,
+    /// A checker is silenced.
+    Silenced,
+    /// A runner runs less, or a checker checks less.
+    Runner,
+}
+
+impl WeakeningKind {
+    fn words(self) -> &'static str {
+        match self {
+            Self::File => "this file of tests is deleted",
+            Self::Test => "this test is deleted",
+            Self::Assertion => "an assertion of a test that was there before is gone or changed",
+            Self::Truism => "an assertion was made one that always holds",
+            Self::Value => "a value in a test that was there before is gone or changed",
+            Self::Emptied => "most of a test that was there before is gone",
+            Self::Shadowed => "a second test of this name takes the place of the first",
+            Self::Skipped => "tests are skipped",
+            Self::Unreached => "a test that was there before is left early, or hides that it fails",
+            Self::Exit => "a test ends the program that runs it",
+            Self::Silenced => "a checker is silenced",
+            Self::Runner => "what runs tests and checks leaves something out",
+        }
+    }
+}
+
+/// One thing that a fix deletes or weakens.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Weakening {
+    /// The file, as it was called before the fix where it was there.
+    pub path: RepoPath,
+    /// How.
+    pub kind: WeakeningKind,
+    /// What: a name or a line, on one line and cut.
+    pub what: String,
+}
+
+/// For the fixer.
+impl std::fmt::Display for Weakening {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let path = clean(&String::from_utf8_lossy(self.path.as_bytes()), MAX_QUOTE);
+        write!(f, "{path}: {}", self.kind.words())?;
+        if self.what.is_empty() { Ok(()) } else { write!(f, ": {}", self.what) }
+    }
+}
+
+/// What of the tests and of what checks the code these changes delete or weaken; the first [`MAX_WEAKENINGS`].
+pub fn weakened(rewrites: &[Rewrite<'_>]) -> Vec<Weakening> {
+    let files: Vec<File> = rewrites.iter().filter_map(File::new).collect();
+    let mut found = Vec::new();
+    kept_tests(&files, &mut found);
+    kept_assertions(&files, &mut found);
+    brought(&files, &mut found);
+    for file in &files {
+        file.runner(&mut found);
+    }
+    found.sort();
+    found.dedup();
+    found.truncate(MAX_WEAKENINGS);
+    found
+}
+
+/// Is this a file of tests? By folders and by the form of its name, never by a part of a word.
+pub fn is_test_file(path: &RepoPath) -> bool {
+    let path = String::from_utf8_lossy(path.as_bytes());
+    let mut parts = path.rsplit('/');
+    let name = parts.next().unwrap_or_default();
+    if parts.any(|folder| FOLDERS.contains(&folder)) {
+        return true;
+    }
+    match language_of(name) {
+        Some(language) => {
+            language.prefixes.iter().any(|prefix| name.starts_with(prefix))
+                || language.suffixes.iter().any(|suffix| ends_with(name, suffix))
+        }
+        None => {
+            let stem = name.split('.').next().unwrap_or_default();
+            name.split(['.', '-', '_']).any(|part| PARTS.contains(&part))
+                || STEMS.iter().any(|ending| stem.len() > ending.len() && stem.ends_with(ending))
+        }
+    }
+}
+
+/// A whole name, or an ending that no letter of a small word stands before: `contest.py` is no test.
+fn ends_with(name: &str, suffix: &str) -> bool {
+    let Some(rest) = name.strip_suffix(suffix) else { return false };
+    rest.is_empty() || !suffix.starts_with(|first: char| first.is_ascii_lowercase())
+}
+
+fn language_of(name: &str) -> Option<&'static Language> {
+    LANGUAGES.iter().find(|language| language.endings.iter().any(|ending| name.ends_with(ending)))
+}
+
+/// One side of a file that changed.
+struct Half {
+    text: String,
+    is_test: bool,
+    read: Option<Read>,
+}
+
+/// What is known of a text in a language.
+struct Read {
+    language: &'static Language,
+    scanned: Scanned,
+    units: Vec<Unit>,
+}
+
+impl Half {
+    fn new(version: Version<'_>) -> Self {
+        let is_test = is_test_file(version.path);
+        let text = String::from_utf8_lossy(version.bytes).into_owned();
+        let read = language_of(&name_of(version.path)).map(|language| {
+            let scanned = Scanned::new(&text, language);
+            let units = units(&scanned, language, is_test);
+            Read { language, scanned, units }
+        });
+        Self { text, is_test, read }
+    }
+
+    fn units(&self) -> impl Iterator<Item = (&Read, &Unit)> {
+        self.read.iter().flat_map(|read| read.units.iter().map(move |unit| (read, unit)))
+    }
+
+    /// Lines in which a mark stands.
+    fn marked(&self, mark: &Mark, existing: &BTreeSet<&str>) -> Vec<String> {
+        let Some(read) = &self.read else { return Vec::new() };
+        let scanned = &read.scanned;
+        let whole = std::slice::from_ref(&(0..scanned.code.len())).to_vec();
+        let of_units = |is_wanted: &dyn Fn(&Unit) -> bool| {
+            read.units.iter().filter(|unit| is_wanted(unit)).map(|unit| unit.start..unit.end).collect()
+        };
+        let (text, ranges) = match mark.place {
+            Place::Comment => (&scanned.comments, whole),
+            Place::Code => (&scanned.code, whole),
+            Place::Tests if self.is_test => (&scanned.code, whole),
+            Place::Tests => (&scanned.code, of_units(&|_| true)),
+            Place::Existing | Place::Statement => {
+                (&scanned.code, of_units(&|unit| existing.contains(unit.name.as_str())))
+            }
+        };
+        let mut lines = Vec::new();
+        for range in ranges {
+            for line in part(text, range).lines() {
+                let has = mark.words.iter().any(|words| match mark.place {
+                    Place::Statement => line.trim() == *words,
+                    Place::Comment | Place::Code | Place::Tests | Place::Existing => {
+                        occurrences(line, words).next().is_some()
+                    }
+                });
+                if has {
+                    lines.push(line.trim().to_owned());
+                }
+            }
+        }
+        lines
+    }
+}
+
+/// A file on both sides.
+struct File<'a> {
+    before: Option<Half>,
+    after: Option<Half>,
+    path: &'a RepoPath,
+}
+
+impl<'a> File<'a> {
+    fn new(rewrite: &Rewrite<'a>) -> Option<Self> {
+        let path = rewrite.before.or(rewrite.after)?.path;
+        Some(Self { before: rewrite.before.map(Half::new), after: rewrite.after.map(Half::new), path })
+    }
+
+    fn tell(&self, kind: WeakeningKind, what: &str) -> Weakening {
+        Weakening { path: self.path.clone(), kind, what: clean(what, MAX_QUOTE) }
+    }
+
+    /// What this file says of what is run and checked.
+    fn runner(&self, found: &mut Vec<Weakening>) {
+        let name = name_of(self.path);
+        let Some(runner) =
+            RUNNERS.iter().find(|runner| runner.names.iter().any(|known| name.starts_with(known)))
+        else {
+            return;
+        };
+        let lines = |half: &Option<Half>| -> Vec<String> {
+            let text = half.as_ref().map(|half| half.text.as_str()).unwrap_or_default();
+            text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect()
+        };
+        let (before, after) = (lines(&self.before), lines(&self.after));
+        let has = |line: &str, words: &[&str]| words.iter().any(|words| line.contains(words));
+        let lost = missing(&before, &after).into_iter().filter(|line| {
+            !line.starts_with(['#', ';'])
+                && !line.starts_with("//")
+                && (runner.kept.is_empty() || has(line, runner.kept))
+        });
+        found.extend(lost.map(|line| self.tell(WeakeningKind::Runner, line)));
+        let brought = missing(&after, &before).into_iter().filter(|line| has(line, runner.refused));
+        found.extend(brought.map(|line| self.tell(WeakeningKind::Runner, line)));
+    }
+}
+
+fn name_of(path: &RepoPath) -> String {
+    String::from_utf8_lossy(path.as_bytes()).rsplit('/').next().unwrap_or_default().to_owned()
+}
+
+/// Of these, what is not among those, each as often as it is missing.
+fn missing<'t>(these: &'t [String], those: &[String]) -> Vec<&'t String> {
+    let mut left = counted(those);
+    these.iter().filter(|one| !take(&mut left, one)).collect()
+}
+
+fn counted(all: &[String]) -> BTreeMap<&str, usize> {
+    let mut counts = BTreeMap::new();
+    for one in all {
+        *counts.entry(one.as_str()).or_insert(0) += 1;
+    }
+    counts
+}
+
+fn take(left: &mut BTreeMap<&str, usize>, one: &str) -> bool {
+    match left.get_mut(one) {
+        Some(count) if *count > 0 => {
+            *count -= 1;
+            true
+        }
+        Some(_) | None => false,
+    }
+}
+
+/// A test, its file by index, and what it says.
+struct Found<'f> {
+    file: usize,
+    read: &'f Read,
+    unit: &'f Unit,
+    content: String,
+    is_taken: bool,
+}
+
+fn all_tests<'f>(files: &'f [File<'_>], side: impl Fn(&'f File<'_>) -> Option<&'f Half>) -> Vec<Found<'f>> {
+    let mut found = Vec::new();
+    for (file, half) in files.iter().map(side).enumerate() {
+        for (read, unit) in half.into_iter().flat_map(Half::units) {
+            found.push(Found { file, read, unit, content: unit.content(&read.scanned), is_taken: false });
+        }
+    }
+    found
+}
+
+/// What two tests are one by: the file, the name and what it says, as far as they count.
+type Key = (Option<usize>, Option<String>, Option<String>);
+
+/// Finds every test of before among those of after: the same first, then of the same name; and looks at what it says.
+fn kept_tests(files: &[File<'_>], found: &mut Vec<Weakening>) {
+    let before = all_tests(files, |file| file.before.as_ref());
+    let mut after = all_tests(files, |file| file.after.as_ref());
+    let mut pairs: Vec<Option<usize>> = vec![None; before.len()];
+    let by = |key: &dyn Fn(&Found<'_>) -> Key, after: &mut Vec<Found<'_>>, pairs: &mut Vec<Option<usize>>| {
+        let mut free: BTreeMap<_, Vec<usize>> = BTreeMap::new();
+        for (index, test) in after.iter().enumerate().rev().filter(|(_, test)| !test.is_taken) {
+            free.entry(key(test)).or_default().push(index);
+        }
+        for (test, pair) in before.iter().zip(pairs.iter_mut()).filter(|(_, pair)| pair.is_none()) {
+            *pair = free.get_mut(&key(test)).and_then(Vec::pop);
+            if let Some(taken) = pair.and_then(|index| after.get_mut(index)) {
+                taken.is_taken = true;
+            }
+        }
+    };
+    let (name, content) =
+        (|test: &Found<'_>| Some(test.unit.name.clone()), |test: &Found<'_>| Some(test.content.clone()));
+    by(&|test| (Some(test.file), name(test), content(test)), &mut after, &mut pairs);
+    by(&|test| (None, None, content(test)), &mut after, &mut pairs);
+    by(&|test| (Some(test.file), name(test), None), &mut after, &mut pairs);
+    by(&|test| (None, name(test), None), &mut after, &mut pairs);
+    let mut lost: BTreeSet<usize> = BTreeSet::new();
+    for (test, pair) in before.iter().zip(&pairs) {
+        let Some(file) = files.get(test.file) else { continue };
+        match pair.and_then(|index| after.get(index)) {
+            Some(now) if now.content == test.content => {}
+            Some(now) => found.extend(compare(file, test, now)),
+            None if file.after.is_none() => {
+                lost.insert(test.file);
+            }
+            None => found.push(file.tell(WeakeningKind::Test, &test.unit.name)),
+        }
+    }
+    for (index, file) in files.iter().enumerate() {
+        let Some(before) = file.before.as_ref().filter(|before| before.is_test) else { continue };
+        let is_gone = !file.after.as_ref().is_some_and(|after| after.is_test);
+        if is_gone && (lost.contains(&index) || before.units().next().is_none()) {
+            found.push(file.tell(WeakeningKind::File, ""));
+        }
+        let Some(now) =
+            file.after.as_ref().and_then(|after| after.read.as_ref()).filter(|now| now.language.shadows)
+        else {
+            continue;
+        };
+        let known: Vec<&Unit> = before.units().map(|(_, unit)| unit).collect();
+        let were = before.read.as_ref().map(|read| doubled(&read.units)).unwrap_or_default();
+        let shadowed = doubled(&now.units)
+            .into_iter()
+            .filter(|name| !were.contains(name) && known.iter().any(|unit| unit.name == *name));
+        found.extend(shadowed.map(|name| file.tell(WeakeningKind::Shadowed, name)));
+    }
+}
+
+/// What a test that is still there has lost.
+fn compare(file: &File<'_>, test: &Found<'_>, now: &Found<'_>) -> Option<Weakening> {
+    let name = &test.unit.name;
+    let (scanned, language) = (&test.read.scanned, test.read.language);
+    let claims = test.unit.assertions(scanned, language);
+    let still = now.unit.assertions(&now.read.scanned, now.read.language);
+    if let Some(gone) = missing(&claims, &still).first() {
+        let is_hollow = missing(&still, &claims).iter().any(|one| language.truisms.contains(&one.as_str()));
+        let kind = if is_hollow { WeakeningKind::Truism } else { WeakeningKind::Assertion };
+        return Some(file.tell(kind, &format!("{name}: {gone}")));
+    }
+    let (values, left) = (test.unit.literals(scanned), now.unit.literals(&now.read.scanned));
+    if let Some(gone) = missing(&values, &left).first() {
+        return Some(file.tell(WeakeningKind::Value, &format!("{name}: {gone}")));
+    }
+    let is_emptied = now.unit.weight(&now.read.scanned).saturating_mul(2) < test.unit.weight(scanned);
+    is_emptied.then(|| file.tell(WeakeningKind::Emptied, name))
+}
+
+/// Assertions in files of tests that stand in no test: what helpers check. They may move, and not go.
+fn kept_assertions(files: &[File<'_>], found: &mut Vec<Weakening>) {
+    let loose = |half: Option<&Half>| -> Vec<String> {
+        let Some((half, read)) = half.and_then(|half| half.read.as_ref().map(|read| (half, read))) else {
+            return Vec::new();
+        };
+        if !half.is_test {
+            return Vec::new();
+        }
+        let mut ranges = Vec::new();
+        let mut at = 0;
+        for unit in &read.units {
+            ranges.push(at..unit.start);
+            at = unit.end;
+        }
+        ranges.push(at..read.scanned.code.len());
+        ranges.into_iter().flat_map(|range| assertions(&read.scanned, read.language, range)).collect()
+    };
+    let after: Vec<String> = files.iter().flat_map(|file| loose(file.after.as_ref())).collect();
+    let mut left = counted(&after);
+    for file in files.iter().filter(|file| file.after.is_some()) {
+        let before = loose(file.before.as_ref());
+        found.extend(
+            before
+                .iter()
+                .filter(|claim| !take(&mut left, claim))
+                .map(|claim| file.tell(WeakeningKind::Assertion, claim)),
+        );
+    }
+}
+
+/// Words that a fix may not bring, where it brings more of them than it takes away.
+fn brought(files: &[File<'_>], found: &mut Vec<Weakening>) {
+    for language in LANGUAGES {
+        let is_of =
+            |half: &&Half| half.read.as_ref().is_some_and(|read| std::ptr::eq(read.language, language));
+        let existing: BTreeSet<&str> = files
+            .iter()
+            .filter_map(|file| file.before.as_ref())
+            .filter(is_of)
+            .flat_map(|half| half.units().map(|(_, unit)| unit.name.as_str()))
+            .collect();
+        for mark in language.marks {
+            let lines = |half: &Option<Half>| -> Vec<String> {
+                half.as_ref().filter(is_of).map(|half| half.marked(mark, &existing)).unwrap_or_default()
+            };
+            let sides: Vec<_> =
+                files.iter().map(|file| (file, lines(&file.before), lines(&file.after))).collect();
+            // What was in another file of this fix has only moved.
+            let gone: Vec<String> =
+                sides.iter().flat_map(|(_, before, after)| missing(before, after)).cloned().collect();
+            let mut moved = counted(&gone);
+            for (file, before, after) in &sides {
+                let more = after.len().saturating_sub(before.len());
+                let new = missing(after, before).into_iter().filter(|line| !take(&mut moved, line));
+                found.extend(new.take(more).map(|line| file.tell(mark.kind, line)));
+            }
+        }
+    }
+}

@@ -1,0 +1,508 @@
+//! How tests look in each language, as a table: what is a test's file, where a test begins and ends, what asserts, what
+//! skips, what silences a checker. Words, not grammars: a fix is compared with what was there before it, so what is read
+//! wrongly is read wrongly on both sides.
+
+/// Text that is no code, from a mark to a mark.
+#[derive(Debug)]
+pub(super) struct Span {
+    /// Where it begins.
+    pub open: &'static str,
+    /// Where it ends; a line's end always ends one that does not go over lines.
+    pub close: &'static str,
+    /// What it is.
+    pub kind: SpanKind,
+    /// May it go over several lines?
+    pub over_lines: bool,
+}
+
+/// What is no code.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum SpanKind {
+    /// A comment.
+    Comment,
+    /// A string in which a backslash takes the next character with it.
+    Text,
+    /// A string that is taken as it stands.
+    Raw,
+    /// One character; where it is not closed after one, it is no string (a lifetime).
+    Letter,
+}
+
+/// How a test ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Extent {
+    /// With the bracket that the first `{` after its name opens.
+    Braces,
+    /// With the bracket that the first `(` after its word opens; its name is the text in it.
+    Call,
+    /// With the first line that is indented no deeper than its own, a word like `end` apart.
+    Indent,
+}
+
+/// How a test begins.
+#[derive(Debug)]
+pub(super) struct Opening {
+    /// The words before its name, at the beginning of a line.
+    pub words: &'static str,
+    /// How its name begins.
+    pub name: &'static str,
+    /// One of these stands in the lines of attributes before it; empty: nothing needs to.
+    pub attributes: &'static [&'static str],
+    /// How it ends.
+    pub extent: Extent,
+}
+
+/// Where a mark is looked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Place {
+    /// In code, in any file.
+    Code,
+    /// In comments, in any file and any case of letters.
+    Comment,
+    /// In the code of tests and their files.
+    Tests,
+    /// In the code of tests that were there before.
+    Existing,
+    /// A whole statement of tests that were there before.
+    Statement,
+}
+
+/// A word that a fix may not bring, and why.
+#[derive(Debug)]
+pub(super) struct Mark {
+    /// Why.
+    pub kind: super::WeakeningKind,
+    /// Where.
+    pub place: Place,
+    /// The words, each from the beginning of a word on.
+    pub words: &'static [&'static str],
+}
+
+/// A language.
+#[derive(Debug)]
+pub(super) struct Language {
+    /// How names of its files end.
+    pub endings: &'static [&'static str],
+    /// How names of its tests' files begin, in any folder.
+    pub prefixes: &'static [&'static str],
+    /// How names of its tests' files end.
+    pub suffixes: &'static [&'static str],
+    /// What is no code in it; a longer mark before a shorter one that begins the same.
+    pub spans: &'static [Span],
+    /// How tests begin.
+    pub openings: &'static [Opening],
+    /// Does a second test of the same name in a file take the place of the first?
+    pub shadows: bool,
+    /// Words that assert.
+    pub asserts: &'static [&'static str],
+    /// Assertions that always hold, without spaces.
+    pub truisms: &'static [&'static str],
+    /// What a fix may not bring.
+    pub marks: &'static [Mark],
+}
+
+/// Folders in which every file belongs to tests.
+pub(super) const FOLDERS: &[&str] = &["test", "tests", "__tests__", "__snapshots__", "testdata"];
+
+/// Parts of a name, between dots, dashes and underscores, that say that a file of any other language is a test's.
+pub(super) const PARTS: &[&str] = &["test", "tests", "spec"];
+
+/// How the first of these parts ends in names that are written in one.
+pub(super) const STEMS: &[&str] = &["Test", "Tests", "Spec"];
+
+use super::WeakeningKind::{Exit, Silenced, Skipped, Unreached};
+use Extent::{Braces, Call, Indent};
+use Place::{Code, Comment, Existing, Statement, Tests};
+
+const fn line_comment(open: &'static str) -> Span {
+    Span { open, close: "\n", kind: SpanKind::Comment, over_lines: false }
+}
+
+const fn block_comment(open: &'static str, close: &'static str) -> Span {
+    Span { open, close, kind: SpanKind::Comment, over_lines: true }
+}
+
+const fn text(quote: &'static str) -> Span {
+    Span { open: quote, close: quote, kind: SpanKind::Text, over_lines: false }
+}
+
+const fn long_text(quote: &'static str) -> Span {
+    Span { open: quote, close: quote, kind: SpanKind::Text, over_lines: true }
+}
+
+const fn raw(open: &'static str, close: &'static str) -> Span {
+    Span { open, close, kind: SpanKind::Raw, over_lines: true }
+}
+
+const LETTER: Span = Span { open: "'", close: "'", kind: SpanKind::Letter, over_lines: false };
+
+const fn opening(words: &'static str, name: &'static str, extent: Extent) -> Opening {
+    Opening { words, name, attributes: &[], extent }
+}
+
+const fn mark(kind: super::WeakeningKind, place: Place, words: &'static [&'static str]) -> Mark {
+    Mark { kind, place, words }
+}
+
+/// All languages whose tests are looked into; of others only whole files are.
+pub(super) const LANGUAGES: &[Language] = &[
+    Language {
+        endings: &[".py", ".pyi"],
+        prefixes: &["test_"],
+        suffixes: &["_test.py", "conftest.py", "tests.py", "test.py"],
+        spans: &[line_comment("#"), long_text("\"\"\""), long_text("'''"), text("\""), text("'")],
+        openings: &[opening("def ", "test", Indent), opening("async def ", "test", Indent)],
+        shadows: true,
+        asserts: &["assert", "raises", "warns", "fail", "deprecated_call"],
+        truisms: &[
+            "assertTrue",
+            "assert(True)",
+            "assert1",
+            "assertnotFalse",
+            "assert1==1",
+            "self.assertTrue(True)",
+            "self.assertFalse(False)",
+            "self.assertEqual(1,1)",
+            "self.assertEqual(True,True)",
+        ],
+        marks: &[
+            mark(
+                Skipped,
+                Tests,
+                &[
+                    "mark.skip",
+                    "mark.xfail",
+                    "pytest.skip",
+                    "pytest.xfail",
+                    "unittest.skip",
+                    "self.skipTest",
+                    "SkipTest",
+                    "importorskip",
+                    "expectedFailure",
+                    "@skip",
+                    "@xfail",
+                    "__test__",
+                    "collect_ignore",
+                    "pytest_ignore_collect",
+                    "load_tests",
+                    "__unittest_skip__",
+                    "__unittest_expecting_failure__",
+                    "pytest_collection_modifyitems",
+                    "pytest_runtest",
+                ],
+            ),
+            mark(
+                Exit,
+                Tests,
+                &["sys.exit", "os._exit", "os.kill", "os.exec", "exit(", "quit(", "os.abort", "SystemExit(0"],
+            ),
+            mark(
+                Unreached,
+                Existing,
+                &[
+                    "if False",
+                    "if 0",
+                    "while False",
+                    "except AssertionError",
+                    "except Exception",
+                    "except BaseException",
+                    "except:",
+                    "suppress(AssertionError",
+                    "suppress(Exception",
+                ],
+            ),
+            mark(Unreached, Statement, &["return"]),
+            mark(
+                Silenced,
+                Comment,
+                &[
+                    "noqa",
+                    "type: ignore",
+                    "type:ignore",
+                    "pylint: disable",
+                    "pylint:disable",
+                    "pyright: ignore",
+                    "mypy: ignore",
+                    "ruff: noqa",
+                    "flake8: noqa",
+                    "pragma: no cover",
+                    "nosec",
+                    "noinspection",
+                ],
+            ),
+            mark(Silenced, Code, &["@no_type_check", "@typing.no_type_check"]),
+        ],
+    },
+    Language {
+        endings: &[".js", ".jsx", ".mjs", ".cjs", ".ts", ".tsx", ".mts", ".cts"],
+        prefixes: &[],
+        suffixes: &[
+            ".test.js",
+            ".test.jsx",
+            ".test.mjs",
+            ".test.cjs",
+            ".test.ts",
+            ".test.tsx",
+            ".test.mts",
+            ".test.cts",
+            ".cy.js",
+            ".cy.ts",
+            ".spec.js",
+            ".spec.jsx",
+            ".spec.mjs",
+            ".spec.cjs",
+            ".spec.ts",
+            ".spec.tsx",
+            ".spec.mts",
+            ".spec.cts",
+        ],
+        spans: &[line_comment("//"), block_comment("/*", "*/"), text("\""), text("'"), long_text("`")],
+        openings: &[opening("it", "", Call), opening("test", "", Call), opening("Deno.test", "", Call)],
+        shadows: false,
+        asserts: &["expect", "assert", "should", "fail", "t.is", "t.deepEqual", "t.true", "t.throws"],
+        truisms: &[
+            "expect(true).toBe(true)",
+            "expect(true).toEqual(true)",
+            "expect(true).toBeTruthy()",
+            "expect(1).toBe(1)",
+            "expect(1).toEqual(1)",
+            "expect(false).toBe(false)",
+            "assert(true)",
+            "assert.ok(true)",
+            "assert.equal(1,1)",
+            "assert.strictEqual(1,1)",
+            "assert.strictEqual(true,true)",
+        ],
+        marks: &[
+            mark(
+                Skipped,
+                Tests,
+                &[
+                    "it.skip",
+                    "it.todo",
+                    "it.only",
+                    "it.fails",
+                    "it.failing",
+                    "test.skip",
+                    "test.todo",
+                    "test.only",
+                    "test.fails",
+                    "test.failing",
+                    "test.fixme",
+                    "describe.skip",
+                    "describe.only",
+                    "describe.todo",
+                    "suite.skip",
+                    "xit(",
+                    "xtest(",
+                    "xdescribe(",
+                    "fit(",
+                    "fdescribe(",
+                    "this.skip",
+                    "t.skip",
+                    "t.todo",
+                    "skipIf",
+                    "runIf",
+                ],
+            ),
+            mark(
+                Exit,
+                Tests,
+                &["process.exit", "process.abort", "process.reallyExit", "process.exitCode", "Deno.exit"],
+            ),
+            mark(Unreached, Existing, &["if (false", "if(false", "if (0", "if(0", "catch"]),
+            mark(Unreached, Statement, &["return", "return;"]),
+            mark(
+                Silenced,
+                Comment,
+                &[
+                    "eslint-disable",
+                    "@ts-ignore",
+                    "@ts-expect-error",
+                    "@ts-nocheck",
+                    "tslint:disable",
+                    "biome-ignore",
+                    "istanbul ignore",
+                    "c8 ignore",
+                    "v8 ignore",
+                    "oxlint-disable",
+                    "noinspection",
+                    "nosonar",
+                ],
+            ),
+        ],
+    },
+    Language {
+        endings: &[".rs"],
+        prefixes: &["test_"],
+        suffixes: &["_test.rs", "_tests.rs", "tests.rs", "test.rs"],
+        spans: &[
+            line_comment("//"),
+            block_comment("/*", "*/"),
+            raw("r##\"", "\"##"),
+            raw("r#\"", "\"#"),
+            raw("r\"", "\""),
+            long_text("\""),
+            LETTER,
+        ],
+        openings: &[
+            Opening { words: "fn ", name: "", attributes: RUST_TESTS, extent: Braces },
+            Opening { words: "async fn ", name: "", attributes: RUST_TESTS, extent: Braces },
+            Opening { words: "pub fn ", name: "", attributes: RUST_TESTS, extent: Braces },
+            Opening { words: "pub async fn ", name: "", attributes: RUST_TESTS, extent: Braces },
+        ],
+        shadows: false,
+        asserts: &[
+            "assert",
+            "debug_assert",
+            "prop_assert",
+            "panic!",
+            "unreachable!",
+            "matches!",
+            "unwrap_err",
+            "expect_err",
+            "should_panic",
+        ],
+        truisms: &["assert!(true)", "assert_eq!(1,1)", "assert_eq!(true,true)", "assert!(!false)"],
+        marks: &[
+            mark(Skipped, Code, &["#[ignore", "#[cfg(any())", "#[cfg(all(test,any()))"]),
+            mark(Skipped, Tests, &["#[should_panic", "#![cfg("]),
+            mark(Exit, Tests, &["process::exit", "process::abort"]),
+            mark(Unreached, Existing, &["if false", "while false", "catch_unwind"]),
+            mark(Unreached, Statement, &["return;", "return Ok(());", "return Ok(())"]),
+            mark(Silenced, Code, &["#[allow(", "#![allow(", "#[expect(", "#![expect("]),
+        ],
+    },
+    Language {
+        endings: &[".go"],
+        prefixes: &[],
+        suffixes: &["_test.go"],
+        spans: &[line_comment("//"), block_comment("/*", "*/"), text("\""), raw("`", "`"), LETTER],
+        openings: &[
+            opening("func ", "Test", Braces),
+            opening("func ", "Fuzz", Braces),
+            opening("func ", "Example", Braces),
+        ],
+        shadows: false,
+        asserts: &[
+            "t.Error",
+            "t.Fatal",
+            "t.Fail",
+            "assert",
+            "require",
+            "Expect",
+            "Eventually",
+            "cmp.Diff",
+            "if ",
+        ],
+        truisms: &["assert.True(t,true)", "require.True(t,true)", "assert.Equal(t,1,1)"],
+        marks: &[
+            mark(Skipped, Tests, &["t.Skip", "b.Skip", "f.Skip", "testing.Short"]),
+            mark(Skipped, Comment, &["go:build", "+build"]),
+            mark(Exit, Tests, &["os.Exit(0", "syscall.Exit", "runtime.Goexit"]),
+            mark(Unreached, Existing, &["if false", "recover("]),
+            mark(Unreached, Statement, &["return"]),
+            mark(Silenced, Comment, &["nolint", "#nosec", "lint:ignore"]),
+        ],
+    },
+    Language {
+        endings: &[".java", ".kt", ".kts"],
+        prefixes: &[],
+        suffixes: &[
+            "Test.java",
+            "Tests.java",
+            "TestCase.java",
+            "IT.java",
+            "Test.kt",
+            "Tests.kt",
+            "IT.kt",
+            "Spec.kt",
+        ],
+        spans: &[line_comment("//"), block_comment("/*", "*/"), long_text("\"\"\""), text("\""), LETTER],
+        openings: &[Opening { words: "", name: "", attributes: JVM_TESTS, extent: Braces }],
+        shadows: false,
+        asserts: &["assert", "expect", "verify", "fail", "should", "Assertions.", "check", "expected"],
+        truisms: &["assertTrue(true)", "assertEquals(1,1)", "asserttrue"],
+        marks: &[
+            mark(
+                Skipped,
+                Tests,
+                &[
+                    "@Disabled",
+                    "@Ignore",
+                    "@EnabledIf",
+                    "@DisabledIf",
+                    "@DisabledOn",
+                    "@EnabledOn",
+                    "@Tag",
+                    "assumeTrue",
+                    "assumeFalse",
+                    "assumeThat",
+                    "Assumptions.",
+                    "enabled = false",
+                ],
+            ),
+            mark(Exit, Tests, &["System.exit", "exitProcess", "Runtime.getRuntime"]),
+            mark(Unreached, Existing, &["if (false", "if(false", "catch"]),
+            mark(Unreached, Statement, &["return;", "return"]),
+            mark(
+                Silenced,
+                Code,
+                &["@SuppressWarnings", "@Suppress(", "@SuppressFBWarnings", "@file:Suppress"],
+            ),
+            mark(
+                Silenced,
+                Comment,
+                &["nosonar", "noinspection", "checkstyle:off", "nopmd", "ktlint-disable"],
+            ),
+        ],
+    },
+    Language {
+        endings: &[".rb"],
+        prefixes: &["test_"],
+        suffixes: &["_spec.rb", "_test.rb", "spec_helper.rb", "test_helper.rb"],
+        spans: &[line_comment("#"), block_comment("=begin", "=end"), text("\""), text("'")],
+        openings: &[
+            opening("def ", "test_", Indent),
+            opening("it ", "", Indent),
+            opening("specify ", "", Indent),
+            opening("test ", "", Indent),
+        ],
+        shadows: false,
+        asserts: &["assert", "refute", "expect", "should", "must_", "wont_", "flunk", "is_expected"],
+        truisms: &[
+            "asserttrue",
+            "assert(true)",
+            "expect(true).tobetrue",
+            "expect(true).tobe(true)",
+            "expect(true).toeq(true)",
+        ],
+        marks: &[
+            mark(
+                Skipped,
+                Tests,
+                &[
+                    "skip",
+                    "pending",
+                    "xit ",
+                    "xspecify ",
+                    "xdescribe ",
+                    "xcontext ",
+                    "fit ",
+                    "fdescribe ",
+                    "fcontext ",
+                    "focus:",
+                    ":focus",
+                ],
+            ),
+            mark(Exit, Tests, &["exit!", "exit(", "exit ", "Kernel.exit", "Process.exit", "abort"]),
+            mark(Unreached, Existing, &["if false", "unless true", "rescue"]),
+            mark(Unreached, Statement, &["return"]),
+            mark(Silenced, Comment, &["rubocop:disable", "rubocop:todo", ":nocov:", "steep:ignore"]),
+        ],
+    },
+];
+
+const RUST_TESTS: &[&str] =
+    &["test]", "::test(", "rstest", "test_case", "proptest", "quickcheck", "wasm_bindgen_test"];
+const JVM_TESTS: &[&str] = &["@Test", "@ParameterizedTest", "@RepeatedTest", "@Property", "@TestFactory"];

@@ -1,0 +1,535 @@
+//! What counts as weakened in each language, on files as people write them; and that nothing else does.
+
+use std::time::{Duration, Instant};
+
+use proptest::prelude::*;
+
+use super::WeakeningKind::*;
+use super::*;
+
+/// What is found in changes of one file each: path and text before and after; no text: no file.
+fn found(files: &[(&str, &str, &str)]) -> Vec<Weakening> {
+    let paths: Vec<RepoPath> = files.iter().map(|(path, _, _)| RepoPath::from_text(path)).collect();
+    let rewrites: Vec<Rewrite> = files
+        .iter()
+        .zip(&paths)
+        .map(|((_, before, after), path)| {
+            let version =
+                |text: &'static str| (!text.is_empty()).then_some(Version { path, bytes: text.as_bytes() });
+            // The texts of tests live as long as the tests.
+            let [before, after] = [before, after].map(|text| version(String::leak((*text).to_owned())));
+            Rewrite { before, after }
+        })
+        .collect();
+    weakened(&rewrites)
+}
+
+fn kinds(path: &str, before: &str, after: &str) -> Vec<WeakeningKind> {
+    found(&[(path, before, after)]).into_iter().map(|weakening| weakening.kind).collect()
+}
+
+/// One file of tests, and what a change of one part of it by another is.
+fn each(path: &str, text: &str, changes: &[(&str, &str, &[WeakeningKind])]) {
+    assert_eq!(kinds(path, text, text), [], "{path}: as it was");
+    for (from, to, expected) in changes {
+        assert!(text.contains(from), "{path} holds {from:?}");
+        assert_eq!(kinds(path, text, &text.replacen(from, to, 1)), *expected, "{path}: {from:?} to {to:?}");
+    }
+}
+
+const PYTHON: &str = r#"
+import pytest
+from shop import total, Cart
+
+def check(cart):
+    """Every cart is sound."""
+    assert cart.lines is not None
+
+@pytest.mark.parametrize("count, price", [(0, 0), (3, 60)])
+def test_total(count, price):
+    # Prices are in cents.
+    assert total(count, 20) == price
+
+class TestCart:
+    def test_adds(self):
+        cart = Cart("EUR")
+        cart.add("apple", 3)
+        assert cart.sum(
+            "apple",
+        ) == 60
+        with pytest.raises(KeyError):
+            cart.sum("pear")
+
+    def test_empty(self):
+        Cart("EUR").close()
+"#;
+
+#[test]
+fn python() {
+    each(
+        "tests/test_cart.py",
+        PYTHON,
+        &[
+            // What a fix may do.
+            ("# Prices are in cents.", "# In cents.", &[]),
+            ("def test_total", "def test_total_of_lines", &[]),
+            ("cart = Cart(\"EUR\")", "cart = Cart(\"EUR\", strict=True)", &[]),
+            (
+                "    def test_empty",
+                "    def test_more(self):\n        assert Cart(\"\").sum(\"\") == 0\n\n    def test_empty",
+                &[],
+            ),
+            ("== price", "==  price  # exactly", &[]),
+            ("assert total", "assert total(1, 1) == 1\n    assert total", &[]),
+            // What it may not.
+            ("    assert total(count, 20) == price", "    pass", &[Assertion]),
+            ("    assert total(count, 20) == price", "    assert True", &[Truism]),
+            ("    assert total(count, 20) == price", "    # assert total(count, 20) == price", &[Assertion]),
+            (
+                "    assert total(count, 20) == price",
+                "    \"assert total(count, 20) == price\"",
+                &[Assertion],
+            ),
+            (") == 60", ") == 59", &[Assertion]),
+            (", (3, 60)]", "]", &[Value]),
+            ("\"apple\", 3", "\"apple\", 2", &[Value]),
+            ("raises(KeyError)", "raises(Exception)", &[Assertion]),
+            ("is not None", "is not 1", &[Assertion]),
+            ("def test_total", "def _total", &[Test]),
+            ("def test_total", "@pytest.mark.skip\ndef test_total", &[Skipped]),
+            ("class TestCart", "@unittest.skip(\"later\")\nclass TestCart", &[Skipped]),
+            ("    assert total", "    return\n    assert total", &[Unreached]),
+            ("    assert total", "    if False: assert total(1, 1)\n    assert total", &[Unreached]),
+            ("import pytest\n", "import pytest\nimport sys\nsys.exit(0)\n", &[Exit]),
+            ("import pytest\n", "import pytest  # noqa\n", &[Silenced]),
+            (
+                "import pytest\n",
+                "import pytest\ndef load_tests(loader, tests, pattern):\n    return []\n",
+                &[Skipped],
+            ),
+            (
+                "    def test_empty",
+                "    def test_adds(self):\n        pass\n\n    def test_empty",
+                &[Shadowed],
+            ),
+            ("        Cart(\"EUR\").close()\n", "        assert \"EUR\"\n", &[]),
+        ],
+    );
+    assert_eq!(kinds("tests/test_cart.py", PYTHON, ""), [File]);
+    assert_eq!(
+        kinds(
+            "shop/cart.py",
+            "def f(a):\n    return a\n",
+            "def f(a):  # type: ignore[no-untyped-def]\n    return a\n"
+        ),
+        [Silenced]
+    );
+    let unittest = "import unittest\n\nclass T(unittest.TestCase):\n    def test_it(self):\n        self.assertEqual(f(1), 2)\n";
+    each(
+        "test_it.py",
+        unittest,
+        &[
+            ("self.assertEqual(f(1), 2)", "self.assertEqual(f(1), 3)", &[Assertion]),
+            ("self.assertEqual(f(1), 2)", "self.assertTrue(True)", &[Truism]),
+            ("    def test_it", "    @unittest.expectedFailure\n    def test_it", &[Skipped]),
+            ("        self", "        self.skipTest(\"slow\")\n        self", &[Skipped]),
+        ],
+    );
+}
+
+const SCRIPT: &str = r#"
+import { slug } from "./slug";
+
+describe("slug", () => {
+  it("joins words", () => {
+    const made = slug("A b");
+    expect(made)
+      .toBe("a-b");
+  });
+
+  it.each([["", ""], ["x", "x"]])("keeps %s", (from, to) => {
+    expect(slug(from)).toBe(to); // each
+  });
+
+  test("refuses", async () => {
+    await expect(() => slug(null)).rejects.toThrow(TypeError);
+  });
+});
+"#;
+
+#[test]
+fn scripts() {
+    for path in ["src/slug.test.ts", "src/__tests__/slug.js", "slug.spec.tsx"] {
+        each(
+            path,
+            SCRIPT,
+            &[
+                ("joins words", "joins two words", &[]),
+                ("slug(\"A b\")", "slug(\"A b\", {})", &[]),
+                (
+                    "\n  test(",
+                    "\n  it(\"is new\", () => { expect(slug(\"-\")).toBe(\"-\"); });\n\n  test(",
+                    &[],
+                ),
+                (".toBe(\"a-b\")", ".toBe(\"a b\")", &[Assertion]),
+                (".toBe(\"a-b\")", ".toBeDefined()", &[Assertion]),
+                ("expect(slug(from)).toBe(to)", "expect(true).toBe(true)", &[Truism]),
+                (", [\"x\", \"x\"]]", "]", &[Value]),
+                ("test(\"refuses\"", "test.skip(\"refuses\"", &[Skipped]),
+                ("describe(", "describe.skip(", &[Skipped]),
+                ("test(\"refuses\"", "test.todo(\"refuses\"", &[Skipped]),
+                ("it(\"joins words\"", "it.only(\"joins words\"", &[Skipped]),
+                ("it(\"joins words\"", "xit(\"joins words\"", &[Test, Skipped]),
+                ("    const made", "    return;\n    const made", &[Unreached]),
+                ("describe(", "process.exit(0);\ndescribe(", &[Exit]),
+                ("import", "// @ts-ignore\nimport", &[Silenced]),
+                ("import", "/* eslint-disable */\nimport", &[Silenced]),
+            ],
+        );
+    }
+    assert_eq!(kinds("src/slug.test.ts", SCRIPT, ""), [File]);
+    assert_eq!(kinds("src/slug.ts", "a(\"@ts-ignore\")", "a(\"@ts-ignore\", \"eslint-disable\")"), []);
+}
+
+const RUST: &str = r##"
+//! Slugs.
+/// Makes a slug; it's `'a` long.
+pub fn slug<'a>(text: &'a str) -> String { text.replace(' ', "-") }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn joins_words() {
+        let made = slug("a b");
+        assert_eq!(made, r#"a-b"#, "joined: {made}");
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn waits() -> Result<(), Error> {
+        assert!(wait(3).await?.is_empty());
+        Ok(())
+    }
+
+    #[test]
+    #[should_panic(expected = "empty")]
+    fn refuses() {
+        slug("");
+    }
+}
+"##;
+
+#[test]
+fn rust() {
+    each(
+        "src/slug.rs",
+        RUST,
+        &[
+            ("text.replace(' ', \"-\")", "text.trim().replace(' ', \"-\")", &[]),
+            ("fn joins_words", "fn words_are_joined", &[]),
+            (
+                "    #[test]\n    #[should",
+                "    #[test]\n    fn new() { assert!(slug(\"\").is_empty()); }\n\n    #[test]\n    #[should",
+                &[],
+            ),
+            ("r#\"a-b\"#", "r#\"a_b\"#", &[Assertion]),
+            ("assert!(wait(3).await?.is_empty());", "assert!(true);", &[Truism]),
+            ("let made = slug(\"a b\")", "let made = slug(\"a-b\")", &[Value]),
+            ("    #[test]\n    fn joins", "    #[test]\n    #[ignore = \"slow\"]\n    fn joins", &[Skipped]),
+            ("    #[test]\n    fn joins", "    fn joins", &[Test]),
+            ("#[should_panic(expected = \"empty\")]", "#[should_panic]", &[Assertion]),
+            ("        let made", "        return;\n        let made", &[Unreached]),
+            ("        let made", "        std::process::exit(0);\n        let made", &[Exit]),
+            ("pub fn", "#[allow(dead_code)]\npub fn", &[Silenced]),
+        ],
+    );
+    // Ending a program is only wrong in a test.
+    assert_eq!(kinds("src/main.rs", "fn main() {}", "fn main() { std::process::exit(0) }"), []);
+}
+
+const GO: &str = "package slug\n\nfunc TestSlug(t *testing.T) {\n\tfor _, c := range []struct{ in, out string }{\n\t\t{\"a b\", \"a-b\"},\n\t\t{`x`, `x`},\n\t} {\n\t\tgot := Slug(c.in)\n\t\tif got != c.out {\n\t\t\tt.Errorf(\"%q\", got)\n\t\t}\n\t}\n}\n";
+
+#[test]
+fn go() {
+    each(
+        "slug/slug_test.go",
+        GO,
+        &[
+            ("Slug(c.in)", "Slug(ctx, c.in)", &[]),
+            (
+                "package slug\n",
+                "package slug\n\nfunc TestNew(t *testing.T) { if Slug(\"\") != \"\" { t.Fatal() } }\n",
+                &[],
+            ),
+            ("got != c.out", "false", &[Assertion, Unreached]),
+            ("t.Errorf(\"%q\", got)", "t.Logf(\"%q\", got)", &[Assertion]),
+            ("\t\t{`x`, `x`},\n", "", &[Value]),
+            ("\tfor _", "\tt.Skip(\"flaky\")\n\tfor _", &[Skipped]),
+            ("package slug", "//go:build never\n\npackage slug", &[Skipped]),
+            ("\tfor _", "\tos.Exit(0)\n\tfor _", &[Exit]),
+            ("Slug(c.in)", "Slug(c.in) // nolint:errcheck", &[Silenced]),
+            ("func TestSlug", "func testSlug", &[Test]),
+        ],
+    );
+}
+
+const JAVA: &str = "class SlugTest {\n    @Test\n    void joins() {\n        String made = Slug.of(\"a b\");\n        assertEquals(\"a-b\", made);\n    }\n\n    @Test(expected = IllegalArgumentException.class)\n    public void refuses() throws Exception {\n        Slug.of('x', \"\");\n    }\n}\n";
+const KOTLIN: &str = "class SlugTest {\n    @Test\n    fun `joins words`() = runTest {\n        val made = slug(\"a b\")\n        made shouldBe \"a-b\"\n    }\n}\n";
+
+#[test]
+fn jvm() {
+    each(
+        "src/test/java/SlugTest.java",
+        JAVA,
+        &[
+            ("void joins", "void joinsWords", &[]),
+            ("Slug.of(\"a b\")", "Slug.of(\"a b\", '-')", &[]),
+            ("\"a-b\"", "\"a_b\"", &[Assertion]),
+            ("assertEquals(\"a-b\", made)", "assertTrue(true)", &[Truism]),
+            ("(expected = IllegalArgumentException.class)", "", &[Assertion]),
+            ("    @Test\n    void", "    @Disabled(\"later\")\n    @Test\n    void", &[Skipped]),
+            ("    @Test\n    void", "    void", &[Test]),
+            ("class Slug", "@SuppressWarnings(\"all\")\nclass Slug", &[Silenced]),
+            ("String made", "System.exit(0); String made", &[Exit]),
+        ],
+    );
+    each(
+        "src/test/kotlin/SlugTest.kt",
+        KOTLIN,
+        &[
+            ("joins words", "joins", &[]),
+            ("shouldBe \"a-b\"", "shouldBe \"a\"", &[Assertion]),
+            ("    @Test", "    @Ignore\n    @Test", &[Skipped]),
+        ],
+    );
+}
+
+const RUBY: &str = "RSpec.describe Slug do\n  it \"joins words\" do\n    made = slug(\"a b\")\n    expect(made).to eq(\"a-b\")\n  end\n\n  it { is_expected.to be_frozen }\nend\n";
+const MINITEST: &str = "class SlugTest < Minitest::Test\n  def test_joins\n    assert_equal \"a-b\", slug(\"a b\")\n  end\nend\n";
+
+#[test]
+fn ruby() {
+    each(
+        "spec/slug_spec.rb",
+        RUBY,
+        &[
+            ("joins words", "joins two words", &[]),
+            ("eq(\"a-b\")", "eq(\"a b\")", &[Assertion]),
+            ("expect(made).to eq(\"a-b\")", "expect(true).to be true", &[Truism]),
+            ("  it \"joins words\" do\n", "  it \"joins words\" do\n    skip\n", &[Skipped]),
+            ("  it \"joins", "  xit \"joins", &[Test, Skipped]),
+            ("made = slug(\"a b\")", "made = slug(\"a b\") # rubocop:disable all", &[Silenced]),
+        ],
+    );
+    each(
+        "test/slug_test.rb",
+        MINITEST,
+        &[
+            ("slug(\"a b\")\n", "slug(\"a b\")\n    refute slug(\"\")\n", &[]),
+            ("assert_equal \"a-b\"", "assert_equal \"a b\"", &[Assertion]),
+            ("    assert", "    exit!\n    assert", &[Exit]),
+            ("def test_joins", "def joins", &[Test]),
+        ],
+    );
+}
+
+#[test]
+fn tests_may_move_but_not_get_lost_on_the_way() {
+    let one = "def test_a():\n    assert f(1) == 2\n";
+    let other = "def test_b():\n    assert f(2) == 3\n";
+    let both = format!("{one}\n{other}");
+    assert_eq!(found(&[("tests/test_a.py", one, ""), ("tests/test_b.py", other, &both)]), []);
+    let weaker = both.replace("f(1) == 2", "f(1)");
+    let told = found(&[("tests/test_a.py", one, ""), ("tests/test_b.py", other, &weaker)]);
+    assert_eq!(told.len(), 1);
+    assert_eq!(
+        told[0].to_string(),
+        "tests/test_a.py: an assertion of a test that was there before is gone or changed: test_a: assertf(1)==2"
+    );
+    // What a helper of tests asserts may move, too.
+    let helper = "def check(x):\n    assert x\n";
+    assert_eq!(found(&[("tests/one.py", helper, "X = 1\n"), ("tests/two.py", "", helper)]), []);
+    assert_eq!(found(&[("tests/one.py", helper, "X = 1\n")]).len(), 1);
+    // A checker that was silenced elsewhere is not silenced anew.
+    assert_eq!(found(&[("a.py", "f() # noqa\n", "g()\n"), ("b.py", "h()\n", "h()\nf() # noqa\n")]), []);
+}
+
+#[test]
+fn a_file_that_is_renamed_out_of_the_tests_is_gone() {
+    let (old, new) = (RepoPath::from_text("tests/test_a.py"), RepoPath::from_text("attic/a.py"));
+    let text = b"def test_a():\n    assert f(1) == 2\n";
+    let rename = |after: &RepoPath| {
+        let after = Some(Version { path: after, bytes: text });
+        weakened(&[Rewrite { before: Some(Version { path: &old, bytes: text }), after }])
+    };
+    assert_eq!(rename(&new).iter().map(|one| one.kind).collect::<Vec<_>>(), [Test]);
+    assert_eq!(rename(&RepoPath::from_text("tests/test_b.py")), []);
+}
+
+#[test]
+fn tests_files_are_known_by_folder_and_form_of_their_names() {
+    for path in [
+        "tests/a.py",
+        "test_a.py",
+        "pkg/a_test.py",
+        "conftest.py",
+        "a.test.ts",
+        "src/__tests__/a.js",
+        "a_test.go",
+        "src/test/java/A.java",
+        "ATest.java",
+        "a_spec.rb",
+        "src/a/tests.rs",
+        "tests/data/a.json",
+        "a.test.php",
+        "FooTests.cs",
+        "cypress/a.cy.ts",
+    ] {
+        assert!(is_test_file(&RepoPath::from_text(path)), "{path}");
+    }
+    for path in [
+        "latest_report.py",
+        "src/contest.py",
+        "attest/a.py",
+        "testing.py",
+        "greatest.go",
+        "a.go",
+        "latest.rs",
+        "Contest.java",
+        "protest.php",
+        "src/testament.ts",
+        "tests.d",
+        "inspector.rb",
+    ] {
+        assert_eq!(is_test_file(&RepoPath::from_text(path)), path == "tests.d", "{path}");
+    }
+}
+
+#[test]
+fn what_runs_tests_and_checks_leaves_nothing_out() {
+    for (path, before, after, expected) in [
+        ("pytest.ini", "[pytest]\ntestpaths = tests\n", "[pytest]\n", vec![Runner]),
+        ("pytest.ini", "[pytest]\n", "[pytest]\naddopts = --ignore=tests/test_a.py\n", vec![Runner]),
+        ("pytest.ini", "[pytest]\n# words\n", "[pytest]\naddopts = -ra\n", vec![]),
+        ("pytest.ini", "[pytest]\n", "", vec![Runner]),
+        ("jest.config.js", "x = {}\n", "x = {}\ntestPathIgnorePatterns: [\"slug\"]\n", vec![Runner]),
+        (
+            "package.json",
+            "\"test\": \"jest\",\n\"name\": \"a\"\n",
+            "\"test\": \"true\",\n\"name\": \"b\"\n",
+            vec![Runner],
+        ),
+        ("package.json", "\"name\": \"a\"\n", "\"name\": \"b\",\n\"ignore\": \"5\"\n", vec![]),
+        (
+            "pyproject.toml",
+            "fail_under = 90\nname = \"a\"\n",
+            "fail_under = 10\nname = \"a\"\n",
+            vec![Runner],
+        ),
+        (".eslintrc.json", "\"eqeqeq\": \"error\"\n", "\"eqeqeq\": \"off\"\n", vec![Runner, Runner]),
+        ("tests/conftest.py", "x = 1\n", "x = 1\ncollect_ignore = [\"test_a.py\"]\n", vec![Skipped]),
+        ("docs/pytest.md", "testpaths = tests\n", "no\n", vec![]),
+    ] {
+        assert_eq!(kinds(path, before, after), expected, "{path}: {after:?}");
+    }
+}
+
+#[test]
+fn other_languages_files_of_tests_are_not_deleted() {
+    assert_eq!(kinds("tests/data/order.json", "{}", ""), [File]);
+    assert_eq!(kinds("tests/data/order.json", "{}", "[]"), []);
+    assert_eq!(kinds("lib/order_test.exs", "x", ""), [File]);
+    assert_eq!(kinds("lib/order.exs", "x", ""), []);
+}
+
+#[test]
+fn what_is_told_is_bounded_and_on_one_line() {
+    let tests: String =
+        (0..100).map(|n| format!("def test_{n}_{}():\n    assert f()\n\n", "x".repeat(500))).collect();
+    let told = found(&[("tests/test_a.py", &tests, "x = 1\n")]);
+    assert_eq!(told.len(), MAX_WEAKENINGS);
+    assert!(told.iter().all(|one| one.to_string().chars().count() < 300 && !one.to_string().contains('\n')));
+}
+
+/// Texts that invite to be read again and again.
+#[test]
+fn hostile_texts_take_no_more_than_one_look() {
+    const SIZE: usize = 200_000;
+    let fill = |piece: &str| piece.repeat(SIZE / piece.len());
+    let began = Instant::now();
+    for (path, text) in [
+        ("a.test.js", fill("it(\"a\", ")),
+        ("a.test.js", fill("it(\"a\", () => expect(1));")),
+        ("a.test.js", fill("it(\"a\", () => {\nexpect([(\n")),
+        ("a.test.js", fill("`${`")),
+        ("a_test.go", fill("func TestA()\n")),
+        ("a_test.go", fill("func TestA( {}\n")),
+        ("a.rs", fill("#[test]\n")),
+        ("a.rs", fill("#[test] fn a() ")),
+        ("a.rs", fill("'\\u{")),
+        ("test_a.py", fill("@a\n")),
+        ("test_a.py", fill("def test_a():\n assert (\n")),
+        ("test_a.py", fill("\"\"\"")),
+        ("test_a.py", fill(" ")),
+        ("test_a.py", fill("assert")),
+        ("ATest.java", fill("@Test ")),
+        ("a_spec.rb", fill("it \"a\" do\n expect(\n")),
+        ("pytest.ini", fill("a\n")),
+    ] {
+        found(&[(path, &text, &text)]);
+        found(&[(path, &text, "x")]);
+        found(&[(path, "x", &text)]);
+    }
+    // Some seconds; who looks again at every step takes hours.
+    assert!(began.elapsed() < Duration::from_secs(120), "{:?}", began.elapsed());
+}
+
+fn python_test() -> impl Strategy<Value = String> {
+    let claim = prop_oneof![
+        Just("assert f(1) == 2"),
+        Just("assert g('a') == [\n        1,\n    ]"),
+        Just("x = f(3)")
+    ];
+    (0_u32..10_000, proptest::collection::vec(claim, 1..5)).prop_map(|(name, claims)| {
+        let body: String = claims.iter().map(|claim| format!("    {claim}\n")).collect();
+        format!("def test_{name}():\n{body}    assert done()\n")
+    })
+}
+
+fn tests_of(seeds: &BTreeMap<String, ()>) -> String {
+    let all: Vec<&str> = seeds.keys().map(String::as_str).collect();
+    all.join("\n")
+}
+
+proptest! {
+    #[test]
+    fn what_stays_as_it_is_is_not_weakened(path in "[a-z_/]{0,12}(test_a\\.py|a\\.test\\.ts|\\.rs|_test\\.go|Test\\.java|_spec\\.rb|\\.x)", bytes: Vec<u8>) {
+        let path = RepoPath::from_text(&path);
+        let version = Some(Version { path: &path, bytes: &bytes });
+        prop_assert_eq!(weakened(&[Rewrite { before: version, after: version }]), []);
+    }
+
+    #[test]
+    fn any_bytes_are_read_without_a_panic(name in "(tests/)?(a\\.py|a\\.ts|a\\.rs|a_test\\.go|A\\.java|a\\.rb|pytest\\.ini)", before in "[a-z'\"`#/*\\\\\\n(){}\\[\\]@ é:=.]{0,200}", after in "[a-z'\"`#/*\\\\\\n(){}\\[\\]@ é:=.]{0,200}", noise: Vec<u8>) {
+        let path = RepoPath::from_text(&name);
+        let (before, after) = ([before.as_bytes(), &noise].concat(), [&noise, after.as_bytes()].concat());
+        let version = |bytes| Some(Version { path: &path, bytes });
+        weakened(&[Rewrite { before: version(&before), after: version(&after) }]);
+    }
+
+    #[test]
+    fn new_tests_weaken_nothing_and_a_deleted_one_does(tests in proptest::collection::btree_map(python_test(), Just(()), 2..6), pick: proptest::sample::Index) {
+        let whole = tests_of(&tests);
+        let mut fewer = tests.clone();
+        let gone = tests.keys().nth(pick.index(tests.len())).cloned().unwrap_or_default();
+        fewer.remove(&gone);
+        // Two with one name are one in Python.
+        let name = |test: &str| test.split('(').next().unwrap_or_default().to_owned();
+        let names: BTreeSet<String> = tests.keys().map(|test| name(test)).collect();
+        prop_assume!(names.len() == tests.len());
+        let fewer = tests_of(&fewer);
+        prop_assert_eq!(found(&[("tests/test_a.py", &fewer, &whole)]), []);
+        prop_assert_ne!(found(&[("tests/test_a.py", &whole, &fewer)]), []);
+    }
+}

@@ -1,0 +1,326 @@
+//! The tests of a file, what each asserts, and with which values.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use super::language::{Extent, Language, Opening};
+use super::scan::{Scanned, is_word, occurrences, part};
+
+/// Attributes that a test may have.
+const MAX_ATTRIBUTES: usize = 64;
+
+/// Bytes from a test's name to its first bracket, and from its last to its body.
+const MAX_HEADER: usize = 400;
+
+/// One test.
+#[derive(Debug)]
+pub(super) struct Unit {
+    /// Its name, with its class where it has one.
+    pub name: String,
+    /// Where it begins, its attributes with it.
+    pub start: usize,
+    /// Its name, which does not count as content.
+    naming: Range<usize>,
+    /// Where it ends.
+    pub end: usize,
+}
+
+impl Unit {
+    /// What of the file it is, its name apart.
+    pub(super) fn ranges(&self) -> [Range<usize>; 2] {
+        [self.start..self.naming.start, self.naming.end..self.end]
+    }
+
+    /// Everything that it says, without blanks and comments.
+    pub(super) fn content(&self, scanned: &Scanned) -> String {
+        self.ranges().into_iter().map(|range| compact(part(&scanned.bare, range))).collect()
+    }
+
+    /// The assertions that it makes.
+    pub(super) fn assertions(&self, scanned: &Scanned, language: &Language) -> Vec<String> {
+        self.ranges().into_iter().flat_map(|range| assertions(scanned, language, range)).collect()
+    }
+
+    /// The strings and numbers in it.
+    pub(super) fn literals(&self, scanned: &Scanned) -> Vec<String> {
+        self.ranges().into_iter().flat_map(|range| literals(scanned, &range)).collect()
+    }
+
+    /// How many names its code has.
+    pub(super) fn weight(&self, scanned: &Scanned) -> usize {
+        self.ranges().into_iter().map(|range| names(part(&scanned.code, range)).count()).sum()
+    }
+}
+
+/// All tests of a file, the outermost alone.
+pub(super) fn units(scanned: &Scanned, language: &Language, is_test_file: bool) -> Vec<Unit> {
+    let code = scanned.code.as_bytes();
+    let mut found = Vec::new();
+    let mut class: Option<(usize, String)> = None;
+    let mut at = 0;
+    while at < code.len() {
+        let start =
+            skip(code, at, |byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b';' | b'}' | b')' | b','));
+        if start >= code.len() {
+            break;
+        }
+        let indent = indent_of(scanned, start);
+        if class.as_ref().is_some_and(|(of, _)| indent <= *of) {
+            class = None;
+        }
+        if let Some(rest) = scanned.code.get(start..).and_then(|rest| rest.strip_prefix("class ")) {
+            class = Some((indent, names(first_line(rest)).next().unwrap_or_default().to_owned()));
+        }
+        let begin = past_attributes(scanned, start);
+        let attributes = start..begin;
+        let opened = language
+            .openings
+            .iter()
+            .filter(|opening| is_test_file || !opening.attributes.is_empty())
+            .find_map(|opening| unit(scanned, opening, attributes.clone()));
+        at = match opened {
+            Some(mut unit) => {
+                if let Some((_, class)) = &class {
+                    unit.name = format!("{class}.{}", unit.name);
+                }
+                let end = unit.end.max(begin + 1);
+                found.push(unit);
+                end
+            }
+            None => skip(code, begin, |byte| byte != b'\n').saturating_add(1),
+        };
+    }
+    found
+}
+
+/// The test that begins after these attributes, if one does.
+fn unit(scanned: &Scanned, opening: &Opening, attributes: Range<usize>) -> Option<Unit> {
+    let (start, begin) = (attributes.start, attributes.end);
+    let rest = scanned.code.get(begin..)?.strip_prefix(opening.words)?;
+    let said = part(&scanned.code, attributes);
+    if !opening.attributes.is_empty() && !opening.attributes.iter().any(|word| said.contains(word)) {
+        return None;
+    }
+    let after = begin + opening.words.len();
+    let code = scanned.code.as_bytes();
+    let (naming, end) = match opening.extent {
+        Extent::Call => called(scanned, after)?,
+        Extent::Indent if opening.name.is_empty() => {
+            let line = scanned.line(scanned.line_of(begin));
+            let naming = scanned.strings_in(&(after..line.end)).next().cloned().unwrap_or(after..after);
+            (naming, indented(scanned, begin))
+        }
+        Extent::Indent => (begin..after + word_length(rest.as_bytes()), indented(scanned, begin)),
+        Extent::Braces => {
+            let paren = after + header(rest.as_bytes())?;
+            let brace = braced(scanned, paren)?;
+            (begin..paren, scanned.closing(brace).map_or(code.len(), |close| close + 1))
+        }
+    };
+    let name = match opening.extent {
+        Extent::Call => part(&scanned.bare, naming.clone()),
+        Extent::Indent if opening.name.is_empty() => part(&scanned.bare, naming.clone()),
+        Extent::Indent | Extent::Braces => part(&scanned.bare, after..naming.end),
+    };
+    let name = name.trim();
+    name.starts_with(opening.name).then(|| Unit { name: name.to_owned(), start, naming, end })
+}
+
+/// A call like `it.each(table)("name", body)` after its word: where its name stands, and where it ends.
+fn called(scanned: &Scanned, mut at: usize) -> Option<(Range<usize>, usize)> {
+    let code = scanned.code.as_bytes();
+    if code.get(at).is_some_and(|byte| is_word(*byte)) {
+        return None;
+    }
+    at = skip(code, at, |byte| is_word(byte) || byte == b'.');
+    // A table between backticks.
+    if let Some(table) = scanned.strings_in(&(at..code.len())).next().filter(|string| string.start == at) {
+        at = table.end;
+    }
+    let mut end = None;
+    let mut naming = at..at;
+    while code.get(at) == Some(&b'(') {
+        let close = scanned.closing(at).unwrap_or(code.len().saturating_sub(1));
+        let first = skip(code, at + 1, |byte| byte.is_ascii_whitespace());
+        if let Some(name) = scanned.strings_in(&(first..close)).next().filter(|string| string.start == first)
+        {
+            naming = name.clone();
+        }
+        at = close + 1;
+        end = Some(at);
+    }
+    Some((naming, end?)).filter(|(naming, _)| !naming.is_empty())
+}
+
+/// Where what began at this line's indentation ends.
+fn indented(scanned: &Scanned, begin: usize) -> usize {
+    let first = scanned.line_of(begin);
+    let indent = indent_of(scanned, begin);
+    let depth = scanned.depth(begin);
+    let mut line = first + 1;
+    let mut end = scanned.line(first).end;
+    while line < scanned.lines.len() {
+        let range = scanned.line(line);
+        let text = part(&scanned.bare, range.clone());
+        let is_inside = scanned.depth(range.start) > depth;
+        let width = text.len() - text.trim_start().len();
+        if !text.trim().is_empty() {
+            if width <= indent && !is_inside {
+                break;
+            }
+            end = range.end;
+        }
+        line += 1;
+    }
+    end
+}
+
+/// The first brace after the brackets that open here, before a statement ends.
+fn braced(scanned: &Scanned, paren: usize) -> Option<usize> {
+    let code = scanned.code.as_bytes();
+    let mut at = scanned.closing(paren)? + 1;
+    let last = at + MAX_HEADER;
+    while at < last {
+        match code.get(at)? {
+            b'{' => return Some(at),
+            b';' | b'}' => return None,
+            b'(' | b'[' => at = scanned.closing(at)? + 1,
+            _ => at += 1,
+        }
+    }
+    None
+}
+
+/// The position after attributes and decorators, and the blanks behind them.
+fn past_attributes(scanned: &Scanned, start: usize) -> usize {
+    let code = scanned.code.as_bytes();
+    let mut at = start;
+    for _ in 0..MAX_ATTRIBUTES {
+        let after = match code.get(at) {
+            Some(b'#') => {
+                let bracket = if code.get(at + 1) == Some(&b'!') { at + 2 } else { at + 1 };
+                if code.get(bracket) != Some(&b'[') {
+                    return at;
+                }
+                scanned.closing(bracket).map(|close| close + 1)
+            }
+            Some(b'@') => {
+                let name = skip(code, at + 1, |byte| is_word(byte) || matches!(byte, b'.' | b':'));
+                match code.get(name) {
+                    Some(b'(') => scanned.closing(name).map(|close| close + 1),
+                    Some(_) | None => Some(name),
+                }
+            }
+            Some(_) | None => return at,
+        };
+        let Some(after) = after else { return at };
+        at = skip(code, after, |byte| byte.is_ascii_whitespace());
+    }
+    at
+}
+
+/// The assertions in a range, each as one text without blanks.
+pub(super) fn assertions(scanned: &Scanned, language: &Language, range: Range<usize>) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut line = scanned.line_of(range.start);
+    while line < scanned.lines.len() {
+        let whole = scanned.line(line);
+        if whole.start >= range.end {
+            break;
+        }
+        let from = whole.start.max(range.start);
+        let code = part(&scanned.code, from..whole.end.min(range.end));
+        if !language.asserts.iter().any(|words| occurrences(code, words).next().is_some()) {
+            line += 1;
+            continue;
+        }
+        let last = last_line(scanned, line, from);
+        let end = scanned.line(last).end.min(range.end);
+        found.push(compact(part(&scanned.bare, from..end)).trim_end_matches([';', ',']).to_owned());
+        line = last + 1;
+    }
+    found
+}
+
+/// The line in which a statement ends: where no more brackets are open than before it, and nothing is chained to it.
+fn last_line(scanned: &Scanned, line: usize, from: usize) -> usize {
+    let depth = scanned.depth(from);
+    let mut last = line;
+    loop {
+        let next = last + 1;
+        if next >= scanned.lines.len() {
+            return last;
+        }
+        let is_open = scanned.depth(scanned.line(next).start) > depth;
+        let is_chained = part(&scanned.code, scanned.line(next)).trim_start().starts_with('.');
+        if !is_open && !is_chained {
+            return last;
+        }
+        last = next;
+    }
+}
+
+fn literals(scanned: &Scanned, range: &Range<usize>) -> Vec<String> {
+    let mut found: Vec<String> =
+        scanned.strings_in(range).map(|string| part(&scanned.bare, string.clone()).to_owned()).collect();
+    let code = part(&scanned.code, range.clone());
+    found.extend(
+        names_and_numbers(code)
+            .filter(|word| word.starts_with(|first: char| first.is_ascii_digit()))
+            .map(str::to_owned),
+    );
+    found
+}
+
+fn names_and_numbers(code: &str) -> impl Iterator<Item = &str> {
+    code.split(|letter: char| !(letter.is_alphanumeric() || letter == '_' || letter == '.'))
+        .flat_map(|word| {
+            if word.starts_with(|first: char| first.is_ascii_digit()) {
+                vec![word]
+            } else {
+                word.split('.').collect()
+            }
+        })
+        .filter(|word| !word.is_empty())
+}
+
+/// The names in code, without what says nothing.
+fn names(code: &str) -> impl Iterator<Item = &str> {
+    names_and_numbers(code)
+        .filter(|word| !word.starts_with(|first: char| first.is_ascii_digit()))
+        .filter(|word| !matches!(*word, "pass" | "self" | "return"))
+}
+
+/// Without blanks.
+pub(super) fn compact(text: &str) -> String {
+    text.chars().filter(|letter| !letter.is_whitespace()).collect()
+}
+
+/// Names that several of these tests have.
+pub(super) fn doubled(units: &[Unit]) -> BTreeSet<&str> {
+    let mut seen = BTreeSet::new();
+    units.iter().map(|unit| unit.name.as_str()).filter(|name| !seen.insert(*name)).collect()
+}
+
+fn indent_of(scanned: &Scanned, at: usize) -> usize {
+    at - scanned.line(scanned.line_of(at)).start
+}
+
+fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or_default()
+}
+
+/// Where the brackets of a declaration open, before a brace or the end of a statement.
+fn header(bytes: &[u8]) -> Option<usize> {
+    let found =
+        bytes.iter().take(MAX_HEADER).position(|byte| matches!(byte, b'(' | b'{' | b'}' | b';' | b'='))?;
+    (bytes.get(found) == Some(&b'(')).then_some(found)
+}
+
+fn word_length(bytes: &[u8]) -> usize {
+    bytes.iter().take_while(|byte| is_word(**byte)).count()
+}
+
+fn skip(bytes: &[u8], from: usize, skips: impl Fn(u8) -> bool) -> usize {
+    from + bytes.get(from..).unwrap_or_default().iter().take_while(|byte| skips(**byte)).count()
+}

@@ -1,0 +1,373 @@
+//! Whole pull requests: forges of every temper, whose reviewers answer, lag or stay silent and whose people push, close
+//! and talk, with a real [`Run`]. All end, within every limit, and nothing is ready that is not clean at one head.
+
+use super::tests::{START, reviewed, rules, seen};
+use super::*;
+use crate::converge::simulation::Dice;
+use crate::converge::tests::{audited, candidate, p1, says, sha};
+use crate::converge::{Act, Answer, Event, Kind, Limits, Run, Word};
+use crate::increment::Renames;
+use crate::port::ReviewState;
+
+const FORGES: u64 = 1_000;
+/// Looks in which any of them has to end: a minute apart, far more than all budgets of all heads.
+const MAX_LOOKS: u32 = 5_000;
+
+struct Game {
+    dice: Dice,
+    /// One in so many looks brings something bad.
+    calm: u64,
+    /// And one in so many an answer.
+    pace: u64,
+    now: Millis,
+    rules: Rules,
+    seen: Seen,
+    run: Run,
+    ready: Readiness,
+    /// The head that our own audit has cleared.
+    cleared: Option<Sha>,
+    /// When who was asked at which head.
+    asked: BTreeMap<(Sha, String), Vec<Millis>>,
+    handed: BTreeSet<(Sha, ThreadId)>,
+    heads: u64,
+}
+
+impl Game {
+    fn new(seed: u64) -> Self {
+        let mut dice = Dice(seed);
+        let lists: [&[&str]; 5] = [
+            &["internal"],
+            &["internal", "bugbot"],
+            &["internal", "bugbot", "copilot"],
+            &["bugbot", "internal"],
+            &["bugbot"],
+        ];
+        let mut rules = rules(lists[usize::try_from(dice.roll(5)).unwrap()]);
+        for reviewer in &mut rules.reviewers {
+            if let Reviewer::Other(rule) = reviewer {
+                rule.is_required = dice.roll(2) == 0;
+                rule.requests = u32::try_from(dice.roll(4)).unwrap();
+            }
+        }
+        (rules.allow_declined, rules.auto_rebase) = (dice.roll(2) == 0, dice.roll(2) == 0);
+        (rules.mark_ready, rules.resolve_threads) = (dice.roll(4) > 0, dice.roll(2) == 0);
+        let limits = Limits {
+            max_audits: 1 + u32::try_from(dice.roll(6)).unwrap(),
+            allow_declined: rules.allow_declined,
+            ..Limits::default()
+        };
+        let mut seen = seen(1);
+        seen.state = if dice.roll(3) == 0 { PullState::Open } else { PullState::Draft };
+        Self {
+            calm: [4, 40, 400][usize::try_from(dice.roll(3)).unwrap()],
+            pace: [3, 60][usize::try_from(dice.roll(2)).unwrap()],
+            dice,
+            now: START,
+            rules,
+            seen,
+            run: Run::begin(limits, (sha(1), sha(1_000_001)), None),
+            ready: Readiness::begin(sha(1), "main", START),
+            cleared: None,
+            asked: BTreeMap::new(),
+            handed: BTreeSet::new(),
+            heads: 1,
+        }
+    }
+
+    fn is_bad(&mut self) -> bool {
+        self.dice.roll(self.calm) == 0
+    }
+
+    /// A new head, of which nobody has said anything. Comments of before are mostly about other lines.
+    fn push(&mut self) -> Sha {
+        self.heads += 1;
+        self.seen.head = sha(self.heads);
+        self.seen.committed = self.now;
+        self.seen.views.clear();
+        for thread in &mut self.seen.threads {
+            thread.is_outdated = self.dice.roll(4) > 0;
+        }
+        self.seen.head.clone()
+    }
+
+    /// What happens at the forge between two looks.
+    fn goes_on(&mut self) {
+        for name in ["bugbot", "copilot"] {
+            if self.dice.roll(self.pace) > 0 {
+                continue;
+            }
+            let view = match (self.is_bad(), self.dice.roll(8)) {
+                (true, 0) => View::default(),
+                (true, 1) => View { check: Some(Check::Failed), ..View::default() },
+                (true, 2 | 6) => reviewed(ReviewState::Commented, Text::Counts, 0),
+                (true, 3) => reviewed(ReviewState::ChangesRequested, Text::Silent, 0),
+                (true, 4) => reviewed(ReviewState::Commented, Text::Holds, 0),
+                (true, 5) => View { check: Some(Check::Running), ..View::default() },
+                (true, _) => {
+                    self.talk(By::Reviewer(name.into()), name);
+                    reviewed(ReviewState::Commented, Text::Counts, 1)
+                }
+                (false, 0) => View { is_queued: true, ..View::default() },
+                (false, 1) => View { check: Some(Check::Passed), ..View::default() },
+                (false, _) => reviewed(ReviewState::Commented, Text::Silent, 0),
+            };
+            self.seen.views.insert(name.into(), view);
+        }
+        if self.is_bad() {
+            self.talk(By::Person, "person");
+        }
+        (self.seen.pending, self.seen.failed, self.seen.lacks_review) =
+            (vec![], vec![], self.dice.roll(2) == 0);
+        self.seen.merge = match (self.is_bad(), self.dice.roll(6)) {
+            (true, 0) => Merge::Behind,
+            (true, 1) => Merge::Dirty,
+            (true, 2) => Merge::Blocked,
+            (true, 3) => Merge::Unstable,
+            (true, _) => Merge::Unknown,
+            (false, 0) => Merge::Draft,
+            (false, 1) => Merge::Unstable,
+            (false, _) => Merge::Clean,
+        };
+        if self.seen.merge == Merge::Unstable && self.dice.roll(4) > 0 {
+            self.seen.pending = vec!["ci".into()];
+        }
+        if self.is_bad() && self.is_bad() {
+            self.seen.failed = vec!["ci".into()];
+        }
+        if self.is_bad() {
+            match self.dice.roll(8) {
+                0 => self.seen.state = PullState::Closed,
+                1 => self.seen.state = PullState::Merged,
+                2 => self.seen.state = PullState::Draft,
+                3 => self.seen.state = PullState::Open,
+                // Another change, which nobody has cleared.
+                4 => (self.seen.base, self.cleared) = (format!("base-{}", self.dice.roll(1 << 40)), None),
+                _ => drop(self.push()),
+            }
+        }
+    }
+
+    fn talk(&mut self, by: By, name: &str) {
+        let id = ThreadId::new(format!("{name}-{}", self.dice.roll(6)));
+        self.seen.threads.retain(|thread| thread.id != id);
+        self.seen.threads.push(Thread { id, by, is_outdated: false, last: Last::Theirs });
+    }
+
+    /// What is still to be answered, as this game knows it.
+    fn waits_for_us(&self) -> usize {
+        let mut threads =
+            self.seen.threads.iter().filter(|thread| thread.last == Last::Theirs).collect::<Vec<_>>();
+        threads.retain(|thread| thread.by == By::Person || !thread.is_outdated);
+        threads
+            .iter()
+            .filter(|thread| !self.handed.contains(&(self.seen.head.clone(), thread.id.clone())))
+            .count()
+    }
+
+    /// The run goes on until it is at rest.
+    fn drive(&mut self, work: &Work) {
+        loop {
+            let event = match self.run.next.clone() {
+                Act::Gate => {
+                    Event::Gated((self.is_bad() && self.run.gate_rounds < 2).then(|| "style".into()))
+                }
+                Act::Mend { .. } => Event::Mended(None),
+                Act::Audit { auditors, .. } => {
+                    let line = 100 * (1 + u32::try_from(self.dice.roll(1_000)).unwrap());
+                    let claims = if self.is_bad() { vec![p1(line)] } else { vec![] };
+                    audited(auditors.into_iter().map(|at| (at, Answer::Whole(claims.clone()))))
+                }
+                Act::Post => Event::Posted,
+                Act::Fix { .. } => {
+                    let is_mended = self.dice.roll(4) > 0;
+                    let word = if is_mended { Word::Fixed } else { Word::Declined("no".into()) };
+                    let commit = is_mended.then(|| candidate(self.heads + 1));
+                    Event::Fixed { words: says(&self.run, &word), candidate: commit }
+                }
+                Act::Check => Event::Checked(vec![]),
+                Act::Publish => {
+                    let head = self.push();
+                    self.ready.pushed(&head, self.now);
+                    Event::Pushed
+                }
+                Act::Reply => {
+                    let is_mended = self.run.words.values().any(|word| *word == Word::Fixed);
+                    for thread in
+                        self.seen.threads.iter_mut().filter(|thread| work.threads.contains(&thread.id))
+                    {
+                        thread.last = if is_mended { Last::Fixed } else { Last::Declined };
+                    }
+                    if self.rules.resolve_threads {
+                        self.seen.threads.retain(|thread| thread.last != Last::Fixed);
+                    }
+                    Event::Replied
+                }
+            };
+            self.run.after(event).unwrap();
+            if self.run.exit.is_some() || self.run.is_at_rest() {
+                return;
+            }
+        }
+    }
+
+    /// The run hears of a head that it does not know.
+    fn follow(&mut self, is_again: bool) {
+        if is_again || self.run.head != self.seen.head {
+            let (head, tree) = (self.seen.head.clone(), sha(1_000_000 + self.heads));
+            self.run.after(Event::Moved { head, tree }).unwrap();
+        }
+    }
+
+    /// How it ends: with an exit, or ready.
+    fn play(mut self, seed: u64) -> Option<Code> {
+        for _ in 0..MAX_LOOKS {
+            self.goes_on();
+            // Whoever dies between two looks goes on from what was kept.
+            let kept = serde_json::to_string(&self.ready).unwrap();
+            let mut restored: Readiness = serde_json::from_str(&kept).unwrap();
+            let want = self.ready.next(&self.rules, &self.seen, self.now);
+            assert_eq!(restored.next(&self.rules, &self.seen, self.now), want, "{seed}");
+            assert_eq!(restored, self.ready, "{seed}");
+            match want {
+                Want::Internal => {
+                    assert_ne!(self.cleared.as_ref(), Some(&self.seen.head), "{seed}");
+                    self.follow(self.run.exit.is_some());
+                    if self.run.exit.is_none() {
+                        self.drive(&Work::default());
+                    }
+                    if let Some(code) = self.stopped() {
+                        return Some(code);
+                    }
+                    if self.run.exit.is_some() {
+                        self.cleared = Some(self.run.head.clone());
+                        self.ready.cleared(&self.run.head, self.now);
+                    }
+                }
+                Want::Fix(work) => {
+                    assert!(!work.is_empty(), "{seed}");
+                    let head = &self.seen.head;
+                    let new = work.threads.iter().all(|id| self.handed.insert((head.clone(), id.clone())));
+                    assert!(new, "{seed}: {work:?} is handed over twice at one head");
+                    self.follow(false);
+                    let claims =
+                        (0..).zip(work.threads.iter()).map(|(at, _)| p1(31 + 40 * at)).collect::<Vec<_>>();
+                    let claims = if claims.is_empty() { vec![p1(7)] } else { claims };
+                    if self.run.exit.as_ref().is_none_or(|exit| exit.kind() == Kind::Converged) {
+                        self.run.after(Event::Heard { claims, renames: Renames::default() }).unwrap();
+                    }
+                    if self.run.exit.is_none() {
+                        self.drive(&work);
+                    }
+                    if let Some(code) = self.stopped() {
+                        return Some(code);
+                    }
+                }
+                Want::Ask(name) => self.ask(&name, seed),
+                Want::Wait { until, .. } => {
+                    assert!(until > self.now, "{seed}");
+                    let span = until - self.now;
+                    // Sooner, when something is told of.
+                    let early = if self.dice.roll(4) == 0 { 2 } else { 1 };
+                    self.now = self.now + Span(span.0 / early);
+                }
+                Want::UpdateBranch => {
+                    assert!(self.rules.auto_rebase, "{seed}");
+                    let head = self.push();
+                    self.ready.pushed(&head, self.now);
+                }
+                Want::MarkReady => {
+                    self.is_ready(seed);
+                    assert!(self.rules.mark_ready && self.seen.state == PullState::Draft, "{seed}");
+                    self.ready.marked();
+                    self.seen.state = PullState::Open;
+                }
+                Want::Done { .. } => {
+                    self.is_ready(seed);
+                    return None;
+                }
+                Want::End(exit) => {
+                    assert!(exit.kind() == Kind::Blocked || exit.code == Code::Declined, "{seed}: {exit:?}");
+                    return Some(exit.code);
+                }
+            }
+        }
+        panic!("{seed} does not end");
+    }
+
+    /// Why the run has ended, unless it has converged or is at rest.
+    fn stopped(&self) -> Option<Code> {
+        self.run.exit.as_ref().filter(|exit| exit.kind() != Kind::Converged).map(|exit| exit.code)
+    }
+
+    fn ask(&mut self, name: &str, seed: u64) {
+        let is_named = |reviewer: &Reviewer| match reviewer {
+            Reviewer::Other(rule) => rule.name == name,
+            Reviewer::Internal => false,
+        };
+        let at = self.rules.reviewers.iter().position(is_named).unwrap();
+        let Reviewer::Other(rule) = &self.rules.reviewers[at] else { panic!() };
+        let ours_first = self.rules.reviewers[..at].contains(&Reviewer::Internal);
+        assert!(
+            !ours_first || self.cleared.as_ref() == Some(&self.seen.head),
+            "{seed}: {name} is asked too soon"
+        );
+        assert_eq!(self.waits_for_us(), 0, "{seed}: {name} is asked before others are answered");
+        let asked = self.asked.entry((self.seen.head.clone(), name.to_owned())).or_default();
+        assert!(asked.last().is_none_or(|last| self.now >= *last + rule.budget), "{seed}");
+        asked.push(self.now);
+        assert!(asked.len() <= usize::try_from(rule.requests).unwrap(), "{seed}");
+        self.ready.asked(name, self.now);
+    }
+
+    /// Is it all true of this one head?
+    fn is_ready(&self, seed: u64) {
+        let Seen { head, views, threads, merge, failed, pending, lacks_review, .. } = &self.seen;
+        assert!(matches!(self.seen.state, PullState::Open | PullState::Draft), "{seed}");
+        assert_eq!(self.ready.head(), head, "{seed}");
+        for reviewer in &self.rules.reviewers {
+            match reviewer {
+                Reviewer::Internal => {
+                    assert_eq!((self.cleared.as_ref(), &self.run.head), (Some(head), head), "{seed}");
+                }
+                Reviewer::Other(rule) => {
+                    let view = views.get(&rule.name).cloned().unwrap_or_default();
+                    let is_shown = view.review.is_some_and(|review| review.inline > 0);
+                    let counts = view.review.is_some_and(|review| review.text == Text::Counts);
+                    assert!(!(counts || view.check == Some(Check::Failed)) || is_shown, "{seed}: {view:?}");
+                    let has_answered = view.review.is_some() || view.check == Some(Check::Passed);
+                    assert!(has_answered || !rule.is_required, "{seed}: {view:?}");
+                    let objects = view.review.is_some_and(|review| {
+                        review.state == ReviewState::ChangesRequested || review.text == Text::Holds
+                    });
+                    assert!(!objects || self.rules.allow_declined, "{seed}: {view:?}");
+                }
+            }
+        }
+        for thread in threads.iter().filter(|thread| thread.by == By::Person || !thread.is_outdated) {
+            match thread.last {
+                Last::Theirs => panic!("{seed}: {thread:?}"),
+                Last::Fixed => assert!(!self.rules.resolve_threads, "{seed}"),
+                Last::Declined => assert!(self.rules.allow_declined, "{seed}"),
+            }
+        }
+        match merge {
+            Merge::Clean | Merge::HasHooks => {}
+            Merge::Draft => assert!(failed.is_empty() && pending.is_empty(), "{seed}"),
+            Merge::Blocked => assert!(*lacks_review && failed.is_empty() && pending.is_empty(), "{seed}"),
+            Merge::Unknown | Merge::Unstable | Merge::Behind | Merge::Dirty => panic!("{seed}: {merge:?}"),
+        }
+    }
+}
+
+#[test]
+fn forges_of_every_temper_come_to_an_end_and_only_what_is_clean_at_one_head_is_ready() {
+    let mut ends = BTreeMap::new();
+    for seed in 0..FORGES {
+        let end = Game::new(seed).play(seed);
+        *ends.entry(end.map_or("ready", Code::as_str)).or_insert(0) += 1;
+    }
+    println!("{FORGES} forges: {ends:?}");
+    for end in ["ready", "closed", "head_moved", "inline_lag", "mergeability", "reviewer_silent", "threads"] {
+        assert!(ends.contains_key(end), "{end} is never reached: {ends:?}");
+    }
+}

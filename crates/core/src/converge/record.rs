@@ -1,0 +1,110 @@
+//! A run of the converge loop as it is kept: all that is needed to go on where it was, and, once it has ended, its outcome.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::readiness::Readiness;
+use super::{Kind, Run, Step};
+use crate::follow::record::Kind as End;
+use crate::id::{Key, Millis, RunId, Sha};
+use crate::money::MicroUsd;
+
+/// What a kind of act took, in all.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Taken {
+    /// Answers of models.
+    pub turns: u32,
+    /// Their tokens, in and out.
+    pub tokens: u64,
+    /// What they cost.
+    pub cost_micro_usd: MicroUsd,
+    /// Milliseconds.
+    pub ms: u64,
+}
+
+impl Taken {
+    /// With what it took once more.
+    pub fn add(&mut self, more: &Self) {
+        self.turns = self.turns.saturating_add(more.turns);
+        self.tokens = self.tokens.saturating_add(more.tokens);
+        self.cost_micro_usd.0 = self.cost_micro_usd.0.saturating_add(more.cost_micro_usd.0);
+        self.ms = self.ms.saturating_add(more.ms);
+    }
+}
+
+/// One run.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Record {
+    /// Its id.
+    pub run: RunId,
+    /// What it works on: a pull request's slot, or a branch of a local repository.
+    pub key: Key,
+    /// What people call that.
+    pub name: String,
+    /// The branch that its commits go to.
+    pub branch: String,
+    /// What the change is compared with.
+    pub base: Sha,
+    /// How far it has come.
+    pub state: Run,
+    /// What the pull request still waits for; none: nobody has looked, or there is none.
+    pub readiness: Option<Readiness>,
+    /// Our own audit is content, and others are waited for.
+    pub is_pursued: bool,
+    /// By reviewer: how many comments of ours that wake it there were when it was asked last, and at which head. One more
+    /// was made by a run that died before it remembered it.
+    pub wakes: BTreeMap<String, (usize, Sha)>,
+    /// What was asked of a model and paid, by act.
+    pub taken: BTreeMap<Step, Taken>,
+    /// The model that audits; none: none was asked.
+    pub model: Option<String>,
+    /// Names what auditors are told.
+    pub prompt_hash: Option<String>,
+    /// What people should know besides.
+    pub warnings: Vec<String>,
+    /// Versions of what took part.
+    pub versions: BTreeMap<String, String>,
+    /// When it began.
+    pub started: Millis,
+    /// When it ended, or was last kept.
+    pub ended: Millis,
+}
+
+impl Record {
+    /// What it cost until now.
+    pub fn cost(&self) -> MicroUsd {
+        MicroUsd(self.taken.values().fold(0, |all, taken| all.saturating_add(taken.cost_micro_usd.0)))
+    }
+
+    /// The furthest act that it came to.
+    pub fn furthest(&self) -> Step {
+        self.taken.keys().copied().fold(self.state.next.step(), Step::max)
+    }
+
+    /// Can it go on?
+    pub fn is_unfinished(&self) -> bool {
+        self.is_pursued || self.state.exit.as_ref().is_none_or(|exit| exit.code.is_resumable())
+    }
+
+    /// Which of the five ends of all loops it came to (design.md section 7).
+    pub fn end(&self) -> End {
+        match self.state.exit.as_ref().map(super::Exit::kind).filter(|_| !self.is_pursued) {
+            Some(Kind::Converged) => End::Done,
+            Some(Kind::CapReached | Kind::Stuck | Kind::Blocked) => End::Partial,
+            Some(Kind::Refused) => End::Skipped,
+            None | Some(Kind::Interrupted) => End::Deferred,
+            Some(Kind::Error) => End::Failed,
+        }
+    }
+
+    /// Remembers something for people, once.
+    pub fn warn(&mut self, warning: String) {
+        if self.warnings.len() < MAX_WARNINGS && !self.warnings.contains(&warning) {
+            self.warnings.push(warning);
+        }
+    }
+}
+
+/// So many warnings are kept.
+const MAX_WARNINGS: usize = 50;

@@ -1,0 +1,495 @@
+//! One pull request, for a loop that audits and fixes it: what it and its reviewers say now, and what the loop says
+//! there. Nothing here approves, merges or closes: those calls do not exist.
+//!
+//! Titles, texts and names are data from anybody. What is ours is known by our accounts and by markers that verify.
+
+use std::future::Future;
+
+use super::{Actor, ForgeError, PullReview, PullState};
+use crate::converge::readiness::Merge as Mergeable;
+use crate::finding::Place;
+use crate::id::{CommentId, Millis, ReviewId, RunId, Sha, Span, ThreadId, Topic};
+use crate::publish::Thread;
+
+/// The heading above findings that have no place in the diff.
+const UNPLACED: &str = "### Findings without a diff anchor";
+
+/// A pull request as it is now.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PullNow {
+    /// Its page.
+    pub url: String,
+    /// Its title.
+    pub title: String,
+    /// Its text, without our marker.
+    pub body: String,
+    /// How it stands.
+    pub state: PullState,
+    /// Who opened it; none if the account is gone.
+    pub author: Option<Actor>,
+    /// What it brings.
+    pub head: PullHead,
+    /// The branch that it goes to.
+    pub base_branch: String,
+    /// That branch's newest commit, as the forge remembers it.
+    pub base: Sha,
+    /// Its labels.
+    pub labels: Vec<String>,
+    /// Who is asked to review and has not yet.
+    pub requested: Vec<String>,
+}
+
+/// The branch that a pull request comes from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PullHead {
+    /// Its newest commit.
+    pub sha: Sha,
+    /// Its name.
+    pub branch: String,
+    /// Its repository; none if that is gone.
+    pub repository: Option<HeadRepository>,
+    /// May we push to it? None: the forge does not tell. A push may be refused all the same.
+    pub push: Option<bool>,
+}
+
+/// The repository that a pull request comes from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HeadRepository {
+    /// The forge's id.
+    pub id: String,
+    /// `owner/name` now.
+    pub name: String,
+    /// Is it the very repository that the pull request goes to, and no fork?
+    pub is_same: bool,
+}
+
+/// What merging would be, as the forge has it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Merge {
+    /// The head that it is said of.
+    pub head: Sha,
+    /// Does it conflict with its base? None: not known yet.
+    pub conflicts: Option<bool>,
+    /// What stands in the way.
+    pub state: Mergeable,
+    /// What the repository's rules have reviews decide; none where they ask for no review.
+    pub decision: Option<Decision>,
+}
+
+/// What reviews decide.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Decision {
+    /// A review is missing.
+    Required,
+    /// It may be merged.
+    Approved,
+    /// It may not, as it is.
+    ChangesRequested,
+}
+
+/// The newest check run or commit status of a name on a commit.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CommitCheck {
+    /// Its name, or its context.
+    pub name: String,
+    /// The App that made it, by its name in addresses; none for a commit status.
+    pub app: Option<String>,
+    /// What it came to.
+    pub state: CheckState,
+}
+
+/// What a check came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CheckState {
+    /// It is not done.
+    Pending,
+    /// Good.
+    Passed,
+    /// Done, and it says neither.
+    Neutral,
+    /// It was not run.
+    Skipped,
+    /// Anything else.
+    Failed,
+}
+
+/// A label that a pull request has.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SetLabel {
+    /// Its name.
+    pub name: String,
+    /// Who set it last; none if the account is gone or the forge does not tell.
+    pub by: Option<Actor>,
+    /// Is that a person who may write to the repository, as the forge says now? Nobody else is obeyed.
+    pub trusted: bool,
+}
+
+/// A thread of comments on the diff.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ReviewThread {
+    /// Its id and state; none while the forge shows its comments and not yet the thread.
+    pub thread: Option<Thread>,
+    /// Have its lines changed since?
+    pub outdated: bool,
+    /// The file.
+    pub path: String,
+    /// Its comments, oldest first; never empty.
+    pub comments: Vec<LineComment>,
+}
+
+/// A comment on the diff.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LineComment {
+    /// The comment.
+    pub id: CommentId,
+    /// The review that it is part of.
+    pub review: Option<ReviewId>,
+    /// Who; none if the account is gone.
+    pub author: Option<Actor>,
+    /// The commit that it was made on.
+    pub commit: Option<Sha>,
+    /// Its last line now; none if outdated, or on a whole file.
+    pub line: Option<u32>,
+    /// When, by the forge's clock.
+    pub at: Millis,
+    /// Its text, without our marker.
+    pub body: String,
+    /// What it is about, if it is ours.
+    pub topic: Option<Topic>,
+}
+
+/// A comment in the conversation with a certain text.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Said {
+    /// The comment.
+    pub id: CommentId,
+    /// Who; none if the account is gone.
+    pub author: Option<Actor>,
+    /// When, by the forge's clock.
+    pub at: Millis,
+}
+
+/// Which audit a review of ours tells of: in its marker.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AuditMark {
+    /// The run.
+    pub run: RunId,
+    /// The number of the audit in the run, from 1.
+    pub audit: u32,
+    /// Did it find nothing?
+    pub clean: bool,
+    /// The commit that was audited.
+    pub commit: Sha,
+}
+
+impl AuditMark {
+    /// What the marker says.
+    pub fn topic(&self) -> Topic {
+        let Self { run, audit, clean, commit } = self;
+        let word = if *clean { "clean" } else { "dirty" };
+        Topic::new(format!("audit/{run}/{audit}/{word}/{commit}"))
+    }
+
+    /// What a marker said; none if it is of something else.
+    pub fn read(topic: &Topic) -> Option<Self> {
+        let mut parts = topic.as_str().split('/');
+        let (Some("audit"), Some(run), Some(audit), Some(word), Some(commit), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return None;
+        };
+        let clean = match word {
+            "clean" => true,
+            "dirty" => false,
+            _ => return None,
+        };
+        let (audit, commit) = (audit.parse().ok()?, Sha::parse(commit).ok()?);
+        Some(Self { run: RunId::new(run), audit, clean, commit })
+    }
+}
+
+impl PullReview {
+    /// The audit of ours that this review tells of: our marker is in it, and it is on the commit that the marker names.
+    pub fn audit(&self) -> Option<AuditMark> {
+        let mark = AuditMark::read(self.topic.as_ref()?)?;
+        (self.commit.as_ref() == Some(&mark.commit)).then_some(mark)
+    }
+}
+
+/// What a review of ours says of merging. It never approves.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ReviewEvent {
+    /// Nothing.
+    Comment,
+    /// Not as it is. On a pull request of our own account it is a comment: forges refuse the other.
+    RequestChanges,
+}
+
+/// A review to be posted.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ReviewDraft {
+    /// The audit that it tells of.
+    pub mark: AuditMark,
+    /// What it says of merging.
+    pub event: ReviewEvent,
+    /// Its text, without the lists.
+    pub body: String,
+    /// Findings without a place in the diff, a line each.
+    pub unplaced: Vec<String>,
+    /// Findings with one: comments on lines.
+    pub findings: Vec<LineDraft>,
+}
+
+/// A comment on lines of the audited commit.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LineDraft {
+    /// The lines, validated against the diff.
+    pub place: Place,
+    /// What it is about: in its marker. One topic is posted once.
+    pub topic: Topic,
+    /// The text, without marker.
+    pub body: String,
+    /// The same in one line, for the list of those that the forge refuses to place.
+    pub line: String,
+}
+
+impl ReviewDraft {
+    /// The review's text, `refused` being the findings that could not be placed. What does not fit into so many UTF-16
+    /// units is left out, and counted.
+    pub fn text(&self, refused: &[&LineDraft], most: usize) -> String {
+        let lines = self.unplaced.iter().chain(refused.iter().map(|finding| &finding.line));
+        let lines: Vec<String> = lines.map(|line| format!("\n- {line}")).collect();
+        if lines.is_empty() {
+            return self.body.clone();
+        }
+        fit(format!("{}\n\n{UNPLACED}\n", self.body), &lines, most)
+    }
+
+    /// All of it in one text, where no review can be posted.
+    pub fn whole(&self, most: usize) -> String {
+        let placed = self.findings.iter().map(|finding| {
+            let (path, line) = (finding.place.path.to_string(), finding.place.end_line);
+            format!("\n\n---\n\n{}:{line}\n\n{}", crate::markdown::code(&path), finding.body)
+        });
+        fit(self.text(&[], most), &placed.collect::<Vec<_>>(), most)
+    }
+}
+
+/// Text and parts, as many as fit.
+fn fit(mut text: String, parts: &[String], most: usize) -> String {
+    let units = |text: &str| text.encode_utf16().count();
+    let note = |left: usize| format!("\n\n… and {left} more.");
+    let mut used = units(&text);
+    for (at, part) in parts.iter().enumerate() {
+        let room = if at + 1 == parts.len() { 0 } else { units(&note(parts.len())) };
+        used += units(part);
+        if used + room > most {
+            text.push_str(&note(parts.len() - at));
+            break;
+        }
+        text.push_str(part);
+    }
+    text
+}
+
+/// What became of a review.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Posted {
+    /// It is there.
+    Review {
+        /// The review.
+        id: ReviewId,
+        /// The comments of its findings, as far as the forge shows them yet. A finding without one is in the text, or
+        /// found later by its topic ([`Conversation::threads`]).
+        comments: Vec<(Topic, CommentId)>,
+    },
+    /// One comment in the conversation holds all of it.
+    Comment(CommentId),
+}
+
+/// What became of a new description.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Describing {
+    /// It is there.
+    Done,
+    /// Somebody has changed the description since it was read: theirs stays.
+    Changed,
+}
+
+/// One pull request's side of a forge, for one producer. The implementation adds markers to what it writes and verifies
+/// them on what it reads; texts are given without.
+///
+/// Every call may be made again. One that creates first looks for what it creates; where an answer was lost
+/// ([`ForgeError::surely_undone`] is false), let [`Self::settle`] pass before.
+pub trait Conversation: Send + Sync {
+    /// The pull request now.
+    fn now(&self) -> impl Future<Output = Result<PullNow, ForgeError>> + Send;
+
+    /// What merging would be. Asking makes some forges find out: ask again while it is not known.
+    fn merge(&self) -> impl Future<Output = Result<Merge, ForgeError>> + Send;
+
+    /// The checks of a commit, the newest of each name.
+    fn checks(&self, commit: &Sha) -> impl Future<Output = Result<Vec<CommitCheck>, ForgeError>> + Send;
+
+    /// Its labels, and who set them.
+    fn labels(&self) -> impl Future<Output = Result<Vec<SetLabel>, ForgeError>> + Send;
+
+    /// All reviews, by anybody, oldest first; ours with their topic ([`PullReview::audit`]).
+    fn reviews(&self) -> impl Future<Output = Result<Vec<PullReview>, ForgeError>> + Send;
+
+    /// All threads on the diff, in the order in which they began.
+    fn threads(&self) -> impl Future<Output = Result<Vec<ReviewThread>, ForgeError>> + Send;
+
+    /// The comments in the conversation whose whole text is this, white space around it aside, by anybody, oldest
+    /// first: what wakes a bot.
+    fn said(&self, text: &str) -> impl Future<Output = Result<Vec<Said>, ForgeError>> + Send;
+
+    /// Who reacted with eyes to a comment in the conversation.
+    fn eyes(&self, comment: &CommentId) -> impl Future<Output = Result<Vec<Actor>, ForgeError>> + Send;
+
+    /// Posts a review, unless it is there. Findings whose topic has a comment already get no second one; those whose
+    /// place the forge refuses go into the text.
+    fn post_review(&self, draft: &ReviewDraft) -> impl Future<Output = Result<Posted, ForgeError>> + Send;
+
+    /// Says all of a review in one comment, unless the review is there after all: for one that cannot be posted.
+    fn post_as_comment(&self, draft: &ReviewDraft)
+    -> impl Future<Output = Result<Posted, ForgeError>> + Send;
+
+    /// Answers in the thread that this comment began, once a topic.
+    fn reply(
+        &self,
+        first: &CommentId,
+        topic: &Topic,
+        body: &str,
+    ) -> impl Future<Output = Result<CommentId, ForgeError>> + Send;
+
+    /// Resolves a thread.
+    fn resolve(&self, thread: &ThreadId) -> impl Future<Output = Result<(), ForgeError>> + Send;
+
+    /// Lets the conversation hold one comment of ours on this topic, with this text.
+    fn put_comment(
+        &self,
+        topic: &Topic,
+        body: &str,
+    ) -> impl Future<Output = Result<CommentId, ForgeError>> + Send;
+
+    /// Says exactly this, without marker, because a bot takes no other text; unless we have said it at that time, by the
+    /// forge's clock, or later.
+    fn trigger(&self, text: &str, since: Millis) -> impl Future<Output = Result<Said, ForgeError>> + Send;
+
+    /// Asks somebody for a review. Success is no proof: GitHub takes some names of its own bots and does nothing.
+    fn request_review(&self, login: &str) -> impl Future<Output = Result<(), ForgeError>> + Send;
+
+    /// Makes it ready for review, whoever opened it. One that is ready stays so; a closed one is refused
+    /// ([`ForgeError::Rejected`]).
+    fn mark_ready(&self) -> impl Future<Output = Result<(), ForgeError>> + Send;
+
+    /// Gives it a new description in place of the one that was `read` ([`PullNow::body`]). Our marker in it stays. What
+    /// somebody writes between the look and the change is lost: forges take no condition with it.
+    fn describe(&self, read: &str, body: &str)
+    -> impl Future<Output = Result<Describing, ForgeError>> + Send;
+
+    /// How long something whose creation was not answered may stay unseen.
+    fn settle(&self) -> Span;
+
+    /// The longest text without its marker, in UTF-16 units.
+    fn longest_body(&self) -> usize;
+}
+
+#[cfg(test)]
+mod tests {
+    use truing_diff::RepoPath;
+
+    use super::*;
+    use crate::finding::Side;
+    use crate::port::ReviewState;
+
+    fn mark() -> AuditMark {
+        let commit = Sha::parse(&"a1".repeat(20)).unwrap();
+        AuditMark { run: RunId::new("0199-run"), audit: 3, clean: true, commit }
+    }
+
+    fn draft(count: usize) -> ReviewDraft {
+        let finding = |n: usize| LineDraft {
+            place: Place {
+                path: RepoPath::from_bytes(format!("src/{n}.py")),
+                side: Side::New,
+                start_line: 1,
+                end_line: 4,
+            },
+            topic: Topic::new(format!("finding/{n}")),
+            body: format!("**[P1] Wrong {n}**"),
+            line: format!("**[P1] Wrong {n}** — one line"),
+        };
+        let findings = (0..count).map(finding).collect();
+        let body = "## audit 3: 0P0 / 2P1 / 0P2".to_owned();
+        ReviewDraft { mark: mark(), event: ReviewEvent::Comment, body, unplaced: Vec::new(), findings }
+    }
+
+    #[test]
+    fn an_audit_is_read_back_from_its_marker_and_nothing_else_is() {
+        for clean in [true, false] {
+            let mark = AuditMark { clean, ..mark() };
+            assert_eq!(AuditMark::read(&mark.topic()), Some(mark));
+        }
+        let good = mark().topic().to_string();
+        for bad in [
+            "",
+            "audit",
+            "finding/1",
+            &good.replace("clean", "cleaner"),
+            &good.replace("/3/", "/x/"),
+            &good.replace("a1a1", "a1"),
+            &format!("{good}/more"),
+            &good.replacen("audit", "reply", 1),
+        ] {
+            assert_eq!(AuditMark::read(&Topic::new(bad)), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_mark_counts_for_the_commit_that_the_review_is_on_alone() {
+        let review = |commit: &str| PullReview {
+            id: ReviewId::new("1"),
+            author: None,
+            state: ReviewState::Commented,
+            commit: Sha::parse(&commit.repeat(20)).ok(),
+            at: None,
+            body: String::new(),
+            topic: Some(mark().topic()),
+        };
+        assert_eq!(review("a1").audit(), Some(mark()));
+        assert_eq!(review("b2").audit(), None);
+        assert_eq!(review("").audit(), None, "the commit is gone");
+        assert_eq!(PullReview { topic: None, ..review("a1") }.audit(), None);
+    }
+
+    #[test]
+    fn a_review_lists_what_has_no_place() {
+        let mut draft = draft(2);
+        assert_eq!(draft.text(&[], 1000), draft.body);
+        draft.unplaced.push("**[P2] Elsewhere**".into());
+        let text = draft.text(&[&draft.findings[1]], 1000);
+        let expected = "## audit 3: 0P0 / 2P1 / 0P2\n\n### Findings without a diff anchor\n\n- **[P2] Elsewhere**\n- \
+                        **[P1] Wrong 1** — one line";
+        assert_eq!(text, expected);
+        let whole = draft.whole(1000);
+        assert!(whole.starts_with("## audit 3") && whole.contains("- **[P2] Elsewhere**"), "{whole}");
+        assert!(whole.ends_with("\n\n---\n\n`src/1.py`:4\n\n**[P1] Wrong 1**"), "{whole}");
+    }
+
+    #[test]
+    fn what_does_not_fit_is_counted() {
+        let draft = draft(40);
+        for most in [150, 200, 333, 1000, 1500] {
+            let whole = draft.whole(most);
+            let shown = whole.matches("\n---\n").count();
+            assert!(whole.encode_utf16().count() <= most, "{most}");
+            assert!(
+                shown == 40 || whole.ends_with(&format!("… and {} more.", 40 - shown)),
+                "{most}: {whole}"
+            );
+        }
+        assert_eq!(draft.whole(10_000).matches("\n---\n").count(), 40);
+    }
+}

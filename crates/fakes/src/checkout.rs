@@ -1,0 +1,97 @@
+//! What a developer has: a clone with a remote and a branch that is checked out, and git's own words on its commits.
+
+use std::path::Path;
+
+use crate::forge::{FakeError, Repo};
+use crate::repo::{GitError, git, run};
+
+/// A commit as `git log` shows it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Shown {
+    /// Its id.
+    pub commit: String,
+    /// The commit it is on.
+    pub parent: String,
+    /// Who wrote it.
+    pub author: String,
+    /// The first line of its message.
+    pub subject: String,
+    /// The lines it takes away and adds, each with its sign.
+    pub lines: Vec<String>,
+}
+
+/// The commits that `head` has and `base` has not, oldest first: of a repository, bare or checked out.
+///
+/// # Errors
+/// Git.
+pub fn log(dir: &Path, base: &str, head: &str) -> Result<Vec<Shown>, GitError> {
+    let format = "--format=%x01%H%x00%P%x00%an%x00%s%x00";
+    let range = format!("{base}..{head}");
+    let log = run(git(dir).args(["log", "--reverse", "--patch", "--unified=0", format, &range, "--"]))?;
+    let log = String::from_utf8_lossy(&log);
+    let entries = log.split('\u{1}').filter(|entry| !entry.is_empty());
+    let read = |entry: &str| {
+        let mut fields = entry.splitn(5, '\0').map(str::to_owned);
+        let mut next = || fields.next().unwrap_or_default();
+        let (commit, parent, author, subject, patch) = (next(), next(), next(), next(), next());
+        let is_changed = |line: &&str| {
+            line.starts_with(['+', '-']) && !(line.starts_with("+++ ") || line.starts_with("--- "))
+        };
+        let lines = patch.lines().filter(is_changed).map(str::to_owned).collect();
+        Shown { commit, parent, author, subject, lines }
+    };
+    Ok(entries.map(read).collect())
+}
+
+/// The commit that a name stands for.
+///
+/// # Errors
+/// Git, where there is none.
+pub fn tip(dir: &Path, name: &str) -> Result<String, GitError> {
+    let tip = run(git(dir).args(["rev-parse", "--verify", "--quiet", "--end-of-options", name]))?;
+    Ok(String::from_utf8_lossy(&tip).trim().to_owned())
+}
+
+impl Repo {
+    /// Clones it to `dest`, which must not exist, with this branch checked out.
+    ///
+    /// # Errors
+    /// Git.
+    pub async fn check_out(&self, branch: &str, dest: &Path) -> Result<(), FakeError> {
+        let from = self.dir().await?;
+        let mut command = git(&from);
+        command.args(["clone", "--quiet", "--no-hardlinks", "--branch", branch, "--"]).arg(&from).arg(dest);
+        run(&mut command)?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::forge::{FakeForge, Options};
+    use crate::repo::Commit;
+
+    #[tokio::test]
+    async fn a_clone_has_the_branch_checked_out_and_its_log_has_the_lines() {
+        let forge = FakeForge::start(Options::default()).await.unwrap();
+        let first = Commit::new("Begin").write("a.py", "a\nb\n");
+        let repo = forge.create_repository("acme", "shop", first).await.unwrap();
+        let head = repo.push("topic", Commit::new("Change").by("ann").write("a.py", "a\nc\n")).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let dest = folder.path().join("shop");
+        repo.check_out("topic", &dest).await.unwrap();
+        assert_eq!(std::fs::read_to_string(dest.join("a.py")).unwrap(), "a\nc\n");
+        assert_eq!(tip(&dest, "topic").unwrap(), head);
+        assert!(tip(&dest, "main").is_err(), "the others are the remote's");
+        let shown = Shown {
+            commit: head,
+            parent: repo.tip("main").await.unwrap(),
+            author: "ann".into(),
+            subject: "Change".into(),
+            lines: vec!["-b".into(), "+c".into()],
+        };
+        assert_eq!(log(&dest, "origin/main", "topic").unwrap(), std::slice::from_ref(&shown));
+        assert_eq!(log(&repo.dir().await.unwrap(), "main", "topic").unwrap(), [shown]);
+    }
+}

@@ -1,0 +1,55 @@
+//! What changes the pull request itself: who is asked to review, its description, and that it is ready.
+
+use reqwest::Method;
+use serde_json::json;
+use truing_core::port::{Describing, ForgeError, PullState};
+
+use super::GitHubConversation;
+use super::looking::state_of;
+use crate::github::body::with_marker;
+use crate::marker::{normal, split, strip};
+
+impl GitHubConversation {
+    pub(super) async fn request(&self, login: &str) -> Result<(), ForgeError> {
+        let what = self.what(&format!("asking {login} for a review"));
+        let url = self.pull.url(&what, &["pulls", &self.pull.number(), "requested_reviewers"])?;
+        // Whoever is asked already stays so.
+        self.hub.set(what, Method::POST, url, Some(json!({ "reviewers": [login] }))).await
+    }
+
+    pub(super) async fn make_ready(&self) -> Result<(), ForgeError> {
+        let what = self.what("making it ready for review");
+        let pull = self.raw(&what).await?;
+        match state_of(&pull) {
+            PullState::Open => Ok(()),
+            PullState::Draft => self.hub.send_draft(&what, &pull.node_id, false).await,
+            PullState::Merged | PullState::Closed => {
+                let message = "it is closed".to_owned();
+                Err(ForgeError::Rejected { what, message })
+            }
+        }
+    }
+
+    pub(super) async fn redescribe(&self, read: &str, body: &str) -> Result<Describing, ForgeError> {
+        let what = self.what("changing its description");
+        let accounts = self.hub.accounts().await?;
+        let pull = self.raw(&what).await?;
+        let (now, marker) = split(pull.body.as_deref().unwrap_or_default());
+        let new = normal(&strip(body));
+        if now == new {
+            return Ok(Describing::Done);
+        }
+        if now != normal(read) {
+            return Ok(Describing::Changed);
+        }
+        // A loop of ours that opened it knows it by its marker. In anybody else's text a marker means nothing.
+        let is_ours = pull.user.as_ref().is_some_and(|user| accounts.whose(user).is_some());
+        let new = match marker.filter(|_| is_ours) {
+            Some(marker) => with_marker(body, &marker),
+            None => new,
+        };
+        let url = self.pull.url(&what, &["pulls", &self.pull.number()])?;
+        self.hub.set(what, Method::PATCH, url, Some(json!({ "body": new }))).await?;
+        Ok(Describing::Done)
+    }
+}

@@ -1,0 +1,302 @@
+//! What the pull request, its reviewers and its checks say now. All of it reads.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use serde_json::json;
+use truing_core::converge::readiness::Merge as Mergeable;
+use truing_core::id::{CommentId, ReviewId, Sha};
+use truing_core::port::{
+    Actor, CheckState, CommitCheck, Decision, ForgeError, HeadRepository, LineComment, Merge, PullHead,
+    PullNow, PullReview, PullState, ReviewThread, SetLabel,
+};
+use truing_core::publish::Thread;
+
+use super::{GitHubConversation, bodies};
+use crate::github::auth::Accounts;
+use crate::github::hub::{actor, bodies::Review, pulls::sha};
+use crate::github::id::Id;
+use crate::github::{GITHUB, wire};
+use crate::http::{Call, unavailable};
+use crate::marker;
+
+/// The most pages of check runs that are read: GitHub keeps 1,000 of a name, and few names are that often.
+const MAX_CHECK_PAGES: usize = 30;
+
+const MERGE: &str = "
+query($owner: String!, $name: String!, $number: Int!) {
+  repository(owner: $owner, name: $name) {
+    pullRequest(number: $number) { headRefOid mergeable mergeStateStatus reviewDecision }
+  }
+}";
+
+impl GitHubConversation {
+    /// The pull request as GitHub has it.
+    pub(super) async fn raw(&self, what: &str) -> Result<bodies::Pull, ForgeError> {
+        let url = self.pull.url(what, &["pulls", &self.pull.number()])?;
+        let pull: bodies::Pull = self.pull.send(&Call::get(what, url)).await?.json()?;
+        // A name can come to mean another repository; the id cannot.
+        let there = pull.base.repo.as_ref().map(|repo| repo.id.to_string());
+        if there.is_some_and(|id| id != self.hub.repository_id()) {
+            let what = format!("{what} ({} is another repository by now)", self.hub.repo);
+            return Err(ForgeError::NotFound { what });
+        }
+        Ok(pull)
+    }
+
+    pub(super) async fn look(&self) -> Result<PullNow, ForgeError> {
+        let what = self.what("reading the pull request");
+        let accounts = self.hub.accounts().await?;
+        let pull = self.raw(&what).await?;
+        let author = pull.user.as_ref().map(|user| actor(&accounts, user));
+        let state = state_of(&pull);
+        let head = self.head(&what, &pull, author.as_ref()).await?;
+        Ok(PullNow {
+            url: pull.html_url,
+            title: pull.title,
+            body: marker::split(pull.body.as_deref().unwrap_or_default()).0,
+            state,
+            author,
+            head,
+            base: sha(&what, &pull.base.sha)?,
+            base_branch: pull.base.branch,
+            labels: pull.labels.into_iter().map(|label| label.name).collect(),
+            requested: pull.requested_reviewers.into_iter().filter_map(|user| user.login).collect(),
+        })
+    }
+
+    async fn head(
+        &self,
+        what: &str,
+        pull: &bodies::Pull,
+        author: Option<&Actor>,
+    ) -> Result<PullHead, ForgeError> {
+        let repository = pull.head.repo.as_ref().map(|repo| {
+            let (id, name) = (repo.id.to_string(), repo.full_name.clone());
+            HeadRepository { is_same: id == self.hub.repository_id(), id, name }
+        });
+        let push = match &repository {
+            None => Some(false),
+            Some(repository) if repository.is_same => self.push().await?,
+            // An installation's token is for one owner's repositories; a fork is somebody else's.
+            Some(_) if self.hub.github.app().is_some() => Some(false),
+            Some(_) if pull.maintainer_can_modify => self.push().await?,
+            // Our own fork, perhaps.
+            Some(_) => author.is_none_or(|author| !author.ours).then_some(false),
+        };
+        let (sha, branch) = (sha(what, &pull.head.sha)?, pull.head.branch.clone());
+        Ok(PullHead { sha, branch, repository, push })
+    }
+
+    /// May we push to the repository itself?
+    async fn push(&self) -> Result<Option<bool>, ForgeError> {
+        use truing_core::port::Hub as _;
+        let writable = self.hub.repository().await?.writable;
+        Ok(if writable.archived { Some(false) } else { writable.push })
+    }
+
+    pub(super) async fn look_at_merge(&self) -> Result<Merge, ForgeError> {
+        let what = self.what("asking what its merge would be");
+        let (owner, name) = self.hub.repo.split_once('/').unwrap_or_default();
+        let variables = json!({ "owner": owner, "name": name, "number": self.number() });
+        let data: bodies::MergeData =
+            self.hub.github.graphql(self.hub.scope(), &what, MERGE, variables).await?;
+        let pull = data.repository.and_then(|repository| repository.pull_request);
+        let Some(pull) = pull else { return Err(ForgeError::NotFound { what }) };
+        Ok(Merge {
+            head: sha(&what, &pull.head_ref_oid)?,
+            conflicts: match pull.mergeable.as_str() {
+                "MERGEABLE" => Some(false),
+                "CONFLICTING" => Some(true),
+                _ => None,
+            },
+            state: match pull.merge_state_status.as_str() {
+                "CLEAN" => Mergeable::Clean,
+                "HAS_HOOKS" => Mergeable::HasHooks,
+                "UNSTABLE" => Mergeable::Unstable,
+                "BEHIND" => Mergeable::Behind,
+                "BLOCKED" => Mergeable::Blocked,
+                "DIRTY" => Mergeable::Dirty,
+                "DRAFT" => Mergeable::Draft,
+                _ => Mergeable::Unknown,
+            },
+            decision: match pull.review_decision.as_deref() {
+                Some("APPROVED") => Some(Decision::Approved),
+                Some("CHANGES_REQUESTED") => Some(Decision::ChangesRequested),
+                // Also a word that is not known: something is decided, and it is no approval.
+                Some(_) => Some(Decision::Required),
+                None => None,
+            },
+        })
+    }
+
+    pub(super) async fn list_checks(&self, commit: &Sha) -> Result<Vec<CommitCheck>, ForgeError> {
+        let what = self.what(&format!("reading the checks of {}", commit.short()));
+        let mut checks = Vec::new();
+        for page in 1..=MAX_CHECK_PAGES {
+            let mut url = self.pull.list_url(&what, &["commits", commit.as_str(), "check-runs"])?;
+            url.query_pairs_mut().append_pair("page", &page.to_string());
+            let runs: bodies::CheckRuns = self.pull.send(&Call::get(what.as_str(), url)).await?.json()?;
+            let is_last = runs.check_runs.len() < GITHUB.page;
+            checks.extend(runs.check_runs.into_iter().map(|run| {
+                let state = check_state(&run.status, run.conclusion.as_deref());
+                CommitCheck { name: run.name, app: run.app.map(|app| app.slug), state }
+            }));
+            if is_last {
+                break;
+            }
+            if page == MAX_CHECK_PAGES {
+                return Err(unavailable(&what, "the commit has more check runs than are read"));
+            }
+        }
+        let url = self.pull.list_url(&what, &["commits", commit.as_str(), "statuses"])?;
+        let mut seen = HashSet::new();
+        let each = |status: bodies::Status| {
+            // Newest first: the first of a context counts.
+            if seen.insert(status.context.clone()) {
+                let state = match status.state.as_str() {
+                    "success" => CheckState::Passed,
+                    "pending" => CheckState::Pending,
+                    _ => CheckState::Failed,
+                };
+                checks.push(CommitCheck { name: status.context, app: None, state });
+            }
+        };
+        self.hub.github.pages(self.hub.scope(), &what, url, each).await?;
+        Ok(checks)
+    }
+
+    pub(super) async fn list_labels(&self) -> Result<Vec<SetLabel>, ForgeError> {
+        let what = self.what("reading who set its labels");
+        let accounts = self.hub.accounts().await?;
+        let pull = self.raw(&what).await?;
+        let mut set_by: HashMap<String, wire::User> = HashMap::new();
+        let url = self.pull.list_url(&what, &["issues", &self.pull.number(), "events"])?;
+        let each = |event: bodies::Event| {
+            if let (Some(label), true) = (event.label, event.event == "labeled") {
+                match event.actor {
+                    Some(actor) => set_by.insert(label.name, actor),
+                    None => set_by.remove(&label.name),
+                };
+            }
+        };
+        self.hub.github.pages(self.hub.scope(), &what, url, each).await?;
+        let (mut known, mut labels) = (HashMap::new(), Vec::new());
+        for label in pull.labels {
+            let user = set_by.remove(&label.name);
+            let by = user.as_ref().map(|user| actor(&accounts, user));
+            let trusted = match (user, &by) {
+                (Some(user), Some(by)) if by.person && !by.ours => {
+                    self.hub.is_trusted(&mut known, user).await?
+                }
+                (_, _) => false,
+            };
+            labels.push(SetLabel { name: label.name, by, trusted });
+        }
+        Ok(labels)
+    }
+
+    pub(super) async fn list_reviews(&self, what: &str) -> Result<Vec<PullReview>, ForgeError> {
+        let accounts = self.hub.accounts().await?;
+        let url = self.pull.list_url(what, &["pulls", &self.pull.number(), "reviews"])?;
+        let mut reviews: Vec<Review> = Vec::new();
+        self.hub.github.pages(self.hub.scope(), what, url, |review| reviews.push(review)).await?;
+        let read = |review| self.hub.review(what, (self.number(), &accounts), review);
+        reviews.into_iter().map(read).collect()
+    }
+
+    /// All comments on the diff, oldest first, each with the number of the comment that began its thread.
+    pub(super) async fn lines(&self, what: &str) -> Result<Vec<(u64, String, LineComment)>, ForgeError> {
+        let accounts = self.hub.accounts().await?;
+        let url = self.pull.list_url(what, &["pulls", &self.pull.number(), "comments"])?;
+        let mut comments: Vec<bodies::LineComment> = Vec::new();
+        self.hub.github.pages(self.hub.scope(), what, url, |comment| comments.push(comment)).await?;
+        comments.sort_by_key(|comment| comment.id);
+        comments.into_iter().map(|comment| self.line(what, &accounts, comment)).collect()
+    }
+
+    fn line(
+        &self,
+        what: &str,
+        accounts: &Accounts<'_>,
+        comment: bodies::LineComment,
+    ) -> Result<(u64, String, LineComment), ForgeError> {
+        let author = comment.user.as_ref().map(|user| actor(accounts, user));
+        let is_ours = author.as_ref().is_some_and(|author| author.ours);
+        let (topic, body) = self.hub.verified(self.number(), is_ours, comment.body.as_deref());
+        let read = LineComment {
+            id: Id::Review(comment.id).text(),
+            review: comment.pull_request_review_id.map(|id| ReviewId::new(id.to_string())),
+            author,
+            commit: comment.original_commit_id.map(|commit| sha(what, &commit)).transpose()?,
+            line: comment.line,
+            at: wire::instant(what, &comment.created_at)?,
+            body,
+            topic,
+        };
+        Ok((comment.in_reply_to_id.unwrap_or(comment.id), comment.path, read))
+    }
+
+    pub(super) async fn list_threads(&self) -> Result<Vec<ReviewThread>, ForgeError> {
+        let what = self.what("reading its threads");
+        let mut groups: BTreeMap<u64, (String, Vec<LineComment>)> = BTreeMap::new();
+        for (first, path, comment) in self.lines(&what).await? {
+            groups.entry(first).or_insert_with(|| (path, Vec::new())).1.push(comment);
+        }
+        if groups.is_empty() {
+            return Ok(Vec::new());
+        }
+        // By the first comment that is left: the one that began a thread may be deleted.
+        let mut known: HashMap<CommentId, (bool, Thread)> = HashMap::new();
+        for of in self.pull.threads().await? {
+            if let Some(comment) = of.comment {
+                known.insert(Id::Review(comment).text(), (of.outdated, of.thread));
+            }
+        }
+        let threads = groups.into_values().map(|(path, comments)| {
+            let found = comments.iter().find_map(|comment| known.remove(&comment.id));
+            let (outdated, thread) =
+                found.map_or((false, None), |(outdated, thread)| (outdated, Some(thread)));
+            ReviewThread { thread, outdated, path, comments }
+        });
+        Ok(threads.collect())
+    }
+
+    pub(super) async fn list_eyes(&self, comment: &CommentId) -> Result<Vec<Actor>, ForgeError> {
+        let what = self.what(&format!("reading the reactions to comment {comment}"));
+        let Id::Issue(id) = Id::parse(&what, comment)? else {
+            let message = "it is not in the conversation".to_owned();
+            return Err(ForgeError::Rejected { what, message });
+        };
+        let accounts = self.hub.accounts().await?;
+        let mut url = self.pull.list_url(&what, &["issues", "comments", &id.to_string(), "reactions"])?;
+        url.query_pairs_mut().append_pair("content", "eyes");
+        let mut eyes = Vec::new();
+        let each = |reaction: bodies::Reaction| {
+            if let (Some(user), "eyes") = (reaction.user, reaction.content.as_str()) {
+                eyes.push(actor(&accounts, &user));
+            }
+        };
+        self.hub.github.pages(self.hub.scope(), &what, url, each).await?;
+        Ok(eyes)
+    }
+}
+
+/// How a pull request stands.
+pub(super) fn state_of(pull: &bodies::Pull) -> PullState {
+    match (pull.state.as_str(), pull.draft) {
+        _ if pull.merged_at.is_some() => PullState::Merged,
+        ("open", true) => PullState::Draft,
+        ("open", false) => PullState::Open,
+        (_, _) => PullState::Closed,
+    }
+}
+
+fn check_state(status: &str, conclusion: Option<&str>) -> CheckState {
+    match (status, conclusion) {
+        ("completed", Some("success")) => CheckState::Passed,
+        ("completed", Some("neutral")) => CheckState::Neutral,
+        ("completed", Some("skipped")) => CheckState::Skipped,
+        ("completed", _) => CheckState::Failed,
+        (_, _) => CheckState::Pending,
+    }
+}

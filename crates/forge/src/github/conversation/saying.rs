@@ -1,0 +1,97 @@
+//! What is said in the conversation and in threads, each once.
+
+use reqwest::Method;
+use serde_json::json;
+use truing_core::id::{CommentId, Millis, Topic};
+use truing_core::port::{ForgeError, Said};
+
+use super::GitHubConversation;
+use crate::github::auth::Whose;
+use crate::github::body::with_marker;
+use crate::github::hub::actor;
+use crate::github::hub::bodies::Comment;
+use crate::github::id::Id;
+use crate::github::wire;
+use crate::http::Call;
+use crate::marker::normal;
+
+impl GitHubConversation {
+    pub(super) async fn answer(
+        &self,
+        first: &CommentId,
+        topic: &Topic,
+        body: &str,
+    ) -> Result<CommentId, ForgeError> {
+        let what = self.what(&format!("answering comment {first}"));
+        let Id::Review(id) = Id::parse(&what, first)? else {
+            let message = "it began no thread".to_owned();
+            return Err(ForgeError::Rejected { what, message });
+        };
+        let there = self.lines(&what).await?.into_iter();
+        let mut ours =
+            there.filter(|(began, _, comment)| *began == id && comment.topic.as_ref() == Some(topic));
+        if let Some((_, _, comment)) = ours.next() {
+            return Ok(comment.id);
+        }
+        let tail = ["pulls", &self.pull.number(), "comments", &id.to_string(), "replies"];
+        let new = json!({ "body": self.hub.marked(self.number(), topic, body) });
+        let url = self.pull.url(&what, &tail)?;
+        let made: wire::Made = self.pull.send(&Call::create(what, url, new)).await?.json()?;
+        Ok(Id::Review(made.id).text())
+    }
+
+    pub(super) async fn say_once(&self, topic: &Topic, body: &str) -> Result<CommentId, ForgeError> {
+        let what = self.what("looking for a comment of ours");
+        let accounts = self.hub.accounts().await?;
+        for comment in self.hub.comments(&what, self.number()).await? {
+            let whose = comment.user.as_ref().and_then(|user| accounts.whose(user));
+            let (about, text) = self.hub.verified(self.number(), whose.is_some(), comment.body.as_deref());
+            if about.as_ref() != Some(topic) {
+                continue;
+            }
+            // What a former account of ours wrote, no other account can edit.
+            if whose == Some(Whose::Present) && text != normal(&with_marker(body, "")) {
+                let what = self.what(&format!("rewriting comment {}", comment.id));
+                let url = self.pull.url(&what, &["issues", "comments", &comment.id.to_string()])?;
+                let new = json!({ "body": self.hub.marked(self.number(), topic, body) });
+                self.hub.set(what, Method::PATCH, url, Some(new)).await?;
+            }
+            return Ok(Id::Issue(comment.id).text());
+        }
+        self.hub.create_comment(self.number(), topic, body).await
+    }
+
+    pub(super) async fn find_said(&self, what: &str, text: &str) -> Result<Vec<Said>, ForgeError> {
+        let accounts = self.hub.accounts().await?;
+        let is = |comment: &Comment| comment.body.as_deref().is_some_and(|body| body.trim() == text.trim());
+        let comments = self.hub.comments(what, self.number()).await?.into_iter().filter(is);
+        let read = |comment: Comment| {
+            Ok(Said {
+                id: Id::Issue(comment.id).text(),
+                author: comment.user.as_ref().map(|user| actor(&accounts, user)),
+                at: wire::instant(what, &comment.created_at)?,
+            })
+        };
+        comments.map(read).collect()
+    }
+
+    pub(super) async fn say_exactly(&self, text: &str, since: Millis) -> Result<Said, ForgeError> {
+        let what = self.what("waking a reviewer");
+        // The forge's clock has whole seconds.
+        let since = Millis(since.0.div_euclid(1000) * 1000);
+        let mut said = self.find_said(&what, text).await?.into_iter();
+        let ours = |said: &Said| said.author.as_ref().is_some_and(|author| author.ours) && said.at >= since;
+        if let Some(said) = said.rfind(ours) {
+            return Ok(said);
+        }
+        let accounts = self.hub.accounts().await?;
+        let url = self.pull.url(&what, &["issues", &self.pull.number(), "comments"])?;
+        let call = Call::create(what.as_str(), url, json!({ "body": text }));
+        let made: Comment = self.pull.send(&call).await?.json()?;
+        Ok(Said {
+            id: Id::Issue(made.id).text(),
+            author: made.user.as_ref().map(|user| actor(&accounts, user)),
+            at: wire::instant(&what, &made.created_at)?,
+        })
+    }
+}

@@ -1,0 +1,377 @@
+//! What a loop sees of a pull request that it works on, and what it changes of it.
+
+use truing_core::converge::readiness::Merge as Mergeable;
+use truing_core::id::{CommentId, Millis, Sha};
+use truing_core::port::{CheckState, Conversation as _, Decision, Describing, ForgeError, PullState};
+use truing_core::publish::ThreadState;
+use truing_fakes::forge::{self as fake, Bot, BotReview, FaultKind, NewPull, Side, Step, Verdict};
+use truing_fakes::repo::Commit;
+use truing_forge::github::{AppKey, Credentials};
+
+use crate::site::{BOT, Site, github, refused, topic};
+
+const COMMENTS: &str = "/repos/{owner}/{repo}/issues/{number}/comments";
+
+fn sha(text: &str) -> Sha {
+    Sha::parse(text).unwrap()
+}
+
+#[tokio::test]
+async fn a_pull_request_is_seen_as_it_stands() {
+    let (site, number, pull) = Site::with_pull().await;
+    let shop = &site.shop;
+    let now = pull.now().await.unwrap();
+    assert_eq!(
+        (now.state, now.base_branch.as_str(), now.head.branch.as_str()),
+        (PullState::Open, "main", "feature")
+    );
+    assert_eq!(now.head.sha, sha(&shop.tip("feature").await.unwrap()));
+    assert_eq!(now.base, sha(&shop.tip("main").await.unwrap()));
+    assert_eq!((now.head.push, now.author.unwrap().login.as_str()), (Some(true), "author"));
+    assert!(now.head.repository.unwrap().is_same);
+
+    shop.set_draft(number, true).await.unwrap();
+    assert_eq!(pull.now().await.unwrap().state, PullState::Draft);
+    shop.permit(BOT, "read").await.unwrap();
+    assert_eq!(pull.now().await.unwrap().head.push, Some(false));
+    shop.permit(BOT, "write").await.unwrap();
+    let tip =
+        shop.force_push("feature", &shop.tip("main").await.unwrap(), Commit::new("x").write("b", "1")).await;
+    assert_eq!(pull.now().await.unwrap().head.sha, sha(&tip.unwrap()));
+    shop.close(number).await.unwrap();
+    assert_eq!(pull.now().await.unwrap().state, PullState::Closed);
+    shop.reopen(number).await.unwrap();
+    shop.merge(number, "ann").await.unwrap();
+    assert_eq!(pull.now().await.unwrap().state, PullState::Merged);
+    assert!(matches!(site.conversation(99).now().await, Err(ForgeError::NotFound { .. })));
+}
+
+#[tokio::test]
+async fn a_fork_is_pushed_to_only_if_it_lets_us() {
+    let site = Site::new().await;
+    site.shop.push("someone:fix", Commit::new("x").write("b", "1")).await.unwrap();
+    let number = site.shop.open(NewPull::of("someone:fix")).await.unwrap();
+    let pull = site.conversation(number);
+    let head = pull.now().await.unwrap().head;
+    let repository = head.repository.unwrap();
+    assert_eq!(
+        (repository.name.as_str(), repository.is_same, head.push),
+        ("someone/shop", false, Some(false))
+    );
+    site.shop.let_modify(number, true).await.unwrap();
+    assert_eq!(pull.now().await.unwrap().head.push, Some(true));
+    site.shop.delete_fork("someone").await.unwrap();
+    let head = pull.now().await.unwrap().head;
+    assert_eq!((head.repository, head.push), (None, Some(false)));
+}
+
+#[tokio::test]
+async fn what_a_merge_would_be_and_why_not() {
+    let (site, number, pull) = Site::with_pull().await;
+    let merge = pull.merge().await.unwrap();
+    assert_eq!((merge.state, merge.conflicts, merge.decision), (Mergeable::Clean, Some(false), None));
+    use fake::MergeState as Said;
+    let said = [
+        Said::Unknown,
+        Said::Dirty,
+        Said::Blocked,
+        Said::Behind,
+        Said::HasHooks,
+        Said::Unstable,
+        Said::Draft,
+    ];
+    site.shop.set_merge(number, &said).await.unwrap();
+    site.shop.decide(number, Some(fake::Decision::ReviewRequired)).await.unwrap();
+    let mut seen = Vec::new();
+    for _ in said {
+        let merge = pull.merge().await.unwrap();
+        assert_eq!(
+            (merge.decision, &merge.head),
+            (Some(Decision::Required), &pull.now().await.unwrap().head.sha)
+        );
+        seen.push((merge.state, merge.conflicts));
+    }
+    use Mergeable::{Behind, Blocked, Dirty, Draft, HasHooks, Unknown, Unstable};
+    let open = [Blocked, Behind, HasHooks, Unstable, Draft].map(|state| (state, Some(false)));
+    assert_eq!(seen[..2], [(Unknown, None), (Dirty, Some(true))]);
+    assert_eq!(seen[2..], open);
+}
+
+#[tokio::test]
+async fn every_check_is_seen_once_at_its_newest() {
+    let (site, _, pull) = Site::with_pull().await;
+    let (shop, head) = (&site.shop, site.shop.tip("feature").await.unwrap());
+    let app = site.forge.app("cursor").unwrap();
+    for (name, conclusion) in [
+        ("Bugbot", None),
+        ("Bugbot", Some("success")),
+        ("lint", Some("failure")),
+        ("docs", Some("skipped")),
+        ("size", Some("neutral")),
+        ("slow", None),
+        ("odd", Some("action_required")),
+    ] {
+        shop.check(&head, &format!("{}[bot]", app.slug), name, conclusion).await.unwrap();
+    }
+    for n in 0..250 {
+        shop.check(&head, "many[bot]", &format!("job {n}"), Some("success")).await.unwrap();
+    }
+    for (context, state) in [("ci", "pending"), ("ci", "failure"), ("deploy", "pending"), ("ok", "success")] {
+        shop.set_status(&head, context, state, "ci[bot]").await.unwrap();
+    }
+    let checks = pull.checks(&sha(&head)).await.unwrap();
+    assert_eq!(checks.len(), 6 + 250 + 3);
+    let of = |name: &str| {
+        checks.iter().find(|check| check.name == name).map(|check| (check.app.as_deref(), check.state))
+    };
+    use CheckState::{Failed, Neutral, Passed, Pending, Skipped};
+    for (name, app, state) in [
+        ("Bugbot", Some("cursor"), Passed),
+        ("lint", Some("cursor"), Failed),
+        ("docs", Some("cursor"), Skipped),
+        ("size", Some("cursor"), Neutral),
+        ("slow", Some("cursor"), Pending),
+        ("odd", Some("cursor"), Failed),
+        ("ci", None, Failed),
+        ("deploy", None, Pending),
+        ("ok", None, Passed),
+    ] {
+        assert_eq!(of(name), Some((app, state)), "{name}");
+    }
+    assert_eq!(pull.checks(&sha(&shop.tip("main").await.unwrap())).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_label_is_obeyed_if_who_set_it_last_may_write() {
+    let (site, number, pull) = Site::with_pull().await;
+    let shop = &site.shop;
+    shop.permit("ann", "maintain").await.unwrap();
+    shop.permit("eve", "triage").await.unwrap();
+    shop.permit("robot[bot]", "write").await.unwrap();
+    // More than a page of history.
+    for _ in 0..60 {
+        shop.label(number, "converge", true, "ann").await.unwrap();
+        shop.label(number, "converge", false, "ann").await.unwrap();
+    }
+    shop.label(number, "converge", true, "eve").await.unwrap();
+    shop.label(number, "mine", true, "ann").await.unwrap();
+    shop.label(number, "bots", true, "robot[bot]").await.unwrap();
+    let seen = async || {
+        let labels = pull.labels().await.unwrap();
+        labels
+            .into_iter()
+            .map(|label| (label.name, label.by.unwrap().login, label.trusted))
+            .collect::<Vec<_>>()
+    };
+    let of = |name: &str, by: &str, trusted| (name.to_owned(), by.to_owned(), trusted);
+    assert_eq!(
+        seen().await,
+        [of("converge", "eve", false), of("mine", "ann", true), of("bots", "robot[bot]", false)]
+    );
+    shop.label(number, "converge", false, "eve").await.unwrap();
+    shop.label(number, "converge", true, "ann").await.unwrap();
+    assert_eq!(seen().await[2], of("converge", "ann", true));
+}
+
+#[tokio::test]
+async fn reviews_and_comments_of_anybody_are_seen_whole() {
+    let (site, number, pull) = Site::with_pull().await;
+    let shop = &site.shop;
+    let first = shop.tip("feature").await.unwrap();
+    let review = |body: &str, lines: &[u32]| BotReview {
+        state: Verdict::Commented,
+        body: body.into(),
+        comments: lines.iter().map(|line| ("a.txt".into(), *line, format!("On {line}."))).collect(),
+    };
+    let lines: Vec<u32> = (1..=40).collect();
+    for _ in 0..3 {
+        shop.review_lines(number, "cursor[bot]", None, review("Found 40.", &lines)).await.unwrap();
+    }
+    let moved = Commit::new("More").write("a.txt", "other\n");
+    let second = shop.push("feature", moved).await.unwrap();
+    let last =
+        shop.review_lines(number, "Cursor[bot]", Some(&second), review("Found 1.", &[1])).await.unwrap();
+    let reviews = pull.reviews().await.unwrap();
+    assert_eq!(reviews.len(), 4);
+    assert_eq!(
+        (reviews[3].id.as_str(), &reviews[3].commit),
+        (last.to_string().as_str(), &Some(sha(&second)))
+    );
+    assert_eq!(
+        (reviews[0].commit.clone(), reviews[0].topic.clone(), reviews[0].audit()),
+        (Some(sha(&first)), None, None)
+    );
+
+    let threads = pull.threads().await.unwrap();
+    assert_eq!(threads.len(), 121);
+    assert!(threads[..120].iter().all(|thread| thread.outdated && thread.comments[0].line.is_none()));
+    let newest = &threads[120];
+    assert!(!newest.outdated && newest.path == "a.txt" && newest.comments[0].line == Some(1));
+    assert_eq!(newest.comments[0].review.as_ref().unwrap().as_str(), last.to_string());
+    assert_eq!(newest.comments[0].commit, Some(sha(&second)));
+
+    // Who began it, who said the last word, who resolved it; the one that began it may be deleted.
+    let id: u64 = newest.comments[0].id.as_str().strip_prefix("review:").unwrap().parse().unwrap();
+    shop.reply(number, "ann", id, "Why?").await.unwrap();
+    pull.reply(&newest.comments[0].id, &topic("answer/1"), "So.").await.unwrap();
+    shop.delete_comment(number, id).await.unwrap();
+    let thread = pull.threads().await.unwrap().pop().unwrap();
+    let by: Vec<_> =
+        thread.comments.iter().map(|comment| comment.author.as_ref().unwrap().login.as_str()).collect();
+    assert_eq!(by, ["ann", BOT]);
+    assert_eq!(
+        (thread.comments[1].topic.clone(), thread.comments[1].body.as_str()),
+        (Some(topic("answer/1")), "So.")
+    );
+    let held = thread.thread.unwrap();
+    assert_eq!(held.state, ThreadState::Open);
+    pull.resolve(&held.id).await.unwrap();
+    pull.resolve(&held.id).await.unwrap();
+    shop.resolve(number, threads[0].comments[0].id.as_str()[7..].parse().unwrap(), "ann").await.unwrap();
+    let threads = pull.threads().await.unwrap();
+    let state = |at: usize| threads[at].thread.as_ref().map(|thread| thread.state);
+    assert_eq!(
+        (state(0), state(1), state(120)),
+        (Some(ThreadState::ResolvedByOthers), Some(ThreadState::Open), Some(ThreadState::ResolvedByUs),)
+    );
+}
+
+#[tokio::test]
+async fn a_bot_is_woken_once_in_its_own_words() {
+    let (site, number, pull) = Site::with_pull().await;
+    let steps = [Step { eyes: true, ..Step::default() }];
+    let trigger = Some("bugbot run".to_owned());
+    let bot = Bot { login: "cursor[bot]".into(), alias: None, trigger, steps: steps.into() };
+    site.shop.add_bot(bot).await.unwrap();
+    // Somebody else's words are not ours; nor is a text that only holds them.
+    let theirs = site.shop.comment(number, "ann", "Please: bugbot run").await.unwrap();
+    assert_eq!(pull.said("bugbot run").await.unwrap(), []);
+    let said = pull.trigger("bugbot run", Millis(0)).await.unwrap();
+    assert_eq!(pull.trigger("bugbot run", said.at).await.unwrap(), said);
+    assert_eq!(pull.said("bugbot run\n").await.unwrap(), std::slice::from_ref(&said));
+    let eyes = pull.eyes(&said.id).await.unwrap();
+    assert_eq!(eyes.iter().map(|by| by.login.as_str()).collect::<Vec<_>>(), ["cursor[bot]"]);
+    let theirs = CommentId::new(format!("issue:{theirs}"));
+    assert_eq!(pull.eyes(&theirs).await.unwrap(), []);
+    let comment = site.shop.pull(number).await.unwrap();
+    assert_eq!(comment.summaries().last().unwrap().body, "bugbot run", "and no marker");
+    // Later it is said again; and once only, whatever answer is lost.
+    let later = Millis(said.at.0 + 1000);
+    for kind in [FaultKind::Drop, FaultKind::Status(502, None), FaultKind::LostAnswer] {
+        site.fault("POST", COMMENTS, kind);
+        let error = pull.trigger("other run", Millis(0)).await;
+        assert!(error.is_ok() || !error.unwrap_err().surely_undone());
+    }
+    pull.trigger("other run", Millis(0)).await.unwrap();
+    assert_eq!(pull.said("other run").await.unwrap().len(), 1);
+    pull.trigger("bugbot run", later).await.unwrap();
+    assert_eq!(pull.said("bugbot run").await.unwrap().len(), 2);
+    refused(pull.eyes(&CommentId::new("review:1")).await);
+    site.forge.clear_faults();
+}
+
+#[tokio::test]
+async fn a_review_is_asked_for_as_often_as_one_likes() {
+    let (site, _, pull) = Site::with_pull().await;
+    let review = BotReview { state: Verdict::Commented, body: "Fine.".into(), comments: Vec::new() };
+    let steps = [Step::default(), Step { review: Some(review), ..Step::default() }];
+    let login = "copilot-pull-request-reviewer[bot]";
+    let bot = Bot { login: login.into(), alias: Some("Copilot".into()), trigger: None, steps: steps.into() };
+    site.shop.add_bot(bot).await.unwrap();
+    site.fault("POST", "/repos/{owner}/{repo}/pulls/{number}/requested_reviewers", FaultKind::LostAnswer);
+    pull.request_review(login).await.unwrap();
+    pull.request_review("Copilot").await.unwrap();
+    assert_eq!(pull.now().await.unwrap().requested, [login]);
+    refused(pull.request_review("copilot-pull-request-reviewer").await);
+    refused(pull.request_review("author").await);
+}
+
+#[tokio::test]
+async fn it_is_made_ready_whoever_opened_it() {
+    let (site, number, pull) = Site::with_pull().await;
+    pull.mark_ready().await.unwrap();
+    for kind in [FaultKind::Drop, FaultKind::LostAnswer, FaultKind::Status(502, None)] {
+        site.shop.set_draft(number, true).await.unwrap();
+        site.fault("POST", "/graphql", kind);
+        pull.mark_ready().await.unwrap();
+        assert!(!site.shop.pull(number).await.unwrap().draft);
+    }
+    site.shop.set_draft(number, true).await.unwrap();
+    site.shop.permit(BOT, "triage").await.unwrap();
+    assert!(pull.mark_ready().await.is_err());
+    site.shop.permit(BOT, "write").await.unwrap();
+    site.shop.close(number).await.unwrap();
+    refused(pull.mark_ready().await);
+    let closed = site.shop.pull(number).await.unwrap();
+    assert!(closed.draft && !closed.open);
+}
+
+#[tokio::test]
+async fn an_app_makes_ready_with_a_token_that_may() {
+    let (site, number, _) = Site::with_pull().await;
+    let app = site.forge.app("pusher").unwrap();
+    let installation = site.forge.install(&app, "acme");
+    let key = AppKey::from_pem(&app.private_key).unwrap();
+    let as_app = github(&site.forge, Credentials::App { id: app.id, key });
+    let id = truing_core::id::PrId { forge: "github".into(), repository: site.id.clone(), number };
+    let pull = as_app.conversation(&id, "acme/shop", truing_core::publish::Producer::Converge);
+    site.shop.set_draft(number, true).await.unwrap();
+    assert_eq!(pull.now().await.unwrap().head.push, Some(false));
+    assert!(matches!(pull.mark_ready().await, Err(ForgeError::Forbidden { .. })));
+    site.forge.grant(installation, "contents", "write");
+    pull.mark_ready().await.unwrap();
+    assert!(!site.shop.pull(number).await.unwrap().draft);
+    // What others describe is changed with the token that pushes nothing.
+    assert_eq!(pull.describe("What it does.", "Anew.").await.unwrap(), Describing::Done);
+}
+
+#[tokio::test]
+async fn a_description_is_replaced_only_if_it_is_the_one_that_was_read() {
+    let (site, number, pull) = Site::with_pull().await;
+    let body = async || site.shop.pull(number).await.unwrap().body;
+    let read = pull.now().await.unwrap().body;
+    site.fault("PATCH", "/repos/{owner}/{repo}/pulls/{number}", FaultKind::LostAnswer);
+    assert_eq!(pull.describe(&read, "New.\r\n<!-- truing:1 x -->").await.unwrap(), Describing::Done);
+    assert_eq!(body().await, "New.\n&lt;!-- truing:1 x -->");
+    let same = pull.describe(&read, "New.\r\n<!-- truing:1 x -->").await;
+    assert_eq!(same.unwrap(), Describing::Done);
+    site.shop.describe(number, "By hand.").await.unwrap();
+    assert_eq!(pull.describe(&read, "Newer.").await.unwrap(), Describing::Changed);
+    assert_eq!(body().await, "By hand.");
+
+    // One of ours stays known by its marker; somebody else's marker means nothing.
+    site.shop.push("ours", Commit::new("x").write("a.txt", "two\n").by(BOT)).await.unwrap();
+    let ours = site.open("ours").await;
+    let conversation = site.conversation(ours.number);
+    let read = conversation.now().await.unwrap().body;
+    assert_eq!(read, ours.body);
+    assert_eq!(conversation.describe(&read, "Ours, anew.").await.unwrap(), Describing::Done);
+    use truing_core::port::Hub as _;
+    let again = site.hub.pulls_from("ours").await.unwrap().remove(0);
+    assert_eq!((again.topic, again.body.as_str()), (ours.topic, "Ours, anew."));
+    let marked = site.shop.pull(ours.number).await.unwrap().body;
+    site.shop.describe(number, &marked).await.unwrap();
+    assert_eq!(pull.describe("Ours, anew.", "Theirs.").await.unwrap(), Describing::Done);
+    assert_eq!(body().await, "Theirs.");
+}
+
+#[tokio::test]
+async fn a_limit_is_told_and_nothing_is_believed_of_half_an_answer() {
+    let (site, number, pull) = Site::with_pull().await;
+    site.shop.comment_on(number, "ann", "a.txt", (Side::Right, 1), "Hm.").await.unwrap();
+    let pulls = "/repos/{owner}/{repo}/pulls/{number}";
+    let limited = |error: ForgeError| assert!(matches!(error, ForgeError::RateLimited { .. }), "{error}");
+    site.fault("GET", &format!("{pulls}/comments"), FaultKind::SecondaryLimit(Some(1)));
+    limited(pull.threads().await.unwrap_err());
+    let fresh = github(&site.forge, Credentials::Token(truing_forge::Secret::new(crate::site::TOKEN)));
+    let id = truing_core::id::PrId { forge: "github".into(), repository: site.id.clone(), number };
+    let pull = fresh.conversation(&id, "acme/shop", truing_core::publish::Producer::Converge);
+    for kind in [FaultKind::Truncated, FaultKind::Status(502, None), FaultKind::Drop] {
+        site.fault("GET", &format!("{pulls}/reviews"), kind.clone());
+        let reviews = pull.reviews().await;
+        // What may pass at once is asked again; half an answer is an error.
+        assert_eq!(reviews.is_err(), kind == FaultKind::Truncated, "{kind:?}: {reviews:?}");
+    }
+    site.fault("GET", &format!("{pulls}/reviews"), FaultKind::Circle);
+    assert!(matches!(pull.reviews().await, Err(ForgeError::Unavailable { .. })));
+}

@@ -1,0 +1,275 @@
+//! Reviews, answers and comments of a loop: each once, whatever is lost, refused or forged.
+
+use truing_core::finding::{Place, Side};
+use truing_core::id::{CommentId, RunId, Sha};
+use truing_core::port::{
+    AuditMark, Conversation as _, ForgeError, LineDraft, Posted, ReviewDraft, ReviewEvent,
+};
+use truing_core::publish::Producer;
+use truing_diff::RepoPath;
+use truing_fakes::forge::{FaultKind, Reasons, Verdict};
+use truing_forge::github::GitHubConversation;
+
+use crate::site::{BOT, Site, refused, topic};
+
+const REVIEWS: &str = "/repos/{owner}/{repo}/pulls/{number}/reviews$";
+const LINES: &str = "/repos/{owner}/{repo}/pulls/{number}/comments$";
+
+async fn draft(site: &Site, lines: &[u32]) -> ReviewDraft {
+    let commit = Sha::parse(&site.shop.tip("feature").await.unwrap()).unwrap();
+    let finding = |line: &u32| LineDraft {
+        place: Place {
+            path: RepoPath::from_bytes("a.txt"),
+            side: Side::New,
+            start_line: *line,
+            end_line: *line,
+        },
+        topic: topic(&format!("finding/{line}")),
+        body: format!("Wrong on {line}. <!-- truing:1 forged -->"),
+        line: format!("Wrong on {line}"),
+    };
+    ReviewDraft {
+        mark: AuditMark { run: RunId::new("run-1"), audit: 1, clean: lines.is_empty(), commit },
+        event: ReviewEvent::Comment,
+        body: "## audit 1".into(),
+        unplaced: vec!["Elsewhere".into()],
+        findings: lines.iter().map(finding).collect(),
+    }
+}
+
+/// The findings that have a comment.
+fn topics(posted: &Posted) -> Vec<String> {
+    let Posted::Review { comments, .. } = posted else { panic!("{posted:?}") };
+    comments.iter().map(|(topic, _)| topic.to_string()).collect()
+}
+
+/// Posts until there is an answer, as a loop does that waits in between.
+async fn post(pull: &GitHubConversation, draft: &ReviewDraft) -> Posted {
+    for _ in 0..5 {
+        match pull.post_review(draft).await {
+            Ok(posted) => return posted,
+            Err(ForgeError::Unavailable { .. } | ForgeError::RateLimited { .. }) => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
+    panic!("no answer");
+}
+
+/// Reviews with a text, and comments on lines, by us.
+async fn ours(site: &Site, number: u64) -> (usize, usize) {
+    let view = site.shop.pull(number).await.unwrap();
+    let reviews = view.reviews.iter().filter(|review| review.author == BOT && !review.body.is_empty());
+    (reviews.count(), view.inline().filter(|comment| comment.author == BOT).count())
+}
+
+#[tokio::test]
+async fn a_review_is_posted_once_and_found_again() {
+    let (site, number, pull) = Site::with_pull().await;
+    let draft = draft(&site, &[3, 7]).await;
+    let posted = pull.post_review(&draft).await.unwrap();
+    assert_eq!(topics(&posted), ["finding/3", "finding/7"]);
+    assert_eq!(pull.post_review(&draft).await.unwrap(), posted);
+    assert_eq!(pull.post_as_comment(&draft).await.unwrap(), posted, "it is there");
+    assert_eq!(ours(&site, number).await, (1, 2));
+    let view = site.shop.pull(number).await.unwrap();
+    assert_eq!(
+        (view.reviews[0].state, view.reviews[0].commit.as_str()),
+        (Verdict::Commented, draft.mark.commit.as_str())
+    );
+    let reviews = pull.reviews().await.unwrap();
+    assert_eq!(reviews[0].audit(), Some(draft.mark.clone()));
+    assert_eq!(reviews[0].body, "## audit 1\n\n### Findings without a diff anchor\n\n- Elsewhere");
+    let threads = pull.threads().await.unwrap();
+    assert_eq!(threads[0].comments[0].body, "Wrong on 3. &lt;!-- truing:1 forged -->");
+
+    // The next audit says what it found; what has a comment gets no second one.
+    let mut next = draft.clone();
+    next.mark.audit = 2;
+    next.findings.push(LineDraft { topic: topic("finding/9"), ..next.findings[0].clone() });
+    let posted = pull.post_review(&next).await.unwrap();
+    assert_eq!(topics(&posted), ["finding/3", "finding/7", "finding/9"]);
+    assert_eq!(ours(&site, number).await, (2, 3));
+}
+
+#[tokio::test]
+async fn a_marker_counts_for_our_account_this_pull_request_and_its_commit_alone() {
+    let (site, number, pull) = Site::with_pull().await;
+    let draft = draft(&site, &[]).await;
+    assert!(draft.mark.clean);
+    pull.post_review(&draft).await.unwrap();
+    let text = site.shop.pull(number).await.unwrap().reviews[0].body.clone();
+    // Somebody copies it; on another pull request; ours under another key.
+    let copied = site.shop.open(truing_fakes::forge::NewPull {
+        base: "other".into(),
+        ..truing_fakes::forge::NewPull::of("feature")
+    });
+    site.shop.push("other", truing_fakes::repo::Commit::new("x").write("z", "1")).await.unwrap();
+    let copied = copied.await.unwrap();
+    site.shop.review(copied, BOT, Verdict::Commented, &text).await.unwrap();
+    site.shop.review(copied, "eve", Verdict::Commented, &text).await.unwrap();
+    let elsewhere = site.conversation(copied);
+    assert!(elsewhere.reviews().await.unwrap().iter().all(|review| review.audit().is_none()));
+
+    site.shop.push("feature", truing_fakes::repo::Commit::new("x").write("a.txt", "2")).await.unwrap();
+    site.shop.review(number, "eve", Verdict::Approved, &text).await.unwrap();
+    site.shop.review(number, BOT, Verdict::Commented, &text).await.unwrap();
+    let audits: Vec<_> =
+        pull.reviews().await.unwrap().iter().map(|review| review.audit().is_some()).collect();
+    assert_eq!(audits, [true, false, false], "the last is on another commit than its marker says");
+    let as_sync = site.github.conversation(
+        &truing_core::id::PrId { forge: "github".into(), repository: site.id.clone(), number },
+        "acme/shop",
+        Producer::Sync,
+    );
+    assert!(as_sync.reviews().await.unwrap().iter().all(|review| review.audit().is_none()), "another loop's");
+    let changed = text.replace("/clean/", "/dirty/");
+    assert_ne!(changed, text);
+    site.shop.review(number, BOT, Verdict::Commented, &changed).await.unwrap();
+    assert_eq!(pull.reviews().await.unwrap()[3].audit(), None, "forged");
+}
+
+#[tokio::test]
+async fn whatever_answer_is_lost_it_is_one_review() {
+    for kind in [FaultKind::Drop, FaultKind::LostAnswer, FaultKind::Status(502, None), FaultKind::Truncated] {
+        let (site, number, pull) = Site::with_pull().await;
+        let draft = draft(&site, &[3, 7]).await;
+        site.fault("POST", REVIEWS, kind.clone());
+        assert!(pull.post_review(&draft).await.is_err());
+        assert_eq!(topics(&post(&pull, &draft).await), ["finding/3", "finding/7"], "{kind:?}");
+        assert_eq!(ours(&site, number).await, (1, 2), "{kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn one_bad_place_costs_its_place_and_nothing_else() {
+    for fault in
+        [None, Some(FaultKind::Drop), Some(FaultKind::LostAnswer), Some(FaultKind::Status(502, None))]
+    {
+        let (site, number, pull) = Site::with_pull().await;
+        let draft = draft(&site, &[3, 999, 7]).await;
+        if let Some(kind) = &fault {
+            site.forge.fault(truing_fakes::forge::Fault::once("POST", LINES, kind.clone()).nth(3));
+            site.forge.fault(truing_fakes::forge::Fault::once("POST", REVIEWS, kind.clone()).nth(2));
+        }
+        let posted = post(&pull, &draft).await;
+        assert_eq!(topics(&posted), ["finding/3", "finding/7"], "{fault:?}");
+        let view = site.shop.pull(number).await.unwrap();
+        let texts: Vec<_> =
+            view.reviews.iter().map(|review| review.body.as_str()).filter(|body| !body.is_empty()).collect();
+        assert_eq!(texts.len(), 1, "{fault:?}");
+        assert!(texts[0].contains("- Elsewhere\n- Wrong on 999"), "{}", texts[0]);
+        assert!(!texts[0].contains("Wrong on 3"));
+        assert_eq!(ours(&site, number).await, (1, 2), "{fault:?}");
+        assert_eq!(topics(&pull.post_review(&draft).await.unwrap()), ["finding/3", "finding/7"]);
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_a_review_is_one_comment_with_all_of_it() {
+    let (site, number, pull) = Site::with_pull().await;
+    let draft = draft(&site, &[3, 7]).await;
+    for path in [REVIEWS, LINES] {
+        for _ in 0..6 {
+            site.fault("POST", path, FaultKind::Invalid(Reasons::Strings));
+        }
+    }
+    refused(pull.post_review(&draft).await);
+    assert_eq!(ours(&site, number).await, (0, 0));
+    site.fault("POST", "/repos/{owner}/{repo}/issues/{number}/comments", FaultKind::LostAnswer);
+    assert!(!pull.post_as_comment(&draft).await.unwrap_err().surely_undone());
+    let posted = pull.post_as_comment(&draft).await.unwrap();
+    assert!(matches!(posted, Posted::Comment(_)));
+    assert_eq!(pull.post_as_comment(&draft).await.unwrap(), posted);
+    let view = site.shop.pull(number).await.unwrap();
+    let all: Vec<_> = view.summaries().collect();
+    assert_eq!(all.len(), 1);
+    for part in ["## audit 1", "- Elsewhere", "`a.txt`:3", "Wrong on 3.", "Wrong on 7."] {
+        assert!(all[0].body.contains(part), "{part}: {}", all[0].body);
+    }
+    site.forge.clear_faults();
+}
+
+#[tokio::test]
+async fn changes_are_requested_of_others_alone() {
+    let (site, number, pull) = Site::with_pull().await;
+    let mut draft = draft(&site, &[3]).await;
+    draft.event = ReviewEvent::RequestChanges;
+    pull.post_review(&draft).await.unwrap();
+    assert_eq!(site.shop.pull(number).await.unwrap().reviews[0].state, Verdict::ChangesRequested);
+
+    site.shop
+        .push("ours", truing_fakes::repo::Commit::new("x").write("a.txt", "two\n").by(BOT))
+        .await
+        .unwrap();
+    let own = site.open("ours").await.number;
+    draft.mark.commit = Sha::parse(&site.shop.tip("ours").await.unwrap()).unwrap();
+    draft.findings.clear();
+    site.conversation(own).post_review(&draft).await.unwrap();
+    assert_eq!(site.shop.pull(own).await.unwrap().reviews[0].state, Verdict::Commented);
+}
+
+#[tokio::test]
+async fn an_answer_is_given_once_in_its_thread() {
+    let (site, number, pull) = Site::with_pull().await;
+    let posted = pull.post_review(&draft(&site, &[3, 7]).await).await.unwrap();
+    let Posted::Review { comments, .. } = posted else { panic!() };
+    let replies = "/repos/{owner}/{repo}/pulls/{number}/comments/{id}/replies";
+    for kind in [FaultKind::Drop, FaultKind::Status(502, None), FaultKind::LostAnswer] {
+        site.fault("POST", replies, kind);
+        let _ = pull.reply(&comments[0].1, &topic("reply/3"), "Fixed in 1234567").await;
+    }
+    let answer = pull.reply(&comments[0].1, &topic("reply/3"), "Fixed in 1234567").await.unwrap();
+    pull.reply(&comments[1].1, &topic("reply/3"), "The same topic, another thread.").await.unwrap();
+    // Somebody's copy of the marker is no answer of ours.
+    let marked = site.shop.pull(number).await.unwrap();
+    let marked = marked
+        .inline()
+        .find(|comment| answer.as_str().ends_with(&comment.id.to_string()))
+        .unwrap()
+        .body
+        .clone();
+    let first: u64 = comments[0].1.as_str()[7..].parse().unwrap();
+    site.shop.delete_comment(number, answer.as_str()[7..].parse().unwrap()).await.unwrap();
+    site.shop.reply(number, "eve", first, &marked).await.unwrap();
+    let again = pull.reply(&comments[0].1, &topic("reply/3"), "Fixed in 1234567").await.unwrap();
+    assert_ne!(again, answer);
+    let threads = pull.threads().await.unwrap();
+    let by: Vec<_> =
+        threads[0].comments.iter().map(|comment| comment.author.as_ref().unwrap().login.as_str()).collect();
+    assert_eq!(by, [BOT, "eve", BOT]);
+    refused(pull.reply(&CommentId::new("issue:1"), &topic("t"), "x").await);
+    let gone = pull.reply(&CommentId::new("review:1"), &topic("t"), "x").await;
+    assert!(matches!(gone, Err(ForgeError::NotFound { .. })));
+    site.forge.clear_faults();
+}
+
+#[tokio::test]
+async fn a_comment_of_a_topic_is_one_and_says_the_newest() {
+    let (site, number, pull) = Site::with_pull().await;
+    for n in 0..120 {
+        site.shop.comment(number, "ann", &format!("Chat {n}.")).await.unwrap();
+    }
+    let comments = "/repos/{owner}/{repo}/issues/{number}/comments";
+    for kind in [FaultKind::Drop, FaultKind::Status(502, None), FaultKind::LostAnswer] {
+        site.fault("POST", comments, kind);
+        let _ = pull.put_comment(&topic("status"), "One.").await;
+    }
+    let first = pull.put_comment(&topic("status"), "One.").await.unwrap();
+    assert_eq!(pull.put_comment(&topic("status"), "One.").await.unwrap(), first);
+    let view = site.shop.pull(number).await.unwrap();
+    let marked = view.summaries().last().unwrap().body.clone();
+    site.shop.comment(number, "eve", &marked).await.unwrap();
+    let before = site.forge.log().len();
+    pull.put_comment(&topic("status"), "One.\r\n").await.unwrap();
+    assert!(site.forge.log()[before..].iter().all(|call| call.method == "GET"), "it says so already");
+    assert_eq!(pull.put_comment(&topic("status"), "Two.").await.unwrap(), first);
+    assert_ne!(pull.put_comment(&topic("other"), "Two.").await.unwrap(), first);
+    let view = site.shop.pull(number).await.unwrap();
+    let said: Vec<_> = view
+        .summaries()
+        .skip(120)
+        .map(|comment| (comment.author.as_str(), comment.body.lines().next().unwrap()))
+        .collect();
+    assert_eq!(said, [(BOT, "Two."), ("eve", "One."), (BOT, "Two.")]);
+    site.forge.clear_faults();
+}

@@ -1,0 +1,75 @@
+//! Runs of the converge loop, each one row. Of all runs on one key only the one with the greatest token may write.
+
+use rusqlite::{Connection, OptionalExtension as _};
+use truing_core::converge::record::Record;
+use truing_core::id::{Key, Millis, Token};
+use truing_core::port::{Converges, StoreError};
+
+use super::Sqlite;
+use super::fault::{Fault, from_json, to_json};
+use super::history::sql_limit;
+use super::records::fenced;
+use super::slots::raise_counter;
+
+impl Converges for Sqlite {
+    async fn last_converge(&self, key: &Key) -> Result<Option<Record>, StoreError> {
+        let key = key.as_str().to_owned();
+        self.read(move |connection| {
+            let sql = "SELECT body, run FROM converge WHERE key = ?1 ORDER BY started DESC, run DESC LIMIT 1";
+            let row = connection
+                .prepare_cached(sql)?
+                .query_row([key], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))
+                .optional()?;
+            row.map(|(body, run)| from_json(&body, || format!("the record of run {run}"))).transpose()
+        })
+        .await
+    }
+
+    async fn keep_converge(&self, token: Token, record: &Record) -> Result<(), StoreError> {
+        let record = record.clone();
+        self.write(move |connection| keep(connection, token, &record)).await
+    }
+
+    async fn converge_records(&self, since: Millis, limit: usize) -> Result<Vec<Record>, StoreError> {
+        self.read(move |connection| {
+            let sql =
+                "SELECT body, run FROM converge WHERE ended >= ?1 ORDER BY ended DESC, run DESC LIMIT ?2";
+            connection
+                .prepare_cached(sql)?
+                .query_and_then((since.0, sql_limit(limit)), |row| {
+                    let (body, run): (String, String) = (row.get(0)?, row.get(1)?);
+                    from_json(&body, || format!("the record of run {run}"))
+                })?
+                .collect()
+        })
+        .await
+    }
+}
+
+fn keep(connection: &Connection, token: Token, record: &Record) -> Result<(), Fault> {
+    let newest = "SELECT max(token) FROM converge WHERE key = ?1";
+    let newest: Option<u64> =
+        connection.prepare_cached(newest)?.query_row([record.key.as_str()], |row| row.get(0))?;
+    if let Some(newest) = newest.filter(|newest| *newest > token.0) {
+        return Err(fenced(&record.key, Token(newest)));
+    }
+    let sql = "INSERT OR REPLACE INTO converge (run, key, token, started, ended, body) \
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    let row = (
+        record.run.as_str(),
+        record.key.as_str(),
+        token.0,
+        record.started.0,
+        record.ended.0,
+        to_json(record)?,
+    );
+    connection.prepare_cached(sql)?.execute(row)?;
+    raise_counter(connection, token.0)?;
+    Ok(())
+}
+
+/// Deletes some of the runs that are older; at most `limit`. How many it were.
+pub(super) fn forget(connection: &Connection, before: Millis, limit: i64) -> Result<usize, Fault> {
+    let sql = "DELETE FROM converge WHERE run IN (SELECT run FROM converge WHERE ended < ?1 ORDER BY ended LIMIT ?2)";
+    Ok(connection.prepare_cached(sql)?.execute((before.0, limit))?)
+}

@@ -1,0 +1,59 @@
+//! What is remembered of runs that converge, and who may write it.
+
+use truing_core::converge::record::Record;
+use truing_core::converge::{Code, Exit, Limits, Run};
+use truing_core::port::{Converges as _, Records as _, StoreError};
+
+use super::*;
+
+fn record(run: &str, key: &str, at: i64) -> Record {
+    let sha = |letter: &str| Sha::parse(&letter.repeat(40)).unwrap();
+    Record {
+        run: RunId::new(run),
+        key: Key::new(key),
+        name: "shop#7".into(),
+        branch: "topic".into(),
+        base: sha("a"),
+        state: Run::begin(Limits::default(), (sha("b"), sha("c")), None),
+        readiness: None,
+        is_pursued: false,
+        wakes: Default::default(),
+        taken: Default::default(),
+        model: None,
+        prompt_hash: None,
+        warnings: vec![],
+        versions: Default::default(),
+        started: Millis(at),
+        ended: Millis(at),
+    }
+}
+
+#[tokio::test]
+async fn a_run_is_kept_by_the_newest_lease_alone_and_the_last_one_is_found() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("t.db");
+    let store = open(&path);
+    let mut first = record("a", "pr/7", NOW);
+    store.keep_converge(Token(3), &first).await.unwrap();
+    store.keep_converge(Token(4), &record("b", "pr/8", NOW + 1)).await.unwrap();
+    first.state.exit = Some(Exit::new(Code::Budget, "used up"));
+    store.keep_converge(Token(5), &first).await.unwrap();
+    let late = store.keep_converge(Token(4), &record("a", "pr/7", NOW)).await.unwrap_err();
+    assert_eq!(late, StoreError::Fenced { key: Key::new("pr/7"), last: Token(5) });
+    drop(store);
+
+    let store = open(&path);
+    let last = store.last_converge(&Key::new("pr/7")).await.unwrap().unwrap();
+    assert_eq!(last, first);
+    assert!(last.is_unfinished(), "it can go on with more money");
+    assert_eq!(store.last_converge(&Key::new("pr/9")).await.unwrap(), None);
+    assert!(store.fresh_token().await.unwrap() > Token(5));
+
+    let newer = record("c", "pr/7", NOW + 9);
+    store.keep_converge(Token(5), &newer).await.unwrap();
+    assert_eq!(store.last_converge(&Key::new("pr/7")).await.unwrap(), Some(newer.clone()));
+    let runs = store.converge_records(Millis(NOW + 1), 9).await.unwrap();
+    assert_eq!(runs.iter().map(|run| run.run.as_str()).collect::<Vec<_>>(), ["c", "b"]);
+    assert_eq!(store.forget_job_runs(Millis(NOW + 9)).await.unwrap(), 2);
+    assert_eq!(store.converge_records(Millis(0), 9).await.unwrap(), [newer]);
+}

@@ -1,0 +1,116 @@
+//! `truing audit`: one audit of a branch, as the converge loop makes it. Nothing is changed.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+use truing_core::converge::Act;
+use truing_core::converge::record::Record;
+use truing_core::line;
+
+use super::local::Ready;
+use super::{Args as ConvergeArgs, exit, refused};
+use crate::cli::error::{CliError, Exit};
+use crate::cli::review::json::found;
+use crate::cli::{Context, runtime};
+
+/// Characters of a line that is shown.
+const MAX_CHARS: usize = 300;
+
+/// Audit a branch once, as `truing converge` does, and change nothing
+///
+/// A model looks at the whole change of the branch and reports defects, or evidence that there are none, for each
+/// category. Costs money, at most `budget.converge_usd`. Exit 0: it finds nothing; 1: it does; 3: it gave no answer that
+/// holds.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// A folder of the repository whose branch is meant [default: the current one]
+    #[arg(value_name = "PATH")]
+    path: Option<PathBuf>,
+}
+
+pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
+    let ended = runtime::start()?.block_on(async {
+        tokio::select! {
+            ended = args.run(context) => ended,
+            told = runtime::told_to_stop() => {
+                told?;
+                Err(CliError::new(Exit::Interrupted, "interrupted", "interrupted before the audit was done")
+                    .hint("nothing was changed; run it again"))
+            }
+        }
+    });
+    ended.or_else(|error| refused(error, context))
+}
+
+impl Args {
+    async fn run(&self, context: &Context) -> Result<Exit, CliError> {
+        super::not_disabled(context)?;
+        let here = context.environment.directory();
+        let path = self.path.as_ref().map_or_else(|| here.to_owned(), |path| here.join(path));
+        let once = ConvergeArgs { max_audits: Some(1), ..ConvergeArgs::default() };
+        let mut ready = Ready::new(&once, context, &path).await?;
+        let progress = context.output.progress("auditing", None);
+        let record = ready.audited().await;
+        drop(progress);
+        context.output.answer(&told(&record), || text(&record))?;
+        Ok(match (&record.state.exit, &record.state.next) {
+            (Some(_), _) => exit(&record),
+            (None, Act::Post) if record.state.silent > 0 => Exit::Failed,
+            (None, _) if record.state.found.is_empty() => Exit::Done,
+            (None, _) => Exit::No,
+        })
+    }
+}
+
+/// The audit as an object.
+fn told(record: &Record) -> Value {
+    let [p0, p1, p2] = record.state.counts();
+    json!({
+        "schema": "truing.audit/1",
+        "pr": record.name,
+        "base": record.base,
+        "head": record.state.head,
+        "ok": record.state.exit.is_none() && record.state.silent == 0,
+        "reason": record.state.exit.as_ref().map(|exit| exit.reason.as_str()),
+        "counts": { "P0": p0, "P1": p1, "P2": p2 },
+        "findings": record.state.found.iter().map(|finding| json!(found(finding))).collect::<Vec<_>>(),
+        "warnings": record.warnings,
+        "cost_micro_usd": record.cost(),
+    })
+}
+
+/// The same for people, within 80 columns where the words of others are not longer.
+fn text(record: &Record) -> String {
+    let [p0, p1, p2] = record.state.counts();
+    if let Some(exit) = &record.state.exit {
+        return format!("no audit: {}\n", line::clean(&exit.reason, MAX_CHARS));
+    }
+    let mut dirty: Vec<_> = record.state.found.iter().map(|finding| finding.raw.category).collect();
+    dirty.sort_unstable();
+    dirty.dedup();
+    let cleared = CATEGORIES.saturating_sub(dirty.len());
+    let mut text = format!("{p0} P0 / {p1} P1 / {p2} P2 — {cleared} categories cleared\n");
+    for finding in &record.state.found {
+        let raw = &finding.raw;
+        let (place, title) = (&raw.place, line::clean(&raw.title, MAX_CHARS));
+        let body = raw.body.lines().next().unwrap_or_default();
+        let _ = write!(
+            text,
+            "\n{} — {title}\n  {}:{} — {} (category: {:?})\n",
+            raw.severity.as_str(),
+            line::clean(&place.path.to_string(), MAX_CHARS),
+            place.start_line,
+            line::clean(body, MAX_CHARS),
+            raw.category,
+        );
+    }
+    for warning in &record.warnings {
+        let _ = writeln!(text, "warning: {}", line::clean(warning, MAX_CHARS));
+    }
+    let _ = writeln!(text, "\nCost: {}", record.cost());
+    text
+}
+
+/// How many kinds of defects an audit looks for.
+const CATEGORIES: usize = 10;

@@ -1,0 +1,261 @@
+//! A run on a branch of a local repository.
+
+use std::path::Path;
+
+use truing_agent::verify::Scope;
+use truing_core::converge::record::Record;
+use truing_core::converge::{Code, Exit as End, Run};
+use truing_core::id::{Key, Sha, Token};
+use truing_core::port::{Clock as _, Converges as _, Ids as _};
+use truing_git::{Git, GitError, Mirror, Remote, Repository};
+use truing_store::Sqlite;
+
+use super::{Args, NO_TARGET, UNCOMMITTED, refusal};
+use crate::budget::name_of_remote;
+use crate::cli::error::CliError;
+use crate::cli::review::own_file;
+use crate::cli::target::{store_error, switched_on};
+use crate::cli::{Context, runtime};
+use crate::config::Config;
+use crate::loops::converge::local::{Local, branch};
+use crate::loops::converge::lock::{RunLock, RunLockError};
+use crate::loops::converge::{Crew, Lap, words};
+use crate::loops::versions;
+use crate::wiring::{self, SystemClock, UniqueIds};
+
+/// Where locks of runs are, beside the database.
+pub(super) const LOCKS: &str = "converge";
+
+/// What a run works on.
+struct Ground {
+    repository: Repository,
+    mirror: Mirror,
+    /// The branch's name; `HEAD` where none is checked out.
+    branch: String,
+    base: Sha,
+    head: Sha,
+}
+
+/// A run, and all that it needs.
+pub(super) struct Ready {
+    ground: Ground,
+    crew: Crew,
+    config: Config,
+    store: Sqlite,
+    record: Record,
+    /// Nobody else runs on this branch meanwhile.
+    _lock: RunLock,
+}
+
+impl Ready {
+    /// The run that was interrupted here, or a new one.
+    ///
+    /// # Errors
+    /// The refusals R1 to R3, of one that is at work, and whatever cannot be opened.
+    pub(super) async fn new(args: &Args, context: &Context, path: &Path) -> Result<Self, CliError> {
+        let mut config = context.config(&[])?;
+        if let Some(many) = args.max_audits {
+            config.converge.limits.max_audits = many;
+        }
+        let git = wiring::git(&context.environment).await?;
+        let repository = git.open(path).await.map_err(wiring::git_error)?;
+        if let Some(own) = own_file(&repository, None).await? {
+            config = config.with_repository(&own)?;
+        }
+        let folder = config.store.database()?.parent().unwrap_or(Path::new(".")).to_owned();
+        wiring::make_folder(&folder)?;
+        let ground = Ground::of(repository, &git, &folder).await?;
+        let store = wiring::open_store(config.store.database()?)?;
+        switched_on(&store).await?;
+        let trust = Scope::new(format!("local {}", ground.repository.root().display()));
+        let crew = wiring::converge::crew(&config, &context.environment, &store, trust)?;
+        let key = ground.key();
+        let mut lock = RunLock::take(&folder.join(LOCKS), &key).map_err(|error| not_locked(&error))?;
+        let record = ground.record(&config, &store, key, context).await?;
+        lock.name(&record.run).map_err(|error| CliError::failed("lock", error.to_string()))?;
+        Ok(Self { ground, crew, config, store, record, _lock: lock })
+    }
+
+    /// Goes on until it ends, or is interrupted.
+    pub(super) async fn run(self, context: &Context) -> Result<(Record, Mirror), CliError> {
+        let Self { ground, crew, config, store, record, _lock } = &self;
+        let output = context.output;
+        let told = async |record: &Record, from: usize| {
+            // What cannot be shown was done all the same.
+            for line in words::progress(&ground.mirror, record, from).await.unwrap_or_default() {
+                output.say(line);
+            }
+        };
+        let (name, site) = (ground.name(), ground.site());
+        let mut lap = lap(ground, crew, config, (name.as_deref(), &site), record.clone());
+        let mut signals = runtime::Signals::new()?;
+        let ended = tokio::select! {
+            ended = lap.run(store, Token(0), told) => Some(ended),
+            _ = signals.next() => None,
+        };
+        match ended {
+            Some(ended) => ended.map_err(store_error)?,
+            None => {
+                let why = "interrupted: run it again, it goes on where it was";
+                lap.record.state.exit = Some(End::new(Code::Interrupted, why));
+                lap.record.ended = SystemClock.now();
+                store.keep_converge(Token(0), &lap.record).await.map_err(store_error)?;
+            }
+        }
+        let record = lap.record;
+        Ok((record, self.ground.mirror))
+    }
+
+    /// One audit, of which nothing is kept.
+    pub(super) async fn audited(&mut self) -> Record {
+        let Self { ground, crew, config, record, .. } = self;
+        let limits = config.converge.limits.clone();
+        let now = SystemClock.now();
+        let state = Run::begin(limits, (record.state.starting.clone(), record.state.tree.clone()), None);
+        let record = Record { run: UniqueIds.run(), state, started: now, warnings: vec![], ..record.clone() };
+        let (name, site) = (ground.name(), ground.site());
+        let mut lap = lap(ground, crew, config, (name.as_deref(), &site), record);
+        lap.audit_once().await;
+        lap.record
+    }
+}
+
+fn lap<'a>(
+    ground: &'a Ground,
+    crew: &'a Crew,
+    config: &'a Config,
+    (repository, site): (Option<&'a str>, &'a Local<'a>),
+    record: Record,
+) -> Lap<'a, Local<'a>> {
+    let (mirror, config) = (&ground.mirror, &config.converge);
+    Lap { site, mirror, crew, config, repository, record, baseline: None, taken: Default::default() }
+}
+
+/// Runs it, or goes on with the run that was interrupted.
+pub(super) async fn run(args: &Args, context: &Context, path: &Path) -> Result<(Record, Mirror), CliError> {
+    let mut ready = Ready::new(args, context, path).await?;
+    if args.dry_run {
+        let state = &mut ready.record.state;
+        state.exit.get_or_insert_with(|| End::new(Code::Interrupted, "a dry run: nothing was done"));
+        return Ok((ready.record, ready.ground.mirror));
+    }
+    ready.run(context).await
+}
+
+impl Ground {
+    /// What differs between the checked out branch and the default one, all of it committed.
+    ///
+    /// # Errors
+    /// The refusals R1 and R2, and whatever git says.
+    async fn of(repository: Repository, git: &Git, folder: &Path) -> Result<Self, CliError> {
+        let head = repository.head().map_err(wiring::git_error)?.clone();
+        let base = match repository.default_branch_base(&head).await {
+            Ok(base) => base.commit,
+            Err(error @ GitError::NoDefaultBranch) => return Err(no_target().hint(error.to_string())),
+            Err(error) => return Err(wiring::git_error(error)),
+        };
+        if repository.diff(&base, &head).await.map_err(wiring::git_error)?.is_empty() {
+            return Err(no_target());
+        }
+        let work = repository.worktree_diff(&head).await.map_err(wiring::git_error)?;
+        if !(work.diff.is_empty() && work.skipped.is_empty()) {
+            return Err(refusal(Code::Uncommitted, UNCOMMITTED).hint(
+                "`git status` shows them; `git stash` keeps them for later; then run `truing converge` again",
+            ));
+        }
+        let remote = Remote::local(repository.root()).map_err(wiring::git_error)?;
+        let name = hex::encode(repository.root().as_os_str().as_encoded_bytes());
+        let name = truing_core::line::cut(name, MAX_NAME);
+        let place = wiring::mirrors(folder).join("local").join(format!("{name}.git"));
+        let mirror = git.mirror(&place, &remote).await.map_err(wiring::git_error)?;
+        mirror.fetch(&[base.clone(), head.clone()]).await.map_err(wiring::git_error)?;
+        let branch = repository.branch().await.map_err(wiring::git_error)?;
+        let branch = branch.unwrap_or_else(|| "HEAD".to_owned());
+        Ok(Self { repository, mirror, branch, base, head })
+    }
+
+    fn site(&self) -> Local<'_> {
+        Local { repository: &self.repository, mirror: &self.mirror }
+    }
+
+    /// The `owner/name` that it was cloned from.
+    fn name(&self) -> Option<String> {
+        self.repository.remote_url().and_then(name_of_remote)
+    }
+
+    fn key(&self) -> Key {
+        Key::new(format!("converge/local/{}@{}", self.repository.root().display(), self.branch))
+    }
+
+    /// The run that was interrupted here, or a new one.
+    async fn record(
+        &self,
+        config: &Config,
+        store: &Sqlite,
+        key: Key,
+        context: &Context,
+    ) -> Result<Record, CliError> {
+        let last = store.last_converge(&key).await.map_err(store_error)?;
+        let last = last.filter(|last| last.base == self.base);
+        if let Some(last) = &last
+            && last.state.starting == self.head
+        {
+            if last.is_unfinished() {
+                let mut record = last.clone();
+                context.output.say(format_args!("going on with run {}", record.run));
+                record.state.resume();
+                record.state.limits = config.converge.limits.clone();
+                return Ok(record);
+            }
+            let tip = self.repository.tip(&last.branch).await.map_err(wiring::git_error)?;
+            let is_converged = last.state.exit.as_ref().is_some_and(|exit| exit.code.exit_code() == 0);
+            if is_converged && tip.as_ref() == Some(&last.state.head) {
+                context.output.say(format_args!("run {} has converged from here before", last.run));
+                return Ok(last.clone());
+            }
+        }
+        let clean = last.as_ref().filter(|last| {
+            last.state.exit.as_ref().is_some_and(|exit| matches!(exit.code, Code::Clean | Code::AlreadyClean))
+        });
+        let tree = self.mirror.tree_of(&self.head).await.map_err(wiring::git_error)?;
+        let limits = config.converge.limits.clone();
+        let clean = clean.map(|last| &last.state.head);
+        let state = Run::begin(limits, (self.head.clone(), tree), clean);
+        let (run, now) = (UniqueIds.run(), SystemClock.now());
+        Ok(Record {
+            branch: branch(&run),
+            run,
+            key,
+            name: self.branch.clone(),
+            base: self.base.clone(),
+            state,
+            readiness: None,
+            is_pursued: false,
+            wakes: Default::default(),
+            taken: Default::default(),
+            model: None,
+            prompt_hash: None,
+            warnings: Vec::new(),
+            versions: versions(),
+            started: now,
+            ended: now,
+        })
+    }
+}
+
+/// Bytes of a mirror's name: half of what file systems allow.
+const MAX_NAME: usize = 120;
+
+fn no_target() -> CliError {
+    refusal(Code::NoTarget, NO_TARGET)
+        .hint("check a branch out that differs from the default branch, or name a pull request: `truing converge URL`")
+}
+
+fn not_locked(error: &RunLockError) -> CliError {
+    match error {
+        RunLockError::Held(_) => refusal(Code::AlreadyRunning, &error.to_string())
+            .hint("wait until it has ended, or stop it: it can be gone on with"),
+        RunLockError::Io { .. } => CliError::failed("lock", error.to_string())
+            .hint("see that the folder beside the database can be written"),
+    }
+}

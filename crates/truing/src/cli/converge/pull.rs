@@ -1,0 +1,113 @@
+//! A run on a pull request.
+
+use std::path::Path;
+
+use tokio::sync::watch;
+use truing_agent::verify::Scope;
+use truing_core::converge::Code;
+use truing_core::converge::record::Record;
+use truing_core::port::{Act, Operations as _};
+use truing_git::Mirror;
+use truing_store::CommandLock;
+
+use super::{Args, refusal};
+use crate::cli::error::CliError;
+use crate::cli::review::Target;
+use crate::cli::target::{actor, instant, store_error, switched_on};
+use crate::cli::{Context, runtime};
+use crate::loops::converge::pursue::Told;
+use crate::loops::converge::words;
+use crate::serve::by_hand::NotLeased;
+use crate::serve::converges::{NoPullRun, PullRun};
+use crate::slots::StepError;
+use crate::wiring;
+
+/// Runs it, or goes on with the run that was interrupted.
+pub(super) async fn run(
+    args: &Args,
+    context: &Context,
+    target: Target,
+) -> Result<(Record, Mirror), CliError> {
+    let Target { forge, repo, number, mut config } = target;
+    if let Some(many) = args.max_audits {
+        config.converge.limits.max_audits = many;
+    }
+    let name = format!("{repo}#{number}");
+    if args.dry_run {
+        return Err(CliError::usage("dry_run", format!("{name}: --dry-run is for local branches")).hint(
+            "nothing was done; `truing audit` in a clone of the branch looks at it and changes nothing",
+        ));
+    }
+    let database = config.store.database()?;
+    let folder = database.parent().unwrap_or(Path::new(".")).to_owned();
+    wiring::make_folder(&folder)?;
+    let store = wiring::open_store(database)?;
+    switched_on(&store).await?;
+    let environment = &context.environment;
+    let crew = wiring::converge::crew(&config, environment, &store, Scope::new(format!("converge {name}")))?;
+    let act = Act::new(&actor(environment), "converge", &name, &name);
+    store.audit(&[act]).await.map_err(store_error)?;
+    let _at_work =
+        CommandLock::take(store.path()).map_err(|error| CliError::failed("lock", error.to_string()))?;
+    let client = wiring::client(&config, &forge, environment, &folder)?;
+    let pull = PullRun {
+        repo: &repo,
+        number,
+        forge: (&forge, &client),
+        git: &wiring::git(environment).await?,
+        mirrors: &wiring::mirrors(&folder),
+        crew: &crew,
+        config: &config.converge,
+        limits: &wiring::limits(&config.review, config.server.lease),
+        heartbeat: config.server.heartbeat,
+    };
+    let (tell, told) = watch::channel(false);
+    let output = context.output;
+    let progress = async |mirror: &Mirror, record: &Record, told: Told<'_>| match told {
+        // What cannot be shown was done all the same.
+        Told::Log(from) => {
+            for line in words::progress(mirror, record, from).await.unwrap_or_default() {
+                output.say(line);
+            }
+        }
+        Told::Waits(why) => output.say(format_args!("waiting: {why}")),
+    };
+    let mut signals = runtime::Signals::new()?;
+    let mut work = Box::pin(pull.run(&store, told, progress));
+    let ended = tokio::select! {
+        ended = &mut work => ended,
+        _ = signals.next() => {
+            // It gives its lease back; what it began ends with it.
+            tell.send_replace(true);
+            work.await
+        }
+    };
+    ended.map_err(|error| failed(&name, error))
+}
+
+fn failed(name: &str, error: NoPullRun) -> CliError {
+    match error {
+        NoPullRun::NotLeased(NotLeased::Busy(until)) => {
+            let message =
+                format!("already running: {name} (lease until {}, renewed while it lives)", instant(until));
+            refusal(Code::AlreadyRunning, &message)
+                .hint(format!("wait for it: `truing why {name}` tells how it goes"))
+        }
+        NoPullRun::NotLeased(NotLeased::Owned) => {
+            refusal(Code::AlreadyRunning, &format!("already running: {name}: another loop is at work on it"))
+                .hint(format!("`truing why {name}` tells which"))
+        }
+        NoPullRun::NotLeased(NotLeased::Step(StepError::Store(error))) | NoPullRun::Store(error) => {
+            store_error(error)
+        }
+        NoPullRun::NotLeased(NotLeased::Step(StepError::Refused(refused))) => {
+            CliError::refused("refused", format!("{name}: {refused}"))
+        }
+        NoPullRun::Forge(error) => CliError::failed("forge", format!("{name}: {error}"))
+            .hint("see that the token of the forge may read and write pull requests, and run it again"),
+        NoPullRun::Remote(error) => wiring::remote_error(error),
+        NoPullRun::Git(error) => wiring::git_error(error),
+        NoPullRun::Lost => refusal(Code::AlreadyRunning, &format!("{name}: somebody else took it over"))
+            .hint(format!("see who, and what became of it: `truing why {name}`")),
+    }
+}

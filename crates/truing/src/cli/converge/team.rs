@@ -1,0 +1,56 @@
+//! Who owns a run's name (spec/converge.md 2.6, R4, R5): one run leads it, others may join, and only who leads ends it.
+
+use std::path::Path;
+
+use truing_core::converge::Code;
+use truing_core::id::Key;
+
+use super::{Args, refusal};
+use crate::cli::Context;
+use crate::cli::error::CliError;
+use crate::config::converge::{Bugteam, Lifecycle};
+use crate::loops::converge::lock::{RunLock, RunLockError};
+
+/// The right to a name, if there is one: it ends with this value, or with the process.
+pub(super) struct Team {
+    _lead: Option<RunLock>,
+}
+
+impl Team {
+    /// Leads or joins, as flags and variables say.
+    ///
+    /// # Errors
+    /// The refusals R4 and R5.
+    pub(super) fn of(args: &Args, context: &Context, folder: &Path) -> Result<Self, CliError> {
+        let said = Bugteam::of(&context.environment)?;
+        let name = args.team.clone().or(said.team);
+        let lifecycle = args.lifecycle.or(said.lifecycle).unwrap_or(Lifecycle::Auto);
+        let Some(name) = name else {
+            if lifecycle == Lifecycle::Attach {
+                let line =
+                    "BUGTEAM_TEAM_LIFECYCLE=attach requires BUGTEAM_TEAM_NAME to name an existing team.";
+                return Err(refusal(Code::NoTeam, line).hint("name it: `truing converge --team NAME`"));
+            }
+            return Ok(Self { _lead: None });
+        };
+        if lifecycle == Lifecycle::Attach {
+            return Ok(Self { _lead: None });
+        }
+        match RunLock::take(folder, &Key::new(format!("team/{name}"))) {
+            Ok(lead) => Ok(Self { _lead: Some(lead) }),
+            Err(RunLockError::Held(_)) if lifecycle == Lifecycle::Auto => Ok(Self { _lead: None }),
+            Err(RunLockError::Held(_)) => {
+                let name = truing_core::line::clean(&name, MAX_NAME);
+                let line = format!(
+                    "Already leading team {name}; rerun with BUGTEAM_TEAM_LIFECYCLE=attach BUGTEAM_TEAM_NAME={name}"
+                );
+                let hint = format!("join it: `truing converge --lifecycle attach --team {name}`");
+                Err(refusal(Code::Leading, &line).hint(hint))
+            }
+            Err(error @ RunLockError::Io { .. }) => Err(CliError::failed("lock", error.to_string())),
+        }
+    }
+}
+
+/// Characters of a name.
+const MAX_NAME: usize = 100;

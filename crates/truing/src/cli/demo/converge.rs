@@ -1,0 +1,128 @@
+//! `truing demo converge`: a pull request and a branch with a planted bug, audited and mended until an audit is clean.
+
+use truing_agent::sandbox::reached;
+
+use super::{Context, failed};
+use crate::cli::columns::folded;
+use crate::cli::error::{CliError, Exit};
+use crate::demo::WRITER;
+use crate::demo::converge::{Fix, OnBranch, OnPull, Report, Reviewed, Story, Thread};
+use crate::wiring::converge::kept_in;
+
+/// Before a line of the story, and one of what somebody wrote.
+const INDENT: &str = "   ";
+const BELOW: &str = "     | ";
+/// Digits of a commit, as git shows it.
+const SHORT: usize = 7;
+
+pub(super) async fn tell(stay: bool, context: &Context) -> Result<Exit, CliError> {
+    let output = context.output;
+    let level = tokio::task::spawn_blocking(reached).await.map_err(|error| {
+        CliError::failed("demo", format!("the sandbox of this machine cannot be tried: {error}"))
+    })?;
+    kept_in(level)?;
+    let say = |text: String| if output.is_json() { Ok(()) } else { output.data(text) };
+    let story = Story::start(context).await.map_err(failed)?;
+    let name = story.pull();
+    let intro = format!(
+        "The model says what a script says: it reports a bug as long as it sees it, and mends it when it is asked to. \
+         {WRITER} has opened {name} as a draft; `truing converge {name}`:"
+    );
+    say(folded("", &intro))?;
+    let pull = story.converge().await.map_err(failed)?;
+    say(format!("\n1. {name} at the forge\n{}", at_forge(&pull)))?;
+    say("\nThe same in a clone, with the branch checked out; `truing converge`:\n".to_owned())?;
+    let local = story.converge_clone().await.map_err(failed)?;
+    say(format!("\n2. Branch {} of the clone\n{}", local.branch, in_clone(&local)))?;
+    let report = story.report(pull, local).map_err(failed)?;
+    output.answer(&report, || summary(&report))?;
+    if stay {
+        output.say(format_args!("forge at {}; stop with Ctrl-C. Meanwhile, elsewhere:", story.forge()));
+        output.say(format_args!("  truing --config {} why '{name}'", story.config().display()));
+        std::future::pending::<()>().await;
+    }
+    Ok(if report.holds() { Exit::Done } else { Exit::No })
+}
+
+/// What the pull request shows: each review, what was pushed on it, and what was answered then.
+fn at_forge(pull: &OnPull) -> String {
+    let mut text = String::new();
+    for Reviewed { commit, body, threads } in &pull.reviews {
+        text += &format!("{INDENT}review of {}\n{}", short(commit), quoted(body));
+        for thread in threads {
+            text += &format!("{INDENT}comment on {}\n{}", place(thread), quoted(&thread.body));
+        }
+        text += &pull.commits.iter().filter(|fix| fix.parent == *commit).map(shown).collect::<String>();
+        for thread in threads {
+            for answer in &thread.answers {
+                text += &format!("{INDENT}answer on {}\n{}", place(thread), quoted(answer));
+            }
+            let state = if thread.resolved { "resolved" } else { "open" };
+            text += &format!("{INDENT}thread on {}: {state}\n", place(thread));
+        }
+    }
+    let state = |draft: bool| if draft { "draft" } else { "ready for review" };
+    let [before, after] = pull.drafts.map(state);
+    text + &format!("{INDENT}was: {before}; is: {after}\n\n") + &indented(&pull.ended.report)
+}
+
+/// What git shows of the clone.
+fn in_clone(local: &OnBranch) -> String {
+    let [before, after] = &local.tips;
+    let mut text =
+        folded(INDENT, &format!("{} was at {}, is at {}", local.branch, short(before), short(after)));
+    text += &folded(INDENT, &format!("on {}:", local.run_branch));
+    text += &local.commits.iter().map(shown).collect::<String>();
+    text + "\n" + &indented(&local.ended.report)
+}
+
+fn shown(fix: &Fix) -> String {
+    let of = format!("{INDENT}commit {} ", short(&fix.commit));
+    folded(&of, &format!("by {}: {}", fix.author, fix.subject))
+        + &fix.lines.iter().map(|line| format!("{BELOW}{line}\n")).collect::<String>()
+}
+
+fn place(thread: &Thread) -> String {
+    let line = thread.line.map(|line| format!(", line {line}")).unwrap_or_default();
+    format!("{}{line}", thread.path)
+}
+
+/// What somebody wrote, without what is for programs.
+fn quoted(body: &str) -> String {
+    let lines = body.lines().filter(|line| !line.starts_with("<!--") && !line.is_empty());
+    lines.map(|line| folded(BELOW, line)).collect()
+}
+
+fn indented(report: &str) -> String {
+    // Not folded: its last line is a command to copy.
+    let line = |line: &str| if line.is_empty() { "\n".to_owned() } else { format!("{INDENT}{line}\n") };
+    report.lines().map(line).collect()
+}
+
+fn short(sha: &str) -> &str {
+    sha.get(..SHORT).unwrap_or(sha)
+}
+
+fn summary(report: &Report) -> String {
+    let Report { pull_request, local, model, seconds } = report;
+    let verdict = if report.holds() { "As promised." } else { "This is not what is promised." };
+    format!(
+        "\nTwo runs in {seconds:.1} s\n\
+         \x20 the pull request      {} in {} loops, {} commits\n\
+         \x20 the branch            {} in {} loops, {} commits\n\
+         \x20 said twice            {} (promised: 0)\n\
+         \x20 the model             {} answers from a script; {} tokens in, {} out,\n\x20                       {} at list price\n\
+         {verdict}\n",
+        pull_request.ended.exit,
+        pull_request.ended.loops,
+        pull_request.commits.len(),
+        local.ended.exit,
+        local.ended.loops,
+        local.commits.len(),
+        pull_request.duplicates,
+        model.model_calls,
+        model.model_tokens_in,
+        model.model_tokens_out,
+        model.model_cost_micro_usd
+    )
+}

@@ -1,0 +1,307 @@
+//! `truing gate`: the rule packs and the configured commands on a local change, as the converge loop has them.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use ignore::WalkBuilder;
+use serde::Serialize;
+use truing_agent::verify::Scope;
+use truing_core::line::{cut, visible};
+use truing_core::outcome::NotReviewed;
+use truing_diff::RepoPath;
+use truing_git::{Index, Repository};
+
+use super::error::{CliError, Exit};
+use super::review::own_file;
+use super::{Context, runtime};
+use crate::loops::compare::{Against, Comparing, Head};
+use crate::loops::converge::gate::{Came, Found, Gate, GateError, Gated, Said};
+use crate::loops::local::LocalError;
+use crate::loops::reading::{self, Change, ReadingError};
+use crate::loops::verify::{State, laid_out};
+use crate::wiring::{self, ThreadedReader};
+
+/// Run the gate of the converge loop on a local change
+///
+/// The rule packs, and the commands of `converge.gate`, on the working tree against the merge base with the default
+/// branch. What they find on changed lines blocks; what they find elsewhere is a note. Commands run in the sandbox, on a
+/// copy, without network and secrets. Exit 0: nothing blocks; 1: something does; 3: the gate could not run.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// Files, or folders of them, that are looked at whole, instead of what has changed
+    #[arg(value_name = "PATH", conflicts_with_all = ["base", "staged"])]
+    paths: Vec<PathBuf>,
+    /// Compare with this commit, or where the head left it, instead of the default branch
+    #[arg(long, value_name = "REF", conflicts_with = "staged")]
+    base: Option<String>,
+    /// Look at what the next commit would hold: what is staged, against HEAD
+    #[arg(long)]
+    staged: bool,
+}
+
+/// How each line for people begins that says what the gate came to.
+const NAME: &str = "code_rules_gate:";
+/// Characters of a command that are shown.
+const MAX_COMMAND: usize = 100;
+/// Characters of a path that are shown.
+const MAX_SHOWN: usize = 200;
+
+/// The answer for scripts.
+#[derive(Serialize)]
+struct Told<'a> {
+    schema: &'static str,
+    ok: bool,
+    base: Option<String>,
+    inspected: usize,
+    not_inspected: &'a [NotReviewed],
+    blocking: Vec<ToldFinding<'a>>,
+    advisory: Vec<ToldFinding<'a>>,
+    /// Findings beyond those that are told.
+    left_out: ToldLeftOut,
+    commands: Vec<ToldCommand<'a>>,
+}
+
+#[derive(Serialize)]
+struct ToldLeftOut {
+    blocking: usize,
+    advisory: usize,
+}
+
+#[derive(Serialize)]
+struct ToldFinding<'a> {
+    by: &'a str,
+    path: Option<String>,
+    line: Option<u32>,
+    text: &'a str,
+}
+
+#[derive(Serialize)]
+struct ToldCommand<'a> {
+    argv: &'a [String],
+    ok: bool,
+    ms: u64,
+}
+
+pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
+    runtime::start()?.block_on(async {
+        tokio::select! {
+            ended = args.run(context) => ended,
+            told = runtime::told_to_stop() => {
+                told?;
+                Err(CliError::new(Exit::Interrupted, "interrupted", "interrupted before the gate was done")
+                    .hint("nothing was changed; what ran has ended"))
+            }
+        }
+    })
+}
+
+impl Args {
+    async fn run(&self, context: &Context) -> Result<Exit, CliError> {
+        let git = wiring::git(&context.environment).await?;
+        let here = context.environment.directory();
+        let repository = git.open_unborn(here).await.map_err(wiring::git_error)?;
+        let config = context.config(&[])?;
+        let config = match own_file(&repository, None).await? {
+            Some(file) => config.with_repository(&file)?,
+            None => config,
+        };
+        let index = self.index(&repository, context).await?;
+        let (change, against) = self.change(&repository, index.as_ref(), here).await?;
+        // The user's own commands on his own files: whatever is set up may be used for any state of them.
+        let trust = Scope::new(format!("local {}", repository.root().display()));
+        let commands = wiring::verify::gate(&config, &context.environment, trust)?;
+        let reader = ThreadedReader::with(&config.rules).map_err(wiring::reader_error)?;
+        let rules = wiring::scope(&config.rules)?;
+        let progress = context.output.progress("running the gate", None);
+        // Commands look at a copy of everything, and rules at one of what is staged.
+        let (_folder, tree) = match (&commands, &index) {
+            (Some(_), _) => {
+                let state = index.as_ref().map_or(State::WorkingTree, State::Index);
+                let (folder, tree) =
+                    laid_out(&repository, state, &git).await.map_err(super::verify::failed)?;
+                (Some(folder), tree)
+            }
+            (None, Some(index)) => {
+                let folder = git.private_folder().map_err(wiring::git_error)?;
+                let plan = reading::plan(&change, &rules).map_err(LocalError::Reading)?;
+                let paths = plan.paths(&rules, &reader).await.map_err(LocalError::Reading)?;
+                index.export(folder.path(), Some(&paths)).await.map_err(wiring::git_error)?;
+                let tree = folder.path().to_owned();
+                (Some(folder), tree)
+            }
+            (None, None) => (None, repository.root().to_owned()),
+        };
+        let gate = Gate { rules: &rules, reader: &reader, commands };
+        let gated = gate.look(&tree, &change).await.map_err(failed)?;
+        drop(progress);
+        context.output.answer(&told(&gated, against.as_ref().map(|_| &change)), || {
+            text(&gated, against.as_ref().map(|against| (&change, against)))
+        })?;
+        Ok(if gated.is_clean() { Exit::Done } else { Exit::No })
+    }
+
+    /// The index, with `--staged`. In a hook, git names the one that the commit is made from.
+    async fn index(&self, repository: &Repository, context: &Context) -> Result<Option<Index>, CliError> {
+        if !self.staged {
+            return Ok(None);
+        }
+        let named = context.environment.get("GIT_INDEX_FILE").filter(|name| !name.is_empty());
+        repository.index(named.map(Path::new)).await.map(Some).map_err(wiring::git_error)
+    }
+
+    /// What is looked at, and where it begins; of files that are named, it does not.
+    async fn change(
+        &self,
+        repository: &Repository,
+        index: Option<&Index>,
+        here: &Path,
+    ) -> Result<(Change, Option<Against>), CliError> {
+        if !self.paths.is_empty() {
+            let base = repository.empty_tree().map_err(wiring::git_error)?;
+            let large = files(&self.paths, here, repository.root())?;
+            return Ok((Change { base, head: None, diff: vec![], left_out: vec![], large }, None));
+        }
+        let head = index.map_or(Head::WorkingTree, Head::Index);
+        let comparing = Comparing { repository, base: self.base.as_deref(), head };
+        let (change, against) = comparing.compare(repository.born_head()).await.map_err(wiring::git_error)?;
+        Ok((change, Some(against)))
+    }
+}
+
+/// The files that are named, and those in folders that git would not ignore, by their paths in the repository.
+fn files(paths: &[PathBuf], here: &Path, root: &Path) -> Result<Vec<RepoPath>, CliError> {
+    let mut found = Vec::new();
+    for path in paths {
+        let full = here.join(path);
+        let shown = || cut(visible(&path.display().to_string()), MAX_SHOWN);
+        let wrong = |why: &dyn std::fmt::Display| {
+            CliError::usage("no_such_path", format!("{}: {why}", shown()))
+                .hint("name files and folders of the repository that is checked out here")
+        };
+        let full = full.canonicalize().map_err(|error| wrong(&error))?;
+        if full.strip_prefix(root).is_err() {
+            return Err(wrong(&"it is not in this repository"));
+        }
+        let walk = WalkBuilder::new(&full)
+            .hidden(false)
+            .require_git(false)
+            .filter_entry(|entry| entry.file_name() != ".git")
+            .build();
+        let plain = walk.flatten().filter(|entry| entry.file_type().is_some_and(|kind| kind.is_file()));
+        found.extend(plain.filter_map(|entry| {
+            let below = entry.path().strip_prefix(root).ok()?;
+            Some(RepoPath::from_bytes(below.as_os_str().as_encoded_bytes()))
+        }));
+    }
+    found.sort();
+    found.dedup();
+    Ok(found)
+}
+
+/// A gate that could not run, as the command line tells it.
+pub(super) fn failed(error: GateError) -> CliError {
+    let text = error.to_string();
+    match error {
+        GateError::Command { .. } => CliError::failed("gate", text).hint(
+            "a command of `converge.gate` ends with 0 if it finds nothing and with 1 if it finds something; \
+             try it in the sandbox: `truing sandbox run -- COMMAND`",
+        ),
+        GateError::Verify(error) => CliError { message: text, ..wiring::verify::failed(error) },
+        GateError::Reading(ReadingError::Reader(error)) => {
+            CliError { message: text, ..wiring::reader_error(error) }
+        }
+        GateError::Reading(error) => CliError { message: text, ..LocalError::Reading(error).into() },
+    }
+}
+
+fn told<'a>(gated: &'a Gated, change: Option<&Change>) -> Told<'a> {
+    let findings = |found: &'a Found| found.kept.iter().map(ToldFinding::from).collect();
+    Told {
+        schema: "truing.gate/1",
+        ok: gated.is_clean(),
+        base: change.map(|change| change.base.to_string()),
+        inspected: gated.inspected,
+        not_inspected: &gated.not_inspected,
+        blocking: findings(&gated.blocking),
+        advisory: findings(&gated.advisory),
+        left_out: ToldLeftOut { blocking: gated.blocking.left_out, advisory: gated.advisory.left_out },
+        commands: gated
+            .ran
+            .iter()
+            .map(|Came { argv, is_clean, ms }| ToldCommand { argv, ok: *is_clean, ms: *ms })
+            .collect(),
+    }
+}
+
+impl<'a> From<&'a Said> for ToldFinding<'a> {
+    fn from(said: &'a Said) -> Self {
+        let Said { by, place, text } = said;
+        let (path, line) = place.as_ref().map(|(path, line)| (path.to_string(), *line)).unzip();
+        Self { by, path, line, text }
+    }
+}
+
+/// `compared`: with what, unless whole files were looked at.
+fn text(gated: &Gated, compared: Option<(&Change, &Against)>) -> String {
+    let mut text = String::new();
+    let Gated { blocking, advisory, inspected, not_inspected, ran } = gated;
+    for (found, is_blocking) in [(blocking, true), (advisory, false)] {
+        let count = found.kept.len() + found.left_out;
+        let what = match (is_blocking, compared) {
+            _ if count == 0 => continue,
+            (true, Some(_)) => "violation(s) introduced on changed lines:",
+            (true, None) => "violation(s) reported.",
+            (false, _) => "pre-existing violation(s) in touched files (advisory, not blocking):",
+        };
+        let _ = writeln!(text, "{NAME} {count} {what}");
+        text += &violations(found);
+    }
+    for Came { argv, is_clean, ms: _ } in ran {
+        let what = if *is_clean { "clean" } else { "findings" };
+        let _ = writeln!(text, "command {what}: {}", cut(visible(&argv.join(" ")), MAX_COMMAND));
+    }
+    let files = if *inspected == 1 { "file" } else { "files" };
+    let _ = write!(text, "{NAME} {inspected} {files} inspected");
+    if !not_inspected.is_empty() {
+        let _ = write!(text, ", {} not", not_inspected.len());
+    }
+    if let Some((change, against)) = compared {
+        let _ = write!(text, ", against {} ({against})", change.base.short());
+    }
+    text += "\n";
+    for NotReviewed { path, reason } in not_inspected {
+        let _ = writeln!(
+            text,
+            "  not inspected: {}: {}",
+            visible(&path.to_string()),
+            reason.as_str().replace('_', " ")
+        );
+    }
+    text
+}
+
+/// File by file, in their order.
+fn violations(found: &Found) -> String {
+    let mut files: BTreeMap<Option<&RepoPath>, Vec<&Said>> = BTreeMap::new();
+    for said in &found.kept {
+        files.entry(said.place.as_ref().map(|(path, _)| path)).or_default().push(said);
+    }
+    let mut text = String::new();
+    for (path, all) in files {
+        match path {
+            Some(path) => {
+                let _ = writeln!(text, "{}:", visible(&path.to_string()));
+            }
+            None => text += "without a place:\n",
+        }
+        for Said { by, place, text: what } in all {
+            let line = place.as_ref().map(|(_, line)| format!("Line {line}: ")).unwrap_or_default();
+            let _ = writeln!(text, "  {line}{what} [{by}]");
+        }
+    }
+    if found.left_out > 0 {
+        let _ = writeln!(text, "  and {} more", found.left_out);
+    }
+    text
+}

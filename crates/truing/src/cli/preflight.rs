@@ -1,0 +1,315 @@
+//! `truing preflight`: is everything there that a run of the converge loop needs? Looks, and changes nothing.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+use truing_agent::sandbox::{Level, reached};
+use truing_agent::verify::{Scope, SetUp, Verified, Verifier, VerifyError};
+use truing_core::id::Sha;
+use truing_core::line::visible;
+use truing_core::verification::{End, Ran};
+use truing_git::{Git, GitError, Repository};
+
+use super::converge::{NO_TARGET, UNCOMMITTED, not_disabled};
+use super::error::{CliError, Exit};
+use super::review::own_file;
+use super::{Context, runtime};
+use crate::config::Config;
+use crate::config::converge::Bugteam;
+use crate::loops::verify::{State, laid_out};
+use crate::wiring;
+
+/// See whether everything is there that a run of the converge loop needs
+///
+/// Git, a base and a difference from it, a clean working tree, the sandbox, the key of a model (nothing is sent), the
+/// commands of the gate, and the repository's own checks, which have to pass before anything is changed. Changes nothing,
+/// git's configuration neither. Exit 0: all is there; 1: something is missing; 3: it could not be found out.
+#[derive(clap::Args, Debug)]
+pub struct Args {}
+
+/// What is said where nobody wants to know.
+const SKIPPED: &str = "bugteam_preflight: skipped (BUGTEAM_PREFLIGHT_SKIP=1).";
+/// Tells whether a program can be found, without starting it.
+const FIND: [&str; 4] = ["sh", "-c", "command -v -- \"$1\" >/dev/null", "sh"];
+
+/// The answer for scripts.
+#[derive(Serialize)]
+struct Told<'a> {
+    schema: &'static str,
+    ok: bool,
+    skipped: bool,
+    checks: &'a [Check],
+}
+
+/// One thing that is needed.
+#[derive(Serialize)]
+struct Check {
+    name: &'static str,
+    ok: bool,
+    text: String,
+    /// What to do about it.
+    hint: Option<String>,
+}
+
+/// What was found, in the order in which it is told.
+#[derive(Default)]
+struct Found(Vec<Check>);
+
+impl Found {
+    fn good(&mut self, name: &'static str, text: impl Into<String>) {
+        self.0.push(Check { name, ok: true, text: text.into(), hint: None });
+    }
+
+    fn bad(&mut self, name: &'static str, text: impl Into<String>, hint: impl Into<String>) {
+        self.0.push(Check { name, ok: false, text: text.into(), hint: Some(hint.into()) });
+    }
+
+    fn error(&mut self, name: &'static str, error: CliError) {
+        self.bad(name, error.message, error.hints.join("; "));
+    }
+
+    fn is_good(&self) -> bool {
+        self.0.iter().all(|check| check.ok)
+    }
+}
+
+pub(crate) fn run(_: &Args, context: &Context) -> Result<Exit, CliError> {
+    let said = Bugteam::of(&context.environment)?;
+    if said.skips_preflight {
+        let told = Told { schema: SCHEMA, ok: true, skipped: true, checks: &[] };
+        context.output.answer(&told, || format!("{SKIPPED}\n"))?;
+        return Ok(Exit::Done);
+    }
+    not_disabled(context)?;
+    let mut found = Found::default();
+    runtime::start()?.block_on(async {
+        tokio::select! {
+            looked = look(context, &mut found) => looked,
+            told = runtime::told_to_stop() => {
+                told?;
+                Err(CliError::new(Exit::Interrupted, "interrupted", "interrupted before everything was looked at")
+                    .hint("nothing was changed; what ran has ended"))
+            }
+        }
+    })?;
+    let told = Told { schema: SCHEMA, ok: found.is_good(), skipped: false, checks: &found.0 };
+    context.output.answer(&told, || text(&found.0))?;
+    Ok(if found.is_good() { Exit::Done } else { Exit::No })
+}
+
+const SCHEMA: &str = "truing.preflight/1";
+
+/// Looks at one thing after the other, as far as that makes sense.
+async fn look(context: &Context, found: &mut Found) -> Result<(), CliError> {
+    let operator = context.config(&[])?;
+    let git = match wiring::git(&context.environment).await {
+        Ok(git) => git,
+        Err(error) => {
+            found.error("git", error);
+            return Ok(());
+        }
+    };
+    found.good("git", "it is there and new enough");
+    let repository = match git.open(context.environment.directory()).await {
+        Ok(repository) => repository,
+        Err(error) => {
+            found.error("repository", wiring::git_error(error));
+            return Ok(());
+        }
+    };
+    let head = repository.head().map_err(wiring::git_error)?;
+    found.good("repository", format!("{} at {}", repository.root().display(), head.short()));
+    change(&repository, head, found).await?;
+    let config = match own_file(&repository, None).await? {
+        Some(file) => operator.with_repository(&file)?,
+        None => operator,
+    };
+    let level = sandbox(&config, found).await?;
+    match wiring::agent::is_ready(&config, &context.environment) {
+        Ok(()) => found.good("model", format!("{}: its key is there; nothing was sent", config.model.name)),
+        Err(error) => found.error("model", error),
+    }
+    commands((&repository, head), &git, &config, (context, level), found).await
+}
+
+/// Is there something to audit, and is it all that there is?
+async fn change(repository: &Repository, head: &Sha, found: &mut Found) -> Result<(), CliError> {
+    let base = match repository.default_branch_base(head).await {
+        Ok(base) => Some(base.commit),
+        Err(GitError::NoDefaultBranch) => None,
+        Err(error) => return Err(wiring::git_error(error)),
+    };
+    let differs = match &base {
+        Some(base) => !repository.diff(base, head).await.map_err(wiring::git_error)?.is_empty(),
+        None => false,
+    };
+    match base.filter(|_| differs) {
+        Some(base) => found.good("difference", format!("from {} of the default branch", base.short())),
+        None => {
+            let hint = "check a branch out that differs from the default branch, and commit to it";
+            found.bad("difference", NO_TARGET, hint);
+        }
+    }
+    let work = repository.worktree_diff(head).await.map_err(wiring::git_error)?;
+    match work.diff.is_empty() && work.skipped.is_empty() {
+        true => found.good("tree", "nothing is uncommitted"),
+        false => {
+            found.bad("tree", UNCOMMITTED, "what is not committed would be left out: `git status` shows it");
+        }
+    }
+    Ok(())
+}
+
+/// The strongest sandbox of the machine, if that is enough.
+async fn sandbox(config: &Config, found: &mut Found) -> Result<Level, CliError> {
+    let level = tokio::task::spawn_blocking(reached)
+        .await
+        .map_err(|error| CliError::failed("sandbox", format!("the sandbox could not be tried: {error}")))?;
+    let wanted = if runs_commands(config) { Level::Full } else { config.sandbox.level };
+    let hint =
+        "`truing sandbox check` tells what is stopped: allow user namespaces, or run where they are allowed";
+    match level >= wanted {
+        true => found.good("sandbox", level.as_str()),
+        false => {
+            found.bad("sandbox", format!("{}, but `{}` is needed", level.as_str(), wanted.as_str()), hint);
+        }
+    }
+    Ok(level)
+}
+
+fn runs_commands(config: &Config) -> bool {
+    !(config.converge.gate.is_empty() && config.verify.setup.is_empty() && config.verify.check.is_empty())
+}
+
+/// Set-up, gate and checks on the commit that is checked out.
+async fn commands(
+    (repository, head): (&Repository, &Sha),
+    git: &Git,
+    config: &Config,
+    (context, level): (&Context, Level),
+    found: &mut Found,
+) -> Result<(), CliError> {
+    if !runs_commands(config) {
+        found.good("gate", "no command is configured: the rule packs alone");
+        found.good(
+            "checks",
+            "none is configured (`verify.check`): nothing tells whether a fix breaks something",
+        );
+        return Ok(());
+    }
+    if level < Level::Full {
+        // That was told.
+        return Ok(());
+    }
+    let verifier = match wiring::verify::verifier(&config.verify, &context.environment) {
+        Ok(verifier) => verifier,
+        Err(error) => {
+            found.error("checks", error);
+            return Ok(());
+        }
+    };
+    let progress = context.output.progress("setting up and running checks", None);
+    let (_folder, tree) =
+        laid_out(repository, State::Commit(head), git).await.map_err(super::verify::failed)?;
+    let trust = Scope::new(format!("local {}", repository.root().display()));
+    let failed = wiring::verify::failed;
+    let set_up = verifier.set_up(&tree, &trust).await.map_err(failed)?;
+    set_up_found(&set_up, found);
+    gate_found(&verifier, &set_up, &tree, config, found).await.map_err(failed)?;
+    let verified = verifier.verified(&tree, &trust, None).await.map_err(failed)?;
+    checks_found(&verified, found);
+    drop(progress);
+    Ok(())
+}
+
+fn set_up_found(set_up: &SetUp, found: &mut Found) {
+    match set_up.commands.iter().find(|ran| !ran.end.is_success()) {
+        Some(ran) => {
+            let hint = "mend `verify.setup`: without it no check runs; `truing verify` shows what it says";
+            found.bad("set-up", how(ran), hint);
+        }
+        None if set_up.commands.is_empty() => {}
+        None => found.good("set-up", "it works"),
+    }
+}
+
+/// Can the gate's commands be found? None is started: what they find is not this command's business.
+async fn gate_found(
+    verifier: &Verifier,
+    set_up: &SetUp,
+    tree: &std::path::Path,
+    config: &Config,
+    found: &mut Found,
+) -> Result<(), VerifyError> {
+    if config.converge.gate.is_empty() {
+        found.good("gate", "no command is configured: the rule packs alone");
+    }
+    for argv in &config.converge.gate {
+        let program = argv.first().map(String::as_str).unwrap_or_default();
+        let find: Vec<String> = FIND.iter().copied().chain([program]).map(str::to_owned).collect();
+        match verifier.asked(set_up, tree, &find).await?.end {
+            End::Exit { code: 0 } => found.good("gate", format!("`{}` can be started", words(argv))),
+            End::Exit { .. }
+            | End::Killed
+            | End::Time
+            | End::Output
+            | End::Disk
+            | End::Full
+            | End::NoProgram => found.bad(
+                "gate",
+                format!("`{}` cannot be started", words(argv)),
+                "install it where the sandbox sees it: `verify.programs` names further folders, `verify.setup` may bring it",
+            ),
+        }
+    }
+    Ok(())
+}
+
+/// What fails before anything is changed.
+fn checks_found(verified: &Verified, found: &mut Found) {
+    let checks = verified.verification.iter().flat_map(|verification| &verification.checks);
+    let mut any = false;
+    for check in checks {
+        any = true;
+        let ran = check.again.as_ref().unwrap_or(&check.ran);
+        match (check.ran.end.is_success(), ran.end.is_success()) {
+            (true, _) => found.good("checks", format!("`{}` passes", words(&ran.argv))),
+            (false, true) => found.bad(
+                "checks",
+                format!("`{}` failed once and passed once", words(&ran.argv)),
+                "a check that is flaky says nothing of a fix: make it reliable",
+            ),
+            (false, false) => found.bad(
+                "checks",
+                how(ran),
+                "it fails without any fix, so it will say nothing of one: `truing verify` shows what it says",
+            ),
+        }
+    }
+    if !any && verified.set_up.works() {
+        found.good(
+            "checks",
+            "none is configured (`verify.check`): nothing tells whether a fix breaks something",
+        );
+    }
+}
+
+fn words(argv: &[String]) -> String {
+    visible(&argv.join(" "))
+}
+
+fn how(ran: &Ran) -> String {
+    format!("`{}` fails: {}", words(&ran.argv), ran.end)
+}
+
+/// One line for each, and below it what to do.
+fn text(checks: &[Check]) -> String {
+    let mut text = String::new();
+    for Check { name, ok, text: what, hint } in checks {
+        let _ = writeln!(text, "{} {name}: {}", if *ok { "ok  " } else { "fail" }, visible(what));
+        if let Some(hint) = hint.as_deref().filter(|hint| !hint.is_empty()) {
+            let _ = writeln!(text, "     hint: {}", visible(hint));
+        }
+    }
+    text
+}

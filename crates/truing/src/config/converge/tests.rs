@@ -1,0 +1,135 @@
+//! What the sections of the converge loop may say.
+
+use super::super::layer::SourceFile;
+use super::super::{Config, keys};
+use super::*;
+
+fn of(text: &str) -> Result<Config, ConfigError> {
+    let file = SourceFile { name: "truing.toml".into(), folder: "/etc/truing".into(), text: text.into() };
+    Config::resolve(&Environment::new([("HOME", "/home/me")], "/here"), Some(&file), &[])
+}
+
+fn told(text: &str) -> String {
+    of(text).expect_err(text).to_string()
+}
+
+#[test]
+fn without_anything_the_defaults_are_those_of_the_machine_and_nobody_else_reviews() {
+    let converge = of("").unwrap().converge;
+    assert_eq!(converge.limits, Limits::default());
+    assert_eq!(converge.reviewers, [Reviewer::Internal]);
+    assert_eq!((converge.audit_timeout, converge.fix_timeout), (minutes(30), minutes(45)));
+    assert_eq!((converge.poll, converge.poll_after_trigger), (minutes(1), Duration::from_secs(270)));
+    assert_eq!((converge.event, converge.inline_lag_max), (ReviewEvent::Comment, 3));
+    assert!(converge.resolve_threads && converge.mark_ready && converge.update_description);
+    assert!(!converge.auto_rebase && converge.gate.is_empty());
+}
+
+fn minutes(many: u64) -> Duration {
+    Duration::from_secs(many * 60)
+}
+
+#[test]
+fn known_reviewers_need_no_section_and_one_may_change_what_is_known() {
+    let listed = "[converge]\nreviewers = [\"bugbot\", \"internal\", \"copilot\"]\n";
+    let [Reviewer::Other(bugbot), Reviewer::Internal, Reviewer::Other(copilot)] =
+        &of(listed).unwrap().converge.reviewers[..]
+    else {
+        panic!("in their order");
+    };
+    assert_eq!(bugbot.trigger, Trigger::Comment("bugbot run".into()));
+    assert_eq!((bugbot.logins[0].as_str(), bugbot.requests), ("cursor[bot]", 3));
+    let says = Regex::new(bugbot.dirty.as_deref().unwrap()).unwrap();
+    assert!(says.is_match("Cursor Bugbot has reviewed your changes and found 2 potential issues."));
+    assert_eq!((&copilot.trigger, &copilot.dirty), (&Trigger::Request, &None));
+    assert!(copilot.logins.contains(&"Copilot".to_owned()) && copilot.required);
+
+    let own = of(&format!(
+        "{listed}[reviewer.bugbot]\nrequired = false\ndetector = \"check:Cursor Bugbot\"\nbudget = \"5m\"\n"
+    ));
+    let Reviewer::Other(bugbot) = &own.unwrap().converge.reviewers[0] else { panic!("it is not ours") };
+    assert_eq!(bugbot.detector, Detector::CheckRun("Cursor Bugbot".into()));
+    assert_eq!((bugbot.required, bugbot.budget), (false, minutes(5)));
+    assert_eq!(bugbot.trigger, Trigger::Comment("bugbot run".into()));
+}
+
+#[test]
+fn a_reviewer_of_ones_own_needs_accounts_and_waits_by_default() {
+    let listed = "[converge]\nreviewers = [\"internal\", \"helper\"]\n[reviewer.helper]\n";
+    let config = of(&format!("{listed}logins = [\"helper[bot]\"]")).unwrap();
+    let Reviewer::Other(helper) = &config.converge.reviewers[1] else { panic!("it is not ours") };
+    assert_eq!((&helper.trigger, &helper.detector), (&Trigger::Nothing, &Detector::Review));
+    assert_eq!(told(listed), "default: `reviewer.helper.logins` must name the accounts that it writes with");
+}
+
+#[test]
+fn what_is_wrong_is_said_with_its_place() {
+    for (text, wrong) in [
+        (
+            "reviewers = [\"nobody\"]",
+            "truing.toml:2: `converge.reviewers` must hold `internal`, `bugbot`, `copilot` or the NAME of a \
+             `[reviewer.NAME]`, not `nobody`",
+        ),
+        ("reviewers = []", "truing.toml:2: `converge.reviewers` must name somebody"),
+        (
+            "max_audits = 0",
+            "truing.toml:2: `converge.max_audits` must be a whole number from 1 to 1000, not `0`",
+        ),
+        ("auditors = 0", "truing.toml:2: `converge.auditors` must be a whole number from 1 to 16, not `0`"),
+        (
+            "event = \"APPROVE\"",
+            "truing.toml:2: `converge.event` must be \"COMMENT\" or \"REQUEST_CHANGES\", not `APPROVE`",
+        ),
+        (
+            "min_blocking_severity = \"P3\"",
+            "truing.toml:2: `converge.min_blocking_severity` must be \"P0\" or \"P1\" or \"P2\", not `P3`",
+        ),
+        ("[reviewer.internal]", "truing.toml:2: `internal` cannot be a reviewer's name"),
+        (
+            "[reviewer.bugbot]\ndetector = \"check:\"",
+            "truing.toml:3: `reviewer.bugbot.detector` must be `review`, or `check:` and a check run's name",
+        ),
+        (
+            "[reviewer.bugbot]\ndirty = \"(\"",
+            "truing.toml:3: `reviewer.bugbot.dirty` must be a regular expression: error: unclosed group",
+        ),
+    ] {
+        assert_eq!(told(&format!("[converge]\n{text}")), wrong);
+    }
+}
+
+#[test]
+fn no_repository_says_how_it_is_converged() {
+    for section in ["converge", "reviewer.NAME"] {
+        assert!(keys::of(section).count() > 0);
+        assert!(keys::of(section).all(|(_, key)| key.repository == keys::Repository::No));
+    }
+}
+
+#[test]
+fn variables_of_the_tool_before_count() {
+    let of = |variables: &[(&str, &str)]| Bugteam::of(&Environment::new(variables.iter().copied(), "/"));
+    let nothing = Bugteam { lifecycle: None, team: None, skips_preflight: false, is_disabled: false };
+    assert_eq!(of(&[]).unwrap(), nothing);
+    assert_eq!(of(&[("BUGTEAM_TEAM_LIFECYCLE", " "), ("BUGTEAM_PREFLIGHT_SKIP", "true")]).unwrap(), nothing);
+    let all = of(&[
+        ("BUGTEAM_TEAM_LIFECYCLE", " Attach "),
+        ("BUGTEAM_TEAM_NAME", "bugteam-7"),
+        ("BUGTEAM_PREFLIGHT_SKIP", "1"),
+        ("CLAUDE_REVIEWS_DISABLED", "qbug, BugTeam"),
+    ]);
+    assert_eq!(
+        all.unwrap(),
+        Bugteam {
+            lifecycle: Some(Lifecycle::Attach),
+            team: Some("bugteam-7".into()),
+            skips_preflight: true,
+            is_disabled: true
+        }
+    );
+    assert!(!of(&[("CLAUDE_REVIEWS_DISABLED", "bugteams")]).unwrap().is_disabled);
+    assert_eq!(
+        of(&[("BUGTEAM_TEAM_LIFECYCLE", "both")]).unwrap_err().to_string(),
+        "variable BUGTEAM_TEAM_LIFECYCLE: `--lifecycle` must be \"owned\", \"attach\" or \"auto\", not `both`"
+    );
+}

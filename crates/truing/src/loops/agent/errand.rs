@@ -1,0 +1,162 @@
+//! A model's run for a loop that is no review: what it is told, what pays for it, and how it ended. What follows from its
+//! report, the loop knows.
+
+use std::mem::take;
+
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+use truing_agent::native::{self, Brief, End, Form, Limit, Limits, Output, Ran, Tools};
+use truing_agent::prompt::route::Filled;
+use truing_agent::prompt::{Fence, PromptError, Values};
+use truing_core::ledger::Purse;
+use truing_core::money::MicroUsd;
+use truing_model::gateway::Refused;
+use truing_model::messages::Tool;
+use truing_reader::redact::redact;
+
+use super::{Agent, SwitchGate};
+use crate::budget;
+use crate::telemetry::{self, Traced};
+
+/// Characters of the word in the marks around data.
+const FENCE_CHARS: usize = 32;
+
+/// What a model is to do.
+pub(in crate::loops) struct Errand<'a> {
+    /// What pays for it.
+    pub(in crate::loops) purse: Purse,
+    /// The loop and the part in it that traces and cassettes know it by.
+    pub(in crate::loops) name: (&'a str, &'a str),
+    /// What it begins with.
+    pub(in crate::loops) told: &'a Told,
+    /// Within which limits.
+    pub(in crate::loops) limits: Limits,
+}
+
+/// A prompt, and what it was made of.
+pub(in crate::loops) struct Told {
+    pub(in crate::loops) brief: Brief,
+    pub(in crate::loops) hash: String,
+}
+
+/// The kill switch was turned on.
+#[derive(Debug)]
+pub(in crate::loops) struct Halted;
+
+/// What asking models took, whatever became of it.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(in crate::loops) struct Spent {
+    pub(in crate::loops) turns: u32,
+    pub(in crate::loops) tokens: u64,
+    pub(in crate::loops) cost: MicroUsd,
+    pub(in crate::loops) model: Option<String>,
+    pub(in crate::loops) prompt_hash: Option<String>,
+}
+
+impl Spent {
+    /// The numbers, once: turns, tokens, cost. Who was asked stays.
+    pub(in crate::loops) fn take(&mut self) -> (u32, u64, MicroUsd) {
+        (take(&mut self.turns), take(&mut self.tokens), take(&mut self.cost))
+    }
+}
+
+impl Agent {
+    /// What a model begins with: the modules of these names, with these values; those of the task are data of others.
+    ///
+    /// # Errors
+    /// [`PromptError`], if the operator's own prompts want something else.
+    pub(in crate::loops) fn told(
+        &self,
+        (frame, system): (&str, &Values),
+        (about, values): (&str, &[(&str, String)]),
+    ) -> Result<Told, PromptError> {
+        // Of all that is shown, so that nobody can have written it in there.
+        let mut word = hash_of(values.iter().map(|(_, value)| value.as_bytes()));
+        word.truncate(FENCE_CHARS);
+        let fence = Fence::new(&word)?;
+        let task = values.iter().fold(Values::default(), |all, (name, value)| all.with(name, value));
+        let Filled { system, task, hash } = self.prompts.filled((frame, about), (system, &task), &fence)?;
+        Ok(Told { brief: Brief { model: self.model.clone(), system, task }, hash })
+    }
+
+    /// Lets the model work until it has reported, or a limit ends it. `judge` says what is wrong with a report, for the
+    /// model, which is told once.
+    ///
+    /// # Errors
+    /// [`Halted`]
+    pub(in crate::loops) async fn sent<F: Form, T: Tools>(
+        &self,
+        errand: Errand<'_>,
+        tools: &T,
+        spent: &mut Spent,
+        judge: impl Fn(&F) -> Option<String> + Send,
+    ) -> Result<Ran<F>, Halted> {
+        let Errand { purse, name: (run, who), told, limits } = errand;
+        (spent.model, spent.prompt_hash) = (Some(self.model.clone()), Some(told.hash.clone()));
+        let id = purse.run.clone();
+        let session = self.gateway.session(purse, [self.model.clone()], SwitchGate(self.ledger.clone()));
+        let model = Traced(self.tape.of(session, run, who));
+        let ran = native::run_judged(&model, tools, &told.brief, &limits, judge).await;
+        telemetry::ended(&ran.end);
+        spent.turns = spent.turns.saturating_add(ran.turns);
+        spent.tokens = spent.tokens.saturating_add(ran.usage.all());
+        spent.cost.0 = spent.cost.0.saturating_add(ran.cost.0);
+        let end = redact(&words(&ran.end));
+        tracing::info!(run, who, end, turns = ran.turns, cost = ran.cost.0, "the model has ended");
+        match &ran.end {
+            End::Refused(Refused::Switch) => return Err(Halted),
+            End::Refused(Refused::Budget { level }) => budget::exceeded(&id, level),
+            End::Done
+            | End::Limit(_)
+            | End::Declined
+            | End::Cut
+            | End::Full
+            | End::Unreadable(_)
+            | End::Refused(_) => {}
+        }
+        Ok(ran)
+    }
+}
+
+/// Tools whose calls are in the traces, but those of one name, which are not offered.
+pub(in crate::loops) struct Watched<T> {
+    pub(in crate::loops) tools: T,
+    pub(in crate::loops) without: Option<&'static str>,
+}
+
+impl<T: Tools> Tools for Watched<T> {
+    fn offered(&self) -> Vec<Tool> {
+        let is_offered = |tool: &Tool| self.without != Some(tool.name.as_str());
+        self.tools.offered().into_iter().filter(is_offered).collect()
+    }
+
+    async fn call(&self, name: &str, input: &Value) -> Output {
+        let step = telemetry::tool(name, input);
+        let output = self.tools.call(name, input).await;
+        step.answered(&output.text, output.is_error);
+        output
+    }
+}
+
+/// How a model's work ended, for people.
+pub(in crate::loops) fn words(end: &End) -> String {
+    match end {
+        End::Done => "the model has handed its work over".to_owned(),
+        End::Limit(Limit::Turns) => "the model's turns are used up".to_owned(),
+        End::Limit(Limit::Time) => "the model's time is used up".to_owned(),
+        End::Limit(Limit::Money) => "the money for one run is nearly used up".to_owned(),
+        End::Limit(Limit::Calls) => "the model called tools without end".to_owned(),
+        End::Declined => "the model declines".to_owned(),
+        End::Cut | End::Full | End::Unreadable(_) | End::Refused(_) => end.to_string(),
+    }
+}
+
+/// A digest of several values, each with its length.
+pub(in crate::loops) fn hash_of<'a>(values: impl Iterator<Item = &'a [u8]>) -> String {
+    let mut hash = Sha256::new();
+    for value in values {
+        hash.update(value.len().to_le_bytes());
+        hash.update(value);
+    }
+    hex::encode(hash.finalize())
+}

@@ -1,0 +1,367 @@
+//! The converge loop: audit, fix, verify, push, until a fresh audit finds nothing, or there is a reason to stop
+//! (spec/converge.md).
+//!
+//! What is next `truing_core::converge` decides; here each act is carried out: `audit`, `fix`, `check`, and [`gate`]. Where the
+//! branch is and who sees what is the business of a [`Site`]: a branch of a local repository ([`local`]), or a pull request.
+//! After every act the run is kept, so whoever dies goes on where it was.
+
+mod audit;
+mod check;
+mod fix;
+pub mod gate;
+pub mod local;
+pub mod lock;
+pub mod pull;
+pub mod pursue;
+pub mod words;
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::time::Instant;
+
+use truing_agent::fixer::FixerError;
+use truing_agent::prompt::PromptError;
+use truing_agent::verify::{Verifier, VerifyError};
+use truing_core::converge::record::{Record, Taken};
+use truing_core::converge::{Act, Candidate, Code, Event, Exit, Step};
+use truing_core::id::{Sha, Token};
+use truing_core::ledger::Purse;
+use truing_core::money::MicroUsd;
+use truing_core::policy::PolicyError;
+use truing_core::port::{Clock as _, Converges, ReaderError, StoreError};
+use truing_core::verification::Verification;
+use truing_git::{GitError, Mirror, PrivateFolder};
+
+use super::agent::{Agent, Halted, Spent};
+use super::files::NotTaken;
+use super::reading::{self, Change, ReadingError, Scope};
+use crate::config::converge::ConvergeConfig;
+use crate::wiring::SystemClock;
+use audit::Audited;
+use gate::{Commands, Gate, GateError};
+
+/// Who does the work.
+pub struct Crew {
+    /// The model that audits, and that fixes unless another one does.
+    pub auditor: Agent,
+    /// The model that fixes, if it is another one.
+    pub fixer: Option<Agent>,
+    /// What runs the repository's own checks; none: none are configured.
+    pub verifier: Option<Verifier>,
+    /// Folders with programs that a fixer's commands may run, besides the system's.
+    pub programs: Vec<std::path::PathBuf>,
+    /// What the gate's rules look at.
+    pub scope: Scope,
+    /// Commands of the gate; none: the rules alone.
+    pub commands: Option<Commands>,
+}
+
+impl Crew {
+    fn fixer(&self) -> &Agent {
+        self.fixer.as_ref().unwrap_or(&self.auditor)
+    }
+}
+
+impl fmt::Debug for Crew {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Crew").field("auditor", &self.auditor.model).finish_non_exhaustive()
+    }
+}
+
+/// Where the branch is that a run works on, and who sees what it does.
+pub trait Site: Sync {
+    /// Where the branch is now, or why the run cannot go on there.
+    fn head(&self, record: &Record) -> impl Future<Output = Result<Standing, Stop>> + Send;
+    /// Shows what an audit found. What people should know besides.
+    fn post(&self, record: &Record) -> impl Future<Output = Result<Vec<String>, Stop>> + Send;
+    /// Brings a fix to the branch, which must be where the run believes it to be.
+    fn publish(
+        &self,
+        record: &Record,
+        candidate: &Candidate,
+    ) -> impl Future<Output = Result<Published, Stop>> + Send;
+    /// Answers the findings of the newest audit. What people should know besides.
+    fn reply(&self, record: &Record) -> impl Future<Output = Result<Vec<String>, Stop>> + Send;
+}
+
+/// How a branch stands.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Standing {
+    /// It is at this commit.
+    At(Sha),
+    /// There is no going on.
+    Over(Exit),
+}
+
+/// What came of bringing a fix to the branch.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Published {
+    /// It is there.
+    Done,
+    /// Somebody else has pushed this.
+    Moved(Sha),
+    /// A hook blocks it, in these words.
+    Blocked(String),
+    /// There is no going on.
+    Over(Exit),
+}
+
+/// Why an act came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum Stop {
+    /// An auditor gave no answer that holds.
+    #[error("{0}")]
+    Silent(String),
+    /// The money is used up.
+    #[error("{0}")]
+    Budget(String),
+    /// The kill switch is on.
+    #[error("the kill switch is on")]
+    Halted,
+    /// No model could be asked.
+    #[error("{0}")]
+    Model(String),
+    /// The gate could not run.
+    #[error(transparent)]
+    Gate(#[from] GateError),
+    /// Git.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// The change cannot be read.
+    #[error(transparent)]
+    Reading(#[from] ReadingError),
+    /// A reader.
+    #[error(transparent)]
+    Reader(#[from] ReaderError),
+    /// What a model is told cannot be put together.
+    #[error(transparent)]
+    Prompt(#[from] PromptError),
+    /// A fixer has no tools.
+    #[error(transparent)]
+    Fixer(#[from] FixerError),
+    /// What may be changed is not known.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    /// A file that cannot be taken over.
+    #[error("the fix is refused: {0}")]
+    File(#[from] NotTaken),
+    /// The checks could not be run.
+    #[error(transparent)]
+    Verify(#[from] VerifyError),
+    /// A folder.
+    #[error("no folder can be made: {0}")]
+    Folder(io::Error),
+    /// The forge.
+    #[error("{0}")]
+    Forge(String),
+}
+
+impl From<Halted> for Stop {
+    fn from(Halted: Halted) -> Self {
+        Self::Halted
+    }
+}
+
+impl Stop {
+    fn folder(error: io::Error) -> Self {
+        Self::Folder(error)
+    }
+
+    /// How the run ends with it.
+    fn exit(&self) -> Exit {
+        let code = match self {
+            Self::Budget(_) => Code::Budget,
+            Self::Halted => Code::Interrupted,
+            Self::Silent(_)
+            | Self::Model(_)
+            | Self::Gate(_)
+            | Self::Git(_)
+            | Self::Reading(_)
+            | Self::Reader(_)
+            | Self::Prompt(_)
+            | Self::Fixer(_)
+            | Self::Policy(_)
+            | Self::File(_)
+            | Self::Verify(_)
+            | Self::Folder(_)
+            | Self::Forge(_) => Code::Infrastructure,
+        };
+        Exit::new(code, self.to_string())
+    }
+}
+
+/// One run with all that it needs.
+pub struct Lap<'a, S> {
+    /// Where the branch is.
+    pub site: &'a S,
+    /// The commits.
+    pub mirror: &'a Mirror,
+    /// Who works.
+    pub crew: &'a Crew,
+    /// How it is configured.
+    pub config: &'a ConvergeConfig,
+    /// The repository's `owner/name`, if it has one: its teams pay, too.
+    pub repository: Option<&'a str>,
+    /// The run.
+    pub record: Record,
+    /// What the checks said of the newest head; none of them could be run: none.
+    pub baseline: Option<(Sha, Option<Verification>)>,
+    /// What asking models took in this act.
+    pub taken: Taken,
+}
+
+impl<S: Site> Lap<'_, S> {
+    /// Goes on until there is an end. After every act the run is kept, and `told` of it, with how long its log was before.
+    ///
+    /// # Errors
+    /// [`StoreError`]: what was done last is not remembered; another run finds it done.
+    pub async fn run<R: Converges>(
+        &mut self,
+        store: &R,
+        token: Token,
+        told: impl AsyncFn(&Record, usize),
+    ) -> Result<(), StoreError> {
+        while self.record.state.exit.is_none() {
+            let (began, before) = (Instant::now(), self.record.state.log.len());
+            let act = self.record.state.next.clone();
+            let event = match Box::pin(self.act(&act)).await {
+                Ok(event) => event,
+                Err(stop) => Event::Ended(stop.exit()),
+            };
+            if let Err(unexpected) = self.record.state.after(event) {
+                let exit = Exit::new(Code::Infrastructure, unexpected.to_string());
+                self.record.state.exit = Some(exit);
+            }
+            let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+            let taken = Taken { ms, ..std::mem::take(&mut self.taken) };
+            self.record.taken.entry(act.step()).or_default().add(&taken);
+            self.record.ended = SystemClock.now();
+            store.keep_converge(token, &self.record).await?;
+            told(&self.record, before).await;
+        }
+        Ok(())
+    }
+
+    /// One audit and nothing else, without a gate before it; nothing is kept. Then the run stands before what would be
+    /// shown of it, or has ended.
+    pub async fn audit_once(&mut self) {
+        let mut event = Event::Gated(None);
+        loop {
+            if let Err(unexpected) = self.record.state.after(event) {
+                self.record.state.exit = Some(Exit::new(Code::Infrastructure, unexpected.to_string()));
+            }
+            let next = self.record.state.next.clone();
+            if self.record.state.exit.is_some() || !matches!(next, Act::Audit { .. }) {
+                break;
+            }
+            event = Box::pin(self.act(&next)).await.unwrap_or_else(|stop| Event::Ended(stop.exit()));
+        }
+        let taken = std::mem::take(&mut self.taken);
+        self.record.taken.entry(Step::Audit).or_default().add(&taken);
+        self.record.ended = SystemClock.now();
+    }
+
+    /// Carries one act out.
+    async fn act(&mut self, act: &Act) -> Result<Event, Stop> {
+        // Between a push and its answers the branch is not looked at: the answers belong to what was found.
+        let looks = match act {
+            Act::Gate | Act::Mend { .. } | Act::Audit { .. } | Act::Fix { .. } => true,
+            Act::Post | Act::Check | Act::Publish | Act::Reply => false,
+        };
+        if looks {
+            match self.site.head(&self.record).await? {
+                Standing::At(head) if head != self.record.state.head => return self.moved(head).await,
+                Standing::At(_) => {}
+                Standing::Over(exit) => return Ok(Event::Ended(exit)),
+            }
+        }
+        match act {
+            Act::Gate => {
+                let head = self.record.state.head.clone();
+                Ok(Event::Gated(self.gate_says(&head).await?))
+            }
+            Act::Mend { output } => self.mend(output).await,
+            Act::Audit { auditors, attempt: _ } => {
+                let (base, head) = (self.record.base.clone(), self.record.state.head.clone());
+                let starting = self.record.state.starting.clone();
+                let audited = Audited::of(self, &base, &head).await?;
+                audited.event(self, auditors, &starting).await
+            }
+            Act::Post => {
+                let warnings = self.site.post(&self.record).await?;
+                Ok(self.warned(warnings, Event::Posted))
+            }
+            Act::Fix { problems } => self.fix(problems).await,
+            Act::Check => self.check().await,
+            Act::Publish => self.publish().await,
+            Act::Reply => {
+                let warnings = self.site.reply(&self.record).await?;
+                Ok(self.warned(warnings, Event::Replied))
+            }
+        }
+    }
+
+    fn warned(&mut self, warnings: Vec<String>, event: Event) -> Event {
+        for warning in warnings {
+            self.record.warn(warning);
+        }
+        event
+    }
+
+    async fn publish(&mut self) -> Result<Event, Stop> {
+        let Some(candidate) = &self.record.state.candidate else {
+            return Err(Stop::Model("there is no fix to be pushed".to_owned()));
+        };
+        match self.site.publish(&self.record, candidate).await? {
+            Published::Done => Ok(Event::Pushed),
+            Published::Moved(head) => self.moved(head).await,
+            Published::Blocked(words) => Ok(Event::Blocked(words)),
+            Published::Over(exit) => Ok(Event::Ended(exit)),
+        }
+    }
+
+    async fn moved(&self, head: Sha) -> Result<Event, Stop> {
+        self.mirror.fetch(std::slice::from_ref(&head)).await?;
+        let tree = self.mirror.tree_of(&head).await?;
+        Ok(Event::Moved { head, tree })
+    }
+}
+
+impl<S> Lap<'_, S> {
+    /// What the gate says of the change up to this commit, if it blocks.
+    async fn gate_says(&self, head: &Sha) -> Result<Option<String>, Stop> {
+        let Self { mirror, crew, record, .. } = self;
+        let diff = mirror.diff(&record.base, head).await?;
+        let (base, left_out, large) = (record.base.clone(), Vec::new(), Vec::new());
+        let change = Change { base, head: Some(head.clone()), diff, left_out, large };
+        let folder = PrivateFolder::new().map_err(Stop::folder)?;
+        let (rules, reader) = (&crew.scope, &crew.auditor.reader);
+        if crew.commands.is_some() {
+            mirror.private_clone(head, std::slice::from_ref(&record.base), folder.path()).await?;
+        } else {
+            // Rules look at what was changed alone.
+            let paths = reading::plan(&change, rules)?.paths(rules, reader).await?;
+            mirror.export(head, folder.path(), Some(&paths)).await?;
+        }
+        let gate = Gate { rules, reader, commands: crew.commands.clone() };
+        Ok(gate.look(folder.path(), &change).await?.words())
+    }
+
+    /// What pays for a model, and how much is left of what the run may cost.
+    fn purse(&self, agent: &Agent) -> (Purse, MicroUsd) {
+        let run = self.record.run.clone();
+        let (purse, most) = agent.budgets.purse_of_converge(run, self.repository, SystemClock.now());
+        let spent = self.record.cost().0.saturating_add(self.taken.cost_micro_usd.0);
+        (purse, MicroUsd(most.0.saturating_sub(spent)))
+    }
+
+    /// Adds what asking a model took.
+    fn spent(&mut self, spent: Spent) {
+        let Spent { turns, tokens, cost, model, prompt_hash } = spent;
+        self.taken.add(&Taken { turns, tokens, cost_micro_usd: cost, ms: 0 });
+        if self.record.model.is_none() {
+            (self.record.model, self.record.prompt_hash) = (model, prompt_hash);
+        }
+    }
+}

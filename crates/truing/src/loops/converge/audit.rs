@@ -1,0 +1,246 @@
+//! Auditors: fresh models that see a change, and nothing of what anybody said of it before (spec/converge.md 2.11, 3).
+//!
+//! Each has the files at the head to look at, and the diff. What it reports is compared with these files on receipt, and
+//! an auditor that has not looked at every changed file is told so. One that does not come to a report that holds has
+//! given no answer: that is never taken for "nothing found".
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use futures_util::future::join_all;
+use truing_agent::native::{End, Limit, Limits};
+use truing_agent::prompt::route::{CONVERGE_AUDIT, CONVERGE_CHECK};
+use truing_agent::schema::audit::{Audit, Question};
+use truing_core::converge::{Answer, Claim, Event, Ledger, Origin};
+use truing_core::finding::RawFinding;
+use truing_core::id::{FindingId, Sha};
+use truing_core::line;
+use truing_diff::{FileDiff, RepoPath, added_ranges, parse};
+use truing_git::PrivateFolder;
+use truing_model::gateway::Refused;
+use truing_reader::Tree;
+use truing_reader::protocol::ToolsRequest;
+use truing_reader::redact::redact;
+
+use super::{Lap, Stop};
+use crate::loops::agent::{Agent, Errand, Looked, Spent, without_secrets, words};
+use crate::loops::reading::{self, Change, Reading, Scope};
+
+/// What auditors are called in traces.
+const RUN: &str = "converge";
+/// Open questions that people are told of.
+const MAX_QUESTIONS: usize = 10;
+/// Characters of one.
+const MAX_QUESTION_CHARS: usize = 300;
+
+/// What is audited.
+pub(super) struct Audited {
+    change: Change,
+    reading: Reading,
+    /// The files at the head.
+    folder: PrivateFolder,
+    /// What it is to mend, if it is a fix.
+    mends: Option<String>,
+}
+
+/// What one auditor came to.
+struct Said {
+    answer: Answer,
+    questions: Vec<Question>,
+    spent: Spent,
+    /// Ends the run: the money is used up, or the switch was turned on.
+    stop: Option<Stop>,
+}
+
+impl Audited {
+    /// The change between two commits, which must be in the mirror.
+    pub(super) async fn of<S>(lap: &Lap<'_, S>, base: &Sha, head: &Sha) -> Result<Self, Stop> {
+        let mirror = lap.mirror;
+        let diff = mirror.diff(base, head).await?;
+        let change =
+            Change { base: base.clone(), head: Some(head.clone()), diff, left_out: vec![], large: vec![] };
+        let folder = PrivateFolder::new().map_err(Stop::folder)?;
+        let left_out = mirror.export(head, folder.path(), None).await?.left_out;
+        // The rules are the gate's: here they only tell which files there are.
+        let scope = Scope { packs: Vec::new(), ignore: lap.crew.scope.ignore.clone() };
+        let mut plan = reading::plan(&change, &scope)?;
+        plan.leave_out(left_out);
+        let reading = plan.read(folder.path().to_owned(), &scope, &lap.crew.auditor.reader).await?;
+        Ok(Self { change, reading, folder, mends: None })
+    }
+
+    /// As a fix of this.
+    pub(super) fn mending(self, findings: String) -> Self {
+        Self { mends: Some(findings), ..self }
+    }
+
+    /// Lets these auditors look, side by side. `starting`: where the run began, since when lines are fixes'.
+    pub(super) async fn event<S>(
+        &self,
+        lap: &mut Lap<'_, S>,
+        auditors: &BTreeSet<u32>,
+        starting: &Sha,
+    ) -> Result<Event, Stop> {
+        let said = {
+            let lap = &*lap;
+            join_all(auditors.iter().map(|index| self.ask(lap, *index))).await
+        };
+        let mut answers = BTreeMap::new();
+        let (mut answered, mut stopped) = (Vec::new(), None);
+        for (index, Said { answer, questions, spent, stop }) in auditors.iter().zip(said) {
+            lap.spent(spent);
+            stopped = stopped.or(stop);
+            answered.push((index, answer, questions));
+        }
+        if let Some(stop) = stopped {
+            return Err(stop);
+        }
+        let origins = Origins::of(lap, &self.change, starting).await?;
+        for (index, answer, questions) in answered {
+            for question in questions.into_iter().take(MAX_QUESTIONS) {
+                let Question { file, line, question } = question;
+                let told = redact(&format!("open question at {file}:{line}: {question}"));
+                lap.record.warn(line::clean(&told, MAX_QUESTION_CHARS));
+            }
+            let answer = match answer {
+                Answer::Whole(mut claims) => {
+                    for claim in &mut claims {
+                        claim.origin = origins.of_finding(&claim.placed.raw);
+                    }
+                    Answer::Whole(claims)
+                }
+                Answer::None(why) => {
+                    let why = line::clean(&redact(&why), MAX_QUESTION_CHARS);
+                    lap.record.warn(format!("auditor {index} gave no answer: {why}"));
+                    Answer::None(why)
+                }
+            };
+            answers.insert(*index, answer);
+        }
+        let standing = standing(&lap.record.state.ledger, self.folder.path());
+        let Reading { coverage, renames, .. } = self.reading.clone();
+        Ok(Event::Audited { answers, standing, coverage, renames })
+    }
+
+    /// One auditor.
+    async fn ask<S>(&self, lap: &Lap<'_, S>, index: u32) -> Said {
+        let mut spent = Spent::default();
+        let (answer, questions, stop) = match self.look(lap, index, &mut spent).await {
+            Ok((claims, questions)) => (Answer::Whole(claims), questions, None),
+            Err(Stop::Silent(why)) => (Answer::None(why), Vec::new(), None),
+            Err(stop) => (Answer::None(String::new()), Vec::new(), Some(stop)),
+        };
+        Said { answer, questions, spent, stop }
+    }
+
+    async fn look<S>(
+        &self,
+        lap: &Lap<'_, S>,
+        index: u32,
+        spent: &mut Spent,
+    ) -> Result<(Vec<Claim>, Vec<Question>), Stop> {
+        let agent: &Agent = &lap.crew.auditor;
+        let route = if self.mends.is_some() { CONVERGE_CHECK } else { CONVERGE_AUDIT };
+        let (told, seen) = agent.told_of_change(
+            (route.system, route.task),
+            self.mends.as_deref(),
+            &self.change,
+            &self.reading,
+        )?;
+        let request = ToolsRequest {
+            tree: self.folder.path().to_owned(),
+            hide_ignored: false,
+            always: self.reading.coverage.reviewed.clone(),
+        };
+        let tools = agent.reader.tools(request, self.change.diff.as_slice());
+        let looked = Looked::new(&tools, seen);
+        let files = Tree::open(self.folder.path()).ok();
+        let text = |path: &RepoPath| {
+            let bytes = files.as_ref()?.bytes(path).ok()?;
+            Some(String::from_utf8_lossy(&bytes).into_owned())
+        };
+        let wrong = |audit: &Audit| {
+            let unseen = looked.unseen(&self.reading.coverage);
+            let unseen = (!unseen.is_empty())
+                .then(|| format!("these changed files were not looked at: {}", unseen.join(", ")));
+            let wrong: Vec<String> = audit.complaint(text).into_iter().chain(unseen).collect();
+            (!wrong.is_empty()).then(|| wrong.join("\n"))
+        };
+        let (purse, most) = lap.purse(agent);
+        let limits = Limits { time: lap.config.audit_timeout, money: Some(most), ..agent.limits };
+        let name = format!("auditor-{}", index.saturating_add(1));
+        let errand = Errand { purse, name: (RUN, &name), told: &told, limits };
+        let ran = agent.sent(errand, &looked, spent, wrong).await.map_err(Stop::from)?;
+        match (&ran.end, wrong(&ran.items)) {
+            (End::Refused(Refused::Budget { .. }), _) | (End::Limit(Limit::Money), Some(_)) => {
+                Err(Stop::Budget(words(&ran.end)))
+            }
+            (End::Done | End::Limit(_), None) => {
+                let claims = self.claims(&ran.items, text);
+                Ok((claims, ran.items.questions))
+            }
+            (End::Done, Some(why)) => Err(Stop::Silent(why)),
+            (
+                End::Limit(_) | End::Declined | End::Cut | End::Full | End::Unreadable(_) | End::Refused(_),
+                _,
+            ) => Err(Stop::Silent(words(&ran.end))),
+        }
+    }
+
+    /// The findings of a report that holds, each with how near a comment can be placed.
+    fn claims(&self, audit: &Audit, text: impl Fn(&RepoPath) -> Option<String> + Copy) -> Vec<Claim> {
+        let mut sections = parse(&self.change.diff).files;
+        sections.sort_by(|a, b| a.path.cmp(&b.path));
+        let found = audit.check(text).unwrap_or_default();
+        let claim = |raw: RawFinding| {
+            let raw = without_secrets(raw, text);
+            let old_path = sections
+                .iter()
+                .find(|file| file.path == raw.place.path)
+                .and_then(|file| file.old_path.clone());
+            Claim { placed: reading::placed(&sections, raw, old_path), origin: Origin::Change }
+        };
+        found.into_iter().map(claim).collect()
+    }
+}
+
+/// Lines of the change, and those of them that fixes of this run wrote.
+struct Origins {
+    change: BTreeMap<RepoPath, Vec<(u32, u32)>>,
+    fixes: BTreeMap<RepoPath, Vec<(u32, u32)>>,
+}
+
+impl Origins {
+    async fn of<S>(lap: &Lap<'_, S>, change: &Change, starting: &Sha) -> Result<Self, Stop> {
+        let lines = |files: &[FileDiff<'_>]| {
+            files.iter().map(|file| (file.path.clone(), added_ranges(file))).collect::<BTreeMap<_, _>>()
+        };
+        let head = change.head.as_ref().unwrap_or(starting);
+        let fixes = if head == starting { Vec::new() } else { lap.mirror.diff(starting, head).await? };
+        Ok(Self { change: lines(&parse(&change.diff).files), fixes: lines(&parse(&fixes).files) })
+    }
+
+    fn of_finding(&self, raw: &RawFinding) -> Origin {
+        let place = &raw.place;
+        let touches = |lines: &BTreeMap<RepoPath, Vec<(u32, u32)>>| {
+            let ranges = lines.get(&place.path).into_iter().flatten();
+            ranges.into_iter().any(|(first, last)| *first <= place.end_line && place.start_line <= *last)
+        };
+        match (touches(&self.fixes), touches(&self.change)) {
+            (true, _) => Origin::Fix,
+            (false, true) => Origin::Change,
+            (false, false) => Origin::PreExisting,
+        }
+    }
+}
+
+/// Findings that fixers declined and whose lines are still there, wherever in their file.
+fn standing(ledger: &Ledger, tree: &Path) -> BTreeSet<FindingId> {
+    let Ok(files) = Tree::open(tree) else { return BTreeSet::new() };
+    let stands = |raw: &RawFinding| {
+        let Ok(bytes) = files.bytes(&raw.place.path) else { return false };
+        let text = String::from_utf8_lossy(&bytes);
+        truing_agent::schema::locate(&text, &raw.snippet, raw.place.start_line).is_some()
+    };
+    ledger.declined().filter(|finding| stands(&finding.raw)).map(|finding| finding.id.clone()).collect()
+}

@@ -1,0 +1,157 @@
+//! Looking at a fix before anybody sees it (spec/converge.md 8.3, design.md section 6): are the tests kept, do the
+//! repository's own checks pass that passed before, does the gate let it through, and what does a fresh auditor say of
+//! the fix alone. The cheapest first; where one of them objects, the next is not paid for.
+
+use std::collections::BTreeSet;
+
+use truing_agent::verify::{Scope, Verified, Verifier};
+use truing_core::converge::{
+    Answer, Claim, Event, Problem, ProblemKind, Rewrite, Version, Weakening, weakened,
+};
+use truing_core::id::Sha;
+use truing_core::verification::{Checked, Verification};
+use truing_diff::parse;
+use truing_git::PrivateFolder;
+
+use super::audit::Audited;
+use super::fix::told_of;
+use super::{Lap, Stop};
+
+/// Lines of what a failing check printed that a fixer is told.
+const MAX_LINES: usize = 60;
+
+impl<S> Lap<'_, S> {
+    /// What is wrong with the fix.
+    pub(super) async fn check(&mut self) -> Result<Event, Stop> {
+        let head = self.record.state.head.clone();
+        let candidate = self.record.state.candidate.as_ref().map(|candidate| candidate.commit.clone());
+        let Some(candidate) = candidate else { return Ok(Event::Checked(Vec::new())) };
+        let mut problems = self.weakened(&head, &candidate).await?;
+        if problems.is_empty() {
+            problems = self.failing(&head, &candidate).await?;
+        }
+        if problems.is_empty() {
+            let says = self.gate_says(&candidate).await?;
+            problems = says.into_iter().map(|text| Problem { kind: ProblemKind::Gate, text }).collect();
+        }
+        if problems.is_empty() {
+            problems = self.self_audit(&head, &candidate).await?;
+        }
+        Ok(Event::Checked(problems))
+    }
+
+    /// Tests that the fix deletes or weakens.
+    async fn weakened(&self, head: &Sha, candidate: &Sha) -> Result<Vec<Problem>, Stop> {
+        let diff = self.mirror.diff(head, candidate).await?;
+        let mut files = Vec::new();
+        for file in parse(&diff).files {
+            let old = file.old_path.clone().unwrap_or_else(|| file.path.clone());
+            let before = self.mirror.read(head, &old).await?;
+            let after = self.mirror.read(candidate, &file.path).await?;
+            files.push(((old, before), (file.path.clone(), after)));
+        }
+        let rewrites: Vec<Rewrite<'_>> = files
+            .iter()
+            .map(|((old, before), (new, after))| Rewrite {
+                before: before.as_deref().map(|bytes| Version { path: old, bytes }),
+                after: after.as_deref().map(|bytes| Version { path: new, bytes }),
+            })
+            .collect();
+        let problem = |what: &Weakening| Problem { kind: ProblemKind::Test, text: what.to_string() };
+        Ok(weakened(&rewrites).iter().map(problem).collect())
+    }
+
+    /// The repository's own checks that fail with the fix and do not without it.
+    async fn failing(&mut self, head: &Sha, candidate: &Sha) -> Result<Vec<Problem>, Stop> {
+        let Some(verifier) = &self.crew.verifier else { return Ok(Vec::new()) };
+        let own = format!("converge {}", self.record.key);
+        if self.baseline.as_ref().is_none_or(|(of, _)| of != head) {
+            let Verified { set_up, verification } =
+                self.verified(verifier, head, Scope::new(own.clone()), None).await?;
+            if !set_up.works() {
+                let failed = set_up.commands.iter().filter(|ran| !ran.end.is_success());
+                let failed = failed.map(|ran| ran.argv.join(" ")).collect::<Vec<_>>().join(", ");
+                self.record.warn(format!(
+                    "the set-up does not work ({failed}): no check is run, and audit and gate alone are relied on"
+                ));
+            }
+            self.baseline = Some((head.clone(), verification));
+        }
+        let Some((_, Some(baseline))) = &self.baseline else { return Ok(Vec::new()) };
+        // What code of a model sets up is kept apart, and may be found by its own fixes alone.
+        let scope = Scope::new(format!("{own} fix")).trusting(own);
+        let Verified { set_up, verification } =
+            self.verified(verifier, candidate, scope, Some(baseline)).await?;
+        let Some(now) = verification else {
+            let failed = set_up.commands.iter().find(|ran| !ran.end.is_success());
+            let text = failed.map(|ran| printed(&ran.argv, &ran.output, &ran.errors)).unwrap_or_default();
+            let text = format!("the set-up does not work any more with the fix:\n{text}");
+            return Ok(vec![Problem { kind: ProblemKind::Check, text }]);
+        };
+        let verdicts = Verification::compare(Some(baseline), &now);
+        let failing = now.checks.iter().zip(verdicts).filter(|(_, verdict)| verdict.blocks());
+        let told = |(Checked { ran, .. }, _): (&Checked, _)| Problem {
+            kind: ProblemKind::Check,
+            text: format!(
+                "this check fails with the fix, and passes without it ({}):\n{}",
+                ran.end,
+                printed(&ran.argv, &ran.output, &ran.errors)
+            ),
+        };
+        Ok(failing.map(told).collect())
+    }
+
+    async fn verified(
+        &self,
+        verifier: &Verifier,
+        commit: &Sha,
+        scope: Scope,
+        baseline: Option<&Verification>,
+    ) -> Result<Verified, Stop> {
+        let tree = PrivateFolder::new().map_err(Stop::folder)?;
+        self.mirror.private_clone(commit, &[], tree.path()).await?;
+        Ok(verifier.verified(tree.path(), &scope, baseline).await?)
+    }
+
+    /// What a fresh auditor finds in the fix alone. One that gives no answer is asked again, as the others are; a fix that
+    /// nobody looked at is not pushed.
+    async fn self_audit(&mut self, head: &Sha, candidate: &Sha) -> Result<Vec<Problem>, Stop> {
+        if self.record.state.limits.selfaudit_rounds == 0 {
+            return Ok(Vec::new());
+        }
+        let mends = told_of(&self.record.state.found);
+        let audited = Audited::of(self, head, candidate).await?.mending(mends);
+        let mut why = String::new();
+        for _ in 0..self.record.state.limits.worker_attempts.max(1) {
+            let event = audited.event(self, &BTreeSet::from([0]), candidate).await?;
+            let Event::Audited { answers, .. } = event else { continue };
+            match answers.into_values().next() {
+                Some(Answer::Whole(claims)) => return Ok(claims.iter().map(problem).collect()),
+                Some(Answer::None(silent)) => why = silent,
+                None => {}
+            }
+        }
+        Err(Stop::Model(format!("nobody audited the fix: {why}")))
+    }
+}
+
+fn problem(claim: &Claim) -> Problem {
+    let raw = &claim.placed.raw;
+    let place = &raw.place;
+    let text = format!(
+        "an audit of the fix finds, in {}, line {}, {}: {}\n{}",
+        place.path,
+        place.start_line,
+        raw.severity.as_str(),
+        raw.title,
+        raw.body
+    );
+    Problem { kind: ProblemKind::Finding, text }
+}
+
+/// The end of what a command printed, below its name.
+fn printed(argv: &[String], output: &str, errors: &str) -> String {
+    let lines: Vec<&str> = output.lines().chain(errors.lines()).collect();
+    let last = lines.get(lines.len().saturating_sub(MAX_LINES)..).unwrap_or_default();
+    format!("{}\n{}", argv.join(" "), last.join("\n"))
+}

@@ -1,0 +1,60 @@
+//! A branch of a local repository as a [`Site`]: nobody else is there to see reviews, and fixes go to a branch of the run's
+//! own, `truing/run/ID`. What is checked out stays as it is.
+
+use truing_core::converge::record::Record;
+use truing_core::converge::{Candidate, Code, Exit};
+use truing_core::id::{RunId, Sha};
+use truing_git::{Mirror, Repository};
+
+use super::{Published, Site, Standing, Stop};
+
+/// A local repository.
+#[derive(Debug)]
+pub struct Local<'a> {
+    /// The repository.
+    pub repository: &'a Repository,
+    /// Where its commits are kept for the run.
+    pub mirror: &'a Mirror,
+}
+
+/// The branch of a run.
+pub fn branch(run: &RunId) -> String {
+    format!("truing/run/{run}")
+}
+
+impl Local<'_> {
+    /// Where the run's branch is; before its first fix, there is none.
+    async fn tip(&self, record: &Record) -> Result<Option<Sha>, Stop> {
+        Ok(self.repository.tip(&record.branch).await?)
+    }
+}
+
+impl Site for Local<'_> {
+    async fn head(&self, record: &Record) -> Result<Standing, Stop> {
+        let tip = self.tip(record).await?;
+        Ok(Standing::At(tip.unwrap_or_else(|| record.state.starting.clone())))
+    }
+
+    async fn post(&self, _: &Record) -> Result<Vec<String>, Stop> {
+        Ok(Vec::new())
+    }
+
+    async fn publish(&self, record: &Record, candidate: &Candidate) -> Result<Published, Stop> {
+        let state = &record.state;
+        let expected = (!state.commits.is_empty()).then_some(&state.head);
+        if self.repository.take(self.mirror, &candidate.commit, (&record.branch, expected)).await? {
+            return Ok(Published::Done);
+        }
+        Ok(match self.tip(record).await? {
+            Some(tip) => Published::Moved(tip),
+            None => Published::Over(Exit::new(
+                Code::Infrastructure,
+                format!("somebody deletes the branch {} while the run is at work", record.branch),
+            )),
+        })
+    }
+
+    async fn reply(&self, _: &Record) -> Result<Vec<String>, Stop> {
+        Ok(Vec::new())
+    }
+}

@@ -1,0 +1,73 @@
+//! One run at a time on one branch of a local repository: a lock that the kernel releases when its holder dies.
+
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Read as _, Seek as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest as _, Sha256};
+use truing_core::id::{Key, RunId};
+
+/// More of a lock file is not read: it holds a run's id.
+const MAX_BYTES: u64 = 256;
+
+/// Why the lock cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum RunLockError {
+    /// This run has it.
+    #[error("already running: {0}")]
+    Held(String),
+    /// The folder or the file cannot be used.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+}
+
+/// The right to run on what a key names. It ends with this value, or with the process.
+#[derive(Debug)]
+pub struct RunLock {
+    file: File,
+}
+
+impl RunLock {
+    /// Takes it, in a folder of the user's own.
+    ///
+    /// # Errors
+    /// [`RunLockError`]
+    pub fn take(folder: &Path, key: &Key) -> Result<Self, RunLockError> {
+        let name = hex::encode(Sha256::digest(key.as_str().as_bytes()));
+        let path = folder.join(format!("{name}.lock"));
+        let told = |source| RunLockError::Io { path: path.clone(), source };
+        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(told)?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        let mut file = options.open(&path).map_err(told)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self { file }),
+            Err(TryLockError::WouldBlock) => {
+                let mut run = String::new();
+                (&mut file).take(MAX_BYTES).read_to_string(&mut run).map_err(told)?;
+                Err(RunLockError::Held(if run.is_empty() {
+                    "it has only just begun".to_owned()
+                } else {
+                    run
+                }))
+            }
+            Err(TryLockError::Error(source)) => Err(told(source)),
+        }
+    }
+
+    /// Says which run has it, for others.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn name(&mut self, run: &RunId) -> io::Result<()> {
+        self.file.rewind()?;
+        self.file.set_len(0)?;
+        self.file.write_all(run.as_str().as_bytes())
+    }
+}

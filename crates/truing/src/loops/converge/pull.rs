@@ -1,0 +1,270 @@
+//! A pull request as a [`Site`]: each audit is one review, each finding one comment, each fix one push that replaces nothing
+//! but the head it was made on, and each finding of an audit gets one answer (spec/converge.md 7).
+//!
+//! Whatever is written can be written again: it is looked for first. A review that cannot be posted becomes one comment,
+//! and one that cannot be posted either way stops nothing: the report has all findings.
+
+use std::time::Duration;
+
+use truing_core::converge::record::Record;
+use truing_core::converge::{Candidate, Code, Exit, Line, Word};
+use truing_core::finding::{AnchorKind, Category, Finding};
+use truing_core::id::{FindingId, Sha, Topic};
+use truing_core::port::{
+    AuditMark, Conversation, ForgeError, LineDraft, PullState, ReviewDraft, ReviewEvent,
+};
+use truing_core::publish::ThreadState;
+use truing_core::{line, markdown};
+use truing_git::{Mirror, Pushed, Refusal, Remote};
+
+use super::pursue::HEARD;
+use super::words::short;
+use super::{Published, Site, Standing, Stop};
+
+/// How the topic of an answer begins, and how an answer that says that it is mended.
+pub(super) const ANSWER: &str = "answer/";
+pub(super) const FIXED: &str = "Fixed";
+/// Characters of a title, and of a reason.
+const MAX_LINE: usize = 300;
+
+/// A pull request.
+#[derive(Debug)]
+pub struct Pull<'a, C> {
+    /// What is said there.
+    pub talk: &'a C,
+    /// Its commits.
+    pub mirror: &'a Mirror,
+    /// Where its branch is pushed to.
+    pub remote: &'a Remote,
+    /// The branch that it goes to.
+    pub onto: &'a str,
+    /// What reviews that found something are.
+    pub event: ReviewEvent,
+    /// Are threads resolved whose finding is mended?
+    pub resolves: bool,
+}
+
+impl<C: Conversation> Pull<'_, C> {
+    /// Posts a review; where that cannot be done, a comment.
+    async fn show(&self, draft: &ReviewDraft) -> Result<(), ForgeError> {
+        match self.talk.post_review(draft).await {
+            Ok(_) => return Ok(()),
+            Err(error) if error.surely_undone() => {}
+            // Whether it is there will be seen: not before it can be.
+            Err(_) => {
+                let settle = u64::try_from(self.talk.settle().0).unwrap_or_default();
+                tokio::time::sleep(Duration::from_millis(settle)).await;
+                if self.talk.post_review(draft).await.is_ok() {
+                    return Ok(());
+                }
+            }
+        }
+        self.talk.post_as_comment(draft).await.map(drop)
+    }
+
+    async fn answer(&self, record: &Record) -> Result<(), ForgeError> {
+        let all = self.talk.threads().await?;
+        let mut unplaced = Vec::new();
+        for finding in &record.state.found {
+            let (text, is_fixed) = answer(record, finding);
+            let found = all.iter().find_map(|thread| {
+                let first = thread.comments.first()?;
+                // What others found is answered where they said it.
+                let is_here = match finding.raw.rule.strip_prefix(HEARD) {
+                    Some(comment) => first.id.as_str() == comment,
+                    None => first.topic.as_ref() == Some(&topic(&finding.id)),
+                };
+                is_here.then_some((thread, first))
+            });
+            let Some((thread, first)) = found else {
+                unplaced.push(format!("- {}: {text}", named(finding)));
+                continue;
+            };
+            let round = round(record);
+            let about = Topic::new(format!("{ANSWER}{}/{round}/{}", record.run, finding.id));
+            self.talk.reply(&first.id, &about, &text).await?;
+            if let (true, true, Some(thread)) = (is_fixed, self.resolves, &thread.thread)
+                && thread.state == ThreadState::Open
+            {
+                self.talk.resolve(&thread.id).await?;
+            }
+        }
+        if !unplaced.is_empty() {
+            let about = Topic::new(format!("answers/{}/{}", record.run, round(record)));
+            let text = format!("## /bugteam loop {} answers\n\n{}", record.state.audits, unplaced.join("\n"));
+            self.talk.put_comment(&about, &text).await?;
+        }
+        Ok(())
+    }
+}
+
+impl<C: Conversation> Site for Pull<'_, C> {
+    async fn head(&self, record: &Record) -> Result<Standing, Stop> {
+        let now = self.talk.now().await.map_err(forge)?;
+        let over = |code, why: String| Ok(Standing::Over(Exit::new(code, why)));
+        match now.state {
+            PullState::Closed => return over(Code::Closed, format!("{} is closed", now.url)),
+            PullState::Merged => return over(Code::Closed, format!("{} is merged", now.url)),
+            PullState::Open | PullState::Draft => {}
+        }
+        if now.base_branch != self.onto {
+            let why = format!("{} goes to {} now: run it again", record.name, now.base_branch);
+            return over(Code::HeadMoved, line::clean(&why, MAX_LINE));
+        }
+        Ok(Standing::At(now.head.sha))
+    }
+
+    async fn post(&self, record: &Record) -> Result<Vec<String>, Stop> {
+        let draft = draft(record, self.event);
+        match self.show(&draft).await {
+            Ok(()) => Ok(Vec::new()),
+            Err(error) => {
+                Ok(vec![format!("the review of audit {} is not posted: {error}", record.state.audits)])
+            }
+        }
+    }
+
+    async fn publish(&self, record: &Record, candidate: &Candidate) -> Result<Published, Stop> {
+        let commit = self.mirror.committed(&candidate.commit);
+        Ok(match commit.push(self.remote, &record.branch, Some(&record.state.head)).await? {
+            Pushed::Done => Published::Done,
+            Pushed::Moved { now: Some(now) } => Published::Moved(now),
+            Pushed::Moved { now: None } => {
+                let why = format!("the branch {} is gone", record.branch);
+                Published::Over(Exit::new(Code::Closed, why))
+            }
+            Pushed::Refused { why: Refusal::Hook, message } => Published::Blocked(message),
+            Pushed::Refused { why: Refusal::Protected | Refusal::Permission, message } => {
+                let why =
+                    format!("{} cannot be pushed to: {}", record.branch, line::clean(&message, MAX_LINE));
+                Published::Over(Exit::new(Code::ReadOnly, why))
+            }
+        })
+    }
+
+    async fn reply(&self, record: &Record) -> Result<Vec<String>, Stop> {
+        match self.answer(record).await {
+            Ok(()) => Ok(Vec::new()),
+            Err(error) if error.surely_undone() => {
+                Ok(vec![format!("findings of audit {} are not answered: {error}", record.state.audits)])
+            }
+            // Another run of the same act finds what is there.
+            Err(error) => Err(forge(error)),
+        }
+    }
+}
+
+/// Which fix it is that is answered: of an audit, or of what others found.
+fn round(record: &Record) -> usize {
+    record.state.log.len()
+}
+
+pub(super) fn forge(error: ForgeError) -> Stop {
+    Stop::Forge(error.to_string())
+}
+
+/// What a finding's comment is about.
+fn topic(finding: &FindingId) -> Topic {
+    Topic::new(format!("finding/{finding}"))
+}
+
+/// The review of the newest audit.
+pub fn draft(record: &Record, event: ReviewEvent) -> ReviewDraft {
+    let state = &record.state;
+    let clean = state.found.is_empty() && state.silent == 0;
+    let mark = AuditMark { run: record.run.clone(), audit: state.audits, clean, commit: state.head.clone() };
+    let [a, b, c] = state.counts();
+    let mut body = format!("## /bugteam loop {} audit: {a}P0 / {b}P1 / {c}P2", state.audits);
+    body += if clean { " → clean" } else { "" };
+    if state.silent > 0 {
+        body += &format!("\n\nDegraded: {} auditors gave no answer.", state.silent);
+    }
+    let (mut findings, mut unplaced) = (Vec::new(), Vec::new());
+    for finding in &state.found {
+        let one = one_line(finding);
+        match finding.anchor {
+            AnchorKind::Inline => findings.push(LineDraft {
+                place: finding.at.clone(),
+                topic: topic(&finding.id),
+                body: comment(finding, state.audits),
+                line: one,
+            }),
+            AnchorKind::File | AnchorKind::Summary => unplaced.push(one),
+        }
+    }
+    let event = if clean { ReviewEvent::Comment } else { event };
+    ReviewDraft { mark, event, body, unplaced, findings }
+}
+
+/// A finding as its comment says it. Its words are a model's: data.
+fn comment(finding: &Finding, audit: u32) -> String {
+    let raw = &finding.raw;
+    format!(
+        "**[{}] {}**\nCategory: {:?} ({})\n\n{}\n\n_From /bugteam audit loop {audit}._",
+        raw.severity.as_str(),
+        markdown::titled(&line::clean(&raw.title, MAX_LINE)),
+        raw.category,
+        category(raw.category),
+        markdown::block(&raw.body),
+    )
+}
+
+fn one_line(finding: &Finding) -> String {
+    let raw = &finding.raw;
+    let first = raw.body.lines().next().unwrap_or_default();
+    format!(
+        "**[{}] {}** — {} — {}",
+        raw.severity.as_str(),
+        markdown::titled(&line::clean(&raw.title, MAX_LINE)),
+        named(finding),
+        markdown::plain(&line::clean(first, MAX_LINE))
+    )
+}
+
+fn named(finding: &Finding) -> String {
+    let place = &finding.raw.place;
+    format!("{}:{}", markdown::code(&place.path.to_string()), place.start_line)
+}
+
+/// What became of a finding in this loop, and whether it is mended.
+fn answer(record: &Record, finding: &Finding) -> (String, bool) {
+    let state = &record.state;
+    if let Some(words) = &state.hook {
+        let last = line::clean(words.lines().last().unwrap_or_default(), MAX_LINE);
+        return (format!("Hook blocked the fix commit: {}", markdown::plain(&last)), false);
+    }
+    // What was pushed for this: of a loop that pushed nothing, no line is there yet.
+    let pushed = match state.log.last() {
+        Some(Line::Fix { commit, .. }) => commit.as_ref(),
+        Some(Line::Audit { .. } | Line::Heard { .. } | Line::Mend { .. } | Line::Moved { .. }) | None => None,
+    };
+    match (state.words.get(&finding.id), pushed) {
+        (Some(Word::Fixed), Some(commit)) => (fixed(commit), true),
+        (Some(Word::Declined(why)), _) => {
+            let why = markdown::plain(&line::clean(why, MAX_LINE));
+            (format!("Could not address this loop: {why}"), false)
+        }
+        (Some(Word::Fixed), None) => ("Could not address this loop: nothing was changed".to_owned(), false),
+        (None, _) => ("Could not address this loop: the fixer said nothing of it".to_owned(), false),
+    }
+}
+
+fn fixed(commit: &Sha) -> String {
+    format!("{FIXED} in {}", short(commit))
+}
+
+/// A category in words (spec/converge.md 3.1).
+fn category(category: Category) -> &'static str {
+    match category {
+        Category::A => "API contract verification",
+        Category::B => "Selector, query and engine compatibility",
+        Category::C => "Resource cleanup and lifecycle",
+        Category::D => "Variable scoping, ordering, unbound references",
+        Category::E => "Dead code",
+        Category::F => "Silent failures",
+        Category::G => "Off-by-one, bounds, integer overflow",
+        Category::H => "Security boundaries",
+        Category::I => "Concurrency hazards",
+        Category::J => "Magic values, configuration drift, code rules",
+    }
+}

@@ -1,0 +1,463 @@
+//! After our own audit: other reviewers, their threads, mergeability, and the mark (spec/converge.md 10, 13.4). What is next
+//! `truing_core::converge::readiness` decides; here it is looked at and carried out.
+//!
+//! What others found becomes the work of the next fix, in their own threads. Their words are data: a fixer is told them
+//! as findings, and nothing else follows from them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use regex::Regex;
+use truing_core::converge::readiness::{
+    By, Check, Last, Merge as Mergeable, Readiness, Review, Reviewer as Who, Rule, Rules, SETTLE, Seen, Text,
+    Thread, View, Want, Work,
+};
+use truing_core::converge::record::Record;
+use truing_core::converge::{Claim, Code, Event, Exit, Origin};
+use truing_core::finding::{AnchorKind, Category, Place, RawFinding, Severity, Side, Source};
+use truing_core::id::{Millis, Sha, Span, Token};
+use truing_core::identity::Placed;
+use truing_core::increment::Renames;
+use truing_core::line;
+use truing_core::port::{
+    Actor, CheckState, Clock as _, CommitCheck, Converges, Conversation, Decision, LineComment, PullReview,
+    ReviewThread, Said, StoreError,
+};
+use truing_core::publish::ThreadState;
+use truing_diff::RepoPath;
+use truing_reader::redact::redact;
+
+use super::pull::{ANSWER, FIXED, Pull, forge};
+use super::{Lap, Stop};
+use crate::config::converge::{ConvergeConfig, Detector, Reviewer, ReviewerConfig, Trigger};
+use crate::wiring::SystemClock;
+
+/// How a rule is called that stands for what somebody said in a thread; its first comment follows.
+pub(super) const HEARD: &str = "reviewer/";
+/// Bytes of what somebody said, as a fixer is told of it.
+const MAX_SAID: usize = 4 << 10;
+/// Characters of its first line.
+const MAX_TITLE: usize = 120;
+
+/// What people are told while it goes on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Told<'a> {
+    /// The log has grown; it was so long.
+    Log(usize),
+    /// This is waited for.
+    Waits(&'a str),
+}
+
+/// What is to be done now.
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Next {
+    /// Look again then; what for.
+    Wait(Millis, String),
+    /// Our own audit is next, at this head.
+    Internal(Sha),
+    /// The run goes on with this.
+    Go(Box<Event>),
+    /// Something was done: look again.
+    Again,
+    /// It is over.
+    Over(Exit),
+    /// All is clean. What people should know all the same.
+    Ready(Vec<String>),
+}
+
+/// The rules, as they are configured.
+fn rules(config: &ConvergeConfig) -> Rules {
+    let rule = |other: &ReviewerConfig| Rule {
+        name: other.name.clone(),
+        is_required: other.required,
+        budget: span(other.budget),
+        requests: if other.trigger == Trigger::Nothing { 0 } else { other.requests },
+    };
+    let who = |reviewer: &Reviewer| match reviewer {
+        Reviewer::Internal => Who::Internal,
+        Reviewer::Other(other) => Who::Other(rule(other)),
+    };
+    Rules {
+        reviewers: config.reviewers.iter().map(who).collect(),
+        poll: span(config.poll),
+        poll_after_trigger: span(config.poll_after_trigger),
+        inline_lag_max: config.inline_lag_max,
+        resolve_threads: config.resolve_threads,
+        allow_declined: config.limits.allow_declined,
+        mark_ready: config.mark_ready,
+        auto_rebase: config.auto_rebase,
+    }
+}
+
+fn span(time: Duration) -> Span {
+    Span(i64::try_from(time.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// What is shown at the forge, with what it was made of.
+struct Look {
+    seen: Seen,
+    threads: Vec<ReviewThread>,
+    reviews: Vec<PullReview>,
+}
+
+impl<C: Conversation> Lap<'_, Pull<'_, C>> {
+    /// Goes on until all reviewers are content and it is ready, or there is an end. `keep` is called after everything that
+    /// was done or is waited for.
+    ///
+    /// # Errors
+    /// [`StoreError`]: what was done last is not remembered.
+    pub async fn pursue<R: Converges>(
+        &mut self,
+        store: &R,
+        token: Token,
+        told: impl AsyncFn(&Record, Told<'_>),
+    ) -> Result<(), StoreError> {
+        let told = &told;
+        let line = async |record: &Record, from: usize| told(record, Told::Log(from)).await;
+        if self.record.state.exit.is_none() && !self.record.state.is_at_rest() {
+            self.run(store, token, line).await?;
+        }
+        while self.record.state.is_at_rest() {
+            self.record.is_pursued = true;
+            let next = match Box::pin(self.next(SystemClock.now())).await {
+                Ok(next) => next,
+                Err(stop) => Next::Over(stop.exit()),
+            };
+            let state = &mut self.record.state;
+            match next {
+                Next::Internal(head) => {
+                    if let Err(stop) = self.cleared_by_us(head).await {
+                        self.record.state.exit = Some(stop.exit());
+                    }
+                    self.run(store, token, line).await?;
+                    continue;
+                }
+                Next::Go(event) => match state.after(*event) {
+                    Ok(()) => {
+                        self.run(store, token, line).await?;
+                        continue;
+                    }
+                    Err(unexpected) => {
+                        state.exit = Some(Exit::new(Code::Infrastructure, unexpected.to_string()));
+                    }
+                },
+                Next::Again => {}
+                Next::Wait(until, why) => {
+                    told(&self.record, Told::Waits(&why)).await;
+                    store.keep_converge(token, &self.record).await?;
+                    let wait = until.0.saturating_sub(SystemClock.now().0);
+                    tokio::time::sleep(Duration::from_millis(u64::try_from(wait).unwrap_or(0))).await;
+                    continue;
+                }
+                Next::Over(exit) => {
+                    state.exit = Some(exit);
+                    self.record.is_pursued = false;
+                }
+                Next::Ready(notes) => {
+                    self.record.is_pursued = false;
+                    for note in notes {
+                        self.record.warn(note);
+                    }
+                    let head = self.record.state.head.short();
+                    let clean = format!("every reviewer is content with {head}");
+                    self.record.state.exit.get_or_insert_with(|| Exit::new(Code::Clean, clean));
+                    return store.keep_converge(token, &self.record).await;
+                }
+            }
+            store.keep_converge(token, &self.record).await?;
+        }
+        Ok(())
+    }
+
+    /// Lets the run know the head that our audit is to clear.
+    async fn cleared_by_us(&mut self, head: Sha) -> Result<(), Stop> {
+        if self.record.state.exit.is_none() && self.record.state.head == head {
+            return Ok(());
+        }
+        let event = self.moved(head).await?;
+        self.record.state.after(event).map_err(|unexpected| Stop::Model(unexpected.to_string()))
+    }
+
+    /// One look, and what follows from it.
+    ///
+    /// # Errors
+    /// [`Stop`]
+    async fn next(&mut self, now: Millis) -> Result<Next, Stop> {
+        let talk = self.site.talk;
+        let others: Vec<&ReviewerConfig> = others(self.config).collect();
+        let look = self.look(&others, now).await?;
+        let rules = rules(self.config);
+        let head = self.record.state.head.clone();
+        let base = self.site.onto.to_owned();
+        let mut readiness =
+            self.record.readiness.clone().unwrap_or_else(|| Readiness::begin(head.clone(), base, now));
+        if self.record.state.exit.is_some() && look.seen.head == head {
+            readiness.cleared(&head, now);
+        }
+        let want = readiness.next(&rules, &look.seen, now);
+        let next = match want {
+            Want::Internal => Next::Internal(look.seen.head),
+            Want::Ask(name) => {
+                if let Some(other) = others.iter().find(|other| other.name == name)
+                    && let Err(error) = self.ask(other, &look.seen.head).await
+                {
+                    readiness.unreachable(&name, line::clean(&error.to_string(), MAX_TITLE));
+                } else {
+                    readiness.asked(&name, now);
+                }
+                Next::Again
+            }
+            Want::Wait { until, why } => Next::Wait(until, why.to_string()),
+            Want::Fix(work) => Next::Go(Box::new(self.heard(&work, &look).await?)),
+            Want::UpdateBranch => Next::Over(Exit::new(
+                Code::Mergeability,
+                "its base has to be merged into it, which this version does not do: do it, and run it again",
+            )),
+            Want::MarkReady => {
+                talk.mark_ready().await.map_err(forge)?;
+                readiness.marked();
+                Next::Again
+            }
+            Want::Done { notes } => Next::Ready(notes),
+            Want::End(exit) => Next::Over(exit),
+        };
+        self.record.readiness = Some(readiness);
+        Ok(next)
+    }
+
+    async fn ask(&mut self, other: &ReviewerConfig, head: &Sha) -> Result<(), Stop> {
+        match &other.trigger {
+            Trigger::Nothing => Ok(()),
+            Trigger::Request => match other.logins.first() {
+                Some(login) => self.site.talk.request_review(login).await.map_err(forge),
+                None => Ok(()),
+            },
+            Trigger::Comment(text) => {
+                let said = self.said(text).await?;
+                let known = self.record.wakes.get(&other.name).map_or(0, |(known, _)| *known);
+                if said.len() <= known {
+                    // By the forge's clock, later than any before.
+                    let since =
+                        said.last().map_or(Millis(0), |newest| Millis(newest.at.0.saturating_add(1000)));
+                    self.site.talk.trigger(text, since).await.map_err(forge)?;
+                }
+                let (many, head) = (known.saturating_add(1).max(said.len()), head.clone());
+                self.record.wakes.insert(other.name.clone(), (many, head));
+                Ok(())
+            }
+        }
+    }
+
+    /// What we have said with this text.
+    async fn said(&self, text: &str) -> Result<Vec<Said>, Stop> {
+        let mut said = self.site.talk.said(text).await.map_err(forge)?;
+        said.retain(|said| said.author.as_ref().is_some_and(|author| author.ours));
+        Ok(said)
+    }
+
+    /// Everything that is shown, about one head.
+    async fn look(&mut self, others: &[&ReviewerConfig], now: Millis) -> Result<Look, Stop> {
+        let talk = self.site.talk;
+        // Where nobody else reviews, nobody is given time to begin; and who looks more often does not want to wait.
+        let settles = !others.is_empty() && span(self.config.poll) >= SETTLE;
+        loop {
+            let pull = talk.now().await.map_err(forge)?;
+            let merge = talk.merge().await.map_err(forge)?;
+            let checks = talk.checks(&pull.head.sha).await.map_err(forge)?;
+            let threads = talk.threads().await.map_err(forge)?;
+            let reviews = if others.is_empty() { Vec::new() } else { talk.reviews().await.map_err(forge)? };
+            let mut views = BTreeMap::new();
+            for other in others {
+                let newest = reviews.iter().rfind(|review| {
+                    review.commit.as_ref() == Some(&pull.head.sha) && is_by(review.author.as_ref(), other)
+                });
+                let queued = match &other.trigger {
+                    Trigger::Nothing => false,
+                    Trigger::Request => pull.requested.iter().any(|login| is_named(login, other)),
+                    Trigger::Comment(text) => {
+                        let said = self.said(text).await?;
+                        // Eyes on what was said at another head have seen that.
+                        let begun = (said.len(), pull.head.sha.clone());
+                        let (_, at) = self.record.wakes.entry(other.name.clone()).or_insert(begun);
+                        match said.last().filter(|_| *at == pull.head.sha) {
+                            Some(newest) => !talk.eyes(&newest.id).await.map_err(forge)?.is_empty(),
+                            None => false,
+                        }
+                    }
+                };
+                views.insert(other.name.clone(), view(other, newest, &threads, &checks, queued));
+            }
+            let again = talk.now().await.map_err(forge)?;
+            if again.head.sha != pull.head.sha {
+                continue;
+            }
+            let named = |state: CheckState| {
+                checks.iter().filter(|check| check.state == state).map(|check| check.name.clone()).collect()
+            };
+            let seen = Seen {
+                head: pull.head.sha,
+                committed: if settles { now } else { Millis(0) },
+                base: pull.base_branch,
+                state: pull.state,
+                views,
+                threads: threads.iter().filter_map(|thread| talked(thread, others)).collect(),
+                merge: if merge.conflicts == Some(true) { Mergeable::Dirty } else { merge.state },
+                pending: named(CheckState::Pending),
+                failed: named(CheckState::Failed),
+                lacks_review: merge.decision == Some(Decision::Required),
+            };
+            return Ok(Look { seen, threads, reviews });
+        }
+    }
+
+    /// What others found, as findings at the head.
+    async fn heard(&self, work: &Work, look: &Look) -> Result<Event, Stop> {
+        let mut claims = Vec::new();
+        let listed: Vec<&ReviewerConfig> = others(self.config).collect();
+        for thread in &look.threads {
+            if !thread.thread.as_ref().is_some_and(|known| work.threads.contains(&known.id)) {
+                continue;
+            }
+            // What a fixer is told comes from reviewers that are configured: anybody can write on a pull request. Threads
+            // of others stay open, and hold it back.
+            let author = thread.comments.first().and_then(|first| first.author.as_ref());
+            if !others(self.config).any(|other| is_by(author, other)) {
+                continue;
+            }
+            let (Some(first), Some(last)) = (thread.comments.first(), thread.comments.last()) else {
+                continue;
+            };
+            let path = RepoPath::from_bytes(thread.path.as_bytes());
+            let at = first.line.or(last.line);
+            let text = self.mirror.read(&look.seen.head, &path).await?.unwrap_or_default();
+            let text = String::from_utf8_lossy(&text).into_owned();
+            let line = at.and_then(|at| text.lines().nth(usize::try_from(at).ok()?.checked_sub(1)?));
+            let heard = thread.comments.iter().filter(|comment| counts(comment, &listed));
+            let said: Vec<&str> = heard.map(|comment| comment.body.as_str()).collect();
+            claims.push(claim((path, at.unwrap_or(1)), first, line.unwrap_or_default(), &said.join("\n\n")));
+        }
+        for name in &work.reviews {
+            let newest = look.reviews.iter().rfind(|review| {
+                review.commit.as_ref() == Some(&look.seen.head)
+                    && others(self.config)
+                        .any(|other| other.name == *name && is_by(review.author.as_ref(), other))
+            });
+            let Some(review) = newest else { continue };
+            let place = (RepoPath::from_bytes(b"."), 1);
+            claims.push(claim_of(format!("{HEARD}{name}"), place, "", &review.body));
+        }
+        Ok(Event::Heard { claims, renames: Renames::default() })
+    }
+}
+
+fn others(config: &ConvergeConfig) -> impl Iterator<Item = &ReviewerConfig> {
+    config.reviewers.iter().filter_map(|reviewer| match reviewer {
+        Reviewer::Internal => None,
+        Reviewer::Other(other) => Some(other),
+    })
+}
+
+fn is_named(login: &str, other: &ReviewerConfig) -> bool {
+    other.logins.iter().any(|name| name.eq_ignore_ascii_case(login))
+}
+
+/// Is it ours, or a configured reviewer's? Anybody else may write there, and is not heard.
+fn counts(comment: &LineComment, others: &[&ReviewerConfig]) -> bool {
+    let author = comment.author.as_ref();
+    author.is_some_and(|author| author.ours) || others.iter().any(|other| is_by(author, other))
+}
+
+fn is_by(author: Option<&Actor>, other: &ReviewerConfig) -> bool {
+    author.is_some_and(|author| is_named(&author.login, other))
+}
+
+/// What a reviewer has said of the head.
+fn view(
+    other: &ReviewerConfig,
+    review: Option<&PullReview>,
+    threads: &[ReviewThread],
+    checks: &[CommitCheck],
+    is_queued: bool,
+) -> View {
+    let inline = |review: &PullReview| {
+        let comments = threads.iter().flat_map(|thread| &thread.comments);
+        let many = comments.filter(|comment| comment.review.as_ref() == Some(&review.id)).count();
+        u32::try_from(many).unwrap_or(u32::MAX)
+    };
+    // The configuration has compiled it before.
+    let dirty = other.dirty.as_deref().and_then(|pattern| Regex::new(pattern).ok());
+    let text = |review: &PullReview| match &dirty {
+        Some(dirty) if dirty.is_match(&review.body) => Text::Counts,
+        Some(_) | None => Text::Silent,
+    };
+    let check = match &other.detector {
+        Detector::Review => None,
+        Detector::CheckRun(name) => checks.iter().find(|check| check.name == *name),
+    };
+    View {
+        review: review.map(|review| Review {
+            state: review.state,
+            text: text(review),
+            inline: inline(review),
+        }),
+        check: check.map(|check| match check.state {
+            CheckState::Pending => Check::Running,
+            CheckState::Passed | CheckState::Neutral | CheckState::Skipped => Check::Passed,
+            CheckState::Failed => Check::Failed,
+        }),
+        is_queued,
+    }
+}
+
+/// A thread that nobody has resolved.
+fn talked(thread: &ReviewThread, others: &[&ReviewerConfig]) -> Option<Thread> {
+    let known = thread.thread.as_ref().filter(|known| known.state == ThreadState::Open)?;
+    let (first, last) = (thread.comments.first()?, thread.comments.last()?);
+    let is_ours = |comment: &LineComment| comment.author.as_ref().is_some_and(|author| author.ours);
+    // Of a thread of ours it is of interest who has answered.
+    let who = if is_ours(first) { last } else { first };
+    let by = match &who.author {
+        Some(author) => match others.iter().find(|other| is_named(&author.login, other)) {
+            Some(other) => By::Reviewer(other.name.clone()),
+            None if author.person => By::Person,
+            None => By::Bot,
+        },
+        None => By::Person,
+    };
+    // In a thread of a reviewer, or of ours, what others add is for people.
+    let last = thread.comments.iter().rfind(|comment| counts(comment, others)).unwrap_or(last);
+    let is_answer = last.topic.as_ref().is_some_and(|topic| topic.as_str().starts_with(ANSWER));
+    let said = match (is_ours(last), is_answer) {
+        (false, _) => Last::Theirs,
+        (true, true) if !last.body.starts_with(FIXED) => Last::Declined,
+        // A finding of ours that no audit finds any more.
+        (true, _) => Last::Fixed,
+    };
+    Some(Thread { id: known.id.clone(), by, is_outdated: thread.outdated, last: said })
+}
+
+fn claim(place: (RepoPath, u32), first: &LineComment, line: &str, said: &str) -> Claim {
+    claim_of(format!("{HEARD}{}", first.id), place, line, said)
+}
+
+fn claim_of(rule: String, (path, at): (RepoPath, u32), snippet: &str, said: &str) -> Claim {
+    let said = redact(said);
+    let body = said.get(..said.floor_char_boundary(MAX_SAID)).unwrap_or_default().to_owned();
+    let first = body.lines().find(|line| !line.trim().is_empty()).unwrap_or("a reviewer wants a change");
+    let place = Place { path, side: Side::New, start_line: at, end_line: at };
+    let raw = RawFinding {
+        place: place.clone(),
+        severity: Severity::P1,
+        category: Category::J,
+        rule,
+        title: line::clean(first.trim(), MAX_TITLE),
+        body,
+        snippet: snippet.to_owned(),
+        suggestion: None,
+        source: Source::Agent,
+    };
+    Claim {
+        placed: Placed { raw, anchor: AnchorKind::Summary, at: place, old_path: None },
+        origin: Origin::Change,
+    }
+}

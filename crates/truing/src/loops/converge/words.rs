@@ -1,0 +1,222 @@
+//! What people read of a run: a line for each audit and each fix, and the report at its end (spec/converge.md 2.9, 2.17).
+
+use std::fmt::Write as _;
+
+use truing_core::converge::record::Record;
+use truing_core::converge::{Kind, Line};
+use truing_core::finding::{Finding, FindingStatus};
+use truing_core::id::Sha;
+use truing_core::line;
+use truing_diff::parse;
+use truing_git::{GitError, Mirror};
+
+/// Unresolved findings that the report names.
+const MAX_NAMED: usize = 20;
+/// Characters of a title.
+const MAX_TITLE: usize = 120;
+/// Digits of a commit, as git shows it.
+const SHORT: usize = 7;
+
+/// How much a commit changes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Stat {
+    files: usize,
+    added: u32,
+    deleted: u32,
+}
+
+impl std::fmt::Display for Stat {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} files, +{}/-{}", self.files, self.added, self.deleted)
+    }
+}
+
+/// What differs between two commits.
+///
+/// # Errors
+/// Git.
+pub async fn stat(mirror: &Mirror, from: &Sha, to: &Sha) -> Result<Stat, GitError> {
+    if from == to {
+        return Ok(Stat::default());
+    }
+    let diff = mirror.diff(from, to).await?;
+    let mut stat = Stat::default();
+    for file in parse(&diff).files {
+        stat.files += 1;
+        stat.added = stat.added.saturating_add(file.added);
+        stat.deleted = stat.deleted.saturating_add(file.deleted);
+    }
+    Ok(stat)
+}
+
+/// The first digits of a commit.
+pub fn short(sha: &Sha) -> &str {
+    sha.as_str().get(..SHORT).unwrap_or(sha.as_str())
+}
+
+/// The lines of a run's log from there on, as they are told while it runs.
+///
+/// # Errors
+/// Git.
+pub async fn progress(mirror: &Mirror, record: &Record, from: usize) -> Result<Vec<String>, GitError> {
+    let mut told = Vec::new();
+    for (line, changed) in with_stats(mirror, record, from).await? {
+        told.push(match line {
+            Line::Audit { number, counts: [a, b, c], silent } => {
+                let end = match (record.state.exit.as_ref(), a + b + c, silent) {
+                    (_, 0, 0) => " → converged",
+                    _ => "",
+                };
+                format!("Loop {number} audit: {a}P0 / {b}P1 / {c}P2{end}{}", degraded(*silent))
+            }
+            Line::Heard { number: _, counts: [a, b, c] } => {
+                format!("Other reviewers found {a}P0 / {b}P1 / {c}P2")
+            }
+            Line::Fix { number, commit, fixed, declined } => {
+                format!("Loop {number} fix: {}", of_fix(commit.as_ref(), changed, *fixed, *declined))
+            }
+            Line::Mend { commit } => {
+                let number = record.state.audits.saturating_add(1);
+                format!("Loop {number} gate: commit {} ({changed})", short(commit))
+            }
+            Line::Moved { head } => format!("The branch has moved to {}", short(head)),
+        });
+    }
+    Ok(told)
+}
+
+fn degraded(silent: u32) -> String {
+    if silent == 0 { String::new() } else { format!(" (degraded: {silent} auditors gave no answer)") }
+}
+
+fn of_fix(commit: Option<&Sha>, changed: Stat, fixed: u32, declined: u32) -> String {
+    match (commit, fixed, declined) {
+        (Some(commit), _, 0) => format!("commit {} ({changed})", short(commit)),
+        (Some(commit), ..) => {
+            format!("commit {} ({changed}) — {fixed} fixed, {declined} could_not_address", short(commit))
+        }
+        (None, 0, _) => "clean-coder reported no changes (could not address remaining bugs)".to_owned(),
+        (None, ..) => format!("{fixed} fixed, {declined} could_not_address (no commit)"),
+    }
+}
+
+/// Lines of the log, each with what its commit changes.
+async fn with_stats<'a>(
+    mirror: &Mirror,
+    record: &'a Record,
+    from: usize,
+) -> Result<Vec<(&'a Line, Stat)>, GitError> {
+    let (mut head, mut told) = (&record.state.starting, Vec::new());
+    for (at, line) in record.state.log.iter().enumerate() {
+        let next = match line {
+            Line::Fix { commit, .. } => commit.as_ref(),
+            Line::Mend { commit } => Some(commit),
+            Line::Moved { head } => {
+                // What others changed is not counted.
+                Some(head)
+            }
+            Line::Audit { .. } | Line::Heard { .. } => None,
+        };
+        let mut changed = Stat::default();
+        if let Some(next) = next {
+            if at >= from && !matches!(line, Line::Moved { .. }) {
+                changed = stat(mirror, head, next).await?;
+            }
+            head = next;
+        }
+        if at >= from {
+            told.push((line, changed));
+        }
+    }
+    Ok(told)
+}
+
+/// Findings of the newest audit that stand, and those that fixers declined.
+pub fn remaining(record: &Record) -> (Vec<&Finding>, Vec<&Finding>) {
+    let state = &record.state;
+    let declined: Vec<&Finding> = state.ledger.declined().collect();
+    let is_declined = |finding: &&Finding| declined.iter().any(|other| other.id == finding.id);
+    let open = state.found.iter().filter(|finding| !is_declined(finding)).collect();
+    (open, declined)
+}
+
+/// The report at the end.
+///
+/// # Errors
+/// Git.
+pub async fn report(mirror: &Mirror, record: &Record) -> Result<String, GitError> {
+    let state = &record.state;
+    let kind = state.exit.as_ref().map_or("unfinished", |exit| exit.kind().as_str());
+    let reason = state.exit.as_ref().map(|exit| exit.reason.as_str()).unwrap_or_default();
+    let net = stat(mirror, &state.starting, &state.head).await?;
+    let mut text = format!("/bugteam exit: {kind}\n");
+    let _ = writeln!(text, "Reason: {reason}");
+    let _ = writeln!(text, "Loops: {}", audits_of(record));
+    let _ = writeln!(text, "Starting commit: {}", short(&state.starting));
+    let _ = writeln!(text, "Final commit: {}", short(&state.head));
+    let _ = writeln!(text, "Net change: {net}");
+    let _ = writeln!(text, "Cost: {}", record.cost());
+    text += "\nLoop log:\n";
+    for (line, changed) in with_stats(mirror, record, 0).await? {
+        let line = match line {
+            Line::Audit { number, counts: [a, b, c], silent } => {
+                format!("{number} audit: {a}P0 {b}P1 {c}P2{}", degraded(*silent))
+            }
+            Line::Heard { number, counts: [a, b, c] } => format!("{number} others: {a}P0 {b}P1 {c}P2"),
+            Line::Fix { number, commit, fixed, declined } => {
+                format!("{number} fix: {}", of_fix(commit.as_ref(), changed, *fixed, *declined))
+            }
+            Line::Mend { commit } => format!("gate: commit {} ({changed})", short(commit)),
+            Line::Moved { head } => format!("moved: {}", short(head)),
+        };
+        let _ = writeln!(text, "{line}");
+    }
+    text += &extra(record);
+    Ok(text)
+}
+
+/// Audits that are done.
+fn audits_of(record: &Record) -> usize {
+    record.state.log.iter().filter(|line| matches!(line, Line::Audit { .. })).count()
+}
+
+/// What a report says besides, by how the run ended.
+fn extra(record: &Record) -> String {
+    let state = &record.state;
+    let (open, declined) = remaining(record);
+    let mut text = String::new();
+    if state.exit.as_ref().is_some_and(|exit| exit.kind() == Kind::CapReached) {
+        let [a, b, c] = state.counts();
+        let _ = writeln!(text, "\nRemaining: {a}P0 / {b}P1 / {c}P2 — run `truing audit` for human triage");
+    }
+    let unresolved: Vec<&Finding> = open.into_iter().chain(declined).collect();
+    if !unresolved.is_empty() {
+        let _ = writeln!(text, "\nUnresolved findings ({}):", unresolved.len());
+        for finding in unresolved.iter().take(MAX_NAMED) {
+            let raw = &finding.raw;
+            let why = match &finding.status {
+                FindingStatus::Declined(why) => format!("; declined: {}", line::clean(why, MAX_TITLE)),
+                FindingStatus::Open
+                | FindingStatus::Claimed
+                | FindingStatus::Fixed(_)
+                | FindingStatus::Outside
+                | FindingStatus::Dismissed(_) => String::new(),
+            };
+            let _ = writeln!(
+                text,
+                "  {}:{} ({} {}{why})",
+                raw.place.path,
+                raw.place.start_line,
+                raw.severity.as_str(),
+                line::clean(&raw.title, MAX_TITLE),
+            );
+        }
+        if let Some(more @ 1..) = unresolved.len().checked_sub(MAX_NAMED) {
+            let _ = writeln!(text, "  and {more} more: `--format json` has all");
+        }
+    }
+    for warning in &record.warnings {
+        let _ = writeln!(text, "warning: {}", line::clean(warning, 3 * MAX_TITLE));
+    }
+    text
+}

@@ -1,0 +1,15 @@
+//! `truing converge` as people and scripts see it: the real program, real git, the real sandbox, and a scripted model on
+//! loopback.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests may fail them")]
+
+mod crash;
+mod local;
+mod looking;
+#[allow(dead_code, reason = "other tests use the rest")]
+#[path = "../review/place.rs"]
+mod place;
+mod pull;
+mod scene;
+#[path = "../support/watch.rs"]
+mod watch;

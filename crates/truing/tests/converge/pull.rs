@@ -1,0 +1,148 @@
+//! A pull request at the forge: what is posted, pushed, answered and resolved there.
+
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use truing_fakes::forge::{Bot, BotReview, NewPull, Options, PullView, Repo, Step, Verdict};
+use truing_fakes::model::{Answer, FakeModel, KEY, Script};
+use truing_fakes::repo::Commit;
+
+use crate::place::Ran;
+use crate::scene::{BUG, BUG_ID, RIGHT, WRONG, clean, dirty, edit, fix_is_clean, mended};
+use crate::watch::Watched;
+
+const BOT: &str = "truing[bot]";
+/// Not any token's form.
+const TOKEN: &str = "converge-token-canary";
+
+struct Site {
+    forge: Watched,
+    repo: Repo,
+    model: FakeModel,
+    number: u64,
+    home: TempDir,
+}
+
+impl Site {
+    /// A draft with the planted bug.
+    async fn new(more: &str, answers: impl IntoIterator<Item = Answer>) -> Self {
+        let forge = Watched::start(Options::default()).await;
+        forge.token(TOKEN, BOT);
+        let repo =
+            forge.create_repository("acme", "shop", Commit::new("Begin").write("a.py", "")).await.unwrap();
+        repo.permit(BOT, "write").await.unwrap();
+        repo.permit("ann", "write").await.unwrap();
+        repo.push("topic", Commit::new("Add totals").write("total.py", BUG)).await.unwrap();
+        let number = repo.open(NewPull { draft: true, ..NewPull::of("topic") }).await.unwrap();
+        let model = FakeModel::start(Script::of(answers)).await.unwrap();
+        let home = tempfile::tempdir().unwrap();
+        let (url, models) = (forge.base_url(), model.url());
+        let config = format!(
+            "[forge.github]\napi_url = \"{url}\"\ngit_url = \"{url}\"\nsettle = \"0s\"\n\
+             [server]\nlease = \"5s\"\nheartbeat = \"200ms\"\n[model]\nbase_url = \"{models}\"\n{more}"
+        );
+        std::fs::write(home.path().join("truing.toml"), config).unwrap();
+        Self { forge, repo, model, number, home }
+    }
+
+    async fn run(&self, more: &[&str]) -> (Value, i32) {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_truing"));
+        let target = format!("acme/shop#{}", self.number);
+        command
+            .args(["--config", "truing.toml", "--format", "json", "converge", &target])
+            .args(more)
+            .env_clear()
+            .env("HOME", self.home.path())
+            .env("PATH", std::env::var_os("PATH").unwrap())
+            .env("GITHUB_TOKEN", TOKEN)
+            .env("ANTHROPIC_API_KEY", KEY)
+            .current_dir(self.home.path())
+            .stdin(Stdio::null());
+        let ran = tokio::task::spawn_blocking(move || Ran::from(command.output().unwrap())).await.unwrap();
+        assert!(!format!("{ran:?}").contains(TOKEN), "the token is told");
+        (serde_json::from_str(&ran.out).unwrap_or_else(|_| panic!("{ran:?}")), ran.exit)
+    }
+
+    async fn pull(&self) -> PullView {
+        self.repo.pull(self.number).await.unwrap()
+    }
+}
+
+fn two_loops() -> [Answer; 5] {
+    [dirty(), edit("total.py", WRONG, RIGHT), mended(&[(BUG_ID, None)]), fix_is_clean(), clean()]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_audit_is_a_review_and_each_finding_is_answered_and_resolved() {
+    let site = Site::new("", two_loops()).await;
+    let (told, exit) = site.run(&[]).await;
+    assert_eq!((exit, &told["exit"], &told["loops"]), (0, &json!("converged"), &json!(2)), "{told}");
+    let pull = site.pull().await;
+    let commits = told["commits"].as_array().unwrap();
+    assert_eq!((commits.len(), commits[0].as_str().unwrap()), (1, pull.head.as_str()));
+    let reviews: Vec<&str> =
+        pull.reviews.iter().map(|review| review.body.lines().next().unwrap_or_default()).collect();
+    assert_eq!(
+        reviews.into_iter().filter(|body| !body.is_empty()).collect::<Vec<_>>(),
+        ["## /bugteam loop 1 audit: 0P0 / 1P1 / 0P2", "## /bugteam loop 2 audit: 0P0 / 0P1 / 0P2 → clean"]
+    );
+    let inline: Vec<_> = pull.inline().collect();
+    assert_eq!(inline.len(), 2, "a finding and its answer: {inline:#?}");
+    assert!(inline[0].body.starts_with("**[P1] The last element is left out**"), "{}", inline[0].body);
+    assert_eq!(inline[1].in_reply_to, Some(inline[0].id));
+    assert!(inline[1].body.starts_with(&format!("Fixed in {}", &pull.head[..7])), "{}", inline[1].body);
+    assert!(inline[0].resolved);
+    assert!(!pull.draft, "it is ready");
+    assert_eq!(site.forge.violations(), Vec::<String>::new());
+    assert_eq!(site.model.violations(), Vec::<String>::new());
+}
+
+/// The same bug fixed, and what a bot asks for besides.
+const ROUNDED: &str = "    return round(s, 2)\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_reviewer_is_asked_once_a_head_and_what_it_finds_is_answered_in_its_own_thread() {
+    let fixes = [
+        dirty(),
+        edit("total.py", WRONG, RIGHT),
+        mended(&[(BUG_ID, None)]),
+        fix_is_clean(),
+        clean(),
+        edit("total.py", "    return s\n", ROUNDED),
+        mended(&[]),
+        clean(),
+        clean(),
+    ];
+    let quick =
+        "[converge]\nreviewers = [\"internal\", \"bugbot\"]\npoll = \"1s\"\npoll_after_trigger = \"1s\"\n";
+    let site = Site::new(quick, fixes).await;
+    let said = |body: &str, comments: Vec<(String, u32, String)>| Step {
+        eyes: true,
+        review: Some(BotReview { state: Verdict::Commented, body: body.to_owned(), comments }),
+        check: None,
+    };
+    let found = "Cursor Bugbot has reviewed your changes and found 1 potential issue.";
+    let steps = [
+        said(found, vec![("total.py".into(), 5, "The sum is never rounded.".into())]),
+        said("Cursor Bugbot has reviewed your changes and found no issues.", vec![]),
+    ];
+    let bot = Bot {
+        login: "cursor[bot]".into(),
+        alias: None,
+        trigger: Some("bugbot run".into()),
+        steps: steps.into(),
+    };
+    site.repo.add_bot(bot).await.unwrap();
+    let (told, exit) = site.run(&[]).await;
+    assert_eq!((exit, &told["exit"], &told["loops"]), (0, &json!("converged"), &json!(3)), "{told}");
+    let pull = site.pull().await;
+    assert_eq!(told["commits"].as_array().unwrap().len(), 2);
+    let asked = pull.summaries().filter(|comment| comment.body.trim() == "bugbot run").count();
+    assert_eq!(asked, 2, "once a head");
+    let theirs = pull.inline().find(|comment| comment.author == "cursor[bot]").unwrap();
+    let answers: Vec<_> = pull.inline().filter(|comment| comment.in_reply_to == Some(theirs.id)).collect();
+    assert_eq!(answers.len(), 1, "{answers:#?}");
+    assert!(!pull.draft);
+    assert_eq!(site.forge.violations(), Vec::<String>::new());
+}

@@ -1,0 +1,467 @@
+//! `truing gate` and `truing preflight` as their users and the hooks of their repositories see them: real git, real
+//! commands in the sandbox.
+
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests may fail them")]
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// What the pack `core` finds.
+const SWALLOWED: &str = "try:\n    f()\nexcept:\n    pass\n";
+
+/// Does this machine let us make namespaces?
+fn has_namespaces() -> bool {
+    let mut unshare = Command::new("unshare");
+    unshare.args(["--user", "--map-root-user", "--mount", "--pid", "--fork", "--net", "true"]);
+    unshare.stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+}
+
+/// A repository without a commit, and the folders of its user.
+struct Site(TempDir);
+
+impl Site {
+    fn unborn(configuration: &str) -> Self {
+        let site = Self(tempfile::tempdir().unwrap());
+        site.write("truing.toml", configuration);
+        std::fs::create_dir(site.path("repository")).unwrap();
+        site.git(&["init", "--quiet", "--initial-branch=main"]);
+        site
+    }
+
+    /// On a branch, from a commit with a file of a hundred lines.
+    fn new(configuration: &str) -> Self {
+        let site = Self::unborn(configuration);
+        site.write("repository/old.txt", &lines(100));
+        site.commit();
+        site.git(&["checkout", "--quiet", "-b", "topic"]);
+        site
+    }
+
+    /// With a gate of one command, which is a script.
+    fn with_script(script: &str) -> Self {
+        let command = json!([["sh", "-c", script]]);
+        Self::new(&format!("[converge]\ngate = {command}\n[verify]\ntimeout = \"5s\"\n"))
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().canonicalize().unwrap().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        std::fs::create_dir_all(self.path(name).parent().unwrap()).unwrap();
+        std::fs::write(self.path(name), text).unwrap();
+    }
+
+    fn git(&self, arguments: &[&str]) {
+        let mut git = Command::new("git");
+        git.args(["-c", "user.name=x", "-c", "user.email=x@example.org"]).args(arguments);
+        git.current_dir(self.path("repository")).env("HOME", self.0.path());
+        assert!(git.status().unwrap().success());
+    }
+
+    fn commit(&self) {
+        self.git(&["add", "--all"]);
+        self.git(&["commit", "--quiet", "-m", "x"]);
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_truing"));
+        command.env_clear().env("HOME", self.0.path()).env("PATH", "/usr/local/bin:/usr/bin:/bin");
+        command.env("TRUING_CONFIG", self.path("truing.toml")).env("SECRET", "canary");
+        command.current_dir(self.path("repository")).args(arguments).stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        self.command(&[&["gate"], arguments].concat()).output().unwrap()
+    }
+
+    /// What a preflight says of each thing, with the exit code.
+    fn preflight(&self, variables: &[(&str, &str)]) -> (Vec<String>, Option<i32>) {
+        let mut command = self.command(&["preflight", "--quiet"]);
+        let output = command.envs(variables.iter().copied()).output().unwrap();
+        let told = text(&output.stdout) + &text(&output.stderr);
+        (
+            told.lines().filter(|line| !line.starts_with(' ')).map(str::to_owned).collect(),
+            output.status.code(),
+        )
+    }
+
+    fn answer(&self, arguments: &[&str]) -> (Value, Option<i32>) {
+        let output = self.run(&[arguments, &["--format", "json"]].concat());
+        let answer = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
+        (answer, output.status.code())
+    }
+
+    /// What the gate says when it could not run.
+    fn refused(&self) -> String {
+        let output = self.run(&[]);
+        assert_eq!(output.status.code(), Some(3), "{output:?}");
+        text(&output.stderr).lines().find(|line| line.starts_with("error: ")).unwrap().to_owned()
+    }
+}
+
+fn lines(count: usize) -> String {
+    (1..=count).map(|line| format!("line {line}\n")).collect()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// `path:line text`, of findings of a kind.
+fn found(answer: &Value, kind: &str) -> Vec<String> {
+    let one = |finding: &Value| {
+        let place = match finding["path"].as_str() {
+            Some(path) => format!("{path}:{}", finding["line"]),
+            None => "-".to_owned(),
+        };
+        format!("{place} {}", finding["text"].as_str().unwrap())
+    };
+    answer[kind].as_array().unwrap().iter().map(one).collect()
+}
+
+#[test]
+fn the_packs_alone_are_a_gate_of_any_repository_even_before_its_first_commit() {
+    let site = Site::unborn("");
+    site.write("repository/a.py", SWALLOWED);
+    let (answer, code) = site.answer(&[]);
+    assert_eq!((code, &answer["ok"], &answer["inspected"]), (Some(1), &json!(false), &json!(1)));
+    assert_eq!(answer["blocking"][0]["by"], "core/python-bare-except-pass");
+    assert_eq!((&answer["blocking"][0]["path"], &answer["blocking"][0]["line"]), (&json!("a.py"), &json!(3)));
+
+    // What was there before is not this change's.
+    site.commit();
+    site.git(&["checkout", "--quiet", "-b", "topic"]);
+    site.write("repository/a.py", &format!("{SWALLOWED}f()\n"));
+    let output = site.run(&[]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(text(&output.stdout).starts_with("code_rules_gate: 1 file inspected, against "), "{output:?}");
+
+    // But files that are named are looked at whole.
+    let output = site.run(&["a.py"]);
+    assert_eq!(output.status.code(), Some(1));
+    let told = text(&output.stdout);
+    assert!(told.starts_with("code_rules_gate: 1 violation(s) reported.\na.py:\n  Line 3: "), "{told}");
+    assert!(told.ends_with("code_rules_gate: 1 file inspected\n"), "{told}");
+}
+
+#[test]
+fn what_could_not_be_looked_at_is_told() {
+    let site = Site::new("[rules]\npacks = [\"aiobotocore\"]\n");
+    std::fs::write(site.path("repository/old.txt"), b"\0\x01\x02").unwrap();
+    site.write("repository/huge.txt", &"x".repeat(20 << 20));
+    let (answer, code) = site.answer(&[]);
+    assert_eq!((code, &answer["inspected"]), (Some(0), &json!(0)));
+    assert_eq!(
+        answer["not_inspected"],
+        json!([{ "path": "huge.txt", "reason": "too_large" }, { "path": "old.txt", "reason": "binary" }])
+    );
+    let told = text(&site.run(&[]).stdout);
+    assert!(told.starts_with("code_rules_gate: 0 files inspected, 2 not, against "), "{told}");
+    assert!(
+        told.ends_with("  not inspected: huge.txt: too large\n  not inspected: old.txt: binary\n"),
+        "{told}"
+    );
+}
+
+#[test]
+fn of_what_commands_print_changed_lines_block_and_old_ones_are_notes() {
+    if !has_namespaces() {
+        return;
+    }
+    let site = Site::with_script(
+        "for n in $(seq 3000); do echo \"old.txt:$((n % 90 + 1)): old $n\"; done
+         echo old.txt:95:7: E501 new; echo '    in this place'; echo; echo new.txt:1: new
+         echo \"$PWD/old.txt:96: by its whole path\" >&2; printf './old.txt:94:1 old too\\n'
+         echo gone.txt:1: no such file; echo done; exit 1",
+    );
+    site.write("repository/old.txt", &lines(100).replace("line 95\nline 96\n", "line 95!\nline 96!\n"));
+    site.write("repository/new.txt", "new\n");
+    let (answer, code) = site.answer(&[]);
+    assert_eq!(code, Some(1));
+    assert_eq!(
+        found(&answer, "blocking"),
+        [
+            "old.txt:95 E501 new in this place",
+            "new.txt:1 new",
+            "- gone.txt:1: no such file",
+            "- done",
+            "old.txt:96 by its whole path",
+        ]
+    );
+    // Old findings, however many, hide no new one.
+    let old = found(&answer, "advisory");
+    assert_eq!((old.len(), old[0].as_str()), (500, "old.txt:2 old 1"));
+    assert_eq!(answer["left_out"], json!({ "blocking": 0, "advisory": 2501 }));
+    assert_eq!(answer["commands"][0]["ok"], false);
+    let told = text(&site.run(&[]).stdout);
+    assert!(
+        told.starts_with("code_rules_gate: 5 violation(s) introduced on changed lines:\nwithout a place:\n")
+    );
+    assert!(told.contains(
+        "\ncode_rules_gate: 3001 pre-existing violation(s) in touched files (advisory, not blocking):\n"
+    ));
+}
+
+#[test]
+fn of_a_renamed_file_the_lines_count_that_are_new() {
+    if !has_namespaces() {
+        return;
+    }
+    let site = Site::with_script("echo new.txt:7: old; echo new.txt:101: new; exit 1");
+    site.git(&["mv", "old.txt", "new.txt"]);
+    site.write("repository/new.txt", &lines(101));
+    site.commit();
+    let (answer, code) = site.answer(&["--base", "main"]);
+    assert_eq!(code, Some(1));
+    assert_eq!(
+        (found(&answer, "blocking"), found(&answer, "advisory")),
+        (vec!["new.txt:101 new".to_owned()], vec!["new.txt:7 old".to_owned()])
+    );
+}
+
+#[test]
+fn a_clean_command_says_nothing_and_one_that_finds_something_in_silence_blocks() {
+    if !has_namespaces() {
+        return;
+    }
+    let site = Site::with_script("echo old.txt:95: a warning; exit 0");
+    site.write("repository/old.txt", &lines(101));
+    let (answer, code) = site.answer(&[]);
+    assert_eq!(
+        (code, found(&answer, "blocking").len(), &answer["commands"][0]["ok"]),
+        (Some(0), 0, &json!(true))
+    );
+    let site = Site::with_script("exit 1");
+    let (answer, code) = site.answer(&[]);
+    assert_eq!(
+        (code, found(&answer, "blocking")),
+        (Some(1), vec!["- it found something, and does not say what".to_owned()])
+    );
+}
+
+#[test]
+fn a_command_that_cannot_do_its_work_is_no_finding() {
+    if !has_namespaces() {
+        return;
+    }
+    let begins = "error: code rules gate could not run: ";
+    let site = Site::with_script("echo old.txt:1: x; echo no such option >&2; exit 2");
+    assert_eq!(
+        site.refused(),
+        format!(
+            "{begins}`sh -c echo old.txt:1: x; echo no such option >&2; exit 2`: exit code 2: no such option"
+        )
+    );
+    let flood = Site::with_script("yes old.txt:1: x");
+    assert_eq!(
+        flood.refused(),
+        format!("{begins}`sh -c yes old.txt:1: x`: printed too much: {}", ["old.txt:1: x"; 3].join("; "))
+    );
+    let hanging = Site::new("[converge]\ngate = [[\"sleep\", \"1000\"]]\n[verify]\ntimeout = \"1s\"\n");
+    assert_eq!(hanging.refused(), format!("{begins}`sleep 1000`: took too long"));
+    let missing = Site::new("[converge]\ngate = [[\"no-such-linter\"]]\n");
+    assert!(missing.refused().starts_with(&format!("{begins}`no-such-linter`: cannot be started: ")));
+    let killed = Site::with_script("kill -9 $$");
+    assert!(killed.refused().contains(": signal 9"), "{}", killed.refused());
+}
+
+#[test]
+fn commands_see_the_change_and_nothing_else_and_what_they_change_matters_to_nobody() {
+    if !has_namespaces() {
+        return;
+    }
+    let script = |words: &str| json!(["sh", "-c", words]);
+    let gate =
+        json!([
+        script("test -z \"$SECRET\" && grep -qx new old.txt && test -e more.txt && test ! -e ignored.txt && \
+                git log -1 --format=%s && ! (exec 3<>/dev/tcp/127.0.0.1/22) 2>/dev/null || exit 9
+                echo changed > old.txt; rm -rf more.txt .git; echo new > left.txt"),
+        script("grep -qx new old.txt && test -e more.txt && test ! -e left.txt || exit 9"),
+    ]);
+    let site = Site::new(&format!("[converge]\ngate = {gate}\n"));
+    site.write("repository/old.txt", "new\n");
+    site.write("repository/more.txt", "x\n");
+    site.write("repository/.gitignore", "ignored.txt\n");
+    site.write("repository/ignored.txt", "x\n");
+    let output = site.run(&[]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert_eq!(std::fs::read_to_string(site.path("repository/old.txt")).unwrap(), "new\n");
+    assert!(site.path("repository/more.txt").exists() && site.path("repository/.git/HEAD").exists());
+    assert!(!site.path("repository/left.txt").exists());
+}
+
+#[test]
+fn what_a_command_prints_steers_no_terminal_and_names_no_place_elsewhere() {
+    if !has_namespaces() {
+        return;
+    }
+    // As the shell puts it together.
+    let token = ["ghp", "''", "_", "16C7e42F292c6912E7710c838347Ae178B4a"].concat();
+    let site = Site::with_script(&format!(
+        "printf '\\033[31mold.txt:1:2:\\033[0m \\033]0;title\\007red\\r\\n'
+         echo ../../etc/passwd:1: a; echo /etc/passwd:1: b; echo link/passwd:1: c; echo old.txt:0: d
+         echo old.txt:99999999999: e; echo old.txt:1: key {token}; exit 1"
+    ));
+    std::os::unix::fs::symlink("/etc", site.path("repository/link")).unwrap();
+    site.write("repository/old.txt", "new\n");
+    let output = site.run(&["--color", "always"]);
+    let told = text(&output.stdout);
+    assert!(!told.contains('\u{1b}') && !told.contains('\r') && !told.contains("16C7e42F"), "{told}");
+    let (answer, _) = site.answer(&[]);
+    assert_eq!(
+        found(&answer, "blocking"),
+        [
+            "old.txt:1 red",
+            "- ../../etc/passwd:1: a",
+            "- /etc/passwd:1: b",
+            "- link/passwd:1: c",
+            "- old.txt:0: d",
+            "- old.txt:99999999999: e",
+            "old.txt:1 key ghp_…",
+        ]
+    );
+}
+
+#[test]
+fn what_is_staged_is_looked_at_as_it_is_staged() {
+    let site = Site::new("");
+    site.write("repository/a.py", SWALLOWED);
+    assert_eq!(site.answer(&["--staged"]).1, Some(0), "nothing is staged");
+    site.git(&["add", "a.py"]);
+    site.write("repository/a.py", "f()\n");
+    assert_eq!(site.answer(&["--staged"]).1, Some(1));
+    assert_eq!(site.answer(&[]).1, Some(0));
+    if has_namespaces() {
+        let gate = json!([["sh", "-c", "grep -n '^ *pass' a.py | sed 's/^/a.py:/'; exit 1"]]);
+        site.write("truing.toml", &format!("[rules]\npacks = []\n[converge]\ngate = {gate}\n"));
+        assert_eq!(found(&site.answer(&["--staged"]).0, "blocking"), ["a.py:4 pass"]);
+    }
+}
+
+#[test]
+fn wrong_uses_are_refused_and_say_what_is_wrong() {
+    let site = Site::new("");
+    for (arguments, wrong) in [
+        (&["--base", "nope"][..], "nope"),
+        (&["/etc/passwd"], "it is not in this repository"),
+        (&["gone.py"], "gone.py: No such file or directory"),
+        (&["--staged", "--base", "main"], "cannot be used with"),
+        (&["--base", "main", "old.txt"], "cannot be used with"),
+    ] {
+        let output = site.run(arguments);
+        let said = text(&output.stderr);
+        assert!(output.status.code() == Some(2) && said.contains(wrong), "{arguments:?}: {said}");
+    }
+    std::fs::remove_dir_all(site.path("repository/.git")).unwrap();
+    let output = site.run(&[]);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+}
+
+const KEY: (&str, &str) = ("ANTHROPIC_API_KEY", "a key");
+
+#[test]
+fn a_preflight_passes_where_all_is_there_and_says_what_it_looked_at() {
+    let site = Site::new("");
+    site.write("repository/old.txt", "new\n");
+    site.commit();
+    let (told, code) = site.preflight(&[KEY]);
+    assert_eq!(code, Some(0), "{told:?}");
+    let names: Vec<&str> = told.iter().map(|line| line.split(':').next().unwrap()).collect();
+    let all = ["git", "repository", "difference", "tree", "sandbox", "model", "gate", "checks"];
+    assert_eq!(names, all.map(|name| format!("ok   {name}")));
+    assert!(!told.concat().contains("a key"));
+
+    let output = site.command(&["preflight", "--format", "json"]).env(KEY.0, KEY.1).output().unwrap();
+    let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&answer["ok"], &answer["skipped"]), (&json!(true), &json!(false)));
+    assert_eq!(
+        answer["checks"][0],
+        json!({ "name": "git", "ok": true, "text": "it is there and new enough", "hint": null })
+    );
+}
+
+#[test]
+fn a_preflight_says_each_thing_that_is_missing_and_changes_nothing() {
+    let site = Site::new("");
+    site.git(&["config", "core.hooksPath", ".husky"]);
+    let configured = std::fs::read(site.path("repository/.git/config")).unwrap();
+    site.write("repository/left.txt", "x\n");
+    let (told, code) = site.preflight(&[]);
+    assert_eq!(code, Some(1), "{told:?}");
+    let failed: Vec<&String> = told.iter().filter(|line| line.starts_with("fail ")).collect();
+    assert_eq!(failed[0], "fail difference: No PR or upstream diff. /bugteam needs a target.");
+    assert_eq!(
+        failed[1],
+        "fail tree: Uncommitted changes detected. Stash, commit, or revert before /bugteam."
+    );
+    assert!(failed[2].starts_with("fail model: model.api_key: variable ANTHROPIC_API_KEY is not set"));
+    assert_eq!(failed.len(), 3, "{failed:?}");
+    assert_eq!(std::fs::read(site.path("repository/.git/config")).unwrap(), configured);
+
+    std::fs::remove_dir_all(site.path("repository/.git")).unwrap();
+    let (told, code) = site.preflight(&[KEY]);
+    assert!(code == Some(1) && told.len() == 2 && told[1].starts_with("fail repository: "), "{told:?}");
+    let (told, code) = site.preflight(&[("PATH", "/nowhere")]);
+    assert!(code == Some(1) && told.len() == 1 && told[0].starts_with("fail git: "), "{told:?}");
+}
+
+#[test]
+fn a_preflight_tries_the_checks_before_anything_is_changed_and_looks_for_the_gate_s_commands() {
+    if !has_namespaces() {
+        return;
+    }
+    let gate = json!([["sh", "-c", "exit 1"], ["no-such-linter", "--all"], ["./lint"]]);
+    let check = json!([["grep", "-q", "new", "old.txt"], ["grep", "-q", "other", "old.txt"]]);
+    let site = Site::new(&format!("[converge]\ngate = {gate}\n[verify]\ncheck = {check}\n"));
+    site.write("repository/old.txt", "new\n");
+    site.write("repository/lint", "#!/bin/sh\n");
+    let lint = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(site.path("repository/lint"), lint).unwrap();
+    site.commit();
+    let (told, code) = site.preflight(&[KEY]);
+    assert_eq!(code, Some(1));
+    assert_eq!(
+        told[6..],
+        [
+            "ok   gate: `sh -c exit 1` can be started",
+            "fail gate: `no-such-linter --all` cannot be started",
+            "ok   gate: `./lint` can be started",
+            "ok   checks: `grep -q new old.txt` passes",
+            "fail checks: `grep -q other old.txt` fails: exit code 1",
+        ]
+    );
+
+    let broken = format!("[verify]\nsetup = [[\"false\"]]\ncheck = {check}\n");
+    site.write("truing.toml", &broken);
+    let (told, code) = site.preflight(&[KEY]);
+    assert_eq!(
+        (code, &told[6..]),
+        (
+            Some(1),
+            &[
+                "fail set-up: `false` fails: exit code 1".to_owned(),
+                "ok   gate: no command is configured: the rule packs alone".to_owned()
+            ][..]
+        )
+    );
+}
+
+#[test]
+fn a_preflight_can_be_skipped_and_is_refused_where_the_loop_is() {
+    let site = Site::unborn("");
+    let (told, code) = site.preflight(&[("BUGTEAM_PREFLIGHT_SKIP", "1")]);
+    assert_eq!(told, ["bugteam_preflight: skipped (BUGTEAM_PREFLIGHT_SKIP=1)."]);
+    assert_eq!(code, Some(0));
+    let (told, code) = site.preflight(&[("CLAUDE_REVIEWS_DISABLED", "qbug,BUGTEAM")]);
+    assert_eq!(
+        (told[0].as_str(), code),
+        ("error: /bugteam is disabled via CLAUDE_REVIEWS_DISABLED.", Some(4))
+    );
+}
