@@ -3,7 +3,7 @@
 
 use serde::Deserialize;
 use serde_json::{Value, json};
-use truing_core::line;
+use truing_core::{line, markdown};
 use truing_model::messages::Tool;
 
 use super::{REPORT, object_in};
@@ -55,6 +55,47 @@ impl Described {
             wrong.push("`body` holds a comment that readers do not see".to_owned());
         }
         if wrong.is_empty() { Ok(()) } else { Err(wrong) }
+    }
+
+    /// As it is shown: what people wrote as they wrote it, the headings of the form, and all else as text in which nothing
+    /// acts: no links, no mentions, nothing that closes an issue.
+    pub fn shown(&self, kept: &[String]) -> String {
+        let body = plain(&self.body);
+        let (mut shown, mut own) = (Vec::new(), String::new());
+        let mut rest = body.as_str();
+        let mut is_code = false;
+        while !rest.is_empty() {
+            let is_here = |part: &&String| {
+                rest.strip_prefix(part.as_str()).is_some_and(|more| more.is_empty() || more.starts_with('\n'))
+            };
+            // The longest: a line of a section may be kept by itself, too.
+            let (taken, part) = match kept.iter().filter(is_here).max_by_key(|part| part.len()) {
+                Some(part) => (part.len(), Some(part.clone())),
+                None => {
+                    let line = rest.lines().next().unwrap_or_default();
+                    is_code ^= line.trim_start().starts_with("```");
+                    let words = heading(line).filter(|_| !is_code);
+                    let ours =
+                        words.as_ref().is_some_and(|words| OURS.iter().any(|ours| words.starts_with(ours)));
+                    let part = ours.then(|| format!("## {}", markdown::plain(line.trim_matches(['#', ' ']))));
+                    if part.is_none() {
+                        // Under another heading nobody would know it as ours the next time.
+                        own += &words
+                            .map_or(line.to_owned(), |_| format!("**{}**", line.trim_matches(['#', ' '])));
+                        own.push('\n');
+                    }
+                    (line.len(), part)
+                }
+            };
+            if let Some(part) = part {
+                shown.extend([markdown::block(&std::mem::take(&mut own)), part]);
+            }
+            rest = rest.get(taken..).unwrap_or_default();
+            rest = rest.strip_prefix('\n').unwrap_or(rest);
+        }
+        shown.push(markdown::block(&own));
+        shown.retain(|part| !part.trim().is_empty());
+        shown.join("\n\n")
     }
 
     /// The same as one text for its author, if there is something to say.
@@ -190,6 +231,25 @@ mod tests {
         assert_eq!(described(&whole).check(&kept), Ok(()));
         assert_eq!(described(&whole.replace('\n', "\r\n")).complaint(&kept), None);
         assert_eq!(described("Pays.").check(&[]), Ok(()));
+    }
+
+    #[test]
+    fn what_people_wrote_is_shown_as_it_is_and_nothing_else_acts() {
+        let kept = curated(BEFORE);
+        let body = format!(
+            "Closes #9 and @ann\n### Summary of it\n[here](https://example.com)\n\n## Own idea\nGH-3\n\n{}\n\n## Verification\n\
+             ```sh\n# no heading\n```\n",
+            kept.join("\n\n")
+        );
+        let shown = described(&body).shown(&kept);
+        assert_eq!(
+            shown,
+            "Closes #\u{200b}9 and @\u{200b}ann\n\n## Summary of it\n\nhere (`https://example.com`)\n\n**Own idea**\nGH\u{200b}-3\n\n\
+             Closes #12, I think.\n\n## Test plan\n- [x] paid\n\n```\n## no heading\n```\n\n### Risk\n<!-- none -->\n\n\
+             ## Verification\n\n```sh\n# no heading\n```"
+        );
+        // Written anew from there, the same is kept, and nothing more.
+        assert_eq!(curated(&shown), kept);
     }
 
     #[test]

@@ -62,6 +62,8 @@ pub enum Step {
     Publish,
     /// [`Act::Reply`]
     Reply,
+    /// The description is written: no act of the machine, as nothing follows from it.
+    Describe,
 }
 
 impl Act {
@@ -87,8 +89,17 @@ impl Act {
 
 impl Step {
     /// All of them, in order.
-    pub const ALL: [Self; 8] =
-        [Self::Gate, Self::Mend, Self::Audit, Self::Post, Self::Fix, Self::Check, Self::Publish, Self::Reply];
+    pub const ALL: [Self; 9] = [
+        Self::Gate,
+        Self::Mend,
+        Self::Audit,
+        Self::Post,
+        Self::Fix,
+        Self::Check,
+        Self::Publish,
+        Self::Reply,
+        Self::Describe,
+    ];
 
     /// Its name in records.
     pub fn as_str(self) -> &'static str {
@@ -101,6 +112,7 @@ impl Step {
             Self::Check => "check",
             Self::Publish => "publish",
             Self::Reply => "reply",
+            Self::Describe => "describe",
         }
     }
 
@@ -115,6 +127,7 @@ impl Step {
             Self::Check => "look at the fix",
             Self::Publish => "push the fix",
             Self::Reply => "answer what was found",
+            Self::Describe => "describe the change",
         }
     }
 }

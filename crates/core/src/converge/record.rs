@@ -55,6 +55,8 @@ pub struct Record {
     /// By reviewer: how many comments of ours that wake it there were when it was asked last, and at which head. One more
     /// was made by a run that died before it remembered it.
     pub wakes: BTreeMap<String, (usize, Sha)>,
+    /// The head that the pull request's description was written for; none: it is as it was.
+    pub described: Option<Sha>,
     /// What was asked of a model and paid, by act.
     pub taken: BTreeMap<Step, Taken>,
     /// The model that audits; none: none was asked.
@@ -85,6 +87,16 @@ impl Record {
     /// Can it go on?
     pub fn is_unfinished(&self) -> bool {
         self.is_pursued || self.state.exit.as_ref().is_none_or(|exit| exit.code.is_resumable())
+    }
+
+    /// Is the description to be written? Once a head, when there is something to tell of (spec/converge.md 2.15).
+    pub fn wants_description(&self) -> bool {
+        let is_told = self
+            .state
+            .exit
+            .as_ref()
+            .is_some_and(|exit| matches!(exit.kind(), Kind::Converged | Kind::CapReached | Kind::Stuck));
+        is_told && self.described.as_ref() != Some(&self.state.head)
     }
 
     /// Which of the five ends of all loops it came to (design.md section 7).

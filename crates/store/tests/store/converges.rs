@@ -18,6 +18,7 @@ fn record(run: &str, key: &str, at: i64) -> Record {
         readiness: None,
         is_pursued: false,
         wakes: Default::default(),
+        described: None,
         taken: Default::default(),
         model: None,
         prompt_hash: None,

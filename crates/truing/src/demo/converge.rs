@@ -296,7 +296,8 @@ fn script() -> Script {
         Mend { title: Some(BUG.to_owned()), calls: vec![Call::edit(FILE, WRONG, RIGHT)], declined: None };
     let body = "`range(len(items) - 1)` ends one too early: a list of one element has no total.".to_owned();
     let bug = Bug { body, ..Bug::new(FILE, WRONG.trim(), BUG) };
-    Script::of(Answer::audits([bug]).into_iter().chain([Answer::fixes([mend])]))
+    let writer = Answer::describes("Totals count every element, the last one too.");
+    Script::of(Answer::audits([bug]).into_iter().chain([Answer::fixes([mend]), writer]))
 }
 
 /// What an operator would write.

@@ -40,7 +40,7 @@ use crate::telemetry::{self, Traced};
 pub use ended::Part;
 pub(in crate::loops) use errand::{Errand, Halted, Spent, Told, Watched as WatchedTools, hash_of, words};
 pub use shown::Subject;
-pub(in crate::loops) use shown::Watched as Looked;
+pub(in crate::loops) use shown::{Diffs, Watched as Looked};
 use shown::{Prompted, Shown};
 
 /// What a review and its one agent are called on a cassette.

@@ -7,6 +7,7 @@
 
 mod audit;
 mod check;
+mod describe;
 mod fix;
 pub mod gate;
 pub mod local;

@@ -157,8 +157,13 @@ impl PullRun<'_> {
             taken: Default::default(),
         };
         let tell = async |record: &Record, what: Told<'_>| told(&mirror, record, what).await;
+        let work = async {
+            lap.pursue(store, lease.token, tell).await?;
+            lap.describe().await;
+            Ok::<(), StoreError>(())
+        };
         let stopped = tokio::select! {
-            ended = lap.pursue(store, lease.token, tell) => { ended?; false }
+            ended = work => { ended?; false }
             () = worker::lost(store, lease, self.limits, self.heartbeat) => return Err(NoPullRun::Lost),
             () = worker::told(give_back) => true,
         };
@@ -223,6 +228,7 @@ impl PullRun<'_> {
         });
         let head = now.head.sha.clone();
         let tree = mirror.tree_of(&head).await?;
+        let described = last.as_ref().and_then(|last| last.described.clone());
         let state = Run::begin(limits, (head, tree), clean.map(|last| &last.state.head));
         let began = SystemClock.now();
         Ok(Record {
@@ -235,6 +241,7 @@ impl PullRun<'_> {
             readiness: None,
             is_pursued: false,
             wakes: Default::default(),
+            described,
             taken: Default::default(),
             model: None,
             prompt_hash: None,

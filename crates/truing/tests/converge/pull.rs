@@ -5,7 +5,7 @@ use std::process::Stdio;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use truing_fakes::forge::{Bot, BotReview, NewPull, Options, PullView, Repo, Step, Verdict};
-use truing_fakes::model::{Answer, FakeModel, KEY, Script};
+use truing_fakes::model::{Answer, FakeModel, KEY, Play, Role, Script};
 use truing_fakes::repo::Commit;
 
 use crate::place::Ran;
@@ -25,8 +25,12 @@ struct Site {
 }
 
 impl Site {
-    /// A draft with the planted bug.
+    /// A draft with the planted bug, and a model that describes it when it is asked to.
     async fn new(more: &str, answers: impl IntoIterator<Item = Answer>) -> Self {
+        Self::of(more, [Answer::describes("Adds up orders.")].into_iter().chain(answers)).await
+    }
+
+    async fn of(more: &str, answers: impl IntoIterator<Item = Answer>) -> Self {
         let forge = Watched::start(Options::default()).await;
         forge.token(TOKEN, BOT);
         let repo =
@@ -145,4 +149,44 @@ async fn another_reviewer_is_asked_once_a_head_and_what_it_finds_is_answered_in_
     assert_eq!(answers.len(), 1, "{answers:#?}");
     assert!(!pull.draft);
     assert_eq!(site.forge.violations(), Vec::<String>::new());
+}
+
+/// What people wrote on purpose.
+const PLAN: &str = "## Test plan\n- [ ] three orders";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_description_tells_in_the_end_what_is_delivered_and_keeps_what_people_wrote() {
+    let site = Site::new("", [clean()]).await;
+    site.repo.describe(site.number, &format!("Words of yesterday.\n\n{PLAN}\n")).await.unwrap();
+    let (told, exit) = site.run(&[]).await;
+    assert_eq!((exit, &told["code"], &told["warnings"]), (0, &json!("clean"), &json!([])), "{told}");
+    let pull = site.pull().await;
+    assert!(pull.body.contains("Adds up orders.") && pull.body.contains(PLAN), "{}", pull.body);
+    assert!(!pull.body.contains("yesterday"), "{}", pull.body);
+    // Nobody is asked for it again while the head is the same.
+    let asked = site.model.log().len();
+    let (told, exit) = site.run(&[]).await;
+    assert_eq!((exit, &told["code"], site.model.log().len()), (0, &json!("already_clean"), asked), "{told}");
+    assert_eq!(site.pull().await.body, pull.body);
+    assert_eq!(site.forge.violations(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_description_that_is_not_wanted_loses_something_or_is_never_written_stays_as_it_was() {
+    let loses = || Answer::played(Play::Describe { summary: "Adds.".into(), loses: true }).by(Role::Describe);
+    let off = "[converge]\nupdate_description = false\n";
+    let dead = || Answer::status(500).by(Role::Describe).times(0);
+    for (more, writer, warnings) in [("", loses().times(0), 1), ("", dead(), 1), (off, loses(), 0)] {
+        let site = Site::of(more, [writer, clean()]).await;
+        let before = format!("Words of yesterday.\n\n{PLAN}");
+        site.repo.describe(site.number, &before).await.unwrap();
+        let (told, exit) = site.run(&[]).await;
+        assert_eq!((exit, &told["exit"]), (0, &json!("converged")), "{told}");
+        let warned = told["warnings"].as_array().unwrap();
+        assert_eq!(warned.len(), warnings, "{told}");
+        assert!(
+            warned.iter().all(|text| text.as_str().unwrap().starts_with("the description stays as it was: "))
+        );
+        assert_eq!(site.pull().await.body, before);
+    }
 }

@@ -232,6 +232,7 @@ impl Ground {
             readiness: None,
             is_pursued: false,
             wakes: Default::default(),
+            described: None,
             taken: Default::default(),
             model: None,
             prompt_hash: None,

@@ -81,6 +81,42 @@ pub(super) struct Prompted {
     pub(super) seen: BTreeSet<RepoPath>,
 }
 
+/// As much of a change as there is room for.
+pub(in crate::loops) struct Diffs {
+    /// The changes of whole files.
+    pub(in crate::loops) text: String,
+    /// Names of files that are not in it.
+    pub(in crate::loops) others: Vec<String>,
+    /// The files that are.
+    pub(super) seen: BTreeSet<RepoPath>,
+}
+
+impl Diffs {
+    /// Of the files that can be read.
+    pub(in crate::loops) fn of(change: &Change, reading: &Reading) -> Self {
+        let mut seen = BTreeSet::new();
+        let (mut text, mut others) = (String::new(), Vec::new());
+        for path in &reading.coverage.reviewed {
+            let reply = diff(&change.diff, &json!({ "path": path.to_string() }));
+            let is_whole = !reply.is_error
+                && reply.text.len() < WHOLE_BYTES
+                && reply.text.lines().count() < WHOLE_LINES
+                && text.len() + reply.text.len() <= MAX_SHOWN_BYTES;
+            if is_whole {
+                text.push_str(&reply.text);
+                text.push('\n');
+                seen.insert(path.clone());
+            } else {
+                others.push(line::clean(&path.to_string(), MAX_LINE_CHARS));
+            }
+        }
+        let more = others.len().saturating_sub(MAX_NAMED);
+        others.truncate(MAX_NAMED);
+        others.extend((more > 0).then(|| format!("and {more} more: `{DIFF}` without a path names them")));
+        Self { text, others, seen }
+    }
+}
+
 /// What a run begins with.
 ///
 /// # Errors
@@ -92,25 +128,7 @@ pub(super) fn prompt(
     shown: Shown<'_>,
 ) -> Result<Prompted, PromptError> {
     let Shown { change, reading, subject, repository, known, findings } = shown;
-    let mut seen = BTreeSet::new();
-    let (mut diffs, mut others) = (String::new(), Vec::new());
-    for path in &reading.coverage.reviewed {
-        let reply = diff(&change.diff, &json!({ "path": path.to_string() }));
-        let is_whole = !reply.is_error
-            && reply.text.len() < WHOLE_BYTES
-            && reply.text.lines().count() < WHOLE_LINES
-            && diffs.len() + reply.text.len() <= MAX_SHOWN_BYTES;
-        if is_whole {
-            diffs.push_str(&reply.text);
-            diffs.push('\n');
-            seen.insert(path.clone());
-        } else {
-            others.push(line::clean(&path.to_string(), MAX_LINE_CHARS));
-        }
-    }
-    let more = others.len().saturating_sub(MAX_NAMED);
-    others.truncate(MAX_NAMED);
-    others.extend((more > 0).then(|| format!("and {more} more: `{DIFF}` without a path names them")));
+    let Diffs { text: diffs, others, seen } = Diffs::of(change, reading);
     let found = reading.found.iter().map(|placed| &placed.raw);
     let open = known.iter().filter(|finding| finding.is_open()).map(|finding| &finding.raw);
     let known: Vec<String> = found.chain(open).take(MAX_NAMED).map(one_line).collect();
@@ -124,7 +142,7 @@ pub(super) fn prompt(
         .with("branch", line::cut(subject.branch.clone(), MAX_LINE_CHARS))
         .with("head", head)
         .with("base", change.base.as_str())
-        .with("diff", diffs.as_str())
+        .with("diff", diffs)
         .with("not_shown", others.join("\n"))
         .with("known", known.join("\n"));
     let system = Values::default()

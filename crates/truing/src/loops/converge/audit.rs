@@ -27,7 +27,7 @@ use crate::loops::agent::{Agent, Errand, Looked, Spent, without_secrets, words};
 use crate::loops::reading::{self, Change, Reading, Scope};
 
 /// What auditors are called in traces.
-const RUN: &str = "converge";
+pub(super) const RUN: &str = "converge";
 /// Open questions that people are told of.
 const MAX_QUESTIONS: usize = 10;
 /// Characters of one.
@@ -35,10 +35,10 @@ const MAX_QUESTION_CHARS: usize = 300;
 
 /// What is audited.
 pub(super) struct Audited {
-    change: Change,
-    reading: Reading,
+    pub(super) change: Change,
+    pub(super) reading: Reading,
     /// The files at the head.
-    folder: PrivateFolder,
+    pub(super) folder: PrivateFolder,
     /// What it is to mend, if it is a fix.
     mends: Option<String>,
 }
