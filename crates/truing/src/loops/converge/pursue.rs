@@ -36,6 +36,8 @@ use crate::wiring::SystemClock;
 pub(super) const HEARD: &str = "reviewer/";
 /// Bytes of what somebody said, as a fixer is told of it.
 const MAX_SAID: usize = 4 << 10;
+/// So often it is looked at again at once, because its head was another one afterwards.
+const MAX_LOOKS: u32 = 3;
 /// Characters of its first line.
 const MAX_TITLE: usize = 120;
 
@@ -98,6 +100,16 @@ struct Look {
     seen: Seen,
     threads: Vec<ReviewThread>,
     reviews: Vec<PullReview>,
+}
+
+/// What is seen, if that comes to something within a few tries.
+async fn steady<T>(mut look: impl AsyncFnMut() -> Result<Option<T>, Stop>) -> Result<Option<T>, Stop> {
+    for _ in 0..MAX_LOOKS {
+        if let Some(seen) = look().await? {
+            return Ok(Some(seen));
+        }
+    }
+    Ok(None)
 }
 
 impl<C: Conversation> Lap<'_, Pull<'_, C>> {
@@ -185,8 +197,11 @@ impl<C: Conversation> Lap<'_, Pull<'_, C>> {
     async fn next(&mut self, now: Millis) -> Result<Next, Stop> {
         let talk = self.site.talk;
         let others: Vec<&ReviewerConfig> = others(self.config).collect();
-        let look = self.look(&others, now).await?;
         let rules = rules(self.config);
+        let Some(look) = steady(async || self.look(&others, now).await).await? else {
+            let until = Millis(now.0.saturating_add(rules.poll.0));
+            return Ok(Next::Wait(until, "the forge does not say twice which head it has".to_owned()));
+        };
         let head = self.record.state.head.clone();
         let base = self.site.onto.to_owned();
         let mut readiness =
@@ -255,59 +270,57 @@ impl<C: Conversation> Lap<'_, Pull<'_, C>> {
         Ok(said)
     }
 
-    /// Everything that is shown, about one head.
-    async fn look(&mut self, others: &[&ReviewerConfig], now: Millis) -> Result<Look, Stop> {
+    /// Everything that is shown, about one head; nothing, if another head was there before all was seen.
+    async fn look(&mut self, others: &[&ReviewerConfig], now: Millis) -> Result<Option<Look>, Stop> {
         let talk = self.site.talk;
         // Where nobody else reviews, nobody is given time to begin; and who looks more often does not want to wait.
         let settles = !others.is_empty() && span(self.config.poll) >= SETTLE;
-        loop {
-            let pull = talk.now().await.map_err(forge)?;
-            let merge = talk.merge().await.map_err(forge)?;
-            let checks = talk.checks(&pull.head.sha).await.map_err(forge)?;
-            let threads = talk.threads().await.map_err(forge)?;
-            let reviews = if others.is_empty() { Vec::new() } else { talk.reviews().await.map_err(forge)? };
-            let mut views = BTreeMap::new();
-            for other in others {
-                let newest = reviews.iter().rfind(|review| {
-                    review.commit.as_ref() == Some(&pull.head.sha) && is_by(review.author.as_ref(), other)
-                });
-                let queued = match &other.trigger {
-                    Trigger::Nothing => false,
-                    Trigger::Request => pull.requested.iter().any(|login| is_named(login, other)),
-                    Trigger::Comment(text) => {
-                        let said = self.said(text).await?;
-                        // Eyes on what was said at another head have seen that.
-                        let begun = (said.len(), pull.head.sha.clone());
-                        let (_, at) = self.record.wakes.entry(other.name.clone()).or_insert(begun);
-                        match said.last().filter(|_| *at == pull.head.sha) {
-                            Some(newest) => !talk.eyes(&newest.id).await.map_err(forge)?.is_empty(),
-                            None => false,
-                        }
+        let pull = talk.now().await.map_err(forge)?;
+        let merge = talk.merge().await.map_err(forge)?;
+        let checks = talk.checks(&pull.head.sha).await.map_err(forge)?;
+        let threads = talk.threads().await.map_err(forge)?;
+        let reviews = if others.is_empty() { Vec::new() } else { talk.reviews().await.map_err(forge)? };
+        let mut views = BTreeMap::new();
+        for other in others {
+            let newest = reviews.iter().rfind(|review| {
+                review.commit.as_ref() == Some(&pull.head.sha) && is_by(review.author.as_ref(), other)
+            });
+            let queued = match &other.trigger {
+                Trigger::Nothing => false,
+                Trigger::Request => pull.requested.iter().any(|login| is_named(login, other)),
+                Trigger::Comment(text) => {
+                    let said = self.said(text).await?;
+                    // Eyes on what was said at another head have seen that.
+                    let begun = (said.len(), pull.head.sha.clone());
+                    let (_, at) = self.record.wakes.entry(other.name.clone()).or_insert(begun);
+                    match said.last().filter(|_| *at == pull.head.sha) {
+                        Some(newest) => !talk.eyes(&newest.id).await.map_err(forge)?.is_empty(),
+                        None => false,
                     }
-                };
-                views.insert(other.name.clone(), view(other, newest, &threads, &checks, queued));
-            }
-            let again = talk.now().await.map_err(forge)?;
-            if again.head.sha != pull.head.sha {
-                continue;
-            }
-            let named = |state: CheckState| {
-                checks.iter().filter(|check| check.state == state).map(|check| check.name.clone()).collect()
+                }
             };
-            let seen = Seen {
-                head: pull.head.sha,
-                committed: if settles { now } else { Millis(0) },
-                base: pull.base_branch,
-                state: pull.state,
-                views,
-                threads: threads.iter().filter_map(|thread| talked(thread, others)).collect(),
-                merge: if merge.conflicts == Some(true) { Mergeable::Dirty } else { merge.state },
-                pending: named(CheckState::Pending),
-                failed: named(CheckState::Failed),
-                lacks_review: merge.decision == Some(Decision::Required),
-            };
-            return Ok(Look { seen, threads, reviews });
+            views.insert(other.name.clone(), view(other, newest, &threads, &checks, queued));
         }
+        let again = talk.now().await.map_err(forge)?;
+        if again.head.sha != pull.head.sha {
+            return Ok(None);
+        }
+        let named = |state: CheckState| {
+            checks.iter().filter(|check| check.state == state).map(|check| check.name.clone()).collect()
+        };
+        let seen = Seen {
+            head: pull.head.sha,
+            committed: if settles { now } else { Millis(0) },
+            base: pull.base_branch,
+            state: pull.state,
+            views,
+            threads: threads.iter().filter_map(|thread| talked(thread, others)).collect(),
+            merge: if merge.conflicts == Some(true) { Mergeable::Dirty } else { merge.state },
+            pending: named(CheckState::Pending),
+            failed: named(CheckState::Failed),
+            lacks_review: merge.decision == Some(Decision::Required),
+        };
+        Ok(Some(Look { seen, threads, reviews }))
     }
 
     /// What others found, as findings at the head.
@@ -459,5 +472,27 @@ fn claim_of(rule: String, (path, at): (RepoPath, u32), snippet: &str, said: &str
     Claim {
         placed: Placed { raw, anchor: AnchorKind::Summary, at: place, old_path: None },
         origin: Origin::Change,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_head_that_is_never_the_same_twice_is_looked_at_a_few_times() {
+        let mut looks = 0;
+        let seen: Option<()> = steady(async || {
+            looks += 1;
+            Ok(None)
+        })
+        .await
+        .unwrap();
+        assert_eq!((seen, looks), (None, MAX_LOOKS));
+        let seen = steady(async || {
+            looks += 1;
+            Ok((looks > MAX_LOOKS + 1).then_some(looks))
+        });
+        assert_eq!(seen.await.unwrap(), Some(MAX_LOOKS + 2));
     }
 }
