@@ -18,6 +18,7 @@
 
 mod act;
 mod exit;
+mod gate;
 mod kept;
 mod merge;
 mod others;
@@ -174,6 +175,9 @@ pub struct Run {
     pub check_rounds: u32,
     /// How often a hook blocked it.
     pub hook_blocks: u32,
+    /// What was wrong with the newest fix of what the gate says: it was thrown away, and the next fixer is told.
+    #[serde(default)]
+    pub refused: Vec<Problem>,
     /// What a hook said when it blocked the fix for good.
     pub hook: Option<String>,
     /// Have findings that do not block had their fix?
@@ -217,6 +221,7 @@ impl Run {
             candidate: None,
             check_rounds: 0,
             hook_blocks: 0,
+            refused: Vec::new(),
             hook: None,
             is_polished: false,
             ledger: Ledger::default(),
@@ -279,6 +284,7 @@ impl Run {
         (self.head, self.tree) = (head, tree);
         (self.exit, self.aside, self.candidate) = (None, None, None);
         (self.gate_rounds, self.hook_blocks) = (0, 0);
+        self.refused.clear();
         self.ledger.moved();
         self.next = Act::Gate;
         if self.moves > MAX_MOVES {
@@ -286,22 +292,6 @@ impl Run {
                 format!("others have pushed {} times meanwhile: run it again when they rest", self.moves);
             self.end(Code::HeadMoved, reason);
         }
-    }
-
-    fn gate_blocks(&mut self, output: String) {
-        if self.gate_rounds >= self.limits.gate_rounds {
-            let rounds = self.gate_rounds;
-            self.end(Code::Gate, format!("the gate still blocks after {rounds} fixes of what it says"));
-        } else {
-            self.next = Act::Mend { output };
-        }
-    }
-
-    /// Whatever the fixer left: the gate looks again.
-    fn mended(&mut self, candidate: Option<Candidate>) {
-        self.gate_rounds = self.gate_rounds.saturating_add(1);
-        self.next = if candidate.is_some() { Act::Publish } else { Act::Gate };
-        self.candidate = candidate;
     }
 
     /// Audits that may still be begun.
@@ -316,6 +306,7 @@ impl Run {
         }
         self.audits = self.audits.saturating_add(1);
         self.gate_rounds = 0;
+        self.refused.clear();
         self.answers.clear();
         let many = self.audits >= self.limits.parallel_from;
         let auditors = if many { self.limits.auditors.max(1) } else { 1 };
@@ -472,6 +463,9 @@ impl Run {
             self.next = Act::Publish;
             return;
         }
+        if self.is_mending() {
+            return self.refuse(problems);
+        }
         self.check_rounds = self.check_rounds.saturating_add(1);
         if problems.iter().any(|problem| problem.kind == ProblemKind::Test) {
             // With the fix goes what was said of it.
@@ -519,11 +513,6 @@ impl Run {
         }
         self.hook = Some(words);
         self.next = Act::Reply;
-    }
-
-    /// Is the fix in progress one of what the gate says?
-    fn is_mending(&self) -> bool {
-        self.gate_rounds > 0
     }
 
     fn pushed(&mut self) {

@@ -95,7 +95,7 @@ pub struct Checked {
 
 impl Checked {
     /// Did one of the tries end well?
-    fn passes(&self) -> bool {
+    pub fn passes(&self) -> bool {
         self.ran.end.is_success() || self.again.as_ref().is_some_and(|again| again.end.is_success())
     }
 }

@@ -174,7 +174,10 @@ mod tests {
     #[test]
     fn a_gate_that_was_mended_before_does_not_make_their_fix_another_one_of_that() {
         let gate = Event::Gated(Some("style".into()));
-        let run = after(begun(Limits::default()), [gate, Event::Mended(Some(candidate(2))), Event::Pushed]);
+        let run = after(
+            begun(Limits::default()),
+            [gate, Event::Mended(Some(candidate(2))), Event::Checked(vec![]), Event::Pushed],
+        );
         let run = fixed(told(run, &[p1(3)]), 3);
         let fix = Line::Fix { number: 0, commit: Some(sha(3)), fixed: 1, declined: 0 };
         assert_eq!((run.log.last(), run.ledger.declined().count()), (Some(&fix), 0));

@@ -139,6 +139,7 @@ fn play(pair: Pair, seed: u64) -> Played {
             Act::Mend { .. } if dice.roll(2) == 0 => Event::Mended(None),
             Act::Mend { .. } => {
                 offered = World { rest: dice.roll(1 << 40), ..world.clone() };
+                tests_deleted = dice.roll(4) == 0;
                 commits += 1;
                 Event::Mended(Some(Candidate { commit: sha(1 << 50 | commits), tree: offered.tree() }))
             }
@@ -197,6 +198,7 @@ fn play(pair: Pair, seed: u64) -> Played {
             }
             Act::Publish if pair == Pair::Hooked => Event::Blocked("E501".into()),
             Act::Publish => {
+                assert!(!tests_deleted, "{pair:?} {seed} pushes a fix that deletes a test");
                 world = offered.clone();
                 Event::Pushed
             }

@@ -133,7 +133,10 @@ fn there_is_no_audit_beyond_the_cap_and_no_fix_that_nobody_audits() {
 #[test]
 fn the_gate_is_mended_so_often_and_no_more() {
     let dirty = || Event::Gated(Some("a.py:1: magic".into()));
-    let run = after(begun(Limits::default()), [dirty(), Event::Mended(Some(candidate(2))), Event::Pushed]);
+    let run = after(
+        begun(Limits::default()),
+        [dirty(), Event::Mended(Some(candidate(2))), Event::Checked(vec![]), Event::Pushed],
+    );
     assert_eq!((&run.next, run.commits.len(), run.audits), (&Act::Gate, 1, 0));
     let run = audit(run, &[]);
     assert_eq!(code(&run), Some(Code::Clean));
@@ -144,6 +147,24 @@ fn the_gate_is_mended_so_often_and_no_more() {
     }
     let run = after(run, [dirty()]);
     assert_eq!((code(&run), run.audits), (Some(Code::Gate), 0));
+}
+
+#[test]
+fn a_fix_of_what_the_gate_says_is_looked_at_before_it_is_pushed() {
+    let problem = Problem { kind: ProblemKind::Test, text: "test_total() is gone".into() };
+    let gate = || Event::Gated(Some("a.py:1: magic".into()));
+    let wrong = || [Event::Mended(Some(candidate(2))), Event::Checked(vec![problem.clone()])];
+    let mut run = after(begun(Limits::default()), [gate()]);
+    run = after(run, wrong());
+    assert_eq!((&run.next, &run.candidate), (&Act::Gate, &None));
+    run = after(run, [gate()]);
+    let Act::Mend { output } = &run.next else { panic!("{:?}", run.next) };
+    assert!(output.starts_with("a.py:1: magic") && output.contains("test_total() is gone"), "{output}");
+    for _ in 1..5 {
+        run = after(after(run, wrong()), [gate()]);
+    }
+    assert_eq!((code(&run), run.commits.len()), (Some(Code::Gate), 0));
+    assert!(run.exit.unwrap().reason.ends_with("thrown away: test_total() is gone"));
 }
 
 #[test]
@@ -272,8 +293,10 @@ fn what_was_said_of_a_fix_goes_with_it() {
 fn a_hook_may_block_each_fix_of_what_the_gate_says_once() {
     let mend = |seed| Event::Mended(Some(candidate(seed)));
     let (gate, blocked) = (|| Event::Gated(Some("style".into())), || Event::Blocked("E501".into()));
-    let run = after(begun(Limits::default()), [gate(), mend(2), blocked(), mend(3), Event::Pushed]);
-    let run = after(run, [gate(), mend(4), blocked()]);
+    let right = || Event::Checked(vec![]);
+    let run = after(begun(Limits::default()), [gate(), mend(2), right(), blocked()]);
+    let run = after(run, [mend(3), right(), Event::Pushed]);
+    let run = after(run, [gate(), mend(4), right(), blocked()]);
     assert!(matches!(&run.next, Act::Mend { .. }), "{:?}", run.next);
 }
 

@@ -30,6 +30,10 @@ impl<S> Lap<'_, S> {
         if problems.is_empty() {
             problems = self.failing(&head, &candidate).await?;
         }
+        // A fix of what the gate says has the gate and an audit of the whole change before it.
+        if self.record.state.is_mending() {
+            return Ok(Event::Checked(problems));
+        }
         if problems.is_empty() {
             let says = self.gate_says(&candidate).await?;
             problems = says.into_iter().map(|text| Problem { kind: ProblemKind::Gate, text }).collect();
@@ -63,7 +67,12 @@ impl<S> Lap<'_, S> {
 
     /// The repository's own checks that fail with the fix and do not without it.
     async fn failing(&mut self, head: &Sha, candidate: &Sha) -> Result<Vec<Problem>, Stop> {
-        let Some(verifier) = &self.crew.verifier else { return Ok(Vec::new()) };
+        let Some(verifier) = &self.crew.verifier else {
+            let none =
+                "no check is configured (`verify.check`): of a fix, audit and gate alone are relied on";
+            self.record.warn(none.to_owned());
+            return Ok(Vec::new());
+        };
         let own = format!("converge {}", self.record.key);
         if self.baseline.as_ref().is_none_or(|(of, _)| of != head) {
             let Verified { set_up, verification } =
@@ -73,6 +82,15 @@ impl<S> Lap<'_, S> {
                 let failed = failed.map(|ran| ran.argv.join(" ")).collect::<Vec<_>>().join(", ");
                 self.record.warn(format!(
                     "the set-up does not work ({failed}): no check is run, and audit and gate alone are relied on"
+                ));
+            }
+            let checks = verification.iter().flat_map(|verification| &verification.checks);
+            let failed: Vec<String> =
+                checks.filter(|check| !check.passes()).map(|check| check.ran.argv.join(" ")).collect();
+            if !failed.is_empty() {
+                let failed = failed.join(", ");
+                self.record.warn(format!(
+                    "a check fails without any fix ({failed}): whether a fix breaks what it looks at is not known"
                 ));
             }
             self.baseline = Some((head.clone(), verification));

@@ -1,0 +1,41 @@
+//! The gate before an audit: what it says is mended a few times, and no fix of it is pushed that was not looked at.
+
+use super::{Act, Candidate, Code, MAX_TOLD, Problem, Run};
+use crate::line;
+
+impl Run {
+    /// The gate says this.
+    pub(super) fn gate_blocks(&mut self, mut output: String) {
+        let refused = std::mem::take(&mut self.refused);
+        if self.gate_rounds >= self.limits.gate_rounds {
+            let mut reason =
+                format!("the gate still blocks after {} fixes of what it says", self.gate_rounds);
+            if let Some(problem) = refused.first() {
+                reason += &format!("; the last was thrown away: {}", line::clean(&problem.text, MAX_TOLD));
+            }
+            self.end(Code::Gate, reason);
+            return;
+        }
+        for problem in refused {
+            output += &format!("\nThe last fix of this was thrown away: {}\n", problem.text);
+        }
+        self.next = Act::Mend { output };
+    }
+
+    /// Whatever the fixer left: nobody sees it before it is looked at, and the gate looks again.
+    pub(super) fn mended(&mut self, candidate: Option<Candidate>) {
+        self.gate_rounds = self.gate_rounds.saturating_add(1);
+        self.next = if candidate.is_some() { Act::Check } else { Act::Gate };
+        self.candidate = candidate;
+    }
+
+    /// Something is wrong with a fix of what the gate says. Its round is counted, and the next one begins at the head.
+    pub(super) fn refuse(&mut self, problems: Vec<Problem>) {
+        (self.candidate, self.refused, self.next) = (None, problems, Act::Gate);
+    }
+
+    /// Is the fix in progress one of what the gate says?
+    pub fn is_mending(&self) -> bool {
+        self.gate_rounds > 0
+    }
+}
