@@ -207,6 +207,7 @@ pub(super) fn failed(error: GateError) -> CliError {
             "a command of `converge.gate` ends with 0 if it finds nothing and with 1 if it finds something; \
              try it in the sandbox: `truing sandbox run -- COMMAND`",
         ),
+        GateError::Unread { .. } => CliError::failed("gate", text),
         GateError::Verify(error) => CliError { message: text, ..wiring::verify::failed(error) },
         GateError::Reading(ReadingError::Reader(error)) => {
             CliError { message: text, ..wiring::reader_error(error) }

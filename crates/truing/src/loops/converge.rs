@@ -74,6 +74,8 @@ impl fmt::Debug for Crew {
 pub trait Site: Sync {
     /// Where the branch is now, or why the run cannot go on there.
     fn head(&self, record: &Record) -> impl Future<Output = Result<Standing, Stop>> + Send;
+    /// Has the commits of a head that somebody else has pushed. What the change is compared with there.
+    fn follow(&self, record: &Record, head: &Sha) -> impl Future<Output = Result<Sha, Stop>> + Send;
     /// Shows what an audit found. What people should know besides.
     fn post(&self, record: &Record) -> impl Future<Output = Result<Vec<String>, Stop>> + Send;
     /// Brings a fix to the branch, which must be where the run believes it to be.
@@ -322,9 +324,11 @@ impl<S: Site> Lap<'_, S> {
         }
     }
 
-    async fn moved(&self, head: Sha) -> Result<Event, Stop> {
-        self.mirror.fetch(std::slice::from_ref(&head)).await?;
+    /// Somebody else has pushed. What came with the base branch is not the change: it is compared anew.
+    async fn moved(&mut self, head: Sha) -> Result<Event, Stop> {
+        let base = self.site.follow(&self.record, &head).await?;
         let tree = self.mirror.tree_of(&head).await?;
+        self.record.base = base;
         Ok(Event::Moved { head, tree })
     }
 }
@@ -346,7 +350,7 @@ impl<S> Lap<'_, S> {
             mirror.export(head, folder.path(), Some(&paths)).await?;
         }
         let gate = Gate { rules, reader, commands: crew.commands.clone() };
-        Ok(gate.look(folder.path(), &change).await?.words())
+        Ok(gate.look(folder.path(), &change).await?.seen()?.words())
     }
 
     /// What pays for a model, and how much is left of what the run may cost.

@@ -15,14 +15,14 @@ use truing_core::port::{
 use truing_core::publish::Producer;
 use truing_core::slot::{Command, Limits, Loop, Refused, Then};
 use truing_forge::github::{GitHub, RemoteError};
-use truing_git::{Git, GitError, Mirror, Remote};
+use truing_git::{Git, GitError, Mirror};
 use truing_store::Sqlite;
 
 use super::by_hand::{self, NotLeased};
 use super::scheduler::Lease;
 use super::worker;
 use crate::config::converge::ConvergeConfig;
-use crate::loops::converge::pull::Pull;
+use crate::loops::converge::pull::{self, Pull};
 use crate::loops::converge::pursue::Told;
 use crate::loops::converge::{Crew, Lap};
 use crate::loops::versions;
@@ -84,7 +84,8 @@ impl From<StepError> for NoPullRun {
 /// What a run works on.
 struct Ground {
     mirror: Mirror,
-    remote: Remote,
+    /// The id and the name of the repository that the branch is in.
+    home: (String, String),
     now: PullNow,
     base: Sha,
 }
@@ -129,7 +130,7 @@ impl PullRun<'_> {
         give_back: watch::Receiver<bool>,
         told: impl AsyncFn(&Mirror, &Record, Told<'_>),
     ) -> Result<(Record, Mirror), NoPullRun> {
-        let Ground { mirror, remote, now, base } = self.ground(id, now).await?;
+        let Ground { mirror, home, now, base } = self.ground(id, now).await?;
         let mut record = self.record(store, lease, &mirror, (called, &now, base)).await?;
         if record.state.exit.is_none() && now.head.push == Some(false) {
             let why = format!(
@@ -141,7 +142,8 @@ impl PullRun<'_> {
         let site = Pull {
             talk,
             mirror: &mirror,
-            remote: &remote,
+            forge: self.forge.1,
+            home: (&home.0, &home.1),
             onto: &now.base_branch,
             event: self.config.event,
             resolves: self.config.resolve_threads,
@@ -189,19 +191,17 @@ impl PullRun<'_> {
         Ok((record, mirror))
     }
 
-    /// The commits, and where fixes are pushed to.
+    /// The commits, and where the branch is that fixes are pushed to.
     async fn ground(&self, id: &PrId, now: PullNow) -> Result<Ground, NoPullRun> {
         let (_, forge) = self.forge;
         let theirs = forge.push_remote(&id.repository, self.repo).await?;
-        let remote = match now.head.repository.as_ref().filter(|head| !head.is_same) {
-            Some(fork) => forge.push_remote(&fork.id, &fork.name).await?,
-            None => theirs.clone(),
+        let home = match now.head.repository.as_ref().filter(|head| !head.is_same) {
+            Some(fork) => (fork.id.clone(), fork.name.clone()),
+            None => (id.repository.clone(), self.repo.to_owned()),
         };
         let mirror = self.git.mirror(&wiring::mirror(self.mirrors, id), &theirs).await?;
-        mirror.fetch(&[now.base.clone(), now.head.sha.clone()]).await?;
-        let base = mirror.merge_base(&now.base, &now.head.sha).await?;
-        let base = base.unwrap_or_else(|| now.base.clone());
-        Ok(Ground { mirror, remote, now, base })
+        let base = pull::base(&mirror, (&now.base_branch, &now.base), &now.head.sha).await?;
+        Ok(Ground { mirror, home, now, base })
     }
 
     /// The run that was interrupted, or a new one.

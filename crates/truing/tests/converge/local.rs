@@ -173,6 +173,57 @@ fn a_check_that_fails_with_the_fix_alone_is_told_to_the_next_fixer() {
 }
 
 #[test]
+fn a_run_says_where_checks_cannot_be_relied_on() {
+    let warned = |check: &str| {
+        let scene = Scene::new(two_loops()).with(check);
+        let answer = scene.json(&[]);
+        assert_eq!(ended(&answer), ("converged", "clean", 0), "{answer:?}");
+        answer.0["warnings"].to_string()
+    };
+    let told = warned("[verify]\ncheck = [[\"false\"], [\"true\"]]\n");
+    assert!(
+        told.starts_with("[\"a check fails without any fix (false): ") && told.ends_with("known\"]"),
+        "{told}"
+    );
+    assert_eq!(warned("[verify]\ncheck = [[\"true\"]]\n"), "[]");
+    assert!(warned("").starts_with("[\"no check is configured (`verify.check`): "));
+}
+
+#[test]
+fn a_fix_of_what_the_gate_says_is_not_pushed_if_a_check_fails_with_it() {
+    let gate = "! grep -n 'xs. - 1' total.py | sed 's/^/total.py:/' | grep .";
+    let check = "! grep -q 'xs. + 1' total.py || { echo out of range; exit 1; }";
+    let wrong = "    for i in range(len(xs) + 1):\n";
+    let scene = Scene::new([
+        edit("total.py", WRONG, wrong),
+        mended(&[]),
+        edit("total.py", WRONG, RIGHT),
+        mended(&[]),
+        clean(),
+    ])
+    .with(&format!(
+        "[converge]\ngate = [[\"sh\", \"-c\", \"{gate}\"]]\n[verify]\ncheck = [[\"sh\", \"-c\", \"{check}\"]]\n"
+    ));
+    let answer = scene.json(&[]);
+    assert_eq!(ended(&answer), ("converged", "clean", 0), "{answer:?}");
+    assert_eq!(answer.0["commits"].as_array().unwrap().len(), 1, "the wrong one was pushed");
+    let told = scene.model.log()[2].body.to_string();
+    assert!(told.contains("thrown away") && told.contains("out of range"), "{told}");
+}
+
+#[test]
+fn a_gate_that_could_read_nothing_is_not_clean() {
+    let scene = Scene::new([]);
+    scene.place.write("total.py", "x = 1\n".repeat(2 << 20));
+    scene.place.commit("count much more");
+    let answer = scene.json(&[]);
+    assert_eq!(ended(&answer), ("error", "infrastructure", 3), "{answer:?}");
+    let reason = answer.0["reason"].as_str().unwrap();
+    assert!(reason.starts_with("code rules gate could not run: ") && reason.contains("total.py"), "{reason}");
+    assert_eq!(scene.asked(), 0);
+}
+
+#[test]
 fn files_that_a_fix_may_not_change_stay_as_they_are() {
     let scene = Scene::new([
         dirty(),

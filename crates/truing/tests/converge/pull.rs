@@ -190,3 +190,34 @@ async fn a_description_that_is_not_wanted_loses_something_or_is_never_written_st
         assert_eq!(site.pull().await.body, before);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_comes_with_the_base_branch_in_the_middle_of_a_run_is_not_audited_as_the_change() {
+    let patient =
+        "[converge]\nreviewers = [\"internal\", \"bugbot\"]\npoll = \"1s\"\npoll_after_trigger = \"1s\"\n";
+    let site = Site::new(patient, [clean(), clean()]).await;
+    let rebased = async {
+        // Until our audit is content, and the bot is waited for.
+        let asks = |pull: &PullView| pull.summaries().any(|comment| comment.body.trim() == "bugbot run");
+        while !asks(&site.pull().await) {
+            tokio::task::yield_now().await;
+        }
+        let said = "Cursor Bugbot has reviewed your changes and found no issues.".to_owned();
+        let review = Some(BotReview { state: Verdict::Commented, body: said, comments: vec![] });
+        let bot = Bot {
+            login: "cursor[bot]".into(),
+            alias: None,
+            trigger: Some("bugbot run".into()),
+            steps: [Step { eyes: true, review, check: None }].into(),
+        };
+        site.repo.add_bot(bot).await.unwrap();
+        let base = site.repo.push("main", Commit::new("Sell").write("sold.py", "x = 1\n")).await.unwrap();
+        let again = Commit::new("Add totals").write("total.py", BUG);
+        let head = site.repo.force_push("topic", &base, again).await.unwrap();
+        (base, head)
+    };
+    let ((told, exit), (base, head)) = tokio::join!(site.run(&[]), rebased);
+    assert_eq!((exit, &told["exit"], &told["loops"]), (0, &json!("converged"), &json!(2)), "{told}");
+    let last = site.model.log().pop().unwrap().body.to_string();
+    assert!(last.contains(&format!("from {base} to {head}")) && !last.contains("sold.py"), "{last}");
+}

@@ -120,6 +120,16 @@ pub enum GateError {
     /// The sandbox, a set-up, or the copy of the files.
     #[error("code rules gate could not run: {0}")]
     Verify(#[from] VerifyError),
+    /// Files that are for the rules, none of which they have read.
+    #[error(
+        "code rules gate could not run: it has read none of the files that have changed, such as {path} ({why})"
+    )]
+    Unread {
+        /// One of them.
+        path: String,
+        /// Why not.
+        why: &'static str,
+    },
     /// The change or the rules.
     #[error("code rules gate could not run: {0}")]
     Reading(#[from] ReadingError),
@@ -189,6 +199,22 @@ impl Gated {
     /// Is there nothing that blocks?
     pub fn is_clean(&self) -> bool {
         self.blocking.kept.is_empty()
+    }
+
+    /// Itself, if somebody has looked: where no command ran, and the rules have read none of the files that are for them,
+    /// nothing is known.
+    ///
+    /// # Errors
+    /// [`GateError::Unread`]
+    pub fn seen(self) -> Result<Self, GateError> {
+        let missed = self.not_inspected.iter().find(|gap| !gap.reason.by_design());
+        match missed.filter(|_| self.inspected == 0 && self.ran.is_empty()) {
+            Some(NotReviewed { path, reason }) => {
+                let path = line::visible(&path.to_string());
+                Err(GateError::Unread { path, why: reason.as_str() })
+            }
+            None => Ok(self),
+        }
     }
 
     /// What a fixer is told; nothing, if nothing blocks.

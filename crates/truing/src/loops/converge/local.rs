@@ -35,6 +35,11 @@ impl Site for Local<'_> {
         Ok(Standing::At(tip.unwrap_or_else(|| record.state.starting.clone())))
     }
 
+    async fn follow(&self, record: &Record, head: &Sha) -> Result<Sha, Stop> {
+        self.mirror.fetch(std::slice::from_ref(head)).await?;
+        Ok(record.base.clone())
+    }
+
     async fn post(&self, _: &Record) -> Result<Vec<String>, Stop> {
         Ok(Vec::new())
     }

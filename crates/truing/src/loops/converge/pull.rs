@@ -15,7 +15,8 @@ use truing_core::port::{
 };
 use truing_core::publish::ThreadState;
 use truing_core::{line, markdown};
-use truing_git::{Mirror, Pushed, Refusal, Remote};
+use truing_forge::github::GitHub;
+use truing_git::{GitError, Mirror, Pushed, Refusal};
 
 use super::pursue::HEARD;
 use super::words::short;
@@ -34,8 +35,10 @@ pub struct Pull<'a, C> {
     pub talk: &'a C,
     /// Its commits.
     pub mirror: &'a Mirror,
-    /// Where its branch is pushed to.
-    pub remote: &'a Remote,
+    /// Where it is.
+    pub forge: &'a GitHub,
+    /// The id and the name of the repository that its branch is in.
+    pub home: (&'a str, &'a str),
     /// The branch that it goes to.
     pub onto: &'a str,
     /// What reviews that found something are.
@@ -114,6 +117,10 @@ impl<C: Conversation> Site for Pull<'_, C> {
         Ok(Standing::At(now.head.sha))
     }
 
+    async fn follow(&self, record: &Record, head: &Sha) -> Result<Sha, Stop> {
+        Ok(base(self.mirror, (self.onto, &record.base), head).await?)
+    }
+
     async fn post(&self, record: &Record) -> Result<Vec<String>, Stop> {
         let draft = draft(record, self.event);
         match self.show(&draft).await {
@@ -126,7 +133,11 @@ impl<C: Conversation> Site for Pull<'_, C> {
 
     async fn publish(&self, record: &Record, candidate: &Candidate) -> Result<Published, Stop> {
         let commit = self.mirror.committed(&candidate.commit);
-        Ok(match commit.push(self.remote, &record.branch, Some(&record.state.head)).await? {
+        // A run may outlive the token that it began with.
+        let (id, name) = self.home;
+        let remote =
+            self.forge.push_remote(id, name).await.map_err(|error| Stop::Forge(error.to_string()))?;
+        Ok(match commit.push(&remote, &record.branch, Some(&record.state.head)).await? {
             Pushed::Done => Published::Done,
             Pushed::Moved { now: Some(now) } => Published::Moved(now),
             Pushed::Moved { now: None } => {
@@ -152,6 +163,14 @@ impl<C: Conversation> Site for Pull<'_, C> {
             Err(error) => Err(forge(error)),
         }
     }
+}
+
+/// What a change is compared with: where its head has left the branch that it goes to, as that is now. The forge may
+/// remember an older commit of it; `known` is taken where the branch is gone.
+pub async fn base(mirror: &Mirror, (onto, known): (&str, &Sha), head: &Sha) -> Result<Sha, GitError> {
+    let tip = mirror.branch_tip(onto).await?.unwrap_or_else(|| known.clone());
+    mirror.fetch(&[tip.clone(), head.clone()]).await?;
+    Ok(mirror.merge_base(&tip, head).await?.unwrap_or(tip))
 }
 
 /// Which fix it is that is answered: of an audit, or of what others found.
