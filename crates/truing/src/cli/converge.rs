@@ -4,19 +4,18 @@ mod audit;
 mod local;
 pub(in crate::cli) mod outcome;
 mod pull;
+mod targets;
 mod team;
+mod turn;
 
 use std::path::Path;
 
 use clap::builder::NonEmptyStringValueParser;
 use truing_core::converge::record::Record;
 use truing_core::converge::{Code, Kind};
-use truing_git::Mirror;
 
 use super::error::{CliError, Exit};
-use super::review::Target;
 use super::{Context, runtime};
-use crate::budget::name_of_remote;
 use crate::config::converge::Bugteam;
 use crate::config::converge::Lifecycle;
 use crate::wiring;
@@ -42,6 +41,9 @@ pub struct Args {
     /// The name that runs are led and joined by [default: BUGTEAM_TEAM_NAME]
     #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     team: Option<String>,
+    /// Work on several targets one after the other, not side by side
+    #[arg(long)]
+    serial: bool,
     /// Tell what would be worked on, and ask no model
     #[arg(long)]
     dry_run: bool,
@@ -62,7 +64,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
 #[cfg(feature = "demo")]
 pub(crate) async fn ended(target: &str, context: &Context) -> Result<(Record, String), CliError> {
     let args = Args { targets: vec![target.to_owned()], ..Args::default() };
-    let (record, mirror) = args.one(context, target).await?;
+    let site = targets::site(target, &wiring::git(&context.environment).await?, context).await?;
+    let (record, mirror) = turn::Turn::alone(context).run(&args, &site).await?;
     let text = outcome::text(&record, &mirror).await?;
     Ok((record, text))
 }
@@ -73,49 +76,8 @@ impl Args {
         let config = context.config(&[])?;
         let folder = config.store.database()?.parent().unwrap_or(Path::new(".")).join(local::LOCKS);
         let _team = team::Team::of(self, context, &folder)?;
-        let here = context.environment.directory();
-        let mut worst = Exit::Done;
-        if self.targets.is_empty() {
-            return outcome::print(&local::run(self, context, here).await?, context).await;
-        }
-        for target in &self.targets {
-            let ended = self.one(context, target).await;
-            let exit = match ended {
-                Ok(ended) => outcome::print(&ended, context).await?,
-                // With several, one that cannot be worked on keeps no other one waiting.
-                Err(error) if self.targets.len() == 1 => return Err(error),
-                Err(error) => refused(error, context).or_else(|error| {
-                    context.output.error(&error);
-                    Ok::<_, CliError>(error.exit)
-                })?,
-            };
-            worst = if exit.code() > worst.code() { exit } else { worst };
-            if exit == Exit::Interrupted {
-                break;
-            }
-        }
-        Ok(worst)
-    }
-
-    /// A run on one target, and where its commits are.
-    async fn one(&self, context: &Context, target: &str) -> Result<(Record, Mirror), CliError> {
-        let named = of_origin(context, target).await?;
-        match self.pull(context, named.as_deref().unwrap_or(target))? {
-            Some(pull) => Box::pin(pull::run(self, context, pull)).await,
-            None => {
-                let folder = context.environment.directory().join(target);
-                Box::pin(local::run(self, context, &folder)).await
-            }
-        }
-    }
-
-    /// The pull request that a target names; none: it names a folder.
-    fn pull(&self, context: &Context, target: &str) -> Result<Option<Target>, CliError> {
-        let is_folder = context.environment.directory().join(target).is_dir();
-        if is_folder && !target.contains("://") {
-            return Ok(None);
-        }
-        Target::find(target, &context.config(&[])?, &context.environment).map(Some)
+        let asked = targets::of(&self.targets, context).await?;
+        turn::run_all(self, &asked, context).await
     }
 }
 
@@ -143,24 +105,6 @@ fn refusal(code: Code, line: &str) -> CliError {
     CliError::new(exit, code.as_str(), line)
 }
 
-/// A number alone is one of the repository that is stood in, by where it was cloned from.
-async fn of_origin(context: &Context, target: &str) -> Result<Option<String>, CliError> {
-    let here = context.environment.directory();
-    if target.parse::<u64>().is_err() || here.join(target).is_dir() {
-        return Ok(None);
-    }
-    let git = wiring::git(&context.environment).await?;
-    let repository = git.open(here).await.map_err(wiring::git_error)?;
-    let name = repository.remote_url().and_then(name_of_remote).ok_or_else(|| {
-        CliError::usage(
-            "bad_target",
-            format!("`{target}`: this repository has no remote `origin` to be one of"),
-        )
-        .hint("name it in full: OWNER/NAME#NUMBER, or its page's URL")
-    })?;
-    Ok(Some(format!("{name}#{target}")))
-}
-
 /// A refusal is an answer, too: with `--format json` the object of a run says it.
 fn refused(error: CliError, context: &Context) -> Result<Exit, CliError> {
     let is_refusal = Code::ALL.iter().any(|code| code.kind() == Kind::Refused && code.as_str() == error.code);
@@ -168,11 +112,8 @@ fn refused(error: CliError, context: &Context) -> Result<Exit, CliError> {
         return Err(error);
     }
     let exit = error.exit;
-    context.output.json(&outcome::refused(&error))?;
-    context.output.insist(format_args!("error: {}\n", error.message));
-    for hint in &error.hints {
-        context.output.insist(format_args!("hint: {hint}\n"));
-    }
+    context.output.json(&outcome::not_begun(None, &error))?;
+    context.output.complain(&error);
     Ok(exit)
 }
 

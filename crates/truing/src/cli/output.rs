@@ -133,6 +133,15 @@ impl Output {
 
     /// Prints an error: lines on stderr and, with `--format json`, an object on stdout.
     pub(crate) fn error(self, error: &CliError) {
+        self.complain(error);
+        if self.is_json() {
+            // The error has been said on stderr; that stdout cannot take it either adds nothing.
+            drop(self.json(&error.to_json()));
+        }
+    }
+
+    /// The lines of an error alone: where the answer on stdout has it in its own form.
+    pub(crate) fn complain(self, error: &CliError) {
         let mut text = String::new();
         for error in std::iter::once(error).chain(&error.more) {
             text += &format!("{ERROR}error:{ERROR:#} {}\n", one_line(&error.message));
@@ -144,10 +153,6 @@ impl Output {
             }
         }
         self.talk(text);
-        if self.is_json() {
-            // The error has been said on stderr; that stdout cannot take it either adds nothing.
-            drop(self.json(&error.to_json()));
-        }
     }
 
     /// Shows that long work goes on: a bar on a terminal (with `total` steps, or a spinner), elsewhere one line

@@ -11,5 +11,6 @@ mod looking;
 mod place;
 mod pull;
 mod scene;
+mod several;
 #[path = "../support/watch.rs"]
 mod watch;

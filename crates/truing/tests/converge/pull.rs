@@ -16,17 +16,17 @@ const BOT: &str = "truing[bot]";
 /// Not any token's form.
 const TOKEN: &str = "converge-token-canary";
 
-struct Site {
-    forge: Watched,
-    repo: Repo,
-    model: FakeModel,
-    number: u64,
-    home: TempDir,
+pub(crate) struct Site {
+    pub(crate) forge: Watched,
+    pub(crate) repo: Repo,
+    pub(crate) model: FakeModel,
+    pub(crate) number: u64,
+    pub(crate) home: TempDir,
 }
 
 impl Site {
     /// A draft with the planted bug, and a model that describes it when it is asked to.
-    async fn new(more: &str, answers: impl IntoIterator<Item = Answer>) -> Self {
+    pub(crate) async fn new(more: &str, answers: impl IntoIterator<Item = Answer>) -> Self {
         Self::of(more, [Answer::describes("Adds up orders.")].into_iter().chain(answers)).await
     }
 
@@ -51,11 +51,17 @@ impl Site {
     }
 
     async fn run(&self, more: &[&str]) -> (Value, i32) {
-        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_truing"));
         let target = format!("acme/shop#{}", self.number);
+        let ran = self.call(&[&["--format", "json", &target], more].concat()).await;
+        (serde_json::from_str(&ran.out).unwrap_or_else(|_| panic!("{ran:?}")), ran.exit)
+    }
+
+    /// `truing converge` with these arguments.
+    pub(crate) fn command(&self, arguments: &[&str]) -> std::process::Command {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_truing"));
         command
-            .args(["--config", "truing.toml", "--format", "json", "converge", &target])
-            .args(more)
+            .args(["converge", "--config", "truing.toml"])
+            .args(arguments)
             .env_clear()
             .env("HOME", self.home.path())
             .env("PATH", std::env::var_os("PATH").unwrap())
@@ -63,9 +69,14 @@ impl Site {
             .env("ANTHROPIC_API_KEY", KEY)
             .current_dir(self.home.path())
             .stdin(Stdio::null());
+        command
+    }
+
+    pub(crate) async fn call(&self, arguments: &[&str]) -> Ran {
+        let mut command = self.command(arguments);
         let ran = tokio::task::spawn_blocking(move || Ran::from(command.output().unwrap())).await.unwrap();
         assert!(!format!("{ran:?}").contains(TOKEN), "the token is told");
-        (serde_json::from_str(&ran.out).unwrap_or_else(|_| panic!("{ran:?}")), ran.exit)
+        ran
     }
 
     async fn pull(&self) -> PullView {

@@ -9,6 +9,7 @@ use truing_core::converge::record::Record;
 use truing_core::line;
 
 use super::local::Ready;
+use super::turn::Turn;
 use super::{Args as ConvergeArgs, exit, refused};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::review::json::found;
@@ -49,7 +50,7 @@ impl Args {
         let here = context.environment.directory();
         let path = self.path.as_ref().map_or_else(|| here.to_owned(), |path| here.join(path));
         let once = ConvergeArgs { max_audits: Some(1), ..ConvergeArgs::default() };
-        let mut ready = Ready::new(&once, context, &path).await?;
+        let mut ready = Ready::new(&once, &Turn::alone(context), &path).await?;
         let progress = context.output.progress("auditing", None);
         let record = ready.audited().await;
         drop(progress);

@@ -10,12 +10,13 @@ use truing_core::port::{Clock as _, Converges as _, Ids as _};
 use truing_git::{Git, GitError, Mirror, Remote, Repository};
 use truing_store::Sqlite;
 
+use super::outcome::interrupted;
+use super::turn::Turn;
 use super::{Args, NO_TARGET, UNCOMMITTED, refusal};
 use crate::budget::name_of_remote;
 use crate::cli::error::CliError;
 use crate::cli::review::own_file;
 use crate::cli::target::{store_error, switched_on};
-use crate::cli::{Context, runtime};
 use crate::config::Config;
 use crate::loops::converge::local::{Local, branch};
 use crate::loops::converge::lock::{RunLock, RunLockError};
@@ -52,7 +53,8 @@ impl Ready {
     ///
     /// # Errors
     /// The refusals R1 to R3, of one that is at work, and whatever cannot be opened.
-    pub(super) async fn new(args: &Args, context: &Context, path: &Path) -> Result<Self, CliError> {
+    pub(super) async fn new(args: &Args, turn: &Turn<'_>, path: &Path) -> Result<Self, CliError> {
+        let context = turn.context;
         let mut config = context.config(&[])?;
         if let Some(many) = args.max_audits {
             config.converge.limits.max_audits = many;
@@ -71,27 +73,25 @@ impl Ready {
         let crew = wiring::converge::crew(&config, &context.environment, &store, trust)?;
         let key = ground.key();
         let mut lock = RunLock::take(&folder.join(LOCKS), &key).map_err(|error| not_locked(&error))?;
-        let record = ground.record(&config, &store, key, context).await?;
+        let record = ground.record(&config, &store, key, turn).await?;
         lock.name(&record.run).map_err(|error| CliError::failed("lock", error.to_string()))?;
         Ok(Self { ground, crew, config, store, record, _lock: lock })
     }
 
     /// Goes on until it ends, or is interrupted.
-    pub(super) async fn run(self, context: &Context) -> Result<(Record, Mirror), CliError> {
+    pub(super) async fn run(self, turn: &Turn<'_>) -> Result<(Record, Mirror), CliError> {
         let Self { ground, crew, config, store, record, _lock } = &self;
-        let output = context.output;
         let told = async |record: &Record, from: usize| {
             // What cannot be shown was done all the same.
             for line in words::progress(&ground.mirror, record, from).await.unwrap_or_default() {
-                output.say(line);
+                turn.say(line);
             }
         };
         let (name, site) = (ground.name(), ground.site());
         let mut lap = lap(ground, crew, config, (name.as_deref(), &site), record.clone());
-        let mut signals = runtime::Signals::new()?;
         let ended = tokio::select! {
             ended = lap.run(store, Token(0), told) => Some(ended),
-            _ = signals.next() => None,
+            () = turn.stopped() => None,
         };
         match ended {
             Some(ended) => ended.map_err(store_error)?,
@@ -132,14 +132,17 @@ fn lap<'a>(
 }
 
 /// Runs it, or goes on with the run that was interrupted.
-pub(super) async fn run(args: &Args, context: &Context, path: &Path) -> Result<(Record, Mirror), CliError> {
-    let mut ready = Ready::new(args, context, path).await?;
+pub(super) async fn run(args: &Args, turn: &Turn<'_>, path: &Path) -> Result<(Record, Mirror), CliError> {
+    let mut ready = tokio::select! {
+        ready = Ready::new(args, turn, path) => ready?,
+        () = turn.stopped() => return Err(interrupted()),
+    };
     if args.dry_run {
         let state = &mut ready.record.state;
         state.exit.get_or_insert_with(|| End::new(Code::Interrupted, "a dry run: nothing was done"));
         return Ok((ready.record, ready.ground.mirror));
     }
-    ready.run(context).await
+    ready.run(turn).await
 }
 
 impl Ground {
@@ -193,7 +196,7 @@ impl Ground {
         config: &Config,
         store: &Sqlite,
         key: Key,
-        context: &Context,
+        turn: &Turn<'_>,
     ) -> Result<Record, CliError> {
         let last = store.last_converge(&key).await.map_err(store_error)?;
         let last = last.filter(|last| last.base == self.base);
@@ -202,7 +205,7 @@ impl Ground {
         {
             if last.is_unfinished() {
                 let mut record = last.clone();
-                context.output.say(format_args!("going on with run {}", record.run));
+                turn.say(format_args!("going on with run {}", record.run));
                 record.state.resume();
                 record.state.limits = config.converge.limits.clone();
                 return Ok(record);
@@ -210,7 +213,7 @@ impl Ground {
             let tip = self.repository.tip(&last.branch).await.map_err(wiring::git_error)?;
             let is_converged = last.state.exit.as_ref().is_some_and(|exit| exit.code.exit_code() == 0);
             if is_converged && tip.as_ref() == Some(&last.state.head) {
-                context.output.say(format_args!("run {} has converged from here before", last.run));
+                turn.say(format_args!("run {} has converged from here before", last.run));
                 return Ok(last.clone());
             }
         }

@@ -30,23 +30,52 @@ pub(in crate::cli) struct Counts {
     P2: u32,
 }
 
-/// Prints a run that has ended. The exit code.
-pub(super) async fn print((record, mirror): &(Record, Mirror), context: &Context) -> Result<Exit, CliError> {
-    if context.output.is_json() {
-        context.output.json(&json(record))?;
-        complain(record, context);
-        return Ok(exit(record));
+/// Prints what a target came to: a run that has ended, or why there was none. `is_one_of_many`: what is for people
+/// tells it by its name. The exit code.
+pub(super) async fn print(
+    name: Option<&str>,
+    is_one_of_many: bool,
+    ended: Result<(Record, Mirror), CliError>,
+    context: &Context,
+) -> Result<Exit, CliError> {
+    let output = context.output;
+    let shown = name.filter(|_| is_one_of_many);
+    let (record, mirror) = match ended {
+        Ok(ended) => ended,
+        Err(mut error) => {
+            if output.is_json() {
+                output.json(&not_begun(name, &error))?;
+            }
+            if let Some(shown) = shown.filter(|shown| !error.message.contains(*shown)) {
+                error.message = format!("{shown}: {}", error.message);
+            }
+            output.complain(&error);
+            return Ok(error.exit);
+        }
+    };
+    if output.is_json() {
+        output.json(&json(&record))?;
+    } else {
+        let title = shown.map(|shown| format!("{}\n", line::clean(shown, MAX_REASON))).unwrap_or_default();
+        let end = if is_one_of_many { "\n" } else { "" };
+        output.data(format_args!("{title}{}{end}", text(&record, &mirror).await?))?;
     }
-    context.output.data(text(record, mirror).await?)?;
-    complain(record, context);
-    Ok(exit(record))
+    complain(&record, shown, context);
+    Ok(exit(&record))
 }
 
 /// Says, as every command does, why a run could not go on.
-fn complain(record: &Record, context: &Context) {
+fn complain(record: &Record, shown: Option<&str>, context: &Context) {
     let Some(exit) = record.state.exit.as_ref().filter(|exit| exit.kind() == Kind::Error) else { return };
     let reason = line::clean(&exit.reason, MAX_REASON);
-    context.output.insist(format_args!("error: {reason}\nhint: {}\n", hint(exit.code)));
+    let whose = shown.map(|shown| format!("{}: ", line::clean(shown, MAX_REASON))).unwrap_or_default();
+    context.output.insist(format_args!("error: {whose}{reason}\nhint: {}\n", hint(exit.code)));
+}
+
+/// What ends a run that was told to stop before it had begun.
+pub(super) fn interrupted() -> CliError {
+    CliError::new(Exit::Interrupted, Code::Interrupted.as_str(), "interrupted before it was begun")
+        .hint("nothing was done; run it again")
 }
 
 /// What is to be done about it.
@@ -115,12 +144,17 @@ fn json(record: &Record) -> Value {
 }
 
 /// A run that was not begun, as an object; with what every error of a command has.
-pub(super) fn refused(error: &CliError) -> Value {
+pub(super) fn not_begun(name: Option<&str>, error: &CliError) -> Value {
+    let (kind, code) = match error.exit {
+        Exit::Usage | Exit::Refused | Exit::Done | Exit::No => (Kind::Refused, error.code),
+        Exit::Failed | Exit::Of(_) => (Kind::Error, Code::Infrastructure.as_str()),
+        Exit::Interrupted => (Kind::Interrupted, error.code),
+    };
     let mut object = json!(error.to_json());
     let fields = json!({
-        "pr": null,
-        "exit": "refused",
-        "code": error.code,
+        "pr": name,
+        "exit": kind.as_str(),
+        "code": code,
         "reason": error.message,
         "loops": 0,
         "audits": [],

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use tokio::sync::watch;
 use truing_agent::verify::Scope;
 use truing_core::converge::Code;
 use truing_core::converge::record::Record;
@@ -10,11 +9,11 @@ use truing_core::port::{Act, Operations as _};
 use truing_git::Mirror;
 use truing_store::CommandLock;
 
+use super::turn::Turn;
 use super::{Args, refusal};
 use crate::cli::error::CliError;
 use crate::cli::review::Target;
 use crate::cli::target::{actor, instant, store_error, switched_on};
-use crate::cli::{Context, runtime};
 use crate::loops::converge::pursue::Told;
 use crate::loops::converge::words;
 use crate::serve::by_hand::NotLeased;
@@ -23,12 +22,9 @@ use crate::slots::StepError;
 use crate::wiring;
 
 /// Runs it, or goes on with the run that was interrupted.
-pub(super) async fn run(
-    args: &Args,
-    context: &Context,
-    target: Target,
-) -> Result<(Record, Mirror), CliError> {
-    let Target { forge, repo, number, mut config } = target;
+pub(super) async fn run(args: &Args, turn: &Turn<'_>, target: &Target) -> Result<(Record, Mirror), CliError> {
+    let Target { forge, repo, number, config } = target;
+    let (number, mut config) = (*number, config.clone());
     if let Some(many) = args.max_audits {
         config.converge.limits.max_audits = many;
     }
@@ -43,17 +39,17 @@ pub(super) async fn run(
     wiring::make_folder(&folder)?;
     let store = wiring::open_store(database)?;
     switched_on(&store).await?;
-    let environment = &context.environment;
+    let environment = &turn.context.environment;
     let crew = wiring::converge::crew(&config, environment, &store, Scope::new(format!("converge {name}")))?;
     let act = Act::new(&actor(environment), "converge", &name, &name);
     store.audit(&[act]).await.map_err(store_error)?;
     let _at_work =
         CommandLock::take(store.path()).map_err(|error| CliError::failed("lock", error.to_string()))?;
-    let client = wiring::client(&config, &forge, environment, &folder)?;
+    let client = wiring::client(&config, forge, environment, &folder)?;
     let pull = PullRun {
-        repo: &repo,
+        repo,
         number,
-        forge: (&forge, &client),
+        forge: (forge, &client),
         git: &wiring::git(environment).await?,
         mirrors: &wiring::mirrors(&folder),
         crew: &crew,
@@ -61,27 +57,17 @@ pub(super) async fn run(
         limits: &wiring::limits(&config.review, config.server.lease),
         heartbeat: config.server.heartbeat,
     };
-    let (tell, told) = watch::channel(false);
-    let output = context.output;
     let progress = async |mirror: &Mirror, record: &Record, told: Told<'_>| match told {
         // What cannot be shown was done all the same.
         Told::Log(from) => {
             for line in words::progress(mirror, record, from).await.unwrap_or_default() {
-                output.say(line);
+                turn.say(line);
             }
         }
-        Told::Waits(why) => output.say(format_args!("waiting: {why}")),
+        Told::Waits(why) => turn.say(format_args!("waiting: {why}")),
     };
-    let mut signals = runtime::Signals::new()?;
-    let mut work = Box::pin(pull.run(&store, told, progress));
-    let ended = tokio::select! {
-        ended = &mut work => ended,
-        _ = signals.next() => {
-            // It gives its lease back; what it began ends with it.
-            tell.send_replace(true);
-            work.await
-        }
-    };
+    // Told to stop, it gives its lease back; what it began ends with it.
+    let ended = Box::pin(pull.run(&store, turn.told.clone(), progress)).await;
     ended.map_err(|error| failed(&name, error))
 }
 

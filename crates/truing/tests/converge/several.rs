@@ -1,0 +1,103 @@
+//! Several pull requests of one call: side by side, each by itself.
+
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use truing_fakes::forge::NewPull;
+use truing_fakes::model::{Answer, Bug, Call, Fault, Mend, Place as At, Script};
+use truing_fakes::repo::Commit;
+
+use crate::place::Ran;
+use crate::pull::Site;
+use crate::scene::{RIGHT, WRONG};
+
+/// The planted bug of the first pull request, and this many others without.
+async fn site(others: u64, answers: impl IntoIterator<Item = Answer>) -> (Site, Vec<String>) {
+    let site = Site::new("", answers).await;
+    for other in 1..=others {
+        let branch = format!("other-{other}");
+        let commit = Commit::new("Add a word").write(format!("word_{other}.py"), "WORD = 1\n");
+        site.repo.push(&branch, commit).await.unwrap();
+        site.repo.open(NewPull::of(&branch)).await.unwrap();
+    }
+    let names = (site.number..=site.number + others).map(|number| format!("acme/shop#{number}")).collect();
+    (site, names)
+}
+
+/// The answers of a call, one a line.
+fn lines(ran: &Ran) -> Vec<Value> {
+    ran.out.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{ran:?}"))).collect()
+}
+
+/// What each answer is about, and how it ended.
+fn ends(ran: &Ran) -> Vec<(Value, Value)> {
+    lines(ran).into_iter().map(|line| (line["pr"].clone(), line["exit"].clone())).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn they_are_side_by_side_and_a_signal_ends_them_all_and_each_can_be_gone_on_with() {
+    // No auditor ever answers: that all are asked means that none waits for another.
+    let (site, names) = site(2, [Answer::fault(Fault::Stall { after: At::Headers }).times(0)]).await;
+    let mut command = site.command(&["--format", "json", &names[2], &names[0], &names[1], &names[0]]);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let began = Instant::now();
+    while site.model.log().len() < 3 {
+        assert!(began.elapsed() < Duration::from_secs(60), "not all are at work");
+        tokio::task::yield_now().await;
+    }
+    std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    let ran = tokio::task::spawn_blocking(|| Ran::from(child.wait_with_output().unwrap())).await.unwrap();
+    let interrupted = |name: &String| (json!(name), json!("interrupted"));
+    let expected: Vec<_> = [&names[2], &names[0], &names[1]].map(interrupted).into();
+    assert_eq!((ran.exit, ends(&ran)), (130, expected), "{ran:?}");
+
+    // Each has given its lease back, and the same runs go on, now one after the other.
+    let runs: Vec<Value> = lines(&ran).iter().map(|line| line["run"].clone()).collect();
+    let title = "The last element is left out";
+    let mend =
+        Mend { title: Some(title.into()), calls: vec![Call::edit("total.py", WRONG, RIGHT)], declined: None };
+    let bug = Bug::new("total.py", WRONG.trim(), title);
+    site.model.play(Script::of(Answer::audits([bug]).into_iter().chain([Answer::fixes([mend])])));
+    let asked = site.model.log().len();
+    let ran = site.call(&["--format", "json", "--serial", &names[2], &names[0], &names[1]]).await;
+    let again = lines(&ran);
+    assert_eq!(again.iter().map(|line| line["run"].clone()).collect::<Vec<_>>(), runs, "{ran:?}");
+    assert!(again.iter().all(|line| line["exit"] == "converged"), "{ran:?}");
+    assert_eq!((ran.exit, &again[1]["loops"]), (0, &json!(2)), "{ran:?}");
+    let said: Vec<&str> = ran.err.lines().filter(|line| line.contains("Loop ")).collect();
+    let first_of = |name: &str| said.iter().position(|line| line.starts_with(&format!("{name}: "))).unwrap();
+    assert!(
+        first_of(&names[2]) < first_of(&names[0]) && first_of(&names[0]) < first_of(&names[1]),
+        "{said:?}"
+    );
+    let files = site.model.log().split_off(asked).into_iter().map(|request| {
+        let text = request.body.to_string();
+        ["word_2.py", "total.py", "word_1.py"].iter().position(|file| text.contains(file)).unwrap()
+    });
+    assert!(files.is_sorted(), "one was begun before another had ended");
+    assert_eq!(site.forge.violations(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_worked_on_keeps_no_other_waiting_and_the_highest_exit_code_is_told() {
+    let (site, names) = site(1, Answer::audits([])).await;
+    let ran = site.call(&["--format", "json", "/nonesuch", &names[1], "acme/shop#99"]).await;
+    let told = lines(&ran);
+    assert_eq!((ran.exit, told.len()), (3, 3), "{ran:?}");
+    let reason = "`/nonesuch`: there is no such folder";
+    assert_eq!(
+        (&told[0]["pr"], &told[0]["exit"], &told[0]["reason"]),
+        (&json!("/nonesuch"), &json!("refused"), &json!(reason))
+    );
+    assert_eq!((&told[1]["pr"], &told[1]["exit"]), (&json!(names[1]), &json!("converged")), "{ran:?}");
+    assert_eq!(
+        (&told[2]["pr"], &told[2]["exit"], &told[2]["code"]),
+        (&json!("acme/shop#99"), &json!("error"), &json!("infrastructure"))
+    );
+    // The same for people: each by its name.
+    let ran = site.call(&[&names[1], "./nonesuch"]).await;
+    assert_eq!(ran.exit, 2, "{ran:?}");
+    assert!(ran.out.starts_with(&format!("{}\n/bugteam exit: converged\n", names[1])), "{ran:?}");
+    assert!(ran.err.contains("error: `./nonesuch`: there is no such folder\nhint: "), "{ran:?}");
+}
