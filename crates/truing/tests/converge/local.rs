@@ -186,7 +186,7 @@ fn a_run_says_where_checks_cannot_be_relied_on() {
         "{told}"
     );
     assert_eq!(warned("[verify]\ncheck = [[\"true\"]]\n"), "[]");
-    assert!(warned("").starts_with("[\"no check is configured (`verify.check`): "));
+    assert!(warned("").starts_with("[\"no `verify.check` is set: "));
 }
 
 #[test]

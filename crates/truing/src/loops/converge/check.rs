@@ -68,8 +68,7 @@ impl<S> Lap<'_, S> {
     /// The repository's own checks that fail with the fix and do not without it.
     async fn failing(&mut self, head: &Sha, candidate: &Sha) -> Result<Vec<Problem>, Stop> {
         let Some(verifier) = &self.crew.verifier else {
-            let none =
-                "no check is configured (`verify.check`): of a fix, audit and gate alone are relied on";
+            let none = "no `verify.check` is set: audit and gate alone look at fixes";
             self.record.warn(none.to_owned());
             return Ok(Vec::new());
         };
