@@ -169,6 +169,7 @@ enum Command {
     Sync(sync::Args),
     Breaker(breaker::Args),
     Converge(converge::Args),
+    Watch(converge::WatchArgs),
     Audit(converge::AuditArgs),
     Verify(verify::Args),
     Gate(gate::Args),
@@ -204,6 +205,7 @@ impl Command {
             Self::Sync(args) => sync::run(args, context),
             Self::Breaker(args) => breaker::run(args, context),
             Self::Converge(args) => converge::run(args, context),
+            Self::Watch(args) => converge::run_watch(args, context),
             Self::Audit(args) => converge::run_audit(args, context),
             Self::Verify(args) => verify::run(args, context),
             Self::Gate(args) => gate::run(args, context),
@@ -241,6 +243,7 @@ impl Command {
             | Self::Sync(_)
             | Self::Breaker(_)
             | Self::Converge(_)
+            | Self::Watch(_)
             | Self::Audit(_)
             | Self::Verify(_)
             | Self::Gate(_)
@@ -284,6 +287,7 @@ impl Command {
             | Self::Sync(_)
             | Self::Breaker(_)
             | Self::Converge(_)
+            | Self::Watch(_)
             | Self::Audit(_)
             | Self::Verify(_)
             | Self::Gate(_)

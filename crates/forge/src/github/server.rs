@@ -105,6 +105,8 @@ struct PullBody {
 #[derive(Deserialize)]
 struct HeadBody {
     sha: String,
+    #[serde(rename = "ref", default)]
+    branch: String,
 }
 
 #[derive(Deserialize)]
@@ -182,6 +184,22 @@ impl GitHub {
             answer.json::<Vec<PullBody>>()?.into_iter().map(|pull| open_pull(&what, pull)).collect()
         };
         last.refresh((self, Scope::Named(repo)), (&what, url), MAX_PULL_PAGES, calls, read).await
+    }
+
+    /// The open pull requests of a branch of the repository itself: one to each base at most.
+    ///
+    /// # Errors
+    /// [`ForgeError`]
+    pub async fn open_pulls_of(&self, repo: &str, branch: &str) -> Result<Vec<OpenPull>, ForgeError> {
+        let what = format!("{repo}: looking for the pull request of {branch}");
+        let owner = repo.split('/').next().unwrap_or_default();
+        let head = format!("{owner}:{branch}");
+        let query = [("state", "open"), ("head", head.as_str())];
+        let url = paged(self.below(&what, repo, &["pulls"])?, &query);
+        let answer = self.send(Scope::Named(repo), &Call::get(what.as_str(), url)).await?;
+        let bodies = answer.json::<Vec<PullBody>>()?.into_iter();
+        // A filter that a forge does not understand, it leaves out.
+        bodies.filter(|pull| pull.head.branch == branch).map(|pull| open_pull(&what, pull)).collect()
     }
 
     /// The comments of a kind on a repository's pull requests that were written or changed since then, oldest

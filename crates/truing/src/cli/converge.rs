@@ -3,6 +3,7 @@
 mod audit;
 mod local;
 pub(in crate::cli) mod outcome;
+mod owners;
 mod pull;
 mod targets;
 mod team;
@@ -16,6 +17,7 @@ use truing_core::converge::{Code, Kind};
 
 use super::error::{CliError, Exit};
 use super::{Context, runtime};
+use crate::config::Config;
 use crate::config::converge::Bugteam;
 use crate::config::converge::Lifecycle;
 use crate::wiring;
@@ -29,28 +31,47 @@ use crate::wiring;
 #[derive(clap::Args, Default, Debug)]
 pub struct Args {
     /// Pull requests, by their pages' URLs, OWNER/NAME#NUMBER, or NUMBER alone in a clone; or a folder of the repository whose branch is meant
-    /// [default: the current one]
+    /// [default: the pull request of the current branch, else that branch]
     #[arg(value_name = "TARGET")]
     targets: Vec<String>,
-    /// So many audits at most [default: converge.max_audits]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
-    max_audits: Option<u32>,
+    #[command(flatten)]
+    way: Way,
     /// Lead the run of this name, join the one that leads it, or whichever there is
     #[arg(long, value_enum, value_name = "HOW")]
     lifecycle: Option<Lifecycle>,
     /// The name that runs are led and joined by [default: BUGTEAM_TEAM_NAME]
     #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     team: Option<String>,
-    /// Work on several targets one after the other, not side by side
-    #[arg(long)]
-    serial: bool,
     /// Tell what would be worked on, and ask no model
     #[arg(long)]
     dry_run: bool,
 }
 
+/// How what is found is worked on.
+#[derive(clap::Args, Clone, Default, Debug)]
+struct Way {
+    /// So many audits at most [default: converge.max_audits]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    max_audits: Option<u32>,
+    /// Work on several targets one after the other, not side by side
+    #[arg(long)]
+    serial: bool,
+}
+
+impl Way {
+    /// The configuration as the flags want it.
+    fn of(&self, mut config: Config) -> Config {
+        if let Some(many) = self.max_audits {
+            config.converge.limits.max_audits = many;
+        }
+        config
+    }
+}
+
 pub use audit::Args as AuditArgs;
 pub(crate) use audit::run as run_audit;
+pub use owners::Args as WatchArgs;
+pub(crate) use owners::run as run_watch;
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     let ended = runtime::start()?.block_on(args.run(context));
@@ -77,7 +98,8 @@ impl Args {
         let folder = config.store.database()?.parent().unwrap_or(Path::new(".")).join(local::LOCKS);
         let _team = team::Team::of(self, context, &folder)?;
         let asked = targets::of(&self.targets, context).await?;
-        turn::run_all(self, &asked, context).await
+        let ended = turn::run_all(self, &asked, asked.len() > 1, context).await?;
+        Ok(turn::highest(&ended))
     }
 }
 

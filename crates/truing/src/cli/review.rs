@@ -43,7 +43,7 @@ use crate::wiring::{self, SystemClock, ThreadedReader, UniqueIds};
 use fix::Fixing;
 use publish::Published;
 use tape::Tapes;
-pub(super) use target::Target;
+pub(super) use target::{Home, Owner, Target};
 
 /// How long an interrupted review may take to stop its children and to tidy up.
 const GRACE: Duration = Duration::from_secs(2);

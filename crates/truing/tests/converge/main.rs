@@ -6,11 +6,13 @@
 mod crash;
 mod local;
 mod looking;
+mod owners;
 #[allow(dead_code, reason = "other tests use the rest")]
 #[path = "../review/place.rs"]
 mod place;
 mod pull;
 mod scene;
 mod several;
+mod targets;
 #[path = "../support/watch.rs"]
 mod watch;

@@ -58,9 +58,15 @@ impl Site {
 
     /// `truing converge` with these arguments.
     pub(crate) fn command(&self, arguments: &[&str]) -> std::process::Command {
+        self.other("converge", arguments)
+    }
+
+    /// Another command.
+    pub(crate) fn other(&self, name: &str, arguments: &[&str]) -> std::process::Command {
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_truing"));
         command
-            .args(["converge", "--config", "truing.toml"])
+            .args([name, "--config"])
+            .arg(self.home.path().join("truing.toml"))
             .args(arguments)
             .env_clear()
             .env("HOME", self.home.path())
@@ -73,7 +79,10 @@ impl Site {
     }
 
     pub(crate) async fn call(&self, arguments: &[&str]) -> Ran {
-        let mut command = self.command(arguments);
+        self.ran(self.command(arguments)).await
+    }
+
+    pub(crate) async fn ran(&self, mut command: std::process::Command) -> Ran {
         let ran = tokio::task::spawn_blocking(move || Ran::from(command.output().unwrap())).await.unwrap();
         assert!(!format!("{ran:?}").contains(TOKEN), "the token is told");
         ran

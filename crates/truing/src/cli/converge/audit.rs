@@ -10,7 +10,7 @@ use truing_core::line;
 
 use super::local::Ready;
 use super::turn::Turn;
-use super::{Args as ConvergeArgs, exit, refused};
+use super::{Args as ConvergeArgs, Way, exit, refused};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::review::json::found;
 use crate::cli::{Context, runtime};
@@ -49,7 +49,8 @@ impl Args {
         super::not_disabled(context)?;
         let here = context.environment.directory();
         let path = self.path.as_ref().map_or_else(|| here.to_owned(), |path| here.join(path));
-        let once = ConvergeArgs { max_audits: Some(1), ..ConvergeArgs::default() };
+        let way = Way { max_audits: Some(1), ..Way::default() };
+        let once = ConvergeArgs { way, ..ConvergeArgs::default() };
         let mut ready = Ready::new(&once, &Turn::alone(context), &path).await?;
         let progress = context.output.progress("auditing", None);
         let record = ready.audited().await;

@@ -44,6 +44,8 @@ pub(super) struct Ready {
     config: Config,
     store: Sqlite,
     record: Record,
+    /// What is to be said of an earlier run, if there is one.
+    earlier: Option<String>,
     /// Nobody else runs on this branch meanwhile.
     _lock: RunLock,
 }
@@ -56,14 +58,12 @@ impl Ready {
     pub(super) async fn new(args: &Args, turn: &Turn<'_>, path: &Path) -> Result<Self, CliError> {
         let context = turn.context;
         let mut config = context.config(&[])?;
-        if let Some(many) = args.max_audits {
-            config.converge.limits.max_audits = many;
-        }
         let git = wiring::git(&context.environment).await?;
         let repository = git.open(path).await.map_err(wiring::git_error)?;
         if let Some(own) = own_file(&repository, None).await? {
             config = config.with_repository(&own)?;
         }
+        let config = args.way.of(config);
         let folder = config.store.database()?.parent().unwrap_or(Path::new(".")).to_owned();
         wiring::make_folder(&folder)?;
         let ground = Ground::of(repository, &git, &folder).await?;
@@ -73,14 +73,14 @@ impl Ready {
         let crew = wiring::converge::crew(&config, &context.environment, &store, trust)?;
         let key = ground.key();
         let mut lock = RunLock::take(&folder.join(LOCKS), &key).map_err(|error| not_locked(&error))?;
-        let record = ground.record(&config, &store, key, turn).await?;
+        let (record, earlier) = ground.record(&config, &store, key).await?;
         lock.name(&record.run).map_err(|error| CliError::failed("lock", error.to_string()))?;
-        Ok(Self { ground, crew, config, store, record, _lock: lock })
+        Ok(Self { ground, crew, config, store, record, earlier, _lock: lock })
     }
 
     /// Goes on until it ends, or is interrupted.
     pub(super) async fn run(self, turn: &Turn<'_>) -> Result<(Record, Mirror), CliError> {
-        let Self { ground, crew, config, store, record, _lock } = &self;
+        let Self { ground, crew, config, store, record, earlier: _, _lock } = &self;
         let told = async |record: &Record, from: usize| {
             // What cannot be shown was done all the same.
             for line in words::progress(&ground.mirror, record, from).await.unwrap_or_default() {
@@ -133,13 +133,14 @@ fn lap<'a>(
 
 /// Runs it, or goes on with the run that was interrupted.
 pub(super) async fn run(args: &Args, turn: &Turn<'_>, path: &Path) -> Result<(Record, Mirror), CliError> {
-    let mut ready = tokio::select! {
+    let ready = tokio::select! {
         ready = Ready::new(args, turn, path) => ready?,
         () = turn.stopped() => return Err(interrupted()),
     };
+    if let Some(earlier) = &ready.earlier {
+        turn.say(earlier);
+    }
     if args.dry_run {
-        let state = &mut ready.record.state;
-        state.exit.get_or_insert_with(|| End::new(Code::Interrupted, "a dry run: nothing was done"));
         return Ok((ready.record, ready.ground.mirror));
     }
     ready.run(turn).await
@@ -190,14 +191,13 @@ impl Ground {
         Key::new(format!("converge/local/{}@{}", self.repository.root().display(), self.branch))
     }
 
-    /// The run that was interrupted here, or a new one.
+    /// The run that was interrupted here, with what is to be said of it, or a new one.
     async fn record(
         &self,
         config: &Config,
         store: &Sqlite,
         key: Key,
-        turn: &Turn<'_>,
-    ) -> Result<Record, CliError> {
+    ) -> Result<(Record, Option<String>), CliError> {
         let last = store.last_converge(&key).await.map_err(store_error)?;
         let last = last.filter(|last| last.base == self.base);
         if let Some(last) = &last
@@ -205,16 +205,16 @@ impl Ground {
         {
             if last.is_unfinished() {
                 let mut record = last.clone();
-                turn.say(format_args!("going on with run {}", record.run));
+                let earlier = format!("going on with run {}", record.run);
                 record.state.resume();
                 record.state.limits = config.converge.limits.clone();
-                return Ok(record);
+                return Ok((record, Some(earlier)));
             }
             let tip = self.repository.tip(&last.branch).await.map_err(wiring::git_error)?;
             let is_converged = last.state.exit.as_ref().is_some_and(|exit| exit.code.exit_code() == 0);
             if is_converged && tip.as_ref() == Some(&last.state.head) {
-                turn.say(format_args!("run {} has converged from here before", last.run));
-                return Ok(last.clone());
+                let earlier = format!("run {} has converged from here before", last.run);
+                return Ok((last.clone(), Some(earlier)));
             }
         }
         let clean = last.as_ref().filter(|last| {
@@ -225,7 +225,7 @@ impl Ground {
         let clean = clean.map(|last| &last.state.head);
         let state = Run::begin(limits, (self.head.clone(), tree), clean);
         let (run, now) = (UniqueIds.run(), SystemClock.now());
-        Ok(Record {
+        let record = Record {
             branch: branch(&run),
             run,
             key,
@@ -243,7 +243,8 @@ impl Ground {
             versions: versions(),
             started: now,
             ended: now,
-        })
+        };
+        Ok((record, None))
     }
 }
 

@@ -3,14 +3,16 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 use truing_core::converge::record::Record;
-use truing_core::converge::{Code, Kind, Line};
+use truing_core::converge::{Code, Exit as End, Kind, Line};
 use truing_core::finding::Finding;
 use truing_core::id::Sha;
 use truing_core::line;
+use truing_core::money::MicroUsd;
 use truing_git::Mirror;
 
-use super::exit;
+use super::{Args, exit};
 use crate::cli::Context;
+use crate::cli::columns::folded;
 use crate::cli::error::{CliError, Exit};
 use crate::cli::review::json::found;
 use crate::loops::converge::local::branch;
@@ -19,6 +21,10 @@ use crate::wiring;
 
 /// Characters of a reason.
 const MAX_REASON: usize = 600;
+/// Bytes of what a line of the report begins with.
+const MAX_LABEL: usize = 20;
+/// Characters of a branch's name.
+const MAX_NAME: usize = 72;
 
 /// An audit by its findings.
 #[derive(Serialize)]
@@ -30,16 +36,26 @@ pub(in crate::cli) struct Counts {
     P2: u32,
 }
 
-/// Prints what a target came to: a run that has ended, or why there was none. `is_one_of_many`: what is for people
-/// tells it by its name. The exit code.
+/// What a target came to.
+pub(super) struct Ended {
+    /// To a script.
+    pub(super) exit: Exit,
+    /// To a person.
+    pub(super) kind: Kind,
+    /// What it cost.
+    pub(super) cost: MicroUsd,
+}
+
+/// Prints what a target came to: a run that has ended, or why there was none. `is_named`: what is for people tells it by
+/// its name.
 pub(super) async fn print(
     name: Option<&str>,
-    is_one_of_many: bool,
+    (is_named, args): (bool, &Args),
     ended: Result<(Record, Mirror), CliError>,
     context: &Context,
-) -> Result<Exit, CliError> {
+) -> Result<Ended, CliError> {
     let output = context.output;
-    let shown = name.filter(|_| is_one_of_many);
+    let shown = name.filter(|_| is_named);
     let (record, mirror) = match ended {
         Ok(ended) => ended,
         Err(mut error) => {
@@ -50,18 +66,29 @@ pub(super) async fn print(
                 error.message = format!("{shown}: {}", error.message);
             }
             output.complain(&error);
-            return Ok(error.exit);
+            return Ok(Ended { exit: error.exit, kind: kind_of(error.exit), cost: MicroUsd(0) });
         }
     };
+    let is_dry = args.dry_run && record.state.exit.is_none();
     if output.is_json() {
-        output.json(&json(&record))?;
+        let mut answer = json(&record);
+        if is_dry {
+            answer["reason"] = json!(DRY_RUN);
+        }
+        output.json(&answer)?;
+    } else if is_dry {
+        output.data(dry(&record, &mirror).await?)?;
     } else {
         let title = shown.map(|shown| format!("{}\n", line::clean(shown, MAX_REASON))).unwrap_or_default();
-        let end = if is_one_of_many { "\n" } else { "" };
+        let end = if is_named { "\n" } else { "" };
         output.data(format_args!("{title}{}{end}", text(&record, &mirror).await?))?;
     }
+    if is_dry {
+        return Ok(Ended { exit: Exit::Done, kind: Kind::Interrupted, cost: MicroUsd(0) });
+    }
     complain(&record, shown, context);
-    Ok(exit(&record))
+    let kind = record.state.exit.as_ref().map_or(Kind::Interrupted, End::kind);
+    Ok(Ended { exit: exit(&record), kind, cost: record.cost() })
 }
 
 /// Says, as every command does, why a run could not go on.
@@ -94,14 +121,39 @@ fn is_there(record: &Record) -> bool {
     record.branch != branch(&record.run) || !record.state.commits.is_empty()
 }
 
+/// What a dry run says.
+const DRY_RUN: &str = "a dry run: nothing was done";
+
+/// What would be worked on, for people.
+async fn dry(record: &Record, mirror: &Mirror) -> Result<String, CliError> {
+    let (state, base) = (&record.state, words::short(&record.base));
+    let changed = words::stat(mirror, &record.base, &state.head).await.map_err(wiring::git_error)?;
+    let name = line::clean(&record.name, MAX_NAME);
+    let (head, most) = (words::short(&state.head), state.limits.max_audits);
+    Ok(format!(
+        "{DRY_RUN}\nBranch: {name}\nBase: {base}\nHead: {head}\nChange: {changed}\nAudits: {most} at most\n"
+    ))
+}
+
 /// A run for people.
 pub(super) async fn text(record: &Record, mirror: &Mirror) -> Result<String, CliError> {
-    let mut text = words::report(mirror, record).await.map_err(wiring::git_error)?;
+    let report = words::report(mirror, record).await.map_err(wiring::git_error)?;
+    let mut text: String = report.lines().map(fitted).collect();
     // Of a pull request they are where its author looks for them.
     if !record.state.commits.is_empty() && record.branch == branch(&record.run) {
-        text += &format!("\nFixes are on branch {0}: git merge --ff-only {0}\n", record.branch);
+        text += &format!("\nFixes are on branch {0}:\n  git merge --ff-only {0}\n", record.branch);
     }
     Ok(text)
+}
+
+/// A line of the report within the columns of a terminal: what is too long goes on below what it began with.
+fn fitted(line: &str) -> String {
+    let begin = line.find(": ").map_or(0, |at| at + 2);
+    let begin = if begin > MAX_LABEL { line.len() - line.trim_start().len() } else { begin };
+    match line.split_at_checked(begin) {
+        Some((label, rest)) => folded(label, rest),
+        None => format!("{line}\n"),
+    }
 }
 
 /// What each audit found.
@@ -145,11 +197,8 @@ fn json(record: &Record) -> Value {
 
 /// A run that was not begun, as an object; with what every error of a command has.
 pub(super) fn not_begun(name: Option<&str>, error: &CliError) -> Value {
-    let (kind, code) = match error.exit {
-        Exit::Usage | Exit::Refused | Exit::Done | Exit::No => (Kind::Refused, error.code),
-        Exit::Failed | Exit::Of(_) => (Kind::Error, Code::Infrastructure.as_str()),
-        Exit::Interrupted => (Kind::Interrupted, error.code),
-    };
+    let kind = kind_of(error.exit);
+    let code = if kind == Kind::Error { Code::Infrastructure.as_str() } else { error.code };
     let mut object = json!(error.to_json());
     let fields = json!({
         "pr": name,
@@ -168,4 +217,32 @@ pub(super) fn not_begun(name: Option<&str>, error: &CliError) -> Value {
         object.extend(fields);
     }
     object
+}
+
+/// What a run that was not begun came to.
+fn kind_of(exit: Exit) -> Kind {
+    match exit {
+        Exit::Usage | Exit::Refused | Exit::Done | Exit::No => Kind::Refused,
+        Exit::Failed | Exit::Of(_) => Kind::Error,
+        Exit::Interrupted => Kind::Interrupted,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fitted;
+
+    #[test]
+    fn what_is_too_long_goes_on_below_what_it_began_with() {
+        let long = "word ".repeat(20);
+        let folded = fitted(&format!("Reason: {}", long.trim()));
+        let lines: Vec<&str> = folded.lines().collect();
+        assert_eq!(lines.len(), 2, "{folded}");
+        assert!(lines.iter().all(|line| line.chars().count() <= 80), "{folded}");
+        assert!(lines[0].starts_with("Reason: word") && lines[1].starts_with("        word"), "{folded}");
+        let folded = fitted(&format!("  a_long_name/of_a_file.py:3 (P1 It says: {}", long.trim()));
+        assert!(folded.lines().all(|line| line.starts_with("  ") && line.chars().count() <= 80), "{folded}");
+        assert_eq!(fitted("Loops: 2"), "Loops: 2\n");
+        assert_eq!(fitted(""), "\n");
+    }
 }

@@ -24,14 +24,11 @@ use crate::wiring;
 /// Runs it, or goes on with the run that was interrupted.
 pub(super) async fn run(args: &Args, turn: &Turn<'_>, target: &Target) -> Result<(Record, Mirror), CliError> {
     let Target { forge, repo, number, config } = target;
-    let (number, mut config) = (*number, config.clone());
-    if let Some(many) = args.max_audits {
-        config.converge.limits.max_audits = many;
-    }
+    let (number, config) = (*number, args.way.of(config.clone()));
     let name = format!("{repo}#{number}");
     if args.dry_run {
         return Err(CliError::usage("dry_run", format!("{name}: --dry-run is for local branches")).hint(
-            "nothing was done; `truing audit` in a clone of the branch looks at it and changes nothing",
+            "nothing was done; in a clone of the branch, `truing converge . --dry-run` and `truing audit` change nothing",
         ));
     }
     let database = config.store.database()?;

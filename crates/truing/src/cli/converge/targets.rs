@@ -1,13 +1,16 @@
 //! What the targets of one call name: pull requests and branches of local repositories, each once.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use truing_forge::github::OpenPull;
 use truing_git::Git;
 
-use crate::budget::name_of_remote;
 use crate::cli::Context;
 use crate::cli::error::CliError;
-use crate::cli::review::Target;
+use crate::cli::review::{Home, Target};
+use crate::config::Config;
+use crate::config::login::Login;
+use crate::config::secret::Secret;
 use crate::wiring;
 
 /// What a run works on.
@@ -46,11 +49,10 @@ impl Asked {
 /// # Errors
 /// There is no git.
 pub(super) async fn of(targets: &[String], context: &Context) -> Result<Vec<Asked>, CliError> {
-    if targets.is_empty() {
-        let here = context.environment.directory().to_owned();
-        return Ok(vec![Asked { name: None, site: Ok(Site::Folder(here)) }]);
-    }
     let git = wiring::git(&context.environment).await?;
+    if targets.is_empty() {
+        return Ok(vec![here(&git, context).await?]);
+    }
     let mut all: Vec<Asked> = Vec::new();
     for target in targets {
         let site = site(target, &git, context).await;
@@ -78,12 +80,11 @@ pub(super) async fn site(target: &str, git: &Git, context: &Context) -> Result<S
         return Err(CliError::usage("bad_target", format!("`{target}`: {what}"))
             .hint("give a folder of a repository, a pull request's page, OWNER/NAME#NUMBER, or NUMBER"));
     }
-    let of_origin = match target.parse::<u64>() {
-        Ok(_) => Some(of_origin(target, git, context).await?),
-        Err(_) => None,
+    let config = context.config(&[])?;
+    let pull = match target.parse() {
+        Ok(number) => of_origin(number, git, &config, context).await?,
+        Err(_) => Target::find(target, &config, &context.environment)?,
     };
-    let text = of_origin.as_deref().unwrap_or(target);
-    let pull = Target::find(text, &context.config(&[])?, &context.environment)?;
     Ok(Site::Pull(Box::new(pull)))
 }
 
@@ -93,15 +94,92 @@ fn is_path(target: &str) -> bool {
     begins || matches!(target, "." | "..") || (!target.contains(['#', ':']) && target.parse::<u64>().is_err())
 }
 
-/// A number alone is one of the repository that is stood in, by where it was cloned from.
-async fn of_origin(number: &str, git: &Git, context: &Context) -> Result<String, CliError> {
+/// A number alone is one of the repository that is stood in, at the forge where it was cloned from.
+async fn of_origin(number: u64, git: &Git, config: &Config, context: &Context) -> Result<Target, CliError> {
     let repository = git.open(context.environment.directory()).await.map_err(wiring::git_error)?;
-    let name = repository.remote_url().and_then(name_of_remote).ok_or_else(|| {
-        CliError::usage(
-            "bad_target",
-            format!("`{number}`: this repository has no remote `origin` to be one of"),
-        )
-        .hint("name it in full: OWNER/NAME#NUMBER, or its page's URL")
-    })?;
-    Ok(format!("{name}#{number}"))
+    let unknown = |why: &str| {
+        CliError::usage("bad_target", format!("`{number}`: {why}"))
+            .hint("name it in full: OWNER/NAME#NUMBER, or its page's URL")
+    };
+    let origin = repository
+        .remote_url()
+        .ok_or_else(|| unknown("this repository has no remote `origin` to be one of"))?;
+    let Home { forge, repo, config } = Home::of(origin, config, &context.environment)
+        .ok_or_else(|| unknown("the remote `origin` of this repository is at no configured forge"))?;
+    Ok(Target { forge, repo, number, config })
+}
+
+/// Without a target: the open pull request of the current branch, where the forge that it was cloned from can be asked,
+/// else the branch itself. Says which.
+async fn here(git: &Git, context: &Context) -> Result<Asked, CliError> {
+    let folder = context.environment.directory();
+    let config = context.config(&[])?;
+    let of_branch = Asked { name: None, site: Ok(Site::Folder(folder.to_owned())) };
+    // What is wrong with the folder is said by whoever works on it.
+    let Ok(repository) = git.open(folder).await else { return Ok(of_branch) };
+    let Some(origin) = repository.remote_url() else { return Ok(of_branch) };
+    let Some(branch) = repository.branch().await.map_err(wiring::git_error)? else { return Ok(of_branch) };
+    let chosen = |why: String| context.output.say(format_args!("the local branch {branch}: {why}"));
+    let Some(home) = Home::of(origin, &config, &context.environment) else {
+        chosen("`origin` is at no configured forge".to_owned());
+        return Ok(of_branch);
+    };
+    if !has_login(&home, context) {
+        chosen(format!("no token is set for [forge.{}], so nobody was asked for a pull request", home.forge));
+        return Ok(of_branch);
+    }
+    let Home { forge, repo, config } = home;
+    let pulls = match open_pulls(&config, &forge, &repo, &branch, context).await {
+        Ok(pulls) => pulls,
+        Err(error) => {
+            let site = Err(error.hint("or work on the local branch and ask nobody: `truing converge .`"));
+            return Ok(Asked { name: Some(".".to_owned()), site });
+        }
+    };
+    match pulls.as_slice() {
+        [] => {
+            chosen(format!("{repo} has no open pull request of it"));
+            Ok(of_branch)
+        }
+        [pull] => {
+            let name = format!("{repo}#{}", pull.number);
+            let differs = repository.born_head().is_some_and(|head| *head != pull.revision.head);
+            let here = if differs { ", whose head is not what is checked out here" } else { "" };
+            context.output.say(format_args!(
+                "the pull request {name} of branch {branch}{here}; `truing converge .`: the local branch"
+            ));
+            let site = Site::Pull(Box::new(Target { forge, repo, number: pull.number, config }));
+            Ok(Asked { name: Some(name), site: Ok(site) })
+        }
+        several => {
+            let numbers: Vec<String> = several.iter().map(|pull| format!("#{}", pull.number)).collect();
+            let message = format!("branch {branch} has several pull requests: {}", numbers.join(", "));
+            let error = CliError::usage("which_pull", message)
+                .hint("name one by its number, or the local branch: `truing converge .`");
+            Ok(Asked { name: Some(".".to_owned()), site: Err(error) })
+        }
+    }
+}
+
+/// Is there something to log in with? A variable that is not set, or set to nothing, says that there is not.
+fn has_login(home: &Home, context: &Context) -> bool {
+    let Some(forge) = home.config.forges.get(&home.forge) else { return false };
+    let (Login::Token(secret) | Login::App { key: secret, .. }) = &forge.login;
+    match secret {
+        Secret::Env(name) => context.environment.get(name).is_some_and(|value| !value.is_empty()),
+        Secret::File(_) | Secret::Plain(_) => true,
+    }
+}
+
+async fn open_pulls(
+    config: &Config,
+    forge: &str,
+    repo: &str,
+    branch: &str,
+    context: &Context,
+) -> Result<Vec<OpenPull>, CliError> {
+    let folder = config.store.database()?.parent().unwrap_or(Path::new(".")).to_owned();
+    wiring::make_folder(&folder)?;
+    let client = wiring::client(config, forge, &context.environment, &folder)?;
+    client.open_pulls_of(repo, branch).await.map_err(wiring::forge_error)
 }

@@ -8,6 +8,7 @@ use tokio::sync::{Semaphore, watch};
 use truing_core::converge::record::Record;
 use truing_git::Mirror;
 
+use super::outcome::Ended;
 use super::targets::{Asked, Site};
 use super::{Args, local, outcome, pull};
 use crate::cli::error::{CliError, Exit};
@@ -57,19 +58,24 @@ impl<'a> Turn<'a> {
 }
 
 /// Runs them all, and prints what each came to in the order in which they were asked for. One that fails ends no other
-/// one; a signal ends them all, each where it can be gone on with. The highest exit code.
+/// one; a signal ends them all, each where it can be gone on with. What each came to. `is_named`: what is for people
+/// tells each by its name.
 ///
 /// # Errors
 /// Signals cannot be heard, or nothing can be printed; what was begun is ended before.
-pub(super) async fn run_all(args: &Args, asked: &[Asked], context: &Context) -> Result<Exit, CliError> {
+pub(super) async fn run_all(
+    args: &Args,
+    asked: &[Asked],
+    is_named: bool,
+    context: &Context,
+) -> Result<Vec<Ended>, CliError> {
     let mut signals = runtime::Signals::new()?;
     let (tell, told) = watch::channel(false);
-    let room = Semaphore::new(if args.serial { 1 } else { MAX_AT_ONCE });
-    let is_one_of_many = asked.len() > 1;
+    let room = Semaphore::new(if args.way.serial { 1 } else { MAX_AT_ONCE });
     let (room, told) = (&room, &told);
     let runs = asked.iter().map(|asked| async move {
         let site = asked.site.as_ref().map_err(CliError::clone)?;
-        let name = asked.name.as_deref().filter(|_| is_one_of_many);
+        let name = asked.name.as_deref().filter(|_| is_named);
         let turn = Turn { context, name, told: told.clone() };
         let _place = tokio::select! {
             biased;
@@ -79,7 +85,7 @@ pub(super) async fn run_all(args: &Args, asked: &[Asked], context: &Context) -> 
         turn.run(args, site).await
     });
     let mut runs: FuturesOrdered<_> = runs.collect();
-    let (mut names, mut worst, mut printed) = (asked.iter(), Exit::Done, Ok(()));
+    let (mut names, mut all, mut printed) = (asked.iter(), Vec::with_capacity(asked.len()), Ok(()));
     loop {
         let ended = tokio::select! {
             ended = runs.next() => ended,
@@ -89,10 +95,15 @@ pub(super) async fn run_all(args: &Args, asked: &[Asked], context: &Context) -> 
             }
         };
         let (Some(ended), Some(asked)) = (ended, names.next()) else { break };
-        match outcome::print(asked.name.as_deref(), is_one_of_many, ended, context).await {
-            Ok(exit) => worst = worst.max(exit),
+        match outcome::print(asked.name.as_deref(), (is_named, args), ended, context).await {
+            Ok(ended) => all.push(ended),
             Err(error) => printed = Err(error),
         }
     }
-    printed.map(|()| worst)
+    printed.map(|()| all)
+}
+
+/// The highest exit code of these.
+pub(super) fn highest(all: &[Ended]) -> Exit {
+    all.iter().map(|ended| ended.exit).max().unwrap_or(Exit::Done)
 }

@@ -7,6 +7,7 @@ use crate::cli::columns::folded;
 use crate::cli::error::{CliError, Exit};
 use crate::demo::WRITER;
 use crate::demo::converge::{Fix, OnBranch, OnPull, Report, Reviewed, Story, Thread};
+use crate::loops::converge::words::counted;
 use crate::wiring::converge::kept_in;
 
 /// Before a line of the story, and one of what somebody wrote.
@@ -94,7 +95,7 @@ fn quoted(body: &str) -> String {
 }
 
 fn indented(report: &str) -> String {
-    // Not folded: its last line is a command to copy.
+    // Not folded again: its last line is a command to copy.
     let line = |line: &str| if line.is_empty() { "\n".to_owned() } else { format!("{INDENT}{line}\n") };
     report.lines().map(line).collect()
 }
@@ -105,20 +106,21 @@ fn short(sha: &str) -> &str {
 
 fn summary(report: &Report) -> String {
     let Report { pull_request, local, model, seconds } = report;
+    let loops = |many| counted(usize::try_from(many).unwrap_or(usize::MAX), "loop");
     let verdict = if report.holds() { "As promised." } else { "This is not what is promised." };
     format!(
         "\nTwo runs in {seconds:.1} s\n\
-         \x20 the pull request      {} in {} loops, {} commits\n\
-         \x20 the branch            {} in {} loops, {} commits\n\
+         \x20 the pull request      {} in {}, {}\n\
+         \x20 the branch            {} in {}, {}\n\
          \x20 said twice            {} (promised: 0)\n\
          \x20 the model             {} answers from a script; {} tokens in, {} out,\n\x20                       {} at list price\n\
          {verdict}\n",
         pull_request.ended.exit,
-        pull_request.ended.loops,
-        pull_request.commits.len(),
+        loops(pull_request.ended.loops),
+        counted(pull_request.commits.len(), "commit"),
         local.ended.exit,
-        local.ended.loops,
-        local.commits.len(),
+        loops(local.ended.loops),
+        counted(local.commits.len(), "commit"),
         pull_request.duplicates,
         model.model_calls,
         model.model_tokens_in,

@@ -1,9 +1,10 @@
-//! Which pull request `--pr` means: its page, or `owner/name#7`, on a configured forge or on github.com.
+//! What names mean at a configured forge or at github.com: a pull request by its page or `owner/name#7`, an owner, the
+//! repository that was cloned.
 
 use url::Url;
 
 use crate::cli::error::CliError;
-use crate::config::Config;
+use crate::config::{Config, ForgeConfig};
 use crate::environment::Environment;
 
 /// The forge that needs no configuration, by the name and the host that it has then.
@@ -42,22 +43,7 @@ impl Target {
             return Err(CliError::usage("bad_target", "the URL holds a user name or a password")
                 .hint("give it without: the token of the configured forge is used"));
         }
-        let below = |(name, forge): (&String, &crate::config::ForgeConfig)| {
-            let root = Url::parse(&forge.git_url).ok()?;
-            Some((name.clone(), tail(&root, &url)?))
-        };
-        let (config, forge, tail) = match config.forges.iter().find_map(below) {
-            Some((name, tail)) => (config.clone(), name, tail),
-            None if is_github(&url) => {
-                let tail = url.path_segments().map(|parts| parts.map(str::to_owned).collect());
-                (with_github(config, environment)?, GITHUB.0.to_owned(), tail.unwrap_or_default())
-            }
-            None => {
-                let at = url.origin().ascii_serialization();
-                return Err(CliError::usage("unknown_forge", format!("no configured forge is at {at}"))
-                    .hint(format!("add a section [forge.NAME] with git_url = \"{at}\" and its api_url")));
-            }
-        };
+        let (config, forge, tail) = below(&url, config, environment)?;
         match tail.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
             [owner, name, "pull", number, ..] => {
                 let number = number.parse().map_err(|_| unknown())?;
@@ -72,17 +58,139 @@ impl Target {
         let parts = text.split_once('#').filter(|(repo, _)| repo.split('/').count() == 2);
         let number = parts.and_then(|(_, number)| number.trim().parse().ok());
         let (Some((repo, _)), Some(number)) = (parts, number) else { return Err(not_a_pull(text)) };
-        let names: Vec<&String> = config.forges.keys().collect();
-        let (config, forge) = match names.as_slice() {
-            [] => (with_github(config, environment)?, GITHUB.0.to_owned()),
-            [only] => (config.clone(), (*only).clone()),
-            several => {
-                let several: Vec<&str> = several.iter().map(|name| name.as_str()).collect();
-                let message = format!("`{text}` may be on each of the forges {}", several.join(", "));
-                return Err(CliError::usage("which_forge", message).hint("give the URL of its page"));
+        let (config, forge) = only(text, config, environment)?;
+        Ok(Self { forge, repo: repo.trim().to_owned(), number, config })
+    }
+}
+
+/// A user or an organisation, by what people call it.
+#[derive(Debug)]
+pub(in crate::cli) struct Owner {
+    /// The `NAME` of `[forge.NAME]`.
+    pub(in crate::cli) forge: String,
+    /// Its name there.
+    pub(in crate::cli) name: String,
+    /// The configuration, which holds that forge.
+    pub(in crate::cli) config: Config,
+}
+
+impl Owner {
+    /// Finds out whom a name means, or the URL of a page.
+    ///
+    /// # Errors
+    /// As [`Target::find`].
+    pub(in crate::cli) fn find(
+        text: &str,
+        config: &Config,
+        environment: &Environment,
+    ) -> Result<Self, CliError> {
+        let wrong = || {
+            CliError::usage("bad_owner", format!("`{text}` names no user and no organisation"))
+                .hint("give the name, as in OWNER/NAME of a repository, or its page, https://HOST/OWNER")
+        };
+        let (config, forge, name) = if text.contains("://") {
+            let (config, forge, tail) = below(&Url::parse(text).map_err(|_| wrong())?, config, environment)?;
+            let mut parts = tail.into_iter().filter(|part| !part.is_empty() && part != "orgs");
+            match (parts.next(), parts.next()) {
+                (Some(name), None) => (config, forge, name),
+                _ => return Err(wrong()),
+            }
+        } else {
+            let (config, forge) = only(text, config, environment)?;
+            (config, forge, text.to_owned())
+        };
+        let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+        if name.is_empty() || !name.bytes().all(is_name) {
+            return Err(wrong());
+        }
+        Ok(Self { forge, name, config })
+    }
+}
+
+/// A repository at a forge.
+#[derive(Debug)]
+pub(in crate::cli) struct Home {
+    /// The `NAME` of `[forge.NAME]`.
+    pub(in crate::cli) forge: String,
+    /// `owner/name`.
+    pub(in crate::cli) repo: String,
+    /// The configuration, which holds that forge.
+    pub(in crate::cli) config: Config,
+}
+
+impl Home {
+    /// Which repository git's remote is, with either way to write one; none: at no forge that is known.
+    pub(in crate::cli) fn of(remote: &str, config: &Config, environment: &Environment) -> Option<Self> {
+        let (url, is_web) = match Url::parse(remote).ok().filter(|_| remote.contains("://")) {
+            Some(url) => {
+                let is_web = matches!(url.scheme(), "https" | "http");
+                (url, is_web)
+            }
+            // As ssh has it: `git@host:owner/name.git`.
+            None => {
+                let (host, path) = remote.split_once(':').filter(|(host, _)| !host.contains('/'))?;
+                (Url::parse(&format!("ssh://{host}/{}", path.trim_start_matches('/'))).ok()?, false)
             }
         };
-        Ok(Self { forge, repo: repo.trim().to_owned(), number, config })
+        let (config, forge, tail) = if is_web {
+            below(&url, config, environment).ok()?
+        } else {
+            // A login by ssh is at the forge's host, and names nothing but the repository.
+            let host = url.host_str()?;
+            let is_there = |forge: &ForgeConfig| {
+                Url::parse(&forge.git_url)
+                    .is_ok_and(|root| root.host_str().is_some_and(|its| its.eq_ignore_ascii_case(host)))
+            };
+            let tail = url.path_segments()?.map(str::to_owned).collect();
+            match config.forges.iter().find(|(_, forge)| is_there(forge)) {
+                Some((name, _)) => (config.clone(), name.clone(), tail),
+                None if host.eq_ignore_ascii_case(GITHUB.1) => {
+                    (with_github(config, environment).ok()?, GITHUB.0.to_owned(), tail)
+                }
+                None => return None,
+            }
+        };
+        let parts: Vec<&str> = tail.iter().map(String::as_str).filter(|part| !part.is_empty()).collect();
+        let [owner, name] = parts.as_slice() else { return None };
+        let name = name.strip_suffix(".git").unwrap_or(name);
+        Some(Self { forge, repo: format!("{owner}/{name}"), config })
+    }
+}
+
+/// At which forge a page is, and the parts of its path below the forge's root.
+fn below(
+    url: &Url,
+    config: &Config,
+    environment: &Environment,
+) -> Result<(Config, String, Vec<String>), CliError> {
+    let found = config.forges.iter().find_map(|(name, forge)| {
+        let root = Url::parse(&forge.git_url).ok()?;
+        Some((name.clone(), tail(&root, url)?))
+    });
+    match found {
+        Some((name, tail)) => Ok((config.clone(), name, tail)),
+        None if is_github(url) => {
+            let tail = url.path_segments().map(|parts| parts.map(str::to_owned).collect());
+            Ok((with_github(config, environment)?, GITHUB.0.to_owned(), tail.unwrap_or_default()))
+        }
+        None => {
+            let at = url.origin().ascii_serialization();
+            Err(CliError::usage("unknown_forge", format!("no configured forge is at {at}"))
+                .hint(format!("add a section [forge.NAME] with git_url = \"{at}\" and its api_url")))
+        }
+    }
+}
+
+/// The only forge there is.
+fn only(text: &str, config: &Config, environment: &Environment) -> Result<(Config, String), CliError> {
+    let names: Vec<&str> = config.forges.keys().map(String::as_str).collect();
+    match names.as_slice() {
+        [] => Ok((with_github(config, environment)?, GITHUB.0.to_owned())),
+        [only] => Ok((config.clone(), (*only).to_owned())),
+        several => {
+            let message = format!("`{text}` may be on each of the forges {}", several.join(", "));
+            Err(CliError::usage("which_forge", message).hint("give the URL of its page"))
+        }
     }
 }
 
@@ -170,5 +278,57 @@ mod tests {
         ] {
             assert_eq!(find(text, file), Err(code.to_owned()), "{text}");
         }
+    }
+
+    #[test]
+    fn a_clone_is_of_the_repository_that_its_remote_names_however_it_is_written() {
+        let environment = Environment::new([("HOME", "/home/u")], "/home/u");
+        let file = SourceFile { name: "truing.toml".into(), folder: "/".into(), text: OTHER.into() };
+        let config = Config::resolve(&environment, Some(&file), &[]).unwrap();
+        let home = |remote: &str| {
+            Home::of(remote, &config, &environment).map(|home| format!("{} {}", home.forge, home.repo))
+        };
+        for remote in [
+            "https://github.com/o/r.git",
+            "https://u:p@github.com/o/r",
+            "git@github.com:o/r.git",
+            "github.com:/o/r.git",
+            "ssh://git@github.com/o/r.git",
+        ] {
+            assert_eq!(home(remote).as_deref(), Some("github o/r"), "{remote}");
+        }
+        for remote in
+            ["https://git.example.com/hub/o/r.git", "git@git.example.com:o/r", "ssh://git.example.com:22/o/r"]
+        {
+            assert_eq!(home(remote).as_deref(), Some("work o/r"), "{remote}");
+        }
+        for remote in [
+            "/srv/o/r.git",
+            "../o/r",
+            "file:///srv/o/r.git",
+            "https://gitlab.com/o/r.git",
+            "git@gitlab.com:o/r",
+        ] {
+            assert_eq!(home(remote), None, "{remote}");
+        }
+    }
+
+    #[test]
+    fn an_owner_is_a_name_on_the_only_forge_or_a_page() {
+        let environment = Environment::new([("HOME", "/home/u")], "/home/u");
+        let owner = |text: &str, file: &str| {
+            let file = SourceFile { name: "truing.toml".into(), folder: "/".into(), text: file.into() };
+            let config = Config::resolve(&environment, Some(&file), &[]).unwrap();
+            let found = Owner::find(text, &config, &environment);
+            found.map(|owner| (owner.forge, owner.name)).map_err(|error| error.code.to_owned())
+        };
+        let there = |forge: &str| Ok((forge.to_owned(), "acme".to_owned()));
+        assert_eq!(owner("acme", ""), there("github"));
+        assert_eq!(owner("https://github.com/orgs/acme", OTHER), there("github"));
+        assert_eq!(owner("https://git.example.com/hub/acme/", OTHER), there("work"));
+        for wrong in ["", "acme/shop", "a b", "https://github.com/acme/shop", "https://github.com"] {
+            assert_eq!(owner(wrong, ""), Err("bad_owner".to_owned()), "{wrong}");
+        }
+        assert_eq!(owner("acme", &format!("{OTHER}[forge.github]\n")), Err("which_forge".to_owned()));
     }
 }

@@ -14,6 +14,8 @@ use truing_git::{GitError, Mirror};
 const MAX_NAMED: usize = 20;
 /// Characters of a title.
 const MAX_TITLE: usize = 120;
+/// Characters of a reason.
+const MAX_REASON: usize = 600;
 /// Digits of a commit, as git shows it.
 const SHORT: usize = 7;
 
@@ -27,8 +29,13 @@ pub struct Stat {
 
 impl std::fmt::Display for Stat {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} files, +{}/-{}", self.files, self.added, self.deleted)
+        write!(f, "{}, +{}/-{}", counted(self.files, "file"), self.added, self.deleted)
     }
+}
+
+/// So many of a thing, in words.
+pub fn counted(many: usize, one: &str) -> String {
+    if many == 1 { format!("1 {one}") } else { format!("{many} {one}s") }
 }
 
 /// What differs between two commits.
@@ -86,7 +93,11 @@ pub async fn progress(mirror: &Mirror, record: &Record, from: usize) -> Result<V
 }
 
 fn degraded(silent: u32) -> String {
-    if silent == 0 { String::new() } else { format!(" (degraded: {silent} auditors gave no answer)") }
+    match silent {
+        0 => String::new(),
+        1 => " (degraded: 1 auditor gave no answer)".to_owned(),
+        many => format!(" (degraded: {many} auditors gave no answer)"),
+    }
 }
 
 fn of_fix(commit: Option<&Sha>, changed: Stat, fixed: u32, declined: u32) -> String {
@@ -150,7 +161,7 @@ pub async fn report(mirror: &Mirror, record: &Record) -> Result<String, GitError
     let reason = state.exit.as_ref().map(|exit| exit.reason.as_str()).unwrap_or_default();
     let net = stat(mirror, &state.starting, &state.head).await?;
     let mut text = format!("/bugteam exit: {kind}\n");
-    let _ = writeln!(text, "Reason: {reason}");
+    let _ = writeln!(text, "Reason: {}", line::clean(reason, MAX_REASON));
     let _ = writeln!(text, "Loops: {}", audits_of(record));
     let _ = writeln!(text, "Starting commit: {}", short(&state.starting));
     let _ = writeln!(text, "Final commit: {}", short(&state.head));
@@ -205,7 +216,7 @@ fn extra(record: &Record) -> String {
             let _ = writeln!(
                 text,
                 "  {}:{} ({} {}{why})",
-                raw.place.path,
+                line::visible(&raw.place.path.to_string()),
                 raw.place.start_line,
                 raw.severity.as_str(),
                 line::clean(&raw.title, MAX_TITLE),

@@ -1,0 +1,217 @@
+//! `truing watch`: one sweep over every open pull request of some owners' repositories (spec/converge.md 11).
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+
+use serde_json::{Value, json};
+use truing_core::converge::Kind;
+use truing_core::money::MicroUsd;
+use truing_forge::github::{GitHub, Listing, Repositories};
+
+use super::outcome::{Ended, interrupted};
+use super::targets::{Asked, Site};
+use super::{Args as ConvergeArgs, Way, not_disabled, refused, turn};
+use crate::cli::error::{CliError, Exit};
+use crate::cli::review::{Owner, Target};
+use crate::cli::{Context, runtime};
+use crate::config::value;
+use crate::wiring;
+
+/// Converge every open pull request of these owners, once
+///
+/// Looks through all repositories of users and organisations that the forge's token or App can see, as far as
+/// `forge.NAME.repositories` allows them, and works on each open pull request as `truing converge` does; at the end it
+/// says what became of them. It opens, merges and closes none. Costs money, at most `budget.converge_usd` each. The exit
+/// code is the highest of all; 0 where nothing is open.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// Users and organisations, by name or by the URL of their page
+    #[arg(value_name = "OWNER", required = true)]
+    owners: Vec<String>,
+    #[command(flatten)]
+    way: Way,
+}
+
+pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
+    let ended = runtime::start()?.block_on(args.run(context));
+    ended.or_else(|error| refused(error, context))
+}
+
+/// What was found of one owner.
+struct Found {
+    name: String,
+    /// Repositories that were looked through.
+    repositories: usize,
+    /// Their open pull requests.
+    pulls: usize,
+}
+
+impl Args {
+    async fn run(&self, context: &Context) -> Result<Exit, CliError> {
+        not_disabled(context)?;
+        let (found, asked) = tokio::select! {
+            found = self.discover(context) => found?,
+            told = runtime::told_to_stop() => {
+                told?;
+                return Err(interrupted());
+            }
+        };
+        let way = ConvergeArgs { way: self.way.clone(), ..ConvergeArgs::default() };
+        let ended = turn::run_all(&way, &asked, true, context).await?;
+        let config = self.way.of(context.config(&[])?);
+        let summary = Summary { found, ended, max_audits: config.converge.limits.max_audits };
+        context.output.answer(&summary.json(), || summary.text())?;
+        Ok(turn::highest(&summary.ended))
+    }
+
+    /// Everything that is open. A repository that cannot be looked through is there as what cannot be worked on.
+    async fn discover(&self, context: &Context) -> Result<(Vec<Found>, Vec<Asked>), CliError> {
+        let config = context.config(&[])?;
+        let mut owners: Vec<Owner> = Vec::new();
+        for text in &self.owners {
+            let owner = Owner::find(text, &config, &context.environment)?;
+            let is_same =
+                |other: &Owner| other.forge == owner.forge && other.name.eq_ignore_ascii_case(&owner.name);
+            if !owners.iter().any(is_same) {
+                owners.push(owner);
+            }
+        }
+        let _progress = context.output.progress("looking for open pull requests", None);
+        let (mut forges, mut found, mut asked) = (BTreeMap::new(), Vec::new(), Vec::new());
+        for owner in owners {
+            if !forges.contains_key(&owner.forge) {
+                forges.insert(owner.forge.clone(), seen(&owner, context).await?);
+            }
+            let Some((client, repositories)) = forges.get(&owner.forge) else { continue };
+            let (one, pulls) = of(&owner, client, repositories, context).await?;
+            found.push(one);
+            asked.extend(pulls);
+        }
+        Ok((found, asked))
+    }
+}
+
+/// All repositories that can be seen at the owner's forge.
+async fn seen(owner: &Owner, context: &Context) -> Result<(GitHub, Repositories), CliError> {
+    let folder = owner.config.store.database()?.parent().unwrap_or(Path::new(".")).to_owned();
+    wiring::make_folder(&folder)?;
+    let client = wiring::client(&owner.config, &owner.forge, &context.environment, &folder)?;
+    let mut repositories = Repositories::default();
+    client.repositories(&mut repositories, &mut { u64::MAX }).await.map_err(wiring::forge_error)?;
+    Ok((client, repositories))
+}
+
+/// What is open of one owner, repository by repository, the oldest first.
+async fn of(
+    owner: &Owner,
+    client: &GitHub,
+    repositories: &Repositories,
+    context: &Context,
+) -> Result<(Found, Vec<Asked>), CliError> {
+    let Owner { forge, name, config } = owner;
+    let wanted = config.forges.get(forge).map(|forge| forge.repositories.as_slice()).unwrap_or_default();
+    let wanted = value::repositories(wanted)
+        .map_err(|error| CliError::usage("bad_value", format!("forge.{forge}.repositories: {error}")))?;
+    let is_its = |repo: &str| repo.split_once('/').is_some_and(|(its, _)| its.eq_ignore_ascii_case(name));
+    let (mut found, mut asked) = (Found { name: name.clone(), repositories: 0, pulls: 0 }, Vec::new());
+    for seen in repositories.items().filter(|seen| is_its(&seen.name)) {
+        // In an archived one nothing can be pushed or said.
+        if seen.archived || !(wanted.is_empty() || wanted.is_match(&seen.name)) {
+            continue;
+        }
+        found.repositories += 1;
+        let mut open = Listing::default();
+        if let Err(error) = client.open_pulls(&seen.name, &mut open, &mut { u64::MAX }).await {
+            asked.push(Asked { name: Some(seen.name.clone()), site: Err(wiring::forge_error(error)) });
+            continue;
+        }
+        if !open.is_complete() {
+            let many = open.items().count();
+            context.output.warn(format_args!("{}: only the {many} newest are looked at", seen.name));
+        }
+        let mut numbers: Vec<u64> = open.items().map(|pull| pull.number).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        found.pulls += numbers.len();
+        asked.extend(numbers.into_iter().map(|number| {
+            let (forge, repo, config) = (forge.clone(), seen.name.clone(), config.clone());
+            let name = Some(format!("{repo}#{number}"));
+            Asked { name, site: Ok(Site::Pull(Box::new(Target { forge, repo, number, config }))) }
+        }));
+    }
+    Ok((found, asked))
+}
+
+/// What became of everything that was open.
+struct Summary {
+    found: Vec<Found>,
+    ended: Vec<Ended>,
+    max_audits: u32,
+}
+
+impl Summary {
+    fn pulls(&self) -> usize {
+        self.found.iter().map(|found| found.pulls).sum()
+    }
+
+    fn of(&self, kind: Kind) -> usize {
+        self.ended.iter().filter(|ended| ended.kind == kind).count()
+    }
+
+    fn cost(&self) -> MicroUsd {
+        MicroUsd(self.ended.iter().fold(0, |sum, ended| sum.saturating_add(ended.cost.0)))
+    }
+
+    fn json(&self) -> Value {
+        let owners = self.found.iter().map(|found| {
+            json!({ "owner": found.name, "repositories": found.repositories, "discovered": found.pulls })
+        });
+        json!({
+            "schema": "truing.watch/1",
+            "discovered": self.pulls(),
+            "owners": owners.collect::<Vec<_>>(),
+            "converged": self.of(Kind::Converged),
+            "cap_reached": self.of(Kind::CapReached),
+            "stuck": self.of(Kind::Stuck),
+            "blocked": self.of(Kind::Blocked),
+            "refused": self.of(Kind::Refused),
+            "errored": self.of(Kind::Error),
+            "interrupted": self.of(Kind::Interrupted),
+            "cost_micro_usd": self.cost(),
+        })
+    }
+
+    fn text(&self) -> String {
+        let mut text = format!("PRs discovered: {}\n", self.pulls());
+        for found in &self.found {
+            let where_ = match found.repositories {
+                0 => "no repository of this owner can be seen".to_owned(),
+                1 => "1 repository".to_owned(),
+                many => format!("{many} repositories"),
+            };
+            let _ = writeln!(text, "  {}: {} ({where_})", found.name, found.pulls);
+        }
+        if self.ended.is_empty() {
+            return text + "No pull request is open: nothing to do.\n";
+        }
+        let _ = writeln!(text, "PRs converged: {}", self.of(Kind::Converged));
+        let _ = writeln!(
+            text,
+            "PRs that hit the cap of {} audits: {}",
+            self.max_audits,
+            self.of(Kind::CapReached)
+        );
+        for (kind, word) in [
+            (Kind::Stuck, "stuck"),
+            (Kind::Blocked, "blocked"),
+            (Kind::Refused, "refused"),
+            (Kind::Error, "errored"),
+            (Kind::Interrupted, "interrupted"),
+        ] {
+            let _ = writeln!(text, "PRs {word}: {}", self.of(kind));
+        }
+        let _ = writeln!(text, "Cost: {}", self.cost());
+        text
+    }
+}

@@ -1,0 +1,132 @@
+//! What is meant where no target is named, or a number alone.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use serde_json::{Value, json};
+use truing_fakes::forge::{Fault, FaultKind};
+use truing_fakes::model::Answer;
+
+use crate::place::Ran;
+use crate::pull::Site;
+
+/// A repository on a branch with a change, which says that it was cloned from there.
+fn clone(site: &Site, branch: &str, origin: &str) -> PathBuf {
+    let folder = site.home.path().join(branch);
+    std::fs::create_dir(&folder).unwrap();
+    let git = |arguments: &[&str]| {
+        let mut git = Command::new("git");
+        git.args(["-c", "user.name=s", "-c", "user.email=s@example.org"])
+            .args(arguments)
+            .current_dir(&folder);
+        git.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");
+        assert!(git.output().unwrap().status.success(), "{arguments:?}");
+    };
+    git(&["init", "--quiet", "--initial-branch=main"]);
+    git(&["commit", "--quiet", "--allow-empty", "--message=begin"]);
+    git(&["checkout", "--quiet", "-b", branch]);
+    std::fs::write(folder.join("word.py"), "WORD = 1\n").unwrap();
+    git(&["add", "word.py"]);
+    git(&["commit", "--quiet", "--message=add"]);
+    git(&["remote", "add", "origin", origin]);
+    folder
+}
+
+async fn there(site: &Site, folder: &PathBuf, arguments: &[&str]) -> Ran {
+    let mut command = site.command(arguments);
+    command.current_dir(folder);
+    site.ran(command).await
+}
+
+fn answer(ran: &Ran) -> Value {
+    serde_json::from_str(&ran.out).unwrap_or_else(|_| panic!("{ran:?}"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_target_it_is_the_pull_request_of_the_branch() {
+    let site = Site::new("", Answer::audits([])).await;
+    let folder = clone(&site, "topic", site.repo.clone_url());
+    let ran = there(&site, &folder, &["--format", "json"]).await;
+    let told = answer(&ran);
+    assert_eq!(
+        (ran.exit, &told["pr"], &told["exit"]),
+        (0, &json!("acme/shop#1"), &json!("converged")),
+        "{ran:?}"
+    );
+    let said = "the pull request acme/shop#1 of branch topic, whose head is not what is checked out here; \
+                `truing converge .`: the local branch\n";
+    assert!(ran.err.contains(said), "{ran:?}");
+
+    // Named, the folder is the local branch, and nobody is asked.
+    let calls = site.forge.calls();
+    let ran = there(&site, &folder, &["--format", "json", "--dry-run", "."]).await;
+    let told = answer(&ran);
+    assert_eq!((ran.exit, &told["pr"], &told["exit"]), (0, &json!("topic"), &Value::Null), "{ran:?}");
+    assert_eq!(told["reason"], json!("a dry run: nothing was done"));
+    assert_eq!(site.forge.calls(), calls);
+    assert_eq!(site.forge.violations(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_there_is_no_pull_request_or_nobody_to_ask_it_is_the_local_branch_and_that_is_said() {
+    let site = Site::new("", []).await;
+    let folder = clone(&site, "other", site.repo.clone_url());
+    let ran = there(&site, &folder, &["--dry-run"]).await;
+    assert_eq!(ran.exit, 0, "{ran:?}");
+    assert!(
+        ran.err.contains("the local branch other: acme/shop has no open pull request of it\n"),
+        "{ran:?}"
+    );
+    assert!(ran.out.starts_with("a dry run: nothing was done\nBranch: other\n"), "{ran:?}");
+    assert!(ran.out.contains("\nChange: 1 file, +1/-0\n"), "{ran:?}");
+
+    // Of a branch that has one, too: whom there is no token for cannot be asked.
+    let folder = clone(&site, "topic", site.repo.clone_url());
+    let mut command = site.command(&["--dry-run"]);
+    command.current_dir(&folder).env_remove("GITHUB_TOKEN");
+    let ran = site.ran(command).await;
+    let said = "the local branch topic: no token is set for [forge.github], so nobody was asked for a pull request\n";
+    assert!(ran.exit == 0 && ran.err.contains(said), "{ran:?}");
+
+    let folder = clone(&site, "else", "https://git.example.com/acme/shop.git");
+    let ran = there(&site, &folder, &["--dry-run"]).await;
+    assert!(
+        ran.exit == 0 && ran.err.contains("the local branch else: `origin` is at no configured forge\n"),
+        "{ran:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forge_that_cannot_be_asked_is_an_error_that_says_how_to_do_without() {
+    let site = Site::new("", []).await;
+    let folder = clone(&site, "topic", site.repo.clone_url());
+    site.forge.fault(Fault::once("GET", "/repos/acme/shop/pulls$", FaultKind::Status(403, None)));
+    let ran = there(&site, &folder, &["--format", "json"]).await;
+    let told = answer(&ran);
+    assert_eq!((ran.exit, &told["pr"], &told["exit"]), (3, &json!("."), &json!("error")), "{ran:?}");
+    assert!(
+        ran.err.contains("hint: or work on the local branch and ask nobody: `truing converge .`\n"),
+        "{ran:?}"
+    );
+    assert_eq!(site.model.log().len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_number_alone_is_one_of_the_forge_that_was_cloned_from() {
+    let second = "[forge.work]\nkind = \"github\"\napi_url = \"https://git.example.com/api/v3\"\n\
+                  git_url = \"https://git.example.com\"\n";
+    let site = Site::new(second, Answer::audits([])).await;
+    let folder = clone(&site, "any", site.repo.clone_url());
+    let ran = there(&site, &folder, &["--format", "json", "1"]).await;
+    let told = answer(&ran);
+    assert_eq!(
+        (ran.exit, &told["pr"], &told["exit"]),
+        (0, &json!("acme/shop#1"), &json!("converged")),
+        "{ran:?}"
+    );
+
+    let folder = clone(&site, "else", "https://gitlab.example.com/acme/shop.git");
+    let ran = there(&site, &folder, &["1"]).await;
+    let said = "error: `1`: the remote `origin` of this repository is at no configured forge\n";
+    assert!(ran.exit == 2 && ran.err.contains(said), "{ran:?}");
+}
