@@ -56,6 +56,8 @@ pub struct Config {
     pub forges: BTreeMap<String, ForgeConfig>,
     /// The model that reviews.
     pub model: ModelConfig,
+    /// Further models, by name.
+    pub models: BTreeMap<String, ModelConfig>,
     /// The review loop.
     pub review: ReviewConfig,
     /// What the rules look at.
@@ -371,6 +373,12 @@ impl Config {
         Self::typed(settings, names)
     }
 
+    /// With this model in the place of `[model]`.
+    #[must_use]
+    pub fn with_model(&self, model: ModelConfig) -> Self {
+        Self { model, ..self.clone() }
+    }
+
     /// Every effective value with its path, in the table's order.
     pub fn settings(&self) -> impl Iterator<Item = (String, &Setting)> {
         paths(&self.names)
@@ -395,6 +403,7 @@ impl Config {
             },
             forges: each(&names, Named::Forge, |name| of.forge(name))?,
             model: model::of(&of)?,
+            models: each(&names, Named::Model, |name| model::named(&of, name))?,
             review: ReviewConfig {
                 runtime: of.word("review.runtime", |word| match word {
                     "rules" => Some(Runtime::Rules),
@@ -419,7 +428,7 @@ impl Config {
             prompts: PromptsConfig { dir: of.path("prompts.dir")? },
             sandbox: SandboxConfig { level: of.word("sandbox.level", Level::named)? },
             verify: verify::of(&of)?,
-            converge: converge::of(&of, names.get(&Named::Reviewer))?,
+            converge: converge::of(&of, names.get(&Named::Reviewer), names.get(&Named::Model))?,
             budget: BudgetConfig {
                 review: of.usd("budget.review_usd")?,
                 repo_day: of.usd("budget.repo_day_usd")?,

@@ -19,7 +19,7 @@ use super::error::{CliError, Exit};
 use super::{Context, runtime};
 use crate::config::Config;
 use crate::config::converge::Bugteam;
-use crate::config::converge::Lifecycle;
+use crate::config::converge::{Lifecycle, no_model};
 use crate::wiring;
 
 /// Drive a branch to a state in which a fresh audit finds nothing
@@ -56,15 +56,33 @@ struct Way {
     /// Work on several targets one after the other, not side by side
     #[arg(long)]
     serial: bool,
+    /// The `NAME` of the `[model.NAME]` that mends what is found [default: converge.fixer]
+    #[arg(long, value_name = "NAME")]
+    fixer: Option<String>,
+    /// After each push to a pull request, wake Cursor's Bugbot by a comment, `bugbot run`
+    #[arg(long)]
+    bugbot_retrigger: bool,
 }
 
 impl Way {
     /// The configuration as the flags want it.
-    fn of(&self, mut config: Config) -> Config {
+    ///
+    /// # Errors
+    /// Exit 2 for a model that is not configured.
+    fn of(&self, mut config: Config) -> Result<Config, CliError> {
         if let Some(many) = self.max_audits {
             config.converge.limits.max_audits = many;
         }
-        config
+        config.converge.bugbot_retrigger = self.bugbot_retrigger;
+        if let Some(name) = &self.fixer {
+            if !config.models.contains_key(name) {
+                let wrong = no_model(name, config.models.keys());
+                return Err(CliError::usage("bad_value", format!("--fixer {wrong}"))
+                    .hint(format!("say where it is: [model.{name}] with base_url, api_key and name")));
+            }
+            config.converge.fixer = Some(name.clone());
+        }
+        Ok(config)
     }
 }
 

@@ -129,6 +129,11 @@ async fn look(context: &Context, found: &mut Found) -> Result<(), CliError> {
         Ok(()) => found.good("model", format!("{}: its key is there; nothing was sent", config.model.name)),
         Err(error) => found.error("model", error),
     }
+    match wiring::converge::is_fixer_ready(&config, &context.environment) {
+        Ok(None) => {}
+        Ok(Some(name)) => found.good("fixer", format!("{name}: its key is there; nothing was sent")),
+        Err(error) => found.error("fixer", error),
+    }
     commands((&repository, head), &git, &config, (context, level), found).await
 }
 

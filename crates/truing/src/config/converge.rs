@@ -42,6 +42,10 @@ pub struct ConvergeConfig {
     pub auto_rebase: bool,
     /// Commands of the gate, in order.
     pub gate: Vec<Vec<String>>,
+    /// The `NAME` of the `[model.NAME]` that mends, which is there; none: the one that audits.
+    pub fixer: Option<String>,
+    /// Is Bugbot woken after each push? Nothing but a flag says so.
+    pub bugbot_retrigger: bool,
 }
 
 /// Who has to find nothing.
@@ -159,6 +163,7 @@ const REVIEWERS: &str = "converge.reviewers";
 pub(super) fn of(
     settings: &Typed<'_>,
     named: Option<&BTreeSet<String>>,
+    models: Option<&BTreeSet<String>>,
 ) -> Result<ConvergeConfig, ConfigError> {
     // Of all that are named, so that a section that nobody uses yet is not wrong until somebody does.
     let others = named.into_iter().flatten().map(|name| reviewer(settings, name));
@@ -178,6 +183,12 @@ pub(super) fn of(
             Err(bad(settings, REVIEWERS, wrong))
         }
     });
+    let fixer = settings.name_if_any(FIXER)?;
+    if let Some(name) = &fixer
+        && !models.is_some_and(|models| models.contains(name))
+    {
+        return Err(bad(settings, FIXER, no_model(name, models.into_iter().flatten())));
+    }
     let number = |key: &str| settings.number(&format!("converge.{key}"));
     let time = |key: &str| settings.duration(&format!("converge.{key}"));
     let flag = |key: &str| settings.flag(&format!("converge.{key}"));
@@ -212,8 +223,23 @@ pub(super) fn of(
         update_description: flag("update_description")?,
         auto_rebase: flag("auto_rebase")?,
         gate: settings.commands("converge.gate")?,
+        fixer,
+        bugbot_retrigger: false,
     })
 }
+
+/// What is wrong with the name of a model that there is not; `known` are those that there are.
+pub(crate) fn no_model<'a>(name: &str, known: impl Iterator<Item = &'a String>) -> String {
+    let known: Vec<String> = known.map(|name| format!("`{name}`")).collect();
+    let those = match known.as_slice() {
+        [] => "there is none".to_owned(),
+        _ => format!("there are {}", known.join(", ")),
+    };
+    format!("must be the NAME of a `[model.NAME]`, not `{name}`: {those}")
+}
+
+/// The key with who mends.
+pub(crate) const FIXER: &str = "converge.fixer";
 
 fn reviewer(settings: &Typed<'_>, name: &str) -> Result<ReviewerConfig, ConfigError> {
     let path = |key: &str| format!("reviewer.{name}.{key}");

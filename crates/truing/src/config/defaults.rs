@@ -30,6 +30,7 @@ pub(super) fn of(path: &str, key: &Key, environment: &Environment) -> Result<Opt
             | ["rules" | "prompts", "dir"]
             | ["budget", "prices"]
             | ["model", "region" | "workspace_id"]
+            | ["model", _, "region" | "workspace_id" | "api_key" | "name"]
             | ["team" | "repo" | "price" | "notify" | "telemetry", ..] => Some(Value::Unset),
             _ => None,
         },

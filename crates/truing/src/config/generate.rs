@@ -39,6 +39,13 @@ pub fn schema() -> Json {
             "type": "object", "description": about, "additionalProperties": false, "properties": keys
         });
         match named(section) {
+            // Beside the keys of the section that it is below.
+            Some(named) if root.contains_key(named.word()) => {
+                if let Some(above) = root.get_mut(named.word()).and_then(Json::as_object_mut) {
+                    above.insert("additionalProperties".to_owned(), table);
+                }
+                continue;
+            }
             Some(named) => root.insert(
                 named.word().to_owned(),
                 json!({
@@ -164,6 +171,7 @@ fn default_as_toml(key: &Key) -> String {
             | Kind::Choice { .. }
             | Kind::Url
             | Kind::Name
+            | Kind::Model
             | Kind::Text
             | Kind::Cron
             | Kind::Repository
@@ -209,6 +217,7 @@ fn schema_of(key: &Key) -> Json {
         Kind::Folder | Kind::File | Kind::Text => json!({ "type": "string", "minLength": 1 }),
         Kind::Usd(most) => json!({ "type": "number", "minimum": 0, "maximum": most }),
         Kind::Name => json!({ "type": "string", "pattern": "^[!-~]+$" }),
+        Kind::Model => json!({ "type": "string", "pattern": "^([a-z][a-z0-9-]*)?$" }),
         Kind::Cron => json!({ "type": "string", "minLength": 9 }),
         Kind::Repository => json!({ "type": "string", "pattern": "^[^/]+/[^/]+$" }),
         Kind::Branch => json!({ "type": "string", "minLength": 1 }),
@@ -256,6 +265,7 @@ fn schema_of(key: &Key) -> Json {
             | Kind::Choice { .. }
             | Kind::Url
             | Kind::Name
+            | Kind::Model
             | Kind::Text
             | Kind::Cron
             | Kind::Repository
@@ -311,6 +321,7 @@ fn type_in_words(kind: Kind) -> String {
         Kind::Name => "name".to_owned(),
         Kind::Text => "text".to_owned(),
         Kind::Cron => "cron pattern".to_owned(),
+        Kind::Model => "the `NAME` of a `[model.NAME]`".to_owned(),
         Kind::Repository => "repository, `owner/name`".to_owned(),
         Kind::Branch => "branch".to_owned(),
         Kind::Folder => "path of a folder".to_owned(),

@@ -46,6 +46,8 @@ pub enum Kind {
     Url,
     /// A name without blanks, such as a model's.
     Name,
+    /// The `NAME` of a `[model.NAME]`, or nothing.
+    Model,
     /// Words and lines.
     Text,
     /// Where a secret is kept: `{ env = "VARIABLE" }` or `{ file = "PATH" }`, never the secret itself.
@@ -135,6 +137,10 @@ pub const SECTIONS: &[(&str, &str)] = &[
         "One forge, under a name of your choice: lower-case letters, digits and `-`. Its webhooks arrive at `/webhooks/NAME`.",
     ),
     ("model", "The model that reviews, if `review.runtime` says that one does."),
+    (
+        "model.NAME",
+        "Another model, under a name of your choice: lower-case letters, digits and `-`. It is asked where a key or a flag names it, such as `converge.fixer`.",
+    ),
     ("review", "The review loop."),
     ("rules", "What the rules look at."),
     ("prompts", "What models are told. `truing prompts list` shows it."),
@@ -440,6 +446,57 @@ pub const KEYS: &[Key] = &[
         repository: Repository::No,
         since: "0.1.0",
         doc: "The model's id. One whose price nobody knows is refused.",
+    },
+    Key {
+        path: "model.NAME.provider",
+        kind: Kind::Choice { built: PROVIDERS, planned: PLANNED_PROVIDERS },
+        default: Default::Text("anthropic"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "Who serves it, as `model.provider`; variables of other programs say nothing of it.",
+    },
+    Key {
+        path: "model.NAME.region",
+        kind: Kind::Name,
+        default: Default::Computed { words: "none", example: "\"eu-central-1\"" },
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "The region of AWS, with the provider `aws`.",
+    },
+    Key {
+        path: "model.NAME.workspace_id",
+        kind: Kind::Name,
+        default: Default::Computed { words: "none", example: "\"wrkspc_01\"" },
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "The workspace that pays, with the provider `aws`.",
+    },
+    Key {
+        path: "model.NAME.base_url",
+        kind: Kind::Url,
+        default: Default::Text("https://api.anthropic.com"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "Where its Messages API is. With the provider `aws` it is the region's own, unless this key is set.",
+    },
+    Key {
+        path: "model.NAME.api_key",
+        kind: Kind::Secret,
+        default: Default::Computed {
+            words: "none: it has to be said, so that no key goes to another endpoint than its own",
+            example: "{ env = \"OTHER_API_KEY\" }",
+        },
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "The key that opens it. With the provider `aws` it is not used.",
+    },
+    Key {
+        path: "model.NAME.name",
+        kind: Kind::Name,
+        default: Default::Computed { words: "none: it has to be said", example: "\"other-model\"" },
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "The model's id. One whose price nobody knows is refused: `[price.\"ID\"]` says it.",
     },
     Key {
         path: "review.runtime",
@@ -816,6 +873,14 @@ pub const KEYS: &[Key] = &[
         repository: Repository::No,
         since: "0.1.0",
         doc: "Commands of the gate, which has to pass before each audit, in order, such as `[[\"ruff\", \"check\"]]`: 0 is clean, 1 means findings, and anything else that it could not run. They run as `verify.check` does. Of lines `path:line: text` those on changed lines block; lines without a place always do. The packs of `rules.packs` belong to the gate, too.",
+    },
+    Key {
+        path: "converge.fixer",
+        kind: Kind::Model,
+        default: Default::Text(""),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "The `NAME` of the `[model.NAME]` that mends what was found, if it is not `[model]`, which audits. What it costs counts in the same run, `budget.converge_usd`. Flag `--fixer`.",
     },
     Key {
         path: "reviewer.NAME.logins",
@@ -1390,7 +1455,10 @@ pub(crate) enum Place {
 
 /// A section's keys, each with its name in it.
 pub(crate) fn of(section: &str) -> impl Iterator<Item = (&'static str, &'static Key)> {
-    KEYS.iter().filter_map(move |key| Some((key.path.strip_prefix(section)?.strip_prefix('.')?, key)))
+    let all =
+        KEYS.iter().filter_map(move |key| Some((key.path.strip_prefix(section)?.strip_prefix('.')?, key)));
+    // Of a section below it: `model.NAME`.
+    all.filter(|(name, _)| !name.starts_with("NAME."))
 }
 
 /// Files in which package managers note what they chose.
@@ -1418,7 +1486,7 @@ pub(crate) fn key(path: &str) -> Option<&'static Key> {
 pub(crate) fn nearest(path: &[&str]) -> String {
     let given = path.join(".");
     let name = match path {
-        [section, name, ..] if Named::of(section).is_some() => name,
+        [section, name, _, ..] if Named::of(section).is_some() => name,
         _ => "NAME",
     };
     let sections = SECTIONS.iter().filter_map(|(section, _)| section.split('.').next());
@@ -1453,12 +1521,14 @@ pub enum Named {
     Sync,
     /// `reviewer.NAME`
     Reviewer,
+    /// `model.NAME`
+    Model,
 }
 
 impl Named {
     /// The one whose sections begin with this word.
     pub(crate) fn of(word: &str) -> Option<Self> {
-        [Self::Forge, Self::Team, Self::Repo, Self::Price, Self::Sync, Self::Reviewer]
+        [Self::Forge, Self::Team, Self::Repo, Self::Price, Self::Sync, Self::Reviewer, Self::Model]
             .into_iter()
             .find(|named| named.word() == word)
     }
@@ -1472,6 +1542,7 @@ impl Named {
             Self::Price => "price",
             Self::Sync => "sync",
             Self::Reviewer => "reviewer",
+            Self::Model => "model",
         }
     }
 
@@ -1479,7 +1550,7 @@ impl Named {
     pub(crate) fn may_be(self, name: &str) -> bool {
         let visible = !name.is_empty() && !name.contains(|c: char| c.is_whitespace() || c.is_control());
         match self {
-            Self::Forge | Self::Team | Self::Sync => super::value::is_name(name),
+            Self::Forge | Self::Team | Self::Sync | Self::Model => super::value::is_name(name),
             Self::Reviewer => super::value::is_name(name) && name != super::converge::INTERNAL,
             Self::Repo => {
                 visible
@@ -1493,7 +1564,9 @@ impl Named {
     /// What its names are made of, as a regular expression.
     pub(crate) fn pattern(self) -> &'static str {
         match self {
-            Self::Forge | Self::Team | Self::Sync | Self::Reviewer => super::generate::NAME_PATTERN,
+            Self::Forge | Self::Team | Self::Sync | Self::Reviewer | Self::Model => {
+                super::generate::NAME_PATTERN
+            }
             Self::Repo => "^[^/\\s]+/[^/\\s]+$",
             Self::Price => "^\\S+$",
         }
@@ -1508,13 +1581,14 @@ impl Named {
             Self::Price => "\"my-model\"",
             Self::Sync => "botocore",
             Self::Reviewer => "helper",
+            Self::Model => "other",
         }
     }
 
     /// Can a variable's name hold its names? Those of repositories and models have dots and slashes.
     pub(crate) fn has_variables(self) -> bool {
         match self {
-            Self::Forge | Self::Team | Self::Sync | Self::Reviewer => true,
+            Self::Forge | Self::Team | Self::Sync | Self::Reviewer | Self::Model => true,
             Self::Repo | Self::Price => false,
         }
     }

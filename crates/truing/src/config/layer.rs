@@ -65,7 +65,7 @@ pub(crate) type Names = BTreeMap<Named, BTreeSet<String>>;
 
 impl Layer {
     fn set(&mut self, path: &[&str], key: &'static Key, value: Value, origin: Origin) {
-        if let [section, name, ..] = path
+        if let [section, name, _, ..] = path
             && let Some(named) = Named::of(section)
         {
             self.names.entry(named).or_default().insert((*name).to_owned());
@@ -108,6 +108,10 @@ impl Walk<'_> {
             match (keys::find(&path), value.get_ref()) {
                 (Some(Place::Key(key)), _) => self.key(&path, key, start, value),
                 (Some(Place::Section), DeValue::Table(section)) => self.section(&path, start, section),
+                // Beside the keys of `[model]`, what is no table is a key that is misspelt.
+                (Some(Place::Section), _) if matches!(path.as_slice(), ["model", _]) => {
+                    self.unknown(&path, start, keys::nearest(&path));
+                }
                 (Some(Place::Section), value) => {
                     let wrong = format!("must be a table; it is of type {}", value.type_str());
                     let key = path.join(".");
@@ -263,7 +267,7 @@ fn meant(name: &str) -> Option<Meant> {
     let parts: Vec<&str> = path.iter().map(String::as_str).collect();
     let Some(Place::Key(key)) = keys::find(&parts) else { return None };
     let name_fits = match parts.as_slice() {
-        [section, name, ..] => {
+        [section, name, _, ..] => {
             Named::of(section).is_none_or(|named| named.has_variables() && named.may_be(name))
         }
         _ => true,
@@ -277,7 +281,7 @@ fn meant(name: &str) -> Option<Meant> {
 fn path_of(name: &str) -> Vec<String> {
     let name = name.strip_prefix(keys::VARIABLES).unwrap_or(name).to_lowercase();
     let mut path: Vec<String> = name.split("__").map(str::to_owned).collect();
-    if let [first, name, ..] = path.as_mut_slice()
+    if let [first, name, _, ..] = path.as_mut_slice()
         && Named::of(first).is_some()
     {
         *name = name.replace('_', "-");
@@ -291,7 +295,7 @@ fn nearest_variable(name: &str) -> String {
     let capitals = name.to_uppercase();
     let score = |candidate: &str| strsim::normalized_damerau_levenshtein(&capitals, candidate);
     let name = match parts.as_slice() {
-        [section, name, ..] if Named::of(section).is_some() => name,
+        [section, name, _, ..] if Named::of(section).is_some() => name,
         _ => "NAME",
     };
     let candidates = keys::KEYS.iter().filter(|key| keys::own_variable(key.path).is_some()).flat_map(|key| {

@@ -1,12 +1,10 @@
-//! Which model reviews, and where it is.
+//! Which models there are, and where they are.
 
-use super::problem::ConfigError;
-#[cfg(feature = "aws")]
-use super::problem::Origin;
+use super::Typed;
+use super::problem::{ConfigError, Origin, Problem};
 use super::secret::Secret;
-use super::{Typed, layer};
 
-/// Section `model`.
+/// Section `model`, or `model.NAME`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ModelConfig {
     /// Who serves it.
@@ -34,27 +32,50 @@ pub enum ProviderKind {
     Aws,
 }
 
+/// Section `model`.
 pub(super) fn of(settings: &Typed<'_>) -> Result<ModelConfig, ConfigError> {
-    let provider = settings.word(layer::PROVIDER, |word| match word {
+    read(settings, "model")
+}
+
+/// Section `model.NAME`.
+pub(super) fn named(settings: &Typed<'_>, name: &str) -> Result<ModelConfig, ConfigError> {
+    read(settings, &format!("model.{name}"))
+}
+
+fn read(settings: &Typed<'_>, section: &str) -> Result<ModelConfig, ConfigError> {
+    let path = |key: &str| format!("{section}.{key}");
+    let needed = |key: &str| {
+        let (key, wrong) = (path(key), "has to be said".to_owned());
+        Problem::BadValue { at: Origin::Default, key, wrong }
+    };
+    let provider = settings.word(&path("provider"), |word| match word {
         "anthropic" => Some(ProviderKind::Anthropic),
         #[cfg(feature = "aws")]
         "aws" => Some(ProviderKind::Aws),
         _ => None,
     })?;
+    let address = path("base_url");
     let is_elsewhere = match provider {
         ProviderKind::Anthropic => false,
         // What others say of it, they say of another provider.
         #[cfg(feature = "aws")]
         ProviderKind::Aws => {
-            matches!(settings.setting(layer::BASE_URL)?.origin, Origin::Default | Origin::Foreign(_))
+            matches!(settings.setting(&address)?.origin, Origin::Default | Origin::Foreign(_))
         }
+    };
+    let api_key = match (settings.secret(&path("api_key"))?, provider) {
+        (Some(key), _) => key,
+        (None, ProviderKind::Anthropic) => return Err(needed("api_key").into()),
+        // Its requests are signed.
+        #[cfg(feature = "aws")]
+        (None, ProviderKind::Aws) => Secret::Env("AWS_SECRET_ACCESS_KEY".to_owned()),
     };
     Ok(ModelConfig {
         provider,
-        base_url: if is_elsewhere { None } else { Some(settings.url(layer::BASE_URL)?) },
-        api_key: settings.secret("model.api_key")?.ok_or_else(|| super::bug("model.api_key"))?,
-        region: settings.name_if_any("model.region")?,
-        workspace_id: settings.name_if_any("model.workspace_id")?,
-        name: settings.name("model.name")?,
+        base_url: if is_elsewhere { None } else { Some(settings.url(&address)?) },
+        api_key,
+        region: settings.name_if_any(&path("region"))?,
+        workspace_id: settings.name_if_any(&path("workspace_id"))?,
+        name: settings.name_if_any(&path("name"))?.ok_or_else(|| needed("name"))?,
     })
 }

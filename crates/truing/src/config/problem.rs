@@ -221,7 +221,7 @@ impl Problem {
             Self::UnknownVariable { .. } => "unknown_variable",
             Self::Name { named: Named::Forge, .. } => "bad_forge_name",
             Self::Name {
-                named: Named::Team | Named::Repo | Named::Price | Named::Sync | Named::Reviewer,
+                named: Named::Team | Named::Repo | Named::Price | Named::Sync | Named::Reviewer | Named::Model,
                 ..
             } => "bad_name",
             Self::Price { .. } => "price_missing",
@@ -257,7 +257,7 @@ impl Problem {
             Self::Name { named: Named::Reviewer, name, .. } if name == super::converge::INTERNAL => {
                 "it is Truing's own auditor: `[converge]` says how it audits; choose another name".to_owned()
             }
-            Self::Name { named: Named::Forge | Named::Team | Named::Sync | Named::Reviewer, .. } => {
+            Self::Name { named: Named::Forge | Named::Team | Named::Sync | Named::Reviewer | Named::Model, .. } => {
                 "use lower-case letters, digits and `-`, a letter first".to_owned()
             }
             Self::Name { named: Named::Repo, .. } => "write it as [repo.\"owner/name\"]".to_owned(),
@@ -295,6 +295,7 @@ fn the_name_of(named: Named) -> &'static str {
         Named::Price => "a model's name",
         Named::Sync => "a job's name",
         Named::Reviewer => "a reviewer's name",
+        Named::Model => "the name of a section of `model`",
     }
 }
 

@@ -68,15 +68,14 @@ impl Typed<'_> {
 
     /// Does somebody say of `[model]` anything, for this program? A key in another program's variable alone spends nothing.
     pub(super) fn names_a_model(&self) -> bool {
-        self.0.range("model.".to_owned()..).take_while(|(path, _)| path.starts_with("model.")).any(
-            |(_, setting)| match setting.origin {
-                Origin::Default | Origin::Foreign(_) => false,
-                Origin::Repository { .. }
-                | Origin::Operator { .. }
-                | Origin::Variable(_)
-                | Origin::Flag(_) => true,
-            },
-        )
+        let all = self.0.range("model.".to_owned()..).take_while(|(path, _)| path.starts_with("model."));
+        // Those of `[model.NAME]` are asked where they are named alone.
+        all.filter(|(path, _)| path.matches('.').count() == 1).any(|(_, setting)| match setting.origin {
+            Origin::Default | Origin::Foreign(_) => false,
+            Origin::Repository { .. } | Origin::Operator { .. } | Origin::Variable(_) | Origin::Flag(_) => {
+                true
+            }
+        })
     }
 
     pub(super) fn flag(&self, path: &str) -> Result<bool, ConfigError> {

@@ -126,6 +126,7 @@ impl Value {
             | Kind::Choice { .. }
             | Kind::Url
             | Kind::Name
+            | Kind::Model
             | Kind::Text
             | Kind::Sink(_)
             | Kind::Cron
@@ -166,6 +167,9 @@ impl Value {
             Kind::Name if is_model(text) => Ok(Self::Name(text.to_owned())),
             Kind::Text if !text.trim().is_empty() && !text.contains('\0') => Ok(Self::Name(text.to_owned())),
             Kind::Text => Err(must("hold some words")),
+            Kind::Model if text.is_empty() => Ok(Self::Unset),
+            Kind::Model if is_name(text) => Ok(Self::Name(text.to_owned())),
+            Kind::Model => Err(must("be the NAME of a `[model.NAME]`")),
             Kind::Name => Err(must("be a name: letters, digits and signs, without blanks")),
             Kind::Repository if is_repository(text) => Ok(Self::Name(text.to_owned())),
             Kind::Branch if is_branch_name(text) => Ok(Self::Name(text.to_owned())),
@@ -284,6 +288,7 @@ impl Kind {
             Self::Flag => "true",
             Self::Url => "\"https://api.github.com\"",
             Self::Name => "\"claude-sonnet-5-5\"",
+            Self::Model => "\"other\"",
             Self::Text => "\"Follow {{package}}\"",
             Self::Cron => "\"0 10 * * MON\"",
             Self::Repository => "\"acme/shop\"",

@@ -84,9 +84,20 @@ pub trait Site: Sync {
         record: &Record,
         candidate: &Candidate,
     ) -> impl Future<Output = Result<Published, Stop>> + Send;
+    /// How often the one was called that is called after each push; none: nobody is.
+    fn calls(&self) -> impl Future<Output = Result<Option<usize>, Stop>> + Send {
+        std::future::ready(Ok(None))
+    }
+    /// After a push: calls it, unless that was done since it had been called so often. What people should know besides.
+    fn call(&self, _calls: usize) -> impl Future<Output = Result<Vec<String>, Stop>> + Send {
+        std::future::ready(Ok(Vec::new()))
+    }
     /// Answers the findings of the newest audit. What people should know besides.
     fn reply(&self, record: &Record) -> impl Future<Output = Result<Vec<String>, Stop>> + Send;
 }
+
+/// Among those who are woken, the one that is called after each push: no reviewer can have this name.
+const AFTER_PUSH: &str = "after each push";
 
 /// How a branch stands.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -296,7 +307,15 @@ impl<S: Site> Lap<'_, S> {
                 Ok(self.warned(warnings, Event::Posted))
             }
             Act::Fix { problems } => self.fix(problems).await,
-            Act::Check => self.check().await,
+            Act::Check => {
+                let event = self.check().await?;
+                // Kept with what the check says: who dies after a push knows by it whether the call was made.
+                if let Some(calls) = self.site.calls().await? {
+                    let head = self.record.state.head.clone();
+                    self.record.wakes.insert(AFTER_PUSH.to_owned(), (calls, head));
+                }
+                Ok(event)
+            }
             Act::Publish => self.publish().await,
             Act::Reply => {
                 let warnings = self.site.reply(&self.record).await?;
@@ -317,7 +336,13 @@ impl<S: Site> Lap<'_, S> {
             return Err(Stop::Model("there is no fix to be pushed".to_owned()));
         };
         match self.site.publish(&self.record, candidate).await? {
-            Published::Done => Ok(Event::Pushed),
+            Published::Done => {
+                let warnings = match self.record.wakes.get(AFTER_PUSH) {
+                    Some((calls, _)) => self.site.call(*calls).await?,
+                    None => Vec::new(),
+                };
+                Ok(self.warned(warnings, Event::Pushed))
+            }
             Published::Moved(head) => self.moved(head).await,
             Published::Blocked(words) => Ok(Event::Blocked(words)),
             Published::Over(exit) => Ok(Event::Ended(exit)),

@@ -147,6 +147,7 @@ impl PullRun<'_> {
             onto: &now.base_branch,
             event: self.config.event,
             resolves: self.config.resolve_threads,
+            calls: pull::called(self.config),
         };
         let mut lap = Lap {
             site: &site,

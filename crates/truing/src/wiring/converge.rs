@@ -21,18 +21,49 @@ pub fn crew(
     store: &Sqlite,
     trust: Scope,
 ) -> Result<Crew, CliError> {
-    let auditor = agent::native(config, environment, store.clone()).map_err(no_agent)?;
+    let auditor =
+        agent::native(config, environment, store.clone()).map_err(|error| no_agent(AUDITOR, error))?;
+    let fixer = fixer(config).map(|(name, config)| {
+        agent::native(&config, environment, store.clone()).map_err(|error| no_fixer(&name, error))
+    });
+    let fixer = fixer.transpose()?;
     kept_in(reached())?;
     let checks = &config.verify;
     let verifier = (!checks.check.is_empty()).then(|| verify::verifier(checks, environment));
     Ok(Crew {
         auditor,
-        fixer: None,
+        fixer,
         verifier: verifier.transpose()?,
         programs: checks.programs.clone(),
         scope: super::scope(&config.rules)?,
         commands: verify::gate(config, environment, trust)?,
     })
+}
+
+/// The two workers, as others know them.
+const AUDITOR: &str = "code-quality-agent";
+const FIXER: &str = "clean-coder";
+
+/// What is configured for the model that mends, if that is another one, with its name.
+pub fn fixer(config: &Config) -> Option<(String, Config)> {
+    let name = config.converge.fixer.clone()?;
+    let model = config.models.get(&name)?.clone();
+    Some((name, config.with_model(model)))
+}
+
+/// Could the model that mends be asked, if that is another one? Nothing is sent.
+///
+/// # Errors
+/// The refusal R3.
+pub fn is_fixer_ready(config: &Config, environment: &Environment) -> Result<Option<String>, CliError> {
+    let Some((name, config)) = fixer(config) else { return Ok(None) };
+    agent::is_ready(&config, environment).map_err(|error| no_fixer(&name, error))?;
+    Ok(Some(config.model.name))
+}
+
+fn no_fixer(name: &str, mut error: CliError) -> CliError {
+    error.message = format!("[model.{name}]: {}", error.message);
+    no_agent(FIXER, error)
 }
 
 /// Can a fixer's commands be kept in on a machine that reaches this level?
@@ -48,11 +79,13 @@ pub fn kept_in(level: Level) -> Result<(), CliError> {
     ))
 }
 
-/// No model can be asked (R3): the first of the two that are missing is named.
-fn no_agent(error: CliError) -> CliError {
+/// A model cannot be asked (R3).
+fn no_agent(worker: &str, error: CliError) -> CliError {
     let mut refused = CliError::usage(
         Code::NoAgent.as_str(),
-        "Required subagent type code-quality-agent not installed. /bugteam needs both code-quality-agent and clean-coder available.",
+        format!(
+            "Required subagent type {worker} not installed. /bugteam needs both {AUDITOR} and {FIXER} available."
+        ),
     )
     .hint(format!("no model can be asked: {}", error.message));
     refused.hints.extend(error.hints);

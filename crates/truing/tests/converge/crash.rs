@@ -7,7 +7,7 @@ use truing_fakes::model::{Answer, When};
 use crate::scene::{BUG, BUG_ID, RIGHT, Scene, WRONG, clean, dirty, edit, fix_is_clean, mended};
 
 /// Answers by what is asked, however often.
-fn by_what_is_asked(starting: &str) -> Vec<Answer> {
+pub(crate) fn by_what_is_asked(starting: &str) -> Vec<Answer> {
     let auditor = || vec!["You audit one change".to_owned()];
     let audit = |first: String| When { system: auditor(), first: vec![first], ..When::default() };
     let fixer = |contains: Option<&str>| When {
@@ -25,7 +25,7 @@ fn by_what_is_asked(starting: &str) -> Vec<Answer> {
 }
 
 /// Lets the write of a run fail that comes after so many.
-fn fail_after(database: &Connection, writes: i64) {
+pub(crate) fn fail_after(database: &Connection, writes: i64) {
     let sql = format!(
         "DROP TRIGGER IF EXISTS dies; DROP TABLE IF EXISTS written; CREATE TABLE written (n INTEGER);
          CREATE TRIGGER dies BEFORE INSERT ON converge WHEN (SELECT count(*) FROM written) = {writes}

@@ -3,7 +3,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests may fail them")]
 
+mod bugbot;
 mod crash;
+mod fixer;
 mod local;
 mod looking;
 mod owners;

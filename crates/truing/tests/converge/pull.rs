@@ -50,7 +50,7 @@ impl Site {
         Self { forge, repo, model, number, home }
     }
 
-    async fn run(&self, more: &[&str]) -> (Value, i32) {
+    pub(crate) async fn run(&self, more: &[&str]) -> (Value, i32) {
         let target = format!("acme/shop#{}", self.number);
         let ran = self.call(&[&["--format", "json", &target], more].concat()).await;
         (serde_json::from_str(&ran.out).unwrap_or_else(|_| panic!("{ran:?}")), ran.exit)
@@ -88,12 +88,12 @@ impl Site {
         ran
     }
 
-    async fn pull(&self) -> PullView {
+    pub(crate) async fn pull(&self) -> PullView {
         self.repo.pull(self.number).await.unwrap()
     }
 }
 
-fn two_loops() -> [Answer; 5] {
+pub(crate) fn two_loops() -> [Answer; 5] {
     [dirty(), edit("total.py", WRONG, RIGHT), mended(&[(BUG_ID, None)]), fix_is_clean(), clean()]
 }
 

@@ -63,7 +63,7 @@ impl Ready {
         if let Some(own) = own_file(&repository, None).await? {
             config = config.with_repository(&own)?;
         }
-        let config = args.way.of(config);
+        let config = args.way.of(config)?;
         let folder = config.store.database()?.parent().unwrap_or(Path::new(".")).to_owned();
         wiring::make_folder(&folder)?;
         let ground = Ground::of(repository, &git, &folder).await?;

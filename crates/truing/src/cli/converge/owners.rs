@@ -57,9 +57,9 @@ impl Args {
                 return Err(interrupted());
             }
         };
+        let config = self.way.of(context.config(&[])?)?;
         let way = ConvergeArgs { way: self.way.clone(), ..ConvergeArgs::default() };
         let ended = turn::run_all(&way, &asked, true, context).await?;
-        let config = self.way.of(context.config(&[])?);
         let summary = Summary { found, ended, max_audits: config.converge.limits.max_audits };
         context.output.answer(&summary.json(), || summary.text())?;
         Ok(turn::highest(&summary.ended))

@@ -24,7 +24,7 @@ use crate::wiring;
 /// Runs it, or goes on with the run that was interrupted.
 pub(super) async fn run(args: &Args, turn: &Turn<'_>, target: &Target) -> Result<(Record, Mirror), CliError> {
     let Target { forge, repo, number, config } = target;
-    let (number, config) = (*number, args.way.of(config.clone()));
+    let (number, config) = (*number, args.way.of(config.clone())?);
     let name = format!("{repo}#{number}");
     if args.dry_run {
         return Err(CliError::usage("dry_run", format!("{name}: --dry-run is for local branches")).hint(

@@ -133,3 +133,36 @@ fn variables_of_the_tool_before_count() {
         "variable BUGTEAM_TEAM_LIFECYCLE: `--lifecycle` must be \"owned\", \"attach\" or \"auto\", not `both`"
     );
 }
+
+#[test]
+fn another_model_may_mend_and_the_keys_of_the_first_stay_what_they_are() {
+    let one = "[model.mender]\nbase_url = \"https://other.example\"\napi_key = { env = \"OTHER\" }\nname = \"m-1\"\n";
+    let config = of(&format!("{one}[converge]\nfixer = \"mender\"\n")).unwrap();
+    assert_eq!(config.converge.fixer.as_deref(), Some("mender"));
+    let mender = config.models.get("mender").unwrap();
+    assert_eq!((mender.name.as_str(), mender.base_url.as_deref()), ("m-1", Some("https://other.example")));
+    assert_ne!(mender, &config.model);
+    assert_eq!(of("[converge]\nfixer = \"\"\n").unwrap().converge.fixer, None);
+    // By variables alone, too, beside those of `[model]`.
+    let given = [
+        ("TRUING_MODEL__MENDER__NAME", "m-1"),
+        ("TRUING_MODEL__MENDER__API_KEY__ENV", "OTHER"),
+        ("TRUING_MODEL__BASE_URL", "https://first.example"),
+        ("TRUING_MODEL__API_KEY__ENV", "FIRST"),
+        ("TRUING_CONVERGE__FIXER", "mender"),
+    ];
+    let config = Config::resolve(&Environment::new(given, "/here"), None, &[]).unwrap();
+    assert_eq!(config.model.base_url.as_deref(), Some("https://first.example"));
+    assert_eq!(config.models.get("mender").map(|model| model.name.as_str()), Some("m-1"));
+
+    for (text, words) in [
+        ("[model]\nbase_ulr = \"https://x.example\"\n", "truing.toml:2: unknown key `model.base_ulr`"),
+        ("[model.mender]\napi_key = { env = \"OTHER\" }\n", "`model.mender.name` has to be said"),
+        ("[model.mender]\nname = \"m-1\"\n", "`model.mender.api_key` has to be said"),
+        ("[model.Mender]\nname = \"m-1\"\n", "`Mender` cannot be the name of a section of `model`"),
+        ("[converge]\nfixer = \"x\"\n", "must be the NAME of a `[model.NAME]`, not `x`: there is none"),
+        (&format!("{one}[converge]\nfixer = \"x\"\n"), "not `x`: there are `mender`"),
+    ] {
+        assert!(told(text).contains(words), "{text}: {}", told(text));
+    }
+}

@@ -9,9 +9,9 @@ use std::time::Duration;
 use truing_core::converge::record::Record;
 use truing_core::converge::{Candidate, Code, Exit, Line, Word};
 use truing_core::finding::{AnchorKind, Category, Finding};
-use truing_core::id::{FindingId, Sha, Topic};
+use truing_core::id::{FindingId, Millis, Sha, Topic};
 use truing_core::port::{
-    AuditMark, Conversation, ForgeError, LineDraft, PullState, ReviewDraft, ReviewEvent,
+    AuditMark, Conversation, ForgeError, LineDraft, PullState, ReviewDraft, ReviewEvent, Said,
 };
 use truing_core::publish::ThreadState;
 use truing_core::{line, markdown};
@@ -21,6 +21,7 @@ use truing_git::{GitError, Mirror, Pushed, Refusal};
 use super::pursue::HEARD;
 use super::words::short;
 use super::{Published, Site, Standing, Stop};
+use crate::config::converge::{ConvergeConfig, Reviewer, Trigger};
 
 /// How the topic of an answer begins, and how an answer that says that it is mended.
 pub(super) const ANSWER: &str = "answer/";
@@ -45,6 +46,23 @@ pub struct Pull<'a, C> {
     pub event: ReviewEvent,
     /// Are threads resolved whose finding is mended?
     pub resolves: bool,
+    /// What is said after each push, if anything: see [`called`].
+    pub calls: Option<&'static str>,
+}
+
+/// What wakes Bugbot: the whole text of a comment.
+const BUGBOT: &str = "bugbot run";
+
+/// What is said after each push, if anything; not what a reviewer is asked with anyway.
+pub fn called(config: &ConvergeConfig) -> Option<&'static str> {
+    let is_asked = config.reviewers.iter().any(|reviewer| match reviewer {
+        Reviewer::Internal => false,
+        Reviewer::Other(other) => match &other.trigger {
+            Trigger::Comment(text) => text.trim() == BUGBOT,
+            Trigger::Nothing | Trigger::Request => false,
+        },
+    });
+    (config.bugbot_retrigger && !is_asked).then_some(BUGBOT)
 }
 
 impl<C: Conversation> Pull<'_, C> {
@@ -63,6 +81,22 @@ impl<C: Conversation> Pull<'_, C> {
             }
         }
         self.talk.post_as_comment(draft).await.map(drop)
+    }
+
+    /// Says it, unless we have said it more than so many times, or somebody is at work on the newest.
+    async fn say(&self, text: &str, calls: usize) -> Result<(), ForgeError> {
+        let said = self.talk.said(text).await?;
+        if ours(&said).count() > calls {
+            return Ok(());
+        }
+        if let Some(newest) = said.last()
+            && !self.talk.eyes(&newest.id).await?.is_empty()
+        {
+            return Ok(());
+        }
+        // By the forge's clock, later than any before.
+        let since = ours(&said).last().map_or(Millis(0), |newest| Millis(newest.at.0.saturating_add(1000)));
+        self.talk.trigger(text, since).await.map(drop)
     }
 
     async fn answer(&self, record: &Record) -> Result<(), ForgeError> {
@@ -153,6 +187,21 @@ impl<C: Conversation> Site for Pull<'_, C> {
         })
     }
 
+    async fn calls(&self) -> Result<Option<usize>, Stop> {
+        let Some(text) = self.calls else { return Ok(None) };
+        let said = self.talk.said(text).await.map_err(forge)?;
+        Ok(Some(ours(&said).count()))
+    }
+
+    async fn call(&self, calls: usize) -> Result<Vec<String>, Stop> {
+        let Some(text) = self.calls else { return Ok(Vec::new()) };
+        match self.say(text, calls).await {
+            Ok(()) => Ok(Vec::new()),
+            Err(error) if error.surely_undone() => Ok(vec![format!("`{text}` is not said: {error}")]),
+            Err(error) => Err(forge(error)),
+        }
+    }
+
     async fn reply(&self, record: &Record) -> Result<Vec<String>, Stop> {
         match self.answer(record).await {
             Ok(()) => Ok(Vec::new()),
@@ -163,6 +212,11 @@ impl<C: Conversation> Site for Pull<'_, C> {
             Err(error) => Err(forge(error)),
         }
     }
+}
+
+/// What we have said ourselves, of all that was said.
+fn ours(said: &[Said]) -> impl DoubleEndedIterator<Item = &Said> {
+    said.iter().filter(|said| said.author.as_ref().is_some_and(|author| author.ours))
 }
 
 /// What a change is compared with: where its head has left the branch that it goes to, as that is now. The forge may
