@@ -36,6 +36,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::{Receiver, channel};
+use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use truing_core::id::Millis;
 use truing_core::port::Clock;
@@ -117,6 +118,8 @@ impl Clock for WallClock {
 pub(crate) struct Shared {
     state: Mutex<State>,
     pub(crate) witness: Option<Arc<dyn Witness>>,
+    /// Calls that were held, and that were let go.
+    held: watch::Sender<(u32, u32)>,
     /// The repositories' folder; deleted with the last handle.
     dir: tempfile::TempDir,
 }
@@ -131,6 +134,18 @@ impl Shared {
     /// The state. A panic of another thread does not make it unusable.
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends when whatever is held is let go.
+    pub(crate) async fn hold(&self) {
+        let mut mine = 0;
+        self.held.send_modify(|(held, _)| {
+            *held += 1;
+            mine = *held;
+        });
+        let mut now = self.held.subscribe();
+        // The sender lives as long as this.
+        let _ = now.wait_for(|(_, released)| *released >= mine).await;
     }
 }
 
@@ -185,6 +200,7 @@ impl FakeForge {
         let shared = Arc::new(Shared {
             state: Mutex::new(State { world, repos: BTreeMap::new(), moved: BTreeMap::new() }),
             witness: options.witness,
+            held: watch::Sender::default(),
             dir,
         });
         let tasks = [
@@ -226,6 +242,17 @@ impl FakeForge {
     /// Ends all rules of misbehaviour.
     pub fn clear_faults(&self) {
         self.shared.lock().world.faults.clear();
+    }
+
+    /// Ends when a call is held (see [`FaultKind::Held`]).
+    pub async fn holds(&self) {
+        // The sender lives as long as this.
+        let _ = self.shared.held.subscribe().wait_for(|(held, released)| held > released).await;
+    }
+
+    /// Lets go what is held.
+    pub fn release(&self) {
+        self.shared.held.send_modify(|(held, released)| *released = *held);
     }
 
     /// Comments made from now on are left out of the first `calls` lists that should show them.

@@ -68,6 +68,16 @@ impl FakeModel {
         self.shared.play(script);
     }
 
+    /// The `nth` request, counted from the first of all, never gets an answer.
+    pub fn stall(&self, nth: u64) {
+        self.shared.stall(nth);
+    }
+
+    /// Ends when that request is there.
+    pub async fn stalls(&self) {
+        self.shared.stalls().await;
+    }
+
     /// Every request, in the order of arrival; the last [`MAX_LOGGED`].
     pub fn log(&self) -> Vec<Logged> {
         self.shared.logged()

@@ -48,6 +48,10 @@ pub enum FaultKind {
     Drop,
     /// Done, and then the connection ends without an answer.
     LostAnswer,
+    /// Not done before [`super::FakeForge::release`]: until then the caller waits.
+    Held,
+    /// Done at once, and answered after [`super::FakeForge::release`].
+    HeldAnswer,
 }
 
 /// The forms in which GitHub says what is wrong with a call.

@@ -92,6 +92,9 @@ fn receive(state: &mut State, call: &Call, body: &[u8]) -> Result<Vec<u8>, Reply
         }
         return Ok(report(&commands, side_band, why, &words));
     }
+    if let Some(words) = repo.declines.pop_front() {
+        return Ok(report(&commands, side_band, "pre-receive hook declined", &words));
+    }
     let answer = repo.git.receive(&[], body)?;
     let key = git_http::key(call);
     for command in commands {
@@ -177,6 +180,16 @@ impl Repo {
         let branch = branch.to_owned();
         self.with(move |_, repo| {
             repo.protected.insert(branch);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Has a hook decline the next push, in these words; once more each time that this is called.
+    pub async fn decline(&self, words: &str) -> Result<(), FakeError> {
+        let words = words.to_owned();
+        self.with(move |_, repo| {
+            repo.declines.push_back(words);
             Ok(())
         })
         .await

@@ -263,6 +263,9 @@ async fn answer(
     let replaced = fault.as_ref().and_then(|kind| instead(kind, shared.lock().world.now()));
     // What comes in place of an answer is not what GitHub would say to this call.
     let answers = replaced.is_none() && fault != Some(FaultKind::Drop);
+    if fault == Some(FaultKind::Held) {
+        shared.hold().await;
+    }
     let reply = match replaced {
         Some(reply) => reply,
         None => match fault {
@@ -283,6 +286,9 @@ async fn answer(
     };
     if let Some(FaultKind::Delay(time)) = fault {
         tokio::time::sleep(time).await;
+    }
+    if fault == Some(FaultKind::HeldAnswer) {
+        shared.hold().await;
     }
     let hang_up = matches!(fault, Some(FaultKind::Drop | FaultKind::LostAnswer));
     let known = parts.headers.get(header::IF_NONE_MATCH).filter(|_| parts.method == "GET").cloned();
@@ -371,7 +377,9 @@ fn instead(kind: &FaultKind, now: i64) -> Option<Reply> {
         | FaultKind::Truncated
         | FaultKind::Delay(_)
         | FaultKind::Drop
-        | FaultKind::LostAnswer => None,
+        | FaultKind::LostAnswer
+        | FaultKind::Held
+        | FaultKind::HeldAnswer => None,
     }
 }
 

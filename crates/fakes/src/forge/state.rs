@@ -102,6 +102,8 @@ pub(crate) struct Repository {
     pub(crate) labels: BTreeMap<String, u64>,
     /// Branches that nobody may push to, besides the default branch.
     pub(crate) protected: BTreeSet<String>,
+    /// What a hook says to the next pushes.
+    pub(crate) declines: VecDeque<String>,
     pub(crate) statuses: Vec<Status>,
     pub(crate) checks: Vec<CheckRun>,
     /// Owners of forks, with the fork's id; none when the fork is gone.

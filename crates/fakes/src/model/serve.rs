@@ -46,6 +46,9 @@ async fn any(State(shared): State<Arc<Shared>>, request: Request) -> Response {
         return refusal(413, "request_too_large", "Request exceeds the maximum size");
     };
     let number = shared.log(&head, &body);
+    if shared.is_stalled(number) {
+        std::future::pending::<()>().await;
+    }
     let mut response = answer(&shared, &head, &body, number).await;
     shared.answered(number, response.status().as_u16());
     if let Ok(id) = HeaderValue::from_str(&format!("req_{number:06}")) {

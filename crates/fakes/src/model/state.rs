@@ -7,6 +7,7 @@ use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use bytes::Bytes;
 use serde_json::Value;
+use tokio::sync::watch;
 
 use super::events::Ready;
 use super::script::{Answer, Block, Fault, Script, Usage, When};
@@ -58,7 +59,11 @@ pub(super) struct Picked {
 }
 
 /// What the server and its handle share.
-pub(super) struct Shared(Mutex<State>);
+pub(super) struct Shared {
+    state: Mutex<State>,
+    /// The request that gets no answer, and whether it is there.
+    stall: watch::Sender<(Option<u64>, bool)>,
+}
 
 struct State {
     script: Script,
@@ -72,18 +77,37 @@ struct State {
 
 impl Shared {
     pub(super) fn new(script: Script) -> Self {
-        Self(Mutex::new(State {
+        let state = State {
             script,
             given: BTreeMap::new(),
             requests: 0,
             log: Default::default(),
             bills: BTreeMap::new(),
             violations: Vec::new(),
-        }))
+        };
+        Self { state: Mutex::new(state), stall: watch::Sender::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn stall(&self, nth: u64) {
+        self.stall.send_replace((Some(nth), false));
+    }
+
+    pub(super) async fn stalls(&self) {
+        // The sender lives as long as this.
+        let _ = self.stall.subscribe().wait_for(|(_, is_there)| *is_there).await;
+    }
+
+    /// Is it this one that gets no answer?
+    pub(super) fn is_stalled(&self, number: u64) -> bool {
+        self.stall.send_if_modified(|(nth, is_there)| {
+            *is_there |= *nth == Some(number);
+            *is_there
+        });
+        self.stall.borrow().0 == Some(number)
     }
 
     pub(super) fn play(&self, script: Script) {

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use truing_fakes::model::{Answer, Fault, Place as At};
+use truing_fakes::model::{Answer, Bug, Call as FixCall, Fault, Mend, Place as At, Play, Role};
 
 use crate::place::Ran;
 use crate::scene::{
@@ -221,6 +221,61 @@ fn a_gate_that_could_read_nothing_is_not_clean() {
     let reason = answer.0["reason"].as_str().unwrap();
     assert!(reason.starts_with("code rules gate could not run: ") && reason.contains("total.py"), "{reason}");
     assert_eq!(scene.asked(), 0);
+}
+
+#[test]
+fn a_gate_that_goes_on_blocking_ends_the_run_and_one_that_cannot_run_asks_nobody() {
+    let gate = |script: &str| format!("[converge]\ngate = [[\"sh\", \"-c\", \"{script}\"]]\n");
+    let idle = Answer::played(Play::Fix { mends: vec![] }).by(Role::Gate).times(0);
+    let scene = Scene::new([idle]).with(&gate("echo total.py:3: no; exit 1"));
+    let answer = scene.json(&[]);
+    assert_eq!(ended(&answer), ("error", "gate", 1), "{answer:?}");
+    assert_eq!((&answer.0["loops"], scene.asked()), (&json!(0), 5), "as often as is configured");
+
+    let scene = Scene::new([]).with(&gate("echo no linter >&2; exit 2"));
+    let answer = scene.json(&[]);
+    assert_eq!(ended(&answer), ("error", "infrastructure", 3), "{answer:?}");
+    let reason = answer.0["reason"].as_str().unwrap();
+    assert!(
+        reason.starts_with("code rules gate could not run: ") && reason.contains("no linter"),
+        "{reason}"
+    );
+    assert_eq!(scene.asked(), 0);
+}
+
+#[test]
+fn there_are_ten_audits_three_at_a_time_from_the_fourth_and_what_remains_is_counted() {
+    let bad = |n: u32| format!("x{n} = {n} - 1");
+    let bugs: Vec<Bug> =
+        (1..=11).map(|n| Bug::new("many.py", &bad(n), &format!("Bug {n} is there"))).collect();
+    let audits = Answer::played(Play::Audit { bugs, silent: vec![] }).by(Role::Audit).times(0);
+    let checks = Answer::played(Play::Audit { bugs: vec![], silent: vec![] }).by(Role::Check).times(0);
+    // Each fixer mends one.
+    let fixers = (1..=10).map(|n| {
+        let calls = vec![FixCall::edit("many.py", &bad(n), &format!("x{n} = {n}"))];
+        let mend = Mend { title: Some(format!("Bug {n} is there")), calls, declined: None };
+        Answer::played(Play::Fix { mends: vec![mend] }).by(Role::Fix).times(2)
+    });
+    let scene = Scene::new([audits, checks].into_iter().chain(fixers)).with("[budget]\nconverge_usd = 100\n");
+    let text: String = (1..=11).map(|n| bad(n) + "\n\n\n\n\n\n\n\n").collect();
+    scene.place.write("many.py", text);
+    scene.place.commit("add many");
+    let answer = scene.json(&[]);
+    assert_eq!(ended(&answer), ("cap-reached", "max_audits", 1), "{answer:?}");
+    let audits = answer.0["audits"].as_array().unwrap();
+    let counts: Vec<u64> = audits.iter().map(|audit| audit["P1"].as_u64().unwrap()).collect();
+    assert_eq!(counts, [11, 10, 9, 8, 7, 6, 5, 4, 3, 2]);
+    let reason = answer.0["reason"].as_str().unwrap();
+    assert_eq!(reason, "10 audits were made, and the last one found 0 P0, 2 P1 and 0 P2");
+    // Of those the fixers said nothing.
+    assert_eq!(answer.0["declined"].as_array().unwrap().len(), 2);
+    let fresh = scene.model.log().into_iter().filter(|asked| {
+        let first = asked.body["messages"].as_array().map_or(0, Vec::len) == 1;
+        let text = asked.body["messages"].to_string();
+        first && text.contains("Review the change from") && !text.contains("# A fix")
+    });
+    assert_eq!(fresh.count(), 3 + 7 * 3, "auditors that began");
+    assert_eq!(scene.model.violations(), Vec::<String>::new());
 }
 
 #[test]

@@ -3,9 +3,14 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests may fail them")]
 
+mod adverse;
 mod bugbot;
+#[path = "../support/cases.rs"]
+mod cases;
 mod crash;
 mod fixer;
+mod fixes;
+mod killed;
 mod local;
 mod looking;
 mod owners;
@@ -13,6 +18,7 @@ mod owners;
 #[path = "../review/place.rs"]
 mod place;
 mod pull;
+mod scenarios;
 mod scene;
 mod several;
 mod targets;

@@ -12,7 +12,7 @@ use crate::place::Ran;
 use crate::scene::{BUG, BUG_ID, RIGHT, WRONG, clean, dirty, edit, fix_is_clean, mended};
 use crate::watch::Watched;
 
-const BOT: &str = "truing[bot]";
+pub(crate) const BOT: &str = "truing[bot]";
 /// Not any token's form.
 const TOKEN: &str = "converge-token-canary";
 
@@ -31,7 +31,16 @@ impl Site {
     }
 
     async fn of(more: &str, answers: impl IntoIterator<Item = Answer>) -> Self {
-        let forge = Watched::start(Options::default()).await;
+        Self::with(Options::default(), more, answers).await
+    }
+
+    /// The same at a forge that begins like this.
+    pub(crate) async fn with(
+        options: Options,
+        more: &str,
+        answers: impl IntoIterator<Item = Answer>,
+    ) -> Self {
+        let forge = Watched::start(options).await;
         forge.token(TOKEN, BOT);
         let repo =
             forge.create_repository("acme", "shop", Commit::new("Begin").write("a.py", "")).await.unwrap();
@@ -82,6 +91,7 @@ impl Site {
         self.ran(self.command(arguments)).await
     }
 
+    /// What a command comes to.
     pub(crate) async fn ran(&self, mut command: std::process::Command) -> Ran {
         let ran = tokio::task::spawn_blocking(move || Ran::from(command.output().unwrap())).await.unwrap();
         assert!(!format!("{ran:?}").contains(TOKEN), "the token is told");
@@ -91,6 +101,21 @@ impl Site {
     pub(crate) async fn pull(&self) -> PullView {
         self.repo.pull(self.number).await.unwrap()
     }
+
+    /// What git says of the repository at the forge.
+    pub(crate) async fn git(&self, arguments: &[&str]) -> String {
+        let mut git = std::process::Command::new("git");
+        git.arg("--git-dir").arg(self.repo.dir().await.unwrap()).args(arguments);
+        let output = git.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
+    }
+}
+
+/// The first lines of the reviews of audits.
+pub(crate) fn loops_of(pull: &PullView) -> Vec<String> {
+    let first = pull.reviews.iter().filter_map(|review| review.body.lines().next());
+    first.filter(|line| line.starts_with("## /bugteam loop")).map(str::to_owned).collect()
 }
 
 pub(crate) fn two_loops() -> [Answer; 5] {
@@ -105,10 +130,8 @@ async fn each_audit_is_a_review_and_each_finding_is_answered_and_resolved() {
     let pull = site.pull().await;
     let commits = told["commits"].as_array().unwrap();
     assert_eq!((commits.len(), commits[0].as_str().unwrap()), (1, pull.head.as_str()));
-    let reviews: Vec<&str> =
-        pull.reviews.iter().map(|review| review.body.lines().next().unwrap_or_default()).collect();
     assert_eq!(
-        reviews.into_iter().filter(|body| !body.is_empty()).collect::<Vec<_>>(),
+        loops_of(&pull),
         ["## /bugteam loop 1 audit: 0P0 / 1P1 / 0P2", "## /bugteam loop 2 audit: 0P0 / 0P1 / 0P2 → clean"]
     );
     let inline: Vec<_> = pull.inline().collect();

@@ -116,12 +116,16 @@ pub(crate) fn absent(categories: &str) -> Answer {
     found(&[], &but)
 }
 
+/// A finding on this line, which says `excerpt`, of this severity and category.
+pub(crate) fn finding(at: (&str, u32), excerpt: &str, kind: (&str, &str), title: &str) -> Value {
+    json!({ "path": at.0, "start_line": at.1, "severity": kind.0, "category": kind.1, "title": title,
+        "body": "`range(len(xs) - 1)` ends one too early.", "excerpt": excerpt,
+        "fix": "every element is counted", "validation": "total([1, 2]) is 3" })
+}
+
 /// An auditor that finds the planted bug.
 pub(crate) fn dirty() -> Answer {
-    let finding = json!({ "path": "total.py", "start_line": 3, "severity": "P1", "category": "G",
-        "title": "The last element is left out", "body": "`range(len(xs) - 1)` ends one too early.",
-        "excerpt": WRONG.trim_end(), "fix": "every element is counted",
-        "validation": "total([1, 2]) is 3" });
+    let finding = finding(("total.py", 3), WRONG.trim_end(), ("P1", "G"), "The last element is left out");
     found(&[finding], "G")
 }
 

@@ -8,9 +8,10 @@ use truing_fakes::forge::NewPull;
 use truing_fakes::model::{Answer, Bug, Call, Fault, Mend, Place as At, Script};
 use truing_fakes::repo::Commit;
 
+use crate::adverse::looks;
 use crate::place::Ran;
-use crate::pull::Site;
-use crate::scene::{RIGHT, WRONG};
+use crate::pull::{BOT, Site, loops_of};
+use crate::scene::{BUG, RIGHT, WRONG};
 
 /// The planted bug of the first pull request, and this many others without.
 async fn site(others: u64, answers: impl IntoIterator<Item = Answer>) -> (Site, Vec<String>) {
@@ -100,4 +101,26 @@ async fn what_cannot_be_worked_on_keeps_no_other_waiting_and_the_highest_exit_co
     assert_eq!(ran.exit, 2, "{ran:?}");
     assert!(ran.out.starts_with(&format!("{}\n/bugteam exit: converged\n", names[1])), "{ran:?}");
     assert!(ran.err.contains("error: `./nonesuch`: there is no such folder\nhint: "), "{ran:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_repositories_have_pull_requests_of_the_same_number_and_neither_is_the_other() {
+    let site = Site::new("", looks()).await;
+    let begin = Commit::new("Begin").write("a.py", "");
+    let other = site.forge.create_repository("acme", "mill", begin).await.unwrap();
+    other.permit(BOT, "write").await.unwrap();
+    other.push("topic", Commit::new("Add totals").write("total.py", BUG)).await.unwrap();
+    let number = other.open(NewPull { draft: true, ..NewPull::of("topic") }).await.unwrap();
+    assert_eq!(number, site.number);
+    let (first, second) = (format!("acme/shop#{number}"), format!("acme/mill#{number}"));
+    let ran = site.call(&["--format", "json", &first, &second]).await;
+    let told = lines(&ran);
+    assert_eq!((ran.exit, told.len()), (0, 2), "{ran:?}");
+    assert_ne!(told[0]["run"], told[1]["run"]);
+    for (line, pull) in told.iter().zip([site.pull().await, other.pull(number).await.unwrap()]) {
+        assert_eq!((&line["exit"], &line["loops"]), (&json!("converged"), &json!(2)), "{ran:?}");
+        assert_eq!((line["commits"].as_array().unwrap().len(), loops_of(&pull).len()), (1, 2), "{line}");
+        assert_eq!((&line["commits"][0], pull.draft), (&json!(pull.head), false));
+    }
+    assert_eq!(site.forge.violations(), Vec::<String>::new());
 }
