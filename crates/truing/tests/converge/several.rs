@@ -4,6 +4,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 use truing_fakes::forge::NewPull;
 use truing_fakes::model::{Answer, Bug, Call, Fault, Mend, Place as At, Script};
 use truing_fakes::repo::Commit;
@@ -123,4 +124,35 @@ async fn two_repositories_have_pull_requests_of_the_same_number_and_neither_is_t
         assert_eq!((&line["commits"][0], pull.draft), (&json!(pull.head), false));
     }
     assert_eq!(site.forge.violations(), Vec::<String>::new());
+}
+
+/// The most that the process of a call may take for twenty pull requests, in kilobytes.
+const MOST_KILOBYTES: u64 = 300_000;
+
+/// The most memory that a process has taken until now, in kilobytes; none: it has ended.
+fn peak(process: u32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[allow(clippy::print_stdout, reason = "the figure is the test's result")]
+async fn twenty_at_once_take_less_memory_than_is_promised() {
+    let (site, names) = site(19, looks()).await;
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut command = tokio::process::Command::from(site.command(&[&["--format", "json"], &*names].concat()));
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let process = child.id().unwrap();
+    // It is looked at with everything that it says; what is said last is not long before the end.
+    let (mut said, mut most) = (BufReader::new(child.stderr.take().unwrap()).lines(), 0);
+    while let Some(_line) = said.next_line().await.unwrap() {
+        most = peak(process).unwrap_or(0).max(most);
+    }
+    let output = child.wait_with_output().await.unwrap();
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{told}");
+    assert_eq!(told.matches("\"exit\":\"converged\"").count(), 20, "{told}");
+    println!("20 pull requests at once: {most} kB at most (VmHWM)");
+    assert!((1..MOST_KILOBYTES).contains(&most), "{most} kB");
 }
