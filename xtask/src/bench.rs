@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: what the project promises in figures, measured beside its peers in the same run. Ratios are
 //! what counts: times depend on the machine.
 
+mod converge;
 mod diff;
 pub(crate) mod hard;
 mod ingress;
@@ -30,6 +31,8 @@ enum What {
     Ingress(ingress::Options),
     /// Rules of syntax: the same findings as ast-grep's command line, at least as fast
     Rules(rules::Options),
+    /// A loop of `truing converge`: what it takes by itself, beside git laying the same files out
+    Converge(converge::Options),
     /// A whole review of 10,000 changed lines: what it takes beyond `git diff`, in time and memory
     Review(review::Options),
 }
@@ -43,6 +46,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         What::Diff(options) => diff::run(options),
         What::Ingress(options) => ingress::run(options),
         What::Rules(options) => rules::run(options),
+        What::Converge(options) => converge::run(options),
         What::Review(options) => review::run(options),
     }
 }

@@ -1,0 +1,163 @@
+//! `cargo xtask bench converge`: what a loop of `truing converge` takes by itself, with a model that answers at once and
+//! without tests of the repository, beside git laying out the same files once.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use serde_json::Value;
+use truing_fakes::model::{Answer, Bug, Call, FakeModel, KEY, Mend, Script};
+
+use super::meter;
+use crate::{say, workspace};
+
+/// The most seconds that a loop may take.
+const MOST_SECONDS: f64 = 0.3;
+/// Loops of a run: one finds the bug and mends it, one finds nothing.
+const LOOPS: f64 = 2.0;
+/// The bug.
+const WRONG: &str = "    for i in range(len(xs) - 1):\n";
+const RIGHT: &str = "    for i in range(len(xs)):\n";
+const TITLE: &str = "The last element is left out";
+
+/// The repository, and how it is measured.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Files of the repository
+    #[arg(long, default_value_t = 1000)]
+    files: usize,
+    /// How often each of the two is run, by turns; the medians count
+    #[arg(long, default_value_t = 7)]
+    rounds: usize,
+    /// The optimized program to measure [default: built now]
+    #[arg(long, value_name = "FILE")]
+    program: Option<PathBuf>,
+}
+
+/// Measures. `false`: a loop takes more time than promised.
+pub(crate) fn run(options: &Options) -> Result<bool> {
+    let program = match &options.program {
+        Some(program) => program.canonicalize().with_context(|| format!("no {}", program.display()))?,
+        None => super::build(&workspace::root()?)?,
+    };
+    let runtime = tokio::runtime::Runtime::new().context("no threads can be had")?;
+    let model = runtime.block_on(FakeModel::start(script())).context("the model cannot start")?;
+    let temporary = tempfile::tempdir().context("no temporary folder can be made")?;
+    let place = Place { root: temporary.path().join("r"), home: temporary.path().to_owned(), program };
+    place.begin(options.files, model.url())?;
+    say::line("                     truing s  a loop s    git s   ratio  asked");
+    let (mut ours, mut theirs, mut asked) = (Vec::new(), Vec::new(), 0);
+    for _ in 0..options.rounds.max(1) {
+        theirs.push(place.laid_out()?);
+        place.forget()?;
+        let before = model.log().len();
+        let began = std::time::Instant::now();
+        let output = place.converge().output().context("cannot start the program")?;
+        ours.push(began.elapsed().as_secs_f64());
+        asked = model.log().len().saturating_sub(before);
+        let told: Value = serde_json::from_slice(&output.stdout).context("the run is no JSON")?;
+        if told["exit"] != "converged" || told["loops"] != 2 {
+            bail!("the run did not converge in two loops: {told}");
+        }
+    }
+    let (whole, git) = (meter::median(ours), meter::median(theirs));
+    let each = whole / LOOPS;
+    say::line(&format!(
+        "{:>6} files {whole:>16.3} {each:>9.3} {git:>8.3} {:>7.1} {asked:>6}",
+        options.files,
+        each / git
+    ));
+    say::line(&format!(
+        "promised: less than {MOST_SECONDS:.1} s a loop; git: `git checkout-index --all` of the same files"
+    ));
+    Ok(each < MOST_SECONDS)
+}
+
+/// Auditors that find the bug as long as it is there, and a fixer that mends it.
+fn script() -> Script {
+    let calls = vec![Call::edit("total.py", WRONG, RIGHT)];
+    let mend = Mend { title: Some(TITLE.to_owned()), calls, declined: None };
+    let audits = Answer::audits([Bug::new("total.py", WRONG.trim(), TITLE)]);
+    Script::of(audits.into_iter().chain([Answer::fixes([mend])]))
+}
+
+/// Where everything lies.
+struct Place {
+    root: PathBuf,
+    home: PathBuf,
+    program: PathBuf,
+}
+
+impl Place {
+    /// A repository whose branch has the bug.
+    fn begin(&self, files: usize, model: &str) -> Result<()> {
+        for number in 0..files {
+            let functions = (0..37).map(|n| format!("def f{number}_{n}(x):\n    return x + {n}\n\n\n"));
+            self.write(&format!("pkg{}/m{number}.py", number % 40), &functions.collect::<String>())?;
+        }
+        self.git(&["init", "--quiet", "--initial-branch=main"])?;
+        // Git would tidy up in the background, while something is measured.
+        self.git(&["config", "maintenance.auto", "false"])?;
+        self.committed("base")?;
+        self.git(&["gc", "--quiet"])?;
+        self.git(&["switch", "--quiet", "--create", "topic"])?;
+        let text = format!("def total(xs):\n    s = 0\n{WRONG}        s += xs[i]\n    return s\n");
+        self.write("total.py", &text)?;
+        self.committed("change")?;
+        let config = format!("[model]\nbase_url = \"{model}\"\n");
+        fs::write(self.home.join("op.toml"), config).context("cannot write the configuration")
+    }
+
+    fn committed(&self, message: &str) -> Result<()> {
+        self.git(&["add", "."])?;
+        self.git(&["commit", "--quiet", "--message", message]).map(drop)
+    }
+
+    fn write(&self, path: &str, text: &str) -> Result<()> {
+        let path = self.root.join(path);
+        fs::create_dir_all(path.parent().context("a file has a folder")?)?;
+        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    /// Git in the repository, without anybody's configuration.
+    fn git(&self, arguments: &[&str]) -> Result<String> {
+        let mut command = Command::new("git");
+        command.arg("-C").arg(&self.root).args(arguments).stdin(Stdio::null());
+        command.env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_CONFIG_GLOBAL", "/dev/null");
+        for role in ["AUTHOR", "COMMITTER"] {
+            command
+                .env(format!("GIT_{role}_NAME"), "bench")
+                .env(format!("GIT_{role}_EMAIL"), "bench@localhost");
+        }
+        workspace::output(&mut command)
+    }
+
+    /// Seconds that git takes to write all files once.
+    fn laid_out(&self) -> Result<f64> {
+        let folder = tempfile::tempdir().context("no temporary folder can be made")?;
+        let prefix = format!("--prefix={}/", folder.path().display());
+        let began = std::time::Instant::now();
+        self.git(&["checkout-index", "--all", &prefix])?;
+        Ok(began.elapsed().as_secs_f64())
+    }
+
+    /// Nothing is remembered of the run before.
+    fn forget(&self) -> Result<()> {
+        for branch in self.git(&["branch", "--list", "--format=%(refname:short)", "truing/run/*"])?.lines() {
+            self.git(&["branch", "--quiet", "-D", branch])?;
+        }
+        let records: &Path = &self.home.join(".local");
+        if records.exists() { fs::remove_dir_all(records).context("cannot forget") } else { Ok(()) }
+    }
+
+    fn converge(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(["converge", "--config", "../op.toml", "--format", "json"]);
+        command.current_dir(&self.root).stdin(Stdio::null());
+        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command.env("HOME", &self.home).env("ANTHROPIC_API_KEY", KEY);
+        command
+    }
+}
