@@ -148,6 +148,8 @@ pub enum Why {
     Settling,
     /// For another reviewer's answer.
     Reviewer,
+    /// For its turn: a loop of several steps goes on when others have had theirs.
+    Step,
 }
 
 impl Why {
@@ -162,13 +164,14 @@ impl Why {
             Self::RateLimit => "rate_limit",
             Self::Settling => "settling",
             Self::Reviewer => "reviewer",
+            Self::Step => "step",
         }
     }
 
     /// Does the loop that finished with this wait stay the owner: is it in the middle of something?
     fn keeps_owner(self) -> bool {
         match self {
-            Self::Settling | Self::Reviewer | Self::RateLimit => true,
+            Self::Settling | Self::Reviewer | Self::Step | Self::RateLimit => true,
             Self::Debounce | Self::Storm | Self::Backoff | Self::Deferred | Self::Scheduled => false,
         }
     }

@@ -34,6 +34,8 @@ const MAX_WORD_CHARS: usize = 60;
 const MAX_REASON_CHARS: usize = 200;
 /// How much of a comment is taken over, in characters: commands are its beginning.
 const MAX_COMMENT_CHARS: usize = 4096;
+/// How much of a label's name is taken over, in characters; GitHub's are shorter.
+const MAX_LABEL_CHARS: usize = 100;
 /// The longest login that is taken over, in bytes; GitHub's are shorter.
 const MAX_LOGIN_BYTES: usize = 100;
 
@@ -57,6 +59,8 @@ pub enum Hook {
     Comment(Comment),
     /// Somebody asked for a check again.
     Rerun(Rerun),
+    /// Somebody set a label on a pull request.
+    Label(Label),
     /// The hook was set up.
     Ping,
     /// Nothing that concerns us.
@@ -79,6 +83,17 @@ pub struct Comment {
     pub id: u64,
     /// Its text, cut.
     pub body: String,
+}
+
+/// A label that was set. Who did, and what they may do, is asked of the forge, not read here.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Label {
+    /// On which pull request.
+    pub pr: PrId,
+    /// `owner/name` of the repository at the time.
+    pub repo: String,
+    /// What it is called.
+    pub name: String,
 }
 
 /// A check of ours that somebody wants to run again. What they may do is asked of the forge.
@@ -131,6 +146,12 @@ struct PullEvent {
     pull_request: Option<PullBody>,
     repository: Option<RepositoryBody>,
     changes: Option<Changes>,
+    label: Option<LabelBody>,
+}
+
+#[derive(Deserialize)]
+struct LabelBody {
+    name: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -240,6 +261,14 @@ pub fn parse_github(event: &str, forge_name: &str, body: &[u8]) -> Result<Hook, 
 fn parse_pull(forge_name: &str, body: &[u8]) -> Result<Hook, BadHook> {
     let event: PullEvent = read(body)?;
     let action = event.action.ok_or_else(|| missing("action"))?;
+    if action == "labeled" {
+        let number = event.number.ok_or_else(|| missing("number"))?;
+        let (repository, repo) = repository(event.repository)?;
+        let label = event.label.and_then(|label| label.name).ok_or_else(|| missing("label.name"))?;
+        let name = label.chars().take(MAX_LABEL_CHARS).collect();
+        let pr = PrId { forge: forge_name.to_owned(), repository, number };
+        return Ok(Hook::Label(Label { pr, repo, name }));
+    }
     let wanted = match action.as_str() {
         "opened" | "synchronize" | "reopened" | "ready_for_review" | "converted_to_draft" | "closed" => true,
         // Of all that can be edited, only the base says something to us.

@@ -45,6 +45,11 @@ fn understood() -> BTreeMap<String, usize> {
                     "comment".to_owned()
                 }
                 Hook::Rerun(_) => panic!("no check of ours is published, and a bot asked for the suites"),
+                Hook::Label(label) => {
+                    assert_eq!(Some(label.pr.number), example["number"].as_u64());
+                    assert_eq!(label.name, example["label"]["name"]);
+                    "label".to_owned()
+                }
                 Hook::Ping => "ping".to_owned(),
                 Hook::Ignored { what } => {
                     assert!(what.starts_with(&event.name), "{what}");
@@ -68,7 +73,8 @@ fn every_published_example_is_understood_or_ignored() {
         ("closed", 2),
         ("ping", 4),
         ("comment", 3),
-        ("ignored", 307),
+        ("label", 2),
+        ("ignored", 305),
     ];
     let expected: BTreeMap<String, usize> =
         expected.into_iter().map(|(told, times)| (told.to_owned(), times)).collect();

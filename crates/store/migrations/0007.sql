@@ -29,3 +29,13 @@ CREATE TABLE converge (
 ) STRICT;
 CREATE INDEX converge_ended ON converge (ended);
 CREATE INDEX converge_key ON converge (key, started);
+
+-- Labels that ask for a run, set and not served yet: a row goes when it is.
+CREATE TABLE label_set (
+    forge      TEXT NOT NULL,
+    repository TEXT NOT NULL,
+    number     INTEGER NOT NULL,
+    name       TEXT NOT NULL,
+    at         INTEGER NOT NULL,
+    PRIMARY KEY (forge, repository, number, name)
+) STRICT, WITHOUT ROWID;

@@ -491,6 +491,7 @@ fn house(
     metrics.watch(&store);
     let agent = Some(model.agent(store.clone(), reader.clone())?);
     Ok(House {
+        converging: Err("the demo converges by its own command".to_owned()),
         store,
         forges: GitHubs(BTreeMap::from([(FORGE.to_owned(), client.map_err(set_up)?)])),
         reader,

@@ -33,11 +33,14 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
 use truing_core::fair::Places;
 use truing_core::id::{PrId, Token};
-use truing_core::port::{Clock, Forge, Ids, Operations, Reader, Records, Slots, StoreError, Watchlist};
+use truing_core::port::{
+    Clock, Converges, Forge, Ids, Operations, Reader, Records, Slots, StoreError, Watchlist,
+};
 use truing_core::slot::{Command, Limits};
 use truing_forge::github::{GitHub, RemoteError};
 use truing_git::{Git, Remote};
 
+use self::converges::Converging;
 use self::metrics::Metrics;
 use self::repositories::Repositories;
 use self::scheduler::{Lease, Scheduler, Wake};
@@ -101,6 +104,8 @@ pub struct House<S, W, R, C, I> {
     pub max_inline: usize,
     /// The model that reviews beside the rules; none: the rules alone.
     pub agent: Option<Agent>,
+    /// What converges; or why nothing does, in words.
+    pub converging: Result<Converging, String>,
     /// What is known of the kill switch.
     pub kill_switch: KillSwitch,
     /// How often each repository was swept.
@@ -189,7 +194,7 @@ pub enum ServeError {
 
 impl<S, W, R, C, I> Service<S, W, R, C, I>
 where
-    S: Slots + Records + Operations + Watchlist + 'static,
+    S: Slots + Records + Operations + Watchlist + Converges + 'static,
     W: Forges + 'static,
     R: Reader + 'static,
     C: Clock + 'static,
@@ -302,7 +307,7 @@ impl Workers {
         heartbeat: Duration,
         give_back: watch::Receiver<bool>,
     ) where
-        S: Slots + Records + Operations + 'static,
+        S: Slots + Records + Operations + Converges + 'static,
         W: Forges + 'static,
         R: Reader + 'static,
         C: Clock + 'static,
@@ -349,6 +354,7 @@ impl<S, W, R, C, I> House<S, W, R, C, I> {
             rules: self.rules,
             max_inline: self.max_inline,
             agent: self.agent,
+            converging: self.converging,
             kill_switch: self.kill_switch,
             swept: self.swept,
             metrics: self.metrics,

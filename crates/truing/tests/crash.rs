@@ -180,6 +180,7 @@ impl Lane {
             rules: change::rules(&["core"]),
             max_inline: MAX_INLINE,
             agent: None,
+            converging: Err("it is not tried here".to_owned()),
             kill_switch: truing::serve::switch::KillSwitch::default(),
             swept: truing::serve::sweep::Periods::default(),
             metrics: truing::serve::metrics::Metrics::new().unwrap(),

@@ -81,6 +81,15 @@ impl Act {
         }
     }
 
+    /// Are models asked for it?
+    pub fn asks(&self) -> bool {
+        match self {
+            Self::Mend { .. } | Self::Audit { .. } | Self::Fix { .. } => true,
+            // The audit of a fix is part of the fix.
+            Self::Gate | Self::Post | Self::Check | Self::Publish | Self::Reply => false,
+        }
+    }
+
     /// Its name in records.
     pub fn as_str(&self) -> &'static str {
         self.step().as_str()

@@ -74,6 +74,12 @@ pub enum Origin {
         /// What it was called then.
         login: String,
     },
+    /// By a label that asks for a run that converges. Who has set it is asked of the forge when it is served. Set again
+    /// before that, it asks once.
+    Label {
+        /// Its name.
+        name: String,
+    },
 }
 
 /// What was served changed this, written in one transaction with the fact that it is served.

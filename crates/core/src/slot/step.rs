@@ -289,7 +289,7 @@ impl Slot {
                 self.owner = why.keeps_owner().then_some(of);
                 match why {
                     Why::Settling | Why::RateLimit | Why::Backoff | Why::Debounce | Why::Storm => {}
-                    Why::Deferred | Why::Scheduled | Why::Reviewer => self.attempts = 0,
+                    Why::Deferred | Why::Scheduled | Why::Reviewer | Why::Step => self.attempts = 0,
                 }
                 self.unserve(of, serving);
                 self.state = State::Waiting { at, why };
@@ -468,7 +468,8 @@ impl Slot {
             | Why::Scheduled
             | Why::RateLimit
             | Why::Settling
-            | Why::Reviewer => false,
+            | Why::Reviewer
+            | Why::Step => false,
         }
     }
 

@@ -101,7 +101,9 @@ fn marks(event: &Value) -> bool {
     match parse(event).unwrap() {
         Hook::Pull { .. } => true,
         Hook::Ignored { .. } => false,
-        Hook::Ping | Hook::Comment(_) | Hook::Rerun(_) => panic!("it is about a pull request"),
+        Hook::Ping | Hook::Comment(_) | Hook::Rerun(_) | Hook::Label(_) => {
+            panic!("it is about a pull request")
+        }
     }
 }
 
@@ -122,7 +124,7 @@ fn what_may_want_a_review_marks_and_other_actions_are_ignored() {
     for action in ["opened", "synchronize", "reopened", "ready_for_review", "converted_to_draft", "closed"] {
         assert!(marks(&event(action)), "{action}");
     }
-    for action in ["edited", "labeled", "stacked", "synchronized", ""] {
+    for action in ["edited", "unlabeled", "stacked", "synchronized", ""] {
         assert!(!marks(&event(action)), "{action}");
     }
     let mut edited = event("edited");
@@ -143,7 +145,20 @@ fn other_events_are_ignored_without_reading_the_body() {
 
 #[test]
 fn an_ignored_action_needs_no_other_field() {
-    assert!(!marks(&json!({ "action": "labeled" })));
+    assert!(!marks(&json!({ "action": "unlabeled" })));
+}
+
+#[test]
+fn a_label_is_told_with_its_name_and_who_set_it_is_not_read() {
+    let mut labeled = event("labeled");
+    labeled["label"] = json!({ "id": 4, "name": "truing:converge" });
+    labeled["sender"] = json!("somebody");
+    let pr = PrId { forge: "github".into(), repository: "1296269".into(), number: 7 };
+    let expected = Label { pr, repo: "octo/demo".into(), name: "truing:converge".into() };
+    assert_eq!(parse(&labeled), Ok(Hook::Label(expected)));
+    labeled["label"] = json!({});
+    let Err(BadHook::Field { field, .. }) = parse(&labeled) else { panic!() };
+    assert_eq!(field, "label.name");
 }
 
 #[test]

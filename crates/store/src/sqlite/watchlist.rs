@@ -63,6 +63,10 @@ impl Watchlist for Sqlite {
             let sql = "INSERT INTO check_pressed (forge, repository, number, account, login, at)
                        VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING";
             let mut press = connection.prepare_cached(sql)?;
+            let sql = "INSERT INTO label_set (forge, repository, number, name, at)
+                       VALUES (?1, ?2, ?3, ?4, ?5)
+                       ON CONFLICT DO UPDATE SET at = max(at + 1, excluded.at)";
+            let mut label = connection.prepare_cached(sql)?;
             for Told { pr: PrId { forge, repository, number }, origin, at } in &told {
                 match origin {
                     Origin::Comment { kind, id } => {
@@ -71,6 +75,7 @@ impl Watchlist for Sqlite {
                     Origin::Check { account, login } => {
                         press.execute((forge, repository, number, account, login, at.0))?
                     }
+                    Origin::Label { name } => label.execute((forge, repository, number, name, at.0))?,
                 };
             }
             Ok(())
@@ -82,13 +87,16 @@ impl Watchlist for Sqlite {
         let forge = forge.to_owned();
         self.read(move |connection| {
             // Those of a repository that has to wait must not take all the places.
-            let sql = "SELECT repository, number, id, at, kind, login FROM
-                           (SELECT repository, number, id, at, kind, NULL AS login FROM comment_seen
-                            WHERE forge = ?1 AND served = 0
+            let sql = "SELECT repository, number, id, at, kind, login, label FROM
+                           (SELECT repository, number, id, at, kind, NULL AS login, NULL AS label
+                            FROM comment_seen WHERE forge = ?1 AND served = 0
                             UNION ALL
-                            SELECT repository, number, account, at, NULL, login FROM check_pressed
+                            SELECT repository, number, account, at, NULL, login, NULL FROM check_pressed
+                            WHERE forge = ?1
+                            UNION ALL
+                            SELECT repository, number, 0, at, NULL, NULL, name FROM label_set
                             WHERE forge = ?1)
-                       ORDER BY row_number() OVER (PARTITION BY repository ORDER BY login IS NOT NULL, id, number),
+                       ORDER BY row_number() OVER (PARTITION BY repository ORDER BY kind IS NULL, id, number),
                            id, number
                        LIMIT ?2";
             connection
@@ -96,9 +104,10 @@ impl Watchlist for Sqlite {
                 .query_and_then((&forge, sql_limit(limit)), |row| {
                     let pr = PrId { forge: forge.clone(), repository: row.get(0)?, number: row.get(1)? };
                     let (id, at) = (row.get(2)?, Millis(row.get(3)?));
-                    let origin = match row.get::<_, Option<String>>(5)? {
-                        Some(login) => Origin::Check { account: id, login },
-                        None => {
+                    let origin = match (row.get(5)?, row.get(6)?) {
+                        (Some(login), _) => Origin::Check { account: id, login },
+                        (None, Some(name)) => Origin::Label { name },
+                        (None, None) => {
                             Origin::Comment { kind: kind_of(row.get_ref(4)?.as_str().unwrap_or(""))?, id }
                         }
                     };
@@ -136,6 +145,13 @@ impl Watchlist for Sqlite {
                     let sql = "DELETE FROM check_pressed
                                WHERE forge = ?1 AND repository = ?2 AND number = ?3 AND account = ?4";
                     connection.prepare_cached(sql)?.execute((forge, repository, number, account))?
+                }
+                Origin::Label { name } => {
+                    // What was set since by somebody else is another matter.
+                    let sql = "DELETE FROM label_set WHERE forge = ?1 AND repository = ?2 AND number = ?3
+                               AND name = ?4 AND at = ?5";
+                    let row = (forge, repository, number, name, told.at.0);
+                    connection.prepare_cached(sql)?.execute(row)?
                 }
             };
             Ok(Ok(()))

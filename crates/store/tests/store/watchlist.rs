@@ -157,6 +157,7 @@ async fn comments_of_one_repository_do_not_take_the_places_of_others() {
         let number = |told: Told| match told.origin {
             Origin::Comment { id, .. } => id,
             Origin::Check { account, .. } => account,
+            Origin::Label { .. } => 0,
         };
         store.unserved("github", limit).await.unwrap().into_iter().map(number).collect()
     };
@@ -203,6 +204,25 @@ async fn the_pull_requests_that_were_looked_at_at_a_head_are_found() {
 }
 
 #[tokio::test]
+async fn a_label_that_is_set_again_while_it_is_served_is_served_again() {
+    let (_folder, store) = new_store();
+    let label = |at| Told {
+        pr: pr("1", 7),
+        origin: Origin::Label { name: "truing:converge".into() },
+        at: Millis(at),
+    };
+    let of = repository("1", "octo/one", 1);
+    store.tell(&[label(5)], &of, None).await.unwrap();
+    let seen = store.unserved("github", 9).await.unwrap();
+    assert_eq!(seen, [label(5)]);
+    store.tell(&[label(5)], &of, None).await.unwrap();
+    assert!(store.served(&seen[0], None).await.unwrap().is_ok());
+    assert_eq!(store.unserved("github", 9).await.unwrap(), [label(6)]);
+    assert!(store.served(&label(6), None).await.unwrap().is_ok());
+    assert!(store.unserved("github", 9).await.unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn comments_of_an_older_form_are_those_of_the_conversation() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("truing.db");
@@ -210,7 +230,7 @@ async fn comments_of_an_older_form_are_those_of_the_conversation() {
     let old = rusqlite::Connection::open(&path).unwrap();
     // As version 3 had it.
     old.execute_batch(
-        "DROP TABLE converge; DROP TABLE job; DROP TABLE job_run; DROP TABLE check_pressed; DROP TABLE draw; DROP TABLE reservation; DROP TABLE level; DROP TABLE dismissal;
+        "DROP TABLE converge; DROP TABLE label_set; DROP TABLE job; DROP TABLE job_run; DROP TABLE check_pressed; DROP TABLE draw; DROP TABLE reservation; DROP TABLE level; DROP TABLE dismissal;
          DROP TABLE comment_seen;
          CREATE TABLE comment_seen (forge TEXT NOT NULL, repository TEXT NOT NULL, id INTEGER NOT NULL,
              number INTEGER NOT NULL, at INTEGER NOT NULL, served INTEGER NOT NULL,

@@ -108,9 +108,7 @@ impl Args {
         };
         let index = self.index(&repository, context).await?;
         let (change, against) = self.change(&repository, index.as_ref(), here).await?;
-        // The user's own commands on his own files: whatever is set up may be used for any state of them.
-        let trust = Scope::new(format!("local {}", repository.root().display()));
-        let commands = wiring::verify::gate(&config, &context.environment, trust)?;
+        let commands = wiring::verify::gate(&config, &context.environment)?;
         let reader = ThreadedReader::with(&config.rules).map_err(wiring::reader_error)?;
         let rules = wiring::scope(&config.rules)?;
         let progress = context.output.progress("running the gate", None);
@@ -132,7 +130,9 @@ impl Args {
             }
             (None, None) => (None, repository.root().to_owned()),
         };
-        let gate = Gate { rules: &rules, reader: &reader, commands };
+        // The user's own commands on his own files: whatever is set up may be used for any state of them.
+        let trust = Scope::new(format!("local {}", repository.root().display()));
+        let gate = Gate { rules: &rules, reader: &reader, commands, trust };
         let gated = gate.look(&tree, &change).await.map_err(failed)?;
         drop(progress);
         context.output.answer(&told(&gated, against.as_ref().map(|_| &change)), || {

@@ -187,7 +187,8 @@ fn explain(target: &Target) -> (String, Option<String>) {
                 Why::Scheduled => ("its time has not come", true),
                 Why::RateLimit => ("the forge's rate limit is used up", false),
                 Why::Settling => ("a comment may still become visible at the forge", false),
-                Why::Reviewer => ("another reviewer has not answered yet", true),
+                Why::Reviewer => ("another reviewer, or a check, has not answered yet", true),
+                Why::Step => ("it is in the middle of a run, and others have their turn", false),
             };
             (text.into(), retry.filter(|_| now))
         }

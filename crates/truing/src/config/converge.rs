@@ -40,6 +40,8 @@ pub struct ConvergeConfig {
     pub update_description: bool,
     /// May the base be merged into a branch that needs it?
     pub auto_rebase: bool,
+    /// The label that starts a run; none: no label does.
+    pub label: Option<String>,
     /// Commands of the gate, in order.
     pub gate: Vec<Vec<String>>,
     /// The `NAME` of the `[model.NAME]` that mends, which is there; none: the one that audits.
@@ -222,6 +224,7 @@ pub(super) fn of(
         mark_ready: flag("mark_ready")?,
         update_description: flag("update_description")?,
         auto_rebase: flag("auto_rebase")?,
+        label: settings.name_if_any("converge.label")?.filter(|label| !label.is_empty()),
         gate: settings.commands("converge.gate")?,
         fixer,
         bugbot_retrigger: false,

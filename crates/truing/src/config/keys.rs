@@ -867,6 +867,14 @@ pub const KEYS: &[Key] = &[
         doc: "Mend what the last audit found, though nobody audits the fix any more.",
     },
     Key {
+        path: "converge.label",
+        kind: Kind::Name,
+        default: Default::Text("truing:converge"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "Setting this label on a pull request starts a run there, as the comment `/converge` does, if whoever sets it may write to the repository. Served alone; empty: no label does.",
+    },
+    Key {
         path: "converge.gate",
         kind: Kind::Commands,
         default: Default::Text(""),

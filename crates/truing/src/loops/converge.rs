@@ -23,14 +23,15 @@ use std::time::Instant;
 
 use truing_agent::fixer::FixerError;
 use truing_agent::prompt::PromptError;
-use truing_agent::verify::{Verifier, VerifyError};
+use truing_agent::verify::{Scope as Trust, Verifier, VerifyError};
 use truing_core::converge::record::{Record, Taken};
 use truing_core::converge::{Act, Candidate, Code, Event, Exit, Step};
-use truing_core::id::{Sha, Token};
+use truing_core::id::{Millis, Sha, Span, Token};
 use truing_core::ledger::Purse;
 use truing_core::money::MicroUsd;
 use truing_core::policy::PolicyError;
 use truing_core::port::{Clock as _, Converges, ReaderError, StoreError};
+use truing_core::slot::Why;
 use truing_core::verification::Verification;
 use truing_git::{GitError, Mirror, PrivateFolder};
 
@@ -74,6 +75,10 @@ impl fmt::Debug for Crew {
 pub trait Site: Sync {
     /// Where the branch is now, or why the run cannot go on there.
     fn head(&self, record: &Record) -> impl Future<Output = Result<Standing, Stop>> + Send;
+    /// Why nothing can be pushed there, if that is known: then it is audited, and that is all.
+    fn read_only(&self) -> Option<String> {
+        None
+    }
     /// Has the commits of a head that somebody else has pushed. What the change is compared with there.
     fn follow(&self, record: &Record, head: &Sha) -> impl Future<Output = Result<Sha, Stop>> + Send;
     /// Shows what an audit found. What people should know besides.
@@ -169,6 +174,14 @@ pub enum Stop {
     /// The forge.
     #[error("{0}")]
     Forge(String),
+    /// The forge wants us to wait: nothing is wrong, and the same act is next then.
+    #[error("{what}")]
+    Later {
+        /// For so long.
+        wait: Span,
+        /// The forge's words.
+        what: String,
+    },
 }
 
 impl From<Halted> for Stop {
@@ -199,10 +212,37 @@ impl Stop {
             | Self::File(_)
             | Self::Verify(_)
             | Self::Folder(_)
-            | Self::Forge(_) => Code::Infrastructure,
+            | Self::Forge(_)
+            | Self::Later { .. } => Code::Infrastructure,
         };
         Exit::new(code, self.to_string())
     }
+}
+
+/// How far a run goes at a time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stint {
+    /// Until there is an end, or nothing can be done for now.
+    Whole,
+    /// At most until models are to be asked a second time: then others have their turn.
+    Step,
+}
+
+/// Who is told while a run goes on.
+pub trait Told: Sync {
+    /// An act is done, and the run is kept; its log was so long before.
+    fn grown(&self, record: &Record, before: usize) -> impl Future<Output = ()> + Send;
+}
+
+/// Where a run is left.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Left {
+    /// At its end.
+    Over,
+    /// Before its next step.
+    Between,
+    /// Where nothing can be done before this instant, by the wall clock; and what is waited for, in words.
+    Until(Millis, Why, String),
 }
 
 /// One run with all that it needs.
@@ -223,10 +263,14 @@ pub struct Lap<'a, S> {
     pub baseline: Option<(Sha, Option<Verification>)>,
     /// What asking models took in this act.
     pub taken: Taken,
+    /// How far it goes.
+    pub stint: Stint,
+    /// Have models been asked in it?
+    pub has_asked: bool,
 }
 
 impl<S: Site> Lap<'_, S> {
-    /// Goes on until there is an end. After every act the run is kept, and `told` of it, with how long its log was before.
+    /// Goes on until there is an end, or as far as its stint goes. After every act the run is kept, and somebody told.
     ///
     /// # Errors
     /// [`StoreError`]: what was done last is not remembered; another run finds it done.
@@ -234,13 +278,17 @@ impl<S: Site> Lap<'_, S> {
         &mut self,
         store: &R,
         token: Token,
-        told: impl AsyncFn(&Record, usize),
-    ) -> Result<(), StoreError> {
+        told: &impl Told,
+    ) -> Result<Left, StoreError> {
         while self.record.state.exit.is_none() {
             let (began, before) = (Instant::now(), self.record.state.log.len());
             let act = self.record.state.next.clone();
+            if act.asks() && std::mem::replace(&mut self.has_asked, true) && self.stint == Stint::Step {
+                return Ok(Left::Between);
+            }
             let event = match Box::pin(self.act(&act)).await {
                 Ok(event) => event,
+                Err(Stop::Later { wait, what }) => return Ok(later(wait, what)),
                 Err(stop) => Event::Ended(stop.exit()),
             };
             if let Err(unexpected) = self.record.state.after(event) {
@@ -252,9 +300,9 @@ impl<S: Site> Lap<'_, S> {
             self.record.taken.entry(act.step()).or_default().add(&taken);
             self.record.ended = SystemClock.now();
             store.keep_converge(token, &self.record).await?;
-            told(&self.record, before).await;
+            told.grown(&self.record, before).await;
         }
-        Ok(())
+        Ok(Left::Over)
     }
 
     /// One audit and nothing else, without a gate before it; nothing is kept. Then the run stands before what would be
@@ -291,6 +339,11 @@ impl<S: Site> Lap<'_, S> {
             }
         }
         match act {
+            // What an audit finds is of use where nobody may push, too.
+            Act::Gate if self.site.read_only().is_some() => Ok(Event::Gated(None)),
+            Act::Fix { .. } if let Some(why) = self.site.read_only() => {
+                Ok(Event::Ended(Exit::new(Code::ReadOnly, why)))
+            }
             Act::Gate => {
                 let head = self.record.state.head.clone();
                 Ok(Event::Gated(self.gate_says(&head).await?))
@@ -358,6 +411,10 @@ impl<S: Site> Lap<'_, S> {
     }
 }
 
+fn later(wait: Span, what: String) -> Left {
+    Left::Until(SystemClock.now() + wait, Why::RateLimit, what)
+}
+
 impl<S> Lap<'_, S> {
     /// What the gate says of the change up to this commit, if it blocks.
     async fn gate_says(&self, head: &Sha) -> Result<Option<String>, Stop> {
@@ -374,7 +431,10 @@ impl<S> Lap<'_, S> {
             let paths = reading::plan(&change, rules)?.paths(rules, reader).await?;
             mirror.export(head, folder.path(), Some(&paths)).await?;
         }
-        let gate = Gate { rules, reader, commands: crew.commands.clone() };
+        // What code of a model sets up is kept apart, as it is of checks.
+        let own = format!("converge {}", record.key);
+        let trust = Trust::new(format!("{own} fix")).trusting(own);
+        let gate = Gate { rules, reader, commands: crew.commands.clone(), trust };
         Ok(gate.look(folder.path(), &change).await?.seen()?.words())
     }
 

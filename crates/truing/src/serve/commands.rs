@@ -6,6 +6,7 @@
 //! | `/review full` | the same, and everything anew |
 //! | `/review pause` | no reviews until resumed; a step in progress ends first |
 //! | `/review resume` | ends a pause |
+//! | `/converge` | audits and mends until a fresh audit finds nothing; goes on with a run that was left |
 //! | `/dismiss REASON` | in answer to a finding's comment: no more of that finding, until its code changes |
 //! | `/dismiss ID REASON` | the same anywhere, by the finding's id or the beginning of it |
 //! | `/undismiss`, `/undismiss ID` | takes a dismissal back |
@@ -13,7 +14,8 @@
 //! The line is the command and nothing else: it begins at its first column, words are lower case with spaces or
 //! tabs between them, and white space may follow. Everything else is somebody talking. A comment acts at most once,
 //! as it reads when it is looked at; editing an old one makes no command of it. Bots and our own account never act.
-//! The button "Re-run" of our check is a `/review`, by whoever pressed it.
+//! The button "Re-run" of our check is a `/review`, by whoever pressed it, and the label `converge.label` is a `/converge`,
+//! by whoever set it.
 //!
 //! A webhook or the sweep only remembers that there is something to serve ([`hear`]); a comment is read, and its
 //! author's permission asked, at the forge and by its ids, when it is served ([`Commands::look`]). It acts in one
@@ -29,6 +31,7 @@ use std::time::Duration;
 
 use truing_core::dismissal;
 use truing_core::id::{Millis, PrId, Span};
+use truing_core::line;
 use truing_core::port::{
     Act, Clock, Described, Event, ForgeError, Obeyed, Origin, Records, Repository, Slots, StoreError, Told,
     Watchlist,
@@ -59,6 +62,8 @@ const TOO_OLD: Span = Span::minutes(30 * 24 * 60);
 pub(super) const REMEMBERED: Span = Span::minutes(31 * 24 * 60);
 /// The first wait after a failure, doubled by each further one.
 const FIRST_WAIT: Span = Span::seconds(15);
+/// Characters of a label, as it is told.
+const MAX_LABEL_CHARS: usize = 60;
 /// The longest wait.
 const LONGEST_WAIT: Span = Span::minutes(10);
 
@@ -282,25 +287,30 @@ where
 async fn obey<S, W, R, C, I>(
     house: &House<S, W, R, C, I>,
     told: &Told,
-    Asker { asked, author, url, thread }: &Asker,
+    Asker { asked, by: who, url, thread }: &Asker,
     name: String,
 ) -> Result<(), StoreError>
 where
     S: Slots + Records + Watchlist,
 {
     let (store, key) = (&house.store, told.pr.key());
-    let who = format!("{}@{}", author.login, told.pr.forge);
-    let by = format!("{} by account {}", shown(&told.origin), author.id);
+    let login = &who.login;
+    let by = match who.account {
+        Some(account) => format!("{} by account {account}", shown(&told.origin)),
+        None => shown(&told.origin),
+    };
+    let who = format!("{login}@{}", told.pr.forge);
     // The name first: a slot is of no use to a worker that cannot find its repository.
     store.describe(&[(key.clone(), Described { name, url: url.clone(), head: None })]).await?;
     let word = match asked {
+        Asked::Converge => house.converging.as_ref().err().map(|why| Err(why.clone())),
         Asked::Review | Asked::Full | Asked::Rerun | Asked::Pause | Asked::Resume => None,
         Asked::Dismiss { finding, reason } => {
             let said = (finding.as_deref(), reason.as_str());
-            Some(act::dismissal(store, told, said, thread.as_ref(), &author.login).await?)
+            Some(act::dismissal(store, told, said, thread.as_ref(), login).await?)
         }
         Asked::Undismiss { finding } => {
-            Some(act::taken_back(store, told, finding.as_deref(), thread.as_ref(), &author.login).await?)
+            Some(act::taken_back(store, told, finding.as_deref(), thread.as_ref(), login).await?)
         }
     };
     let (line, detail, dismissal) = match word {
@@ -355,5 +365,6 @@ fn shown(origin: &Origin) -> String {
     match origin {
         Origin::Comment { id, .. } => format!("comment {id}"),
         Origin::Check { .. } => "the check's button".to_owned(),
+        Origin::Label { name } => format!("the label {}", line::clean(name, MAX_LABEL_CHARS)),
     }
 }

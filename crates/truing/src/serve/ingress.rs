@@ -35,7 +35,8 @@ use truing_core::port::{
 use truing_core::slot::Loop;
 use truing_forge::github::GitHub;
 use truing_forge::webhook::{
-    Comment, Hook, HookSecret, Rechecked, Rerun, SIGNATURE_HEADER, Signature, json_of_form, parse_github,
+    Comment, Hook, HookSecret, Label, Rechecked, Rerun, SIGNATURE_HEADER, Signature, json_of_form,
+    parse_github,
 };
 
 pub use self::body::MAX_BODY;
@@ -232,6 +233,7 @@ where
             Hook::Comment(Comment { repo, .. })
             | Hook::Pull { repo, .. }
             | Hook::Rerun(Rerun { repo, .. })
+            | Hook::Label(Label { repo, .. })
                 if !self.house.repositories.has(name, &repo) =>
             {
                 Ok(
@@ -240,6 +242,7 @@ where
             }
             Hook::Comment(comment) => self.hear(comment).await,
             Hook::Rerun(rerun) => self.rerun(name, rerun).await,
+            Hook::Label(label) => self.labelled(label).await,
             Hook::Pull { pr, name, url, head, .. } => {
                 let key = pr.key();
                 let described = Described { name, url, head };
@@ -257,6 +260,16 @@ where
         }
         let origin = Origin::Comment { kind: comment.kind, id: comment.id };
         self.remember(&[comment.pr], &comment.repo, &origin).await
+    }
+
+    /// The same for a label, if it is the one that starts a run.
+    async fn labelled(&self, label: Label) -> Result<serde_json::Value, Refusal> {
+        let converging = self.house.converging.as_ref().ok();
+        let wanted = converging.and_then(|converging| converging.config.label.as_ref());
+        if wanted.is_none_or(|wanted| !wanted.eq_ignore_ascii_case(&label.name)) {
+            return Ok(json!({ "status": "ignored", "what": "a label that starts nothing" }));
+        }
+        self.remember(&[label.pr], &label.repo, &Origin::Label { name: label.name }).await
     }
 
     /// The same for the button of a check, if it is one of ours.

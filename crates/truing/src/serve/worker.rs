@@ -8,13 +8,14 @@ use tokio::time::Instant;
 use tracing::Instrument as _;
 use truing_core::id::{Millis, PrId, Sha, Span, Version};
 use truing_core::port::{
-    Clock, Described, Event, Forge as _, ForgeError, Ids, Operations, Reader, Records, RunRef, Slots,
-    StoreError,
+    Clock, Converges, Described, Event, Forge as _, ForgeError, Ids, Operations, Reader, Records, RunRef,
+    Slots, StoreError,
 };
-use truing_core::slot::{Command, Limits, Refused, Then, Why};
+use truing_core::slot::{Command, Limits, Loop, Refused, Then, Why};
 use truing_forge::github::RemoteError;
 use truing_forge::publisher::Reconciled;
 
+use super::converges::{Converging, PullRun};
 use super::scheduler::Lease;
 use super::writes::TracedPull;
 use super::{Forges, House, notify};
@@ -42,7 +43,7 @@ pub async fn work<S, W, R, C, I>(
     give_back: watch::Receiver<bool>,
 ) -> Option<Result<Then, Stopped>>
 where
-    S: Slots + Records + Operations,
+    S: Slots + Records + Operations + Converges,
     W: Forges,
     R: Reader,
     C: Clock,
@@ -85,14 +86,14 @@ pub async fn take<S, W, R, C, I>(
     run: &RunRef,
 ) -> Result<Result<Then, Stopped>, StepError>
 where
-    S: Slots + Records + Operations,
+    S: Slots + Records + Operations + Converges,
     W: Forges,
     R: Reader,
     C: Clock,
     I: Ids,
 {
     let token = lease.token;
-    let ended = review(house, lease, run).await;
+    let ended = one(house, lease, run).await;
     // Runs count by the wall clock, and slots by the store's.
     let lead = house.lead().await?;
     let command = match &ended {
@@ -132,13 +133,14 @@ where
     Ok(ended)
 }
 
-async fn review<S, W, R, C, I>(
+/// One step on a pull request, by the name of its repository; where that leads elsewhere by now, by the repository's id.
+async fn one<S, W, R, C, I>(
     house: &House<S, W, R, C, I>,
     lease: &Lease,
     run: &RunRef,
 ) -> Result<Then, Stopped>
 where
-    S: Slots + Records + Operations,
+    S: Slots + Records + Operations + Converges,
     W: Forges,
     R: Reader,
     C: Clock,
@@ -151,15 +153,77 @@ where
     let name = described.as_ref().map_or("", |described| described.name.as_str());
     let repo = name.rsplit_once('#').map_or("", |(repo, _)| repo);
     let head = described.as_ref().and_then(|described| described.head.clone());
-    let ended = review_at(house, lease, run, (&id, repo), head.clone()).await;
+    let ended = one_at(house, lease, run, (&id, repo), head.clone()).await;
     let Err(Stopped::NotThere { what }) = ended else { return ended };
     match whereabouts(house, &id).await? {
         Some(name) if name != repo => {
             say(house, run, format!("{repo} is called {name} by now")).await?;
-            review_at(house, lease, run, (&id, &name), head).await
+            one_at(house, lease, run, (&id, &name), head).await
         }
         Some(_) | None => Err(Stopped::NotThere { what }),
     }
+}
+
+/// One step on the pull request of the repository that is called `repo`.
+async fn one_at<S, W, R, C, I>(
+    house: &House<S, W, R, C, I>,
+    lease: &Lease,
+    run: &RunRef,
+    (id, repo): (&PrId, &str),
+    head: Option<Sha>,
+) -> Result<Then, Stopped>
+where
+    S: Slots + Records + Operations + Converges,
+    W: Forges,
+    R: Reader,
+    C: Clock,
+    I: Ids,
+{
+    // It was marked before the operator said so, or has got another name.
+    if !house.repositories.has(&id.forge, repo) {
+        say(house, run, format!("not reviewed: {repo} is not in forge.{}.repositories", id.forge)).await?;
+        return Ok(Then::Idle);
+    }
+    match lease.of {
+        Loop::Review => review_at(house, lease, run, (id, repo), head).await,
+        Loop::Converge => converge_at(house, lease, run, (id, repo)).await,
+        // Jobs have slots of their own.
+        Loop::Sync => Ok(Then::Idle),
+    }
+}
+
+/// One step of a run that converges.
+async fn converge_at<S, W, R, C, I>(
+    house: &House<S, W, R, C, I>,
+    lease: &Lease,
+    run: &RunRef,
+    (id, repo): (&PrId, &str),
+) -> Result<Then, Stopped>
+where
+    S: Slots + Records + Operations + Converges,
+    W: Forges,
+    C: Clock,
+{
+    let Converging { crew, config } = match &house.converging {
+        Ok(converging) => converging,
+        Err(why) => {
+            say(house, run, format!("it does not converge: {why}")).await?;
+            return Ok(Then::Idle);
+        }
+    };
+    let forge = house.forges.servers().get(&id.forge);
+    let forge = forge.ok_or_else(|| misconfigured(format!("[forge.{}] is not configured", id.forge)))?;
+    let pull = PullRun {
+        repo,
+        number: id.number,
+        forge: (&id.forge, forge),
+        git: &house.git,
+        mirrors: &house.mirrors,
+        crew,
+        config,
+        limits: &house.limits,
+    };
+    Box::pin(pull.step(&house.store, lease, id)).await
 }
 
 /// What the repository is called now, by its id, and remembers it; none if the forge does not show the pull request.
@@ -219,17 +283,12 @@ async fn review_at<S, W, R, C, I>(
     head: Option<Sha>,
 ) -> Result<Then, Stopped>
 where
-    S: Slots + Records + Operations,
+    S: Slots + Records + Operations + Converges,
     W: Forges,
     R: Reader,
     C: Clock,
     I: Ids,
 {
-    // It was marked before the operator said so, or has got another name.
-    if !house.repositories.has(&id.forge, repo) {
-        say(house, run, format!("not reviewed: {repo} is not in forge.{}.repositories", id.forge)).await?;
-        return Ok(Then::Idle);
-    }
     let unknown = || misconfigured(format!("[forge.{}] is not configured", id.forge));
     let forge = TracedPull(house.forges.pull(id, repo).ok_or_else(unknown)?);
     let remote = house.forges.remote(id, repo).await.ok_or_else(unknown)?;

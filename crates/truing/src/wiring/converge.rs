@@ -1,26 +1,21 @@
 //! Who works on a run that converges, from the configuration.
 
 use truing_agent::sandbox::{Level, reached};
-use truing_agent::verify::Scope;
 use truing_core::converge::Code;
 use truing_store::Sqlite;
 
 use super::{agent, verify};
 use crate::cli::error::CliError;
-use crate::config::Config;
+use crate::config::{Config, Runtime};
 use crate::environment::Environment;
 use crate::loops::converge::Crew;
+use crate::serve::converges::Converging;
 
-/// Who works. `trust`: whose set-ups may be used for what the gate runs.
+/// Who works.
 ///
 /// # Errors
 /// The refusal R3, and exit 3 where a fixer cannot be kept in.
-pub fn crew(
-    config: &Config,
-    environment: &Environment,
-    store: &Sqlite,
-    trust: Scope,
-) -> Result<Crew, CliError> {
+pub fn crew(config: &Config, environment: &Environment, store: &Sqlite) -> Result<Crew, CliError> {
     let auditor =
         agent::native(config, environment, store.clone()).map_err(|error| no_agent(AUDITOR, error))?;
     let fixer = fixer(config).map(|(name, config)| {
@@ -36,7 +31,7 @@ pub fn crew(
         verifier: verifier.transpose()?,
         programs: checks.programs.clone(),
         scope: super::scope(&config.rules)?,
-        commands: verify::gate(config, environment, trust)?,
+        commands: verify::gate(config, environment)?,
     })
 }
 
@@ -64,6 +59,28 @@ pub fn is_fixer_ready(config: &Config, environment: &Environment) -> Result<Opti
 fn no_fixer(name: &str, mut error: CliError) -> CliError {
     error.message = format!("[model.{name}]: {}", error.message);
     no_agent(FIXER, error)
+}
+
+/// What a service needs to converge; or why it cannot, in words. It may where the configuration lets it ask a model.
+///
+/// # Errors
+/// Configuration that cannot be used.
+pub fn served(
+    config: &Config,
+    environment: &Environment,
+    store: &Sqlite,
+) -> Result<Result<Converging, String>, CliError> {
+    match config.review.runtime {
+        Runtime::Rules => {
+            return Ok(Err("this server asks no model (`review.runtime` is \"rules\")".to_owned()));
+        }
+        Runtime::Native => {}
+    }
+    if let Err(weak) = kept_in(reached()) {
+        return Ok(Err(weak.message));
+    }
+    let crew = crew(config, environment, store)?;
+    Ok(Ok(Converging { crew, config: config.converge.clone() }))
 }
 
 /// Can a fixer's commands be kept in on a machine that reaches this level?

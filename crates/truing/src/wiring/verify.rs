@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use truing_agent::sandbox::{SandboxError, reached};
 use truing_agent::verify::{
-    Cache, Index, Kept, Plan, Registries, Registry, RegistryError, Scope, Verifier, VerifyError,
+    Cache, Index, Kept, Plan, Registries, Registry, RegistryError, Verifier, VerifyError,
 };
 use truing_upstream::own::User;
 use truing_upstream::version;
@@ -58,18 +58,13 @@ fn runner(
     Verifier::new(plan, Cache::new(folder.join(FOLDER), kept), reached()).map_err(failed)
 }
 
-/// What runs the commands of the gate; none: it has none. `trust` says whose set-ups may be used for them.
+/// What runs the commands of the gate; none: it has none.
 ///
 /// # Errors
 /// As [`verifier`].
-pub(crate) fn gate(
-    config: &Config,
-    environment: &Environment,
-    trust: Scope,
-) -> Result<Option<Commands>, CliError> {
+pub(crate) fn gate(config: &Config, environment: &Environment) -> Result<Option<Commands>, CliError> {
     let argv = config.converge.gate.clone();
-    let commands =
-        || Ok(Commands { argv: argv.clone(), verifier: verifier(&config.verify, environment)?, trust });
+    let commands = || Ok(Commands { argv: argv.clone(), verifier: verifier(&config.verify, environment)? });
     (!argv.is_empty()).then(commands).transpose()
 }
 

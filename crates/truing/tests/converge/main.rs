@@ -20,6 +20,7 @@ mod place;
 mod pull;
 mod scenarios;
 mod scene;
+mod served;
 mod several;
 mod targets;
 #[path = "../support/watch.rs"]

@@ -115,6 +115,7 @@ async fn a_step_that_the_reader_holds_up_ends_in_time_with_all_its_processes() {
             rules,
             max_inline,
             agent: None,
+            converging: Err("it is not tried here".to_owned()),
             kill_switch: truing::serve::switch::KillSwitch::default(),
             swept: truing::serve::sweep::Periods::default(),
             metrics: truing::serve::metrics::Metrics::new().unwrap(),

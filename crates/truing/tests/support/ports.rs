@@ -11,13 +11,15 @@ use std::sync::{Mutex, PoisonError};
 use tokio::sync::RwLock;
 use truing::serve::Forges;
 use truing::wiring::{GitHubs, ThreadedReader};
+use truing_core::converge::record::Record;
 use truing_core::finding::{AnchorKind, Finding};
 use truing_core::id::{CommentId, IntentId, Key, Millis, PrId, Sha, Span, ThreadId, Token, Version};
 use truing_core::outcome::{Outcome, OutcomeRecord};
 use truing_core::port::{
-    Act, Begun, ChangedFile, Clock, Computed, Described, Event, Forge, ForgeError, InlineDraft, Mark, Marked,
-    Moved, NewNotice, NotGranted, Notice, Obeyed, Operations, PullRequest, ReadReport, ReadRequest, Reader,
-    ReaderError, Records, Repository, Revision, RunRef, Slots, StoreError, Told, Watchlist,
+    Act, Begun, ChangedFile, Clock, Computed, Converges, Described, Event, Forge, ForgeError, InlineDraft,
+    Mark, Marked, Moved, NewNotice, NotGranted, Notice, Obeyed, Operations, PullRequest, ReadReport,
+    ReadRequest, Reader, ReaderError, Records, Repository, Revision, RunRef, Slots, StoreError, Told,
+    Watchlist,
 };
 use truing_core::publish::{Bounds, Desired, DesiredStatus, Intent, Item, Observed, Producer};
 use truing_core::slot::{Limits, Slot};
@@ -225,6 +227,14 @@ impl Records for FaultyStore {
         describe(described: &[(Key, Described)]) -> ();
         described(keys: &[Key]) -> Vec<Option<Described>>;
         fresh_token() -> Token;
+    }
+}
+
+impl Converges for FaultyStore {
+    through! { no_store, StoreError;
+        last_converge(key: &Key) -> Option<Record>;
+        keep_converge(token: Token, record: &Record) -> ();
+        converge_records(since: Millis, limit: usize) -> Vec<Record>;
     }
 }
 

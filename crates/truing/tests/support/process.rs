@@ -6,7 +6,7 @@ use truing::serve::worker::take;
 use truing::serve::{Forges, House};
 use truing_core::fair::Places;
 use truing_core::id::Millis;
-use truing_core::port::{Clock, Ids, Operations, Reader, Records, RunRef, Slots};
+use truing_core::port::{Clock, Converges, Ids, Operations, Reader, Records, RunRef, Slots};
 use truing_core::slot::{Hold, State};
 use truing_store::Sqlite;
 
@@ -22,7 +22,7 @@ pub(crate) async fn settle<S, W, R, C, I>(
     is_dead: impl Fn() -> bool,
 ) -> Result<(), String>
 where
-    S: Slots + Records + Operations,
+    S: Slots + Records + Operations + Converges,
     W: Forges,
     R: Reader,
     C: Clock,

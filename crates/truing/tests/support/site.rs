@@ -16,7 +16,7 @@ use truing::slots::step;
 use truing::wiring::{GitHubs, SystemClock, ThreadedReader, UniqueIds};
 use truing_core::fair::Places;
 use truing_core::id::{Key, Millis, PrId, Span};
-use truing_core::port::{Clock, Operations, Records, Slots, Watchlist};
+use truing_core::port::{Clock, Converges, Operations, Records, Slots, Watchlist};
 use truing_core::slot::{Command, Limits, Slot, State};
 use truing_fakes::forge::{App, Chaos, Delivery, Hook, NewPull, Options, PullView, Repo};
 use truing_fakes::repo::Commit;
@@ -254,7 +254,7 @@ impl Site {
     /// Starts a service on `store`, behind which is `inner`.
     pub(crate) async fn serve_from<S>(&self, store: S, inner: Sqlite, limits: Limits) -> Running
     where
-        S: Slots + Records + Operations + Watchlist + 'static,
+        S: Slots + Records + Operations + Watchlist + Converges + 'static,
     {
         self.serve_paced(store, inner, limits, pace(), settings()).await
     }
@@ -269,7 +269,7 @@ impl Site {
         ingress: Settings,
     ) -> Running
     where
-        S: Slots + Records + Operations + Watchlist + 'static,
+        S: Slots + Records + Operations + Watchlist + Converges + 'static,
     {
         self.serve_house(self.house(store, self.forges(), limits), inner, pace, ingress).await
     }
@@ -283,7 +283,7 @@ impl Site {
         ingress: Settings,
     ) -> Running
     where
-        S: Slots + Records + Operations + Watchlist + 'static,
+        S: Slots + Records + Operations + Watchlist + Converges + 'static,
     {
         let service = Service { house: Arc::new(house), pace, ingress };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -321,6 +321,7 @@ impl Site {
             rules: change::rules(&["aiobotocore", "core"]),
             max_inline: 30,
             agent: None,
+            converging: Err("it is not tried here".to_owned()),
             kill_switch: truing::serve::switch::KillSwitch::default(),
             swept: truing::serve::sweep::Periods::default(),
             metrics: truing::serve::metrics::Metrics::new().unwrap(),

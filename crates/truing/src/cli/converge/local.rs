@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use truing_agent::verify::Scope;
 use truing_core::converge::record::Record;
 use truing_core::converge::{Code, Exit as End, Run};
 use truing_core::id::{Key, Sha, Token};
@@ -20,7 +19,7 @@ use crate::cli::target::{store_error, switched_on};
 use crate::config::Config;
 use crate::loops::converge::local::{Local, branch};
 use crate::loops::converge::lock::{RunLock, RunLockError};
-use crate::loops::converge::{Crew, Lap, words};
+use crate::loops::converge::{Crew, Lap, Stint, Told, words};
 use crate::loops::versions;
 use crate::wiring::{self, SystemClock, UniqueIds};
 
@@ -69,8 +68,7 @@ impl Ready {
         let ground = Ground::of(repository, &git, &folder).await?;
         let store = wiring::open_store(config.store.database()?)?;
         switched_on(&store).await?;
-        let trust = Scope::new(format!("local {}", ground.repository.root().display()));
-        let crew = wiring::converge::crew(&config, &context.environment, &store, trust)?;
+        let crew = wiring::converge::crew(&config, &context.environment, &store)?;
         let key = ground.key();
         let mut lock = RunLock::take(&folder.join(LOCKS), &key).map_err(|error| not_locked(&error))?;
         let (record, earlier) = ground.record(&config, &store, key).await?;
@@ -81,20 +79,15 @@ impl Ready {
     /// Goes on until it ends, or is interrupted.
     pub(super) async fn run(self, turn: &Turn<'_>) -> Result<(Record, Mirror), CliError> {
         let Self { ground, crew, config, store, record, earlier: _, _lock } = &self;
-        let told = async |record: &Record, from: usize| {
-            // What cannot be shown was done all the same.
-            for line in words::progress(&ground.mirror, record, from).await.unwrap_or_default() {
-                turn.say(line);
-            }
-        };
         let (name, site) = (ground.name(), ground.site());
+        let told = Progress { mirror: &ground.mirror, turn };
         let mut lap = lap(ground, crew, config, (name.as_deref(), &site), record.clone());
         let ended = tokio::select! {
-            ended = lap.run(store, Token(0), told) => Some(ended),
+            ended = lap.run(store, Token(0), &told) => Some(ended),
             () = turn.stopped() => None,
         };
         match ended {
-            Some(ended) => ended.map_err(store_error)?,
+            Some(ended) => drop(ended.map_err(store_error)?),
             None => {
                 let why = "interrupted: run it again, it goes on where it was";
                 lap.record.state.exit = Some(End::new(Code::Interrupted, why));
@@ -120,6 +113,21 @@ impl Ready {
     }
 }
 
+/// Tells what is new in the log of a run.
+struct Progress<'a> {
+    mirror: &'a Mirror,
+    turn: &'a Turn<'a>,
+}
+
+impl Told for Progress<'_> {
+    async fn grown(&self, record: &Record, before: usize) {
+        // What cannot be shown was done all the same.
+        for line in words::progress(self.mirror, record, before).await.unwrap_or_default() {
+            self.turn.say(line);
+        }
+    }
+}
+
 fn lap<'a>(
     ground: &'a Ground,
     crew: &'a Crew,
@@ -128,7 +136,18 @@ fn lap<'a>(
     record: Record,
 ) -> Lap<'a, Local<'a>> {
     let (mirror, config) = (&ground.mirror, &config.converge);
-    Lap { site, mirror, crew, config, repository, record, baseline: None, taken: Default::default() }
+    Lap {
+        site,
+        mirror,
+        crew,
+        config,
+        repository,
+        record,
+        baseline: None,
+        taken: Default::default(),
+        stint: Stint::Whole,
+        has_asked: false,
+    }
 }
 
 /// Runs it, or goes on with the run that was interrupted.

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use truing_agent::verify::Scope;
 use truing_core::converge::Code;
 use truing_core::converge::record::Record;
 use truing_core::port::{Act, Operations as _};
@@ -14,8 +13,6 @@ use super::{Args, refusal};
 use crate::cli::error::CliError;
 use crate::cli::review::Target;
 use crate::cli::target::{actor, instant, store_error, switched_on};
-use crate::loops::converge::pursue::Told;
-use crate::loops::converge::words;
 use crate::serve::by_hand::NotLeased;
 use crate::serve::converges::{NoPullRun, PullRun};
 use crate::slots::StepError;
@@ -37,7 +34,7 @@ pub(super) async fn run(args: &Args, turn: &Turn<'_>, target: &Target) -> Result
     let store = wiring::open_store(database)?;
     switched_on(&store).await?;
     let environment = &turn.context.environment;
-    let crew = wiring::converge::crew(&config, environment, &store, Scope::new(format!("converge {name}")))?;
+    let crew = wiring::converge::crew(&config, environment, &store)?;
     let act = Act::new(&actor(environment), "converge", &name, &name);
     store.audit(&[act]).await.map_err(store_error)?;
     let _at_work =
@@ -52,19 +49,10 @@ pub(super) async fn run(args: &Args, turn: &Turn<'_>, target: &Target) -> Result
         crew: &crew,
         config: &config.converge,
         limits: &wiring::limits(&config.review, config.server.lease),
-        heartbeat: config.server.heartbeat,
-    };
-    let progress = async |mirror: &Mirror, record: &Record, told: Told<'_>| match told {
-        // What cannot be shown was done all the same.
-        Told::Log(from) => {
-            for line in words::progress(mirror, record, from).await.unwrap_or_default() {
-                turn.say(line);
-            }
-        }
-        Told::Waits(why) => turn.say(format_args!("waiting: {why}")),
     };
     // Told to stop, it gives its lease back; what it began ends with it.
-    let ended = Box::pin(pull.run(&store, turn.told.clone(), progress)).await;
+    let (heartbeat, told) = (config.server.heartbeat, turn.told.clone());
+    let ended = Box::pin(pull.by_hand(&store, heartbeat, told, |line| turn.say(line))).await;
     ended.map_err(|error| failed(&name, error))
 }
 

@@ -47,6 +47,8 @@ pub struct Gate<'a, R> {
     pub reader: &'a R,
     /// The configured commands; none: the rules alone.
     pub commands: Option<Commands>,
+    /// Whose set-ups may be used for these.
+    pub trust: Trust,
 }
 
 /// Commands of a gate, and what runs them.
@@ -56,8 +58,6 @@ pub struct Commands {
     pub argv: Vec<Vec<String>>,
     /// Runs them on what its own plan sets up.
     pub verifier: Verifier,
-    /// Whose set-ups may be used for these.
-    pub trust: Trust,
 }
 
 /// What a gate says of a change.
@@ -146,8 +146,8 @@ impl<R: Reader> Gate<'_, R> {
         let plan = reading::plan(change, self.rules)?;
         let mut gated = Gated::default();
         gated.read(plan.read(tree.to_owned(), self.rules, self.reader).await?);
-        let Some(Commands { argv, verifier, trust }) = &self.commands else { return Ok(gated) };
-        let set_up = verifier.set_up(tree, trust).await?;
+        let Some(Commands { argv, verifier }) = &self.commands else { return Ok(gated) };
+        let set_up = verifier.set_up(tree, &self.trust).await?;
         let mut places = Places { lines, tree, known: BTreeMap::new() };
         for words in argv {
             let command = redact(&line::clean(&words.join(" "), MAX_COMMAND));

@@ -15,7 +15,7 @@ use truing_core::port::{
 };
 use truing_core::publish::ThreadState;
 use truing_core::{line, markdown};
-use truing_forge::github::GitHub;
+use truing_forge::github::{GitHub, RemoteError};
 use truing_git::{GitError, Mirror, Pushed, Refusal};
 
 use super::pursue::HEARD;
@@ -46,6 +46,8 @@ pub struct Pull<'a, C> {
     pub event: ReviewEvent,
     /// Are threads resolved whose finding is mended?
     pub resolves: bool,
+    /// Why nothing can be pushed, if that is so.
+    pub read_only: Option<String>,
     /// What is said after each push, if anything: see [`called`].
     pub calls: Option<&'static str>,
 }
@@ -70,6 +72,7 @@ impl<C: Conversation> Pull<'_, C> {
     async fn show(&self, draft: &ReviewDraft) -> Result<(), ForgeError> {
         match self.talk.post_review(draft).await {
             Ok(_) => return Ok(()),
+            Err(error @ ForgeError::RateLimited { .. }) => return Err(error),
             Err(error) if error.surely_undone() => {}
             // Whether it is there will be seen: not before it can be.
             Err(_) => {
@@ -136,6 +139,10 @@ impl<C: Conversation> Pull<'_, C> {
 }
 
 impl<C: Conversation> Site for Pull<'_, C> {
+    fn read_only(&self) -> Option<String> {
+        self.read_only.clone()
+    }
+
     async fn head(&self, record: &Record) -> Result<Standing, Stop> {
         let now = self.talk.now().await.map_err(forge)?;
         let over = |code, why: String| Ok(Standing::Over(Exit::new(code, why)));
@@ -159,6 +166,7 @@ impl<C: Conversation> Site for Pull<'_, C> {
         let draft = draft(record, self.event);
         match self.show(&draft).await {
             Ok(()) => Ok(Vec::new()),
+            Err(error @ ForgeError::RateLimited { .. }) => Err(forge(error)),
             Err(error) => {
                 Ok(vec![format!("the review of audit {} is not posted: {error}", record.state.audits)])
             }
@@ -169,8 +177,10 @@ impl<C: Conversation> Site for Pull<'_, C> {
         let commit = self.mirror.committed(&candidate.commit);
         // A run may outlive the token that it began with.
         let (id, name) = self.home;
-        let remote =
-            self.forge.push_remote(id, name).await.map_err(|error| Stop::Forge(error.to_string()))?;
+        let remote = self.forge.push_remote(id, name).await.map_err(|error| match error {
+            RemoteError::Forge(error) => forge(error),
+            RemoteError::Git(error) => error.into(),
+        })?;
         Ok(match commit.push(&remote, &record.branch, Some(&record.state.head)).await? {
             Pushed::Done => Published::Done,
             Pushed::Moved { now: Some(now) } => Published::Moved(now),
@@ -205,6 +215,7 @@ impl<C: Conversation> Site for Pull<'_, C> {
     async fn reply(&self, record: &Record) -> Result<Vec<String>, Stop> {
         match self.answer(record).await {
             Ok(()) => Ok(Vec::new()),
+            Err(error @ ForgeError::RateLimited { .. }) => Err(forge(error)),
             Err(error) if error.surely_undone() => {
                 Ok(vec![format!("findings of audit {} are not answered: {error}", record.state.audits)])
             }
@@ -233,7 +244,16 @@ fn round(record: &Record) -> usize {
 }
 
 pub(super) fn forge(error: ForgeError) -> Stop {
-    Stop::Forge(error.to_string())
+    let what = error.to_string();
+    match error {
+        ForgeError::RateLimited { wait, .. } => Stop::Later { wait, what },
+        ForgeError::Unavailable { .. }
+        | ForgeError::Unauthorized { .. }
+        | ForgeError::Forbidden { .. }
+        | ForgeError::NotFound { .. }
+        | ForgeError::Moved { .. }
+        | ForgeError::Rejected { .. } => Stop::Forge(what),
+    }
 }
 
 /// What a finding's comment is about.

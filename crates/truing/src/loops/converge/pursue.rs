@@ -12,7 +12,6 @@ use truing_core::converge::readiness::{
     By, Check, Last, Merge as Mergeable, Readiness, Review, Reviewer as Who, Rule, Rules, SETTLE, Seen, Text,
     Thread, View, Want, Work,
 };
-use truing_core::converge::record::Record;
 use truing_core::converge::{Claim, Code, Event, Exit, Origin};
 use truing_core::finding::{AnchorKind, Category, Place, RawFinding, Severity, Side, Source};
 use truing_core::id::{Millis, Sha, Span, Token};
@@ -24,11 +23,12 @@ use truing_core::port::{
     ReviewThread, Said, StoreError,
 };
 use truing_core::publish::ThreadState;
+use truing_core::slot::Why;
 use truing_diff::RepoPath;
 use truing_reader::redact::redact;
 
 use super::pull::{ANSWER, FIXED, Pull, forge};
-use super::{Lap, Stop};
+use super::{Lap, Left, Stop, Told, later};
 use crate::config::converge::{ConvergeConfig, Detector, Reviewer, ReviewerConfig, Trigger};
 use crate::wiring::SystemClock;
 
@@ -41,19 +41,10 @@ const MAX_LOOKS: u32 = 3;
 /// Characters of its first line.
 const MAX_TITLE: usize = 120;
 
-/// What people are told while it goes on.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Told<'a> {
-    /// The log has grown; it was so long.
-    Log(usize),
-    /// This is waited for.
-    Waits(&'a str),
-}
-
 /// What is to be done now.
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum Next {
-    /// Look again then; what for.
+    /// Look again then, and not before; what for.
     Wait(Millis, String),
     /// Our own audit is next, at this head.
     Internal(Sha),
@@ -102,19 +93,9 @@ struct Look {
     reviews: Vec<PullReview>,
 }
 
-/// What is seen, if that comes to something within a few tries.
-async fn steady<T>(mut look: impl AsyncFnMut() -> Result<Option<T>, Stop>) -> Result<Option<T>, Stop> {
-    for _ in 0..MAX_LOOKS {
-        if let Some(seen) = look().await? {
-            return Ok(Some(seen));
-        }
-    }
-    Ok(None)
-}
-
 impl<C: Conversation> Lap<'_, Pull<'_, C>> {
-    /// Goes on until all reviewers are content and it is ready, or there is an end. `keep` is called after everything that
-    /// was done or is waited for.
+    /// Goes on until all reviewers are content and it is ready, until there is an end, or as far as its stint goes. It is
+    /// kept after everything that was done, and before whatever is waited for.
     ///
     /// # Errors
     /// [`StoreError`]: what was done last is not remembered.
@@ -122,31 +103,31 @@ impl<C: Conversation> Lap<'_, Pull<'_, C>> {
         &mut self,
         store: &R,
         token: Token,
-        told: impl AsyncFn(&Record, Told<'_>),
-    ) -> Result<(), StoreError> {
-        let told = &told;
-        let line = async |record: &Record, from: usize| told(record, Told::Log(from)).await;
-        if self.record.state.exit.is_none() && !self.record.state.is_at_rest() {
-            self.run(store, token, line).await?;
-        }
-        while self.record.state.is_at_rest() {
+        told: &impl Told,
+    ) -> Result<Left, StoreError> {
+        let is_busy = self.record.state.exit.is_none() && !self.record.state.is_at_rest();
+        let mut left = if is_busy { self.run(store, token, told).await? } else { Left::Over };
+        while left == Left::Over && self.record.state.is_at_rest() {
             self.record.is_pursued = true;
             let next = match Box::pin(self.next(SystemClock.now())).await {
                 Ok(next) => next,
+                Err(Stop::Later { wait, what }) => return Ok(later(wait, what)),
                 Err(stop) => Next::Over(stop.exit()),
             };
             let state = &mut self.record.state;
             match next {
                 Next::Internal(head) => {
-                    if let Err(stop) = self.cleared_by_us(head).await {
-                        self.record.state.exit = Some(stop.exit());
+                    match self.cleared_by_us(head).await {
+                        Ok(()) => {}
+                        Err(Stop::Later { wait, what }) => return Ok(later(wait, what)),
+                        Err(stop) => self.record.state.exit = Some(stop.exit()),
                     }
-                    self.run(store, token, line).await?;
+                    left = self.run(store, token, told).await?;
                     continue;
                 }
                 Next::Go(event) => match state.after(*event) {
                     Ok(()) => {
-                        self.run(store, token, line).await?;
+                        left = self.run(store, token, told).await?;
                         continue;
                     }
                     Err(unexpected) => {
@@ -154,12 +135,9 @@ impl<C: Conversation> Lap<'_, Pull<'_, C>> {
                     }
                 },
                 Next::Again => {}
-                Next::Wait(until, why) => {
-                    told(&self.record, Told::Waits(&why)).await;
+                Next::Wait(until, what) => {
                     store.keep_converge(token, &self.record).await?;
-                    let wait = until.0.saturating_sub(SystemClock.now().0);
-                    tokio::time::sleep(Duration::from_millis(u64::try_from(wait).unwrap_or(0))).await;
-                    continue;
+                    return Ok(Left::Until(until, Why::Reviewer, what));
                 }
                 Next::Over(exit) => {
                     state.exit = Some(exit);
@@ -173,12 +151,13 @@ impl<C: Conversation> Lap<'_, Pull<'_, C>> {
                     let head = self.record.state.head.short();
                     let clean = format!("every reviewer is content with {head}");
                     self.record.state.exit.get_or_insert_with(|| Exit::new(Code::Clean, clean));
-                    return store.keep_converge(token, &self.record).await;
+                    store.keep_converge(token, &self.record).await?;
+                    return Ok(Left::Over);
                 }
             }
             store.keep_converge(token, &self.record).await?;
         }
-        Ok(())
+        Ok(left)
     }
 
     /// Lets the run know the head that our audit is to clear.
@@ -198,9 +177,16 @@ impl<C: Conversation> Lap<'_, Pull<'_, C>> {
         let talk = self.site.talk;
         let others: Vec<&ReviewerConfig> = others(self.config).collect();
         let rules = rules(self.config);
-        let Some(look) = steady(async || self.look(&others, now).await).await? else {
+        let mut look = None;
+        for _ in 0..MAX_LOOKS {
+            if look.is_none() {
+                look = self.look(&others, now).await?;
+            }
+        }
+        let Some(look) = look else {
             let until = Millis(now.0.saturating_add(rules.poll.0));
-            return Ok(Next::Wait(until, "the forge does not say twice which head it has".to_owned()));
+            let what = "the forge does not say twice which head it has".to_owned();
+            return Ok(Next::Wait(until, what));
         };
         let head = self.record.state.head.clone();
         let base = self.site.onto.to_owned();
@@ -472,27 +458,5 @@ fn claim_of(rule: String, (path, at): (RepoPath, u32), snippet: &str, said: &str
     Claim {
         placed: Placed { raw, anchor: AnchorKind::Summary, at: place, old_path: None },
         origin: Origin::Change,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_head_that_is_never_the_same_twice_is_looked_at_a_few_times() {
-        let mut looks = 0;
-        let seen: Option<()> = steady(async || {
-            looks += 1;
-            Ok(None)
-        })
-        .await
-        .unwrap();
-        assert_eq!((seen, looks), (None, MAX_LOOKS));
-        let seen = steady(async || {
-            looks += 1;
-            Ok((looks > MAX_LOOKS + 1).then_some(looks))
-        });
-        assert_eq!(seen.await.unwrap(), Some(MAX_LOOKS + 2));
     }
 }

@@ -11,6 +11,8 @@ pub enum Asked {
     Full,
     /// A review now, by the button of a check: no line says so.
     Rerun,
+    /// A run that converges.
+    Converge,
     /// No reviews for now.
     Pause,
     /// Reviews again.
@@ -40,6 +42,7 @@ impl Asked {
         match words.as_slice() {
             ["/review"] => Some(Self::Review),
             ["/review", "full"] => Some(Self::Full),
+            ["/converge"] => Some(Self::Converge),
             ["/review", "pause"] => Some(Self::Pause),
             ["/review", "resume"] => Some(Self::Resume),
             ["/dismiss", id, reason @ ..] if dismissal::is_id(id) => {
@@ -58,7 +61,7 @@ impl Asked {
     pub fn is_of_its_thread(&self) -> bool {
         match self {
             Self::Dismiss { finding, .. } | Self::Undismiss { finding } => finding.is_none(),
-            Self::Review | Self::Full | Self::Rerun | Self::Pause | Self::Resume => false,
+            Self::Review | Self::Full | Self::Rerun | Self::Converge | Self::Pause | Self::Resume => false,
         }
     }
 
@@ -68,6 +71,7 @@ impl Asked {
             Self::Review => "/review",
             Self::Full => "/review full",
             Self::Rerun => "re-run",
+            Self::Converge => "/converge",
             Self::Pause => "/review pause",
             Self::Resume => "/review resume",
             Self::Dismiss { .. } => "/dismiss",
@@ -116,13 +120,14 @@ mod tests {
             ("/review\u{200b}", None),
             ("/ review", None),
             ("please /review", None),
-            ("/converge", None),
+            ("/converge", Some(Asked::Converge)),
+            ("/converge now", None),
             ("/dismissed wrong", None),
             (" /dismiss wrong", None),
         ] {
             assert_eq!(Asked::parse(body), asked, "{body:?}");
         }
-        for asked in [Asked::Review, Asked::Full, Asked::Pause, Asked::Resume] {
+        for asked in [Asked::Review, Asked::Full, Asked::Converge, Asked::Pause, Asked::Resume] {
             assert_eq!(Asked::parse(asked.as_str()), Some(asked));
         }
     }

@@ -3,7 +3,8 @@
 
 use truing_core::id::{CommentId, FindingId};
 use truing_core::port::{
-    Clock, CommentKind, Forge as _, ForgeError, Origin, PrState, PullRequest, Repository, Told,
+    Clock, CommentKind, Conversation as _, Forge as _, ForgeError, Origin, PrState, PullRequest, Repository,
+    Told,
 };
 use truing_core::publish::{Item, Producer};
 use truing_forge::github::{Author, GitHub, PullComment};
@@ -22,11 +23,24 @@ pub(super) enum Verdict {
 /// Who asks for what.
 pub(super) struct Asker {
     pub(super) asked: Asked,
-    pub(super) author: Author,
+    pub(super) by: By,
     /// The page of the pull request.
     pub(super) url: String,
     /// The finding whose thread it is in, for those to whom that matters.
     pub(super) thread: Option<FindingId>,
+}
+
+/// An account at the forge.
+pub(super) struct By {
+    pub(super) login: String,
+    /// The id that lasts through renames, if the forge tells it.
+    pub(super) account: Option<u64>,
+}
+
+impl From<Author> for By {
+    fn from(Author { id, login, .. }: Author) -> Self {
+        Self { login, account: Some(id) }
+    }
 }
 
 /// Asks the forge what it is, and what whoever asks may do.
@@ -47,7 +61,36 @@ where
             let author = Author { id: *account, login: login.clone(), is_person: true };
             judge_button(github, told, author, repository).await
         }
+        Origin::Label { name } => judge_label(github, told, name, repository).await,
     }
+}
+
+/// A label, if it is still set, by whoever the forge says set it.
+async fn judge_label(
+    github: &GitHub,
+    told: &Told,
+    name: &str,
+    repository: &mut Repository,
+) -> Result<Verdict, Unserved> {
+    let pull = match find_pull(github, told, repository).await {
+        Ok(pull) => pull,
+        Err(ForgeError::NotFound { .. }) => {
+            return Ok(Verdict::Ignore("its pull request is gone".into()));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    if pull.state == PrState::Closed {
+        return Ok(Verdict::Ignore("its pull request is closed".into()));
+    }
+    let talk = github.conversation(&told.pr, &repository.name, Producer::Converge);
+    // Forges do not tell labels apart by case.
+    let set = talk.labels().await?.into_iter().find(|label| label.name.eq_ignore_ascii_case(name));
+    let Some(set) = set else { return Ok(Verdict::Ignore("it is not set any more".into())) };
+    let Some(by) = set.by.filter(|_| set.trusted) else {
+        return Ok(Verdict::Ignore(format!("nobody who may write to {} has set it", repository.name)));
+    };
+    let by = By { login: by.login, account: None };
+    Ok(Verdict::Obey(Asker { asked: Asked::Converge, by, url: pull.url, thread: None }))
 }
 
 /// The button of a check, which whoever signed the webhook says was pressed.
@@ -70,7 +113,7 @@ async fn judge_button(
     if !github.may_write(&repository.name, &author).await? {
         return Ok(Verdict::Ignore(format!("{} may not write to {}", author.login, repository.name)));
     }
-    Ok(Verdict::Obey(Asker { asked: Asked::Rerun, author, url: pull.url, thread: None }))
+    Ok(Verdict::Obey(Asker { asked: Asked::Rerun, by: author.into(), url: pull.url, thread: None }))
 }
 
 /// The pull request; where the name of its repository leads elsewhere by now, by the repository's id.
@@ -125,7 +168,7 @@ where
         Some(first) => thread_of(github, told, repository, (first, known)).await?,
         None => None,
     };
-    Ok(Verdict::Obey(Asker { asked, author, url: comment.url, thread }))
+    Ok(Verdict::Obey(Asker { asked, by: author.into(), url: comment.url, thread }))
 }
 
 /// The finding whose thread a comment of ours on the diff began.

@@ -1,0 +1,212 @@
+//! Runs that the service does: asked for by a comment or a label, a step at a time, and gone on with after a kill.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use truing_fakes::forge::{Chaos, Hook, PullView, Verdict};
+use truing_fakes::model::Answer;
+
+use crate::place::Ran;
+use crate::pull::{Site, two_loops};
+use crate::scene::{clean, dirty, mended};
+
+const SECRET: &str = "served-secret-canary";
+const NATIVE: &str =
+    "[review]\nruntime = \"native\"\nbackoff = \"50ms\"\nbackoff_max = \"100ms\"\nattempts = 2\n";
+/// How long a condition may take to come true on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// The service, until it is dropped or killed.
+struct Server(Child);
+
+impl Server {
+    fn start(site: &Site) -> Self {
+        let mut command = site.other("serve", &[]);
+        command.env("GITHUB_WEBHOOK_SECRET", SECRET).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+        let listens = |line: String| {
+            Some(line.split_once("health and metrics: ")?.1.split_once("/healthz")?.0.to_owned())
+        };
+        let url = lines.find_map(listens).unwrap();
+        // Its log is read to the end, so that it never waits for a reader.
+        std::thread::spawn(move || lines.for_each(drop));
+        let url = format!("{url}/webhooks/github");
+        site.forge.hook(Hook { url, secret: SECRET.into(), automatic: false });
+        Self(child)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Site {
+    async fn until(&self, what: &str, holds: impl Fn(&PullView) -> bool) -> PullView {
+        let deadline = Instant::now() + PATIENCE;
+        let mut look = tokio::time::interval(Duration::from_millis(20));
+        loop {
+            look.tick().await;
+            let pull = self.pull().await;
+            if holds(&pull) {
+                return pull;
+            }
+            assert!(Instant::now() < deadline, "{what}: {pull:#?}\n{}", self.why().await);
+        }
+    }
+
+    async fn deliver(&self) {
+        let answers = self.forge.deliver_all(Chaos::default()).await.unwrap();
+        assert!(answers.iter().all(|status| *status == 202), "{answers:?}");
+    }
+
+    /// Forgets the webhooks that nobody has got yet, so that nothing but the run is at work.
+    async fn asks(&self, by: &str) {
+        self.forge.pending();
+        self.repo.comment(self.number, by, "/converge").await.unwrap();
+        self.deliver().await;
+    }
+
+    async fn why(&self) -> String {
+        let mut command = self.other("why", &[&format!("acme/shop#{}", self.number)]);
+        let ran = tokio::task::spawn_blocking(move || Ran::from(command.output().unwrap())).await.unwrap();
+        // Nothing may be known of it yet.
+        assert!(matches!(ran.exit, 0 | 2), "{ran:?}");
+        // Lines are folded for a terminal.
+        ran.out.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    /// Waits until `why` tells this.
+    async fn until_why(&self, what: &str) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let why = self.why().await;
+            if why.contains(what) {
+                return why;
+            }
+            assert!(Instant::now() < deadline, "{what} is not in {why}");
+        }
+    }
+}
+
+fn report(pull: &PullView) -> Option<&str> {
+    let mut reports = pull.comments.iter().map(|comment| comment.body.as_str());
+    reports.find(|body| body.starts_with("## /converge: "))
+}
+
+fn reviews(pull: &PullView) -> Vec<&str> {
+    let first = |body: &str| body.starts_with("## /bugteam loop");
+    pull.reviews.iter().filter_map(|review| review.body.lines().next()).filter(|line| first(line)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_comment_of_whoever_may_write_starts_a_run_and_a_strangers_does_not() {
+    let site = Site::new(NATIVE, two_loops()).await;
+    let _server = Server::start(&site);
+    site.asks("eve").await;
+    site.repo.comment(site.number, "ann", "please `/converge`").await.unwrap();
+    site.deliver().await;
+    assert!(site.model.log().is_empty());
+    site.asks("ann").await;
+    let pull = site.until("the report", |pull| report(pull).is_some()).await;
+    let told = report(&pull).unwrap();
+    assert!(told.starts_with("## /converge: converged\n") && told.contains("Loops: 2\n"), "{told}");
+    assert!(!pull.draft, "it is marked ready");
+    assert_eq!(
+        reviews(&pull),
+        ["## /bugteam loop 1 audit: 0P0 / 1P1 / 0P2", "## /bugteam loop 2 audit: 0P0 / 0P1 / 0P2 → clean"]
+    );
+    let why = site.until_why("converge: converged").await;
+    for line in
+        ["`/converge` by ann@github", "converge: Loop 1 audit: 0P0 / 1P1 / 0P2", "goes on later (step)"]
+    {
+        assert!(why.contains(line), "{line} is not in {why}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_label_starts_a_run_if_whoever_set_it_may_write() {
+    let site = Site::new(NATIVE, [clean()]).await;
+    let _server = Server::start(&site);
+    site.forge.pending();
+    site.repo.label(site.number, "truing:converge", true, "eve").await.unwrap();
+    site.repo.label(site.number, "bug", true, "ann").await.unwrap();
+    site.deliver().await;
+    site.repo.label(site.number, "truing:converge", false, "ann").await.unwrap();
+    site.deliver().await;
+    assert!(site.model.log().is_empty());
+    site.repo.label(site.number, "truing:converge", true, "ann").await.unwrap();
+    site.deliver().await;
+    let pull = site.until("the report", |pull| report(pull).is_some()).await;
+    assert!(report(&pull).unwrap().starts_with("## /converge: converged\n"));
+    assert!(site.why().await.contains("`/converge` by ann@github"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_asks_no_model_says_so() {
+    let site = Site::new("", [clean()]).await;
+    let _server = Server::start(&site);
+    site.asks("ann").await;
+    let why = site.until_why("is not followed: this server asks no model").await;
+    assert!(why.contains("`/converge` by ann@github"), "{why}");
+    assert!(site.model.log().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_another_reviewer_is_waited_for_nobody_has_a_lease_and_its_answer_is_seen() {
+    let others = "[converge]\nreviewers = [\"internal\", \"helper\"]\npoll = \"1s\"\n\
+        [reviewer.helper]\nlogins = [\"helper[bot]\"]\nbudget = \"1h\"\n";
+    let site = Site::new(&format!("{NATIVE}{others}"), [clean()]).await;
+    let _server = Server::start(&site);
+    site.asks("ann").await;
+    let why = site.until_why("goes on later (reviewer)").await;
+    assert!(why.contains("waiting"), "{why}");
+    // A command may take it over meanwhile: nobody is at work.
+    site.repo.review(site.number, "helper[bot]", Verdict::Approved, "fine").await.unwrap();
+    let pull = site.until("the report", |pull| report(pull).is_some()).await;
+    assert!(report(&pull).unwrap().starts_with("## /converge: converged\n"), "{pull:#?}");
+    assert_eq!(reviews(&pull).len(), 1, "it is audited once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_server_leaves_a_run_that_the_next_one_goes_on_with() {
+    let site = Site::new(NATIVE, two_loops()).await;
+    let server = Server::start(&site);
+    site.asks("ann").await;
+    site.until("the first review", |pull| !reviews(pull).is_empty()).await;
+    drop(server);
+    let _server = Server::start(&site);
+    let pull = site.until("the report", |pull| report(pull).is_some()).await;
+    assert!(report(&pull).unwrap().starts_with("## /converge: converged\n"), "{pull:#?}");
+    assert_eq!(reviews(&pull).len(), 2, "{pull:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_stuck_says_why_at_the_pull_request() {
+    let nothing = mended(&[(crate::scene::BUG_ID, Some("nobody knows how"))]);
+    let site = Site::new(NATIVE, [dirty(), nothing]).await;
+    let _server = Server::start(&site);
+    site.asks("ann").await;
+    let pull = site.until("the report", |pull| report(pull).is_some()).await;
+    let told = report(&pull).unwrap();
+    assert!(told.starts_with("## /converge: stuck\n") && told.contains("write `/converge`"), "{told}");
+    assert!(pull.draft);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_that_is_not_there_parks_the_run_and_the_pull_request_is_told() {
+    let site = Site::new(NATIVE, vec![Answer::status(401); 8]).await;
+    let _server = Server::start(&site);
+    site.asks("ann").await;
+    let pull = site.until("the report", |pull| report(pull).is_some()).await;
+    assert!(report(&pull).unwrap().starts_with("## /converge: error\n"), "{pull:#?}");
+    site.until_why("parked").await;
+    let slots = site.other("slots", &["list", "--format", "json"]).output().unwrap();
+    let slots: Value = serde_json::from_slice(&slots.stdout).unwrap();
+    assert_eq!(slots[0]["state"], json!("held"), "{slots}");
+}
