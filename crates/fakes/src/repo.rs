@@ -1,6 +1,8 @@
 //! Bare repositories made by real git: one long-lived `git fast-import` per repository, so that a push costs
 //! milliseconds; dates are fixed, so that the same commits have the same ids on every machine.
 
+mod merging;
+
 use std::collections::{HashMap, HashSet};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};

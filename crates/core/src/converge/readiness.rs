@@ -125,7 +125,7 @@ pub enum Want {
     /// This is to be fixed or answered: an [`Event::Heard`](super::Event::Heard) for the run. Kept with the run, or not at
     /// all: nothing is handed over twice at one head.
     Fix(Work),
-    /// Merge the base into the branch, then [`Readiness::pushed`].
+    /// Have the base merged into the branch; then [`Readiness::pushed`], or look again: the next head is that.
     UpdateBranch,
     /// Mark it ready, then [`Readiness::marked`].
     MarkReady,
@@ -175,6 +175,9 @@ pub struct Readiness {
     /// Heads and bases of other people.
     moves: u32,
     updates: u32,
+    /// The forge was asked to merge the base: the next head is its work.
+    #[serde(default)]
+    is_updating: bool,
     /// It was no draft at some look: who made it one again wants it so.
     was_open: bool,
     /// Reviewers that cannot be asked, and why.
@@ -255,6 +258,7 @@ impl Readiness {
             before: None,
             moves: 0,
             updates: 0,
+            is_updating: false,
             was_open: false,
             unreachable: BTreeMap::new(),
             at: At::new(head, now),
@@ -271,6 +275,7 @@ impl Readiness {
         if self.at.head != *head {
             let before = std::mem::replace(&mut self.at, At::new(head.clone(), now));
             self.before = Some(before.head);
+            self.is_updating = false;
         }
     }
 
@@ -340,6 +345,10 @@ impl Readiness {
         let is_stale = self.before.as_ref() == Some(&seen.head) && now < self.at.since + SETTLE;
         if is_stale && seen.base == self.base {
             return Err(wait(now + REPOLL, Why::Settling, now));
+        }
+        if self.is_updating && seen.base == self.base {
+            self.pushed(&seen.head, now);
+            return Ok(());
         }
         if seen.head != self.at.head {
             self.at = At::new(seen.head.clone(), now);
@@ -457,11 +466,17 @@ impl Readiness {
 
     /// Whether it can be merged (A27); with a note if only people are missing.
     fn merge(&mut self, rules: &Rules, seen: &Seen, now: Millis) -> Result<Option<String>, Want> {
+        if self.is_updating && matches!(seen.merge, Merge::Dirty | Merge::Behind) {
+            // It merges after it has answered.
+            self.at.wait(Why::Merge, (REPOLL, MERGE_BUDGET), now)?;
+            self.is_updating = false;
+        }
         let is_ready = match seen.merge {
             Merge::Clean | Merge::HasHooks => return Ok(None),
             Merge::Unknown => false,
             Merge::Dirty | Merge::Behind if rules.auto_rebase && self.updates < MAX_UPDATES => {
                 self.updates = self.updates.saturating_add(1);
+                self.is_updating = true;
                 return Err(Want::UpdateBranch);
             }
             Merge::Dirty => {

@@ -373,6 +373,10 @@ pub trait Conversation: Send + Sync {
         body: &str,
     ) -> impl Future<Output = Result<CommentId, ForgeError>> + Send;
 
+    /// Asks the forge to merge the base branch into the branch, if that is still at `head`; it does so after it has
+    /// answered. Nothing but a merge commit comes of it.
+    fn update_branch(&self, head: &Sha) -> impl Future<Output = Result<(), ForgeError>> + Send;
+
     /// Says exactly this, without marker, because a bot takes no other text; unless we have said it at that time, by the
     /// forge's clock, or later.
     fn trigger(&self, text: &str, since: Millis) -> impl Future<Output = Result<Said, ForgeError>> + Send;

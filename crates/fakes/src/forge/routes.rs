@@ -18,7 +18,8 @@ use crate::forge::fault::{FaultKind, Reasons};
 use crate::forge::state::{Logged, MAX_LOGGED, State};
 use crate::forge::witness::Exchange;
 use crate::forge::{
-    Shared, app, calls, checks, conversation, estate, git_http, graphql, issues, pulls, push, reviewers,
+    Shared, app, calls, checks, conversation, estate, git_http, graphql, issues, merging, pulls, push,
+    reviewers,
 };
 use crate::repo::GitError;
 use crate::server::HangUp;
@@ -146,6 +147,7 @@ const ROUTES: &[(MethodFilter, &str, Action)] = {
     const POST: MethodFilter = MethodFilter::POST;
     const PATCH: MethodFilter = MethodFilter::PATCH;
     const DELETE: MethodFilter = MethodFilter::DELETE;
+    const PUT: MethodFilter = MethodFilter::PUT;
     &[
         (GET, "/user", Rest(calls::user)),
         (GET, "/users/{login}", Rest(app::account)),
@@ -171,6 +173,7 @@ const ROUTES: &[(MethodFilter, &str, Action)] = {
         (GET, "/repos/{owner}/{repo}/pulls", Rest(calls::pulls)),
         (POST, "/repos/{owner}/{repo}/pulls", Rest(pulls::create)),
         (PATCH, "/repos/{owner}/{repo}/pulls/{number}", Rest(pulls::update)),
+        (PUT, "/repos/{owner}/{repo}/pulls/{number}/update-branch", Rest(merging::update_branch)),
         (GET, "/repos/{owner}/{repo}/pulls/{number}/commits", Rest(pulls::commits)),
         (GET, "/repos/{owner}/{repo}/pulls/{number}/reviews", Rest(pulls::reviews)),
         (GET, "/repos/{owner}/{repo}/pulls/comments", Rest(estate::repository_inline)),
@@ -525,6 +528,7 @@ mod tests {
             (MethodFilter::POST, "POST"),
             (MethodFilter::PATCH, "PATCH"),
             (MethodFilter::DELETE, "DELETE"),
+            (MethodFilter::PUT, "PUT"),
         ];
         // GraphQL has a description of its own; an address with an id is described by the one with the name.
         let rest = ROUTES.iter().filter(|(_, path, action)| {

@@ -33,7 +33,8 @@ What GitHub does there, and what follows from it (`crates/forge/src/github/conve
 | A review is posted whole or not at all; the refusal (422) does not say which place is wrong | each finding is then posted by itself, and the review lists those that are refused |
 | The answer to a review names no comments | they are listed and known by their markers |
 | Changes cannot be requested of one's own pull request ([422](https://github.com/Dawn-Technology/aicelerate/issues/24)) | it is a comment there |
-| Making ready needs `contents: write` of an App's token, too ([gh](https://github.com/cli/cli/issues/8910)) | that one call has such a token |
+| Making ready needs `contents: write` of an App's token, too ([gh](https://github.com/cli/cli/issues/8910)) | that call has such a token, and the next one |
+| A base is merged into a branch after the answer (202), and at no other head than the one that is named ([docs](https://docs.github.com/en/rest/pulls/pulls#update-a-pull-request-branch)) | it is looked at again until there is a new head, and all of it anew |
 | A review is asked of a bot by its name with `[bot]`; `Copilot` is answered with success and nothing happens ([table](https://github.com/peters/horizon/pull/673)) | success is no proof: the review is waited for |
 | Once a bot has begun, nobody is asked any more ([issue](https://github.com/mfittko/dev-loops/issues/1980)) | an empty list says nothing of a bot |
 | A bot wakes by a comment that is its words alone | such a comment has no marker, and is known by account, text and time |

@@ -107,6 +107,10 @@ impl Conversation for GitHubConversation {
         self.request(login).await
     }
 
+    async fn update_branch(&self, head: &Sha) -> Result<(), ForgeError> {
+        self.merge_base_into(head).await
+    }
+
     async fn mark_ready(&self) -> Result<(), ForgeError> {
         self.make_ready().await
     }

@@ -856,7 +856,7 @@ pub const KEYS: &[Key] = &[
         default: Default::Text("false"),
         repository: Repository::No,
         since: "0.1.0",
-        doc: "May the base branch be merged into a branch that has fallen behind it or is in conflict with it? Else that blocks the run.",
+        doc: "Have the forge merge the base branch into a pull request's branch that has fallen behind it, and look at everything anew. Else that blocks the run; a conflict does always.",
     },
     Key {
         path: "converge.final_fix",

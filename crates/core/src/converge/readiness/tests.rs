@@ -398,10 +398,25 @@ fn mergeability_is_waited_for_while_it_can_change_and_is_named_when_it_does_not(
             let behind = Seen { merge: state, ..seen(head) };
             assert_eq!(ready.next(&rebase, &behind, at(60)), Want::UpdateBranch);
         }
-        assert_eq!(
-            code(&ready.next(&rebase, &Seen { merge: state, ..seen(3) }, at(60))),
-            Some(Code::Mergeability)
-        );
+        // The forge has to do it first, and is not asked for ever.
+        let behind = Seen { merge: state, ..seen(3) };
+        assert!(matches!(ready.next(&rebase, &behind, at(60)), Want::Wait { why: Why::Merge, .. }));
+        assert_eq!(code(&ready.next(&rebase, &behind, at(60) + MERGE_BUDGET)), Some(Code::Mergeability));
+        // What comes of it is nobody else's push.
+        let mut ready = super::tests::ready();
+        for head in 1..=3 {
+            ready.cleared(&sha(head), at(0));
+            assert_eq!(ready.next(&rebase, &Seen { merge: state, ..seen(head) }, at(60)), Want::UpdateBranch);
+            assert_eq!(ready.next(&rebase, &seen(head + 1), at(60)), Want::Internal);
+            assert_eq!(ready.head(), &sha(head + 1));
+        }
+        for head in 5..=7 {
+            assert_eq!(
+                ready.next(&rebase, &seen(head), at(60)),
+                Want::Internal,
+                "others may push as often as ever"
+            );
+        }
     }
 }
 

@@ -1,12 +1,15 @@
-//! What changes the pull request itself: who is asked to review, its description, and that it is ready.
+//! What changes the pull request itself: who is asked to review, its description, that it is ready, and that it holds
+//! what is new in its base.
 
 use reqwest::Method;
 use serde_json::json;
+use truing_core::id::Sha;
 use truing_core::port::{Describing, ForgeError, PullState};
 
 use super::GitHubConversation;
 use super::looking::state_of;
 use crate::github::body::with_marker;
+use crate::http::Call;
 use crate::marker::{normal, split, strip};
 
 impl GitHubConversation {
@@ -15,6 +18,14 @@ impl GitHubConversation {
         let url = self.pull.url(&what, &["pulls", &self.pull.number(), "requested_reviewers"])?;
         // Whoever is asked already stays so.
         self.hub.set(what, Method::POST, url, Some(json!({ "reviewers": [login] }))).await
+    }
+
+    pub(super) async fn merge_base_into(&self, head: &Sha) -> Result<(), ForgeError> {
+        let what = self.what("merging its base into its branch");
+        let url = self.pull.url(&what, &["pulls", &self.pull.number(), "update-branch"])?;
+        // At another head it is refused: what others have pushed stays theirs.
+        let call = Call::set(what, Method::PUT, url, Some(json!({ "expected_head_sha": head })));
+        self.hub.send_ready(&call).await
     }
 
     pub(super) async fn make_ready(&self) -> Result<(), ForgeError> {

@@ -118,6 +118,12 @@ impl GitHubHub {
         }
     }
 
+    /// Sends what needs as much as making a pull request ready does: it changes a branch.
+    pub(in crate::github) async fn send_ready(&self, call: &Call) -> Result<(), ForgeError> {
+        let scope = Scope::Readying(self.repository_id(), &self.repo);
+        self.github.send(scope, call).await?.done()
+    }
+
     pub(super) async fn end_pull(&self, number: u64) -> Result<(), ForgeError> {
         let what = self.what(&format!("closing pull request {number}"));
         let pull = self.own_pull(&what, number).await?;

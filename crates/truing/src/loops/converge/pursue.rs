@@ -19,8 +19,8 @@ use truing_core::identity::Placed;
 use truing_core::increment::Renames;
 use truing_core::line;
 use truing_core::port::{
-    Actor, CheckState, Clock as _, CommitCheck, Converges, Conversation, Decision, LineComment, PullReview,
-    ReviewThread, Said, StoreError,
+    Actor, CheckState, Clock as _, CommitCheck, Converges, Conversation, Decision, ForgeError, LineComment,
+    PullReview, ReviewThread, Said, StoreError,
 };
 use truing_core::publish::ThreadState;
 use truing_core::slot::Why;
@@ -40,6 +40,8 @@ const MAX_SAID: usize = 4 << 10;
 const MAX_LOOKS: u32 = 3;
 /// Characters of its first line.
 const MAX_TITLE: usize = 120;
+/// Characters of a reason.
+const MAX_WHY: usize = 400;
 
 /// What is to be done now.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -210,10 +212,19 @@ impl<C: Conversation> Lap<'_, Pull<'_, C>> {
             }
             Want::Wait { until, why } => Next::Wait(until, why.to_string()),
             Want::Fix(work) => Next::Go(Box::new(self.heard(&work, &look).await?)),
-            Want::UpdateBranch => Next::Over(Exit::new(
-                Code::Mergeability,
-                "its base has to be merged into it, which this version does not do: do it, and run it again",
-            )),
+            Want::UpdateBranch => match talk.update_branch(&look.seen.head).await {
+                Ok(()) => Next::Again,
+                // Somebody has pushed meanwhile, or it cannot be merged.
+                Err(error @ ForgeError::Rejected { .. }) => {
+                    if talk.now().await.map_err(forge)?.head.sha == look.seen.head {
+                        let why = format!("{} cannot be merged into it: {error}", self.site.onto);
+                        Next::Over(Exit::new(Code::Mergeability, line::clean(&why, MAX_WHY)))
+                    } else {
+                        Next::Again
+                    }
+                }
+                Err(error) => return Err(forge(error)),
+            },
             Want::MarkReady => {
                 talk.mark_ready().await.map_err(forge)?;
                 readiness.marked();

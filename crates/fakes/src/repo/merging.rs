@@ -1,0 +1,47 @@
+//! Merges in a bare repository, as a forge makes them itself.
+
+use std::process::Stdio;
+
+use super::{COMMIT_STEP, FIRST_COMMIT, GitError, RepoBuilder, git, run};
+
+impl RepoBuilder {
+    /// Merges `theirs` into `ours`, and points every ref of `refs` at that; none if they conflict.
+    pub(crate) fn merge(
+        &mut self,
+        refs: &[&str],
+        (ours, theirs): (&str, &str),
+        message: &str,
+    ) -> Result<Option<String>, GitError> {
+        let what = || "git merge-tree".to_owned();
+        let mut command = git(&self.dir);
+        let output = command
+            .args(["merge-tree", "--write-tree", "--no-messages", "--end-of-options", ours, theirs])
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|error| GitError::Io { what: what(), error })?;
+        match output.status.code() {
+            Some(0) => {}
+            Some(1) => return Ok(None),
+            _ => {
+                let message = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+                return Err(GitError::Failed { what: what(), message });
+            }
+        }
+        let tree = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        let date = FIRST_COMMIT + COMMIT_STEP * i64::try_from(self.commits.len()).unwrap_or(0);
+        let mut command = git(&self.dir);
+        for who in ["AUTHOR", "COMMITTER"] {
+            command
+                .env(format!("GIT_{who}_NAME"), "forge")
+                .env(format!("GIT_{who}_EMAIL"), "forge@example.invalid");
+            command.env(format!("GIT_{who}_DATE"), format!("{date} +0000"));
+        }
+        let made = run(command.args(["commit-tree", &tree, "-p", ours, "-p", theirs, "-m", message]))?;
+        let sha = String::from_utf8_lossy(&made).trim().to_owned();
+        self.commits.insert(sha.clone(), Some(ours.to_owned()));
+        for name in refs {
+            self.set_ref(name, &sha)?;
+        }
+        Ok(Some(sha))
+    }
+}
