@@ -196,6 +196,11 @@ fn an_edit_replaces_exact_text_once(stage: &Stage) {
     assert_eq!(stage.path("clone/a.txt").metadata().unwrap().permissions().mode() & 0o777, 0o755);
     std::fs::write(stage.path("clone/b"), b"\xff").unwrap();
     assert!(stage.refused("edit", &json!({ "path": "b", "old": "x", "new": "" })).contains("no text"));
+    // What it would come to is never made: it would be a hundred times what a machine has.
+    stage.write("clone/many.txt", &"x".repeat(4 << 20));
+    let many = stage
+        .refused("edit", &json!({ "path": "many.txt", "old": "x", "new": "y".repeat(1 << 20), "all": true }));
+    assert!(many.contains("would have 4398046511104 bytes"), "{many}");
     assert!(stage.refused("edit", &json!({ "path": "c", "old": "x", "new": "" })).contains("no file `c`"));
     assert!(stage.refused("edit", &json!({ "path": "a.txt" })).contains("missing field `old`"));
 }

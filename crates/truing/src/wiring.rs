@@ -333,7 +333,7 @@ pub async fn house<R: Reader>(
         rules: Rules::new(config.clone()).map_err(bad_pattern)?,
         max_inline: config.review.max_inline,
         agent: agent::served(config, environment)?,
-        converging: converge::served(config, environment, &store)?,
+        converging: converge::served(config, environment, &store),
         kill_switch: crate::serve::switch::KillSwitch::default(),
         swept: crate::serve::sweep::Periods::default(),
         metrics: metrics(&store)?,

@@ -52,7 +52,9 @@ pub(super) fn edit(tree: &Tree, path: &str, replacement: &Replacement<'_>) -> Re
         (1, _) | (_, true) => {}
         (_, false) => return Err(NotChanged::Several { path: path.to_owned(), times }),
     }
-    let changed = bounded(path, text.replace(old, new))?;
+    // Many long replacements would be more than there is memory for.
+    fits(path, (text.len() - times * old.len()).saturating_add(times.saturating_mul(new.len())))?;
+    let changed = text.replace(old, new);
     tree.replace(&place, &bytes, changed.as_bytes()).map_err(|kept| told(path, kept))?;
     Ok(format!("{path}: replaced {times} time{}", if times == 1 { "" } else { "s" }))
 }
@@ -60,7 +62,7 @@ pub(super) fn edit(tree: &Tree, path: &str, replacement: &Replacement<'_>) -> Re
 /// Writes a whole file.
 pub(super) fn write(tree: &Tree, path: &str, content: &str) -> Result<String, NotChanged> {
     let place = RepoPath::from(path);
-    let content = bounded(path, content.to_owned())?;
+    fits(path, content.len())?;
     let written = match tree.read(&place) {
         Ok(before) => tree.replace(&place, &before, content.as_bytes()).map(|_| "written anew"),
         Err(Kept::Changed) => tree.create(&place, content.as_bytes()).map(|()| "written, a new file"),
@@ -70,10 +72,11 @@ pub(super) fn write(tree: &Tree, path: &str, content: &str) -> Result<String, No
     Ok(format!("{path}: {how}, {} bytes", content.len()))
 }
 
-fn bounded(path: &str, content: String) -> Result<String, NotChanged> {
-    match u64::try_from(content.len()) {
-        Ok(bytes) if bytes <= MAX_FILE_BYTES => Ok(content),
-        Ok(_) | Err(_) => Err(NotChanged::TooLarge { path: path.to_owned(), bytes: content.len() }),
+/// May a file have so many bytes?
+fn fits(path: &str, bytes: usize) -> Result<(), NotChanged> {
+    match u64::try_from(bytes) {
+        Ok(few) if few <= MAX_FILE_BYTES => Ok(()),
+        Ok(_) | Err(_) => Err(NotChanged::TooLarge { path: path.to_owned(), bytes }),
     }
 }
 

@@ -57,6 +57,12 @@ pub struct Record {
     pub wakes: BTreeMap<String, (usize, Sha)>,
     /// The head that the pull request's description was written for; none: it is as it was.
     pub described: Option<Sha>,
+    /// Names the gate, the checks and the rules that it is looked at with; what was clean by others is not clean by these.
+    #[serde(default)]
+    pub looks: String,
+    /// Has whoever asked for the run been told how it ended?
+    #[serde(default)]
+    pub is_told: bool,
     /// What was asked of a model and paid, by act.
     pub taken: BTreeMap<Step, Taken>,
     /// The model that audits; none: none was asked.
@@ -86,7 +92,13 @@ impl Record {
 
     /// Can it go on?
     pub fn is_unfinished(&self) -> bool {
-        self.is_pursued || self.state.exit.as_ref().is_none_or(|exit| exit.code.is_resumable())
+        self.waits_for_others() || self.state.exit.as_ref().is_none_or(|exit| exit.code.is_resumable())
+    }
+
+    /// Has it found nothing more itself, and is not at its end, because others are waited for?
+    fn waits_for_others(&self) -> bool {
+        let is_content = |exit: &super::Exit| exit.kind() == Kind::Converged;
+        self.is_pursued && self.state.exit.as_ref().is_none_or(is_content)
     }
 
     /// Is the description to be written? Once a head, when there is something to tell of (spec/converge.md 2.15).
@@ -101,7 +113,7 @@ impl Record {
 
     /// Which of the five ends of all loops it came to (design.md section 7).
     pub fn end(&self) -> End {
-        match self.state.exit.as_ref().map(super::Exit::kind).filter(|_| !self.is_pursued) {
+        match self.state.exit.as_ref().map(super::Exit::kind).filter(|_| !self.waits_for_others()) {
             Some(Kind::Converged) => End::Done,
             Some(Kind::CapReached | Kind::Stuck | Kind::Blocked) => End::Partial,
             Some(Kind::Refused) => End::Skipped,

@@ -4,6 +4,8 @@
 //! The world here is a forge whose head moves, workers that do what the review loop does, and records that keep
 //! what was reviewed. Storms are told apart by an own reading of the events, not by the slot's.
 
+// long: the world of the schedules, and the single schedules that it once found wrong.
+
 use proptest::prelude::*;
 
 use super::*;
@@ -552,6 +554,26 @@ fn a_loop_of_several_steps_keeps_the_slot_between_them() {
     slot = slot.step(Command::Finish(Token(7), Then::Idle), &limits, Millis(500_001)).unwrap().slot;
     slot = slot.step(Command::Lease, &limits, Millis(500_002)).unwrap().slot;
     assert_eq!(slot.owner, Some(Loop::Review), "and runs once it is released");
+}
+
+#[test]
+fn what_is_asked_for_while_another_loop_has_the_lease_is_next_however_that_ends() {
+    let limits = Limits::default();
+    for then in [
+        Then::Held(Hold::Draft),
+        Then::Held(Hold::Cancelled),
+        Then::DueAt(Millis(900_000), Why::Deferred),
+        Then::DueAt(Millis(900_000), Why::Storm),
+        Then::Idle,
+    ] {
+        let mut slot = slot_in(leased());
+        let Some(token) = slot.token() else { panic!("it is leased") };
+        slot = slot.step(Command::Request(Loop::Converge), &limits, Millis(5)).unwrap().slot;
+        slot = slot.step(Command::Finish(token, then), &limits, Millis(9)).unwrap().slot;
+        slot.version = Version(50);
+        slot = slot.step(Command::Lease, &limits, Millis(9)).unwrap().slot;
+        assert_eq!(slot.owner, Some(Loop::Converge), "{then:?}");
+    }
 }
 
 #[test]

@@ -293,11 +293,14 @@ impl Slot {
                 }
                 self.unserve(of, serving);
                 self.state = State::Waiting { at, why };
+                if self.owner.is_none() && self.is_asked_besides(of) {
+                    self.wait_for_pending(limits, now);
+                }
             }
             Then::Held(why) => {
                 self.owner = None;
                 self.attempts = 0;
-                let happened = self.pending.of(of).is_some();
+                let happened = self.pending.of(of).is_some() || self.is_asked_besides(of);
                 match why {
                     Hold::Cancelled => {}
                     Hold::Parked | Hold::Paused | Hold::Draft => self.unserve(of, serving),
@@ -416,6 +419,12 @@ impl Slot {
     fn mark(&mut self, of: Loop, unserved: Unserved) {
         let pending = self.pending.slot_of(of);
         *pending = Some(pending.map_or(unserved, |earlier| earlier.and(unserved)));
+    }
+
+    /// Has somebody asked for another loop meanwhile?
+    fn is_asked_besides(&self, of: Loop) -> bool {
+        let is_asked = |other: &Loop| self.pending.of(*other).is_some_and(|pending| pending.asked.is_some());
+        Loop::ALL.iter().any(|other| *other != of && is_asked(other))
     }
 
     fn unserve(&mut self, of: Loop, serving: Option<Unserved>) {

@@ -15,7 +15,7 @@ impl Converges for Sqlite {
     async fn last_converge(&self, key: &Key) -> Result<Option<Record>, StoreError> {
         let key = key.as_str().to_owned();
         self.read(move |connection| {
-            let sql = "SELECT body, run FROM converge WHERE key = ?1 ORDER BY started DESC, run DESC LIMIT 1";
+            let sql = "SELECT body, run FROM converge WHERE key = ?1 ORDER BY token DESC, started DESC, run DESC LIMIT 1";
             let row = connection
                 .prepare_cached(sql)?
                 .query_row([key], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))

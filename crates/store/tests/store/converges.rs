@@ -17,6 +17,8 @@ fn record(run: &str, key: &str, at: i64) -> Record {
         state: Run::begin(Limits::default(), (sha("b"), sha("c")), None),
         readiness: None,
         is_pursued: false,
+        looks: String::new(),
+        is_told: false,
         wakes: Default::default(),
         described: None,
         taken: Default::default(),

@@ -30,12 +30,12 @@ use truing_core::id::{Millis, Sha, Span, Token};
 use truing_core::ledger::Purse;
 use truing_core::money::MicroUsd;
 use truing_core::policy::PolicyError;
-use truing_core::port::{Clock as _, Converges, ReaderError, StoreError};
+use truing_core::port::{Clock as _, Converges, Gate as _, ReaderError, StoreError};
 use truing_core::slot::Why;
 use truing_core::verification::Verification;
 use truing_git::{GitError, Mirror, PrivateFolder};
 
-use super::agent::{Agent, Halted, Spent};
+use super::agent::{Agent, Halted, Spent, SwitchGate};
 use super::files::NotTaken;
 use super::reading::{self, Change, ReadingError, Scope};
 use crate::config::converge::ConvergeConfig;
@@ -57,6 +57,8 @@ pub struct Crew {
     pub scope: Scope,
     /// Commands of the gate; none: the rules alone.
     pub commands: Option<Commands>,
+    /// Names the gate, the checks and the rules.
+    pub looks: String,
 }
 
 impl Crew {
@@ -195,6 +197,14 @@ impl Stop {
         Self::Folder(error)
     }
 
+    /// Where a run is left with it that has nothing in progress.
+    fn left(&self) -> Left {
+        if let Self::Later { wait, what } = self {
+            return Left::Until(SystemClock.now() + *wait, Why::RateLimit, what.clone());
+        }
+        Left::Failed(self.exit())
+    }
+
     /// How the run ends with it.
     fn exit(&self) -> Exit {
         let code = match self {
@@ -241,6 +251,8 @@ pub enum Left {
     Over,
     /// Before its next step.
     Between,
+    /// Where this keeps it from going on; what it came to before stands.
+    Failed(Exit),
     /// Where nothing can be done before this instant, by the wall clock; and what is waited for, in words.
     Until(Millis, Why, String),
 }
@@ -286,9 +298,12 @@ impl<S: Site> Lap<'_, S> {
             if act.asks() && std::mem::replace(&mut self.has_asked, true) && self.stint == Stint::Step {
                 return Ok(Left::Between);
             }
+            if !SwitchGate(self.crew.auditor.ledger.clone()).is_open().await {
+                return Ok(Left::Failed(Stop::Halted.exit()));
+            }
             let event = match Box::pin(self.act(&act)).await {
                 Ok(event) => event,
-                Err(Stop::Later { wait, what }) => return Ok(later(wait, what)),
+                Err(stop @ Stop::Later { .. }) => return Ok(stop.left()),
                 Err(stop) => Event::Ended(stop.exit()),
             };
             if let Err(unexpected) = self.record.state.after(event) {
@@ -361,9 +376,11 @@ impl<S: Site> Lap<'_, S> {
             }
             Act::Fix { problems } => self.fix(problems).await,
             Act::Check => {
+                // Asked before the check, which costs; kept with what it says: who dies after a push knows by it whether
+                // the call was made.
+                let calls = self.site.calls().await?;
                 let event = self.check().await?;
-                // Kept with what the check says: who dies after a push knows by it whether the call was made.
-                if let Some(calls) = self.site.calls().await? {
+                if let Some(calls) = calls {
                     let head = self.record.state.head.clone();
                     self.record.wakes.insert(AFTER_PUSH.to_owned(), (calls, head));
                 }
@@ -409,10 +426,6 @@ impl<S: Site> Lap<'_, S> {
         self.record.base = base;
         Ok(Event::Moved { head, tree })
     }
-}
-
-fn later(wait: Span, what: String) -> Left {
-    Left::Until(SystemClock.now() + wait, Why::RateLimit, what)
 }
 
 impl<S> Lap<'_, S> {

@@ -48,5 +48,10 @@ pub async fn lease<S: Slots + Records>(
         Err(StepError::Refused(Refused::NotDue)) => return Err(NotLeased::Owned),
         Err(error) => return Err(error.into()),
     };
-    lease_of(leased.slot, limits.attempts).filter(|lease| lease.of == of).ok_or(NotLeased::Owned)
+    let Some(lease) = lease_of(leased.slot, limits.attempts) else { return Err(NotLeased::Owned) };
+    if lease.of != of {
+        step(store, key, Command::HandBack(lease.token), limits).await?;
+        return Err(NotLeased::Owned);
+    }
+    Ok(lease)
 }

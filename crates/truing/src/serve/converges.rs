@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use truing_core::converge::record::Record;
 use truing_core::converge::{Code, Exit, Kind, Run};
-use truing_core::id::{Key, PrId, Sha, Span, Topic};
+use truing_core::id::{Key, PrId, Sha, Span, Topic, Version};
 use truing_core::markdown;
 use truing_core::port::{
     Clock as _, Converges, Conversation, Described, Event, ForgeError, Ids as _, PullNow, Records, Slots,
@@ -40,6 +40,9 @@ pub struct Converging {
     /// How it is configured.
     pub config: ConvergeConfig,
 }
+
+/// How whoever asked may go on.
+const AGAIN: &str = "\n\nTo try it again, write `/converge`.";
 
 /// A pull request, and all that a run on it needs.
 #[derive(Debug)]
@@ -90,9 +93,16 @@ impl NoPullRun {
     fn stopped(self, settle: Span) -> Stopped {
         match self {
             Self::Store(error) => error.into(),
-            Self::Forge(error) | Self::Remote(RemoteError::Forge(error)) => {
-                Stopped::of(error, SystemClock.now(), settle)
-            }
+            Self::Forge(error) | Self::Remote(RemoteError::Forge(error)) => match error {
+                ForgeError::NotFound { .. } | ForgeError::Moved { .. } => {
+                    Stopped::NotThere { what: error.with_hint() }
+                }
+                ForgeError::RateLimited { .. }
+                | ForgeError::Unauthorized { .. }
+                | ForgeError::Forbidden { .. }
+                | ForgeError::Rejected { .. }
+                | ForgeError::Unavailable { .. } => Stopped::of(error, SystemClock.now(), settle),
+            },
             Self::Git(error) | Self::Remote(RemoteError::Git(error)) => error.into(),
             Self::NotLeased(_) | Self::Lost => Stopped::Lost,
         }
@@ -135,6 +145,8 @@ impl PullRun<'_> {
         let key = id.key();
         let described = Described { name: self.called(), url: now.url.clone(), head: None };
         store.describe(&[(key.clone(), described)]).await?;
+        let slots = store.load(std::slice::from_ref(&key)).await?;
+        let is_served = slots.first().is_some_and(|slot| slot.owner == Some(Loop::Converge));
         let lease = by_hand::lease(store, &key, Loop::Converge, self.limits).await?;
         tracing::info!(%key, token = lease.token.0, "leased");
         let work = self.whole(store, &lease, (&id, &talk, now), give_back, say);
@@ -142,7 +154,18 @@ impl PullRun<'_> {
             ended = Box::pin(work) => ended,
             () = worker::lost(store, &lease, self.limits, heartbeat) => return Err(NoPullRun::Lost),
         };
-        match step(store, &key, Command::Finish(lease.token, Then::Idle), self.limits).await {
+        if let Err(NoPullRun::Store(StoreError::Fenced { last, .. })) = &ended {
+            // The slots have forgotten a token: the next one is greater.
+            store.raise(Version(last.0)).await?;
+        }
+        // What a server was at, and is not at its end, it goes on with.
+        let is_over = ended.as_ref().is_ok_and(|(record, _)| !record.is_unfinished());
+        let end = if is_served && !is_over {
+            Command::HandBack(lease.token)
+        } else {
+            Command::Finish(lease.token, Then::Idle)
+        };
+        match step(store, &key, end, self.limits).await {
             Ok(_) | Err(StepError::Refused(Refused::LeaseLost)) => {}
             Err(error) => return Err(error.into()),
         }
@@ -165,29 +188,37 @@ impl PullRun<'_> {
         let work = async {
             let told = Timeline { store, mirror: &ground.mirror, say: &say };
             loop {
-                let Left::Until(at, _, what) = lap.pursue(store, lease.token, &told).await? else { break };
-                say(&format!("waiting: {what}"));
-                let wait = u64::try_from((at - SystemClock.now()).0).unwrap_or(0);
-                tokio::time::sleep(Duration::from_millis(wait)).await;
+                match lap.pursue(store, lease.token, &told).await? {
+                    Left::Until(at, _, what) => {
+                        say(&format!("waiting: {what}"));
+                        let wait = u64::try_from((at - SystemClock.now()).0).unwrap_or(0);
+                        tokio::time::sleep(Duration::from_millis(wait)).await;
+                    }
+                    Left::Failed(exit) => return Ok::<_, StoreError>(Some(exit)),
+                    Left::Between => {}
+                    Left::Over => break,
+                }
             }
             lap.describe().await;
-            Ok::<(), StoreError>(())
+            Ok(None)
         };
-        let is_stopped = tokio::select! {
-            ended = work => { ended?; false }
-            () = worker::told(give_back) => true,
+        let left = tokio::select! {
+            ended = work => ended?,
+            () = worker::told(give_back) => {
+                let why = "interrupted: run it again, it goes on where it was";
+                Some(Exit::new(Code::Interrupted, why))
+            }
         };
         let mut record = lap.record;
         record.ended = SystemClock.now();
-        let why = "interrupted: run it again, it goes on where it was";
-        let interrupted = || Some(Exit::new(Code::Interrupted, why));
-        if is_stopped && record.state.exit.is_none() {
-            record.state.exit = interrupted();
+        if record.state.exit.is_none() {
+            record.state.exit.clone_from(&left);
         }
+        record.is_told = true;
         store.keep_converge(lease.token, &record).await?;
-        if is_stopped {
+        if left.is_some() {
             // What our audit has cleared stays cleared; the caller is told all the same.
-            record.state.exit = interrupted();
+            record.state.exit = left;
         }
         note_end(store, &record).await?;
         Ok((record, ground.mirror))
@@ -205,12 +236,44 @@ impl PullRun<'_> {
         id: &PrId,
     ) -> Result<Then, Stopped> {
         let talk = self.forge.1.conversation(id, self.repo, Producer::Converge);
+        let ended = Box::pin(self.stepped(store, lease, id, &talk)).await;
+        match ended {
+            // Reviews are not to wait for it: whoever asked may ask again.
+            Err(Stopped::Failed { class, what, .. }) if lease.last_attempt => {
+                tracing::warn!(class, "given up: {what}");
+                let gone = format!("converge: given up after {class}: {what}");
+                let at = SystemClock.now();
+                store.note(&[Event { at, key: lease.key.clone(), run: None, what: gone }]).await?;
+                let body = format!("## /converge: error\n\n{}{AGAIN}", markdown::fence("text", &what));
+                if let Err(error) = talk.put_comment(&Topic::new(REPORT), &body).await {
+                    tracing::warn!(%error, "the pull request could not be told");
+                }
+                Ok(Then::Idle)
+            }
+            ended => ended,
+        }
+    }
+
+    async fn stepped<S: Records + Converges, C: Conversation>(
+        &self,
+        store: &S,
+        lease: &Lease,
+        id: &PrId,
+        talk: &C,
+    ) -> Result<Then, Stopped> {
         let settle = talk.settle();
-        let of = |error: ForgeError| Stopped::of(error, SystemClock.now(), settle);
+        let of = |error: ForgeError| NoPullRun::Forge(error).stopped(settle);
         let now = talk.now().await.map_err(of)?;
         let ground = self.ground(id, now).await.map_err(|error| error.stopped(settle))?;
-        let record = self.record(store, &lease.key, &ground).await.map_err(|error| error.stopped(settle))?;
-        let site = self.site(&talk, &ground);
+        let untold = store.last_converge(&lease.key).await?.filter(|last| !last.is_told);
+        let record = match untold {
+            // What has ended is told before another one begins.
+            Some(record) if !record.is_unfinished() => record,
+            Some(_) | None => {
+                self.record(store, &lease.key, &ground).await.map_err(|error| error.stopped(settle))?
+            }
+        };
+        let site = self.site(talk, &ground);
         let mut lap = self.lap(&ground, &site, record, Stint::Step);
         let told = Timeline { store, mirror: &ground.mirror, say: &|line: &str| tracing::info!("{line}") };
         let left = Box::pin(lap.pursue(store, lease.token, &told)).await?;
@@ -226,21 +289,19 @@ impl PullRun<'_> {
                 tracing::info!("waiting: {what}");
                 return Ok(Then::DueAt(at, why));
             }
+            Left::Failed(exit) => return Err(failed(&exit)),
             Left::Over => {}
         }
+        let exit = record.state.exit.as_ref();
+        if let Some(exit) = exit.filter(|exit| matches!(exit.code, Code::Interrupted | Code::Infrastructure))
+        {
+            return Err(failed(exit));
+        }
         note_end(store, &record).await?;
-        let Some(exit) = &record.state.exit else { return Ok(Then::Idle) };
-        if exit.code == Code::Interrupted {
-            return Err(Stopped::Halted);
-        }
-        if exit.code != Code::Infrastructure || lease.last_attempt {
-            let body = report(&ground.mirror, &record).await?;
-            talk.put_comment(&Topic::new(REPORT), &body).await.map_err(of)?;
-        }
-        if exit.code == Code::Infrastructure {
-            let class = "what converges cannot work";
-            return Err(Stopped::Failed { class, what: exit.reason.clone(), not_before: None });
-        }
+        let body = report(&ground.mirror, &record).await?;
+        talk.put_comment(&Topic::new(REPORT), &body).await.map_err(of)?;
+        record.is_told = true;
+        store.keep_converge(lease.token, &record).await?;
         Ok(Then::Idle)
     }
 
@@ -261,7 +322,11 @@ impl PullRun<'_> {
             resolves: self.config.resolve_threads,
             calls: pull::called(self.config),
             read_only: (head.push == Some(false)).then(|| {
-                format!("{} cannot be pushed to: its author does not let maintainers edit it", head.branch)
+                format!(
+                    "{} cannot be pushed to: it is in a fork whose author does not let maintainers edit it, or \
+                     nobody lets truing push there",
+                    head.branch
+                )
             }),
         }
     }
@@ -309,20 +374,29 @@ impl PullRun<'_> {
     ) -> Result<Record, NoPullRun> {
         let last = store.last_converge(key).await?;
         let limits = self.config.limits.clone();
-        if let Some(last) = last.as_ref().filter(|last| last.is_unfinished() && last.base == *base) {
+        let head = now.head.sha.clone();
+        let tree = mirror.tree_of(&head).await?;
+        if let Some(last) = last.as_ref().filter(|last| last.is_unfinished()) {
             let mut record = last.clone();
+            record.is_told = false;
+            record.looks.clone_from(&self.crew.looks);
             record.state.resume();
             record.state.limits = limits;
+            // Another head is looked at when its turn comes; the same one is another change now.
+            if record.base != *base && record.state.head == head {
+                record.base = base.clone();
+                // A run that is over stays so.
+                let _ = record.state.after(truing_core::converge::Event::Moved { head, tree });
+            }
             return Ok(record);
         }
         // What we found clean, as we remember it: a review that says so may be forged.
         let clean = last.as_ref().filter(|last| {
             let exit = last.state.exit.as_ref();
             last.base == *base
+                && last.looks == self.crew.looks
                 && exit.is_some_and(|exit| matches!(exit.code, Code::Clean | Code::AlreadyClean))
         });
-        let head = now.head.sha.clone();
-        let tree = mirror.tree_of(&head).await?;
         let described = last.as_ref().and_then(|last| last.described.clone());
         let state = Run::begin(limits, (head, tree), clean.map(|last| &last.state.head));
         let began = SystemClock.now();
@@ -337,6 +411,8 @@ impl PullRun<'_> {
             is_pursued: false,
             wakes: Default::default(),
             described,
+            looks: self.crew.looks.clone(),
+            is_told: false,
             taken: Default::default(),
             model: None,
             prompt_hash: None,
@@ -374,6 +450,15 @@ fn event(record: &Record, what: String) -> Event {
     Event { at: SystemClock.now(), key: record.key.clone(), run: Some(record.run.clone()), what }
 }
 
+/// A step that keeps its run from going on.
+fn failed(exit: &Exit) -> Stopped {
+    if exit.code == Code::Interrupted {
+        return Stopped::Halted;
+    }
+    let class = "what converges cannot work";
+    Stopped::Failed { class, what: exit.reason.clone(), not_before: None }
+}
+
 async fn note_end<S: Records>(store: &S, record: &Record) -> Result<(), StoreError> {
     let Some(exit) = &record.state.exit else { return Ok(()) };
     let what = format!("converge: {}: {}", exit.kind().as_str(), exit.reason);
@@ -386,7 +471,10 @@ async fn report(mirror: &Mirror, record: &Record) -> Result<String, GitError> {
     let kind = exit.map_or("unfinished", |exit| exit.kind().as_str());
     let again = match exit.map(Exit::kind) {
         Some(Kind::Converged) | None => "",
-        Some(_) => "\n\nTo try it again, write `/converge`.",
+        Some(_) if exit.is_some_and(|exit| exit.code == Code::Budget) => {
+            "\n\nIt goes on with `/converge` when an operator lets it cost more (`budget.converge_usd`)."
+        }
+        Some(_) => AGAIN,
     };
     let report = markdown::fence("text", &words::report(mirror, record).await?);
     Ok(format!("## /converge: {kind}\n\n{report}{again}"))

@@ -300,7 +300,7 @@ where
         repo: &str,
         origin: &Origin,
     ) -> Result<serde_json::Value, Refusal> {
-        // The sweep at its end finds the comment. One that slips in while the switch goes on harms nobody: a command
+        // The sweep at its end finds the comment, and a label is set again. One that slips in while the switch goes on harms nobody: a command
         // marks a slot, like those that were heard before, and no run begins while the switch is on.
         if self.house.switch().await.engaged().is_some() {
             return Err(Refusal::NotMarked(NotMarked::KillSwitch));

@@ -1,5 +1,6 @@
 //! Who works on a run that converges, from the configuration.
 
+use sha2::{Digest as _, Sha256};
 use truing_agent::sandbox::{Level, reached};
 use truing_core::converge::Code;
 use truing_store::Sqlite;
@@ -32,7 +33,15 @@ pub fn crew(config: &Config, environment: &Environment, store: &Sqlite) -> Resul
         programs: checks.programs.clone(),
         scope: super::scope(&config.rules)?,
         commands: verify::gate(config, environment)?,
+        looks: looks(config),
     })
+}
+
+/// A name for what a head is looked at with besides models: another one for another gate, check or rule.
+fn looks(config: &Config) -> String {
+    let Config { converge, verify, rules, .. } = config;
+    let all = (&converge.gate, &verify.setup, &verify.check, &rules.packs, &rules.ignore, &rules.dir);
+    hex::encode(Sha256::digest(format!("{all:?}")))
 }
 
 /// The two workers, as others know them.
@@ -62,25 +71,17 @@ fn no_fixer(name: &str, mut error: CliError) -> CliError {
 }
 
 /// What a service needs to converge; or why it cannot, in words. It may where the configuration lets it ask a model.
-///
-/// # Errors
-/// Configuration that cannot be used.
-pub fn served(
-    config: &Config,
-    environment: &Environment,
-    store: &Sqlite,
-) -> Result<Result<Converging, String>, CliError> {
+pub fn served(config: &Config, environment: &Environment, store: &Sqlite) -> Result<Converging, String> {
     match config.review.runtime {
-        Runtime::Rules => {
-            return Ok(Err("this server asks no model (`review.runtime` is \"rules\")".to_owned()));
-        }
+        Runtime::Rules => return Err("this server asks no model (`review.runtime` is \"rules\")".to_owned()),
         Runtime::Native => {}
     }
-    if let Err(weak) = kept_in(reached()) {
-        return Ok(Err(weak.message));
-    }
-    let crew = crew(config, environment, store)?;
-    Ok(Ok(Converging { crew, config: config.converge.clone() }))
+    // Reviews go on whatever is wrong with it.
+    let crew = crew(config, environment, store).map_err(|error| {
+        let told = [error.message].into_iter().chain(error.hints).collect::<Vec<_>>();
+        told.join("; ")
+    })?;
+    Ok(Converging { crew, config: config.converge.clone() })
 }
 
 /// Can a fixer's commands be kept in on a machine that reaches this level?

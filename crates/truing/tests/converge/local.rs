@@ -419,3 +419,46 @@ fn an_audit_alone_changes_nothing_and_is_not_remembered() {
     scene.play([clean()]);
     assert_eq!(scene.json(&[]).0["loops"], 1, "the audits are no part of a run");
 }
+
+#[test]
+fn a_fix_that_nobody_could_look_at_is_refused() {
+    let right = BUG.replace(WRONG, RIGHT);
+    let scene = Scene::new([
+        dirty(),
+        write("total.py", &format!("{right}\0")),
+        mended(&[(BUG_ID, None)]),
+        write("total.py", &right),
+        mended(&[(BUG_ID, None)]),
+        fix_is_clean(),
+        clean(),
+    ]);
+    let (told, exit) = scene.json(&[]);
+    assert_eq!((exit, &told["exit"]), (0, &json!("converged")), "{told}");
+    let asked = format!("{:?}", scene.model.log());
+    assert!(asked.contains("makes `total.py` binary data"), "the next fixer is told");
+    assert_eq!(told["commits"].as_array().map(Vec::len), Some(1), "{told}");
+}
+
+#[test]
+fn what_was_not_audited_is_said() {
+    let scene = Scene::new([clean()]);
+    scene.place.write("data.bin", "a\0b");
+    scene.place.commit("add data");
+    let (told, exit) = scene.json(&[]);
+    assert_eq!(exit, 0, "{told}");
+    let warnings = told["warnings"].as_array().unwrap();
+    assert!(warnings.contains(&json!("not audited: data.bin (binary)")), "{told}");
+}
+
+#[test]
+fn what_was_clean_by_one_gate_is_looked_at_anew_by_another() {
+    let scene = Scene::new([clean()]);
+    assert_eq!(scene.run(&[]).exit, 0);
+    let again = scene.run(&[]);
+    assert_eq!((again.exit, scene.asked()), (0, 1), "{again:?}");
+    let scene = scene.with("[converge]\ngate = [[\"false\"]]\ngate_rounds = 1\n");
+    // A fixer is asked to mend what this one says, and nobody answers.
+    let (told, _) = scene.json(&[]);
+    assert_ne!(told["exit"], json!("converged"), "{told}");
+    assert!(scene.asked() > 1, "{told}");
+}

@@ -4,9 +4,8 @@ use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
-use truing_fakes::forge::{Chaos, Hook, PullView, Verdict};
-use truing_fakes::model::Answer;
+use truing_fakes::forge::{Chaos, Fault, FaultKind, Hook, PullView, Verdict};
+use truing_fakes::model::{Answer, Script};
 
 use crate::place::Ran;
 use crate::pull::{Site, two_loops};
@@ -144,7 +143,8 @@ async fn a_label_starts_a_run_if_whoever_set_it_may_write() {
     site.deliver().await;
     let pull = site.until("the report", |pull| report(pull).is_some()).await;
     assert!(report(&pull).unwrap().starts_with("## /converge: converged\n"));
-    assert!(site.why().await.contains("`/converge` by ann@github"));
+    let why = site.why().await;
+    assert!(why.contains("`/converge` by ann@github") && !why.contains("eve@github"), "{why}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -196,17 +196,37 @@ async fn a_run_that_is_stuck_says_why_at_the_pull_request() {
     let told = report(&pull).unwrap();
     assert!(told.starts_with("## /converge: stuck\n") && told.contains("write `/converge`"), "{told}");
     assert!(pull.draft);
+    // Then it is tried again, from the start.
+    site.model.play(Script::of([Answer::describes("Adds up orders.")].into_iter().chain(two_loops())));
+    site.asks("ann").await;
+    let converged =
+        |pull: &PullView| report(pull).is_some_and(|told| told.contains("/converge: converged\n"));
+    let pull = site.until("the second report", converged).await;
+    assert_eq!(reviews(&pull).len(), 3, "{pull:#?}");
+    assert_eq!(pull.comments.iter().filter(|comment| comment.body.contains("## /converge: ")).count(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_model_that_is_not_there_parks_the_run_and_the_pull_request_is_told() {
+async fn a_report_that_cannot_be_posted_is_posted_later_and_nothing_is_audited_again() {
+    let site = Site::new(NATIVE, [clean()]).await;
+    let _server = Server::start(&site);
+    let comments = "/repos/{owner}/{repo}/issues/{number}/comments$";
+    site.forge.fault(Fault::once("POST", comments, FaultKind::SecondaryLimit(Some(1))));
+    site.asks("ann").await;
+    let pull = site.until("the report", |pull| report(pull).is_some()).await;
+    let told = report(&pull).unwrap();
+    assert!(told.starts_with("## /converge: converged\n") && told.contains("Loops: 1\n"), "{told}");
+    assert_eq!(reviews(&pull).len(), 1, "{pull:#?}");
+    assert!(site.why().await.contains("goes on later (rate_limit)"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_that_is_not_there_ends_the_run_and_the_pull_request_is_told() {
     let site = Site::new(NATIVE, vec![Answer::status(401); 8]).await;
     let _server = Server::start(&site);
     site.asks("ann").await;
     let pull = site.until("the report", |pull| report(pull).is_some()).await;
     assert!(report(&pull).unwrap().starts_with("## /converge: error\n"), "{pull:#?}");
-    site.until_why("parked").await;
-    let slots = site.other("slots", &["list", "--format", "json"]).output().unwrap();
-    let slots: Value = serde_json::from_slice(&slots.stdout).unwrap();
-    assert_eq!(slots[0]["state"], json!("held"), "{slots}");
+    let why = site.until_why("converge: given up after").await;
+    assert!(!why.contains("parked"), "reviews go on: {why}");
 }

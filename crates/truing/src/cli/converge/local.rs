@@ -19,7 +19,7 @@ use crate::cli::target::{store_error, switched_on};
 use crate::config::Config;
 use crate::loops::converge::local::{Local, branch};
 use crate::loops::converge::lock::{RunLock, RunLockError};
-use crate::loops::converge::{Crew, Lap, Stint, Told, words};
+use crate::loops::converge::{Crew, Lap, Left, Stint, Told, words};
 use crate::loops::versions;
 use crate::wiring::{self, SystemClock, UniqueIds};
 
@@ -71,7 +71,7 @@ impl Ready {
         let crew = wiring::converge::crew(&config, &context.environment, &store)?;
         let key = ground.key();
         let mut lock = RunLock::take(&folder.join(LOCKS), &key).map_err(|error| not_locked(&error))?;
-        let (record, earlier) = ground.record(&config, &store, key).await?;
+        let (record, earlier) = ground.record(&config, &store, key, &crew.looks).await?;
         lock.name(&record.run).map_err(|error| CliError::failed("lock", error.to_string()))?;
         Ok(Self { ground, crew, config, store, record, earlier, _lock: lock })
     }
@@ -82,18 +82,17 @@ impl Ready {
         let (name, site) = (ground.name(), ground.site());
         let told = Progress { mirror: &ground.mirror, turn };
         let mut lap = lap(ground, crew, config, (name.as_deref(), &site), record.clone());
-        let ended = tokio::select! {
-            ended = lap.run(store, Token(0), &told) => Some(ended),
-            () = turn.stopped() => None,
-        };
-        match ended {
-            Some(ended) => drop(ended.map_err(store_error)?),
-            None => {
+        let left = tokio::select! {
+            left = lap.run(store, Token(0), &told) => left.map_err(store_error)?,
+            () = turn.stopped() => {
                 let why = "interrupted: run it again, it goes on where it was";
-                lap.record.state.exit = Some(End::new(Code::Interrupted, why));
-                lap.record.ended = SystemClock.now();
-                store.keep_converge(Token(0), &lap.record).await.map_err(store_error)?;
+                Left::Failed(End::new(Code::Interrupted, why))
             }
+        };
+        if let Left::Failed(exit) = left {
+            lap.record.state.exit = Some(exit);
+            lap.record.ended = SystemClock.now();
+            store.keep_converge(Token(0), &lap.record).await.map_err(store_error)?;
         }
         let record = lap.record;
         Ok((record, self.ground.mirror))
@@ -216,6 +215,7 @@ impl Ground {
         config: &Config,
         store: &Sqlite,
         key: Key,
+        looks: &str,
     ) -> Result<(Record, Option<String>), CliError> {
         let last = store.last_converge(&key).await.map_err(store_error)?;
         let last = last.filter(|last| last.base == self.base);
@@ -227,16 +227,18 @@ impl Ground {
                 let earlier = format!("going on with run {}", record.run);
                 record.state.resume();
                 record.state.limits = config.converge.limits.clone();
+                looks.clone_into(&mut record.looks);
                 return Ok((record, Some(earlier)));
             }
             let tip = self.repository.tip(&last.branch).await.map_err(wiring::git_error)?;
             let is_converged = last.state.exit.as_ref().is_some_and(|exit| exit.code.exit_code() == 0);
-            if is_converged && tip.as_ref() == Some(&last.state.head) {
+            // Another gate or check has not looked at it.
+            if is_converged && last.looks == looks && tip.as_ref() == Some(&last.state.head) {
                 let earlier = format!("run {} has converged from here before", last.run);
                 return Ok((last.clone(), Some(earlier)));
             }
         }
-        let clean = last.as_ref().filter(|last| {
+        let clean = last.as_ref().filter(|last| last.looks == looks).filter(|last| {
             last.state.exit.as_ref().is_some_and(|exit| matches!(exit.code, Code::Clean | Code::AlreadyClean))
         });
         let tree = self.mirror.tree_of(&self.head).await.map_err(wiring::git_error)?;
@@ -255,6 +257,8 @@ impl Ground {
             is_pursued: false,
             wakes: Default::default(),
             described: None,
+            looks: looks.to_owned(),
+            is_told: false,
             taken: Default::default(),
             model: None,
             prompt_hash: None,

@@ -15,6 +15,7 @@ use truing_core::converge::{Answer, Claim, Event, Ledger, Origin};
 use truing_core::finding::RawFinding;
 use truing_core::id::{FindingId, Sha};
 use truing_core::line;
+use truing_core::outcome::{NotReviewed, SkipReason};
 use truing_diff::{FileDiff, RepoPath, added_ranges, parse};
 use truing_git::PrivateFolder;
 use truing_model::gateway::Refused;
@@ -30,7 +31,9 @@ use crate::loops::reading::{self, Change, Reading, Scope};
 pub(super) const RUN: &str = "converge";
 /// Open questions that people are told of.
 const MAX_QUESTIONS: usize = 10;
-/// Characters of one.
+/// Changed files that people are told are not audited.
+const MAX_GAPS: usize = 10;
+/// Characters of a question, or of another warning.
 const MAX_QUESTION_CHARS: usize = 300;
 
 /// What is audited.
@@ -94,6 +97,12 @@ impl Audited {
         }
         if let Some(stop) = stopped {
             return Err(stop);
+        }
+        for NotReviewed { path, reason } in self.reading.coverage.not_reviewed.iter().take(MAX_GAPS) {
+            if *reason != SkipReason::Deleted {
+                let told = format!("not audited: {path} ({})", reason.as_str().replace('_', " "));
+                lap.record.warn(line::clean(&told, MAX_QUESTION_CHARS));
+            }
         }
         let origins = Origins::of(lap, &self.change, starting).await?;
         for (index, answer, questions) in answered {

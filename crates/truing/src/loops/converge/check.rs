@@ -26,7 +26,8 @@ impl<S> Lap<'_, S> {
         let head = self.record.state.head.clone();
         let candidate = self.record.state.candidate.as_ref().map(|candidate| candidate.commit.clone());
         let Some(candidate) = candidate else { return Ok(Event::Checked(Vec::new())) };
-        let mut problems = self.weakened(&head, &candidate).await?;
+        let mut problems = self.hidden(&head, &candidate).await?;
+        problems.extend(self.weakened(&head, &candidate).await?);
         if problems.is_empty() {
             problems = self.failing(&head, &candidate).await?;
         }
@@ -42,6 +43,24 @@ impl<S> Lap<'_, S> {
             problems = self.self_audit(&head, &candidate).await?;
         }
         Ok(Event::Checked(problems))
+    }
+
+    /// Files that the fix makes binary data: nobody could look at them, neither at the fix nor in any audit after it.
+    async fn hidden(&self, head: &Sha, candidate: &Sha) -> Result<Vec<Problem>, Stop> {
+        let diff = self.mirror.diff(head, candidate).await?;
+        let mut problems = Vec::new();
+        for file in parse(&diff).files {
+            let old = file.old_path.as_ref().unwrap_or(&file.path);
+            let has_nul = |bytes: Option<Vec<u8>>| bytes.is_some_and(|bytes| bytes.contains(&0));
+            let was = has_nul(self.mirror.read(head, old).await?);
+            if !was && has_nul(self.mirror.read(candidate, &file.path).await?) {
+                let path = file.path.to_string();
+                let text =
+                    format!("the fix makes `{path}` binary data, which nobody can look at: leave it a text");
+                problems.push(Problem { kind: ProblemKind::Check, text });
+            }
+        }
+        Ok(problems)
     }
 
     /// Tests that the fix deletes or weakens.

@@ -28,7 +28,7 @@ use truing_diff::RepoPath;
 use truing_reader::redact::redact;
 
 use super::pull::{ANSWER, FIXED, Pull, forge};
-use super::{Lap, Left, Stop, Told, later};
+use super::{Lap, Left, Stop, Told};
 use crate::config::converge::{ConvergeConfig, Detector, Reviewer, ReviewerConfig, Trigger};
 use crate::wiring::SystemClock;
 
@@ -113,22 +113,23 @@ impl<C: Conversation> Lap<'_, Pull<'_, C>> {
             self.record.is_pursued = true;
             let next = match Box::pin(self.next(SystemClock.now())).await {
                 Ok(next) => next,
-                Err(Stop::Later { wait, what }) => return Ok(later(wait, what)),
-                Err(stop) => Next::Over(stop.exit()),
+                // A look that fails takes nothing back.
+                Err(stop) => return Ok(stop.left()),
             };
+            let before = self.record.state.log.len();
             let state = &mut self.record.state;
             match next {
                 Next::Internal(head) => {
-                    match self.cleared_by_us(head).await {
-                        Ok(()) => {}
-                        Err(Stop::Later { wait, what }) => return Ok(later(wait, what)),
-                        Err(stop) => self.record.state.exit = Some(stop.exit()),
+                    if let Err(stop) = self.cleared_by_us(head).await {
+                        return Ok(stop.left());
                     }
+                    told.grown(&self.record, before).await;
                     left = self.run(store, token, told).await?;
                     continue;
                 }
                 Next::Go(event) => match state.after(*event) {
                     Ok(()) => {
+                        told.grown(&self.record, before).await;
                         left = self.run(store, token, told).await?;
                         continue;
                     }
@@ -201,12 +202,16 @@ impl<C: Conversation> Lap<'_, Pull<'_, C>> {
         let next = match want {
             Want::Internal => Next::Internal(look.seen.head),
             Want::Ask(name) => {
-                if let Some(other) = others.iter().find(|other| other.name == name)
-                    && let Err(error) = self.ask(other, &look.seen.head).await
-                {
-                    readiness.unreachable(&name, line::clean(&error.to_string(), MAX_TITLE));
-                } else {
-                    readiness.asked(&name, now);
+                let asked = match others.iter().find(|other| other.name == name) {
+                    Some(other) => self.ask(other, &look.seen.head).await,
+                    None => Ok(()),
+                };
+                match asked {
+                    Ok(()) => readiness.asked(&name, now),
+                    Err(stop @ Stop::Later { .. }) => return Err(stop),
+                    Err(error) => {
+                        readiness.unreachable(&name, line::clean(&error.to_string(), MAX_TITLE));
+                    }
                 }
                 Next::Again
             }
