@@ -24,6 +24,8 @@ mod step;
 mod model;
 #[cfg(test)]
 mod schedules;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 

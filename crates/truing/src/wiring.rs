@@ -447,6 +447,16 @@ pub fn client(
     github(name, forge, environment, folder)
 }
 
+/// The folder that the database is in, where mirrors and keys are, too; made where there is none.
+///
+/// # Errors
+/// Exit 2 for a database that is no file, exit 3 if it cannot be made.
+pub fn own_folder(config: &Config) -> Result<PathBuf, CliError> {
+    let folder = config.store.database()?.parent().unwrap_or(Path::new(".")).to_owned();
+    make_folder(&folder)?;
+    Ok(folder)
+}
+
 /// The folder of the database, made where there is none.
 ///
 /// # Errors

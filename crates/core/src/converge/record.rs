@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::readiness::Readiness;
-use super::{Kind, Run, Step};
+use super::{Code, Kind, Limits, Run, Step};
 use crate::follow::record::Kind as End;
 use crate::id::{Key, Millis, RunId, Sha};
 use crate::money::MicroUsd;
@@ -80,6 +80,51 @@ pub struct Record {
 }
 
 impl Record {
+    /// A run that begins now: what people call its branch, and the branch; what its change is compared with, and its state.
+    pub fn begin(
+        (run, key): (RunId, Key),
+        (name, branch): (String, String),
+        (base, state): (Sha, Run),
+        now: Millis,
+    ) -> Self {
+        Self {
+            run,
+            key,
+            name,
+            branch,
+            base,
+            state,
+            readiness: None,
+            is_pursued: false,
+            wakes: BTreeMap::new(),
+            described: None,
+            looks: String::new(),
+            is_told: false,
+            taken: BTreeMap::new(),
+            model: None,
+            prompt_hash: None,
+            warnings: Vec::new(),
+            versions: BTreeMap::new(),
+            started: now,
+            ended: now,
+        }
+    }
+
+    /// Lets an unfinished run go on within these limits, looked at with these.
+    pub fn resume(&mut self, limits: Limits, looks: &str) {
+        self.state.resume();
+        self.state.limits = limits;
+        looks.clone_into(&mut self.looks);
+        self.is_told = false;
+    }
+
+    /// The head that its audit found clean, if that holds for a change from this base that is looked at with these.
+    pub fn found_clean(&self, base: &Sha, looks: &str) -> Option<&Sha> {
+        let exit = self.state.exit.as_ref()?;
+        let is_clean = matches!(exit.code, Code::Clean | Code::AlreadyClean);
+        (is_clean && self.base == *base && self.looks == looks).then_some(&self.state.head)
+    }
+
     /// What it cost until now.
     pub fn cost(&self) -> MicroUsd {
         MicroUsd(self.taken.values().fold(0, |all, taken| all.saturating_add(taken.cost_micro_usd.0)))

@@ -272,13 +272,27 @@ pub struct Lap<'a, S> {
     /// The run.
     pub record: Record,
     /// What the checks said of the newest head; none of them could be run: none.
-    pub baseline: Option<(Sha, Option<Verification>)>,
+    baseline: Option<(Sha, Option<Verification>)>,
     /// What asking models took in this act.
-    pub taken: Taken,
+    taken: Taken,
     /// How far it goes.
-    pub stint: Stint,
+    stint: Stint,
     /// Have models been asked in it?
-    pub has_asked: bool,
+    has_asked: bool,
+}
+
+impl<'a, S> Lap<'a, S> {
+    /// A run on a branch, with its commits; who works on it, and how; the repository's `owner/name`, if it has one.
+    pub fn new(
+        (site, mirror): (&'a S, &'a Mirror),
+        (crew, config): (&'a Crew, &'a ConvergeConfig),
+        repository: Option<&'a str>,
+        record: Record,
+        stint: Stint,
+    ) -> Self {
+        let (baseline, taken, has_asked) = (None, Taken::default(), false);
+        Self { site, mirror, crew, config, repository, record, baseline, taken, stint, has_asked }
+    }
 }
 
 impl<S: Site> Lap<'_, S> {

@@ -93,17 +93,9 @@ impl NoPullRun {
     fn stopped(self, settle: Span) -> Stopped {
         match self {
             Self::Store(error) => error.into(),
-            Self::Forge(error) | Self::Remote(RemoteError::Forge(error)) => match error {
-                ForgeError::NotFound { .. } | ForgeError::Moved { .. } => {
-                    Stopped::NotThere { what: error.with_hint() }
-                }
-                ForgeError::RateLimited { .. }
-                | ForgeError::Unauthorized { .. }
-                | ForgeError::Forbidden { .. }
-                | ForgeError::Rejected { .. }
-                | ForgeError::Unavailable { .. } => Stopped::of(error, SystemClock.now(), settle),
-            },
-            Self::Git(error) | Self::Remote(RemoteError::Git(error)) => error.into(),
+            Self::Forge(error) => worker::unserved(error.into(), SystemClock.now(), settle),
+            Self::Remote(error) => worker::unserved(error, SystemClock.now(), settle),
+            Self::Git(error) => error.into(),
             Self::NotLeased(_) | Self::Lost => Stopped::Lost,
         }
     }
@@ -182,7 +174,8 @@ impl PullRun<'_> {
         say: impl Fn(&str) + Sync,
     ) -> Result<(Record, Mirror), NoPullRun> {
         let ground = self.ground(id, now).await?;
-        let record = self.record(store, &lease.key, &ground).await?;
+        let last = store.last_converge(&lease.key).await?;
+        let record = self.record(last, &lease.key, &ground).await?;
         let site = self.site(talk, &ground);
         let mut lap = self.lap(&ground, &site, record, Stint::Whole);
         let work = async {
@@ -265,13 +258,10 @@ impl PullRun<'_> {
         let of = |error: ForgeError| NoPullRun::Forge(error).stopped(settle);
         let now = talk.now().await.map_err(of)?;
         let ground = self.ground(id, now).await.map_err(|error| error.stopped(settle))?;
-        let untold = store.last_converge(&lease.key).await?.filter(|last| !last.is_told);
-        let record = match untold {
+        let record = match store.last_converge(&lease.key).await? {
             // What has ended is told before another one begins.
-            Some(record) if !record.is_unfinished() => record,
-            Some(_) | None => {
-                self.record(store, &lease.key, &ground).await.map_err(|error| error.stopped(settle))?
-            }
+            Some(last) if !last.is_told && !last.is_unfinished() => last,
+            last => self.record(last, &lease.key, &ground).await?,
         };
         let site = self.site(talk, &ground);
         let mut lap = self.lap(&ground, &site, record, Stint::Step);
@@ -338,18 +328,7 @@ impl PullRun<'_> {
         record: Record,
         stint: Stint,
     ) -> Lap<'b, Pull<'b, C>> {
-        Lap {
-            site,
-            mirror: &ground.mirror,
-            crew: self.crew,
-            config: self.config,
-            repository: Some(self.repo),
-            record,
-            baseline: None,
-            taken: Default::default(),
-            stint,
-            has_asked: false,
-        }
+        Lap::new((site, &ground.mirror), (self.crew, self.config), Some(self.repo), record, stint)
     }
 
     /// The commits, and where the branch is that fixes are pushed to.
@@ -366,22 +345,17 @@ impl PullRun<'_> {
     }
 
     /// The run that was interrupted, or a new one.
-    async fn record<S: Converges>(
+    async fn record(
         &self,
-        store: &S,
+        last: Option<Record>,
         key: &Key,
         Ground { mirror, now, base, .. }: &Ground,
-    ) -> Result<Record, NoPullRun> {
-        let last = store.last_converge(key).await?;
-        let limits = self.config.limits.clone();
+    ) -> Result<Record, GitError> {
+        let (limits, looks) = (self.config.limits.clone(), &self.crew.looks);
         let head = now.head.sha.clone();
         let tree = mirror.tree_of(&head).await?;
-        if let Some(last) = last.as_ref().filter(|last| last.is_unfinished()) {
-            let mut record = last.clone();
-            record.is_told = false;
-            record.looks.clone_from(&self.crew.looks);
-            record.state.resume();
-            record.state.limits = limits;
+        if let Some(mut record) = last.clone().filter(Record::is_unfinished) {
+            record.resume(limits, looks);
             // Another head is looked at when its turn comes; the same one is another change now.
             if record.base != *base && record.state.head == head {
                 record.base = base.clone();
@@ -391,35 +365,18 @@ impl PullRun<'_> {
             return Ok(record);
         }
         // What we found clean, as we remember it: a review that says so may be forged.
-        let clean = last.as_ref().filter(|last| {
-            let exit = last.state.exit.as_ref();
-            last.base == *base
-                && last.looks == self.crew.looks
-                && exit.is_some_and(|exit| matches!(exit.code, Code::Clean | Code::AlreadyClean))
-        });
-        let described = last.as_ref().and_then(|last| last.described.clone());
-        let state = Run::begin(limits, (head, tree), clean.map(|last| &last.state.head));
-        let began = SystemClock.now();
+        let clean = last.as_ref().and_then(|last| last.found_clean(base, looks));
+        let state = Run::begin(limits, (head, tree), clean);
         Ok(Record {
-            run: UniqueIds.run(),
-            key: key.clone(),
-            name: self.called(),
-            branch: now.head.branch.clone(),
-            base: base.clone(),
-            state,
-            readiness: None,
-            is_pursued: false,
-            wakes: Default::default(),
-            described,
-            looks: self.crew.looks.clone(),
-            is_told: false,
-            taken: Default::default(),
-            model: None,
-            prompt_hash: None,
-            warnings: Vec::new(),
+            described: last.as_ref().and_then(|last| last.described.clone()),
+            looks: looks.clone(),
             versions: versions(),
-            started: began,
-            ended: began,
+            ..Record::begin(
+                (UniqueIds.run(), key.clone()),
+                (self.called(), now.head.branch.clone()),
+                (base.clone(), state),
+                SystemClock.now(),
+            )
         })
     }
 }
@@ -469,12 +426,12 @@ async fn note_end<S: Records>(store: &S, record: &Record) -> Result<(), StoreErr
 async fn report(mirror: &Mirror, record: &Record) -> Result<String, GitError> {
     let exit = record.state.exit.as_ref();
     let kind = exit.map_or("unfinished", |exit| exit.kind().as_str());
-    let again = match exit.map(Exit::kind) {
-        Some(Kind::Converged) | None => "",
-        Some(_) if exit.is_some_and(|exit| exit.code == Code::Budget) => {
+    let again = match exit {
+        Some(exit) if exit.code == Code::Budget => {
             "\n\nIt goes on with `/converge` when an operator lets it cost more (`budget.converge_usd`)."
         }
-        Some(_) => AGAIN,
+        Some(exit) if exit.kind() != Kind::Converged => AGAIN,
+        Some(_) | None => "",
     };
     let report = markdown::fence("text", &words::report(mirror, record).await?);
     Ok(format!("## /converge: {kind}\n\n{report}{again}"))

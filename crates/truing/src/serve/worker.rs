@@ -256,8 +256,9 @@ fn misconfigured(what: String) -> Stopped {
     Stopped::Failed { class: "the server is not set up for it", what, not_before: None }
 }
 
-/// Nothing can be fetched, because there is no token for it.
-fn no_remote(error: RemoteError, now: Millis) -> Stopped {
+/// What a step is stopped by that the forge or git does not serve. `settle`: how long what it may have made all the same
+/// stays unseen.
+pub(super) fn unserved(error: RemoteError, now: Millis, settle: Span) -> Stopped {
     let error = match error {
         RemoteError::Git(error) => return error.into(),
         RemoteError::Forge(error) => error,
@@ -270,7 +271,7 @@ fn no_remote(error: RemoteError, now: Millis) -> Stopped {
         | ForgeError::Unauthorized { .. }
         | ForgeError::Forbidden { .. }
         | ForgeError::Rejected { .. }
-        | ForgeError::Unavailable { .. } => Stopped::of(error, now, NOTHING_MADE),
+        | ForgeError::Unavailable { .. } => Stopped::of(error, now, settle),
     }
 }
 
@@ -292,7 +293,7 @@ where
     let unknown = || misconfigured(format!("[forge.{}] is not configured", id.forge));
     let forge = TracedPull(house.forges.pull(id, repo).ok_or_else(unknown)?);
     let remote = house.forges.remote(id, repo).await.ok_or_else(unknown)?;
-    let remote = remote.map_err(|error| no_remote(error, house.clock.now()))?;
+    let remote = remote.map_err(|error| unserved(error, house.clock.now(), NOTHING_MADE))?;
     let lead = house.lead().await?;
     let heard = head.zip(lease.marked).map(|(head, at)| Heard { head, at: at + Span(-lead.0) });
     let served = Served {

@@ -63,8 +63,7 @@ impl Ready {
             config = config.with_repository(&own)?;
         }
         let config = args.way.of(config)?;
-        let folder = config.store.database()?.parent().unwrap_or(Path::new(".")).to_owned();
-        wiring::make_folder(&folder)?;
+        let folder = wiring::own_folder(&config)?;
         let ground = Ground::of(repository, &git, &folder).await?;
         let store = wiring::open_store(config.store.database()?)?;
         switched_on(&store).await?;
@@ -134,19 +133,7 @@ fn lap<'a>(
     (repository, site): (Option<&'a str>, &'a Local<'a>),
     record: Record,
 ) -> Lap<'a, Local<'a>> {
-    let (mirror, config) = (&ground.mirror, &config.converge);
-    Lap {
-        site,
-        mirror,
-        crew,
-        config,
-        repository,
-        record,
-        baseline: None,
-        taken: Default::default(),
-        stint: Stint::Whole,
-        has_asked: false,
-    }
+    Lap::new((site, &ground.mirror), (crew, &config.converge), repository, record, Stint::Whole)
 }
 
 /// Runs it, or goes on with the run that was interrupted.
@@ -225,9 +212,7 @@ impl Ground {
             if last.is_unfinished() {
                 let mut record = last.clone();
                 let earlier = format!("going on with run {}", record.run);
-                record.state.resume();
-                record.state.limits = config.converge.limits.clone();
-                looks.clone_into(&mut record.looks);
+                record.resume(config.converge.limits.clone(), looks);
                 return Ok((record, Some(earlier)));
             }
             let tip = self.repository.tip(&last.branch).await.map_err(wiring::git_error)?;
@@ -238,34 +223,20 @@ impl Ground {
                 return Ok((last.clone(), Some(earlier)));
             }
         }
-        let clean = last.as_ref().filter(|last| last.looks == looks).filter(|last| {
-            last.state.exit.as_ref().is_some_and(|exit| matches!(exit.code, Code::Clean | Code::AlreadyClean))
-        });
         let tree = self.mirror.tree_of(&self.head).await.map_err(wiring::git_error)?;
-        let limits = config.converge.limits.clone();
-        let clean = clean.map(|last| &last.state.head);
-        let state = Run::begin(limits, (self.head.clone(), tree), clean);
-        let (run, now) = (UniqueIds.run(), SystemClock.now());
+        let clean = last.as_ref().and_then(|last| last.found_clean(&self.base, looks));
+        let state = Run::begin(config.converge.limits.clone(), (self.head.clone(), tree), clean);
+        let run = UniqueIds.run();
+        let branch = branch(&run);
         let record = Record {
-            branch: branch(&run),
-            run,
-            key,
-            name: self.branch.clone(),
-            base: self.base.clone(),
-            state,
-            readiness: None,
-            is_pursued: false,
-            wakes: Default::default(),
-            described: None,
             looks: looks.to_owned(),
-            is_told: false,
-            taken: Default::default(),
-            model: None,
-            prompt_hash: None,
-            warnings: Vec::new(),
             versions: versions(),
-            started: now,
-            ended: now,
+            ..Record::begin(
+                (run, key),
+                (self.branch.clone(), branch),
+                (self.base.clone(), state),
+                SystemClock.now(),
+            )
         };
         Ok((record, None))
     }

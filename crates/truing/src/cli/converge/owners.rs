@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::Path;
 
 use serde_json::{Value, json};
 use truing_core::converge::Kind;
@@ -94,8 +93,7 @@ impl Args {
 
 /// All repositories that can be seen at the owner's forge.
 async fn seen(owner: &Owner, context: &Context) -> Result<(GitHub, Repositories), CliError> {
-    let folder = owner.config.store.database()?.parent().unwrap_or(Path::new(".")).to_owned();
-    wiring::make_folder(&folder)?;
+    let folder = wiring::own_folder(&owner.config)?;
     let client = wiring::client(&owner.config, &owner.forge, &context.environment, &folder)?;
     let mut repositories = Repositories::default();
     client.repositories(&mut repositories, &mut { u64::MAX }).await.map_err(wiring::forge_error)?;

@@ -1,7 +1,5 @@
 //! A run on a pull request.
 
-use std::path::Path;
-
 use truing_core::converge::Code;
 use truing_core::converge::record::Record;
 use truing_core::port::{Act, Operations as _};
@@ -28,10 +26,8 @@ pub(super) async fn run(args: &Args, turn: &Turn<'_>, target: &Target) -> Result
             "nothing was done; in a clone of the branch, `truing converge . --dry-run` and `truing audit` change nothing",
         ));
     }
-    let database = config.store.database()?;
-    let folder = database.parent().unwrap_or(Path::new(".")).to_owned();
-    wiring::make_folder(&folder)?;
-    let store = wiring::open_store(database)?;
+    let folder = wiring::own_folder(&config)?;
+    let store = wiring::open_store(config.store.database()?)?;
     switched_on(&store).await?;
     let environment = &turn.context.environment;
     let crew = wiring::converge::crew(&config, environment, &store)?;

@@ -1,6 +1,6 @@
 //! What the targets of one call name: pull requests and branches of local repositories, each once.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use truing_forge::github::OpenPull;
 use truing_git::Git;
@@ -178,8 +178,7 @@ async fn open_pulls(
     branch: &str,
     context: &Context,
 ) -> Result<Vec<OpenPull>, CliError> {
-    let folder = config.store.database()?.parent().unwrap_or(Path::new(".")).to_owned();
-    wiring::make_folder(&folder)?;
+    let folder = wiring::own_folder(config)?;
     let client = wiring::client(config, forge, &context.environment, &folder)?;
     client.open_pulls_of(repo, branch).await.map_err(wiring::forge_error)
 }

@@ -98,11 +98,10 @@ impl Audited {
         if let Some(stop) = stopped {
             return Err(stop);
         }
-        for NotReviewed { path, reason } in self.reading.coverage.not_reviewed.iter().take(MAX_GAPS) {
-            if *reason != SkipReason::Deleted {
-                let told = format!("not audited: {path} ({})", reason.as_str().replace('_', " "));
-                lap.record.warn(line::clean(&told, MAX_QUESTION_CHARS));
-            }
+        let gaps = self.reading.coverage.not_reviewed.iter().filter(|gap| gap.reason != SkipReason::Deleted);
+        for NotReviewed { path, reason } in gaps.take(MAX_GAPS) {
+            let told = format!("not audited: {path} ({})", reason.as_str().replace('_', " "));
+            lap.record.warn(line::clean(&told, MAX_QUESTION_CHARS));
         }
         let origins = Origins::of(lap, &self.change, starting).await?;
         for (index, answer, questions) in answered {

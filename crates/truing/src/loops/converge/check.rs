@@ -26,8 +26,7 @@ impl<S> Lap<'_, S> {
         let head = self.record.state.head.clone();
         let candidate = self.record.state.candidate.as_ref().map(|candidate| candidate.commit.clone());
         let Some(candidate) = candidate else { return Ok(Event::Checked(Vec::new())) };
-        let mut problems = self.hidden(&head, &candidate).await?;
-        problems.extend(self.weakened(&head, &candidate).await?);
+        let mut problems = self.rewritten(&head, &candidate).await?;
         if problems.is_empty() {
             problems = self.failing(&head, &candidate).await?;
         }
@@ -45,26 +44,8 @@ impl<S> Lap<'_, S> {
         Ok(Event::Checked(problems))
     }
 
-    /// Files that the fix makes binary data: nobody could look at them, neither at the fix nor in any audit after it.
-    async fn hidden(&self, head: &Sha, candidate: &Sha) -> Result<Vec<Problem>, Stop> {
-        let diff = self.mirror.diff(head, candidate).await?;
-        let mut problems = Vec::new();
-        for file in parse(&diff).files {
-            let old = file.old_path.as_ref().unwrap_or(&file.path);
-            let has_nul = |bytes: Option<Vec<u8>>| bytes.is_some_and(|bytes| bytes.contains(&0));
-            let was = has_nul(self.mirror.read(head, old).await?);
-            if !was && has_nul(self.mirror.read(candidate, &file.path).await?) {
-                let path = file.path.to_string();
-                let text =
-                    format!("the fix makes `{path}` binary data, which nobody can look at: leave it a text");
-                problems.push(Problem { kind: ProblemKind::Check, text });
-            }
-        }
-        Ok(problems)
-    }
-
-    /// Tests that the fix deletes or weakens.
-    async fn weakened(&self, head: &Sha, candidate: &Sha) -> Result<Vec<Problem>, Stop> {
+    /// What is wrong with the files of the fix themselves: what nobody could look at, and tests that it deletes or weakens.
+    async fn rewritten(&self, head: &Sha, candidate: &Sha) -> Result<Vec<Problem>, Stop> {
         let diff = self.mirror.diff(head, candidate).await?;
         let mut files = Vec::new();
         for file in parse(&diff).files {
@@ -81,7 +62,7 @@ impl<S> Lap<'_, S> {
             })
             .collect();
         let problem = |what: &Weakening| Problem { kind: ProblemKind::Test, text: what.to_string() };
-        Ok(weakened(&rewrites).iter().map(problem).collect())
+        Ok(rewrites.iter().filter_map(hidden).chain(weakened(&rewrites).iter().map(problem)).collect())
     }
 
     /// The repository's own checks that fail with the fix and do not without it.
@@ -190,4 +171,16 @@ fn printed(argv: &[String], output: &str, errors: &str) -> String {
     let lines: Vec<&str> = output.lines().chain(errors.lines()).collect();
     let last = lines.get(lines.len().saturating_sub(MAX_LINES)..).unwrap_or_default();
     format!("{}\n{}", argv.join(" "), last.join("\n"))
+}
+
+/// A file that becomes binary data: nobody could look at it, neither at the fix nor in any audit after it.
+fn hidden(rewrite: &Rewrite<'_>) -> Option<Problem> {
+    let has_nul = |version: &Version<'_>| version.bytes.contains(&0);
+    let after = rewrite.after.as_ref().filter(|after| has_nul(after))?;
+    if rewrite.before.as_ref().is_some_and(has_nul) {
+        return None;
+    }
+    let path = after.path;
+    let text = format!("the fix makes `{path}` binary data, which nobody can look at: leave it a text");
+    Some(Problem { kind: ProblemKind::Check, text })
 }

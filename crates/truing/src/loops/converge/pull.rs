@@ -86,20 +86,25 @@ impl<C: Conversation> Pull<'_, C> {
         self.talk.post_as_comment(draft).await.map(drop)
     }
 
-    /// Says it, unless we have said it more than so many times, or somebody is at work on the newest.
-    async fn say(&self, text: &str, calls: usize) -> Result<(), ForgeError> {
-        let said = self.talk.said(text).await?;
-        if ours(&said).count() > calls {
+    /// Says what wakes somebody, unless we have said it more than so often: a run that died has.
+    pub(super) async fn wake(&self, text: &str, ours: &[Said], known: usize) -> Result<(), ForgeError> {
+        if ours.len() > known {
             return Ok(());
         }
+        // By the forge's clock, later than any before.
+        let since = ours.last().map_or(Millis(0), |newest| Millis(newest.at.0.saturating_add(1000)));
+        self.talk.trigger(text, since).await.map(drop)
+    }
+
+    /// The same, unless somebody is at work on the newest, whoever said that.
+    async fn say(&self, text: &str, calls: usize) -> Result<(), ForgeError> {
+        let said = self.talk.said(text).await?;
         if let Some(newest) = said.last()
             && !self.talk.eyes(&newest.id).await?.is_empty()
         {
             return Ok(());
         }
-        // By the forge's clock, later than any before.
-        let since = ours(&said).last().map_or(Millis(0), |newest| Millis(newest.at.0.saturating_add(1000)));
-        self.talk.trigger(text, since).await.map(drop)
+        self.wake(text, &ours(said), calls).await
     }
 
     async fn answer(&self, record: &Record) -> Result<(), ForgeError> {
@@ -200,7 +205,7 @@ impl<C: Conversation> Site for Pull<'_, C> {
     async fn calls(&self) -> Result<Option<usize>, Stop> {
         let Some(text) = self.calls else { return Ok(None) };
         let said = self.talk.said(text).await.map_err(forge)?;
-        Ok(Some(ours(&said).count()))
+        Ok(Some(ours(said).len()))
     }
 
     async fn call(&self, calls: usize) -> Result<Vec<String>, Stop> {
@@ -226,8 +231,9 @@ impl<C: Conversation> Site for Pull<'_, C> {
 }
 
 /// What we have said ourselves, of all that was said.
-fn ours(said: &[Said]) -> impl DoubleEndedIterator<Item = &Said> {
-    said.iter().filter(|said| said.author.as_ref().is_some_and(|author| author.ours))
+pub(super) fn ours(mut said: Vec<Said>) -> Vec<Said> {
+    said.retain(|said| said.author.as_ref().is_some_and(|author| author.ours));
+    said
 }
 
 /// What a change is compared with: where its head has left the branch that it goes to, as that is now. The forge may

@@ -27,7 +27,7 @@ use truing_core::slot::Why;
 use truing_diff::RepoPath;
 use truing_reader::redact::redact;
 
-use super::pull::{ANSWER, FIXED, Pull, forge};
+use super::pull::{ANSWER, FIXED, Pull, forge, ours};
 use super::{Lap, Left, Stop, Told};
 use crate::config::converge::{ConvergeConfig, Detector, Reviewer, ReviewerConfig, Trigger};
 use crate::wiring::SystemClock;
@@ -182,8 +182,9 @@ impl<C: Conversation> Lap<'_, Pull<'_, C>> {
         let rules = rules(self.config);
         let mut look = None;
         for _ in 0..MAX_LOOKS {
-            if look.is_none() {
-                look = self.look(&others, now).await?;
+            look = self.look(&others, now).await?;
+            if look.is_some() {
+                break;
             }
         }
         let Some(look) = look else {
@@ -252,12 +253,7 @@ impl<C: Conversation> Lap<'_, Pull<'_, C>> {
             Trigger::Comment(text) => {
                 let said = self.said(text).await?;
                 let known = self.record.wakes.get(&other.name).map_or(0, |(known, _)| *known);
-                if said.len() <= known {
-                    // By the forge's clock, later than any before.
-                    let since =
-                        said.last().map_or(Millis(0), |newest| Millis(newest.at.0.saturating_add(1000)));
-                    self.site.talk.trigger(text, since).await.map_err(forge)?;
-                }
+                self.site.wake(text, &said, known).await.map_err(forge)?;
                 let (many, head) = (known.saturating_add(1).max(said.len()), head.clone());
                 self.record.wakes.insert(other.name.clone(), (many, head));
                 Ok(())
@@ -267,9 +263,7 @@ impl<C: Conversation> Lap<'_, Pull<'_, C>> {
 
     /// What we have said with this text.
     async fn said(&self, text: &str) -> Result<Vec<Said>, Stop> {
-        let mut said = self.site.talk.said(text).await.map_err(forge)?;
-        said.retain(|said| said.author.as_ref().is_some_and(|author| author.ours));
-        Ok(said)
+        Ok(ours(self.site.talk.said(text).await.map_err(forge)?))
     }
 
     /// Everything that is shown, about one head; nothing, if another head was there before all was seen.

@@ -72,16 +72,10 @@ async fn judge_label(
     name: &str,
     repository: &mut Repository,
 ) -> Result<Verdict, Unserved> {
-    let pull = match find_pull(github, told, repository).await {
+    let pull = match open_pull(github, told, repository).await? {
         Ok(pull) => pull,
-        Err(ForgeError::NotFound { .. }) => {
-            return Ok(Verdict::Ignore("its pull request is gone".into()));
-        }
-        Err(error) => return Err(error.into()),
+        Err(verdict) => return Ok(verdict),
     };
-    if pull.state == PrState::Closed {
-        return Ok(Verdict::Ignore("its pull request is closed".into()));
-    }
     let talk = github.conversation(&told.pr, &repository.name, Producer::Converge);
     // Forges do not tell labels apart by case.
     let set = talk.labels().await?.into_iter().find(|label| label.name.eq_ignore_ascii_case(name));
@@ -100,20 +94,30 @@ async fn judge_button(
     author: Author,
     repository: &mut Repository,
 ) -> Result<Verdict, Unserved> {
-    let pull = match find_pull(github, told, repository).await {
+    let pull = match open_pull(github, told, repository).await? {
         Ok(pull) => pull,
-        Err(ForgeError::NotFound { .. }) => {
-            return Ok(Verdict::Ignore("its pull request is gone".into()));
-        }
-        Err(error) => return Err(error.into()),
+        Err(verdict) => return Ok(verdict),
     };
-    if pull.state == PrState::Closed {
-        return Ok(Verdict::Ignore("its pull request is closed".into()));
-    }
     if !github.may_write(&repository.name, &author).await? {
         return Ok(Verdict::Ignore(format!("{} may not write to {}", author.login, repository.name)));
     }
     Ok(Verdict::Obey(Asker { asked: Asked::Rerun, by: author.into(), url: pull.url, thread: None }))
+}
+
+/// The pull request, if it is open.
+async fn open_pull(
+    github: &GitHub,
+    told: &Told,
+    repository: &mut Repository,
+) -> Result<Result<PullRequest, Verdict>, ForgeError> {
+    match find_pull(github, told, repository).await {
+        Ok(pull) if pull.state == PrState::Closed => {
+            Ok(Err(Verdict::Ignore("its pull request is closed".into())))
+        }
+        Ok(pull) => Ok(Ok(pull)),
+        Err(ForgeError::NotFound { .. }) => Ok(Err(Verdict::Ignore("its pull request is gone".into()))),
+        Err(error) => Err(error),
+    }
 }
 
 /// The pull request; where the name of its repository leads elsewhere by now, by the repository's id.
