@@ -1,9 +1,10 @@
 //! The native runtime: a model's turns inside limits of money, turns and time, with tools that are allowed one by one;
-//! what models are told; the tools of those that mend; the sandbox for the programs that they run, and for a repository's
+//! what models are told; the tools of those that mend; tools served to agents of others; the sandbox for the programs that they run, and for a repository's
 //! own set-up and checks.
 
 pub mod command;
 pub mod fixer;
+pub mod mcp;
 pub mod native;
 pub mod prompt;
 pub mod sandbox;

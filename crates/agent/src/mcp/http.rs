@@ -1,0 +1,178 @@
+//! The Model Context Protocol over HTTP ("streamable HTTP"), without sessions: each request is answered for itself, with
+//! JSON. What is open is bounded by what the listener lets in.
+//!
+//! | A request | is answered |
+//! |---|---|
+//! | without the token, or with another | 401 |
+//! | for a host, or from a page of an origin, that is not listed | 403 |
+//! | whose body is too long, or takes too long | 413, 408 |
+//! | other than POST | 405 |
+//! | of a method that is not known | an error of JSON-RPC |
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use hyper::body::{Body, Bytes, Incoming};
+use hyper::header::{AUTHORIZATION, HeaderMap, WWW_AUTHENTICATE};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
+use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use truing_core::secret::Secret;
+
+use super::{Handler, MAX_MESSAGE, Toolset};
+
+/// How long a request may take to be said.
+const ASKS: Duration = Duration::from_secs(30);
+/// The most that the head of a request may be, in bytes.
+const MAX_HEAD: usize = 32 << 10;
+/// The most connections at once; more wait.
+const MAX_CONNECTIONS: usize = 64;
+/// This machine, by the names that programs on it call it.
+const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
+
+/// An answer.
+pub type Answer = Response<BoxBody<Bytes, Infallible>>;
+
+/// Who may ask. Cheap to clone.
+#[derive(Clone)]
+pub struct Door {
+    /// The digest of the token: digests are equally long, whatever is said.
+    token: Option<[u8; 32]>,
+    hosts: Vec<String>,
+    origins: Vec<String>,
+    max_body: usize,
+}
+
+impl Door {
+    /// Programs of this machine that know the token; without one: all of them.
+    pub fn new(token: Option<&Secret>) -> Self {
+        Self {
+            token: token.map(|token| Sha256::digest(token.expose()).into()),
+            hosts: LOOPBACK.map(str::to_owned).into(),
+            // Pages of any port: their server is on this machine as well.
+            origins: ["localhost", "127.0.0.1", "[::1]"]
+                .iter()
+                .flat_map(|host| [format!("http://{host}:*"), format!("https://{host}:*")])
+                .collect(),
+            max_body: MAX_MESSAGE,
+        }
+    }
+
+    /// Lists hosts (`HOST` or `HOST:PORT`) that it is reached by, besides those of this machine.
+    #[must_use]
+    pub fn reached_as(mut self, hosts: impl IntoIterator<Item = String>) -> Self {
+        self.hosts.extend(hosts);
+        self
+    }
+
+    /// Answers a request from these tools, if it may ask.
+    pub async fn answer<T, B>(&self, tools: Arc<T>, mut request: Request<B>) -> Answer
+    where
+        T: Toolset,
+        B: Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        if !self.lets_in(request.headers()) {
+            let mut refused = told(
+                StatusCode::UNAUTHORIZED,
+                "the session's token is missing or another: send it as `Authorization: Bearer TOKEN`",
+            );
+            refused.headers_mut().insert(WWW_AUTHENTICATE, hyper::header::HeaderValue::from_static("Bearer"));
+            return refused;
+        }
+        // Nobody behind the door needs it, and what nobody has nobody logs.
+        request.headers_mut().remove(AUTHORIZATION);
+        let (head, body) = request.into_parts();
+        let body = match tokio::time::timeout(ASKS, Limited::new(body, self.max_body).collect()).await {
+            Ok(Ok(body)) => body.to_bytes(),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => {
+                return told(StatusCode::PAYLOAD_TOO_LARGE, "the request is longer than a message may be");
+            }
+            Ok(Err(_)) => return told(StatusCode::BAD_REQUEST, "the request cannot be read to its end"),
+            Err(_) => return told(StatusCode::REQUEST_TIMEOUT, "the request took too long to be said"),
+        };
+        let config = StreamableHttpServerConfig::default()
+            .with_legacy_session_mode(false)
+            .with_json_response(true)
+            .with_allowed_hosts(&self.hosts)
+            .with_allowed_origins(&self.origins)
+            .enforce_origin_validation()
+            .with_max_request_body_bytes(self.max_body);
+        let service = StreamableHttpService::new(
+            move || Ok(Handler(tools.clone())),
+            Arc::new(NeverSessionManager::default()),
+            config,
+        );
+        service.handle(Request::from_parts(head, Full::new(body))).await
+    }
+
+    /// Answers whoever connects, for ever; `tools` names the tools for a request by its header. Letting go of it ends
+    /// all connections.
+    ///
+    /// # Errors
+    /// When the listener takes no more connections.
+    pub async fn serve<T: Toolset>(
+        self,
+        listener: TcpListener,
+        tools: impl Fn(&HeaderMap) -> Arc<T> + Clone + Send + Sync + 'static,
+    ) -> std::io::Result<()> {
+        let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        let mut open = JoinSet::new();
+        loop {
+            // The semaphore is never closed.
+            let Ok(place) = places.clone().acquire_owned().await else { return Ok(()) };
+            let (stream, _) = match listener.accept().await {
+                Ok(accepted) => accepted,
+                // For want of files, perhaps: connections that are open will end.
+                Err(error) => match open.join_next().await {
+                    Some(_) => continue,
+                    None => return Err(error),
+                },
+            };
+            while open.try_join_next().is_some() {}
+            let (door, tools) = (self.clone(), tools.clone());
+            open.spawn(async move {
+                let service = service_fn(|request: Request<Incoming>| {
+                    let answer = door.answer(tools(request.headers()), request);
+                    async move { Ok::<_, Infallible>(answer.await) }
+                });
+                // Clients come and go; each was told what there is to tell.
+                let _ = http1::Builder::new()
+                    .timer(TokioTimer::new())
+                    .header_read_timeout(ASKS)
+                    .max_buf_size(MAX_HEAD)
+                    .serve_connection(TokioIo::new(stream), service)
+                    .await;
+                drop(place);
+            });
+        }
+    }
+
+    /// Whether these are the headers of somebody who knows the token. In constant time.
+    fn lets_in(&self, headers: &HeaderMap) -> bool {
+        let Some(token) = &self.token else { return true };
+        let said = headers.get(AUTHORIZATION).map_or(&[][..], |value| value.as_bytes());
+        let said = said.split_at_checked(7).filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer "));
+        let (_, said) = said.unwrap_or_default();
+        Sha256::digest(said).as_slice().ct_eq(token).into()
+    }
+}
+
+/// A refusal in words.
+fn told(status: StatusCode, words: &'static str) -> Answer {
+    let mut answer = Response::new(Full::new(Bytes::from_static(words.as_bytes())).boxed());
+    *answer.status_mut() = status;
+    answer
+}

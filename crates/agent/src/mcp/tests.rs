@@ -1,0 +1,309 @@
+//! What clients are answered: through a pipe, and through HTTP on this machine.
+
+use std::sync::Arc;
+
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Bytes;
+use hyper::{Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+use truing_core::secret::Secret;
+
+use super::http::Door;
+use super::*;
+
+/// The newest protocol, which the claude CLI tries first.
+const NEWEST: &str = "2026-07-28";
+/// The protocol of those that shake hands.
+const SHAKEN: &str = "2025-11-25";
+const TOKEN: &str = "right-token";
+
+/// One tool that says what it was told.
+struct Echo;
+
+impl Toolset for Echo {
+    fn name(&self) -> &str {
+        "echo"
+    }
+
+    fn instructions(&self) -> Option<&str> {
+        Some("Say something.")
+    }
+
+    fn tools(&self) -> Vec<Offer> {
+        let schema = json!({"type": "object", "properties": {"word": {"type": "string"}}});
+        vec![Offer {
+            name: "say".into(),
+            title: "Say it".into(),
+            description: "Says it again".into(),
+            input_schema: schema.clone(),
+            output_schema: Some(schema),
+            hints: Hints { read_only: true, destructive: false, idempotent: true, open_world: false },
+        }]
+    }
+
+    async fn call(&self, name: &str, input: Value) -> Called {
+        let Some(word) = input["word"].as_str() else {
+            return Called::failed("`word` has to be text");
+        };
+        Called { text: format!("{name}: {word}"), structured: Some(input.clone()), is_error: false }
+    }
+}
+
+fn asks(id: u64, method: &str, params: Value) -> Value {
+    json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params})
+}
+
+/// What every request of the newest protocol says of its client.
+fn newest(mut params: Value) -> Value {
+    params["_meta"] = json!({
+        "io.modelcontextprotocol/protocolVersion": NEWEST,
+        "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
+        "io.modelcontextprotocol/clientCapabilities": {},
+    });
+    params
+}
+
+fn initialize() -> Value {
+    let client = json!({"name": "test", "version": "1"});
+    asks(1, "initialize", json!({"protocolVersion": SHAKEN, "capabilities": {}, "clientInfo": client}))
+}
+
+/// A client at the other end of a pipe.
+struct Piped {
+    pipe: BufReader<DuplexStream>,
+    served: JoinHandle<Result<(), Ended>>,
+}
+
+impl Piped {
+    fn new() -> Self {
+        let (ours, theirs) = tokio::io::duplex(64 << 10);
+        let (reader, writer) = tokio::io::split(theirs);
+        Self { pipe: BufReader::new(ours), served: tokio::spawn(over(Arc::new(Echo), reader, writer)) }
+    }
+
+    async fn says(&mut self, line: &str) {
+        self.pipe.write_all(format!("{line}\n").as_bytes()).await.unwrap();
+    }
+
+    async fn asks(&mut self, message: Value) -> Value {
+        self.says(&message.to_string()).await;
+        let mut line = String::new();
+        self.pipe.read_line(&mut line).await.unwrap();
+        serde_json::from_str(&line).unwrap()
+    }
+
+    /// Goes away; how serving it ended.
+    async fn leaves(self) -> Result<(), Ended> {
+        drop(self.pipe);
+        self.served.await.unwrap()
+    }
+}
+
+#[tokio::test]
+async fn a_client_of_a_pipe_shakes_hands_and_calls_a_tool() {
+    let mut client = Piped::new();
+    let begun = client.asks(initialize()).await;
+    assert_eq!(begun["result"]["protocolVersion"], SHAKEN);
+    assert_eq!(begun["result"]["serverInfo"]["name"], "echo");
+    assert_eq!(begun["result"]["instructions"], "Say something.");
+    client.says(r#"{"jsonrpc": "2.0", "method": "notifications/initialized"}"#).await;
+
+    let listed = client.asks(asks(2, "tools/list", json!({}))).await;
+    let tool = &listed["result"]["tools"][0];
+    assert_eq!((&tool["name"], &tool["title"]), (&json!("say"), &json!("Say it")));
+    assert_eq!(tool["outputSchema"]["properties"]["word"]["type"], "string");
+    assert_eq!(
+        tool["annotations"],
+        json!({"readOnlyHint": true, "destructiveHint": false, "idempotentHint": true, "openWorldHint": false})
+    );
+
+    let called =
+        client.asks(asks(3, "tools/call", json!({"name": "say", "arguments": {"word": "hm"}}))).await;
+    let content = json!([{"type": "text", "text": "say: hm"}]);
+    assert_eq!(
+        called["result"],
+        json!({"content": content, "structuredContent": {"word": "hm"}, "isError": false})
+    );
+    let failed = client.asks(asks(4, "tools/call", json!({"name": "say"}))).await;
+    assert_eq!(failed["result"]["isError"], true);
+    assert!(failed["result"].get("structuredContent").is_none());
+    client.leaves().await.unwrap();
+}
+
+#[tokio::test]
+async fn whatever_a_client_of_a_pipe_tries_is_answered_and_it_goes_on() {
+    let mut client = Piped::new();
+    let found = client.asks(asks(1, "server/discover", newest(json!({})))).await;
+    assert!(found["result"]["supportedVersions"].as_array().unwrap().contains(&json!(NEWEST)), "{found}");
+    let bare = client.asks(asks(2, "server/discover", json!({}))).await;
+    assert_eq!(bare["error"]["code"], -32602, "{bare}");
+    client.says("no JSON").await;
+    let early = client.asks(asks(3, "no/such", json!({}))).await;
+    assert!(early["error"]["code"].is_i64(), "{early}");
+
+    assert!(client.asks(initialize()).await["result"].is_object());
+    let unknown = client.asks(asks(4, "no/such", json!({}))).await;
+    assert_eq!(unknown["error"]["code"], -32601, "{unknown}");
+    let tool = client.asks(asks(5, "tools/call", json!({"name": "none"}))).await;
+    assert_eq!(tool["error"]["code"], -32602, "{tool}");
+    assert!(tool["error"]["message"].as_str().unwrap().contains("`none`"), "{tool}");
+    assert_eq!(client.asks(asks(6, "ping", json!({}))).await["result"], json!({}));
+    client.leaves().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_a_pipe_without_a_word_is_no_error() {
+    Piped::new().leaves().await.unwrap();
+}
+
+/// A server on this machine; gone with this.
+struct Served {
+    port: u16,
+    server: JoinHandle<std::io::Result<()>>,
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+type Headers<'a> = &'a [(&'a str, &'a str)];
+
+impl Served {
+    async fn new(door: Door) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let tools = Arc::new(Echo);
+        Self { port, server: tokio::spawn(door.serve(listener, move |_| tools.clone())) }
+    }
+
+    /// The status and the body of the answer; headers replace those of a proper client.
+    async fn asked(&self, method: &str, headers: Headers<'_>, body: String) -> (StatusCode, String) {
+        let host = format!("127.0.0.1:{}", self.port);
+        let token = format!("Bearer {TOKEN}");
+        let mut all = vec![
+            ("host", host.as_str()),
+            ("authorization", &token),
+            ("content-type", "application/json"),
+            ("accept", "application/json, text/event-stream"),
+        ];
+        all.retain(|(name, _)| !headers.iter().any(|(other, _)| other == name));
+        let request = Request::builder().method(method).uri("/mcp");
+        let request = all.iter().chain(headers).fold(request, |request, (name, value)| {
+            if value.is_empty() { request } else { request.header(*name, *value) }
+        });
+        let stream = TcpStream::connect(("127.0.0.1", self.port)).await.unwrap();
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(connection);
+        let answer = sender.send_request(request.body(Full::new(Bytes::from(body))).unwrap()).await.unwrap();
+        let status = answer.status();
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    async fn posted(&self, headers: Headers<'_>, message: Value) -> (StatusCode, Value) {
+        let (status, body) = self.asked("POST", headers, message.to_string()).await;
+        (status, serde_json::from_str(&body).unwrap_or(Value::String(body)))
+    }
+}
+
+fn door() -> Door {
+    Door::new(Some(&Secret::new(TOKEN)))
+}
+
+#[tokio::test]
+async fn a_client_of_http_calls_a_tool_with_either_protocol() {
+    let served = Served::new(door()).await;
+    let (status, begun) = served.posted(&[], initialize()).await;
+    assert_eq!((status, &begun["result"]["protocolVersion"]), (StatusCode::OK, &json!(SHAKEN)));
+    let say = json!({"name": "say", "arguments": {"word": "hm"}});
+    let shaken = [("mcp-protocol-version", SHAKEN)];
+    let (status, called) = served.posted(&shaken, asks(2, "tools/call", say.clone())).await;
+    assert_eq!((status, &called["result"]["structuredContent"]["word"]), (StatusCode::OK, &json!("hm")));
+
+    let with = |method| [("mcp-protocol-version", NEWEST), ("mcp-method", method), ("mcp-name", "")];
+    let (status, found) =
+        served.posted(&with("server/discover"), asks(3, "server/discover", newest(json!({})))).await;
+    assert_eq!(status, StatusCode::OK, "{found}");
+    assert!(found["result"]["supportedVersions"].as_array().unwrap().contains(&json!(NEWEST)), "{found}");
+    let headers = [("mcp-protocol-version", NEWEST), ("mcp-method", "tools/call"), ("mcp-name", "say")];
+    let (status, called) = served.posted(&headers, asks(4, "tools/call", newest(say))).await;
+    assert_eq!((status, &called["result"]["structuredContent"]["word"]), (StatusCode::OK, &json!("hm")));
+}
+
+#[tokio::test]
+async fn a_method_of_http_that_is_not_known_is_answered_with_an_error() {
+    let served = Served::new(door()).await;
+    let (status, shaken) =
+        served.posted(&[("mcp-protocol-version", SHAKEN)], asks(1, "no/such", json!({}))).await;
+    assert_eq!((status, &shaken["error"]["code"]), (StatusCode::OK, &json!(-32601)));
+    let headers = [("mcp-protocol-version", NEWEST), ("mcp-method", "no/such")];
+    let (status, newer) = served.posted(&headers, asks(2, "no/such", newest(json!({})))).await;
+    assert_eq!((status, &newer["error"]["code"]), (StatusCode::NOT_FOUND, &json!(-32601)));
+    // No stream from the server, no session to end.
+    for method in ["GET", "DELETE"] {
+        assert_eq!(served.asked(method, &[], String::new()).await.0, StatusCode::METHOD_NOT_ALLOWED);
+    }
+}
+
+#[tokio::test]
+async fn who_does_not_know_the_token_is_told_so_and_nothing_else() {
+    let served = Served::new(door()).await;
+    for said in ["", "Bearer", "Bearer ", "Bearer wrong-token", "Basic right-token", "Bearer right-token2"] {
+        let (status, body) = served.posted(&[("authorization", said)], initialize()).await;
+        assert_eq!(status, StatusCode::UNAUTHORIZED, "{said:?}: {body}");
+        assert!(!body.to_string().contains(TOKEN));
+    }
+    // Schemes have no case.
+    let (status, _) = served.posted(&[("authorization", "bearer right-token")], initialize()).await;
+    assert_eq!(status, StatusCode::OK);
+    let open = Served::new(Door::new(None)).await;
+    assert_eq!(open.posted(&[("authorization", "")], initialize()).await.0, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn pages_and_names_of_elsewhere_are_refused() {
+    let served = Served::new(door().reached_as(["tools.example".to_owned()])).await;
+    let cases = [
+        (("host", "evil.example"), StatusCode::FORBIDDEN),
+        (("host", "localhost:1"), StatusCode::OK),
+        (("host", "tools.example"), StatusCode::OK),
+        (("origin", "http://evil.example"), StatusCode::FORBIDDEN),
+        (("origin", "null"), StatusCode::FORBIDDEN),
+        (("origin", "http://localhost:3000"), StatusCode::OK),
+        (("origin", "http://[::1]:3000"), StatusCode::OK),
+    ];
+    for (header, expected) in cases {
+        let (status, body) = served.posted(&[header], initialize()).await;
+        assert_eq!(status, expected, "{header:?}: {body}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_long_or_no_message_is_refused() {
+    let served = Served::new(door()).await;
+    let long = asks(1, "tools/call", json!({"name": "say", "arguments": {"word": "x".repeat(MAX_MESSAGE)}}));
+    assert_eq!(served.posted(&[], long).await.0, StatusCode::PAYLOAD_TOO_LARGE);
+    let (status, _) = served.asked("POST", &[], "no JSON".into()).await;
+    assert!(status.is_client_error(), "{status}");
+    assert_eq!(served.posted(&[], initialize()).await.0, StatusCode::OK);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_does_not_come_is_not_waited_for() {
+    let served = Served::new(door()).await;
+    let mut stream = TcpStream::connect(("127.0.0.1", served.port)).await.unwrap();
+    let head = format!(
+        "POST /mcp HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {TOKEN}\r\ncontent-length: 9\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+}
