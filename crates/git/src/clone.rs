@@ -28,21 +28,11 @@ impl Mirror {
         write(&inside.join("config"), CONFIG)?;
         write(&inside.join("HEAD"), format!("{head}\n").as_bytes())?;
 
-        let clone = View::new(self.view().git().clone(), inside, self.view().format());
-        let fetch = clone.call("fetch").args([
-            "--quiet",
-            "--no-tags",
-            "--no-write-fetch-head",
-            "--no-auto-maintenance",
-            "--no-recurse-submodules",
-        ]);
-        let fetch = fetch.arg("--end-of-options").arg(self.dir()).arg(head.as_str());
-        fetch
-            .args(also.iter().map(Sha::as_str))
-            .config("fetch.unpackLimit", "1")
-            .network("file")
-            .read()
-            .await?;
+        let clone = View::new(self.view().git().clone(), inside.clone(), self.view().format());
+        let revisions: Vec<String> = [head].into_iter().chain(also).map(Sha::to_string).collect();
+        // A power failure ends whoever works there, too.
+        let store = (inside.join("objects"), "none");
+        clone.copy_objects(&self.dir().join("objects"), (&store.0, store.1), &revisions).await?;
         let checkout = clone.call_with_attributes("reset").folder(dest).env("GIT_WORK_TREE", dest);
         checkout.args(["--hard", "--quiet"]).arg(head.as_str()).arg("--").read().await.map(drop)
     }

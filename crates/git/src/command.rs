@@ -247,8 +247,13 @@ impl Call {
 
     /// Lets this one protocol reach another repository, within the time of the network.
     pub(crate) fn network(mut self, protocol: &str) -> Self {
-        self.time = self.git.limits().network_time;
         protocol.clone_into(&mut self.protocol);
+        self.at_length()
+    }
+
+    /// Takes as long as a call that reaches another repository: it may copy as much.
+    pub(crate) fn at_length(mut self) -> Self {
+        self.time = self.git.limits().network_time;
         self
     }
 

@@ -72,12 +72,20 @@ pub struct Committed {
     // Holds the objects; none: a mirror does.
     _folder: Option<PrivateFolder>,
     sha: Sha,
+    made: Option<Made>,
+}
+
+/// Of a commit that was made here: what it stands on, and its tree.
+#[derive(Debug)]
+struct Made {
+    parent: Sha,
+    tree: Sha,
 }
 
 impl Mirror {
     /// A commit that is here, to be pushed.
     pub fn committed(&self, sha: &Sha) -> Committed {
-        Committed { view: self.view().clone(), _folder: None, sha: sha.clone() }
+        Committed { view: self.view().clone(), _folder: None, sha: sha.clone(), made: None }
     }
 
     /// What differs between `parent`, which must be here, and the files in `folder` that are not ignored (by its
@@ -91,18 +99,46 @@ impl Mirror {
         folder: &Path,
         only: Option<&[RepoPath]>,
     ) -> Result<Staged, GitError> {
+        let mut staged = self.staging(parent).await?;
+        let add = staged.view.call_with_attributes("add").folder(folder).env("GIT_WORK_TREE", folder);
+        // A folder's own objects need not outlive a power failure: the commit is made again.
+        add.args(["--all", "--", "."]).config("core.fsync", "none").read().await?;
+        staged.choose(only).await?;
+        Ok(staged)
+    }
+
+    /// As [`Mirror::stage`], of files that alone are in `folder`: those that are to be taken in, and these that are gone.
+    /// The others are as `parent` has them, and so are attributes and what is executable.
+    ///
+    /// # Errors
+    /// As [`Mirror::stage`]; also if one of the files is where `parent` has a folder, or the other way round.
+    pub async fn stage_alone(
+        &self,
+        parent: &Sha,
+        folder: &Path,
+        (there, gone): (&[RepoPath], &[RepoPath]),
+    ) -> Result<Staged, GitError> {
+        let mut staged = self.staging(parent).await?;
+        // In this order: a file may take the place of a folder that goes.
+        let names = gone.iter().chain(there).flat_map(|path| path.as_bytes().iter().copied().chain([0]));
+        let call =
+            staged.view.call_with_attributes("update-index").folder(folder).env("GIT_WORK_TREE", folder);
+        let call = call.args(["--add", "--remove", "-z", "--stdin"]).config("core.fileMode", "false");
+        call.config("core.fsync", "none").input(names.collect()).read().await?;
+        staged.choose(None).await?;
+        Ok(staged)
+    }
+
+    /// A commit as it is, in an index of its own.
+    async fn staging(&self, parent: &Sha) -> Result<Staged, GitError> {
         let git = self.view().git();
         let private = git.private_folder()?;
         lay_out(private.path(), self.view().format())?;
         borrow(private.path(), &self.dir().join("objects"))?;
         let view = View::new(git.clone(), private.path().to_owned(), self.view().format());
-        let mut staged =
+        let staged =
             Staged { view, folder: private, parent: parent.clone(), paths: Vec::new(), left_out: Vec::new() };
         staged.view.call("read-tree").arg(parent.as_str()).read().await?;
-        let add = staged.view.call_with_attributes("add").folder(folder).env("GIT_WORK_TREE", folder);
-        // A folder's own objects need not outlive a power failure: the commit is made again.
-        add.args(["--all", "--", "."]).config("core.fsync", "none").read().await?;
-        staged.choose(only).await?;
         Ok(staged)
     }
 }
@@ -162,7 +198,8 @@ impl Staged {
         let call = signed(call.arg(tree.as_str()), new).config("i18n.commitEncoding", "UTF-8");
         let message = format!("{}\n", new.message.trim_end());
         let sha = sha("commit-tree", &call.input(message.into_bytes()).read().await?)?;
-        Ok(Committed { view: self.view, _folder: Some(self.folder), sha })
+        let made = Some(Made { parent: self.parent, tree });
+        Ok(Committed { view: self.view, _folder: Some(self.folder), sha, made })
     }
 }
 
@@ -170,6 +207,16 @@ impl Committed {
     /// The commit.
     pub fn sha(&self) -> &Sha {
         &self.sha
+    }
+
+    /// Its tree, if it was made here.
+    pub fn tree(&self) -> Option<&Sha> {
+        self.made.as_ref().map(|made| &made.tree)
+    }
+
+    /// The commit that it stands on, if it was made here.
+    pub(crate) fn parent(&self) -> Option<&Sha> {
+        self.made.as_ref().map(|made| &made.parent)
     }
 
     /// How to read it.

@@ -9,6 +9,7 @@ use std::str::SplitAsciiWhitespace;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{ChildStdin, ChildStdout};
+use tokio::task::{JoinHandle, spawn_blocking};
 use truing_core::RepoPath;
 use truing_core::id::Sha;
 use truing_core::outcome::{NotReviewed, SkipReason};
@@ -21,6 +22,11 @@ const MAX_HEADER_BYTES: u64 = 256;
 
 /// How many paths are looked for by name. Git tries each on every entry; with more, all are listed.
 const MAX_NAMED: usize = 100;
+
+/// So much is written in one trip to a thread, in bytes and in files: a trip for each file would take longer than its
+/// writing.
+const MAX_BATCH_BYTES: usize = 1 << 18;
+const MAX_BATCH_FILES: usize = 64;
 
 /// What an export wrote.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -43,10 +49,10 @@ impl Exported {
 }
 
 /// One file of a tree.
-struct Entry {
-    id: String,
+pub(crate) struct Entry {
+    pub(crate) id: String,
     size: u64,
-    path: RepoPath,
+    pub(crate) path: RepoPath,
 }
 
 impl View {
@@ -61,9 +67,8 @@ impl View {
         let call = self.call("ls-tree").args(["-r", "-z", "--full-tree"]);
         let call = call.output(self.git().limits().listing_bytes);
         let Some(only) = only else {
-            let listing = call.args(["-l", sha.as_str()]).read().await?;
-            let entries = lines(&listing).map(|line| with_size(line).ok_or_else(|| garbled("ls-tree", line)));
-            return self.write(entries.collect::<Result<Vec<_>, _>>()?.into_iter(), dest).await;
+            let (entries, exported) = self.chosen(sha).await?;
+            return self.write(&entries, exported, dest).await;
         };
         // Sizes are asked for where they are needed, and few paths are looked for instead of listing all: a commit may
         // have far more files than a change.
@@ -81,6 +86,16 @@ impl View {
             }
         }
         self.export_entries(entries, dest).await
+    }
+
+    /// The files of a commit that are to be written, and what is left out.
+    pub(crate) async fn chosen(&self, sha: &Sha) -> Result<(Vec<Entry>, Exported), GitError> {
+        let call = self.call("ls-tree").args(["-r", "-z", "--full-tree", "-l", sha.as_str()]);
+        let listing = call.output(self.git().limits().listing_bytes).read().await?;
+        let entries = lines(&listing).map(|line| with_size(line).ok_or_else(|| garbled("ls-tree", line)));
+        let entries = entries.collect::<Result<Vec<_>, _>>()?;
+        let mut exported = Exported::default();
+        Ok((choose(entries.into_iter(), self.git().limits(), &mut exported), exported))
     }
 
     /// The content of one file of a commit; none if there is no such file, or it is a link or a submodule.
@@ -106,7 +121,7 @@ impl View {
         dest: &Path,
     ) -> Result<Exported, GitError> {
         if entries.is_empty() {
-            return self.write(std::iter::empty(), dest).await;
+            return self.write(&[], Exported::default(), dest).await;
         }
         let ids = entries.iter().map(|entry| format!("{}\n", entry.id)).collect::<String>();
         let call = self.call("cat-file").arg("--batch-check=%(objectsize)").input(ids.into_bytes());
@@ -115,17 +130,18 @@ impl View {
         // What is missing has no size; that it is missing is noticed when it is to be written.
         let sizes = sizes.lines().map(|line| line.parse().unwrap_or(0));
         let entry = |(Listed { mode, id, path }, size)| (mode, Entry { id, size, path });
-        self.write(entries.into_iter().zip(sizes).map(entry), dest).await
+        let mut exported = Exported::default();
+        let entries = choose(entries.into_iter().zip(sizes).map(entry), self.git().limits(), &mut exported);
+        self.write(&entries, exported, dest).await
     }
 
-    /// Writes the files among these entries, each with its mode.
-    async fn write(
+    /// Writes these files.
+    pub(crate) async fn write(
         &self,
-        entries: impl Iterator<Item = (String, Entry)>,
+        entries: &[Entry],
+        exported: Exported,
         dest: &Path,
     ) -> Result<Exported, GitError> {
-        let mut exported = Exported::default();
-        let entries = choose(entries, self.git().limits(), &mut exported);
         make_folder(dest).await?;
         if entries.is_empty() {
             return Ok(exported);
@@ -135,7 +151,7 @@ impl View {
         let (stdin, stdout) = (running.stdin.take(), running.stdout.take());
         let ask = ask(stdin, entries.iter().map(|entry| format!("{}\n", entry.id)).collect());
         let work = async {
-            let (_, exported) = tokio::join!(ask, receive(stdout, entries.as_slice(), dest, exported));
+            let (_, exported) = tokio::join!(ask, receive(stdout, entries, dest, exported));
             exported
         };
         let (exported, _, _) = running.supervise(work).await?;
@@ -226,7 +242,7 @@ async fn ask(stdin: Option<ChildStdin>, ids: String) {
     }
 }
 
-/// Reads the blobs in the order in which they were asked for, and writes each.
+/// Reads the blobs in the order in which they were asked for, and writes them.
 async fn receive(
     stdout: Option<ChildStdout>,
     entries: &[Entry],
@@ -234,24 +250,78 @@ async fn receive(
     mut exported: Exported,
 ) -> Result<Exported, GitError> {
     let Some(stdout) = stdout else { return Err(garbled("cat-file", b"no answer")) };
-    let mut answers = BufReader::new(stdout);
+    let mut answers = BufReader::with_capacity(MAX_BATCH_BYTES, stdout);
+    let (mut batch, mut writing) = (Batch::default(), None);
     for entry in entries {
-        let Some(size) = header(&mut answers, entry).await? else {
-            exported.leave_out(entry.path.clone(), SkipReason::Unreadable);
-            continue;
+        let content = match header(&mut answers, entry).await? {
+            None => None,
+            Some(size) => {
+                // The content, and the line end after it.
+                let mut content = vec![0; size.saturating_add(1)];
+                answers.read_exact(&mut content).await.map_err(lost)?;
+                content.truncate(size);
+                Some(content)
+            }
         };
-        // The content, and the line end after it.
-        let mut content = vec![0; size.saturating_add(1)];
-        answers.read_exact(&mut content).await.map_err(lost)?;
-        content.truncate(size);
-        if write_new(dest, &entry.path, &content).await? {
-            exported.files = exported.files.saturating_add(1);
-            exported.bytes = exported.bytes.saturating_add(entry.size);
-        } else {
-            exported.leave_out(entry.path.clone(), SkipReason::Unreadable);
+        batch.add(entry, content);
+        if batch.is_full() {
+            // While one is written, the next is read.
+            let next = std::mem::take(&mut batch).write(dest);
+            exported.wrote(writing.replace(next)).await?;
         }
     }
+    exported.wrote(writing).await?;
+    exported.wrote(Some(batch.write(dest))).await?;
     Ok(exported)
+}
+
+/// Files that are written together, in one trip to a thread for such work.
+#[derive(Default)]
+struct Batch {
+    files: Vec<(RepoPath, Option<Vec<u8>>)>,
+    bytes: usize,
+}
+
+/// What was written of a batch: each file with its size, or none if it could not be.
+type Wrote = JoinHandle<Result<Vec<(RepoPath, Option<usize>)>, GitError>>;
+
+impl Batch {
+    /// A file with its content; without, it is not in the repository.
+    fn add(&mut self, entry: &Entry, content: Option<Vec<u8>>) {
+        self.bytes = self.bytes.saturating_add(content.as_ref().map_or(0, Vec::len));
+        self.files.push((entry.path.clone(), content));
+    }
+
+    fn is_full(&self) -> bool {
+        self.bytes >= MAX_BATCH_BYTES || self.files.len() >= MAX_BATCH_FILES
+    }
+
+    fn write(self, dest: &Path) -> Wrote {
+        let dest = dest.to_owned();
+        let write = move |(path, content): (RepoPath, Option<Vec<u8>>)| {
+            let Some(content) = content else { return Ok((path, None)) };
+            let is_written = write_now(&dest, &path, &content)?;
+            Ok((path, is_written.then_some(content.len())))
+        };
+        spawn_blocking(move || self.files.into_iter().map(write).collect())
+    }
+}
+
+impl Exported {
+    /// Waits for a batch, and counts it.
+    async fn wrote(&mut self, batch: Option<Wrote>) -> Result<(), GitError> {
+        let Some(batch) = batch else { return Ok(()) };
+        for (path, size) in batch.await.map_err(|stopped| lost(std::io::Error::other(stopped)))?? {
+            match size {
+                Some(size) => {
+                    self.files = self.files.saturating_add(1);
+                    self.bytes = self.bytes.saturating_add(u64::try_from(size).unwrap_or(u64::MAX));
+                }
+                None => self.leave_out(path, SkipReason::Unreadable),
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The size of the blob that comes next; none if the repository does not have it. It is the size that the
@@ -285,19 +355,25 @@ async fn make_folder(path: &Path) -> Result<(), GitError> {
 /// # Errors
 /// [`GitError::Io`]
 pub async fn write_new(dest: &Path, path: &RepoPath, content: &[u8]) -> Result<bool, GitError> {
+    let (dest, path, content) = (dest.to_owned(), path.clone(), content.to_owned());
+    let written = spawn_blocking(move || write_now(&dest, &path, &content));
+    written.await.unwrap_or_else(|stopped| Err(lost(std::io::Error::other(stopped))))
+}
+
+fn write_now(dest: &Path, path: &RepoPath, content: &[u8]) -> Result<bool, GitError> {
     if !path.may_be_written() {
         return Ok(false);
     }
     let target = dest.join(OsStr::from_bytes(path.as_bytes()));
-    // One trip to a thread for blocking work, and not one for each call of the system.
-    let (file, content) = (target.clone(), content.to_owned());
-    let written = tokio::task::spawn_blocking(move || {
-        if let Some(folder) = file.parent() {
-            std::fs::create_dir_all(folder)?;
-        }
-        std::fs::File::create_new(&file)?.write_all(&content)
-    });
-    match written.await.unwrap_or_else(|stopped| Err(std::io::Error::other(stopped))) {
+    let written = match std::fs::File::create_new(&target) {
+        // Most files have a folder: the first of them makes it.
+        Err(error) if error.kind() == ErrorKind::NotFound => target
+            .parent()
+            .map_or(Ok(()), std::fs::create_dir_all)
+            .and_then(|()| std::fs::File::create_new(&target)),
+        made => made,
+    };
+    match written.and_then(|mut file| file.write_all(content)) {
         Ok(()) => Ok(true),
         Err(error)
             if matches!(

@@ -29,6 +29,9 @@ const MARK: &str = "truing-mirror";
 /// Hexadecimal digits of a SHA-1 id.
 const SHA1_DIGITS: usize = 40;
 
+/// What is written to the disk before it counts: refs too, or a power failure could leave empty ones.
+const FSYNC: &str = "committed,reference";
+
 /// With more packs than this, small ones are joined: git looks for an object in each.
 const MAX_PACKS: usize = 50;
 
@@ -158,9 +161,12 @@ impl Mirror {
     pub async fn keep(&self, commit: &Committed) -> Result<(), GitError> {
         let _turn = self.turn().await?;
         sweep(self.dir());
-        let (sha, from) = (commit.sha(), commit.view().dir());
-        let call = self.fetch_call().arg("--end-of-options").arg(from);
-        call.arg(format!("+{sha}:refs/truing/{sha}")).network("file").read().await?;
+        let (sha, from) = (commit.sha(), commit.view().dir().join("objects"));
+        let revisions: Vec<String> =
+            [sha.to_string()].into_iter().chain(commit.parent().map(|parent| format!("^{parent}"))).collect();
+        self.view.copy_objects(&from, (&self.dir().join("objects"), FSYNC), &revisions).await?;
+        let call = self.view.call("update-ref").config("core.fsync", FSYNC);
+        call.args([format!("refs/truing/{sha}").as_str(), sha.as_str()]).read().await?;
         self.join_packs().await
     }
 
@@ -246,8 +252,7 @@ impl Mirror {
             "--no-recurse-submodules",
             "--no-show-forced-updates",
         ]);
-        // Refs are written to the disk too, or a power failure could leave empty ones.
-        let call = call.config("core.fsync", "committed,reference");
+        let call = call.config("core.fsync", FSYNC);
         // Object by object, a commit would be here before its tree.
         call.config("fetch.unpackLimit", "1")
     }

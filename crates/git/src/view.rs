@@ -9,6 +9,8 @@
 //! version of it would look at in a folder without a working tree: a head cannot hide its changes by calling
 //! its files binary.
 
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 
 use truing_core::RepoPath;
@@ -116,10 +118,35 @@ impl View {
         self.diff_call().arg(base.as_str()).arg(head.as_str()).arg("--").read().await
     }
 
+    /// Copies what these revisions hold from another store of objects into the one of this folder, or into `store`: as one
+    /// pack, which appears whole. A revision after `^` is there already, with all below it.
+    pub(crate) async fn copy_objects(
+        &self,
+        from: &Path,
+        (store, fsync): (&Path, &str),
+        revisions: &[String],
+    ) -> Result<(), GitError> {
+        let call = self.call("pack-objects").env("GIT_OBJECT_DIRECTORY", store);
+        let call = call.env("GIT_ALTERNATE_OBJECT_DIRECTORIES", in_list(from));
+        // What is stored as a difference stays one; to look for others would take longer than the copy.
+        let call = call.args(["--revs", "--quiet", "--non-empty", "--delta-base-offset", "--window=0"]);
+        let call = call.arg(store.join("pack/pack")).config("core.fsync", fsync).at_length();
+        call.input(format!("{}\n", revisions.join("\n")).into_bytes()).read().await.map(drop)
+    }
+
     /// `git diff`, without the sides.
     pub(crate) fn diff_call(&self) -> Call {
         self.call("diff").args(DIFF_FLAGS).output(self.git.limits().diff_bytes)
     }
+}
+
+/// A path as git reads it in a variable that lists several: quoted, so that no letter of it ends it.
+fn in_list(path: &Path) -> OsString {
+    let escaped = path.as_os_str().as_encoded_bytes().iter().flat_map(|byte| match byte {
+        b'"' | b'\\' => vec![b'\\', *byte],
+        _ => vec![*byte],
+    });
+    OsString::from_vec([b'"'].into_iter().chain(escaped).chain([b'"']).collect())
 }
 
 /// Makes the files of a git folder, in a folder that must exist.

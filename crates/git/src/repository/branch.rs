@@ -1,5 +1,6 @@
 //! Branches of ours in somebody's repository: the one thing that is ever written there besides files of its working tree.
 
+use rustix::fs::Access;
 use truing_core::id::Sha;
 
 use super::Repository;
@@ -8,15 +9,15 @@ use crate::{GitError, Mirror, is_branch_name};
 
 impl Repository {
     /// Brings a commit from a mirror to a branch of this repository, which must be at `expected` (none: must not be
-    /// there). Neither the working tree nor the index nor what is checked out changes, and no hook runs. The answer: is
+    /// there). `since`: a commit that is here, and below it. Neither the working tree nor the index nor what is checked out changes, and no hook runs. The answer: is
     /// the branch at the commit? If not, it is elsewhere, and stays there.
     ///
     /// # Errors
-    /// [`GitError::BadBranch`]; [`GitError::Failed`] if the repository cannot be written.
+    /// [`GitError::BadBranch`]; [`GitError::Failed`] if the repository cannot be written, or lacks `since`.
     pub async fn take(
         &self,
         from: &Mirror,
-        commit: &Sha,
+        (since, commit): (&Sha, &Sha),
         (branch, expected): (&str, Option<&Sha>),
     ) -> Result<bool, GitError> {
         if !is_branch_name(branch) {
@@ -24,18 +25,13 @@ impl Repository {
         }
         // Objects alone: in a folder of ours, so that the repository's own configuration has no say.
         let folder = self.git.private_folder()?;
-        lay_out(folder.path(), self.layout.format)?;
-        let view = View::new(self.git.clone(), folder.path().to_owned(), self.layout.format);
-        let call = view.call("fetch").env("GIT_OBJECT_DIRECTORY", &self.layout.objects).args([
-            "--quiet",
-            "--no-tags",
-            "--no-write-fetch-head",
-            "--no-auto-maintenance",
-            "--no-recurse-submodules",
-            "--end-of-options",
-        ]);
-        let call = call.arg(from.dir()).arg(commit.as_str()).config("core.fsync", "committed");
-        call.config("fetch.unpackLimit", "1").network("file").read().await?;
+        lay_out(folder.path(), self.view.format())?;
+        let view = View::new(self.git.clone(), folder.path().to_owned(), self.view.format());
+        let (objects, revisions) = (&self.layout.objects, [commit.to_string(), format!("^{since}")]);
+        view.copy_objects(&from.dir().join("objects"), (objects, "committed"), &revisions).await?;
+        // Is all of it in the repository by itself now?
+        let call = view.call("rev-list").env("GIT_OBJECT_DIRECTORY", objects).args(["--objects", "--quiet"]);
+        call.args(&revisions).arg("--").read().await?;
 
         let reference = format!("refs/heads/{branch}");
         let none = "0".repeat(commit.as_str().len());
@@ -51,6 +47,29 @@ impl Repository {
             now if now.as_ref() != expected => Ok(false),
             _ => Err(moved.failure("update-ref")),
         }
+    }
+
+    /// Why [`Repository::take`] could not write this branch, in git's words; none if it could. `at`: a commit that is here.
+    /// Nothing is changed: git prepares it, and lets go.
+    ///
+    /// # Errors
+    /// [`GitError::BadBranch`], and whatever git says where the branch is looked for.
+    pub async fn cannot_write(&self, branch: &str, at: &Sha) -> Result<Option<String>, GitError> {
+        if !is_branch_name(branch) {
+            return Err(GitError::BadBranch(branch.chars().take(200).collect()));
+        }
+        let packs = self.layout.objects.join("pack");
+        if let Err(error) = rustix::fs::access(&packs, Access::WRITE_OK | Access::EXEC_OK) {
+            return Ok(Some(format!("{}: {}", packs.display(), std::io::Error::from(error))));
+        }
+        let was = self.tip(branch).await?;
+        let none = "0".repeat(at.as_str().len());
+        let (new, old) =
+            was.as_ref().map_or((at.as_str(), none.as_str()), |tip| (tip.as_str(), tip.as_str()));
+        let asked = format!("start\nupdate refs/heads/{branch} {new} {old}\nprepare\nabort\n");
+        let call = self.call("update-ref").arg("--stdin").input(asked.into_bytes());
+        let tried = call.run().await?;
+        Ok((tried.code() != Some(0)).then_some(tried.message))
     }
 
     /// Where a branch is; none if there is no such branch.

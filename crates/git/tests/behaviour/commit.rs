@@ -176,3 +176,40 @@ async fn a_file_of_a_commit_is_read_as_it_is_stored() {
     assert!(matches!(read("big").await, Err(GitError::TooLarge { .. })));
     assert!(mirror.read(&Sha::parse(&"1".repeat(40)).unwrap(), &path("a.txt")).await.is_err());
 }
+
+#[tokio::test]
+async fn of_files_that_lie_alone_line_ends_and_modes_are_as_the_commit_has_them_and_nothing_else_changes() {
+    let place = Place::new();
+    let repo = place.repo("upstream");
+    repo.write(".gitattributes", "*.crlf text eol=crlf\n");
+    repo.write("line.crlf", "one\r\ntwo\r\n");
+    repo.write("deep/goes", "x\n");
+    std::fs::copy(place.script("tool", "true"), repo.root.join("tool")).unwrap();
+    repo.commit("second");
+    let (mirror, head, _) = cloned(&place, &repo).await;
+    let alone = Repo { root: place.path("alone") };
+    std::fs::create_dir(&alone.root).unwrap();
+    alone.write("line.crlf", "one\r\n2\r\n");
+    alone.write("tool", "#!/bin/sh\nfalse\n");
+    alone.write("deep", "a file now\n");
+    alone.write("stray.txt", "nobody asked for it\n");
+    let (there, gone) = ([path("line.crlf"), path("tool"), path("deep")], [path("deep/goes")]);
+    let staged = mirror.stage_alone(&head, &alone.root, (&there, &gone)).await.unwrap();
+    assert_eq!(staged.left_out, []);
+    let made = staged.commit(&new("x")).await.unwrap();
+    let tree = made.tree().unwrap().clone();
+    mirror.keep(&made).await.unwrap();
+    let sha = made.sha().clone();
+    drop(made);
+    // The mirror has all of it by itself.
+    assert_eq!(mirror.tree_of(&sha).await.unwrap(), tree);
+    mirror.committed(&sha).push(&Remote::local(&repo.root).unwrap(), "ours", None).await.unwrap();
+    assert_eq!(repo.run(["show", "ours:line.crlf"]), "one\n2");
+    assert_eq!(
+        repo.run(["ls-tree", "-r", "--format=%(objectmode) %(path)", "ours"]),
+        "100644 .gitattributes\n100644 a.txt\n100644 deep\n100644 line.crlf\n100755 tool"
+    );
+    // A file where the commit has a folder that stays is refused, not put in its place.
+    let (there, gone) = ([path("deep")], []);
+    assert!(mirror.stage_alone(&head, &alone.root, (&there, &gone)).await.is_err());
+}

@@ -1,14 +1,16 @@
 //! Exported trees: plain files, and nothing that should not be written.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use truing_core::RepoPath;
 use truing_core::id::Sha;
 use truing_core::outcome::SkipReason;
-use truing_git::{Exported, Git};
+use truing_git::{Exported, Git, Remote};
 
 use crate::support::{Place, Repo, picture};
 
@@ -206,4 +208,62 @@ async fn named_files_are_written_whatever_they_are_called_and_however_many_there
             assert_eq!(std::fs::read_to_string(out.join(name)).unwrap(), name);
         }
     }
+}
+
+#[tokio::test]
+async fn files_of_another_commit_take_the_place_of_those_before_and_what_is_the_same_stays() {
+    let place = Place::new();
+    let repo = place.repo("r");
+    repo.write("same/file", "same\n");
+    repo.write("goes/deep/file", "old\n");
+    repo.write("turns", "a file\n");
+    repo.write("big", "x".repeat(3000));
+    let first = repo.commit("one");
+    std::fs::remove_dir_all(repo.root.join("goes")).unwrap();
+    std::fs::remove_file(repo.root.join("turns")).unwrap();
+    repo.write("turns/into", "a folder\n");
+    repo.write("a.txt", "changed\n");
+    repo.write("big", "y".repeat(5000));
+    let second = repo.commit("two");
+
+    let mut options = place.options();
+    options.limits.file_bytes = 4000;
+    let git = Git::new(options).await.unwrap();
+    let remote = Remote::local(&repo.root).unwrap();
+    let mirror = git.mirror(&place.path("m"), &remote).await.unwrap();
+    mirror.fetch(&[first.clone(), second.clone()]).await.unwrap();
+    let laid = mirror.lay(&first, None).await.unwrap();
+    let (at, stayed) = (laid.path().to_owned(), laid.path().join("same/file"));
+    let before = stayed.metadata().unwrap().modified().unwrap();
+    let mut laid = laid;
+    for (sha, kept) in [(&first, true), (&second, true), (&first, true)] {
+        laid = mirror.lay(sha, Some(laid)).await.unwrap();
+        assert_eq!(
+            (laid.path() == at, stayed.metadata().unwrap().modified().unwrap() == before),
+            (kept, kept)
+        );
+        let whole = place.path("whole");
+        let exported = mirror.export(sha, &whole, None).await.unwrap();
+        assert_eq!(laid.left_out(), exported.left_out);
+        assert_eq!(contents(laid.path()), contents(&whole));
+        std::fs::remove_dir_all(&whole).unwrap();
+    }
+}
+
+/// What each file below a folder holds, and which folders there are.
+fn contents(folder: &Path) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
+    let below = |path: &Path| path.strip_prefix(folder).unwrap().to_owned();
+    let (mut found, mut left) = (BTreeMap::new(), vec![folder.to_owned()]);
+    while let Some(folder) = left.pop() {
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                found.insert(below(&path), None);
+                left.push(path);
+            } else {
+                found.insert(below(&path), Some(std::fs::read(&path).unwrap()));
+            }
+        }
+    }
+    found
 }

@@ -3,7 +3,7 @@
 use std::os::unix::ffi::OsStrExt;
 
 use truing_core::id::Sha;
-use truing_git::{BaseFrom, Git, GitError, GitOptions, Remote};
+use truing_git::{BaseFrom, Git, GitError, GitOptions, Identity, NewCommit, Remote};
 
 use crate::support::{Place, Repo, text};
 
@@ -421,4 +421,56 @@ async fn folders_may_have_any_name() {
     let repo = place.repo("a\n--truing-next\nb");
     let error = git.open(&repo.root).await.unwrap_err();
     assert!(matches!(error, GitError::Garbled { call: "rev-parse", .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_branch_gets_what_is_new_and_nothing_that_the_repository_has() {
+    let place = Place::new();
+    let repo = place.repo("r");
+    for number in 0..20 {
+        repo.write(format!("f{number}"), format!("{number}\n"));
+    }
+    let head = repo.commit("many");
+    repo.run(["repack", "-a", "-d", "--quiet"]);
+    let packed = || {
+        let told = repo.run(["count-objects", "-v"]);
+        let many = told.lines().find_map(|line| line.strip_prefix("in-pack: ")).unwrap();
+        many.parse::<usize>().unwrap()
+    };
+    let before = packed();
+    let git = place.git().await;
+    let repository = git.open(&repo.root).await.unwrap();
+    let mirror = git.mirror(&place.path("m"), &Remote::local(&repo.root).unwrap()).await.unwrap();
+    mirror.fetch(std::slice::from_ref(&head)).await.unwrap();
+    let alone = Repo { root: place.path("alone") };
+    std::fs::create_dir(&alone.root).unwrap();
+    alone.write("f1", "changed\n");
+    let f1 = truing_core::RepoPath::from_bytes(b"f1");
+    let staged = mirror.stage_alone(&head, &alone.root, (&[f1], &[])).await.unwrap();
+    let who = Identity { name: "we".into(), email: "we@example.com".into() };
+    let at = truing_core::id::Millis(1_700_000_000_000);
+    let new = NewCommit { message: "fix".into(), author: who.clone(), committer: who, at };
+    let made = staged.commit(&new).await.unwrap();
+    mirror.keep(&made).await.unwrap();
+
+    let branch = "truing/run/1";
+    assert_eq!(repository.cannot_write(branch, &head).await.unwrap(), None);
+    assert_eq!(repository.tip(branch).await.unwrap(), None);
+    let taken = repository.take(&mirror, (&head, made.sha()), (branch, None)).await;
+    assert!(taken.unwrap() && repository.tip(branch).await.unwrap().as_ref() == Some(made.sha()));
+    // A commit, a tree and a file.
+    assert_eq!(packed(), before + 3);
+    repo.run(["fsck", "--full", "--strict"]);
+    assert_eq!(repository.cannot_write(branch, &head).await.unwrap(), None);
+    assert_eq!(repository.tip(branch).await.unwrap().as_ref(), Some(made.sha()));
+
+    // It stands on what the repository does not have: nothing is moved.
+    let other = place.repo("other");
+    let far = git.open(&other.root).await.unwrap();
+    assert!(far.take(&mirror, (&head, made.sha()), (branch, None)).await.is_err());
+    assert_eq!(far.tip(branch).await.unwrap(), None);
+    // A branch is in the way.
+    other.run(["branch", "truing/run"]);
+    let why = far.cannot_write(branch, &other.sha("HEAD")).await.unwrap().unwrap();
+    assert!(why.contains("refs/heads/truing/run"), "{why}");
 }

@@ -23,6 +23,7 @@ use std::time::Instant;
 
 use truing_agent::fixer::FixerError;
 use truing_agent::prompt::PromptError;
+use truing_agent::sandbox::Level;
 use truing_agent::verify::{Scope as Trust, Verifier, VerifyError};
 use truing_core::converge::record::{Record, Taken};
 use truing_core::converge::{Act, Candidate, Code, Event, Exit, Step};
@@ -33,11 +34,11 @@ use truing_core::policy::PolicyError;
 use truing_core::port::{Clock as _, Converges, Gate as _, ReaderError, StoreError};
 use truing_core::slot::Why;
 use truing_core::verification::Verification;
-use truing_git::{GitError, Mirror, PrivateFolder};
+use truing_git::{GitError, Laid, Mirror, PrivateFolder};
 
 use super::agent::{Agent, Halted, Spent, SwitchGate};
 use super::files::NotTaken;
-use super::reading::{self, Change, ReadingError, Scope};
+use super::reading::{Change, ReadingError, Scope};
 use crate::config::converge::ConvergeConfig;
 use crate::wiring::SystemClock;
 use audit::Audited;
@@ -51,6 +52,8 @@ pub struct Crew {
     pub fixer: Option<Agent>,
     /// What runs the repository's own checks; none: none are configured.
     pub verifier: Option<Verifier>,
+    /// How well its commands are kept in.
+    pub sandbox: Level,
     /// Folders with programs that a fixer's commands may run, besides the system's.
     pub programs: Vec<std::path::PathBuf>,
     /// What the gate's rules look at.
@@ -102,6 +105,11 @@ pub trait Site: Sync {
     /// Answers the findings of the newest audit. What people should know besides.
     fn reply(&self, record: &Record) -> impl Future<Output = Result<Vec<String>, Stop>> + Send;
 }
+
+/// So many diffs are kept, each of so many bytes at most: of the change before and after a fix, of the fix, and of all
+/// fixes.
+const KEPT_DIFFS: usize = 4;
+const MAX_KEPT_DIFF: usize = 1 << 20;
 
 /// Among those who are woken, the one that is called after each push: no reviewer can have this name.
 const AFTER_PUSH: &str = "after each push";
@@ -271,6 +279,10 @@ pub struct Lap<'a, S> {
     pub repository: Option<&'a str>,
     /// The run.
     pub record: Record,
+    /// What differs between commits that were compared before.
+    diffs: Vec<((Sha, Sha), Vec<u8>)>,
+    /// The files of the commit that was looked at last.
+    laid: Option<Laid>,
     /// What the checks said of the newest head; none of them could be run: none.
     baseline: Option<(Sha, Option<Verification>)>,
     /// What asking models took in this act.
@@ -290,8 +302,22 @@ impl<'a, S> Lap<'a, S> {
         record: Record,
         stint: Stint,
     ) -> Self {
-        let (baseline, taken, has_asked) = (None, Taken::default(), false);
-        Self { site, mirror, crew, config, repository, record, baseline, taken, stint, has_asked }
+        let (diffs, laid, baseline) = (Vec::new(), None, None);
+        let (taken, has_asked) = (Taken::default(), false);
+        Self {
+            site,
+            mirror,
+            crew,
+            config,
+            repository,
+            record,
+            diffs,
+            laid,
+            baseline,
+            taken,
+            stint,
+            has_asked,
+        }
     }
 }
 
@@ -382,7 +408,9 @@ impl<S: Site> Lap<'_, S> {
                 let (base, head) = (self.record.base.clone(), self.record.state.head.clone());
                 let starting = self.record.state.starting.clone();
                 let audited = Audited::of(self, &base, &head).await?;
-                audited.event(self, auditors, &starting).await
+                let event = audited.event(self, auditors, &starting).await;
+                self.laid = Some(audited.laid);
+                event
             }
             Act::Post => {
                 let warnings = self.site.post(&self.record).await?;
@@ -443,26 +471,42 @@ impl<S: Site> Lap<'_, S> {
 }
 
 impl<S> Lap<'_, S> {
-    /// What the gate says of the change up to this commit, if it blocks.
-    async fn gate_says(&self, head: &Sha) -> Result<Option<String>, Stop> {
-        let Self { mirror, crew, record, .. } = self;
-        let diff = mirror.diff(&record.base, head).await?;
-        let (base, left_out, large) = (record.base.clone(), Vec::new(), Vec::new());
-        let change = Change { base, head: Some(head.clone()), diff, left_out, large };
-        let folder = PrivateFolder::new().map_err(Stop::folder)?;
-        let (rules, reader) = (&crew.scope, &crew.auditor.reader);
-        if crew.commands.is_some() {
-            mirror.private_clone(head, std::slice::from_ref(&record.base), folder.path()).await?;
-        } else {
-            // Rules look at what was changed alone.
-            let paths = reading::plan(&change, rules)?.paths(rules, reader).await?;
-            mirror.export(head, folder.path(), Some(&paths)).await?;
+    /// What differs between two commits. Several acts look at the same change.
+    async fn diff(&mut self, base: &Sha, head: &Sha) -> Result<Vec<u8>, GitError> {
+        let known = self.diffs.iter().find(|((from, to), _)| (from, to) == (base, head));
+        if let Some((_, diff)) = known {
+            return Ok(diff.clone());
         }
+        let diff = self.mirror.diff(base, head).await?;
+        if diff.len() <= MAX_KEPT_DIFF {
+            self.diffs.truncate(KEPT_DIFFS - 1);
+            self.diffs.insert(0, ((base.clone(), head.clone()), diff.clone()));
+        }
+        Ok(diff)
+    }
+
+    /// What the gate says of the change up to this commit, if it blocks.
+    async fn gate_says(&mut self, head: &Sha) -> Result<Option<String>, Stop> {
+        let base = self.record.base.clone();
+        let diff = self.diff(&base, head).await?;
+        let change = Change { base, head: Some(head.clone()), diff, left_out: Vec::new(), large: Vec::new() };
         // What code of a model sets up is kept apart, as it is of checks.
-        let own = format!("converge {}", record.key);
+        let own = format!("converge {}", self.record.key);
         let trust = Trust::new(format!("{own} fix")).trusting(own);
-        let gate = Gate { rules, reader, commands: crew.commands.clone(), trust };
-        Ok(gate.look(folder.path(), &change).await?.seen()?.words())
+        let (rules, reader) = (&self.crew.scope, &self.crew.auditor.reader);
+        let gate = Gate { rules, reader, commands: self.crew.commands.clone(), trust };
+        let gated = if gate.commands.is_some() {
+            let folder = PrivateFolder::new().map_err(Stop::folder)?;
+            self.mirror.private_clone(head, std::slice::from_ref(&change.base), folder.path()).await?;
+            gate.look(folder.path(), &change).await?
+        } else {
+            // Rules alone run nothing: an audit sees the same files after them.
+            let laid = self.mirror.lay(head, self.laid.take()).await?;
+            let gated = gate.look(laid.path(), &change).await;
+            self.laid = Some(laid);
+            gated?
+        };
+        Ok(gated.seen()?.words())
     }
 
     /// What pays for a model, and how much is left of what the run may cost.

@@ -23,13 +23,15 @@ pub fn crew(config: &Config, environment: &Environment, store: &Sqlite) -> Resul
         agent::native(&config, environment, store.clone()).map_err(|error| no_fixer(&name, error))
     });
     let fixer = fixer.transpose()?;
-    kept_in(reached())?;
+    let sandbox = reached();
+    kept_in(sandbox)?;
     let checks = &config.verify;
     let verifier = (!checks.check.is_empty()).then(|| verify::verifier(checks, environment));
     Ok(Crew {
         auditor,
         fixer,
         verifier: verifier.transpose()?,
+        sandbox,
         programs: checks.programs.clone(),
         scope: super::scope(&config.rules)?,
         commands: verify::gate(config, environment)?,

@@ -17,7 +17,7 @@ use truing_core::id::{FindingId, Sha};
 use truing_core::line;
 use truing_core::outcome::{NotReviewed, SkipReason};
 use truing_diff::{FileDiff, RepoPath, added_ranges, parse};
-use truing_git::PrivateFolder;
+use truing_git::Laid;
 use truing_model::gateway::Refused;
 use truing_reader::Tree;
 use truing_reader::protocol::ToolsRequest;
@@ -41,7 +41,7 @@ pub(super) struct Audited {
     pub(super) change: Change,
     pub(super) reading: Reading,
     /// The files at the head.
-    pub(super) folder: PrivateFolder,
+    pub(super) laid: Laid,
     /// What it is to mend, if it is a fix.
     mends: Option<String>,
 }
@@ -57,19 +57,17 @@ struct Said {
 
 impl Audited {
     /// The change between two commits, which must be in the mirror.
-    pub(super) async fn of<S>(lap: &Lap<'_, S>, base: &Sha, head: &Sha) -> Result<Self, Stop> {
-        let mirror = lap.mirror;
-        let diff = mirror.diff(base, head).await?;
+    pub(super) async fn of<S>(lap: &mut Lap<'_, S>, base: &Sha, head: &Sha) -> Result<Self, Stop> {
+        let diff = lap.diff(base, head).await?;
         let change =
             Change { base: base.clone(), head: Some(head.clone()), diff, left_out: vec![], large: vec![] };
-        let folder = PrivateFolder::new().map_err(Stop::folder)?;
-        let left_out = mirror.export(head, folder.path(), None).await?.left_out;
+        let laid = lap.mirror.lay(head, lap.laid.take()).await?;
         // The rules are the gate's: here they only tell which files there are.
         let scope = Scope { packs: Vec::new(), ignore: lap.crew.scope.ignore.clone() };
         let mut plan = reading::plan(&change, &scope)?;
-        plan.leave_out(left_out);
-        let reading = plan.read(folder.path().to_owned(), &scope, &lap.crew.auditor.reader).await?;
-        Ok(Self { change, reading, folder, mends: None })
+        plan.leave_out(laid.left_out().to_vec());
+        let reading = plan.read(laid.path().to_owned(), &scope, &lap.crew.auditor.reader).await?;
+        Ok(Self { change, reading, laid, mends: None })
     }
 
     /// As a fix of this.
@@ -125,7 +123,7 @@ impl Audited {
             };
             answers.insert(*index, answer);
         }
-        let standing = standing(&lap.record.state.ledger, self.folder.path());
+        let standing = standing(&lap.record.state.ledger, self.laid.path());
         let Reading { coverage, renames, .. } = self.reading.clone();
         Ok(Event::Audited { answers, standing, coverage, renames })
     }
@@ -156,13 +154,13 @@ impl Audited {
             &self.reading,
         )?;
         let request = ToolsRequest {
-            tree: self.folder.path().to_owned(),
+            tree: self.laid.path().to_owned(),
             hide_ignored: false,
             always: self.reading.coverage.reviewed.clone(),
         };
         let tools = agent.reader.tools(request, self.change.diff.as_slice());
         let looked = Looked::new(&tools, seen);
-        let files = Tree::open(self.folder.path()).ok();
+        let files = Tree::open(self.laid.path()).ok();
         let text = |path: &RepoPath| {
             let bytes = files.as_ref()?.bytes(path).ok()?;
             Some(String::from_utf8_lossy(&bytes).into_owned())
@@ -219,12 +217,12 @@ struct Origins {
 }
 
 impl Origins {
-    async fn of<S>(lap: &Lap<'_, S>, change: &Change, starting: &Sha) -> Result<Self, Stop> {
+    async fn of<S>(lap: &mut Lap<'_, S>, change: &Change, starting: &Sha) -> Result<Self, Stop> {
         let lines = |files: &[FileDiff<'_>]| {
             files.iter().map(|file| (file.path.clone(), added_ranges(file))).collect::<BTreeMap<_, _>>()
         };
         let head = change.head.as_ref().unwrap_or(starting);
-        let fixes = if head == starting { Vec::new() } else { lap.mirror.diff(starting, head).await? };
+        let fixes = if head == starting { Vec::new() } else { lap.diff(starting, head).await? };
         Ok(Self { change: lines(&parse(&change.diff).files), fixes: lines(&parse(&fixes).files) })
     }
 

@@ -45,8 +45,8 @@ impl<S> Lap<'_, S> {
     }
 
     /// What is wrong with the files of the fix themselves: what nobody could look at, and tests that it deletes or weakens.
-    async fn rewritten(&self, head: &Sha, candidate: &Sha) -> Result<Vec<Problem>, Stop> {
-        let diff = self.mirror.diff(head, candidate).await?;
+    async fn rewritten(&mut self, head: &Sha, candidate: &Sha) -> Result<Vec<Problem>, Stop> {
+        let diff = self.diff(head, candidate).await?;
         let mut files = Vec::new();
         for file in parse(&diff).files {
             let old = file.old_path.clone().unwrap_or_else(|| file.path.clone());
@@ -138,6 +138,12 @@ impl<S> Lap<'_, S> {
         }
         let mends = told_of(&self.record.state.found);
         let audited = Audited::of(self, head, candidate).await?.mending(mends);
+        let problems = self.asked_of_fix(&audited, candidate).await;
+        self.laid = Some(audited.laid);
+        problems
+    }
+
+    async fn asked_of_fix(&mut self, audited: &Audited, candidate: &Sha) -> Result<Vec<Problem>, Stop> {
         let mut why = String::new();
         for _ in 0..self.record.state.limits.worker_attempts.max(1) {
             let event = audited.event(self, &BTreeSet::from([0]), candidate).await?;

@@ -46,15 +46,15 @@ impl<C: Conversation> Lap<'_, Pull<'_, C>> {
         }
     }
 
-    async fn written(&self, spent: &mut Spent) -> Result<(), Stop> {
+    async fn written(&mut self, spent: &mut Spent) -> Result<(), Stop> {
         let talk = self.site.talk;
         let now = talk.now().await.map_err(forge)?;
-        let (base, head) = (&self.record.base, &self.record.state.head);
-        if now.head.sha != *head {
+        let (base, head) = (self.record.base.clone(), self.record.state.head.clone());
+        if now.head.sha != head {
             return Err(Stop::Model("somebody has pushed meanwhile".to_owned()));
         }
         let kept = curated(&now.body);
-        let audited = Audited::of(self, base, head).await?;
+        let audited = Audited::of(self, &base, &head).await?;
         let agent = &self.crew.auditor;
         let diffs = Diffs::of(&audited.change, &audited.reading);
         let system = Values::default()
@@ -74,7 +74,7 @@ impl<C: Conversation> Lap<'_, Pull<'_, C>> {
         let route = CONVERGE_DESCRIBE;
         let told = agent.told((route.system, &system), (route.task, &task))?;
         let request = ToolsRequest {
-            tree: audited.folder.path().to_owned(),
+            tree: audited.laid.path().to_owned(),
             hide_ignored: false,
             always: audited.reading.coverage.reviewed.clone(),
         };

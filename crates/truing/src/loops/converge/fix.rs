@@ -1,19 +1,17 @@
 //! Fixers: a fresh model for each fix, on a private clone, that sees what the newest audit or the gate says and nothing
 //! else (spec/converge.md 2.13, 8).
 //!
-//! Of its work only files that may be changed are taken, copied into a clone in which no command of it has run, and made
+//! Of its work only files that may be changed are taken, copied to where no command of it has run, and made
 //! one commit, which is kept where nobody looks until it is pushed. What it changes besides is left behind and told.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde_json::Value;
-use tokio::task::spawn_blocking;
 use truing_agent::fixer::{Fixer, Workshop};
 use truing_agent::native::{End, Limit, Limits, Output, Tools};
 use truing_agent::prompt::Values;
 use truing_agent::prompt::route::{CONVERGE_FIX, CONVERGE_GATE};
-use truing_agent::sandbox::reached;
 use truing_agent::schema::mended::Mended;
 use truing_agent::verify::decides_set_up;
 use truing_core::converge::{Candidate, Event, Problem, Word};
@@ -127,9 +125,12 @@ impl<S> Lap<'_, S> {
             return Ok(None);
         }
         let clean = PrivateFolder::new().map_err(Stop::folder)?;
-        self.mirror.private_clone(head, &[], clean.path()).await?;
-        put(clean.path(), changes).await?;
-        let staged = self.mirror.stage(head, clean.path(), None).await?;
+        let (written, gone): (Vec<Change>, Vec<Change>) =
+            changes.iter().cloned().partition(|change| change.content.is_some());
+        put(clean.path(), &written).await?;
+        let [there, gone] =
+            [written, gone].map(|changes| changes.into_iter().map(|change| change.path).collect::<Vec<_>>());
+        let staged = self.mirror.stage_alone(head, clean.path(), (&there, &gone)).await?;
         if staged.paths.is_empty() {
             return Ok(None);
         }
@@ -137,14 +138,17 @@ impl<S> Lap<'_, S> {
         let new = NewCommit { message, author: author.clone(), committer: author, at: SystemClock.now() };
         let commit = staged.commit(&new).await?;
         self.mirror.keep(&commit).await?;
-        let commit = commit.sha().clone();
-        let tree = self.mirror.tree_of(&commit).await?;
-        Ok(Some(Candidate { commit, tree }))
+        let tree = match commit.tree() {
+            Some(tree) => tree.clone(),
+            None => self.mirror.tree_of(commit.sha()).await?,
+        };
+        Ok(Some(Candidate { commit: commit.sha().clone(), tree }))
     }
 
     /// Files of the change up to `head`, and those that findings name.
-    async fn allowed(&self, head: &Sha) -> Result<Allowed, Stop> {
-        let diff = self.mirror.diff(&self.record.base, head).await?;
+    async fn allowed(&mut self, head: &Sha) -> Result<Allowed, Stop> {
+        let base = self.record.base.clone();
+        let diff = self.diff(&base, head).await?;
         let changed = parse(&diff).files.into_iter().map(|file| file.path);
         let found = self.record.state.found.iter().map(|finding| finding.raw.place.path.clone());
         let policy = Policy::shipped(ProfileName::Fixer)?;
@@ -197,9 +201,7 @@ impl<S> Lap<'_, S> {
             time: time.min(truing_agent::fixer::TIME),
             ..Workshop::new(clone.to_owned())
         };
-        // Other work of this task, such as renewing its lease, must not wait for it.
-        let level = spawn_blocking(reached).await.map_err(|error| Stop::folder(error.into()))?;
-        let fixer = Fixer::new(agent.reader.tools(request, Vec::new()), workshop, level)?;
+        let fixer = Fixer::new(agent.reader.tools(request, Vec::new()), workshop, self.crew.sandbox)?;
         // Of its own changes, `git diff` tells.
         let tools = WatchedTools { tools: Bounded { tools: fixer, allowed }, without: Some(DIFF) };
         let (purse, most) = self.purse(agent);

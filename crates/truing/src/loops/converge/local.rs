@@ -47,7 +47,8 @@ impl Site for Local<'_> {
     async fn publish(&self, record: &Record, candidate: &Candidate) -> Result<Published, Stop> {
         let state = &record.state;
         let expected = (!state.commits.is_empty()).then_some(&state.head);
-        if self.repository.take(self.mirror, &candidate.commit, (&record.branch, expected)).await? {
+        let commits = (&state.head, &candidate.commit);
+        if self.repository.take(self.mirror, commits, (&record.branch, expected)).await? {
             return Ok(Published::Done);
         }
         Ok(match self.tip(record).await? {

@@ -1,0 +1,93 @@
+//! A commit's files in a folder of their own, in which those of another commit can take their place: what is the same in
+//! both is not written again.
+
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::io::ErrorKind;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+
+use tokio::task::spawn_blocking;
+use truing_core::RepoPath;
+use truing_core::id::Sha;
+use truing_core::outcome::{NotReviewed, SkipReason};
+
+use crate::{Exported, GitError, Mirror, PrivateFolder};
+
+/// A commit's plain files in a private folder. Nobody else may write there.
+#[derive(Debug)]
+pub struct Laid {
+    folder: PrivateFolder,
+    sha: Sha,
+    /// What each file holds, by its blob's id; without those that could not be written.
+    blobs: HashMap<RepoPath, String>,
+    left_out: Vec<NotReviewed>,
+}
+
+impl Laid {
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// What the folder lacks of the commit: see [`Exported::left_out`].
+    pub fn left_out(&self) -> &[NotReviewed] {
+        &self.left_out
+    }
+
+    /// Can others take the place of its files? Where some could not be written, nobody knows which of them could be, once
+    /// others are gone.
+    fn is_whole(&self) -> bool {
+        self.left_out.iter().all(|gap| gap.reason != SkipReason::Unreadable)
+    }
+}
+
+impl Mirror {
+    /// Writes a commit's files as [`Mirror::export`] does: to where another commit's are, or to a new folder.
+    ///
+    /// # Errors
+    /// As [`Mirror::export`].
+    pub async fn lay(&self, sha: &Sha, before: Option<Laid>) -> Result<Laid, GitError> {
+        let before = match before {
+            Some(laid) if laid.sha == *sha => return Ok(laid),
+            before => before.filter(Laid::is_whole),
+        };
+        let view = self.view();
+        let (mut entries, exported) = view.chosen(sha).await?;
+        let ids = entries.iter().map(|entry| (entry.path.clone(), entry.id.clone()));
+        let mut blobs: HashMap<RepoPath, String> = ids.collect();
+        let (folder, old) = match before {
+            Some(Laid { folder, sha: _, blobs, left_out: _ }) => (folder, blobs),
+            None => (view.git().private_folder()?, HashMap::new()),
+        };
+        let gone: Vec<RepoPath> = old
+            .iter()
+            .filter(|(path, id)| blobs.get(path) != Some(id))
+            .map(|(path, _)| path.clone())
+            .collect();
+        let at = folder.path().to_owned();
+        let removed = spawn_blocking(move || gone.iter().try_for_each(|path| remove(&at, path))).await;
+        removed.unwrap_or_else(|stopped| Err(std::io::Error::other(stopped))).map_err(|source| {
+            GitError::Io { doing: "cannot remove files of", path: folder.path().to_owned(), source }
+        })?;
+        entries.retain(|entry| old.get(&entry.path) != Some(&entry.id));
+        let Exported { left_out, .. } = view.write(&entries, exported, folder.path()).await?;
+        for gap in &left_out {
+            blobs.remove(&gap.path);
+        }
+        Ok(Laid { folder, sha: sha.clone(), blobs, left_out })
+    }
+}
+
+/// Removes a file, and the folders above it that hold nothing else.
+fn remove(at: &Path, path: &RepoPath) -> std::io::Result<()> {
+    let below = Path::new(OsStr::from_bytes(path.as_bytes()));
+    std::fs::remove_file(at.join(below))?;
+    for folder in below.ancestors().skip(1).filter(|folder| !folder.as_os_str().is_empty()) {
+        match std::fs::remove_dir(at.join(folder)) {
+            Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => break,
+            removed => removed?,
+        }
+    }
+    Ok(())
+}
