@@ -73,8 +73,8 @@ pub enum Refused {
     /// The run may not use this model, or nobody knows its price: nothing was sent.
     #[error("{0}")]
     NotAllowed(String),
-    /// The provider's own spending cap is reached; its circuit is open.
-    #[error("the provider's spending cap is reached: {what}")]
+    /// The provider's own spending cap is reached, or a limit of its own that lasts as long; its circuit is open.
+    #[error("the provider's spending cap, or a rate limit that lasts, is reached: {what}")]
     SpendCap {
         /// The provider's words, cleaned and bounded.
         what: String,

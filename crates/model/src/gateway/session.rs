@@ -11,7 +11,7 @@ use truing_core::ledger::{Ask, Purse, Reserved, Usage};
 use truing_core::port::{Gate, Ledger, StoreError};
 
 use super::bound::{Bound, History, Measured, measure};
-use super::ticket::Ticket;
+use super::ticket::{Ticket, possible};
 use super::{Answer, Gateway, Model, Refused, Shared, body};
 use crate::client::{Answered, Failure};
 use crate::messages::Request;
@@ -199,6 +199,7 @@ impl<L: Ledger + 'static, G: Gate> Session<L, G> {
         let Answered { complete, request_id } = answered;
         let (usage, cost) = match complete.usage {
             Some(usage) => {
+                let usage = possible(usage, ticket.max_tokens);
                 self.history().counted(prompt, prompt_tokens(&usage));
                 // A provider may answer with another model than it was asked for, by its own rules.
                 let cost = self.shared().prices.of(&complete.model).unwrap_or(price).cost(&usage);

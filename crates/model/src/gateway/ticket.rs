@@ -18,6 +18,23 @@ use crate::stream::Meter;
 /// No model writes faster than so many tokens in a second: what may have been written and was not seen.
 const MAX_TOKENS_PER_SECOND: u64 = 300;
 
+/// No model reads so many tokens at once.
+const MAX_PROMPT_TOKENS: u64 = 20_000_000;
+
+/// What a provider counted, as far as it can be so: an answer has no more tokens than were asked for. A count beyond that is
+/// a provider's mistake, and no reason to call everybody's money spent.
+pub(super) fn possible(usage: Usage, max_tokens: u32) -> Usage {
+    let Usage { input, output, cache_read, cache_write_5m, cache_write_1h } = usage;
+    let [input, cache_read, cache_write_5m, cache_write_1h] =
+        [input, cache_read, cache_write_5m, cache_write_1h].map(|tokens| tokens.min(MAX_PROMPT_TOKENS));
+    let bounded =
+        Usage { input, output: output.min(max_tokens.into()), cache_read, cache_write_5m, cache_write_1h };
+    if bounded != usage {
+        tracing::warn!(counted = usage.all(), "the provider counts more tokens than there can be");
+    }
+    bounded
+}
+
 /// A reservation for one try.
 pub(super) struct Ticket<L: Ledger + 'static> {
     shared: Arc<Shared<L>>,
@@ -93,7 +110,7 @@ impl<L: Ledger + 'static> Ticket<L> {
     fn estimate(&self) -> (MicroUsd, Known) {
         let Some(sent) = self.sent else { return (MicroUsd(0), Known::Metered) };
         if let (true, Some(usage)) = (self.meter.is_total, self.meter.usage) {
-            return (self.price.cost(&usage), Known::Metered);
+            return (self.price.cost(&possible(usage, self.max_tokens)), Known::Metered);
         }
         let unseen = sent.elapsed().as_secs().saturating_mul(MAX_TOKENS_PER_SECOND);
         // No token of what was seen is shorter than a byte; most are longer, which covers what was under way.
@@ -133,5 +150,24 @@ impl<L: Ledger + 'static> Drop for Ticket<L> {
 async fn settle<L: Ledger + 'static>(shared: &Shared<L>, id: ReservationId, cost: MicroUsd, known: Known) {
     if let Err(error) = shared.ledger.settle(id, cost, known).await {
         tracing::warn!(reservation = id.0, cost = cost.0, %error, "a call is not settled: its reservation expires");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_tokens_are_believed_than_there_can_be() {
+        let real =
+            Usage { input: 190_000, output: 4096, cache_read: 9, cache_write_5m: 8, cache_write_1h: 7 };
+        assert_eq!(possible(real, 4096), real);
+        let huge = 1 << 63;
+        let wrong =
+            Usage { input: huge, output: huge, cache_read: huge, cache_write_5m: huge, cache_write_1h: huge };
+        let most = MAX_PROMPT_TOKENS;
+        let bounded =
+            Usage { input: most, output: 4096, cache_read: most, cache_write_5m: most, cache_write_1h: most };
+        assert_eq!(possible(wrong, 4096), bounded);
     }
 }
