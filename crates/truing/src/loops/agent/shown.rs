@@ -81,7 +81,8 @@ pub(super) struct Prompted {
     pub(super) seen: BTreeSet<RepoPath>,
 }
 
-/// As much of a change as there is room for.
+/// As much of a change as there is room for. What nobody can read as text is named, too: a link that leads elsewhere, or a
+/// program that has become executable, is part of the change.
 pub(in crate::loops) struct Diffs {
     /// The changes of whole files.
     pub(in crate::loops) text: String,
@@ -110,6 +111,11 @@ impl Diffs {
                 others.push(line::clean(&path.to_string(), MAX_LINE_CHARS));
             }
         }
+        let unread = reading.coverage.not_reviewed.iter().filter(|gap| gap.reason != SkipReason::Ignored);
+        others.extend(unread.map(|NotReviewed { path, reason }| {
+            let why = reason.as_str().replace('_', " ");
+            format!("{} ({why})", line::clean(&path.to_string(), MAX_LINE_CHARS))
+        }));
         let more = others.len().saturating_sub(MAX_NAMED);
         others.truncate(MAX_NAMED);
         others.extend((more > 0).then(|| format!("and {more} more: `{DIFF}` without a path names them")));
@@ -230,5 +236,39 @@ impl<T: Tools> Tools for Watched<'_, T> {
             self.seen.lock().unwrap_or_else(PoisonError::into_inner).insert(path);
         }
         output
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_whose_text_is_not_shown_are_named_with_the_reason_but_those_that_nobody_wants() {
+        let base = Sha::parse(&"1".repeat(40)).unwrap();
+        let change = Change { base, head: None, diff: Vec::new(), left_out: Vec::new(), large: Vec::new() };
+        let reasons = [
+            ("logo.png", SkipReason::Binary),
+            ("latest", SkipReason::Symlink),
+            ("vendor/lib", SkipReason::Submodule),
+            ("run.sh", SkipReason::Unchanged),
+            ("gone.py", SkipReason::Deleted),
+            ("big.sql", SkipReason::TooLarge),
+            ("ours.lock", SkipReason::Ignored),
+        ];
+        let gap = |(path, reason): (&str, SkipReason)| NotReviewed {
+            path: RepoPath::from_bytes(path.as_bytes()),
+            reason,
+        };
+        let not_reviewed = reasons.into_iter().map(gap).collect();
+        let coverage = Coverage { reviewed: Vec::new(), not_reviewed };
+        let reading = Reading { coverage, ..Reading::default() };
+        let Diffs { others, seen, .. } = Diffs::of(&change, &reading);
+        let told = reasons
+            .into_iter()
+            .take(6)
+            .map(|(path, reason)| format!("{path} ({})", reason.as_str().replace('_', " ")));
+        assert_eq!(others, told.collect::<Vec<_>>());
+        assert!(seen.is_empty());
     }
 }
