@@ -429,7 +429,8 @@ impl Run {
                 self.end(Code::CleanButDeclined, reason);
             }
             _ => {
-                let reason = format!("{who} found nothing at {head} that blocks; {notes} notes are left");
+                let left = if notes == 1 { "1 note is".to_owned() } else { format!("{notes} notes are") };
+                let reason = format!("{who} found nothing at {head} that blocks; {left} left");
                 self.end(Code::CleanButNotes, reason);
             }
         }

@@ -233,7 +233,10 @@ impl GitError {
                     .into()
             }
             Self::Garbled { .. } => "check that the `git` in PATH is git itself".into(),
-            Self::PathMissing(_) | Self::NotADirectory(_) | Self::NotARepository(_) => {
+            Self::PathMissing(_) => {
+                "if it was removed meanwhile, go elsewhere (`cd`); name a folder inside a git repository".into()
+            }
+            Self::NotADirectory(_) | Self::NotARepository(_) => {
                 "name a folder inside a git repository".into()
             }
             Self::NoWorkTree(_) => "name a folder of a working tree (`git worktree add` makes one)".into(),

@@ -374,7 +374,7 @@ fn a_preflight_passes_where_all_is_there_and_says_what_it_looked_at() {
     let (told, code) = site.preflight(&[KEY]);
     assert_eq!(code, Some(0), "{told:?}");
     let names: Vec<&str> = told.iter().map(|line| line.split(':').next().unwrap()).collect();
-    let all = ["git", "repository", "difference", "tree", "sandbox", "model", "gate", "checks"];
+    let all = ["git", "repository", "difference", "tree", "branch", "sandbox", "model", "gate", "checks"];
     assert_eq!(names, all.map(|name| format!("ok   {name}")));
     assert!(!told.concat().contains("a key"));
 
@@ -397,13 +397,15 @@ fn a_preflight_says_each_thing_that_is_missing_and_changes_nothing() {
     assert_eq!(code, Some(1), "{told:?}");
     let failed: Vec<&String> = told.iter().filter(|line| line.starts_with("fail ")).collect();
     assert_eq!(failed[0], "fail difference: No PR or upstream diff. /bugteam needs a target.");
-    assert_eq!(
-        failed[1],
-        "fail tree: Uncommitted changes detected. Stash, commit, or revert before /bugteam."
-    );
+    assert_eq!(failed[1], "fail tree: Uncommitted changes detected. Stash, commit, or revert before");
     assert!(failed[2].starts_with("fail model: model.api_key: variable ANTHROPIC_API_KEY is not set"));
     assert_eq!(failed.len(), 3, "{failed:?}");
     assert_eq!(std::fs::read(site.path("repository/.git/config")).unwrap(), configured);
+
+    site.git(&["branch", "truing/run"]);
+    let (told, code) = site.preflight(&[KEY]);
+    let failed = told.iter().find(|line| line.starts_with("fail branch: no branch truing/run/"));
+    assert!(code == Some(1) && failed.is_some(), "{told:?}");
 
     std::fs::remove_dir_all(site.path("repository/.git")).unwrap();
     let (told, code) = site.preflight(&[KEY]);
@@ -428,7 +430,7 @@ fn a_preflight_tries_the_checks_before_anything_is_changed_and_looks_for_the_gat
     let (told, code) = site.preflight(&[KEY]);
     assert_eq!(code, Some(1));
     assert_eq!(
-        told[6..],
+        told[7..],
         [
             "ok   gate: `sh -c exit 1` can be started",
             "fail gate: `no-such-linter --all` cannot be started",
@@ -442,7 +444,7 @@ fn a_preflight_tries_the_checks_before_anything_is_changed_and_looks_for_the_gat
     site.write("truing.toml", &broken);
     let (told, code) = site.preflight(&[KEY]);
     assert_eq!(
-        (code, &told[6..]),
+        (code, &told[7..]),
         (
             Some(1),
             &[

@@ -1,24 +1,39 @@
 //! Text within the columns of a terminal.
 
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
+
 /// The columns of the narrowest terminal that people use.
 const COLUMNS: usize = 80;
 
 /// A line that begins with `label`; where it is too long it goes on below the first word of `text`. A word that is
-/// too long by itself, such as a path, stays whole: it may be copied.
+/// too long by itself is cut, as text without blanks is; one with a `/`, such as a path, stays whole: it may be copied.
 pub(super) fn folded(label: &str, text: &str) -> String {
-    let indent = label.chars().count();
+    let indent = label.width();
     let (mut lines, mut column) = (label.to_owned(), indent);
     for word in text.split(' ') {
-        let width = word.chars().count();
-        if column > indent && column + 1 + width > COLUMNS {
+        let width = word.width();
+        let is_cut = indent + width > COLUMNS && !word.contains('/');
+        if column > indent && column + 1 + width > COLUMNS && !(is_cut && column + 2 < COLUMNS) {
             lines += &format!("\n{:indent$}", "");
             column = indent;
         } else if column > indent {
             lines.push(' ');
             column += 1;
         }
-        lines += word;
-        column += width;
+        if !is_cut {
+            lines += word;
+            column += width;
+            continue;
+        }
+        for letter in word.chars() {
+            let width = letter.width().unwrap_or_default();
+            if column > indent && column + width > COLUMNS {
+                lines += &format!("\n{:indent$}", "");
+                column = indent;
+            }
+            lines.push(letter);
+            column += width;
+        }
     }
     lines + "\n"
 }
@@ -40,5 +55,18 @@ mod tests {
             folded("at  ", &format!("é {rest} z")).lines().map(|line| line.chars().count()).max(),
             Some(79)
         );
+    }
+
+    #[test]
+    fn wide_letters_and_words_without_end_keep_to_the_columns() {
+        let (wide, long) = ("漢字".repeat(60), "x".repeat(200));
+        for text in [format!("at {wide} end"), format!("{long} end"), format!("a {long}"), wide] {
+            let folded = folded("fail gate: ", &text);
+            assert!(folded.lines().all(|line| line.width() <= COLUMNS), "{folded}");
+            let letters =
+                |text: &str| text.chars().filter(|letter| !letter.is_whitespace()).collect::<String>();
+            assert_eq!(letters(&folded), letters(&format!("fail gate: {text}")));
+            assert!(folded.lines().skip(1).all(|line| line.starts_with("           ")), "{folded}");
+        }
     }
 }

@@ -86,6 +86,8 @@ impl Way {
     }
 }
 
+pub(in crate::cli) use local::{SHALLOW, not_written};
+
 pub use audit::Args as AuditArgs;
 pub(crate) use audit::run as run_audit;
 pub use owners::Args as WatchArgs;

@@ -1,27 +1,28 @@
 //! `truing preflight`: is everything there that a run of the converge loop needs? Looks, and changes nothing.
 
-use std::fmt::Write as _;
-
 use serde::Serialize;
 use truing_agent::sandbox::{Level, reached};
 use truing_agent::verify::{Scope, SetUp, Verified, Verifier, VerifyError};
 use truing_core::id::Sha;
 use truing_core::line::visible;
+use truing_core::port::Ids as _;
 use truing_core::verification::{End, Ran};
 use truing_git::{Git, GitError, Repository};
 
-use super::converge::{NO_TARGET, UNCOMMITTED, not_disabled};
+use super::columns::folded;
+use super::converge::{NO_TARGET, SHALLOW, UNCOMMITTED, not_disabled, not_written};
 use super::error::{CliError, Exit};
 use super::review::own_file;
 use super::{Context, runtime};
 use crate::config::Config;
 use crate::config::converge::Bugteam;
+use crate::loops::converge::local::branch;
 use crate::loops::verify::{State, laid_out};
-use crate::wiring;
+use crate::wiring::{self, UniqueIds};
 
 /// See whether everything is there that a run of the converge loop needs
 ///
-/// Git, a base and a difference from it, a clean working tree, the sandbox, the key of a model (nothing is sent), the
+/// Git, a base and a difference from it, a branch for fixes that could be made, a clean working tree, the sandbox, the key of a model (nothing is sent), the
 /// commands of the gate, and the repository's own checks, which have to pass before anything is changed. Changes nothing,
 /// git's configuration neither. Exit 0: all is there; 1: something is missing; 3: it could not be found out.
 #[derive(clap::Args, Debug)]
@@ -119,7 +120,15 @@ async fn look(context: &Context, found: &mut Found) -> Result<(), CliError> {
     };
     let head = repository.head().map_err(wiring::git_error)?;
     found.good("repository", format!("{} at {}", repository.root().display(), head.short()));
+    if repository.is_shallow() {
+        found.bad("history", "some of it is missing here", SHALLOW);
+    }
     change(&repository, head, found).await?;
+    let branch = branch(&UniqueIds.run());
+    match repository.cannot_write(&branch, head).await.map_err(wiring::git_error)? {
+        None => found.good("branch", "one for fixes can be made"),
+        Some(why) => found.error("branch", not_written(&branch, &why)),
+    }
     let config = match own_file(&repository, None).await? {
         Some(file) => operator.with_repository(&file)?,
         None => operator,
@@ -307,13 +316,14 @@ fn how(ran: &Ran) -> String {
     format!("`{}` fails: {}", words(&ran.argv), ran.end)
 }
 
-/// One line for each, and below it what to do.
+/// Each with what to do about it, within the columns of a terminal.
 fn text(checks: &[Check]) -> String {
     let mut text = String::new();
     for Check { name, ok, text: what, hint } in checks {
-        let _ = writeln!(text, "{} {name}: {}", if *ok { "ok  " } else { "fail" }, visible(what));
+        let label = format!("{} {name}: ", if *ok { "ok  " } else { "fail" });
+        text += &folded(&label, &visible(what));
         if let Some(hint) = hint.as_deref().filter(|hint| !hint.is_empty()) {
-            let _ = writeln!(text, "     hint: {}", visible(hint));
+            text += &folded("     hint: ", &visible(hint));
         }
     }
     text

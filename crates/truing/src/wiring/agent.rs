@@ -29,6 +29,9 @@ use crate::serve::worker::STEP_TIME;
 /// The model's share of the time of a served step, in percent.
 const SHARE: u32 = 80;
 
+/// What reviews can do where no key is, and nobody else.
+pub(super) const WITHOUT: &str = ", or review without a model: `--runtime rules`";
+
 /// The provider that another program's variable chooses.
 const AWS: &str = "aws";
 /// Variables of other programs that choose another provider, and the provider.
@@ -158,7 +161,7 @@ fn login(config: &Config, environment: &Environment) -> Result<Login, CliError> 
         ProviderKind::Anthropic => {
             let key = config.model.api_key.read(environment).map_err(|error| {
                 CliError::usage("model_key", format!("model.api_key: {error}"))
-                    .hint("put the provider's key there, or review without a model: `--runtime rules`")
+                    .hint(format!("put the provider's key there{WITHOUT}"))
             })?;
             Ok(Login::Key(Secret::new(key.expose())))
         }

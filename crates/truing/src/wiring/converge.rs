@@ -68,7 +68,14 @@ pub fn is_fixer_ready(config: &Config, environment: &Environment) -> Result<Opti
 }
 
 fn no_fixer(name: &str, mut error: CliError) -> CliError {
-    error.message = format!("[model.{name}]: {}", error.message);
+    // Its keys are those of a model with a name.
+    let named = |text: &str| {
+        let text = text.replace("[model]", &format!("[model.{name}]"));
+        text.replace("model.api_key", &format!("model.{name}.api_key"))
+            .replace("`model.name`", &format!("`model.{name}.name`"))
+    };
+    error.message = format!("[model.{name}]: {}", named(&error.message));
+    error.hints = error.hints.iter().map(|hint| named(hint)).collect();
     no_agent(FIXER, error)
 }
 
@@ -108,7 +115,9 @@ fn no_agent(worker: &str, error: CliError) -> CliError {
         ),
     )
     .hint(format!("no model can be asked: {}", error.message));
-    refused.hints.extend(error.hints);
+    // Without a model there are reviews, but no loop.
+    let hints = error.hints.into_iter().map(|hint| hint.replace(agent::WITHOUT, ""));
+    refused.hints.extend(hints);
     refused
 }
 

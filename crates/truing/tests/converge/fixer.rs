@@ -66,6 +66,9 @@ fn a_model_that_is_not_there_is_named_with_those_that_are_before_anything_is_ask
     let scene = scene.with(&config);
     let ran = scene.run(&["--fixer", "mender"]);
     let said = "error: Required subagent type clean-coder not installed. /bugteam needs both code-quality-agent and clean-coder available.\n";
-    assert!(ran.exit == 2 && ran.err.contains(said) && ran.err.contains("[model.mender]: "), "{ran:?}");
+    assert!(
+        ran.exit == 2 && ran.err.contains(said) && ran.err.contains("[model.mender]: model.mender.api_key: "),
+        "{ran:?}"
+    );
     assert_eq!((scene.asked(), second.log().len()), (0, 0));
 }

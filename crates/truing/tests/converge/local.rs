@@ -462,3 +462,33 @@ fn what_was_clean_by_one_gate_is_looked_at_anew_by_another() {
     assert_ne!(told["exit"], json!("converged"), "{told}");
     assert!(scene.asked() > 1, "{told}");
 }
+
+#[test]
+fn a_branch_that_cannot_be_written_is_told_before_a_model_is_asked() {
+    let scene = Scene::new([clean()]);
+    scene.place.git(["branch", "truing/run"]);
+    let ran = scene.run(&[]);
+    assert_eq!((ran.exit, scene.asked()), (3, 0), "{ran:?}");
+    assert!(
+        ran.err.contains("error: no branch truing/run/") && ran.err.contains("`git branch -m "),
+        "{ran:?}"
+    );
+    // An audit writes none.
+    assert_eq!(scene.audit(&[]).exit, 0);
+}
+
+#[test]
+fn an_audit_without_an_answer_says_so_as_every_error_is_said() {
+    let prose = || Answer::text("Looks good to me.").usage(100, 10).times(4);
+    let ran = Scene::new([prose()]).audit(&[]);
+    assert_eq!(ran.exit, 3, "{ran:?}");
+    assert!(ran.err.contains("error: no auditor gave a proper answer: "), "{ran:?}");
+    assert!(ran.err.contains("hint: see what is missing: `truing preflight`"), "{ran:?}");
+    let ran = Scene::new([prose()]).audit(&["--format", "json"]);
+    let answer: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(
+        (ran.exit, &answer["ok"], &answer["error"]["code"]),
+        (3, &json!(false), &json!("infrastructure"))
+    );
+    assert_eq!(answer["error"]["message"], answer["reason"]);
+}

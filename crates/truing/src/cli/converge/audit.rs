@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
-use truing_core::converge::Act;
 use truing_core::converge::record::Record;
+use truing_core::converge::{Act, Code};
 use truing_core::line;
 
 use super::local::Ready;
@@ -55,13 +55,45 @@ impl Args {
         let progress = context.output.progress("auditing", None);
         let record = ready.audited().await;
         drop(progress);
-        context.output.answer(&told(&record), || text(&record))?;
-        Ok(match (&record.state.exit, &record.state.next) {
-            (Some(_), _) => exit(&record),
-            (None, Act::Post) if record.state.silent > 0 => Exit::Failed,
-            (None, _) if record.state.found.is_empty() => Exit::Done,
-            (None, _) => Exit::No,
-        })
+        let failure = failure(&record);
+        let mut object = told(&record);
+        if let (Some(failure), Some(object)) = (&failure, object.as_object_mut())
+            && let Value::Object(error) = json!(failure.to_json())
+        {
+            object.extend(error);
+        }
+        context.output.answer(&object, || text(&record))?;
+        if let Some(failure) = &failure {
+            context.output.complain(failure);
+        }
+        Ok(exit_of(&record))
+    }
+}
+
+/// Why there is no answer that holds, if there is none.
+fn failure(record: &Record) -> Option<CliError> {
+    let (code, why) = match (&record.state.exit, &record.state.next, record.state.silent) {
+        (Some(exit), ..) => (exit.code, line::clean(&exit.reason, MAX_CHARS)),
+        (None, Act::Post, 1) => (Code::Infrastructure, "an auditor gave no answer that holds".to_owned()),
+        (None, Act::Post, many @ 2..) => {
+            (Code::Infrastructure, format!("{many} auditors gave no answer that holds"))
+        }
+        (None, ..) => return None,
+    };
+    let hint = match code == Code::Budget {
+        true => "raise `budget.converge_usd`, and run it again",
+        false => "see what is missing: `truing preflight`; then run it again",
+    };
+    Some(CliError::new(exit_of(record), code.as_str(), why).hint(hint))
+}
+
+/// What it means to a script.
+fn exit_of(record: &Record) -> Exit {
+    match (&record.state.exit, &record.state.next) {
+        (Some(_), _) => exit(record),
+        (None, Act::Post) if record.state.silent > 0 => Exit::Failed,
+        (None, _) if record.state.found.is_empty() => Exit::Done,
+        (None, _) => Exit::No,
     }
 }
 

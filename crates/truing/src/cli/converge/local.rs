@@ -148,6 +148,7 @@ pub(super) async fn run(args: &Args, turn: &Turn<'_>, path: &Path) -> Result<(Re
     if args.dry_run {
         return Ok((ready.record, ready.ground.mirror));
     }
+    ready.ground.can_write(&ready.record).await?;
     ready.run(turn).await
 }
 
@@ -168,19 +169,36 @@ impl Ground {
         }
         let work = repository.worktree_diff(&head).await.map_err(wiring::git_error)?;
         if !(work.diff.is_empty() && work.skipped.is_empty()) {
-            return Err(refusal(Code::Uncommitted, UNCOMMITTED).hint(
-                "`git status` shows them; `git stash` keeps them for later; then run `truing converge` again",
-            ));
+            return Err(refusal(Code::Uncommitted, UNCOMMITTED)
+                .hint("`git status` shows them; `git stash` keeps them for later; then run this again"));
         }
         let remote = Remote::local(repository.root()).map_err(wiring::git_error)?;
         let name = hex::encode(repository.root().as_os_str().as_encoded_bytes());
         let name = truing_core::line::cut(name, MAX_NAME);
         let place = wiring::mirrors(folder).join("local").join(format!("{name}.git"));
         let mirror = git.mirror(&place, &remote).await.map_err(wiring::git_error)?;
-        mirror.fetch(&[base.clone(), head.clone()]).await.map_err(wiring::git_error)?;
+        mirror.fetch(&[base.clone(), head.clone()]).await.map_err(|error| {
+            let mut told = wiring::git_error(error);
+            if repository.is_shallow() {
+                told.hints = vec![SHALLOW.to_owned()];
+            }
+            told
+        })?;
         let branch = repository.branch().await.map_err(wiring::git_error)?;
         let branch = branch.unwrap_or_else(|| "HEAD".to_owned());
         Ok(Self { repository, mirror, branch, base, head })
+    }
+
+    /// Could the run's branch be written? Tried before anything costs money.
+    ///
+    /// # Errors
+    /// Exit 3, with git's words.
+    async fn can_write(&self, record: &Record) -> Result<(), CliError> {
+        match self.repository.cannot_write(&record.branch, &record.state.starting).await {
+            Ok(None) => Ok(()),
+            Ok(Some(why)) => Err(not_written(&record.branch, &why)),
+            Err(error) => Err(wiring::git_error(error)),
+        }
     }
 
     fn site(&self) -> Local<'_> {
@@ -242,12 +260,24 @@ impl Ground {
     }
 }
 
+/// What to do where history is missing.
+pub(in crate::cli) const SHALLOW: &str =
+    "this clone is shallow, and the whole history is needed: `git fetch --unshallow origin` fetches the rest";
+
 /// Bytes of a mirror's name: half of what file systems allow.
 const MAX_NAME: usize = 120;
 
 fn no_target() -> CliError {
     refusal(Code::NoTarget, NO_TARGET)
         .hint("check a branch out that differs from the default branch, or name a pull request: `truing converge URL`")
+}
+
+/// A branch that a run could not bring its fixes to.
+pub(in crate::cli) fn not_written(branch: &str, why: &str) -> CliError {
+    CliError::failed("branch", format!("no branch {branch} can be made here: {why}")).hint(
+        "see that `.git` can be written, and that no branch is in the way: one that is called `truing` or \
+         `truing/run` has to be renamed (`git branch -m OLD NEW`)",
+    )
 }
 
 fn not_locked(error: &RunLockError) -> CliError {
