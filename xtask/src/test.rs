@@ -39,7 +39,7 @@ struct NotRun {
 /// Runs the tests. `false`: something failed, or was not run though `--require-all` asked for it.
 pub(crate) fn run(options: &Options) -> Result<bool> {
     let root = workspace::root()?;
-    let not_run = missing_tools();
+    let not_run = missing_tools(&root);
     let start = Instant::now();
     let mut tally = cargo_test(&root, options, &not_run)?;
 
@@ -76,12 +76,18 @@ fn left_out(not_run: &[NotRun]) -> impl Iterator<Item = &'static str> {
 }
 
 /// Provides every tool, and lists what cannot be tried for want of one.
-fn missing_tools() -> Vec<NotRun> {
+fn missing_tools(root: &Path) -> Vec<NotRun> {
     let mut not_run = Vec::new();
     for tool in tools::TOOLS {
         match tools::provide(tool) {
             Ok(version) => say::line(&format!("{} {version} (needed: {})", tool.name, tool.minimum)),
             Err(why) => not_run.push(NotRun { need: tool.need, why }),
+        }
+    }
+    for packed in tools::PACKED {
+        match tools::unpack(root, packed) {
+            Ok(()) => say::line(&format!("{} {}", packed.name, packed.version)),
+            Err(why) => not_run.push(NotRun { need: packed.need, why }),
         }
     }
     not_run

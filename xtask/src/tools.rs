@@ -1,9 +1,11 @@
-//! What the tests need on the machine beside the Rust toolchain: how to find it, and how to install it.
+//! What the tests need beside the Rust toolchain: how to find it, and how to install it.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use anyhow::{Context as _, Result, ensure};
 use semver::Version;
+use sha2::Digest as _;
 
 use crate::say;
 
@@ -26,6 +28,76 @@ pub(crate) enum Need {
     Packages(&'static [&'static str]),
     /// A part of a test, which passes over it: what it would show.
     Part(&'static str),
+}
+
+/// A program that is no part of any system: an archive of npm's registry, unpacked where tests look for it.
+pub(crate) struct Packed {
+    pub(crate) name: &'static str,
+    /// The package, but for the machine's architecture at its end.
+    package: &'static str,
+    pub(crate) version: &'static str,
+    /// The architectures that it is there for, as Rust and npm name them, and the SHA-512 of each archive in hex.
+    archives: &'static [(&'static str, &'static str, &'static str)],
+    pub(crate) need: Need,
+}
+
+/// Every such program. Its licence does not let it be passed on, so each machine gets its own.
+pub(crate) const PACKED: &[Packed] = &[Packed {
+    name: "claude",
+    package: "@anthropic-ai/claude-code-linux",
+    version: "2.1.328",
+    archives: &[
+        (
+            "x86_64",
+            "x64",
+            "2aeccbf9d0478030854c7271c16fb1b8125d54a7c1b1eb06c76041713386f6c6031a8003edbd61515f2bb134b8c63a09b01d9299e1ab6868c1885ba1ad8b82f7",
+        ),
+        (
+            "aarch64",
+            "arm64",
+            "cde5ac0a5cf1feb962f2ae91b2780a8acbb9067b99e3527b1eda74aa0b1d66899a24220d8a4b1ffa67b043f8326b294a6a30590a813d67c47e3a42cc8c89098a",
+        ),
+    ],
+    need: Need::Part("reviews with the real claude program in between"),
+}];
+
+/// Finds the program, or gets it from the registry that npm is configured for. `Err` is why it cannot be had.
+pub(crate) fn unpack(root: &Path, packed: &Packed) -> Result<(), String> {
+    let Packed { name, package, version, archives, .. } = packed;
+    let folder = root.join("target/tools").join(name).join(version);
+    if folder.join(name).is_file() {
+        return Ok(());
+    }
+    let archive = archives.iter().find(|(rust, ..)| *rust == std::env::consts::ARCH);
+    let Some((_, npm, digest)) = archive.filter(|_| cfg!(target_os = "linux")) else {
+        return Err(format!("{name} {version} is not known for this machine"));
+    };
+    let package = format!("{package}-{npm}@{version}");
+    say::line(&format!("{name} {version} is missing: getting it with `npm pack {package}`"));
+    let got = got(&package, digest, name, &folder);
+    got.map_err(|error| format!("{name} {version} cannot be had from npm's registry: {error:#}"))
+}
+
+/// Gets an archive, checks it, and takes one program out of it: into its place in one step, so that half of it is never
+/// taken for the whole.
+fn got(package: &str, digest: &str, name: &str, folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder)?;
+    let work = tempfile::tempdir_in(folder)?;
+    let status = Command::new("npm")
+        .args(["pack", "--silent", package, "--pack-destination"])
+        .arg(work.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .status()
+        .context("npm cannot be started (it comes with Node.js)")?;
+    ensure!(status.success(), "`npm pack {package}` failed");
+    let archive = std::fs::read_dir(work.path())?.next().context("npm has left no archive")??.path();
+    let is = hex::encode(sha2::Sha512::digest(std::fs::read(&archive)?));
+    ensure!(is == digest, "the archive of {package} is not the one that was measured");
+    let status = Command::new("tar").arg("-xzf").arg(&archive).arg("-C").arg(work.path()).status()?;
+    ensure!(status.success(), "the archive of {package} cannot be unpacked");
+    std::fs::rename(work.path().join("package").join(name), folder.join(name))?;
+    Ok(())
 }
 
 /// Every tool that a test needs.

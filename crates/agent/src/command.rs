@@ -49,10 +49,10 @@ pub(crate) enum End {
     Disk(Over),
 }
 
-/// A command that ended.
-pub(crate) struct Ended {
+/// A command that ended, with what was heard of its output.
+pub(crate) struct Ended<O = Printed> {
     pub(crate) end: End,
-    pub(crate) out: Printed,
+    pub(crate) out: O,
     pub(crate) err: Printed,
     pub(crate) took: Duration,
 }
@@ -79,36 +79,67 @@ pub(crate) async fn run(job: Job, bounds: &Bounds) -> Result<Ended, NotRun> {
     // What this process reads, a terminal or a protocol, is not the command's.
     command.stdin(Stdio::null());
     let child = begin(command)?;
-    ended(child, bounds, &program).await
+    ended(child, bounds, &program, Printed::of(bounds)).await
 }
 
-/// The same, of one that finds a proxy on its loopback interface: `serve` is that proxy, and goes on until the command
-/// has ended.
-pub(crate) async fn run_with_proxy<F: Future<Output = ()>>(
-    job: Job,
+/// What a command finds beside its tree.
+pub(crate) struct Around<'a, O> {
+    /// Variables that name the server on its loopback interface.
+    pub(crate) variables: &'a [&'a str],
+    /// What it reads, if it reads something.
+    pub(crate) words: Option<Vec<u8>>,
+    /// What hears its output.
+    pub(crate) out: O,
+}
+
+/// The same, of one that finds a server on its loopback interface: `serve` is that, and goes on until the command has
+/// ended.
+pub(crate) async fn run_with<O: Hears, F: Future<Output = ()>>(
+    mut job: Job,
     bounds: &Bounds,
+    around: Around<'_, O>,
     serve: impl FnOnce(tokio::net::TcpListener) -> F,
-) -> Result<Ended, NotRun> {
+) -> Result<Ended<O>, NotRun> {
     let program = job.program();
-    let (command, listening) = job.listening()?;
+    job.hears = around.words.is_some();
+    let (command, listening) = job.listening(around.variables)?;
     let child = begin(command)?;
-    let proxy = async {
+    let words = around.words;
+    let server = async {
         // Without a socket the helper has failed: its end tells why.
-        if let Ok(socket) = socket(listening).await {
+        if let Ok(socket) = socket(listening, words).await {
             serve(socket).await;
         }
         std::future::pending::<std::convert::Infallible>().await
     };
     tokio::select! {
-        ended = ended(child, bounds, &program) => ended,
-        never = proxy => match never {},
+        ended = ended(child, bounds, &program, around.out) => ended,
+        never = server => match never {},
     }
 }
 
-async fn socket(listening: Listening) -> std::io::Result<tokio::net::TcpListener> {
-    let socket = tokio::task::spawn_blocking(|| listening.socket()).await??;
+/// The socket, as soon as it is there; what the command is to read is said meanwhile.
+async fn socket(listening: Listening, words: Option<Vec<u8>>) -> std::io::Result<tokio::net::TcpListener> {
+    let (socket, listening) =
+        tokio::task::spawn_blocking(|| Ok::<_, std::io::Error>((listening.socket()?, listening))).await??;
+    if let Some(words) = words {
+        // A command that does not read to the end tells by its own end why.
+        tokio::task::spawn_blocking(move || listening.say(&words));
+    }
     socket.set_nonblocking(true)?;
     tokio::net::TcpListener::from_std(socket)
+}
+
+/// Hears what a command prints.
+pub(crate) trait Hears {
+    /// All of it, to its end.
+    ///
+    /// # Errors
+    /// [`TooMuch`]
+    fn hear(
+        &mut self,
+        stream: Option<impl AsyncRead + Unpin + Send>,
+    ) -> impl Future<Output = Result<(), TooMuch>> + Send;
 }
 
 /// Starts it. The command is let go of, and with it this process's end of what the helper was given.
@@ -118,9 +149,14 @@ fn begin(command: std::process::Command) -> std::io::Result<Child> {
     command.spawn()
 }
 
-async fn ended(mut child: Child, bounds: &Bounds, program: &str) -> Result<Ended, NotRun> {
+async fn ended<O: Hears>(
+    mut child: Child,
+    bounds: &Bounds,
+    program: &str,
+    mut out: O,
+) -> Result<Ended<O>, NotRun> {
     let began = Instant::now();
-    let (mut out, mut err) = (Printed::of(bounds), Printed::of(bounds));
+    let mut err = Printed::of(bounds);
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let end = {
         let printed = async { tokio::try_join!(out.hear(stdout), err.hear(stderr)) };
@@ -175,7 +211,21 @@ async fn over(written: Option<&Written>) -> Over {
 }
 
 /// A stream went over its bound.
-struct TooMuch;
+pub(crate) struct TooMuch;
+
+impl Hears for Printed {
+    async fn hear(&mut self, stream: Option<impl AsyncRead + Unpin + Send>) -> Result<(), TooMuch> {
+        let Some(mut stream) = stream else { return Ok(()) };
+        let mut part = vec![0; CHUNK];
+        while let Ok(count @ 1..) = stream.read(&mut part).await {
+            self.keep(part.get(..count).unwrap_or_default());
+            if self.bytes > MAX_PRINTED {
+                return Err(TooMuch);
+            }
+        }
+        Ok(())
+    }
+}
 
 /// The beginning and the end of what was printed, or all of it.
 pub(crate) struct Printed {
@@ -186,21 +236,9 @@ pub(crate) struct Printed {
 }
 
 impl Printed {
-    fn of(bounds: &Bounds) -> Self {
+    pub(crate) fn of(bounds: &Bounds) -> Self {
         let most_of_beginning = if bounds.whole { MAX_PRINTED } else { BEGINNING };
         Self { most_of_beginning, beginning: Vec::new(), end: Vec::new(), bytes: 0 }
-    }
-
-    async fn hear(&mut self, stream: Option<impl AsyncRead + Unpin>) -> Result<(), TooMuch> {
-        let Some(mut stream) = stream else { return Ok(()) };
-        let mut part = vec![0; CHUNK];
-        while let Ok(count @ 1..) = stream.read(&mut part).await {
-            self.keep(part.get(..count).unwrap_or_default());
-            if self.bytes > MAX_PRINTED {
-                return Err(TooMuch);
-            }
-        }
-        Ok(())
     }
 
     fn keep(&mut self, part: &[u8]) {

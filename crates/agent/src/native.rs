@@ -5,7 +5,7 @@
 //! limit the model is asked once for what it has, so that the partial result is not lost.
 
 mod ended;
-mod turns;
+pub(crate) mod turns;
 mod window;
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use enter::SYSTEM_PATH;
 pub use limits::Limits;
-pub use listening::Listening;
+pub use listening::{Listening, PROXY};
 pub use probe::Probe;
 pub use reading::Reading;
 pub use truing_core::sandbox::Level;
@@ -68,8 +68,12 @@ pub struct Job {
     pub limits: Limits,
     /// What stays of it, and what it is told ([`Level::Full`] alone).
     pub room: Option<Room>,
-    /// Does it find a proxy on its loopback interface? See [`Job::listening`].
-    pub listens: bool,
+    /// Further variables that it finds.
+    pub variables: Vec<(String, String)>,
+    /// Variables that name a server on its loopback interface; none: there is none. See [`Job::listening`].
+    pub listens: Vec<String>,
+    /// Does it read what [`Listening::say`] says, as its standard input?
+    pub hears: bool,
     /// Home and temporary folders where there is no own file system (below [`Level::Full`]).
     pub private: PathBuf,
     /// The command.
@@ -84,8 +88,6 @@ pub struct Room {
     pub home: PathBuf,
     /// Its temporary folder.
     pub temporary: PathBuf,
-    /// Further variables.
-    pub variables: Vec<(String, String)>,
 }
 
 /// The command of a job.
@@ -156,7 +158,9 @@ impl Job {
             sockets: false,
             limits: Limits::default(),
             room: None,
-            listens: false,
+            variables: Vec::new(),
+            listens: Vec::new(),
+            hears: false,
             private: PathBuf::new(),
             run,
         })

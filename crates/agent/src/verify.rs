@@ -22,8 +22,8 @@ use std::time::{Duration, SystemTime};
 use truing_core::verification::{Checked, End, Ran, Verdict, Verification};
 use truing_reader::redact::redact;
 
-use crate::command::{self, Bounds, Ended, NotRun, Printed, Written};
-use crate::sandbox::{Job, Level, Limits, Room, Run, SandboxError};
+use crate::command::{self, Around, Bounds, Ended, NotRun, Printed, Written};
+use crate::sandbox::{Job, Level, Limits, PROXY, Room, Run, SandboxError};
 use cache::{Entry, Held};
 use proxy::Proxy;
 use usage::{Over, Usage};
@@ -444,14 +444,16 @@ impl Verifier {
         (job.writable, job.sockets, job.inside) = (true, true, INSIDE.into());
         job.read.clone_from(&self.plan.programs);
         job.limits = Limits { memory: self.plan.memory, disk: self.plan.disk, ..Limits::default() };
-        let variables = match proxy {
+        job.variables = match proxy {
             Some(_) => self.plan.registries.variables.clone(),
             None => OFFLINE.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
         };
-        job.room = Some(Room { home, temporary, variables });
+        job.room = Some(Room { home, temporary });
         let ended = match proxy {
             Some(proxy) => {
-                command::run_with_proxy(job, &bounds, |listener| proxy.clone().serve(listener)).await
+                let out = Printed::of(&bounds);
+                let around = Around { variables: &PROXY, words: None, out };
+                command::run_with(job, &bounds, around, |listener| proxy.clone().serve(listener)).await
             }
             None => command::run(job, &bounds).await,
         };

@@ -64,6 +64,8 @@ pub enum Runtime {
     Rules,
     /// The rules, and a model in our own loop of tools.
     Native,
+    /// The rules, and a model whose conversation the `claude` program holds.
+    Cli,
 }
 
 /// What was looked at and what was not.
@@ -174,8 +176,8 @@ impl Outcome {
 
     /// The outcome of a review with a model, by what the rules' outcome would be and how the model's part ended. Where
     /// there is nothing to review no model is called.
-    pub fn of_model(coverage: &Coverage, part: ModelPart) -> Self {
-        let rules = Self { runtime: Runtime::Native, ..Self::of_rules(coverage) };
+    pub fn of_model(coverage: &Coverage, runtime: Runtime, part: ModelPart) -> Self {
+        let rules = Self { runtime, ..Self::of_rules(coverage) };
         let joined = |more: String| match &rules.reason {
             Some(reason) => format!("{more}; {reason}"),
             None => more,
@@ -296,18 +298,18 @@ mod tests {
     #[test]
     fn with_a_model_only_its_whole_report_is_green() {
         let all = Coverage { reviewed: vec!["a".into()], not_reviewed: vec![] };
-        let whole = Outcome::of_model(&all, ModelPart::Whole);
+        let whole = Outcome::of_model(&all, Runtime::Native, ModelPart::Whole);
         assert_eq!((whole.kind, whole.runtime), (OutcomeKind::Reviewed, Runtime::Native));
         let cut = || ModelPart::Partial("turn limit".into());
-        assert_eq!(Outcome::of_model(&all, cut()).kind, OutcomeKind::Partial);
+        assert_eq!(Outcome::of_model(&all, Runtime::Native, cut()).kind, OutcomeKind::Partial);
         let gap = Coverage { not_reviewed: vec![gap(SkipReason::NotShown)], ..all };
-        assert_eq!(Outcome::of_model(&gap, ModelPart::Whole).kind, OutcomeKind::Partial);
-        let both = Outcome::of_model(&gap, cut()).reason.unwrap();
+        assert_eq!(Outcome::of_model(&gap, Runtime::Native, ModelPart::Whole).kind, OutcomeKind::Partial);
+        let both = Outcome::of_model(&gap, Runtime::Native, cut()).reason.unwrap();
         assert_eq!(both, "turn limit; 1 changed file was not reviewed");
         let later = ModelPart::Deferred { why: "daily budget".into(), until: Millis(7) };
-        let later = Outcome::of_model(&gap, later);
+        let later = Outcome::of_model(&gap, Runtime::Native, later);
         assert_eq!((later.kind, later.until), (OutcomeKind::Deferred, Some(Millis(7))));
-        let nothing = Outcome::of_model(&Coverage::default(), cut());
+        let nothing = Outcome::of_model(&Coverage::default(), Runtime::Native, cut());
         assert_eq!(nothing.kind, OutcomeKind::Skipped, "no model is called for nothing");
     }
 }

@@ -168,6 +168,10 @@ pub enum ForgeKind {
 pub struct ReviewConfig {
     /// What reviews.
     pub runtime: Runtime,
+    /// The `claude` program: a path, or a name that is on `PATH`.
+    pub claude: String,
+    /// The version that it must have.
+    pub claude_version: String,
     /// Answers of a model in one review.
     pub max_turns: u32,
     /// From the last event to the review.
@@ -195,6 +199,8 @@ pub enum Runtime {
     Rules,
     /// The rules, and a model in our own loop of tools.
     Native,
+    /// The rules, and a model whose conversation the `claude` program holds.
+    Cli,
 }
 
 /// Section `rules`.
@@ -408,8 +414,11 @@ impl Config {
                 runtime: of.word("review.runtime", |word| match word {
                     "rules" => Some(Runtime::Rules),
                     "native" | "sdk" => Some(Runtime::Native),
+                    "cli" => Some(Runtime::Cli),
                     _ => None,
                 })?,
+                claude: of.name("review.claude")?,
+                claude_version: of.name("review.claude_version")?,
                 max_turns: of.number("review.max_turns")?,
                 debounce: of.duration("review.debounce")?,
                 max_wait: of.duration("review.max_wait")?,

@@ -128,45 +128,60 @@ impl Door {
         listener: TcpListener,
         tools: impl Fn(&HeaderMap) -> Arc<T> + Clone + Send + Sync + 'static,
     ) -> std::io::Result<()> {
-        let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-        let mut open = JoinSet::new();
-        loop {
-            // The semaphore is never closed.
-            let Ok(place) = places.clone().acquire_owned().await else { return Ok(()) };
-            let (stream, _) = match listener.accept().await {
-                Ok(accepted) => accepted,
-                // For want of files, perhaps: connections that are open will end.
-                Err(error) => match open.join_next().await {
-                    Some(_) => continue,
-                    None => return Err(error),
-                },
-            };
-            while open.try_join_next().is_some() {}
-            let (door, tools) = (self.clone(), tools.clone());
-            open.spawn(async move {
-                let service = service_fn(|request: Request<Incoming>| {
-                    let answer = door.answer(tools(request.headers()), request);
-                    async move { Ok::<_, Infallible>(answer.await) }
-                });
-                // Clients come and go; each was told what there is to tell.
-                let _ = http1::Builder::new()
-                    .timer(TokioTimer::new())
-                    .header_read_timeout(ASKS)
-                    .max_buf_size(MAX_HEAD)
-                    .serve_connection(TokioIo::new(stream), service)
-                    .await;
-                drop(place);
-            });
-        }
+        let answer = move |request: Request<Incoming>| {
+            let (door, tools) = (self.clone(), tools(request.headers()));
+            async move { door.answer(tools, request).await }
+        };
+        serve(listener, answer).await
     }
 
     /// Whether these are the headers of somebody who knows the token. In constant time.
-    fn lets_in(&self, headers: &HeaderMap) -> bool {
+    pub(crate) fn lets_in(&self, headers: &HeaderMap) -> bool {
         let Some(token) = &self.token else { return true };
         let said = headers.get(AUTHORIZATION).map_or(&[][..], |value| value.as_bytes());
         let said = said.split_at_checked(7).filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer "));
         let (_, said) = said.unwrap_or_default();
         Sha256::digest(said).as_slice().ct_eq(token).into()
+    }
+}
+
+/// Answers whoever connects, for ever. Letting go of it ends all connections.
+///
+/// # Errors
+/// When the listener takes no more connections.
+pub(crate) async fn serve<F: Future<Output = Answer> + Send>(
+    listener: TcpListener,
+    answer: impl Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+) -> std::io::Result<()> {
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let mut open = JoinSet::new();
+    loop {
+        // The semaphore is never closed.
+        let Ok(place) = places.clone().acquire_owned().await else { return Ok(()) };
+        let (stream, _) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            // For want of files, perhaps: connections that are open will end.
+            Err(error) => match open.join_next().await {
+                Some(_) => continue,
+                None => return Err(error),
+            },
+        };
+        while open.try_join_next().is_some() {}
+        let answer = answer.clone();
+        open.spawn(async move {
+            let service = service_fn(|request| {
+                let answer = answer(request);
+                async move { Ok::<_, Infallible>(answer.await) }
+            });
+            // Clients come and go; each was told what there is to tell.
+            let _ = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(ASKS)
+                .max_buf_size(MAX_HEAD)
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
+            drop(place);
+        });
     }
 }
 

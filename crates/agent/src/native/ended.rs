@@ -1,4 +1,4 @@
-//! How a run of the native runtime ended, and what it came to.
+//! How a run ended, and what it came to.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -49,6 +49,8 @@ pub enum End {
     Unreadable(String),
     /// There is no answer.
     Refused(Refused),
+    /// The program that holds the conversation failed ([`crate::cli`]).
+    Failed(String),
 }
 
 /// A limit of a run.
@@ -96,6 +98,7 @@ impl fmt::Display for End {
                 write!(f, "budget: the money {level} is used up")
             }
             Self::Refused(refused) => write!(f, "{refused}"),
+            Self::Failed(what) => write!(f, "runtime: {what}"),
         }
     }
 }

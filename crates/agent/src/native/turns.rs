@@ -1,4 +1,5 @@
-//! The turns of one run: what is asked, and what is done with each answer.
+//! The turns of one run: what is asked, and what is done with each answer. Who holds the conversation, this runtime or
+//! another program ([`crate::cli`]), is the same to all that is decided here.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +25,7 @@ const MAX_REPAIRS: u32 = 1;
 const CONCLUDE_PERCENT: u32 = 15;
 
 /// A run in progress.
-pub(super) struct Turns<'a, M, T, F, J> {
+pub(crate) struct Turns<'a, M, T, F, J> {
     model: &'a M,
     tools: &'a T,
     limits: Limits,
@@ -34,6 +35,21 @@ pub(super) struct Turns<'a, M, T, F, J> {
     ran: Progress<F>,
     /// What is wrong with a report.
     judge: J,
+}
+
+/// What a turn leads to.
+pub(crate) enum Step {
+    /// The end of the run.
+    Over(End),
+    /// Another turn: what is to be said is said.
+    Again,
+    /// Calls of tools, which are to be made and answered.
+    Calls {
+        /// The answer that makes them.
+        said: Message,
+        /// What a report among them is found to be.
+        wrong: Option<String>,
+    },
 }
 
 /// What has come of it so far.
@@ -60,7 +76,7 @@ struct Call<'a> {
 }
 
 impl<'a, M: Model, T: Tools, F: Form, J: Fn(&F) -> Option<String>> Turns<'a, M, T, F, J> {
-    pub(super) fn new(model: &'a M, tools: &'a T, (brief, limits): (&Brief, Limits), judge: J) -> Self {
+    pub(crate) fn new(model: &'a M, tools: &'a T, (brief, limits): (&Brief, Limits), judge: J) -> Self {
         let mut offered: Vec<Tool> = tools.offered();
         offered.retain(|tool| tool.name != REPORT);
         offered.push(Tool { cache_control: Some(window::ephemeral()), ..F::tool() });
@@ -85,31 +101,59 @@ impl<'a, M: Model, T: Tools, F: Form, J: Fn(&F) -> Option<String>> Turns<'a, M, 
     /// Turn after turn, until something ends it.
     pub(super) async fn all(&mut self) -> End {
         loop {
-            let last = match self.last_turn() {
-                Some(limit) if self.ran.turns >= self.limits.turns => return End::Limit(limit),
-                Some(limit) => {
-                    self.say(F::CONCLUDE);
-                    Some(limit)
-                }
-                None => None,
-            };
-            match self.ask().await {
-                Ok(answer) => match self.hear(answer, last).await {
-                    Some(end) => return end,
-                    None => {
-                        if let Some(limit) = last {
-                            return End::Limit(limit);
-                        }
+            match self.step().await {
+                Step::Over(end) => return end,
+                Step::Again => {}
+                Step::Calls { said, wrong } => {
+                    if let Some(end) = self.carry_out(said, wrong).await {
+                        return end;
                     }
-                },
-                Err(Refused::TooLong { .. }) if self.make_room() => {}
-                Err(Refused::TooLong { .. }) => return End::Full,
-                Err(refused) => return End::Refused(refused),
+                }
             }
         }
     }
 
-    pub(super) fn ended(self, end: End) -> Ran<F> {
+    /// One turn.
+    pub(crate) async fn step(&mut self) -> Step {
+        let last = match self.last_turn() {
+            Some(limit) if self.ran.turns >= self.limits.turns => return Step::Over(End::Limit(limit)),
+            Some(limit) => {
+                self.say(F::CONCLUDE);
+                Some(limit)
+            }
+            None => None,
+        };
+        match self.ask().await {
+            Ok(answer) => match (self.hear(answer, last), last) {
+                (Step::Over(end), _) => Step::Over(end),
+                (Step::Again | Step::Calls { .. }, Some(limit)) => Step::Over(End::Limit(limit)),
+                (step, None) => step,
+            },
+            Err(Refused::TooLong { .. }) if self.make_room() => Step::Again,
+            Err(Refused::TooLong { .. }) => Step::Over(End::Full),
+            Err(refused) => Step::Over(End::Refused(refused)),
+        }
+    }
+
+    /// What the model may call.
+    pub(crate) fn tools(&self) -> &[Tool] {
+        &self.request.tools
+    }
+
+    /// What was said besides, as another program tells it.
+    pub(crate) fn told(&mut self, messages: impl IntoIterator<Item = Message>) {
+        self.request.messages.extend(messages);
+    }
+
+    /// The run's conversation is this from now on: another program has put it in other words.
+    pub(crate) fn renew(&mut self, messages: Vec<Message>) {
+        self.window = Window::new(self.limits.window);
+        self.window.grown(self.request.system.iter().map(bytes).sum());
+        self.window.grown(messages.iter().flat_map(|message| &message.content).map(bytes).sum());
+        self.request.messages = messages;
+    }
+
+    pub(crate) fn ended(self, end: End) -> Ran<F> {
         let Progress { items, turns, usage, cost, model, calls, denials, trimmed, .. } = self.ran;
         Ran { end, items, turns, usage, cost, model, calls, denials, trimmed }
     }
@@ -149,51 +193,50 @@ impl<'a, M: Model, T: Tools, F: Form, J: Fn(&F) -> Option<String>> Turns<'a, M, 
         Ok(answer)
     }
 
-    /// Does what an answer wants. The answer: how the run ends, if it does.
-    async fn hear(&mut self, answer: Answer, last: Option<Limit>) -> Option<End> {
+    /// What an answer leads to.
+    fn hear(&mut self, answer: Answer, last: Option<Limit>) -> Step {
         let Answer { message: Message { role, content }, stop, .. } = answer;
         let content: Vec<Block> = content.into_iter().filter(|block| !is_blank(block)).collect();
         let said = Message { role, content };
         match stop {
             Stop::EndTurn | Stop::ToolUse | Stop::StopSequence => {
                 self.ran.cut = 0;
-                self.take(said, last).await
+                self.take(said, last)
             }
-            Stop::Refusal => Some(End::Declined),
-            Stop::PauseTurn if said.content.is_empty() => self.ask_again("an empty pause"),
+            Stop::Refusal => Step::Over(End::Declined),
+            Stop::PauseTurn if said.content.is_empty() => again(self.ask_again("an empty pause")),
             Stop::PauseTurn => {
                 self.request.messages.push(said);
-                None
+                Step::Again
             }
-            Stop::MaxTokens => self.go_on(&said),
+            Stop::MaxTokens => again(self.go_on(&said)),
             Stop::ModelContextWindowExceeded => {
                 self.ran.cut += 1;
-                (self.ran.cut > MAX_CUT || !self.make_room()).then_some(End::Full)
+                again((self.ran.cut > MAX_CUT || !self.make_room()).then_some(End::Full))
             }
         }
     }
 
     /// A complete answer: its report, its calls, or prose in their place.
-    async fn take(&mut self, said: Message, last: Option<Limit>) -> Option<End> {
+    fn take(&mut self, said: Message, last: Option<Limit>) -> Step {
         let calls = calls(&said);
         if calls.is_empty() {
             let words = words(&said);
             // Some models write what they should call.
             if let Some(report) = F::in_text(&words) {
-                return match self.keep(report, last) {
+                return again(match self.keep(report, last) {
                     Ok(end) => end,
                     Err(wrong) => {
                         self.push_said(said);
                         self.say(&wrong);
                         self.ask_again(&wrong)
                     }
-                };
+                });
             }
             let what = if words.trim().is_empty() { "an empty message" } else { "prose in its place" };
             self.push_said(said);
-            return self.ask_again(what);
+            return again(self.ask_again(what));
         }
-        let mut results = Vec::with_capacity(calls.len());
         let mut wrong = None;
         let mut done = None;
         for call in calls.iter().filter(|call| call.name == REPORT) {
@@ -205,39 +248,53 @@ impl<'a, M: Model, T: Tools, F: Form, J: Fn(&F) -> Option<String>> Turns<'a, M, 
                 Err(malformed) => wrong = Some(malformed),
             }
         }
-        if done.is_some() && wrong.is_none() {
-            return done;
-        }
-        if last.is_none() {
-            for (at, call) in calls.iter().enumerate() {
-                let Output { text, is_error, denied } = self.answer(call, at, wrong.as_deref()).await;
-                if denied {
-                    self.count_denial(call.name);
-                }
-                let content = bounded(text);
-                self.window.grown(content.len());
-                let tool_use_id = call.id.to_owned();
-                results.push(Block::Known(Known::ToolResult {
-                    tool_use_id,
-                    content,
-                    is_error,
-                    cache_control: None,
-                }));
-            }
-        }
-        self.push_said(said);
-        self.request.messages.push(Message { role: Role::User, content: results });
-        match wrong {
-            Some(what) => self.ask_again(&what),
-            None => None,
+        match done {
+            Some(end) if wrong.is_none() => Step::Over(end),
+            Some(_) | None => Step::Calls { said, wrong },
         }
     }
 
+    /// Makes the calls of an answer, and tells what they came to. The answer: how the run ends, if it does.
+    async fn carry_out(&mut self, said: Message, wrong: Option<String>) -> Option<End> {
+        let calls = calls(&said);
+        let mut results = Vec::with_capacity(calls.len());
+        for (at, call) in calls.iter().enumerate() {
+            let Output { text: content, is_error, denied: _ } =
+                self.call(call.name, call.input, at, wrong.as_deref()).await;
+            let tool_use_id = call.id.to_owned();
+            results.push(Block::Known(Known::ToolResult {
+                tool_use_id,
+                content,
+                is_error,
+                cache_control: None,
+            }));
+        }
+        self.push_said(said);
+        self.request.messages.push(Message { role: Role::User, content: results });
+        self.repaired(wrong)
+    }
+
+    /// After calls among which a report was found to be wrong: how the run ends, if it does.
+    pub(crate) fn repaired(&mut self, wrong: Option<String>) -> Option<End> {
+        wrong.and_then(|what| self.ask_again(&what))
+    }
+
+    /// Makes a call, the one of this place in its answer, and counts it. What it comes to, within its bound.
+    pub(crate) async fn call(&mut self, name: &str, input: &Value, at: usize, wrong: Option<&str>) -> Output {
+        let Output { text, is_error, denied } = self.answer(name, input, at, wrong).await;
+        if denied {
+            self.count_denial(name);
+        }
+        let text = bounded(text);
+        self.window.grown(text.len());
+        Output { text, is_error, denied }
+    }
+
     /// What one call comes to. `wrong`: what a report has been found to be.
-    async fn answer(&mut self, call: &Call<'_>, at: usize, wrong: Option<&str>) -> Output {
+    async fn answer(&mut self, name: &str, input: &Value, at: usize, wrong: Option<&str>) -> Output {
         let told = |text: String, is_error| Output { text, is_error, denied: false };
-        if call.name == REPORT {
-            return match (F::read(call.input), wrong) {
+        if name == REPORT {
+            return match (F::read(input), wrong) {
                 (Ok((report, _)), None) => told(report.taken(), false),
                 (Ok(_), Some(wrong)) => told(wrong.to_owned(), true),
                 (Err(malformed), _) => told(malformed, true),
@@ -249,16 +306,28 @@ impl<'a, M: Model, T: Tools, F: Form, J: Fn(&F) -> Option<String>> Turns<'a, M, 
                 true,
             );
         }
-        if !self.request.tools.iter().any(|tool| tool.name == call.name) {
+        if !self.request.tools.iter().any(|tool| tool.name == name) {
             let names: Vec<&str> = self.request.tools.iter().map(|tool| tool.name.as_str()).collect();
             let text = format!("denied: this run has no such tool. It may call: {}", names.join(", "));
             return Output { text, is_error: true, denied: true };
         }
-        *self.ran.calls.entry(call.name.to_owned()).or_default() += 1;
-        self.tools.call(call.name, call.input).await
+        *self.ran.calls.entry(name.to_owned()).or_default() += 1;
+        self.tools.call(name, input).await
     }
 
-    fn count_denial(&mut self, name: &str) {
+    /// Answers the calls of an answer that the run has no tools for, by the names of the calls.
+    pub(crate) async fn unknown(&mut self, said: &Message) -> BTreeMap<String, Output> {
+        let mut answered = BTreeMap::new();
+        for (at, call) in calls(said).iter().enumerate() {
+            if !self.request.tools.iter().any(|tool| tool.name == call.name) {
+                let output = self.call(call.name, call.input, at, None).await;
+                answered.insert(call.id.to_owned(), output);
+            }
+        }
+        answered
+    }
+
+    pub(crate) fn count_denial(&mut self, name: &str) {
         let name = truing_core::line::clean(name, schema::MAX_NAME_CHARS);
         *self.ran.denials.entry(name).or_default() += 1;
     }
@@ -315,7 +384,7 @@ impl<'a, M: Model, T: Tools, F: Form, J: Fn(&F) -> Option<String>> Turns<'a, M, 
         trimmed > 0
     }
 
-    fn push_said(&mut self, said: Message) {
+    pub(crate) fn push_said(&mut self, said: Message) {
         if !said.content.is_empty() {
             self.request.messages.push(said);
         }
@@ -331,6 +400,11 @@ impl<'a, M: Model, T: Tools, F: Form, J: Fn(&F) -> Option<String>> Turns<'a, M, 
             }
         }
     }
+}
+
+/// The next turn, unless this is the end.
+fn again(end: Option<End>) -> Step {
+    end.map_or(Step::Again, Step::Over)
 }
 
 /// The calls of a message, in order.
@@ -369,4 +443,14 @@ fn bounded(mut text: String) -> String {
     }
     // The Messages API takes no empty result of a failed call.
     if text.is_empty() { "[no output]".to_owned() } else { text }
+}
+
+/// Bytes of a block, about.
+fn bytes(block: &Block) -> usize {
+    match block {
+        Block::Known(Known::Text { text, .. }) => text.len(),
+        Block::Known(Known::ToolResult { content, .. }) => content.len(),
+        Block::Known(Known::ToolUse { input, .. }) => input.to_string().len(),
+        Block::Other(value) => value.to_string().len(),
+    }
 }

@@ -121,14 +121,14 @@ pub(super) fn inside(job: &Job, outside: i32) -> io::Result<u8> {
     if parent_of_this()? != outside {
         return Err(io::Error::other("its parent is gone"));
     }
-    let proxy = match job.level {
+    let port = match job.level {
         Level::Full => {
             mounts::build(job)?;
             loopback::up()?;
-            let proxy = if job.listens { Some(listening::hand_over()?) } else { None };
+            let port = if job.listens.is_empty() { None } else { Some(listening::hand_over()?) };
             job.limits.apply()?;
             give_up_rights(CapabilitySet::empty())?;
-            proxy
+            port
         }
         Level::Landlock | Level::None => {
             job.limits.apply()?;
@@ -144,7 +144,7 @@ pub(super) fn inside(job: &Job, outside: i32) -> io::Result<u8> {
         }
         Level::None => {}
     }
-    run(job, proxy)
+    run(job, port)
 }
 
 /// The parent's number as the machine sees it: the one that this process sees is 0 in any case.
@@ -168,8 +168,8 @@ pub(super) fn give_up_rights(kept: CapabilitySet) -> io::Result<()> {
 
 /// Runs the command and everything it leaves behind, until the command ends. What is left then ends with this
 /// process.
-fn run(job: &Job, proxy: Option<u16>) -> io::Result<u8> {
-    let started = command(job, proxy)?.spawn();
+fn run(job: &Job, port: Option<u16>) -> io::Result<u8> {
+    let started = command(job, port)?.spawn();
     let child = match started {
         Ok(child) => child,
         Err(error) => {
@@ -189,7 +189,7 @@ fn run(job: &Job, proxy: Option<u16>) -> io::Result<u8> {
     }
 }
 
-fn command(job: &Job, proxy: Option<u16>) -> io::Result<Command> {
+fn command(job: &Job, port: Option<u16>) -> io::Result<Command> {
     let own = match job.level {
         Level::Full => PROGRAM_INSIDE,
         Level::Landlock | Level::None => THIS_PROGRAM,
@@ -209,16 +209,16 @@ fn command(job: &Job, proxy: Option<u16>) -> io::Result<Command> {
     };
     let (home, temporary) = mounts::private_folders(job);
     command.env_clear().envs(environment(job, &home, &temporary));
-    if let Some(room) = &job.room {
+    if job.room.is_some() {
         command.env("USER", mounts::USER).env("LOGNAME", mounts::USER);
-        command.envs(room.variables.iter().map(|(name, value)| (name, value)));
     }
-    if let Some(port) = proxy {
+    command.envs(job.variables.iter().map(|(name, value)| (name, value)));
+    if let Some(port) = port {
         let address = format!("http://127.0.0.1:{port}");
-        command.envs(listening::VARIABLES.map(|name| (name, &address)));
+        command.envs(job.listens.iter().map(|name| (name, &address)));
     }
-    if job.listens {
-        // The helper's own was the way that the proxy was handed over.
+    if !job.listens.is_empty() && !job.hears {
+        // The helper's own was the way that the socket was handed over.
         command.stdin(Stdio::null());
     }
     Ok(command)

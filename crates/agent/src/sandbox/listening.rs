@@ -3,9 +3,9 @@
 //! The first process inside makes the socket and hands it to the parent, which accepts and answers there, outside. So
 //! nothing is copied between the two networks, no file is shown for it, and no process inside stands between.
 
-use std::io::{self, IoSlice, IoSliceMut};
+use std::io::{self, IoSlice, IoSliceMut, Write as _};
 use std::mem::MaybeUninit;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, Shutdown, TcpListener};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
@@ -19,7 +19,7 @@ use rustix::net::{
 use super::Job;
 
 /// The variables that programs look for a proxy in. Some know the one case alone.
-pub(super) const VARIABLES: [&str; 4] = ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"];
+pub const PROXY: [&str; 4] = ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"];
 /// How long building the inside may take.
 const BUILDING: Duration = Duration::from_secs(60);
 /// A message must have a byte for a file to come with it.
@@ -30,14 +30,14 @@ const MESSAGE: &[u8] = b"+";
 pub struct Listening(UnixStream);
 
 impl Job {
-    /// As [`Job::command`], of a job that finds a proxy on its loopback interface, named by the usual variables
+    /// As [`Job::command`], of a job that finds a server on its loopback interface, which these variables name
     /// ([`Level::Full`](super::Level::Full) with [`Job::sockets`] alone). Its standard input is spoken for. Let go of the command when it is started:
     /// only then the end of the process is noticed.
     ///
     /// # Errors
     /// As [`Job::command`].
-    pub fn listening(mut self) -> io::Result<(Command, Listening)> {
-        self.listens = true;
+    pub fn listening(mut self, variables: &[&str]) -> io::Result<(Command, Listening)> {
+        self.listens = variables.iter().map(|name| (*name).to_owned()).collect();
         let (ours, theirs) = UnixStream::pair()?;
         let mut command = self.command()?;
         command.stdin(Stdio::from(OwnedFd::from(theirs)));
@@ -50,7 +50,7 @@ impl Listening {
     ///
     /// # Errors
     /// The process ended before, or could not make one.
-    pub fn socket(self) -> io::Result<TcpListener> {
+    pub fn socket(&self) -> io::Result<TcpListener> {
         self.0.set_read_timeout(Some(BUILDING))?;
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut handed = RecvAncillaryBuffer::new(&mut space);
@@ -64,6 +64,16 @@ impl Listening {
             (1.., Some(socket)) => Ok(TcpListener::from(socket)),
             (_, _) => Err(io::Error::other("it ended before it had a network")),
         }
+    }
+
+    /// Says all that a job hears ([`Job::hears`]), for a minute at most.
+    ///
+    /// # Errors
+    /// The process does not listen any more.
+    pub fn say(&self, words: &[u8]) -> io::Result<()> {
+        self.0.set_write_timeout(Some(BUILDING))?;
+        (&self.0).write_all(words)?;
+        self.0.shutdown(Shutdown::Write)
     }
 }
 

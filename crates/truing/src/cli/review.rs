@@ -125,6 +125,8 @@ enum Runtime {
     /// The rules, and a model that looks around with tools: needs a key.
     #[value(alias = "sdk")]
     Native,
+    /// The same with the `claude` program in between: needs it, and a key.
+    Cli,
 }
 
 impl Runtime {
@@ -132,6 +134,7 @@ impl Runtime {
         match self {
             Self::Rules => "rules",
             Self::Native => "native",
+            Self::Cli => "cli",
         }
     }
 }

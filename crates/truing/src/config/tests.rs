@@ -197,7 +197,7 @@ fn every_problem_of_a_file_is_told_with_its_line_and_the_nearest_key() {
 max_inlin = 3
 debounce = 15
 attempts = 0
-runtime = "cli"
+runtime = "fast"
 webhook_secret = "x"
 
 [servr]
@@ -230,8 +230,8 @@ github2 = 1
     hint: see `review.debounce` in `truing config schema`
     error: truing.toml:5: `review.attempts` must be a whole number from 1 to 100, not `0`
     hint: see `review.attempts` in `truing config schema`
-    error: truing.toml:6: `review.runtime`: "cli" is not built in this version of truing
-    hint: use `rules` or `native` or `sdk`
+    error: truing.toml:6: `review.runtime` must be "rules" or "native" or "sdk" or "cli", not `fast`
+    hint: see `review.runtime` in `truing config schema`
     error: truing.toml:7: unknown key `review.webhook_secret`
     hint: did you mean `forge.NAME.webhook_secret`? All keys: `truing config schema`
     error: truing.toml:9: unknown key `servr`
@@ -376,17 +376,13 @@ fn a_forge_exists_once_it_is_named_and_its_name_is_its_kind() {
 
 #[test]
 fn runtime_mode_is_judged_only_where_nothing_stronger_decides() {
-    insta::assert_snapshot!(told_of_variables(&[("RUNTIME_MODE", "cli")]), @r#"
-    error: variable RUNTIME_MODE: `review.runtime`: "cli" is not built in this version of truing
-    hint: use `rules` or `native` or `sdk`
-    "#);
     insta::assert_snapshot!(told_of_variables(&[("RUNTIME_MODE", "fast")]), @r#"
-    error: variable RUNTIME_MODE: `review.runtime` must be "rules" or "native" or "sdk", not `fast`
+    error: variable RUNTIME_MODE: `review.runtime` must be "rules" or "native" or "sdk" or "cli", not `fast`
     hint: see `review.runtime` in `truing config schema`
     "#);
-    let given = variables(&[("RUNTIME_MODE", "cli")]);
+    let given = variables(&[("RUNTIME_MODE", "fast")]);
     Config::resolve(&given, None, &[flag("--runtime", "review.runtime", &["rules"])]).unwrap();
-    Config::resolve(&variables(&[("RUNTIME_MODE", "cli"), ("TRUING_REVIEW__RUNTIME", "rules")]), None, &[])
+    Config::resolve(&variables(&[("RUNTIME_MODE", "fast"), ("TRUING_REVIEW__RUNTIME", "rules")]), None, &[])
         .unwrap();
     Config::resolve(&variables(&[("RUNTIME_MODE", "")]), None, &[]).unwrap();
 }
@@ -397,8 +393,8 @@ fn variables_of_others_choose_the_runtime_and_where_the_model_is() {
         Config::resolve(&variables(&[("RUNTIME_MODE", word)]), None, &[]).unwrap().review.runtime
     };
     assert_eq!(
-        [mode("rules"), mode("native"), mode("sdk")],
-        [Runtime::Rules, Runtime::Native, Runtime::Native]
+        [mode("rules"), mode("native"), mode("sdk"), mode("cli")],
+        [Runtime::Rules, Runtime::Native, Runtime::Native, Runtime::Cli]
     );
     let at = |own: &[(&str, &str)]| {
         let given = [&[("ANTHROPIC_BASE_URL", "http://127.0.0.1:7")], own].concat();

@@ -13,16 +13,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Instant;
 
-use truing_agent::native::{self, End, Limits, Ran};
+use truing_agent::native::{End, Limits, Ran};
 use truing_agent::prompt::route::REVIEW;
 use truing_agent::prompt::{PromptError, Prompts};
-use truing_agent::schema::{self, Checked};
+use truing_agent::runtime::Runtime;
+use truing_agent::schema::{self, Checked, Items};
 use truing_core::finding::{Finding, FindingStatus, RawFinding, Source};
 use truing_core::id::Millis;
 use truing_core::identity::{SAME, Statement, similarity};
 use truing_core::ledger::{LevelKind, Purse, Room};
 use truing_core::money::MicroUsd;
-use truing_core::outcome::{Coverage, Modelled, Outcome};
+use truing_core::outcome::{self, Coverage, Modelled, Outcome};
 use truing_core::port::{Gate, Operations as _, StoreError};
 use truing_diff::{FileDiff, RepoPath, parse};
 use truing_model::cassette::Tape;
@@ -55,6 +56,8 @@ pub struct Agent {
     pub ledger: Sqlite,
     /// Its id.
     pub model: String,
+    /// What holds the conversation with it.
+    pub runtime: Runtime,
     /// What one run may use.
     pub limits: Limits,
     /// What a run may cost.
@@ -114,7 +117,11 @@ pub async fn ask<G: Gate>(
 ) -> Result<Option<Part>, AgentError> {
     match asking {
         // Boxed: what waits for a model is large, and would be part of everything that waits for it.
-        Some(asking) => Box::pin(asking.review(change, place, reading)).await.map(Some),
+        Some(asking) => {
+            let runtime = asking.agent.named();
+            let part = Box::pin(asking.review(change, place, reading)).await?;
+            Ok(Some(Part { runtime, ..part }))
+        }
         None => Ok(None),
     }
 }
@@ -122,7 +129,7 @@ pub async fn ask<G: Gate>(
 /// The outcome of a review in which the rules have read this, and a model has done its part, if there is one.
 pub fn outcome(coverage: &Coverage, part: Option<&Part>) -> Outcome {
     match part {
-        Some(part) => Outcome::of_model(coverage, part.part.clone()),
+        Some(part) => Outcome::of_model(coverage, part.runtime, part.part.clone()),
         None => Outcome::of_rules(coverage),
     }
 }
@@ -212,7 +219,8 @@ impl<G: Gate> Asking<'_, G> {
         let limits = Limits { money: review.map(|level| level.limit), ..agent.limits };
         let session = agent.gateway.session(purse, [agent.model.clone()], gate);
         let model = Traced(agent.tape.of(session, RUN, AGENT));
-        let mut ran = native::run(&model, &watched, &told.brief, &limits).await;
+        let mut ran: Ran =
+            agent.runtime.run_judged(&model, &watched, &told.brief, &limits, |_: &Items| None).await;
         let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         telemetry::ended(&ran.end);
         match &ran.end {
@@ -225,7 +233,8 @@ impl<G: Gate> Asking<'_, G> {
             | End::Cut
             | End::Full
             | End::Unreadable(_)
-            | End::Refused(_) => {}
+            | End::Refused(_)
+            | End::Failed(_) => {}
         }
         if agent.tape.plays() {
             // It was paid for when it was recorded.
@@ -245,6 +254,14 @@ impl<G: Gate> Asking<'_, G> {
 }
 
 impl Agent {
+    /// What holds the conversation, as outcomes name it.
+    pub fn named(&self) -> outcome::Runtime {
+        match &self.runtime {
+            Runtime::Native => outcome::Runtime::Native,
+            Runtime::Cli(_) => outcome::Runtime::Cli,
+        }
+    }
+
     /// What a model begins with that sees a change and nothing that anybody said of it, but what it is to mend if it is a
     /// fix. The files whose change it is shown.
     ///

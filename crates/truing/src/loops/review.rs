@@ -307,7 +307,7 @@ where
             kind: OutcomeKind::Deferred,
             reason: Some(why.to_owned()),
             until: Some(until),
-            runtime: Runtime::Native,
+            runtime: self.agent.map_or(Runtime::Native, Agent::named),
         };
         self.store.ended(self.run, &outcome, self.clock.now()).await?;
         self.metrics.run_ended("review", outcome.kind);

@@ -83,6 +83,7 @@ pub fn ended(end: &End) {
         End::Full => ("error_during_execution", "model_context_window_exceeded"),
         End::Unreadable(_) => ("error_during_execution", "unreadable"),
         End::Refused(_) => ("error_during_execution", "refused"),
+        End::Failed(_) => ("error_during_execution", "runtime"),
     };
     let span = [KeyValue::new("subtype", subtype), KeyValue::new("stop_reason", stop_reason)];
     Context::current().span().set_attributes(span);

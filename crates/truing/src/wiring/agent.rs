@@ -1,9 +1,12 @@
 //! From a configuration to a model that reviews: its address, its key, its price, its money.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use truing_agent::cli::{Cli, Unusable};
 use truing_agent::native::Limits;
+use truing_agent::runtime::Runtime as Conversation;
+use truing_agent::sandbox::{SandboxError, reached};
 use truing_core::secret::Secret;
 #[cfg(feature = "aws")]
 use truing_model::aws::AwsLogin;
@@ -43,7 +46,8 @@ const PROVIDERS: [(&str, &str); 2] = [(layer::USE_AWS, AWS), ("CLAUDE_CODE_USE_B
 /// Exit 2 for configuration that cannot be used, a missing key above all.
 pub fn native(config: &Config, environment: &Environment, ledger: Sqlite) -> Result<Agent, CliError> {
     let (login, prices) = ready(config, environment)?;
-    agent(config, ledger, login, prices)
+    let runtime = runtime(config, environment)?;
+    agent(config, ledger, runtime, (login, prices))
 }
 
 /// Could the model that the configuration names be asked? Nothing is sent.
@@ -103,7 +107,7 @@ pub fn played(config: &Config, ledger: Sqlite, file: &Path) -> Result<Agent, Cli
     let cassette = Cassette::read(file, hide).map_err(|error| {
         CliError::usage("cassette", error.to_string()).hint("record one with `--record FOLDER`, with a key")
     })?;
-    let agent = agent(config, ledger, Login::Open, Prices::default())?;
+    let agent = agent(config, ledger, Conversation::Native, (Login::Open, Prices::default()))?;
     Ok(Agent { tape: Tape::Play(cassette), ..agent })
 }
 
@@ -124,8 +128,14 @@ fn gateway(address: &str, login: Login, prices: Prices, ledger: Sqlite) -> Resul
     Gateway::new(provider, prices, ledger, Arc::new(SystemClock), Patience::default()).map_err(wrong)
 }
 
-fn agent(config: &Config, ledger: Sqlite, login: Login, prices: Prices) -> Result<Agent, CliError> {
+fn agent(
+    config: &Config,
+    ledger: Sqlite,
+    runtime: Conversation,
+    (login, prices): (Login, Prices),
+) -> Result<Agent, CliError> {
     Ok(Agent {
+        runtime,
         gateway: gateway(&address(&config.model)?, login, prices, ledger.clone())?,
         ledger,
         model: config.model.name.clone(),
@@ -135,6 +145,45 @@ fn agent(config: &Config, ledger: Sqlite, login: Login, prices: Prices) -> Resul
         reader: child_reader(&config.rules, &config.sandbox)?,
         tape: Tape::None,
     })
+}
+
+/// What holds the conversation. Where no model is configured to review, one that works for another loop is asked by this
+/// process.
+fn runtime(config: &Config, environment: &Environment) -> Result<Conversation, CliError> {
+    match config.review.runtime {
+        Runtime::Rules | Runtime::Native => Ok(Conversation::Native),
+        Runtime::Cli => {
+            let program = located(&config.review.claude, environment);
+            let cli = Cli::new(&program, &config.review.claude_version, reached());
+            cli.map(Conversation::Cli).map_err(|error| unusable(&error, &config.review.claude_version))
+        }
+    }
+}
+
+/// A program by its name: a path, or where `PATH` has it first.
+fn located(name: &str, environment: &Environment) -> PathBuf {
+    let folders = environment.get("PATH").filter(|_| !name.contains('/')).unwrap_or_default();
+    let mut found =
+        std::env::split_paths(folders).map(|folder| folder.join(name)).filter(|file| file.is_file());
+    found.next().unwrap_or_else(|| name.into())
+}
+
+fn unusable(error: &Unusable, version: &str) -> CliError {
+    let told = CliError::usage("claude", format!("the runtime \"cli\": {error}"));
+    let install = format!("install it: npm install --global @anthropic-ai/claude-code@{version}");
+    match error {
+        Unusable::Missing { .. } => told.hint(install).hint("or say where it is: `review.claude`"),
+        Unusable::Version { found, .. } => {
+            told.hint(install).hint(format!("or allow this one: review.claude_version = \"{found}\""))
+        }
+        Unusable::Silent { .. } => told
+            .hint("`review.claude` is to name the program itself, not a script that starts it: npm has it in the package claude-code-linux-x64")
+            .hint(install),
+        Unusable::Sandbox(SandboxError::TooWeak { .. }) => {
+            CliError::failed("sandbox_weak", told.message).hint("allow user namespaces, or review with `--runtime native`")
+        }
+        Unusable::Sandbox(_) => told.hint("`truing sandbox check` tells what this machine allows"),
+    }
 }
 
 /// Where the model is.
@@ -201,7 +250,7 @@ fn aws(model: &ModelConfig, environment: &Environment) -> Result<AwsLogin, CliEr
 pub fn served(config: &Config, environment: &Environment) -> Result<Option<Agent>, CliError> {
     match config.review.runtime {
         Runtime::Rules => Ok(None),
-        Runtime::Native => {
+        Runtime::Native | Runtime::Cli => {
             let ledger = open_store(config.store.database()?)?;
             let mut agent = native(config, environment, ledger)?;
             // A step that took all of its time would be over before it had told anybody.

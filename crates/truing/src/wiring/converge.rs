@@ -83,7 +83,7 @@ fn no_fixer(name: &str, mut error: CliError) -> CliError {
 pub fn served(config: &Config, environment: &Environment, store: &Sqlite) -> Result<Converging, String> {
     match config.review.runtime {
         Runtime::Rules => return Err("this server asks no model (`review.runtime` is \"rules\")".to_owned()),
-        Runtime::Native => {}
+        Runtime::Native | Runtime::Cli => {}
     }
     // Reviews go on whatever is wrong with it.
     let crew = crew(config, environment, store).map_err(|error| {

@@ -226,7 +226,7 @@ fn parts_that_are_not_built_are_not_accepted() {
     let place = Place::new();
     for (arguments, said) in [
         (&["--publish"][..], "--publish"),
-        (&["--runtime", "cli"], "[possible values: rules, native]"),
+        (&["--runtime", "fast"], "[possible values: rules, native, cli]"),
         (&["--format", "csv"], "this command has no csv output"),
         (&["--pack", ""], "--pack"),
         (&["--no-record", "a", "b"], "'b'"),
@@ -238,14 +238,24 @@ fn parts_that_are_not_built_are_not_accepted() {
 }
 
 #[test]
-fn a_runtime_that_is_not_built_is_refused_wherever_it_is_named() {
+fn a_runtime_that_cannot_be_had_is_refused_wherever_it_is_named() {
     let place = Place::new();
     place.write("b.py", STOPS);
-    let run =
-        |arguments: &[&str]| Ran::from(place.command(arguments).env("RUNTIME_MODE", "cli").output().unwrap());
-    let ran = run(&["review"]);
+    let run = |mode: &str, arguments: &[&str]| {
+        let mut command = place.command(arguments);
+        command.env("RUNTIME_MODE", mode).env("ANTHROPIC_API_KEY", "key");
+        Ran::from(command.output().unwrap())
+    };
+    let ran = run("fast", &["review"]);
     assert!(ran.exit == 2 && ran.err.contains("RUNTIME_MODE"), "{}", ran.err);
-    assert_eq!(run(&["review", "--runtime", "rules"]).exit, 1, "the flag counts");
+    assert_eq!(run("fast", &["review", "--runtime", "rules"]).exit, 1, "the flag counts");
+    // No such program is on the empty `PATH`.
+    let ran = run("cli", &["review"]);
+    assert!(
+        ran.exit == 2 && ran.err.contains("npm install --global @anthropic-ai/claude-code@"),
+        "{}",
+        ran.err
+    );
 }
 
 #[test]

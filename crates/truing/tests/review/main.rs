@@ -4,6 +4,9 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests may fail them")]
 
 mod adverse;
+#[path = "../support/claude.rs"]
+mod claude;
+mod cli;
 mod companions;
 mod fix;
 mod given;

@@ -14,6 +14,7 @@ use crate::place::{Place, Ran, STOPS, each, key};
 pub(crate) struct Scene {
     pub(crate) place: Place,
     pub(crate) model: FakeModel,
+    runtime: &'static str,
     config: String,
     _runtime: Runtime,
 }
@@ -29,7 +30,7 @@ impl Scene {
         let place = Place::new();
         place.write("pay.py", SWALLOWS);
         place.write("b.py", STOPS);
-        Self { place, model, config: String::new(), _runtime: runtime }
+        Self { place, model, runtime: "native", config: String::new(), _runtime: runtime }
     }
 
     pub(crate) fn of(answers: impl IntoIterator<Item = Answer>) -> Self {
@@ -42,11 +43,17 @@ impl Scene {
         self
     }
 
+    /// In this runtime.
+    pub(crate) fn by(mut self, runtime: &'static str) -> Self {
+        self.runtime = runtime;
+        self
+    }
+
     pub(crate) fn command(&self, arguments: &[&str]) -> std::process::Command {
         let mut config = format!("[model]\nbase_url = \"{}\"\n", self.model.url());
         config.push_str(&self.config);
         std::fs::write(self.place.home().join("op.toml"), config).unwrap();
-        let fixed = ["review", "--quiet", "--config", "../op.toml", "--runtime", "native"];
+        let fixed = ["review", "--quiet", "--config", "../op.toml", "--runtime", self.runtime];
         let mut command = self.place.command(&[&fixed, arguments].concat());
         command.env("ANTHROPIC_API_KEY", KEY);
         command

@@ -4,7 +4,7 @@ use truing_agent::native::{End, Ran};
 use truing_core::id::Millis;
 use truing_core::ledger::{LevelKind, next_midnight};
 use truing_core::money::MicroUsd;
-use truing_core::outcome::{ModelPart, Modelled};
+use truing_core::outcome::{ModelPart, Modelled, Runtime};
 use truing_model::gateway::Refused;
 use truing_reader::redact::redact;
 
@@ -13,6 +13,8 @@ use truing_reader::redact::redact;
 pub struct Part {
     /// How it ended.
     pub part: ModelPart,
+    /// What held the conversation.
+    pub runtime: Runtime,
     /// Answers of the model.
     pub turns: u32,
     /// What they cost.
@@ -24,7 +26,7 @@ pub struct Part {
 impl Part {
     /// There was nothing to ask it.
     pub fn whole() -> Self {
-        Self { part: ModelPart::Whole, turns: 0, cost: MicroUsd(0), modelled: None }
+        Self { part: ModelPart::Whole, runtime: Runtime::Native, turns: 0, cost: MicroUsd(0), modelled: None }
     }
 
     /// Has the model reported all it found?
@@ -69,14 +71,17 @@ impl Part {
         let part = match &ran.end {
             End::Done => Self::whole(),
             End::Refused(why) if ran.turns == 0 => Self::refused(why, now),
+            End::Failed(why) if ran.turns == 0 => {
+                let why = format!("minimal: rules only, because {}", redact(why));
+                Self { part: ModelPart::Partial(why), ..Self::whole() }
+            }
             end @ (End::Limit(_)
             | End::Declined
             | End::Cut
             | End::Full
             | End::Unreadable(_)
-            | End::Refused(_)) => {
-                Self { part: ModelPart::Partial(redact(&end.to_string())), ..Self::whole() }
-            }
+            | End::Refused(_)
+            | End::Failed(_)) => Self { part: ModelPart::Partial(redact(&end.to_string())), ..Self::whole() },
         };
         Self { turns: ran.turns, cost: ran.cost, modelled: Some(modelled), ..part }
     }

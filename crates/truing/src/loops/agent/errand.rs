@@ -5,7 +5,7 @@ use std::mem::take;
 
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
-use truing_agent::native::{self, Brief, End, Form, Limit, Limits, Output, Ran, Tools};
+use truing_agent::native::{Brief, End, Form, Limit, Limits, Output, Ran, Tools};
 use truing_agent::prompt::route::Filled;
 use truing_agent::prompt::{Fence, PromptError, Values};
 use truing_core::ledger::Purse;
@@ -96,7 +96,7 @@ impl Agent {
         let id = purse.run.clone();
         let session = self.gateway.session(purse, [self.model.clone()], SwitchGate(self.ledger.clone()));
         let model = Traced(self.tape.of(session, run, who));
-        let ran = native::run_judged(&model, tools, &told.brief, &limits, judge).await;
+        let ran = self.runtime.run_judged(&model, tools, &told.brief, &limits, judge).await;
         telemetry::ended(&ran.end);
         spent.turns = spent.turns.saturating_add(ran.turns);
         spent.tokens = spent.tokens.saturating_add(ran.usage.all());
@@ -112,7 +112,8 @@ impl Agent {
             | End::Cut
             | End::Full
             | End::Unreadable(_)
-            | End::Refused(_) => {}
+            | End::Refused(_)
+            | End::Failed(_) => {}
         }
         Ok(ran)
     }
@@ -147,7 +148,7 @@ pub(in crate::loops) fn words(end: &End) -> String {
         End::Limit(Limit::Money) => "the money for one run is nearly used up".to_owned(),
         End::Limit(Limit::Calls) => "the model called tools without end".to_owned(),
         End::Declined => "the model declines".to_owned(),
-        End::Cut | End::Full | End::Unreadable(_) | End::Refused(_) => end.to_string(),
+        End::Cut | End::Full | End::Unreadable(_) | End::Refused(_) | End::Failed(_) => end.to_string(),
     }
 }
 

@@ -187,7 +187,13 @@ impl Audited {
             }
             (End::Done, Some(why)) => Err(Stop::Silent(why)),
             (
-                End::Limit(_) | End::Declined | End::Cut | End::Full | End::Unreadable(_) | End::Refused(_),
+                End::Limit(_)
+                | End::Declined
+                | End::Cut
+                | End::Full
+                | End::Unreadable(_)
+                | End::Refused(_)
+                | End::Failed(_),
                 _,
             ) => Err(Stop::Silent(words(&ran.end))),
         }

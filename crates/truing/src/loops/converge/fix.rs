@@ -214,8 +214,14 @@ impl<S> Lap<'_, S> {
                 Err(Stop::Budget(words(&ran.end)))
             }
             // Who could not be asked at all has not tried.
-            End::Refused(_) if ran.turns == 0 => Err(Stop::Model(words(&ran.end))),
-            End::Limit(_) | End::Declined | End::Cut | End::Full | End::Unreadable(_) | End::Refused(_) => {
+            End::Refused(_) | End::Failed(_) if ran.turns == 0 => Err(Stop::Model(words(&ran.end))),
+            End::Limit(_)
+            | End::Declined
+            | End::Cut
+            | End::Full
+            | End::Unreadable(_)
+            | End::Refused(_)
+            | End::Failed(_) => {
                 tracing::warn!(end = words(&ran.end), "the fixer came to no report");
                 Ok(None)
             }

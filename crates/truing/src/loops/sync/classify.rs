@@ -231,7 +231,13 @@ impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
                 Classification::in_vain(format!("what it reported does not hold: {}", redact(&why)))
             }
             (
-                End::Limit(_) | End::Declined | End::Cut | End::Full | End::Unreadable(_) | End::Refused(_),
+                End::Limit(_)
+                | End::Declined
+                | End::Cut
+                | End::Full
+                | End::Unreadable(_)
+                | End::Refused(_)
+                | End::Failed(_),
                 _,
             ) => Classification::in_vain(redact(&words(&ran.end))),
         })

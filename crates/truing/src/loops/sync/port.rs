@@ -225,7 +225,8 @@ impl Port<'_> {
             | End::Cut
             | End::Full
             | End::Unreadable(_)
-            | End::Refused(_) => Ok(ran),
+            | End::Refused(_)
+            | End::Failed(_) => Ok(ran),
         }
     }
 

@@ -1,0 +1,213 @@
+//! The `cli` runtime: the `claude` program holds the conversation with the model, in a sandbox where it finds nothing but
+//! one server of ours (`relay`).
+//!
+//! The program has no tools of its own and sees no file of the repository. What it asks the model goes through the run's
+//! own way to it, with the run's own words, money and limits; what the model calls comes back over MCP and is answered by
+//! the same tools as in the native runtime. So a run has the same turns, reports and ends in both ([`crate::native`]); how
+//! the program itself ends decides only where the run has no end of its own. docs/adr/0041 says why.
+
+mod conversation;
+mod invocation;
+mod relay;
+mod stream;
+mod wire;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::sync::{Semaphore, mpsc};
+use truing_core::line::clean;
+use truing_core::secret::Secret;
+use truing_model::gateway::Model;
+
+use crate::command::{self, Around, Bounds, Ended, NotRun};
+use crate::native::turns::Turns;
+use crate::native::{Brief, End, Form, Limit, Limits, Ran, Tools};
+use crate::sandbox::{Job, Level, Run, SandboxError};
+use conversation::Conversation;
+use relay::Relay;
+use stream::Stream;
+
+/// The version that this runtime was measured with. Another one may behave otherwise: flags, events and retries of the
+/// program are nobody's promise.
+pub const VERSION: &str = "2.1.328";
+/// How long the program may take to tell its version, on a machine that is busy.
+const VERSION_TIME: Duration = Duration::from_secs(60);
+/// What a run's server is called in the program's variables: its own name for the place of the provider.
+const ADDRESS: &str = "ANTHROPIC_BASE_URL";
+/// Messages between the server and the run that may wait.
+const WAITING: usize = 16;
+/// The most characters of what a program says in place of its version.
+const MAX_WORDS: usize = 200;
+/// The most characters of a version.
+const MAX_VERSION: usize = 40;
+/// Bytes of a run's token.
+const TOKEN_BYTES: usize = 32;
+
+/// The program, ready to be run. Cheap to clone: all share one queue.
+#[derive(Clone, Debug)]
+pub struct Cli {
+    program: PathBuf,
+    /// A start takes a processor for itself, for most of a second: more at once only wait for one another.
+    starts: Arc<Semaphore>,
+}
+
+/// Why the program cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Unusable {
+    /// It is not there.
+    #[error("there is no program {}: {why}", program.display())]
+    Missing {
+        /// Where it was looked for.
+        program: PathBuf,
+        /// The system's words.
+        why: std::io::Error,
+    },
+    /// It does not say what it is.
+    #[error("{} does not tell its version: {why}", program.display())]
+    Silent {
+        /// The program.
+        program: PathBuf,
+        /// What it does instead.
+        why: String,
+    },
+    /// It is another version than the one that is allowed.
+    #[error("{} is version {found}, and {wanted} is the one that is allowed", program.display())]
+    Version {
+        /// The program.
+        program: PathBuf,
+        /// What it says.
+        found: String,
+        /// What it should be.
+        wanted: String,
+    },
+    /// There is no sandbox for it.
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+}
+
+impl Cli {
+    /// The program at this place, in this version, in the sandbox that the machine allows. It is asked for its version,
+    /// there.
+    ///
+    /// # Errors
+    /// [`Unusable`]; [`SandboxError::TooWeak`] below [`Level::Full`], whatever is accepted elsewhere: without a network and
+    /// a namespace of its own the program could not be bounded.
+    pub fn new(program: &Path, version: &str, reached: Level) -> Result<Self, Unusable> {
+        if reached < Level::Full {
+            return Err(SandboxError::TooWeak { reached, wanted: Level::Full }.into());
+        }
+        let missing = |why| Unusable::Missing { program: program.to_owned(), why };
+        let program = program.canonicalize().map_err(missing)?;
+        let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+        let cli = Self { program, starts: Arc::new(Semaphore::new(cpus)) };
+        let silent = |why: String| Unusable::Silent { program: cli.program.clone(), why };
+        let output = cli.version()?.map_err(|error| silent(error.to_string()))?;
+        let said = String::from_utf8_lossy(&output.stdout);
+        let found =
+            said.split_whitespace().next().filter(|word| word.starts_with(|c: char| c.is_ascii_digit()));
+        let Some(found) = found else {
+            let words = if said.trim().is_empty() { String::from_utf8_lossy(&output.stderr) } else { said };
+            return Err(silent(clean(words.trim(), MAX_WORDS)));
+        };
+        if found != version {
+            let (found, wanted) = (clean(found, MAX_VERSION), version.to_owned());
+            return Err(Unusable::Version { program: cli.program.clone(), found, wanted });
+        }
+        Ok(cli)
+    }
+
+    /// What the program says when it is asked for its version, in the sandbox.
+    fn version(&self) -> Result<std::io::Result<Output>, SandboxError> {
+        let mut job = self.job(vec!["--version".into()])?;
+        job.variables = invocation::variables("").collect();
+        Ok(job.command().and_then(|mut command| {
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+            let child = command.spawn()?;
+            let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+            let (tell, told) = std::sync::mpsc::channel();
+            std::thread::spawn(move || tell.send(child.wait_with_output()));
+            told.recv_timeout(VERSION_TIME).unwrap_or_else(|_| {
+                // With its helper the program ends, too.
+                pid.and_then(|pid| kill_process(pid, Signal::KILL).ok());
+                Err(std::io::Error::other(format!("it says nothing for {} s", VERSION_TIME.as_secs())))
+            })
+        }))
+    }
+
+    /// A job that runs the program: in its own folder, which nothing can change, with home and temporary folders in
+    /// memory. So nothing is left of a run, however it ends.
+    fn job(&self, arguments: Vec<OsString>) -> Result<Job, SandboxError> {
+        let folder = self.program.parent().unwrap_or(Path::new("/"));
+        let argv = std::iter::once(self.program.clone().into_os_string()).chain(arguments).collect();
+        let mut job = Job::new(Level::Full, folder, Run::Program(argv))?;
+        job.sockets = true;
+        Ok(job)
+    }
+
+    /// As [`crate::native::run_judged`], with the program in between.
+    pub async fn run_judged<F: Form, M: Model, T: Tools>(
+        &self,
+        model: &M,
+        tools: &T,
+        brief: &Brief,
+        limits: &Limits,
+        judge: impl Fn(&F) -> Option<String> + Send,
+    ) -> Ran<F> {
+        let mut conversation = Conversation::new(Turns::new(model, tools, (brief, *limits), judge), brief);
+        let end = match self.held(&mut conversation, brief, limits).await {
+            Ok(end) => end,
+            Err(error) => End::Failed(error.to_string()),
+        };
+        conversation.ended(end)
+    }
+
+    /// Lets the program hold the conversation. How the run ends, if the conversation does not say so.
+    async fn held<F: Form, M: Model, T: Tools, J: Fn(&F) -> Option<String> + Send>(
+        &self,
+        conversation: &mut Conversation<'_, M, T, F, J>,
+        brief: &Brief,
+        limits: &Limits,
+    ) -> Result<End, NotRun> {
+        let token = Secret::new(token()?);
+        let (say, said) = mpsc::channel(WAITING);
+        let relay = Relay::new(&token, conversation.offers(), say);
+        let mut job = self.job(invocation::arguments(&brief.model, limits))?;
+        job.variables = invocation::variables(token.expose()).collect();
+        let bounds = Bounds { time: limits.time, written: None, whole: false };
+        let words = Some(wire::user(&brief.task));
+        let around = Around { variables: &[ADDRESS], words, out: Stream::default() };
+        // The queue is never closed.
+        let start = self.starts.clone().acquire_owned().await.ok();
+        let program = command::run_with(job, &bounds, around, |listener| relay.serve(listener));
+        tokio::select! {
+            ended = Box::pin(program) => Ok(how(ended?)),
+            () = Box::pin(conversation.held(said, start)) => Ok(End::Failed("the program did not end".to_owned())),
+        }
+    }
+}
+
+/// How a run ends that the program has ended.
+fn how(ended: Ended<Stream>) -> End {
+    match ended.end {
+        command::End::Exit(status) => ended.out.end(status, &ended.err.text()),
+        command::End::Time => End::Limit(Limit::Time),
+        command::End::Output => End::Failed("claude printed more than a run may".to_owned()),
+        command::End::Disk(_) => End::Failed("claude wrote more than a run may".to_owned()),
+    }
+}
+
+/// A word that nobody guesses.
+fn token() -> std::io::Result<String> {
+    let mut bytes = [0; TOKEN_BYTES];
+    let mut filled = 0;
+    while filled < TOKEN_BYTES {
+        let rest = bytes.get_mut(filled..).unwrap_or_default();
+        filled += rustix::rand::getrandom(rest, rustix::rand::GetRandomFlags::empty())?;
+    }
+    Ok(hex::encode(bytes))
+}

@@ -1,0 +1,182 @@
+//! A run whose conversation the `claude` program holds: each of its requests is a turn, each call that it makes over MCP
+//! one that the model has wanted.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::time::{Duration, timeout};
+use truing_core::line::clean;
+use truing_model::gateway::Model;
+use truing_model::messages::{Block, Known, Message, Role, Tool};
+
+use super::relay::{Reply, Said};
+use super::wire;
+use crate::mcp::{Hints, Offer};
+use crate::native::turns::{Step, Turns};
+use crate::native::{Brief, End, Form, Output, Ran, Tools};
+use crate::schema::{MAX_NAME_CHARS, REPORT};
+
+/// What the program is told as the model's last words.
+const OVER: &str = "The run is over.";
+/// How long it may take to end by itself then.
+const ENDS: Duration = Duration::from_secs(10);
+
+/// The run.
+pub(super) struct Conversation<'a, M, T, F, J> {
+    turns: Turns<'a, M, T, F, J>,
+    model: &'a str,
+    /// Its end, as soon as there is one.
+    over: Option<End>,
+    /// What the last answer's report was found to be.
+    wrong: Option<String>,
+    /// What its calls of tools that there are none of come to: the program tells the model so in words of its own.
+    unknown: BTreeMap<String, Output>,
+    /// Calls of the last answer that came back.
+    called: usize,
+    /// Answers that the program was given.
+    told: usize,
+    /// Messages of the conversation that the program has, with its last answer. The run's own has more in between:
+    /// what it said to the model without the program.
+    known: usize,
+}
+
+impl<'a, M: Model, T: Tools, F: Form, J: Fn(&F) -> Option<String>> Conversation<'a, M, T, F, J> {
+    pub(super) fn new(turns: Turns<'a, M, T, F, J>, brief: &'a Brief) -> Self {
+        Self {
+            turns,
+            model: &brief.model,
+            over: None,
+            wrong: None,
+            unknown: BTreeMap::new(),
+            called: 0,
+            told: 0,
+            known: 0,
+        }
+    }
+
+    /// The tools of the run. What they do stays within it, so the program need not ask anybody.
+    pub(super) fn offers(&self) -> Vec<Offer> {
+        let hints = Hints { read_only: true, destructive: false, idempotent: true, open_world: false };
+        let offer = |tool: &Tool| Offer {
+            name: tool.name.clone(),
+            title: tool.name.clone(),
+            description: tool.description.clone(),
+            input_schema: tool.input_schema.clone(),
+            output_schema: None,
+            hints,
+        };
+        self.turns.tools().iter().map(offer).collect()
+    }
+
+    /// Answers everything that the program says, until the run is over and the program had time to end. `start` is its
+    /// place in the queue, until it has said something.
+    pub(super) async fn held(&mut self, mut said: mpsc::Receiver<Said>, start: Option<OwnedSemaphorePermit>) {
+        let mut start = start;
+        while self.over.is_none() {
+            let Some(said) = said.recv().await else { break };
+            drop(start.take());
+            self.hear(said).await;
+        }
+        let rest = async {
+            while let Some(said) = said.recv().await {
+                self.hear(said).await;
+            }
+        };
+        // Nothing depends on it any more.
+        let _ = timeout(ENDS, rest).await;
+    }
+
+    /// How the run ended: as it says itself, or else so.
+    pub(super) fn ended(self, end: End) -> Ran<F> {
+        self.turns.ended(self.over.unwrap_or(end))
+    }
+
+    async fn hear(&mut self, said: Said) {
+        // Whoever is not there any more needs no answer.
+        match said {
+            Said::Ask { body, subagent, back } => drop(back.send(self.asked(&body, subagent).await)),
+            Said::Call { name, input, back } => drop(back.send(self.called(&name, &input).await)),
+        }
+    }
+
+    /// A request: one turn, or as many as pass without a call.
+    async fn asked(&mut self, body: &[u8], subagent: Option<String>) -> Reply {
+        let asked = match wire::read(body) {
+            Ok(asked) => asked,
+            Err(what) => return Reply::Refused(what),
+        };
+        if let Some(agent) = subagent {
+            self.turns.count_denial(&format!("agent {agent}"));
+            return Reply::Refused("this run has no agents but itself".to_owned());
+        }
+        if asked.model != self.model {
+            let other = clean(&asked.model, MAX_NAME_CHARS);
+            return Reply::Refused(format!("this run may not use the model `{other}`"));
+        }
+        if self.over.is_none() && !asked.tools.iter().any(|name| name == REPORT) {
+            return Reply::Refused("the tools of this run are not connected".to_owned());
+        }
+        let said = match &self.over {
+            Some(_) => None,
+            None => self.turn(asked.messages).await,
+        };
+        match (said, &self.over) {
+            (Some(said), _) => self.answer(&said, asked.streams),
+            (None, Some(End::Refused(why))) => Reply::Refused(why.to_string()),
+            (None, Some(_) | None) => {
+                let last = Message { role: Role::Assistant, content: vec![Block::text(OVER)] };
+                self.answer(&last, asked.streams)
+            }
+        }
+    }
+
+    /// Asks the model until it wants calls to be made, or the run is over.
+    async fn turn(&mut self, messages: Vec<Message>) -> Option<Message> {
+        let known = std::mem::replace(&mut self.known, messages.len() + 1);
+        if known > 0 && messages.len() > known {
+            let mut new: Vec<Message> = messages.into_iter().skip(known).collect();
+            self.answer_unknown(&mut new);
+            self.turns.told(new);
+        } else {
+            self.turns.renew(messages);
+        }
+        self.over = self.turns.repaired(self.wrong.take());
+        while self.over.is_none() {
+            match self.turns.step().await {
+                Step::Again => {}
+                Step::Over(end) => self.over = Some(end),
+                Step::Calls { said, wrong } => {
+                    self.unknown = self.turns.unknown(&said).await;
+                    self.turns.push_said(said.clone());
+                    (self.wrong, self.called) = (wrong, 0);
+                    return Some(said);
+                }
+            }
+        }
+        None
+    }
+
+    fn answer_unknown(&self, messages: &mut [Message]) {
+        for block in messages.iter_mut().flat_map(|message| &mut message.content) {
+            if let Block::Known(Known::ToolResult { tool_use_id, content, is_error, .. }) = block
+                && let Some(output) = self.unknown.get(tool_use_id)
+            {
+                (*content, *is_error) = (output.text.clone(), output.is_error);
+            }
+        }
+    }
+
+    fn answer(&mut self, said: &Message, streams: bool) -> Reply {
+        self.told += 1;
+        let id = format!("msg_{:08}", self.told);
+        Reply::Said { body: wire::told(said, (&id, self.model), streams), streams }
+    }
+
+    /// A call of the last answer.
+    async fn called(&mut self, name: &str, input: &Value) -> Output {
+        let (at, wrong) = (self.called, self.wrong.clone());
+        self.called += 1;
+        self.turns.call(name, input, at, wrong.as_deref()).await
+    }
+}

@@ -1,0 +1,150 @@
+//! The one server that a `claude` program finds: where it asks the model, and where its tools are. Whatever comes goes to
+//! the run ([`super::conversation`]), and what the run says goes back.
+//!
+//! What is refused is refused with 403: anything else the program tries again, for minutes
+//! (facts of the program, measured with [`super::VERSION`]).
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode};
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot};
+use truing_core::line::clean;
+use truing_core::secret::Secret;
+
+use super::invocation::SERVER;
+use super::wire;
+use crate::mcp::http::{Answer, Door};
+use crate::mcp::{Called, Offer, Toolset};
+use crate::native::Output;
+use crate::schema::MAX_NAME_CHARS;
+
+/// The most bytes of a request to the model: the API takes no more.
+const MAX_BODY: usize = 32 << 20;
+/// Where the model is asked.
+const MESSAGES: &str = "/v1/messages";
+/// Names the agent of the program that asks, if it is not the first.
+const SUBAGENT: &str = "x-claude-code-agent-id";
+
+/// What a program says.
+pub(super) enum Said {
+    /// It asks the model.
+    Ask { body: Bytes, subagent: Option<String>, back: oneshot::Sender<Reply> },
+    /// It calls a tool.
+    Call { name: String, input: Value, back: oneshot::Sender<Output> },
+}
+
+/// What it is answered when it asks.
+pub(super) enum Reply {
+    /// In the API's own way.
+    Said { body: Vec<u8>, streams: bool },
+    /// Not at all.
+    Refused(String),
+}
+
+/// The server of one run.
+#[derive(Clone)]
+pub(super) struct Relay {
+    door: Door,
+    tools: Arc<Bridge>,
+}
+
+/// The tools of a run, which are called where the run is.
+struct Bridge {
+    offers: Vec<Offer>,
+    run: mpsc::Sender<Said>,
+}
+
+impl Toolset for Bridge {
+    fn name(&self) -> &str {
+        SERVER
+    }
+
+    fn instructions(&self) -> Option<&str> {
+        None
+    }
+
+    fn tools(&self) -> Vec<Offer> {
+        self.offers.clone()
+    }
+
+    async fn call(&self, name: &str, input: Value) -> Called {
+        let (back, answer) = oneshot::channel();
+        let call = Said::Call { name: name.to_owned(), input, back };
+        if self.run.send(call).await.is_err() {
+            return Called::failed("the run is over");
+        }
+        match answer.await {
+            Ok(Output { text, is_error, denied: _ }) => Called { text, structured: None, is_error },
+            Err(_) => Called::failed("the run is over"),
+        }
+    }
+}
+
+impl Relay {
+    /// For whoever knows the token; what is said goes to `run`.
+    pub(super) fn new(token: &Secret, offers: Vec<Offer>, run: mpsc::Sender<Said>) -> Self {
+        Self { door: Door::new(Some(token)), tools: Arc::new(Bridge { offers, run }) }
+    }
+
+    /// Answers whoever connects, until it is let go of.
+    pub(super) async fn serve(self, listener: TcpListener) {
+        let answer = move |request: Request<Incoming>| {
+            let relay = self.clone();
+            async move { relay.answer(request).await }
+        };
+        // The program ends without it, and its end tells why.
+        let _ = crate::mcp::http::serve(listener, answer).await;
+    }
+
+    async fn answer(&self, request: Request<Incoming>) -> Answer {
+        match (request.method(), request.uri().path()) {
+            (&Method::POST, MESSAGES) if !self.door.lets_in(request.headers()) => {
+                refused("this run's token is another")
+            }
+            (&Method::POST, MESSAGES) => self.asked(request).await,
+            (_, "/mcp") => self.door.answer(self.tools.clone(), request).await,
+            (&Method::HEAD, _) => told(StatusCode::OK, "text/plain", Vec::new()),
+            (_, _) => told(StatusCode::NOT_FOUND, "application/json", wire::refusal("there is nothing here")),
+        }
+    }
+
+    async fn asked(&self, request: Request<Incoming>) -> Answer {
+        let subagent = subagent(request.headers());
+        let body = match Limited::new(request.into_body(), MAX_BODY).collect().await {
+            Ok(body) => body.to_bytes(),
+            Err(_) => return refused("the request is too long, or cut"),
+        };
+        let (back, reply) = oneshot::channel();
+        if self.tools.run.send(Said::Ask { body, subagent, back }).await.is_err() {
+            return refused("the run is over");
+        }
+        match reply.await {
+            Ok(Reply::Said { body, streams: true }) => told(StatusCode::OK, "text/event-stream", body),
+            Ok(Reply::Said { body, streams: false }) => told(StatusCode::OK, "application/json", body),
+            Ok(Reply::Refused(why)) => refused(&why),
+            Err(_) => refused("the run is over"),
+        }
+    }
+}
+
+fn subagent(headers: &HeaderMap) -> Option<String> {
+    headers.get(SUBAGENT).map(|id| clean(&String::from_utf8_lossy(id.as_bytes()), MAX_NAME_CHARS))
+}
+
+fn refused(why: &str) -> Answer {
+    told(StatusCode::FORBIDDEN, "application/json", wire::refusal(why))
+}
+
+fn told(status: StatusCode, kind: &'static str, body: Vec<u8>) -> Answer {
+    let never = |never: Infallible| match never {};
+    let mut answer = Response::new(Full::new(Bytes::from(body)).map_err(never).boxed());
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    answer
+}

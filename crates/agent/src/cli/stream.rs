@@ -1,0 +1,198 @@
+//! What the `claude` program prints: a line of JSON for each event. Events come and go with its versions, so all but the
+//! last one, its result, are passed over; a run that has none has failed, whatever its exit code says.
+
+use std::process::ExitStatus;
+
+use serde::Deserialize;
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+use truing_core::line::clean;
+
+use crate::command::{Hears, TooMuch};
+use crate::native::{End, Limit};
+
+/// The most bytes of a line that is read; a longer one is passed over.
+const MAX_LINE: usize = 8 << 20;
+/// The most bytes of all lines: every result of a tool is in them, too.
+const MAX_PRINTED: u64 = 1 << 30;
+/// How much is read at once.
+const CHUNK: usize = 64 << 10;
+/// The most characters of the program's own words.
+const MAX_WORDS: usize = 300;
+
+/// What was heard so far.
+#[derive(Debug, Default)]
+pub(super) struct Stream {
+    line: Vec<u8>,
+    is_long: bool,
+    bytes: u64,
+    result: Option<Told>,
+}
+
+/// The event that a program ends with.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Told {
+    r#type: String,
+    subtype: String,
+    is_error: bool,
+    terminal_reason: Option<String>,
+    result: Option<String>,
+    errors: Vec<serde_json::Value>,
+}
+
+impl Hears for Stream {
+    async fn hear(&mut self, stream: Option<impl AsyncRead + Unpin + Send>) -> Result<(), TooMuch> {
+        let Some(mut stream) = stream else { return Ok(()) };
+        let mut part = vec![0; CHUNK];
+        while let Ok(count @ 1..) = stream.read(&mut part).await {
+            self.read(part.get(..count).unwrap_or_default());
+            if self.bytes > MAX_PRINTED {
+                return Err(TooMuch);
+            }
+        }
+        self.line();
+        Ok(())
+    }
+}
+
+impl Stream {
+    fn read(&mut self, part: &[u8]) {
+        self.bytes = self.bytes.saturating_add(u64::try_from(part.len()).unwrap_or(u64::MAX));
+        let mut lines = part.split(|byte| *byte == b'\n').peekable();
+        while let Some(piece) = lines.next() {
+            if self.line.len() + piece.len() > MAX_LINE {
+                self.is_long = true;
+                self.line.clear();
+            } else if !self.is_long {
+                self.line.extend_from_slice(piece);
+            }
+            if lines.peek().is_some() {
+                self.line();
+            }
+        }
+    }
+
+    /// A line has ended. Of several results one that is an error counts before all others.
+    fn line(&mut self) {
+        let (line, is_long) = (std::mem::take(&mut self.line), std::mem::take(&mut self.is_long));
+        let told =
+            serde_json::from_slice::<Told>(&line).ok().filter(|told| told.r#type == "result" && !is_long);
+        if let Some(told) = told
+            && !self.result.as_ref().is_some_and(|before| before.is_error)
+        {
+            self.result = Some(told);
+        }
+    }
+
+    /// How a run ends whose program ended so before the run itself did.
+    pub(super) fn end(&self, status: ExitStatus, errors: &str) -> End {
+        let Some(told) = &self.result else {
+            let errors = clean(errors.trim(), MAX_WORDS);
+            let why = if errors.is_empty() { String::new() } else { format!(": {errors}") };
+            return End::Failed(format!("claude ended ({status}) without a result{why}"));
+        };
+        match told.terminal_reason.as_deref() {
+            Some("max_turns") => End::Limit(Limit::Turns),
+            Some("budget_exhausted") => End::Limit(Limit::Money),
+            Some("prompt_too_long" | "blocking_limit") => End::Full,
+            Some(reason) if told.is_error => {
+                let words = told.result.clone().or_else(|| told.errors.first().map(ToString::to_string));
+                End::Failed(clean(
+                    &format!("claude ended with {reason}: {}", words.unwrap_or_default()),
+                    MAX_WORDS,
+                ))
+            }
+            Some(_) | None => End::Failed(clean(
+                &format!("claude ended ({}) before the model had reported", told.subtype),
+                MAX_WORDS,
+            )),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt as _;
+
+    use super::*;
+
+    fn end(lines: &str, code: i32) -> String {
+        let mut stream = Stream::default();
+        // However it is cut.
+        for byte in lines.as_bytes() {
+            stream.read(&[*byte]);
+        }
+        stream.line();
+        format!("{:?}", stream.end(ExitStatus::from_raw(code << 8), " boom\u{1b}[31m\n"))
+    }
+
+    #[test]
+    fn the_reason_decides_and_not_the_subtype() {
+        let result =
+            |rest: &str| format!("{{\"type\":\"system\"}}\n{{\"uuid\":1,\"type\":\"result\",{rest}}}\n");
+        for (rest, code, is) in [
+            (
+                r#""subtype":"error_max_turns","is_error":true,"terminal_reason":"max_turns""#,
+                1,
+                "Limit(Turns)",
+            ),
+            (
+                r#""subtype":"error_max_budget_usd","is_error":true,"terminal_reason":"budget_exhausted""#,
+                1,
+                "Limit(Money)",
+            ),
+            (
+                r#""subtype":"success","is_error":true,"terminal_reason":"prompt_too_long","result":"x""#,
+                1,
+                "Full",
+            ),
+            (
+                r#""subtype":"success","is_error":true,"terminal_reason":"api_error","result":"no""#,
+                1,
+                "Failed(\"claude ended with api_error: no\")",
+            ),
+            (
+                r#""subtype":"error_during_execution","is_error":true,"terminal_reason":"aborted_tools","errors":["e"]"#,
+                0,
+                "Failed(\"claude ended with aborted_tools: \\\"e\\\"\")",
+            ),
+            (
+                r#""subtype":"success","is_error":false,"terminal_reason":"completed","result":"x""#,
+                0,
+                "Failed(\"claude ended (success) before the model had reported\")",
+            ),
+        ] {
+            assert_eq!(end(&result(rest), code), is);
+        }
+    }
+
+    #[test]
+    fn without_a_result_it_has_failed_whatever_its_code() {
+        let none = "Failed(\"claude ended (exit status: 0) without a result: boom [31m\")";
+        for lines in
+            ["", "rubbish\n\u{0}\n[]\n7\n", r#"{"type":"result","is_error":fal"#, "{\"type\":\"results\"}"]
+        {
+            assert_eq!(end(lines, 0), none, "{lines}");
+        }
+    }
+
+    #[test]
+    fn of_two_results_an_error_counts() {
+        let good = r#"{"type":"result","terminal_reason":"completed"}"#;
+        let bad = r#"{"type":"result","is_error":true,"terminal_reason":"max_turns"}"#;
+        for lines in [format!("{good}\n{bad}\n"), format!("{bad}\n{good}\n"), format!("{bad}\n{good}")] {
+            assert_eq!(end(&lines, 1), "Limit(Turns)");
+        }
+    }
+
+    #[test]
+    fn a_line_without_end_is_passed_over() {
+        let mut stream = Stream::default();
+        for _ in 0..(MAX_LINE / CHUNK + 2) {
+            stream.read(&[b'x'; CHUNK]);
+        }
+        assert!(stream.line.len() <= MAX_LINE);
+        stream.read(b"\n{\"type\":\"result\",\"terminal_reason\":\"max_turns\"}\n");
+        assert_eq!(format!("{:?}", stream.end(ExitStatus::from_raw(0), "")), "Limit(Turns)");
+    }
+}

@@ -1,0 +1,201 @@
+//! The Messages API as the `claude` program speaks it: what it asks is read, and an answer told in its way.
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use truing_model::messages::{Block, Known, Message, Role};
+
+use super::invocation::SERVER;
+
+/// Of a request, what is the program's to say. All else, its own system prompts among it, is the run's.
+pub(super) struct Asked {
+    pub(super) model: String,
+    pub(super) messages: Vec<Message>,
+    /// Does it have these tools?
+    pub(super) tools: Vec<String>,
+    /// Does it want events?
+    pub(super) streams: bool,
+}
+
+#[derive(Deserialize)]
+struct Body {
+    model: String,
+    messages: Vec<Said>,
+    #[serde(default)]
+    tools: Vec<Named>,
+    #[serde(default)]
+    stream: bool,
+}
+
+#[derive(Deserialize)]
+struct Said {
+    role: Role,
+    content: Value,
+}
+
+#[derive(Deserialize)]
+struct Named {
+    #[serde(default)]
+    name: String,
+}
+
+/// The first words of a run, as the program reads them.
+pub(super) fn user(task: &str) -> Vec<u8> {
+    let words = json!({
+        "type": "user",
+        "message": {"role": "user", "content": [{"type": "text", "text": task}]},
+        "parent_tool_use_id": null,
+        "session_id": "",
+    });
+    format!("{words}\n").into_bytes()
+}
+
+/// Reads a request.
+///
+/// # Errors
+/// What is wrong with it.
+pub(super) fn read(body: &[u8]) -> Result<Asked, String> {
+    let Body { model, messages, tools, stream } =
+        serde_json::from_slice(body).map_err(|error| format!("this is no request for a message: {error}"))?;
+    // What the program says of itself and of its place, in the operator's name, is true of nothing that the model has.
+    let said = messages.into_iter().filter(|said| said.role != Role::System);
+    let messages = said.map(|Said { role, content }| Message { role, content: blocks(content) }).collect();
+    let tools = tools.into_iter().filter_map(|tool| ours(&tool.name).map(str::to_owned)).collect();
+    Ok(Asked { model, messages, tools, streams: stream })
+}
+
+/// What a tool is called by us, if it is one of ours.
+pub(super) fn ours(name: &str) -> Option<&str> {
+    name.strip_prefix("mcp__")?.strip_prefix(SERVER)?.strip_prefix("__")
+}
+
+fn theirs(name: &str) -> String {
+    format!("mcp__{SERVER}__{name}")
+}
+
+fn blocks(content: Value) -> Vec<Block> {
+    match content {
+        Value::Array(blocks) => blocks.into_iter().map(block).collect(),
+        Value::String(text) => vec![Block::text(text)],
+        other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_)) => {
+            vec![Block::Other(other)]
+        }
+    }
+}
+
+/// A block in the run's own terms: names without the server's, results that are text as text, no marks for a cache.
+fn block(mut value: Value) -> Block {
+    if let Value::Object(fields) = &mut value {
+        fields.remove("cache_control");
+        match fields.get("type").and_then(Value::as_str) {
+            Some("tool_use") => {
+                if let Some(name) =
+                    fields.get("name").and_then(Value::as_str).and_then(ours).map(str::to_owned)
+                {
+                    fields.insert("name".to_owned(), name.into());
+                }
+            }
+            Some("tool_result") => {
+                if let Some(text) = fields.get("content").and_then(Value::as_array).and_then(|all| text(all))
+                {
+                    fields.insert("content".to_owned(), text.into());
+                }
+            }
+            Some(_) | None => {}
+        }
+    }
+    match serde_json::from_value(value) {
+        Ok(block) => block,
+        // Any value is a block.
+        Err(_) => Block::text(""),
+    }
+}
+
+/// Blocks that are nothing but text, as one.
+fn text(blocks: &[Value]) -> Option<String> {
+    let text = |block: &Value| match block.get("type").and_then(Value::as_str) {
+        Some("text") => block.get("text").and_then(Value::as_str).map(str::to_owned),
+        Some(_) | None => None,
+    };
+    blocks.iter().map(text).collect::<Option<Vec<_>>>().map(|parts| parts.join("\n"))
+}
+
+/// An answer, as the program reads it: events, or all at once. `id` is the answer's own.
+pub(super) fn told(said: &Message, (id, model): (&str, &str), streams: bool) -> Vec<u8> {
+    let calls = |block: &Block| matches!(block, Block::Known(Known::ToolUse { .. }));
+    let stop = if said.content.iter().any(calls) { "tool_use" } else { "end_turn" };
+    let blocks: Vec<Value> = said.content.iter().map(json).collect();
+    // What it took, the run knows; the program is told nothing that it could add up wrongly.
+    let usage = json!({"input_tokens": 0, "output_tokens": 0});
+    let message = |content: Value, stop: Value| {
+        json!({"id": id, "type": "message", "role": "assistant", "model": model, "content": content,
+               "stop_reason": stop, "stop_sequence": null, "usage": usage})
+    };
+    if !streams {
+        return message(blocks.into(), stop.into()).to_string().into_bytes();
+    }
+    let mut events = Events::default();
+    events.add("message_start", json!({"message": message(json!([]), Value::Null)}));
+    for (index, block) in blocks.iter().enumerate() {
+        let (empty, deltas) = parts(block);
+        events.add("content_block_start", json!({"index": index, "content_block": empty}));
+        for delta in deltas {
+            events.add("content_block_delta", json!({"index": index, "delta": delta}));
+        }
+        events.add("content_block_stop", json!({"index": index}));
+    }
+    events.add(
+        "message_delta",
+        json!({"delta": {"stop_reason": stop, "stop_sequence": null}, "usage": {"output_tokens": 0}}),
+    );
+    events.add("message_stop", json!({}));
+    events.0.into_bytes()
+}
+
+/// A refusal, which the program does not try again.
+pub(super) fn refusal(why: &str) -> Vec<u8> {
+    json!({"type": "error", "error": {"type": "permission_error", "message": why}}).to_string().into_bytes()
+}
+
+fn json(block: &Block) -> Value {
+    match block {
+        Block::Known(Known::ToolUse { id, name, input }) => {
+            json!({"type": "tool_use", "id": id, "name": theirs(name), "input": input})
+        }
+        Block::Known(Known::Text { text, .. }) => json!({"type": "text", "text": text}),
+        Block::Known(Known::ToolResult { .. }) | Block::Other(_) => {
+            serde_json::to_value(block).unwrap_or_default()
+        }
+    }
+}
+
+/// A block as it begins, and what is added to it.
+fn parts(block: &Value) -> (Value, Vec<Value>) {
+    let mut empty: Map<String, Value> = block.as_object().cloned().unwrap_or_default();
+    let mut take = |field: &str, nothing: Value| empty.insert(field.to_owned(), nothing).unwrap_or_default();
+    let deltas = match block.get("type").and_then(Value::as_str) {
+        Some("text") => vec![json!({"type": "text_delta", "text": take("text", "".into())})],
+        Some("tool_use") => {
+            let input = take("input", json!({}));
+            vec![json!({"type": "input_json_delta", "partial_json": input.to_string()})]
+        }
+        Some("thinking") => vec![
+            json!({"type": "thinking_delta", "thinking": take("thinking", "".into())}),
+            json!({"type": "signature_delta", "signature": take("signature", "".into())}),
+        ],
+        Some(_) | None => Vec::new(),
+    };
+    (empty.into(), deltas)
+}
+
+/// Server-sent events.
+#[derive(Default)]
+struct Events(String);
+
+impl Events {
+    fn add(&mut self, kind: &str, mut data: Value) {
+        if let Value::Object(fields) = &mut data {
+            fields.insert("type".to_owned(), kind.into());
+        }
+        self.0.push_str(&format!("event: {kind}\ndata: {data}\n\n"));
+    }
+}

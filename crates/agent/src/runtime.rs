@@ -1,0 +1,37 @@
+//! What holds the conversation of a run with its model. Both have the same limits, tools, reports and ends.
+
+use std::pin::Pin;
+
+use truing_model::gateway::Model;
+
+use crate::cli::Cli;
+use crate::native::{self, Brief, Form, Limits, Ran, Tools};
+
+/// One of the runtimes.
+#[derive(Clone, Debug)]
+pub enum Runtime {
+    /// This process ([`native`]).
+    Native,
+    /// The `claude` program ([`crate::cli`]).
+    Cli(Cli),
+}
+
+impl Runtime {
+    /// Lets a model work until it has reported, or a limit ends it: see [`native::run_judged`].
+    ///
+    /// Boxed and erased: what waits for a model is large and made of many parts, all of which would be part of everything
+    /// that waits for it.
+    pub fn run_judged<'a, F: Form + 'a, M: Model, T: Tools>(
+        &'a self,
+        model: &'a M,
+        tools: &'a T,
+        brief: &'a Brief,
+        limits: &'a Limits,
+        judge: impl Fn(&F) -> Option<String> + Send + 'a,
+    ) -> Pin<Box<dyn Future<Output = Ran<F>> + Send + 'a>> {
+        match self {
+            Self::Native => Box::pin(native::run_judged(model, tools, brief, limits, judge)),
+            Self::Cli(cli) => Box::pin(cli.run_judged(model, tools, brief, limits, judge)),
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Reviews with the real `claude` program in between, and the same scripted model behind it.
+
+use std::process::Command;
+
+use serde_json::{Value, json};
+use truing_fakes::model::{Answer, Script};
+
+use crate::claude::claude;
+use crate::model::{Scene, finding, read, report};
+use crate::place::{Ran, STOPS};
+
+/// A repository, a model that answers this, and the program; none without the program.
+fn scene(answers: impl IntoIterator<Item = Answer>) -> Option<Scene> {
+    Some(with_program(Scene::new(Script::of(answers)), &claude()?.display().to_string()))
+}
+
+fn with_program(scene: Scene, program: &str) -> Scene {
+    scene.with(&format!("[review]\nclaude = {program:?}\n")).by("cli")
+}
+
+/// What was told, without what names the run and its time.
+fn told(ran: &Ran) -> Value {
+    let mut told = ran.json();
+    for field in ["run", "review_id", "ms", "started", "ended"] {
+        told.as_object_mut().unwrap().remove(field);
+    }
+    told["outcome"]["runtime"].take();
+    told
+}
+
+#[test]
+fn the_same_script_comes_to_the_same_in_both_runtimes() {
+    let malformed = || Answer::tool("report", json!({ "findings": "none" })).usage(4, 4);
+    // What a model does, and how the review ends.
+    let scripts: [(Vec<Answer>, &str); 4] = [
+        (
+            vec![
+                Answer::tool("list", json!({})).usage(900, 50),
+                Answer::text("Let me see.").usage(500, 20),
+                Answer::tool("shell", json!({ "command": "id" })).usage(10, 2),
+                Answer::tool("grep", json!({ "pattern": "charge" })).usage(300, 7),
+                read("pay.py"),
+                report(&[finding()]),
+            ],
+            "reviewed",
+        ),
+        (vec![malformed(), report(&[finding()])], "reviewed"),
+        (vec![malformed(), malformed()], "partial"),
+        (vec![Answer::text("No."), Answer::text("No.")], "partial"),
+    ];
+    for (script, kind) in scripts {
+        let Some(scene) = scene(script.clone().into_iter().chain(script)) else { return };
+        let scene = scene.by("native");
+        let one = scene.review(&["--no-record"]);
+        let half = scene.model.log().len();
+        let scene = scene.by("cli");
+        let other = scene.review(&["--no-record"]);
+        assert_eq!(one.json()["outcome"]["kind"], kind, "{}", one.err);
+        assert_eq!(other.json()["outcome"]["runtime"], json!("cli"));
+        assert_eq!((told(&other), other.exit), (told(&one), one.exit));
+        // The scripted model numbers its calls as they come.
+        let asked = scene.model.log().into_iter().enumerate().map(|(at, call)| {
+            let number = |at: usize| format!("toolu_{at:06}_");
+            let renumbered = (1..=at).filter(|of| at >= half && *of > half);
+            let body = renumbered
+                .fold(call.body.to_string(), |body, of| body.replace(&number(of), &number(of - half)));
+            serde_json::from_str(&body).unwrap()
+        });
+        let asked: Vec<Value> = asked.collect();
+        let (native, cli) = asked.split_at(half);
+        for (cli, native) in cli.iter().zip(native) {
+            let said = |body: &Value| body["messages"].as_array().unwrap().clone();
+            for (cli, native) in said(cli).iter().zip(said(native)) {
+                assert_eq!(*cli, native);
+            }
+            assert_eq!(cli, native);
+        }
+        assert_eq!(cli.len(), native.len());
+    }
+}
+
+#[test]
+fn what_the_program_cannot_be_is_refused_before_anything_is_asked() {
+    let script = "#!/bin/sh\necho";
+    for (name, text, hint) in [
+        ("missing", None, "npm install --global"),
+        ("other", Some(format!("{script} '2.0.1 (Claude Code)'\n")), "claude_version = \"2.0.1\""),
+        ("rubbish", Some(format!("{script} hello\n")), "not a script that starts it"),
+        ("crash", Some("#!/bin/sh\nkill -SEGV $$\n".to_owned()), "not a script that starts it"),
+    ] {
+        let scene = Scene::of([]);
+        let program = scene.place.home().join(name);
+        if let Some(text) = text {
+            std::fs::write(&program, text).unwrap();
+            assert!(Command::new("chmod").arg("755").arg(&program).status().unwrap().success());
+        }
+        let scene = with_program(scene, &program.display().to_string());
+        let ran = scene.review(&[]);
+        assert!(ran.exit == 2 && ran.err.contains(hint), "{name}: {}", ran.err);
+        assert_eq!(scene.model.log().len(), 0, "{name}");
+    }
+}
+
+/// Programs in place of the real one: each tells the right version, and then does this.
+#[test]
+fn a_program_that_fails_leaves_a_review_by_the_rules_that_says_so() {
+    let result = |rest: &str| format!("echo '{{\"type\":\"result\",{rest}}}'");
+    let over = result(r#""subtype":"error_max_turns","is_error":true,"terminal_reason":"max_turns""#);
+    let completed = result(r#""subtype":"success","is_error":false,"terminal_reason":"completed""#);
+    for (name, does, reason) in [
+        ("nothing", "exit 0".to_owned(), "without a result"),
+        ("crash", "kill -KILL $$".to_owned(), "without a result"),
+        ("rubbish", "head -c 100000 /dev/urandom; echo; echo '[]'".to_owned(), "without a result"),
+        ("words", "echo 'out of luck' >&2; exit 3".to_owned(), "out of luck"),
+        ("cut", "printf '{\"type\":\"result\",\"is_err'".to_owned(), "without a result"),
+        ("turns", over, "turn limit"),
+        ("done", completed.clone(), "before the model had reported"),
+        ("two", format!("{completed}\n{completed}"), "before the model had reported"),
+        ("unread", format!("exec 0<&-\n{completed}"), "before the model had reported"),
+    ] {
+        let scene = Scene::of([]);
+        scene.place.write("b.py", STOPS);
+        let program = scene.place.home().join(name);
+        let version = truing_agent::cli::VERSION;
+        let text = format!("#!/bin/sh\nif [ \"$1\" = --version ]; then echo {version}; exit; fi\n{does}\n");
+        std::fs::write(&program, text).unwrap();
+        assert!(Command::new("chmod").arg("755").arg(&program).status().unwrap().success());
+        let scene = with_program(scene, &program.display().to_string());
+        let ran = scene.review(&[]);
+        let told = ran.json();
+        assert_eq!(told["outcome"]["kind"], "partial", "{name}: {}", ran.err);
+        let why = told["outcome"]["reason"].as_str().unwrap();
+        assert!(why.contains(reason), "{name}: {why}");
+        assert_eq!(told["findings"].as_array().unwrap().len(), 1, "{name}: the rules have reviewed");
+    }
+}
