@@ -29,6 +29,8 @@ pub enum Producer {
     Sync,
     /// A person at the command line.
     Cli,
+    /// An agent that calls our tools over MCP.
+    Mcp,
 }
 
 impl Producer {
@@ -39,6 +41,7 @@ impl Producer {
             Self::Converge => "converge",
             Self::Sync => "sync",
             Self::Cli => "cli",
+            Self::Mcp => "mcp",
         }
     }
 }

@@ -51,7 +51,7 @@ pub use conversation::GitHubConversation;
 pub use hub::GitHubHub;
 pub use listing::Listing;
 pub use repositories::Repositories;
-pub use server::{Author, OpenPull, PullComment, Seen};
+pub use server::{Author, OpenPull, PullComment, PullLine, Seen};
 
 /// The context of our commit statuses, and the name of our checks.
 pub(crate) const STATUS_CONTEXT: &str = "truing/review";
@@ -123,7 +123,7 @@ pub struct GitHub {
 struct Inner {
     options: GitHubOptions,
     http: Http,
-    auth: Auth,
+    auth: Arc<Auth>,
 }
 
 /// One pull request.
@@ -178,7 +178,16 @@ impl GitHub {
         let wrong = |cause| GitHubError::Client { name: options.name.clone(), cause };
         let http = Http::new(&options.api_url, patience, clock).map_err(wrong)?;
         let auth = Auth::new(options.api_url.clone(), options.credentials.clone()).map_err(wrong)?;
-        Ok(Self { inner: Arc::new(Inner { options, http, auth }) })
+        Ok(Self { inner: Arc::new(Inner { options, http, auth: Arc::new(auth) }) })
+    }
+
+    /// The same, for one review: each of its calls names that, in the header `X-Review-Id`. An id that cannot stand in a
+    /// header is not named.
+    #[must_use]
+    pub fn for_review(&self, id: &str) -> Self {
+        let Inner { options, http, auth } = &*self.inner;
+        let inner = Inner { options: options.clone(), http: http.for_review(id), auth: auth.clone() };
+        Self { inner: Arc::new(inner) }
     }
 
     /// The id of the GitHub App that it logs in as, if it does. Only those may create check runs, whatever a token's

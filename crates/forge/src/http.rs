@@ -40,6 +40,7 @@ const MAX_RETRIES: u32 = 2;
 /// GitHub's API version. <https://docs.github.com/en/rest/about-the-rest-api/api-versions>
 const API_VERSION: &str = "2022-11-28";
 const X_API_VERSION: HeaderName = HeaderName::from_static("x-github-api-version");
+const X_REVIEW_ID: HeaderName = HeaderName::from_static("x-review-id");
 const USER_AGENT: &str = concat!("truing/", env!("CARGO_PKG_VERSION"));
 
 /// How long to wait for a forge.
@@ -130,8 +131,10 @@ pub(crate) struct Answer {
 pub(crate) struct Http {
     client: reqwest::Client,
     patience: Patience,
-    limits: Limits,
+    limits: Arc<Limits>,
     clock: Arc<dyn Clock>,
+    /// What its calls are made for.
+    review: Option<HeaderValue>,
 }
 
 /// What a call is allowed by: a credential, and whose rate limit it uses up.
@@ -197,7 +200,15 @@ impl Http {
             client = client.no_proxy();
         }
         let client = client.build().map_err(|error| ClientError::Client(text::chain(&error)))?;
-        Ok(Self { client, patience, limits: Limits::of(api, clock.clone()), clock })
+        let limits = Arc::new(Limits::of(api, clock.clone()));
+        Ok(Self { client, patience, limits, clock, review: None })
+    }
+
+    /// The same, with the same limits; each call names this review.
+    pub(crate) fn for_review(&self, id: &str) -> Self {
+        let Self { client, patience, limits, clock, .. } = self;
+        let (client, limits, clock) = (client.clone(), limits.clone(), clock.clone());
+        Self { client, patience: *patience, limits, clock, review: HeaderValue::from_str(id).ok() }
     }
 
     /// The primary rate limit as of the last answer that told, of whoever has the fewest calls left; none before one.
@@ -235,6 +246,9 @@ impl Http {
             .header(header::AUTHORIZATION, by.header.clone())
             .header(header::ACCEPT, "application/vnd.github+json")
             .header(X_API_VERSION, API_VERSION);
+        if let Some(review) = &self.review {
+            request = request.header(X_REVIEW_ID, review.clone());
+        }
         if let Some(body) = &call.body {
             request = request.json(body);
         }

@@ -23,6 +23,7 @@ pub mod kill;
 pub mod log;
 pub mod logging;
 pub mod man;
+pub mod mcp;
 pub mod output;
 pub mod policy;
 pub mod preflight;
@@ -175,6 +176,7 @@ enum Command {
     Gate(gate::Args),
     Preflight(preflight::Args),
     Backup(backup::Args),
+    Mcp(mcp::Args),
     Diff(diff::Args),
     Findings(findings::Args),
     Rules(rules::Args),
@@ -211,6 +213,7 @@ impl Command {
             Self::Gate(args) => gate::run(args, context),
             Self::Preflight(args) => preflight::run(args, context),
             Self::Backup(args) => backup::run(args, context),
+            Self::Mcp(args) => mcp::run(args, context),
             Self::Diff(args) => diff::run(args, context),
             Self::Findings(args) => findings::run(args, context),
             Self::Rules(args) => rules::run(args, context),
@@ -229,7 +232,7 @@ impl Command {
             Self::Report(_) => Format::OF_RUNS,
             Self::Rules(args) => args.formats(),
             Self::Sandbox(args) => args.formats(),
-            Self::Completions(_) | Self::Man(_) => Format::TEXT,
+            Self::Completions(_) | Self::Man(_) | Self::Mcp(_) => Format::TEXT,
             #[cfg(feature = "demo")]
             Self::Demo(_) => Format::PLAIN,
             Self::Reader(_)
@@ -294,6 +297,7 @@ impl Command {
             | Self::Preflight(_)
             | Self::Backup(_)
             | Self::Diff(_)
+            | Self::Mcp(_)
             | Self::Findings(_)
             | Self::Rules(_)
             | Self::Prompts(_)

@@ -8,6 +8,7 @@ pub mod config;
 pub mod demo;
 pub mod environment;
 pub mod loops;
+pub mod mcp;
 pub mod reader;
 pub mod serve;
 pub mod slots;

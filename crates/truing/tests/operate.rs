@@ -13,6 +13,8 @@ mod kill;
 mod large;
 #[path = "operate/many.rs"]
 mod many;
+#[path = "operate/mcp.rs"]
+mod mcp;
 #[path = "operate/model.rs"]
 mod model;
 #[path = "operate/money.rs"]

@@ -373,6 +373,16 @@ pub trait Conversation: Send + Sync {
         body: &str,
     ) -> impl Future<Output = Result<CommentId, ForgeError>> + Send;
 
+    /// Lets the diff have one comment of ours on this topic, with this text. A new one is at this place of this commit; one
+    /// whose lines have changed since counts as gone.
+    fn put_line_comment(
+        &self,
+        commit: &Sha,
+        place: &Place,
+        topic: &Topic,
+        body: &str,
+    ) -> impl Future<Output = Result<CommentId, ForgeError>> + Send;
+
     /// Asks the forge to merge the base branch into the branch, if that is still at `head`; it does so after it has
     /// answered. Nothing but a merge commit comes of it.
     fn update_branch(&self, head: &Sha) -> impl Future<Output = Result<(), ForgeError>> + Send;

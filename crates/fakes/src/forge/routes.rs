@@ -293,6 +293,7 @@ async fn answer(
     if fault == Some(FaultKind::HeldAnswer) {
         shared.hold().await;
     }
+    let review = parts.headers.get("x-review-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
     let hang_up = matches!(fault, Some(FaultKind::Drop | FaultKind::LostAnswer));
     let known = parts.headers.get(header::IF_NONE_MATCH).filter(|_| parts.method == "GET").cloned();
     let reply = unless_known(reply, &shared, known);
@@ -319,7 +320,7 @@ async fn answer(
     {
         let mut state = shared.lock();
         let status = (!hang_up).then_some(response.status().as_u16());
-        state.world.log.push_back(Logged { method, path: target, login, status });
+        state.world.log.push_back(Logged { method, path: target, login, review, status });
         if state.world.log.len() > MAX_LOGGED {
             state.world.log.pop_front();
         }

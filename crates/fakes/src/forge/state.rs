@@ -81,6 +81,8 @@ pub struct Logged {
     pub path: String,
     /// Who asked; none without a known token.
     pub login: Option<String>,
+    /// What it names as the review that it is for.
+    pub review: Option<String>,
     /// The status; none when the connection was ended instead.
     pub status: Option<u16>,
 }

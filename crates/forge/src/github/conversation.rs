@@ -9,6 +9,7 @@ mod looking;
 mod reviewing;
 mod saying;
 
+use truing_core::finding::Place;
 use truing_core::id::{CommentId, Millis, PrId, Sha, Span, ThreadId, Topic};
 use truing_core::port::{
     Actor, CommitCheck, Conversation, Describing, ForgeError, Hub as _, Merge, Posted, PullNow, PullReview,
@@ -97,6 +98,16 @@ impl Conversation for GitHubConversation {
 
     async fn put_comment(&self, topic: &Topic, body: &str) -> Result<CommentId, ForgeError> {
         self.say_once(topic, body).await
+    }
+
+    async fn put_line_comment(
+        &self,
+        commit: &Sha,
+        place: &Place,
+        topic: &Topic,
+        body: &str,
+    ) -> Result<CommentId, ForgeError> {
+        self.say_once_on(commit, place, (topic, body)).await
     }
 
     async fn trigger(&self, text: &str, since: Millis) -> Result<Said, ForgeError> {

@@ -49,6 +49,27 @@ pub struct OpenPull {
     pub draft: bool,
 }
 
+/// An open pull request as people see it in a list.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PullLine {
+    /// The number people see.
+    pub number: u64,
+    /// Its title.
+    pub title: String,
+    /// Its page.
+    pub url: String,
+    /// Who opened it; none if the account is gone.
+    pub author: Option<String>,
+    /// Not ready yet?
+    pub draft: bool,
+    /// Its newest commit.
+    pub head: Sha,
+    /// The branch that it comes from.
+    pub branch: String,
+    /// The branch that it goes to.
+    pub base_branch: String,
+}
+
 /// Who wrote something.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Author {
@@ -99,6 +120,24 @@ struct PullBody {
     draft: bool,
     head: HeadBody,
     base: BaseBody,
+}
+
+#[derive(Deserialize)]
+struct LineBody {
+    number: u64,
+    title: Option<String>,
+    html_url: String,
+    user: Option<wire::User>,
+    #[serde(default)]
+    draft: bool,
+    head: HeadBody,
+    base: BranchBody,
+}
+
+#[derive(Deserialize)]
+struct BranchBody {
+    #[serde(rename = "ref")]
+    branch: String,
 }
 
 /// `repo` is not read: it is null when the fork is gone.
@@ -184,6 +223,24 @@ impl GitHub {
             answer.json::<Vec<PullBody>>()?.into_iter().map(|pull| open_pull(&what, pull)).collect()
         };
         last.refresh((self, Scope::Named(repo)), (&what, url), MAX_PULL_PAGES, calls, read).await
+    }
+
+    /// The open pull requests of a repository for people, newest activity first, so many at most; and whether those are
+    /// all.
+    ///
+    /// # Errors
+    /// [`ForgeError`]
+    pub async fn pull_lines(&self, repo: &str, most: usize) -> Result<(Vec<PullLine>, bool), ForgeError> {
+        let what = format!("{repo}: listing its open pull requests");
+        let query = [("state", "open"), ("sort", "updated"), ("direction", "desc")];
+        let url = paged(self.below(&what, repo, &["pulls"])?, &query);
+        let read = |answer: &Answer| {
+            answer.json::<Vec<LineBody>>()?.into_iter().map(|pull| pull_line(&what, pull)).collect()
+        };
+        let (mut list, pages, mut calls) = (Listing::default(), most.div_ceil(GITHUB.page), u64::MAX);
+        list.refresh((self, Scope::Named(repo)), (&what, url), pages, &mut calls, read).await?;
+        let is_all = list.is_complete() && list.items().nth(most).is_none();
+        Ok((list.items().take(most).cloned().collect(), is_all))
     }
 
     /// The open pull requests of a branch of the repository itself: one to each base at most.
@@ -302,6 +359,19 @@ fn open_pull(what: &str, body: PullBody) -> Result<OpenPull, ForgeError> {
         url: body.html_url,
         revision: Revision { head: sha(&body.head.sha)?, base: sha(&body.base.sha)? },
         draft: body.draft,
+    })
+}
+
+fn pull_line(what: &str, body: LineBody) -> Result<PullLine, ForgeError> {
+    Ok(PullLine {
+        number: body.number,
+        title: body.title.unwrap_or_default(),
+        url: body.html_url,
+        author: body.user.and_then(|user| user.login),
+        draft: body.draft,
+        head: Sha::parse(&body.head.sha).map_err(|error| unavailable(what, &error.to_string()))?,
+        branch: body.head.branch,
+        base_branch: body.base.branch,
     })
 }
 

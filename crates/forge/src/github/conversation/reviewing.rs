@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use serde_json::{Value, json};
-use truing_core::id::{CommentId, ReviewId, Topic};
+use truing_core::finding::Place;
+use truing_core::id::{CommentId, ReviewId, Sha, Topic};
 use truing_core::port::{ForgeError, LineDraft, Posted, ReviewDraft, ReviewEvent};
 
 use super::{GitHubConversation, bodies};
@@ -33,7 +34,7 @@ impl GitHubConversation {
         // tells of those that are refused. Who is stopped in between finds what is there already.
         let mut bad = Vec::new();
         for finding in new {
-            match self.create_line(&what, draft, finding).await {
+            match self.create_line(&what, &draft.mark.commit, of_draft(finding)).await {
                 Ok(comment) => {
                     there.insert(finding.topic.clone(), comment);
                 }
@@ -95,7 +96,7 @@ impl GitHubConversation {
     ) -> Result<ReviewId, ForgeError> {
         let most = crate::capability::GITHUB.bounds(self.hub.github.inner.options.settle).body;
         let body = self.hub.marked(self.number(), &draft.mark.topic(), &draft.text(refused, most));
-        let comments = inline.iter().map(|finding| self.comment(what, finding));
+        let comments = inline.iter().map(|finding| self.comment(what, of_draft(finding)));
         let review = json!({
             "commit_id": draft.mark.commit.as_str(), "event": event, "body": body,
             "comments": comments.collect::<Result<Vec<_>, _>>()?,
@@ -105,23 +106,23 @@ impl GitHubConversation {
         Ok(ReviewId::new(made.id.to_string()))
     }
 
-    /// A finding's comment alone.
-    async fn create_line(
+    /// A comment on lines alone.
+    pub(super) async fn create_line(
         &self,
         what: &str,
-        draft: &ReviewDraft,
-        finding: &LineDraft,
+        commit: &Sha,
+        line: (&Place, &Topic, &str),
     ) -> Result<CommentId, ForgeError> {
-        let mut comment = self.comment(what, finding)?;
-        comment["commit_id"] = draft.mark.commit.as_str().into();
+        let mut comment = self.comment(what, line)?;
+        comment["commit_id"] = commit.as_str().into();
         let url = self.pull.url(what, &["pulls", &self.pull.number(), "comments"])?;
         let made: wire::Made = self.pull.send(&Call::create(what, url, comment)).await?.json()?;
         Ok(Id::Review(made.id).text())
     }
 
-    fn comment(&self, what: &str, finding: &LineDraft) -> Result<Value, ForgeError> {
-        let mut comment = placed(what, &finding.place)?;
-        comment["body"] = self.hub.marked(self.number(), &finding.topic, &finding.body).into();
+    fn comment(&self, what: &str, (place, topic, body): (&Place, &Topic, &str)) -> Result<Value, ForgeError> {
+        let mut comment = placed(what, place)?;
+        comment["body"] = self.hub.marked(self.number(), topic, body).into();
         Ok(comment)
     }
 
@@ -145,6 +146,11 @@ impl GitHubConversation {
         }
         Posted::Review { id, comments: of(draft, &there) }
     }
+}
+
+/// A finding's comment.
+fn of_draft(finding: &LineDraft) -> (&Place, &Topic, &str) {
+    (&finding.place, &finding.topic, &finding.body)
 }
 
 /// The comments of a draft's findings, in its order.

@@ -2,7 +2,8 @@
 
 use reqwest::Method;
 use serde_json::json;
-use truing_core::id::{CommentId, Millis, Topic};
+use truing_core::finding::Place;
+use truing_core::id::{CommentId, Millis, Sha, Topic};
 use truing_core::port::{ForgeError, Said};
 
 use super::GitHubConversation;
@@ -59,6 +60,28 @@ impl GitHubConversation {
             return Ok(Id::Issue(comment.id).text());
         }
         self.hub.create_comment(self.number(), topic, body).await
+    }
+
+    pub(super) async fn say_once_on(
+        &self,
+        commit: &Sha,
+        place: &Place,
+        (topic, body): (&Topic, &str),
+    ) -> Result<CommentId, ForgeError> {
+        let what = self.what("looking for a comment of ours on the diff");
+        let there = self.lines(&what).await?.into_iter().map(|(_, _, comment)| comment);
+        let Some(comment) =
+            there.into_iter().find(|comment| comment.topic.as_ref() == Some(topic) && comment.line.is_some())
+        else {
+            return self.create_line(&what, commit, (place, topic, body)).await;
+        };
+        if comment.body != normal(&with_marker(body, "")) {
+            let what = self.what(&format!("rewriting comment {}", comment.id));
+            let url = self.pull.comment_url(&what, &comment.id)?;
+            let new = json!({ "body": self.hub.marked(self.number(), topic, body) });
+            self.hub.set(what, Method::PATCH, url, Some(new)).await?;
+        }
+        Ok(comment.id)
     }
 
     pub(super) async fn find_said(&self, what: &str, text: &str) -> Result<Vec<Said>, ForgeError> {

@@ -1,0 +1,180 @@
+//! `truing mcp`: our tools for agents of others, over the Model Context Protocol.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use truing_agent::mcp::http::Door;
+use truing_agent::mcp::{Toolset as _, over_stdio};
+use truing_core::port::Ids as _;
+use truing_git::Git;
+
+use super::Context;
+use super::error::{CliError, Exit};
+use super::review::Home;
+use super::runtime::{self, Signals, Told};
+use crate::config::Config;
+use crate::config::secret::Secret;
+use crate::mcp::{ForgeTools, Here, Parts};
+use crate::wiring::{self, UniqueIds};
+
+/// Offer tools to agents, over the Model Context Protocol
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    #[command(subcommand)]
+    action: Action,
+}
+
+/// What to do.
+#[derive(clap::Subcommand, Debug)]
+enum Action {
+    Serve(Serve),
+}
+
+/// Serve the tools of a forge: read its pull requests, comment on them
+///
+/// No tool creates, approves, merges or declines a pull request. Each comment is posted once, however often it is asked
+/// for; none while the kill switch is on. The forge's credentials stay in this process.
+#[derive(clap::Args, Debug)]
+struct Serve {
+    /// The `NAME` of the `[forge.NAME]` whose pull requests they are about
+    #[arg(long, value_name = "NAME")]
+    forge: String,
+    /// Serve whoever started this, over standard input and output, until they are closed [default]
+    #[arg(long, conflicts_with = "listen")]
+    stdio: bool,
+    /// Serve over HTTP at this address, whoever sends the session's token as `Authorization: Bearer`
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<SocketAddr>,
+    /// The file that holds the session's token [default: the variable MCP_TOKEN]
+    #[arg(long, value_name = "FILE", requires = "listen")]
+    token_file: Option<PathBuf>,
+    /// What calls to the forge name as X-Review-Id, unless a request over HTTP has such a header [default: a new id]
+    #[arg(long, value_name = "ID", value_parser = review_id)]
+    review_id: Option<String>,
+}
+
+/// The variable of the session's token.
+const TOKEN: &str = "MCP_TOKEN";
+/// The fewest bytes of a session's token: nobody guesses so many.
+const MIN_TOKEN: usize = 16;
+/// The header that names a review.
+const REVIEW_ID: &str = "x-review-id";
+/// The most characters of a review's id.
+const MAX_REVIEW_ID: usize = 128;
+/// How long reading from a terminal, which cannot be interrupted, keeps a stopped process.
+const LEAVE: Duration = Duration::from_millis(100);
+
+pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
+    match &args.action {
+        Action::Serve(serve) => {
+            let runtime = runtime::start()?;
+            let ended = runtime.block_on(serve.run(context));
+            runtime.shutdown_timeout(LEAVE);
+            ended
+        }
+    }
+}
+
+impl Serve {
+    async fn run(&self, context: &Context) -> Result<Exit, CliError> {
+        let mut config = context.config(&[])?;
+        // The others need not even have a token.
+        config.forges.retain(|name, _| *name == self.forge);
+        let Some(forge) = config.forges.get(&self.forge) else {
+            let told = CliError::usage("forge", format!("--forge: [forge.{}] is not configured", self.forge));
+            return Err(told.hint("name one of the sections [forge.NAME] of the configuration"));
+        };
+        let kind = forge.kind;
+        let token = self.listen.map(|_| self.token(context)).transpose()?;
+        let mut signals = Signals::new()?;
+        let folder = wiring::own_folder(&config)?;
+        let git = wiring::git(&context.environment).await?;
+        let parts = Parts {
+            name: self.forge.clone(),
+            kind,
+            github: wiring::client(&config, &self.forge, &context.environment, &folder)?,
+            here: here(&self.forge, &git, &config, context).await,
+            git,
+            mirrors: wiring::mirrors(&folder),
+            store: wiring::open_store(config.store.database()?)?,
+        };
+        let review = self.review_id.clone().unwrap_or_else(|| UniqueIds.run().to_string());
+        let tools = ForgeTools::new(parts).for_review(&review);
+        tracing::info!(forge = self.forge, review_id = review, tools = tools.tools().len(), "serving tools");
+        let serving = async {
+            match (self.listen, token) {
+                (Some(address), Some(token)) => listen(address, &token, tools, context).await,
+                (Some(_) | None, _) => over_stdio(Arc::new(tools)).await.map_err(|error| {
+                    CliError::failed("mcp", error.to_string()).hint("start it from an MCP client")
+                }),
+            }
+        };
+        tokio::select! {
+            served = serving => served.map(|()| Exit::Done),
+            told = signals.next() => Ok(match told {
+                Told::Interrupt => Exit::Interrupted,
+                Told::Terminate | Told::HangUp => Exit::Done,
+            }),
+        }
+    }
+
+    /// The session's token. It is in no argument: those can be seen by everybody on the machine.
+    fn token(&self, context: &Context) -> Result<truing_core::secret::Secret, CliError> {
+        let from = match &self.token_file {
+            Some(file) => Secret::File(context.environment.directory().join(file)),
+            None => Secret::Env(TOKEN.to_owned()),
+        };
+        let hint =
+            format!("make one (`openssl rand -hex 32`), and give it in {TOKEN} or with --token-file FILE");
+        let wrong =
+            |why: String| CliError::usage("no_token", format!("the session's token: {why}")).hint(&hint);
+        let token = from.read(&context.environment).map_err(|error| wrong(error.to_string()))?;
+        if token.expose().len() < MIN_TOKEN {
+            return Err(wrong(format!("{from} has fewer than {MIN_TOKEN} characters")));
+        }
+        Ok(truing_core::secret::Secret::new(token.expose()))
+    }
+}
+
+async fn listen(
+    address: SocketAddr,
+    token: &truing_core::secret::Secret,
+    tools: ForgeTools,
+    context: &Context,
+) -> Result<(), CliError> {
+    let failed = |error: std::io::Error| {
+        CliError::failed("listen", format!("cannot listen on {address}: {error}"))
+            .hint("stop what listens there, or choose another address: `--listen ADDR`")
+    };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().unwrap_or(address);
+    context.output.say(format_args!("tools: http://{bound}/mcp"));
+    let door = Door::new(Some(token)).reached_as([bound.ip().to_string()]);
+    let usual = Arc::new(tools);
+    let chosen = move |headers: &axum::http::HeaderMap| {
+        let named = headers.get(REVIEW_ID).and_then(|id| review_id(id.to_str().ok()?).ok());
+        named.map_or_else(|| usual.clone(), |id| Arc::new(usual.for_review(&id)))
+    };
+    door.serve(listener, chosen).await.map_err(failed)
+}
+
+/// The repository that this was started in, if it was cloned from this forge.
+async fn here(forge: &str, git: &Git, config: &Config, context: &Context) -> Option<Here> {
+    let repository = git.open_unborn(context.environment.directory()).await.ok()?;
+    let home = Home::of(repository.remote_url()?, config, &context.environment)?;
+    let branch = repository.branch().await.ok().flatten();
+    (home.forge == forge).then_some(Here { repository: home.repo, branch })
+}
+
+/// An id that can stand in a header.
+fn review_id(text: &str) -> Result<String, String> {
+    let right = (1..=MAX_REVIEW_ID).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+    if right {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("has to have 1 to {MAX_REVIEW_ID} visible ASCII characters"))
+    }
+}

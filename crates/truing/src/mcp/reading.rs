@@ -1,0 +1,188 @@
+//! The tools that read.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+use truing_core::id::{PrId, Sha};
+use truing_core::port::{Conversation as _, PullState, Revision};
+use truing_diff::parse;
+
+use super::{ForgeTools, Wanted, Why, input};
+use crate::loops::checkout::changed;
+use crate::loops::reading::Change;
+use crate::wiring;
+
+/// The most bytes of a diff that are told at once.
+const MAX_DIFF: usize = 400_000;
+/// Pull requests that are listed unless another number is asked for, and the most that can be.
+const LISTED: usize = 50;
+const MAX_LISTED: usize = 300;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Listing {
+    repository: Option<String>,
+    limit: Option<usize>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct One {
+    repository: Option<String>,
+    number: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Diff {
+    repository: Option<String>,
+    number: u64,
+    path: Option<String>,
+}
+
+impl ForgeTools {
+    pub(super) async fn current_repo(&self, given: Value) -> Result<Value, Why> {
+        let Nothing {} = input(given)?;
+        let Some(here) = &self.forge.here else {
+            return Err(Why(format!(
+                "the server was not started in a clone of a repository of forge {}: name the repository in each call",
+                self.forge.name
+            )));
+        };
+        let seen = self.github.repository(&here.repository).await?;
+        Ok(json!({
+            "forge": self.forge.name, "repository": seen.name, "id": seen.id, "archived": seen.archived,
+            "branch": here.branch,
+        }))
+    }
+
+    pub(super) async fn list_pull_requests(&self, given: Value) -> Result<Value, Why> {
+        let Listing { repository, limit } = input(given)?;
+        let repository = self.repository(repository.as_deref())?;
+        let most = limit.unwrap_or(LISTED).clamp(1, MAX_LISTED);
+        let (pulls, complete) = self.github.pull_lines(repository, most).await?;
+        let pulls = pulls.into_iter().map(|pull| {
+            json!({
+                "number": pull.number, "title": pull.title, "url": pull.url, "author": pull.author,
+                "draft": pull.draft, "head": pull.head.as_str(), "branch": pull.branch,
+                "base_branch": pull.base_branch,
+            })
+        });
+        Ok(json!({
+            "repository": repository, "pull_requests": pulls.collect::<Vec<_>>(), "complete": complete,
+        }))
+    }
+
+    pub(super) async fn get_pull_request(&self, given: Value) -> Result<Value, Why> {
+        let One { repository, number } = input(given)?;
+        let pull = self.pull(&Wanted { repository, number }).await?;
+        let now = self.talk(&pull).now().await?;
+        let state = match now.state {
+            PullState::Open => "open",
+            PullState::Draft => "draft",
+            PullState::Merged => "merged",
+            PullState::Closed => "closed",
+        };
+        Ok(json!({
+            "repository": pull.1, "number": number, "url": now.url, "title": now.title, "description": now.body,
+            "state": state, "author": now.author.map(|author| author.login), "head": now.head.sha.as_str(),
+            "branch": now.head.branch, "head_repository": now.head.repository.map(|repository| repository.name),
+            "base": now.base.as_str(), "base_branch": now.base_branch, "labels": now.labels,
+            "requested_reviewers": now.requested,
+        }))
+    }
+
+    pub(super) async fn get_pull_request_diff(&self, given: Value) -> Result<Value, Why> {
+        let Diff { repository, number, path } = input(given)?;
+        let pull = self.pull(&Wanted { repository, number }).await?;
+        let now = self.talk(&pull).now().await?;
+        let change = self.change(&pull, &now.base, &now.head.sha).await?;
+        let (diff, left_out) = told(&change.diff, path.as_deref())?;
+        Ok(json!({
+            "repository": pull.1, "number": number, "base": change.base.as_str(), "head": now.head.sha.as_str(),
+            "diff": diff, "left_out": left_out,
+        }))
+    }
+}
+
+impl ForgeTools {
+    /// What a pull request changes, from where its branch left the base.
+    pub(super) async fn change(
+        &self,
+        (id, name): &(PrId, String),
+        base: &Sha,
+        head: &Sha,
+    ) -> Result<Change, Why> {
+        let remote = self.github.remote(id, name).await?;
+        let mirror = self.forge.git.mirror(&wiring::mirror(&self.forge.mirrors, id), &remote).await?;
+        mirror.fetch(&[head.clone(), base.clone()]).await?;
+        Ok(changed(&mirror, &Revision { head: head.clone(), base: base.clone() }).await?)
+    }
+}
+
+/// As many whole files of a diff as may be told at once, or one of them, and the names of the others.
+fn told(diff: &[u8], path: Option<&str>) -> Result<(String, Vec<String>), Why> {
+    let (mut text, mut left_out, mut is_there) = (String::new(), Vec::new(), false);
+    for section in sections(diff) {
+        let Some(file) = parse(section).files.into_iter().next() else { continue };
+        let name = file.path.to_string();
+        if path.is_some_and(|path| path != name) {
+            continue;
+        }
+        is_there = true;
+        if text.len() + section.len() > MAX_DIFF {
+            left_out.push(name);
+        } else {
+            text.push_str(&String::from_utf8_lossy(section));
+        }
+    }
+    match path {
+        Some(path) if !is_there => Err(Why(format!("the pull request changes no file `{path}`"))),
+        Some(path) if !left_out.is_empty() => Err(Why(format!(
+            "the diff of `{path}` alone has more than {MAX_DIFF} bytes: too many to be told"
+        ))),
+        Some(_) | None => Ok((text, left_out)),
+    }
+}
+
+/// The parts of git's diff, a file each. No line of a file's content begins as their first lines do.
+fn sections(diff: &[u8]) -> Vec<&[u8]> {
+    let mut sections = Vec::new();
+    let (mut begun, mut at) = (0, 0);
+    for line in diff.split_inclusive(|byte| *byte == b'\n') {
+        if line.starts_with(b"diff --git ") && at > begun {
+            sections.extend(diff.get(begun..at));
+            begun = at;
+        }
+        at += line.len();
+    }
+    sections.extend(diff.get(begun..).filter(|rest| !rest.is_empty()));
+    sections
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(name: &str, lines: usize) -> String {
+        let added = "+diff --git a/x b/x\n".repeat(lines);
+        format!(
+            "diff --git a/{name} b/{name}\nnew file mode 100644\n--- /dev/null\n+++ b/{name}\n@@ -0,0 +1,{lines} @@\n{added}"
+        )
+    }
+
+    #[test]
+    fn a_diff_is_told_in_whole_files_and_the_others_are_named() {
+        let (small, large, last) = (file("a", 2), file("b", MAX_DIFF / 20 + 1), file("c d", 1));
+        let diff = format!("{small}{large}{last}");
+        let (text, left_out) = told(diff.as_bytes(), None).ok().unwrap();
+        assert_eq!((text, left_out), (format!("{small}{last}"), vec!["b".to_owned()]));
+        assert_eq!(told(diff.as_bytes(), Some("c d")).ok().unwrap(), (last, vec![]));
+        assert!(told(diff.as_bytes(), Some("b")).err().unwrap().0.contains("`b` alone"));
+        assert!(told(diff.as_bytes(), Some("e")).err().unwrap().0.contains("no file `e`"));
+        assert_eq!(told(b"", None).ok().unwrap(), (String::new(), vec![]));
+    }
+}

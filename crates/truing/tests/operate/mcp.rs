@@ -1,0 +1,334 @@
+//! The tools of `truing mcp serve`, called by a client of the real program over pipes and over HTTP.
+
+use std::io::Write as _;
+use std::process::ChildStdin;
+
+use serde_json::json;
+use truing_fakes::forge::Verdict;
+
+use super::*;
+
+const SESSION: &str = "session-token-canary";
+const COMMENTS: &str = "/repos/{owner}/{repo}/issues/{number}/comments";
+const LINES: &str = "/repos/{owner}/{repo}/pulls/{number}/comments";
+
+/// An agent at the other end of the program's pipes.
+struct Agent {
+    child: Child,
+    input: Option<ChildStdin>,
+    lines: std::io::Lines<BufReader<std::process::ChildStdout>>,
+    asked: u64,
+}
+
+impl Agent {
+    fn of(site: &Site, more: &[&str]) -> Self {
+        let mut command = site.command(&[&["mcp", "serve", "--forge", "github"], more].concat());
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut agent = Self { input: child.stdin.take(), child, lines, asked: 0 };
+        let client = json!({"name": "test", "version": "1"});
+        agent.asks(
+            "initialize",
+            json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": client}),
+        );
+        agent.says(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}));
+        agent
+    }
+
+    fn says(&mut self, message: &Value) {
+        writeln!(self.input.as_mut().unwrap(), "{message}").unwrap();
+    }
+
+    fn asks(&mut self, method: &str, params: Value) -> Value {
+        self.asked += 1;
+        self.says(&json!({"jsonrpc": "2.0", "id": self.asked, "method": method, "params": params}));
+        let mut answer: Value = serde_json::from_str(&self.lines.next().unwrap().unwrap()).unwrap();
+        assert_eq!(answer["id"], self.asked, "{answer}");
+        answer["result"].take()
+    }
+
+    fn called(&mut self, tool: &str, input: Value) -> Value {
+        self.asks("tools/call", json!({"name": tool, "arguments": input}))
+    }
+
+    /// What a tool answers.
+    fn calls(&mut self, tool: &str, input: Value) -> Value {
+        let result = self.called(tool, input);
+        assert_eq!(result["isError"], false, "{tool}: {result}");
+        let text = result["content"][0]["text"].as_str().unwrap();
+        assert_eq!(serde_json::from_str::<Value>(text).unwrap(), result["structuredContent"]);
+        result["structuredContent"].clone()
+    }
+
+    /// Why a tool could not do it.
+    fn fails(&mut self, tool: &str, input: Value) -> String {
+        let result = self.called(tool, input);
+        assert_eq!(result["isError"], true, "{tool}: {result}");
+        result["content"][0]["text"].as_str().unwrap().to_owned()
+    }
+
+    /// Closes the pipe; what else the program said.
+    fn leaves(mut self) -> String {
+        drop(self.input.take());
+        let mut said = String::new();
+        std::io::Read::read_to_string(&mut self.child.stderr.take().unwrap(), &mut said).unwrap();
+        assert_eq!(self.child.wait().unwrap().code(), Some(0), "{said}");
+        said
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn on_line(body: &str) -> Value {
+    json!({"repository": "o/r", "number": 1, "path": "a.py", "line": 2, "body": body})
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_reads_a_pull_request_with_the_six_tools_that_there_are() {
+    let site = Site::new().await;
+    site.open("one").await;
+    let mut agent = Agent::of(&site, &["--review-id", "review-7"]);
+    let listed = agent.asks("tools/list", json!({}));
+    let tools = listed["tools"].as_array().unwrap();
+    let names: Vec<_> = tools.iter().map(|tool| tool["name"].as_str().unwrap()).collect();
+    assert_eq!(
+        names,
+        [
+            "gh_current_repo",
+            "gh_list_pull_requests",
+            "gh_get_pull_request",
+            "gh_get_pull_request_diff",
+            "gh_comment_pull_request",
+            "gh_upsert_inline_comment"
+        ]
+    );
+    for tool in tools {
+        let writes = names[4..].contains(&tool["name"].as_str().unwrap());
+        assert_eq!(tool["annotations"]["readOnlyHint"], !writes, "{tool}");
+        assert_eq!(tool["annotations"]["destructiveHint"], false, "{tool}");
+        for schema in ["inputSchema", "outputSchema"] {
+            assert!(jsonschema::meta::is_valid(&tool[schema]), "{tool}");
+        }
+    }
+    let one = json!({"repository": "o/r", "number": 1});
+    let calls = [
+        ("gh_list_pull_requests", json!({"repository": "o/r"})),
+        ("gh_get_pull_request", one.clone()),
+        ("gh_get_pull_request_diff", one.clone()),
+        ("gh_get_pull_request_diff", json!({"repository": "o/r", "number": 1, "path": "a.py"})),
+        ("gh_comment_pull_request", json!({"repository": "o/r", "number": 1, "body": "Hm."})),
+        ("gh_upsert_inline_comment", on_line("Hm.")),
+    ];
+    let mut answers = Vec::new();
+    for (name, input) in calls {
+        let tool = tools.iter().find(|tool| tool["name"] == name).unwrap();
+        let schema = |which: &str| jsonschema::validator_for(&tool[which]).unwrap();
+        assert!(schema("inputSchema").is_valid(&input), "{name}: {input}");
+        let answer = agent.calls(name, input);
+        let wrong: Vec<_> =
+            schema("outputSchema").iter_errors(&answer).map(|error| error.to_string()).collect();
+        assert!(wrong.is_empty(), "{name}: {wrong:?}: {answer}");
+        answers.push(answer);
+    }
+    let view = site.repo.pull(1).await.unwrap();
+    assert_eq!(answers[0]["pull_requests"][0]["branch"], "one");
+    assert_eq!((&answers[0]["complete"], &answers[1]["state"]), (&json!(true), &json!("open")));
+    assert_eq!(answers[1]["head"], view.head);
+    assert!(answers[2]["diff"].as_str().unwrap().ends_with("\n a = 1\n+breakpoint()\n"), "{}", answers[2]);
+    assert_eq!(answers[2]["diff"], answers[3]["diff"]);
+
+    // Wrong input is told, and nothing else is done.
+    assert!(agent.fails("gh_get_pull_request", json!({"number": 1})).contains("OWNER/NAME"));
+    assert!(agent.fails("gh_get_pull_request", json!({"repository": "o/r", "number": 9})).contains("404"));
+    assert!(
+        agent.fails("gh_get_pull_request", json!({"repository": "o/r", "number": 1, "x": 1})).contains("`x`")
+    );
+    assert!(agent.fails("gh_current_repo", json!({})).contains("name the repository"));
+    let said = agent.leaves();
+    assert!(!said.contains(TOKEN), "{said}");
+
+    let (git, rest): (Vec<_>, Vec<_>) =
+        site.forge.log().into_iter().partition(|call| call.path.contains(".git/"));
+    assert!(!git.is_empty() && !rest.is_empty());
+    let unnamed: Vec<_> = rest.iter().filter(|call| call.review.as_deref() != Some("review-7")).collect();
+    assert!(unnamed.is_empty(), "calls without the review's id: {unnamed:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_repository_of_the_folder_is_meant_where_none_is_named() {
+    let site = Site::new().await;
+    site.open("one").await;
+    let git = |arguments: &[&str]| {
+        let done = Command::new("git").args(arguments).current_dir(site.home.path()).output().unwrap();
+        assert!(done.status.success(), "{done:?}");
+    };
+    git(&["init", "--quiet", "--initial-branch", "one"]);
+    git(&["remote", "add", "origin", &format!("{}/o/r.git", site.forge.base_url())]);
+    let mut agent = Agent::of(&site, &["--stdio"]);
+    let here = agent.calls("gh_current_repo", json!({}));
+    assert_eq!(
+        (&here["repository"], &here["branch"], &here["forge"]),
+        (&json!("o/r"), &json!("one"), &json!("github"))
+    );
+    assert_eq!(agent.calls("gh_get_pull_request", json!({"number": 1}))["repository"], "o/r");
+    agent.leaves();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_comment_is_there_once_however_often_it_is_asked_for() {
+    let site = Site::new().await;
+    let number = site.open("one").await;
+    let say = |body: &str, key: &str| json!({"repository": "o/r", "number": 1, "body": body, "key": key});
+    let plain = json!({"repository": "o/r", "number": 1, "body": "Mind the gap. @everyone"});
+    let first = {
+        let mut agent = Agent::of(&site, &[]);
+        let first = agent.calls("gh_comment_pull_request", plain.clone());
+        assert_eq!(agent.calls("gh_comment_pull_request", plain.clone()), first);
+        let line = agent.calls("gh_upsert_inline_comment", on_line("A breakpoint."));
+        assert_eq!(agent.calls("gh_upsert_inline_comment", on_line("Still a breakpoint.")), line);
+        agent.leaves();
+        first
+    };
+    // Another session has nothing in mind, and finds it.
+    let mut agent = Agent::of(&site, &[]);
+    assert_eq!(agent.calls("gh_comment_pull_request", plain), first);
+    let keyed = agent.calls("gh_comment_pull_request", say("1 of 2", "progress"));
+    assert_eq!(agent.calls("gh_comment_pull_request", say("2 of 2", "progress")), keyed);
+    agent.calls("gh_upsert_inline_comment", on_line("Still a breakpoint."));
+    agent.leaves();
+
+    let view = site.repo.pull(number).await.unwrap();
+    let said: Vec<_> = view.summaries().map(|comment| comment.body.clone()).collect();
+    assert_eq!(said.len(), 2, "{said:#?}");
+    assert!(said[0].starts_with("Mind the gap.") && !said[0].contains(" @everyone"), "{}", said[0]);
+    assert!(said[1].starts_with("2 of 2\n"), "{}", said[1]);
+    let lines: Vec<_> = view.inline().collect();
+    assert_eq!(lines.len(), 1, "{lines:#?}");
+    assert!(lines[0].body.starts_with("Still a breakpoint."), "{}", lines[0].body);
+    // Nothing but comments: no verdict, no status.
+    assert!(view.statuses.is_empty() && view.checks.is_empty() && view.open);
+    assert!(view.reviews.iter().all(|review| review.state == Verdict::Commented), "{:#?}", view.reviews);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_comment_whose_answer_was_lost_is_not_posted_again() {
+    let site = Site::new().await;
+    let number = site.open("one").await;
+    let mut agent = Agent::of(&site, &[]);
+    let say = json!({"repository": "o/r", "number": 1, "body": "Hm."});
+    for (path, tool, input) in
+        [(COMMENTS, "gh_comment_pull_request", say), (LINES, "gh_upsert_inline_comment", on_line("Hm."))]
+    {
+        site.forge.fault(Fault::once("POST", path, FaultKind::LostAnswer));
+        let lost = agent.fails(tool, input.clone());
+        assert!(lost.contains("Call this again"), "{lost}");
+        agent.calls(tool, input);
+    }
+    agent.leaves();
+    let view = site.repo.pull(number).await.unwrap();
+    assert_eq!((view.summaries().count(), view.inline().count()), (1, 1), "{view:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lines_that_are_not_in_the_diff_or_not_of_this_head_get_no_comment() {
+    let site = Site::new().await;
+    let number = site.open("one").await;
+    let mut agent = Agent::of(&site, &[]);
+    let with = |name: &str, value: Value| {
+        let mut input = on_line("Hm.");
+        input[name] = value;
+        input
+    };
+    for (input, told) in [
+        (with("line", json!(40)), "not in the diff"),
+        (with("path", json!("b.py")), "`b.py`"),
+        (with("start_line", json!(3)), "empty"),
+        (with("side", json!("old")), "not in the diff"),
+        (with("commit", json!("a".repeat(40))), "moved on"),
+        (with("body", json!(" \n")), "`body` is empty"),
+        (with("body", json!("x".repeat(10_001))), "shorten it"),
+        (with("key", json!("")), "`key`"),
+    ] {
+        let why = agent.fails("gh_upsert_inline_comment", input.clone());
+        assert!(why.contains(told), "{input}: {why}");
+    }
+    let head = site.repo.pull(number).await.unwrap().head;
+    agent.calls("gh_upsert_inline_comment", with("commit", json!(head)));
+    agent.leaves();
+    assert_eq!(site.repo.pull(number).await.unwrap().comments.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_kill_switch_is_on_tools_read_and_do_not_write() {
+    let site = Site::new().await;
+    let number = site.open("one").await;
+    let mut agent = Agent::of(&site, &[]);
+    let say = json!({"repository": "o/r", "number": 1, "body": "Hm."});
+    assert_eq!(site.run(&["kill", "on", "--mode", "stop"]).exit, 0);
+    for (tool, input) in
+        [("gh_comment_pull_request", say.clone()), ("gh_upsert_inline_comment", on_line("Hm."))]
+    {
+        let why = agent.fails(tool, input);
+        assert!(why.contains("the kill switch is on"), "{why}");
+    }
+    agent.calls("gh_get_pull_request", json!({"repository": "o/r", "number": 1}));
+    assert!(site.repo.pull(number).await.unwrap().comments.is_empty());
+    assert_eq!(site.run(&["kill", "off"]).exit, 0);
+    agent.calls("gh_comment_pull_request", say);
+    agent.leaves();
+    assert_eq!(site.repo.pull(number).await.unwrap().comments.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_http_the_token_opens_and_each_request_may_name_its_review() {
+    let site = Site::new().await;
+    site.open("one").await;
+    let arguments = ["mcp", "serve", "--forge", "github", "--listen", "127.0.0.1:0"];
+    let without = site.run(&arguments);
+    assert!(without.exit == 2 && without.err.contains("MCP_TOKEN"), "{without:?}");
+    let short = Ran::of(site.command(&arguments).env("MCP_TOKEN", "short").output().unwrap());
+    assert!(short.exit == 2 && short.err.contains("fewer than 16"), "{short:?}");
+    std::fs::write(site.home.path().join("token"), format!("{SESSION}\n")).unwrap();
+    let mut command = site.command(&[&arguments[..], &["--token-file", "token", "-vv"]].concat());
+    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let url = lines.by_ref().find_map(|line| Some(line.split_once("tools: ")?.1.to_owned())).unwrap();
+    let log = std::thread::spawn(move || lines.collect::<Vec<_>>().join("\n"));
+    let server = Server { child, log: Some(log), url };
+
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let call = json!({
+        "jsonrpc": "2.0", "id": 1, "method": "tools/call",
+        "params": {"name": "gh_list_pull_requests", "arguments": {"repository": "o/r"}},
+    });
+    let asked = |token: &'static str, review: Option<&'static str>| {
+        let request = client.post(&server.url).header("accept", "application/json, text/event-stream");
+        let request = request.header("authorization", token).json(&call);
+        review.into_iter().fold(request, |request, review| request.header("x-review-id", review)).send()
+    };
+    let refused = asked("Bearer session-token-other!", None).await.unwrap();
+    assert_eq!(refused.status(), 401);
+    assert!(site.forge.log().is_empty());
+    for review in [Some("review-1"), Some("review-2"), Some("not an id"), None] {
+        let answer = asked("Bearer session-token-canary", review).await.unwrap();
+        assert_eq!(answer.status(), 200);
+        let answer: Value = answer.json().await.unwrap();
+        assert_eq!(answer["result"]["structuredContent"]["pull_requests"][0]["number"], 1, "{answer}");
+    }
+    let named: Vec<_> = site.forge.log().into_iter().map(|call| call.review.unwrap()).collect();
+    assert_eq!(named.len(), 4, "{named:?}");
+    assert_eq!(named[..2], ["review-1", "review-2"]);
+    assert!(named[2] == named[3] && named[2].len() == 36, "one id of the server's own: {named:?}");
+    server.signal("-TERM");
+    let (status, log) = server.ended();
+    assert_eq!(status.code(), Some(0), "{log}");
+    for secret in [TOKEN, SESSION] {
+        assert!(!log.contains(secret), "a secret is in the log");
+    }
+}
