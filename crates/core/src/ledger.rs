@@ -39,6 +39,18 @@ impl Usage {
         [output, cache_read, cache_write_5m, cache_write_1h].into_iter().fold(input, u64::saturating_add)
     }
 
+    /// What this has more than an earlier count of the same.
+    #[must_use]
+    pub fn minus(&self, earlier: &Self) -> Self {
+        Self {
+            input: self.input.saturating_sub(earlier.input),
+            output: self.output.saturating_sub(earlier.output),
+            cache_read: self.cache_read.saturating_sub(earlier.cache_read),
+            cache_write_5m: self.cache_write_5m.saturating_sub(earlier.cache_write_5m),
+            cache_write_1h: self.cache_write_1h.saturating_sub(earlier.cache_write_1h),
+        }
+    }
+
     /// Both together.
     #[must_use]
     pub fn plus(&self, other: &Self) -> Self {

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::{Duration, timeout};
+use truing_core::ledger::Usage;
 use truing_core::line::clean;
 use truing_model::gateway::Model;
 use truing_model::messages::{Block, Known, Message, Role, Tool};
@@ -36,6 +37,8 @@ pub(super) struct Conversation<'a, M, T, F, J> {
     called: usize,
     /// Answers that the program was given.
     told: usize,
+    /// What it was told that they took.
+    counted: Usage,
     /// Messages of the conversation that the program has, with its last answer. The run's own has more in between:
     /// what it said to the model without the program.
     known: usize,
@@ -51,6 +54,7 @@ impl<'a, M: Model, T: Tools, F: Form, J: Fn(&F) -> Option<String>> Conversation<
             unknown: BTreeMap::new(),
             called: 0,
             told: 0,
+            counted: Usage::default(),
             known: 0,
         }
     }
@@ -167,10 +171,13 @@ impl<'a, M: Model, T: Tools, F: Form, J: Fn(&F) -> Option<String>> Conversation<
         }
     }
 
+    /// An answer for the program, with all that was counted since the one before: its own cap on money adds that up.
     fn answer(&mut self, said: &Message, streams: bool) -> Reply {
         self.told += 1;
         let id = format!("msg_{:08}", self.told);
-        Reply::Said { body: wire::told(said, (&id, self.model), streams), streams }
+        let counted = std::mem::replace(&mut self.counted, self.turns.usage());
+        let usage = self.counted.minus(&counted);
+        Reply::Said { body: wire::told(said, (&id, self.model), &usage, streams), streams }
     }
 
     /// A call of the last answer.

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use truing_core::ledger::Usage;
 use truing_model::messages::{Block, Known, Message, Role};
 
 use super::invocation::SERVER;
@@ -120,12 +121,21 @@ fn text(blocks: &[Value]) -> Option<String> {
 }
 
 /// An answer, as the program reads it: events, or all at once. `id` is the answer's own.
-pub(super) fn told(said: &Message, (id, model): (&str, &str), streams: bool) -> Vec<u8> {
+pub(super) fn told(said: &Message, (id, model): (&str, &str), usage: &Usage, streams: bool) -> Vec<u8> {
     let calls = |block: &Block| matches!(block, Block::Known(Known::ToolUse { .. }));
     let stop = if said.content.iter().any(calls) { "tool_use" } else { "end_turn" };
     let blocks: Vec<Value> = said.content.iter().map(json).collect();
-    // What it took, the run knows; the program is told nothing that it could add up wrongly.
-    let usage = json!({"input_tokens": 0, "output_tokens": 0});
+    let Usage { input, output, cache_read, cache_write_5m, cache_write_1h } = usage;
+    let usage = json!({
+        "input_tokens": input,
+        "output_tokens": output,
+        "cache_read_input_tokens": cache_read,
+        "cache_creation_input_tokens": cache_write_5m.saturating_add(*cache_write_1h),
+        "cache_creation": {
+            "ephemeral_5m_input_tokens": cache_write_5m,
+            "ephemeral_1h_input_tokens": cache_write_1h,
+        },
+    });
     let message = |content: Value, stop: Value| {
         json!({"id": id, "type": "message", "role": "assistant", "model": model, "content": content,
                "stop_reason": stop, "stop_sequence": null, "usage": usage})
@@ -145,7 +155,7 @@ pub(super) fn told(said: &Message, (id, model): (&str, &str), streams: bool) -> 
     }
     events.add(
         "message_delta",
-        json!({"delta": {"stop_reason": stop, "stop_sequence": null}, "usage": {"output_tokens": 0}}),
+        json!({"delta": {"stop_reason": stop, "stop_sequence": null}, "usage": {"output_tokens": output}}),
     );
     events.add("message_stop", json!({}));
     events.0.into_bytes()

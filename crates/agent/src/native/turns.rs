@@ -140,6 +140,11 @@ impl<'a, M: Model, T: Tools, F: Form, J: Fn(&F) -> Option<String>> Turns<'a, M, 
         &self.request.tools
     }
 
+    /// What the provider has counted so far, in all.
+    pub(crate) fn usage(&self) -> Usage {
+        self.ran.usage
+    }
+
     /// What was said besides, as another program tells it.
     pub(crate) fn told(&mut self, messages: impl IntoIterator<Item = Message>) {
         self.request.messages.extend(messages);

@@ -101,6 +101,19 @@ fn what_the_program_cannot_be_is_refused_before_anything_is_asked() {
     }
 }
 
+/// By the operator's price nothing is ever spent, by the program's own list it is.
+#[test]
+fn the_programs_own_cap_is_a_second_belt() {
+    let Some(program) = claude() else { return };
+    let free = "[price.\"claude-sonnet-5-5\"]\ninput = 0\noutput = 0\n[budget]\nreview_usd = 0.001\n";
+    let config = format!("{free}[review]\nclaude = {:?}\n", program.display().to_string());
+    let scene = Scene::of([read("pay.py"), report(&[finding()])]).with(&config).by("cli");
+    let ran = scene.review(&[]);
+    let told = ran.json();
+    assert_eq!((&told["outcome"]["kind"], &told["turns"]), (&json!("partial"), &json!(1)), "{}", ran.err);
+    assert!(told["outcome"]["reason"].as_str().unwrap().starts_with("budget: "), "{told}");
+}
+
 /// Programs in place of the real one: each tells the right version, and then does this.
 #[test]
 fn a_program_that_fails_leaves_a_review_by_the_rules_that_says_so() {
