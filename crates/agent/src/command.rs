@@ -143,7 +143,7 @@ pub(crate) trait Hears {
 }
 
 /// Starts it. The command is let go of, and with it this process's end of what the helper was given.
-fn begin(command: std::process::Command) -> std::io::Result<Child> {
+pub(crate) fn begin(command: std::process::Command) -> std::io::Result<Child> {
     let mut command = Command::from(command);
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     command.spawn()

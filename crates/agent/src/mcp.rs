@@ -1,8 +1,10 @@
 //! Tools served over the Model Context Protocol: to whatever client a pipe leads to, and over HTTP ([`http`]). Which
-//! tools there are, and what they do, is the caller's ([`Toolset`]); only here is `rmcp` used.
+//! tools there are, and what they do, is the caller's ([`Toolset`]). And the other way round, servers of others whose
+//! tools a run may call ([`client`]). Only here is `rmcp` used.
 //!
 //! A method that is not known is answered with an error; a client may try protocols and methods as it likes.
 
+pub mod client;
 pub mod http;
 #[cfg(test)]
 mod tests;

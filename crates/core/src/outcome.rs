@@ -230,6 +230,9 @@ pub struct Modelled {
     /// Findings of it that were not believed, by reason.
     #[serde(default)]
     pub dropped: BTreeMap<String, u32>,
+    /// MCP servers that failed, or did not offer what they should, each with how often.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub servers_failed: BTreeMap<String, u32>,
     /// Its answers came from a cassette.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub replayed: bool,

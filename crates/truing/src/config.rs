@@ -12,6 +12,7 @@ pub mod generate;
 pub mod keys;
 pub mod layer;
 pub mod login;
+pub mod mcp;
 pub mod model;
 pub mod problem;
 pub mod secret;
@@ -37,6 +38,7 @@ pub use files::{REPOSITORY_FILE, operator_file, read, repository_file, user_file
 use keys::{Key, Named, Repository, SECTIONS};
 use layer::{Flag, Names, Owner, SourceFile};
 use login::Login;
+use mcp::McpConfig;
 use model::ModelConfig;
 use problem::{ConfigError, Origin, Problem};
 use secret::Secret;
@@ -60,6 +62,8 @@ pub struct Config {
     pub models: BTreeMap<String, ModelConfig>,
     /// The review loop.
     pub review: ReviewConfig,
+    /// The servers whose tools a model may call, by name.
+    pub mcp: BTreeMap<String, McpConfig>,
     /// What the rules look at.
     pub rules: RulesConfig,
     /// What models are told.
@@ -429,6 +433,7 @@ impl Config {
                 attempts: of.number("review.attempts")?,
                 max_inline: of.number("review.max_inline")?,
             },
+            mcp: each(&names, Named::Mcp, |name| mcp::of(&of, name))?,
             rules: RulesConfig {
                 ignore: of.list("rules.ignore")?,
                 packs: of.list("rules.packs")?,

@@ -3,6 +3,7 @@
 pub mod agent;
 pub mod converge;
 pub mod jobs;
+mod mcp;
 pub mod verify;
 
 use std::collections::BTreeMap;

@@ -144,11 +144,12 @@ fn default_as_toml(key: &Key) -> String {
             | Kind::Accounts
             | Kind::Words(_)
             | Kind::Folders
+            | Kind::Command
             | Kind::Commands
             | Kind::Networks,
         ) => "[]".to_owned(),
         // None has a default with anything in it.
-        (Default::Text(text), Kind::Commands) => text.to_owned(),
+        (Default::Text(text), Kind::Command | Kind::Commands) => text.to_owned(),
         (
             Default::Text(text),
             Kind::Globs
@@ -226,6 +227,7 @@ fn schema_of(key: &Key) -> Json {
             "anyOf": [{ "type": "string", "pattern": format!("^({})://", schemes.join("|").replace("https", "https?")) }, secret_schema()]
         }),
         Kind::Words(known) => json!({ "type": "array", "items": { "enum": known } }),
+        Kind::Command => json!({ "type": "array", "items": { "type": "string" } }),
         Kind::Commands => json!({
             "type": "array",
             "items": { "type": "array", "minItems": 1, "items": { "type": "string" } }
@@ -254,6 +256,7 @@ fn schema_of(key: &Key) -> Json {
             | Kind::Accounts
             | Kind::Words(_)
             | Kind::Folders
+            | Kind::Command
             | Kind::Commands
             | Kind::Networks,
         ) => Some(json!(text.split(',').filter(|item| !item.is_empty()).collect::<Vec<_>>())),
@@ -345,6 +348,7 @@ fn type_in_words(kind: Kind) -> String {
             )
         }
         Kind::Folders => "list of paths of folders".to_owned(),
+        Kind::Command => "command, as a list of words".to_owned(),
         Kind::Commands => "list of commands, each a list of words".to_owned(),
     }
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 /// One key.
 #[derive(Debug)]
 pub struct Key {
-    /// Its dotted path. `NAME` stands for the name of a forge, a team, a repository, a model, a job or a
-    /// reviewer.
+    /// Its dotted path. `NAME` stands for the name of a forge, a team, a repository, a model, a job, a
+    /// reviewer or a server.
     pub path: &'static str,
     /// What its value is.
     pub kind: Kind,
@@ -83,6 +83,8 @@ pub enum Kind {
     Words(&'static [&'static str]),
     /// Folders' paths.
     Folders,
+    /// A command: a program and its arguments; or none.
+    Command,
     /// Commands: each a program and its arguments.
     Commands,
     /// Networks: addresses, or the first of so many with a common prefix (`10.0.0.0/8`).
@@ -142,6 +144,10 @@ pub const SECTIONS: &[(&str, &str)] = &[
         "Another model, under a name of your choice: lower-case letters, digits and `-`. It is asked where a key or a flag names it, such as `converge.fixer`.",
     ),
     ("review", "The review loop."),
+    (
+        "mcp.NAME",
+        "One MCP server whose tools a model may call in reviews and audits, besides its own, under a name of your choice: lower-case letters, digits and `-`. A server is a program (`command`), which runs in the sandbox, at `full`, without a network; or an address (`url`). It is started with each of them; a review without one that fails says so, and is partial.",
+    ),
     ("rules", "What the rules look at."),
     ("prompts", "What models are told. `truing prompts list` shows it."),
     ("sandbox", "Where commands of agents run, and repository files are read."),
@@ -208,6 +214,11 @@ const BUDGET: Kind = Kind::Usd(1_000_000);
 const DELAY: Kind = Kind::Duration(Duration::ZERO, Duration::from_secs(24 * 60 * 60));
 /// Periods of something that repeats: below the least of them a process would only turn in circles.
 const PERIOD: Kind = Kind::Duration(Duration::from_millis(10), Duration::from_secs(60 * 60));
+
+/// How long others may take to answer a model.
+const CALL: Kind = Kind::Duration(Duration::from_millis(10), Duration::from_secs(10 * 60));
+/// The most bytes of what a model is shown at once.
+const MAX_OUTPUT: i64 = truing_agent::native::MAX_OUTPUT_BYTES as i64;
 
 /// How long one piece of an agent's work may take.
 const WORK: Kind = Kind::Duration(Duration::from_secs(1), Duration::from_secs(24 * 60 * 60));
@@ -593,6 +604,81 @@ pub const KEYS: &[Key] = &[
         repository: Repository::No,
         since: "0.1.0",
         doc: "How many inline comments a pull request gets at most; further findings are told in the summary.",
+    },
+    Key {
+        path: "mcp.NAME.command",
+        kind: Kind::Command,
+        default: Default::Text(""),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "The program that is the server, over its standard streams, and its arguments. It runs in an empty folder, and sees no file of the repository.",
+    },
+    Key {
+        path: "mcp.NAME.read",
+        kind: Kind::Folders,
+        default: Default::Text(""),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "Folders that the program may read and run programs from, besides the system's; it finds programs in them and in their `bin`.",
+    },
+    Key {
+        path: "mcp.NAME.env",
+        kind: Kind::Names,
+        default: Default::Text(""),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "Variables that are handed on to the program; it finds no others of this process. One that holds a credential of Truing's is refused.",
+    },
+    Key {
+        path: "mcp.NAME.url",
+        kind: Kind::Url,
+        default: Default::Computed { words: "none", example: "\"https://mcp.example.org/mcp\"" },
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "The server's address, in place of `command`. What a model asks it leaves this machine; a call that holds what looks like a secret is denied.",
+    },
+    Key {
+        path: "mcp.NAME.transport",
+        kind: Kind::Choice { built: &["stdio", "http", "sse"], planned: &[] },
+        default: Default::Computed {
+            words: "`stdio` with `command`, `http` (streamable HTTP) with `url`",
+            example: "\"sse\"",
+        },
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "How it is spoken to: `sse` is HTTP with events, as older servers speak it.",
+    },
+    Key {
+        path: "mcp.NAME.token",
+        kind: Kind::Secret,
+        default: Default::Computed { words: "none", example: "{ env = \"DOCS_TOKEN\" }" },
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "What is sent to `url` as `Authorization: Bearer`.",
+    },
+    Key {
+        path: "mcp.NAME.tools",
+        kind: Kind::Names,
+        default: Default::Computed { words: "has to be said", example: "[\"search\"]" },
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "The tools of it that a model may call, by their names. One that says that it does not only read is left out.",
+    },
+    Key {
+        path: "mcp.NAME.timeout",
+        kind: CALL,
+        default: Default::Text("30s"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "How long it may take to be ready, and for one call. One that takes longer is not asked again in that review.",
+    },
+    Key {
+        path: "mcp.NAME.max_output",
+        kind: Kind::Integer(256, MAX_OUTPUT),
+        default: Default::Text("16384"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "The most bytes of one answer that a model is shown.",
     },
     Key {
         path: "rules.ignore",
@@ -1547,14 +1633,24 @@ pub enum Named {
     Reviewer,
     /// `model.NAME`
     Model,
+    /// `mcp.NAME`
+    Mcp,
 }
 
 impl Named {
     /// The one whose sections begin with this word.
     pub(crate) fn of(word: &str) -> Option<Self> {
-        [Self::Forge, Self::Team, Self::Repo, Self::Price, Self::Sync, Self::Reviewer, Self::Model]
-            .into_iter()
-            .find(|named| named.word() == word)
+        let all = [
+            Self::Forge,
+            Self::Team,
+            Self::Repo,
+            Self::Price,
+            Self::Sync,
+            Self::Reviewer,
+            Self::Model,
+            Self::Mcp,
+        ];
+        all.into_iter().find(|named| named.word() == word)
     }
 
     /// The word that its sections begin with.
@@ -1567,6 +1663,7 @@ impl Named {
             Self::Sync => "sync",
             Self::Reviewer => "reviewer",
             Self::Model => "model",
+            Self::Mcp => "mcp",
         }
     }
 
@@ -1574,7 +1671,7 @@ impl Named {
     pub(crate) fn may_be(self, name: &str) -> bool {
         let visible = !name.is_empty() && !name.contains(|c: char| c.is_whitespace() || c.is_control());
         match self {
-            Self::Forge | Self::Team | Self::Sync | Self::Model => super::value::is_name(name),
+            Self::Forge | Self::Team | Self::Sync | Self::Model | Self::Mcp => super::value::is_name(name),
             Self::Reviewer => super::value::is_name(name) && name != super::converge::INTERNAL,
             Self::Repo => {
                 visible
@@ -1588,7 +1685,7 @@ impl Named {
     /// What its names are made of, as a regular expression.
     pub(crate) fn pattern(self) -> &'static str {
         match self {
-            Self::Forge | Self::Team | Self::Sync | Self::Reviewer | Self::Model => {
+            Self::Forge | Self::Team | Self::Sync | Self::Reviewer | Self::Model | Self::Mcp => {
                 super::generate::NAME_PATTERN
             }
             Self::Repo => "^[^/\\s]+/[^/\\s]+$",
@@ -1606,13 +1703,14 @@ impl Named {
             Self::Sync => "botocore",
             Self::Reviewer => "helper",
             Self::Model => "other",
+            Self::Mcp => "docs",
         }
     }
 
     /// Can a variable's name hold its names? Those of repositories and models have dots and slashes.
     pub(crate) fn has_variables(self) -> bool {
         match self {
-            Self::Forge | Self::Team | Self::Sync | Self::Reviewer | Self::Model => true,
+            Self::Forge | Self::Team | Self::Sync | Self::Reviewer | Self::Model | Self::Mcp => true,
             Self::Repo | Self::Price => false,
         }
     }

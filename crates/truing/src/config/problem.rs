@@ -221,7 +221,14 @@ impl Problem {
             Self::UnknownVariable { .. } => "unknown_variable",
             Self::Name { named: Named::Forge, .. } => "bad_forge_name",
             Self::Name {
-                named: Named::Team | Named::Repo | Named::Price | Named::Sync | Named::Reviewer | Named::Model,
+                named:
+                    Named::Team
+                    | Named::Repo
+                    | Named::Price
+                    | Named::Sync
+                    | Named::Reviewer
+                    | Named::Model
+                    | Named::Mcp,
                 ..
             } => "bad_name",
             Self::Price { .. } => "price_missing",
@@ -257,7 +264,7 @@ impl Problem {
             Self::Name { named: Named::Reviewer, name, .. } if name == super::converge::INTERNAL => {
                 "it is Truing's own auditor: `[converge]` says how it audits; choose another name".to_owned()
             }
-            Self::Name { named: Named::Forge | Named::Team | Named::Sync | Named::Reviewer | Named::Model, .. } => {
+            Self::Name { named: Named::Forge | Named::Team | Named::Sync | Named::Reviewer | Named::Model | Named::Mcp, .. } => {
                 "use lower-case letters, digits and `-`, a letter first".to_owned()
             }
             Self::Name { named: Named::Repo, .. } => "write it as [repo.\"owner/name\"]".to_owned(),
@@ -296,6 +303,7 @@ fn the_name_of(named: Named) -> &'static str {
         Named::Sync => "a job's name",
         Named::Reviewer => "a reviewer's name",
         Named::Model => "the name of a section of `model`",
+        Named::Mcp => "an MCP server's name",
     }
 }
 

@@ -109,6 +109,10 @@ impl Value {
                 Some(items) => list(kind, items, folder),
                 None => Err(must("be a list of strings, such as [\"a\", \"b\"]")),
             },
+            Kind::Command => match strings(value) {
+                Some(words) => command(words),
+                None => Err(must(no_command())),
+            },
             Kind::Commands => {
                 let all = value.as_array().map(|all| all.iter().map(|one| strings(one.get_ref())).collect());
                 match all {
@@ -203,6 +207,11 @@ impl Value {
             | Kind::Networks => {
                 list(kind, text.split(',').map(str::trim).filter(|item| !item.is_empty()).collect(), folder)
             }
+            Kind::Command if text.trim().is_empty() => Ok(Self::List(Vec::new())),
+            Kind::Command => match serde_json::from_str::<Vec<String>>(text) {
+                Ok(words) => command(words.iter().map(String::as_str).collect()),
+                Err(_) => Err(must(no_command())),
+            },
             Kind::Commands if text.trim().is_empty() => Ok(Self::Commands(Vec::new())),
             Kind::Commands => match serde_json::from_str::<Vec<Vec<String>>>(text) {
                 Ok(all) => commands(all.iter().map(|one| one.iter().map(String::as_str).collect()).collect()),
@@ -307,6 +316,7 @@ impl Kind {
             Self::Networks => "[\"10.0.0.0/8\"]",
             Self::Words(_) => "[\"pypi\"]",
             Self::Folders => "[\"/opt/toolchain\"]",
+            Self::Command => "[\"docs-server\", \"--stdio\"]",
             Self::Commands => "[[\"cargo\", \"test\"]]",
         }
     }
@@ -457,6 +467,20 @@ fn without_path(text: &SecretText) -> String {
 /// The items of a list of strings.
 fn strings<'a>(value: &'a DeValue<'_>) -> Option<Vec<&'a str>> {
     value.as_array()?.iter().map(|item| item.get_ref().as_str()).collect()
+}
+
+fn no_command() -> String {
+    format!("be a command as a list of words, such as {}", Kind::Command.sample())
+}
+
+/// A command that can be started, or none.
+fn command(words: Vec<&str>) -> Result<Value, Wrong> {
+    let is_one = words.first().is_none_or(|name| !name.is_empty()) && !words.concat().contains('\0');
+    if is_one {
+        Ok(Value::List(words.into_iter().map(str::to_owned).collect()))
+    } else {
+        Err(must(no_command()))
+    }
 }
 
 fn no_commands() -> String {

@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Instant;
 
+use truing_agent::mcp::client::{Server, Servers};
 use truing_agent::native::{End, Limits, Ran};
 use truing_agent::prompt::route::REVIEW;
 use truing_agent::prompt::{PromptError, Prompts};
@@ -66,6 +67,8 @@ pub struct Agent {
     pub prompts: Prompts,
     /// Starts the process that looks at files for it.
     pub reader: ChildReader,
+    /// Servers whose tools it may call in reviews.
+    pub servers: Vec<Server>,
     /// What it is recorded on, or played from.
     pub tape: Tape,
 }
@@ -213,7 +216,9 @@ impl<G: Gate> Asking<'_, G> {
             always: reading.coverage.reviewed.clone(),
         };
         let tools = agent.reader.tools(request, change.diff.as_slice());
-        let watched = Looked::new(&tools, told.seen);
+        let servers = Servers::start(&agent.servers).await;
+        let beside = servers.beside(&tools);
+        let watched = Looked::new(&beside, told.seen);
         let run = purse.run.clone();
         let review = purse.levels.iter().find(|level| level.kind == LevelKind::Review);
         let limits = Limits { money: review.map(|level| level.limit), ..agent.limits };
@@ -247,9 +252,12 @@ impl<G: Gate> Asking<'_, G> {
         }
         let dropped = add(&ran, place.tree, change, reading, known);
         let replayed = agent.tape.plays();
-        let modelled = Modelled { ms, prompt_hash: told.hash, dropped, replayed, ..modelled(&ran) };
+        let problems = servers.end().await;
+        let servers_failed = telemetry::servers_failed(&problems);
+        let modelled =
+            Modelled { ms, prompt_hash: told.hash, dropped, replayed, servers_failed, ..modelled(&ran) };
         let failures = tools.failures().await.len();
-        Ok(Part::of(&ran, modelled, now).after_failures(failures))
+        Ok(Part::of(&ran, modelled, now).after_failures(failures).without_servers(&problems))
     }
 }
 

@@ -65,6 +65,7 @@ struct Inner {
     model_tokens: IntCounterVec,
     model_denials: IntCounter,
     model_retries: IntCounter,
+    mcp_failures: IntCounterVec,
     review_cost: Histogram,
     failures: IntCounterVec,
     parked: IntCounter,
@@ -105,6 +106,7 @@ impl Metrics {
             model_tokens: made.vec("truing_model_tokens_total", IntCounterVec::new)?,
             model_denials: made.one("truing_model_denials_total", IntCounter::with_opts)?,
             model_retries: made.one("truing_model_retries_total", IntCounter::with_opts)?,
+            mcp_failures: made.vec("truing_mcp_failures_total", IntCounterVec::new)?,
             review_cost: made.histogram("truing_review_cost_usd", COST_USD)?,
             failures: made.vec("truing_attempts_failed_total", IntCounterVec::new)?,
             parked: made.one("truing_parked_total", IntCounter::with_opts)?,
@@ -174,6 +176,9 @@ impl Metrics {
         }
         let denials = modelled.denials.values().map(|count| u64::from(*count)).sum();
         self.0.model_denials.inc_by(denials);
+        for (server, count) in &modelled.servers_failed {
+            self.0.mcp_failures.with_label_values(&[server]).inc_by(u64::from(*count));
+        }
         self.0.review_cost.observe(record.cost_micro_usd.0 as f64 / MICRO);
     }
 

@@ -1,10 +1,12 @@
 //! A review's own span, and what is said of it while it goes on.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use opentelemetry::trace::{SpanKind, Status, TraceContextExt as _, TraceId, Tracer as _};
 use opentelemetry::{Context, KeyValue, global};
 use sha2::{Digest as _, Sha256};
+use truing_agent::mcp::client::Problem;
 use truing_agent::native::{End, Limit};
 use truing_core::id::{Key, RunId};
 use truing_core::line;
@@ -68,6 +70,18 @@ pub fn head(sha: &str) {
 /// Something that operators look for happened.
 pub fn event(name: &'static str, attributes: Vec<KeyValue>) {
     Context::current().span().add_event(name, attributes);
+}
+
+/// Tells in the log and the trace which MCP servers a review went on without. How often each failed.
+pub fn servers_failed(problems: &[Problem]) -> BTreeMap<String, u32> {
+    let mut failed = BTreeMap::new();
+    for Problem { server, what, said } in problems {
+        let about = [("server", server), ("what", what)];
+        event("mcp.failed", about.map(|(name, value)| KeyValue::new(name, value.clone())).into());
+        tracing::warn!(event = "mcp.failed", server, what, said, "an MCP server failed");
+        *failed.entry(server.clone()).or_default() += 1;
+    }
+    failed
 }
 
 /// How the model's part ended, in the words of the agent SDK where it has one.

@@ -47,7 +47,10 @@ const PROVIDERS: [(&str, &str); 2] = [(layer::USE_AWS, AWS), ("CLAUDE_CODE_USE_B
 pub fn native(config: &Config, environment: &Environment, ledger: Sqlite) -> Result<Agent, CliError> {
     let (login, prices) = ready(config, environment)?;
     let runtime = runtime(config, environment)?;
-    agent(config, ledger, runtime, (login, prices))
+    Ok(Agent {
+        servers: super::mcp::servers(config, environment)?,
+        ..agent(config, ledger, runtime, (login, prices))?
+    })
 }
 
 /// Could the model that the configuration names be asked? Nothing is sent.
@@ -95,7 +98,8 @@ pub async fn recorded(
         CliError::usage("cassette", error.to_string())
             .hint("a cassette is never written over: name a new folder")
     })?;
-    Ok((Agent { tape: Tape::Record(recording.clone()), ..agent }, recording))
+    // What is played has no servers, and has to ask the same.
+    Ok((Agent { tape: Tape::Record(recording.clone()), servers: Vec::new(), ..agent }, recording))
 }
 
 /// The model as it was recorded: no key, no price, no request.
@@ -143,6 +147,7 @@ fn agent(
         prompts: prompts(&config.prompts)?,
         limits: Limits { turns: config.review.max_turns, ..Limits::default() },
         reader: child_reader(&config.rules, &config.sandbox)?,
+        servers: Vec::new(),
         tape: Tape::None,
     })
 }

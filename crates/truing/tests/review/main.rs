@@ -20,6 +20,7 @@ mod repository;
 mod result;
 mod run;
 mod sarif;
+mod servers;
 mod staged;
 mod tape;
 mod traces;

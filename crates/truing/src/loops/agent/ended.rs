@@ -1,5 +1,6 @@
 //! How the model's part of a review ended, as the review's outcome sees it.
 
+use truing_agent::mcp::client::Problem;
 use truing_agent::native::{End, Ran};
 use truing_core::id::Millis;
 use truing_core::ledger::{LevelKind, next_midnight};
@@ -96,6 +97,30 @@ impl Part {
         let looks = if failures == 1 { "look" } else { "looks" };
         let why =
             format!("reader: {failures} {looks} at files failed, so the model has not seen all it wanted to");
+        Self { part: ModelPart::Partial(why), ..self }
+    }
+}
+
+/// How many problems with servers are told in an outcome.
+const MAX_PROBLEMS: usize = 3;
+
+impl Part {
+    /// Nor is it whole without all that the operator's servers were to say.
+    #[must_use]
+    pub fn without_servers(self, problems: &[Problem]) -> Self {
+        if problems.is_empty() || self.part != ModelPart::Whole {
+            return self;
+        }
+        let told = problems
+            .iter()
+            .take(MAX_PROBLEMS)
+            .map(|problem| format!("`{}`: {}", problem.server, problem.what));
+        let more = match problems.len().saturating_sub(MAX_PROBLEMS) {
+            0 => String::new(),
+            more => format!(" (and {more} more)"),
+        };
+        let told = told.collect::<Vec<_>>().join("; ");
+        let why = format!("mcp: the model went on without a server, or a part of it: {told}{more}");
         Self { part: ModelPart::Partial(why), ..self }
     }
 }

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use futures_util::future::join_all;
+use truing_agent::mcp::client::{Problem, Servers};
 use truing_agent::native::{End, Limit, Limits};
 use truing_agent::prompt::route::{CONVERGE_AUDIT, CONVERGE_CHECK};
 use truing_agent::schema::audit::{Audit, Question};
@@ -26,6 +27,7 @@ use truing_reader::redact::redact;
 use super::{Lap, Stop};
 use crate::loops::agent::{Agent, Errand, Looked, Spent, without_secrets, words};
 use crate::loops::reading::{self, Change, Reading, Scope};
+use crate::telemetry;
 
 /// What auditors are called in traces.
 pub(super) const RUN: &str = "converge";
@@ -51,6 +53,8 @@ struct Said {
     answer: Answer,
     questions: Vec<Question>,
     spent: Spent,
+    /// Servers that it went on without.
+    servers: Vec<Problem>,
     /// Ends the run: the money is used up, or the switch was turned on.
     stop: Option<Stop>,
 }
@@ -88,8 +92,12 @@ impl Audited {
         };
         let mut answers = BTreeMap::new();
         let (mut answered, mut stopped) = (Vec::new(), None);
-        for (index, Said { answer, questions, spent, stop }) in auditors.iter().zip(said) {
+        for (index, Said { answer, questions, spent, servers, stop }) in auditors.iter().zip(said) {
             lap.spent(spent);
+            telemetry::servers_failed(&servers);
+            for problem in servers {
+                lap.record.warn(format!("auditor {index} went on without an MCP server: {problem}"));
+            }
             stopped = stopped.or(stop);
             answered.push((index, answer, questions));
         }
@@ -130,20 +138,20 @@ impl Audited {
 
     /// One auditor.
     async fn ask<S>(&self, lap: &Lap<'_, S>, index: u32) -> Said {
-        let mut spent = Spent::default();
-        let (answer, questions, stop) = match self.look(lap, index, &mut spent).await {
+        let (mut spent, mut servers) = (Spent::default(), Vec::new());
+        let (answer, questions, stop) = match self.look(lap, index, (&mut spent, &mut servers)).await {
             Ok((claims, questions)) => (Answer::Whole(claims), questions, None),
             Err(Stop::Silent(why)) => (Answer::None(why), Vec::new(), None),
             Err(stop) => (Answer::None(String::new()), Vec::new(), Some(stop)),
         };
-        Said { answer, questions, spent, stop }
+        Said { answer, questions, spent, servers, stop }
     }
 
     async fn look<S>(
         &self,
         lap: &Lap<'_, S>,
         index: u32,
-        spent: &mut Spent,
+        (spent, without): (&mut Spent, &mut Vec<Problem>),
     ) -> Result<(Vec<Claim>, Vec<Question>), Stop> {
         let agent: &Agent = &lap.crew.auditor;
         let route = if self.mends.is_some() { CONVERGE_CHECK } else { CONVERGE_AUDIT };
@@ -159,7 +167,9 @@ impl Audited {
             always: self.reading.coverage.reviewed.clone(),
         };
         let tools = agent.reader.tools(request, self.change.diff.as_slice());
-        let looked = Looked::new(&tools, seen);
+        let servers = Servers::start(&agent.servers).await;
+        let beside = servers.beside(&tools);
+        let looked = Looked::new(&beside, seen);
         let files = Tree::open(self.laid.path()).ok();
         let text = |path: &RepoPath| {
             let bytes = files.as_ref()?.bytes(path).ok()?;
@@ -177,7 +187,9 @@ impl Audited {
         let name = format!("auditor-{}", index.saturating_add(1));
         let errand = Errand { purse, name: (RUN, &name), told: &told, limits };
         let ran = agent.sent(errand, &looked, spent, wrong).await.map_err(Stop::from)?;
-        match (&ran.end, wrong(&ran.items)) {
+        let complaint = wrong(&ran.items);
+        *without = servers.end().await;
+        match (&ran.end, complaint) {
             (End::Refused(Refused::Budget { .. }), _) | (End::Limit(Limit::Money), Some(_)) => {
                 Err(Stop::Budget(words(&ran.end)))
             }

@@ -108,6 +108,12 @@ pub const METRICS: &[Metric] = &[
         "Calls to a model that were tried again: it was overloaded, or broke off. Each try may be billed.",
     ),
     metric(
+        "truing_mcp_failures_total",
+        Kind::Counter,
+        &["server"],
+        "MCP servers (`[mcp.NAME]`) that failed in a review, or did not offer what they should; it goes on without.",
+    ),
+    metric(
         "truing_attempts_failed_total",
         Kind::Counter,
         &["class"],

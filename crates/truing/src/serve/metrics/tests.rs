@@ -44,6 +44,7 @@ fn told() -> (Metrics, String) {
 fn by_a_model() -> OutcomeRecord {
     let tokens = Usage { input: 1, output: 2, cache_read: 3, cache_write_5m: 4, cache_write_1h: 5 };
     let denials = [("run".to_owned(), 3), ("write".to_owned(), 4)].into();
+    let servers_failed = [("docs".to_owned(), 2)].into();
     OutcomeRecord {
         run: RunId::new("r"),
         key: Key::new("pr/hub/1/1"),
@@ -56,7 +57,7 @@ fn by_a_model() -> OutcomeRecord {
         configuring: vec![],
         cost_micro_usd: MicroUsd(250_000),
         turns: 1,
-        modelled: Some(Modelled { tokens, denials, ..Modelled::default() }),
+        modelled: Some(Modelled { tokens, denials, servers_failed, ..Modelled::default() }),
         started: Millis(0),
         ended: Millis(1),
         versions: Default::default(),
@@ -105,6 +106,7 @@ fn figures_are_told_as_they_are() {
         "truing_model_tokens_total{kind=\"cache_read\"} 3",
         "truing_model_tokens_total{kind=\"cache_write\"} 9",
         "truing_model_denials_total 7",
+        "truing_mcp_failures_total{server=\"docs\"} 2",
         "truing_model_retries_total 5",
     ] {
         assert!(text.lines().any(|told| told == line), "{line} is not in\n{text}");

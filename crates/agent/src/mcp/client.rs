@@ -1,0 +1,291 @@
+//! MCP servers that the operator has configured for a run's tools: started at its beginning, ended with it.
+//!
+//! Nothing is trusted that a server says. What it offers is looked at before a model is told of it (`offer`), what it
+//! answers is plain text within a bound (`said`), and what it may send and how long it may take is limited (`session`). A
+//! server that cannot be started, crashes, hangs, floods or lies is let go of; the run goes on without it and is told so
+//! ([`Problem`]).
+
+mod bound;
+mod offer;
+mod said;
+mod schema;
+mod session;
+mod sse;
+#[cfg(test)]
+mod tests;
+mod web;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use serde_json::Value;
+use tokio::io::DuplexStream;
+use tokio::sync::Mutex;
+use tokio::time::timeout;
+use truing_core::secret::Secret;
+use truing_model::messages::Tool;
+use truing_reader::redact::redact;
+
+use super::Toolset;
+use crate::native::{MAX_OUTPUT_BYTES, Output, Tools};
+use offer::Offered;
+use session::{CallError, Session, Why};
+
+/// The most bytes of one call's input: what a model asks, not what it hands over.
+const MAX_INPUT: usize = 32 << 10;
+/// The most characters of what is told of a server that failed.
+const MAX_WORDS: usize = 200;
+/// The most problems that are told of one server.
+const MAX_PROBLEMS: usize = 8;
+
+/// One server, as it is configured.
+#[derive(Clone, Debug)]
+pub struct Server {
+    /// What its tools are called by: `mcp__NAME__TOOL`.
+    pub name: String,
+    /// The way to it.
+    pub way: Way,
+    /// The tools that may be called. All others are as if it had none.
+    pub tools: BTreeSet<String>,
+    /// How long it may take to be ready, and for one call.
+    pub time: Duration,
+    /// The most bytes of one answer that a model is shown.
+    pub most: usize,
+}
+
+/// The way to a server.
+#[derive(Clone)]
+pub enum Way {
+    /// A program that speaks over its standard streams, in the sandbox: without a network, and without any file but the
+    /// system's programs and these folders.
+    Program {
+        /// The program and its arguments.
+        command: Vec<String>,
+        /// Folders that it may read and run programs from.
+        read: Vec<PathBuf>,
+        /// The variables that it finds, besides those of every sandbox.
+        variables: Vec<(String, Secret)>,
+    },
+    /// Streamable HTTP.
+    Http(Address),
+    /// HTTP with events, as servers spoke it before 2025.
+    Sse(Address),
+    /// In this process.
+    Within(Within),
+}
+
+/// Where a server is.
+#[derive(Clone, Debug)]
+pub struct Address {
+    /// Its URL.
+    pub url: String,
+    /// What opens it.
+    pub token: Option<Secret>,
+}
+
+/// Tools of this process, served to whoever holds the other end of a pipe.
+#[derive(Clone)]
+pub struct Within(Arc<dyn Fn(DuplexStream) -> Serving + Send + Sync>);
+
+type Serving = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+impl Within {
+    /// These tools.
+    pub fn new<T: Toolset>(tools: Arc<T>) -> Self {
+        Self(Arc::new(move |pipe| {
+            let tools = tools.clone();
+            Box::pin(async move {
+                let (reader, writer) = tokio::io::split(pipe);
+                // Its other end is ours: that it closes is how it ends.
+                let _ = super::over(tools, reader, writer).await;
+            })
+        }))
+    }
+}
+
+impl fmt::Debug for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Program { command, .. } => f.debug_tuple("Program").field(command).finish(),
+            Self::Http(address) => f.debug_tuple("Http").field(address).finish(),
+            Self::Sse(address) => f.debug_tuple("Sse").field(address).finish(),
+            Self::Within(_) => f.write_str("Within"),
+        }
+    }
+}
+
+/// What a server did not do as it should, for people: each on one line, without secrets.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Problem {
+    /// The server.
+    pub server: String,
+    /// What, in our words.
+    pub what: String,
+    /// Its own last words, if it had any: for operators, not for everybody who reads a review.
+    pub said: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.server, self.what)
+    }
+}
+
+/// The servers of one run.
+#[derive(Default)]
+pub struct Servers {
+    all: Vec<Running>,
+    /// Each tool's server and the name that it knows the tool by.
+    tools: BTreeMap<String, (usize, String)>,
+    offered: Vec<Tool>,
+    problems: std::sync::Mutex<Vec<Problem>>,
+}
+
+/// One of them; without a session once it is let go of.
+struct Running {
+    config: Server,
+    session: Mutex<Option<Session>>,
+}
+
+impl Servers {
+    /// Starts all, side by side, and asks each for its tools. What fails is a [`Problem`], not an error.
+    pub async fn start(servers: &[Server]) -> Self {
+        let mut started = Self::default();
+        for (config, ready) in servers.iter().zip(join_all(servers.iter().map(ready)).await) {
+            let session = match ready {
+                Ok((session, tools)) => {
+                    started.take(config, tools);
+                    Some(session)
+                }
+                Err(why) => {
+                    started.problem(config, &why);
+                    None
+                }
+            };
+            started.all.push(Running { config: config.clone(), session: Mutex::new(session) });
+        }
+        started
+    }
+
+    /// Takes the tools of the server that comes next.
+    fn take(&mut self, config: &Server, tools: Vec<rmcp::model::Tool>) {
+        let (offered, wrong) = offer::looked_at(config, tools);
+        for what in wrong.into_iter().take(MAX_PROBLEMS) {
+            self.problem(config, &what.into());
+        }
+        for Offered { name, tool } in offered {
+            self.tools.insert(tool.name.clone(), (self.all.len(), name));
+            self.offered.push(tool);
+        }
+    }
+
+    fn problem(&self, config: &Server, why: &Why) {
+        let line = |text: &str| truing_core::line::clean(&redact(text), MAX_WORDS);
+        let problem = Problem { server: config.name.clone(), what: line(&why.what), said: line(&why.said) };
+        self.problems.lock().unwrap_or_else(PoisonError::into_inner).push(problem);
+    }
+
+    /// These tools and those of the servers.
+    pub fn beside<'a, T: Tools>(&'a self, tools: &'a T) -> Beside<'a, T> {
+        Beside { tools, servers: self }
+    }
+
+    /// Ends what runs. The answer: what went wrong with any of them.
+    pub async fn end(self) -> Vec<Problem> {
+        let sessions = self.all.into_iter().filter_map(|running| running.session.into_inner());
+        join_all(sessions.map(|session| Box::pin(session.end()) as Serving)).await;
+        self.problems.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn called(&self, (at, tool): &(usize, String), input: &Value) -> Output {
+        let failed = |text: String| Output { text, is_error: true, denied: false };
+        let Some(Running { config, session }) = self.all.get(*at) else {
+            return failed("there is no such server".to_owned());
+        };
+        let Value::Object(arguments) = input else {
+            return failed("the input has to be an object".to_owned());
+        };
+        if input.to_string().len() > MAX_INPUT {
+            return failed(format!("the input is longer than {MAX_INPUT} bytes: ask for less"));
+        }
+        if said::holds_a_secret(input) {
+            let text = "denied: the input holds what looks like a secret, which is not handed to others";
+            return Output { text: text.to_owned(), is_error: true, denied: true };
+        }
+        let mut session = session.lock().await;
+        // Taken out: a call that is given up in the middle takes the session with it, and no later call hears its answer.
+        let Some(open) = session.take() else {
+            return failed(format!("the server `{}` cannot be used any more: go on without it", config.name));
+        };
+        let called = timeout(config.time, open.call(tool, arguments.clone())).await;
+        let lost = match called {
+            Ok(Ok(result)) => {
+                *session = Some(open);
+                return said::shown(&result, config.most.min(MAX_OUTPUT_BYTES));
+            }
+            Ok(Err(CallError::Refused(why))) => {
+                *session = Some(open);
+                return failed(said::bounded(&said::plain(&why), config.most.min(MAX_OUTPUT_BYTES)));
+            }
+            Ok(Err(CallError::Lost(why))) => open.lost(why).await,
+            Err(_) => {
+                open.end().await;
+                format!("it did not answer a call of `{tool}` within {} s", config.time.as_secs_f32()).into()
+            }
+        };
+        self.problem(config, &lost);
+        failed(format!("the server `{}` failed and cannot be used any more: go on without it", config.name))
+    }
+}
+
+/// A server that runs, and its tools.
+type Ready = Result<(Session, Vec<rmcp::model::Tool>), Why>;
+
+/// Starts one and asks for its tools, within its time.
+fn ready(config: &Server) -> Pin<Box<dyn Future<Output = Ready> + Send + '_>> {
+    Box::pin(async move {
+        let begun = async {
+            let session = Session::open(&config.way).await?;
+            match session.tools(&config.tools).await {
+                Ok(tools) => Ok((session, tools)),
+                Err(why) => Err(session.lost(why).await),
+            }
+        };
+        timeout(config.time, begun).await.unwrap_or_else(|_| {
+            Err(format!("it was not ready within {} s", config.time.as_secs_f32()).into())
+        })
+    })
+}
+
+/// Tools, and those of servers beside them.
+pub struct Beside<'a, T> {
+    tools: &'a T,
+    servers: &'a Servers,
+}
+
+impl<T: Tools> Tools for Beside<'_, T> {
+    fn offered(&self) -> Vec<Tool> {
+        self.tools.offered().into_iter().chain(self.servers.offered.iter().cloned()).collect()
+    }
+
+    async fn call(&self, name: &str, input: &Value) -> Output {
+        match self.servers.tools.get(name) {
+            // Erased: what waits for a server is made of many parts.
+            Some(tool) => {
+                let called: Pin<Box<dyn Future<Output = Output> + Send + '_>> =
+                    Box::pin(self.servers.called(tool, input));
+                called.await
+            }
+            None => self.tools.call(name, input).await,
+        }
+    }
+
+    async fn renew(&self) {
+        self.tools.renew().await;
+    }
+}

@@ -1,0 +1,79 @@
+//! How much a server may say.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, ReadBuf};
+
+use crate::mcp::MAX_MESSAGE;
+
+/// The most bytes of one server in one run, whatever they are.
+const MAX_SAID: usize = 64 << 20;
+
+/// Counts what one server says in a run. Clones count together.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Meter(Arc<Counted>);
+
+#[derive(Debug, Default)]
+struct Counted {
+    bytes: AtomicUsize,
+    over: AtomicBool,
+}
+
+/// A server has said more than it may.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("it says too much: {} MiB in one message, or {} MiB in one run, are the most", MAX_MESSAGE >> 20, MAX_SAID >> 20)]
+pub(super) struct TooMuch;
+
+impl Meter {
+    /// Counts so many bytes more, of a message that has so many.
+    pub(super) fn count(&self, more: usize, message: usize) -> Result<(), TooMuch> {
+        let before = self.0.bytes.fetch_add(more, Ordering::Relaxed);
+        if message > MAX_MESSAGE || before.saturating_add(more) > MAX_SAID {
+            self.0.over.store(true, Ordering::Relaxed);
+            return Err(TooMuch);
+        }
+        Ok(())
+    }
+
+    /// Was it too much?
+    pub(super) fn is_over(&self) -> bool {
+        self.0.over.load(Ordering::Relaxed)
+    }
+}
+
+/// A stream of lines that ends when a line, or all of it, is too long.
+pub(super) struct Lines<R> {
+    stream: R,
+    meter: Meter,
+    line: usize,
+}
+
+impl<R> Lines<R> {
+    pub(super) fn new(stream: R, meter: Meter) -> Self {
+        Self { stream, meter, line: 0 }
+    }
+}
+
+impl<R: AsyncRead + Unpin> AsyncRead for Lines<R> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        let more = buffer.filled().get(before..).unwrap_or_default();
+        // Lines within what was read are no longer than that.
+        self.line = match more.iter().rposition(|byte| *byte == b'\n') {
+            Some(end) => more.len() - end - 1,
+            None => self.line.saturating_add(more.len()),
+        };
+        match self.meter.count(more.len(), self.line) {
+            Ok(()) => read,
+            Err(error) => Poll::Ready(Err(std::io::Error::other(error))),
+        }
+    }
+}

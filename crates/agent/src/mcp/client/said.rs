@@ -1,0 +1,77 @@
+//! What a server answers, as a model reads it: plain text within a bound, without secrets.
+
+use rmcp::model::{CallToolResult, ContentBlock};
+use serde_json::Value;
+use truing_core::line::is_hidden;
+use truing_reader::redact::redact;
+
+use crate::native::Output;
+
+/// How much more than is shown is searched for secrets, so that none is cut in two at the end.
+const BEYOND: usize = 4 << 10;
+
+/// An answer within so many bytes.
+pub(super) fn shown(result: &CallToolResult, most: usize) -> Output {
+    let (mut texts, mut others) = (Vec::new(), 0_usize);
+    for block in &result.content {
+        if let ContentBlock::Text(text) = block {
+            texts.push(text.text.as_str());
+        } else {
+            others += 1;
+        }
+    }
+    let mut text = texts.join("\n");
+    if let (true, Some(structured)) = (texts.is_empty(), &result.structured_content) {
+        text = structured.to_string();
+    }
+    let mut text = bounded(&plain(&text), most);
+    if others > 0 {
+        let note = format!("[{others} parts of the answer are no text, and are left out]");
+        text = if text.is_empty() { note } else { format!("{text}\n{note}") };
+    }
+    if text.is_empty() {
+        "[an empty answer]".clone_into(&mut text);
+    }
+    Output { text, is_error: result.is_error == Some(true), denied: false }
+}
+
+/// The same lines without control characters and invisible letters.
+pub(super) fn plain(text: &str) -> String {
+    text.chars().filter(|char| matches!(char, '\n' | '\t') || !is_hidden(*char)).collect()
+}
+
+/// At most so many bytes, without secrets, and what is left out is told.
+pub(super) fn bounded(text: &str, most: usize) -> String {
+    let searched = text.get(..text.floor_char_boundary(most.saturating_add(BEYOND))).unwrap_or(text);
+    let shown = redact(searched);
+    let (kept, left_out) = match shown.get(..shown.floor_char_boundary(most)) {
+        Some(kept) => (kept, (shown.len() - kept.len()).saturating_add(text.len() - searched.len())),
+        None => (shown.as_str(), 0),
+    };
+    match left_out {
+        0 => kept.to_owned(),
+        _ => format!("{kept}\n[… {left_out} bytes are left out: {most} are the most that is shown]"),
+    }
+}
+
+/// Is one of the texts in it, or one of the names, a secret by its form?
+pub(super) fn holds_a_secret(value: &Value) -> bool {
+    match value {
+        Value::String(text) => redact(text) != *text,
+        Value::Array(items) => items.iter().any(holds_a_secret),
+        Value::Object(fields) => {
+            // Some secrets are told by the name that they have.
+            let named = |(name, value): (&String, &Value)| match value {
+                Value::String(text) => {
+                    let line = format!("{name} = \"{text}\"");
+                    redact(&line) != line
+                }
+                Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => false,
+            };
+            fields.iter().any(named)
+                || fields.values().any(holds_a_secret)
+                || fields.keys().any(|name| redact(name) != *name)
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}

@@ -1,0 +1,153 @@
+//! The schema of a tool's input, written anew from what is understood of it: a provider refuses a whole request for one
+//! schema that is none, and a model need not read what nobody checks. The server checks its input itself.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value};
+
+use super::said;
+
+/// The most bytes of a schema.
+const MAX_BYTES: usize = 32 << 10;
+/// How deep it may go.
+const MAX_DEPTH: usize = 16;
+/// The most bytes of a text in it.
+const MAX_TEXT: usize = 1 << 10;
+/// The most bytes of a field's name.
+const MAX_NAME: usize = 64;
+/// The types of JSON.
+const TYPES: [&str; 7] = ["object", "array", "string", "number", "integer", "boolean", "null"];
+/// Where a schema's own definitions are.
+const DEFINITIONS: [&str; 2] = ["$defs", "definitions"];
+
+/// The schema of an object, without what is not understood.
+///
+/// # Errors
+/// What is wrong with it.
+pub(super) fn checked(schema: &Map<String, Value>) -> Result<Value, String> {
+    let bytes = serde_json::to_string(schema).map_or(usize::MAX, |text| text.len());
+    if bytes > MAX_BYTES {
+        return Err(format!("its schema has {bytes} bytes, and {MAX_BYTES} are the most"));
+    }
+    if schema.get("type").and_then(Value::as_str) != Some("object") {
+        return Err("its schema is not one of an object".to_owned());
+    }
+    let names = |key: &str| schema.get(key).and_then(Value::as_object).into_iter().flat_map(Map::keys);
+    let targets =
+        DEFINITIONS.iter().flat_map(|key| names(key).map(move |name| format!("#/{key}/{name}"))).collect();
+    let mut written = Schema { targets }.object(schema, 0)?;
+    // Providers take none of these at the top.
+    for key in ["anyOf", "oneOf", "allOf", "$ref", "enum"] {
+        written.remove(key);
+    }
+    Ok(Value::Object(written))
+}
+
+struct Schema {
+    /// What may be referred to.
+    targets: BTreeSet<String>,
+}
+
+impl Schema {
+    fn any(&self, schema: &Value, depth: usize) -> Result<Value, String> {
+        match schema {
+            Value::Bool(_) => Ok(schema.clone()),
+            Value::Object(schema) => self.object(schema, depth).map(Value::Object),
+            Value::Null | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+                Err("something in its schema is no schema".to_owned())
+            }
+        }
+    }
+
+    fn object(&self, schema: &Map<String, Value>, depth: usize) -> Result<Map<String, Value>, String> {
+        if depth > MAX_DEPTH {
+            return Err(format!("its schema is deeper than {MAX_DEPTH}"));
+        }
+        let mut written = Map::new();
+        for (key, value) in schema {
+            if let Some(value) = self.keyword(key, value, depth)? {
+                written.insert(key.clone(), value);
+            }
+        }
+        let no_field = |name: &Value| {
+            let fields = written.get("properties").and_then(Value::as_object);
+            name.as_str().is_some_and(|name| !fields.is_some_and(|fields| fields.contains_key(name)))
+        };
+        match written.get("required").and_then(Value::as_array) {
+            Some(names) if names.iter().any(no_field) => {
+                Err("its schema requires a field that it does not have".to_owned())
+            }
+            Some(_) | None => Ok(written),
+        }
+    }
+
+    /// What is written of a keyword; none of those that are not understood.
+    fn keyword(&self, key: &str, value: &Value, depth: usize) -> Result<Option<Value>, String> {
+        let wrong = || format!("`{key}` in its schema is not as it should be");
+        let deeper = depth.saturating_add(1);
+        Ok(match key {
+            "type" => Some(types(value).ok_or_else(wrong)?),
+            "properties" => Some(self.named(value, deeper).ok_or_else(wrong)??),
+            "$defs" | "definitions" if depth == 0 => Some(self.named(value, deeper).ok_or_else(wrong)??),
+            "required" => {
+                let names = value.as_array().ok_or_else(wrong)?;
+                let each: BTreeSet<&str> = names.iter().filter_map(Value::as_str).collect();
+                (each.len() == names.len()).then(|| Some(value.clone())).ok_or_else(wrong)?
+            }
+            "items" | "additionalProperties" => Some(self.any(value, deeper)?),
+            "anyOf" | "oneOf" | "allOf" => {
+                let all = value.as_array().filter(|all| !all.is_empty()).ok_or_else(wrong)?;
+                Some(Value::Array(all.iter().map(|one| self.any(one, deeper)).collect::<Result<_, _>>()?))
+            }
+            "$ref" => {
+                let target = value.as_str().ok_or_else(wrong)?;
+                self.targets.contains(target).then(|| value.clone())
+            }
+            "enum" => {
+                let all = value.as_array().filter(|all| !all.is_empty()).ok_or_else(wrong)?;
+                Some(Value::Array(all.iter().map(scalar).collect::<Option<_>>().ok_or_else(wrong)?))
+            }
+            "const" | "default" => scalar(value),
+            "description" | "title" => {
+                let text = value.as_str().ok_or_else(wrong)?;
+                Some(said::bounded(&said::plain(text), MAX_TEXT).into())
+            }
+            "minimum" | "maximum" | "exclusiveMinimum" | "exclusiveMaximum" => {
+                value.is_number().then(|| Some(value.clone())).ok_or_else(wrong)?
+            }
+            "minLength" | "maxLength" | "minItems" | "maxItems" => {
+                value.is_u64().then(|| Some(value.clone())).ok_or_else(wrong)?
+            }
+            _ => None,
+        })
+    }
+
+    /// Schemas by name.
+    fn named(&self, value: &Value, depth: usize) -> Option<Result<Value, String>> {
+        let all = value.as_object()?;
+        Some(all.iter().map(|(name, schema)| {
+            let may_be = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+            if name.is_empty() || name.len() > MAX_NAME || !name.bytes().all(may_be) {
+                return Err(format!("a name in its schema is not of letters, digits, `_`, `-` and `.`, {MAX_NAME} at most"));
+            }
+            Ok((name.clone(), self.any(schema, depth)?))
+        }).collect::<Result<Map<_, _>, _>>().map(Value::Object))
+    }
+}
+
+/// One type, or several.
+fn types(value: &Value) -> Option<Value> {
+    let known = |value: &Value| value.as_str().is_some_and(|name| TYPES.contains(&name));
+    let all = value.as_array();
+    let is_one = known(value) || all.is_some_and(|all| !all.is_empty() && all.iter().all(known));
+    is_one.then(|| value.clone())
+}
+
+/// A value that is no list and no object, and short.
+fn scalar(value: &Value) -> Option<Value> {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => Some(value.clone()),
+        Value::String(text) => (text.len() <= MAX_TEXT && said::plain(text) == *text).then(|| value.clone()),
+        Value::Array(_) | Value::Object(_) => None,
+    }
+}

@@ -1,0 +1,318 @@
+//! One server while a run lasts: how it is begun, asked, and ended.
+
+use std::collections::BTreeSet;
+use std::process::Stdio;
+use std::time::Duration;
+
+use rmcp::RoleClient;
+use rmcp::model::{
+    CallToolRequestParams, CallToolResponse, CallToolResult, ClientCapabilities, ClientConfig,
+    Implementation, JsonObject, JsonRpcMessage, PaginatedRequestParams, ServerJsonRpcMessage, Tool,
+};
+use rmcp::service::{ClientInitializeError, RunningService, ServiceError, TxJsonRpcMessage, serve_client};
+use rmcp::transport::async_rw::AsyncRwTransport;
+use rmcp::transport::streamable_http_client::{
+    StreamableHttpClientTransport, StreamableHttpClientTransportConfig, StreamableHttpError,
+};
+use rmcp::transport::{DynamicTransportError, Transport};
+use tempfile::TempDir;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::process::Child;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use super::Way;
+use super::bound::{Lines, Meter, TooMuch};
+use super::sse::Events;
+use super::web::{Web, WebError, chain};
+use crate::command::{Bounds, Hears as _, Printed, begin};
+use crate::mcp::MAX_MESSAGE;
+use crate::sandbox::{COMPLAINT, Job, Level, Run};
+
+/// The most pages of a list of tools.
+const MAX_PAGES: usize = 20;
+/// How long a server may take to hear that it is over.
+const LEAVE: Duration = Duration::from_secs(2);
+/// Bytes of a pipe within this process.
+const PIPE: usize = 64 << 10;
+/// How long the last words of a program that was ended are waited for.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// A server that was begun.
+pub(super) struct Session {
+    service: RunningService<RoleClient, ClientConfig>,
+    behind: Behind,
+    meter: Meter,
+}
+
+/// What answers, where that is ours to end.
+enum Behind {
+    /// A program.
+    Process(Box<Process>),
+    /// A task of this process.
+    Task(JoinHandle<()>),
+    /// Others.
+    Nobody,
+}
+
+/// A program in the sandbox. Letting go of it ends it, with everything that it has started.
+struct Process {
+    child: Child,
+    /// What it says on its error stream.
+    words: JoinHandle<Printed>,
+    /// The empty folder that it runs in.
+    _folder: TempDir,
+}
+
+/// Why a server is of no use.
+#[derive(Debug, Default)]
+pub(super) struct Why {
+    /// What it did, in our words.
+    pub(super) what: String,
+    /// What it said of it, if it did.
+    pub(super) said: String,
+}
+
+impl<T: Into<String>> From<T> for Why {
+    fn from(what: T) -> Self {
+        Self { what: what.into(), said: String::new() }
+    }
+}
+
+/// Why a call came to nothing.
+pub(super) enum CallError {
+    /// The server says that it cannot be done.
+    Refused(String),
+    /// The server is of no use any more.
+    Lost(Why),
+}
+
+impl Session {
+    /// Begins one: the server runs, and has said what it is.
+    pub(super) async fn open(way: &Way) -> Result<Self, Why> {
+        let meter = Meter::default();
+        let (began, behind) = match way {
+            Way::Program { command, read, variables } => {
+                let mut process = Process::start(command, read, variables)?;
+                let streams = process.child.stdout.take().zip(process.child.stdin.take());
+                let (reader, writer) = streams.ok_or("it has no streams")?;
+                (over(reader, writer, &meter).await, Behind::Process(Box::new(process)))
+            }
+            Way::Within(within) => {
+                let (ours, theirs) = tokio::io::duplex(PIPE);
+                let task = tokio::spawn((within.0)(theirs));
+                let (reader, writer) = tokio::io::split(ours);
+                (over(reader, writer, &meter).await, Behind::Task(task))
+            }
+            Way::Http(address) => {
+                let web = Web::new(address, meter.clone())?;
+                let config = StreamableHttpClientTransportConfig::with_uri(address.url.as_str())
+                    .control_request_timeout(LEAVE)
+                    .reinit_on_expired_session(false);
+                let transport = StreamableHttpClientTransport::with_client(web, config);
+                (begun(transport).await, Behind::Nobody)
+            }
+            Way::Sse(address) => {
+                let events = Events::open(Web::new(address, meter.clone())?, &address.url).await?;
+                (begun(events).await, Behind::Nobody)
+            }
+        };
+        match began {
+            Ok(service) => Ok(Self { service, behind, meter }),
+            Err(why) => Err(behind.lost(why, &meter).await),
+        }
+    }
+
+    /// Its tools, of which these are wanted.
+    pub(super) async fn tools(&self, wanted: &BTreeSet<String>) -> Result<Vec<Tool>, Why> {
+        let (mut tools, mut missing) = (Vec::new(), wanted.len());
+        let mut cursor = None;
+        for _ in 0..MAX_PAGES {
+            let page = PaginatedRequestParams::default().with_cursor(cursor);
+            let page =
+                self.service.peer().list_tools(Some(page)).await.map_err(|error| match words(error) {
+                    CallError::Refused(said) => Why { what: "it does not list its tools".to_owned(), said },
+                    CallError::Lost(why) => why,
+                })?;
+            let found = page.tools.into_iter().filter(|tool| wanted.contains(tool.name.as_ref()));
+            tools.extend(found.inspect(|_| missing = missing.saturating_sub(1)));
+            cursor = page.next_cursor;
+            if missing == 0 || cursor.is_none() {
+                return Ok(tools);
+            }
+        }
+        Err(format!("its list of tools has more than {MAX_PAGES} pages").into())
+    }
+
+    /// Calls a tool.
+    pub(super) async fn call(&self, tool: &str, arguments: JsonObject) -> Result<CallToolResult, CallError> {
+        let request = CallToolRequestParams::new(tool.to_owned()).with_arguments(arguments);
+        // A request for more input, or a task that goes on, is none that anybody here would answer.
+        match self.service.peer().call_tool_once(request).await.map_err(words)? {
+            CallToolResponse::Complete(result) => Ok(result),
+            CallToolResponse::InputRequired(_) | CallToolResponse::Task(_) => Err(CallError::Refused(
+                "the tool wants more than a call: that is not offered here".to_owned(),
+            )),
+            // What the library may know one day.
+            _ => Err(CallError::Refused("the tool's answer is of no known kind".to_owned())),
+        }
+    }
+
+    /// Ends what is of no use any more; why that is so, with what its program says.
+    pub(super) async fn lost(self, why: Why) -> Why {
+        let Self { service, behind, meter } = self;
+        drop(service);
+        behind.lost(why, &meter).await
+    }
+
+    /// Ends it.
+    pub(super) async fn end(mut self) {
+        // What does not hear it is ended below.
+        let _ = self.service.close_with_timeout(LEAVE).await;
+        self.behind.end().await;
+    }
+}
+
+impl Behind {
+    async fn end(self) -> String {
+        match self {
+            Self::Process(process) => process.end().await,
+            Self::Task(task) => {
+                task.abort();
+                String::new()
+            }
+            Self::Nobody => String::new(),
+        }
+    }
+
+    /// Ends it. That it said too much comes before all other reasons.
+    async fn lost(self, why: Why, meter: &Meter) -> Why {
+        let said = self.end().await;
+        let why = if meter.is_over() { Why::from(TooMuch.to_string()) } else { why };
+        if said.is_empty() { why } else { Why { said, ..why } }
+    }
+}
+
+impl Process {
+    fn start(
+        command: &[String],
+        read: &[std::path::PathBuf],
+        variables: &[(String, truing_core::secret::Secret)],
+    ) -> Result<Self, String> {
+        let told = |error: &dyn std::fmt::Display| format!("it cannot be started: {error}");
+        let folder = tempfile::tempdir().map_err(|error| told(&error))?;
+        let run = Run::Program(command.iter().map(Into::into).collect());
+        // Only there it has no network.
+        let mut job = Job::new(Level::Full, folder.path(), run).map_err(|error| told(&error))?;
+        // Event loops are woken over sockets of their own.
+        job.sockets = true;
+        for folder in read {
+            let told = |error: std::io::Error| {
+                format!("it may read {}, which is not there: {error}", folder.display())
+            };
+            job.read.push(folder.canonicalize().map_err(told)?);
+        }
+        let variables = variables.iter().map(|(name, value)| (name.clone(), value.expose().to_owned()));
+        job.variables = variables.collect();
+        let mut command = job.command().map_err(|error| told(&error))?;
+        command.stdin(Stdio::piped());
+        let mut child = begin(command).map_err(|error| told(&error))?;
+        let stream = child.stderr.take();
+        let words = tokio::spawn(async move {
+            let mut heard = Printed::of(&Bounds { time: Duration::MAX, written: None, whole: false });
+            // Beyond its bound it may write to nobody.
+            let _ = heard.hear(stream).await;
+            heard
+        });
+        Ok(Self { child, words, _folder: folder })
+    }
+
+    /// What it said on its error stream.
+    async fn end(mut self) -> String {
+        // It may have ended.
+        let _ = self.child.kill().await;
+        let heard = timeout(LAST_WORDS, self.words).await;
+        let text = heard.ok().and_then(Result::ok).map(|heard| heard.text()).unwrap_or_default();
+        text.trim().trim_start_matches(COMPLAINT).to_owned()
+    }
+}
+
+type Began = Result<RunningService<RoleClient, ClientConfig>, Why>;
+
+/// Over a pipe.
+async fn over(
+    reader: impl AsyncRead + Send + Unpin + 'static,
+    writer: impl AsyncWrite + Send + Unpin + 'static,
+    meter: &Meter,
+) -> Began {
+    let lines = Lines::new(reader, meter.clone());
+    begun(AsyncRwTransport::new_client(lines, writer).with_max_line_length(MAX_MESSAGE)).await
+}
+
+/// Shakes hands. The newer way to begin is only probed for where nothing can hang: a server that is older may answer
+/// nothing at all to it, and every server knows this one.
+async fn begun<T: Transport<RoleClient> + 'static>(transport: T) -> Began {
+    let client = Implementation::new("truing", env!("CARGO_PKG_VERSION"));
+    let config = ClientConfig::new(ClientCapabilities::default(), client);
+    serve_client(config, Asked(transport)).await.map_err(|error| {
+        if let ClientInitializeError::TransportError { error, .. } = &error {
+            return sending(error);
+        }
+        if let ClientInitializeError::JsonRpcError(error) = &error {
+            return Why { what: "it does not begin a session".to_owned(), said: error.message.to_string() };
+        }
+        if let ClientInitializeError::ConnectionClosed(_) = &error {
+            return Why::from("it ended before it had begun a session");
+        }
+        Why::from("it does not begin a session as the protocol says")
+    })
+}
+
+fn words(error: ServiceError) -> CallError {
+    if let ServiceError::McpError(error) = error {
+        return CallError::Refused(error.message.into_owned());
+    }
+    CallError::Lost(if let ServiceError::TransportSend(error) = error {
+        sending(&error)
+    } else if let ServiceError::UnexpectedResponse = error {
+        "its answer is none to what it was asked".into()
+    } else {
+        "it ended".into()
+    })
+}
+
+/// Why nothing could be sent, without the library's own words around ours.
+fn sending(error: &DynamicTransportError) -> Why {
+    let error = error.error.as_ref();
+    match error.downcast_ref::<StreamableHttpError<WebError>>() {
+        Some(StreamableHttpError::Client(error)) => error.to_string().into(),
+        Some(_) | None => chain(error).into(),
+    }
+}
+
+/// A transport without what nobody asked for: notices of a server are of no use to a run, and only fill logs.
+struct Asked<T>(T);
+
+impl<T: Transport<RoleClient>> Transport<RoleClient> for Asked<T> {
+    type Error = T::Error;
+
+    fn send(
+        &mut self,
+        item: TxJsonRpcMessage<RoleClient>,
+    ) -> impl Future<Output = Result<(), Self::Error>> + Send + 'static {
+        self.0.send(item)
+    }
+
+    async fn receive(&mut self) -> Option<ServerJsonRpcMessage> {
+        loop {
+            let message = self.0.receive().await?;
+            if !matches!(message, JsonRpcMessage::Notification(_)) {
+                return Some(message);
+            }
+        }
+    }
+
+    async fn close(&mut self) -> Result<(), Self::Error> {
+        self.0.close().await
+    }
+}

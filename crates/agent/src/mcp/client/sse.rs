@@ -1,0 +1,91 @@
+//! HTTP with events, as servers spoke it before streamable HTTP: one request whose answer never ends, and which says
+//! first where messages are to be sent.
+
+use futures_util::stream::{BoxStream, StreamExt as _};
+use reqwest::{Method, Url};
+use rmcp::RoleClient;
+use rmcp::model::ServerJsonRpcMessage;
+use rmcp::service::TxJsonRpcMessage;
+use rmcp::transport::Transport;
+use rmcp::transport::streamable_http_client::SseError;
+use sse_stream::Sse;
+
+use super::web::{EVENTS, Web, WebError, is};
+
+/// The event that says where messages are to be sent.
+const ENDPOINT: &str = "endpoint";
+/// The event of a message, if it is named.
+const MESSAGE: &str = "message";
+
+/// A server's events.
+pub(super) struct Events {
+    web: Web,
+    to: Url,
+    events: BoxStream<'static, Result<Sse, SseError>>,
+}
+
+impl Events {
+    /// Asks for them and waits until the server has said where it listens.
+    pub(super) async fn open(web: Web, url: &str) -> Result<Self, String> {
+        let response = web.asks(Method::GET, url, EVENTS).send().await;
+        let response = response.map_err(|error| WebError::from(error).to_string())?;
+        if !response.status().is_success() {
+            return Err(WebError::Status(response.status()).to_string());
+        }
+        if !is(response.headers(), EVENTS) {
+            return Err("it answers with something else than events".to_owned());
+        }
+        let mut events = web.events(response);
+        while let Some(Ok(event)) = events.next().await {
+            if event.event.as_deref() == Some(ENDPOINT) {
+                let to = place(url, event.data.as_deref().unwrap_or_default())?;
+                return Ok(Self { web, to, events });
+            }
+        }
+        Err("it ended before it had said where it listens".to_owned())
+    }
+}
+
+/// Where messages go: nowhere but to the server that was configured, which alone is to know the token.
+fn place(url: &str, said: &str) -> Result<Url, String> {
+    let base = Url::parse(url).map_err(|error| format!("its address is no URL: {error}"))?;
+    let to =
+        base.join(said.trim()).map_err(|_| "it wants messages at something that is no URL".to_owned())?;
+    if to.origin() == base.origin() {
+        Ok(to)
+    } else {
+        Err("it wants messages sent to another server".to_owned())
+    }
+}
+
+impl Transport<RoleClient> for Events {
+    type Error = WebError;
+
+    fn send(
+        &mut self,
+        item: TxJsonRpcMessage<RoleClient>,
+    ) -> impl Future<Output = Result<(), Self::Error>> + Send + 'static {
+        let request = self.web.asks(Method::POST, self.to.as_str(), "*/*").json(&item);
+        async move {
+            let status = request.send().await?.status();
+            if status.is_success() { Ok(()) } else { Err(WebError::Status(status)) }
+        }
+    }
+
+    async fn receive(&mut self) -> Option<ServerJsonRpcMessage> {
+        loop {
+            let event = self.events.next().await?.ok()?;
+            let is_message = event.event.as_deref().is_none_or(|kind| kind == MESSAGE);
+            // What is no message is not heard, as with a pipe.
+            if let (true, Some(Ok(message))) =
+                (is_message, event.data.map(|data| serde_json::from_str(&data)))
+            {
+                return Some(message);
+            }
+        }
+    }
+
+    async fn close(&mut self) -> Result<(), Self::Error> {
+        Ok(())
+    }
+}

@@ -1,0 +1,504 @@
+//! What becomes of a run's servers: over a pipe in this process and over HTTP on this machine, well and badly behaved.
+
+use std::convert::Infallible;
+use std::sync::Mutex;
+
+use http_body_util::{BodyExt as _, StreamBody};
+use hyper::body::{Bytes, Frame, Incoming};
+use hyper::header::CONTENT_TYPE;
+use hyper::{Request, Response, StatusCode};
+use serde_json::json;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::TcpListener;
+
+use super::*;
+use crate::mcp::http::{Answer, Door, serve};
+use crate::mcp::{Called, Hints, Offer};
+
+const TOKEN: &str = "the-right-token";
+
+/// The run's own tools.
+struct Own;
+
+impl Tools for Own {
+    fn offered(&self) -> Vec<Tool> {
+        vec![Tool {
+            name: "read".into(),
+            description: String::new(),
+            input_schema: json!({"type": "object"}),
+            cache_control: None,
+        }]
+    }
+
+    async fn call(&self, name: &str, _: &Value) -> Output {
+        Output { text: format!("own {name}"), is_error: false, denied: false }
+    }
+}
+
+/// Tools of this process: one that says what it was told, and some that do not only read.
+struct Echo;
+
+impl Toolset for Echo {
+    fn name(&self) -> &str {
+        "echo"
+    }
+
+    fn instructions(&self) -> Option<&str> {
+        None
+    }
+
+    fn tools(&self) -> Vec<Offer> {
+        let offer = |name: &str, read_only, destructive| Offer {
+            name: name.into(),
+            title: String::new(),
+            description: "Says \u{1b}[31mit again".into(),
+            input_schema: json!({"type": "object", "properties": {"word": {"type": "string"}}}),
+            output_schema: None,
+            hints: Hints { read_only, destructive, idempotent: true, open_world: false },
+        };
+        vec![
+            offer("say", true, false),
+            offer("other", true, false),
+            offer("write", false, false),
+            offer("wipe", false, true),
+        ]
+    }
+
+    async fn call(&self, name: &str, input: Value) -> Called {
+        let Some(word) = input["word"].as_str() else {
+            return Called::failed("`word` has to be text");
+        };
+        Called { text: format!("{name}: {word}"), structured: None, is_error: false }
+    }
+}
+
+fn server(way: Way, tools: &[&str]) -> Server {
+    let tools = tools.iter().map(|name| (*name).to_owned()).collect();
+    Server { name: "docs".into(), way, tools, time: Duration::from_secs(30), most: 1000 }
+}
+
+fn names(tools: &impl Tools) -> Vec<String> {
+    tools.offered().into_iter().map(|tool| tool.name).collect()
+}
+
+fn told(problems: &[Problem]) -> Vec<&str> {
+    problems.iter().map(|problem| problem.what.as_str()).collect()
+}
+
+/// What a scripted server does with a request.
+enum Does {
+    Result(Value),
+    Error(&'static str),
+    Nothing,
+    Leaves,
+    Says(Vec<u8>),
+}
+
+/// A server that listens to a pipe and does this with each method and its parameters.
+fn scripted(does: impl Fn(&str, &Value) -> Does + Send + Sync + 'static) -> Way {
+    let does = Arc::new(does);
+    Way::Within(Within(Arc::new(move |pipe| {
+        let does = does.clone();
+        Box::pin(async move {
+            let (reader, mut writer) = tokio::io::split(pipe);
+            let mut lines = BufReader::new(reader).lines();
+            while let Ok(Some(line)) = lines.next_line().await {
+                let asked: Value = serde_json::from_str(&line).unwrap();
+                if asked.get("id").is_none() {
+                    continue;
+                }
+                let answer = |field: &str, value: Value| {
+                    format!("{}\n", json!({"jsonrpc": "2.0", "id": asked["id"], field: value})).into_bytes()
+                };
+                let said = match does(asked["method"].as_str().unwrap(), &asked["params"]) {
+                    Does::Result(result) => answer("result", result),
+                    Does::Error(message) => answer("error", json!({"code": -32000, "message": message})),
+                    Does::Nothing => continue,
+                    Does::Leaves => return,
+                    Does::Says(bytes) => bytes,
+                };
+                if writer.write_all(&said).await.is_err() {
+                    return;
+                }
+            }
+        })
+    })))
+}
+
+/// What a server that behaves says to this.
+fn well(method: &str) -> Does {
+    Does::Result(match method {
+        "initialize" => json!({"protocolVersion": "2025-06-18", "capabilities": {"tools": {}},
+            "serverInfo": {"name": "docs", "version": "1"}}),
+        "tools/list" => json!({"tools": [{"name": "say", "inputSchema": {"type": "object"}}]}),
+        _ => json!({"content": [{"type": "text", "text": "well"}]}),
+    })
+}
+
+/// Starts one, calls its tool, and ends it.
+async fn tried(way: Way) -> (Output, Vec<Problem>) {
+    let servers = Servers::start(&[server(way, &["say"])]).await;
+    let output = servers.beside(&Own).call("mcp__docs__say", &json!({"word": "x"})).await;
+    (output, servers.end().await)
+}
+
+#[tokio::test]
+async fn what_the_operator_allows_and_what_reads_is_offered_beside_the_runs_own_tools() {
+    let way = Way::Within(Within::new(Arc::new(Echo)));
+    let servers = Servers::start(&[server(way, &["say", "write", "wipe", "gone"])]).await;
+    let tools = servers.beside(&Own);
+    assert_eq!(names(&tools), ["read", "mcp__docs__say"]);
+    let said = &tools.offered()[1];
+    assert!(
+        said.description.contains("`docs`") && said.description.ends_with("Says [31mit again"),
+        "{said:?}"
+    );
+    assert_eq!(tools.call("read", &json!({})).await.text, "own read");
+    assert_eq!(tools.call("mcp__docs__say", &json!({"word": "hello"})).await.text, "say: hello");
+    let failed = tools.call("mcp__docs__say", &json!({"word": 1})).await;
+    assert!(failed.is_error && failed.text.contains("has to be text"), "{failed:?}");
+    // Not in the list, whatever the server would do.
+    assert_eq!(tools.call("mcp__docs__other", &json!({"word": "x"})).await.text, "own mcp__docs__other");
+    let problems = servers.end().await;
+    assert_eq!(
+        told(&problems),
+        [
+            "tool `write` is left out: the server says that it does not only read",
+            "tool `wipe` is left out: the server says that it does not only read",
+            "it has no tool `gone`",
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_fails_is_let_go_of_and_the_run_goes_on() {
+    type Script = fn(&str, &Value) -> Does;
+    let on = |at: &'static str, does: fn() -> Does| {
+        scripted(move |method, _| if method == at { does() } else { well(method) })
+    };
+    let flood = || Does::Says(vec![b'x'; 80 << 20]);
+    let lines = || {
+        let notice =
+            json!({"jsonrpc": "2.0", "method": "notifications/x", "params": {"x": "x".repeat(1 << 20)}});
+        Does::Says(format!("{notice}\n").repeat(70).into_bytes())
+    };
+    let rubbish = || Does::Says(b"\xff\xfe not JSON\n".to_vec());
+    let other = || Does::Result(json!({"tools": "none"}));
+    let pages: Script = |method, _| match method {
+        "tools/list" => Does::Result(json!({"tools": [], "nextCursor": "more"})),
+        _ => well(method),
+    };
+    for (name, way, reason, starts) in [
+        ("hangs at once", on("initialize", || Does::Nothing), "it was not ready within 30 s", false),
+        ("hangs later", on("tools/list", || Does::Nothing), "it was not ready within 30 s", false),
+        (
+            "hangs in a call",
+            on("tools/call", || Does::Nothing),
+            "did not answer a call of `say` within 30 s",
+            true,
+        ),
+        ("leaves at once", on("initialize", || Does::Leaves), "it ended before it had begun", false),
+        ("leaves later", on("tools/list", || Does::Leaves), "it ended", false),
+        ("leaves in a call", on("tools/call", || Does::Leaves), "it ended", true),
+        ("rubbish at once", on("initialize", rubbish), "it was not ready", false),
+        ("rubbish in a call", on("tools/call", rubbish), "did not answer a call", true),
+        (
+            "another result",
+            on("initialize", other),
+            "it does not begin a session as the protocol says",
+            false,
+        ),
+        ("refuses", on("initialize", || Does::Error("no")), "it does not begin a session", false),
+        ("lists nothing", on("tools/list", || Does::Error("no")), "it does not list its tools", false),
+        ("a long line", on("tools/call", flood), "it says too much", true),
+        ("too many lines", on("tools/call", lines), "it says too much", true),
+        ("endless pages", scripted(pages), "its list of tools has more than 20 pages", false),
+    ] {
+        let (output, problems) = tried(way).await;
+        let what = told(&problems);
+        assert!(what.len() == 1 && what[0].contains(reason), "{name}: {what:?}");
+        if starts {
+            assert!(output.is_error && output.text.contains("go on without it"), "{name}: {output:?}");
+        } else {
+            assert_eq!(output.text, "own mcp__docs__say", "{name}: the tool is not offered");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_failure_nothing_more_is_asked() {
+    let asked = Arc::new(Mutex::new(0));
+    let counted = asked.clone();
+    let way = scripted(move |method, _| {
+        if method == "tools/call" {
+            *counted.lock().unwrap() += 1;
+            return Does::Nothing;
+        }
+        well(method)
+    });
+    let servers = Servers::start(&[server(way, &["say"])]).await;
+    let tools = servers.beside(&Own);
+    for _ in 0..3 {
+        assert!(tools.call("mcp__docs__say", &json!({})).await.is_error);
+    }
+    assert_eq!(*asked.lock().unwrap(), 1);
+    assert_eq!(servers.end().await.len(), 1, "told once");
+}
+
+#[tokio::test]
+async fn a_refused_call_is_an_answer_and_no_failure() {
+    let way = scripted(|method, _| match method {
+        "tools/call" => Does::Error("no such\u{202e} word"),
+        _ => well(method),
+    });
+    let (output, problems) = tried(way).await;
+    assert_eq!((output.is_error, output.text.as_str()), (true, "no such word"));
+    assert_eq!(problems, []);
+}
+
+#[tokio::test]
+async fn a_schema_that_lies_takes_its_tool_with_it_and_a_good_one_is_written_anew() {
+    let mut deep = json!({"type": "string"});
+    for _ in 0..40 {
+        deep = json!({"type": "array", "items": deep});
+    }
+    let of = |fields: Value| json!({"type": "object", "properties": fields});
+    for (schema, reason) in [
+        (json!({}), "not one of an object"),
+        (json!({"type": "string"}), "not one of an object"),
+        (json!({"type": ["object"]}), "not one of an object"),
+        (of(json!([])), "`properties` in its schema"),
+        (of(json!({"a b": {}})), "a name in its schema"),
+        (of(json!({"a": {"type": "text"}})), "`type` in its schema"),
+        (of(json!({"a": 1})), "no schema"),
+        (of(json!({"a": deep})), "deeper than 16"),
+        (of(json!({"a": {"description": "x".repeat(40 << 10)}})), "bytes"),
+        (json!({"type": "object", "required": "a"}), "`required` in its schema"),
+        (json!({"type": "object", "required": ["a"]}), "requires a field"),
+        (of(json!({"a": {"enum": []}})), "`enum` in its schema"),
+        (of(json!({"a": {"minLength": -1}})), "`minLength` in its schema"),
+    ] {
+        let listed = schema.clone();
+        let way = scripted(move |method, _| match method {
+            "tools/list" => Does::Result(json!({"tools": [{"name": "say", "inputSchema": listed}]})),
+            _ => well(method),
+        });
+        let (output, problems) = tried(way).await;
+        assert_eq!(output.text, "own mcp__docs__say", "{schema}");
+        let what = told(&problems);
+        assert!(what.len() == 1 && what[0].contains(reason), "{schema}: {what:?}");
+    }
+
+    let schema = json!({
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "type": "object", "title": "Ask", "additionalProperties": false, "anyOf": [{"required": []}],
+        "properties": {
+            "words": {"type": "string", "pattern": "(a+)+$", "description": "What\u{0} to find", "minLength": 1},
+            "how": {"anyOf": [{"$ref": "#/$defs/How"}, {"type": "null"}], "default": null},
+            "where": {"$ref": "https://example.org/elsewhere"},
+        },
+        "required": ["words"],
+        "$defs": {"How": {"enum": ["all", "any"], "type": "string"}},
+    });
+    let written = schema::checked(schema.as_object().unwrap()).unwrap();
+    assert_eq!(
+        written,
+        json!({
+            "type": "object", "title": "Ask", "additionalProperties": false,
+            "properties": {
+                "words": {"type": "string", "description": "What to find", "minLength": 1},
+                "how": {"anyOf": [{"$ref": "#/$defs/How"}, {"type": "null"}], "default": null},
+                "where": {},
+            },
+            "required": ["words"],
+            "$defs": {"How": {"enum": ["all", "any"], "type": "string"}},
+        })
+    );
+}
+
+#[tokio::test]
+async fn an_answer_is_plain_text_within_its_bound() {
+    let secret = format!("ghp_{}", "a1B2c3D4e5F6".repeat(3));
+    for (result, shown) in [
+        (
+            json!({"content": [{"type": "text", "text": "a\u{1b}[2J\u{202e}b\nc\td"}]}),
+            "a[2Jb\nc\td".to_owned(),
+        ),
+        (json!({"content": []}), "[an empty answer]".to_owned()),
+        (json!({"content": [], "structuredContent": {"a": 1}}), "{\"a\":1}".to_owned()),
+        (
+            json!({"content": [{"type": "text", "text": "x".repeat(5000)}]}),
+            format!("{}\n[… 4000 bytes are left out: 1000 are the most that is shown]", "x".repeat(1000)),
+        ),
+        (
+            json!({"content": [
+                {"type": "text", "text": "seen"},
+                {"type": "image", "data": "aaaa", "mimeType": "image/png"},
+            ]}),
+            "seen\n[1 parts of the answer are no text, and are left out]".to_owned(),
+        ),
+        (json!({"content": [{"type": "text", "text": secret}]}), "ghp_…".to_owned()),
+    ] {
+        let said = result.clone();
+        let way = scripted(move |method, _| match method {
+            "tools/call" => Does::Result(said.clone()),
+            _ => well(method),
+        });
+        let (output, problems) = tried(way).await;
+        assert_eq!((output.text, problems), (shown, vec![]), "{result}");
+    }
+}
+
+#[tokio::test]
+async fn no_secret_and_nothing_endless_is_handed_to_a_server() {
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let hears = heard.clone();
+    let way = scripted(move |method, params| {
+        if method == "tools/call" {
+            hears.lock().unwrap().push(params["arguments"].clone());
+        }
+        well(method)
+    });
+    let servers = Servers::start(&[server(way, &["say"])]).await;
+    let tools = servers.beside(&Own);
+    let key = format!("AKIA{}", "ABCDEFGHIJKLMNOP");
+    let token = format!("ghp_{}", "a1B2c3D4e5F6".repeat(3));
+    for input in
+        [json!({"a": token}), json!({"a": [{"b": format!("see {key} here")}]}), json!({ (token.clone()): 1 })]
+    {
+        let output = tools.call("mcp__docs__say", &input).await;
+        assert!(output.denied && output.is_error, "{input}: {output:?}");
+    }
+    let long = tools.call("mcp__docs__say", &json!({"a": "x".repeat(40 << 10)})).await;
+    assert!(long.is_error && !long.denied, "{long:?}");
+    assert!(tools.call("mcp__docs__say", &json!([])).await.is_error);
+    assert_eq!(tools.call("mcp__docs__say", &json!({"a": 1})).await.text, "well");
+    assert_eq!(*heard.lock().unwrap(), [json!({"a": 1})]);
+    assert_eq!(servers.end().await, []);
+}
+
+/// Serves on this machine; the address.
+async fn listens<F: Future<Output = Answer> + Send + 'static>(
+    answer: impl Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(serve(listener, answer));
+    format!("http://{address}/mcp")
+}
+
+fn at(url: &str, token: Option<&str>) -> Address {
+    Address { url: url.to_owned(), token: token.map(Secret::new) }
+}
+
+#[tokio::test]
+async fn a_server_over_http_is_asked_with_its_token() {
+    let door = Door::new(Some(&Secret::new(TOKEN)));
+    let url = listens(move |request| {
+        let door = door.clone();
+        async move { door.answer(Arc::new(Echo), request).await }
+    })
+    .await;
+    let (output, problems) = tried(Way::Http(at(&url, Some(TOKEN)))).await;
+    assert_eq!((output.text.as_str(), problems), ("say: x", vec![]));
+    for token in [None, Some("another")] {
+        let (_, problems) = tried(Way::Http(at(&url, token))).await;
+        assert_eq!(told(&problems), ["it answers 401 Unauthorized"]);
+    }
+    let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let (_, problems) = tried(Way::Http(at(&format!("http://{gone}/mcp"), None))).await;
+    assert!(told(&problems)[0].starts_with("it cannot be reached: "), "{problems:?}");
+}
+
+/// An answer of this kind that goes on for so many pieces.
+fn endless(kind: &'static str, piece: &'static [u8]) -> Answer {
+    let piece = Bytes::from(piece.repeat(1000));
+    let pieces = futures_util::stream::repeat_with(move || Ok::<_, Infallible>(Frame::data(piece.clone())));
+    let mut answer = Response::new(StreamBody::new(pieces).boxed());
+    answer.headers_mut().insert(CONTENT_TYPE, kind.parse().unwrap());
+    answer
+}
+
+fn words(status: StatusCode, kind: &'static str, text: &str) -> Answer {
+    let mut answer = Response::new(http_body_util::Full::new(Bytes::from(text.to_owned())).boxed());
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(CONTENT_TYPE, kind.parse().unwrap());
+    answer
+}
+
+#[tokio::test]
+async fn what_a_server_over_http_does_instead_of_answering_is_bounded_and_told() {
+    type Serves = fn() -> Answer;
+    let serves: [(Serves, &str); 6] = [
+        (|| endless("application/json", b"[[[[[[[[[[[[[[[["), "it says too much"),
+        (|| endless("text/event-stream", b"data: xxxxxxxxxx\n"), "it says too much"),
+        (|| words(StatusCode::OK, "text/html", "<html>"), "its answer is no JSON-RPC"),
+        (|| words(StatusCode::OK, "application/json", "{}"), "its answer is no JSON-RPC"),
+        (|| words(StatusCode::BAD_GATEWAY, "text/html", "<html>"), "it answers 502"),
+        (
+            || {
+                let mut moved = words(StatusCode::TEMPORARY_REDIRECT, "text/plain", "");
+                moved.headers_mut().insert("location", "http://127.0.0.1:1/other".parse().unwrap());
+                moved
+            },
+            "it answers 307",
+        ),
+    ];
+    for (serves, reason) in serves {
+        let url = listens(move |_| async move { serves() }).await;
+        let (_, problems) = tried(Way::Http(at(&url, None))).await;
+        let what = told(&problems);
+        assert!(what.len() == 1 && what[0].contains(reason), "{reason}: {what:?}");
+    }
+}
+
+/// A server with events: it says where it listens, and answers there.
+async fn with_events(place: &'static str) -> String {
+    let (say, said) = tokio::sync::mpsc::channel::<String>(8);
+    let said = Arc::new(Mutex::new(Some(said)));
+    listens(move |request| {
+        let (say, said) = (say.clone(), said.clone());
+        async move {
+            if request.headers()["authorization"] != format!("Bearer {TOKEN}") {
+                return words(StatusCode::UNAUTHORIZED, "text/plain", "");
+            }
+            if request.method() == hyper::Method::GET {
+                let said = said.lock().unwrap().take().unwrap();
+                say.send(format!("event: endpoint\ndata: {place}\n\n")).await.unwrap();
+                let events = futures_util::stream::unfold(said, |mut said| async move {
+                    let event = said.recv().await?;
+                    Some((Ok::<_, Infallible>(Frame::data(Bytes::from(event))), said))
+                });
+                let mut answer = Response::new(StreamBody::new(events).boxed());
+                answer.headers_mut().insert(CONTENT_TYPE, "text/event-stream".parse().unwrap());
+                return answer;
+            }
+            let body = request.into_body().collect().await.unwrap().to_bytes();
+            let asked: Value = serde_json::from_slice(&body).unwrap();
+            if let (Some(id), Does::Result(result)) =
+                (asked.get("id"), well(asked["method"].as_str().unwrap()))
+            {
+                let message = json!({"jsonrpc": "2.0", "id": id, "result": result});
+                say.send(format!("event: message\ndata: {message}\n\n")).await.unwrap();
+            }
+            words(StatusCode::ACCEPTED, "text/plain", "")
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn an_older_server_answers_with_events_and_learns_the_token_alone() {
+    let url = with_events("/messages?session=1").await;
+    let (output, problems) = tried(Way::Sse(at(&url, Some(TOKEN)))).await;
+    assert_eq!((output.text.as_str(), problems), ("well", vec![]));
+    let url = with_events("http://127.0.0.1:1/messages").await;
+    let (_, problems) = tried(Way::Sse(at(&url, Some(TOKEN)))).await;
+    assert_eq!(told(&problems), ["it wants messages sent to another server"]);
+    let url = listens(|_| async { endless("text/event-stream", b"data: xxxxxxxxxx\n") }).await;
+    let (_, problems) = tried(Way::Sse(at(&url, None))).await;
+    assert_eq!(told(&problems).len(), 1, "{problems:?}");
+    let url = listens(|_| async { words(StatusCode::OK, "text/html", "") }).await;
+    let (_, problems) = tried(Way::Sse(at(&url, None))).await;
+    assert_eq!(told(&problems), ["it answers with something else than events"]);
+}

@@ -1,0 +1,224 @@
+//! Requests to a server over HTTP: with its token, within bounds, and to no other place.
+
+use std::collections::HashMap;
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::stream::{BoxStream, StreamExt as _, unfold};
+use hyper::body::Bytes;
+use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
+use rmcp::model::{ClientJsonRpcMessage, JsonRpcMessage, ServerJsonRpcMessage};
+use rmcp::transport::streamable_http_client::{
+    SseError, StreamableHttpClient, StreamableHttpError, StreamableHttpPostResponse,
+};
+use sse_stream::{Sse, SseStream};
+use truing_core::secret::Secret;
+
+use super::Address;
+use super::bound::{Meter, TooMuch};
+
+/// How long a connection may take.
+const CONNECT: Duration = Duration::from_secs(10);
+/// How long the end of a session may take.
+const LEAVE: Duration = Duration::from_secs(2);
+/// The media types of answers.
+const JSON: &str = "application/json";
+pub(super) const EVENTS: &str = "text/event-stream";
+/// The header that names a session.
+const SESSION: &str = "mcp-session-id";
+
+/// A client for one server. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(super) struct Web {
+    http: reqwest::Client,
+    token: Option<Secret>,
+    meter: Meter,
+}
+
+/// Why a request came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum WebError {
+    /// It was not answered.
+    #[error("it cannot be reached: {0}")]
+    Unreachable(String),
+    /// It was refused.
+    #[error("it answers {0}")]
+    Status(StatusCode),
+    /// The answer is too long.
+    #[error(transparent)]
+    TooMuch(#[from] TooMuch),
+    /// The answer is something else.
+    #[error("its answer is no JSON-RPC")]
+    Other,
+}
+
+impl From<reqwest::Error> for WebError {
+    fn from(error: reqwest::Error) -> Self {
+        Self::Unreachable(chain(&error.without_url()))
+    }
+}
+
+impl From<WebError> for StreamableHttpError<WebError> {
+    fn from(error: WebError) -> Self {
+        Self::Client(error)
+    }
+}
+
+/// An error and what it comes from.
+pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut all = vec![error.to_string()];
+    let mut next = error.source();
+    while let Some(error) = next {
+        let words = error.to_string();
+        if !all.iter().any(|before| before.contains(&words)) {
+            all.push(words);
+        }
+        next = error.source();
+    }
+    all.join(": ")
+}
+
+impl Web {
+    pub(super) fn new(address: &Address, meter: Meter) -> Result<Self, String> {
+        let mut http = reqwest::Client::builder()
+            .user_agent(concat!("truing/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .connect_timeout(CONNECT);
+        // The environment's proxy is for the way out; a server on this machine is not on it.
+        let url = Url::parse(&address.url).map_err(|error| format!("its address is no URL: {error}"))?;
+        if truing_model::provider::is_loopback(&url) {
+            http = http.no_proxy();
+        }
+        let http = http.build().map_err(|error| chain(&error))?;
+        Ok(Self { http, token: address.token.clone(), meter })
+    }
+
+    /// A request that opens the server.
+    pub(super) fn asks(&self, method: Method, url: &str, accepts: &'static str) -> RequestBuilder {
+        let request = self.http.request(method, url).header(ACCEPT, accepts);
+        match &self.token {
+            Some(token) => request.bearer_auth(token.expose()),
+            None => request,
+        }
+    }
+
+    /// The body of an answer.
+    async fn body(&self, mut response: Response) -> Result<Vec<u8>, WebError> {
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await? {
+            body.extend_from_slice(&chunk);
+            self.meter.count(chunk.len(), body.len())?;
+        }
+        Ok(body)
+    }
+
+    /// The events of an answer. One that is too long ends them.
+    pub(super) fn events(&self, response: Response) -> BoxStream<'static, Result<Sse, SseError>> {
+        let chunks = unfold(Some((response, self.meter.clone(), 0)), |state| async {
+            let (mut response, meter, event) = state?;
+            match response.chunk().await.map_err(WebError::from) {
+                Ok(Some(chunk)) => {
+                    let event = open(event, &chunk);
+                    match meter.count(chunk.len(), event) {
+                        Ok(()) => Some((Ok(chunk), Some((response, meter, event)))),
+                        Err(error) => Some((Err(WebError::from(error)), None)),
+                    }
+                }
+                Ok(None) => None,
+                Err(error) => Some((Err(error), None)),
+            }
+        });
+        SseStream::from_bytes_stream(Box::pin(chunks)).boxed()
+    }
+}
+
+/// The bytes of the event that is not over, once these are added.
+fn open(event: usize, chunk: &Bytes) -> usize {
+    let ends = |end: &[u8]| chunk.windows(end.len()).rposition(|part| part == end).map(|at| at + end.len());
+    match ends(b"\n\n").max(ends(b"\r\n\r\n")) {
+        Some(end) => chunk.len() - end,
+        None => event.saturating_add(chunk.len()),
+    }
+}
+
+/// Is the answer of this media type?
+pub(super) fn is(headers: &HeaderMap, media: &str) -> bool {
+    let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case(media))
+}
+
+type Answered<T> = Result<T, StreamableHttpError<WebError>>;
+
+impl StreamableHttpClient for Web {
+    type Error = WebError;
+
+    async fn post_message(
+        &self,
+        uri: Arc<str>,
+        message: ClientJsonRpcMessage,
+        session: Option<Arc<str>>,
+        _: Option<String>,
+        headers: HashMap<HeaderName, HeaderValue>,
+    ) -> Answered<StreamableHttpPostResponse> {
+        let mut request = self.asks(Method::POST, &uri, "application/json, text/event-stream");
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        if let Some(session) = &session {
+            request = request.header(SESSION, session.as_ref());
+        }
+        let response = request.json(&message).send().await.map_err(WebError::from)?;
+        let status = response.status();
+        let wants_answer = matches!(message, JsonRpcMessage::Request(_));
+        if status.is_success() && !wants_answer {
+            return Ok(StreamableHttpPostResponse::Accepted);
+        }
+        let own = response.headers().get(SESSION).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        if status.is_success() && is(response.headers(), EVENTS) {
+            return Ok(StreamableHttpPostResponse::Sse(self.events(response), own));
+        }
+        let is_json = is(response.headers(), JSON);
+        let body = self.body(response).await?;
+        let said: Option<ServerJsonRpcMessage> =
+            is_json.then(|| serde_json::from_slice(&body).ok()).flatten();
+        match said {
+            Some(said) if status.is_success() || matches!(said, JsonRpcMessage::Error(_)) => {
+                Ok(StreamableHttpPostResponse::Json(said, own))
+            }
+            Some(_) | None if !status.is_success() => Err(WebError::Status(status).into()),
+            Some(_) | None => Err(WebError::Other.into()),
+        }
+    }
+
+    async fn delete_session(
+        &self,
+        uri: Arc<str>,
+        session: Arc<str>,
+        _: Option<String>,
+        headers: HashMap<HeaderName, HeaderValue>,
+    ) -> Answered<()> {
+        let mut request =
+            self.asks(Method::DELETE, &uri, JSON).header(SESSION, session.as_ref()).timeout(LEAVE);
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        // Whether it forgets the session is its own affair.
+        request.send().await.map_err(WebError::from)?;
+        Ok(())
+    }
+
+    /// Never: what a server says without being asked is not heard.
+    async fn get_stream(
+        &self,
+        _: Arc<str>,
+        _: Option<Arc<str>>,
+        _: Option<String>,
+        _: Option<String>,
+        _: HashMap<HeaderName, HeaderValue>,
+    ) -> Answered<BoxStream<'static, Result<Sse, SseError>>> {
+        Err(StreamableHttpError::ServerDoesNotSupportSse)
+    }
+}

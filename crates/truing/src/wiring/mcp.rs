@@ -1,0 +1,109 @@
+//! From `[mcp.NAME]` to servers that reviews start.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use truing_agent::mcp::client::{Address, Server, Way};
+use truing_agent::sandbox::{Level, at_least};
+use truing_core::secret::Secret as Hidden;
+
+use crate::cli::error::CliError;
+use crate::config::Config;
+use crate::config::mcp::{McpConfig, McpWay};
+use crate::config::secret::Secret;
+use crate::config::value::Value;
+use crate::environment::Environment;
+
+/// Variables of credentials that no key names. All that begin as our own may hold one, too.
+const CREDENTIALS: [&str; 5] =
+    ["AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "GITHUB_TOKEN", "GH_TOKEN", "MCP_TOKEN"];
+
+/// The servers that are configured. Nothing is started, and nothing is sent.
+///
+/// # Errors
+/// Exit 2 for a variable or a folder that is missing, or that is not to be handed on; exit 3 where no sandbox is strong
+/// enough for a program.
+pub(super) fn servers(config: &Config, environment: &Environment) -> Result<Vec<Server>, CliError> {
+    let is_program = |server: &McpConfig| matches!(server.way, McpWay::Program { .. });
+    if config.mcp.values().any(is_program) {
+        at_least(Level::Full).map_err(|error| {
+            CliError::failed("sandbox_weak", format!("[mcp]: {error}"))
+                .hint("allow user namespaces; `truing sandbox check` tells what is stopped")
+                .hint("or run the server elsewhere, and give its `url`")
+        })?;
+    }
+    config.mcp.iter().map(|(name, server)| one(name, server, config, environment)).collect()
+}
+
+fn one(
+    name: &str,
+    server: &McpConfig,
+    config: &Config,
+    environment: &Environment,
+) -> Result<Server, CliError> {
+    let McpConfig { way, tools, timeout, max_output } = server;
+    let way = match way {
+        McpWay::Program { command, read, env } => Way::Program {
+            command: command.clone(),
+            read: folders(name, read)?,
+            variables: env
+                .iter()
+                .map(|variable| handed_on(name, variable, config, environment))
+                .collect::<Result<_, _>>()?,
+        },
+        McpWay::Http { url, token } => Way::Http(address(name, url, token.as_ref(), environment)?),
+        McpWay::Sse { url, token } => Way::Sse(address(name, url, token.as_ref(), environment)?),
+    };
+    let (name, tools, time) = (name.to_owned(), tools.iter().cloned().collect(), *timeout);
+    Ok(Server { name, way, tools, time: time.max(Duration::from_millis(1)), most: *max_output })
+}
+
+fn folders(name: &str, folders: &[PathBuf]) -> Result<Vec<PathBuf>, CliError> {
+    match folders.iter().find(|folder| !folder.is_absolute() || !folder.is_dir()) {
+        Some(folder) => {
+            let told = format!("mcp.{name}.read: there is no folder `{}`", folder.display());
+            Err(CliError::usage("no_folder", told).hint("name folders by their full paths, without `~`"))
+        }
+        None => Ok(folders.to_owned()),
+    }
+}
+
+/// A variable for a program of others.
+fn handed_on(
+    name: &str,
+    variable: &str,
+    config: &Config,
+    environment: &Environment,
+) -> Result<(String, Hidden), CliError> {
+    let wrong = |why: String| CliError::usage("mcp_variable", format!("mcp.{name}.env: {why}"));
+    let keeps = |value: &Value| matches!(value, Value::Secret(Secret::Env(kept)) if kept == variable);
+    let is_ours = variable.starts_with("TRUING_")
+        || CREDENTIALS.contains(&variable)
+        || config.settings().any(|(_, setting)| keeps(&setting.value));
+    if is_ours {
+        return Err(wrong(format!(
+            "{variable} holds a credential of truing's own, which is handed on to nobody"
+        ))
+        .hint("give the server a credential of its own, in a variable of its own"));
+    }
+    match environment.get(variable).and_then(|value| value.to_str()) {
+        Some(value) => Ok((variable.to_owned(), Hidden::new(value))),
+        None => {
+            Err(wrong(format!("variable {variable} is not set, or no text")).hint("set it, or leave it out"))
+        }
+    }
+}
+
+fn address(
+    name: &str,
+    url: &str,
+    token: Option<&Secret>,
+    environment: &Environment,
+) -> Result<Address, CliError> {
+    let read = |secret: &Secret| match secret.read(environment) {
+        Ok(token) => Ok(Hidden::new(token.expose())),
+        Err(error) => Err(CliError::usage("mcp_token", format!("mcp.{name}.token: {error}"))
+            .hint("put the server's token there, or leave `token` out")),
+    };
+    Ok(Address { url: url.to_owned(), token: token.map(read).transpose()? })
+}
