@@ -5,6 +5,7 @@
 //! comment a topic, nothing while the kill switch is on. No tool creates, approves, merges or declines a pull request,
 //! and nothing that could be configured adds one.
 
+mod own;
 mod reading;
 mod table;
 mod writing;
@@ -26,6 +27,8 @@ use truing_store::Sqlite;
 use crate::config::ForgeKind;
 use table::Tool;
 use writing::Writes;
+
+pub use own::OwnTools;
 
 /// What a model is told of the tools.
 const INSTRUCTIONS: &str = "Pull requests of one code forge: read them, and comment on them. A repository is OWNER/NAME; \

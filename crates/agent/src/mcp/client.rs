@@ -95,14 +95,23 @@ pub struct Within(Arc<dyn Fn(DuplexStream) -> Serving + Send + Sync>);
 type Serving = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl Within {
-    /// These tools.
-    pub fn new<T: Toolset>(tools: Arc<T>) -> Self {
+    /// Nobody: a server that ends at once.
+    pub fn none() -> Self {
+        Self(Arc::new(|_| Box::pin(std::future::ready(()))))
+    }
+
+    /// The tools that this makes, for each run anew; without them, there is no server.
+    pub fn new<T: Toolset, F: Future<Output = Option<T>> + Send + 'static>(
+        make: impl Fn() -> F + Send + Sync + 'static,
+    ) -> Self {
         Self(Arc::new(move |pipe| {
-            let tools = tools.clone();
+            let made = make();
             Box::pin(async move {
                 let (reader, writer) = tokio::io::split(pipe);
-                // Its other end is ours: that it closes is how it ends.
-                let _ = super::over(tools, reader, writer).await;
+                if let Some(tools) = made.await {
+                    // Its other end is ours: that it closes is how it ends.
+                    let _ = super::over(Arc::new(tools), reader, writer).await;
+                }
             })
         }))
     }

@@ -146,7 +146,7 @@ pub const SECTIONS: &[(&str, &str)] = &[
     ("review", "The review loop."),
     (
         "mcp.NAME",
-        "One MCP server whose tools a model may call in reviews and audits, besides its own, under a name of your choice: lower-case letters, digits and `-`. A server is a program (`command`), which runs in the sandbox, at `full`, without a network; or an address (`url`). It is started with each of them; a review without one that fails says so, and is partial.",
+        "One MCP server whose tools a model may call in reviews and audits, besides its own, under a name of your choice: lower-case letters, digits and `-`. A server is a program (`command`), which runs in the sandbox, at `full`, without a network; or an address (`url`); or the tools are Truing's own (`forge`). It is started with each of them; a review without one that fails says so, and is partial.",
     ),
     ("rules", "What the rules look at."),
     ("prompts", "What models are told. `truing prompts list` shows it."),
@@ -636,6 +636,14 @@ pub const KEYS: &[Key] = &[
         repository: Repository::No,
         since: "0.1.0",
         doc: "The server's address, in place of `command`. What a model asks it leaves this machine; a call that holds what looks like a secret is denied.",
+    },
+    Key {
+        path: "mcp.NAME.forge",
+        kind: Kind::Name,
+        default: Default::Computed { words: "none", example: "\"hub\"" },
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "The `NAME` of a `[forge.NAME]`, in place of `command` and `url`: the reading tools of `truing mcp serve`, in this process, for reviews of its pull requests, each about its own repository alone.",
     },
     Key {
         path: "mcp.NAME.transport",

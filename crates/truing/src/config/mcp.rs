@@ -47,6 +47,8 @@ pub enum McpWay {
         /// What opens it.
         token: Option<Secret>,
     },
+    /// Our own tools of this forge.
+    Forge(String),
 }
 
 /// How a server is spoken to.
@@ -85,30 +87,43 @@ pub(super) fn of(settings: &Typed<'_>, name: &str) -> Result<McpConfig, ConfigEr
     let (url, token) = (settings.url_if_any(&path("url"))?, settings.secret(&path("token"))?);
     let read: Vec<PathBuf> = settings.list(&path("read"))?.into_iter().map(PathBuf::from).collect();
     let env = settings.list(&path("env"))?;
-    let way = match (url, transport) {
-        (None, _) if command.is_empty() => {
-            return Err(wrong("command", "or `url` has to be said: what the server is"));
+    let forge = settings.name_if_any(&path("forge"))?;
+    // Keys that are of one way alone.
+    for (key, is_said, fits, ways) in [
+        ("read", !read.is_empty(), !command.is_empty(), "a `command`"),
+        ("env", !env.is_empty(), !command.is_empty(), "a `command`"),
+        ("token", token.is_some(), url.is_some(), "a `url`"),
+        ("transport", transport.is_some(), forge.is_none(), "a `command` or a `url`"),
+    ] {
+        if is_said && !fits {
+            return Err(wrong(key, &format!("goes with {ways}")));
         }
-        (Some(_), _) if !command.is_empty() => {
-            return Err(wrong("url", "does not go with `command`: a server is one of the two"));
+    }
+    let way = match ((!command.is_empty()).then_some(command), url, forge) {
+        (None, None, None) => {
+            return Err(wrong("command", "or `url` or `forge` has to be said: what the server is"));
         }
-        (None, Some(Transport::Http | Transport::Sse)) => {
+        (Some(command), None, None) if matches!(transport, Some(Transport::Stdio) | None) => {
+            McpWay::Program { command, read, env }
+        }
+        (None, Some(url), None) if transport == Some(Transport::Sse) => McpWay::Sse { url, token },
+        (None, Some(url), None) if transport != Some(Transport::Stdio) => McpWay::Http { url, token },
+        (None, None, Some(forge)) => McpWay::Forge(forge),
+        (Some(_), None, None) => {
             return Err(wrong(
                 "transport",
                 "has to be \"stdio\": a `command` speaks over its standard streams",
             ));
         }
-        (Some(_), Some(Transport::Stdio)) => {
+        (None, Some(_), None) => {
             return Err(wrong("transport", "has to be \"http\" or \"sse\": it has a `url`"));
         }
-        (None, _) if token.is_some() => {
-            return Err(wrong("token", "goes with a `url`: a program is handed variables by `env`"));
+        (Some(_), Some(_), _) => {
+            return Err(wrong("url", "does not go with `command`: a server is one of the two"));
         }
-        (None, _) => McpWay::Program { command, read, env },
-        (Some(_), _) if !read.is_empty() => return Err(wrong("read", "goes with a `command`")),
-        (Some(_), _) if !env.is_empty() => return Err(wrong("env", "goes with a `command`")),
-        (Some(url), Some(Transport::Sse)) => McpWay::Sse { url, token },
-        (Some(url), Some(Transport::Http) | None) => McpWay::Http { url, token },
+        (_, _, Some(_)) => {
+            return Err(wrong("forge", "does not go with `command` or `url`: a server is one of them"));
+        }
     };
     let tools = settings.if_any(&path("tools"), |value| {
         if let Value::List(tools) = value { Some(tools.clone()) } else { None }

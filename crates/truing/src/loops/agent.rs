@@ -36,6 +36,7 @@ use truing_store::Sqlite;
 
 use super::reading::{self, Change, Reading};
 use crate::budget::{self, Budgets, room};
+use crate::mcp::OwnTools;
 use crate::reader::ChildReader;
 use crate::telemetry::{self, Traced};
 
@@ -69,6 +70,8 @@ pub struct Agent {
     pub reader: ChildReader,
     /// Servers whose tools it may call in reviews.
     pub servers: Vec<Server>,
+    /// Tools of ours for reviews at a forge.
+    pub own_tools: Vec<OwnTools>,
     /// What it is recorded on, or played from.
     pub tape: Tape,
 }
@@ -216,7 +219,13 @@ impl<G: Gate> Asking<'_, G> {
             always: reading.coverage.reviewed.clone(),
         };
         let tools = agent.reader.tools(request, change.diff.as_slice());
-        let servers = Servers::start(&agent.servers).await;
+        let own = agent.own_tools.iter().filter_map(|own| {
+            // Of a local review nobody knows the forge.
+            let (forge, _) = repository.split_once('/')?;
+            own.of_review(forge, subject.repository.as_deref()?, purse.run.as_str())
+        });
+        let servers: Vec<Server> = agent.servers.iter().cloned().chain(own).collect();
+        let servers = Servers::start(&servers).await;
         let beside = servers.beside(&tools);
         let watched = Looked::new(&beside, told.seen);
         let run = purse.run.clone();

@@ -47,10 +47,8 @@ const PROVIDERS: [(&str, &str); 2] = [(layer::USE_AWS, AWS), ("CLAUDE_CODE_USE_B
 pub fn native(config: &Config, environment: &Environment, ledger: Sqlite) -> Result<Agent, CliError> {
     let (login, prices) = ready(config, environment)?;
     let runtime = runtime(config, environment)?;
-    Ok(Agent {
-        servers: super::mcp::servers(config, environment)?,
-        ..agent(config, ledger, runtime, (login, prices))?
-    })
+    let (servers, own_tools) = super::mcp::servers(config, environment, &ledger)?;
+    Ok(Agent { servers, own_tools, ..agent(config, ledger, runtime, (login, prices))? })
 }
 
 /// Could the model that the configuration names be asked? Nothing is sent.
@@ -99,7 +97,10 @@ pub async fn recorded(
             .hint("a cassette is never written over: name a new folder")
     })?;
     // What is played has no servers, and has to ask the same.
-    Ok((Agent { tape: Tape::Record(recording.clone()), servers: Vec::new(), ..agent }, recording))
+    Ok((
+        Agent { tape: Tape::Record(recording.clone()), servers: Vec::new(), own_tools: Vec::new(), ..agent },
+        recording,
+    ))
 }
 
 /// The model as it was recorded: no key, no price, no request.
@@ -148,6 +149,7 @@ fn agent(
         limits: Limits { turns: config.review.max_turns, ..Limits::default() },
         reader: child_reader(&config.rules, &config.sandbox)?,
         servers: Vec::new(),
+        own_tools: Vec::new(),
         tape: Tape::None,
     })
 }

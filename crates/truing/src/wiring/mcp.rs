@@ -1,29 +1,34 @@
 //! From `[mcp.NAME]` to servers that reviews start.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
-use truing_agent::mcp::client::{Address, Server, Way};
+use truing_agent::mcp::client::{Address, Server, Way, Within};
 use truing_agent::sandbox::{Level, at_least};
 use truing_core::secret::Secret as Hidden;
+use truing_store::Sqlite;
 
 use crate::cli::error::CliError;
-use crate::config::Config;
 use crate::config::mcp::{McpConfig, McpWay};
 use crate::config::secret::Secret;
 use crate::config::value::Value;
+use crate::config::{Config, ForgeKind};
 use crate::environment::Environment;
+use crate::mcp::OwnTools;
 
 /// Variables of credentials that no key names. All that begin as our own may hold one, too.
 const CREDENTIALS: [&str; 5] =
     ["AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "GITHUB_TOKEN", "GH_TOKEN", "MCP_TOKEN"];
 
-/// The servers that are configured. Nothing is started, and nothing is sent.
+/// The servers that are configured, and those that are our own. Nothing is started, and nothing is sent.
 ///
 /// # Errors
 /// Exit 2 for a variable or a folder that is missing, or that is not to be handed on; exit 3 where no sandbox is strong
 /// enough for a program.
-pub(super) fn servers(config: &Config, environment: &Environment) -> Result<Vec<Server>, CliError> {
+pub(super) fn servers(
+    config: &Config,
+    environment: &Environment,
+    store: &Sqlite,
+) -> Result<(Vec<Server>, Vec<OwnTools>), CliError> {
     let is_program = |server: &McpConfig| matches!(server.way, McpWay::Program { .. });
     if config.mcp.values().any(is_program) {
         at_least(Level::Full).map_err(|error| {
@@ -32,30 +37,48 @@ pub(super) fn servers(config: &Config, environment: &Environment) -> Result<Vec<
                 .hint("or run the server elsewhere, and give its `url`")
         })?;
     }
-    config.mcp.iter().map(|(name, server)| one(name, server, config, environment)).collect()
-}
-
-fn one(
-    name: &str,
-    server: &McpConfig,
-    config: &Config,
-    environment: &Environment,
-) -> Result<Server, CliError> {
-    let McpConfig { way, tools, timeout, max_output } = server;
-    let way = match way {
-        McpWay::Program { command, read, env } => Way::Program {
-            command: command.clone(),
-            read: folders(name, read)?,
-            variables: env
-                .iter()
-                .map(|variable| handed_on(name, variable, config, environment))
-                .collect::<Result<_, _>>()?,
-        },
-        McpWay::Http { url, token } => Way::Http(address(name, url, token.as_ref(), environment)?),
-        McpWay::Sse { url, token } => Way::Sse(address(name, url, token.as_ref(), environment)?),
-    };
-    let (name, tools, time) = (name.to_owned(), tools.iter().cloned().collect(), *timeout);
-    Ok(Server { name, way, tools, time: time.max(Duration::from_millis(1)), most: *max_output })
+    let (mut servers, mut own) = (Vec::new(), Vec::new());
+    for (name, McpConfig { way, tools, timeout, max_output }) in &config.mcp {
+        let server = |way| Server {
+            name: name.clone(),
+            way,
+            tools: tools.iter().cloned().collect(),
+            time: *timeout,
+            most: *max_output,
+        };
+        match way {
+            McpWay::Program { command, read, env } => {
+                let variables = env.iter().map(|variable| handed_on(name, variable, config, environment));
+                servers.push(server(Way::Program {
+                    command: command.clone(),
+                    read: folders(name, read)?,
+                    variables: variables.collect::<Result<_, _>>()?,
+                }));
+            }
+            McpWay::Http { url, token } => {
+                servers.push(server(Way::Http(address(name, url, token.as_ref(), environment)?)));
+            }
+            McpWay::Sse { url, token } => {
+                servers.push(server(Way::Sse(address(name, url, token.as_ref(), environment)?)));
+            }
+            McpWay::Forge(forge) => {
+                let folder = super::own_folder(config)?;
+                let github = super::client(config, forge, environment, &folder)?;
+                let kind = config.forges.get(forge).map_or(ForgeKind::Github, |forge| forge.kind);
+                own.push(OwnTools {
+                    // Its way is known with the review.
+                    server: server(Way::Within(Within::none())),
+                    forge: forge.clone(),
+                    kind,
+                    github,
+                    mirrors: super::mirrors(&folder),
+                    store: store.clone(),
+                    environment: environment.clone(),
+                });
+            }
+        }
+    }
+    Ok((servers, own))
 }
 
 fn folders(name: &str, folders: &[PathBuf]) -> Result<Vec<PathBuf>, CliError> {

@@ -132,6 +132,17 @@ fn an_auditor_that_gives_no_answer_is_asked_again_and_never_counts_as_clean() {
 }
 
 #[test]
+fn an_auditor_goes_on_without_an_mcp_server_that_fails_and_people_are_told() {
+    let scene =
+        Scene::new([clean()]).with("[mcp.docs]\ncommand = [\"/no/such/server\"]\ntools = [\"search\"]\n");
+    let answer = scene.json(&[]);
+    assert_eq!(ended(&answer), ("converged", "clean", 0), "{answer:?}");
+    let warnings = answer.0["warnings"].to_string();
+    let told = "went on without an MCP server: docs: it ended before it had begun a session";
+    assert!(warnings.contains(told), "{warnings}");
+}
+
+#[test]
 fn a_fix_that_deletes_a_test_is_thrown_away_and_made_again() {
     let test = "from total import total\n\ndef test_total():\n    assert total([1, 2]) == 3\n";
     let scene = Scene::new([

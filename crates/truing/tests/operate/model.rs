@@ -53,3 +53,56 @@ async fn a_recorded_pull_request_is_played_and_what_is_posted_quotes_no_secret()
     let told = format!("{view:?}{live:?}{played:?}{published:?}");
     assert!(!told.contains(&key()) && !told.contains(KEY), "{told}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_review_may_read_the_pull_requests_of_its_own_repository_and_no_other() {
+    let site = Site::new().await;
+    let change = Commit::new("debug").write("a.py", "a = 1\nb = 2\n");
+    site.repo.push("one", change).await.unwrap();
+    let number = site.repo.open(NewPull::of("one")).await.unwrap();
+    let other = Commit::new("begin").write("b.py", "hidden = 1\n");
+    site.forge.create_repository("o", "other", other).await.unwrap();
+    let calls = [
+        ("mcp__hub__gh_list_pull_requests", json!({})),
+        ("mcp__hub__gh_get_pull_request_diff", json!({ "number": number })),
+        ("mcp__hub__gh_list_pull_requests", json!({ "repository": "o/other" })),
+        ("mcp__hub__gh_comment_pull_request", json!({ "number": number, "body": "hello" })),
+    ];
+    let script = || {
+        let calls = calls.iter().map(|(tool, input)| Answer::tool(*tool, input.clone()).usage(100, 10));
+        Script::of(calls.chain([Answer::tool("report", json!({ "findings": [] })).usage(100, 10)]))
+    };
+    let file = site.home.path().join("truing.toml");
+    let config = std::fs::read_to_string(&file).unwrap();
+    let reads = "\"gh_list_pull_requests\", \"gh_get_pull_request_diff\"";
+    let page = site.page(number);
+    for (tools, kind) in
+        [(reads.to_owned(), "reviewed"), (format!("{reads}, \"gh_comment_pull_request\""), "partial")]
+    {
+        std::fs::write(&file, format!("{config}[mcp.hub]\nforge = \"github\"\ntools = [{tools}]\n")).unwrap();
+        let model = FakeModel::start(script()).await.unwrap();
+        let mut command = site.command(&["review", "--pr", &page, "--runtime", "native", "--format", "json"]);
+        command.env("TRUING_MODEL__BASE_URL", model.url()).env("ANTHROPIC_API_KEY", KEY);
+        let ran = Ran::of(command.output().unwrap());
+        let told: Value = serde_json::from_str(&ran.out).unwrap();
+        assert_eq!(told["outcome"]["kind"], kind, "{ran:?}");
+        let log = model.log();
+        let offered = log[0].body["tools"].as_array().unwrap().iter();
+        let offered: Vec<&Value> =
+            offered.filter(|tool| tool["name"].as_str().unwrap().starts_with("mcp__")).collect();
+        assert_eq!(offered.len(), 2, "{offered:?}");
+        assert!(offered.iter().all(|tool| tool["input_schema"]["properties"].get("repository").is_none()));
+        let heard = log.last().unwrap().body["messages"].to_string();
+        for (what, is_heard) in [
+            ("base_branch", true),
+            ("+b = 2", true),
+            ("its own repository alone", true),
+            ("denied: this run has no such tool", true),
+            ("hidden", false),
+        ] {
+            assert_eq!(heard.contains(what), is_heard, "{what}: {heard}");
+        }
+        assert!(!heard.contains(TOKEN) && !ran.out.contains(TOKEN) && !ran.err.contains(TOKEN));
+    }
+    assert!(site.repo.pull(number).await.unwrap().comments.is_empty(), "nothing is written");
+}

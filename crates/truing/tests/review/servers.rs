@@ -175,7 +175,10 @@ fn a_server_that_cannot_be_started_is_told_of_with_what_it_says_in_the_log_alone
 fn servers_are_the_operators_and_what_cannot_be_is_refused_before_anything_is_asked() {
     let command = "command = [\"sh\"]\n";
     for (config, said) in [
-        ("tools = [\"a\"]\n".to_owned(), "`url` has to be said"),
+        ("tools = [\"a\"]\n".to_owned(), "has to be said"),
+        ("forge = \"github\"\ntools = [\"a\"]\n".to_owned(), "[forge.github] is not configured"),
+        ("forge = \"github\"\nurl = \"https://example.org\"\ntools = [\"a\"]\n".into(), "mcp.docs.forge"),
+        ("forge = \"github\"\ntoken = { env = \"A\" }\ntools = [\"a\"]\n".into(), "mcp.docs.token"),
         (command.to_owned(), "mcp.docs.tools"),
         (format!("{command}tools = [\"a\"]\nurl = \"https://example.org\"\n"), "does not go with `command`"),
         (format!("{command}tools = [\"a\"]\ntransport = \"http\"\n"), "mcp.docs.transport"),

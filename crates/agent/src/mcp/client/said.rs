@@ -26,7 +26,7 @@ pub(super) fn shown(result: &CallToolResult, most: usize) -> Output {
     }
     let mut text = bounded(&plain(&text), most);
     if others > 0 {
-        let note = format!("[{others} parts of the answer are no text, and are left out]");
+        let note = format!("[left out: parts of the answer that are no text ({others})]");
         text = if text.is_empty() { note } else { format!("{text}\n{note}") };
     }
     if text.is_empty() {

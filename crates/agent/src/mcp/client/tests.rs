@@ -144,7 +144,7 @@ async fn tried(way: Way) -> (Output, Vec<Problem>) {
 
 #[tokio::test]
 async fn what_the_operator_allows_and_what_reads_is_offered_beside_the_runs_own_tools() {
-    let way = Way::Within(Within::new(Arc::new(Echo)));
+    let way = Way::Within(Within::new(|| async { Some(Echo) }));
     let servers = Servers::start(&[server(way, &["say", "write", "wipe", "gone"])]).await;
     let tools = servers.beside(&Own);
     assert_eq!(names(&tools), ["read", "mcp__docs__say"]);
@@ -335,7 +335,7 @@ async fn an_answer_is_plain_text_within_its_bound() {
                 {"type": "text", "text": "seen"},
                 {"type": "image", "data": "aaaa", "mimeType": "image/png"},
             ]}),
-            "seen\n[1 parts of the answer are no text, and are left out]".to_owned(),
+            "seen\n[left out: parts of the answer that are no text (1)]".to_owned(),
         ),
         (json!({"content": [{"type": "text", "text": secret}]}), "ghp_…".to_owned()),
     ] {

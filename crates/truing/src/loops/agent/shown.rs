@@ -48,12 +48,19 @@ pub struct Subject {
     pub description: String,
     /// The branch it comes from.
     pub branch: String,
+    /// The forge's name of its repository, `owner/name`.
+    pub repository: Option<String>,
 }
 
 impl Subject {
     /// Of a pull request.
     pub fn of(pull: &PullRequest) -> Self {
-        Self { title: pull.title.clone(), description: pull.description.clone(), branch: pull.branch.clone() }
+        Self {
+            title: pull.title.clone(),
+            description: pull.description.clone(),
+            branch: pull.branch.clone(),
+            repository: pull.repository().map(str::to_owned),
+        }
     }
 }
 

@@ -1,0 +1,94 @@
+//! The reading tools of a forge in our own reviews: about the repository of the review, and no other.
+
+use std::path::PathBuf;
+
+use serde_json::Value;
+use truing_agent::mcp::client::{Server, Way, Within};
+use truing_agent::mcp::{Called, Offer, Toolset};
+use truing_forge::github::GitHub;
+use truing_store::Sqlite;
+
+use super::{ForgeTools, Here, Parts};
+use crate::config::ForgeKind;
+use crate::environment::Environment;
+use crate::wiring;
+
+/// The input that says which repository is meant.
+const REPOSITORY: &str = "repository";
+
+/// A `[mcp.NAME]` with our own tools, before it is known which review they are for.
+#[derive(Clone)]
+pub struct OwnTools {
+    /// Its name, its tools and its limits.
+    pub server: Server,
+    /// The `NAME` of `[forge.NAME]`.
+    pub forge: String,
+    /// What kind of forge it is.
+    pub kind: ForgeKind,
+    /// Its client.
+    pub github: GitHub,
+    /// Where mirrors are.
+    pub mirrors: PathBuf,
+    /// Where the kill switch is.
+    pub store: Sqlite,
+    /// Where git is looked for.
+    pub environment: Environment,
+}
+
+impl OwnTools {
+    /// The server for a review of this repository (`owner/name`) at this forge; none, if that is another one. `review` is
+    /// what calls to the forge name.
+    pub fn of_review(&self, forge: &str, repository: &str, review: &str) -> Option<Server> {
+        let (own, repository, review) = (self.clone(), repository.to_owned(), review.to_owned());
+        let make = move || Self::made(own.clone(), repository.clone(), review.clone());
+        (self.forge == forge).then(|| Server { way: Way::Within(Within::new(make)), ..self.server.clone() })
+    }
+
+    async fn made(self, repository: String, review: String) -> Option<OneRepository> {
+        let git = match wiring::git(&self.environment).await {
+            Ok(git) => git,
+            Err(error) => {
+                tracing::warn!(why = error.message, "there is no git for the tools of a review");
+                return None;
+            }
+        };
+        let Self { forge: name, kind, github, mirrors, store, .. } = self;
+        let here = Some(Here { repository, branch: None });
+        let tools = ForgeTools::new(Parts { name, kind, github, git, mirrors, store, here });
+        Some(OneRepository(tools.for_review(&review)))
+    }
+}
+
+/// Tools that read, about the repository that they were made for.
+struct OneRepository(ForgeTools);
+
+impl Toolset for OneRepository {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    fn instructions(&self) -> Option<&str> {
+        None
+    }
+
+    fn tools(&self) -> Vec<Offer> {
+        let mut tools: Vec<Offer> =
+            self.0.tools().into_iter().filter(|offer| offer.hints.read_only).collect();
+        for offer in &mut tools {
+            if let Some(fields) = offer.input_schema.get_mut("properties").and_then(Value::as_object_mut) {
+                fields.remove(REPOSITORY);
+            }
+        }
+        tools
+    }
+
+    async fn call(&self, name: &str, input: Value) -> Called {
+        if !self.tools().iter().any(|offer| offer.name == name) {
+            return Called::failed(format!("there is no tool `{name}` in a review"));
+        }
+        if input.get(REPOSITORY).is_some() {
+            return Called::failed("a review looks at its own repository alone: leave `repository` out");
+        }
+        self.0.call(name, input).await
+    }
+}
