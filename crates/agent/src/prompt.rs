@@ -33,6 +33,7 @@ use module::{Module, Piece};
 pub use mutant::Mutant;
 pub use problem::{Problem, PromptError, What};
 pub use template::Template;
+pub(crate) use value::shown;
 pub use value::{Fence, Kind, Values};
 
 /// How many modules a prompt may be put together from.

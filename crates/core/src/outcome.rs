@@ -233,9 +233,25 @@ pub struct Modelled {
     /// MCP servers that failed, or did not offer what they should, each with how often.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub servers_failed: BTreeMap<String, u32>,
+    /// What the repository and the operator told it besides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<Remembered>,
     /// Its answers came from a cassette.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub replayed: bool,
+}
+
+/// What a model was told by a repository and its operator: memory and skills.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Remembered {
+    /// Names all of it: the hash of its content.
+    pub hash: String,
+    /// What the repository itself brought, and from where, for people; none: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own: Option<String>,
+    /// What of it was left out, cut or not followed, for people.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 /// The record every review run ends in: `truing.outcome/1` of cli.md, as far as reviews fill it.

@@ -42,6 +42,19 @@ pub struct Exported {
     pub too_large: Vec<(RepoPath, u64)>,
 }
 
+/// A file of a commit, before anything of it is read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TreeFile {
+    /// Where it is.
+    pub path: RepoPath,
+    /// What git calls its content: the same for the same bytes.
+    pub id: String,
+    /// Its size in bytes; 0 if the repository lacks it.
+    pub size: u64,
+    /// Is it a plain file, and not a link or a submodule?
+    pub is_plain: bool,
+}
+
 impl Exported {
     fn leave_out(&mut self, path: RepoPath, reason: SkipReason) {
         self.left_out.push(NotReviewed { path, reason });
@@ -96,6 +109,17 @@ impl View {
         let entries = entries.collect::<Result<Vec<_>, _>>()?;
         let mut exported = Exported::default();
         Ok((choose(entries.into_iter(), self.git().limits(), &mut exported), exported))
+    }
+
+    /// The files of a commit that are these paths, or in folders of these names.
+    pub(crate) async fn list(&self, sha: &Sha, at: &[&str]) -> Result<Vec<TreeFile>, GitError> {
+        let call = self.call("ls-tree").args(["-r", "-z", "-l", "--full-tree", "--", sha.as_str()]).args(at);
+        let listing = call.output(self.git().limits().listing_bytes).read().await?;
+        let file = |line| {
+            let (mode, Entry { id, size, path }) = with_size(line).ok_or_else(|| garbled("ls-tree", line))?;
+            Ok(TreeFile { path, id, size, is_plain: mode.starts_with("100") })
+        };
+        lines(&listing).map(file).collect()
     }
 
     /// The content of one file of a commit; none if there is no such file, or it is a link or a submodule.

@@ -32,7 +32,7 @@ mod view;
 
 pub use commit::{Committed, Edited, Identity, NewCommit, Staged};
 pub use error::GitError;
-pub use export::{Exported, write_new};
+pub use export::{Exported, TreeFile, write_new};
 pub use laid::Laid;
 pub use mirror::Mirror;
 pub use options::{GitOptions, Limits};

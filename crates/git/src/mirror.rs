@@ -21,7 +21,7 @@ use truing_core::increment::History;
 
 use crate::command::Call;
 use crate::view::{ObjectFormat, View, garbled, lay_out, merge_base, sha, write};
-use crate::{Committed, Exported, Git, GitError, Remote, network};
+use crate::{Committed, Exported, Git, GitError, Remote, TreeFile, network};
 
 /// The file that says that a folder is ours. It is part of the folder from the beginning.
 const MARK: &str = "truing-mirror";
@@ -321,6 +321,14 @@ impl Mirror {
         only: Option<&[RepoPath]>,
     ) -> Result<Exported, GitError> {
         self.view.export(sha, dest, only).await
+    }
+
+    /// The files of a commit that are these paths, or in folders of these names, without their content.
+    ///
+    /// # Errors
+    /// [`GitError::Failed`] if the commit is not here.
+    pub async fn list(&self, sha: &Sha, at: &[&str]) -> Result<Vec<TreeFile>, GitError> {
+        self.view.list(sha, at).await
     }
 
     /// The content of a file of a commit, as it is stored; none if there is no such file, or it is no plain one.

@@ -15,7 +15,7 @@ use truing_core::id::Sha;
 
 use crate::command::Call;
 use crate::view::{View, borrow, lay_out, sha};
-use crate::{Exported, Git, GitError, PrivateFolder};
+use crate::{Exported, Git, GitError, PrivateFolder, TreeFile};
 use facts::{Layout, Settings};
 
 pub use base::{Base, BaseFrom};
@@ -180,6 +180,22 @@ impl Repository {
         only: Option<&[RepoPath]>,
     ) -> Result<Exported, GitError> {
         self.view.export(sha, dest, only).await
+    }
+
+    /// The files of a commit that are these paths, or in folders of these names, without their content.
+    ///
+    /// # Errors
+    /// [`GitError::Failed`] if the commit is not here.
+    pub async fn list(&self, sha: &Sha, at: &[&str]) -> Result<Vec<TreeFile>, GitError> {
+        self.view.list(sha, at).await
+    }
+
+    /// The content of a file of a commit, as it is stored; none if there is no such file, or it is no plain one.
+    ///
+    /// # Errors
+    /// [`GitError::TooLarge`] over [`crate::Limits::file_bytes`], [`GitError::Failed`] if the commit is not here.
+    pub async fn read(&self, sha: &Sha, path: &RepoPath) -> Result<Option<Vec<u8>>, GitError> {
+        self.view.read(sha, path).await
     }
 
     /// A call on the repository itself, with its configuration: only for subcommands that resolve names and

@@ -178,6 +178,8 @@ pub struct ReviewConfig {
     pub claude_version: String,
     /// Answers of a model in one review.
     pub max_turns: u32,
+    /// The folder with the operator's skills.
+    pub skills_dir: SkillsDir,
     /// From the last event to the review.
     pub debounce: Duration,
     /// From the first event to the review, at most.
@@ -194,6 +196,15 @@ pub struct ReviewConfig {
     pub attempts: u32,
     /// Inline comments on a pull request, at most.
     pub max_inline: usize,
+}
+
+/// The folder with the operator's skills.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SkillsDir {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Has somebody named it? Only then it must be there.
+    pub is_named: bool,
 }
 
 /// What reviews.
@@ -424,6 +435,10 @@ impl Config {
                 claude: of.name("review.claude")?,
                 claude_version: of.name("review.claude_version")?,
                 max_turns: of.number("review.max_turns")?,
+                skills_dir: SkillsDir {
+                    path: of.path("review.skills_dir")?.unwrap_or_default(),
+                    is_named: of.is_set("review.skills_dir"),
+                },
                 debounce: of.duration("review.debounce")?,
                 max_wait: of.duration("review.max_wait")?,
                 quiet: of.duration("review.quiet")?,

@@ -15,6 +15,7 @@ const FILES: &[(&str, &str)] = &[
     ("review/again", include_str!("../../prompts/review/again.md")),
     ("review/budget", include_str!("../../prompts/review/budget.md")),
     ("review/change", include_str!("../../prompts/review/change.md")),
+    ("review/conventions", include_str!("../../prompts/review/conventions.md")),
     ("review/evidence", include_str!("../../prompts/review/evidence.md")),
     ("review/findings", include_str!("../../prompts/review/findings.md")),
     ("review/output", include_str!("../../prompts/review/output.md")),

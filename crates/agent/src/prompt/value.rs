@@ -99,18 +99,24 @@ impl Fence {
     /// Text of others between marks. The word itself cannot be in it, and what people do not see is written as an
     /// escape.
     pub fn around(&self, name: &str, text: &str) -> String {
-        let mut inside = String::with_capacity(text.len());
-        for letter in text.replace("\r\n", "\n").chars() {
-            if is_hidden(letter) && !matches!(letter, '\n' | '\t') {
-                inside.extend(letter.escape_unicode());
-            } else {
-                inside.push(letter);
-            }
-        }
+        let inside = shown(text);
         let Self(word) = self;
         // Last, so that nothing taken out or put in before leaves the word behind.
         let inside = inside.replace(word.as_str(), "[…]");
         let end = if inside.ends_with('\n') || inside.is_empty() { "" } else { "\n" };
         format!("<data-{word} name=\"{name}\">\n{inside}{end}</data-{word}>")
     }
+}
+
+/// Text of others as it is shown: what people do not see is written as an escape.
+pub(crate) fn shown(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for letter in text.replace("\r\n", "\n").chars() {
+        if is_hidden(letter) && !matches!(letter, '\n' | '\t') {
+            shown.extend(letter.escape_unicode());
+        } else {
+            shown.push(letter);
+        }
+    }
+    shown
 }

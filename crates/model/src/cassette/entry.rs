@@ -141,8 +141,10 @@ impl Canonical {
 
     fn lines(&self) -> String {
         let parts = std::iter::once(&self.head).chain(&self.messages);
-        // A value is always JSON.
-        parts.map(|part| serde_json::to_string_pretty(part).unwrap_or_default() + "\n").collect()
+        // A value is always JSON. A text of many lines is shown as that: of one long line little could be shown.
+        let pretty =
+            |part| serde_json::to_string_pretty(part).unwrap_or_default().replace("\\n", "\n") + "\n";
+        parts.map(pretty).collect()
     }
 }
 

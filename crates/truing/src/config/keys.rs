@@ -542,6 +542,14 @@ pub const KEYS: &[Key] = &[
         doc: "How many answers of a model one review may take. In the last one the model is asked for what it has found; the review is then partial.",
     },
     Key {
+        path: "review.skills_dir",
+        kind: Kind::Folder,
+        default: Default::Text("/etc/reviewer/skills"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "A folder with skills of your own, `NAME/SKILL.md`: a model that reviews is shown them as `org:NAME`, beside the built-in ones (`shipped:NAME`) and the repository's (`repo:NAME`, from `.claude/skills` of the branch that configures). They are read when the program starts. A folder that is named has to be there; the default may be missing.",
+    },
+    Key {
         path: "review.debounce",
         kind: DELAY,
         default: Default::Text("15s"),

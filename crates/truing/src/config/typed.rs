@@ -139,6 +139,12 @@ impl Typed<'_> {
         })
     }
 
+    /// Has somebody set it?
+    pub(super) fn is_set(&self, path: &str) -> bool {
+        let Self(settings) = self;
+        settings.get(path).is_some_and(|setting| setting.origin != Origin::Default)
+    }
+
     pub(super) fn path(&self, path: &str) -> Result<Option<PathBuf>, ConfigError> {
         self.if_any(path, |value| if let Value::Path(path) = value { Some(path.clone()) } else { None })
     }

@@ -7,6 +7,7 @@
 
 mod ended;
 mod errand;
+mod recall;
 mod shown;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,6 +15,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use truing_agent::mcp::client::{Server, Servers};
+use truing_agent::memory::WithSkills;
 use truing_agent::native::{End, Limits, Ran};
 use truing_agent::prompt::route::REVIEW;
 use truing_agent::prompt::{PromptError, Prompts};
@@ -42,6 +44,7 @@ use crate::telemetry::{self, Traced};
 
 pub use ended::Part;
 pub(in crate::loops) use errand::{Errand, Halted, Spent, Told, Watched as WatchedTools, hash_of, words};
+pub use recall::{Recalled, Shelf};
 pub use shown::Subject;
 pub(in crate::loops) use shown::{Diffs, Watched as Looked};
 use shown::{Prompted, Shown};
@@ -66,6 +69,8 @@ pub struct Agent {
     pub budgets: Budgets,
     /// What it is told.
     pub prompts: Prompts,
+    /// What the operator tells it besides, and repositories.
+    pub shelf: Shelf,
     /// Starts the process that looks at files for it.
     pub reader: ChildReader,
     /// Servers whose tools it may call in reviews.
@@ -86,8 +91,13 @@ pub struct Hired<'a> {
 
 impl<'a> Hired<'a> {
     /// Its use for one review.
-    pub fn asking(&self, purse: Purse, subject: Subject, now: Millis) -> Asking<'a, SwitchGate> {
-        Asking { agent: self.agent, purse, subject, known: &[], gate: self.gate.clone(), now }
+    pub fn asking(
+        &self,
+        purse: Purse,
+        (subject, recalled): (Subject, Recalled),
+        now: Millis,
+    ) -> Asking<'a, SwitchGate> {
+        Asking { agent: self.agent, purse, subject, recalled, known: &[], gate: self.gate.clone(), now }
     }
 }
 
@@ -170,6 +180,8 @@ pub struct Asking<'a, G> {
     pub purse: Purse,
     /// What people say of the change.
     pub subject: Subject,
+    /// What the repository and the operator tell it.
+    pub recalled: Recalled,
     /// Findings of earlier reviews.
     pub known: &'a [Finding],
     /// The kill switch, asked between turns.
@@ -193,7 +205,7 @@ impl<G: Gate> Asking<'_, G> {
             // What is left out by design is not the model's either.
             return Ok(Part::whole());
         }
-        let Self { agent, purse, subject, known, gate, now } = self;
+        let Self { agent, purse, subject, recalled, known, gate, now } = self;
         let left = match agent.tape.plays() {
             true => Room::Enough,
             false => room(&agent.ledger, &purse, MicroUsd(1), now).await.map_err(AgentError::Ledger)?,
@@ -206,7 +218,8 @@ impl<G: Gate> Asking<'_, G> {
         let began = Instant::now();
         let repository = purse.levels.iter().find(|level| level.kind == LevelKind::RepoDay);
         let repository = repository.map_or("", |level| level.key.as_str());
-        let shown = Shown { change, reading, subject: &subject, repository, known, findings: None };
+        let memory = Some(recalled.memory.as_ref());
+        let shown = Shown { change, reading, subject: &subject, repository, known, memory, findings: None };
         let told = shown::prompt(
             &agent.prompts,
             (REVIEW.system, REVIEW.task),
@@ -227,7 +240,8 @@ impl<G: Gate> Asking<'_, G> {
         let servers: Vec<Server> = agent.servers.iter().cloned().chain(own).collect();
         let servers = Servers::start(&servers).await;
         let beside = servers.beside(&tools);
-        let watched = Looked::new(&beside, told.seen);
+        let skilled = WithSkills::new(&beside, &recalled.memory.skills);
+        let watched = Looked::new(&skilled, told.seen);
         let run = purse.run.clone();
         let review = purse.levels.iter().find(|level| level.kind == LevelKind::Review);
         let limits = Limits { money: review.map(|level| level.limit), ..agent.limits };
@@ -263,8 +277,9 @@ impl<G: Gate> Asking<'_, G> {
         let replayed = agent.tape.plays();
         let problems = servers.end().await;
         let servers_failed = telemetry::servers_failed(&problems);
+        let (memory, prompt_hash) = (Some(recalled.told()), told.hash);
         let modelled =
-            Modelled { ms, prompt_hash: told.hash, dropped, replayed, servers_failed, ..modelled(&ran) };
+            Modelled { ms, prompt_hash, memory, dropped, replayed, servers_failed, ..modelled(&ran) };
         let failures = tools.failures().await.len();
         Ok(Part::of(&ran, modelled, now).after_failures(failures).without_servers(&problems))
     }
@@ -291,8 +306,15 @@ impl Agent {
         change: &Change,
         reading: &Reading,
     ) -> Result<(Told, BTreeSet<RepoPath>), PromptError> {
-        let shown =
-            Shown { change, reading, subject: &Subject::default(), repository: "", known: &[], findings };
+        let shown = Shown {
+            change,
+            reading,
+            subject: &Subject::default(),
+            repository: "",
+            known: &[],
+            memory: None,
+            findings,
+        };
         let Prompted { brief, hash, seen } =
             shown::prompt(&self.prompts, names, (&self.model, self.limits.turns), shown)?;
         Ok((Told { brief, hash }, seen))

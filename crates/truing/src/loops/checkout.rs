@@ -9,12 +9,13 @@ use std::fmt;
 use std::path::Path;
 
 use globset::GlobSet;
+use truing_agent::memory::{FOLDER, MEMORY_FILES};
 use truing_core::id::Sha;
 use truing_core::port::{Gate, PullRequest, Reader, Revision};
 use truing_diff::{RepoPath, Status, parse};
 use truing_git::{Exported, Git, GitError, Mirror, PrivateFolder, Remote};
 
-use super::agent::{self, AgentError, Asking, Part, Place};
+use super::agent::{self, AgentError, Asking, Part, Place, Recalled, Shelf};
 use super::reading::{self, Change, Reading, ReadingError, Scope};
 use crate::config::layer::SourceFile;
 use crate::config::problem::{ConfigError, Problem};
@@ -78,6 +79,19 @@ pub struct Pinned {
     pub scope: Scope,
     /// Whose own file counted; none if there is none.
     pub configured: Option<Configured>,
+    /// What configures besides: that commit, else the first that may; none: the repository has none.
+    pub tip: Option<Configured>,
+}
+
+impl Pinned {
+    /// What the repository tells a model besides, as it is there.
+    ///
+    /// # Errors
+    /// [`GitError`]
+    pub async fn recall(&self, shelf: &Shelf, mirror: &Mirror) -> Result<Recalled, GitError> {
+        let memory = shelf.of_commit(mirror, self.tip.as_ref().map(|tip| &tip.commit)).await?;
+        Ok(Recalled { memory, from: self.tip.as_ref().map(ToString::to_string).unwrap_or_default() })
+    }
 }
 
 /// A branch's tip that may configure.
@@ -139,12 +153,14 @@ impl<R: Reader> Checkout<'_, R> {
         let Revision { head, base } = &pull.revision;
         let commits = [head, base].into_iter().chain(tips.iter().map(|tip| &tip.commit));
         mirror.fetch(&commits.cloned().collect::<Vec<_>>()).await?;
+        let first = tips.first().cloned();
         for tip in tips {
             if let Some(own) = self.own_file(&mirror, &tip.commit).await? {
-                return Ok((mirror, Pinned { scope: self.rules.with(&own)?, configured: Some(tip) }));
+                let (scope, tip) = (self.rules.with(&own)?, Some(tip));
+                return Ok((mirror, Pinned { scope, configured: tip.clone(), tip }));
             }
         }
-        Ok((mirror, Pinned { scope: self.rules.scope.clone(), configured: None }))
+        Ok((mirror, Pinned { scope: self.rules.scope.clone(), configured: None, tip: first }))
     }
 
     /// The tips that may configure, the first to be asked first.
@@ -204,8 +220,14 @@ pub async fn changed(mirror: &Mirror, revision: &Revision) -> Result<Change, Git
     Ok(Change { base: left, head: Some(head.clone()), diff, left_out: vec![], large: vec![] })
 }
 
-/// The files of a change that would configure its review, were they where that is taken from.
-pub fn configuring(change: &Change) -> Vec<RepoPath> {
+/// The files of a change that would configure its review, were they where that is taken from. `by_model`: memory and
+/// skills, which tell a model, are among them.
+pub fn configuring(change: &Change, by_model: bool) -> Vec<RepoPath> {
+    let tells = |path: &str| {
+        let of_model = MEMORY_FILES.contains(&path)
+            || path.strip_prefix(FOLDER).is_some_and(|below| below.is_empty() || below.starts_with('/'));
+        path == REPOSITORY_FILE || (by_model && of_model)
+    };
     let mut paths: Vec<RepoPath> = parse(&change.diff)
         .files
         .into_iter()
@@ -214,7 +236,7 @@ pub fn configuring(change: &Change) -> Vec<RepoPath> {
             let old = file.old_path.filter(|_| file.status != Status::Copied);
             [Some(file.path), old].into_iter().flatten()
         })
-        .filter(|path| path.as_str() == Some(REPOSITORY_FILE))
+        .filter(|path| path.as_str().is_some_and(tells))
         .collect();
     paths.sort();
     paths.dedup();
@@ -262,7 +284,18 @@ mod tests {
         ];
         for (diff, counts) in table {
             let expected = if counts { vec![RepoPath::from(REPOSITORY_FILE)] } else { vec![] };
-            assert_eq!(configuring(&git(&diff)), expected, "{diff}");
+            assert_eq!(configuring(&git(&diff), false), expected, "{diff}");
+        }
+        for (path, counts) in [
+            ("CLAUDE.md", true),
+            (".claude/skills/a/SKILL.md", true),
+            (".claude", true),
+            (".claude-2/x", false),
+        ] {
+            let diff = format!("diff --git a/{path} b/{path}\nold mode 100644\nnew mode 100755\n");
+            let told: Vec<RepoPath> = if counts { vec![path.into()] } else { vec![] };
+            assert_eq!(configuring(&git(&diff), true), told, "{path}");
+            assert_eq!(configuring(&git(&diff), false), [], "{path}: rules are not told");
         }
     }
 }

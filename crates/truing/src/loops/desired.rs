@@ -30,6 +30,7 @@ pub fn rows(findings: &[Finding], head: &Sha, record: &OutcomeRecord, max_inline
         base,
         since,
         configuring,
+        remembered: &text::remembered(record),
         open: &open,
         fixed,
         dismissed,

@@ -11,7 +11,7 @@ use truing_core::outcome::OutcomeRecord;
 use truing_core::port::{Clock, Ids, Reader, Records};
 use truing_git::{Exported, GitError, Repository};
 
-use super::agent::{self, AgentError, Asking, Hired, Part, Place, Subject, SwitchGate};
+use super::agent::{self, AgentError, Asking, Hired, Part, Place, Recalled, Shelf, Subject, SwitchGate};
 use super::compare::{Against, Comparing, Head};
 use super::given;
 use super::memory::{Memory, clean};
@@ -143,12 +143,16 @@ where
         // What is not committed has no name of its own: the run is filed under the commit that is checked out.
         let filed = change.head.clone().or_else(|| checked_out.cloned()).unwrap_or(change.base.clone());
         telemetry::head(filed.as_str());
-        let asking = self.model.as_ref().map(|model| {
-            let name = self.repository.remote_url().and_then(name_of_remote);
-            let budgets = &model.agent.budgets;
-            let purse = budgets.purse(run.clone(), &key, filed.as_str(), name.as_deref(), started);
-            model.asking(purse, Subject::default(), started)
-        });
+        let asking = match &self.model {
+            Some(model) => {
+                let name = self.repository.remote_url().and_then(name_of_remote);
+                let budgets = &model.agent.budgets;
+                let purse = budgets.purse(run.clone(), &key, filed.as_str(), name.as_deref(), started);
+                let recalled = self.recall(&model.agent.shelf).await?;
+                Some(model.asking(purse, (Subject::default(), recalled), started))
+            }
+            None => None,
+        };
         let (Reading { found, coverage, renames }, part) = self.read(&change, asking).await?;
         let outcome = agent::outcome(&coverage, part.as_ref());
         let (turns, cost, modelled) = agent::spent(part);
@@ -176,6 +180,21 @@ where
             Memory { records: self.records.clone(), served: None, fixed_at: None, clock: self.clock };
         let (open, unrecorded) = memory.keep((&found, &renames), &mut record, &filed).await;
         Ok(Review { record, reviewed: self.head.into(), against, open, unrecorded })
+    }
+
+    /// What the repository tells a model besides, from where its own file is taken: the reviewed commit, else the working
+    /// tree.
+    async fn recall(&self, shelf: &Shelf) -> Result<Recalled, GitError> {
+        match self.head {
+            Head::Commit(commit) => {
+                let memory = shelf.of_commit(self.repository, Some(commit)).await?;
+                Ok(Recalled { memory, from: format!("commit {}", commit.short()) })
+            }
+            Head::WorkingTree | Head::Index(_) | Head::Diff(_) => {
+                let memory = shelf.of_tree(self.repository.root());
+                Ok(Recalled { memory, from: "the working tree".to_owned() })
+            }
+        }
     }
 
     /// What records know the repository by: where it was cloned from, so that all clones and worktrees of one

@@ -62,12 +62,16 @@ where
         telemetry::head(revision.head.as_str());
         let (mirror, pinned) = self.checkout.fetch(self.pull).await?;
         let change = changed(&mirror, revision).await?;
-        let configuring = configuring(&change);
-        let asking = self.model.as_ref().map(|model| {
-            let head = revision.head.as_str();
-            let purse = model.agent.budgets.purse(run.clone(), &key, head, self.pull.repository(), started);
-            model.asking(purse, Subject::of(self.pull), started)
-        });
+        let configuring = configuring(&change, self.model.is_some());
+        let asking = match &self.model {
+            Some(model) => {
+                let (head, repository) = (revision.head.as_str(), self.pull.repository());
+                let purse = model.agent.budgets.purse(run.clone(), &key, head, repository, started);
+                let recalled = pinned.recall(&model.agent.shelf, &mirror).await?;
+                Some(model.asking(purse, (Subject::of(self.pull), recalled), started))
+            }
+            None => None,
+        };
         let read = self.checkout.read(&mirror, &change, (&revision.head, &pinned.scope), asking);
         let (Reading { found, coverage, renames }, part) = read.await?;
         let outcome = agent::outcome(&coverage, part.as_ref());

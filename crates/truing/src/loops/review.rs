@@ -18,7 +18,7 @@ use truing_core::slot::{Command, Hold, Limits, Refused, Then, Why};
 use truing_forge::publisher::{PublishError, Publisher, Reconciled};
 use truing_git::GitError;
 
-use super::agent::{self, Agent, AgentError, Asking, Part, Subject, keep_open};
+use super::agent::{self, Agent, AgentError, Asking, Part, Recalled, Subject, keep_open};
 use super::checkout::{Checkout, CheckoutError, changed, configuring};
 use super::reading::{Change, Reading};
 use super::{desired, since, text};
@@ -250,7 +250,11 @@ where
         tracing::info!(configured_by = pinned.configured.as_ref().map(tracing::field::display), "fetched");
         let change = changed(&mirror, revision).await?;
         self.pass().await?;
-        let asking = self.asking(pull, &known, started);
+        let recalled = match self.agent {
+            Some(agent) => Some(pinned.recall(&agent.shelf, &mirror).await?),
+            None => None,
+        };
+        let asking = self.asking(pull, recalled, &known, started);
         let read = self.checkout.read(&mirror, &change, (&revision.head, &pinned.scope), asking);
         let (Reading { found, coverage, mut renames }, part) = read.await?;
         let outcome = agent::outcome(&coverage, part.as_ref());
@@ -286,13 +290,14 @@ where
     fn asking<'b>(
         &'b self,
         pull: &PullRequest,
+        recalled: Option<Recalled>,
         known: &'b [Finding],
         now: Millis,
     ) -> Option<Asking<'b, &'b G>> {
-        let agent = self.agent?;
+        let (agent, recalled) = (self.agent?, recalled?);
         let RunRef { id, key, .. } = self.run;
         let purse = agent.budgets.purse(id.clone(), key, pull.revision.head.as_str(), pull.repository(), now);
-        Some(Asking { agent, purse, subject: Subject::of(pull), known, gate: self.gate, now })
+        Some(Asking { agent, purse, subject: Subject::of(pull), recalled, known, gate: self.gate, now })
     }
 
     /// Says that the review waits for money, and waits: what was found before stays as it is.
@@ -353,7 +358,7 @@ where
             open: text::by_severity(&open),
             coverage,
             since: None,
-            configuring: configuring(change),
+            configuring: configuring(change, self.agent.is_some()),
             cost_micro_usd: truing_core::money::MicroUsd(0),
             turns: 0,
             modelled: None,

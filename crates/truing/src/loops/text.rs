@@ -9,7 +9,7 @@ use truing_core::id::Sha;
 use truing_core::increment::{History, Increment, Tally};
 use truing_core::line::clean;
 use truing_core::markdown::{block, code, plain, titled};
-use truing_core::outcome::{Coverage, Modelled, Outcome, OutcomeKind, OutcomeRecord};
+use truing_core::outcome::{Coverage, Modelled, Outcome, OutcomeKind, OutcomeRecord, Remembered};
 use truing_diff::RepoPath;
 
 /// Findings and files listed in a summary; the rest is counted.
@@ -32,6 +32,8 @@ pub struct Summary<'a> {
     pub since: Option<&'a Increment>,
     /// Files of the change that configure reviews, and do not count for this one.
     pub configuring: &'a [RepoPath],
+    /// What the repository told the model, and what of that did not count: [`remembered`].
+    pub remembered: &'a [String],
     /// Open findings.
     pub open: &'a [&'a Finding],
     /// How many earlier findings are fixed.
@@ -61,9 +63,21 @@ pub fn by_line(by: &str) -> String {
     format!("_{}._", plain(&first.into_iter().chain(letters).collect::<String>()))
 }
 
+/// What the repository told the model besides, and where that is from; what of memory and skills did not count.
+pub fn remembered(record: &OutcomeRecord) -> Vec<String> {
+    let Some(Remembered { own, notes, .. }) =
+        record.modelled.as_ref().and_then(|modelled| modelled.memory.as_ref())
+    else {
+        return Vec::new();
+    };
+    let own = own.iter().map(|own| format!("the model was told what the repository's {own} says"));
+    own.chain(notes.iter().cloned()).collect()
+}
+
 /// The summary comment.
 pub fn summary(summary: &Summary<'_>) -> String {
-    let Summary { outcome, head, base, since, configuring, open, fixed, dismissed, coverage, by } = summary;
+    let Summary { outcome, head, base, since, configuring, remembered, open, fixed, dismissed, coverage, by } =
+        summary;
     let mut text = format!("## Truing: {}\n\n", headline(outcome, open));
     if let Some(reason) = &outcome.reason {
         let _ = writeln!(text, "{}.\n", plain(reason));
@@ -76,6 +90,12 @@ pub fn summary(summary: &Summary<'_>) -> String {
             "\nThis pull request changes what configures reviews: {}. For its own review that does not count.",
             changed.join(", ")
         );
+    }
+    if !remembered.is_empty() {
+        text.push('\n');
+        for told in *remembered {
+            let _ = writeln!(text, "- {}", plain(told));
+        }
     }
     if let Some(since) = since {
         self::since(&mut text, since);
@@ -314,6 +334,7 @@ mod tests {
             base: &sha('b'),
             since: None,
             configuring: &[".truing.toml".into()],
+            remembered: &["`.claude/skills/x/SKILL.md` is left out: it is <b>bad</b>".into()],
             open: &open,
             fixed: 1,
             dismissed: &[&secret],
@@ -326,6 +347,8 @@ mod tests {
         Reviewed commit `aaaaaaaaaa` against `bbbbbbbbbb`.
 
         This pull request changes what configures reviews: `.truing.toml`. For its own review that does not count.
+
+        - \`.claude/skills/x/SKILL.md\` is left out: it is \<b\>bad\</b\>
 
         | Severity | Open |
         |---|---|

@@ -1,5 +1,6 @@
 //! From a configuration to a model that reviews: its address, its key, its price, its money.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -23,9 +24,9 @@ use crate::cli::error::CliError;
 use crate::config::model::{ModelConfig, ProviderKind};
 use crate::config::problem::{ConfigError, Origin};
 use crate::config::sync::JobConfig;
-use crate::config::{Config, Runtime, layer};
+use crate::config::{Config, Runtime, SkillsDir, layer};
 use crate::environment::Environment;
-use crate::loops::agent::{Agent, Hired, SwitchGate};
+use crate::loops::agent::{Agent, Hired, Shelf, SwitchGate};
 use crate::loops::sync::port::Porter;
 use crate::serve::worker::STEP_TIME;
 
@@ -146,12 +147,27 @@ fn agent(
         model: config.model.name.clone(),
         budgets: Budgets::new(config).map_err(bad_pattern)?,
         prompts: prompts(&config.prompts)?,
+        shelf: shelf(&config.review.skills_dir)?,
         limits: Limits { turns: config.review.max_turns, ..Limits::default() },
         reader: child_reader(&config.rules, &config.sandbox)?,
         servers: Vec::new(),
         own_tools: Vec::new(),
         tape: Tape::None,
     })
+}
+
+/// The operator's skills.
+fn shelf(folder: &SkillsDir) -> Result<Shelf, CliError> {
+    let SkillsDir { path, is_named } = folder;
+    match Shelf::new(path) {
+        Ok(shelf) => Ok(shelf),
+        Err(error) if error.kind() == ErrorKind::NotFound && !is_named => Ok(Shelf::default()),
+        Err(error) => Err(CliError::usage(
+            "skills_folder",
+            format!("review.skills_dir: {} cannot be read: {error}", path.display()),
+        )
+        .hint("it holds a folder for each skill, with a file `SKILL.md`; mend it, or do not set the key")),
+    }
 }
 
 /// What holds the conversation. Where no model is configured to review, one that works for another loop is asked by this

@@ -36,6 +36,7 @@ fn the_same_script_comes_to_the_same_in_both_runtimes() {
         (
             vec![
                 Answer::tool("list", json!({})).usage(900, 50),
+                Answer::tool("skill", json!({ "name": "shipped:dead-code" })).usage(200, 9),
                 Answer::text("Let me see.").usage(500, 20),
                 Answer::tool("shell", json!({ "command": "id" })).usage(10, 2),
                 Answer::tool("grep", json!({ "pattern": "charge" })).usage(300, 7),

@@ -12,6 +12,7 @@ mod fix;
 mod given;
 mod hooks;
 mod input;
+mod memory;
 mod model;
 #[path = "../support/otlp.rs"]
 mod otlp;

@@ -130,6 +130,7 @@ pub(super) fn outcome(run: &EndedRun) -> Value {
         "pr": null,
         "model": record.modelled.as_ref().map(|modelled| &modelled.model),
         "prompt_hash": record.modelled.as_ref().map(|modelled| &modelled.prompt_hash),
+        "memory_hash": record.modelled.as_ref().and_then(|did| did.memory.as_ref()).map(|memory| &memory.hash),
         "versions": record.versions,
         "evidence": null,
         "started": instant(record.started),

@@ -129,6 +129,7 @@ fn a_record_has_every_field_of_the_contract() {
       "key": "pr/github/1/7",
       "kind": "partial",
       "loop": "review",
+      "memory_hash": null,
       "model": null,
       "name": "a/b#7",
       "not_reviewed": 0,

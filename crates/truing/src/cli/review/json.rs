@@ -4,7 +4,7 @@ use serde::Serialize;
 use truing_core::finding::{AnchorKind, Category, Finding, Severity, Side, Source, Suggestion};
 use truing_core::id::{FindingId, Fingerprint, Millis, Sha};
 use truing_core::money::MicroUsd;
-use truing_core::outcome::{Coverage, OutcomeKind, Runtime};
+use truing_core::outcome::{Coverage, OutcomeKind, Remembered, Runtime};
 use truing_diff::RepoPath;
 
 use super::publish::Published;
@@ -23,6 +23,9 @@ struct Report<'a> {
     coverage: &'a Coverage,
     cost_micro_usd: MicroUsd,
     turns: u32,
+    /// What the repository and the operator told the model besides.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    memory: Option<&'a Remembered>,
     #[serde(skip_serializing_if = "Option::is_none")]
     publish: Option<&'a Published>,
 }
@@ -73,6 +76,7 @@ pub(super) fn report(review: &Review, publish: Option<&Published>) -> Result<Str
         coverage: &record.coverage,
         cost_micro_usd: record.cost_micro_usd,
         turns: record.turns,
+        memory: record.modelled.as_ref().and_then(|modelled| modelled.memory.as_ref()),
         publish,
     };
     json_line(&report)

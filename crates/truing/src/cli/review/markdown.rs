@@ -11,7 +11,7 @@ use truing_diff::RepoPath;
 
 use super::text::{self, compared, files, found, is_whole, visible};
 use crate::loops::local::Review;
-use crate::loops::text::{by_line, counted};
+use crate::loops::text::{by_line, counted, remembered};
 
 /// The longest text, in bytes. GitHub's job summary takes 1 MiB from a step, which may write more than this.
 const MAX_BYTES: usize = 1_000_000;
@@ -53,7 +53,8 @@ pub(super) fn of<'a>(
     let any = !(coverage.reviewed.is_empty() && coverage.not_reviewed.is_empty());
     let looked_at = any.then(|| files(coverage, "reviewed"));
     let configured = configured.map(text::configured);
-    let about = [reason, looked_at, Some(compared(review, head)), configured].into_iter().flatten().collect();
+    let about = [reason, looked_at, Some(compared(review, head)), configured].into_iter().flatten();
+    let about = about.chain(remembered(record)).collect();
     Report { headline, about, findings, not_reviewed: &record.coverage.not_reviewed, by }
 }
 

@@ -15,7 +15,7 @@ use truing_git::options::MAX_FILE_BYTES;
 use crate::config::REPOSITORY_FILE;
 use crate::loops::compare::Against;
 use crate::loops::local::{Review, Reviewed};
-use crate::loops::text::{by, counted};
+use crate::loops::text::{by, counted, remembered};
 
 /// How wide text is, in columns.
 const WIDTH: usize = 80;
@@ -50,6 +50,9 @@ pub(super) fn report(review: &Review, head: Option<&str>, configured: Option<&st
     text += &too_large(&record.coverage.not_reviewed).map_or_else(String::new, |steps| filled(&steps));
     text += &filled(&compared(review, head));
     text += &configured.map_or_else(String::new, |from| filled(&self::configured(from)));
+    for told in remembered(record) {
+        text += &filled(&visible(&told));
+    }
     text + &filled(&by(record))
 }
 

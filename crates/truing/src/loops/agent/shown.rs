@@ -9,6 +9,7 @@ use std::sync::{Mutex, PoisonError};
 
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
+use truing_agent::memory::Memory;
 use truing_agent::native::{Brief, Output, Tools};
 use truing_agent::prompt::route::Filled;
 use truing_agent::prompt::{Fence, PromptError, Prompts, Values};
@@ -77,6 +78,8 @@ pub(super) struct Shown<'a> {
     pub(super) repository: &'a str,
     /// Open findings of a model's earlier review.
     pub(super) known: &'a [Finding],
+    /// What the repository and the operator tell besides, if the prompt tells it.
+    pub(super) memory: Option<&'a Memory>,
     /// What the change is to mend, if it is a fix.
     pub(super) findings: Option<&'a str>,
 }
@@ -140,7 +143,7 @@ pub(super) fn prompt(
     (model, max_turns): (&str, u32),
     shown: Shown<'_>,
 ) -> Result<Prompted, PromptError> {
-    let Shown { change, reading, subject, repository, known, findings } = shown;
+    let Shown { change, reading, subject, repository, known, memory, findings } = shown;
     let Diffs { text: diffs, others, seen } = Diffs::of(change, reading);
     let found = reading.found.iter().map(|placed| &placed.raw);
     let open = known.iter().filter(|finding| finding.is_open()).map(|finding| &finding.raw);
@@ -165,9 +168,15 @@ pub(super) fn prompt(
         Some(findings) => (task.with("findings", findings), findings),
         None => (task, ""),
     };
-    let said = [subject.title.as_bytes(), description.as_bytes(), subject.branch.as_bytes()];
-    let [title, description, branch] = said;
-    let fence = fence([&change.diff, title, description, branch, findings.as_bytes()])?;
+    let skills = memory.map(Memory::listed).unwrap_or_default();
+    let memory = memory.map(|memory| memory.text.as_str());
+    let task = match memory {
+        Some(memory) => task.with("memory", memory).with("skills", skills.as_str()),
+        None => task,
+    };
+    let said = [subject.title.as_str(), description, &subject.branch, memory.unwrap_or_default(), &skills];
+    let [title, description, branch, memory, skills] = said.map(str::as_bytes);
+    let fence = fence([&change.diff, title, description, branch, findings.as_bytes(), memory, skills])?;
     let filled = prompts.filled(names, (&system, &task), &fence)?;
     let Filled { system, task, hash } = filled;
     Ok(Prompted { brief: Brief { model: model.to_owned(), system, task }, hash, seen })

@@ -1,0 +1,353 @@
+//! What a repository and its operator tell every review: memory (`CLAUDE.md`) and skills, as pure functions of files.
+//!
+//! Three layers stand side by side, and none replaces another: what is shipped, the operator's folder of skills, and the
+//! repository's own, which whoever calls this has taken from a commit that may configure. A skill is a folder with a file
+//! `SKILL.md`: front matter in YAML between lines of `---`, which gives its `name` and `description`, and a text. The
+//! model is shown names and descriptions, and the text when it asks for it ([`WithSkills`]). Whatever cannot be used is
+//! left out and told in a note; nothing in these files is an error.
+
+mod front;
+mod tools;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use sha2::{Digest as _, Sha256};
+use truing_core::line;
+
+use crate::prompt::shown;
+use front::{Front, parted};
+
+pub use tools::{SKILL, WithSkills};
+
+/// Bytes of a repository's memory; what is beyond is cut at a line.
+pub const MAX_MEMORY_BYTES: usize = 32 << 10;
+/// Bytes of a skill's file; half a skill is none, so a longer one is left out.
+pub const MAX_SKILL_BYTES: usize = 32 << 10;
+/// Skills of one layer.
+pub const MAX_SKILLS: usize = 32;
+/// Letters of a skill's name.
+const MAX_NAME_CHARS: usize = 64;
+/// Characters of a description in the list of skills.
+const MAX_DESCRIPTION_CHARS: usize = 300;
+/// Notes that are told; the others are counted.
+const MAX_NOTES: usize = 10;
+/// Characters of a note, and of a name in it.
+const MAX_NOTE_CHARS: usize = 200;
+const MAX_SHOWN_CHARS: usize = 80;
+
+/// The file of a repository's memory: the first of these that is there.
+pub const MEMORY_FILES: [&str; 2] = ["CLAUDE.md", ".claude/CLAUDE.md"];
+/// The folder of a repository that holds the rest.
+pub const FOLDER: &str = ".claude";
+/// The file of a skill, in its folder.
+const SKILL_FILE: &str = "SKILL.md";
+
+/// Skills that are part of the program.
+const SHIPPED: [(&str, &str); 3] = [
+    ("dead-code", include_str!("../skills/dead-code/SKILL.md")),
+    ("missing-tests", include_str!("../skills/missing-tests/SKILL.md")),
+    ("security-basics", include_str!("../skills/security-basics/SKILL.md")),
+];
+
+/// Where a skill is from.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Layer {
+    Shipped,
+    Organisation,
+    Repository,
+}
+
+impl Layer {
+    /// What its names begin with.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Shipped => "shipped",
+            Self::Organisation => "org",
+            Self::Repository => "repo",
+        }
+    }
+}
+
+/// A file that was found.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct File {
+    /// Its path, as people know it.
+    pub path: String,
+    /// What it holds, or why that is not known, in words.
+    pub content: Result<Vec<u8>, String>,
+}
+
+/// Where a skill is among files: its folder's name and its file.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SkillFile {
+    /// The name of the folder, which is the skill's if it gives none.
+    pub folder: String,
+    /// Its `SKILL.md`.
+    pub file: File,
+}
+
+/// The files of one layer.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Found {
+    /// The memory's candidates, in the order of [`MEMORY_FILES`].
+    pub memory: Vec<File>,
+    /// The skills, by the names of their folders.
+    pub skills: Vec<SkillFile>,
+    /// How many skills more there are than are looked at.
+    pub more_skills: usize,
+}
+
+/// What a path below a repository's root, in UTF-8, is to its memory and skills.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Role<'a> {
+    /// Its memory.
+    Memory,
+    /// The skill of this folder.
+    Skill(&'a str),
+}
+
+impl<'a> Role<'a> {
+    /// None: nothing.
+    pub fn of(path: &'a str) -> Option<Self> {
+        if MEMORY_FILES.contains(&path) {
+            return Some(Self::Memory);
+        }
+        let below = path.strip_prefix(FOLDER)?.strip_prefix("/skills/")?;
+        let (folder, file) = below.split_once('/')?;
+        (file == SKILL_FILE).then_some(Self::Skill(folder))
+    }
+}
+
+/// The file of the skill in this folder of an operator's folder or a repository's `.claude/skills`.
+pub fn skill_file(folder: &str) -> String {
+    format!("{folder}/{SKILL_FILE}")
+}
+
+/// A skill.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Skill {
+    /// Its name, with its layer's in front.
+    pub name: String,
+    /// What it is for, in one line.
+    pub description: String,
+    /// What it says. What people do not see in it is written as an escape.
+    pub text: String,
+}
+
+/// All layers, put together.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Memory {
+    /// The repository's memory; empty if it has none.
+    pub text: String,
+    /// Every skill, by layer and name.
+    pub skills: Vec<Skill>,
+    /// What is left out, cut or not followed, in words.
+    pub notes: Vec<String>,
+    /// Names all of it: SHA-256 of the sorted content, in hex.
+    pub hash: String,
+    /// What the repository itself brings, in words; none if that is nothing.
+    pub own: Option<String>,
+}
+
+impl Memory {
+    /// Puts together what is shipped, the operator's and the repository's.
+    pub fn of(organisation: &Found, repository: &Found) -> Self {
+        let shipped = SHIPPED.map(|(folder, text)| SkillFile {
+            folder: folder.to_owned(),
+            file: File { path: format!("skills/{folder}"), content: Ok(text.as_bytes().to_vec()) },
+        });
+        let shipped = Found { skills: shipped.to_vec(), ..Found::default() };
+        let layers = [
+            (Layer::Shipped, &shipped),
+            (Layer::Organisation, organisation),
+            (Layer::Repository, repository),
+        ];
+        let mut made = Making::default();
+        for (layer, found) in layers {
+            made.layer(layer, found);
+        }
+        let hash = hash(&layers);
+        let Making { memory, skills, notes } = made;
+        let own = own(memory.as_ref().map(|(path, _)| path.as_str()), &skills);
+        let text = memory.map(|(_, text)| text).unwrap_or_default();
+        Self { text, skills, notes: bounded(notes), hash, own }
+    }
+
+    /// The list of skills as a model is shown it.
+    pub fn listed(&self) -> String {
+        let line = |skill: &Skill| format!("{}: {}", skill.name, skill.description);
+        self.skills.iter().map(line).collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// What is put together so far.
+#[derive(Default)]
+struct Making {
+    memory: Option<(String, String)>,
+    skills: Vec<Skill>,
+    notes: Vec<String>,
+}
+
+impl Making {
+    fn layer(&mut self, layer: Layer, found: &Found) {
+        for file in &found.memory {
+            self.memory(file);
+        }
+        let mut names = BTreeSet::new();
+        for SkillFile { folder, file } in found.skills.iter().take(MAX_SKILLS) {
+            match skill(layer, folder, file) {
+                Ok(skill) if names.insert(skill.name.clone()) => self.skills.push(skill),
+                Ok(skill) => self.leave_out(&file.path, format!("there is another skill `{}`", skill.name)),
+                Err(why) => self.leave_out(&file.path, why),
+            }
+        }
+        let more = found.more_skills + found.skills.len().saturating_sub(MAX_SKILLS);
+        if more > 0 {
+            let layer = layer.as_str();
+            self.notes.push(format!(
+                "{more} more skills of `{layer}` are not used: there may be at most {MAX_SKILLS}"
+            ));
+        }
+        self.skills.sort_by(|a, b| a.name.cmp(&b.name));
+    }
+
+    fn memory(&mut self, file: &File) {
+        let path = line::clean(&file.path, MAX_SHOWN_CHARS);
+        if let Some((first, _)) = &self.memory {
+            let first = first.clone();
+            return self.leave_out(&path, format!("`{first}` is the repository's memory"));
+        }
+        let text = match text(file) {
+            Ok(text) => text,
+            Err(why) => return self.leave_out(&path, why),
+        };
+        for import in imports(text) {
+            let import = line::clean(import, MAX_SHOWN_CHARS);
+            self.notes.push(format!("`{path}`: `{import}` is not followed: only the file itself counts"));
+        }
+        let kept = cut(text, MAX_MEMORY_BYTES);
+        if kept.len() < text.len() {
+            self.notes.push(format!(
+                "`{path}` is cut after line {}: it has {} bytes, of which {MAX_MEMORY_BYTES} are shown at most",
+                kept.lines().count(),
+                text.len(),
+            ));
+        }
+        self.memory = Some((path, kept.to_owned()));
+    }
+
+    fn leave_out(&mut self, path: &str, why: impl fmt::Display) {
+        let path = line::clean(path, MAX_SHOWN_CHARS);
+        self.notes.push(line::clean(&format!("`{path}` is left out: {why}"), MAX_NOTE_CHARS));
+    }
+}
+
+/// A skill, or why its file is none.
+fn skill(layer: Layer, folder: &str, file: &File) -> Result<Skill, String> {
+    let text = text(file)?;
+    if text.len() > MAX_SKILL_BYTES {
+        return Err(format!("it has {} bytes, and a skill may have {MAX_SKILL_BYTES}", text.len()));
+    }
+    let (front, text) = parted(text)?;
+    let Front { name, description } = front;
+    let name = name.unwrap_or_else(|| folder.to_owned());
+    let is_letter = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_');
+    if name.is_empty() || name.len() > MAX_NAME_CHARS || !name.chars().all(is_letter) {
+        return Err(format!(
+            "its name `{}` is not one of letters, digits, `-` and `_`",
+            line::clean(&name, MAX_SHOWN_CHARS)
+        ));
+    }
+    let description = line::clean(&description.unwrap_or_default(), MAX_DESCRIPTION_CHARS);
+    if description.is_empty() {
+        return Err("its front matter has no `description`".to_owned());
+    }
+    if text.trim().is_empty() {
+        return Err("it says nothing after its front matter".to_owned());
+    }
+    Ok(Skill { name: format!("{}:{name}", layer.as_str()), description, text: shown(text.trim()) })
+}
+
+/// A file's text.
+fn text(file: &File) -> Result<&str, String> {
+    let bytes = file.content.as_ref().map_err(Clone::clone)?;
+    let text = str::from_utf8(bytes).map_err(|_| "it is no UTF-8 text".to_owned())?;
+    Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
+}
+
+/// As many whole lines as fit.
+fn cut(text: &str, most: usize) -> &str {
+    if text.len() <= most {
+        return text;
+    }
+    let start = text.get(..text.floor_char_boundary(most)).unwrap_or_default();
+    let end = start.rfind('\n').map_or(start.len(), |at| at + 1);
+    start.get(..end).unwrap_or_default()
+}
+
+/// What other programs would read in place of `@path`: such words outside of code, as far as they look like paths.
+fn imports(text: &str) -> impl Iterator<Item = &str> {
+    let mut in_code = false;
+    let lines = text.lines().filter(move |line| {
+        let fence = line.trim_start().starts_with("```");
+        in_code ^= fence;
+        !in_code && !fence
+    });
+    lines.flat_map(|line| {
+        let alone = line.split_whitespace().count() == 1;
+        line.split_whitespace().filter(move |word| {
+            let Some(path) = word.strip_prefix('@') else { return false };
+            let is_rooted = ["/", "~/", "./", "../"].iter().any(|start| path.starts_with(start));
+            let is_text = path.ends_with(".md") || path.ends_with(".txt");
+            is_rooted || is_text || (alone && !path.is_empty())
+        })
+    })
+}
+
+/// What a repository brings, in words.
+fn own(memory: Option<&str>, skills: &[Skill]) -> Option<String> {
+    let prefix = format!("{}:", Layer::Repository.as_str());
+    let skills = skills.iter().filter(|skill| skill.name.starts_with(&prefix)).count();
+    let skills = match skills {
+        0 => None,
+        1 => Some("1 skill".to_owned()),
+        count => Some(format!("{count} skills")),
+    };
+    match (memory, skills) {
+        (Some(memory), Some(skills)) => Some(format!("{memory} and {skills}")),
+        (Some(memory), None) => Some(memory.to_owned()),
+        (None, skills) => skills,
+    }
+}
+
+/// The first notes, and how many more there are.
+fn bounded(mut notes: Vec<String>) -> Vec<String> {
+    let more = notes.len().saturating_sub(MAX_NOTES);
+    notes.truncate(MAX_NOTES);
+    notes.extend((more > 0).then(|| format!("and {more} more of memory and skills like these")));
+    notes
+}
+
+/// Of every file's layer, path and content, in an order of their own, each with its length.
+fn hash(layers: &[(Layer, &Found)]) -> String {
+    let mut all = BTreeSet::new();
+    for (layer, found) in layers {
+        let files = found.memory.iter().chain(found.skills.iter().map(|skill| &skill.file));
+        for File { path, content } in files {
+            let content = content.as_ref().map_or_else(String::as_bytes, Vec::as_slice);
+            all.insert((layer.as_str(), path.as_str(), content));
+        }
+    }
+    let mut hash = Sha256::new();
+    for (layer, path, content) in all {
+        for part in [layer.as_bytes(), path.as_bytes(), content] {
+            hash.update(part.len().to_le_bytes());
+            hash.update(part);
+        }
+    }
+    hex::encode(hash.finalize())
+}

@@ -1,0 +1,46 @@
+//! The front matter of a skill: YAML between two lines of `---` at its beginning.
+
+use serde::Deserialize;
+use truing_core::line;
+
+/// Bytes of front matter.
+const MAX_FRONT_BYTES: usize = 4 << 10;
+/// Characters of what a parser says of it.
+const MAX_WORDS_CHARS: usize = 120;
+
+/// What counts of it; whatever else is there is for other programs.
+#[derive(Debug, Deserialize)]
+pub(super) struct Front {
+    /// The name; none: its folder's.
+    pub(super) name: Option<String>,
+    /// What it is for.
+    pub(super) description: Option<String>,
+}
+
+/// A skill's front matter and the text after it, or what is wrong with it.
+pub(super) fn parted(text: &str) -> Result<(Front, &str), String> {
+    let none = || "it does not begin with front matter between lines of `---`".to_owned();
+    let is_mark = |line: &str| line.trim_end() == "---";
+    let mut lines = text.split_inclusive('\n');
+    let first = lines.next().filter(|line| is_mark(line)).ok_or_else(none)?;
+    let start = first.len();
+    let mut end = start;
+    let mark = loop {
+        let line = lines.next().ok_or_else(none)?;
+        if is_mark(line) {
+            break line;
+        }
+        end += line.len();
+    };
+    let (front, body) = (text.get(start..end), text.get(end + mark.len()..));
+    let (front, body) = (front.unwrap_or_default(), body.unwrap_or_default());
+    if front.len() > MAX_FRONT_BYTES {
+        return Err(format!("its front matter has more than {MAX_FRONT_BYTES} bytes"));
+    }
+    let wrong = |error: serde_saphyr::Error| {
+        let said = error.to_string();
+        let said = said.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+        format!("its front matter is malformed: {}", line::clean(said, MAX_WORDS_CHARS))
+    };
+    Ok((serde_saphyr::from_str(front).map_err(wrong)?, body))
+}

@@ -1,0 +1,218 @@
+//! Memory and skills put together: what counts, what is left out, and what is told of it.
+
+use serde_json::{Value, json};
+use truing_model::messages::Tool;
+
+use super::*;
+use crate::native::{Output, Tools};
+
+fn file(path: &str, text: impl Into<Vec<u8>>) -> File {
+    File { path: path.into(), content: Ok(text.into()) }
+}
+
+fn skill_of(folder: &str, text: impl Into<Vec<u8>>) -> SkillFile {
+    SkillFile { folder: folder.into(), file: file(&format!(".claude/skills/{folder}/SKILL.md"), text) }
+}
+
+fn good(name: &str) -> String {
+    format!("---\nname: {name}\ndescription: For {name}\nallowed-tools: [Bash]\n---\n\nLook at {name}.\n")
+}
+
+fn repository(found: Found) -> Memory {
+    Memory::of(&Found::default(), &found)
+}
+
+fn skills(skills: Vec<SkillFile>) -> Memory {
+    repository(Found { skills, ..Found::default() })
+}
+
+fn memory(text: impl Into<Vec<u8>>) -> Memory {
+    repository(Found { memory: vec![file("CLAUDE.md", text)], ..Found::default() })
+}
+
+#[test]
+fn layers_stand_beside_each_other_and_what_is_shipped_is_whole() {
+    let bare = repository(Found::default());
+    let names: Vec<&str> = bare.skills.iter().map(|skill| skill.name.as_str()).collect();
+    assert_eq!(names, ["shipped:dead-code", "shipped:missing-tests", "shipped:security-basics"]);
+    assert_eq!((bare.notes.clone(), bare.own, bare.text.as_str()), (vec![], None, ""));
+
+    let organisation = Found { skills: vec![skill_of("dead-code", good("dead-code"))], ..Found::default() };
+    let own = Found {
+        memory: vec![file("CLAUDE.md", "Use tabs.\n")],
+        skills: vec![skill_of("dead-code", good("dead-code")), skill_of("two", good("two"))],
+        ..Found::default()
+    };
+    let all = Memory::of(&organisation, &own);
+    let names: Vec<&str> = all.skills.iter().map(|skill| skill.name.as_str()).collect();
+    assert_eq!(
+        names,
+        [
+            "org:dead-code",
+            "repo:dead-code",
+            "repo:two",
+            "shipped:dead-code",
+            "shipped:missing-tests",
+            "shipped:security-basics"
+        ]
+    );
+    assert_eq!(all.text, "Use tabs.\n");
+    assert_eq!(all.own.as_deref(), Some("CLAUDE.md and 2 skills"));
+    assert!(all.listed().contains("org:dead-code: For dead-code\nrepo:dead-code: For dead-code\n"));
+    assert!(!all.listed().contains("Look at"), "texts come when they are asked for");
+    assert_eq!(all.notes, Vec::<String>::new());
+}
+
+#[test]
+fn the_hash_is_of_the_content_in_whatever_order() {
+    let (one, two) = (skill_of("one", good("one")), skill_of("two", good("two")));
+    let there = skills(vec![one.clone(), two.clone()]);
+    assert_eq!(there.hash, skills(vec![two, one.clone()]).hash);
+    assert_ne!(there.hash, skills(vec![one.clone()]).hash);
+    assert_ne!(skills(vec![one]).hash, skills(vec![skill_of("one", good("one") + "more")]).hash);
+}
+
+#[test]
+fn a_skill_that_cannot_be_used_is_left_out_and_told() {
+    // Nine names for nine times as much, again and again.
+    let bomb = (b'b'..=b'i').fold("a: &a [x,x,x,x,x,x,x,x,x]\n".to_owned(), |all, letter| {
+        let (name, of) = (char::from(letter), char::from(letter - 1));
+        all + &format!("{name}: &{name} [*{of},*{of},*{of},*{of},*{of},*{of},*{of},*{of},*{of}]\n")
+    });
+    let long = "x".repeat(MAX_SKILL_BYTES);
+    for (text, why) in [
+        (b"# Just text\n".to_vec(), "does not begin with front matter"),
+        (b"---\nname: a\n".to_vec(), "does not begin with front matter"),
+        (b"---\nname: [\n---\nx\n".to_vec(), "malformed"),
+        (b"---\n- a\n---\nx\n".to_vec(), "malformed"),
+        (b"---\nname: a\n---\nx\n".to_vec(), "no `description`"),
+        (b"---\nname: ../../etc\ndescription: x\n---\nx\n".to_vec(), "its name `../../etc`"),
+        (b"---\nname: \"\"\ndescription: x\n---\nx\n".to_vec(), "its name ``"),
+        (b"---\ndescription: x\n---\n \n".to_vec(), "says nothing"),
+        (format!("---\n{bomb}description: *i\n---\nx\n").into_bytes(), "malformed"),
+        (format!("---\ndescription: {}\n---\nx\n", "y".repeat(5000)).into_bytes(), "more than 4096 bytes"),
+        (b"---\ndescription: \xff\n---\nx\n".to_vec(), "no UTF-8"),
+        (format!("{}{long}", good("a")).into_bytes(), "a skill may have 32768"),
+    ] {
+        let made = skills(vec![skill_of("a", text.clone()), skill_of("b", good("b"))]);
+        let shown = String::from_utf8_lossy(&text);
+        assert_eq!(made.own.as_deref(), Some("1 skill"), "{shown:.200}");
+        let [note] = made.notes.as_slice() else { panic!("{:?}", made.notes) };
+        assert!(
+            note.starts_with("`.claude/skills/a/SKILL.md` is left out: ") && note.contains(why),
+            "{note}"
+        );
+        assert!(note.chars().count() <= MAX_NOTE_CHARS + 1 && !note.contains('\n'), "{note}");
+    }
+    let gone = SkillFile {
+        folder: "a".into(),
+        file: File { path: "p".into(), content: Err("it is a link".into()) },
+    };
+    assert_eq!(skills(vec![gone]).notes, ["`p` is left out: it is a link"]);
+    let twice = skills(vec![skill_of("one", good("same")), skill_of("two", good("same"))]);
+    assert_eq!(
+        twice.notes,
+        ["`.claude/skills/two/SKILL.md` is left out: there is another skill `repo:same`"]
+    );
+}
+
+#[test]
+fn front_matter_is_read_as_people_write_it() {
+    let folded = "\u{feff}---\r\nname: \"One\"\r\ndescription: >\r\n  Two\r\n  lines\u{202e}\r\n---\r\nText\u{200f}\r\n";
+    let made = skills(vec![skill_of("folder", folded)]);
+    let skill = made.skills.iter().find(|skill| skill.name == "repo:One").unwrap();
+    assert_eq!((skill.description.as_str(), skill.text.as_str()), ("Two lines", "Text\\u{200f}"));
+    let unnamed = skills(vec![skill_of("by-folder", "---\ndescription: d\n---\nx\n")]);
+    assert!(unnamed.listed().contains("repo:by-folder: d"), "{}", unnamed.listed());
+}
+
+#[test]
+fn a_bomb_of_skills_is_counted_and_notes_are_bounded() {
+    let many = (0..MAX_SKILLS + 3).map(|at| skill_of(&format!("s{at:03}"), good(&format!("s{at:03}"))));
+    let found = Found { skills: many.collect(), more_skills: 4, ..Found::default() };
+    let made = repository(found);
+    assert_eq!(made.own.as_deref(), Some("32 skills"));
+    assert_eq!(made.notes, ["7 more skills of `repo` are not used: there may be at most 32"]);
+    let bad = (0..MAX_SKILLS).map(|at| skill_of(&format!("s{at}"), "nothing"));
+    let notes = skills(bad.collect()).notes;
+    assert_eq!(notes.len(), MAX_NOTES + 1);
+    assert!(notes.last().unwrap().starts_with("and 22 more"), "{notes:?}");
+}
+
+#[test]
+fn memory_is_cut_at_a_line_and_follows_nothing() {
+    let line = "é".repeat(50) + "\n";
+    let made = memory(line.repeat(1000));
+    assert!(made.text.len() <= MAX_MEMORY_BYTES && made.text.ends_with('\n'), "{}", made.text.len());
+    assert_eq!(made.text.len() % line.len(), 0);
+    let [note] = made.notes.as_slice() else { panic!("{:?}", made.notes) };
+    assert!(note.contains("cut after line 324: it has 101000 bytes"), "{note}");
+    assert!(memory("x".repeat(MAX_MEMORY_BYTES + 1)).text.len() <= MAX_MEMORY_BYTES);
+
+    let text = "Ask @ada or @acme/owners, a@b.md.\nSee @docs/style.md and @~/mine\n- @README\n@AGENTS.md\n```\n@in/code.md\n```\n@Override\n";
+    let notes = memory(text).notes;
+    let told: Vec<&str> = notes.iter().filter_map(|note| note.split('`').nth(3)).collect();
+    assert_eq!(told, ["@docs/style.md", "@~/mine", "@AGENTS.md", "@Override"]);
+
+    let both = |first: File| {
+        let memory = vec![first, file(".claude/CLAUDE.md", "second\n")];
+        repository(Found { memory, ..Found::default() })
+    };
+    let first = both(file("CLAUDE.md", "first\n"));
+    assert_eq!(first.text, "first\n");
+    assert_eq!(first.notes, ["`.claude/CLAUDE.md` is left out: `CLAUDE.md` is the repository's memory"]);
+    let second = both(file("CLAUDE.md", b"\xff\xfe".to_vec()));
+    assert_eq!((second.text.as_str(), second.own.as_deref()), ("second\n", Some(".claude/CLAUDE.md")));
+    assert_eq!(second.notes, ["`CLAUDE.md` is left out: it is no UTF-8 text"]);
+}
+
+#[test]
+fn a_path_is_known_by_where_it_is() {
+    for (path, role) in [
+        ("CLAUDE.md", Some(Role::Memory)),
+        (".claude/CLAUDE.md", Some(Role::Memory)),
+        (".claude/skills/a/SKILL.md", Some(Role::Skill("a"))),
+        (".claude/skills/a/b/SKILL.md", None),
+        (".claude/skills/SKILL.md", None),
+        (".claude/settings.json", None),
+        (".claude-skills/a/SKILL.md", None),
+        ("docs/CLAUDE.md", None),
+    ] {
+        assert_eq!(Role::of(path), role, "{path}");
+    }
+}
+
+/// One tool that says its own name.
+struct Echo;
+
+impl Tools for Echo {
+    fn offered(&self) -> Vec<Tool> {
+        let echo = Tool {
+            name: "echo".into(),
+            description: String::new(),
+            input_schema: json!({}),
+            cache_control: None,
+        };
+        vec![echo]
+    }
+
+    async fn call(&self, name: &str, _: &Value) -> Output {
+        Output { text: name.into(), is_error: false, denied: false }
+    }
+}
+
+#[tokio::test]
+async fn a_skills_text_comes_when_it_is_asked_for_by_its_name() {
+    let memory = skills(vec![skill_of("one", good("one"))]);
+    let tools = WithSkills::new(&Echo, &memory.skills);
+    let names: Vec<String> = tools.offered().into_iter().map(|tool| tool.name).collect();
+    assert_eq!(names, ["echo", SKILL]);
+    assert_eq!(tools.call("echo", &json!({})).await.text, "echo");
+    assert_eq!(tools.call(SKILL, &json!({ "name": "repo:one" })).await.text, "Look at one.");
+    for wrong in [json!({}), json!({ "name": "one" }), json!({ "name": 7 })] {
+        let said = tools.call(SKILL, &wrong).await;
+        assert!(said.is_error, "{said:?}");
+    }
+    let none = WithSkills::new(&Echo, &[]);
+    assert_eq!((none.offered().len(), none.call(SKILL, &json!({})).await.text.as_str()), (1, SKILL));
+}

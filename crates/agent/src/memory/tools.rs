@@ -1,0 +1,80 @@
+//! Skills as a tool: the text of one when the model asks for it.
+
+use serde_json::{Value, json};
+use truing_core::line;
+use truing_model::messages::Tool;
+
+use super::Skill;
+use crate::native::{Output, Tools};
+
+/// The tool that shows a skill.
+pub const SKILL: &str = "skill";
+
+/// Characters of a name that is told to be none.
+const MAX_SHOWN_CHARS: usize = 80;
+
+/// The tools of a run, and the one that shows skills.
+#[derive(Debug)]
+pub struct WithSkills<'a, T> {
+    tools: &'a T,
+    skills: &'a [Skill],
+}
+
+impl<'a, T> WithSkills<'a, T> {
+    /// With these skills.
+    pub fn new(tools: &'a T, skills: &'a [Skill]) -> Self {
+        Self { tools, skills }
+    }
+
+    fn show(&self, input: &Value) -> Output {
+        let said = |text: String, is_error| Output { text, is_error, denied: false };
+        let Some(name) = input.get("name").and_then(Value::as_str) else {
+            return said(format!("`{SKILL}` wants the name of a skill: {{\"name\": \"…\"}}"), true);
+        };
+        match self.skills.iter().find(|skill| skill.name == name) {
+            Some(skill) => said(skill.text.clone(), false),
+            None => {
+                let names: Vec<_> = self.skills.iter().map(|skill| skill.name.as_str()).collect();
+                let name = line::clean(name, MAX_SHOWN_CHARS);
+                said(format!("there is no skill `{name}`; there are: {}", names.join(", ")), true)
+            }
+        }
+    }
+}
+
+impl<T: Tools> Tools for WithSkills<'_, T> {
+    fn offered(&self) -> Vec<Tool> {
+        let mut offered = self.tools.offered();
+        if !self.skills.is_empty() {
+            offered.push(Tool {
+                name: SKILL.to_owned(),
+                description:
+                    "Shows a skill: how to look at a change for one kind of defect. The task lists them \
+                              with what each is for."
+                        .to_owned(),
+                input_schema: json!({
+                    "type": "object",
+                    "properties": {
+                        "name": { "type": "string", "description": "Its name, as the task lists it" },
+                    },
+                    "required": ["name"],
+                    "additionalProperties": false,
+                }),
+                cache_control: None,
+            });
+        }
+        offered
+    }
+
+    async fn call(&self, name: &str, input: &Value) -> Output {
+        if name == SKILL && !self.skills.is_empty() {
+            self.show(input)
+        } else {
+            self.tools.call(name, input).await
+        }
+    }
+
+    async fn renew(&self) {
+        self.tools.renew().await;
+    }
+}

@@ -1,0 +1,267 @@
+//! Where memory and skills come from: the operator's folder, read once; a commit that may configure; a working tree.
+//!
+//! What was put together is kept by git's own names of the files, so that reviews of one repository whose `CLAUDE.md` and
+//! `.claude` are as they were read nothing again.
+
+use std::collections::VecDeque;
+use std::io::{ErrorKind, Read as _};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use truing_agent::memory::{
+    FOLDER, File, Found, MAX_MEMORY_BYTES, MAX_SKILL_BYTES, MAX_SKILLS, MEMORY_FILES, Memory, Role,
+    SkillFile, skill_file,
+};
+use truing_core::id::Sha;
+use truing_core::line;
+use truing_core::outcome::{Remembered, SkipReason};
+use truing_diff::RepoPath;
+use truing_git::{GitError, Mirror, Repository, TreeFile};
+use truing_reader::Tree;
+use truing_reader::redact::redact;
+
+use super::errand::hash_of;
+
+/// How many repositories' memories are kept.
+const MAX_KEPT: usize = 64;
+/// Bytes of a file that is looked at: more than any that counts, so that one beyond a bound is told as that.
+const MAX_FILE_BYTES: u64 = {
+    let most = if MAX_MEMORY_BYTES > MAX_SKILL_BYTES { MAX_MEMORY_BYTES } else { MAX_SKILL_BYTES };
+    (most as u64) * 8
+};
+/// Entries of a folder that are looked at.
+const MAX_ENTRIES: usize = 1_000;
+/// Characters of what git says of a file.
+const MAX_WORDS_CHARS: usize = 100;
+
+/// What the operator tells every review, and what was put together lately.
+#[derive(Debug, Default)]
+pub struct Shelf {
+    operators: Found,
+    /// The latest is the last.
+    kept: Mutex<VecDeque<(String, Arc<Memory>)>>,
+}
+
+/// What one review is told, and where the repository's part is from.
+#[derive(Clone, Debug)]
+pub struct Recalled {
+    /// All of it.
+    pub memory: Arc<Memory>,
+    /// Where the repository's own files were, in words.
+    pub from: String,
+}
+
+impl Recalled {
+    /// As a run's record tells of it.
+    pub(super) fn told(&self) -> Remembered {
+        let Self { memory, from } = self;
+        Remembered {
+            hash: memory.hash.clone(),
+            own: memory.own.as_ref().map(|own| format!("{own} from {from}")),
+            notes: memory.notes.iter().map(|note| redact(note)).collect(),
+        }
+    }
+}
+
+/// Whatever has commits whose files can be read.
+pub trait Commits: Sync {
+    /// See [`Mirror::list`].
+    fn list(&self, sha: &Sha, at: &[&str]) -> impl Future<Output = Result<Vec<TreeFile>, GitError>> + Send;
+
+    /// See [`Mirror::read`].
+    fn read(
+        &self,
+        sha: &Sha,
+        path: &RepoPath,
+    ) -> impl Future<Output = Result<Option<Vec<u8>>, GitError>> + Send;
+}
+
+impl Commits for Mirror {
+    async fn list(&self, sha: &Sha, at: &[&str]) -> Result<Vec<TreeFile>, GitError> {
+        Mirror::list(self, sha, at).await
+    }
+
+    async fn read(&self, sha: &Sha, path: &RepoPath) -> Result<Option<Vec<u8>>, GitError> {
+        Mirror::read(self, sha, path).await
+    }
+}
+
+impl Commits for Repository {
+    async fn list(&self, sha: &Sha, at: &[&str]) -> Result<Vec<TreeFile>, GitError> {
+        Repository::list(self, sha, at).await
+    }
+
+    async fn read(&self, sha: &Sha, path: &RepoPath) -> Result<Option<Vec<u8>>, GitError> {
+        Repository::read(self, sha, path).await
+    }
+}
+
+impl Shelf {
+    /// With the skills of the operator's folder, `NAME/SKILL.md`. Links in it are followed: it is the operator's, and
+    /// some deployments are made of links.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn new(folder: &Path) -> std::io::Result<Self> {
+        let mut operators = Found::default();
+        let (names, more) = folders(folder)?;
+        operators.more_skills = more;
+        for name in names {
+            let path = folder.join(skill_file(&name));
+            let content = match read_plain(&path) {
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                read => read.map_err(|error| format!("it cannot be read: {error}")),
+            };
+            let file = File { path: path.display().to_string(), content };
+            operators.skills.push(SkillFile { folder: name, file });
+        }
+        Ok(Self { operators, kept: Mutex::default() })
+    }
+
+    /// With what a commit's repository tells; none: it tells nothing.
+    ///
+    /// # Errors
+    /// [`GitError`], if the commit's files cannot be listed.
+    pub async fn of_commit<C: Commits>(
+        &self,
+        commits: &C,
+        at: Option<&Sha>,
+    ) -> Result<Arc<Memory>, GitError> {
+        let [memory, _] = MEMORY_FILES;
+        let mut listed = match at {
+            Some(commit) => commits.list(commit, &[memory, FOLDER]).await?,
+            None => Vec::new(),
+        };
+        listed.retain(|file| role(file).is_some());
+        let names = listed.iter().flat_map(|file| [file.path.as_bytes(), file.id.as_bytes()]);
+        let key = hash_of(names);
+        if let Some(memory) = self.found(&key) {
+            return Ok(memory);
+        }
+        let mut found = Found::default();
+        for file in &listed {
+            let Some((path, role)) = role(file) else { continue };
+            let skips = matches!(role, Role::Skill(_)) && found.skills.len() >= MAX_SKILLS;
+            if skips {
+                found.more_skills += 1;
+                continue;
+            }
+            let content = if !file.is_plain {
+                Err("it is a link or a submodule, which is not followed".to_owned())
+            } else if file.size > MAX_FILE_BYTES {
+                Err(format!("it has {} bytes", file.size))
+            } else {
+                let gone = || "it cannot be read".to_owned();
+                let Some(commit) = at else { continue };
+                match commits.read(commit, &file.path).await {
+                    Ok(content) => content.ok_or_else(gone),
+                    Err(error) => {
+                        let said = line::clean(&error.to_string(), MAX_WORDS_CHARS);
+                        Err(format!("{}: {said}", gone()))
+                    }
+                }
+            };
+            put(&mut found, role, File { path: path.to_owned(), content });
+        }
+        sort(&mut found);
+        Ok(self.kept(&key, || Memory::of(&self.operators, &found)))
+    }
+
+    /// With what a working tree tells. Nothing in it is followed out of it.
+    pub fn of_tree(&self, root: &Path) -> Arc<Memory> {
+        let mut found = Found::default();
+        let Ok(tree) = Tree::open(root) else { return Arc::new(Memory::of(&self.operators, &found)) };
+        let file = |path: &str| {
+            // Whether it is there at all is asked of the file system: a link, too, is something to tell of.
+            root.join(path).symlink_metadata().ok()?;
+            let content = tree.bytes(&RepoPath::from(path)).map_err(|why| {
+                if why == SkipReason::Symlink {
+                    "it is a link, which is not followed".to_owned()
+                } else {
+                    format!("it cannot be read ({})", why.as_str().replace('_', " "))
+                }
+            });
+            Some(File { path: path.to_owned(), content })
+        };
+        found.memory.extend(MEMORY_FILES.iter().filter_map(|path| file(path)));
+        let folder = format!("{FOLDER}/skills");
+        let (names, more) = folders(&root.join(&folder)).unwrap_or_default();
+        found.more_skills = more;
+        for name in names {
+            let skill = file(&format!("{folder}/{}", skill_file(&name)));
+            found.skills.extend(skill.map(|file| SkillFile { folder: name, file }));
+        }
+        Arc::new(Memory::of(&self.operators, &found))
+    }
+
+    fn found(&self, key: &str) -> Option<Arc<Memory>> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.iter().find(|(known, _)| known == key).map(|(_, memory)| Arc::clone(memory))
+    }
+
+    fn kept(&self, key: &str, make: impl FnOnce() -> Memory) -> Arc<Memory> {
+        if let Some(memory) = self.found(key) {
+            return memory;
+        }
+        let memory = Arc::new(make());
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() >= MAX_KEPT {
+            kept.pop_front();
+        }
+        kept.push_back((key.to_owned(), Arc::clone(&memory)));
+        memory
+    }
+}
+
+/// What a file of a commit is, with its path.
+fn role(file: &TreeFile) -> Option<(&str, Role<'_>)> {
+    let path = file.path.as_str()?;
+    // What stands in place of a folder (a link, a submodule) is told of.
+    let is_folder = || match path.strip_prefix(FOLDER)?.strip_prefix("/skills") {
+        Some(below) => Some(below.rfind('/').unwrap_or(0) == 0),
+        None => Some(path == FOLDER),
+    };
+    let odd = (!file.is_plain && is_folder() == Some(true)).then_some(Role::Skill(path));
+    Role::of(path).or(odd).map(|role| (path, role))
+}
+
+fn put(found: &mut Found, role: Role<'_>, file: File) {
+    match role {
+        Role::Memory => found.memory.push(file),
+        Role::Skill(folder) => found.skills.push(SkillFile { folder: folder.to_owned(), file }),
+    }
+}
+
+/// The memory's files in the order in which they count.
+fn sort(found: &mut Found) {
+    found.memory.sort_by_key(|file| MEMORY_FILES.iter().position(|path| *path == file.path));
+}
+
+/// The names of the first folders in a folder, in order, and how many more there are.
+fn folders(folder: &Path) -> std::io::Result<(Vec<String>, usize)> {
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(folder)?.take(MAX_ENTRIES) {
+        let entry = entry?;
+        if entry.path().is_dir()
+            && let Ok(name) = entry.file_name().into_string()
+            && !name.starts_with('.')
+        {
+            names.push(name);
+        }
+    }
+    names.sort();
+    let more = names.len().saturating_sub(MAX_SKILLS);
+    names.truncate(MAX_SKILLS);
+    Ok((names, more))
+}
+
+/// A plain file's bytes, up to a bound.
+fn read_plain(path: &Path) -> std::io::Result<Vec<u8>> {
+    let facts = std::fs::metadata(path)?;
+    if !facts.is_file() {
+        return Err(std::io::Error::other("it is no plain file"));
+    }
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(MAX_FILE_BYTES).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
