@@ -444,7 +444,10 @@ impl Run {
     ) {
         self.words.extend(words);
         let is_other = candidate.as_ref().is_some_and(|new| new.tree != self.tree);
-        let is_new = candidate != self.candidate;
+        // Its files count, not the second at which it was committed. What a hook minds need not be in them.
+        let tree = |candidate: &Option<Candidate>| candidate.as_ref().map(|candidate| candidate.tree.clone());
+        let by_hooks = problems.iter().all(|problem| problem.kind == ProblemKind::Hook);
+        let is_new = by_hooks || tree(&candidate) != tree(&self.candidate);
         match candidate {
             Some(candidate) if is_other && is_new => {
                 self.candidate = Some(candidate);

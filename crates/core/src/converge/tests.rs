@@ -246,6 +246,22 @@ fn a_hook_that_blocks_is_told_to_one_more_fixer() {
 }
 
 #[test]
+fn a_fix_is_the_same_by_its_files_and_a_hook_may_take_it_the_second_time() {
+    let run = audit(begun(Limits::default()), &[p1(3)]);
+    let fix = |commit| {
+        let candidate = Candidate { commit: sha(commit), tree: sha(2) };
+        Event::Fixed { words: BTreeMap::new(), candidate: Some(candidate) }
+    };
+    let check = vec![Problem { kind: ProblemKind::Check, text: "red".into() }];
+    let same = after(run.clone(), [fix(3), Event::Checked(check), fix(4)]);
+    assert_eq!(code(&same), Some(Code::Checks), "committed a second later it is still the same");
+    let blocked = after(run, [fix(3), Event::Checked(vec![]), Event::Blocked("E501".into()), fix(3)]);
+    assert_eq!((&blocked.next, code(&blocked)), (&Act::Check, None));
+    let run = after(blocked, [Event::Checked(vec![]), Event::Pushed]);
+    assert_eq!(run.commits.len(), 1);
+}
+
+#[test]
 fn what_others_push_is_audited_anew_and_a_few_times_without_cost() {
     let limits = Limits { max_audits: 1, ..Limits::default() };
     let moved = |seed| Event::Moved { head: sha(seed), tree: sha(seed) };
