@@ -27,7 +27,7 @@ use truing_model::gateway::Model;
 use crate::command::{self, Around, Bounds, Ended, NotRun};
 use crate::native::turns::Turns;
 use crate::native::{Brief, End, Form, Limit, Limits, Ran, Tools};
-use crate::sandbox::{Job, Level, Run, SandboxError};
+use crate::sandbox::{Job, Level, Run, SandboxError, at_least};
 use conversation::Conversation;
 use relay::Relay;
 use stream::Stream;
@@ -98,9 +98,7 @@ impl Cli {
     /// [`Unusable`]; [`SandboxError::TooWeak`] below [`Level::Full`], whatever is accepted elsewhere: without a network and
     /// a namespace of its own the program could not be bounded.
     pub fn new(program: &Path, version: &str, reached: Level) -> Result<Self, Unusable> {
-        if reached < Level::Full {
-            return Err(SandboxError::TooWeak { reached, wanted: Level::Full }.into());
-        }
+        at_least(Level::Full, reached)?;
         let missing = |why| Unusable::Missing { program: program.to_owned(), why };
         let program = program.canonicalize().map_err(missing)?;
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
@@ -183,11 +181,17 @@ impl Cli {
         let around = Around { variables: &[ADDRESS], words, out: Stream::default() };
         // The queue is never closed.
         let start = self.starts.clone().acquire_owned().await.ok();
-        let program = command::run_with(job, &bounds, around, |listener| relay.serve(listener));
+        let mut program = Box::pin(command::run_with(job, &bounds, around, |listener| relay.serve(listener)));
         tokio::select! {
-            ended = Box::pin(program) => Ok(how(ended?)),
-            () = Box::pin(conversation.held(said, start)) => Ok(End::Failed("the program did not end".to_owned())),
+            ended = &mut program => return Ok(how(ended?)),
+            () = Box::pin(conversation.held(said, start)) => {}
         }
+        if conversation.is_over() {
+            // The run's own end counts; the program ends with this.
+            return Ok(End::Done);
+        }
+        // Its server is gone. Without it the program ends, and tells why.
+        Ok(how(program.await?))
     }
 }
 

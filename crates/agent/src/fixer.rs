@@ -20,7 +20,7 @@ use truing_core::port::ReaderError;
 use truing_model::messages::Tool;
 
 use crate::native::{Output, Tools};
-use crate::sandbox::{Level, SandboxError};
+use crate::sandbox::{Level, SandboxError, at_least};
 use crate::tree::Tree;
 
 // What a model calls the tools.
@@ -126,9 +126,7 @@ impl<R: Tools> Fixer<R> {
     /// # Errors
     /// [`FixerError`]: above all, a sandbox that is too weak.
     pub fn new(reading: R, workshop: Workshop, reached: Level) -> Result<Self, FixerError> {
-        if reached < Level::Full {
-            return Err(SandboxError::TooWeak { reached, wanted: Level::Full }.into());
-        }
+        at_least(Level::Full, reached)?;
         Ok(Self { runs: true, ..Self::without_commands(reading, workshop)? })
     }
 

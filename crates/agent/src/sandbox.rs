@@ -191,8 +191,12 @@ impl Job {
     /// If a path in it is no text.
     pub fn command(&self) -> std::io::Result<Command> {
         let parent = rustix::process::getpid().as_raw_nonzero().get();
-        let mut command = helper(&Stage::Outside { job: self.clone(), parent })?;
-        command.env_clear().process_group(0);
+        // What arguments say anybody may read, and a value may be a secret of the run: it is told by the environment.
+        let names = self.variables.iter().map(|(name, _)| (name.clone(), String::new())).collect();
+        let job = Self { variables: names, ..self.clone() };
+        let mut command = helper(&Stage::Outside { job, parent })?;
+        let variables = self.variables.iter().map(|(name, value)| (name, value));
+        command.env_clear().envs(variables).process_group(0);
         Ok(command)
     }
 }
@@ -225,12 +229,11 @@ pub fn entered(arguments: &[OsString]) -> Option<ExitCode> {
     })))
 }
 
-/// The strongest sandbox that this machine allows: tried, not guessed.
-pub fn reached() -> Level {
+/// The strongest sandbox that this machine allows: tried, not guessed, in an empty folder.
+pub fn reached(here: &Path) -> Level {
     let works = |level: &Level| {
-        let here = tempfile::tempdir().ok()?;
-        let mut job = Job::new(*level, here.path(), Run::Probe(Probe::Nothing)).ok()?;
-        job.private = here.path().to_owned();
+        let mut job = Job::new(*level, here, Run::Probe(Probe::Nothing)).ok()?;
+        job.private = here.to_owned();
         // Nothing of it is an answer of this program.
         let mut command = job.command().ok()?;
         let ended = command.stdout(Stdio::null()).stderr(Stdio::null()).status().ok()?;
@@ -239,11 +242,10 @@ pub fn reached() -> Level {
     [Level::Full, Level::Landlock].iter().find_map(works).unwrap_or(Level::None)
 }
 
-/// As [`reached`], if that is enough.
+/// What a machine reaches, if it is enough.
 ///
 /// # Errors
 /// [`SandboxError::TooWeak`] if not.
-pub fn at_least(wanted: Level) -> Result<Level, SandboxError> {
-    let reached = reached();
+pub fn at_least(wanted: Level, reached: Level) -> Result<Level, SandboxError> {
     if reached < wanted { Err(SandboxError::TooWeak { reached, wanted }) } else { Ok(reached) }
 }

@@ -23,7 +23,7 @@ use truing_core::verification::{Checked, End, Ran, Verdict, Verification};
 use truing_reader::redact::redact;
 
 use crate::command::{self, Around, Bounds, Ended, NotRun, Printed, Written};
-use crate::sandbox::{Job, Level, Limits, PROXY, Room, Run, SandboxError};
+use crate::sandbox::{Job, Level, Limits, PROXY, Room, Run, SandboxError, at_least};
 use cache::{Entry, Held};
 use proxy::Proxy;
 use usage::{Over, Usage};
@@ -196,9 +196,7 @@ impl Verifier {
     /// [`SandboxError::TooWeak`] below [`Level::Full`], whatever is accepted elsewhere: without a network of its own a
     /// set-up could not be held to registries, nor a check to none.
     pub fn new(plan: Plan, cache: Cache, reached: Level) -> Result<Self, VerifyError> {
-        if reached < Level::Full {
-            return Err(SandboxError::TooWeak { reached, wanted: Level::Full }.into());
-        }
+        at_least(Level::Full, reached)?;
         Ok(Self { plan, cache })
     }
 

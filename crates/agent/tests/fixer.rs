@@ -52,7 +52,7 @@ fn main() -> ExitCode {
         return code;
     }
     a_weaker_sandbox_is_refused();
-    if reached() < Level::Full {
+    if reached(tempfile::tempdir().unwrap().path()) < Level::Full {
         println!("not tried: this machine allows no namespaces");
         return ExitCode::SUCCESS;
     }

@@ -15,6 +15,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::runtime::Handle;
 use truing_agent::prompt::{PromptError, Prompts};
+use truing_agent::sandbox::{self, Level};
 use truing_core::fair::Places;
 use truing_core::id::{IntentId, Millis, PrId, RunId, Span};
 use truing_core::port::{ChangedFile, Clock, ForgeError, Ids, ReadReport, ReadRequest, Reader, ReaderError};
@@ -22,7 +23,7 @@ use truing_core::slot::Limits;
 use truing_diff::RepoPath;
 use truing_forge::github::{AppKey, Credentials, GitHub, GitHubOptions, GitHubPull, RemoteError};
 use truing_forge::marker::MarkerKeys;
-use truing_git::{Git, GitError, GitOptions, Remote};
+use truing_git::{Git, GitError, GitOptions, PrivateFolder, Remote};
 use truing_reader::{InProcess, Packs};
 use truing_store::{OpenError, Sqlite};
 use url::Url;
@@ -199,6 +200,11 @@ async fn git_in(environment: &Environment, temp: Option<&Path>) -> Result<Git, C
     options.excludes =
         environment.user_folder("XDG_CONFIG_HOME", ".config").map(|folder| folder.join("git/ignore"));
     Git::new(options).await.map_err(git_error)
+}
+
+/// The strongest sandbox that this machine allows, tried in a folder that a later process removes if this one is killed.
+pub fn sandbox_level() -> Level {
+    PrivateFolder::new().map_or(Level::None, |here| sandbox::reached(here.path()))
 }
 
 /// A git error as the command line tells it.

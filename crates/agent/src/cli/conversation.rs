@@ -91,6 +91,11 @@ impl<'a, M: Model, T: Tools, F: Form, J: Fn(&F) -> Option<String>> Conversation<
         let _ = timeout(ENDS, rest).await;
     }
 
+    /// Has the run ended by itself?
+    pub(super) fn is_over(&self) -> bool {
+        self.over.is_some()
+    }
+
     /// How the run ended: as it says itself, or else so.
     pub(super) fn ended(self, end: End) -> Ran<F> {
         self.turns.ended(self.over.unwrap_or(end))

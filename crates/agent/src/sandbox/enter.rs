@@ -212,7 +212,8 @@ fn command(job: &Job, port: Option<u16>) -> io::Result<Command> {
     if job.room.is_some() {
         command.env("USER", mounts::USER).env("LOGNAME", mounts::USER);
     }
-    command.envs(job.variables.iter().map(|(name, value)| (name, value)));
+    let values = job.variables.iter().filter_map(|(name, _)| Some((name, std::env::var_os(name)?)));
+    command.envs(values);
     if let Some(port) = port {
         let address = format!("http://127.0.0.1:{port}");
         command.envs(job.listens.iter().map(|name| (name, &address)));

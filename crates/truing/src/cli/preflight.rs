@@ -1,7 +1,7 @@
 //! `truing preflight`: is everything there that a run of the converge loop needs? Looks, and changes nothing.
 
 use serde::Serialize;
-use truing_agent::sandbox::{Level, reached};
+use truing_agent::sandbox::Level;
 use truing_agent::verify::{Scope, SetUp, Verified, Verifier, VerifyError};
 use truing_core::id::Sha;
 use truing_core::line::visible;
@@ -176,7 +176,7 @@ async fn change(repository: &Repository, head: &Sha, found: &mut Found) -> Resul
 
 /// The strongest sandbox of the machine, if that is enough.
 async fn sandbox(config: &Config, found: &mut Found) -> Result<Level, CliError> {
-    let level = tokio::task::spawn_blocking(reached)
+    let level = tokio::task::spawn_blocking(wiring::sandbox_level)
         .await
         .map_err(|error| CliError::failed("sandbox", format!("the sandbox could not be tried: {error}")))?;
     let wanted = if runs_commands(config) { Level::Full } else { config.sandbox.level };

@@ -11,11 +11,13 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 use serde::Serialize;
 use truing_agent::sandbox::check::{Check, check};
-use truing_agent::sandbox::{HELPER_FAILED, Job, Level, Run, SandboxError, at_least, reached};
+use truing_agent::sandbox::{HELPER_FAILED, Job, Level, Run, SandboxError, at_least};
+use truing_git::PrivateFolder;
 
 use super::error::{CliError, Exit};
 use super::{Context, Format};
 use crate::config::value::milliseconds;
+use crate::wiring;
 
 /// The most that a command may print, on each of its streams.
 const MAX_OUTPUT_BYTES: u64 = 64 << 20;
@@ -113,7 +115,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
 
 impl CheckArgs {
     fn run(&self, context: &Context) -> Result<Exit, CliError> {
-        let level = self.level.map_or_else(reached, Level::from);
+        let level = self.level.map_or_else(wiring::sandbox_level, Level::from);
         let answer = Answer { level, checks: check(level).map_err(sandbox_error)? };
         context.output.answer(&answer, || answer.text())?;
         let escaped = answer.checks.iter().any(Check::escaped);
@@ -140,8 +142,8 @@ impl Answer {
 impl RunArgs {
     fn run(&self, context: &Context) -> Result<Exit, CliError> {
         let wanted = context.config(&[])?.sandbox.level;
-        let level = at_least(wanted).map_err(sandbox_error)?;
-        let private = tempfile::tempdir().map_err(|error| sandbox_error(error.into()))?;
+        let private = PrivateFolder::new().map_err(|error| sandbox_error(error.into()))?;
+        let level = at_least(wanted, wiring::sandbox_level()).map_err(sandbox_error)?;
         let here = context.environment.directory();
         let mut job = Job::new(level, here, Run::Program(self.argv.clone())).map_err(sandbox_error)?;
         job.sockets = true;

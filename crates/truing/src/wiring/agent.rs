@@ -7,7 +7,7 @@ use std::sync::Arc;
 use truing_agent::cli::{Cli, Unusable};
 use truing_agent::native::Limits;
 use truing_agent::runtime::Runtime as Conversation;
-use truing_agent::sandbox::{SandboxError, reached};
+use truing_agent::sandbox::SandboxError;
 use truing_core::secret::Secret;
 #[cfg(feature = "aws")]
 use truing_model::aws::AwsLogin;
@@ -177,7 +177,7 @@ fn runtime(config: &Config, environment: &Environment) -> Result<Conversation, C
         Runtime::Rules | Runtime::Native => Ok(Conversation::Native),
         Runtime::Cli => {
             let program = located(&config.review.claude, environment);
-            let cli = Cli::new(&program, &config.review.claude_version, reached());
+            let cli = Cli::new(&program, &config.review.claude_version, super::sandbox_level());
             cli.map(Conversation::Cli).map_err(|error| unusable(&error, &config.review.claude_version))
         }
     }

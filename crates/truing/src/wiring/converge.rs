@@ -1,7 +1,7 @@
 //! Who works on a run that converges, from the configuration.
 
 use sha2::{Digest as _, Sha256};
-use truing_agent::sandbox::{Level, reached};
+use truing_agent::sandbox::Level;
 use truing_core::converge::Code;
 use truing_store::Sqlite;
 
@@ -23,7 +23,7 @@ pub fn crew(config: &Config, environment: &Environment, store: &Sqlite) -> Resul
         agent::native(&config, environment, store.clone()).map_err(|error| no_fixer(&name, error))
     });
     let fixer = fixer.transpose()?;
-    let sandbox = reached();
+    let sandbox = super::sandbox_level();
     kept_in(sandbox)?;
     let checks = &config.verify;
     let verifier = (!checks.check.is_empty()).then(|| verify::verifier(checks, environment));

@@ -31,7 +31,7 @@ pub(super) fn servers(
 ) -> Result<(Vec<Server>, Vec<OwnTools>), CliError> {
     let is_program = |server: &McpConfig| matches!(server.way, McpWay::Program { .. });
     if config.mcp.values().any(is_program) {
-        at_least(Level::Full).map_err(|error| {
+        at_least(Level::Full, super::sandbox_level()).map_err(|error| {
             CliError::failed("sandbox_weak", format!("[mcp]: {error}"))
                 .hint("allow user namespaces; `truing sandbox check` tells what is stopped")
                 .hint("or run the server elsewhere, and give its `url`")

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use truing_agent::sandbox::{SandboxError, reached};
+use truing_agent::sandbox::SandboxError;
 use truing_agent::verify::{
     Cache, Index, Kept, Plan, Registries, Registry, RegistryError, Verifier, VerifyError,
 };
@@ -55,7 +55,7 @@ fn runner(
         memory: config.memory,
         disk: config.disk,
     };
-    Verifier::new(plan, Cache::new(folder.join(FOLDER), kept), reached()).map_err(failed)
+    Verifier::new(plan, Cache::new(folder.join(FOLDER), kept), super::sandbox_level()).map_err(failed)
 }
 
 /// What runs the commands of the gate; none: it has none.

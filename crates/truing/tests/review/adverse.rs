@@ -1,6 +1,7 @@
 //! What can go wrong around a model's run, each with its one outcome: the real program, and a provider, a reader and a
 //! disk that misbehave. What the gateway makes of a provider that has to be waited for is tested there.
 
+use std::collections::BTreeMap;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,6 +12,8 @@ use truing_core::port::Ledger as _;
 use truing_fakes::model::{Answer, Block, Fault, KEY, Place as At, Script};
 use truing_store::Sqlite;
 
+use crate::claude::claude;
+use crate::cli::with_program;
 use crate::model::{Scene, finding, read, report};
 use crate::place::{Ran, each};
 
@@ -24,7 +27,7 @@ fn says(blocks: Vec<Block>) -> Answer {
 }
 
 /// What was spent in millionths of a dollar, and is still set aside, by the whole ledger.
-fn money(scene: &Scene) -> (u64, u64) {
+pub(crate) fn money(scene: &Scene) -> (u64, u64) {
     let ledger = Sqlite::open(&scene.place.store(), Arc::new(SystemClock)).unwrap();
     let drawn = tokio::runtime::Runtime::new().unwrap().block_on(ledger.drawn()).unwrap();
     let days = drawn.iter().filter(|drawn| drawn.level.kind.as_str() == "repo_day");
@@ -37,13 +40,52 @@ type Row = (&'static str, Vec<Answer>, &'static str, &'static str, usize, bool);
 
 #[test]
 fn each_misbehaviour_of_a_model_has_one_outcome_and_its_money() {
+    each_misbehaviour_comes_to(|scene| scene);
+}
+
+/// What the program would make of each by itself is another matter (it asks again up to ten times, asks another model,
+/// goes on after a pause): what reaches it is the run's own.
+#[test]
+fn each_misbehaviour_comes_to_the_same_with_the_program_in_between() {
+    let Some(program) = claude() else { return };
+    each_misbehaviour_comes_to(|scene| with_program(scene, &program.display().to_string()));
+}
+
+fn each_misbehaviour_comes_to(runs: impl Fn(Scene) -> Scene) {
     let stops = |reason: &str| Answer::text("x").usage(1000, 100).stop(reason).times(0);
     let many = |name: &str, count: usize| vec![call(name, "{}"); count];
     let off_schema = [r#"{"path": 7}"#, r#"{"paht": "a.py"}"#, "[]", r#"{"path": "a.py", "start_line": -1}"#];
     let off_schema = off_schema.map(|json| call("read", json)).to_vec();
     let wrong_report = || says(vec![call("report", r#"{"found": []}"#)]);
     let huge = Answer { repeat: 10 << 20, ..Answer::text("x") };
-    let rows: [Row; 15] = [
+    let off_switch = BTreeMap::from([("x-should-retry".to_owned(), "false".to_owned())]);
+    let busy =
+        Fault::Status { status: 429, error: String::new(), message: String::new(), headers: off_switch };
+    let fails = |status: u16| vec![Answer::status(status).times(0)];
+    let recovers = |fault: Answer| vec![fault, report(&[finding()])];
+    let after = |fault: Fault| Answer { fault: Some(fault), ..Answer::text("Let me see.") };
+    let overloaded =
+        Fault::Error { after: At::Block, error: "overloaded_error".into(), message: "later".into() };
+    let rows: [Row; 27] = [
+        ("400", fails(400), "partial", "minimal", 1, false),
+        ("402", fails(402), "partial", "minimal", 1, false),
+        ("403", fails(403), "partial", "minimal", 1, false),
+        ("413", fails(413), "partial", "", 1, false),
+        ("422", fails(422), "partial", "minimal", 1, false),
+        ("429 with the off switch", vec![Answer::fault(busy).times(0)], "partial", "minimal", 1, false),
+        ("500 once", recovers(Answer::status(500)), "reviewed", "", 2, true),
+        ("529 once", recovers(Answer::status(529)), "reviewed", "", 2, true),
+        ("a reset", recovers(Answer::fault(Fault::Reset)), "reviewed", "", 2, true),
+        ("a cut stream", recovers(after(Fault::Cut { after: At::Text })), "reviewed", "", 2, true),
+        ("an error in the stream", recovers(after(overloaded)), "reviewed", "", 2, true),
+        (
+            "a pause",
+            vec![Answer::text("Wait.").usage(1000, 10).stop("pause_turn"), report(&[finding()])],
+            "reviewed",
+            "",
+            2,
+            true,
+        ),
         (
             "bad JSON",
             vec![Answer::fault(Fault::BadJson { after: At::Start }).times(0)],
@@ -85,7 +127,7 @@ fn each_misbehaviour_of_a_model_has_one_outcome_and_its_money() {
         ),
     ];
     for (what, answers, kind, word, requests, is_kept) in rows {
-        let scene = Scene::of(answers);
+        let scene = runs(Scene::of(answers));
         let ran = scene.review(&[]);
         let told = ran.json();
         let reason = told["outcome"]["reason"].as_str().unwrap_or_default();

@@ -14,7 +14,7 @@ fn scene(answers: impl IntoIterator<Item = Answer>) -> Option<Scene> {
     Some(with_program(Scene::new(Script::of(answers)), &claude()?.display().to_string()))
 }
 
-fn with_program(scene: Scene, program: &str) -> Scene {
+pub(crate) fn with_program(scene: Scene, program: &str) -> Scene {
     scene.with(&format!("[review]\nclaude = {program:?}\n")).by("cli")
 }
 

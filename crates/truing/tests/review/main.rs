@@ -12,10 +12,12 @@ mod fix;
 mod given;
 mod hooks;
 mod input;
+mod killed;
 mod memory;
 mod model;
 #[path = "../support/otlp.rs"]
 mod otlp;
+mod parity;
 mod place;
 mod repository;
 mod result;

@@ -1,7 +1,5 @@
 //! `truing demo converge`: a pull request and a branch with a planted bug, audited and mended until an audit is clean.
 
-use truing_agent::sandbox::reached;
-
 use super::{Context, failed};
 use crate::cli::columns::folded;
 use crate::cli::error::{CliError, Exit};
@@ -18,7 +16,7 @@ const SHORT: usize = 7;
 
 pub(super) async fn tell(stay: bool, context: &Context) -> Result<Exit, CliError> {
     let output = context.output;
-    let level = tokio::task::spawn_blocking(reached).await.map_err(|error| {
+    let level = tokio::task::spawn_blocking(crate::wiring::sandbox_level).await.map_err(|error| {
         CliError::failed("demo", format!("the sandbox of this machine cannot be tried: {error}"))
     })?;
     kept_in(level)?;

@@ -16,7 +16,6 @@ use tokio::task::spawn_blocking;
 use truing_agent::fixer::{Fixer, FixerError, Workshop};
 use truing_agent::native::{End, Limits, Output, Ran, Tools};
 use truing_agent::prompt::PromptError;
-use truing_agent::sandbox::reached;
 use truing_agent::schema::work::Work;
 use truing_agent::verify::{Scope, Verified, Verifier, VerifyError};
 use truing_core::RepoPath;
@@ -208,7 +207,9 @@ impl Port<'_> {
         };
         let (.., reader) = self.tools;
         // Other work of this task, such as renewing its lease, must not wait for it.
-        let level = spawn_blocking(reached).await.map_err(|error| PortError::Folder(error.into()))?;
+        let level = spawn_blocking(crate::wiring::sandbox_level)
+            .await
+            .map_err(|error| PortError::Folder(error.into()))?;
         let fixer = Fixer::new(reader.tools(request, Vec::new()), workshop, level)?;
         // There is no change to be shown yet; of its own, `git diff` tells.
         let tools = WatchedTools { tools: Bounded { tools: fixer, allowed }, without: Some(DIFF) };
