@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use truing::wiring::SystemClock;
-use truing_core::port::Ledger as _;
+use truing_core::port::{Clock, Ledger as _};
 use truing_fakes::model::{Answer, Block, Fault, KEY, Place as At, Script};
 use truing_store::Sqlite;
 
@@ -27,8 +27,13 @@ fn says(blocks: Vec<Block>) -> Answer {
 }
 
 /// What was spent in millionths of a dollar, and is still set aside, by the whole ledger.
-pub(crate) fn money(scene: &Scene) -> (u64, u64) {
-    let ledger = Sqlite::open(&scene.place.store(), Arc::new(SystemClock)).unwrap();
+fn money(scene: &Scene) -> (u64, u64) {
+    money_by(scene, SystemClock)
+}
+
+/// The same, by another clock.
+pub(crate) fn money_by(scene: &Scene, clock: impl Clock + 'static) -> (u64, u64) {
+    let ledger = Sqlite::open(&scene.place.store(), Arc::new(clock)).unwrap();
     let drawn = tokio::runtime::Runtime::new().unwrap().block_on(ledger.drawn()).unwrap();
     let days = drawn.iter().filter(|drawn| drawn.level.kind.as_str() == "repo_day");
     days.fold((0, 0), |(spent, held), drawn| (spent + drawn.spent.0, held + drawn.reserved.0))
