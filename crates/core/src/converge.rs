@@ -445,9 +445,9 @@ impl Run {
         self.words.extend(words);
         let is_other = candidate.as_ref().is_some_and(|new| new.tree != self.tree);
         // Its files count, not the second at which it was committed. What a hook minds need not be in them.
-        let tree = |candidate: &Option<Candidate>| candidate.as_ref().map(|candidate| candidate.tree.clone());
-        let by_hooks = problems.iter().all(|problem| problem.kind == ProblemKind::Hook);
-        let is_new = by_hooks || tree(&candidate) != tree(&self.candidate);
+        let before = self.candidate.as_ref().map(|before| &before.tree);
+        let is_new = candidate.as_ref().map(|new| &new.tree) != before
+            || problems.iter().any(|problem| problem.kind == ProblemKind::Hook);
         match candidate {
             Some(candidate) if is_other && is_new => {
                 self.candidate = Some(candidate);

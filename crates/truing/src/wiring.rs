@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::runtime::Handle;
@@ -203,8 +203,17 @@ async fn git_in(environment: &Environment, temp: Option<&Path>) -> Result<Git, C
 }
 
 /// The strongest sandbox that this machine allows, tried in a folder that a later process removes if this one is killed.
+/// A process that reached all of it need not try again.
 pub fn sandbox_level() -> Level {
-    PrivateFolder::new().map_or(Level::None, |here| sandbox::reached(here.path()))
+    static FULL: OnceLock<Level> = OnceLock::new();
+    if let Some(level) = FULL.get() {
+        return *level;
+    }
+    let level = PrivateFolder::new().map_or(Level::None, |here| sandbox::reached(here.path()));
+    match level {
+        Level::Full => *FULL.get_or_init(|| level),
+        Level::Landlock | Level::None => level,
+    }
 }
 
 /// A git error as the command line tells it.

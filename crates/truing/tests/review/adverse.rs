@@ -14,6 +14,7 @@ use truing_store::Sqlite;
 
 use crate::claude::claude;
 use crate::cli::with_program;
+use crate::killed::descendants;
 use crate::model::{Scene, finding, read, report};
 use crate::place::{Ran, each};
 
@@ -178,14 +179,9 @@ fn a_reader_that_is_killed_in_a_models_run_is_replaced_and_the_review_is_not_who
 
 /// The processes that this one has started and that work for a model.
 fn children(parent: u32) -> Vec<rustix::process::Pid> {
-    let all = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok);
-    let numbers = all.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    let is_reader = |number: &i32| {
-        let text = |name: &str| std::fs::read_to_string(format!("/proc/{number}/{name}")).unwrap_or_default();
-        let parent = format!("PPid:\t{parent}\n");
-        text("status").contains(&parent) && text("cmdline").contains("--tools")
-    };
-    numbers.filter(is_reader).filter_map(rustix::process::Pid::from_raw).collect()
+    let line = |number: i32| std::fs::read_to_string(format!("/proc/{number}/cmdline")).unwrap_or_default();
+    let readers = descendants(parent).into_iter().filter(|(number, _)| line(*number).contains("--tools"));
+    readers.filter_map(|(number, _)| rustix::process::Pid::from_raw(number)).collect()
 }
 
 #[test]

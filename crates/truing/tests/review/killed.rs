@@ -53,7 +53,7 @@ fn until(what: &str, mut is_so: impl FnMut() -> bool) {
 }
 
 /// All processes that this one has started, and those have, with their programs.
-fn descendants(of: u32) -> Vec<(i32, String)> {
+pub(crate) fn descendants(of: u32) -> Vec<(i32, String)> {
     let all = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok);
     let numbers = all.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
     let parent = |number: i32| {

@@ -164,7 +164,7 @@ impl Shelf {
             put(&mut found, role, File { path: path.to_owned(), content });
         }
         sort(&mut found);
-        Ok(self.kept(&key, || Memory::of(&self.operators, &found)))
+        Ok(self.keep(key, Memory::of(&self.operators, &found)))
     }
 
     /// With what a working tree tells. Nothing in it is followed out of it.
@@ -199,16 +199,13 @@ impl Shelf {
         kept.iter().find(|(known, _)| known == key).map(|(_, memory)| Arc::clone(memory))
     }
 
-    fn kept(&self, key: &str, make: impl FnOnce() -> Memory) -> Arc<Memory> {
-        if let Some(memory) = self.found(key) {
-            return memory;
-        }
-        let memory = Arc::new(make());
+    fn keep(&self, key: String, memory: Memory) -> Arc<Memory> {
+        let memory = Arc::new(memory);
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.len() >= MAX_KEPT {
             kept.pop_front();
         }
-        kept.push_back((key.to_owned(), Arc::clone(&memory)));
+        kept.push_back((key, Arc::clone(&memory)));
         memory
     }
 }
