@@ -29,6 +29,8 @@ pub const MAX_MEMORY_BYTES: usize = 32 << 10;
 pub const MAX_SKILL_BYTES: usize = 32 << 10;
 /// Skills of one layer.
 pub const MAX_SKILLS: usize = 32;
+/// Specialists of a repository: beside the shipped ones.
+pub const MAX_SPECIALISTS: usize = 4;
 /// Letters of a skill's name.
 const MAX_NAME_CHARS: usize = 64;
 /// Characters of a description in the list of skills.
@@ -51,6 +53,14 @@ const SHIPPED: [(&str, &str); 3] = [
     ("dead-code", include_str!("../skills/dead-code/SKILL.md")),
     ("missing-tests", include_str!("../skills/missing-tests/SKILL.md")),
     ("security-basics", include_str!("../skills/security-basics/SKILL.md")),
+];
+
+/// Specialists that are part of the program.
+const SHIPPED_SPECIALISTS: [(&str, &str); 4] = [
+    ("architecture-reviewer", include_str!("../agents/architecture-reviewer.md")),
+    ("code-quality-reviewer", include_str!("../agents/code-quality-reviewer.md")),
+    ("security-reviewer", include_str!("../agents/security-reviewer.md")),
+    ("test-coverage-reviewer", include_str!("../agents/test-coverage-reviewer.md")),
 ];
 
 /// Where a skill is from.
@@ -99,6 +109,10 @@ pub struct Found {
     pub skills: Vec<SkillFile>,
     /// How many skills more there are than are looked at.
     pub more_skills: usize,
+    /// The specialists, by the names of their files without the ending.
+    pub specialists: Vec<SkillFile>,
+    /// How many more of them there are than are looked at.
+    pub more_specialists: usize,
 }
 
 /// What a path below a repository's root, in UTF-8, is to its memory and skills.
@@ -108,6 +122,8 @@ pub enum Role<'a> {
     Memory,
     /// The skill of this folder.
     Skill(&'a str),
+    /// The specialist in the file of this name, without the ending.
+    Specialist(&'a str),
 }
 
 impl<'a> Role<'a> {
@@ -116,8 +132,11 @@ impl<'a> Role<'a> {
         if MEMORY_FILES.contains(&path) {
             return Some(Self::Memory);
         }
-        let below = path.strip_prefix(FOLDER)?.strip_prefix("/skills/")?;
-        let (folder, file) = below.split_once('/')?;
+        let below = path.strip_prefix(FOLDER)?;
+        if let Some(file) = below.strip_prefix("/agents/") {
+            return file.strip_suffix(".md").filter(|name| !name.contains('/')).map(Self::Specialist);
+        }
+        let (folder, file) = below.strip_prefix("/skills/")?.split_once('/')?;
         (file == SKILL_FILE).then_some(Self::Skill(folder))
     }
 }
@@ -145,6 +164,8 @@ pub struct Memory {
     pub text: String,
     /// Every skill, by layer and name.
     pub skills: Vec<Skill>,
+    /// Reviewers of a part each, in the same form.
+    pub specialists: Vec<Skill>,
     /// What is left out, cut or not followed, in words.
     pub notes: Vec<String>,
     /// Names all of it: SHA-256 of the sorted content, in hex.
@@ -156,11 +177,15 @@ pub struct Memory {
 impl Memory {
     /// Puts together what is shipped, the operator's and the repository's.
     pub fn of(organisation: &Found, repository: &Found) -> Self {
-        let shipped = SHIPPED.map(|(folder, text)| SkillFile {
-            folder: folder.to_owned(),
-            file: File { path: format!("skills/{folder}"), content: Ok(text.as_bytes().to_vec()) },
-        });
-        let shipped = Found { skills: shipped.to_vec(), ..Found::default() };
+        let file = |(name, text): (&str, &str)| SkillFile {
+            folder: name.to_owned(),
+            file: File { path: name.to_owned(), content: Ok(text.as_bytes().to_vec()) },
+        };
+        let shipped = Found {
+            skills: SHIPPED.map(file).to_vec(),
+            specialists: SHIPPED_SPECIALISTS.map(file).to_vec(),
+            ..Found::default()
+        };
         let layers = [
             (Layer::Shipped, &shipped),
             (Layer::Organisation, organisation),
@@ -171,10 +196,10 @@ impl Memory {
             made.layer(layer, found);
         }
         let hash = hash(&layers);
-        let Making { memory, skills, notes } = made;
-        let own = own(memory.as_ref().map(|(path, _)| path.as_str()), &skills);
+        let Making { memory, skills, specialists, notes } = made;
+        let own = own(memory.as_ref().map(|(path, _)| path.as_str()), [&skills, &specialists]);
         let text = memory.map(|(_, text)| text).unwrap_or_default();
-        Self { text, skills, notes: bounded(notes), hash, own }
+        Self { text, skills, specialists, notes: bounded(notes), hash, own }
     }
 
     /// The list of skills as a model is shown it.
@@ -189,6 +214,7 @@ impl Memory {
 struct Making {
     memory: Option<(String, String)>,
     skills: Vec<Skill>,
+    specialists: Vec<Skill>,
     notes: Vec<String>,
 }
 
@@ -197,22 +223,37 @@ impl Making {
         for file in &found.memory {
             self.memory(file);
         }
-        let mut names = BTreeSet::new();
-        for SkillFile { folder, file } in found.skills.iter().take(MAX_SKILLS) {
+        let skills = (found.skills.as_slice(), found.more_skills, MAX_SKILLS);
+        let skills = self.usable(layer, "skill", skills);
+        self.skills.extend(skills);
+        self.skills.sort_by(|a, b| a.name.cmp(&b.name));
+        let specialists = (found.specialists.as_slice(), found.more_specialists, MAX_SPECIALISTS);
+        let specialists = self.usable(layer, "specialist", specialists);
+        self.specialists.extend(specialists);
+    }
+
+    /// Those of a layer's files that can be used, each under a name of its own; of the others it is told why.
+    fn usable(
+        &mut self,
+        layer: Layer,
+        what: &str,
+        (files, more, most): (&[SkillFile], usize, usize),
+    ) -> Vec<Skill> {
+        let (mut usable, mut names) = (Vec::new(), BTreeSet::new());
+        for SkillFile { folder, file } in files.iter().take(most) {
             match skill(layer, folder, file) {
-                Ok(skill) if names.insert(skill.name.clone()) => self.skills.push(skill),
-                Ok(skill) => self.leave_out(&file.path, format!("there is another skill `{}`", skill.name)),
+                Ok(skill) if names.insert(skill.name.clone()) => usable.push(skill),
+                Ok(skill) => self.leave_out(&file.path, format!("there is another {what} `{}`", skill.name)),
                 Err(why) => self.leave_out(&file.path, why),
             }
         }
-        let more = found.more_skills + found.skills.len().saturating_sub(MAX_SKILLS);
+        let more = more + files.len().saturating_sub(most);
         if more > 0 {
             let layer = layer.as_str();
-            self.notes.push(format!(
-                "{more} more skills of `{layer}` are not used: there may be at most {MAX_SKILLS}"
-            ));
+            self.notes
+                .push(format!("{more} more {what}s of `{layer}` are not used: there may be at most {most}"));
         }
-        self.skills.sort_by(|a, b| a.name.cmp(&b.name));
+        usable
     }
 
     fn memory(&mut self, file: &File) {
@@ -309,18 +350,20 @@ fn imports(text: &str) -> impl Iterator<Item = &str> {
 }
 
 /// What a repository brings, in words.
-fn own(memory: Option<&str>, skills: &[Skill]) -> Option<String> {
+fn own(memory: Option<&str>, [skills, specialists]: [&[Skill]; 2]) -> Option<String> {
     let prefix = format!("{}:", Layer::Repository.as_str());
-    let skills = skills.iter().filter(|skill| skill.name.starts_with(&prefix)).count();
-    let skills = match skills {
+    let count = |all: &[Skill], what: &str| match all.iter().filter(|it| it.name.starts_with(&prefix)).count()
+    {
         0 => None,
-        1 => Some("1 skill".to_owned()),
-        count => Some(format!("{count} skills")),
+        1 => Some(format!("1 {what}")),
+        count => Some(format!("{count} {what}s")),
     };
-    match (memory, skills) {
-        (Some(memory), Some(skills)) => Some(format!("{memory} and {skills}")),
-        (Some(memory), None) => Some(memory.to_owned()),
-        (None, skills) => skills,
+    let all = [memory.map(str::to_owned), count(skills, "skill"), count(specialists, "specialist")];
+    let all: Vec<String> = all.into_iter().flatten().collect();
+    match all.split_last() {
+        None => None,
+        Some((last, [])) => Some(last.clone()),
+        Some((last, others)) => Some(format!("{} and {last}", others.join(", "))),
     }
 }
 
@@ -336,7 +379,8 @@ fn bounded(mut notes: Vec<String>) -> Vec<String> {
 fn hash(layers: &[(Layer, &Found)]) -> String {
     let mut all = BTreeSet::new();
     for (layer, found) in layers {
-        let files = found.memory.iter().chain(found.skills.iter().map(|skill| &skill.file));
+        let skills = found.skills.iter().chain(&found.specialists);
+        let files = found.memory.iter().chain(skills.map(|skill| &skill.file));
         for File { path, content } in files {
             let content = content.as_ref().map_or_else(String::as_bytes, Vec::as_slice);
             all.insert((layer.as_str(), path.as_str(), content));

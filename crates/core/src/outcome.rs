@@ -236,9 +236,28 @@ pub struct Modelled {
     /// What the repository and the operator told it besides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory: Option<Remembered>,
+    /// What each of several reviewers did; none: there was one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub specialists: Vec<Specialist>,
     /// Its answers came from a cassette.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub replayed: bool,
+}
+
+/// What one of several reviewers of a change did.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Specialist {
+    /// Its name, with its layer's in front.
+    pub name: String,
+    /// Its answers.
+    pub turns: u32,
+    /// What they cost.
+    pub cost_micro_usd: MicroUsd,
+    /// Findings of it that were believed, before they were put together with those of the others.
+    pub found: u32,
+    /// Why it has not reported all, for people; none: it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partial: Option<String>,
 }
 
 /// What a model was told by a repository and its operator: memory and skills.

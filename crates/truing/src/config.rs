@@ -178,6 +178,8 @@ pub struct ReviewConfig {
     pub claude_version: String,
     /// Answers of a model in one review.
     pub max_turns: u32,
+    /// Do several reviewers look at each change?
+    pub specialists: bool,
     /// The folder with the operator's skills.
     pub skills_dir: SkillsDir,
     /// From the last event to the review.
@@ -435,6 +437,7 @@ impl Config {
                 claude: of.name("review.claude")?,
                 claude_version: of.name("review.claude_version")?,
                 max_turns: of.number("review.max_turns")?,
+                specialists: of.flag("review.specialists")?,
                 skills_dir: SkillsDir {
                     path: of.path("review.skills_dir")?.unwrap_or_default(),
                     is_named: of.is_set("review.skills_dir"),

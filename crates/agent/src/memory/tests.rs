@@ -174,12 +174,29 @@ fn a_path_is_known_by_where_it_is() {
         (".claude/skills/a/SKILL.md", Some(Role::Skill("a"))),
         (".claude/skills/a/b/SKILL.md", None),
         (".claude/skills/SKILL.md", None),
+        (".claude/agents/a.md", Some(Role::Specialist("a"))),
+        (".claude/agents/b/a.md", None),
+        (".claude/agents/a.txt", None),
         (".claude/settings.json", None),
         (".claude-skills/a/SKILL.md", None),
         ("docs/CLAUDE.md", None),
     ] {
         assert_eq!(Role::of(path), role, "{path}");
     }
+}
+
+#[test]
+fn specialists_are_four_and_a_repository_adds_its_own() {
+    let bare = repository(Found::default());
+    let names: Vec<&str> = bare.specialists.iter().map(|it| it.name.as_str()).collect();
+    let four = ["architecture", "code-quality", "security", "test-coverage"];
+    assert_eq!(names, four.map(|name| format!("shipped:{name}-reviewer")));
+    let own = ["a", "b", "c", "d", "e"].map(|name| skill_of(name, good(name)));
+    let own = Found { specialists: own.to_vec(), more_specialists: 1, ..Found::default() };
+    let made = repository(own);
+    assert_eq!((made.specialists.len(), made.own.as_deref()), (8, Some("4 specialists")));
+    assert_eq!(made.notes, ["2 more specialists of `repo` are not used: there may be at most 4"]);
+    assert_eq!(made.skills, bare.skills);
 }
 
 /// One tool that says its own name.

@@ -37,6 +37,8 @@ pub enum Report {
 /// A change is reviewed.
 pub const REVIEW: Route =
     Route { name: "review", system: "review/system", task: "review/task", report: Report::Findings };
+/// The first message in its place for one of several reviewers of a change.
+pub const SPECIALIST_TASK: &str = "review/task-specialist";
 /// Code is ported to a release.
 pub const SYNC_BUMP: Route =
     Route { name: "sync/bump", system: "sync/system-bump", task: "sync/task", report: Report::Work };

@@ -542,6 +542,14 @@ pub const KEYS: &[Key] = &[
         doc: "How many answers of a model one review may take. In the last one the model is asked for what it has found; the review is then partial.",
     },
     Key {
+        path: "review.specialists",
+        kind: Kind::Flag,
+        default: Default::Text("false"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "Let several reviewers look at each change side by side in place of one: security, code quality, test coverage, architecture, and up to four of the repository's own (`.claude/agents/NAME.md` of the branch that configures). Each may cost $0.50, and all together what a review may. See docs/specialists.md.",
+    },
+    Key {
         path: "review.skills_dir",
         kind: Kind::Folder,
         default: Default::Text("/etc/reviewer/skills"),

@@ -7,20 +7,19 @@
 
 mod ended;
 mod errand;
+mod look;
 mod recall;
 mod shown;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::time::Instant;
 
+use futures_util::future::join_all;
 use truing_agent::mcp::client::{Server, Servers};
-use truing_agent::memory::WithSkills;
-use truing_agent::native::{End, Limits, Ran};
-use truing_agent::prompt::route::REVIEW;
+use truing_agent::native::Limits;
 use truing_agent::prompt::{PromptError, Prompts};
 use truing_agent::runtime::Runtime;
-use truing_agent::schema::{self, Checked, Items};
+use truing_agent::schema::{self, Checked, Dropped, MAX_FINDINGS};
 use truing_core::finding::{Finding, FindingStatus, RawFinding, Source};
 use truing_core::id::Millis;
 use truing_core::identity::{SAME, Statement, similarity};
@@ -32,26 +31,22 @@ use truing_diff::{FileDiff, RepoPath, parse};
 use truing_model::cassette::Tape;
 use truing_model::gateway::{Gateway, Refused};
 use truing_reader::Tree;
-use truing_reader::protocol::ToolsRequest;
-use truing_reader::redact::{Quoted, redact};
+use truing_reader::redact::Quoted;
 use truing_store::Sqlite;
 
 use super::reading::{self, Change, Reading};
-use crate::budget::{self, Budgets, room};
+use crate::budget::{Budgets, room};
 use crate::mcp::OwnTools;
 use crate::reader::ChildReader;
-use crate::telemetry::{self, Traced};
+use crate::telemetry;
 
 pub use ended::Part;
 pub(in crate::loops) use errand::{Errand, Halted, Spent, Told, Watched as WatchedTools, hash_of, words};
+use look::{Look, Table};
 pub use recall::{Recalled, Shelf};
 pub use shown::Subject;
 pub(in crate::loops) use shown::{Diffs, Watched as Looked};
 use shown::{Prompted, Shown};
-
-/// What a review and its one agent are called on a cassette.
-const RUN: &str = "review";
-const AGENT: &str = "reviewer";
 
 /// A model that reviews, shared by all runs of a process.
 pub struct Agent {
@@ -125,7 +120,7 @@ pub struct Place<'a> {
 ///
 /// # Errors
 /// [`AgentError`]
-pub async fn ask<G: Gate>(
+pub async fn ask<G: Gate + Clone>(
     asking: Option<Asking<'_, G>>,
     change: &Change,
     place: Place<'_>,
@@ -190,7 +185,7 @@ pub struct Asking<'a, G> {
     pub now: Millis,
 }
 
-impl<G: Gate> Asking<'_, G> {
+impl<G: Gate + Clone> Asking<'_, G> {
     /// Lets the model review a change that the rules have read, and adds what it found.
     ///
     /// # Errors
@@ -215,23 +210,9 @@ impl<G: Gate> Asking<'_, G> {
             Room::Deferred { until, level: _ } => return Ok(Part::deferred(until)),
             Room::Minimal { level } => return Ok(Part::refused(&Refused::Budget { level }, now)),
         }
-        let began = Instant::now();
+        let memory = recalled.memory.as_ref();
         let repository = purse.levels.iter().find(|level| level.kind == LevelKind::RepoDay);
         let repository = repository.map_or("", |level| level.key.as_str());
-        let memory = Some(recalled.memory.as_ref());
-        let shown = Shown { change, reading, subject: &subject, repository, known, memory, findings: None };
-        let told = shown::prompt(
-            &agent.prompts,
-            (REVIEW.system, REVIEW.task),
-            (&agent.model, agent.limits.turns),
-            shown,
-        )?;
-        let request = ToolsRequest {
-            tree: place.tree.to_owned(),
-            hide_ignored: place.is_working_tree,
-            always: reading.coverage.reviewed.clone(),
-        };
-        let tools = agent.reader.tools(request, change.diff.as_slice());
         let own = agent.own_tools.iter().filter_map(|own| {
             // Of a local review nobody knows the forge.
             let (forge, _) = repository.split_once('/')?;
@@ -239,49 +220,32 @@ impl<G: Gate> Asking<'_, G> {
         });
         let servers: Vec<Server> = agent.servers.iter().cloned().chain(own).collect();
         let servers = Servers::start(&servers).await;
-        let beside = servers.beside(&tools);
-        let skilled = WithSkills::new(&beside, &recalled.memory.skills);
-        let watched = Looked::new(&skilled, told.seen);
-        let run = purse.run.clone();
-        let review = purse.levels.iter().find(|level| level.kind == LevelKind::Review);
-        let limits = Limits { money: review.map(|level| level.limit), ..agent.limits };
-        let session = agent.gateway.session(purse, [agent.model.clone()], gate);
-        let model = Traced(agent.tape.of(session, RUN, AGENT));
-        let mut ran: Ran =
-            agent.runtime.run_judged(&model, &watched, &told.brief, &limits, |_: &Items| None).await;
-        let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        telemetry::ended(&ran.end);
-        match &ran.end {
-            End::Refused(Refused::Switch) => return Err(AgentError::Halted),
-            End::Refused(Refused::Drift { what }) => return Err(AgentError::Drift(what.clone())),
-            End::Refused(Refused::Budget { level }) => budget::exceeded(&run, level),
-            End::Done
-            | End::Limit(_)
-            | End::Declined
-            | End::Cut
-            | End::Full
-            | End::Unreadable(_)
-            | End::Refused(_)
-            | End::Failed(_) => {}
-        }
-        if agent.tape.plays() {
-            // It was paid for when it was recorded.
-            ran.cost = MicroUsd(0);
-        }
-        let end = redact(&ran.end.to_string());
-        tracing::info!(end, turns = ran.turns, cost = ran.cost.0, "the model has ended");
-        if ran.turns > 0 {
-            watched.leave_out(&mut reading.coverage);
-        }
-        let dropped = add(&ran, place.tree, change, reading, known);
-        let replayed = agent.tape.plays();
+        let table = Table {
+            agent,
+            change,
+            place,
+            reading: &*reading,
+            subject: &subject,
+            known,
+            memory,
+            purse: &purse,
+            servers: &servers,
+        };
+        let seats = table.seats();
+        let looks = seats.iter().map(|seat| table.look(*seat, seats.len(), gate.clone()));
+        let looks = join_all(looks).await;
         let problems = servers.end().await;
+        let looks = looks.into_iter().collect::<Result<Vec<_>, _>>()?;
+        let asked = || looks.iter().filter(|look| look.ran.turns > 0);
+        if asked().next().is_some() {
+            let seen = asked().flat_map(|look| look.seen.iter().cloned()).collect();
+            shown::leave_out(&seen, &mut reading.coverage);
+        }
+        let (found, dropped) = add(&looks, place.tree, change, reading, known);
+        let (memory, replayed) = (Some(recalled.told()), agent.tape.plays());
         let servers_failed = telemetry::servers_failed(&problems);
-        let (memory, prompt_hash) = (Some(recalled.told()), told.hash);
-        let modelled =
-            Modelled { ms, prompt_hash, memory, dropped, replayed, servers_failed, ..modelled(&ran) };
-        let failures = tools.failures().await.len();
-        Ok(Part::of(&ran, modelled, now).after_failures(failures).without_servers(&problems))
+        let modelled = Modelled { memory, dropped, replayed, servers_failed, ..Modelled::default() };
+        Ok(look::together(&looks, &found, modelled, now).without_servers(&problems))
     }
 }
 
@@ -321,43 +285,51 @@ impl Agent {
     }
 }
 
-fn modelled(ran: &Ran) -> Modelled {
-    Modelled {
-        model: ran.model.clone(),
-        tokens: ran.usage,
-        calls: ran.calls.clone(),
-        // What is not offered is called what the model calls it.
-        denials: ran.denials.iter().map(|(name, count)| (redact(name), *count)).collect(),
-        ..Modelled::default()
-    }
-}
-
-/// Adds what the model found to what was read. The answer: how many findings were not believed, by reason.
+/// Adds what was found, worst first; what several say is said once. The answer: how many findings of each look were
+/// believed, and how many were not, by reason.
 fn add(
-    ran: &Ran,
+    looks: &[Look],
     tree: &Path,
     change: &Change,
     reading: &mut Reading,
     known: &[Finding],
-) -> BTreeMap<String, u32> {
+) -> (Vec<u32>, BTreeMap<String, u32>) {
     let files = Tree::open(tree).ok();
     let text = |path: &RepoPath| {
         let bytes = files.as_ref()?.bytes(path).ok()?;
         Some(String::from_utf8_lossy(&bytes).into_owned())
     };
-    let Checked { findings, dropped } = schema::check(ran.items.clone(), text);
+    let (mut all, mut found, mut dropped) = (Vec::new(), Vec::new(), BTreeMap::<String, u32>::new());
+    let mut drop = |why: Dropped, count: u32| {
+        let sum = dropped.entry(why.as_str().to_owned()).or_default();
+        *sum = sum.saturating_add(count);
+    };
+    for look in looks {
+        let Checked { findings, dropped } = schema::check(look.ran.items.clone(), text);
+        dropped.into_iter().for_each(|(why, count)| drop(why, count));
+        found.push(u32::try_from(findings.len()).unwrap_or(u32::MAX));
+        all.extend(findings);
+    }
+    all.sort_by_key(|raw| raw.severity);
     let mut sections = parse(&change.diff).files;
     sections.sort_by(|a, b| a.path.cmp(&b.path));
-    for raw in findings {
+    let mut added = 0;
+    for raw in all {
         let raw = without_secrets(raw, text);
-        if !reading.found.iter().any(|other| says_the_same(&raw, &other.raw)) {
-            let old_path = old_path(&sections, &raw.place.path);
-            reading.found.push(reading::placed(&sections, raw, old_path));
+        if reading.found.iter().any(|other| says_the_same(&raw, &other.raw)) {
+            continue;
         }
+        if added >= MAX_FINDINGS {
+            drop(Dropped::TooMany, 1);
+            continue;
+        }
+        added += 1;
+        let old_path = old_path(&sections, &raw.place.path);
+        reading.found.push(reading::placed(&sections, raw, old_path));
     }
     let text = |path: &RepoPath| text(path).map(|text| Quoted::of(&text).hide_in(&text));
     carry(known, &sections, reading, text);
-    dropped.into_iter().map(|(why, count)| (why.as_str().to_owned(), count)).collect()
+    (found, dropped)
 }
 
 /// A finding that quotes no secret: of its file, or of any form that the rules know. Its lines are compared with the

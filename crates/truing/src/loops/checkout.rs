@@ -187,7 +187,7 @@ impl<R: Reader> Checkout<'_, R> {
     ///
     /// # Errors
     /// [`CheckoutError`]
-    pub async fn read<G: Gate>(
+    pub async fn read<G: Gate + Clone>(
         &self,
         mirror: &Mirror,
         change: &Change,

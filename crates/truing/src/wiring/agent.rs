@@ -147,7 +147,7 @@ fn agent(
         model: config.model.name.clone(),
         budgets: Budgets::new(config).map_err(bad_pattern)?,
         prompts: prompts(&config.prompts)?,
-        shelf: shelf(&config.review.skills_dir)?,
+        shelf: shelf(&config.review.skills_dir)?.with_specialists(config.review.specialists),
         limits: Limits { turns: config.review.max_turns, ..Limits::default() },
         reader: child_reader(&config.rules, &config.sandbox)?,
         servers: Vec::new(),

@@ -19,7 +19,7 @@ pub(crate) fn with_program(scene: Scene, program: &str) -> Scene {
 }
 
 /// What was told, without what names the run and its time.
-fn told(ran: &Ran) -> Value {
+pub(crate) fn told(ran: &Ran) -> Value {
     let mut told = ran.json();
     for field in ["run", "review_id", "ms", "started", "ended"] {
         told.as_object_mut().unwrap().remove(field);

@@ -24,6 +24,7 @@ mod result;
 mod run;
 mod sarif;
 mod servers;
+mod specialists;
 mod staged;
 mod tape;
 mod traces;

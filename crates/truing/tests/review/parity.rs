@@ -36,6 +36,7 @@ const ADVERSE: &str = "crates/truing/tests/review/adverse.rs";
 const CLI: &str = "crates/truing/tests/review/cli.rs";
 const KILLED: &str = "crates/truing/tests/review/killed.rs";
 const MODEL: &str = "crates/truing/tests/review/model.rs";
+const SPECIALISTS: &str = "crates/truing/tests/review/specialists.rs";
 
 const ROWS: &[Row] = &[
     Row {
@@ -112,10 +113,10 @@ const ROWS: &[Row] = &[
     },
     Row {
         options: "agents agent",
-        here: "One reviewer; converge has several auditors from its fourth loop on. Agents that a repository describes are not read yet",
-        cli: "A request of another agent is refused and counted",
-        keys: "",
-        test: None,
+        here: "One reviewer, or several that look side by side, among them those of the repository's `.claude/agents`; converge has several auditors from its fourth loop on. No model starts another",
+        cli: "A program for each; a request of another agent is refused and counted",
+        keys: "review.specialists",
+        test: Some((SPECIALISTS, "four_programs_side_by_side_come_to_the_same")),
     },
     Row {
         options: "maxTurns",

@@ -4,7 +4,7 @@ use serde::Serialize;
 use truing_core::finding::{AnchorKind, Category, Finding, Severity, Side, Source, Suggestion};
 use truing_core::id::{FindingId, Fingerprint, Millis, Sha};
 use truing_core::money::MicroUsd;
-use truing_core::outcome::{Coverage, OutcomeKind, Remembered, Runtime};
+use truing_core::outcome::{Coverage, OutcomeKind, Remembered, Runtime, Specialist};
 use truing_diff::RepoPath;
 
 use super::publish::Published;
@@ -26,6 +26,9 @@ struct Report<'a> {
     /// What the repository and the operator told the model besides.
     #[serde(skip_serializing_if = "Option::is_none")]
     memory: Option<&'a Remembered>,
+    /// What each of several reviewers did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    specialists: Option<&'a [Specialist]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     publish: Option<&'a Published>,
 }
@@ -77,6 +80,11 @@ pub(super) fn report(review: &Review, publish: Option<&Published>) -> Result<Str
         cost_micro_usd: record.cost_micro_usd,
         turns: record.turns,
         memory: record.modelled.as_ref().and_then(|modelled| modelled.memory.as_ref()),
+        specialists: record
+            .modelled
+            .as_ref()
+            .map(|did| did.specialists.as_slice())
+            .filter(|all| !all.is_empty()),
         publish,
     };
     json_line(&report)

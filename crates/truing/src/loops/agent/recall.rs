@@ -9,8 +9,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use truing_agent::memory::{
-    FOLDER, File, Found, MAX_MEMORY_BYTES, MAX_SKILL_BYTES, MAX_SKILLS, MEMORY_FILES, Memory, Role,
-    SkillFile, skill_file,
+    FOLDER, File, Found, MAX_MEMORY_BYTES, MAX_SKILL_BYTES, MAX_SKILLS, MAX_SPECIALISTS, MEMORY_FILES,
+    Memory, Role, SkillFile, skill_file,
 };
 use truing_core::id::Sha;
 use truing_core::line;
@@ -38,6 +38,8 @@ const MAX_WORDS_CHARS: usize = 100;
 #[derive(Debug, Default)]
 pub struct Shelf {
     operators: Found,
+    /// Do several reviewers look at each change? Else a repository's own are not even read.
+    pub(super) specialists: bool,
     /// The latest is the last.
     kept: Mutex<VecDeque<(String, Arc<Memory>)>>,
 }
@@ -115,7 +117,13 @@ impl Shelf {
             let file = File { path: path.display().to_string(), content };
             operators.skills.push(SkillFile { folder: name, file });
         }
-        Ok(Self { operators, kept: Mutex::default() })
+        Ok(Self { operators, ..Self::default() })
+    }
+
+    /// With several reviewers of each change in place of one, or not.
+    #[must_use]
+    pub fn with_specialists(self, specialists: bool) -> Self {
+        Self { specialists, ..self }
     }
 
     /// With what a commit's repository tells; none: it tells nothing.
@@ -132,7 +140,7 @@ impl Shelf {
             Some(commit) => commits.list(commit, &[memory, FOLDER]).await?,
             None => Vec::new(),
         };
-        listed.retain(|file| role(file).is_some());
+        listed.retain(|file| role(file).is_some_and(|(_, role)| self.takes(role)));
         let names = listed.iter().flat_map(|file| [file.path.as_bytes(), file.id.as_bytes()]);
         let key = hash_of(names);
         if let Some(memory) = self.found(&key) {
@@ -141,10 +149,16 @@ impl Shelf {
         let mut found = Found::default();
         for file in &listed {
             let Some((path, role)) = role(file) else { continue };
-            let skips = matches!(role, Role::Skill(_)) && found.skills.len() >= MAX_SKILLS;
-            if skips {
-                found.more_skills += 1;
-                continue;
+            match role {
+                Role::Skill(_) if found.skills.len() >= MAX_SKILLS => {
+                    found.more_skills += 1;
+                    continue;
+                }
+                Role::Specialist(_) if found.specialists.len() >= MAX_SPECIALISTS => {
+                    found.more_specialists += 1;
+                    continue;
+                }
+                Role::Memory | Role::Skill(_) | Role::Specialist(_) => {}
             }
             let content = if !file.is_plain {
                 Err("it is a link or a submodule, which is not followed".to_owned())
@@ -191,7 +205,21 @@ impl Shelf {
             let skill = file(&format!("{folder}/{}", skill_file(&name)));
             found.skills.extend(skill.map(|file| SkillFile { folder: name, file }));
         }
+        if self.specialists {
+            for name in texts(&root.join(FOLDER).join("agents")) {
+                let specialist = file(&format!("{FOLDER}/agents/{name}.md"));
+                found.specialists.extend(specialist.map(|file| SkillFile { folder: name, file }));
+            }
+        }
         Arc::new(Memory::of(&self.operators, &found))
+    }
+
+    /// Does what a file is count here?
+    fn takes(&self, role: Role<'_>) -> bool {
+        match role {
+            Role::Memory | Role::Skill(_) => true,
+            Role::Specialist(_) => self.specialists,
+        }
     }
 
     fn found(&self, key: &str) -> Option<Arc<Memory>> {
@@ -226,6 +254,7 @@ fn put(found: &mut Found, role: Role<'_>, file: File) {
     match role {
         Role::Memory => found.memory.push(file),
         Role::Skill(folder) => found.skills.push(SkillFile { folder: folder.to_owned(), file }),
+        Role::Specialist(name) => found.specialists.push(SkillFile { folder: name.to_owned(), file }),
     }
 }
 
@@ -250,6 +279,15 @@ fn folders(folder: &Path) -> std::io::Result<(Vec<String>, usize)> {
     let more = names.len().saturating_sub(MAX_SKILLS);
     names.truncate(MAX_SKILLS);
     Ok((names, more))
+}
+
+/// The names of the first texts in a folder, in order, without their ending; none if there is no such folder.
+fn texts(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().take(MAX_ENTRIES);
+    let name = |entry: std::fs::DirEntry| Some(entry.file_name().to_str()?.strip_suffix(".md")?.to_owned());
+    let mut names: Vec<String> = entries.filter_map(name).collect();
+    names.sort();
+    names
 }
 
 /// A plain file's bytes, up to a bound.

@@ -78,8 +78,8 @@ pub(super) struct Shown<'a> {
     pub(super) repository: &'a str,
     /// Open findings of a model's earlier review.
     pub(super) known: &'a [Finding],
-    /// What the repository and the operator tell besides, if the prompt tells it.
-    pub(super) memory: Option<&'a Memory>,
+    /// What the repository and the operator tell besides, and a specialist's part, if the prompt tells them.
+    pub(super) memory: Option<(&'a Memory, Option<&'a str>)>,
     /// What the change is to mend, if it is a fix.
     pub(super) findings: Option<&'a str>,
 }
@@ -168,15 +168,20 @@ pub(super) fn prompt(
         Some(findings) => (task.with("findings", findings), findings),
         None => (task, ""),
     };
-    let skills = memory.map(Memory::listed).unwrap_or_default();
-    let memory = memory.map(|memory| memory.text.as_str());
+    let (memory, part) = memory.unzip();
+    let (skills, part) = (memory.map(Memory::listed).unwrap_or_default(), part.flatten());
     let task = match memory {
-        Some(memory) => task.with("memory", memory).with("skills", skills.as_str()),
+        Some(memory) => task.with("memory", memory.text.as_str()).with("skills", skills.as_str()),
         None => task,
     };
-    let said = [subject.title.as_str(), description, &subject.branch, memory.unwrap_or_default(), &skills];
-    let [title, description, branch, memory, skills] = said.map(str::as_bytes);
-    let fence = fence([&change.diff, title, description, branch, findings.as_bytes(), memory, skills])?;
+    let task = match part {
+        Some(part) => task.with("specialist", part),
+        None => task,
+    };
+    let (memory, part) = (memory.map_or("", |memory| &memory.text), part.unwrap_or_default());
+    let said = [subject.title.as_str(), description, &subject.branch, findings, memory, &skills, part];
+    let [title, description, branch, findings, memory, skills, part] = said.map(str::as_bytes);
+    let fence = fence([&change.diff, title, description, branch, findings, memory, skills, part])?;
     let filled = prompts.filled(names, (&system, &task), &fence)?;
     let Filled { system, task, hash } = filled;
     Ok(Prompted { brief: Brief { model: model.to_owned(), system, task }, hash, seen })
@@ -225,14 +230,18 @@ impl<'a, T> Watched<'a, T> {
         unseen.map(|path| line::clean(&path.to_string(), MAX_LINE_CHARS)).take(MAX_NAMED).collect()
     }
 
-    /// What the model has not seen is not reviewed.
-    pub(super) fn leave_out(&self, coverage: &mut Coverage) {
-        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let unseen = coverage.reviewed.extract_if(.., |path| !seen.contains(path));
-        let unseen = unseen.map(|path| NotReviewed { path, reason: SkipReason::NotShown });
-        coverage.not_reviewed.extend(unseen);
-        coverage.not_reviewed.sort_by(|a, b| a.path.cmp(&b.path));
+    /// The files whose change it has seen.
+    pub(super) fn seen(&self) -> BTreeSet<RepoPath> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
+}
+
+/// What no model has seen is not reviewed.
+pub(super) fn leave_out(seen: &BTreeSet<RepoPath>, coverage: &mut Coverage) {
+    let unseen = coverage.reviewed.extract_if(.., |path| !seen.contains(path));
+    let unseen = unseen.map(|path| NotReviewed { path, reason: SkipReason::NotShown });
+    coverage.not_reviewed.extend(unseen);
+    coverage.not_reviewed.sort_by(|a, b| a.path.cmp(&b.path));
 }
 
 impl<T: Tools> Tools for Watched<'_, T> {

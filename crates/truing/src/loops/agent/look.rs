@@ -1,0 +1,235 @@
+//! One model's look at a change: alone, or as one of several specialists who look side by side.
+
+use std::collections::BTreeSet;
+use std::pin::Pin;
+use std::time::Instant;
+
+use truing_agent::mcp::client::Servers;
+use truing_agent::memory::{Memory, Skill, WithSkills};
+use truing_agent::native::{End, Limits, Ran};
+use truing_agent::prompt::route::{REVIEW, SPECIALIST_TASK};
+use truing_agent::schema::Items;
+use truing_core::finding::Finding;
+use truing_core::id::Millis;
+use truing_core::ledger::{LevelKind, Purse};
+use truing_core::money::MicroUsd;
+use truing_core::outcome::{ModelPart, Modelled, Specialist};
+use truing_core::port::Gate;
+use truing_diff::RepoPath;
+use truing_model::gateway::Refused;
+use truing_reader::protocol::ToolsRequest;
+use truing_reader::redact::redact;
+
+use super::shown::{self, Shown, Watched};
+use super::{Agent, AgentError, Part, Place, Subject};
+use crate::budget;
+use crate::loops::reading::{Change, Reading};
+use crate::telemetry::{self, Traced};
+
+/// What a review and its one agent are called on a cassette.
+const RUN: &str = "review";
+const AGENT: &str = "reviewer";
+/// What one of several reviewers may cost.
+const SPECIALIST_MONEY: MicroUsd = MicroUsd(500_000);
+
+/// What is looked at, by whom and with what.
+#[derive(Clone, Copy)]
+pub(super) struct Table<'a> {
+    pub(super) agent: &'a Agent,
+    pub(super) change: &'a Change,
+    pub(super) place: Place<'a>,
+    pub(super) reading: &'a Reading,
+    pub(super) subject: &'a Subject,
+    pub(super) known: &'a [Finding],
+    pub(super) memory: &'a Memory,
+    pub(super) purse: &'a Purse,
+    /// What all of them may ask besides.
+    pub(super) servers: &'a Servers,
+}
+
+/// What a look came to.
+pub(super) struct Look {
+    /// Whose it was: a specialist's name; none: it was the only one.
+    pub(super) specialist: Option<String>,
+    pub(super) ran: Ran,
+    /// The files whose change it saw.
+    pub(super) seen: BTreeSet<RepoPath>,
+    /// Looks at files that came to nothing because the reader failed.
+    pub(super) failures: usize,
+    /// Names the prompt.
+    pub(super) hash: String,
+    pub(super) ms: u64,
+}
+
+impl<'a> Table<'a> {
+    /// Who looks: one reviewer, or the specialists.
+    pub(super) fn seats(&self) -> Vec<Option<&'a Skill>> {
+        match self.agent.shelf.specialists {
+            true => self.memory.specialists.iter().map(Some).collect(),
+            false => vec![None],
+        }
+    }
+
+    /// Lets one look. `side_by_side`: how many share the review's money.
+    ///
+    /// Boxed and erased: as many of these as there are specialists wait at the same time.
+    pub(super) fn look<G: Gate + 'a>(
+        self,
+        specialist: Option<&'a Skill>,
+        side_by_side: usize,
+        gate: G,
+    ) -> Pin<Box<dyn Future<Output = Result<Look, AgentError>> + Send + 'a>> {
+        Box::pin(self.looked(specialist, side_by_side, gate))
+    }
+
+    async fn looked<G: Gate>(
+        self,
+        specialist: Option<&Skill>,
+        side_by_side: usize,
+        gate: G,
+    ) -> Result<Look, AgentError> {
+        let Self { agent, change, place, reading, subject, known, memory, purse, servers } = self;
+        let began = Instant::now();
+        let level = |kind| purse.levels.iter().find(|level| level.kind == kind);
+        let repository = level(LevelKind::RepoDay).map_or("", |level| level.key.as_str());
+        let part = specialist.map(|specialist| specialist.text.as_str());
+        let task = part.map_or(REVIEW.task, |_| SPECIALIST_TASK);
+        let told = shown::prompt(
+            &agent.prompts,
+            (REVIEW.system, task),
+            (&agent.model, agent.limits.turns),
+            Shown {
+                change,
+                reading,
+                subject,
+                repository,
+                known,
+                memory: Some((memory, part)),
+                findings: None,
+            },
+        )?;
+        let request = ToolsRequest {
+            tree: place.tree.to_owned(),
+            hide_ignored: place.is_working_tree,
+            always: reading.coverage.reviewed.clone(),
+        };
+        let tools = agent.reader.tools(request, change.diff.as_slice());
+        let beside = servers.beside(&tools);
+        let skilled = WithSkills::new(&beside, &memory.skills);
+        let watched = Watched::new(&skilled, told.seen);
+        let whole = level(LevelKind::Review).map(|level| level.limit);
+        let money = specialist.map_or(whole, |_| Some(slice(whole, side_by_side)));
+        let limits = Limits { money, ..agent.limits };
+        let name = specialist.map(|specialist| specialist.name.clone());
+        let session = agent.gateway.session(purse.clone(), [agent.model.clone()], gate);
+        let model = Traced(agent.tape.of(session, RUN, name.as_deref().unwrap_or(AGENT)));
+        let mut ran: Ran =
+            agent.runtime.run_judged(&model, &watched, &told.brief, &limits, |_: &Items| None).await;
+        let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        telemetry::ended(&ran.end);
+        match &ran.end {
+            End::Refused(Refused::Switch) => return Err(AgentError::Halted),
+            End::Refused(Refused::Drift { what }) => return Err(AgentError::Drift(what.clone())),
+            End::Refused(Refused::Budget { level }) => budget::exceeded(&purse.run, level),
+            End::Done
+            | End::Limit(_)
+            | End::Declined
+            | End::Cut
+            | End::Full
+            | End::Unreadable(_)
+            | End::Refused(_)
+            | End::Failed(_) => {}
+        }
+        if agent.tape.plays() {
+            // It was paid for when it was recorded.
+            ran.cost = MicroUsd(0);
+        }
+        let end = redact(&ran.end.to_string());
+        let who = name.as_deref().unwrap_or(AGENT);
+        tracing::info!(who, end, turns = ran.turns, cost = ran.cost.0, "the model has ended");
+        let (seen, failures) = (watched.seen(), tools.failures().await.len());
+        Ok(Look { specialist: name, ran, seen, failures, hash: told.hash, ms })
+    }
+}
+
+/// One's share of a review's money.
+fn slice(whole: Option<MicroUsd>, side_by_side: usize) -> MicroUsd {
+    let most = SPECIALIST_MONEY.0;
+    let seats = u64::try_from(side_by_side.max(1)).unwrap_or(u64::MAX);
+    MicroUsd(whole.map_or(most, |whole| most.min(whole.0 / seats)))
+}
+
+/// What several looks come to as one part of the review. `modelled`: what they did, as far as it is known by other means.
+pub(super) fn together(looks: &[Look], found: &[u32], modelled: Modelled, now: Millis) -> Part {
+    let mut all = modelled;
+    let (mut turns, mut cost) = (0_u32, MicroUsd(0));
+    let mut parts = Vec::new();
+    for (index, Look { specialist, ran, failures, hash, ms, .. }) in looks.iter().enumerate() {
+        turns = turns.saturating_add(ran.turns);
+        cost = MicroUsd(cost.0.saturating_add(ran.cost.0));
+        all.tokens = all.tokens.plus(&ran.usage);
+        all.ms = all.ms.max(*ms);
+        if !ran.model.is_empty() {
+            all.model.clone_from(&ran.model);
+        }
+        all.prompt_hash.clone_from(hash);
+        for (name, count) in &ran.calls {
+            let sum = all.calls.entry(name.clone()).or_default();
+            *sum = sum.saturating_add(*count);
+        }
+        // What is not offered is called what the model calls it.
+        for (name, count) in &ran.denials {
+            let sum = all.denials.entry(redact(name)).or_default();
+            *sum = sum.saturating_add(*count);
+        }
+        let part = Part::of(ran, Modelled::default(), now).after_failures(*failures).part;
+        if let Some(name) = specialist {
+            all.specialists.push(Specialist {
+                name: name.clone(),
+                turns: ran.turns,
+                cost_micro_usd: ran.cost,
+                found: found.get(index).copied().unwrap_or_default(),
+                partial: reason(ran, &part),
+            });
+        }
+        parts.push((specialist.as_deref(), part));
+    }
+    let part = match parts.as_slice() {
+        [(None, part)] => part.clone(),
+        // Nobody was asked anything: all for the same reason.
+        [(_, first), ..] if turns == 0 => first.clone(),
+        _ => {
+            let gaps = all.specialists.iter().filter_map(|one| {
+                let why = one.partial.as_ref()?;
+                Some(format!("{}: {why}", one.name))
+            });
+            match gaps.collect::<Vec<_>>().as_slice() {
+                [] => ModelPart::Whole,
+                gaps => ModelPart::Partial(gaps.join("; ")),
+            }
+        }
+    };
+    Part { part, turns, cost, modelled: Some(all), ..Part::whole() }
+}
+
+/// Why one's part is not whole. That the rules are left, which a review by one would say, is not so of several.
+fn reason(ran: &Ran, part: &ModelPart) -> Option<String> {
+    match (part, &ran.end) {
+        (ModelPart::Whole, _) => None,
+        (ModelPart::Partial(why) | ModelPart::Deferred { why, .. }, End::Done) => Some(why.clone()),
+        (ModelPart::Partial(_) | ModelPart::Deferred { .. }, end) => Some(redact(&end.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slice_is_half_a_dollar_and_all_of_them_no_more_than_the_review_has() {
+        assert_eq!(slice(Some(MicroUsd(2_000_000)), 4), MicroUsd(500_000));
+        assert_eq!(slice(Some(MicroUsd(9_000_000)), 4), MicroUsd(500_000));
+        assert_eq!(slice(Some(MicroUsd(2_000_000)), 8), MicroUsd(250_000));
+        assert_eq!(slice(None, 0), MicroUsd(500_000));
+    }
+}
