@@ -8,6 +8,8 @@ mod ingress;
 mod meter;
 mod review;
 mod rules;
+mod runtimes;
+mod watch;
 
 use std::path::{Path, PathBuf};
 
@@ -35,6 +37,8 @@ enum What {
     Converge(converge::Options),
     /// A whole review of 10,000 changed lines: what it takes beyond `git diff`, in time and memory
     Review(review::Options),
+    /// One scripted review held by each runtime: seconds, processor time and memory, beside the claude program alone
+    Runtimes(runtimes::Options),
 }
 
 /// Measures. `false`: something promised does not hold.
@@ -48,6 +52,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         What::Rules(options) => rules::run(options),
         What::Converge(options) => converge::run(options),
         What::Review(options) => review::run(options),
+        What::Runtimes(options) => runtimes::run(options),
     }
 }
 

@@ -86,7 +86,7 @@ fn missing_tools(root: &Path) -> Vec<NotRun> {
     }
     for packed in tools::PACKED {
         match tools::unpack(root, packed) {
-            Ok(()) => say::line(&format!("{} {}", packed.name, packed.version)),
+            Ok(_) => say::line(&format!("{} {}", packed.name, packed.version)),
             Err(why) => not_run.push(NotRun { need: packed.need, why }),
         }
     }

@@ -1,6 +1,6 @@
 //! What the tests need beside the Rust toolchain: how to find it, and how to install it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
@@ -62,11 +62,12 @@ pub(crate) const PACKED: &[Packed] = &[Packed {
 }];
 
 /// Finds the program, or gets it from the registry that npm is configured for. `Err` is why it cannot be had.
-pub(crate) fn unpack(root: &Path, packed: &Packed) -> Result<(), String> {
+pub(crate) fn unpack(root: &Path, packed: &Packed) -> Result<PathBuf, String> {
     let Packed { name, package, version, archives, .. } = packed;
     let folder = root.join("target/tools").join(name).join(version);
-    if folder.join(name).is_file() {
-        return Ok(());
+    let program = folder.join(name);
+    if program.is_file() {
+        return Ok(program);
     }
     let archive = archives.iter().find(|(rust, ..)| *rust == std::env::consts::ARCH);
     let Some((_, npm, digest)) = archive.filter(|_| cfg!(target_os = "linux")) else {
@@ -74,7 +75,7 @@ pub(crate) fn unpack(root: &Path, packed: &Packed) -> Result<(), String> {
     };
     let package = format!("{package}-{npm}@{version}");
     say::line(&format!("{name} {version} is missing: getting it with `npm pack {package}`"));
-    let got = got(&package, digest, name, &folder);
+    let got = got(&package, digest, name, &folder).map(|()| program);
     got.map_err(|error| format!("{name} {version} cannot be had from npm's registry: {error:#}"))
 }
 

@@ -2,7 +2,6 @@
 //! same change.
 
 mod project;
-mod watch;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,6 +13,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::meter::{self, Run};
+use super::watch;
 use crate::{say, workspace};
 use project::Project;
 

@@ -1,0 +1,190 @@
+//! `cargo xtask bench runtimes`: the same scripted review with the conversation held by `native` and by `cli`, beside
+//! the `claude` program asked one question by itself.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use serde_json::{Value, json};
+use truing_fakes::model::{Answer, FakeModel, KEY, Script, When};
+
+use super::{meter, watch};
+use crate::{say, tools, workspace};
+
+/// How it is measured.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// How often each is run, by turns; the medians count
+    #[arg(long, default_value_t = 7)]
+    rounds: usize,
+    /// The optimized program to measure [default: built now]
+    #[arg(long, value_name = "FILE")]
+    program: Option<PathBuf>,
+}
+
+/// Measures. `false`: the two reviews do not come to the same.
+pub(crate) fn run(options: &Options) -> Result<bool> {
+    let root = workspace::root()?;
+    let program = match &options.program {
+        Some(program) => program.canonicalize().with_context(|| format!("no {}", program.display()))?,
+        None => super::build(&root)?,
+    };
+    let [claude] = tools::PACKED else { bail!("which of the packed tools is the claude program?") };
+    let claude = tools::unpack(&root, claude).map_err(anyhow::Error::msg)?;
+    let runtime = tokio::runtime::Runtime::new().context("no threads can be had")?;
+    let model = runtime.block_on(FakeModel::start(script())).context("the model cannot start")?;
+    let temporary = tempfile::tempdir().context("no temporary folder can be made")?;
+    let home = temporary.path().to_owned();
+    let place = Place { root: home.join("r"), home, program, claude, model: model.url().to_owned() };
+    place.begin()?;
+    let mut rows = [Who::Native, Who::Cli, Who::Claude].map(|who| Row { who, runs: Vec::new(), bytes: 0 });
+    let mut told = Vec::new();
+    for round in 0..=options.rounds.max(1) {
+        for row in &mut rows {
+            if round == 0 {
+                // Not timed: looking at memory takes time itself.
+                let seen = watch::watch(&mut place.command(row.who))?;
+                row.bytes = seen.tree_bytes;
+                if !matches!(row.who, Who::Claude) {
+                    told.push(result(&seen.output)?);
+                }
+            } else {
+                row.runs.push(meter::run(&mut place.command(row.who))?);
+            }
+        }
+    }
+    say::line("                      seconds  ratio  CPU s  ratio     MB");
+    let of = |row: &Row, part: fn(&meter::Run) -> f64| meter::median(row.runs.iter().map(part).collect());
+    let first = rows.first().map(|row| (of(row, |run| run.clock), of(row, |run| run.processor)));
+    let (clock_of_first, processor_of_first) = first.context("nothing was run")?;
+    for row in &rows {
+        let (clock, processor) = (of(row, |run| run.clock), of(row, |run| run.processor));
+        say::line(&format!(
+            "{:<20} {clock:>8.2} {:>6.1} {processor:>6.2} {:>6.1} {:>6.0}",
+            row.who.named(),
+            clock / clock_of_first,
+            processor / processor_of_first,
+            row.bytes as f64 / 1e6
+        ));
+    }
+    say::line(
+        "ratio: to `native`; MB: the largest sum of VmRSS of all processes (what they share counts for each)",
+    );
+    let same = told.windows(2).all(|pair| pair.first() == pair.get(1));
+    say::line(if same { "both reviews found the same" } else { "the reviews did not find the same" });
+    Ok(same)
+}
+
+/// What is run.
+#[derive(Clone, Copy)]
+enum Who {
+    Native,
+    Cli,
+    /// `claude --print`, with a plain answer.
+    Claude,
+}
+
+impl Who {
+    fn named(self) -> &'static str {
+        match self {
+            Self::Native => "review, native",
+            Self::Cli => "review, cli",
+            Self::Claude => "claude --print alone",
+        }
+    }
+}
+
+struct Row {
+    who: Who,
+    runs: Vec<meter::Run>,
+    bytes: u64,
+}
+
+/// A review looks at the files and reports one finding; whoever asks without tools of ours is told a word.
+fn script() -> Script {
+    let finding = json!({ "path": "pay.py", "start_line": 2, "end_line": 2, "severity": "P1", "category": "G",
+        "title": "The last one is left out", "body": "The range ends one too early.",
+        "excerpt": "    return sum(xs[:-1])" });
+    let turn = |answer: Answer, fresh| {
+        let when = When {
+            system: vec!["You review one pull request".to_owned()],
+            fresh: Some(fresh),
+            ..When::default()
+        };
+        answer.when(when).times(0)
+    };
+    let read = turn(Answer::tool("read", json!({ "path": "pay.py" })), true);
+    let report = turn(Answer::tool("report", json!({ "findings": [finding] })), false);
+    Script::of([read, report, Answer::text("yes").times(0)])
+}
+
+/// What a review came to, but for when and how long.
+fn result(output: &[u8]) -> Result<Value> {
+    let report: Value = serde_json::from_slice(output).context("the review is no JSON")?;
+    if report["outcome"]["kind"] != "reviewed" || report["findings"][0]["source"] != "agent" {
+        bail!("the review ended otherwise: {report}");
+    }
+    Ok(json!([report["findings"], report["verdict"], report["turns"], report["cost_micro_usd"]]))
+}
+
+/// Where everything lies.
+struct Place {
+    root: PathBuf,
+    home: PathBuf,
+    program: PathBuf,
+    claude: PathBuf,
+    model: String,
+}
+
+impl Place {
+    /// A repository with a change in its working tree.
+    fn begin(&self) -> Result<()> {
+        fs::create_dir_all(&self.root)?;
+        self.git(&["init", "--quiet", "--initial-branch=main"])?;
+        fs::write(self.root.join("pay.py"), "def total(xs):\n    return sum(xs)\n")?;
+        self.git(&["add", "."])?;
+        self.git(&["commit", "--quiet", "--message", "base"])?;
+        fs::write(self.root.join("pay.py"), "def total(xs):\n    return sum(xs[:-1])\n")?;
+        let (model, claude) = (&self.model, self.claude.display());
+        let config = format!("[model]\nbase_url = \"{model}\"\n[review]\nclaude = \"{claude}\"\n");
+        fs::write(self.home.join("op.toml"), config).context("cannot write the configuration")
+    }
+
+    fn git(&self, arguments: &[&str]) -> Result<()> {
+        let mut command = Command::new("git");
+        command.arg("-C").arg(&self.root).args(arguments).stdin(Stdio::null());
+        command.env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_CONFIG_GLOBAL", "/dev/null");
+        for role in ["AUTHOR", "COMMITTER"] {
+            command
+                .env(format!("GIT_{role}_NAME"), "bench")
+                .env(format!("GIT_{role}_EMAIL"), "bench@localhost");
+        }
+        workspace::output(&mut command).map(drop)
+    }
+
+    fn command(&self, who: Who) -> Command {
+        let review = |runtime| {
+            let mut command = Command::new(&self.program);
+            command.args(["review", "--quiet", "--no-record", "--format", "json", "--config", "../op.toml"]);
+            command.args(["--runtime", runtime]);
+            command
+        };
+        let mut command = match who {
+            Who::Native => review("native"),
+            Who::Cli => review("cli"),
+            Who::Claude => {
+                let mut command = Command::new(&self.claude);
+                command.args(["--print", "--output-format", "json", "Is this a question?"]);
+                command
+            }
+        };
+        command.current_dir(&self.root).stdin(Stdio::null()).stderr(Stdio::null());
+        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command.env("HOME", &self.home).env("ANTHROPIC_API_KEY", KEY).env("ANTHROPIC_BASE_URL", &self.model);
+        // It would ask for what is not here: news of itself, and where to send what it has seen.
+        command.env("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1");
+        command
+    }
+}
