@@ -119,13 +119,14 @@ fn push_plain(out: &mut String, text: &str) {
     let is_word = |c: char| c.is_alphanumeric() || c == '_';
     let mut rest = text;
     while let Some(c) = rest.chars().next() {
-        let word = rest.split(|c| !is_word(c)).next().unwrap_or_default();
-        let behind = rest.get(word.len()..).unwrap_or_default();
+        // Each word is looked at once, where it begins: text without blanks can be long.
         let begins = !out.ends_with(is_word);
-        if begins && is_commit(word) {
+        let end = if begins { rest.find(|c| !is_word(c)).unwrap_or(rest.len()) } else { 0 };
+        let (word, behind) = rest.split_at(end);
+        if is_commit(word) {
             push_code(out, word);
             rest = behind;
-        } else if begins && is_numbered(word, behind) {
+        } else if is_numbered(word, behind) {
             out.push_str(word);
             out.push(APART);
             rest = behind;
