@@ -16,7 +16,7 @@ use super::error::{CliError, Exit};
 use super::review::own_file;
 use super::{Context, runtime};
 use crate::loops::compare::{Against, Comparing, Head};
-use crate::loops::converge::gate::{Came, Found, Gate, GateError, Gated, Said};
+use crate::loops::converge::gate::{Came, Found, GateError, Gated, Said};
 use crate::loops::local::LocalError;
 use crate::loops::reading::{self, Change, ReadingError};
 use crate::loops::verify::{State, laid_out};
@@ -132,8 +132,13 @@ impl Args {
         };
         // The user's own commands on his own files: whatever is set up may be used for any state of them.
         let trust = Scope::new(format!("local {}", repository.root().display()));
-        let gate = Gate { rules: &rules, reader: &reader, commands, trust };
-        let gated = gate.look(&tree, &change).await.map_err(failed)?;
+        let unread = |error| failed(GateError::Reading(error));
+        let plan = reading::plan(&change, &rules).map_err(unread)?;
+        let reading = plan.read(tree.clone(), &rules, &reader).await.map_err(unread)?;
+        let mut gated = Gated::of_rules(reading);
+        if let Some(commands) = &commands {
+            commands.look(&tree, &change, &trust, &mut gated).await.map_err(failed)?;
+        }
         drop(progress);
         context.output.answer(&told(&gated, against.as_ref().map(|_| &change)), || {
             text(&gated, against.as_ref().map(|against| (&change, against)))

@@ -38,11 +38,11 @@ use truing_git::{GitError, Laid, Mirror, PrivateFolder};
 
 use super::agent::{Agent, Halted, Spent, SwitchGate};
 use super::files::NotTaken;
-use super::reading::{Change, ReadingError, Scope};
+use super::reading::{self, Change, Reading, ReadingError, Scope};
 use crate::config::converge::ConvergeConfig;
 use crate::wiring::SystemClock;
 use audit::Audited;
-use gate::{Commands, Gate, GateError};
+use gate::{Commands, GateError, Gated};
 
 /// Who does the work.
 pub struct Crew {
@@ -110,6 +110,9 @@ pub trait Site: Sync {
 /// fixes.
 const KEPT_DIFFS: usize = 4;
 const MAX_KEPT_DIFF: usize = 1 << 20;
+
+/// So many readings are kept: of the change before and after a fix.
+const KEPT_READINGS: usize = 2;
 
 /// Among those who are woken, the one that is called after each push: no reviewer can have this name.
 const AFTER_PUSH: &str = "after each push";
@@ -283,6 +286,8 @@ pub struct Lap<'a, S> {
     diffs: Vec<((Sha, Sha), Vec<u8>)>,
     /// The files of the commit that was looked at last.
     laid: Option<Laid>,
+    /// What the rules say of changes that were read before.
+    readings: Vec<((Sha, Sha), Reading)>,
     /// What the checks said of the newest head; none of them could be run: none.
     baseline: Option<(Sha, Option<Verification>)>,
     /// What asking models took in this act.
@@ -302,7 +307,7 @@ impl<'a, S> Lap<'a, S> {
         record: Record,
         stint: Stint,
     ) -> Self {
-        let (diffs, laid, baseline) = (Vec::new(), None, None);
+        let (diffs, laid, readings, baseline) = (Vec::new(), None, Vec::new(), None);
         let (taken, has_asked) = (Taken::default(), false);
         Self {
             site,
@@ -313,6 +318,7 @@ impl<'a, S> Lap<'a, S> {
             record,
             diffs,
             laid,
+            readings,
             baseline,
             taken,
             stint,
@@ -488,25 +494,51 @@ impl<S> Lap<'_, S> {
     /// What the gate says of the change up to this commit, if it blocks.
     async fn gate_says(&mut self, head: &Sha) -> Result<Option<String>, Stop> {
         let base = self.record.base.clone();
-        let diff = self.diff(&base, head).await?;
-        let change = Change { base, head: Some(head.clone()), diff, left_out: Vec::new(), large: Vec::new() };
-        // What code of a model sets up is kept apart, as it is of checks.
-        let own = format!("converge {}", self.record.key);
-        let trust = Trust::new(format!("{own} fix")).trusting(own);
-        let (rules, reader) = (&self.crew.scope, &self.crew.auditor.reader);
-        let gate = Gate { rules, reader, commands: self.crew.commands.clone(), trust };
-        let gated = if gate.commands.is_some() {
+        let change = self.change(&base, head).await?;
+        let mut gated = Gated::of_rules(self.read(&change, head).await?);
+        if let Some(commands) = &self.crew.commands {
+            // What code of a model sets up is kept apart, as it is of checks.
+            let own = format!("converge {}", self.record.key);
+            let trust = Trust::new(format!("{own} fix")).trusting(own);
             let folder = PrivateFolder::new().map_err(Stop::folder)?;
             self.mirror.private_clone(head, std::slice::from_ref(&change.base), folder.path()).await?;
-            gate.look(folder.path(), &change).await?
-        } else {
-            // Rules alone run nothing: an audit sees the same files after them.
-            let laid = self.mirror.lay(head, self.laid.take()).await?;
-            let gated = gate.look(laid.path(), &change).await;
-            self.laid = Some(laid);
-            gated?
-        };
+            commands.look(folder.path(), &change, &trust, &mut gated).await?;
+        }
         Ok(gated.seen()?.words())
+    }
+
+    /// The change between two commits.
+    async fn change(&mut self, base: &Sha, head: &Sha) -> Result<Change, GitError> {
+        let diff = self.diff(base, head).await?;
+        Ok(Change {
+            base: base.clone(),
+            head: Some(head.clone()),
+            diff,
+            left_out: Vec::new(),
+            large: Vec::new(),
+        })
+    }
+
+    /// What the rules say of a change up to this commit. They run nothing: auditors see the same files after them.
+    async fn read(&mut self, change: &Change, head: &Sha) -> Result<Reading, Stop> {
+        if let Some(reading) = self.known_reading(&change.base, head) {
+            return Ok(reading.clone());
+        }
+        let laid = self.mirror.lay(head, self.laid.take()).await?;
+        let (scope, reader) = (&self.crew.scope, &self.crew.auditor.reader);
+        let plan = reading::plan(change, scope).map_err(GateError::Reading)?;
+        let reading = plan.read(laid.path().to_owned(), scope, reader).await;
+        self.laid = Some(laid);
+        let reading = reading.map_err(GateError::Reading)?;
+        self.readings.truncate(KEPT_READINGS - 1);
+        self.readings.insert(0, ((change.base.clone(), head.clone()), reading.clone()));
+        Ok(reading)
+    }
+
+    /// What the rules have said of this change before.
+    fn known_reading(&self, base: &Sha, head: &Sha) -> Option<&Reading> {
+        let mut known = self.readings.iter();
+        known.find(|((from, to), _)| (from, to) == (base, head)).map(|(_, reading)| reading)
     }
 
     /// What pays for a model, and how much is left of what the run may cost.

@@ -14,12 +14,11 @@ use std::path::{Component, Path, PathBuf};
 use truing_agent::verify::{INSIDE, Printout, Scope as Trust, Verifier, VerifyError};
 use truing_core::line;
 use truing_core::outcome::{Coverage, NotReviewed};
-use truing_core::port::Reader;
 use truing_core::verification::End;
 use truing_diff::RepoPath;
 use truing_reader::redact::redact;
 
-use crate::loops::reading::{self, Change, Reading, ReadingError, Scope};
+use crate::loops::reading::{self, Change, Reading, ReadingError};
 
 /// Findings of a kind that are kept; the others are counted.
 pub const MAX_KEPT: usize = 500;
@@ -37,19 +36,6 @@ const MAX_PATH: usize = 4096;
 const MAX_COLONS: usize = 8;
 /// A command that found something.
 const FOUND: u8 = 1;
-
-/// What is looked at, and by whom.
-#[derive(Debug)]
-pub struct Gate<'a, R> {
-    /// What the rules look at, and with which packs.
-    pub rules: &'a Scope,
-    /// The plane that parses repository bytes.
-    pub reader: &'a R,
-    /// The configured commands; none: the rules alone.
-    pub commands: Option<Commands>,
-    /// Whose set-ups may be used for these.
-    pub trust: Trust,
-}
 
 /// Commands of a gate, and what runs them.
 #[derive(Clone, Debug)]
@@ -135,19 +121,22 @@ pub enum GateError {
     Reading(#[from] ReadingError),
 }
 
-impl<R: Reader> Gate<'_, R> {
-    /// Looks at a change whose head is laid out in `tree`: with git's folder, if commands ask git. Nothing there is
-    /// changed.
+impl Commands {
+    /// Runs them on a change whose head is laid out in `tree`, with git's folder if they ask git, and adds what they find.
+    /// Nothing there is changed. `trust`: whose set-ups may be used.
     ///
     /// # Errors
     /// [`GateError`]; findings are none.
-    pub async fn look(&self, tree: &Path, change: &Change) -> Result<Gated, GateError> {
+    pub async fn look(
+        &self,
+        tree: &Path,
+        change: &Change,
+        trust: &Trust,
+        gated: &mut Gated,
+    ) -> Result<(), GateError> {
         let lines = reading::counted_lines(change)?;
-        let plan = reading::plan(change, self.rules)?;
-        let mut gated = Gated::default();
-        gated.read(plan.read(tree.to_owned(), self.rules, self.reader).await?);
-        let Some(Commands { argv, verifier }) = &self.commands else { return Ok(gated) };
-        let set_up = verifier.set_up(tree, &self.trust).await?;
+        let Self { argv, verifier } = self;
+        let set_up = verifier.set_up(tree, trust).await?;
         let mut places = Places { lines, tree, known: BTreeMap::new() };
         for words in argv {
             let command = redact(&line::clean(&words.join(" "), MAX_COMMAND));
@@ -174,7 +163,7 @@ impl<R: Reader> Gate<'_, R> {
             }
             gated.ran.push(Came { argv: words.clone(), is_clean, ms: printout.ms });
         }
-        Ok(gated)
+        Ok(())
     }
 }
 
@@ -196,6 +185,18 @@ fn shown(text: &str) -> String {
 }
 
 impl Gated {
+    /// With what the rules found: all of it is on changed lines.
+    pub fn of_rules(reading: Reading) -> Self {
+        let Reading { found, coverage: Coverage { reviewed, not_reviewed }, renames: _ } = reading;
+        let mut gated = Self { inspected: reviewed.len(), not_inspected: not_reviewed, ..Self::default() };
+        for raw in found.into_iter().map(|placed| placed.raw) {
+            let text = line::clean(&format!("{}: {}", raw.title, raw.body), MAX_TEXT);
+            let place = Some((raw.place.path, raw.place.start_line));
+            gated.blocking.add(|| Said { by: raw.rule, place, text });
+        }
+        gated
+    }
+
     /// Is there nothing that blocks?
     pub fn is_clean(&self) -> bool {
         self.blocking.kept.is_empty()
@@ -232,18 +233,6 @@ impl Gated {
             let _ = writeln!(words, "and {more} more");
         }
         Some(words)
-    }
-
-    /// Takes in what the rules found: all of it is on changed lines.
-    fn read(&mut self, reading: Reading) {
-        let Reading { found, coverage: Coverage { reviewed, not_reviewed }, renames: _ } = reading;
-        self.inspected = reviewed.len();
-        self.not_inspected = not_reviewed;
-        for raw in found.into_iter().map(|placed| placed.raw) {
-            let text = line::clean(&format!("{}: {}", raw.title, raw.body), MAX_TEXT);
-            let place = Some((raw.place.path, raw.place.start_line));
-            self.blocking.add(|| Said { by: raw.rule, place, text });
-        }
     }
 
     /// Takes in what a command found.
