@@ -59,9 +59,10 @@ impl<'a, M: Model, T: Tools, F: Form, J: Fn(&F) -> Option<String>> Conversation<
         }
     }
 
-    /// The tools of the run. What they do stays within it, so the program need not ask anybody.
+    /// The tools of the run. None is said to read alone, whatever it does: calls of such tools the program makes all at
+    /// once, in no order, and an edit needs the one before it.
     pub(super) fn offers(&self) -> Vec<Offer> {
-        let hints = Hints { read_only: true, destructive: false, idempotent: true, open_world: false };
+        let hints = Hints { read_only: false, destructive: false, idempotent: false, open_world: false };
         let offer = |tool: &Tool| Offer {
             name: tool.name.clone(),
             title: tool.name.clone(),

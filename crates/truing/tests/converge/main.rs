@@ -8,6 +8,8 @@ mod behind;
 mod bugbot;
 #[path = "../support/cases.rs"]
 mod cases;
+#[path = "../support/claude.rs"]
+mod claude;
 mod crash;
 mod fixer;
 mod fixes;
@@ -19,10 +21,13 @@ mod owners;
 #[path = "../review/place.rs"]
 mod place;
 mod pull;
+mod runtimes;
 mod scenarios;
 mod scene;
 mod served;
 mod several;
+#[path = "../support/steady.rs"]
+mod steady;
 mod targets;
 #[path = "../support/watch.rs"]
 mod watch;

@@ -1,5 +1,7 @@
 //! A repository whose branch has a planted bug, and a model that is scripted.
 
+use std::path::PathBuf;
+
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 use truing_fakes::model::{Answer, FakeModel, KEY, Script};
@@ -20,6 +22,7 @@ pub(crate) struct Scene {
     pub(crate) place: Place,
     pub(crate) model: FakeModel,
     config: String,
+    program: Option<PathBuf>,
     _runtime: Runtime,
 }
 
@@ -32,12 +35,18 @@ impl Scene {
         place.git(["checkout", "--quiet", "-b", "topic"]);
         place.write("total.py", BUG);
         place.commit("add totals");
-        Self { place, model, config: String::new(), _runtime: runtime }
+        Self { place, model, config: String::new(), program: None, _runtime: runtime }
     }
 
     /// With these lines in the operator's file.
     pub(crate) fn with(mut self, config: &str) -> Self {
         self.config = config.to_owned();
+        self
+    }
+
+    /// With this `claude` program in between, if there is one.
+    pub(crate) fn by(mut self, program: Option<PathBuf>) -> Self {
+        self.program = program;
         self
     }
 
@@ -50,12 +59,15 @@ impl Scene {
     }
 
     /// Another command.
-    fn other(&self, name: &str, arguments: &[&str]) -> std::process::Command {
+    pub(crate) fn other(&self, name: &str, arguments: &[&str]) -> std::process::Command {
         let config = format!("[model]\nbase_url = \"{}\"\n{}", self.model.url(), self.config);
         std::fs::write(self.place.home().join("op.toml"), config).unwrap();
         let fixed = [name, "--config", "../op.toml"];
         let mut command = self.place.command(&[&fixed, arguments].concat());
         command.env("ANTHROPIC_API_KEY", KEY);
+        if let Some(program) = &self.program {
+            command.env("RUNTIME_MODE", "cli").env("TRUING_REVIEW__CLAUDE", program);
+        }
         command
     }
 
