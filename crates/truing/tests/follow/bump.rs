@@ -11,9 +11,9 @@ use truing_fakes::repo::Commit;
 
 use super::site::{BRANCH, Ran, Site};
 
-const PORT: &str = "def pinned(a):\n    return a + 1\n";
+pub(super) const PORT: &str = "def pinned(a):\n    return a + 1\n";
 /// A check that the base passes, and half a port does not.
-const CHECK: &str = "[verify]\ncheck = [[\"sh\", \"-c\", \"! grep -q HALF ours/m.py\"]]\n";
+pub(super) const CHECK: &str = "[verify]\ncheck = [[\"sh\", \"-c\", \"! grep -q HALF ours/m.py\"]]\n";
 /// SHA-1 of [`PORT`], which is what 1.0.4 has, too.
 const NEW: &str = "9fd90f3cd1e6e9b8e458fb4785fd83b8634c2d3d";
 

@@ -21,7 +21,7 @@ fn told(functions: &[Value]) -> Answer {
     Answer::tool("report", json!({ "functions": functions }))
 }
 
-fn both(other: &str, more: &str) -> Answer {
+pub(super) fn both(other: &str, more: &str) -> Answer {
     told(&[judged(OTHER, other), judged(MORE, more)])
 }
 

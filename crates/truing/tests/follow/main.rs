@@ -5,11 +5,16 @@
 
 mod bump;
 mod classify;
+#[path = "../support/claude.rs"]
+mod claude;
 mod news;
 #[path = "../support/package.rs"]
 mod package;
 mod recipe;
+mod runtimes;
 mod site;
+#[path = "../support/steady.rs"]
+mod steady;
 #[path = "../support/watch.rs"]
 mod watch;
 mod wording;

@@ -1,5 +1,6 @@
 //! A project at a forge, a package at an index, and the program that follows it.
 
+use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -33,6 +34,8 @@ pub(crate) struct Site {
     pub(crate) repo: Repo,
     home: TempDir,
     registry: FakeRegistry,
+    /// The `claude` program in between, if there is one.
+    pub(crate) program: Option<PathBuf>,
 }
 
 /// What a run printed.
@@ -67,7 +70,8 @@ impl Site {
              [server]\nlease = \"{lease}\"\nheartbeat = \"200ms\"\n[sync.demo]\nrepo = \"acme/ours\"\nmirror = [\"demo/=ours/\"]\n{more}"
         );
         std::fs::write(home.path().join("truing.toml"), config).unwrap();
-        let site = Self { forge, repo, home, registry: FakeRegistry::start().await.unwrap() };
+        let registry = FakeRegistry::start().await.unwrap();
+        let site = Self { forge, repo, home, registry, program: None };
         site.release("1.0.0");
         site
     }
@@ -111,6 +115,9 @@ impl Site {
             .env("ANTHROPIC_API_KEY", truing_fakes::model::KEY)
             .current_dir(self.home.path())
             .stdin(Stdio::null());
+        if let Some(program) = &self.program {
+            command.env("RUNTIME_MODE", "cli").env("TRUING_REVIEW__CLAUDE", program);
+        }
         command
     }
 

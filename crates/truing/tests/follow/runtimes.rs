@@ -1,0 +1,115 @@
+//! The runtime `cli`: with the real `claude` program in between, a model that classifies or ports comes to what it comes
+//! to without it.
+
+use serde_json::{Value, json};
+use truing_fakes::model::{Answer, Block};
+
+use super::bump::{CHECK, PORT, Scene, report, result, right, write};
+use super::classify::both;
+use super::claude::claude;
+use super::site::BRANCH;
+use super::steady::steady;
+
+/// What is told, the job's lines, the operator's, the release, how the run ends, and what the model says.
+type Story = (&'static str, &'static str, &'static str, &'static str, (&'static str, i32), Vec<Answer>);
+
+fn call(name: &str, input: Value) -> Block {
+    Block::ToolUse { name: name.to_owned(), input, json: None }
+}
+
+fn read(path: &str) -> Answer {
+    Answer::tool("read", json!({ "path": path }))
+}
+
+/// Of a record, what does not tell of its time.
+fn told(record: &Value) -> Value {
+    let steps = record["steps"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|step| json!([step["id"], step["turns"], step["tokens"], step["cost_micro_usd"]]));
+    let fields = ["exit_reason", "update_type", "model", "prompt_hash", "evidence", "cost_micro_usd", "to"];
+    let fields: Value = fields.iter().map(|name| json!([name, record[*name]])).collect();
+    json!([fields, steps.collect::<Value>()])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_script_comes_to_the_same_in_both_runtimes() {
+    let Some(program) = claude() else { return };
+    const CODE: &str = "mode = \"code\"";
+    // Each call needs the one before, and the last two show what they came to.
+    let chain = Answer {
+        blocks: vec![
+            call("write", json!({ "path": "ours/m.py", "content": "one\n" })),
+            call("edit", json!({ "path": "ours/m.py", "old": "one", "new": "two" })),
+            call("write", json!({ "path": "pyproject.toml", "content": "x\n" })),
+            call("edit", json!({ "path": "ours/m.py", "old": "two\n", "new": PORT })),
+            call("run", json!({ "argv": ["git", "diff", "--stat"] })),
+            call("read", json!({ "path": "ours/m.py" })),
+        ],
+        ..Answer::default()
+    };
+    let look = ["before/demo/m.py", "after/demo/m.py", "project/ours/m.py", "pyproject.toml"];
+    let looks = || look.into_iter().map(read);
+    let half = write("ours/m.py", "# HALF\ndef pinned(a):\n    return a\n");
+    let stories: [Story; 8] = [
+        (
+            "nothing has to be ported",
+            "",
+            "",
+            "1.0.5",
+            ("relaxed", 0),
+            looks().chain([both("no-port", "no-port")]).collect(),
+        ),
+        ("one has", "", "", "1.0.5", ("asked", 1), vec![both("no-port", "port")]),
+        (
+            "an answer that does not fit is mended once",
+            "",
+            "",
+            "1.0.5",
+            ("relaxed", 0),
+            vec![Answer::tool("report", json!({ "functions": [] })), both("no-port", "no-port")],
+        ),
+        ("a refusal", "", "", "1.0.5", ("asked", 1), vec![Answer::text("").stop("refusal").times(0)]),
+        (
+            "no turns",
+            "limits.turns = 3",
+            "",
+            "1.0.5",
+            ("asked", 1),
+            vec![Answer::tool("list", json!({})).times(0)],
+        ),
+        ("a port", CODE, CHECK, "1.0.4", ("bumped", 0), right()),
+        ("calls of one answer", CODE, CHECK, "1.0.4", ("bumped", 0), vec![chain, report(&["pinned"], &[])]),
+        ("half a port", CODE, CHECK, "1.0.4", ("saved", 1), vec![half, report(&["more"], &["pinned"])]),
+    ];
+    for (what, job, more, release, ends, answers) in stories {
+        let mut all = Vec::new();
+        for program in [None, Some(program.clone())] {
+            let mut scene = Scene::new(job, more, answers.clone()).await;
+            scene.site.program = program;
+            scene.site.release(release);
+            let ran = scene.run().await;
+            assert_eq!(result(&ran), (&json!(ends.0), ends.1), "{what}: {ran:?}");
+            let asked: Vec<String> =
+                scene.model.log().into_iter().map(|asked| steady(&asked.body.to_string())).collect();
+            assert_eq!(scene.model.violations(), Vec::<String>::new(), "{what}");
+            let (pulls, drafts) = scene.pulls().await;
+            let shown = pulls.into_iter().chain(drafts).map(|pull| (steady(&pull.title), steady(&pull.body)));
+            let questions =
+                scene.site.questions().await.into_iter().map(|one| (one.title, steady(&one.body)));
+            let shown: Vec<(String, String)> = shown.chain(questions).collect();
+            let file = match ends.0 {
+                "bumped" => scene.site.file(BRANCH, "ours/m.py").await,
+                _ => String::new(),
+            };
+            all.push((asked, steady(&told(&ran.json).to_string()), shown, file));
+        }
+        let (cli, native) = (&all[1], &all[0]);
+        for (at, (cli, native)) in cli.0.iter().zip(&native.0).enumerate() {
+            assert_eq!(cli, native, "{what}: request {at}");
+        }
+        assert_eq!(cli, native, "{what}");
+        assert!(!cli.2.is_empty(), "{what}: something is shown");
+    }
+}
