@@ -523,7 +523,7 @@ pub const KEYS: &[Key] = &[
         default: Default::Text("claude"),
         repository: Repository::No,
         since: "0.1.0",
-        doc: "The program of Claude Code, for the runtime `cli`: a path, or a name that is looked for on `PATH`. It runs in the sandbox (`full` only), without tools, settings and files of its own.",
+        doc: "The program of Claude Code, for the runtime `cli`: a path, or a name that is looked for on `PATH`, but not in the repository that the command stands in. It runs in the sandbox (`full` only), without tools, settings and files of its own.",
     },
     Key {
         path: "review.claude_version",

@@ -176,19 +176,37 @@ fn runtime(config: &Config, environment: &Environment) -> Result<Conversation, C
     match config.review.runtime {
         Runtime::Rules | Runtime::Native => Ok(Conversation::Native),
         Runtime::Cli => {
+            let version = &config.review.claude_version;
             let program = located(&config.review.claude, environment);
-            let cli = Cli::new(&program, &config.review.claude_version, super::sandbox_level());
-            cli.map(Conversation::Cli).map_err(|error| unusable(&error, &config.review.claude_version))
+            let cli = program.and_then(|program| Cli::new(&program, version, super::sandbox_level()));
+            cli.map(Conversation::Cli).map_err(|error| unusable(&error, version))
         }
     }
 }
 
-/// A program by its name: a path, or where `PATH` has it first.
-fn located(name: &str, environment: &Environment) -> PathBuf {
-    let folders = environment.get("PATH").filter(|_| !name.contains('/')).unwrap_or_default();
+/// A program by its name: a path, or where `PATH` has it first. One in the repository that the command stands in is not
+/// taken for it, nor is one in a folder that is named from there: who wrote what is reviewed does not say what runs.
+fn located(name: &str, environment: &Environment) -> Result<PathBuf, Unusable> {
+    if name.contains('/') {
+        return Ok(name.into());
+    }
+    let here = environment.directory().canonicalize().unwrap_or_default();
+    let repository = here.ancestors().find(|folder| folder.join(".git").exists());
+    let is_elsewhere = |folder: &PathBuf| {
+        let real = folder.canonicalize().ok().filter(|_| folder.is_absolute());
+        real.is_some_and(|real| repository.is_none_or(|repository| !real.starts_with(repository)))
+    };
+    let folders = std::env::split_paths(environment.get("PATH").unwrap_or_default());
     let mut found =
-        std::env::split_paths(folders).map(|folder| folder.join(name)).filter(|file| file.is_file());
-    found.next().unwrap_or_else(|| name.into())
+        folders.filter(is_elsewhere).map(|folder| folder.join(name)).filter(|file| file.is_file());
+    let missing = || Unusable::Missing {
+        program: name.into(),
+        why: std::io::Error::new(
+            ErrorKind::NotFound,
+            "no folder of `PATH` has it (those of this repository, or not named in full, do not count)",
+        ),
+    };
+    found.next().ok_or_else(missing)
 }
 
 fn unusable(error: &Unusable, version: &str) -> CliError {

@@ -13,6 +13,7 @@ mod claude;
 mod crash;
 mod fixer;
 mod fixes;
+mod hostile;
 mod killed;
 mod local;
 mod looking;
