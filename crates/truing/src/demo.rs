@@ -11,6 +11,8 @@ mod model;
 pub mod sync;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -32,6 +34,9 @@ use truing_git::Git;
 use truing_store::{Sqlite, Stage};
 use url::Url;
 
+use crate::config::problem::ConfigError;
+use crate::config::{Config, Runtime};
+use crate::environment::Environment;
 use crate::loops::checkout::Rules;
 use crate::reader::ChildReader;
 use crate::serve::ingress::Settings;
@@ -200,6 +205,28 @@ pub enum DemoError {
     },
 }
 
+/// Variables by which somebody says what holds a model's conversation.
+const RUNTIME: [&str; 4] =
+    ["RUNTIME_MODE", "TRUING_REVIEW__RUNTIME", "TRUING_REVIEW__CLAUDE", "TRUING_REVIEW__CLAUDE_VERSION"];
+
+/// What a demonstration takes from whoever starts it: where programs are, and what holds the model's conversation, if that
+/// is the `claude` program. All else is its own.
+///
+/// # Errors
+/// What these variables say cannot be used.
+pub fn taken(environment: &Environment) -> Result<Environment, ConfigError> {
+    let of = |names: &[&'static str]| -> Vec<(&'static str, OsString)> {
+        names.iter().filter_map(|name| Some((*name, environment.get(name)?.to_owned()))).collect()
+    };
+    let here = environment.directory();
+    let path = Environment::new(of(&["PATH"]), here);
+    let all = path.clone().with(of(&RUNTIME), here);
+    match Config::resolve(&all, None, &[])?.review.runtime {
+        Runtime::Cli => Ok(all),
+        Runtime::Rules | Runtime::Native => Ok(path),
+    }
+}
+
 fn set_up(error: impl std::fmt::Display) -> DemoError {
     DemoError::SetUp(error.to_string())
 }
@@ -219,11 +246,12 @@ pub struct Demo {
 }
 
 impl Demo {
-    /// Starts forge, model and service on free ports of this machine; the service reads with `reader`.
+    /// Starts forge, model and service on free ports of this machine; the service reads with `reader`. Of `environment` it
+    /// is what is [`taken`] that counts.
     ///
     /// # Errors
     /// [`DemoError`]
-    pub async fn start(git: Git, reader: ChildReader) -> Result<Self, DemoError> {
+    pub async fn start(git: Git, environment: &Environment, reader: ChildReader) -> Result<Self, DemoError> {
         let began = Instant::now();
         let folder = tempfile::tempdir().map_err(set_up)?;
         let forge = FakeForge::start(truing_fakes::forge::Options::default()).await?;
@@ -231,7 +259,7 @@ impl Demo {
         let repo = forge.create_repository(OWNER, NAME, first_commit()).await?;
         let repository = repo.id().await?;
         let store = Sqlite::open(&folder.path().join("truing.db"), Arc::new(SystemClock)).map_err(set_up)?;
-        let model = Scripted::start(folder.path()).await?;
+        let model = Scripted::start(environment, folder.path()).await?;
         let house = house((&forge, &model), git, store.clone(), reader, folder.path())?;
         let listener = TcpListener::bind("127.0.0.1:0").await.map_err(set_up)?;
         let address = listener.local_addr().map_err(set_up)?;
@@ -474,7 +502,7 @@ fn house(
     git: Git,
     store: Sqlite,
     reader: ChildReader,
-    folder: &std::path::Path,
+    folder: &Path,
 ) -> Result<ServedHouse<ChildReader>, DemoError> {
     let url = Url::parse(forge.base_url()).map_err(set_up)?;
     let options = GitHubOptions {

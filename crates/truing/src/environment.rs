@@ -45,6 +45,17 @@ impl Environment {
         }
     }
 
+    /// The same with these variables besides, standing in `directory`.
+    #[must_use]
+    pub fn with<K: Into<String>, V: Into<OsString>>(
+        mut self,
+        variables: impl IntoIterator<Item = (K, V)>,
+        directory: impl Into<PathBuf>,
+    ) -> Self {
+        self.variables.extend(variables.into_iter().map(|(name, value)| (name.into(), value.into())));
+        Self { directory: directory.into(), ..self }
+    }
+
     /// A variable as it is.
     pub fn get(&self, name: &str) -> Option<&OsStr> {
         self.variables.get(name).map(OsString::as_os_str)

@@ -4,6 +4,9 @@
 #![allow(clippy::unwrap_used, reason = "a helper of tests may fail them")]
 #![cfg(feature = "demo")]
 
+#[path = "support/claude.rs"]
+mod claude;
+
 use std::process::Command;
 
 use serde_json::{Value, json};
@@ -14,11 +17,13 @@ use truing::reader::ChildReader;
 use truing::wiring;
 use truing_core::sandbox::Level;
 
+use claude::claude;
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_scripted_model_reviews_beside_the_rules_and_says_what_it_costs() {
     let environment = Environment::of_process();
     let git = wiring::git(&environment).await.unwrap();
-    let demo = Demo::start(git, ChildReader::new(env!("CARGO_BIN_EXE_truing"))).await.unwrap();
+    let demo = Demo::start(git, &environment, ChildReader::new(env!("CARGO_BIN_EXE_truing"))).await.unwrap();
     let (view, _) = demo.first_review().await.unwrap();
     let lines: Vec<_> = view.inline().map(|comment| (&comment.place, comment.line)).collect();
     let found = view.inline().find(|comment| comment.body.contains("One refunded order ends all refunds"));
@@ -126,4 +131,37 @@ async fn where_no_model_can_port_the_rest_is_told() {
     assert!(report.holds(), "{report:#?}");
     assert_eq!((scenes, report.pull_requests, report.drafts, report.questions), (4, 2, 0, 2));
     assert_eq!(report.model.model_calls, 0);
+}
+
+/// The demonstrations with the real `claude` program in between come to what they come to without it.
+#[test]
+fn with_the_claude_program_in_between_they_come_to_the_same() {
+    let Some(program) = claude() else { return };
+    let run = |of: &str, program: Option<&std::path::Path>| {
+        let home = tempfile::tempdir().unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_truing"));
+        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("HOME", home.path());
+        if let Some(program) = program {
+            command.env("RUNTIME_MODE", "cli").env("TRUING_REVIEW__CLAUDE", program);
+        }
+        command.args(["demo", of, "--format", "json"]).output().unwrap()
+    };
+    for (of, fields) in [
+        ("sync", &["pull_requests", "drafts", "questions", "doubled", "left_open", "model_calls"][..]),
+        ("converge", &["model_calls", "model_tokens_out"]),
+    ] {
+        let [native, cli] = [None, Some(program.as_path())].map(|program| {
+            let output = run(of, program);
+            assert_eq!(output.status.code(), Some(0), "{of}: {}", String::from_utf8_lossy(&output.stderr));
+            let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+            fields.iter().map(|field| report[*field].clone()).collect::<Vec<_>>()
+        });
+        assert_eq!(cli, native, "{of}: {fields:?}");
+    }
+    // One that is not there is told before anything is shown.
+    let output = run("converge", Some(std::path::Path::new("/no/such/claude")));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((output.status.code(), &answer["error"]["code"]), (Some(2), &json!("claude")), "{answer}");
+    assert!(said.contains("there is no program /no/such/claude") && said.contains("npm install"), "{said}");
 }

@@ -10,8 +10,8 @@ use super::Context;
 use super::columns::folded;
 use super::error::{CliError, Exit};
 use super::runtime::{self, Told};
-use crate::config::{RulesConfig, SandboxConfig};
-use crate::demo::{Changes, DISMISSAL, Demo, DemoError, Lifecycle, PLANTED, Report, SETTLE, TIMINGS};
+use crate::config::{Config, RulesConfig, SandboxConfig};
+use crate::demo::{self, Changes, DISMISSAL, Demo, DemoError, Lifecycle, PLANTED, Report, SETTLE, TIMINGS};
 use crate::wiring;
 
 /// Watch a loop at work, with a forge and a scripted model on this machine: no key needed
@@ -50,6 +50,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
 }
 
 async fn told_of(args: &Args, context: &Context) -> Result<Exit, CliError> {
+    // Where a program is to hold the conversation it is known to be there before anything is shown.
+    let taken = demo::taken(&context.environment)?;
+    wiring::agent::can_converse(&Config::resolve(&taken, None, &[])?, &taken)?;
     match args.of {
         Of::Review => Box::pin(tell(args, context)).await,
         Of::Sync => Box::pin(sync::tell(args.stay, context)).await,
@@ -71,7 +74,7 @@ async fn tell(args: &Args, context: &Context) -> Result<Exit, CliError> {
     // It shows itself on any machine: what it reads is its own.
     let sandbox = SandboxConfig { level: Level::None };
     let reader = wiring::child_reader(&RulesConfig::default(), &sandbox)?;
-    let demo = Demo::start(git, reader).await.map_err(failed)?;
+    let demo = Demo::start(git, &context.environment, reader).await.map_err(failed)?;
     let (view, first) = demo.first_review().await.map_err(failed)?;
     if !output.is_json() {
         let mut text = format!("\nA pull request was opened; {first:.1} s later it shows this:\n");

@@ -15,10 +15,9 @@ use truing_fakes::forge::{FakeForge, NewPull, PullView, Repo};
 use truing_fakes::model::{Answer, Bug, Call, FakeModel, KEY, Mend, Script};
 use truing_fakes::repo::Commit;
 
-use super::{Asked, DemoError, FORGE, LOGIN, NAME, OWNER, TOKEN, WRITER, ours, set_up};
+use super::{Asked, DemoError, FORGE, LOGIN, NAME, OWNER, TOKEN, WRITER, ours, set_up, taken};
 use crate::cli::converge::ended;
 use crate::cli::{Context, Globals};
-use crate::environment::Environment;
 
 /// The branch.
 const BRANCH: &str = "totals";
@@ -215,10 +214,8 @@ impl Story {
         std::fs::write(&config, operator(folder.path(), forge.base_url(), model.url())).map_err(set_up)?;
         std::fs::write(folder.path().join("token"), TOKEN).map_err(set_up)?;
         std::fs::write(folder.path().join("key"), KEY).map_err(set_up)?;
-        let mut variables = vec![("HOME".to_owned(), folder.path().display().to_string())];
-        let path = context.environment.get("PATH").and_then(|path| path.to_str());
-        variables.extend(path.map(|path| ("PATH".to_owned(), path.to_owned())));
-        let environment = Environment::new(variables, folder.path());
+        let variables = vec![("HOME".to_owned(), folder.path().display().to_string())];
+        let environment = taken(&context.environment).map_err(set_up)?.with(variables, folder.path());
         let globals = Globals { config: Some(config), ..context.globals.clone() };
         let context = Context { globals, environment, output: context.output };
         Ok(Self { forge, repo, number, model, context, folder, began })

@@ -9,7 +9,7 @@ use truing_fakes::model::{FakeModel, KEY, Script};
 use truing_model::price::Prices;
 use truing_store::Sqlite;
 
-use super::{DemoError, set_up};
+use super::{DemoError, set_up, taken};
 use crate::config::Config;
 use crate::config::layer::SourceFile;
 use crate::environment::Environment;
@@ -41,13 +41,13 @@ pub(super) struct Scripted {
 }
 
 impl Scripted {
-    /// Starts it on a free port of this machine.
-    pub(super) async fn start(folder: &Path) -> Result<Self, DemoError> {
+    /// Starts it on a free port of this machine; what holds its conversation, `environment` says.
+    pub(super) async fn start(environment: &Environment, folder: &Path) -> Result<Self, DemoError> {
         let model = FakeModel::start(Script::parse(SCRIPT).map_err(set_up)?).await.map_err(set_up)?;
         // What anybody would write who has a key.
         let text = format!("[review]\nruntime = \"native\"\n[model]\nbase_url = \"{}\"\n", model.url());
         let operator = SourceFile { name: "the demonstration".into(), folder: folder.to_owned(), text };
-        let environment = Environment::new([("ANTHROPIC_API_KEY", KEY)], folder);
+        let environment = taken(environment).map_err(set_up)?.with([("ANTHROPIC_API_KEY", KEY)], folder);
         let config = Config::resolve(&environment, Some(&operator), &[]).map_err(set_up)?;
         Ok(Self { model, config, environment })
     }

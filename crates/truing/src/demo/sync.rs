@@ -21,7 +21,7 @@ use truing_fakes::registry::{FakeRegistry, Kind, digest};
 use truing_fakes::repo::Commit;
 use truing_store::Sqlite;
 
-use super::{Asked, DemoError, FORGE, LOGIN, NAME, OWNER, TOKEN, WRITER, set_up};
+use super::{Asked, DemoError, FORGE, LOGIN, NAME, OWNER, TOKEN, WRITER, set_up, taken};
 use crate::cli::breaker;
 use crate::cli::sync::run::Run;
 use crate::config::Config;
@@ -188,9 +188,7 @@ impl Story {
         std::fs::write(folder.path().join("key"), KEY).map_err(set_up)?;
         let mut variables = registry.variables();
         variables.push(("HOME".to_owned(), folder.path().display().to_string()));
-        let path = environment.get("PATH").and_then(|path| path.to_str());
-        variables.extend(path.map(|path| ("PATH".to_owned(), path.to_owned())));
-        let environment = Environment::new(variables, folder.path());
+        let environment = taken(environment).map_err(set_up)?.with(variables, folder.path());
         let (runs, doubled) = (Vec::new(), 0);
         Ok(Self { forge, repo, registry, model, reader, environment, sandbox, folder, began, runs, doubled })
     }

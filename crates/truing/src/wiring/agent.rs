@@ -184,6 +184,15 @@ fn runtime(config: &Config, environment: &Environment) -> Result<Conversation, C
     }
 }
 
+/// Is what is to hold the conversation there?
+///
+/// # Errors
+/// Exit 2 if not, and exit 3 if there is no sandbox for it.
+#[cfg(feature = "demo")]
+pub fn can_converse(config: &Config, environment: &Environment) -> Result<(), CliError> {
+    runtime(config, environment).map(drop)
+}
+
 /// A program by its name: a path, or where `PATH` has it first. One in the repository that the command stands in is not
 /// taken for it, nor is one in a folder that is named from there: who wrote what is reviewed does not say what runs.
 fn located(name: &str, environment: &Environment) -> Result<PathBuf, Unusable> {
