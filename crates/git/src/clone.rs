@@ -4,7 +4,10 @@
 //! remote, no hook, no borrowed object, no configuration but ours. What a tree says of itself (`.gitattributes`) names
 //! programs that are not configured, so none is run.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::path::Path;
+use std::time::SystemTime;
 
 use truing_core::id::Sha;
 
@@ -14,13 +17,41 @@ use crate::{GitError, Mirror};
 /// All that the clone is configured with.
 const CONFIG: &[u8] = b"[core]\n\trepositoryformatversion = 0\n\tbare = false\n\tlogAllRefUpdates = false\n";
 
+/// The index of a clone as it was checked out. With it [`Mirror::stage_work`] need not read again what nobody has written
+/// since.
+#[derive(Debug)]
+pub struct CheckedOut {
+    bytes: Vec<u8>,
+    /// What was written at this instant or after it git does not take for unchanged by its times alone.
+    at: SystemTime,
+}
+
+impl CheckedOut {
+    /// Taken before anybody can work in the clone: later its git folder has no say.
+    fn of(index: &Path) -> Result<Self, GitError> {
+        let read = || {
+            let (mut file, mut bytes) = (File::open(index)?, Vec::new());
+            file.read_to_end(&mut bytes)?;
+            Ok(Self { bytes, at: file.metadata()?.modified()? })
+        };
+        read().map_err(|source| GitError::Io { doing: "cannot read", path: index.to_owned(), source })
+    }
+
+    /// Puts it, as old as it is, where another git folder has its index.
+    pub(crate) fn put(&self, index: &Path) -> Result<(), GitError> {
+        write(index, &self.bytes)?;
+        let aged = File::options().write(true).open(index).and_then(|file| file.set_modified(self.at));
+        aged.map_err(|source| GitError::Io { doing: "cannot write", path: index.to_owned(), source })
+    }
+}
+
 impl Mirror {
     /// Checks `head` out in `dest`, a folder that must be empty, with its history and that of `also`. `HEAD` is the
     /// commit itself, on no branch.
     ///
     /// # Errors
     /// [`GitError::Failed`] if a commit is not here, [`GitError::Io`] if `dest` cannot be written.
-    pub async fn private_clone(&self, head: &Sha, also: &[Sha], dest: &Path) -> Result<(), GitError> {
+    pub async fn private_clone(&self, head: &Sha, also: &[Sha], dest: &Path) -> Result<CheckedOut, GitError> {
         let inside = dest.join(".git");
         make_objects(&inside)?;
         let io = |source| GitError::Io { doing: "cannot make", path: inside.join("refs"), source };
@@ -34,6 +65,7 @@ impl Mirror {
         let store = (inside.join("objects"), "none");
         clone.copy_objects(&self.dir().join("objects"), (&store.0, store.1), &revisions).await?;
         let checkout = clone.call_with_attributes("reset").folder(dest).env("GIT_WORK_TREE", dest);
-        checkout.args(["--hard", "--quiet"]).arg(head.as_str()).arg("--").read().await.map(drop)
+        checkout.args(["--hard", "--quiet"]).arg(head.as_str()).arg("--").read().await?;
+        CheckedOut::of(&inside.join("index"))
     }
 }

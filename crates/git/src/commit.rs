@@ -11,6 +11,7 @@ use std::path::Path;
 use truing_core::RepoPath;
 use truing_core::id::{Millis, Sha};
 
+use crate::clone::CheckedOut;
 use crate::command::Call;
 use crate::export::lines;
 use crate::view::{View, borrow, garbled, lay_out, sha};
@@ -99,11 +100,29 @@ impl Mirror {
         folder: &Path,
         only: Option<&[RepoPath]>,
     ) -> Result<Staged, GitError> {
-        let mut staged = self.staging(parent).await?;
-        let add = staged.view.call_with_attributes("add").folder(folder).env("GIT_WORK_TREE", folder);
-        // A folder's own objects need not outlive a power failure: the commit is made again.
-        add.args(["--all", "--", "."]).config("core.fsync", "none").read().await?;
+        let mut staged = self.staging(parent)?;
+        staged.read_parent().await?;
+        staged.add(folder).await?;
         staged.choose(only).await?;
+        Ok(staged)
+    }
+
+    /// As [`Mirror::stage`], of everything that differs in a private clone since it was checked out, of whatever commit:
+    /// files that nobody has written since are not read again. Git knows them by their size and times, of which nobody can
+    /// set the one of the last change.
+    ///
+    /// # Errors
+    /// As [`Mirror::stage`].
+    pub async fn stage_work(
+        &self,
+        parent: &Sha,
+        folder: &Path,
+        checked_out: &CheckedOut,
+    ) -> Result<Staged, GitError> {
+        let mut staged = self.staging(parent)?;
+        checked_out.put(&staged.folder.path().join("index"))?;
+        staged.add(folder).await?;
+        staged.choose(None).await?;
         Ok(staged)
     }
 
@@ -118,7 +137,8 @@ impl Mirror {
         folder: &Path,
         (there, gone): (&[RepoPath], &[RepoPath]),
     ) -> Result<Staged, GitError> {
-        let mut staged = self.staging(parent).await?;
+        let mut staged = self.staging(parent)?;
+        staged.read_parent().await?;
         // In this order: a file may take the place of a folder that goes.
         let names = gone.iter().chain(there).flat_map(|path| path.as_bytes().iter().copied().chain([0]));
         let call =
@@ -129,17 +149,14 @@ impl Mirror {
         Ok(staged)
     }
 
-    /// A commit as it is, in an index of its own.
-    async fn staging(&self, parent: &Sha) -> Result<Staged, GitError> {
+    /// A place for an index of its own.
+    fn staging(&self, parent: &Sha) -> Result<Staged, GitError> {
         let git = self.view().git();
         let private = git.private_folder()?;
         lay_out(private.path(), self.view().format())?;
         borrow(private.path(), &self.dir().join("objects"))?;
         let view = View::new(git.clone(), private.path().to_owned(), self.view().format());
-        let staged =
-            Staged { view, folder: private, parent: parent.clone(), paths: Vec::new(), left_out: Vec::new() };
-        staged.view.call("read-tree").arg(parent.as_str()).read().await?;
-        Ok(staged)
+        Ok(Staged { view, folder: private, parent: parent.clone(), paths: Vec::new(), left_out: Vec::new() })
     }
 }
 
@@ -153,6 +170,18 @@ struct Difference {
 }
 
 impl Staged {
+    /// Begins with the parent as it is.
+    async fn read_parent(&self) -> Result<(), GitError> {
+        self.view.call("read-tree").arg(self.parent.as_str()).read().await.map(drop)
+    }
+
+    /// Takes in what differs in a folder.
+    async fn add(&self, folder: &Path) -> Result<(), GitError> {
+        let add = self.view.call_with_attributes("add").folder(folder).env("GIT_WORK_TREE", folder);
+        // A folder's own objects need not outlive a power failure: the commit is made again.
+        add.args(["--all", "--", "."]).config("core.fsync", "none").read().await.map(drop)
+    }
+
     /// Looks at what differs, and puts back what is to be left out.
     async fn choose(&mut self, only: Option<&[RepoPath]>) -> Result<(), GitError> {
         let call =

@@ -30,6 +30,7 @@ mod remote;
 mod repository;
 mod view;
 
+pub use clone::CheckedOut;
 pub use commit::{Committed, Edited, Identity, NewCommit, Staged};
 pub use error::GitError;
 pub use export::{Exported, TreeFile, write_new};

@@ -262,10 +262,22 @@ impl Packs {
         Ok(page::of(name, self.pack(name)?))
     }
 
+    /// Are these packs there? No rule is read for that: those of a folder were, with it, and the embedded ones are right.
+    ///
+    /// # Errors
+    /// [`ReaderError::UnknownPack`] for one that is not.
+    pub fn known(&self, names: &[String]) -> Result<(), ReaderError> {
+        names.iter().try_for_each(|name| self.named(name).map(drop))
+    }
+
     /// Every rule of a pack.
     fn pack(&self, name: &str) -> Result<&[Rule], ReaderError> {
+        Ok(self.named(name)?.rules()?)
+    }
+
+    fn named(&self, name: &str) -> Result<&Pack, ReaderError> {
         let unknown = || ReaderError::UnknownPack { name: name.to_owned(), known: self.names().join(", ") };
-        Ok(self.packs.get(name).ok_or_else(unknown)?.rules()?)
+        self.packs.get(name).ok_or_else(unknown)
     }
 
     /// The enabled rules of the named packs, each once.

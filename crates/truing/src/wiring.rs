@@ -372,7 +372,7 @@ fn metrics(store: &Sqlite) -> Result<Metrics, CliError> {
 /// Exit 2 if a pack is not known or the operator's packs are wrong, exit 3 if the system cannot tell which program
 /// is running.
 pub fn child_reader(rules: &RulesConfig, sandbox: &SandboxConfig) -> Result<ChildReader, CliError> {
-    packs(rules).and_then(|packs| packs.used(&rules.packs).map(drop)).map_err(reader_error)?;
+    packs(rules).and_then(|packs| packs.known(&rules.packs)).map_err(reader_error)?;
     let reader = ChildReader::of_this_program().map_err(|error| {
         CliError::failed("reader", format!("cannot tell which program this is, to start its reader: {error}"))
             .hint("see that /proc is mounted, or start truing by its full path")

@@ -157,7 +157,8 @@ impl Place {
         command.args(["converge", "--config", "../op.toml", "--format", "json"]);
         command.current_dir(&self.root).stdin(Stdio::null());
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
-        command.env("HOME", &self.home).env("ANTHROPIC_API_KEY", KEY);
+        // Its folders are where the repository is: what another disk takes is not measured.
+        command.env("HOME", &self.home).env("TMPDIR", &self.home).env("ANTHROPIC_API_KEY", KEY);
         command
     }
 }

@@ -38,6 +38,62 @@ async fn cloned(place: &Place, repo: &Repo) -> (Mirror, Sha, PathBuf) {
 }
 
 #[tokio::test]
+async fn what_a_clone_was_checked_out_as_hides_nothing_that_was_written_since() {
+    let place = Place::new();
+    let repo = place.repo("upstream");
+    repo.write("deep/b.txt", "b\n");
+    repo.write("kept.txt", "kept\n");
+    repo.write("run.sh", "run\n");
+    repo.commit("second");
+    let head = repo.sha("main");
+    let mirror =
+        place.git().await.mirror(&place.path("m"), &Remote::local(&repo.root).unwrap()).await.unwrap();
+    mirror.fetch(std::slice::from_ref(&head)).await.unwrap();
+    let parent = repo.sha("main~1");
+    let dest = place.path("clone");
+    std::fs::create_dir(&dest).unwrap();
+    let checked_out = mirror.private_clone(&head, &[], &dest).await.unwrap();
+
+    let clone = Repo { root: dest.clone() };
+    // As long and as old as it was.
+    let before = std::fs::metadata(dest.join("a.txt")).unwrap();
+    let was = std::fs::read_to_string(dest.join("a.txt")).unwrap();
+    clone.write("a.txt", was.to_uppercase());
+    std::fs::File::options()
+        .write(true)
+        .open(dest.join("a.txt"))
+        .unwrap()
+        .set_modified(before.modified().unwrap())
+        .unwrap();
+    std::fs::set_permissions(dest.join("run.sh"), std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .unwrap();
+    std::fs::remove_dir_all(dest.join("deep")).unwrap();
+    clone.write("new file", "n\n");
+    // What its own git folder says has no say.
+    clone.run(["add", "--all"]);
+    clone.run(["update-index", "--assume-unchanged", "a.txt"]);
+
+    for parent in [&head, &parent] {
+        let [read, known] = [
+            mirror.stage(parent, &dest, None).await.unwrap(),
+            mirror.stage_work(parent, &dest, &checked_out).await.unwrap(),
+        ];
+        assert_eq!(known.paths, read.paths);
+        assert_eq!(known.diff().await.unwrap(), read.diff().await.unwrap());
+        let [read, known] = [read.commit(&new("x")).await.unwrap(), known.commit(&new("x")).await.unwrap()];
+        assert_eq!(known.sha(), read.sha());
+    }
+    let work = mirror.stage_work(&head, &dest, &checked_out).await.unwrap();
+    let expected = [
+        (path("a.txt"), Edited::Modified),
+        (path("deep/b.txt"), Edited::Deleted),
+        (path("new file"), Edited::Added),
+        (path("run.sh"), Edited::Modified),
+    ];
+    assert_eq!(work.paths, expected);
+}
+
+#[tokio::test]
 async fn what_differs_is_committed_and_what_is_ignored_is_not() {
     let place = Place::new();
     let repo = place.repo("upstream");

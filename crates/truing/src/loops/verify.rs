@@ -151,7 +151,8 @@ fn at(folder: &PrivateFolder, name: &str) -> PathBuf {
 async fn lay_out(mirror: &Mirror, commit: &Sha, tree: &Path) -> Result<(), LayOutError> {
     make(tree)?;
     mirror.fetch(std::slice::from_ref(commit)).await?;
-    Ok(mirror.private_clone(commit, &[], tree).await?)
+    mirror.private_clone(commit, &[], tree).await?;
+    Ok(())
 }
 
 /// Makes of a commit's files those of the working tree: changed and new ones, without what git ignores.

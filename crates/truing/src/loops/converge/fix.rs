@@ -92,13 +92,14 @@ impl<S> Lap<'_, S> {
         };
         let allowed = self.allowed(&head).await?;
         let bench = PrivateFolder::new().map_err(Stop::folder)?;
-        self.mirror.private_clone(&from, std::slice::from_ref(&head), bench.path()).await?;
+        let also = std::slice::from_ref(&head);
+        let checked_out = self.mirror.private_clone(&from, also, bench.path()).await?;
         let mut spent = Spent::default();
         let asked = self.ask_fixer(job, bench.path(), &allowed, &mut spent).await;
         self.spent(spent);
         let mended = asked?;
 
-        let staged = self.mirror.stage(&head, bench.path(), None).await?;
+        let staged = self.mirror.stage_work(&head, bench.path(), &checked_out).await?;
         let (mut paths, mut refused): (Vec<_>, Vec<RepoPath>) = (Vec::new(), staged.left_out.clone());
         for (path, edited) in staged.paths {
             if allowed.admits(&path) { paths.push((path, edited)) } else { refused.push(path) }
