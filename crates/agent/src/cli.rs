@@ -8,6 +8,8 @@
 
 mod conversation;
 mod invocation;
+#[cfg(test)]
+mod recorded;
 mod relay;
 mod stream;
 mod wire;

@@ -23,6 +23,11 @@ const OVER: &str = "The run is over.";
 /// How long it may take to end by itself then.
 const ENDS: Duration = Duration::from_secs(10);
 
+/// What every tool of a run is told to be. None is said to read alone, whatever it does: calls of such tools the program
+/// makes all at once, in no order, and an edit needs the one before it.
+pub(super) const HINTS: Hints =
+    Hints { read_only: false, destructive: false, idempotent: false, open_world: false };
+
 /// The run.
 pub(super) struct Conversation<'a, M, T, F, J> {
     turns: Turns<'a, M, T, F, J>,
@@ -59,17 +64,15 @@ impl<'a, M: Model, T: Tools, F: Form, J: Fn(&F) -> Option<String>> Conversation<
         }
     }
 
-    /// The tools of the run. None is said to read alone, whatever it does: calls of such tools the program makes all at
-    /// once, in no order, and an edit needs the one before it.
+    /// The tools of the run.
     pub(super) fn offers(&self) -> Vec<Offer> {
-        let hints = Hints { read_only: false, destructive: false, idempotent: false, open_world: false };
         let offer = |tool: &Tool| Offer {
             name: tool.name.clone(),
             title: tool.name.clone(),
             description: tool.description.clone(),
             input_schema: tool.input_schema.clone(),
             output_schema: None,
-            hints,
+            hints: HINTS,
         };
         self.turns.tools().iter().map(offer).collect()
     }

@@ -56,7 +56,7 @@ impl Hears for Stream {
 }
 
 impl Stream {
-    fn read(&mut self, part: &[u8]) {
+    pub(super) fn read(&mut self, part: &[u8]) {
         self.bytes = self.bytes.saturating_add(u64::try_from(part.len()).unwrap_or(u64::MAX));
         let mut lines = part.split(|byte| *byte == b'\n').peekable();
         while let Some(piece) = lines.next() {
@@ -73,7 +73,7 @@ impl Stream {
     }
 
     /// A line has ended. Of several results one that is an error counts before all others.
-    fn line(&mut self) {
+    pub(super) fn line(&mut self) {
         let (line, is_long) = (std::mem::take(&mut self.line), std::mem::take(&mut self.is_long));
         let told =
             serde_json::from_slice::<Told>(&line).ok().filter(|told| told.r#type == "result" && !is_long);

@@ -1,0 +1,382 @@
+//! What the real program printed, kept: how runs end is tested with it on machines that do not have the program. And one
+//! thing that it does on machines that have it.
+//!
+//! `UPDATE_STREAMS=1 cargo test -p truing-agent --lib -- recorded` records anew, with the program where `cargo xtask test`
+//! puts it, in the version that this runtime was measured with. What names a machine, a run or its time is taken out.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a helper of tests may fail them")]
+
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Duration;
+use truing_core::ledger::Usage;
+use truing_core::money::MicroUsd;
+use truing_core::secret::Secret;
+use truing_model::messages::{Block, Known, Message, Role};
+
+use super::conversation::HINTS;
+use super::relay::{Relay, Reply, Said};
+use super::stream::Stream;
+use super::{ADDRESS, VERSION, WAITING, invocation, wire};
+use crate::mcp::Offer;
+use crate::native::{Limits, Output};
+
+/// A model whose price the program knows.
+const MODEL: &str = "claude-sonnet-5-5";
+/// Calls in one answer.
+const CALLS: usize = 4;
+/// How soon one comes that waits for nothing: they come within some milliseconds.
+const AT_ONCE: Duration = Duration::from_millis(400);
+
+/// What the program meets when it asks for the `n`th time, or calls a tool.
+#[derive(Clone, Copy)]
+enum Meets {
+    /// Words.
+    Words,
+    /// A call of the one tool, at this price in tokens.
+    Call(u64),
+    /// Words that are its last ones because the model declines.
+    Refusal,
+    /// A refusal of ours.
+    Forbidden,
+    /// The end of the program, by this signal.
+    Death(Signal),
+}
+
+struct Story {
+    name: &'static str,
+    /// How many times it is spoken to.
+    lines: usize,
+    /// What its asking meets, the last one again and again; and what its calls meet.
+    asks: &'static [Meets],
+    calls: Meets,
+    /// How what is told of its end begins.
+    end: &'static str,
+}
+
+const STORIES: [Story; 8] = [
+    Story {
+        name: "clean",
+        lines: 1,
+        asks: &[Meets::Call(10), Meets::Words],
+        calls: Meets::Words,
+        end: "Failed(\"claude ended (success) before the model had reported\")",
+    },
+    Story { name: "max-turns", lines: 1, asks: &[Meets::Call(10)], calls: Meets::Words, end: "Limit(Turns)" },
+    Story {
+        name: "money",
+        lines: 1,
+        asks: &[Meets::Call(9_000_000)],
+        calls: Meets::Words,
+        end: "Limit(Money)",
+    },
+    Story {
+        name: "refusal",
+        lines: 1,
+        asks: &[Meets::Refusal],
+        calls: Meets::Words,
+        end: "Failed(\"claude ended with api_error: API Error: Sonnet 5.5's safeguards flagged this message",
+    },
+    Story {
+        name: "forbidden",
+        lines: 1,
+        asks: &[Meets::Forbidden],
+        calls: Meets::Words,
+        end: "Failed(\"claude ended with api_error: Failed to authenticate. API Error: 403 this run's money is used up",
+    },
+    Story {
+        name: "two-results",
+        lines: 2,
+        asks: &[Meets::Words, Meets::Forbidden],
+        calls: Meets::Words,
+        end: "Failed(\"claude ended with api_error: Failed to authenticate. API Error: 403 this run's money is used up",
+    },
+    Story {
+        name: "interrupted",
+        lines: 1,
+        asks: &[Meets::Death(Signal::INT)],
+        calls: Meets::Words,
+        end: "Failed(\"claude ended with aborted_streaming: ",
+    },
+    Story {
+        name: "killed",
+        lines: 1,
+        asks: &[Meets::Call(10)],
+        calls: Meets::Death(Signal::KILL),
+        end: "Failed(\"claude ended (signal: 9 (SIGKILL)) without a result\")",
+    },
+];
+
+/// A recording: what it was made with, how the program ended, and what it printed.
+struct Recording {
+    version: String,
+    status: ExitStatus,
+    lines: String,
+}
+
+fn is_updated() -> bool {
+    std::env::var_os("UPDATE_STREAMS").is_some()
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src/cli/recorded")
+}
+
+fn recording(name: &str) -> Recording {
+    let text = std::fs::read_to_string(folder().join(format!("{name}.jsonl"))).unwrap();
+    let (head, lines) = text.split_once('\n').unwrap();
+    let head: Value = serde_json::from_str(head).unwrap();
+    let status = head["status"].as_i64().and_then(|status| i32::try_from(status).ok()).unwrap();
+    let version = head["claude"].as_str().unwrap().to_owned();
+    Recording { version, status: ExitStatus::from_raw(status), lines: lines.to_owned() }
+}
+
+fn end(lines: &[u8], status: ExitStatus) -> String {
+    let mut stream = Stream::default();
+    // However it is cut.
+    for part in lines.chunks(7) {
+        stream.read(part);
+    }
+    stream.line();
+    format!("{:?}", stream.end(status, ""))
+}
+
+#[tokio::test]
+async fn what_the_program_printed_comes_to_the_end_that_it_had() {
+    if is_updated() {
+        for story in &STORIES {
+            record(story).await;
+        }
+    }
+    for story in &STORIES {
+        let Recording { version, status, lines } = recording(story.name);
+        assert_eq!(version, VERSION, "{}: record it anew: see above", story.name);
+        let told = end(lines.as_bytes(), status);
+        assert!(told.starts_with(story.end), "{}: {told}", story.name);
+        // What would tell where it was made.
+        for word in ["/home/", "/root", "/tmp", "127.0.0.1", "localhost", ".local"] {
+            assert!(!lines.contains(word), "{}: {word}", story.name);
+        }
+    }
+}
+
+/// Whatever is missing from its end, and whatever else is printed, no run is taken for one that ended well.
+#[test]
+fn a_stream_that_is_cut_or_disturbed_is_never_more_than_it_was() {
+    if is_updated() {
+        return; // They are being written.
+    }
+    let good = recording("clean");
+    let whole = good.lines.trim_end();
+    let result = whole.rfind('\n').unwrap() + 1;
+    assert!(whole[result..].contains("\"terminal_reason\":\"completed\""), "{}", &whole[result..]);
+    for cut in (0..whole.len()).filter(|cut| whole.is_char_boundary(*cut)) {
+        let told = end(&whole.as_bytes()[..cut], good.status);
+        assert_eq!(told, "Failed(\"claude ended (exit status: 0) without a result\")", "{cut}");
+    }
+    let other = recording("max-turns");
+    let noise = "\u{0}\n[]\nnull\n{\"type\":\"result\"\n7\n{\"type\":\"result_\",\"terminal_reason\":\"x\"}\n\u{fffd}\n";
+    let disturbed: String = other.lines.lines().map(|line| format!("{noise}{line}\n{noise}")).collect();
+    assert_eq!(end(disturbed.as_bytes(), other.status), "Limit(Turns)");
+    // Of two that were mixed the worse one counts.
+    for mixed in [[&good.lines, &other.lines], [&other.lines, &good.lines]] {
+        assert_eq!(end(mixed.map(String::as_str).concat().as_bytes(), good.status), "Limit(Turns)");
+    }
+}
+
+/// The program, where it is.
+fn program() -> Option<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    root.join("target/tools/claude").join(VERSION).join("claude").canonicalize().ok()
+}
+
+/// How the program ended, and what it printed, with what names its run in that.
+struct Ran {
+    output: std::process::Output,
+    names: [(String, &'static str); 2],
+}
+
+/// Runs the program, spoken to so many times; `answers` is the run.
+async fn run<F: Future<Output = ()>>(
+    program: &Path,
+    lines: usize,
+    answers: impl FnOnce(mpsc::Receiver<Said>, Pid) -> F,
+) -> Ran {
+    let place = tempfile::tempdir().unwrap();
+    let token = Secret::new("run-token");
+    let (say, said) = mpsc::channel(WAITING);
+    let offer = Offer {
+        name: "read".to_owned(),
+        title: "read".to_owned(),
+        description: "Shows a file".to_owned(),
+        input_schema: json!({ "type": "object", "properties": { "path": { "type": "string" } } }),
+        output_schema: None,
+        hints: HINTS,
+    };
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let server = tokio::spawn(Relay::new(&token, vec![offer], say).serve(listener));
+
+    let limits = Limits { turns: 0, money: Some(MicroUsd(1_000_000)), ..Limits::default() };
+    let mut command = tokio::process::Command::new(program);
+    command.args(invocation::arguments(MODEL, &limits)).current_dir(place.path()).env_clear();
+    command.envs(invocation::variables(token.expose())).env(ADDRESS, &address);
+    for home in ["HOME", "TMPDIR", "CLAUDE_CONFIG_DIR", "CLAUDE_CODE_TMPDIR"] {
+        command.env(home, place.path());
+    }
+    let file = place.path().join("words");
+    std::fs::write(&file, wire::user("Go.").repeat(lines)).unwrap();
+    command.stdin(std::fs::File::open(file).unwrap()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.kill_on_drop(true).spawn().unwrap();
+    let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw).unwrap();
+    let output = tokio::select! {
+        output = child.wait_with_output() => output.unwrap(),
+        () = answers(said, pid) => panic!("the server ended"),
+    };
+    server.abort();
+    Ran { output, names: [(place.path().display().to_string(), "/run"), (address, "http://run")] }
+}
+
+/// Runs the program, and keeps what it printed.
+async fn record(story: &Story) {
+    let program = program().expect("the program is where `cargo xtask test` puts it");
+    let ran = run(&program, story.lines, |said, pid| answered(story, said, pid)).await;
+    let mut text = json!({ "claude": VERSION, "status": ran.output.status.into_raw() }).to_string() + "\n";
+    for line in String::from_utf8(ran.output.stdout).unwrap().lines() {
+        let mut event: Value = serde_json::from_str(line).unwrap();
+        plain(&mut event, &ran.names);
+        text += &format!("{event}\n");
+    }
+    std::fs::create_dir_all(folder()).unwrap();
+    std::fs::write(folder().join(format!("{}.jsonl", story.name)), text).unwrap();
+}
+
+/// What a tool does may depend on what the one before has done.
+#[tokio::test]
+async fn the_program_makes_the_calls_of_one_answer_one_after_another() {
+    let Some(program) = program() else { return };
+    let (tell, told) = oneshot::channel();
+    let answers = async |mut said: mpsc::Receiver<Said>, _: Pid| {
+        let (mut made, mut tell) = (Vec::new(), Some(tell));
+        while let Some(one) = said.recv().await {
+            match one {
+                Said::Ask { body, back, .. } => {
+                    let asked = wire::read(&body).unwrap();
+                    let blocks = if made.is_empty() {
+                        (0..CALLS).map(|number| call(number, json!({ "path": number.to_string() }))).collect()
+                    } else {
+                        tell.take().map(|tell| tell.send(std::mem::take(&mut made)));
+                        vec![Block::text("That is all.")]
+                    };
+                    drop(back.send(says(blocks, 1, 10, &asked)));
+                }
+                Said::Call { input, back, .. } => {
+                    made.push(input["path"].as_str().unwrap().to_owned());
+                    // Whoever makes the next one without this answer makes it at once.
+                    let next = tokio::time::timeout(AT_ONCE, said.recv()).await;
+                    assert!(next.is_err(), "the call after {made:?} was made before it was answered");
+                    drop(back.send(Output { text: "x".to_owned(), is_error: false, denied: false }));
+                }
+            }
+        }
+    };
+    let ran = run(&program, 1, answers).await;
+    assert!(ran.output.status.success(), "{:?}", ran.output);
+    let all: Vec<String> = (0..CALLS).map(|number| number.to_string()).collect();
+    assert_eq!(told.await.unwrap(), all);
+}
+
+/// Answers what the program says.
+async fn answered(story: &Story, mut said: mpsc::Receiver<Said>, pid: Pid) {
+    let mut asked = 0;
+    // What waits for the program's death.
+    let mut open = Vec::new();
+    while let Some(said) = said.recv().await {
+        match said {
+            Said::Ask { body, back, .. } => {
+                let meets = story.asks.get(asked).or(story.asks.last()).copied().unwrap();
+                asked += 1;
+                let read = wire::read(&body).unwrap();
+                if let Meets::Death(signal) = meets {
+                    open.push(Box::new(back) as Box<dyn Send>);
+                    kill_process(pid, signal).unwrap();
+                    continue;
+                }
+                drop(back.send(reply(meets, asked, &read)));
+            }
+            Said::Call { back, .. } => {
+                if let Meets::Death(signal) = story.calls {
+                    open.push(Box::new(back));
+                    kill_process(pid, signal).unwrap();
+                    continue;
+                }
+                drop(back.send(Output { text: "x = 1".to_owned(), is_error: false, denied: false }));
+            }
+        }
+    }
+}
+
+fn reply(meets: Meets, nth: usize, asked: &wire::Asked) -> Reply {
+    match meets {
+        Meets::Forbidden | Meets::Death(_) => Reply::Refused("this run's money is used up".to_owned()),
+        Meets::Call(tokens) => says(vec![call(nth, json!({ "path": "a.py" }))], nth, tokens, asked),
+        Meets::Words => says(vec![Block::text("That is all.")], nth, 10, asked),
+        Meets::Refusal => match says(vec![Block::text("That is all.")], nth, 10, asked) {
+            Reply::Said { body, streams } => {
+                let body = String::from_utf8(body).unwrap().replace("end_turn", "refusal");
+                Reply::Said { body: body.into_bytes(), streams }
+            }
+            refused @ Reply::Refused(_) => refused,
+        },
+    }
+}
+
+fn call(nth: usize, input: Value) -> Block {
+    Block::Known(Known::ToolUse { id: format!("toolu_{nth:08}"), name: "read".to_owned(), input })
+}
+
+fn says(content: Vec<Block>, nth: usize, tokens: u64, asked: &wire::Asked) -> Reply {
+    let said = Message { role: Role::Assistant, content };
+    let usage = Usage { input: tokens, output: 10, ..Usage::default() };
+    let id = format!("msg_{nth:08}");
+    Reply::Said {
+        body: wire::told(&said, (&id, &asked.model), &usage, asked.streams),
+        streams: asked.streams,
+    }
+}
+
+/// Takes out what names a machine, a run or its time.
+fn plain(value: &mut Value, names: &[(String, &str)]) {
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                let is_time = ["_ms", "timestamp", "ttft", "duration"].iter().any(|part| name.contains(part));
+                let is_name =
+                    ["uuid", "session_id", "request_id", "messaging_socket_path"].contains(&name.as_str());
+                match value {
+                    Value::Number(_) if is_time => *value = json!(1),
+                    Value::String(_) if is_time || is_name => *value = json!("x"),
+                    Value::Null
+                    | Value::Bool(_)
+                    | Value::Number(_)
+                    | Value::String(_)
+                    | Value::Array(_)
+                    | Value::Object(_) => plain(value, names),
+                }
+            }
+        }
+        Value::Array(all) => all.iter_mut().for_each(|value| plain(value, names)),
+        Value::String(text) => {
+            for (name, by) in names {
+                *text = text.replace(name, by);
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
