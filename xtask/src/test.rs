@@ -90,6 +90,10 @@ fn missing_tools(root: &Path) -> Vec<NotRun> {
             Err(why) => not_run.push(NotRun { need: packed.need, why }),
         }
     }
+    match tools::install(root) {
+        Ok(()) => say::line("what is in xtask/npm"),
+        Err(why) => not_run.push(NotRun { need: tools::NPM, why }),
+    }
     not_run
 }
 

@@ -101,6 +101,53 @@ fn got(package: &str, digest: &str, name: &str, folder: &Path) -> Result<()> {
     Ok(())
 }
 
+/// What the programs in `xtask/npm` are for.
+pub(crate) const NPM: Need = Need::Part(
+    "that the server and the client of the Model Context Protocol are as its suite and its inspector ask",
+);
+/// How many seconds npm may take to install them: far more than it needs on a net that works.
+const NPM_TIME: &str = "240";
+
+/// Finds the packages of `xtask/npm`, or installs what its lock names, with the digests there, from the registry that npm is
+/// configured for; no script of theirs runs. `Err` is why they cannot be had.
+pub(crate) fn install(root: &Path) -> Result<(), String> {
+    let (wanted, tools) = (root.join("xtask/npm"), root.join("target/tools"));
+    let lock = |folder: &Path| std::fs::read(folder.join(LOCK)).ok();
+    let folder = tools.join("npm");
+    if lock(&folder).is_some_and(|is| lock(&wanted) == Some(is)) {
+        return Ok(());
+    }
+    if !cfg!(target_os = "linux") {
+        return Err("what is in xtask/npm is for Linux".to_owned());
+    }
+    say::line("what is in xtask/npm is missing: installing it with `npm ci`");
+    installed(&wanted, &tools, &folder).map_err(|error| format!("npm's packages cannot be had: {error:#}"))
+}
+
+/// The file that says what is installed.
+const LOCK: &str = "package-lock.json";
+
+/// Installs beside its place, and moves it there in one step.
+fn installed(wanted: &Path, tools: &Path, folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(tools)?;
+    let work = tempfile::tempdir_in(tools)?;
+    for file in ["package.json", LOCK] {
+        std::fs::copy(wanted.join(file), work.path().join(file))?;
+    }
+    let status = Command::new("timeout")
+        .args([NPM_TIME, "npm", "ci", "--silent", "--ignore-scripts", "--no-audit", "--no-fund"])
+        .current_dir(work.path())
+        .stdin(Stdio::null())
+        .status()
+        .context("npm cannot be started (it comes with Node.js)")?;
+    ensure!(status.success(), "`npm ci` in a copy of xtask/npm failed ({status})");
+    if folder.exists() {
+        std::fs::remove_dir_all(folder)?;
+    }
+    std::fs::rename(work.keep(), folder)?;
+    Ok(())
+}
+
 /// Every tool that a test needs.
 pub(crate) const TOOLS: &[Tool] = &[
     Tool {

@@ -7,6 +7,8 @@
 mod app;
 #[path = "operate/captured.rs"]
 mod captured;
+#[path = "support/claude.rs"]
+mod claude;
 #[path = "operate/kill.rs"]
 mod kill;
 #[path = "operate/large.rs"]
@@ -21,6 +23,8 @@ mod model;
 mod money;
 #[path = "support/otlp.rs"]
 mod otlp;
+#[path = "operate/outside.rs"]
+mod outside;
 #[path = "operate/publish.rs"]
 mod publish;
 #[path = "operate/pull.rs"]
