@@ -5,6 +5,8 @@
 //! A method that is not known is answered with an error; a client may try protocols and methods as it likes.
 
 pub mod client;
+#[cfg(test)]
+mod conformance;
 pub mod http;
 #[cfg(test)]
 mod tests;
@@ -12,9 +14,11 @@ mod tests;
 use std::sync::Arc;
 
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, ErrorData, Implementation,
-    JsonObject, ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig, Tool,
-    ToolAnnotations,
+    CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestMethod, CompleteRequestParams,
+    CompleteResult, ContentBlock, ErrorData, Implementation, JsonObject, ListPromptsRequestMethod,
+    ListPromptsResult, ListResourceTemplatesRequestMethod, ListResourceTemplatesResult,
+    ListResourcesRequestMethod, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
+    ServerCapabilities, ServerConfig, Tool, ToolAnnotations,
 };
 use rmcp::service::{RequestContext, RoleServer, ServerInitializeError};
 use rmcp::transport::async_rw::AsyncRwTransport;
@@ -118,7 +122,7 @@ pub async fn over<T: Toolset>(
 }
 
 /// A toolset in the library's terms.
-struct Handler<T>(Arc<T>);
+pub(crate) struct Handler<T>(pub(crate) Arc<T>);
 
 impl<T: Toolset> ServerHandler for Handler<T> {
     fn get_info(&self) -> ServerConfig {
@@ -157,6 +161,40 @@ impl<T: Toolset> ServerHandler for Handler<T> {
         result.structured_content = called.structured;
         result.is_error = Some(called.is_error);
         Ok(result.into())
+    }
+
+    // The library's own answer to what follows is an empty list: but what is not offered is not known.
+
+    async fn list_prompts(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListPromptsResult, ErrorData> {
+        Err(ErrorData::method_not_found::<ListPromptsRequestMethod>())
+    }
+
+    async fn list_resources(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListResourcesResult, ErrorData> {
+        Err(ErrorData::method_not_found::<ListResourcesRequestMethod>())
+    }
+
+    async fn list_resource_templates(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListResourceTemplatesResult, ErrorData> {
+        Err(ErrorData::method_not_found::<ListResourceTemplatesRequestMethod>())
+    }
+
+    async fn complete(
+        &self,
+        _: CompleteRequestParams,
+        _: RequestContext<RoleServer>,
+    ) -> Result<CompleteResult, ErrorData> {
+        Err(ErrorData::method_not_found::<CompleteRequestMethod>())
     }
 }
 

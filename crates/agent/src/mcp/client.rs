@@ -66,6 +66,8 @@ pub enum Way {
     Program {
         /// The program and its arguments.
         command: Vec<String>,
+        /// The empty folder that it runs in, and cannot write to; made where there is none.
+        folder: PathBuf,
         /// Folders that it may read and run programs from.
         read: Vec<PathBuf>,
         /// The variables that it finds, besides those of every sandbox.

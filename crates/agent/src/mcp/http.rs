@@ -21,6 +21,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rmcp::ServerHandler;
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use sha2::{Digest as _, Sha256};
@@ -77,9 +78,24 @@ impl Door {
     }
 
     /// Answers a request from these tools, if it may ask.
-    pub async fn answer<T, B>(&self, tools: Arc<T>, mut request: Request<B>) -> Answer
+    pub async fn answer<T, B>(&self, tools: Arc<T>, request: Request<B>) -> Answer
     where
         T: Toolset,
+        B: Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        self.lead(move || Handler(tools.clone()), request).await
+    }
+
+    /// Leads a request to who answers it, if it may ask.
+    pub(crate) async fn lead<H, B>(
+        &self,
+        who: impl Fn() -> H + Send + Sync + 'static,
+        mut request: Request<B>,
+    ) -> Answer
+    where
+        H: ServerHandler,
         B: Body + Send + 'static,
         B::Data: Send,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -110,11 +126,8 @@ impl Door {
             .with_allowed_origins(&self.origins)
             .enforce_origin_validation()
             .with_max_request_body_bytes(self.max_body);
-        let service = StreamableHttpService::new(
-            move || Ok(Handler(tools.clone())),
-            Arc::new(NeverSessionManager::default()),
-            config,
-        );
+        let service =
+            StreamableHttpService::new(move || Ok(who()), Arc::new(NeverSessionManager::default()), config);
         service.handle(Request::from_parts(head, Full::new(body))).await
     }
 

@@ -148,6 +148,11 @@ async fn whatever_a_client_of_a_pipe_tries_is_answered_and_it_goes_on() {
     assert!(client.asks(initialize()).await["result"].is_object());
     let unknown = client.asks(asks(4, "no/such", json!({}))).await;
     assert_eq!(unknown["error"]["code"], -32601, "{unknown}");
+    // Nor is what a server of tools does not have.
+    for (id, method) in (5..).zip(["prompts/list", "resources/list", "resources/templates/list"]) {
+        let unknown = client.asks(asks(id, method, json!({}))).await;
+        assert_eq!(unknown["error"]["code"], -32601, "{method}: {unknown}");
+    }
     let tool = client.asks(asks(5, "tools/call", json!({"name": "none"}))).await;
     assert_eq!(tool["error"]["code"], -32602, "{tool}");
     assert!(tool["error"]["message"].as_str().unwrap().contains("`none`"), "{tool}");

@@ -171,6 +171,7 @@ fn default_as_toml(key: &Key) -> String {
             | Kind::Duration(..)
             | Kind::Choice { .. }
             | Kind::Url
+            | Kind::Endpoint
             | Kind::Name
             | Kind::Model
             | Kind::Text
@@ -214,7 +215,7 @@ fn schema_of(key: &Key) -> Json {
         Kind::Duration(..) => json!({ "type": "string", "pattern": DURATION_PATTERN }),
         Kind::Choice { built, .. } => json!({ "enum": built }),
         Kind::Flag => json!({ "type": "boolean" }),
-        Kind::Url => json!({ "type": "string", "format": "uri", "pattern": "^https?://" }),
+        Kind::Url | Kind::Endpoint => json!({ "type": "string", "format": "uri", "pattern": "^https?://" }),
         Kind::Folder | Kind::File | Kind::Text => json!({ "type": "string", "minLength": 1 }),
         Kind::Usd(most) => json!({ "type": "number", "minimum": 0, "maximum": most }),
         Kind::Name => json!({ "type": "string", "pattern": "^[!-~]+$" }),
@@ -267,6 +268,7 @@ fn schema_of(key: &Key) -> Json {
             | Kind::Duration(..)
             | Kind::Choice { .. }
             | Kind::Url
+            | Kind::Endpoint
             | Kind::Name
             | Kind::Model
             | Kind::Text
@@ -320,7 +322,7 @@ fn type_in_words(kind: Kind) -> String {
             built.iter().map(|word| format!("`\"{word}\"`")).collect::<Vec<_>>().join(", ")
         }
         Kind::Flag => "true or false".to_owned(),
-        Kind::Url => "URL: https, or http to a loopback address".to_owned(),
+        Kind::Url | Kind::Endpoint => "URL: https, or http to a loopback address".to_owned(),
         Kind::Name => "name".to_owned(),
         Kind::Text => "text".to_owned(),
         Kind::Cron => "cron pattern".to_owned(),

@@ -44,6 +44,8 @@ pub enum Kind {
     Flag,
     /// A URL: https, or http to a loopback address.
     Url,
+    /// The same, for requests to it alone: it is kept as it is, a slash at its end and a query too.
+    Endpoint,
     /// A name without blanks, such as a model's.
     Name,
     /// The `NAME` of a `[model.NAME]`, or nothing.
@@ -647,11 +649,11 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         path: "mcp.NAME.url",
-        kind: Kind::Url,
+        kind: Kind::Endpoint,
         default: Default::Computed { words: "none", example: "\"https://mcp.example.org/mcp\"" },
         repository: Repository::No,
         since: "0.1.0",
-        doc: "The server's address, in place of `command`. What a model asks it leaves this machine; a call that holds what looks like a secret is denied.",
+        doc: "The server's address, in place of `command`: as it is written here, a slash at its end and a query too, so nothing secret belongs in it. What a model asks it leaves this machine; a call that holds what looks like a secret is denied.",
     },
     Key {
         path: "mcp.NAME.forge",

@@ -129,6 +129,7 @@ impl Value {
             | Kind::Duration(..)
             | Kind::Choice { .. }
             | Kind::Url
+            | Kind::Endpoint
             | Kind::Name
             | Kind::Model
             | Kind::Text
@@ -168,6 +169,7 @@ impl Value {
                 _ => Err(must(format_args!("be true or false, not `{text}`"))),
             },
             Kind::Url => web_address(text).map(Self::Url),
+            Kind::Endpoint => endpoint(text).map(Self::Url),
             Kind::Name if is_model(text) => Ok(Self::Name(text.to_owned())),
             Kind::Text if !text.trim().is_empty() && !text.contains('\0') => Ok(Self::Name(text.to_owned())),
             Kind::Text => Err(must("hold some words")),
@@ -296,6 +298,7 @@ impl Kind {
             Self::Choice { .. } => "\"rules\"",
             Self::Flag => "true",
             Self::Url => "\"https://api.github.com\"",
+            Self::Endpoint => "\"https://mcp.example.org/mcp\"",
             Self::Name => "\"claude-sonnet-5-5\"",
             Self::Model => "\"other\"",
             Self::Text => "\"Follow {{package}}\"",
@@ -417,9 +420,17 @@ fn usd(text: &str, most: u32) -> Result<Value, Wrong> {
     }
 }
 
-/// https anywhere, http on loopback only, no user, query or fragment. What was given is not shown: it may
-/// carry a password.
+/// What [`endpoint`] is, as the beginning of other URLs: without a slash at its end, and without a query.
 fn web_address(text: &str) -> Result<String, Wrong> {
+    let url = endpoint(text)?;
+    if url.contains('?') {
+        return Err(must("be a URL without `?` and `#`"));
+    }
+    Ok(url.trim_end_matches('/').to_owned())
+}
+
+/// https anywhere, http on loopback only, no user or fragment. What was given is not shown: it may carry a password.
+fn endpoint(text: &str) -> Result<String, Wrong> {
     let url = Url::parse(text)
         .map_err(|error| must(format_args!("be a URL such as https://api.github.com: {error}")))?;
     match url.scheme() {
@@ -431,10 +442,10 @@ fn web_address(text: &str) -> Result<String, Wrong> {
     if !url.username().is_empty() || url.password().is_some() {
         return Err(must("be a URL without user and password: give those as secrets"));
     }
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err(must("be a URL without `?` and `#`"));
+    if url.fragment().is_some() {
+        return Err(must("be a URL without `#`"));
     }
-    Ok(url.as_str().trim_end_matches('/').to_owned())
+    Ok(url.into())
 }
 
 /// A URL that is written out though it may be a secret. What was given is not shown.

@@ -19,6 +19,9 @@ use crate::mcp::OwnTools;
 const CREDENTIALS: [&str; 5] =
     ["AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "GITHUB_TOKEN", "GH_TOKEN", "MCP_TOKEN"];
 
+/// The folder that all programs run in, beside the database.
+const EMPTY: &str = "mcp";
+
 /// The servers that are configured, and those that are our own. Nothing is started, and nothing is sent.
 ///
 /// # Errors
@@ -51,6 +54,7 @@ pub(super) fn servers(
                 let variables = env.iter().map(|variable| handed_on(name, variable, config, environment));
                 servers.push(server(Way::Program {
                     command: command.clone(),
+                    folder: super::own_folder(config)?.join(EMPTY),
                     read: folders(name, read)?,
                     variables: variables.collect::<Result<_, _>>()?,
                 }));

@@ -1,21 +1,26 @@
 //! One server while a run lasts: how it is begun, asked, and ended.
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use reqwest::StatusCode;
 use rmcp::RoleClient;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, ClientCapabilities, ClientConfig,
-    Implementation, JsonObject, JsonRpcMessage, PaginatedRequestParams, ServerJsonRpcMessage, Tool,
+    Implementation, JsonObject, JsonRpcMessage, PaginatedRequestParams, ProtocolVersion,
+    ServerJsonRpcMessage, Tool,
 };
-use rmcp::service::{ClientInitializeError, RunningService, ServiceError, TxJsonRpcMessage, serve_client};
+use rmcp::service::{
+    ClientInitializeError, ClientLifecycleMode, RunningService, ServiceError, TxJsonRpcMessage,
+    serve_client_with_lifecycle,
+};
 use rmcp::transport::async_rw::AsyncRwTransport;
 use rmcp::transport::streamable_http_client::{
     StreamableHttpClientTransport, StreamableHttpClientTransportConfig, StreamableHttpError,
 };
 use rmcp::transport::{DynamicTransportError, Transport};
-use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::process::Child;
 use tokio::task::JoinHandle;
@@ -40,7 +45,7 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// A server that was begun.
 pub(super) struct Session {
-    service: RunningService<RoleClient, ClientConfig>,
+    service: Service,
     behind: Behind,
     meter: Meter,
 }
@@ -60,8 +65,6 @@ struct Process {
     child: Child,
     /// What it says on its error stream.
     words: JoinHandle<Printed>,
-    /// The empty folder that it runs in.
-    _folder: TempDir,
 }
 
 /// Why a server is of no use.
@@ -92,8 +95,8 @@ impl Session {
     pub(super) async fn open(way: &Way) -> Result<Self, Why> {
         let meter = Meter::default();
         let (began, behind) = match way {
-            Way::Program { command, read, variables } => {
-                let mut process = Process::start(command, read, variables)?;
+            Way::Program { command, folder, read, variables } => {
+                let mut process = Process::start(command, folder, read, variables)?;
                 let streams = process.child.stdout.take().zip(process.child.stdin.take());
                 let (reader, writer) = streams.ok_or("it has no streams")?;
                 (over(reader, writer, &meter).await, Behind::Process(Box::new(process)))
@@ -106,11 +109,7 @@ impl Session {
             }
             Way::Http(address) => {
                 let web = Web::new(address, meter.clone())?;
-                let config = StreamableHttpClientTransportConfig::with_uri(address.url.as_str())
-                    .control_request_timeout(LEAVE)
-                    .reinit_on_expired_session(false);
-                let transport = StreamableHttpClientTransport::with_client(web, config);
-                (begun(transport).await, Behind::Nobody)
+                (over_http(&web, &address.url).await, Behind::Nobody)
             }
             Way::Sse(address) => {
                 let events = Events::open(Web::new(address, meter.clone())?, &address.url).await?;
@@ -196,14 +195,16 @@ impl Behind {
 impl Process {
     fn start(
         command: &[String],
-        read: &[std::path::PathBuf],
+        folder: &Path,
+        read: &[PathBuf],
         variables: &[(String, truing_core::secret::Secret)],
     ) -> Result<Self, String> {
         let told = |error: &dyn std::fmt::Display| format!("it cannot be started: {error}");
-        let folder = tempfile::tempdir().map_err(|error| told(&error))?;
+        // Nothing is written to it, so that all may run in the same, and nothing is left of one that is killed.
+        std::fs::create_dir_all(folder).map_err(|error| told(&error))?;
         let run = Run::Program(command.iter().map(Into::into).collect());
         // Only there it has no network.
-        let mut job = Job::new(Level::Full, folder.path(), run).map_err(|error| told(&error))?;
+        let mut job = Job::new(Level::Full, folder, run).map_err(|error| told(&error))?;
         // Event loops are woken over sockets of their own.
         job.sockets = true;
         for folder in read {
@@ -224,7 +225,7 @@ impl Process {
             let _ = heard.hear(stream).await;
             heard
         });
-        Ok(Self { child, words, _folder: folder })
+        Ok(Self { child, words })
     }
 
     /// What it said on its error stream.
@@ -237,7 +238,7 @@ impl Process {
     }
 }
 
-type Began = Result<RunningService<RoleClient, ClientConfig>, Why>;
+type Began = Result<Service, Why>;
 
 /// Over a pipe.
 async fn over(
@@ -249,23 +250,65 @@ async fn over(
     begun(AsyncRwTransport::new_client(lines, writer).with_max_line_length(MAX_MESSAGE)).await
 }
 
-/// Shakes hands. The newer way to begin is only probed for where nothing can hang: a server that is older may answer
-/// nothing at all to it, and every server knows this one.
+/// Over streamable HTTP. A server that refuses to shake hands may be of the newest protocol, which knows no such thing: it
+/// is asked again, in its own way.
+async fn over_http(web: &Web, url: &str) -> Began {
+    let transport = || {
+        let config = StreamableHttpClientTransportConfig::with_uri(url)
+            .control_request_timeout(LEAVE)
+            .reinit_on_expired_session(false);
+        StreamableHttpClientTransport::with_client(web.clone(), config)
+    };
+    let refused = match greeted(transport(), ClientLifecycleMode::Initialize).await {
+        Err(error) if is_refusal(&error) => error,
+        began => return began.map_err(|error| unbegun(&error)),
+    };
+    let newest = ClientLifecycleMode::Discover { preferred_versions: vec![ProtocolVersion::V_2026_07_28] };
+    greeted(transport(), newest).await.map_err(|_| unbegun(&refused))
+}
+
+/// Does the server say that it does not shake hands? One that is to be opened otherwise does not say that.
+fn is_refusal(error: &ClientInitializeError) -> bool {
+    if let ClientInitializeError::TransportError { error, .. } = error {
+        let error = error.error.downcast_ref::<StreamableHttpError<WebError>>();
+        return matches!(
+            error,
+            Some(StreamableHttpError::Client(WebError::Status(
+                StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND
+            )))
+        );
+    }
+    matches!(error, ClientInitializeError::JsonRpcError(_))
+}
+
+/// Shakes hands: a server that is older may answer nothing at all to the newer way to begin, and nearly all know this one.
 async fn begun<T: Transport<RoleClient> + 'static>(transport: T) -> Began {
+    greeted(transport, ClientLifecycleMode::Initialize).await.map_err(|error| unbegun(&error))
+}
+
+type Service = RunningService<RoleClient, ClientConfig>;
+
+async fn greeted<T: Transport<RoleClient> + 'static>(
+    transport: T,
+    how: ClientLifecycleMode,
+) -> Result<Service, ClientInitializeError> {
     let client = Implementation::new("truing", env!("CARGO_PKG_VERSION"));
     let config = ClientConfig::new(ClientCapabilities::default(), client);
-    serve_client(config, Asked(transport)).await.map_err(|error| {
-        if let ClientInitializeError::TransportError { error, .. } = &error {
-            return sending(error);
-        }
-        if let ClientInitializeError::JsonRpcError(error) = &error {
-            return Why { what: "it does not begin a session".to_owned(), said: error.message.to_string() };
-        }
-        if let ClientInitializeError::ConnectionClosed(_) = &error {
-            return Why::from("it ended before it had begun a session");
-        }
-        Why::from("it does not begin a session as the protocol says")
-    })
+    serve_client_with_lifecycle(config, Asked(transport), how).await
+}
+
+/// Why a session could not be begun.
+fn unbegun(error: &ClientInitializeError) -> Why {
+    if let ClientInitializeError::TransportError { error, .. } = error {
+        return sending(error);
+    }
+    if let ClientInitializeError::JsonRpcError(error) = error {
+        return Why { what: "it does not begin a session".to_owned(), said: error.message.to_string() };
+    }
+    if let ClientInitializeError::ConnectionClosed(_) = error {
+        return Why::from("it ended before it had begun a session");
+    }
+    Why::from("it does not begin a session as the protocol says")
 }
 
 fn words(error: ServiceError) -> CallError {

@@ -1,5 +1,6 @@
 //! What becomes of a run's servers: over a pipe in this process and over HTTP on this machine, well and badly behaved.
 
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::sync::Mutex;
 
@@ -7,13 +8,19 @@ use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::{Bytes, Frame, Incoming};
 use hyper::header::CONTENT_TYPE;
 use hyper::{Request, Response, StatusCode};
+use rmcp::ServerHandler;
+use rmcp::model::{
+    CallToolRequestParams, CallToolResponse, ErrorData, ListToolsResult, PaginatedRequestParams,
+    ProtocolVersion, ServerConfig,
+};
+use rmcp::service::{RequestContext, RoleServer};
 use serde_json::json;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpListener;
 
 use super::*;
 use crate::mcp::http::{Answer, Door, serve};
-use crate::mcp::{Called, Hints, Offer};
+use crate::mcp::{Called, Handler, Hints, Offer};
 
 const TOKEN: &str = "the-right-token";
 
@@ -408,6 +415,54 @@ async fn a_server_over_http_is_asked_with_its_token() {
     let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let (_, problems) = tried(Way::Http(at(&format!("http://{gone}/mcp"), None))).await;
     assert!(told(&problems)[0].starts_with("it cannot be reached: "), "{problems:?}");
+}
+
+/// A server of the newest protocol alone, in which nobody shakes hands.
+struct Newest(Handler<Echo>);
+
+impl ServerHandler for Newest {
+    fn get_info(&self) -> ServerConfig {
+        self.0.get_info()
+    }
+
+    fn supported_protocol_versions(&self) -> Cow<'static, [ProtocolVersion]> {
+        vec![ProtocolVersion::V_2026_07_28].into()
+    }
+
+    async fn list_tools(
+        &self,
+        page: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListToolsResult, ErrorData> {
+        self.0.list_tools(page, context).await
+    }
+
+    async fn call_tool(
+        &self,
+        request: CallToolRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        self.0.call_tool(request, context).await
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_shake_hands_is_asked_in_its_own_way_and_at_its_very_address() {
+    let door = Door::new(Some(&Secret::new(TOKEN)));
+    let url = listens(move |request: Request<Incoming>| {
+        let door = door.clone();
+        async move {
+            if request.uri() != "/mcp/?of=docs" {
+                return words(StatusCode::NOT_FOUND, "text/plain", "");
+            }
+            door.lead(|| Newest(Handler(Arc::new(Echo))), request).await
+        }
+    })
+    .await;
+    let (output, problems) = tried(Way::Http(at(&format!("{url}/?of=docs"), Some(TOKEN)))).await;
+    assert_eq!((output.text.as_str(), problems), ("say: x", vec![]));
+    let (_, problems) = tried(Way::Http(at(&url, Some(TOKEN)))).await;
+    assert_eq!(told(&problems), ["it answers 404 Not Found"]);
 }
 
 /// An answer of this kind that goes on for so many pieces.

@@ -57,6 +57,21 @@ fn http_is_for_loopback_and_urls_carry_no_secrets() {
     ] {
         assert!(parse(Kind::Url, wrong).is_err(), "{wrong}");
     }
+    for (text, url) in [
+        ("https://mcp.example/mcp/", "https://mcp.example/mcp/"),
+        ("https://mcp.example/mcp?tools=read&v=2", "https://mcp.example/mcp?tools=read&v=2"),
+        ("https://mcp.example", "https://mcp.example/"),
+    ] {
+        assert_eq!(parse(Kind::Endpoint, text), Ok(Value::Url(url.to_owned())));
+    }
+    for wrong in [
+        "http://mcp.example/mcp",
+        "https://mcp.example/mcp#part",
+        "https://me:hush@mcp.example",
+        "mcp.example",
+    ] {
+        assert!(parse(Kind::Endpoint, wrong).is_err(), "{wrong}");
+    }
     let said = format!("{:?}", parse(Kind::Url, "https://me:hush@example.org"));
     assert!(said.contains("without user") && !said.contains("hush"), "{said}");
 }

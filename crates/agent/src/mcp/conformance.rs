@@ -1,0 +1,139 @@
+//! The suite of the Model Context Protocol (`@modelcontextprotocol/conformance`), run against the code that serves
+//! `truing mcp serve` and against the client of runs; what it says of each scenario is part of the documentation.
+//!
+//! `cargo xtask test` installs the suite; where it is not there, nothing of this is shown, and it says so.
+//! `UPDATE_DOCS=1` writes the page anew.
+
+mod everything;
+mod page;
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::process::Command;
+use tokio::time::timeout;
+use truing_model::messages::Tool;
+
+use super::Handler;
+use super::client::{Address, Server, Servers, Way};
+use super::http::{Door, serve};
+use crate::native::{Output, Tools};
+use everything::Everything;
+use page::{Part, Row};
+
+/// How long one run of the suite may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(240);
+/// How long our client waits for a server of the suite.
+const WAITS: Duration = Duration::from_secs(20);
+/// The revisions of the protocol whose requirements are run: the newest that shakes hands, and the newest.
+const REVISIONS: [&str; 2] = ["2025-11-25", "2026-07-28"];
+/// Tells our client that it is started by the suite, and for what.
+const SCENARIO: &str = "MCP_CONFORMANCE_SCENARIO";
+
+/// Node.js and the suite, where `cargo xtask test` puts them.
+fn suite() -> Option<(PathBuf, PathBuf)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let installed = root.join("target/tools/npm");
+    let read = |file: PathBuf| std::fs::read(file).ok();
+    let lock = read(root.join("xtask/npm/package-lock.json"))?;
+    if read(installed.join("package-lock.json"))? != lock {
+        return None;
+    }
+    let script = installed.join("node_modules/@modelcontextprotocol/conformance/dist/index.js");
+    let node = installed.join("node_modules/.bin/node");
+    Some((node.canonicalize().ok()?, script.canonicalize().ok()?))
+}
+
+/// Runs one side of the suite at a revision, and gives what it says of each scenario.
+async fn run((node, script): &(PathBuf, PathBuf), revision: &str, arguments: &[&str]) -> Vec<Row> {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Command::new(node);
+    command.arg(script).args(arguments).args(["--requirements", revision]).current_dir(folder.path());
+    let output = command.stdin(Stdio::null()).kill_on_drop(true).output();
+    let output = timeout(PATIENCE, output).await.unwrap().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let rows: Vec<Row> = said.lines().filter_map(|line| Row::of(revision, line)).collect();
+    assert!(rows.len() > 20, "{}\n{said}\n{}", output.status, String::from_utf8_lossy(&output.stderr));
+    rows
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_scenario_of_the_suite_that_counts_passes() {
+    let Some(suite) = suite() else { return };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/mcp", listener.local_addr().unwrap());
+    // The suite has no token to say.
+    let door = Door::new(None);
+    let served = tokio::spawn(serve(listener, move |request| {
+        let door = door.clone();
+        async move { door.lead(|| Everything(Handler(Arc::new(everything::Tools))), request).await }
+    }));
+    let own = std::env::current_exe().unwrap();
+    let client = format!("{} {} --exact --nocapture", own.display(), concat!(module_path!(), "::client"));
+    let client = client.replace("truing_agent::", "");
+    let (mut servers, mut clients) = (Vec::new(), Vec::new());
+    for revision in REVISIONS {
+        servers.extend(run(&suite, revision, &["server", "--url", &url]).await);
+        clients.extend(run(&suite, revision, &["client", "--command", &client]).await);
+    }
+    served.abort();
+    page::is_current(&[Part::server(servers), Part::client(clients)]);
+}
+
+/// No tools of the run's own.
+struct NoTools;
+
+impl Tools for NoTools {
+    fn offered(&self) -> Vec<Tool> {
+        Vec::new()
+    }
+
+    async fn call(&self, name: &str, _: &Value) -> Output {
+        Output { text: format!("there is no tool `{name}`"), is_error: true, denied: false }
+    }
+}
+
+/// The program that the suite starts as a client: this test, told so by a variable, with the server's URL at the end of
+/// its arguments.
+#[tokio::test(flavor = "multi_thread")]
+async fn client() {
+    let Ok(scenario) = std::env::var(SCENARIO) else { return };
+    let calls = match scenario.as_str() {
+        "tools_call" => vec![("add_numbers", json!({"a": 5, "b": 3}))],
+        "sse-retry" => vec![("test_reconnection", json!({}))],
+        "elicitation-sep1034-client-defaults" => vec![("test_client_elicitation_defaults", json!({}))],
+        "http-standard-headers" => vec![("test_headers", json!({}))],
+        "http-invalid-tool-headers" => vec![("valid_tool", json!({"region": "us-west1"}))],
+        "http-custom-headers" => {
+            let context = std::env::var("MCP_CONFORMANCE_CONTEXT").unwrap();
+            let context: Value = serde_json::from_str(&context).unwrap();
+            let calls = context["toolCalls"].as_array().unwrap().iter();
+            let call = |call: &Value| (call["name"].as_str().unwrap().to_owned(), call["arguments"].clone());
+            return ask(calls.map(call).collect()).await;
+        }
+        _ => vec![("any", json!({}))],
+    };
+    ask(calls.into_iter().map(|(name, input)| (name.to_owned(), input)).collect()).await;
+}
+
+/// Asks the server for its tools and makes these calls, as a run does.
+async fn ask(calls: Vec<(String, Value)>) {
+    let url = std::env::args().next_back().unwrap();
+    let config = Server {
+        name: "suite".to_owned(),
+        way: Way::Http(Address { url, token: None }),
+        tools: calls.iter().map(|(name, _)| name.clone()).collect(),
+        time: WAITS,
+        most: 10_000,
+    };
+    let servers = Servers::start(&[config]).await;
+    for (tool, input) in calls {
+        servers.beside(&NoTools).call(&format!("mcp__suite__{tool}"), &input).await;
+    }
+    // What is wrong with a server is told, and the suite looks at what it has seen.
+    servers.end().await;
+}

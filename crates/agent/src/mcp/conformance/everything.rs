@@ -1,0 +1,295 @@
+//! A server with one of each thing that the suite asks for. What is served as `truing mcp serve` serves it (a tool that
+//! answers with text, the lists, unknown tools, the door before it) is the same code; the rest is here, and nowhere else.
+
+use rmcp::ServerHandler;
+use rmcp::model::{
+    CallToolRequestParams, CallToolResponse, ClientCapabilities, CompleteRequestParams, CompleteResult,
+    ErrorData, GetPromptRequestParams, GetPromptResponse, GetPromptResult, ListPromptsResult,
+    ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
+    ProgressNotificationParam, ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult,
+    ServerCapabilities, ServerConfig, Tool,
+};
+use rmcp::service::{RequestContext, RoleServer};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::super::{Called, Handler, Hints, Offer, Toolset};
+
+/// A picture of one point, and a sound of no length.
+const PNG: &str =
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8DwHwAFBQIAX8jx0gAAAABJRU5ErkJggg==";
+const WAV: &str = "UklGRiQAAABXQVZFZm10IBAAAAABAAEAQB8AAIA+AAACABAAZGF0YQAAAAA=";
+
+/// The tools of the suite.
+pub(super) struct Tools;
+
+/// Tools that answer with more than text, or with no result.
+const OTHERS: [&str; 6] = [
+    "test_image_content",
+    "test_audio_content",
+    "test_embedded_resource",
+    "test_multiple_content_types",
+    "test_tool_with_progress",
+    "test_missing_capability",
+];
+/// Tools that answer with text.
+const PLAIN: [&str; 6] = [
+    "test_simple_text",
+    "test_headers",
+    "test_error_handling",
+    "json_schema_2020_12_tool",
+    "test_logging_tool",
+    "test_streaming_elicitation",
+];
+
+impl Toolset for Tools {
+    fn name(&self) -> &str {
+        "everything"
+    }
+
+    fn instructions(&self) -> Option<&str> {
+        None
+    }
+
+    fn tools(&self) -> Vec<Offer> {
+        let schema = |name: &str| match name {
+            "json_schema_2020_12_tool" => keywords(),
+            // What is said in a header as well, which the two have to agree on.
+            "test_headers" => json!({
+                "type": "object",
+                "properties": {"region": {"type": "string", "x-mcp-header": "Region"}},
+            }),
+            _ => json!({"type": "object", "additionalProperties": false}),
+        };
+        PLAIN
+            .iter()
+            .chain(&OTHERS)
+            .map(|name| Offer {
+                name: (*name).to_owned(),
+                title: (*name).to_owned(),
+                description: "What the suite asks for by this name".to_owned(),
+                input_schema: schema(name),
+                output_schema: None,
+                hints: Hints { read_only: true, destructive: false, idempotent: true, open_world: false },
+            })
+            .collect()
+    }
+
+    async fn call(&self, name: &str, _: Value) -> Called {
+        if name == "test_error_handling" {
+            return Called::failed("This tool intentionally returns an error for testing");
+        }
+        let text = "This is a simple text response for testing.".to_owned();
+        Called { text, structured: None, is_error: false }
+    }
+}
+
+/// A schema with the words that must not be lost on the way.
+fn keywords() -> Value {
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "type": "object",
+        "$defs": {"address": {
+            "$anchor": "addressDef",
+            "type": "object",
+            "properties": {"street": {"type": "string"}, "city": {"type": "string"}},
+        }},
+        "properties": {
+            "name": {"type": "string"},
+            "address": {"$ref": "#/$defs/address"},
+            "contactMethod": {"type": "string", "enum": ["phone", "email"]},
+            "phone": {"type": "string"},
+            "email": {"type": "string"},
+        },
+        "allOf": [{"anyOf": [{"required": ["phone"]}, {"required": ["email"]}]}],
+        "if": {"properties": {"contactMethod": {"const": "phone"}}, "required": ["contactMethod"]},
+        "then": {"required": ["phone"]},
+        "else": {"required": ["email"]},
+        "additionalProperties": false,
+    })
+}
+
+/// The product's handler of those tools, and what a product may have besides.
+pub(super) struct Everything(pub(super) Handler<Tools>);
+
+/// A result that is written here as JSON, in the library's terms.
+fn said<T: DeserializeOwned>(mut value: Value) -> Result<T, ErrorData> {
+    value["resultType"] = "complete".into();
+    serde_json::from_value(value).map_err(|error| ErrorData::internal_error(error.to_string(), None))
+}
+
+fn message(content: &Value) -> Value {
+    json!({"role": "user", "content": content})
+}
+
+fn text(text: &str) -> Value {
+    json!({"type": "text", "text": text})
+}
+
+fn image() -> Value {
+    json!({"type": "image", "data": PNG, "mimeType": "image/png"})
+}
+
+fn resource(uri: &str, kind: &str, text: &str) -> Value {
+    json!({"type": "resource", "resource": {"uri": uri, "mimeType": kind, "text": text}})
+}
+
+impl ServerHandler for Everything {
+    fn get_info(&self) -> ServerConfig {
+        let mut config = self.0.get_info();
+        let all = ServerCapabilities::builder().enable_tools().enable_prompts().enable_resources();
+        config.capabilities = all.enable_completions().build();
+        config
+    }
+
+    async fn list_tools(
+        &self,
+        page: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListToolsResult, ErrorData> {
+        self.0.list_tools(page, context).await
+    }
+
+    fn get_tool(&self, name: &str) -> Option<Tool> {
+        self.0.get_tool(name)
+    }
+
+    async fn call_tool(
+        &self,
+        request: CallToolRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let content = match &*request.name {
+            "test_image_content" => json!([image()]),
+            "test_audio_content" => json!([{"type": "audio", "data": WAV, "mimeType": "audio/wav"}]),
+            "test_embedded_resource" => {
+                let words = "This is an embedded resource content.";
+                json!([resource("test://embedded-resource", "text/plain", words)])
+            }
+            "test_multiple_content_types" => {
+                let data = r#"{"test":"data","value":123}"#;
+                let mixed = resource("test://mixed-content-resource", "application/json", data);
+                json!([text("Multiple content types test:"), image(), mixed])
+            }
+            "test_tool_with_progress" => {
+                if let Some(token) = context.meta.get_progress_token() {
+                    for done in [0.0, 50.0, 100.0] {
+                        let progress = ProgressNotificationParam::new(token.clone(), done).with_total(100.0);
+                        let told = context.peer.notify_progress(progress).await;
+                        told.map_err(|error| ErrorData::internal_error(error.to_string(), None))?;
+                    }
+                }
+                json!([text("Done.")])
+            }
+            "test_missing_capability" => {
+                let mut needed = ClientCapabilities::default();
+                needed.sampling = Some(Default::default());
+                let has = context.client_capabilities().is_some_and(|can| can.sampling.is_some());
+                if !has {
+                    return Err(ErrorData::missing_required_client_capability(needed));
+                }
+                json!([text("It has it.")])
+            }
+            _ => return self.0.call_tool(request, context).await,
+        };
+        Ok(CallToolResponse::Complete(said(json!({"content": content, "isError": false}))?))
+    }
+
+    async fn list_resources(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListResourcesResult, ErrorData> {
+        said(json!({"resources": [
+            {"uri": "test://static-text", "name": "text", "description": "Text", "mimeType": "text/plain"},
+            {"uri": "test://static-binary", "name": "picture", "description": "A picture", "mimeType": "image/png"},
+        ]}))
+    }
+
+    async fn list_resource_templates(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListResourceTemplatesResult, ErrorData> {
+        said(json!({"resourceTemplates": [
+            {"uriTemplate": "test://template/{id}/data", "name": "data", "mimeType": "application/json"},
+        ]}))
+    }
+
+    async fn read_resource(
+        &self,
+        request: ReadResourceRequestParams,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ReadResourceResponse, ErrorData> {
+        let uri = request.uri.as_str();
+        let (kind, part, content) = match uri {
+            "test://static-text" => {
+                ("text/plain", "text", "This is the content of the static text resource.".to_owned())
+            }
+            "test://static-binary" => ("image/png", "blob", PNG.to_owned()),
+            _ => {
+                let id = uri.strip_prefix("test://template/").and_then(|rest| rest.strip_suffix("/data"));
+                let Some(id) = id else {
+                    let unknown = Some(json!({"uri": uri}));
+                    return Err(ErrorData::resource_not_found("there is no such resource", unknown));
+                };
+                let data = json!({"id": id, "templateTest": true, "data": format!("Data for ID: {id}")});
+                ("application/json", "text", data.to_string())
+            }
+        };
+        let read: ReadResourceResult =
+            said(json!({"contents": [{"uri": uri, "mimeType": kind, part: content}]}))?;
+        Ok(read.into())
+    }
+
+    async fn list_prompts(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListPromptsResult, ErrorData> {
+        let takes = |names: &[&str]| -> Value {
+            names.iter().map(|name| json!({"name": name, "description": name, "required": true})).collect()
+        };
+        said(json!({"prompts": [
+            {"name": "test_simple_prompt", "description": "Text"},
+            {"name": "test_prompt_with_arguments", "description": "Text", "arguments": takes(&["arg1", "arg2"])},
+            {"name": "test_prompt_with_embedded_resource", "description": "A resource",
+                "arguments": takes(&["resourceUri"])},
+            {"name": "test_prompt_with_image", "description": "A picture"},
+        ]}))
+    }
+
+    async fn get_prompt(
+        &self,
+        request: GetPromptRequestParams,
+        _: RequestContext<RoleServer>,
+    ) -> Result<GetPromptResponse, ErrorData> {
+        let given = Value::Object(request.arguments.unwrap_or_default());
+        let word = |name: &str| given[name].as_str().unwrap_or_default().to_owned();
+        let messages = match request.name.as_str() {
+            "test_simple_prompt" => vec![text("This is a simple prompt for testing.")],
+            "test_prompt_with_arguments" => {
+                let words =
+                    format!("Prompt with arguments: arg1='{}', arg2='{}'", word("arg1"), word("arg2"));
+                vec![text(&words)]
+            }
+            "test_prompt_with_embedded_resource" => {
+                let words = "Embedded resource content for testing.";
+                let embedded = resource(&word("resourceUri"), "text/plain", words);
+                vec![embedded, text("Please process the embedded resource above.")]
+            }
+            "test_prompt_with_image" => vec![image(), text("Please analyze the image above.")],
+            _ => return Err(ErrorData::invalid_params("there is no such prompt", None)),
+        };
+        let messages: Vec<Value> = messages.iter().map(message).collect();
+        Ok(GetPromptResponse::Complete(said::<GetPromptResult>(json!({"messages": messages}))?))
+    }
+
+    async fn complete(
+        &self,
+        _: CompleteRequestParams,
+        _: RequestContext<RoleServer>,
+    ) -> Result<CompleteResult, ErrorData> {
+        said(json!({"completion": {"values": ["paris", "park", "party"], "total": 3, "hasMore": false}}))
+    }
+}
