@@ -239,15 +239,15 @@ impl Making {
         what: &str,
         (files, more, most): (&[SkillFile], usize, usize),
     ) -> Vec<Skill> {
-        let (mut usable, mut names) = (Vec::new(), BTreeSet::new());
-        for SkillFile { folder, file } in files.iter().take(most) {
+        let (mut usable, mut names, mut more) = (Vec::new(), BTreeSet::new(), more);
+        for SkillFile { folder, file } in files {
             match skill(layer, folder, file) {
+                Ok(_) if usable.len() >= most => more += 1,
                 Ok(skill) if names.insert(skill.name.clone()) => usable.push(skill),
                 Ok(skill) => self.leave_out(&file.path, format!("there is another {what} `{}`", skill.name)),
                 Err(why) => self.leave_out(&file.path, why),
             }
         }
-        let more = more + files.len().saturating_sub(most);
         if more > 0 {
             let layer = layer.as_str();
             self.notes

@@ -197,6 +197,12 @@ fn specialists_are_four_and_a_repository_adds_its_own() {
     assert_eq!((made.specialists.len(), made.own.as_deref()), (8, Some("4 specialists")));
     assert_eq!(made.notes, ["2 more specialists of `repo` are not used: there may be at most 4"]);
     assert_eq!(made.skills, bare.skills);
+    // What is none takes no place.
+    let names = ["README", "a", "b", "c", "d"];
+    let own =
+        names.map(|name| skill_of(name, if name == "README" { "About\n".to_owned() } else { good(name) }));
+    let made = repository(Found { specialists: own.to_vec(), ..Found::default() });
+    assert_eq!((made.specialists.len(), made.notes.len()), (8, 1), "{:?}", made.notes);
 }
 
 /// One tool that says its own name.

@@ -236,9 +236,10 @@ impl<G: Gate + Clone> Asking<'_, G> {
         let looks = join_all(looks).await;
         let problems = servers.end().await;
         let looks = looks.into_iter().collect::<Result<Vec<_>, _>>()?;
-        let asked = || looks.iter().filter(|look| look.ran.turns > 0);
-        if asked().next().is_some() {
-            let seen = asked().flat_map(|look| look.seen.iter().cloned()).collect();
+        // What one of them has not seen nobody has looked at for its part.
+        let mut asked = looks.iter().filter(|look| look.ran.turns > 0).map(|look| look.seen.clone());
+        if let Some(first) = asked.next() {
+            let seen = asked.fold(first, |seen, other| &seen & &other);
             shown::leave_out(&seen, &mut reading.coverage);
         }
         let (found, dropped) = add(&looks, place.tree, change, reading, known);

@@ -159,6 +159,20 @@ fn one_that_dies_makes_the_review_partial_and_keeps_what_the_others_found() {
 }
 
 #[test]
+fn what_one_of_them_has_not_seen_is_not_reviewed() {
+    let long = "x = 1\n".repeat(1_000);
+    let [architecture, quality, security, tests] = PARTS.map(|(_, part)| part);
+    let sees = |part: &str| of(part, counted(Answer::tool("diff", json!({ "path": "long.py" }))));
+    let answers =
+        [architecture, quality, security].into_iter().flat_map(|part| [sees(part), of(part, report(&[]))]);
+    let scene = scene(answers.chain(looks(tests, &[])), true);
+    scene.place.write("long.py", long);
+    let told = scene.review(&["--no-record"]).json();
+    assert_eq!(told["outcome"]["kind"], "partial", "{told}");
+    assert_eq!(told["coverage"]["not_reviewed"][0]["path"], "long.py", "{told}");
+}
+
+#[test]
 fn a_repositorys_own_specialist_looks_too_and_a_money_limit_is_for_all_together() {
     let mine = "Look at money alone.";
     let scene = scene(four().chain(looks(mine, &[cents()])), true);
@@ -169,6 +183,17 @@ fn a_repositorys_own_specialist_looks_too_and_a_money_limit_is_for_all_together(
     assert_eq!(told["memory"]["own"], "1 specialist from the working tree");
     assert_eq!(told["specialists"][4]["name"], "repo:money");
     assert!(number(&told, "cost_micro_usd") <= 50_000, "{told}");
+}
+
+#[test]
+fn none_sets_aside_what_the_others_need() {
+    // A first call that could cost a third of what there is for all, by its length, and costs far less.
+    let scene = scene(four(), true);
+    for number in 0..6 {
+        scene.place.write(format!("long{number}.py"), "# nothing that anybody would run\n".repeat(600));
+    }
+    let told = scene.review(&["--no-record"]).json();
+    assert!(told["specialists"].as_array().unwrap().iter().all(|one| number(one, "turns") == 2), "{told}");
 }
 
 #[test]

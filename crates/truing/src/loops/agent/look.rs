@@ -11,7 +11,7 @@ use truing_agent::prompt::route::{REVIEW, SPECIALIST_TASK};
 use truing_agent::schema::Items;
 use truing_core::finding::Finding;
 use truing_core::id::Millis;
-use truing_core::ledger::{LevelKind, Purse};
+use truing_core::ledger::{Level, LevelKind, Purse};
 use truing_core::money::MicroUsd;
 use truing_core::outcome::{ModelPart, Modelled, Specialist};
 use truing_core::port::Gate;
@@ -117,11 +117,20 @@ impl<'a> Table<'a> {
         let beside = servers.beside(&tools);
         let skilled = WithSkills::new(&beside, &memory.skills);
         let watched = Watched::new(&skilled, told.seen);
+        let name = specialist.map(|specialist| specialist.name.clone());
         let whole = level(LevelKind::Review).map(|level| level.limit);
         let money = specialist.map_or(whole, |_| Some(slice(whole, side_by_side)));
         let limits = Limits { money, ..agent.limits };
-        let name = specialist.map(|specialist| specialist.name.clone());
-        let session = agent.gateway.session(purse.clone(), [agent.model.clone()], gate);
+        // By a level of its own none can set aside what the others need.
+        let own = name.as_ref().zip(money).map(|(name, limit)| Level {
+            kind: LevelKind::Run,
+            key: format!("{} {name}", purse.run),
+            period: String::new(),
+            limit,
+        });
+        let levels = purse.levels.iter().cloned().chain(own).collect();
+        let drawn = Purse { run: purse.run.clone(), levels };
+        let session = agent.gateway.session(drawn, [agent.model.clone()], gate);
         let model = Traced(agent.tape.of(session, RUN, name.as_deref().unwrap_or(AGENT)));
         let mut ran: Ran =
             agent.runtime.run_judged(&model, &watched, &told.brief, &limits, |_: &Items| None).await;
@@ -196,8 +205,10 @@ pub(super) fn together(looks: &[Look], found: &[u32], modelled: Modelled, now: M
     }
     let part = match parts.as_slice() {
         [(None, part)] => part.clone(),
-        // Nobody was asked anything: all for the same reason.
-        [(_, first), ..] if turns == 0 => first.clone(),
+        // Nobody was asked anything, and all for the same reason.
+        [(_, first), others @ ..] if turns == 0 && others.iter().all(|(_, part)| part == first) => {
+            first.clone()
+        }
         _ => {
             let gaps = all.specialists.iter().filter_map(|one| {
                 let why = one.partial.as_ref()?;

@@ -9,8 +9,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use truing_agent::memory::{
-    FOLDER, File, Found, MAX_MEMORY_BYTES, MAX_SKILL_BYTES, MAX_SKILLS, MAX_SPECIALISTS, MEMORY_FILES,
-    Memory, Role, SkillFile, skill_file,
+    FOLDER, File, Found, MAX_MEMORY_BYTES, MAX_SKILL_BYTES, MAX_SKILLS, MEMORY_FILES, Memory, Role,
+    SkillFile, skill_file,
 };
 use truing_core::id::Sha;
 use truing_core::line;
@@ -31,6 +31,10 @@ const MAX_FILE_BYTES: u64 = {
 };
 /// Entries of a folder that are looked at.
 const MAX_ENTRIES: usize = 1_000;
+/// Files of a repository that are read as specialists: more than may be used, as some may be none.
+const MAX_SPECIALIST_FILES: usize = 16;
+/// Why a link or a submodule is not looked into.
+const NOT_FOLLOWED: &str = "it is a link or a submodule, which is not followed";
 /// Characters of what git says of a file.
 const MAX_WORDS_CHARS: usize = 100;
 
@@ -154,14 +158,14 @@ impl Shelf {
                     found.more_skills += 1;
                     continue;
                 }
-                Role::Specialist(_) if found.specialists.len() >= MAX_SPECIALISTS => {
+                Role::Specialist(_) if found.specialists.len() >= MAX_SPECIALIST_FILES => {
                     found.more_specialists += 1;
                     continue;
                 }
                 Role::Memory | Role::Skill(_) | Role::Specialist(_) => {}
             }
             let content = if !file.is_plain {
-                Err("it is a link or a submodule, which is not followed".to_owned())
+                Err(NOT_FOLLOWED.to_owned())
             } else if file.size > MAX_FILE_BYTES {
                 Err(format!("it has {} bytes", file.size))
             } else {
@@ -206,9 +210,18 @@ impl Shelf {
             found.skills.extend(skill.map(|file| SkillFile { folder: name, file }));
         }
         if self.specialists {
-            for name in texts(&root.join(FOLDER).join("agents")) {
-                let specialist = file(&format!("{FOLDER}/agents/{name}.md"));
-                found.specialists.extend(specialist.map(|file| SkillFile { folder: name, file }));
+            let path = format!("{FOLDER}/agents");
+            let folder = root.join(&path);
+            if folder.is_symlink() {
+                let file = File { path: path.clone(), content: Err(NOT_FOLLOWED.to_owned()) };
+                put(&mut found, Role::Specialist(&path), file);
+            } else {
+                let (names, more) = texts(&folder);
+                found.more_specialists = more;
+                for name in names {
+                    let specialist = file(&format!("{path}/{name}.md"));
+                    found.specialists.extend(specialist.map(|file| SkillFile { folder: name, file }));
+                }
             }
         }
         Arc::new(Memory::of(&self.operators, &found))
@@ -242,11 +255,15 @@ impl Shelf {
 fn role(file: &TreeFile) -> Option<(&str, Role<'_>)> {
     let path = file.path.as_str()?;
     // What stands in place of a folder (a link, a submodule) is told of.
-    let is_folder = || match path.strip_prefix(FOLDER)?.strip_prefix("/skills") {
-        Some(below) => Some(below.rfind('/').unwrap_or(0) == 0),
-        None => Some(path == FOLDER),
+    let odd = || match path.strip_prefix(FOLDER)? {
+        "" => Some(Role::Skill(path)),
+        "/agents" => Some(Role::Specialist(path)),
+        below => {
+            let skill = below.strip_prefix("/skills")?;
+            (skill.rfind('/').unwrap_or(0) == 0).then_some(Role::Skill(path))
+        }
     };
-    let odd = (!file.is_plain && is_folder() == Some(true)).then_some(Role::Skill(path));
+    let odd = if file.is_plain { None } else { odd() };
     Role::of(path).or(odd).map(|role| (path, role))
 }
 
@@ -281,13 +298,16 @@ fn folders(folder: &Path) -> std::io::Result<(Vec<String>, usize)> {
     Ok((names, more))
 }
 
-/// The names of the first texts in a folder, in order, without their ending; none if there is no such folder.
-fn texts(folder: &Path) -> Vec<String> {
+/// The names of the first texts in a folder, in order, without their ending, and how many more there are; none if there is
+/// no such folder.
+fn texts(folder: &Path) -> (Vec<String>, usize) {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().take(MAX_ENTRIES);
     let name = |entry: std::fs::DirEntry| Some(entry.file_name().to_str()?.strip_suffix(".md")?.to_owned());
     let mut names: Vec<String> = entries.filter_map(name).collect();
     names.sort();
-    names
+    let more = names.len().saturating_sub(MAX_SPECIALIST_FILES);
+    names.truncate(MAX_SPECIALIST_FILES);
+    (names, more)
 }
 
 /// A plain file's bytes, up to a bound.

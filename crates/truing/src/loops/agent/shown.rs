@@ -236,7 +236,7 @@ impl<'a, T> Watched<'a, T> {
     }
 }
 
-/// What no model has seen is not reviewed.
+/// What is not among these is not reviewed.
 pub(super) fn leave_out(seen: &BTreeSet<RepoPath>, coverage: &mut Coverage) {
     let unseen = coverage.reviewed.extract_if(.., |path| !seen.contains(path));
     let unseen = unseen.map(|path| NotReviewed { path, reason: SkipReason::NotShown });
