@@ -13,6 +13,8 @@ use crate::publish::Thread;
 
 /// The heading above findings that have no place in the diff.
 const UNPLACED: &str = "### Findings without a diff anchor";
+/// The heading above findings that have an open thread of ours already.
+const OPEN: &str = "### Findings already on this pull request";
 
 /// A pull request as it is now.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -142,6 +144,8 @@ pub struct ReviewThread {
 pub struct LineComment {
     /// The comment.
     pub id: CommentId,
+    /// Its page.
+    pub url: String,
     /// The review that it is part of.
     pub review: Option<ReviewId>,
     /// Who; none if the account is gone.
@@ -245,24 +249,28 @@ pub struct ReviewDraft {
 pub struct LineDraft {
     /// The lines, validated against the diff.
     pub place: Place,
-    /// What it is about: in its marker. One topic is posted once.
+    /// What it is about: in its marker. One topic has one open thread.
     pub topic: Topic,
     /// The text, without marker.
     pub body: String,
-    /// The same in one line, for the list of those that the forge refuses to place.
+    /// The same in one line, for the lists of those that get no comment.
     pub line: String,
 }
 
 impl ReviewDraft {
-    /// The review's text, `refused` being the findings that could not be placed. What does not fit into so many UTF-16
-    /// units is left out, and counted.
-    pub fn text(&self, refused: &[&LineDraft], most: usize) -> String {
-        let lines = self.unplaced.iter().chain(refused.iter().map(|finding| &finding.line));
-        let lines: Vec<String> = lines.map(|line| format!("\n- {line}")).collect();
-        if lines.is_empty() {
-            return self.body.clone();
-        }
-        fit(format!("{}\n\n{UNPLACED}\n", self.body), &lines, most)
+    /// The review's text, `refused` being the findings that could not be placed, and `open` those that have an open thread
+    /// of ours, with its page. What does not fit into so many UTF-16 units is left out, and counted.
+    pub fn text(&self, refused: &[&LineDraft], open: &[(&LineDraft, &str)], most: usize) -> String {
+        let unplaced = self.unplaced.iter().chain(refused.iter().map(|finding| &finding.line));
+        let open = open.iter().map(|(finding, page)| format!("{} ([its thread]({page}))", finding.line));
+        let lists = [(UNPLACED, unplaced.cloned().collect::<Vec<_>>()), (OPEN, open.collect())];
+        let parts = lists.iter().flat_map(|(heading, lines)| {
+            (0..).zip(lines).map(move |(at, line)| match at {
+                0 => format!("\n\n{heading}\n\n- {line}"),
+                _ => format!("\n- {line}"),
+            })
+        });
+        fit(self.body.clone(), &parts.collect::<Vec<_>>(), most)
     }
 
     /// All of it in one text, where no review can be posted.
@@ -271,7 +279,7 @@ impl ReviewDraft {
             let (path, line) = (finding.place.path.to_string(), finding.place.end_line);
             format!("\n\n---\n\n{}:{line}\n\n{}", crate::markdown::code(&path), finding.body)
         });
-        fit(self.text(&[], most), &placed.collect::<Vec<_>>(), most)
+        fit(self.text(&[], &[], most), &placed.collect::<Vec<_>>(), most)
     }
 }
 
@@ -347,8 +355,8 @@ pub trait Conversation: Send + Sync {
     /// Who reacted with eyes to a comment in the conversation.
     fn eyes(&self, comment: &CommentId) -> impl Future<Output = Result<Vec<Actor>, ForgeError>> + Send;
 
-    /// Posts a review, unless it is there. Findings whose topic has a comment already get no second one; those whose
-    /// place the forge refuses go into the text.
+    /// Posts a review, unless it is there. Findings whose topic has an open thread of ours get no second one, and the text
+    /// names them with its page; those whose place the forge refuses go into the text, too.
     fn post_review(&self, draft: &ReviewDraft) -> impl Future<Output = Result<Posted, ForgeError>> + Send;
 
     /// Says all of a review in one comment, unless the review is there after all: for one that cannot be posted.
@@ -481,15 +489,30 @@ mod tests {
     #[test]
     fn a_review_lists_what_has_no_place() {
         let mut draft = draft(2);
-        assert_eq!(draft.text(&[], 1000), draft.body);
+        assert_eq!(draft.text(&[], &[], 1000), draft.body);
         draft.unplaced.push("**[P2] Elsewhere**".into());
-        let text = draft.text(&[&draft.findings[1]], 1000);
+        let text = draft.text(&[&draft.findings[1]], &[], 1000);
         let expected = "## audit 3: 0P0 / 2P1 / 0P2\n\n### Findings without a diff anchor\n\n- **[P2] Elsewhere**\n- \
                         **[P1] Wrong 1** — one line";
         assert_eq!(text, expected);
         let whole = draft.whole(1000);
         assert!(whole.starts_with("## audit 3") && whole.contains("- **[P2] Elsewhere**"), "{whole}");
         assert!(whole.ends_with("\n\n---\n\n`src/1.py`:4\n\n**[P1] Wrong 1**"), "{whole}");
+    }
+
+    #[test]
+    fn a_review_names_what_has_an_open_thread_with_its_page() {
+        let mut draft = draft(2);
+        let open = [(&draft.findings[0], "https://forge.example/7#1")];
+        let expected = "## audit 3: 0P0 / 2P1 / 0P2\n\n### Findings already on this pull request\n\n- **[P1] Wrong 0** — \
+                        one line ([its thread](https://forge.example/7#1))";
+        assert_eq!(draft.text(&[], &open, 1000), expected);
+        draft.unplaced.push("**[P2] Elsewhere**".into());
+        let open = [(&draft.findings[0], "https://forge.example/7#1")];
+        let text = draft.text(&[], &open, 1000);
+        let (first, second) = text.split_once("\n\n### Findings already").unwrap();
+        assert!(first.ends_with("anchor\n\n- **[P2] Elsewhere**") && second.contains("Wrong 0"), "{text}");
+        assert!(draft.text(&[], &open, 120).ends_with("… and 1 more."));
     }
 
     #[test]

@@ -82,13 +82,32 @@ async fn a_review_is_posted_once_and_found_again() {
     let threads = pull.threads().await.unwrap();
     assert_eq!(threads[0].comments[0].body, "Wrong on 3. &lt;!-- truing:1 forged -->");
 
-    // The next audit says what it found; what has a comment gets no second one.
+    // The next audit says what it found; what has an open thread gets no second one, and is named with it.
     let mut next = draft.clone();
     next.mark.audit = 2;
     next.findings.push(LineDraft { topic: topic("finding/9"), ..next.findings[0].clone() });
     let posted = pull.post_review(&next).await.unwrap();
     assert_eq!(topics(&posted), ["finding/3", "finding/7", "finding/9"]);
     assert_eq!(ours(&site, number).await, (2, 3));
+    let began: Vec<u64> = site.shop.pull(number).await.unwrap().inline().map(|comment| comment.id).collect();
+    let named = |text: &str, lines: &[usize]| {
+        let (_, list) = text.split_once("\n\n### Findings already on this pull request\n\n").unwrap();
+        assert_eq!(list.matches("- Wrong on").count(), lines.len(), "{list}");
+        lines
+            .iter()
+            .for_each(|at| assert!(list.contains(&format!("#discussion_r{})", began[*at])), "{list}"));
+    };
+    named(&pull.reviews().await.unwrap().last().unwrap().body, &[0, 1]);
+
+    // What was resolved is shown again, once.
+    site.shop.resolve(number, began[0], BOT).await.unwrap();
+    next.mark.audit = 3;
+    for _ in 0..2 {
+        let posted = pull.post_review(&next).await.unwrap();
+        assert_eq!(topics(&posted), ["finding/3", "finding/7", "finding/9"]);
+    }
+    assert_eq!(ours(&site, number).await, (3, 4));
+    named(&pull.reviews().await.unwrap().last().unwrap().body, &[1, 2]);
 }
 
 #[tokio::test]
@@ -158,7 +177,11 @@ async fn one_bad_place_costs_its_place_and_nothing_else() {
             view.reviews.iter().map(|review| review.body.as_str()).filter(|body| !body.is_empty()).collect();
         assert_eq!(texts.len(), 1, "{fault:?}");
         assert!(texts[0].contains("- Elsewhere\n- Wrong on 999"), "{}", texts[0]);
-        assert!(!texts[0].contains("Wrong on 3"));
+        // What an attempt before has posted has an open thread.
+        let (unplaced, open) =
+            texts[0].split_once("\n\n### Findings already on this pull request").unwrap_or((texts[0], ""));
+        assert!(!unplaced.contains("Wrong on 3"), "{unplaced}");
+        assert_eq!(open.contains("#discussion_r"), fault.is_some(), "{open}");
         assert_eq!(ours(&site, number).await, (1, 2), "{fault:?}");
         assert_eq!(topics(&pull.post_review(&draft).await.unwrap()), ["finding/3", "finding/7"]);
     }

@@ -30,5 +30,6 @@ mod several;
 #[path = "../support/steady.rs"]
 mod steady;
 mod targets;
+mod threads;
 #[path = "../support/watch.rs"]
 mod watch;

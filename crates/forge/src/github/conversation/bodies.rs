@@ -107,6 +107,8 @@ pub(super) struct Event {
 #[derive(Deserialize)]
 pub(super) struct LineComment {
     pub(super) id: u64,
+    #[serde(default)]
+    pub(super) html_url: String,
     pub(super) user: Option<User>,
     pub(super) body: Option<String>,
     pub(super) created_at: String,

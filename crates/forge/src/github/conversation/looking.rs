@@ -225,6 +225,7 @@ impl GitHubConversation {
         let (topic, body) = self.hub.verified(self.number(), is_ours, comment.body.as_deref());
         let read = LineComment {
             id: Id::Review(comment.id).text(),
+            url: comment.html_url,
             review: comment.pull_request_review_id.map(|id| ReviewId::new(id.to_string())),
             author,
             commit: comment.original_commit_id.map(|commit| sha(what, &commit)).transpose()?,

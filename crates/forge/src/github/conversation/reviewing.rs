@@ -5,24 +5,45 @@ use std::collections::HashMap;
 use serde_json::{Value, json};
 use truing_core::finding::Place;
 use truing_core::id::{CommentId, ReviewId, Sha, Topic};
-use truing_core::port::{ForgeError, LineDraft, Posted, ReviewDraft, ReviewEvent};
+use truing_core::port::{AuditMark, ForgeError, LineDraft, Posted, ReviewDraft, ReviewEvent};
+use truing_core::publish::ThreadState;
 
 use super::{GitHubConversation, bodies};
 use crate::github::id::Id;
 use crate::github::{placed, wire};
 use crate::http::Call;
 
+/// A thread of ours.
+struct Own {
+    /// The comment that began it.
+    id: CommentId,
+    /// Its page.
+    url: String,
+    is_open: bool,
+}
+
+/// The comments that began them.
+fn comments(own: &HashMap<Topic, Own>) -> HashMap<Topic, CommentId> {
+    own.iter().map(|(topic, own)| (topic.clone(), own.id.clone())).collect()
+}
+
 impl GitHubConversation {
     pub(super) async fn send_review(&self, draft: &ReviewDraft) -> Result<Posted, ForgeError> {
         let what = self.what(&format!("posting the review of audit {}", draft.mark.audit));
-        let mut there = self.own_lines(&what).await?;
+        let own = self.own_threads().await?;
+        let mut there = comments(&own);
         if let Some(posted) = self.posted(&what, draft, &there).await? {
             return Ok(posted);
         }
         let event = self.event(&what, draft.event).await?;
-        let new: Vec<&LineDraft> =
-            draft.findings.iter().filter(|finding| !there.contains_key(&finding.topic)).collect();
-        let refused = match self.create(&what, draft, event, (&new, &[])).await {
+        // What was resolved and is found again is shown again. An open thread is where people talk of it.
+        let page =
+            |finding: &LineDraft| own.get(&finding.topic).filter(|own| own.is_open).map(|own| &own.url);
+        let open: Vec<(&LineDraft, &str)> =
+            draft.findings.iter().filter_map(|finding| Some((finding, page(finding)?.as_str()))).collect();
+        let new: Vec<&LineDraft> = draft.findings.iter().filter(|finding| page(finding).is_none()).collect();
+        let text = |refused: &[&LineDraft]| draft.text(refused, &open, self.most());
+        let refused = match self.create(&what, &draft.mark, event, (&new, text(&[]))).await {
             Err(refused @ ForgeError::Rejected { .. }) => refused,
             Ok(id) => return Ok(self.with_comments(&what, draft, id, there).await),
             Err(error) => return Err(error),
@@ -42,24 +63,38 @@ impl GitHubConversation {
                 Err(error) => return Err(error),
             }
         }
-        let id = self.create(&what, draft, event, (&[], &bad)).await?;
+        let id = self.create(&what, &draft.mark, event, (&[], text(&bad))).await?;
         Ok(self.with_comments(&what, draft, id, there).await)
     }
 
     pub(super) async fn say_review(&self, draft: &ReviewDraft) -> Result<Posted, ForgeError> {
         let what = self.what(&format!("looking for the review of audit {}", draft.mark.audit));
-        let there = self.own_lines(&what).await?;
+        let there = comments(&self.own_threads().await?);
         if let Some(posted) = self.posted(&what, draft, &there).await? {
             return Ok(posted);
         }
-        let text = draft.whole(crate::capability::GITHUB.bounds(self.hub.github.inner.options.settle).body);
+        let text = draft.whole(self.most());
         Ok(Posted::Comment(self.say_once(&draft.mark.topic(), &text).await?))
     }
 
-    /// The comments on the diff that began threads of ours, by topic.
-    async fn own_lines(&self, what: &str) -> Result<HashMap<Topic, CommentId>, ForgeError> {
-        let lines = self.lines(what).await?.into_iter();
-        Ok(lines.filter_map(|(_, _, comment)| Some((comment.topic?, comment.id))).collect())
+    /// The longest text.
+    fn most(&self) -> usize {
+        crate::capability::GITHUB.bounds(self.hub.github.inner.options.settle).body
+    }
+
+    /// The threads of ours on the diff, by topic: of several the newest that is open, else the newest.
+    async fn own_threads(&self) -> Result<HashMap<Topic, Own>, ForgeError> {
+        let mut own: HashMap<Topic, Own> = HashMap::new();
+        for thread in self.list_threads().await? {
+            // One that is not shown as a thread yet is new.
+            let is_open = thread.thread.is_none_or(|known| known.state == ThreadState::Open);
+            let Some(first) = thread.comments.into_iter().next() else { continue };
+            let Some(topic) = first.topic else { continue };
+            if is_open || !own.get(&topic).is_some_and(|known| known.is_open) {
+                own.insert(topic, Own { id: first.id, url: first.url, is_open });
+            }
+        }
+        Ok(own)
     }
 
     /// The review, if it is there.
@@ -90,15 +125,14 @@ impl GitHubConversation {
     async fn create(
         &self,
         what: &str,
-        draft: &ReviewDraft,
+        mark: &AuditMark,
         event: &str,
-        (inline, refused): (&[&LineDraft], &[&LineDraft]),
+        (inline, text): (&[&LineDraft], String),
     ) -> Result<ReviewId, ForgeError> {
-        let most = crate::capability::GITHUB.bounds(self.hub.github.inner.options.settle).body;
-        let body = self.hub.marked(self.number(), &draft.mark.topic(), &draft.text(refused, most));
+        let body = self.hub.marked(self.number(), &mark.topic(), &text);
         let comments = inline.iter().map(|finding| self.comment(what, of_draft(finding)));
         let review = json!({
-            "commit_id": draft.mark.commit.as_str(), "event": event, "body": body,
+            "commit_id": mark.commit.as_str(), "event": event, "body": body,
             "comments": comments.collect::<Result<Vec<_>, _>>()?,
         });
         let url = self.pull.url(what, &["pulls", &self.pull.number(), "reviews"])?;

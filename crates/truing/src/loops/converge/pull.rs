@@ -11,7 +11,7 @@ use truing_core::converge::{Candidate, Code, Exit, Line, Word};
 use truing_core::finding::{AnchorKind, Category, Finding};
 use truing_core::id::{FindingId, Millis, Sha, Topic};
 use truing_core::port::{
-    AuditMark, Conversation, ForgeError, LineDraft, PullState, ReviewDraft, ReviewEvent, Said,
+    AuditMark, Conversation, ForgeError, LineDraft, PullState, ReviewDraft, ReviewEvent, ReviewThread, Said,
 };
 use truing_core::publish::ThreadState;
 use truing_core::{line, markdown};
@@ -23,6 +23,8 @@ use super::words::short;
 use super::{Published, Site, Standing, Stop};
 use crate::config::converge::{ConvergeConfig, Reviewer, Trigger};
 
+/// How the topic of a finding begins.
+pub(super) const FINDING: &str = "finding/";
 /// How the topic of an answer begins, and how an answer that says that it is mended.
 pub(super) const ANSWER: &str = "answer/";
 pub(super) const FIXED: &str = "Fixed";
@@ -112,26 +114,26 @@ impl<C: Conversation> Pull<'_, C> {
         let mut unplaced = Vec::new();
         for finding in &record.state.found {
             let (text, is_fixed) = answer(record, finding);
-            let found = all.iter().find_map(|thread| {
-                let first = thread.comments.first()?;
+            let is_here = |thread: &&ReviewThread| {
                 // What others found is answered where they said it.
-                let is_here = match finding.raw.rule.strip_prefix(HEARD) {
+                thread.comments.first().is_some_and(|first| match finding.raw.rule.strip_prefix(HEARD) {
                     Some(comment) => first.id.as_str() == comment,
                     None => first.topic.as_ref() == Some(&topic(&finding.id)),
-                };
-                is_here.then_some((thread, first))
-            });
-            let Some((thread, first)) = found else {
+                })
+            };
+            // What was resolved and was found again has another thread.
+            let open = all.iter().rfind(|thread| is_here(thread) && is_open(thread));
+            let found = open.or_else(|| all.iter().rfind(is_here));
+            let Some((thread, first)) = found.and_then(|thread| Some((thread, thread.comments.first()?)))
+            else {
                 unplaced.push(format!("- {}: {text}", named(finding)));
                 continue;
             };
             let round = round(record);
             let about = Topic::new(format!("{ANSWER}{}/{round}/{}", record.run, finding.id));
             self.talk.reply(&first.id, &about, &text).await?;
-            if let (true, true, Some(thread)) = (is_fixed, self.resolves, &thread.thread)
-                && thread.state == ThreadState::Open
-            {
-                self.talk.resolve(&thread.id).await?;
+            if let (true, true, Some(known)) = (is_fixed && is_open(thread), self.resolves, &thread.thread) {
+                self.talk.resolve(&known.id).await?;
             }
         }
         if !unplaced.is_empty() {
@@ -230,6 +232,11 @@ impl<C: Conversation> Site for Pull<'_, C> {
     }
 }
 
+/// Has nobody resolved it? Not one, either, that the forge does not show as a thread yet.
+fn is_open(thread: &ReviewThread) -> bool {
+    thread.thread.as_ref().is_none_or(|known| known.state == ThreadState::Open)
+}
+
 /// What we have said ourselves, of all that was said.
 pub(super) fn ours(mut said: Vec<Said>) -> Vec<Said> {
     said.retain(|said| said.author.as_ref().is_some_and(|author| author.ours));
@@ -263,8 +270,8 @@ pub(super) fn forge(error: ForgeError) -> Stop {
 }
 
 /// What a finding's comment is about.
-fn topic(finding: &FindingId) -> Topic {
-    Topic::new(format!("finding/{finding}"))
+pub(super) fn topic(finding: &FindingId) -> Topic {
+    Topic::new(format!("{FINDING}{finding}"))
 }
 
 /// The review of the newest audit.

@@ -4,7 +4,7 @@
 //! What others found becomes the work of the next fix, in their own threads. Their words are data: a fixer is told them
 //! as findings, and nothing else follows from them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use regex::Regex;
@@ -14,7 +14,7 @@ use truing_core::converge::readiness::{
 };
 use truing_core::converge::{Claim, Code, Event, Exit, Origin};
 use truing_core::finding::{AnchorKind, Category, Place, RawFinding, Severity, Side, Source};
-use truing_core::id::{Millis, Sha, Span, Token};
+use truing_core::id::{Millis, Sha, Span, Token, Topic};
 use truing_core::identity::Placed;
 use truing_core::increment::Renames;
 use truing_core::line;
@@ -27,7 +27,7 @@ use truing_core::slot::Why;
 use truing_diff::RepoPath;
 use truing_reader::redact::redact;
 
-use super::pull::{ANSWER, FIXED, Pull, forge, ours};
+use super::pull::{ANSWER, FINDING, FIXED, Pull, forge, ours, topic};
 use super::{Lap, Left, Stop, Told};
 use crate::config::converge::{ConvergeConfig, Detector, Reviewer, ReviewerConfig, Trigger};
 use crate::wiring::SystemClock;
@@ -187,7 +187,7 @@ impl<C: Conversation> Lap<'_, Pull<'_, C>> {
                 break;
             }
         }
-        let Some(look) = look else {
+        let Some(mut look) = look else {
             let until = Millis(now.0.saturating_add(rules.poll.0));
             let what = "the forge does not say twice which head it has".to_owned();
             return Ok(Next::Wait(until, what));
@@ -198,6 +198,7 @@ impl<C: Conversation> Lap<'_, Pull<'_, C>> {
             self.record.readiness.clone().unwrap_or_else(|| Readiness::begin(head.clone(), base, now));
         if self.record.state.exit.is_some() && look.seen.head == head {
             readiness.cleared(&head, now);
+            self.close(&mut look).await?;
         }
         let want = readiness.next(&rules, &look.seen, now);
         let next = match want {
@@ -241,6 +242,27 @@ impl<C: Conversation> Lap<'_, Pull<'_, C>> {
         };
         self.record.readiness = Some(readiness);
         Ok(next)
+    }
+
+    /// Our audit has cleared the head that is shown: our threads about what it does not find there are over, whichever run
+    /// began them and however it was mended. Not those in which somebody else has the last word.
+    async fn close(&mut self, look: &mut Look) -> Result<(), Stop> {
+        let state = &self.record.state;
+        let standing: BTreeSet<Topic> =
+            state.found.iter().chain(state.ledger.declined()).map(|finding| topic(&finding.id)).collect();
+        for thread in &look.threads {
+            let (Some(known), true) = (&thread.thread, is_over(thread, &standing)) else { continue };
+            let resolved = if self.site.resolves { self.site.talk.resolve(&known.id).await } else { Ok(()) };
+            match resolved {
+                Ok(()) => look.seen.threads.retain(|seen| seen.id != known.id),
+                Err(error @ ForgeError::RateLimited { .. }) => return Err(forge(error)),
+                Err(error) if error.surely_undone() => {
+                    self.record.warn(format!("a thread of ours is not resolved: {error}"));
+                }
+                Err(error) => return Err(forge(error)),
+            }
+        }
+        Ok(())
     }
 
     async fn ask(&mut self, other: &ReviewerConfig, head: &Sha) -> Result<(), Stop> {
@@ -372,8 +394,7 @@ fn is_named(login: &str, other: &ReviewerConfig) -> bool {
 
 /// Is it ours, or a configured reviewer's? Anybody else may write there, and is not heard.
 fn counts(comment: &LineComment, others: &[&ReviewerConfig]) -> bool {
-    let author = comment.author.as_ref();
-    author.is_some_and(|author| author.ours) || others.iter().any(|other| is_by(author, other))
+    is_ours(comment) || others.iter().any(|other| is_by(comment.author.as_ref(), other))
 }
 
 fn is_by(author: Option<&Actor>, other: &ReviewerConfig) -> bool {
@@ -418,17 +439,29 @@ fn view(
     }
 }
 
+/// Is it an open thread of ours about something that does not stand any more, in which we have the last word?
+fn is_over(thread: &ReviewThread, standing: &BTreeSet<Topic>) -> bool {
+    let is_open = thread.thread.as_ref().is_some_and(|known| known.state == ThreadState::Open);
+    let about = thread.comments.first().and_then(|first| first.topic.as_ref());
+    let is_gone = about.is_some_and(|about| about.as_str().starts_with(FINDING) && !standing.contains(about));
+    is_open && is_gone && thread.comments.last().is_some_and(is_ours)
+}
+
+fn is_ours(comment: &LineComment) -> bool {
+    comment.author.as_ref().is_some_and(|author| author.ours)
+}
+
 /// A thread that nobody has resolved.
 fn talked(thread: &ReviewThread, others: &[&ReviewerConfig]) -> Option<Thread> {
     let known = thread.thread.as_ref().filter(|known| known.state == ThreadState::Open)?;
     let (first, last) = (thread.comments.first()?, thread.comments.last()?);
-    let is_ours = |comment: &LineComment| comment.author.as_ref().is_some_and(|author| author.ours);
     // Of a thread of ours it is of interest who has answered.
     let who = if is_ours(first) { last } else { first };
     let by = match &who.author {
         Some(author) => match others.iter().find(|other| is_named(&author.login, other)) {
             Some(other) => By::Reviewer(other.name.clone()),
-            None if author.person => By::Person,
+            // With a person's token we are no person either.
+            None if author.person && !author.ours => By::Person,
             None => By::Bot,
         },
         None => By::Person,
