@@ -179,7 +179,7 @@ impl Mirror {
         sha("rev-parse", &call.arg(format!("{commit}^{{tree}}")).read().await?)
     }
 
-    /// Joins small packs if there are many, so that a mirror of years stays quick. Those who read meanwhile find
+    /// Joins small packs, and the refs with them, if there are many, so that a mirror of years stays quick. Those who read meanwhile find
     /// every object in an old pack or in the new one.
     async fn join_packs(&self) -> Result<(), GitError> {
         let folder = self.dir().join("objects/pack");
@@ -193,7 +193,9 @@ impl Mirror {
         if packs.count() <= MAX_PACKS {
             return Ok(());
         }
-        self.view.call("repack").args(["-d", "--geometric=2", "--quiet"]).read().await.map(drop)
+        self.view.call("repack").args(["-d", "--geometric=2", "--quiet"]).read().await?;
+        // A file for each commit that was ever fetched would slow every fetch.
+        self.view.call("pack-refs").arg("--all").config("core.fsync", FSYNC).read().await.map(drop)
     }
 
     /// The newest commit of the remote's default branch, asked of the remote; none if it has none.

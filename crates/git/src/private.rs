@@ -1,7 +1,7 @@
 //! Private folders: readable by this user alone, gone when dropped. A process that is killed leaves its own behind; a
 //! later one knows them by their locks, which end with the process that holds them, and removes them.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -35,7 +35,8 @@ impl PrivateFolder {
     /// Makes one in `temp`.
     pub(crate) fn make(temp: &Path) -> io::Result<Self> {
         for _ in 0..MAX_TRIES {
-            let folder = tempfile::Builder::new().prefix(PREFIX).tempdir_in(temp)?;
+            let alone = Permissions::from_mode(0o700);
+            let folder = tempfile::Builder::new().prefix(PREFIX).permissions(alone).tempdir_in(temp)?;
             if let Some(lock) = lock(folder.path())? {
                 return Ok(Self { folder, _lock: lock });
             }
@@ -134,6 +135,7 @@ mod tests {
     fn a_dead_processs_folder_is_removed_and_nothing_else() {
         let temp = tempfile::tempdir().unwrap();
         let held = PrivateFolder::make(temp.path()).unwrap();
+        assert_eq!(held.path().metadata().unwrap().permissions().mode() & 0o777, 0o700);
         let outside = tempfile::tempdir().unwrap();
         for dead in ["truing-git-dead/a/b", "other"] {
             std::fs::create_dir_all(temp.path().join(dead)).unwrap();

@@ -4,8 +4,9 @@
 //! kept by scope, and nobody finds those of a scope that he was not told to trust. An entry is never changed: whoever
 //! uses it gets a copy.
 
-use std::fs::{File, TryLockError};
+use std::fs::{File, Permissions, TryLockError};
 use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -140,7 +141,12 @@ impl Cache {
         let named = |error| copy::at(&self.folder, error);
         std::fs::create_dir_all(&self.folder).map_err(named)?;
         for _ in 0..MAX_TRIES {
-            let folder = tempfile::Builder::new().prefix(HELD).tempdir_in(&self.folder).map_err(named)?;
+            let alone = Permissions::from_mode(0o700);
+            let folder = tempfile::Builder::new()
+                .prefix(HELD)
+                .permissions(alone)
+                .tempdir_in(&self.folder)
+                .map_err(named)?;
             let Ok(lock) = File::open(folder.path()) else { continue };
             lock.lock_shared()?;
             if folder.path().exists() {

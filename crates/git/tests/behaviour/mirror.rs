@@ -70,6 +70,8 @@ async fn what_a_fetch_brings_appears_at_once_and_does_not_pile_up() {
         most = most.max(count("packs:"));
     }
     assert_eq!(most, 50);
+    let loose = std::fs::read_dir(bare.root.join("refs/truing")).unwrap().count();
+    assert!(loose < 15, "{loose} refs are files of their own");
     let exported = mirror.export(&first, &place.path("out"), None).await.unwrap();
     assert_eq!(exported.files, 1);
     bare.run(["fsck", "--full", "--strict"]);
