@@ -18,6 +18,7 @@
 
 mod act;
 mod exit;
+mod fix;
 mod gate;
 mod kept;
 mod merge;
@@ -64,7 +65,7 @@ pub struct Limits {
     pub parallel_from: u32,
     /// So many.
     pub auditors: u32,
-    /// How often an auditor is asked before it counts as silent.
+    /// How often an auditor or a fixer is asked before it counts as silent.
     pub worker_attempts: u32,
     /// How often a fix is made again because a hook blocks it.
     pub hook_retry: u32,
@@ -175,6 +176,12 @@ pub struct Run {
     pub check_rounds: u32,
     /// How often a hook blocked it.
     pub hook_blocks: u32,
+    /// Fixers in a row that came to no report.
+    #[serde(default)]
+    pub silent_fixers: u32,
+    /// The head that this run, or one before it, has cleared, whatever others say of it.
+    #[serde(default)]
+    pub cleared: Option<Sha>,
     /// What was wrong with the newest fix of what the gate says: it was thrown away, and the next fixer is told.
     #[serde(default)]
     pub refused: Vec<Problem>,
@@ -202,6 +209,7 @@ impl Run {
     pub fn begin(limits: Limits, (head, tree): (Sha, Sha), clean_at: Option<&Sha>) -> Self {
         let exit = (clean_at == Some(&head))
             .then(|| Exit::new(Code::AlreadyClean, format!("{} was found clean before", head.short())));
+        let cleared = exit.is_some().then(|| head.clone());
         Self {
             limits,
             next: Act::Gate,
@@ -221,6 +229,8 @@ impl Run {
             candidate: None,
             check_rounds: 0,
             hook_blocks: 0,
+            silent_fixers: 0,
+            cleared,
             refused: Vec::new(),
             hook: None,
             is_polished: false,
@@ -264,6 +274,7 @@ impl Run {
             (Act::Fix { problems }, Event::Fixed { words, candidate }) => {
                 self.fixed(&problems, words, candidate);
             }
+            (Act::Fix { .. } | Act::Mend { .. }, Event::Silent(why)) => self.silent_fixer(&why),
             (Act::Check, Event::Checked(problems)) => self.checked(problems),
             (Act::Publish, Event::Pushed) => self.pushed(),
             (Act::Publish, Event::Blocked(words)) => self.blocked(words),
@@ -283,15 +294,10 @@ impl Run {
         self.log.push(Line::Moved { head: head.clone() });
         (self.head, self.tree) = (head, tree);
         (self.exit, self.aside, self.candidate) = (None, None, None);
-        (self.gate_rounds, self.hook_blocks) = (0, 0);
+        (self.gate_rounds, self.hook_blocks, self.silent_fixers) = (0, 0, 0);
         self.refused.clear();
         self.ledger.moved();
         self.next = Act::Gate;
-        if self.moves > MAX_MOVES {
-            let reason =
-                format!("others have pushed {} times meanwhile: run it again when they rest", self.moves);
-            self.end(Code::HeadMoved, reason);
-        }
     }
 
     /// Audits that may still be begun.
@@ -357,6 +363,7 @@ impl Run {
             claims.into_iter().map(|Merged { claim, .. }| (claim.placed, claim.origin)).unzip();
         let identified = identify(self.ledger.findings(), placed, Some(&self.head), read);
         self.found = identified.current;
+        self.cleared = None;
         self.ledger.audited(self.audits, &self.tree, &self.found, &origins);
         self.ledger.gone(identified.gone, standing, &self.head);
         self.forget_fix();
@@ -380,9 +387,14 @@ impl Run {
             && !(is_declined && self.limits.allow_declined)
     }
 
+    /// Does anything that was found hold the branch back?
+    fn holds_back(&self) -> bool {
+        self.found.iter().any(|finding| self.blocks(finding))
+    }
+
     /// What follows from an audit.
     fn judge(&mut self) {
-        if !self.found.iter().any(|finding| self.blocks(finding)) {
+        if !self.holds_back() {
             return self.judge_clean();
         }
         if let Some((code, reason)) = self.ledger.standstill() {
@@ -415,6 +427,7 @@ impl Run {
             let reason = format!(
                 "{declined} findings were declined and stand as they were: mend them, or set `allow_declined`"
             );
+            self.cleared = None;
             return self.end(Code::Declined, reason);
         }
         let head = self.head.short();
@@ -423,7 +436,10 @@ impl Run {
             number => format!("audit {number}"),
         };
         match (notes, declined) {
-            (0, 0) => self.end(Code::Clean, format!("{who} found nothing at {head}")),
+            (0, 0) => {
+                self.cleared = Some(self.head.clone());
+                self.end(Code::Clean, format!("{who} found nothing at {head}"));
+            }
             (0, _) => {
                 let reason = format!("{who} found nothing at {head} but {declined} that were declined");
                 self.end(Code::CleanButDeclined, reason);
@@ -434,89 +450,6 @@ impl Run {
                 self.end(Code::CleanButNotes, reason);
             }
         }
-    }
-
-    fn fixed(
-        &mut self,
-        problems: &[Problem],
-        words: BTreeMap<FindingId, Word>,
-        candidate: Option<Candidate>,
-    ) {
-        self.words.extend(words);
-        let is_other = candidate.as_ref().is_some_and(|new| new.tree != self.tree);
-        // Its files count, not the second at which it was committed. What a hook minds need not be in them.
-        let before = self.candidate.as_ref().map(|before| &before.tree);
-        let is_new = candidate.as_ref().map(|new| &new.tree) != before
-            || problems.iter().any(|problem| problem.kind == ProblemKind::Hook);
-        match candidate {
-            Some(candidate) if is_other && is_new => {
-                self.candidate = Some(candidate);
-                self.next = Act::Check;
-            }
-            // The problems that it was to mend are still there.
-            Some(_) if is_other => self.give_up(problems),
-            Some(_) | None => {
-                self.candidate = None;
-                self.next = Act::Reply;
-            }
-        }
-    }
-
-    fn checked(&mut self, problems: Vec<Problem>) {
-        if problems.is_empty() {
-            self.next = Act::Publish;
-            return;
-        }
-        if self.is_mending() {
-            return self.refuse(problems);
-        }
-        self.check_rounds = self.check_rounds.saturating_add(1);
-        if problems.iter().any(|problem| problem.kind == ProblemKind::Test) {
-            // With the fix goes what was said of it.
-            self.candidate = None;
-            self.words.clear();
-        }
-        if self.check_rounds >= self.limits.selfaudit_rounds {
-            self.give_up(&problems);
-        } else {
-            self.next = Act::Fix { problems };
-        }
-    }
-
-    /// A fix does not become right.
-    fn give_up(&mut self, problems: &[Problem]) {
-        self.candidate = None;
-        let worst = problems.iter().min_by_key(|problem| problem.kind);
-        let (kind, text) =
-            worst.map_or((ProblemKind::Finding, ""), |worst| (worst.kind, worst.text.as_str()));
-        let (code, what) = match kind {
-            ProblemKind::Test => (Code::Tests, "the fix deletes or weakens tests"),
-            ProblemKind::Check => (Code::Checks, "a check fails with the fix that passes without it"),
-            ProblemKind::Hook => (Code::Hook, "a hook of the repository blocks the fix"),
-            ProblemKind::Gate | ProblemKind::Finding => (Code::SelfAudit, "post-fix audit not converging"),
-        };
-        let text = crate::line::clean(text, MAX_TOLD);
-        self.end(code, if text.is_empty() { what.to_owned() } else { format!("{what}: {text}") });
-    }
-
-    /// A hook blocks the commit: once more, by a fresh fixer; then the findings are answered with it.
-    fn blocked(&mut self, words: String) {
-        self.hook_blocks = self.hook_blocks.saturating_add(1);
-        if self.hook_blocks <= self.limits.hook_retry {
-            self.next = if self.is_mending() {
-                Act::Mend { output: words }
-            } else {
-                Act::Fix { problems: vec![Problem { kind: ProblemKind::Hook, text: words }] }
-            };
-            return;
-        }
-        self.candidate = None;
-        if self.is_mending() {
-            // No finding is in question.
-            return self.end_by_hook(&words);
-        }
-        self.hook = Some(words);
-        self.next = Act::Reply;
     }
 
     fn pushed(&mut self) {
@@ -549,7 +482,7 @@ impl Run {
 
     /// The findings are answered. With a fix at the branch it goes on; without one it is over.
     fn replied(&mut self) {
-        if let Some(words) = self.hook.take() {
+        if let Some(words) = self.hook.take().filter(|_| self.holds_back()) {
             return self.end_by_hook(&words);
         }
         if matches!(self.log.last(), Some(Line::Fix { number, commit: Some(_), .. }) if *number == self.audits)
@@ -571,7 +504,7 @@ impl Run {
             return self.turned_down(aside);
         }
         // What does not block may stay.
-        if self.found.iter().any(|finding| self.blocks(finding)) {
+        if self.holds_back() {
             self.end(Code::NothingFixed, "the fixer could not address findings: it changed nothing");
         } else {
             self.judge_clean();

@@ -221,6 +221,8 @@ pub enum Event {
         /// What it left; none: the head as it was.
         candidate: Option<Candidate>,
     },
+    /// A fixer came to no report, and why: dead, out of time, or not to the contract.
+    Silent(String),
     /// What is wrong with the fix.
     Checked(Vec<Problem>),
     /// The fix is at the branch.

@@ -24,6 +24,7 @@ impl Run {
 
     /// Whatever the fixer left: nobody sees it before it is looked at, and the gate looks again.
     pub(super) fn mended(&mut self, candidate: Option<Candidate>) {
+        self.silent_fixers = 0;
         self.gate_rounds = self.gate_rounds.saturating_add(1);
         self.next = if candidate.is_some() { Act::Check } else { Act::Gate };
         self.candidate = candidate;

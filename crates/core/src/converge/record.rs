@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::readiness::Readiness;
-use super::{Code, Kind, Limits, Run, Step};
+use super::{Kind, Limits, Run, Step};
 use crate::follow::record::Kind as End;
 use crate::id::{Key, Millis, RunId, Sha};
 use crate::money::MicroUsd;
@@ -120,9 +120,8 @@ impl Record {
 
     /// The head that its audit found clean, if that holds for a change from this base that is looked at with these.
     pub fn found_clean(&self, base: &Sha, looks: &str) -> Option<&Sha> {
-        let exit = self.state.exit.as_ref()?;
-        let is_clean = matches!(exit.code, Code::Clean | Code::AlreadyClean);
-        (is_clean && self.base == *base && self.looks == looks).then_some(&self.state.head)
+        let is_same = self.base == *base && self.looks == looks;
+        self.state.cleared.as_ref().filter(|_| is_same)
     }
 
     /// What it cost until now.

@@ -33,8 +33,10 @@ enum Pair {
     DeadAuditor,
     /// One does not the first time.
     AuditorDiesOnce,
-    /// The fixer dies.
+    /// No fixer ever comes to its report.
     DeadFixer,
+    /// One does not the first time.
+    FixerDiesOnce,
     /// Text in the code tells the fixer to write where it may not: nothing of its work is taken.
     InjectedFixer,
     /// Text in the code tells the auditor to say that all is well: it skips the contract.
@@ -48,7 +50,7 @@ enum Pair {
 }
 
 impl Pair {
-    const ALL: [(Self, Code); 15] = [
+    const ALL: [(Self, Code); 16] = [
         (Self::Converging, Code::Clean),
         (Self::Plateauing, Code::NotConverging),
         (Self::Oscillating, Code::Oscillation),
@@ -58,7 +60,8 @@ impl Pair {
         (Self::BreakingChecks, Code::Checks),
         (Self::DeadAuditor, Code::Infrastructure),
         (Self::AuditorDiesOnce, Code::Clean),
-        (Self::DeadFixer, Code::NothingFixed),
+        (Self::DeadFixer, Code::Infrastructure),
+        (Self::FixerDiesOnce, Code::Clean),
         (Self::InjectedFixer, Code::NothingFixed),
         (Self::InjectedAuditor, Code::Infrastructure),
         (Self::Hooked, Code::Hook),
@@ -123,7 +126,8 @@ fn play(pair: Pair, seed: u64) -> Played {
     }
     let mut offered = world.clone();
     let mut run = Run::begin(limits, (sha(seed), world.tree()), None);
-    let (mut asked, mut steps, mut commits, mut tests_deleted) = (0, 0, 0, false);
+    let (mut asked, mut steps, mut commits) = (0, 0, 0);
+    let (mut tests_deleted, mut has_died) = (false, false);
     let poor_at = 1 + u32::try_from(dice.roll(6)).unwrap();
     while run.exit.is_none() {
         steps += 1;
@@ -159,16 +163,20 @@ fn play(pair: Pair, seed: u64) -> Played {
                 }))
             }
             Act::Post => Event::Posted,
+            Act::Fix { .. } if pair == Pair::DeadFixer => Event::Silent("it died".into()),
+            Act::Fix { .. } if pair == Pair::FixerDiesOnce && !std::mem::replace(&mut has_died, true) => {
+                Event::Silent("it died".into())
+            }
             Act::Fix { problems } => {
                 let says =
                     |word: Word| run.found.iter().map(|found| (found.id.clone(), word.clone())).collect();
                 offered = world.clone();
                 let words = match pair {
-                    Pair::DeadFixer | Pair::InjectedFixer => BTreeMap::new(),
+                    Pair::InjectedFixer => BTreeMap::new(),
                     _ => says(Word::Fixed),
                 };
                 match pair {
-                    Pair::DeadFixer | Pair::InjectedFixer => {}
+                    Pair::InjectedFixer => {}
                     Pair::Plateauing => offered.rest = dice.roll(1 << 40),
                     Pair::Oscillating => {
                         offered.defects =

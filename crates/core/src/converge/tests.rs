@@ -274,8 +274,49 @@ fn what_others_push_is_audited_anew_and_a_few_times_without_cost() {
     let run = fixed(audit(run, &[p1(4)]), 3);
     let run = audit(run, &[]);
     assert_eq!((code(&run), run.audits), (Some(Code::Clean), 3));
-    let run = after(begun(limits), [moved(9), moved(10), moved(11), moved(12)]);
-    assert_eq!(code(&run), Some(Code::HeadMoved));
+    let run = after(audit(begun(limits), &[p1(3)]), [moved(9), moved(10), moved(11), moved(12)]);
+    assert_eq!((code(&run), &run.next), (None, &Act::Gate), "who goes on pushing ends nothing");
+    // Three audits were of no cost, no more.
+    let mut run = run;
+    for (seed, line) in [(13, 4), (14, 5), (15, 6)] {
+        run = after(audit(run, &[p1(line)]), [moved(seed)]);
+    }
+    let run = audit(run, &[p1(7)]);
+    assert_eq!((code(&run), run.audits), (Some(Code::CapReached), 5));
+}
+
+#[test]
+fn a_fixer_that_comes_to_no_report_is_asked_once_more_and_then_the_run_can_go_on_later() {
+    let silent = || Event::Silent("the provider is not available".into());
+    let run = after(audit(begun(Limits::default()), &[p1(3)]), [silent()]);
+    assert_eq!((code(&run), &run.next), (None, &Act::Fix { problems: vec![] }));
+    let clean = audit(fixed(run.clone(), 2), &[]);
+    assert_eq!(code(&clean), Some(Code::Clean));
+    let mut run = after(run, [silent()]);
+    assert_eq!((code(&run), run.commits.len()), (Some(Code::Infrastructure), 0));
+    assert!(run.exit.as_ref().unwrap().reason.ends_with("the provider is not available"));
+    run.resume();
+    assert_eq!(code(&audit(fixed(after(run, [silent()]), 2), &[])), Some(Code::Clean));
+    // Of what the gate says as well.
+    let gated = after(begun(Limits::default()), [Event::Gated(Some("style".into())), silent()]);
+    assert!(matches!(&gated.next, Act::Mend { .. }), "{:?}", gated.next);
+    assert_eq!(code(&after(gated, [silent()])), Some(Code::Infrastructure));
+}
+
+#[test]
+fn what_does_not_block_leaves_nothing_stuck() {
+    let limits = Limits { min_blocking: Severity::P1, ..Limits::default() };
+    let run = audit(begun(limits), &[claim("src/a.py", 3, Category::J, Severity::P2)]);
+    let fix = |seed| Event::Fixed { words: BTreeMap::new(), candidate: Some(candidate(seed)) };
+    let red = || Event::Checked(vec![Problem { kind: ProblemKind::Check, text: "red".into() }]);
+    let checked = after(run.clone(), [fix(2), red(), fix(3), red(), fix(4), red()]);
+    assert_eq!((&checked.next, checked.words.len()), (&Act::Reply, 1));
+    assert_eq!(code(&after(checked, [Event::Replied])), Some(Code::CleanButNotes));
+    let blocked = || Event::Blocked("E501".into());
+    let hooked =
+        after(run, [fix(2), Event::Checked(vec![]), blocked(), fix(3), Event::Checked(vec![]), blocked()]);
+    let hooked = after(hooked, [Event::Replied]);
+    assert_eq!((code(&hooked), hooked.commits.len()), (Some(Code::CleanButNotes), 0));
 }
 
 #[test]
@@ -311,8 +352,11 @@ fn a_hook_may_block_each_fix_of_what_the_gate_says_once() {
     let (gate, blocked) = (|| Event::Gated(Some("style".into())), || Event::Blocked("E501".into()));
     let right = || Event::Checked(vec![]);
     let run = after(begun(Limits::default()), [gate(), mend(2), right(), blocked()]);
+    // Whoever is next knows what the gate wants, and what the hook said.
+    let run = after(run, [gate()]);
+    assert!(matches!(&run.next, Act::Mend { output } if output.contains("style") && output.contains("E501")));
     let run = after(run, [mend(3), right(), Event::Pushed]);
-    let run = after(run, [gate(), mend(4), right(), blocked()]);
+    let run = after(run, [gate(), mend(4), right(), blocked(), gate()]);
     assert!(matches!(&run.next, Act::Mend { .. }), "{:?}", run.next);
 }
 

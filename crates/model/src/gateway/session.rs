@@ -99,6 +99,14 @@ impl<L: Ledger + 'static, G: Gate> Session<L, G> {
                 return Err(self.refusal(Verdict::Down(after), format!("{} ({tries} tries)", failure.what)));
             }
             self.shared().retries.fetch_add(1, Ordering::Relaxed);
+            if tries == 1 {
+                // Once a call: whoever waits for it knows why.
+                let (most, time) = (patience.tries, patience.begin.as_secs());
+                let what = &failure.what;
+                tracing::warn!(
+                    "the provider failed, and is tried again, {most} times and {time} s at most: {what}"
+                );
+            }
             sleep(wait).await;
         }
     }

@@ -134,8 +134,7 @@ pub(super) fn not_disabled(context: &Context) -> Result<(), CliError> {
     if !Bugteam::of(&context.environment)?.is_disabled {
         return Ok(());
     }
-    Err(refusal(Code::Disabled, "/bugteam is disabled via CLAUDE_REVIEWS_DISABLED.")
-        .hint("take `bugteam` out of that variable, or unset it"))
+    Err(wiring::converge::disabled())
 }
 
 /// A run that is not begun.

@@ -133,7 +133,7 @@ async fn look(context: &Context, found: &mut Found) -> Result<(), CliError> {
         Some(file) => operator.with_repository(&file)?,
         None => operator,
     };
-    let level = sandbox(&config, found).await?;
+    let level = sandbox(found).await?;
     match wiring::agent::is_ready(&config, &context.environment) {
         Ok(()) => found.good("model", format!("{}: its key is there; nothing was sent", config.model.name)),
         Err(error) => found.error("model", error),
@@ -150,7 +150,7 @@ async fn look(context: &Context, found: &mut Found) -> Result<(), CliError> {
 async fn change(repository: &Repository, head: &Sha, found: &mut Found) -> Result<(), CliError> {
     let base = match repository.default_branch_base(head).await {
         Ok(base) => Some(base.commit),
-        Err(GitError::NoDefaultBranch) => None,
+        Err(GitError::NoDefaultBranch | GitError::NoCommonAncestor { .. }) => None,
         Err(error) => return Err(wiring::git_error(error)),
     };
     let differs = match &base {
@@ -175,11 +175,12 @@ async fn change(repository: &Repository, head: &Sha, found: &mut Found) -> Resul
 }
 
 /// The strongest sandbox of the machine, if that is enough.
-async fn sandbox(config: &Config, found: &mut Found) -> Result<Level, CliError> {
+async fn sandbox(found: &mut Found) -> Result<Level, CliError> {
     let level = tokio::task::spawn_blocking(wiring::sandbox_level)
         .await
         .map_err(|error| CliError::failed("sandbox", format!("the sandbox could not be tried: {error}")))?;
-    let wanted = if runs_commands(config) { Level::Full } else { config.sandbox.level };
+    // A fixer may always run commands.
+    let wanted = Level::Full;
     let hint =
         "`truing sandbox check` tells what is stopped: allow user namespaces, or run where they are allowed";
     match level >= wanted {

@@ -53,6 +53,52 @@ impl Rules {
     fn with(&self, own: &SourceFile) -> Result<Scope, CheckoutError> {
         Ok(Scope::of(&self.config.with_repository(own)?.rules)?)
     }
+
+    /// The operator's configuration.
+    pub fn operator(&self) -> &Config {
+        &self.config
+    }
+
+    /// The configuration with what the repository's own file adds for pull requests into this branch, if it has one.
+    ///
+    /// # Errors
+    /// [`CheckoutError`]
+    pub async fn configuration(
+        &self,
+        (git, mirror): (&Git, &Mirror),
+        (forge, base): (&str, &str),
+    ) -> Result<Config, CheckoutError> {
+        for tip in self.may_configure(mirror, (forge, base)).await? {
+            mirror.fetch(std::slice::from_ref(&tip.commit)).await?;
+            if let Some(own) = own_file(git, mirror, &tip.commit).await? {
+                return Ok(self.config.with_repository(&own)?);
+            }
+        }
+        Ok(self.config.clone())
+    }
+
+    /// The tips that may configure, the first to be asked first.
+    async fn may_configure(
+        &self,
+        mirror: &Mirror,
+        (forge, base): (&str, &str),
+    ) -> Result<Vec<Configured>, GitError> {
+        let of_base = match self.configures(forge, base) {
+            true => mirror.branch_tip(base).await?,
+            false => None,
+        };
+        let of_base = of_base.map(|commit| Configured { branch: ConfigBranch::Base, commit });
+        let of_default = mirror.default_tip().await?;
+        let of_default = of_default.map(|commit| Configured { branch: ConfigBranch::Default, commit });
+        Ok(of_base.into_iter().chain(of_default).collect())
+    }
+}
+
+/// The repository's own configuration at a commit.
+async fn own_file(git: &Git, mirror: &Mirror, commit: &Sha) -> Result<Option<SourceFile>, CheckoutError> {
+    let folder = git.private_folder()?;
+    let exported = mirror.export(commit, folder.path(), Some(&[REPOSITORY_FILE.into()])).await?;
+    Ok(exported_file(&exported, &folder, commit)?)
 }
 
 /// Where a pull request's commits are, and who reads them.
@@ -149,37 +195,18 @@ impl<R: Reader> Checkout<'_, R> {
     /// [`CheckoutError`]
     pub async fn fetch(&self, pull: &PullRequest) -> Result<(Mirror, Pinned), CheckoutError> {
         let mirror = self.git.mirror(self.mirror, self.remote).await?;
-        let tips = self.may_configure(&mirror, &pull.base_branch).await?;
+        let tips = self.rules.may_configure(&mirror, (self.forge, &pull.base_branch)).await?;
         let Revision { head, base } = &pull.revision;
         let commits = [head, base].into_iter().chain(tips.iter().map(|tip| &tip.commit));
         mirror.fetch(&commits.cloned().collect::<Vec<_>>()).await?;
         let first = tips.first().cloned();
         for tip in tips {
-            if let Some(own) = self.own_file(&mirror, &tip.commit).await? {
+            if let Some(own) = own_file(self.git, &mirror, &tip.commit).await? {
                 let (scope, tip) = (self.rules.with(&own)?, Some(tip));
                 return Ok((mirror, Pinned { scope, configured: tip.clone(), tip }));
             }
         }
         Ok((mirror, Pinned { scope: self.rules.scope.clone(), configured: None, tip: first }))
-    }
-
-    /// The tips that may configure, the first to be asked first.
-    async fn may_configure(&self, mirror: &Mirror, base: &str) -> Result<Vec<Configured>, GitError> {
-        let of_base = match self.rules.configures(self.forge, base) {
-            true => mirror.branch_tip(base).await?,
-            false => None,
-        };
-        let of_base = of_base.map(|commit| Configured { branch: ConfigBranch::Base, commit });
-        let of_default = mirror.default_tip().await?;
-        let of_default = of_default.map(|commit| Configured { branch: ConfigBranch::Default, commit });
-        Ok(of_base.into_iter().chain(of_default).collect())
-    }
-
-    /// The repository's own configuration.
-    async fn own_file(&self, mirror: &Mirror, commit: &Sha) -> Result<Option<SourceFile>, CheckoutError> {
-        let folder = self.git.private_folder()?;
-        let exported = mirror.export(commit, folder.path(), Some(&[REPOSITORY_FILE.into()])).await?;
-        Ok(exported_file(&exported, &folder, commit)?)
     }
 
     /// Lets the reader read the changed files of the exact head, from a folder that is gone afterwards, and the model,

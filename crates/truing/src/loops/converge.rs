@@ -50,10 +50,15 @@ pub struct Crew {
     pub auditor: Agent,
     /// The model that fixes, if it is another one.
     pub fixer: Option<Agent>,
-    /// What runs the repository's own checks; none: none are configured.
-    pub verifier: Option<Verifier>,
     /// How well its commands are kept in.
     pub sandbox: Level,
+}
+
+/// What a head is looked at with besides models. The repository's own file has a say in it.
+#[derive(Debug)]
+pub struct Looks {
+    /// What runs the repository's own checks; none: none are configured.
+    pub verifier: Option<Verifier>,
     /// Folders with programs that a fixer's commands may run, besides the system's.
     pub programs: Vec<std::path::PathBuf>,
     /// What the gate's rules look at.
@@ -61,7 +66,7 @@ pub struct Crew {
     /// Commands of the gate; none: the rules alone.
     pub commands: Option<Commands>,
     /// Names the gate, the checks and the rules.
-    pub looks: String,
+    pub name: String,
 }
 
 impl Crew {
@@ -251,6 +256,8 @@ pub enum Stint {
 
 /// Who is told while a run goes on.
 pub trait Told: Sync {
+    /// An act begins that may take minutes.
+    fn begins(&self, record: &Record, act: &Act);
     /// An act is done, and the run is kept; its log was so long before.
     fn grown(&self, record: &Record, before: usize) -> impl Future<Output = ()> + Send;
 }
@@ -276,6 +283,8 @@ pub struct Lap<'a, S> {
     pub mirror: &'a Mirror,
     /// Who works.
     pub crew: &'a Crew,
+    /// What a head is looked at with.
+    pub looks: &'a Looks,
     /// How it is configured.
     pub config: &'a ConvergeConfig,
     /// The repository's `owner/name`, if it has one: its teams pay, too.
@@ -299,10 +308,11 @@ pub struct Lap<'a, S> {
 }
 
 impl<'a, S> Lap<'a, S> {
-    /// A run on a branch, with its commits; who works on it, and how; the repository's `owner/name`, if it has one.
+    /// A run on a branch, with its commits; who works on it, with what, and how; the repository's `owner/name`, if it has
+    /// one.
     pub fn new(
         (site, mirror): (&'a S, &'a Mirror),
-        (crew, config): (&'a Crew, &'a ConvergeConfig),
+        (crew, looks, config): (&'a Crew, &'a Looks, &'a ConvergeConfig),
         repository: Option<&'a str>,
         record: Record,
         stint: Stint,
@@ -313,6 +323,7 @@ impl<'a, S> Lap<'a, S> {
             site,
             mirror,
             crew,
+            looks,
             config,
             repository,
             record,
@@ -347,6 +358,7 @@ impl<S: Site> Lap<'_, S> {
             if !SwitchGate(self.crew.auditor.ledger.clone()).is_open().await {
                 return Ok(Left::Failed(Stop::Halted.exit()));
             }
+            told.begins(&self.record, &act);
             let event = match Box::pin(self.act(&act)).await {
                 Ok(event) => event,
                 Err(stop @ Stop::Later { .. }) => return Ok(stop.left()),
@@ -496,7 +508,7 @@ impl<S> Lap<'_, S> {
         let base = self.record.base.clone();
         let change = self.change(&base, head).await?;
         let mut gated = Gated::of_rules(self.read(&change, head).await?);
-        if let Some(commands) = &self.crew.commands {
+        if let Some(commands) = &self.looks.commands {
             // What code of a model sets up is kept apart, as it is of checks.
             let own = format!("converge {}", self.record.key);
             let trust = Trust::new(format!("{own} fix")).trusting(own);
@@ -525,7 +537,7 @@ impl<S> Lap<'_, S> {
             return Ok(reading.clone());
         }
         let laid = self.mirror.lay(head, self.laid.take()).await?;
-        let (scope, reader) = (&self.crew.scope, &self.crew.auditor.reader);
+        let (scope, reader) = (&self.looks.scope, &self.crew.auditor.reader);
         let plan = reading::plan(change, scope).map_err(GateError::Reading)?;
         let reading = plan.read(laid.path().to_owned(), scope, reader).await;
         self.laid = Some(laid);
@@ -550,11 +562,8 @@ impl<S> Lap<'_, S> {
     }
 
     /// Adds what asking a model took.
-    fn spent(&mut self, spent: Spent) {
-        let Spent { turns, tokens, cost, model, prompt_hash } = spent;
-        self.taken.add(&Taken { turns, tokens, cost_micro_usd: cost, ms: 0 });
-        if self.record.model.is_none() {
-            (self.record.model, self.record.prompt_hash) = (model, prompt_hash);
-        }
+    fn spent(&mut self, spent: &Spent) {
+        let Spent { turns, tokens, cost, model: _, prompt_hash: _ } = spent;
+        self.taken.add(&Taken { turns: *turns, tokens: *tokens, cost_micro_usd: *cost, ms: 0 });
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use truing_core::converge::record::Record;
-use truing_core::converge::{Code, Exit, Kind, Run};
+use truing_core::converge::{Act, Code, Exit, Kind, Run};
 use truing_core::id::{Key, PrId, Sha, Span, Topic, Version};
 use truing_core::markdown;
 use truing_core::port::{
@@ -21,9 +21,12 @@ use truing_git::{Git, GitError, Mirror};
 use super::by_hand::{self, NotLeased};
 use super::scheduler::Lease;
 use super::worker;
+use crate::cli::error::CliError;
 use crate::config::converge::ConvergeConfig;
+use crate::environment::Environment;
+use crate::loops::checkout::{CheckoutError, Rules};
 use crate::loops::converge::pull::{self, Pull};
-use crate::loops::converge::{Crew, Lap, Left, Stint, Told, words};
+use crate::loops::converge::{Crew, Lap, Left, Looks, Stint, Told, words};
 use crate::loops::review::Stopped;
 use crate::loops::versions;
 use crate::slots::{StepError, step};
@@ -32,13 +35,22 @@ use crate::wiring::{self, SystemClock, UniqueIds};
 /// The comment with the report of a served run: one a pull request.
 const REPORT: &str = "converge/report";
 
-/// What a service needs to converge.
+/// What it takes to converge on pull requests.
 #[derive(Debug)]
 pub struct Converging {
     /// Who works.
     pub crew: Crew,
+    /// How the operator has configured it, and who else may.
+    pub rules: Rules,
+    /// Variables of the process, for what runs commands.
+    pub environment: Environment,
+}
+
+impl Converging {
     /// How it is configured.
-    pub config: ConvergeConfig,
+    pub fn config(&self) -> &ConvergeConfig {
+        &self.rules.operator().converge
+    }
 }
 
 /// How whoever asked may go on.
@@ -57,10 +69,8 @@ pub struct PullRun<'a> {
     pub git: &'a Git,
     /// Where mirrors are.
     pub mirrors: &'a Path,
-    /// Who works.
-    pub crew: &'a Crew,
-    /// How it is configured.
-    pub config: &'a ConvergeConfig,
+    /// Who works, and how.
+    pub converging: &'a Converging,
     /// The limits of slots.
     pub limits: &'a Limits,
 }
@@ -83,6 +93,12 @@ pub enum NoPullRun {
     /// Git.
     #[error(transparent)]
     Git(#[from] GitError),
+    /// The repository's own configuration.
+    #[error(transparent)]
+    Checkout(#[from] CheckoutError),
+    /// What a head is looked at with cannot be used.
+    #[error("{}", .0.message)]
+    Looks(Box<CliError>),
     /// The lease was lost: somebody else has taken over.
     #[error("somebody else has taken it over")]
     Lost,
@@ -96,6 +112,11 @@ impl NoPullRun {
             Self::Forge(error) => worker::unserved(error.into(), SystemClock.now(), settle),
             Self::Remote(error) => worker::unserved(error, SystemClock.now(), settle),
             Self::Git(error) => error.into(),
+            Self::Checkout(error) => error.into(),
+            Self::Looks(error) => {
+                let what = [error.message].into_iter().chain(error.hints).collect::<Vec<_>>().join("; ");
+                Stopped::Failed { class: "what converges cannot work", what, not_before: None }
+            }
             Self::NotLeased(_) | Self::Lost => Stopped::Lost,
         }
     }
@@ -114,6 +135,7 @@ struct Ground {
     home: (String, String),
     now: PullNow,
     base: Sha,
+    looks: Looks,
 }
 
 impl PullRun<'_> {
@@ -162,6 +184,21 @@ impl PullRun<'_> {
             Err(error) => return Err(error.into()),
         }
         ended
+    }
+
+    /// The run that there would be. Nothing is leased, kept or said.
+    ///
+    /// # Errors
+    /// [`NoPullRun`]
+    pub async fn dry<S: Converges>(&self, store: &S) -> Result<(Record, Mirror), NoPullRun> {
+        let (name, forge) = self.forge;
+        let repository = forge.repository(self.repo).await?.id;
+        let id = PrId { forge: name.to_owned(), repository, number: self.number };
+        let now = forge.conversation(&id, self.repo, Producer::Converge).now().await?;
+        let ground = self.ground(&id, now).await?;
+        let (key, last) = (id.key(), store.last_converge(&id.key()).await?);
+        let record = self.record(last, &key, &ground).await?;
+        Ok((record, ground.mirror))
     }
 
     /// All of a run. What is waited for is waited for here.
@@ -295,6 +332,10 @@ impl PullRun<'_> {
         Ok(Then::Idle)
     }
 
+    fn config(&self) -> &ConvergeConfig {
+        self.converging.config()
+    }
+
     /// What people call the pull request.
     fn called(&self) -> String {
         format!("{}#{}", self.repo, self.number)
@@ -308,9 +349,9 @@ impl PullRun<'_> {
             forge: self.forge.1,
             home: (&ground.home.0, &ground.home.1),
             onto: &ground.now.base_branch,
-            event: self.config.event,
-            resolves: self.config.resolve_threads,
-            calls: pull::called(self.config),
+            event: self.config().event,
+            resolves: self.config().resolve_threads,
+            calls: pull::called(self.config()),
             read_only: (head.push == Some(false)).then(|| {
                 format!(
                     "{} cannot be pushed to: it is in a fork whose author does not let maintainers edit it, or \
@@ -328,7 +369,8 @@ impl PullRun<'_> {
         record: Record,
         stint: Stint,
     ) -> Lap<'b, Pull<'b, C>> {
-        Lap::new((site, &ground.mirror), (self.crew, self.config), Some(self.repo), record, stint)
+        let how = (&self.converging.crew, &ground.looks, self.config());
+        Lap::new((site, &ground.mirror), how, Some(self.repo), record, stint)
     }
 
     /// The commits, and where the branch is that fixes are pushed to.
@@ -341,7 +383,11 @@ impl PullRun<'_> {
         };
         let mirror = self.git.mirror(&wiring::mirror(self.mirrors, id), &theirs).await?;
         let base = pull::base(&mirror, (&now.base_branch, &now.base), &now.head.sha).await?;
-        Ok(Ground { mirror, home, now, base })
+        let Converging { rules, environment, .. } = self.converging;
+        let config = rules.configuration((self.git, &mirror), (self.forge.0, &now.base_branch)).await?;
+        let looks = wiring::converge::looks(&config, environment)
+            .map_err(|error| NoPullRun::Looks(Box::new(error)))?;
+        Ok(Ground { mirror, home, now, base, looks })
     }
 
     /// The run that was interrupted, or a new one.
@@ -349,9 +395,9 @@ impl PullRun<'_> {
         &self,
         last: Option<Record>,
         key: &Key,
-        Ground { mirror, now, base, .. }: &Ground,
+        Ground { mirror, now, base, looks, .. }: &Ground,
     ) -> Result<Record, GitError> {
-        let (limits, looks) = (self.config.limits.clone(), &self.crew.looks);
+        let (limits, looks) = (self.config().limits.clone(), &looks.name);
         let head = now.head.sha.clone();
         let tree = mirror.tree_of(&head).await?;
         if let Some(mut record) = last.clone().filter(Record::is_unfinished) {
@@ -389,6 +435,12 @@ struct Timeline<'a, S, F> {
 }
 
 impl<S: Records, F: Fn(&str) + Sync> Told for Timeline<'_, S, F> {
+    fn begins(&self, record: &Record, act: &Act) {
+        if let Some(line) = words::beginning(record, act) {
+            (self.say)(&line);
+        }
+    }
+
     async fn grown(&self, record: &Record, before: usize) {
         // What cannot be told was done all the same.
         let lines = words::progress(self.mirror, record, before).await.unwrap_or_default();

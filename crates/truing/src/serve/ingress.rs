@@ -265,7 +265,7 @@ where
     /// The same for a label, if it is the one that starts a run.
     async fn labelled(&self, label: Label) -> Result<serde_json::Value, Refusal> {
         let converging = self.house.converging.as_ref().ok();
-        let wanted = converging.and_then(|converging| converging.config.label.as_ref());
+        let wanted = converging.and_then(|converging| converging.config().label.as_ref());
         if wanted.is_none_or(|wanted| !wanted.eq_ignore_ascii_case(&label.name)) {
             return Ok(json!({ "status": "ignored", "what": "a label that starts nothing" }));
         }

@@ -15,7 +15,7 @@ use truing_core::slot::{Command, Limits, Loop, Refused, Then, Why};
 use truing_forge::github::RemoteError;
 use truing_forge::publisher::Reconciled;
 
-use super::converges::{Converging, PullRun};
+use super::converges::PullRun;
 use super::scheduler::Lease;
 use super::writes::TracedPull;
 use super::{Forges, House, notify};
@@ -204,7 +204,7 @@ where
     W: Forges,
     C: Clock,
 {
-    let Converging { crew, config } = match &house.converging {
+    let converging = match &house.converging {
         Ok(converging) => converging,
         Err(why) => {
             say(house, run, format!("it does not converge: {why}")).await?;
@@ -219,8 +219,7 @@ where
         forge: (&id.forge, forge),
         git: &house.git,
         mirrors: &house.mirrors,
-        crew,
-        config,
+        converging,
         limits: &house.limits,
     };
     Box::pin(pull.step(&house.store, lease, id)).await

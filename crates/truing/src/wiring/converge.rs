@@ -7,9 +7,11 @@ use truing_store::Sqlite;
 
 use super::{agent, verify};
 use crate::cli::error::CliError;
+use crate::config::converge::Bugteam;
 use crate::config::{Config, Runtime};
 use crate::environment::Environment;
-use crate::loops::converge::Crew;
+use crate::loops::checkout::Rules;
+use crate::loops::converge::{Crew, Looks};
 use crate::serve::converges::Converging;
 
 /// Who works.
@@ -25,22 +27,27 @@ pub fn crew(config: &Config, environment: &Environment, store: &Sqlite) -> Resul
     let fixer = fixer.transpose()?;
     let sandbox = super::sandbox_level();
     kept_in(sandbox)?;
+    Ok(Crew { auditor, fixer, sandbox })
+}
+
+/// What a head is looked at with besides models. `config`: with what the repository's own file adds.
+///
+/// # Errors
+/// Exit 2 for what cannot be used, exit 3 where the sandbox is too weak.
+pub fn looks(config: &Config, environment: &Environment) -> Result<Looks, CliError> {
     let checks = &config.verify;
     let verifier = (!checks.check.is_empty()).then(|| verify::verifier(checks, environment));
-    Ok(Crew {
-        auditor,
-        fixer,
+    Ok(Looks {
         verifier: verifier.transpose()?,
-        sandbox,
         programs: checks.programs.clone(),
         scope: super::scope(&config.rules)?,
         commands: verify::gate(config, environment)?,
-        looks: looks(config),
+        name: named(config),
     })
 }
 
-/// A name for what a head is looked at with besides models: another one for another gate, check or rule.
-fn looks(config: &Config) -> String {
+/// Another name for another gate, check or rule.
+fn named(config: &Config) -> String {
     let Config { converge, verify, rules, .. } = config;
     let all = (&converge.gate, &verify.setup, &verify.check, &rules.packs, &rules.ignore, &rules.dir);
     hex::encode(Sha256::digest(format!("{all:?}")))
@@ -86,11 +93,31 @@ pub fn served(config: &Config, environment: &Environment, store: &Sqlite) -> Res
         Runtime::Native | Runtime::Cli => {}
     }
     // Reviews go on whatever is wrong with it.
-    let crew = crew(config, environment, store).map_err(|error| {
+    converging(config.clone(), environment, store).map_err(|error| {
         let told = [error.message].into_iter().chain(error.hints).collect::<Vec<_>>();
         told.join("; ")
-    })?;
-    Ok(Converging { crew, config: config.converge.clone() })
+    })
+}
+
+/// What it takes to converge on pull requests.
+///
+/// # Errors
+/// The refusals R0 and R3, and whatever cannot be used.
+pub fn converging(config: Config, environment: &Environment, store: &Sqlite) -> Result<Converging, CliError> {
+    if Bugteam::of(environment)?.is_disabled {
+        return Err(disabled());
+    }
+    let crew = crew(&config, environment, store)?;
+    // What is wrong with the operator's own is told before anything begins.
+    looks(&config, environment)?;
+    let rules = Rules::new(config).map_err(super::bad_pattern)?;
+    Ok(Converging { crew, rules, environment: environment.clone() })
+}
+
+/// Runs are switched off by a variable (R0).
+pub(crate) fn disabled() -> CliError {
+    CliError::refused(Code::Disabled.as_str(), "/bugteam is disabled via CLAUDE_REVIEWS_DISABLED.")
+        .hint("take `bugteam` out of that variable, or unset it")
 }
 
 /// Can a fixer's commands be kept in on a machine that reaches this level?
@@ -106,8 +133,14 @@ pub fn kept_in(level: Level) -> Result<(), CliError> {
     ))
 }
 
+/// What is wrong where a model cannot be asked: without it there is no worker. Other mistakes are told as they are.
+const OF_MODELS: [&str; 5] = ["model", "model_key", "model_price", "provider", "claude"];
+
 /// A model cannot be asked (R3).
 fn no_agent(worker: &str, error: CliError) -> CliError {
+    if !OF_MODELS.contains(&error.code) {
+        return error;
+    }
     let mut refused = CliError::usage(
         Code::NoAgent.as_str(),
         format!(

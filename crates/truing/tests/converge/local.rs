@@ -149,9 +149,9 @@ fn a_fix_that_deletes_a_test_is_thrown_away_and_made_again() {
         dirty(),
         edit("test_total.py", "    assert total([1, 2]) == 3\n", "    pass\n"),
         edit("total.py", WRONG, RIGHT),
-        mended(&[]),
+        mended(&[(BUG_ID, None)]),
         edit("total.py", WRONG, RIGHT),
-        mended(&[]),
+        mended(&[(BUG_ID, None)]),
         fix_is_clean(),
         clean(),
     ]);
@@ -170,9 +170,9 @@ fn a_check_that_fails_with_the_fix_alone_is_told_to_the_next_fixer() {
     let scene = Scene::new([
         dirty(),
         edit("total.py", WRONG, wrong),
-        mended(&[]),
+        mended(&[(BUG_ID, None)]),
         edit("total.py", wrong, RIGHT),
-        mended(&[]),
+        mended(&[(BUG_ID, None)]),
         fix_is_clean(),
         clean(),
     ])
@@ -265,7 +265,7 @@ fn there_are_ten_audits_three_at_a_time_from_the_fourth_and_what_remains_is_coun
     let fixers = (1..=10).map(|n| {
         let calls = vec![FixCall::edit("many.py", &bad(n), &format!("x{n} = {n}"))];
         let mend = Mend { title: Some(format!("Bug {n} is there")), calls, declined: None };
-        Answer::played(Play::Fix { mends: vec![mend] }).by(Role::Fix).times(2)
+        Answer::played(Play::Fix { mends: vec![mend] }).by(Role::Fix).times(3)
     });
     let scene = Scene::new([audits, checks].into_iter().chain(fixers)).with("[budget]\nconverge_usd = 100\n");
     let text: String = (1..=11).map(|n| bad(n) + "\n\n\n\n\n\n\n\n").collect();
@@ -296,7 +296,7 @@ fn files_that_a_fix_may_not_change_stay_as_they_are() {
         write(".github/workflows/ci.yml", "on: push\n"),
         edit("a.py", "import os\n", ""),
         edit("total.py", WRONG, RIGHT),
-        mended(&[]),
+        mended(&[(BUG_ID, None)]),
         fix_is_clean(),
         clean(),
     ]);
@@ -408,6 +408,10 @@ fn what_is_refused_is_said_in_one_line_and_nothing_is_touched() {
     };
     let line = "BUGTEAM_TEAM_LIFECYCLE=attach requires BUGTEAM_TEAM_NAME to name an existing team.";
     refused(&scene, &alone, line, "no_team", 2);
+    let nobody = |command: &mut std::process::Command| {
+        command.args(["--lifecycle", "attach", "--team", "t"]);
+    };
+    refused(&scene, &nobody, line, "no_team", 2);
     scene.place.write("new.py", "x = 1\n");
     let line = "Uncommitted changes detected. Stash, commit, or revert before /bugteam.";
     refused(&scene, &nothing, line, "uncommitted", 2);

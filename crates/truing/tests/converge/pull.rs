@@ -158,6 +158,7 @@ async fn another_reviewer_is_asked_once_a_head_and_what_it_finds_is_answered_in_
         clean(),
         edit("total.py", "    return s\n", ROUNDED),
         mended(&[]),
+        mended(&[]),
         clean(),
         clean(),
     ];

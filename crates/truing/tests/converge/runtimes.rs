@@ -119,9 +119,9 @@ fn the_same_script_comes_to_the_same_in_both_runtimes() {
             vec![
                 dirty(),
                 edit("total.py", WRONG, wrong),
-                mended(&[]),
+                mended(&[(BUG_ID, None)]),
                 edit("total.py", wrong, RIGHT),
-                mended(&[]),
+                mended(&[(BUG_ID, None)]),
                 fix_is_clean(),
                 clean(),
             ],

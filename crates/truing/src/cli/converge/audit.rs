@@ -9,11 +9,12 @@ use truing_core::converge::{Act, Code};
 use truing_core::line;
 
 use super::local::Ready;
+use super::outcome::finding_of;
 use super::turn::Turn;
 use super::{Args as ConvergeArgs, Way, exit, refused};
 use crate::cli::error::{CliError, Exit};
-use crate::cli::review::json::found;
 use crate::cli::{Context, runtime};
+use crate::loops::converge::words::origin;
 
 /// Characters of a line that is shown.
 const MAX_CHARS: usize = 300;
@@ -100,6 +101,7 @@ fn exit_of(record: &Record) -> Exit {
 /// The audit as an object.
 fn told(record: &Record) -> Value {
     let [p0, p1, p2] = record.state.counts();
+    let findings: Vec<Value> = record.state.found.iter().map(|finding| finding_of(record, finding)).collect();
     json!({
         "schema": "truing.audit/1",
         "pr": record.name,
@@ -108,7 +110,7 @@ fn told(record: &Record) -> Value {
         "ok": record.state.exit.is_none() && record.state.silent == 0,
         "reason": record.state.exit.as_ref().map(|exit| exit.reason.as_str()),
         "counts": { "P0": p0, "P1": p1, "P2": p2 },
-        "findings": record.state.found.iter().map(|finding| json!(found(finding))).collect::<Vec<_>>(),
+        "findings": findings,
         "warnings": record.warnings,
         "cost_micro_usd": record.cost(),
     })
@@ -129,9 +131,10 @@ fn text(record: &Record) -> String {
         let raw = &finding.raw;
         let (place, title) = (&raw.place, line::clean(&raw.title, MAX_CHARS));
         let body = raw.body.lines().next().unwrap_or_default();
+        let origin = origin(record, finding).map(|words| format!("; {words}")).unwrap_or_default();
         let _ = write!(
             text,
-            "\n{} — {title}\n  {}:{} — {} (category: {:?})\n",
+            "\n{} — {title}\n  {}:{} — {} (category: {:?}{origin})\n",
             raw.severity.as_str(),
             line::clean(&place.path.to_string(), MAX_CHARS),
             place.start_line,

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use truing_core::converge::record::Record;
-use truing_core::converge::{Code, Exit as End, Run};
+use truing_core::converge::{Act, Code, Exit as End, Run};
 use truing_core::id::{Key, Sha, Token};
 use truing_core::port::{Clock as _, Converges as _, Ids as _};
 use truing_git::{Git, GitError, Mirror, Remote, Repository};
@@ -19,7 +19,7 @@ use crate::cli::target::{store_error, switched_on};
 use crate::config::Config;
 use crate::loops::converge::local::{Local, branch};
 use crate::loops::converge::lock::{RunLock, RunLockError};
-use crate::loops::converge::{Crew, Lap, Left, Stint, Told, words};
+use crate::loops::converge::{Crew, Lap, Left, Looks, Stint, Told, words};
 use crate::loops::versions;
 use crate::wiring::{self, SystemClock, UniqueIds};
 
@@ -40,6 +40,7 @@ struct Ground {
 pub(super) struct Ready {
     ground: Ground,
     crew: Crew,
+    looks: Looks,
     config: Config,
     store: Sqlite,
     record: Record,
@@ -61,6 +62,7 @@ impl Ready {
         let repository = git.open(path).await.map_err(wiring::git_error)?;
         if let Some(own) = own_file(&repository, None).await? {
             config = config.with_repository(&own)?;
+            turn.say(format_args!("configured besides by {}, as it is in the working tree", own.name));
         }
         let config = args.way.of(config)?;
         let folder = wiring::own_folder(&config)?;
@@ -68,19 +70,20 @@ impl Ready {
         let store = wiring::open_store(config.store.database()?)?;
         switched_on(&store).await?;
         let crew = wiring::converge::crew(&config, &context.environment, &store)?;
+        let looks = wiring::converge::looks(&config, &context.environment)?;
         let key = ground.key();
         let mut lock = RunLock::take(&folder.join(LOCKS), &key).map_err(|error| not_locked(&error))?;
-        let (record, earlier) = ground.record(&config, &store, key, &crew.looks).await?;
+        let (record, earlier) = ground.record(&config, &store, key, &looks.name).await?;
         lock.name(&record.run).map_err(|error| CliError::failed("lock", error.to_string()))?;
-        Ok(Self { ground, crew, config, store, record, earlier, _lock: lock })
+        Ok(Self { ground, crew, looks, config, store, record, earlier, _lock: lock })
     }
 
     /// Goes on until it ends, or is interrupted.
     pub(super) async fn run(self, turn: &Turn<'_>) -> Result<(Record, Mirror), CliError> {
-        let Self { ground, crew, config, store, record, earlier: _, _lock } = &self;
+        let Self { ground, crew, looks, config, store, record, earlier: _, _lock } = &self;
         let (name, site) = (ground.name(), ground.site());
         let told = Progress { mirror: &ground.mirror, turn };
-        let mut lap = lap(ground, crew, config, (name.as_deref(), &site), record.clone());
+        let mut lap = lap(ground, (crew, looks), config, (name.as_deref(), &site), record.clone());
         let left = tokio::select! {
             left = lap.run(store, Token(0), &told) => left.map_err(store_error)?,
             () = turn.stopped() => {
@@ -93,19 +96,27 @@ impl Ready {
             lap.record.ended = SystemClock.now();
             store.keep_converge(Token(0), &lap.record).await.map_err(store_error)?;
         }
-        let record = lap.record;
+        let mut record = lap.record;
+        if let Some(tip) = ground.moved().await {
+            record.warn(format!(
+                "{} is at {} by now: what came to it after {} was not audited",
+                record.name,
+                words::short(&tip),
+                words::short(&record.state.starting)
+            ));
+        }
         Ok((record, self.ground.mirror))
     }
 
     /// One audit, of which nothing is kept.
     pub(super) async fn audited(&mut self) -> Record {
-        let Self { ground, crew, config, record, .. } = self;
+        let Self { ground, crew, looks, config, record, .. } = self;
         let limits = config.converge.limits.clone();
         let now = SystemClock.now();
         let state = Run::begin(limits, (record.state.starting.clone(), record.state.tree.clone()), None);
         let record = Record { run: UniqueIds.run(), state, started: now, warnings: vec![], ..record.clone() };
         let (name, site) = (ground.name(), ground.site());
-        let mut lap = lap(ground, crew, config, (name.as_deref(), &site), record);
+        let mut lap = lap(ground, (crew, looks), config, (name.as_deref(), &site), record);
         lap.audit_once().await;
         lap.record
     }
@@ -118,6 +129,12 @@ struct Progress<'a> {
 }
 
 impl Told for Progress<'_> {
+    fn begins(&self, record: &Record, act: &Act) {
+        if let Some(line) = words::beginning(record, act) {
+            self.turn.say(line);
+        }
+    }
+
     async fn grown(&self, record: &Record, before: usize) {
         // What cannot be shown was done all the same.
         for line in words::progress(self.mirror, record, before).await.unwrap_or_default() {
@@ -128,12 +145,12 @@ impl Told for Progress<'_> {
 
 fn lap<'a>(
     ground: &'a Ground,
-    crew: &'a Crew,
+    (crew, looks): (&'a Crew, &'a Looks),
     config: &'a Config,
     (repository, site): (Option<&'a str>, &'a Local<'a>),
     record: Record,
 ) -> Lap<'a, Local<'a>> {
-    Lap::new((site, &ground.mirror), (crew, &config.converge), repository, record, Stint::Whole)
+    Lap::new((site, &ground.mirror), (crew, looks, &config.converge), repository, record, Stint::Whole)
 }
 
 /// Runs it, or goes on with the run that was interrupted.
@@ -161,7 +178,9 @@ impl Ground {
         let head = repository.head().map_err(wiring::git_error)?.clone();
         let base = match repository.default_branch_base(&head).await {
             Ok(base) => base.commit,
-            Err(error @ GitError::NoDefaultBranch) => return Err(no_target().hint(error.to_string())),
+            Err(error @ (GitError::NoDefaultBranch | GitError::NoCommonAncestor { .. })) => {
+                return Err(no_target().hint(error.to_string()));
+            }
             Err(error) => return Err(wiring::git_error(error)),
         };
         if repository.diff(&base, &head).await.map_err(wiring::git_error)?.is_empty() {
@@ -199,6 +218,12 @@ impl Ground {
             Ok(Some(why)) => Err(not_written(&record.branch, &why)),
             Err(error) => Err(wiring::git_error(error)),
         }
+    }
+
+    /// Where the branch is now, if it is elsewhere than it was.
+    async fn moved(&self) -> Option<Sha> {
+        // What cannot be told does not matter at the end.
+        self.repository.tip(&self.branch).await.ok().flatten().filter(|tip| *tip != self.head)
     }
 
     fn site(&self) -> Local<'_> {

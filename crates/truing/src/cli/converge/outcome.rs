@@ -167,12 +167,19 @@ pub(in crate::cli) fn audits(record: &Record) -> Vec<Counts> {
     record.state.log.iter().filter_map(counts).collect()
 }
 
+/// A finding as an object, with where its lines come from.
+pub(super) fn finding_of(record: &Record, finding: &Finding) -> Value {
+    let mut object = json!(found(finding));
+    object["origin"] = json!(record.state.ledger.origin(&finding.id));
+    object
+}
+
 /// A run as an object.
 fn json(record: &Record) -> Value {
     let state = &record.state;
     let (open, declined) = words::remaining(record);
     let findings = |findings: Vec<&Finding>| -> Vec<Value> {
-        findings.into_iter().map(|finding| json!(found(finding))).collect()
+        findings.into_iter().map(|finding| finding_of(record, finding)).collect()
     };
     json!({
         "pr": record.name,

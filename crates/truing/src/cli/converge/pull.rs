@@ -21,20 +21,11 @@ pub(super) async fn run(args: &Args, turn: &Turn<'_>, target: &Target) -> Result
     let Target { forge, repo, number, config } = target;
     let (number, config) = (*number, args.way.of(config.clone())?);
     let name = format!("{repo}#{number}");
-    if args.dry_run {
-        return Err(CliError::usage("dry_run", format!("{name}: --dry-run is for local branches")).hint(
-            "nothing was done; in a clone of the branch, `truing converge . --dry-run` and `truing audit` change nothing",
-        ));
-    }
     let folder = wiring::own_folder(&config)?;
     let store = wiring::open_store(config.store.database()?)?;
     switched_on(&store).await?;
     let environment = &turn.context.environment;
-    let crew = wiring::converge::crew(&config, environment, &store)?;
-    let act = Act::new(&actor(environment), "converge", &name, &name);
-    store.audit(&[act]).await.map_err(store_error)?;
-    let _at_work =
-        CommandLock::take(store.path()).map_err(|error| CliError::failed("lock", error.to_string()))?;
+    let converging = wiring::converge::converging(config.clone(), environment, &store)?;
     let client = wiring::client(&config, forge, environment, &folder)?;
     let pull = PullRun {
         repo,
@@ -42,10 +33,16 @@ pub(super) async fn run(args: &Args, turn: &Turn<'_>, target: &Target) -> Result
         forge: (forge, &client),
         git: &wiring::git(environment).await?,
         mirrors: &wiring::mirrors(&folder),
-        crew: &crew,
-        config: &config.converge,
+        converging: &converging,
         limits: &wiring::limits(&config.review, config.server.lease),
     };
+    if args.dry_run {
+        return Box::pin(pull.dry(&store)).await.map_err(|error| failed(&name, error));
+    }
+    let act = Act::new(&actor(environment), "converge", &name, &name);
+    store.audit(&[act]).await.map_err(store_error)?;
+    let _at_work =
+        CommandLock::take(store.path()).map_err(|error| CliError::failed("lock", error.to_string()))?;
     // Told to stop, it gives its lease back; what it began ends with it.
     let (heartbeat, told) = (config.server.heartbeat, turn.told.clone());
     let ended = Box::pin(pull.by_hand(&store, heartbeat, told, |line| turn.say(line))).await;
@@ -74,6 +71,8 @@ fn failed(name: &str, error: NoPullRun) -> CliError {
             .hint("see that the token of the forge may read and write pull requests, and run it again"),
         NoPullRun::Remote(error) => wiring::remote_error(error),
         NoPullRun::Git(error) => wiring::git_error(error),
+        NoPullRun::Checkout(error) => error.into(),
+        NoPullRun::Looks(error) => *error,
         NoPullRun::Lost => refusal(Code::AlreadyRunning, &format!("{name}: somebody else took it over"))
             .hint(format!("see who, and what became of it: `truing why {name}`")),
     }

@@ -27,16 +27,21 @@ impl Team {
         let lifecycle = args.lifecycle.or(said.lifecycle).unwrap_or(Lifecycle::Auto);
         let Some(name) = name else {
             if lifecycle == Lifecycle::Attach {
-                let line =
-                    "BUGTEAM_TEAM_LIFECYCLE=attach requires BUGTEAM_TEAM_NAME to name an existing team.";
-                return Err(refusal(Code::NoTeam, line).hint("name it: `truing converge --team NAME`"));
+                return Err(refusal(Code::NoTeam, NO_TEAM).hint("name it: `truing converge --team NAME`"));
             }
             return Ok(Self { _lead: None });
         };
+        let key = Key::new(format!("team/{name}"));
+        let io = |error: RunLockError| CliError::failed("lock", error.to_string());
         if lifecycle == Lifecycle::Attach {
-            return Ok(Self { _lead: None });
+            if RunLock::is_held(folder, &key).map_err(io)? {
+                return Ok(Self { _lead: None });
+            }
+            let name = truing_core::line::clean(&name, MAX_NAME);
+            return Err(refusal(Code::NoTeam, NO_TEAM)
+                .hint(format!("no run leads {name}: `truing converge --team {name}` begins one that does")));
         }
-        match RunLock::take(folder, &Key::new(format!("team/{name}"))) {
+        match RunLock::take(folder, &key) {
             Ok(lead) => Ok(Self { _lead: Some(lead) }),
             Err(RunLockError::Held(_)) if lifecycle == Lifecycle::Auto => Ok(Self { _lead: None }),
             Err(RunLockError::Held(_)) => {
@@ -47,10 +52,12 @@ impl Team {
                 let hint = format!("join it: `truing converge --lifecycle attach --team {name}`");
                 Err(refusal(Code::Leading, &line).hint(hint))
             }
-            Err(error @ RunLockError::Io { .. }) => Err(CliError::failed("lock", error.to_string())),
+            Err(error @ RunLockError::Io { .. }) => Err(io(error)),
         }
     }
 }
 
+/// What is said where there is nobody to join (R5).
+const NO_TEAM: &str = "BUGTEAM_TEAM_LIFECYCLE=attach requires BUGTEAM_TEAM_NAME to name an existing team.";
 /// Characters of a name.
 const MAX_NAME: usize = 100;

@@ -70,7 +70,7 @@ impl Audited {
         let reading = match lap.known_reading(base, head).filter(is_whole) {
             Some(reading) => Reading { found: Vec::new(), ..reading.clone() },
             None => {
-                let scope = Scope { packs: Vec::new(), ignore: lap.crew.scope.ignore.clone() };
+                let scope = Scope { packs: Vec::new(), ignore: lap.looks.scope.ignore.clone() };
                 let mut plan = reading::plan(&change, &scope)?;
                 plan.leave_out(laid.left_out().to_vec());
                 plan.read(laid.path().to_owned(), &scope, &lap.crew.auditor.reader).await?
@@ -98,7 +98,10 @@ impl Audited {
         let mut answers = BTreeMap::new();
         let (mut answered, mut stopped) = (Vec::new(), None);
         for (index, Said { answer, questions, spent, servers, stop }) in auditors.iter().zip(said) {
-            lap.spent(spent);
+            lap.spent(&spent);
+            if lap.record.model.is_none() {
+                (lap.record.model, lap.record.prompt_hash) = (spent.model, spent.prompt_hash);
+            }
             telemetry::servers_failed(&servers);
             for problem in servers {
                 lap.record.warn(format!("auditor {index} went on without an MCP server: {problem}"));

@@ -5,8 +5,9 @@
 use std::collections::BTreeSet;
 
 use truing_agent::verify::{Scope, Verified, Verifier};
+use truing_core::RepoPath;
 use truing_core::converge::{
-    Answer, Claim, Event, Problem, ProblemKind, Rewrite, Version, Weakening, weakened,
+    Answer, Claim, Event, Problem, ProblemKind, Rewrite, Version, Weakening, is_test_file, weakened,
 };
 use truing_core::id::Sha;
 use truing_core::verification::{Checked, Verification};
@@ -16,6 +17,7 @@ use truing_git::PrivateFolder;
 use super::audit::Audited;
 use super::fix::told_of;
 use super::{Lap, Stop};
+use crate::loops::files::{Change, named, put};
 
 /// Lines of what a failing check printed that a fixer is told.
 const MAX_LINES: usize = 60;
@@ -67,7 +69,7 @@ impl<S> Lap<'_, S> {
 
     /// The repository's own checks that fail with the fix and do not without it.
     async fn failing(&mut self, head: &Sha, candidate: &Sha) -> Result<Vec<Problem>, Stop> {
-        let Some(verifier) = &self.crew.verifier else {
+        let Some(verifier) = &self.looks.verifier else {
             let none = "no `verify.check` is set: audit and gate alone look at fixes";
             self.record.warn(none.to_owned());
             return Ok(Vec::new());
@@ -95,8 +97,7 @@ impl<S> Lap<'_, S> {
             self.baseline = Some((head.clone(), verification));
         }
         let Some((_, Some(baseline))) = &self.baseline else { return Ok(Vec::new()) };
-        // What code of a model sets up is kept apart, and may be found by its own fixes alone.
-        let scope = Scope::new(format!("{own} fix")).trusting(own);
+        let scope = self.of_fixes();
         let Verified { set_up, verification } =
             self.verified(verifier, candidate, scope, Some(baseline)).await?;
         let Some(now) = verification else {
@@ -105,7 +106,8 @@ impl<S> Lap<'_, S> {
             let text = format!("the set-up does not work any more with the fix:\n{text}");
             return Ok(vec![Problem { kind: ProblemKind::Check, text }]);
         };
-        let verdicts = Verification::compare(Some(baseline), &now);
+        let baseline = baseline.clone();
+        let verdicts = Verification::compare(Some(&baseline), &now);
         let failing = now.checks.iter().zip(verdicts).filter(|(_, verdict)| verdict.blocks());
         let told = |(Checked { ran, .. }, _): (&Checked, _)| Problem {
             kind: ProblemKind::Check,
@@ -115,7 +117,77 @@ impl<S> Lap<'_, S> {
                 printed(&ran.argv, &ran.output, &ran.errors)
             ),
         };
-        Ok(failing.map(told).collect())
+        let failing: Vec<Problem> = failing.map(told).collect();
+        if failing.is_empty() { self.hollow((head, candidate), &baseline).await } else { Ok(failing) }
+    }
+
+    /// Tests that test nothing any more as the fix changes them. Its code has to pass with the tests as they were; where it
+    /// does not, since what they ask for is another thing now, the new ones have to fail without it.
+    async fn hollow(
+        &mut self,
+        (head, candidate): (&Sha, &Sha),
+        baseline: &Verification,
+    ) -> Result<Vec<Problem>, Stop> {
+        let Some(verifier) = &self.looks.verifier else { return Ok(Vec::new()) };
+        let diff = self.diff(head, candidate).await?;
+        let paths = parse(&diff).files.into_iter().flat_map(|file| [Some(file.path), file.old_path]);
+        let tests: BTreeSet<RepoPath> = paths.flatten().filter(is_test_file).collect();
+        if tests.is_empty() {
+            return Ok(Vec::new());
+        }
+        let Some(as_they_were) = self.crossed(verifier, (candidate, head), &tests, baseline).await? else {
+            return Ok(Vec::new());
+        };
+        let verdicts = Verification::compare(Some(baseline), &as_they_were);
+        let failing = as_they_were.checks.iter().zip(verdicts).filter(|(_, verdict)| verdict.blocks());
+        let failing: Vec<&Checked> = failing.map(|(check, _)| check).collect();
+        if failing.is_empty() {
+            return Ok(Vec::new());
+        }
+        let Some(without) = self.crossed(verifier, (head, candidate), &tests, baseline).await? else {
+            return Ok(Vec::new());
+        };
+        let tells = |check: &&Checked| {
+            without.checks.iter().any(|other| other.ran.argv == check.ran.argv && !other.passes())
+        };
+        let files = named(&tests.iter().collect::<Vec<_>>());
+        let told = |Checked { ran, .. }: &Checked| Problem {
+            kind: ProblemKind::Test,
+            text: format!(
+                "the fix fails the tests as they were, and as it changes them ({files}) they pass without it, too: they \
+                 test nothing of it:\n{}",
+                printed(&ran.argv, &ran.output, &ran.errors)
+            ),
+        };
+        Ok(failing.into_iter().filter(|check| !tells(check)).map(told).collect())
+    }
+
+    /// What the checks say of the files of one commit with these tests of another; none, where the set-up fails.
+    async fn crossed(
+        &self,
+        verifier: &Verifier,
+        (code, of): (&Sha, &Sha),
+        tests: &BTreeSet<RepoPath>,
+        baseline: &Verification,
+    ) -> Result<Option<Verification>, Stop> {
+        let mut changes = Vec::new();
+        for path in tests {
+            let (there, content) = (self.mirror.read(code, path).await?, self.mirror.read(of, path).await?);
+            if there != content {
+                changes.push(Change { path: path.clone(), content });
+            }
+        }
+        let tree = PrivateFolder::new().map_err(Stop::folder)?;
+        self.mirror.private_clone(code, &[], tree.path()).await?;
+        put(tree.path(), &changes).await?;
+        let verified = verifier.verified(tree.path(), &self.of_fixes(), Some(baseline)).await?;
+        Ok(verified.verification)
+    }
+
+    /// What code of a model sets up is kept apart, and may be found by its own fixes alone.
+    fn of_fixes(&self) -> Scope {
+        let own = format!("converge {}", self.record.key);
+        Scope::new(format!("{own} fix")).trusting(own)
     }
 
     async fn verified(
@@ -149,7 +221,11 @@ impl<S> Lap<'_, S> {
             let event = audited.event(self, &BTreeSet::from([0]), candidate).await?;
             let Event::Audited { answers, .. } = event else { continue };
             match answers.into_values().next() {
-                Some(Answer::Whole(claims)) => return Ok(claims.iter().map(problem).collect()),
+                Some(Answer::Whole(claims)) => {
+                    let least = self.record.state.limits.min_blocking;
+                    let counts = |claim: &&Claim| claim.placed.raw.severity <= least;
+                    return Ok(claims.iter().filter(counts).map(problem).collect());
+                }
                 Some(Answer::None(silent)) => why = silent,
                 None => {}
             }

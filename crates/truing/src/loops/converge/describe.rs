@@ -31,10 +31,7 @@ impl<C: Conversation> Lap<'_, Pull<'_, C>> {
         }
         let mut spent = Spent::default();
         let written = Box::pin(self.written(&mut spent)).await;
-        // Who audited is what the record tells.
-        let auditor = (self.record.model.clone(), self.record.prompt_hash.clone());
-        self.spent(spent);
-        (self.record.model, self.record.prompt_hash) = auditor;
+        self.spent(&spent);
         let taken = std::mem::take(&mut self.taken);
         self.record.taken.entry(Step::Describe).or_default().add(&taken);
         match written {

@@ -52,6 +52,24 @@ pub(super) enum Job<'a> {
     Gate(&'a str),
 }
 
+/// How a fixer ended.
+enum Report {
+    /// With its report.
+    Whole(Mended),
+    /// Where a limit ended it: what it has changed until then is looked at as any fix is.
+    CutOff(String),
+    /// It died, or made no proper report: nothing of it counts.
+    None(String),
+}
+
+/// What came of a fixer.
+enum Work {
+    /// What it says, if it came to say it, and what it left.
+    Left(Option<Mended>, Option<Candidate>),
+    /// Nothing, and why.
+    None(String),
+}
+
 /// Which files a fixer may change.
 struct Allowed {
     /// Those of the change, and those that findings name.
@@ -71,20 +89,26 @@ impl Allowed {
 impl<S> Lap<'_, S> {
     /// Lets a fixer mend what was found.
     pub(super) async fn fix(&mut self, problems: &[Problem]) -> Result<Event, Stop> {
-        let (mended, candidate) = self.mended(Job::Findings(problems)).await?;
-        let found = self.record.state.found.clone();
-        let words = mended.map(|mended| heard(&found, mended)).unwrap_or_default();
-        Ok(Event::Fixed { words, candidate })
+        Ok(match self.mended(Job::Findings(problems)).await? {
+            Work::Left(mended, candidate) => {
+                let found = &self.record.state.found;
+                let words = mended.map(|mended| heard(found, mended)).unwrap_or_default();
+                Event::Fixed { words, candidate }
+            }
+            Work::None(why) => Event::Silent(why),
+        })
     }
 
     /// Lets a fixer mend what the gate says.
     pub(super) async fn mend(&mut self, output: &str) -> Result<Event, Stop> {
-        let (_, candidate) = self.mended(Job::Gate(output)).await?;
-        Ok(Event::Mended(candidate))
+        Ok(match self.mended(Job::Gate(output)).await? {
+            Work::Left(_, candidate) => Event::Mended(candidate),
+            Work::None(why) => Event::Silent(why),
+        })
     }
 
-    /// What a fixer says, if it came to its report, and what it left.
-    async fn mended(&mut self, job: Job<'_>) -> Result<(Option<Mended>, Option<Candidate>), Stop> {
+    /// What a fixer says, and what it left.
+    async fn mended(&mut self, job: Job<'_>) -> Result<Work, Stop> {
         let head = self.record.state.head.clone();
         let from = match (&job, &self.record.state.candidate) {
             (Job::Findings(_), Some(candidate)) => candidate.commit.clone(),
@@ -96,8 +120,12 @@ impl<S> Lap<'_, S> {
         let checked_out = self.mirror.private_clone(&from, also, bench.path()).await?;
         let mut spent = Spent::default();
         let asked = self.ask_fixer(job, bench.path(), &allowed, &mut spent).await;
-        self.spent(spent);
-        let mended = asked?;
+        self.spent(&spent);
+        let (mended, cut_off) = match asked? {
+            Report::Whole(mended) => (Some(mended), None),
+            Report::CutOff(why) => (None, Some(why)),
+            Report::None(why) => return Ok(Work::None(why)),
+        };
 
         let staged = self.mirror.stage_work(&head, bench.path(), &checked_out).await?;
         let (mut paths, mut refused): (Vec<_>, Vec<RepoPath>) = (Vec::new(), staged.left_out.clone());
@@ -112,7 +140,11 @@ impl<S> Lap<'_, S> {
         drop(bench);
         let summary = mended.as_ref().map(|mended| mended.summary.as_str()).unwrap_or_default();
         let message = self.message(job, summary);
-        Ok((mended, self.candidate(&head, &changes, message).await?))
+        let candidate = self.candidate(&head, &changes, message).await?;
+        Ok(match (cut_off, &candidate) {
+            (Some(why), None) => Work::None(why),
+            (Some(_) | None, _) => Work::Left(mended, candidate),
+        })
     }
 
     /// A commit of these changes, in the mirror; none if nothing differs.
@@ -156,14 +188,14 @@ impl<S> Lap<'_, S> {
         Ok(Allowed { paths: changed.chain(found).collect(), policy })
     }
 
-    /// Asks the fixer. None: it came to no report; what it changed until then may count all the same.
+    /// Asks the fixer.
     async fn ask_fixer(
         &self,
         job: Job<'_>,
         clone: &Path,
         allowed: &Allowed,
         spent: &mut Spent,
-    ) -> Result<Option<Mended>, Stop> {
+    ) -> Result<Report, Stop> {
         let agent = self.crew.fixer();
         let state = &self.record.state;
         let mut paths: Vec<String> =
@@ -198,7 +230,7 @@ impl<S> Lap<'_, S> {
         let request = ToolsRequest { tree: clone.to_owned(), hide_ignored: false, always: Vec::new() };
         let time = self.config.fix_timeout;
         let workshop = Workshop {
-            programs: self.crew.programs.clone(),
+            programs: self.looks.programs.clone(),
             time: time.min(truing_agent::fixer::TIME),
             ..Workshop::new(clone.to_owned())
         };
@@ -208,25 +240,22 @@ impl<S> Lap<'_, S> {
         let (purse, most) = self.purse(agent);
         let limits = Limits { time, money: Some(most), ..agent.limits };
         let errand = Errand { purse, name: (RUN, FIXER), told: &told, limits };
-        let ran = agent.sent(errand, &tools, spent, |_: &Mended| None).await?;
-        match &ran.end {
-            End::Done => Ok(Some(ran.items)),
-            End::Refused(Refused::Budget { .. }) | End::Limit(Limit::Money) => {
-                Err(Stop::Budget(words(&ran.end)))
-            }
+        let unanswered = |mended: &Mended| match job {
+            Job::Findings(_) => unanswered(&state.found, mended),
+            Job::Gate(_) => None,
+        };
+        let ran = agent.sent(errand, &tools, spent, unanswered).await?;
+        let end = redact(&words(&ran.end));
+        Ok(match &ran.end {
+            End::Done => Report::Whole(ran.items),
+            End::Refused(Refused::Budget { .. }) | End::Limit(Limit::Money) => return Err(Stop::Budget(end)),
             // Who could not be asked at all has not tried.
-            End::Refused(_) | End::Failed(_) if ran.turns == 0 => Err(Stop::Model(words(&ran.end))),
-            End::Limit(_)
-            | End::Declined
-            | End::Cut
-            | End::Full
-            | End::Unreadable(_)
-            | End::Refused(_)
-            | End::Failed(_) => {
-                tracing::warn!(end = words(&ran.end), "the fixer came to no report");
-                Ok(None)
+            End::Refused(_) | End::Failed(_) if ran.turns == 0 => return Err(Stop::Model(end)),
+            End::Limit(_) | End::Full => Report::CutOff(end),
+            End::Declined | End::Cut | End::Unreadable(_) | End::Refused(_) | End::Failed(_) => {
+                Report::None(end)
             }
-        }
+        })
     }
 
     /// The commit's message: of what the fixer says, one clean line.
@@ -260,6 +289,13 @@ fn heard(found: &[Finding], mended: Mended) -> BTreeMap<FindingId, Word> {
         Some((finding.id.clone(), word))
     };
     found.iter().filter_map(word).collect()
+}
+
+/// Findings that a report does not answer, for whoever made it.
+fn unanswered(found: &[Finding], mended: &Mended) -> Option<String> {
+    let ids = found.iter().map(|finding| finding.id.as_str());
+    let left: Vec<&str> = ids.filter(|id| !mended.findings.contains_key(*id)).collect();
+    (!left.is_empty()).then(|| format!("these findings are not answered: {}", left.join(", ")))
 }
 
 /// Findings as a fixer is told of them.

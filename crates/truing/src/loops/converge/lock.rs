@@ -39,8 +39,7 @@ impl RunLock {
     /// # Errors
     /// [`RunLockError`]
     pub fn take(folder: &Path, key: &Key) -> Result<Self, RunLockError> {
-        let name = hex::encode(Sha256::digest(key.as_str().as_bytes()));
-        let path = folder.join(format!("{name}.lock"));
+        let path = path(folder, key);
         let told = |source| RunLockError::Io { path: path.clone(), source };
         DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(told)?;
         let mut options = OpenOptions::new();
@@ -61,6 +60,25 @@ impl RunLock {
         }
     }
 
+    /// Has a run taken it? Nothing is made.
+    ///
+    /// # Errors
+    /// [`RunLockError::Io`]
+    pub fn is_held(folder: &Path, key: &Key) -> Result<bool, RunLockError> {
+        let path = path(folder, key);
+        let told = |source| RunLockError::Io { path: path.clone(), source };
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(told(error)),
+        };
+        match file.try_lock_shared() {
+            Ok(()) => Ok(false),
+            Err(TryLockError::WouldBlock) => Ok(true),
+            Err(TryLockError::Error(source)) => Err(told(source)),
+        }
+    }
+
     /// Says which run has it, for others.
     ///
     /// # Errors
@@ -70,4 +88,9 @@ impl RunLock {
         self.file.set_len(0)?;
         self.file.write_all(run.as_str().as_bytes())
     }
+}
+
+fn path(folder: &Path, key: &Key) -> PathBuf {
+    let name = hex::encode(Sha256::digest(key.as_str().as_bytes()));
+    folder.join(format!("{name}.lock"))
 }

@@ -19,7 +19,7 @@ use truing_forge::github::{GitHub, RemoteError};
 use truing_git::{GitError, Mirror, Pushed, Refusal};
 
 use super::pursue::HEARD;
-use super::words::short;
+use super::words::{origin, short};
 use super::{Published, Site, Standing, Stop};
 use crate::config::converge::{ConvergeConfig, Reviewer, Trigger};
 
@@ -28,6 +28,8 @@ pub(super) const FINDING: &str = "finding/";
 /// How the topic of an answer begins, and how an answer that says that it is mended.
 pub(super) const ANSWER: &str = "answer/";
 pub(super) const FIXED: &str = "Fixed";
+/// So often a review is posted whose answer is lost.
+const REVIEW_TRIES: usize = 2;
 /// Characters of a title, and of a reason.
 const MAX_LINE: usize = 300;
 
@@ -72,16 +74,15 @@ pub fn called(config: &ConvergeConfig) -> Option<&'static str> {
 impl<C: Conversation> Pull<'_, C> {
     /// Posts a review; where that cannot be done, a comment.
     async fn show(&self, draft: &ReviewDraft) -> Result<(), ForgeError> {
-        match self.talk.post_review(draft).await {
-            Ok(_) => return Ok(()),
-            Err(error @ ForgeError::RateLimited { .. }) => return Err(error),
-            Err(error) if error.surely_undone() => {}
-            // Whether it is there will be seen: not before it can be.
-            Err(_) => {
-                let settle = u64::try_from(self.talk.settle().0).unwrap_or_default();
-                tokio::time::sleep(Duration::from_millis(settle)).await;
-                if self.talk.post_review(draft).await.is_ok() {
-                    return Ok(());
+        for _ in 0..REVIEW_TRIES {
+            match self.talk.post_review(draft).await {
+                Ok(_) => return Ok(()),
+                Err(error @ ForgeError::RateLimited { .. }) => return Err(error),
+                Err(error) if error.surely_undone() => break,
+                // Whether it is there will be seen, by the next try and by the comment: not before it can be.
+                Err(_) => {
+                    let settle = u64::try_from(self.talk.settle().0).unwrap_or_default();
+                    tokio::time::sleep(Duration::from_millis(settle)).await;
                 }
             }
         }
@@ -287,12 +288,12 @@ pub fn draft(record: &Record, event: ReviewEvent) -> ReviewDraft {
     }
     let (mut findings, mut unplaced) = (Vec::new(), Vec::new());
     for finding in &state.found {
-        let one = one_line(finding);
+        let one = one_line(record, finding);
         match finding.anchor {
             AnchorKind::Inline => findings.push(LineDraft {
                 place: finding.at.clone(),
                 topic: topic(&finding.id),
-                body: comment(finding, state.audits),
+                body: comment(record, finding),
                 line: one,
             }),
             AnchorKind::File | AnchorKind::Summary => unplaced.push(one),
@@ -303,23 +304,26 @@ pub fn draft(record: &Record, event: ReviewEvent) -> ReviewDraft {
 }
 
 /// A finding as its comment says it. Its words are a model's: data.
-fn comment(finding: &Finding, audit: u32) -> String {
+fn comment(record: &Record, finding: &Finding) -> String {
     let raw = &finding.raw;
+    let origin = origin(record, finding).map(|words| format!(" — {words}")).unwrap_or_default();
     format!(
-        "**[{}] {}**\nCategory: {:?} ({})\n\n{}\n\n_From /bugteam audit loop {audit}._",
+        "**[{}] {}**\nCategory: {:?} ({}){origin}\n\n{}\n\n_From /bugteam audit loop {}._",
         raw.severity.as_str(),
         markdown::titled(&line::clean(&raw.title, MAX_LINE)),
         raw.category,
         category(raw.category),
         markdown::block(&raw.body),
+        record.state.audits,
     )
 }
 
-fn one_line(finding: &Finding) -> String {
+fn one_line(record: &Record, finding: &Finding) -> String {
     let raw = &finding.raw;
     let first = raw.body.lines().next().unwrap_or_default();
+    let origin = origin(record, finding).map(|words| format!(" ({words})")).unwrap_or_default();
     format!(
-        "**[{}] {}** — {} — {}",
+        "**[{}] {}** — {}{origin} — {}",
         raw.severity.as_str(),
         markdown::titled(&line::clean(&raw.title, MAX_LINE)),
         named(finding),

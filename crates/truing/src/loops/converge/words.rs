@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use truing_core::converge::record::Record;
-use truing_core::converge::{Kind, Line};
-use truing_core::finding::{Finding, FindingStatus};
+use truing_core::converge::{Act, Kind, Line, Origin};
+use truing_core::finding::{Finding, FindingStatus, Severity};
 use truing_core::id::Sha;
 use truing_core::line;
 use truing_diff::parse;
@@ -59,6 +59,25 @@ pub async fn stat(mirror: &Mirror, from: &Sha, to: &Sha) -> Result<Stat, GitErro
 /// The first digits of a commit.
 pub fn short(sha: &Sha) -> &str {
     sha.as_str().get(..SHORT).unwrap_or(sha.as_str())
+}
+
+/// What is told when an act begins that may take minutes; none: it takes moments, or only what it comes to is of interest.
+pub fn beginning(record: &Record, act: &Act) -> Option<String> {
+    let state = &record.state;
+    let head = short(&state.head);
+    Some(match act {
+        Act::Audit { auditors, attempt: _ } => match auditors.len() {
+            1 => format!("Auditing {head} …"),
+            many => format!("Auditing {head} by {many} auditors …"),
+        },
+        Act::Mend { .. } => format!("Mending what the gate says of {head} …"),
+        Act::Fix { problems } if problems.is_empty() => {
+            format!("Fixing {} …", counted(state.found.len(), "finding"))
+        }
+        Act::Fix { problems } => format!("Mending the fix: {} …", counted(problems.len(), "problem")),
+        Act::Check => "Checking the fix …".to_owned(),
+        Act::Gate | Act::Post | Act::Publish | Act::Reply => return None,
+    })
 }
 
 /// The lines of a run's log from there on, as they are told while it runs.
@@ -142,13 +161,27 @@ async fn with_stats<'a>(
     Ok(told)
 }
 
-/// Findings of the newest audit that stand, and those that fixers declined.
+/// Findings of the newest audit that nobody has mended since, and those that fixers declined.
 pub fn remaining(record: &Record) -> (Vec<&Finding>, Vec<&Finding>) {
     let state = &record.state;
-    let declined: Vec<&Finding> = state.ledger.declined().collect();
-    let is_declined = |finding: &&Finding| declined.iter().any(|other| other.id == finding.id);
-    let open = state.found.iter().filter(|finding| !is_declined(finding)).collect();
-    (open, declined)
+    let now = |finding: &Finding| {
+        let known = state.ledger.findings().iter().find(|known| known.id == finding.id);
+        known.map_or(&FindingStatus::Open, |known| &known.status).clone()
+    };
+    let open = state.found.iter().filter(|finding| match now(finding) {
+        FindingStatus::Open | FindingStatus::Outside | FindingStatus::Dismissed(_) => true,
+        FindingStatus::Claimed | FindingStatus::Fixed(_) | FindingStatus::Declined(_) => false,
+    });
+    (open.collect(), state.ledger.declined().collect())
+}
+
+/// Where a finding's lines come from, if not from the change itself.
+pub fn origin(record: &Record, finding: &Finding) -> Option<&'static str> {
+    match record.state.ledger.origin(&finding.id)? {
+        Origin::PreExisting => Some("pre-existing"),
+        Origin::Fix => Some("from a fix"),
+        Origin::Change => None,
+    }
 }
 
 /// The report at the end.
@@ -196,8 +229,12 @@ fn extra(record: &Record) -> String {
     let state = &record.state;
     let (open, declined) = remaining(record);
     let mut text = String::new();
-    if state.exit.as_ref().is_some_and(|exit| exit.kind() == Kind::CapReached) {
-        let [a, b, c] = state.counts();
+    let is_left = !(open.is_empty() && declined.is_empty());
+    if is_left && state.exit.as_ref().is_some_and(|exit| exit.kind() == Kind::CapReached) {
+        let of = |severity| {
+            open.iter().chain(&declined).filter(|finding| finding.raw.severity == severity).count()
+        };
+        let [a, b, c] = Severity::ALL.map(of);
         let _ = writeln!(text, "\nRemaining: {a}P0 / {b}P1 / {c}P2 — run `truing audit` for human triage");
     }
     let unresolved: Vec<&Finding> = open.into_iter().chain(declined).collect();
@@ -213,9 +250,10 @@ fn extra(record: &Record) -> String {
                 | FindingStatus::Outside
                 | FindingStatus::Dismissed(_) => String::new(),
             };
+            let origin = origin(record, finding).map(|words| format!("; {words}")).unwrap_or_default();
             let _ = writeln!(
                 text,
-                "  {}:{} ({} {}{why})",
+                "  {}:{} ({} {}{origin}{why})",
                 line::visible(&raw.place.path.to_string()),
                 raw.place.start_line,
                 raw.severity.as_str(),
