@@ -56,6 +56,8 @@ pub struct Cli {
     program: PathBuf,
     /// A start takes a processor for itself, for most of a second: more at once only wait for one another.
     starts: Arc<Semaphore>,
+    /// Does the user's environment switch teams of agents on?
+    teams: bool,
 }
 
 /// Why the program cannot be used.
@@ -104,7 +106,7 @@ impl Cli {
         let missing = |why| Unusable::Missing { program: program.to_owned(), why };
         let program = program.canonicalize().map_err(missing)?;
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-        let cli = Self { program, starts: Arc::new(Semaphore::new(cpus)) };
+        let cli = Self { program, starts: Arc::new(Semaphore::new(cpus)), teams: false };
         let silent = |why: String| Unusable::Silent { program: cli.program.clone(), why };
         let output = cli.version()?.map_err(|error| silent(error.to_string()))?;
         let said = String::from_utf8_lossy(&output.stdout);
@@ -119,6 +121,19 @@ impl Cli {
             return Err(Unusable::Version { program: cli.program.clone(), found, wanted });
         }
         Ok(cli)
+    }
+
+    /// With the user's `CLAUDE_CODE_EXPERIMENTAL_AGENT_TEAMS`: it is passed on if it is 1.
+    #[must_use]
+    pub fn with_teams(self, said: Option<&str>) -> Self {
+        Self { teams: said.is_some_and(|said| said.trim() == invocation::TEAMS.1), ..self }
+    }
+
+    /// What the program finds in its environment.
+    fn variables(&self, token: &str) -> Vec<(String, String)> {
+        let (name, on) = invocation::TEAMS;
+        let teams = self.teams.then(|| (name.to_owned(), on.to_owned()));
+        invocation::variables(token).chain(teams).collect()
     }
 
     /// What the program says when it is asked for its version, in the sandbox.
@@ -177,7 +192,7 @@ impl Cli {
         let (say, said) = mpsc::channel(WAITING);
         let relay = Relay::new(&token, conversation.offers(), say);
         let mut job = self.job(invocation::arguments(&brief.model, limits))?;
-        job.variables = invocation::variables(token.expose()).collect();
+        job.variables = self.variables(token.expose());
         let bounds = Bounds { time: limits.time, written: None, whole: false };
         let words = Some(wire::user(&brief.task));
         let around = Around { variables: &[ADDRESS], words, out: Stream::default() };
@@ -216,4 +231,22 @@ fn token() -> std::io::Result<String> {
         filled += rustix::rand::getrandom(rest, rustix::rand::GetRandomFlags::empty())?;
     }
     Ok(hex::encode(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_switch_for_teams_is_passed_on_if_it_is_one() {
+        for (said, passed) in [(None, false), (Some("0"), false), (Some("true"), false), (Some(" 1 "), true)]
+        {
+            let cli = Cli { program: "claude".into(), starts: Arc::new(Semaphore::new(1)), teams: false };
+            let variables = cli.with_teams(said).variables("token");
+            let is_there = |(name, value): &(String, String)| {
+                name == "CLAUDE_CODE_EXPERIMENTAL_AGENT_TEAMS" && value == "1"
+            };
+            assert_eq!(variables.iter().any(is_there), passed, "{said:?}");
+        }
+    }
 }

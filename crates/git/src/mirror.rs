@@ -32,6 +32,9 @@ const SHA1_DIGITS: usize = 40;
 /// What is written to the disk before it counts: refs too, or a power failure could leave empty ones.
 const FSYNC: &str = "committed,reference";
 
+/// How a local repository is served, whoever owns it: whoever names it may read it, and nothing that it configures runs.
+const LOCAL_END: &str = "--upload-pack=git -c 'safe.directory=*' upload-pack";
+
 /// With more packs than this, small ones are joined: git looks for an object in each.
 const MAX_PACKS: usize = 50;
 
@@ -254,6 +257,11 @@ impl Mirror {
             "--no-recurse-submodules",
             "--no-show-forced-updates",
         ]);
+        // The program at the other end of a local fetch is not told what this one is told.
+        let call = match self.remote.protocol() {
+            "file" => call.arg(LOCAL_END),
+            _ => call,
+        };
         let call = call.config("core.fsync", FSYNC);
         // Object by object, a commit would be here before its tree.
         call.config("fetch.unpackLimit", "1")

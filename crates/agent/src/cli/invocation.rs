@@ -45,6 +45,9 @@ const VARIABLES: &[(&str, &str)] = &[
     ("MAX_MCP_OUTPUT_TOKENS", "1000000"),
 ];
 
+/// The user's own switch for teams of agents: passed on, and without effect, as none of its tools is offered.
+pub(super) const TEAMS: (&str, &str) = ("CLAUDE_CODE_EXPERIMENTAL_AGENT_TEAMS", "1");
+
 /// What it finds in its environment.
 pub(super) fn variables(token: &str) -> impl Iterator<Item = (String, String)> {
     let all = VARIABLES.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));

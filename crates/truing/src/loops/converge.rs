@@ -368,6 +368,11 @@ impl<S: Site> Lap<'_, S> {
                 let exit = Exit::new(Code::Infrastructure, unexpected.to_string());
                 self.record.state.exit = Some(exit);
             }
+            if self.ends_unchecked() {
+                let none =
+                    "nothing was fixed, so no check was run: whether `verify.check` passes is not known";
+                self.record.warn(none.to_owned());
+            }
             let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
             let taken = Taken { ms, ..std::mem::take(&mut self.taken) };
             self.record.taken.entry(act.step()).or_default().add(&taken);
@@ -376,6 +381,13 @@ impl<S: Site> Lap<'_, S> {
             told.grown(&self.record, before).await;
         }
         Ok(Left::Over)
+    }
+
+    /// Is it clean, and nobody has asked the checks, which are run on fixes?
+    fn ends_unchecked(&self) -> bool {
+        let state = &self.record.state;
+        let is_clean = state.exit.as_ref().is_some_and(|exit| exit.code == Code::Clean);
+        is_clean && state.commits.is_empty() && self.looks.verifier.is_some()
     }
 
     /// One audit and nothing else, without a gate before it; nothing is kept. Then the run stands before what would be

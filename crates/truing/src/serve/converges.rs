@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use truing_core::converge::record::Record;
 use truing_core::converge::{Act, Code, Exit, Kind, Run};
-use truing_core::id::{Key, PrId, Sha, Span, Topic, Version};
+use truing_core::id::{Key, PrId, RunId, Sha, Span, Topic, Version};
 use truing_core::markdown;
 use truing_core::port::{
     Clock as _, Converges, Conversation, Described, Event, ForgeError, Ids as _, PullNow, Records, Slots,
@@ -81,6 +81,9 @@ pub enum NoPullRun {
     /// Somebody else is at work on it.
     #[error(transparent)]
     NotLeased(#[from] NotLeased),
+    /// It is this run that is.
+    #[error("already running: {0}")]
+    Running(RunId),
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -117,7 +120,7 @@ impl NoPullRun {
                 let what = [error.message].into_iter().chain(error.hints).collect::<Vec<_>>().join("; ");
                 Stopped::Failed { class: "what converges cannot work", what, not_before: None }
             }
-            Self::NotLeased(_) | Self::Lost => Stopped::Lost,
+            Self::NotLeased(_) | Self::Running(_) | Self::Lost => Stopped::Lost,
         }
     }
 }
@@ -161,7 +164,13 @@ impl PullRun<'_> {
         store.describe(&[(key.clone(), described)]).await?;
         let slots = store.load(std::slice::from_ref(&key)).await?;
         let is_served = slots.first().is_some_and(|slot| slot.owner == Some(Loop::Converge));
-        let lease = by_hand::lease(store, &key, Loop::Converge, self.limits).await?;
+        let lease = match by_hand::lease(store, &key, Loop::Converge, self.limits).await {
+            Err(busy @ (NotLeased::Busy(_) | NotLeased::Owned)) => {
+                let last = store.last_converge(&key).await?.filter(Record::is_unfinished);
+                return Err(last.map_or(busy.into(), |last| NoPullRun::Running(last.run)));
+            }
+            leased => leased?,
+        };
         tracing::info!(%key, token = lease.token.0, "leased");
         let work = self.whole(store, &lease, (&id, &talk, now), give_back, say);
         let ended = tokio::select! {

@@ -179,6 +179,9 @@ fn runtime(config: &Config, environment: &Environment) -> Result<Conversation, C
             let version = &config.review.claude_version;
             let program = located(&config.review.claude, environment);
             let cli = program.and_then(|program| Cli::new(&program, version, super::sandbox_level()));
+            let teams =
+                environment.get("CLAUDE_CODE_EXPERIMENTAL_AGENT_TEAMS").and_then(|said| said.to_str());
+            let cli = cli.map(|cli| cli.with_teams(teams));
             cli.map(Conversation::Cli).map_err(|error| unusable(&error, version))
         }
     }

@@ -68,6 +68,9 @@ fn a_clean_branch_needs_one_audit() {
     assert_eq!(ended(&answer), ("converged", "clean", 0));
     assert_eq!((&answer.0["loops"], &answer.0["commits"]), (&json!(1), &json!([])));
     assert_eq!((scene.branch(), scene.asked()), (None, 1));
+    let scene = Scene::new([clean()]).with("[verify]\ncheck = [[\"false\"]]\n");
+    let unchecked = "nothing was fixed, so no check was run: whether `verify.check` passes is not known";
+    assert_eq!(scene.json(&[]).0["warnings"], json!([unchecked]));
 }
 
 #[test]

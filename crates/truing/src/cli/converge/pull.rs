@@ -57,6 +57,8 @@ fn failed(name: &str, error: NoPullRun) -> CliError {
             refusal(Code::AlreadyRunning, &message)
                 .hint(format!("wait for it: `truing why {name}` tells how it goes"))
         }
+        NoPullRun::Running(run) => refusal(Code::AlreadyRunning, &format!("already running: {run}"))
+            .hint(format!("it is at work on {name}: `truing why {name}` tells how it goes")),
         NoPullRun::NotLeased(NotLeased::Owned) => {
             refusal(Code::AlreadyRunning, &format!("already running: {name}: another loop is at work on it"))
                 .hint(format!("`truing why {name}` tells which"))
