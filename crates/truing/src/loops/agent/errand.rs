@@ -70,10 +70,7 @@ impl Agent {
         (frame, system): (&str, &Values),
         (about, values): (&str, &[(&str, String)]),
     ) -> Result<Told, PromptError> {
-        // Of all that is shown, so that nobody can have written it in there.
-        let mut word = hash_of(values.iter().map(|(_, value)| value.as_bytes()));
-        word.truncate(FENCE_CHARS);
-        let fence = Fence::new(&word)?;
+        let fence = fence(values.iter().map(|(_, value)| value.as_bytes()))?;
         let task = values.iter().fold(Values::default(), |all, (name, value)| all.with(name, value));
         let Filled { system, task, hash } = self.prompts.filled((frame, about), (system, &task), &fence)?;
         Ok(Told { brief: Brief { model: self.model.clone(), system, task }, hash })
@@ -152,8 +149,16 @@ pub(in crate::loops) fn words(end: &End) -> String {
     }
 }
 
+/// The word in the marks around data: of all that is shown, so that the same is asked the same way again, and nobody can
+/// have written it in there.
+pub(super) fn fence<'a>(data: impl IntoIterator<Item = &'a [u8]>) -> Result<Fence, PromptError> {
+    let mut word = hash_of(data);
+    word.truncate(FENCE_CHARS);
+    Fence::new(&word)
+}
+
 /// A digest of several values, each with its length.
-pub(in crate::loops) fn hash_of<'a>(values: impl Iterator<Item = &'a [u8]>) -> String {
+pub(in crate::loops) fn hash_of<'a>(values: impl IntoIterator<Item = &'a [u8]>) -> String {
     let mut hash = Sha256::new();
     for value in values {
         hash.update(value.len().to_le_bytes());

@@ -8,11 +8,10 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 use truing_agent::memory::Memory;
 use truing_agent::native::{Brief, Output, Tools};
 use truing_agent::prompt::route::Filled;
-use truing_agent::prompt::{Fence, PromptError, Prompts, Values};
+use truing_agent::prompt::{PromptError, Prompts, Values};
 use truing_agent::schema::MAX_FINDINGS;
 use truing_core::finding::{Finding, RawFinding};
 use truing_core::id::Sha;
@@ -23,6 +22,7 @@ use truing_diff::RepoPath;
 use truing_model::messages::Tool;
 use truing_reader::tools::{DIFF, TreeTool, diff};
 
+use super::errand::fence;
 use crate::loops::reading::{Change, Reading};
 use crate::telemetry;
 
@@ -35,8 +35,6 @@ const WHOLE_LINES: usize = 700;
 const MAX_NAMED: usize = 500;
 /// Characters of a title, and of a name.
 const MAX_LINE_CHARS: usize = 300;
-/// Characters of the word in the marks around data.
-const FENCE_CHARS: usize = 32;
 /// Bytes of a description.
 const MAX_DESCRIPTION_BYTES: usize = 8 << 10;
 
@@ -187,28 +185,10 @@ pub(super) fn prompt(
     Ok(Prompted { brief: Brief { model: model.to_owned(), system, task }, hash, seen })
 }
 
-/// The word in the marks around data: of all that is shown, so that the same review asks the same, and nobody can have
-/// written it in there.
-fn fence<const N: usize>(data: [&[u8]; N]) -> Result<Fence, PromptError> {
-    let mut word = hash_of(data);
-    word.truncate(FENCE_CHARS);
-    Fence::new(&word)
-}
-
 /// A finding in few words.
 fn one_line(raw: &RawFinding) -> String {
     let (path, line) = (raw.place.path.to_string(), raw.place.start_line);
     format!("{}:{line}: {}", line::clean(&path, MAX_LINE_CHARS), line::clean(&raw.title, MAX_LINE_CHARS))
-}
-
-/// Of several parts, each with its length.
-fn hash_of<const N: usize>(parts: [&[u8]; N]) -> String {
-    let mut hash = Sha256::new();
-    for part in parts {
-        hash.update(part.len().to_le_bytes());
-        hash.update(part);
-    }
-    hex::encode(hash.finalize())
 }
 
 /// Tools, and which files a model has looked at with them.

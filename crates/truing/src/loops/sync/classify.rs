@@ -188,7 +188,7 @@ impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
         let told = agent.told((SYNC_CLASSIFY.system, &system), (SYNC_CLASSIFY.task, &values))?;
         let own = hash_of(ours.iter().flat_map(|(path, bytes)| [path.as_bytes(), bytes.as_slice()]));
         let digest = [told.hash.as_str(), &agent.model, &told.brief.task, &own].map(str::as_bytes);
-        let digest = hash_of(digest.into_iter());
+        let digest = hash_of(digest);
         Ok(Material { before, after, ours, told, digest })
     }
 
