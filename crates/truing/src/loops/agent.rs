@@ -44,9 +44,9 @@ pub use ended::Part;
 pub(in crate::loops) use errand::{Errand, Halted, Spent, Told, Watched as WatchedTools, hash_of, words};
 use look::{Look, Table};
 pub use recall::{Recalled, Shelf};
+use shown::Shown;
 pub use shown::Subject;
 pub(in crate::loops) use shown::{Diffs, Watched as Looked};
-use shown::{Prompted, Shown};
 
 /// A model that reviews, shared by all runs of a process.
 pub struct Agent {
@@ -280,9 +280,7 @@ impl Agent {
             memory: None,
             findings,
         };
-        let Prompted { brief, hash, seen } =
-            shown::prompt(&self.prompts, names, (&self.model, self.limits.turns), shown)?;
-        Ok((Told { brief, hash }, seen))
+        shown::prompt(self, names, shown)
     }
 }
 

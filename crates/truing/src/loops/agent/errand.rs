@@ -1,5 +1,4 @@
-//! A model's run for a loop that is no review: what it is told, what pays for it, and how it ended. What follows from its
-//! report, the loop knows.
+//! A model's run: what it is told, what pays for it, and how it ended. What follows from its report, the loop knows.
 
 use std::mem::take;
 
@@ -10,6 +9,7 @@ use truing_agent::prompt::route::Filled;
 use truing_agent::prompt::{Fence, PromptError, Values};
 use truing_core::ledger::Purse;
 use truing_core::money::MicroUsd;
+use truing_core::port::Gate;
 use truing_model::gateway::Refused;
 use truing_model::messages::Tool;
 use truing_reader::redact::redact;
@@ -88,31 +88,38 @@ impl Agent {
         spent: &mut Spent,
         judge: impl Fn(&F) -> Option<String> + Send,
     ) -> Result<Ran<F>, Halted> {
-        let Errand { purse, name: (run, who), told, limits } = errand;
-        (spent.model, spent.prompt_hash) = (Some(self.model.clone()), Some(told.hash.clone()));
-        let id = purse.run.clone();
-        let session = self.gateway.session(purse, [self.model.clone()], SwitchGate(self.ledger.clone()));
-        let model = Traced(self.tape.of(session, run, who));
-        let ran = self.runtime.run_judged(&model, tools, &told.brief, &limits, judge).await;
-        telemetry::ended(&ran.end);
+        (spent.model, spent.prompt_hash) = (Some(self.model.clone()), Some(errand.told.hash.clone()));
+        let ran = self.conversed(errand, SwitchGate(self.ledger.clone()), tools, judge).await;
         spent.turns = spent.turns.saturating_add(ran.turns);
         spent.tokens = spent.tokens.saturating_add(ran.usage.all());
         spent.cost.0 = spent.cost.0.saturating_add(ran.cost.0);
+        if matches!(ran.end, End::Refused(Refused::Switch)) { Err(Halted) } else { Ok(ran) }
+    }
+
+    /// The same, however it ends. `gate` is asked between turns.
+    pub(super) async fn conversed<F: Form, T: Tools>(
+        &self,
+        errand: Errand<'_>,
+        gate: impl Gate,
+        tools: &T,
+        judge: impl Fn(&F) -> Option<String> + Send,
+    ) -> Ran<F> {
+        let Errand { purse, name: (run, who), told, limits } = errand;
+        let id = purse.run.clone();
+        let session = self.gateway.session(purse, [self.model.clone()], gate);
+        let model = Traced(self.tape.of(session, run, who));
+        let mut ran = self.runtime.run_judged(&model, tools, &told.brief, &limits, judge).await;
+        if self.tape.plays() {
+            // It was paid for when it was recorded.
+            ran.cost = MicroUsd(0);
+        }
+        telemetry::ended(&ran.end);
+        if let End::Refused(Refused::Budget { level }) = &ran.end {
+            budget::exceeded(&id, level);
+        }
         let end = redact(&words(&ran.end));
         tracing::info!(run, who, end, turns = ran.turns, cost = ran.cost.0, "the model has ended");
-        match &ran.end {
-            End::Refused(Refused::Switch) => return Err(Halted),
-            End::Refused(Refused::Budget { level }) => budget::exceeded(&id, level),
-            End::Done
-            | End::Limit(_)
-            | End::Declined
-            | End::Cut
-            | End::Full
-            | End::Unreadable(_)
-            | End::Refused(_)
-            | End::Failed(_) => {}
-        }
-        Ok(ran)
+        ran
     }
 }
 

@@ -20,11 +20,10 @@ use truing_model::gateway::Refused;
 use truing_reader::protocol::ToolsRequest;
 use truing_reader::redact::redact;
 
+use super::errand::Errand;
 use super::shown::{self, Shown, Watched};
 use super::{Agent, AgentError, Part, Place, Subject};
-use crate::budget;
 use crate::loops::reading::{Change, Reading};
-use crate::telemetry::{self, Traced};
 
 /// What a review and its one agent are called on a cassette.
 const RUN: &str = "review";
@@ -94,20 +93,9 @@ impl<'a> Table<'a> {
         let repository = level(LevelKind::RepoDay).map_or("", |level| level.key.as_str());
         let part = specialist.map(|specialist| specialist.text.as_str());
         let task = part.map_or(REVIEW.task, |_| SPECIALIST_TASK);
-        let told = shown::prompt(
-            &agent.prompts,
-            (REVIEW.system, task),
-            (&agent.model, agent.limits.turns),
-            Shown {
-                change,
-                reading,
-                subject,
-                repository,
-                known,
-                memory: Some((memory, part)),
-                findings: None,
-            },
-        )?;
+        let recalled = Some((memory, part));
+        let shown = Shown { change, reading, subject, repository, known, memory: recalled, findings: None };
+        let (told, seen) = shown::prompt(agent, (REVIEW.system, task), shown)?;
         let request = ToolsRequest {
             tree: place.tree.to_owned(),
             hide_ignored: place.is_working_tree,
@@ -116,7 +104,7 @@ impl<'a> Table<'a> {
         let tools = agent.reader.tools(request, change.diff.as_slice());
         let beside = servers.beside(&tools);
         let skilled = WithSkills::new(&beside, &memory.skills);
-        let watched = Watched::new(&skilled, told.seen);
+        let watched = Watched::new(&skilled, seen);
         let name = specialist.map(|specialist| specialist.name.clone());
         let whole = level(LevelKind::Review).map(|level| level.limit);
         let money = specialist.map_or(whole, |_| Some(slice(whole, side_by_side)));
@@ -130,32 +118,16 @@ impl<'a> Table<'a> {
         });
         let levels = purse.levels.iter().cloned().chain(own).collect();
         let drawn = Purse { run: purse.run.clone(), levels };
-        let session = agent.gateway.session(drawn, [agent.model.clone()], gate);
-        let model = Traced(agent.tape.of(session, RUN, name.as_deref().unwrap_or(AGENT)));
-        let mut ran: Ran =
-            agent.runtime.run_judged(&model, &watched, &told.brief, &limits, |_: &Items| None).await;
+        let who = (RUN, name.as_deref().unwrap_or(AGENT));
+        let errand = Errand { purse: drawn, name: who, told: &told, limits };
+        let ran: Ran = agent.conversed(errand, gate, &watched, |_: &Items| None).await;
         let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        telemetry::ended(&ran.end);
-        match &ran.end {
-            End::Refused(Refused::Switch) => return Err(AgentError::Halted),
-            End::Refused(Refused::Drift { what }) => return Err(AgentError::Drift(what.clone())),
-            End::Refused(Refused::Budget { level }) => budget::exceeded(&purse.run, level),
-            End::Done
-            | End::Limit(_)
-            | End::Declined
-            | End::Cut
-            | End::Full
-            | End::Unreadable(_)
-            | End::Refused(_)
-            | End::Failed(_) => {}
+        if matches!(ran.end, End::Refused(Refused::Switch)) {
+            return Err(AgentError::Halted);
         }
-        if agent.tape.plays() {
-            // It was paid for when it was recorded.
-            ran.cost = MicroUsd(0);
+        if let End::Refused(Refused::Drift { what }) = ran.end {
+            return Err(AgentError::Drift(what));
         }
-        let end = redact(&ran.end.to_string());
-        let who = name.as_deref().unwrap_or(AGENT);
-        tracing::info!(who, end, turns = ran.turns, cost = ran.cost.0, "the model has ended");
         let (seen, failures) = (watched.seen(), tools.failures().await.len());
         Ok(Look { specialist: name, ran, seen, failures, hash: told.hash, ms })
     }

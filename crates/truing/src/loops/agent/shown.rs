@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use truing_agent::memory::Memory;
 use truing_agent::native::{Brief, Output, Tools};
 use truing_agent::prompt::route::Filled;
-use truing_agent::prompt::{PromptError, Prompts, Values};
+use truing_agent::prompt::{PromptError, Values};
 use truing_agent::schema::MAX_FINDINGS;
 use truing_core::finding::{Finding, RawFinding};
 use truing_core::id::Sha;
@@ -22,7 +22,8 @@ use truing_diff::RepoPath;
 use truing_model::messages::Tool;
 use truing_reader::tools::{DIFF, TreeTool, diff};
 
-use super::errand::fence;
+use super::Agent;
+use super::errand::{Told, fence};
 use crate::loops::reading::{Change, Reading};
 use crate::telemetry;
 
@@ -82,13 +83,6 @@ pub(super) struct Shown<'a> {
     pub(super) findings: Option<&'a str>,
 }
 
-/// A prompt, what it was made of, and the files whose change is in it.
-pub(super) struct Prompted {
-    pub(super) brief: Brief,
-    pub(super) hash: String,
-    pub(super) seen: BTreeSet<RepoPath>,
-}
-
 /// As much of a change as there is room for. What nobody can read as text is named, too: a link that leads elsewhere, or a
 /// program that has become executable, is part of the change.
 pub(in crate::loops) struct Diffs {
@@ -131,16 +125,15 @@ impl Diffs {
     }
 }
 
-/// What a run begins with.
+/// What a run begins with, and the files whose change is in it.
 ///
 /// # Errors
 /// [`PromptError`], if the operator's own prompts want something else.
 pub(super) fn prompt(
-    prompts: &Prompts,
+    agent: &Agent,
     names: (&str, &str),
-    (model, max_turns): (&str, u32),
     shown: Shown<'_>,
-) -> Result<Prompted, PromptError> {
+) -> Result<(Told, BTreeSet<RepoPath>), PromptError> {
     let Shown { change, reading, subject, repository, known, memory, findings } = shown;
     let Diffs { text: diffs, others, seen } = Diffs::of(change, reading);
     let found = reading.found.iter().map(|placed| &placed.raw);
@@ -160,7 +153,7 @@ pub(super) fn prompt(
         .with("not_shown", others.join("\n"))
         .with("known", known.join("\n"));
     let system = Values::default()
-        .with("max_turns", max_turns.to_string())
+        .with("max_turns", agent.limits.turns.to_string())
         .with("max_findings", MAX_FINDINGS.to_string());
     let (task, findings) = match findings {
         Some(findings) => (task.with("findings", findings), findings),
@@ -180,9 +173,9 @@ pub(super) fn prompt(
     let said = [subject.title.as_str(), description, &subject.branch, findings, memory, &skills, part];
     let [title, description, branch, findings, memory, skills, part] = said.map(str::as_bytes);
     let fence = fence([&change.diff, title, description, branch, findings, memory, skills, part])?;
-    let filled = prompts.filled(names, (&system, &task), &fence)?;
+    let filled = agent.prompts.filled(names, (&system, &task), &fence)?;
     let Filled { system, task, hash } = filled;
-    Ok(Prompted { brief: Brief { model: model.to_owned(), system, task }, hash, seen })
+    Ok((Told { brief: Brief { model: agent.model.clone(), system, task }, hash }, seen))
 }
 
 /// A finding in few words.

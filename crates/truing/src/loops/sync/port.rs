@@ -218,17 +218,10 @@ impl Port<'_> {
         let errand = Errand { purse, name: (RUN, AGENT), told: &told, limits };
         let ran =
             agent.sent(errand, &tools, spent, |_: &Work| None).await.map_err(|Halted| PortError::Halted)?;
-        match &ran.end {
-            End::Refused(Refused::Budget { .. }) if ran.turns == 0 => Err(PortError::Money(words(&ran.end))),
-            End::Done
-            | End::Limit(_)
-            | End::Declined
-            | End::Cut
-            | End::Full
-            | End::Unreadable(_)
-            | End::Refused(_)
-            | End::Failed(_) => Ok(ran),
+        if ran.turns == 0 && matches!(ran.end, End::Refused(Refused::Budget { .. })) {
+            return Err(PortError::Money(words(&ran.end)));
         }
+        Ok(ran)
     }
 
     /// The newest commit with the changes of the port, and what was written without a model.
