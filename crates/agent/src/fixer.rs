@@ -23,9 +23,11 @@ use crate::native::{Output, Tools};
 use crate::sandbox::{Level, SandboxError, at_least};
 use crate::tree::Tree;
 
-// What a model calls the tools.
-const EDIT: &str = "edit";
-const WRITE: &str = "write";
+/// What a model calls the tool that replaces text in a file.
+pub const EDIT: &str = "edit";
+/// And the one that writes a whole file.
+pub const WRITE: &str = "write";
+/// And the one that runs a command.
 const RUN: &str = "run";
 
 /// How long a command may take.

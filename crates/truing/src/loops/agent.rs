@@ -41,12 +41,12 @@ use crate::reader::ChildReader;
 use crate::telemetry;
 
 pub use ended::Part;
-pub(in crate::loops) use errand::{Errand, Halted, Spent, Told, Watched as WatchedTools, hash_of, words};
+pub(in crate::loops) use errand::{Bounded, Errand, Halted, Spent, Told, WatchedTools, hash_of, words};
 use look::{Look, Table};
 pub use recall::{Recalled, Shelf};
 use shown::Shown;
 pub use shown::Subject;
-pub(in crate::loops) use shown::{Diffs, Watched as Looked};
+pub(in crate::loops) use shown::{Diffs, Looked};
 
 /// A model that reviews, shared by all runs of a process.
 pub struct Agent {

@@ -4,15 +4,18 @@ use std::mem::take;
 
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
+use truing_agent::fixer::{EDIT, WRITE};
 use truing_agent::native::{Brief, End, Form, Limit, Limits, Output, Ran, Tools};
 use truing_agent::prompt::route::Filled;
 use truing_agent::prompt::{Fence, PromptError, Values};
+use truing_core::RepoPath;
 use truing_core::ledger::Purse;
 use truing_core::money::MicroUsd;
 use truing_core::port::Gate;
 use truing_model::gateway::Refused;
 use truing_model::messages::Tool;
 use truing_reader::redact::redact;
+use truing_reader::tools::DIFF;
 
 use super::{Agent, SwitchGate};
 use crate::budget;
@@ -123,23 +126,44 @@ impl Agent {
     }
 }
 
-/// Tools whose calls are in the traces, but those of one name, which are not offered.
-pub(in crate::loops) struct Watched<T> {
-    pub(in crate::loops) tools: T,
-    pub(in crate::loops) without: Option<&'static str>,
-}
+/// Tools whose calls are in the traces, for work that begins without a change: none is offered to look at one.
+pub(in crate::loops) struct WatchedTools<T>(pub(in crate::loops) T);
 
-impl<T: Tools> Tools for Watched<T> {
+impl<T: Tools> Tools for WatchedTools<T> {
     fn offered(&self) -> Vec<Tool> {
-        let is_offered = |tool: &Tool| self.without != Some(tool.name.as_str());
-        self.tools.offered().into_iter().filter(is_offered).collect()
+        self.0.offered().into_iter().filter(|tool| tool.name != DIFF).collect()
     }
 
     async fn call(&self, name: &str, input: &Value) -> Output {
         let step = telemetry::tool(name, input);
-        let output = self.tools.call(name, input).await;
+        let output = self.0.call(name, input).await;
         step.answered(&output.text, output.is_error);
         output
+    }
+}
+
+/// Tools of a fixer that change only files that may be changed.
+pub(in crate::loops) struct Bounded<T, A> {
+    pub(in crate::loops) tools: T,
+    /// May this one be changed?
+    pub(in crate::loops) admits: A,
+    /// What it is for, in a word for the model.
+    pub(in crate::loops) what: &'static str,
+}
+
+impl<T: Tools, A: Fn(&RepoPath) -> bool + Send + Sync> Tools for Bounded<T, A> {
+    fn offered(&self) -> Vec<Tool> {
+        self.tools.offered()
+    }
+
+    async fn call(&self, name: &str, input: &Value) -> Output {
+        if let (EDIT | WRITE, Some(path)) = (name, input.get("path").and_then(Value::as_str))
+            && !(self.admits)(&RepoPath::from_bytes(path.as_bytes()))
+        {
+            let text = format!("denied: `{path}` is not among the files that this {} may change", self.what);
+            return Output { text, is_error: true, denied: true };
+        }
+        self.tools.call(name, input).await
     }
 }
 

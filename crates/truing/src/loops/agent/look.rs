@@ -21,7 +21,7 @@ use truing_reader::protocol::ToolsRequest;
 use truing_reader::redact::redact;
 
 use super::errand::Errand;
-use super::shown::{self, Shown, Watched};
+use super::shown::{self, Looked, Shown};
 use super::{Agent, AgentError, Part, Place, Subject};
 use crate::loops::reading::{Change, Reading};
 
@@ -104,7 +104,7 @@ impl<'a> Table<'a> {
         let tools = agent.reader.tools(request, change.diff.as_slice());
         let beside = servers.beside(&tools);
         let skilled = WithSkills::new(&beside, &memory.skills);
-        let watched = Watched::new(&skilled, seen);
+        let looked = Looked::new(&skilled, seen);
         let name = specialist.map(|specialist| specialist.name.clone());
         let whole = level(LevelKind::Review).map(|level| level.limit);
         let money = specialist.map_or(whole, |_| Some(slice(whole, side_by_side)));
@@ -120,7 +120,7 @@ impl<'a> Table<'a> {
         let drawn = Purse { run: purse.run.clone(), levels };
         let who = (RUN, name.as_deref().unwrap_or(AGENT));
         let errand = Errand { purse: drawn, name: who, told: &told, limits };
-        let ran: Ran = agent.conversed(errand, gate, &watched, |_: &Items| None).await;
+        let ran: Ran = agent.conversed(errand, gate, &looked, |_: &Items| None).await;
         let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         if matches!(ran.end, End::Refused(Refused::Switch)) {
             return Err(AgentError::Halted);
@@ -128,7 +128,7 @@ impl<'a> Table<'a> {
         if let End::Refused(Refused::Drift { what }) = ran.end {
             return Err(AgentError::Drift(what));
         }
-        let (seen, failures) = (watched.seen(), tools.failures().await.len());
+        let (seen, failures) = (looked.seen(), tools.failures().await.len());
         Ok(Look { specialist: name, ran, seen, failures, hash: told.hash, ms })
     }
 }

@@ -185,12 +185,12 @@ fn one_line(raw: &RawFinding) -> String {
 }
 
 /// Tools, and which files a model has looked at with them.
-pub(in crate::loops) struct Watched<'a, T> {
+pub(in crate::loops) struct Looked<'a, T> {
     tools: &'a T,
     seen: Mutex<BTreeSet<RepoPath>>,
 }
 
-impl<'a, T> Watched<'a, T> {
+impl<'a, T> Looked<'a, T> {
     /// `shown`: what it has seen before.
     pub(in crate::loops) fn new(tools: &'a T, shown: BTreeSet<RepoPath>) -> Self {
         Self { tools, seen: Mutex::new(shown) }
@@ -217,7 +217,7 @@ pub(super) fn leave_out(seen: &BTreeSet<RepoPath>, coverage: &mut Coverage) {
     coverage.not_reviewed.sort_by(|a, b| a.path.cmp(&b.path));
 }
 
-impl<T: Tools> Tools for Watched<'_, T> {
+impl<T: Tools> Tools for Looked<'_, T> {
     fn offered(&self) -> Vec<Tool> {
         self.tools.offered()
     }

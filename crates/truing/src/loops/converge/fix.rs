@@ -7,9 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use serde_json::Value;
 use truing_agent::fixer::{Fixer, Workshop};
-use truing_agent::native::{End, Limit, Limits, Output, Tools};
+use truing_agent::native::{End, Limit, Limits};
 use truing_agent::prompt::Values;
 use truing_agent::prompt::route::{CONVERGE_FIX, CONVERGE_GATE};
 use truing_agent::schema::mended::Mended;
@@ -23,13 +22,11 @@ use truing_core::{RepoPath, line};
 use truing_diff::parse;
 use truing_git::{Identity, NewCommit, PrivateFolder};
 use truing_model::gateway::Refused;
-use truing_model::messages::Tool;
 use truing_reader::protocol::ToolsRequest;
 use truing_reader::redact::redact;
-use truing_reader::tools::DIFF;
 
 use super::{Lap, Stop};
-use crate::loops::agent::{Errand, Spent, WatchedTools, words};
+use crate::loops::agent::{Bounded, Errand, Spent, WatchedTools, words};
 use crate::loops::files::{Change, named, put, taken};
 use crate::wiring::SystemClock;
 
@@ -235,8 +232,9 @@ impl<S> Lap<'_, S> {
             ..Workshop::new(clone.to_owned())
         };
         let fixer = Fixer::new(agent.reader.tools(request, Vec::new()), workshop, self.crew.sandbox)?;
+        let admits = |path: &RepoPath| allowed.admits(path);
         // Of its own changes, `git diff` tells.
-        let tools = WatchedTools { tools: Bounded { tools: fixer, allowed }, without: Some(DIFF) };
+        let tools = WatchedTools(Bounded { tools: fixer, admits, what: "fix" });
         let (purse, most) = self.purse(agent);
         let limits = Limits { time, money: Some(most), ..agent.limits };
         let errand = Errand { purse, name: (RUN, FIXER), told: &told, limits };
@@ -324,27 +322,4 @@ fn cut(text: &str) -> String {
     let end = text.floor_char_boundary(MAX_SHOWN);
     let cut = text.get(..end).unwrap_or_default();
     if end < text.len() { format!("{cut}\n… (cut)") } else { cut.to_owned() }
-}
-
-/// The tools, for files that may be changed.
-struct Bounded<'a, T> {
-    tools: T,
-    allowed: &'a Allowed,
-}
-
-impl<T: Tools> Tools for Bounded<'_, T> {
-    fn offered(&self) -> Vec<Tool> {
-        self.tools.offered()
-    }
-
-    async fn call(&self, name: &str, input: &Value) -> Output {
-        let changes = ["edit", "write"].contains(&name);
-        if let (true, Some(path)) = (changes, input.get("path").and_then(Value::as_str))
-            && !self.allowed.admits(&RepoPath::from_bytes(path.as_bytes()))
-        {
-            let text = format!("denied: `{path}` is not among the files that this fix may change");
-            return Output { text, is_error: true, denied: true };
-        }
-        self.tools.call(name, input).await
-    }
 }

@@ -24,7 +24,6 @@ use truing_core::port::{Clock, Gate, Hub, Jobs};
 use truing_git::PrivateFolder;
 use truing_reader::protocol::ToolsRequest;
 use truing_reader::redact::redact;
-use truing_reader::tools::DIFF;
 
 use super::material::{cut, files_of, patches};
 use super::port::Porter;
@@ -210,7 +209,7 @@ impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
         let request =
             ToolsRequest { tree: folder.path().to_owned(), hide_ignored: false, always: Vec::new() };
         // There is no change to be shown.
-        let tools = WatchedTools { tools: self.reader.tools(request, Vec::new()), without: Some(DIFF) };
+        let tools = WatchedTools(self.reader.tools(request, Vec::new()));
         let limits = Limits { turns: self.job.turns, time: self.job.wall, money: Some(most), ..agent.limits };
         let wrong = |answers: &Answers| {
             let whole = complete(functions, answers.functions.iter().map(|one| &one.function));

@@ -11,10 +11,9 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 
-use serde_json::Value;
 use tokio::task::spawn_blocking;
 use truing_agent::fixer::{Fixer, FixerError, Workshop};
-use truing_agent::native::{End, Limits, Output, Ran, Tools};
+use truing_agent::native::{End, Limits, Ran};
 use truing_agent::prompt::PromptError;
 use truing_agent::schema::work::Work;
 use truing_agent::verify::{Scope, Verified, Verifier, VerifyError};
@@ -27,16 +26,14 @@ use truing_core::port::ReaderError;
 use truing_core::verification::Verification;
 use truing_git::{GitError, Mirror, PrivateFolder};
 use truing_model::gateway::Refused;
-use truing_model::messages::Tool;
 use truing_reader::protocol::ToolsRequest;
 use truing_reader::redact::redact;
-use truing_reader::tools::DIFF;
 use truing_upstream::archives::Archives;
 use truing_upstream::index::Index;
 
 use super::{Decided, SyncError};
 use crate::config::sync::JobConfig;
-use crate::loops::agent::{Agent, Errand, Halted, Spent, WatchedTools, words};
+use crate::loops::agent::{Agent, Bounded, Errand, Halted, Spent, WatchedTools, words};
 use crate::loops::files::{Change, NotTaken, put};
 use crate::reader::ChildReader;
 
@@ -211,8 +208,9 @@ impl Port<'_> {
             .await
             .map_err(|error| PortError::Folder(error.into()))?;
         let fixer = Fixer::new(reader.tools(request, Vec::new()), workshop, level)?;
+        let admits = |path: &RepoPath| allowed.admits(path);
         // There is no change to be shown yet; of its own, `git diff` tells.
-        let tools = WatchedTools { tools: Bounded { tools: fixer, allowed }, without: Some(DIFF) };
+        let tools = WatchedTools(Bounded { tools: fixer, admits, what: "port" });
         let most = MicroUsd(most.0.saturating_sub(self.before.0));
         let limits = Limits { turns: self.job.turns, time: self.job.wall, money: Some(most), ..agent.limits };
         let errand = Errand { purse, name: (RUN, AGENT), told: &told, limits };
@@ -256,29 +254,6 @@ impl Port<'_> {
         let failing = now.checks.iter().zip(verdicts).filter(|(_, verdict)| verdict.blocks());
         let failing = failing.map(|(check, _)| check.ran.argv.join(" ")).collect();
         Ok(Checked { count: Some(now.checks.len()), failing })
-    }
-}
-
-/// The tools, for files that may be changed.
-struct Bounded<'a, T> {
-    tools: T,
-    allowed: &'a Allowed,
-}
-
-impl<T: Tools> Tools for Bounded<'_, T> {
-    fn offered(&self) -> Vec<Tool> {
-        self.tools.offered()
-    }
-
-    async fn call(&self, name: &str, input: &Value) -> Output {
-        let changes = ["edit", "write"].contains(&name);
-        if let (true, Some(path)) = (changes, input.get("path").and_then(Value::as_str))
-            && !self.allowed.admits(&RepoPath::from_bytes(path.as_bytes()))
-        {
-            let text = format!("denied: `{path}` is not among the files that this port may change");
-            return Output { text, is_error: true, denied: true };
-        }
-        self.tools.call(name, input).await
     }
 }
 
