@@ -41,7 +41,9 @@ use crate::reader::ChildReader;
 use crate::telemetry;
 
 pub use ended::Part;
-pub(in crate::loops) use errand::{Bounded, Errand, Halted, Spent, Told, WatchedTools, hash_of, words};
+pub(in crate::loops) use errand::{
+    Bounded, Errand, Halted, Spent, Told, WatchedTools, hash_of, unheld, words,
+};
 use look::{Look, Table};
 pub use recall::{Recalled, Shelf};
 use shown::Shown;

@@ -167,6 +167,25 @@ impl<T: Tools, A: Fn(&RepoPath) -> bool + Send + Sync> Tools for Bounded<T, A> {
     }
 }
 
+/// Why a report does not count, if it does not: what is wrong with it, or how the work ended. One that was made in the last
+/// turn counts.
+pub(in crate::loops) fn unheld(end: &End, wrong: Option<String>) -> Option<String> {
+    match (end, wrong) {
+        (End::Done | End::Limit(_), None) => None,
+        (End::Done, Some(why)) => Some(why),
+        (
+            End::Limit(_)
+            | End::Declined
+            | End::Cut
+            | End::Full
+            | End::Unreadable(_)
+            | End::Refused(_)
+            | End::Failed(_),
+            _,
+        ) => Some(words(end)),
+    }
+}
+
 /// How a model's work ended, for people.
 pub(in crate::loops) fn words(end: &End) -> String {
     match end {

@@ -25,7 +25,7 @@ use truing_reader::protocol::ToolsRequest;
 use truing_reader::redact::redact;
 
 use super::{Lap, Stop};
-use crate::loops::agent::{Agent, Errand, Looked, Spent, without_secrets, words};
+use crate::loops::agent::{Agent, Errand, Looked, Spent, unheld, without_secrets, words};
 use crate::loops::reading::{self, Change, Reading, Scope};
 use crate::telemetry;
 
@@ -197,25 +197,15 @@ impl Audited {
         let ran = agent.sent(errand, &looked, spent, wrong).await.map_err(Stop::from)?;
         let complaint = wrong(&ran.items);
         *without = servers.end().await;
-        match (&ran.end, complaint) {
-            (End::Refused(Refused::Budget { .. }), _) | (End::Limit(Limit::Money), Some(_)) => {
-                Err(Stop::Budget(words(&ran.end)))
-            }
-            (End::Done | End::Limit(_), None) => {
-                let claims = self.claims(&ran.items, text);
-                Ok((claims, ran.items.questions))
-            }
-            (End::Done, Some(why)) => Err(Stop::Silent(why)),
-            (
-                End::Limit(_)
-                | End::Declined
-                | End::Cut
-                | End::Full
-                | End::Unreadable(_)
-                | End::Refused(_)
-                | End::Failed(_),
-                _,
-            ) => Err(Stop::Silent(words(&ran.end))),
+        if matches!(
+            (&ran.end, &complaint),
+            (End::Refused(Refused::Budget { .. }), _) | (End::Limit(Limit::Money), Some(_))
+        ) {
+            return Err(Stop::Budget(words(&ran.end)));
+        }
+        match unheld(&ran.end, complaint) {
+            None => Ok((self.claims(&ran.items, text), ran.items.questions)),
+            Some(why) => Err(Stop::Silent(why)),
         }
     }
 

@@ -3,7 +3,7 @@
 //!
 //! Nothing follows from it: what goes wrong is told as a warning of the run.
 
-use truing_agent::native::{End, Limits};
+use truing_agent::native::Limits;
 use truing_agent::prompt::Values;
 use truing_agent::prompt::route::CONVERGE_DESCRIBE;
 use truing_agent::schema::described::{Described, MAX_DESCRIPTION_CHARS, curated};
@@ -16,7 +16,7 @@ use truing_reader::redact::redact;
 use super::audit::{Audited, RUN};
 use super::pull::{Pull, forge};
 use super::{Lap, Stop};
-use crate::loops::agent::{Diffs, Errand, Looked, Spent, words};
+use crate::loops::agent::{Diffs, Errand, Looked, Spent, unheld};
 
 /// Who writes it, in traces.
 const WRITER: &str = "describer";
@@ -82,8 +82,7 @@ impl<C: Conversation> Lap<'_, Pull<'_, C>> {
         let errand = Errand { purse, name: (RUN, WRITER), told: &told, limits };
         let judge = |described: &Described| described.complaint(&kept);
         let ran = agent.sent(errand, &looked, spent, judge).await?;
-        if let Some(why) = judge(&ran.items) {
-            let why = if matches!(ran.end, End::Done) { why } else { words(&ran.end) };
+        if let Some(why) = unheld(&ran.end, judge(&ran.items)) {
             return Err(Stop::Silent(why));
         }
         // What has the form of a secret is shown to nobody; where people wrote it on purpose, all stays as it was.

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
-use truing_agent::native::{End, Limits};
+use truing_agent::native::Limits;
 use truing_agent::prompt::route::SYNC_CLASSIFY;
 use truing_agent::prompt::{PromptError, Values};
 use truing_agent::schema::judged::Answers;
@@ -30,7 +30,7 @@ use super::port::Porter;
 use super::run::{Following, RunError};
 use super::tale::{Asks, Ended, Tale};
 use super::{Decided, SyncError, change, counterparts};
-use crate::loops::agent::{Errand, Halted, Spent, Told, WatchedTools, hash_of, words};
+use crate::loops::agent::{Errand, Halted, Spent, Told, WatchedTools, hash_of, unheld};
 
 /// What the model is called in traces.
 const RUN: &str = "sync";
@@ -223,22 +223,10 @@ impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
         };
         let errand = Errand { purse, name: (RUN, AGENT), told: &material.told, limits };
         let ran = agent.sent(errand, &tools, spent, wrong).await.map_err(|Halted| RunError::Halted)?;
-        Ok(match (&ran.end, wrong(&ran.items)) {
-            // Also one that was made in the last turn: every function is answered.
-            (End::Done | End::Limit(_), None) => Classification { functions: kept(ran.items), in_vain: None },
-            (End::Done, Some(why)) => {
-                Classification::in_vain(format!("what it reported does not hold: {}", redact(&why)))
-            }
-            (
-                End::Limit(_)
-                | End::Declined
-                | End::Cut
-                | End::Full
-                | End::Unreadable(_)
-                | End::Refused(_)
-                | End::Failed(_),
-                _,
-            ) => Classification::in_vain(redact(&words(&ran.end))),
+        let wrong = wrong(&ran.items).map(|why| format!("what it reported does not hold: {why}"));
+        Ok(match unheld(&ran.end, wrong) {
+            None => Classification { functions: kept(ran.items), in_vain: None },
+            Some(why) => Classification::in_vain(redact(&why)),
         })
     }
 }
