@@ -130,7 +130,7 @@ pub enum Line {
         /// Its commit.
         commit: Sha,
     },
-    /// Somebody else has pushed.
+    /// Somebody else has pushed, or the forge has merged the base into the branch.
     Moved {
         /// What.
         head: Sha,
@@ -158,6 +158,9 @@ pub struct Run {
     pub heard: u32,
     /// Heads of other people; the first [`MAX_MOVES`] cost an audit that does not count.
     pub moves: u32,
+    /// Heads that came of merging the base, as the forge was asked to; the audit of each does not count either.
+    #[serde(default)]
+    pub updates: u32,
     /// Fixes of what the gate says since the last audit.
     pub gate_rounds: u32,
     /// Answers of the audit that is not over.
@@ -220,6 +223,7 @@ impl Run {
             audits: 0,
             heard: 0,
             moves: 0,
+            updates: 0,
             gate_rounds: 0,
             answers: BTreeMap::new(),
             found: Vec::new(),
@@ -256,13 +260,15 @@ impl Run {
     /// # Errors
     /// [`Unexpected`]: this cannot have happened.
     pub fn after(&mut self, event: Event) -> Result<(), Unexpected> {
-        let reopens = matches!(event, Event::Moved { .. } | Event::Heard { .. }) && self.is_at_rest();
+        let reopens = matches!(event, Event::Moved { .. } | Event::Updated { .. } | Event::Heard { .. })
+            && self.is_at_rest();
         if self.exit.is_some() && !reopens {
             return Ok(());
         }
         match (self.next.clone(), event) {
             (_, Event::Ended(exit)) => self.exit = Some(exit),
             (_, Event::Moved { head, tree }) => self.moved(head, tree),
+            (_, Event::Updated { head, tree }) => self.updated(head, tree),
             (_, Event::Heard { claims, renames }) if reopens => self.heard(claims, &renames),
             (Act::Gate, Event::Gated(None)) => self.begin_audit(),
             (Act::Gate, Event::Gated(Some(output))) => self.gate_blocks(output),
@@ -288,22 +294,11 @@ impl Run {
         self.exit = Some(Exit::new(code, reason));
     }
 
-    /// Somebody else has pushed: what is in progress is about code that is gone.
-    fn moved(&mut self, head: Sha, tree: Sha) {
-        self.moves = self.moves.saturating_add(1);
-        self.log.push(Line::Moved { head: head.clone() });
-        (self.head, self.tree) = (head, tree);
-        (self.exit, self.aside, self.candidate) = (None, None, None);
-        (self.gate_rounds, self.hook_blocks, self.silent_fixers) = (0, 0, 0);
-        self.refused.clear();
-        self.ledger.moved();
-        self.next = Act::Gate;
-    }
-
     /// Audits that may still be begun.
     fn audits_left(&self) -> u32 {
-        let most = self.limits.max_audits.saturating_add(self.moves.min(MAX_MOVES));
-        most.saturating_sub(self.audits)
+        // Nobody's fix is what these are for.
+        let anew = self.moves.min(MAX_MOVES).saturating_add(self.updates.min(readiness::MAX_UPDATES));
+        self.limits.max_audits.saturating_add(anew).saturating_sub(self.audits)
     }
 
     fn begin_audit(&mut self) {

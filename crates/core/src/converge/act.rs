@@ -238,6 +238,13 @@ pub enum Event {
         /// Its tree.
         tree: Sha,
     },
+    /// At any time: the forge has merged the base into the branch, as we have asked it to.
+    Updated {
+        /// The head.
+        head: Sha,
+        /// Its tree.
+        tree: Sha,
+    },
     /// At rest: other reviewers have found something at the head.
     Heard {
         /// What, in the words of whoever maps theirs to ours.

@@ -1,10 +1,12 @@
 //! What other reviewers found becomes the work of the next fix (spec/converge.md 10.8, 15.3), as if an audit had found
-//! it: with ids and a line in the log, within the same limits. After its push the run goes on as after any other.
+//! it: with ids and a line in the log, within the same limits. After its push the run goes on as after any other. And what
+//! others push.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Act, Claim, Exit, Kind, Line, Run};
 use crate::finding::Finding;
+use crate::id::Sha;
 use crate::identity::{Placed, identify};
 use crate::increment::Renames;
 use crate::outcome::Coverage;
@@ -52,6 +54,28 @@ impl Run {
             return self.reach_cap();
         }
         self.next = Act::Fix { problems: Vec::new() };
+    }
+
+    /// Somebody else has pushed: what is in progress is about code that is gone.
+    pub(super) fn moved(&mut self, head: Sha, tree: Sha) {
+        self.moves = self.moves.saturating_add(1);
+        self.begin_anew(head, tree);
+    }
+
+    /// The base was merged into the branch, because we wanted it.
+    pub(super) fn updated(&mut self, head: Sha, tree: Sha) {
+        self.updates = self.updates.saturating_add(1);
+        self.begin_anew(head, tree);
+    }
+
+    fn begin_anew(&mut self, head: Sha, tree: Sha) {
+        self.log.push(Line::Moved { head: head.clone() });
+        (self.head, self.tree) = (head, tree);
+        (self.exit, self.aside, self.candidate) = (None, None, None);
+        (self.gate_rounds, self.hook_blocks, self.silent_fixers) = (0, 0, 0);
+        self.refused.clear();
+        self.ledger.moved();
+        self.next = Act::Gate;
     }
 
     /// A fixer changed nothing of what others found: the head is what it was.
@@ -169,6 +193,18 @@ mod tests {
         // In the middle of a fix of what others found.
         let run = after(told(converged(Limits::default()), &[p1(3)]), [moved]);
         assert_eq!((&run.next, &run.aside, &run.candidate), (&Act::Gate, &None, &None));
+    }
+
+    #[test]
+    fn the_base_that_the_forge_merges_for_us_is_nobody_elses_push() {
+        let mut run = converged(Limits { max_audits: 1, ..Limits::default() });
+        for seed in 2..5 {
+            run.after(Event::Updated { head: sha(seed), tree: sha(100 + seed) }).unwrap();
+            run = audit(run, &[]);
+            assert_eq!((code(&run), run.moves), (Some(Code::Clean), 0));
+        }
+        run.after(Event::Moved { head: sha(9), tree: sha(10) }).unwrap();
+        assert_eq!((code(&audit(run.clone(), &[])), run.moves), (Some(Code::Clean), 1));
     }
 
     #[test]

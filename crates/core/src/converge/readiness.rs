@@ -10,6 +10,7 @@
 //! ([`Readiness::asked`], [`Readiness::marked`]): until then it is said again, and whoever does it finds what is there
 //! already. Every wait has an instant to look again and a time after which it is given up.
 
+mod rules;
 mod seen;
 
 #[cfg(test)]
@@ -25,12 +26,13 @@ use serde::{Deserialize, Serialize};
 use super::{Code, Exit, MAX_MOVES};
 use crate::id::{Millis, Sha, Span, ThreadId};
 use crate::port::PullState;
+pub use rules::{Reviewer, Rule, Rules};
 use seen::Verdict;
 pub use seen::{By, Check, Last, Merge, Review, Seen, Text, Thread, View};
 
 /// So old is a head before what a forge shows of it is believed.
 pub const SETTLE: Span = Span::minutes(1);
-/// How long after it a reviewer that lags is looked at again.
+/// How long after it a reviewer that lags is looked at again, if others are not looked at sooner.
 pub const LAG: Span = Span::minutes(1);
 /// How often a forge is looked at that is finding something out.
 pub const REPOLL: Span = Span::seconds(10);
@@ -40,56 +42,14 @@ pub const MERGE_BUDGET: Span = Span::minutes(2);
 pub const CHECKS_BUDGET: Span = Span::minutes(60);
 /// How often the base is merged into the branch, in one run.
 pub const MAX_UPDATES: u32 = 3;
+/// So often at one head it is tried to ask a reviewer, while nobody knows whether it was.
+const MAX_FAILED: u32 = 3;
 /// No wait is shorter.
 const LEAST_WAIT: Span = Span::seconds(1);
 /// So many names of checks are told.
 const MAX_NAMED: usize = 5;
 /// Characters of a name that others chose.
 const MAX_NAME: usize = 80;
-
-/// What has to hold: `[converge]` and `[reviewer.NAME]` of cli.md, as they were when the run began.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Rules {
-    /// Who has to find nothing, in this order.
-    pub reviewers: Vec<Reviewer>,
-    /// How often others are looked at.
-    pub poll: Span,
-    /// How long after it was asked a reviewer is looked at first.
-    pub poll_after_trigger: Span,
-    /// Looks for the comments of a reviewer that says that there are some.
-    pub inline_lag_max: u32,
-    /// Are threads resolved whose finding is mended?
-    pub resolve_threads: bool,
-    /// May what our fixers declined stay?
-    pub allow_declined: bool,
-    /// Is a draft marked ready?
-    pub mark_ready: bool,
-    /// May the base be merged into a branch that needs it?
-    pub auto_rebase: bool,
-}
-
-/// Who has to find nothing.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Reviewer {
-    /// Our own audit.
-    Internal,
-    /// Somebody else.
-    Other(Rule),
-}
-
-/// Another reviewer.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Rule {
-    /// What it is called.
-    pub name: String,
-    /// Does the run end that waits for it in vain?
-    pub is_required: bool,
-    /// How long its answer is waited for, each time it is asked.
-    pub budget: Span,
-    /// How often it is asked at one head; 0: it comes by itself.
-    pub requests: u32,
-}
 
 /// What others found and nobody has answered.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -110,8 +70,9 @@ impl Work {
 /// The one next thing.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Want {
-    /// Our own audit has to clear the head: the run goes on, after an [`Event::Moved`](super::Event::Moved) if it had
-    /// converged or does not know the head. If it converges then, [`Readiness::cleared`].
+    /// Our own audit has to clear the head: the run goes on, after an [`Event::Moved`](super::Event::Moved) or
+    /// [`Event::Updated`](super::Event::Updated) ([`Readiness::is_update`]) if it had converged or does not know the head. If
+    /// it converges then, [`Readiness::cleared`].
     Internal,
     /// Ask this reviewer, then [`Readiness::asked`].
     Ask(String),
@@ -178,6 +139,9 @@ pub struct Readiness {
     /// The forge was asked to merge the base: the next head is its work.
     #[serde(default)]
     is_updating: bool,
+    /// The newest head that came of that.
+    #[serde(default)]
+    updated: Option<Sha>,
     /// It was no draft at some look: who made it one again wants it so.
     was_open: bool,
     /// Reviewers that cannot be asked, and why.
@@ -193,6 +157,9 @@ struct At {
     is_cleared: bool,
     is_marked: bool,
     asked: BTreeMap<String, u32>,
+    /// How often it failed to ask.
+    #[serde(default)]
+    failed: BTreeMap<String, u32>,
     /// Since when something is waited for: of a reviewer, since it was asked last.
     waits: Vec<(Why, Millis)>,
     lags: BTreeMap<String, Lag>,
@@ -217,6 +184,7 @@ impl At {
             is_cleared: false,
             is_marked: false,
             asked: BTreeMap::new(),
+            failed: BTreeMap::new(),
             waits: Vec::new(),
             lags: BTreeMap::new(),
             handed: Work::default(),
@@ -259,6 +227,7 @@ impl Readiness {
             moves: 0,
             updates: 0,
             is_updating: false,
+            updated: None,
             was_open: false,
             unreachable: BTreeMap::new(),
             at: At::new(head, now),
@@ -268,6 +237,11 @@ impl Readiness {
     /// The head that all of it is about.
     pub fn head(&self) -> &Sha {
         &self.at.head
+    }
+
+    /// Did this head come of our asking the forge to merge the base?
+    pub fn is_update(&self, head: &Sha) -> bool {
+        self.updated.as_ref() == Some(head)
     }
 
     /// We have pushed: nothing of what was said before counts, and the first reviewer is the next.
@@ -290,6 +264,15 @@ impl Readiness {
         let asked = self.at.asked.entry(name.to_owned()).or_default();
         *asked = asked.saturating_add(1);
         self.at.wait_from(Why::Answer(name.to_owned()), now);
+    }
+
+    /// Nobody knows whether a reviewer was asked. It is tried again: so often, and then it counts as one that cannot be.
+    pub fn failed(&mut self, name: &str, why: impl Into<String>) {
+        let failed = self.at.failed.entry(name.to_owned()).or_default();
+        *failed = failed.saturating_add(1);
+        if *failed >= MAX_FAILED {
+            self.unreachable(name, why);
+        }
     }
 
     /// A reviewer cannot be asked, in this run.
@@ -348,6 +331,7 @@ impl Readiness {
         }
         if self.is_updating && seen.base == self.base {
             self.pushed(&seen.head, now);
+            self.updated = Some(seen.head.clone());
             return Ok(());
         }
         if seen.head != self.at.head {
@@ -406,27 +390,42 @@ impl Readiness {
     ) -> Result<Option<String>, Want> {
         let name = &rule.name;
         let verdict = seen.views.get(name).map_or(Verdict::Silent, View::verdict);
+        // It was handed over: nothing was changed for it.
+        let is_declined = self.at.handed.reviews.contains(name);
         match verdict {
             Verdict::Content => Ok(None),
-            // It was handed over: nothing was changed for it.
-            Verdict::Against if rules.allow_declined => {
+            Verdict::Against | Verdict::Lags if is_declined && rules.allow_declined => {
                 Ok(Some(format!("what {name} asks for was declined")))
             }
-            Verdict::Against => {
+            Verdict::Lags if !is_declined => {
+                let holds = seen.views.get(name).is_some_and(View::holds);
+                self.lag(rules, name, holds, now)
+            }
+            Verdict::Against | Verdict::Lags => {
                 let reason = format!("what {name} asks for was declined: mend it, or set `allow_declined`");
                 end(Code::Declined, reason)
             }
-            Verdict::Lags => self.lag(rules, name, now),
-            Verdict::Queued => self.missing(rules, rule, false, now),
-            Verdict::Silent => self.missing(rules, rule, true, now),
+            Verdict::Queued => self.missing(rules, rule, (false, false), now),
+            // Whoever called it, it was perhaps at another head: once we call it, too.
+            Verdict::Called => {
+                let is_asked = self.at.asked.contains_key(name);
+                self.missing(rules, rule, (false, !is_asked), now)
+            }
+            Verdict::Silent => self.missing(rules, rule, (true, true), now),
         }
     }
 
-    /// It says that it found something, and shows nothing.
-    fn lag(&mut self, rules: &Rules, name: &str, now: Millis) -> Result<Option<String>, Want> {
-        let lag = self.at.lags.entry(name.to_owned()).or_insert(Lag { looks: 0, at: now + LAG });
+    /// It says that it found something, and shows nothing on lines: perhaps its text `holds` it.
+    fn lag(&mut self, rules: &Rules, name: &str, holds: bool, now: Millis) -> Result<Option<String>, Want> {
+        let next = now + LAG.min(rules.poll);
+        let lag = self.at.lags.entry(name.to_owned()).or_insert(Lag { looks: 0, at: next });
         if now >= lag.at {
-            *lag = Lag { looks: lag.looks.saturating_add(1), at: now + LAG };
+            *lag = Lag { looks: lag.looks.saturating_add(1), at: next };
+        }
+        if lag.looks >= rules.inline_lag_max && holds {
+            let reviews = BTreeSet::from([name.to_owned()]);
+            self.at.handed.reviews.extend(reviews.iter().cloned());
+            return Err(Want::Fix(Work { reviews, ..Work::default() }));
         }
         if lag.looks >= rules.inline_lag_max {
             let reason = format!("{name} says that it found something, and shows nothing on any line");
@@ -435,12 +434,12 @@ impl Readiness {
         Err(wait(lag.at, Why::Inline(name.to_owned()), now))
     }
 
-    /// It has said nothing of this head.
+    /// It has said nothing of this head. May it be asked now, and when it was waited for?
     fn missing(
         &mut self,
         rules: &Rules,
         rule: &Rule,
-        may_ask: bool,
+        (at_once, later): (bool, bool),
         now: Millis,
     ) -> Result<Option<String>, Want> {
         let name = &rule.name;
@@ -449,12 +448,12 @@ impl Readiness {
         }
         let why = Why::Answer(name.clone());
         let asked = self.at.asked.get(name).copied().unwrap_or(0);
-        let may_ask = may_ask && asked < rule.requests;
+        let is_left = asked < rule.requests;
         match self.at.since(&why) {
-            None if may_ask => return Err(Want::Ask(name.clone())),
+            None if at_once && is_left => return Err(Want::Ask(name.clone())),
             None => self.at.wait_from(why.clone(), now),
             Some(since) if now < since + rule.budget => {}
-            Some(_) if may_ask => return Err(Want::Ask(name.clone())),
+            Some(_) if later && is_left => return Err(Want::Ask(name.clone())),
             Some(_) => {
                 return down(rule, format!("{name} has said nothing of {}", self.at.head.short()));
             }

@@ -72,6 +72,8 @@ pub struct ReviewerConfig {
     pub detector: Detector,
     /// A regular expression, which compiles, for the text of those of its reviews that found something.
     pub dirty: Option<String>,
+    /// Does such a text tell how many there are, and nothing of them? That of a reviewer that is known does.
+    pub counts_alone: bool,
     /// Does a run stop that waits for it in vain?
     pub required: bool,
     /// How long its answer is waited for, each time it is asked.
@@ -276,6 +278,7 @@ fn reviewer(settings: &Typed<'_>, name: &str) -> Result<ReviewerConfig, ConfigEr
             text => Trigger::Comment(text.to_owned()),
         },
         detector,
+        counts_alone: dirty.is_some() && dirty.as_deref() == known(name).and_then(|known| known.dirty),
         dirty,
         required: settings.flag(&path("required"))?,
         budget: settings.duration(&path("budget"))?,

@@ -928,7 +928,7 @@ pub const KEYS: &[Key] = &[
         default: Default::Text("3"),
         repository: Repository::No,
         since: "0.1.0",
-        doc: "How often it is looked again for the comments of a reviewer whose text says that there are some; then the run is blocked.",
+        doc: "How often it is looked again for the comments of a reviewer whose text says that there are some; then that text is what it found, or the run is blocked (`reviewer.NAME.dirty`).",
     },
     Key {
         path: "converge.min_blocking_severity",
@@ -1057,7 +1057,7 @@ pub const KEYS: &[Key] = &[
         },
         repository: Repository::No,
         since: "0.1.0",
-        doc: "A regular expression for the text of those of its reviews that found something. Open comments on the commit, and a review that requests changes, count in any case.",
+        doc: "A regular expression for the text of those of its reviews that found something. Open comments on the commit, and a review that requests changes, count in any case. If no comments on lines follow, what the text itself says is mended; not of `bugbot`'s own, which tells a number alone.",
     },
     Key {
         path: "reviewer.NAME.required",

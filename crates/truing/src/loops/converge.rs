@@ -265,7 +265,7 @@ pub trait Told: Sync {
 /// Where a run is left.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Left {
-    /// At its end.
+    /// At its end, or at rest because others have their turn.
     Over,
     /// Before its next step.
     Between,
@@ -379,6 +379,9 @@ impl<S: Site> Lap<'_, S> {
             self.record.ended = SystemClock.now();
             store.keep_converge(token, &self.record).await?;
             told.grown(&self.record, before).await;
+            if self.others_are_next() {
+                break;
+            }
         }
         Ok(Left::Over)
     }
@@ -479,6 +482,10 @@ impl<S: Site> Lap<'_, S> {
         };
         match self.site.publish(&self.record, candidate).await? {
             Published::Done => {
+                let head = candidate.commit.clone();
+                if let Some(readiness) = &mut self.record.readiness {
+                    readiness.pushed(&head, SystemClock.now());
+                }
                 let warnings = match self.record.wakes.get(AFTER_PUSH) {
                     Some((calls, _)) => self.site.call(*calls).await?,
                     None => Vec::new(),
@@ -493,10 +500,16 @@ impl<S: Site> Lap<'_, S> {
 
     /// Somebody else has pushed. What came with the base branch is not the change: it is compared anew.
     async fn moved(&mut self, head: Sha) -> Result<Event, Stop> {
-        let base = self.site.follow(&self.record, &head).await?;
-        let tree = self.mirror.tree_of(&head).await?;
-        self.record.base = base;
+        let tree = self.compared(&head).await?;
         Ok(Event::Moved { head, tree })
+    }
+
+    /// The tree of a new head. What it is compared with is so from now on.
+    async fn compared(&mut self, head: &Sha) -> Result<Sha, Stop> {
+        let base = self.site.follow(&self.record, head).await?;
+        let tree = self.mirror.tree_of(head).await?;
+        self.record.base = base;
+        Ok(tree)
     }
 }
 

@@ -424,6 +424,8 @@ impl PullRun<'_> {
         let state = Run::begin(limits, (head, tree), clean);
         Ok(Record {
             described: last.as_ref().and_then(|last| last.described.clone()),
+            // Whom we have called at another head has seen that one.
+            wakes: last.as_ref().map(|last| last.wakes.clone()).unwrap_or_default(),
             looks: looks.clone(),
             versions: versions(),
             ..Record::begin(

@@ -17,6 +17,7 @@ mod hostile;
 mod killed;
 mod local;
 mod looking;
+mod others;
 mod own;
 mod owners;
 #[allow(dead_code, reason = "other tests use the rest")]

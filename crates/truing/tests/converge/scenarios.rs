@@ -9,6 +9,7 @@ const ADVERSE: &str = "crates/truing/tests/converge/adverse.rs";
 const LOCAL: &str = "crates/truing/tests/converge/local.rs";
 const PULL: &str = "crates/truing/tests/converge/pull.rs";
 const SEVERAL: &str = "crates/truing/tests/converge/several.rs";
+const OTHERS: &str = "crates/truing/tests/converge/others.rs";
 const OWNERS: &str = "crates/truing/tests/converge/owners.rs";
 const MACHINE: &str = "crates/core/src/converge/tests.rs";
 const PAIRS: &str = "crates/core/src/converge/simulation.rs";
@@ -158,12 +159,15 @@ const SCENARIOS: [Scenario; 24] = [
             (READY, "whoever_is_queued_is_not_triggered_but_not_waited_for_without_end"),
             (READY, "comments_that_lag_are_looked_for_so_often_and_then_it_is_blocked"),
             (READY, "the_silent_are_asked_so_often_and_then_block_or_are_left"),
+            (OTHERS, "a_call_of_a_person_that_a_reviewer_has_seen_is_not_made_again"),
+            (OTHERS, "a_reviewer_that_counts_and_shows_nothing_blocks"),
         ],
     ),
     (
         "We push: whatever others have said of the head before counts no more",
         &[
             (READY, "a_push_forgets_every_stamp_wait_and_lag"),
+            (OTHERS, "whoever_is_listed_first_is_so_after_each_push_whatever_strangers_say"),
             (PULL, "another_reviewer_is_asked_once_a_head_and_what_it_finds_is_answered_in_its_own_thread"),
         ],
     ),
@@ -171,6 +175,7 @@ const SCENARIOS: [Scenario; 24] = [
         "Copilot comments with and without lines, in its body alone, or never comes",
         &[
             (READY, "copilot_is_clean_when_it_comments_and_shows_nothing"),
+            (OTHERS, "what_a_reviewer_says_in_its_text_alone_is_mended"),
             (READY, "who_comes_by_itself_is_never_asked_and_who_cannot_be_asked_is_so_for_the_run"),
         ],
     ),

@@ -38,7 +38,7 @@ pub struct View {
     pub review: Option<Review>,
     /// Its check run, if that shows that it has looked.
     pub check: Option<Check>,
-    /// It knows that it is asked: its eyes are on our newest trigger, or a review of it is requested.
+    /// It knows that it is asked: its eyes are on the newest trigger, or a review of it is requested.
     pub is_queued: bool,
 }
 
@@ -60,7 +60,7 @@ pub enum Text {
     Silent,
     /// That there are some, on lines.
     Counts,
-    /// It holds them.
+    /// That there are some: on lines, or in this very text.
     Holds,
 }
 
@@ -146,35 +146,45 @@ pub enum Merge {
 pub(super) enum Verdict {
     /// It has nothing (more) against it.
     Content,
-    /// What it has is in the text of its review, or in that it asks for changes.
+    /// It asks for changes.
     Against,
     /// It has something, and does not show where.
     Lags,
     /// It is at work.
     Queued,
+    /// It knows that it is called.
+    Called,
     /// It has not been heard of.
     Silent,
 }
 
 impl View {
+    /// Can its text be what it has found?
+    pub(super) fn holds(&self) -> bool {
+        self.review.is_some_and(|review| review.text == Text::Holds)
+    }
+
     pub(super) fn verdict(&self) -> Verdict {
         let review = self.review.filter(|review| match review.state {
             ReviewState::Approved | ReviewState::ChangesRequested | ReviewState::Commented => true,
             ReviewState::Dismissed | ReviewState::Pending => false,
         });
-        let text = review.map_or(Text::Silent, |review| review.text);
+        let speaks = review.is_some_and(|review| match review.text {
+            Text::Counts | Text::Holds => true,
+            Text::Silent => false,
+        });
         let is_shown = review.is_some_and(|review| review.inline > 0);
         let asks_for_changes = review.is_some_and(|review| review.state == ReviewState::ChangesRequested);
         if self.check == Some(Check::Running) {
             Verdict::Queued
-        } else if (text == Text::Counts || self.check == Some(Check::Failed)) && !is_shown {
+        } else if (speaks || self.check == Some(Check::Failed)) && !is_shown {
             Verdict::Lags
-        } else if text == Text::Holds || asks_for_changes {
+        } else if asks_for_changes {
             Verdict::Against
         } else if review.is_some() || self.check.is_some() {
             Verdict::Content
         } else if self.is_queued {
-            Verdict::Queued
+            Verdict::Called
         } else {
             Verdict::Silent
         }

@@ -154,8 +154,14 @@ fn whoever_is_queued_is_not_triggered_but_not_waited_for_without_end() {
     ] {
         let queued = with(seen(1), "bugbot", view);
         assert_eq!(ready.next(&rules, &queued, at(0)), waits(60, answer("bugbot")));
+        // Who was called by somebody is called by us as well, before it counts as silent.
         let mut late = ready.clone();
-        assert_eq!(code(&late.next(&rules, &queued, at(1_800))), Some(Code::ReviewerSilent));
+        if queued.views["bugbot"].check.is_none() {
+            assert_eq!(late.next(&rules, &queued, at(1_800)), Want::Ask("bugbot".into()));
+            late.asked("bugbot", at(1_800));
+            assert_eq!(late.next(&rules, &queued, at(1_800)), waits(2_070, answer("bugbot")));
+        }
+        assert_eq!(code(&late.next(&rules, &queued, at(3_600))), Some(Code::ReviewerSilent));
     }
 }
 
@@ -206,6 +212,17 @@ fn who_comes_by_itself_is_never_asked_and_who_cannot_be_asked_is_so_for_the_run(
 }
 
 #[test]
+fn who_could_not_be_asked_is_tried_again_a_few_times_at_a_head() {
+    let (rules, mut ready) = (rules(&["internal", "bugbot"]), ready());
+    for _ in 0..3 {
+        assert_eq!(ready.next(&rules, &seen(1), at(0)), Want::Ask("bugbot".into()));
+        ready.failed("bugbot", "no answer");
+    }
+    let Want::End(exit) = ready.next(&rules, &seen(1), at(0)) else { panic!() };
+    assert!(exit.code == Code::ReviewerSilent && exit.reason.contains("no answer"), "{exit:?}");
+}
+
+#[test]
 fn comments_that_lag_are_looked_for_so_often_and_then_it_is_blocked() {
     let (rules, mut ready) = (rules(&["internal", "bugbot"]), ready());
     let lags = with(seen(1), "bugbot", reviewed(ReviewState::Commented, Text::Counts, 0));
@@ -221,6 +238,23 @@ fn comments_that_lag_are_looked_for_so_often_and_then_it_is_blocked() {
     let failed = View { check: Some(Check::Failed), ..clean() };
     let want = self::ready().next(&rules, &with(seen(1), "bugbot", failed), at(0));
     assert_eq!(want, waits(60, Why::Inline("bugbot".into())));
+}
+
+#[test]
+fn what_a_reviewer_found_is_taken_from_its_text_when_no_comments_follow() {
+    let mut rules = rules(&["internal", "copilot"]);
+    let said = with(seen(1), "copilot", reviewed(ReviewState::Commented, Text::Holds, 0));
+    for (allow_declined, expected) in [(false, Some(Code::Declined)), (true, None)] {
+        rules.allow_declined = allow_declined;
+        let mut ready = ready();
+        for now in [0, 60, 120] {
+            assert_eq!(ready.next(&rules, &said, at(now)), waits(now + 60, Why::Inline("copilot".into())));
+        }
+        assert_eq!(ready.next(&rules, &said, at(180)), fixes(&[], &["copilot"]));
+        // Nothing was changed for it.
+        let want = ready.next(&rules, &said, at(180));
+        assert_eq!((code(&want), want == Want::MarkReady), (expected, allow_declined));
+    }
 }
 
 #[test]
@@ -252,7 +286,9 @@ fn copilot_is_clean_when_it_comments_and_shows_nothing() {
         // It never says that there are some, and they are there.
         (ReviewState::Commented, Text::Silent, 1, vec!["a"], fixes(&["a"], &[])),
         (ReviewState::Approved, Text::Silent, 1, vec!["a"], fixes(&["a"], &[])),
-        (ReviewState::Commented, Text::Holds, 0, vec![], fixes(&[], &["copilot"])),
+        // Its text speaks of some: they are on lines, as far as it shows any, and else it may lag.
+        (ReviewState::Commented, Text::Holds, 1, vec!["a"], fixes(&["a"], &[])),
+        (ReviewState::Commented, Text::Holds, 0, vec![], waits(60, Why::Inline("copilot".into()))),
         (ReviewState::ChangesRequested, Text::Silent, 0, vec![], fixes(&[], &["copilot"])),
         (ReviewState::ChangesRequested, Text::Counts, 1, vec!["a"], fixes(&["a"], &["copilot"])),
         (ReviewState::Dismissed, Text::Holds, 0, vec![], Want::Ask("copilot".into())),
@@ -408,7 +444,7 @@ fn mergeability_is_waited_for_while_it_can_change_and_is_named_when_it_does_not(
             ready.cleared(&sha(head), at(0));
             assert_eq!(ready.next(&rebase, &Seen { merge: state, ..seen(head) }, at(60)), Want::UpdateBranch);
             assert_eq!(ready.next(&rebase, &seen(head + 1), at(60)), Want::Internal);
-            assert_eq!(ready.head(), &sha(head + 1));
+            assert!(ready.head() == &sha(head + 1) && ready.is_update(&sha(head + 1)));
         }
         for head in 5..=7 {
             assert_eq!(

@@ -168,7 +168,14 @@ impl<C: Conversation> Lap<'_, Pull<'_, C>> {
         if self.record.state.exit.is_none() && self.record.state.head == head {
             return Ok(());
         }
-        let event = self.moved(head).await?;
+        let is_update = self.record.readiness.as_ref().is_some_and(|known| known.is_update(&head));
+        self.follow(head, is_update).await
+    }
+
+    /// Lets the run know a head: what we had the forge make, or somebody's push.
+    async fn follow(&mut self, head: Sha, is_update: bool) -> Result<(), Stop> {
+        let tree = self.compared(&head).await?;
+        let event = if is_update { Event::Updated { head, tree } } else { Event::Moved { head, tree } };
         self.record.state.after(event).map_err(|unexpected| Stop::Model(unexpected.to_string()))
     }
 
@@ -208,17 +215,36 @@ impl<C: Conversation> Lap<'_, Pull<'_, C>> {
                     Some(other) => self.ask(other, &look.seen.head).await,
                     None => Ok(()),
                 };
+                let told = |error: &ForgeError| line::clean(&error.to_string(), MAX_TITLE);
                 match asked {
-                    Ok(()) => readiness.asked(&name, now),
-                    Err(stop @ Stop::Later { .. }) => return Err(stop),
+                    Ok(()) => {
+                        readiness.asked(&name, now);
+                        Next::Again
+                    }
+                    Err(error @ ForgeError::RateLimited { .. }) => return Err(forge(error)),
+                    Err(error) if error.surely_undone() => {
+                        readiness.unreachable(&name, told(&error));
+                        Next::Again
+                    }
+                    // Perhaps it was asked: whoever tries again finds that.
                     Err(error) => {
-                        readiness.unreachable(&name, line::clean(&error.to_string(), MAX_TITLE));
+                        readiness.failed(&name, told(&error));
+                        Next::Wait(now + rules.poll, format!("{name} could not be asked: {}", told(&error)))
                     }
                 }
-                Next::Again
             }
             Want::Wait { until, why } => Next::Wait(until, why.to_string()),
-            Want::Fix(work) => Next::Go(Box::new(self.heard(&work, &look).await?)),
+            Want::Fix(work) => {
+                let head = &look.seen.head;
+                if self.record.state.head != *head {
+                    self.follow(head.clone(), readiness.is_update(head)).await?;
+                }
+                match self.heard(&work, &look).await? {
+                    // Nobody whom we listen to: whoever is next in the list is next.
+                    claims if claims.is_empty() => Next::Again,
+                    claims => Next::Go(Box::new(Event::Heard { claims, renames: Renames::default() })),
+                }
+            }
             Want::UpdateBranch => match talk.update_branch(&look.seen.head).await {
                 Ok(()) => Next::Again,
                 // Somebody has pushed meanwhile, or it cannot be merged.
@@ -265,27 +291,22 @@ impl<C: Conversation> Lap<'_, Pull<'_, C>> {
         Ok(())
     }
 
-    async fn ask(&mut self, other: &ReviewerConfig, head: &Sha) -> Result<(), Stop> {
+    async fn ask(&mut self, other: &ReviewerConfig, head: &Sha) -> Result<(), ForgeError> {
         match &other.trigger {
             Trigger::Nothing => Ok(()),
             Trigger::Request => match other.logins.first() {
-                Some(login) => self.site.talk.request_review(login).await.map_err(forge),
+                Some(login) => self.site.talk.request_review(login).await,
                 None => Ok(()),
             },
             Trigger::Comment(text) => {
-                let said = self.said(text).await?;
+                let said = ours(self.site.talk.said(text).await?);
                 let known = self.record.wakes.get(&other.name).map_or(0, |(known, _)| *known);
-                self.site.wake(text, &said, known).await.map_err(forge)?;
+                self.site.wake(text, &said, known).await?;
                 let (many, head) = (known.saturating_add(1).max(said.len()), head.clone());
                 self.record.wakes.insert(other.name.clone(), (many, head));
                 Ok(())
             }
         }
-    }
-
-    /// What we have said with this text.
-    async fn said(&self, text: &str) -> Result<Vec<Said>, Stop> {
-        Ok(ours(self.site.talk.said(text).await.map_err(forge)?))
     }
 
     /// Everything that is shown, about one head; nothing, if another head was there before all was seen.
@@ -307,11 +328,13 @@ impl<C: Conversation> Lap<'_, Pull<'_, C>> {
                 Trigger::Nothing => false,
                 Trigger::Request => pull.requested.iter().any(|login| is_named(login, other)),
                 Trigger::Comment(text) => {
-                    let said = self.said(text).await?;
-                    // Eyes on what was said at another head have seen that.
-                    let begun = (said.len(), pull.head.sha.clone());
-                    let (_, at) = self.record.wakes.entry(other.name.clone()).or_insert(begun);
-                    match said.last().filter(|_| *at == pull.head.sha) {
+                    let said = talk.said(text).await.map_err(forge)?;
+                    let theirs = reviews.iter().filter(|review| is_by(review.author.as_ref(), other));
+                    let answered = theirs.filter_map(|review| review.at).max();
+                    let many = ours(said.clone()).len();
+                    let begun = (many, pull.head.sha.clone());
+                    let asked = self.record.wakes.entry(other.name.clone()).or_insert(begun);
+                    match awaited(&said, answered, (asked, many), &pull.head.sha) {
                         Some(newest) => !talk.eyes(&newest.id).await.map_err(forge)?.is_empty(),
                         None => false,
                     }
@@ -342,7 +365,7 @@ impl<C: Conversation> Lap<'_, Pull<'_, C>> {
     }
 
     /// What others found, as findings at the head.
-    async fn heard(&self, work: &Work, look: &Look) -> Result<Event, Stop> {
+    async fn heard(&self, work: &Work, look: &Look) -> Result<Vec<Claim>, Stop> {
         let mut claims = Vec::new();
         let listed: Vec<&ReviewerConfig> = others(self.config).collect();
         for thread in &look.threads {
@@ -377,7 +400,16 @@ impl<C: Conversation> Lap<'_, Pull<'_, C>> {
             let place = (RepoPath::from_bytes(b"."), 1);
             claims.push(claim_of(format!("{HEARD}{name}"), place, "", &review.body));
         }
-        Ok(Event::Heard { claims, renames: Renames::default() })
+        Ok(claims)
+    }
+}
+
+impl<S> Lap<'_, S> {
+    /// Is it the turn of reviewers that the list has before our audit? After any push the first is next.
+    pub(super) fn others_are_next(&self) -> bool {
+        let state = &self.record.state;
+        let is_first = matches!(self.config.reviewers.first(), Some(Reviewer::Internal) | None);
+        self.record.is_pursued && !is_first && state.exit.is_none() && state.is_at_rest()
     }
 }
 
@@ -395,6 +427,20 @@ fn is_named(login: &str, other: &ReviewerConfig) -> bool {
 /// Is it ours, or a configured reviewer's? Anybody else may write there, and is not heard.
 fn counts(comment: &LineComment, others: &[&ReviewerConfig]) -> bool {
     is_ours(comment) || others.iter().any(|other| is_by(comment.author.as_ref(), other))
+}
+
+/// The newest call of a reviewer, by anyone, if it may be at work on it: it has not answered since, and it is not a call of
+/// ours at another head. `asked`: how often we had called when it was asked last, and at which head; now it is `many` times.
+fn awaited<'a>(
+    said: &'a [Said],
+    answered: Option<Millis>,
+    (asked, many): (&(usize, Sha), usize),
+    head: &Sha,
+) -> Option<&'a Said> {
+    let newest = said.last()?;
+    let is_known = newest.author.as_ref().is_some_and(|author| author.ours) && many <= asked.0;
+    let is_old = answered.is_some_and(|at| at >= newest.at) || is_known && asked.1 != *head;
+    (!is_old).then_some(newest)
 }
 
 fn is_by(author: Option<&Actor>, other: &ReviewerConfig) -> bool {
@@ -417,7 +463,8 @@ fn view(
     // The configuration has compiled it before.
     let dirty = other.dirty.as_deref().and_then(|pattern| Regex::new(pattern).ok());
     let text = |review: &PullReview| match &dirty {
-        Some(dirty) if dirty.is_match(&review.body) => Text::Counts,
+        Some(dirty) if dirty.is_match(&review.body) && other.counts_alone => Text::Counts,
+        Some(dirty) if dirty.is_match(&review.body) => Text::Holds,
         Some(_) | None => Text::Silent,
     };
     let check = match &other.detector {
