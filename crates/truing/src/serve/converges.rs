@@ -14,7 +14,7 @@ use truing_core::port::{
     StoreError,
 };
 use truing_core::publish::Producer;
-use truing_core::slot::{Command, Limits, Loop, Refused, Then, Why};
+use truing_core::slot::{Command, Limits, Loop, Refused, State, Then, Why};
 use truing_forge::github::{GitHub, RemoteError};
 use truing_git::{Git, GitError, Mirror};
 
@@ -164,8 +164,11 @@ impl PullRun<'_> {
         store.describe(&[(key.clone(), described)]).await?;
         let slots = store.load(std::slice::from_ref(&key)).await?;
         let is_served = slots.first().is_some_and(|slot| slot.owner == Some(Loop::Converge));
+        // A review may be at work there as well: then no run of ours is, though one may wait to go on.
+        let of = slots.first().map(|slot| &slot.state);
+        let is_run = matches!(of, Some(State::Leased { of: Loop::Converge, .. }));
         let lease = match by_hand::lease(store, &key, Loop::Converge, self.limits).await {
-            Err(busy @ (NotLeased::Busy(_) | NotLeased::Owned)) => {
+            Err(busy @ NotLeased::Busy(_)) if is_run => {
                 let last = store.last_converge(&key).await?.filter(Record::is_unfinished);
                 return Err(last.map_or(busy.into(), |last| NoPullRun::Running(last.run)));
             }
