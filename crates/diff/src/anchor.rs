@@ -142,7 +142,9 @@ fn place_in(file: &FileDiff<'_>, side: Side, start: u32, end: u32) -> Anchored {
         return at(AnchorKind::File, start, end, Some(Reason::EmptyRange));
     }
     // Context is on both sides, so a hunk shows every line of its range on either side.
-    let parts = file.hunks.iter().filter_map(|hunk| {
+    // A merge shown against all its parents has lines that a forge shows otherwise.
+    let shown = if file.is_combined { &[][..] } else { &file.hunks };
+    let parts = shown.iter().filter_map(|hunk| {
         let (first, lines) = match side {
             Side::Old => (hunk.old_start, hunk.old_lines),
             Side::New => (hunk.new_start, hunk.new_lines),
@@ -157,7 +159,7 @@ fn place_in(file: &FileDiff<'_>, side: Side, start: u32, end: u32) -> Anchored {
             let clamped = (first, last) != (start, end);
             at(AnchorKind::Inline, first, last, clamped.then_some(Reason::Clamped))
         }
-        None if file.hunks.is_empty() => at(AnchorKind::File, start, end, Some(Reason::NoLines)),
+        None if shown.is_empty() => at(AnchorKind::File, start, end, Some(Reason::NoLines)),
         None => at(AnchorKind::File, start, end, Some(Reason::LinesNotInDiff)),
     }
 }

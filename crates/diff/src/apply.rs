@@ -9,7 +9,8 @@ use crate::{FileDiff, Hunk, Line, LineKind, Side};
 /// The text after the change, made from the text before it; none if that is not what the diff was made from, as far
 /// as the diff shows it. Of a file that is new, the text before it is empty.
 ///
-/// Says nothing of content that a diff shows otherwise than by hunks: of a binary file it gives the text as it was.
+/// Says nothing of content that a diff shows otherwise than by hunks: of a binary file it gives the text as it was. Of
+/// a merge shown against all its parents the text before it is the first parent's, and only with `-c` all is shown.
 ///
 /// ```
 /// use truing_diff::{apply, parse};
@@ -30,6 +31,7 @@ pub fn fits(file: &FileDiff<'_>, side: Side, text: &[u8]) -> bool {
 /// The other side of a text.
 fn turn(hunks: &[Hunk<'_>], from: Side, text: &[u8]) -> Option<Vec<u8>> {
     let mut turning = Turning { rest: text, next: 1, turned: Vec::with_capacity(text.len()) };
+    let mut before = None;
     for hunk in hunks {
         let (start, lines, gone) = match from {
             Side::Old => (hunk.old_start, hunk.old_lines, LineKind::Added),
@@ -41,7 +43,12 @@ fn turn(hunks: &[Hunk<'_>], from: Side, text: &[u8]) -> Option<Vec<u8>> {
             let line = turning.take()?;
             turning.put(line, b"")?;
         }
-        for Line { kind, text, ended, .. } in hunk.lines() {
+        let shared = usize::try_from(turning.next - first).ok()?;
+        if shared > 0 && !before.is_some_and(|before| ends_as_begins(before, hunk, shared)) {
+            return None;
+        }
+        before = Some(hunk);
+        for Line { kind, text, ended, .. } in hunk.lines().skip(shared) {
             let end: &[u8] = if ended { b"\n" } else { b"" };
             if kind != gone && turning.take()?.strip_suffix(end) != Some(text) {
                 return None;
@@ -54,6 +61,13 @@ fn turn(hunks: &[Hunk<'_>], from: Side, text: &[u8]) -> Option<Vec<u8>> {
     let rest = turning.rest;
     turning.put(rest, b"")?;
     Some(turning.turned)
+}
+
+/// Does a hunk end with the lines that the one behind it begins with?
+fn ends_as_begins(hunk: &Hunk<'_>, next: &Hunk<'_>, lines: usize) -> bool {
+    let all = hunk.lines().count();
+    let end = hunk.lines().skip(all.saturating_sub(lines)).map(|line| line.text);
+    end.eq(next.lines().take(lines).map(|line| line.text))
 }
 
 /// A text, half turned.

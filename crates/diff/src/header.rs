@@ -1,32 +1,31 @@
 //! What stands before the hunks of a file: names, modes, renames, and binary content instead of hunks.
 
-use crate::hunks::Malformed;
-use crate::model::first_line;
-use crate::name::{self, Name};
+use crate::name;
+use crate::row::{Malformed, Row, trimmed};
 
 /// A name in quotes that do not fit.
 pub(crate) const BAD_QUOTES: &str = "the name of the file is not quoted as git quotes names";
 
 /// The two names of a rename or copy, without prefixes.
-#[derive(Default, Debug)]
-pub(crate) struct Moved<'a> {
+#[derive(Clone, Default, Debug)]
+pub(crate) struct Moved {
     /// The old one.
-    pub(crate) from: Option<Name<'a>>,
+    pub(crate) from: Option<Vec<u8>>,
     /// The new one.
-    pub(crate) to: Option<Name<'a>>,
+    pub(crate) to: Option<Vec<u8>>,
 }
 
-/// What the header of a file says.
-#[derive(Default, Debug)]
-pub(crate) struct Header<'a> {
+/// What the header of a file says, as far as it has been read.
+#[derive(Clone, Default, Debug)]
+pub(crate) struct Header {
     /// The name of the `---` line, with its prefix; none if it is `/dev/null`.
-    pub(crate) old: Option<Name<'a>>,
+    pub(crate) old: Option<Vec<u8>>,
     /// The name of the `+++` line, likewise.
-    pub(crate) new: Option<Name<'a>>,
+    pub(crate) new: Option<Vec<u8>>,
     /// `rename from`, `rename to`.
-    pub(crate) renamed: Option<Moved<'a>>,
+    pub(crate) renamed: Option<Moved>,
     /// `copy from`, `copy to`.
-    pub(crate) copied: Option<Moved<'a>>,
+    pub(crate) copied: Option<Moved>,
     /// `new file mode`.
     pub(crate) is_new: bool,
     /// `deleted file mode`.
@@ -43,13 +42,41 @@ pub(crate) struct Header<'a> {
     pub(crate) new_mode: Option<u32>,
     /// Are there `---` and `+++` lines?
     pub(crate) has_names: bool,
-    /// How many lines it has.
-    pub(crate) lines: usize,
-    /// Where it ends.
-    pub(crate) end: usize,
+    /// Has it any line?
+    pub(crate) has_lines: bool,
+    stage: Stage,
 }
 
-impl Header<'_> {
+/// Which lines may come next.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+enum Stage {
+    /// Any line of a header.
+    #[default]
+    Any,
+    /// The `+++` line.
+    NewName,
+    /// The first line of a block of binary content: with the new content (or how to make it), then, mostly, the old.
+    Block { is_first: bool },
+    /// Binary content, or the empty line behind it.
+    Binary { is_first: bool },
+    /// None.
+    Over,
+}
+
+impl Header {
+    /// That of a merge's file, behind its `diff --cc` line.
+    pub(crate) fn of_merge() -> Self {
+        Self { is_combined: true, ..Self::default() }
+    }
+
+    /// That of a plain unified diff, which is two lines.
+    pub(crate) fn of_names(old: &Row<'_>, new: &Row<'_>) -> Result<Self, Malformed> {
+        let mut header = Self { has_names: true, has_lines: true, stage: Stage::Over, ..Self::default() };
+        header.old = side(old, b"--- ")?;
+        header.new = side(new, b"+++ ")?;
+        Ok(header)
+    }
+
     /// Is the old name `/dev/null`?
     pub(crate) fn is_added(&self) -> bool {
         self.has_names && self.old.is_none()
@@ -59,135 +86,138 @@ impl Header<'_> {
     pub(crate) fn is_removed(&self) -> bool {
         self.has_names && self.new.is_none()
     }
-}
 
-/// Reads the lines from `at` on that belong to the header of one file; they begin behind the `diff --git` line.
-pub(crate) fn read(input: &[u8], at: usize) -> Result<Header<'_>, Malformed> {
-    let mut header = Header { end: at, ..Header::default() };
-    while let Some((line, rest)) = input.get(header.end..).and_then(first_line) {
-        let text = trimmed(line);
-        let known = match text.first() {
-            Some(b'-') if text.starts_with(b"--- ") => {
-                names(&mut header, line, rest)?;
-                break;
+    /// Takes the next line; false if the header has ended before it.
+    pub(crate) fn take(&mut self, row: &Row<'_>) -> Result<bool, Malformed> {
+        let text = trimmed(row.text);
+        let taken = match self.stage {
+            Stage::Any if self.is_combined => self.of_a_merge(text),
+            Stage::Any => self.any(row, text)?,
+            Stage::NewName if row.text.starts_with(b"+++ ") => {
+                self.new = side(row, b"+++ ")?;
+                self.stage = Stage::Over;
+                true
             }
-            Some(b'B') if text.starts_with(b"Binary files ") => {
-                header.is_binary = true;
-                header.end += line.len();
-                header.lines += 1;
-                break;
+            Stage::Block { is_first } if is_block(text) => {
+                self.stage = Stage::Binary { is_first };
+                true
             }
-            Some(b'G') if text == b"GIT binary patch" => {
-                header.is_binary = true;
-                header.end = binary_patch(input, header.end + line.len())?;
-                header.lines += 1;
-                break;
+            Stage::Binary { is_first: true } if text.is_empty() => {
+                self.stage = Stage::Block { is_first: false };
+                true
             }
-            Some(_) => extended(&mut header, text)?,
-            None => false,
+            Stage::Binary { is_first: false } if text.is_empty() => {
+                self.stage = Stage::Over;
+                true
+            }
+            Stage::Binary { .. } if is_base85(text) => true,
+            Stage::Binary { .. } => {
+                return Err(row.malformed("the line is not binary content as git writes it"));
+            }
+            Stage::NewName | Stage::Block { .. } | Stage::Over => false,
         };
-        if !known {
-            break;
+        if taken {
+            row.whole()?;
+            self.has_lines = true;
+        } else if let Some(missing) = self.missing() {
+            return Err(row.malformed(missing));
         }
-        header.end += line.len();
-        header.lines += 1;
+        Ok(taken)
     }
-    Ok(header)
-}
 
-/// Reads the `---` line `line` and the `+++` line after it.
-fn names<'a>(header: &mut Header<'a>, line: &'a [u8], rest: &'a [u8]) -> Result<(), Malformed> {
-    header.has_names = true;
-    header.old = side(line, b"--- ", header.end)?;
-    header.end += line.len();
-    let new = first_line(rest).map(|(line, _)| line).unwrap_or_default();
-    if !new.starts_with(b"+++ ") {
-        return Err(Malformed::new(header.end, "a `+++` line should follow the `---` line"));
+    /// What should follow, if the header cannot end here.
+    pub(crate) fn missing(&self) -> Option<&'static str> {
+        match self.stage {
+            Stage::NewName => Some("a `+++` line should follow the `---` line"),
+            Stage::Block { is_first: true } => {
+                Some("a `literal` or `delta` line should follow `GIT binary patch`")
+            }
+            Stage::Binary { .. } => Some("the input ends inside a binary patch"),
+            Stage::Any | Stage::Block { is_first: false } | Stage::Over => None,
+        }
     }
-    header.new = side(new, b"+++ ", header.end)?;
-    header.end += new.len();
-    header.lines += 2;
-    Ok(())
-}
 
-/// The name in a `---` or `+++` line at `at`; none if it is `/dev/null`.
-fn side<'a>(line: &'a [u8], mark: &[u8], at: usize) -> Result<Option<Name<'a>>, Malformed> {
-    let rest = trimmed(line).strip_prefix(mark).unwrap_or_default();
-    let name = name::header_name(rest).ok_or_else(|| Malformed::new(at, BAD_QUOTES))?;
-    Ok(Some(name).filter(|name| name.as_ref() != b"/dev/null"))
-}
-
-/// Takes in one of git's extended header lines; false if it is none.
-fn extended<'a>(header: &mut Header<'a>, text: &'a [u8]) -> Result<bool, Malformed> {
-    let at = header.end;
-    let name = |rest| name::whole_name(rest).ok_or_else(|| Malformed::new(at, BAD_QUOTES));
-    let mode = |rest| octal(rest).ok_or_else(|| Malformed::new(at, "the mode is not an octal number"));
-    if let Some(rest) = text.strip_prefix(b"index ") {
-        // `index OLD..NEW MODE` if the mode stayed as it was.
-        let same = rest.split(|byte| *byte == b' ').nth(1).and_then(octal);
-        header.old_mode = header.old_mode.or(same);
-        header.new_mode = header.new_mode.or(same);
-    } else if let Some(rest) = text.strip_prefix(b"old mode ") {
-        header.mode_changed = true;
-        header.old_mode = Some(mode(rest)?);
-    } else if let Some(rest) = text.strip_prefix(b"new mode ") {
-        header.mode_changed = true;
-        header.new_mode = Some(mode(rest)?);
-    } else if let Some(rest) = text.strip_prefix(b"new file mode ") {
-        header.is_new = true;
-        header.new_mode = Some(mode(rest)?);
-    } else if let Some(rest) = text.strip_prefix(b"deleted file mode ") {
-        header.is_deleted = true;
-        header.old_mode = Some(mode(rest)?);
-    } else if let Some(rest) = text.strip_prefix(b"rename from ") {
-        header.renamed.get_or_insert_default().from = Some(name(rest)?);
-    } else if let Some(rest) = text.strip_prefix(b"rename to ") {
-        header.renamed.get_or_insert_default().to = Some(name(rest)?);
-    } else if let Some(rest) = text.strip_prefix(b"copy from ") {
-        header.copied.get_or_insert_default().from = Some(name(rest)?);
-    } else if let Some(rest) = text.strip_prefix(b"copy to ") {
-        header.copied.get_or_insert_default().to = Some(name(rest)?);
-    } else {
-        return Ok(text.starts_with(b"similarity index ") || text.starts_with(b"dissimilarity index "));
+    /// Takes in a line at the begin of a header; false if it is none.
+    fn any(&mut self, row: &Row<'_>, text: &[u8]) -> Result<bool, Malformed> {
+        if text.starts_with(b"--- ") {
+            self.has_names = true;
+            self.old = side(row, b"--- ")?;
+            self.stage = Stage::NewName;
+        } else if text.starts_with(b"Binary files ") {
+            self.is_binary = true;
+            self.stage = Stage::Over;
+        } else if text == b"GIT binary patch" {
+            self.is_binary = true;
+            self.stage = Stage::Block { is_first: true };
+        } else {
+            return self.extended(row, text);
+        }
+        Ok(true)
     }
-    Ok(true)
-}
 
-/// Reads the header of a merge's file behind its `diff --cc` line.
-pub(crate) fn read_combined(input: &[u8], at: usize) -> Header<'_> {
-    let mut header = Header { end: at, is_combined: true, ..Header::default() };
-    while let Some((line, _)) = input.get(header.end..).and_then(first_line) {
-        let text = trimmed(line);
-        let known = if let Some(rest) = text.strip_prefix(b"mode ") {
+    /// Takes in one of git's extended header lines; false if it is none.
+    fn extended(&mut self, row: &Row<'_>, text: &[u8]) -> Result<bool, Malformed> {
+        let name = |rest| match name::whole_name(rest) {
+            Some(name) => Ok(name.into_owned()),
+            None => Err(row.malformed(BAD_QUOTES)),
+        };
+        let mode = |rest| octal(rest).ok_or_else(|| row.malformed("the mode is not an octal number"));
+        if let Some(rest) = text.strip_prefix(b"index ") {
+            // `index OLD..NEW MODE` if the mode stayed as it was.
+            let same = rest.split(|byte| *byte == b' ').nth(1).and_then(octal);
+            self.old_mode = self.old_mode.or(same);
+            self.new_mode = self.new_mode.or(same);
+        } else if let Some(rest) = text.strip_prefix(b"old mode ") {
+            self.mode_changed = true;
+            self.old_mode = Some(mode(rest)?);
+        } else if let Some(rest) = text.strip_prefix(b"new mode ") {
+            self.mode_changed = true;
+            self.new_mode = Some(mode(rest)?);
+        } else if let Some(rest) = text.strip_prefix(b"new file mode ") {
+            self.is_new = true;
+            self.new_mode = Some(mode(rest)?);
+        } else if let Some(rest) = text.strip_prefix(b"deleted file mode ") {
+            self.is_deleted = true;
+            self.old_mode = Some(mode(rest)?);
+        } else if let Some(rest) = text.strip_prefix(b"rename from ") {
+            self.renamed.get_or_insert_default().from = Some(name(rest)?);
+        } else if let Some(rest) = text.strip_prefix(b"rename to ") {
+            self.renamed.get_or_insert_default().to = Some(name(rest)?);
+        } else if let Some(rest) = text.strip_prefix(b"copy from ") {
+            self.copied.get_or_insert_default().from = Some(name(rest)?);
+        } else if let Some(rest) = text.strip_prefix(b"copy to ") {
+            self.copied.get_or_insert_default().to = Some(name(rest)?);
+        } else {
+            return Ok(text.starts_with(b"similarity index ") || text.starts_with(b"dissimilarity index "));
+        }
+        Ok(true)
+    }
+
+    /// Takes in a header line of a merge; false if it is none.
+    fn of_a_merge(&mut self, text: &[u8]) -> bool {
+        if let Some(rest) = text.strip_prefix(b"mode ") {
             // `mode OLD,OLD..NEW`
             let new = rest.windows(2).position(|two| two == b"..").and_then(|dots| rest.get(dots + 2..));
-            header.new_mode = new.and_then(octal);
-            true
+            self.new_mode = new.and_then(octal);
         } else if let Some(rest) = text.strip_prefix(b"new file mode ") {
-            (header.is_new, header.new_mode) = (true, octal(rest));
-            true
+            (self.is_new, self.new_mode) = (true, octal(rest));
         } else if text.starts_with(b"deleted file mode ") {
-            header.is_deleted = true;
-            true
+            self.is_deleted = true;
         } else if text.starts_with(b"Binary files ") {
-            header.is_binary = true;
-            true
+            self.is_binary = true;
+        } else if text.starts_with(b"+++ ") {
+            self.stage = Stage::Over;
         } else {
-            COMBINED.iter().any(|mark| text.starts_with(mark))
-        };
-        if !known {
-            break;
+            return OF_A_MERGE.iter().any(|mark| text.starts_with(mark));
         }
-        header.end += line.len();
+        true
     }
-    header
 }
 
-/// How the further header lines of a merge begin.
-const COMBINED: [&[u8]; 9] = [
+/// How the further header lines of a merge begin. With `--combined-all-paths` there is a `---` line for each parent.
+const OF_A_MERGE: [&[u8]; 8] = [
     b"index ",
     b"--- ",
-    b"+++ ",
     b"similarity index ",
     b"dissimilarity index ",
     b"rename from ",
@@ -196,39 +226,15 @@ const COMBINED: [&[u8]; 9] = [
     b"copy to ",
 ];
 
-/// Where the binary content that begins at `at`, behind `GIT binary patch`, ends: one block with the new content
-/// (or how to make it), and mostly one with the old. Each ends with an empty line.
-fn binary_patch(input: &[u8], at: usize) -> Result<usize, Malformed> {
-    let mut end = at;
-    for block in 0..2 {
-        let Some((head, _)) = input.get(end..).and_then(first_line).filter(|(line, _)| is_block(line)) else {
-            return if block == 0 {
-                Err(Malformed::new(end, "a `literal` or `delta` line should follow `GIT binary patch`"))
-            } else {
-                Ok(end)
-            };
-        };
-        end += head.len();
-        loop {
-            let Some((line, _)) = input.get(end..).and_then(first_line) else {
-                return Err(Malformed::new(end, "the input ends inside a binary patch"));
-            };
-            let text = trimmed(line);
-            if !text.is_empty() && !is_base85(text) {
-                return Err(Malformed::new(end, "the line is not binary content as git writes it"));
-            }
-            end += line.len();
-            if text.is_empty() {
-                break;
-            }
-        }
-    }
-    Ok(end)
+/// The name in a `---` or `+++` line; none if it is `/dev/null`.
+fn side(row: &Row<'_>, mark: &[u8]) -> Result<Option<Vec<u8>>, Malformed> {
+    let rest = trimmed(row.text).strip_prefix(mark).unwrap_or_default();
+    let name = name::header_name(rest).ok_or_else(|| row.malformed(BAD_QUOTES))?;
+    Ok(Some(name.into_owned()).filter(|name| name != b"/dev/null"))
 }
 
 /// Does the line begin a block of binary content: `literal 12` or `delta 12`?
-fn is_block(line: &[u8]) -> bool {
-    let text = trimmed(line);
+fn is_block(text: &[u8]) -> bool {
     let size = text.strip_prefix(b"literal ").or_else(|| text.strip_prefix(b"delta "));
     size.is_some_and(|size| !size.is_empty() && size.iter().all(u8::is_ascii_digit))
 }
@@ -247,10 +253,4 @@ fn is_base85(text: &[u8]) -> bool {
 /// A mode.
 fn octal(text: &[u8]) -> Option<u32> {
     u32::from_str_radix(std::str::from_utf8(text).ok()?, 8).ok()
-}
-
-/// The line without its end. A name with a carriage return would be in quotes.
-pub(crate) fn trimmed(line: &[u8]) -> &[u8] {
-    let line = line.strip_suffix(b"\n").unwrap_or(line);
-    line.strip_suffix(b"\r").unwrap_or(line)
 }

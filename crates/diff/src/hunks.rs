@@ -1,109 +1,92 @@
 //! The hunks of one file: read by the counts in their headers, never by what a line looks like.
 //!
-//! One pass that keeps no list of lines: [`Hunk::lines`] walks them again when they are wanted. `diffy` reads the
-//! same lines into lists, which costs more than finding them, and stops short of what git prints in places; the tests
-//! and `cargo xtask bench diff` compare with it.
+//! A merge shown against all its parents has hunks with a range and a column of marks for each of them. They are told
+//! as seen from the first parent: lines that only another parent had are counted, but not kept.
 
-use crate::model::{Hunk, first_line};
+use crate::row::trimmed;
 
-/// What is wrong at which byte of the input.
-#[derive(Debug)]
-pub(crate) struct Malformed {
-    /// Offset in the input.
-    pub(crate) byte: usize,
-    /// What is wrong.
-    pub(crate) what: String,
-}
-
-impl Malformed {
-    /// Something wrong at a byte.
-    pub(crate) fn new(byte: usize, what: impl Into<String>) -> Self {
-        Self { byte, what: what.into() }
-    }
-}
-
-/// The hunks of one file, and how much text they change.
-#[derive(Debug, Default)]
-pub(crate) struct Hunks<'a> {
-    /// In order.
-    pub(crate) hunks: Vec<Hunk<'a>>,
-    /// Added lines.
-    pub(crate) added: u32,
-    /// Removed lines.
-    pub(crate) deleted: u32,
-    /// Offset in the input of what follows.
-    pub(crate) end: usize,
-}
-
-/// Reads the hunks that begin at offset `start`.
-pub(crate) fn read(input: &[u8], start: usize) -> Result<Hunks<'_>, Malformed> {
-    let mut read = Hunks { end: start, ..Hunks::default() };
-    // The first lines that the next hunk may have.
-    let (mut free_old, mut free_new) = (0, 0);
-    while let Some((header, _)) = input.get(read.end..).and_then(first_line) {
-        if !header.starts_with(b"@@ ") {
-            break;
-        }
-        let at = read.end;
-        let Some((old, new, section)) = ranges(header) else {
-            return Err(Malformed::new(at, "a hunk header must read `@@ -LINE,COUNT +LINE,COUNT @@`"));
-        };
-        if old.start < free_old || new.start < free_new {
-            return Err(Malformed::new(at, "the hunk overlaps the one before it, or should stand before it"));
-        }
-        (free_old, free_new) = (old.end(at)?, new.end(at)?);
-        let body = at + header.len();
-        let changed = walk(input, body, old.count, new.count)?;
-        let too_many = || Malformed::new(at, "the file changes more than 4294967295 lines");
-        read.added = read.added.checked_add(changed.added).ok_or_else(too_many)?;
-        read.deleted = read.deleted.checked_add(changed.deleted).ok_or_else(too_many)?;
-        read.end = changed.end;
-        // Their sums have been found to fit, so they do.
-        let fit = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
-        read.hunks.push(Hunk {
-            old_start: fit(old.start),
-            old_lines: fit(old.count),
-            new_start: fit(new.start),
-            new_lines: fit(new.count),
-            section,
-            body: input.get(body..changed.end).unwrap_or_default(),
-        });
-    }
-    Ok(read)
-}
-
-/// Does the line begin a hunk?
-pub(crate) fn is_header(line: &[u8]) -> bool {
-    ranges(line).is_some()
-}
+/// What git writes for a count of -1: in a merge without context (`-U0`), where lines went from the end of the file, it
+/// counts one too few on every side.
+const ONE_TOO_FEW: u64 = u64::MAX;
 
 /// One side's `START,COUNT` in a hunk header.
-#[derive(Clone, Copy)]
-struct Range {
-    start: u64,
-    count: u64,
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Range {
+    pub(crate) start: u64,
+    pub(crate) count: u64,
 }
 
 impl Range {
     /// The line after the last one. Lines are counted from 1, and we keep their numbers in 32 bits.
-    fn end(self, at: usize) -> Result<u64, Malformed> {
+    pub(crate) fn end(self) -> Result<u64, &'static str> {
         if self.start == 0 && self.count > 0 {
-            return Err(Malformed::new(at, "the hunk has lines before line 1"));
+            return Err("the hunk has lines before line 1");
         }
         let end = self.start.saturating_add(self.count);
         if end > u64::from(u32::MAX) {
-            return Err(Malformed::new(at, "the hunk is beyond line 4294967295"));
+            return Err("the hunk is beyond line 4294967295");
         }
         Ok(end)
     }
 }
 
-/// Reads `@@ -START,COUNT +START,COUNT @@ SECTION`.
-fn ranges(line: &[u8]) -> Option<(Range, Range, &[u8])> {
-    let (old, rest) = range(line.strip_prefix(b"@@ -")?)?;
+/// What the header of a hunk says.
+#[derive(Debug)]
+pub(crate) struct Ranges<'a> {
+    /// How many marks each of its lines has: the number of parents.
+    pub(crate) marks: usize,
+    /// Of the first parent.
+    pub(crate) old: Range,
+    /// Of the other parents of a merge.
+    pub(crate) others: Vec<Range>,
+    /// Of the result.
+    pub(crate) new: Range,
+    /// What follows.
+    pub(crate) section: &'a [u8],
+}
+
+/// Reads `@@ -START,COUNT +START,COUNT @@ SECTION`, or `@@@ -START,COUNT -START,COUNT +START,COUNT @@@ SECTION` and so
+/// on.
+pub(crate) fn ranges(line: &[u8]) -> Option<Ranges<'_>> {
+    let marks = signs(line).checked_sub(1).filter(|marks| *marks > 0)?;
+    let (old, mut rest) = range(line.get(marks + 1..)?.strip_prefix(b" -")?)?;
+    let mut others = Vec::new();
+    for _ in 1..marks {
+        let other;
+        (other, rest) = range(rest.strip_prefix(b" -")?)?;
+        others.push(other);
+    }
     let (new, rest) = range(rest.strip_prefix(b" +")?)?;
-    let section = crate::header::trimmed(rest.strip_prefix(b" @@")?);
-    Some((old, new, section.strip_prefix(b" ").unwrap_or(section)))
+    let rest = rest.strip_prefix(b" ")?;
+    let section = trimmed(rest.get(marks + 1..).filter(|_| signs(rest) > marks)?);
+    let section = section.strip_prefix(b" ").unwrap_or(section);
+    let mut ranges = Ranges { marks, old, others, new, section };
+    if marks > 1 {
+        ranges.set_right();
+    }
+    Some(ranges)
+}
+
+impl Ranges<'_> {
+    /// Turns the ranges of a merge into what those of other diffs mean.
+    fn set_right(&mut self) {
+        let too_few = u64::from(self.new.count == ONE_TOO_FEW);
+        for range in [&mut self.old, &mut self.new].into_iter().chain(&mut self.others) {
+            range.count = range.count.wrapping_add(too_few);
+            // Without lines of its own it names the line behind, not the one in front.
+            range.start = range.start.saturating_sub(u64::from(range.count == 0));
+        }
+    }
+}
+
+/// Does the line begin a hunk?
+pub(crate) fn is_header(line: &[u8]) -> bool {
+    ranges(line).is_some_and(|ranges| ranges.marks == 1)
+}
+
+/// How many `@` the line begins with.
+pub(crate) fn signs(line: &[u8]) -> usize {
+    line.iter().take_while(|byte| **byte == b'@').count()
 }
 
 /// Reads `START,COUNT`; without a count it is 1.
@@ -125,49 +108,88 @@ fn number(text: &[u8]) -> Option<(u64, &[u8])> {
     Some((value, rest))
 }
 
-/// What the lines of one hunk change, and where they end.
-struct Changed {
-    added: u32,
-    deleted: u32,
-    end: usize,
+/// A hunk whose lines are being read.
+#[derive(Clone, Debug)]
+pub(crate) struct Walk {
+    marks: usize,
+    /// How many lines of each side are still to come.
+    old: u64,
+    others: Vec<u64>,
+    new: u64,
+    /// How many lines are still to come that the hunk before it showed, too.
+    shared: u64,
+    /// How many unchanged lines came last.
+    pub(crate) tail: u64,
+    /// How many lines were added.
+    pub(crate) added: u32,
+    /// How many lines were removed.
+    pub(crate) deleted: u32,
 }
 
-/// Walks the lines of a hunk, which begin at offset `at`: so many of the old and the new side.
-fn walk(input: &[u8], mut at: usize, mut old: u64, mut new: u64) -> Result<Changed, Malformed> {
-    let (mut added, mut deleted) = (0_u32, 0_u32);
-    while old > 0 || new > 0 {
-        let Some((line, _)) = input.get(at..).and_then(first_line) else {
-            let what = format!("the input ends inside a hunk: {old} old and {new} new lines are missing");
-            return Err(Malformed::new(input.len(), what));
-        };
-        let (is_old, is_new) = match line.first() {
-            Some(b' ' | b'\n') => (true, true),
-            Some(b'-') => (true, false),
-            Some(b'+') => (false, true),
-            Some(b'\\') => (false, false),
-            Some(_) | None => {
-                let what = format!(
-                    "{old} old and {new} new lines of the hunk are missing: a line of a hunk begins with a \
-                     blank, `+`, `-` or `\\`"
-                );
-                return Err(Malformed::new(at, what));
-            }
-        };
-        if is_old && old == 0 || is_new && new == 0 {
-            let what = format!(
-                "the hunk has other lines than its header says: {old} old and {new} new ones should follow"
-            );
-            return Err(Malformed::new(at, what));
+impl Walk {
+    /// The lines behind a header, the first of which the hunk before it showed, too.
+    pub(crate) fn new(ranges: &Ranges<'_>, shared: u64) -> Self {
+        Self {
+            marks: ranges.marks,
+            old: ranges.old.count,
+            others: ranges.others.iter().map(|other| other.count).collect(),
+            new: ranges.new.count,
+            shared,
+            tail: 0,
+            added: 0,
+            deleted: 0,
         }
-        (old, new) = (old - u64::from(is_old), new - u64::from(is_new));
+    }
+
+    /// Have all lines come?
+    pub(crate) fn is_done(&self) -> bool {
+        self.old == 0 && self.new == 0 && self.others.iter().all(|other| *other == 0)
+    }
+
+    /// How many lines are missing.
+    pub(crate) fn missing(&self) -> String {
+        let old = self.others.iter().fold(self.old.to_string(), |old, other| format!("{old} and {other}"));
+        format!("{old} old and {} new lines", self.new)
+    }
+
+    /// Takes a line. "\ No newline at end of file" is about the one before it.
+    pub(crate) fn take(&mut self, line: &[u8]) -> Result<(), String> {
+        let columns = match line.first() {
+            Some(b'\\') => return Ok(()),
+            // Mail programs cut blanks off at the end of lines.
+            Some(b'\n') => &[],
+            Some(_) | None => line.get(..self.marks).unwrap_or(b"?"),
+        };
+        let is_lost = columns.contains(&b'-');
+        let fits = |mark: &u8| matches!((mark, is_lost), (b' ', _) | (b'+', false) | (b'-', true));
+        if !columns.iter().all(fits) {
+            return Err(format!(
+                "{} of the hunk are missing: a line of a hunk begins with a blank, `+`, `-` or `\\`",
+                self.missing()
+            ));
+        }
+        // A line of the result is in the parents without a mark, another one in those with it.
+        let has = |parent: usize| columns.get(parent).is_none_or(|mark| (*mark == b' ') != is_lost);
+        let (is_old, is_new) = (has(0), !is_lost);
+        let others = self.others.iter().enumerate().any(|(parent, left)| has(parent + 1) && *left == 0);
+        if is_old && self.old == 0 || is_new && self.new == 0 || others {
+            return Err(format!(
+                "the hunk has other lines than its header says: {} should follow",
+                self.missing()
+            ));
+        }
+        if self.shared > 0 && !(is_old && is_new) {
+            return Err("the line changes, but the hunk before this one shows it unchanged".to_owned());
+        }
+        self.shared = self.shared.saturating_sub(1);
+        self.tail = if is_old && is_new { self.tail + 1 } else { 0 };
+        (self.old, self.new) = (self.old - u64::from(is_old), self.new - u64::from(is_new));
+        for (parent, left) in self.others.iter_mut().enumerate() {
+            *left -= u64::from(has(parent + 1));
+        }
         // The counts fit in 32 bits, and so do their parts.
-        added = added.wrapping_add(u32::from(is_new & !is_old));
-        deleted = deleted.wrapping_add(u32::from(is_old & !is_new));
-        at += line.len();
+        self.added = self.added.wrapping_add(u32::from(is_new & !is_old));
+        self.deleted = self.deleted.wrapping_add(u32::from(is_old & !is_new));
+        Ok(())
     }
-    // "\ No newline at end of file" is about the line before it.
-    while let Some(line) = input.get(at..).filter(|rest| rest.starts_with(b"\\")).and_then(first_line) {
-        at += line.0.len();
-    }
-    Ok(Changed { added, deleted, end: at })
 }

@@ -35,12 +35,13 @@ pub enum Status {
 /// A change of type (a file that became a symbolic link) is two of these with one path, first `Deleted`, then
 /// `Added`, as git prints it.
 ///
-/// A merge shown against all its parents (`diff --cc`) has no line numbers of one old side, so it has no hunks
-/// here and counts nothing: a comment can be placed on the file only.
+/// A merge shown against all its parents (`diff --cc`, `-c`) is told as seen from the first one: what its hunks show
+/// of that parent and of the result. It need not show all that differs between them, so a comment can be placed on the
+/// file only.
 ///
-/// Serialises to the JSON of `truing diff parse`.
+/// Serialises to the JSON of `truing diff parse`. `H` is what is kept of a hunk.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct FileDiff<'a> {
+pub struct FileOf<H> {
     /// The name after the change; of a deleted file the name it had.
     pub path: RepoPath,
     /// The name before it, if the file was renamed or copied.
@@ -60,14 +61,39 @@ pub struct FileDiff<'a> {
     /// Is the content not text, by git's judgement?
     #[serde(skip)]
     pub is_binary: bool,
-    /// Is it of a merge shown against all its parents, so that its lines are not known here?
+    /// Is it of a merge shown against all its parents, which need not show all its lines?
     #[serde(skip)]
     pub is_combined: bool,
-    /// The hunks, in order and apart from each other; none if no text line changed.
-    pub hunks: Vec<Hunk<'a>>,
+    /// The hunks, in order; none if no text line changed. They are apart from each other, but that one may begin with
+    /// the unchanged lines that the one before it ends with (`git diff -W`).
+    pub hunks: Vec<H>,
 }
 
-impl FileDiff<'_> {
+/// A file with the lines of its hunks.
+pub type FileDiff<'a> = FileOf<Hunk<'a>>;
+
+/// A file with the numbers of its hunks' lines.
+pub type Outline = FileOf<Span>;
+
+impl<H> FileOf<H> {
+    /// The same with something else of each hunk.
+    pub(crate) fn with_hunks<T>(self, hunk: impl FnMut(H) -> T) -> FileOf<T> {
+        let Self {
+            path,
+            old_path,
+            status,
+            added,
+            deleted,
+            old_mode,
+            new_mode,
+            is_binary,
+            is_combined,
+            hunks,
+        } = self;
+        let hunks = hunks.into_iter().map(hunk).collect();
+        FileOf { path, old_path, status, added, deleted, old_mode, new_mode, is_binary, is_combined, hunks }
+    }
+
     /// Is it a submodule before or after the change?
     pub fn is_submodule(&self) -> bool {
         self.has_mode(MODE_SUBMODULE)
@@ -81,6 +107,19 @@ impl FileDiff<'_> {
     fn has_mode(&self, mode: u32) -> bool {
         self.old_mode == Some(mode) || self.new_mode == Some(mode)
     }
+}
+
+/// The numbers of a [`Hunk`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub struct Span {
+    /// First line on the old side.
+    pub old_start: u32,
+    /// How many lines of the old side it shows.
+    pub old_lines: u32,
+    /// First line on the new side.
+    pub new_start: u32,
+    /// How many lines of the new side it shows.
+    pub new_lines: u32,
 }
 
 /// Some lines that changed, with the unchanged lines around them.
@@ -99,6 +138,9 @@ pub struct Hunk<'a> {
     /// What stands behind the second `@@`: usually the function the hunk is in. May be empty.
     #[serde(skip)]
     pub section: &'a [u8],
+    /// How many marks each line has: 1, or in a merge as many as parents.
+    #[serde(skip)]
+    pub(crate) marks: usize,
     /// The lines as printed, each with its mark and line end.
     #[serde(skip)]
     pub(crate) body: &'a [u8],
@@ -107,7 +149,7 @@ pub struct Hunk<'a> {
 impl<'a> Hunk<'a> {
     /// The lines in order, with their numbers.
     pub fn lines(&self) -> Lines<'a> {
-        Lines { rest: self.body, old: self.old_start, new: self.new_start }
+        Lines { rest: self.body, marks: self.marks, old: self.old_start, new: self.new_start }
     }
 }
 
@@ -144,6 +186,7 @@ pub struct Line<'a> {
 #[derive(Clone, Debug)]
 pub struct Lines<'a> {
     rest: &'a [u8],
+    marks: usize,
     old: u32,
     new: u32,
 }
@@ -156,14 +199,16 @@ impl<'a> Iterator for Lines<'a> {
             let line;
             (line, self.rest) = first_line(self.rest)?;
             let text = line.strip_suffix(b"\n").unwrap_or(line);
-            let (kind, text) = match text.split_first() {
-                Some((b'+', text)) => (LineKind::Added, text),
-                Some((b'-', text)) => (LineKind::Deleted, text),
+            // An empty line without its marks: mail programs cut blanks off at the end of lines.
+            let (marks, text) = text.split_at_checked(self.marks).unwrap_or_default();
+            let kind = match marks.first() {
+                Some(b'+') => LineKind::Added,
+                Some(b'-') => LineKind::Deleted,
                 // "\ No newline at end of file" is about the line before it.
-                Some((b'\\', _)) => continue,
-                Some((b' ', text)) => (LineKind::Context, text),
-                // An empty line without its mark: mail programs cut blanks off at the end of lines.
-                Some(_) | None => (LineKind::Context, text),
+                Some(b'\\') => continue,
+                // Of another parent alone.
+                Some(_) if marks.contains(&b'-') => continue,
+                Some(_) | None => LineKind::Context,
             };
             let (old, new) = (kind != LineKind::Added, kind != LineKind::Deleted);
             let ended = self.rest.first() != Some(&b'\\');

@@ -1,16 +1,13 @@
-//! Diffs from bytes: finds the sections of the files among other text, and puts together what their headers and
-//! hunks say.
+//! Diffs from bytes: all at once, file by file, or in pieces as they come; and what the header of a file says together.
 
 use thiserror::Error;
 
 use crate::RepoPath;
-use crate::header::{self, Header, trimmed};
-use crate::hunks::{self, Hunks, Malformed};
-use crate::model::{FileDiff, Status, first_line};
+use crate::header::Header;
+use crate::model::{FileDiff, FileOf, Hunk, Outline, Span, Status, first_line};
 use crate::name::{self, Name, Pair};
-
-/// How many digits git leaves of the id of a commit that it shortens, at least, unless it is told to leave fewer.
-const MIN_ID_DIGITS: usize = 7;
+use crate::row::{MAX_LOOKED_AT, Malformed, Place};
+use crate::scan::{Found, Scanner};
 
 /// What was read.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -72,17 +69,16 @@ pub fn parse(input: &[u8]) -> Parsed<'_> {
 
 /// Reads as [`parse`] does, one file at a time; an error is the last item.
 pub fn files(input: &[u8]) -> Files<'_> {
-    Files { input, at: Some(0), any: false }
+    Files { input, rest: input, is_over: false, scanner: Scanner::new() }
 }
 
 /// The files of a diff; see [`files`].
 #[derive(Clone, Debug)]
 pub struct Files<'a> {
     input: &'a [u8],
-    /// Where the next section is looked for; none at the end.
-    at: Option<usize>,
-    /// Has there been a file?
-    any: bool,
+    rest: &'a [u8],
+    is_over: bool,
+    scanner: Scanner<Found>,
 }
 
 impl<'a> Iterator for Files<'a> {
@@ -90,148 +86,115 @@ impl<'a> Iterator for Files<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            // None in case of an error.
-            let at = self.at.take()?;
-            let section = match next_section(self.input, at) {
-                Ok(Some(section)) => section,
-                Ok(None) if self.any => return None,
-                Ok(None) => return no_diff(self.input).map(|wrong| Err(self.error(wrong))),
-                Err(wrong) => return Some(Err(self.error(wrong))),
-            };
-            self.at = Some(section.end);
-            if let Some(file) = section.file {
-                self.any = true;
-                return Some(Ok(file));
+            if let Some(file) = self.scanner.pop() {
+                let input = self.input;
+                return Some(file.map(|file| file.with_hunks(|found| hunk(input, found))));
+            }
+            if self.is_over || self.scanner.has_failed() {
+                return None;
+            }
+            if let Some((line, rest)) = first_line(self.rest) {
+                self.rest = rest;
+                self.scanner.line(line, line.len(), line.ends_with(b"\n"));
+            } else {
+                self.is_over = true;
+                self.scanner.end();
             }
         }
     }
 }
 
-impl Files<'_> {
-    fn error(&self, Malformed { byte, what: message }: Malformed) -> ParseError {
-        let before = self.input.get(..byte).unwrap_or(self.input);
-        ParseError { byte, line: 1 + memchr::memchr_iter(b'\n', before).count(), message }
+/// A hunk with its lines.
+fn hunk(input: &[u8], found: Found) -> Hunk<'_> {
+    let Found { span: Span { old_start, old_lines, new_start, new_lines }, marks, section, body } = found;
+    Hunk {
+        old_start,
+        old_lines,
+        new_start,
+        new_lines,
+        marks,
+        section: input.get(section).unwrap_or_default(),
+        body: input.get(body).unwrap_or_default(),
     }
 }
 
-/// What is wrong with an input in which there is no file: nothing, if git can have printed it.
-fn no_diff(input: &[u8]) -> Option<Malformed> {
-    let (mut at, mut first) = (0, None);
-    while let Some((line, _)) = input.get(at..).and_then(first_line) {
-        if is_commit(line) || is_mail_start(line) || line.starts_with(b"* Unmerged path ") {
-            return None;
-        }
-        if !line.trim_ascii().is_empty() {
-            first = first.or(Some(at));
-        }
-        at += line.len();
+/// Reads as [`parse`] does, from pieces as they come, without the text of hunks: for diffs of any size.
+///
+/// It holds the names and the numbers of the file that is being read (16 bytes a hunk), and of the mail if it has no
+/// statistics, and up to 1 MiB of a line. A longer line can be text of a hunk or between diffs, not of a header.
+///
+/// ```
+/// use truing_diff::Outlines;
+/// let mut outlines = Outlines::default();
+/// outlines.take(b"--- a/x\n+++ b/x\n@@ -1 +1");
+/// outlines.take(b",2 @@\n same\n+more");
+/// assert!(outlines.pop().is_none());
+/// outlines.end();
+/// let file = outlines.pop().unwrap().unwrap();
+/// assert_eq!((file.added, file.hunks.first().unwrap().new_lines), (1, 2));
+/// ```
+#[derive(Clone, Debug)]
+pub struct Outlines {
+    scanner: Scanner<Span>,
+    /// The beginning of a line whose end has not come.
+    begun: Vec<u8>,
+    /// The length of all that has come of it.
+    len: usize,
+}
+
+impl Default for Outlines {
+    fn default() -> Self {
+        Self { scanner: Scanner::new(), begun: Vec::new(), len: 0 }
     }
-    Some(Malformed::new(first?, "this is no unified diff: no line begins the diff of a file"))
 }
 
-/// Does `git log` begin a commit with this line: `commit ID`, perhaps with more behind a blank?
-fn is_commit(line: &[u8]) -> bool {
-    let Some(rest) = trimmed(line).strip_prefix(b"commit ") else { return false };
-    let hex = rest.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
-    (MIN_ID_DIGITS..=64).contains(&hex) && matches!(rest.get(hex), None | Some(b' '))
-}
-
-/// A part of the input that belongs together.
-struct Section<'a> {
-    /// What it says; nothing if it only looked like a diff.
-    file: Option<FileDiff<'a>>,
-    /// Where it ends.
-    end: usize,
-}
-
-/// The first section at or after `at`; none if only text follows.
-fn next_section(input: &[u8], mut at: usize) -> Result<Option<Section<'_>>, Malformed> {
-    while let Some((line, rest)) = input.get(at..).and_then(first_line) {
-        let after = at + line.len();
-        match line.first() {
-            Some(b'd') => {
-                if let Some(names) = line.strip_prefix(b"diff --git ") {
-                    return git_section(input, at, names).map(Some);
-                }
-                let combined = line.strip_prefix(b"diff --cc ");
-                if let Some(name) = combined.or_else(|| line.strip_prefix(b"diff --combined ")) {
-                    return combined_section(input, at, name, after).map(Some);
-                }
-            }
-            Some(b'-') if line.starts_with(b"--- ") && is_plain_header(rest) => {
-                return plain_section(input, at).map(Some);
-            }
-            Some(b'@') if line.starts_with(b"@@ -") => {
-                return Err(Malformed::new(at, "a hunk without the name of its file before it"));
-            }
-            Some(b'F') if is_mail_start(line) => {
-                at = after + message_len(rest);
+impl Outlines {
+    /// Takes the next piece.
+    pub fn take(&mut self, mut piece: &[u8]) {
+        while let Some((line, rest)) = first_line(piece) {
+            piece = rest;
+            let is_ended = line.ends_with(b"\n");
+            if is_ended && self.len == 0 {
+                self.scanner.line(line, line.len(), true);
                 continue;
             }
-            Some(_) | None => {}
+            let room = MAX_LOOKED_AT.saturating_sub(self.begun.len());
+            self.begun.extend(line.iter().take(room));
+            self.len += line.len();
+            if is_ended {
+                self.end_line(true);
+            }
         }
-        at = after;
     }
-    Ok(None)
-}
 
-/// Do these lines, behind one with `--- `, go on as a diff does?
-fn is_plain_header(rest: &[u8]) -> bool {
-    let Some((line, rest)) = first_line(rest) else { return false };
-    line.starts_with(b"+++ ") && first_line(rest).is_some_and(|(line, _)| hunks::is_header(line))
-}
-
-/// Does the line begin a mail of `git format-patch`: `From`, a commit, a date?
-fn is_mail_start(line: &[u8]) -> bool {
-    let Some(rest) = line.strip_prefix(b"From ") else { return false };
-    let hex = rest.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
-    matches!(hex, 40 | 64) && rest.get(hex) == Some(&b' ')
-}
-
-/// How long the head and message of a mail are, up to and with the line `---`; 0 if it has none.
-///
-/// The line separates the message from the statistics, and only stands there if there are statistics. So one
-/// that comes after the first diff is a removed line (`--`) of it, unless statistics follow: then what looked
-/// like a diff was part of the message.
-fn message_len(mail: &[u8]) -> usize {
-    let (mut rest, mut seen_diff) = (mail, false);
-    while let Some((line, after)) = first_line(rest) {
-        if is_mail_start(line) {
-            break;
+    /// There is no further piece.
+    pub fn end(&mut self) {
+        if self.len > 0 {
+            self.end_line(false);
         }
-        if matches!(line, b"---\n" | b"---\r\n") && (!seen_diff || is_statistics(after)) {
-            return mail.len() - after.len();
-        }
-        seen_diff |= line.starts_with(b"diff --");
-        rest = after;
+        self.scanner.end();
     }
-    0
+
+    /// The next file that has come as a whole; none if there is none yet. An error is the last one.
+    pub fn pop(&mut self) -> Option<Result<Outline, ParseError>> {
+        self.scanner.pop()
+    }
+
+    /// Has there been an error, so that nothing can follow?
+    pub fn has_failed(&self) -> bool {
+        self.scanner.has_failed()
+    }
+
+    fn end_line(&mut self, is_ended: bool) {
+        self.scanner.line(&self.begun, self.len, is_ended);
+        self.begun.clear();
+        self.len = 0;
+    }
 }
 
-/// Does a line like ` src/main.rs | 12 ++--` come first?
-fn is_statistics(rest: &[u8]) -> bool {
-    let Some((line, _)) = first_line(rest).filter(|(line, _)| line.starts_with(b" ")) else { return false };
-    let Some(bar) = line.windows(3).rposition(|three| three == b" | ") else { return false };
-    let count = line.get(bar + 3..).unwrap_or_default().trim_ascii();
-    count.starts_with(b"Bin") || count.first().is_some_and(u8::is_ascii_digit)
-}
-
-/// A section that begins with `diff --git NAMES` at `at`.
-fn git_section<'a>(input: &'a [u8], at: usize, names: &'a [u8]) -> Result<Section<'a>, Malformed> {
-    let after = at + "diff --git ".len() + names.len();
-    let header = header::read(input, after)?;
-    let Some((path, old_path)) = git_names(trimmed(names), &header, at)? else {
-        return if header.lines > 0 {
-            Err(Malformed::new(at, "cannot tell the name of the file from its header"))
-        } else if !input.get(at..after).is_some_and(|line| line.ends_with(b"\n")) {
-            Err(Malformed::new(after, "the input ends inside the header of a file"))
-        } else {
-            // A sentence in a message.
-            Ok(Section { file: None, end: after })
-        };
-    };
-    let of_file = |error: Malformed| Malformed { what: format!("{path}: {}", error.what), ..error };
-    let hunks = read_hunks(input, &header).map_err(of_file)?;
+/// The file of a section that begins with `diff --git NAMES`; none if its name cannot be told.
+pub(crate) fn git_file<H>(names: &[u8], header: &Header, at: Place) -> Result<Option<FileOf<H>>, Malformed> {
+    let Some((path, old_path)) = git_names(names, header, at)? else { return Ok(None) };
     let status = if header.renamed.is_some() {
         Status::Renamed
     } else if header.copied.is_some() {
@@ -245,18 +208,17 @@ fn git_section<'a>(input: &'a [u8], at: usize, names: &'a [u8]) -> Result<Sectio
         Status::Renamed
     } else if header.is_binary {
         Status::Binary
-    } else if header.mode_changed && hunks.hunks.is_empty() {
+    } else if header.mode_changed && !header.has_names {
         Status::Mode
     } else {
         Status::Modified
     };
     let old_path = old_path.filter(|_| matches!(status, Status::Renamed | Status::Copied));
-    Ok(file(path, old_path, status, &header, hunks))
+    Ok(Some(file(path, old_path, status, header)))
 }
 
-/// A section of a plain unified diff: its `---` line begins at `at`.
-fn plain_section(input: &[u8], at: usize) -> Result<Section<'_>, Malformed> {
-    let header = header::read(input, at)?;
+/// The file of a plain unified diff, whose `---` line is at `at`.
+pub(crate) fn plain_file<H>(header: &Header, at: Place) -> Result<FileOf<H>, Malformed> {
     let (path, old_path, status) = match (&header.old, &header.new) {
         (None, None) => return Err(Malformed::new(at, "the file is `/dev/null` before and after")),
         (None, Some(new)) => (path(name::alone(new)), None, Status::Added),
@@ -266,21 +228,11 @@ fn plain_section(input: &[u8], at: usize) -> Result<Section<'_>, Malformed> {
             Pair::Two(old, new) => (path(new), Some(path(old)), Status::Renamed),
         },
     };
-    let of_file = |error: Malformed| Malformed { what: format!("{path}: {}", error.what), ..error };
-    let hunks = read_hunks(input, &header).map_err(of_file)?;
-    Ok(file(path, old_path, status, &header, hunks))
+    Ok(file(path, old_path, status, header))
 }
 
-/// A section of a merge, `diff --cc NAME`: says which file it is. Its hunks are left to be skipped as text: a line
-/// of theirs has one mark for each parent, so none begins a section.
-fn combined_section<'a>(
-    input: &'a [u8],
-    at: usize,
-    name: &[u8],
-    after: usize,
-) -> Result<Section<'a>, Malformed> {
-    let header = header::read_combined(input, after);
-    let name = name::whole_name(trimmed(name)).ok_or_else(|| Malformed::new(at, header::BAD_QUOTES))?;
+/// The file of a merge's section.
+pub(crate) fn merged_file<H>(name: &[u8], header: &Header) -> FileOf<H> {
     let status = if header.is_new {
         Status::Added
     } else if header.is_deleted {
@@ -290,45 +242,26 @@ fn combined_section<'a>(
     } else {
         Status::Modified
     };
-    let hunks = Hunks { end: header.end, ..Hunks::default() };
-    Ok(file(path(&name), None, status, &header, hunks))
+    file(path(name), None, status, header)
 }
 
-fn file<'a>(
-    path: RepoPath,
-    old_path: Option<RepoPath>,
-    status: Status,
-    header: &Header<'_>,
-    hunks: Hunks<'a>,
-) -> Section<'a> {
-    let file = FileDiff {
+fn file<H>(path: RepoPath, old_path: Option<RepoPath>, status: Status, header: &Header) -> FileOf<H> {
+    FileOf {
         path,
         old_path,
         status,
-        added: hunks.added,
-        deleted: hunks.deleted,
+        added: 0,
+        deleted: 0,
         old_mode: header.old_mode,
         new_mode: header.new_mode,
         is_binary: header.is_binary,
         is_combined: header.is_combined,
-        hunks: hunks.hunks,
-    };
-    Section { file: Some(file), end: hunks.end }
+        hunks: Vec::new(),
+    }
 }
 
 fn path(name: &[u8]) -> RepoPath {
     RepoPath::from_bytes(name)
-}
-
-/// The hunks behind a header; none if it has no `---` line.
-fn read_hunks<'a>(input: &'a [u8], header: &Header<'_>) -> Result<Hunks<'a>, Malformed> {
-    if !header.has_names {
-        return Ok(Hunks { end: header.end, ..Hunks::default() });
-    }
-    if !input.get(header.end..).is_some_and(|rest| rest.starts_with(b"@@ ")) {
-        return Err(Malformed::new(header.end, "a hunk should follow the `---` and `+++` lines"));
-    }
-    hunks::read(input, header.end)
 }
 
 /// The name of the file, and its old one if it is another; none if they cannot be told.
@@ -337,8 +270,8 @@ fn read_hunks<'a>(input: &'a [u8], header: &Header<'_>) -> Result<Hunks<'a>, Mal
 /// to be asked.
 fn git_names(
     line: &[u8],
-    header: &Header<'_>,
-    at: usize,
+    header: &Header,
+    at: Place,
 ) -> Result<Option<(RepoPath, Option<RepoPath>)>, Malformed> {
     if let Some(moved) = header.renamed.as_ref().or(header.copied.as_ref()) {
         let (Some(from), Some(to)) = (&moved.from, &moved.to) else {

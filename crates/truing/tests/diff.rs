@@ -375,3 +375,60 @@ fn a_commit_that_is_not_there_is_named() {
     let ran = repo.diff(&["anchor", "--base", "HEAD", "--head", "HEAD", "no/such"], "");
     assert_eq!(ran.exit, 2);
 }
+
+#[test]
+fn a_merge_is_told_with_its_hunks() {
+    let diff =
+        "diff --cc x\nindex 1,2..3\n--- a/x\n+++ b/x\n@@@ -1,2 -1,2 +1,2 @@@ f()\n  a\n- b\n -c\n++d\n";
+    let ran = Repo::new().diff(&["parse"], diff);
+    let hunk = json!({"old_start": 1, "old_lines": 2, "new_start": 1, "new_lines": 2});
+    let file = json!({"path": "x", "old_path": null, "status": "modified", "added": 1, "deleted": 1, "hunks": [hunk]});
+    assert_eq!((ran.exit, ran.lines()), (0, vec![file]));
+    let ran = Repo::new().diff(&["parse"], diff.strip_suffix("++d\n").unwrap());
+    assert_eq!((ran.exit, ran.lines().len()), (2, 0));
+    assert!(ran.err.contains("at line 9 (byte 80): x: the input ends inside a hunk"), "{}", ran.err);
+}
+
+/// How much memory a process has held at most, in bytes.
+#[cfg(target_os = "linux")]
+fn peak(process: u32) -> usize {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().strip_suffix(" kB").unwrap().parse::<usize>().unwrap() << 10
+}
+
+/// One file of many hunks and a line of 16 MiB, then many files: more than the program may hold.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_diff_is_read_as_it_comes() {
+    const HALF: usize = 48 << 20;
+    let text = "some text of a line that is as long as lines mostly are".repeat(4);
+    let hunk = |at: usize| format!("@@ -{at},3 +{at},3 @@ f()\n {text}\n-{text}\n+{text}!\n {text}\n");
+    let repo = Repo::new();
+    let mut child = repo.command(env!("CARGO_BIN_EXE_truing"));
+    child
+        .args(["diff", "parse"])
+        .stdin(Stdio::piped())
+        .stdout(fs::File::create(repo.path().join("out")).unwrap());
+    let mut child = child.spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let hunks = HALF / hunk(1).len();
+    stdin.write_all(b"diff --git a/big b/big\n--- a/big\n+++ b/big\n").unwrap();
+    (0..hunks).for_each(|at| stdin.write_all(hunk(at * 9 + 1).as_bytes()).unwrap());
+    let long = "x".repeat(16 << 20);
+    write!(stdin, "@@ -{0},0 +{1} @@\n+{long}\n", hunks * 9, hunks * 9 + 1).unwrap();
+    let file = |at: usize| format!("diff --git a/{at} b/{at}\n--- a/{at}\n+++ b/{at}\n{}", hunk(1));
+    let files = HALF / file(0).len();
+    (0..files).for_each(|at| stdin.write_all(file(at).as_bytes()).unwrap());
+    let held = peak(child.id());
+    drop(stdin);
+    assert!(child.wait().unwrap().success());
+    assert!(held < HALF, "{held} bytes");
+    let out = fs::read_to_string(repo.path().join("out")).unwrap();
+    let lines: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), files + 1);
+    assert_eq!(
+        (lines[0]["added"].as_u64(), lines[0]["deleted"].as_u64()),
+        (Some(hunks as u64 + 1), Some(hunks as u64))
+    );
+}

@@ -1,9 +1,13 @@
 //! Diffs among other text: logs, mails, merges, and what other programs print.
 
-use truing_diff::{FileDiff, RepoPath, Status, parse};
+use proptest::prelude::*;
+use proptest::sample::Index;
+use truing_diff::{
+    AnchorKind, FileDiff, RepoPath, Side, Source, Status, Tracker, added_ranges, anchor, apply, fits, parse,
+};
 
 use crate::cases::{NEW, OLD};
-use crate::repo::{Repo, check_hunk};
+use crate::repo::{Repo, check_hunk, check_lines, counts};
 
 /// Two lines of removed dashes, as a mail's end and middle look.
 const DASHES: &str = "a\n--\n- \nz\n";
@@ -117,39 +121,235 @@ fn a_missing_side_tells_what_happened_without_a_mode() {
     assert_eq!(statuses, [Status::Added, Status::Deleted]);
 }
 
-#[test]
-fn a_merge_names_its_files_and_counts_nothing() {
+/// A merge of two branches that changed the same line, resolved otherwise; one commit after it.
+fn merged() -> Repo {
     let repo = Repo::new();
     repo.put("a b.txt", &*OLD);
     repo.put("k.txt", "1\n");
+    repo.put("end", "1\n2\n3\n4\n");
     repo.commit("base");
     repo.git(&["checkout", "-qb", "side"]);
     repo.put("a b.txt", OLD.replace("line 5\n", "-- a/side 5\n"));
+    repo.put("end", "1\n2\nside\n4\n");
     repo.commit("side");
     repo.git(&["checkout", "-q", "main"]);
     repo.put("a b.txt", OLD.replace("line 5\n", "-- a/main 5\n"));
+    repo.put("end", "1\n2\nmain\n4\n5\n");
     repo.commit("main");
     repo.try_git(&["merge", "-q", "side"]);
-    repo.put("a b.txt", OLD.replace("line 5\n", "++ b/both 5\n"));
+    repo.put("a b.txt", OLD.replace("line 5\n", "++ b/both 5\n\n"));
+    repo.put("end", "1\n2\n");
     repo.put("é", "new\n");
     repo.make_executable("a b.txt");
     repo.commit("merge");
     repo.put("k.txt", "2\n");
     repo.commit("after");
-    for options in [&["--cc"][..], &["-c"], &["--cc", "--combined-all-paths", "-M"]] {
+    repo
+}
+
+#[test]
+fn a_merge_is_what_it_changes_of_its_first_parent() {
+    let repo = merged();
+    for options in [
+        &["--cc"][..],
+        &["-c"],
+        &["-c", "-U0"],
+        &["-c", "-U99"],
+        &["-c", "-W"],
+        &["--cc", "--combined-all-paths", "-M"],
+    ] {
         let log = repo.git(&[&["log", "-p", "-n2", "--format=%s"], options].concat());
         let parsed = parse(&log);
-        assert_eq!(parsed.error, None);
-        let seen: Vec<_> =
-            parsed.files.iter().map(|file| (file.path.to_string(), file.status, file.hunks.len())).collect();
-        let expected =
-            [("k.txt", Status::Modified, 1), ("a b.txt", Status::Modified, 0), ("é", Status::Added, 0)];
-        assert_eq!(
-            seen,
-            expected.map(|(path, status, hunks)| (path.to_owned(), status, hunks)),
-            "{options:?}"
-        );
+        assert_eq!(parsed.error, None, "{options:?}");
+        let seen: Vec<_> = parsed.files.iter().map(|file| (file.path.to_string(), file.status)).collect();
+        let expected = [
+            ("k.txt", Status::Modified),
+            ("a b.txt", Status::Modified),
+            ("end", Status::Modified),
+            ("é", Status::Added),
+        ];
+        assert_eq!(seen, expected.map(|(path, status)| (path.to_owned(), status)), "{options:?}");
         assert_eq!(parsed.files[1].new_mode, Some(0o100_755));
+        assert_eq!(counts(&parsed.files[1..]), repo.numstat(&["HEAD~2", "HEAD~1"]), "{options:?}");
+        for file in &parsed.files[1..] {
+            check_lines(&repo, file, "HEAD~2", "HEAD~1");
+            let blob = |commit: &str| repo.try_git(&["show", &format!("{commit}:{}", file.path)]).0;
+            assert_eq!(apply(file, &blob("HEAD~2")), Some(blob("HEAD~1")), "{options:?}");
+            let anchored = anchor(&parsed.files, &file.path, Side::New, 1, 1);
+            assert_eq!(anchored.kind, AnchorKind::File, "a forge shows a merge otherwise");
+        }
+    }
+}
+
+#[test]
+fn a_merge_of_many_is_read() {
+    let repo = Repo::new();
+    repo.put("x", "1\n2\n3\n");
+    repo.commit("base");
+    let sides = ["one", "two", "three"];
+    for side in sides {
+        repo.git(&["checkout", "-qb", side, "main"]);
+        repo.put(format!("{side}.txt"), "1\n");
+        repo.commit(side);
+    }
+    repo.git(&["checkout", "-q", "main"]);
+    repo.git(&[&["merge", "-q"], &sides[..]].concat());
+    repo.put("x", "1\n\n4\n");
+    repo.git(&["commit", "-qa", "--amend", "-m", "all"]);
+    let shown = repo.git(&["show", "--cc"]);
+    let [file] = &parse(&shown).files[..] else { panic!("one file") };
+    assert_eq!((file.added, file.deleted, file.hunks.len()), (2, 2, 1));
+    check_lines(&repo, file, "HEAD^", "HEAD");
+}
+
+#[test]
+fn a_conflict_in_the_working_tree_is_read() {
+    let repo = merged();
+    repo.git(&["checkout", "-q", "HEAD~2"]);
+    repo.try_git(&["merge", "-q", "side"]);
+    let diff = repo.git(&["diff"]);
+    let ours = repo.git(&["diff", "--ours"]);
+    let plain: Vec<_> = parse(&ours).files.iter().map(|file| (file.path.clone(), file.added)).collect();
+    let merge: Vec<_> = parse(&diff).files.iter().map(|file| (file.path.clone(), file.added)).collect();
+    assert_eq!((plain.len(), merge), (2, plain));
+}
+
+#[test]
+fn a_merge_that_is_cut_short_or_miscounted_is_malformed() {
+    let head = "diff --cc x\nindex 1,2..3\n--- a/x\n+++ b/x\n";
+    for (hunk, line, what) in [
+        (
+            "@@@ -1,1 -1,1 +1,1 @@@\n- a\n -b\n",
+            8,
+            "x: the input ends inside a hunk: 0 and 0 old and 1 new lines",
+        ),
+        ("@@@ -1,1 -1,1 +1,1 @@@\n- a\n++c\n", 8, "x: the input ends inside a hunk: 0 and 1 old and 0 new"),
+        ("@@@ -1,1 -1,1 +1,1 @@@\n- a\n- b\n", 7, "x: the hunk has other lines than its header says"),
+        ("@@@ -1,1 -1,1 +1,1 @@@\n+-a\n", 6, "x: 1 and 1 old and 1 new lines of the hunk are missing"),
+        ("@@@ -1,1 -1,1 +1,1 @@@\nx\n", 6, "x: 1 and 1 old and 1 new lines of the hunk are missing"),
+        ("@@@ -1,1 +1,1 @@@\n- a\n", 5, "x: a hunk header of a merge must read"),
+        (
+            "@@@ -1 -1 +1 @@@\n- a\n -b\n++c\n@@@ -1 -1 +1 @@@\n- a\n -b\n++c\n",
+            9,
+            "x: the hunk overlaps changes",
+        ),
+    ] {
+        let diff = format!("{head}{hunk}");
+        let error = parse(diff.as_bytes()).error.unwrap();
+        assert!(error.message.starts_with(what), "{}", error.message);
+        assert_eq!(error.line, line, "{hunk}");
+    }
+    let lost = parse(b"text\n@@@ -1 -1 +1 @@@\n- a\n").error.unwrap();
+    assert_eq!((lost.line, lost.message.as_str()), (2, "a hunk without the name of its file before it"));
+}
+
+/// With `-W` a hunk reaches up to the line that names the function, into the lines that ended the hunk before it.
+#[test]
+fn hunks_that_show_the_same_unchanged_lines_are_read() {
+    let repo = Repo::new();
+    let (moved, list) = (
+        "moved\n    # a\nother\n    # a\n",
+        "list\n    # 0\n    # 1\n    # 2\n    # 3\n    # 4\n    # 5\n    # 6\n",
+    );
+    let (head, tail) = ("alpha\n    # a\nbeta\n    # b\n", "tail\n    # t\nend\n    # t\n");
+    repo.put("list.txt", [head, moved, list, tail].concat());
+    let from = repo.commit("before");
+    repo.put("list.txt", [head, list, moved, tail].concat());
+    let to = repo.commit("after");
+    let diff = repo.git(&["diff", "-W", &from, &to]);
+    let parsed = parse(&diff);
+    assert_eq!(parsed.error, None, "{}", String::from_utf8_lossy(&diff));
+    let [file] = &parsed.files[..] else { panic!("one file") };
+    let [first, second] = &file.hunks[..] else { panic!("two hunks") };
+    assert!(second.new_start < first.new_start + first.new_lines, "they are apart: {file:?}");
+    assert_eq!(counts(&parsed.files), repo.numstat(&[&from, &to]));
+    check_lines(&repo, file, &from, &to);
+    assert_eq!(
+        apply(file, [head, moved, list, tail].concat().as_bytes()),
+        Some([head, list, moved, tail].concat().into())
+    );
+}
+
+/// A file of functions and what stands between them.
+fn functions() -> impl Strategy<Value = String> {
+    let line = prop::sample::select(
+        &["def f():", "def g():", "    a = 1", "    b = 2", "", "# top", "    # in", "x"][..],
+    );
+    prop::collection::vec(line, 0..40).prop_map(|lines| lines.join("\n"))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// Blocks change places, as they do where hunks come near each other.
+    #[test]
+    fn whole_functions_around_changes_are_read_as_git_counts_them(
+        parts in prop::collection::vec(functions(), 2..6),
+        swap: (Index, Index),
+        context in 0..5_u32,
+    ) {
+        let repo = Repo::new();
+        let before = parts.join("\n");
+        repo.put("x.py", &before);
+        let from = repo.commit("before");
+        let mut parts = parts;
+        let (one, other) = (swap.0.index(parts.len()), swap.1.index(parts.len()));
+        parts.swap(one, other);
+        let after = parts.join("\n");
+        repo.put("x.py", &after);
+        let to = repo.commit("after");
+        let parsed = repo.git(&["diff", "-W", &format!("-U{context}"), &from, &to]);
+        let parsed = parse(&parsed);
+        prop_assert_eq!(&parsed.error, &None);
+        for file in &parsed.files {
+            check_lines(&repo, file, &from, &to);
+            prop_assert_eq!(apply(file, before.as_bytes()), Some(after.clone().into_bytes()));
+            let new = after.lines().collect::<Vec<_>>();
+            for (first, last) in added_ranges(file) {
+                let anchored = anchor(&parsed.files, &file.path, Side::New, first, first);
+                prop_assert_eq!((anchored.kind, anchored.start_line), (AnchorKind::Inline, first));
+                prop_assert!(last as usize <= new.len());
+            }
+            let sources = [Source { path: &file.path, content: None }];
+            let tracker = Tracker::new(&parsed.files, &sources, &sources);
+            for line in file.hunks.iter().flat_map(|hunk| hunk.lines()) {
+                let Some(old) = line.old else { continue };
+                prop_assert_eq!(tracker.track(&file.path, old, old).start_line, line.new, "line {}", old);
+            }
+        }
+    }
+}
+
+/// As git prints it of two functions, each changed, with an unchanged line between them that both hunks show.
+#[test]
+fn lines_that_two_hunks_show_are_applied_once() {
+    let diff = b"diff --git a/x b/x\n--- a/x\n+++ b/x\n@@ -1,4 +1,5 @@\n a\n+new\n b\n c\n d\n@@ -3,4 +4,3 @@ c\n c\n d\n-e\n f\n";
+    let parsed = parse(diff);
+    assert_eq!(parsed.error, None);
+    let file = &parsed.files[0];
+    assert_eq!((file.added, file.deleted), (1, 1));
+    assert_eq!(apply(file, b"a\nb\nc\nd\ne\nf\ng\n").unwrap(), b"a\nnew\nb\nc\nd\nf\ng\n");
+    assert!(fits(file, Side::New, b"a\nnew\nb\nc\nd\nf\ng\n"));
+    assert_eq!(added_ranges(file), [(2, 2)]);
+    let anchored = anchor(&parsed.files, &file.path, Side::New, 3, 6);
+    assert_eq!((anchored.start_line, anchored.end_line), (3, 5));
+    let other = String::from_utf8_lossy(diff).replace(" c\n c\n", " c\n C\n");
+    let other = parse(other.as_bytes());
+    assert_eq!(apply(&other.files[0], b"a\nb\nc\nd\ne\nf\ng\n"), None, "the hunks differ in what they share");
+    let later = |text: &str| parse(text.as_bytes()).error.map(|error| (error.line, error.message));
+    let text = String::from_utf8_lossy(diff);
+    let changed = text.replace("@@ c\n c\n d\n-e", "@@ c\n c\n-d\n e");
+    assert_eq!(
+        later(&changed),
+        Some((12, "x: the line changes, but the hunk before this one shows it unchanged".to_owned()))
+    );
+    let uneven = later(&text.replace("+4,3 @@", "+5,3 @@")).unwrap();
+    let before = later(&text.replace("@@ -3,4 +4,3 @@", "@@ -1,4 +2,3 @@")).unwrap();
+    for (line, message) in [uneven, before] {
+        assert!(
+            line == 10 && message.starts_with("x: the hunk overlaps changes of the one before it"),
+            "{message}"
+        );
     }
 }
 

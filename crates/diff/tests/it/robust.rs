@@ -5,7 +5,8 @@ use std::sync::LazyLock;
 use diffy::patch_set::{ParseOptions, PatchSet};
 use proptest::prelude::*;
 use proptest::sample::Index;
-use truing_diff::{FileDiff, LineKind, Parsed, parse};
+use serde_json::Value;
+use truing_diff::{FileDiff, LineKind, Outlines, ParseError, Parsed, parse};
 
 use crate::cases::{NEW, OLD};
 use crate::repo::{Repo, check_hunk};
@@ -34,8 +35,30 @@ static REAL: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
     let mut diffs = vec![repo.git(&diff), repo.git(&["diff", "-U0", &from, &to])];
     diffs.push(repo.git(&["format-patch", "--stdout", "-1"]));
     diffs.push(repo.git(&["log", "-p"]));
+    repo.git(&["checkout", "-qb", "side", &from]);
+    repo.put("a.txt", OLD.replace("line 5\n", "side\n"));
+    repo.commit("side");
+    repo.try_git(&["merge", "-q", "main"]);
+    repo.put("a.txt", NEW.replace("line 7\n", "both\n"));
+    repo.commit("both");
+    diffs.push(repo.git(&["log", "-p", "-c"]));
     diffs
 });
+
+/// The same, read in pieces of so many bytes.
+fn outlines(input: &[u8], piece: usize) -> (Vec<Value>, Option<ParseError>) {
+    let mut outlines = Outlines::default();
+    input.chunks(piece).for_each(|piece| outlines.take(piece));
+    outlines.end();
+    let (mut files, mut error) = (Vec::new(), None);
+    while let Some(file) = outlines.pop() {
+        match file {
+            Ok(file) => files.push(serde_json::to_value(&file).unwrap()),
+            Err(wrong) => error = Some(wrong),
+        }
+    }
+    (files, error)
+}
 
 /// Checks what must hold of any result.
 fn check(input: &[u8]) -> Parsed<'_> {
@@ -50,10 +73,18 @@ fn check(input: &[u8]) -> Parsed<'_> {
         });
         assert_eq!((*added, *deleted), (new, old));
         for pair in hunks.windows(2) {
-            assert!(pair[0].old_start + pair[0].old_lines <= pair[1].old_start);
-            assert!(pair[0].new_start + pair[0].new_lines <= pair[1].new_start);
+            // The lines that both show are unchanged.
+            let shared = (pair[0].old_start + pair[0].old_lines).saturating_sub(pair[1].old_start);
+            assert_eq!((pair[0].new_start + pair[0].new_lines).saturating_sub(pair[1].new_start), shared);
+            let mut last = pair[0].lines().collect::<Vec<_>>().into_iter().rev().take(shared as usize);
+            assert!(last.all(|line| line.kind == LineKind::Context));
+            let mut first = pair[1].lines().take(shared as usize);
+            assert!(first.all(|line| line.kind == LineKind::Context));
         }
     }
+    let outlines = outlines(input, input.len() % 7 + 1);
+    let told = parsed.files.iter().map(|file| serde_json::to_value(file).unwrap()).collect::<Vec<_>>();
+    assert_eq!(outlines, (told, parsed.error.clone()));
     if let Some(error) = &parsed.error {
         assert!(error.byte <= input.len());
         assert_eq!(error.line, input[..error.byte].split(|byte| *byte == b'\n').count());
@@ -62,7 +93,7 @@ fn check(input: &[u8]) -> Parsed<'_> {
 }
 
 /// Lines that mean something in a diff.
-const LINES: [&str; 36] = [
+const LINES: [&str; 44] = [
     "diff --git a/x b/x",
     "diff --git \"a/\\303\\274\" \"b/\\303\\274\"",
     "diff --git x",
@@ -90,6 +121,14 @@ const LINES: [&str; 36] = [
     "@@ -18446744073709551615 +0 @@",
     "@@ -0,0 +0,0 @@",
     "@@@ -1 -1 +1 @@@",
+    "@@@ -1,2 -1 +1,2 @@@ f()",
+    "- x",
+    " -x",
+    "++x",
+    "--x",
+    "From 0123456789012345678901234567890123456789 Mon",
+    "---",
+    " x | 2 +-",
     "-x",
     "+x",
     " x",
@@ -164,7 +203,8 @@ fn line_of_diffy<'a>(line: &diffy::Line<'a, [u8]>) -> (LineKind, &'a [u8]) {
 #[test]
 fn diffy_reads_the_same_lines() {
     let mut compared = 0;
-    for diff in REAL.iter() {
+    // It does not read merges.
+    for diff in REAL.iter().filter(|diff| !parse(diff).files.iter().any(|file| file.is_combined)) {
         let parsed = check(diff);
         let git = ParseOptions::gitdiff();
         for (ours, theirs) in parsed.files.iter().zip(PatchSet::parse_bytes(diff, git)) {
@@ -196,7 +236,7 @@ fn errors_say_what_and_where() {
         ("@@ -3,2 +3,2 @@\n 1\nx\n", 10, "y: 1 old and 1 new lines of the hunk are missing"),
         ("@@ -3 +3,2 @@\n-1\n-2\n", 10, "y: the hunk has other lines than its header says"),
         ("@@ -3 @@\n-1\n", 8, "y: a hunk header must read"),
-        ("@@ -3,2 +3,0 @@\n-1\n-2\n@@ -4 +4 @@\n-1\n+2\n", 11, "y: the hunk overlaps"),
+        ("@@ -3,2 +3,0 @@\n-1\n-2\n@@ -4 +4 @@\n-1\n+2\n", 11, "y: the hunk overlaps changes"),
         ("@@ -0 +1 @@\n-1\n+2\n", 8, "y: the hunk has lines before line 1"),
         ("@@ -4294967295,2 +1,0 @@\n-1\n-2\n", 8, "y: the hunk is beyond line 4294967295"),
         ("", 8, "y: a hunk should follow"),
@@ -270,4 +310,17 @@ fn an_empty_diff_and_commits_without_one_are_no_error() {
     ] {
         assert_eq!(check(input.as_bytes()), Parsed { files: vec![], error: None }, "{input}");
     }
+}
+
+#[test]
+fn a_line_of_any_length_is_read_in_pieces() {
+    let long = "x".repeat(3 << 20);
+    let diff =
+        format!("{long}\ndiff --git a/x b/x\n--- a/x\n+++ b/x\n@@ -1 +1,2 @@ f\n-{long}\n+{long}\n+2\n");
+    let (files, error) = outlines(diff.as_bytes(), 1 << 16);
+    assert_eq!((files[0]["added"].as_u64(), files[0]["deleted"].as_u64(), error), (Some(2), Some(1), None));
+    let (files, error) = outlines(format!("{diff}diff --git a/{long} b/{long}\n").as_bytes(), 1 << 16);
+    let error = error.unwrap();
+    assert_eq!((files.len(), error.line, error.byte), (1, 9, diff.len()));
+    assert_eq!(error.message, "the line is too long for the header of a file");
 }

@@ -30,8 +30,10 @@ enum What {
     ///
     /// Reads what `git diff`, `git show`, `git log -p`, GitHub and Bitbucket print. One object a file: path, old_path,
     /// status, added, deleted, hunks. Of malformed input the files before the error are printed. A name that is not
-    /// UTF-8 is written as git quotes it, "f\377.txt" with its quotes, and so it is read by anchor and track. Of a
-    /// merge against all its parents only the files are told, without hunks and counts.
+    /// UTF-8 is written as git quotes it, "f\377.txt" with its quotes, and so it is read by anchor and track. A merge
+    /// against all its parents (-c, --cc) is told as seen from the first: the lines that its hunks add to it and take
+    /// from it; --cc leaves out hunks that are like one parent. A diff of any size is read in little memory: 16 bytes
+    /// for each hunk of one file.
     Parse {
         /// The diff; - or nothing: standard input
         file: Option<PathBuf>,

@@ -4,21 +4,89 @@ use std::fs::File;
 use std::io::{ErrorKind, Read, stdin};
 use std::path::Path;
 
+use truing_diff::{Outline, Outlines};
+
 use super::malformed;
 use crate::cli::Context;
 use crate::cli::error::{CliError, Exit};
 
-/// How large a diff may be, in bytes. It is held in memory.
-const MAX_DIFF_BYTES: u64 = 2 << 30;
+/// How much of a diff is read at once, in bytes. A diff of any size is read: what is held of it is said at [`Outlines`].
+const PIECE_BYTES: usize = 64 << 10;
 
 pub(super) fn run(file: Option<&Path>, context: &Context) -> Result<Exit, CliError> {
-    let (name, input) = input(file, context.environment.directory(), MAX_DIFF_BYTES)?;
-    let mut error = None;
-    let files = truing_diff::files(&input).map_while(|file| file.map_err(|wrong| error = Some(wrong)).ok());
-    context.output.json_lines(files)?;
-    match error {
-        Some(error) => Err(malformed(&name, &error)),
-        None => Ok(Exit::Done),
+    let Opened { name, source, .. } = open(file, context.environment.directory())?;
+    let mut reading =
+        Reading { name, source, piece: vec![0; PIECE_BYTES], outlines: Outlines::default(), end: None };
+    context.output.json_lines(&mut reading)?;
+    match reading.end {
+        Some(Err(error)) => Err(error),
+        Some(Ok(())) | None => Ok(Exit::Done),
+    }
+}
+
+/// A diff that is read as its files are asked for.
+struct Reading {
+    name: String,
+    source: Box<dyn Read>,
+    piece: Vec<u8>,
+    outlines: Outlines,
+    /// How it ended, if it has.
+    end: Option<Result<(), CliError>>,
+}
+
+impl Iterator for Reading {
+    type Item = Outline;
+
+    fn next(&mut self) -> Option<Outline> {
+        loop {
+            match self.outlines.pop() {
+                Some(Ok(file)) => return Some(file),
+                Some(Err(error)) => self.end = Some(Err(malformed(&self.name, &error))),
+                None => {}
+            }
+            if self.end.is_some() {
+                return None;
+            }
+            self.read();
+        }
+    }
+}
+
+impl Reading {
+    /// Reads the next piece. The files before what cannot be read are told.
+    fn read(&mut self) {
+        match self.source.read(&mut self.piece) {
+            Ok(0) => {
+                self.outlines.end();
+                self.end = (!self.outlines.has_failed()).then_some(Ok(()));
+            }
+            Ok(bytes) => self.outlines.take(self.piece.get(..bytes).unwrap_or_default()),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => {
+                self.end = Some(Err(unreadable(&self.name, &error, error.kind() == ErrorKind::IsADirectory)))
+            }
+        }
+    }
+}
+
+/// A file or standard input.
+struct Opened {
+    name: String,
+    source: Box<dyn Read>,
+    /// About how large it is.
+    size: u64,
+}
+
+/// Opens a file, or standard input (none, or `-`).
+fn open(file: Option<&Path>, folder: &Path) -> Result<Opened, CliError> {
+    let name = name_of(file.unwrap_or(Path::new("-")));
+    match file.filter(|file| *file != Path::new("-")) {
+        Some(file) => {
+            let opened = open_file(&folder.join(file)).map_err(|error| unreadable(&name, &error, true))?;
+            let size = opened.metadata().map_or(0, |metadata| metadata.len());
+            Ok(Opened { name, source: Box::new(opened), size })
+        }
+        None => Ok(Opened { name, source: Box::new(stdin()), size: 0 }),
     }
 }
 
@@ -28,15 +96,8 @@ pub(in crate::cli) fn input(
     folder: &Path,
     most: u64,
 ) -> Result<(String, Vec<u8>), CliError> {
-    let name = name_of(file.unwrap_or(Path::new("-")));
-    let bytes = match file.filter(|file| *file != Path::new("-")) {
-        Some(file) => {
-            let opened = open(&folder.join(file)).map_err(|error| unreadable(&name, &error, true))?;
-            let size = opened.metadata().map_or(0, |metadata| metadata.len());
-            read(&name, opened, size, most)?
-        }
-        None => read(&name, stdin().lock(), 0, most)?,
-    };
+    let Opened { name, source, size } = open(file, folder)?;
+    let bytes = read(&name, source, size, most)?;
     Ok((name, bytes))
 }
 
@@ -46,7 +107,7 @@ pub(in crate::cli) fn name_of(file: &Path) -> String {
 }
 
 /// Opens a file; a folder is an error now, not when it is read.
-fn open(path: &Path) -> std::io::Result<File> {
+fn open_file(path: &Path) -> std::io::Result<File> {
     let file = File::open(path)?;
     if file.metadata()?.is_dir() { Err(ErrorKind::IsADirectory.into()) } else { Ok(file) }
 }

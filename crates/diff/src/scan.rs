@@ -1,0 +1,447 @@
+//! Reads a diff line by line: finds the sections of the files among other text, and puts together what their headers
+//! and hunks say. It keeps nothing of a line but what is asked for, so a diff of any size can go through it.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use crate::ParseError;
+use crate::header::{self, Header};
+use crate::hunks::{self, Ranges, Walk};
+use crate::mail::{self, Mail, Message};
+use crate::model::{FileOf, Span};
+use crate::name;
+use crate::parse;
+use crate::row::{Malformed, Place, Row, trimmed};
+
+/// How many digits git leaves of the id of a commit that it shortens, at least, unless it is told to leave fewer.
+const MIN_ID_DIGITS: usize = 7;
+
+/// A hunk, and where it is in the input.
+#[derive(Clone, Debug)]
+pub(crate) struct Found {
+    /// Its lines' numbers.
+    pub(crate) span: Span,
+    /// How many marks each line has.
+    pub(crate) marks: usize,
+    /// What its header says behind the numbers.
+    pub(crate) section: Range<usize>,
+    /// Its lines.
+    pub(crate) body: Range<usize>,
+}
+
+impl From<Found> for Span {
+    fn from(found: Found) -> Self {
+        found.span
+    }
+}
+
+/// A reader, which keeps an `H` of each hunk.
+#[derive(Clone, Debug)]
+pub(crate) struct Scanner<H> {
+    /// Where the next line begins.
+    next: Place,
+    section: Section<H>,
+    /// The mail whose message may not have ended.
+    mail: Option<Mail<FileOf<H>>>,
+    /// What has been read and not been taken away.
+    read: VecDeque<Result<FileOf<H>, ParseError>>,
+    /// Has there been a file?
+    has_file: bool,
+    /// The first line that is not blank.
+    first_text: Option<Place>,
+    /// Has there been a line that shows that git printed this?
+    is_of_git: bool,
+    has_failed: bool,
+}
+
+/// What the next line may belong to.
+#[derive(Clone, Default, Debug)]
+enum Section<H> {
+    /// Nothing.
+    #[default]
+    Text,
+    /// A plain diff that may begin with a `---` line.
+    Names(Box<Names>),
+    /// The header of a file in a diff by git.
+    Header(Box<GitHeader>),
+    /// The hunks of a file.
+    Hunks(Box<Reading<H>>),
+}
+
+/// The first two lines of what may be a plain diff.
+#[derive(Clone, Debug)]
+struct Names {
+    old: (Place, Vec<u8>),
+    new: Option<(Place, Vec<u8>)>,
+}
+
+/// The header of a file in a diff by git.
+#[derive(Clone, Debug)]
+struct GitHeader {
+    at: Place,
+    /// What its first line says behind `diff --git ` or `diff --cc `.
+    names: Vec<u8>,
+    header: Header,
+}
+
+/// A file whose hunks are being read.
+#[derive(Clone, Debug)]
+struct Reading<H> {
+    file: FileOf<H>,
+    /// The lines behind the last hunk, on either side.
+    free: (u64, u64),
+    /// How many unchanged lines ended it.
+    tail: u64,
+    /// The last hunk.
+    hunk: Option<Found>,
+    /// Its lines, if some are still to come.
+    walk: Option<Walk>,
+}
+
+impl<H: From<Found>> Scanner<H> {
+    /// A reader at the begin of a diff.
+    pub(crate) fn new() -> Self {
+        Self {
+            next: Place::START,
+            section: Section::Text,
+            mail: None,
+            read: VecDeque::new(),
+            has_file: false,
+            first_text: None,
+            is_of_git: false,
+            has_failed: false,
+        }
+    }
+
+    /// The next file that has been read as a whole, or why reading stopped.
+    pub(crate) fn pop(&mut self) -> Option<Result<FileOf<H>, ParseError>> {
+        self.read.pop_front()
+    }
+
+    /// Has it stopped?
+    pub(crate) fn has_failed(&self) -> bool {
+        self.has_failed
+    }
+
+    /// Takes the next line: its beginning, its whole length, and whether a line feed ends it.
+    pub(crate) fn line(&mut self, text: &[u8], len: usize, is_ended: bool) {
+        let row = Row { text, at: self.next, len };
+        self.next.byte += len;
+        self.next.line += usize::from(is_ended);
+        if let Some(mail) = &mut self.mail {
+            match mail.look(text) {
+                Message::Unknown => {}
+                Message::EndsHere => return self.end_message(),
+                Message::EndedBefore => self.end_message(),
+                Message::NextMail => self.release(),
+            }
+        }
+        let has_stopped = self.has_failed || self.mail.as_ref().is_some_and(|mail| mail.error.is_some());
+        if !has_stopped && let Err(wrong) = self.take(&row) {
+            self.fail(wrong);
+        }
+    }
+
+    /// The input ends here.
+    pub(crate) fn end(&mut self) {
+        let has_stopped = self.has_failed || self.mail.as_ref().is_some_and(|mail| mail.error.is_some());
+        if !has_stopped && let Err(wrong) = self.leave(None) {
+            self.fail(wrong);
+        }
+        self.release();
+        if !self.has_failed
+            && !self.has_file
+            && !self.is_of_git
+            && let Some(at) = self.first_text
+        {
+            self.fail(Malformed::new(at, "this is no unified diff: no line begins the diff of a file"));
+        }
+    }
+
+    /// What was read of the mail was a part of its message.
+    fn end_message(&mut self) {
+        (self.mail, self.section) = (None, Section::Text);
+    }
+
+    /// What was read of the mail is its diff.
+    fn release(&mut self) {
+        let Some(mail) = self.mail.take() else { return };
+        mail.held.into_iter().for_each(|file| self.keep(file));
+        if let Some(wrong) = mail.error {
+            self.fail(wrong);
+        }
+    }
+
+    fn keep(&mut self, file: FileOf<H>) {
+        match &mut self.mail {
+            Some(mail) => mail.held.push(file),
+            None => {
+                self.has_file = true;
+                self.read.push_back(Ok(file));
+            }
+        }
+    }
+
+    fn fail(&mut self, wrong: Malformed) {
+        match &mut self.mail {
+            Some(mail) => mail.error = Some(wrong),
+            None => {
+                let Malformed { at: Place { byte, line }, what: message } = wrong;
+                self.has_failed = true;
+                self.read.push_back(Err(ParseError { byte, line, message }));
+            }
+        }
+    }
+
+    /// Takes a line into the section that it belongs to.
+    fn take(&mut self, row: &Row<'_>) -> Result<(), Malformed> {
+        loop {
+            let is_taken = match &mut self.section {
+                Section::Hunks(reading) => reading.take(row)?,
+                Section::Header(section) => section.header.take(row)?,
+                Section::Names(names) => names.take(row),
+                Section::Text => return self.text(row),
+            };
+            if is_taken {
+                return Ok(());
+            }
+            self.leave(Some(row))?;
+        }
+    }
+
+    /// Takes a line of no section, which may begin one.
+    fn text(&mut self, row: &Row<'_>) -> Result<(), Malformed> {
+        let text = row.text;
+        if !self.has_file {
+            self.is_of_git |=
+                is_commit(text) || mail::is_start(text) || text.starts_with(b"* Unmerged path ");
+            if self.first_text.is_none() && !text.trim_ascii().is_empty() {
+                self.first_text = Some(row.at);
+            }
+        }
+        let header = |names: &[u8], header| {
+            row.whole()?;
+            Ok(Section::Header(Box::new(GitHeader { at: row.at, names: names.to_owned(), header })))
+        };
+        match text.first() {
+            Some(b'd') => {
+                let merge =
+                    text.strip_prefix(b"diff --cc ").or_else(|| text.strip_prefix(b"diff --combined "));
+                if let Some(names) = text.strip_prefix(b"diff --git ") {
+                    self.section = header(names, Header::default())?;
+                } else if let Some(name) = merge {
+                    self.section = header(name, Header::of_merge())?;
+                }
+            }
+            Some(b'-') if text.starts_with(b"--- ") && !row.is_cut() => {
+                self.section = Section::Names(Box::new(Names { old: (row.at, text.to_owned()), new: None }));
+            }
+            Some(b'@') if is_of_hunks(text) => {
+                return Err(row.malformed("a hunk without the name of its file before it"));
+            }
+            Some(b'F') if mail::is_start(text) => self.mail = Some(Mail::new()),
+            Some(_) | None => {}
+        }
+        Ok(())
+    }
+
+    /// Leaves a section before a line that does not belong to it, or at the end of the input.
+    fn leave(&mut self, next: Option<&Row<'_>>) -> Result<(), Malformed> {
+        let at = next.map_or(self.next, |row| row.at);
+        self.section = match std::mem::take(&mut self.section) {
+            Section::Text => Section::Text,
+            Section::Names(names) => match names.read(next)? {
+                Some(file) => Section::Hunks(Box::new(Reading::new(file))),
+                None => Section::Text,
+            },
+            Section::Header(section) => {
+                if let Some(missing) = section.header.missing() {
+                    return Err(Malformed::new(at, missing));
+                }
+                match section.file(next.is_none().then_some(at))? {
+                    None => Section::Text,
+                    Some(file) if section.has_hunks(next) => Section::Hunks(Box::new(Reading::new(file))),
+                    Some(file) if section.header.has_names => {
+                        let what = "a hunk should follow the `---` and `+++` lines";
+                        return Err(of_file(&file, Malformed::new(at, what)));
+                    }
+                    Some(file) => {
+                        self.keep(file);
+                        Section::Text
+                    }
+                }
+            }
+            Section::Hunks(reading) => {
+                self.keep(reading.end(at)?);
+                Section::Text
+            }
+        };
+        Ok(())
+    }
+}
+
+impl Names {
+    fn take(&mut self, row: &Row<'_>) -> bool {
+        let is_new = self.new.is_none() && row.text.starts_with(b"+++ ") && !row.is_cut();
+        if is_new {
+            self.new = Some((row.at, row.text.to_owned()));
+        }
+        is_new
+    }
+
+    /// The file, if they begin a diff: a hunk follows.
+    fn read<H>(&self, next: Option<&Row<'_>>) -> Result<Option<FileOf<H>>, Malformed> {
+        let Some(new) = self.new.as_ref().filter(|_| next.is_some_and(|row| hunks::is_header(row.text)))
+        else {
+            return Ok(None);
+        };
+        fn row((at, text): &(Place, Vec<u8>)) -> Row<'_> {
+            Row { text, at: *at, len: text.len() }
+        }
+        let header = Header::of_names(&row(&self.old), &row(new))?;
+        parse::plain_file(&header, self.old.0).map(Some)
+    }
+}
+
+impl GitHeader {
+    /// The file; none if this was a sentence that began like a header. `end` is that of an input that ends with it.
+    fn file<H>(&self, end: Option<Place>) -> Result<Option<FileOf<H>>, Malformed> {
+        let names = trimmed(&self.names);
+        if self.header.is_combined {
+            let name = name::whole_name(names).ok_or_else(|| Malformed::new(self.at, header::BAD_QUOTES))?;
+            return Ok(Some(parse::merged_file(&name, &self.header)));
+        }
+        if let Some(file) = parse::git_file(names, &self.header, self.at)? {
+            return Ok(Some(file));
+        }
+        if self.header.has_lines {
+            return Err(Malformed::new(self.at, "cannot tell the name of the file from its header"));
+        }
+        match end {
+            Some(end) if !self.names.ends_with(b"\n") => {
+                Err(Malformed::new(end, "the input ends inside the header of a file"))
+            }
+            Some(_) | None => Ok(None),
+        }
+    }
+
+    /// Does a hunk follow?
+    fn has_hunks(&self, next: Option<&Row<'_>>) -> bool {
+        let is_merge = self.header.is_combined;
+        next.is_some_and(|row| (is_merge || self.header.has_names) && begins_hunk(row.text, is_merge))
+    }
+}
+
+impl<H: From<Found>> Reading<H> {
+    fn new(file: FileOf<H>) -> Self {
+        Self { file, free: (0, 0), tail: 0, hunk: None, walk: None }
+    }
+
+    /// Takes the next line; false if it does not belong to the file.
+    fn take(&mut self, row: &Row<'_>) -> Result<bool, Malformed> {
+        let of_file = |file: &FileOf<H>, what: String| of_file(file, row.malformed(what));
+        if let Some(walk) = &mut self.walk {
+            walk.take(row.text).map_err(|what| of_file(&self.file, what))?;
+        } else if begins_hunk(row.text, self.file.is_combined) {
+            self.end_hunk();
+            self.begin(row).map_err(|what| of_file(&self.file, what))?;
+        } else if !(self.hunk.is_some() && row.text.starts_with(b"\\")) {
+            return Ok(false);
+        }
+        if let Some(hunk) = &mut self.hunk {
+            hunk.body.end = row.end();
+        }
+        if let Some(walk) = self.walk.take_if(|walk| walk.is_done()) {
+            self.tail = walk.tail;
+            let sums =
+                self.file.added.checked_add(walk.added).zip(self.file.deleted.checked_add(walk.deleted));
+            let too_many = || of_file(&self.file, "the file changes more than 4294967295 lines".to_owned());
+            (self.file.added, self.file.deleted) = sums.ok_or_else(too_many)?;
+        }
+        Ok(true)
+    }
+
+    /// Reads the header of a hunk.
+    fn begin(&mut self, row: &Row<'_>) -> Result<(), String> {
+        let ranges = hunks::ranges(row.text).ok_or(if self.file.is_combined {
+            "a hunk header of a merge must read `@@@ -LINE,COUNT -LINE,COUNT +LINE,COUNT @@@`"
+        } else {
+            "a hunk header must read `@@ -LINE,COUNT +LINE,COUNT @@`"
+        })?;
+        let shared = self.shared(&ranges)?;
+        let (old_end, new_end) = (ranges.old.end()?, ranges.new.end()?);
+        self.free = (self.free.0.max(old_end), self.free.1.max(new_end));
+        self.walk = Some(Walk::new(&ranges, shared));
+        // Their sums have been found to fit, so they do.
+        let fit = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+        let section = row.text.len() - trailing(row.text) - ranges.section.len();
+        self.hunk = Some(Found {
+            span: Span {
+                old_start: fit(ranges.old.start),
+                old_lines: fit(ranges.old.count),
+                new_start: fit(ranges.new.start),
+                new_lines: fit(ranges.new.count),
+            },
+            marks: ranges.marks,
+            section: row.at.byte + section..row.at.byte + section + ranges.section.len(),
+            body: row.end()..row.end(),
+        });
+        Ok(())
+    }
+
+    /// How many lines a hunk shows that the one before it showed, too. With `-W` git prints the whole function around
+    /// a change, and one may begin with unchanged lines that the one before it ended with.
+    fn shared(&self, ranges: &Ranges<'_>) -> Result<u64, &'static str> {
+        let old = self.free.0.saturating_sub(ranges.old.start);
+        let new = self.free.1.saturating_sub(ranges.new.start);
+        if old == 0 && new == 0 {
+            Ok(0)
+        } else if old == new && old <= self.tail {
+            Ok(old)
+        } else {
+            Err("the hunk overlaps changes of the one before it, or should stand before it")
+        }
+    }
+
+    fn end_hunk(&mut self) {
+        self.file.hunks.extend(self.hunk.take().map(H::from));
+    }
+
+    /// The file, which ends before a line.
+    fn end(mut self, at: Place) -> Result<FileOf<H>, Malformed> {
+        if let Some(walk) = &self.walk {
+            let what = format!("the input ends inside a hunk: {} are missing", walk.missing());
+            return Err(of_file(&self.file, Malformed::new(at, what)));
+        }
+        self.end_hunk();
+        Ok(self.file)
+    }
+}
+
+/// Something wrong in the diff of a file.
+fn of_file<H>(file: &FileOf<H>, wrong: Malformed) -> Malformed {
+    Malformed { what: format!("{}: {}", file.path, wrong.what), ..wrong }
+}
+
+/// How long the end of a line is.
+fn trailing(line: &[u8]) -> usize {
+    line.len() - trimmed(line).len()
+}
+
+/// Does the line begin a hunk of a file?
+fn begins_hunk(line: &[u8], is_merge: bool) -> bool {
+    if is_merge { line.starts_with(b"@@@") } else { line.starts_with(b"@@ ") }
+}
+
+/// Does the line look like the header of a hunk, whatever it says?
+fn is_of_hunks(line: &[u8]) -> bool {
+    let signs = hunks::signs(line);
+    signs > 1 && line.get(signs..).is_some_and(|rest| rest.starts_with(b" -"))
+}
+
+/// Does `git log` begin a commit with this line: `commit ID`, perhaps with more behind a blank?
+fn is_commit(line: &[u8]) -> bool {
+    let Some(rest) = trimmed(line).strip_prefix(b"commit ") else { return false };
+    let hex = rest.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
+    (MIN_ID_DIGITS..=64).contains(&hex) && matches!(rest.get(hex), None | Some(b' '))
+}
