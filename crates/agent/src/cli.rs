@@ -178,7 +178,7 @@ impl Cli {
             Ok(end) => end,
             Err(error) => End::Failed(error.to_string()),
         };
-        conversation.ended(end)
+        conversation.ended(end).await
     }
 
     /// Lets the program hold the conversation. How the run ends, if the conversation does not say so.

@@ -151,5 +151,5 @@ pub async fn run_judged<F: Form, M: Model, T: Tools>(
 ) -> Ran<F> {
     let mut turns = turns::Turns::new(model, tools, (brief, *limits), judge);
     let end = tokio::time::timeout(limits.time, turns.all()).await;
-    turns.ended(end.unwrap_or(End::Limit(Limit::Time)))
+    turns.ended(end.unwrap_or(End::Limit(Limit::Time))).await
 }

@@ -16,6 +16,7 @@ pub use self::hide::Hide;
 pub use self::play::{Cassette, Player};
 pub use self::record::{Recorder, Recording};
 use std::sync::Arc;
+use truing_core::money::MicroUsd;
 
 use crate::gateway::{Answer, Model, Refused};
 use crate::messages::Request;
@@ -65,6 +66,14 @@ impl<M: Model> Model for Taped<M> {
             Self::Live(model) => model.ask(request).await,
             Self::Recorded(recorder) => recorder.ask(request).await,
             Self::Played(player) => player.ask(request).await,
+        }
+    }
+
+    async fn cost(&self) -> MicroUsd {
+        match self {
+            Self::Live(model) => model.cost().await,
+            Self::Recorded(recorder) => recorder.cost().await,
+            Self::Played(player) => player.cost().await,
         }
     }
 }

@@ -23,6 +23,7 @@ use truing_core::port::{Clock, Gate, Ledger};
 
 pub use self::session::{LEAST_TOKENS, Session};
 use self::settling::Settling;
+pub use self::settling::settled;
 use crate::client::Client;
 pub use crate::client::Patience;
 use crate::messages::{Message, Request, Stop};
@@ -38,6 +39,10 @@ pub trait Model: Send + Sync {
     /// # Errors
     /// [`Refused`]
     fn ask(&self, request: &Request) -> impl Future<Output = Result<Answer, Refused>> + Send;
+
+    /// What the ledger holds all calls so far to have cost: whole answers, and calls that were cut, refused or cancelled
+    /// after they had begun. Waits until none of them is under way.
+    fn cost(&self) -> impl Future<Output = MicroUsd> + Send;
 }
 
 /// A complete answer.
@@ -151,7 +156,7 @@ impl<L: Ledger + 'static> Gateway<L> {
         patience: Patience,
     ) -> Result<Self, ProviderError> {
         let client = Client::new(provider, patience)?;
-        let (breaker, settling, retries) = (Mutex::default(), Settling::new(), AtomicU64::new(0));
+        let (breaker, settling, retries) = (Mutex::default(), Settling::default(), AtomicU64::new(0));
         let shared = Shared { client, prices, ledger, clock, breaker, settling, retries };
         Ok(Self { shared: Arc::new(shared) })
     }

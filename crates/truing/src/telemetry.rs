@@ -12,5 +12,5 @@ mod step;
 
 pub use export::{Exporting, TelemetryError, start};
 pub use model::Traced;
-pub use review::{done, ended, event, failed, head, review, servers_failed};
+pub use review::{deferred, done, ended, event, failed, head, review, servers_failed};
 pub use step::{Step, tool, write};

@@ -101,8 +101,8 @@ impl<'a, M: Model, T: Tools, F: Form, J: Fn(&F) -> Option<String>> Conversation<
     }
 
     /// How the run ended: as it says itself, or else so.
-    pub(super) fn ended(self, end: End) -> Ran<F> {
-        self.turns.ended(self.over.unwrap_or(end))
+    pub(super) async fn ended(self, end: End) -> Ran<F> {
+        self.turns.ended(self.over.unwrap_or(end)).await
     }
 
     async fn hear(&mut self, said: Said) {

@@ -20,7 +20,7 @@ pub struct Ran<F = Items> {
     pub turns: u32,
     /// What the provider counted, in all.
     pub usage: Usage,
-    /// What that cost.
+    /// What the ledger holds all of it to have cost, calls without an answer too.
     pub cost: MicroUsd,
     /// The model that answered last; empty if none did.
     pub model: String,

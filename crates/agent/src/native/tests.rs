@@ -1,5 +1,5 @@
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use serde_json::json;
 use truing_core::ledger::{Level, LevelKind, Usage};
@@ -18,13 +18,21 @@ struct Scripted {
     asked: Mutex<Vec<Request>>,
     usage: Usage,
     cost: u64,
+    paid: AtomicU64,
     slow: Duration,
 }
 
 impl Scripted {
     fn new(replies: Vec<Reply>) -> Self {
         let usage = Usage { input: 100, output: 10, ..Usage::default() };
-        Self { replies, asked: Mutex::default(), usage, cost: 1000, slow: Duration::ZERO }
+        Self {
+            replies,
+            asked: Mutex::default(),
+            usage,
+            cost: 1000,
+            paid: AtomicU64::new(0),
+            slow: Duration::ZERO,
+        }
     }
 
     fn asked(&self) -> Vec<Request> {
@@ -40,6 +48,8 @@ impl Model for Scripted {
             asked.push(request.clone());
             asked.len() - 1
         };
+        // Calls without an answer cost something, too.
+        self.paid.fetch_add(self.cost, Ordering::Relaxed);
         let reply = self.replies.get(at).or(self.replies.last()).unwrap();
         let (content, stop) = reply(request)?;
         let content = content.into_iter().map(|block| serde_json::from_value(block).unwrap()).collect();
@@ -51,6 +61,10 @@ impl Model for Scripted {
             model: "m-1".into(),
             request_id: String::new(),
         })
+    }
+
+    async fn cost(&self) -> MicroUsd {
+        MicroUsd(self.paid.load(Ordering::Relaxed))
     }
 }
 

@@ -158,8 +158,10 @@ impl<'a, M: Model, T: Tools, F: Form, J: Fn(&F) -> Option<String>> Turns<'a, M, 
         self.request.messages = messages;
     }
 
-    pub(crate) fn ended(self, end: End) -> Ran<F> {
-        let Progress { items, turns, usage, cost, model, calls, denials, trimmed, .. } = self.ran;
+    pub(crate) async fn ended(self, end: End) -> Ran<F> {
+        // An answer that was cut with the run counts, too.
+        let cost = self.model.cost().await;
+        let Progress { items, turns, usage, model, calls, denials, trimmed, .. } = self.ran;
         Ran { end, items, turns, usage, cost, model, calls, denials, trimmed }
     }
 
@@ -188,11 +190,13 @@ impl<'a, M: Model, T: Tools, F: Form, J: Fn(&F) -> Option<String>> Turns<'a, M, 
     async fn ask(&mut self) -> Result<Answer, Refused> {
         self.ran.trimmed += self.window.keep(&mut self.request.messages);
         window::mark(&mut self.request);
-        let answer = self.model.ask(&self.request).await?;
+        let asked = self.model.ask(&self.request).await;
+        let cost = self.model.cost().await;
+        self.ran.last_cost = MicroUsd(cost.0.saturating_sub(self.ran.cost.0));
+        self.ran.cost = cost;
+        let answer = asked?;
         self.ran.turns += 1;
         self.ran.usage = self.ran.usage.plus(&answer.usage);
-        self.ran.cost = MicroUsd(self.ran.cost.0.saturating_add(answer.cost.0));
-        self.ran.last_cost = answer.cost;
         self.ran.model.clone_from(&answer.model);
         self.window.counted(&answer.usage);
         Ok(answer)

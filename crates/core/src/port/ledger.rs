@@ -15,13 +15,13 @@ pub trait Ledger: Send + Sync {
 
     /// The call is over and cost this much; what else was set aside is free again. Repeating it changes nothing.
     /// What was metered replaces what was estimated, in whatever order they come: an owner that was taken for dead
-    /// may still know.
+    /// may still know. The answer: what the ledger holds the call to have cost.
     fn settle(
         &self,
         reservation: ReservationId,
         cost: MicroUsd,
         known: Known,
-    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+    ) -> impl Future<Output = Result<MicroUsd, StoreError>> + Send;
 
     /// These levels as they are, in order.
     fn look(&self, levels: &[Level]) -> impl Future<Output = Result<Vec<Drawn>, StoreError>> + Send;

@@ -9,6 +9,7 @@ use super::entry::{Canonical, CassetteError, Entry, MAX_CASSETTE_BYTES, Outcome}
 use super::hide::Hide;
 use crate::gateway::{Answer, Model, Refused};
 use crate::messages::Request;
+use truing_core::money::MicroUsd;
 
 /// A cassette that was read.
 #[derive(Debug)]
@@ -101,5 +102,10 @@ impl Model for Player {
             Outcome::Answer(answer) => Ok(answer.clone()),
             Outcome::Refused(refused) => Err(refused.clone()),
         }
+    }
+
+    /// Nothing: it was paid for when it was recorded.
+    async fn cost(&self) -> MicroUsd {
+        MicroUsd(0)
     }
 }

@@ -12,6 +12,7 @@ use super::entry::{Canonical, CassetteError, Entry, Outcome};
 use super::hide::Hide;
 use crate::gateway::{Answer, Model, Refused};
 use crate::messages::Request;
+use truing_core::money::MicroUsd;
 
 /// A cassette that is being written, by all agents of a run.
 #[derive(Debug)]
@@ -102,5 +103,9 @@ impl<M: Model> Model for Recorder<M> {
             tracing::warn!(cassette = self.recording.path, %error, "an answer of a model is not recorded");
         }
         result
+    }
+
+    async fn cost(&self) -> MicroUsd {
+        self.model.cost().await
     }
 }

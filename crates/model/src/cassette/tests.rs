@@ -16,6 +16,10 @@ impl Model for Scripted {
     async fn ask(&self, _: &Request) -> Result<Answer, Refused> {
         self.0.lock().unwrap().remove(0)
     }
+
+    async fn cost(&self) -> MicroUsd {
+        MicroUsd(0)
+    }
 }
 
 fn user(text: &str) -> Message {

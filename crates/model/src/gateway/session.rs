@@ -8,9 +8,11 @@ use tokio::time::{Instant, sleep};
 use truing_core::breaker::{Open, Pass, Why};
 use truing_core::id::Span;
 use truing_core::ledger::{Ask, Purse, Reserved, Usage};
+use truing_core::money::MicroUsd;
 use truing_core::port::{Gate, Ledger, StoreError};
 
 use super::bound::{Bound, History, Measured, measure};
+use super::settling::{Account, UnderWay};
 use super::ticket::{Ticket, possible};
 use super::{Answer, Gateway, Model, Refused, Shared, body};
 use crate::client::{Answered, Failure};
@@ -34,6 +36,7 @@ pub struct Session<L: Ledger + 'static, G> {
     models: Vec<String>,
     gate: G,
     history: Mutex<History>,
+    account: Account,
 }
 
 /// How one try ended without an answer.
@@ -46,7 +49,7 @@ enum Ended {
 
 impl<L: Ledger + 'static, G: Gate> Session<L, G> {
     pub(super) fn new(gateway: Gateway<L>, purse: Purse, models: Vec<String>, gate: G) -> Self {
-        Self { gateway, purse, models, gate, history: Mutex::default() }
+        Self { gateway, purse, models, gate, history: Mutex::default(), account: Account::default() }
     }
 
     fn shared(&self) -> &Shared<L> {
@@ -180,11 +183,13 @@ impl<L: Ledger + 'static, G: Gate> Session<L, G> {
             expires: shared.clock.now() + span(lasts),
         };
         let (purse, price) = (self.purse.clone(), price.clone());
-        let under_way = shared.settling.begin();
+        let account = self.account.clone();
+        let under_way = UnderWay::of(&account, &shared.settling);
         let task = tokio::spawn(async move {
             Ok::<_, StoreError>(match shared.ledger.reserve(&purse, &ask).await? {
                 Reserved::Granted { id, amount } => {
-                    Ok(Ticket::new(shared.clone(), (id, amount), price, bound.likely, under_way))
+                    let paying = (account, under_way);
+                    Ok(Ticket::new(shared.clone(), (id, amount), price, bound.likely, paying))
                 }
                 Reserved::Refused { level, left: _ } => Err(level),
             })
@@ -266,6 +271,10 @@ impl<L: Ledger + 'static, G: Gate> Model for Session<L, G> {
         let result = self.tries(request, &prompt, &price).await;
         admitted.tell(&result);
         result
+    }
+
+    async fn cost(&self) -> MicroUsd {
+        self.account.total().await
     }
 }
 

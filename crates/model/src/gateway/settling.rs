@@ -1,24 +1,37 @@
-//! Counts what money is set aside for, so that a process can end after it is settled.
+//! Counts the calls that money is set aside for, so that a process can end, and a run can tell its cost, after the
+//! ledger has settled them.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use tokio::sync::watch;
+use truing_core::money::MicroUsd;
 
-/// How many are under way.
-#[derive(Debug)]
+/// Calls of every gateway of this process.
+static PROCESS: LazyLock<Settling> = LazyLock::new(Settling::default);
+
+/// Waits until no gateway of this process has money set aside any more.
+pub async fn settled() {
+    PROCESS.none().await;
+}
+
+/// How many calls are under way.
+#[derive(Clone, Debug)]
 pub(super) struct Settling(Arc<watch::Sender<usize>>);
 
-/// One of them; over when it is dropped.
-pub(super) struct UnderWay(Arc<watch::Sender<usize>>);
-
-impl Settling {
-    pub(super) fn new() -> Self {
+impl Default for Settling {
+    fn default() -> Self {
         Self(Arc::new(watch::Sender::new(0)))
     }
+}
 
-    pub(super) fn begin(&self) -> UnderWay {
+impl Settling {
+    fn begin(&self) {
         self.0.send_modify(|count| *count = count.saturating_add(1));
-        UnderWay(self.0.clone())
+    }
+
+    fn end(&self) {
+        self.0.send_modify(|count| *count = count.saturating_sub(1));
     }
 
     /// Waits until none is left.
@@ -28,8 +41,41 @@ impl Settling {
     }
 }
 
+/// What the calls of one session came to.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Account {
+    settling: Settling,
+    /// In micro-dollars.
+    spent: Arc<AtomicU64>,
+}
+
+impl Account {
+    /// The ledger holds this call to have cost so much.
+    pub(super) fn add(&self, cost: MicroUsd) {
+        self.spent.fetch_add(cost.0, Ordering::Relaxed);
+    }
+
+    /// What the ledger holds all calls to have cost, once none of them is under way.
+    pub(super) async fn total(&self) -> MicroUsd {
+        self.settling.none().await;
+        MicroUsd(self.spent.load(Ordering::Relaxed))
+    }
+}
+
+/// A call that money is set aside for; settled when this is dropped.
+pub(super) struct UnderWay([Settling; 3]);
+
+impl UnderWay {
+    /// Counts it for its session, its gateway and the process.
+    pub(super) fn of(account: &Account, gateway: &Settling) -> Self {
+        let counts = [account.settling.clone(), gateway.clone(), PROCESS.clone()];
+        counts.iter().for_each(Settling::begin);
+        Self(counts)
+    }
+}
+
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        self.0.send_modify(|count| *count = count.saturating_sub(1));
+        self.0.iter().for_each(Settling::end);
     }
 }

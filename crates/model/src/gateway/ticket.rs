@@ -11,12 +11,14 @@ use truing_core::money::MicroUsd;
 use truing_core::port::Ledger;
 
 use super::Shared;
-use super::settling::UnderWay;
+use super::settling::{Account, UnderWay};
 use crate::price::Price;
 use crate::stream::Meter;
 
-/// No model writes faster than so many tokens in a second: what may have been written and was not seen.
+/// No model writes faster than so many tokens in a second.
 const MAX_TOKENS_PER_SECOND: u64 = 300;
+/// For so many seconds a provider may have written without a sign of it: a stream begins before its answer does.
+const MAX_UNSEEN_SECONDS: u64 = 5;
 
 /// No model reads so many tokens at once.
 const MAX_PROMPT_TOKENS: u64 = 20_000_000;
@@ -51,17 +53,20 @@ pub(super) struct Ticket<L: Ledger + 'static> {
     /// What is to be settled, once that is known.
     due: Option<(MicroUsd, Known)>,
     is_settled: bool,
-    _under_way: UnderWay,
+    account: Account,
+    /// None only while dropping.
+    under_way: Option<UnderWay>,
 }
 
 impl<L: Ledger + 'static> Ticket<L> {
-    /// What the ledger granted. The count of what is `under_way` was begun before it was asked.
+    /// What the ledger granted, and what its cost is added to. The count of what is under way was begun before the
+    /// ledger was asked.
     pub(super) fn new(
         shared: Arc<Shared<L>>,
         (id, amount): (ReservationId, MicroUsd),
         price: Price,
         likely: u64,
-        under_way: UnderWay,
+        (account, under_way): (Account, UnderWay),
     ) -> Self {
         Self {
             shared,
@@ -74,7 +79,8 @@ impl<L: Ledger + 'static> Ticket<L> {
             meter: Meter::default(),
             due: None,
             is_settled: false,
-            _under_way: under_way,
+            account,
+            under_way: Some(under_way),
         }
     }
 
@@ -106,25 +112,34 @@ impl<L: Ledger + 'static> Ticket<L> {
         cost
     }
 
-    /// At least what the provider counted so far, at most what was set aside.
+    /// What its stream has shown: all of the prompt from its first event on, and the answer as far as it came. At most
+    /// what was set aside.
     fn estimate(&self) -> (MicroUsd, Known) {
         let Some(sent) = self.sent else { return (MicroUsd(0), Known::Metered) };
         if let (true, Some(usage)) = (self.meter.is_total, self.meter.usage) {
             return (self.price.cost(&possible(usage, self.max_tokens)), Known::Metered);
         }
-        let unseen = sent.elapsed().as_secs().saturating_mul(MAX_TOKENS_PER_SECOND);
-        // No token of what was seen is shorter than a byte; most are longer, which covers what was under way.
-        let written = unseen.max(self.meter.content_bytes).min(u64::from(self.max_tokens));
+        let most = u64::from(self.max_tokens);
         let cost = match self.meter.usage {
-            Some(usage) => self.price.cost(&Usage { output: usage.output.max(written), ..usage }),
-            None => self.price.most(self.likely, written),
+            // What was under way is written in less than a second. No token is shorter than a byte, and most are longer:
+            // of a long answer that covers it, too.
+            Some(usage) => {
+                let written = usage.output.saturating_add(MAX_TOKENS_PER_SECOND);
+                let output = written.max(self.meter.content_bytes).min(most);
+                self.price.cost(&Usage { output, ..usage })
+            }
+            None => {
+                let unseen = sent.elapsed().as_secs().min(MAX_UNSEEN_SECONDS) * MAX_TOKENS_PER_SECOND;
+                self.price.most(self.likely, unseen.min(most))
+            }
         };
         (cost.min(self.amount), Known::Estimated)
     }
 
     async fn settle(&mut self, cost: MicroUsd, known: Known) {
         self.due = Some((cost, known));
-        settle(&self.shared, self.id, cost, known).await;
+        let counted = settle(&self.shared, (self.id, self.amount), cost, known).await;
+        self.account.add(counted);
         self.is_settled = true;
     }
 }
@@ -135,22 +150,30 @@ impl<L: Ledger + 'static> Drop for Ticket<L> {
             return;
         }
         let (cost, known) = self.due.unwrap_or_else(|| self.estimate());
-        let (shared, id) = (self.shared.clone(), self.id);
+        let (shared, reserved) = (self.shared.clone(), (self.id, self.amount));
+        let (account, under_way) = (self.account.clone(), self.under_way.take());
         // Without a runtime the process is ending, and the reservation will expire.
         if let Ok(runtime) = Handle::try_current() {
-            let under_way = shared.settling.begin();
             runtime.spawn(async move {
-                settle(&shared, id, cost, known).await;
+                account.add(settle(&shared, reserved, cost, known).await);
                 drop(under_way);
             });
         }
     }
 }
 
-async fn settle<L: Ledger + 'static>(shared: &Shared<L>, id: ReservationId, cost: MicroUsd, known: Known) {
-    if let Err(error) = shared.ledger.settle(id, cost, known).await {
+/// What the ledger holds the call to have cost.
+async fn settle<L: Ledger + 'static>(
+    shared: &Shared<L>,
+    (id, amount): (ReservationId, MicroUsd),
+    cost: MicroUsd,
+    known: Known,
+) -> MicroUsd {
+    shared.ledger.settle(id, cost, known).await.unwrap_or_else(|error| {
         tracing::warn!(reservation = id.0, cost = cost.0, %error, "a call is not settled: its reservation expires");
-    }
+        // Then it counts in full.
+        amount
+    })
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ impl Ledger for Sqlite {
         self.write(move |connection| reserve(connection, &purse, &ask, clock.now())).await
     }
 
-    async fn settle(&self, of: ReservationId, cost: MicroUsd, known: Known) -> Result<(), StoreError> {
+    async fn settle(&self, of: ReservationId, cost: MicroUsd, known: Known) -> Result<MicroUsd, StoreError> {
         let clock = Arc::clone(&self.0.clock);
         self.write(move |connection| settle(connection, of, cost, known, clock.now())).await
     }
@@ -123,7 +123,7 @@ fn settle(
     cost: MicroUsd,
     known: Known,
     now: Millis,
-) -> Result<(), Fault> {
+) -> Result<MicroUsd, Fault> {
     let sql = "SELECT id, amount, cost, known FROM reservation WHERE id = ?1";
     let kept = connection.prepare_cached(sql)?.query_row([id], kept).optional()?;
     let Some(kept) = kept else {
@@ -135,19 +135,19 @@ fn settle(
     settle_kept(connection, &kept, cost, known, now)
 }
 
-/// Settles it, unless it is settled as well already.
+/// Settles it, unless it is settled as well already. The answer: what it is held to have cost.
 fn settle_kept(
     connection: &Connection,
     kept: &Kept,
     cost: MicroUsd,
     known: Known,
     now: Millis,
-) -> Result<(), Fault> {
+) -> Result<MicroUsd, Fault> {
     let estimated = match (kept.settled, known) {
         (None, Known::Metered | Known::Estimated) => None,
         (Some((estimated, Known::Estimated)), Known::Metered) => Some(estimated),
-        (Some((_, Known::Metered)), Known::Metered | Known::Estimated)
-        | (Some((_, Known::Estimated)), Known::Estimated) => return Ok(()),
+        (Some((settled, Known::Metered)), Known::Metered | Known::Estimated)
+        | (Some((settled, Known::Estimated)), Known::Estimated) => return Ok(settled),
     };
     let sql = "UPDATE reservation SET cost = ?2, known = ?3 WHERE id = ?1";
     connection.prepare_cached(sql)?.execute((kept.id, stored(cost), word(known)))?;
@@ -163,7 +163,7 @@ fn settle_kept(
         write(connection, row, &drawn, now)?;
         notice::add(connection, alert(&drawn).as_slice(), now)?;
     }
-    Ok(())
+    Ok(cost)
 }
 
 /// Settles in full what nobody has settled in time: its owner is dead, and the provider may have done all of it.

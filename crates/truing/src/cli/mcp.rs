@@ -72,7 +72,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         Action::Serve(serve) => {
             let runtime = runtime::start()?;
             let ended = runtime.block_on(serve.run(context));
-            runtime.shutdown_timeout(LEAVE);
+            runtime.end_within(LEAVE);
             ended
         }
     }

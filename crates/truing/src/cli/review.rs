@@ -207,7 +207,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     let ended = runtime.block_on(until_interrupted(command, tell, changed));
     drop(traces);
     // A thread that is still reading files changes nothing; it ends with the process.
-    runtime.shutdown_background();
+    runtime.end_within(Duration::ZERO);
     ended
 }
 

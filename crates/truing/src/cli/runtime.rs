@@ -1,16 +1,60 @@
 //! The asynchronous runtime of a command, and how it is interrupted.
 
-use tokio::runtime::{Builder, Runtime};
+use std::time::Duration;
+
+use tokio::runtime::{self, Builder, Handle};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::timeout;
+use truing_model::gateway;
 
 use super::error::CliError;
+
+/// How long the end of a command may take to settle calls to models that were cut. What is not settled by then expires,
+/// and counts in full.
+const SETTLE: Duration = Duration::from_millis(800);
+
+/// A runtime whose end waits until calls to models that were cut are settled.
+pub(crate) struct Runtime {
+    // The first to be dropped.
+    settling: Settling,
+    runtime: runtime::Runtime,
+}
+
+impl Runtime {
+    /// Runs this to its end.
+    pub(crate) fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
+        self.runtime.block_on(work)
+    }
+
+    /// The way to it.
+    pub(crate) fn handle(&self) -> &Handle {
+        self.runtime.handle()
+    }
+
+    /// Ends it without waiting longer than this for threads that block.
+    pub(crate) fn end_within(self, leave: Duration) {
+        let Self { settling, runtime } = self;
+        drop(settling);
+        runtime.shutdown_timeout(leave);
+    }
+}
+
+/// Waits for what is to be settled when it is dropped.
+struct Settling(Handle);
+
+impl Drop for Settling {
+    fn drop(&mut self) {
+        let _ = self.0.block_on(async { timeout(SETTLE, gateway::settled()).await });
+    }
+}
 
 /// A runtime with a thread a core.
 ///
 /// # Errors
 /// Exit 3 if the machine gives no threads.
 pub(crate) fn start() -> Result<Runtime, CliError> {
-    Builder::new_multi_thread().enable_all().build().map_err(|error| no_threads(&error))
+    let runtime = Builder::new_multi_thread().enable_all().build().map_err(|error| no_threads(&error))?;
+    Ok(Runtime { settling: Settling(runtime.handle().clone()), runtime })
 }
 
 /// The machine gives no threads. Exit 3.

@@ -52,7 +52,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     let traces = wiring::telemetry(&config, &context.environment, runtime.handle())?;
     let ended = runtime.block_on(serve(&config, args.role, secrets, context));
     drop(traces);
-    runtime.shutdown_timeout(LEAVE);
+    runtime.end_within(LEAVE);
     ended
 }
 

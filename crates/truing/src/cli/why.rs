@@ -3,6 +3,7 @@
 use serde::Serialize;
 use truing_core::id::{RunId, Sha};
 use truing_core::ledger::{Drawn, LevelKind};
+use truing_core::money::MicroUsd;
 use truing_core::outcome::OutcomeRecord;
 use truing_core::port::{Event, Ledger as _, Operations as _, Slots as _};
 use truing_core::slot::{Hold, State, Why};
@@ -45,6 +46,7 @@ struct Answer<'a> {
     #[serde(skip)]
     held_back: Option<String>,
     last_outcome: Option<OutcomeRecord>,
+    /// Of all attempts at its last head.
     cost_micro_usd: u64,
     budget: Vec<Row>,
     #[serde(skip)]
@@ -88,8 +90,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
             kill_switch: Status::of(&switch),
             held_back,
             budget: drawn.iter().map(Row::from).collect(),
+            cost_micro_usd: of_head(&drawn).0,
             drawn,
-            cost_micro_usd: last_outcome.as_ref().map_or(0, |outcome| outcome.cost_micro_usd.0),
             last_outcome,
             events: events.into_iter().map(line).collect(),
         };
@@ -115,6 +117,12 @@ async fn drawn_on(
     let purse = budgets.purse(RunId::new(""), &target.slot.key, head, name, now);
     let drawn = store.look(&purse.levels).await.map_err(store_error)?;
     Ok(drawn.into_iter().filter(|drawn| drawn.spent.0 > 0 || drawn.reserved.0 > 0).collect())
+}
+
+/// What all attempts at reviewing the head have cost, by the ledger.
+fn of_head(drawn: &[Drawn]) -> MicroUsd {
+    let of_head = drawn.iter().filter(|drawn| drawn.level.kind == LevelKind::Review);
+    MicroUsd(of_head.map(|drawn| drawn.spent.0).fold(0, u64::saturating_add))
 }
 
 fn line(event: Event) -> Line {
@@ -146,8 +154,7 @@ fn screen(answer: &Answer<'_>) -> String {
         let found = text::counted(usize::try_from(open).unwrap_or(usize::MAX), "open finding");
         text += &row("last", &format!("{kind} at {head}, {found}, {}", instant(last.ended)));
     }
-    let dollars = answer.cost_micro_usd / 1_000_000;
-    text += &row("cost", &format!("${dollars}.{:02}", answer.cost_micro_usd / 10_000 % 100));
+    text += &row("cost", &format!("{} for this head", MicroUsd(answer.cost_micro_usd)));
     for drawn in &answer.drawn {
         let what = match drawn.level.kind {
             LevelKind::Review => "this head".to_owned(),

@@ -16,7 +16,7 @@ use std::path::Path;
 
 use futures_util::future::join_all;
 use truing_agent::mcp::client::{Server, Servers};
-use truing_agent::native::Limits;
+use truing_agent::native::{End, Limits};
 use truing_agent::prompt::{PromptError, Prompts};
 use truing_agent::runtime::Runtime;
 use truing_agent::schema::{self, Checked, Dropped, MAX_FINDINGS};
@@ -200,6 +200,7 @@ impl<G: Gate + Clone> Asking<'_, G> {
     ) -> Result<Part, AgentError> {
         if reading.coverage.reviewed.is_empty() {
             // What is left out by design is not the model's either.
+            telemetry::ended(&End::Done);
             return Ok(Part::whole());
         }
         let Self { agent, purse, subject, recalled, known, gate, now } = self;
@@ -209,8 +210,16 @@ impl<G: Gate + Clone> Asking<'_, G> {
         };
         match left {
             Room::Enough => {}
-            Room::Deferred { until, level: _ } => return Ok(Part::deferred(until)),
-            Room::Minimal { level } => return Ok(Part::refused(&Refused::Budget { level }, now)),
+            Room::Deferred { until, level } => {
+                telemetry::ended(&End::Refused(Refused::Budget { level }));
+                return Ok(Part::deferred(until));
+            }
+            Room::Minimal { level } => {
+                let refused = Refused::Budget { level };
+                let part = Part::refused(&refused, now);
+                telemetry::ended(&End::Refused(refused));
+                return Ok(part);
+            }
         }
         let memory = recalled.memory.as_ref();
         let repository = purse.levels.iter().find(|level| level.kind == LevelKind::RepoDay);

@@ -258,7 +258,10 @@ where
         let read = self.checkout.read(&mirror, &change, (&revision.head, &pinned.scope), asking);
         let (Reading { found, coverage, mut renames }, part) = read.await?;
         let outcome = agent::outcome(&coverage, part.as_ref());
-        if let Outcome { kind: OutcomeKind::Deferred, until: Some(until), reason, .. } = outcome {
+        if let Outcome { kind: OutcomeKind::Deferred, until: Some(until), reason, .. } = &outcome {
+            let (turns, cost, _) = agent::spent(part);
+            telemetry::deferred(&outcome, (turns, cost));
+            let (reason, until) = (reason.clone(), *until);
             return Ok(Computing::Deferred { why: reason.unwrap_or_default(), until });
         }
         let since = since::compare(&mirror, &change, &revision.head, before, &mut renames).await;

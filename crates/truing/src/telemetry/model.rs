@@ -3,6 +3,7 @@
 use opentelemetry::trace::SpanKind;
 use opentelemetry::{Array, KeyValue, StringValue, Value};
 use serde_json::json;
+use truing_core::money::MicroUsd;
 use truing_model::gateway::{Answer, Model, Refused};
 use truing_model::messages::Request;
 
@@ -26,12 +27,19 @@ pub struct Traced<M>(pub M);
 impl<M: Model> Model for Traced<M> {
     async fn ask(&self, request: &Request) -> Result<Answer, Refused> {
         let step = Step::begin(|| format!("chat {}", request.model), SpanKind::Client, || asked(request));
+        let before = self.0.cost().await;
         let result = self.0.ask(request).await;
+        let after = self.0.cost().await;
+        step.says(|| cost(MicroUsd(after.0.saturating_sub(before.0))));
         match &result {
             Ok(answer) => step.says(|| answered(answer)),
             Err(refused) => step.failed(kind(refused), &refused.to_string()),
         }
         result
+    }
+
+    async fn cost(&self) -> MicroUsd {
+        self.0.cost().await
     }
 }
 
@@ -50,6 +58,13 @@ fn asked(request: &Request) -> Vec<KeyValue> {
     attributes
 }
 
+/// What all tries of a call cost.
+fn cost(of: MicroUsd) -> Vec<KeyValue> {
+    #[allow(clippy::cast_precision_loss, reason = "an answer costs no billions")]
+    let details = json!({ "total": of.0 as f64 / 1e6 });
+    vec![KeyValue::new("langfuse.observation.cost_details", details.to_string())]
+}
+
 fn answered(answer: &Answer) -> Vec<KeyValue> {
     let usage = &answer.usage;
     let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
@@ -66,8 +81,6 @@ fn answered(answer: &Answer) -> Vec<KeyValue> {
         "input_cache_creation_5m": usage.cache_write_5m,
         "input_cache_creation_1h": usage.cache_write_1h,
     });
-    #[allow(clippy::cast_precision_loss, reason = "an answer costs no billions")]
-    let cost = json!({ "total": answer.cost.0 as f64 / 1e6 });
     let mut attributes = vec![
         KeyValue::new("gen_ai.response.model", answer.model.clone()),
         KeyValue::new("gen_ai.response.finish_reasons", Value::Array(Array::String(reasons))),
@@ -77,7 +90,6 @@ fn answered(answer: &Answer) -> Vec<KeyValue> {
         KeyValue::new("gen_ai.usage.cache_creation.input_tokens", number(written)),
         KeyValue::new("langfuse.observation.model.name", answer.model.clone()),
         KeyValue::new("langfuse.observation.usage_details", details.to_string()),
-        KeyValue::new("langfuse.observation.cost_details", cost.to_string()),
         KeyValue::new("truing.model.request_id", answer.request_id.clone()),
     ];
     let said = serde_json::to_string(&answer.message).unwrap_or_default();

@@ -10,7 +10,8 @@ use truing_agent::mcp::client::Problem;
 use truing_agent::native::{End, Limit};
 use truing_core::id::{Key, RunId};
 use truing_core::line;
-use truing_core::outcome::{OutcomeKind, OutcomeRecord};
+use truing_core::money::MicroUsd;
+use truing_core::outcome::{Outcome, OutcomeKind, OutcomeRecord, Runtime};
 use truing_model::gateway::Refused;
 use truing_reader::redact::redact;
 use uuid::Uuid;
@@ -105,24 +106,36 @@ pub fn ended(end: &End) {
 
 /// What the review came to.
 pub fn done(record: &OutcomeRecord) {
+    let denials = record.modelled.iter().flat_map(|did| did.denials.values()).copied().map(i64::from).sum();
+    came_to(&record.outcome, (record.turns, record.cost_micro_usd), denials);
+}
+
+/// The review waits for money, after so many turns and so much cost.
+pub fn deferred(outcome: &Outcome, (turns, cost): (u32, MicroUsd)) {
+    came_to(outcome, (turns, cost), 0);
+}
+
+fn came_to(outcome: &Outcome, (turns, cost): (u32, MicroUsd), denials: i64) {
     let current = Context::current();
     let span = current.span();
     if !span.is_recording() {
         return;
     }
-    let outcome = &record.outcome;
-    let denials =
-        record.modelled.iter().flat_map(|did| did.denials.values()).copied().map(i64::from).sum::<i64>();
     #[allow(clippy::cast_precision_loss, reason = "a review costs no billions")]
-    let cost = record.cost_micro_usd.0 as f64 / 1e6;
+    let cost = cost.0 as f64 / 1e6;
     span.set_attributes([
         KeyValue::new("cost_usd", cost),
-        KeyValue::new("num_turns", i64::from(record.turns)),
+        KeyValue::new("num_turns", i64::from(turns)),
         KeyValue::new("permission_denials", denials),
         KeyValue::new("truing.outcome", outcome.kind.as_str()),
     ]);
-    if record.modelled.is_none() {
-        span.set_attribute(KeyValue::new("subtype", "success"));
+    // With a model, how its part ended says it.
+    if outcome.runtime == Runtime::Rules {
+        let subtype = match outcome.kind {
+            OutcomeKind::Reviewed | OutcomeKind::Partial | OutcomeKind::Skipped => "success",
+            OutcomeKind::Deferred | OutcomeKind::Failed => "error_during_execution",
+        };
+        span.set_attribute(KeyValue::new("subtype", subtype));
     }
     let reason = outcome.reason.as_ref().map(|reason| line::clean(&redact(reason), MAX_REASON_CHARS));
     match (outcome.kind, reason) {

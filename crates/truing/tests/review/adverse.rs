@@ -8,15 +8,21 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use truing::wiring::SystemClock;
+use truing_core::ledger::Usage;
 use truing_core::port::{Clock, Ledger as _};
 use truing_fakes::model::{Answer, Block, Fault, KEY, Place as At, Script};
+use truing_model::price::Prices;
 use truing_store::Sqlite;
 
 use crate::claude::claude;
 use crate::cli::with_program;
 use crate::killed::descendants;
 use crate::model::{Scene, finding, read, report};
+use crate::otlp::{Receiver, named, said};
 use crate::place::{Ran, each};
+
+/// No call costs more, in millionths of a dollar: 16,384 tokens of answer, and a prompt.
+const RESERVATION: u64 = 300_000;
 
 /// The tool, with this input as it is written.
 fn call(name: &str, json: &str) -> Block {
@@ -28,7 +34,7 @@ fn says(blocks: Vec<Block>) -> Answer {
 }
 
 /// What was spent in millionths of a dollar, and is still set aside, by the whole ledger.
-fn money(scene: &Scene) -> (u64, u64) {
+pub(crate) fn money(scene: &Scene) -> (u64, u64) {
     money_by(scene, SystemClock)
 }
 
@@ -38,6 +44,25 @@ pub(crate) fn money_by(scene: &Scene, clock: impl Clock + 'static) -> (u64, u64)
     let drawn = tokio::runtime::Runtime::new().unwrap().block_on(ledger.drawn()).unwrap();
     let days = drawn.iter().filter(|drawn| drawn.level.kind.as_str() == "repo_day");
     days.fold((0, 0), |(spent, held), drawn| (spent + drawn.spent.0, held + drawn.reserved.0))
+}
+
+/// What the provider has billed, in millionths of a dollar.
+pub(crate) fn billed(scene: &Scene) -> u64 {
+    let prices = Prices::builtin().unwrap();
+    let bills = scene.model.bills();
+    let cost = bills.iter().map(|bill| {
+        let truing_fakes::model::Usage { input, output, cache_read, cache_write_5m, cache_write_1h } =
+            bill.usage;
+        let usage = Usage { input, output, cache_read, cache_write_5m, cache_write_1h };
+        prices.of(&bill.model).unwrap().cost(&usage).0
+    });
+    cost.sum()
+}
+
+/// What `truing report` says that all runs have cost.
+pub(crate) fn reported(scene: &Scene) -> u64 {
+    let ran = Ran::from(scene.place.command(&["report", "--format", "json"]).output().unwrap());
+    ran.json()["totals"]["cost_micro_usd"].as_u64().unwrap_or_else(|| panic!("{} {}", ran.out, ran.err))
 }
 
 /// What goes wrong, and what the model says; the outcome, a word of its reason, the requests, and whether the model's
@@ -72,7 +97,8 @@ fn each_misbehaviour_comes_to(runs: impl Fn(Scene) -> Scene) {
     let after = |fault: Fault| Answer { fault: Some(fault), ..Answer::text("Let me see.") };
     let overloaded =
         Fault::Error { after: At::Block, error: "overloaded_error".into(), message: "later".into() };
-    let rows: [Row; 27] = [
+    let receiver = Receiver::start();
+    let rows: [Row; 29] = [
         ("400", fails(400), "partial", "minimal", 1, false),
         ("402", fails(402), "partial", "minimal", 1, false),
         ("403", fails(403), "partial", "minimal", 1, false),
@@ -83,6 +109,22 @@ fn each_misbehaviour_comes_to(runs: impl Fn(Scene) -> Scene) {
         ("529 once", recovers(Answer::status(529)), "reviewed", "", 2, true),
         ("a reset", recovers(Answer::fault(Fault::Reset)), "reviewed", "", 2, true),
         ("a cut stream", recovers(after(Fault::Cut { after: At::Text })), "reviewed", "", 2, true),
+        (
+            "three cut streams",
+            vec![after(Fault::Cut { after: At::Text }).usage(4000, 90).times(3), report(&[finding()])],
+            "reviewed",
+            "",
+            4,
+            true,
+        ),
+        (
+            "an unknown stop",
+            vec![Answer::text("x").usage(1000, 100).stop("lunch").times(0)],
+            "partial",
+            "minimal",
+            1,
+            false,
+        ),
         ("an error in the stream", recovers(after(overloaded)), "reviewed", "", 2, true),
         (
             "a pause",
@@ -134,7 +176,8 @@ fn each_misbehaviour_comes_to(runs: impl Fn(Scene) -> Scene) {
     ];
     for (what, answers, kind, word, requests, is_kept) in rows {
         let scene = runs(Scene::of(answers));
-        let ran = scene.review(&[]);
+        let mut command = scene.command(&["--format", "json"]);
+        let ran = Ran::from(command.env("TRUING_TELEMETRY__OTLP_ENDPOINT", &receiver.url).output().unwrap());
         let told = ran.json();
         let reason = told["outcome"]["reason"].as_str().unwrap_or_default();
         assert_eq!(
@@ -150,8 +193,22 @@ fn each_misbehaviour_comes_to(runs: impl Fn(Scene) -> Scene) {
         assert_eq!(each(&told, "source"), sources, "{what}");
         let (spent, held) = money(&scene);
         assert_eq!(held, 0, "{what}: nothing stays set aside");
-        assert!(spent >= told["cost_micro_usd"].as_u64().unwrap(), "{what}: {spent}");
-        assert!(spent > 0 || scene.model.bills().is_empty(), "{what}: {:?}", scene.model.bills());
+        // One sum everywhere, and no less than what is billed.
+        let spans = receiver.spans();
+        let dollars: f64 = said(named(&spans, "pr-review")[0])["cost_usd"].parse().unwrap();
+        let chats = named(&spans, "chat claude-sonnet-5-5").into_iter().map(|span| {
+            let details: Value =
+                serde_json::from_str(&said(span)["langfuse.observation.cost_details"]).unwrap();
+            details["total"].as_f64().unwrap()
+        });
+        let sums = [(dollars * 1e6).round(), (chats.sum::<f64>() * 1e6).round()];
+        assert_eq!(told["cost_micro_usd"], spent, "{what}");
+        assert_eq!((reported(&scene), sums), (spent, [spent as f64; 2]), "{what}");
+        let billed = billed(&scene);
+        // Of an answer that was not read to its end nobody knows more than a bound.
+        let unread = requests as u64 - told["turns"].as_u64().unwrap();
+        let most = billed + unread * RESERVATION;
+        assert!((billed..=most).contains(&spent), "{what}: {spent} of {billed} and at most {most}");
     }
 }
 

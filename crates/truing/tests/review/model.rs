@@ -1,13 +1,17 @@
 //! Reviews with a model: the real program, its gateway, its ledger and its reader, and a scripted model on loopback.
 
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 #[cfg(feature = "aws")]
 use truing_fakes::model::{AWS_KEY_ID, AWS_REGION, AWS_WORKSPACE, aws_secret_key};
-use truing_fakes::model::{Answer, FakeModel, KEY, Script};
+use truing_fakes::model::{Answer, FakeModel, Fault, KEY, Place as At, Script};
 
+use crate::adverse::{billed, money};
+use crate::claude::claude;
+use crate::cli::with_program;
 use crate::place::{Place, Ran, STOPS, each, key};
 
 /// A scripted model, and a repository whose working tree has a change.
@@ -338,6 +342,47 @@ fn an_interrupted_review_ends_soon_and_can_be_run_again() {
     assert_eq!(ran.exit, 130, "{}", ran.err);
     assert!(told.elapsed() < Duration::from_secs(3));
     assert_eq!(scene.review(&[]).json()["outcome"]["kind"], "reviewed");
+}
+
+/// A person gives up six times in a row, in the middle of an answer: the money of the head is not used up by it.
+fn interrupted_reviews_cost_what_their_streams_have_shown(runs: impl Fn(Scene) -> Scene) {
+    for signal in [rustix::process::Signal::INT, rustix::process::Signal::TERM] {
+        for place in [At::Start, At::Text] {
+            let stalls = Answer { fault: Some(Fault::Stall { after: place }), ..Answer::text("Let me see.") };
+            let scene = runs(Scene::of([stalls.usage(1000, 100).times(6), report(&[])]));
+            for times in 1..=6 {
+                let mut command = scene.command(&["--format", "json"]);
+                let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+                let deadline = Instant::now() + Duration::from_secs(60);
+                while scene.model.bills().len() < times {
+                    assert!(Instant::now() < deadline, "no request came");
+                    std::thread::yield_now();
+                }
+                let pid = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+                rustix::process::kill_process(pid, signal).unwrap();
+                let ran = Ran::from(child.wait_with_output().unwrap());
+                assert_eq!(ran.exit, 130, "{}", ran.err);
+                let ((spent, held), billed) = (money(&scene), billed(&scene));
+                assert_eq!(held, 0, "{signal:?} {place:?}: what was set aside is settled");
+                // A prompt whose size was not told yet is taken for some thousand tokens more than it has.
+                assert!((billed..billed + 12_000 * times as u64).contains(&spent), "{spent} of {billed}");
+            }
+            assert_eq!(scene.review(&[]).json()["outcome"]["kind"], "reviewed", "{signal:?} {place:?}");
+        }
+    }
+}
+
+#[test]
+fn six_interrupted_reviews_do_not_use_up_the_money_of_a_head() {
+    interrupted_reviews_cost_what_their_streams_have_shown(|scene| scene);
+}
+
+#[test]
+fn six_interrupted_reviews_do_not_use_it_up_with_the_program_in_between_either() {
+    let Some(program) = claude() else { return };
+    interrupted_reviews_cost_what_their_streams_have_shown(|scene| {
+        with_program(scene, &program.display().to_string())
+    });
 }
 
 #[test]

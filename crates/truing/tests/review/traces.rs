@@ -96,7 +96,14 @@ fn a_budget_that_ends_a_review_is_an_event() {
     let events: Vec<&str> = root.events.iter().map(|event| event.name.as_str()).collect();
     assert_eq!((events, said(root)["subtype"].as_str()), (vec!["budget.exceeded"], "error_max_budget_usd"));
     let (_, spans) = reviewed(&receiver, "[budget]\nrepo_day_usd = 0\n");
-    assert_eq!(named(&spans, "pr-review")[0].events[0].name, "BudgetExhausted");
+    let root = named(&spans, "pr-review")[0];
+    assert_eq!(root.events[0].name, "BudgetExhausted");
+    let about = said(root);
+    assert_eq!(
+        (about["subtype"].as_str(), about["truing.outcome"].as_str(), about["cost_usd"].as_str()),
+        ("error_max_budget_usd", "deferred", "0"),
+        "a review that waits for money is no success"
+    );
 }
 
 #[test]

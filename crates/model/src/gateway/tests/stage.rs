@@ -73,13 +73,13 @@ impl Ledger for Book {
         })
     }
 
-    async fn settle(&self, id: ReservationId, cost: MicroUsd, known: Known) -> Result<(), StoreError> {
+    async fn settle(&self, id: ReservationId, cost: MicroUsd, known: Known) -> Result<MicroUsd, StoreError> {
         self.read(|pages| {
             if let Some(amount) = pages.open.remove(&id.0) {
                 assert!(known == Known::Metered || cost.0 <= amount, "{cost:?} of {amount}");
                 pages.settled.push((cost.0, known));
             }
-            Ok(())
+            Ok(cost)
         })
     }
 

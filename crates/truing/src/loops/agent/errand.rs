@@ -111,11 +111,7 @@ impl Agent {
         let id = purse.run.clone();
         let session = self.gateway.session(purse, [self.model.clone()], gate);
         let model = Traced(self.tape.of(session, run, who));
-        let mut ran = self.runtime.run_judged(&model, tools, &told.brief, &limits, judge).await;
-        if self.tape.plays() {
-            // It was paid for when it was recorded.
-            ran.cost = MicroUsd(0);
-        }
+        let ran = self.runtime.run_judged(&model, tools, &told.brief, &limits, judge).await;
         telemetry::ended(&ran.end);
         if let End::Refused(Refused::Budget { level }) = &ran.end {
             budget::exceeded(&id, level);

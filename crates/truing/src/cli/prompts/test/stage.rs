@@ -246,6 +246,10 @@ impl<M: Model> Model for Listening<'_, M> {
         }
         Ok(answer)
     }
+
+    async fn cost(&self) -> MicroUsd {
+        self.model.cost().await
+    }
 }
 
 /// Tools whose calls are heard. There is no change that they could show.
