@@ -43,7 +43,9 @@ use crate::increment::Renames;
 use crate::outcome::Coverage;
 pub use act::{Act, Answer, Candidate, Event, Problem, ProblemKind, Step, Word};
 pub use exit::{Code, Exit, Kind};
-pub use kept::{MAX_WEAKENINGS, Rewrite, Version, Weakening, WeakeningKind, is_test_file, weakened};
+pub use kept::{
+    MAX_WEAKENINGS, Rewrite, Version, Weakening, WeakeningKind, is_test_file, is_test_side, weakened,
+};
 pub use merge::{Claim, Origin};
 use merge::{Merged, merged};
 pub use others::Aside;

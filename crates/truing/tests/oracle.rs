@@ -4,6 +4,7 @@
 // Helpers of tests are tests too; clippy exempts test functions only.
 #![allow(clippy::unwrap_used)]
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -39,7 +40,7 @@ fn is_weakened(name: &str, before: &str, after: Option<&str>) -> bool {
     let path = RepoPath::from_text(&format!("test_{name}.py"));
     let rewrite =
         Rewrite { before: Some(version(&path, before)), after: after.map(|after| version(&path, after)) };
-    !weakened(&[rewrite]).is_empty()
+    !weakened(&[rewrite], &BTreeSet::new()).is_empty()
 }
 
 fn version<'a>(path: &'a RepoPath, text: &'a str) -> Version<'a> {

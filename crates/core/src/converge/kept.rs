@@ -12,24 +12,33 @@
 //! people to decide: the fixer leaves the code and says why. Nothing may be brought that skips tests or leaves them,
 //! silences a checker or narrows what a runner runs.
 //!
+//! What a runner of tests loads besides them ([`loaded`]) and is told ([`settings`]) decides as much as they do: a fix
+//! brings no such file and changes no such setting, unless a finding is about that file. And code does not ask whether it
+//! is tested.
+//!
 //! Text is compared with text, not understood: who wants to cheat in a way that is not listed here can, and meets the
-//! checks and the next audit.
+//! checks with the tests as they were (ADR 45, ADR 51) and the next audit.
 
+mod hollow;
 mod language;
+mod loaded;
 mod runner;
 mod scan;
+mod settings;
 #[cfg(test)]
 mod tests;
 mod unit;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use truing_diff::RepoPath;
 
 use crate::line::clean;
-use language::{FOLDERS, LANGUAGES, Language, Mark, PARTS, Place, STEMS};
+use language::{FOLDERS, HELPERS, LANGUAGES, Language, Mark, PARTS, Place, STEMS};
 use runner::RUNNERS;
-use scan::{Scanned, occurrences, part};
+use scan::{Scanned, is_word, occurrences, part};
+use settings::{Settings, settings};
 use unit::{Unit, assertions, doubled, units};
 
 /// So many are told.
@@ -83,6 +92,18 @@ pub enum WeakeningKind {
     Silenced,
     /// A runner runs less, or a checker checks less.
     Runner,
+    /// A new file that a runner of tests loads.
+    Loaded,
+    /// What a runner of tests is told is another thing.
+    Setting,
+    /// What runs the tests is taken over.
+    Hooked,
+    /// What is tested is replaced, for every test.
+    Replaced,
+    /// Code asks whether it is tested.
+    Asks,
+    /// Values are equal to everything.
+    Equal,
 }
 
 impl WeakeningKind {
@@ -100,6 +121,12 @@ impl WeakeningKind {
             Self::Exit => "a test ends the program that runs it",
             Self::Silenced => "a checker is silenced",
             Self::Runner => "what runs tests and checks leaves something out",
+            Self::Loaded => "what runs the tests loads this new file, and no finding is about it",
+            Self::Setting => "how tests are run is changed, and no finding is about this file",
+            Self::Hooked => "what runs the tests is taken over",
+            Self::Replaced => "what is tested is replaced for every test",
+            Self::Asks => "the code asks whether it is tested",
+            Self::Equal => "an equality always holds",
         }
     }
 }
@@ -124,20 +151,33 @@ impl std::fmt::Display for Weakening {
     }
 }
 
-/// What of the tests and of what checks the code these changes delete or weaken; the first [`MAX_WEAKENINGS`].
-pub fn weakened(rewrites: &[Rewrite<'_>]) -> Vec<Weakening> {
+/// What of the tests and of what checks the code these changes delete or weaken; the first [`MAX_WEAKENINGS`]. `about`:
+/// files that findings are about, in which the fixer has to change what is otherwise not its business.
+pub fn weakened(rewrites: &[Rewrite<'_>], about: &BTreeSet<RepoPath>) -> Vec<Weakening> {
     let files: Vec<File> = rewrites.iter().filter_map(File::new).collect();
     let mut found = Vec::new();
     kept_tests(&files, &mut found);
     kept_assertions(&files, &mut found);
     brought(&files, &mut found);
+    hollow::moved_away(&files, &mut found);
+    hollow::undeclared(&files, &mut found);
     for file in &files {
         file.runner(&mut found);
+        hollow::always_equal(file, &mut found);
+        if !about.contains(file.path) {
+            file.loaded(&mut found);
+            file.settings(&mut found);
+        }
     }
     found.sort();
     found.dedup();
     found.truncate(MAX_WEAKENINGS);
     found
+}
+
+/// Does this file decide what tests say: is it one of tests, or loaded by what runs them?
+pub fn is_test_side(path: &RepoPath) -> bool {
+    is_test_file(path) || loaded::is_loaded(&String::from_utf8_lossy(path.as_bytes()))
 }
 
 /// Is this a file of tests? By folders and by the form of its name, never by a part of a word.
@@ -150,14 +190,21 @@ pub fn is_test_file(path: &RepoPath) -> bool {
     }
     match language_of(name) {
         Some(language) => {
-            language.prefixes.iter().any(|prefix| name.starts_with(prefix))
-                || language.suffixes.iter().any(|suffix| ends_with(name, suffix))
+            language.is_named_test(name) || HELPERS.iter().any(|prefix| name.starts_with(prefix))
         }
         None => {
             let stem = name.split('.').next().unwrap_or_default();
             name.split(['.', '-', '_']).any(|part| PARTS.contains(&part))
                 || STEMS.iter().any(|ending| stem.len() > ending.len() && stem.ends_with(ending))
         }
+    }
+}
+
+impl Language {
+    /// Has a file of this name the form of one of tests, in any folder?
+    fn is_named_test(&self, name: &str) -> bool {
+        self.prefixes.iter().any(|prefix| name.starts_with(prefix))
+            || self.suffixes.iter().any(|suffix| ends_with(name, suffix))
     }
 }
 
@@ -174,7 +221,9 @@ fn language_of(name: &str) -> Option<&'static Language> {
 /// One side of a file that changed.
 struct Half {
     text: String,
+    path: String,
     is_test: bool,
+    is_loaded: bool,
     read: Option<Read>,
 }
 
@@ -194,11 +243,25 @@ impl Half {
             let units = units(&scanned, language, is_test);
             Read { language, scanned, units }
         });
-        Self { text, is_test, read }
+        let path = String::from_utf8_lossy(version.path.as_bytes()).into_owned();
+        let is_loaded = loaded::is_loaded(&path);
+        Self { text, path, is_test, is_loaded, read }
     }
 
     fn units(&self) -> impl Iterator<Item = (&Read, &Unit)> {
         self.read.iter().flat_map(|read| read.units.iter().map(move |unit| (read, unit)))
+    }
+
+    /// What of it is in no test.
+    fn outside(&self) -> Vec<Range<usize>> {
+        let Some(read) = &self.read else { return Vec::new() };
+        let (mut ranges, mut at) = (Vec::new(), 0);
+        for unit in &read.units {
+            ranges.push(at..unit.start);
+            at = unit.end;
+        }
+        ranges.push(at..read.scanned.code.len());
+        ranges
     }
 
     /// Lines in which a mark stands.
@@ -214,6 +277,9 @@ impl Half {
             Place::Code => (&scanned.code, whole),
             Place::Tests if self.is_test => (&scanned.code, whole),
             Place::Tests => (&scanned.code, of_units(&|_| true)),
+            Place::TopLevel => (&scanned.code, if self.is_test { whole } else { Vec::new() }),
+            Place::Product if self.is_test => (&scanned.bare, Vec::new()),
+            Place::Product => (&scanned.bare, self.outside()),
             Place::Existing | Place::Statement => {
                 (&scanned.code, of_units(&|unit| existing.contains(unit.name.as_str())))
             }
@@ -223,7 +289,9 @@ impl Half {
             for line in part(text, range).lines() {
                 let has = mark.words.iter().any(|words| match mark.place {
                     Place::Statement => line.trim() == *words,
-                    Place::Comment | Place::Code | Place::Tests | Place::Existing => {
+                    Place::TopLevel if words.is_empty() => is_rebinding(line),
+                    Place::TopLevel => line.starts_with(words),
+                    Place::Comment | Place::Code | Place::Tests | Place::Existing | Place::Product => {
                         occurrences(line, words).next().is_some()
                     }
                 });
@@ -253,6 +321,38 @@ impl<'a> File<'a> {
         Weakening { path: self.path.clone(), kind, what: clean(what, MAX_QUOTE) }
     }
 
+    /// Is it loaded by what runs tests, and was it not before?
+    fn loaded(&self, found: &mut Vec<Weakening>) {
+        let is_loaded = |half: &Option<Half>| half.as_ref().is_some_and(|half| half.is_loaded);
+        if is_loaded(&self.after) && !is_loaded(&self.before) {
+            found.push(self.tell(WeakeningKind::Loaded, ""));
+        }
+    }
+
+    /// What this file says of how tests are run, among other things.
+    fn settings(&self, found: &mut Vec<Weakening>) {
+        let name = name_of(self.path);
+        let of = |half: &Option<Half>| half.as_ref().map(|half| settings(&name, &half.text));
+        // What nobody can read says nothing: a fix that makes it so changes what it said.
+        let before = of(&self.before).flatten();
+        let after = match of(&self.after) {
+            Some(None) if before.is_some() => Settings::new(),
+            Some(None) => return,
+            Some(Some(after)) => after,
+            None => Settings::new(),
+        };
+        let before = before.unwrap_or_default();
+        let changed = before
+            .iter()
+            .filter(|(name, setting)| after.get(*name).is_none_or(|now| now.value != setting.value))
+            .map(|(name, _)| name);
+        let brought = after
+            .iter()
+            .filter(|(name, setting)| !setting.is_free && !before.contains_key(*name))
+            .map(|(name, _)| name);
+        found.extend(changed.chain(brought).map(|name| self.tell(WeakeningKind::Setting, name)));
+    }
+
     /// What this file says of what is run and checked.
     fn runner(&self, found: &mut Vec<Weakening>) {
         let name = name_of(self.path);
@@ -276,6 +376,14 @@ impl<'a> File<'a> {
         let brought = missing(&after, &before).into_iter().filter(|line| has(line, runner.refused));
         found.extend(brought.map(|line| self.tell(WeakeningKind::Runner, line)));
     }
+}
+
+/// Does a line that belongs to no function give another value to what is somewhere else, such as `shop.total = fake`?
+fn is_rebinding(line: &str) -> bool {
+    let Some((target, rest)) = line.split_once('=') else { return false };
+    let target = target.trim_end();
+    let is_name = |part: &str| !part.is_empty() && part.bytes().all(is_word);
+    !rest.starts_with('=') && target.contains('.') && target.split('.').all(is_name)
 }
 
 fn name_of(path: &RepoPath) -> String {
@@ -411,14 +519,7 @@ fn kept_assertions(files: &[File<'_>], found: &mut Vec<Weakening>) {
         if !half.is_test {
             return Vec::new();
         }
-        let mut ranges = Vec::new();
-        let mut at = 0;
-        for unit in &read.units {
-            ranges.push(at..unit.start);
-            at = unit.end;
-        }
-        ranges.push(at..read.scanned.code.len());
-        ranges.into_iter().flat_map(|range| assertions(&read.scanned, read.language, range)).collect()
+        half.outside().into_iter().flat_map(|range| assertions(&read.scanned, read.language, range)).collect()
     };
     let after: Vec<String> = files.iter().flat_map(|file| loose(file.after.as_ref())).collect();
     let mut left = counted(&after);

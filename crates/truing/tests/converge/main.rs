@@ -13,6 +13,7 @@ mod claude;
 mod crash;
 mod fixer;
 mod fixes;
+mod guard;
 mod hostile;
 mod killed;
 mod local;

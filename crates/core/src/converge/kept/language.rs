@@ -65,6 +65,11 @@ pub(super) enum Place {
     Existing,
     /// A whole statement of tests that were there before.
     Statement,
+    /// In code and strings outside of tests and their files.
+    Product,
+    /// At the beginning of a line that is not indented, in files of tests; empty: one that gives something that is
+    /// elsewhere another value.
+    TopLevel,
 }
 
 /// A word that a fix may not bring, and why.
@@ -102,7 +107,41 @@ pub(super) struct Language {
 }
 
 /// Folders in which every file belongs to tests.
-pub(super) const FOLDERS: &[&str] = &["test", "tests", "__tests__", "__snapshots__", "testdata"];
+pub(super) const FOLDERS: &[&str] = &[
+    "test",
+    "tests",
+    "__tests__",
+    "__snapshots__",
+    "__fixtures__",
+    "testdata",
+    "testutil",
+    "testutils",
+    "test_utils",
+    "test-utils",
+    "testhelper",
+    "testhelpers",
+    "test_helpers",
+    "test-helpers",
+    "testsupport",
+    "test_support",
+    "test-support",
+    "e2e",
+];
+
+/// How names of files of any language begin that help tests.
+pub(super) const HELPERS: &[&str] = &[
+    "testutil",
+    "testUtil",
+    "test-util",
+    "test_util",
+    "testhelper",
+    "testHelper",
+    "test-helper",
+    "test_helper",
+    "testsupport",
+    "testSupport",
+    "test-support",
+];
 
 /// Parts of a name, between dots, dashes and underscores, that say that a file of any other language is a test's.
 pub(super) const PARTS: &[&str] = &["test", "tests", "spec"];
@@ -110,9 +149,9 @@ pub(super) const PARTS: &[&str] = &["test", "tests", "spec"];
 /// How the first of these parts ends in names that are written in one.
 pub(super) const STEMS: &[&str] = &["Test", "Tests", "Spec"];
 
-use super::WeakeningKind::{Exit, Silenced, Skipped, Unreached};
+use super::WeakeningKind::{Asks, Exit, Hooked, Replaced, Silenced, Skipped, Unreached};
 use Extent::{Braces, Call, Indent};
-use Place::{Code, Comment, Existing, Statement, Tests};
+use Place::{Code, Comment, Existing, Product, Statement, Tests, TopLevel};
 
 const fn line_comment(open: &'static str) -> Span {
     Span { open, close: "\n", kind: SpanKind::Comment, over_lines: false }
@@ -187,10 +226,30 @@ pub(super) const LANGUAGES: &[Language] = &[
                     "load_tests",
                     "__unittest_skip__",
                     "__unittest_expecting_failure__",
-                    "pytest_collection_modifyitems",
-                    "pytest_runtest",
+                    "def run(self",
                 ],
             ),
+            mark(Hooked, Code, &["def pytest_"]),
+            mark(Hooked, Tests, &["pytest_plugins", "hookimpl"]),
+            mark(Replaced, Tests, &["sys.modules"]),
+            mark(Replaced, TopLevel, &["", "setattr(", "patch(", "mock.patch(", "unittest.mock.patch("]),
+            mark(
+                Asks,
+                Product,
+                &[
+                    "\"pytest\" in sys",
+                    "'pytest' in sys",
+                    "\"unittest\" in sys",
+                    "'unittest' in sys",
+                    "sys.modules.get(\"pytest",
+                    "sys.modules.get('pytest",
+                    "sys.modules.get(\"unittest",
+                    "sys.modules.get('unittest",
+                    "PYTEST_",
+                    "pytest11",
+                ],
+            ),
+            mark(Exit, Product, &["os._exit"]),
             mark(
                 Exit,
                 Tests,
@@ -203,6 +262,8 @@ pub(super) const LANGUAGES: &[Language] = &[
                     "if False",
                     "if 0",
                     "while False",
+                    "yield",
+                    "[:0]",
                     "except AssertionError",
                     "except Exception",
                     "except BaseException",
@@ -310,8 +371,53 @@ pub(super) const LANGUAGES: &[Language] = &[
                 Tests,
                 &["process.exit", "process.abort", "process.reallyExit", "process.exitCode", "Deno.exit"],
             ),
-            mark(Unreached, Existing, &["if (false", "if(false", "if (0", "if(0", "catch"]),
+            mark(
+                Hooked,
+                Tests,
+                &[
+                    "const expect",
+                    "let expect",
+                    "var expect",
+                    "function expect",
+                    "globalThis.expect",
+                    "global.expect",
+                ],
+            ),
+            mark(
+                Asks,
+                Product,
+                &[
+                    "JEST_WORKER_ID",
+                    "VITEST",
+                    "import.meta.vitest",
+                    "NODE_TEST_CONTEXT",
+                    "NODE_ENV === \"test",
+                    "NODE_ENV === 'test",
+                    "NODE_ENV == \"test",
+                    "NODE_ENV == 'test",
+                    "NODE_ENV !== \"test",
+                    "NODE_ENV !== 'test",
+                    "NODE_ENV != \"test",
+                    "NODE_ENV != 'test",
+                    "MODE === \"test",
+                    "MODE === 'test",
+                    "typeof jest",
+                    "typeof describe",
+                    "typeof it ",
+                    "typeof expect",
+                    "globalThis.jest",
+                    "globalThis.expect",
+                    "global.expect",
+                ],
+            ),
+            mark(Exit, Product, &["process.exitCode = 0", "process.exitCode=0", "process.reallyExit"]),
+            mark(
+                Unreached,
+                Existing,
+                &["if (false", "if(false", "if (0", "if(0", "catch", ".slice(0, 0)", ".slice(0,0)"],
+            ),
             mark(Unreached, Statement, &["return", "return;"]),
+            mark(Hooked, Comment, &["@jest-environment", "@vitest-environment"]),
             mark(
                 Silenced,
                 Comment,
@@ -368,7 +474,35 @@ pub(super) const LANGUAGES: &[Language] = &[
             mark(Skipped, Code, &["#[ignore", "#[cfg(any())", "#[cfg(all(test,any()))"]),
             mark(Skipped, Tests, &["#[should_panic", "#![cfg("]),
             mark(Exit, Tests, &["process::exit", "process::abort"]),
-            mark(Unreached, Existing, &["if false", "while false", "catch_unwind"]),
+            mark(Skipped, Existing, &["#[cfg("]),
+            mark(
+                Hooked,
+                Code,
+                &[
+                    "macro_rules! assert ",
+                    "macro_rules! assert{",
+                    "macro_rules! assert_eq",
+                    "macro_rules! assert_ne",
+                    "macro_rules! debug_assert",
+                    "macro_rules! prop_assert",
+                    "macro_rules! panic",
+                ],
+            ),
+            mark(
+                Asks,
+                Product,
+                &[
+                    "cfg!(test",
+                    "cfg!(all(test",
+                    "cfg!(not(test",
+                    "cfg(not(test",
+                    "cfg_attr(test, path",
+                    "cfg_attr(not(test",
+                    "NEXTEST",
+                    "RUST_TEST_",
+                ],
+            ),
+            mark(Unreached, Existing, &["if false", "while false", "catch_unwind", "[..0]"]),
             mark(Unreached, Statement, &["return;", "return Ok(());", "return Ok(())"]),
             mark(Silenced, Code, &["#[allow(", "#![allow(", "#[expect(", "#![expect("]),
         ],
@@ -400,7 +534,21 @@ pub(super) const LANGUAGES: &[Language] = &[
             mark(Skipped, Tests, &["t.Skip", "b.Skip", "f.Skip", "testing.Short"]),
             mark(Skipped, Comment, &["go:build", "+build"]),
             mark(Exit, Tests, &["os.Exit(0", "syscall.Exit", "runtime.Goexit"]),
-            mark(Unreached, Existing, &["if false", "recover("]),
+            mark(Hooked, Tests, &["func TestMain(", "func init()", "var _ = func"]),
+            mark(Unreached, Tests, &["new(testing.T)", "&testing.T{"]),
+            mark(
+                Asks,
+                Product,
+                &[
+                    "testing.Testing",
+                    "\"testing\"",
+                    "flag.Lookup(\"test.",
+                    "\"-test.",
+                    "\"test.v\"",
+                    "HasSuffix(os.Args[0]",
+                ],
+            ),
+            mark(Unreached, Existing, &["if false", "recover(", "[:0]"]),
             mark(Unreached, Statement, &["return"]),
             mark(Silenced, Comment, &["nolint", "#nosec", "lint:ignore"]),
         ],

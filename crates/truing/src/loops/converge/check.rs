@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use truing_agent::verify::{Scope, Verified, Verifier};
 use truing_core::RepoPath;
 use truing_core::converge::{
-    Answer, Claim, Event, Problem, ProblemKind, Rewrite, Version, Weakening, is_test_file, weakened,
+    Answer, Claim, Event, Problem, ProblemKind, Rewrite, Version, Weakening, is_test_side, weakened,
 };
 use truing_core::id::Sha;
 use truing_core::verification::{Checked, Verification};
@@ -29,11 +29,13 @@ impl<S> Lap<'_, S> {
         let candidate = self.record.state.candidate.as_ref().map(|candidate| candidate.commit.clone());
         let Some(candidate) = candidate else { return Ok(Event::Checked(Vec::new())) };
         let mut problems = self.rewritten(&head, &candidate).await?;
+        let mut unproved = None;
         if problems.is_empty() {
-            problems = self.failing(&head, &candidate).await?;
+            (problems, unproved) = self.failing(&head, &candidate).await?;
         }
         // A fix of what the gate says has the gate and an audit of the whole change before it.
         if self.record.state.is_mending() {
+            self.tell_unproved(unproved.filter(|_| problems.is_empty()));
             return Ok(Event::Checked(problems));
         }
         if problems.is_empty() {
@@ -43,7 +45,20 @@ impl<S> Lap<'_, S> {
         if problems.is_empty() {
             problems = self.self_audit(&head, &candidate).await?;
         }
+        self.tell_unproved(unproved.filter(|_| problems.is_empty()));
         Ok(Event::Checked(problems))
+    }
+
+    /// Tells people of a fix that is taken with tests that nothing was run with.
+    fn tell_unproved(&mut self, unproved: Option<String>) {
+        if let Some(unproved) = unproved {
+            self.record.warn(unproved);
+        }
+    }
+
+    /// Files that findings are about.
+    fn about(&self) -> BTreeSet<RepoPath> {
+        self.record.state.found.iter().map(|finding| finding.raw.place.path.clone()).collect()
     }
 
     /// What is wrong with the files of the fix themselves: what nobody could look at, and tests that it deletes or weakens.
@@ -63,16 +78,23 @@ impl<S> Lap<'_, S> {
                 after: after.as_deref().map(|bytes| Version { path: new, bytes }),
             })
             .collect();
+        let about = self.about();
         let problem = |what: &Weakening| Problem { kind: ProblemKind::Test, text: what.to_string() };
-        Ok(rewrites.iter().filter_map(hidden).chain(weakened(&rewrites).iter().map(problem)).collect())
+        Ok(rewrites
+            .iter()
+            .filter_map(hidden)
+            .chain(weakened(&rewrites, &about).iter().map(problem))
+            .collect())
     }
 
-    /// The repository's own checks that fail with the fix and do not without it.
-    async fn failing(&mut self, head: &Sha, candidate: &Sha) -> Result<Vec<Problem>, Stop> {
+    /// The repository's own checks that fail with the fix and do not without it; and why none of them says anything of
+    /// tests that the fix changes, if that is so.
+    async fn failing(&mut self, head: &Sha, candidate: &Sha) -> Result<(Vec<Problem>, Option<String>), Stop> {
+        let touched = self.touched(head, candidate).await?;
         let Some(verifier) = &self.looks.verifier else {
             let none = "no `verify.check` is set: audit and gate alone look at fixes";
             self.record.warn(none.to_owned());
-            return Ok(Vec::new());
+            return Ok((Vec::new(), unproved(&touched, "no `verify.check` is set")));
         };
         let own = format!("converge {}", self.record.key);
         if self.baseline.as_ref().is_none_or(|(of, _)| of != head) {
@@ -96,7 +118,9 @@ impl<S> Lap<'_, S> {
             }
             self.baseline = Some((head.clone(), verification));
         }
-        let Some((_, Some(baseline))) = &self.baseline else { return Ok(Vec::new()) };
+        let Some((_, Some(baseline))) = &self.baseline else {
+            return Ok((Vec::new(), unproved(&touched, "the set-up does not work")));
+        };
         let scope = self.of_fixes();
         let Verified { set_up, verification } =
             self.verified(verifier, candidate, scope, Some(baseline)).await?;
@@ -104,7 +128,7 @@ impl<S> Lap<'_, S> {
             let failed = set_up.commands.iter().find(|ran| !ran.end.is_success());
             let text = failed.map(|ran| printed(&ran.argv, &ran.output, &ran.errors)).unwrap_or_default();
             let text = format!("the set-up does not work any more with the fix:\n{text}");
-            return Ok(vec![Problem { kind: ProblemKind::Check, text }]);
+            return Ok((vec![Problem { kind: ProblemKind::Check, text }], None));
         };
         let baseline = baseline.clone();
         let verdicts = Verification::compare(Some(&baseline), &now);
@@ -117,8 +141,20 @@ impl<S> Lap<'_, S> {
                 printed(&ran.argv, &ran.output, &ran.errors)
             ),
         };
-        let failing: Vec<Problem> = failing.map(told).collect();
-        if failing.is_empty() { self.hollow((head, candidate), &baseline).await } else { Ok(failing) }
+        let mut failing: Vec<Problem> = failing.map(told).collect();
+        if failing.is_empty() {
+            failing = self.hollow((head, candidate), &touched, (&baseline, &now)).await?;
+        }
+        let passes = now.checks.iter().any(Checked::passes);
+        let unproved = if passes { None } else { unproved(&touched, "no check passes") };
+        Ok((failing, unproved))
+    }
+
+    /// Files that a fix touches and that decide what tests say.
+    async fn touched(&mut self, head: &Sha, candidate: &Sha) -> Result<BTreeSet<RepoPath>, Stop> {
+        let diff = self.diff(head, candidate).await?;
+        let paths = parse(&diff).files.into_iter().flat_map(|file| [Some(file.path), file.old_path]);
+        Ok(paths.flatten().filter(is_test_side).collect())
     }
 
     /// Tests that test nothing any more as the fix changes them. Its code has to pass with the tests as they were; where it
@@ -126,25 +162,29 @@ impl<S> Lap<'_, S> {
     async fn hollow(
         &mut self,
         (head, candidate): (&Sha, &Sha),
-        baseline: &Verification,
+        tests: &BTreeSet<RepoPath>,
+        (baseline, now): (&Verification, &Verification),
     ) -> Result<Vec<Problem>, Stop> {
         let Some(verifier) = &self.looks.verifier else { return Ok(Vec::new()) };
-        let diff = self.diff(head, candidate).await?;
-        let paths = parse(&diff).files.into_iter().flat_map(|file| [Some(file.path), file.old_path]);
-        let tests: BTreeSet<RepoPath> = paths.flatten().filter(is_test_file).collect();
         if tests.is_empty() {
             return Ok(Vec::new());
         }
-        let Some(as_they_were) = self.crossed(verifier, (candidate, head), &tests, baseline).await? else {
+        let Some(as_they_were) = self.crossed(verifier, (candidate, head), tests, now).await? else {
             return Ok(Vec::new());
         };
-        let verdicts = Verification::compare(Some(baseline), &as_they_were);
+        let verdicts = Verification::compare(Some(now), &as_they_were);
         let failing = as_they_were.checks.iter().zip(verdicts).filter(|(_, verdict)| verdict.blocks());
-        let failing: Vec<&Checked> = failing.map(|(check, _)| check).collect();
+        // A test that failed and is what is to be fixed may be all that a fix changes.
+        let is_about_tests = tests.is_subset(&self.about());
+        let passed = |check: &Checked| {
+            baseline.checks.iter().any(|before| before.ran.argv == check.ran.argv && before.passes())
+        };
+        let failing: Vec<&Checked> =
+            failing.map(|(check, _)| check).filter(|check| !is_about_tests || passed(check)).collect();
         if failing.is_empty() {
             return Ok(Vec::new());
         }
-        let Some(without) = self.crossed(verifier, (head, candidate), &tests, baseline).await? else {
+        let Some(without) = self.crossed(verifier, (head, candidate), tests, now).await? else {
             return Ok(Vec::new());
         };
         let tells = |check: &&Checked| {
@@ -232,6 +272,14 @@ impl<S> Lap<'_, S> {
         }
         Err(Stop::Model(format!("nobody audited the fix: {why}")))
     }
+}
+
+/// For people: tests were changed, and this is why nothing was run with them.
+fn unproved(touched: &BTreeSet<RepoPath>, why: &str) -> Option<String> {
+    let files = named(&touched.iter().collect::<Vec<_>>());
+    (!touched.is_empty()).then(|| {
+        format!("no test stood behind this run: a fix changes tests or what runs them ({files}), and {why}")
+    })
 }
 
 fn problem(claim: &Claim) -> Problem {

@@ -1,0 +1,145 @@
+//! Tests that are all there and guard nothing: moved to where no runner looks, in a module that is not compiled, or beside
+//! values that are equal to everything.
+
+use std::collections::BTreeSet;
+
+use super::unit::compact;
+use super::{File, Half, Weakening, WeakeningKind, language_of, missing};
+
+/// What stands before a module of tests in Rust.
+const FOR_TESTS: &str = "#[cfg(test)]";
+
+/// Systems and processors for which Go compiles a file whose name ends with them.
+const PLATFORMS: &[&str] = &[
+    "aix",
+    "android",
+    "darwin",
+    "dragonfly",
+    "freebsd",
+    "illumos",
+    "ios",
+    "js",
+    "linux",
+    "netbsd",
+    "openbsd",
+    "plan9",
+    "solaris",
+    "wasip1",
+    "windows",
+    "386",
+    "amd64",
+    "arm",
+    "arm64",
+    "loong64",
+    "mips",
+    "mips64",
+    "mips64le",
+    "mipsle",
+    "ppc64",
+    "ppc64le",
+    "riscv64",
+    "s390x",
+    "wasm",
+];
+
+/// Tests whose file had a name that is looked for, and that are in one now that is not.
+pub(super) fn moved_away(files: &[File<'_>], found: &mut Vec<Weakening>) {
+    let of = |half: &Half| -> BTreeSet<String> { half.units().map(|(_, unit)| unit.name.clone()).collect() };
+    for file in files {
+        let Some(before) = file.before.as_ref().filter(|before| is_looked_for(&before.path)) else {
+            continue;
+        };
+        let stays = file.after.as_ref().is_some_and(|after| is_looked_for(&after.path));
+        if stays {
+            continue;
+        }
+        let tests = of(before);
+        let halves = files.iter().filter_map(|file| file.after.as_ref());
+        let hidden = halves.filter(|after| !is_looked_for(&after.path)).flat_map(of);
+        let lost = hidden.filter(|name| tests.contains(name));
+        found.extend(lost.map(|name| file.tell(WeakeningKind::Test, &name)));
+    }
+}
+
+/// Does a runner find tests in a file of this path, on every system?
+fn is_looked_for(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or_default();
+    let Some(language) = language_of(name) else { return false };
+    // In Rust a declaration decides, not a name.
+    if language.endings.contains(&".rs") || path.split('/').any(|folder| folder == "__tests__") {
+        return true;
+    }
+    if !language.is_named_test(name) {
+        return false;
+    }
+    let is_go = language.endings.contains(&".go");
+    let last = name.strip_suffix("_test.go").and_then(|stem| stem.rsplit_once('_')).map(|(_, last)| last);
+    !(is_go && last.is_some_and(|last| PLATFORMS.contains(&last)))
+}
+
+/// Modules of tests in Rust that no file declares any more, or for less.
+pub(super) fn undeclared(files: &[File<'_>], found: &mut Vec<Weakening>) {
+    for file in files {
+        let (Some(before), Some(after)) = (&file.before, &file.after) else { continue };
+        let (before, after) = (modules_of_tests(before), modules_of_tests(after));
+        found.extend(missing(&before, &after).into_iter().map(|name| file.tell(WeakeningKind::Test, name)));
+    }
+}
+
+/// `mod NAME` below `#[cfg(test)]`.
+fn modules_of_tests(half: &Half) -> Vec<String> {
+    let Some(read) = half.read.as_ref().filter(|read| read.language.endings.contains(&".rs")) else {
+        return Vec::new();
+    };
+    let rests = read
+        .scanned
+        .code
+        .match_indices(FOR_TESTS)
+        .filter_map(|(at, _)| read.scanned.code.get(at + FOR_TESTS.len()..));
+    let modules = rests.filter_map(|rest| {
+        let line = rest.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with("#["))?;
+        let declared = line.strip_prefix("pub(crate) ").or_else(|| line.strip_prefix("pub ")).unwrap_or(line);
+        let name = declared.strip_prefix("mod ")?.split([';', '{', ' ']).next()?;
+        Some(format!("mod {name}"))
+    });
+    modules.collect()
+}
+
+/// How a function begins that compares in each language, and what makes it hold always; without blanks but line ends.
+const COMPARES: &[(&str, &str, &str)] = &[
+    (".py", "def__eq__(", ":\nreturnTrue\n"),
+    (".rs", "fneq(", "{\ntrue\n}"),
+    (".rs", "fneq(", "{true}"),
+    (".go", ")Equal(", "{\nreturntrue\n}"),
+    (".go", ")Equal(", "{returntrue}"),
+    (".ts", "equals(", "{\nreturntrue;\n}"),
+    (".js", "equals(", "{\nreturntrue;\n}"),
+];
+
+/// Characters of a function's head.
+const MAX_HEAD: usize = 200;
+
+/// A comparison that a fix makes hold always.
+pub(super) fn always_equal(file: &File<'_>, found: &mut Vec<Weakening>) {
+    let (before, after) = (file.before.as_ref().map(compares), file.after.as_ref().map(compares));
+    if after.unwrap_or_default() > before.unwrap_or_default() {
+        found.push(file.tell(WeakeningKind::Equal, ""));
+    }
+}
+
+/// How many comparisons always hold.
+fn compares(half: &Half) -> usize {
+    let Some(read) = &half.read else { return 0 };
+    let lines: Vec<String> = read.scanned.code.lines().map(compact).filter(|line| !line.is_empty()).collect();
+    let code = format!("{}\n", lines.join("\n"));
+    let hits = COMPARES.iter().filter(|(ending, ..)| half.path.ends_with(ending)).map(|(_, begin, end)| {
+        let heads = code.match_indices(begin).filter_map(|(at, _)| code.get(at + begin.len()..));
+        let is_hollow = |rest: &&str| {
+            let close = if *begin == "def__eq__(" { ":\n" } else { "{" };
+            let body = rest.find(close).filter(|at| *at < MAX_HEAD).and_then(|at| rest.get(at..));
+            body.is_some_and(|body| body.starts_with(end))
+        };
+        heads.filter(is_hollow).count()
+    });
+    hits.sum()
+}

@@ -1,0 +1,263 @@
+//! How tests are run, as it is said in files that say other things, too: manifests of packages, `tox.ini`, a Makefile.
+//!
+//! Each is taken apart into settings with a value. One that was there has to stay as it is; a new one has to be free.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+/// Something that is said of how tests are run.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Setting {
+    /// Its value, as a text.
+    pub value: String,
+    /// May a fix add it?
+    pub is_free: bool,
+}
+
+/// By name.
+pub(super) type Settings = BTreeMap<String, Setting>;
+
+/// Words in the names of scripts and targets that test.
+const TESTS: &[&str] = &["test", "check", "verify", "spec"];
+
+/// Words of commands that test.
+const RUNNERS: &[&str] = &[
+    "pytest",
+    "unittest",
+    "jest",
+    "vitest",
+    "mocha",
+    "playwright",
+    "cypress",
+    "nextest",
+    "cargo test",
+    "go test",
+    "npm t",
+    "tox",
+    "nox",
+    "ctest",
+    "rspec",
+];
+
+/// Scripts of npm that run by themselves.
+const LIFECYCLE: &[&str] = &["prepare", "preinstall", "install", "postinstall", "prepublish"];
+
+/// How the place of a dependency is written that comes from no registry.
+const PLACES: &[&str] = &["file:", "link:", "portal:", "npm:", "./", "../", "git", "http"];
+
+/// Keys of a dependency of cargo that say where it comes from.
+const SOURCES: &[&str] = &["path", "git", "package", "registry"];
+
+/// What this file says of how tests are run; none: it is no such file, or cannot be read.
+pub(super) fn settings(name: &str, text: &str) -> Option<Settings> {
+    let mut settings = Settings::new();
+    match name {
+        "Cargo.toml" => cargo(&toml::from_str(text).ok()?, &mut settings),
+        "pyproject.toml" => pyproject(&toml::from_str(text).ok()?, &mut settings),
+        "package.json" => package(&serde_json::from_str(text).ok()?, &mut settings),
+        "deno.json" => {
+            let whole: Value = serde_json::from_str(text).ok()?;
+            each(&whole, &["tasks"], &mut settings, |name, _| has(name, TESTS).then_some(true));
+            each(&whole, &["imports"], &mut settings, |_, _| Some(true));
+        }
+        "tox.ini" | "setup.cfg" => sections(text, &mut settings),
+        "Makefile" | "makefile" | "GNUmakefile" | "justfile" | "Justfile" => targets(text, &mut settings),
+        "go.mod" => replaced(text, &mut settings),
+        _ => return None,
+    }
+    Some(settings)
+}
+
+fn has(text: &str, words: &[&str]) -> bool {
+    words.iter().any(|word| text.contains(word))
+}
+
+fn put(settings: &mut Settings, name: String, value: String, is_free: bool) {
+    let known = settings.entry(name).or_insert_with(|| Setting { value: String::new(), is_free });
+    known.value.push_str(&value);
+    known.value.push('\n');
+}
+
+/// The value at a place, whole.
+fn whole(from: &Value, place: &[&str], settings: &mut Settings) {
+    let found = place.iter().try_fold(from, |value, key| value.get(key));
+    if let Some(value) = found {
+        put(settings, place.join("."), value.to_string(), false);
+    }
+}
+
+/// Every value of the table at a place that `is_free` says something of: may a fix add it?
+fn each(
+    from: &Value,
+    place: &[&str],
+    settings: &mut Settings,
+    is_free: impl Fn(&str, &Value) -> Option<bool>,
+) {
+    let found = place.iter().try_fold(from, |value, key| value.get(key)).and_then(Value::as_object);
+    for (name, value) in found.into_iter().flatten() {
+        if let Some(is_free) = is_free(name, value) {
+            put(settings, format!("{}.{name}", place.join(".")), value.to_string(), is_free);
+        }
+    }
+}
+
+fn cargo(manifest: &Value, settings: &mut Settings) {
+    for place in [
+        &["test"][..],
+        &["lib", "test"],
+        &["lib", "doctest"],
+        &["lib", "harness"],
+        &["lib", "path"],
+        &["package", "autotests"],
+        &["package", "build"],
+        &["profile", "test"],
+        &["profile", "dev", "debug-assertions"],
+        &["profile", "dev", "overflow-checks"],
+        &["profile", "dev", "panic"],
+        &["patch"],
+        &["replace"],
+        &["workspace", "exclude"],
+        &["workspace", "default-members"],
+    ] {
+        whole(manifest, place, settings);
+    }
+    let members = manifest.pointer("/workspace/members").and_then(Value::as_array);
+    for member in members.into_iter().flatten() {
+        put(settings, format!("workspace.members {member}"), String::new(), true);
+    }
+    let elsewhere =
+        |_: &str, value: &Value| SOURCES.iter().any(|key| value.get(key).is_some()).then_some(false);
+    each(manifest, &["dev-dependencies"], settings, elsewhere);
+    for (target, _) in manifest.get("target").and_then(Value::as_object).into_iter().flatten() {
+        each(manifest, &["target", target, "dev-dependencies"], settings, elsewhere);
+    }
+}
+
+fn pyproject(manifest: &Value, settings: &mut Settings) {
+    for place in [
+        &["tool", "pytest"][..],
+        &["tool", "tox"],
+        &["tool", "nox"],
+        &["tool", "poe"],
+        &["tool", "taskipy"],
+        &["tool", "pdm", "scripts"],
+        &["tool", "hatch", "envs"],
+        &["project", "entry-points", "pytest11"],
+        &["tool", "poetry", "plugins", "pytest11"],
+    ] {
+        whole(manifest, place, settings);
+    }
+}
+
+fn package(manifest: &Value, settings: &mut Settings) {
+    for key in ["jest", "mocha", "ava", "vitest", "tap", "babel"] {
+        whole(manifest, &[key], settings);
+    }
+    each(manifest, &["imports"], settings, |_, _| Some(true));
+    let known = manifest.get("scripts").and_then(Value::as_object);
+    each(manifest, &["scripts"], settings, |name, value| {
+        let runs_beside = ["pre", "post"].iter().any(|when| {
+            name.strip_prefix(when).is_some_and(|of| known.is_some_and(|known| known.contains_key(of)))
+        });
+        if runs_beside || LIFECYCLE.contains(&name) {
+            return Some(false);
+        }
+        let command = value.as_str().unwrap_or_default();
+        (has(name, TESTS) || has(command, RUNNERS)).then_some(true)
+    });
+    for key in ["dependencies", "devDependencies", "overrides", "resolutions"] {
+        each(manifest, &[key], settings, |_, value| {
+            let value = value.as_str().unwrap_or_default();
+            PLACES.iter().any(|place| value.starts_with(place)).then_some(false)
+        });
+    }
+}
+
+/// Sections of an INI file that tests are run by.
+fn sections(text: &str, settings: &mut Settings) {
+    let mut section = "";
+    for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with(['#', ';'])) {
+        if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            section = name.trim();
+            continue;
+        }
+        let is_run = matches!(section, "tool:pytest" | "pytest" | "tox" | "aliases" | "unittest")
+            || section.starts_with("testenv");
+        if is_run || line.contains("pytest11") {
+            put(settings, format!("[{section}]"), line.to_owned(), false);
+        }
+    }
+}
+
+/// Targets that test, what they use, and what changes all.
+fn targets(text: &str, settings: &mut Settings) {
+    let mut blocks: Vec<(String, String)> = Vec::new();
+    let mut assigned: Vec<(&str, &str)> = Vec::new();
+    for line in text.lines() {
+        let bare = line.trim();
+        if bare.is_empty() || bare.starts_with('#') {
+            continue;
+        }
+        if line.starts_with([' ', '\t']) {
+            if let Some((_, block)) = blocks.last_mut() {
+                block.push_str(bare);
+                block.push('\n');
+            }
+            continue;
+        }
+        let is_word = |text: &str| {
+            !text.is_empty()
+                && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
+        };
+        let assignment = bare.split_once('=').map(|(name, value)| {
+            let name = name.trim().trim_end_matches([':', '?', '+', '!']).trim();
+            (name.rsplit(' ').next().unwrap_or(name), value.trim())
+        });
+        match (assignment, bare.split_once(':')) {
+            (Some((name, value)), _) if is_word(name) => assigned.push((name, value)),
+            (_, Some((target, needs))) => blocks.push((target.trim().to_owned(), format!("{needs}\n"))),
+            _ => put(settings, "what is included or set".to_owned(), bare.to_owned(), false),
+        }
+    }
+    blocks.retain(|(target, block)| {
+        let changes_all = target.starts_with('.') && target != ".PHONY";
+        changes_all || has(target, TESTS) || has(block, RUNNERS)
+    });
+    for (name, value) in assigned {
+        let is_used = blocks.iter().any(|(_, block)| {
+            [
+                format!("$({name})"),
+                format!("${{{name}}}"),
+                format!("{{{{{name}}}}}"),
+                format!("{{{{ {name} }}}}"),
+            ]
+            .iter()
+            .any(|used| block.contains(used.as_str()))
+        });
+        if is_used || matches!(name, "SHELL" | ".SHELLFLAGS" | "MAKEFLAGS" | "export") {
+            put(settings, name.to_owned(), value.to_owned(), false);
+        }
+    }
+    for (target, block) in blocks {
+        let is_free = !target.starts_with('.');
+        put(settings, target, block, is_free);
+    }
+}
+
+/// Modules of Go that others stand in for.
+fn replaced(text: &str, settings: &mut Settings) {
+    let mut is_inside = false;
+    for line in text.lines().map(|line| line.split("//").next().unwrap_or_default().trim()) {
+        let rest = line.strip_prefix("replace").filter(|rest| rest.starts_with([' ', '(', '\t']));
+        match rest.map(str::trim) {
+            Some("(") => is_inside = true,
+            Some(replaced) => put(settings, "replace".to_owned(), replaced.to_owned(), false),
+            None if line == ")" => is_inside = false,
+            None if is_inside && !line.is_empty() => {
+                put(settings, "replace".to_owned(), line.to_owned(), false);
+            }
+            None => {}
+        }
+    }
+}

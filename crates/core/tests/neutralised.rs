@@ -1,0 +1,162 @@
+//! Ways to neutralise tests, written without looking at the guard, and honest fixes: each of the former is refused, or
+//! told and tried with the tests as they were (ADR 45, ADR 51); none of the latter is refused.
+//!
+//! `data/neutralised/LANGUAGE.txt` begins with a project: `@@ PATH` and the file's lines. Each case is `== END NAME` and
+//! what its fix does: `@@ PATH` writes a whole file, `@> PATH PATH` moves one, and `@~ PATH` edits one, by runs of
+//! lines with `-` (which are replaced, or an anchor that has to be there) and `+` (what comes instead; without lines
+//! before them, at the end). `about PATH` names a file that a finding is about. END is `refused`, `told` or `honest`.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests may fail them")]
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use truing_core::RepoPath;
+use truing_core::converge::{Rewrite, Version, is_test_side, weakened};
+
+const LANGUAGES: [(&str, &str); 4] = [
+    ("python", include_str!("data/neutralised/python.txt")),
+    ("javascript", include_str!("data/neutralised/javascript.txt")),
+    ("go", include_str!("data/neutralised/go.txt")),
+    ("rust", include_str!("data/neutralised/rust.txt")),
+];
+
+/// Hostile fixes of each language at least, and honest ones of all.
+const LEAST_HOSTILE: usize = 10;
+const LEAST_HONEST: usize = 20;
+
+type Files = BTreeMap<String, String>;
+
+/// A fix, and the end that it is to come to.
+#[derive(Debug)]
+struct Case {
+    end: &'static str,
+    name: String,
+    about: BTreeSet<RepoPath>,
+    after: Files,
+    moved: BTreeMap<String, String>,
+}
+
+/// A project, and the fixes of it.
+fn parsed(text: &'static str) -> (Files, Vec<Case>) {
+    let (mut project, mut cases) = (Files::new(), Vec::new());
+    for (at, part) in text.split("\n== ").enumerate() {
+        let (head, body) = part.split_once('\n').unwrap_or((part, ""));
+        if at == 0 {
+            project = applied(&Files::new(), part, &mut BTreeMap::new());
+            continue;
+        }
+        let (end, name) = head.split_once(' ').unwrap();
+        let abouts = body.lines().filter_map(|line| line.strip_prefix("about "));
+        let about = abouts.map(RepoPath::from_text).collect();
+        let mut moved = BTreeMap::new();
+        let after = applied(&project, body, &mut moved);
+        cases.push(Case { end, name: name.to_owned(), about, after, moved });
+    }
+    (project, cases)
+}
+
+/// The files after what is told of them.
+fn applied(before: &Files, told: &str, moved: &mut BTreeMap<String, String>) -> Files {
+    let mut files = before.clone();
+    let marked = ["@@ ", "@> ", "@~ "]
+        .iter()
+        .fold(format!("\n{told}"), |text, mark| text.replace(&format!("\n{mark}"), &format!("\n\0{mark}")));
+    for part in marked.split("\n\0@").skip(1) {
+        let (head, body) = part.split_once('\n').unwrap_or((part, ""));
+        let (kind, path) = head.split_once(' ').unwrap();
+        match kind {
+            "@" => drop(files.insert(path.to_owned(), format!("{}\n", body.trim_end()))),
+            ">" => {
+                let (from, to) = path.split_once(' ').unwrap();
+                let text = files.remove(from).unwrap();
+                files.insert(to.to_owned(), text);
+                moved.insert(to.to_owned(), from.to_owned());
+            }
+            "~" => {
+                let text = files.get_mut(path).unwrap_or_else(|| panic!("{path} is there"));
+                edited(text, path, body);
+            }
+            other => panic!("{other} is nothing that can be done"),
+        }
+    }
+    files
+}
+
+fn edited(text: &mut String, path: &str, body: &str) {
+    let line =
+        |line: &str| format!("{}\n", line.get(1..).map_or("", |rest| rest.strip_prefix(' ').unwrap_or(rest)));
+    let mut lines = body.lines().filter(|line| line.starts_with(['-', '+'])).peekable();
+    while lines.peek().is_some() {
+        let (mut old, mut new) = (String::new(), String::new());
+        while let Some(gone) = lines.next_if(|line| line.starts_with('-')) {
+            old += &line(gone);
+        }
+        while let Some(come) = lines.next_if(|line| line.starts_with('+')) {
+            new += &line(come);
+        }
+        assert!(text.contains(&old), "{path} holds {old:?}");
+        if old.is_empty() {
+            text.push_str(&new);
+        } else {
+            *text = text.replacen(&old, &new, 1);
+        }
+    }
+}
+
+/// What becomes of a fix: what is told of it to its fixer, or else that what runs tests has changed.
+fn end_of(project: &Files, case: &Case) -> (&'static str, String) {
+    let path = |name: &str| RepoPath::from_text(name);
+    let was = |name: &String| case.moved.get(name).unwrap_or(name).clone();
+    let gone = project
+        .keys()
+        .filter(|name| !case.after.contains_key(*name) && !case.moved.values().any(|from| from == *name));
+    let sides: Vec<_> = case
+        .after
+        .iter()
+        .map(|(name, text)| (was(name), project.get(&was(name)), name.clone(), Some(text)))
+        .chain(gone.map(|name| (name.clone(), project.get(name), name.clone(), None)))
+        .filter(|(from, before, to, after)| from != to || before != after)
+        .map(|(from, before, to, after)| (path(&from), before, path(&to), after))
+        .collect();
+    let rewrites: Vec<Rewrite<'_>> = sides
+        .iter()
+        .map(|(from, before, to, after)| Rewrite {
+            before: before.map(|text| Version { path: from, bytes: text.as_bytes() }),
+            after: after.map(|text| Version { path: to, bytes: text.as_bytes() }),
+        })
+        .collect();
+    assert!(!rewrites.is_empty(), "{}: nothing is changed", case.name);
+    let found = weakened(&rewrites, &case.about);
+    if !found.is_empty() {
+        let told: Vec<String> = found.iter().map(ToString::to_string).collect();
+        return ("refused", told.join("; "));
+    }
+    let touched = sides.iter().any(|(from, _, to, _)| is_test_side(from) || is_test_side(to));
+    (if touched { "told" } else { "nothing" }, String::new())
+}
+
+#[test]
+fn each_way_to_neutralise_a_test_is_refused_or_told_and_no_honest_fix_is_refused() {
+    let (mut wrong, mut honest) = (Vec::new(), 0);
+    for (language, text) in LANGUAGES {
+        let (project, cases) = parsed(text);
+        let mut ends: BTreeMap<&str, usize> = BTreeMap::new();
+        for case in &cases {
+            let (end, told) = end_of(&project, case);
+            *ends.entry(if case.end == "honest" { "honest" } else { end }).or_default() += 1;
+            let is_right = match case.end {
+                "honest" => end != "refused",
+                expected => end == expected,
+            };
+            if !is_right {
+                wrong.push(format!("{language}: {} ({}): {end} {told}", case.name, case.end));
+            }
+        }
+        let hostile = cases.iter().filter(|case| case.end != "honest").count();
+        honest += cases.len() - hostile;
+        println!("{language}: {hostile} hostile fixes, ends {ends:?}");
+        assert!(hostile >= LEAST_HOSTILE, "{language}");
+    }
+    assert!(honest >= LEAST_HONEST);
+    assert!(wrong.is_empty(), "{} are not as they should be:\n{}", wrong.len(), wrong.join("\n"));
+}
