@@ -17,6 +17,7 @@ mod graphql;
 mod issues;
 mod json;
 mod merging;
+mod page;
 mod people;
 mod pulls;
 mod push;

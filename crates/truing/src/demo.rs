@@ -56,6 +56,9 @@ const LOGIN: &str = "truing[bot]";
 const TOKEN: &str = "demo-token";
 const WEBHOOK_SECRET: &str = "demo-webhook-secret";
 
+/// The operator's file.
+const CONFIG: &str = "truing.toml";
+
 /// Somebody who may write to the repository.
 pub const WRITER: &str = "ada";
 /// What they say of one finding.
@@ -242,7 +245,7 @@ pub struct Demo {
     stop: oneshot::Sender<()>,
     serving: JoinHandle<Result<(), ServeError>>,
     began: Instant,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Demo {
@@ -260,6 +263,9 @@ impl Demo {
         let repository = repo.id().await?;
         let store = Sqlite::open(&folder.path().join("truing.db"), Arc::new(SystemClock)).map_err(set_up)?;
         let model = Scripted::start(environment, folder.path()).await?;
+        std::fs::write(folder.path().join(CONFIG), operator(folder.path(), forge.base_url()))
+            .map_err(set_up)?;
+        std::fs::write(folder.path().join("token"), TOKEN).map_err(set_up)?;
         let house = house((&forge, &model), git, store.clone(), reader, folder.path())?;
         let listener = TcpListener::bind("127.0.0.1:0").await.map_err(set_up)?;
         let address = listener.local_addr().map_err(set_up)?;
@@ -285,12 +291,17 @@ impl Demo {
         };
         let serving =
             tokio::spawn(service.run(listener, async move { drop(stopped.await) }, std::future::pending()));
-        Ok(Self { forge, model, repo, store, repository, address, stop, serving, began, _folder: folder })
+        Ok(Self { forge, model, repo, store, repository, address, stop, serving, began, folder })
     }
 
-    /// The addresses of forge and service, for `--stay`.
+    /// The page of the pull requests, and the address of the service, for `--stay`.
     pub fn addresses(&self) -> (String, String) {
-        (self.forge.base_url().to_owned(), format!("http://{}", self.address))
+        (pulls_page(self.forge.base_url()), format!("http://{}", self.address))
+    }
+
+    /// The operator's file with which the commands show more, as long as this lives.
+    pub fn config(&self) -> std::path::PathBuf {
+        self.folder.path().join(CONFIG)
     }
 
     /// What the model was asked until now.
@@ -495,6 +506,20 @@ impl Demo {
         let computed = |stage: &Stage| matches!(stage, Stage::Computed | Stage::Published);
         Ok(runs.iter().filter(|run| computed(&run.stage)).count())
     }
+}
+
+/// Where a browser shows the pull requests of a demonstration: no token is needed to look.
+pub(crate) fn pulls_page(forge: &str) -> String {
+    format!("{forge}/{OWNER}/{NAME}/pulls")
+}
+
+/// The file that commands are pointed at which look at a running demonstration.
+fn operator(folder: &Path, forge: &str) -> String {
+    let folder = folder.display();
+    format!(
+        "[store]\nurl = \"sqlite:{folder}/truing.db\"\n\
+         [forge.{FORGE}]\napi_url = \"{forge}\"\ngit_url = \"{forge}\"\ntoken = {{ file = \"{folder}/token\" }}\n"
+    )
 }
 
 fn house(

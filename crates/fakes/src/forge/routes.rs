@@ -18,7 +18,7 @@ use crate::forge::fault::{FaultKind, Reasons};
 use crate::forge::state::{Logged, MAX_LOGGED, State};
 use crate::forge::witness::Exchange;
 use crate::forge::{
-    Shared, app, calls, checks, conversation, estate, git_http, graphql, issues, merging, pulls, push,
+    Shared, app, calls, checks, conversation, estate, git_http, graphql, issues, merging, page, pulls, push,
     reviewers,
 };
 use crate::repo::GitError;
@@ -132,6 +132,8 @@ impl From<GitError> for Reply {
 #[derive(Clone, Copy)]
 enum Action {
     Rest(fn(&mut State, &Call) -> Result<Reply, Reply>),
+    /// A page for people: no call of the API, and no login is asked for.
+    Page(fn(&mut State, &Call) -> Result<Reply, Reply>),
     GitRefs,
     GitPack,
     GitPush,
@@ -142,7 +144,7 @@ enum Action {
 
 /// Every call there is.
 const ROUTES: &[(MethodFilter, &str, Action)] = {
-    use Action::{GitFile, GitPack, GitPush, GitRefs, Rest};
+    use Action::{GitFile, GitPack, GitPush, GitRefs, Page, Rest};
     const GET: MethodFilter = MethodFilter::GET;
     const POST: MethodFilter = MethodFilter::POST;
     const PATCH: MethodFilter = MethodFilter::PATCH;
@@ -197,6 +199,8 @@ const ROUTES: &[(MethodFilter, &str, Action)] = {
         (PATCH, "/repos/{owner}/{repo}/check-runs/{id}", Rest(checks::update)),
         (GET, "/repos/{owner}/{repo}/commits/{sha}/check-runs", Rest(checks::list)),
         (POST, "/graphql", Rest(graphql::graphql)),
+        (GET, "/{owner}/{repo}/pulls", Page(page::pulls)),
+        (GET, "/{owner}/{repo}/pull/{number}", Page(page::pull)),
         (GET, "/{owner}/{repo}/info/refs", GitRefs),
         (POST, "/{owner}/{repo}/git-upload-pack", GitPack),
         (POST, "/{owner}/{repo}/git-receive-pack", GitPush),
@@ -242,7 +246,7 @@ async fn answer(
     let resource = match action {
         Action::Rest(_) if route == "/graphql" => "graphql",
         Action::Rest(_) | Action::Unknown => "core",
-        Action::GitRefs | Action::GitPack | Action::GitPush | Action::GitFile => "git",
+        Action::GitRefs | Action::GitPack | Action::GitPush | Action::GitFile | Action::Page(_) => "git",
     };
     let asked = body.as_ref().ok().cloned();
     let (fault, bearer, spent) = {
@@ -408,6 +412,7 @@ async fn carry_out(
         Action::GitPack => return git_http::pack(shared, headers, &call, body).await,
         Action::GitPush => return push::pack(shared, headers, call, body).await,
         Action::GitFile => return Reply::bytes(404, "text/plain", "only the smart protocol is served\n"),
+        Action::Page(handler) => return handled(shared, handler, call).await,
         Action::Rest(_) | Action::Unknown => {}
     }
     if call.login.is_empty() {
@@ -431,8 +436,16 @@ async fn carry_out(
             Err(_) => return Reply::error(400, "Problems parsing JSON", Value::Null),
         }
     }
+    handled(shared, handler, call).await
+}
+
+/// What a handler answers. It may ask git for a diff, which blocks.
+async fn handled(
+    shared: &Arc<Shared>,
+    handler: fn(&mut State, &Call) -> Result<Reply, Reply>,
+    call: Call,
+) -> Reply {
     let shared = Arc::clone(shared);
-    // Calls may ask git for a diff, which blocks.
     tokio::task::spawn_blocking(move || handler(&mut shared.lock(), &call))
         .await
         .map(|reply| reply.unwrap_or_else(|refused| refused))

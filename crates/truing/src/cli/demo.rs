@@ -4,23 +4,26 @@
 mod converge;
 mod sync;
 
+use std::path::Path;
+
 use truing_core::sandbox::Level;
 
 use super::Context;
 use super::columns::folded;
 use super::error::{CliError, Exit};
+use super::output::Output;
 use super::runtime::{self, Told};
 use crate::config::{Config, RulesConfig, SandboxConfig};
 use crate::demo::{self, Changes, DISMISSAL, Demo, DemoError, Lifecycle, PLANTED, Report, SETTLE, TIMINGS};
 use crate::wiring;
 
-/// Watch a loop at work, with a forge and a scripted model on this machine: no key needed
+/// Watch a loop at work, with a fake forge and a scripted model: no key needed
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// Which loop
     #[arg(value_enum, value_name = "LOOP", default_value_t)]
     of: Of,
-    /// Keep what was started running afterwards, until interrupted
+    /// Keep running afterwards, until interrupted, and print how to look at what it left
     #[arg(long)]
     stay: bool,
 }
@@ -33,7 +36,7 @@ enum Of {
     Review,
     /// A job follows the releases of a package: relax, bump, a draft, questions, the circuit breaker
     Sync,
-    /// A pull request and a branch with a planted bug are audited and mended until an audit is clean
+    /// A pull request and a branch with a planted bug are audited and fixed until an audit is clean
     Converge,
 }
 
@@ -102,18 +105,32 @@ async fn tell(args: &Args, context: &Context) -> Result<Exit, CliError> {
     drop(bar);
     output.answer(&report, || story(&report))?;
     if args.stay {
-        let (forge, service) = demo.addresses();
-        output.say(format_args!("forge at {forge}, service at {service}; stop with Ctrl-C"));
+        let (pulls, service) = demo.addresses();
+        output.say(format_args!("service: {service}"));
+        staying(output, &pulls, &demo.config(), &LOOK);
         std::future::pending::<()>().await;
     }
     demo.stop().await.map_err(failed)?;
     Ok(if report.holds() { Exit::Done } else { Exit::No })
 }
 
+/// What shows more of it, as long as it stays.
+const LOOK: [&str; 3] = ["queue list", "why wheel/spokes/1", "report"];
+
+/// Says how to look at a demonstration that stays: its pull requests in a browser, and commands.
+fn staying(output: Output, pulls: &str, config: &Path, look: &[&str]) {
+    output.say(format_args!("pull requests, for a browser: {pulls}"));
+    output.say("commands, in another terminal:");
+    for words in look {
+        output.say(format_args!("  truing --config {} {words}", config.display()));
+    }
+    output.say("stop with Ctrl-C");
+}
+
 /// What became of the comments on one pull request.
 fn followed(lifecycle: &Lifecycle) -> String {
     let mut text = "\nAnother one, through five pushes:\n".to_owned();
-    let titles = ["opened", "lines on top", "one mended", "as before", "rebased"];
+    let titles = ["opened", "lines on top", "one fixed", "as before", "rebased"];
     for (index, (changes, title)) in lifecycle.pushes.iter().zip(titles).enumerate() {
         let Changes { new, moved, fixed, reopened, dismissed } = changes;
         let told = [

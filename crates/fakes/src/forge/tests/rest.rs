@@ -367,3 +367,18 @@ async fn check_runs_are_for_apps_alone() {
     assert_eq!((status, body["message"].as_str()), (403, Some("You must authenticate via a GitHub App.")));
     assert_eq!(stage.get(&format!("/repos/acme/shop/commits/{head}/check-runs")).await["total_count"], 0);
 }
+
+#[tokio::test]
+async fn a_person_sees_a_pull_request_and_its_comments_without_a_token() {
+    let stage = Stage::new().await;
+    stage.review(json!([{"path": "src/a.py", "line": 10, "body": "look here\n<!-- not shown -->"}])).await;
+    let base = stage.forge.base_url().to_owned();
+    let page = |path: &str| {
+        let asked = stage.client.get(format!("{base}{path}")).header("user-agent", "a browser").send();
+        async move { asked.await.unwrap().text().await.unwrap() }
+    };
+    let list = page("/acme/shop/pulls").await;
+    assert!(list.contains("/acme/shop/pull/1\n"), "{list}");
+    let pull = page("/acme/shop/pull/1").await;
+    assert!(pull.contains(" on src/a.py, line 10\nlook here\n") && !pull.contains("<!--"), "{pull}");
+}

@@ -1,10 +1,10 @@
 //! `truing demo converge`: a pull request and a branch with a planted bug, audited and mended until an audit is clean.
 
-use super::{Context, failed};
+use super::{Context, failed, staying};
 use crate::cli::columns::folded;
 use crate::cli::error::{CliError, Exit};
-use crate::demo::WRITER;
 use crate::demo::converge::{Fix, OnBranch, OnPull, Report, Reviewed, Story, Thread};
+use crate::demo::{WRITER, pulls_page};
 use crate::loops::converge::words::counted;
 use crate::wiring::converge::kept_in;
 
@@ -36,8 +36,8 @@ pub(super) async fn tell(stay: bool, context: &Context) -> Result<Exit, CliError
     let report = story.report(pull, local).map_err(failed)?;
     output.answer(&report, || summary(&report))?;
     if stay {
-        output.say(format_args!("forge at {}; stop with Ctrl-C. Meanwhile, elsewhere:", story.forge()));
-        output.say(format_args!("  truing --config {} why '{name}'", story.config().display()));
+        let why = format!("why '{name}'");
+        staying(output, &pulls_page(story.forge()), &story.config(), &[&why, "report --loop converge"]);
         std::future::pending::<()>().await;
     }
     Ok(if report.holds() { Exit::Done } else { Exit::No })

@@ -1,14 +1,15 @@
 //! `truing demo sync`: a job follows the releases of a package, told run by run.
 
 use truing_core::follow::record::Result as Outcome;
+use truing_core::line::counted;
 use truing_core::sandbox::Level;
 
-use super::{Context, failed};
+use super::{Context, failed, staying};
 use crate::cli::columns::folded;
 use crate::cli::error::{CliError, Exit};
 use crate::config::{RulesConfig, SandboxConfig};
 use crate::demo::sync::{Event, Ran, Report, Story};
-use crate::demo::{DemoError, WRITER};
+use crate::demo::{DemoError, WRITER, pulls_page};
 use crate::wiring;
 
 /// Before the text of a line that tells of a run, and of one that tells of a person.
@@ -65,11 +66,7 @@ pub(super) async fn tell(stay: bool, context: &Context) -> Result<Exit, CliError
         })?;
     output.answer(&report, || summary(&report))?;
     if stay {
-        let config = story.config();
-        output.say(format_args!("forge at {}; stop with Ctrl-C. Meanwhile, elsewhere:", story.forge()));
-        for what in LOOK {
-            output.say(format_args!("  truing --config {} {what}", config.display()));
-        }
+        staying(output, &pulls_page(story.forge()), &story.config(), &LOOK);
         std::future::pending::<()>().await;
     }
     Ok(if report.holds() { Exit::Done } else { Exit::No })
@@ -101,10 +98,11 @@ fn told(ran: &Ran, before: &str) -> String {
         text += &folded(if text.is_empty() { &label } else { BELOW }, why);
     }
     if ran.turns > 0 {
-        text += &folded(BELOW, &format!("the model: {} turns, {}", ran.turns, ran.cost_micro_usd));
+        text += &folded(BELOW, &format!("the model: {}, {}", counted(ran.turns, "turn"), ran.cost_micro_usd));
     }
     if ran.scheduled {
-        text += &folded(BELOW, &format!("{} calls to the forge; exit {}", ran.forge_calls, ran.exit));
+        text +=
+            &folded(BELOW, &format!("{} to the forge; exit {}", counted(ran.forge_calls, "call"), ran.exit));
     }
     text
 }
@@ -114,15 +112,18 @@ fn summary(report: &Report) -> String {
         report;
     let verdict = if report.holds() { "As promised." } else { "This is not what is promised." };
     format!(
-        "\n{} runs in {:.1} s, {unexpected} unlike what they were to come to (promised: 0)\n\
-         \x20 opened                {pull_requests} pull requests, {drafts} drafts, {questions} issues\n\
+        "\n{} in {:.1} s, {unexpected} ended otherwise than expected (promised: 0)\n\
+         \x20 opened                {}, {}, {}\n\
          \x20 two at once           {doubled} (promised: 0)\n\
          \x20 left open             {left_open} drafts and issues (promised: 0)\n\
          \x20 circuit breaker       {breaker}\n\
          \x20 the model             {} answers from a script; {} tokens in, {} out,\n\x20                       {} at list price\n\
          {verdict}\n",
-        runs.len(),
+        counted(runs.len(), "run"),
         report.seconds,
+        counted(pull_requests, "pull request"),
+        counted(drafts, "draft"),
+        counted(questions, "issue"),
         report.model.model_calls,
         report.model.model_tokens_in,
         report.model.model_tokens_out,
