@@ -258,7 +258,7 @@ pub fn decide(step: &Step<'_>) -> Decision {
         (
             Verdict::Ask,
             false,
-            format!("{what} in neither release, so that nothing is guarded there: mend the manifest"),
+            format!("{what} in neither release, so that nothing is guarded there: fix the manifest"),
         )
     } else if elsewhere == step.manifest.rows.len() {
         (

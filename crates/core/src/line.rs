@@ -22,6 +22,18 @@ pub fn cut(mut line: String, most: usize) -> String {
     line
 }
 
+/// So many of a thing: `1 file`, `2 files`, `2 entries`, `2 matches`.
+pub fn counted(count: impl std::fmt::Display, one: &str) -> String {
+    let count = count.to_string();
+    let ends = |ends: &[&str]| ends.iter().any(|end| one.ends_with(end));
+    match one.strip_suffix('y') {
+        _ if count == "1" => format!("1 {one}"),
+        Some(stem) if !ends(&["ay", "ey", "oy", "uy"]) => format!("{count} {stem}ies"),
+        Some(_) | None if ends(&["ch", "sh", "s", "x"]) => format!("{count} {one}es"),
+        Some(_) | None => format!("{count} {one}s"),
+    }
+}
+
 /// Control characters, those that change the direction of what follows, line ends of other kinds, and the invisible
 /// letters of tags.
 pub fn is_hidden(char: char) -> bool {
@@ -40,5 +52,20 @@ mod tests {
         assert_eq!(clean("ééé", 3), "ééé");
         assert_eq!(clean("éééé", 3), "ééé…");
         assert_eq!(clean(" \n ", 3), "");
+    }
+
+    #[test]
+    fn one_thing_is_singular_and_others_are_plural() {
+        for (count, one, told) in [
+            (1_u32, "audit", "1 audit"),
+            (0, "audit", "0 audits"),
+            (2, "category", "2 categories"),
+            (1, "category", "1 category"),
+            (3, "key", "3 keys"),
+            (2, "match", "2 matches"),
+            (2, "pull request", "2 pull requests"),
+        ] {
+            assert_eq!(counted(count, one), told);
+        }
     }
 }

@@ -276,8 +276,8 @@ impl GitError {
 
 /// What to do about words of git, by what they hold; the first counts.
 const MENDS: &[(&str, &str)] = &[
-    ("bad config", "mend that line of the repository's configuration"),
-    ("config value", "mend that value in the repository's configuration"),
+    ("bad config", "fix that line of the repository's configuration"),
+    ("config value", "fix that value in the repository's configuration"),
     ("git repo version", NEWER_GIT),
     ("unknown repository extension", NEWER_GIT),
     ("index file", BROKEN_INDEX),

@@ -81,6 +81,11 @@ impl Budgets {
         (Purse::of_run(run, self.converge, &self.caps(name).teams, now), self.converge)
     }
 
+    /// The most that a run which converges may cost.
+    pub fn most_of_converge(&self) -> MicroUsd {
+        self.converge
+    }
+
     /// What a review of this commit draws on that begins now. `key` is the pull request's, or of a local run the one
     /// that records know its repository by.
     pub fn purse(&self, run: RunId, key: &Key, head: &str, name: Option<&str>, now: Millis) -> Purse {

@@ -28,6 +28,7 @@ pub mod output;
 pub mod policy;
 pub mod preflight;
 pub mod prompts;
+pub mod queue;
 mod reader;
 pub mod report;
 pub mod review;
@@ -35,18 +36,20 @@ pub mod rules;
 mod runtime;
 pub mod sandbox;
 pub mod serve;
-pub mod slots;
 pub mod sync;
 mod target;
 pub mod verify;
 pub mod why;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::builder::{EnumValueParser, PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::error::ErrorKind;
-use clap::{ArgAction, Args as _, CommandFactory as _, Parser, Subcommand, ValueEnum};
+use clap::{
+    ArgAction, ArgMatches, Args as _, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum,
+};
 
 use crate::config::Config;
 use crate::config::layer::Flag;
@@ -60,14 +63,10 @@ use output::Output;
 #[command(
     name = "truing",
     version,
-    about,
+    about = "Review pull requests, fix what is found, and follow upstream packages, within limits that you set",
     propagate_version = false,
     infer_subcommands = false,
     max_term_width = 80
-)]
-#[command(
-    after_help = "Exit codes: 0 done; 1 the answer is no; 2 wrong use; 3 could not do it; 4 refused by \
-                        policy; 130 interrupted."
 )]
 struct Cli {
     #[command(flatten)]
@@ -82,16 +81,16 @@ pub struct Globals {
     /// The operator's configuration file, instead of TRUING_CONFIG and the user's own
     #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
     pub config: Option<PathBuf>,
-    /// What the answer on standard output looks like
+    /// The format of the answer on standard output
     #[arg(long, global = true, value_enum, default_value = "text", help_heading = "Global options")]
     pub format: Format,
-    /// Say nothing but errors and warnings
+    /// Print only the answer, warnings and errors
     #[arg(short, long, global = true, help_heading = "Global options")]
     pub quiet: bool,
-    /// Tell more of what happens, on standard error; again: still more
+    /// Log more to standard error; twice: still more
     #[arg(short, long, global = true, action = ArgAction::Count, help_heading = "Global options")]
     pub verbose: u8,
-    /// Colour; auto: on a terminal, unless NO_COLOR is set
+    /// When to use colour
     #[arg(
         long,
         global = true,
@@ -160,7 +159,8 @@ enum Command {
     Reader(reader::Args),
     Serve(serve::Args),
     Why(why::Args),
-    Slots(slots::Args),
+    #[command(visible_alias = "slots")]
+    Queue(queue::Args),
     Kill(kill::Args),
     Log(log::Args),
     Policy(policy::Args),
@@ -197,7 +197,7 @@ impl Command {
             Self::Reader(args) => reader::run(args, context),
             Self::Serve(args) => serve::run(args, context),
             Self::Why(args) => why::run(args, context),
-            Self::Slots(args) => slots::run(args, context),
+            Self::Queue(args) => queue::run(args, context),
             Self::Kill(args) => kill::run(args, context),
             Self::Log(args) => log::run(args, context),
             Self::Policy(args) => policy::run(args, context),
@@ -225,52 +225,6 @@ impl Command {
         }
     }
 
-    /// The formats that its answer can have.
-    fn formats(&self) -> &'static [Format] {
-        match self {
-            Self::Review(_) => Format::OF_FINDINGS,
-            Self::Report(_) => Format::OF_RUNS,
-            Self::Rules(args) => args.formats(),
-            Self::Sandbox(args) => args.formats(),
-            Self::Completions(_) | Self::Man(_) | Self::Mcp(_) => Format::TEXT,
-            #[cfg(feature = "demo")]
-            Self::Demo(_) => Format::PLAIN,
-            Self::Reader(_)
-            | Self::Serve(_)
-            | Self::Why(_)
-            | Self::Slots(_)
-            | Self::Kill(_)
-            | Self::Log(_)
-            | Self::Policy(_)
-            | Self::Budget(_)
-            | Self::Sync(_)
-            | Self::Breaker(_)
-            | Self::Converge(_)
-            | Self::Watch(_)
-            | Self::Audit(_)
-            | Self::Verify(_)
-            | Self::Gate(_)
-            | Self::Preflight(_)
-            | Self::Backup(_)
-            | Self::Diff(_)
-            | Self::Findings(_)
-            | Self::Prompts(_)
-            | Self::Init(_)
-            | Self::Config(_) => Format::PLAIN,
-        }
-    }
-
-    /// Refuses a format that the command has no answer in, before anything is done.
-    fn check(&self, format: Format) -> Result<(), CliError> {
-        let formats = self.formats();
-        if formats.contains(&format) {
-            return Ok(());
-        }
-        let known: Vec<String> = formats.iter().map(|known| format!("`--format {}`", known.name())).collect();
-        Err(CliError::usage("unknown_format", format!("this command has no {} output", format.name()))
-            .hint(format!("use {}", known.join(" or "))))
-    }
-
     /// What its log lines look like.
     fn log_style(&self) -> LogStyle {
         match self {
@@ -280,7 +234,7 @@ impl Command {
             Self::Serve(_) => LogStyle::Json,
             Self::Review(_)
             | Self::Why(_)
-            | Self::Slots(_)
+            | Self::Queue(_)
             | Self::Kill(_)
             | Self::Log(_)
             | Self::Policy(_)
@@ -309,14 +263,148 @@ impl Command {
     }
 }
 
+/// What the exit codes mean, for `--help` and the manual.
+pub(crate) const EXIT_CODES: [(&str, &str); 6] = [
+    ("0", "done, nothing that blocks"),
+    ("1", "done, and the answer is no: something blocks, or a check failed"),
+    ("2", "wrong use: arguments, configuration or input; nothing was changed"),
+    ("3", "failed: git, forge, model, store or sandbox"),
+    ("4", "refused by policy: budget, kill switch, already running"),
+    ("130", "interrupted; run it again to go on"),
+];
+
+/// The commands in the groups that `--help` shows.
+const GROUPS: [(&str, &[&str]); 6] = [
+    ("Review", &["review", "rules", "dismiss", "eval"]),
+    ("Change code", &["converge", "audit", "gate", "preflight", "watch", "verify", "sync", "breaker"]),
+    ("Operate", &["serve", "why", "queue", "kill", "report", "budget", "log", "backup", "store", "doctor"]),
+    ("Set up", &["setup", "init", "config", "completions", "man", "demo"]),
+    ("Extend", &["mcp", "prompts", "policy"]),
+    ("Plumbing", &["diff", "findings", "sandbox"]),
+];
+
+/// The program as it is parsed and shown: every command lists the formats that its answer can have, and no others.
+fn program() -> clap::Command {
+    let all = Cli::command();
+    let format = all.get_arguments().find(|argument| argument.get_id() == FORMAT).cloned();
+    let all = match format {
+        Some(format) => all.mut_subcommands(|command| with_formats(command, &format, &[])),
+        None => all,
+    };
+    let style = all.get_styles().clone();
+    let (header, literal) = (style.get_header(), style.get_literal());
+    let groups: String = groups(
+        &all,
+        |text| format!("{header}{text}{header:#}"),
+        |text| format!("{literal}{text}{literal:#}"),
+    );
+    let codes: String =
+        EXIT_CODES.iter().map(|(code, meaning)| format!("  {code:<3}  {meaning}\n")).collect();
+    all.help_template(format!(
+        "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{groups}{header}Options:{header:#}\n{{options}}{{after-help}}"
+    ))
+    .after_help(format!(
+        "{header}Exit codes:{header:#}\n{codes}\nMore about a command: `truing help COMMAND`"
+    ))
+}
+
+/// The list of commands, group by group.
+fn groups(all: &clap::Command, header: impl Fn(&str) -> String, literal: impl Fn(&str) -> String) -> String {
+    let width = all.get_subcommands().map(|command| command.get_name().len()).max().unwrap_or_default();
+    let mut text = String::new();
+    for (group, names) in GROUPS {
+        let shown = names.iter().filter_map(|name| all.find_subcommand(name));
+        let lines: String = shown
+            .map(|command| {
+                let name = command.get_name();
+                let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+                let label = format!("  {name:<width$}  ");
+                columns::folded(&label, &about).replacen(name, &literal(name), 1)
+            })
+            .collect();
+        if !lines.is_empty() {
+            text += &format!("{}\n{lines}\n", header(&format!("{group}:")));
+        }
+    }
+    text
+}
+
+/// The flag whose values differ from command to command.
+const FORMAT: &str = "format";
+
+/// A command, and those below it, with a `--format` that lists what it can print.
+fn with_formats(command: clap::Command, format: &clap::Arg, above: &[&str]) -> clap::Command {
+    let name = command.get_name().to_owned();
+    let words: Vec<&str> = above.iter().copied().chain([name.as_str()]).collect();
+    let formats = formats(&words);
+    let own = format.clone().value_parser(FormatParser(formats)).hide(formats == Format::TEXT);
+    command.arg(own).mut_subcommands(|below| with_formats(below, format, &words))
+}
+
+/// The formats that the answer of a command can have, by its words. Of a command that is a group of others: all of theirs.
+fn formats(words: &[&str]) -> &'static [Format] {
+    match words {
+        ["review"] | ["rules"] | ["rules", "check"] => Format::OF_FINDINGS,
+        ["report"] => Format::OF_RUNS,
+        ["completions" | "man" | "mcp", ..] | ["sandbox", "run"] => Format::TEXT,
+        _ => Format::PLAIN,
+    }
+}
+
+/// Parses `--format` of a command that prints these. The formats of other commands are refused by [`check`], which says
+/// which ones there are.
+#[derive(Clone)]
+struct FormatParser(&'static [Format]);
+
+impl TypedValueParser for FormatParser {
+    type Value = Format;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        argument: Option<&clap::Arg>,
+        value: &OsStr,
+    ) -> Result<Format, clap::Error> {
+        EnumValueParser::<Format>::new().parse_ref(command, argument, value).map_err(|error| {
+            let known = PossibleValuesParser::new(self.0.iter().filter_map(Format::to_possible_value));
+            known.parse_ref(command, argument, value).err().unwrap_or(error)
+        })
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(self.0.iter().filter_map(Format::to_possible_value)))
+    }
+}
+
+/// Refuses a format that a command has no answer in, before anything is done.
+fn check(words: &[&str], format: Format) -> Result<(), CliError> {
+    let formats = formats(words);
+    if formats.contains(&format) {
+        return Ok(());
+    }
+    let known: Vec<String> = formats.iter().map(|known| format!("`--format {}`", known.name())).collect();
+    Err(CliError::usage("unknown_format", format!("this command has no {} output", format.name()))
+        .hint(format!("use {}", known.join(" or "))))
+}
+
+/// The names of the command that was asked for, outermost first.
+fn words(matches: &ArgMatches) -> Vec<&str> {
+    let mut words = Vec::new();
+    let mut at = matches;
+    while let Some((name, below)) = at.subcommand() {
+        words.push(name);
+        at = below;
+    }
+    words
+}
+
 /// The program and its commands, without those that are not for people.
 fn visible() -> clap::Command {
-    let all = Cli::command();
+    let all = program();
     let shown = all.get_subcommands().filter(|command| !command.is_hide_set()).cloned();
     let bare = clap::Command::new("truing").version(env!("CARGO_PKG_VERSION")).subcommand_required(true);
     Globals::augment_args(bare)
         .about(all.get_about().cloned().unwrap_or_default())
-        .after_help(all.get_after_help().cloned().unwrap_or_default())
         .subcommands(shown.collect::<Vec<_>>())
 }
 
@@ -345,15 +433,18 @@ impl Context {
 
 /// The whole program: parses the arguments, runs the command, prints its error, if any.
 pub fn main(arguments: Vec<OsString>, environment: Environment) -> ExitCode {
-    let cli = match Cli::try_parse_from(&arguments) {
-        Ok(cli) => cli,
+    let parsed = program()
+        .try_get_matches_from(&arguments)
+        .and_then(|matches| Cli::from_arg_matches(&matches).map(|cli| (cli, matches)));
+    let (cli, matches) = match parsed {
+        Ok(parsed) => parsed,
         Err(error) => return without_command(&error, wished_output(&arguments)).into(),
     };
     let Globals { format, quiet, verbose, color, .. } = cli.globals;
-    let output = Output::new(format, quiet, verbose, color);
+    let output = Output::new(format, quiet, verbose, color).with_config(cli.globals.config.as_deref());
     let log = logging::start(cli.command.log_style(), output);
     let context = Context { globals: cli.globals, environment, output };
-    let ended = cli.command.check(format).and_then(|()| cli.command.run(&context));
+    let ended = check(&words(&matches), format).and_then(|()| cli.command.run(&context));
     // Before the error that it explains.
     drop(log);
     ended

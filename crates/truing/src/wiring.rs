@@ -278,7 +278,7 @@ pub fn prompt_error(error: &PromptError) -> CliError {
         PromptError::Unknown { .. } => CliError::usage("unknown_prompt", error.to_string())
             .hint("`truing prompts list` shows what there is; `prompts.dir` says where further ones are"),
         PromptError::Wrong(_) => CliError::usage("bad_prompt", error.to_string()).hint(
-            "mend it, or `prompts.dir`, which says where prompts are; then try it: `truing prompts check`",
+            "fix it, or `prompts.dir`, which says where prompts are; then try it: `truing prompts check`",
         ),
         PromptError::Values { .. } => CliError::usage("bad_values", error.to_string())
             .hint("`truing prompts list` shows what each takes; give it with `--set NAME=VALUE`"),
@@ -427,7 +427,7 @@ pub fn mirror(mirrors: &Path, id: &PrId) -> PathBuf {
 }
 
 /// How alike a name must be to a known one to be taken for it, from 0 to 1.
-const NEAR: f64 = 0.5;
+const NEAR: f64 = 0.6;
 
 /// A reader error as the command line tells it.
 pub fn reader_error(error: ReaderError) -> CliError {
@@ -438,12 +438,13 @@ pub fn reader_error(error: ReaderError) -> CliError {
             let told = CliError::usage("unknown_pack", error.to_string());
             match nearest.filter(|word| near(word) >= NEAR) {
                 Some(word) => told.hint(format!("did you mean `{word}`?")),
-                None => told.hint("packs of your own: `rules.dir` in the configuration says where they are"),
+                None => told.hint(
+                    "`truing rules list` shows the packs; `rules.dir` in the configuration names the folder of your own",
+                ),
             }
         }
-        ReaderError::BadPack(_) => CliError::usage("bad_rule", error.to_string()).hint(
-            "mend it, or `rules.dir`, which says where packs are; then try it: `truing rules test PACK`",
-        ),
+        ReaderError::BadPack(_) => CliError::usage("bad_rule", error.to_string())
+            .hint("fix that file, or set `rules.dir` to the folder of your packs; then `truing rules test`"),
         ReaderError::Failed(_) => CliError::failed("reader", error.to_string()),
     }
 }
@@ -521,7 +522,7 @@ fn github(
         Login::Token(token) => {
             let token = token.read(environment).map_err(|error| {
                 wrong("token", &error).hint(
-                    "make a token that may read the code and write pull request comments, and put it there; \
+                    "create a token that may read code and write pull request comments, and set it there; \
                      or log in as a GitHub App, with `app_id` and `private_key`",
                 )
             })?;

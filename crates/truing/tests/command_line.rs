@@ -80,7 +80,7 @@ fn the_version_is_told() {
 fn without_a_command_there_is_help_and_exit_2() {
     let ran = Home::new().run(&[]);
     assert_eq!(ran.exit, 2);
-    assert!(ran.out.contains("Commands:"));
+    assert!(ran.out.contains("\nReview:\n"), "{}", ran.out);
     assert_eq!(ran.err, "error: no command is given\nhint: see the list of commands: `--help`\n");
 }
 
@@ -104,6 +104,70 @@ fn a_format_that_the_command_does_not_have_is_exit_2_before_anything_is_done() {
     }
     let again = home.run(&["init"]);
     assert_eq!(again.exit, 0, "nothing was written: {}", again.err);
+}
+
+#[test]
+fn help_lists_the_formats_that_the_command_prints_and_no_others() {
+    let listed = |arguments: &[&str]| {
+        let help = Home::new().run(&[arguments, &["--help"]].concat()).out;
+        let names = ["text", "json", "sarif", "markdown", "csv", "html"];
+        names.into_iter().filter(|name| help.contains(&format!("- {name}:"))).collect::<Vec<_>>()
+    };
+    assert_eq!(listed(&["review"]), ["text", "json", "sarif", "markdown"]);
+    assert_eq!(listed(&["rules", "check"]), ["text", "json", "sarif", "markdown"]);
+    assert_eq!(listed(&["rules", "list"]), ["text", "json"]);
+    assert_eq!(listed(&["report"]), ["text", "json", "markdown", "csv", "html"]);
+    assert_eq!(listed(&["why"]), ["text", "json"]);
+    assert_eq!(listed(&["sandbox", "run"]), [""; 0]);
+    // What is listed is taken, before and after the command, and the error for a word that is none lists the same.
+    for arguments in [["--format", "json", "config", "schema"], ["config", "schema", "--format", "json"]] {
+        assert_eq!(Home::new().run(&arguments).exit, 0);
+    }
+    let wrong = Home::new().run(&["why", "x", "--format", "yaml"]);
+    assert!(wrong.exit == 2 && wrong.err.contains("text, json") && !wrong.err.contains("sarif"), "{wrong:?}");
+}
+
+#[test]
+fn help_shows_every_command_in_one_group_within_80_columns() {
+    let help = Home::new().run(&["--help"]).out;
+    assert!(help.lines().all(|line| line.chars().count() <= 80), "{help}");
+    let groups = ["Review:", "Change code:", "Operate:", "Set up:", "Extend:", "Plumbing:"];
+    assert!(groups.iter().all(|group| help.lines().any(|line| line == *group)), "{help}");
+    let pages = Home::new();
+    assert_eq!(pages.run(&["man", "--output", "pages"]).exit, 0);
+    for page in pages.path().join("pages").read_dir().unwrap() {
+        let name = page.unwrap().file_name().into_string().unwrap();
+        let name = name.trim_end_matches(".1");
+        if let Some(command) = name.strip_prefix("truing-").filter(|command| !command.contains('-')) {
+            let shown = help.lines().filter(|line| line.split_whitespace().next() == Some(command)).count();
+            assert_eq!(shown, 1, "{command}: {help}");
+        }
+    }
+}
+
+#[test]
+fn hints_that_are_commands_repeat_the_operators_file() {
+    let home = Home::new();
+    home.write("my file.toml", "");
+    let ran = home.run(&["why", "o/r/7", "--config", "my file.toml", "--format", "json"]);
+    assert_eq!(ran.exit, 2);
+    let command = "`truing --config 'my file.toml' queue list`";
+    assert!(ran.err.contains(command), "{}", ran.err);
+    assert!(ran.json()["error"]["hint"].as_str().unwrap().contains(command));
+    assert!(home.run(&["why", "o/r/7"]).err.contains("`truing queue list`"));
+}
+
+#[test]
+fn the_queue_is_also_called_slots_and_spans_may_be_weeks() {
+    let home = Home::new();
+    for name in ["queue", "slots"] {
+        assert_eq!(home.run(&[name, "list", "--format", "json"]).out, "[]\n");
+    }
+    let since = |span: &str| home.run(&["report", "--since", span, "--format", "json"]);
+    assert_eq!(since("1w").exit, 0);
+    assert_eq!(since("1w2d").exit, 0);
+    home.write("truing.toml", "[retention]\naudit = \"52w\"\n");
+    assert_eq!(home.run(&["config", "check", "truing.toml"]).exit, 0);
 }
 
 #[test]
@@ -201,16 +265,14 @@ fn the_schema_accepts_the_commented_file_and_refuses_what_check_refuses() {
     let home = Home::new();
     let schema = home.run(&["config", "schema"]).json();
     let commented = home.run(&["init", "--output", "-"]).out;
-    let code = |line: &&str| {
-        line.starts_with('[') || line.split_once(" = ").is_some_and(|(key, _)| !key.contains(' '))
-    };
+    let code = |line: &&str| line.split_once(" = ").is_some_and(|(key, _)| !key.contains([' ', '`']));
     let everything: String = commented
         .lines()
         .map(|line| line.strip_prefix("# ").filter(code).unwrap_or(line))
         .flat_map(|line| [line, "\n"])
         .collect();
     // A server is an address or a forge's tools.
-    let everything = everything.replace("forge = \"hub\"\n", "");
+    let everything = everything.replace("mcp.docs.forge = \"hub\"\n", "");
     // A forge has one login: a token, or an App's two keys.
     let without = |keys: &[&str]| -> String {
         let kept = everything.lines().filter(|line| !keys.iter().any(|key| line.starts_with(key)));
@@ -218,8 +280,8 @@ fn the_schema_accepts_the_commented_file_and_refuses_what_check_refuses() {
     };
     for (file, fine) in [
         (commented.as_str(), true),
-        (without(&["app_id =", "private_key ="]).as_str(), true),
-        (without(&["token ="]).as_str(), true),
+        (without(&["forge.github.app_id =", "forge.github.private_key ="]).as_str(), true),
+        (without(&["forge.github.token ="]).as_str(), true),
         ("review.attempt = 1", false),
         ("review.attempts = 0", false),
         ("review.debounce = \"15\"", false),

@@ -141,14 +141,14 @@ fn the_packs_alone_are_a_gate_of_any_repository_even_before_its_first_commit() {
     site.write("repository/a.py", &format!("{SWALLOWED}f()\n"));
     let output = site.run(&[]);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
-    assert!(text(&output.stdout).starts_with("code_rules_gate: 1 file inspected, against "), "{output:?}");
+    assert!(text(&output.stdout).starts_with("gate: 1 file inspected, against "), "{output:?}");
 
     // But files that are named are looked at whole.
     let output = site.run(&["a.py"]);
     assert_eq!(output.status.code(), Some(1));
     let told = text(&output.stdout);
-    assert!(told.starts_with("code_rules_gate: 1 violation(s) reported.\na.py:\n  Line 3: "), "{told}");
-    assert!(told.ends_with("code_rules_gate: 1 file inspected\n"), "{told}");
+    assert!(told.starts_with("gate: 1 violation:\na.py:\n  Line 3: "), "{told}");
+    assert!(told.ends_with("gate: 1 file inspected\n"), "{told}");
 }
 
 #[test]
@@ -163,7 +163,7 @@ fn what_could_not_be_looked_at_is_told() {
         json!([{ "path": "huge.txt", "reason": "too_large" }, { "path": "old.txt", "reason": "binary" }])
     );
     let told = text(&site.run(&[]).stdout);
-    assert!(told.starts_with("code_rules_gate: 0 files inspected, 2 not, against "), "{told}");
+    assert!(told.starts_with("gate: 0 files inspected, 2 not, against "), "{told}");
     assert!(
         told.ends_with("  not inspected: huge.txt: too large\n  not inspected: old.txt: binary\n"),
         "{told}"
@@ -201,12 +201,8 @@ fn of_what_commands_print_changed_lines_block_and_old_ones_are_notes() {
     assert_eq!(answer["left_out"], json!({ "blocking": 0, "advisory": 2501 }));
     assert_eq!(answer["commands"][0]["ok"], false);
     let told = text(&site.run(&[]).stdout);
-    assert!(
-        told.starts_with("code_rules_gate: 5 violation(s) introduced on changed lines:\nwithout a place:\n")
-    );
-    assert!(told.contains(
-        "\ncode_rules_gate: 3001 pre-existing violation(s) in touched files (advisory, not blocking):\n"
-    ));
+    assert!(told.starts_with("gate: 5 violations on changed lines:\nwithout a place:\n"));
+    assert!(told.contains("\ngate: 3001 violations elsewhere in these files (not blocking):\n"));
 }
 
 #[test]
@@ -396,8 +392,8 @@ fn a_preflight_says_each_thing_that_is_missing_and_changes_nothing() {
     let (told, code) = site.preflight(&[]);
     assert_eq!(code, Some(1), "{told:?}");
     let failed: Vec<&String> = told.iter().filter(|line| line.starts_with("fail ")).collect();
-    assert_eq!(failed[0], "fail difference: No PR or upstream diff. /bugteam needs a target.");
-    assert_eq!(failed[1], "fail tree: Uncommitted changes detected. Stash, commit, or revert before");
+    assert_eq!(failed[0], "fail difference: No PR or upstream diff: there is nothing to work on.");
+    assert_eq!(failed[1], "fail tree: Uncommitted changes detected. Stash, commit, or revert them first.");
     assert!(failed[2].starts_with("fail model: model.api_key: variable ANTHROPIC_API_KEY is not set"));
     assert_eq!(failed.len(), 3, "{failed:?}");
     assert_eq!(std::fs::read(site.path("repository/.git/config")).unwrap(), configured);
@@ -459,11 +455,11 @@ fn a_preflight_tries_the_checks_before_anything_is_changed_and_looks_for_the_gat
 fn a_preflight_can_be_skipped_and_is_refused_where_the_loop_is() {
     let site = Site::unborn("");
     let (told, code) = site.preflight(&[("BUGTEAM_PREFLIGHT_SKIP", "1")]);
-    assert_eq!(told, ["bugteam_preflight: skipped (BUGTEAM_PREFLIGHT_SKIP=1)."]);
+    assert_eq!(told, ["preflight: skipped (BUGTEAM_PREFLIGHT_SKIP=1)"]);
     assert_eq!(code, Some(0));
     let (told, code) = site.preflight(&[("CLAUDE_REVIEWS_DISABLED", "qbug,BUGTEAM")]);
     assert_eq!(
         (told[0].as_str(), code),
-        ("error: /bugteam is disabled via CLAUDE_REVIEWS_DISABLED.", Some(4))
+        ("error: converge is disabled via CLAUDE_REVIEWS_DISABLED", Some(4))
     );
 }

@@ -259,7 +259,7 @@ async fn a_parked_slot_is_told_once_a_day_by_name() {
     assert_eq!(told.len(), 2, "{told:#?}");
     assert_eq!(
         told[0].text,
-        "o/r#7 is parked after 5 failed attempts. `truing why o/r#7` says why, `truing slots retry o/r#7` starts over."
+        "o/r#7 is parked after 5 failed attempts. `truing why o/r#7` says why, `truing queue retry o/r#7` starts over."
     );
 }
 

@@ -29,6 +29,8 @@ mod outside;
 mod publish;
 #[path = "operate/pull.rs"]
 mod pull;
+#[path = "operate/readme.rs"]
+mod readme;
 #[path = "operate/stopping.rs"]
 mod stopping;
 #[path = "operate/traced.rs"]
@@ -248,10 +250,21 @@ async fn a_webhook_leads_to_a_review_and_the_commands_tell_of_it() {
     assert_eq!(view.statuses[&view.head].last().unwrap().state, "failure", "a P1 finding blocks");
 
     let url = format!("{}/o/r/pull/{number}", site.forge.base_url());
-    for target in [url.as_str(), "o/r#1"] {
+    site.until_slots("served", |slots| slots.iter().all(|slot| slot["state"] != "leased")).await;
+    let id = site.repo.id().await.unwrap();
+    let key = format!("pr/github/{id}/{number}");
+    for target in [url.as_str(), "o/r#1", "o/r/1", &key] {
         let why = site.run(&["why", target]);
         assert_eq!(why.exit, 0, "{why:?}");
         assert!(why.out.contains("reviewed at") && why.out.contains("leased"), "{}", why.out);
+        // Wherever a pull request is named, it is named by each of these.
+        let review = site.run(&["review", "--pr", target]);
+        assert!(review.exit == 1 && review.out.contains("(o/r#1)"), "{target}: {review:?}");
+        let converge = site.run(&["converge", "--dry-run", target]);
+        assert!(
+            !converge.err.contains("bad_target") && !converge.err.contains("there is no such folder"),
+            "{converge:?}"
+        );
     }
     let why: Value = serde_json::from_str(&site.run(&["why", "o/r#1", "--format", "json"]).out).unwrap();
     assert_eq!(why["last_outcome"]["outcome"]["kind"], "reviewed");
@@ -317,7 +330,7 @@ async fn a_parked_slot_says_so_and_an_operator_brings_it_back() {
     let why = site.run(&["why", "o/r#1"]);
     assert!(unfolded(&why.out).contains("does not accept the token"), "{}", why.out);
     assert!(why.out.lines().all(|line| line.chars().count() <= 80), "{}", why.out);
-    assert!(why.out.contains("truing slots retry pr/github/"), "{}", why.out);
+    assert!(why.out.contains("truing --config truing.toml queue retry pr/github/"), "{}", why.out);
 
     site.forge.token(TOKEN, "truing[bot]");
     assert_eq!(site.run(&["slots", "retry", slot["key"].as_str().unwrap()]).exit, 0);

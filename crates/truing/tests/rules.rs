@@ -36,6 +36,26 @@ fn lines(output: &Output) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
+#[test]
+fn a_pack_that_is_not_there_is_named_with_what_to_do_also_where_no_file_is_checked() {
+    let empty = folder(&[]);
+    for (arguments, wrong, hint) in [
+        (
+            &["rules", "check", ".", "--pack", "nope"][..],
+            "there is no rule pack `nope`",
+            "`truing rules list`",
+        ),
+        (&["rules", "check", ".", "--pack", "cor"], "there is no rule pack `cor`", "did you mean `core`?"),
+        (&["rules", "test", "nope"], "there is no rule pack `nope`", "`truing rules list`"),
+        (&["rules", "test", "./nope"], "there is no folder `./nope`", "`truing rules list`"),
+    ] {
+        let output = truing(empty.path(), arguments);
+        let told = said(&output);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {told}");
+        assert!(told.contains(wrong) && told.contains(hint), "{arguments:?}: {told}");
+    }
+}
+
 fn said(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }

@@ -96,6 +96,10 @@ fn the_manual_has_a_page_for_each_command_that_is_shown_and_groff_has_nothing_to
     assert!(!names.iter().any(|page| page.contains("reader") || page.contains("help")), "{names:?}");
     let page = std::fs::read_to_string(into.join("truing-review.1")).unwrap();
     assert_eq!(page, text(&truing(&["man", "review"])));
+    for name in &names {
+        let page = std::fs::read_to_string(into.join(name)).unwrap();
+        assert!(!page.contains("EXTRA") && page.contains(".SH \"EXIT STATUS\""), "{name}: {page}");
+    }
     if there_is("groff") {
         for name in &names {
             let output = Command::new("groff")

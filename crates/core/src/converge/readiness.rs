@@ -402,7 +402,7 @@ impl Readiness {
                 self.lag(rules, name, holds, now)
             }
             Verdict::Against | Verdict::Lags => {
-                let reason = format!("what {name} asks for was declined: mend it, or set `allow_declined`");
+                let reason = format!("what {name} asks for was declined: fix it, or set `allow_declined`");
                 end(Code::Declined, reason)
             }
             Verdict::Queued => self.missing(rules, rule, (false, false), now),
@@ -545,11 +545,9 @@ fn threads(rules: &Rules, seen: &Seen) -> Result<(), Want> {
     let reason = if theirs > 0 {
         format!("{theirs} threads have an answer to ours, or none")
     } else if declined > 0 && !rules.allow_declined {
-        format!(
-            "{declined} threads are open whose findings were declined: mend them, or set `allow_declined`"
-        )
+        format!("{declined} threads are open whose findings were declined: fix them, or set `allow_declined`")
     } else if fixed > 0 && rules.resolve_threads {
-        format!("{fixed} threads are open again whose findings are mended")
+        format!("{fixed} threads are open again whose findings are fixed")
     } else {
         return Ok(());
     };

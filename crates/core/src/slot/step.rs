@@ -117,8 +117,8 @@ pub enum Refused {
     /// Not due yet, or not waiting at all.
     #[error("not due")]
     NotDue,
-    /// A worker has it.
-    #[error("a worker has it until {0:?}")]
+    /// A worker has it, until then unless it renews its lease.
+    #[error("a worker is at work on it")]
     Leased(Millis),
     /// There is nothing of the kind to do.
     #[error("nothing to do")]

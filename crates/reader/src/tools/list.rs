@@ -47,7 +47,7 @@ pub(super) fn list(tree: &Tree, index: &Index, input: ListInput) -> Result<Strin
     }
     let (shown, count) = (visible(&folder.to_string()), page.seen());
     let place = if depth == 0 { "The root".to_owned() } else { format!("{shown}/") };
-    page.finish(&format!("{place} has {}{}", counted(count, "entr"), index.note()), "entries")
+    page.finish(&format!("{place} has {}{}", counted(count, "entry"), index.note()), "entries")
 }
 
 /// What stands in a folder.
@@ -122,14 +122,4 @@ pub(super) fn matcher(pattern: &str) -> Result<Paths, Wrong> {
     Ok(Paths { glob: glob.compile_matcher(), of_names: !pattern.contains('/') })
 }
 
-/// `1 file`, `2 files`; `1 entry`, `2 entries`.
-pub(super) fn counted(count: usize, word: &str) -> String {
-    let ending = match (word.ends_with("entr"), count) {
-        (true, 1) => "y",
-        (true, _) => "ies",
-        (false, 1) => "",
-        (false, _) if word.ends_with("ch") => "es",
-        (false, _) => "s",
-    };
-    format!("{count} {word}{ending}")
-}
+pub(super) use truing_core::line::counted;

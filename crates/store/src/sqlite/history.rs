@@ -109,7 +109,15 @@ impl Sqlite {
 /// it (`…/pull/7/files` is about `…/pull/7`), for a name itself without spaces.
 fn candidates(text: &str) -> Vec<String> {
     let Some((scheme, rest)) = text.trim().split_once("://") else {
-        return vec![text.split_whitespace().collect()];
+        let name: String = text.split_whitespace().collect();
+        // `owner/name/7` is what people write where `#` begins a comment.
+        let other = match name.split('/').collect::<Vec<_>>().as_slice() {
+            [owner, repository, number] if number.parse::<u64>().is_ok() => {
+                Some(format!("{owner}/{repository}#{number}"))
+            }
+            _ => None,
+        };
+        return std::iter::once(name).chain(other).collect();
     };
     let rest = rest.split(['?', '#']).next().unwrap_or(rest).trim_end_matches('/');
     let mut pages = vec![format!("{scheme}://{rest}")];

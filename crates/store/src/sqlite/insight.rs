@@ -18,7 +18,7 @@ use super::fault::Fault;
 /// What is in the store now.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Census {
-    /// How many slots there are by state and why, as `truing slots list` names them.
+    /// How many slots there are by state and why, as `truing queue list` names them.
     pub slots: Vec<(String, String, u64)>,
     /// How long the oldest due slot has been due; none if no slot is.
     pub oldest_due: Option<Duration>,
@@ -56,7 +56,7 @@ impl Watch {
             tracing::error!(
                 key,
                 %why,
-                "a slot cannot be read and is left out: `truing slots drop {key}` forgets it, and the next event or \
+                "a slot cannot be read and is left out: `truing queue drop {key}` forgets it, and the next event or \
                  sweep makes a new one"
             );
         }

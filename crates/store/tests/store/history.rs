@@ -31,6 +31,8 @@ async fn people_find_a_key_by_page_or_name() {
         " https://github.test/Owner/name/pull/7 ",
         "Owner/name#7",
         "owner/NAME #7",
+        "Owner/name/7",
+        "owner/NAME/7",
     ] {
         assert_eq!(store.key_of(text).await.unwrap(), Some(key()), "{text}");
     }
@@ -41,6 +43,9 @@ async fn people_find_a_key_by_page_or_name() {
         "https://github.test/Owner/name/pull",
         "https://github.test/Owner/name",
         "Owner/name#70",
+        "Owner/name/70",
+        "Owner/name/x",
+        "name/7",
         "name#7",
         "Owner/name%",
     ] {

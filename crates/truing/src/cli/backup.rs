@@ -9,7 +9,7 @@ use super::error::{CliError, Exit};
 use super::target::existing_store;
 use super::{Context, Format, runtime};
 
-/// Copy the database to a file, while a service uses it
+/// Copy the database to a file, also while a service uses it
 ///
 /// The copy is the whole store at one instant. It must not exist yet. Keep `marker.key` with it, which lies beside the
 /// database: without that key, comments that were posted before are not known as ours.
@@ -61,7 +61,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
 }
 
 fn screen(answer: &Answer) -> String {
-    let mut text = format!("{}: {} bytes\n", answer.file, answer.bytes);
+    let mut text = format!("{}: {}\n", answer.file, truing_core::line::counted(answer.bytes, "byte"));
     if let Some(key) = &answer.marker_key {
         text += &format!("keep with it: {key}\n");
     }

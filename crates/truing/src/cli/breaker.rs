@@ -6,6 +6,7 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 use truing_core::follow::job::{self, Job};
 use truing_core::id::Key;
+use truing_core::line::counted;
 use truing_core::port::{Act, Ids as _, Jobs as _, Operations as _, RunRef};
 use truing_core::slot::{Command, Loop, Then};
 use truing_store::{CommandLock, Sqlite};
@@ -18,7 +19,7 @@ use crate::serve::by_hand;
 use crate::slots::{StepError, step};
 use crate::wiring::{self, UniqueIds};
 
-/// Show and close circuit breakers: one for each job that follows a package
+/// Show and close the circuit breakers of sync jobs
 #[derive(clap::Args, Debug)]
 pub struct Args {
     #[command(subcommand)]
@@ -137,7 +138,7 @@ fn list(jobs: &[(Key, Job)]) -> String {
     }
     let line = |(key, job): &(Key, Job)| {
         let (failures, streak) = job.breaker.counts();
-        format!("{key}  {}  {failures} failures of one release, {streak} in a row\n", state(job))
+        format!("{key}  {}  {} of one release, {streak} in a row\n", state(job), counted(failures, "failure"))
     };
     jobs.iter().map(line).collect()
 }

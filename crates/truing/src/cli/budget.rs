@@ -15,7 +15,7 @@ use super::target::{existing_store, store_error};
 use super::{Context, runtime};
 use crate::budget::{Priced, PricedBy, PricesError};
 
-/// Show what reviews by a model have cost, may cost, and what models cost
+/// Show what models have cost, the limits, and the prices
 #[derive(clap::Args, Debug)]
 pub struct Args {
     #[command(subcommand)]

@@ -3,7 +3,7 @@
 use super::error::{CliError, Exit};
 use super::{Context, visible};
 
-/// Print what completes this program's arguments in a shell
+/// Print the completion script for a shell
 ///
 /// bash: truing completions bash > ~/.local/share/bash-completion/completions/truing
 #[derive(clap::Args, Debug)]

@@ -109,7 +109,7 @@ impl From<ConfigError> for CliError {
         let told = |problem: &Problem| Self::usage(problem.code(), problem.to_string()).hint(problem.hint());
         let mut more: Vec<Self> = error.more.iter().map(told).collect();
         if let Some(last) = more.last_mut().filter(|_| error.left_out > 0) {
-            last.hints.push(format!("and {} more problems: mend these first", error.left_out));
+            last.hints.push(format!("and {} more problems: fix these first", error.left_out));
         }
         Self { more, ..told(&error.first) }
     }

@@ -22,44 +22,44 @@ use crate::config::converge::Bugteam;
 use crate::config::converge::{Lifecycle, no_model};
 use crate::wiring;
 
-/// Drive a branch to a state in which a fresh audit finds nothing
+/// Audit and fix a branch or a pull request until a fresh audit finds nothing
 ///
-/// A model audits the whole change of the branch, another one mends what was found on a private copy in the sandbox, the
-/// repository's own checks and the gate look at the fix, and it is committed; again, until an audit finds nothing or
-/// there is no getting on. Of a local branch, commits go to a branch of the run's own, `truing/run/ID`: what is checked
-/// out stays as it is. Costs money, at most `budget.converge_usd`. Run again, it goes on where it was.
+/// A model audits the whole change. A model fixes what was found, on a private copy in the sandbox. The repository's own
+/// checks and the gate test the fix, and Truing commits it. This repeats until an audit finds nothing, or a limit or an
+/// obstacle stops it. Fixes of a local branch go to a new branch, `truing/run/ID`; your checkout stays as it is. It costs
+/// money, at most `budget.converge_usd`. If it was interrupted, run it again: it continues where it was.
 #[derive(clap::Args, Default, Debug)]
 pub struct Args {
-    /// Pull requests, by their pages' URLs, OWNER/NAME#NUMBER, or NUMBER alone in a clone; or a folder of the repository whose branch is meant
-    /// [default: the pull request of the current branch, else that branch]
+    /// Pull requests: URL, OWNER/NAME#NUMBER, OWNER/NAME/NUMBER, or NUMBER in a clone; or a folder of a repository, for
+    /// the branch that is checked out there [default: the pull request of the current branch, else that branch]
     #[arg(value_name = "TARGET")]
     targets: Vec<String>,
     #[command(flatten)]
     way: Way,
-    /// Lead the run of this name, join the one that leads it, or whichever there is
+    /// Lead the run of this name, join the run that leads it, or decide by what there is
     #[arg(long, value_enum, value_name = "HOW")]
     lifecycle: Option<Lifecycle>,
     /// The name that runs are led and joined by [default: BUGTEAM_TEAM_NAME]
     #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     team: Option<String>,
-    /// Tell what would be worked on, and ask no model
+    /// Show what would be worked on, and call no model
     #[arg(long)]
     dry_run: bool,
 }
 
-/// How what is found is worked on.
+/// Flags of a run.
 #[derive(clap::Args, Clone, Default, Debug)]
 struct Way {
-    /// So many audits at most [default: converge.max_audits]
+    /// The most audits of a run [default: converge.max_audits]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     max_audits: Option<u32>,
     /// Work on several targets one after the other, not side by side
     #[arg(long)]
     serial: bool,
-    /// The `NAME` of the `[model.NAME]` that mends what is found [default: converge.fixer]
+    /// The `NAME` of the `[model.NAME]` that fixes what is found [default: converge.fixer]
     #[arg(long, value_name = "NAME")]
     fixer: Option<String>,
-    /// After each push to a pull request, wake Cursor's Bugbot by a comment, `bugbot run`
+    /// After each push to a pull request, comment `bugbot run` to trigger Cursor's Bugbot
     #[arg(long)]
     bugbot_retrigger: bool,
 }
@@ -124,10 +124,9 @@ impl Args {
 }
 
 /// What is said where nothing differs from the default branch (R1).
-pub(super) const NO_TARGET: &str = "No PR or upstream diff. /bugteam needs a target.";
+pub(super) const NO_TARGET: &str = "No PR or upstream diff: there is nothing to work on.";
 /// What is said where an audit would not see everything (R2).
-pub(super) const UNCOMMITTED: &str =
-    "Uncommitted changes detected. Stash, commit, or revert before /bugteam.";
+pub(super) const UNCOMMITTED: &str = "Uncommitted changes detected. Stash, commit, or revert them first.";
 
 /// Refuses where reviews are switched off by a variable (R0).
 pub(super) fn not_disabled(context: &Context) -> Result<(), CliError> {

@@ -17,7 +17,7 @@ use crate::wiring;
 
 pub(super) use parse::{input, name_of};
 
-/// Read diffs, anchor comments in them, follow lines from commit to commit: JSON lines for scripts
+/// Parse diffs, anchor comments, track lines between commits: JSON lines for scripts
 #[derive(clap::Args, Debug)]
 pub struct Args {
     #[command(subcommand)]

@@ -98,6 +98,14 @@ impl CliError {
         self
     }
 
+    /// With each hint, also of further errors, made anew.
+    #[must_use]
+    pub(crate) fn with_hints(mut self, anew: impl Fn(String) -> String + Copy) -> Self {
+        self.hints = self.hints.into_iter().map(anew).collect();
+        self.more = self.more.into_iter().map(|error| error.with_hints(anew)).collect();
+        self
+    }
+
     /// The object that `--format json` prints on stdout.
     pub(crate) fn to_json(&self) -> impl Serialize {
         ErrorObject { error: self.body(), more: self.more.iter().map(Self::body).collect() }

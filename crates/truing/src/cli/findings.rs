@@ -14,7 +14,7 @@ const PAIRS: Questions = Questions {
     example: r#"{"id":"1","a":{"path":"a.py","text":"…","snippet":"…"},"b":{"path":"a.py","text":"…"}}"#,
 };
 
-/// Tell whether two findings are the same one: JSON lines for scripts
+/// Compare findings: are two of them the same? JSON lines for scripts
 #[derive(clap::Args, Debug)]
 pub struct Args {
     #[command(subcommand)]

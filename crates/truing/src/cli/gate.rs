@@ -19,14 +19,15 @@ use crate::loops::compare::{Against, Comparing, Head};
 use crate::loops::converge::gate::{Came, Found, GateError, Gated, Said};
 use crate::loops::local::LocalError;
 use crate::loops::reading::{self, Change, ReadingError};
+use crate::loops::text::counted;
 use crate::loops::verify::{State, laid_out};
 use crate::wiring::{self, ThreadedReader};
 
-/// Run the gate of the converge loop on a local change
+/// Check a local change with the rule packs and the commands of `converge.gate`
 ///
-/// The rule packs, and the commands of `converge.gate`, on the working tree against the merge base with the default
-/// branch. What they find on changed lines blocks; what they find elsewhere is a note. Commands run in the sandbox, on a
-/// copy, without network and secrets. Exit 0: nothing blocks; 1: something does; 3: the gate could not run.
+/// This is the gate of the converge loop. It checks the working tree against the merge base with the default branch.
+/// Violations on changed lines block; those elsewhere do not. Commands run in the sandbox, on a copy, without network
+/// and secrets. Exit 0: nothing blocks; 1: something does; 3: the gate could not run.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// Files, or folders of them, that are looked at whole, instead of what has changed
@@ -41,7 +42,7 @@ pub struct Args {
 }
 
 /// How each line for people begins that says what the gate came to.
-const NAME: &str = "code_rules_gate:";
+const NAME: &str = "gate:";
 /// Characters of a command that are shown.
 const MAX_COMMAND: usize = 100;
 /// Characters of a path that are shown.
@@ -256,19 +257,18 @@ fn text(gated: &Gated, compared: Option<(&Change, &Against)>) -> String {
         let count = found.kept.len() + found.left_out;
         let what = match (is_blocking, compared) {
             _ if count == 0 => continue,
-            (true, Some(_)) => "violation(s) introduced on changed lines:",
-            (true, None) => "violation(s) reported.",
-            (false, _) => "pre-existing violation(s) in touched files (advisory, not blocking):",
+            (true, Some(_)) => " on changed lines:",
+            (true, None) => ":",
+            (false, _) => " elsewhere in these files (not blocking):",
         };
-        let _ = writeln!(text, "{NAME} {count} {what}");
+        let _ = writeln!(text, "{NAME} {}{what}", counted(count, "violation"));
         text += &violations(found);
     }
     for Came { argv, is_clean, ms: _ } in ran {
         let what = if *is_clean { "clean" } else { "findings" };
         let _ = writeln!(text, "command {what}: {}", cut(visible(&argv.join(" ")), MAX_COMMAND));
     }
-    let files = if *inspected == 1 { "file" } else { "files" };
-    let _ = write!(text, "{NAME} {inspected} {files} inspected");
+    let _ = write!(text, "{NAME} {} inspected", counted(*inspected, "file"));
     if !not_inspected.is_empty() {
         let _ = write!(text, ", {} not", not_inspected.len());
     }

@@ -10,7 +10,7 @@ use super::Context;
 use super::error::{CliError, Exit};
 use crate::config;
 
-/// Write a configuration file that shows every key with its default
+/// Write a commented configuration file with every key and its default
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// The file to write; it must not exist yet. `-`: standard output
@@ -40,8 +40,10 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     context.output.answer(&json!({ "path": path }), || format!("{shown}\n"))?;
     let found = config::user_file(&context.environment)
         .map_or_else(String::new, |own| format!(", or move it to {}", own.display()));
-    context
-        .output
-        .say(format_args!("to use it: `--config {shown}` or TRUING_CONFIG={}{found}", path.display()));
+    let output = context.output;
+    output.say(format_args!("to use it: `--config {shown}` or TRUING_CONFIG={}{found}", path.display()));
+    output.say(format_args!(
+        "to serve github.com: set GITHUB_TOKEN and GITHUB_WEBHOOK_SECRET, then `truing --config {shown} serve`"
+    ));
     Ok(Exit::Done)
 }

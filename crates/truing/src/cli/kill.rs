@@ -13,11 +13,11 @@ use super::{Context, runtime};
 use crate::loops::text::counted;
 use crate::wiring;
 
-/// Stop everything that spends or writes, and let it go on
+/// The kill switch: stop everything that spends or writes, or resume it
 ///
-/// While the kill switch is on, webhooks are answered 503, no review begins, and what is due stays due. It holds
-/// for every service on this store, also one that is started later, and for `truing review --pr`. Reviews of local
-/// repositories neither spend nor write to a forge: they go on.
+/// While it is on, webhooks are answered 503, nothing begins, and what is due stays due. It applies to every service on
+/// this store, also to one that is started later, and to `truing review --pr`. Reviews of local repositories by rules
+/// neither spend nor write: they continue.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     #[command(subcommand)]
@@ -38,7 +38,7 @@ enum Action {
     },
     /// Turn it off: what is due goes on at once
     Off,
-    /// Tell whether it is on
+    /// Show whether it is on
     Status,
 }
 

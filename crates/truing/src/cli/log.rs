@@ -11,12 +11,12 @@ use super::{Context, runtime};
 /// How many acts are shown, unless it is said.
 const SHOWN: usize = 50;
 
-/// Show who changed what: the kill switch, and slots by hand
+/// Show who changed what by hand: the kill switch, the queue, runs
 ///
-/// Lines are only ever added, and forgotten when they are older than `retention.audit`.
+/// Entries are kept for `retention.audit`.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// Show so many of the last acts
+    /// How many entries to show, newest first
     #[arg(long, value_name = "N", default_value_t = SHOWN)]
     limit: usize,
 }
@@ -72,11 +72,11 @@ mod tests {
     fn each_act_is_a_line() {
         let at = |act| line(Audited { at: Millis(1_790_000_000_000), act });
         let lines = [
-            at(Act::new("bob", "slots retry", "pr/github/1/7", "")),
+            at(Act::new("bob", "queue retry", "pr/github/1/7", "")),
             at(Act::new("ada", "kill on", "", "mode stop: a storm")),
         ];
         insta::assert_snapshot!(screen(&lines), @r"
-        2026-09-21T14:13:20Z  bob: slots retry pr/github/1/7
+        2026-09-21T14:13:20Z  bob: queue retry pr/github/1/7
         2026-09-21T14:13:20Z  ada: kill on (mode stop: a storm)
         ");
         insta::assert_snapshot!(screen(&[]), @"nothing was changed by hand");

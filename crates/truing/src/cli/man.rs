@@ -4,10 +4,12 @@ use std::fs::DirBuilder;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::error::{CliError, Exit};
-use super::{Context, visible};
+use truing_core::line::counted;
 
-/// Print a page of the manual, or write all of them
+use super::error::{CliError, Exit};
+use super::{Context, EXIT_CODES, visible};
+
+/// Print a page of the manual, or write all pages to a folder
 ///
 /// To read one: truing man review | man -l -
 #[derive(clap::Args, Debug)]
@@ -40,7 +42,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         pages += 1;
         commands.extend(command.get_subcommands());
     }
-    context.output.say(format_args!("{pages} pages written to {}", folder.display()));
+    context.output.say(format_args!("{} written to {}", counted(pages, "page"), folder.display()));
     Ok(Exit::Done)
 }
 
@@ -58,7 +60,9 @@ fn found<'a>(all: &'a clap::Command, words: &[String]) -> Result<&'a clap::Comma
 fn page(command: &clap::Command) -> io::Result<String> {
     let mut page = Vec::new();
     clap_mangen::Man::new(command.clone()).render(&mut page)?;
-    Ok(String::from_utf8_lossy(&page).into_owned())
+    let codes: String =
+        EXIT_CODES.iter().map(|(code, meaning)| format!(".TP\n\\fB{code}\\fR\n{meaning}\n")).collect();
+    Ok(format!("{}.SH \"EXIT STATUS\"\n{codes}", String::from_utf8_lossy(&page)))
 }
 
 fn failed(path: &Path, error: &io::Error) -> CliError {

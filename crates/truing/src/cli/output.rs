@@ -3,6 +3,7 @@
 
 use std::fmt::Display;
 use std::io::{self, BufWriter, IsTerminal, Write};
+use std::path::Path;
 
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
@@ -23,6 +24,8 @@ pub struct Output {
     quiet: bool,
     verbose: u8,
     color: ColorChoice,
+    /// The operator's file as `--config` named it, quoted for a shell.
+    config: Option<&'static str>,
 }
 
 /// A value as JSON on one line, with its end.
@@ -43,7 +46,23 @@ impl Output {
             ColorWhen::Always => ColorChoice::Always,
             ColorWhen::Never => ColorChoice::Never,
         };
-        Self { format, quiet, verbose, color }
+        Self { format, quiet, verbose, color, config: None }
+    }
+
+    /// With the operator's file that was named: commands in hints repeat it.
+    #[must_use]
+    pub(crate) fn with_config(self, file: Option<&Path>) -> Self {
+        // One for the life of the process, so that this stays cheap to copy.
+        let config = file.map(|file| &*Box::leak(quoted(&file.display().to_string()).into_boxed_str()));
+        Self { config, ..self }
+    }
+
+    /// A command of ours to paste, with the operator's file if it was named.
+    pub(crate) fn command(self, words: &str) -> String {
+        match self.config {
+            Some(file) => format!("truing --config {file} {words}"),
+            None => format!("truing {words}"),
+        }
     }
 
     /// What `--format` asks for.
@@ -110,7 +129,7 @@ impl Output {
     /// A remark for a person, on stderr; not with `--quiet`.
     pub fn say(self, text: impl Display) {
         if !self.quiet {
-            self.talk(format_args!("{}\n", one_line(&text.to_string())));
+            self.talk(format_args!("{}\n", one_line(&with_config(&text.to_string(), self.config))));
         }
     }
 
@@ -128,13 +147,15 @@ impl Output {
 
     /// A warning, on stderr, also with `--quiet`.
     pub fn warn(self, text: impl Display) {
-        self.talk(format_args!("{WARNING}warning:{WARNING:#} {}\n", one_line(&text.to_string())));
+        let text = with_config(&text.to_string(), self.config);
+        self.talk(format_args!("{WARNING}warning:{WARNING:#} {}\n", one_line(&text)));
     }
 
     /// Prints an error: lines on stderr and, with `--format json`, an object on stdout.
     pub(crate) fn error(self, error: &CliError) {
         self.complain(error);
         if self.is_json() {
+            let error = error.clone().with_hints(|hint| with_config(&hint, self.config));
             // The error has been said on stderr; that stdout cannot take it either adds nothing.
             drop(self.json(&error.to_json()));
         }
@@ -149,7 +170,8 @@ impl Output {
                 text += &format!("  {}\n", one_line(line));
             }
             for hint in &error.hints {
-                text += &format!("{HINT}hint:{HINT:#} {}\n", one_line(hint));
+                let hint = with_config(hint, self.config);
+                text += &format!("{HINT}hint:{HINT:#} {}\n", one_line(&hint));
             }
         }
         self.talk(text);
@@ -159,10 +181,9 @@ impl Output {
     /// now; neither with `--quiet`. The bar goes away when the result is dropped.
     pub fn progress(self, what: impl Into<String>, total: Option<u64>) -> Progress {
         let what = what.into();
-        // Log lines and a bar would write over each other.
-        if self.quiet || self.verbose > 0 || !io::stderr().is_terminal() {
+        if !self.shows_bars() {
             self.say(&what);
-            return Progress { bar: ProgressBar::hidden() };
+            return Progress { bar: ProgressBar::hidden(), output: self };
         }
         let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr());
         let template = if total.is_some() { "{msg} {bar:30} {pos}/{len}" } else { "{msg} {spinner}" };
@@ -172,7 +193,26 @@ impl Output {
         );
         bar.set_message(what);
         bar.enable_steady_tick(TICK);
-        Progress { bar }
+        Progress { bar, output: self }
+    }
+
+    /// Shows what long work does now, and for how long: a spinner on a terminal, elsewhere each step is a line; neither
+    /// with `--quiet`. Nothing is shown before the first step.
+    pub(crate) fn steps(self) -> Progress {
+        if !self.shows_bars() {
+            return Progress { bar: ProgressBar::hidden(), output: self };
+        }
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+        bar.set_style(
+            ProgressStyle::with_template("{spinner} {wide_msg} {elapsed}")
+                .unwrap_or_else(|_| ProgressStyle::default_spinner()),
+        );
+        Progress { bar, output: self }
+    }
+
+    /// May a bar be drawn? Log lines and a bar would write over each other.
+    fn shows_bars(self) -> bool {
+        !self.quiet && self.verbose == 0 && io::stderr().is_terminal()
     }
 
     /// How many times `--verbose` was given.
@@ -221,6 +261,7 @@ const TICK: std::time::Duration = std::time::Duration::from_millis(120);
 /// A bar, or nothing to see.
 pub struct Progress {
     bar: ProgressBar,
+    output: Output,
 }
 
 impl Progress {
@@ -228,12 +269,64 @@ impl Progress {
     pub fn advance(&self, steps: u64) {
         self.bar.inc(steps);
     }
+
+    /// What is done now.
+    pub(crate) fn step(&self, what: &str) {
+        if self.bar.is_hidden() {
+            return self.output.say(what);
+        }
+        self.bar.reset();
+        self.bar.set_message(one_line(what));
+        self.bar.enable_steady_tick(TICK);
+    }
+
+    /// Nothing is shown until the next step: something else is printed.
+    pub(crate) fn rest(&self) {
+        self.bar.disable_steady_tick();
+        self.bar.finish_and_clear();
+    }
+
+    /// A remark for a person, above the bar if there is one.
+    pub(crate) fn say(&self, text: impl Display) {
+        self.bar.suspend(|| self.output.say(text));
+    }
 }
 
 impl Drop for Progress {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
     }
+}
+
+/// A word as a shell reads it back.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%,".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+/// How a command of ours begins in what is said to a person.
+const COMMAND: &str = "`truing ";
+/// Commands that need no configuration, or say whose they are themselves.
+const WITHOUT_CONFIG: [&str; 7] =
+    ["init", "completions", "man", "help", "config schema", "config check", "--config"];
+
+/// The text, with the operator's file in each command that it shows.
+fn with_config(text: &str, config: Option<&str>) -> String {
+    let Some(file) = config else { return text.to_owned() };
+    let mut parts = text.split(COMMAND);
+    let mut all = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        all += COMMAND;
+        if !WITHOUT_CONFIG.iter().any(|words| part.starts_with(words)) {
+            all += &format!("--config {file} ");
+        }
+        all += part;
+    }
+    all
 }
 
 /// Text that stays on its line and cannot steer a terminal, whatever file or forge it came from.
@@ -255,5 +348,17 @@ mod tests {
     #[test]
     fn a_line_stays_one_line_and_carries_no_control_characters() {
         assert_eq!(one_line("a\nb\x1b[31mc é"), r"a\nb\u{1b}[31mc é");
+    }
+
+    #[test]
+    fn commands_in_hints_repeat_the_operators_file() {
+        let hint = "see `truing why KEY`, or `truing init`; `git status` shows more";
+        assert_eq!(with_config(hint, None), hint);
+        assert_eq!(
+            with_config(hint, Some("a.toml")),
+            "see `truing --config a.toml why KEY`, or `truing init`; `git status` shows more"
+        );
+        assert_eq!(quoted("/etc/truing.toml"), "/etc/truing.toml");
+        assert_eq!(quoted("my file's.toml"), r"'my file'\''s.toml'");
     }
 }

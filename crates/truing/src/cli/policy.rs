@@ -10,7 +10,7 @@ use truing_core::policy::{Action, Policy, ProfileName, Verdict};
 use super::Context;
 use super::error::{CliError, Exit};
 
-/// Tell what an agent may do, and which rule says so
+/// Show what an agent may do, and which rule decides
 #[derive(clap::Args, Debug)]
 pub struct Args {
     #[command(subcommand)]
@@ -19,7 +19,7 @@ pub struct Args {
 
 #[derive(Subcommand, Debug)]
 enum What {
-    /// Tell whether an agent may run a command, touch a file, or call an operation
+    /// Show whether an agent may run a command, read or edit a file, or call a tool
     ///
     /// Prints allow (exit 0) or deny (exit 1), and the rule that allows it or the one that would be needed. Nothing
     /// is run.
@@ -56,7 +56,7 @@ enum ProfileFlag {
     Reviewer,
     /// Audits changes: reads
     Auditor,
-    /// Mends findings: edits, writes, runs tests and checks
+    /// Fixes findings: edits, writes, runs tests and checks
     Fixer,
     /// Follows an upstream package: as a fixer, and the lock file
     Sync,

@@ -20,16 +20,17 @@ use crate::loops::converge::local::branch;
 use crate::loops::verify::{State, laid_out};
 use crate::wiring::{self, UniqueIds};
 
-/// See whether everything is there that a run of the converge loop needs
+/// Check whether a converge run could start here, and say what is missing
 ///
-/// Git, a base and a difference from it, a branch for fixes that could be made, a clean working tree, the sandbox, the key of a model (nothing is sent), the
-/// commands of the gate, and the repository's own checks, which have to pass before anything is changed. Changes nothing,
-/// git's configuration neither. Exit 0: all is there; 1: something is missing; 3: it could not be found out.
+/// It checks git, a base and a difference from it, that a branch for fixes can be written, a clean working tree, the
+/// sandbox, the model's key (nothing is sent), the commands of the gate, and the repository's own checks, which must pass
+/// before anything is changed. It changes nothing. Exit 0: everything is there; 1: something is missing; 3: a check
+/// could not be made.
 #[derive(clap::Args, Debug)]
 pub struct Args {}
 
 /// What is said where nobody wants to know.
-const SKIPPED: &str = "bugteam_preflight: skipped (BUGTEAM_PREFLIGHT_SKIP=1).";
+const SKIPPED: &str = "preflight: skipped (BUGTEAM_PREFLIGHT_SKIP=1)";
 /// Tells whether a program can be found, without starting it.
 const FIND: [&str; 4] = ["sh", "-c", "command -v -- \"$1\" >/dev/null", "sh"];
 
@@ -240,7 +241,7 @@ async fn commands(
 fn set_up_found(set_up: &SetUp, found: &mut Found) {
     match set_up.commands.iter().find(|ran| !ran.end.is_success()) {
         Some(ran) => {
-            let hint = "mend `verify.setup`: without it no check runs; `truing verify` shows what it says";
+            let hint = "fix `verify.setup`: without it no check runs; `truing verify` shows what it says";
             found.bad("set-up", how(ran), hint);
         }
         None if set_up.commands.is_empty() => {}

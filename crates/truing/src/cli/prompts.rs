@@ -18,7 +18,7 @@ use super::error::{CliError, Exit};
 use crate::loops::text::counted;
 use crate::wiring;
 
-/// List prompts, fill one in, or check a folder of them
+/// List, render, check and test prompts
 #[derive(clap::Args, Debug)]
 pub struct Args {
     #[command(subcommand)]

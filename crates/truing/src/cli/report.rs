@@ -19,6 +19,7 @@ use truing_core::converge;
 use truing_core::follow::job::{self, Job};
 use truing_core::follow::record::{Record, Step};
 use truing_core::id::{Key, Millis};
+use truing_core::line::counted;
 use truing_core::port::{Clock as _, Converges as _, Described, Jobs as _, Records as _, Slots as _};
 use truing_store::{Ended, EndedRun, Sqlite};
 
@@ -39,14 +40,13 @@ const MOST: usize = 20_000;
 /// The same of runs that converge: each record holds all that was found.
 const MOST_CONVERGES: usize = 2000;
 
-/// Tell how runs ended: totals and trends
+/// Show how runs ended: totals, trends and cost
 ///
-/// Only runs that ended are told of. They are remembered for `retention.runs`. As `csv` there is one row a run, newest
-/// first; text of others that a spreadsheet could take for a formula has an apostrophe before it. `html` is one page
-/// that loads nothing.
+/// It covers runs that have ended; they are kept for `retention.runs`. `csv` has one row for each run, newest first, with
+/// an apostrophe before text that a spreadsheet could take for a formula. `html` is one page that loads nothing.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// Since when: a length of time (7d, 24h), a day (2026-09-21) or an instant, in UTC
+    /// Since when: a length of time (24h, 7d, 2w), a day (2026-09-21) or an instant, in UTC
     #[arg(long, value_name = "D", default_value = "7d", value_parser = Since::parse)]
     since: Since,
     /// Only this loop
@@ -117,7 +117,7 @@ enum Since {
 impl Since {
     fn parse(text: &str) -> Result<Self, String> {
         if let Some(ago) = milliseconds(text) {
-            let too_long = |_| format!("`{text}` is longer than time");
+            let too_long = |_| format!("`{text}` is too long");
             return i64::try_from(ago).map(Self::Ago).map_err(too_long);
         }
         // An instant first: it begins like a day.
@@ -126,7 +126,9 @@ impl Since {
             Some(day.to_zoned(TimeZone::UTC).ok()?.timestamp())
         });
         at.map(|at| Self::At(Millis(at.as_millisecond()))).ok_or_else(|| {
-            format!("`{text}` is neither a length of time (7d, 24h) nor a day (2026-09-21) nor an instant")
+            format!(
+                "`{text}` is neither a length of time (24h, 7d, 2w) nor a day (2026-09-21) nor an instant"
+            )
         })
     }
 
@@ -229,7 +231,8 @@ impl JobLine {
             told += &format!(" since {}", instant(since));
         }
         if self.streak > 0 {
-            told += &format!(", {} failures of this release, {} in a row", self.failures, self.streak);
+            told +=
+                &format!(", {} of this release, {} in a row", counted(self.failures, "failure"), self.streak);
         }
         told
     }

@@ -43,7 +43,7 @@ use crate::wiring::{self, SystemClock, ThreadedReader, UniqueIds};
 use fix::Fixing;
 use publish::Published;
 use tape::Tapes;
-pub(super) use target::{Home, Owner, Target};
+pub(super) use target::{Home, Owner, Target, is_key, is_name};
 
 /// How long an interrupted review may take to stop its children and to tidy up.
 const GRACE: Duration = Duration::from_secs(2);
@@ -56,59 +56,59 @@ const MAX_DIFF_BYTES: u64 = truing_git::options::MAX_DIFF_BYTES as u64;
 
 /// Review what differs in a local repository, or a pull request
 ///
-/// Without --base and --head: the working tree, with new files, against the merge base with the default branch;
-/// where that leaves nothing, against the last commit's parent. Nothing in the repository is changed, but by --fix
-/// files of the working tree. With --pr: what a pull request changes, fetched from its forge.
+/// Without --base and --head, it compares the working tree, with new files, with the merge base of the default branch;
+/// if nothing differs, it reviews the last commit. With --pr, it fetches a pull request from its forge. Only --fix
+/// changes files.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Args {
-    /// A folder of the repository, all of which is reviewed [default: the current one]
+    /// A folder in the repository; the whole repository is reviewed [default: the current folder]
     path: Option<PathBuf>,
-    /// Compare with this commit, or where the head left it, instead of the default branch
+    /// Compare with the merge base with this commit, instead of the default branch
     ///
-    /// Git's id of the empty tree (`git hash-object -t tree /dev/null`) stands for nothing: all of the head is reviewed.
+    /// With Git's id of the empty tree (`git hash-object -t tree /dev/null`), all of the head is reviewed.
     #[arg(long, value_name = "REF")]
     base: Option<String>,
     /// Review this commit instead of the working tree
     #[arg(long, value_name = "REF")]
     head: Option<String>,
-    /// Review what the next commit would hold: what is staged, against HEAD
+    /// Review what is staged, against HEAD
     #[arg(long, conflicts_with_all = ["head", "diff"])]
     staged: bool,
-    /// Review this diff over the working tree, which may have it or not; `-`: from standard input
+    /// Review this diff, applied to the working tree or not yet; `-` reads standard input
     #[arg(long, value_name = "FILE", conflicts_with_all = ["base", "head", "fix"])]
     diff: Option<PathBuf>,
-    /// Review this pull request: its page's URL, or OWNER/NAME#NUMBER
+    /// Review this pull request: its URL, OWNER/NAME#NUMBER, OWNER/NAME/NUMBER, or a key of `truing queue list`
     ///
-    /// Of github.com without configuration, with the token in GITHUB_TOKEN; of another server once it is configured as
-    /// a forge. The repository's own .truing.toml counts as it is on the default branch.
+    /// github.com needs no configuration, only a token in GITHUB_TOKEN; configure any other server as a forge. The
+    /// repository's own .truing.toml is read from the default branch.
     #[arg(long, value_name = "URL", value_parser = NonEmptyStringValueParser::new(),
         conflicts_with_all = ["path", "base", "head", "staged", "diff", "fix"])]
     pr: Option<String>,
-    /// Publish the review on the pull request, as a service would: nothing twice, however often it is run
+    /// Publish the review on the pull request, as the service does; run again, it posts nothing twice
     #[arg(long, requires = "pr", conflicts_with = "no_record")]
     publish: bool,
-    /// Tell what would be published, and publish nothing
+    /// Show what would be published, and publish nothing
     #[arg(long, requires = "publish")]
     dry_run: bool,
-    /// What reviews: the rules alone, or beside them a model, which costs money [default: review.runtime]
+    /// What reviews: rules only, or rules and a model, which costs money [default: review.runtime]
     #[arg(long, value_enum)]
     runtime: Option<Runtime>,
     /// Use this rule pack instead of the configured ones; may be repeated
     #[arg(long = "pack", value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     packs: Vec<String>,
-    /// Change the files for findings with a fix that is sure, then review again
+    /// Apply the fixes of auto-fixable findings to the working tree, then review again
     ///
-    /// Shows the changes first, as a diff, and the command that undoes them. Changes files of the working tree alone,
-    /// never the index or a commit; a file that is not as it was reviewed is left as it is.
+    /// Shows the changes first, as a diff, and the command that undoes them. The index and commits never change, nor
+    /// does a file that has changed since it was reviewed.
     #[arg(long, conflicts_with = "head")]
     fix: bool,
-    /// End with exit code 1 if there is a finding as bad as this, or worse
+    /// Exit with 1 if there is a finding of this severity or worse
     #[arg(long, value_name = "SEVERITY", value_enum, ignore_case = true, default_value = "P1")]
     fail_on: FailOn,
-    /// Do not end with exit code 1 because a changed file could not be reviewed
+    /// Do not exit with 1 because a changed file could not be reviewed
     #[arg(long)]
     allow_partial: bool,
-    /// Neither read nor write what earlier reviews found
+    /// Do not use the record of earlier reviews, and do not add to it
     #[arg(long)]
     no_record: bool,
     #[command(flatten)]
@@ -120,12 +120,12 @@ pub struct Args {
 /// What can review.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Runtime {
-    /// The rules alone: no model is called.
+    /// Rules only: no model is called
     Rules,
-    /// The rules, and a model that looks around with tools: needs a key.
+    /// Rules and a model that reads the code with tools: needs a key
     #[value(alias = "sdk")]
     Native,
-    /// The same with the `claude` program in between: needs it, and a key.
+    /// Rules and a model called through the `claude` program: needs that program and a key
     Cli,
 }
 
@@ -142,16 +142,16 @@ impl Runtime {
 /// Which findings block.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 enum FailOn {
-    /// The worst alone.
+    /// P0 only
     #[value(name = "P0")]
     P0,
-    /// P1 and worse.
+    /// P1 and P0
     #[value(name = "P1")]
     P1,
-    /// All.
+    /// Every finding
     #[value(name = "P2")]
     P2,
-    /// None.
+    /// Findings never block
     Never,
 }
 

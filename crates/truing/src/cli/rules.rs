@@ -25,7 +25,7 @@ use crate::loops::desired::worst_first;
 use crate::loops::text::{by_severity, counted};
 use crate::wiring;
 
-/// List rules, check whole files with them, or test the rules themselves
+/// List rules, check whole files with them, or run the rules' own examples
 #[derive(clap::Args, Debug)]
 pub struct Args {
     #[command(subcommand)]
@@ -55,16 +55,6 @@ enum Action {
         /// A pack's name, or the path of its folder, which holds a folder `rules`
         pack: Option<String>,
     },
-}
-
-impl Args {
-    /// The formats that the answer can have.
-    pub(super) fn formats(&self) -> &'static [Format] {
-        match self.action {
-            Action::Check { .. } => Format::OF_FINDINGS,
-            Action::List | Action::Test { .. } => Format::PLAIN,
-        }
-    }
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
@@ -117,6 +107,8 @@ fn check(paths: &[PathBuf], packs: &[String], context: &Context) -> Result<(Stri
     let scope = wiring::scope(&config.rules)?;
     let reader = InProcess::with_packs(wiring::packs(&config.rules).map_err(wiring::reader_error)?)
         .with_max_findings(usize::MAX);
+    // Also where there is no file to check: a name that is wrong is told.
+    reader.packs().known(&config.rules.packs).map_err(wiring::reader_error)?;
     let mut checked = Checked::default();
     let walk::Walked { parts, gaps: unread } = walk::walk(paths, context.environment.directory(), &scope)?;
     for part in parts {
@@ -235,6 +227,11 @@ struct Answer<'a> {
 
 fn test(pack: Option<&str>, context: &Context) -> Result<Exit, CliError> {
     let tested = match pack.map(|pack| (pack, folder(pack, context.environment.directory()))) {
+        Some((name, Some(folder))) if !folder.is_dir() => {
+            return Err(CliError::usage("no_such_path", format!("there is no folder `{name}`")).hint(
+                "name a pack of `truing rules list`, or the folder of one, which holds a folder `rules`",
+            ));
+        }
         Some((_, Some(folder))) => {
             let packs = Packs::of_folder(&folder).map_err(|error| wiring::reader_error(error.into()))?;
             packs.test(&[])

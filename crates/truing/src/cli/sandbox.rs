@@ -14,8 +14,8 @@ use truing_agent::sandbox::check::{Check, check};
 use truing_agent::sandbox::{HELPER_FAILED, Job, Level, Run, SandboxError, at_least};
 use truing_git::PrivateFolder;
 
+use super::Context;
 use super::error::{CliError, Exit};
-use super::{Context, Format};
 use crate::config::value::milliseconds;
 use crate::wiring;
 
@@ -24,7 +24,7 @@ const MAX_OUTPUT_BYTES: u64 = 64 << 20;
 /// How much of it is passed on at once.
 const CHUNK: usize = 64 << 10;
 
-/// Try the sandbox, or run a command inside it
+/// Test the sandbox, or run a command inside it
 ///
 /// Inside, a command sees programs of the system, the current folder (read-only), and empty home and temporary
 /// folders; no network, no other process, no environment.
@@ -34,19 +34,9 @@ pub struct Args {
     what: What,
 }
 
-impl Args {
-    /// What a command prints is its own.
-    pub(super) fn formats(&self) -> &'static [Format] {
-        match self.what {
-            What::Check(_) => Format::PLAIN,
-            What::Run(_) => Format::TEXT,
-        }
-    }
-}
-
 #[derive(Subcommand, Debug)]
 enum What {
-    /// Try each escape for real, and tell which were stopped
+    /// Try each escape for real, and show which were stopped
     ///
     /// Also those of a process that reads repository files for the service (`reader_*`). What needs a program that is
     /// not installed is not tried. Exit 0 if nothing got out.
@@ -228,7 +218,7 @@ fn kill(group: Pid) {
 
 fn duration(text: &str) -> Result<Duration, String> {
     let time = milliseconds(text).filter(|time| *time > 0).map(Duration::from_millis);
-    time.ok_or_else(|| format!("`{text}` is no length of time such as 90s or 20m"))
+    time.ok_or_else(|| format!("`{text}` is not a length of time such as 90s or 20m"))
 }
 
 fn sandbox_error(error: SandboxError) -> CliError {

@@ -25,14 +25,14 @@ use crate::serve::{Role, ServeError, Service};
 use crate::wiring::jobs::Calendars;
 use crate::wiring::{self, SystemClock};
 
-/// Serve webhooks and review pull requests
+/// Run the service: receive webhooks and review pull requests
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// The address to listen on, instead of server.listen
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
 
-    /// The parts of the work to do; on SQLite the others rest meanwhile
+    /// The part of the work to do; on SQLite one process serves, so the other parts wait
     #[arg(long, value_enum, default_value_t = Role::All)]
     role: Role,
 }
@@ -173,8 +173,9 @@ fn secrets(
     environment: &Environment,
 ) -> Result<BTreeMap<String, HookSecret>, CliError> {
     if config.forges.is_empty() {
-        return Err(CliError::usage("no_forge", "no forge is configured: there is nothing to serve")
-            .hint("add a section such as [forge.github] to the configuration; `truing init` writes one"));
+        return Err(CliError::usage("no_forge", "no forge is configured: there is nothing to serve").hint(
+            "add `[forge.github]` to your configuration, or start from the file that `truing init` writes",
+        ));
     }
     if !role.takes_webhooks() {
         return Ok(BTreeMap::new());
@@ -182,7 +183,7 @@ fn secrets(
     let secret = |(name, forge): (&String, &crate::config::ForgeConfig)| {
         let text = forge.webhook_secret.read(environment).map_err(|error| {
             CliError::usage("no_webhook_secret", format!("forge.{name}.webhook_secret: {error}"))
-                .hint("webhooks are taken only with a secret: set it here and at the forge's webhook")
+                .hint("set the same secret here and at the forge's webhook: unsigned webhooks are refused")
         })?;
         Ok((name.clone(), HookSecret::new(text.expose().as_bytes())))
     };

@@ -25,7 +25,7 @@ use crate::environment::Environment;
 use crate::loops::sync::{Decided, Pinned, Question, SyncError, decided, pinned};
 use crate::wiring::child_reader;
 
-/// Follow an upstream package: decide what a new release asks of a project
+/// Follow an upstream package: decide what a new release requires, and do it
 #[derive(clap::Args, Debug)]
 pub struct Args {
     #[command(subcommand)]
@@ -34,7 +34,7 @@ pub struct Args {
 
 #[derive(Subcommand, Debug)]
 enum What {
-    /// Tell what a release asks of the project: skip, relax, bump or ask
+    /// Decide what a release requires of the project: skip, relax, bump or ask
     ///
     /// Downloads both releases, verified, compares what the project pins of them, and changes nothing. Exit 0; 1 if a
     /// person has to say.

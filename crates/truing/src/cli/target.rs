@@ -1,4 +1,4 @@
-//! Which slot a person means: a key, a pull request's page, or `owner/name#7`.
+//! Which slot a person means: a key, a pull request's page, `owner/name#7` or `owner/name/7`; and who acts.
 
 use std::path::Path;
 
@@ -62,7 +62,7 @@ impl Target {
     pub(super) async fn find(store: Option<&Sqlite>, text: &str) -> Result<Self, CliError> {
         let unknown = || {
             CliError::usage("unknown_slot", format!("nothing is known about `{text}`")).hint(
-                "`truing slots list` shows what is; give a key, a pull request's URL or owner/name#number",
+                "name a pull request by its URL, OWNER/NAME#NUMBER or OWNER/NAME/NUMBER, or by a key of `truing queue list`",
             )
         };
         let store = store.ok_or_else(unknown)?;
@@ -86,12 +86,28 @@ impl Target {
     }
 }
 
-/// Who is acting, for the audit log: the user's name as the operating system's `LOGNAME` or `USER` has it, else the
-/// number of the account.
+/// Who is acting, for the audit log: the user's name as `LOGNAME` or `USER` has it, else as the system's list of accounts
+/// does, else the number of the account.
 pub(super) fn actor(environment: &Environment) -> String {
     let names = ["LOGNAME", "USER"].into_iter().filter_map(|name| environment.get(name)?.to_str());
     let named = names.map(str::trim).find(|name| !name.is_empty()).map(str::to_owned);
-    named.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()))
+    named.unwrap_or_else(|| {
+        let uid = rustix::process::getuid().as_raw();
+        let accounts = std::fs::read_to_string(ACCOUNTS).unwrap_or_default();
+        account(&accounts, uid).map_or_else(|| format!("uid {uid}"), str::to_owned)
+    })
+}
+
+/// The system's list of accounts.
+const ACCOUNTS: &str = "/etc/passwd";
+
+/// The name of an account: the first field of the line whose third one is its number.
+fn account(accounts: &str, uid: u32) -> Option<&str> {
+    accounts.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let (name, number) = (fields.next()?, fields.nth(1)?);
+        (number.parse() == Ok(uid) && !name.is_empty()).then_some(name)
+    })
 }
 
 /// A store that fails.
@@ -112,5 +128,17 @@ pub(super) fn state(slot: &Slot) -> (&'static str, Option<&'static str>, Option<
         State::Waiting { at, why } => ("waiting", Some(why.as_str()), Some(*at)),
         State::Leased { deadline, of, .. } => ("leased", Some(of.as_str()), Some(*deadline)),
         State::Held { why } => ("held", Some(why.as_str()), None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_is_called_by_its_name() {
+        let accounts = "root:x:0:0:root:/root:/bin/bash\n# a comment\nada:x:1000:1000::/home/ada:/bin/sh\n";
+        assert_eq!((account(accounts, 0), account(accounts, 1000)), (Some("root"), Some("ada")));
+        assert_eq!((account(accounts, 7), account("", 0)), (None, None));
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use truing_agent::verify::{Reached, Verified};
+use truing_core::line::counted;
 use truing_core::verification::{Checked, End, Ran, Verdict};
 
 use super::error::{CliError, Exit};
@@ -17,9 +18,9 @@ use crate::wiring;
 
 /// Run a repository's own set-up and checks as the loops do
 ///
-/// In the sandbox, on a copy of the working tree, without secrets: the set-up (`verify.setup`) with the registries that
-/// `verify.registries` lists, the checks (`verify.check`) without network. Changes nothing. Exit 0: all checks pass; 1:
-/// one fails that counts; 3: they could not be run, such as after a set-up that fails.
+/// Everything runs in the sandbox, on a copy of the working tree, without secrets. The set-up (`verify.setup`) reaches the
+/// registries of `verify.registries`; the checks (`verify.check`) have no network. Nothing is changed. Exit 0: all checks
+/// pass; 1: a check fails that does not fail on --base; 3: the checks could not run, such as after a failed set-up.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// The repository, or a folder in it
@@ -242,9 +243,16 @@ fn set_up_text(verified: &Verified, of: &str) -> String {
         let host = clean(host);
         let _ = match refused {
             None => {
-                writeln!(text, "  reached {host}:{port}, {times} times, {sent} bytes out, {received} in")
+                writeln!(
+                    text,
+                    "  reached {host}:{port}, {}, {} out, {received} in",
+                    counted(times, "time"),
+                    counted(sent, "byte")
+                )
             }
-            Some(why) => writeln!(text, "  REFUSED {host}:{port}, {times} times: it {}", why.words()),
+            Some(why) => {
+                writeln!(text, "  REFUSED {host}:{port}, {}: it {}", counted(times, "time"), why.words())
+            }
         };
     }
     text

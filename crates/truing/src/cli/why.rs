@@ -13,6 +13,7 @@ use super::budget::{Row, sums};
 use super::columns::folded;
 use super::error::{CliError, Exit};
 use super::kill::{self, Status};
+use super::output::Output;
 use super::target::{Target, existing_store, instant, state, store_error};
 use super::{Context, runtime};
 use crate::budget::Budgets;
@@ -22,10 +23,10 @@ use crate::loops::text;
 /// Events shown: one screen.
 const EVENTS: usize = 12;
 
-/// Tell what a pull request waits for, what happened, and what unblocks it
+/// Explain a pull request's state and how to unblock it
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// A pull request's URL, a key, or owner/name#number
+    /// The pull request: its URL, OWNER/NAME#NUMBER or OWNER/NAME/NUMBER, or a key
     #[arg(value_name = "PR-URL|KEY")]
     target: String,
 }
@@ -73,10 +74,11 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         let (state, why, at) = state(&target.slot);
         let switch = store.switch().await.map_err(store_error)?;
         let held_back = kill::held_back(&switch);
-        let (explanation, unblock) = explain(&target);
+        let (explanation, unblock) = explain(&target, context.output);
         let drawn = drawn_on(&store, &config, &target, last_outcome.as_ref()).await?;
         let waits = matches!(target.slot.state, State::Waiting { .. });
-        let unblock = if held_back.is_some() && waits { Some("truing kill off".into()) } else { unblock };
+        let unblock =
+            if held_back.is_some() && waits { Some(context.output.command("kill off")) } else { unblock };
         let answer = Answer {
             key: key.as_str(),
             name: target.name(),
@@ -174,9 +176,9 @@ fn screen(answer: &Answer<'_>) -> String {
 }
 
 /// In words: what it waits for, and the command that makes it go on, if one does.
-fn explain(target: &Target) -> (String, Option<String>) {
+fn explain(target: &Target, output: Output) -> (String, Option<String>) {
     let key = target.slot.key.as_str();
-    let retry = Some(format!("truing slots retry {key}"));
+    let retry = Some(output.command(&format!("queue retry {key}")));
     match &target.slot.state {
         State::Idle => ("nothing is pending".into(), None),
         State::Leased { of, pausing: false, .. } => (format!("a worker runs its {} now", of.as_str()), None),

@@ -8,20 +8,25 @@ use super::value::ShownDuration;
 /// The greatest line of a comment in the commented file.
 const WIDTH: usize = 100;
 
-/// A configuration file that sets nothing: every key is there, with its default, as a comment.
+/// The one key that the commented file sets: a server has a forge to serve with it.
+const SET: &str = "forge.NAME.kind";
+
+/// A configuration file that names github.com as the forge and sets nothing else: every key is there, with its default, as
+/// a comment. Each line can be enabled by itself, wherever it stands: keys are written in full, and there are no headers
+/// of tables that a key would have to be below.
 pub fn commented_file() -> String {
     let mut text = String::from(
-        "# Configuration of truing. Every key is shown with its default; remove the `#` in front to change it.\n\
+        "# Configuration of truing. Every key is shown with its default: remove the `# ` in front of a line to set it.\n\
+         # `review.debounce = \"30s\"` is short for `debounce = \"30s\"` below `[review]`: of a section, use one form.\n\
          # A variable overrides a key: TRUING_REVIEW__DEBOUNCE=30s. Effective values: `truing config show`.\n",
     );
     for (section, about) in SECTIONS {
-        text += &format!("\n{}", comment(about));
-        // What has a name exists as soon as it is named: not before someone wants it.
         let named = named(section);
-        let off = if named.is_some() { "# " } else { "" };
-        text += &format!("{off}[{}]\n", section.replace("NAME", named.map_or("", Named::example)));
+        let path = section.replace("NAME", named.map_or("", Named::example));
+        text += &format!("\n# ---- {path}\n{}\n", comment(about));
         for (name, key) in keys::of(section) {
-            text += &format!("{}# {name} = {}\n", comment(key.doc), default_as_toml(key));
+            let off = if key.path == SET { "" } else { "# " };
+            text += &format!("{}{off}{path}.{name} = {}\n", comment(key.doc), default_as_toml(key));
         }
     }
     text
@@ -76,7 +81,7 @@ pub fn reference() -> String {
          A value comes from the first of these that has one: a flag; a `TRUING_…` variable; `RUNTIME_MODE`; the operator's\n\
          file (`--config FILE`, else `TRUING_CONFIG`, else `truing/truing.toml` in the user's configuration folder); for some\n\
          keys, the repository's own `.truing.toml`; the default. `truing config show` tells which it was.\n\n\
-         Lengths of time are whole numbers with units: `500ms`, `15s`, `2m`, `1h30m`. A secret is never written into the file,\n\
+         Lengths of time are whole numbers with units: `500ms`, `15s`, `2m`, `1h30m`, `7d`, `2w`. A secret is never written into the file,\n\
          but its place: `{ env = \"VARIABLE\" }` or `{ file = \"PATH\" }`; variables then end in `__ENV` or `__FILE`. Lists in\n\
          variables are separated by commas. Relative paths start at the folder of the file that names them.\n",
     );
@@ -205,7 +210,7 @@ pub(super) const NAME_PATTERN: &str = "^[a-z][a-z0-9-]*$";
 /// `owner/name` and globs of it, as a regular expression.
 const REPOSITORY_PATTERN: &str = "^[^/]*/[^/]*$";
 /// Lengths of time, as a regular expression.
-const DURATION_PATTERN: &str = "^([0-9]+(d|h|m|s|ms))+$";
+const DURATION_PATTERN: &str = "^([0-9]+(w|d|h|m|s|ms))+$";
 
 fn schema_of(key: &Key) -> Json {
     let mut schema = match key.kind {

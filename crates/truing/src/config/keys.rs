@@ -159,7 +159,7 @@ pub const SECTIONS: &[(&str, &str)] = &[
     ),
     (
         "converge",
-        "The converge loop: a branch or a pull request is audited and mended until a fresh audit finds nothing, or there is a reason to stop.",
+        "The converge loop: audit and fix a branch or a pull request until a fresh audit finds nothing, or there is a reason to stop.",
     ),
     (
         "reviewer.NAME",
@@ -840,7 +840,7 @@ pub const KEYS: &[Key] = &[
         default: Default::Text("5"),
         repository: Repository::No,
         since: "0.1.0",
-        doc: "How often what the gate blocks is mended before one audit; still blocked after that, the run ends as an error.",
+        doc: "How many times the gate's violations are fixed before one audit; if the gate still blocks then, the run ends with an error.",
     },
     Key {
         path: "converge.selfaudit_rounds",
@@ -936,7 +936,7 @@ pub const KEYS: &[Key] = &[
         default: Default::Text("P2"),
         repository: Repository::No,
         since: "0.1.0",
-        doc: "The least severity that holds a branch back. What weighs less is mended once and may then stay.",
+        doc: "The lowest severity that blocks. Findings below it are fixed once and may then stay.",
     },
     Key {
         path: "converge.event",
@@ -952,7 +952,7 @@ pub const KEYS: &[Key] = &[
         default: Default::Text("true"),
         repository: Repository::No,
         since: "0.1.0",
-        doc: "Resolve the threads whose finding is mended.",
+        doc: "Resolve the threads of findings that are fixed.",
     },
     Key {
         path: "converge.mark_ready",
@@ -992,7 +992,7 @@ pub const KEYS: &[Key] = &[
         default: Default::Text("false"),
         repository: Repository::No,
         since: "0.1.0",
-        doc: "Mend what the last audit found, though nobody audits the fix any more.",
+        doc: "Fix what the last audit found, though no audit of that fix follows.",
     },
     Key {
         path: "converge.label",
@@ -1016,7 +1016,7 @@ pub const KEYS: &[Key] = &[
         default: Default::Text(""),
         repository: Repository::No,
         since: "0.1.0",
-        doc: "The `NAME` of the `[model.NAME]` that mends what was found, if it is not `[model]`, which audits. What it costs counts in the same run, `budget.converge_usd`. Flag `--fixer`.",
+        doc: "The `NAME` of the `[model.NAME]` that fixes what was found, if it is not `[model]`, which audits. Its cost counts in the same run, `budget.converge_usd`. Flag `--fixer`.",
     },
     Key {
         path: "reviewer.NAME.logins",
@@ -1057,7 +1057,7 @@ pub const KEYS: &[Key] = &[
         },
         repository: Repository::No,
         since: "0.1.0",
-        doc: "A regular expression for the text of those of its reviews that found something. Open comments on the commit, and a review that requests changes, count in any case. If no comments on lines follow, what the text itself says is mended; not of `bugbot`'s own, which tells a number alone.",
+        doc: "A regular expression for the text of those of its reviews that found something. Open comments on the commit, and a review that requests changes, count in any case. If no comments on lines follow, what the text itself says is fixed; except `bugbot`'s own, which holds only a number.",
     },
     Key {
         path: "reviewer.NAME.required",

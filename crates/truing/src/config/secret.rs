@@ -89,7 +89,7 @@ impl fmt::Debug for SecretText {
 
 /// A secret could not be read.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("{from} {why}, but a secret is wanted there")]
+#[error("{from} {why} (required)")]
 pub struct SecretError {
     /// Where it should be.
     pub from: Secret,
@@ -118,19 +118,13 @@ mod tests {
     fn a_missing_or_empty_secret_names_its_place() {
         let environment = Environment::new([("EMPTY", "")], "/");
         let said = |secret: Secret| secret.read(&environment).unwrap_err().to_string();
-        assert_eq!(
-            said(Secret::Env("GONE".into())),
-            "variable GONE is not set, but a secret is wanted there"
-        );
-        assert_eq!(
-            said(Secret::Env("EMPTY".into())),
-            "variable EMPTY is empty, but a secret is wanted there"
-        );
+        assert_eq!(said(Secret::Env("GONE".into())), "variable GONE is not set (required)");
+        assert_eq!(said(Secret::Env("EMPTY".into())), "variable EMPTY is empty (required)");
         assert!(said(Secret::File("/gone/token".into())).starts_with("file /gone/token cannot be read: "));
         // A device, a FIFO: it may never end, or never begin.
         assert_eq!(
             said(Secret::File("/dev/zero".into())),
-            "file /dev/zero cannot be read: it is not a plain file, but a secret is wanted there"
+            "file /dev/zero cannot be read: it is not a plain file (required)"
         );
     }
 }

@@ -472,7 +472,7 @@ fn of_very_many_problems_the_first_are_told_and_the_others_counted() {
     assert!(error.to_string().ends_with("\nand 2980 more"), "{error}");
     let told = crate::cli::error::CliError::from(error);
     assert_eq!(told.more.len(), MAX_PROBLEMS - 1);
-    assert_eq!(told.more.last().unwrap().hints.last().unwrap(), "and 2980 more problems: mend these first");
+    assert_eq!(told.more.last().unwrap().hints.last().unwrap(), "and 2980 more problems: fix these first");
 }
 
 #[test]
@@ -530,35 +530,58 @@ fn a_repositorys_file_must_be_a_plain_file() {
     assert_eq!(repository_file(root.path()).unwrap_err().first.code(), "config_unreadable");
 }
 
+/// The lines of the commented file that hold a key behind a `#`, without it.
+fn commented_keys(text: &str) -> impl Iterator<Item = &str> {
+    text.lines()
+        .filter_map(|line| line.strip_prefix("# "))
+        .filter(|line| line.split_once(" = ").is_some_and(|(key, _)| !key.contains([' ', '`'])))
+}
+
 #[test]
-fn the_commented_file_is_a_valid_configuration_with_and_without_its_comments() {
+fn the_commented_file_serves_github_and_is_valid_with_all_of_its_keys() {
     let text = generate::commented_file();
-    assert_eq!(of_file(&text).unwrap(), of_file("").unwrap());
-    // What looks like a key or a section behind a `#` is one.
-    let uncommented: String = text
-        .lines()
-        .map(|line| match line.strip_prefix("# ") {
-            Some(code)
-                if code.starts_with('[')
-                    || code.split_once(" = ").is_some_and(|(key, _)| !key.contains(' ')) =>
-            {
-                code
-            }
-            _ => line,
-        })
-        .flat_map(|line| [line, "\n"])
-        .collect();
-    // A server is an address or a forge's tools.
-    let uncommented = uncommented.replace("forge = \"hub\"\n", "");
-    // One of the two logins at a time. Tokens of other places go with the forge's.
-    let without = |part: &str| -> String {
-        uncommented.lines().filter(|line| !line.starts_with(part)).flat_map(|line| [line, "\n"]).collect()
-    };
-    for (text, left_out) in [(without("token ="), 3), (without("app_id =").replace("private_key =", "# "), 3)]
-    {
-        let config = of_file(&text).unwrap();
-        let set = config.settings().filter(|(_, setting)| setting.origin != Origin::Default).count();
-        assert_eq!(set, KEYS.len() - left_out);
+    let forge = of_file("forge.github.kind = \"github\"\n").unwrap();
+    assert_eq!(of_file(&text).unwrap().forges, forge.forges);
+    let keys: Vec<&str> = commented_keys(&text).collect();
+    assert_eq!(keys.len(), KEYS.len() - 1, "every key but the one that is set");
+    // A server is an address or a forge's tools. One of the two logins at a time. Tokens of other places go with the
+    // forge's.
+    let keys = || keys.iter().filter(|key| !key.starts_with("mcp.docs.forge ="));
+    for out in [["forge.github.token =", ""], ["forge.github.app_id =", "forge.github.private_key ="]] {
+        let is_out = |key: &str| out.iter().any(|out| !out.is_empty() && key.starts_with(out));
+        let kept: String = keys().filter(|key| !is_out(key)).map(|key| format!("{key}\n")).collect();
+        let set = kept.lines().count() + 1;
+        let config = of_file(&format!("{text}{kept}")).unwrap();
+        let found = config.settings().filter(|(_, setting)| setting.origin != Origin::Default).count();
+        assert_eq!(found, set);
+    }
+}
+
+/// What cannot do without other keys of its own name, which the error names.
+const NEEDED: [(&str, &[&str]); 7] = [
+    ("forge.github.app_id", &["forge.github.private_key"]),
+    ("forge.github.private_key", &["forge.github.app_id"]),
+    ("model.other.", &["model.other.api_key", "model.other.name"]),
+    ("mcp.docs.forge", &["mcp.docs.tools"]),
+    ("mcp.docs.", &["mcp.docs.url", "mcp.docs.tools"]),
+    ("reviewer.helper.", &["reviewer.helper.logins"]),
+    ("price.", &["price.\"my-model\".input", "price.\"my-model\".output"]),
+];
+
+#[test]
+fn each_commented_key_can_be_enabled_by_itself() {
+    let text = generate::commented_file();
+    let enabled = |text: &str, line: &str| text.replacen(&format!("\n# {line}\n"), &format!("\n{line}\n"), 1);
+    for line in commented_keys(&text) {
+        let mut file = enabled(&text, line);
+        assert_ne!(file, text, "{line}");
+        let needed =
+            NEEDED.iter().find(|(key, _)| line.starts_with(key)).map_or(&[][..], |(_, needed)| needed);
+        for key in needed {
+            let wanted = commented_keys(&text).find(|line| line.starts_with(&format!("{key} ="))).unwrap();
+            file = enabled(&file, wanted);
+        }
+        assert_eq!(of_file(&file).err().map(|error| error.to_string()), None, "{line}");
     }
 }
 

@@ -295,10 +295,7 @@ pub fn by_severity(open: &[&Finding]) -> Vec<(Severity, u32)> {
         .collect()
 }
 
-/// `1 file`, `2 files`.
-pub fn counted(count: usize, what: &str) -> String {
-    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
-}
+pub use truing_core::line::counted;
 
 /// A path as code.
 fn path(path: &RepoPath) -> String {

@@ -141,6 +141,24 @@ struct Ground {
     looks: Looks,
 }
 
+/// What is said of a run while it goes on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Said<'a> {
+    /// What begins now, and may take minutes.
+    Step(&'a str),
+    /// What is done, or has to be known.
+    Line(&'a str),
+}
+
+impl<'a> Said<'a> {
+    /// The line.
+    pub fn text(self) -> &'a str {
+        match self {
+            Self::Step(text) | Self::Line(text) => text,
+        }
+    }
+}
+
 impl PullRun<'_> {
     /// Leases the slot, goes on with the run that was interrupted or begins one, until there is an end, and frees the slot.
     /// The record, and where its commits are. `say`: what people are told while it goes on.
@@ -152,7 +170,7 @@ impl PullRun<'_> {
         store: &S,
         heartbeat: Duration,
         give_back: watch::Receiver<bool>,
-        say: impl Fn(&str) + Sync,
+        say: impl Fn(Said<'_>) + Sync,
     ) -> Result<(Record, Mirror), NoPullRun> {
         let (name, forge) = self.forge;
         let repository = forge.repository(self.repo).await?.id;
@@ -220,11 +238,15 @@ impl PullRun<'_> {
         lease: &Lease,
         (id, talk, now): (&PrId, &C, PullNow),
         give_back: watch::Receiver<bool>,
-        say: impl Fn(&str) + Sync,
+        say: impl Fn(Said<'_>) + Sync,
     ) -> Result<(Record, Mirror), NoPullRun> {
         let ground = self.ground(id, now).await?;
         let last = store.last_converge(&lease.key).await?;
         let record = self.record(last, &lease.key, &ground).await?;
+        let most = self.converging.crew.auditor.budgets.most_of_converge();
+        for line in words::opening(&record, most) {
+            say(Said::Line(&line));
+        }
         let site = self.site(talk, &ground);
         let mut lap = self.lap(&ground, &site, record, Stint::Whole);
         let work = async {
@@ -232,7 +254,7 @@ impl PullRun<'_> {
             loop {
                 match lap.pursue(store, lease.token, &told).await? {
                     Left::Until(at, _, what) => {
-                        say(&format!("waiting: {what}"));
+                        say(Said::Step(&format!("waiting: {what}")));
                         let wait = u64::try_from((at - SystemClock.now()).0).unwrap_or(0);
                         tokio::time::sleep(Duration::from_millis(wait)).await;
                     }
@@ -288,7 +310,7 @@ impl PullRun<'_> {
                 store.note(&[Event { at, key: lease.key.clone(), run: None, what: gone }]).await?;
                 let body = format!("## /converge: error\n\n{}{AGAIN}", markdown::fence("text", &what));
                 if let Err(error) = talk.put_comment(&Topic::new(REPORT), &body).await {
-                    tracing::warn!(%error, "the pull request could not be told");
+                    tracing::warn!(%error, "could not update the pull request");
                 }
                 Ok(Then::Idle)
             }
@@ -314,7 +336,11 @@ impl PullRun<'_> {
         };
         let site = self.site(talk, &ground);
         let mut lap = self.lap(&ground, &site, record, Stint::Step);
-        let told = Timeline { store, mirror: &ground.mirror, say: &|line: &str| tracing::info!("{line}") };
+        let told = Timeline {
+            store,
+            mirror: &ground.mirror,
+            say: &|said: Said<'_>| tracing::info!("{}", said.text()),
+        };
         let left = Box::pin(lap.pursue(store, lease.token, &told)).await?;
         if left == Left::Over {
             Box::pin(lap.describe()).await;
@@ -448,10 +474,10 @@ struct Timeline<'a, S, F> {
     say: &'a F,
 }
 
-impl<S: Records, F: Fn(&str) + Sync> Told for Timeline<'_, S, F> {
+impl<S: Records, F: Fn(Said<'_>) + Sync> Told for Timeline<'_, S, F> {
     fn begins(&self, record: &Record, act: &Act) {
         if let Some(line) = words::beginning(record, act) {
-            (self.say)(&line);
+            (self.say)(Said::Step(&line));
         }
     }
 
@@ -460,7 +486,7 @@ impl<S: Records, F: Fn(&str) + Sync> Told for Timeline<'_, S, F> {
         let lines = words::progress(self.mirror, record, before).await.unwrap_or_default();
         let events: Vec<Event> =
             lines.iter().map(|line| event(record, format!("converge: {line}"))).collect();
-        lines.iter().for_each(|line| (self.say)(line));
+        lines.iter().for_each(|line| (self.say)(Said::Line(line)));
         if !events.is_empty()
             && let Err(error) = self.store.note(&events).await
         {

@@ -174,7 +174,7 @@ where
     W: Forges,
     C: Clock,
 {
-    // A name that is no text is no forge's.
+    // The forge name is not valid UTF-8.
     let name = name.map_or_else(|_| String::new(), |Path(name)| name);
     let peer = request.extensions().get::<Peer>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0);
     let source = source::source(peer, request.headers(), &ingress.settings.trusted_proxies);

@@ -97,7 +97,7 @@ impl Sinks {
     /// Lets every sink have one notice, at the same time.
     async fn deliver(&self, notice: &Notice) {
         match self.sinks.as_slice() {
-            [] => tracing::info!(kind = notice.kind, "nobody is to be told: {}", notice.text),
+            [] => tracing::info!(kind = notice.kind, "no notification is configured: {}", notice.text),
             [one] => self.try_sink(one, notice).await,
             [one, two, ..] => {
                 tokio::join!(self.try_sink(one, notice), self.try_sink(two, notice));
@@ -181,7 +181,7 @@ async fn want_parking<S: Records + Operations>(
     let described = store.described(std::slice::from_ref(key)).await?.into_iter().flatten().next();
     let name = described.as_ref().map_or(key.as_str(), |described| &described.name);
     let text = format!(
-        "{name} is parked after {attempts} failed attempts. `truing why {name}` says why, `truing slots retry {name}` starts over."
+        "{name} is parked after {attempts} failed attempts. `truing why {name}` says why, `truing queue retry {name}` starts over."
     );
     store.notify(&[NewNotice::new(NoticeKind::Parked, key.as_str(), &day(now), &text)]).await
 }

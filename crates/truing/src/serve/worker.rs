@@ -350,7 +350,7 @@ where
             | Stopped::Moved
             | Stopped::Failed { .. }),
         ) => {
-            say(house, run, format!("the pull request could not be told: {error}")).await?;
+            say(house, run, format!("could not update the pull request: {error}")).await?;
             ended
         }
     }

@@ -166,7 +166,7 @@ fn shelf(folder: &SkillsDir) -> Result<Shelf, CliError> {
             "skills_folder",
             format!("review.skills_dir: {} cannot be read: {error}", path.display()),
         )
-        .hint("it holds a folder for each skill, with a file `SKILL.md`; mend it, or do not set the key")),
+        .hint("it holds a folder for each skill, with a file `SKILL.md`; fix it, or remove the key")),
     }
 }
 

@@ -53,9 +53,9 @@ fn named(config: &Config) -> String {
     hex::encode(Sha256::digest(format!("{all:?}")))
 }
 
-/// The two workers, as others know them.
-const AUDITOR: &str = "code-quality-agent";
-const FIXER: &str = "clean-coder";
+/// The two workers.
+const AUDITOR: &str = "auditor";
+const FIXER: &str = "fixer";
 
 /// What is configured for the model that mends, if that is another one, with its name.
 pub fn fixer(config: &Config) -> Option<(String, Config)> {
@@ -116,7 +116,7 @@ pub fn converging(config: Config, environment: &Environment, store: &Sqlite) -> 
 
 /// Runs are switched off by a variable (R0).
 pub(crate) fn disabled() -> CliError {
-    CliError::refused(Code::Disabled.as_str(), "/bugteam is disabled via CLAUDE_REVIEWS_DISABLED.")
+    CliError::refused(Code::Disabled.as_str(), "converge is disabled via CLAUDE_REVIEWS_DISABLED")
         .hint("take `bugteam` out of that variable, or unset it")
 }
 
@@ -141,13 +141,8 @@ fn no_agent(worker: &str, error: CliError) -> CliError {
     if !OF_MODELS.contains(&error.code) {
         return error;
     }
-    let mut refused = CliError::usage(
-        Code::NoAgent.as_str(),
-        format!(
-            "Required subagent type {worker} not installed. /bugteam needs both {AUDITOR} and {FIXER} available."
-        ),
-    )
-    .hint(format!("no model can be asked: {}", error.message));
+    let mut refused =
+        CliError::usage(Code::NoAgent.as_str(), format!("the {worker} has no model: {}", error.message));
     // Without a model there are reviews, but no loop.
     let hints = error.hints.into_iter().map(|hint| hint.replace(agent::WITHOUT, ""));
     refused.hints.extend(hints);

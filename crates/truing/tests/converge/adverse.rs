@@ -27,8 +27,12 @@ async fn a_refusal_asks_neither_the_forge_nor_a_model_for_anything() {
     let site = Site::new("", []).await;
     let target = format!("acme/shop#{}", site.number);
     for (name, value, line) in [
-        ("CLAUDE_REVIEWS_DISABLED", "bugteam", "/bugteam is disabled via CLAUDE_REVIEWS_DISABLED."),
-        ("ANTHROPIC_API_KEY", "", "Required subagent type code-quality-agent not installed."),
+        ("CLAUDE_REVIEWS_DISABLED", "bugteam", "converge is disabled via CLAUDE_REVIEWS_DISABLED"),
+        (
+            "ANTHROPIC_API_KEY",
+            "",
+            "the auditor has no model: model.api_key: variable ANTHROPIC_API_KEY is empty",
+        ),
         ("BUGTEAM_TEAM_LIFECYCLE", "attach", "BUGTEAM_TEAM_LIFECYCLE=attach requires BUGTEAM_TEAM_NAME"),
     ] {
         let mut command = site.command(&[&target]);
@@ -46,7 +50,7 @@ async fn a_clean_pull_request_gets_one_review_and_its_description() {
     let (told, exit) = site.run(&[]).await;
     assert_eq!((exit, &told["code"], &told["commits"]), (0, &json!("clean"), &json!([])), "{told}");
     let pull = site.pull().await;
-    assert_eq!(loops_of(&pull), ["## /bugteam loop 1 audit: 0P0 / 0P1 / 0P2 → clean"]);
+    assert_eq!(loops_of(&pull), ["## converge: loop 1 audit: 0P0 / 0P1 / 0P2 → clean"]);
     assert_eq!((pull.head, pull.comments.len(), pull.draft), (before.head, 0, false));
     assert!(pull.body.contains("Adds up orders."), "{}", pull.body);
 }
@@ -96,7 +100,7 @@ async fn a_finding_off_the_diff_stands_in_the_body_of_the_review() {
     let inline: Vec<_> = pull.inline().map(|comment| comment.line).collect();
     assert_eq!(inline, [Some(3), Some(5)]);
     let review = pull.reviews.iter().find(|review| !review.body.is_empty()).unwrap();
-    assert!(review.body.starts_with("## /bugteam loop 1 audit: 0P0 / 0P1 / 3P2"), "{}", review.body);
+    assert!(review.body.starts_with("## converge: loop 1 audit: 0P0 / 0P1 / 3P2"), "{}", review.body);
     let (_, listed) = review.body.split_once("### Findings without a diff anchor").unwrap();
     assert!(listed.contains("Nobody uses this") && listed.contains("`old.py`:31"), "{listed}");
     assert_eq!(listed.matches("\n- ").count(), 1, "{listed}");
@@ -126,8 +130,8 @@ async fn where_no_review_can_be_posted_a_comment_has_it_all() {
     assert_eq!(loops_of(&pull), Vec::<String>::new());
     let said: Vec<&str> = pull.summaries().map(|comment| comment.body.as_str()).collect();
     let of = |begins: &str| said.iter().filter(|body| body.starts_with(begins)).count();
-    assert_eq!(of("## /bugteam loop 1 audit: 0P0 / 1P1 / 0P2"), 1, "{said:#?}");
-    assert_eq!(of("## /bugteam loop 2 audit: 0P0 / 0P1 / 0P2 → clean"), 1, "{said:#?}");
+    assert_eq!(of("## converge: loop 1 audit: 0P0 / 1P1 / 0P2"), 1, "{said:#?}");
+    assert_eq!(of("## converge: loop 2 audit: 0P0 / 0P1 / 0P2 → clean"), 1, "{said:#?}");
     assert!(said.iter().any(|body| body.contains(TITLE)), "{said:#?}");
 }
 

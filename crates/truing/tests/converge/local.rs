@@ -399,12 +399,11 @@ fn what_is_refused_is_said_in_one_line_and_nothing_is_touched() {
     let off = |command: &mut std::process::Command| {
         command.env("CLAUDE_REVIEWS_DISABLED", "copilot, BugTeam ");
     };
-    refused(&scene, &off, "/bugteam is disabled via CLAUDE_REVIEWS_DISABLED.", "disabled", 4);
+    refused(&scene, &off, "converge is disabled via CLAUDE_REVIEWS_DISABLED", "disabled", 4);
     let keyless = |command: &mut std::process::Command| {
         command.env_remove("ANTHROPIC_API_KEY");
     };
-    let line = "Required subagent type code-quality-agent not installed. \
-                /bugteam needs both code-quality-agent and clean-coder available.";
+    let line = "the auditor has no model: model.api_key: variable ANTHROPIC_API_KEY is not set (required)";
     refused(&scene, &keyless, line, "no_agent", 2);
     let alone = |command: &mut std::process::Command| {
         command.env("BUGTEAM_TEAM_LIFECYCLE", " Attach ");
@@ -416,11 +415,11 @@ fn what_is_refused_is_said_in_one_line_and_nothing_is_touched() {
     };
     refused(&scene, &nobody, line, "no_team", 2);
     scene.place.write("new.py", "x = 1\n");
-    let line = "Uncommitted changes detected. Stash, commit, or revert before /bugteam.";
+    let line = "Uncommitted changes detected. Stash, commit, or revert them first.";
     refused(&scene, &nothing, line, "uncommitted", 2);
     std::fs::remove_file(scene.place.repo().join("new.py")).unwrap();
     scene.place.git(["checkout", "--quiet", "main"]);
-    refused(&scene, &nothing, "No PR or upstream diff. /bugteam needs a target.", "no_target", 2);
+    refused(&scene, &nothing, "No PR or upstream diff: there is nothing to work on.", "no_target", 2);
 }
 
 #[test]
@@ -501,7 +500,7 @@ fn an_audit_without_an_answer_says_so_as_every_error_is_said() {
     let ran = Scene::new([prose()]).audit(&[]);
     assert_eq!(ran.exit, 3, "{ran:?}");
     assert!(ran.err.contains("error: no auditor gave a proper answer: "), "{ran:?}");
-    assert!(ran.err.contains("hint: see what is missing: `truing preflight`"), "{ran:?}");
+    assert!(ran.err.contains("hint: see what is missing: `truing --config ../op.toml preflight`"), "{ran:?}");
     let ran = Scene::new([prose()]).audit(&["--format", "json"]);
     let answer: Value = serde_json::from_str(&ran.out).unwrap();
     assert_eq!(

@@ -115,7 +115,7 @@ impl Site {
 /// The first lines of the reviews of audits.
 pub(crate) fn loops_of(pull: &PullView) -> Vec<String> {
     let first = pull.reviews.iter().filter_map(|review| review.body.lines().next());
-    first.filter(|line| line.starts_with("## /bugteam loop")).map(str::to_owned).collect()
+    first.filter(|line| line.starts_with("## converge: loop")).map(str::to_owned).collect()
 }
 
 pub(crate) fn two_loops() -> [Answer; 5] {
@@ -132,7 +132,7 @@ async fn each_audit_is_a_review_and_each_finding_is_answered_and_resolved() {
     assert_eq!((commits.len(), commits[0].as_str().unwrap()), (1, pull.head.as_str()));
     assert_eq!(
         loops_of(&pull),
-        ["## /bugteam loop 1 audit: 0P0 / 1P1 / 0P2", "## /bugteam loop 2 audit: 0P0 / 0P1 / 0P2 → clean"]
+        ["## converge: loop 1 audit: 0P0 / 1P1 / 0P2", "## converge: loop 2 audit: 0P0 / 0P1 / 0P2 → clean"]
     );
     let inline: Vec<_> = pull.inline().collect();
     assert_eq!(inline.len(), 2, "a finding and its answer: {inline:#?}");

@@ -99,7 +99,7 @@ fn report(pull: &PullView) -> Option<&str> {
 }
 
 fn reviews(pull: &PullView) -> Vec<&str> {
-    let first = |body: &str| body.starts_with("## /bugteam loop");
+    let first = |body: &str| body.starts_with("## converge: loop");
     pull.reviews.iter().filter_map(|review| review.body.lines().next()).filter(|line| first(line)).collect()
 }
 
@@ -118,7 +118,7 @@ async fn a_comment_of_whoever_may_write_starts_a_run_and_a_strangers_does_not() 
     assert!(!pull.draft, "it is marked ready");
     assert_eq!(
         reviews(&pull),
-        ["## /bugteam loop 1 audit: 0P0 / 1P1 / 0P2", "## /bugteam loop 2 audit: 0P0 / 0P1 / 0P2 → clean"]
+        ["## converge: loop 1 audit: 0P0 / 1P1 / 0P2", "## converge: loop 2 audit: 0P0 / 0P1 / 0P2 → clean"]
     );
     let why = site.until_why("converge: converged").await;
     for line in

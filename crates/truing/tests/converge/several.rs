@@ -100,7 +100,7 @@ async fn what_cannot_be_worked_on_keeps_no_other_waiting_and_the_highest_exit_co
     // The same for people: each by its name.
     let ran = site.call(&[&names[1], "./nonesuch"]).await;
     assert_eq!(ran.exit, 2, "{ran:?}");
-    assert!(ran.out.starts_with(&format!("{}\n/bugteam exit: converged\n", names[1])), "{ran:?}");
+    assert!(ran.out.starts_with(&format!("{}\nconverge: converged\n", names[1])), "{ran:?}");
     assert!(ran.err.contains("error: `./nonesuch`: there is no such folder\nhint: "), "{ran:?}");
 }
 

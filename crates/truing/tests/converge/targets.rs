@@ -53,9 +53,13 @@ async fn without_a_target_it_is_the_pull_request_of_the_branch() {
         (0, &json!("acme/shop#1"), &json!("converged")),
         "{ran:?}"
     );
-    let said = "the pull request acme/shop#1 of branch topic, whose head is not what is checked out here; \
-                `truing converge .`: the local branch\n";
-    assert!(ran.err.contains(said), "{ran:?}");
+    let config = site.home.path().join("truing.toml");
+    let said = format!(
+        "the pull request acme/shop#1 of branch topic, whose head is not what is checked out here; \
+         `truing --config {} converge .`: the local branch\n",
+        config.display()
+    );
+    assert!(ran.err.contains(&said), "{ran:?}");
 
     // Named, the folder is the local branch, and nobody is asked.
     let calls = site.forge.calls();
@@ -105,7 +109,8 @@ async fn a_forge_that_cannot_be_asked_is_an_error_that_says_how_to_do_without() 
     let told = answer(&ran);
     assert_eq!((ran.exit, &told["pr"], &told["exit"]), (3, &json!("."), &json!("error")), "{ran:?}");
     assert!(
-        ran.err.contains("hint: or work on the local branch and ask nobody: `truing converge .`\n"),
+        ran.err.contains("hint: or work on the local branch and ask nobody: `truing --config ")
+            && ran.err.contains(" converge .`\n"),
         "{ran:?}"
     );
     assert_eq!(site.model.log().len(), 0);

@@ -37,7 +37,7 @@ async fn what_is_found_again_is_shown_again_or_its_open_thread_is_named() {
         assert_eq!(reviews.len(), 2 - threads, "{:#?}", pull.reviews);
         for review in reviews {
             assert!(
-                review.body.starts_with("## /bugteam loop 2 audit: 0P0 / 1P1 / 0P2\n"),
+                review.body.starts_with("## converge: loop 2 audit: 0P0 / 1P1 / 0P2\n"),
                 "{}",
                 review.body
             );

@@ -133,7 +133,9 @@ async fn what_does_not_go_together_is_refused_and_so_is_everything_while_the_swi
     for more in [&[][..], &["--no-record"]] {
         let ran = site.run(&[&["review", "--pr", "o/r#1"], more].concat());
         assert!(
-            ran.exit == 4 && ran.err.contains("a storm") && ran.err.contains("truing kill off"),
+            ran.exit == 4
+                && ran.err.contains("a storm")
+                && ran.err.contains("truing --config truing.toml kill off"),
             "{ran:?}"
         );
     }

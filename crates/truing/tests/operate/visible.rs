@@ -204,13 +204,13 @@ async fn a_slot_that_cannot_be_read_is_shown_with_what_to_do_and_stops_nobody() 
 
     let list = site.run(&["slots", "list"]);
     assert!(list.out.contains("pr/github/1/99: unreadable"), "{list:?}");
-    assert!(list.err.contains("`truing slots drop pr/github/1/99` forgets it"), "{list:?}");
+    assert!(list.err.contains("`truing --config truing.toml queue drop pr/github/1/99`"), "{list:?}");
     let dropped = site.run(&["slots", "drop", "pr/github/1/99"]);
     assert_eq!(dropped.exit, 0, "{dropped:?}");
     assert!(!site.run(&["slots", "list"]).out.contains("unreadable"));
     server.metric_is("truing_slots_unreadable 0").await;
     let log = unfolded(&site.run(&["log"]).out);
-    assert!(log.contains("slots drop pr/github/1/99 (slot pr/github/1/99 cannot be read"), "{log}");
+    assert!(log.contains("queue drop pr/github/1/99 (slot pr/github/1/99 cannot be read"), "{log}");
 }
 
 /// The lines after `$ ` in the blocks of a page.

@@ -152,7 +152,7 @@ fn what_is_wrong_with_a_repository_is_told_by_what_git_says() {
     };
     let config = std::fs::read(place.repo().join(".git/config")).unwrap();
     let config = |more: &str| [config.as_slice(), more.as_bytes()].concat();
-    with(".git/config", &config("[core\n"), &|| told(&[], "bad config line", "mend that line"));
+    with(".git/config", &config("[core\n"), &|| told(&[], "bad config line", "fix that line"));
     with(".git/config", &config("[core]\nrepositoryformatversion = 9\n"), &|| {
         told(&[], "found 9", "put a newer git in PATH");
     });

@@ -131,7 +131,7 @@ struct Progress<'a> {
 impl Told for Progress<'_> {
     fn begins(&self, record: &Record, act: &Act) {
         if let Some(line) = words::beginning(record, act) {
-            self.turn.say(line);
+            self.turn.step(line);
         }
     }
 
@@ -166,6 +166,13 @@ pub(super) async fn run(args: &Args, turn: &Turn<'_>, path: &Path) -> Result<(Re
         return Ok((ready.record, ready.ground.mirror));
     }
     ready.ground.can_write(&ready.record).await?;
+    if ready.record.is_unfinished() {
+        for line in words::opening(&ready.record, ready.crew.auditor.budgets.most_of_converge()) {
+            turn.say(line);
+        }
+        turn.say("your checkout stays as it is; fixes go to a branch of their own:");
+        turn.say(format_args!("  {}", ready.record.branch));
+    }
     ready.run(turn).await
 }
 

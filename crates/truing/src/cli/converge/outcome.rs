@@ -141,7 +141,11 @@ pub(super) async fn text(record: &Record, mirror: &Mirror) -> Result<String, Cli
     let mut text: String = report.lines().map(fitted).collect();
     // Of a pull request they are where its author looks for them.
     if !record.state.commits.is_empty() && record.branch == branch(&record.run) {
-        text += &format!("\nFixes are on branch {0}:\n  git merge --ff-only {0}\n", record.branch);
+        let branch = &record.branch;
+        text += &format!(
+            "\nFixes are on branch {branch}.\nTo see, merge or discard them:\n  git log -p HEAD..{branch}\n  \
+             git merge --ff-only {branch}\n  git branch -D {branch}\n"
+        );
     }
     Ok(text)
 }

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 use truing_core::converge::Kind;
+use truing_core::line::counted;
 use truing_core::money::MicroUsd;
 use truing_forge::github::{GitHub, Listing, Repositories};
 
@@ -185,8 +186,7 @@ impl Summary {
         for found in &self.found {
             let where_ = match found.repositories {
                 0 => "no repository of this owner can be seen".to_owned(),
-                1 => "1 repository".to_owned(),
-                many => format!("{many} repositories"),
+                many => counted(many, "repository"),
             };
             let _ = writeln!(text, "  {}: {} ({where_})", found.name, found.pulls);
         }
@@ -196,8 +196,8 @@ impl Summary {
         let _ = writeln!(text, "PRs converged: {}", self.of(Kind::Converged));
         let _ = writeln!(
             text,
-            "PRs that hit the cap of {} audits: {}",
-            self.max_audits,
+            "PRs that hit the cap of {}: {}",
+            counted(self.max_audits, "audit"),
             self.of(Kind::CapReached)
         );
         for (kind, word) in [

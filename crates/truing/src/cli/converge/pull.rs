@@ -45,7 +45,7 @@ pub(super) async fn run(args: &Args, turn: &Turn<'_>, target: &Target) -> Result
         CommandLock::take(store.path()).map_err(|error| CliError::failed("lock", error.to_string()))?;
     // Told to stop, it gives its lease back; what it began ends with it.
     let (heartbeat, told) = (config.server.heartbeat, turn.told.clone());
-    let ended = Box::pin(pull.by_hand(&store, heartbeat, told, |line| turn.say(line))).await;
+    let ended = Box::pin(pull.by_hand(&store, heartbeat, told, |said| turn.show(said))).await;
     ended.map_err(|error| failed(&name, error))
 }
 

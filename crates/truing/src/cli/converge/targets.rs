@@ -7,7 +7,7 @@ use truing_git::Git;
 
 use crate::cli::Context;
 use crate::cli::error::CliError;
-use crate::cli::review::{Home, Target};
+use crate::cli::review::{Home, Target, is_key, is_name};
 use crate::config::Config;
 use crate::config::login::Login;
 use crate::config::secret::Secret;
@@ -78,12 +78,12 @@ pub(super) async fn site(target: &str, git: &Git, context: &Context) -> Result<S
     if is_path(target) {
         let what = if folder.exists() { "is no folder" } else { "there is no such folder" };
         return Err(CliError::usage("bad_target", format!("`{target}`: {what}"))
-            .hint("give a folder of a repository, a pull request's page, OWNER/NAME#NUMBER, or NUMBER"));
+            .hint("give a folder of a repository, or a pull request: its URL, OWNER/NAME#NUMBER, OWNER/NAME/NUMBER, or NUMBER"));
     }
     let config = context.config(&[])?;
     let pull = match target.parse() {
         Ok(number) => of_origin(number, git, &config, context).await?,
-        Err(_) => Target::find(target, &config, &context.environment)?,
+        Err(_) => Target::find_or_key(target, &config, &context.environment).await?,
     };
     Ok(Site::Pull(Box::new(pull)))
 }
@@ -91,7 +91,8 @@ pub(super) async fn site(target: &str, git: &Git, context: &Context) -> Result<S
 /// Can it be nothing but a folder? `a/b` may be meant for a repository; what begins as a path does not.
 fn is_path(target: &str) -> bool {
     let begins = ["/", "./", "../", "~"].iter().any(|begin| target.starts_with(begin));
-    begins || matches!(target, "." | "..") || (!target.contains(['#', ':']) && target.parse::<u64>().is_err())
+    let is_named = target.contains(['#', ':']) || is_name(target) || is_key(target);
+    begins || matches!(target, "." | "..") || !(is_named || target.parse::<u64>().is_ok())
 }
 
 /// A number alone is one of the repository that is stood in, at the forge where it was cloned from.
@@ -99,7 +100,7 @@ async fn of_origin(number: u64, git: &Git, config: &Config, context: &Context) -
     let repository = git.open(context.environment.directory()).await.map_err(wiring::git_error)?;
     let unknown = |why: &str| {
         CliError::usage("bad_target", format!("`{number}`: {why}"))
-            .hint("name it in full: OWNER/NAME#NUMBER, or its page's URL")
+            .hint("name it in full: OWNER/NAME#NUMBER, or its URL")
     };
     let origin = repository
         .remote_url()

@@ -12,7 +12,9 @@ use super::outcome::Ended;
 use super::targets::{Asked, Site};
 use super::{Args, local, outcome, pull};
 use crate::cli::error::{CliError, Exit};
+use crate::cli::output::Progress;
 use crate::cli::{Context, runtime};
+use crate::serve::converges::Said;
 
 /// So many runs of one call are at work at once: each has processes, connections and copies of its own.
 const MAX_AT_ONCE: usize = 20;
@@ -24,21 +26,45 @@ pub(super) struct Turn<'a> {
     pub(super) name: Option<&'a str>,
     /// Whether the call was told to stop.
     pub(super) told: watch::Receiver<bool>,
+    /// Where its steps are shown; none: nobody watches them.
+    pub(super) bar: Option<&'a Progress>,
 }
 
 impl<'a> Turn<'a> {
     /// The only one, which nobody tells to stop.
     pub(super) fn alone(context: &'a Context) -> Self {
         let (_, told) = watch::channel(false);
-        Self { context, name: None, told }
+        Self { context, name: None, told, bar: None }
     }
 
     /// A remark for a person.
     pub(super) fn say(&self, text: impl Display) {
-        match self.name {
-            Some(name) => self.context.output.say(format_args!("{name}: {text}")),
+        let text = self.named(text);
+        match self.bar {
+            Some(bar) => bar.say(text),
             None => self.context.output.say(text),
         }
+    }
+
+    /// What begins now, and may take minutes.
+    pub(super) fn step(&self, text: impl Display) {
+        let text = self.named(text);
+        match self.bar {
+            Some(bar) => bar.step(&text),
+            None => self.context.output.say(text),
+        }
+    }
+
+    /// What a run on a pull request says.
+    pub(super) fn show(&self, said: Said<'_>) {
+        match said {
+            Said::Step(text) => self.step(text),
+            Said::Line(text) => self.say(text),
+        }
+    }
+
+    fn named(&self, text: impl Display) -> String {
+        self.name.map_or_else(|| text.to_string(), |name| format!("{name}: {text}"))
     }
 
     /// Ends when the call is told to stop.
@@ -72,11 +98,12 @@ pub(super) async fn run_all(
     let mut signals = runtime::Signals::new()?;
     let (tell, told) = watch::channel(false);
     let room = Semaphore::new(if args.way.serial { 1 } else { MAX_AT_ONCE });
-    let (room, told) = (&room, &told);
+    let bar = context.output.steps();
+    let (room, told, bar) = (&room, &told, &bar);
     let runs = asked.iter().map(|asked| async move {
         let site = asked.site.as_ref().map_err(CliError::clone)?;
         let name = asked.name.as_deref().filter(|_| is_named);
-        let turn = Turn { context, name, told: told.clone() };
+        let turn = Turn { context, name, told: told.clone(), bar: Some(bar) };
         let _place = tokio::select! {
             biased;
             () = turn.stopped() => return Err(outcome::interrupted()),
@@ -95,6 +122,7 @@ pub(super) async fn run_all(
             }
         };
         let (Some(ended), Some(asked)) = (ended, names.next()) else { break };
+        bar.rest();
         match outcome::print(asked.name.as_deref(), (is_named, args), ended, context).await {
             Ok(ended) => all.push(ended),
             Err(error) => printed = Err(error),

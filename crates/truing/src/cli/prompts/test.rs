@@ -209,7 +209,7 @@ fn text(answer: &TestedJson<'_>, args: &Args) -> String {
                 text += &folded("  not noticed: ", what);
             }
         }
-        None if args.mutate => text += "no mistakes made: mend the cases that fail first\n",
+        None if args.mutate => text += "no mistakes made: fix the cases that fail first\n",
         None => {}
     }
     text

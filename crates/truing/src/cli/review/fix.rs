@@ -138,7 +138,7 @@ impl<'a> Fixing<'a> {
             output.insist("nothing was changed: there is nothing to undo\n");
             return Ok(false);
         }
-        let fixes = plan.changes.iter().map(|change| change.fixes).sum();
+        let fixes: usize = plan.changes.iter().map(|change| change.fixes).sum();
         output.say(format_args!("fixed {} in {}", counted(fixes, "finding"), counted(files, "file")));
         Ok(true)
     }

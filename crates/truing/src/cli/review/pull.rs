@@ -19,7 +19,8 @@ use crate::wiring::{self, SystemClock, UniqueIds};
 
 impl Command {
     pub(super) async fn review_pull(&self, pr: &str) -> Result<Exit, CliError> {
-        let Target { forge, repo, number, mut config } = Target::find(pr, &self.config, &self.environment)?;
+        let Target { forge, repo, number, mut config } =
+            Target::find_or_key(pr, &self.config, &self.environment).await?;
         // The others need not be reached, or even have a token.
         config.forges.retain(|name, _| *name == forge);
         let database = config.store.database()?;

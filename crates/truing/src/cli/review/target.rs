@@ -1,9 +1,12 @@
-//! What names mean at a configured forge or at github.com: a pull request by its page or `owner/name#7`, an owner, the
-//! repository that was cloned.
+//! What names mean at a configured forge or at github.com: a pull request by its page, `owner/name#7`, `owner/name/7` or
+//! its key in the queue, an owner, the repository that was cloned.
 
+use truing_core::id::Key;
+use truing_core::port::Records as _;
 use url::Url;
 
 use crate::cli::error::CliError;
+use crate::cli::target::{existing_store, store_error};
 use crate::config::{Config, ForgeConfig};
 use crate::environment::Environment;
 
@@ -53,9 +56,29 @@ impl Target {
         }
     }
 
-    /// `owner/name#7` on the only forge.
+    /// The same, or a key of the queue, which is known once the pull request was seen.
+    ///
+    /// # Errors
+    /// As [`Target::find`], or the store cannot be read.
+    pub(in crate::cli) async fn find_or_key(
+        text: &str,
+        config: &Config,
+        environment: &Environment,
+    ) -> Result<Self, CliError> {
+        if !is_key(text) {
+            return Self::find(text, config, environment);
+        }
+        let known = match existing_store(config)? {
+            Some(store) => store.described(&[Key::new(text)]).await.map_err(store_error)?.pop().flatten(),
+            None => None,
+        };
+        Self::find(&known.ok_or_else(|| not_a_pull(text))?.url, config, environment)
+    }
+
+    /// `owner/name#7` or `owner/name/7` on the only forge.
     fn by_name(text: &str, config: &Config, environment: &Environment) -> Result<Self, CliError> {
-        let parts = text.split_once('#').filter(|(repo, _)| repo.split('/').count() == 2);
+        let parts = text.split_once('#').or_else(|| text.rsplit_once('/'));
+        let parts = parts.filter(|(repo, _)| repo.split('/').filter(|part| !part.is_empty()).count() == 2);
         let number = parts.and_then(|(_, number)| number.trim().parse().ok());
         let (Some((repo, _)), Some(number)) = (parts, number) else { return Err(not_a_pull(text)) };
         let (config, forge) = only(text, config, environment)?;
@@ -175,10 +198,55 @@ fn below(
         }
         None => {
             let at = url.origin().ascii_serialization();
-            Err(CliError::usage("unknown_forge", format!("no configured forge is at {at}"))
-                .hint(format!("add a section [forge.NAME] with git_url = \"{at}\" and its api_url")))
+            let (git_url, api_url) = (at.clone(), format!("{at}/api/v3"));
+            let name = free_name(url.host_str().unwrap_or_default(), config);
+            let message = format!("no configured forge is at {at}");
+            Err(to_configure(message, &name, (&api_url, &git_url)))
         }
     }
+}
+
+/// A forge that is not configured, with the lines that configure it.
+fn to_configure(message: String, name: &str, (api_url, git_url): (&str, &str)) -> CliError {
+    let token = format!("{}_TOKEN", name.replace('-', "_").to_ascii_uppercase());
+    CliError::usage("unknown_forge", message)
+        .showing(&format!(
+            "[forge.{name}]\nkind = \"github\"\napi_url = \"{api_url}\"\ngit_url = \"{git_url}\"\n\
+             token = {{ env = \"{token}\" }}"
+        ))
+        .hint(format!(
+            "if it is a GitHub server, add these lines to your configuration (`truing config show` names the file) \
+             and put a token into {token}"
+        ))
+}
+
+/// A name for the forge at a host that no other one has.
+fn free_name(host: &str, config: &Config) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
+    let name: String = host.chars().map(plain).collect();
+    let name = name.trim_matches('-');
+    let name = if name.starts_with(|c: char| c.is_ascii_lowercase()) {
+        name.to_owned()
+    } else {
+        format!("at-{name}")
+    };
+    let taken = |name: &String| config.forges.contains_key(name);
+    let others = (2..).map(|number: u32| format!("{name}-{number}"));
+    std::iter::once(name.clone()).chain(others).find(|name| !taken(name)).unwrap_or_else(|| name.clone())
+}
+
+/// Is it a key of a pull request's slot: `pr/FORGE/REPOSITORY/NUMBER`?
+pub(in crate::cli) fn is_key(text: &str) -> bool {
+    let is_number = |text: &str| text.parse::<u64>().is_ok();
+    matches!(
+        text.split('/').collect::<Vec<_>>().as_slice(),
+        ["pr", _, repository, number] if is_number(repository) && is_number(number)
+    )
+}
+
+/// Can it be nothing but `owner/name/7`?
+pub(in crate::cli) fn is_name(text: &str) -> bool {
+    matches!(text.split('/').collect::<Vec<_>>().as_slice(), [_, _, number] if number.parse::<u64>().is_ok())
 }
 
 /// The only forge there is.
@@ -196,7 +264,10 @@ fn only(text: &str, config: &Config, environment: &Environment) -> Result<(Confi
 
 fn not_a_pull(text: &str) -> CliError {
     CliError::usage("bad_target", format!("`{text}` names no pull request"))
-        .hint("give its page, https://HOST/OWNER/NAME/pull/NUMBER, or OWNER/NAME#NUMBER")
+        .hint(
+            "name it by its page, https://HOST/OWNER/NAME/pull/NUMBER, by OWNER/NAME#NUMBER or OWNER/NAME/NUMBER, or by a \
+             key of `truing queue list`",
+        )
 }
 
 /// The parts of a page's path below a forge's root, if it is there.
@@ -216,11 +287,9 @@ fn is_github(url: &Url) -> bool {
 fn with_github(config: &Config, environment: &Environment) -> Result<Config, CliError> {
     let (name, host) = GITHUB;
     if config.forges.contains_key(name) {
-        return Err(CliError::usage(
-            "unknown_forge",
-            format!("[forge.{name}] is another server than {host}"),
-        )
-        .hint(format!("add a section [forge.NAME] with kind = \"github\" for {host}")));
+        let message = format!("[forge.{name}] is another server than {host}");
+        let urls = (&*format!("https://api.{host}"), &*format!("https://{host}"));
+        return Err(to_configure(message, &free_name(host, config), urls));
     }
     Ok(config.with_forge(name, environment)?)
 }
@@ -249,7 +318,9 @@ mod tests {
     #[test]
     fn a_page_is_found_by_its_host_and_github_needs_no_configuration() {
         let there = |forge: &str| Ok((forge.to_owned(), "o/r".to_owned(), 7));
-        for page in ["https://github.com/o/r/pull/7", "https://github.com/o/r/pull/7/files?w=1#x", "o/r#7"] {
+        for page in
+            ["https://github.com/o/r/pull/7", "https://github.com/o/r/pull/7/files?w=1#x", "o/r#7", "o/r/7"]
+        {
             assert_eq!(find(page, ""), there("github"), "{page}");
         }
         assert_eq!(find("https://git.example.com/hub/o/r/pull/7", OTHER), there("work"));
@@ -271,12 +342,43 @@ mod tests {
             ("o/r", "", "bad_target"),
             ("o#7", "", "bad_target"),
             ("a/b/c#7", "", "bad_target"),
+            ("a/b/c/7", "", "bad_target"),
+            ("a//7", "", "bad_target"),
             ("o/r#7", &both, "which_forge"),
             ("https://git.example.com/o/r/pull/7", OTHER, "unknown_forge"),
             ("https://gitlab.com/o/r/pull/7", "", "unknown_forge"),
             ("https://github.com/o/r/pull/7", elsewhere, "unknown_forge"),
         ] {
             assert_eq!(find(text, file), Err(code.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_lines_that_an_unknown_forge_shows_configure_it() {
+        let environment = Environment::new([("HOME", "/home/u")], "/home/u");
+        for (file, page) in [
+            ("", "https://git.example.com/o/r/pull/7"),
+            (OTHER, "https://git.example.com:8443/o/r/pull/7"),
+            ("[forge.github]\ngit_url = \"https://git.example.com\"\n", "https://github.com/o/r/pull/7"),
+            ("", "http://127.0.0.1:3000/o/r/pull/7"),
+        ] {
+            let read = |text: String| {
+                let file = SourceFile { name: "truing.toml".into(), folder: "/".into(), text };
+                Config::resolve(&environment, Some(&file), &[]).unwrap()
+            };
+            let error = Target::find(page, &read(file.to_owned()), &environment).unwrap_err();
+            assert_eq!(error.hints.len(), 1, "{error:?}");
+            let with_them = format!("{file}{}\n", error.shown.join("\n"));
+            let found = Target::find(page, &read(with_them), &environment).unwrap();
+            assert_eq!((found.repo.as_str(), found.number), ("o/r", 7), "{page}");
+        }
+    }
+
+    #[test]
+    fn a_key_and_a_name_are_told_from_paths() {
+        assert!(is_key("pr/github/12/7") && is_name("o/r/7"));
+        for path in ["pr/github/12/x", "sync/job", "o/r", "o/r/7/8", "o/r/x"] {
+            assert!(!is_key(path) && !is_name(path), "{path}");
         }
     }
 

@@ -98,11 +98,12 @@ fn headline(outcome: &Outcome, open: &[(Severity, u32)], coverage: &Coverage, se
     }
 }
 
-/// How many findings `--fix` would mend. It is for the working tree.
+/// How many findings `--fix` would fix. It is for the working tree.
 fn fixable(review: &Review) -> Option<String> {
     let fixes = review.open.iter().filter(|finding| finding.raw.suggestion.is_some()).count();
     let fixes = if review.reviewed == Reviewed::WorkingTree { fixes } else { 0 };
-    (fixes > 0).then(|| format!("{} can be fixed for sure: truing review --fix", counted(fixes, "finding")))
+    let are = if fixes == 1 { "is" } else { "are" };
+    (fixes > 0).then(|| format!("{} {are} auto-fixable: truing review --fix", counted(fixes, "finding")))
 }
 
 /// Files that were not reviewed; those that should have been come first.
@@ -213,7 +214,7 @@ fn help(finding: &Finding) -> Option<Group<'_>> {
     }
     let first = usize::try_from(raw.place.start_line).ok()?;
     let patch = Patch::new(0..old.len(), new);
-    let title = Level::HELP.secondary_title("this change would mend it");
+    let title = Level::HELP.secondary_title("suggested fix");
     Some(title.element(Snippet::source(old).line_start(first).patch(patch)))
 }
 
@@ -394,7 +395,7 @@ mod tests {
           |
           = note: Say what happened.
           = id: 0123456789-2
-        help: this change would mend it
+        help: suggested fix
           |
         9 -     if x is 1:  #     
         9 +     if x == 1:  #     
@@ -411,7 +412,7 @@ mod tests {
            |
            = note: Say what happened.
            = id: 0123456789-2
-        help: this change would mend it
+        help: suggested fix
            |
          9 | try:
         10 |     f()
@@ -428,7 +429,7 @@ mod tests {
            |
            = note: Say what happened.
            = id: 0123456789-2
-        help: this change would mend it
+        help: suggested fix
            |
          9 -     dbg!(
         10 -         f());
@@ -444,7 +445,7 @@ mod tests {
           |
           = note: Say what happened.
           = id: 0123456789-2
-        help: this change would mend it
+        help: suggested fix
           |
         9 -     breakpoint()
           |

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use truing_core::follow::job::{self, Job};
 use truing_core::follow::record::{Record, Result as Outcome};
 use truing_core::id::Millis;
+use truing_core::line::counted;
 use truing_core::port::{Act, Clock as _, Jobs as _, Operations as _};
 use truing_git::PrivateFolder;
 use truing_store::{CommandLock, Sqlite};
@@ -283,7 +284,7 @@ fn lines(name: &str, set: &JobConfig, job: &Job, records: &[Record]) -> String {
     let (failures, streak) = job.breaker.counts();
     let mut text = format!("{name}: breaker {}", crate::cli::breaker::state(job));
     if streak > 0 {
-        let _ = write!(text, " ({failures} failures of this release, {streak} in a row)");
+        let _ = write!(text, " ({} of this release, {streak} in a row)", counted(failures, "failure"));
     }
     text.push('\n');
     if let Some((question, url)) =

@@ -6,12 +6,17 @@ use std::time::Duration;
 use super::{Value, Wrong, must};
 
 /// Units of time, the greatest first, each in milliseconds.
-const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
+const UNITS: [(&str, u64); 6] =
+    [("w", 604_800_000), ("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
+/// The one that is read and not shown: people say `7d`, and files say `90d`.
+const WEEK: &str = "w";
 
 /// Whole numbers with units, greatest first: `15s`, `2m`, `1h30m`, `500ms`.
 pub(super) fn duration(text: &str, least: Duration, most: Duration) -> Result<Value, Wrong> {
     let Some(length) = milliseconds(text).map(Duration::from_millis) else {
-        return Err(must(format_args!("be a length of time such as 500ms, 15s, 2m, 1h30m, not `{text}`")));
+        return Err(must(format_args!(
+            "be a length of time such as 500ms, 15s, 2m, 1h30m, 7d or 2w, not `{text}`"
+        )));
     };
     if (least..=most).contains(&length) {
         return Ok(Value::Duration(length, text.to_owned()));
@@ -51,7 +56,7 @@ impl fmt::Display for ShownDuration {
         if left == 0 {
             return f.write_str("0s");
         }
-        for (unit, length) in UNITS {
+        for (unit, length) in UNITS.into_iter().filter(|(unit, _)| *unit != WEEK) {
             let length = u128::from(length);
             let many = left / length;
             if many > 0 {

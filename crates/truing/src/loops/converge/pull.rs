@@ -139,7 +139,8 @@ impl<C: Conversation> Pull<'_, C> {
         }
         if !unplaced.is_empty() {
             let about = Topic::new(format!("answers/{}/{}", record.run, round(record)));
-            let text = format!("## /bugteam loop {} answers\n\n{}", record.state.audits, unplaced.join("\n"));
+            let text =
+                format!("## converge: loop {} answers\n\n{}", record.state.audits, unplaced.join("\n"));
             self.talk.put_comment(&about, &text).await?;
         }
         Ok(())
@@ -281,7 +282,7 @@ pub fn draft(record: &Record, event: ReviewEvent) -> ReviewDraft {
     let clean = state.found.is_empty() && state.silent == 0;
     let mark = AuditMark { run: record.run.clone(), audit: state.audits, clean, commit: state.head.clone() };
     let [a, b, c] = state.counts();
-    let mut body = format!("## /bugteam loop {} audit: {a}P0 / {b}P1 / {c}P2", state.audits);
+    let mut body = format!("## converge: loop {} audit: {a}P0 / {b}P1 / {c}P2", state.audits);
     body += if clean { " → clean" } else { "" };
     if state.silent > 0 {
         body += &format!("\n\nDegraded: {} auditors gave no answer.", state.silent);
@@ -308,7 +309,7 @@ fn comment(record: &Record, finding: &Finding) -> String {
     let raw = &finding.raw;
     let origin = origin(record, finding).map(|words| format!(" — {words}")).unwrap_or_default();
     format!(
-        "**[{}] {}**\nCategory: {:?} ({}){origin}\n\n{}\n\n_From /bugteam audit loop {}._",
+        "**[{}] {}**\nCategory: {:?} ({}){origin}\n\n{}\n\n_From converge: audit of loop {}._",
         raw.severity.as_str(),
         markdown::titled(&line::clean(&raw.title, MAX_LINE)),
         raw.category,

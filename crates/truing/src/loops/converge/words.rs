@@ -7,6 +7,7 @@ use truing_core::converge::{Act, Kind, Line, Origin};
 use truing_core::finding::{Finding, FindingStatus, Severity};
 use truing_core::id::Sha;
 use truing_core::line;
+use truing_core::money::MicroUsd;
 use truing_diff::parse;
 use truing_git::{GitError, Mirror};
 
@@ -16,6 +17,8 @@ const MAX_NAMED: usize = 20;
 const MAX_TITLE: usize = 120;
 /// Characters of a reason.
 const MAX_REASON: usize = 600;
+/// Characters of the name of what a run works on.
+const MAX_NAME: usize = 200;
 /// Digits of a commit, as git shows it.
 const SHORT: usize = 7;
 
@@ -33,10 +36,7 @@ impl std::fmt::Display for Stat {
     }
 }
 
-/// So many of a thing, in words.
-pub fn counted(many: usize, one: &str) -> String {
-    if many == 1 { format!("1 {one}") } else { format!("{many} {one}s") }
-}
+pub use truing_core::line::counted;
 
 /// What differs between two commits.
 ///
@@ -59,6 +59,17 @@ pub async fn stat(mirror: &Mirror, from: &Sha, to: &Sha) -> Result<Stat, GitErro
 /// The first digits of a commit.
 pub fn short(sha: &Sha) -> &str {
     sha.as_str().get(..SHORT).unwrap_or(sha.as_str())
+}
+
+/// What a run is about to do, told before it costs anything. `most`: the most that it may cost.
+pub fn opening(record: &Record, most: MicroUsd) -> Vec<String> {
+    let state = &record.state;
+    let (head, base) = (short(&state.head), short(&record.base));
+    let audits = counted(state.limits.max_audits, "audit");
+    vec![
+        format!("{}: head {head}, base {base}", line::clean(&record.name, MAX_NAME)),
+        format!("at most {audits} (converge.max_audits) and {most} (budget.converge_usd)"),
+    ]
 }
 
 /// What is told when an act begins that may take minutes; none: it takes moments, or only what it comes to is of interest.
@@ -114,8 +125,7 @@ pub async fn progress(mirror: &Mirror, record: &Record, from: usize) -> Result<V
 fn degraded(silent: u32) -> String {
     match silent {
         0 => String::new(),
-        1 => " (degraded: 1 auditor gave no answer)".to_owned(),
-        many => format!(" (degraded: {many} auditors gave no answer)"),
+        many => format!(" (degraded: {} gave no answer)", counted(many, "auditor")),
     }
 }
 
@@ -123,10 +133,10 @@ fn of_fix(commit: Option<&Sha>, changed: Stat, fixed: u32, declined: u32) -> Str
     match (commit, fixed, declined) {
         (Some(commit), _, 0) => format!("commit {} ({changed})", short(commit)),
         (Some(commit), ..) => {
-            format!("commit {} ({changed}) — {fixed} fixed, {declined} could_not_address", short(commit))
+            format!("commit {} ({changed}) — {fixed} fixed, {declined} declined", short(commit))
         }
-        (None, 0, _) => "clean-coder reported no changes (could not address remaining bugs)".to_owned(),
-        (None, ..) => format!("{fixed} fixed, {declined} could_not_address (no commit)"),
+        (None, 0, _) => "the fixer changed nothing and declined what is left".to_owned(),
+        (None, ..) => format!("{fixed} fixed, {declined} declined (no commit)"),
     }
 }
 
@@ -193,7 +203,7 @@ pub async fn report(mirror: &Mirror, record: &Record) -> Result<String, GitError
     let kind = state.exit.as_ref().map_or("unfinished", |exit| exit.kind().as_str());
     let reason = state.exit.as_ref().map(|exit| exit.reason.as_str()).unwrap_or_default();
     let net = stat(mirror, &state.starting, &state.head).await?;
-    let mut text = format!("/bugteam exit: {kind}\n");
+    let mut text = format!("converge: {kind}\n");
     let _ = writeln!(text, "Reason: {}", line::clean(reason, MAX_REASON));
     let _ = writeln!(text, "Loops: {}", audits_of(record));
     let _ = writeln!(text, "Starting commit: {}", short(&state.starting));

@@ -396,6 +396,6 @@ pub(super) fn refusal(why: Refusal) -> &'static str {
         Refusal::Permission => {
             "since this account may not: let it write contents (and workflows, if one changes), as docs/github.md tells"
         }
-        Refusal::Hook => "since a check of the repository declines it: mend what it names",
+        Refusal::Hook => "since a check of the repository declines it: fix what it names",
     }
 }

@@ -50,13 +50,13 @@ pub const METRICS: &[Metric] = &[
         "truing_slots",
         Kind::Gauge,
         &["state", "why"],
-        "Slots by state and why, in the words of `truing slots list`.",
+        "Slots by state and why, in the words of `truing queue list`.",
     ),
     metric(
         "truing_slots_unreadable",
         Kind::Gauge,
         &[],
-        "Slots whose row cannot be read and is left out; `truing slots list` names them.",
+        "Slots whose row cannot be read and is left out; `truing queue list` names them.",
     ),
     metric(
         "truing_oldest_due_seconds",

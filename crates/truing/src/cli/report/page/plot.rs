@@ -2,6 +2,7 @@
 //! phone. Colours are the page's, by class.
 
 use truing_core::follow::record::Kind;
+use truing_core::line::counted;
 
 use super::markup::{Markup, element, text, void};
 use crate::cli::report::amount::{dollars, percent, short};
@@ -196,7 +197,7 @@ pub(super) fn trend(figures: &Figures, of: LoopFlag) -> Markup {
     let rate = figures.tally.success().map_or_else(|| "none".to_owned(), percent);
     picture(
         (WIDTH, HEIGHT),
-        &format!("{} runs over time; rate of success {rate}", figures.tally.runs()),
+        &format!("{} over time; rate of success {rate}", counted(figures.tally.runs(), "run")),
         parts,
     )
 }
@@ -211,8 +212,12 @@ pub(super) fn cost(figures: &Figures) -> Markup {
     {
         let high = time.high(period.cost_micro_usd);
         let corner = (time.x(place) + (step - wide) / 2.0, floor - high);
-        let told =
-            format!("{}: {}, {} turns", time.named(period), dollars(period.cost_micro_usd), period.turns);
+        let told = format!(
+            "{}: {}, {}",
+            time.named(period),
+            dollars(period.cost_micro_usd),
+            counted(period.turns, "turn")
+        );
         parts.push(bar("bar", corner, (wide, high), &told));
     }
     parts.extend(time.changes());

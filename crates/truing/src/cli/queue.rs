@@ -1,4 +1,4 @@
-//! `truing slots`: what is waiting, at work or held, and how an operator moves it.
+//! `truing queue` (alias `slots`): what is waiting, running or held, and how an operator moves it.
 
 use serde::Serialize;
 use truing_core::id::Key;
@@ -13,7 +13,7 @@ use super::{Context, runtime};
 use crate::slots::{StepError, step};
 use crate::wiring;
 
-/// Show and move slots: one for each pull request that is waiting, at work or held
+/// Show the queue of pull requests and jobs, and retry or drop an entry
 #[derive(clap::Args, Debug)]
 pub struct Args {
     #[command(subcommand)]
@@ -23,21 +23,21 @@ pub struct Args {
 /// What to do.
 #[derive(clap::Subcommand, Debug)]
 enum Action {
-    /// All slots
+    /// List all entries
     List,
-    /// One slot
+    /// Show one entry
     Show {
-        /// A key, a pull request's URL, or owner/name#number
+        /// A pull request's URL, OWNER/NAME#NUMBER or OWNER/NAME/NUMBER, or a key
         key: String,
     },
-    /// Make a slot due now; a parked one starts over
+    /// Run an entry now; a parked one starts over
     Retry {
-        /// A key, a pull request's URL, or owner/name#number
+        /// A pull request's URL, OWNER/NAME#NUMBER or OWNER/NAME/NUMBER, or a key
         key: String,
     },
-    /// Forget a slot; the next event makes a new one
+    /// Drop an entry; the next event makes a new one
     Drop {
-        /// A key, a pull request's URL, or owner/name#number
+        /// A pull request's URL, OWNER/NAME#NUMBER or OWNER/NAME/NUMBER, or a key
         key: String,
     },
 }
@@ -89,11 +89,11 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
             }
             Action::Show { key } => vec![Target::find(store.as_ref(), key).await?],
             Action::Retry { key } => {
-                let act = ByHand { action: "slots retry", command: Command::Retry, context };
+                let act = ByHand { action: "queue retry", command: Command::Retry, context };
                 vec![act.on(store.as_ref(), key, &limits).await?]
             }
             Action::Drop { key } => {
-                let act = ByHand { action: "slots drop", command: Command::Drop, context };
+                let act = ByHand { action: "queue drop", command: Command::Drop, context };
                 match act.drop_unreadable(store.as_ref(), key).await? {
                     Some(target) => vec![target],
                     None => vec![act.on(store.as_ref(), key, &limits).await?],
@@ -139,10 +139,10 @@ impl ByHand<'_> {
                 let Refused::Leased(until) = refused else {
                     return Err(CliError::refused("refused", format!("{name}: {refused}")));
                 };
-                let message = format!("{name}: a worker has it until {}", instant(until));
-                return Err(
-                    CliError::refused("leased", message).hint("wait for it to finish, then try again")
-                );
+                let until = instant(until);
+                let message = format!("{name}: {refused} (lease until {until}, renewed while it works)");
+                return Err(CliError::refused("leased", message)
+                    .hint(format!("wait for it: `truing why {key}` shows how it goes; then try again")));
             }
         }
         Ok(target)
@@ -169,7 +169,7 @@ impl ByHand<'_> {
 
 fn show(targets: &[Target], unreadable: Vec<(Key, String)>, context: &Context) -> Result<(), CliError> {
     for (key, why) in &unreadable {
-        context.output.warn(format_args!("{why}: `truing slots drop {key}` forgets it"));
+        context.output.warn(format_args!("{why}: drop it with `truing queue drop {key}`"));
     }
     let mut rows: Vec<Row> = targets.iter().map(row).collect();
     rows.extend(unreadable.into_iter().map(|(key, _)| Row::unreadable(key)));
@@ -177,7 +177,7 @@ fn show(targets: &[Target], unreadable: Vec<(Key, String)>, context: &Context) -
         return context.output.json(&rows);
     }
     if rows.is_empty() {
-        return context.output.data("no slots: nothing is waiting, at work or held\n");
+        return context.output.data("the queue is empty: nothing is waiting, running or held\n");
     }
     let mut text = String::new();
     for row in &rows {
