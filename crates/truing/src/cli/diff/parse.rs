@@ -63,7 +63,7 @@ impl Reading {
             Ok(bytes) => self.outlines.take(self.piece.get(..bytes).unwrap_or_default()),
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => {
-                self.end = Some(Err(unreadable(&self.name, &error, error.kind() == ErrorKind::IsADirectory)))
+                self.end = Some(Err(unreadable(&self.name, &error, error.kind() == ErrorKind::IsADirectory)));
             }
         }
     }
