@@ -183,7 +183,7 @@ impl Why {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Hold {
-    /// Too many failed attempts: a dead letter. A new event or an operator's retry un-parks it.
+    /// Too many failed attempts. A new event or an operator's retry un-parks it.
     Parked,
     /// A person said so.
     Paused,

@@ -522,7 +522,7 @@ fn github(
         Login::Token(token) => {
             let token = token.read(environment).map_err(|error| {
                 wrong("token", &error).hint(
-                    "create a token that may read code and write pull request comments, and set it there; \
+                    "set it to a token that may read code and write pull request comments; \
                      or log in as a GitHub App, with `app_id` and `private_key`",
                 )
             })?;

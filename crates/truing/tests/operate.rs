@@ -373,6 +373,22 @@ async fn a_dropped_slot_is_forgotten_and_the_next_event_makes_it_anew() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_worker_has_is_not_dropped_and_the_log_says_so_in_words() {
+    let site = Site::new().await;
+    let _server = site.serve();
+    site.forge.fault(Fault::once("GET", "/repos/{owner}/{repo}/pulls/{number}", FaultKind::Held));
+    site.open("one").await;
+    assert_eq!(site.deliver().await, [202]);
+    site.until_slots("leased", |slots| slots.iter().any(|slot| slot["state"] == "leased")).await;
+    let refused = site.run(&["queue", "drop", "o/r/1"]);
+    assert_eq!(refused.exit, 4, "{refused:?}");
+    assert!(refused.err.contains("error: o/r#1: a worker is at work on it (lease until 20"), "{refused:?}");
+    let log = unfolded(&site.run(&["log"]).out);
+    assert!(log.contains("queue drop refused") && log.contains("(a worker is at work on it)"), "{log}");
+    assert!(!log.contains("Millis"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_missing_is_named_before_anything_is_served() {
     let site = Site::new().await;
     let without = |name: &str| Ran::of(site.command(&["serve"]).env_remove(name).output().unwrap());

@@ -128,12 +128,12 @@ impl Step {
     /// What it does, for people.
     pub fn title(self) -> &'static str {
         match self {
-            Self::Gate => "let the gate look at the head",
-            Self::Mend => "mend what the gate says",
+            Self::Gate => "run the gate",
+            Self::Mend => "fix what the gate reports",
             Self::Audit => "audit the whole change",
             Self::Post => "show what was found",
-            Self::Fix => "mend what was found",
-            Self::Check => "look at the fix",
+            Self::Fix => "fix what was found",
+            Self::Check => "check the fix",
             Self::Publish => "push the fix",
             Self::Reply => "answer what was found",
             Self::Describe => "describe the change",

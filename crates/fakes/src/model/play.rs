@@ -276,9 +276,9 @@ fn fix(body: &Value, mends: &[Mend]) -> Vec<Block> {
             Some(why) => json!({ "id": id, "status": "could_not_address", "reason": why }),
         })
     });
-    let summary = mends.iter().find_map(|mend| mend.title.as_deref()).unwrap_or("Mend what was found");
+    let summary = mends.iter().find_map(|mend| mend.title.as_deref()).unwrap_or("what was found");
     let findings: Vec<Value> = findings.collect();
-    vec![report(json!({ "summary": format!("Mend: {summary}"), "findings": findings }))]
+    vec![report(json!({ "summary": format!("Fix: {summary}"), "findings": findings }))]
 }
 
 /// The name of a finding: what its `id:` before its title says.

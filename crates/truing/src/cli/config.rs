@@ -47,6 +47,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
 
 fn show(context: &Context) -> Result<(), CliError> {
     let mut config = context.config(&[])?;
+    say_file(context)?;
     if let Some(root) = working_tree(context.environment.directory())
         && let Some(file) = config::repository_file(root)?
     {
@@ -61,6 +62,20 @@ fn show(context: &Context) -> Result<(), CliError> {
         return context.output.json(&rows);
     }
     table(&settings, context.output)
+}
+
+/// Which file is the operator's, or where one would be.
+fn say_file(context: &Context) -> Result<(), CliError> {
+    let named = context.globals.config.as_deref();
+    match config::operator_file(&context.environment, named)? {
+        Some(file) => context.output.say(format_args!("configuration file: {}", file.name)),
+        None => {
+            if let Some(path) = config::user_file(&context.environment) {
+                context.output.say(format_args!("configuration file: none; it would be {}", path.display()));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn table(settings: &[(String, &Setting)], output: Output) -> Result<(), CliError> {

@@ -12,6 +12,7 @@ use truing_core::outcome::NotReviewed;
 use truing_diff::RepoPath;
 use truing_git::{Index, Repository};
 
+use super::columns::folded;
 use super::error::{CliError, Exit};
 use super::review::own_file;
 use super::{Context, runtime};
@@ -303,7 +304,7 @@ fn violations(found: &Found) -> String {
         }
         for Said { by, place, text: what } in all {
             let line = place.as_ref().map(|(_, line)| format!("Line {line}: ")).unwrap_or_default();
-            let _ = writeln!(text, "  {line}{what} [{by}]");
+            text += &folded(&format!("  {line}"), &format!("{what} [{by}]"));
         }
     }
     if found.left_out > 0 {

@@ -38,12 +38,12 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
             .hint("name a file in a folder that you may write to: `truing init --output FILE`"),
     })?;
     context.output.answer(&json!({ "path": path }), || format!("{shown}\n"))?;
-    let found = config::user_file(&context.environment)
-        .map_or_else(String::new, |own| format!(", or move it to {}", own.display()));
     let output = context.output;
-    output.say(format_args!("to use it: `--config {shown}` or TRUING_CONFIG={}{found}", path.display()));
-    output.say(format_args!(
-        "to serve github.com: set GITHUB_TOKEN and GITHUB_WEBHOOK_SECRET, then `truing --config {shown} serve`"
-    ));
+    output.say(format_args!("to use it: `--config {shown}` or TRUING_CONFIG={}", path.display()));
+    if let Some(own) = config::user_file(&context.environment) {
+        output.say(format_args!("to use it without saying so: move it to {}", own.display()));
+    }
+    output.say("to serve github.com: set GITHUB_TOKEN and GITHUB_WEBHOOK_SECRET, then");
+    output.say(format_args!("  truing --config {shown} serve"));
     Ok(Exit::Done)
 }

@@ -263,7 +263,7 @@ fn login(config: &Config, environment: &Environment) -> Result<Login, CliError> 
         ProviderKind::Anthropic => {
             let key = config.model.api_key.read(environment).map_err(|error| {
                 CliError::usage("model_key", format!("model.api_key: {error}"))
-                    .hint(format!("put the provider's key there{WITHOUT}"))
+                    .hint(format!("set it to the provider's key{WITHOUT}"))
             })?;
             Ok(Login::Key(Secret::new(key.expose())))
         }

@@ -172,7 +172,7 @@ async fn a_fixer_makes_its_calls_one_by_one_and_answers_what_it_was_asked() {
     for call in calls {
         assert_eq!(run.next("done").await.unwrap(), [(call.tool, call.input)]);
     }
-    let expected = json!({ "summary": "Mend: It subtracts", "findings": [
+    let expected = json!({ "summary": "Fix: It subtracts", "findings": [
         { "id": "1:0f3a-0", "status": "fixed" },
         { "id": "1:77-1", "status": "could_not_address", "reason": "people decide" },
     ]});

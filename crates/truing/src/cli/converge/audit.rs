@@ -21,12 +21,11 @@ const MAX_CHARS: usize = 300;
 
 /// Audit a branch once, as `truing converge` does, and change nothing
 ///
-/// A model looks at the whole change of the branch and reports defects, or evidence that there are none, for each
-/// category. Costs money, at most `budget.converge_usd`. Exit 0: it finds nothing; 1: it does; 3: it gave no answer that
-/// holds.
+/// For each category, a model reports the defects of the branch's whole change, or evidence that there are none. It costs
+/// money, at most `budget.converge_usd`. Exit 0: nothing was found; 1: something was; 3: the model gave no valid answer.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// A folder of the repository whose branch is meant [default: the current one]
+    /// A folder in the repository; its checked out branch is audited [default: the current folder]
     #[arg(value_name = "PATH")]
     path: Option<PathBuf>,
 }

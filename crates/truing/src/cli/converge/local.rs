@@ -301,7 +301,7 @@ const MAX_NAME: usize = 120;
 
 fn no_target() -> CliError {
     refusal(Code::NoTarget, NO_TARGET)
-        .hint("check a branch out that differs from the default branch, or name a pull request: `truing converge URL`")
+        .hint("commit to a branch that differs from the default branch, or name a pull request: `truing converge URL`")
 }
 
 /// A branch that a run could not bring its fixes to.

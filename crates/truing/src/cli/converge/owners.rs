@@ -20,10 +20,10 @@ use crate::wiring;
 
 /// Converge every open pull request of these owners, once
 ///
-/// Looks through all repositories of users and organisations that the forge's token or App can see, as far as
-/// `forge.NAME.repositories` allows them, and works on each open pull request as `truing converge` does; at the end it
-/// says what became of them. It opens, merges and closes none. Costs money, at most `budget.converge_usd` each. The exit
-/// code is the highest of all; 0 where nothing is open.
+/// Runs `truing converge` on each open pull request in the repositories of these users and organisations, as far as the
+/// forge's token or App can see them and `forge.NAME.repositories` allows them, and ends with a summary. It opens, merges
+/// and closes none. It costs money, at most `budget.converge_usd` for each. The exit code is the highest of all; 0 if
+/// nothing is open.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// Users and organisations, by name or by the URL of their page

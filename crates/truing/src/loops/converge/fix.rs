@@ -259,8 +259,10 @@ impl<S> Lap<'_, S> {
     /// The commit's message: of what the fixer says, one clean line.
     fn message(&self, job: Job<'_>, summary: &str) -> String {
         let (kind, without, of) = match job {
-            Job::Findings(_) => ("fix(review)", "mend what the audit found", "Found by audit"),
-            Job::Gate(_) => ("fix(gate)", "mend what the gate says", "Asked for by the gate before audit"),
+            Job::Findings(_) => ("fix(review)", "address what the audit found", "Found by audit"),
+            Job::Gate(_) => {
+                ("fix(gate)", "address what the gate reports", "Asked for by the gate before audit")
+            }
         };
         // Forges and their checks read words in brackets, numbers of issues and names as commands.
         let summary: String = redact(summary).chars().filter(|letter| !"[]#@".contains(*letter)).collect();

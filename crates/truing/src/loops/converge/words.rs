@@ -81,11 +81,11 @@ pub fn beginning(record: &Record, act: &Act) -> Option<String> {
             1 => format!("Auditing {head} …"),
             many => format!("Auditing {head} by {many} auditors …"),
         },
-        Act::Mend { .. } => format!("Mending what the gate says of {head} …"),
+        Act::Mend { .. } => format!("Fixing what the gate reports at {head} …"),
         Act::Fix { problems } if problems.is_empty() => {
             format!("Fixing {} …", counted(state.found.len(), "finding"))
         }
-        Act::Fix { problems } => format!("Mending the fix: {} …", counted(problems.len(), "problem")),
+        Act::Fix { problems } => format!("Correcting the fix: {} …", counted(problems.len(), "problem")),
         Act::Check => "Checking the fix …".to_owned(),
         Act::Gate | Act::Post | Act::Publish | Act::Reply => return None,
     })

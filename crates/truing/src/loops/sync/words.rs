@@ -288,7 +288,7 @@ pub(super) fn undecided(about: About<'_>, draft: &str, questions: &[String]) -> 
     let text = format!(
         "The port of this project to {} {} is in progress in {draft}, and this is for people to decide:\n{}\nAnswer \
          with a comment, in your own words: the next run goes on with what you say. One that begins with `skip` leaves \
-         this release out. Only people who may write to this repository are heard.\n",
+         this release out. Only answers of people with write access count.\n",
         plain(package),
         code(version),
         list("Questions of the model", questions)
@@ -306,7 +306,7 @@ fn answers(is_bump: bool) -> String {
         if is_bump { "" } else { "* `relax`: the code serves the release as it is; widen the range\n" };
     format!(
         "\nAnswer with a comment that begins with\n\n{relax}* `bump`: the code has to follow\n* `skip`: leave this \
-         release out\n\nOnly people who may write to this repository are heard. Any other answer lets the next run try \
+         release out\n\nOnly answers of people with write access count. Any other answer lets the next run try \
          again.\n"
     )
 }
@@ -318,12 +318,12 @@ pub(super) fn open(about: About<'_>, breaker: &Breaker) -> (String, String) {
         Some(breaker::Why::Streak) => {
             let (_, streak) = breaker.counts();
             format!(
-                "{streak} runs in a row came to nothing, whatever the release: no more begin until somebody answers."
+                "{streak} runs in a row failed, whatever the release: no more runs start until somebody answers."
             )
         }
         Some(breaker::Why::Target) | None => format!(
-            "Following {} to {} failed again and again: no more runs begin until somebody answers, or there is another \
-             release, or another manifest.",
+            "Following {} to {} failed again and again: no more runs start until somebody answers, or there is another \
+             release or manifest.",
             plain(package),
             code(version)
         ),
@@ -339,8 +339,8 @@ pub(super) fn open(about: About<'_>, breaker: &Breaker) -> (String, String) {
         );
     }
     text += &format!(
-        "\nMend what stands in the way, then answer here: one run tries. Or, where Truing runs: {}. Only people who may \
-         write to this repository are heard.\n",
+        "\nFix what stands in the way, then answer here: one run tries again. Or, where Truing runs: {}. Only answers of people \
+         with write access count.\n",
         code(&format!("truing breaker reset sync/{job}"))
     );
     (asked(job, version), text)
