@@ -66,14 +66,15 @@ async fn told_of(args: &Args, context: &Context) -> Result<Exit, CliError> {
 async fn tell(args: &Args, context: &Context) -> Result<Exit, CliError> {
     let output = context.output;
     let git = wiring::git(&context.environment).await?;
-    output.say(format_args!(
+    let timings = format!(
         "Timings of this demo: debounce {} ms, at most {} s; a storm ends after {} s of quiet; comments settle \
          in {} ms.",
         TIMINGS.debounce.0,
         TIMINGS.max_wait.0 / 1000,
         TIMINGS.quiet.0 / 1000,
         SETTLE.0
-    ));
+    );
+    output.show(folded("", &timings));
     // It shows itself on any machine: what it reads is its own.
     let sandbox = SandboxConfig { level: Level::None };
     let reader = wiring::child_reader(&RulesConfig::default(), &sandbox)?;
@@ -165,7 +166,8 @@ fn story(report: &Report) -> String {
          \x20 findings shown        {findings}\n\
          \x20 comments doubled      {} (promised: 0)\n\
          \x20 first review after    {:.1} s\n\
-         The model: {} answers from a script on this machine; {} tokens in, {} out, {} at list price\n{verdict}\n",
+         The model: {} answers from a script on this machine;\n\
+         \x20 {} tokens in, {} out, {} at list price\n{verdict}\n",
         report.seconds_of_storm,
         report.unreviewed_heads,
         report.duplicates,

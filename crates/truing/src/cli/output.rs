@@ -197,7 +197,7 @@ impl Output {
     }
 
     /// Shows what long work does now, and for how long: a spinner on a terminal, elsewhere each step is a line; neither
-    /// with `--quiet`. Nothing is shown before the first step.
+    /// with `--quiet`.
     pub(crate) fn steps(self) -> Progress {
         if !self.shows_bars() {
             return Progress { bar: ProgressBar::hidden(), output: self };
@@ -207,6 +207,8 @@ impl Output {
             ProgressStyle::with_template("{spinner} {wide_msg} {elapsed}")
                 .unwrap_or_else(|_| ProgressStyle::default_spinner()),
         );
+        bar.set_message("preparing");
+        bar.enable_steady_tick(TICK);
         Progress { bar, output: self }
     }
 

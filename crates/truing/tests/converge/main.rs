@@ -33,6 +33,7 @@ mod several;
 #[path = "../support/steady.rs"]
 mod steady;
 mod targets;
+mod terminal;
 mod threads;
 #[path = "../support/watch.rs"]
 mod watch;
