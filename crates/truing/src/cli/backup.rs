@@ -12,7 +12,7 @@ use super::{Context, Format, runtime};
 /// Copy the database to a file, also while a service uses it
 ///
 /// The copy is the whole store at one instant. It must not exist yet. Keep `marker.key` with it, which lies beside the
-/// database: without that key, comments that were posted before are not known as ours.
+/// database: without that key, Truing does not recognise the comments that it posted before.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// The file to make

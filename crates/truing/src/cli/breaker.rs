@@ -28,14 +28,14 @@ pub struct Args {
 
 #[derive(Subcommand, Debug)]
 enum Action {
-    /// All of them
+    /// List all circuit breakers
     List,
-    /// One, with the failures that it remembers
+    /// Show one, with its failures
     Show {
         /// Its key: sync/JOB, or JOB alone
         key: String,
     },
-    /// Close one: the next run begins as if nothing had failed
+    /// Close one: the next run starts without past failures
     Reset {
         /// Its key: sync/JOB, or JOB alone
         key: String,

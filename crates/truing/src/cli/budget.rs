@@ -25,11 +25,11 @@ pub struct Args {
 /// What to show.
 #[derive(clap::Subcommand, Debug)]
 enum What {
-    /// What is spent and set aside of each limit, in this month and on this day (UTC)
+    /// Show what is spent and reserved of each limit, this month and today (UTC)
     ///
-    /// A limit is shown as it was when something was last drawn on it.
+    /// A limit is shown as it was when it was last used.
     Show,
-    /// What models cost, in US dollars per million tokens
+    /// Show the prices of models, in US dollars per million tokens
     Prices {
         /// One model
         model: Option<String>,

@@ -152,7 +152,7 @@ fn refused(error: CliError, context: &Context) -> Result<Exit, CliError> {
         return Err(error);
     }
     let exit = error.exit;
-    context.output.json(&outcome::not_begun(None, &error))?;
+    context.output.json(&outcome::not_begun(None, &context.output.advised(&error)))?;
     context.output.complain(&error);
     Ok(exit)
 }

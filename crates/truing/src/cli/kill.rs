@@ -32,7 +32,7 @@ enum Action {
         /// Why, for those who ask later: one line
         #[arg(long, value_name = "T")]
         reason: Option<String>,
-        /// What becomes of reviews in flight; finish unless it is on already
+        /// What happens to reviews in flight [default: finish, or as it is]
         #[arg(long, value_enum)]
         mode: Option<ModeFlag>,
     },

@@ -39,19 +39,19 @@ enum Action {
 /// for; none while the kill switch is on. The forge's credentials stay in this process.
 #[derive(clap::Args, Debug)]
 struct Serve {
-    /// The `NAME` of the `[forge.NAME]` whose pull requests they are about
+    /// The `NAME` of the `[forge.NAME]` to serve
     #[arg(long, value_name = "NAME")]
     forge: String,
-    /// Serve whoever started this, over standard input and output, until they are closed [default]
+    /// Serve over standard input and output, until they are closed [default]
     #[arg(long, conflicts_with = "listen")]
     stdio: bool,
-    /// Serve over HTTP at this address, whoever sends the session's token as `Authorization: Bearer`
+    /// Serve over HTTP at this address; clients send the session's token as `Authorization: Bearer`
     #[arg(long, value_name = "ADDR")]
     listen: Option<SocketAddr>,
     /// The file that holds the session's token [default: the variable MCP_TOKEN]
     #[arg(long, value_name = "FILE", requires = "listen")]
     token_file: Option<PathBuf>,
-    /// What calls to the forge name as X-Review-Id, unless a request over HTTP has such a header [default: a new id]
+    /// The X-Review-Id of calls to the forge; that of a request over HTTP takes its place [default: a new id]
     #[arg(long, value_name = "ID", value_parser = review_id)]
     review_id: Option<String>,
 }

@@ -155,10 +155,14 @@ impl Output {
     pub(crate) fn error(self, error: &CliError) {
         self.complain(error);
         if self.is_json() {
-            let error = error.clone().with_hints(|hint| with_config(&hint, self.config));
             // The error has been said on stderr; that stdout cannot take it either adds nothing.
-            drop(self.json(&error.to_json()));
+            drop(self.json(&self.advised(error).to_json()));
         }
+    }
+
+    /// An error whose hints repeat the operator's file, for answers that hold it as an object.
+    pub(crate) fn advised(self, error: &CliError) -> CliError {
+        error.clone().with_hints(|hint| with_config(&hint, self.config))
     }
 
     /// The lines of an error alone: where the answer on stdout has it in its own form.

@@ -21,8 +21,7 @@ pub struct Args {
 enum What {
     /// Show whether an agent may run a command, read or edit a file, or call a tool
     ///
-    /// Prints allow (exit 0) or deny (exit 1), and the rule that allows it or the one that would be needed. Nothing
-    /// is run.
+    /// Prints allow (exit 0) or deny (exit 1), and the rule that allows it or that would be needed. Runs nothing.
     Check(Check),
 }
 

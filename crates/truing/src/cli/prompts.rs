@@ -29,7 +29,7 @@ pub struct Args {
 enum Action {
     /// List every prompt and what it takes
     List,
-    /// Show a prompt as a model is told it
+    /// Show a prompt as a model gets it
     ///
     /// Strictly: a value that is missing, unknown or not of its type is an error. What others wrote stands between
     /// marks, with a word that every run makes anew; here it is all zeros. JSON tells the hash of the prompt too.
@@ -40,9 +40,9 @@ enum Action {
         #[arg(long, value_name = "NAME=VALUE", value_parser = assignment)]
         set: Vec<(String, String)>,
     },
-    /// Tell everything that is wrong with prompts: file, line and what
+    /// Check prompts, and list every problem with file and line
     ///
-    /// Exit code 1 if anything is.
+    /// Exit 1 if there is a problem.
     Check {
         /// A folder of prompts, instead of the configured one; they may include the built-in ones
         #[arg(conflicts_with_all = ["envsubst", "workflow"])]
@@ -54,7 +54,7 @@ enum Action {
         #[arg(long, value_name = "YML", requires = "envsubst")]
         workflow: Option<PathBuf>,
     },
-    /// Play the cases of prompts: is a model told what it needs to take the right way?
+    /// Test prompts: do their cases give a model what it needs to decide right?
     ///
     /// A case is a TOML file in the folder `cases` beside the prompts. Its request is put together as a run's is, and goes
     /// through the loop of a run to a scripted model on this machine, which takes the right way only if all that the case

@@ -38,10 +38,10 @@ pub struct Args {
 enum What {
     /// Try each escape for real, and show which were stopped
     ///
-    /// Also those of a process that reads repository files for the service (`reader_*`). What needs a program that is
-    /// not installed is not tried. Exit 0 if nothing got out.
+    /// Also tries the escapes of a process that reads repository files for the service (`reader_*`). Skips those whose
+    /// program is not installed. Exit 0 if every escape was stopped.
     Check(CheckArgs),
-    /// Run a command inside, on the current folder, which it can only read
+    /// Run a command inside, with read-only access to the current folder
     ///
     /// Ends with the command's exit code; with 3 if there is no sandbox as strong as `sandbox.level`, or the command
     /// took too long or printed too much.
@@ -50,7 +50,7 @@ enum What {
 
 #[derive(clap::Args, Debug)]
 struct CheckArgs {
-    /// The sandbox of this level, and not the strongest that this machine allows
+    /// Use this level instead of the strongest that this machine allows
     #[arg(long, value_enum)]
     level: Option<LevelFlag>,
 }

@@ -36,21 +36,21 @@ pub struct Args {
 enum What {
     /// Decide what a release requires of the project: skip, relax, bump or ask
     ///
-    /// Downloads both releases, verified, compares what the project pins of them, and changes nothing. Exit 0; 1 if a
-    /// person has to say.
+    /// Downloads and verifies both releases, compares the definitions that the project pins, and changes nothing. Exit 0;
+    /// 1 if a person has to decide.
     Decide(Decide),
     /// Write a first manifest: what the project overrides and copies of the package
     ///
-    /// Looks through the project's source (Python), or takes the mirrored files of the job (npm, crates), or a hash test
-    /// (`--import`), and pins what the release that the project was made for has of it. Tells what it could not pin.
+    /// Finds them in the project's source (Python), in the mirrored files of the job (npm, crates) or in a hash test
+    /// (`--import`), pins them as they are in the release that the project was made for, and lists what it could not pin.
     Init(init::Init),
-    /// Run a job: bring what the newest release asks to the project's forge, or ask people there
+    /// Run a job: open a pull request for what the newest release requires, or ask people in an issue
     ///
-    /// Opens, renews or leaves alone one pull request, and keeps one question open at most. Every run ends in one outcome
-    /// record, which is printed. Exit 0; 1 if people have to say; 3 if it could not be done; 4 if it may not be: an open
-    /// circuit breaker, the kill switch, somebody else at work.
+    /// Keeps at most one pull request and one question open. Every run ends in one outcome record, which is printed. Exit 0;
+    /// 1 if people have to decide; 3 if it failed; 4 if it was refused: an open circuit breaker, the kill switch, or
+    /// another run at work.
     Run(run::Run),
-    /// Tell of each job how its last runs ended, and of its circuit breaker
+    /// Show how each job's last runs ended, and its circuit breaker
     Status(run::Status),
 }
 

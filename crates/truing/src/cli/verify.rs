@@ -26,10 +26,10 @@ pub struct Args {
     /// The repository, or a folder in it
     #[arg(value_name = "PATH", default_value = ".")]
     path: PathBuf,
-    /// Run the checks on this commit first: what fails there, too, does not count
+    /// Run the checks on this commit first; a check that fails there, too, does not count
     #[arg(long, value_name = "REF")]
     base: Option<String>,
-    /// Ask about this commit, and not about the working tree
+    /// Check this commit instead of the working tree
     #[arg(long, value_name = "REF")]
     head: Option<String>,
 }

@@ -77,7 +77,7 @@ fn fixes_are_shown_made_and_reviewed_again() {
     let before = place.files();
     let again = fix(&place, &[]);
     assert_eq!((again.exit, again.out.contains("1 finding (1 P1)")), (1, true), "{}", again.out);
-    assert!(again.err.ends_with("nothing to fix: no finding has a fix that is sure\n"), "{}", again.err);
+    assert!(again.err.ends_with("nothing to fix: no finding is auto-fixable\n"), "{}", again.err);
     assert!(before == place.files());
 
     place.write("d.py", "f()\nbreakpoint()\n");

@@ -58,7 +58,7 @@ impl Args {
         let failure = failure(&record);
         let mut object = told(&record);
         if let (Some(failure), Some(object)) = (&failure, object.as_object_mut())
-            && let Value::Object(error) = json!(failure.to_json())
+            && let Value::Object(error) = json!(context.output.advised(failure).to_json())
         {
             object.extend(error);
         }

@@ -60,7 +60,7 @@ pub(super) async fn print(
         Ok(ended) => ended,
         Err(mut error) => {
             if output.is_json() {
-                output.json(&not_begun(name, &error))?;
+                output.json(&not_begun(name, &output.advised(&error)))?;
             }
             if let Some(shown) = shown.filter(|shown| !error.message.contains(*shown)) {
                 error.message = format!("{shown}: {}", error.message);

@@ -104,7 +104,7 @@ impl<'a> Fixing<'a> {
         if plan.changes.is_empty() {
             tell(&plan.left, output);
             if plan.left.is_empty() {
-                output.say("nothing to fix: no finding has a fix that is sure");
+                output.say("nothing to fix: no finding is auto-fixable");
             }
             return Ok(false);
         }

@@ -44,10 +44,10 @@ pub(crate) struct Run {
     /// The job: `[sync.NAME]` of the configuration
     #[arg(value_name = "JOB")]
     pub(crate) job: String,
-    /// Write nothing at the forge, and remember nothing: show what would be pushed
+    /// Write nothing to the forge and record nothing: show what would be pushed
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Nobody waits for it: an open circuit breaker is no error
+    /// For cron and CI: an open circuit breaker is not an error
     #[arg(long)]
     pub(crate) scheduled: bool,
     /// Write the outcome record to this file as JSON, also of a run that fails
