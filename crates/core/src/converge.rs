@@ -36,6 +36,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::dismissal::{self, Dismissal};
 use crate::finding::{Finding, FindingStatus, Severity};
 use crate::id::{FindingId, Sha};
 use crate::identity::{Placed, identify};
@@ -194,6 +195,9 @@ pub struct Run {
     pub hook: Option<String>,
     /// Have findings that do not block had their fix?
     pub is_polished: bool,
+    /// Findings that people have dismissed, as of the newest audit.
+    #[serde(default)]
+    pub dismissals: Vec<Dismissal>,
     /// Everything that was found, and what became of it.
     pub ledger: Ledger,
     /// What was done.
@@ -240,10 +244,17 @@ impl Run {
             refused: Vec::new(),
             hook: None,
             is_polished: false,
+            dismissals: Vec::new(),
             ledger: Ledger::default(),
             log: Vec::new(),
             commits: Vec::new(),
         }
+    }
+
+    /// What people have dismissed by now counts from the next audit on; of what is known already, at once.
+    pub fn dismiss(&mut self, said: Vec<Dismissal>) {
+        self.ledger.dismissed(&said);
+        self.dismissals = said;
     }
 
     /// Findings of the newest audit by weight, worst first.
@@ -319,8 +330,8 @@ impl Run {
     fn reach_cap(&mut self) {
         let [worst, bad, small] = self.counts();
         let (audits, who) = (self.audits, self.aside.as_ref().map_or("the last one", |_| "others"));
-        let reason =
-            format!("{audits} audits were made, and {who} found {worst} P0, {bad} P1 and {small} P2");
+        let made = if audits == 1 { "1 audit was".to_owned() } else { format!("{audits} audits were") };
+        let reason = format!("{made} made, and {who} found {worst} P0, {bad} P1 and {small} P2");
         self.end(Code::CapReached, reason);
     }
 
@@ -358,10 +369,15 @@ impl Run {
         let claims = merged(std::mem::take(&mut self.answers));
         let (placed, origins): (Vec<Placed>, Vec<Origin>) =
             claims.into_iter().map(|Merged { claim, .. }| (claim.placed, claim.origin)).unzip();
-        let identified = identify(self.ledger.findings(), placed, Some(&self.head), read);
-        self.found = identified.current;
+        self.ledger.dismissed(&self.dismissals);
+        let mut identified = identify(self.ledger.findings(), placed, Some(&self.head), read);
+        dismissal::apply(&mut identified.current, &self.dismissals);
+        self.ledger.seen(&identified.current, &origins);
+        // The dismissed ones are known, and nobody's work.
+        let counts = |finding: &Finding| !matches!(finding.status, FindingStatus::Dismissed(_));
+        self.found = identified.current.into_iter().filter(counts).collect();
         self.cleared = None;
-        self.ledger.audited(self.audits, &self.tree, &self.found, &origins);
+        self.ledger.audited(self.audits, &self.tree, &self.found);
         self.ledger.gone(identified.gone, standing, &self.head);
         self.forget_fix();
         self.log.push(Line::Audit { number: self.audits, counts: self.counts(), silent: self.silent });
@@ -421,9 +437,11 @@ impl Run {
         let weighs = |finding: &&Finding| finding.raw.severity <= self.limits.min_blocking;
         let declined = self.ledger.declined().filter(weighs).count();
         if declined > 0 && !self.limits.allow_declined {
-            let reason = format!(
-                "{declined} findings were declined and stand as they were: mend them, or set `allow_declined`"
-            );
+            let stand = match declined {
+                1 => "1 finding was declined and stands as it was".to_owned(),
+                many => format!("{many} findings were declined and stand as they were"),
+            };
+            let reason = format!("{stand}: fix it by hand, dismiss it, or set `allow_declined`");
             self.cleared = None;
             return self.end(Code::Declined, reason);
         }
@@ -438,7 +456,8 @@ impl Run {
                 self.end(Code::Clean, format!("{who} found nothing at {head}"));
             }
             (0, _) => {
-                let reason = format!("{who} found nothing at {head} but {declined} that were declined");
+                let were = if declined == 1 { "was" } else { "were" };
+                let reason = format!("{who} found nothing at {head} but {declined} that {were} declined");
                 self.end(Code::CleanButDeclined, reason);
             }
             _ => {
@@ -484,9 +503,6 @@ impl Run {
         }
         if matches!(self.log.last(), Some(Line::Fix { number, commit: Some(_), .. }) if *number == self.audits)
         {
-            if let Some(reason) = self.ledger.returns_to(&self.tree) {
-                return self.end(Code::Oscillation, reason);
-            }
             // Nobody would audit it any more: not what comes after it, either.
             if self.audits_left() == 0 {
                 return self.reach_cap();
@@ -497,6 +513,9 @@ impl Run {
         }
         self.log_fix(None);
         self.ledger.answered(&self.found, &self.words);
+        // What does not block anyway is a note.
+        let least = self.limits.min_blocking;
+        self.ledger.tell(self.found.iter_mut().filter(|finding| finding.raw.severity <= least));
         if let Some(aside) = self.aside.take() {
             return self.turned_down(aside);
         }

@@ -30,6 +30,9 @@ pub struct Dismissal {
     /// It was taken back: the finding is as if nobody had said anything.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub withdrawn: bool,
+    /// The finding as it was then, for loops that have not met it. Old records lack it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<Finding>,
 }
 
 impl Dismissal {
@@ -42,12 +45,13 @@ impl Dismissal {
             by: by.to_owned(),
             at,
             withdrawn: false,
+            about: Some(finding.clone()),
         }
     }
 
     /// Somebody takes back what was said of a finding.
     pub fn taken_back(finding: &Finding, by: &str, at: Millis) -> Self {
-        Self { withdrawn: true, ..Self::of(finding, "", by, at) }
+        Self { withdrawn: true, about: None, ..Self::of(finding, "", by, at) }
     }
 
     /// Is it about this finding, with the code that it was said of?
@@ -95,6 +99,17 @@ pub fn apply(findings: &mut [Finding], dismissals: &[Dismissal]) -> usize {
         }
     }
     changed
+}
+
+/// Adds dismissed findings to those that are known, and puts what was said of all into effect: whoever meets one of them
+/// again recognises it ([`crate::identity::identify`]), whichever loop found it first.
+pub fn remember(known: &mut Vec<Finding>, said: &[Dismissal]) {
+    for finding in said.iter().filter(|said| !said.withdrawn).filter_map(|said| said.about.as_ref()) {
+        if known.iter().all(|known| known.id != finding.id) {
+            known.push(finding.clone());
+        }
+    }
+    apply(known, said);
 }
 
 /// Why a word names no finding.

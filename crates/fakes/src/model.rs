@@ -73,6 +73,11 @@ impl FakeModel {
         self.shared.stall(nth);
     }
 
+    /// Lets the request go on that was stalled.
+    pub fn resume(&self) {
+        self.shared.resume();
+    }
+
     /// Ends when that request is there.
     pub async fn stalls(&self) {
         self.shared.stalls().await;

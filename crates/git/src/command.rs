@@ -39,6 +39,9 @@ const ENVIRONMENT: &[(&str, &str)] = &[
     ("GIT_PROTOCOL_FROM_USER", "0"),
 ];
 
+/// Where no hook is.
+pub(crate) const NO_HOOKS: &str = "/dev/null";
+
 /// Configuration of every call. It stands above the repository's own. It is passed in variables and not as
 /// `-c`, which cannot name a subsection that holds `=`.
 ///
@@ -47,7 +50,7 @@ const ENVIRONMENT: &[(&str, &str)] = &[
 /// repositories may be read, as in a container whose files belong to the host's user.
 const CONFIGURATION: &[(&str, &str)] = &[
     ("safe.directory", "*"),
-    ("core.hooksPath", "/dev/null"),
+    ("core.hooksPath", NO_HOOKS),
     ("core.fsmonitor", "false"),
     ("core.attributesFile", "/dev/null"),
     ("core.excludesFile", "/dev/null"),

@@ -183,7 +183,58 @@ pub enum GitError {
     },
 }
 
+/// Calls that reach a remote.
+const REMOTE_CALLS: [&str; 3] = ["fetch", "ls-remote", "push"];
+
+/// Git's words where a remote or the network fails for a moment.
+const PASSING: [&str; 9] = [
+    "error: 429",
+    "error: 500",
+    "error: 502",
+    "error: 503",
+    "error: 504",
+    "RPC failed",
+    "hung up unexpectedly",
+    "Could not resolve host",
+    "Failed to connect",
+];
+
 impl GitError {
+    /// Did the remote or the network fail in a way that may have passed the next time?
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Failed { call, message } => {
+                REMOTE_CALLS.contains(call) && PASSING.iter().any(|words| message.contains(words))
+            }
+            Self::TimedOut { call, .. } => REMOTE_CALLS.contains(call),
+            Self::PathMissing(_)
+            | Self::NotADirectory(_)
+            | Self::NotARepository(_)
+            | Self::NoWorkTree(_)
+            | Self::ForeignWorkTree { .. }
+            | Self::NoCommits(_)
+            | Self::BadRevision(_)
+            | Self::BadBranch(_)
+            | Self::UnknownRevision { .. }
+            | Self::NoDefaultBranch
+            | Self::NoCommonAncestor { .. }
+            | Self::BadRemote { .. }
+            | Self::Sha256 { .. }
+            | Self::NotAMirror(_)
+            | Self::NoGit { .. }
+            | Self::TooOld { .. }
+            | Self::Io { .. }
+            | Self::TooLarge { .. }
+            | Self::NotFetched { .. }
+            | Self::Garbled { .. }
+            | Self::MissingHistory { .. }
+            | Self::MirrorBusy { .. }
+            | Self::CommitGone { .. }
+            | Self::Unauthorized { .. }
+            | Self::RemoteMissing { .. } => false,
+        }
+    }
+
     /// True if what was asked for is wrong (exit code 2), false if it could not be done (exit code 3).
     pub fn is_wrong_input(&self) -> bool {
         match self {

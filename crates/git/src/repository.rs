@@ -3,6 +3,7 @@
 mod base;
 mod branch;
 mod facts;
+mod hooks;
 mod index;
 mod worktree;
 

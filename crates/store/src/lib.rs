@@ -7,7 +7,7 @@
 mod lock;
 mod sqlite;
 
-pub use self::lock::{CommandLock, Held, LockError, ServeLock};
+pub use self::lock::{CommandLock, Held, LockError, ServeLock, is_served};
 pub use self::sqlite::{
     BackupError, Census, Ended, EndedRun, Meter, OpenError, RunEntry, RunMark, Sqlite, Stage,
 };

@@ -72,6 +72,20 @@ impl CommandLock {
     }
 }
 
+/// Does a process serve from this database?
+///
+/// # Errors
+/// [`LockError::Io`]
+pub fn is_served(database: &Path) -> Result<bool, LockError> {
+    let path = beside(database, ".lock");
+    let told = |source: io::Error| LockError::Io { path: path.clone(), source };
+    match open(&path).map_err(told)?.try_lock_shared() {
+        Ok(()) => Ok(false),
+        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::Error(source)) => Err(told(source)),
+    }
+}
+
 /// That no command holds a [`CommandLock`], for as long as the answer lives; none if one does.
 pub(crate) fn alone(database: &Path) -> Result<Option<File>, LockError> {
     let path = beside(database, ".commands.lock");

@@ -14,6 +14,7 @@ pub mod converge;
 pub mod demo;
 mod destination;
 pub mod diff;
+pub mod dismiss;
 pub mod error;
 pub mod findings;
 pub mod gate;
@@ -172,6 +173,7 @@ enum Command {
     Converge(converge::Args),
     Watch(converge::WatchArgs),
     Audit(converge::AuditArgs),
+    Dismiss(dismiss::Args),
     Verify(verify::Args),
     Gate(gate::Args),
     Preflight(preflight::Args),
@@ -209,6 +211,7 @@ impl Command {
             Self::Converge(args) => converge::run(args, context),
             Self::Watch(args) => converge::run_watch(args, context),
             Self::Audit(args) => converge::run_audit(args, context),
+            Self::Dismiss(args) => dismiss::run(args, context),
             Self::Verify(args) => verify::run(args, context),
             Self::Gate(args) => gate::run(args, context),
             Self::Preflight(args) => preflight::run(args, context),
@@ -246,6 +249,7 @@ impl Command {
             | Self::Converge(_)
             | Self::Watch(_)
             | Self::Audit(_)
+            | Self::Dismiss(_)
             | Self::Verify(_)
             | Self::Gate(_)
             | Self::Preflight(_)

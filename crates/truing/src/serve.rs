@@ -36,7 +36,7 @@ use truing_core::id::{PrId, Token};
 use truing_core::port::{
     Clock, Converges, Forge, Ids, Operations, Reader, Records, Slots, StoreError, Watchlist,
 };
-use truing_core::slot::{Command, Limits};
+use truing_core::slot::Limits;
 use truing_forge::github::{GitHub, RemoteError};
 use truing_git::{Git, Remote};
 
@@ -47,7 +47,7 @@ use self::scheduler::{Lease, Scheduler, Wake};
 use self::switch::KillSwitch;
 use crate::loops::agent::Agent;
 use crate::loops::checkout::Rules;
-use crate::slots::{StepError, step};
+use crate::slots::end_orphans;
 
 /// How long a stopping service lets its workers finish. The contract is 60 s for everything.
 const DRAIN: Duration = Duration::from_secs(40);
@@ -370,13 +370,6 @@ impl<S: Slots + Records, W, R, C, I> House<S, W, R, C, I> {
     /// # Errors
     /// [`StoreError`]
     pub async fn end_old_leases(&self) -> Result<(), StoreError> {
-        for slot in self.store.orphans().await? {
-            let Some(token) = slot.token() else { continue };
-            match step(&self.store, &slot.key, Command::HandBack(token), &self.limits).await {
-                Ok(_) | Err(StepError::Refused(_)) => {}
-                Err(StepError::Store(error)) => return Err(error),
-            }
-        }
-        Ok(())
+        end_orphans(&self.store, &self.limits).await
     }
 }

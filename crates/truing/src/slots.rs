@@ -43,6 +43,22 @@ pub async fn step<S: Slots + Records>(
     Err(StoreError::Unavailable(format!("{key}: the slot changes faster than it can be committed")).into())
 }
 
+/// Ends the leases whose holders are dead. The slots are due at once, and no attempt is counted. For whoever knows that
+/// nobody serves from this store but the caller.
+///
+/// # Errors
+/// [`StoreError`]
+pub async fn end_orphans<S: Slots + Records>(store: &S, limits: &Limits) -> Result<(), StoreError> {
+    for slot in store.orphans().await? {
+        let Some(token) = slot.token() else { continue };
+        match step(store, &slot.key, Command::HandBack(token), limits).await {
+            Ok(_) | Err(StepError::Refused(_)) => {}
+            Err(StepError::Store(error)) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
 /// Tells `truing why` what was decided. The step is taken, whether it can be told or not.
 async fn note<S: Records>(store: &S, key: &Key, decision: &Decision, at: Millis) {
     let Some(note) = decision.note else { return };

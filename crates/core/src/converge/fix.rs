@@ -22,6 +22,13 @@ impl Run {
         let before = self.candidate.as_ref().map(|before| &before.tree);
         let is_new = candidate.as_ref().map(|new| &new.tree) != before
             || problems.iter().any(|problem| problem.kind == ProblemKind::Hook);
+        let returns =
+            candidate.as_ref().filter(|_| is_other).and_then(|new| self.ledger.returns_to(&new.tree));
+        if let Some(reason) = returns {
+            // What it brings back is known: it is not pushed, and what was found stands.
+            self.candidate = None;
+            return self.end(Code::Oscillation, reason);
+        }
         match candidate {
             Some(candidate) if is_other && is_new => {
                 self.candidate = Some(candidate);

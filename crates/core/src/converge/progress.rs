@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::{Code, Origin, Word};
+use crate::dismissal::{self, Dismissal};
 use crate::finding::{Finding, FindingStatus};
 use crate::id::{FindingId, Sha};
 
@@ -54,9 +55,27 @@ impl Ledger {
         self.findings.iter().filter(|finding| matches!(finding.status, FindingStatus::Declined(_)))
     }
 
-    /// After an audit: what it found, with `origins` in the same order.
-    pub(super) fn audited(&mut self, number: u32, tree: &Sha, found: &[Finding], origins: &[Origin]) {
-        self.seen(found, origins);
+    /// What people have dismissed of what is found.
+    pub fn dismissed_now(&self) -> impl Iterator<Item = &Finding> {
+        self.findings.iter().filter(|finding| matches!(finding.status, FindingStatus::Dismissed(_)))
+    }
+
+    /// People have dismissed this: also what was found before this run.
+    pub(super) fn dismissed(&mut self, said: &[Dismissal]) {
+        dismissal::remember(&mut self.findings, said);
+    }
+
+    /// Gives these the status that they have by now.
+    pub(super) fn tell<'a>(&self, found: impl Iterator<Item = &'a mut Finding>) {
+        for finding in found {
+            if let Some(known) = self.findings.iter().find(|known| known.id == finding.id) {
+                finding.status = known.status.clone();
+            }
+        }
+    }
+
+    /// After an audit: what it found.
+    pub(super) fn audited(&mut self, number: u32, tree: &Sha, found: &[Finding]) {
         let found = found.iter().map(|finding| finding.id.clone()).collect();
         self.marks.push(Mark { number, tree: tree.clone(), found });
     }
@@ -112,7 +131,7 @@ impl Ledger {
     /// Is this what an earlier audit has seen already? Then a fix has undone another one.
     pub(super) fn returns_to(&self, tree: &Sha) -> Option<String> {
         let mark = self.marks.iter().find(|mark| mark.tree == *tree)?;
-        Some(format!("the last fix leads back to the files of audit {}: fixes undo each other", mark.number))
+        Some(format!("the fix leads back to the files of audit {}: fixes undo each other", mark.number))
     }
 
     /// One of these comes back after each fix.

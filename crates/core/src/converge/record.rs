@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::readiness::Readiness;
 use super::{Kind, Limits, Run, Step};
+use crate::finding::Category;
 use crate::follow::record::Kind as End;
 use crate::id::{Key, Millis, RunId, Sha};
 use crate::money::MicroUsd;
@@ -31,6 +32,34 @@ impl Taken {
         self.cost_micro_usd.0 = self.cost_micro_usd.0.saturating_add(more.cost_micro_usd.0);
         self.ms = self.ms.saturating_add(more.ms);
     }
+}
+
+/// What an auditor did to rule out defects of one category, in one audit.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Absence {
+    /// The number of the audit, from 1.
+    pub r#loop: u32,
+    /// The auditor's index in it.
+    pub auditor: u32,
+    /// The category.
+    pub category: Category,
+    /// Files that it looked at.
+    pub files_opened: Vec<String>,
+    /// Lines that it shows.
+    pub lines_quoted: Vec<Quote>,
+    /// What it tried, and what ruled a defect out.
+    pub probes: Vec<String>,
+}
+
+/// A line of a file.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Quote {
+    /// The file.
+    pub file: String,
+    /// The line, from 1.
+    pub line: u32,
+    /// Its text.
+    pub text: String,
 }
 
 /// One run.
@@ -71,6 +100,15 @@ pub struct Record {
     pub prompt_hash: Option<String>,
     /// What people should know besides.
     pub warnings: Vec<String>,
+    /// Proof of what audits of the whole change have cleared.
+    #[serde(default)]
+    pub absences: Vec<Absence>,
+    /// Commits of fixes that are not in what the pull request went to: it was closed or merged without them.
+    #[serde(default)]
+    pub unreached: Vec<Sha>,
+    /// How often in a row the next act was put off, because a forge gave no answer.
+    #[serde(default)]
+    pub put_off: u32,
     /// Versions of what took part.
     pub versions: BTreeMap<String, String>,
     /// When it began.
@@ -104,6 +142,9 @@ impl Record {
             model: None,
             prompt_hash: None,
             warnings: Vec::new(),
+            absences: Vec::new(),
+            unreached: Vec::new(),
+            put_off: 0,
             versions: BTreeMap::new(),
             started: now,
             ended: now,
@@ -166,6 +207,14 @@ impl Record {
         }
     }
 
+    /// Keeps the proof of one auditor of the newest audit, in place of what it had before.
+    pub fn prove(&mut self, auditor: u32, absences: Vec<Absence>) {
+        let number = self.state.audits;
+        self.absences.retain(|known| (known.r#loop, known.auditor) != (number, auditor));
+        let room = MAX_ABSENCES.saturating_sub(self.absences.len());
+        self.absences.extend(absences.into_iter().take(room));
+    }
+
     /// Remembers something for people, once.
     pub fn warn(&mut self, warning: String) {
         if self.warnings.len() < MAX_WARNINGS && !self.warnings.contains(&warning) {
@@ -173,6 +222,9 @@ impl Record {
         }
     }
 }
+
+/// So many absences are kept: of ten audits by three auditors, and some more.
+const MAX_ABSENCES: usize = 400;
 
 /// So many warnings are kept.
 const MAX_WARNINGS: usize = 50;

@@ -231,6 +231,9 @@ fn a_thousand_pairs_end_as_they_must_and_within_their_limits() {
         if code.kind() == Kind::Converged {
             assert!(run.found.is_empty() && run.silent == 0, "{pair:?}, seed {seed}");
         }
+        if code == Code::Oscillation {
+            assert!(!run.found.is_empty() && run.found.iter().all(Finding::is_open), "{pair:?}, seed {seed}");
+        }
         *told.entry(code.as_str()).or_insert(0) += 1;
         most = most.max(steps);
     }

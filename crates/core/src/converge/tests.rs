@@ -1,6 +1,7 @@
 //! What follows from what, rule by rule (spec/converge.md 2, 14); whole runs are in `simulation`.
 
 use super::*;
+use crate::dismissal::Dismissal;
 use crate::finding::{AnchorKind, Category, Place, RawFinding, Side, Source};
 
 pub(super) fn sha(seed: u64) -> Sha {
@@ -424,14 +425,51 @@ fn fixes_that_resolve_nothing_end_the_run() {
 }
 
 #[test]
+fn what_was_declined_may_stand_whether_or_not_something_else_was_fixed() {
+    let allowed = Limits { allow_declined: true, ..Limits::default() };
+    let run = audit(begun(allowed), &[p1(3)]);
+    let words = says(&run, &Word::Declined("it is meant so".into()));
+    let run = after(run, [Event::Fixed { words, candidate: None }, Event::Replied]);
+    assert_eq!((code(&run), run.ledger.declined().count()), (Some(Code::CleanButDeclined), 1));
+    assert_eq!(run.cleared, None, "nobody has found the head clean");
+    assert!(run.exit.unwrap().reason.ends_with("but 1 that was declined"));
+}
+
+#[test]
+fn what_people_dismissed_is_nobodys_work_until_its_code_changes() {
+    let first = audit(begun(Limits::default()), &[p1(3)]);
+    let said = Dismissal::of(&first.found[0], "it is meant so", "ada", crate::id::Millis(5));
+    // In this run, and in one that has never met it.
+    for mut run in [first.clone(), begun(Limits::default())] {
+        run.exit = None;
+        run.next = Act::Gate;
+        run.dismissals = vec![said.clone()];
+        let run = audit(run, &[p1(3)]);
+        assert_eq!((code(&run), run.found.len()), (Some(Code::Clean), 0), "{:?}", run.exit);
+        assert_eq!(run.ledger.dismissed_now().count(), 1);
+        // Another one beside it counts.
+        let mut run = Run { exit: None, next: Act::Gate, ..run };
+        run.dismissals = vec![said.clone()];
+        let run = audit(run, &[p1(3), p1(20)]);
+        assert_eq!(run.found.len(), 1);
+    }
+    let mut back = begun(Limits::default());
+    back.dismissals = vec![Dismissal::taken_back(&first.found[0], "ada", crate::id::Millis(6))];
+    assert_eq!(audit(back, &[p1(3)]).found.len(), 1);
+}
+
+#[test]
 fn fixes_that_undo_each_other_end_the_run() {
     let run = fixed(audit(begun(Limits::default()), &[p1(3)]), 2);
     let run = audit(run, &[p1(20)]);
     // The files of the beginning, in a commit of their own.
     let back = Candidate { commit: sha(3), tree: sha(1_000_001) };
     let fix = Event::Fixed { words: says(&run, &Word::Fixed), candidate: Some(back) };
-    let run = after(run, [fix, Event::Checked(vec![]), Event::Pushed, Event::Replied]);
+    let before = run.head.clone();
+    let run = after(run, [fix]);
     assert_eq!((code(&run), run.audits), (Some(Code::Oscillation), 2), "without a third audit");
+    assert_eq!((&run.head, &run.candidate), (&before, &None), "what is known to be wrong is not pushed");
+    assert!(run.found.len() == 1 && run.found.iter().all(Finding::is_open), "what was found stands");
 
     let mut run = begun(Limits::default());
     for (seed, line) in [(2, 3), (3, 20), (4, 3)] {

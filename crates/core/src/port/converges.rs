@@ -2,9 +2,10 @@
 
 use std::future::Future;
 
-use super::StoreError;
+use super::{Act, StoreError};
 use crate::converge::record::Record;
-use crate::id::{Key, Millis, Token};
+use crate::dismissal::Dismissal;
+use crate::id::{Key, Millis, RunId, Token};
 
 /// Runs that converge.
 pub trait Converges: Send + Sync {
@@ -17,6 +18,20 @@ pub trait Converges: Send + Sync {
         &self,
         token: Token,
         record: &Record,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// One run, by its id.
+    fn converge_run(&self, run: &RunId) -> impl Future<Output = Result<Option<Record>, StoreError>> + Send;
+
+    /// What people have dismissed on this key; also what they have taken back.
+    fn dismissals(&self, key: &Key) -> impl Future<Output = Result<Vec<Dismissal>, StoreError>> + Send;
+
+    /// Remembers what somebody said of findings, each on its key, in place of what was said of it before. `act`: for the
+    /// audit log, written with it.
+    fn dismiss(
+        &self,
+        said: &[(Key, Dismissal)],
+        act: &Act,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// The runs that ended, or were last kept, since then, newest first.

@@ -96,6 +96,16 @@ impl Shared {
         self.stall.send_replace((Some(nth), false));
     }
 
+    pub(super) fn resume(&self) {
+        self.stall.send_replace((None, false));
+    }
+
+    /// Ends when the stalled request may go on.
+    pub(super) async fn resumed(&self, number: u64) {
+        // The sender lives as long as this.
+        let _ = self.stall.subscribe().wait_for(|(nth, _)| *nth != Some(number)).await;
+    }
+
     pub(super) async fn stalls(&self) {
         // The sender lives as long as this.
         let _ = self.stall.subscribe().wait_for(|(_, is_there)| *is_there).await;

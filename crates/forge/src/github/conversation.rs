@@ -17,6 +17,7 @@ use truing_core::port::{
 };
 use truing_core::publish::Producer;
 
+use super::id::Id;
 use super::{GitHub, GitHubHub, GitHubPull};
 
 /// A pull request, for one producer.
@@ -40,6 +41,17 @@ impl GitHubConversation {
     /// The beginning of an error: what was tried, and where.
     fn what(&self, doing: &str) -> String {
         self.pull.what(doing)
+    }
+
+    /// What a comment of ours on the diff, which began a thread, is about.
+    ///
+    /// # Errors
+    /// [`ForgeError`]
+    pub async fn about(&self, comment: u64) -> Result<Option<Topic>, ForgeError> {
+        let id = Id::Review(comment).text();
+        let threads = self.list_threads().await?;
+        let first = threads.iter().filter_map(|thread| thread.comments.first()).find(|first| first.id == id);
+        Ok(first.and_then(|first| first.topic.clone()))
     }
 
     fn number(&self) -> u64 {

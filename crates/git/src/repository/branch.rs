@@ -72,6 +72,36 @@ impl Repository {
         Ok((tried.code() != Some(0)).then_some(tried.message))
     }
 
+    /// The branches whose names begin with this folder and that no working tree has checked out, each with its tip.
+    ///
+    /// # Errors
+    /// Whatever git says.
+    pub async fn branches_below(&self, folder: &str) -> Result<Vec<(String, Sha)>, GitError> {
+        let call =
+            self.call("for-each-ref").arg("--format=%(refname:short)%00%(objectname)%00%(worktreepath)");
+        let answer = call.arg(format!("refs/heads/{folder}/")).read().await?;
+        let answer = String::from_utf8_lossy(&answer);
+        let branch = |line: &str| {
+            let mut fields = line.split('\0');
+            let (name, tip, there) = (fields.next()?, fields.next()?, fields.next()?);
+            there.is_empty().then(|| Some((name.to_owned(), Sha::parse(tip).ok()?))).flatten()
+        };
+        Ok(answer.lines().filter_map(branch).collect())
+    }
+
+    /// Deletes a branch that is at this commit. The answer: is it gone? If not, it is elsewhere by now, and stays.
+    ///
+    /// # Errors
+    /// [`GitError::BadBranch`]
+    pub async fn delete_branch(&self, branch: &str, at: &Sha) -> Result<bool, GitError> {
+        if !is_branch_name(branch) {
+            return Err(GitError::BadBranch(branch.chars().take(200).collect()));
+        }
+        let reference = format!("refs/heads/{branch}");
+        let call = self.call("update-ref").args(["-d", "--end-of-options", &reference, at.as_str()]);
+        Ok(call.run().await?.code() == Some(0))
+    }
+
     /// Where a branch is; none if there is no such branch.
     ///
     /// # Errors

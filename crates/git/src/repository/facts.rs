@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use truing_core::id::Sha;
 
-use crate::command::{Call, Finished};
+use crate::command::{Call, Finished, NO_HOOKS};
 use crate::remote::without_credentials;
 use crate::view::{ObjectFormat, garbled, sha};
 use crate::{Git, GitError};
@@ -17,11 +17,12 @@ const NEXT: &str = "--truing-next";
 
 /// The URL of `origin`, which remotes keep objects for a partial clone, and settings that say how a working tree's files become content. The latter run nothing, and
 /// without them unchanged files could look changed.
-const SETTINGS: &str = "^(remote\\.origin\\.url|remote\\..*\\.promisor|core\\.(autocrlf|eol|filemode|symlinks|ignorecase|precomposeunicode))$";
+const SETTINGS: &str = "^(remote\\.origin\\.url|remote\\..*\\.promisor|core\\.(autocrlf|eol|filemode|symlinks|ignorecase|precomposeunicode|hookspath))$";
 
-/// The two settings among them that are not about content.
+/// The settings among them that are not about content.
 const ORIGIN: &str = "remote.origin.url";
 const PROMISOR: &str = ".promisor";
+const HOOKS: &str = "core.hookspath";
 
 /// Where a repository is, and what it is like.
 #[derive(Clone, Debug)]
@@ -109,6 +110,8 @@ pub(super) struct Settings {
     pub(super) partial: bool,
     /// How files become content: keys and values.
     pub(super) content: Vec<(String, String)>,
+    /// Where its hooks are, if not in its git folder.
+    pub(super) hooks: Option<PathBuf>,
 }
 
 impl Settings {
@@ -126,11 +129,15 @@ impl Settings {
             (key.to_owned(), value.to_owned())
         });
         let (origins, others): (Vec<_>, Vec<_>) = entries.partition(|(key, _)| key == ORIGIN);
-        let (promisors, content): (Vec<_>, Vec<_>) =
+        let (promisors, others): (Vec<_>, Vec<_>) =
             others.into_iter().partition(|(key, _)| key.ends_with(PROMISOR));
+        let (hooks, content): (Vec<_>, Vec<_>) = others.into_iter().partition(|(key, _)| key == HOOKS);
+        // Our own calls are told that there are none.
+        let hooks =
+            hooks.into_iter().rfind(|(_, path)| path != NO_HOOKS).map(|(_, path)| PathBuf::from(path));
         // As everywhere in git, the last one counts.
         let origin = origins.last().map(|(_, url)| without_credentials(url.trim_end()));
-        Ok(Self { origin, partial: promisors.iter().any(|(_, value)| value == "true"), content })
+        Ok(Self { origin, partial: promisors.iter().any(|(_, value)| value == "true"), content, hooks })
     }
 }
 

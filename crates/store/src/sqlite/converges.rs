@@ -2,14 +2,15 @@
 
 use rusqlite::{Connection, OptionalExtension as _};
 use truing_core::converge::record::Record;
-use truing_core::id::{Key, Millis, Token};
-use truing_core::port::{Converges, StoreError};
+use truing_core::dismissal::Dismissal;
+use truing_core::id::{Key, Millis, RunId, Token};
+use truing_core::port::{Act, Converges, StoreError};
 
-use super::Sqlite;
 use super::fault::{Fault, from_json, to_json};
 use super::history::sql_limit;
 use super::records::fenced;
 use super::slots::raise_counter;
+use super::{Sqlite, dismissals, operations};
 
 impl Converges for Sqlite {
     async fn last_converge(&self, key: &Key) -> Result<Option<Record>, StoreError> {
@@ -28,6 +29,34 @@ impl Converges for Sqlite {
     async fn keep_converge(&self, token: Token, record: &Record) -> Result<(), StoreError> {
         let record = record.clone();
         self.write(move |connection| keep(connection, token, &record)).await
+    }
+
+    async fn converge_run(&self, run: &RunId) -> Result<Option<Record>, StoreError> {
+        let run = run.as_str().to_owned();
+        self.read(move |connection| {
+            let row = connection
+                .prepare_cached("SELECT body FROM converge WHERE run = ?1")?
+                .query_row([&run], |row| row.get::<_, String>(0))
+                .optional()?;
+            row.map(|body| from_json(&body, || format!("the record of run {run}"))).transpose()
+        })
+        .await
+    }
+
+    async fn dismissals(&self, key: &Key) -> Result<Vec<Dismissal>, StoreError> {
+        let key = key.clone();
+        self.read(move |connection| dismissals::of(connection, &key)).await
+    }
+
+    async fn dismiss(&self, said: &[(Key, Dismissal)], act: &Act) -> Result<(), StoreError> {
+        let (said, act, now) = (said.to_vec(), act.clone(), self.0.clock.now());
+        self.write(move |connection| {
+            for (key, said) in &said {
+                dismissals::put(connection, key, said)?;
+            }
+            operations::audit::append(connection, &[act], now)
+        })
+        .await
     }
 
     async fn converge_records(&self, since: Millis, limit: usize) -> Result<Vec<Record>, StoreError> {

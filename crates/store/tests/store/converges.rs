@@ -2,7 +2,8 @@
 
 use truing_core::converge::record::Record;
 use truing_core::converge::{Code, Exit, Limits, Run};
-use truing_core::port::{Converges as _, Records as _, StoreError};
+use truing_core::dismissal::Dismissal;
+use truing_core::port::{Act, Converges as _, Records as _, StoreError};
 
 use super::*;
 
@@ -25,6 +26,9 @@ fn record(run: &str, key: &str, at: i64) -> Record {
         model: None,
         prompt_hash: None,
         warnings: vec![],
+        absences: vec![],
+        unreached: vec![],
+        put_off: 0,
         versions: Default::default(),
         started: Millis(at),
         ended: Millis(at),
@@ -59,4 +63,30 @@ async fn a_run_is_kept_by_the_newest_lease_alone_and_the_last_one_is_found() {
     assert_eq!(runs.iter().map(|run| run.run.as_str()).collect::<Vec<_>>(), ["c", "b"]);
     assert_eq!(store.forget_job_runs(Millis(NOW + 9)).await.unwrap(), 2);
     assert_eq!(store.converge_records(Millis(0), 9).await.unwrap(), [newer]);
+}
+
+#[tokio::test]
+async fn the_last_word_on_a_finding_counts_on_its_key_and_is_in_the_audit_log() {
+    let (_folder, store) = new_store();
+    let key = Key::new("converge/local/a@topic");
+    let said = |reason: &str| Dismissal {
+        finding: FindingId::new("1:abcd-1"),
+        snippet: "x".into(),
+        reason: reason.into(),
+        by: "ada".into(),
+        at: Millis(NOW),
+        withdrawn: false,
+        about: None,
+    };
+    let act = Act::new("ada", "dismiss", key.as_str(), "1:abcd-1: wanted");
+    store.dismiss(&[(key.clone(), said("meant so"))], &act).await.unwrap();
+    store.dismiss(&[(key.clone(), said("wanted"))], &act).await.unwrap();
+    assert_eq!(store.dismissals(&key).await.unwrap(), [said("wanted")]);
+    assert_eq!(store.dismissals(&Key::new("converge/local/a@main")).await.unwrap(), []);
+    assert_eq!(store.audited(9).await.unwrap()[0].act, act);
+
+    let run = record("a", key.as_str(), NOW);
+    store.keep_converge(Token(0), &run).await.unwrap();
+    assert_eq!(store.converge_run(&run.run).await.unwrap(), Some(run));
+    assert_eq!(store.converge_run(&RunId::new("b")).await.unwrap(), None);
 }

@@ -263,13 +263,17 @@ async fn call(world: &World, purse: &Purse, mut random: Random) {
     book(world, purse, &fate, billed, amount);
     match fate {
         Fate::Died => return,
-        Fate::Lost => again(|| store.settle(id, amount, Known::Estimated)).await,
+        Fate::Lost => {
+            again(|| store.settle(id, amount, Known::Estimated)).await;
+        }
         Fate::Late => {
             // Taken for dead by somebody else: the clock goes on, so that others' calls are, too.
             again(|| store.settle(id, amount, Known::Estimated)).await;
             again(|| store.settle(id, billed, Known::Metered)).await;
         }
-        Fate::Answered => again(|| store.settle(id, billed, Known::Metered)).await,
+        Fate::Answered => {
+            again(|| store.settle(id, billed, Known::Metered)).await;
+        }
     }
     if random.below(8) == 0 {
         world.tally.lock().unwrap().repeated += 1;

@@ -9,11 +9,11 @@ use truing_core::id::Key;
 use truing_core::line::counted;
 use truing_core::port::{Act, Ids as _, Jobs as _, Operations as _, RunRef};
 use truing_core::slot::{Command, Loop, Then};
-use truing_store::{CommandLock, Sqlite};
+use truing_store::Sqlite;
 
 use super::error::{CliError, Exit};
 use super::sync::not_leased;
-use super::target::{actor, existing_store, instant, store_error};
+use super::target::{actor, at_work, existing_store, instant, store_error};
 use super::{Context, runtime};
 use crate::serve::by_hand;
 use crate::slots::{StepError, step};
@@ -72,8 +72,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
             Action::Reset { key } => {
                 let (key, _) = find(&jobs, key)?;
                 let store = store.as_ref().ok_or_else(|| unknown(key.as_str()))?;
-                let _at_work = CommandLock::take(store.path())
-                    .map_err(|error| CliError::failed("lock", error.to_string()))?;
+                let _at_work = at_work(store, &limits).await?;
                 reset(store, key, &limits, &actor(&context.environment)).await?;
                 context
                     .output

@@ -6,12 +6,12 @@ use jiff::Timestamp;
 use truing_core::id::{Key, Millis};
 use truing_core::port::{Described, Operations as _, Records as _, Slots as _, StoreError};
 use truing_core::slot::{Command, Limits, Slot, State};
-use truing_store::Sqlite;
+use truing_store::{CommandLock, LockError, Sqlite, is_served};
 
 use super::error::CliError;
 use crate::config::Config;
 use crate::environment::Environment;
-use crate::slots::{StepError, step};
+use crate::slots::{StepError, end_orphans, step};
 use crate::wiring;
 
 /// The store, unless nothing has ever been stored: looking does not make a database.
@@ -84,6 +84,19 @@ impl Target {
     pub(super) fn name(&self) -> &str {
         self.described.as_ref().map_or(self.slot.key.as_str(), |described| &described.name)
     }
+}
+
+/// The right of a command to lease slots. What a process held that has died is free before, at once: no server would end
+/// its leases, and nobody waits until they expire.
+///
+/// # Errors
+/// A lock file or the store cannot be used.
+pub(super) async fn at_work(store: &Sqlite, limits: &Limits) -> Result<CommandLock, CliError> {
+    let told = |error: LockError| CliError::failed("lock", error.to_string());
+    if !is_served(store.path()).map_err(told)? {
+        end_orphans(store, limits).await.map_err(store_error)?;
+    }
+    CommandLock::take(store.path()).map_err(told)
 }
 
 /// Who is acting, for the audit log: the user's name as `LOGNAME` or `USER` has it, else as the system's list of accounts

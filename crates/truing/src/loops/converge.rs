@@ -14,35 +14,32 @@ pub mod local;
 pub mod lock;
 pub mod pull;
 pub mod pursue;
+mod stop;
 pub mod words;
 
 use std::fmt;
 use std::future::Future;
-use std::io;
 use std::time::Instant;
 
-use truing_agent::fixer::FixerError;
-use truing_agent::prompt::PromptError;
 use truing_agent::sandbox::Level;
-use truing_agent::verify::{Scope as Trust, Verifier, VerifyError};
+use truing_agent::verify::{Scope as Trust, Verifier};
 use truing_core::converge::record::{Record, Taken};
 use truing_core::converge::{Act, Candidate, Code, Event, Exit, Step};
 use truing_core::id::{Millis, Sha, Span, Token};
 use truing_core::ledger::Purse;
 use truing_core::money::MicroUsd;
-use truing_core::policy::PolicyError;
-use truing_core::port::{Clock as _, Converges, Gate as _, ReaderError, StoreError};
+use truing_core::port::{Clock as _, Converges, Gate as _, StoreError};
 use truing_core::slot::Why;
 use truing_core::verification::Verification;
 use truing_git::{GitError, Laid, Mirror, PrivateFolder};
 
-use super::agent::{Agent, Halted, Spent, SwitchGate};
-use super::files::NotTaken;
-use super::reading::{self, Change, Reading, ReadingError, Scope};
+use super::agent::{Agent, Spent, SwitchGate};
+use super::reading::{self, Change, Reading, Scope};
 use crate::config::converge::ConvergeConfig;
 use crate::wiring::SystemClock;
 use audit::Audited;
 use gate::{Commands, GateError, Gated};
+pub use stop::Stop;
 
 /// Who does the work.
 pub struct Crew {
@@ -83,8 +80,15 @@ impl fmt::Debug for Crew {
 
 /// Where the branch is that a run works on, and who sees what it does.
 pub trait Site: Sync {
-    /// Where the branch is now, or why the run cannot go on there.
-    fn head(&self, record: &Record) -> impl Future<Output = Result<Standing, Stop>> + Send;
+    /// Where the branch is now.
+    ///
+    /// # Errors
+    /// [`Stop::Over`]: the run cannot go on there, and nothing more is to be written.
+    fn head(&self, record: &Record) -> impl Future<Output = Result<Sha, Stop>> + Send;
+    /// How long something whose creation was not answered may stay unseen.
+    fn settle(&self) -> Span {
+        Span(0)
+    }
     /// Why nothing can be pushed there, if that is known: then it is audited, and that is all.
     fn read_only(&self) -> Option<String> {
         None
@@ -104,7 +108,11 @@ pub trait Site: Sync {
         std::future::ready(Ok(None))
     }
     /// After a push: calls it, unless that was done since it had been called so often. What people should know besides.
-    fn call(&self, _calls: usize) -> impl Future<Output = Result<Vec<String>, Stop>> + Send {
+    fn call(
+        &self,
+        _record: &Record,
+        _calls: usize,
+    ) -> impl Future<Output = Result<Vec<String>, Stop>> + Send {
         std::future::ready(Ok(Vec::new()))
     }
     /// Answers the findings of the newest audit. What people should know besides.
@@ -122,14 +130,9 @@ const KEPT_READINGS: usize = 2;
 /// Among those who are woken, the one that is called after each push: no reviewer can have this name.
 const AFTER_PUSH: &str = "after each push";
 
-/// How a branch stands.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Standing {
-    /// It is at this commit.
-    At(Sha),
-    /// There is no going on.
-    Over(Exit),
-}
+/// The waits before an act is tried again that a forge did not answer, one after the other. After them the run ends, and can be
+/// gone on with.
+const PUT_OFF: [Span; 3] = [Span::seconds(1), Span::seconds(4), Span::seconds(15)];
 
 /// What came of bringing a fix to the branch.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -140,109 +143,6 @@ pub enum Published {
     Moved(Sha),
     /// A hook blocks it, in these words.
     Blocked(String),
-    /// There is no going on.
-    Over(Exit),
-}
-
-/// Why an act came to nothing.
-#[derive(Debug, thiserror::Error)]
-pub enum Stop {
-    /// An auditor gave no answer that holds.
-    #[error("{0}")]
-    Silent(String),
-    /// The money is used up.
-    #[error("{0}")]
-    Budget(String),
-    /// The kill switch is on.
-    #[error("the kill switch is on")]
-    Halted,
-    /// No model could be asked.
-    #[error("{0}")]
-    Model(String),
-    /// The gate could not run.
-    #[error(transparent)]
-    Gate(#[from] GateError),
-    /// Git.
-    #[error(transparent)]
-    Git(#[from] GitError),
-    /// The change cannot be read.
-    #[error(transparent)]
-    Reading(#[from] ReadingError),
-    /// A reader.
-    #[error(transparent)]
-    Reader(#[from] ReaderError),
-    /// What a model is told cannot be put together.
-    #[error(transparent)]
-    Prompt(#[from] PromptError),
-    /// A fixer has no tools.
-    #[error(transparent)]
-    Fixer(#[from] FixerError),
-    /// What may be changed is not known.
-    #[error(transparent)]
-    Policy(#[from] PolicyError),
-    /// A file that cannot be taken over.
-    #[error("the fix is refused: {0}")]
-    File(#[from] NotTaken),
-    /// The checks could not be run.
-    #[error(transparent)]
-    Verify(#[from] VerifyError),
-    /// A folder.
-    #[error("no folder can be made: {0}")]
-    Folder(io::Error),
-    /// The forge.
-    #[error("{0}")]
-    Forge(String),
-    /// The forge wants us to wait: nothing is wrong, and the same act is next then.
-    #[error("{what}")]
-    Later {
-        /// For so long.
-        wait: Span,
-        /// The forge's words.
-        what: String,
-    },
-}
-
-impl From<Halted> for Stop {
-    fn from(Halted: Halted) -> Self {
-        Self::Halted
-    }
-}
-
-impl Stop {
-    fn folder(error: io::Error) -> Self {
-        Self::Folder(error)
-    }
-
-    /// Where a run is left with it that has nothing in progress.
-    fn left(&self) -> Left {
-        if let Self::Later { wait, what } = self {
-            return Left::Until(SystemClock.now() + *wait, Why::RateLimit, what.clone());
-        }
-        Left::Failed(self.exit())
-    }
-
-    /// How the run ends with it.
-    fn exit(&self) -> Exit {
-        let code = match self {
-            Self::Budget(_) => Code::Budget,
-            Self::Halted => Code::Interrupted,
-            Self::Silent(_)
-            | Self::Model(_)
-            | Self::Gate(_)
-            | Self::Git(_)
-            | Self::Reading(_)
-            | Self::Reader(_)
-            | Self::Prompt(_)
-            | Self::Fixer(_)
-            | Self::Policy(_)
-            | Self::File(_)
-            | Self::Verify(_)
-            | Self::Folder(_)
-            | Self::Forge(_)
-            | Self::Later { .. } => Code::Infrastructure,
-        };
-        Exit::new(code, self.to_string())
-    }
 }
 
 /// How far a run goes at a time.
@@ -359,11 +259,21 @@ impl<S: Site> Lap<'_, S> {
                 return Ok(Left::Failed(Stop::Halted.exit()));
             }
             told.begins(&self.record, &act);
+            if act.step() == Step::Audit {
+                self.record.state.dismiss(store.dismissals(&self.record.key).await?);
+            }
             let event = match Box::pin(self.act(&act)).await {
                 Ok(event) => event,
-                Err(stop @ Stop::Later { .. }) => return Ok(stop.left()),
-                Err(stop) => Event::Ended(stop.exit()),
+                Err(stop) => match self.waits(&stop) {
+                    Some(left) => {
+                        self.keep_taken(act.step(), began);
+                        store.keep_converge(token, &self.record).await?;
+                        return Ok(left);
+                    }
+                    None => self.ends(stop),
+                },
             };
+            self.record.put_off = 0;
             if let Err(unexpected) = self.record.state.after(event) {
                 let exit = Exit::new(Code::Infrastructure, unexpected.to_string());
                 self.record.state.exit = Some(exit);
@@ -373,10 +283,7 @@ impl<S: Site> Lap<'_, S> {
                     "nothing was fixed, so no check was run: whether `verify.check` passes is not known";
                 self.record.warn(none.to_owned());
             }
-            let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-            let taken = Taken { ms, ..std::mem::take(&mut self.taken) };
-            self.record.taken.entry(act.step()).or_default().add(&taken);
-            self.record.ended = SystemClock.now();
+            self.keep_taken(act.step(), began);
             store.keep_converge(token, &self.record).await?;
             told.grown(&self.record, before).await;
             if self.others_are_next() {
@@ -386,6 +293,35 @@ impl<S: Site> Lap<'_, S> {
         Ok(Left::Over)
     }
 
+    /// Where the run is left, if nothing is wrong and the same act is next a little later.
+    fn waits(&mut self, stop: &Stop) -> Option<Left> {
+        if let Stop::Later { wait, what } = stop {
+            return Some(Left::Until(SystemClock.now() + *wait, Why::RateLimit, what.clone()));
+        }
+        let tried = usize::try_from(self.record.put_off).unwrap_or(usize::MAX);
+        let wait = PUT_OFF.get(tried).filter(|_| stop.may_pass())?;
+        self.record.put_off = self.record.put_off.saturating_add(1);
+        let wait = Span(wait.0.max(self.site.settle().0));
+        Some(Left::Until(SystemClock.now() + wait, Why::Settling, stop.to_string()))
+    }
+
+    /// What follows from an act that came to nothing.
+    fn ends(&mut self, stop: Stop) -> Event {
+        let exit = stop.exit();
+        if let Stop::Over { unreached, .. } = stop {
+            self.record.unreached = unreached;
+        }
+        Event::Ended(exit)
+    }
+
+    /// Adds what an act took.
+    fn keep_taken(&mut self, step: Step, began: Instant) {
+        let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let taken = Taken { ms, ..std::mem::take(&mut self.taken) };
+        self.record.taken.entry(step).or_default().add(&taken);
+        self.record.ended = SystemClock.now();
+    }
+
     /// Is it clean, and nobody has asked the checks, which are run on fixes?
     fn ends_unchecked(&self) -> bool {
         let state = &self.record.state;
@@ -393,19 +329,22 @@ impl<S: Site> Lap<'_, S> {
         is_clean && state.commits.is_empty() && self.looks.verifier.is_some()
     }
 
-    /// One audit and nothing else, without a gate before it; nothing is kept. Then the run stands before what would be
-    /// shown of it, or has ended.
+    /// One audit and nothing else, without a gate before it; nothing is kept. Then the run has ended, or an audit of its
+    /// head is done and [`Act::Post`] is next. A head that moves meanwhile is audited instead.
     pub async fn audit_once(&mut self) {
-        let mut event = Event::Gated(None);
-        loop {
+        while self.record.state.exit.is_none() {
+            let event = match self.record.state.next.clone() {
+                Act::Gate => Event::Gated(None),
+                act @ Act::Audit { .. } => {
+                    Box::pin(self.act(&act)).await.unwrap_or_else(|stop| self.ends(stop))
+                }
+                Act::Mend { .. } | Act::Post | Act::Fix { .. } | Act::Check | Act::Publish | Act::Reply => {
+                    break;
+                }
+            };
             if let Err(unexpected) = self.record.state.after(event) {
                 self.record.state.exit = Some(Exit::new(Code::Infrastructure, unexpected.to_string()));
             }
-            let next = self.record.state.next.clone();
-            if self.record.state.exit.is_some() || !matches!(next, Act::Audit { .. }) {
-                break;
-            }
-            event = Box::pin(self.act(&next)).await.unwrap_or_else(|stop| Event::Ended(stop.exit()));
         }
         let taken = std::mem::take(&mut self.taken);
         self.record.taken.entry(Step::Audit).or_default().add(&taken);
@@ -414,17 +353,14 @@ impl<S: Site> Lap<'_, S> {
 
     /// Carries one act out.
     async fn act(&mut self, act: &Act) -> Result<Event, Stop> {
-        // Between a push and its answers the branch is not looked at: the answers belong to what was found.
-        let looks = match act {
+        let head = self.site.head(&self.record).await?;
+        // Between a push and its answers a new head does not matter: the answers belong to what was found.
+        let follows = match act {
             Act::Gate | Act::Mend { .. } | Act::Audit { .. } | Act::Fix { .. } => true,
             Act::Post | Act::Check | Act::Publish | Act::Reply => false,
         };
-        if looks {
-            match self.site.head(&self.record).await? {
-                Standing::At(head) if head != self.record.state.head => return self.moved(head).await,
-                Standing::At(_) => {}
-                Standing::Over(exit) => return Ok(Event::Ended(exit)),
-            }
+        if follows && head != self.record.state.head {
+            return self.moved(head).await;
         }
         match act {
             // What an audit finds is of use where nobody may push, too.
@@ -487,14 +423,13 @@ impl<S: Site> Lap<'_, S> {
                     readiness.pushed(&head, SystemClock.now());
                 }
                 let warnings = match self.record.wakes.get(AFTER_PUSH) {
-                    Some((calls, _)) => self.site.call(*calls).await?,
+                    Some((calls, _)) => self.site.call(&self.record, *calls).await?,
                     None => Vec::new(),
                 };
                 Ok(self.warned(warnings, Event::Pushed))
             }
             Published::Moved(head) => self.moved(head).await,
             Published::Blocked(words) => Ok(Event::Blocked(words)),
-            Published::Over(exit) => Ok(Event::Ended(exit)),
         }
     }
 

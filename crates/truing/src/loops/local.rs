@@ -116,7 +116,7 @@ where
     pub async fn run(&self) -> Result<Review, LocalError> {
         let started = self.clock.now();
         let checked_out = self.repository.born_head();
-        let key = self.key();
+        let key = key(self.repository);
         let comparing = Comparing { repository: self.repository, base: self.base, head: self.head };
         let (change, against) = comparing.compare(checked_out).await?;
         let run = self.ids.run();
@@ -197,15 +197,6 @@ where
         }
     }
 
-    /// What records know the repository by: where it was cloned from, so that all clones and worktrees of one
-    /// person are one; else its folder.
-    fn key(&self) -> Key {
-        let remote = self.repository.remote_url();
-        let name = remote.filter(|url| url.len() <= MAX_URL_BYTES && is_absolute(url));
-        let name = name.map_or_else(|| self.repository.root().as_os_str().as_encoded_bytes(), str::as_bytes);
-        Key::new(format!("local/{}", clean(name).trim_start_matches('/')))
-    }
-
     /// Lets the reader read the changed files: in the working tree, or from a folder that is gone afterwards.
     async fn read(
         &self,
@@ -241,6 +232,15 @@ where
         let part = agent::ask(asking, change, place, &mut reading).await?;
         Ok((reading, part))
     }
+}
+
+/// What records know a repository by: where it was cloned from, so that all clones and worktrees of one person are one; else
+/// its folder.
+pub fn key(repository: &Repository) -> Key {
+    let remote = repository.remote_url();
+    let name = remote.filter(|url| url.len() <= MAX_URL_BYTES && is_absolute(url));
+    let name = name.map_or_else(|| repository.root().as_os_str().as_encoded_bytes(), str::as_bytes);
+    Key::new(format!("local/{}", clean(name).trim_start_matches('/')))
 }
 
 /// Does a remote's URL name the same repository from every folder? `../upstream` does not.

@@ -1,6 +1,7 @@
 //! What a review that no slot belongs to remembers: findings and outcome in the user's own records, so that ids and
 //! dismissals last. A review whose records fail is still a review.
 
+use truing_core::dismissal;
 use truing_core::finding::{Finding, FindingStatus};
 use truing_core::id::{Key, Sha};
 use truing_core::identity::{Placed, identify};
@@ -86,8 +87,9 @@ where
         let token = store.fresh_token().await?;
         let run = RunRef { id: record.run.clone(), key: record.key.clone(), token };
         let revision = Revision { head: filed.clone(), base: record.base.clone() };
-        store.begin(&run, &revision, record.started).await?;
-        let known = self.known(store, &run.key).await?;
+        let begun = store.begin(&run, &revision, record.started).await?;
+        let mut known = self.known(store, &run.key).await?;
+        dismissal::remember(&mut known, &begun.dismissals);
         let (open, findings) = self.recognise(&known, found, record);
         let outcome = record.clone();
         let producer = Producer::Review;

@@ -4,14 +4,14 @@
 //! which goes on from what records hold (stages `prepared`, `computed`, `published`).
 
 use truing_core::dismissal::{self, Dismissal};
-use truing_core::finding::Finding;
-use truing_core::id::{Millis, Sha, Span, Token};
+use truing_core::finding::{Finding, Source};
+use truing_core::id::{Millis, RunId, Sha, Span, Token};
 use truing_core::identity::{Identified, identify};
 use truing_core::increment::{Increment, Tally};
 use truing_core::outcome::{Coverage, Outcome, OutcomeKind, OutcomeRecord, Runtime};
 use truing_core::port::{
-    Clock, Computed, Event, Forge, ForgeError, Gate, Ids, PrState, PullRequest, Reader, Records, Revision,
-    RunRef, Slots, StoreError,
+    Clock, Computed, Converges, Event, Forge, ForgeError, Gate, Ids, PrState, PullRequest, Reader, Records,
+    Revision, RunRef, Slots, StoreError,
 };
 use truing_core::publish::Producer;
 use truing_core::slot::{Command, Hold, Limits, Refused, Then, Why};
@@ -122,7 +122,7 @@ enum Computing {
 
 impl<S, F, R, C, I, G> Served<'_, S, F, R, C, I, G>
 where
-    S: Slots + Records,
+    S: Slots + Records + Converges,
     F: Forge,
     R: Reader,
     C: Clock,
@@ -250,14 +250,18 @@ where
         tracing::info!(configured_by = pinned.configured.as_ref().map(tracing::field::display), "fetched");
         let change = changed(&mirror, revision).await?;
         self.pass().await?;
-        let recalled = match self.agent {
+        let cleared = self.cleared(&revision.head, &change.base, &known).await?;
+        let recalled = match self.agent.filter(|_| cleared.is_none()) {
             Some(agent) => Some(pinned.recall(&agent.shelf, &mirror).await?),
             None => None,
         };
         let asking = self.asking(pull, recalled, &known, started);
         let read = self.checkout.read(&mirror, &change, (&revision.head, &pinned.scope), asking);
         let (Reading { found, coverage, mut renames }, part) = read.await?;
-        let outcome = agent::outcome(&coverage, part.as_ref());
+        let mut outcome = agent::outcome(&coverage, part.as_ref());
+        if let (Some(run), OutcomeKind::Reviewed) = (&cleared, outcome.kind) {
+            outcome.reason = Some(text::audited_clean(run));
+        }
         if let Outcome { kind: OutcomeKind::Deferred, until: Some(until), reason, .. } = &outcome {
             let (turns, cost, _) = agent::spent(part);
             telemetry::deferred(&outcome, (turns, cost));
@@ -287,6 +291,18 @@ where
         let (files, findings) = (record.coverage.reviewed.len(), computed.findings.len());
         tracing::info!(files, findings, outcome = record.outcome.kind.as_str(), "computed");
         Ok(Computing::Done(Box::new(record)))
+    }
+
+    /// The run that converges and has audited exactly this change and found nothing, if no model need look at it again:
+    /// nobody asks for a review, and no model has a finding to follow up.
+    async fn cleared(&self, head: &Sha, base: &Sha, known: &[Finding]) -> Result<Option<RunId>, Stopped> {
+        let is_followed = |finding: &Finding| finding.is_open() && finding.raw.source == Source::Agent;
+        if self.asked || self.agent.is_none() || known.iter().any(is_followed) {
+            return Ok(None);
+        }
+        let last = self.store.last_converge(&self.run.key).await?;
+        let last = last.filter(|last| last.base == *base && last.state.cleared.as_ref() == Some(head));
+        Ok(last.map(|last| last.run))
     }
 
     /// The model's use for this review, if there is one.

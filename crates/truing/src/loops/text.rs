@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use truing_core::dismissal;
 use truing_core::finding::{AnchorKind, Finding, FindingStatus, Severity};
-use truing_core::id::Sha;
+use truing_core::id::{RunId, Sha};
 use truing_core::increment::{History, Increment, Tally};
 use truing_core::line::clean;
 use truing_core::markdown::{block, code, plain, titled};
@@ -54,6 +54,11 @@ pub fn by(record: &OutcomeRecord) -> String {
     let turns = counted(usize::try_from(record.turns).unwrap_or(usize::MAX), "turn");
     let of = if *replayed { "a recording of " } else { "" };
     format!("rules and {of}{}: {turns}, {}", clean(model, MAX_MODEL_CHARS), record.cost_micro_usd)
+}
+
+/// Why no model was asked about a head: a run that converges has audited it and found nothing.
+pub fn audited_clean(run: &RunId) -> String {
+    format!("converge run {run} has audited this commit and found nothing, so no other model was asked")
 }
 
 /// The same as a sentence in Markdown.

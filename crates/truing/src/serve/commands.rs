@@ -33,8 +33,8 @@ use truing_core::dismissal;
 use truing_core::id::{Millis, PrId, Span};
 use truing_core::line;
 use truing_core::port::{
-    Act, Clock, Described, Event, ForgeError, Obeyed, Origin, Records, Repository, Slots, StoreError, Told,
-    Watchlist,
+    Act, Clock, Converges, Described, Event, ForgeError, Obeyed, Origin, Records, Repository, Slots,
+    StoreError, Told, Watchlist,
 };
 use truing_core::publish::Producer;
 use truing_forge::github::GitHub;
@@ -88,7 +88,7 @@ pub async fn hear<S: Slots + Watchlist>(
 /// Serves comments for as long as it is polled.
 pub async fn run<S, W, R, C, I>(house: Arc<House<S, W, R, C, I>>, poll: Duration)
 where
-    S: Slots + Records + Watchlist,
+    S: Slots + Records + Watchlist + Converges,
     W: Forges,
     C: Clock,
 {
@@ -169,7 +169,7 @@ impl Commands {
     /// [`StoreError`] if it cannot be known what that is.
     pub async fn look<S, W, R, C, I>(&mut self, house: &House<S, W, R, C, I>) -> Result<(), StoreError>
     where
-        S: Slots + Records + Watchlist,
+        S: Slots + Records + Watchlist + Converges,
         W: Forges,
         C: Clock,
     {
@@ -263,7 +263,7 @@ async fn serve<S, W, R, C, I>(
     repository: Option<&mut Repository>,
 ) -> Result<(), Unserved>
 where
-    S: Slots + Records + Watchlist,
+    S: Slots + Records + Watchlist + Converges,
     C: Clock,
 {
     let store = &house.store;
@@ -291,7 +291,7 @@ async fn obey<S, W, R, C, I>(
     name: String,
 ) -> Result<(), StoreError>
 where
-    S: Slots + Records + Watchlist,
+    S: Slots + Records + Watchlist + Converges,
 {
     let (store, key) = (&house.store, told.pr.key());
     let login = &who.login;

@@ -363,8 +363,11 @@ impl PullRun<'_> {
             return Err(failed(exit));
         }
         note_end(store, &record).await?;
-        let body = report(&ground.mirror, &record).await?;
-        talk.put_comment(&Topic::new(REPORT), &body).await.map_err(of)?;
+        // Nothing is written where nobody works any more: `truing why` and `truing report` tell of it.
+        if exit_code(&record) != Some(Code::Closed) {
+            let body = report(&ground.mirror, &record).await?;
+            talk.put_comment(&Topic::new(REPORT), &body).await.map_err(of)?;
+        }
         record.is_told = true;
         store.keep_converge(lease.token, &record).await?;
         Ok(Then::Idle)
@@ -506,6 +509,10 @@ fn failed(exit: &Exit) -> Stopped {
     }
     let class = "what converges cannot work";
     Stopped::Failed { class, what: exit.reason.clone(), not_before: None }
+}
+
+fn exit_code(record: &Record) -> Option<Code> {
+    record.state.exit.as_ref().map(|exit| exit.code)
 }
 
 async fn note_end<S: Records>(store: &S, record: &Record) -> Result<(), StoreError> {

@@ -4,16 +4,20 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests may fail them")]
 
 mod adverse;
+mod audited;
 mod behind;
 mod bugbot;
 #[path = "../support/cases.rs"]
 mod cases;
 #[path = "../support/claude.rs"]
 mod claude;
+mod closed;
 mod crash;
+mod dismissed;
 mod fixer;
 mod fixes;
 mod guard;
+mod honest;
 mod hostile;
 mod killed;
 mod local;
@@ -21,6 +25,7 @@ mod looking;
 mod others;
 mod own;
 mod owners;
+mod passing;
 #[allow(dead_code, reason = "other tests use the rest")]
 #[path = "../review/place.rs"]
 mod place;

@@ -220,7 +220,9 @@ async fn a_description_that_is_not_wanted_loses_something_or_is_never_written_st
     let loses = || Answer::played(Play::Describe { summary: "Adds.".into(), loses: true }).by(Role::Describe);
     let off = "[converge]\nupdate_description = false\n";
     let dead = || Answer::status(500).by(Role::Describe).times(0);
-    for (more, writer, warnings) in [("", loses().times(0), 1), ("", dead(), 1), (off, loses(), 0)] {
+    for (more, writer, warnings, is_dead) in
+        [("", loses().times(0), 1, false), ("", dead(), 1, true), (off, loses(), 0, false)]
+    {
         let site = Site::of(more, [writer, clean()]).await;
         let before = format!("Words of yesterday.\n\n{PLAN}");
         site.repo.describe(site.number, &before).await.unwrap();
@@ -232,6 +234,12 @@ async fn a_description_that_is_not_wanted_loses_something_or_is_never_written_st
             warned.iter().all(|text| text.as_str().unwrap().starts_with("the description stays as it was: "))
         );
         assert_eq!(site.pull().await.body, before);
+        let asked = site.model.log().len();
+        let (told, exit) = site.run(&[]).await;
+        assert_eq!((exit, &told["code"]), (0, &json!("already_clean")), "{told}");
+        if (more, warnings) == ("", 1) && !is_dead {
+            assert_eq!(site.model.log().len(), asked, "what does not serve is paid for once");
+        }
     }
 }
 

@@ -129,6 +129,49 @@ async fn a_comment_of_whoever_may_write_starts_a_run_and_a_strangers_does_not() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_head_that_a_run_has_just_audited_clean_is_reviewed_without_a_model() {
+    let site = Site::new(NATIVE, two_loops()).await;
+    let _server = Server::start(&site);
+    site.asks("ann").await;
+    site.until("the report", |pull| report(pull).is_some()).await;
+    let asked = site.model.log().len();
+    // The push of the fix, and the mark, are told of now.
+    site.deliver().await;
+    let summary = |pull: &PullView| {
+        let mut said = pull.summaries().map(|comment| comment.body.clone());
+        said.find(|body| body.starts_with("## Truing: "))
+    };
+    let pull = site.until("the summary", |pull| summary(pull).is_some()).await;
+    let told = summary(&pull).unwrap();
+    assert!(
+        told.contains("has audited this commit and found nothing, so no other model was asked"),
+        "{told}"
+    );
+    assert!(told.contains("Rules only: no model was called"), "{told}");
+    assert_eq!(site.model.log().len(), asked, "it was paid for twice");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_finding_of_a_run_is_dismissed_in_its_thread_and_no_run_finds_it_again() {
+    let nothing = mended(&[(crate::scene::BUG_ID, Some("nobody knows how"))]);
+    let site = Site::new(NATIVE, [dirty(), nothing]).await;
+    let _server = Server::start(&site);
+    site.asks("ann").await;
+    let pull = site.until("the report", |pull| report(pull).is_some()).await;
+    assert!(report(&pull).unwrap().starts_with("## /converge: stuck\n"), "{pull:#?}");
+    let first = pull.inline().find(|comment| comment.in_reply_to.is_none()).unwrap().id;
+    site.forge.pending();
+    site.repo.reply(site.number, "ann", first, "/dismiss the callers rely on it").await.unwrap();
+    site.deliver().await;
+    site.until_why("`/dismiss 1:26045536a5-1` by ann@github: the callers rely on it").await;
+    site.model.play(Script::of([Answer::describes("Adds up orders."), dirty()]));
+    site.asks("ann").await;
+    let converged =
+        |pull: &PullView| report(pull).is_some_and(|told| told.contains("/converge: converged\n"));
+    site.until("the second report", converged).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_label_starts_a_run_if_whoever_set_it_may_write() {
     let site = Site::new(NATIVE, [clean()]).await;
     let _server = Server::start(&site);

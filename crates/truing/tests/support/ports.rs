@@ -12,8 +12,9 @@ use tokio::sync::RwLock;
 use truing::serve::Forges;
 use truing::wiring::{GitHubs, ThreadedReader};
 use truing_core::converge::record::Record;
+use truing_core::dismissal::Dismissal;
 use truing_core::finding::{AnchorKind, Finding};
-use truing_core::id::{CommentId, IntentId, Key, Millis, PrId, Sha, Span, ThreadId, Token, Version};
+use truing_core::id::{CommentId, IntentId, Key, Millis, PrId, RunId, Sha, Span, ThreadId, Token, Version};
 use truing_core::outcome::{Outcome, OutcomeRecord};
 use truing_core::port::{
     Act, Begun, ChangedFile, Clock, Computed, Converges, Described, Event, Forge, ForgeError, InlineDraft,
@@ -234,6 +235,9 @@ impl Converges for FaultyStore {
     through! { no_store, StoreError;
         last_converge(key: &Key) -> Option<Record>;
         keep_converge(token: Token, record: &Record) -> ();
+        converge_run(run: &RunId) -> Option<Record>;
+        dismissals(key: &Key) -> Vec<Dismissal>;
+        dismiss(said: &[(Key, Dismissal)], act: &Act) -> ();
         converge_records(since: Millis, limit: usize) -> Vec<Record>;
     }
 }

@@ -6,12 +6,13 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 use truing_core::converge::record::Record;
 use truing_core::converge::{Act, Code};
-use truing_core::line;
+use truing_core::{dismissal, line};
 
 use super::local::Ready;
 use super::outcome::finding_of;
 use super::turn::Turn;
 use super::{Args as ConvergeArgs, Way, exit, refused};
+use crate::cli::columns::folded;
 use crate::cli::error::{CliError, Exit};
 use crate::cli::{Context, runtime};
 use crate::loops::converge::words::origin;
@@ -53,7 +54,7 @@ impl Args {
         let once = ConvergeArgs { way, ..ConvergeArgs::default() };
         let mut ready = Ready::new(&once, &Turn::alone(context), &path).await?;
         let progress = context.output.progress("auditing", None);
-        let record = ready.audited().await;
+        let record = ready.audited().await?;
         drop(progress);
         let failure = failure(&record);
         let mut object = told(&record);
@@ -78,7 +79,18 @@ fn failure(record: &Record) -> Option<CliError> {
         (None, Act::Post, many @ 2..) => {
             (Code::Infrastructure, format!("{many} auditors gave no answer that holds"))
         }
-        (None, ..) => return None,
+        (None, Act::Post, 0) => return None,
+        (
+            None,
+            Act::Gate
+            | Act::Mend { .. }
+            | Act::Audit { .. }
+            | Act::Fix { .. }
+            | Act::Check
+            | Act::Publish
+            | Act::Reply,
+            _,
+        ) => (Code::Infrastructure, "the audit came to no end".to_owned()),
     };
     let hint = match code == Code::Budget {
         true => "raise `budget.converge_usd`, and run it again",
@@ -92,8 +104,19 @@ fn exit_of(record: &Record) -> Exit {
     match (&record.state.exit, &record.state.next) {
         (Some(_), _) => exit(record),
         (None, Act::Post) if record.state.silent > 0 => Exit::Failed,
-        (None, _) if record.state.found.is_empty() => Exit::Done,
-        (None, _) => Exit::No,
+        (None, Act::Post) if record.state.found.is_empty() => Exit::Done,
+        (None, Act::Post) => Exit::No,
+        // No audit came to its end.
+        (
+            None,
+            Act::Gate
+            | Act::Mend { .. }
+            | Act::Audit { .. }
+            | Act::Fix { .. }
+            | Act::Check
+            | Act::Publish
+            | Act::Reply,
+        ) => Exit::Failed,
     }
 }
 
@@ -110,6 +133,8 @@ fn told(record: &Record) -> Value {
         "reason": record.state.exit.as_ref().map(|exit| exit.reason.as_str()),
         "counts": { "P0": p0, "P1": p1, "P2": p2 },
         "findings": findings,
+        "dismissed": record.state.ledger.dismissed_now().map(|finding| finding_of(record, finding)).collect::<Vec<_>>(),
+        "absences": record.absences,
         "warnings": record.warnings,
         "cost_micro_usd": record.cost(),
     })
@@ -119,7 +144,7 @@ fn told(record: &Record) -> Value {
 fn text(record: &Record) -> String {
     let [p0, p1, p2] = record.state.counts();
     if let Some(exit) = &record.state.exit {
-        return format!("no audit: {}\n", line::clean(&exit.reason, MAX_CHARS));
+        return folded("no audit: ", &line::clean(&exit.reason, MAX_CHARS));
     }
     let mut dirty: Vec<_> = record.state.found.iter().map(|finding| finding.raw.category).collect();
     dirty.sort_unstable();
@@ -131,18 +156,15 @@ fn text(record: &Record) -> String {
         let (place, title) = (&raw.place, line::clean(&raw.title, MAX_CHARS));
         let body = raw.body.lines().next().unwrap_or_default();
         let origin = origin(record, finding).map(|words| format!("; {words}")).unwrap_or_default();
-        let _ = write!(
-            text,
-            "\n{} — {title}\n  {}:{} — {} (category: {:?}{origin})\n",
-            raw.severity.as_str(),
-            line::clean(&place.path.to_string(), MAX_CHARS),
-            place.start_line,
-            line::clean(body, MAX_CHARS),
-            raw.category,
-        );
+        text.push('\n');
+        text += &folded(&format!("{} — ", raw.severity.as_str()), &title);
+        let place = format!("{}:{}", line::clean(&place.path.to_string(), MAX_CHARS), place.start_line);
+        let body = line::clean(body, MAX_CHARS);
+        let id = dismissal::short(&finding.id);
+        text += &folded("  ", &format!("{place} — {body} (category: {:?}{origin}; {id})", raw.category));
     }
     for warning in &record.warnings {
-        let _ = writeln!(text, "warning: {}", line::clean(warning, MAX_CHARS));
+        text += &folded("warning: ", &line::clean(warning, MAX_CHARS));
     }
     let _ = writeln!(text, "\nCost: {}", record.cost());
     text

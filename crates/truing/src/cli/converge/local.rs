@@ -1,10 +1,11 @@
 //! A run on a branch of a local repository.
 
 use std::path::Path;
+use std::time::Duration;
 
 use truing_core::converge::record::Record;
 use truing_core::converge::{Act, Code, Exit as End, Run};
-use truing_core::id::{Key, Sha, Token};
+use truing_core::id::{Key, RunId, Sha, Span, Token};
 use truing_core::port::{Clock as _, Converges as _, Ids as _};
 use truing_git::{Git, GitError, Mirror, Remote, Repository};
 use truing_store::Sqlite;
@@ -17,7 +18,7 @@ use crate::cli::error::CliError;
 use crate::cli::review::own_file;
 use crate::cli::target::{store_error, switched_on};
 use crate::config::Config;
-use crate::loops::converge::local::{Local, branch};
+use crate::loops::converge::local::{Local, RUNS, audit_key, branch, checked_out, key};
 use crate::loops::converge::lock::{RunLock, RunLockError};
 use crate::loops::converge::{Crew, Lap, Left, Looks, Stint, Told, words};
 use crate::loops::versions;
@@ -47,7 +48,7 @@ pub(super) struct Ready {
     /// What is to be said of an earlier run, if there is one.
     earlier: Option<String>,
     /// Nobody else runs on this branch meanwhile.
-    _lock: RunLock,
+    lock: RunLock,
 }
 
 impl Ready {
@@ -75,17 +76,20 @@ impl Ready {
         let mut lock = RunLock::take(&folder.join(LOCKS), &key).map_err(|error| not_locked(&error))?;
         let (record, earlier) = ground.record(&config, &store, key, &looks.name).await?;
         lock.name(&record.run).map_err(|error| CliError::failed("lock", error.to_string()))?;
-        Ok(Self { ground, crew, looks, config, store, record, earlier, _lock: lock })
+        Ok(Self { ground, crew, looks, config, store, record, earlier, lock })
     }
 
     /// Goes on until it ends, or is interrupted.
     pub(super) async fn run(self, turn: &Turn<'_>) -> Result<(Record, Mirror), CliError> {
-        let Self { ground, crew, looks, config, store, record, earlier: _, _lock } = &self;
+        let Self { ground, crew, looks, config, store, record, earlier: _, lock: _ } = &self;
         let (name, site) = (ground.name(), ground.site());
         let told = Progress { mirror: &ground.mirror, turn };
         let mut lap = lap(ground, (crew, looks), config, (name.as_deref(), &site), record.clone());
+        if let Some(told) = hooks_not_run(&ground.repository.hooks(), !config.converge.gate.is_empty()) {
+            lap.record.warn(told);
+        }
         let left = tokio::select! {
-            left = lap.run(store, Token(0), &told) => left.map_err(store_error)?,
+            left = wholly(&mut lap, store, &told) => left?,
             () = turn.stopped() => {
                 let why = "interrupted: run it again, it goes on where it was";
                 Left::Failed(End::new(Code::Interrupted, why))
@@ -108,17 +112,53 @@ impl Ready {
         Ok((record, self.ground.mirror))
     }
 
-    /// One audit, of which nothing is kept.
-    pub(super) async fn audited(&mut self) -> Record {
-        let Self { ground, crew, looks, config, record, .. } = self;
-        let limits = config.converge.limits.clone();
-        let now = SystemClock.now();
-        let state = Run::begin(limits, (record.state.starting.clone(), record.state.tree.clone()), None);
-        let record = Record { run: UniqueIds.run(), state, started: now, warnings: vec![], ..record.clone() };
+    /// One audit of the commit that is checked out. Earlier runs have no part in it, neither what they found nor the
+    /// branches that they left.
+    pub(super) async fn audited(&mut self) -> Result<Record, CliError> {
+        let Self { ground, crew, looks, config, store, record, lock, .. } = self;
+        let tree = ground.mirror.tree_of(&ground.head).await.map_err(wiring::git_error)?;
+        let state = Run::begin(config.converge.limits.clone(), (ground.head.clone(), tree), None);
+        let mut record = ground.begun(record.key.clone(), state, &looks.name);
+        record.state.dismiss(store.dismissals(&record.key).await.map_err(store_error)?);
+        lock.name(&record.run).map_err(|error| CliError::failed("lock", error.to_string()))?;
         let (name, site) = (ground.name(), ground.site());
         let mut lap = lap(ground, (crew, looks), config, (name.as_deref(), &site), record);
         lap.audit_once().await;
-        lap.record
+        let record = lap.record;
+        // Its findings can be dismissed, and what it cost is told. No run goes on from it.
+        let mut kept = record.clone();
+        kept.key = audit_key(&ground.repository, &ground.branch);
+        kept.state.exit.get_or_insert_with(|| audit_end(&record));
+        store.keep_converge(Token(0), &kept).await.map_err(store_error)?;
+        Ok(record)
+    }
+}
+
+/// How an audit is kept that came to its end.
+fn audit_end(record: &Record) -> End {
+    let ([p0, p1, p2], head) = (record.state.counts(), record.state.head.short());
+    if record.state.silent > 0 {
+        return End::new(Code::Infrastructure, format!("an auditor gave no answer at {head}"));
+    }
+    match record.state.found.is_empty() {
+        true => End::new(Code::Clean, format!("the audit found nothing at {head}")),
+        false => {
+            End::new(Code::CapReached, format!("the audit found {p0} P0, {p1} P1 and {p2} P2 at {head}"))
+        }
+    }
+}
+
+/// Goes on until there is an end; what is waited for is waited for here.
+async fn wholly(lap: &mut Lap<'_, Local<'_>>, store: &Sqlite, told: &Progress<'_>) -> Result<Left, CliError> {
+    loop {
+        match lap.run(store, Token(0), told).await.map_err(store_error)? {
+            Left::Until(at, _, what) => {
+                told.turn.say(format_args!("waiting: {what}"));
+                let wait = u64::try_from((at - SystemClock.now()).0).unwrap_or(0);
+                tokio::time::sleep(Duration::from_millis(wait)).await;
+            }
+            left @ (Left::Over | Left::Between | Left::Failed(_)) => return Ok(left),
+        }
     }
 }
 
@@ -166,6 +206,7 @@ pub(super) async fn run(args: &Args, turn: &Turn<'_>, path: &Path) -> Result<(Re
         return Ok((ready.record, ready.ground.mirror));
     }
     ready.ground.can_write(&ready.record).await?;
+    ready.ground.prune(&ready.store, turn).await;
     if ready.record.is_unfinished() {
         for line in words::opening(&ready.record, ready.crew.auditor.budgets.most_of_converge()) {
             turn.say(line);
@@ -174,6 +215,22 @@ pub(super) async fn run(args: &Args, turn: &Turn<'_>, path: &Path) -> Result<(Re
         turn.say(format_args!("  {}", ready.record.branch));
     }
     ready.run(turn).await
+}
+
+/// So long after its end a run's branch is kept that nobody has merged.
+const KEPT: Span = Span::minutes(30 * 24 * 60);
+
+/// What is said of the clone's hooks, if it has any: nobody runs them on what a model has written.
+fn hooks_not_run(hooks: &[&str], has_gate: bool) -> Option<String> {
+    if hooks.is_empty() {
+        return None;
+    }
+    let offer = if has_gate {
+        ""
+    } else {
+        "; what they check can be a gate: `converge.gate`, for example [[\"pre-commit\", \"run\", \"--all-files\"]]"
+    };
+    Some(format!("hooks of this clone are not run on fixes: {}{offer}", hooks.join(", ")))
 }
 
 impl Ground {
@@ -210,8 +267,7 @@ impl Ground {
             }
             told
         })?;
-        let branch = repository.branch().await.map_err(wiring::git_error)?;
-        let branch = branch.unwrap_or_else(|| "HEAD".to_owned());
+        let branch = checked_out(&repository).await.map_err(wiring::git_error)?;
         Ok(Self { repository, mirror, branch, base, head })
     }
 
@@ -224,6 +280,28 @@ impl Ground {
             Ok(None) => Ok(()),
             Ok(Some(why)) => Err(not_written(&record.branch, &why)),
             Err(error) => Err(wiring::git_error(error)),
+        }
+    }
+
+    /// Deletes branches that earlier runs have left here: those of runs that have ended, to which nobody has added anything,
+    /// and that are merged or old. What cannot be told stays.
+    async fn prune(&self, store: &Sqlite, turn: &Turn<'_>) {
+        let Ok(left) = self.repository.branches_below(RUNS).await else { return };
+        let now = SystemClock.now();
+        for (name, tip) in left {
+            let run = name.rsplit_once('/').map(|(_, run)| RunId::new(run));
+            let Some(run) = run.filter(|run| branch(run) == name) else { continue };
+            let Ok(Some(record)) = store.converge_run(&run).await else { continue };
+            if record.is_unfinished() || record.state.head != tip {
+                continue;
+            }
+            let is_old = now - record.ended > KEPT;
+            let is_merged =
+                matches!(self.repository.merge_base(&tip, &self.head).await, Ok(Some(base)) if base == tip);
+            if (is_old || is_merged) && self.repository.delete_branch(&name, &tip).await.unwrap_or(false) {
+                let why = if is_merged { "merged" } else { "older than 30 days" };
+                turn.say(format_args!("deleted {name}, the branch of an earlier run: {why}"));
+            }
         }
     }
 
@@ -243,7 +321,7 @@ impl Ground {
     }
 
     fn key(&self) -> Key {
-        Key::new(format!("converge/local/{}@{}", self.repository.root().display(), self.branch))
+        key(&self.repository, &self.branch)
     }
 
     /// The run that was interrupted here, with what is to be said of it, or a new one.
@@ -273,12 +351,28 @@ impl Ground {
                 return Ok((last.clone(), Some(earlier)));
             }
         }
+        // Who runs it again wants another look, and is told that it is paid for.
+        let before = last.as_ref().filter(|last| last.state.starting == self.head && last.looks == looks);
+        let earlier =
+            before.and_then(|last| last.state.exit.as_ref().map(|exit| (last, exit))).map(|(last, exit)| {
+                format!(
+                    "run {} has ended here before ({}): everything is audited anew",
+                    last.run,
+                    exit.kind().as_str()
+                )
+            });
         let tree = self.mirror.tree_of(&self.head).await.map_err(wiring::git_error)?;
         let clean = last.as_ref().and_then(|last| last.found_clean(&self.base, looks));
         let state = Run::begin(config.converge.limits.clone(), (self.head.clone(), tree), clean);
+        let earlier = earlier.filter(|_| state.exit.is_none());
+        Ok((self.begun(key, state, looks), earlier))
+    }
+
+    /// A run that begins now, with a branch of its own.
+    fn begun(&self, key: Key, state: Run, looks: &str) -> Record {
         let run = UniqueIds.run();
         let branch = branch(&run);
-        let record = Record {
+        Record {
             looks: looks.to_owned(),
             versions: versions(),
             ..Record::begin(
@@ -287,8 +381,7 @@ impl Ground {
                 (self.base.clone(), state),
                 SystemClock.now(),
             )
-        };
-        Ok((record, None))
+        }
     }
 }
 

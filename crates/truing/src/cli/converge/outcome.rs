@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use truing_core::converge::record::Record;
 use truing_core::converge::{Code, Exit as End, Kind, Line};
-use truing_core::finding::Finding;
+use truing_core::finding::{Finding, FindingStatus};
 use truing_core::id::Sha;
 use truing_core::line;
 use truing_core::money::MicroUsd;
@@ -142,10 +142,18 @@ pub(super) async fn text(record: &Record, mirror: &Mirror) -> Result<String, Cli
     // Of a pull request they are where its author looks for them.
     if !record.state.commits.is_empty() && record.branch == branch(&record.run) {
         let branch = &record.branch;
-        text += &format!(
-            "\nFixes are on branch {branch}.\nTo see, merge or discard them:\n  git log -p HEAD..{branch}\n  \
-             git merge --ff-only {branch}\n  git branch -D {branch}\n"
-        );
+        let has_converged = record.state.exit.as_ref().is_some_and(|exit| exit.kind() == Kind::Converged);
+        text += &match has_converged {
+            true => format!(
+                "\nFixes are on branch {branch}.\nTo see, merge or discard them:\n  git log -p HEAD..{branch}\n  \
+                 git merge --ff-only {branch}\n  git branch -D {branch}\n"
+            ),
+            // What is left above is in it.
+            false => format!(
+                "\nFixes so far are on branch {branch}.\nNo audit has found it clean: do not merge it as it is.\nTo see or \
+                 discard them:\n  git log -p HEAD..{branch}\n  git branch -D {branch}\n"
+            ),
+        };
     }
     Ok(text)
 }
@@ -171,10 +179,14 @@ pub(in crate::cli) fn audits(record: &Record) -> Vec<Counts> {
     record.state.log.iter().filter_map(counts).collect()
 }
 
-/// A finding as an object, with where its lines come from.
+/// A finding as an object, with where its lines come from, and why it was declined or dismissed, if it was.
 pub(super) fn finding_of(record: &Record, finding: &Finding) -> Value {
     let mut object = json!(found(finding));
     object["origin"] = json!(record.state.ledger.origin(&finding.id));
+    match &finding.status {
+        FindingStatus::Declined(why) | FindingStatus::Dismissed(why) => object["why"] = json!(why),
+        FindingStatus::Open | FindingStatus::Claimed | FindingStatus::Fixed(_) | FindingStatus::Outside => {}
+    }
     object
 }
 
@@ -196,6 +208,9 @@ fn json(record: &Record) -> Value {
         "commits": state.commits.iter().map(Sha::as_str).collect::<Vec<_>>(),
         "remaining": findings(open),
         "declined": findings(declined),
+        "dismissed": findings(state.ledger.dismissed_now().collect()),
+        "absences": record.absences,
+        "unreached": record.unreached,
         "warnings": record.warnings,
         "cost_micro_usd": record.cost(),
         "run": record.run,
@@ -221,6 +236,9 @@ pub(super) fn not_begun(name: Option<&str>, error: &CliError) -> Value {
         "commits": [],
         "remaining": [],
         "declined": [],
+        "dismissed": [],
+        "absences": [],
+        "unreached": [],
         "warnings": [],
         "cost_micro_usd": 0,
     });

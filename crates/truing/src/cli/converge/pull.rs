@@ -4,13 +4,12 @@ use truing_core::converge::Code;
 use truing_core::converge::record::Record;
 use truing_core::port::{Act, Operations as _};
 use truing_git::Mirror;
-use truing_store::CommandLock;
 
 use super::turn::Turn;
 use super::{Args, refusal};
 use crate::cli::error::CliError;
 use crate::cli::review::Target;
-use crate::cli::target::{actor, instant, store_error, switched_on};
+use crate::cli::target::{actor, at_work, instant, store_error, switched_on};
 use crate::serve::by_hand::NotLeased;
 use crate::serve::converges::{NoPullRun, PullRun};
 use crate::slots::StepError;
@@ -41,8 +40,7 @@ pub(super) async fn run(args: &Args, turn: &Turn<'_>, target: &Target) -> Result
     }
     let act = Act::new(&actor(environment), "converge", &name, &name);
     store.audit(&[act]).await.map_err(store_error)?;
-    let _at_work =
-        CommandLock::take(store.path()).map_err(|error| CliError::failed("lock", error.to_string()))?;
+    let _at_work = at_work(&store, pull.limits).await?;
     // Told to stop, it gives its lease back; what it began ends with it.
     let (heartbeat, told) = (config.server.heartbeat, turn.told.clone());
     let ended = Box::pin(pull.by_hand(&store, heartbeat, told, |said| turn.show(said))).await;

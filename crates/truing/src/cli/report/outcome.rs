@@ -172,7 +172,9 @@ pub(super) fn converge(record: &Record, known: Option<&Described>) -> Value {
         "evidence": {
             "loops": state.audits,
             "audits": audits(record),
+            "absences": record.absences,
             "commits": state.commits,
+            "unreached": record.unreached,
             "head": state.head,
             "code": state.exit.as_ref().map(|exit| exit.code),
         },

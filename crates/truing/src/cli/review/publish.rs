@@ -13,12 +13,12 @@ use truing_core::port::{
 };
 use truing_core::publish::StatusState;
 use truing_core::slot::{Hold, Loop, Then, Why};
-use truing_store::{CommandLock, Sqlite};
+use truing_store::Sqlite;
 
 use super::text::{filled, visible};
 use crate::cli::error::CliError;
 use crate::cli::output::Output;
-use crate::cli::target::{actor, instant, rehearsal, store_error, switched_on};
+use crate::cli::target::{actor, at_work, instant, rehearsal, store_error, switched_on};
 use crate::config::Config;
 use crate::environment::Environment;
 use crate::loops::compare::Against;
@@ -100,8 +100,7 @@ impl Publishing<'_> {
         let house = house.with_forges(|inner| Watched { inner, rehearsal, writes });
         self.announce(&house.store, &key).await?;
         // Until the last lease is over: a server that starts meanwhile does not take it for a dead one's.
-        let _at_work = CommandLock::take(house.store.path())
-            .map_err(|error| CliError::failed("lock", error.to_string()))?;
+        let _at_work = at_work(&house.store, &limits).await?;
         let held = Box::pin(self.rounds(&house, &key, &limits)).await?;
         match held {
             Some(hold) => Ok(self.skipped(hold)),

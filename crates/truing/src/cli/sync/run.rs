@@ -14,13 +14,13 @@ use truing_core::id::Millis;
 use truing_core::line::counted;
 use truing_core::port::{Act, Clock as _, Jobs as _, Operations as _};
 use truing_git::PrivateFolder;
-use truing_store::{CommandLock, Sqlite};
+use truing_store::Sqlite;
 use truing_upstream::archives::Archives;
 
 use super::{cache, index_of, outcome, unknown};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::report::markdown;
-use crate::cli::target::{actor, existing_store, instant, rehearsal, store_error, switched_on};
+use crate::cli::target::{actor, at_work, existing_store, instant, rehearsal, store_error, switched_on};
 use crate::cli::{Context, runtime};
 use crate::config::Config;
 use crate::config::sync::JobConfig;
@@ -153,8 +153,8 @@ impl Run {
         let store = if self.dry_run { rehearsal(&store, temp.path(), &key).await? } else { store };
         let act = Act::new(&actor(environment), "sync run", key.as_str(), repo);
         store.audit(&[act]).await.map_err(store_error)?;
-        let _at_work =
-            CommandLock::take(store.path()).map_err(|error| CliError::failed("lock", error.to_string()))?;
+        let limits = wiring::limits(&config.review, config.server.lease);
+        let _at_work = at_work(&store, &limits).await?;
         let porter = wiring::agent::porter(config, environment, &store, job)?;
         let locker = wiring::verify::locker(&config.verify, environment, job)?;
         let work = JobRun {
@@ -169,7 +169,7 @@ impl Run {
             reader,
             porter: porter.as_ref(),
             locker: locker.as_ref(),
-            limits: &wiring::limits(&config.review, config.server.lease),
+            limits: &limits,
             heartbeat: config.server.heartbeat,
             dry_run: self.dry_run,
         };

@@ -12,6 +12,7 @@ use truing_agent::mcp::client::{Problem, Servers};
 use truing_agent::native::{End, Limit, Limits};
 use truing_agent::prompt::route::{CONVERGE_AUDIT, CONVERGE_CHECK};
 use truing_agent::schema::audit::{Audit, Question};
+use truing_core::converge::record::{Absence, Quote};
 use truing_core::converge::{Answer, Claim, Event, Ledger, Origin};
 use truing_core::finding::RawFinding;
 use truing_core::id::{FindingId, Sha};
@@ -35,6 +36,8 @@ pub(super) const RUN: &str = "converge";
 const MAX_QUESTIONS: usize = 10;
 /// Changed files that people are told are not audited.
 const MAX_GAPS: usize = 10;
+/// Of each list of an absence, so many entries are kept.
+const MAX_KEPT: usize = 10;
 /// Characters of a question, or of another warning.
 const MAX_QUESTION_CHARS: usize = 300;
 
@@ -51,6 +54,7 @@ pub(super) struct Audited {
 /// What one auditor came to.
 struct Said {
     answer: Answer,
+    absences: Vec<Absence>,
     questions: Vec<Question>,
     spent: Spent,
     /// Servers that it went on without.
@@ -97,8 +101,12 @@ impl Audited {
         };
         let mut answers = BTreeMap::new();
         let (mut answered, mut stopped) = (Vec::new(), None);
-        for (index, Said { answer, questions, spent, servers, stop }) in auditors.iter().zip(said) {
+        for (index, Said { answer, absences, questions, spent, servers, stop }) in auditors.iter().zip(said) {
             lap.spent(&spent);
+            // An audit of a fix alone clears nothing of the whole.
+            if self.mends.is_none() {
+                lap.record.prove(*index, absences);
+            }
             if lap.record.model.is_none() {
                 (lap.record.model, lap.record.prompt_hash) = (spent.model, spent.prompt_hash);
             }
@@ -112,7 +120,8 @@ impl Audited {
         if let Some(stop) = stopped {
             return Err(stop);
         }
-        let gaps = self.reading.coverage.not_reviewed.iter().filter(|gap| gap.reason != SkipReason::Deleted);
+        let has_content = |reason| !matches!(reason, SkipReason::Deleted | SkipReason::Unchanged);
+        let gaps = self.reading.coverage.not_reviewed.iter().filter(|gap| has_content(gap.reason));
         for NotReviewed { path, reason } in gaps.take(MAX_GAPS) {
             let told = format!("not audited: {path} ({})", reason.as_str().replace('_', " "));
             lap.record.warn(line::clean(&told, MAX_QUESTION_CHARS));
@@ -147,12 +156,18 @@ impl Audited {
     /// One auditor.
     async fn ask<S>(&self, lap: &Lap<'_, S>, index: u32) -> Said {
         let (mut spent, mut servers) = (Spent::default(), Vec::new());
-        let (answer, questions, stop) = match self.look(lap, index, (&mut spent, &mut servers)).await {
-            Ok((claims, questions)) => (Answer::Whole(claims), questions, None),
-            Err(Stop::Silent(why)) => (Answer::None(why), Vec::new(), None),
-            Err(stop) => (Answer::None(String::new()), Vec::new(), Some(stop)),
-        };
-        Said { answer, questions, spent, servers, stop }
+        let none = |answer, stop| (answer, Vec::new(), Vec::new(), stop);
+        let (answer, absences, questions, stop) =
+            match self.look(lap, index, (&mut spent, &mut servers)).await {
+                Ok((claims, audit)) => {
+                    let number = lap.record.state.audits;
+                    let absences = kept(&audit, (number, index));
+                    (Answer::Whole(claims), absences, audit.questions, None)
+                }
+                Err(Stop::Silent(why)) => none(Answer::None(why), None),
+                Err(stop) => none(Answer::None(String::new()), Some(stop)),
+            };
+        Said { answer, absences, questions, spent, servers, stop }
     }
 
     async fn look<S>(
@@ -160,7 +175,7 @@ impl Audited {
         lap: &Lap<'_, S>,
         index: u32,
         (spent, without): (&mut Spent, &mut Vec<Problem>),
-    ) -> Result<(Vec<Claim>, Vec<Question>), Stop> {
+    ) -> Result<(Vec<Claim>, Audit), Stop> {
         let agent: &Agent = &lap.crew.auditor;
         let route = if self.mends.is_some() { CONVERGE_CHECK } else { CONVERGE_AUDIT };
         let (told, seen) = agent.told_of_change(
@@ -204,7 +219,7 @@ impl Audited {
             return Err(Stop::Budget(words(&ran.end)));
         }
         match unheld(&ran.end, complaint) {
-            None => Ok((self.claims(&ran.items, text), ran.items.questions)),
+            None => Ok((self.claims(&ran.items, text), ran.items)),
             Some(why) => Err(Stop::Silent(why)),
         }
     }
@@ -224,6 +239,25 @@ impl Audited {
         };
         found.into_iter().map(claim).collect()
     }
+}
+
+/// The absences of a report that holds, as they are kept. What a model quotes is data, and may be a secret of the files.
+fn kept(audit: &Audit, (number, auditor): (u32, u32)) -> Vec<Absence> {
+    let text = |text: &str| line::clean(&redact(text), MAX_QUESTION_CHARS);
+    let kept = |absence: &truing_agent::schema::audit::Absence| Absence {
+        r#loop: number,
+        auditor,
+        category: absence.category,
+        files_opened: absence.files_opened.iter().take(MAX_KEPT).map(|file| text(file)).collect(),
+        lines_quoted: absence
+            .lines_quoted
+            .iter()
+            .take(MAX_KEPT)
+            .map(|quote| Quote { file: text(&quote.file), line: quote.line, text: text(&quote.text) })
+            .collect(),
+        probes: absence.probes.iter().take(MAX_KEPT).map(|probe| text(probe)).collect(),
+    };
+    audit.absences.iter().map(kept).collect()
 }
 
 /// Lines of the change, and those of them that fixes of this run wrote.

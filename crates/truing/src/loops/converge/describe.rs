@@ -37,6 +37,10 @@ impl<C: Conversation> Lap<'_, Pull<'_, C>> {
         match written {
             Ok(()) => self.record.described = Some(self.record.state.head.clone()),
             Err(why) => {
+                // What was paid for and does not serve would not serve the next time either.
+                if matches!(why, Stop::Silent(_)) {
+                    self.record.described = Some(self.record.state.head.clone());
+                }
                 let why = line::clean(&redact(&why.to_string()), MAX_LINE);
                 self.record.warn(format!("the description stays as it was: {why}"));
             }
@@ -94,6 +98,7 @@ impl<C: Conversation> Lap<'_, Pull<'_, C>> {
         if body.encode_utf16().count() > talk.longest_body() {
             return Err(Stop::Silent("what was written is longer than the forge takes".to_owned()));
         }
+        self.site.open(&self.record).await?;
         match talk.describe(&now.body, &body).await.map_err(forge)? {
             Describing::Done => Ok(()),
             Describing::Changed => Err(Stop::Silent("somebody has changed it meanwhile".to_owned())),

@@ -2,11 +2,11 @@
 //! own, `truing/run/ID`. What is checked out stays as it is.
 
 use truing_core::converge::record::Record;
-use truing_core::converge::{Candidate, Code, Exit};
-use truing_core::id::{RunId, Sha};
-use truing_git::{Mirror, Repository};
+use truing_core::converge::{Candidate, Code};
+use truing_core::id::{Key, RunId, Sha};
+use truing_git::{GitError, Mirror, Repository};
 
-use super::{Published, Site, Standing, Stop};
+use super::{Published, Site, Stop};
 
 /// A local repository.
 #[derive(Debug)]
@@ -17,9 +17,30 @@ pub struct Local<'a> {
     pub mirror: &'a Mirror,
 }
 
+/// What the names of runs' branches begin with.
+pub const RUNS: &str = "truing/run";
+
 /// The branch of a run.
 pub fn branch(run: &RunId) -> String {
-    format!("truing/run/{run}")
+    format!("{RUNS}/{run}")
+}
+
+/// What the runs on a branch of a repository are known by.
+pub fn key(repository: &Repository, branch: &str) -> Key {
+    Key::new(format!("converge/local/{}@{branch}", repository.root().display()))
+}
+
+/// What the audits of a branch are known by that are no part of a run.
+pub fn audit_key(repository: &Repository, branch: &str) -> Key {
+    Key::new(format!("audit/local/{}@{branch}", repository.root().display()))
+}
+
+/// The branch that is checked out, as its runs are known by it; `HEAD` where none is.
+///
+/// # Errors
+/// Whatever git says.
+pub async fn checked_out(repository: &Repository) -> Result<String, GitError> {
+    Ok(repository.branch().await?.unwrap_or_else(|| "HEAD".to_owned()))
 }
 
 impl Local<'_> {
@@ -30,9 +51,8 @@ impl Local<'_> {
 }
 
 impl Site for Local<'_> {
-    async fn head(&self, record: &Record) -> Result<Standing, Stop> {
-        let tip = self.tip(record).await?;
-        Ok(Standing::At(tip.unwrap_or_else(|| record.state.starting.clone())))
+    async fn head(&self, record: &Record) -> Result<Sha, Stop> {
+        Ok(self.tip(record).await?.unwrap_or_else(|| record.state.starting.clone()))
     }
 
     async fn follow(&self, record: &Record, head: &Sha) -> Result<Sha, Stop> {
@@ -51,13 +71,13 @@ impl Site for Local<'_> {
         if self.repository.take(self.mirror, commits, (&record.branch, expected)).await? {
             return Ok(Published::Done);
         }
-        Ok(match self.tip(record).await? {
-            Some(tip) => Published::Moved(tip),
-            None => Published::Over(Exit::new(
+        match self.tip(record).await? {
+            Some(tip) => Ok(Published::Moved(tip)),
+            None => Err(Stop::over(
                 Code::Infrastructure,
                 format!("somebody deletes the branch {} while the run is at work", record.branch),
             )),
-        })
+        }
     }
 
     async fn reply(&self, _: &Record) -> Result<Vec<String>, Stop> {

@@ -9,9 +9,10 @@ use std::time::Duration;
 use truing_core::converge::record::Record;
 use truing_core::converge::{Candidate, Code, Exit, Line, Word};
 use truing_core::finding::{AnchorKind, Category, Finding};
-use truing_core::id::{FindingId, Millis, Sha, Topic};
+use truing_core::id::{FindingId, Millis, Sha, Span, Topic};
 use truing_core::port::{
-    AuditMark, Conversation, ForgeError, LineDraft, PullState, ReviewDraft, ReviewEvent, ReviewThread, Said,
+    AuditMark, Conversation, ForgeError, LineDraft, PullNow, PullState, ReviewDraft, ReviewEvent,
+    ReviewThread, Said,
 };
 use truing_core::publish::ThreadState;
 use truing_core::{line, markdown};
@@ -19,12 +20,12 @@ use truing_forge::github::{GitHub, RemoteError};
 use truing_git::{GitError, Mirror, Pushed, Refusal};
 
 use super::pursue::HEARD;
-use super::words::{origin, short};
-use super::{Published, Site, Standing, Stop};
+use super::words::{counted, origin, short};
+use super::{Published, Site, Stop};
 use crate::config::converge::{ConvergeConfig, Reviewer, Trigger};
 
 /// How the topic of a finding begins.
-pub(super) const FINDING: &str = "finding/";
+pub(crate) const FINDING: &str = "finding/";
 /// How the topic of an answer begins, and how an answer that says that it is mended.
 pub(super) const ANSWER: &str = "answer/";
 pub(super) const FIXED: &str = "Fixed";
@@ -72,6 +73,56 @@ pub fn called(config: &ConvergeConfig) -> Option<&'static str> {
 }
 
 impl<C: Conversation> Pull<'_, C> {
+    /// Asks the forge whether the pull request is still open: before everything that is written there.
+    ///
+    /// # Errors
+    /// [`Stop::Over`]: it is not.
+    pub(super) async fn open(&self, record: &Record) -> Result<(), Stop> {
+        let now = self.talk.now().await.map_err(forge)?;
+        self.not_over(record, &now).await
+    }
+
+    /// Is it still open, as far as this was seen?
+    ///
+    /// # Errors
+    /// [`Stop::Over`]: it is not; with the fixes that are not in what it went to.
+    pub(super) async fn not_over(&self, record: &Record, now: &PullNow) -> Result<(), Stop> {
+        let is_merged = match now.state {
+            PullState::Open | PullState::Draft => return Ok(()),
+            PullState::Closed => false,
+            PullState::Merged => true,
+        };
+        let state = &record.state;
+        let made = state.candidate.iter().map(|candidate| &candidate.commit);
+        let mut unreached = Vec::new();
+        for commit in state.commits.iter().chain(made) {
+            let is_in_it = is_merged && self.holds(&now.head.sha, commit).await;
+            if !(is_in_it || unreached.contains(commit)) {
+                unreached.push(commit.clone());
+            }
+        }
+        let mut why = format!("{} is {}", now.url, if is_merged { "merged" } else { "closed" });
+        if !unreached.is_empty() {
+            let named: Vec<&str> = unreached.iter().map(short).collect();
+            let commits = counted(unreached.len(), "commit");
+            let how = if is_merged { "without" } else { "with" };
+            why += &format!(", {how} {commits} of this run that nobody has merged: {}", named.join(", "));
+        }
+        let exit = Exit::new(Code::Closed, line::clean(&why, MAX_LINE));
+        Err(Stop::Over { exit, unreached })
+    }
+
+    /// Is this commit part of a head? One that cannot be told is not.
+    async fn holds(&self, head: &Sha, commit: &Sha) -> bool {
+        if head == commit {
+            return true;
+        }
+        if self.mirror.fetch(std::slice::from_ref(head)).await.is_err() {
+            return false;
+        }
+        self.mirror.merge_base(commit, head).await.is_ok_and(|base| base.as_ref() == Some(commit))
+    }
+
     /// Posts a review; where that cannot be done, a comment.
     async fn show(&self, draft: &ReviewDraft) -> Result<(), ForgeError> {
         for _ in 0..REVIEW_TRIES {
@@ -110,8 +161,8 @@ impl<C: Conversation> Pull<'_, C> {
         self.wake(text, &ours(said), calls).await
     }
 
-    async fn answer(&self, record: &Record) -> Result<(), ForgeError> {
-        let all = self.talk.threads().await?;
+    async fn answer(&self, record: &Record) -> Result<(), Stop> {
+        let all = self.talk.threads().await.map_err(forge)?;
         let mut unplaced = Vec::new();
         for finding in &record.state.found {
             let (text, is_fixed) = answer(record, finding);
@@ -132,16 +183,19 @@ impl<C: Conversation> Pull<'_, C> {
             };
             let round = round(record);
             let about = Topic::new(format!("{ANSWER}{}/{round}/{}", record.run, finding.id));
-            self.talk.reply(&first.id, &about, &text).await?;
+            self.open(record).await?;
+            self.talk.reply(&first.id, &about, &text).await.map_err(forge)?;
             if let (true, true, Some(known)) = (is_fixed && is_open(thread), self.resolves, &thread.thread) {
-                self.talk.resolve(&known.id).await?;
+                self.open(record).await?;
+                self.talk.resolve(&known.id).await.map_err(forge)?;
             }
         }
         if !unplaced.is_empty() {
             let about = Topic::new(format!("answers/{}/{}", record.run, round(record)));
             let text =
                 format!("## converge: loop {} answers\n\n{}", record.state.audits, unplaced.join("\n"));
-            self.talk.put_comment(&about, &text).await?;
+            self.open(record).await?;
+            self.talk.put_comment(&about, &text).await.map_err(forge)?;
         }
         Ok(())
     }
@@ -152,19 +206,18 @@ impl<C: Conversation> Site for Pull<'_, C> {
         self.read_only.clone()
     }
 
-    async fn head(&self, record: &Record) -> Result<Standing, Stop> {
+    async fn head(&self, record: &Record) -> Result<Sha, Stop> {
         let now = self.talk.now().await.map_err(forge)?;
-        let over = |code, why: String| Ok(Standing::Over(Exit::new(code, why)));
-        match now.state {
-            PullState::Closed => return over(Code::Closed, format!("{} is closed", now.url)),
-            PullState::Merged => return over(Code::Closed, format!("{} is merged", now.url)),
-            PullState::Open | PullState::Draft => {}
-        }
+        self.not_over(record, &now).await?;
         if now.base_branch != self.onto {
             let why = format!("{} goes to {} now: run it again", record.name, now.base_branch);
-            return over(Code::HeadMoved, line::clean(&why, MAX_LINE));
+            return Err(Stop::over(Code::HeadMoved, line::clean(&why, MAX_LINE)));
         }
-        Ok(Standing::At(now.head.sha))
+        Ok(now.head.sha)
+    }
+
+    fn settle(&self) -> Span {
+        self.talk.settle()
     }
 
     async fn follow(&self, record: &Record, head: &Sha) -> Result<Sha, Stop> {
@@ -195,13 +248,13 @@ impl<C: Conversation> Site for Pull<'_, C> {
             Pushed::Moved { now: Some(now) } => Published::Moved(now),
             Pushed::Moved { now: None } => {
                 let why = format!("the branch {} is gone", record.branch);
-                Published::Over(Exit::new(Code::Closed, why))
+                return Err(Stop::over(Code::Closed, why));
             }
             Pushed::Refused { why: Refusal::Hook, message } => Published::Blocked(message),
             Pushed::Refused { why: Refusal::Protected | Refusal::Permission, message } => {
                 let why =
                     format!("{} cannot be pushed to: {}", record.branch, line::clean(&message, MAX_LINE));
-                Published::Over(Exit::new(Code::ReadOnly, why))
+                return Err(Stop::over(Code::ReadOnly, why));
             }
         })
     }
@@ -212,8 +265,12 @@ impl<C: Conversation> Site for Pull<'_, C> {
         Ok(Some(ours(said).len()))
     }
 
-    async fn call(&self, calls: usize) -> Result<Vec<String>, Stop> {
+    async fn call(&self, record: &Record, calls: usize) -> Result<Vec<String>, Stop> {
         let Some(text) = self.calls else { return Ok(Vec::new()) };
+        // The answers, which come next, tell that it is over.
+        if matches!(self.open(record).await, Err(Stop::Over { .. })) {
+            return Ok(Vec::new());
+        }
         match self.say(text, calls).await {
             Ok(()) => Ok(Vec::new()),
             Err(error) if error.surely_undone() => Ok(vec![format!("`{text}` is not said: {error}")]),
@@ -224,12 +281,11 @@ impl<C: Conversation> Site for Pull<'_, C> {
     async fn reply(&self, record: &Record) -> Result<Vec<String>, Stop> {
         match self.answer(record).await {
             Ok(()) => Ok(Vec::new()),
-            Err(error @ ForgeError::RateLimited { .. }) => Err(forge(error)),
-            Err(error) if error.surely_undone() => {
-                Ok(vec![format!("findings of audit {} are not answered: {error}", record.state.audits)])
+            Err(Stop::Forge(why)) => {
+                Ok(vec![format!("findings of audit {} are not answered: {why}", record.state.audits)])
             }
-            // Another run of the same act finds what is there.
-            Err(error) => Err(forge(error)),
+            // The same act again finds what is there.
+            Err(stop) => Err(stop),
         }
     }
 }
@@ -262,8 +318,8 @@ pub(super) fn forge(error: ForgeError) -> Stop {
     let what = error.to_string();
     match error {
         ForgeError::RateLimited { wait, .. } => Stop::Later { wait, what },
-        ForgeError::Unavailable { .. }
-        | ForgeError::Unauthorized { .. }
+        ForgeError::Unavailable { .. } => Stop::Unanswered(what),
+        ForgeError::Unauthorized { .. }
         | ForgeError::Forbidden { .. }
         | ForgeError::NotFound { .. }
         | ForgeError::Moved { .. }
@@ -285,7 +341,8 @@ pub fn draft(record: &Record, event: ReviewEvent) -> ReviewDraft {
     let mut body = format!("## converge: loop {} audit: {a}P0 / {b}P1 / {c}P2", state.audits);
     body += if clean { " → clean" } else { "" };
     if state.silent > 0 {
-        body += &format!("\n\nDegraded: {} auditors gave no answer.", state.silent);
+        let silent = usize::try_from(state.silent).unwrap_or(usize::MAX);
+        body += &format!("\n\nDegraded: {} gave no answer.", counted(silent, "auditor"));
     }
     let (mut findings, mut unplaced) = (Vec::new(), Vec::new());
     for finding in &state.found {

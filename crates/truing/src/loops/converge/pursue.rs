@@ -114,14 +114,29 @@ impl<C: Conversation> Lap<'_, Pull<'_, C>> {
             let next = match Box::pin(self.next(SystemClock.now())).await {
                 Ok(next) => next,
                 // A look that fails takes nothing back.
-                Err(stop) => return Ok(stop.left()),
+                Err(stop) => match self.left_by(stop) {
+                    Ok(left) => {
+                        store.keep_converge(token, &self.record).await?;
+                        return Ok(left);
+                    }
+                    Err(exit) => Next::Over(exit),
+                },
             };
+            self.record.put_off = 0;
             let before = self.record.state.log.len();
             let state = &mut self.record.state;
             match next {
                 Next::Internal(head) => {
                     if let Err(stop) = self.cleared_by_us(head).await {
-                        return Ok(stop.left());
+                        match self.left_by(stop) {
+                            Ok(left) => return Ok(left),
+                            Err(exit) => {
+                                self.record.state.exit = Some(exit);
+                                self.record.is_pursued = false;
+                                store.keep_converge(token, &self.record).await?;
+                                return Ok(Left::Over);
+                            }
+                        }
                     }
                     told.grown(&self.record, before).await;
                     left = self.run(store, token, told).await?;
@@ -161,6 +176,19 @@ impl<C: Conversation> Lap<'_, Pull<'_, C>> {
             store.keep_converge(token, &self.record).await?;
         }
         Ok(left)
+    }
+
+    /// Where the run is left by what keeps it from going on; or its end.
+    fn left_by(&mut self, stop: Stop) -> Result<Left, Exit> {
+        if let Some(left) = self.waits(&stop) {
+            return Ok(left);
+        }
+        let exit = stop.exit();
+        if let Stop::Over { unreached, .. } = stop {
+            self.record.unreached = unreached;
+            return Err(exit);
+        }
+        Ok(Left::Failed(exit))
     }
 
     /// Lets the run know the head that our audit is to clear.
@@ -211,6 +239,7 @@ impl<C: Conversation> Lap<'_, Pull<'_, C>> {
         let next = match want {
             Want::Internal => Next::Internal(look.seen.head),
             Want::Ask(name) => {
+                self.site.open(&self.record).await?;
                 let asked = match others.iter().find(|other| other.name == name) {
                     Some(other) => self.ask(other, &look.seen.head).await,
                     None => Ok(()),
@@ -245,20 +274,24 @@ impl<C: Conversation> Lap<'_, Pull<'_, C>> {
                     claims => Next::Go(Box::new(Event::Heard { claims, renames: Renames::default() })),
                 }
             }
-            Want::UpdateBranch => match talk.update_branch(&look.seen.head).await {
-                Ok(()) => Next::Again,
-                // Somebody has pushed meanwhile, or it cannot be merged.
-                Err(error @ ForgeError::Rejected { .. }) => {
-                    if talk.now().await.map_err(forge)?.head.sha == look.seen.head {
-                        let why = format!("{} cannot be merged into it: {error}", self.site.onto);
-                        Next::Over(Exit::new(Code::Mergeability, line::clean(&why, MAX_WHY)))
-                    } else {
-                        Next::Again
+            Want::UpdateBranch => {
+                self.site.open(&self.record).await?;
+                match talk.update_branch(&look.seen.head).await {
+                    Ok(()) => Next::Again,
+                    // Somebody has pushed meanwhile, or it cannot be merged.
+                    Err(error @ ForgeError::Rejected { .. }) => {
+                        if talk.now().await.map_err(forge)?.head.sha == look.seen.head {
+                            let why = format!("{} cannot be merged into it: {error}", self.site.onto);
+                            Next::Over(Exit::new(Code::Mergeability, line::clean(&why, MAX_WHY)))
+                        } else {
+                            Next::Again
+                        }
                     }
+                    Err(error) => return Err(forge(error)),
                 }
-                Err(error) => return Err(forge(error)),
-            },
+            }
             Want::MarkReady => {
+                self.site.open(&self.record).await?;
                 talk.mark_ready().await.map_err(forge)?;
                 readiness.marked();
                 Next::Again
@@ -276,9 +309,18 @@ impl<C: Conversation> Lap<'_, Pull<'_, C>> {
         let state = &self.record.state;
         let standing: BTreeSet<Topic> =
             state.found.iter().chain(state.ledger.declined()).map(|finding| topic(&finding.id)).collect();
+        let dismissed: BTreeSet<Topic> =
+            state.ledger.dismissed_now().map(|finding| topic(&finding.id)).collect();
         for thread in &look.threads {
-            let (Some(known), true) = (&thread.thread, is_over(thread, &standing)) else { continue };
-            let resolved = if self.site.resolves { self.site.talk.resolve(&known.id).await } else { Ok(()) };
+            let (Some(known), true) = (&thread.thread, is_over(thread, &standing, &dismissed)) else {
+                continue;
+            };
+            let resolved = if self.site.resolves {
+                self.site.open(&self.record).await?;
+                self.site.talk.resolve(&known.id).await
+            } else {
+                Ok(())
+            };
             match resolved {
                 Ok(()) => look.seen.threads.retain(|seen| seen.id != known.id),
                 Err(error @ ForgeError::RateLimited { .. }) => return Err(forge(error)),
@@ -315,6 +357,7 @@ impl<C: Conversation> Lap<'_, Pull<'_, C>> {
         // Where nobody else reviews, nobody is given time to begin; and who looks more often does not want to wait.
         let settles = !others.is_empty() && span(self.config.poll) >= SETTLE;
         let pull = talk.now().await.map_err(forge)?;
+        self.site.not_over(&self.record, &pull).await?;
         let merge = talk.merge().await.map_err(forge)?;
         let checks = talk.checks(&pull.head.sha).await.map_err(forge)?;
         let threads = talk.threads().await.map_err(forge)?;
@@ -486,12 +529,14 @@ fn view(
     }
 }
 
-/// Is it an open thread of ours about something that does not stand any more, in which we have the last word?
-fn is_over(thread: &ReviewThread, standing: &BTreeSet<Topic>) -> bool {
+/// Is it an open thread of ours about something that does not stand any more, in which we have the last word; or about
+/// something that a person has dismissed, whoever has?
+fn is_over(thread: &ReviewThread, standing: &BTreeSet<Topic>, dismissed: &BTreeSet<Topic>) -> bool {
     let is_open = thread.thread.as_ref().is_some_and(|known| known.state == ThreadState::Open);
     let about = thread.comments.first().and_then(|first| first.topic.as_ref());
     let is_gone = about.is_some_and(|about| about.as_str().starts_with(FINDING) && !standing.contains(about));
-    is_open && is_gone && thread.comments.last().is_some_and(is_ours)
+    let is_none = about.is_some_and(|about| dismissed.contains(about));
+    is_open && (is_none || is_gone && thread.comments.last().is_some_and(is_ours))
 }
 
 fn is_ours(comment: &LineComment) -> bool {

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use truing_core::converge::record::Record;
-use truing_core::converge::{Act, Kind, Line, Origin};
+use truing_core::converge::{Act, Exit, Kind, Line, Origin};
 use truing_core::finding::{Finding, FindingStatus, Severity};
 use truing_core::id::Sha;
 use truing_core::line;
@@ -171,16 +171,20 @@ async fn with_stats<'a>(
     Ok(told)
 }
 
-/// Findings of the newest audit that nobody has mended since, and those that fixers declined.
+/// Findings of the newest audit that nobody has fixed, and those that fixers declined. A fix that no audit has seen is a
+/// claim: it counts where the run has converged, or where it was made to be the last (`converge.final_fix`).
 pub fn remaining(record: &Record) -> (Vec<&Finding>, Vec<&Finding>) {
     let state = &record.state;
     let now = |finding: &Finding| {
         let known = state.ledger.findings().iter().find(|known| known.id == finding.id);
         known.map_or(&FindingStatus::Open, |known| &known.status).clone()
     };
+    let believes = |exit: &Exit| matches!(exit.kind(), Kind::Converged | Kind::CapReached);
+    let is_believed = state.exit.as_ref().is_some_and(believes);
     let open = state.found.iter().filter(|finding| match now(finding) {
-        FindingStatus::Open | FindingStatus::Outside | FindingStatus::Dismissed(_) => true,
-        FindingStatus::Claimed | FindingStatus::Fixed(_) | FindingStatus::Declined(_) => false,
+        FindingStatus::Open | FindingStatus::Outside => true,
+        FindingStatus::Claimed => !is_believed,
+        FindingStatus::Dismissed(_) | FindingStatus::Fixed(_) | FindingStatus::Declined(_) => false,
     });
     (open.collect(), state.ledger.declined().collect())
 }

@@ -3,7 +3,7 @@
 use truing_core::dismissal::{self, Dismissal};
 use truing_core::finding::{Finding, FindingStatus};
 use truing_core::id::{FindingId, Millis};
-use truing_core::port::{Records, StoreError, Told};
+use truing_core::port::{Converges, Records, StoreError, Told};
 use truing_core::slot::{Command, Decision, Hold, Limits, Loop, Refused, Slot, State};
 
 use super::Asked;
@@ -44,14 +44,14 @@ pub(super) fn unseen(slot: &Slot) -> Option<&'static str> {
 ///
 /// # Errors
 /// [`StoreError`]
-pub(super) async fn dismissal<S: Records>(
+pub(super) async fn dismissal<S: Records + Converges>(
     store: &S,
     told: &Told,
     (finding, reason): (Option<&str>, &str),
     thread: Option<&FindingId>,
     by: &str,
 ) -> Result<Result<Dismissal, String>, StoreError> {
-    let findings = store.findings(&told.pr.key()).await?;
+    let findings = known(store, told).await?;
     Ok(meant(&findings, finding, thread).and_then(|meant| {
         if reason.is_empty() {
             return Err("it gives no reason".to_owned());
@@ -71,14 +71,14 @@ pub(super) async fn dismissal<S: Records>(
 ///
 /// # Errors
 /// [`StoreError`]
-pub(super) async fn taken_back<S: Records>(
+pub(super) async fn taken_back<S: Records + Converges>(
     store: &S,
     told: &Told,
     finding: Option<&str>,
     thread: Option<&FindingId>,
     by: &str,
 ) -> Result<Result<Dismissal, String>, StoreError> {
-    let findings = store.findings(&told.pr.key()).await?;
+    let findings = known(store, told).await?;
     Ok(meant(&findings, finding, thread).and_then(|meant| match meant.status {
         FindingStatus::Dismissed(_) => Ok(Dismissal::taken_back(meant, by, told.at)),
         FindingStatus::Open
@@ -87,6 +87,22 @@ pub(super) async fn taken_back<S: Records>(
         | FindingStatus::Fixed(_)
         | FindingStatus::Outside => Err("that finding is not dismissed".to_owned()),
     }))
+}
+
+/// What is known of a pull request: by its reviews, and by its last run that converges. Where both have met the same, the
+/// review's word on it counts.
+async fn known<S: Records + Converges>(store: &S, told: &Told) -> Result<Vec<Finding>, StoreError> {
+    let key = told.pr.key();
+    let mut known = store.findings(&key).await?;
+    if let Some(mut last) = store.last_converge(&key).await? {
+        last.state.dismiss(store.dismissals(&key).await?);
+        for finding in last.state.ledger.findings() {
+            if known.iter().all(|known| known.id != finding.id) {
+                known.push(finding.clone());
+            }
+        }
+    }
+    Ok(known)
 }
 
 fn meant<'a>(

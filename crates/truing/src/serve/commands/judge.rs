@@ -10,6 +10,7 @@ use truing_core::publish::{Item, Producer};
 use truing_forge::github::{Author, GitHub, PullComment};
 
 use super::{Asked, SETTLED, TOO_OLD, Unserved};
+use crate::loops::converge::pull::FINDING;
 use crate::serve::House;
 
 /// What it turns out to be.
@@ -184,8 +185,15 @@ async fn thread_of(
 ) -> Result<Option<FindingId>, ForgeError> {
     let pull = github.pull(told.pr.clone(), &repository.name);
     match pull.about(Producer::Review, known, first).await {
-        Ok(Some(Item::Finding(id))) => Ok(Some(id)),
-        Ok(Some(Item::Summary) | None) | Err(ForgeError::NotFound { .. }) => Ok(None),
+        Ok(Some(Item::Finding(id))) => return Ok(Some(id)),
+        Ok(Some(Item::Summary) | None) | Err(ForgeError::NotFound { .. }) => {}
+        Err(error) => return Err(error),
+    }
+    // A run that converges has found it, perhaps.
+    let talk = github.conversation(&told.pr, &repository.name, Producer::Converge);
+    match talk.about(first).await {
+        Ok(topic) => Ok(topic.and_then(|topic| topic.as_str().strip_prefix(FINDING).map(FindingId::new))),
+        Err(ForgeError::NotFound { .. }) => Ok(None),
         Err(error) => Err(error),
     }
 }

@@ -1,0 +1,152 @@
+//! Why an act of a run came to nothing, and what follows: the same act a little later, or an end.
+
+use std::io;
+
+use truing_agent::fixer::FixerError;
+use truing_agent::prompt::PromptError;
+use truing_agent::verify::VerifyError;
+use truing_core::converge::{Code, Exit};
+use truing_core::id::{Sha, Span};
+use truing_core::policy::PolicyError;
+use truing_core::port::ReaderError;
+use truing_git::GitError;
+
+use super::gate::GateError;
+use crate::loops::agent::Halted;
+use crate::loops::files::NotTaken;
+use crate::loops::reading::ReadingError;
+
+/// Why an act came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum Stop {
+    /// An auditor gave no answer that holds.
+    #[error("{0}")]
+    Silent(String),
+    /// The money is used up.
+    #[error("{0}")]
+    Budget(String),
+    /// The kill switch is on.
+    #[error("the kill switch is on")]
+    Halted,
+    /// No model could be asked.
+    #[error("{0}")]
+    Model(String),
+    /// The gate could not run.
+    #[error(transparent)]
+    Gate(#[from] GateError),
+    /// Git.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// The change cannot be read.
+    #[error(transparent)]
+    Reading(#[from] ReadingError),
+    /// A reader.
+    #[error(transparent)]
+    Reader(#[from] ReaderError),
+    /// What a model is told cannot be put together.
+    #[error(transparent)]
+    Prompt(#[from] PromptError),
+    /// A fixer has no tools.
+    #[error(transparent)]
+    Fixer(#[from] FixerError),
+    /// What may be changed is not known.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    /// A file that cannot be taken over.
+    #[error("the fix is refused: {0}")]
+    File(#[from] NotTaken),
+    /// The checks could not be run.
+    #[error(transparent)]
+    Verify(#[from] VerifyError),
+    /// A folder.
+    #[error("no folder can be made: {0}")]
+    Folder(io::Error),
+    /// The forge refuses it.
+    #[error("{0}")]
+    Forge(String),
+    /// The forge gave no answer, or none that is known: it may have been done, and is tried again.
+    #[error("{0}")]
+    Unanswered(String),
+    /// There is no going on.
+    #[error("{}", exit.reason)]
+    Over {
+        /// Why.
+        exit: Exit,
+        /// Commits of fixes that are not in what the branch went to.
+        unreached: Vec<Sha>,
+    },
+    /// The forge wants us to wait: nothing is wrong, and the same act is next then.
+    #[error("{what}")]
+    Later {
+        /// For so long.
+        wait: Span,
+        /// The forge's words.
+        what: String,
+    },
+}
+
+impl From<Halted> for Stop {
+    fn from(Halted: Halted) -> Self {
+        Self::Halted
+    }
+}
+
+impl Stop {
+    pub(super) fn folder(error: io::Error) -> Self {
+        Self::Folder(error)
+    }
+
+    /// There is no going on, and nothing is lost by it.
+    pub(super) fn over(code: Code, why: impl Into<String>) -> Self {
+        Self::Over { exit: Exit::new(code, why), unreached: Vec::new() }
+    }
+
+    /// May the same act go well a little later?
+    pub(super) fn may_pass(&self) -> bool {
+        match self {
+            Self::Unanswered(_) => true,
+            Self::Git(error) => error.may_pass(),
+            Self::Silent(_)
+            | Self::Budget(_)
+            | Self::Halted
+            | Self::Model(_)
+            | Self::Gate(_)
+            | Self::Reading(_)
+            | Self::Reader(_)
+            | Self::Prompt(_)
+            | Self::Fixer(_)
+            | Self::Policy(_)
+            | Self::File(_)
+            | Self::Verify(_)
+            | Self::Folder(_)
+            | Self::Forge(_)
+            | Self::Over { .. }
+            | Self::Later { .. } => false,
+        }
+    }
+
+    /// How the run ends with it.
+    pub(super) fn exit(&self) -> Exit {
+        let code = match self {
+            Self::Budget(_) => Code::Budget,
+            Self::Halted => Code::Interrupted,
+            Self::Over { exit, .. } => exit.code,
+            Self::Silent(_)
+            | Self::Model(_)
+            | Self::Gate(_)
+            | Self::Git(_)
+            | Self::Reading(_)
+            | Self::Reader(_)
+            | Self::Prompt(_)
+            | Self::Fixer(_)
+            | Self::Policy(_)
+            | Self::File(_)
+            | Self::Verify(_)
+            | Self::Folder(_)
+            | Self::Forge(_)
+            | Self::Unanswered(_)
+            | Self::Later { .. } => Code::Infrastructure,
+        };
+        Exit::new(code, self.to_string())
+    }
+}

@@ -1,0 +1,86 @@
+//! Findings that a person has dismissed: nobody's work any more, for every command, until the code under them changes.
+
+use serde_json::{Value, json};
+
+use crate::place::Ran;
+use crate::scene::{BUG, BUG_ID, Scene, WRONG, clean, dirty, finding, found};
+
+fn dismiss(scene: &Scene, arguments: &[&str]) -> Ran {
+    Ran::from(scene.other("dismiss", arguments).output().unwrap())
+}
+
+fn audited(scene: &Scene) -> (i32, Value) {
+    let ran = scene.audit(&["--format", "json"]);
+    (ran.exit, ran.json())
+}
+
+#[test]
+fn what_is_dismissed_is_left_out_by_audits_and_runs_until_its_code_changes() {
+    let scene = Scene::new([dirty()]);
+    let unknown = dismiss(&scene, &[BUG_ID, "--reason", "the callers rely on it"]);
+    assert_eq!(unknown.exit, 2, "nothing was found yet: {unknown:?}");
+    let (exit, told) = audited(&scene);
+    assert_eq!((exit, &told["findings"][0]["id"]), (1, &json!(BUG_ID)), "{told}");
+
+    let wordless = dismiss(&scene, &[BUG_ID]);
+    assert_eq!(wordless.exit, 2, "{wordless:?}");
+    let ran = dismiss(&scene, &["1:26045536", "--reason", "the callers rely on it", "."]);
+    assert_eq!(ran.exit, 0, "{ran:?}");
+    assert_eq!(ran.out, "dismissed: 1:26045536a5-1 total.py:3 The last element is left out\n");
+
+    // The auditor finds it again: it is none.
+    scene.play([dirty()]);
+    let (exit, told) = audited(&scene);
+    assert_eq!((exit, &told["findings"], &told["counts"]["P1"]), (0, &json!([]), &json!(0)), "{told}");
+    assert_eq!(told["dismissed"][0]["id"], json!(BUG_ID), "{told}");
+    assert!(told["dismissed"][0]["why"].as_str().unwrap().starts_with("the callers rely on it ("), "{told}");
+    scene.play([dirty()]);
+    let (told, exit) = scene.json(&[]);
+    assert_eq!((exit, &told["code"], &told["commits"]), (0, &json!("clean"), &json!([])), "{told}");
+    assert_eq!((&told["remaining"], &told["dismissed"][0]["id"]), (&json!([]), &json!(BUG_ID)));
+
+    // Other code on that line is another matter.
+    let worse = "    for i in range(len(xs) - 2):";
+    scene.place.write("total.py", BUG.replace(WRONG.trim_end(), worse));
+    scene.place.commit("leave out two");
+    let still = finding(("total.py", 3), worse, ("P1", "G"), "The last element is left out");
+    scene.play([found(&[still], "G")]);
+    let (exit, told) = audited(&scene);
+    assert_eq!((exit, &told["counts"]["P1"], &told["dismissed"]), (1, &json!(1), &json!([])), "{told}");
+}
+
+#[test]
+fn a_dismissal_that_is_taken_back_is_none() {
+    let scene = Scene::new([dirty()]);
+    audited(&scene);
+    assert_eq!(dismiss(&scene, &["1:2604", "--undo"]).exit, 2, "it is not dismissed");
+    assert_eq!(dismiss(&scene, &["1:2604", "--reason", "no"]).exit, 0);
+    let ran = dismiss(&scene, &["1:2604", "--undo", "--format", "json"]);
+    assert_eq!((ran.exit, &ran.json()["open"][0]["id"]), (0, &json!(BUG_ID)), "{ran:?}");
+    scene.play([dirty()]);
+    let (exit, told) = audited(&scene);
+    assert_eq!((exit, &told["counts"]["P1"], &told["dismissed"]), (1, &json!(1), &json!([])), "{told}");
+}
+
+#[test]
+fn a_finding_of_a_review_is_dismissed_for_reviews_too() {
+    let scene = Scene::new([clean()]);
+    scene.place.write("merge.py", "<<<<<<< HEAD\nx = 1\n=======\nx = 2\n>>>>>>> topic\n");
+    scene.place.commit("merge");
+    let review = || {
+        let ran =
+            Ran::from(scene.other("review", &["--format", "json", "--fail-on", "P2"]).output().unwrap());
+        let found = ran.json()["findings"].as_array().unwrap().clone();
+        (ran.exit, found)
+    };
+    let (exit, found) = review();
+    assert!(exit == 1 && !found.is_empty(), "{found:?}");
+    for finding in &found {
+        let id = finding["id"].as_str().unwrap();
+        assert_eq!(dismiss(&scene, &[id, "--reason", "it is an example"]).exit, 0);
+    }
+    assert_eq!(review(), (0, vec![]));
+    let id = found[0]["id"].as_str().unwrap();
+    assert_eq!(dismiss(&scene, &[id, "--undo"]).exit, 0);
+    assert_eq!(review().1.len(), 1);
+}
