@@ -32,6 +32,9 @@ pub trait Form: Default + Send {
     /// What is said to a model before its last turn.
     const CONCLUDE: &str;
 
+    /// Does a report count that was objected to, with what is reported after it?
+    const STANDS: bool = false;
+
     /// The tool, as the model is told of it.
     fn tool() -> Tool;
 

@@ -10,6 +10,7 @@ mod check;
 pub mod described;
 pub mod judged;
 pub mod mended;
+mod owed;
 pub mod work;
 
 #[cfg(test)]
@@ -22,7 +23,8 @@ use truing_model::messages::Tool;
 
 use crate::native::Form;
 
-pub use check::{Checked, Dropped, check, locate, rule};
+pub use check::{Checked, Dropped, check, rule};
+pub use owed::{Said, Word, missing, verdicts};
 
 /// The tool's name.
 pub const REPORT: &str = "report";
@@ -36,7 +38,7 @@ pub const MAX_BODY_BYTES: usize = 4 << 10;
 pub const MAX_CODE_BYTES: usize = 4 << 10;
 /// Characters of a tool's name as it is repeated.
 pub const MAX_NAME_CHARS: usize = 60;
-/// Findings of all reports of a run that are looked at; the others are only counted.
+/// Findings of all reports of a run that are looked at, and verdicts on earlier ones; the others are only counted.
 const MAX_ITEMS: usize = 200;
 
 /// One call of `report`.
@@ -57,6 +59,8 @@ pub struct Items {
     pub malformed: u32,
     /// How many were beyond the bound.
     pub beyond: u32,
+    /// What it says of findings of earlier reviews.
+    pub verdicts: Vec<Said>,
 }
 
 impl Items {
@@ -68,6 +72,8 @@ impl Items {
         self.malformed = self.malformed.saturating_add(more.malformed);
         let beyond = u32::try_from(beyond).unwrap_or(u32::MAX);
         self.beyond = self.beyond.saturating_add(more.beyond).saturating_add(beyond);
+        self.verdicts.extend(more.verdicts);
+        self.verdicts.truncate(MAX_ITEMS);
     }
 }
 
@@ -78,6 +84,9 @@ impl Form for Items {
         findings at a time, with `more` set to true until the last call.";
     const CONCLUDE: &str = "This is your last turn. Call the tool `report` now with all findings that you have not \
         reported yet. No other tool will be called.";
+
+    // What was found counts, though a verdict is missing that the model was asked for.
+    const STANDS: bool = true;
 
     fn tool() -> Tool {
         tool()
@@ -144,6 +153,9 @@ pub fn tool() -> Tool {
         "properties": {
             "findings": { "type": "array", "items": finding,
                 "description": format!("The defects, worst first; an empty list if there are none. At most {MAX_FINDINGS} in all.") },
+            "verdicts": { "type": "array", "items": owed::form(),
+                "description": "One for each open finding of an earlier review that you were shown; leave it out if \
+                    there was none." },
             "more": { "type": "boolean",
                 "description": "True only if you will call `report` again with further findings." },
         },
@@ -193,7 +205,7 @@ fn finding_form() -> Value {
 pub fn read(input: &Value) -> Result<Report, Malformed> {
     let Value::Object(fields) = input else { return Err(Malformed::NoObject) };
     let Some(Value::Array(found)) = fields.get("findings") else { return Err(Malformed::NoFindings) };
-    let mut items = Items::default();
+    let mut items = Items { verdicts: owed::read(fields.get("verdicts")), ..Items::default() };
     let mut first_wrong = None;
     for value in found {
         if items.findings.len() >= MAX_ITEMS {

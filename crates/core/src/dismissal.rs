@@ -191,7 +191,18 @@ mod tests {
         };
         let (id, fingerprint) = (FindingId::new(id), Fingerprint::new("1:00".to_owned()));
         let (anchor, status) = (AnchorKind::Inline, FindingStatus::Open);
-        Finding { id, fingerprint, raw, old_path: None, anchor, at, status }
+        Finding {
+            id,
+            fingerprint,
+            raw,
+            old_path: None,
+            anchor,
+            at,
+            status,
+            around: None,
+            unverified: None,
+            seen_on: Vec::new(),
+        }
     }
 
     #[test]

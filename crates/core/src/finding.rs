@@ -6,6 +6,7 @@ use truing_diff::RepoPath;
 pub use truing_diff::{AnchorKind, Side};
 
 use crate::id::{FindingId, Fingerprint, Sha};
+use crate::recheck::{Around, Unverified};
 
 /// How bad it is. `P0` is worst.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -145,6 +146,26 @@ pub struct Finding {
     pub at: Place,
     /// What became of it.
     pub status: FindingStatus,
+    /// The lines beside a model's finding, as they were when it was last seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub around: Option<Around>,
+    /// It is open, and nobody knows whether it is still there, because of this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unverified: Option<Unverified>,
+    /// The lines of work on which local reviews saw a model's finding, the latest last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub seen_on: Vec<SeenOn>,
+}
+
+/// A line of work of a local repository on which a finding was seen.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct SeenOn {
+    /// Its name: a branch, its index, a commit.
+    pub line: String,
+    /// The commit that was checked out, or reviewed, when it was seen last.
+    pub commit: Sha,
+    /// Is it open there?
+    pub is_open: bool,
 }
 
 impl Finding {

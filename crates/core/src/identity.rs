@@ -22,6 +22,7 @@ use crate::finding::{AnchorKind, Finding, FindingStatus, Place, RawFinding, Sour
 use crate::id::{FindingId, Fingerprint, Sha};
 use crate::increment::Renames;
 use crate::outcome::Coverage;
+use crate::recheck::{Around, Unverified};
 use assign::{MAX_CELLS, assign};
 
 /// A raw finding with what the diff says about its place.
@@ -35,6 +36,19 @@ pub struct Placed {
     pub at: Place,
     /// The file's name before the change, if it was renamed.
     pub old_path: Option<RepoPath>,
+    /// What else is known of it.
+    pub sighting: Sighting,
+}
+
+/// What is known of a model's finding besides where it is.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Sighting {
+    /// The finding of an earlier review that it is, if that is known.
+    pub of: Option<FindingId>,
+    /// The lines beside it.
+    pub around: Option<Around>,
+    /// Why nobody knows whether it is still there.
+    pub unverified: Option<Unverified>,
 }
 
 /// Today's findings and what became of yesterday's others.
@@ -76,7 +90,10 @@ pub fn identify(
     let mut order: Vec<usize> = (0..found.len()).collect();
     order.sort_by_cached_key(|&at| sort_key(&found[at]));
 
-    let mut before: Vec<Option<&Finding>> = vec![None; found.len()];
+    let mut before: Vec<Option<&Finding>> = found
+        .iter()
+        .map(|placed| known.iter().find(|known| Some(&known.id) == placed.sighting.of.as_ref()).copied())
+        .collect();
     same_code(&known, &found, &prints, &order, &mut before);
     same_meaning(&known, (&found, renames), &order, &mut before);
 
@@ -95,8 +112,21 @@ pub fn identify(
     let current = found.into_iter().zip(prints).zip(named.into_iter().zip(before));
     let current = current.filter_map(|((placed, print), (id, before))| {
         let status = before.map_or(FindingStatus::Open, |before| status_after(before, &placed));
-        let Placed { raw, anchor, at, old_path } = placed;
-        Some(Finding { id: id?, fingerprint: print, raw, old_path, anchor, at, status })
+        let Placed { raw, anchor, at, old_path, sighting: Sighting { of: _, around, unverified } } = placed;
+        let seen_on = before.map(|before| before.seen_on.clone()).unwrap_or_default();
+        let finding = Finding {
+            id: id?,
+            fingerprint: print,
+            raw,
+            old_path,
+            anchor,
+            at,
+            status,
+            around,
+            unverified,
+            seen_on,
+        };
+        Some(finding)
     });
     Identified { current: current.collect(), gone }
 }
@@ -125,12 +155,13 @@ fn same_code<'a>(
     order: &[usize],
     before: &mut [Option<&'a Finding>],
 ) {
+    let taken: BTreeSet<&FindingId> = before.iter().flatten().map(|finding| &finding.id).collect();
     let mut yesterday: BTreeMap<&Fingerprint, Vec<&'a Finding>> = BTreeMap::new();
-    for finding in known {
+    for finding in known.iter().filter(|finding| !taken.contains(&finding.id)) {
         yesterday.entry(&finding.fingerprint).or_default().push(finding);
     }
     let mut today: BTreeMap<&Fingerprint, Vec<usize>> = BTreeMap::new();
-    for &at in order {
+    for &at in order.iter().filter(|&&at| before[at].is_none()) {
         today.entry(&prints[at]).or_default().push(at);
     }
     for (print, rows) in today {
@@ -294,7 +325,7 @@ mod tests {
             suggestion: None,
             source: Source::Rule,
         };
-        Placed { raw, anchor: AnchorKind::Inline, at: place, old_path: None }
+        Placed { raw, anchor: AnchorKind::Inline, at: place, old_path: None, sighting: Sighting::default() }
     }
 
     fn sha(digit: char) -> Sha {

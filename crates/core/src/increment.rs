@@ -160,6 +160,13 @@ impl Renames {
         }
     }
 
+    /// Learns what another one knows.
+    pub fn extend(&mut self, other: &Self) {
+        for (now, names) in &other.0 {
+            self.0.entry(now.clone()).or_default().extend(names.iter().cloned());
+        }
+    }
+
     /// The names that a file had.
     pub fn of(&self, path: &RepoPath) -> impl Iterator<Item = &RepoPath> {
         self.0.get(path).into_iter().flatten()

@@ -4,6 +4,7 @@
 pub mod breaker;
 pub mod converge;
 pub mod dismissal;
+pub mod excerpt;
 pub mod fair;
 pub mod finding;
 pub mod follow;
@@ -19,6 +20,7 @@ pub mod outcome;
 pub mod policy;
 pub mod port;
 pub mod publish;
+pub mod recheck;
 pub mod sandbox;
 pub mod secret;
 pub mod slot;

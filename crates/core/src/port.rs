@@ -233,6 +233,9 @@ pub trait Records: Send + Sync {
         now: Millis,
     ) -> impl Future<Output = Result<Begun, StoreError>> + Send;
 
+    /// The revision that the recorded findings are of, if there is one.
+    fn known(&self, key: &Key) -> impl Future<Output = Result<Option<Revision>, StoreError>> + Send;
+
     /// Every finding recorded for the key.
     fn findings(&self, key: &Key) -> impl Future<Output = Result<Vec<Finding>, StoreError>> + Send;
 

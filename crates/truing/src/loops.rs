@@ -11,6 +11,7 @@ pub mod checkout;
 pub mod compare;
 pub mod converge;
 pub mod desired;
+pub mod earlier;
 mod files;
 pub mod fix;
 pub mod given;

@@ -56,6 +56,8 @@ pub(crate) enum Step {
 #[derive(Default)]
 struct Progress<F> {
     items: F,
+    /// A report was objected to and counts all the same, whatever follows.
+    stands: bool,
     turns: u32,
     usage: Usage,
     cost: MicroUsd,
@@ -161,7 +163,10 @@ impl<'a, M: Model, T: Tools, F: Form, J: Fn(&F) -> Option<String>> Turns<'a, M, 
     pub(crate) async fn ended(self, end: End) -> Ran<F> {
         // An answer that was cut with the run counts, too.
         let cost = self.model.cost().await;
-        let Progress { items, turns, usage, model, calls, denials, trimmed, .. } = self.ran;
+        let Progress { items, stands, turns, usage, model, calls, denials, trimmed, .. } = self.ran;
+        // All was reported: what was still wanted ends nothing, but a switch or a cassette that has no answer does.
+        let is_over = matches!(end, End::Refused(Refused::Switch | Refused::Drift { .. } | Refused::Ledger(_)));
+        let end = if stands && !is_over { End::Done } else { end };
         Ran { end, items, turns, usage, cost, model, calls, denials, trimmed }
     }
 
@@ -344,7 +349,8 @@ impl<'a, M: Model, T: Tools, F: Form, J: Fn(&F) -> Option<String>> Turns<'a, M, 
     /// Keeps what was reported. The answer: how the run ends, if that was all.
     ///
     /// # Errors
-    /// What is wrong with it, while it can be put right: then nothing is kept, of earlier parts neither.
+    /// What is wrong with it, while it can be put right: then nothing is kept, of earlier parts neither, unless it
+    /// counts all the same.
     fn keep(&mut self, (report, more): (F, bool), last: Option<Limit>) -> Result<Option<End>, String> {
         self.ran.items.add(report);
         match (last, more) {
@@ -353,7 +359,11 @@ impl<'a, M: Model, T: Tools, F: Form, J: Fn(&F) -> Option<String>> Turns<'a, M, 
             (None, false) if self.ran.repairs < MAX_REPAIRS => match (self.judge)(&self.ran.items) {
                 None => Ok(Some(End::Done)),
                 Some(wrong) => {
-                    self.ran.items = F::default();
+                    if F::STANDS {
+                        self.ran.stands = true;
+                    } else {
+                        self.ran.items = F::default();
+                    }
                     Err(wrong)
                 }
             },

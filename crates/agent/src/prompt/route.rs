@@ -37,8 +37,13 @@ pub enum Report {
 /// A change is reviewed.
 pub const REVIEW: Route =
     Route { name: "review", system: "review/system", task: "review/task", report: Report::Findings };
-/// The first message in its place for one of several reviewers of a change.
+/// A change is reviewed of which an earlier state was.
+pub const REVIEW_AGAIN: Route =
+    Route { name: "review/again", system: "review/system", task: "review/task-again", report: Report::Findings };
+/// The first messages in their places for one of several reviewers of a change.
 pub const SPECIALIST_TASK: &str = "review/task-specialist";
+/// The same, of a change of which an earlier state was reviewed.
+pub const SPECIALIST_TASK_AGAIN: &str = "review/task-specialist-again";
 /// Code is ported to a release.
 pub const SYNC_BUMP: Route =
     Route { name: "sync/bump", system: "sync/system-bump", task: "sync/task", report: Report::Work };
@@ -87,8 +92,9 @@ pub const CONVERGE_DESCRIBE: Route = Route {
 
 impl Route {
     /// Every one.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         REVIEW,
+        REVIEW_AGAIN,
         SYNC_BUMP,
         SYNC_CLASSIFY,
         CONVERGE_AUDIT,

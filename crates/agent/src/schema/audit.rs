@@ -8,11 +8,12 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use truing_core::RepoPath;
+use truing_core::excerpt::{folded, locate, unescaped};
 use truing_core::finding::{Category, RawFinding};
 use truing_core::line;
 use truing_model::messages::Tool;
 
-use super::check::{believed, folded, locate, unescaped};
+use super::check::believed;
 use super::{Item, MAX_FINDINGS, MAX_TITLE_CHARS, REPORT, finding_form, object_in};
 use crate::native::Form;
 

@@ -3,15 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use truing_core::RepoPath;
+use truing_core::excerpt;
 use truing_core::finding::{Category, Place, RawFinding, Side, Source};
 use truing_core::line;
+use truing_core::recheck::MAX_SNIPPET_LINES;
 
 use super::{Item, Items, MAX_BODY_BYTES, MAX_CODE_BYTES, MAX_FINDINGS, MAX_TITLE_CHARS};
 
-/// Lines of a finding that are kept for its identity and shown with it.
-const MAX_SNIPPET_LINES: usize = 20;
-/// What stands where a tool shows a character that cannot be seen.
-const UNSEEN: char = '\u{fffd}';
 
 /// What may be believed, and how much may not.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -71,7 +69,7 @@ pub fn rule(category: Category) -> &'static str {
 
 /// Compares each finding with its file. `tree`: the text of a file of the tree that was shown, if it has it.
 pub fn check(items: Items, tree: impl Fn(&RepoPath) -> Option<String>) -> Checked {
-    let Items { mut findings, malformed, beyond } = items;
+    let Items { mut findings, malformed, beyond, verdicts: _ } = items;
     // Of too many the worst are kept.
     findings.sort_by_key(|item| item.severity);
     let mut checked = Checked::default();
@@ -138,18 +136,14 @@ pub(super) fn believed(item: Item, path: RepoPath, text: Option<&str>) -> Result
 pub(super) fn is_there<'a>(
     text: Option<&'a str>,
     (start_line, end_line): (u32, u32),
-    excerpt: &str,
+    said: &str,
 ) -> Result<Vec<&'a str>, Dropped> {
-    let lines: Vec<&str> = text.ok_or(Dropped::NoSuchFile)?.lines().collect();
-    let place = |line: u32| usize::try_from(line).unwrap_or(usize::MAX);
-    let first = place(start_line).checked_sub(1).ok_or(Dropped::NoSuchLines)?;
-    let shown = lines.get(first..place(end_line)).filter(|shown| !shown.is_empty());
+    let shown = excerpt::lines(text.ok_or(Dropped::NoSuchFile)?, (start_line, end_line));
     let shown = shown.ok_or(Dropped::NoSuchLines)?;
-    let said = folded(unescaped(excerpt).lines());
-    if said.is_empty() || !folded(shown.iter().copied()).contains(&said) {
+    if !excerpt::says(&shown, said) {
         return Err(Dropped::OtherExcerpt);
     }
-    Ok(shown.to_vec())
+    Ok(shown)
 }
 
 /// Markdown without characters that hide, or change what follows. What else could act in it is made harmless by whoever
@@ -157,42 +151,4 @@ pub(super) fn is_there<'a>(
 fn visible(body: &str) -> String {
     let seen = |char| if line::is_hidden(char) && !matches!(char, '\n' | '\t') { ' ' } else { char };
     body.replace("\r\n", "\n").chars().map(seen).collect::<String>().trim().to_owned()
-}
-
-/// Without escapes of what cannot be seen (`\u{202e}`), as which a prompt shows it.
-pub(super) fn unescaped(text: &str) -> String {
-    let mut parts = text.split("\\u{");
-    let mut out = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        let hidden = part.split_once('}').filter(|(digits, _)| {
-            let letter = u32::from_str_radix(digits, 16).ok().and_then(char::from_u32);
-            letter.is_some_and(line::is_hidden)
-        });
-        match hidden {
-            Some((_, rest)) => out.extend([" ", rest]),
-            None => out.extend(["\\u{", part]),
-        }
-    }
-    out
-}
-
-/// Words with one blank between them: how lines are indented and broken is no difference, nor what cannot be seen.
-pub(super) fn folded<'a>(lines: impl Iterator<Item = &'a str>) -> String {
-    let seen = |char| if line::is_hidden(char) || char == UNSEEN { ' ' } else { char };
-    let text: String = lines.flat_map(|line| line.chars().chain(['\n'])).map(seen).collect();
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-/// Where the lines of a snippet are in a text, first and last, the nearest to where they were; none if it has them no
-/// more.
-pub fn locate(text: &str, snippet: &str, was: u32) -> Option<(u32, u32)> {
-    let wanted: Vec<String> = snippet.lines().map(|line| folded([line].into_iter())).collect();
-    if wanted.iter().all(String::is_empty) {
-        return None;
-    }
-    let lines: Vec<String> = text.lines().map(|line| folded([line].into_iter())).collect();
-    let at = lines.windows(wanted.len()).enumerate().filter(|(_, shown)| *shown == wanted);
-    let first = at.filter_map(|(at, _)| u32::try_from(at + 1).ok()).min_by_key(|at| at.abs_diff(was))?;
-    let more = u32::try_from(wanted.len()).ok()?.saturating_sub(1);
-    Some((first, first.saturating_add(more)))
 }

@@ -1,3 +1,4 @@
+use truing_core::excerpt::locate;
 use truing_core::finding::{Severity, Source};
 
 use super::*;

@@ -25,7 +25,13 @@ pub(super) fn claim(path: &str, line: u32, category: Category, severity: Severit
         suggestion: None,
         source: Source::Agent,
     };
-    let placed = Placed { raw, anchor: AnchorKind::Inline, at: place, old_path: None };
+    let placed = Placed {
+        raw,
+        anchor: AnchorKind::Inline,
+        at: place,
+        old_path: None,
+        sighting: crate::identity::Sighting::default(),
+    };
     Claim { placed, origin: Origin::Change }
 }
 

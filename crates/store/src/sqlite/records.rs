@@ -22,6 +22,11 @@ impl Records for Sqlite {
         self.write(move |connection| runs::begin(connection, &run, &revision, now)).await
     }
 
+    async fn known(&self, key: &Key) -> Result<Option<Revision>, StoreError> {
+        let key = key.clone();
+        self.read(move |connection| runs::known(connection, &key)).await
+    }
+
     async fn findings(&self, key: &Key) -> Result<Vec<Finding>, StoreError> {
         let key = key.clone();
         self.read(move |connection| desired::findings(connection, &key)).await

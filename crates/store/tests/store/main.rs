@@ -152,6 +152,9 @@ fn finding(id: &str) -> Finding {
         anchor: AnchorKind::Inline,
         at: place(3),
         status: FindingStatus::Open,
+        around: None,
+        unverified: None,
+        seen_on: Vec::new(),
     }
 }
 

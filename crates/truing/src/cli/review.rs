@@ -300,6 +300,7 @@ impl Command {
         let local = Local {
             repository: &repository,
             base: self.args.base.as_deref(),
+            head_name: self.args.head.as_deref(),
             head: match (&head, &index, &diff) {
                 (Some(commit), _, _) => Head::Commit(commit),
                 (None, Some(index), _) => Head::Index(index),

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::builder::NonEmptyStringValueParser;
 use serde::Serialize;
 use truing_core::finding::{AnchorKind, Finding, Severity};
-use truing_core::identity::{Placed, identify};
+use truing_core::identity::{Placed, Sighting, identify};
 use truing_core::increment::Renames;
 use truing_core::outcome::{Coverage, NotReviewed, SkipReason};
 use truing_diff::RepoPath;
@@ -123,7 +123,7 @@ fn check(paths: &[PathBuf], packs: &[String], context: &Context) -> Result<(Stri
         checked.findings.extend(report.findings.into_iter().map(|mut raw| {
             raw.place.path = part.shown(&raw.place.path);
             let at = raw.place.clone();
-            Placed { raw, anchor: AnchorKind::Inline, at, old_path: None }
+            Placed { raw, anchor: AnchorKind::Inline, at, old_path: None, sighting: Sighting::default() }
         }));
     }
     let Checked { findings, mut coverage } = checked;

@@ -20,13 +20,14 @@ use truing_agent::native::{End, Limits};
 use truing_agent::prompt::{PromptError, Prompts};
 use truing_agent::runtime::Runtime;
 use truing_agent::schema::{self, Checked, Dropped, MAX_FINDINGS};
-use truing_core::finding::{Finding, FindingStatus, RawFinding, Source};
-use truing_core::id::Millis;
+use truing_core::finding::RawFinding;
+use truing_core::id::{Millis, Sha};
 use truing_core::identity::{SAME, Statement, similarity};
 use truing_core::ledger::{LevelKind, Purse, Room};
 use truing_core::money::MicroUsd;
 use truing_core::outcome::{self, Coverage, Modelled, Outcome};
 use truing_core::port::{Gate, Operations as _, StoreError};
+use truing_core::recheck::Reviewer;
 use truing_diff::{FileDiff, RepoPath, parse};
 use truing_model::cassette::Tape;
 use truing_model::gateway::{Gateway, Refused};
@@ -34,6 +35,7 @@ use truing_reader::Tree;
 use truing_reader::redact::Quoted;
 use truing_store::Sqlite;
 
+use super::earlier::{Earlier, UNKNOWN, look_again};
 use super::reading::{self, Change, Reading};
 use crate::budget::{Budgets, room};
 use crate::mcp::OwnTools;
@@ -46,7 +48,7 @@ pub(in crate::loops) use errand::{
 };
 use look::{Look, Table};
 pub use recall::{Recalled, Shelf};
-use shown::Shown;
+use shown::{Again, Shown};
 pub use shown::Subject;
 pub(in crate::loops) use shown::{Diffs, Looked};
 
@@ -94,7 +96,7 @@ impl<'a> Hired<'a> {
         (subject, recalled): (Subject, Recalled),
         now: Millis,
     ) -> Asking<'a, SwitchGate> {
-        Asking { agent: self.agent, purse, subject, recalled, known: &[], gate: self.gate.clone(), now }
+        Asking { agent: self.agent, purse, subject, recalled, gate: self.gate.clone(), now }
     }
 }
 
@@ -118,7 +120,7 @@ pub struct Place<'a> {
     pub is_working_tree: bool,
 }
 
-/// Lets the model review, if there is one.
+/// Lets the model review, if there is one, and looks what became of findings of earlier reviews.
 ///
 /// # Errors
 /// [`AgentError`]
@@ -126,17 +128,23 @@ pub async fn ask<G: Gate + Clone>(
     asking: Option<Asking<'_, G>>,
     change: &Change,
     place: Place<'_>,
+    earlier: &Earlier,
     reading: &mut Reading,
 ) -> Result<Option<Part>, AgentError> {
-    match asking {
+    reading.renames.extend(&earlier.renames);
+    let (part, reviewers) = match asking {
         // Boxed: what waits for a model is large, and would be part of everything that waits for it.
         Some(asking) => {
             let runtime = asking.agent.named();
-            let part = Box::pin(asking.review(change, place, reading)).await?;
-            Ok(Some(Part { runtime, ..part }))
+            let (part, reviewers) = Box::pin(asking.review(change, place, earlier, reading)).await?;
+            (Some(Part { runtime, ..part }), reviewers)
         }
-        None => Ok(None),
-    }
+        None => (None, Vec::new()),
+    };
+    // Who has not reported all has not said all.
+    let reviewers = if part.as_ref().is_some_and(Part::is_whole) { reviewers } else { Vec::new() };
+    reading.rechecked = look_again(earlier, place.tree, change, reading, reviewers);
+    Ok(part)
 }
 
 /// The outcome of a review in which the rules have read this, and a model has done its part, if there is one.
@@ -179,8 +187,6 @@ pub struct Asking<'a, G> {
     pub subject: Subject,
     /// What the repository and the operator tell it.
     pub recalled: Recalled,
-    /// Findings of earlier reviews.
-    pub known: &'a [Finding],
     /// The kill switch, asked between turns.
     pub gate: G,
     /// When the review began, for the periods of budgets.
@@ -196,14 +202,16 @@ impl<G: Gate + Clone> Asking<'_, G> {
         self,
         change: &Change,
         place: Place<'_>,
+        earlier: &Earlier,
         reading: &mut Reading,
-    ) -> Result<Part, AgentError> {
-        if reading.coverage.reviewed.is_empty() {
+    ) -> Result<(Part, Vec<Reviewer>), AgentError> {
+        let owed = earlier.owed();
+        if reading.coverage.reviewed.is_empty() && owed.is_empty() {
             // What is left out by design is not the model's either.
             telemetry::ended(&End::Done);
-            return Ok(Part::whole());
+            return Ok((Part::whole(), Vec::new()));
         }
-        let Self { agent, purse, subject, recalled, known, gate, now } = self;
+        let Self { agent, purse, subject, recalled, gate, now } = self;
         let left = match agent.tape.plays() {
             true => Room::Enough,
             false => room(&agent.ledger, &purse, MicroUsd(1), now).await.map_err(AgentError::Ledger)?,
@@ -212,13 +220,13 @@ impl<G: Gate + Clone> Asking<'_, G> {
             Room::Enough => {}
             Room::Deferred { until, level } => {
                 telemetry::ended(&End::Refused(Refused::Budget { level }));
-                return Ok(Part::deferred(until));
+                return Ok((Part::deferred(until), Vec::new()));
             }
             Room::Minimal { level } => {
                 let refused = Refused::Budget { level };
                 let part = Part::refused(&refused, now);
                 telemetry::ended(&End::Refused(refused));
-                return Ok(part);
+                return Ok((part, Vec::new()));
             }
         }
         let memory = recalled.memory.as_ref();
@@ -231,13 +239,20 @@ impl<G: Gate + Clone> Asking<'_, G> {
         });
         let servers: Vec<Server> = agent.servers.iter().cloned().chain(own).collect();
         let servers = Servers::start(&servers).await;
+        let owed = earlier.owed();
+        let again = earlier.is_known().then(|| Again {
+            last_head: earlier.head.as_ref().map_or(UNKNOWN, Sha::as_str).to_owned(),
+            landed: earlier.landed.clone(),
+            open: earlier.told(place.tree, change, reading),
+        });
         let table = Table {
             agent,
             change,
             place,
             reading: &*reading,
             subject: &subject,
-            known,
+            again: again.as_ref(),
+            owed: &owed,
             memory,
             purse: &purse,
             servers: &servers,
@@ -253,11 +268,16 @@ impl<G: Gate + Clone> Asking<'_, G> {
             let seen = asked.fold(first, |seen, other| &seen & &other);
             shown::leave_out(&seen, &mut reading.coverage);
         }
-        let (found, dropped) = add(&looks, place.tree, change, reading, known);
+        let (found, dropped) = add(&looks, place.tree, change, reading);
+        let reviewers = looks.iter().map(|look| Reviewer {
+            seen: look.seen.clone(),
+            verdicts: schema::verdicts(&look.ran.items.verdicts, owed.iter().copied()),
+        });
+        let reviewers = reviewers.collect();
         let (memory, replayed) = (Some(recalled.told()), agent.tape.plays());
         let servers_failed = telemetry::servers_failed(&problems);
         let modelled = Modelled { memory, dropped, replayed, servers_failed, ..Modelled::default() };
-        Ok(look::together(&looks, &found, modelled, now).without_servers(&problems))
+        Ok((look::together(&looks, &found, modelled, now).without_servers(&problems), reviewers))
     }
 }
 
@@ -287,7 +307,7 @@ impl Agent {
             reading,
             subject: &Subject::default(),
             repository: "",
-            known: &[],
+            again: None,
             memory: None,
             findings,
         };
@@ -302,7 +322,6 @@ fn add(
     tree: &Path,
     change: &Change,
     reading: &mut Reading,
-    known: &[Finding],
 ) -> (Vec<u32>, BTreeMap<String, u32>) {
     let files = Tree::open(tree).ok();
     let text = |path: &RepoPath| {
@@ -337,8 +356,6 @@ fn add(
         let old_path = old_path(&sections, &raw.place.path);
         reading.found.push(reading::placed(&sections, raw, old_path));
     }
-    let text = |path: &RepoPath| text(path).map(|text| Quoted::of(&text).hide_in(&text));
-    carry(known, &sections, reading, text);
     (found, dropped)
 }
 
@@ -371,42 +388,4 @@ fn says_the_same(a: &RawFinding, b: &RawFinding) -> bool {
     };
     let same_kind = a.category == b.category && at.start_line == other.start_line;
     overlap && (same_kind || similarity(&statement(a), &statement(b)) >= SAME)
-}
-
-/// Adds a model's open findings of before whose lines are as they were: that it did not say them again mends nothing.
-fn carry(
-    known: &[Finding],
-    sections: &[FileDiff<'_>],
-    reading: &mut Reading,
-    text: impl Fn(&RepoPath) -> Option<String>,
-) {
-    let of_a_model = |finding: &&Finding| finding.raw.source == Source::Agent && finding.is_open();
-    for finding in known.iter().filter(of_a_model) {
-        let was = &finding.raw.place;
-        let named = |path: &&RepoPath| reading.renames.same_file(path, &was.path);
-        let Some(path) = reading.coverage.reviewed.iter().find(named) else { continue };
-        let Some((start_line, end_line)) =
-            text(path).and_then(|text| schema::locate(&text, &finding.raw.snippet, was.start_line))
-        else {
-            continue;
-        };
-        let mut raw = finding.raw.clone();
-        (raw.place.path, raw.place.start_line, raw.place.end_line) = (path.clone(), start_line, end_line);
-        if !reading.found.iter().any(|other| says_the_same(&raw, &other.raw)) {
-            let old_path = old_path(sections, path);
-            reading.found.push(reading::placed(sections, raw, old_path));
-        }
-    }
-}
-
-/// Nobody looked whether a model's findings of before are mended, unless a model has reported all: they are as they
-/// were.
-pub fn keep_open(gone: &mut [Finding], known: &[Finding]) {
-    for finding in gone.iter_mut().filter(|finding| finding.raw.source == Source::Agent) {
-        if let (FindingStatus::Fixed(_), Some(before)) =
-            (&finding.status, known.iter().find(|before| before.id == finding.id))
-        {
-            finding.status = before.status.clone();
-        }
-    }
 }

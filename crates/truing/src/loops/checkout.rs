@@ -16,6 +16,7 @@ use truing_diff::{RepoPath, Status, parse};
 use truing_git::{Exported, Git, GitError, Mirror, PrivateFolder, Remote};
 
 use super::agent::{self, AgentError, Asking, Part, Place, Recalled, Shelf};
+use super::earlier::Earlier;
 use super::reading::{self, Change, Reading, ReadingError, Scope};
 use crate::config::layer::SourceFile;
 use crate::config::problem::{ConfigError, Problem};
@@ -219,11 +220,12 @@ impl<R: Reader> Checkout<'_, R> {
         mirror: &Mirror,
         change: &Change,
         (head, scope): (&Sha, &Scope),
-        asking: Option<Asking<'_, G>>,
+        (asking, earlier): (Option<Asking<'_, G>>, &Earlier),
     ) -> Result<(Reading, Option<Part>), CheckoutError> {
         let mut plan = reading::plan(change, scope)?;
         let folder = self.git.private_folder()?;
-        let paths = plan.paths(scope, self.reader).await?;
+        let mut paths = plan.paths(scope, self.reader).await?;
+        paths.extend(earlier.paths());
         // A model may look at every file.
         let only = if asking.is_some() { None } else { Some(paths.as_slice()) };
         let exported = mirror.export(head, folder.path(), only).await?;
@@ -231,7 +233,7 @@ impl<R: Reader> Checkout<'_, R> {
         plan.leave_out(exported.left_out);
         let mut reading = plan.read(folder.path().to_owned(), scope, self.reader).await?;
         let place = Place { tree: folder.path(), is_working_tree: false };
-        let part = agent::ask(asking, change, place, &mut reading).await?;
+        let part = agent::ask(asking, change, place, earlier, &mut reading).await?;
         Ok((reading, part))
     }
 }

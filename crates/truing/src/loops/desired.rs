@@ -164,6 +164,9 @@ pub(crate) mod tests {
             anchor: AnchorKind::Inline,
             at: place,
             status: FindingStatus::Open,
+            around: None,
+            unverified: None,
+            seen_on: Vec::new(),
         }
     }
 

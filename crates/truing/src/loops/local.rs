@@ -7,12 +7,14 @@
 use opentelemetry::trace::FutureExt as _;
 use truing_core::finding::Finding;
 use truing_core::id::{Key, Millis, RunId, Sha};
+use truing_core::increment::Renames;
 use truing_core::outcome::OutcomeRecord;
 use truing_core::port::{Clock, Ids, Reader, Records};
-use truing_git::{Exported, GitError, Repository};
+use truing_git::{Exported, GitError, Repository, is_branch_name};
 
 use super::agent::{self, AgentError, Asking, Hired, Part, Place, Recalled, Shelf, Subject, SwitchGate};
 use super::compare::{Against, Comparing, Head};
+use super::earlier::Earlier;
 use super::given;
 use super::memory::{Memory, clean};
 use super::reading::{self, Change, Reading, ReadingError, Scope};
@@ -30,6 +32,8 @@ pub struct Local<'a, O, R, C, I> {
     pub base: Option<&'a str>,
     /// What is reviewed.
     pub head: Head<'a>,
+    /// What the user calls it, if it is a commit.
+    pub head_name: Option<&'a str>,
     /// What the rules look at.
     pub scope: &'a Scope,
     /// The plane that parses repository bytes.
@@ -143,6 +147,20 @@ where
         // What is not committed has no name of its own: the run is filed under the commit that is checked out.
         let filed = change.head.clone().or_else(|| checked_out.cloned()).unwrap_or(change.base.clone());
         telemetry::head(filed.as_str());
+        let line = self.line(checked_out).await?;
+        // Of rules, what is known and was not met is never called fixed: it may be on another branch, or outside of what
+        // was compared.
+        let memory = Memory {
+            records: self.records.clone(),
+            served: None,
+            fixed_at: None,
+            line: line.as_deref(),
+            clock: self.clock,
+        };
+        let earlier = match &line {
+            Some(line) => earlier(memory.recall(&key).await.0, line),
+            None => Earlier::default(),
+        };
         let asking = match &self.model {
             Some(model) => {
                 let name = self.repository.remote_url().and_then(name_of_remote);
@@ -153,7 +171,8 @@ where
             }
             None => None,
         };
-        let (Reading { found, coverage, renames }, part) = self.read(&change, asking).await?;
+        let (Reading { found, coverage, renames, rechecked }, part) =
+            self.read(&change, asking, &earlier).await?;
         let outcome = agent::outcome(&coverage, part.as_ref());
         let (turns, cost, modelled) = agent::spent(part);
         let mut record = OutcomeRecord {
@@ -174,11 +193,8 @@ where
             versions: super::versions(),
         };
         telemetry::done(&record);
-        // What is known and was not met is never called fixed: it may be on another branch, or outside of what was
-        // compared.
-        let memory =
-            Memory { records: self.records.clone(), served: None, fixed_at: None, clock: self.clock };
-        let (open, unrecorded) = memory.keep((&found, &renames), &mut record, &filed).await;
+        let found = (found.as_slice(), &renames, &rechecked);
+        let (open, unrecorded) = memory.keep(found, &mut record, &filed).await;
         Ok(Review { record, reviewed: self.head.into(), against, open, unrecorded })
     }
 
@@ -197,22 +213,53 @@ where
         }
     }
 
+    /// The line of work that is reviewed, whose findings are remembered: a branch, with its working tree; the same as it is
+    /// staged; a commit that is no branch's tip. A given diff is of none.
+    async fn line(&self, checked_out: Option<&Sha>) -> Result<Option<String>, GitError> {
+        let here = async || -> Result<String, GitError> {
+            Ok(match (self.repository.branch().await?, checked_out) {
+                (Some(branch), _) => format!("branch {branch}"),
+                (None, Some(commit)) => format!("commit {commit}"),
+                (None, None) => "no branch".to_owned(),
+            })
+        };
+        Ok(match self.head {
+            Head::WorkingTree => Some(here().await?),
+            Head::Index(_) => Some(format!("index of {}", here().await?)),
+            Head::Diff(_) => None,
+            Head::Commit(commit) if checked_out == Some(commit) => Some(here().await?),
+            Head::Commit(commit) => {
+                let named = self.head_name.filter(|name| is_branch_name(name));
+                let tip = match named {
+                    Some(name) => self.repository.tip(name).await?,
+                    None => None,
+                };
+                match (named, tip) {
+                    (Some(name), Some(tip)) if tip == *commit => Some(format!("branch {name}")),
+                    _ => Some(format!("commit {commit}")),
+                }
+            }
+        })
+    }
+
     /// Lets the reader read the changed files: in the working tree, or from a folder that is gone afterwards.
     async fn read(
         &self,
         change: &Change,
         asking: Option<Asking<'_, SwitchGate>>,
+        earlier: &Earlier,
     ) -> Result<(Reading, Option<Part>), LocalError> {
         let mut plan = reading::plan(change, self.scope)?;
         if let Head::WorkingTree = self.head {
             let tree = self.repository.root();
             let mut reading = plan.read(tree.to_owned(), self.scope, self.reader).await?;
             let place = Place { tree, is_working_tree: true };
-            let part = agent::ask(asking, change, place, &mut reading).await?;
+            let part = agent::ask(asking, change, place, earlier, &mut reading).await?;
             return Ok((reading, part));
         }
         let folder = truing_git::PrivateFolder::new()?;
-        let paths = plan.paths(self.scope, self.reader).await?;
+        let mut paths = plan.paths(self.scope, self.reader).await?;
+        paths.extend(earlier.paths());
         // A model may look at every file.
         let only = if asking.is_some() { None } else { Some(paths.as_slice()) };
         let Exported { left_out, too_large, .. } = match self.head {
@@ -229,7 +276,7 @@ where
         plan.leave_out(left_out);
         let mut reading = plan.read(folder.path().to_owned(), self.scope, self.reader).await?;
         let place = Place { tree: folder.path(), is_working_tree: false };
-        let part = agent::ask(asking, change, place, &mut reading).await?;
+        let part = agent::ask(asking, change, place, earlier, &mut reading).await?;
         Ok((reading, part))
     }
 }
@@ -241,6 +288,16 @@ pub fn key(repository: &Repository) -> Key {
     let name = remote.filter(|url| url.len() <= MAX_URL_BYTES && is_absolute(url));
     let name = name.map_or_else(|| repository.root().as_os_str().as_encoded_bytes(), str::as_bytes);
     Key::new(format!("local/{}", clean(name).trim_start_matches('/')))
+}
+
+/// What earlier reviews of a line of work came to. What was looked at then was not always a commit, so that nobody can tell
+/// line by line what is new.
+fn earlier(known: Vec<Finding>, line: &str) -> Earlier {
+    let mut seen = known.iter().flat_map(|finding| &finding.seen_on).filter(|on| on.line == line);
+    let head = seen.next_back().map(|on| on.commit.clone());
+    let landed = "Nobody can tell line by line: a working tree may have been reviewed. Compare with the lines of the open \
+                  findings.";
+    Earlier { known, head, landed: landed.to_owned(), renames: Renames::default() }
 }
 
 /// Does a remote's URL name the same repository from every folder? `../upstream` does not.

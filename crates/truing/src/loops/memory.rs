@@ -2,15 +2,15 @@
 //! dismissals last. A review whose records fail is still a review.
 
 use truing_core::dismissal;
-use truing_core::finding::{Finding, FindingStatus};
-use truing_core::id::{Key, Sha};
+use truing_core::finding::{Finding, FindingStatus, SeenOn, Source};
+use truing_core::id::{FindingId, Key, Sha};
 use truing_core::identity::{Placed, identify};
 use truing_core::increment::Renames;
 use truing_core::outcome::OutcomeRecord;
 use truing_core::port::{Clock, Computed, Records, Revision, RunRef, StoreError};
 use truing_core::publish::Producer;
+use truing_core::recheck::Rechecked;
 
-use super::agent::keep_open;
 use super::desired::worst_first;
 use super::text::by_severity;
 
@@ -21,6 +21,12 @@ const MAX_TRIES: u32 = 16;
 /// people dismissed or declined is always remembered.
 const MAX_UNMET: usize = 2000;
 
+/// Lines of work on which one finding is remembered, the latest.
+const MAX_LINES: usize = 20;
+
+/// What a review found, the names that files had, and what became of findings of before.
+pub type Found<'a> = (&'a [Placed], &'a Renames, &'a Rechecked);
+
 /// Where it is remembered, and how.
 pub struct Memory<'a, O, C> {
     /// Opens the records, once there is something to record; none if nothing is to be. May block. An error is
@@ -28,8 +34,10 @@ pub struct Memory<'a, O, C> {
     pub records: O,
     /// Whose findings count if anything is known of them: the service's own, of the same pull request.
     pub served: Option<&'a Key>,
-    /// The commit in which a finding that is known and was not met is fixed; none if it may be elsewhere.
+    /// The commit in which a rule's finding that is known and was not met is fixed; none if it may be elsewhere.
     pub fixed_at: Option<&'a Sha>,
+    /// The line of work of a local repository whose findings count; none: a pull request's, all of which count.
+    pub line: Option<&'a str>,
     /// Wall clock.
     pub clock: &'a C,
 }
@@ -40,30 +48,45 @@ where
     S: Records + 'static,
     C: Clock,
 {
+    /// What is known before the review: the findings, each with its status on this line of work, and the revision that they
+    /// are of. Nothing, if it cannot be read: [`Self::keep`] tells why.
+    pub async fn recall(&self, own: &Key) -> (Vec<Finding>, Option<Revision>) {
+        let opened = tokio::task::spawn_blocking(self.records.clone()).await;
+        let Ok(Ok(Some(store))) = opened else { return (Vec::new(), None) };
+        let Ok((known, key)) = self.known(&store, own).await else { return (Vec::new(), None) };
+        match self.line {
+            Some(line) => {
+                let known: Vec<Finding> = known.into_iter().filter_map(|known| on_line(known, line)).collect();
+                (known, None)
+            }
+            None => (known, store.known(key).await.unwrap_or_default()),
+        }
+    }
+
     /// Gives the findings their ids by what is known, and records them under the commit `filed`. The answer: what is
     /// open, worst first, and why nothing was recorded, though it should have been.
     pub async fn keep(
         &self,
-        found: (&[Placed], &Renames),
+        found: Found<'_>,
         record: &mut OutcomeRecord,
         filed: &Sha,
     ) -> (Vec<Finding>, Option<String>) {
         match self.remember(found, record, filed).await {
             Ok(open) => (open, None),
-            Err(why) => (self.recognise(&[], found, record).0, Some(why)),
+            Err(why) => (self.recognise(&[], found, record, filed).0, Some(why)),
         }
     }
 
     /// Recognises the findings by what is known, and records them. The answer is what is open.
     async fn remember(
         &self,
-        found: (&[Placed], &Renames),
+        found: Found<'_>,
         record: &mut OutcomeRecord,
         filed: &Sha,
     ) -> Result<Vec<Finding>, String> {
         let opened = tokio::task::spawn_blocking(self.records.clone()).await;
         let Some(store) = opened.map_err(|stopped| stopped.to_string())?? else {
-            return Ok(self.recognise(&[], found, record).0);
+            return Ok(self.recognise(&[], found, record, filed).0);
         };
         let mut tries = 0;
         loop {
@@ -80,7 +103,7 @@ where
     async fn recorded(
         &self,
         store: &S,
-        found: (&[Placed], &Renames),
+        found: Found<'_>,
         record: &mut OutcomeRecord,
         filed: &Sha,
     ) -> Result<Vec<Finding>, StoreError> {
@@ -88,9 +111,9 @@ where
         let run = RunRef { id: record.run.clone(), key: record.key.clone(), token };
         let revision = Revision { head: filed.clone(), base: record.base.clone() };
         let begun = store.begin(&run, &revision, record.started).await?;
-        let mut known = self.known(store, &run.key).await?;
+        let (mut known, _) = self.known(store, &run.key).await?;
         dismissal::remember(&mut known, &begun.dismissals);
-        let (open, findings) = self.recognise(&known, found, record);
+        let (open, findings) = self.recognise(&known, found, record, filed);
         let outcome = record.clone();
         let producer = Producer::Review;
         let computed =
@@ -101,27 +124,40 @@ where
         Ok(open)
     }
 
-    /// What is known of it.
-    async fn known(&self, store: &S, own: &Key) -> Result<Vec<Finding>, StoreError> {
+    /// What is known of it, and under which key.
+    async fn known<'k>(&'k self, store: &S, own: &'k Key) -> Result<(Vec<Finding>, &'k Key), StoreError> {
         if let Some(served) = self.served {
             let known = store.findings(served).await?;
             if !known.is_empty() {
-                return Ok(known);
+                return Ok((known, served));
             }
         }
-        store.findings(own).await
+        Ok((store.findings(own).await?, own))
     }
 
     /// Gives the findings their ids: what is open, worst first, and all that records should hold.
     fn recognise(
         &self,
         known: &[Finding],
-        (found, renames): (&[Placed], &Renames),
+        (found, renames, rechecked): Found<'_>,
         record: &mut OutcomeRecord,
+        filed: &Sha,
     ) -> (Vec<Finding>, Vec<Finding>) {
         let mut identified = identify(known, found.to_vec(), self.fixed_at, (&record.coverage, renames));
-        // Nobody has looked whether they are mended.
-        keep_open(&mut identified.gone, known);
+        rechecked.settle(&mut identified.gone, known, filed);
+        if let Some(line) = self.line {
+            for finding in identified.current.iter_mut().filter(|finding| is_of_a_model(finding)) {
+                see(finding, line, filed, true);
+            }
+            let over = |id: &FindingId| rechecked.fixed.contains(id) || rechecked.outside.contains(id);
+            for finding in identified.gone.iter_mut().filter(|finding| over(&finding.id)) {
+                see(finding, line, filed, false);
+                // Elsewhere it may still be there.
+                if finding.seen_on.iter().any(|on| on.is_open) {
+                    finding.status = FindingStatus::Open;
+                }
+            }
+        }
         let open = worst_first(identified.current.iter().filter(|finding| finding.is_open()));
         record.open = by_severity(&open);
         record.ended = self.clock.now();
@@ -129,6 +165,33 @@ where
         forget(&mut identified.gone);
         (open, identified.all())
     }
+}
+
+fn is_of_a_model(finding: &Finding) -> bool {
+    match finding.raw.source {
+        Source::Agent => true,
+        Source::Rule => false,
+    }
+}
+
+/// A finding as it is on a line of work; none: it was never seen there. Who dismissed it did so everywhere.
+fn on_line(finding: Finding, line: &str) -> Option<Finding> {
+    let on = finding.seen_on.iter().find(|on| on.line == line)?;
+    let status = match &finding.status {
+        status @ (FindingStatus::Declined(_) | FindingStatus::Dismissed(_)) => status.clone(),
+        FindingStatus::Open | FindingStatus::Claimed | FindingStatus::Fixed(_) | FindingStatus::Outside => {
+            if on.is_open { FindingStatus::Open } else { FindingStatus::Fixed(on.commit.clone()) }
+        }
+    };
+    Some(Finding { status, ..finding })
+}
+
+/// Remembers a finding of a line of work.
+fn see(finding: &mut Finding, line: &str, commit: &Sha, is_open: bool) {
+    finding.seen_on.retain(|on| on.line != line);
+    finding.seen_on.push(SeenOn { line: line.to_owned(), commit: commit.clone(), is_open });
+    let beyond = finding.seen_on.len().saturating_sub(MAX_LINES);
+    finding.seen_on.drain(..beyond);
 }
 
 /// Forgets the open findings that have not been met for longest. Each review records what it met before the

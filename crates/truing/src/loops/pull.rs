@@ -12,6 +12,7 @@ use super::compare::Against;
 use super::local::{Review, Reviewed};
 use super::memory::{Memory, clean};
 use super::reading::Reading;
+use super::since;
 use crate::telemetry;
 
 /// One pull request and everything its review needs.
@@ -63,6 +64,18 @@ where
         let (mirror, pinned) = self.checkout.fetch(self.pull).await?;
         let change = changed(&mirror, revision).await?;
         let configuring = configuring(&change, self.model.is_some());
+        let own = Key::new(format!("local/{}", clean(self.pull.url.as_bytes())));
+        let served = self.id.key();
+        let memory = Memory {
+            records: self.records.clone(),
+            served: Some(&served),
+            fixed_at: Some(&revision.head),
+            line: None,
+            clock: self.clock,
+        };
+        let (known, before) = memory.recall(&own).await;
+        let since = since::compare(&mirror, &change, &revision.head, before.as_ref()).await;
+        let earlier = since::earlier(known, before.as_ref(), since.as_ref());
         let asking = match &self.model {
             Some(model) => {
                 let (head, repository) = (revision.head.as_str(), self.pull.repository());
@@ -72,8 +85,9 @@ where
             }
             None => None,
         };
+        let asking = (asking, &earlier);
         let read = self.checkout.read(&mirror, &change, (&revision.head, &pinned.scope), asking);
-        let (Reading { found, coverage, renames }, part) = read.await?;
+        let (Reading { found, coverage, renames, rechecked }, part) = read.await?;
         let outcome = agent::outcome(&coverage, part.as_ref());
         let (turns, cost, modelled) = agent::spent(part);
         // What the branch has gained since is none of this change.
@@ -84,7 +98,7 @@ where
         let mut record = OutcomeRecord {
             run,
             // Not the service's own key: a run of this one must never stand in the way of a served one.
-            key: Key::new(format!("local/{}", clean(self.pull.url.as_bytes()))),
+            key: own,
             head: change.head,
             base: change.base,
             outcome,
@@ -99,13 +113,8 @@ where
             ended: self.clock.now(),
             versions: super::versions(),
         };
-        let memory = Memory {
-            records: self.records.clone(),
-            served: Some(&self.id.key()),
-            fixed_at: Some(&revision.head),
-            clock: self.clock,
-        };
-        let (open, unrecorded) = memory.keep((&found, &renames), &mut record, &revision.head).await;
+        let found = (found.as_slice(), &renames, &rechecked);
+        let (open, unrecorded) = memory.keep(found, &mut record, &revision.head).await;
         Ok((Review { record, reviewed: Reviewed::Commit, against, open, unrecorded }, pinned))
     }
 }

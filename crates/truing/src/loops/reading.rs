@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use globset::GlobSet;
 use truing_core::finding::{Place, RawFinding, Side};
 use truing_core::id::Sha;
-use truing_core::identity::Placed;
+use truing_core::identity::{Placed, Sighting};
 use truing_core::increment::Renames;
 use truing_core::outcome::{Coverage, NotReviewed, SkipReason};
 use truing_core::port::{ChangedFile, ReadRequest, Reader, ReaderError};
+use truing_core::recheck::Rechecked;
 use truing_diff::{FileDiff, RepoPath, Status, added_ranges, anchor, parse};
 
 use crate::config::RulesConfig;
@@ -61,6 +62,8 @@ pub struct Reading {
     pub coverage: Coverage,
     /// The names that files had at the base.
     pub renames: Renames,
+    /// What became of a model's findings of earlier reviews.
+    pub rechecked: Rechecked,
 }
 
 /// Why a change could not be read.
@@ -230,7 +233,7 @@ impl<'a> Plan<'a> {
         }
         let mut renames = Renames::default();
         renames.learn(&files);
-        Ok(Reading { found, coverage, renames })
+        Ok(Reading { found, coverage, renames, rechecked: Rechecked::default() })
     }
 }
 
@@ -239,7 +242,7 @@ pub(super) fn placed(files: &[FileDiff<'_>], raw: RawFinding, old_path: Option<R
     let place = &raw.place;
     let at = anchor(sections(files, place), &place.path, place.side, place.start_line, place.end_line);
     let inline = Place { path: at.path, side: at.side, start_line: at.start_line, end_line: at.end_line };
-    Placed { raw, anchor: at.kind, at: inline, old_path }
+    Placed { raw, anchor: at.kind, at: inline, old_path, sighting: Sighting::default() }
 }
 
 /// The sections, sorted by path, that may show a place: a change of many files can have a finding in each.

@@ -18,8 +18,9 @@ use truing_core::slot::{Command, Hold, Limits, Refused, Then, Why};
 use truing_forge::publisher::{PublishError, Publisher, Reconciled};
 use truing_git::GitError;
 
-use super::agent::{self, Agent, AgentError, Asking, Part, Recalled, Subject, keep_open};
+use super::agent::{self, Agent, AgentError, Asking, Recalled, Subject};
 use super::checkout::{Checkout, CheckoutError, changed, configuring};
+use super::earlier::Earlier;
 use super::reading::{Change, Reading};
 use super::{desired, since, text};
 use crate::serve::metrics::Metrics;
@@ -255,9 +256,12 @@ where
             Some(agent) => Some(pinned.recall(&agent.shelf, &mirror).await?),
             None => None,
         };
-        let asking = self.asking(pull, recalled, &known, started);
+        let since = since::compare(&mirror, &change, &revision.head, before).await;
+        let earlier = since::earlier(known, before, since.as_ref());
+        let asking = (self.asking(pull, recalled, started), &earlier);
         let read = self.checkout.read(&mirror, &change, (&revision.head, &pinned.scope), asking);
-        let (Reading { found, coverage, mut renames }, part) = read.await?;
+        let (Reading { found, coverage, renames, rechecked }, part) = read.await?;
+        let Earlier { known, .. } = earlier;
         let mut outcome = agent::outcome(&coverage, part.as_ref());
         if let (Some(run), OutcomeKind::Reviewed) = (&cleared, outcome.kind) {
             outcome.reason = Some(text::audited_clean(run));
@@ -268,14 +272,11 @@ where
             let (reason, until) = (reason.clone(), *until);
             return Ok(Computing::Deferred { why: reason.unwrap_or_default(), until });
         }
-        let since = since::compare(&mirror, &change, &revision.head, before, &mut renames).await;
         let mut identified = identify(&known, found, Some(&revision.head), (&coverage, &renames));
         if let Some(since) = &since {
             since.leave(&mut identified.gone, &known, &change);
         }
-        if !part.as_ref().is_some_and(Part::is_whole) {
-            keep_open(&mut identified.gone, &known);
-        }
+        rechecked.settle(&mut identified.gone, &known, &revision.head);
         dismissal::apply(&mut identified.current, dismissals);
         dismissal::apply(&mut identified.gone, dismissals);
         let mut record = self.record(&change, revision, &identified, outcome, coverage, started);
@@ -310,13 +311,12 @@ where
         &'b self,
         pull: &PullRequest,
         recalled: Option<Recalled>,
-        known: &'b [Finding],
         now: Millis,
     ) -> Option<Asking<'b, &'b G>> {
         let (agent, recalled) = (self.agent?, recalled?);
         let RunRef { id, key, .. } = self.run;
         let purse = agent.budgets.purse(id.clone(), key, pull.revision.head.as_str(), pull.repository(), now);
-        Some(Asking { agent, purse, subject: Subject::of(pull), recalled, known, gate: self.gate, now })
+        Some(Asking { agent, purse, subject: Subject::of(pull), recalled, gate: self.gate, now })
     }
 
     /// Says that the review waits for money, and waits: what was found before stays as it is.

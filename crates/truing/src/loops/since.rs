@@ -4,12 +4,22 @@
 
 use truing_core::finding::Finding;
 use truing_core::id::Sha;
-use truing_core::increment::{Increment, Renames, Tally, leave, new_lines};
+use truing_core::increment::{History, Increment, Renames, Tally, leave, new_lines};
+use truing_core::line;
 use truing_core::port::Revision;
 use truing_diff::parse;
 use truing_git::{GitError, Mirror};
 
+use super::earlier::Earlier;
 use super::reading::Change;
+use super::text::counted;
+
+/// Commits, files and ranges of lines that a model is told of.
+const MAX_COMMITS: usize = 10;
+const MAX_FILES: usize = 200;
+const MAX_RANGES: usize = 30;
+/// Characters of a path.
+const MAX_PATH_CHARS: usize = 300;
 
 /// The head that was reviewed last, compared with this one.
 #[derive(Debug)]
@@ -18,6 +28,8 @@ pub struct Compared {
     pub increment: Option<Increment>,
     /// Git's diff from that head to this one.
     diff: Vec<u8>,
+    /// The names that files had then.
+    pub renames: Renames,
 }
 
 impl Compared {
@@ -27,20 +39,71 @@ impl Compared {
     }
 }
 
-/// Compares with the revision whose findings are known; none if there was none, or it is not known any more. Learns
-/// the files' names of then.
+/// What landed since the last review, for a model. `since`: what is known of that.
+pub fn landed(since: Option<&Compared>) -> String {
+    let Some(Compared { increment, .. }) = since else {
+        return "Nobody can tell: the commit that was reviewed last is not known any more. Take the whole change as new."
+            .to_owned();
+    };
+    let Some(Increment { history, lines, .. }) = increment else {
+        return "Nothing: it is the same commit.".to_owned();
+    };
+    let names = |commits: &[Sha]| {
+        let mut names: Vec<&str> = commits.iter().take(MAX_COMMITS).map(Sha::short).collect();
+        names.extend((commits.len() > MAX_COMMITS).then_some("…"));
+        if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) }
+    };
+    let commits = |commits: &[Sha], what: &str| {
+        format!("{}{}", counted(commits.len(), &format!("{what} commit")), names(commits))
+    };
+    let mut told = match history {
+        Some(History::Grown { new }) => format!("{}.", commits(new, "new")),
+        Some(History::Rewritten { new, changed, same, gone }) => format!(
+            "The branch was rewritten since (rebased, amended or reset): {}, {}, {same} as before, {gone} gone.",
+            commits(new, "new"),
+            commits(changed, "changed"),
+        ),
+        None => "Too many commits to tell.".to_owned(),
+    };
+    told.push_str(if lines.is_empty() { " No line of the change is new." } else { " Lines that are new:" });
+    for (path, ranges) in lines.iter().take(MAX_FILES) {
+        let range = |(first, last): &(u32, u32)| match first == last {
+            true => first.to_string(),
+            false => format!("{first}-{last}"),
+        };
+        let mut shown: Vec<String> = ranges.iter().take(MAX_RANGES).map(range).collect();
+        shown.extend((ranges.len() > MAX_RANGES).then(|| "…".to_owned()));
+        let path = line::clean(&path.to_string(), MAX_PATH_CHARS);
+        told.push_str(&format!("\n{path}: {}", shown.join(", ")));
+    }
+    if lines.len() > MAX_FILES {
+        told.push_str(&format!("\nand in {}", counted(lines.len() - MAX_FILES, "more file")));
+    }
+    told
+}
+
+/// What earlier reviews came to, of which this was the last one's revision.
+pub fn earlier(known: Vec<Finding>, before: Option<&Revision>, since: Option<&Compared>) -> Earlier {
+    Earlier {
+        known,
+        head: before.map(|before| before.head.clone()),
+        landed: landed(since),
+        renames: since.map(|since| since.renames.clone()).unwrap_or_default(),
+    }
+}
+
+/// Compares with the revision whose findings are known; none if there was none, or it is not known any more.
 pub async fn compare(
     mirror: &Mirror,
     change: &Change,
     head: &Sha,
     before: Option<&Revision>,
-    renames: &mut Renames,
 ) -> Option<Compared> {
     let before = before?;
     if before.head == *head {
-        return Some(Compared { increment: None, diff: Vec::new() });
+        return Some(Compared { increment: None, diff: Vec::new(), renames: Renames::default() });
     }
-    match since(mirror, change, head, before, renames).await {
+    match since(mirror, change, head, before).await {
         Ok(compared) => compared,
         Err(error) => {
             tracing::warn!(%error, since = %before.head, "what came since cannot be told");
@@ -54,7 +117,6 @@ async fn since(
     change: &Change,
     head: &Sha,
     before: &Revision,
-    renames: &mut Renames,
 ) -> Result<Option<Compared>, GitError> {
     // A mirror that was made anew has only what is asked for.
     if !(mirror.has(&before.head).await? && mirror.has(&before.base).await?) {
@@ -62,6 +124,7 @@ async fn since(
     }
     let diff = mirror.diff(&before.head, head).await?;
     let (whole, part) = (parse(&change.diff), parse(&diff));
+    let mut renames = Renames::default();
     renames.learn(&part.files);
     let lines = new_lines(&whole.files, &part.files);
     let left = mirror.merge_base(&before.base, &before.head).await?.unwrap_or_else(|| before.base.clone());
@@ -70,5 +133,6 @@ async fn since(
         None
     });
     let (since, findings) = (before.head.clone(), Tally::default());
-    Ok(Some(Compared { increment: Some(Increment { since, history, lines, findings }), diff }))
+    let increment = Some(Increment { since, history, lines, findings });
+    Ok(Some(Compared { increment, diff, renames }))
 }

@@ -116,11 +116,12 @@ pub fn summary(summary: &Summary<'_>) -> String {
             let line = raw.place.start_line;
             let _ = writeln!(
                 text,
-                "- **{}** {} in {}:{line} ({})",
+                "- **{}** {} in {}:{line} ({}){}",
                 raw.severity.as_str(),
                 titled(&raw.title),
                 path(&raw.place.path),
-                code(&dismissal::short(&finding.id))
+                code(&dismissal::short(&finding.id)),
+                finding.unverified.map(|why| format!(", not verified: {}", why.reason())).unwrap_or_default()
             );
         }
         if open.len() > MAX_LISTED {
@@ -256,7 +257,11 @@ pub fn comment(finding: &Finding) -> String {
     let raw = &finding.raw;
     let mut text = format!("**{}: {}** ({})\n\n", raw.severity.as_str(), titled(&raw.title), code(&raw.rule));
     match &finding.status {
-        FindingStatus::Open | FindingStatus::Claimed => {}
+        FindingStatus::Open | FindingStatus::Claimed => {
+            if let Some(why) = finding.unverified {
+                let _ = writeln!(text, "**Open; nobody has verified that it is still there:** {}.\n", why.reason());
+            }
+        }
         FindingStatus::Fixed(sha) => {
             let _ = writeln!(text, "**Fixed in `{}`.**\n", sha.short());
         }

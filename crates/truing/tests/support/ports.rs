@@ -212,6 +212,7 @@ impl Slots for FaultyStore {
 impl Records for FaultyStore {
     through! { no_store, StoreError;
         begin(run: &RunRef, revision: &Revision, now: Millis) -> Begun;
+        known(key: &Key) -> Option<Revision>;
         findings(key: &Key) -> Vec<Finding>;
         computed(run: &RunRef, computed: &Computed) -> ();
         announce(run: &RunRef, producer: Producer, summary: &str, status: &DesiredStatus) -> ();

@@ -244,7 +244,7 @@ fn reviewed(connection: &Connection, key: &Key) -> Result<Option<(Revision, Opti
 }
 
 /// The revision that was computed last.
-fn known(connection: &Connection, key: &Key) -> Result<Option<Revision>, Fault> {
+pub(super) fn known(connection: &Connection, key: &Key) -> Result<Option<Revision>, Fault> {
     let sql = "SELECT head, base FROM run WHERE key = ?1 AND stage IN ('computed', 'published')
                ORDER BY token DESC LIMIT 1";
     let found: Option<(String, String)> = connection

@@ -1,10 +1,11 @@
 //! A review for programs: the object `truing.review/1`, on one line.
 
 use serde::Serialize;
-use truing_core::finding::{AnchorKind, Category, Finding, Severity, Side, Source, Suggestion};
+use truing_core::finding::{AnchorKind, Category, Finding, FindingStatus, Severity, Side, Source, Suggestion};
 use truing_core::id::{FindingId, Fingerprint, Millis, Sha};
 use truing_core::money::MicroUsd;
 use truing_core::outcome::{Coverage, OutcomeKind, Remembered, Runtime, Specialist};
+use truing_core::recheck::Unverified;
 use truing_diff::RepoPath;
 
 use super::publish::Published;
@@ -60,6 +61,10 @@ pub(in crate::cli) struct Found<'a> {
     suggestion: Option<&'a Suggestion>,
     anchor: AnchorKind,
     source: Source,
+    status: &'static str,
+    /// Why nobody knows whether it is still there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unverified: Option<Unverified>,
 }
 
 /// The object and a line end.
@@ -92,7 +97,7 @@ pub(super) fn report(review: &Review, publish: Option<&Published>) -> Result<Str
 
 /// A finding as every command prints it.
 pub(in crate::cli) fn found(finding: &Finding) -> Found<'_> {
-    let Finding { id, fingerprint, raw, old_path, anchor, .. } = finding;
+    let Finding { id, fingerprint, raw, old_path, anchor, status, unverified, .. } = finding;
     Found {
         id,
         fingerprint,
@@ -109,6 +114,13 @@ pub(in crate::cli) fn found(finding: &Finding) -> Found<'_> {
         suggestion: raw.suggestion.as_ref(),
         anchor: *anchor,
         source: raw.source,
+        status: match status {
+            FindingStatus::Open | FindingStatus::Claimed => "open",
+            FindingStatus::Fixed(_) | FindingStatus::Outside => "fixed",
+            FindingStatus::Dismissed(_) => "dismissed",
+            FindingStatus::Declined(_) => "declined",
+        },
+        unverified: *unverified,
     }
 }
 

@@ -90,7 +90,9 @@ fn section(finding: &Finding) -> String {
     let raw = &finding.raw;
     let mut text = format!("### {}: {}\n\n", raw.severity.as_str(), titled(&raw.title));
     text += &format!("{}, {}\n\n", place(finding), code(&raw.rule));
-    if !raw.snippet.trim().is_empty() {
+    if let Some(why) = finding.unverified {
+        text += &format!("Open, and nobody has verified that it is still there: {}.\n\n", why.reason());
+    } else if !raw.snippet.trim().is_empty() {
         text += &(fence(language(&raw.place.path), &visible(&raw.snippet)) + "\n\n");
     }
     text += &format!("{}\n\n", block(&raw.body));

@@ -188,15 +188,21 @@ pub(in crate::cli) fn frame(finding: &Finding) -> String {
     let path = visible(&raw.place.path.to_string());
     let first = usize::try_from(raw.place.start_line).unwrap_or(usize::MAX);
     let code = code(finding);
-    let group = match span(&code) {
+    // Of one that nobody has verified, the lines are those of before.
+    let group = match span(&code).filter(|_| finding.unverified.is_none()) {
         Some(span) => title.element(
             Snippet::source(code).path(path).line_start(first).annotation(AnnotationKind::Primary.span(span)),
         ),
         None => title.element(Origin::path(path).line(first)),
     };
     let note = wrapped(&visible(raw.body.trim()), WIDTH - NOTE_INDENT);
+    let unverified = finding.unverified.map(|why| {
+        let told = format!("open, and nobody has verified that it is still there: {}", why.reason());
+        Level::NOTE.message(wrapped(&told, WIDTH - NOTE_INDENT))
+    });
     let group = group
         .element(Level::NOTE.message(note))
+        .elements(unverified)
         .element(Level::NOTE.with_name("id").message(short_id(finding)));
     let groups: Vec<Group<'_>> = [group].into_iter().chain(help(finding)).collect();
     // Lines are cut here already; the renderer must not cut them again.

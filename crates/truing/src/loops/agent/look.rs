@@ -7,8 +7,8 @@ use std::time::Instant;
 use truing_agent::mcp::client::Servers;
 use truing_agent::memory::{Memory, Skill, WithSkills};
 use truing_agent::native::{End, Limits, Ran};
-use truing_agent::prompt::route::{REVIEW, SPECIALIST_TASK};
-use truing_agent::schema::Items;
+use truing_agent::prompt::route::{REVIEW, REVIEW_AGAIN, SPECIALIST_TASK, SPECIALIST_TASK_AGAIN};
+use truing_agent::schema::{self, Items};
 use truing_core::finding::Finding;
 use truing_core::id::Millis;
 use truing_core::ledger::{Level, LevelKind, Purse};
@@ -21,7 +21,7 @@ use truing_reader::protocol::ToolsRequest;
 use truing_reader::redact::redact;
 
 use super::errand::Errand;
-use super::shown::{self, Looked, Shown};
+use super::shown::{self, Again, Looked, Shown};
 use super::{Agent, AgentError, Part, Place, Subject};
 use crate::loops::reading::{Change, Reading};
 
@@ -39,7 +39,10 @@ pub(super) struct Table<'a> {
     pub(super) place: Place<'a>,
     pub(super) reading: &'a Reading,
     pub(super) subject: &'a Subject,
-    pub(super) known: &'a [Finding],
+    /// What is told of earlier reviews of it, if there were any.
+    pub(super) again: Option<&'a Again>,
+    /// The findings of these that each reviewer owes a verdict on.
+    pub(super) owed: &'a [&'a Finding],
     pub(super) memory: &'a Memory,
     pub(super) purse: &'a Purse,
     /// What all of them may ask besides.
@@ -87,14 +90,19 @@ impl<'a> Table<'a> {
         side_by_side: usize,
         gate: G,
     ) -> Result<Look, AgentError> {
-        let Self { agent, change, place, reading, subject, known, memory, purse, servers } = self;
+        let Self { agent, change, place, reading, subject, again, owed, memory, purse, servers } = self;
         let began = Instant::now();
         let level = |kind| purse.levels.iter().find(|level| level.kind == kind);
         let repository = level(LevelKind::RepoDay).map_or("", |level| level.key.as_str());
         let part = specialist.map(|specialist| specialist.text.as_str());
-        let task = part.map_or(REVIEW.task, |_| SPECIALIST_TASK);
+        let task = match (part, again) {
+            (None, None) => REVIEW.task,
+            (None, Some(_)) => REVIEW_AGAIN.task,
+            (Some(_), None) => SPECIALIST_TASK,
+            (Some(_), Some(_)) => SPECIALIST_TASK_AGAIN,
+        };
         let recalled = Some((memory, part));
-        let shown = Shown { change, reading, subject, repository, known, memory: recalled, findings: None };
+        let shown = Shown { change, reading, subject, repository, again, memory: recalled, findings: None };
         let (told, seen) = shown::prompt(agent, (REVIEW.system, task), shown)?;
         let request = ToolsRequest {
             tree: place.tree.to_owned(),
@@ -120,7 +128,8 @@ impl<'a> Table<'a> {
         let drawn = Purse { run: purse.run.clone(), levels };
         let who = (RUN, name.as_deref().unwrap_or(AGENT));
         let errand = Errand { purse: drawn, name: who, told: &told, limits };
-        let ran: Ran = agent.conversed(errand, gate, &looked, |_: &Items| None).await;
+        let lacks = |items: &Items| schema::missing(&items.verdicts, owed.iter().copied());
+        let ran: Ran = agent.conversed(errand, gate, &looked, lacks).await;
         let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         if matches!(ran.end, End::Refused(Refused::Switch)) {
             return Err(AgentError::Halted);

@@ -13,7 +13,7 @@ use truing_agent::native::{Brief, Output, Tools};
 use truing_agent::prompt::route::Filled;
 use truing_agent::prompt::{PromptError, Values};
 use truing_agent::schema::MAX_FINDINGS;
-use truing_core::finding::{Finding, RawFinding};
+use truing_core::finding::RawFinding;
 use truing_core::id::Sha;
 use truing_core::line;
 use truing_core::outcome::{Coverage, NotReviewed, SkipReason};
@@ -75,12 +75,23 @@ pub(super) struct Shown<'a> {
     pub(super) subject: &'a Subject,
     /// The repository, as the ledger knows it.
     pub(super) repository: &'a str,
-    /// Open findings of a model's earlier review.
-    pub(super) known: &'a [Finding],
+    /// What is told of earlier reviews, if there were any.
+    pub(super) again: Option<&'a Again>,
     /// What the repository and the operator tell besides, and a specialist's part, if the prompt tells them.
     pub(super) memory: Option<(&'a Memory, Option<&'a str>)>,
     /// What the change is to mend, if it is a fix.
     pub(super) findings: Option<&'a str>,
+}
+
+/// What is told of earlier reviews of a change.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Again {
+    /// The commit that was reviewed last.
+    pub(super) last_head: String,
+    /// What landed since.
+    pub(super) landed: String,
+    /// The findings that are open.
+    pub(super) open: String,
 }
 
 /// As much of a change as there is room for. What nobody can read as text is named, too: a link that leads elsewhere, or a
@@ -134,11 +145,10 @@ pub(super) fn prompt(
     names: (&str, &str),
     shown: Shown<'_>,
 ) -> Result<(Told, BTreeSet<RepoPath>), PromptError> {
-    let Shown { change, reading, subject, repository, known, memory, findings } = shown;
+    let Shown { change, reading, subject, repository, again, memory, findings } = shown;
     let Diffs { text: diffs, others, seen } = Diffs::of(change, reading);
     let found = reading.found.iter().map(|placed| &placed.raw);
-    let open = known.iter().filter(|finding| finding.is_open()).map(|finding| &finding.raw);
-    let known: Vec<String> = found.chain(open).take(MAX_NAMED).map(one_line).collect();
+    let known: Vec<String> = found.take(MAX_NAMED).map(one_line).collect();
     let head = change.head.as_ref().map_or("working-tree", Sha::as_str);
     let end = subject.description.floor_char_boundary(MAX_DESCRIPTION_BYTES);
     let description = subject.description.get(..end).unwrap_or_default();
@@ -169,10 +179,18 @@ pub(super) fn prompt(
         Some(part) => task.with("specialist", part),
         None => task,
     };
+    let task = match again {
+        Some(Again { last_head, landed, open }) => task
+            .with("last_head", last_head.as_str())
+            .with("landed", landed.as_str())
+            .with("open_findings", open.as_str()),
+        None => task,
+    };
     let (memory, part) = (memory.map_or("", |memory| &memory.text), part.unwrap_or_default());
-    let said = [subject.title.as_str(), description, &subject.branch, findings, memory, &skills, part];
-    let [title, description, branch, findings, memory, skills, part] = said.map(str::as_bytes);
-    let fence = fence([&change.diff, title, description, branch, findings, memory, skills, part])?;
+    let (landed, open) = again.map_or(("", ""), |again| (&again.landed, &again.open));
+    let said =
+        [subject.title.as_str(), description, &subject.branch, findings, memory, &skills, part, landed, open];
+    let fence = fence(std::iter::once(change.diff.as_slice()).chain(said.map(str::as_bytes)))?;
     let filled = agent.prompts.filled(names, (&system, &task), &fence)?;
     let Filled { system, task, hash } = filled;
     Ok((Told { brief: Brief { model: agent.model.clone(), system, task }, hash }, seen))

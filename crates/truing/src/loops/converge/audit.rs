@@ -296,7 +296,7 @@ fn standing(ledger: &Ledger, tree: &Path) -> BTreeSet<FindingId> {
     let stands = |raw: &RawFinding| {
         let Ok(bytes) = files.bytes(&raw.place.path) else { return false };
         let text = String::from_utf8_lossy(&bytes);
-        truing_agent::schema::locate(&text, &raw.snippet, raw.place.start_line).is_some()
+        truing_core::excerpt::locate(&text, &raw.snippet, raw.place.start_line).is_some()
     };
     ledger.declined().filter(|finding| stands(&finding.raw)).map(|finding| finding.id.clone()).collect()
 }

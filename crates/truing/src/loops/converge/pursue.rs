@@ -591,7 +591,13 @@ fn claim_of(rule: String, (path, at): (RepoPath, u32), snippet: &str, said: &str
         source: Source::Agent,
     };
     Claim {
-        placed: Placed { raw, anchor: AnchorKind::Summary, at: place, old_path: None },
+        placed: Placed {
+            raw,
+            anchor: AnchorKind::Summary,
+            at: place,
+            old_path: None,
+            sighting: truing_core::identity::Sighting::default(),
+        },
         origin: Origin::Change,
     }
 }

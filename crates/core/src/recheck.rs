@@ -1,0 +1,415 @@
+//! Re-check: what became of a model's findings of earlier reviews (design.md section 4, "A finding is fixed when that is
+//! shown").
+//!
+//! Nobody's silence fixes anything. A finding is fixed if a reviewer who was shown its file says so and names the lines
+//! that took its place, and if its own lines are really gone there; it is verified to be there if its lines are as they
+//! were, or a reviewer names what they are now. Else it stays open where its lines went ([`follow`]), unverified.
+
+mod follow;
+#[cfg(test)]
+mod simulation;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use truing_diff::RepoPath;
+
+pub use follow::{Around, MAX_AROUND, Went, follow};
+
+use crate::excerpt;
+use crate::finding::{AnchorKind, Finding, FindingStatus, Place, RawFinding, Side, Source};
+use crate::id::{FindingId, Sha};
+use crate::identity::{Placed, SAME, Sighting, Statement, similarity};
+use crate::increment::Renames;
+
+/// Lines of a finding that are kept for its identity and shown with it.
+pub const MAX_SNIPPET_LINES: usize = 20;
+
+/// What a reviewer says of an open finding.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Word {
+    /// The defect is there as before.
+    StillThere,
+    /// The defect is fixed.
+    Fixed,
+}
+
+/// A reviewer's word, with the lines of the file that show it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Verdict {
+    /// On which finding.
+    pub finding: FindingId,
+    /// The word.
+    pub word: Word,
+    /// The lines that show it, first and last; none: no lines are named.
+    pub lines: Option<(u32, u32)>,
+    /// What these lines say.
+    pub excerpt: String,
+}
+
+/// One reviewer who has reported all it found.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Reviewer {
+    /// The files that it was shown, or has read.
+    pub seen: BTreeSet<RepoPath>,
+    /// Its verdicts.
+    pub verdicts: Vec<Verdict>,
+}
+
+/// Why nobody knows whether an open finding is still there.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unverified {
+    /// No model has reviewed this head to the end.
+    NotReviewed,
+    /// No reviewer was shown the file.
+    NotShown,
+    /// No reviewer said anything of it.
+    NoVerdict,
+    /// What a reviewer said of it is not borne out by the file.
+    NoEvidence,
+}
+
+impl Unverified {
+    /// For people: the reason, as the end of a sentence.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::NotReviewed => "no model has reviewed this head to the end",
+            Self::NotShown => "no reviewer has looked at its file",
+            Self::NoVerdict => "the model did not say what became of it",
+            Self::NoEvidence => "the file does not bear out what the model says of it",
+        }
+    }
+}
+
+/// The head, as far as findings of before need it.
+pub struct Head<'a, T> {
+    /// The text of a file, without secrets; none if there is no such file, or it cannot be read.
+    pub text: T,
+    /// The changed files that can be read.
+    pub changed: &'a [RepoPath],
+    /// Every file that the change is about, whether it can be read or not, and its added lines.
+    pub added: BTreeMap<RepoPath, Vec<(u32, u32)>>,
+    /// Files of the change that are deleted at the head.
+    pub deleted: BTreeSet<RepoPath>,
+    /// The names that files had.
+    pub renames: &'a Renames,
+}
+
+/// What became of findings that were not found again.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Rechecked {
+    /// Shown to be fixed.
+    pub fixed: BTreeSet<FindingId>,
+    /// Their file is as it is without the change.
+    pub outside: BTreeSet<FindingId>,
+}
+
+impl Rechecked {
+    /// The status of a model's findings that are `gone`: fixed where that was shown, else as it was.
+    pub fn settle(&self, gone: &mut [Finding], known: &[Finding], at: &Sha) {
+        let known: BTreeMap<&FindingId, &Finding> =
+            known.iter().map(|finding| (&finding.id, finding)).collect();
+        for finding in gone.iter_mut().filter(|finding| finding.raw.source == Source::Agent) {
+            let Some(before) = known.get(&finding.id) else { continue };
+            finding.status = if self.fixed.contains(&finding.id) {
+                FindingStatus::Fixed(at.clone())
+            } else if self.outside.contains(&finding.id) {
+                FindingStatus::Outside
+            } else {
+                before.status.clone()
+            };
+        }
+    }
+}
+
+/// The findings that a model owes a word on: its own that are open.
+pub fn owed(known: &[Finding]) -> impl Iterator<Item = &Finding> {
+    known.iter().filter(|finding| is_owed(finding))
+}
+
+fn is_owed(finding: &Finding) -> bool {
+    finding.raw.source == Source::Agent
+        && finding.raw.place.side == Side::New
+        && matches!(finding.status, FindingStatus::Open | FindingStatus::Claimed)
+}
+
+/// Decides what became of a model's `known` findings. `found` is what was found at this head; what is still there is added
+/// to it, or recognised in it. `reviewers` are those who reported to the end; none: no model did. `place` says where on the
+/// change a finding can be shown.
+pub fn recheck<T: Fn(&RepoPath) -> Option<String>>(
+    known: &[Finding],
+    found: &mut Vec<Placed>,
+    reviewers: &[Reviewer],
+    head: &Head<'_, T>,
+    place: impl Fn(RawFinding) -> Placed,
+) -> Rechecked {
+    let mut rechecked = Rechecked::default();
+    for finding in known.iter().filter(|finding| finding.raw.source == Source::Agent) {
+        match &finding.status {
+            FindingStatus::Open | FindingStatus::Claimed => {}
+            // What was over is open again if the very lines are part of the change again.
+            FindingStatus::Outside | FindingStatus::Fixed(_) => {
+                let went = follow(finding, head);
+                if is_added_again(&went, head) && !is_among(finding, found) {
+                    found.push(held(finding, &went, None, head, &place));
+                }
+                continue;
+            }
+            FindingStatus::Declined(_) | FindingStatus::Dismissed(_) => continue,
+        }
+        let went = follow(finding, head);
+        let became = decide(finding, &went, reviewers, head);
+        let is_fixed = became == Became::Fixed;
+        if let Some(again) = again(finding, &went, found, is_fixed) {
+            again.sighting.of = Some(finding.id.clone());
+            continue;
+        }
+        match became {
+            Became::Fixed => _ = rechecked.fixed.insert(finding.id.clone()),
+            Became::Outside => _ = rechecked.outside.insert(finding.id.clone()),
+            Became::Open(why) => found.push(held(finding, &went, why, head, &place)),
+            Became::Seen(lines) => found.extend(seen(finding, &went, lines, head, &place)),
+        }
+    }
+    for placed in found.iter_mut().filter(|placed| {
+        placed.raw.source == Source::Agent && placed.sighting.around.is_none()
+    }) {
+        let Place { path, start_line, end_line, .. } = &placed.raw.place;
+        let text = (head.text)(path);
+        placed.sighting.around =
+            text.map(|text| Around::of(&text, (*start_line, *end_line), &placed.raw.snippet));
+    }
+    rechecked
+}
+
+/// What became of one.
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Became {
+    /// It is open where its lines went; unverified for this reason, if it is.
+    Open(Option<Unverified>),
+    /// A reviewer saw it at these lines.
+    Seen((u32, u32)),
+    /// It is fixed.
+    Fixed,
+    /// Its file is as it is without the change.
+    Outside,
+}
+
+fn decide<T: Fn(&RepoPath) -> Option<String>>(
+    finding: &Finding,
+    went: &Went,
+    reviewers: &[Reviewer],
+    head: &Head<'_, T>,
+) -> Became {
+    let was = &finding.raw.place.path;
+    let path = match went {
+        Went::There { path, .. } | Went::Changed { path, .. } | Went::Lost { path } => path,
+        Went::NoFile => was,
+    };
+    let is_readable = *went != Went::NoFile;
+    if is_readable && !head.added.contains_key(path) && !head.deleted.contains(path) {
+        return Became::Outside;
+    }
+    if !is_readable && head.added.is_empty() && !head.deleted.contains(path) {
+        // Nothing is left of the change that could hold it.
+        return Became::Outside;
+    }
+    if let Went::There { .. } = went {
+        return Became::Open(None);
+    }
+    if !is_readable && head.added.contains_key(path) {
+        return Became::Open(Some(Unverified::NotShown));
+    }
+    if reviewers.is_empty() {
+        return Became::Open(Some(Unverified::NotReviewed));
+    }
+    let text = (head.text)(path);
+    let (mut is_fixed, mut is_said, mut is_seen, mut objects, mut there) = (false, false, false, false, None);
+    for reviewer in reviewers {
+        let saw = !is_readable || reviewer.seen.contains(path);
+        is_seen |= saw;
+        for verdict in reviewer.verdicts.iter().filter(|verdict| verdict.finding == finding.id) {
+            is_said = true;
+            let shown = text.as_deref().and_then(|text| shows(verdict, went, text));
+            match verdict.word {
+                Word::StillThere => {
+                    objects = true;
+                    there = there.or(shown.filter(|_| saw));
+                }
+                Word::Fixed => is_fixed |= saw && (shown.is_some() || !is_readable),
+            }
+        }
+    }
+    match (there, is_fixed && !objects) {
+        (Some(lines), _) => Became::Seen(lines),
+        (None, true) => Became::Fixed,
+        (None, false) if !is_seen => Became::Open(Some(Unverified::NotShown)),
+        (None, false) if is_said => Became::Open(Some(Unverified::NoEvidence)),
+        (None, false) => Became::Open(Some(Unverified::NoVerdict)),
+    }
+}
+
+/// The lines that a verdict names, if the file has them, they say what it says, and they lie where the finding's lines
+/// went: over what stands there now, or next to it.
+fn shows(verdict: &Verdict, went: &Went, text: &str) -> Option<(u32, u32)> {
+    let (first, last) = verdict.lines?;
+    let lines = excerpt::lines(text, (first, last))?;
+    if !excerpt::says(&lines, &verdict.excerpt) {
+        return None;
+    }
+    let (start, end) = match went {
+        Went::There { start, end, .. } | Went::Changed { start, end, .. } => beside(text, (*start, *end)),
+        Went::Lost { .. } => (1, u32::MAX),
+        Went::NoFile => return None,
+    };
+    (first <= end && last >= start).then_some((first, last))
+}
+
+/// With the next line above and below that is not blank.
+fn beside(text: &str, (start, end): (u32, u32)) -> (u32, u32) {
+    let lines: Vec<&str> = text.lines().collect();
+    let at = |line: u32| usize::try_from(line).ok().and_then(|line| lines.get(line.checked_sub(1)?));
+    let is_blank = |line: u32| at(line).is_some_and(|line| line.trim().is_empty());
+    let (mut first, mut last) = (start.saturating_sub(1), end.saturating_add(1));
+    while is_blank(first) {
+        first -= 1;
+    }
+    while is_blank(last) {
+        last += 1;
+    }
+    (first, last)
+}
+
+/// Are the very lines there, and added by the change?
+fn is_added_again<T>(went: &Went, head: &Head<'_, T>) -> bool {
+    let Went::There { path, start, end } = went else { return false };
+    head.added.get(path).is_some_and(|added| added.iter().any(|(first, last)| first <= end && last >= start))
+}
+
+/// Is it among what was found?
+fn is_among(finding: &Finding, found: &[Placed]) -> bool {
+    found.iter().any(|placed| placed.raw.source == Source::Agent && says_the_same(&finding.raw, &placed.raw))
+}
+
+/// The finding among what was found at this head: by what it says, or, if nobody has shown that it is fixed, by its kind and
+/// place.
+fn again<'a>(
+    finding: &Finding,
+    went: &Went,
+    found: &'a mut [Placed],
+    is_fixed: bool,
+) -> Option<&'a mut Placed> {
+    let free = |placed: &Placed| placed.raw.source == Source::Agent && placed.sighting.of.is_none();
+    let here = |raw: &RawFinding| went.path() == Some(&raw.place.path) && raw.place.side == Side::New;
+    let at_its_place = |raw: &RawFinding| match went {
+        Went::There { start, end, .. } | Went::Changed { start, end, .. } => {
+            raw.place.start_line <= end.saturating_add(1) && raw.place.end_line.saturating_add(1) >= *start
+        }
+        Went::Lost { .. } | Went::NoFile => false,
+    };
+    let place = |raw: &RawFinding| raw.category == finding.raw.category && at_its_place(raw);
+    let words = |raw: &RawFinding| says_the_same(&finding.raw, raw);
+    // Wherever it is, if its lines are not where they were, and it is said in the very words.
+    let is_elsewhere = !matches!(went, Went::There { .. });
+    let verbatim = |raw: &RawFinding| {
+        is_elsewhere && (&raw.title, raw.category) == (&finding.raw.title, finding.raw.category)
+    };
+    let by_words = found.iter().position(|placed| {
+        let raw = &placed.raw;
+        free(placed) && (verbatim(raw) || here(raw) && words(raw))
+    });
+    let by_place = || {
+        found.iter().position(|placed| free(placed) && here(&placed.raw) && place(&placed.raw) && !is_fixed)
+    };
+    by_words.or_else(by_place).and_then(|at| found.get_mut(at))
+}
+
+/// Of one kind, and of one meaning.
+fn says_the_same(was: &RawFinding, is: &RawFinding) -> bool {
+    let statement = |raw: &RawFinding| {
+        let text = format!("{}\n\n{}", raw.title, raw.body);
+        Statement::new(&is.place.path.to_string(), &text, Some(&raw.snippet))
+    };
+    was.category == is.category && similarity(&statement(was), &statement(is)) >= SAME
+}
+
+/// The finding where its lines went.
+fn held<T: Fn(&RepoPath) -> Option<String>>(
+    finding: &Finding,
+    went: &Went,
+    unverified: Option<Unverified>,
+    head: &Head<'_, T>,
+    place: &impl Fn(RawFinding) -> Placed,
+) -> Placed {
+    let mut raw = finding.raw.clone();
+    let was = &finding.raw.place;
+    let one = |path: &RepoPath, line: u32| {
+        let last = (head.text)(path).map_or(1, |text| text.lines().count());
+        let line = line.clamp(1, u32::try_from(last).unwrap_or(u32::MAX).max(1));
+        (line, line)
+    };
+    let (lines, is_shown) = match went {
+        Went::There { start, end, .. } => ((*start, *end), true),
+        Went::Changed { start, end, .. } if start <= end => {
+            let most = start.saturating_add(was.end_line.saturating_sub(was.start_line));
+            ((*start, (*end).min(most)), true)
+        }
+        Went::Changed { path, start, .. } => (one(path, *start), false),
+        Went::Lost { path } => (one(path, was.start_line), false),
+        Went::NoFile => ((was.start_line, was.end_line), false),
+    };
+    (raw.place.start_line, raw.place.end_line) = lines;
+    if let Some(path) = went.path() {
+        raw.place.path = path.clone();
+    }
+    let around = finding.around.clone();
+    if let Went::There { path, .. } = went
+        && let Some(text) = (head.text)(path)
+    {
+        return sighted(finding, raw, &text, place);
+    }
+    let mut placed = place(raw);
+    if !is_shown && placed.anchor == AnchorKind::Inline {
+        // No line there is its own.
+        (placed.anchor, placed.at) = (AnchorKind::File, placed.raw.place.clone());
+    }
+    placed.sighting = Sighting { of: Some(finding.id.clone()), around, unverified };
+    placed
+}
+
+/// The finding at the lines at which a reviewer saw it.
+fn seen<T: Fn(&RepoPath) -> Option<String>>(
+    finding: &Finding,
+    went: &Went,
+    lines: (u32, u32),
+    head: &Head<'_, T>,
+    place: &impl Fn(RawFinding) -> Placed,
+) -> Option<Placed> {
+    let path = went.path()?;
+    let text = (head.text)(path)?;
+    let mut raw = finding.raw.clone();
+    raw.place.path = path.clone();
+    (raw.place.start_line, raw.place.end_line) = lines;
+    Some(sighted(finding, raw, &text, place))
+}
+
+/// A finding as its file shows it now.
+fn sighted(
+    finding: &Finding,
+    mut raw: RawFinding,
+    text: &str,
+    place: &impl Fn(RawFinding) -> Placed,
+) -> Placed {
+    let lines = (raw.place.start_line, raw.place.end_line);
+    if let Some(shown) = excerpt::lines(text, lines) {
+        raw.snippet = shown.into_iter().take(MAX_SNIPPET_LINES).collect::<Vec<_>>().join("\n");
+    }
+    let around = Some(Around::of(text, lines, &raw.snippet));
+    let mut placed = place(raw);
+    placed.sighting = Sighting { of: Some(finding.id.clone()), around, unverified: None };
+    placed
+}

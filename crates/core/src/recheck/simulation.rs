@@ -1,0 +1,648 @@
+//! Ten thousand histories of findings, pushes and reviewers, played by the functions that decide. What is true is known
+//! here by the identity of each line, which they never see.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use truing_diff::{AnchorKind, RepoPath, Side, parse};
+
+use super::{Head, Reviewer, Verdict, Went, Word, follow, owed, recheck};
+use crate::finding::{Category, Finding, FindingStatus, Place, RawFinding, Severity, Source};
+use crate::id::{FindingId, Sha};
+use crate::identity::{Placed, Sighting, identify};
+use crate::increment::Renames;
+use crate::outcome::Coverage;
+
+/// Histories that are played.
+const HISTORIES: u64 = 10_000;
+/// True fixes that an honest model's word closes, at least.
+const RECOGNISED: f64 = 0.95;
+
+/// What the defects are: of different kinds and in different words.
+const DEFECTS: [(Category, &str, &str); 5] = [
+    (Category::F, "A failed charge looks like success", "The handler swallows every error of the bank."),
+    (Category::G, "The last page is never fetched", "The loop ends one page too early, so orders are missing."),
+    (Category::H, "A name becomes part of the query", "A quote in it ends the string, and what follows is run."),
+    (Category::C, "The connection stays open", "Nobody closes the socket when the request is cancelled."),
+    (Category::I, "Two workers write the counter", "Without the lock one of both increments is lost."),
+];
+/// Lines that stand in every file more than once.
+const COMMON: [&str; 7] = ["", "    return None", "    else:", "        pass", "    }", "    try:", ""];
+
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 % sides.max(1) as u64).unwrap()
+    }
+
+    fn in_100(&mut self, percent: usize) -> bool {
+        self.roll(100) < percent
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Line {
+    tag: u32,
+    text: String,
+}
+
+#[derive(Clone, Debug)]
+struct Defect {
+    kind: usize,
+    /// Its lines; none: it is fixed.
+    tags: BTreeSet<u32>,
+    is_fixed: bool,
+    /// What took its place, and what stood around it then.
+    instead: Vec<u32>,
+    around: Vec<u32>,
+    id: Option<FindingId>,
+    /// Its lines as they were when it was last seen by somebody who was right.
+    is_lied_away: bool,
+    had_chance: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Model {
+    Honest,
+    Repeats,
+    Silent,
+    Forgetful,
+    Liar,
+    Absent,
+    Blind,
+}
+
+struct World {
+    dice: Dice,
+    files: BTreeMap<String, Vec<Line>>,
+    deleted: BTreeSet<RepoPath>,
+    renames: Renames,
+    knows_renames: bool,
+    defects: Vec<Defect>,
+    next: u32,
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+        let mut world = Self {
+            dice,
+            files: BTreeMap::new(),
+            deleted: BTreeSet::new(),
+            renames: Renames::default(),
+            knows_renames: seed % 2 == 0,
+            defects: Vec::new(),
+            next: 0,
+        };
+        for file in ["a.py", "b.py"] {
+            let count = 12 + world.dice.roll(40);
+            let lines = (0..count).map(|_| world.line()).collect();
+            world.files.insert(file.to_owned(), lines);
+        }
+        let count = 1 + world.dice.roll(3);
+        (0..count).for_each(|kind| world.plant(kind));
+        world
+    }
+
+    fn line(&mut self) -> Line {
+        self.next += 1;
+        let text = match self.dice.roll(10) {
+            0..6 => {
+                let [a, b] = [self.dice.roll(40), self.dice.roll(40)];
+                format!("    value_{a} = load(\"key {b}\", order_{})", self.next % 50)
+            }
+            6 => format!("def step_{}(order, amount):", self.next),
+            _ => COMMON[self.dice.roll(COMMON.len())].to_owned(),
+        };
+        Line { tag: self.next, text }
+    }
+
+    /// A defect on one to three lines that have none.
+    fn plant(&mut self, kind: usize) {
+        let names: Vec<String> = self.files.keys().cloned().collect();
+        let name = &names[self.dice.roll(names.len())];
+        let taken: BTreeSet<u32> = self.defects.iter().flat_map(|defect| defect.tags.clone()).collect();
+        let size = 1 + self.dice.roll(3);
+        let count = self.files[name].len();
+        if count < size + 2 {
+            return;
+        }
+        let at = self.dice.roll(count - size);
+        let own_line = !self.dice.in_100(15);
+        self.next += 1;
+        let fresh = format!("    result_{} = charge(order, \"{}\", amount)", self.next, self.next);
+        let lines = self.files.get_mut(name).unwrap();
+        let span = &mut lines[at..at + size];
+        if span.iter().any(|line| taken.contains(&line.tag)) {
+            return;
+        }
+        if own_line || span.iter().all(|line| line.text.trim().is_empty()) {
+            span[0].text = fresh;
+        }
+        let tags = span.iter().map(|line| line.tag).collect();
+        self.defects.push(Defect {
+            kind,
+            tags,
+            is_fixed: false,
+            instead: vec![],
+            around: vec![],
+            id: None,
+            is_lied_away: false,
+            had_chance: false,
+        });
+    }
+
+    /// The file of a defect and its lines there, 0-based.
+    fn at(&self, tags: &BTreeSet<u32>) -> Option<(String, usize, usize)> {
+        self.files.iter().find_map(|(name, lines)| {
+            let first = lines.iter().position(|line| tags.contains(&line.tag))?;
+            let last = lines.iter().rposition(|line| tags.contains(&line.tag))?;
+            Some((name.clone(), first, last))
+        })
+    }
+
+    /// One edit; what it was.
+    fn edit(&mut self) -> &'static str {
+        let open: Vec<usize> =
+            (0..self.defects.len()).filter(|&at| !self.defects[at].is_fixed).collect();
+        let which = open.get(self.dice.roll(open.len())).copied();
+        let place = which.and_then(|which| Some((which, self.at(&self.defects[which].tags)?)));
+        let kind = self.dice.roll(12);
+        let Some((which, (name, first, last))) = place.filter(|_| kind < 10) else {
+            return self.elsewhere();
+        };
+        let others: BTreeSet<u32> = self
+            .defects
+            .iter()
+            .enumerate()
+            .filter(|(at, _)| *at != which)
+            .flat_map(|(_, defect)| defect.tags.clone())
+            .collect();
+        let is_shared = self.files[&name][first..=last].iter().any(|line| others.contains(&line.tag));
+        match kind {
+            0 | 1 => {
+                let to = self.dice.roll(1000);
+                let lines = self.files.get_mut(&name).unwrap();
+                for line in &mut lines[first..=last] {
+                    line.text = line.text.replace("result_", &format!("r{to}_")).replace("value_", "v_");
+                }
+                "renamed"
+            }
+            2 => {
+                let lines = self.files.get_mut(&name).unwrap();
+                for line in &mut lines[first..=last] {
+                    line.text = format!("    {}", line.text);
+                }
+                let line = lines[first].clone();
+                if let Some((call, arguments)) = line.text.split_once('(')
+                    && let Some(arguments) = arguments.strip_suffix(')')
+                {
+                    let indent = " ".repeat(12);
+                    let parts = [format!("{call}("), format!("{indent}{arguments},"), "        )".to_owned()];
+                    let mut broken = Vec::new();
+                    for (at, text) in parts.into_iter().enumerate() {
+                        self.next += 1;
+                        let tag = if at == 0 { line.tag } else { self.next };
+                        self.defects[which].tags.insert(tag);
+                        broken.push(Line { tag, text });
+                    }
+                    lines.splice(first..=first, broken);
+                }
+                "reformatted"
+            }
+            3 if !is_shared => {
+                // With some lines around it, to somewhere else in this file or the other one.
+                let margin = self.dice.roll(5);
+                let lines = self.files.get_mut(&name).unwrap();
+                let from = first.saturating_sub(margin);
+                let to = (last + 1 + margin).min(lines.len());
+                let block: Vec<Line> = lines.drain(from..to).collect();
+                let names: Vec<String> = self.files.keys().cloned().collect();
+                let target = if margin > 2 { &names[self.dice.roll(names.len())] } else { &name };
+                let lines = self.files.get_mut(target).unwrap();
+                let at = self.dice.roll(lines.len() + 1);
+                lines.splice(at..at, block);
+                "moved"
+            }
+            4..7 if !is_shared => {
+                let count = 1 + self.dice.roll(3);
+                let new: Vec<Line> = (0..count)
+                    .map(|_| {
+                        self.next += 1;
+                        Line { tag: self.next, text: format!("    checked_{} = safely(order)", self.next) }
+                    })
+                    .collect();
+                self.end(which, &name, (first, last), new);
+                "fixed"
+            }
+            7 if !is_shared && last > first => {
+                let lines = self.files.get_mut(&name).unwrap();
+                let at = (first..=last).find(|&at| !lines[at].text.trim().is_empty()).unwrap_or(first);
+                let old = lines[at].tag;
+                self.next += 1;
+                lines[at] = Line { tag: self.next, text: format!("    half_{} = safely(order)", self.next) };
+                self.defects[which].tags.remove(&old);
+                "half fixed"
+            }
+            8 if !is_shared => {
+                self.end(which, &name, (first, last), Vec::new());
+                "deleted"
+            }
+            9 => {
+                self.rename(&name);
+                if self.dice.in_100(50) {
+                    let (name, first, last) = self.at(&self.defects[which].tags).unwrap();
+                    for line in &mut self.files.get_mut(&name).unwrap()[first..=last] {
+                        line.text = line.text.replace("result_", "total_");
+                    }
+                }
+                "file renamed"
+            }
+            _ => self.elsewhere(),
+        }
+    }
+
+    /// A defect's lines are replaced.
+    fn end(&mut self, which: usize, name: &str, (first, last): (usize, usize), new: Vec<Line>) {
+        let lines = self.files.get_mut(name).unwrap();
+        let beside = |range: &[Line]| range.iter().map(|line| line.tag).collect::<Vec<_>>();
+        let (above, below) = (beside(&lines[..first]), beside(&lines[last + 1..]));
+        let defect = &mut self.defects[which];
+        defect.instead = new.iter().map(|line| line.tag).collect();
+        let mut around = Vec::new();
+        for step in 0..above.len().max(below.len()) {
+            around.extend(above.iter().rev().nth(step));
+            around.extend(below.get(step));
+        }
+        (defect.around, defect.is_fixed) = (around, true);
+        lines.splice(first..=last, new);
+    }
+
+    fn rename(&mut self, name: &str) {
+        self.next += 1;
+        let new = format!("n{}.py", self.next);
+        let lines = self.files.remove(name).unwrap();
+        self.files.insert(new.clone(), lines);
+        if self.knows_renames {
+            let diff = format!(
+                "diff --git a/{name} b/{new}\nsimilarity index 90%\nrename from {name}\nrename to {new}\n"
+            );
+            self.renames.learn(&parse(diff.as_bytes()).files);
+        } else if self.dice.in_100(50) {
+            self.deleted.insert(name.into());
+        }
+    }
+
+    /// An edit that is about no defect.
+    fn elsewhere(&mut self) -> &'static str {
+        let names: Vec<String> = self.files.keys().cloned().collect();
+        let name = names[self.dice.roll(names.len())].clone();
+        if self.dice.in_100(8) && names.len() > 1 {
+            let lines = self.files.remove(&name).unwrap();
+            if self.dice.in_100(50) {
+                self.deleted.insert(name.as_str().into());
+            }
+            let gone: BTreeSet<u32> = lines.iter().map(|line| line.tag).collect();
+            for defect in self.defects.iter_mut().filter(|defect| !defect.is_fixed) {
+                if defect.tags.iter().any(|tag| gone.contains(tag)) {
+                    defect.is_fixed = true;
+                }
+            }
+            return "file deleted";
+        }
+        let taken: BTreeSet<u32> = self.defects.iter().flat_map(|defect| defect.tags.clone()).collect();
+        let count = 1 + self.dice.roll(6);
+        let new: Vec<Line> = (0..count).map(|_| self.line()).collect();
+        let at = self.dice.roll(self.files[&name].len() + 1);
+        let remove = self.dice.in_100(40);
+        let lines = self.files.get_mut(&name).unwrap();
+        if remove {
+            let to = (at + count).min(lines.len());
+            if lines[at..to].iter().all(|line| !taken.contains(&line.tag)) && lines.len() > 8 {
+                lines.drain(at..to);
+            }
+        } else if !(at > 0
+            && at < lines.len()
+            && taken.contains(&lines[at - 1].tag)
+            && taken.contains(&lines[at].tag))
+        {
+            lines.splice(at..at, new);
+        }
+        "elsewhere"
+    }
+
+    fn head(&self) -> (Vec<RepoPath>, BTreeMap<RepoPath, Vec<(u32, u32)>>) {
+        let changed: Vec<RepoPath> = self.files.keys().map(|name| name.as_str().into()).collect();
+        let added = changed.iter().map(|path| (path.clone(), vec![(1, u32::MAX)])).collect();
+        (changed, added)
+    }
+
+    fn raw(&self, defect: &Defect) -> Option<RawFinding> {
+        let (name, first, last) = self.at(&defect.tags)?;
+        let (category, title, body) = DEFECTS[defect.kind];
+        let snippet: Vec<&str> =
+            self.files[&name][first..=last].iter().map(|line| line.text.as_str()).collect();
+        let line = |at: usize| u32::try_from(at).unwrap() + 1;
+        Some(RawFinding {
+            place: Place {
+                path: name.as_str().into(),
+                side: Side::New,
+                start_line: line(first),
+                end_line: line(last),
+            },
+            severity: Severity::P1,
+            category,
+            rule: "agent/x".into(),
+            title: title.into(),
+            body: body.into(),
+            snippet: snippet.join("\n"),
+            suggestion: None,
+            source: Source::Agent,
+        })
+    }
+
+    /// The lines that show a fix, as somebody names them who has read the file.
+    fn shown_instead(&self, defect: &Defect, path: &RepoPath) -> Option<((u32, u32), String)> {
+        let lines = self.files.get(&path.to_string())?;
+        let all = defect.instead.iter().chain(&defect.around);
+        let at = all
+            .filter_map(|tag| lines.iter().position(|line| line.tag == *tag))
+            .find(|&at| !lines[at].text.trim().is_empty())?;
+        let line = u32::try_from(at).unwrap() + 1;
+        Some(((line, line), lines[at].text.clone()))
+    }
+}
+
+fn placed(raw: RawFinding) -> Placed {
+    let at = raw.place.clone();
+    Placed { raw, anchor: AnchorKind::Inline, at, old_path: None, sighting: Sighting::default() }
+}
+
+#[derive(Default)]
+struct Figures {
+    edits: BTreeMap<&'static str, u32>,
+    reviews: BTreeMap<Model, u32>,
+    findings: u32,
+    true_fixes: u32,
+    recognised: u32,
+    missed: BTreeMap<String, u32>,
+    unverified: u32,
+    lies: u32,
+    lies_with_evidence: u32,
+    reopened: u32,
+}
+
+fn history(seed: u64, figures: &mut Figures) {
+    let mut world = World::new(seed);
+    let mut known: Vec<Finding> = Vec::new();
+    let reviews = 2 + world.dice.roll(6);
+    for round in 0..reviews {
+        let mut edits = Vec::new();
+        if round > 0 {
+            for _ in 0..world.dice.roll(4) {
+                let edit = world.edit();
+                edits.push(edit);
+                *figures.edits.entry(edit).or_default() += 1;
+            }
+        }
+        let model = match (round, world.dice.roll(12)) {
+            (0, _) | (_, 0..4) => Model::Honest,
+            (_, 4) => Model::Repeats,
+            (_, 5 | 6) => Model::Silent,
+            (_, 7) => Model::Forgetful,
+            (_, 8 | 9) => Model::Liar,
+            (_, 10) => Model::Absent,
+            _ => Model::Blind,
+        };
+        *figures.reviews.entry(model).or_default() += 1;
+        review(seed, round, model, &mut world, &mut known, figures);
+    }
+}
+
+fn review(
+    seed: u64,
+    round: usize,
+    model: Model,
+    world: &mut World,
+    known: &mut Vec<Finding>,
+    figures: &mut Figures,
+) {
+    let (changed, added) = world.head();
+    let (renames, deleted) = (world.renames.clone(), world.deleted.clone());
+    let files = world.files.clone();
+    let text = |path: &RepoPath| {
+        let lines = files.get(&path.to_string())?;
+        Some(lines.iter().fold(String::new(), |text, line| text + &line.text + "\n"))
+    };
+    let head = Head { text, changed: &changed, added, deleted, renames: &renames };
+    let sha = Sha::parse(&format!("{:040x}", round + 1)).unwrap();
+    let mut verdicts = Vec::new();
+    let mut found = Vec::new();
+    let mut lies = BTreeSet::new();
+    let mut truth: BTreeMap<FindingId, usize> = BTreeMap::new();
+    for (at, defect) in world.defects.iter().enumerate() {
+        if let Some(id) = &defect.id {
+            truth.insert(id.clone(), at);
+        } else if round == 0 {
+            found.extend(world.raw(defect).map(placed));
+        }
+    }
+    let owed: Vec<Finding> = owed(known).cloned().collect();
+    for finding in &owed {
+        let at = truth[&finding.id];
+        let defect = world.defects[at].clone();
+        let went = follow(finding, &head);
+        let shown = went.path().cloned().unwrap_or_else(|| finding.raw.place.path.clone());
+        let mut say = |word, lines: Option<((u32, u32), String)>| {
+            let (lines, excerpt) = lines.unzip();
+            let excerpt = excerpt.unwrap_or_default();
+            verdicts.push(Verdict { finding: finding.id.clone(), word, lines, excerpt });
+        };
+        let now = world.raw(&defect).filter(|_| !defect.is_fixed);
+        match model {
+            Model::Honest | Model::Forgetful => {
+                if model == Model::Forgetful && world.dice.in_100(50) {
+                    continue;
+                }
+                match now {
+                    Some(now) => {
+                        let lines = (now.place.start_line, now.place.end_line);
+                        say(Word::StillThere, (now.place.path == shown).then_some((lines, now.snippet)));
+                    }
+                    None => say(Word::Fixed, world.shown_instead(&defect, &shown)),
+                }
+            }
+            Model::Repeats => found.extend(now.map(placed)),
+            Model::Silent | Model::Absent => {}
+            Model::Liar | Model::Blind => {
+                figures.lies += 1;
+                lies.insert(finding.id.clone());
+                let lines = world.files.get(&shown.to_string());
+                let count = lines.map_or(0, Vec::len);
+                let random = (count > 0).then(|| {
+                    let at = world.dice.roll(count);
+                    let line = u32::try_from(at).unwrap() + 1;
+                    ((line, line), lines.unwrap()[at].text.clone())
+                });
+                let made_up = Some(((1, 2), "all is well now".to_owned()));
+                let own = now.map(|now| ((now.place.start_line, now.place.end_line), now.snippet));
+                let evidence = match world.dice.roll(4) {
+                    0 => None,
+                    1 => made_up,
+                    2 => random,
+                    _ => own,
+                };
+                say(Word::Fixed, evidence);
+            }
+        }
+    }
+    let seen = if model == Model::Blind { BTreeSet::new() } else { changed.iter().cloned().collect() };
+    let reviewers = match model {
+        Model::Absent => vec![],
+        Model::Honest if world.dice.in_100(20) => {
+            // A second reviewer who says nothing takes nothing away.
+            let silent = Reviewer { seen: changed.iter().cloned().collect(), verdicts: vec![] };
+            vec![silent, Reviewer { seen, verdicts: verdicts.clone() }]
+        }
+        _ => vec![Reviewer { seen, verdicts: verdicts.clone() }],
+    };
+    let rechecked = recheck(known, &mut found, &reviewers, &head, placed);
+    let mut identified = identify(known, found, Some(&sha), (&Coverage::default(), &renames));
+    rechecked.settle(&mut identified.gone, known, &sha);
+    let all = identified.all();
+    if round == 0 {
+        for finding in &all {
+            let defect = world.defects.iter_mut().find(|defect| DEFECTS[defect.kind].1 == finding.raw.title);
+            defect.unwrap().id = Some(finding.id.clone());
+        }
+        figures.findings += u32::try_from(all.len()).unwrap();
+    }
+    let context = |id: &FindingId| {
+        let was = known.iter().find(|finding| finding.id == *id);
+        let mut told = format!("seed {seed}, review {round} by {model:?}, finding {id}\nwas {was:#?}\n");
+        let verdict = verdicts.iter().find(|verdict| verdict.finding == *id);
+        let went = was.map(|was| follow(was, &head));
+        let _ = writeln!(told, "went {went:?}\nverdict {verdict:?}");
+        for (name, lines) in &files {
+            let _ = writeln!(told, "== {name}");
+            for (at, line) in lines.iter().enumerate() {
+                let _ = writeln!(told, "{:4} [{}] {}", at + 1, line.tag, line.text);
+            }
+        }
+        told
+    };
+    // One comment a finding: the same ids as ever, each once.
+    let ids: BTreeSet<&FindingId> = all.iter().map(|finding| &finding.id).collect();
+    assert_eq!(ids.len(), all.len(), "seed {seed}: an id is there twice");
+    if round > 0 {
+        let second = all.iter().find(|finding| !known.iter().any(|known| known.id == finding.id));
+        assert!(second.is_none(), "a second comment: {second:#?}\n{}", context(&known[0].id));
+    }
+    for finding in &all {
+        let Some(defect) = world.defects.iter_mut().find(|defect| defect.id.as_ref() == Some(&finding.id)) else {
+            continue;
+        };
+        let was_open = known.iter().any(|was| was.id == finding.id && was.is_open());
+        figures.unverified += u32::from(finding.is_open() && finding.unverified.is_some());
+        match &finding.status {
+            FindingStatus::Open => {
+                if defect.is_lied_away {
+                    (defect.is_lied_away, figures.reopened) = (false, figures.reopened + 1);
+                }
+            }
+            FindingStatus::Fixed(_) if !was_open => {}
+            FindingStatus::Fixed(_) => {
+                let verdict = verdicts.iter().find(|verdict| verdict.finding == finding.id);
+                let Some(verdict) = verdict else { panic!("nobody says so: {}", context(&finding.id)) };
+                // Who has seen no file can only be right about one that is gone.
+                let is_gone = !files.contains_key(&finding.raw.place.path.to_string());
+                assert!(model != Model::Blind || is_gone, "unseen: {}", context(&finding.id));
+                assert_eq!(verdict.word, Word::Fixed, "{}", context(&finding.id));
+                let was = known.iter().find(|was| was.id == finding.id).unwrap();
+                assert!(is_shown(was, verdict, &files), "without evidence: {}", context(&finding.id));
+                if lies.contains(&finding.id) && !defect.is_fixed {
+                    figures.lies_with_evidence += 1;
+                    defect.is_lied_away = true;
+                }
+                assert!(defect.is_fixed || defect.is_lied_away, "it is there: {}", context(&finding.id));
+            }
+            status => panic!("{status:?}: {}", context(&finding.id)),
+        }
+        // Green only with evidence.
+        if !defect.is_fixed && !defect.is_lied_away {
+            assert!(finding.is_open(), "green: {}", context(&finding.id));
+        }
+        if model == Model::Honest && defect.is_fixed && was_open && !defect.had_chance {
+            defect.had_chance = true;
+            figures.true_fixes += 1;
+            if finding.is_open() {
+                let was = known.iter().find(|was| was.id == finding.id).unwrap();
+                let went = match follow(was, &head) {
+                    Went::There { .. } => "there",
+                    Went::Changed { .. } => "changed",
+                    Went::Lost { .. } => "lost",
+                    Went::NoFile => "no file",
+                };
+                *figures.missed.entry(format!("{went}, {:?}", finding.unverified)).or_default() += 1;
+                if std::env::var("SIMULATION_TELL").is_ok() {
+                    println!("missed: {}", context(&finding.id));
+                }
+            } else {
+                figures.recognised += 1;
+            }
+        }
+    }
+    *known = all;
+}
+
+/// Is there evidence of a fix, as far as can be seen without knowing what is true? The lines that were recorded are not in
+/// the file any more as often as before, and the words that a verdict quotes are at its lines.
+fn is_shown(was: &Finding, verdict: &Verdict, files: &BTreeMap<String, Vec<Line>>) -> bool {
+    let squeezed = |text: &str| text.split_whitespace().collect::<String>().replace(",)", ")");
+    let quoted = |lines: &[Line]| {
+        let Some((first, last)) = verdict.lines else { return false };
+        let range = usize::try_from(first).unwrap() - 1..usize::try_from(last).unwrap();
+        let said: Vec<&str> = lines.get(range).unwrap_or_default().iter().map(|line| line.text.as_str()).collect();
+        !verdict.excerpt.trim().is_empty() && squeezed(&said.join("\n")).contains(&squeezed(&verdict.excerpt))
+    };
+    let own = files.get(&was.raw.place.path.to_string());
+    let is_gone = own.is_none();
+    let snippet = squeezed(&was.raw.snippet);
+    let copies = own.map_or(0, |lines| {
+        let whole = squeezed(&lines.iter().map(|line| line.text.as_str()).collect::<Vec<_>>().join("\n"));
+        whole.matches(&snippet).count()
+    });
+    let before = was.around.as_ref().map_or(1, |around| around.copies);
+    let unique = before <= 1 && snippet.len() > 20;
+    (is_gone || files.values().any(|lines| quoted(lines))) && !(unique && copies > 0)
+}
+
+#[test]
+fn ten_thousand_histories_have_no_fix_without_evidence_and_one_comment_a_finding() {
+    let mut figures = Figures::default();
+    (1..=HISTORIES).for_each(|seed| history(seed, &mut figures));
+    let Figures {
+        edits,
+        reviews,
+        findings,
+        true_fixes,
+        recognised,
+        missed,
+        unverified,
+        lies,
+        lies_with_evidence,
+        reopened,
+    } = figures;
+    let share = f64::from(recognised) / f64::from(true_fixes);
+    println!("{HISTORIES} histories of {findings} findings; edits {edits:?}; reviews {reviews:?}");
+    println!("fixed without evidence: 0; green without evidence: 0; second comments: 0");
+    println!("true fixes that an honest model named: {true_fixes}, recognised: {recognised} ({share:.4}); missed {missed:?}");
+    println!("open and unverified after a review: {unverified}");
+    println!("lies: {lies}, with lines that bear them out: {lies_with_evidence}, seen through later: {reopened}");
+    assert!(share >= RECOGNISED && true_fixes > 5000, "{share}");
+    assert!(edits.values().all(|count| *count > 500) && reviews.len() == 7);
+}

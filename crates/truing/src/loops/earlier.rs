@@ -1,0 +1,208 @@
+//! Earlier reviews of the same change: what they left open, and what became of that at this head. A model is told of it and
+//! owes a verdict on each of its own findings; [`truing_core::recheck`] decides, whether a model was asked or not.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use truing_core::dismissal::short;
+use truing_core::finding::{Finding, Source};
+use truing_core::id::Sha;
+use truing_core::identity::Placed;
+use truing_core::increment::Renames;
+use truing_core::line;
+use truing_core::outcome::SkipReason;
+use truing_core::recheck::{self, Head, Rechecked, Reviewer, Went};
+use truing_diff::{RepoPath, Status, added_ranges, parse};
+use truing_reader::Tree;
+use truing_reader::redact::Quoted;
+
+use super::desired::worst_first;
+use super::reading::{self, Change, Reading};
+
+/// Open findings that a model is told of; it owes nothing on the others, which stay open.
+pub const MAX_OWED: usize = 100;
+/// Bytes of what it is told of them.
+const MAX_OPEN_BYTES: usize = 48 << 10;
+/// Characters of a finding's body that it is told.
+const MAX_BODY_CHARS: usize = 600;
+/// Characters of a path or a title.
+const MAX_LINE_CHARS: usize = 300;
+/// All lines of a file.
+const WHOLE: (u32, u32) = (1, u32::MAX);
+/// In place of a commit that nobody knows.
+pub const UNKNOWN: &str = "unknown";
+
+/// What earlier reviews of the change came to.
+#[derive(Clone, Debug, Default)]
+pub struct Earlier {
+    /// Every finding that is known of it.
+    pub known: Vec<Finding>,
+    /// The commit that was reviewed last, if there was one.
+    pub head: Option<Sha>,
+    /// What landed since, for a model.
+    pub landed: String,
+    /// The names that files had then.
+    pub renames: Renames,
+}
+
+impl Earlier {
+    /// The findings that a model owes a verdict on, worst first.
+    pub fn owed(&self) -> Vec<&Finding> {
+        let mut owed = worst_first(recheck::owed(&self.known));
+        owed.truncate(MAX_OWED);
+        owed
+    }
+
+    /// Has there been an earlier review, as far as a model is concerned?
+    pub fn is_known(&self) -> bool {
+        self.head.is_some() || recheck::owed(&self.known).next().is_some()
+    }
+
+    /// The files in which a model found something: they are looked at again, also if they left the change.
+    pub fn paths(&self) -> Vec<RepoPath> {
+        let of_a_model = |finding: &&Finding| finding.raw.source == Source::Agent;
+        let paths: BTreeSet<RepoPath> =
+            self.known.iter().filter(of_a_model).map(|finding| finding.raw.place.path.clone()).collect();
+        paths.into_iter().filter(RepoPath::may_be_written).collect()
+    }
+
+    /// The open findings, as a model is told of them.
+    pub(super) fn told(&self, tree: &Path, change: &Change, reading: &Reading) -> String {
+        let files = Files::of(tree);
+        let changed = changed(reading);
+        let head = head(&files, &changed, change, reading);
+        let mut told = String::new();
+        for finding in self.owed() {
+            let one = told_of(finding, &recheck::follow(finding, &head));
+            if told.len() + one.len() > MAX_OPEN_BYTES {
+                break;
+            }
+            told.push_str(&one);
+        }
+        told
+    }
+}
+
+/// One finding: its id, what it is, where it is now, and its lines as they were.
+fn told_of(finding: &Finding, went: &Went) -> String {
+    let raw = &finding.raw;
+    let name = |path: &RepoPath| line::clean(&path.to_string(), MAX_LINE_CHARS);
+    let place = match went {
+        Went::There { path, start, end } => format!("{}, lines {start} to {end}: as they were", name(path)),
+        Went::Changed { path, start, end } if start <= end => {
+            format!("{}: changed; look at lines {start} to {end}", name(path))
+        }
+        Went::Changed { path, end, .. } => format!("{}: gone; look at what is around line {end}", name(path)),
+        Went::Lost { path } => format!("{}: changed; look at the whole file", name(path)),
+        Went::NoFile => format!("{}: the file is not there any more", name(&raw.place.path)),
+    };
+    let severity = raw.severity.as_str();
+    let title = line::clean(&raw.title, MAX_LINE_CHARS);
+    let body = line::clean(&raw.body, MAX_BODY_CHARS);
+    let was: String = raw.snippet.lines().map(|line| format!("    | {line}\n")).collect();
+    format!("id: {}\n{severity}, {}: {title}\n{body}\n{place}\nits lines when it was last seen:\n{was}\n", short(&finding.id), raw.rule)
+}
+
+/// Decides what became of findings of earlier reviews, after the rules have read the files below `tree`, and the reviewers
+/// have reported, who each reported to the end.
+pub(super) fn look_again(
+    earlier: &Earlier,
+    tree: &Path,
+    change: &Change,
+    reading: &mut Reading,
+    mut reviewers: Vec<Reviewer>,
+) -> Rechecked {
+    let files = Files::of(tree);
+    let changed = changed(reading);
+    let mut found = std::mem::take(&mut reading.found);
+    let rechecked = {
+        let head = head(&files, &changed, change, reading);
+        // A finding's lines are kept without secrets: what is quoted of them is compared in the same way.
+        for verdict in reviewers.iter_mut().flat_map(|reviewer| &mut reviewer.verdicts) {
+            let finding = earlier.known.iter().find(|finding| finding.id == verdict.finding);
+            let went = finding.map(|finding| recheck::follow(finding, &head));
+            if let Some(path) = went.as_ref().and_then(Went::path) {
+                verdict.excerpt = files.hide_in(path, &verdict.excerpt);
+            }
+        }
+        let mut sections = parse(&change.diff).files;
+        sections.sort_by(|a, b| a.path.cmp(&b.path));
+        let place = |raw| -> Placed {
+            let old_path = old_path(&sections, &raw);
+            reading::placed(&sections, raw, old_path)
+        };
+        recheck::recheck(&earlier.known, &mut found, &reviewers, &head, place)
+    };
+    reading.found = found;
+    rechecked
+}
+
+/// A file's name before the change, if it had another one.
+fn old_path(
+    sections: &[truing_diff::FileDiff<'_>],
+    raw: &truing_core::finding::RawFinding,
+) -> Option<RepoPath> {
+    sections.iter().find(|file| file.path == raw.place.path)?.old_path.clone()
+}
+
+/// The changed files that can be read.
+fn changed(reading: &Reading) -> Vec<RepoPath> {
+    let not_shown = reading.coverage.not_reviewed.iter().filter(|gap| gap.reason == SkipReason::NotShown);
+    reading.coverage.reviewed.iter().chain(not_shown.map(|gap| &gap.path)).cloned().collect()
+}
+
+fn head<'a>(
+    files: &'a Files,
+    changed: &'a [RepoPath],
+    change: &Change,
+    reading: &'a Reading,
+) -> Head<'a, impl Fn(&RepoPath) -> Option<String> + 'a> {
+    let (mut added, mut deleted) = (BTreeMap::<RepoPath, Vec<_>>::new(), BTreeSet::new());
+    for file in parse(&change.diff).files {
+        if file.status == Status::Deleted {
+            deleted.insert(file.path.clone());
+        } else {
+            let lines = if file.is_binary { vec![WHOLE] } else { added_ranges(&file) };
+            added.entry(file.path).or_default().extend(lines);
+        }
+    }
+    added.extend(change.large.iter().map(|path| (path.clone(), vec![WHOLE])));
+    let gaps = reading.coverage.not_reviewed.iter().filter(|gap| gap.reason != SkipReason::Deleted);
+    for gap in gaps {
+        added.entry(gap.path.clone()).or_default();
+    }
+    // A change of type is two sections of one path.
+    deleted.retain(|path| !added.contains_key(path));
+    Head { text: |path: &RepoPath| files.text(path), changed, added, deleted, renames: &reading.renames }
+}
+
+/// The files of the head, without their secrets, each read once.
+struct Files {
+    tree: Option<Tree>,
+    read: RefCell<BTreeMap<RepoPath, Option<String>>>,
+}
+
+impl Files {
+    fn of(tree: &Path) -> Self {
+        Self { tree: Tree::open(tree).ok(), read: RefCell::default() }
+    }
+
+    fn raw(&self, path: &RepoPath) -> Option<String> {
+        let bytes = self.tree.as_ref()?.bytes(path).ok()?;
+        Some(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    fn text(&self, path: &RepoPath) -> Option<String> {
+        if let Some(read) = self.read.borrow().get(path) {
+            return read.clone();
+        }
+        let text = self.raw(path).map(|text| Quoted::of(&text).hide_in(&text));
+        self.read.borrow_mut().insert(path.clone(), text.clone());
+        text
+    }
+
+    fn hide_in(&self, path: &RepoPath, said: &str) -> String {
+        self.raw(path).map_or_else(|| said.to_owned(), |text| Quoted::of(&text).hide_in(said))
+    }
+}
