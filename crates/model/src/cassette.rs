@@ -34,6 +34,11 @@ pub enum Tape {
 }
 
 impl Tape {
+    /// Is there one?
+    pub fn is_some(&self) -> bool {
+        !matches!(self, Self::None)
+    }
+
     /// Does a cassette answer?
     pub fn plays(&self) -> bool {
         matches!(self, Self::Play(_))

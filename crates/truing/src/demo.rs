@@ -24,7 +24,7 @@ use truing_core::fair::Places;
 use truing_core::id::{Key, Millis, PrId, Span};
 use truing_core::port::{Slots as _, Watchlist as _};
 use truing_core::slot::Limits;
-use truing_fakes::forge::{Chaos, FakeError, FakeForge, Hook, NewPull, PullView, Repo};
+use truing_fakes::forge::{Chaos, FakeError, FakeForge, Hook, NewPull, PullView, Repo, Status};
 use truing_fakes::repo::Commit;
 use truing_forge::Secret;
 use truing_forge::github::{Credentials, GitHub, GitHubOptions};
@@ -43,7 +43,7 @@ use crate::serve::ingress::Settings;
 use crate::serve::metrics::Metrics;
 use crate::serve::{House, Pace, Role, ServeError, Service};
 use crate::wiring::{GitHubs, ServedHouse, SystemClock, UniqueIds};
-use code::{cart, first_commit, planted, pushed};
+use code::{cart, first_commit, planted, pushed, refunding};
 pub use model::Asked;
 use model::Scripted;
 
@@ -64,6 +64,8 @@ pub const WRITER: &str = "ada";
 /// What they say of one finding.
 pub const DISMISSAL: &str = "/dismiss a key of the tests";
 
+/// What the model finds, and forgets.
+const MODEL_FINDING: &str = "One refunded order ends all refunds";
 /// Findings on the pull request that is followed through its pushes.
 pub const PLANTED: usize = 3;
 /// Pull requests in the storm, and pushes to each.
@@ -113,6 +115,8 @@ pub struct Report {
     pub unreviewed_heads: usize,
     /// What became of the comments on one pull request.
     pub lifecycle: Lifecycle,
+    /// What became of a finding that the model forgot.
+    pub forgotten: Forgotten,
     /// What the model was asked, and what that would have cost, all pull requests together.
     #[serde(flatten)]
     pub model: Asked,
@@ -129,6 +133,7 @@ impl Report {
             && self.unreviewed_heads == 0
             && self.most_reviews_of_one <= 2 * self.storms_each
             && self.lifecycle.holds()
+            && self.forgotten.holds()
     }
 }
 
@@ -141,6 +146,24 @@ pub struct Lifecycle {
     pub comments: usize,
     /// Comments that say what another one says already.
     pub duplicates: usize,
+}
+
+/// What a pull request shows of a finding whose lines were edited, and of which the model says nothing more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub struct Forgotten {
+    /// Comments on it.
+    pub comments: usize,
+    /// Those that are open.
+    pub open: usize,
+    /// Is the head marked as good?
+    pub is_green: bool,
+}
+
+impl Forgotten {
+    /// Is it open, once, and nothing green?
+    pub fn holds(&self) -> bool {
+        (self.comments, self.open, self.is_green) == (1, 1, false)
+    }
 }
 
 /// What changed of the comments on code from one review to the next.
@@ -325,6 +348,33 @@ impl Demo {
         Ok((view, self.began.elapsed().as_secs_f64()))
     }
 
+    /// Renames a variable in the lines of the model's finding on another pull request. The model says no more of it. What
+    /// became of the finding.
+    ///
+    /// # Errors
+    /// [`DemoError`]
+    pub async fn forgotten(&self) -> Result<Forgotten, DemoError> {
+        let (repo, branch) = (&self.repo, "refunds");
+        repo.permit(WRITER, "write").await?;
+        let push = async |refunded: &str| {
+            repo.push(branch, Commit::new("Refund").write("pay.py", refunding(refunded))).await
+        };
+        push("refunded").await?;
+        let number = repo.open(NewPull::of(branch)).await?;
+        self.deliver(Chaos::default()).await?;
+        self.until_reviewed(number).await?;
+        push("is_refunded").await?;
+        let view = self.asked_for(number).await?;
+        let shown = view.inline().filter(|comment| comment.body.contains(MODEL_FINDING));
+        let comments: Vec<_> = shown.collect();
+        let is_open = |status: &Status| status.state != "success";
+        Ok(Forgotten {
+            comments: comments.len(),
+            open: comments.iter().filter(|comment| !comment.resolved).count(),
+            is_green: !view.statuses.get(&view.head).is_some_and(|all| all.iter().all(is_open)),
+        })
+    }
+
     /// Follows one pull request through five pushes: lines move, a finding is fixed and comes back, another one is
     /// dismissed, the branch is rebased. Somebody asks for each review, so that nobody has to wait for a storm's end.
     ///
@@ -391,7 +441,7 @@ impl Demo {
     pub async fn storm(
         &self,
         first: f64,
-        lifecycle: Lifecycle,
+        (lifecycle, forgotten): (Lifecycle, Forgotten),
         tell: impl Fn(usize),
     ) -> Result<Report, DemoError> {
         let began = Instant::now();
@@ -444,6 +494,7 @@ impl Demo {
             duplicates: views.iter().map(duplicates).sum(),
             unreviewed_heads: views.iter().filter(|view| !is_reviewed(view)).count(),
             lifecycle,
+            forgotten,
             model: self.asked()?,
             seconds_to_first_review: (first * 1000.0).round() / 1000.0,
             seconds_of_storm: (seconds * 1000.0).round() / 1000.0,

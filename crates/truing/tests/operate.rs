@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests may fail them")]
 
+#[path = "operate/again.rs"]
+mod again;
 #[path = "operate/app.rs"]
 mod app;
 #[path = "operate/captured.rs"]

@@ -94,7 +94,7 @@ impl World {
             files: BTreeMap::new(),
             deleted: BTreeSet::new(),
             renames: Renames::default(),
-            knows_renames: seed % 2 == 0,
+            knows_renames: seed.is_multiple_of(2),
             defects: Vec::new(),
             next: 0,
         };
@@ -335,10 +335,8 @@ impl World {
         "elsewhere"
     }
 
-    fn head(&self) -> (Vec<RepoPath>, BTreeMap<RepoPath, Vec<(u32, u32)>>) {
-        let changed: Vec<RepoPath> = self.files.keys().map(|name| name.as_str().into()).collect();
-        let added = changed.iter().map(|path| (path.clone(), vec![(1, u32::MAX)])).collect();
-        (changed, added)
+    fn changed(&self) -> Vec<RepoPath> {
+        self.files.keys().map(|name| name.as_str().into()).collect()
     }
 
     fn raw(&self, defect: &Defect) -> Option<RawFinding> {
@@ -431,7 +429,8 @@ fn review(
     known: &mut Vec<Finding>,
     figures: &mut Figures,
 ) {
-    let (changed, added) = world.head();
+    let changed = world.changed();
+    let added = changed.iter().map(|path| (path.clone(), vec![(1, u32::MAX)])).collect();
     let (renames, deleted) = (world.renames.clone(), world.deleted.clone());
     let files = world.files.clone();
     let text = |path: &RepoPath| {
@@ -508,7 +507,9 @@ fn review(
             let silent = Reviewer { seen: changed.iter().cloned().collect(), verdicts: vec![] };
             vec![silent, Reviewer { seen, verdicts: verdicts.clone() }]
         }
-        _ => vec![Reviewer { seen, verdicts: verdicts.clone() }],
+        Model::Honest | Model::Repeats | Model::Silent | Model::Forgetful | Model::Liar | Model::Blind => {
+            vec![Reviewer { seen, verdicts: verdicts.clone() }]
+        }
     };
     let rechecked = recheck(known, &mut found, &reviewers, &head, placed);
     let mut identified = identify(known, found, Some(&sha), (&Coverage::default(), &renames));
@@ -570,7 +571,10 @@ fn review(
                 }
                 assert!(defect.is_fixed || defect.is_lied_away, "it is there: {}", context(&finding.id));
             }
-            status => panic!("{status:?}: {}", context(&finding.id)),
+            status @ (FindingStatus::Claimed
+            | FindingStatus::Outside
+            | FindingStatus::Declined(_)
+            | FindingStatus::Dismissed(_)) => panic!("{status:?}: {}", context(&finding.id)),
         }
         // Green only with evidence.
         if !defect.is_fixed && !defect.is_lied_away {

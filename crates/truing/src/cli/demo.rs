@@ -14,7 +14,9 @@ use super::error::{CliError, Exit};
 use super::output::Output;
 use super::runtime::{self, Told};
 use crate::config::{Config, RulesConfig, SandboxConfig};
-use crate::demo::{self, Changes, DISMISSAL, Demo, DemoError, Lifecycle, PLANTED, Report, SETTLE, TIMINGS};
+use crate::demo::{
+    self, Changes, DISMISSAL, Demo, DemoError, Forgotten, Lifecycle, PLANTED, Report, SETTLE, TIMINGS,
+};
 use crate::wiring;
 
 /// Watch a loop at work, with a fake forge and a scripted model: no key needed
@@ -94,6 +96,10 @@ async fn tell(args: &Args, context: &Context) -> Result<Exit, CliError> {
         }
         output.data(text)?;
     }
+    let forgotten = demo.forgotten().await.map_err(failed)?;
+    if !output.is_json() {
+        output.data(remembered(forgotten))?;
+    }
     let lifecycle = demo.lifecycle().await.map_err(failed)?;
     if !output.is_json() {
         output.data(followed(&lifecycle))?;
@@ -102,7 +108,7 @@ async fn tell(args: &Args, context: &Context) -> Result<Exit, CliError> {
         "\u{2009}Now a storm: 20 pull requests, 50 pushes each; webhooks lost, repeated, late",
         Some(50),
     );
-    let report = demo.storm(first, lifecycle, |_| bar.advance(1)).await.map_err(failed)?;
+    let report = demo.storm(first, (lifecycle, forgotten), |_| bar.advance(1)).await.map_err(failed)?;
     drop(bar);
     output.answer(&report, || story(&report))?;
     if args.stay {
@@ -126,6 +132,19 @@ fn staying(output: Output, pulls: &str, config: &Path, look: &[&str]) {
         output.say(format_args!("  truing --config {} {words}", config.display()));
     }
     output.say("stop with Ctrl-C");
+}
+
+/// What became of a finding that the model forgot.
+fn remembered(forgotten: Forgotten) -> String {
+    let told = if forgotten.holds() {
+        "it stays open, unverified, on its one comment, and nothing is green"
+    } else {
+        "it is not open, as it should be"
+    };
+    format!(
+        "\nA second push renames a variable in the lines of the model's finding, and the\n\
+         model says no more of it: {told}.\n"
+    )
 }
 
 /// What became of the comments on one pull request.

@@ -12,14 +12,18 @@ pub(super) fn first_commit() -> Commit {
 /// A change with problems that the rules know, and one that they do not: refunding stops at the first order that was
 /// refunded before.
 pub(super) fn planted() -> Commit {
-    let key = key();
-    let pay = format!(
-        "def pay(order):\n    breakpoint()\n    key = \"{key}\"\n    return charge(order.total, key)\n\n\n\
-         def refund_all(orders):\n    for order in orders:\n        if order.refunded:\n            return\n        \
-         charge(-order.total)\n"
-    );
     let conflict = "<<<<<<< HEAD\nreturn 1\n=======\nreturn 2\n>>>>>>> payments\n";
-    Commit::new("Take payments").write("pay.py", pay).write("refund.py", conflict)
+    Commit::new("Take payments").write("pay.py", refunding("refunded")).write("refund.py", conflict)
+}
+
+/// The file in which refunding stops too early, where an order says so by this name that it was refunded.
+pub(super) fn refunding(refunded: &str) -> String {
+    let key = key();
+    format!(
+        "def pay(order):\n    breakpoint()\n    key = \"{key}\"\n    return charge(order.total, key)\n\n\n\
+         def refund_all(orders):\n    for order in orders:\n        if order.{refunded}:\n            return\n        \
+         charge(-order.total)\n"
+    )
 }
 
 /// A key that is made up, and put together here so that this file holds none.

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests may fail them")]
 
 mod adverse;
+mod again;
 #[path = "../support/claude.rs"]
 mod claude;
 mod cli;

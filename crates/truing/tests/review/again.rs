@@ -1,0 +1,202 @@
+//! A second local review of the same line of work: what a model found is open until somebody shows that it is fixed.
+
+use serde_json::{Value, json};
+use truing_fakes::model::{Answer, When};
+
+use crate::claude::claude;
+use crate::model::{Scene, finding, report};
+use crate::place::each;
+
+/// The defect as it is found first, and the change with only that.
+const SWALLOWS: &str =
+    "def pay(x):\n    try:\n        charge(x)\n    except Exception:\n        return None\n";
+
+fn scene() -> Scene {
+    let scene = Scene::of([]);
+    std::fs::remove_file(scene.place.repo().join("b.py")).unwrap();
+    scene.place.git(["checkout", "--quiet", "-b", "pay"]);
+    scene.place.write("pay.py", SWALLOWS);
+    scene
+}
+
+/// Reviews, with these answers. The exit code and what was printed.
+fn reviewed(scene: &Scene, answers: impl IntoIterator<Item = Answer>, arguments: &[&str]) -> (i32, Value) {
+    scene.model.play(truing_fakes::model::Script::of(answers));
+    let ran = scene.review(arguments);
+    assert!(ran.exit < 2, "{}", ran.err);
+    (ran.exit, ran.json())
+}
+
+fn silent() -> Answer {
+    report(&[]).times(0)
+}
+
+/// The verdicts that a model gives, on the one finding that it is shown.
+fn says(told: &Value, verdict: &Value) -> Answer {
+    let mut verdict = verdict.clone();
+    verdict["id"] = told["findings"][0]["id"].clone();
+    Answer::tool("report", json!({ "findings": [], "verdicts": [verdict] })).usage(1000, 100)
+}
+
+fn fixed(line: u32, excerpt: &str) -> Value {
+    json!({ "verdict": "fixed", "start_line": line, "end_line": line, "excerpt": excerpt })
+}
+
+#[test]
+fn a_finding_that_a_silent_model_does_not_repeat_is_open_again_whatever_was_renamed() {
+    let scene = scene();
+    let (exit, first) = reviewed(&scene, [report(&[finding()])], &[]);
+    assert_eq!((exit, &first["findings"][0]["status"]), (1, &json!("open")));
+    let id = &first["findings"][0]["id"];
+    let open = |text: &str, line: u32, unverified: Value| {
+        scene.place.write("pay.py", text);
+        let (exit, told) = reviewed(&scene, [silent()], &[]);
+        let one = &told["findings"][0];
+        assert_eq!((exit, each(&told, "id"), &one["status"]), (1, vec![id], &json!("open")), "{told:#}");
+        assert_eq!((&one["start_line"], &one["unverified"]), (&json!(line), &unverified), "{told:#}");
+        told
+    };
+    // As it was.
+    open(SWALLOWS, 4, Value::Null);
+    // Moved, and reformatted.
+    open(&format!("import os\n\n{}", SWALLOWS.replace("        return None", "            return None")), 6, Value::Null);
+    // A variable renamed in its lines.
+    let renamed = SWALLOWS.replace("except Exception:", "except Exception as error:");
+    let told = open(&renamed, 4, json!("no_verdict"));
+    // Whoever says so without the lines that show it is not believed.
+    for verdict in [
+        json!({ "verdict": "fixed" }),
+        fixed(4, "raise Refused from error"),
+        fixed(1, "def pay(x):"),
+    ] {
+        let (exit, told) = reviewed(&scene, [says(&told, &verdict)], &[]);
+        let one = &told["findings"][0];
+        assert_eq!((exit, &one["unverified"]), (1, &json!("no_evidence")), "{told:#}");
+    }
+    // The rules alone fix nothing of a model's, nor does a model that could not be asked.
+    let rules = scene.place.report(&[]);
+    assert_eq!((each(&rules, "id"), &rules["findings"][0]["unverified"]), (vec![id], &json!("not_reviewed")));
+    // Text and Markdown say it, too.
+    for format in ["text", "markdown"] {
+        let ran = scene.place.review(&["--format", format]);
+        let folded = ran.out.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(ran.exit == 1 && folded.contains("nobody has verified that it is still there"), "{}", ran.out);
+    }
+}
+
+#[test]
+fn a_finding_is_fixed_by_the_lines_that_show_it_and_not_while_its_own_are_there() {
+    let scene = scene();
+    let (_, first) = reviewed(&scene, [report(&[finding()])], &[]);
+    // Nothing changed: whatever is said.
+    let own = json!({ "verdict": "fixed", "start_line": 4, "end_line": 5,
+        "excerpt": "except Exception:\n        return None" });
+    let (exit, told) = reviewed(&scene, [says(&first, &own)], &[]);
+    assert_eq!((exit, told["findings"].as_array().unwrap().len()), (1, 1), "{told:#}");
+    // Changed, and still there: the finding moves, with its id.
+    let renamed = SWALLOWS.replace("except Exception:", "except Exception as error:");
+    scene.place.write("pay.py", &renamed);
+    let there = json!({ "verdict": "still_there", "start_line": 4, "end_line": 4,
+        "excerpt": "except Exception as error:" });
+    let (exit, told) = reviewed(&scene, [says(&first, &there)], &[]);
+    let one = &told["findings"][0];
+    assert_eq!((exit, &one["id"], &one["end_line"]), (1, &first["findings"][0]["id"], &json!(4)), "{told:#}");
+    assert_eq!(one.get("unverified"), None);
+    // Fixed.
+    scene.place.write("pay.py", renamed.replace("Exception as error", "Refused").as_str());
+    let (exit, told) = reviewed(&scene, [says(&first, &fixed(4, "    except Refused:"))], &[]);
+    assert_eq!((exit, &told["findings"]), (0, &json!([])), "{told:#}");
+    // It stays so, until the very lines are back.
+    assert_eq!(reviewed(&scene, [silent()], &[]).0, 0);
+    scene.place.write("pay.py", &renamed);
+    let (exit, told) = reviewed(&scene, [silent()], &[]);
+    assert_eq!((exit, each(&told, "id")), (1, vec![&first["findings"][0]["id"]]), "{told:#}");
+}
+
+#[test]
+fn a_model_is_told_what_is_open_and_a_verdict_that_is_missing_is_asked_for_once() {
+    let scene = scene();
+    let (_, first) = reviewed(&scene, [report(&[finding()])], &[]);
+    let asked = |at: usize| scene.model.log()[at].body.to_string();
+    assert!(!asked(0).contains("What was reviewed before"));
+    let (exit, told) = reviewed(&scene, [silent()], &[]);
+    let log = scene.model.log();
+    let last = log.last().unwrap().body.to_string();
+    assert!(last.contains("What was reviewed before") && last.contains("id: 1:"), "{last}");
+    assert!(last.contains("`verdicts` says nothing of these open findings"), "{last}");
+    // The run is whole all the same.
+    assert_eq!((exit, &told["turns"], &told["outcome"]["kind"]), (1, &json!(2), &json!("reviewed")));
+    // What it found is not lost with what it forgot, nor with what it says instead.
+    let mut second = finding();
+    (second["start_line"], second["end_line"], second["title"]) = (json!(3), json!(3), json!("Charges twice"));
+    (second["category"], second["excerpt"]) = (json!("I"), json!("charge(x)"));
+    let (_, told) = reviewed(&scene, [report(&[second]), Answer::text("All is said.").times(0)], &[]);
+    assert_eq!((each(&told, "category").len(), &told["outcome"]["kind"]), (2, &json!("reviewed")), "{told:#}");
+    assert!(each(&told, "id").contains(&&first["findings"][0]["id"]));
+}
+
+#[test]
+fn each_branch_and_the_index_have_findings_of_their_own() {
+    let scene = scene();
+    let (_, first) = reviewed(&scene, [report(&[finding()])], &[]);
+    scene.place.commit("pay");
+    assert_eq!(reviewed(&scene, [silent()], &[]).0, 1, "committed, it is as open");
+    assert_eq!(reviewed(&scene, [silent()], &["--head", "HEAD"]).0, 1, "and as that commit");
+    assert_eq!(reviewed(&scene, [silent()], &["--head", "pay"]).0, 1, "and by its branch's name");
+    assert_eq!(reviewed(&scene, [silent()], &["--no-record"]).0, 0, "without records nobody remembers");
+    let patch = scene.place.git(["diff", "main", "pay"]) + "\n";
+    std::fs::write(scene.place.home().join("given.diff"), patch).unwrap();
+    assert_eq!(reviewed(&scene, [silent()], &["--diff", "../given.diff"]).0, 0, "a diff is of no branch");
+    // Another branch, with another file of the same name.
+    scene.place.git(["checkout", "--quiet", "-b", "other", "main"]);
+    scene.place.write("pay.py", "def pay(x):\n    charge(x)\n");
+    let (exit, told) = reviewed(&scene, [silent()], &[]);
+    assert_eq!((exit, &told["findings"]), (0, &json!([])), "{told:#}");
+    scene.place.commit("other");
+    // Its file has left the change of the branch.
+    scene.place.git(["checkout", "--quiet", "pay"]);
+    scene.place.write("pay.py", "def paid(x):\n    pass\n");
+    scene.place.git(["add", "--all"]);
+    assert_eq!(reviewed(&scene, [silent()], &["--staged"]).0, 0, "what is staged is another line of work");
+    let (exit, told) = reviewed(&scene, [silent()], &[]);
+    assert_eq!((exit, each(&told, "id")), (1, vec![&first["findings"][0]["id"]]));
+    scene.place.git(["rm", "--quiet", "--force", "pay.py"]);
+    scene.place.write("new.py", "x = 1\n");
+    let (exit, told) = reviewed(&scene, [silent()], &[]);
+    assert_eq!((exit, &told["findings"][0]["unverified"]), (1, &json!("no_verdict")), "deleted is not fixed: {told:#}");
+    let (exit, told) = reviewed(&scene, [says(&first, &json!({ "verdict": "fixed" }))], &[]);
+    assert_eq!((exit, &told["findings"]), (0, &json!([])), "unless somebody says so: {told:#}");
+}
+
+#[test]
+fn the_program_in_between_changes_nothing() {
+    let Some(program) = claude() else { return };
+    let config = format!("[review]\nclaude = {:?}\n", program.display().to_string());
+    let scene = scene().with(&config).by("cli");
+    let (_, first) = reviewed(&scene, [report(&[finding()])], &[]);
+    scene.place.write("pay.py", SWALLOWS.replace("Exception:", "Exception as error:").as_str());
+    let (exit, told) = reviewed(&scene, [silent()], &[]);
+    assert_eq!((exit, &told["findings"][0]["unverified"]), (1, &json!("no_verdict")), "{told:#}");
+    scene.place.write("pay.py", SWALLOWS.replace("Exception:", "Refused:").as_str());
+    let (exit, told) = reviewed(&scene, [says(&first, &fixed(4, "    except Refused:"))], &[]);
+    assert_eq!((exit, &told["findings"]), (0, &json!([])), "{told:#}");
+}
+
+#[test]
+fn of_several_reviewers_one_has_to_show_it_and_none_may_object() {
+    let scene = scene().with("[review]\nspecialists = true\n");
+    scene.place.git(["remote", "add", "origin", "https://example.com/acme/shop.git"]);
+    let (_, first) = reviewed(&scene, [report(&[finding()]).times(0)], &[]);
+    scene.place.write("pay.py", SWALLOWS.replace("Exception:", "Refused:").as_str());
+    let security = |answer: Answer| Answer {
+        when: When { first: vec!["Look for holes".to_owned()], ..When::default() },
+        ..answer
+    };
+    let shown = fixed(4, "    except Refused:");
+    let there = json!({ "verdict": "still_there", "start_line": 4, "end_line": 4, "excerpt": "except Refused:" });
+    let (exit, told) =
+        reviewed(&scene, [security(says(&first, &there)), says(&first, &shown).times(0)], &[]);
+    assert_eq!((exit, told["findings"].as_array().unwrap().len()), (1, 1), "one objects: {told:#}");
+    let (exit, told) = reviewed(&scene, [security(says(&first, &shown)), silent()], &[]);
+    assert_eq!((exit, &told["findings"]), (0, &json!([])), "one shows it: {told:#}");
+}
