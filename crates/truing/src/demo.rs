@@ -1,7 +1,8 @@
 //! The demonstration behind `truing demo`: a fake forge with real git repositories, a model that says what a script
 //! says, this service, and people who push too often. Nothing of it leaves the machine, and nothing costs money.
 //!
-//! [`Demo`] opens one pull request and shows its review by rules and model, follows the comments on another one through five pushes,
+//! [`Demo`] opens one pull request and shows its review by rules and model, lets the model forget a finding after a second
+//! push to another one, follows the comments on another one through five pushes,
 //! then lets a storm of pushes loose on many, with webhooks lost, repeated and out of order, and counts what the pull
 //! requests show in the end. [`sync`] and [`converge`] tell other stories.
 

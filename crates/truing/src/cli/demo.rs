@@ -137,7 +137,7 @@ fn staying(output: Output, pulls: &str, config: &Path, look: &[&str]) {
 /// What became of a finding that the model forgot.
 fn remembered(forgotten: Forgotten) -> String {
     let told = if forgotten.holds() {
-        "it stays open, unverified, on its one comment, and nothing is green"
+        "it stays open,\nunverified, on its one comment, and nothing is green"
     } else {
         "it is not open, as it should be"
     };

@@ -13,6 +13,7 @@ mod shown;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::pin::Pin;
 
 use futures_util::future::join_all;
 use truing_agent::mcp::client::{Server, Servers};
@@ -120,6 +121,9 @@ pub struct Place<'a> {
     pub is_working_tree: bool,
 }
 
+/// A review by a model in progress: its part, and those who reported.
+type Reviewing<'a> = Pin<Box<dyn Future<Output = Result<(Part, Vec<Reviewer>), AgentError>> + Send + 'a>>;
+
 /// Lets the model review, if there is one, and looks what became of findings of earlier reviews.
 ///
 /// # Errors
@@ -133,10 +137,11 @@ pub async fn ask<G: Gate + Clone>(
 ) -> Result<Option<Part>, AgentError> {
     reading.renames.extend(&earlier.renames);
     let (part, reviewers) = match asking {
-        // Boxed: what waits for a model is large, and would be part of everything that waits for it.
+        // Boxed and erased: what waits for a model is large, and would be part of everything that waits for it.
         Some(asking) => {
             let runtime = asking.agent.named();
-            let (part, reviewers) = Box::pin(asking.review(change, place, earlier, reading)).await?;
+            let reviewing: Reviewing<'_> = Box::pin(asking.review(change, place, earlier, reading));
+            let (part, reviewers) = reviewing.await?;
             (Some(Part { runtime, ..part }), reviewers)
         }
         None => (None, Vec::new()),
