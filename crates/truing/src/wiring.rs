@@ -276,7 +276,7 @@ pub fn prompts(config: &PromptsConfig) -> Result<Prompts, CliError> {
 pub fn prompt_error(error: &PromptError) -> CliError {
     match error {
         PromptError::Unknown { .. } => CliError::usage("unknown_prompt", error.to_string())
-            .hint("`truing prompts list` shows what there is; `prompts.dir` says where further ones are"),
+            .hint("`truing prompts list` shows all; `prompts.dir` names a folder of your own"),
         PromptError::Wrong(_) => CliError::usage("bad_prompt", error.to_string()).hint(
             "fix it, or `prompts.dir`, which says where prompts are; then try it: `truing prompts check`",
         ),
@@ -402,7 +402,7 @@ pub fn telemetry(
 pub fn sinks(notify: &NotifyConfig, environment: &Environment, metrics: &Metrics) -> Result<Sinks, CliError> {
     let wrong = |key: &str, error: &dyn std::fmt::Display| {
         CliError::usage("notify", format!("notify.{key}: {error}"))
-            .hint("see `notify` in `truing config schema`, or remove the key: then nobody is told")
+            .hint("see `notify` in `truing config schema`, or remove the key: then no notification is sent")
     };
     let read = |key: &str, secret: &Option<Secret>| {
         secret.as_ref().map(|secret| secret.read(environment).map_err(|error| wrong(key, &error))).transpose()

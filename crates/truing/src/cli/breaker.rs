@@ -74,9 +74,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
                 let store = store.as_ref().ok_or_else(|| unknown(key.as_str()))?;
                 let _at_work = at_work(store, &limits).await?;
                 reset(store, key, &limits, &actor(&context.environment)).await?;
-                context
-                    .output
-                    .say(format_args!("{key}: closed; the next run begins as if nothing had failed"));
+                context.output.say(format_args!("{key}: closed; the next run starts without past failures"));
             }
         }
         Ok(Exit::Done)
@@ -91,7 +89,7 @@ fn find<'a>(jobs: &'a [(Key, Job)], text: &str) -> Result<(&'a Key, &'a Job), Cl
 
 fn unknown(text: &str) -> CliError {
     CliError::usage("unknown_breaker", format!("nothing is known about `{text}`"))
-        .hint("`truing breaker list` shows what is: a job has one when it has run")
+        .hint("`truing breaker list` shows all; a job has one once it has run")
 }
 
 /// Closes it, behind the fence: not while the job runs.

@@ -78,7 +78,7 @@ impl Way {
             if !config.models.contains_key(name) {
                 let wrong = no_model(name, config.models.keys());
                 return Err(CliError::usage("bad_value", format!("--fixer {wrong}"))
-                    .hint(format!("say where it is: [model.{name}] with base_url, api_key and name")));
+                    .hint(format!("configure it: [model.{name}] with base_url, api_key and name")));
             }
             config.converge.fixer = Some(name.clone());
         }

@@ -237,7 +237,7 @@ fn fmt(dir: Option<&PathBuf>, is_check: bool, context: &Context) -> Result<Exit,
     };
     let folder = folder.ok_or_else(|| {
         CliError::usage("no_folder", "no folder of prompts is configured")
-            .hint("name one: truing prompts fmt DIR; or set prompts.dir")
+            .hint("name one: `truing prompts fmt DIR`; or set `prompts.dir`")
     })?;
     let failed = |error: &dyn std::fmt::Display| {
         CliError::usage("unreadable", format!("the folder of prompts {}: {error}", folder.display()))

@@ -43,7 +43,7 @@ pub(super) async fn switched_on(store: &Sqlite) -> Result<(), CliError> {
         "killswitch_engaged",
         format!("the kill switch is on since {since}, by {}{reason}", engaged.by),
     )
-    .hint("when it may go on: `truing kill off`"))
+    .hint("to resume: `truing kill off`"))
 }
 
 /// One slot with what people call it.

@@ -92,7 +92,7 @@ pub fn summary(summary: &Summary<'_>) -> String {
         let changed: Vec<String> = configuring.iter().map(path).collect();
         let _ = writeln!(
             text,
-            "\nThis pull request changes what configures reviews: {}. For its own review that does not count.",
+            "\nThis pull request changes the configuration of reviews: {}. Its own review does not use these changes.",
             changed.join(", ")
         );
     }
@@ -237,8 +237,8 @@ pub fn headline(outcome: &Outcome, open: &[&Finding]) -> String {
 /// The summary of a pull request that could not be reviewed: the class of the reason, no details.
 pub fn unavailable(head: &Sha, class: &str) -> String {
     format!(
-        "## Truing: review temporarily unavailable\n\nCommit `{}` has not been reviewed: {class}. It will be \
-         tried again with the next push, or when an operator retries it.",
+        "## Truing: review temporarily unavailable\n\nCommit `{}` has not been reviewed: {class}. Truing tries \
+         again with the next push, or when an operator retries it.",
         head.short()
     )
 }
@@ -246,8 +246,8 @@ pub fn unavailable(head: &Sha, class: &str) -> String {
 /// The summary of a head whose review waits for money. It is the same for every head of a day.
 pub fn deferred(why: &str) -> String {
     format!(
-        "## Truing: {}\n\nThe head has not been reviewed. It will be when the next day begins in UTC; what was found \
-         before stays as it is.",
+        "## Truing: {}\n\nThe head has not been reviewed. Truing reviews it when the next day (UTC) begins; earlier \
+         findings stay as they are.",
         plain(why)
     )
 }
@@ -265,7 +265,7 @@ pub fn comment(finding: &Finding) -> String {
         FindingStatus::Fixed(sha) => {
             let _ = writeln!(text, "**Fixed in `{}`.**\n", sha.short());
         }
-        FindingStatus::Outside => text.push_str("**No part of this change any more.**\n\n"),
+        FindingStatus::Outside => text.push_str("**No longer part of this change.**\n\n"),
         FindingStatus::Declined(reason) => {
             let _ = writeln!(text, "**Declined:** {}\n", plain(reason));
         }
@@ -353,7 +353,7 @@ mod tests {
 
         Reviewed commit `aaaaaaaaaa` against `bbbbbbbbbb`.
 
-        This pull request changes what configures reviews: `.truing.toml`. For its own review that does not count.
+        This pull request changes the configuration of reviews: `.truing.toml`. Its own review does not use these changes.
 
         - \`.claude/skills/x/SKILL.md\` is left out: it is \<b\>bad\</b\>
 
@@ -399,7 +399,7 @@ mod tests {
         assert_snapshot!(comment(&outside), @r"
         **P1: Swallowed error** (`core/x`)
 
-        **No part of this change any more.**
+        **No longer part of this change.**
 
         Say what happened.
         ");

@@ -128,7 +128,7 @@ pub fn kept_in(level: Level) -> Result<(), CliError> {
     if level == Level::Full {
         return Ok(());
     }
-    Err(CliError::failed("sandbox_weak", "a fixer's commands cannot be kept in on this machine").hint(
+    Err(CliError::failed("sandbox_weak", "the sandbox of this machine is too weak for a fixer's commands").hint(
         "allow user namespaces, or run where they are allowed; `truing sandbox check` tells what is stopped",
     ))
 }

@@ -142,6 +142,6 @@ async fn memory_is_the_default_branchs_and_a_pull_request_that_changes_it_is_tol
     }
     let view = site.repo.pull(number).await.unwrap();
     let summary = view.summaries().next().unwrap().body.replace(['\\', '`'], "");
-    let changed = "changes what configures reviews: .claude/skills/a/SKILL.md, CLAUDE.md";
+    let changed = "changes the configuration of reviews: .claude/skills/a/SKILL.md, CLAUDE.md";
     assert!(summary.contains(changed) && summary.contains(&from), "{summary}");
 }

@@ -63,7 +63,7 @@ impl Ready {
         let repository = git.open(path).await.map_err(wiring::git_error)?;
         if let Some(own) = own_file(&repository, None).await? {
             config = config.with_repository(&own)?;
-            turn.say(format_args!("configured besides by {}, as it is in the working tree", own.name));
+            turn.say(format_args!("also configured by {}, as it is in the working tree", own.name));
         }
         let config = args.way.of(config)?;
         let folder = wiring::own_folder(&config)?;
@@ -408,7 +408,7 @@ pub(in crate::cli) fn not_written(branch: &str, why: &str) -> CliError {
 fn not_locked(error: &RunLockError) -> CliError {
     match error {
         RunLockError::Held(_) => refusal(Code::AlreadyRunning, &error.to_string())
-            .hint("wait until it has ended, or stop it: it can be gone on with"),
+            .hint("wait until it has ended, or stop it: it can be continued later"),
         RunLockError::Io { .. } => CliError::failed("lock", error.to_string())
             .hint("see that the folder beside the database can be written"),
     }

@@ -73,7 +73,7 @@ fn failed(name: &str, error: NoPullRun) -> CliError {
         NoPullRun::Git(error) => wiring::git_error(error),
         NoPullRun::Checkout(error) => error.into(),
         NoPullRun::Looks(error) => *error,
-        NoPullRun::Lost => refusal(Code::AlreadyRunning, &format!("{name}: somebody else took it over"))
-            .hint(format!("see who, and what became of it: `truing why {name}`")),
+        NoPullRun::Lost => refusal(Code::AlreadyRunning, &format!("{name}: another process took it over"))
+            .hint(format!("see who, and how it ended: `truing why {name}`")),
     }
 }

@@ -75,7 +75,7 @@ impl<'a> Fixing<'a> {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
             Ok(()) if files > 0 => {
                 let changed = counted(files, "file");
-                self.output.warn(format_args!("an earlier --fix was killed when it had changed {changed}"));
+                self.output.warn(format_args!("an earlier --fix was killed after it had changed {changed}"));
                 let command = undo::command(&self.root, &killed.patch);
                 self.output.insist(format_args!("to undo its fixes:\n  {}\n", visible(&command)));
             }

@@ -174,12 +174,12 @@ impl Publishing<'_> {
                         .hint("run it again: nothing is posted twice"));
                 }
                 Some(Ok(Then::DueAt(..)) | Err(Stopped::RateLimited { .. } | Stopped::Lost)) | None => {
-                    return Err(CliError::refused("lost", format!("{name}: somebody else took it over"))
-                        .hint(format!("see who, and what became of it: `truing why {name}`")));
+                    return Err(CliError::refused("lost", format!("{name}: another process took it over"))
+                        .hint(format!("see who, and how it ended: `truing why {name}`")));
                 }
             }
         }
-        Err(CliError::failed("moving", format!("{name}: its head moves faster than it can be reviewed"))
+        Err(CliError::failed("moving", format!("{name}: new commits arrive faster than reviews end"))
             .hint("run it again when no more is pushed"))
     }
 
@@ -271,7 +271,7 @@ async fn refused(store: &Sqlite, (key, name): (&Key, &str), error: NotLeased) ->
                 ))
         }
         NotLeased::Owned => {
-            CliError::refused("already_running", format!("{name}: another loop is in the middle of its work"))
+            CliError::refused("already_running", format!("{name}: another loop is at work on it"))
                 .hint(format!("`truing why {name}` tells which; the review follows by itself"))
         }
         NotLeased::Step(StepError::Store(error)) => store_error(error),

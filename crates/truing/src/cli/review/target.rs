@@ -108,7 +108,7 @@ impl Owner {
         environment: &Environment,
     ) -> Result<Self, CliError> {
         let wrong = || {
-            CliError::usage("bad_owner", format!("`{text}` names no user and no organisation"))
+            CliError::usage("bad_owner", format!("`{text}` is not the name of a user or an organisation"))
                 .hint("give the name, as in OWNER/NAME of a repository, or its page, https://HOST/OWNER")
         };
         let (config, forge, name) = if text.contains("://") {
@@ -263,7 +263,7 @@ fn only(text: &str, config: &Config, environment: &Environment) -> Result<(Confi
 }
 
 fn not_a_pull(text: &str) -> CliError {
-    CliError::usage("bad_target", format!("`{text}` names no pull request"))
+    CliError::usage("bad_target", format!("`{text}` is not a pull request"))
         .hint(
             "name it by its page, https://HOST/OWNER/NAME/pull/NUMBER, by OWNER/NAME#NUMBER or OWNER/NAME/NUMBER, or by a \
              key of `truing queue list`",

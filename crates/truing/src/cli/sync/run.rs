@@ -140,7 +140,7 @@ impl Run {
         let job = config.jobs.get(&self.job).ok_or_else(|| unknown(&self.job, &config.jobs))?;
         let repo = job.repo.as_deref().ok_or_else(|| {
             CliError::usage("no_repo", format!("sync.{}.repo is not set: there is nowhere to bring a change to", self.job))
-                .hint(format!("set it to the repository's name, owner/name; or ask only what is to be done: truing sync decide {}", self.job))
+                .hint(format!("set it to the repository's name, owner/name; or only ask what the release requires: `truing sync decide {}`", self.job))
         })?;
         let database = config.store.database()?;
         let folder = database.parent().unwrap_or(Path::new("."));
