@@ -15,7 +15,7 @@ use crate::outcome::Coverage;
 pub enum Act {
     /// Let the gate look at the head.
     Gate,
-    /// Let a fixer mend what the gate says of the head.
+    /// Let a fixer fix what the gate reports of the head.
     Mend {
         /// What it says.
         output: String,

@@ -84,7 +84,7 @@ impl Allowed {
 }
 
 impl<S> Lap<'_, S> {
-    /// Lets a fixer mend what was found.
+    /// Lets a fixer fix what was found.
     pub(super) async fn fix(&mut self, problems: &[Problem]) -> Result<Event, Stop> {
         Ok(match self.mended(Job::Findings(problems)).await? {
             Work::Left(mended, candidate) => {
@@ -96,7 +96,7 @@ impl<S> Lap<'_, S> {
         })
     }
 
-    /// Lets a fixer mend what the gate says.
+    /// Lets a fixer fix what the gate reports.
     pub(super) async fn mend(&mut self, output: &str) -> Result<Event, Stop> {
         Ok(match self.mended(Job::Gate(output)).await? {
             Work::Left(_, candidate) => Event::Mended(candidate),
