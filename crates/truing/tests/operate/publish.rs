@@ -8,7 +8,7 @@ use truing_core::id::{Key, PrId, RunId};
 use truing_core::port::{Clock as _, Records as _, Revision, RunRef};
 use truing_core::publish::Producer;
 use truing_core::slot::{Limits, Loop};
-use truing_store::Sqlite;
+use truing_store::{CommandLock, Sqlite};
 
 use super::*;
 
@@ -119,6 +119,8 @@ async fn who_is_at_work_already_is_left_alone() {
     let number = site.open("one").await;
     assert_eq!(site.run(&["review", "--pr", "o/r#1"]).exit, 1);
     let (store, key) = (site.store(), site.key(number).await);
+    // As every command does that leases: one that is dead would not be waited for.
+    let alive = CommandLock::take(store.path()).unwrap();
     let lease = by_hand::lease(&store, &key, Loop::Review, &Limits::default()).await.unwrap();
     let busy = site.publish(&[]);
     assert_eq!(busy.exit, 4, "{busy:?}");
@@ -134,6 +136,11 @@ async fn who_is_at_work_already_is_left_alone() {
         assert!(busy.exit == 4 && busy.err.contains(told), "{told}: {}", busy.err);
     }
     assert!(site.repo.pull(number).await.unwrap().comments.is_empty());
+    // As soon as it is dead, nobody is.
+    drop(alive);
+    let next = site.publish(&[]);
+    assert_eq!(next.exit, 1, "{next:?}");
+    once(&site.repo.pull(number).await.unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread")]
