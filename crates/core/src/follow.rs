@@ -3,9 +3,10 @@
 //!
 //! The project has *pinned* some of the package's definitions: it holds copies or overrides of them, and a
 //! [`Manifest`] of digests tells which forms of each it was made for. A definition whose bytes alone differ is the same
-//! definition. New code beside pinned code is what a manifest cannot see, so changed functions in *mirrored* files,
-//! whose counterparts the project has, are for somebody to look at.
+//! definition. New code beside pinned code is what a manifest cannot see, so what changed in *mirrored* files, whose
+//! counterparts the project has, is for somebody to look at (`beside`).
 
+mod beside;
 pub mod breaker;
 pub mod changelog;
 pub mod classify;
@@ -21,18 +22,27 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-pub use manifest::{Manifest, ManifestError, RAW_DIGITS, Row, TREE_DIGITS, Written};
+use beside::beside;
+pub use beside::{METADATA, Piece, What};
+pub use manifest::{Manifest, ManifestError, RAW_DIGITS, Row, TREE_DIGITS, TREE_FORM, Written};
 
 /// The name of a whole file among its definitions.
 pub const WHOLE: &str = "*";
+
+/// Why people are asked where nothing is pinned and nothing is mirrored.
+pub const NOTHING_PINNED: &str =
+    "nothing is pinned or mirrored, so that only the project's own checks can tell";
 
 /// The digests of a definition, in lower-case hexadecimal digits.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct Digests {
     /// SHA-1 of its lines as they are in the file, with the last one's end.
     pub raw: String,
-    /// SHA-256 of its syntax tree, without comments and docstrings.
+    /// SHA-256 of its syntax tree, without comments and docstrings; in Python after [`TREE_FORM`].
     pub tree: String,
+    /// The same in Python's former form, which takes some trees for the same that are not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub former: Option<String>,
 }
 
 /// What a release of the package holds, as far as somebody asked.
@@ -43,6 +53,18 @@ pub struct Sources {
     /// The functions and methods of mirrored files, by file and name; in other languages than Python all definitions
     /// that hold no others, or [`WHOLE`].
     pub functions: BTreeMap<String, BTreeMap<String, Digests>>,
+    /// What mirrored files hold outside of these, in the order of the text.
+    #[serde(default)]
+    pub outside: BTreeMap<String, Vec<Piece>>,
+    /// The mirrored files, each with SHA-1 of its bytes.
+    #[serde(default)]
+    pub files: BTreeMap<String, String>,
+    /// Files of the release that mirrored ones import.
+    #[serde(default)]
+    pub imported: BTreeSet<String>,
+    /// What the release requires of others, by the file that says so and by name.
+    #[serde(default)]
+    pub requirements: BTreeMap<String, BTreeMap<String, String>>,
     /// Files that could not be read as source, and why.
     pub unreadable: BTreeMap<String, String>,
 }
@@ -149,15 +171,41 @@ pub struct Unguarded {
     pub file: Option<String>,
     /// Why.
     pub why: Why,
+    /// The sort of thing that it is.
+    #[serde(default, skip_serializing_if = "What::is_function")]
+    pub what: What,
+}
+
+impl Unguarded {
+    /// A function, or a definition.
+    pub fn of(symbol: String, file: Option<String>, why: Why) -> Self {
+        Self { symbol, file, why, what: What::Function }
+    }
+
+    /// Its name for people, with the file where that is not in it.
+    pub fn name(&self) -> String {
+        let symbol = if self.symbol == WHOLE { "" } else { self.symbol.as_str() };
+        match &self.file {
+            Some(file) if !symbol.contains(':') || !self.what.is_function() => {
+                format!("{file} {symbol}").trim().to_owned()
+            }
+            Some(_) | None => symbol.to_owned(),
+        }
+    }
+
+    /// What became of it, in words.
+    pub fn words(&self) -> String {
+        self.what.words(self.why)
+    }
 }
 
 /// Why something is not guarded.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Why {
-    /// A function that the release added to a mirrored file.
+    /// Something that the release added to a mirrored file.
     Added,
-    /// A function of a mirrored file that nobody pinned, changed.
+    /// Something in a mirrored file that nobody pinned, changed.
     Changed,
     /// And removed.
     Removed,
@@ -177,8 +225,8 @@ pub enum Why {
 }
 
 impl Why {
-    /// In words.
-    pub fn words(self) -> &'static str {
+    /// In words, of a definition.
+    fn words(self) -> &'static str {
         match self {
             Self::Added => "added to a mirrored file",
             Self::Changed => "changed in a mirrored file, not pinned",
@@ -208,6 +256,8 @@ pub struct Step<'a> {
     pub in_range: bool,
     /// The release may break what it likes, by its version.
     pub is_major: bool,
+    /// The package's classes that the project's own inherit from, by name.
+    pub inherited: &'a BTreeSet<String>,
     /// What is pinned.
     pub manifest: &'a Manifest,
     /// The release that the project was made for.
@@ -231,28 +281,40 @@ pub struct Decision {
     pub unguarded: Vec<Unguarded>,
 }
 
-/// Decides, in this order: in range, major, a pinned definition's tree changed or it vanished, its bytes changed,
-/// something changed that nobody pinned, nothing.
+/// Decides, in this order: in range, major, a pinned definition's tree changed or it vanished, something changed beside
+/// what is pinned, its bytes changed, nothing.
 pub fn decide(step: &Step<'_>) -> Decision {
     let (changed, mut unguarded) = compare(step);
     unguarded.extend(beside(step));
     let count = |kind: Kind| changed.iter().filter(|change| change.kind == kind).count();
     let (trees, gone, bytes) = (count(Kind::Tree), count(Kind::Gone), count(Kind::Bytes));
-    let news = unguarded.iter().filter(|one| one.why.is_news()).count();
     let with = |why: Why| unguarded.iter().filter(|one| one.why == why).count();
     let (missing, elsewhere) = (with(Why::Missing), with(Why::Elsewhere));
     let is_unreadable = with(Why::Unreadable) > 0;
-    let (verdict, needs_classification, reason) = if step.in_range {
-        (Verdict::Skip, false, "the release is in the range already".to_owned())
-    } else if step.is_major {
-        (Verdict::Ask, false, "the release is a major one: it may break anything".to_owned())
-    } else if trees + gone > 0 {
+    let differs = || {
         let parts = [(trees, "changed"), (gone, "vanished")].map(|(count, what)| match count {
             0 => None,
             1 => Some(format!("1 pinned definition {what}")),
             _ => Some(format!("{count} pinned definitions {what}")),
         });
-        (Verdict::Bump, false, parts.into_iter().flatten().collect::<Vec<_>>().join(", "))
+        parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+    };
+    let bases = bases_gone(step);
+    let (verdict, needs_classification, reason) = if step.in_range {
+        let reason = "the release is in the range already";
+        let reason = match differs() {
+            nothing if nothing.is_empty() => reason.to_owned(),
+            differs => format!("{reason}, though {differs}: whoever installs the project may have it"),
+        };
+        (Verdict::Skip, false, reason)
+    } else if step.is_major {
+        (Verdict::Ask, false, "the release is a major one: it may break anything".to_owned())
+    } else if !bases.is_empty() {
+        let what = if bases.len() == 1 { "a class" } else { "classes" };
+        let reason = format!("{what} that the project inherits from vanished: {}", bases.join(", "));
+        (Verdict::Ask, false, reason)
+    } else if trees + gone > 0 {
+        (Verdict::Bump, false, differs())
     } else if missing > 0 {
         let what = if missing == 1 { "1 pinned definition is" } else { "pinned definitions are" };
         (
@@ -260,24 +322,75 @@ pub fn decide(step: &Step<'_>) -> Decision {
             false,
             format!("{what} in neither release, so that nothing is guarded there: fix the manifest"),
         )
-    } else if elsewhere == step.manifest.rows.len() {
+    } else if step.manifest.rows.is_empty() && step.from.files.is_empty() && step.to.files.is_empty() {
+        (Verdict::Ask, false, NOTHING_PINNED.to_owned())
+    } else if elsewhere > 0 && elsewhere == step.manifest.rows.len() {
         (
             Verdict::Ask,
             false,
             "everything that is pinned belongs to other packages: nothing is guarded".to_owned(),
         )
+    } else if unguarded.iter().any(|one| one.why.is_news()) {
+        (Verdict::Ask, !is_unreadable, format!("{}: somebody has to look", news(&changed, &unguarded)))
+    } else if step.from.files.is_empty() && step.to.files.is_empty() {
+        let reason = "no mirrored file is in either release: fix `mirror` of the job";
+        (Verdict::Ask, false, reason.to_owned())
     } else if bytes > 0 {
         let what = if bytes == 1 { "1 pinned definition" } else { "pinned definitions" };
         let reason = format!("the text of {what} changed, and what it does did not: add the digest");
         (Verdict::Relax, false, reason)
-    } else if news > 0 {
-        let what = if news == 1 { "1 function beside them" } else { "functions beside them" };
-        let reason = format!("no pinned definition changed, but {what} did: somebody has to look");
-        (Verdict::Ask, !is_unreadable, reason)
     } else {
-        (Verdict::Relax, false, "nothing that is pinned or mirrored changed".to_owned())
+        (Verdict::Relax, false, unchanged(step).to_owned())
     };
     Decision { verdict, needs_classification, reason, changed, unguarded }
+}
+
+/// What changed beside the pinned definitions, in one sentence.
+pub(crate) fn news(changed: &[Change], unguarded: &[Unguarded]) -> String {
+    let count = |counts: fn(What) -> bool| {
+        unguarded.iter().filter(|one| one.why.is_news() && counts(one.what)).count()
+    };
+    let functions = match count(|what| what == What::Function) {
+        0 => None,
+        1 => Some("1 function beside them"),
+        _ => Some("functions beside them"),
+    };
+    let is_code = |what| !matches!(what, What::Function | What::File | What::Requirement);
+    let code = (count(is_code) > 0).then_some("code outside of functions");
+    let files = (count(|what| what == What::File) > 0).then_some("the files that theirs import");
+    let required = (count(|what| what == What::Requirement) > 0).then_some("what the release requires");
+    let parts: Vec<&str> = [functions, code, files, required].into_iter().flatten().collect();
+    let unchanged = if changed.is_empty() {
+        "no pinned definition changed"
+    } else {
+        "no pinned definition changed in what it does"
+    };
+    format!("{unchanged}, but {} did", parts.join(" and "))
+}
+
+/// Why nothing has to be looked at, though the releases may differ.
+fn unchanged(step: &Step<'_>) -> &'static str {
+    let same = step.manifest.rows.keys().all(|symbol| {
+        let digests = |sources: &'_ Sources| {
+            sources.symbols.get(symbol).and_then(Symbol::definition).map(|found| found.digests.clone())
+        };
+        digests(step.from) == digests(step.to)
+    });
+    match (same, step.from.files == step.to.files) {
+        (true, true) => "nothing that is pinned or mirrored changed",
+        (true, false) => "what is mirrored changed in comments, docstrings or layout alone",
+        (false, _) => "what changed of it is pinned in this form already",
+    }
+}
+
+/// The classes that the project inherits from and that the release does not have any more.
+fn bases_gone<'a>(step: &Step<'a>) -> Vec<&'a str> {
+    let is_gone = |class: &&String| {
+        let old = step.from.symbols.get(*class).and_then(Symbol::definition);
+        let is_read = old.is_some_and(|old| !step.to.unreadable.contains_key(&old.file));
+        is_read && step.to.symbols.get(*class) == Some(&Symbol::Gone)
+    };
+    step.inherited.iter().filter(is_gone).map(String::as_str).collect()
 }
 
 /// The pinned definitions: what changed, and what the manifest does not really guard.
@@ -290,26 +403,26 @@ fn compare(step: &Step<'_>) -> (Vec<Change>, Vec<Unguarded>) {
         let Some(new) = to.and_then(Symbol::definition) else {
             let file = old.map(|old| old.file.clone());
             if to == Some(&Symbol::Elsewhere) {
-                unguarded.push(Unguarded { symbol: symbol.clone(), file, why: Why::Elsewhere });
+                unguarded.push(Unguarded::of(symbol.clone(), file, Why::Elsewhere));
             } else if file.as_ref().is_some_and(|file| step.to.unreadable.contains_key(file)) {
                 // It may be there: nobody can tell.
-                unguarded.push(Unguarded { symbol: symbol.clone(), file, why: Why::Unreadable });
+                unguarded.push(Unguarded::of(symbol.clone(), file, Why::Unreadable));
             } else if old.is_some() || from.is_none() {
                 changed.push(change(symbol, Kind::Gone, old, None));
             } else {
-                unguarded.push(Unguarded { symbol: symbol.clone(), file: None, why: Why::Missing });
+                unguarded.push(Unguarded::of(symbol.clone(), None, Why::Missing));
             }
             continue;
         };
-        if after.accepts(symbol, new) {
+        if after.accepts(symbol, new, old) {
             continue;
         }
         match old {
             Some(old) if old.digests == new.digests => {
-                if !before.accepts(symbol, old) {
+                if !before.accepts(symbol, old, None) {
                     let why = if new.decorated { Why::Decorated } else { Why::Stale };
                     let file = Some(new.file.clone());
-                    unguarded.push(Unguarded { symbol: symbol.clone(), file, why });
+                    unguarded.push(Unguarded::of(symbol.clone(), file, why));
                 }
             }
             Some(old) if old.digests.tree == new.digests.tree => {
@@ -333,46 +446,6 @@ fn change(symbol: &str, kind: Kind, old: Option<&Definition>, new: Option<&Defin
     }
 }
 
-/// The functions of mirrored files that nobody pinned, as far as they differ in what they do; and files that cannot be
-/// read.
-fn beside(step: &Step<'_>) -> Vec<Unguarded> {
-    let pinned: BTreeSet<(&str, &str)> = [step.from, step.to]
-        .into_iter()
-        .flat_map(|sources| sources.symbols.iter())
-        .filter(|(symbol, _)| step.manifest.rows.contains_key(*symbol))
-        .filter_map(|(_, symbol)| symbol.definition())
-        .map(|definition| (definition.file.as_str(), definition.name.as_str()))
-        .collect();
-    let is_pinned = |file: &str, name: &str| {
-        let outer = name.match_indices('.').filter_map(|(at, _)| name.get(..at));
-        outer.chain([name, WHOLE]).any(|name| pinned.contains(&(file, name)))
-    };
-    let nothing = BTreeMap::new();
-    let files: BTreeSet<&String> = step.from.functions.keys().chain(step.to.functions.keys()).collect();
-    let mut found = Vec::new();
-    for file in files {
-        let old = step.from.functions.get(file).unwrap_or(&nothing);
-        let new = step.to.functions.get(file).unwrap_or(&nothing);
-        let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
-        for name in names {
-            let why = match (old.get(name), new.get(name)) {
-                (None, Some(_)) => Why::Added,
-                (Some(_), None) => Why::Removed,
-                (Some(old), Some(new)) if old.tree != new.tree => Why::Changed,
-                _ => continue,
-            };
-            if !is_pinned(file, name) {
-                found.push(Unguarded { symbol: name.clone(), file: Some(file.clone()), why });
-            }
-        }
-    }
-    for file in step.to.unreadable.keys() {
-        let (symbol, file) = (String::new(), Some(file.clone()));
-        found.push(Unguarded { symbol, file, why: Why::Unreadable });
-    }
-    found
-}
-
 /// What a manifest accepts in a release. Names of one definition share what they accept: a Python table by function
 /// knows only one of them.
 struct Accepted<'a> {
@@ -391,9 +464,11 @@ impl<'a> Accepted<'a> {
         Self { manifest, by_place }
     }
 
-    fn accepts(&self, symbol: &str, definition: &Definition) -> bool {
+    /// Is this form of a definition accepted? `before`: its form in the release before, if that is another one.
+    fn accepts(&self, symbol: &str, definition: &Definition, before: Option<&Definition>) -> bool {
         let shared = self.by_place.get(&(definition.file.as_str(), definition.line));
         let rows = self.manifest.rows.get(symbol).into_iter().chain(shared.into_iter().flatten().copied());
-        rows.into_iter().any(|row| row.accepts(&definition.digests))
+        let before = before.map(|before| &before.digests);
+        rows.into_iter().any(|row| row.accepts(&definition.digests, before))
     }
 }

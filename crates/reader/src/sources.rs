@@ -2,7 +2,8 @@
 //! (`archive`), the definitions in them, and two digests of each (`digest`): of its bytes, as Python's own tools would
 //! print it, and of its syntax tree, which comments, docstrings and layout do not change. Definitions are found as each
 //! language names them: by modules in Python (`python`), by files in Rust and JavaScript (`items`, `rust`, `script`);
-//! any file is one by itself.
+//! any file is one by itself. What mirrored files hold besides is told in pieces (`outside`), and what the release
+//! requires (`requirements`).
 //!
 //! A project's own table of such digests is read here, too (`pins`), and what it overrides (`project`). `asked` is what a reader's process is asked.
 //!
@@ -12,9 +13,11 @@ mod archive;
 mod asked;
 mod digest;
 mod items;
+mod outside;
 mod pins;
 mod project;
 mod python;
+mod requirements;
 mod rust;
 mod script;
 
@@ -25,6 +28,7 @@ use std::path::{Path, PathBuf};
 
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use serde::{Deserialize, Serialize};
+use sha1::{Digest as _, Sha1};
 use truing_core::follow::{Sources, Symbol};
 
 pub use archive::{ArchiveError, Format};
@@ -32,6 +36,7 @@ pub use asked::{Asked, FilesRequest, Told};
 pub use pins::{LeftOut, Pins};
 pub use project::{Project, ProjectRequest, project_of};
 
+use archive::Content;
 use items::{Family, Files};
 
 use crate::stack::on_large_stack;
@@ -46,9 +51,12 @@ pub struct SourcesRequest {
     pub format: Format,
     /// Definitions to be found, as `module:Class.method`, `FILE:Type.method` or `FILE`.
     pub symbols: Vec<String>,
-    /// Files whose every function is told, as globs; their paths begin below the folder that the archive packs. None:
-    /// the files that hold what was asked for.
+    /// Files that are told whole, as globs: every function, and what is outside of them; their paths begin below the
+    /// folder that the archive packs. None: the files that hold what was asked for.
     pub mirrored: Vec<String>,
+    /// Further definitions to be found, whose files are not told for that.
+    #[serde(default)]
+    pub bases: Vec<String>,
 }
 
 /// Why nothing can be told of a release.
@@ -84,20 +92,29 @@ pub enum SourcesError {
 /// [`SourcesError`]; a single file that is no source is part of the report.
 pub fn read(request: &SourcesRequest) -> Result<Sources, SourcesError> {
     let mirrored = globs(&request.mirrored)?;
-    let symbols: Vec<Name<'_>> = request.symbols.iter().map(|symbol| Name::of(symbol)).collect();
-    let wanted = |path: &str| mirrored.is_match(path) || symbols.iter().any(|symbol| symbol.needs(path));
-    let files = archive::sources(&request.archive, request.format, &wanted)?;
-    on_large_stack(|| report(files, request, &mirrored))
+    let symbols = request.symbols.iter().chain(&request.bases);
+    let symbols: Vec<Name<'_>> = symbols.map(|symbol| Name::of(symbol)).collect();
+    let wanted = |path: &str| {
+        mirrored.is_match(path)
+            || requirements::file_of(path).is_some()
+            || symbols.iter().any(|symbol| symbol.needs(path))
+    };
+    let content = archive::sources(&request.archive, request.format, &wanted)?;
+    on_large_stack(|| report(content, request, &mirrored))
         .map_err(|error| SourcesError::Failed(error.to_string()))
 }
 
-/// Files of a release as text, those of them that are there. What is no UTF-8 is replaced.
+/// Files of a release as text, those of them that are there. What is no UTF-8 is replaced. The metadata of a Python
+/// distribution is [`truing_core::follow::METADATA`], whatever it is called in the archive.
 ///
 /// # Errors
 /// [`SourcesError::Archive`]
 pub fn files_of(request: &FilesRequest) -> Result<BTreeMap<String, String>, SourcesError> {
-    let wanted = |path: &str| request.files.iter().any(|file| file == path);
-    let mut files = archive::sources(&request.archive, request.format, &wanted)?;
+    let known = |path: &str| requirements::file_of(path).unwrap_or(path).to_owned();
+    let wanted = |path: &str| request.files.contains(&known(path));
+    let content = archive::sources(&request.archive, request.format, &wanted)?;
+    let mut files: BTreeMap<String, Vec<u8>> =
+        content.files.into_iter().map(|(path, bytes)| (known(&path), bytes)).collect();
     let text = |path: &String| {
         let bytes = files.remove(path).filter(|bytes| bytes.len() <= MAX_SOURCE_BYTES)?;
         Some((path.clone(), String::from_utf8_lossy(&bytes).into_owned()))
@@ -156,33 +173,42 @@ fn bytes_of(path: &Path) -> Result<Vec<u8>, String> {
     read.map_err(|error| error.to_string()).map(|_| bytes)
 }
 
-fn report(files: BTreeMap<String, Vec<u8>>, request: &SourcesRequest, mirrored: &GlobSet) -> Sources {
+fn report(content: Content, request: &SourcesRequest, mirrored: &GlobSet) -> Sources {
+    let Content { files, modules } = content;
     let mut wanted: BTreeSet<String> = files.keys().filter(|path| mirrored.is_match(path)).cloned().collect();
     let mut items = Files::new(&files);
     let mut package = python::Package::new(&files);
-    let mut symbols = BTreeMap::new();
-    for symbol in &request.symbols {
-        let found = match Name::of(symbol) {
-            Name::Module(name) => package.symbol(name),
-            Name::Item(_, file, item) => items.symbol(file, item),
-            Name::File(file) => items.whole(file),
-        };
-        symbols.insert(symbol.clone(), found);
-    }
+    let mut told = Sources { requirements: requirements::of_files(files.iter()), ..Sources::default() };
+    let mut find = |symbol: &String| match Name::of(symbol) {
+        Name::Module(name) => package.symbol(name),
+        Name::Item(_, file, item) => items.symbol(file, item),
+        Name::File(file) => items.whole(file),
+    };
+    told.symbols = request.symbols.iter().map(|symbol| (symbol.clone(), find(symbol))).collect();
     if request.mirrored.is_empty() {
-        wanted.extend(symbols.values().filter_map(Symbol::definition).map(|at| at.file.clone()));
+        wanted.extend(told.symbols.values().filter_map(Symbol::definition).map(|at| at.file.clone()));
     }
-    let mut functions = BTreeMap::new();
+    for symbol in &request.bases {
+        told.symbols.entry(symbol.clone()).or_insert_with(|| find(symbol));
+    }
     for path in wanted {
+        let bytes = files.get(&path).map(Vec::as_slice).unwrap_or_default();
+        told.files.insert(path.clone(), hex::encode(Sha1::digest(bytes)));
         if !path.ends_with(".py") {
-            functions.insert(path.clone(), items.all(&path));
+            let rest = items.rest(&path);
+            told.outside.extend(rest.map(|rest| (path.clone(), vec![rest])));
+            told.functions.insert(path.clone(), items.all(&path));
         } else if let Some(module) = package.file(&path) {
-            functions.insert(path, module.functions());
+            let imported = module.outside.modules.iter();
+            told.imported
+                .extend(imported.flat_map(|name| python::places(name)).filter(|at| modules.contains(at)));
+            told.outside.insert(path.clone(), module.outside.pieces.clone());
+            told.functions.insert(path, module.functions());
         }
     }
-    let mut unreadable = package.unreadable();
-    unreadable.extend(items.unreadable);
-    Sources { symbols, functions, unreadable }
+    told.unreadable = package.unreadable();
+    told.unreadable.extend(items.unreadable);
+    told
 }
 
 fn globs(patterns: &[String]) -> Result<GlobSet, SourcesError> {

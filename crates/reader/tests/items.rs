@@ -20,8 +20,13 @@ fn sources(files: &[(&str, &str)], symbols: &[&str], mirrored: &[&str]) -> Sourc
     }
     zip.finish().unwrap();
     let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-    let request =
-        SourcesRequest { archive, format: Format::Wheel, symbols: owned(symbols), mirrored: owned(mirrored) };
+    let request = SourcesRequest {
+        archive,
+        format: Format::Wheel,
+        symbols: owned(symbols),
+        mirrored: owned(mirrored),
+        bases: vec![],
+    };
     read(&request).unwrap()
 }
 

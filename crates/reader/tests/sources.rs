@@ -57,6 +57,7 @@ impl Release {
             format: self.format,
             symbols: symbols.iter().map(|name| (*name).to_owned()).collect(),
             mirrored: mirrored.iter().map(|glob| (*glob).to_owned()).collect(),
+            bases: vec![],
         })
     }
 
@@ -214,6 +215,18 @@ fn a_tree_is_the_same_whatever_the_layout() {
         ("def f():\n    return a, b\n", "def f():\n    return (a, b)\n"),
         ("def f():\n    return 1000\n", "def f():\n    return 1_000\n"),
         ("def f():\n    return a and \\\n        b\n", "def f():\n    return a and b\n"),
+        (
+            "def f():\n    if a: b()\n    elif c: d()\n",
+            "def f():\n    if a: b()\n    else:\n        if c: d()\n",
+        ),
+        ("def f(): return f'{x!r:>{w}}'\n", "def f(): return f\"{ x !r:>{w}}\"\n"),
+        ("def f(): return f'{x=}'\n", "def f(): return f'x={x!r}'\n"),
+        ("def f(): return f'{{x}}{y}'\n", "def f(): return f'{{x}}' f'{y}'\n"),
+        ("def f(): return a[1:]\n", "def f(): return a[1::]\n"),
+        ("def f(): return a[(1, 2)]\n", "def f(): return a[1, 2]\n"),
+        ("def f(): return g(*a, b=1)\n", "def f(): return g(b=1, *a)\n"),
+        ("def f(): return 0xff + 1e3 + 1.0\n", "def f(): return 255 + 1000. + 1.\n"),
+        ("def f(): return '\\x41'\n", "def f(): return 'A'\n"),
     ];
     for (one, two) in same {
         assert_eq!(tree(one), tree(two), "{one}{two}");
@@ -232,6 +245,22 @@ fn a_tree_is_the_same_whatever_the_layout() {
         ("@one\ndef f(): pass\n", "def f(): pass\n"),
         ("def f():\n    x = 'doc'\n    return 1\n", "def f():\n    return 1\n"),
         ("def f():\n    return 1\n    'no docstring'\n", "def f():\n    return 1\n"),
+        ("def f(): return f'{x:.2f}'\n", "def f(): return f'{x:.3f}'\n"),
+        ("def f(): return f'{x:{a}}'\n", "def f(): return f'{x:{b}}'\n"),
+        ("def f(): return f'{x:.2f}'\n", "def f(): return f'{x}'\n"),
+        ("def f(): return f'{x!r}'\n", "def f(): return f'{x!s}'\n"),
+        ("def f(): return f'{x!r}'\n", "def f(): return f'{x}'\n"),
+        ("def f(): return f'{{x}}'\n", "def f(): return '{{x}}'\n"),
+        ("def f():\n    from .a import b\n", "def f():\n    from ..a import b\n"),
+        ("def f():\n    from . import b\n", "def f():\n    from .. import b\n"),
+        ("def f():\n    from .a import b\n", "def f():\n    from a import b\n"),
+        ("def f(): return ()\n", "def f(): return 'tuple'\n"),
+        ("def f(): return []\n", "def f(): return 'list'\n"),
+        ("def f(): return 'b:x'\n", "def f(): return b'x'\n"),
+        ("def f():\n    f'{g()}'\n    return 1\n", "def f():\n    return 1\n"),
+        ("def f():\n    x: tuple[int,] = a\n", "def f():\n    x: tuple[int] = a\n"),
+        ("def f(): return 1\n", "def f(): return 1.0\n"),
+        ("def f(): return a[1:2:]\n", "def f(): return a[1::2]\n"),
     ];
     for (one, two) in different {
         assert_ne!(tree(one), tree(two), "{one}{two}");
@@ -305,15 +334,22 @@ fn what_is_no_archive_is_an_error_that_names_it() {
     let (_folder, archive) = place();
     let ask = |format| {
         let archive = archive.clone();
-        read(&SourcesRequest { archive, format, symbols: vec![], mirrored: vec![] }).unwrap_err().to_string()
+        read(&SourcesRequest { archive, format, symbols: vec![], mirrored: vec![], bases: vec![] })
+            .unwrap_err()
+            .to_string()
     };
     assert!(ask(Format::Wheel).contains("cannot be opened"));
     for content in [b"".as_slice(), b"not an archive", b"PK\x03\x04", b"\x1f\x8b\x08\x00rubbish"] {
         std::fs::write(&archive, content).unwrap();
         for format in [Format::Wheel, Format::TarGz] {
             // An empty stream of entries is an archive of nothing to tar.
-            let read =
-                read(&SourcesRequest { archive: archive.clone(), format, symbols: vec![], mirrored: vec![] });
+            let read = read(&SourcesRequest {
+                archive: archive.clone(),
+                format,
+                symbols: vec![],
+                mirrored: vec![],
+                bases: vec![],
+            });
             if let Err(error) = read {
                 assert!(error.to_string().contains(&shown(&archive)), "{error}");
             } else {

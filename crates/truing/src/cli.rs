@@ -433,6 +433,21 @@ impl Context {
         let file = crate::config::operator_file(&self.environment, self.globals.config.as_deref())?;
         Ok(Config::resolve(&self.environment, file.as_ref(), flags)?)
     }
+
+    /// The operator's file, as people know it.
+    pub fn operator_place(&self) -> String {
+        let named = self.globals.config.clone();
+        let variable =
+            || self.environment.get("TRUING_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from);
+        match named.or_else(variable) {
+            Some(path) => path.display().to_string(),
+            None => match crate::config::user_file(&self.environment) {
+                Some(path) if path.exists() => path.display().to_string(),
+                Some(path) => format!("{}, which is not there", path.display()),
+                None => "any configuration: name one by --config FILE".to_owned(),
+            },
+        }
+    }
 }
 
 /// The whole program: parses the arguments, runs the command, prints its error, if any.

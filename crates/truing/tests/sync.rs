@@ -8,6 +8,8 @@
 mod adverse;
 #[path = "sync/first.rs"]
 mod first;
+#[path = "sync/hints.rs"]
+mod hints;
 #[path = "support/package.rs"]
 mod package;
 #[path = "sync/registries.rs"]

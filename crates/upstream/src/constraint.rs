@@ -5,6 +5,7 @@
 //! * TOML: a list of Python requirements (`pyproject.toml`), a table of requirements (`Cargo.toml`), a version alone;
 //! * JSON: an object of requirements (`package.json`), a version alone;
 //! * a Python module: a version that a name is given;
+//! * a list of Python requirements, one a line (`requirements.txt`);
 //! * any other file: a version, and nothing else.
 
 mod json;
@@ -59,7 +60,7 @@ pub enum ConstraintError {
         why: String,
     },
     /// No requirement, or several.
-    #[error("{path}: {at} requires `{package}` {count} times; it must be once")]
+    #[error("{path}: {}requires `{package}` {count} times; it must be once", shown(.at))]
     Count {
         /// The file.
         path: PathBuf,
@@ -80,6 +81,11 @@ pub enum ConstraintError {
         /// Why not.
         why: String,
     },
+}
+
+/// The keys in a file, if there are any.
+fn shown(at: &str) -> String {
+    if at.is_empty() { String::new() } else { format!("{at} ") }
 }
 
 /// A requirement in a file's text.
@@ -130,6 +136,7 @@ fn of_text(place: &Place<'_>, text: &str) -> Result<(Found, Range), ConstraintEr
         move |why: String| ConstraintError::Form { path: place.file.to_owned(), what, why }
     };
     let found = match place.file.extension().and_then(|extension| extension.to_str()) {
+        _ if place.at.is_empty() && is_requirement(place) => lines(text, place.package),
         _ if place.at.is_empty() => {
             let start = text.len() - text.trim_start().len();
             let version = text.trim();
@@ -154,6 +161,24 @@ fn of_text(place: &Place<'_>, text: &str) -> Result<(Found, Range), ConstraintEr
     };
     let range = range.map_err(|why| wrong_range(place, &found.text, why))?;
     Ok((found, range))
+}
+
+/// The requirements of a package in a list of them, one a line, as in `requirements.txt`.
+fn lines(text: &str, package: &str) -> Vec<Found> {
+    let mut found = Vec::new();
+    let mut at = 0;
+    for line in text.split_inclusive('\n') {
+        let (start, of) = (at + line.len() - line.trim_start().len(), line.trim_start());
+        at += line.len();
+        // A comment, an option of this line (`--hash=…`), and a line that goes on.
+        let end = [" #", "\t#", " --", "\\"].into_iter().filter_map(|mark| of.find(mark)).min();
+        let of = of.get(..end.unwrap_or(of.len())).unwrap_or_default().trim_end();
+        let is_option = of.starts_with(['#', '-']);
+        if !is_option && pep508::name(of).is_some_and(|name| name == toml::spelled(package)) {
+            found.push(Found { span: start..start + of.len(), text: of.to_owned() });
+        }
+    }
+    found
 }
 
 fn told(error: &VersionError) -> String {

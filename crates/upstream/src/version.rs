@@ -254,6 +254,11 @@ impl Range {
         range.iter().any(|one| is_exclusion(one) && !one.contains(version))
     }
 
+    /// Does it hold what comes after this release, too?
+    pub fn is_open_after(&self, release: &Version) -> bool {
+        release.next_patch().is_some_and(|next| self.contains(&next))
+    }
+
     /// What it becomes, so that it holds a release; `floor` or else its lower bound stays, where the style and it have
     /// one. None if its lower bound cannot be told.
     pub fn following(&self, style: Style, release: &Version, floor: Option<&Version>) -> Option<Self> {

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Decision, Unguarded, Verdict, Why};
+use super::{Decision, Unguarded, Verdict, Why, news};
 
 /// Functions that a model is asked about at once: what its one report has room for. More are for people.
 pub const MAX_FUNCTIONS: usize = 80;
@@ -111,6 +111,8 @@ pub fn asked(decision: &Decision) -> Result<Vec<Function>, String> {
         }
     }
     functions.sort();
+    // Of a function and the condition that it stands under, one answer tells.
+    functions.dedup();
     match functions.len() {
         0 => Err("no function is named".to_owned()),
         1..=MAX_FUNCTIONS => Ok(functions),
@@ -169,7 +171,7 @@ impl Classification {
     }
 
     /// Why it is that, in one sentence.
-    pub fn reason(&self, verdict: Verdict) -> String {
+    pub fn reason(&self, verdict: Verdict, decision: &Decision) -> String {
         let of = |verdict: Judgement| {
             let names = self.functions.iter().filter(|one| one.verdict == verdict);
             let names: Vec<&str> = names.map(|one| one.function.symbol.as_str()).collect();
@@ -179,7 +181,7 @@ impl Classification {
                 [] => String::new(),
             }
         };
-        let beside = "no pinned definition changed, but functions beside them did";
+        let beside = news(&decision.changed, &decision.unguarded);
         match verdict {
             Verdict::Relax => format!("{beside}, and a model found that none of them has to be ported"),
             Verdict::Bump => format!("{beside}: a model found that {} has to be ported", of(Judgement::Port)),
@@ -244,7 +246,7 @@ mod tests {
 
     #[test]
     fn what_is_asked_is_what_changed_and_can_be_read() {
-        let one = |symbol: &str, why| Unguarded { symbol: symbol.into(), file: Some("p/m.py".into()), why };
+        let one = |symbol: &str, why| Unguarded::of(symbol.into(), Some("p/m.py".into()), why);
         let decision = |unguarded| Decision {
             verdict: Verdict::Ask,
             needs_classification: true,

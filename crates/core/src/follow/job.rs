@@ -161,12 +161,13 @@ pub struct Ruling {
 
 impl Ruling {
     /// Does it take the place of what was found? Of a release that needs code it can be that it is left out: that the code
-    /// serves it as it is, nobody is believed.
+    /// serves it as it is, nobody is believed. That it does not, or that the release is left out, people may know.
     pub fn overrides(&self, found: Verdict) -> bool {
         match found {
             Verdict::Ask => true,
             Verdict::Bump => self.verdict == Verdict::Skip,
-            Verdict::Relax | Verdict::Skip => false,
+            Verdict::Relax => self.verdict != Verdict::Relax,
+            Verdict::Skip => false,
         }
     }
 }

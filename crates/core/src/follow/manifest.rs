@@ -21,7 +21,7 @@ pub struct Row {
     /// SHA-1 digests of its lines, in lower-case hexadecimal digits.
     #[serde(default)]
     pub raw: BTreeSet<String>,
-    /// SHA-256 digests of its syntax tree.
+    /// SHA-256 digests of its syntax tree, in any of their forms.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub tree: BTreeSet<String>,
     /// The definition in the project that has to follow this one.
@@ -67,11 +67,19 @@ pub enum Written {
 pub const RAW_DIGITS: usize = 40;
 /// And one of a tree.
 pub const TREE_DIGITS: usize = 64;
+/// Stands before the digest of a Python tree. Without it, it is one of the form before, or of another language.
+pub const TREE_FORM: &str = "2:";
 
 impl Row {
-    /// Is a definition with these digests accepted?
-    pub fn accepts(&self, digests: &Digests) -> bool {
-        self.raw.contains(&digests.raw) || self.tree.contains(&digests.tree)
+    /// Is a definition with these digests accepted? `before`: those that it had in an earlier release. A digest of the
+    /// former form says nothing of two forms that it cannot tell apart.
+    pub fn accepts(&self, digests: &Digests, before: Option<&Digests>) -> bool {
+        let former = digests.former.as_ref().filter(|former| self.tree.contains(*former));
+        let is_blind =
+            before.is_some_and(|before| before.former == digests.former && before.tree != digests.tree);
+        self.raw.contains(&digests.raw)
+            || self.tree.contains(&digests.tree)
+            || (former.is_some() && !is_blind)
     }
 }
 
@@ -90,8 +98,9 @@ impl Manifest {
             if !is_name(&symbol) {
                 return Err(ManifestError::Name(symbol));
             }
-            for (digests, digits) in [(&row.raw, RAW_DIGITS), (&row.tree, TREE_DIGITS)] {
+            for (digests, form, digits) in [(&row.raw, "", RAW_DIGITS), (&row.tree, TREE_FORM, TREE_DIGITS)] {
                 let is_one = |digest: &&String| {
+                    let digest = digest.strip_prefix(form).unwrap_or(digest);
                     digest.len() == digits
                         && digest.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
                 };

@@ -224,7 +224,7 @@ pub struct Record {
     pub from: Option<String>,
     /// The release that was tried, if that is known.
     pub to: Option<String>,
-    /// The furthest step that was begun.
+    /// The step that it came to: where it failed, if it did.
     pub highest_step: Step,
     /// What each step took, in order.
     pub steps: Vec<Taken>,

@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 use super::*;
 
 fn digests(raw: u8, tree: u8) -> Digests {
-    Digests { raw: format!("{raw:040x}"), tree: format!("{tree:064x}") }
+    Digests { raw: format!("{raw:040x}"), tree: format!("{tree:064x}"), former: None }
 }
 
 fn defined(line: u32, name: &str, raw: u8, tree: u8) -> Symbol {
@@ -18,7 +18,8 @@ fn sources(symbols: &[(&str, Symbol)], functions: &[(&str, u8)]) -> Sources {
             "p/m.py".to_owned(),
             functions.iter().map(|(name, tree)| ((*name).to_owned(), digests(*tree, *tree))).collect(),
         )]),
-        unreadable: BTreeMap::new(),
+        files: BTreeMap::from([("p/m.py".to_owned(), String::new())]),
+        ..Sources::default()
     }
 }
 
@@ -32,7 +33,7 @@ fn manifest(rows: &[(&str, u8)]) -> Manifest {
 }
 
 fn decided(manifest: &Manifest, from: &Sources, to: &Sources) -> Decision {
-    decide(&Step { in_range: false, is_major: false, manifest, from, to })
+    decide(&Step { in_range: false, is_major: false, inherited: &BTreeSet::new(), manifest, from, to })
 }
 
 #[test]
@@ -45,7 +46,7 @@ fn the_rule_is_asked_in_its_order() {
         (to(1, 1, 1), Verdict::Relax, false),
         (to(1, 1, 2), Verdict::Ask, true),
         (to(2, 1, 1), Verdict::Relax, false),
-        (to(2, 1, 2), Verdict::Relax, false),
+        (to(2, 1, 2), Verdict::Ask, true),
         (to(2, 2, 2), Verdict::Bump, false),
         (sources(&[("p.m:f", Symbol::Gone)], &[("g", 1)]), Verdict::Bump, false),
     ] {
@@ -57,7 +58,15 @@ fn the_rule_is_asked_in_its_order() {
         );
     }
     let changed = to(2, 2, 2);
-    let step = Step { in_range: true, is_major: true, manifest: &manifest, from: &from, to: &changed };
+    let nothing = BTreeSet::new();
+    let step = Step {
+        in_range: true,
+        is_major: true,
+        inherited: &nothing,
+        manifest: &manifest,
+        from: &from,
+        to: &changed,
+    };
     assert_eq!(decide(&step).verdict, Verdict::Skip);
     assert_eq!(decide(&Step { in_range: false, ..step }).verdict, Verdict::Ask);
 }

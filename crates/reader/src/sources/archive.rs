@@ -2,7 +2,7 @@
 //! folder. Paths that lead out of it, links under a source's name and more than the limits are errors: an honest
 //! release has none of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -67,27 +67,36 @@ pub enum ArchiveError {
     },
 }
 
-/// The files that are wanted, by their path below the packed folder. The rest of a release is not looked at.
+/// What is taken of an archive.
+pub(super) struct Content {
+    /// The files that are wanted, by their path below the packed folder.
+    pub(super) files: BTreeMap<String, Vec<u8>>,
+    /// The paths of all Python files, wanted or not.
+    pub(super) modules: BTreeSet<String>,
+}
+
+/// The files that are wanted. Of the rest of a release nothing but the names is looked at.
 pub(super) fn sources(
     path: &Path,
     format: Format,
     wanted: &dyn Fn(&str) -> bool,
-) -> Result<BTreeMap<String, Vec<u8>>, ArchiveError> {
+) -> Result<Content, ArchiveError> {
     let file = File::open(path)
         .map_err(|error| ArchiveError::Unopened { path: path.to_owned(), why: error.to_string() })?;
-    let mut taken = Taken { archive: path, wanted, files: BTreeMap::new(), kept: 0, entries: 0 };
+    let content = Content { files: BTreeMap::new(), modules: BTreeSet::new() };
+    let mut taken = Taken { archive: path, wanted, content, kept: 0, entries: 0 };
     match format {
         Format::Wheel => zip(BufReader::new(file), &mut taken)?,
         Format::TarGz => tar(BufReader::new(file), MAX_STREAM, &mut taken)?,
     }
-    Ok(taken.files)
+    Ok(taken.content)
 }
 
 /// What was taken so far.
 struct Taken<'a> {
     archive: &'a Path,
     wanted: &'a dyn Fn(&str) -> bool,
-    files: BTreeMap<String, Vec<u8>>,
+    content: Content,
     kept: u64,
     entries: usize,
 }
@@ -119,6 +128,9 @@ impl Taken<'_> {
         if leads_out {
             return Err(self.refused(name, "leads out of the archive"));
         }
+        if path.ends_with(".py") {
+            self.content.modules.insert(path.to_owned());
+        }
         Ok((self.wanted)(path))
     }
 
@@ -131,7 +143,7 @@ impl Taken<'_> {
         if self.kept > MAX_KEPT {
             return Err(self.too_large(format!("{} MiB of sources", MAX_KEPT >> 20)));
         }
-        if self.files.insert(path.to_owned(), bytes).is_some() {
+        if self.content.files.insert(path.to_owned(), bytes).is_some() {
             return Err(self.refused(name, "is there twice"));
         }
         Ok(())
@@ -206,14 +218,9 @@ mod tests {
         let bytes = tar_gz.into_inner().unwrap().finish().unwrap();
         let read = |most| {
             let wanted = |_: &str| true;
-            let mut taken = Taken {
-                archive: Path::new("x"),
-                wanted: &wanted,
-                files: BTreeMap::new(),
-                kept: 0,
-                entries: 0,
-            };
-            tar(bytes.as_slice(), most, &mut taken).map(|()| taken.files.len())
+            let content = Content { files: BTreeMap::new(), modules: BTreeSet::new() };
+            let mut taken = Taken { archive: Path::new("x"), wanted: &wanted, content, kept: 0, entries: 0 };
+            tar(bytes.as_slice(), most, &mut taken).map(|()| taken.content.files.len())
         };
         // A header and a block of content each: the first limit is the end of the first file.
         assert!(matches!(read(1024), Err(ArchiveError::TooLarge { .. })));

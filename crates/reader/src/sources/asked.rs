@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use truing_core::follow::{Digests, RAW_DIGITS, Sources, Symbol, TREE_DIGITS};
+use truing_core::follow::{Digests, RAW_DIGITS, Sources, Symbol, TREE_DIGITS, TREE_FORM};
 
 use super::{
     Format, Pins, Project, ProjectRequest, SourcesError, SourcesRequest, files_of, pins_of, project_of, read,
@@ -97,7 +97,7 @@ impl Asked {
 }
 
 fn release(request: &SourcesRequest, sources: &Sources) -> Result<(), &'static str> {
-    let asked: BTreeSet<&String> = request.symbols.iter().collect();
+    let asked: BTreeSet<&String> = request.symbols.iter().chain(&request.bases).collect();
     ensure(sources.symbols.keys().collect::<BTreeSet<_>>() == asked, "its definitions")?;
     for definition in sources.symbols.values().filter_map(Symbol::definition) {
         ensure(is_name(&definition.file) && is_name(&definition.name), "a name")?;
@@ -106,6 +106,20 @@ fn release(request: &SourcesRequest, sources: &Sources) -> Result<(), &'static s
     for (file, functions) in &sources.functions {
         ensure(is_name(file) && functions.keys().all(|name| is_name(name)), "a name")?;
         ensure(functions.values().all(are_digests), "a digest")?;
+    }
+    for (file, pieces) in &sources.outside {
+        let names = pieces.iter().all(|piece| is_name(&piece.scope) && is_name(&piece.name));
+        ensure(is_name(file) && names, "a name")?;
+        ensure(pieces.iter().all(|piece| is_tree(&piece.tree)), "a digest")?;
+    }
+    ensure(sources.imported.iter().all(|file| is_name(file)), "a name")?;
+    ensure(
+        sources.files.iter().all(|(file, digest)| is_name(file) && are_digits(digest, RAW_DIGITS)),
+        "a file",
+    )?;
+    for (file, requirements) in &sources.requirements {
+        let texts = requirements.iter().all(|(name, text)| is_name(name) && is_name(text));
+        ensure(is_name(file) && texts, "a requirement")?;
     }
     let reasons = sources.unreadable.iter().all(|(file, why)| is_name(file) && is_name(why));
     ensure(reasons, "a reason")
@@ -118,10 +132,17 @@ fn rows(pins: &Pins) -> Result<(), &'static str> {
 }
 
 fn taken(project: &Project) -> Result<(), &'static str> {
-    let Project { overrides, functions, unreadable } = project;
-    let pairs = overrides.iter().chain(unreadable).all(|(one, other)| is_name(one) && is_name(other));
-    let names = functions.iter().all(|(file, names)| is_name(file) && names.iter().all(|name| is_name(name)));
-    ensure(pairs && names, "a name")
+    let Project { overrides, candidates, classes, inherited, functions, unreadable } = project;
+    let pairs = overrides
+        .iter()
+        .chain(candidates)
+        .chain(unreadable)
+        .all(|(one, other)| is_name(one) && is_name(other));
+    let names = functions
+        .iter()
+        .chain(classes)
+        .all(|(file, names)| is_name(file) && names.iter().all(|name| is_name(name)));
+    ensure(pairs && names && inherited.iter().all(|class| is_name(class)), "a name")
 }
 
 fn ensure(is_well: bool, what: &'static str) -> Result<(), &'static str> {
@@ -133,7 +154,12 @@ fn is_name(text: &str) -> bool {
 }
 
 fn are_digests(of: &Digests) -> bool {
-    are_digits(&of.raw, RAW_DIGITS) && are_digits(&of.tree, TREE_DIGITS)
+    let is_former = of.former.as_ref().is_none_or(|former| are_digits(former, TREE_DIGITS));
+    are_digits(&of.raw, RAW_DIGITS) && is_tree(&of.tree) && is_former
+}
+
+fn is_tree(text: &str) -> bool {
+    are_digits(text.strip_prefix(TREE_FORM).unwrap_or(text), TREE_DIGITS)
 }
 
 fn are_digits(text: &str, count: usize) -> bool {

@@ -2,14 +2,14 @@
 //! item's: `src/a.rs:Type.method`. What a file gives out of another one is followed there. What each language calls a
 //! definition, and how it names another file, is `rust` and `script`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 use tree_sitter::Node;
-use truing_core::follow::{Definition, Digests, Symbol, WHOLE};
+use truing_core::follow::{Definition, Digests, Piece, Symbol, WHOLE, What};
 
-use super::digest::{joined, of_bytes, plain};
+use super::digest::{joined, of_bytes, plain, rest};
 use super::{rust, script};
 use crate::syntax::{Language, MAX_DEPTH, MAX_SOURCE_BYTES, Parsers, TooComplex};
 
@@ -29,6 +29,8 @@ pub(super) struct Files<'a> {
 pub(super) struct Items {
     definitions: BTreeMap<String, Item>,
     links: Vec<Link>,
+    /// Digest of what is in none of the definitions that hold no others.
+    rest: String,
 }
 
 struct Item {
@@ -162,6 +164,14 @@ impl<'a> Files<'a> {
         single.map(|(name, item)| (name.clone(), item.definition.digests.clone())).collect()
     }
 
+    /// What a file holds outside of these definitions; none: another language's file is told whole.
+    pub(super) fn rest(&mut self, path: &str) -> Option<Piece> {
+        Family::of(path)?;
+        let tree = self.items(path)?.rest.clone();
+        let (scope, name) = (String::new(), WHOLE.to_owned());
+        Some(Piece { scope, name, what: What::Code, tree })
+    }
+
     fn items(&mut self, path: &str) -> Option<Rc<Items>> {
         if !self.read.contains_key(path) {
             let bytes = self.files.get(path)?;
@@ -189,14 +199,15 @@ fn parse(path: &str, bytes: &[u8], parsers: &mut Parsers) -> Result<Items, Strin
     let text = text.trim_start_matches('\u{feff}').replace("\r\n", "\n");
     let language = Language::of_path(path.as_bytes()).ok_or("its language is not known")?;
     let tree = parsers.parse_in_time(language, &text).ok_or("it takes too long to parse")?;
-    let mut source =
-        Source { path, text: &text, lines: text.split_inclusive('\n').collect(), items: Items::default() };
+    let lines = text.split_inclusive('\n').collect();
+    let mut source = Source { path, text: &text, lines, items: Items::default(), told: BTreeSet::new() };
     let walked = match Family::of(path) {
         Some(Family::Rust) => rust::items(tree.root_node(), &mut source),
         Some(Family::Script) => script::items(tree.root_node(), &mut source),
         None => Ok(()),
     };
-    walked.map_err(|_| "it is nested too deeply".to_owned())?;
+    let rest = walked.and_then(|()| rest(tree.root_node(), &source.told, &text));
+    source.items.rest = rest.map_err(|_| "it is nested too deeply".to_owned())?;
     Ok(source.items)
 }
 
@@ -206,6 +217,8 @@ pub(super) struct Source<'a> {
     text: &'a str,
     lines: Vec<&'a str>,
     items: Items,
+    /// The nodes of definitions that hold no others.
+    told: BTreeSet<usize>,
 }
 
 impl<'a> Source<'a> {
@@ -230,6 +243,9 @@ impl<'a> Source<'a> {
         holds_others: bool,
     ) -> Result<(), TooComplex> {
         let (Some(first), Some(last)) = (nodes.first(), nodes.last()) else { return Ok(()) };
+        if !holds_others {
+            self.told.extend(nodes.iter().map(Node::id));
+        }
         let (first, last) = (first.start_position().row, last.end_position().row);
         let lines = self.lines.get(first..=last).unwrap_or_default().concat();
         let digests = plain(&lines, nodes, self.text)?;

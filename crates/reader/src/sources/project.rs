@@ -8,6 +8,7 @@ use ignore::WalkBuilder;
 use serde::{Deserialize, Serialize};
 use tree_sitter::Node;
 
+use super::python::absolute;
 use super::{SourcesError, bytes_of};
 use crate::stack::on_large_stack;
 use crate::syntax::{Language, MAX_SOURCE_BYTES, Parsers};
@@ -31,6 +32,16 @@ pub struct ProjectRequest {
 pub struct Project {
     /// What it overrides, by `module:Class.method` of the package: each with the project's own, by file and name.
     pub overrides: BTreeMap<String, String>,
+    /// What it may override besides, if the package has it: methods that a class of the project has from another one of
+    /// its own, names that it gives to its methods, and classes of which it changes nothing but attributes.
+    #[serde(default)]
+    pub candidates: BTreeMap<String, String>,
+    /// The classes at the top of its files that inherit nothing from the packages, by file: each may be a copy.
+    #[serde(default)]
+    pub classes: BTreeMap<String, BTreeSet<String>>,
+    /// The packages' classes that its own inherit from, as `module:Class`.
+    #[serde(default)]
+    pub inherited: BTreeSet<String>,
     /// The functions at the top of its files, by file.
     pub functions: BTreeMap<String, BTreeSet<String>>,
     /// Files that cannot be read, and why.
@@ -68,23 +79,37 @@ fn read(request: &ProjectRequest) -> Result<Project, SourcesError> {
         }
     }
     for class in classes.values() {
-        for base in upstream(class, &classes, &request.packages) {
+        let (bases, own) = ancestors(class, &classes, &request.packages);
+        if bases.is_empty() {
+            project.classes.entry(class.file.clone()).or_default().insert(class.name.clone());
+        }
+        for base in bases {
+            project.inherited.insert(base.clone());
             for method in &class.methods {
-                let ours = format!("{}:{}.{method}", class.file, class.name);
-                project.overrides.entry(format!("{base}.{method}")).or_insert(ours);
+                project.overrides.entry(format!("{base}.{method}")).or_insert_with(|| class.member(method));
+            }
+            let others = own
+                .iter()
+                .flat_map(|one| one.methods.iter().map(|method| one.member(method)).zip(&one.methods));
+            let aliases = class.aliases.iter().map(|alias| (class.member(alias), alias));
+            for (ours, name) in aliases.chain(others) {
+                project.candidates.entry(format!("{base}.{name}")).or_insert(ours);
+            }
+            if class.methods.is_empty() && class.bases.contains(&base) {
+                project.candidates.entry(base).or_insert_with(|| format!("{}:{}", class.file, class.name));
             }
         }
     }
     Ok(project)
 }
 
-/// The packages' classes that a class inherits from, through the project's own.
-fn upstream(
-    class: &Class,
-    classes: &BTreeMap<String, Class>,
+/// The packages' classes that a class inherits from, and the project's own between them.
+fn ancestors<'a>(
+    class: &'a Class,
+    classes: &'a BTreeMap<String, Class>,
     packages: &BTreeSet<String>,
-) -> BTreeSet<String> {
-    let (mut seen, mut found) = (BTreeSet::new(), BTreeSet::new());
+) -> (BTreeSet<String>, Vec<&'a Class>) {
+    let (mut seen, mut found, mut between) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
     let mut next: Vec<&String> = class.bases.iter().collect();
     while let Some(base) = next.pop() {
         if seen.len() >= MAX_BASES || !seen.insert(base) {
@@ -95,9 +120,10 @@ fn upstream(
             found.insert(base.clone());
         } else if let Some(own) = classes.get(base) {
             next.extend(&own.bases);
+            between.push(own);
         }
     }
-    found
+    (found, between)
 }
 
 struct Class {
@@ -105,7 +131,17 @@ struct Class {
     name: String,
     /// As `module:Class`.
     bases: Vec<String>,
+    /// Its methods; of a property also `name.fset` and `name.fdel`.
     methods: BTreeSet<String>,
+    /// Other names that it gives to something.
+    aliases: BTreeSet<String>,
+}
+
+impl Class {
+    /// The project's name of one of its members.
+    fn member(&self, name: &str) -> String {
+        format!("{}:{}.{name}", self.file, self.name)
+    }
 }
 
 /// A file on its way into the answer.
@@ -182,19 +218,41 @@ impl File<'_> {
             bases
                 .extend(list.named_children(&mut cursor).filter_map(|base| self.name_of(self.text_of(base))));
         }
-        let mut methods = BTreeSet::new();
+        let (mut methods, mut aliases) = (BTreeSet::new(), BTreeSet::new());
         if let Some(body) = node.child_by_field_name("body") {
             let mut cursor = body.walk();
             for member in body.named_children(&mut cursor) {
-                let member = member.child_by_field_name("definition").unwrap_or(member);
-                if member.kind() == "function_definition" {
-                    methods
-                        .extend(member.child_by_field_name("name").map(|name| self.text_of(name).to_owned()));
+                let inner = member.child_by_field_name("definition").unwrap_or(member);
+                if inner.kind() == "function_definition" {
+                    let name = inner.child_by_field_name("name").map(|name| self.text_of(name));
+                    methods.extend(name.map(|name| format!("{name}{}", self.accessor(member))));
                 }
+                aliases.extend(self.alias(member));
             }
         }
-        let class = Class { file: self.path.to_owned(), name: name.clone(), bases, methods };
+        let class = Class { file: self.path.to_owned(), name: name.clone(), bases, methods, aliases };
         told.classes.push((format!("{}:{name}", self.module), class));
+    }
+
+    /// Which part of a property a method is, by its decorators.
+    fn accessor(&self, member: Node<'_>) -> &'static str {
+        let mut cursor = member.walk();
+        let mut decorators = member.children(&mut cursor).filter(|child| child.kind() == "decorator");
+        let found = decorators.find_map(|decorator| match self.text_of(decorator).rsplit('.').next() {
+            Some("setter") => Some(".fset"),
+            Some("deleter") => Some(".fdel"),
+            Some(_) | None => None,
+        });
+        found.unwrap_or_default()
+    }
+
+    /// The name in `name = method`, `name = wrapped(method)` and `name = lambda …`.
+    fn alias(&self, member: Node<'_>) -> Option<String> {
+        let assignment = member.named_child(0).filter(|inner| inner.kind() == "assignment")?;
+        let (left, right) =
+            (assignment.child_by_field_name("left")?, assignment.child_by_field_name("right")?);
+        let is_code = matches!(right.kind(), "identifier" | "attribute" | "call" | "lambda");
+        (left.kind() == "identifier" && is_code).then(|| self.text_of(left).to_owned())
     }
 
     /// `module:Class` of a dotted name.
@@ -221,8 +279,9 @@ impl File<'_> {
     }
 
     fn import(&mut self, statement: Node<'_>) {
-        let from =
-            statement.child_by_field_name("module_name").map(|module| self.absolute(self.text_of(module)));
+        let from = statement
+            .child_by_field_name("module_name")
+            .map(|module| absolute(&self.package, self.text_of(module)));
         let mut bound = Vec::new();
         let mut cursor = statement.walk();
         for imported in statement.children_by_field_name("name", &mut cursor) {
@@ -236,18 +295,6 @@ impl File<'_> {
             });
         }
         self.imports.extend(bound);
-    }
-
-    fn absolute(&self, name: &str) -> String {
-        let relative = name.trim_start_matches('.');
-        let dots = name.len() - relative.len();
-        if dots == 0 {
-            return name.to_owned();
-        }
-        let mut package: Vec<&str> = self.package.split('.').filter(|part| !part.is_empty()).collect();
-        package.truncate(package.len().saturating_sub(dots - 1));
-        package.extend(relative.split('.').filter(|part| !part.is_empty()));
-        package.join(".")
     }
 }
 

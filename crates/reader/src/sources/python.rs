@@ -11,6 +11,7 @@ use tree_sitter::Node;
 use truing_core::follow::{Definition, Digests, Symbol};
 
 use super::digest::{digests, joined};
+use super::outside::Outside;
 use crate::syntax::{Language, MAX_SOURCE_BYTES, Parsers, TooComplex};
 
 /// How many names are looked up for one symbol, so that aliases in a ring come to an end.
@@ -33,6 +34,8 @@ pub(super) struct Module {
     /// As it is imported.
     name: String,
     scope: Scope,
+    /// What is in no function.
+    pub(super) outside: Outside,
 }
 
 #[derive(Default)]
@@ -203,10 +206,7 @@ impl<'a> Package<'a> {
     }
 
     fn path_of(&self, module: &str) -> Option<String> {
-        let path = module.replace('.', "/");
-        let candidates =
-            ROOTS.iter().flat_map(|root| [format!("{root}{path}.py"), format!("{root}{path}/__init__.py")]);
-        candidates.into_iter().find(|candidate| self.files.contains_key(candidate))
+        places(module).find(|candidate| self.files.contains_key(candidate))
     }
 
     fn module(&mut self, name: &str) -> Option<Rc<Module>> {
@@ -252,9 +252,10 @@ impl Module {
         let lines = text.split_inclusive('\n').collect();
         let file = Source { path, package: parent, text: &text, lines };
         let mut scope = Scope::default();
-        file.statements(tree.root_node(), false, &mut scope)
-            .map_err(|_| "it is nested too deeply".to_owned())?;
-        Ok(Self { name, scope })
+        let deep = |_| "it is nested too deeply".to_owned();
+        file.statements(tree.root_node(), false, &mut scope).map_err(deep)?;
+        let outside = Outside::of(tree.root_node(), &text, parent).map_err(deep)?;
+        Ok(Self { name, scope, outside })
     }
 
     /// Its functions and its classes' methods, by qualified name.
@@ -444,7 +445,9 @@ impl<'a> Source<'a> {
     }
 
     fn import(&self, node: Node<'_>, is_alternative: bool, scope: &mut Scope) {
-        let from = node.child_by_field_name("module_name").map(|module| self.absolute(self.text_of(module)));
+        let from = node
+            .child_by_field_name("module_name")
+            .map(|module| absolute(self.package, self.text_of(module)));
         let mut cursor = node.walk();
         for imported in node.children_by_field_name("name", &mut cursor) {
             let alias = imported.child_by_field_name("alias").map(|alias| self.text_of(alias));
@@ -464,19 +467,6 @@ impl<'a> Source<'a> {
         let mut cursor = node.walk();
         let takes_all = node.named_children(&mut cursor).any(|child| child.kind() == "wildcard_import");
         scope.stars.extend(from.filter(|_| takes_all));
-    }
-
-    /// A module's absolute name: `..a` begins in the package above.
-    fn absolute(&self, name: &str) -> String {
-        let relative = name.trim_start_matches('.');
-        let dots = name.len() - relative.len();
-        if dots == 0 {
-            return name.to_owned();
-        }
-        let mut package: Vec<&str> = self.package.split('.').filter(|part| !part.is_empty()).collect();
-        package.truncate(package.len().saturating_sub(dots - 1));
-        package.extend(relative.split('.').filter(|part| !part.is_empty()));
-        package.join(".")
     }
 
     fn assignment(&self, node: Node<'_>, is_alternative: bool, scope: &mut Scope) {
@@ -512,6 +502,25 @@ impl<'a> Source<'a> {
             && text.chars().all(|letter| letter.is_alphanumeric() || matches!(letter, '_' | '.'));
         is_name.then(|| text.split('.').map(str::to_owned).collect())
     }
+}
+
+/// A module's absolute name: `..a` begins in the package above.
+pub(super) fn absolute(package: &str, name: &str) -> String {
+    let relative = name.trim_start_matches('.');
+    let dots = name.len() - relative.len();
+    if dots == 0 {
+        return name.to_owned();
+    }
+    let mut package: Vec<&str> = package.split('.').filter(|part| !part.is_empty()).collect();
+    package.truncate(package.len().saturating_sub(dots - 1));
+    package.extend(relative.split('.').filter(|part| !part.is_empty()));
+    package.join(".")
+}
+
+/// Where a module may be.
+pub(super) fn places(module: &str) -> impl Iterator<Item = String> {
+    let path = module.replace('.', "/");
+    ROOTS.iter().flat_map(move |root| [format!("{root}{path}.py"), format!("{root}{path}/__init__.py")])
 }
 
 /// The decorators' names, without what they are called with.

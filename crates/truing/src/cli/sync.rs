@@ -6,6 +6,7 @@ pub(crate) mod run;
 
 pub(super) use run::not_leased;
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
@@ -14,6 +15,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use truing_core::follow::{Change, Kind, Unguarded, Verdict};
 use truing_upstream::archives::Archives;
+use truing_upstream::constraint::ConstraintError;
 use truing_upstream::index::Index;
 use truing_upstream::own::User;
 use truing_upstream::version::{Range, Registry, Version};
@@ -21,8 +23,9 @@ use truing_upstream::version::{Range, Registry, Version};
 use super::error::{CliError, Exit};
 use super::{Context, runtime};
 use crate::config::sync::JobConfig;
+use crate::config::{REPOSITORY_FILE, repository_file};
 use crate::environment::Environment;
-use crate::loops::sync::{Decided, Pinned, Question, SyncError, decided, pinned};
+use crate::loops::sync::{Decided, Pinned, Question, SyncError, decided, pinned, pinned_by};
 use crate::wiring::child_reader;
 
 /// Follow an upstream package: decide what a new release requires, and do it
@@ -102,12 +105,20 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
 impl Decide {
     fn run(&self, context: &Context) -> Result<Exit, CliError> {
         let config = context.config(&[])?;
-        let job = config.jobs.get(&self.job).ok_or_else(|| unknown(&self.job, &config.jobs))?;
+        let job = config.jobs.get(&self.job).ok_or_else(|| unknown(&self.job, &config.jobs, context))?;
         let path = self.manifest.clone().unwrap_or_else(|| self.repo.join(&job.manifest));
         let reader = child_reader(&config.rules, &config.sandbox)?;
         let runtime = runtime::start()?;
-        let Pinned { manifest, untold } = runtime.block_on(pinned(&path, &reader)).map_err(|error| {
-            CliError::usage("manifest", error.to_string()).hint(
+        let pins = match &self.manifest {
+            Some(path) => runtime.block_on(pinned(path, &reader)),
+            None => runtime.block_on(pinned_by(job, &self.repo, &reader)),
+        };
+        let Pinned { manifest, untold } = pins.map_err(|error| {
+            let told = CliError::usage("manifest", error.to_string());
+            if !path.exists() {
+                return told.hint(format!("write a first one: `truing sync init {}`", self.job));
+            }
+            told.hint(
                 "a manifest is an object of definitions and their digests, {\"module:Class.method\": [\"SHA-1\"]}, or a \
                  Python test with pairs of objects and digests",
             )
@@ -163,20 +174,34 @@ pub(crate) fn cache(environment: &Environment) -> Result<PathBuf, CliError> {
     Ok(folder.join("truing/archives"))
 }
 
-fn unknown(name: &str, jobs: &std::collections::BTreeMap<String, JobConfig>) -> CliError {
-    let error = CliError::usage("unknown_job", format!("there is no job `{name}`"));
+/// A job that nobody has configured, and where it was looked for.
+fn unknown(name: &str, jobs: &BTreeMap<String, JobConfig>, context: &Context) -> CliError {
+    let place = context.operator_place();
+    let mut error = CliError::usage("unknown_job", format!("there is no job `{name}` in {place}"));
     if jobs.is_empty() {
-        return error.hint(format!("configure it: [sync.{name}]; see `truing config schema`"));
+        error = error.hint(format!("configure it there: [sync.{name}]; see `truing config schema`"));
+    } else {
+        let names: Vec<&str> = jobs.keys().map(String::as_str).collect();
+        error = error.hint(format!("there is {}", names.join(", ")));
     }
-    let names: Vec<&str> = jobs.keys().map(String::as_str).collect();
-    error.hint(format!("there is {}", names.join(", ")))
+    let own = repository_file(context.environment.directory()).ok().flatten();
+    match own {
+        Some(own) if own.text.contains("[sync.") => error.hint(format!(
+            "{REPOSITORY_FILE} is the repository's own file and configures no jobs: move its [sync.…] to {place}"
+        )),
+        Some(_) | None => error,
+    }
 }
 
 fn failed(error: SyncError) -> CliError {
     let text = error.to_string();
     match error {
+        SyncError::Constraint(ConstraintError::Count { count: 0, .. }) => CliError::usage("constraint", text)
+            .hint("if another package brings it, say which releases to compare: --from V --to V")
+            .hint("if the requirement is elsewhere: `constraint.file` and `constraint.path` of the job"),
         SyncError::Constraint(_) => CliError::usage("constraint", text)
             .hint("`constraint.file` and `constraint.path` of the job say where the requirement is"),
+        SyncError::Project { .. } => CliError::failed("project", text),
         SyncError::NoFrom(_) => CliError::usage("no_from", text).hint("say it: --from V"),
         SyncError::NoRelease { .. } => CliError::usage("no_release", text),
         SyncError::Yanked { .. } => CliError::usage("yanked", text).hint("choose another release: --to V"),
@@ -234,14 +259,7 @@ impl Answer {
             let _ = writeln!(text, "not guarded:");
         }
         for one in self.unguarded.iter().take(SHOWN) {
-            let file = one.file.as_deref().unwrap_or("");
-            let name = [file, one.symbol.as_str()].into_iter().filter(|part| !part.is_empty());
-            let name = if one.symbol.contains(':') {
-                one.symbol.clone()
-            } else {
-                name.collect::<Vec<_>>().join(" ")
-            };
-            let _ = writeln!(text, "  {name}  {}", one.why.words());
+            let _ = writeln!(text, "  {}  {}", one.name(), one.words());
         }
         if self.unguarded.len() > SHOWN {
             let _ = writeln!(text, "  and {} more (`--format json`)", self.unguarded.len() - SHOWN);

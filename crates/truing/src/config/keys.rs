@@ -1258,7 +1258,7 @@ pub const KEYS: &[Key] = &[
         default: Default::Text("upstream.json"),
         repository: Repository::No,
         since: "0.1.0",
-        doc: "The file that tells what is pinned of the package, by module and name in Python, else by file and name (`src/a.rs:Type.method`), or whole files: `{\"module:Class.method\": [\"SHA-1 of its lines\", …]}`, JSON or TOML; or a Python test with pairs of objects and digests (`.py`), which is read and never run.",
+        doc: "The file that tells what is pinned of the package, by module and name in Python, else by file and name (`src/a.rs:Type.method`), or whole files: `{\"module:Class.method\": [\"SHA-1 of its lines\", …]}`, JSON or TOML; or a Python test with pairs of objects and digests (`.py`), which is read and never run. `none`: the project overrides and copies nothing of the package; then its own checks (`verify.check`) decide, or people do.",
     },
     Key {
         path: "sync.NAME.mirror",

@@ -125,12 +125,20 @@ pub mod places {
 }
 
 impl JobConfig {
+    /// Is something pinned? If not, the project's own checks decide.
+    pub fn has_manifest(&self) -> bool {
+        self.manifest != NO_MANIFEST
+    }
+
     /// Where the project's requirement is: in `file`, which is [`Self::constraint_file`] in the project's folder.
     pub fn place<'a>(&'a self, file: &'a Path) -> Place<'a> {
         let Self { registry, package, constraint_path: at, style, .. } = self;
         Place { file, at, package, registry: *registry, style: *style }
     }
 }
+
+/// In place of a manifest: nothing of the package is overridden or copied.
+const NO_MANIFEST: &str = "none";
 
 /// Follow whatever is newest.
 const NEWEST: &str = "newest";

@@ -12,6 +12,7 @@ mod history;
 mod init;
 mod material;
 mod news;
+mod own;
 mod pinned;
 pub mod port;
 mod pulls;
@@ -21,10 +22,11 @@ pub mod run;
 mod tale;
 mod tracking;
 mod untold;
+mod verify;
 mod words;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use globset::escape;
 use ignore::WalkBuilder;
@@ -38,8 +40,8 @@ use truing_upstream::index::{Index, IndexError, Release};
 use truing_upstream::version::{Range, Version};
 
 use history::{History, Request};
-pub use init::{ProposeError, Proposed, proposed};
-pub use pinned::{Pinned, PinnedError, pinned};
+pub use init::{Proposed, proposed};
+pub use pinned::{Pinned, PinnedError, pinned, pinned_by};
 
 use crate::config::sync::{JobConfig, Target};
 use crate::reader::ChildReader;
@@ -106,6 +108,14 @@ pub enum SyncError {
     Sources {
         /// The archive.
         name: String,
+        /// Why not.
+        source: SourcesError,
+    },
+    /// The project's source cannot be read.
+    #[error("{folder}: {source}")]
+    Project {
+        /// Its folder.
+        folder: PathBuf,
         /// Why not.
         source: SourcesError,
     },
@@ -206,7 +216,11 @@ impl Seen {
 /// [`SyncError`]
 pub async fn seen(question: &Question<'_>, index: &Index) -> Result<Seen, SyncError> {
     let Question { job, project, from, to, now, .. } = question;
-    let spec = spec_of(job, project)?;
+    let spec = match spec_of(job, project) {
+        // It comes with another package. Who says from where it is followed needs no range.
+        Err(SyncError::Constraint(ConstraintError::Count { count: 0, .. })) if from.is_some() => None,
+        other => other?,
+    };
     let releases = index.releases(&job.package).await?;
     if !releases.is_empty() && releases.iter().all(|release| release.is_yanked) {
         return Err(SyncError::AllYanked(job.package.clone()));
@@ -259,7 +273,11 @@ pub async fn decided_of(
     let Question { job, project, manifest, .. } = question;
     let is_in_range = seen.is_in_range();
     let Seen { releases, newest, spec, from, to } = seen;
-    let request = Request { manifest, mirrored: mirrored(job, project) };
+    let pairs = counterparts(job, project);
+    let (inherited, untold) = own::inherited(job, project, &pairs, reader).await;
+    let bases: Vec<String> = inherited.iter().cloned().collect();
+    let mirrored = pairs.iter().map(|(theirs, _)| escape(theirs)).collect();
+    let request = Request { manifest, mirrored, bases: &bases };
     let known = BTreeMap::new();
     let mut history = History { job, index, archives, reader, releases: &releases, newest, known };
     let before = history.sources(&from, &request).await?;
@@ -267,11 +285,16 @@ pub async fn decided_of(
     let step = Step {
         in_range: is_in_range,
         is_major: from.is_major_step(&to),
+        inherited: &inherited,
         manifest,
         from: &before,
         to: &after,
     };
     let mut decision = decide(&step);
+    decision.unguarded.extend(untold);
+    if is_in_range && spec.as_ref().is_some_and(|spec| spec.is_open_after(&to)) {
+        decision.reason += OPEN_RANGE;
+    }
     let floor = history.date(&mut decision, (&from, &before), (&to, &after)).await?;
     let spec_after = spec.as_ref().and_then(|spec| match decision.verdict {
         Verdict::Skip => Some(spec.clone()),
@@ -281,6 +304,10 @@ pub async fn decided_of(
     });
     Ok(Decided { from, to, spec_before: spec, spec_after, decision, classification: None })
 }
+
+/// What is said of a range that nobody has to widen.
+const OPEN_RANGE: &str =
+    ", and so are those after it, before anybody has looked at them: give the range an upper bound";
 
 /// What the project admits; none if it has no file that says so.
 fn spec_of(job: &JobConfig, project: &Path) -> Result<Option<Range>, SyncError> {
@@ -312,11 +339,6 @@ fn newest<'a>(job: &JobConfig, releases: &'a [Release], now: Timestamp) -> Resul
         release.published.is_some_and(|published| now.duration_since(published) >= since)
     };
     stable.find(is_old).ok_or_else(nothing)
-}
-
-/// The package's files that have a counterpart in the project, as globs.
-fn mirrored(job: &JobConfig, project: &Path) -> Vec<String> {
-    counterparts(job, project).iter().map(|(theirs, _)| escape(theirs)).collect()
 }
 
 /// The package's files and their counterparts in the project, as far as the job pairs them.

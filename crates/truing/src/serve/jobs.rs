@@ -59,6 +59,8 @@ pub struct JobRun<'a> {
     pub porter: Option<&'a Porter>,
     /// What runs lock commands; none: the job has none.
     pub locker: Option<&'a Verifier>,
+    /// What runs the project's own checks; none: none are configured.
+    pub verifier: Option<&'a Verifier>,
     /// The limits of slots.
     pub limits: &'a Limits,
     /// How often the lease is renewed.
@@ -134,6 +136,7 @@ impl JobRun<'_> {
             reader: self.reader,
             porter: self.porter,
             locker: self.locker,
+            verifier: self.verifier,
             dry_run: self.dry_run,
         };
         tracing::info!(key = %run.key, token = token.0, "leased");

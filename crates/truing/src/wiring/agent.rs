@@ -322,7 +322,7 @@ pub fn hired(agent: &Agent) -> Hired<'_> {
 /// a person's ruling is asked for again.
 ///
 /// # Errors
-/// As [`native`], and as the verifier, for a job that writes code.
+/// As [`native`], for a job that writes code.
 pub fn porter(
     config: &Config,
     environment: &Environment,
@@ -331,10 +331,8 @@ pub fn porter(
 ) -> Result<Option<Porter>, CliError> {
     let porter = || {
         let verify = &config.verify;
-        let verifier = (!verify.check.is_empty()).then(|| super::verify::verifier(verify, environment));
         Ok::<_, CliError>(Porter {
             agent: native(config, environment, ledger.clone())?,
-            verifier: verifier.transpose()?,
             programs: verify.programs.clone(),
         })
     };

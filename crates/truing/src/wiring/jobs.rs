@@ -35,6 +35,7 @@ struct Served<'a> {
     index: Index,
     porter: Option<Porter>,
     locker: Option<Verifier>,
+    verifier: Option<Verifier>,
 }
 
 impl<'a> Calendars<'a> {
@@ -62,7 +63,8 @@ impl<'a> Calendars<'a> {
             let ledger = open_store(config.store.database()?)?;
             let porter = agent::porter(config, environment, &ledger, job)?;
             let locker = verify::locker(&config.verify, environment, job)?;
-            jobs.push(Served { name, job, index: index_of(job, environment)?, porter, locker });
+            let verifier = verify::checker(&config.verify, environment)?;
+            jobs.push(Served { name, job, index: index_of(job, environment)?, porter, locker, verifier });
         }
         let folder = config.store.database()?.parent().unwrap_or(Path::new("."));
         // Where nothing is to be kept nothing is looked for.
@@ -73,7 +75,7 @@ impl<'a> Calendars<'a> {
 
     /// When they run.
     pub fn calendar<'b>(&'b self, house: &'b ServedHouse<ChildReader>) -> Calendar<'b> {
-        let run = |Served { name, job, index, porter, locker }: &'b Served<'a>| {
+        let run = |Served { name, job, index, porter, locker, verifier }: &'b Served<'a>| {
             Some(JobRun {
                 name,
                 job,
@@ -86,6 +88,7 @@ impl<'a> Calendars<'a> {
                 reader: &house.reader,
                 porter: porter.as_ref(),
                 locker: locker.as_ref(),
+                verifier: verifier.as_ref(),
                 limits: &house.limits,
                 heartbeat: self.heartbeat,
                 dry_run: false,

@@ -68,6 +68,17 @@ pub(crate) fn gate(config: &Config, environment: &Environment) -> Result<Option<
     (!argv.is_empty()).then(commands).transpose()
 }
 
+/// What runs the checks; none: there are none.
+///
+/// # Errors
+/// As [`verifier`].
+pub(crate) fn checker(
+    config: &VerifyConfig,
+    environment: &Environment,
+) -> Result<Option<Verifier>, CliError> {
+    (!config.check.is_empty()).then(|| verifier(config, environment)).transpose()
+}
+
 /// What runs a job's lock commands; none: it has none.
 ///
 /// # Errors

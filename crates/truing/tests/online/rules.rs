@@ -62,8 +62,14 @@ impl Guard {
         let archive = &release.unwrap_or_else(|| panic!("the index has no release {version}")).archive;
         let path = self.runtime.block_on(self.archives.get(&self.index, archive)).unwrap();
         let symbols = manifest.keys().cloned().collect();
-        read(&SourcesRequest { archive: path, format: archive.format, symbols, mirrored: Vec::new() })
-            .unwrap()
+        read(&SourcesRequest {
+            archive: path,
+            format: archive.format,
+            symbols,
+            mirrored: Vec::new(),
+            bases: Vec::new(),
+        })
+        .unwrap()
     }
 
     pub(crate) fn judge(&mut self, case: &Case, manifest: &Manifest) -> Found {

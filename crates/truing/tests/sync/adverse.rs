@@ -84,7 +84,10 @@ fn a_definition_that_moved_is_still_found_and_one_that_vanished_is_work() {
     let gone: Texts<'_> = &[(MODULE, "from .new import another\n"), ("src/demo/new.py", PINNED)];
     let site = python(&[("1.0.0", &[(MODULE, PINNED)], ""), ("1.0.1", moved, ""), ("1.0.2", gone, "")], &[]);
     let (answer, _) = site.decide(&["--to", "1.0.1"]);
-    assert_eq!(answer["decision"], "relax", "{answer}");
+    // It is the same, but the file that it moved to is new.
+    assert_eq!((&answer["decision"], &answer["changed"]), (&json!("ask"), &json!([])), "{answer}");
+    let new = json!({ "symbol": "*", "file": "src/demo/new.py", "why": "added", "what": "file" });
+    assert!(answer["unguarded"].as_array().unwrap().contains(&new), "{answer}");
     let (answer, _) = site.decide(&["--to", "1.0.2"]);
     assert_eq!((&answer["decision"], &answer["changed"][0]["kind"]), (&json!("bump"), &json!("gone")));
 }

@@ -39,6 +39,20 @@ fn the_one_requirement_of_a_package_is_found_in_each_file() {
 }
 
 #[test]
+fn a_list_of_requirements_has_one_a_line() {
+    let text = "# ours\n-r base.txt\nother==1\n  Demo_Package[x] >= 1.0, < 2.0 ; python_version > '3'  # why\n                last==1 --hash=sha256:aa\n";
+    let of = |package| place("requirements.txt", "", package, Registry::Pypi, UPPER);
+    assert_eq!(read_text(&of("demo-package"), text).as_deref(), Ok(">=1.0,<2.0"));
+    assert_eq!(read_text(&of("last"), text).as_deref(), Ok("==1"));
+    let told = read_text(&of("absent"), text).unwrap_err();
+    assert_eq!(told, "requirements.txt: requires `absent` 0 times; it must be once");
+    assert!(read_text(&of("other"), &format!("{text}other<2\n")).unwrap_err().contains("2 times"));
+    let wider = Range::parse(Registry::Pypi, ">=1.0,<3.0").unwrap();
+    let changed = edited(&of("demo-package"), text, &wider).unwrap();
+    assert_eq!(changed, text.replace("< 2.0", "< 3.0"));
+}
+
+#[test]
 fn what_is_not_there_once_is_told() {
     use Registry::{Crates, Npm, Pypi};
     let twice = "{\"dependencies\": {\"c\": \"1\", \"c\": \"2\"}}";

@@ -36,7 +36,7 @@ pub(super) fn find(text: &str, place: &Place<'_>) -> Result<Vec<Found>, String> 
 }
 
 /// A Python package's name as requirements are compared by (PEP 503).
-fn spelled(package: &str) -> String {
+pub(super) fn spelled(package: &str) -> String {
     package
         .split(['-', '_', '.'])
         .filter(|word| !word.is_empty())

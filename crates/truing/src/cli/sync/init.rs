@@ -13,7 +13,7 @@ use truing_upstream::archives::Archives;
 use super::super::error::{CliError, Exit};
 use super::super::{Context, runtime};
 use super::{cache, failed, index_of, unknown, version_of};
-use crate::loops::sync::{Pinned, ProposeError, Proposed, Question, pinned, proposed};
+use crate::loops::sync::{Pinned, Proposed, Question, pinned, proposed};
 use crate::wiring::child_reader;
 
 #[derive(clap::Args, Debug)]
@@ -56,7 +56,7 @@ struct NotGuarded {
 impl Init {
     pub(super) fn run(&self, context: &Context) -> Result<Exit, CliError> {
         let config = context.config(&[])?;
-        let job = config.jobs.get(&self.job).ok_or_else(|| unknown(&self.job, &config.jobs))?;
+        let job = config.jobs.get(&self.job).ok_or_else(|| unknown(&self.job, &config.jobs, context))?;
         let path = self.output.clone().unwrap_or_else(|| self.repo.join(&job.manifest));
         if path.exists() {
             return Err(there_already(&path));
@@ -81,22 +81,20 @@ impl Init {
             to: None,
             now: Timestamp::now(),
         };
-        let found =
-            runtime.block_on(proposed(question, (&index, &archives, &reader))).map_err(
-                |error| match error {
-                    ProposeError::Sync(error) => failed(error),
-                    error @ ProposeError::Project { .. } => CliError::failed("project", error.to_string()),
-                },
-            )?;
+        let found = runtime.block_on(proposed(question, (&index, &archives, &reader))).map_err(failed)?;
         let Proposed { at, manifest, not_guarded } = found;
         if manifest.rows.is_empty() {
             let text =
                 format!("nothing in {} is found to be taken from {}", self.repo.display(), job.package);
             return Err(CliError::usage("nothing", text)
-                .hint("say which files have counterparts: `mirror` of the job"));
+                .hint("say which files have counterparts: `mirror` of the job")
+                .hint("if the project overrides and copies nothing of it: `manifest = \"none\"` of the job, and `verify.check`"));
         }
         write(&path, &manifest)?;
-        let untold = untold.into_iter().map(|one| (one.symbol, one.why.words().to_owned()));
+        let untold = untold.into_iter().map(|one| {
+            let words = one.words();
+            (one.symbol, words)
+        });
         let not_guarded = not_guarded.into_iter().chain(untold);
         let answer = Answer {
             manifest: path.display().to_string(),

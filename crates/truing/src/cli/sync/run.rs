@@ -91,7 +91,7 @@ impl Run {
     /// One run of the job.
     fn ran(&self, context: &Context) -> Result<Record, CliError> {
         let mut config = context.config(&[])?;
-        let job = config.jobs.get(&self.job).ok_or_else(|| unknown(&self.job, &config.jobs))?;
+        let job = config.jobs.get(&self.job).ok_or_else(|| unknown(&self.job, &config.jobs, context))?;
         let forge = job.forge.clone();
         config.forges.retain(|name, _| *name == forge);
         let runtime = runtime::start()?;
@@ -137,7 +137,10 @@ impl Run {
         reader: &ChildReader,
         told: watch::Receiver<bool>,
     ) -> Result<Record, CliError> {
-        let job = config.jobs.get(&self.job).ok_or_else(|| unknown(&self.job, &config.jobs))?;
+        let job = config
+            .jobs
+            .get(&self.job)
+            .ok_or_else(|| CliError::usage("unknown_job", format!("there is no job `{}`", self.job)))?;
         let repo = job.repo.as_deref().ok_or_else(|| {
             CliError::usage("no_repo", format!("sync.{}.repo is not set: there is nowhere to bring a change to", self.job))
                 .hint(format!("set it to the repository's name, owner/name; or only ask what the release requires: `truing sync decide {}`", self.job))
@@ -157,6 +160,7 @@ impl Run {
         let _at_work = at_work(&store, &limits).await?;
         let porter = wiring::agent::porter(config, environment, &store, job)?;
         let locker = wiring::verify::locker(&config.verify, environment, job)?;
+        let verifier = wiring::verify::checker(&config.verify, environment)?;
         let work = JobRun {
             name: &self.job,
             job,
@@ -169,6 +173,7 @@ impl Run {
             reader,
             porter: porter.as_ref(),
             locker: locker.as_ref(),
+            verifier: verifier.as_ref(),
             limits: &limits,
             heartbeat: config.server.heartbeat,
             dry_run: self.dry_run,
@@ -225,7 +230,9 @@ impl Status {
     pub(super) fn run(&self, context: &Context) -> Result<Exit, CliError> {
         let config = context.config(&[])?;
         let names: Vec<&String> = match &self.job {
-            Some(name) if !config.jobs.contains_key(name) => return Err(unknown(name, &config.jobs)),
+            Some(name) if !config.jobs.contains_key(name) => {
+                return Err(unknown(name, &config.jobs, context));
+            }
             Some(name) => vec![name],
             None => config.jobs.keys().collect(),
         };
@@ -233,7 +240,7 @@ impl Status {
         let mut told = Vec::new();
         runtime::start()?.block_on(async {
             for name in &names {
-                let job = config.jobs.get(*name).ok_or_else(|| unknown(name, &config.jobs))?;
+                let job = config.jobs.get(*name).ok_or_else(|| unknown(name, &config.jobs, context))?;
                 told.push((name.as_str(), job, remembered(store.as_ref(), name).await?));
             }
             Ok::<_, CliError>(())

@@ -11,12 +11,13 @@ use truing_git::{Mirror, NewCommit, PrivateFolder, Staged};
 
 use super::Decided;
 use super::drafts::{Drafts, Saved};
-use super::port::{Checked, Port, PortError, Ported};
+use super::port::{Port, PortError, Ported};
 use super::pulls::{Pulls, Stands};
 use super::question::Wanted;
 use super::recipe::Recipe;
 use super::run::{Following, RunError};
 use super::tale::{Asks, Ended, Tale};
+use super::verify::Checked;
 use super::words::{self, About};
 use crate::loops::agent::Spent;
 
@@ -108,7 +109,8 @@ impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
 
         tale.begin(Step::Verify);
         self.go_on().await?;
-        let checked = Box::pin(port.check(&ported)).await?;
+        let changes = [ported.changes.as_slice(), &written];
+        let checked = Box::pin(self.checks(mirror).of(tip, &changes, "port")).await?;
 
         tale.begin(Step::Publish);
         self.go_on().await?;

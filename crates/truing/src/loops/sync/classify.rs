@@ -5,7 +5,7 @@
 //! nothing else. What it says is taken only if every function is answered once and the lines are there; whatever goes
 //! wrong, a person is asked. The same is not asked twice, unless people have answered since.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 
@@ -14,10 +14,10 @@ use truing_agent::prompt::route::SYNC_CLASSIFY;
 use truing_agent::prompt::{PromptError, Values};
 use truing_agent::schema::judged::Answers;
 use truing_core::RepoPath;
-use truing_core::follow::Manifest;
 use truing_core::follow::classify::{Classification, Function, Judged, Release, asked, complete};
 use truing_core::follow::job::{Classified, Job};
 use truing_core::follow::record::Result as Outcome;
+use truing_core::follow::{Manifest, Unguarded};
 use truing_core::id::CommentId;
 use truing_core::line;
 use truing_core::port::{Clock, Gate, Hub, Jobs};
@@ -130,7 +130,8 @@ impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
 
     fn conclude(&self, decided: &mut Decided, functions: &[Function], said: Classification) {
         let verdict = said.verdict(functions);
-        decided.ruled(self.job, verdict, said.reason(verdict));
+        let reason = said.reason(verdict, &decided.decision);
+        decided.ruled(self.job, verdict, reason);
         decided.classification = Some(said);
     }
 
@@ -145,7 +146,12 @@ impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
         let Beside { project, manifest, .. } = beside;
         let tools = (self.index, self.archives, self.reader);
         let pairs = counterparts(self.job, project);
-        let theirs: Vec<String> = pairs.iter().map(|(theirs, _)| theirs.clone()).collect();
+        let mut files: Vec<String> = functions.iter().map(|one| one.file.clone()).collect();
+        files.dedup();
+        // What is not mirrored, and new in what a mirrored file imports, is shown, too.
+        let theirs: BTreeSet<String> =
+            pairs.iter().map(|(theirs, _)| theirs).chain(&files).cloned().collect();
+        let theirs: Vec<String> = theirs.into_iter().collect();
         let before = files_of(self.job, tools, &decided.from, &theirs).await?;
         let after = files_of(self.job, tools, &decided.to, &theirs).await?;
         let mut ours = BTreeMap::new();
@@ -155,14 +161,12 @@ impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
                 ours.insert(path.clone(), bytes);
             }
         }
-        let mut files: Vec<String> = functions.iter().map(|one| one.file.clone()).collect();
-        files.dedup();
         let what = |one: &Function| {
             let found =
                 decided.decision.unguarded.iter().find(|known| {
                     known.symbol == one.symbol && known.file.as_deref() == Some(one.file.as_str())
                 });
-            let why = found.map(|known| known.why.words()).unwrap_or_default();
+            let why = found.map(Unguarded::words).unwrap_or_default();
             format!("{} {}: {why}", one.file, one.symbol)
         };
         let mirror = pairs.iter().filter(|(theirs, _)| files.contains(theirs));

@@ -17,6 +17,8 @@ use crate::reader::ChildReader;
 pub(super) struct Request<'a> {
     pub(super) manifest: &'a Manifest,
     pub(super) mirrored: Vec<String>,
+    /// Classes that are looked for besides.
+    pub(super) bases: &'a [String],
 }
 
 /// The releases, as far as somebody looked.
@@ -48,18 +50,19 @@ impl History<'_> {
         request: &Request<'_>,
     ) -> Result<Sources, SyncError> {
         let symbols = request.manifest.rows.keys().cloned().collect();
-        self.read(self.place(version)?, symbols, request.mirrored.clone()).await
+        let (mirrored, bases) = (request.mirrored.clone(), request.bases.to_vec());
+        self.read(self.place(version)?, symbols, (mirrored, bases)).await
     }
 
     async fn read(
         &self,
         place: usize,
         symbols: Vec<String>,
-        mirrored: Vec<String>,
+        (mirrored, bases): (Vec<String>, Vec<String>),
     ) -> Result<Sources, SyncError> {
         let Some(release) = self.releases.get(place) else { return Ok(Sources::default()) };
         let archive: PathBuf = self.archives.get(self.index, &release.archive).await?;
-        let request = SourcesRequest { archive, format: release.archive.format, symbols, mirrored };
+        let request = SourcesRequest { archive, format: release.archive.format, symbols, mirrored, bases };
         let read = self.reader.sources(&request).await;
         read.map_err(|source| SyncError::Sources { name: release.archive.name.clone(), source })
     }
@@ -99,7 +102,7 @@ impl History<'_> {
         while is_so - before > 1 {
             let middle = before + (is_so - before) / 2;
             if !self.known.contains_key(&middle) {
-                let sources = self.read(middle, symbols.to_vec(), Vec::new()).await?;
+                let sources = self.read(middle, symbols.to_vec(), Default::default()).await?;
                 self.known.insert(middle, sources);
             }
             match self.known.get(&middle) {

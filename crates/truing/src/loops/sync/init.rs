@@ -1,18 +1,17 @@
 //! A first manifest: what a project takes from the package that it follows, found in its source, with the digests of the
 //! release that it was made for. What looks taken over and cannot be pinned is told.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
 
 use truing_core::follow::{Manifest, Row, Symbol};
-use truing_reader::sources::{Project, ProjectRequest, SourcesError};
+use truing_reader::sources::Project;
 use truing_upstream::archives::Archives;
 use truing_upstream::index::Index;
 use truing_upstream::version::{Registry, Version};
 
 use super::history::{History, Request};
+use super::own::own;
 use super::{Question, Seen, SyncError, counterparts, seen};
-use crate::config::sync::JobConfig;
 use crate::reader::ChildReader;
 
 /// What could be pinned.
@@ -26,30 +25,14 @@ pub struct Proposed {
     pub not_guarded: BTreeMap<String, String>,
 }
 
-/// Why there is no proposal.
-#[derive(Debug, thiserror::Error)]
-pub enum ProposeError {
-    /// The package.
-    #[error(transparent)]
-    Sync(#[from] SyncError),
-    /// The project.
-    #[error("{folder}: {source}")]
-    Project {
-        /// Its folder.
-        folder: PathBuf,
-        /// Why not.
-        source: SourcesError,
-    },
-}
-
 /// Looks what a project could pin; `known` are rows that it has elsewhere, to be completed.
 ///
 /// # Errors
-/// [`ProposeError`]
+/// [`SyncError`]
 pub async fn proposed(
     question: Question<'_>,
     (index, archives, reader): (&Index, &Archives, &ChildReader),
-) -> Result<Proposed, ProposeError> {
+) -> Result<Proposed, SyncError> {
     let Question { job, project, .. } = question;
     let mut wanted = question.manifest.rows.clone();
     let mut not_guarded = BTreeMap::new();
@@ -57,7 +40,7 @@ pub async fn proposed(
         let pairs = counterparts(job, project);
         match job.registry {
             Registry::Pypi => {
-                let found = in_python(job, project, &pairs, reader).await?;
+                let found = own(job, project, &pairs, reader).await?;
                 not_guarded.extend(found.unreadable.iter().map(|(file, why)| (file.clone(), why.clone())));
                 wanted = rows_of(&found, &pairs);
             }
@@ -71,7 +54,8 @@ pub async fn proposed(
     let mut manifest = Manifest { rows: wanted };
     let history =
         History { job, index, archives, reader, releases: &releases, newest, known: BTreeMap::new() };
-    let sources = history.sources(&from, &Request { manifest: &manifest, mirrored: Vec::new() }).await?;
+    let sources =
+        history.sources(&from, &Request { manifest: &manifest, mirrored: Vec::new(), bases: &[] }).await?;
     manifest.rows.retain(|symbol, row| match sources.symbols.get(symbol) {
         Some(Symbol::Defined(definition)) => {
             if definition.decorated {
@@ -90,6 +74,8 @@ pub async fn proposed(
             row.tree.insert(definition.digests.tree.clone());
             true
         }
+        // Nothing says that these are the package's.
+        Some(Symbol::Elsewhere | Symbol::Gone) | None if row.reason.as_deref() == Some(PERHAPS) => false,
         Some(Symbol::Elsewhere) => {
             not_guarded.insert(symbol.clone(), "in another package".to_owned());
             false
@@ -102,28 +88,13 @@ pub async fn proposed(
     Ok(Proposed { at: from, manifest, not_guarded })
 }
 
-/// What a Python project overrides, and what its files define.
-async fn in_python(
-    job: &JobConfig,
-    project: &Path,
-    pairs: &[(String, String)],
-    reader: &ChildReader,
-) -> Result<Project, ProposeError> {
-    let wrong = |source| ProposeError::Project { folder: project.to_owned(), source };
-    let folder = project
-        .canonicalize()
-        .map_err(|error| wrong(SourcesError::File { path: project.to_owned(), why: error.to_string() }))?;
-    // A package is not always imported by its own name; where files of it are mirrored, they say by which.
-    let tops = pairs.iter().filter_map(|(theirs, _)| theirs.trim_start_matches("src/").split('/').next());
-    let mut packages: BTreeSet<String> = tops.map(str::to_owned).collect();
-    packages.insert(job.package.to_ascii_lowercase().replace(['-', '.'], "_"));
-    reader.project(ProjectRequest { folder, packages }).await.map_err(wrong)
-}
-
 fn rows_of(found: &Project, pairs: &[(String, String)]) -> BTreeMap<String, Row> {
     let mut rows: BTreeMap<String, Row> = BTreeMap::new();
     for (symbol, ours) in &found.overrides {
         rows.insert(symbol.clone(), row(ours, "overridden"));
+    }
+    for (symbol, ours) in &found.candidates {
+        rows.entry(symbol.clone()).or_insert_with(|| row(ours, PERHAPS));
     }
     for (theirs, ours) in pairs {
         let Some(module) = theirs.strip_suffix(".py") else { continue };
@@ -132,9 +103,21 @@ fn rows_of(found: &Project, pairs: &[(String, String)]) -> BTreeMap<String, Row>
             let row = || row(&format!("{ours}:{name}"), "a function of the same name in a mirrored file");
             rows.entry(format!("{module}:{name}")).or_insert_with(row);
         }
+        for name in found.classes.get(ours).into_iter().flatten() {
+            let theirs = PREFIXES.iter().filter_map(|prefix| name.strip_prefix(prefix));
+            for theirs in theirs {
+                let row = || row(&format!("{ours}:{name}"), PERHAPS);
+                rows.entry(format!("{module}:{theirs}")).or_insert_with(row);
+            }
+        }
     }
     rows
 }
+
+/// Why something is pinned that is found in the release alone to be the package's; what is not there is the project's own.
+const PERHAPS: &str = "of the same name, or inherited under it";
+/// What a copy of a class may be called by, besides its own name.
+const PREFIXES: [&str; 4] = ["", "Aio", "AIO", "Async"];
 
 fn row(counterpart: &str, reason: &str) -> Row {
     Row { counterpart: Some(counterpart.to_owned()), reason: Some(reason.to_owned()), ..Row::default() }

@@ -6,6 +6,7 @@ use truing_core::follow::{Manifest, ManifestError, Unguarded, Why, Written};
 use truing_reader::sources::{Pins, SourcesError};
 use truing_upstream::manifest::{self, FileError};
 
+use crate::config::sync::JobConfig;
 use crate::reader::ChildReader;
 
 /// What is pinned.
@@ -50,6 +51,18 @@ fn lines(untold: &[Unguarded]) -> String {
     untold.iter().take(MAX_ROWS).map(|row| format!("; {}", row.symbol)).collect()
 }
 
+/// What a job's project pins, if it says so.
+///
+/// # Errors
+/// [`PinnedError`]
+pub async fn pinned_by(job: &JobConfig, project: &Path, reader: &ChildReader) -> Result<Pinned, PinnedError> {
+    if job.has_manifest() {
+        pinned(&project.join(&job.manifest), reader).await
+    } else {
+        Ok(Pinned { manifest: Manifest::default(), untold: Vec::new() })
+    }
+}
+
 /// Reads what a project pins: a Python file is a hash test, another one a manifest.
 ///
 /// # Errors
@@ -66,11 +79,7 @@ pub async fn pinned(path: &Path, reader: &ChildReader) -> Result<Pinned, PinnedE
     let Pins { rows, left_out } = reader.pins(&real).await.map_err(test)?;
     let untold: Vec<Unguarded> = left_out
         .into_iter()
-        .map(|row| Unguarded {
-            symbol: format!("line {}: {}: {}", row.line, row.text, row.why),
-            file: None,
-            why: Why::Untold,
-        })
+        .map(|row| Unguarded::of(format!("line {}: {}: {}", row.line, row.text, row.why), None, Why::Untold))
         .collect();
     let written = rows.into_iter().map(|(symbol, digests)| (symbol, Written::Digests(digests))).collect();
     match Manifest::new(written) {

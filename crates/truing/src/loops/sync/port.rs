@@ -16,14 +16,12 @@ use truing_agent::fixer::{Fixer, FixerError, Workshop};
 use truing_agent::native::{End, Limits, Ran};
 use truing_agent::prompt::PromptError;
 use truing_agent::schema::work::Work;
-use truing_agent::verify::{Scope, Verified, Verifier, VerifyError};
 use truing_core::RepoPath;
 use truing_core::follow::job::Said;
 use truing_core::id::{Millis, RunId, Sha};
 use truing_core::money::MicroUsd;
 use truing_core::policy::{PolicyError, ProfileName};
 use truing_core::port::ReaderError;
-use truing_core::verification::Verification;
 use truing_git::{GitError, Mirror, PrivateFolder};
 use truing_model::gateway::Refused;
 use truing_reader::protocol::ToolsRequest;
@@ -43,12 +41,10 @@ pub(super) use clone::Allowed;
 const RUN: &str = "sync";
 const AGENT: &str = "porter";
 
-/// A model that ports code, and the project's own checks.
+/// A model that ports code.
 pub struct Porter {
     /// The model.
     pub agent: Agent,
-    /// What runs the checks; none: none are configured.
-    pub verifier: Option<Verifier>,
     /// Folders with programs that the model's commands may run, besides the system's.
     pub programs: Vec<std::path::PathBuf>,
 }
@@ -95,9 +91,6 @@ pub enum PortError {
     /// The model has changed nothing.
     #[error("the model changed nothing that counts{0}")]
     Nothing(String),
-    /// The checks.
-    #[error(transparent)]
-    Verify(#[from] VerifyError),
     /// The money is used up before anything was asked.
     #[error("{0}")]
     Money(String),
@@ -119,15 +112,6 @@ pub(super) struct Ported {
     pub(super) work: Work,
     /// Why the model did not come to its end; none: it did.
     pub(super) cut_off: Option<String>,
-}
-
-/// What the project's checks say of a port.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub(super) struct Checked {
-    /// How many were run; none: there are none.
-    pub(super) count: Option<usize>,
-    /// Those that fail and should not, as commands.
-    pub(super) failing: Vec<String>,
 }
 
 /// One port.
@@ -227,33 +211,6 @@ impl Port<'_> {
         self.mirror.private_clone(self.tip, &[], folder.path()).await?;
         put(folder.path(), changes).await?;
         Ok(put(folder.path(), self.written).await?)
-    }
-
-    /// Runs the project's checks on the port, and on the newest commit before: what fails there does not count.
-    ///
-    /// # Errors
-    /// [`PortError`]
-    pub(super) async fn check(&self, ported: &Ported) -> Result<Checked, PortError> {
-        let Some(verifier) = &self.porter.verifier else { return Ok(Checked::default()) };
-        let own = format!("sync {}", self.job.repo.as_deref().unwrap_or_default());
-        let base = PrivateFolder::new()?;
-        self.mirror.private_clone(self.tip, &[], base.path()).await?;
-        let base = verifier.verified(base.path(), &Scope::new(own.clone()), None).await?;
-        let tree = PrivateFolder::new()?;
-        self.lay_out(&tree, &ported.changes).await?;
-        // What code of a model sets up is kept apart, and may be found by ports alone.
-        let scope = Scope::new(format!("{own} port")).trusting(own);
-        let baseline = base.verification.as_ref();
-        let Verified { set_up, verification } = verifier.verified(tree.path(), &scope, baseline).await?;
-        let Some(now) = verification else {
-            let failed = set_up.commands.iter().filter(|ran| !ran.end.is_success());
-            let failing = failed.map(|ran| format!("{} (set-up)", ran.argv.join(" "))).collect();
-            return Ok(Checked { count: Some(0), failing });
-        };
-        let verdicts = Verification::compare(baseline, &now);
-        let failing = now.checks.iter().zip(verdicts).filter(|(_, verdict)| verdict.blocks());
-        let failing = failing.map(|(check, _)| check.ran.argv.join(" ")).collect();
-        Ok(Checked { count: Some(now.checks.len()), failing })
     }
 }
 

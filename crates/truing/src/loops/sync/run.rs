@@ -6,11 +6,11 @@ use std::path::Path;
 use jiff::Timestamp;
 use truing_agent::verify::Verifier;
 use truing_core::RepoPath;
-use truing_core::follow::Verdict;
 use truing_core::follow::breaker::{Admission, Target};
 use truing_core::follow::job::Job;
 use truing_core::follow::record::{Evidence, Record, Result as Outcome, Step};
 use truing_core::follow::standing::Course;
+use truing_core::follow::{NOTHING_PINNED, Verdict};
 use truing_core::id::Sha;
 use truing_core::port::{Clock, ForgeError, Gate, Hub, Jobs, Ledger, RunRef, StoreError};
 use truing_git::{Git, GitError, Mirror, PrivateFolder, Pushed, Refusal, Remote};
@@ -28,8 +28,9 @@ use super::question::{Questions, Wanted};
 use super::recipe::RecipeError;
 use super::tale::{Asks, Ended, Tale};
 use super::tracking::{self, Tracking};
+use super::verify::{CheckError, Checks};
 use super::words::{self, About};
-use super::{Decided, PinnedError, Question, Seen, SyncError, decided_of, pinned, untold};
+use super::{Decided, PinnedError, Question, Seen, SyncError, decided_of, pinned_by, untold};
 use crate::config::sync::JobConfig;
 use crate::loops::agent::Spent;
 use crate::loops::versions;
@@ -68,6 +69,8 @@ pub struct Following<'a, S, H, C, G> {
     pub porter: Option<&'a Porter>,
     /// What runs lock commands; none: the job has none.
     pub locker: Option<&'a Verifier>,
+    /// What runs the project's own checks; none: none are configured.
+    pub verifier: Option<&'a Verifier>,
     /// Write nothing at the forge and remember nothing but the record?
     pub dry_run: bool,
 }
@@ -99,6 +102,9 @@ pub enum RunError {
     /// The port.
     #[error(transparent)]
     Port(#[from] PortError),
+    /// The project's checks.
+    #[error(transparent)]
+    Check(#[from] CheckError),
     /// A folder.
     #[error("no folder can be made for the project's files: {0}")]
     Folder(std::io::Error),
@@ -168,6 +174,7 @@ impl<S: Jobs + Ledger, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
             }
             Err(error) => Ended::of(Outcome::Failed, error.to_string(), Asks::Same),
         };
+        let reached = tale.reached();
         let now = self.clock.now();
         job.breaker.ended(ended.to_breaker(), self.job.breaker, now);
         let asked =
@@ -179,6 +186,8 @@ impl<S: Jobs + Ledger, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
             // The next run asks.
             Err(error) => (None, format!("{}; people could not be asked: {error}", ended.why)),
         };
+        // What is asked after a failure is no step of what was to be done.
+        let highest_step = if ended.outcome == Outcome::Asked { tale.reached() } else { reached };
         let carried = untold::carried(self.store, &mut job, &self.run.id).await?;
         let mut record = Record {
             run: self.run.id.clone(),
@@ -189,7 +198,7 @@ impl<S: Jobs + Ledger, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
             package: self.job.package.clone(),
             from: tale.from,
             to: tale.to,
-            highest_step: tale.steps.iter().map(|step| step.id).max().unwrap_or(Step::Detect),
+            highest_step,
             steps: tale.steps,
             carried_micro_usd: carried,
             pull: tale.pull,
@@ -222,6 +231,10 @@ impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
         Pulls { hub: self.hub, job: self.job, about: self.about(version), template }
     }
 
+    pub(super) fn checks<'b>(&'b self, mirror: &'b Mirror) -> Checks<'b> {
+        Checks { verifier: self.verifier, mirror, repo: self.job.repo.as_deref().unwrap_or_default() }
+    }
+
     fn questions(&self) -> Questions<'_, S, H> {
         Questions {
             store: self.store,
@@ -247,9 +260,13 @@ impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
         mirror.private_clone(&tip, &[], folder.path()).await?;
         let project = folder.path();
         // The manifest is read by path from here on, and so is the requirement.
-        let manifest = change::plain(project, &self.job.manifest)?.unwrap_or_default();
+        let manifest = if self.job.has_manifest() {
+            change::plain(project, &self.job.manifest)?.unwrap_or_default()
+        } else {
+            Vec::new()
+        };
         change::plain(project, &self.job.constraint_file)?;
-        let pins = pinned(&project.join(&self.job.manifest), self.reader).await?;
+        let pins = pinned_by(self.job, project, self.reader).await?;
         let now = Timestamp::from_millisecond(tale.began.0).unwrap_or_default();
         let question =
             |to| Question { job: self.job, project, manifest: &pins.manifest, from: None, to, now };
@@ -296,6 +313,10 @@ impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
             let reason = &decided.decision.reason;
             let why = format!("{reason}; {} ruled: {}", ruling.by, ruling.verdict.as_str());
             decided.ruled(self.job, ruling.verdict, why);
+        }
+        if decided.decision.reason == NOTHING_PINNED && self.verifier.is_some() {
+            let why = "nothing is pinned, and the project's own checks decide".to_owned();
+            decided.ruled(self.job, Verdict::Relax, why);
         }
         let unanswered = decided.decision.verdict == Verdict::Ask && decided.decision.needs_classification;
         let may_port = self.job.writes_code || rules.is_some_and(|ruling| ruling.verdict == Verdict::Bump);
@@ -424,16 +445,31 @@ impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
             }
             _ => (project, tip),
         };
-        let only: Vec<RepoPath> = {
-            let made = Box::pin(self.recipe(mirror, decided).make(on, at)).await?;
-            made.into_iter().map(|change| change.path).collect()
-        };
+        let made = Box::pin(self.recipe(mirror, decided).make(on, at)).await?;
+        let only: Vec<RepoPath> = made.iter().map(|change| change.path.clone()).collect();
         let staged = mirror.stage(on, at, Some(&only)).await?;
         if self.dry_run {
             let diff = staged.diff().await?;
             let why =
                 format!("this would be pushed to {}:\n{}", self.job.branch, String::from_utf8_lossy(&diff));
             return Ok(Ended::of(Outcome::Rehearsed, why, Asks::Same));
+        }
+
+        if self.verifier.is_some() {
+            tale.begin(Step::Verify);
+            self.go_on().await?;
+        }
+        let checked = Box::pin(self.checks(mirror).of(on, &[&made], "relax")).await?;
+        let is_ruled = job
+            .ruling
+            .as_ref()
+            .is_some_and(|ruling| ruling.version == version && ruling.verdict == Verdict::Relax);
+        if !checked.failing.is_empty() && !is_ruled {
+            tale.update = Some(Verdict::Ask);
+            let failing = checked.failing.join("; ");
+            let why = format!("with the wider range checks fail that did not before: {failing}");
+            let (title, text) = words::failing(self.about(&version), decided, &checked);
+            return Ok(Ended::of(Outcome::Asked, why, Asks::This(Wanted { version, title, text })));
         }
 
         tale.begin(Step::Publish);
@@ -449,7 +485,7 @@ impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
         }
         self.go_on().await?;
         let files: Vec<String> = only.iter().map(RepoPath::to_string).collect();
-        let body = words::pull(self.about(&version), decided, &files);
+        let body = words::relaxed(self.about(&version), decided, &files, &checked);
         let shown = pulls.show(&stands, base, verdict, &body).await?;
         let why = format!("{} {version} is admitted by {}", self.job.package, shown.url);
         tale.pull = Some(shown);

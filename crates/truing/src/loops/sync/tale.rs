@@ -39,6 +39,12 @@ impl Tale {
         }
     }
 
+    /// The step that the run is at, or came to.
+    pub(super) fn reached(&self) -> Step {
+        let at = self.at.map(|(step, _)| step);
+        at.or_else(|| self.steps.last().map(|step| step.id)).unwrap_or(Step::Detect)
+    }
+
     /// What a decision rests on.
     pub(super) fn evidence(decided: &Decided) -> Evidence {
         let decision = &decided.decision;

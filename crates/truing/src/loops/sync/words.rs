@@ -12,7 +12,8 @@ use truing_core::markdown::{code, plain};
 use truing_git::Refusal;
 
 use super::Decided;
-use super::port::{Checked, Ported};
+use super::port::Ported;
+use super::verify::Checked;
 use crate::config::sync::places;
 
 /// Rows of one table that are shown; the rest is counted.
@@ -75,8 +76,13 @@ pub(super) fn body(
     }
 }
 
-/// The text of a final pull request.
-pub(super) fn pull(about: About<'_>, decided: &Decided, files: &[String]) -> String {
+/// The text of a final pull request that widens a range.
+pub(super) fn relaxed(about: About<'_>, decided: &Decided, files: &[String], checked: &Checked) -> String {
+    pull(about, decided, files) + &checks(checked)
+}
+
+/// The text that every final pull request has.
+fn pull(about: About<'_>, decided: &Decided, files: &[String]) -> String {
     let About { package, version, .. } = about;
     let Decided { from, spec_before, spec_after, decision, .. } = decided;
     let mut text = format!(
@@ -212,11 +218,7 @@ fn table(decision: &Decision) -> String {
     if !decision.unguarded.is_empty() {
         text += "\nNot guarded by what is pinned:\n\n| Definition | Why |\n|---|---|\n";
         for one in decision.unguarded.iter().take(SHOWN) {
-            let name = match &one.file {
-                Some(file) if !one.symbol.contains(':') => format!("{file} {}", one.symbol),
-                Some(_) | None => one.symbol.clone(),
-            };
-            text += &format!("| {} | {} |\n", cell(name.trim()), one.why.words());
+            text += &format!("| {} | {} |\n", cell(&one.name()), one.words());
         }
         text += &more(decision.unguarded.len());
     }
@@ -279,6 +281,23 @@ pub(super) fn question(about: About<'_>, decided: &Decided) -> (String, String) 
     text += &classified(decided);
     // What a model found, people may know better.
     text += &answers(decision.verdict == Verdict::Bump && decided.classification.is_none());
+    (asked(job, version), text)
+}
+
+/// A question about a release that seems to ask for a wider range alone, and with which checks fail.
+pub(super) fn failing(about: About<'_>, decided: &Decided, checked: &Checked) -> (String, String) {
+    let About { job, package, version, .. } = about;
+    let mut text = format!(
+        "{} {} is out. By what is pinned the code serves it as it is ({}), but with the wider range the project's own \
+         checks say otherwise.\n",
+        plain(package),
+        code(version),
+        plain(&decided.decision.reason)
+    );
+    text += &checks(checked);
+    text += &table(&decided.decision);
+    text += &classified(decided);
+    text += &answers(false);
     (asked(job, version), text)
 }
 

@@ -28,9 +28,8 @@ pub(super) fn handover(words: &str, left: &[RepoPath]) -> String {
 pub(super) async fn prompt(port: &Port<'_>, handover: Option<&str>) -> Result<Told, PortError> {
     let (agent, decided, job) = (&port.porter.agent, port.decided, port.job);
     let mirror: Vec<String> = job.mirror.iter().map(|(theirs, ours)| format!("{theirs} = {ours}")).collect();
-    let unguarded = decided.decision.unguarded.iter().take(MAX_NAMED).map(|one| {
-        format!("{} {}: {}", one.file.as_deref().unwrap_or_default(), one.symbol, one.why.words())
-    });
+    let unguarded = decided.decision.unguarded.iter().take(MAX_NAMED);
+    let unguarded = unguarded.map(|one| format!("{}: {}", one.name(), one.words()));
     let looked = decided.classification.iter().flat_map(|said| &said.functions);
     let looked = looked.map(|one| {
         let Judged { function, verdict, reason, .. } = one;

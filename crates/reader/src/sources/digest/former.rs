@@ -1,0 +1,167 @@
+//! The digest of a Python tree as manifests hold it that were written before its second form: it takes some things for
+//! the same that are not, such as two specifications of a format. Kept so that what they pin stays pinned.
+
+use sha2::{Digest as _, Sha256};
+use tree_sitter::Node;
+
+use super::python::{LAYOUT, SAME};
+use crate::syntax::{MAX_DEPTH, TooComplex};
+
+/// The digest in the former form.
+pub(super) fn tree(node: Node<'_>, text: &str) -> Result<String, TooComplex> {
+    let mut tree = Tree { hash: Sha256::new(), text };
+    tree.node(node, 0)?;
+    Ok(hex::encode(tree.hash.finalize()))
+}
+
+/// A tree on its way into a digest.
+struct Tree<'a> {
+    hash: Sha256,
+    text: &'a str,
+}
+
+impl<'a> Tree<'a> {
+    fn piece(&mut self, piece: &str) {
+        self.hash.update((piece.len() as u64).to_le_bytes());
+        self.hash.update(piece.as_bytes());
+    }
+
+    fn text_of(&self, node: Node<'_>) -> &'a str {
+        self.text.get(node.byte_range()).unwrap_or_default()
+    }
+
+    fn node(&mut self, node: Node<'_>, depth: usize) -> Result<(), TooComplex> {
+        if depth > MAX_DEPTH {
+            return Err(TooComplex::OverLimit);
+        }
+        match node.kind() {
+            "comment" | "line_continuation" => Ok(()),
+            "parenthesized_expression" => self.children(node, depth),
+            "string" | "concatenated_string" => self.string(node, depth),
+            "integer" | "float" => {
+                self.piece(&self.text_of(node).to_lowercase().replace('_', ""));
+                Ok(())
+            }
+            // A class without bases, with or without parentheses.
+            "argument_list"
+                if node.named_child_count() == 0
+                    && node.parent().is_some_and(|parent| parent.kind() == "class_definition") =>
+            {
+                Ok(())
+            }
+            kind if node.child_count() == 0 => {
+                let colon = kind == ":" && node.parent().is_none_or(|parent| parent.kind() != "slice");
+                if !colon && !LAYOUT.contains(&kind) {
+                    self.piece(self.text_of(node));
+                }
+                Ok(())
+            }
+            kind => {
+                let kind = SAME.iter().find(|(same, _)| *same == kind).map_or(kind, |(_, as_)| as_);
+                self.piece("(");
+                self.piece(kind);
+                if kind == "subscript" && commas(node) == 1 && node.named_child_count() == 2 {
+                    self.piece("tuple"); // `a[1,]`
+                }
+                self.children(node, depth)?;
+                self.piece(")");
+                Ok(())
+            }
+        }
+    }
+
+    fn children(&mut self, node: Node<'_>, depth: usize) -> Result<(), TooComplex> {
+        let docstring = docstring(node);
+        let mut cursor = node.walk();
+        for child in node.children(&mut cursor) {
+            let is_bracket = node.kind() == "parenthesized_expression" && !child.is_named();
+            if !is_bracket && Some(child.id()) != docstring {
+                self.node(child, depth + 1)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A string by what it holds: neighbouring strings are one.
+    fn string(&mut self, node: Node<'_>, depth: usize) -> Result<(), TooComplex> {
+        self.piece("(");
+        let mut so_far = String::new();
+        self.parts(node, &mut so_far, depth)?;
+        self.piece(&so_far);
+        self.piece(")");
+        Ok(())
+    }
+
+    fn parts(&mut self, node: Node<'_>, so_far: &mut String, depth: usize) -> Result<(), TooComplex> {
+        let mut prefix = String::new();
+        let mut cursor = node.walk();
+        for child in node.children(&mut cursor) {
+            match child.kind() {
+                "string" => self.parts(child, so_far, depth + 1)?,
+                "string_start" => {
+                    let start = self.text_of(child).to_lowercase();
+                    prefix = start.chars().filter(|letter| matches!(letter, 'b' | 'r' | 't')).collect();
+                    if prefix.contains('b') && !so_far.starts_with("b:") {
+                        so_far.insert_str(0, "b:");
+                    }
+                }
+                "string_content" => self.content(child, prefix.contains('r'), so_far),
+                "interpolation" => {
+                    self.piece(so_far);
+                    so_far.clear();
+                    self.node(child, depth + 1)?;
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The text between quotes. What a backslash says is said otherwise only for quotes, line ends and backslashes
+    /// themselves: other escapes stay as they are written.
+    fn content(&self, node: Node<'_>, is_raw: bool, so_far: &mut String) {
+        let mut rest = self.text_of(node);
+        while let Some(at) = rest.find('\\').filter(|_| !is_raw) {
+            so_far.push_str(rest.get(..at).unwrap_or_default());
+            let mut after = rest.get(at + 1..).unwrap_or_default().chars();
+            match after.next() {
+                Some('\n') | None => {}
+                Some(quote @ ('\'' | '"')) => so_far.push(quote),
+                Some('n') => so_far.push('\n'),
+                Some('t') => so_far.push('\t'),
+                Some(other) => so_far.extend(['\\', other]),
+            }
+            rest = after.as_str();
+        }
+        if is_raw {
+            so_far.push_str(&rest.replace('\\', "\\\\"));
+        } else {
+            so_far.push_str(rest);
+        }
+    }
+}
+
+fn commas(node: Node<'_>) -> usize {
+    let mut cursor = node.walk();
+    node.children(&mut cursor).filter(|child| child.kind() == ",").count()
+}
+
+/// The first statement of a function, class or module that is nothing but a string.
+fn docstring(body: Node<'_>) -> Option<usize> {
+    let has_one = match body.kind() {
+        "module" => true,
+        "block" => {
+            let parent = body.parent()?.kind();
+            matches!(parent, "function_definition" | "class_definition")
+        }
+        _ => false,
+    };
+    if !has_one {
+        return None;
+    }
+    let mut cursor = body.walk();
+    let first = body.named_children(&mut cursor).find(|child| child.kind() != "comment")?;
+    let only = first.named_child(0).filter(|_| first.kind() == "expression_statement")?;
+    (first.named_child_count() == 1 && matches!(only.kind(), "string" | "concatenated_string"))
+        .then(|| first.id())
+}

@@ -1,0 +1,384 @@
+//! The digest of a Python tree: the same for two texts that Python's own parser makes the same tree of, but for
+//! docstrings; another one for any others.
+//!
+//! What the grammar of tree-sitter and Python's own tell apart differently is made the same here: how numbers, strings
+//! and tuples are written, `elif`, positional arguments after named ones, parts of a slice that are left out.
+
+use sha2::{Digest as _, Sha256};
+use tree_sitter::Node;
+use truing_core::follow::TREE_FORM;
+
+use super::text;
+use crate::syntax::{MAX_DEPTH, TooComplex};
+
+/// Tokens that the nodes around them say already.
+pub(super) const LAYOUT: [&str; 9] = ["(", ")", "[", "]", "{", "}", ",", ";", "."];
+
+/// Nodes that mean the same, and what they count as.
+pub(super) const SAME: [(&str, &str); 5] = [
+    ("expression_list", "tuple"),
+    ("pattern_list", "tuple"),
+    ("tuple_pattern", "tuple"),
+    ("list_pattern", "list"),
+    ("as_pattern_target", "target"),
+];
+
+/// The digest of nodes, after words that say where they stand.
+pub(in crate::sources) fn tree(words: &[&str], nodes: &[Node<'_>], text: &str) -> Result<String, TooComplex> {
+    let mut tree = Tree { hash: Sha256::new(), text };
+    for word in words {
+        tree.piece(Piece::Token, word);
+    }
+    for node in nodes {
+        tree.node(*node, 0)?;
+    }
+    Ok(format!("{TREE_FORM}{}", hex::encode(tree.hash.finalize())))
+}
+
+/// What is put into a digest: each piece with its sort and its length, so that no two trees read the same.
+#[derive(Clone, Copy)]
+enum Piece {
+    Open = 1,
+    Close = 2,
+    Token = 3,
+    Text = 4,
+}
+
+/// A tree on its way into a digest.
+struct Tree<'a> {
+    hash: Sha256,
+    text: &'a str,
+}
+
+impl<'a> Tree<'a> {
+    fn piece(&mut self, sort: Piece, piece: &str) {
+        self.hash.update([sort as u8]);
+        self.hash.update((piece.len() as u64).to_le_bytes());
+        self.hash.update(piece.as_bytes());
+    }
+
+    /// A node of this kind with what is inside of it.
+    fn within(
+        &mut self,
+        kind: &str,
+        inside: impl FnOnce(&mut Self) -> Result<(), TooComplex>,
+    ) -> Result<(), TooComplex> {
+        self.piece(Piece::Open, kind);
+        inside(self)?;
+        self.piece(Piece::Close, "");
+        Ok(())
+    }
+
+    fn text_of(&self, node: Node<'_>) -> &'a str {
+        self.text.get(node.byte_range()).unwrap_or_default()
+    }
+
+    fn node(&mut self, node: Node<'_>, depth: usize) -> Result<(), TooComplex> {
+        if depth > MAX_DEPTH {
+            return Err(TooComplex::OverLimit);
+        }
+        match node.kind() {
+            "comment" | "line_continuation" => Ok(()),
+            "parenthesized_expression" | "case_pattern" => self.children(node, depth),
+            "string" | "concatenated_string" => self.string(node, depth),
+            "integer" | "float" => {
+                self.piece(Piece::Token, &text::number(self.text_of(node)));
+                Ok(())
+            }
+            // How far up a relative import begins.
+            "import_prefix" => {
+                let dots: String = self.text_of(node).chars().filter(|dot| *dot == '.').collect();
+                self.piece(Piece::Token, &dots);
+                Ok(())
+            }
+            "argument_list" => self.arguments(node, depth),
+            "call" => self.call(node, depth),
+            "if_statement" => self.branches(node, &alternatives(node), depth),
+            "slice" => self.slice(node, depth),
+            "subscript" => self.subscript(node, depth),
+            "expression_statement" if has_comma(node) => {
+                self.within("tuple", |tree| tree.children(node, depth))
+            }
+            "type_parameter" if has_comma(node) => self.within("tuple", |tree| tree.children(node, depth)),
+            "delete_statement" => self.deletion(node, depth),
+            "match_statement" | "case_clause" => self.matching(node, depth),
+            "tuple_pattern" | "list_pattern" if is_of_match(node) => {
+                let is_group = node.kind() == "tuple_pattern" && node.named_child_count() == 1;
+                if is_group && !has_comma(node) {
+                    return self.children(node, depth);
+                }
+                self.within("sequence", |tree| tree.children(node, depth))
+            }
+            kind if node.child_count() == 0 => {
+                let colon = kind == ":" && node.parent().is_none_or(|parent| parent.kind() != "slice");
+                if !colon && !LAYOUT.contains(&kind) {
+                    self.piece(Piece::Token, self.text_of(node));
+                }
+                Ok(())
+            }
+            kind => {
+                let kind = SAME.iter().find(|(same, _)| *same == kind).map_or(kind, |(_, as_)| as_);
+                self.within(kind, |tree| tree.children(node, depth))
+            }
+        }
+    }
+
+    fn children(&mut self, node: Node<'_>, depth: usize) -> Result<(), TooComplex> {
+        let docstring = docstring(node, self.text);
+        let mut cursor = node.walk();
+        for child in node.children(&mut cursor) {
+            let is_bracket = node.kind() == "parenthesized_expression" && !child.is_named();
+            if !is_bracket && Some(child.id()) != docstring {
+                self.node(child, depth + 1)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Arguments by position come first, wherever they stand. A class without any has none, with or without brackets.
+    fn arguments(&mut self, node: Node<'_>, depth: usize) -> Result<(), TooComplex> {
+        let is_of_class = node.parent().is_some_and(|parent| parent.kind() == "class_definition");
+        let mut cursor = node.walk();
+        let arguments: Vec<_> =
+            node.named_children(&mut cursor).filter(|argument| argument.kind() != "comment").collect();
+        if arguments.is_empty() && is_of_class {
+            return Ok(());
+        }
+        let is_named =
+            |argument: &&Node<'_>| matches!(argument.kind(), "keyword_argument" | "dictionary_splat");
+        let named = arguments.iter().filter(is_named);
+        let all: Vec<_> = arguments.iter().filter(|argument| !is_named(argument)).chain(named).collect();
+        self.within("argument_list", |tree| all.into_iter().try_for_each(|one| tree.node(*one, depth + 1)))
+    }
+
+    /// A generator that is the only argument needs no brackets of its own.
+    fn call(&mut self, node: Node<'_>, depth: usize) -> Result<(), TooComplex> {
+        let parts = node.child_by_field_name("function").zip(node.child_by_field_name("arguments"));
+        let Some((function, arguments)) = parts.filter(|(_, of)| of.kind() == "generator_expression") else {
+            return self.within("call", |tree| tree.children(node, depth));
+        };
+        self.within("call", |tree| {
+            tree.node(function, depth + 1)?;
+            tree.within("argument_list", |tree| tree.node(arguments, depth + 1))
+        })
+    }
+
+    /// An `if` with what is left of its branches: `elif` is an `if` alone in an `else`.
+    fn branches(&mut self, node: Node<'_>, left: &[Node<'_>], depth: usize) -> Result<(), TooComplex> {
+        if depth > MAX_DEPTH {
+            return Err(TooComplex::OverLimit);
+        }
+        let parts = [node.child_by_field_name("condition"), node.child_by_field_name("consequence")];
+        self.within("if", |tree| {
+            parts.into_iter().flatten().try_for_each(|part| tree.node(part, depth + 1))?;
+            match left.split_first() {
+                None => Ok(()),
+                Some((next, left)) if next.kind() == "elif_clause" => {
+                    tree.within("else", |tree| tree.branches(*next, left, depth + 1))
+                }
+                Some((last, _)) => {
+                    let body = last.child_by_field_name("body").unwrap_or(*last);
+                    tree.within("else", |tree| tree.children(body, depth + 1))
+                }
+            }
+        })
+    }
+
+    /// `a[1:]`: each bound at its place; a step that is left out may have its colon or not.
+    fn slice(&mut self, node: Node<'_>, depth: usize) -> Result<(), TooComplex> {
+        let mut bounds = [None; 3];
+        let mut at = 0;
+        let mut cursor = node.walk();
+        for child in node.children(&mut cursor) {
+            match child.kind() {
+                ":" => at += 1,
+                "comment" | "line_continuation" => {}
+                _ => {
+                    if let Some(bound) = bounds.get_mut(at) {
+                        *bound = Some(child);
+                    }
+                }
+            }
+        }
+        self.within("slice", |tree| {
+            bounds.into_iter().try_for_each(|bound| {
+                tree.within("bound", |tree| bound.map_or(Ok(()), |bound| tree.node(bound, depth + 1)))
+            })
+        })
+    }
+
+    /// `a[1, 2]` is `a[(1, 2)]`.
+    fn subscript(&mut self, node: Node<'_>, depth: usize) -> Result<(), TooComplex> {
+        let mut cursor = node.walk();
+        let keys: Vec<_> = node.children_by_field_name("subscript", &mut cursor).collect();
+        self.within("subscript", |tree| {
+            node.child_by_field_name("value").map_or(Ok(()), |value| tree.node(value, depth + 1))?;
+            let all = |tree: &mut Self| keys.iter().try_for_each(|key| tree.node(*key, depth + 1));
+            if has_comma(node) { tree.within("tuple", all) } else { all(tree) }
+        })
+    }
+
+    /// `del a, b` deletes two, `del (a, b)` a tuple.
+    fn deletion(&mut self, node: Node<'_>, depth: usize) -> Result<(), TooComplex> {
+        let list = node.named_child(0).filter(|list| list.kind() == "expression_list");
+        self.within("delete_statement", |tree| tree.children(list.unwrap_or(node), depth))
+    }
+
+    /// `match a, b:` and `case a, b:` are of a tuple and of a sequence.
+    fn matching(&mut self, node: Node<'_>, depth: usize) -> Result<(), TooComplex> {
+        let is_part = |child: &Node<'_>| match node.kind() {
+            "case_clause" => child.kind() == "case_pattern",
+            _ => !matches!(child.kind(), "block" | "comment" | "line_continuation"),
+        };
+        let kind = if node.kind() == "case_clause" { "sequence" } else { "tuple" };
+        let mut cursor = node.walk();
+        let (parts, rest): (Vec<_>, Vec<_>) = node.named_children(&mut cursor).partition(is_part);
+        self.within(node.kind(), |tree| {
+            let all = |tree: &mut Self| parts.iter().try_for_each(|part| tree.node(*part, depth + 1));
+            if has_comma(node) {
+                tree.within(kind, all)?;
+            } else {
+                all(tree)?;
+            }
+            rest.into_iter().try_for_each(|part| tree.node(part, depth + 1))
+        })
+    }
+
+    /// A string by what it holds: neighbouring strings are one.
+    fn string(&mut self, node: Node<'_>, depth: usize) -> Result<(), TooComplex> {
+        let prefixes = prefixes(node, self.text);
+        let kind = match () {
+            () if prefixes.contains(['f', 't']) => "f-string",
+            () if prefixes.contains('b') => "bytes",
+            () => "string",
+        };
+        self.within(kind, |tree| {
+            let mut so_far = String::new();
+            tree.parts(node, &mut so_far, depth)?;
+            tree.flush(&mut so_far);
+            Ok(())
+        })
+    }
+
+    fn flush(&mut self, so_far: &mut String) {
+        if !so_far.is_empty() {
+            self.piece(Piece::Text, so_far);
+            so_far.clear();
+        }
+    }
+
+    fn parts(&mut self, node: Node<'_>, so_far: &mut String, depth: usize) -> Result<(), TooComplex> {
+        let mut form = text::Form::default();
+        let mut cursor = node.walk();
+        for child in node.children(&mut cursor) {
+            match child.kind() {
+                "string" => self.parts(child, so_far, depth + 1)?,
+                "string_start" => form = text::Form::of(self.text_of(child)),
+                "string_content" => form.read(self.text_of(child), so_far),
+                "interpolation" => self.interpolation(child, form, so_far, depth + 1)?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// `{a!r:>{width}}`; and `{a=}`, which is `a={a!r}`.
+    fn interpolation(
+        &mut self,
+        node: Node<'_>,
+        form: text::Form,
+        so_far: &mut String,
+        depth: usize,
+    ) -> Result<(), TooComplex> {
+        let expression = node.child_by_field_name("expression");
+        let conversion = node.child_by_field_name("type_conversion");
+        let specifier = node.child_by_field_name("format_specifier");
+        let mut cursor = node.walk();
+        let shown = node.children(&mut cursor).find(|child| child.kind() == "=").is_some();
+        let mut conversion = conversion.map(|conversion| self.text_of(conversion));
+        if shown {
+            let end = [node.child_by_field_name("type_conversion"), specifier].into_iter().flatten().next();
+            let end = end.map_or(node.end_byte().saturating_sub(1), |end| end.start_byte());
+            so_far.push_str(self.text.get(node.start_byte() + 1..end).unwrap_or_default());
+            if conversion.is_none() && specifier.is_none() {
+                conversion = Some("!r");
+            }
+        }
+        self.flush(so_far);
+        self.within("interpolation", |tree| {
+            expression.map_or(Ok(()), |expression| tree.node(expression, depth + 1))?;
+            if let Some(conversion) = conversion {
+                tree.piece(Piece::Token, conversion);
+            }
+            let Some(specifier) = specifier else { return Ok(()) };
+            tree.within("format", |tree| {
+                let mut text = String::new();
+                // The text between what is interpolated is in no node.
+                let mut at = specifier.start_byte() + 1;
+                let mut cursor = specifier.walk();
+                for child in specifier.named_children(&mut cursor) {
+                    form.read(tree.text.get(at..child.start_byte()).unwrap_or_default(), &mut text);
+                    tree.interpolation(child, form, &mut text, depth + 1)?;
+                    at = child.end_byte();
+                }
+                form.read(tree.text.get(at..specifier.end_byte()).unwrap_or_default(), &mut text);
+                tree.flush(&mut text);
+                Ok(())
+            })
+        })
+    }
+}
+
+fn alternatives(node: Node<'_>) -> Vec<Node<'_>> {
+    let mut cursor = node.walk();
+    node.children_by_field_name("alternative", &mut cursor).collect()
+}
+
+fn has_comma(node: Node<'_>) -> bool {
+    let mut cursor = node.walk();
+    node.children(&mut cursor).any(|child| child.kind() == ",")
+}
+
+/// Is it a pattern of a `case`, not of an assignment?
+fn is_of_match(node: Node<'_>) -> bool {
+    node.parent().is_some_and(|parent| {
+        matches!(parent.kind(), "case_pattern" | "union_pattern" | "keyword_pattern" | "dict_pattern")
+    })
+}
+
+/// What stands before the quotes of a string and its neighbours, in small letters.
+fn prefixes(node: Node<'_>, text: &str) -> String {
+    let mut cursor = node.walk();
+    let mut found = String::new();
+    for child in node.children(&mut cursor) {
+        match child.kind() {
+            "string" => found += &prefixes(child, text),
+            "string_start" => {
+                found += &text.get(child.byte_range()).unwrap_or_default().to_lowercase();
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+/// The first statement of a function, class or module that is nothing but a string: its documentation.
+pub(in crate::sources) fn docstring(body: Node<'_>, text: &str) -> Option<usize> {
+    let has_one = match body.kind() {
+        "module" => true,
+        "block" => matches!(body.parent()?.kind(), "function_definition" | "class_definition"),
+        _ => false,
+    };
+    if !has_one {
+        return None;
+    }
+    let mut cursor = body.walk();
+    let first = body.named_children(&mut cursor).find(|child| child.kind() != "comment")?;
+    let mut only = first.named_child(0).filter(|_| first.kind() == "expression_statement")?;
+    while only.kind() == "parenthesized_expression" && only.named_child_count() == 1 {
+        only = only.named_child(0)?;
+    }
+    let is_text = matches!(only.kind(), "string" | "concatenated_string")
+        && !prefixes(only, text).contains(['b', 'f', 't']);
+    (first.named_child_count() == 1 && !has_comma(first) && is_text).then(|| first.id())
+}

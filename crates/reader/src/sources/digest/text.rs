@@ -1,0 +1,150 @@
+//! The values of Python's literals: a number or a text is the same however it is written.
+
+/// How a string is written, by what stands before its quotes.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Form {
+    is_raw: bool,
+    is_bytes: bool,
+    has_places: bool,
+}
+
+impl Form {
+    /// By its opening quotes and what is before them.
+    pub(super) fn of(start: &str) -> Self {
+        let has = |letter: char| start.to_lowercase().contains(letter);
+        Self { is_raw: has('r'), is_bytes: has('b'), has_places: has('f') || has('t') }
+    }
+
+    /// Reads what is between quotes. A backslash that is one, and one before what cannot be told here (`\N{…}`, half of a
+    /// pair), are told apart: the first becomes two.
+    pub(super) fn read(self, text: &str, to: &mut String) {
+        let mut rest = text.chars().peekable();
+        while let Some(letter) = rest.next() {
+            match letter {
+                '{' | '}' if self.has_places && rest.peek() == Some(&letter) => {
+                    rest.next();
+                    to.push(letter);
+                }
+                '\\' if self.is_raw => to.push_str("\\\\"),
+                '\\' => {
+                    let after: String = rest.clone().take(MAX_ESCAPE).collect();
+                    let (taken, value) = self.escape(&after);
+                    to.push_str(&value);
+                    for _ in 0..taken {
+                        rest.next();
+                    }
+                }
+                other => to.push(other),
+            }
+        }
+    }
+
+    /// How many letters after a backslash belong to it, and what they stand for.
+    fn escape(self, after: &str) -> (usize, String) {
+        let Some(first) = after.chars().next() else { return (0, "\\\\".to_owned()) };
+        let one = |value: char| (1, value.to_string());
+        match first {
+            '\n' => (1, String::new()),
+            '\\' => (1, "\\\\".to_owned()),
+            '\'' | '"' => one(first),
+            'a' => one('\u{7}'),
+            'b' => one('\u{8}'),
+            'f' => one('\u{c}'),
+            'n' => one('\n'),
+            'r' => one('\r'),
+            't' => one('\t'),
+            'v' => one('\u{b}'),
+            '0'..='7' => {
+                let digits = after.chars().take(3).take_while(|digit| digit.is_digit(8)).count();
+                value(after, (0, digits), 8)
+            }
+            'x' => value(after, (1, 2), 16),
+            'u' if !self.is_bytes => value(after, (1, 4), 16),
+            'U' if !self.is_bytes => value(after, (1, 8), 16),
+            'N' if !self.is_bytes => (1, "\\N".to_owned()),
+            // No escape at all.
+            _ => (0, "\\\\".to_owned()),
+        }
+    }
+}
+
+/// The longest escape whose value is read.
+const MAX_ESCAPE: usize = 9;
+
+/// The letter of so many digits, after so many letters.
+fn value(after: &str, (skipped, digits): (usize, usize), radix: u32) -> (usize, String) {
+    let text: String = after.chars().skip(skipped).take(digits).collect();
+    let number = u32::from_str_radix(&text, radix).ok();
+    let told = match number.and_then(char::from_u32) {
+        Some('\\') => "\\\\".to_owned(),
+        Some(letter) => letter.to_string(),
+        // Half of a pair has no letter of its own.
+        None => format!("\\u{text}"),
+    };
+    (skipped + digits, told)
+}
+
+/// A number by its value.
+pub(super) fn number(text: &str) -> String {
+    let text = text.to_lowercase().replace('_', "");
+    if let Some(imaginary) = text.strip_suffix('j') {
+        return imaginary.parse::<f64>().map_or_else(|_| text.clone(), |value| format!("{value:?}j"));
+    }
+    let radix = [("0x", 16), ("0o", 8), ("0b", 2)].into_iter();
+    let based = radix.clone().find_map(|(prefix, radix)| Some((text.strip_prefix(prefix)?, radix)));
+    let whole = match based {
+        Some((digits, radix)) => u128::from_str_radix(digits, radix).ok(),
+        None => text.parse().ok(),
+    };
+    let is_fraction = based.is_none() && text.contains(['.', 'e']);
+    match (whole, is_fraction) {
+        (Some(whole), _) => whole.to_string(),
+        // With a point, so that it is no whole number.
+        (None, true) => text.parse::<f64>().map_or_else(|_| text.clone(), |value| format!("{value:?}f")),
+        (None, false) => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_its_value_and_its_kind() {
+        for (one, two) in
+            [("0XFF", "255"), ("1_000", "1000"), ("1e3", "1000.0"), ("1.", "1.0"), ("1J", "1.0j")]
+        {
+            assert_eq!(number(one), number(two));
+        }
+        for (one, two) in [("1", "1.0"), ("1", "1j"), ("1e3", "1000"), ("0x1e3", "1e3")] {
+            assert_ne!(number(one), number(two));
+        }
+    }
+
+    #[test]
+    fn a_text_is_what_it_says() {
+        let read = |start: &str, text: &str| {
+            let mut to = String::new();
+            Form::of(start).read(text, &mut to);
+            to
+        };
+        for ((start, text), (other, same)) in [
+            (("'", r"\x41\u0042\103"), ("'", "ABC")),
+            (("'", r"\d"), ("r'", r"\d")),
+            (("'", r"\\n"), ("r'", r"\n")),
+            (("f'", "{{x}}"), ("'", "{x}")),
+            (("b'", r"\u0041"), ("rb'", r"\u0041")),
+            (("'", "a\\\nb"), ("'", "ab")),
+        ] {
+            assert_eq!(read(start, text), read(other, same), "{start}{text}");
+        }
+        for ((start, text), (other, another)) in [
+            (("'", "{{x}}"), ("f'", "{{x}}")),
+            (("'", r"\n"), ("r'", r"\n")),
+            (("'", r"\N{DASH}"), ("r'", r"\N{DASH}")),
+            (("'", r"\ud800"), ("r'", r"\ud800")),
+        ] {
+            assert_ne!(read(start, text), read(other, another), "{start}{text}");
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! What a Python file holds outside of its functions, in pieces with names: values that names are given, classes with
+//! their bases, decorators and attributes, imports, the conditions under which something is defined, and whatever else
+//! is run when the file is imported. Nothing of the file is in no piece and in no function, but what does nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tree_sitter::Node;
+use truing_core::follow::{Piece, What};
+
+use super::digest::python::{docstring, tree};
+use super::python::absolute;
+use crate::syntax::{MAX_DEPTH, TooComplex};
+
+/// Letters of a statement that it is called by.
+const MAX_NAME: usize = 80;
+
+/// The pieces of a file, and the modules that it imports anywhere.
+#[derive(Default)]
+pub(super) struct Outside {
+    pub(super) pieces: Vec<Piece>,
+    pub(super) modules: BTreeSet<String>,
+}
+
+impl Outside {
+    /// Of a whole file. `package`: what its relative imports begin in.
+    pub(super) fn of(root: Node<'_>, text: &str, package: &str) -> Result<Self, TooComplex> {
+        let mut file = File { text, package, outside: Self::default() };
+        file.modules(root, 0)?;
+        let mut scope = Scope { name: String::new(), conditions: Vec::new(), defined: BTreeMap::new() };
+        file.statements(root, &mut scope, 0)?;
+        Ok(file.outside)
+    }
+}
+
+/// A file on its way into pieces.
+struct File<'a> {
+    text: &'a str,
+    package: &'a str,
+    outside: Outside,
+}
+
+/// A module or a class, while its statements are read.
+struct Scope {
+    /// The class's name in the file; none: the module.
+    name: String,
+    /// Digests of what has to hold for the statement to be run: `if`, `try`, `with`, and what their branch is.
+    conditions: Vec<String>,
+    /// How many functions and classes of each name there are so far: what comes after one replaces it.
+    defined: BTreeMap<String, usize>,
+}
+
+impl<'a> File<'a> {
+    fn text_of(&self, node: Node<'_>) -> &'a str {
+        self.text.get(node.byte_range()).unwrap_or_default()
+    }
+
+    fn push(
+        &mut self,
+        scope: &Scope,
+        (what, name): (What, &str),
+        (words, nodes): (&[&str], &[Node<'_>]),
+    ) -> Result<(), TooComplex> {
+        let words: Vec<&str> =
+            scope.conditions.iter().map(String::as_str).chain(words.iter().copied()).collect();
+        let tree = tree(&words, nodes, self.text)?;
+        let (scope, name) = (scope.name.clone(), line(name));
+        self.outside.pieces.push(Piece { scope, name, what, tree });
+        Ok(())
+    }
+
+    fn statements(&mut self, body: Node<'_>, scope: &mut Scope, depth: usize) -> Result<(), TooComplex> {
+        if depth > MAX_DEPTH {
+            return Err(TooComplex::OverLimit);
+        }
+        let documentation = docstring(body, self.text);
+        let mut cursor = body.walk();
+        for statement in body.named_children(&mut cursor) {
+            if Some(statement.id()) != documentation {
+                self.statement(statement, scope, depth)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn statement(&mut self, node: Node<'_>, scope: &mut Scope, depth: usize) -> Result<(), TooComplex> {
+        match node.kind() {
+            "comment" | "pass_statement" | "line_continuation" => Ok(()),
+            "function_definition" | "class_definition" | "decorated_definition" => {
+                self.definition(node, scope, depth)
+            }
+            "import_statement" | "import_from_statement" | "future_import_statement" => {
+                self.import(node, scope)
+            }
+            "expression_statement" => match node.named_child(0) {
+                Some(inner) if matches!(inner.kind(), "assignment" | "augmented_assignment") => {
+                    self.assignment(node, inner, scope)
+                }
+                // A value that nobody takes.
+                Some(inner)
+                    if matches!(inner.kind(), "string" | "ellipsis") && node.named_child_count() == 1 =>
+                {
+                    Ok(())
+                }
+                _ => self.other(node, scope),
+            },
+            "if_statement" | "try_statement" | "with_statement" | "for_statement" | "while_statement" => {
+                self.compound(node, scope, depth)
+            }
+            _ => self.other(node, scope),
+        }
+    }
+
+    /// Whatever is run.
+    fn other(&mut self, node: Node<'_>, scope: &Scope) -> Result<(), TooComplex> {
+        self.push(scope, (What::Statement, self.text_of(node)), (&[], &[node]))
+    }
+
+    fn definition(&mut self, outer: Node<'_>, scope: &mut Scope, depth: usize) -> Result<(), TooComplex> {
+        let inner = outer.child_by_field_name("definition").unwrap_or(outer);
+        let Some(name) = inner.child_by_field_name("name").map(|name| self.text_of(name)) else {
+            return self.other(outer, scope);
+        };
+        *scope.defined.entry(name.to_owned()).or_default() += 1;
+        if inner.kind() != "class_definition" {
+            // What it does, and its decorators, are the function's own.
+            return if scope.conditions.is_empty() {
+                Ok(())
+            } else {
+                self.push(scope, (What::Condition, name), (&[], &[]))
+            };
+        }
+        let heads = ["type_parameters", "superclasses"].map(|field| inner.child_by_field_name(field));
+        let heads: Vec<Node<'_>> = heads.into_iter().flatten().collect();
+        self.push(scope, (What::Class, name), (&[], &heads))?;
+        let mut cursor = outer.walk();
+        let decorators: Vec<_> =
+            outer.children(&mut cursor).filter(|child| child.kind() == "decorator").collect();
+        if !decorators.is_empty() {
+            self.push(scope, (What::Decorators, name), (&[], &decorators))?;
+        }
+        let Some(body) = inner.child_by_field_name("body") else { return Ok(()) };
+        let name = if scope.name.is_empty() { name.to_owned() } else { format!("{}.{name}", scope.name) };
+        let mut inside = Scope { name, conditions: Vec::new(), defined: BTreeMap::new() };
+        self.statements(body, &mut inside, depth + 1)
+    }
+
+    /// `a = 1`, `a, b = f()`, `a: int`, `a['b'] = 1` and `a.b = c`, under the names that they change.
+    fn assignment(&mut self, node: Node<'_>, assignment: Node<'_>, scope: &Scope) -> Result<(), TooComplex> {
+        let mut names: Vec<&str> = Vec::new();
+        let mut next = Some(assignment);
+        while let Some(one) = next.filter(|one| matches!(one.kind(), "assignment" | "augmented_assignment")) {
+            let mut target = one.child_by_field_name("left");
+            while let Some(inner) = target.filter(|target| target.kind() == "subscript") {
+                target = inner.child_by_field_name("value");
+            }
+            names.extend(target.map(|target| self.text_of(target)));
+            next = one.child_by_field_name("right");
+        }
+        // A function of the same name that stands before it is replaced, one after it is not.
+        let last = |name: &&str| name.rsplit('.').next().unwrap_or_default().to_owned();
+        let before = names.iter().map(|name| scope.defined.get(&last(name)).copied().unwrap_or_default());
+        let before = before.map(|count| count.to_string()).collect::<Vec<_>>().join(",");
+        self.push(scope, (What::Value, &names.join(", ")), (&[&before], &[node]))
+    }
+
+    /// Each name that is imported, and from where. In which statement it stands does not count.
+    fn import(&mut self, node: Node<'_>, scope: &Scope) -> Result<(), TooComplex> {
+        let from = match node.kind() {
+            "future_import_statement" => Some("__future__".to_owned()),
+            _ => node.child_by_field_name("module_name").map(|of| absolute(self.package, &self.spelled(of))),
+        };
+        let mut cursor = node.walk();
+        let names: Vec<_> = node.children_by_field_name("name", &mut cursor).collect();
+        let mut cursor = node.walk();
+        let takes_all = node.named_children(&mut cursor).any(|child| child.kind() == "wildcard_import");
+        let from = from.as_deref();
+        if takes_all {
+            let from = from.unwrap_or_default();
+            self.push(scope, (What::Import, &format!("{from}.*")), (&[from, "*"], &[]))?;
+        }
+        for imported in names {
+            let alias = imported.child_by_field_name("alias").map(|alias| self.text_of(alias));
+            let name = self.spelled(imported.child_by_field_name("name").unwrap_or(imported));
+            let bound = alias.unwrap_or(&name);
+            let words = [from.unwrap_or("-"), &name, alias.unwrap_or("-")];
+            self.push(scope, (What::Import, bound), (&words, &[]))?;
+        }
+        Ok(())
+    }
+
+    /// A name with dots, without blanks.
+    fn spelled(&self, node: Node<'_>) -> String {
+        self.text_of(node).chars().filter(|letter| !letter.is_whitespace() && *letter != '\\').collect()
+    }
+
+    /// `if`, `try` and the like: what stands in their branches is told by itself, with what has to hold for it. A branch
+    /// that holds nothing of that kind is told as a whole.
+    fn compound(&mut self, node: Node<'_>, scope: &mut Scope, depth: usize) -> Result<(), TooComplex> {
+        let (known, outer) = (self.outside.pieces.len(), scope.conditions.len());
+        let mut branches = Vec::new();
+        let mut cursor = node.walk();
+        let mut head = Vec::new();
+        for child in node.children(&mut cursor) {
+            match child.kind() {
+                "block" => branches.push((child, std::mem::take(&mut head))),
+                "elif_clause" | "else_clause" | "except_clause" | "finally_clause" => {
+                    let mut cursor = child.walk();
+                    let inner: Vec<_> = child.children(&mut cursor).collect();
+                    let block = inner.iter().copied().find(|one| one.kind() == "block");
+                    let head = inner.into_iter().filter(|one| one.kind() != "block").collect();
+                    branches.extend(block.map(|block| (block, head)));
+                }
+                "comment" => {}
+                _ => head.push(child),
+            }
+        }
+        for (block, head) in branches {
+            // What was tried or asked before a branch is a condition of it, too.
+            scope.conditions.push(tree(&[], &head, self.text)?);
+            self.statements(block, scope, depth + 1)?;
+        }
+        scope.conditions.truncate(outer);
+        if self.outside.pieces.len() == known { self.other(node, scope) } else { Ok(()) }
+    }
+
+    /// Every module that is imported, in functions too.
+    fn modules(&mut self, node: Node<'_>, depth: usize) -> Result<(), TooComplex> {
+        if depth > MAX_DEPTH {
+            return Err(TooComplex::OverLimit);
+        }
+        if matches!(node.kind(), "import_statement" | "import_from_statement") {
+            let from = node.child_by_field_name("module_name");
+            let from = from.map(|from| absolute(self.package, &self.spelled(from)));
+            let mut cursor = node.walk();
+            for imported in node.children_by_field_name("name", &mut cursor) {
+                let name = self.spelled(imported.child_by_field_name("name").unwrap_or(imported));
+                let module = match &from {
+                    // It may be a module of that package.
+                    Some(from) if from.is_empty() => name,
+                    Some(from) => format!("{from}.{name}"),
+                    None => name,
+                };
+                self.outside.modules.insert(module);
+            }
+            self.outside.modules.extend(from);
+            return Ok(());
+        }
+        let mut cursor = node.walk();
+        node.named_children(&mut cursor).try_for_each(|child| self.modules(child, depth + 1))
+    }
+}
+
+/// The beginning of a text, in one line.
+fn line(text: &str) -> String {
+    let line = text.lines().next().unwrap_or_default();
+    line.chars().filter(|letter| !letter.is_control()).take(MAX_NAME).collect()
+}

@@ -1,0 +1,185 @@
+//! What a release requires of other packages, by what its archive says of itself: the metadata of a Python distribution,
+//! `package.json`, `Cargo.toml`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use truing_core::follow::METADATA;
+
+/// Of npm.
+const PACKAGE: &str = "package.json";
+/// Of crates.io.
+const CARGO: &str = "Cargo.toml";
+/// The first version of a source archive's metadata that says all that is required (PEP 643).
+const WHOLE_METADATA: (u32, u32) = (2, 2);
+
+/// The file that an entry of an archive is known by, if it tells what is required: that of a Python distribution is
+/// called by the release.
+pub(super) fn file_of(path: &str) -> Option<&'static str> {
+    let of_wheel = path
+        .split_once('/')
+        .is_some_and(|(folder, file)| file == "METADATA" && folder.ends_with(".dist-info"));
+    match path {
+        _ if of_wheel => Some(METADATA),
+        "PKG-INFO" => Some(METADATA),
+        PACKAGE => Some(PACKAGE),
+        CARGO => Some(CARGO),
+        _ => None,
+    }
+}
+
+/// What each of these files says, by the name of what is required.
+pub(super) fn of_files<'a>(
+    files: impl Iterator<Item = (&'a String, &'a Vec<u8>)>,
+) -> BTreeMap<String, BTreeMap<String, String>> {
+    let mut told = BTreeMap::new();
+    for (path, bytes) in files {
+        let (Some(file), Ok(text)) = (file_of(path), std::str::from_utf8(bytes)) else { continue };
+        let found = match file {
+            PACKAGE => npm(text),
+            CARGO => cargo(text),
+            _ => python(text, path == "PKG-INFO"),
+        };
+        if let Some(found) = found {
+            told.insert(file.to_owned(), found.into_iter().map(|(name, of)| (name, joined(&of))).collect());
+        }
+    }
+    told
+}
+
+type Found = BTreeMap<String, BTreeSet<String>>;
+
+fn joined(texts: &BTreeSet<String>) -> String {
+    texts.iter().map(String::as_str).collect::<Vec<_>>().join(" | ")
+}
+
+/// None: the metadata of a source archive that does not say it.
+fn python(text: &str, is_source: bool) -> Option<Found> {
+    let mut found = Found::new();
+    let (mut version, mut is_dynamic) = ((0, 0), false);
+    // The fields end where the description begins.
+    for line in text.lines().take_while(|line| !line.trim().is_empty()) {
+        let Some((field, value)) = line.split_once(':') else { continue };
+        let value = value.trim();
+        match field.to_ascii_lowercase().as_str() {
+            "metadata-version" => {
+                let (major, minor) = value.split_once('.').unwrap_or((value, "0"));
+                version = (major.parse().unwrap_or(0), minor.parse().unwrap_or(0));
+            }
+            "dynamic" => is_dynamic |= value.eq_ignore_ascii_case("requires-dist"),
+            "requires-dist" => {
+                let (name, text) = requirement(value);
+                found.entry(name).or_default().insert(text);
+            }
+            "requires-python" => {
+                found.entry("Python".to_owned()).or_default().insert(bounds(value));
+            }
+            _ => {}
+        }
+    }
+    let says_all = !is_source || (version >= WHOLE_METADATA && !is_dynamic);
+    (says_all || found.keys().any(|name| name != "Python")).then_some(found)
+}
+
+/// A requirement's name, and all of it in one spelling.
+fn requirement(text: &str) -> (String, String) {
+    let (head, marker) = text.split_once(';').unwrap_or((text, ""));
+    let is_name = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.');
+    let end = head.find(|letter| !is_name(letter)).unwrap_or(head.len());
+    let (name, rest) = head.split_at(end);
+    let words = name.split(['-', '_', '.']).filter(|word| !word.is_empty());
+    let name = words.collect::<Vec<_>>().join("-").to_ascii_lowercase();
+    let marker = marker.split_whitespace().collect::<String>().replace('"', "'");
+    let text = format!("{name}{};{marker}", bounds(rest));
+    (name, text)
+}
+
+/// Bounds in one order, without blanks and brackets around them.
+fn bounds(text: &str) -> String {
+    let text: String = text.chars().filter(|letter| !letter.is_whitespace()).collect();
+    let (extras, rest) = match text.split_once(']') {
+        Some((extras, rest)) => (format!("{extras}]"), rest.to_owned()),
+        None => (String::new(), text),
+    };
+    let rest = rest.trim_start_matches('(').trim_end_matches(')');
+    let mut clauses: Vec<&str> = rest.split(',').filter(|clause| !clause.is_empty()).collect();
+    clauses.sort_unstable();
+    format!("{extras}{}", clauses.join(","))
+}
+
+fn npm(text: &str) -> Option<Found> {
+    let package: serde_json::Value = serde_json::from_str(text).ok()?;
+    let mut found = Found::new();
+    for section in ["dependencies", "peerDependencies", "optionalDependencies", "engines"] {
+        for (name, range) in package.get(section).and_then(|of| of.as_object()).into_iter().flatten() {
+            found.entry(name.clone()).or_default().insert(format!("{section} {range}"));
+        }
+    }
+    Some(found)
+}
+
+fn cargo(text: &str) -> Option<Found> {
+    let package: toml::Table = text.parse().ok()?;
+    let mut found = Found::new();
+    let mut of = |place: &str, table: &toml::Table| {
+        for section in ["dependencies", "build-dependencies"] {
+            for (name, range) in table.get(section).and_then(toml::Value::as_table).into_iter().flatten() {
+                found.entry(name.clone()).or_default().insert(format!("{place}{section} {range}"));
+            }
+        }
+    };
+    of("", &package);
+    for (target, table) in package.get("target").and_then(toml::Value::as_table).into_iter().flatten() {
+        if let Some(table) = table.as_table() {
+            of(&format!("{target} "), table);
+        }
+    }
+    let rust = package.get("package").and_then(|package| package.get("rust-version"));
+    if let Some(rust) = rust {
+        found.entry("Rust".to_owned()).or_default().insert(rust.to_string());
+    }
+    Some(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(path: &str, text: &str) -> BTreeMap<String, String> {
+        let (path, bytes) = (path.to_owned(), text.as_bytes().to_vec());
+        of_files([(&path, &bytes)].into_iter()).into_values().next().unwrap_or_default()
+    }
+
+    #[test]
+    fn a_requirement_is_the_same_however_it_is_spelled() {
+        let of = |line: &str| {
+            of(
+                "p-1.dist-info/METADATA",
+                &format!("Metadata-Version: 2.1\nRequires-Dist: {line}\n\nRequires-Dist: no\n"),
+            )
+        };
+        let one = of("urllib3 (<1.27,>=1.25.4) ; python_version < \"3.10\"");
+        assert_eq!(one, of("urllib3>=1.25.4, <1.27; python_version<'3.10'"));
+        assert_eq!(one.keys().collect::<Vec<_>>(), ["urllib3"]);
+        assert_ne!(one, of("urllib3>=1.25.4,<1.28; python_version<'3.10'"));
+        assert_ne!(of("a[x]>=1"), of("a[y]>=1"));
+        assert_ne!(of("a>=1; extra == 'b'"), of("a>=1"));
+    }
+
+    #[test]
+    fn a_source_archive_that_does_not_say_what_is_required_says_nothing() {
+        assert_eq!(of("PKG-INFO", "Metadata-Version: 1.1\nRequires-Python: >=3\n").len(), 0);
+        assert_eq!(of("PKG-INFO", "Metadata-Version: 2.1\nRequires-Dist: a\n").len(), 1);
+        assert_eq!(of("PKG-INFO", "Metadata-Version: 2.2\nRequires-Python: >=3\n").len(), 1);
+    }
+
+    #[test]
+    fn packages_of_npm_and_crates_say_it_in_their_own_files() {
+        let npm = of("package.json", r#"{"dependencies": {"a": "^1"}, "devDependencies": {"b": "1"}}"#);
+        assert_eq!(npm.keys().collect::<Vec<_>>(), ["a"]);
+        let cargo = of(
+            "Cargo.toml",
+            "[dependencies.a]\nversion = \"1\"\n[target.x.dependencies]\nc = \"1\"\n[dev-dependencies]\nb = \"1\"\n",
+        );
+        assert_eq!(cargo.keys().collect::<Vec<_>>(), ["a", "c"]);
+    }
+}

@@ -1,0 +1,69 @@
+//! The digest of a Python tree against Python's own parser: two functions have the same digest if, and only if, their
+//! trees are the same but for docstrings. The functions are those of Python's standard library, as they are and as
+//! `ast.unparse` writes them, and each with one thing of it changed.
+
+// Helpers of tests are tests too; clippy exempts test functions only.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Write as _;
+use std::process::Command;
+
+use serde::Deserialize;
+use truing_reader::sources::{Format, SourcesRequest, read};
+use zip::write::SimpleFileOptions;
+
+/// A function, and a digest of its tree by Python.
+#[derive(Deserialize)]
+struct Function {
+    text: String,
+    tree: String,
+}
+
+/// How many functions of the library are taken, spread over it.
+const COUNT: usize = 800;
+
+#[test]
+fn a_digest_is_the_same_where_the_tree_is_and_only_there() {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/trees.py");
+    let output =
+        Command::new("python3").args(["-B", "-W", "ignore", script, &COUNT.to_string()]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let functions: Vec<Function> = String::from_utf8(output.stdout)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert!(functions.len() > COUNT, "{}", functions.len());
+    let folder = tempfile::tempdir().unwrap();
+    let archive = folder.path().join("archive");
+    let mut zip = zip::ZipWriter::new(File::create(&archive).unwrap());
+    for (at, function) in functions.iter().enumerate() {
+        zip.start_file(format!("p/m{at}.py"), SimpleFileOptions::default()).unwrap();
+        zip.write_all(function.text.as_bytes()).unwrap();
+    }
+    zip.finish().unwrap();
+    let mirrored = vec!["p/*.py".to_owned()];
+    let request = SourcesRequest { archive, format: Format::Wheel, symbols: vec![], mirrored, bases: vec![] };
+    let told = read(&request).unwrap();
+    let (mut by_tree, mut by_digest) = (BTreeMap::new(), BTreeMap::new());
+    let (mut wrong, mut same) = (Vec::new(), 0);
+    for (at, function) in functions.iter().enumerate() {
+        let found = told.functions[&format!("p/m{at}.py")].values().next();
+        let digest = found.unwrap_or_else(|| panic!("no function: {}", function.text)).tree.clone();
+        let (known, text) = by_tree.entry(&function.tree).or_insert_with(|| (digest.clone(), &function.text));
+        if *known == digest {
+            same += usize::from(**text != function.text);
+        } else {
+            wrong.push(format!("one tree, two digests:\n{text}\n--\n{}", function.text));
+        }
+        let (tree, text) = by_digest.entry(digest).or_insert((&function.tree, &function.text));
+        if *tree != &function.tree {
+            wrong.push(format!("two trees, one digest:\n{text}\n--\n{}", function.text));
+        }
+    }
+    let shown = wrong.iter().take(5).cloned().collect::<Vec<_>>().join("\n====\n");
+    assert!(wrong.is_empty(), "{} of {} wrong:\n{shown}", wrong.len(), functions.len());
+    assert!(same > COUNT / 2, "{same} texts have the tree of another one");
+}

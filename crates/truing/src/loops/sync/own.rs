@@ -1,0 +1,52 @@
+//! What a project has of its own of the package that it follows, read from its source, which is never run.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use truing_core::follow::{Unguarded, Why};
+use truing_reader::sources::{Project, ProjectRequest, SourcesError};
+use truing_upstream::version::Registry;
+
+use super::SyncError;
+use crate::config::sync::JobConfig;
+use crate::reader::ChildReader;
+
+/// What a Python project overrides, what it inherits from, and what its files define.
+///
+/// # Errors
+/// [`SyncError::Project`]
+pub(super) async fn own(
+    job: &JobConfig,
+    project: &Path,
+    pairs: &[(String, String)],
+    reader: &ChildReader,
+) -> Result<Project, SyncError> {
+    let wrong = |source| SyncError::Project { folder: project.to_owned(), source };
+    let folder = project
+        .canonicalize()
+        .map_err(|error| wrong(SourcesError::File { path: project.to_owned(), why: error.to_string() }))?;
+    // A package is not always imported by its own name; where files of it are mirrored, they say by which.
+    let tops = pairs.iter().filter_map(|(theirs, _)| theirs.trim_start_matches("src/").split('/').next());
+    let mut packages: BTreeSet<String> = tops.map(str::to_owned).collect();
+    packages.insert(job.package.to_ascii_lowercase().replace(['-', '.'], "_"));
+    reader.project(ProjectRequest { folder, packages }).await.map_err(wrong)
+}
+
+/// The package's classes that classes of the project inherit from, as far as they can be told; and that they cannot.
+pub(super) async fn inherited(
+    job: &JobConfig,
+    project: &Path,
+    pairs: &[(String, String)],
+    reader: &ChildReader,
+) -> (BTreeSet<String>, Option<Unguarded>) {
+    match job.registry {
+        Registry::Pypi => match own(job, project, pairs, reader).await {
+            Ok(found) => (found.inherited, None),
+            Err(error) => {
+                let untold = format!("the classes that the project inherits from: {error}");
+                (BTreeSet::new(), Some(Unguarded::of(untold, None, Why::Untold)))
+            }
+        },
+        Registry::Npm | Registry::Crates => (BTreeSet::new(), None),
+    }
+}
