@@ -4,6 +4,7 @@ mod bench;
 mod check;
 mod contract;
 mod fuzz;
+mod rules;
 mod say;
 mod size;
 mod soak;
@@ -38,6 +39,8 @@ enum Command {
     Contract(contract::Options),
     /// Feed readers of foreign bytes with damaged input until the time is over
     Fuzz(fuzz::Options),
+    /// Run the rules over the histories of public repositories, beside what people judged of what they find there
+    Rules(rules::Options),
     /// Build the release binary from clean and print build time, size and start-up time
     Size,
 }
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
         Command::Bench(options) => bench::run(&options),
         Command::Contract(options) => contract::run(&options),
         Command::Fuzz(options) => fuzz::run(&options),
+        Command::Rules(options) => rules::run(&options),
         Command::Size => size::run(),
     };
     match result {

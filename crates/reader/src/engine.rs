@@ -12,13 +12,14 @@ use truing_diff::RepoPath;
 use crate::content::{Content, Form};
 use crate::lines::Lines;
 use crate::pack::{Check, Rule};
+use crate::part::{Part, in_use};
 use crate::proof::{Fix, Prover};
 use crate::rules::companion::{Change, CompanionCheck};
 use crate::rules::size::{SizeCheck, is_new};
 use crate::rules::text::TextRules;
 use crate::snippet::{Secrets, snippet};
 use crate::suppress::is_suppressed;
-use crate::syntax::{Language, Match, Parsers, Scan, TooComplex, text_of};
+use crate::syntax::{Language, Match, Parsers, Places, Scan, TooComplex, text_of};
 
 /// The most findings of one file that are reported, unless asked for more: the worst, then the first.
 pub(crate) const MAX_FINDINGS: usize = 100;
@@ -47,10 +48,39 @@ pub(crate) struct Examined {
 pub(crate) struct Hit<'packs> {
     pub(crate) rule: &'packs Rule,
     pub(crate) matched: Range<usize>,
+    /// A place of it that must be code: not within a text or a comment.
+    pub(crate) code: Option<usize>,
     /// The part that may not be shown.
     pub(crate) secret: Option<Range<usize>>,
     /// What the rule would do about it.
     pub(crate) fix: Option<Fix>,
+}
+
+impl Hit<'_> {
+    /// Is what must be code within a text or a comment?
+    fn is_quoted(&self, places: &Places<'_>, parsers: &mut Parsers) -> bool {
+        self.code.is_some_and(|at| places.is_quoted(at, parsers))
+    }
+
+    /// Does its counterpart stand with it, in a place that does not tell of use?
+    fn has_counterpart(
+        &self,
+        file: &ChangedFile,
+        bytes: &[u8],
+        change: &Change<'_>,
+    ) -> Result<bool, ReaderError> {
+        let Some(counterpart) = self.rule.check.counterpart().filter(|_| !in_use(&file.path)) else {
+            return Ok(false);
+        };
+        let counterpart = counterpart.compiled(&self.rule.name)?;
+        Ok(counterpart.is_match(bytes) || change.stands_beside(&file.path, counterpart))
+    }
+
+    /// Does the rule tell tests apart, and does this stand in one that stands beside the product?
+    fn is_test_item(&self, places: &Places<'_>, parsers: &mut Parsers) -> bool {
+        let at = self.code.unwrap_or(self.matched.start);
+        self.rule.parts.contains_key(&Part::Test) && places.is_test_item(at, parsers)
+    }
 }
 
 impl<'packs> RuleSet<'packs> {
@@ -106,20 +136,29 @@ impl<'packs> RuleSet<'packs> {
             return Ok(Examined { findings: Vec::new(), incomplete });
         }
 
+        let (part, places) = (Part::of(&file.path), Places::of(file.path.as_bytes(), bytes));
         let mut seen = BTreeSet::new();
         let mut found = Vec::new();
         for hit in &hits {
             let first = lines.number(hit.matched.start);
             let last = lines.number(hit.matched.end.saturating_sub(1).max(hit.matched.start));
-            if touches(&file.added, first, last) && seen.insert((first, last, &hit.rule.name)) {
-                found.push((hit, first, last));
+            if !hit.rule.check.is_added(&file.added, first, last) || hit.is_quoted(&places, parsers) {
+                continue;
+            }
+            if hit.has_counterpart(file, bytes, change)? {
+                continue;
+            }
+            let part = part.or_else(|| hit.is_test_item(&places, parsers).then_some(Part::Test));
+            let Some(severity) = hit.rule.severity_in(part) else { continue };
+            if seen.insert((first, last, &hit.rule.name)) {
+                found.push((hit, severity, first, last));
             }
         }
-        found.retain(|(hit, first, _)| !is_suppressed(&lines, *first, &hit.rule.name));
+        found.retain(|(hit, _, first, _)| !is_suppressed(&lines, *first, &hit.rule.name));
         if found.len() > self.max_findings {
             incomplete = incomplete.or(Some(SkipReason::TooLarge));
         }
-        found.sort_by_key(|(hit, first, last)| (hit.rule.severity, *first, *last, &hit.rule.name));
+        found.sort_by_key(|(hit, severity, first, last)| (*severity, *first, *last, &hit.rule.name));
         found.truncate(self.max_findings);
 
         let secrets = Secrets::of(hits.iter().filter_map(|hit| hit.secret.clone()).collect());
@@ -128,7 +167,7 @@ impl<'packs> RuleSet<'packs> {
             .zip(std::str::from_utf8(bytes).ok().filter(|_| form == Form::Text))
             .map(|(language, text)| Prover::new(language, &lines, text, parsers));
         let mut findings = Vec::with_capacity(found.len());
-        for (hit, first, last) in found {
+        for (hit, severity, first, last) in found {
             let shown = lines.range(first).start..lines.range(last).end;
             // Secrets are not suggested.
             let fix = hit.fix.as_ref().filter(|_| !secrets.overlap(&shown));
@@ -136,7 +175,11 @@ impl<'packs> RuleSet<'packs> {
                 fix.zip(prover.as_mut()).and_then(|(fix, prover)| prover.suggestion(first, last, fix));
             let snippet = snippet(&lines, first, last, hit.matched.start, &secrets);
             let snippet = if form == Form::Binary { printable(&snippet) } else { snippet };
-            findings.push(RawFinding { suggestion, ..finding(hit.rule, &file.path, first, last, snippet) });
+            findings.push(RawFinding {
+                severity,
+                suggestion,
+                ..finding(hit.rule, &file.path, first, last, snippet)
+            });
         }
         Ok(Examined { findings, incomplete })
     }
@@ -150,7 +193,12 @@ impl<'packs> RuleSet<'packs> {
             rule.applies_to(&file.path) && check.exceeded(size, None)
         };
         let found = self.sizes.iter().filter(exceeded);
-        found.map(|(rule, _)| finding(rule, &file.path, 1, 1, String::new())).collect()
+        let part = Part::of(&file.path);
+        let told = |(rule, _): &(&'packs Rule, &SizeCheck)| {
+            let severity = rule.severity_in(part)?;
+            Some(RawFinding { severity, ..finding(rule, &file.path, 1, 1, String::new()) })
+        };
+        found.filter_map(told).collect()
     }
 
     /// Every match of every rule of syntax that looks at this path, on added lines.
@@ -171,7 +219,13 @@ impl<'packs> RuleSet<'packs> {
         let on_added = |first, last| touches(&file.added, first, last);
         let matches = scan.matches(text_of(bytes), parsers, &wanted, &on_added)?;
         let hit = |found: Match| {
-            Some(Hit { rule: rule_at(found.rule)?, matched: found.range, secret: None, fix: found.fix })
+            Some(Hit {
+                rule: rule_at(found.rule)?,
+                matched: found.range,
+                code: None,
+                secret: None,
+                fix: found.fix,
+            })
         };
         Ok(matches.into_iter().filter_map(hit).collect())
     }
@@ -187,7 +241,7 @@ impl<'packs> RuleSet<'packs> {
         let is_text = content.form() != Form::Binary;
         let mut hits = Vec::new();
         let mut hit = |rule: &'packs Rule, line: u32| {
-            hits.push(Hit { rule, matched: lines.range(line), secret: None, fix: None });
+            hits.push(Hit { rule, matched: lines.range(line), code: None, secret: None, fix: None });
         };
         for (rule, check) in self.companions.iter().filter(|(rule, _)| is_text && rule.applies_to(&file.path))
         {
@@ -238,7 +292,7 @@ fn printable(snippet: &str) -> String {
 }
 
 /// Does one of the ascending ranges overlap `first..=last`?
-fn touches(added: &[(u32, u32)], first: u32, last: u32) -> bool {
+pub(crate) fn touches(added: &[(u32, u32)], first: u32, last: u32) -> bool {
     let next = added.partition_point(|(_, end)| *end < first);
     added.get(next).is_some_and(|(start, _)| *start <= last)
 }

@@ -15,6 +15,7 @@ mod fixed;
 mod in_process;
 mod lines;
 pub mod pack;
+mod part;
 mod proof;
 pub mod protocol;
 pub mod redact;

@@ -17,6 +17,11 @@ impl<'text> Lines<'text> {
         Self { text, starts: std::iter::once(0).chain(after_ends).collect() }
     }
 
+    /// All of them.
+    pub(crate) fn text(&self) -> &'text [u8] {
+        self.text
+    }
+
     /// How many lines there are; a last line end begins no further one.
     pub(crate) fn count(&self) -> u32 {
         let ended = self.starts.last().is_some_and(|start| *start == self.text.len());

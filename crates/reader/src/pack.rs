@@ -10,6 +10,7 @@
 //! | `severity`, `category` | `P0` to `P2`; the letter of the kind of defect, `A` to `J` |
 //! | `title`, `body` | one line; why it matters and what to do, in Markdown |
 //! | `paths`, `not_paths` | globs: the rule looks at files that match one of the former (none: all), and none of the latter; `*` stays within a folder |
+//! | `parts` | how bad what it finds is in a part of the repository, or `"off"`: `{ test = "P2", document = "off" }`. The parts are `test` (in Rust also what stands behind `#[cfg(test)]` and `#[test]`), `fixture` (what tests are run on; as `test` where it is not named), `document`, `example` and `foreign`, told by words of the path |
 //! | `enabled` | `false`: only its examples are tested |
 //! | `measured` | what it finds in released code, for the pack's page: hits in how many files, and how many were right |
 //! | `valid`, `invalid` | examples in which the rule must find nothing, or something; [`Packs::test`] |
@@ -19,11 +20,13 @@
 //! | Field | Meaning |
 //! |---|---|
 //! | `keywords` | the rule is tried on files that hold one of these, in any ASCII case |
-//! | `pattern` | a regular expression over the whole file's bytes: `^` and `$` match at lines, classes are ASCII. A group named `secret` says which part of the match is the secret; without it all of it is |
+//! | `pattern` | a regular expression over the whole file's bytes: `^` and `$` match at lines, classes are ASCII. A group named `secret` says which part of the match is the secret; without it all of it is. A group named `code` says which part must be code: within a text or a comment it counts for nothing, where the file's language is built in |
+//! | `both_ends` | `true`: the first and the last line of a match must both be added, not only one of its lines |
+//! | `counterpart` | secrets only, a regular expression: what stands together with a match of it, in its file or in a changed file of the same folder, is no finding, unless a word of the path tells of use (`deploy`, `prod`, `etc` and the like) |
 //! | `entropy` | secrets only: the least Shannon entropy of the secret, in bits per byte |
 //! | `allow` | regular expressions; a secret (or the match of a text rule) that one matches is none |
 //! | `fix` | text only, `{ pattern = '…', replacement = '…' }`: the first match of the pattern on the lines of what was found becomes the replacement, in which `$1` stands for a group. A group named `part` says which part of the match is replaced. Shown as a suggestion where it is proven, see below |
-//! | `valid`, `invalid`, `example_path` | whole files, and what path they have (`example.txt`). An example is its text, or `{ text = "…", fixed = "…" }`: what the suggestions make of it. Where there is no `fixed`, nothing must be suggested |
+//! | `valid`, `invalid`, `example_path` | whole files, and what path they have (`file.txt`). An example is its text, or `{ text = "…", fixed = "…" }`: what the suggestions make of it. Where there is no `fixed`, nothing must be suggested |
 //!
 //! Examples of secrets write one letter as a TOML escape, so that the rule files hold nothing that looks like one.
 //!
@@ -36,17 +39,21 @@
 //! |---|---|
 //! | `paths`, `not_paths` | as above: the files whose change asks for a companion |
 //! | `added` | a regular expression: only added lines that it matches ask (none: all do) |
+//! | `under` | a regular expression: an added line asks only if the nearest line above that ends with `{` matches it |
 //! | `companions` | paths, no globs; one of them must have changed. `x.lock`: in the file's folder or any above; `/a/x.py`: from the root |
 //! | `companion_added` | a regular expression: an added line of the companion must match it |
+//! | `companion_holds` | texts in which `$1` or `${name}` stands for what a group of `added` matched: a line asks for nothing if a companion, changed or not, holds one of them |
+//! | `unless_holds` | the same of the file itself |
+//! | `above_holds` | texts in which `${folder}` stands for the file's folder, from the companion's: a companion in a folder above counts only if it holds one of them |
 //! | `even_if_missing` | `true`: also where no companion exists (`false`) |
-//! | `valid`, `invalid` | changes: `{ changed = { "a.toml" = "text" }, unchanged = ["a.lock"] }`; all lines of `changed` are added |
+//! | `valid`, `invalid` | changes: `{ changed = { "a.toml" = "text" }, unchanged = ["a.lock"], beside = { "b.lock" = "text" } }`; all lines of `changed` are added, the others are there as they were |
 //!
 //! # Kind `size`: new files over a limit
 //!
 //! | Field | Meaning |
 //! |---|---|
 //! | `max_bytes`, `max_lines` | one of them or both: a new file over either is reported, on its first line |
-//! | `valid`, `invalid`, `example_path` | new files: `{ bytes = 100, lines = 2 }`, and what path they have (`example.txt`) |
+//! | `valid`, `invalid`, `example_path` | new files: `{ bytes = 100, lines = 2 }`, and what path they have (`file.txt`) |
 //!
 //! # Kind `syntax`: ast-grep's rules, in its own YAML
 //!
@@ -67,8 +74,8 @@
 //!
 //! | Field of `metadata.truing` | Meaning |
 //! |---|---|
-//! | `severity`, `category`, `enabled`, `measured` | as in TOML; by default as `severity` says, `J`, `true` |
-//! | `valid`, `invalid`, `example_path` | as for text; by default none, none, and `example` with the language's ending |
+//! | `severity`, `category`, `parts`, `enabled`, `measured` | as in TOML; by default as `severity` says, `J`, `true` |
+//! | `valid`, `invalid`, `example_path` | as for text; by default none, none, and `file` with the language's ending |
 //! | `also` | further languages that the same rule is for: `[tsx, javascript]` |
 //!
 //! ```yaml
@@ -254,12 +261,12 @@ impl Packs {
         Ok(self.select(names)?.into_iter().map(Listed::of).collect())
     }
 
-    /// A pack's page for people, in Markdown.
+    /// A pack's page for people, in Markdown. `judged`: by a rule's id, what people said of what it finds in histories.
     ///
     /// # Errors
     /// [`ReaderError::UnknownPack`] for a pack there is not, [`ReaderError::BadPack`] if a rule is wrong.
-    pub fn page(&self, name: &str) -> Result<String, ReaderError> {
-        Ok(page::of(name, self.pack(name)?))
+    pub fn page(&self, name: &str, judged: &BTreeMap<String, String>) -> Result<String, ReaderError> {
+        Ok(page::of(name, self.pack(name)?, judged))
     }
 
     /// Are these packs there? No rule is read for that: those of a folder were, with it, and the embedded ones are right.

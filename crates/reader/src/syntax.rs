@@ -1,13 +1,16 @@
 //! The one home of tree-sitter and ast-grep: which languages there are, rules in ast-grep's own YAML (`rule`),
 //! the scan of one file, which is parsed once however many rules look at it (`scan`), and where a text defines a name
-//! (`definitions`).
+//! (`definitions`),
+//! and what is around a place (`around`).
 
+mod around;
 mod definitions;
 mod rule;
 mod scan;
 
 use ast_grep_language::SupportLang;
 
+pub(crate) use around::Places;
 pub(crate) use definitions::{Definition, definitions};
 pub(crate) use rule::{SyntaxCheck, WrongRule, from_yaml};
 pub(crate) use scan::{MAX_DEPTH, MAX_SOURCE_BYTES, Match, Parsers, Scan, Shape, TooComplex, text_of};
@@ -97,7 +100,7 @@ impl Language {
 
     /// What an example's file is called.
     pub(crate) fn example_path(&self) -> String {
-        format!("example.{}", self.extensions.first().copied().unwrap_or_default())
+        format!("file.{}", self.extensions.first().copied().unwrap_or_default())
     }
 
     /// All names, for errors.

@@ -112,9 +112,7 @@ fn whole_files_are_told_in_every_format_and_to_a_file() {
         .collect();
     assert_eq!(uris, ["a%20b.py", "b.rs"], "worst first");
     let markdown = String::from_utf8(check(&["--format", "markdown"]).stdout).unwrap();
-    assert!(
-        markdown.starts_with("## Truing: 2 findings (1 P1, 1 P2)\n\n2 files checked, 1 not.\n\n### P1: ")
-    );
+    assert!(markdown.starts_with("## Truing: 2 findings (2 P1)\n\n2 files checked, 1 not.\n\n### P1: "));
     for format in ["text", "json", "sarif", "markdown"] {
         let printed = check(&["--format", format]).stdout;
         let to_file = check(&["--format", format, "--output", out.to_str().unwrap()]);
@@ -159,12 +157,85 @@ fn whole_files_are_checked_and_the_fields_are_those_of_a_review() {
 
 #[test]
 fn only_findings_of_p0_and_p1_and_unread_files_fail_a_check() {
-    let here = folder(&[("a.rs", "fn f() {\n    dbg!(1);\n}\n")]);
-    assert_eq!(truing(here.path(), &["rules", "check", "."]).status.code(), Some(0));
+    let here = folder(&[("a.go", "package a\n\nfunc f() {\n\tjson.Unmarshal(b, &v)\n}\n")]);
+    let checked = truing(here.path(), &["rules", "check", ".", "--format", "json"]);
+    assert_eq!(found(&checked), ["a.go:4 core/go-unchecked-error"]);
+    assert_eq!(checked.status.code(), Some(0));
     fs::write(here.path().join("large.txt"), vec![b'a'; 6 * 1024 * 1024]).unwrap();
     let output = truing(here.path(), &["rules", "check", "."]);
     assert_eq!(output.status.code(), Some(1));
     assert!(said(&output).contains("large.txt: not checked: too large"), "{}", said(&output));
+}
+
+/// A private key in PEM, with a body that is random enough.
+fn key() -> String {
+    let line =
+        |number: u32| format!("{number:02}ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789\n");
+    let (begin, end) = (concat!("-----BEGIN PRIV", "ATE KEY-----"), concat!("-----END PRIV", "ATE KEY-----"));
+    format!("{begin}\n{}{end}\n", (0..8).map(line).collect::<String>())
+}
+
+#[test]
+fn keys_are_found_but_in_tests_documents_and_examples_and_beside_their_certificate() {
+    let certificate = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
+    let key = key();
+    let paths = [
+        "id_rsa",
+        "src/keys/server.pem",
+        "deploy/tls/server.key",
+        "tests/server.key",
+        "crypto/testdata/a.go",
+        "docs/tls.md",
+        "examples/client.key",
+        "suite/keys/own.pem",
+    ];
+    let mut files: Vec<(&str, &str)> = paths.iter().map(|path| (*path, key.as_str())).collect();
+    files.extend([("deploy/tls/server.crt", certificate), ("suite/keys/own.crt", certificate)]);
+    let here = folder(&files);
+    let output = truing(here.path(), &["rules", "check", ".", "--format", "json"]);
+    let expected = ["deploy/tls/server.key:1", "id_rsa:1", "src/keys/server.pem:1"];
+    assert_eq!(found(&output), expected.map(|place| format!("{place} core/private-key")));
+}
+
+#[test]
+fn markers_of_a_merge_are_found_where_git_left_them_and_not_where_they_are_shown() {
+    let markers = "<<<<<<< HEAD\na = 1\n=======\na = 2\n>>>>>>> topic\n";
+    let (fenced, text) =
+        (format!("# Merging\n\n```text\n{markers}```\n"), format!("x = \"\"\"\n{markers}\"\"\"\n"));
+    let block = "<<<<<<< SEARCH\na = 1\n=======\na = 2\n>>>>>>> REPLACE\n";
+    let here = folder(&[
+        ("a.py", markers),
+        ("README.md", markers),
+        ("tests/test_a.py", markers),
+        ("docs/merging.md", &fenced),
+        ("b.py", &text),
+        ("prompt.txt", block),
+        ("tests/data/merged.py", markers),
+    ]);
+    let output = truing(here.path(), &["rules", "check", ".", "--format", "json"]);
+    let expected = ["README.md:1", "a.py:1", "tests/test_a.py:1"];
+    assert_eq!(found(&output), expected.map(|place| format!("{place} core/conflict-marker")));
+}
+
+#[test]
+fn a_debugging_aid_is_as_bad_as_the_part_that_it_stands_in() {
+    let here = folder(&[
+        (
+            "src/a.rs",
+            "fn f() {\n    dbg!(1);\n}\n\n#[cfg(test)]\nmod tests {\n    fn g() {\n        dbg!(2);\n    }\n}\n",
+        ),
+        ("tests/b.rs", "fn f() {\n    dbg!(1);\n}\n"),
+        ("a.py", "f()\nbreakpoint()\n"),
+        ("tests/test_b.py", "f()\nbreakpoint()\n"),
+        ("tests/data/c.py", "f()\nbreakpoint()\n"),
+        ("d.py", "TEXT = \"\"\"\nbreakpoint()\n\"\"\"\n"),
+    ]);
+    let output = truing(here.path(), &["rules", "check", ".", "--format", "json"]);
+    let told: Vec<String> = lines(&output)
+        .iter()
+        .map(|line| format!("{} {}:{}", line["severity"], line["path"], line["start_line"]).replace('"', ""))
+        .collect();
+    assert_eq!(told, ["P1 a.py:2", "P1 src/a.rs:2", "P2 tests/test_b.py:2"]);
 }
 
 #[test]

@@ -37,7 +37,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("truing-reader", &["truing-core", "truing-diff"]),
     ("truing-store", &["truing-core"]),
     ("truing-upstream", &["truing-core", "truing-reader"]),
-    ("xtask", &["truing-core", "truing-diff", "truing-fakes"]),
+    ("xtask", &["truing-core", "truing-diff", "truing-fakes", "truing-reader"]),
 ];
 
 /// The crates that decide, and so see no clock, randomness, environment, file system or network.

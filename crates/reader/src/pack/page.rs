@@ -1,18 +1,30 @@
 //! A pack's page: what its rules find, and what they found in released code.
 
+use std::collections::BTreeMap;
+
 use super::Rule;
 
-/// The page, in Markdown.
-pub(super) fn of(pack: &str, rules: &[Rule]) -> String {
+/// The page, in Markdown. `judged`: by a rule's id, what people said of what it finds in histories.
+pub(super) fn of(pack: &str, rules: &[Rule], judged: &BTreeMap<String, String>) -> String {
     let on = rules.iter().filter(|rule| rule.enabled).count();
+    let (told, column, rule, command) = match judged.is_empty() {
+        true => ("", "", "", "truing-reader"),
+        false => (
+            "\"Judged\" is about what it finds in the histories of public repositories: how many findings, and what part of\n\
+             them is right, with its interval of 95 %; [figures.md](figures.md) tells how that was found.\n",
+            " Judged |",
+            "---|",
+            "xtask",
+        ),
+    };
     let mut text = format!(
         "# Rules of the pack `{pack}`\n\n\
-         <!-- Generated from crates/reader/packs/{pack}. To write it anew: UPDATE_DOCS=1 cargo test -p truing-reader -->\n\n\
+         <!-- Generated from crates/reader/packs/{pack}. To write it anew: UPDATE_DOCS=1 cargo test -p {command} -->\n\n\
          {} rules, {on} of them on. \"Released code\" says what a rule finds in published packages, every line counted\n\
          as new, and what became of its hits when they were looked at; a rule without a figure finds nothing there.\n\
-         `fix`: where it is proven, the rule suggests what to write instead, and `truing review --fix` writes it.\n\n\
-         | Rule | Severity | Kind | What it finds | Released code |\n\
-         |---|---|---|---|---|\n",
+         `fix`: where it is proven, the rule suggests what to write instead, and `truing review --fix` writes it.\n{told}\n\
+         | Rule | Severity | Kind | What it finds | Released code |{column}\n\
+         |---|---|---|---|---|{rule}\n",
         rules.len(),
     );
     for rule in rules {
@@ -27,8 +39,12 @@ pub(super) fn of(pack: &str, rules: &[Rule]) -> String {
         let off = if rule.enabled { "" } else { " (off)" };
         let measured = rule.measured.as_deref().unwrap_or("no hits");
         let title = rule.title.replace('|', "\\|");
-        text +=
-            &format!("| `{id}`{off} | {} | {kind}{fix} | {title} | {measured} |\n", rule.severity.as_str());
+        let judged = match judged.is_empty() {
+            true => String::new(),
+            false => format!(" {} |", judged.get(id).map_or("no findings", String::as_str)),
+        };
+        let severity = rule.severity.as_str();
+        text += &format!("| `{id}`{off} | {severity} | {kind}{fix} | {title} | {measured} |{judged}\n");
     }
     text
 }

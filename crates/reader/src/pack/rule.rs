@@ -1,5 +1,6 @@
 //! A rule, ready to be used.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
@@ -13,6 +14,8 @@ use truing_core::port::ReaderError;
 use truing_diff::RepoPath;
 
 use super::PackError;
+use crate::engine::touches;
+use crate::part::{Part, There};
 use crate::rules::companion::{CompanionCheck, Head};
 use crate::rules::size::SizeCheck;
 use crate::rules::text::TextCheck;
@@ -31,6 +34,8 @@ pub(crate) struct Rule {
     /// Which paths it looks at: those that one of the former matches (none: all) and none of the latter.
     pub(crate) paths: Option<GlobSet>,
     pub(crate) not_paths: GlobSet,
+    /// How bad what it finds is in parts of a repository; elsewhere it is `severity`.
+    pub(crate) parts: BTreeMap<Part, There>,
     pub(crate) enabled: bool,
     /// What it finds in released code, in words.
     pub(crate) measured: Option<String>,
@@ -42,6 +47,19 @@ impl Rule {
     pub(crate) fn applies_to(&self, path: &RepoPath) -> bool {
         let path = Path::new(OsStr::from_bytes(path.as_bytes()));
         self.paths.as_ref().is_none_or(|paths| paths.is_match(path)) && !self.not_paths.is_match(path)
+    }
+
+    /// How bad what it finds is in a part of a repository (none: the product); none if it is no finding there.
+    pub(crate) fn severity_in(&self, part: Option<Part>) -> Option<Severity> {
+        let there = part.and_then(|part| match (self.parts.get(&part), part) {
+            (None, Part::Fixture) => self.parts.get(&Part::Test),
+            (there, _) => there,
+        });
+        match there {
+            None => Some(self.severity),
+            Some(There::Severity(severity)) => Some(*severity),
+            Some(There::Off(_)) => None,
+        }
     }
 }
 
@@ -80,6 +98,26 @@ impl Check {
         }
     }
 
+    /// Do the added lines make a match on these lines a finding?
+    pub(crate) fn is_added(&self, added: &[(u32, u32)], first: u32, last: u32) -> bool {
+        match self {
+            Self::Text(check) | Self::Secret(check) if check.both_ends => {
+                touches(added, first, first) && touches(added, last, last)
+            }
+            Self::Text(_) | Self::Secret(_) | Self::Syntax(_) | Self::Companion(_) | Self::Size(_) => {
+                touches(added, first, last)
+            }
+        }
+    }
+
+    /// What makes a secret one that is tried out and not used.
+    pub(crate) fn counterpart(&self) -> Option<&Pattern> {
+        match self {
+            Self::Secret(check) => check.counterpart.as_ref(),
+            Self::Text(_) | Self::Syntax(_) | Self::Companion(_) | Self::Size(_) => None,
+        }
+    }
+
     /// Does the rule say what to make of what it finds?
     pub(crate) fn has_fix(&self) -> bool {
         match self {
@@ -112,8 +150,8 @@ pub(crate) struct Example {
     pub(crate) shown: String,
     /// Files that are new: path and text.
     pub(crate) changed: Vec<(RepoPath, Vec<u8>)>,
-    /// Files that are there and did not change.
-    pub(crate) unchanged: Vec<RepoPath>,
+    /// Files that are there and did not change, with their text if it matters.
+    pub(crate) unchanged: Vec<(RepoPath, Option<Vec<u8>>)>,
     /// What the suggestions make of the changed file; none: nothing is suggested.
     pub(crate) fixed: Option<String>,
 }
@@ -148,11 +186,13 @@ impl Example {
 
 impl Head for Example {
     fn exists(&self, path: &RepoPath) -> bool {
-        self.unchanged.contains(path) || self.text(path).is_some()
+        self.unchanged.iter().any(|(known, _)| known == path) || self.text(path).is_some()
     }
 
     fn text(&self, path: &RepoPath) -> Option<Vec<u8>> {
-        self.changed.iter().find(|(known, _)| known == path).map(|(_, text)| text.clone())
+        let changed = self.changed.iter().find(|(known, _)| known == path).map(|(_, text)| text.clone());
+        let unchanged = || self.unchanged.iter().find(|(known, _)| known == path)?.1.clone();
+        changed.or_else(unchanged)
     }
 }
 

@@ -11,6 +11,7 @@ use truing_diff::RepoPath;
 
 use super::error::{PackError, place};
 use super::rule::{Check, Example, Examples, Pattern, Rule, TextExample};
+use crate::part::{Part, There};
 use crate::rules::companion::CompanionCheck;
 use crate::rules::size::SizeCheck;
 use crate::rules::text::{TextCheck, TextFix};
@@ -52,6 +53,8 @@ macro_rules! rule_file {
             paths: Vec<Spanned<String>>,
             #[serde(default)]
             not_paths: Vec<Spanned<String>>,
+            #[serde(default)]
+            parts: BTreeMap<Part, There>,
             #[serde(default = "yes")]
             enabled: bool,
             measured: Option<String>,
@@ -97,6 +100,7 @@ macro_rules! rule_file {
                     check,
                     paths,
                     not_paths: source.globs("not_paths", &self.not_paths)?,
+                    parts: self.parts,
                     enabled: self.enabled,
                     measured: self.measured,
                     examples: Examples { valid: examples(self.valid), invalid: examples(self.invalid) },
@@ -115,6 +119,9 @@ rule_file! {
         #[serde(default)]
         allow: Vec<Spanned<String>>,
         fix: Option<Spanned<FixTable>>,
+        counterpart: Option<Spanned<String>>,
+        #[serde(default)]
+        both_ends: bool,
         #[serde(default = "example_path")]
         example_path: String,
     }
@@ -132,8 +139,15 @@ rule_file! {
     /// Files that change together.
     CompanionFile of CompanionExample {
         added: Option<Spanned<String>>,
+        under: Option<Spanned<String>>,
         companions: Spanned<Vec<String>>,
         companion_added: Option<Spanned<String>>,
+        #[serde(default)]
+        companion_holds: Vec<String>,
+        #[serde(default)]
+        above_holds: Vec<String>,
+        #[serde(default)]
+        unless_holds: Vec<String>,
         #[serde(default)]
         even_if_missing: bool,
     }
@@ -156,6 +170,8 @@ struct CompanionExample {
     changed: BTreeMap<String, String>,
     #[serde(default)]
     unchanged: Vec<String>,
+    #[serde(default)]
+    beside: BTreeMap<String, String>,
 }
 
 /// A new file of so many bytes on so many lines.
@@ -176,7 +192,7 @@ fn one() -> u32 {
 }
 
 fn example_path() -> String {
-    "example.txt".to_owned()
+    "file.txt".to_owned()
 }
 
 /// Where a file is and what its rule is called.
@@ -240,6 +256,9 @@ fn text_rule(source: &Source<'_>, is_secret: bool) -> Result<Rule, PackError> {
     if let Some(entropy) = &file.entropy {
         source.check(is_secret, "entropy", entropy.span().start, "it is for secrets only")?;
     }
+    if let Some(counterpart) = &file.counterpart {
+        source.check(is_secret, "counterpart", counterpart.span().start, "it is for secrets only")?;
+    }
     if let Some(fix) = &file.fix {
         source.check(!is_secret, "fix", fix.span().start, "a secret must be withdrawn, not only removed")?;
     }
@@ -248,6 +267,12 @@ fn text_rule(source: &Source<'_>, is_secret: bool) -> Result<Rule, PackError> {
         pattern: source.pattern("pattern", &file.pattern)?,
         entropy: file.entropy.as_ref().map(|entropy| *entropy.get_ref()),
         allow: file.allow.iter().map(|value| source.pattern("allow", value)).collect::<Result<_, _>>()?,
+        counterpart: file
+            .counterpart
+            .as_ref()
+            .map(|value| source.pattern("counterpart", value))
+            .transpose()?,
+        both_ends: file.both_ends,
         fix: file.fix.as_ref().map(|fix| text_fix(source, fix.get_ref())).transpose()?,
     };
     let check = if is_secret { Check::Secret(check) } else { Check::Text(check) };
@@ -272,16 +297,23 @@ fn companion_rule(source: &Source<'_>) -> Result<Rule, PackError> {
     };
     let check = CompanionCheck {
         added: optional("added", &file.added)?,
+        under: optional("under", &file.under)?,
         companions: companions.clone(),
         companion_added: optional("companion_added", &file.companion_added)?,
+        companion_holds: file.companion_holds.clone(),
+        above_holds: file.above_holds.clone(),
+        unless_holds: file.unless_holds.clone(),
         even_if_missing: file.even_if_missing,
     };
     file.rule(source, Check::Companion(check), |example| {
         let files = example.changed.into_iter();
+        let unchanged = example.unchanged.iter().map(|path| (RepoPath::from_text(path), None));
+        let beside = example.beside.into_iter();
+        let beside = beside.map(|(path, text)| (RepoPath::from_text(&path), Some(text.into_bytes())));
         Example {
             shown: format!("{:?}", example.unchanged),
             changed: files.map(|(path, text)| (RepoPath::from_text(&path), text.into_bytes())).collect(),
-            unchanged: example.unchanged.iter().map(|path| RepoPath::from_text(path)).collect(),
+            unchanged: unchanged.chain(beside).collect(),
             fixed: None,
         }
     })

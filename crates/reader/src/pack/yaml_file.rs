@@ -1,5 +1,7 @@
 //! Rule files in YAML: ast-grep's own rules, with our fields under `metadata.truing`.
 
+use std::collections::BTreeMap;
+
 use ast_grep_config::Severity as AstGrepSeverity;
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use serde::Deserialize;
@@ -9,6 +11,7 @@ use truing_diff::RepoPath;
 
 use super::error::PackError;
 use super::rule::{Check, Examples, Rule, TextExample};
+use crate::part::{Part, There};
 use crate::syntax::{Language, SyntaxCheck, WrongRule, from_yaml};
 
 /// The part of a rule file that is not ast-grep's business, or ours too. Its other keys ast-grep checks.
@@ -55,6 +58,7 @@ struct Metadata {
 struct Ours {
     severity: Option<Severity>,
     category: Option<Category>,
+    parts: BTreeMap<Part, There>,
     enabled: Option<bool>,
     also: Vec<Spanned<String>>,
     measured: Option<String>,
@@ -108,6 +112,7 @@ pub(super) fn parse(file: &str, text: &str, id: &str, name: &str) -> Result<Rule
         check: Check::Syntax(check),
         paths: if raw.files.is_empty() { None } else { Some(globs(&raw.files).map_err(at)?) },
         not_paths: globs(&raw.ignores).map_err(at)?,
+        parts: ours.parts,
         enabled: ours.enabled.unwrap_or(on),
         measured: ours.measured,
         examples: Examples { valid: examples(ours.valid), invalid: examples(ours.invalid) },

@@ -2,21 +2,35 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use memchr::memmem::Finder;
+use regex::bytes::Regex;
 use truing_core::port::{ChangedFile, ReadRequest, ReaderError};
 use truing_diff::RepoPath;
 
 use crate::lines::Lines;
 use crate::pack::Pattern;
 
+/// How many files beside one are looked into.
+const MAX_BESIDE: usize = 100;
+
 /// What must change with the files that a rule looks at.
 #[derive(Debug)]
 pub(crate) struct CompanionCheck {
     /// Only a file with an added line that this matches counts.
     pub(crate) added: Option<Pattern>,
+    /// Only a line counts whose block, begun by the nearest line above that ends with `{`, begins with a match of this.
+    pub(crate) under: Option<Pattern>,
     /// Paths, one of which must change: from the root with a leading `/`, else in the file's folder or one above.
     pub(crate) companions: Vec<String>,
     /// The companion must have an added line that this matches.
     pub(crate) companion_added: Option<Pattern>,
+    /// Texts, with `$1` or `${name}` for what a group of `added` matched: a line needs no change of a companion that holds one.
+    pub(crate) companion_holds: Vec<String>,
+    /// Texts, with `${folder}` for the file's folder from the companion's: a companion in a folder above counts only if it
+    /// holds one. Without any, all count.
+    pub(crate) above_holds: Vec<String>,
+    /// Texts, as above: a line asks for nothing where its own file holds one.
+    pub(crate) unless_holds: Vec<String>,
     /// Is a companion that does not exist missed too?
     pub(crate) even_if_missing: bool,
 }
@@ -52,6 +66,13 @@ impl<'a> Change<'a> {
         }
     }
 
+    /// Does a changed file in the folder of this one match? What cannot be read does not.
+    pub(crate) fn stands_beside(&self, path: &RepoPath, pattern: &Regex) -> bool {
+        let own = folder(path);
+        let beside = self.read.keys().filter(|other| folder(other) == own && **other != path);
+        beside.take(MAX_BESIDE).any(|other| self.head.text(other).is_some_and(|text| pattern.is_match(&text)))
+    }
+
     fn changed(&self, path: &RepoPath) -> bool {
         self.read.contains_key(path) || self.also.contains(path)
     }
@@ -67,15 +88,78 @@ impl CompanionCheck {
         change: &Change<'_>,
     ) -> Result<Option<u32>, ReaderError> {
         let added = change.read.get(file).copied().unwrap_or_default();
-        let Some(line) = first_line(rule, self.added.as_ref(), lines, added)? else { return Ok(None) };
-        let mut exists = self.even_if_missing;
+        let mut asking = matching_lines(rule, self.added.as_ref(), lines, added)?;
+        if let Some(under) = &self.under {
+            let under = under.compiled(rule)?;
+            asking.retain(|line| block_of(lines, *line).is_some_and(|begin| under.is_match(begin)));
+        }
+        if asking.is_empty() {
+            return Ok(None);
+        }
+        let (mut exists, mut texts) = (self.even_if_missing, Vec::new());
         for companion in self.paths(file) {
             if change.changed(&companion) && self.satisfies(rule, &companion, change)? {
                 return Ok(None);
             }
-            exists = exists || change.changed(&companion) || change.head.exists(&companion);
+            let is_there = change.changed(&companion) || change.head.exists(&companion);
+            if !is_there || !self.speaks_of(file, &companion, change) {
+                continue;
+            }
+            exists = true;
+            if !self.companion_holds.is_empty() {
+                texts.extend(change.head.text(&companion));
+            }
         }
-        Ok(exists.then_some(line))
+        if !exists {
+            return Ok(None);
+        }
+        let own = lines.text();
+        for line in asking {
+            let settled = self.holds_one(rule, &self.unless_holds, lines, line, &[own])?
+                || self.holds_one(rule, &self.companion_holds, lines, line, &texts)?;
+            if !settled {
+                return Ok(Some(line));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Is a companion the file's own? One in the same folder is, and one that cannot be read.
+    fn speaks_of(&self, file: &RepoPath, companion: &RepoPath, change: &Change<'_>) -> bool {
+        let (own, its) = (folder(file), folder(companion));
+        let Some(below) = own.strip_prefix(its).filter(|below| !below.is_empty()) else { return true };
+        if self.above_holds.is_empty() {
+            return true;
+        }
+        let Some(text) = change.head.text(companion) else { return true };
+        let below = String::from_utf8_lossy(below.strip_prefix(b"/").unwrap_or(below));
+        let holds = |template: &String| {
+            let wanted = template.replace("${folder}", &below);
+            Finder::new(&wanted).find(&text).is_some()
+        };
+        self.above_holds.iter().any(holds)
+    }
+
+    /// Does one of the texts hold one of those that the templates make of a line?
+    fn holds_one<T: AsRef<[u8]>>(
+        &self,
+        rule: &str,
+        templates: &[String],
+        lines: &Lines<'_>,
+        line: u32,
+        texts: &[T],
+    ) -> Result<bool, ReaderError> {
+        let Some(added) = &self.added else { return Ok(false) };
+        let Some(captures) = added.compiled(rule)?.captures(lines.bytes(lines.range(line))) else {
+            return Ok(false);
+        };
+        let holds = |template: &String| {
+            let mut wanted = Vec::new();
+            captures.expand(template.as_bytes(), &mut wanted);
+            let wanted = Finder::new(&wanted);
+            texts.iter().any(|text| wanted.find(text.as_ref()).is_some())
+        };
+        Ok(templates.iter().any(holds))
     }
 
     /// Where companions of a file may be, nearest first. A file is not its own companion.
@@ -103,17 +187,30 @@ impl CompanionCheck {
         // What changed and is not to be read is believed.
         let Some(added) = change.read.get(companion) else { return Ok(true) };
         let Some(text) = change.head.text(companion) else { return Ok(true) };
-        Ok(first_line(rule, Some(wanted), &Lines::of(&text), added)?.is_some())
+        Ok(!matching_lines(rule, Some(wanted), &Lines::of(&text), added)?.is_empty())
     }
 }
 
-/// The first added line that the pattern matches; without one, the first added line.
-fn first_line(
+/// The line that begins the block that a line is in: the nearest above that ends with `{`.
+fn block_of<'text>(lines: &Lines<'text>, line: u32) -> Option<&'text [u8]> {
+    let above = (1..line).rev().map(|number| lines.bytes(lines.range(number)));
+    above.map(<[u8]>::trim_ascii_end).find(|text| text.ends_with(b"{"))
+}
+
+/// The folder that a path is in, without the last `/`; nothing for the root.
+pub(crate) fn folder(path: &RepoPath) -> &[u8] {
+    let path = path.as_bytes();
+    path.iter().rposition(|byte| *byte == b'/').and_then(|slash| path.get(..slash)).unwrap_or_default()
+}
+
+/// The added lines that the pattern matches; without one, all of them.
+fn matching_lines(
     rule: &str,
     pattern: Option<&Pattern>,
     lines: &Lines<'_>,
     added: &[(u32, u32)],
-) -> Result<Option<u32>, ReaderError> {
+) -> Result<Vec<u32>, ReaderError> {
+    let mut found = Vec::new();
     let last = lines.count();
     for number in added.iter().flat_map(|(first, end)| *first..=(*end).min(last)) {
         let matches = match pattern {
@@ -121,10 +218,10 @@ fn first_line(
             Some(pattern) => pattern.compiled(rule)?.is_match(lines.bytes(lines.range(number))),
         };
         if matches {
-            return Ok(Some(number));
+            found.push(number);
         }
     }
-    Ok(None)
+    Ok(found)
 }
 
 #[cfg(test)]
@@ -146,8 +243,12 @@ mod tests {
     fn check(companions: &[&str]) -> CompanionCheck {
         CompanionCheck {
             added: None,
+            under: None,
             companions: companions.iter().map(|path| (*path).to_owned()).collect(),
             companion_added: None,
+            companion_holds: Vec::new(),
+            above_holds: Vec::new(),
+            unless_holds: Vec::new(),
             even_if_missing: false,
         }
     }
@@ -197,6 +298,25 @@ mod tests {
         assert_eq!(missed(&lock, "a/x.toml", std::slice::from_ref(&toml), &[], alone.clone()), None);
         let strict = CompanionCheck { even_if_missing: true, ..lock };
         assert_eq!(missed(&strict, "a/x.toml", &[toml], &[], alone), Some(2));
+    }
+
+    #[test]
+    fn a_line_that_a_companion_or_its_own_file_speaks_of_asks_for_nothing() {
+        let rule = CompanionCheck {
+            added: Some(Pattern::parse(r"^(\S+) v(\d+)$").unwrap()),
+            companion_holds: vec!["${1}@$2;".to_owned()],
+            unless_holds: vec!["replace $1 ".to_owned()],
+            ..check(&["x.sum"])
+        };
+        let with = |text: &'static str, sum: &'static str| {
+            let last = u32::try_from(text.lines().count()).unwrap();
+            let changes = [changed("x.mod", &[(1, last)])];
+            missed(&rule, "x.mod", &changes, &[], vec![("x.mod", text), ("x.sum", sum)])
+        };
+        assert_eq!(with("a v1\nb v2\n", "a@1;\n"), Some(2));
+        assert_eq!(with("a v1\nb v2\n", "b@2;\na@1;\n"), None);
+        assert_eq!(with("a v1\nb v2\nreplace b => ../b\n", "a@1;\n"), None);
+        assert_eq!(with("a v12\n", "a@1;\n"), Some(1));
     }
 
     #[test]

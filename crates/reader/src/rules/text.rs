@@ -20,6 +20,10 @@ pub(crate) struct TextCheck {
     pub(crate) entropy: Option<f64>,
     /// What is known to be a placeholder.
     pub(crate) allow: Vec<Pattern>,
+    /// Must the first and the last line of a match both be added? Else one of its lines is enough.
+    pub(crate) both_ends: bool,
+    /// What stands together with a match of this, in its file or a changed one beside it, is tried out and not used.
+    pub(crate) counterpart: Option<Pattern>,
     /// What to make of the lines that it matches.
     pub(crate) fix: Option<TextFix>,
 }
@@ -93,7 +97,8 @@ impl<'packs> TextRules<'packs> {
                 if random_enough && !check.allows(&rule.name, decisive.as_bytes())? {
                     let secret = is_secret.then(|| decisive.range());
                     let fix = check.fix(&rule.name, bytes, &matched.range())?;
-                    hits.push(Hit { rule, matched: matched.range(), secret, fix });
+                    let code = captures.name("code").map(|code| code.start());
+                    hits.push(Hit { rule, matched: matched.range(), code, secret, fix });
                 }
             }
         }

@@ -1,0 +1,274 @@
+//! Parts of a repository by their paths: what stands in tests, documentation or examples means something else than in
+//! the product.
+
+use serde::Deserialize;
+use truing_core::finding::Severity;
+use truing_diff::RepoPath;
+
+/// A part of a repository that is not the product.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Part {
+    /// Tests, what they are run on, and what helps to write them.
+    Test,
+    /// What tests are run on: a rule that does not speak of it takes it for a test.
+    Fixture,
+    /// Text for people.
+    Document,
+    /// Programs that show how something is used.
+    Example,
+    /// Code of others that is kept here, and what was made from sources.
+    Foreign,
+}
+
+/// How bad what a rule finds is in a part.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum There {
+    /// So bad.
+    Severity(Severity),
+    /// It is no finding there.
+    Off(Off),
+}
+
+/// The word `off`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Off {
+    /// Written so.
+    Off,
+}
+
+/// Words of names, in lower case, that tell a part wherever they stand: `test-ca/`, `okhttp-testing-support/`,
+/// `UserTests.java`, `http_test.go`.
+const WORDS: &[(Part, &[&str])] = &[
+    (
+        Part::Test,
+        &[
+            "test",
+            "tests",
+            "testing",
+            "testdata",
+            "testcase",
+            "testcases",
+            "testlib",
+            "testutil",
+            "testutils",
+            "testsuite",
+            "fixture",
+            "fixtures",
+            "mock",
+            "mocks",
+            "fake",
+            "fakes",
+            "stub",
+            "stubs",
+            "snapshot",
+            "snapshots",
+            "conftest",
+            "e2e",
+            "fuzz",
+            "fuzzing",
+            "bench",
+            "benches",
+            "benchmark",
+            "benchmarks",
+        ],
+    ),
+    (
+        Part::Example,
+        &["example", "examples", "sample", "samples", "demo", "demos", "tutorial", "tutorials", "playground"],
+    ),
+];
+
+/// Names of folders that hold what tests are run on, where a test is told by the rest of the path.
+const DATA: &[&str] = &[
+    "assets",
+    "case",
+    "cases",
+    "corpus",
+    "data",
+    "expected",
+    "fixture",
+    "fixtures",
+    "golden",
+    "input",
+    "inputs",
+    "output",
+    "outputs",
+    "resources",
+    "snapshots",
+    "source",
+    "target",
+    "testdata",
+];
+
+/// English words that end with `test` and are not about tests, as names of folders such as `httptest` are.
+const NO_TESTS: &[&str] = &[
+    "attest",
+    "brightest",
+    "contest",
+    "cutest",
+    "detest",
+    "fastest",
+    "fittest",
+    "greatest",
+    "latest",
+    "lightest",
+    "protest",
+    "shortest",
+    "smartest",
+    "softest",
+    "strictest",
+    "tightest",
+];
+
+/// Names of folders that tell a part when they are nothing else.
+const FOLDERS: &[(Part, &[&str])] = &[
+    (Part::Test, &["spec", "specs", "cypress", "golden", "cassettes"]),
+    (Part::Document, &["doc", "docs", "documentation", "website"]),
+    (Part::Foreign, &["vendor", "vendored", "node_modules", "third_party", "thirdparty", "dist"]),
+];
+
+/// Parts of files' names before the ending, as in `a.spec.ts`.
+const INFIXES: &[&str] = &["spec", "cy"];
+
+/// Endings of texts for people.
+const DOCUMENTS: &[&str] = &["md", "mdx", "markdown", "rst", "adoc", "asciidoc"];
+
+impl Part {
+    /// The part that a file stands in; none: the product.
+    pub(crate) fn of(path: &RepoPath) -> Option<Self> {
+        let path = String::from_utf8_lossy(path.as_bytes());
+        let (folders, name) = path.rsplit_once('/').unwrap_or(("", &path));
+        let (stem, ending) = name.rsplit_once('.').unwrap_or((name, ""));
+        let folder = |part: Self| {
+            let names = FOLDERS.iter().find(|(of, _)| *of == part).map_or(&[][..], |(_, names)| names);
+            folders.split('/').any(|folder| names.contains(&folder.trim_matches('_')))
+        };
+        let is_of_tests = |folder: &str| folder.ends_with("test") && !NO_TESTS.contains(&folder);
+        let word = |part: Self, text: &str| {
+            let known = WORDS.iter().find(|(of, _)| *of == part).map_or(&[][..], |(_, words)| words);
+            words(text).iter().any(|word| known.contains(&word.as_str()))
+        };
+        if folder(Self::Foreign) || name.ends_with(".min.js") {
+            return Some(Self::Foreign);
+        }
+        let infix = stem.rsplit_once('.').map_or("", |(_, infix)| infix);
+        let is_test = folder(Self::Test)
+            || word(Self::Test, &path)
+            || folders.split('/').any(is_of_tests)
+            || INFIXES.contains(&infix);
+        if is_test {
+            let is_data = folders.split('/').any(|folder| DATA.contains(&folder.trim_matches('_')));
+            return Some(if is_data { Self::Fixture } else { Self::Test });
+        }
+        if word(Self::Example, &path) {
+            return Some(Self::Example);
+        }
+        let is_document = DOCUMENTS.iter().any(|document| ending.eq_ignore_ascii_case(document));
+        (is_document || folder(Self::Document)).then_some(Self::Document)
+    }
+}
+
+/// Words of paths that tell of what runs somewhere.
+const IN_USE: &[&str] = &[
+    "ansible",
+    "conf",
+    "config",
+    "deploy",
+    "deployment",
+    "env",
+    "etc",
+    "helm",
+    "infra",
+    "infrastructure",
+    "k8s",
+    "kubernetes",
+    "live",
+    "nginx",
+    "ops",
+    "prod",
+    "production",
+    "secret",
+    "secrets",
+    "staging",
+    "terraform",
+];
+
+/// Does a path tell of what runs somewhere?
+pub(crate) fn in_use(path: &RepoPath) -> bool {
+    let path = String::from_utf8_lossy(path.as_bytes());
+    words(&path).iter().any(|word| IN_USE.contains(&word.as_str()))
+}
+
+/// The words of a path, in lower case: `src/HttpTest_a.go` is `src`, `http`, `test`, `a`, `go`.
+fn words(path: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut after_lower = false;
+    for letter in path.chars() {
+        if !letter.is_alphanumeric() || (letter.is_uppercase() && after_lower) {
+            words.push(String::new());
+        }
+        if letter.is_alphanumeric()
+            && let Some(word) = words.last_mut()
+        {
+            word.extend(letter.to_lowercase());
+        }
+        after_lower = letter.is_lowercase() || letter.is_ascii_digit();
+    }
+    words.retain(|word| !word.is_empty());
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn use_is_told_by_words_of_the_path() {
+        for (path, expected) in [
+            ("deploy/server.key", true),
+            ("a/prod-tls.pem", true),
+            ("bogo/keys/key.pem", false),
+            ("src/confuse.rs", false),
+        ] {
+            assert_eq!(in_use(&path.into()), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_part_is_told_by_words_of_the_path() {
+        use Part::{Document, Example, Fixture, Foreign, Test};
+        for (path, expected) in [
+            ("src/a.rs", None),
+            ("src/latest.rs", None),
+            ("src/contest/attestation.go", None),
+            ("src/inspector.ts", None),
+            ("deploy/server.key", None),
+            ("tests/a.rs", Some(Test)),
+            ("test-ca/rsa/end.key", Some(Test)),
+            ("crypto/ssh/testdata/keys.go", Some(Fixture)),
+            ("tests/data/cases/a.py", Some(Fixture)),
+            ("src/test/resources/a.key", Some(Fixture)),
+            ("src/data/a.py", None),
+            ("caddytest/a.key", Some(Test)),
+            ("latest/a.key", None),
+            ("a/b_test.go", Some(Test)),
+            ("a/test_b.py", Some(Test)),
+            ("conftest.py", Some(Test)),
+            ("src/a.test.ts", Some(Test)),
+            ("src/a.spec.ts", Some(Test)),
+            ("src/__tests__/a.ts", Some(Test)),
+            ("a/UserTests.java", Some(Test)),
+            ("okhttp-testing-support/src/a.kt", Some(Test)),
+            ("docs/a.png", Some(Document)),
+            ("README.md", Some(Document)),
+            ("examples/server.key", Some(Example)),
+            ("web/vendor/a.js", Some(Foreign)),
+            ("a.min.js", Some(Foreign)),
+        ] {
+            assert_eq!(Part::of(&path.into()), expected, "{path}");
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! What is around a place in a file: is it within a text or a comment, and does it stand in a test? A file is parsed
+//! when that is first asked.
+
+use std::cell::OnceCell;
+
+use tree_sitter::{Node, Tree};
+
+use super::{Language, MAX_SOURCE_BYTES, Parsers, text_of};
+
+/// Nodes that hold code within a text.
+const CODE_IN_TEXT: &[&str] = &["interpolation", "template_substitution", "jsx_expression"];
+
+/// How many letters a fence has at least.
+const FENCE_LETTERS: usize = 3;
+/// How the names of Markdown files end.
+const MARKDOWN: &[&[u8]] = &[b".md", b".mdx", b".markdown"];
+
+/// A file of which places are asked for.
+pub(crate) struct Places<'a> {
+    bytes: &'a [u8],
+    language: Option<&'static Language>,
+    is_markdown: bool,
+    tree: OnceCell<Option<Tree>>,
+}
+
+impl<'a> Places<'a> {
+    pub(crate) fn of(path: &[u8], bytes: &'a [u8]) -> Self {
+        let is_markdown = MARKDOWN.iter().any(|ending| path.ends_with(ending));
+        Self { bytes, language: Language::of_path(path), is_markdown, tree: OnceCell::new() }
+    }
+
+    /// Is this byte within a text or a comment, or between the fences of a document? Where the language is not known, or
+    /// cannot be parsed, it is not.
+    pub(crate) fn is_quoted(&self, at: usize, parsers: &mut Parsers) -> bool {
+        if self.is_markdown {
+            return is_fenced(self.bytes.get(..at).unwrap_or_default());
+        }
+        let mut node = self.node(at, parsers);
+        while let Some(within) = node {
+            let kind = within.kind();
+            if CODE_IN_TEXT.contains(&kind) {
+                return false;
+            }
+            if kind.contains("string") || kind.contains("comment") || kind == "jsx_text" {
+                return true;
+            }
+            node = within.parent();
+        }
+        false
+    }
+
+    /// Is this byte within an item of Rust that only a test has: `#[cfg(test)]` or `#[test]` stands before it?
+    pub(crate) fn is_test_item(&self, at: usize, parsers: &mut Parsers) -> bool {
+        if self.language != Language::named("rust") {
+            return false;
+        }
+        let mut node = self.node(at, parsers);
+        while let Some(within) = node {
+            let mut before = within.prev_sibling();
+            while let Some(attribute) = before.filter(|it| it.kind() == "attribute_item") {
+                let text = self.bytes.get(attribute.byte_range()).unwrap_or_default();
+                if is_of_tests(text) {
+                    return true;
+                }
+                before = attribute.prev_sibling();
+            }
+            node = within.parent();
+        }
+        false
+    }
+
+    /// The smallest node at a byte.
+    fn node(&self, at: usize, parsers: &mut Parsers) -> Option<Node<'_>> {
+        let parse = || {
+            let language = self.language.filter(|_| self.bytes.len() <= MAX_SOURCE_BYTES)?;
+            parsers.parse_in_time(language, &text_of(self.bytes))
+        };
+        self.tree.get_or_init(parse).as_ref()?.root_node().descendant_for_byte_range(at, at + 1)
+    }
+}
+
+/// Does Markdown that begins so end within a fenced block? A fence is closed by one of the same letters.
+fn is_fenced(before: &[u8]) -> bool {
+    let mut open: Option<u8> = None;
+    for line in before.split(|byte| *byte == b'\n') {
+        let line = line.trim_ascii_start();
+        let Some(first) = line.first().copied().filter(|byte| matches!(byte, b'`' | b'~')) else { continue };
+        if line.iter().take_while(|byte| **byte == first).count() < FENCE_LETTERS {
+            continue;
+        }
+        open = match open {
+            None => Some(first),
+            Some(letter) if letter == first => None,
+            Some(letter) => Some(letter),
+        };
+    }
+    open.is_some()
+}
+
+/// Does an attribute say that what follows is of tests: `#[test]`, `#[tokio::test]`, `#[cfg(test)]`, `#[cfg(all(test, unix))]`?
+fn is_of_tests(attribute: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(attribute);
+    !text.contains("not(")
+        && text.split(|letter: char| !letter.is_alphanumeric() && letter != '_').any(|word| word == "test")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_and_comments_are_quoted_and_code_in_them_is_not() {
+        for (path, text, expected) in [
+            ("a.py", "x = 1\nHERE\n", false),
+            ("a.py", "x = '''\nHERE\n'''\n", true),
+            ("a.py", "x = f'{HERE}'\n", false),
+            ("a.py", "# HERE\n", true),
+            ("a.ts", "const a = `\nHERE\n`;\n", true),
+            ("a.ts", "const a = `${HERE}`;\n", false),
+            ("a.rs", "const A: &str = r\"\nHERE\n\";\n", true),
+            ("a.go", "package a\nvar b = `\nHERE\n`\n", true),
+            ("a.java", "class A { String b = \"\"\"\n HERE\n\"\"\"; }\n", true),
+            ("a.txt", "'HERE'\n", false),
+            ("a.md", "a\n```text\nHERE\n```\n", true),
+            ("a.md", "```\n~~~\n```\nHERE\n", false),
+            ("a.md", "`HERE`\n", false),
+        ] {
+            let places = Places::of(path.as_bytes(), text.as_bytes());
+            let at = text.find("HERE").unwrap();
+            assert_eq!(places.is_quoted(at, &mut Parsers::default()), expected, "{path}: {text}");
+        }
+    }
+
+    #[test]
+    fn items_of_rust_behind_an_attribute_of_tests_are_of_tests() {
+        for (text, expected) in [
+            ("fn f() { HERE; }\n", false),
+            ("#[cfg(test)]\nmod tests {\n fn f() { HERE; }\n}\n", true),
+            ("#[cfg(all(test, unix))]\nmod a { fn f() { HERE; } }\n", true),
+            ("#[tokio::test]\n#[ignore]\nasync fn f() { HERE; }\n", true),
+            ("#[cfg(not(test))]\nfn f() { HERE; }\n", false),
+            ("#[test]\nfn f() {}\nfn g() { HERE; }\n", false),
+        ] {
+            let places = Places::of(b"src/a.rs", text.as_bytes());
+            let at = text.find("HERE").unwrap();
+            assert_eq!(places.is_test_item(at, &mut Parsers::default()), expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! `cargo xtask rules`: the rules of the pack `core` over the histories of public repositories, beside what people
+//! judged of what they find there.
+
+mod history;
+mod labels;
+mod page;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use clap::Args;
+use truing_core::finding::{RawFinding, Severity};
+use truing_reader::{InProcess, Packs};
+
+use crate::{say, workspace};
+use history::History;
+use labels::{Figure, Hit, Known, Labels, Repositories, Repository, Scope, Verdict};
+
+/// The pack that is measured.
+const PACK: &str = "core";
+/// Its folder.
+const FOLDER: &str = "crates/reader/packs/core";
+/// What part of P0 and P1 must be right, and what of P2: as in [`page::GROUPS`].
+const PROMISED: [f64; 2] = [0.95, 0.8];
+
+/// What to run over what.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// The folder that holds the clones of the repositories, each as OWNER/NAME
+    clones: PathBuf,
+    /// The pack's folder, with its rules as they are there [default: that of this workspace]
+    #[arg(long, value_name = "FOLDER")]
+    pack: Option<PathBuf>,
+    /// This repository alone
+    #[arg(long, value_name = "OWNER/NAME")]
+    only: Vec<String>,
+    /// Only commits of which something was judged
+    #[arg(long)]
+    judged: bool,
+    /// No whole trees
+    #[arg(long)]
+    no_trees: bool,
+    /// Write down what is found, new findings as not judged, and the pages that tell of it
+    #[arg(long)]
+    write: bool,
+    /// What is found is what the rules found before they were held against these histories
+    #[arg(long)]
+    before: bool,
+}
+
+/// Runs the rules. `false`: less is right than promised, or a finding of P0 or P1 was not judged.
+pub(crate) fn run(options: &Options) -> Result<bool> {
+    let root = workspace::root()?;
+    let folder = options.pack.clone().unwrap_or_else(|| root.join(FOLDER));
+    let packs = Packs::of_folder(&folder)?;
+    let rules = InProcess::with_packs(packs).with_max_findings(usize::MAX);
+    let pack = folder.file_name().and_then(|name| name.to_str()).context("the pack has no name")?;
+    let (mut labels, repositories) = read(&root)?;
+    let wanted =
+        |repository: &&Repository| options.only.is_empty() || options.only.contains(&repository.name);
+    for repository in repositories.repository.iter().filter(wanted) {
+        look(options, repository, &rules, pack, &mut labels)?;
+    }
+    // What neither finds and nobody judged tells nothing.
+    labels.retain(|_, known| {
+        known.verdict != Verdict::Unjudged || known.before.is_some() || known.now.is_some()
+    });
+    if options.write {
+        fs::write(root.join(FOLDER).join("labels.csv"), labels::write(&labels)?)?;
+        for (page, text) in pages(&root, &labels, &repositories)? {
+            fs::write(page, text)?;
+        }
+    }
+    Ok(judge(&labels, &repositories))
+}
+
+/// The labels, and the repositories that they are of.
+fn read(root: &Path) -> Result<(Labels, Repositories)> {
+    let text = |name: &str| {
+        let file = root.join(FOLDER).join(name);
+        fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))
+    };
+    let repositories = toml::from_str(&text("repositories.toml")?)?;
+    Ok((labels::parse(&text("labels.csv")?)?, repositories))
+}
+
+/// The pages that tell of what was judged, and their texts.
+fn pages(root: &Path, labels: &Labels, repositories: &Repositories) -> Result<Vec<(PathBuf, String)>> {
+    let folder = root.join("docs/rules");
+    let packs = Packs::of_folder(&root.join(FOLDER))?;
+    let pack = packs.page(PACK, &page::by_rule(labels))?;
+    Ok(vec![(folder.join("core.md"), pack), (folder.join("figures.md"), page::figures(labels, repositories))])
+}
+
+/// Puts what the rules find in a repository in place of what was found there.
+fn look(
+    options: &Options,
+    repository: &Repository,
+    rules: &InProcess,
+    pack: &str,
+    labels: &mut Labels,
+) -> Result<()> {
+    let mut history = History::open(&options.clones.join(&repository.name))?;
+    let known: BTreeSet<(Scope, String)> = labels
+        .keys()
+        .filter(|hit| hit.repository == repository.name)
+        .map(|hit| (hit.scope, hit.commit.clone()))
+        .collect();
+    let mut looks = vec![(Scope::Tree, repository.head.clone())];
+    looks.extend(
+        history.commits(&repository.head, repository.commits)?.into_iter().map(|it| (Scope::Change, it)),
+    );
+    looks.retain(|look| !(options.no_trees && look.0 == Scope::Tree));
+    looks.retain(|look| !options.judged || known.contains(look));
+    let looks: BTreeSet<(Scope, String)> = looks.into_iter().collect();
+    let (mut found, mut commits): (BTreeMap<Hit, Severity>, usize) = (BTreeMap::new(), 0);
+    for (scope, commit) in &looks {
+        let findings = match scope {
+            Scope::Change => match history.change(commit, rules, pack)? {
+                Some(findings) => {
+                    commits += 1;
+                    findings
+                }
+                None => continue,
+            },
+            Scope::Tree => history.tree(commit, rules, pack)?,
+        };
+        found.extend(findings.into_iter().map(|finding| {
+            let severity = finding.severity;
+            (hit(repository, *scope, commit, &finding), severity)
+        }));
+    }
+    say::problem(&format!("{}: {commits} commits, {} findings", repository.name, found.len()));
+    let column = |known: &mut Known, severity| match options.before {
+        true => known.before = severity,
+        false => known.now = severity,
+    };
+    let looked_at =
+        |hit: &Hit| hit.repository == repository.name && looks.contains(&(hit.scope, hit.commit.clone()));
+    for (_, known) in labels.iter_mut().filter(|(hit, _)| looked_at(hit)) {
+        column(known, None);
+    }
+    for (hit, severity) in found {
+        let unknown = Known { before: None, now: None, verdict: Verdict::Unjudged };
+        column(labels.entry(hit).or_insert(unknown), Some(severity));
+    }
+    Ok(())
+}
+
+/// Where a finding is.
+fn hit(repository: &Repository, scope: Scope, commit: &str, finding: &RawFinding) -> Hit {
+    let rule = finding.rule.rsplit('/').next().unwrap_or(&finding.rule);
+    Hit {
+        repository: repository.name.clone(),
+        scope,
+        commit: commit.to_owned(),
+        path: finding.place.path.to_string(),
+        line: finding.place.start_line,
+        rule: rule.to_owned(),
+    }
+}
+
+/// Says how much is right, and whether that is as much as is promised.
+fn judge(labels: &Labels, repositories: &Repositories) -> bool {
+    let mut kept = true;
+    for ((name, severities), promised) in page::GROUPS.into_iter().zip(PROMISED) {
+        let counts = |known: &Known| known.now.is_some_and(|now| severities.contains(&now));
+        let figure = Figure::of(labels.values().filter(|known| counts(known)).map(|known| known.verdict));
+        say::line(&format!("{name}: {}, promised {promised:.2}", page::told(figure)));
+        kept &= figure.precision().is_none_or(|precision| precision >= promised);
+        if severities.contains(&Severity::P0) {
+            let open = labels.iter().filter(|(_, known)| counts(known) && known.verdict == Verdict::Unjudged);
+            for (hit, _) in open {
+                say::line(&format!(
+                    "not judged: {} {} {}:{} {}",
+                    hit.repository, hit.commit, hit.path, hit.line, hit.rule
+                ));
+                kept = false;
+            }
+        }
+    }
+    let commits: usize = repositories.repository.iter().map(|repository| repository.commits).sum();
+    say::line(&format!("{} repositories, at most {commits} commits", repositories.repository.len()));
+    kept
+}

@@ -1,0 +1,183 @@
+//! The rules at work on the history of a repository: on what each commit changed, and on whole trees.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use anyhow::{Context, Result, bail, ensure};
+use truing_core::finding::RawFinding;
+use truing_core::port::{ChangedFile, ReadRequest};
+use truing_diff::{FileDiff, RepoPath, Status, added_ranges, parse};
+use truing_reader::InProcess;
+
+/// How a review asks for a diff.
+const DIFF: &[&str] = &["diff", "--no-color", "--no-ext-diff", "--no-textconv", "-M", "--full-index"];
+/// Every line of a file.
+const WHOLE: (u32, u32) = (1, u32::MAX);
+
+/// A git folder that is read.
+pub(super) struct History {
+    dir: PathBuf,
+    blobs: Blobs,
+}
+
+/// `git cat-file --batch`, running.
+struct Blobs {
+    child: Child,
+    ask: ChildStdin,
+    answer: BufReader<ChildStdout>,
+}
+
+impl History {
+    /// Opens a clone, bare or not.
+    pub(super) fn open(dir: &Path) -> Result<Self> {
+        let mut child = git(dir)
+            .args(["cat-file", "--batch"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("cannot start git")?;
+        let ask = child.stdin.take().context("git has no input")?;
+        let answer = BufReader::new(child.stdout.take().context("git has no output")?);
+        Ok(Self { dir: dir.to_owned(), blobs: Blobs { child, ask, answer } })
+    }
+
+    /// The newest commits from `head` that have one parent.
+    pub(super) fn commits(&self, head: &str, count: usize) -> Result<Vec<String>> {
+        let count = format!("--max-count={count}");
+        let list = ["rev-list", "--min-parents=1", "--max-parents=1", &count, head];
+        let text = output(git(&self.dir).args(list))?;
+        Ok(String::from_utf8(text)?.lines().map(str::to_owned).collect())
+    }
+
+    /// What the rules find in what a commit changed, as a review of it would; none of a commit that lacks a file here.
+    pub(super) fn change(
+        &mut self,
+        commit: &str,
+        rules: &InProcess,
+        pack: &str,
+    ) -> Result<Option<Vec<RawFinding>>> {
+        let parent = format!("{commit}^");
+        let mut command = git(&self.dir);
+        command.args(DIFF).args([&parent, commit]).stderr(Stdio::null());
+        let Ok(diff) = output(&mut command) else { return Ok(None) };
+        let parsed = parse(&diff);
+        if let Some(error) = parsed.error {
+            bail!("{}: {commit}: {error}", self.dir.display());
+        }
+        let (mut files, mut also_changed) = (Vec::new(), Vec::new());
+        for file in &parsed.files {
+            let is_read = file.status != Status::Deleted && !file.is_submodule() && !file.is_symlink();
+            // What is no text is looked at when it is new.
+            if is_read && (!file.is_binary || file.status == Status::Added) {
+                files.push(changed(file));
+            } else {
+                also_changed.push(file.path.clone());
+            }
+        }
+        files.sort_by(|a, b| a.path.cmp(&b.path));
+        files.dedup_by(|a, b| a.path == b.path);
+        let packs = vec![pack.to_owned()];
+        let folder = tempfile::tempdir()?;
+        let companions = rules.companions_of(&packs, &files)?;
+        let paths: BTreeSet<&RepoPath> = files.iter().map(|file| &file.path).chain(&companions).collect();
+        for path in paths {
+            self.blobs.put(commit, path, folder.path())?;
+        }
+        let request = ReadRequest { tree: folder.path().to_owned(), files, also_changed, packs };
+        Ok(Some(rules.read_blocking(&request)?.findings))
+    }
+
+    /// What the rules find in all files of a commit.
+    pub(super) fn tree(&self, commit: &str, rules: &InProcess, pack: &str) -> Result<Vec<RawFinding>> {
+        let folder = tempfile::tempdir()?;
+        let (index, tree) = (folder.path().join("index"), folder.path().join("tree"));
+        fs::create_dir(&tree)?;
+        let with_index = || {
+            let mut command = git(&self.dir);
+            command.env("GIT_INDEX_FILE", &index);
+            command
+        };
+        output(with_index().args(["read-tree", commit]))?;
+        let list = output(with_index().args(["ls-files", "-z"]))?;
+        // Of large files a clone may hold the name alone; git writes the others, and fails.
+        let mut write = with_index();
+        write.arg("--work-tree").arg(&tree).args(["checkout-index", "--all", "--force"]);
+        write.stderr(Stdio::null()).status().context("cannot start git")?;
+        let all = |path: &[u8]| ChangedFile {
+            path: RepoPath::from_bytes(path),
+            old_path: None,
+            added: vec![WHOLE],
+        };
+        let is_file = |path: &&[u8]| {
+            tree.join(OsStr::from_bytes(path)).symlink_metadata().is_ok_and(|facts| facts.is_file())
+        };
+        let paths = list.split(|byte| *byte == 0).filter(|path| !path.is_empty());
+        let mut files: Vec<ChangedFile> = paths.filter(is_file).map(all).collect();
+        files.sort_by(|a, b| a.path.cmp(&b.path));
+        let packs = vec![pack.to_owned()];
+        let request = ReadRequest { tree, files, also_changed: Vec::new(), packs };
+        Ok(rules.read_blocking(&request)?.findings)
+    }
+}
+
+impl Drop for History {
+    fn drop(&mut self) {
+        // It waits for questions, and holds nothing that could be lost.
+        let _ = self.blobs.child.kill();
+        let _ = self.blobs.child.wait();
+    }
+}
+
+impl Blobs {
+    /// Writes a file of a commit below a folder, if the commit has it.
+    fn put(&mut self, commit: &str, path: &RepoPath, folder: &Path) -> Result<()> {
+        let name = path.as_bytes();
+        if name.contains(&b'\n') || !path.is_inside() {
+            return Ok(());
+        }
+        self.ask.write_all(&[commit.as_bytes(), b":", name, b"\n"].concat())?;
+        self.ask.flush()?;
+        let mut header = Vec::new();
+        self.answer.read_until(b'\n', &mut header)?;
+        let header = String::from_utf8_lossy(&header).into_owned();
+        let mut words = header.trim_end().rsplit(' ');
+        let Some(size) = words.next().and_then(|size| size.parse::<usize>().ok()) else { return Ok(()) };
+        let kind = words.next();
+        let mut bytes = vec![0; size + 1];
+        self.answer.read_exact(&mut bytes)?;
+        ensure!(bytes.pop() == Some(b'\n'), "git cat-file: no line end behind {path}");
+        if kind == Some("blob") {
+            let file = folder.join(OsStr::from_bytes(name));
+            if let Some(parent) = file.parent() {
+                fs::create_dir_all(parent)?;
+            }
+            fs::write(file, bytes)?;
+        }
+        Ok(())
+    }
+}
+
+/// A file as a review hands it to the rules.
+fn changed(file: &FileDiff<'_>) -> ChangedFile {
+    let added = if file.is_binary { vec![WHOLE] } else { added_ranges(file) };
+    ChangedFile { path: file.path.clone(), old_path: file.old_path.clone(), added }
+}
+
+fn git(dir: &Path) -> Command {
+    let mut command = Command::new("git");
+    command.args(["-c", "core.quotePath=true", "-c", "safe.directory=*", "--git-dir"]).arg(dir);
+    command.env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_CONFIG_GLOBAL", "/dev/null");
+    command.env("GIT_NO_LAZY_FETCH", "1").stdin(Stdio::null()).stderr(Stdio::inherit());
+    command
+}
+
+fn output(command: &mut Command) -> Result<Vec<u8>> {
+    let output = command.output().with_context(|| format!("cannot start {command:?}"))?;
+    ensure!(output.status.success(), "{command:?}: {}", output.status);
+    Ok(output.stdout)
+}

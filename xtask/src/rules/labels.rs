@@ -1,0 +1,233 @@
+//! What people judged of findings: a line for each, without any text of the repository. What follows of them: precision with
+//! its interval.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use serde::Deserialize;
+use truing_core::finding::Severity;
+
+/// The first line of the file.
+const HEADER: &str = "repository,scope,commit,path,line,rule,before,now,label";
+/// The z of a 95 % interval.
+const Z: f64 = 1.96;
+
+/// The repositories whose histories are looked at.
+#[derive(Deserialize)]
+pub(super) struct Repositories {
+    pub(super) repository: Vec<Repository>,
+}
+
+/// One of them.
+#[derive(Deserialize)]
+pub(super) struct Repository {
+    /// `OWNER/NAME`.
+    pub(super) name: String,
+    pub(super) language: String,
+    /// Was it kept away from whoever changed the rules?
+    pub(super) held_out: bool,
+    /// The newest commit that is looked at.
+    pub(super) head: String,
+    /// How many commits with one parent are looked at, at most.
+    pub(super) commits: usize,
+}
+
+/// In which look a finding turned up.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) enum Scope {
+    /// At what a commit changed.
+    Change,
+    /// At all files of the newest commit.
+    Tree,
+}
+
+/// A finding, by where it is.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct Hit {
+    pub(super) repository: String,
+    pub(super) scope: Scope,
+    pub(super) commit: String,
+    pub(super) path: String,
+    pub(super) line: u32,
+    /// Its id in the pack.
+    pub(super) rule: String,
+}
+
+/// Would those who keep the repository want to know?
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Verdict {
+    True,
+    /// Some would. Counts half.
+    Arguable,
+    False,
+    /// Nobody looked.
+    Unjudged,
+}
+
+/// What is known of a finding.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Known {
+    /// How bad it was to the rules before they were held against these histories, if they found it.
+    pub(super) before: Option<Severity>,
+    /// The same for the rules as they are.
+    pub(super) now: Option<Severity>,
+    pub(super) verdict: Verdict,
+}
+
+/// All that was judged.
+pub(super) type Labels = BTreeMap<Hit, Known>;
+
+/// Reads the file.
+pub(super) fn parse(text: &str) -> Result<Labels> {
+    let mut lines = text.lines();
+    ensure!(lines.next() == Some(HEADER), "the first line is not {HEADER}");
+    let mut labels = Labels::new();
+    for (number, line) in lines.enumerate() {
+        let at = || format!("line {}: {line}", number + 2);
+        let fields: Vec<&str> = line.split(',').collect();
+        let [repository, scope, commit, path, line, rule, before, now, label] = fields.as_slice() else {
+            bail!("{}: not nine fields", at());
+        };
+        let hit = Hit {
+            repository: (*repository).to_owned(),
+            scope: scope_of(scope).with_context(at)?,
+            commit: (*commit).to_owned(),
+            path: (*path).to_owned(),
+            line: line.parse().with_context(at)?,
+            rule: (*rule).to_owned(),
+        };
+        let known = Known {
+            before: severity_of(before).with_context(at)?,
+            now: severity_of(now).with_context(at)?,
+            verdict: verdict_of(label).with_context(at)?,
+        };
+        ensure!(labels.insert(hit, known).is_none(), "{}: twice", at());
+    }
+    Ok(labels)
+}
+
+/// The file's text. A path with a comma has no place in it.
+pub(super) fn write(labels: &Labels) -> Result<String> {
+    let mut text = format!("{HEADER}\n");
+    for (hit, known) in labels {
+        ensure!(!hit.path.contains([',', '\n']), "a path with a comma cannot be written: {}", hit.path);
+        let severity = |severity: Option<Severity>| severity.map_or("-", Severity::as_str);
+        let Hit { repository, scope, commit, path, line, rule } = hit;
+        let (scope, label) = (scope_name(*scope), verdict_name(known.verdict));
+        let (before, now) = (severity(known.before), severity(known.now));
+        writeln!(text, "{repository},{scope},{commit},{path},{line},{rule},{before},{now},{label}")?;
+    }
+    Ok(text)
+}
+
+fn scope_name(scope: Scope) -> &'static str {
+    match scope {
+        Scope::Change => "change",
+        Scope::Tree => "tree",
+    }
+}
+
+fn scope_of(name: &str) -> Result<Scope> {
+    [Scope::Change, Scope::Tree].into_iter().find(|scope| scope_name(*scope) == name).context("no scope")
+}
+
+fn verdict_name(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::True => "true",
+        Verdict::Arguable => "arguable",
+        Verdict::False => "false",
+        Verdict::Unjudged => "-",
+    }
+}
+
+fn verdict_of(name: &str) -> Result<Verdict> {
+    let all = [Verdict::True, Verdict::Arguable, Verdict::False, Verdict::Unjudged];
+    all.into_iter().find(|verdict| verdict_name(*verdict) == name).context("no label")
+}
+
+fn severity_of(name: &str) -> Result<Option<Severity>> {
+    let all = [Severity::P0, Severity::P1, Severity::P2];
+    if name == "-" {
+        return Ok(None);
+    }
+    Ok(Some(all.into_iter().find(|severity| severity.as_str() == name).context("no severity")?))
+}
+
+/// How many findings are right.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct Figure {
+    pub(super) right: u32,
+    pub(super) arguable: u32,
+    pub(super) wrong: u32,
+    pub(super) unjudged: u32,
+}
+
+impl Figure {
+    /// Of these verdicts.
+    pub(super) fn of(verdicts: impl Iterator<Item = Verdict>) -> Self {
+        let mut figure = Self::default();
+        for verdict in verdicts {
+            let count = match verdict {
+                Verdict::True => &mut figure.right,
+                Verdict::Arguable => &mut figure.arguable,
+                Verdict::False => &mut figure.wrong,
+                Verdict::Unjudged => &mut figure.unjudged,
+            };
+            *count += 1;
+        }
+        figure
+    }
+
+    /// How many there are.
+    pub(super) fn hits(self) -> u32 {
+        self.judged() + self.unjudged
+    }
+
+    /// How many were judged.
+    pub(super) fn judged(self) -> u32 {
+        self.right + self.arguable + self.wrong
+    }
+
+    /// The share that is right, an arguable one as half; none without any that was judged.
+    pub(super) fn precision(self) -> Option<f64> {
+        let right = f64::from(self.right) + f64::from(self.arguable) / 2.0;
+        (self.judged() > 0).then(|| right / f64::from(self.judged()))
+    }
+
+    /// Wilson's interval of 95 % around it.
+    pub(super) fn interval(self) -> Option<(f64, f64)> {
+        let (share, count) = (self.precision()?, f64::from(self.judged()));
+        let centre = share + Z * Z / (2.0 * count);
+        let reach = Z * (share * (1.0 - share) / count + Z * Z / (4.0 * count * count)).sqrt();
+        let whole = 1.0 + Z * Z / count;
+        Some((((centre - reach) / whole).max(0.0), ((centre + reach) / whole).min(1.0)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_read_as_it_is_written() {
+        let text = format!("{HEADER}\na/b,change,c0,d.py,3,x,P0,-,false\na/b,tree,c0,d.py,4,x,-,P1,-\n");
+        let labels = parse(&text).unwrap();
+        assert_eq!((labels.len(), write(&labels).unwrap()), (2, text.clone()));
+        for (from, to) in [("P0", "P9"), ("tree", "wood"), ("false", "no"), ("3", "x"), ("d.py", "d,py")] {
+            assert!(parse(&text.replacen(from, to, 1)).is_err(), "{to}");
+        }
+    }
+
+    #[test]
+    fn an_arguable_finding_counts_half_and_intervals_are_wilson_s() {
+        let figure = Figure { right: 8, arguable: 2, wrong: 0, unjudged: 5 };
+        assert_eq!((figure.precision(), figure.hits()), (Some(0.9), 15));
+        let (low, high) = figure.interval().unwrap();
+        assert_eq!((format!("{low:.3}"), format!("{high:.3}")), ("0.596".to_owned(), "0.982".to_owned()));
+        let all = Figure { right: 10, ..Figure::default() };
+        let (low, high) = all.interval().unwrap();
+        assert_eq!((format!("{low:.3}"), format!("{high:.3}")), ("0.722".to_owned(), "1.000".to_owned()));
+        assert_eq!(Figure::default().precision(), None);
+    }
+}

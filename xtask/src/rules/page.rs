@@ -1,0 +1,231 @@
+//! The figures for people: what is right of what the rules find, by severity, rule and repository.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use truing_core::finding::Severity;
+
+use super::labels::{Figure, Hit, Known, Labels, Repositories, Repository, Scope, Verdict};
+
+/// Severities that are judged together.
+pub(super) const GROUPS: [(&str, &[Severity]); 2] =
+    [("P0 and P1", &[Severity::P0, Severity::P1]), ("P2", &[Severity::P2])];
+
+/// Which rules: as they were before they were held against these histories, or as they are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rules {
+    Before,
+    Now,
+}
+
+impl Rules {
+    fn severity(self, known: &Known) -> Option<Severity> {
+        match self {
+            Self::Before => known.before,
+            Self::Now => known.now,
+        }
+    }
+}
+
+/// How many there are, how many are right, and the share with its interval.
+pub(super) fn told(figure: Figure) -> String {
+    let Figure { right, arguable, wrong, unjudged } = figure;
+    let mut counts = vec![format!("{right} true"), format!("{arguable} arguable"), format!("{wrong} false")];
+    if unjudged > 0 {
+        counts.push(format!("{unjudged} not judged"));
+    }
+    let counts = counts.join(", ");
+    match share(figure) {
+        Some(share) => format!("{counts}: {share}"),
+        None => counts,
+    }
+}
+
+/// `0.90 (0.60 to 0.98)`.
+fn share(figure: Figure) -> Option<String> {
+    let (share, (low, high)) = figure.precision().zip(figure.interval())?;
+    Some(format!("{share:.2} ({low:.2} to {high:.2})"))
+}
+
+/// What was judged of each rule, by its id, as the pack's page says it.
+pub(super) fn by_rule(labels: &Labels) -> BTreeMap<String, String> {
+    let mut found: BTreeMap<&String, Vec<Verdict>> = BTreeMap::new();
+    for (hit, known) in labels.iter().filter(|(_, known)| known.now.is_some()) {
+        found.entry(&hit.rule).or_default().push(known.verdict);
+    }
+    let told = |verdicts: Vec<Verdict>| told(Figure::of(verdicts.into_iter()));
+    found.into_iter().map(|(rule, verdicts)| (rule.clone(), told(verdicts))).collect()
+}
+
+/// The page, in Markdown.
+pub(super) fn figures(labels: &Labels, repositories: &Repositories) -> String {
+    let all = &repositories.repository;
+    let commits: usize = all.iter().map(|repository| repository.commits).sum();
+    let languages: BTreeSet<&str> = all.iter().map(|repository| repository.language.as_str()).collect();
+    let judged = labels.values().filter(|known| known.verdict != Verdict::Unjudged).count();
+    let mut text = format!(
+        "# What the rules of `core` find in the histories of public repositories\n\n\
+         <!-- Generated from labels.csv and repositories.toml in crates/reader/packs/core. To write it anew: \
+         UPDATE_DOCS=1 cargo test -p xtask -->\n\n\
+         The rules ran over what {commits} commits changed, the newest with one parent of each of {} repositories, and over\n\
+         all files of the newest commit (\"trees\"), where every line counts as new. Languages: {}.\n\
+         Passed over were eight commits of which the clones lacked a large file. {judged} findings were looked at with what is\n\
+         around them, keys and large files mostly by where they stand. True: those who keep the repository would want to know.\n\
+         Arguable: some would; it counts half. False: nobody would. What is not judged counts for nothing. In brackets\n\
+         is Wilson's interval of 95 %. The repositories that were held out were looked at last:\n\
+         [ADR 57](../adr/0057-rules-stay-on-by-what-was-judged.md) tells what was found there before the rules took it in, and why rules are as they are. \"Before\" are the rules as they\n\
+         were before they were held against these histories.\n\n\
+         `cargo xtask rules CLONES` runs the rules over the same commits again, where CLONES holds a clone of each\n\
+         repository as `OWNER/NAME`, and fails below 0.95 for P0 and P1 and 0.80 for P2. With\n\
+         `--write` it writes what it found, and this page.\n",
+        all.len(),
+        languages.into_iter().collect::<Vec<_>>().join(", "),
+    );
+    by_severity(&mut text, labels, repositories);
+    by_repository(&mut text, labels);
+    by_commits(&mut text, labels, repositories);
+    text
+}
+
+fn by_severity(text: &mut String, labels: &Labels, repositories: &Repositories) {
+    *text += "\n## By severity\n\n\
+              | Severity | Where | Repositories | Before | Now |\n|---|---|---|---|---|\n";
+    let held_out: BTreeSet<&str> = repositories
+        .repository
+        .iter()
+        .filter(|repository| repository.held_out)
+        .map(|repository| repository.name.as_str())
+        .collect();
+    for (severity, severities) in GROUPS {
+        for (place, scope) in [("changes", Scope::Change), ("trees", Scope::Tree)] {
+            for (set, held) in [("all", None), ("held out", Some(true)), ("the others", Some(false))] {
+                let counts = |hit: &Hit| {
+                    hit.scope == scope
+                        && held.is_none_or(|held| held == held_out.contains(hit.repository.as_str()))
+                };
+                let of = |rules: Rules| {
+                    let found = labels.iter().filter(|(hit, known)| {
+                        let found = rules.severity(known).is_some_and(|it| severities.contains(&it));
+                        found && counts(hit)
+                    });
+                    told(Figure::of(found.map(|(_, known)| known.verdict)))
+                };
+                let (before, now) = (of(Rules::Before), of(Rules::Now));
+                let _ = writeln!(text, "| {severity} | {place} | {set} | {before} | {now} |");
+            }
+        }
+    }
+}
+
+fn by_repository(text: &mut String, labels: &Labels) {
+    *text += "\n## By rule and repository\n\n\
+              Findings as true / arguable / false / not judged.\n\n\
+              | Rule | Repository | Before | Now | Right before | Right now |\n|---|---|---|---|---|---|\n";
+    let mut groups: BTreeMap<(&str, &str), Vec<&Known>> = BTreeMap::new();
+    for (hit, known) in labels {
+        // The row of all repositories comes first.
+        for repository in ["", hit.repository.as_str()] {
+            groups.entry((hit.rule.as_str(), repository)).or_default().push(known);
+        }
+    }
+    for ((rule, repository), group) in groups {
+        let of = |rules: Rules| {
+            let found = group.iter().filter(|known| rules.severity(known).is_some());
+            Figure::of(found.map(|known| known.verdict))
+        };
+        let counts = |figure: Figure| match figure.hits() {
+            0 => "none".to_owned(),
+            _ => {
+                let Figure { right, arguable, wrong, unjudged } = figure;
+                format!("{right} / {arguable} / {wrong} / {unjudged}")
+            }
+        };
+        let right = |figure: Figure| share(figure).unwrap_or_default();
+        let (before, now) = (of(Rules::Before), of(Rules::Now));
+        let repository = if repository.is_empty() { "**all**" } else { repository };
+        let _ = writeln!(
+            text,
+            "| `{rule}` | {repository} | {} | {} | {} | {} |",
+            counts(before),
+            counts(now),
+            right(before),
+            right(now)
+        );
+    }
+}
+
+fn by_commits(text: &mut String, labels: &Labels, repositories: &Repositories) {
+    *text += "\n## Commits a finding\n\n\
+              | Repository | Language | Held out | Commits | Findings before | Findings now |\n|---|---|---|---|---|---|\n";
+    let count = |repository: Option<&Repository>, rules: Rules| {
+        let of = |hit: &Hit| repository.is_none_or(|repository| repository.name == hit.repository);
+        let found = labels
+            .iter()
+            .filter(|(hit, known)| hit.scope == Scope::Change && of(hit) && rules.severity(known).is_some());
+        found.count()
+    };
+    let row = |findings: usize, commits: usize| match commits.checked_div(findings) {
+        Some(each) => format!("{findings}, one in {each}"),
+        None => "none".to_owned(),
+    };
+    for repository in &repositories.repository {
+        let Repository { name, language, held_out, commits, head: _ } = repository;
+        let held_out = if *held_out { "yes" } else { "" };
+        let before = row(count(Some(repository), Rules::Before), *commits);
+        let now = row(count(Some(repository), Rules::Now), *commits);
+        let _ = writeln!(text, "| {name} | {language} | {held_out} | {commits} | {before} | {now} |");
+    }
+    let commits: usize = repositories.repository.iter().map(|repository| repository.commits).sum();
+    let before = row(count(None, Rules::Before), commits);
+    let now = row(count(None, Rules::Now), commits);
+    let _ = writeln!(text, "| **all** | | | {commits} | {before} | {now} |");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{env, fs};
+
+    use truing_reader::Packs;
+
+    use super::*;
+    use crate::rules::{PACK, PROMISED, pages, read};
+    use crate::workspace;
+
+    #[test]
+    fn the_pages_with_what_was_judged_are_up_to_date() {
+        let root = workspace::root().unwrap();
+        let (labels, repositories) = read(&root).unwrap();
+        for (file, page) in pages(&root, &labels, &repositories).unwrap() {
+            if env::var_os("UPDATE_DOCS").is_some() {
+                fs::write(&file, &page).unwrap();
+            }
+            let written = fs::read_to_string(&file).unwrap_or_default();
+            assert!(written == page, "{}: write it anew: UPDATE_DOCS=1 cargo test -p xtask", file.display());
+        }
+    }
+
+    #[test]
+    fn what_was_judged_is_as_right_as_promised_and_nothing_of_p0_and_p1_is_left() {
+        let (labels, _) = read(&workspace::root().unwrap()).unwrap();
+        for ((name, severities), promised) in GROUPS.into_iter().zip(PROMISED) {
+            let now = labels.values().filter(|known| known.now.is_some_and(|it| severities.contains(&it)));
+            let figure = Figure::of(now.map(|known| known.verdict));
+            assert!(figure.precision().is_none_or(|share| share >= promised), "{name}: {}", told(figure));
+            assert!(name == "P2" || figure.unjudged == 0, "{name}: {}", told(figure));
+        }
+    }
+
+    #[test]
+    fn every_label_is_of_a_repository_and_a_rule_there_is() {
+        let (labels, repositories) = read(&workspace::root().unwrap()).unwrap();
+        let packs = Packs::embedded().unwrap();
+        let rules: BTreeSet<&str> = packs.list().unwrap().iter().map(|rule| rule.rule).collect();
+        for (hit, known) in &labels {
+            assert!(repositories.repository.iter().any(|it| it.name == hit.repository), "{hit:?}");
+            assert!(
+                known.now.is_none() || rules.contains(format!("{PACK}/{}", hit.rule).as_str()),
+                "{hit:?}"
+            );
+        }
+    }
+}
