@@ -184,6 +184,17 @@ fn each_change_outside_of_functions_is_told_by_its_name_and_asks() {
 }
 
 #[test]
+fn the_releases_own_version_is_no_change_of_it() {
+    let of = |version: &str| format!("__version__ = {version}\n{REST}");
+    let verdict = |new: &str| {
+        let (old, new) = (of("'1.0'"), of(new));
+        decided(&[("p/m.py", &old)], &[("p/m.py", &new)]).verdict
+    };
+    assert_eq!(verdict("'1.1'"), Verdict::Relax);
+    assert_eq!(verdict("read('VERSION')"), Verdict::Ask);
+}
+
+#[test]
 fn what_changes_nothing_is_not_told() {
     for (old, new) in [
         ("\"\"\"Documentation.\"\"\"", "\"\"\"Another.\"\"\""),

@@ -14,6 +14,9 @@ use crate::syntax::{MAX_DEPTH, TooComplex};
 /// Letters of a statement that it is called by.
 const MAX_NAME: usize = 80;
 
+/// What a module calls the release that it is of: another one in each, which the release itself says.
+const VERSION: &str = "__version__";
+
 /// The pieces of a file, and the modules that it imports anywhere.
 #[derive(Default)]
 pub(super) struct Outside {
@@ -155,6 +158,10 @@ impl<'a> File<'a> {
             }
             names.extend(target.map(|target| self.text_of(target)));
             next = one.child_by_field_name("right");
+        }
+        let is_text = assignment.child_by_field_name("right").is_some_and(|right| right.kind() == "string");
+        if scope.name.is_empty() && names == [VERSION] && is_text {
+            return Ok(());
         }
         // A function of the same name that stands before it is replaced, one after it is not.
         let last = |name: &&str| name.rsplit('.').next().unwrap_or_default().to_owned();
