@@ -187,10 +187,10 @@ pub(super) fn prompt(
         None => task,
     };
     let (memory, part) = (memory.map_or("", |memory| &memory.text), part.unwrap_or_default());
-    let (landed, open) = again.map_or(("", ""), |again| (&again.landed, &again.open));
-    let said =
-        [subject.title.as_str(), description, &subject.branch, findings, memory, &skills, part, landed, open];
-    let fence = fence(std::iter::once(change.diff.as_slice()).chain(said.map(str::as_bytes)))?;
+    let said = [subject.title.as_str(), description, &subject.branch, findings, memory, &skills, part];
+    let told = again.into_iter().flat_map(|again| [again.landed.as_bytes(), again.open.as_bytes()]);
+    let data = std::iter::once(change.diff.as_slice()).chain(said.map(str::as_bytes)).chain(told);
+    let fence = fence(data)?;
     let filled = agent.prompts.filled(names, (&system, &task), &fence)?;
     let Filled { system, task, hash } = filled;
     Ok((Told { brief: Brief { model: agent.model.clone(), system, task }, hash }, seen))
