@@ -8,8 +8,6 @@
 mod follow;
 #[cfg(test)]
 mod simulation;
-#[cfg(test)]
-mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -175,9 +173,10 @@ pub fn recheck<T: Fn(&RepoPath) -> Option<String>>(
             Became::Seen(lines) => found.extend(seen(finding, &went, lines, head, &place)),
         }
     }
-    for placed in found.iter_mut().filter(|placed| {
-        placed.raw.source == Source::Agent && placed.sighting.around.is_none()
-    }) {
+    for placed in found
+        .iter_mut()
+        .filter(|placed| placed.raw.source == Source::Agent && placed.sighting.around.is_none())
+    {
         let Place { path, start_line, end_line, .. } = &placed.raw.place;
         let text = (head.text)(path);
         placed.sighting.around =

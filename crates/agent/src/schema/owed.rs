@@ -5,8 +5,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use truing_core::dismissal::short;
 use truing_core::finding::Finding;
-pub use truing_core::recheck::Word;
 use truing_core::recheck::Verdict;
+pub use truing_core::recheck::Word;
 
 use super::{MAX_CODE_BYTES, MAX_ITEMS};
 

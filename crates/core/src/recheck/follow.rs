@@ -122,8 +122,7 @@ pub fn follow<T: Fn(&RepoPath) -> Option<String>>(finding: &Finding, head: &Head
         .take(MAX_FILES)
         .filter_map(|path| {
             let text = (head.text)(path)?;
-            let known: BTreeSet<String> =
-                text.lines().map(key).filter(|line| lines.contains(line)).collect();
+            let known: BTreeSet<String> = text.lines().map(key).filter(|line| lines.contains(line)).collect();
             let may_be = i32::try_from(known.len()).unwrap_or(i32::MAX).saturating_mul(WORDS) >= ELSEWHERE;
             may_be.then(|| Fit::of(finding, path, &text))
         })
@@ -287,7 +286,8 @@ fn gap(
     (above, below): (usize, usize),
     (wanted, lines): (usize, usize),
 ) -> (usize, usize) {
-    let found = |range: std::ops::Range<usize>| partners.get(range).unwrap_or_default().iter().flatten().copied();
+    let found =
+        |range: std::ops::Range<usize>| partners.get(range).unwrap_or_default().iter().flatten().copied();
     let (own, after) = (above..wanted - below, wanted - below..wanted);
     let before = found(0..above).last().map(|line| line + 1);
     let behind = found(after).next();

@@ -1,6 +1,8 @@
 //! Ten thousand histories of findings, pushes and reviewers, played by the functions that decide. What is true is known
 //! here by the identity of each line, which they never see.
 
+// long: one world, its edits, its reviewers and what must hold of them, which nobody reads apart.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
@@ -21,8 +23,16 @@ const RECOGNISED: f64 = 0.95;
 /// What the defects are: of different kinds and in different words.
 const DEFECTS: [(Category, &str, &str); 5] = [
     (Category::F, "A failed charge looks like success", "The handler swallows every error of the bank."),
-    (Category::G, "The last page is never fetched", "The loop ends one page too early, so orders are missing."),
-    (Category::H, "A name becomes part of the query", "A quote in it ends the string, and what follows is run."),
+    (
+        Category::G,
+        "The last page is never fetched",
+        "The loop ends one page too early, so orders are missing.",
+    ),
+    (
+        Category::H,
+        "A name becomes part of the query",
+        "A quote in it ends the string, and what follows is run.",
+    ),
     (Category::C, "The connection stays open", "Nobody closes the socket when the request is cancelled."),
     (Category::I, "Two workers write the counter", "Without the lock one of both increments is lost."),
 ];
@@ -167,8 +177,7 @@ impl World {
 
     /// One edit; what it was.
     fn edit(&mut self) -> &'static str {
-        let open: Vec<usize> =
-            (0..self.defects.len()).filter(|&at| !self.defects[at].is_fixed).collect();
+        let open: Vec<usize> = (0..self.defects.len()).filter(|&at| !self.defects[at].is_fixed).collect();
         let which = open.get(self.dice.roll(open.len())).copied();
         let place = which.and_then(|which| Some((which, self.at(&self.defects[which].tags)?)));
         let kind = self.dice.roll(12);
@@ -544,7 +553,8 @@ fn review(
         assert!(second.is_none(), "a second comment: {second:#?}\n{}", context(&known[0].id));
     }
     for finding in &all {
-        let Some(defect) = world.defects.iter_mut().find(|defect| defect.id.as_ref() == Some(&finding.id)) else {
+        let Some(defect) = world.defects.iter_mut().find(|defect| defect.id.as_ref() == Some(&finding.id))
+        else {
             continue;
         };
         let was_open = known.iter().any(|was| was.id == finding.id && was.is_open());
@@ -610,7 +620,8 @@ fn is_shown(was: &Finding, verdict: &Verdict, files: &BTreeMap<String, Vec<Line>
     let quoted = |lines: &[Line]| {
         let Some((first, last)) = verdict.lines else { return false };
         let range = usize::try_from(first).unwrap() - 1..usize::try_from(last).unwrap();
-        let said: Vec<&str> = lines.get(range).unwrap_or_default().iter().map(|line| line.text.as_str()).collect();
+        let said: Vec<&str> =
+            lines.get(range).unwrap_or_default().iter().map(|line| line.text.as_str()).collect();
         !verdict.excerpt.trim().is_empty() && squeezed(&said.join("\n")).contains(&squeezed(&verdict.excerpt))
     };
     let own = files.get(&was.raw.place.path.to_string());
@@ -644,9 +655,13 @@ fn ten_thousand_histories_have_no_fix_without_evidence_and_one_comment_a_finding
     let share = f64::from(recognised) / f64::from(true_fixes);
     println!("{HISTORIES} histories of {findings} findings; edits {edits:?}; reviews {reviews:?}");
     println!("fixed without evidence: 0; green without evidence: 0; second comments: 0");
-    println!("true fixes that an honest model named: {true_fixes}, recognised: {recognised} ({share:.4}); missed {missed:?}");
+    println!(
+        "true fixes that an honest model named: {true_fixes}, recognised: {recognised} ({share:.4}); missed {missed:?}"
+    );
     println!("open and unverified after a review: {unverified}");
-    println!("lies: {lies}, with lines that bear them out: {lies_with_evidence}, seen through later: {reopened}");
+    println!(
+        "lies: {lies}, with lines that bear them out: {lies_with_evidence}, seen through later: {reopened}"
+    );
     assert!(share >= RECOGNISED && true_fixes > 5000, "{share}");
     assert!(edits.values().all(|count| *count > 500) && reviews.len() == 7);
 }

@@ -49,8 +49,8 @@ pub(in crate::loops) use errand::{
 };
 use look::{Look, Table};
 pub use recall::{Recalled, Shelf};
-use shown::{Again, Shown};
 pub use shown::Subject;
+use shown::{Again, Shown};
 pub(in crate::loops) use shown::{Diffs, Looked};
 
 /// A model that reviews, shared by all runs of a process.

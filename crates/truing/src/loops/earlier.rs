@@ -101,7 +101,11 @@ fn told_of(finding: &Finding, went: &Went) -> String {
     let title = line::clean(&raw.title, MAX_LINE_CHARS);
     let body = line::clean(&raw.body, MAX_BODY_CHARS);
     let was: String = raw.snippet.lines().map(|line| format!("    | {line}\n")).collect();
-    format!("id: {}\n{severity}, {}: {title}\n{body}\n{place}\nits lines when it was last seen:\n{was}\n", short(&finding.id), raw.rule)
+    format!(
+        "id: {}\n{severity}, {}: {title}\n{body}\n{place}\nits lines when it was last seen:\n{was}\n",
+        short(&finding.id),
+        raw.rule
+    )
 }
 
 /// Decides what became of findings of earlier reviews, after the rules have read the files below `tree`, and the reviewers

@@ -56,7 +56,8 @@ where
         let Ok((known, key)) = self.known(&store, own).await else { return (Vec::new(), None) };
         match self.line {
             Some(line) => {
-                let known: Vec<Finding> = known.into_iter().filter_map(|known| on_line(known, line)).collect();
+                let known: Vec<Finding> =
+                    known.into_iter().filter_map(|known| on_line(known, line)).collect();
                 (known, None)
             }
             None => (known, store.known(key).await.unwrap_or_default()),
@@ -180,7 +181,11 @@ fn on_line(finding: Finding, line: &str) -> Option<Finding> {
     let status = match &finding.status {
         status @ (FindingStatus::Declined(_) | FindingStatus::Dismissed(_)) => status.clone(),
         FindingStatus::Open | FindingStatus::Claimed | FindingStatus::Fixed(_) | FindingStatus::Outside => {
-            if on.is_open { FindingStatus::Open } else { FindingStatus::Fixed(on.commit.clone()) }
+            if on.is_open {
+                FindingStatus::Open
+            } else {
+                FindingStatus::Fixed(on.commit.clone())
+            }
         }
     };
     Some(Finding { status, ..finding })

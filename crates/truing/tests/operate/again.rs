@@ -5,7 +5,8 @@ use truing_fakes::model::{Answer, FakeModel, KEY, Script};
 
 use super::*;
 
-const FIRST: &str = "def pay(order):\n    try:\n        charge(order)\n    except Exception:\n        return None\n";
+const FIRST: &str =
+    "def pay(order):\n    try:\n        charge(order)\n    except Exception:\n        return None\n";
 
 fn report(findings: Value, verdicts: Value) -> Answer {
     Answer::tool("report", json!({ "findings": findings, "verdicts": verdicts })).usage(1000, 100)
@@ -25,9 +26,8 @@ struct Reviewed {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_model_forgets_after_a_push_stays_open_on_its_one_comment() {
     let site = Site::new().await;
-    let push = async |text: &str| {
-        site.repo.push("pay", Commit::new("pay").write("pay.py", text)).await.unwrap()
-    };
+    let push =
+        async |text: &str| site.repo.push("pay", Commit::new("pay").write("pay.py", text)).await.unwrap();
     push(FIRST).await;
     let number = site.repo.open(NewPull::of("pay")).await.unwrap();
     let model = FakeModel::start(Script::of([])).await.unwrap();
@@ -52,13 +52,21 @@ async fn what_a_model_forgets_after_a_push_stays_open_on_its_one_comment() {
     for more in [&[][..], &["--publish"][..]] {
         let again = review(report(json!([]), json!([])), more);
         let one = &again.told["findings"][0];
-        assert_eq!((again.exit, &one["id"], &one["unverified"]), (1, &id, &json!("no_verdict")), "{}", again.told);
+        assert_eq!(
+            (again.exit, &one["id"], &one["unverified"]),
+            (1, &id, &json!("no_verdict")),
+            "{}",
+            again.told
+        );
     }
     let shown = view().await;
     let ours: Vec<_> = shown.inline().collect();
     assert_eq!((ours.len(), ours[0].id, ours[0].resolved), (1, comment, false), "{shown:#?}");
     assert!(ours[0].body.contains("nobody has verified that it is still there"), "{}", ours[0].body);
-    assert!(shown.statuses[&second].iter().all(|status| format!("{status:?}").contains("ailure")), "{shown:#?}");
+    assert!(
+        shown.statuses[&second].iter().all(|status| format!("{status:?}").contains("ailure")),
+        "{shown:#?}"
+    );
     let asked = model.log().last().unwrap().body.to_string();
     assert!(asked.contains("What was reviewed before") && asked.contains("1 new commit"), "{asked}");
     assert!(asked.contains("Lines that are new:"), "{asked}");

@@ -59,16 +59,18 @@ fn a_finding_that_a_silent_model_does_not_repeat_is_open_again_whatever_was_rena
     // As it was.
     open(SWALLOWS, 4, Value::Null);
     // Moved, and reformatted.
-    open(&format!("import os\n\n{}", SWALLOWS.replace("        return None", "            return None")), 6, Value::Null);
+    open(
+        &format!("import os\n\n{}", SWALLOWS.replace("        return None", "            return None")),
+        6,
+        Value::Null,
+    );
     // A variable renamed in its lines.
     let renamed = SWALLOWS.replace("except Exception:", "except Exception as error:");
     let told = open(&renamed, 4, json!("no_verdict"));
     // Whoever says so without the lines that show it is not believed.
-    for verdict in [
-        json!({ "verdict": "fixed" }),
-        fixed(4, "raise Refused from error"),
-        fixed(1, "def pay(x):"),
-    ] {
+    for verdict in
+        [json!({ "verdict": "fixed" }), fixed(4, "raise Refused from error"), fixed(1, "def pay(x):")]
+    {
         let (exit, told) = reviewed(&scene, [says(&told, &verdict)], &[]);
         let one = &told["findings"][0];
         assert_eq!((exit, &one["unverified"]), (1, &json!("no_evidence")), "{told:#}");
@@ -80,7 +82,11 @@ fn a_finding_that_a_silent_model_does_not_repeat_is_open_again_whatever_was_rena
     for format in ["text", "markdown"] {
         let ran = scene.place.review(&["--format", format]);
         let folded = ran.out.split_whitespace().collect::<Vec<_>>().join(" ");
-        assert!(ran.exit == 1 && folded.contains("nobody has verified that it is still there"), "{}", ran.out);
+        assert!(
+            ran.exit == 1 && folded.contains("nobody has verified that it is still there"),
+            "{}",
+            ran.out
+        );
     }
 }
 
@@ -128,10 +134,15 @@ fn a_model_is_told_what_is_open_and_a_verdict_that_is_missing_is_asked_for_once(
     assert_eq!((exit, &told["turns"], &told["outcome"]["kind"]), (1, &json!(2), &json!("reviewed")));
     // What it found is not lost with what it forgot, nor with what it says instead.
     let mut second = finding();
-    (second["start_line"], second["end_line"], second["title"]) = (json!(3), json!(3), json!("Charges twice"));
+    (second["start_line"], second["end_line"], second["title"]) =
+        (json!(3), json!(3), json!("Charges twice"));
     (second["category"], second["excerpt"]) = (json!("I"), json!("charge(x)"));
     let (_, told) = reviewed(&scene, [report(&[second]), Answer::text("All is said.").times(0)], &[]);
-    assert_eq!((each(&told, "category").len(), &told["outcome"]["kind"]), (2, &json!("reviewed")), "{told:#}");
+    assert_eq!(
+        (each(&told, "category").len(), &told["outcome"]["kind"]),
+        (2, &json!("reviewed")),
+        "{told:#}"
+    );
     assert!(each(&told, "id").contains(&&first["findings"][0]["id"]));
 }
 
@@ -163,7 +174,11 @@ fn each_branch_and_the_index_have_findings_of_their_own() {
     scene.place.git(["rm", "--quiet", "--force", "pay.py"]);
     scene.place.write("new.py", "x = 1\n");
     let (exit, told) = reviewed(&scene, [silent()], &[]);
-    assert_eq!((exit, &told["findings"][0]["unverified"]), (1, &json!("no_verdict")), "deleted is not fixed: {told:#}");
+    assert_eq!(
+        (exit, &told["findings"][0]["unverified"]),
+        (1, &json!("no_verdict")),
+        "deleted is not fixed: {told:#}"
+    );
     let (exit, told) = reviewed(&scene, [says(&first, &json!({ "verdict": "fixed" }))], &[]);
     assert_eq!((exit, &told["findings"]), (0, &json!([])), "unless somebody says so: {told:#}");
 }
@@ -193,9 +208,9 @@ fn of_several_reviewers_one_has_to_show_it_and_none_may_object() {
         ..answer
     };
     let shown = fixed(4, "    except Refused:");
-    let there = json!({ "verdict": "still_there", "start_line": 4, "end_line": 4, "excerpt": "except Refused:" });
-    let (exit, told) =
-        reviewed(&scene, [security(says(&first, &there)), says(&first, &shown).times(0)], &[]);
+    let there =
+        json!({ "verdict": "still_there", "start_line": 4, "end_line": 4, "excerpt": "except Refused:" });
+    let (exit, told) = reviewed(&scene, [security(says(&first, &there)), says(&first, &shown).times(0)], &[]);
     assert_eq!((exit, told["findings"].as_array().unwrap().len()), (1, 1), "one objects: {told:#}");
     let (exit, told) = reviewed(&scene, [security(says(&first, &shown)), silent()], &[]);
     assert_eq!((exit, &told["findings"]), (0, &json!([])), "one shows it: {told:#}");
