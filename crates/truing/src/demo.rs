@@ -6,6 +6,8 @@
 //! then lets a storm of pushes loose on many, with webhooks lost, repeated and out of order, and counts what the pull
 //! requests show in the end. [`sync`] and [`converge`] tell other stories.
 
+// long: one demonstration, what it does and what it counts.
+
 mod code;
 pub mod converge;
 mod model;
