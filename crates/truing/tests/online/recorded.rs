@@ -240,11 +240,11 @@ fn what_was_recorded_of_43_releases_comes_out_again() {
     println!("changes dated to the recorded release: {dated}");
     println!("outcomes: {table:?}");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    // spec/sync.md 6.3
+    // spec/sync.md 6.3, whose table was made with functions alone and bytes before news: P013 has a function beside its
+    // docstrings, P017 and P025 change what is required, and P025 a table.
     let expected = [
-        (("automatic", "relax"), 8),
-        (("bytes", "relax"), 1),
-        (("beside", "relax"), 7),
+        (("automatic", "relax"), 6),
+        (("beside", "relax"), 10),
         (("beside", "bump"), 1),
         (("pinned", "relax"), 2),
         (("pinned", "bump"), 20),
