@@ -6,7 +6,7 @@
 //!   between processes. Whoever has the lock may sweep away what a killed fetch left.
 //! * What a fetch brings appears all at once, as one pack: a commit that is here has everything below it, whoever
 //!   looks while another fetches, and whatever was killed.
-//! * Every fetched commit is kept by a ref (`refs/truing/ID`): git tells the remote from these what it need not
+//! * The newest fetched commits have a ref (`refs/truing/ID`): git tells the remote from these what it need not
 //!   send again. History is whole (a merge base needs it), nothing is ever collected by itself (`gc.auto=0`);
 //!   small packs are joined when there are many.
 
@@ -37,6 +37,9 @@ const LOCAL_END: &str = "--upload-pack=git -c 'safe.directory=*' upload-pack";
 
 /// With more packs than this, small ones are joined: git looks for an object in each.
 const MAX_PACKS: usize = 50;
+
+/// Commits that keep a ref, the newest.
+const MAX_REFS: usize = 512;
 
 /// A bare repository that follows one remote.
 #[derive(Clone, Debug)]
@@ -197,8 +200,24 @@ impl Mirror {
             return Ok(());
         }
         self.view.call("repack").args(["-d", "--geometric=2", "--quiet"]).read().await?;
+        self.forget_refs().await?;
         // A file for each commit that was ever fetched would slow every fetch.
         self.view.call("pack-refs").arg("--all").config("core.fsync", FSYNC).read().await.map(drop)
+    }
+
+    /// Deletes the refs of all but the newest commits: they only tell a remote what it need not send again, and the
+    /// commits stay, since nothing is collected.
+    async fn forget_refs(&self) -> Result<(), GitError> {
+        let call = self.view.call("for-each-ref");
+        let call = call.args(["--sort=-committerdate", "--format=delete %(refname)", "refs/truing"]);
+        let listed = call.read().await?;
+        let old: Vec<u8> =
+            listed.split_inclusive(|byte| *byte == b'\n').skip(MAX_REFS).flatten().copied().collect();
+        if old.is_empty() {
+            return Ok(());
+        }
+        let call = self.view.call("update-ref").arg("--stdin").input(old).config("core.fsync", FSYNC);
+        call.read().await.map(drop)
     }
 
     /// The newest commit of the remote's default branch, asked of the remote; none if it has none.

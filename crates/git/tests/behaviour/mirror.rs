@@ -55,6 +55,11 @@ async fn what_a_fetch_brings_appears_at_once_and_does_not_pile_up() {
     let mirror = place.git().await.mirror(&place.path("m"), &remote).await.unwrap();
     let bare = Repo { root: mirror.dir().to_owned() };
     let first = repo.sha("HEAD");
+    mirror.fetch(std::slice::from_ref(&first)).await.unwrap();
+    // Many commits were fetched long ago.
+    for old in 0..700 {
+        bare.write(format!("refs/truing/{old:040x}"), format!("{first}\n"));
+    }
     let mut most = 0;
     for turn in 0..60 {
         repo.write("a.txt", format!("{turn}\n"));
@@ -72,6 +77,8 @@ async fn what_a_fetch_brings_appears_at_once_and_does_not_pile_up() {
     assert_eq!(most, 50);
     let loose = std::fs::read_dir(bare.root.join("refs/truing")).unwrap().count();
     assert!(loose < 15, "{loose} refs are files of their own");
+    let refs = bare.run(["for-each-ref", "refs/truing"]).lines().count();
+    assert!((500..600).contains(&refs), "{refs} refs are kept");
     let exported = mirror.export(&first, &place.path("out"), None).await.unwrap();
     assert_eq!(exported.files, 1);
     bare.run(["fsck", "--full", "--strict"]);
