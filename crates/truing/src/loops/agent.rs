@@ -211,7 +211,7 @@ impl<G: Gate + Clone> Asking<'_, G> {
         reading: &mut Reading,
     ) -> Result<(Part, Vec<Reviewer>), AgentError> {
         // A cassette answers to the change alone, whatever was reviewed before: its findings of before stay unverified.
-        let is_told = !agent.tape.is_some();
+        let is_told = !self.agent.tape.is_some();
         let owed = if is_told { earlier.owed() } else { Vec::new() };
         if reading.coverage.reviewed.is_empty() && owed.is_empty() {
             // What is left out by design is not the model's either.
