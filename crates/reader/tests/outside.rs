@@ -161,7 +161,7 @@ fn each_change_outside_of_functions_is_told_by_its_name_and_asks() {
         ("os.name == 'nt'", "os.name == 'posix'", "path", Condition, Changed),
         ("except ImportError", "except Exception", "fast", Value, Changed),
         ("with quiet()", "with silence()", "loud", Import, Changed),
-        ("('a', 'b')", "('a', 'c')", "for name in ('a', 'c'):", Statement, Added),
+        ("('a', 'b')", "('a', 'c')", "print(name)", Statement, Changed),
         (
             "    size: int = 3\n    kind = Error\n",
             "    kind = Error\n    size: int = 3\n",
