@@ -204,6 +204,12 @@ pub struct Run {
     pub log: Vec<Line>,
     /// What was pushed, oldest first.
     pub commits: Vec<Sha>,
+    /// Does it end with its first audit? Nothing is fixed, and the gate is not asked.
+    #[serde(default)]
+    pub audits_only: bool,
+    /// Is the head audited already, by such a run that goes on now? Then the gate alone stands before what it found.
+    #[serde(default)]
+    pub is_audited: bool,
 }
 
 /// What was told does not follow from what was to be done.
@@ -248,6 +254,25 @@ impl Run {
             ledger: Ledger::default(),
             log: Vec::new(),
             commits: Vec::new(),
+            audits_only: false,
+            is_audited: false,
+        }
+    }
+
+    /// One audit of a head, and nothing else.
+    pub fn audit(limits: Limits, at: (Sha, Sha)) -> Self {
+        let mut run = Self { audits_only: true, ..Self::begin(limits, at, None) };
+        run.begin_audit();
+        run
+    }
+
+    /// Goes on from an audit: what it found is fixed, and not looked for again.
+    pub fn take_up(&mut self, limits: Limits) {
+        self.limits = limits;
+        self.audits_only = false;
+        if self.exit.take().is_some() {
+            self.is_audited = true;
+            self.next = Act::Gate;
         }
     }
 
@@ -280,11 +305,21 @@ impl Run {
         }
         match (self.next.clone(), event) {
             (_, Event::Ended(exit)) => self.exit = Some(exit),
-            (_, Event::Moved { head, tree }) => self.moved(head, tree),
-            (_, Event::Updated { head, tree }) => self.updated(head, tree),
+            (_, Event::Moved { head, tree }) => {
+                self.is_audited = false;
+                self.moved(head, tree);
+            }
+            (_, Event::Updated { head, tree }) => {
+                self.is_audited = false;
+                self.updated(head, tree);
+            }
             (_, Event::Heard { claims, renames }) if reopens => self.heard(claims, &renames),
+            (Act::Gate, Event::Gated(None)) if std::mem::take(&mut self.is_audited) => self.next = Act::Post,
             (Act::Gate, Event::Gated(None)) => self.begin_audit(),
-            (Act::Gate, Event::Gated(Some(output))) => self.gate_blocks(output),
+            (Act::Gate, Event::Gated(Some(output))) => {
+                self.is_audited = false;
+                self.gate_blocks(output);
+            }
             (Act::Mend { .. }, Event::Mended(candidate)) => self.mended(candidate),
             (Act::Audit { auditors, attempt }, Event::Audited { answers, standing, coverage, renames }) => {
                 self.audited((auditors, attempt), answers, &standing, (&coverage, &renames));
@@ -407,6 +442,12 @@ impl Run {
 
     /// What follows from an audit.
     fn judge(&mut self) {
+        if self.audits_only {
+            let [worst, bad, small] = self.counts();
+            let reason = format!("the audit found {worst} P0, {bad} P1 and {small} P2");
+            let is_clean = self.found.is_empty() && self.silent == 0;
+            return self.end(if is_clean { Code::Clean } else { Code::CapReached }, reason);
+        }
         if !self.holds_back() {
             return self.judge_clean();
         }

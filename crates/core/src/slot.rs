@@ -52,6 +52,19 @@ pub struct Slot {
     pub storm: Option<Storm>,
     /// Failed or lost leases since the last progress.
     pub attempts: u32,
+    /// What a person wants of the next step of the converge loop, if it is something else than to go on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wish: Option<Wish>,
+}
+
+/// What a person may want of a converge run besides that it goes on.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Wish {
+    /// One audit, and no fix.
+    Audit,
+    /// That it ends before its next step, so that it can be resumed.
+    Stop,
 }
 
 /// What a slot is doing.
@@ -293,6 +306,7 @@ impl Slot {
             pending: Pending::default(),
             storm: None,
             attempts: 0,
+            wish: None,
         }
     }
 
@@ -314,6 +328,7 @@ impl Slot {
             && self.pending.is_empty()
             && self.storm.is_none()
             && self.attempts == 0
+            && self.wish.is_none()
     }
 
     /// May a review be computed now, or would it be one too many for the storm? A lease granted in the middle

@@ -38,8 +38,12 @@ pub enum Report {
 pub const REVIEW: Route =
     Route { name: "review", system: "review/system", task: "review/task", report: Report::Findings };
 /// A change is reviewed of which an earlier state was.
-pub const REVIEW_AGAIN: Route =
-    Route { name: "review/again", system: "review/system", task: "review/task-again", report: Report::Findings };
+pub const REVIEW_AGAIN: Route = Route {
+    name: "review/again",
+    system: "review/system",
+    task: "review/task-again",
+    report: Report::Findings,
+};
 /// The first messages in their places for one of several reviewers of a change.
 pub const SPECIALIST_TASK: &str = "review/task-specialist";
 /// The same, of a change of which an earlier state was reviewed.

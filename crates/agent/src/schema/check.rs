@@ -10,7 +10,6 @@ use truing_core::recheck::MAX_SNIPPET_LINES;
 
 use super::{Item, Items, MAX_BODY_BYTES, MAX_CODE_BYTES, MAX_FINDINGS, MAX_TITLE_CHARS};
 
-
 /// What may be believed, and how much may not.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Checked {

@@ -165,6 +165,34 @@ impl Record {
         self.state.cleared.as_ref().filter(|_| is_same)
     }
 
+    /// It as an audit that is over, and that a run can go on from, if its auditors have answered.
+    pub fn as_audit(&self) -> Option<Self> {
+        let mut state = self.state.clone();
+        if state.exit.is_some() || !state.audits_only || state.silent > 0 {
+            return None;
+        }
+        state.after(super::Event::Posted).ok()?;
+        state.exit.is_some().then(|| Self { state, is_told: true, ..self.clone() })
+    }
+
+    /// Goes on from an audit that was asked for alone: what it found is fixed (see [`Record::is_audit_of`]).
+    pub fn take_up(&mut self, limits: Limits) {
+        self.state.take_up(limits);
+        self.is_told = false;
+    }
+
+    /// Has an audit that was asked for alone looked at this head, so that a run can go on from what it found?
+    pub fn is_audit_of(&self, head: &Sha, base: &Sha, looks: &str) -> bool {
+        let state = &self.state;
+        state.audits_only
+            && state.silent == 0
+            && state
+                .exit
+                .as_ref()
+                .is_some_and(|exit| matches!(exit.kind(), Kind::Converged | Kind::CapReached))
+            && (&state.head, &self.base, self.looks.as_str()) == (head, base, looks)
+    }
+
     /// What it cost until now.
     pub fn cost(&self) -> MicroUsd {
         MicroUsd(self.taken.values().fold(0, |all, taken| all.saturating_add(taken.cost_micro_usd.0)))
@@ -188,6 +216,9 @@ impl Record {
 
     /// Is the description to be written? Once a head, when there is something to tell of (spec/converge.md 2.15).
     pub fn wants_description(&self) -> bool {
+        if self.state.audits_only {
+            return false;
+        }
         let is_told = self
             .state
             .exit

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Hold, Limits, Loop, Slot, State, Storm, Unserved, Why};
+use super::{Hold, Limits, Loop, Slot, State, Storm, Unserved, Why, Wish};
 use crate::follow::job;
 use crate::id::{Millis, Token};
 
@@ -14,6 +14,10 @@ pub enum Command {
     Event(Loop),
     /// A person asks for it by name: served at once, and even if nothing changed.
     Request(Loop),
+    /// A person asks for one audit by the converge loop, without a fix.
+    Audit,
+    /// A person wants the converge run to end before its next step.
+    Stop,
     /// A worker takes a due slot.
     Lease,
     /// The worker is alive.
@@ -123,6 +127,9 @@ pub enum Refused {
     /// There is nothing of the kind to do.
     #[error("nothing to do")]
     Nothing,
+    /// A converge run has begun or is asked for: it audits by itself.
+    #[error("a converge run is at work or asked for, and audits by itself")]
+    Converging,
 }
 
 impl Slot {
@@ -135,6 +142,8 @@ impl Slot {
         let note = match command {
             Command::Event(of) => slot.event(of, limits, now),
             Command::Request(of) => slot.request(of, limits, now),
+            Command::Audit => Some(slot.audit(limits, now)?),
+            Command::Stop => Some(slot.stop(limits, now)?),
             Command::Lease => Some(slot.lease(limits, now)?),
             Command::Heartbeat(token) => slot.heartbeat(token, limits, now)?,
             Command::Computed(token) => Some(slot.count(token, limits, now)?),
@@ -218,7 +227,51 @@ impl Slot {
         self.storm = Some(Storm { ends, ..storm });
     }
 
+    /// Is the converge loop in the middle of something, or asked for?
+    fn converges(&self) -> bool {
+        let is_leased = matches!(self.state, State::Leased { of: Loop::Converge, .. });
+        is_leased || self.owner == Some(Loop::Converge) || self.pending.converge.is_some()
+    }
+
+    fn audit(&mut self, limits: &Limits, now: Millis) -> Result<Note, Refused> {
+        if self.converges() {
+            return Err(Refused::Converging);
+        }
+        self.request(Loop::Converge, limits, now);
+        self.wish = Some(Wish::Audit);
+        Ok(Note::Asked(Loop::Converge))
+    }
+
+    /// What has begun ends with its next step, which is due at once; what has not is forgotten.
+    fn stop(&mut self, limits: &Limits, now: Millis) -> Result<Note, Refused> {
+        if !self.converges() {
+            return Err(Refused::Nothing);
+        }
+        let is_leased = matches!(self.state, State::Leased { of: Loop::Converge, .. });
+        if is_leased || self.owner == Some(Loop::Converge) {
+            self.wish = Some(Wish::Stop);
+            self.stop_at_once(now);
+        } else {
+            (self.pending.converge, self.wish) = (None, None);
+            if matches!(self.state, State::Waiting { why, .. } if Self::is_for_pending(why)) {
+                self.wait_for_pending(limits, now);
+            }
+        }
+        Ok(Note::ByHand("stopped"))
+    }
+
+    /// Whoever is to stop waits for nothing.
+    fn stop_at_once(&mut self, now: Millis) {
+        let is_stopped = self.wish == Some(Wish::Stop) && self.owner == Some(Loop::Converge);
+        if let (true, State::Waiting { at, why }) = (is_stopped, &mut self.state) {
+            (*at, *why) = (now.min(*at), Why::Step);
+        }
+    }
+
     fn request(&mut self, of: Loop, limits: &Limits, now: Millis) -> Option<Note> {
+        if of == Loop::Converge {
+            self.wish = None; // what people say last is what they want
+        }
         self.mark(of, Unserved { asked: Some(now), ..Unserved::at(now) });
         let blocked = match &mut self.state {
             State::Leased { pausing, .. } => {
@@ -312,6 +365,10 @@ impl Slot {
                 }
             }
         }
+        if self.owner.is_none() && of == Loop::Converge {
+            self.wish = None;
+        }
+        self.stop_at_once(now);
         self.drop_ended_storm(now);
         Ok(Note::Finished(then))
     }
@@ -330,6 +387,7 @@ impl Slot {
         let retry = limits.retry_at(&self.key, self.attempts, now);
         let at = not_before.map_or(retry, |instant| instant.max(retry));
         self.state = State::Waiting { at, why: Why::Backoff };
+        self.stop_at_once(now);
         Note::Failed(self.attempts, at)
     }
 

@@ -236,3 +236,47 @@ fn every_command_in_every_state_is_answered_and_every_state_has_an_exit() {
         assert_eq!(slot.step(Command::Finish(Token(1), Then::Idle), &limits, late), Err(Refused::LeaseLost));
     }
 }
+
+#[test]
+fn a_run_that_is_stopped_ends_with_its_next_step_whatever_it_waits_for() {
+    let limits = Limits::default();
+    let step = |slot: &Slot, command: Command, now: i64| {
+        let decided = slot.step(command, &limits, Millis(now)).unwrap().slot;
+        Slot { version: Version(slot.version.0 + 1), ..decided }
+    };
+    let none = Slot { version: Version(1), ..Slot::new(Key::new("pr/github/1/1")) };
+    assert_eq!(none.step(Command::Stop, &limits, Millis(0)), Err(Refused::Nothing));
+
+    // Before it has begun it is only forgotten.
+    let asked = step(&none, Command::Request(Loop::Converge), 0);
+    let forgotten = step(&asked, Command::Stop, 1);
+    assert_eq!((forgotten.state, forgotten.wish, forgotten.pending.is_empty()), (State::Idle, None, true));
+
+    // While it waits for a reviewer, and while a worker has it: the next step is due at once.
+    let leased = step(&asked, Command::Lease, 0);
+    let waits = |slot: &Slot, now| {
+        step(slot, Command::Finish(slot.token().unwrap(), Then::DueAt(Millis(90_000), Why::Reviewer)), now)
+    };
+    for stopped in [step(&waits(&leased, 2), Command::Stop, 3), waits(&step(&leased, Command::Stop, 2), 3)] {
+        assert_eq!(stopped.state, State::Waiting { at: Millis(3), why: Why::Step });
+        let last = step(&stopped, Command::Lease, 3);
+        assert_eq!(last.wish, Some(Wish::Stop));
+        let over = step(&last, Command::Finish(last.token().unwrap(), Then::Idle), 4);
+        assert_eq!((over.owner, over.wish), (None, None));
+    }
+
+    // Who asks for it again has the last word.
+    let again = step(&step(&leased, Command::Stop, 2), Command::Request(Loop::Converge), 3);
+    assert_eq!(again.wish, None);
+}
+
+#[test]
+fn an_audit_is_asked_for_where_no_run_is_at_work() {
+    let limits = Limits::default();
+    let slot = Slot { version: Version(1), ..Slot::new(Key::new("pr/github/1/1")) };
+    let asked = slot.step(Command::Audit, &limits, Millis(0)).unwrap().slot;
+    assert_eq!((asked.wish, asked.pending.converge.is_some()), (Some(Wish::Audit), true));
+    assert_eq!(asked.step(Command::Audit, &limits, Millis(1)), Err(Refused::Converging));
+    let instead = asked.step(Command::Request(Loop::Converge), &limits, Millis(1)).unwrap().slot;
+    assert_eq!(instead.wish, None, "the whole run is wanted now");
+}

@@ -14,6 +14,7 @@ use std::path::Path;
 use clap::builder::NonEmptyStringValueParser;
 use truing_core::converge::record::Record;
 use truing_core::converge::{Code, Kind};
+use truing_core::finding::Severity;
 
 use super::error::{CliError, Exit};
 use super::{Context, runtime};
@@ -59,6 +60,9 @@ struct Way {
     /// The `NAME` of the `[model.NAME]` that fixes what is found [default: converge.fixer]
     #[arg(long, value_name = "NAME")]
     fixer: Option<String>,
+    /// Findings of less weight are fixed once and then left [default: converge.min_blocking_severity]
+    #[arg(long, value_name = "SEVERITY", value_parser = severity)]
+    min_severity: Option<Severity>,
     /// After each push to a pull request, comment `bugbot run` to trigger Cursor's Bugbot
     #[arg(long)]
     bugbot_retrigger: bool,
@@ -72,6 +76,9 @@ impl Way {
     fn of(&self, mut config: Config) -> Result<Config, CliError> {
         if let Some(many) = self.max_audits {
             config.converge.limits.max_audits = many;
+        }
+        if let Some(severity) = self.min_severity {
+            config.converge.limits.min_blocking = severity;
         }
         config.converge.bugbot_retrigger = self.bugbot_retrigger;
         if let Some(name) = &self.fixer {
@@ -87,6 +94,7 @@ impl Way {
 }
 
 pub(in crate::cli) use local::{SHALLOW, not_written};
+pub(in crate::cli) use targets::{Site, site};
 
 pub use audit::Args as AuditArgs;
 pub(crate) use audit::run as run_audit;
@@ -121,6 +129,12 @@ impl Args {
         let ended = turn::run_all(self, &asked, asked.len() > 1, context).await?;
         Ok(turn::highest(&ended))
     }
+}
+
+/// A severity as flags name it.
+fn severity(name: &str) -> Result<Severity, String> {
+    let known = Severity::ALL.into_iter().find(|severity| severity.as_str() == name);
+    known.ok_or_else(|| "must be P0, P1 or P2".to_owned())
 }
 
 /// What is said where nothing differs from the default branch (R1).

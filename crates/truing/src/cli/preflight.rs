@@ -3,16 +3,18 @@
 use serde::Serialize;
 use truing_agent::sandbox::Level;
 use truing_agent::verify::{Scope, SetUp, Verified, Verifier, VerifyError};
-use truing_core::id::Sha;
+use truing_core::id::{PrId, Sha};
 use truing_core::line::visible;
-use truing_core::port::Ids as _;
+use truing_core::port::{Conversation as _, ForgeError, Ids as _, PullState};
+use truing_core::publish::Producer;
 use truing_core::verification::{End, Ran};
+use truing_forge::github::GitHub;
 use truing_git::{Git, GitError, Repository};
 
 use super::columns::folded;
-use super::converge::{NO_TARGET, SHALLOW, UNCOMMITTED, not_disabled, not_written};
+use super::converge::{NO_TARGET, SHALLOW, Site, UNCOMMITTED, not_disabled, not_written, site};
 use super::error::{CliError, Exit};
-use super::review::own_file;
+use super::review::{Target, own_file};
 use super::{Context, runtime};
 use crate::config::Config;
 use crate::config::converge::Bugteam;
@@ -24,10 +26,15 @@ use crate::wiring::{self, UniqueIds};
 ///
 /// It checks git, a base and a difference from it, that a branch for fixes can be written, a clean working tree, the
 /// sandbox, the model's key (nothing is sent), the commands of the gate, and the repository's own checks, which must pass
-/// before anything is changed. It changes nothing. Exit 0: everything is there; 1: something is missing; 3: a check
-/// could not be made.
+/// before anything is changed. Of a pull request it asks the forge whether it is open and whether Truing may push to its
+/// branch. It changes nothing. Exit 0: everything is there; 1: something is missing; 3: a check could not be made.
 #[derive(clap::Args, Debug)]
-pub struct Args {}
+pub struct Args {
+    /// A pull request, by its page's URL, OWNER/NAME#NUMBER, or NUMBER alone in a clone; or a folder of the repository whose branch is meant
+    /// [default: the branch that is checked out here]
+    #[arg(value_name = "TARGET")]
+    target: Option<String>,
+}
 
 /// What is said where nobody wants to know.
 const SKIPPED: &str = "preflight: skipped (BUGTEAM_PREFLIGHT_SKIP=1)";
@@ -75,7 +82,7 @@ impl Found {
     }
 }
 
-pub(crate) fn run(_: &Args, context: &Context) -> Result<Exit, CliError> {
+pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     let said = Bugteam::of(&context.environment)?;
     if said.skips_preflight {
         let told = Told { schema: SCHEMA, ok: true, skipped: true, checks: &[] };
@@ -86,7 +93,7 @@ pub(crate) fn run(_: &Args, context: &Context) -> Result<Exit, CliError> {
     let mut found = Found::default();
     runtime::start()?.block_on(async {
         tokio::select! {
-            looked = look(context, &mut found) => looked,
+            looked = look(args.target.as_deref(), context, &mut found) => looked,
             told = runtime::told_to_stop() => {
                 told?;
                 Err(CliError::new(Exit::Interrupted, "interrupted", "interrupted before everything was looked at")
@@ -102,7 +109,7 @@ pub(crate) fn run(_: &Args, context: &Context) -> Result<Exit, CliError> {
 const SCHEMA: &str = "truing.preflight/1";
 
 /// Looks at one thing after the other, as far as that makes sense.
-async fn look(context: &Context, found: &mut Found) -> Result<(), CliError> {
+async fn look(target: Option<&str>, context: &Context, found: &mut Found) -> Result<(), CliError> {
     let operator = context.config(&[])?;
     let git = match wiring::git(&context.environment).await {
         Ok(git) => git,
@@ -112,7 +119,14 @@ async fn look(context: &Context, found: &mut Found) -> Result<(), CliError> {
         }
     };
     found.good("git", "it is there and new enough");
-    let repository = match git.open(context.environment.directory()).await {
+    let folder = match target {
+        None => context.environment.directory().to_owned(),
+        Some(target) => match site(target, &git, context).await? {
+            Site::Folder(folder) => folder,
+            Site::Pull(pull) => return pull_request(&pull, context, found).await,
+        },
+    };
+    let repository = match git.open(&folder).await {
         Ok(repository) => repository,
         Err(error) => {
             found.error("repository", wiring::git_error(error));
@@ -135,16 +149,78 @@ async fn look(context: &Context, found: &mut Found) -> Result<(), CliError> {
         None => operator,
     };
     let level = sandbox(found).await?;
-    match wiring::agent::is_ready(&config, &context.environment) {
+    models(&config, context, found);
+    commands((&repository, head), &git, &config, (context, level), found).await
+}
+
+/// Are the keys of the models there?
+fn models(config: &Config, context: &Context, found: &mut Found) {
+    match wiring::agent::is_ready(config, &context.environment) {
         Ok(()) => found.good("model", format!("{}: its key is there; nothing was sent", config.model.name)),
         Err(error) => found.error("model", error),
     }
-    match wiring::converge::is_fixer_ready(&config, &context.environment) {
+    match wiring::converge::is_fixer_ready(config, &context.environment) {
         Ok(None) => {}
         Ok(Some(name)) => found.good("fixer", format!("{name}: its key is there; nothing was sent")),
         Err(error) => found.error("fixer", error),
     }
-    commands((&repository, head), &git, &config, (context, level), found).await
+}
+
+/// What the forge says of a pull request, and what a run on it needs besides.
+async fn pull_request(target: &Target, context: &Context, found: &mut Found) -> Result<(), CliError> {
+    let Target { forge, repo, number, config } = target;
+    let folder = wiring::own_folder(config)?;
+    match wiring::client(config, forge, &context.environment, &folder) {
+        Err(error) => found.error("forge", error),
+        Ok(client) => {
+            if let Err(error) = at_forge(&client, (forge, repo, *number), found).await {
+                let hint = "see that the pull request is there, and that the token of the forge may read and write it";
+                found.bad("forge", error.to_string(), hint);
+            }
+        }
+    }
+    sandbox(found).await?;
+    models(config, context, found);
+    Ok(())
+}
+
+/// Is it open, and can its branch be pushed to?
+async fn at_forge(
+    client: &GitHub,
+    (forge, repo, number): (&str, &str, u64),
+    found: &mut Found,
+) -> Result<(), ForgeError> {
+    let repository = client.repository(repo).await?.id;
+    let id = PrId { forge: forge.to_owned(), repository, number };
+    let now = client.conversation(&id, repo, Producer::Converge).now().await?;
+    let name = format!("{repo}#{number}");
+    match now.state {
+        PullState::Open | PullState::Draft => {
+            found.good("pull request", format!("{name} is open, at {}", now.head.sha.short()));
+        }
+        PullState::Closed | PullState::Merged => {
+            let hint = "only an open pull request is worked on: reopen it, or name another one";
+            found.bad("pull request", format!("{name} is closed or merged"), hint);
+        }
+    }
+    let (head, is_fork) =
+        (&now.head, now.head.repository.as_ref().is_none_or(|repository| !repository.is_same));
+    let branch = visible(&head.branch);
+    match (head.push, is_fork) {
+        (Some(true), _) => found.good("push", format!("the token may push to {branch}")),
+        (Some(false), true) => found.bad(
+            "push",
+            format!("{branch} is in a fork that cannot be written"),
+            "its author has to allow edits by maintainers, and the token needs the right to push to both",
+        ),
+        (Some(false), false) => found.bad(
+            "push",
+            format!("the token may not push to {branch}"),
+            "give the token, or the App, the right to write contents (`contents: write`)",
+        ),
+        (None, _) => found.good("push", format!("the forge does not say whether {branch} can be pushed to")),
+    }
+    Ok(())
 }
 
 /// Is there something to audit, and is it all that there is?

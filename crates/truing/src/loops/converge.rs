@@ -326,7 +326,7 @@ impl<S: Site> Lap<'_, S> {
     fn ends_unchecked(&self) -> bool {
         let state = &self.record.state;
         let is_clean = state.exit.as_ref().is_some_and(|exit| exit.code == Code::Clean);
-        is_clean && state.commits.is_empty() && self.looks.verifier.is_some()
+        is_clean && !state.audits_only && state.commits.is_empty() && self.looks.verifier.is_some()
     }
 
     /// One audit and nothing else, without a gate before it; nothing is kept. Then the run has ended, or an audit of its

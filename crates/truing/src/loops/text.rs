@@ -259,7 +259,11 @@ pub fn comment(finding: &Finding) -> String {
     match &finding.status {
         FindingStatus::Open | FindingStatus::Claimed => {
             if let Some(why) = finding.unverified {
-                let _ = writeln!(text, "**Open; nobody has verified that it is still there:** {}.\n", why.reason());
+                let _ = writeln!(
+                    text,
+                    "**Open; nobody has verified that it is still there:** {}.\n",
+                    why.reason()
+                );
             }
         }
         FindingStatus::Fixed(sha) => {

@@ -7,6 +7,8 @@
 //! | `/review pause` | no reviews until resumed; a step in progress ends first |
 //! | `/review resume` | ends a pause |
 //! | `/converge` | audits and mends until a fresh audit finds nothing; goes on with a run that was left |
+//! | `/converge stop` | ends such a run before its next step; `/converge` resumes it |
+//! | `/audit` | one audit of the head, posted as a review; nothing is fixed |
 //! | `/dismiss REASON` | in answer to a finding's comment: no more of that finding, until its code changes |
 //! | `/dismiss ID REASON` | the same anywhere, by the finding's id or the beginning of it |
 //! | `/undismiss`, `/undismiss ID` | takes a dismissal back |
@@ -303,8 +305,8 @@ where
     // The name first: a slot is of no use to a worker that cannot find its repository.
     store.describe(&[(key.clone(), Described { name, url: url.clone(), head: None })]).await?;
     let word = match asked {
-        Asked::Converge => house.converging.as_ref().err().map(|why| Err(why.clone())),
-        Asked::Review | Asked::Full | Asked::Rerun | Asked::Pause | Asked::Resume => None,
+        Asked::Converge | Asked::Audit => house.converging.as_ref().err().map(|why| Err(why.clone())),
+        Asked::Review | Asked::Full | Asked::Rerun | Asked::Stop | Asked::Pause | Asked::Resume => None,
         Asked::Dismiss { finding, reason } => {
             let said = (finding.as_deref(), reason.as_str());
             Some(act::dismissal(store, told, said, thread.as_ref(), login).await?)

@@ -14,7 +14,7 @@ use truing_core::port::{
     StoreError,
 };
 use truing_core::publish::Producer;
-use truing_core::slot::{Command, Limits, Loop, Refused, State, Then, Why};
+use truing_core::slot::{Command, Limits, Loop, Refused, State, Then, Why, Wish};
 use truing_forge::github::{GitHub, RemoteError};
 use truing_git::{Git, GitError, Mirror};
 
@@ -55,6 +55,9 @@ impl Converging {
 
 /// How whoever asked may go on.
 const AGAIN: &str = "\n\nTo try it again, write `/converge`.";
+
+/// Why a run ends that a person has stopped.
+const STOPPED: &str = "stopped by `/converge stop`: `/converge` resumes it";
 
 /// A pull request, and all that a run on it needs.
 #[derive(Debug)]
@@ -231,6 +234,44 @@ impl PullRun<'_> {
         Ok((record, ground.mirror))
     }
 
+    /// One audit of the head, of which nothing is said anywhere. Where nobody is at work on the pull request, it is kept: a
+    /// run goes on from what it found.
+    ///
+    /// # Errors
+    /// [`NoPullRun`]
+    pub async fn audited<S: Slots + Records + Converges>(&self, store: &S) -> Result<Record, NoPullRun> {
+        let (name, forge) = self.forge;
+        let repository = forge.repository(self.repo).await?.id;
+        let id = PrId { forge: name.to_owned(), repository, number: self.number };
+        let talk = forge.conversation(&id, self.repo, Producer::Converge);
+        let now = talk.now().await?;
+        let url = now.url.clone();
+        let ground = self.ground(&id, now).await?;
+        let (key, site) = (id.key(), self.site(&talk, &ground));
+        let record = self.audit(None, &key, &ground).await?;
+        let mut lap = self.lap(&ground, &site, record, Stint::Whole);
+        Box::pin(lap.audit_once()).await;
+        store.describe(&[(key.clone(), Described { name: self.called(), url, head: None })]).await?;
+        let slots = store.load(std::slice::from_ref(&key)).await?;
+        let is_free = slots.first().is_none_or(|slot| slot.state == State::Idle && slot.pending.is_empty());
+        let unfinished = store.last_converge(&key).await?.is_some_and(|last| last.is_unfinished());
+        if is_free
+            && !unfinished
+            && let Some(kept) = lap.record.as_audit()
+        {
+            match by_hand::lease(store, &key, Loop::Converge, self.limits).await {
+                Ok(lease) => {
+                    store.keep_converge(lease.token, &kept).await?;
+                    step(store, &key, Command::Finish(lease.token, Then::Idle), self.limits).await?;
+                }
+                // Whoever is at work there audits by itself.
+                Err(NotLeased::Busy(_) | NotLeased::Owned) => {}
+                Err(error @ NotLeased::Step(_)) => return Err(error.into()),
+            }
+        }
+        Ok(lap.record)
+    }
+
     /// All of a run. What is waited for is waited for here.
     async fn whole<S: Records + Converges, C: Conversation>(
         &self,
@@ -327,11 +368,16 @@ impl PullRun<'_> {
     ) -> Result<Then, Stopped> {
         let settle = talk.settle();
         let of = |error: ForgeError| NoPullRun::Forge(error).stopped(settle);
+        let last = store.last_converge(&lease.key).await?;
+        if lease.wish == Some(Wish::Stop) {
+            return self.stopped(store, lease, last, talk).await;
+        }
         let now = talk.now().await.map_err(of)?;
         let ground = self.ground(id, now).await.map_err(|error| error.stopped(settle))?;
-        let record = match store.last_converge(&lease.key).await? {
+        let record = match last {
             // What has ended is told before another one begins.
             Some(last) if !last.is_told && !last.is_unfinished() => last,
+            last if lease.wish == Some(Wish::Audit) => self.audit(last, &lease.key, &ground).await?,
             last => self.record(last, &lease.key, &ground).await?,
         };
         let site = self.site(talk, &ground);
@@ -363,11 +409,37 @@ impl PullRun<'_> {
             return Err(failed(exit));
         }
         note_end(store, &record).await?;
-        // Nothing is written where nobody works any more: `truing why` and `truing report` tell of it.
-        if exit_code(&record) != Some(Code::Closed) {
+        // What an audit found is told by its review. Nothing is written where nobody works any more: `truing why` and
+        // `truing report` tell of it.
+        let is_review = |exit: &Exit| matches!(exit.kind(), Kind::Converged | Kind::CapReached);
+        let is_shown = record.state.audits_only && record.state.exit.as_ref().is_some_and(is_review);
+        if !is_shown && exit_code(&record) != Some(Code::Closed) {
             let body = report(&ground.mirror, &record).await?;
             talk.put_comment(&Topic::new(REPORT), &body).await.map_err(of)?;
         }
+        record.is_told = true;
+        store.keep_converge(lease.token, &record).await?;
+        Ok(Then::Idle)
+    }
+
+    /// The end of a run that a person has stopped, which the pull request is told. It can be resumed.
+    async fn stopped<S: Records + Converges, C: Conversation>(
+        &self,
+        store: &S,
+        lease: &Lease,
+        last: Option<Record>,
+        talk: &C,
+    ) -> Result<Then, Stopped> {
+        let Some(mut record) = last.filter(Record::is_unfinished) else { return Ok(Then::Idle) };
+        let exit = Exit::new(Code::Interrupted, STOPPED);
+        // What our audit has cleared stays cleared.
+        record.state.exit.get_or_insert_with(|| exit.clone());
+        record.ended = SystemClock.now();
+        store.note(&[event(&record, format!("converge: {}: {}", exit.kind().as_str(), exit.reason))]).await?;
+        let settle = talk.settle();
+        let body = format!("## /converge: {}\n\n{STOPPED}.", exit.kind().as_str());
+        let told = talk.put_comment(&Topic::new(REPORT), &body).await;
+        told.map_err(|error| NoPullRun::Forge(error).stopped(settle))?;
         record.is_told = true;
         store.keep_converge(lease.token, &record).await?;
         Ok(Then::Idle)
@@ -441,8 +513,13 @@ impl PullRun<'_> {
         let (limits, looks) = (self.config().limits.clone(), &looks.name);
         let head = now.head.sha.clone();
         let tree = mirror.tree_of(&head).await?;
+        if let Some(mut record) = last.clone().filter(|last| last.is_audit_of(&head, base, looks)) {
+            record.take_up(limits);
+            return Ok(record);
+        }
         if let Some(mut record) = last.clone().filter(Record::is_unfinished) {
-            record.resume(limits, looks);
+            record.resume(limits.clone(), looks);
+            record.state.take_up(limits);
             // Another head is looked at when its turn comes; the same one is another change now.
             if record.base != *base && record.state.head == head {
                 record.base = base.clone();
@@ -454,19 +531,51 @@ impl PullRun<'_> {
         // What we found clean, as we remember it: a review that says so may be forged.
         let clean = last.as_ref().and_then(|last| last.found_clean(base, looks));
         let state = Run::begin(limits, (head, tree), clean);
-        Ok(Record {
-            described: last.as_ref().and_then(|last| last.described.clone()),
+        Ok(self.begun(last.as_ref(), key, (base, &now.head.branch), looks, state))
+    }
+
+    /// The audit that was interrupted, or a new one. Nothing is fixed.
+    async fn audit(
+        &self,
+        last: Option<Record>,
+        key: &Key,
+        Ground { mirror, now, base, looks, .. }: &Ground,
+    ) -> Result<Record, GitError> {
+        let (limits, looks, head) = (self.config().limits.clone(), &looks.name, now.head.sha.clone());
+        let is_same = |last: &Record| {
+            last.state.audits_only && last.is_unfinished() && last.base == *base && last.state.head == head
+        };
+        if let Some(mut record) = last.clone().filter(is_same) {
+            record.resume(limits, looks);
+            return Ok(record);
+        }
+        let tree = mirror.tree_of(&head).await?;
+        let state = Run::audit(limits, (head, tree));
+        Ok(self.begun(last.as_ref(), key, (base, &now.head.branch), looks, state))
+    }
+
+    /// A new record, after the last one there was.
+    fn begun(
+        &self,
+        last: Option<&Record>,
+        key: &Key,
+        (base, branch): (&Sha, &str),
+        looks: &str,
+        state: Run,
+    ) -> Record {
+        Record {
+            described: last.and_then(|last| last.described.clone()),
             // Whom we have called at another head has seen that one.
-            wakes: last.as_ref().map(|last| last.wakes.clone()).unwrap_or_default(),
-            looks: looks.clone(),
+            wakes: last.map(|last| last.wakes.clone()).unwrap_or_default(),
+            looks: looks.to_owned(),
             versions: versions(),
             ..Record::begin(
                 (UniqueIds.run(), key.clone()),
-                (self.called(), now.head.branch.clone()),
+                (self.called(), branch.to_owned()),
                 (base.clone(), state),
                 SystemClock.now(),
             )
-        })
+        }
     }
 }
 

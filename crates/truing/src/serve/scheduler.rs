@@ -9,7 +9,7 @@ use truing_core::fair::{Busy, Due, Places, choose};
 use truing_core::follow::job;
 use truing_core::id::{Key, Millis, PrId, Token, Version};
 use truing_core::port::{Clock, Event, Ids, Operations, Records, Slots, StoreError};
-use truing_core::slot::{Command, Decision, Loop, Note, Slot, State};
+use truing_core::slot::{Command, Decision, Loop, Note, Slot, State, Wish};
 
 use super::{House, notify};
 
@@ -39,6 +39,8 @@ pub struct Lease {
     pub last_attempt: bool,
     /// When the last of the events came that it serves.
     pub marked: Option<Millis>,
+    /// What a person wants of a converge run, if it is not that it goes on.
+    pub wish: Option<Wish>,
 }
 
 /// Wakes the scheduler when something was marked that may be due before it would look again.
@@ -278,5 +280,6 @@ pub(super) fn lease_of(slot: Slot, attempts: u32) -> Option<Lease> {
         asked: serving.is_some_and(|served| served.asked.is_some()),
         last_attempt: slot.attempts.saturating_add(1) >= attempts,
         marked: serving.map(|served| served.last),
+        wish: slot.wish,
     })
 }

@@ -5,6 +5,7 @@
 
 mod adverse;
 mod audited;
+mod audits;
 mod behind;
 mod bugbot;
 #[path = "../support/cases.rs"]

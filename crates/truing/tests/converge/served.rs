@@ -66,8 +66,12 @@ impl Site {
 
     /// Forgets the webhooks that nobody has got yet, so that nothing but the run is at work.
     async fn asks(&self, by: &str) {
+        self.says(by, "/converge").await;
+    }
+
+    async fn says(&self, by: &str, text: &str) {
         self.forge.pending();
-        self.repo.comment(self.number, by, "/converge").await.unwrap();
+        self.repo.comment(self.number, by, text).await.unwrap();
         self.deliver().await;
     }
 
@@ -272,4 +276,62 @@ async fn a_model_that_is_not_there_ends_the_run_and_the_pull_request_is_told() {
     assert!(report(&pull).unwrap().starts_with("## /converge: error\n"), "{pull:#?}");
     let why = site.until_why("converge: given up after").await;
     assert!(!why.contains("parked"), "reviews go on: {why}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_audit_that_is_asked_for_is_one_review_and_a_run_goes_on_from_what_it_found() {
+    let site = Site::new(NATIVE, two_loops()).await;
+    let _server = Server::start(&site);
+    let head = site.pull().await.head;
+    site.says("ann", "/audit").await;
+    let pull = site.until("the review", |pull| !reviews(pull).is_empty()).await;
+    assert_eq!(reviews(&pull), ["## converge: loop 1 audit: 0P0 / 1P1 / 0P2"]);
+    site.until_why("the audit found 0 P0, 1 P1 and 0 P2").await;
+    let pull = site.pull().await;
+    assert_eq!((pull.head, pull.draft, report(&pull), site.model.log().len()), (head, true, None, 1));
+
+    site.asks("ann").await;
+    let pull = site.until("the report", |pull| report(pull).is_some()).await;
+    assert!(report(&pull).unwrap().starts_with("## /converge: converged\n"), "{pull:#?}");
+    assert_eq!(
+        reviews(&pull),
+        ["## converge: loop 1 audit: 0P0 / 1P1 / 0P2", "## /bugteam loop 2 audit: 0P0 / 0P1 / 0P2 → clean"]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clean_audit_marks_nothing_ready_and_a_stranger_gets_none() {
+    let site = Site::new(NATIVE, [clean()]).await;
+    let _server = Server::start(&site);
+    site.says("eve", "/audit").await;
+    assert!(site.model.log().is_empty());
+    site.says("ann", "/audit").await;
+    let pull = site.until("the review", |pull| !reviews(pull).is_empty()).await;
+    assert_eq!(reviews(&pull), ["## converge: loop 1 audit: 0P0 / 0P1 / 0P2 → clean"]);
+    site.until_why("the audit found 0 P0, 0 P1 and 0 P2").await;
+    let pull = site.pull().await;
+    assert!(pull.draft && report(&pull).is_none(), "{pull:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_a_person_stops_says_so_and_is_resumed() {
+    let others = "[converge]\nreviewers = [\"internal\", \"helper\"]\npoll = \"1h\"\n\
+        [reviewer.helper]\nlogins = [\"helper[bot]\"]\nbudget = \"2h\"\n";
+    let site = Site::new(&format!("{NATIVE}{others}"), [clean()]).await;
+    let _server = Server::start(&site);
+    site.asks("ann").await;
+    site.until_why("goes on later (reviewer)").await;
+    site.says("eve", "/converge stop").await;
+    site.says("ann", "/converge stop").await;
+    let pull = site.until("the report", |pull| report(pull).is_some()).await;
+    assert!(report(&pull).unwrap().starts_with("## /converge: interrupted\n"), "{pull:#?}");
+    let why = site.until_why("converge: interrupted: stopped by `/converge stop`").await;
+    assert!(why.contains("`/converge stop` by ann@github") && !why.contains("eve@github"), "{why}");
+
+    site.repo.review(site.number, "helper[bot]", Verdict::Approved, "fine").await.unwrap();
+    site.asks("ann").await;
+    let converged =
+        |pull: &PullView| report(pull).is_some_and(|told| told.starts_with("## /converge: converged\n"));
+    let pull = site.until("the second report", converged).await;
+    assert_eq!(reviews(&pull).len(), 1, "it is audited once: {pull:#?}");
 }

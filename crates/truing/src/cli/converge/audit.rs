@@ -1,17 +1,18 @@
 //! `truing audit`: one audit of a branch, as the converge loop makes it. Nothing is changed.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
 
 use serde_json::{Value, json};
 use truing_core::converge::record::Record;
 use truing_core::converge::{Act, Code};
+use truing_core::finding::Severity;
 use truing_core::{dismissal, line};
 
 use super::local::Ready;
 use super::outcome::finding_of;
+use super::targets::{self, Site};
 use super::turn::Turn;
-use super::{Args as ConvergeArgs, Way, exit, refused};
+use super::{Args as ConvergeArgs, Way, exit, pull, refused, severity};
 use crate::cli::columns::folded;
 use crate::cli::error::{CliError, Exit};
 use crate::cli::{Context, runtime};
@@ -20,15 +21,20 @@ use crate::loops::converge::words::origin;
 /// Characters of a line that is shown.
 const MAX_CHARS: usize = 300;
 
-/// Audit a branch once, as `truing converge` does, and change nothing
+/// Audit a branch or pull requests once, as `truing converge` does, and change nothing
 ///
-/// For each category, a model reports the defects of the branch's whole change, or evidence that there are none. It costs
-/// money, at most `budget.converge_usd`. Exit 0: nothing was found; 1: something was; 3: the model gave no valid answer.
+/// For each category, a model reports the defects of the whole change, or evidence that there are none. Nothing is
+/// posted. `truing converge` fixes what was found without a second audit of the same commit. It costs money, at most
+/// `budget.converge_usd`. Exit 0: nothing was found; 1: something was; 3: the model gave no valid answer.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// A folder in the repository; its checked out branch is audited [default: the current folder]
-    #[arg(value_name = "PATH")]
-    path: Option<PathBuf>,
+    /// Pull requests (a page's URL, OWNER/NAME#NUMBER, or NUMBER alone in a clone), or a folder in the repository, whose
+    /// checked out branch is audited [default: the current folder]
+    #[arg(value_name = "TARGET")]
+    targets: Vec<String>,
+    /// Show findings of this severity and above alone; only they make the exit code 1
+    #[arg(long, value_name = "SEVERITY", default_value = "P2", value_parser = severity)]
+    min_severity: Severity,
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
@@ -48,27 +54,51 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
 impl Args {
     async fn run(&self, context: &Context) -> Result<Exit, CliError> {
         super::not_disabled(context)?;
-        let here = context.environment.directory();
-        let path = self.path.as_ref().map_or_else(|| here.to_owned(), |path| here.join(path));
-        let way = Way { max_audits: Some(1), ..Way::default() };
-        let once = ConvergeArgs { way, ..ConvergeArgs::default() };
-        let mut ready = Ready::new(&once, &Turn::alone(context), &path).await?;
-        let progress = context.output.progress("auditing", None);
-        let record = ready.audited().await?;
-        drop(progress);
-        let failure = failure(&record);
-        let mut object = told(&record);
-        if let (Some(failure), Some(object)) = (&failure, object.as_object_mut())
-            && let Value::Object(error) = json!(context.output.advised(failure).to_json())
-        {
-            object.extend(error);
+        let here = [".".to_owned()];
+        let targets = if self.targets.is_empty() { &here[..] } else { &self.targets };
+        let mut worst = Exit::Done;
+        for asked in targets::of(targets, context).await? {
+            let mut record = Box::pin(audited(&asked.site?, context)).await?;
+            record.state.found.retain(|finding| finding.raw.severity <= self.min_severity);
+            worst = worst.max(print(&record, context)?);
         }
-        context.output.answer(&object, || text(&record))?;
-        if let Some(failure) = &failure {
-            context.output.complain(failure);
-        }
-        Ok(exit_of(&record))
+        Ok(worst)
     }
+}
+
+async fn audited(site: &Site, context: &Context) -> Result<Record, CliError> {
+    let way = Way { max_audits: Some(1), ..Way::default() };
+    let (once, turn) = (ConvergeArgs { way, ..ConvergeArgs::default() }, Turn::alone(context));
+    match site {
+        Site::Pull(target) => {
+            let progress = context.output.progress("auditing", None);
+            let record = pull::audited(&once, &turn, target).await;
+            drop(progress);
+            record
+        }
+        Site::Folder(folder) => {
+            let mut ready = Ready::new(&once, &turn, folder).await?;
+            let progress = context.output.progress("auditing", None);
+            let record = ready.audited().await;
+            drop(progress);
+            record
+        }
+    }
+}
+
+fn print(record: &Record, context: &Context) -> Result<Exit, CliError> {
+    let failure = failure(record);
+    let mut object = told(record);
+    if let (Some(failure), Some(object)) = (&failure, object.as_object_mut())
+        && let Value::Object(error) = json!(context.output.advised(failure).to_json())
+    {
+        object.extend(error);
+    }
+    context.output.answer(&object, || text(record))?;
+    if let Some(failure) = &failure {
+        context.output.complain(failure);
+    }
+    Ok(exit_of(record))
 }
 
 /// Why there is no answer that holds, if there is none.

@@ -117,7 +117,7 @@ impl Ready {
     pub(super) async fn audited(&mut self) -> Result<Record, CliError> {
         let Self { ground, crew, looks, config, store, record, lock, .. } = self;
         let tree = ground.mirror.tree_of(&ground.head).await.map_err(wiring::git_error)?;
-        let state = Run::begin(config.converge.limits.clone(), (ground.head.clone(), tree), None);
+        let state = Run::audit(config.converge.limits.clone(), (ground.head.clone(), tree));
         let mut record = ground.begun(record.key.clone(), state, &looks.name);
         record.state.dismiss(store.dismissals(&record.key).await.map_err(store_error)?);
         lock.name(&record.run).map_err(|error| CliError::failed("lock", error.to_string()))?;
@@ -125,7 +125,7 @@ impl Ready {
         let mut lap = lap(ground, (crew, looks), config, (name.as_deref(), &site), record);
         lap.audit_once().await;
         let record = lap.record;
-        // Its findings can be dismissed, and what it cost is told. No run goes on from it.
+        // Its findings can be dismissed, and what it cost is told; a run may go on from it.
         let mut kept = record.clone();
         kept.key = audit_key(&ground.repository, &ground.branch);
         kept.state.exit.get_or_insert_with(|| audit_end(&record));
@@ -334,6 +334,19 @@ impl Ground {
     ) -> Result<(Record, Option<String>), CliError> {
         let last = store.last_converge(&key).await.map_err(store_error)?;
         let last = last.filter(|last| last.base == self.base);
+        let audit =
+            store.last_converge(&audit_key(&self.repository, &self.branch)).await.map_err(store_error)?;
+        // Whatever came later is what counts.
+        let audit = audit.filter(|audit| {
+            audit.is_audit_of(&self.head, &self.base, looks)
+                && last.as_ref().is_none_or(|last| last.started < audit.started && !last.is_unfinished())
+        });
+        if let Some(audit) = audit {
+            let earlier = format!("continuing from the findings of audit {}", audit.run);
+            let mut record = self.begun(key, audit.state, looks);
+            record.take_up(config.converge.limits.clone());
+            return Ok((record, Some(earlier)));
+        }
         if let Some(last) = &last
             && last.state.starting == self.head
         {

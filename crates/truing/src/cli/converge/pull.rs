@@ -1,9 +1,15 @@
 //! A run on a pull request.
 
+use std::path::PathBuf;
+use std::time::Duration;
+
 use truing_core::converge::Code;
 use truing_core::converge::record::Record;
 use truing_core::port::{Act, Operations as _};
-use truing_git::Mirror;
+use truing_core::slot::Limits;
+use truing_forge::github::GitHub;
+use truing_git::{Git, Mirror};
+use truing_store::Sqlite;
 
 use super::turn::Turn;
 use super::{Args, refusal};
@@ -11,40 +17,79 @@ use crate::cli::error::CliError;
 use crate::cli::review::Target;
 use crate::cli::target::{actor, at_work, instant, store_error, switched_on};
 use crate::serve::by_hand::NotLeased;
-use crate::serve::converges::{NoPullRun, PullRun};
+use crate::serve::converges::{Converging, NoPullRun, PullRun};
 use crate::slots::StepError;
 use crate::wiring;
 
 /// Runs it, or goes on with the run that was interrupted.
 pub(super) async fn run(args: &Args, turn: &Turn<'_>, target: &Target) -> Result<(Record, Mirror), CliError> {
-    let Target { forge, repo, number, config } = target;
-    let (number, config) = (*number, args.way.of(config.clone())?);
-    let name = format!("{repo}#{number}");
-    let folder = wiring::own_folder(&config)?;
-    let store = wiring::open_store(config.store.database()?)?;
-    switched_on(&store).await?;
-    let environment = &turn.context.environment;
-    let converging = wiring::converge::converging(config.clone(), environment, &store)?;
-    let client = wiring::client(&config, forge, environment, &folder)?;
-    let pull = PullRun {
-        repo,
-        number,
-        forge: (forge, &client),
-        git: &wiring::git(environment).await?,
-        mirrors: &wiring::mirrors(&folder),
-        converging: &converging,
-        limits: &wiring::limits(&config.review, config.server.lease),
-    };
+    let place = Place::of(args, turn, target).await?;
+    let (store, name) = (&place.store, place.name());
     if args.dry_run {
-        return Box::pin(pull.dry(&store)).await.map_err(|error| failed(&name, error));
+        return Box::pin(place.pull().dry(store)).await.map_err(|error| failed(&name, error));
     }
-    let act = Act::new(&actor(environment), "converge", &name, &name);
+    let act = Act::new(&actor(&turn.context.environment), "converge", &name, &name);
     store.audit(&[act]).await.map_err(store_error)?;
-    let _at_work = at_work(&store, pull.limits).await?;
+    let _at_work = at_work(store, &place.limits).await?;
     // Told to stop, it gives its lease back; what it began ends with it.
-    let (heartbeat, told) = (config.server.heartbeat, turn.told.clone());
-    let ended = Box::pin(pull.by_hand(&store, heartbeat, told, |said| turn.show(said))).await;
+    let told = turn.told.clone();
+    let ended = Box::pin(place.pull().by_hand(store, place.heartbeat, told, |said| turn.show(said))).await;
     ended.map_err(|error| failed(&name, error))
+}
+
+/// One audit of its head. Nothing is said there.
+pub(super) async fn audited(args: &Args, turn: &Turn<'_>, target: &Target) -> Result<Record, CliError> {
+    let place = Place::of(args, turn, target).await?;
+    let _at_work = at_work(&place.store, &place.limits).await?;
+    Box::pin(place.pull().audited(&place.store)).await.map_err(|error| failed(&place.name(), error))
+}
+
+/// All that working on a pull request needs.
+struct Place<'a> {
+    target: &'a Target,
+    store: Sqlite,
+    client: GitHub,
+    git: Git,
+    mirrors: PathBuf,
+    converging: Converging,
+    limits: Limits,
+    heartbeat: Duration,
+}
+
+impl<'a> Place<'a> {
+    async fn of(args: &Args, turn: &Turn<'_>, target: &'a Target) -> Result<Self, CliError> {
+        let config = args.way.of(target.config.clone())?;
+        let folder = wiring::own_folder(&config)?;
+        let store = wiring::open_store(config.store.database()?)?;
+        switched_on(&store).await?;
+        let environment = &turn.context.environment;
+        Ok(Self {
+            target,
+            client: wiring::client(&config, &target.forge, environment, &folder)?,
+            git: wiring::git(environment).await?,
+            mirrors: wiring::mirrors(&folder),
+            converging: wiring::converge::converging(config.clone(), environment, &store)?,
+            limits: wiring::limits(&config.review, config.server.lease),
+            heartbeat: config.server.heartbeat,
+            store,
+        })
+    }
+
+    fn name(&self) -> String {
+        format!("{}#{}", self.target.repo, self.target.number)
+    }
+
+    fn pull(&self) -> PullRun<'_> {
+        PullRun {
+            repo: &self.target.repo,
+            number: self.target.number,
+            forge: (&self.target.forge, &self.client),
+            git: &self.git,
+            mirrors: &self.mirrors,
+            converging: &self.converging,
+            limits: &self.limits,
+        }
+    }
 }
 
 fn failed(name: &str, error: NoPullRun) -> CliError {

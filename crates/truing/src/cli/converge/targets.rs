@@ -14,7 +14,7 @@ use crate::config::secret::Secret;
 use crate::wiring;
 
 /// What a run works on.
-pub(super) enum Site {
+pub(in crate::cli) enum Site {
     /// A pull request at a forge.
     Pull(Box<Target>),
     /// The branch that is checked out in the repository that this folder is in.
@@ -69,7 +69,7 @@ pub(super) async fn of(targets: &[String], context: &Context) -> Result<Vec<Aske
 }
 
 /// What one target names.
-pub(super) async fn site(target: &str, git: &Git, context: &Context) -> Result<Site, CliError> {
+pub(in crate::cli) async fn site(target: &str, git: &Git, context: &Context) -> Result<Site, CliError> {
     let folder = context.environment.directory().join(target);
     if folder.is_dir() && !target.contains("://") {
         let repository = git.open(&folder).await.map_err(wiring::git_error)?;

@@ -1,7 +1,9 @@
 //! A review for programs: the object `truing.review/1`, on one line.
 
 use serde::Serialize;
-use truing_core::finding::{AnchorKind, Category, Finding, FindingStatus, Severity, Side, Source, Suggestion};
+use truing_core::finding::{
+    AnchorKind, Category, Finding, FindingStatus, Severity, Side, Source, Suggestion,
+};
 use truing_core::id::{FindingId, Fingerprint, Millis, Sha};
 use truing_core::money::MicroUsd;
 use truing_core::outcome::{Coverage, OutcomeKind, Remembered, Runtime, Specialist};

@@ -109,7 +109,7 @@ impl<C: Conversation> Lap<'_, Pull<'_, C>> {
     ) -> Result<Left, StoreError> {
         let is_busy = self.record.state.exit.is_none() && !self.record.state.is_at_rest();
         let mut left = if is_busy { self.run(store, token, told).await? } else { Left::Over };
-        while left == Left::Over && self.record.state.is_at_rest() {
+        while left == Left::Over && self.record.state.is_at_rest() && !self.record.state.audits_only {
             self.record.is_pursued = true;
             let next = match Box::pin(self.next(SystemClock.now())).await {
                 Ok(next) => next,

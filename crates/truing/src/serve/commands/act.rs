@@ -17,6 +17,8 @@ pub(super) fn decide(asked: &Asked, slot: &Slot, limits: &Limits, now: Millis) -
         // A review that is asked for looks at everything, whatever was seen before.
         Asked::Review | Asked::Full | Asked::Rerun => Command::Request(Loop::Review),
         Asked::Converge => Command::Request(Loop::Converge),
+        Asked::Stop => Command::Stop,
+        Asked::Audit => Command::Audit,
         Asked::Pause => Command::Pause,
         Asked::Resume => Command::Resume,
         // An event as any other: what is shown follows when the slot is due.

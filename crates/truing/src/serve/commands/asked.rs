@@ -13,6 +13,10 @@ pub enum Asked {
     Rerun,
     /// A run that converges.
     Converge,
+    /// The end of the run that converges, before its next step.
+    Stop,
+    /// One audit, without a fix.
+    Audit,
     /// No reviews for now.
     Pause,
     /// Reviews again.
@@ -43,6 +47,8 @@ impl Asked {
             ["/review"] => Some(Self::Review),
             ["/review", "full"] => Some(Self::Full),
             ["/converge"] => Some(Self::Converge),
+            ["/converge", "stop"] => Some(Self::Stop),
+            ["/audit"] => Some(Self::Audit),
             ["/review", "pause"] => Some(Self::Pause),
             ["/review", "resume"] => Some(Self::Resume),
             ["/dismiss", id, reason @ ..] if dismissal::is_id(id) => {
@@ -61,7 +67,14 @@ impl Asked {
     pub fn is_of_its_thread(&self) -> bool {
         match self {
             Self::Dismiss { finding, .. } | Self::Undismiss { finding } => finding.is_none(),
-            Self::Review | Self::Full | Self::Rerun | Self::Converge | Self::Pause | Self::Resume => false,
+            Self::Review
+            | Self::Full
+            | Self::Rerun
+            | Self::Converge
+            | Self::Stop
+            | Self::Audit
+            | Self::Pause
+            | Self::Resume => false,
         }
     }
 
@@ -72,6 +85,8 @@ impl Asked {
             Self::Full => "/review full",
             Self::Rerun => "re-run",
             Self::Converge => "/converge",
+            Self::Stop => "/converge stop",
+            Self::Audit => "/audit",
             Self::Pause => "/review pause",
             Self::Resume => "/review resume",
             Self::Dismiss { .. } => "/dismiss",
@@ -122,12 +137,25 @@ mod tests {
             ("please /review", None),
             ("/converge", Some(Asked::Converge)),
             ("/converge now", None),
+            ("/converge stop", Some(Asked::Stop)),
+            ("/converge stop it", None),
+            ("/audit", Some(Asked::Audit)),
+            ("/audit now", None),
             ("/dismissed wrong", None),
             (" /dismiss wrong", None),
         ] {
             assert_eq!(Asked::parse(body), asked, "{body:?}");
         }
-        for asked in [Asked::Review, Asked::Full, Asked::Converge, Asked::Pause, Asked::Resume] {
+        let words = [
+            Asked::Review,
+            Asked::Full,
+            Asked::Converge,
+            Asked::Stop,
+            Asked::Audit,
+            Asked::Pause,
+            Asked::Resume,
+        ];
+        for asked in words {
             assert_eq!(Asked::parse(asked.as_str()), Some(asked));
         }
     }
