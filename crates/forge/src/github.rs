@@ -51,7 +51,7 @@ pub use conversation::GitHubConversation;
 pub use hub::GitHubHub;
 pub use listing::Listing;
 pub use repositories::Repositories;
-pub use server::{Author, OpenPull, PullComment, PullLine, Seen};
+pub use server::{Author, OpenPull, Protection, PullComment, PullLine, Seen};
 
 /// The context of our commit statuses, and the name of our checks.
 pub(crate) const STATUS_CONTEXT: &str = "truing/review";

@@ -135,7 +135,7 @@ impl Pass {
             Some(_) | None => parts.skip(2).collect(),
         };
         let names: &[&str] = match tail.as_slice() {
-            [] | ["collaborators", ..] | ["installation"] => &["metadata"],
+            [] | ["collaborators" | "rules", ..] | ["installation"] => &["metadata"],
             ["pulls", ..] => &["pull_requests"],
             ["issues", ..] => &["issues", "pull_requests"],
             ["statuses", ..] | ["commits", _, "statuses" | "status"] => &["statuses"],

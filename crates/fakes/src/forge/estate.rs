@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::forge::app::Pass;
 use crate::forge::calls::{Answer, Page};
-use crate::forge::people::{Repo, run};
+use crate::forge::people::{Repo, run, tip};
 use crate::forge::routes::{Call, Reply};
 use crate::forge::state::{Note, Repository, State, World};
 use crate::forge::{FakeError, FakeForge};
@@ -248,6 +248,37 @@ pub(crate) fn permission(state: &mut State, call: &Call) -> Answer {
         user.insert("role_name".into(), role.clone().into());
     }
     Ok(Reply::json(200, json!({"permission": word, "role_name": role, "user": user})))
+}
+
+/// `GET …/branches/{branch}`.
+pub(crate) fn branch(state: &mut State, call: &Call) -> Answer {
+    let (world, repo) = state.repo(call)?;
+    let name = call.param("branch");
+    let tip = tip(repo, name).map_err(|_| Reply::error(404, "Branch not found", Value::Null))?;
+    let commit = repo.git.log(&format!("{tip}^"), &tip)?.pop().ok_or_else(Reply::not_found)?;
+    let protected = name == repo.default_branch || repo.protected.contains(name);
+    let url = format!("{}/repos/{}/branches/{name}", world.base_url, repo.full_name());
+    let protection = format!("{url}/protection");
+    let checks = json!({ "enforcement_level": "off", "contexts": [], "checks": [] });
+    Ok(Reply::json(
+        200,
+        json!({
+            "name": name, "commit": world.commit_json(repo, &commit),
+            "_links": { "self": url, "html": format!("{}/{}/tree/{name}", world.base_url, repo.full_name()) },
+            "protected": protected,
+            "protection": { "enabled": protected, "required_status_checks": checks },
+            "protection_url": protection,
+        }),
+    ))
+}
+
+/// `GET …/rules/branches/{branch}`.
+pub(crate) fn rules(state: &mut State, call: &Call) -> Answer {
+    let (_, repo) = state.repo(call)?;
+    let name = repo.full_name();
+    let rule = |kind: &String| json!({ "type": kind, "ruleset_source_type": "Repository", "ruleset_source": name, "ruleset_id": 1 });
+    let rules: Vec<Value> = repo.rules.get(call.param("branch")).into_iter().flatten().map(rule).collect();
+    Ok(Reply::json(200, Value::Array(rules)))
 }
 
 // ------------------------------------------------------------------------------------------------- people

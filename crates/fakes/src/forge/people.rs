@@ -89,6 +89,7 @@ impl FakeForge {
                 issues: BTreeMap::new(),
                 labels: BTreeMap::new(),
                 protected: BTreeSet::new(),
+                rules: BTreeMap::new(),
                 declines: Default::default(),
                 statuses: Vec::new(),
                 checks: Vec::new(),

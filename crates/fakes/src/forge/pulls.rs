@@ -200,7 +200,7 @@ pub(crate) fn set_draft(state: &mut State, call: &Call, ids: &[String], draft: b
 
 impl World {
     /// A commit (`commit`).
-    fn commit_json(&self, repo: &Repository, commit: &Logged) -> Value {
+    pub(crate) fn commit_json(&self, repo: &Repository, commit: &Logged) -> Value {
         let (base, name, sha) = (&self.base_url, repo.full_name(), &commit.sha);
         let api = format!("{base}/repos/{name}");
         let signed = |who: &Signed| json!({"name": who.name, "email": who.email, "date": time(who.at)});

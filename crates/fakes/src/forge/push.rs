@@ -185,6 +185,16 @@ impl Repo {
         .await
     }
 
+    /// Lets a ruleset have a rule of this kind for a branch, such as `required_signatures`. Pushes are let through.
+    pub async fn rule(&self, branch: &str, kind: &str) -> Result<(), FakeError> {
+        let (branch, kind) = (branch.to_owned(), kind.to_owned());
+        self.with(move |_, repo| {
+            repo.rules.entry(branch).or_default().insert(kind);
+            Ok(())
+        })
+        .await
+    }
+
     /// Has a hook decline the next push, in these words; once more each time that this is called.
     pub async fn decline(&self, words: &str) -> Result<(), FakeError> {
         let words = words.to_owned();

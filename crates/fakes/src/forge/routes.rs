@@ -162,6 +162,8 @@ const ROUTES: &[(MethodFilter, &str, Action)] = {
         (GET, "/installation/repositories", Rest(estate::installed_repositories)),
         (GET, "/repositories/{id}", Rest(estate::repository_by_id)),
         (GET, "/repos/{owner}/{repo}/collaborators/{login}/permission", Rest(estate::permission)),
+        (GET, "/repos/{owner}/{repo}/branches/{branch}", Rest(estate::branch)),
+        (GET, "/repos/{owner}/{repo}/rules/branches/{branch}", Rest(estate::rules)),
         (GET, "/repos/{owner}/{repo}/issues/comments", Rest(estate::repository_comments)),
         (GET, "/repos/{owner}/{repo}/issues/comments/{id}", Rest(estate::summary_comment)),
         (GET, "/repos/{owner}/{repo}/issues/comments/{id}/reactions", Rest(reviewers::reactions)),

@@ -104,6 +104,8 @@ pub(crate) struct Repository {
     pub(crate) labels: BTreeMap<String, u64>,
     /// Branches that nobody may push to, besides the default branch.
     pub(crate) protected: BTreeSet<String>,
+    /// Kinds of rules of a ruleset, by branch.
+    pub(crate) rules: BTreeMap<String, BTreeSet<String>>,
     /// What a hook says to the next pushes.
     pub(crate) declines: VecDeque<String>,
     pub(crate) statuses: Vec<Status>,

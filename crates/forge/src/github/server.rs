@@ -179,6 +179,26 @@ struct PermissionBody {
     user: Option<wire::User>,
 }
 
+#[derive(Deserialize)]
+struct ProtectedBody {
+    protected: bool,
+}
+
+#[derive(Deserialize)]
+struct RuleBody {
+    #[serde(rename = "type")]
+    kind: String,
+}
+
+/// What the forge tells of a branch that may refuse a push.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Protection {
+    /// Is it protected? By what, is told to administrators alone.
+    pub is_protected: bool,
+    /// Kinds of the rules of rulesets that hold for it, such as `required_signatures`.
+    pub rules: Vec<String>,
+}
+
 impl GitHub {
     /// The repository that is called `repo` (`owner/name`) now.
     ///
@@ -315,6 +335,21 @@ impl GitHub {
         // `maintain` is told as `write`, `triage` as `read`, a role of an organization as what it is based on.
         let may = matches!(answer.permission.as_str(), "write" | "admin");
         Ok(may && answer.user.is_some_and(|user| user.id == author.id))
+    }
+
+    /// What may refuse a push to a branch.
+    ///
+    /// # Errors
+    /// [`ForgeError`]
+    pub async fn protection(&self, repo: &str, branch: &str) -> Result<Protection, ForgeError> {
+        let what = format!("{repo}: asking what protects {branch}");
+        let scope = Scope::Named(repo);
+        let url = self.below(&what, repo, &["branches", branch])?;
+        let ProtectedBody { protected } = self.send(scope, &Call::get(what.as_str(), url)).await?.json()?;
+        let url = self.below(&what, repo, &["rules", "branches", branch])?;
+        let rules: Vec<RuleBody> = self.send(scope, &Call::get(what.as_str(), url)).await?.json()?;
+        let rules = rules.into_iter().map(|rule| rule.kind).collect();
+        Ok(Protection { is_protected: protected, rules })
     }
 
     /// Is it our own account?

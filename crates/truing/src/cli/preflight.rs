@@ -8,7 +8,7 @@ use truing_core::line::visible;
 use truing_core::port::{Conversation as _, ForgeError, Ids as _, PullState};
 use truing_core::publish::Producer;
 use truing_core::verification::{End, Ran};
-use truing_forge::github::GitHub;
+use truing_forge::github::{GitHub, Protection};
 use truing_git::{Git, GitError, Repository};
 
 use super::columns::folded;
@@ -27,7 +27,7 @@ use crate::wiring::{self, UniqueIds};
 /// It checks git, a base and a difference from it, that a branch for fixes can be written, a clean working tree, the
 /// sandbox, the model's key (nothing is sent), the commands of the gate, and the repository's own checks, which must pass
 /// before anything is changed. Of a pull request it asks the forge whether it is open and whether Truing may push to its
-/// branch. It changes nothing. Exit 0: everything is there; 1: something is missing; 3: a check could not be made.
+/// branch, and what protects that. It changes nothing. Exit 0: everything is there; 1: something is missing; 3: a check could not be made.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// A pull request, by its page's URL, OWNER/NAME#NUMBER, or NUMBER alone in a clone; or a folder of the repository whose branch is meant
@@ -220,8 +220,29 @@ async fn at_forge(
         ),
         (None, _) => found.good("push", format!("the forge does not say whether {branch} can be pushed to")),
     }
+    if let Some(repository) = &head.repository {
+        let Protection { is_protected, rules } = client.protection(&repository.name, &head.branch).await?;
+        let refused: Vec<&str> =
+            rules.iter().map(String::as_str).filter(|rule| REFUSE_PUSHES.contains(rule)).collect();
+        match (is_protected, refused.is_empty()) {
+            (false, true) => found.good("protection", format!("nothing protects {branch}")),
+            (_, false) => found.bad(
+                "protection",
+                format!("a ruleset may refuse pushes to {branch}: {}", visible(&refused.join(", "))),
+                "let the account of the token bypass it, or leave this branch out of it",
+            ),
+            (true, true) => found.bad(
+                "protection",
+                format!("{branch} is protected, which may refuse pushes"),
+                "let the account of the token push there, or leave this branch unprotected",
+            ),
+        }
+    }
     Ok(())
 }
+
+/// Rules of GitHub's rulesets that a push of ours does not keep.
+const REFUSE_PUSHES: [&str; 4] = ["update", "pull_request", "required_signatures", "required_status_checks"];
 
 /// Is there something to audit, and is it all that there is?
 async fn change(repository: &Repository, head: &Sha, found: &mut Found) -> Result<(), CliError> {

@@ -111,6 +111,15 @@ async fn preflight_asks_the_forge_of_a_pull_request_whether_it_can_be_worked_on(
     assert!(ran.out.contains("may not push to topic"), "{ran:?}");
 
     site.repo.permit(crate::pull::BOT, "write").await.unwrap();
+    site.repo.rule("topic", "required_signatures").await.unwrap();
+    let (exit, .., ran) = look().await;
+    assert!(
+        exit == 1 && ran.out.contains("a ruleset may refuse pushes to topic: required_signatures"),
+        "{ran:?}"
+    );
+    site.repo.protect("topic").await.unwrap();
+    assert_eq!(look().await.0, 1);
+
     site.repo.close(site.number).await.unwrap();
     let (exit, open, _, ran) = look().await;
     assert_eq!((exit, open), (1, Some(json!(false))), "{ran:?}");

@@ -288,7 +288,7 @@ async fn an_audit_that_is_asked_for_is_one_review_and_a_run_goes_on_from_what_it
     assert_eq!(reviews(&pull), ["## converge: loop 1 audit: 0P0 / 1P1 / 0P2"]);
     site.until_why("the audit found 0 P0, 1 P1 and 0 P2").await;
     let pull = site.pull().await;
-    assert_eq!((pull.head, pull.draft, report(&pull), site.model.log().len()), (head, true, None, 1));
+    assert_eq!((&pull.head, pull.draft, report(&pull), site.model.log().len()), (&head, true, None, 1));
 
     site.asks("ann").await;
     let pull = site.until("the report", |pull| report(pull).is_some()).await;
