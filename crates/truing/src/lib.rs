@@ -1,6 +1,9 @@
 //! Truing: bounded review loops around pull requests. This crate holds the command line and what its commands
 //! run; `main.rs` only starts it. Each module below opens with what it is for.
 
+// What a review awaits is nested deeper than the compiler follows by itself.
+#![recursion_limit = "256"]
+
 pub mod budget;
 pub mod cli;
 pub mod config;

@@ -295,7 +295,7 @@ async fn an_audit_that_is_asked_for_is_one_review_and_a_run_goes_on_from_what_it
     assert!(report(&pull).unwrap().starts_with("## /converge: converged\n"), "{pull:#?}");
     assert_eq!(
         reviews(&pull),
-        ["## converge: loop 1 audit: 0P0 / 1P1 / 0P2", "## /bugteam loop 2 audit: 0P0 / 0P1 / 0P2 → clean"]
+        ["## converge: loop 1 audit: 0P0 / 1P1 / 0P2", "## converge: loop 2 audit: 0P0 / 0P1 / 0P2 → clean"]
     );
 }
 
