@@ -144,6 +144,7 @@ fn whole_files_are_checked_and_the_fields_are_those_of_a_review() {
         "suggestion",
         "anchor",
         "source",
+        "status",
     ];
     expected.sort_unstable();
     let mut keys: Vec<&str> = keys.iter().map(String::as_str).collect();
