@@ -46,6 +46,7 @@
 //! | `unless_holds` | the same of the file itself |
 //! | `above_holds` | texts in which `${folder}` stands for the file's folder, from the companion's: a companion in a folder above counts only if it holds one of them |
 //! | `even_if_missing` | `true`: also where no companion exists (`false`) |
+//! | `overrides` | `true`: the companion is a table of Python tuples `(Class.method, …)` or `(function, …)` of what is overridden. If an added line of code (not a comment, not a docstring) is in an override that has an entry, the entry must have an added line, which `companion_added` matches. `added` asks besides (`false`) |
 //! | `valid`, `invalid` | changes: `{ changed = { "a.toml" = "text" }, unchanged = ["a.lock"], beside = { "b.lock" = "text" } }`; all lines of `changed` are added, the others are there as they were |
 //!
 //! # Kind `size`: new files over a limit

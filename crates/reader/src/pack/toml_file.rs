@@ -150,6 +150,8 @@ rule_file! {
         unless_holds: Vec<String>,
         #[serde(default)]
         even_if_missing: bool,
+        #[serde(default)]
+        overrides: bool,
     }
 }
 
@@ -304,6 +306,7 @@ fn companion_rule(source: &Source<'_>) -> Result<Rule, PackError> {
         above_holds: file.above_holds.clone(),
         unless_holds: file.unless_holds.clone(),
         even_if_missing: file.even_if_missing,
+        overrides: file.overrides,
     };
     file.rule(source, Check::Companion(check), |example| {
         let files = example.changed.into_iter();

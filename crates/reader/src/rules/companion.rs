@@ -9,6 +9,7 @@ use truing_diff::RepoPath;
 
 use crate::lines::Lines;
 use crate::pack::Pattern;
+use crate::rules::overrides;
 
 /// How many files beside one are looked into.
 const MAX_BESIDE: usize = 100;
@@ -33,6 +34,8 @@ pub(crate) struct CompanionCheck {
     pub(crate) unless_holds: Vec<String>,
     /// Is a companion that does not exist missed too?
     pub(crate) even_if_missing: bool,
+    /// Is the companion a table with an entry for each overridden piece, which must change with the override?
+    pub(crate) overrides: bool,
 }
 
 /// The whole change, and the files at its head.
@@ -88,6 +91,11 @@ impl CompanionCheck {
         change: &Change<'_>,
     ) -> Result<Option<u32>, ReaderError> {
         let added = change.read.get(file).copied().unwrap_or_default();
+        if self.overrides
+            && let Some(line) = self.without_entry(rule, file, lines, change)?
+        {
+            return Ok(Some(line));
+        }
         let mut asking = matching_lines(rule, self.added.as_ref(), lines, added)?;
         if let Some(under) = &self.under {
             let under = under.compiled(rule)?;
@@ -160,6 +168,35 @@ impl CompanionCheck {
             texts.iter().any(|text| wanted.find(text.as_ref()).is_some())
         };
         Ok(templates.iter().any(holds))
+    }
+
+    /// The first added line of an override whose entry in the nearest table did not change.
+    fn without_entry(
+        &self,
+        rule: &str,
+        file: &RepoPath,
+        lines: &Lines<'_>,
+        change: &Change<'_>,
+    ) -> Result<Option<u32>, ReaderError> {
+        let added = change.read.get(file).copied().unwrap_or_default();
+        let changed = overrides::changed(lines, added);
+        if changed.is_empty() {
+            return Ok(None);
+        }
+        let table = self.paths(file).into_iter().find_map(|path| Some((change.head.text(&path)?, path)));
+        // What changed and is not to be read is believed.
+        let Some((text, path)) = table.filter(|(_, path)| !change.also.contains(path)) else {
+            return Ok(None);
+        };
+        let is_new = match &self.companion_added {
+            Some(pattern) => Some(pattern.compiled(rule)?),
+            None => None,
+        };
+        let in_table = change.read.get(&path).copied().unwrap_or_default();
+        let table = Lines::of(&text);
+        Ok(overrides::without_entry(&changed, &table, in_table, |line| {
+            is_new.as_ref().is_none_or(|pattern| pattern.is_match(line))
+        }))
     }
 
     /// Where companions of a file may be, nearest first. A file is not its own companion.
@@ -250,6 +287,7 @@ mod tests {
             above_holds: Vec::new(),
             unless_holds: Vec::new(),
             even_if_missing: false,
+            overrides: false,
         }
     }
 

@@ -1,0 +1,256 @@
+//! Which pieces of a Python file a change is in, and what a table of the pieces that they override says of them.
+//!
+//! Read line by line, by indentation: whoever hides a change from it misleads only themselves.
+
+use crate::lines::Lines;
+
+/// What names of classes that override one begin with, behind `_` or not.
+const PREFIXES: [&str; 4] = ["Aio", "AIO", "Anyio", "Async"];
+
+/// How many lines the head of a class may have.
+const MAX_HEAD_LINES: u32 = 12;
+
+/// The added lines of code that are in a piece, each with the names that its entry may have: of a method
+/// `Base.method` for each base, and its own class's without the prefix; of a function its own.
+pub(super) fn changed(lines: &Lines<'_>, added: &[(u32, u32)]) -> Vec<(u32, Vec<String>)> {
+    let code = code(lines);
+    let is_code = |number: &u32| code.get(*number as usize - 1) == Some(&true);
+    let last = lines.count();
+    let numbers = added.iter().flat_map(|(first, end)| *first..=(*end).min(last)).filter(is_code);
+    let named = numbers.filter_map(|number| {
+        let names = names(lines, &code, number);
+        (!names.is_empty()).then_some((number, names))
+    });
+    named.collect()
+}
+
+/// The first of these lines whose piece has an entry in the table, but no added line in it that `is_new` accepts.
+pub(super) fn without_entry(
+    changed: &[(u32, Vec<String>)],
+    table: &Lines<'_>,
+    added: &[(u32, u32)],
+    is_new: impl Fn(&[u8]) -> bool,
+) -> Option<u32> {
+    let entries = entries(table);
+    let is_satisfied = |first: u32, end: u32| {
+        let numbers = added.iter().flat_map(|(start, last)| (*start).max(first)..=(*last).min(end));
+        numbers.into_iter().any(|number| is_new(table.bytes(table.range(number))))
+    };
+    let misses = |names: &[String]| {
+        let mut of_piece =
+            entries.iter().filter(|(name, ..)| names.iter().any(|wanted| is_of(name, wanted))).peekable();
+        of_piece.peek().is_some() && !of_piece.any(|(_, first, end)| is_satisfied(*first, *end))
+    };
+    changed.iter().find(|(_, names)| misses(names)).map(|(number, _)| *number)
+}
+
+/// Is this entry, whose name may have modules in front, of the piece?
+fn is_of(entry: &str, piece: &str) -> bool {
+    entry.strip_suffix(piece).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+}
+
+/// The entries of a table of tuples that begin with a name: the name, the first line and the last.
+fn entries<'a>(table: &Lines<'a>) -> Vec<(&'a str, u32, u32)> {
+    let mut entries: Vec<(&str, u32, u32)> = Vec::new();
+    for number in 1..=table.count() {
+        match entry_name(text(table, number)) {
+            Some(name) => entries.push((name, number, number)),
+            None => {
+                if let Some((.., end)) = entries.last_mut() {
+                    *end = number;
+                }
+            }
+        }
+    }
+    entries
+}
+
+/// The name that a line begins with, perhaps behind a parenthesis, if a comma follows.
+fn entry_name(line: &str) -> Option<&str> {
+    let line = line.trim_start();
+    let line = line.strip_prefix('(').unwrap_or(line).trim_start();
+    let end = line.find(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '.')))?;
+    let (name, rest) = line.split_at_checked(end)?;
+    let begins_well = name.starts_with(|c: char| c.is_alphabetic() || c == '_');
+    (begins_well && rest.trim_start().starts_with(',')).then_some(name)
+}
+
+/// Is each line code: not blank, not a comment, not of a text that stands for itself (a docstring)?
+fn code(lines: &Lines<'_>) -> Vec<bool> {
+    let mut open: Option<&str> = None;
+    let of_line = |number| {
+        let line = text(lines, number).trim();
+        if let Some(quotes) = open {
+            if line.contains(quotes) {
+                open = None;
+            }
+            return false;
+        }
+        let text = line.trim_start_matches(['r', 'R', 'u', 'U']);
+        if let Some(quotes) = ["\"\"\"", "'''"].into_iter().find(|quotes| text.starts_with(quotes)) {
+            if !text.get(3..).is_some_and(|rest| rest.contains(quotes)) {
+                open = Some(quotes);
+            }
+            return false;
+        }
+        !line.is_empty() && !line.starts_with('#')
+    };
+    (1..=lines.count()).map(of_line).collect()
+}
+
+/// The names that the entry of the piece around a line may have; none if it is in no piece that overrides one.
+fn names(lines: &Lines<'_>, code: &[bool], number: u32) -> Vec<String> {
+    let line = text(lines, number);
+    let mut piece = function(line);
+    let mut bound = indent(line) + usize::from(is_end(line));
+    for above in (1..number).rev() {
+        let line = text(lines, above);
+        if code.get(above as usize - 1) != Some(&true) || is_end(line) || indent(line) >= bound {
+            continue;
+        }
+        bound = indent(line);
+        if let Some(name) = function(line) {
+            piece = Some(name);
+        } else if line.trim_start().starts_with("class ") {
+            return piece.map(|method| of_class(lines, above, method)).unwrap_or_default();
+        }
+    }
+    piece.filter(|_| bound == 0).map(|name| vec![name.to_owned()]).unwrap_or_default()
+}
+
+/// The names of a method's entry; none if all bases are overrides themselves.
+fn of_class(lines: &Lines<'_>, number: u32, method: &str) -> Vec<String> {
+    let mut head = String::new();
+    for number in number..number.saturating_add(MAX_HEAD_LINES) {
+        let line = text(lines, number);
+        head.push_str(line);
+        if line.trim_end().ends_with(':') {
+            break;
+        }
+    }
+    let head = head.trim_start().strip_prefix("class ").unwrap_or_default();
+    let (name, rest) = head.split_at(head.find(['(', ':']).unwrap_or(head.len()));
+    let bases = rest.trim_matches(|c| matches!(c, '(' | ')' | ':' | ' ')).split(',');
+    let bases = bases.map(|base| base.trim().rsplit('.').next().unwrap_or_default().trim_start_matches('_'));
+    let bases: Vec<&str> = bases.filter(|base| !base.is_empty() && !base.contains('=')).collect();
+    if !bases.is_empty() && bases.iter().all(|base| plain(base) != *base) {
+        return Vec::new();
+    }
+    let own = plain(name.trim().trim_start_matches('_'));
+    bases.iter().copied().chain([own]).map(|class| format!("{}.{method}", plain(class))).collect()
+}
+
+/// The name of a class without what marks it as an override.
+fn plain(name: &str) -> &str {
+    let without = PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix));
+    without.filter(|rest| rest.starts_with(char::is_uppercase)).unwrap_or(name)
+}
+
+/// The name of the function whose head the line begins.
+fn function(line: &str) -> Option<&str> {
+    let line = line.trim_start();
+    let rest = line.strip_prefix("async ").map_or(line, str::trim_start).strip_prefix("def ")?;
+    rest.split('(').next().map(str::trim).filter(|name| !name.is_empty())
+}
+
+/// Does the line end what stands above it, at the indentation of its begin?
+fn is_end(line: &str) -> bool {
+    line.trim_start().starts_with([')', ']', '}'])
+}
+
+fn indent(line: &str) -> usize {
+    line.len() - line.trim_start().len()
+}
+
+/// A line, up to what is not UTF-8.
+fn text<'a>(lines: &Lines<'a>, number: u32) -> &'a str {
+    let bytes = lines.bytes(lines.range(number));
+    bytes.utf8_chunks().next().map_or("", |chunk| chunk.valid())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = "\
+from botocore.client import ClientCreator
+
+
+class AioClientCreator(
+    ClientCreator,
+):
+    kind = 'aio'
+
+    @property
+    async def create_client(
+        self, name
+    ):
+        \"\"\"Makes one.
+
+        As upstream.
+        \"\"\"
+        # Load it.
+        model = await self._load(name)
+
+        def inner():
+            return {
+                'a': model,
+            }
+        return inner
+
+
+class AnyioClientCreator(AioClientCreator):
+    async def create_client(self, name):
+        return None
+
+
+async def get_response(model, http):
+    return await http.read()
+";
+
+    fn names_at(number: u32) -> Vec<String> {
+        let lines = Lines::of(FILE.as_bytes());
+        changed(&lines, &[(number, number)]).into_iter().flat_map(|(_, names)| names).collect()
+    }
+
+    #[test]
+    fn a_line_of_code_is_in_a_piece() {
+        let creator = ["ClientCreator.create_client", "ClientCreator.create_client"];
+        for number in [10, 11, 12, 18, 20, 21, 22, 23, 24] {
+            assert_eq!(names_at(number), creator, "line {number}");
+        }
+        for number in [1, 2, 4, 7, 13, 14, 15, 16, 17, 19, 25, 28, 29] {
+            assert_eq!(names_at(number), [""; 0], "line {number}");
+        }
+        assert_eq!(names_at(32), ["get_response"]);
+        assert_eq!(names_at(33), ["get_response"]);
+    }
+
+    #[test]
+    fn an_entry_of_the_piece_must_have_a_new_line() {
+        let table = "\
+        # client.py
+        (
+            ClientCreator.create_client,
+            {
+                'aa',
+            },
+        ),
+        (botocore.parsers.get_response, {'bb'}),
+        (Other.create_client, {'cc'}),
+";
+        let (lines, table) = (Lines::of(FILE.as_bytes()), Lines::of(table.as_bytes()));
+        let check = |code: u32, added: &[(u32, u32)]| {
+            let changed = changed(&lines, &[(code, code)]);
+            without_entry(&changed, &table, added, |line| line.contains(&b'\''))
+        };
+        assert_eq!(check(18, &[]), Some(18));
+        assert_eq!(check(18, &[(5, 5)]), None);
+        assert_eq!(check(18, &[(4, 4)]), Some(18), "not a hash");
+        assert_eq!(check(18, &[(8, 9)]), Some(18), "others' hashes");
+        assert_eq!(check(33, &[(8, 8)]), None);
+        assert_eq!(check(33, &[(1, 7)]), Some(33));
+        assert_eq!(check(28, &[]), None, "it overrides what is ours");
+        assert_eq!(check(16, &[]), None, "a comment");
+    }
+}

@@ -1,0 +1,187 @@
+//! The aiobotocore pack on planted changes that were written without looking at its rules: how many defects it finds,
+//! and how many of its findings are right. `-- --nocapture` shows each that is missed or false.
+
+// Helpers of tests are tests too; clippy exempts test functions only.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use tempfile::TempDir;
+use truing_core::finding::RawFinding;
+use truing_core::port::{ChangedFile, ReadRequest};
+use truing_diff::RepoPath;
+use truing_reader::InProcess;
+
+/// Ends a line on which a finding is due.
+const DEFECT: &str = "  # DEFECT";
+
+/// A file before and after the change.
+#[derive(Default)]
+struct File {
+    before: Option<String>,
+    after: Option<String>,
+    /// Lines of it on which findings are due.
+    defects: Vec<u32>,
+}
+
+/// A change.
+struct Case {
+    name: String,
+    kind: String,
+    files: BTreeMap<String, File>,
+}
+
+/// The cases of a set.
+fn cases(set: &str) -> Vec<Case> {
+    let mut cases: Vec<Case> = Vec::new();
+    // The file that lines go to, and the sides.
+    let mut open: Option<(String, bool, bool)> = None;
+    for line in set.lines() {
+        if let Some((name, kind)) = line.strip_prefix("=== ").and_then(|head| head.split_once(" | ")) {
+            cases.push(Case { name: name.to_owned(), kind: kind.to_owned(), files: BTreeMap::new() });
+            open = None;
+        } else if let Some(head) = line.strip_prefix("--- ") {
+            let (path, side) = head.split_once(' ').unwrap_or((head, "after"));
+            open = Some((path.to_owned(), side != "after", side != "before"));
+        } else if let Some((path, before, after)) = &open {
+            let file = cases.last_mut().unwrap().files.entry(path.clone()).or_default();
+            let text = line.strip_suffix(DEFECT).unwrap_or(line);
+            for (side, wanted) in [(&mut file.before, *before), (&mut file.after, *after)] {
+                if wanted {
+                    *side.get_or_insert_default() += &format!("{text}\n");
+                }
+            }
+            if text != line {
+                let number = file.after.as_ref().unwrap().lines().count();
+                file.defects.push(u32::try_from(number).unwrap());
+            }
+        }
+    }
+    cases
+}
+
+/// The lines of `after` that are not, in order, in `before`: each by itself.
+fn added(before: &str, after: &str) -> Vec<(u32, u32)> {
+    let (old, new): (Vec<_>, Vec<_>) = (before.lines().collect(), after.lines().collect());
+    let mut common = vec![vec![0_usize; new.len() + 1]; old.len() + 1];
+    for (i, a) in old.iter().enumerate().rev() {
+        for (j, b) in new.iter().enumerate().rev() {
+            common[i][j] =
+                if a == b { common[i + 1][j + 1] + 1 } else { common[i + 1][j].max(common[i][j + 1]) };
+        }
+    }
+    let (mut i, mut j, mut added) = (0, 0, Vec::new());
+    while j < new.len() {
+        if i < old.len() && old[i] == new[j] {
+            (i, j) = (i + 1, j + 1);
+        } else if i < old.len() && common[i + 1][j] >= common[i][j + 1] {
+            i += 1;
+        } else {
+            j += 1;
+            let number = u32::try_from(j).unwrap();
+            added.push((number, number));
+        }
+    }
+    added
+}
+
+/// What the pack finds in a change.
+fn findings(reader: &InProcess, case: &Case) -> Vec<RawFinding> {
+    let tree = TempDir::new().unwrap();
+    let mut files = Vec::new();
+    for (path, File { before, after, .. }) in &case.files {
+        let after = after.as_ref().unwrap();
+        let at = tree.path().join(path);
+        fs::create_dir_all(at.parent().unwrap()).unwrap();
+        fs::write(at, after).unwrap();
+        let added = added(before.as_deref().unwrap_or_default(), after);
+        if !added.is_empty() {
+            files.push(ChangedFile { path: RepoPath::from_text(path), old_path: None, added });
+        }
+    }
+    let packs = vec!["aiobotocore".to_owned()];
+    let request = ReadRequest { tree: tree.path().to_owned(), files, also_changed: Vec::new(), packs };
+    let report = reader.read_blocking(&request).unwrap();
+    assert!(report.not_reviewed.is_empty(), "{}: {:?}", case.name, report.not_reviewed);
+    report.findings
+}
+
+/// How well the pack does.
+#[derive(Default, Clone, Copy, Debug)]
+struct Score {
+    defects: usize,
+    found: usize,
+    /// Findings on lines, however many rules find something there.
+    findings: usize,
+    right: usize,
+}
+
+impl Score {
+    fn add(&mut self, other: Self) {
+        self.defects += other.defects;
+        self.found += other.found;
+        self.findings += other.findings;
+        self.right += other.right;
+    }
+}
+
+/// Of one change. An override that lacks its hash is found wherever in its file that is said.
+fn score(reader: &InProcess, case: &Case) -> Score {
+    let mut score = Score::default();
+    let found = findings(reader, case);
+    for (path, file) in &case.files {
+        let in_file = || found.iter().filter(|finding| finding.place.path == RepoPath::from_text(path));
+        let is_on = |finding: &RawFinding, line: u32| {
+            case.kind == "override" || (finding.place.start_line..=finding.place.end_line).contains(&line)
+        };
+        for line in &file.defects {
+            score.defects += 1;
+            if in_file().any(|finding| is_on(finding, *line)) {
+                score.found += 1;
+            } else {
+                println!("{} ({}): nothing on {path}:{line}", case.name, case.kind);
+            }
+        }
+        let mut places: Vec<&RawFinding> = in_file().collect();
+        places.dedup_by_key(|finding| finding.place.start_line);
+        for finding in places {
+            score.findings += 1;
+            if file.defects.iter().any(|line| is_on(finding, *line)) {
+                score.right += 1;
+            } else {
+                println!("{}: {} on {path}:{} is false", case.name, finding.rule, finding.place.start_line);
+            }
+        }
+    }
+    score
+}
+
+/// Of a set: by kind, and of all.
+fn scores(set: &str) -> (BTreeMap<String, Score>, Score) {
+    let reader = InProcess::new().unwrap();
+    let (mut kinds, mut all) = (BTreeMap::<String, Score>::new(), Score::default());
+    for case in cases(set) {
+        let score = score(&reader, &case);
+        kinds.entry(case.kind).or_default().add(score);
+        all.add(score);
+    }
+    println!("{kinds:#?}\n{all:?}");
+    (kinds, all)
+}
+
+#[test]
+fn of_the_set_that_it_was_made_to_fit_it_finds_nine_tenths_and_is_right_in_nine_tenths() {
+    let (kinds, all) = scores(include_str!("data/aiobotocore/tuned.txt"));
+    assert_eq!((kinds.len(), all.defects), (6, 69));
+    assert!(all.found * 10 >= all.defects * 9, "{all:?}");
+    assert!(all.right * 10 >= all.findings * 9, "{all:?}");
+}
+
+#[test]
+fn of_the_set_that_was_held_out_it_finds_nine_tenths_and_is_right_in_nine_tenths() {
+    let (kinds, all) = scores(include_str!("data/aiobotocore/held-out.txt"));
+    assert_eq!((kinds.len(), all.defects), (6, 41));
+    assert!(all.found * 10 >= all.defects * 9, "{all:?}");
+    assert!(all.right * 10 >= all.findings * 9, "{all:?}");
+}
